@@ -1,0 +1,174 @@
+// Package ecs is the seam to the cloud: the nouns of the ECS API that shenscan
+// needs, small enough to be read in one go, and the errors that callers branch
+// on. It knows no SDK, no HTTP and no NATS.
+package ecs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/shenscan/shenscan/rules"
+)
+
+// MaxPage is the largest page that DescribeInstances returns and the largest
+// number of ids that one targeted call takes.
+const MaxPage = 100
+
+// Scope is one account in one region: the unit of completeness.
+type Scope struct {
+	Account string `json:"account"` // Alibaba Cloud account id, or the configured name
+	Region  string `json:"region"`  // "cn-hangzhou"
+}
+
+// String formats the scope as account/region.
+func (s Scope) String() string { return s.Account + "/" + s.Region }
+
+// Region is one row of DescribeRegions.
+type Region struct {
+	ID, Endpoint, LocalName, Status string
+}
+
+// Tag is one tag of an instance.
+type Tag struct{ Key, Value string }
+
+// Instance is the part of a DescribeInstances row that shenscan keeps. Every
+// string is as the API spelled it and untrusted.
+type Instance struct {
+	ID           string
+	Name         string
+	Type         string // "ecs.g6.large"
+	Family       string // "ecs.g6"
+	ImageID      string
+	OSName       string
+	OSNameEn     string
+	OSType       string
+	Status       string // Pending, Running, Starting, Stopping, Stopped
+	Zone         string
+	CreationTime string // "2017-12-10T04:04Z"
+	NetworkType  string // "classic" or "vpc"
+	IoOptimized  rules.Tri
+	OSNVMe       rules.Tri // ImageOptions.CurrentOSNVMeSupported
+	CPU          int32     // vCPUs
+	MemoryMiB    int32
+	Tags         []Tag
+}
+
+// Page is one answer of DescribeInstances: 0 to MaxPage instances.
+type Page struct {
+	Instances []Instance
+	NextToken string // "" at the end of the chain
+	RequestID string
+}
+
+// Query narrows DescribeInstances. The zero value asks for everything.
+type Query struct {
+	NextToken string
+	// CreatedFrom and CreatedTo bound the creation time, both inclusive,
+	// minute precision; zero means unbounded (CreationStartTime and
+	// CreationEndTime filters).
+	CreatedFrom, CreatedTo time.Time
+	InstanceIDs            []string // at most MaxPage; excludes paging
+}
+
+// InstanceType is the part of a DescribeInstanceTypes row that shenscan keeps.
+type InstanceType struct {
+	ID, Family string
+	Arch       string // CpuArchitecture: "X86" or "ARM"
+	CPU        int
+	MemoryGiB  float64
+	NVMe       string   // NvmeSupport: required, supported, unsupported
+	BootModes  []string // SupportedBootModes
+}
+
+// Image is one image as DescribeImages shows it.
+type Image struct {
+	ID    string
+	Facts rules.ImageFacts
+}
+
+// API is what shenscan asks of the cloud. Implementations are safe for
+// concurrent use, honour ctx, retry what may be retried within their budget,
+// keep to the rate limit, and return *Error for everything that the cloud
+// refused. A short answer is never returned for a failed call.
+type API interface {
+	// Regions lists the regions that the account may use (DescribeRegions).
+	Regions(ctx context.Context, account string) ([]Region, error)
+	// Instances returns one page of DescribeInstances.
+	Instances(ctx context.Context, s Scope, q Query) (*Page, error)
+	// CountInstances asks for the number of instances that match q with a
+	// page-number probe, whose TotalCount is meaningful.
+	CountInstances(ctx context.Context, s Scope, q Query) (int, error)
+	// VerifyAccess proves with DryRun that DescribeInstances is allowed: an
+	// empty list alone may be a refusal.
+	VerifyAccess(ctx context.Context, s Scope) error
+	// Images looks up any number of ids, every Status included. Ids that the
+	// API does not know come back with Presence ImageMissing.
+	Images(ctx context.Context, s Scope, ids []string) ([]Image, error)
+	// InstanceTypes lists the catalogue of the account.
+	InstanceTypes(ctx context.Context, account string) ([]InstanceType, error)
+}
+
+// Class says what kind of failure an Error is and so what to do with it.
+type Class uint8
+
+// The classes of failure.
+const (
+	Transient    Class = iota // the network or the service; retried already
+	Throttled                 // the quota of account, region and action
+	Credentials               // keys are wrong, disabled or expired
+	Permission                // RAM denies the action
+	RegionClosed              // the region is not activated, unknown or closed to the account
+	TokenExpired              // NextToken is no longer valid: restart the chain
+	BadRequest                // a bug of the caller
+	BadAnswer                 // an answer that is cut short, too large, not JSON or of the wrong shape
+)
+
+// String returns the class as logs, metrics and reports spell it.
+func (c Class) String() string {
+	return [...]string{"transient", "throttled", "credentials", "permission", "region-closed", "token-expired", "bad-request", "bad-answer"}[c]
+}
+
+// Error is a call that the cloud refused or that did not come through. It
+// never holds a credential.
+type Error struct {
+	Action    string // "DescribeInstances"
+	Scope     Scope
+	Class     Class
+	Code      string // the API's code, "" when it sent none
+	Status    int    // HTTP status, 0 when none arrived
+	RequestID string
+	Mend      string // what a person can do about it
+	Err       error  // cause
+}
+
+// Error says what failed, where, why and what to do.
+func (e *Error) Error() string {
+	msg := fmt.Sprintf("%s in %s: %s", e.Action, e.Scope, e.Class)
+	if e.Code != "" {
+		msg += " (" + e.Code + ")"
+	}
+	if e.Err != nil {
+		msg += ": " + e.Err.Error()
+	}
+	if e.RequestID != "" {
+		msg += " [request " + e.RequestID + "]"
+	}
+	if e.Mend != "" {
+		msg += "; " + e.Mend
+	}
+	return msg
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// ClassOf returns the class of the first *Error in err's chain; any other
+// error is Transient.
+func ClassOf(err error) Class {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Class
+	}
+	return Transient
+}

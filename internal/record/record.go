@@ -1,0 +1,147 @@
+// Package record holds the public JSON objects of shenscan: the instance
+// record and the scan that reports, the API, events and queries show. It holds
+// no logic beyond what keeps them well formed.
+package record
+
+import (
+	"time"
+
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Record is one instance as reports, the API and events show it.
+type Record struct {
+	Account        string            `json:"account"`
+	Region         string            `json:"region"`
+	Zone           string            `json:"zone"`
+	InstanceID     string            `json:"instance_id"`
+	InstanceName   string            `json:"instance_name"`
+	InstanceType   string            `json:"instance_type"`
+	InstanceFamily string            `json:"instance_family"`
+	Generation     int               `json:"generation"`
+	Virtualization string            `json:"virtualization"` // xen, kvm, shenlong, unknown
+	Status         string            `json:"status"`
+	ImageID        string            `json:"image_id"`
+	ImageOwner     string            `json:"image_owner"`
+	CPU            int               `json:"cpu"`
+	MemoryMiB      int               `json:"memory_mib"`
+	Tags           map[string]string `json:"tags"`
+	rules.Classification
+	ObservedAt time.Time  `json:"observed_at"` // when the cloud was asked, UTC
+	ScanID     string     `json:"scan_id"`
+	Ruleset    string     `json:"ruleset"` // digest of the effective rule set
+	GoneAt     *time.Time `json:"gone_at,omitempty"`
+}
+
+// Change is one entry of an instance's verdict history.
+type Change struct {
+	At     time.Time         `json:"at"`
+	ScanID string            `json:"scan_id"`
+	Cause  string            `json:"cause"`            // observation, ruleset, gone, returned
+	Before map[string]string `json:"before,omitempty"` // target -> verdict
+	After  map[string]string `json:"after,omitempty"`
+	OS     string            `json:"os"` // family and version after the change
+}
+
+// ScanState is where a scan is.
+type ScanState string
+
+// The states of a scan. Complete, Partial and Aborted are final.
+const (
+	ScanRunning  ScanState = "running"
+	ScanComplete ScanState = "complete"
+	ScanPartial  ScanState = "partial"
+	ScanAborted  ScanState = "aborted"
+)
+
+// Scan is one enumeration of some accounts and regions.
+type Scan struct {
+	ID        string      `json:"scan_id"`
+	Kind      string      `json:"kind"` // scan or rescan
+	State     ScanState   `json:"state"`
+	Reason    string      `json:"reason"` // why it was asked for, or why it was aborted
+	StartedAt time.Time   `json:"started_at"`
+	EndedAt   *time.Time  `json:"ended_at,omitempty"`
+	Regions   int         `json:"regions"`      // scopes planned
+	Done      int         `json:"regions_done"` // scopes that ended, in whatever way
+	Instances int         `json:"instances"`    // distinct instances committed
+	Pages     int         `json:"pages"`        // pages committed
+	Gone      int         `json:"gone"`
+	New       int         `json:"new"`
+	Changed   int         `json:"changed"` // verdict changes
+	Scopes    []ScanScope `json:"scopes"`
+}
+
+// Completeness of one account and region in one scan.
+type Completeness string
+
+// The values of Completeness. Skipped is a region that the account cannot use.
+const (
+	ScopePending  Completeness = "pending"
+	ScopeComplete Completeness = "complete"
+	ScopePartial  Completeness = "partial"
+	ScopeFailed   Completeness = "failed"
+	ScopeSkipped  Completeness = "skipped"
+)
+
+// ScanScope is what a scan knows of one account and region.
+type ScanScope struct {
+	Account      string       `json:"account"`
+	Region       string       `json:"region"`
+	Completeness Completeness `json:"completeness"`
+	Instances    int          `json:"instances"`
+	Pages        int          `json:"pages"`
+	Gone         int          `json:"gone"`
+	Failures     []Failure    `json:"failures,omitempty"`
+}
+
+// Failure names one thing that could not be read, and the mend.
+type Failure struct {
+	Account   string `json:"account"`
+	Region    string `json:"region"`
+	API       string `json:"api"`   // DescribeInstances, DescribeImages, ...
+	Class     string `json:"class"` // as internal/ecs spells it
+	Code      string `json:"code,omitempty"`
+	Error     string `json:"error"`
+	Mend      string `json:"mend,omitempty"`
+	RequestID string `json:"request_id,omitempty"`
+}
+
+// Group is a count of instances that share a few attributes.
+type Group struct {
+	Account   string `json:"account"`
+	Region    string `json:"region"`
+	Target    string `json:"target"`
+	Verdict   string `json:"verdict"`
+	OSFamily  string `json:"os_family"`
+	OSVersion string `json:"os_version"`
+	Legacy    bool   `json:"legacy"`
+	Instances int    `json:"instances"`
+}
+
+// Summary is the store's totals; counts never travel without Scopes, which
+// say how complete they are.
+type Summary struct {
+	Instances int                       `json:"instances"` // present, gone ones apart
+	Gone      int                       `json:"gone"`
+	Legacy    int                       `json:"legacy"`
+	Targets   []string                  `json:"targets"`
+	Verdicts  map[string]map[string]int `json:"verdicts"` // target -> verdict -> instances
+	Groups    []Group                   `json:"groups"`   // account, region, target, verdict, os_family, os_version
+	Scopes    []ScopeStatus             `json:"scopes"`
+	Ruleset   string                    `json:"ruleset"`
+	CaughtUp  bool                      `json:"caught_up"`
+	AsOf      time.Time                 `json:"as_of"`
+}
+
+// ScopeStatus is how fresh and whole the knowledge of one scope is.
+type ScopeStatus struct {
+	Account      string       `json:"account"`
+	Region       string       `json:"region"`
+	Instances    int          `json:"instances"`
+	Completeness Completeness `json:"completeness"` // of the last ended scan of this scope
+	LastScan     string       `json:"last_scan"`
+	LastEnd      *time.Time   `json:"last_end,omitempty"`      // of the last ended scan, whatever its end
+	LastComplete *time.Time   `json:"last_complete,omitempty"` // of the last complete scan
+	Failures     []Failure    `json:"failures,omitempty"`
+}
