@@ -1,0 +1,204 @@
+// Package event holds every message that travels between shenscan's stages:
+// its Go type, its subject, its deterministic message id and its encoding. It
+// knows no NATS: internal/bus carries what it encodes.
+//
+// Pages and results, which carry the fleet, use a flat length-prefixed
+// encoding with a version byte; everything else is JSON. Decoding is strict
+// about shape and tolerant of newer optional fields; it never panics on
+// hostile bytes.
+package event
+
+import (
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Kind says what a scan enumerates.
+type Kind string
+
+// The kinds of scan.
+const (
+	KindScan   Kind = "scan"   // whole scopes; may mark instances gone
+	KindRescan Kind = "rescan" // named instances; never marks anything gone
+)
+
+// ScanRequested asks for a scan or a rescan. It is stored before the caller
+// is answered.
+type ScanRequested struct {
+	ScanID      string    `json:"scan_id"`
+	Kind        Kind      `json:"kind"`
+	Accounts    []string  `json:"accounts,omitempty"` // empty: all configured
+	Regions     []string  `json:"regions,omitempty"`  // empty: all that DescribeRegions names
+	InstanceIDs []string  `json:"instance_ids,omitempty"`
+	Reason      string    `json:"reason,omitempty"`
+	Attempt     int       `json:"attempt,omitempty"` // how often this scan was run again
+	RequestedAt time.Time `json:"requested_at"`
+}
+
+// ScopeJob asks a producer to enumerate one account and region: to probe its
+// size, cut it into lanes and hand these out.
+type ScopeJob struct {
+	ScanID      string    `json:"scan_id"`
+	Kind        Kind      `json:"kind"`
+	Scope       ecs.Scope `json:"scope"`
+	Epoch       time.Time `json:"epoch"` // broker time of the request: nothing of this scan was observed before
+	InstanceIDs []string  `json:"instance_ids,omitempty"`
+}
+
+// LaneJob asks a producer to walk one token chain.
+type LaneJob struct {
+	ScanID string    `json:"scan_id"`
+	Scope  ecs.Scope `json:"scope"`
+	Epoch  time.Time `json:"epoch"`
+	Lane   string    `json:"lane"`
+	// From (inclusive) and To (exclusive) bound the creation time; zero means
+	// unbounded. Lanes of one plan are disjoint and leave no gap.
+	From time.Time `json:"from,omitzero"`
+	To   time.Time `json:"to,omitzero"`
+}
+
+// Walk names one attempt to walk one lane; pages and their announced counts
+// refer to it.
+type Walk struct {
+	ScanID string
+	Kind   Kind
+	Scope  ecs.Scope
+	Lane   string // "1.0": plan attempt 1, shard 0
+	Walk   string // "1.1": first delivery, first restart; a new attempt has a new name
+}
+
+// InstancesListed is a page as the producer read it.
+type InstancesListed struct {
+	Walk
+	Page      int   // counted from 0 within the walk
+	Epoch     int64 // unix nanoseconds, broker time of the scan request
+	Observed  int64 // unix nanoseconds, when the answer arrived
+	Instances []ecs.Instance
+}
+
+// Row is one instance of a classified page: what is not shared with others.
+type Row struct {
+	ID, Name, Zone, Status, CreationTime, NetworkType string
+	CPU, MemoryMiB                                    int32
+	Tags                                              []ecs.Tag
+	Profile                                           int // index into Profiles
+}
+
+// InstancesClassified is a page after the workers: instances, their facts and
+// the verdict levels that the named rule set gives them.
+type InstancesClassified struct {
+	Walk
+	Page     int
+	Order    int64           // unix nanoseconds: when this was observed, bounded by the broker's clock
+	Ruleset  string          // digest that Levels were made with
+	Targets  []string        // the targets of Levels
+	Profiles []rules.Facts   // distinct facts in the page
+	Levels   [][]rules.Level // Levels[p][t]: profile p, target t
+	Rows     []Row
+	Failures []record.Failure // evidence that could not be read (DescribeImages)
+}
+
+// ScanPlanned announces a scan and its scopes.
+type ScanPlanned struct {
+	ScanID  string           `json:"scan_id"`
+	Kind    Kind             `json:"kind"`
+	Reason  string           `json:"reason,omitempty"`
+	Attempt int              `json:"attempt,omitempty"`
+	Epoch   time.Time        `json:"epoch"`
+	Request ScanRequested    `json:"request"`
+	Scopes  []ecs.Scope      `json:"scopes"`            // to be enumerated
+	Skipped []record.Failure `json:"skipped,omitempty"` // regions the account cannot use
+	Failed  []record.Failure `json:"failed,omitempty"`  // accounts or regions that could not even be planned
+}
+
+// ScopePlanned announces how a scope was cut. A scope is complete when every
+// lane of one plan is.
+type ScopePlanned struct {
+	ScanID string    `json:"scan_id"`
+	Kind   Kind      `json:"kind"`
+	Scope  ecs.Scope `json:"scope"`
+	Plan   string    `json:"plan"` // "1": delivery attempt of the scope job
+	Lanes  []string  `json:"lanes"`
+}
+
+// LaneEnded announces the end of one walk: how many pages and instance rows
+// it published, or why it stopped.
+type LaneEnded struct {
+	ScanID    string          `json:"scan_id"`
+	Kind      Kind            `json:"kind"`
+	Scope     ecs.Scope       `json:"scope"`
+	Plan      string          `json:"plan"`
+	Lane      string          `json:"lane"`
+	Walk      string          `json:"walk"`
+	Pages     int             `json:"pages"`
+	Instances int             `json:"instances"` // rows published, repeats included
+	Failure   *record.Failure `json:"failure,omitempty"`
+	// NotFound lists asked-for ids that the API did not return (rescan only).
+	NotFound []string `json:"not_found,omitempty"`
+}
+
+// ScopeFailed announces that a scope could not be enumerated at all.
+type ScopeFailed struct {
+	ScanID  string         `json:"scan_id"`
+	Kind    Kind           `json:"kind"`
+	Scope   ecs.Scope      `json:"scope"`
+	Failure record.Failure `json:"failure"`
+}
+
+// PageFailed announces that a page was dead-lettered: its lane cannot become
+// complete.
+type PageFailed struct {
+	ScanID  string         `json:"scan_id"`
+	Kind    Kind           `json:"kind"`
+	Scope   ecs.Scope      `json:"scope"`
+	Lane    string         `json:"lane"`
+	Walk    string         `json:"walk"`
+	Page    int            `json:"page"`
+	Failure record.Failure `json:"failure"`
+}
+
+// ScanAborted ends a scan that cannot end by itself.
+type ScanAborted struct {
+	ScanID string `json:"scan_id"`
+	Reason string `json:"reason"`
+}
+
+// Message is one of the pointer types above.
+type Message interface{ isMessage() }
+
+func (*ScanRequested) isMessage()       {}
+func (*ScopeJob) isMessage()            {}
+func (*LaneJob) isMessage()             {}
+func (*InstancesListed) isMessage()     {}
+func (*InstancesClassified) isMessage() {}
+func (*ScanPlanned) isMessage()         {}
+func (*ScopePlanned) isMessage()        {}
+func (*LaneEnded) isMessage()           {}
+func (*ScopeFailed) isMessage()         {}
+func (*PageFailed) isMessage()          {}
+func (*ScanAborted) isMessage()         {}
+
+// Position is a place in the results stream. Positions of different
+// incarnations are not comparable: a stream that was deleted or lost starts
+// again at 1.
+type Position struct {
+	Stream int64  // unix nanoseconds when the stream was created
+	Seq    uint64 // stream sequence, from 1
+}
+
+// Received is a message of the results stream with its place in it.
+type Received struct {
+	Position
+	Stored int64 // unix nanoseconds, broker time when the stream took it
+	Msg    Message
+}
+
+// VerdictChanged is the data of one dev.shenscan.verdict.changed.v1 event.
+type VerdictChanged struct {
+	Before *record.Record `json:"before"`
+	After  *record.Record `json:"after"`
+	Cause  string         `json:"cause"` // observation or ruleset
+}
