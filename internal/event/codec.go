@@ -1,0 +1,393 @@
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Versions of the flat encoding. A changed meaning gets a new number; every
+// older one stays readable, with a golden message of its own in testdata.
+const (
+	flatVersion = 1
+
+	flatListed     = 'L'
+	flatClassified = 'C'
+)
+
+// MaxPayload is the largest message that shenscan publishes or accepts, in
+// bytes. A page is about 20 KB.
+const MaxPayload = 900 << 10
+
+// Encode returns the wire form of m. The slice is the caller's.
+func Encode(m Message) ([]byte, error) {
+	var b []byte
+	switch m := m.(type) {
+	case *InstancesListed:
+		b = appendListed(make([]byte, 0, 256+len(m.Instances)*256), m)
+	case *InstancesClassified:
+		b = appendClassified(make([]byte, 0, 1024+len(m.Rows)*160), m)
+	default:
+		kind, err := kindOf(m)
+		if err != nil {
+			return nil, err
+		}
+		body, err := json.Marshal(m)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s: %w", kind, err)
+		}
+		b = append(append(append(make([]byte, 0, len(body)+len(kind)+16), `{"type":"`...), kind...), `","v":1,"data":`...)
+		b = append(append(b, body...), '}')
+	}
+	if len(b) > MaxPayload {
+		return nil, fmt.Errorf("encode %T: %d bytes are more than the %d a message may have", m, len(b), MaxPayload)
+	}
+	return b, nil
+}
+
+// Decode reads a message that Encode wrote. It returns ErrMalformed or
+// ErrNewer, wrapped, for anything else. Strings of the message share one copy
+// of b.
+func Decode(b []byte) (Message, error) {
+	if len(b) > MaxPayload {
+		return nil, fmt.Errorf("%w: %d bytes are more than the %d a message may have", ErrMalformed, len(b), MaxPayload)
+	}
+	if len(b) >= 2 && (b[0] == flatListed || b[0] == flatClassified) {
+		if b[1] > flatVersion {
+			return nil, fmt.Errorf("%w: flat encoding %d, this binary knows %d", ErrNewer, b[1], flatVersion)
+		}
+		r := &reader{s: string(b[2:])}
+		var m Message
+		if b[0] == flatListed {
+			m = readListed(r)
+		} else {
+			m = readClassified(r)
+		}
+		if r.err == nil && r.off != len(r.s) {
+			r.fail("bytes after the end")
+		}
+		if r.err != nil {
+			return nil, r.err
+		}
+		return m, nil
+	}
+	return decodeJSON(b)
+}
+
+var controlTypes = map[string]func() Message{
+	"scan.requested": func() Message { return new(ScanRequested) },
+	"scope.job":      func() Message { return new(ScopeJob) },
+	"lane.job":       func() Message { return new(LaneJob) },
+	"scan.planned":   func() Message { return new(ScanPlanned) },
+	"scope.planned":  func() Message { return new(ScopePlanned) },
+	"lane.ended":     func() Message { return new(LaneEnded) },
+	"scope.failed":   func() Message { return new(ScopeFailed) },
+	"page.failed":    func() Message { return new(PageFailed) },
+	"scan.aborted":   func() Message { return new(ScanAborted) },
+}
+
+func kindOf(m Message) (string, error) {
+	switch m.(type) {
+	case *ScanRequested:
+		return "scan.requested", nil
+	case *ScopeJob:
+		return "scope.job", nil
+	case *LaneJob:
+		return "lane.job", nil
+	case *ScanPlanned:
+		return "scan.planned", nil
+	case *ScopePlanned:
+		return "scope.planned", nil
+	case *LaneEnded:
+		return "lane.ended", nil
+	case *ScopeFailed:
+		return "scope.failed", nil
+	case *PageFailed:
+		return "page.failed", nil
+	case *ScanAborted:
+		return "scan.aborted", nil
+	}
+	return "", fmt.Errorf("encode: %T is not a message", m)
+}
+
+func decodeJSON(b []byte) (Message, error) {
+	var envelope struct {
+		Type string          `json:"type"`
+		V    int             `json:"v"`
+		Data json.RawMessage `json:"data"`
+	}
+	if err := json.Unmarshal(b, &envelope); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if envelope.V > 1 {
+		return nil, fmt.Errorf("%w: %s version %d, this binary knows 1", ErrNewer, envelope.Type, envelope.V)
+	}
+	make, ok := controlTypes[envelope.Type]
+	if !ok || envelope.V < 1 {
+		return nil, fmt.Errorf("%w: no message type %q version %d", ErrMalformed, envelope.Type, envelope.V)
+	}
+	m := make()
+	if err := json.Unmarshal(envelope.Data, m); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, envelope.Type, err)
+	}
+	return m, nil
+}
+
+func (w *writer) walk(x *Walk) {
+	w.str(x.ScanID)
+	w.str(string(x.Kind))
+	w.str(x.Scope.Account)
+	w.str(x.Scope.Region)
+	w.str(x.Lane)
+	w.str(x.Walk)
+}
+
+func (r *reader) walk() Walk {
+	return Walk{
+		ScanID: r.str(), Kind: Kind(r.str()),
+		Scope: ecs.Scope{Account: r.str(), Region: r.str()},
+		Lane:  r.str(), Walk: r.str(),
+	}
+}
+
+func (w *writer) tags(tags []ecs.Tag) {
+	w.uint(uint64(len(tags)))
+	for _, t := range tags {
+		w.str(t.Key)
+		w.str(t.Value)
+	}
+}
+
+func (r *reader) tags() []ecs.Tag {
+	n := r.count(2)
+	if n == 0 {
+		return nil
+	}
+	tags := make([]ecs.Tag, n)
+	for i := range tags {
+		tags[i] = ecs.Tag{Key: r.str(), Value: r.str()}
+	}
+	return tags
+}
+
+func appendListed(b []byte, m *InstancesListed) []byte {
+	w := &writer{append(b, flatListed, flatVersion)}
+	w.walk(&m.Walk)
+	w.uint(uint64(m.Page))
+	w.int(m.Epoch)
+	w.int(m.Observed)
+	w.uint(uint64(len(m.Instances)))
+	for i := range m.Instances {
+		x := &m.Instances[i]
+		w.str(x.ID)
+		w.str(x.Name)
+		w.str(x.Type)
+		w.str(x.Family)
+		w.str(x.ImageID)
+		w.str(x.OSName)
+		w.str(x.OSNameEn)
+		w.str(x.OSType)
+		w.str(x.Status)
+		w.str(x.Zone)
+		w.str(x.CreationTime)
+		w.str(x.NetworkType)
+		w.byte(byte(x.IoOptimized))
+		w.byte(byte(x.OSNVMe))
+		w.int(int64(x.CPU))
+		w.int(int64(x.MemoryMiB))
+		w.tags(x.Tags)
+	}
+	return w.b
+}
+
+func readListed(r *reader) *InstancesListed {
+	m := &InstancesListed{Walk: r.walk(), Page: int(r.uint()), Epoch: r.int(), Observed: r.int()}
+	n := r.count(17)
+	m.Instances = make([]ecs.Instance, n)
+	for i := range m.Instances {
+		x := &m.Instances[i]
+		x.ID, x.Name, x.Type, x.Family = r.str(), r.str(), r.str(), r.str()
+		x.ImageID, x.OSName, x.OSNameEn, x.OSType = r.str(), r.str(), r.str(), r.str()
+		x.Status, x.Zone, x.CreationTime, x.NetworkType = r.str(), r.str(), r.str(), r.str()
+		x.IoOptimized, x.OSNVMe = r.tri(), r.tri()
+		x.CPU, x.MemoryMiB = r.int32(), r.int32()
+		x.Tags = r.tags()
+	}
+	return m
+}
+
+func (r *reader) tri() rules.Tri { return rules.Tri(r.enum(byte(rules.Yes))) }
+
+// facts writes every field of rules.Facts in declaration order; a test holds
+// the two against each other by reflection.
+func (w *writer) facts(f *rules.Facts) {
+	for _, s := range []*string{
+		&f.OSName, &f.OSNameEn, &f.OSType, &f.ImageID, &f.InstanceType, &f.InstanceFamily, &f.Name,
+		&f.Image.Name, &f.Image.Family, &f.Image.Platform, &f.Image.OSName, &f.Image.OSNameEn, &f.Image.OSType,
+		&f.Image.Architecture, &f.Image.BootMode, &f.Image.Owner, &f.Image.Status,
+		&f.Image.CheckOSVersion, &f.Image.CheckKernel, &f.Image.TagOSVersion, &f.Image.TagKernelVersion,
+		&f.Guest.Release, &f.Guest.Kernel, &f.Guest.Architecture,
+	} {
+		w.str(*s)
+	}
+	w.byte(byte(f.Image.Presence))
+	for _, t := range factTris(f) {
+		w.byte(byte(*t))
+	}
+}
+
+func (r *reader) facts(f *rules.Facts) {
+	for _, s := range []*string{
+		&f.OSName, &f.OSNameEn, &f.OSType, &f.ImageID, &f.InstanceType, &f.InstanceFamily, &f.Name,
+		&f.Image.Name, &f.Image.Family, &f.Image.Platform, &f.Image.OSName, &f.Image.OSNameEn, &f.Image.OSType,
+		&f.Image.Architecture, &f.Image.BootMode, &f.Image.Owner, &f.Image.Status,
+		&f.Image.CheckOSVersion, &f.Image.CheckKernel, &f.Image.TagOSVersion, &f.Image.TagKernelVersion,
+		&f.Guest.Release, &f.Guest.Kernel, &f.Guest.Architecture,
+	} {
+		*s = r.str()
+	}
+	f.Image.Presence = rules.ImagePresence(r.enum(byte(rules.ImageMissing)))
+	for _, t := range factTris(f) {
+		*t = r.tri()
+	}
+}
+
+func factTris(f *rules.Facts) [17]*rules.Tri {
+	return [17]*rules.Tri{
+		&f.IoOptimized, &f.OSNVMe, &f.Running,
+		&f.Image.IoOptimized, &f.Image.NVMe, &f.Image.CheckVirtio, &f.Image.CheckNVMe, &f.Image.CheckXen,
+		&f.Image.CheckFstab, &f.Image.CheckGRUB, &f.Image.CheckSupported,
+		&f.Guest.Virtio, &f.Guest.NVMe, &f.Guest.XenResidue, &f.Guest.DeviceNames, &f.Guest.SecuritySoft, &f.Guest.FreeBSDPatch,
+	}
+}
+
+// AppendFacts appends the flat encoding of f, the one that messages carry, to
+// b.
+func AppendFacts(b []byte, f *rules.Facts) []byte {
+	w := &writer{b}
+	w.facts(f)
+	return w.b
+}
+
+// DecodeFacts reads what AppendFacts wrote; all of b must be used up.
+func DecodeFacts(b []byte) (rules.Facts, error) {
+	r := &reader{s: string(b)}
+	var f rules.Facts
+	r.facts(&f)
+	if r.err == nil && r.off != len(r.s) {
+		r.fail("bytes after the end")
+	}
+	return f, r.err
+}
+
+func appendClassified(b []byte, m *InstancesClassified) []byte {
+	w := &writer{append(b, flatClassified, flatVersion)}
+	w.walk(&m.Walk)
+	w.uint(uint64(m.Page))
+	w.int(m.Order)
+	w.str(m.Ruleset)
+	w.uint(uint64(len(m.Targets)))
+	for _, t := range m.Targets {
+		w.str(t)
+	}
+	w.uint(uint64(len(m.Profiles)))
+	for i := range m.Profiles {
+		w.facts(&m.Profiles[i])
+		for t := range m.Targets {
+			w.byte(byte(m.Levels[i][t]))
+		}
+	}
+	w.uint(uint64(len(m.Rows)))
+	for i := range m.Rows {
+		x := &m.Rows[i]
+		w.str(x.ID)
+		w.str(x.Name)
+		w.str(x.Zone)
+		w.str(x.Status)
+		w.str(x.CreationTime)
+		w.str(x.NetworkType)
+		w.int(int64(x.CPU))
+		w.int(int64(x.MemoryMiB))
+		w.tags(x.Tags)
+		w.uint(uint64(x.Profile))
+	}
+	w.uint(uint64(len(m.Failures)))
+	for _, f := range m.Failures {
+		for _, s := range []string{f.Account, f.Region, f.API, f.Class, f.Code, f.Error, f.Mend, f.RequestID} {
+			w.str(s)
+		}
+	}
+	return w.b
+}
+
+func readClassified(r *reader) *InstancesClassified {
+	m := &InstancesClassified{Walk: r.walk(), Page: int(r.uint()), Order: r.int(), Ruleset: r.str()}
+	for range r.count(1) {
+		m.Targets = append(m.Targets, r.str())
+	}
+	n := r.count(42 + len(m.Targets))
+	m.Profiles = make([]rules.Facts, n)
+	m.Levels = make([][]rules.Level, n)
+	levels := make([]rules.Level, n*len(m.Targets))
+	for i := range m.Profiles {
+		r.facts(&m.Profiles[i])
+		m.Levels[i], levels = levels[:len(m.Targets):len(m.Targets)], levels[len(m.Targets):]
+		for t := range m.Levels[i] {
+			m.Levels[i][t] = rules.Level(r.enum(byte(rules.Incompatible)))
+		}
+	}
+	m.Rows = make([]Row, r.count(10))
+	for i := range m.Rows {
+		x := &m.Rows[i]
+		x.ID, x.Name, x.Zone, x.Status = r.str(), r.str(), r.str(), r.str()
+		x.CreationTime, x.NetworkType = r.str(), r.str()
+		x.CPU, x.MemoryMiB = r.int32(), r.int32()
+		x.Tags = r.tags()
+		p := r.uint()
+		if r.err == nil && p >= uint64(n) {
+			r.fail("row refers to a profile that is not there")
+			return m
+		}
+		x.Profile = int(p)
+	}
+	for range r.count(8) {
+		m.Failures = append(m.Failures, record.Failure{
+			Account: r.str(), Region: r.str(), API: r.str(), Class: r.str(),
+			Code: r.str(), Error: r.str(), Mend: r.str(), RequestID: r.str(),
+		})
+	}
+	return m
+}
+
+// Token makes a subject token of s: letters, digits, '-' and '_' stay, every
+// other byte becomes "=XX" in hex, and "" becomes "_". Different strings have
+// different tokens.
+func Token(s string) string {
+	if s == "" {
+		return "_"
+	}
+	clean := s != "_"
+	for i := 0; i < len(s) && clean; i++ {
+		clean = tokenByte(s[i])
+	}
+	if clean {
+		return s
+	}
+	var b strings.Builder
+	for i := range len(s) {
+		if tokenByte(s[i]) && s != "_" {
+			b.WriteByte(s[i])
+		} else {
+			fmt.Fprintf(&b, "=%02X", s[i])
+		}
+	}
+	return b.String()
+}
+
+func tokenByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
+}
