@@ -1,0 +1,121 @@
+# The commands of this repository. CI calls nothing else: what passes here passes there.
+# `make help` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GO ?= go
+BUILD ?= build
+FUZZTIME ?= 10s
+BENCHTIME ?= 1s
+COUNT ?= 6
+# The vulnerability database that `make vuln` reads; empty means the public one.
+VULNDB ?=
+
+# Dev tools are pinned in a go.mod of their own, so that go.mod stays the product's.
+tool = $(GO) tool -modfile=internal/tools/$(1)/go.mod $(1)
+
+# Folders below this one with a Go file in which a line starts with $(1).
+folders = $$(grep -rlE --include='*_test.go' '$(1)' . | xargs -r -n1 dirname | sort -u)
+
+.PHONY: help
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z\/-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' Makefile
+
+.PHONY: build
+build: ## bin/shenscan, a static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/shenscan ./cmd/shenscan
+
+.PHONY: run
+run: ## scan a simulated fleet and print its report (needs no cloud account)
+	$(GO) run ./cmd/shenscan demo
+
+.PHONY: test
+test: ## every test that needs only Go
+	$(GO) test ./...
+
+.PHONY: test/race
+test/race: ## the same under the race detector, the longest tests shortened
+	$(GO) test -race -short ./...
+
+.PHONY: test/browser
+test/browser: ## the pages in headless Chromium (needs chromium); screenshots go to build/
+	$(GO) test -count=1 -tags browser -run Browser $(call folders,^//go:build browser)
+
+.PHONY: test/deploy
+test/deploy: test/dashboards ## the files of deploy/ (needs promtool)
+	promtool check config --syntax-only deploy/prometheus/prometheus.yml
+	promtool check rules deploy/prometheus/alerts.yml
+	cd deploy/prometheus && promtool test rules alerts_test.yml
+
+.PHONY: lint
+lint: ## vet, format, golangci-lint
+	$(GO) vet ./...
+	@out=$$($(call tool,gofumpt) -l .); [ -z "$$out" ] || { printf 'gofumpt would change (make fmt):\n%s\n' "$$out"; exit 1; }
+	$(call tool,golangci-lint) run --allow-parallel-runners ./...
+
+.PHONY: fmt
+fmt: ## format every Go file
+	$(call tool,gofumpt) -w .
+
+.PHONY: deadcode
+deadcode: ## functions that nothing calls, tests included
+	@out=$$($(call tool,deadcode) -test ./...); printf '%s\n' "$$out"; [ -z "$$out" ]
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what the binary calls (VULNDB=file:///… without network)
+	$(call tool,govulncheck) $(if $(VULNDB),-db $(VULNDB)) ./...
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	@for dir in $(call folders,^func Fuzz); do \
+	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -c6-); do \
+	    printf '%s %s\n' "$$dir" "$$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir | tail -n 2; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: ## Go benchmarks, COUNT (6) times each, into build/bench.txt
+	@mkdir -p $(BUILD)
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(COUNT) $(call folders,^func Benchmark) | tee $(BUILD)/bench.txt
+
+.PHONY: bench/once
+bench/once: ## every Go benchmark once, to see that it runs
+	$(GO) test -run '^$$' -bench . -benchtime 1x $(call folders,^func Benchmark)
+
+.PHONY: bench/compare
+bench/compare: ## build/bench.txt against build/bench.old.txt
+	$(call tool,benchstat) $(BUILD)/bench.old.txt $(BUILD)/bench.txt
+
+.PHONY: dashboards
+dashboards: ## write the Grafana dashboards and alert rules anew
+	cd deploy/grafana/gen && $(GO) run . -out ..
+
+.PHONY: test/dashboards
+test/dashboards: ## dashboards, alert rules and manifests: current, sound, true to the metrics
+	cd deploy/grafana/gen && $(GO) test ./...
+
+.PHONY: generate
+generate: dashboards ## write every generated file anew
+	$(GO) generate ./...
+
+.PHONY: verify
+verify: ## generated files and go.mod are current
+	@$(GO) mod tidy -diff
+	@before=$$(git diff | git hash-object --stdin); \
+	$(MAKE) generate; \
+	[ "$$before" = "$$(git diff | git hash-object --stdin)" ] || { git --no-pager diff --stat; echo 'generated files were not current: commit what make generate wrote'; exit 1; }
+
+.PHONY: cover
+cover: ## coverage of all tests, build/cover.html
+	@mkdir -p $(BUILD)
+	$(GO) test -coverpkg=./... -coverprofile=$(BUILD)/cover.out ./...
+	$(GO) tool cover -html=$(BUILD)/cover.out -o $(BUILD)/cover.html
+	$(GO) tool cover -func=$(BUILD)/cover.out | tail -n 1
+
+.PHONY: clean
+clean: ## remove what the commands above built
+	rm -rf bin $(BUILD)
