@@ -1,0 +1,249 @@
+// Package bus carries shenscan's messages over NATS JetStream: it starts the
+// embedded server or connects to an external one, declares the streams,
+// publishes, consumes and dead-letters. It is the only package that knows
+// NATS, and it knows nothing of what a message means.
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/shenscan/shenscan/internal/event"
+)
+
+// Sync says when the embedded server syncs what it acknowledged to disk.
+type Sync string
+
+// The sync settings.
+const (
+	// SyncAlways syncs before every acknowledgement: nothing acknowledged is
+	// lost at a power cut. It costs about 2 ms a page.
+	SyncAlways Sync = "always"
+	// SyncInterval syncs every two minutes in the background: a power cut
+	// loses up to that much of what was acknowledged; a killed process loses
+	// nothing.
+	SyncInterval Sync = "interval"
+)
+
+// Options say which server to use and how.
+type Options struct {
+	// URL of an external server or cluster; "" starts the embedded one.
+	URL string
+	// Creds is the path of a NATS credentials file; CA of a PEM file to trust.
+	Creds, CA string
+	// User and Password, where the server uses them; Password never appears
+	// in errors.
+	User, Password string
+	// Name of this process in the server's connection list.
+	Name string
+	// Dir holds the embedded server's streams.
+	Dir string
+	// Listen is the embedded server's address ("127.0.0.1:4222"); "" opens no
+	// socket.
+	Listen string
+	// Sync of the embedded server; SyncAlways by default.
+	Sync Sync
+	// Replicas of every stream: 1, or 3 on a cluster.
+	Replicas int
+	// Limits of the streams.
+	Limits Limits
+	Log    *slog.Logger
+}
+
+// DefaultOptions runs the embedded server without a socket.
+func DefaultOptions() Options {
+	return Options{Name: "shenscan", Sync: SyncAlways, Replicas: 1, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler)}
+}
+
+// Validate reports every mistake in o.
+func (o *Options) Validate() error {
+	var errs []error
+	if o.Sync != SyncAlways && o.Sync != SyncInterval {
+		errs = append(errs, fmt.Errorf("nats sync is %q; it is always or interval", o.Sync))
+	}
+	if o.Replicas != 1 && o.Replicas != 3 && o.Replicas != 5 {
+		errs = append(errs, fmt.Errorf("nats replicas is %d; it is 1, 3 or 5", o.Replicas))
+	}
+	if o.URL == "" && o.Replicas != 1 {
+		errs = append(errs, errors.New("the embedded NATS server has one replica; name a cluster with --nats-url"))
+	}
+	if o.URL != "" && o.Listen != "" {
+		errs = append(errs, errors.New("--nats-listen is the embedded server's and means nothing beside --nats-url"))
+	}
+	return errors.Join(errs...)
+}
+
+// Bus is a connection to a server whose streams exist. It is safe for
+// concurrent use.
+type Bus struct {
+	o      Options
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	server *server.Server // nil with an external server
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	created map[string]int64 // stream name -> unix nanoseconds of its creation
+}
+
+// Open starts or connects to the server and creates or checks the streams.
+func Open(ctx context.Context, o Options) (_ *Bus, err error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	b := &Bus{o: o, log: o.Log, created: map[string]int64{}}
+	defer func() {
+		if err != nil {
+			b.Close()
+		}
+	}()
+	opts := b.connectOptions()
+	url := o.URL
+	if url == "" {
+		if err := b.startServer(); err != nil {
+			return nil, err
+		}
+		opts = append(opts, nats.InProcessServer(b.server))
+		url = nats.DefaultURL
+	}
+	if b.nc, err = nats.Connect(url, opts...); err != nil {
+		return nil, fmt.Errorf("connect to NATS at %s: %w; check --nats-url and --nats-creds", o.URL, err)
+	}
+	if b.js, err = jetstream.New(b.nc, jetstream.WithPublishAsyncMaxPending(256)); err != nil {
+		return nil, fmt.Errorf("open JetStream: %w", err)
+	}
+	if err := b.declare(ctx); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Bus) startServer() error {
+	if err := os.MkdirAll(b.o.Dir, 0o700); err != nil {
+		return fmt.Errorf("embedded NATS: %w", err)
+	}
+	opts := &server.Options{
+		ServerName: "shenscan", JetStream: true, StoreDir: b.o.Dir,
+		DontListen: b.o.Listen == "", NoSigs: true, NoLog: true,
+		SyncAlways: b.o.Sync == SyncAlways, MaxPayload: event.MaxPayload + (64 << 10),
+		JetStreamMaxMemory: 256 << 20, JetStreamMaxStore: b.o.Limits.MaxStore,
+	}
+	if b.o.Listen != "" {
+		host, port, err := splitAddr(b.o.Listen)
+		if err != nil {
+			return err
+		}
+		opts.Host, opts.Port = host, port
+	}
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		return fmt.Errorf("embedded NATS in %s: %w", b.o.Dir, err)
+	}
+	b.server = srv
+	srv.Start()
+	if !srv.ReadyForConnections(20 * time.Second) {
+		return fmt.Errorf("embedded NATS in %s was not ready in 20 s; is another shenscan using the folder or %s taken?", b.o.Dir, b.o.Listen)
+	}
+	if !srv.JetStreamEnabled() {
+		return fmt.Errorf("embedded NATS in %s: JetStream did not start; is the folder writable?", b.o.Dir)
+	}
+	return nil
+}
+
+func (b *Bus) connectOptions() []nats.Option {
+	opts := []nats.Option{
+		nats.Name(b.o.Name), nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond),
+		nats.RetryOnFailedConnect(false), nats.Timeout(5 * time.Second),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				b.log.Warn("disconnected from NATS", "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) { b.log.Info("reconnected to NATS") }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			b.log.Warn("NATS refused something", "err", err)
+		}),
+	}
+	if b.o.Creds != "" {
+		opts = append(opts, nats.UserCredentials(b.o.Creds))
+	}
+	if b.o.User != "" {
+		opts = append(opts, nats.UserInfo(b.o.User, b.o.Password))
+	}
+	if b.o.CA != "" {
+		opts = append(opts, nats.RootCAs(b.o.CA))
+	}
+	return opts
+}
+
+// Close disconnects and stops the embedded server. It is safe to call twice.
+func (b *Bus) Close() {
+	if b.nc != nil {
+		b.nc.Close()
+		b.nc = nil
+	}
+	if b.server != nil {
+		b.server.Shutdown()
+		b.server.WaitForShutdown()
+		b.server = nil
+	}
+}
+
+// Connected reports whether the connection is up.
+func (b *Bus) Connected() bool { return b.nc != nil && b.nc.IsConnected() }
+
+// Publish stores m in its stream and returns when the server acknowledged it.
+// Outages and full streams are waited out until ctx ends; a repeat within the
+// stream's duplicate window is stored once.
+func (b *Bus) Publish(ctx context.Context, m event.Message) error {
+	payload, err := event.Encode(m)
+	if err != nil {
+		return err
+	}
+	subject, id := event.Route(m)
+	return b.publish(ctx, &nats.Msg{Subject: subject, Data: payload, Header: nats.Header{}}, id)
+}
+
+func (b *Bus) publish(ctx context.Context, msg *nats.Msg, id string, extra ...jetstream.PublishOpt) error {
+	opts := append([]jetstream.PublishOpt{jetstream.WithMsgID(id)}, extra...)
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
+		_, err := b.js.PublishMsg(attempt, msg, opts...)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil || !retryable(err) {
+			return fmt.Errorf("publish %s on %s: %w", id, msg.Subject, err)
+		}
+		b.log.Debug("publish is tried again", "subject", msg.Subject, "id", id, "err", err)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("publish %s on %s: %w", id, msg.Subject, err)
+		case <-time.After(wait):
+		}
+	}
+}
+
+// retryable tells outages and back-pressure from refusals that will not pass.
+func retryable(err error) bool {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		switch api.ErrorCode {
+		case jetstream.JSErrCodeStreamWrongLastSequence:
+			return false
+		}
+		// 503: no leader, full stream, no space; 10077 is a full stream.
+		return api.Code == 503 || api.ErrorCode == 10077
+	}
+	return !errors.Is(err, nats.ErrMaxPayload) && !errors.Is(err, nats.ErrConnectionClosed) &&
+		!errors.Is(err, nats.ErrPermissionViolation) && !errors.Is(err, nats.ErrInvalidMsg) && !errors.Is(err, nats.ErrBadSubject)
+}

@@ -1,0 +1,186 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/shenscan/shenscan/internal/event"
+)
+
+// Consumer names a durable pull consumer of a work stream and its bounds.
+type Consumer struct {
+	Stream, Name string
+	Filter       string
+	Concurrency  int           // messages handled at once by this process
+	AckWait      time.Duration // extended by heartbeats while a handler runs
+	MaxDeliver   int           // then the message is dead-lettered
+}
+
+// The consumers of the work streams. AckWait is how long a message stays with
+// a process that died; MaxDeliver bounds how many processes a message may kill.
+var (
+	ConsumeScans     = Consumer{Stream: StreamWork, Name: "scans", Filter: "shenscan.work.scan.*", Concurrency: 4, AckWait: 15 * time.Second, MaxDeliver: 10}
+	ConsumeRescans   = Consumer{Stream: StreamWork, Name: "rescans", Filter: "shenscan.work.rescan.*", Concurrency: 16, AckWait: 15 * time.Second, MaxDeliver: 10}
+	ConsumeScopes    = Consumer{Stream: StreamWork, Name: "scopes", Filter: "shenscan.work.scope.*.*", Concurrency: 32, AckWait: 15 * time.Second, MaxDeliver: 10}
+	ConsumeLanes     = Consumer{Stream: StreamWork, Name: "lanes", Filter: "shenscan.work.lane.*.*", Concurrency: 32, AckWait: 15 * time.Second, MaxDeliver: 10}
+	ConsumeBulkPages = Consumer{Stream: StreamPages, Name: "pages-bulk", Filter: "shenscan.pages.bulk.*.*", Concurrency: 8, AckWait: 15 * time.Second, MaxDeliver: 10}
+	ConsumeFastPages = Consumer{Stream: StreamPages, Name: "pages-fast", Filter: "shenscan.pages.fast.*.*", Concurrency: 4, AckWait: 15 * time.Second, MaxDeliver: 10}
+	ConsumeTicks     = Consumer{Stream: StreamSchedules, Name: "ticks", Filter: "shenscan.tick.*", Concurrency: 1, AckWait: 15 * time.Second, MaxDeliver: 10}
+)
+
+// Delivery is a message on its way to a handler.
+type Delivery struct {
+	Msg     event.Message
+	Subject string
+	Seq     uint64
+	Stored  time.Time // broker time when the stream took it
+	Attempt int       // 1 for the first delivery
+}
+
+// Dead is a message that was given up.
+type Dead struct {
+	Msg    event.Message // nil when the payload does not decode
+	Stream string
+	Cause  string
+}
+
+// softStop is how long handlers may finish what they hold after a stop.
+const softStop = 8 * time.Second
+
+// Consume hands the consumer's messages to handle, c.Concurrency at a time,
+// until ctx ends, then waits for the running ones. The error of handle decides
+// the message's fate: nil acknowledges it, event.Terminal dead-letters it,
+// event.RetryAfter delays it, anything else backs off. onDead hears of what
+// this process dead-lettered.
+func (b *Bus) Consume(ctx context.Context, c Consumer, handle func(context.Context, Delivery) error, onDead func(context.Context, Dead) error) error {
+	cons, err := b.js.CreateOrUpdateConsumer(ctx, c.Stream, jetstream.ConsumerConfig{
+		Durable: c.Name, FilterSubject: c.Filter, AckPolicy: jetstream.AckExplicitPolicy,
+		AckWait: c.AckWait, MaxDeliver: c.MaxDeliver, MaxAckPending: 4096,
+	})
+	if err != nil {
+		return fmt.Errorf("create consumer %s on %s: %w", c.Name, c.Stream, err)
+	}
+	// Only what can be handled at once is pulled, so that other processes get
+	// the rest and a stop leaves nothing waiting for AckWait.
+	iter, err := cons.Messages(jetstream.PullMaxMessages(c.Concurrency), jetstream.PullExpiry(5*time.Second))
+	if err != nil {
+		return fmt.Errorf("pull from %s: %w", c.Name, err)
+	}
+	stop := context.AfterFunc(ctx, iter.Stop)
+	defer stop()
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	hard := context.AfterFunc(ctx, func() { time.AfterFunc(softStop, cancel) })
+	defer hard()
+
+	var running sync.WaitGroup
+	defer running.Wait()
+	slots := make(chan struct{}, c.Concurrency)
+	for {
+		slots <- struct{}{}
+		msg, err := iter.Next()
+		switch {
+		case errors.Is(err, jetstream.ErrMsgIteratorClosed) || ctx.Err() != nil:
+			if msg != nil {
+				_ = msg.Nak()
+			}
+			return nil
+		case err != nil:
+			// Missed heartbeats and lost leaders pass; the iterator pulls on.
+			b.log.Debug("pull", "consumer", c.Name, "err", err)
+			<-slots
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+			continue
+		}
+		running.Go(func() {
+			defer func() { <-slots }()
+			b.handle(work, c, msg, handle, onDead)
+		})
+	}
+}
+
+func (b *Bus) handle(ctx context.Context, c Consumer, msg jetstream.Msg, handle func(context.Context, Delivery) error, onDead func(context.Context, Dead) error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		b.log.Error("message without metadata", "subject", msg.Subject(), "err", err)
+		return
+	}
+	attempt := int(meta.NumDelivered)
+	m, err := event.Decode(msg.Data())
+	switch {
+	case errors.Is(err, event.ErrNewer):
+		err = event.RetryAfter(err, 30*time.Second)
+	case err != nil:
+		err = event.Terminal(err)
+	default:
+		beat := b.heartbeat(ctx, msg, c.AckWait/3)
+		err = handle(ctx, Delivery{Msg: m, Subject: msg.Subject(), Seq: meta.Sequence.Stream, Stored: meta.Timestamp, Attempt: attempt})
+		beat()
+	}
+	b.settle(ctx, c, msg, meta, m, err, onDead)
+}
+
+// settle turns a handler's error into the message's fate.
+func (b *Bus) settle(ctx context.Context, c Consumer, msg jetstream.Msg, meta *jetstream.MsgMetadata, m event.Message, err error, onDead func(context.Context, Dead) error) {
+	attempt := int(meta.NumDelivered)
+	delay, later := event.RetryDelay(err)
+	var settled error
+	switch {
+	case err == nil:
+		settled = msg.Ack()
+	case ctx.Err() != nil:
+		settled = msg.Nak() // stopped, not failed: the next process takes it at once
+	case event.IsTerminal(err) || attempt >= c.MaxDeliver:
+		dead := Dead{Msg: m, Stream: c.Stream, Cause: err.Error()}
+		if settled = b.bury(ctx, c.Stream, c.Name, meta.Sequence.Stream, attempt, msg.Subject(), msg.Data(), dead, onDead); settled == nil {
+			settled = msg.TermWithReason(firstLine(dead.Cause))
+		}
+	case later:
+		settled = msg.NakWithDelay(delay)
+	default:
+		b.log.Warn("message is tried again", "consumer", c.Name, "subject", msg.Subject(), "attempt", attempt, "err", err)
+		settled = msg.NakWithDelay(backoff(attempt))
+	}
+	if settled != nil && !errors.Is(settled, nats.ErrConnectionClosed) {
+		// Not settled means delivered again: every handler stands that.
+		b.log.Warn("message was not settled", "consumer", c.Name, "subject", msg.Subject(), "err", settled)
+	}
+}
+
+// heartbeat tells the server that the message is being worked on, until the
+// returned function is called.
+func (b *Bus) heartbeat(ctx context.Context, msg jetstream.Msg, every time.Duration) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	done.Go(func() {
+		t := time.NewTicker(every)
+		defer t.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-t.C:
+				if err := msg.InProgress(); err != nil {
+					b.log.Debug("heartbeat", "subject", msg.Subject(), "err", err)
+				}
+			}
+		}
+	})
+	return func() { cancel(); done.Wait() }
+}
+
+// backoff is exponential from 200 ms to 30 s with full jitter above half.
+func backoff(attempt int) time.Duration {
+	d := min(200*time.Millisecond<<min(attempt-1, 10), 30*time.Second)
+	return d/2 + rand.N(d/2)
+}

@@ -1,0 +1,210 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/shenscan/shenscan/internal/event"
+)
+
+// DeadLetter is a message that could not be processed, as it stands on
+// shenscan.dead.<stream>.<consumer>.
+type DeadLetter struct {
+	Cause      string    `json:"cause"`
+	Stream     string    `json:"stream"`
+	Consumer   string    `json:"consumer"`
+	Subject    string    `json:"subject"` // where the message was
+	Seq        uint64    `json:"seq"`
+	Deliveries int       `json:"deliveries"`
+	At         time.Time `json:"at"`
+	Payload    []byte    `json:"payload"` // the original bytes, base64 in JSON
+}
+
+// StoredDeadLetter is a dead letter with its place in the dead stream.
+type StoredDeadLetter struct {
+	ID uint64 `json:"id"` // sequence in the dead stream
+	DeadLetter
+}
+
+// bury publishes the dead letter, then tells onDead. Only then may the
+// original be taken off its stream.
+func (b *Bus) bury(ctx context.Context, stream, consumer string, seq uint64, deliveries int, subject string, payload []byte, d Dead, onDead func(context.Context, Dead) error) error {
+	letter := DeadLetter{
+		Cause: d.Cause, Stream: stream, Consumer: consumer, Subject: subject,
+		Seq: seq, Deliveries: deliveries, At: time.Now().UTC(), Payload: payload,
+	}
+	body, err := json.Marshal(letter)
+	if err != nil {
+		return fmt.Errorf("encode dead letter: %w", err)
+	}
+	id := fmt.Sprintf("dead/%s/%d/%d", stream, b.created[stream], seq)
+	msg := &nats.Msg{Subject: event.SubjectDead + "." + event.Token(stream) + "." + event.Token(consumer), Data: body, Header: nats.Header{}}
+	if err := b.publish(ctx, msg, id); err != nil {
+		return err
+	}
+	b.log.Error("message was dead-lettered; see `shenscan dead list`", "stream", stream, "consumer", consumer, "subject", subject, "seq", seq, "cause", d.Cause)
+	if onDead == nil {
+		return nil
+	}
+	return onDead(ctx, d)
+}
+
+// MoveDead takes messages that were delivered too often, which stay in their
+// stream for ever otherwise, to the dead letters, until ctx ends. It is the
+// road for messages that kill their worker before it can say a word.
+func (b *Bus) MoveDead(ctx context.Context, onDead func(context.Context, Dead) error) error {
+	cons, err := b.js.CreateOrUpdateConsumer(ctx, StreamAdvisories, jetstream.ConsumerConfig{
+		Durable: "mover", AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second,
+	})
+	if err != nil {
+		return fmt.Errorf("create consumer mover: %w", err)
+	}
+	iter, err := cons.Messages(jetstream.PullMaxMessages(1), jetstream.PullExpiry(5*time.Second))
+	if err != nil {
+		return fmt.Errorf("pull advisories: %w", err)
+	}
+	stop := context.AfterFunc(ctx, iter.Stop)
+	defer stop()
+	for {
+		msg, err := iter.Next()
+		if errors.Is(err, jetstream.ErrMsgIteratorClosed) || ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+			continue
+		}
+		if err := b.move(ctx, msg.Data(), onDead); err != nil {
+			b.log.Warn("dead message was not moved yet", "err", err)
+			_ = msg.NakWithDelay(5 * time.Second)
+			continue
+		}
+		_ = msg.Ack()
+	}
+}
+
+func (b *Bus) move(ctx context.Context, advisory []byte, onDead func(context.Context, Dead) error) error {
+	var a struct {
+		Stream     string `json:"stream"`
+		Consumer   string `json:"consumer"`
+		StreamSeq  uint64 `json:"stream_seq"`
+		Deliveries int    `json:"deliveries"`
+	}
+	if err := json.Unmarshal(advisory, &a); err != nil || a.Stream == "" {
+		return nil // not an advisory; nothing can be made of it
+	}
+	s, err := b.js.Stream(ctx, a.Stream)
+	if err != nil {
+		return fmt.Errorf("look at stream %s: %w", a.Stream, err)
+	}
+	raw, err := s.GetMsg(ctx, a.StreamSeq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil // settled meanwhile
+	}
+	if err != nil {
+		return fmt.Errorf("read message %d of %s: %w", a.StreamSeq, a.Stream, err)
+	}
+	m, err := event.Decode(raw.Data)
+	cause := fmt.Sprintf("delivered %d times and never settled: whoever took it died or hung", a.Deliveries)
+	if err != nil {
+		m, cause = nil, cause+" ("+err.Error()+")"
+	}
+	d := Dead{Msg: m, Stream: a.Stream, Cause: cause}
+	if err := b.bury(ctx, a.Stream, a.Consumer, a.StreamSeq, a.Deliveries, raw.Subject, raw.Data, d, onDead); err != nil {
+		return err
+	}
+	if a.Stream == StreamWork || a.Stream == StreamPages {
+		if err := s.DeleteMsg(ctx, a.StreamSeq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return fmt.Errorf("delete message %d of %s: %w", a.StreamSeq, a.Stream, err)
+		}
+	}
+	return nil
+}
+
+// DeadLetters lists at most limit dead letters, oldest first.
+func (b *Bus) DeadLetters(ctx context.Context, limit int) ([]StoredDeadLetter, error) {
+	s, err := b.js.Stream(ctx, StreamDead)
+	if err != nil {
+		return nil, fmt.Errorf("look at stream %s: %w", StreamDead, err)
+	}
+	var out []StoredDeadLetter
+	for seq := s.CachedInfo().State.FirstSeq; seq <= s.CachedInfo().State.LastSeq && len(out) < limit; seq++ {
+		raw, err := s.GetMsg(ctx, seq)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read dead letter %d: %w", seq, err)
+		}
+		d := StoredDeadLetter{ID: seq}
+		if err := json.Unmarshal(raw.Data, &d.DeadLetter); err != nil {
+			d.Cause = "unreadable dead letter: " + err.Error()
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// RetryDead puts a dead letter's message back on its subject and drops the
+// letter.
+func (b *Bus) RetryDead(ctx context.Context, id uint64) error {
+	s, letter, err := b.deadLetter(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(letter.Subject, "shenscan.") {
+		return fmt.Errorf("dead letter %d came from %q, which is not a subject of shenscan", id, letter.Subject)
+	}
+	msg := &nats.Msg{Subject: letter.Subject, Data: letter.Payload, Header: nats.Header{}}
+	if err := b.publish(ctx, msg, "retry/"+strconv.FormatUint(id, 10)+"/"+strconv.FormatInt(b.created[StreamDead], 36)); err != nil {
+		return err
+	}
+	return s.DeleteMsg(ctx, id)
+}
+
+// DropDead deletes a dead letter.
+func (b *Bus) DropDead(ctx context.Context, id uint64) error {
+	s, _, err := b.deadLetter(ctx, id)
+	if err != nil {
+		return err
+	}
+	return s.DeleteMsg(ctx, id)
+}
+
+func (b *Bus) deadLetter(ctx context.Context, id uint64) (jetstream.Stream, *DeadLetter, error) {
+	s, err := b.js.Stream(ctx, StreamDead)
+	if err != nil {
+		return nil, nil, fmt.Errorf("look at stream %s: %w", StreamDead, err)
+	}
+	raw, err := s.GetMsg(ctx, id)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read dead letter %d: %w", id, err)
+	}
+	var letter DeadLetter
+	if err := json.Unmarshal(raw.Data, &letter); err != nil {
+		return nil, nil, fmt.Errorf("decode dead letter %d: %w", id, err)
+	}
+	return s, &letter, nil
+}
+
+// DeadCount is the number of dead letters held.
+func (b *Bus) DeadCount(ctx context.Context) (uint64, error) {
+	st, err := b.State(ctx, StreamDead)
+	return st.Messages, err
+}
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	return s[:min(len(s), 200)]
+}

@@ -1,0 +1,237 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/shenscan/shenscan/internal/event"
+)
+
+// Request is a request to one of shenscan's services.
+type Request struct {
+	Data []byte
+	// Caller tells callers apart for rate limits: the Shenscan-Caller header,
+	// else the connection behind the reply subject, else "".
+	Caller string
+	// Reply reports whether the caller waits for an answer.
+	Reply bool
+}
+
+// ServiceError is an answer that the caller can act on.
+type ServiceError struct {
+	Code string // "400", "404", "429", "503"
+	Text string
+}
+
+func (e *ServiceError) Error() string { return e.Text }
+
+// Endpoint answers requests on one subject. What it returns is sent as JSON.
+type Endpoint struct {
+	Name, Subject string
+	Handle        func(context.Context, Request) (any, error)
+}
+
+// Serve answers requests as a NATS micro service until ctx ends. Several
+// processes that serve the same name share the load. Handlers run side by
+// side, at most limit at once; requests beyond that wait.
+func (b *Bus) Serve(ctx context.Context, name, description, version string, limit int, endpoints []Endpoint) error {
+	svc, err := micro.AddService(b.nc, micro.Config{Name: name, Version: version, Description: description})
+	if err != nil {
+		return fmt.Errorf("add service %s: %w", name, err)
+	}
+	var running sync.WaitGroup
+	slots := make(chan struct{}, limit)
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	for _, e := range endpoints {
+		handler := micro.HandlerFunc(func(r micro.Request) {
+			slots <- struct{}{}
+			running.Go(func() {
+				defer func() { <-slots }()
+				b.answer(work, e, r)
+			})
+		})
+		if err := svc.AddEndpoint(e.Name, handler, micro.WithEndpointSubject(e.Subject)); err != nil {
+			return errors.Join(fmt.Errorf("add endpoint %s: %w", e.Subject, err), svc.Stop())
+		}
+	}
+	<-ctx.Done()
+	err = svc.Stop() // drains: what arrived is answered
+	timer := time.AfterFunc(softStop, cancel)
+	defer timer.Stop()
+	running.Wait()
+	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		return fmt.Errorf("stop service %s: %w", name, err)
+	}
+	return nil
+}
+
+func (b *Bus) answer(ctx context.Context, e Endpoint, r micro.Request) {
+	reply, err := e.Handle(ctx, Request{Data: r.Data(), Caller: callerOf(r), Reply: r.Reply() != ""})
+	if r.Reply() == "" {
+		if err != nil {
+			b.log.Warn("request without a reply subject was refused", "subject", e.Subject, "err", err)
+		}
+		return
+	}
+	if err != nil {
+		code := "500"
+		if se, ok := errors.AsType[*ServiceError](err); ok {
+			code = se.Code
+		}
+		body, _ := json.Marshal(map[string]string{"error": err.Error()})
+		err = r.Error(code, firstLine(err.Error()), body)
+	} else {
+		err = r.RespondJSON(reply)
+	}
+	if err != nil {
+		b.log.Warn("answer was not sent", "subject", e.Subject, "err", err)
+	}
+}
+
+// callerOf reads who asks. A reply inbox starts with the connection's own
+// random part, which tells connections apart without trusting anything.
+func callerOf(r micro.Request) string {
+	if c := r.Headers().Get("Shenscan-Caller"); c != "" {
+		return c[:min(len(c), 64)]
+	}
+	reply := r.Reply()
+	for i, dots := 0, 0; i < len(reply); i++ {
+		if reply[i] == '.' {
+			if dots++; dots == 2 {
+				return reply[:i]
+			}
+		}
+	}
+	return reply
+}
+
+// Call sends a JSON request to a service and decodes its answer into reply.
+func (b *Bus) Call(ctx context.Context, subject string, request, reply any) error {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return fmt.Errorf("encode request for %s: %w", subject, err)
+	}
+	msg, err := b.nc.RequestWithContext(ctx, subject, body)
+	if errors.Is(err, nats.ErrNoResponders) {
+		return fmt.Errorf("%s: nobody answers; is a shenscan running on this NATS? %w", subject, err)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", subject, err)
+	}
+	if code := msg.Header.Get(micro.ErrorCodeHeader); code != "" {
+		return fmt.Errorf("%s: %w", subject, &ServiceError{Code: code, Text: msg.Header.Get(micro.ErrorHeader)})
+	}
+	if err := json.Unmarshal(msg.Data, reply); err != nil {
+		return fmt.Errorf("decode answer of %s: %w", subject, err)
+	}
+	return nil
+}
+
+// KV is a key-value bucket with optimistic concurrency.
+type KV struct{ kv jetstream.KeyValue }
+
+// ErrNotFound is returned for a key that is not there.
+var ErrNotFound = errors.New("no such key")
+
+// ErrConflict is returned when somebody else wrote the key first.
+var ErrConflict = errors.New("key was changed by somebody else")
+
+// KV opens a bucket, creating it where it is missing. Values vanish after ttl.
+// A bucket in memory is for what can be learnt anew.
+func (b *Bus) KV(ctx context.Context, bucket string, ttl time.Duration, memory bool) (*KV, error) {
+	cfg := jetstream.KeyValueConfig{Bucket: bucket, TTL: ttl, Replicas: b.o.Replicas, Storage: jetstream.FileStorage, MaxBytes: 256 << 20}
+	if memory {
+		cfg.Storage, cfg.MaxBytes = jetstream.MemoryStorage, 64<<20
+	}
+	kv, err := b.js.CreateOrUpdateKeyValue(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
+	}
+	return &KV{kv}, nil
+}
+
+// Get returns the value and revision of key, or ErrNotFound.
+func (k *KV) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	e, err := k.kv.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, 0, ErrNotFound
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("read %s from %s: %w", key, k.kv.Bucket(), err)
+	}
+	return e.Value(), e.Revision(), nil
+}
+
+// Put writes key whatever it holds.
+func (k *KV) Put(ctx context.Context, key string, value []byte) error {
+	if _, err := k.kv.Put(ctx, key, value); err != nil {
+		return fmt.Errorf("write %s to %s: %w", key, k.kv.Bucket(), err)
+	}
+	return nil
+}
+
+// Update writes key if its revision is still revision (0: it does not exist);
+// it returns the new revision, or ErrConflict.
+func (k *KV) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	var rev uint64
+	var err error
+	if revision == 0 {
+		rev, err = k.kv.Create(ctx, key, value)
+	} else {
+		rev, err = k.kv.Update(ctx, key, value, revision)
+	}
+	if errors.Is(err, jetstream.ErrKeyExists) || isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequence) {
+		return 0, ErrConflict
+	}
+	if err != nil {
+		return 0, fmt.Errorf("write %s to %s: %w", key, k.kv.Bucket(), err)
+	}
+	return rev, nil
+}
+
+// Delete removes key if its revision is still revision.
+func (k *KV) Delete(ctx context.Context, key string, revision uint64) error {
+	err := k.kv.Delete(ctx, key, jetstream.LastRevision(revision))
+	if isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequence) {
+		return ErrConflict
+	}
+	return err
+}
+
+// Schedule stores a schedule in the server, which fires it whoever lives: on
+// each tick one message appears on the tick consumer, however many processes
+// stored the same schedule. cron has six fields, seconds first.
+func (b *Bus) Schedule(ctx context.Context, name, cron, zone string, request *event.ScanRequested) error {
+	payload, err := event.Encode(request)
+	if err != nil {
+		return err
+	}
+	subject := "shenscan.schedule." + event.Token(name)
+	if s, err := b.js.Stream(ctx, StreamSchedules); err == nil {
+		// An equal schedule is left alone, so that a restart does not move its next tick.
+		if raw, err := s.GetLastMsgForSubject(ctx, subject); err == nil &&
+			raw.Header.Get(jetstream.ScheduleHeader) == cron && raw.Header.Get(jetstream.ScheduleTimeZoneHeader) == zone && string(raw.Data) == string(payload) {
+			return nil
+		}
+	}
+	opts := []jetstream.PublishOpt{
+		jetstream.WithScheduleCron(cron), jetstream.WithScheduleTarget("shenscan.tick." + event.Token(name)),
+	}
+	if zone != "" {
+		opts = append(opts, jetstream.WithScheduleTimeZone(zone))
+	}
+	msg := &nats.Msg{Subject: subject, Data: payload, Header: nats.Header{}}
+	if _, err := b.js.PublishMsg(ctx, msg, opts...); err != nil {
+		return fmt.Errorf("store schedule %q (%s): %w; six fields are needed, seconds first, and NATS 2.14 or later", name, cron, err)
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package event
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+// Subjects of the bus. Those under shenscan.scan, shenscan.rescan,
+// shenscan.query, shenscan.events and shenscan.dead are public; the others are
+// internal and may change with a version.
+const (
+	SubjectScan          = "shenscan.scan"
+	SubjectRescan        = "shenscan.rescan"
+	SubjectQueryInstance = "shenscan.query.instance"
+	SubjectQuerySummary  = "shenscan.query.summary"
+	SubjectQueryScan     = "shenscan.query.scan"
+
+	SubjectVerdictEvents = "shenscan.events.verdict" // .<account>.<region>
+	SubjectScanEvents    = "shenscan.events.scan"    // .<state>
+	SubjectDead          = "shenscan.dead"           // .<stream>.<consumer>
+
+	subjectWorkScan   = "shenscan.work.scan"
+	subjectWorkRescan = "shenscan.work.rescan"
+	subjectWorkScope  = "shenscan.work.scope"
+	subjectWorkLane   = "shenscan.work.lane"
+	subjectPagesBulk  = "shenscan.pages.bulk"
+	subjectPagesFast  = "shenscan.pages.fast"
+	subjectResults    = "shenscan.results"
+	subjectSchedule   = "shenscan.schedule"
+	subjectTick       = "shenscan.tick"
+)
+
+// Route returns the subject that m is published on and its message id. Ids
+// are deterministic: a repeat by whichever process has the id of the first.
+func Route(m Message) (subject, id string) {
+	switch m := m.(type) {
+	case *ScanRequested:
+		if m.Kind == KindRescan {
+			return subjectWorkRescan + "." + Token(m.ScanID), "request/" + m.ScanID
+		}
+		return subjectWorkScan + "." + Token(m.ScanID), "request/" + m.ScanID
+	case *ScopeJob:
+		return subjectWorkScope + "." + scopeTokens(m.Scope), join("scope", m.ScanID, m.Scope.String())
+	case *LaneJob:
+		return subjectWorkLane + "." + scopeTokens(m.Scope), join("lane", m.ScanID, m.Scope.String(), m.Lane)
+	case *InstancesListed:
+		base := subjectPagesBulk
+		if m.Kind == KindRescan {
+			base = subjectPagesFast
+		}
+		return base + "." + scopeTokens(m.Scope), m.pageID("page", m.Page)
+	case *InstancesClassified:
+		return resultSubject(m.Scope), m.pageID("result", m.Page)
+	case *ScanPlanned:
+		return subjectResults + ".control", join("planned", m.ScanID, strconv.FormatInt(m.Epoch.UnixNano(), 36))
+	case *ScopePlanned:
+		return resultSubject(m.Scope), join("scope-planned", m.ScanID, m.Scope.String(), m.Plan)
+	case *LaneEnded:
+		return resultSubject(m.Scope), join("lane-ended", m.ScanID, m.Scope.String(), m.Lane, m.Walk)
+	case *ScopeFailed:
+		return resultSubject(m.Scope), join("scope-failed", m.ScanID, m.Scope.String())
+	case *PageFailed:
+		return resultSubject(m.Scope), join("page-failed", m.ScanID, m.Scope.String(), m.Lane, m.Walk, strconv.Itoa(m.Page))
+	case *ScanAborted:
+		return subjectResults + ".control", join("aborted", m.ScanID)
+	}
+	return "", ""
+}
+
+func scopeTokens(s ecs.Scope) string { return Token(s.Account) + "." + Token(s.Region) }
+
+func resultSubject(s ecs.Scope) string { return subjectResults + "." + scopeTokens(s) }
+
+func (w *Walk) pageID(what string, page int) string {
+	return join(what, w.ScanID, w.Scope.String(), w.Lane, w.Walk, strconv.Itoa(page))
+}
+
+func join(parts ...string) string { return strings.Join(parts, "/") }
+
+// ScopeKey identifies what a scan request asks for, whoever asks: two requests
+// with the same key for a running scan are one scan.
+func (m *ScanRequested) ScopeKey() string {
+	h := fnv.New64a()
+	for _, list := range [][]string{m.Accounts, m.Regions, m.InstanceIDs} {
+		for _, s := range list {
+			_, _ = h.Write([]byte(s))
+			_, _ = h.Write([]byte{0})
+		}
+		_, _ = h.Write([]byte{1})
+	}
+	return string(m.Kind) + "-" + strconv.FormatUint(h.Sum64(), 36)
+}
+
+// terminal marks an error whose message must not be tried again.
+type terminal struct{ error }
+
+func (t terminal) Unwrap() error { return t.error }
+
+// Terminal marks err as one that no retry can mend: its message goes to the
+// dead letters at once.
+func Terminal(err error) error { return terminal{err} }
+
+// IsTerminal reports whether err, or an error it wraps, was marked Terminal.
+func IsTerminal(err error) bool {
+	_, ok := errors.AsType[terminal](err)
+	return ok
+}
+
+type retryAfter struct {
+	error
+	after time.Duration
+}
+
+func (r retryAfter) Unwrap() error { return r.error }
+
+// RetryAfter asks for its message to be delivered again after d.
+func RetryAfter(err error, d time.Duration) error { return retryAfter{err, d} }
+
+// RetryDelay returns the delay that RetryAfter asked for.
+func RetryDelay(err error) (time.Duration, bool) {
+	r, ok := errors.AsType[retryAfter](err)
+	return r.after, ok
+}
+
+// NewScanID names a scan. Scans of a schedule pass the tick they belong to, so
+// that every process names the scan of one tick alike.
+func NewScanID(kind Kind, at time.Time, salt string) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(salt))
+	prefix := "s"
+	if kind == KindRescan {
+		prefix = "r"
+	}
+	return fmt.Sprintf("%s-%s-%07s", prefix, at.UTC().Format("20060102T150405"), strconv.FormatUint(uint64(h.Sum32()), 36))
+}
