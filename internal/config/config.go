@@ -1,0 +1,176 @@
+// Package config reads shenscan's settings: a strict YAML file under the
+// environment under the flags. Flags are the one list of settings; the file and
+// the environment spell the same names. It decides nothing about what a
+// setting means.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+)
+
+// Account is one entry of accounts: in the file.
+type Account struct {
+	Name          string `yaml:"name"`            // how it appears in records; default the id in role_arn
+	RoleARN       string `yaml:"role_arn"`        // acs:ram::1234567890123456:role/shenscan
+	ExternalID    string `yaml:"external_id"`     // where the role's trust policy demands one
+	SessionName   string `yaml:"session_name"`    // default shenscan
+	AccessKeyFile string `yaml:"access_key_file"` // JSON file with keys of the account's own
+}
+
+// Directory is resource_directory: in the file: every member account is
+// scanned with a role of the same name.
+type Directory struct {
+	RoleName   string `yaml:"role_name"`
+	ExternalID string `yaml:"external_id"`
+}
+
+// Schedule is one entry of schedules: in the file.
+type Schedule struct {
+	Name     string   `yaml:"name"`
+	Cron     string   `yaml:"cron"` // six fields, seconds first: "0 0 3 * * *"
+	Zone     string   `yaml:"zone"` // "Asia/Shanghai"; default UTC
+	Accounts []string `yaml:"accounts"`
+	Regions  []string `yaml:"regions"`
+}
+
+// File is what only the file can say.
+type File struct {
+	Accounts  []Account  `yaml:"accounts"`
+	Directory Directory  `yaml:"resource_directory"`
+	Schedules []Schedule `yaml:"schedules"`
+}
+
+// structured are the keys of File; every other key of the file is a flag.
+var structured = map[string]bool{"accounts": true, "resource_directory": true, "schedules": true}
+
+// EnvPrefix begins the environment variable of every flag: --nats-url is
+// SHENSCAN_NATS_URL.
+const EnvPrefix = "SHENSCAN_"
+
+// Apply fills every flag of set that the command line left alone from the
+// environment (getenv), else from the file at path ("" for none). known says
+// whether a name is a flag of any command: the one file serves all of them. It
+// reports every mistake, with its line.
+func Apply(set *pflag.FlagSet, known func(string) bool, path string, getenv func(string) (string, bool)) (*File, error) {
+	f := &File{}
+	values := map[string][]string{}
+	var errs []error
+	if path != "" {
+		var err error
+		if f, values, err = read(path, known); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	set.VisitAll(func(fl *pflag.Flag) {
+		if fl.Changed {
+			return
+		}
+		name, from := EnvPrefix+strings.ToUpper(strings.ReplaceAll(fl.Name, "-", "_")), "environment"
+		if v, ok := getenv(name); ok && v != "" {
+			if err := assign(set, fl, []string{v}); err != nil {
+				errs = append(errs, fmt.Errorf("%s (%s): %w", name, from, err))
+			}
+			return
+		}
+		if v, ok := values[fl.Name]; ok {
+			if err := assign(set, fl, v); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %s: %w", path, strings.ReplaceAll(fl.Name, "-", "_"), err))
+			}
+		}
+	})
+	return f, errors.Join(errs...)
+}
+
+func assign(set *pflag.FlagSet, fl *pflag.Flag, values []string) error {
+	if list, ok := fl.Value.(pflag.SliceValue); ok && len(values) != 1 {
+		fl.Changed = true
+		return list.Replace(values)
+	}
+	if len(values) != 1 {
+		return fmt.Errorf("takes one value and has %d", len(values))
+	}
+	return set.Set(fl.Name, values[0])
+}
+
+func read(path string, known func(string) bool) (*File, map[string][]string, error) {
+	f, values := &File{}, map[string][]string{}
+	body, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, values, fmt.Errorf("configuration file %s does not exist; name another with --config", path)
+	}
+	if err != nil {
+		return f, values, fmt.Errorf("configuration file: %w", err)
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(body, &doc); err != nil {
+		return f, values, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(doc.Content) == 0 {
+		return f, values, nil
+	}
+	root := doc.Content[0]
+	if root.Kind != yaml.MappingNode {
+		return f, values, fmt.Errorf("%s:%d: the file is not a list of `name: value` settings", path, root.Line)
+	}
+	var errs []error
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		key, value := root.Content[i], root.Content[i+1]
+		flag := strings.ReplaceAll(key.Value, "_", "-")
+		switch {
+		case structured[key.Value]:
+			if err := decodeStrict(f, key, value); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", path, err))
+			}
+		case !known(flag) || strings.Contains(key.Value, "-"):
+			errs = append(errs, fmt.Errorf("%s:%d: no setting is called %q; `shenscan help` lists the flags, spelt here with _", path, key.Line, key.Value))
+		default:
+			list, err := scalars(value)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s:%d: %s: %w", path, value.Line, key.Value, err))
+			}
+			values[flag] = list
+		}
+	}
+	return f, values, errors.Join(errs...)
+}
+
+// decodeStrict decodes one structured key and refuses unknown names in it.
+func decodeStrict(f *File, key, value *yaml.Node) error {
+	body, err := yaml.Marshal(&yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{key, value}})
+	if err != nil {
+		return fmt.Errorf("%s: %w", key.Value, err)
+	}
+	dec := yaml.NewDecoder(strings.NewReader(string(body)))
+	dec.KnownFields(true)
+	if err := dec.Decode(f); err != nil {
+		return fmt.Errorf("in %s (line %d): %w", key.Value, key.Line, err)
+	}
+	return nil
+}
+
+func scalars(n *yaml.Node) ([]string, error) {
+	switch n.Kind {
+	case yaml.ScalarNode:
+		if n.Tag == "!!null" {
+			return nil, errors.New("has no value")
+		}
+		return []string{n.Value}, nil
+	case yaml.SequenceNode:
+		out := []string{}
+		for _, c := range n.Content {
+			if c.Kind != yaml.ScalarNode {
+				return nil, errors.New("takes a list of plain values")
+			}
+			out = append(out, c.Value)
+		}
+		return out, nil
+	}
+	return nil, errors.New("takes a plain value or a list of plain values")
+}

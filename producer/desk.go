@@ -1,0 +1,312 @@
+package producer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/shenscan/shenscan/internal/event"
+)
+
+// RequestError is a request that the caller has to change or repeat later.
+type RequestError struct {
+	Code string // "400", "429", "503"
+	Text string
+}
+
+func (e *RequestError) Error() string { return e.Text }
+
+// ScanRequest is the body of a request on shenscan.scan.
+type ScanRequest struct {
+	Accounts []string `json:"accounts"`
+	Regions  []string `json:"regions"`
+	Reason   string   `json:"reason"`
+}
+
+// ScanReply answers it.
+type ScanReply struct {
+	ScanID string `json:"scan_id"`
+}
+
+// RescanRequest is the body of a request on shenscan.rescan.
+type RescanRequest struct {
+	Account     string   `json:"account"`
+	Region      string   `json:"region"`
+	InstanceIDs []string `json:"instance_ids"`
+	Reason      string   `json:"reason"`
+}
+
+// RescanReply answers it.
+type RescanReply struct {
+	ScanID   string     `json:"scan_id"`
+	Accepted int        `json:"accepted"`
+	Rejected []Rejected `json:"rejected"`
+}
+
+// Rejected is an instance id that will not be looked at, and why.
+type Rejected struct {
+	InstanceID string `json:"instance_id"`
+	Error      string `json:"error"`
+}
+
+// Running remembers, for all processes, which scan of a scope runs.
+type Running interface {
+	// Claim returns the id of the running scan of key, or makes id that scan
+	// and returns it.
+	Claim(ctx context.Context, key, id string) (string, error)
+}
+
+// DeskOptions bound what callers may ask.
+type DeskOptions struct {
+	CallerRate  float64 // requests a second of one caller
+	CallerBurst int
+	MaxCallers  int           // callers remembered
+	Gather      time.Duration // how long a rescan waits for company before it is stored
+	Now         func() time.Time
+}
+
+// DefaultDeskOptions let a caller ask for a whole fleet at once, but not for
+// ever.
+func DefaultDeskOptions() DeskOptions {
+	return DeskOptions{CallerRate: 500, CallerBurst: 20_000, MaxCallers: 10_000, Gather: 2 * time.Millisecond, Now: time.Now}
+}
+
+// Desk takes requests from callers and stores them before it answers. Rescans
+// that arrive together are stored as one, equal instances merged: a sync to
+// disk then serves hundreds of callers. It is safe for concurrent use; Run
+// must be running.
+type Desk struct {
+	o       DeskOptions
+	bus     Publisher
+	running Running
+	salt    string
+	waiting chan *asked
+
+	mu      sync.Mutex
+	callers map[string]*rate.Limiter
+	count   int
+}
+
+type asked struct {
+	req    *event.ScanRequested
+	answer chan answered
+}
+
+type answered struct {
+	scanID string
+	err    error
+}
+
+// NewDesk returns a Desk. salt tells this process's scan ids from others'.
+func NewDesk(o DeskOptions, bus Publisher, running Running, salt string) *Desk {
+	return &Desk{o: o, bus: bus, running: running, salt: salt, waiting: make(chan *asked, 1024), callers: map[string]*rate.Limiter{}}
+}
+
+// Scan handles a request on shenscan.scan.
+func (d *Desk) Scan(ctx context.Context, body []byte) (*ScanReply, error) {
+	var r ScanRequest
+	if err := decode(body, &r); err != nil {
+		return nil, err
+	}
+	slices.Sort(r.Accounts)
+	slices.Sort(r.Regions)
+	req := &event.ScanRequested{
+		Kind: event.KindScan, Accounts: slices.Compact(r.Accounts), Regions: slices.Compact(r.Regions),
+		Reason: clip(r.Reason), RequestedAt: d.o.Now().UTC(), ScanID: d.newID(event.KindScan),
+	}
+	id, err := d.running.Claim(ctx, req.ScopeKey(), req.ScanID)
+	if err != nil {
+		return nil, &RequestError{"503", err.Error()}
+	}
+	if id == req.ScanID {
+		if err := d.bus.Publish(ctx, req); err != nil {
+			return nil, &RequestError{"503", err.Error()}
+		}
+	}
+	return &ScanReply{ScanID: id}, nil
+}
+
+// instanceID is the shape of an ECS instance id; what does not have it is
+// never sent to the cloud.
+var instanceID = regexp.MustCompile(`^(i|eci|hbm|AY)-?[A-Za-z0-9]{6,60}$`)
+
+// Rescan handles a request on shenscan.rescan.
+func (d *Desk) Rescan(ctx context.Context, body []byte, caller string) (*RescanReply, error) {
+	if !d.allow(caller) {
+		return nil, &RequestError{"429", fmt.Sprintf("more than %g requests a second from one caller; wait and ask again", d.o.CallerRate)}
+	}
+	var r RescanRequest
+	if err := decode(body, &r); err != nil {
+		return nil, err
+	}
+	reply := &RescanReply{Rejected: []Rejected{}}
+	var ids []string
+	for _, id := range r.InstanceIDs {
+		switch {
+		case !instanceID.MatchString(id):
+			reply.Rejected = append(reply.Rejected, Rejected{clip(id), "not an instance id: it looks like i-bp67acfmxazb4p0001"})
+		case len(ids) == maxIDs:
+			reply.Rejected = append(reply.Rejected, Rejected{id, fmt.Sprintf("one request takes at most %d instances", maxIDs)})
+		case !slices.Contains(ids[max(0, len(ids)-64):], id):
+			ids = append(ids, id)
+		}
+	}
+	if len(r.InstanceIDs) == 0 {
+		return nil, &RequestError{"400", `instance_ids is empty; send {"instance_ids":["i-…"]}`}
+	}
+	reply.Accepted = len(ids)
+	if len(ids) == 0 {
+		return reply, nil
+	}
+	req := &event.ScanRequested{Kind: event.KindRescan, InstanceIDs: ids, Reason: clip(r.Reason), RequestedAt: d.o.Now().UTC()}
+	if r.Account != "" {
+		req.Accounts = []string{clip(r.Account)}
+	}
+	if r.Region != "" {
+		req.Regions = []string{clip(r.Region)}
+	}
+	a := &asked{req: req, answer: make(chan answered, 1)}
+	select {
+	case d.waiting <- a:
+	case <-ctx.Done():
+		return nil, &RequestError{"503", "shenscan is stopping"}
+	}
+	select {
+	case got := <-a.answer:
+		if got.err != nil {
+			return nil, &RequestError{"503", got.err.Error()}
+		}
+		reply.ScanID = got.scanID
+		return reply, nil
+	case <-ctx.Done():
+		return nil, &RequestError{"503", "shenscan is stopping"}
+	}
+}
+
+// Run stores gathered rescans until ctx ends.
+func (d *Desk) Run(ctx context.Context) error {
+	for {
+		var batch []*asked
+		select {
+		case <-ctx.Done():
+			return nil
+		case a := <-d.waiting:
+			batch = append(batch, a)
+		}
+		timer := time.NewTimer(d.o.Gather)
+	gather:
+		for ids := len(batch[0].req.InstanceIDs); ids < maxIDs/2; {
+			select {
+			case a := <-d.waiting:
+				batch = append(batch, a)
+				ids += len(a.req.InstanceIDs)
+			case <-timer.C:
+				break gather
+			}
+		}
+		timer.Stop()
+		d.storeBatch(ctx, batch)
+	}
+}
+
+// storeBatch stores one request for each narrowing (account, region) in the batch.
+func (d *Desk) storeBatch(ctx context.Context, batch []*asked) {
+	groups := map[string][]*asked{}
+	for _, a := range batch {
+		key := fmt.Sprintf("%q%q", a.req.Accounts, a.req.Regions)
+		groups[key] = append(groups[key], a)
+	}
+	for _, group := range groups {
+		for len(group) > 0 {
+			merged := *group[0].req
+			merged.ScanID = d.newID(event.KindRescan)
+			seen := map[string]bool{}
+			merged.InstanceIDs = nil
+			n := 0
+			for _, a := range group {
+				if n > 0 && len(seen)+len(a.req.InstanceIDs) > maxIDs {
+					break
+				}
+				for _, id := range a.req.InstanceIDs {
+					if !seen[id] {
+						seen[id] = true
+						merged.InstanceIDs = append(merged.InstanceIDs, id)
+					}
+				}
+				n++
+			}
+			err := d.bus.Publish(ctx, &merged)
+			for _, a := range group[:n] {
+				a.answer <- answered{merged.ScanID, err}
+			}
+			group = group[n:]
+		}
+	}
+}
+
+func (d *Desk) newID(kind event.Kind) string {
+	d.mu.Lock()
+	d.count++
+	n := d.count
+	d.mu.Unlock()
+	return event.NewScanID(kind, d.o.Now(), fmt.Sprintf("%s/%d", d.salt, n))
+}
+
+func (d *Desk) allow(caller string) bool {
+	d.mu.Lock()
+	l, ok := d.callers[caller]
+	if !ok {
+		if len(d.callers) >= d.o.MaxCallers {
+			clear(d.callers) // forgetting is kinder than refusing strangers
+		}
+		l = rate.NewLimiter(rate.Limit(d.o.CallerRate), d.o.CallerBurst)
+		d.callers[caller] = l
+	}
+	d.mu.Unlock()
+	return l.AllowN(d.o.Now(), 1)
+}
+
+// decode reads a request strictly: a misspelt key would silently widen it.
+func decode(body []byte, into any) error {
+	if len(bytes.TrimSpace(body)) == 0 {
+		body = []byte("{}")
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return &RequestError{"400", "request is not the JSON it should be: " + err.Error()}
+	}
+	if dec.More() {
+		return &RequestError{"400", "request has more after its JSON object"}
+	}
+	return nil
+}
+
+func clip(s string) string { return s[:min(len(s), 200)] }
+
+// HandleTick turns a tick of a schedule into its scan. The scan is named after
+// the tick, so that it happens once however many producers hear of it.
+func (d *Desk) HandleTick(ctx context.Context, template *event.ScanRequested, schedule string, tick time.Time) error {
+	if template.Kind != event.KindScan {
+		return event.Terminal(errors.New("schedule " + schedule + " holds no scan request"))
+	}
+	req := *template
+	req.RequestedAt = tick.UTC()
+	req.ScanID = event.NewScanID(event.KindScan, tick, "schedule/"+schedule)
+	id, err := d.running.Claim(ctx, req.ScopeKey(), req.ScanID)
+	if err != nil {
+		return err
+	}
+	if id != req.ScanID {
+		return nil // the scan before still runs: it is not piled upon
+	}
+	return d.bus.Publish(ctx, &req)
+}

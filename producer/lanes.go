@@ -1,0 +1,248 @@
+package producer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+)
+
+// HandleScope cuts a scope into lanes, announces them and hands them out.
+// attempt counts the deliveries of the job: a repeated plan has a name of its
+// own, since it may cut elsewhere.
+func (p *Producer) HandleScope(ctx context.Context, job *event.ScopeJob, attempt int) error {
+	cuts, err := p.cut(ctx, job.Scope)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		p.o.Log.Warn("scope failed", "scan", job.ScanID, "account", job.Scope.Account, "region", job.Scope.Region, "err", err)
+		return p.bus.Publish(ctx, &event.ScopeFailed{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Failure: failure(job.Scope, "DescribeInstances", err)})
+	}
+	plan := &event.ScopePlanned{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Plan: fmt.Sprint(attempt)}
+	jobs := lanes(job, plan.Plan, cuts)
+	for _, lane := range jobs {
+		plan.Lanes = append(plan.Lanes, lane.Lane)
+	}
+	if err := p.bus.Publish(ctx, plan); err != nil {
+		return err
+	}
+	for _, lane := range jobs {
+		if err := p.bus.Publish(ctx, lane); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lanes turns sorted cuts into lanes that are disjoint and leave no gap: each
+// begins where the one before ends, and the outer two are unbounded.
+func lanes(job *event.ScopeJob, plan string, cuts []time.Time) []*event.LaneJob {
+	var out []*event.LaneJob
+	var from time.Time
+	for i := range len(cuts) + 1 {
+		var to time.Time
+		if i < len(cuts) {
+			to = cuts[i]
+		}
+		out = append(out, &event.LaneJob{
+			ScanID: job.ScanID, Scope: job.Scope, Epoch: job.Epoch,
+			Lane: fmt.Sprintf("%s.%d", plan, i), From: from, To: to,
+		})
+		from = to
+	}
+	return out
+}
+
+// firstECS is before any instance was created.
+var firstECS = time.Date(2009, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// span is a part of the creation times and how many instances are in it.
+type span struct {
+	from, to time.Time // [from, to), whole minutes
+	n        int
+}
+
+// cut returns the creation times at which the scope is to be cut. A small
+// scope is not cut. Sizes come from page-number probes: beside a token
+// TotalCount means nothing.
+func (p *Producer) cut(ctx context.Context, s ecs.Scope) ([]time.Time, error) {
+	n, err := p.cloud.CountInstances(ctx, s, ecs.Query{})
+	if err != nil {
+		return nil, err
+	}
+	if n <= p.o.LaneSize*3/2 {
+		return nil, nil
+	}
+	whole := span{firstECS, p.o.Now().UTC().Truncate(time.Minute).Add(time.Hour), n}
+	spans, err := p.split(ctx, s, whole)
+	if err != nil {
+		return nil, err
+	}
+	var cuts []time.Time
+	size := 0
+	for i, sp := range spans {
+		if i > 0 && size+sp.n > p.o.LaneSize {
+			cuts = append(cuts, sp.from)
+			size = 0
+		}
+		size += sp.n
+	}
+	p.o.Log.Debug("scope cut", "account", s.Account, "region", s.Region, "instances", n, "lanes", len(cuts)+1)
+	return cuts, nil
+}
+
+// split divides sp until every part is small enough for a lane or a minute
+// short. Parts come back in order.
+func (p *Producer) split(ctx context.Context, s ecs.Scope, sp span) ([]span, error) {
+	const ways = 8
+	step := (sp.to.Sub(sp.from) / ways).Truncate(time.Minute)
+	if sp.n <= p.o.LaneSize || step < time.Minute {
+		return []span{sp}, nil
+	}
+	parts := make([][]span, ways)
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range ways {
+		part := span{from: sp.from.Add(time.Duration(i) * step), to: sp.from.Add(time.Duration(i+1) * step)}
+		if i == ways-1 {
+			part.to = sp.to
+		}
+		group.Go(func() error {
+			var err error
+			// Both bounds of the filter may be inclusive: a minute counted
+			// twice only makes a lane a little smaller.
+			if part.n, err = p.cloud.CountInstances(ctx, s, ecs.Query{CreatedFrom: part.from, CreatedTo: part.to}); err != nil {
+				return err
+			}
+			parts[i], err = p.split(ctx, s, part)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.Concat(parts...), nil
+}
+
+// HandleLane walks one token chain to its end and announces how it ended. A
+// walk that cannot go on ends the lane with its cause; only a stop or a bus
+// that refuses is an error.
+func (p *Producer) HandleLane(ctx context.Context, job *event.LaneJob, attempt int) error {
+	ended := &event.LaneEnded{ScanID: job.ScanID, Kind: event.KindScan, Scope: job.Scope, Lane: job.Lane}
+	for restart := 0; ; restart++ {
+		w := &walk{p: p, job: job, Walk: event.Walk{
+			ScanID: job.ScanID, Kind: event.KindScan, Scope: job.Scope,
+			Lane: job.Lane, Walk: fmt.Sprintf("%d.%d", attempt, restart),
+		}}
+		err := w.run(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil && w.busErr != nil {
+			return w.busErr
+		}
+		ended.Plan, ended.Walk, ended.Pages, ended.Instances = planOf(job.Lane), w.Walk.Walk, w.pages, w.rows
+		if err != nil && ecs.ClassOf(err) == ecs.TokenExpired && restart < p.o.Restarts {
+			p.o.Log.Info("token expired, lane starts over", "scan", job.ScanID, "account", job.Scope.Account, "region", job.Scope.Region, "lane", job.Lane)
+			continue
+		}
+		if err != nil {
+			f := failure(job.Scope, "DescribeInstances", err)
+			ended.Failure = &f
+			p.o.Log.Warn("lane failed", "scan", job.ScanID, "account", job.Scope.Account, "region", job.Scope.Region, "lane", job.Lane, "err", err)
+		}
+		return p.bus.Publish(ctx, ended)
+	}
+}
+
+func planOf(lane string) string {
+	for i := range len(lane) {
+		if lane[i] == '.' {
+			return lane[:i]
+		}
+	}
+	return lane
+}
+
+// walk is one attempt to read one lane.
+type walk struct {
+	event.Walk
+	p      *Producer
+	job    *event.LaneJob
+	pages  int
+	rows   int
+	busErr error
+}
+
+func (w *walk) run(ctx context.Context) error {
+	var publishing errgroup.Group
+	publishing.SetLimit(w.p.o.PagesInFlight)
+	q := ecs.Query{CreatedFrom: w.job.From, CreatedTo: w.job.To}
+	err := w.chain(ctx, q, &publishing)
+	if busErr := publishing.Wait(); busErr != nil {
+		w.busErr = busErr
+		return busErr
+	}
+	if err == nil && w.rows == 0 {
+		// RAM may answer a refusal with an empty list.
+		err = w.p.cloud.VerifyAccess(ctx, w.job.Scope)
+	}
+	return err
+}
+
+// stale bounds how long a page may wait between being asked for and being
+// published: an older answer is read again rather than passed off as new.
+const stale = time.Minute
+
+func (w *walk) chain(ctx context.Context, q ecs.Query, publishing *errgroup.Group) error {
+	seen := map[string]bool{}
+	for {
+		asked := w.p.o.Now()
+		page, err := w.p.cloud.Instances(ctx, w.job.Scope, q)
+		if err != nil {
+			return err
+		}
+		observed := w.p.o.Now()
+		if observed.Sub(asked) > stale {
+			// The process was held up; the answer's age is not known.
+			continue
+		}
+		rows := w.within(page.Instances)
+		if len(rows) > 0 {
+			m := &event.InstancesListed{Walk: w.Walk, Page: w.pages, Epoch: w.job.Epoch.UnixNano(), Observed: observed.UnixNano(), Instances: rows}
+			w.pages++
+			w.rows += len(rows)
+			publishing.Go(func() error { return w.p.bus.Publish(ctx, m) })
+		}
+		if page.NextToken == "" {
+			return nil
+		}
+		if seen[page.NextToken] {
+			return &ecs.Error{Action: "DescribeInstances", Scope: w.job.Scope, Class: ecs.BadAnswer, RequestID: page.RequestID,
+				Err: fmt.Errorf("the token chain runs in a circle after %d pages", w.pages)}
+		}
+		seen[page.NextToken] = true
+		q.NextToken = page.NextToken
+	}
+}
+
+// within keeps what was created in the lane's own time. Whether the API's
+// bounds are inclusive then does not matter: a row on a cut belongs to one
+// lane only. A row whose creation time cannot be read is kept.
+func (w *walk) within(rows []ecs.Instance) []ecs.Instance {
+	if w.job.From.IsZero() && w.job.To.IsZero() {
+		return rows
+	}
+	return slices.DeleteFunc(rows, func(x ecs.Instance) bool {
+		t, err := time.Parse("2006-01-02T15:04Z", x.CreationTime)
+		if err != nil {
+			return false
+		}
+		return t.Before(w.job.From) || !w.job.To.IsZero() && !t.Before(w.job.To)
+	})
+}
