@@ -1,0 +1,244 @@
+package main
+
+import (
+	"cmp"
+	"strings"
+	"time"
+)
+
+// alert is one thing that somebody must do something about. It fires while
+// value stands in relation op to the threshold, for as long as pending says.
+type alert struct {
+	name     string
+	severity string // critical: look now; warning: look today
+	value    string // PromQL without comparison, so that both dialects can use it
+	inFull   string // the same without recorded series, for Grafana; "" for value
+	op       string // ">" or "<"
+	limit    float64
+	pending  time.Duration
+	// noData is what the absence of the value means to Grafana: OK, or
+	// Alerting where absence is the trouble.
+	noData      string
+	summary     string // what is wrong and what to do; Prometheus template
+	description string
+}
+
+const (
+	runbook = "https://github.com/shenscan/shenscan/blob/main/docs/RUNBOOK.md#"
+
+	// lastCompletion is when each account and region was last read to its end.
+	lastCompletion = `max by (account, region) (shenscan_scan_last_completion_timestamp_seconds)`
+)
+
+// recording is a series that Prometheus keeps because alerts look back on it.
+type recording struct{ name, expr string }
+
+var (
+	// A scope counts from the moment it was read to its end once: the first
+	// scan of a fleet is not a rise. A scope without such instances counts 0.
+	legacyByScope = recording{
+		"account_region:shenscan_legacy_os_instances:sum",
+		"(sum by (account, region) (" + legacies() + ")\n  or 0 * " + lastCompletion + ")\nand on (account, region) " + lastCompletion,
+	}
+	incompatibleByScope = recording{
+		"account_region_target:shenscan_instances_incompatible:sum",
+		"(sum by (account, region, target) (" + instances(`verdict="incompatible"`) + ")\n  or 0 * sum by (account, region, target) (" + instances() +
+			"))\nand on (account, region) " + lastCompletion,
+	}
+)
+
+// rise is how much the recorded count grew over its lowest value of the last
+// hour.
+func (r recording) rise() string { return r.name + " - min_over_time(" + r.name + "[1h])" }
+
+// riseInFull is the same for a Prometheus that does not record it.
+func (r recording) riseInFull() string {
+	return "(" + r.expr + ")\n- min_over_time((\n" + r.expr + "\n)[1h:])"
+}
+
+// alerts are all of them, the fleet's first, then the scans', then those about
+// shenscan itself.
+func alerts() []alert {
+	waiting := "max by (stream, consumer) (shenscan_consumer_pending_messages)"
+	return []alert{
+		{
+			name: "ShenscanLegacyInstancesRose", severity: "warning", noData: "OK",
+			value: legacyByScope.rise(), inFull: legacyByScope.riseInFull(), op: ">", limit: 0,
+			summary:     `{{ $labels.account }}/{{ $labels.region }} has {{ $value }} more instances with a legacy OS than within the last hour: find them on the web page (legacy=true) and stop the image or template that starts them.`,
+			description: `Somebody starts new instances with an operating system that does not boot on current instance families. Every one of them is migration work later.`,
+		},
+		{
+			name: "ShenscanIncompatibleInstancesRose", severity: "warning", noData: "OK",
+			value: incompatibleByScope.rise(), inFull: incompatibleByScope.riseInFull(), op: ">", limit: 0,
+			summary:     `{{ $labels.account }}/{{ $labels.region }} has {{ $value }} more instances that do not boot on {{ $labels.target }}: look at their reasons on the web page (verdict=incompatible) before anybody moves them.`,
+			description: `New instances, or instances whose verdict changed, cannot move to {{ $labels.target }} as they are.`,
+		},
+		{
+			name: "ShenscanUnknownShareHigh", severity: "warning", noData: "OK", pending: time.Hour,
+			value: `sum by (account, target) (` + instances(`verdict="unknown"`) + `)
+/ sum by (account, target) (` + instances() + `)`, op: ">", limit: 0.1,
+			summary:     `{{ $value | humanizePercentage }} of the instances of {{ $labels.account }} have no verdict for {{ $labels.target }}: see which facts are missing with "shenscan report --target {{ $labels.target }}", grant DescribeImages, or add an overlay that names your own images.`,
+			description: `Unknown is not compatible: nobody has said that these instances boot on {{ $labels.target }}.`,
+		},
+		{
+			name: "ShenscanScanStale", severity: "warning", noData: "OK", pending: 5 * time.Minute,
+			value: "time() - " + lastCompletion, op: ">", limit: 26 * 3600,
+			summary:     `{{ $labels.account }}/{{ $labels.region }} was last read to its end {{ $value | humanizeDuration }} ago: check that a producer runs with a schedule, and run "shenscan doctor".`,
+			description: `The counts of this account and region are as old as that. The limit is a daily scan and two hours; a rarer schedule needs a higher one.`,
+		},
+		{
+			name: "ShenscanScanPartial", severity: "warning", noData: "OK", pending: 5 * time.Minute,
+			value: "min by (account, region) (shenscan_scan_complete)", op: "<", limit: 1,
+			summary:     `The last scan of {{ $labels.account }}/{{ $labels.region }} was not whole: /api/v1/scans names what failed and the mend; then scan again.`,
+			description: `Its counts are of what was read. Instances that were not seen are not taken for gone.`,
+		},
+		{
+			name: "ShenscanRegionsFailed", severity: "warning", noData: "OK", pending: 5 * time.Minute,
+			value: "max by (account) (shenscan_scan_failed_regions)", op: ">", limit: 0,
+			summary:     `{{ $value }} regions of {{ $labels.account }} failed in its last scan: run "shenscan doctor" with its credentials, then scan again.`,
+			description: `A failed region is usually a missing permission, an endpoint that cannot be reached, or throttling that did not end.`,
+		},
+		{
+			name: "ShenscanThrottled", severity: "warning", noData: "OK", pending: 10 * time.Minute,
+			value: `sum by (account) (rate(shenscan_ecs_requests_total{code=~"(?i).*throttl.*"}[15m]))
+/ sum by (account) (rate(shenscan_ecs_requests_total[15m]))`, op: ">", limit: 0.05,
+			summary:     `{{ $value | humanizePercentage }} of the ECS requests of {{ $labels.account }} are throttled: lower --rate or --concurrency, or find who else uses the quota of this account.`,
+			description: `Scans slow down and other users of the account's API quota suffer. The adaptive limit alone should keep this below one percent.`,
+		},
+		{
+			name: "ShenscanDown", severity: "critical", noData: "Alerting", pending: 5 * time.Minute,
+			value: `(up{job="shenscan"} or absent(up{job="shenscan"}) - 1)`, op: "<", limit: 1,
+			summary:     `shenscan {{ $labels.instance }} is not reached: look whether the process runs and what its last log lines say.`,
+			description: `Nothing is scanned, classified or stored by a process that is down. What was acknowledged is kept and goes on when it is back.`,
+		},
+		{
+			name: "ShenscanDeadLetters", severity: "critical", noData: "OK",
+			value: `sum by (stream, consumer) ((shenscan_dead_letters_total unless shenscan_dead_letters_total offset 1h) or increase(shenscan_dead_letters_total[1h]))`, op: ">", limit: 0,
+			summary:     `Messages of {{ $labels.stream }} {{ $labels.consumer }} were set aside: "shenscan dead list" shows their causes; mend it, then "shenscan dead retry".`,
+			description: `A message that cannot be processed holds instances whose verdicts are missing or old. Nothing is dropped: the dead letters keep it.`,
+		},
+		{
+			name: "ShenscanPipelineBehind", severity: "warning", noData: "OK", pending: 15 * time.Minute,
+			value: "(" + waiting + "\n  and " + waiting + " >= max by (stream, consumer) (shenscan_consumer_pending_messages offset 15m))", op: ">", limit: 0,
+			summary:     `{{ $value }} messages of {{ $labels.stream }} wait for {{ $labels.consumer }} and their number has not fallen for half an hour: start more workers, or look why this consumer stands still.`,
+			description: `A large scan makes messages wait, but their number falls. Here it does not.`,
+		},
+		{
+			name: "ShenscanSinkNotCaughtUp", severity: "warning", noData: "OK", pending: 15 * time.Minute,
+			value: "min by (instance) (shenscan_caught_up)", op: "<", limit: 1,
+			summary:     `The sink {{ $labels.instance }} shows an older state than the results stream holds: look at its commit duration and its disk; ask another sink meanwhile.`,
+			description: `A sink that starts anew reads the stream from where it was, or from its beginning. That takes minutes for a million instances, not longer.`,
+		},
+		{
+			name: "ShenscanStoreNearLimit", severity: "critical", noData: "OK", pending: 15 * time.Minute,
+			value: "shenscan_store_size_bytes / shenscan_store_size_limit_bytes", op: ">", limit: 0.9,
+			summary:     `The store of {{ $labels.instance }} has used {{ $value | humanizePercentage }} of what it may: stop the sink and run "shenscan store compact", or give it more room.`,
+			description: `A store that cannot grow refuses new results; they stay in the results stream until it can.`,
+		},
+	}
+}
+
+// The files of Prometheus and Grafana, in the order of their keys.
+type (
+	promFile  struct{ Groups []promGroup }
+	promGroup struct {
+		Name  string
+		Rules []promRule
+	}
+	promRule struct {
+		Record      string `yaml:",omitempty"`
+		Alert       string `yaml:",omitempty"`
+		Expr        string
+		For         string            `yaml:"for,omitempty"`
+		Labels      map[string]string `yaml:",omitempty"`
+		Annotations map[string]string `yaml:",omitempty"`
+	}
+
+	grafanaFile struct {
+		APIVersion int `yaml:"apiVersion"`
+		Groups     []grafanaGroup
+	}
+	grafanaGroup struct {
+		OrgID    int `yaml:"orgId"`
+		Name     string
+		Folder   string
+		Interval string
+		Rules    []grafanaRule
+	}
+	grafanaRule struct {
+		UID          string `yaml:"uid"`
+		Title        string
+		Condition    string
+		Data         []grafanaQuery
+		NoDataState  string `yaml:"noDataState"`
+		ExecErrState string `yaml:"execErrState"`
+		For          string
+		Annotations  map[string]string
+		Labels       map[string]string
+		IsPaused     bool `yaml:"isPaused"`
+	}
+	grafanaQuery struct {
+		RefID             string         `yaml:"refId"`
+		RelativeTimeRange grafanaRange   `yaml:"relativeTimeRange"`
+		DatasourceUID     string         `yaml:"datasourceUid"`
+		Model             map[string]any `yaml:"model"`
+	}
+	grafanaRange struct{ From, To int }
+)
+
+// datasourceUID is the data source that provisioning makes; Grafana's alert
+// rules cannot take it from a variable.
+const datasourceUID = "shenscan-prometheus"
+
+func (a alert) annotations() map[string]string {
+	return map[string]string{
+		"summary":     a.summary,
+		"description": a.description,
+		"runbook_url": runbook + strings.ToLower(a.name),
+	}
+}
+
+func prometheusRules() promFile {
+	group := promGroup{Name: "shenscan"}
+	for _, r := range []recording{legacyByScope, incompatibleByScope} {
+		group.Rules = append(group.Rules, promRule{Record: r.name, Expr: r.expr})
+	}
+	for _, a := range alerts() {
+		group.Rules = append(group.Rules, promRule{
+			Alert:  a.name,
+			Expr:   a.value + "\n" + a.op + " " + number10(a.limit),
+			For:    duration(a.pending),
+			Labels: map[string]string{"severity": a.severity}, Annotations: a.annotations(),
+		})
+	}
+	return promFile{[]promGroup{group}}
+}
+
+// grafanaRules are the same alerts as rules that Grafana evaluates itself: A
+// asks Prometheus, B compares. Grafana keeps the compared number in $values,
+// where Prometheus has $value.
+func grafanaRules() grafanaFile {
+	group := grafanaGroup{OrgID: 1, Name: "shenscan", Folder: "shenscan", Interval: "1m"}
+	evaluator := map[string]string{">": "gt", "<": "lt"}
+	for _, a := range alerts() {
+		annotations := a.annotations()
+		for k, text := range annotations {
+			annotations[k] = strings.ReplaceAll(text, "$value ", "$values.A.Value ")
+		}
+		group.Rules = append(group.Rules, grafanaRule{
+			UID: strings.ToLower(a.name), Title: a.name, Condition: "B",
+			NoDataState: a.noData, ExecErrState: "Error", For: grafanaDuration(a.pending),
+			Annotations: annotations, Labels: map[string]string{"severity": a.severity},
+			Data: []grafanaQuery{
+				{RefID: "A", RelativeTimeRange: grafanaRange{From: 3600}, DatasourceUID: datasourceUID, Model: map[string]any{
+					"refId": "A", "expr": cmp.Or(a.inFull, a.value), "instant": true, "range": false, "intervalMs": 60000, "maxDataPoints": 43200,
+				}},
+				{RefID: "B", DatasourceUID: "__expr__", Model: map[string]any{
+					"refId": "B", "type": "threshold", "expression": "A",
+					"conditions": []any{map[string]any{"evaluator": map[string]any{"type": evaluator[a.op], "params": []float64{a.limit}}}},
+				}},
+			},
+		})
+	}
+	return grafanaFile{1, []grafanaGroup{group}}
+}

@@ -1,0 +1,10 @@
+// Writes the Grafana dashboards and alert rules of this folder's parent (make
+// dashboards) and tests the files of deploy/.
+module github.com/shenscan/shenscan/deploy/grafana/gen
+
+go 1.26.0
+
+require (
+	github.com/grafana/grafana-foundation-sdk/go v0.0.18
+	go.yaml.in/yaml/v3 v3.0.6
+)

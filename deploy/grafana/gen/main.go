@@ -1,0 +1,97 @@
+// Command gen writes what Prometheus and Grafana show of shenscan: three
+// dashboards and one list of alerts in two dialects. It reads nothing and asks
+// nobody, so that two runs write the same bytes.
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+	"go.yaml.in/yaml/v3"
+)
+
+func main() {
+	out := flag.String("out", "../..", "the deploy folder")
+	flag.Parse()
+	if err := run(*out); err != nil {
+		fmt.Fprintln(os.Stderr, "gen:", err)
+		os.Exit(1)
+	}
+}
+
+func run(out string) error {
+	files, err := render()
+	if err != nil {
+		return err
+	}
+	for name, content := range files {
+		path := filepath.Join(out, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// render returns every generated file by its path in deploy/.
+func render() (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for name, builder := range map[string]*dashboard.DashboardBuilder{
+		"fleet": fleetDashboard(), "scans": scansDashboard(), "pipeline": pipelineDashboard(),
+	} {
+		board, err := builder.Build()
+		if err != nil {
+			return nil, fmt.Errorf("dashboard %s: %w", name, err)
+		}
+		number(&board)
+		text, err := json.MarshalIndent(board, "", "  ")
+		if err != nil {
+			return nil, fmt.Errorf("dashboard %s: %w", name, err)
+		}
+		files["grafana/dashboards/"+name+".json"] = append(text, '\n')
+	}
+	for name, content := range map[string]any{
+		"prometheus/alerts.yml":                      prometheusRules(),
+		"grafana/provisioning/alerting/shenscan.yml": grafanaRules(),
+	} {
+		text, err := toYAML(content)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		files[name] = text
+	}
+	return files, nil
+}
+
+func toYAML(v any) ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteString("# Written by `make dashboards` from deploy/grafana/gen/alerts.go; change it there.\n")
+	enc := yaml.NewEncoder(&b)
+	enc.SetIndent(2)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// number gives panels the ids that links and alerts need, in reading order.
+func number(board *dashboard.Dashboard) {
+	id := uint32(0)
+	next := func() *uint32 { id++; n := id; return &n }
+	for _, p := range board.Panels {
+		if p.RowPanel != nil {
+			p.RowPanel.Id = *next()
+		}
+		if p.Panel != nil {
+			p.Panel.Id = next()
+		}
+	}
+}
