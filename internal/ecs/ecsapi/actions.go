@@ -1,0 +1,55 @@
+package ecsapi
+
+import "time"
+
+// The actions that this package calls, and nothing else.
+const (
+	actRegions   = "DescribeRegions"
+	actInstances = "DescribeInstances"
+	actImages    = "DescribeImages"
+	actTypes     = "DescribeInstanceTypes"
+	actAssume    = "AssumeRole"
+	actIdentity  = "GetCallerIdentity"
+	actMembers   = "ListAccounts"
+)
+
+// Action is one API action that this package calls and the permission it
+// needs.
+type Action struct {
+	Name       string
+	Permission string // RAM action, "" when every identity may call it
+	// Hub is true when only the base credentials need it, to assume roles or
+	// to list the resource directory.
+	Hub bool
+}
+
+// Actions returns every action that this package calls.
+// deploy/ram-policy.json grants exactly the ones that are not Hub.
+func Actions() []Action {
+	return []Action{
+		{Name: actRegions, Permission: "ecs:DescribeRegions"},
+		{Name: actInstances, Permission: "ecs:DescribeInstances"},
+		{Name: actImages, Permission: "ecs:DescribeImages"},
+		{Name: actTypes, Permission: "ecs:DescribeInstanceTypes"},
+		{Name: actAssume, Permission: "sts:AssumeRole", Hub: true},
+		{Name: actIdentity, Hub: true},
+		{Name: actMembers, Permission: "resourcemanager:ListAccounts", Hub: true},
+	}
+}
+
+// Observer is told what happens, for metrics. Implementations are safe for
+// concurrent use and return at once.
+type Observer interface {
+	// Request is told of every HTTP exchange; code is "" for a good answer.
+	Request(account, region, action, code string, d time.Duration)
+	// Retry is told that an attempt is repeated because of code.
+	Retry(account, region, action, code string)
+	// Rate is told the limiter's rate whenever it changes.
+	Rate(account, region, action string, perSecond float64)
+}
+
+type noObserver struct{}
+
+func (noObserver) Request(_, _, _, _ string, _ time.Duration) {}
+func (noObserver) Retry(_, _, _, _ string)                    {}
+func (noObserver) Rate(_, _, _ string, _ float64)             {}

@@ -1,0 +1,326 @@
+package ecsapi
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+// failure is an error body of the API.
+type failure struct {
+	Code, Message, RequestID, AuthAction string
+}
+
+// apiFault is what the API said, as a cause in an *ecs.Error.
+type apiFault string
+
+func (f apiFault) Error() string { return string(f) }
+
+// parseFailure reads an error body: JSON with the keys in either spelling, or
+// XML. It reports false when the body is neither.
+func parseFailure(body []byte) (failure, bool) {
+	var m map[string]json.RawMessage
+	if json.Unmarshal(body, &m) == nil {
+		f := failure{
+			Code:      text(m, "Code", "code"),
+			Message:   text(m, "Message", "message"),
+			RequestID: text(m, "RequestId", "requestId"),
+		}
+		var detail map[string]json.RawMessage
+		if json.Unmarshal(first(m, "AccessDeniedDetail", "accessDeniedDetail"), &detail) == nil {
+			f.AuthAction = text(detail, "AuthAction")
+		}
+		return f.clipped(), f.Code != ""
+	}
+	var x struct {
+		Code      string `xml:"Code"`
+		Message   string `xml:"Message"`
+		RequestID string `xml:"RequestId"`
+	}
+	if strings.HasPrefix(strings.TrimSpace(string(body[:min(len(body), 64)])), "<") && xml.Unmarshal(body, &x) == nil {
+		return failure{Code: x.Code, Message: x.Message, RequestID: x.RequestID}.clipped(), x.Code != ""
+	}
+	return failure{}, false
+}
+
+func first(m map[string]json.RawMessage, keys ...string) json.RawMessage {
+	for _, k := range keys {
+		if v, ok := m[k]; ok {
+			return v
+		}
+	}
+	return nil
+}
+
+// text returns the string at the first of the keys; a number or a boolean as
+// it was written, anything else "".
+func text(m map[string]json.RawMessage, keys ...string) string {
+	raw := first(m, keys...)
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return s
+	}
+	if t := string(raw); t != "null" && !strings.ContainsAny(t, "{[") {
+		return t
+	}
+	return ""
+}
+
+func (f failure) clipped() failure {
+	return failure{Code: clip(f.Code, 100), Message: scrub(clip(f.Message, 500)), RequestID: clip(f.RequestID, 64), AuthAction: clip(f.AuthAction, 100)}
+}
+
+// clip makes untrusted text printable and short.
+func clip(s string, n int) string {
+	if len(s) > n {
+		s = s[:n] + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '\ufffd' || (r >= 0x80 && r < 0xa0) || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+var keyShape = regexp.MustCompile(`\b(?:LTAI[0-9A-Za-z]{8,}|STS\.[0-9A-Za-z]{8,}|TMP\.[0-9A-Za-z]{8,}|CAI[Sa-z0-9A-Z+/]{40,}={0,2})|\bSignature=[0-9A-Za-z%+/=]{16,}`)
+
+// scrub removes what looks like an access key id, a security token or a
+// signature: the API quotes them in some messages (SignatureDoesNotMatch
+// quotes the string that was signed).
+func scrub(s string) string {
+	if i := strings.Index(s, "server string to sign is:"); i >= 0 {
+		s = s[:i] + "(the string to sign is left out)"
+	}
+	return keyShape.ReplaceAllString(s, redacted)
+}
+
+// codes maps an API code to its class. Codes and not statuses decide: the
+// same code comes with different statuses.
+var codes = map[string]ecs.Class{
+	"ServiceUnavailable":                   ecs.Transient,
+	"ServiceUnavailable.RegionMaintaining": ecs.Transient,
+	"InternalError":                        ecs.Transient,
+	"InternalError.Dispatch":               ecs.Transient,
+	"OperationConflict":                    ecs.Transient,
+	"SignatureNonceUsed":                   ecs.Transient, // a retry signs anew
+	"LastTokenProcessing":                  ecs.Transient,
+
+	"InvalidAccessKeyId":             ecs.Credentials,
+	"InvalidAccessKeyId.NotFound":    ecs.Credentials,
+	"InvalidAccessKeyId.Inactive":    ecs.Credentials,
+	"InvalidAccessKeySecret":         ecs.Credentials,
+	"Forbidden.AccessKeyDisabled":    ecs.Credentials,
+	"SignatureDoesNotMatch":          ecs.Credentials,
+	"IncompleteSignature":            ecs.Credentials,
+	"MissingSecurityToken":           ecs.Credentials,
+	"InvalidSecurityToken":           ecs.Credentials,
+	"InvalidSecurityToken.Expired":   ecs.Credentials,
+	"InvalidSecurityToken.Malformed": ecs.Credentials,
+	"SecurityTokenExpired":           ecs.Credentials,
+	"InvalidTimeStamp.Expired":       ecs.Credentials,
+	"InvalidTimeStamp.Format":        ecs.Credentials,
+	"IllegalTimestamp":               ecs.Credentials,
+	"EntityNotExist.Role":            ecs.Credentials,
+
+	"Forbidden":                   ecs.Permission,
+	"Forbidden.RAM":               ecs.Permission,
+	"Forbidden.SubUser":           ecs.Permission,
+	"Forbidden.Unauthorized":      ecs.Permission,
+	"Forbidden.RiskControl":       ecs.Permission,
+	"NoPermission":                ecs.Permission,
+	"ImplicitDeny":                ecs.Permission,
+	"ExplicitDeny":                ecs.Permission,
+	"Unauthorized":                ecs.Permission,
+	"RegionUnauthorized":          ecs.RegionClosed,
+	"Unauthorized.EmptyRegion":    ecs.RegionClosed,
+	"InvalidRegionId":             ecs.RegionClosed,
+	"InvalidRegionId.NotFound":    ecs.RegionClosed,
+	"InvalidRegionId.MalFormed":   ecs.RegionClosed,
+	"InvalidRegionId.Malformed":   ecs.RegionClosed,
+	"Forbidden.RegionId":          ecs.RegionClosed,
+	"RegionId.ApiNotSupported":    ecs.RegionClosed,
+	"InvalidProductCode":          ecs.RegionClosed,
+	"InvalidOperation.NotOpen":    ecs.RegionClosed,
+	"InvalidParameter.NextToken":  ecs.TokenExpired,
+	"InvalidNextToken":            ecs.TokenExpired,
+	"InvalidNextToken.NotFound":   ecs.TokenExpired,
+	"InvalidNextToken.Expired":    ecs.TokenExpired,
+	"InvalidNextToken.Malformed":  ecs.TokenExpired,
+	"UnsupportedOperation":        ecs.BadRequest,
+	"InvalidAction.NotFound":      ecs.BadRequest,
+	"InvalidVersion":              ecs.BadRequest,
+	"InvalidParamter":             ecs.BadRequest, // sic
+	"UnsupportedHTTPMethod":       ecs.BadRequest,
+	"InvalidProtocol.NeedSsl":     ecs.BadRequest,
+	"InvalidInstanceIds.Malform":  ecs.BadRequest,
+	"InvalidInstance.NotFound":    ecs.BadRequest,
+	"InvalidImageId.NotFound":     ecs.BadRequest,
+	"InvalidFilterKey.NotFound":   ecs.BadRequest,
+	"InvalidFilterValue.Mismatch": ecs.BadRequest,
+}
+
+// classOf classifies what the API said. An unknown code of a 5xx answer is
+// transient, of any other answer a bad request.
+func classOf(f failure, status int) ecs.Class {
+	if strings.Contains(f.Code, "Throttling") {
+		return ecs.Throttled
+	}
+	if mentionsToken(f) {
+		return ecs.TokenExpired
+	}
+	if c, ok := codes[f.Code]; ok {
+		return c
+	}
+	switch {
+	case strings.HasPrefix(f.Code, "InvalidAccessKeyId"), strings.HasPrefix(f.Code, "InvalidSecurityToken"):
+		return ecs.Credentials
+	case strings.HasPrefix(f.Code, "NoPermission"), strings.HasPrefix(f.Code, "Forbidden."):
+		return ecs.Permission
+	case strings.HasPrefix(f.Code, "InvalidRegionId"):
+		return ecs.RegionClosed
+	case strings.HasPrefix(f.Code, "MissingParameter"), strings.HasPrefix(f.Code, "InvalidParameter"):
+		return ecs.BadRequest
+	case strings.HasPrefix(f.Code, "ServiceUnavailable"), strings.HasPrefix(f.Code, "InternalError"):
+		return ecs.Transient
+	case status >= 500:
+		return ecs.Transient
+	}
+	return ecs.BadRequest
+}
+
+// mentionsToken reports whether the API refused NextToken. The code for an
+// expired one is documented nowhere, the parameter's name is in the message.
+func mentionsToken(f failure) bool {
+	if !strings.HasPrefix(f.Code, "InvalidParam") && !strings.HasPrefix(f.Code, "InvalidNextToken") {
+		return false
+	}
+	return strings.Contains(f.Message, "NextToken") || strings.Contains(f.Code, "NextToken")
+}
+
+// toError makes the *ecs.Error of one failed exchange. err is what the SDK
+// returned.
+func toError(action string, s ecs.Scope, x *exchange, err error, now time.Time) *ecs.Error {
+	e := &ecs.Error{Action: action, Scope: s, Status: x.status}
+	if f, ok := parseFailure(x.failed); ok {
+		e.Class, e.Code, e.RequestID = classOf(f, x.status), f.Code, f.RequestID
+		e.Err = apiFault(f.Message)
+		e.Mend = mend(e, f, x.header, now)
+		return e
+	}
+	e.RequestID = clip(x.header.Get("X-Acs-Request-Id"), 64)
+	cause := x.err
+	if cause == nil { // the SDK failed before or after the exchange
+		cause = errors.New(scrub(clip(err.Error(), 300)))
+	}
+	e.Err = cause
+	switch {
+	case errors.Is(cause, errTooLarge), errors.Is(cause, errRedirect), errors.Is(cause, errContentType), errors.Is(cause, errEmpty):
+		e.Class = ecs.BadAnswer
+		e.Mend = "look whether a proxy or a captive portal answers instead of the endpoint"
+	case errors.Is(cause, errAddress):
+		e.Class = ecs.BadRequest
+		e.Mend = "check the endpoint's name resolution; set vpc for VPC endpoints"
+	default:
+		e.Class = ecs.Transient // every failure that is not the API's own word
+		e.Mend = networkMend(cause)
+	}
+	return e
+}
+
+func networkMend(cause error) string {
+	switch {
+	case errors.Is(cause, context.DeadlineExceeded):
+		return "the endpoint did not answer in time; look at the network path, or raise the timeout"
+	case strings.Contains(cause.Error(), "certificate"):
+		return "the endpoint's certificate is not trusted; give the CA file of the proxy in between, if there is one"
+	case strings.Contains(cause.Error(), "no such host"):
+		return "the endpoint's name does not resolve; check DNS and the region's id"
+	}
+	return ""
+}
+
+// mend says what a person can do about a refusal.
+func mend(e *ecs.Error, f failure, h http.Header, now time.Time) string {
+	switch e.Class {
+	case ecs.Throttled:
+		return "another tool or console shares this account's quota: lower --rate, or ask for more in Quota Center"
+	case ecs.Permission:
+		return permissionMend(e, f)
+	case ecs.RegionClosed:
+		return "activate the region for this account, or leave it out with --region"
+	case ecs.Credentials:
+		return credentialsMend(e, h, now)
+	case ecs.TokenExpired:
+		return "the listing starts again from its first page"
+	}
+	return ""
+}
+
+func permissionMend(e *ecs.Error, f failure) string {
+	if e.Code == "Forbidden.RiskControl" {
+		return "the account is held by risk control: ask Alibaba Cloud support"
+	}
+	action := f.AuthAction
+	if action == "" {
+		action = permissionOf(e.Action)
+	}
+	if e.Action == actAssume {
+		return "let the base identity call sts:AssumeRole on the role, and let the role's trust policy name that identity"
+	}
+	return "grant " + action + " to the identity that shenscan uses in account " + e.Scope.Account + " (deploy/ram-policy.json holds all that is needed)"
+}
+
+func permissionOf(action string) string {
+	for _, a := range Actions() {
+		if a.Name == action && a.Permission != "" {
+			return a.Permission
+		}
+	}
+	return "ecs:" + action
+}
+
+func credentialsMend(e *ecs.Error, h http.Header, now time.Time) string {
+	switch e.Code {
+	case "InvalidTimeStamp.Expired", "IllegalTimestamp", "InvalidTimeStamp.Format":
+		if server, err := http.ParseTime(h.Get("Date")); err == nil {
+			return fmt.Sprintf("this machine's clock is %s off: set it (NTP)", now.Sub(server).Round(time.Second))
+		}
+		return "this machine's clock is off: set it (NTP)"
+	case "EntityNotExist.Role":
+		return "the role does not exist: check role_arn"
+	case "InvalidAccessKeyId.Inactive", "Forbidden.AccessKeyDisabled":
+		return "the access key is disabled: enable it, or give another one"
+	}
+	return "check the credentials of account " + e.Scope.Account + ": shenscan doctor"
+}
+
+// retryHint returns how long the API asks to wait: Retry-After, or TimeLeft
+// (milliseconds) of the rate limit headers of the API gateway.
+func retryHint(h http.Header) time.Duration {
+	var d time.Duration
+	for _, name := range []string{"X-Ratelimit-User-Api", "X-Ratelimit-User"} {
+		for pair := range strings.SplitSeq(h.Get(name), ",") {
+			key, value, _ := strings.Cut(strings.TrimSpace(pair), ":")
+			if key != "TimeLeft" {
+				continue
+			}
+			if ms, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil {
+				d = max(d, time.Duration(ms)*time.Millisecond)
+			}
+		}
+	}
+	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil {
+		d = max(d, time.Duration(s)*time.Second)
+	}
+	return min(max(d, 0), 2*time.Minute)
+}

@@ -1,0 +1,339 @@
+package ecsapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+// Client talks to ECS and STS for any number of accounts and regions. It is
+// safe for concurrent use. Close frees its idle connections.
+type Client struct {
+	o        Options
+	guard    *guard
+	fixed    *endpoint // Options.Endpoint
+	sts      endpoint
+	limits   *limiter
+	circuits circuits
+	accounts accounts
+
+	mu        sync.Mutex
+	signers   map[string]*signer   // by endpoint
+	endpoints map[ecs.Scope]string // hosts that DescribeRegions named
+}
+
+var _ ecs.API = (*Client)(nil)
+
+// New checks the options, the CA file, the proxy and the environment and
+// returns a client. It makes no call.
+func New(o Options) (*Client, error) {
+	if err := checkDebug(); err != nil {
+		return nil, err
+	}
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("ecs options: %w", err)
+	}
+	o.fill()
+	c := &Client{
+		o:         o,
+		signers:   map[string]*signer{},
+		endpoints: map[ecs.Scope]string{},
+	}
+	c.limits = newLimiter(&c.o)
+	c.circuits = circuits{o: &c.o, m: map[ecs.Scope]*circuit{}}
+	policy := dialPolicy{private: o.VPC}
+	var err error
+	if c.sts, err = c.serviceEndpoint(o.STSEndpoint, "sts.aliyuncs.com"); err != nil {
+		return nil, err
+	}
+	if o.Endpoint != "" {
+		ep, err := parseEndpoint(o.Endpoint)
+		if err != nil {
+			return nil, fmt.Errorf("endpoint: %w", err)
+		}
+		c.fixed, policy.loopback = &ep, ep.loopback
+	}
+	policy.loopback = policy.loopback || c.sts.loopback
+	if c.guard, err = newGuard(&c.o, policy); err != nil {
+		return nil, err
+	}
+	c.accounts.init(c)
+	return c, nil
+}
+
+// Close closes idle connections. Calls in flight are not touched: cancel
+// their contexts.
+func (c *Client) Close() { c.guard.close() }
+
+// serviceEndpoint picks the endpoint of a service that is not ECS.
+func (c *Client) serviceEndpoint(configured, def string) (endpoint, error) {
+	switch {
+	case configured != "":
+		def = configured
+	case c.o.Endpoint != "":
+		def = c.o.Endpoint
+	}
+	return parseEndpoint(def)
+}
+
+// endpointOf returns where a scope's ECS is: the configured endpoint, or what
+// DescribeRegions named, or what the SDK knows.
+func (c *Client) endpointOf(s ecs.Scope) (endpoint, error) {
+	if c.fixed != nil {
+		return *c.fixed, nil
+	}
+	c.mu.Lock()
+	host := c.endpoints[s]
+	c.mu.Unlock()
+	if host == "" || c.o.VPC {
+		if !regionID.MatchString(s.Region) {
+			return endpoint{}, fmt.Errorf("%q is not a region id", clip(s.Region, 60))
+		}
+		var err error
+		if host, err = sdkEndpoint(s.Region, c.o.VPC); err != nil {
+			return endpoint{}, err
+		}
+	}
+	if !cloudHost(host, c.o.AllowHosts) {
+		return endpoint{}, fmt.Errorf("the endpoint %q of region %s is not a host of Alibaba Cloud", clip(host, 60), s.Region)
+	}
+	return endpoint{host: host}, nil
+}
+
+func (c *Client) signer(ep endpoint) (*signer, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := ep.protocol() + "://" + ep.host
+	if s := c.signers[key]; s != nil {
+		return s, nil
+	}
+	s, err := newSigner(c.guard, ep, c.o.HomeRegion, c.o.UserAgent)
+	if err == nil {
+		c.signers[key] = s
+	}
+	return s, err
+}
+
+// call is one call with its retries.
+type call struct {
+	c      *Client
+	scope  ecs.Scope
+	ring   *keyring
+	signer *signer
+	req    *request
+	// decode reads a good answer; an error means that it is not one.
+	decode func(body []byte) error
+	// expected is a code that is the good answer (dry runs).
+	expected string
+
+	started    time.Time
+	bo         *backoff.ExponentialBackOff
+	attempts   int
+	bad        int
+	throttles  int
+	refreshed  bool
+	sincePause time.Time
+	queued     time.Duration // spent waiting for the limiter
+}
+
+// maxBadAnswers bounds how often an unreadable answer is asked for again.
+const maxBadAnswers = 3
+
+// do calls an ECS action in a scope.
+func (c *Client) do(ctx context.Context, s ecs.Scope, req *request, decode func([]byte) error) error {
+	return c.doExpect(ctx, s, req, decode, "")
+}
+
+func (c *Client) doExpect(ctx context.Context, s ecs.Scope, req *request, decode func([]byte) error, expected string) error {
+	ring, err := c.accounts.ring(ctx, s.Account)
+	if err != nil {
+		return err
+	}
+	ep, err := c.endpointOf(s)
+	if err != nil {
+		return &ecs.Error{Action: req.action, Scope: s, Class: ecs.BadRequest, Err: err}
+	}
+	return c.at(ctx, ep, call{scope: s, ring: ring, req: req, decode: decode, expected: expected})
+}
+
+// at runs a call at an endpoint.
+func (c *Client) at(ctx context.Context, ep endpoint, k call) error {
+	sg, err := c.signer(ep)
+	if err != nil {
+		return &ecs.Error{Action: k.req.action, Scope: k.scope, Class: ecs.BadRequest, Err: err}
+	}
+	cb := c.circuits.get(k.scope)
+	if last := cb.allow(time.Now()); last != nil {
+		e := &ecs.Error{Action: k.req.action, Scope: k.scope, Class: ecs.ClassOf(last), Err: fmt.Errorf("%w, the last: %w", ErrGivenUp, last)}
+		return e
+	}
+	k.c, k.signer, k.started = c, sg, time.Now()
+	// Full jitter: anything up to the interval, which doubles.
+	k.bo = &backoff.ExponentialBackOff{InitialInterval: c.o.BackoffBase / 2, MaxInterval: c.o.BackoffMax / 2, Multiplier: 2, RandomizationFactor: 1}
+	err = k.run(ctx)
+	if e, ok := errors.AsType[*ecs.Error](err); ok || err == nil {
+		cb.done(time.Now(), e)
+	} else {
+		cb.abandon()
+	}
+	return err
+}
+
+// run attempts the call until it succeeds or may not be repeated.
+func (k *call) run(ctx context.Context) error {
+	for {
+		keys, err := k.ring.get(ctx)
+		if err != nil {
+			return k.noKeys(ctx, err)
+		}
+		queued := time.Now()
+		b, epoch, err := k.c.limits.wait(ctx, limitKey{k.scope.Account, k.scope.Region, k.req.action})
+		if err != nil {
+			return k.gaveUp(err)
+		}
+		k.queued += time.Since(queued)
+		e, hint := k.attempt(ctx, keys)
+		if e == nil {
+			b.succeeded(epoch)
+			return nil
+		}
+		if ctx.Err() != nil {
+			return k.gaveUp(ctx.Err())
+		}
+		if e.Class == ecs.Throttled {
+			b.refused(ctx, epoch, hint)
+		}
+		if e.Class == ecs.Credentials {
+			k.ring.refused(keys)
+		}
+		wait, again := k.retry(e)
+		if !again {
+			return e
+		}
+		k.c.o.Observer.Retry(k.scope.Account, k.scope.Region, k.req.action, codeLabel(e))
+		if err := sleepUntil(ctx, time.Now().Add(wait)); err != nil {
+			return k.gaveUp(err)
+		}
+	}
+}
+
+// gaveUp says that the caller's context ended the call. It is no *ecs.Error:
+// the cloud did nothing wrong.
+func (k *call) gaveUp(err error) error {
+	return fmt.Errorf("%s in %s: %w", k.req.action, k.scope, err)
+}
+
+func (k *call) noKeys(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return k.gaveUp(ctx.Err())
+	}
+	if _, ok := errors.AsType[*ecs.Error](err); ok { // AssumeRole says more than this could
+		return err
+	}
+	return &ecs.Error{Action: k.req.action, Scope: k.scope, Class: ecs.Credentials, Err: err}
+}
+
+// attempt performs one exchange. The duration is the API's retry hint.
+func (k *call) attempt(ctx context.Context, keys *Keys) (*ecs.Error, time.Duration) {
+	k.attempts++
+	begun := time.Now()
+	x, err := k.signer.send(ctx, k.req, keys)
+	took := time.Since(begun)
+	defer x.release()
+	if err == nil {
+		if err = k.decode(padded(x.body)); err == nil {
+			k.c.o.Observer.Request(k.scope.Account, k.scope.Region, k.req.action, "", took)
+			return nil, 0
+		}
+	}
+	e := k.explain(x, err)
+	if e != nil && ctx.Err() != nil { // not a failure of the cloud
+		return e, 0
+	}
+	k.c.o.Observer.Request(k.scope.Account, k.scope.Region, k.req.action, codeLabel(e), took)
+	if e == nil {
+		return nil, 0
+	}
+	return e, retryHint(x.header)
+}
+
+// explain makes the *ecs.Error of a failed exchange; nil when the failure is
+// the expected answer.
+func (k *call) explain(x *exchange, err error) *ecs.Error {
+	if x.body != nil { // a 200 that could not be decoded
+		if f, ok := parseFailure(x.body.Bytes()); ok { // an error that came as a 200
+			x.failed = append([]byte(nil), x.body.Bytes()...)
+			x.err = apiFault(f.Message)
+		} else {
+			e := &ecs.Error{Action: k.req.action, Scope: k.scope, Class: ecs.BadAnswer, Status: x.status, Err: err}
+			e.RequestID = clip(x.header.Get("X-Acs-Request-Id"), 64)
+			return e
+		}
+	}
+	if errors.Is(x.err, context.DeadlineExceeded) { // of the exchange, not of the caller
+		x.err = fmt.Errorf("%w within %s", errTimeout, k.c.o.Timeout)
+	}
+	e := toError(k.req.action, k.scope, x, err, time.Now())
+	if k.expected != "" && e.Code == k.expected {
+		return nil
+	}
+	return e
+}
+
+var errTimeout = errors.New("no whole answer")
+
+// codeLabel is what metrics call a failure: the API's code, or the class.
+func codeLabel(e *ecs.Error) string {
+	if e == nil {
+		return ""
+	}
+	if e.Code == "" {
+		return e.Class.String()
+	}
+	if _, known := codes[e.Code]; known || e.Class == ecs.Throttled {
+		return e.Code
+	}
+	return "other" // the label is a bounded set
+}
+
+// retry says whether the call may be attempted again, and when.
+func (k *call) retry(e *ecs.Error) (wait time.Duration, again bool) {
+	o := &k.c.o
+	switch e.Class {
+	case ecs.Throttled: // the limiter does the waiting
+		k.throttles++
+		k.attempts--
+		if k.throttles == 1 {
+			k.sincePause = time.Now()
+		}
+		return 0, k.throttles <= o.MaxThrottles && time.Since(k.sincePause) < o.MaxThrottled
+	case ecs.Credentials: // once with fresh keys
+		again = !k.refreshed
+		k.refreshed = true
+		return 0, again
+	case ecs.BadAnswer:
+		if k.bad++; k.bad >= maxBadAnswers {
+			return 0, false
+		}
+	case ecs.Transient:
+	default:
+		return 0, false
+	}
+	wait = k.bo.NextBackOff()
+	if k.attempts >= o.MaxAttempts || time.Since(k.started)-k.queued+wait > o.MaxRetryTime {
+		return 0, false
+	}
+	return wait, true
+}
+
+// jitter is anything from half of d to one and a half.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + time.Duration(rand.Int64N(int64(d)+1))
+}

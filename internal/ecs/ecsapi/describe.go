@@ -1,0 +1,246 @@
+package ecsapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+// Regions implements ecs.API. The endpoints that the answer names are
+// remembered for later calls, if they are hosts of Alibaba Cloud.
+func (c *Client) Regions(ctx context.Context, account string) ([]ecs.Region, error) {
+	s := ecs.Scope{Account: account, Region: c.o.HomeRegion}
+	req := newRequest(ecsVersion, actRegions)
+	req.set("RegionId", c.o.HomeRegion)
+	req.set("AcceptLanguage", "en-US")
+	var out []ecs.Region
+	err := c.do(ctx, s, req, func(body []byte) (err error) {
+		out, err = decodeRegions(body)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range out {
+		if r.Endpoint != "" && cloudHost(r.Endpoint, c.o.AllowHosts) {
+			c.endpoints[ecs.Scope{Account: account, Region: r.ID}] = r.Endpoint
+		}
+	}
+	return out, nil
+}
+
+func decodeRegions(body []byte) ([]ecs.Region, error) {
+	var m struct {
+		Regions *struct {
+			Region flexList[struct {
+				RegionID       flexString `json:"RegionId"`
+				RegionEndpoint flexString
+				LocalName      flexString
+				Status         flexString
+			}]
+		}
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		return nil, err
+	}
+	if m.Regions == nil || !m.Regions.Region.found {
+		return nil, missing("Regions.Region")
+	}
+	var out []ecs.Region
+	for _, r := range m.Regions.Region.items {
+		if !regionID.MatchString(string(r.RegionID)) {
+			return nil, fmt.Errorf("RegionId %q is no region id", clip(string(r.RegionID), 60))
+		}
+		out = append(out, ecs.Region{ID: string(r.RegionID), Endpoint: string(r.RegionEndpoint), LocalName: string(r.LocalName), Status: string(r.Status)})
+	}
+	return out, nil
+}
+
+// minuteTime is how creation time filters are written.
+const minuteTime = "2006-01-02T15:04Z"
+
+// instancesRequest writes a query; targeted calls name at most ecs.MaxPage
+// ids.
+func instancesRequest(s ecs.Scope, q ecs.Query) (*request, error) {
+	req := newRequest(ecsVersion, actInstances)
+	req.set("RegionId", s.Region)
+	req.set("AdditionalAttributes.1", "CURRENT_OS_NVME_SUPPORTED")
+	if len(q.InstanceIDs) > ecs.MaxPage {
+		return nil, fmt.Errorf("%d instance ids are more than the %d that one call takes", len(q.InstanceIDs), ecs.MaxPage)
+	}
+	if len(q.InstanceIDs) > 0 {
+		ids, err := json.Marshal(q.InstanceIDs)
+		if err != nil {
+			return nil, err
+		}
+		req.set("InstanceIds", string(ids))
+	}
+	n := 0
+	for _, f := range []struct {
+		key string
+		at  time.Time
+	}{{"CreationStartTime", q.CreatedFrom}, {"CreationEndTime", q.CreatedTo}} {
+		if f.at.IsZero() {
+			continue
+		}
+		n++
+		req.set("Filter."+strconv.Itoa(n)+".Key", f.key)
+		req.set("Filter."+strconv.Itoa(n)+".Value", f.at.UTC().Format(minuteTime))
+	}
+	return req, nil
+}
+
+// Instances implements ecs.API.
+func (c *Client) Instances(ctx context.Context, s ecs.Scope, q ecs.Query) (*ecs.Page, error) {
+	req, err := instancesRequest(s, q)
+	if err != nil {
+		return nil, badRequest(actInstances, s, err)
+	}
+	req.set("MaxResults", strconv.Itoa(ecs.MaxPage))
+	if q.NextToken != "" {
+		req.set("NextToken", q.NextToken)
+	}
+	var page *ecs.Page
+	err = c.do(ctx, s, req, func(body []byte) (err error) {
+		if page, err = decodePage(body); err == nil && len(page.Instances) > ecs.MaxPage {
+			err = fmt.Errorf("the page holds %d instances, %d were asked for", len(page.Instances), ecs.MaxPage)
+		}
+		if err == nil && page.NextToken != "" && page.NextToken == q.NextToken {
+			err = errors.New("NextToken leads back to the same page")
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return page, nil
+}
+
+func badRequest(action string, s ecs.Scope, err error) error {
+	return &ecs.Error{Action: action, Scope: s, Class: ecs.BadRequest, Err: err}
+}
+
+// CountInstances implements ecs.API.
+func (c *Client) CountInstances(ctx context.Context, s ecs.Scope, q ecs.Query) (int, error) {
+	req, err := instancesRequest(s, q)
+	if err != nil {
+		return 0, badRequest(actInstances, s, err)
+	}
+	req.set("PageNumber", "1")
+	req.set("PageSize", "1")
+	n := 0
+	err = c.do(ctx, s, req, func(body []byte) error {
+		var m struct {
+			TotalCount *flexInt
+			Instances  *json.RawMessage
+		}
+		if err := json.Unmarshal(body, &m); err != nil {
+			return err
+		}
+		if m.TotalCount == nil || m.Instances == nil || *m.TotalCount < 0 {
+			return missing("TotalCount")
+		}
+		n = int(*m.TotalCount)
+		return nil
+	})
+	return n, err
+}
+
+const dryRunAllowed = "DryRunOperation"
+
+// VerifyAccess implements ecs.API.
+func (c *Client) VerifyAccess(ctx context.Context, s ecs.Scope) error {
+	req := newRequest(ecsVersion, actInstances)
+	req.set("RegionId", s.Region)
+	req.set("DryRun", "true")
+	return c.doExpect(ctx, s, req, func([]byte) error {
+		return errors.New("a dry run was answered as if it were none")
+	}, dryRunAllowed)
+}
+
+const typePages = 500
+
+// InstanceTypes implements ecs.API.
+func (c *Client) InstanceTypes(ctx context.Context, account string) ([]ecs.InstanceType, error) {
+	s := ecs.Scope{Account: account, Region: c.o.HomeRegion}
+	var out []ecs.InstanceType
+	token := ""
+	seen := map[string]bool{}
+	for page := 0; page < typePages; page++ {
+		req := newRequest(ecsVersion, actTypes)
+		req.set("MaxResults", "100")
+		if token != "" {
+			req.set("NextToken", token)
+		}
+		var got []ecs.InstanceType
+		var next string
+		err := c.do(ctx, s, req, func(body []byte) (err error) {
+			got, next, err = decodeTypes(body)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range got {
+			if !seen[t.ID] {
+				seen[t.ID] = true
+				out = append(out, t)
+			}
+		}
+		if next == "" {
+			return out, nil
+		}
+		if next == token {
+			break
+		}
+		token = next
+	}
+	return nil, &ecs.Error{Action: actTypes, Scope: s, Class: ecs.BadAnswer, Err: errors.New("the listing does not end")}
+}
+
+func decodeTypes(body []byte) ([]ecs.InstanceType, string, error) {
+	var m struct {
+		NextToken     flexString
+		InstanceTypes *struct {
+			InstanceType flexList[struct {
+				InstanceTypeID     flexString `json:"InstanceTypeId"`
+				InstanceTypeFamily flexString
+				CPUArchitecture    flexString `json:"CpuArchitecture"`
+				CPUCoreCount       flexInt    `json:"CpuCoreCount"`
+				MemorySize         flexFloat
+				NvmeSupport        flexString
+				SupportedBootModes loose[struct {
+					SupportedBootMode flexList[flexString]
+				}]
+			}]
+		}
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		return nil, "", err
+	}
+	if m.InstanceTypes == nil || !m.InstanceTypes.InstanceType.found {
+		return nil, "", missing("InstanceTypes.InstanceType")
+	}
+	var out []ecs.InstanceType
+	for _, t := range m.InstanceTypes.InstanceType.items {
+		if t.InstanceTypeID == "" {
+			return nil, "", missing("InstanceTypeId")
+		}
+		it := ecs.InstanceType{
+			ID: string(t.InstanceTypeID), Family: string(t.InstanceTypeFamily), Arch: string(t.CPUArchitecture),
+			CPU: int(t.CPUCoreCount), MemoryGiB: float64(t.MemorySize), NVMe: string(t.NvmeSupport),
+		}
+		for _, b := range t.SupportedBootModes.v.SupportedBootMode.items {
+			it.BootModes = append(it.BootModes, string(b))
+		}
+		out = append(out, it)
+	}
+	return out, string(m.NextToken), nil
+}

@@ -1,0 +1,286 @@
+package ecsapi
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxErrorBody bounds what is read of an answer that is an error.
+const maxErrorBody = 64 << 10
+
+// The ways in which an answer is not one.
+var (
+	errTooLarge    = errors.New("the answer is larger than the bound")
+	errRedirect    = errors.New("the endpoint answered with a redirect, which is not followed")
+	errContentType = errors.New("the answer is not declared as JSON")
+	errEmpty       = errors.New("the answer is empty")
+)
+
+// exchange is what one HTTP exchange left behind. It travels in the request's
+// context, because the SDK hands back neither headers nor the cause of a
+// failure.
+type exchange struct {
+	status int
+	header http.Header
+	body   *bytes.Buffer // of a good answer; from bodies, given back by release
+	failed []byte        // of an error answer
+	err    error         // why there is no answer
+}
+
+type exchangeKey struct{}
+
+func withExchange(ctx context.Context) (context.Context, *exchange) {
+	x := new(exchange)
+	return context.WithValue(ctx, exchangeKey{}, x), x
+}
+
+// release gives the body back for use by another call.
+func (x *exchange) release() {
+	if x.body != nil {
+		bodies.put(x.body)
+		x.body = nil
+	}
+}
+
+// bodyPool keeps read buffers: a page of 100 instances is 300 KB.
+type bodyPool struct{ p sync.Pool }
+
+var bodies bodyPool
+
+func (b *bodyPool) get() *bytes.Buffer {
+	if v, ok := b.p.Get().(*bytes.Buffer); ok {
+		v.Reset()
+		return v
+	}
+	return bytes.NewBuffer(make([]byte, 0, 64<<10))
+}
+
+func (b *bodyPool) put(v *bytes.Buffer) {
+	if v.Cap() <= 1<<20 { // a rare giant is not kept
+		b.p.Put(v)
+	}
+}
+
+// guard is the HTTP client that the SDK calls through.
+type guard struct {
+	client  *http.Client
+	timeout time.Duration
+	maxBody int64
+	gzip    bool
+}
+
+func newGuard(o *Options, policy dialPolicy) (*guard, error) {
+	tr, err := newTransport(o, policy)
+	if err != nil {
+		return nil, err
+	}
+	return &guard{
+		client: &http.Client{
+			Transport:     tr,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		timeout: o.Timeout, maxBody: o.MaxBody, gzip: o.Gzip,
+	}, nil
+}
+
+func newTransport(o *Options, policy dialPolicy) (*http.Transport, error) {
+	tlsConf := &tls.Config{MinVersion: tls.VersionTLS12}
+	if o.CAFile != "" {
+		pem, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the CA file: %w", err)
+		}
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			pool = x509.NewCertPool()
+		}
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("the CA file %s holds no PEM certificate", o.CAFile)
+		}
+		tlsConf.RootCAs = pool
+	}
+	proxy, proxyHosts, err := proxyFunc(o.Proxy)
+	if err != nil {
+		return nil, err
+	}
+	guarded := &net.Dialer{Timeout: o.ConnectTimeout, KeepAlive: 30 * time.Second, ControlContext: policy.control}
+	plain := &net.Dialer{Timeout: o.ConnectTimeout, KeepAlive: 30 * time.Second}
+	http1 := new(http.Protocols)
+	http1.SetHTTP1(true)
+	return &http.Transport{
+		Proxy: proxy,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if proxyHosts[addr] { // the user's own proxy may well have a private address
+				return plain.DialContext(ctx, network, addr)
+			}
+			return guarded.DialContext(ctx, network, addr)
+		},
+		TLSClientConfig:        tlsConf,
+		TLSHandshakeTimeout:    o.ConnectTimeout,
+		MaxIdleConns:           2 * o.Concurrency,
+		MaxIdleConnsPerHost:    o.Concurrency,
+		IdleConnTimeout:        90 * time.Second,
+		ResponseHeaderTimeout:  o.Timeout,
+		MaxResponseHeaderBytes: 64 << 10,
+		Protocols:              http1,
+		ReadBufferSize:         32 << 10,
+	}, nil
+}
+
+// proxyFunc returns the proxy function for a configured proxy, or that of the
+// environment, and the addresses of the proxies it may name.
+func proxyFunc(configured string) (func(*http.Request) (*url.URL, error), map[string]bool, error) {
+	hosts := map[string]bool{}
+	note := func(raw string) (*url.URL, error) {
+		if !strings.Contains(raw, "://") {
+			raw = "http://" + raw
+		}
+		u, err := url.Parse(raw)
+		if err != nil || u.Hostname() == "" {
+			return nil, errors.New("the proxy is not a URL") // the error would quote its password
+		}
+		port := u.Port()
+		if port == "" {
+			port = map[string]string{"https": "443", "socks5": "1080"}[u.Scheme]
+			if port == "" {
+				port = "80"
+			}
+		}
+		hosts[net.JoinHostPort(u.Hostname(), port)] = true
+		return u, nil
+	}
+	if configured != "" {
+		u, err := note(configured)
+		if err != nil {
+			return nil, nil, err
+		}
+		return direct(http.ProxyURL(u)), hosts, nil
+	}
+	for _, env := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+		if raw := os.Getenv(env); raw != "" {
+			if _, err := note(raw); err != nil {
+				return nil, nil, fmt.Errorf("environment variable %s: %w", env, err)
+			}
+		}
+	}
+	return direct(http.ProxyFromEnvironment), hosts, nil
+}
+
+// direct keeps loopback endpoints away from the proxy.
+func direct(f func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+	return func(r *http.Request) (*url.URL, error) {
+		if isLoopbackHost(r.URL.Hostname()) {
+			return nil, nil
+		}
+		return f(r)
+	}
+}
+
+func (g *guard) close() { g.client.CloseIdleConnections() }
+
+// errNoAnswer is what the SDK is told; the cause is in the exchange.
+var errNoAnswer = errors.New("no usable answer")
+
+// Call implements dara.HttpClient: it sends the request that the SDK signed
+// within the time limit, reads the whole answer within the size limit into
+// the exchange, and shows the SDK an empty one.
+func (g *guard) Call(req *http.Request, _ *http.Transport) (*http.Response, error) {
+	x, _ := req.Context().Value(exchangeKey{}).(*exchange)
+	if x == nil {
+		return nil, errors.New("a request outside a call")
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), g.timeout)
+	defer cancel()
+	if x.err = g.exchange(req.WithContext(ctx), x); x.err != nil {
+		return nil, errNoAnswer
+	}
+	return &http.Response{Status: "200 OK", StatusCode: http.StatusOK, Body: http.NoBody, Proto: "HTTP/1.1"}, nil
+}
+
+func (g *guard) exchange(req *http.Request, x *exchange) error {
+	// The SDK puts the proxy's password into the request itself, where the
+	// endpoint would read it; the transport sends it to the proxy alone.
+	req.Header.Del("Proxy-Authorization")
+	delete(req.Header, "Host") // the SDK's spelling; req.Host says it
+	if !g.gzip {
+		req.Header.Set("Accept-Encoding", "identity")
+	}
+	resp, err := g.client.Do(req)
+	if err != nil {
+		if ue, ok := errors.AsType[*url.Error](err); ok {
+			err = ue.Err // its text holds the query
+		}
+		return err
+	}
+	defer resp.Body.Close()
+	x.status, x.header = resp.StatusCode, resp.Header
+	switch {
+	case resp.StatusCode >= 400:
+		x.failed, err = io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+		if err != nil {
+			x.failed = nil
+		}
+		return statusError(resp.StatusCode)
+	case resp.StatusCode >= 300:
+		return errRedirect
+	case resp.StatusCode != http.StatusOK:
+		return statusError(resp.StatusCode)
+	}
+	if !isJSON(resp.Header.Get("Content-Type")) {
+		return fmt.Errorf("%w but as %q", errContentType, clip(resp.Header.Get("Content-Type"), 60))
+	}
+	if resp.ContentLength > g.maxBody {
+		return fmt.Errorf("%w of %d bytes", errTooLarge, g.maxBody)
+	}
+	return g.read(resp, x)
+}
+
+func (g *guard) read(resp *http.Response, x *exchange) error {
+	buf := bodies.get()
+	if n := resp.ContentLength; n > 0 {
+		buf.Grow(int(n) + bytes.MinRead + padding)
+	}
+	n, err := buf.ReadFrom(io.LimitReader(resp.Body, g.maxBody+1))
+	if err == nil && n > g.maxBody {
+		err = fmt.Errorf("%w of %d bytes", errTooLarge, g.maxBody)
+	}
+	if err == nil && n == 0 {
+		err = errEmpty
+	}
+	if err != nil {
+		bodies.put(buf)
+		return err
+	}
+	x.body = buf
+	return nil
+}
+
+func isJSON(contentType string) bool {
+	switch contentType {
+	case "application/json;charset=utf-8", "application/json": // what the API sends
+		return true
+	}
+	mt, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (mt == "application/json" || mt == "text/json")
+}
+
+// statusError is an HTTP status that is not 200.
+type statusError int
+
+func (s statusError) Error() string {
+	return "HTTP status " + strconv.Itoa(int(s)) + " " + http.StatusText(int(s))
+}

@@ -1,0 +1,211 @@
+package ecsapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/rules"
+)
+
+const (
+	imageBatch    = 50 // how many ids one call takes is not documented; 50 are known to work
+	imageStatuses = "Creating,Waiting,Available,UnAvailable,CreateFailed,Deprecated"
+	maxImageID    = 200
+)
+
+// Images implements ecs.API: one image for each distinct id, in the order of
+// ids. An id that no image can have is never sent; it is missing.
+func (c *Client) Images(ctx context.Context, s ecs.Scope, ids []string) ([]ecs.Image, error) {
+	out := make([]ecs.Image, 0, len(ids))
+	at := make(map[string]int, len(ids))
+	var ask []string
+	for _, id := range ids {
+		if _, dup := at[id]; dup {
+			continue
+		}
+		at[id] = len(out)
+		out = append(out, ecs.Image{ID: id, Facts: rules.ImageFacts{Presence: rules.ImageMissing}})
+		if sendableImage(id) {
+			ask = append(ask, id)
+		}
+	}
+	for len(ask) > 0 {
+		n := min(len(ask), imageBatch)
+		found, err := c.imageBatch(ctx, s, ask[:n])
+		if err != nil {
+			return nil, err
+		}
+		for _, img := range found {
+			if i, asked := at[img.ID]; asked { // others were not asked for
+				out[i] = img
+			}
+		}
+		ask = ask[n:]
+	}
+	return out, nil
+}
+
+// sendableImage reports whether an id may go into the comma-joined parameter.
+func sendableImage(id string) bool {
+	if id == "" || len(id) > maxImageID {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' && c != '.' && c != ':' {
+			return false
+		}
+	}
+	return true
+}
+
+// imageBatch looks up ids in one call. When the API refuses the batch because
+// of one of its ids, the halves are asked alone.
+func (c *Client) imageBatch(ctx context.Context, s ecs.Scope, ids []string) ([]ecs.Image, error) {
+	req := newRequest(ecsVersion, actImages)
+	req.set("RegionId", s.Region)
+	req.set("ImageId", strings.Join(ids, ","))
+	req.set("Status", imageStatuses)
+	req.set("ShowExpired", "true")
+	req.set("PageNumber", "1")
+	req.set("PageSize", "100")
+	var found []ecs.Image
+	err := c.do(ctx, s, req, func(body []byte) (err error) {
+		found, err = decodeImages(body)
+		return err
+	})
+	if e, ok := errors.AsType[*ecs.Error](err); ok && e.Class == ecs.BadRequest && strings.Contains(e.Code, "ImageId") {
+		if len(ids) == 1 {
+			return nil, nil // no image can have this id
+		}
+		half := len(ids) / 2
+		a, err := c.imageBatch(ctx, s, ids[:half])
+		if err != nil {
+			return nil, err
+		}
+		b, err := c.imageBatch(ctx, s, ids[half:])
+		return append(a, b...), err
+	}
+	return found, err
+}
+
+// wireImage is one image of DescribeImages.
+type wireImage struct {
+	ImageID              flexString `json:"ImageId"`
+	ImageName            flexString
+	ImageFamily          flexString
+	Platform             flexString
+	OSName               flexString
+	OSNameEn             flexString
+	OSType               flexString
+	Architecture         flexString
+	BootMode             flexString
+	ImageOwnerAlias      flexString
+	Status               flexString
+	IsSupportIoOptimized flexTri
+	Features             loose[struct{ NvmeSupport flexString }]
+	DetectionOptions     loose[struct {
+		Items loose[struct{ Item flexList[detection] }]
+	}]
+	Tags loose[struct {
+		Tag flexList[struct{ TagKey, TagValue flexString }]
+	}]
+}
+
+// detection is one item of an image check.
+type detection struct{ Name, Value, RiskCode flexString }
+
+func decodeImages(body []byte) ([]ecs.Image, error) {
+	var m struct {
+		TotalCount *flexInt
+		Images     *struct{ Image flexList[wireImage] }
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		return nil, err
+	}
+	if m.Images == nil || !m.Images.Image.found {
+		return nil, missing("Images.Image")
+	}
+	items := m.Images.Image.items
+	if m.TotalCount != nil && int(*m.TotalCount) > len(items) {
+		return nil, fmt.Errorf("the answer counts %d images and holds %d", *m.TotalCount, len(items))
+	}
+	out := make([]ecs.Image, len(items))
+	for i := range items {
+		if items[i].ImageID == "" {
+			return nil, missing("ImageId")
+		}
+		out[i] = ecs.Image{ID: string(items[i].ImageID), Facts: items[i].facts()}
+	}
+	return out, nil
+}
+
+func (w *wireImage) facts() rules.ImageFacts {
+	f := rules.ImageFacts{
+		Presence: rules.ImageFound,
+		Name:     string(w.ImageName), Family: string(w.ImageFamily), Platform: string(w.Platform),
+		OSName: string(w.OSName), OSNameEn: string(w.OSNameEn), OSType: string(w.OSType),
+		Architecture: string(w.Architecture), BootMode: string(w.BootMode),
+		Owner: string(w.ImageOwnerAlias), Status: string(w.Status),
+		IoOptimized: rules.Tri(w.IsSupportIoOptimized),
+		NVMe:        checked(string(w.Features.v.NvmeSupport)),
+	}
+	for _, d := range w.DetectionOptions.v.Items.v.Item.items {
+		d.into(&f)
+	}
+	for _, t := range w.Tags.v.Tag.items {
+		switch t.TagKey { // set by Alibaba Cloud after a passed image check
+		case "acs:ecs:image:osVersion":
+			f.TagOSVersion = string(t.TagValue)
+		case "acs:ecs:image:kernelVersion":
+			f.TagKernelVersion = string(t.TagValue)
+		}
+	}
+	return f
+}
+
+// into files one check under its fact. The items are called "Virtio" by ECS
+// and "GUESTOS.Virtio" by the migration service.
+func (d detection) into(f *rules.ImageFacts) {
+	name := strings.ToLower(string(d.Name))
+	name = strings.TrimPrefix(name, "guestos.")
+	value := string(d.Value)
+	result := checked(value)
+	if result == rules.Unobserved && value == "" && d.RiskCode != "" {
+		result = rules.No // a risk was found and no value given
+	}
+	switch name {
+	case "virtio":
+		f.CheckVirtio = result
+	case "nvme":
+		f.CheckNVMe = result
+	case "xen":
+		f.CheckXen = result
+	case "fstab":
+		f.CheckFstab = result
+	case "grub":
+		f.CheckGRUB = result
+	case "supportmocinstancetypes":
+		f.CheckSupported = result
+	case "osversion":
+		f.CheckOSVersion = value
+	case "kernelversion":
+		f.CheckKernel = value
+	}
+}
+
+// checked reads the result of a check; a word that is not known is not
+// observed.
+func checked(s string) rules.Tri {
+	switch strings.ToLower(strings.TrimSpace(s)) {
+	case "supported", "installed", "normal", "ok", "passed", "pass", "true", "yes", "required":
+		return rules.Yes
+	case "unsupported", "notsupported", "notinstalled", "abnormal", "failed", "fail", "illegal", "error", "false", "no":
+		return rules.No
+	}
+	return rules.Unobserved
+}

@@ -1,0 +1,260 @@
+package ecsapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/aliyun/credentials-go/credentials"
+)
+
+// credentialType says to the SDK which kind of signature the keys make.
+func (k *Keys) credentialType() string {
+	if k.SecurityToken != "" {
+		return "sts"
+	}
+	return "access_key"
+}
+
+// GetCredential hands the keys to the SDK.
+func (k *Keys) GetCredential() (*credentials.CredentialModel, error) {
+	id, secret, token, kind := string(k.AccessKeyID), string(k.AccessKeySecret), string(k.SecurityToken), k.credentialType()
+	return &credentials.CredentialModel{AccessKeyId: &id, AccessKeySecret: &secret, SecurityToken: &token, Type: &kind}, nil
+}
+
+// GetAccessKeyId is part of the SDK's interface.
+func (k *Keys) GetAccessKeyId() (*string, error) { s := string(k.AccessKeyID); return &s, nil }
+
+// GetAccessKeySecret is part of the SDK's interface.
+func (k *Keys) GetAccessKeySecret() (*string, error) { s := string(k.AccessKeySecret); return &s, nil }
+
+// GetSecurityToken is part of the SDK's interface.
+func (k *Keys) GetSecurityToken() (*string, error) { s := string(k.SecurityToken); return &s, nil }
+
+// GetBearerToken is part of the SDK's interface.
+func (k *Keys) GetBearerToken() *string { return new(string) }
+
+// GetType is part of the SDK's interface.
+func (k *Keys) GetType() *string { s := k.credentialType(); return &s }
+
+// lease are keys and how long they are good for.
+type lease struct {
+	keys    Keys
+	expires time.Time // zero: not known
+}
+
+// source fetches keys anew. Implementations need not be safe for concurrent
+// use: a keyring calls one at a time.
+type source interface {
+	fetch(ctx context.Context) (lease, error)
+}
+
+// rechecked is how long keys without a known expiry are kept.
+const rechecked = 30 * time.Second
+
+// keyring holds the current keys of one identity and renews them: early while
+// the old ones still serve, by one caller at a time, and at once after they
+// were refused.
+type keyring struct {
+	src source
+
+	fetching sync.Mutex // held by the one caller who renews
+
+	mu      sync.Mutex
+	cur     *Keys
+	renew   time.Time // from here on a caller tries to renew
+	expires time.Time // from here on cur does not serve
+}
+
+func newKeyring(src source) *keyring { return &keyring{src: src} }
+
+// get returns keys that are good for the next call.
+func (k *keyring) get(ctx context.Context) (*Keys, error) {
+	now := time.Now()
+	cur, renew, expires := k.state()
+	if cur != nil && now.Before(renew) {
+		return cur, nil
+	}
+	usable := cur != nil && (expires.IsZero() || now.Before(expires))
+	if usable {
+		if !k.fetching.TryLock() { // somebody else renews: the old ones serve
+			return cur, nil
+		}
+	} else if err := lockContext(ctx, &k.fetching); err != nil {
+		return nil, err
+	}
+	defer k.fetching.Unlock()
+	if c, renew, _ := k.state(); c != nil && time.Now().Before(renew) {
+		return c, nil // another caller renewed while this one waited
+	}
+	next, err := k.fetch(ctx)
+	if err != nil && usable {
+		k.postpone(now)
+		return cur, nil
+	}
+	return next, err
+}
+
+// lockContext waits for a lock that others hold for the time of one fetch.
+func lockContext(ctx context.Context, mu *sync.Mutex) error {
+	for wait := time.Millisecond; !mu.TryLock(); wait = min(2*wait, 50*time.Millisecond) {
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		case <-t.C:
+		}
+	}
+	return nil
+}
+
+func (k *keyring) state() (*Keys, time.Time, time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.cur, k.renew, k.expires
+}
+
+// postpone keeps the old keys and tries again soon.
+func (k *keyring) postpone(now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	left := rechecked
+	if !k.expires.IsZero() {
+		left = min(left, k.expires.Sub(now)/4)
+	}
+	k.renew = now.Add(left)
+}
+
+// refused says that the cloud did not accept keys; the next get fetches new
+// ones. Keys that were already replaced are not thrown away twice.
+func (k *keyring) refused(keys *Keys) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cur == keys {
+		k.cur = nil
+	}
+}
+
+func (k *keyring) fetch(ctx context.Context) (*Keys, error) {
+	l, err := k.src.fetch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if l.keys.AccessKeyID == "" || l.keys.AccessKeySecret == "" {
+		return nil, errors.New("the credentials hold no access key")
+	}
+	now := time.Now()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.cur, k.expires, k.renew = &l.keys, l.expires, now.Add(rechecked)
+	if !l.expires.IsZero() {
+		life := l.expires.Sub(now)
+		if life <= 0 {
+			k.cur = nil
+			return nil, fmt.Errorf("the credentials expired %s ago when they came: check this machine's clock", -life.Round(time.Second))
+		}
+		k.renew = l.expires.Add(-renewMargin(life))
+	}
+	return k.cur, nil
+}
+
+// renewMargin is how long before the end keys of some life are renewed: a
+// third of it or five minutes, but never more than half.
+func renewMargin(life time.Duration) time.Duration {
+	return min(max(5*time.Minute, life/3), life/2)
+}
+
+// static keys never change.
+type static Keys
+
+func (s static) fetch(context.Context) (lease, error) { return lease{keys: Keys(s)}, nil }
+
+// keyFile reads keys from a file, so that a mounted secret may be rotated.
+type keyFile string
+
+func (f keyFile) fetch(context.Context) (lease, error) {
+	raw, err := os.ReadFile(string(f))
+	if err != nil {
+		return lease{}, fmt.Errorf("read the access key file: %w", err)
+	}
+	var m struct {
+		ID     string `json:"access_key_id"`
+		Secret string `json:"access_key_secret"`
+		Token  string `json:"security_token"`
+	}
+	if json.Unmarshal(raw, &m) != nil || m.ID == "" || m.Secret == "" { // the error would quote the key
+		return lease{}, fmt.Errorf("the access key file %s is not a JSON object with access_key_id and access_key_secret", string(f))
+	}
+	return lease{keys: Keys{Secret(m.ID), Secret(m.Secret), Secret(m.Token)}}, nil
+}
+
+// chain is the SDK's default credential chain. It races when two goroutines
+// use it and it panics when it is asked again after it failed, so it is used
+// under the keyring's lock and made anew after a failure.
+type chain struct {
+	cred credentials.Credential
+	make func() (credentials.Credential, error)
+}
+
+func newChain() *chain {
+	return &chain{make: func() (credentials.Credential, error) { return credentials.NewCredential(nil) }}
+}
+
+// ErrNoCredentials means that the default credential chain found nothing.
+var ErrNoCredentials = errors.New("no Alibaba Cloud credentials were found: set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, or run `aliyun configure`, or use an OIDC or an instance role")
+
+func (c *chain) fetch(ctx context.Context) (lease, error) {
+	type answer struct {
+		cred credentials.Credential
+		l    lease
+		err  error
+	}
+	done := make(chan answer, 1)
+	cred := c.cred
+	c.cred = nil
+	go func() { // the chain takes no context: when ctx ends first, its own time limits end it
+		var a answer
+		a.cred, a.l, a.err = askChain(cred, c.make)
+		done <- a
+	}()
+	select {
+	case <-ctx.Done():
+		return lease{}, ctx.Err()
+	case a := <-done:
+		if a.err == nil {
+			c.cred = a.cred
+		}
+		return a.l, a.err
+	}
+}
+
+func askChain(cred credentials.Credential, create func() (credentials.Credential, error)) (_ credentials.Credential, l lease, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w (the credential chain panicked)", ErrNoCredentials)
+		}
+	}()
+	none := func(err error) error { return fmt.Errorf("%w: %s", ErrNoCredentials, scrub(clip(err.Error(), 300))) }
+	if cred == nil {
+		if cred, err = create(); err != nil {
+			return nil, lease{}, none(err)
+		}
+	}
+	m, err := cred.GetCredential()
+	if err != nil {
+		return nil, lease{}, none(err)
+	}
+	if m == nil || m.AccessKeyId == nil || m.AccessKeySecret == nil {
+		return nil, lease{}, ErrNoCredentials
+	}
+	l.keys = Keys{AccessKeyID: Secret(*m.AccessKeyId), AccessKeySecret: Secret(*m.AccessKeySecret)}
+	if m.SecurityToken != nil {
+		l.keys.SecurityToken = Secret(*m.SecurityToken)
+	}
+	return cred, l, nil
+}

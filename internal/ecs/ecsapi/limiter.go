@@ -1,0 +1,368 @@
+package ecsapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+)
+
+// ErrConflict is what Shared.Store returns when the revision is not the
+// expected one.
+var ErrConflict = errors.New("the limiter's state was changed by another process")
+
+// Shared keeps limiter states for several processes, so that together they
+// stay within one account's quota. Implementations are safe for concurrent
+// use. Keys hold letters, digits and . _ - only; values are under 1 KiB.
+// Writes are optimistic: a Store whose expected revision is stale changes
+// nothing.
+type Shared interface {
+	// Load returns the value of key and its revision; nil and 0 when absent.
+	Load(ctx context.Context, key string) (value []byte, revision uint64, err error)
+	// Store writes value if key's revision is still expect (0: absent), else
+	// returns ErrConflict.
+	Store(ctx context.Context, key string, value []byte, expect uint64) error
+}
+
+// MemoryShared is a Shared within one process.
+type MemoryShared struct {
+	mu sync.Mutex
+	m  map[string]memoryEntry
+}
+
+type memoryEntry struct {
+	value    []byte
+	revision uint64
+}
+
+// NewMemoryShared returns an empty one.
+func NewMemoryShared() *MemoryShared { return &MemoryShared{m: map[string]memoryEntry{}} }
+
+// Load implements Shared.
+func (s *MemoryShared) Load(_ context.Context, key string) ([]byte, uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.m[key]
+	return append([]byte(nil), e.value...), e.revision, nil
+}
+
+// Store implements Shared.
+func (s *MemoryShared) Store(_ context.Context, key string, value []byte, expect uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.m[key].revision != expect {
+		return ErrConflict
+	}
+	s.m[key] = memoryEntry{append([]byte(nil), value...), expect + 1}
+	return nil
+}
+
+// bucket is the limiter of one key in this process. With a Shared it leases
+// slots from the common state, 200 ms worth at a time; without one, or while
+// that fails, it keeps the state itself.
+type bucket struct {
+	key     string
+	bounds  rateBounds
+	shared  Shared
+	penalty float64
+	notify  func(rate float64)
+
+	leasing sync.Mutex // held by the one caller who talks to shared
+
+	mu     sync.Mutex
+	local  rateState
+	good   int // good answers not yet told
+	left   int // slots left of the lease
+	next   time.Time
+	every  time.Duration
+	epoch  uint64
+	taken  int // size of the lease
+	wanted int // size of the next lease
+	shown  float64
+	alone  bool // the last talk with shared failed
+}
+
+func newBucket(key string, b rateBounds, shared Shared, penalty int, notify func(float64)) *bucket {
+	return &bucket{key: key, bounds: b, shared: shared, penalty: float64(penalty), notify: notify, wanted: 1}
+}
+
+// wait blocks until a call may start and returns the epoch it belongs to.
+func (b *bucket) wait(ctx context.Context) (uint64, error) {
+	for {
+		slot, epoch, err := b.slot(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if err := sleepUntil(ctx, slot); err != nil {
+			return 0, err
+		}
+		b.mu.Lock()
+		same := epoch == b.epoch
+		b.mu.Unlock()
+		if same { // else it was refused meanwhile: ask again
+			return epoch, nil
+		}
+	}
+}
+
+func sleepUntil(ctx context.Context, at time.Time) error {
+	d := time.Until(at)
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+func (b *bucket) slot(ctx context.Context) (time.Time, uint64, error) {
+	if b.shared == nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		at, _ := b.local.take(b.bounds, time.Now(), 1, b.good)
+		b.good = 0
+		b.epoch = b.local.Epoch
+		b.show(b.local.Rate)
+		return at, b.epoch, nil
+	}
+	if at, epoch, ok := b.leased(); ok {
+		return at, epoch, nil
+	}
+	if err := lockContext(ctx, &b.leasing); err != nil {
+		return time.Time{}, 0, err
+	}
+	defer b.leasing.Unlock()
+	if at, epoch, ok := b.leased(); ok { // the caller before this one leased
+		return at, epoch, nil
+	}
+	b.lease(ctx)
+	if err := ctx.Err(); err != nil {
+		return time.Time{}, 0, err
+	}
+	at, epoch, ok := b.leased()
+	if !ok { // a lease far too old to be used: take its last slot
+		return time.Now(), epoch, nil
+	}
+	return at, epoch, nil
+}
+
+// leased takes a slot of the current lease. Slots that nobody used in time
+// are dropped, lest they be used in a burst.
+func (b *bucket) leased() (time.Time, uint64, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	stale := time.Now().Add(-burst - leaseWorth)
+	for b.left > 0 {
+		at := b.next
+		b.left--
+		b.next = b.next.Add(b.every)
+		if at.After(stale) {
+			return at, b.epoch, true
+		}
+	}
+	return time.Time{}, b.epoch, false
+}
+
+// lease reserves slots in the shared state, or in the local one when that
+// fails. It never fails itself.
+func (b *bucket) lease(ctx context.Context) {
+	b.mu.Lock()
+	good := b.good
+	b.good = 0
+	n := b.wanted
+	b.mu.Unlock()
+	var first time.Time
+	var every time.Duration
+	st, err := b.update(ctx, func(s *rateState) bool {
+		now := time.Now()
+		s.init(b.bounds, now)
+		most := max(1, int(s.Rate*leaseWorth.Seconds()))
+		if s.Next > now.Add(time.Second).UnixNano() {
+			most = 1 // a long queue: short turns
+		}
+		n = min(n, most)
+		first, every = s.take(b.bounds, now, n, good)
+		return true
+	})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil {
+		b.goAlone()
+		n = 1
+		first, every = b.local.take(b.bounds, time.Now(), 1, good)
+		st = b.local
+	} else {
+		b.alone, b.local = false, st
+	}
+	b.epoch, b.left, b.taken, b.next, b.every = st.Epoch, n, n, first, every
+	b.wanted = min(max(2*n, 1), 4096)
+	b.show(st.Rate)
+}
+
+// goAlone makes the local state a cautious copy of what was last shared.
+func (b *bucket) goAlone() {
+	if b.alone {
+		return
+	}
+	b.alone = true
+	b.local.init(b.bounds, time.Now())
+	b.local.Rate = max(b.bounds.min/b.penalty, b.local.Rate/b.penalty)
+	b.local.Threshold = b.local.Rate
+}
+
+// update changes the shared state by change, again when another process was
+// faster. change reports whether there is anything to write.
+func (b *bucket) update(ctx context.Context, change func(*rateState) bool) (rateState, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	for try := 0; ; try++ {
+		var s rateState
+		raw, rev, err := b.shared.Load(ctx, b.key)
+		if err != nil {
+			return s, err
+		}
+		if len(raw) > 0 && json.Unmarshal(raw, &s) != nil {
+			s = rateState{} // whatever it was, begin anew
+		}
+		if !change(&s) {
+			return s, nil
+		}
+		raw, err = json.Marshal(s)
+		if err != nil {
+			return s, err
+		}
+		if err = b.shared.Store(ctx, b.key, raw, rev); err == nil {
+			return s, nil
+		}
+		if !errors.Is(err, ErrConflict) || try == 15 {
+			return s, err
+		}
+		if err := sleepUntil(ctx, time.Now().Add(jitter(time.Millisecond<<min(try, 5)))); err != nil {
+			return s, err
+		}
+	}
+}
+
+// succeeded takes note of a good answer to a call of some epoch.
+func (b *bucket) succeeded(epoch uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if epoch == b.epoch {
+		b.good++
+	}
+}
+
+// refused takes note of a throttled call.
+func (b *bucket) refused(ctx context.Context, epoch uint64, hint time.Duration) {
+	now := time.Now()
+	b.mu.Lock()
+	shared := b.shared != nil && !b.alone
+	if !shared {
+		if b.local.refuse(b.bounds, now, epoch, hint) {
+			b.after(b.local)
+		}
+		b.mu.Unlock()
+		return
+	}
+	stale := epoch != b.epoch
+	b.mu.Unlock()
+	if stale {
+		return
+	}
+	st, err := b.update(ctx, func(s *rateState) bool { return s.refuse(b.bounds, time.Now(), epoch, hint) })
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err == nil {
+		b.local = st
+		b.after(st)
+	}
+}
+
+// after makes callers ask for new slots after a refusal.
+func (b *bucket) after(st rateState) {
+	b.epoch, b.left, b.good, b.wanted = st.Epoch, 0, 0, 1
+	b.show(st.Rate)
+}
+
+// show tells the observer of a rate that is noticeably another one.
+func (b *bucket) show(rate float64) {
+	if d := rate - b.shown; b.shown == 0 || d > 0.05*b.shown || d < -0.05*b.shown {
+		b.shown = rate
+		b.notify(rate)
+	}
+}
+
+// limiter hands out the buckets.
+type limiter struct {
+	o  *Options
+	mu sync.Mutex
+	m  map[limitKey]*bucket
+}
+
+type limitKey struct{ account, region, action string }
+
+func newLimiter(o *Options) *limiter { return &limiter{o: o, m: map[limitKey]*bucket{}} }
+
+func (l *limiter) get(k limitKey) *bucket {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.m[k]
+	if b == nil {
+		bounds := rateBounds{start: l.o.StartRate, min: l.o.MinRate}
+		if l.o.MaxRate > 0 {
+			bounds.start = min(bounds.start, l.o.MaxRate)
+			bounds.min = min(bounds.min, l.o.MaxRate)
+		}
+		if k.action == "" {
+			bounds = rateBounds{start: l.o.MaxRate, min: l.o.MaxRate, fixed: true}
+		}
+		b = newBucket(k.String(), bounds, l.o.Shared, l.o.SharedPenalty, func(r float64) {
+			if k.action != "" {
+				l.o.Observer.Rate(k.account, k.region, k.action, r)
+			}
+		})
+		l.m[k] = b
+	}
+	return b
+}
+
+// String is the key in a Shared.
+func (k limitKey) String() string {
+	if k.action == "" {
+		return "rate." + keyToken(k.account)
+	}
+	return "rate." + keyToken(k.account) + "." + keyToken(k.region) + "." + k.action
+}
+
+// keyToken makes a token that a NATS key may hold.
+func keyToken(s string) string {
+	if s == "" {
+		return "_"
+	}
+	out := []byte(s)
+	for i, c := range out {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			out[i] = '_'
+		}
+	}
+	return string(out)
+}
+
+// wait blocks until a call may start under the action's limit and the
+// account's ceiling.
+func (l *limiter) wait(ctx context.Context, k limitKey) (*bucket, uint64, error) {
+	if l.o.MaxRate > 0 {
+		if _, err := l.get(limitKey{account: k.account}).wait(ctx); err != nil {
+			return nil, 0, err
+		}
+	}
+	b := l.get(k)
+	epoch, err := b.wait(ctx)
+	return b, epoch, err
+}

@@ -1,0 +1,268 @@
+package ecsapi
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Secret is a string that never shows itself: it prints, logs and marshals as
+// <secret>.
+type Secret string
+
+const redacted = "<secret>"
+
+// String returns a placeholder, never the value.
+func (s Secret) String() string { return redacted }
+
+// GoString returns a placeholder, never the value.
+func (s Secret) GoString() string { return redacted }
+
+// MarshalText returns a placeholder, never the value.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// LogValue returns a placeholder, never the value.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// Keys are one set of credentials.
+type Keys struct {
+	AccessKeyID     Secret
+	AccessKeySecret Secret
+	SecurityToken   Secret // "" for a long-lived key
+}
+
+// Account is one Alibaba Cloud account to look at.
+type Account struct {
+	// Name is how the account appears in scopes, records and metrics: usually
+	// its 16-digit id. "" takes the id from RoleARN.
+	Name string
+	// RoleARN is a role to assume with the base credentials,
+	// "acs:ram::1234567890123456:role/shenscan". "" means that the account's
+	// own keys (AccessKeyFile) or the base credentials are used as they are.
+	RoleARN     string
+	ExternalID  string
+	SessionName string // default "shenscan"
+	// AccessKeyFile is a JSON file with access_key_id, access_key_secret and
+	// perhaps security_token, read again whenever the credentials are renewed.
+	AccessKeyFile string
+}
+
+// Directory finds accounts by listing the members of the resource directory.
+type Directory struct {
+	// RoleName is the role to assume in each member account; "" turns the
+	// directory off.
+	RoleName   string
+	ExternalID string
+	// Endpoint of the resource directory, default
+	// resourcemanager.aliyuncs.com, or Options.Endpoint when that is set.
+	Endpoint string
+}
+
+// Options configure a Client. The zero value of a field takes the default
+// that DefaultOptions names.
+type Options struct {
+	// Endpoint is an ECS endpoint for all regions: "https://host",
+	// "http://127.0.0.1:port" for the simulator. "" takes the endpoint that
+	// DescribeRegions names, or else the SDK's own for the region.
+	Endpoint string
+	// STSEndpoint serves AssumeRole and GetCallerIdentity. Default
+	// sts.aliyuncs.com, or Endpoint when that is set.
+	STSEndpoint string
+	// HomeRegion is asked for what is not regional: DescribeRegions and
+	// DescribeInstanceTypes.
+	HomeRegion string
+	// VPC uses the ecs-vpc.* endpoints and lets private addresses be dialled.
+	VPC bool
+	// AllowHosts are endpoint hosts accepted beyond *.aliyuncs.com.
+	AllowHosts []string
+
+	// Base are static base credentials; nil takes the SDK's default chain
+	// (environment, OIDC, CLI profile, credentials file, instance role).
+	Base     *Keys
+	Accounts []Account
+	// Directory lists further accounts.
+	Directory Directory
+	// SessionDuration asked of AssumeRole, 15 minutes to 12 hours.
+	SessionDuration time.Duration
+
+	Timeout        time.Duration // of one HTTP exchange, answer included
+	ConnectTimeout time.Duration
+	MaxBody        int64 // largest answer in bytes, after gzip
+	Gzip           bool  // ask for compressed answers: 9 times fewer bytes, twice the CPU
+	Concurrency    int   // calls that run side by side; sizes the connection pool
+	Proxy          string
+	CAFile         string // PEM file with further roots
+
+	MaxAttempts   int           // of one call, throttled ones not counted
+	MaxRetryTime  time.Duration // of one call from its first attempt
+	BackoffBase   time.Duration // first retry waits up to this
+	BackoffMax    time.Duration
+	MaxThrottles  int           // throttled answers that one call bears
+	MaxThrottled  time.Duration // time that one call bears being throttled
+	CircuitAfter  int           // calls of one scope that fail in a row before it is given up
+	CircuitPause  time.Duration // how long a given-up scope is left alone
+	StartRate     float64       // calls a second an account, region and action begin with
+	MinRate       float64       // never slower than this
+	MaxRate       float64       // calls a second of one account, all actions and regions; 0 is no ceiling
+	Shared        Shared        // limiter state shared with other processes; nil keeps it here
+	SharedPenalty int           // share of the last rate (1/n) kept while Shared fails
+
+	UserAgent string
+	Observer  Observer
+	Logger    *slog.Logger
+}
+
+// DefaultOptions returns what New fills in for absent fields.
+func DefaultOptions() Options {
+	return Options{
+		HomeRegion:      "cn-hangzhou",
+		SessionDuration: time.Hour,
+		Timeout:         10 * time.Second,
+		ConnectTimeout:  5 * time.Second,
+		MaxBody:         8 << 20,
+		Concurrency:     32,
+		MaxAttempts:     6,
+		MaxRetryTime:    90 * time.Second,
+		BackoffBase:     200 * time.Millisecond,
+		BackoffMax:      10 * time.Second,
+		MaxThrottles:    40,
+		MaxThrottled:    10 * time.Minute,
+		CircuitAfter:    3,
+		CircuitPause:    30 * time.Second,
+		StartRate:       10,
+		MinRate:         1,
+		SharedPenalty:   4,
+		UserAgent:       "shenscan",
+		Observer:        noObserver{},
+		Logger:          slog.New(slog.DiscardHandler),
+	}
+}
+
+func orDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+func (o *Options) fill() {
+	d := DefaultOptions()
+	orDefault(&o.HomeRegion, d.HomeRegion)
+	orDefault(&o.SessionDuration, d.SessionDuration)
+	orDefault(&o.Timeout, d.Timeout)
+	orDefault(&o.ConnectTimeout, d.ConnectTimeout)
+	orDefault(&o.MaxBody, d.MaxBody)
+	orDefault(&o.Concurrency, d.Concurrency)
+	orDefault(&o.MaxAttempts, d.MaxAttempts)
+	orDefault(&o.MaxRetryTime, d.MaxRetryTime)
+	orDefault(&o.BackoffBase, d.BackoffBase)
+	orDefault(&o.BackoffMax, d.BackoffMax)
+	orDefault(&o.MaxThrottles, d.MaxThrottles)
+	orDefault(&o.MaxThrottled, d.MaxThrottled)
+	orDefault(&o.CircuitAfter, d.CircuitAfter)
+	orDefault(&o.CircuitPause, d.CircuitPause)
+	orDefault(&o.StartRate, d.StartRate)
+	orDefault(&o.MinRate, d.MinRate)
+	orDefault(&o.SharedPenalty, d.SharedPenalty)
+	orDefault(&o.UserAgent, d.UserAgent)
+	orDefault(&o.Observer, d.Observer)
+	orDefault(&o.Logger, d.Logger)
+	if o.MinRate > o.StartRate {
+		o.MinRate = o.StartRate
+	}
+}
+
+var (
+	roleARN     = regexp.MustCompile(`^acs:ram::(\d{5,20}):role/([A-Za-z0-9._-]{1,64})$`)
+	sessionName = regexp.MustCompile(`^[A-Za-z0-9_.@-]{2,32}$`)
+	roleName    = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	regionID    = regexp.MustCompile(`^[a-z][a-z0-9-]{1,63}$`)
+)
+
+// Validate reports every mistake in the options at once.
+func (o Options) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	for name, raw := range map[string]string{"endpoint": o.Endpoint, "sts endpoint": o.STSEndpoint, "directory endpoint": o.Directory.Endpoint} {
+		if raw == "" {
+			continue
+		}
+		if _, err := parseEndpoint(raw); err != nil {
+			bad("%s %q: %w", name, raw, err)
+		}
+	}
+	if o.Proxy != "" {
+		if u, err := url.Parse(o.Proxy); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "socks5") {
+			bad("proxy is not a URL with scheme http, https or socks5 and a host")
+		}
+	}
+	if o.HomeRegion != "" && !regionID.MatchString(o.HomeRegion) {
+		bad("home region %q is not a region id", o.HomeRegion)
+	}
+	if d := o.SessionDuration; d != 0 && (d < 15*time.Minute || d > 12*time.Hour) {
+		bad("session duration %s is outside 15m to 12h", d)
+	}
+	if o.Directory.RoleName != "" && !roleName.MatchString(o.Directory.RoleName) {
+		bad("directory role %q is not the name of a role", o.Directory.RoleName)
+	}
+	if o.MaxRate < 0 || o.StartRate < 0 || o.MinRate < 0 {
+		bad("rates are calls a second and not negative")
+	}
+	errs = append(errs, validateAccounts(o.Accounts)...)
+	return errors.Join(errs...)
+}
+
+func validateAccounts(accounts []Account) (errs []error) {
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	seen := map[string]bool{}
+	for i, a := range accounts {
+		name := a.name()
+		if name == "" {
+			bad("accounts[%d]: give it a name or a role_arn", i)
+		}
+		if strings.ContainsAny(name, "/. *>\t\r\n") {
+			bad("accounts[%d]: the name %q holds a character that a scope cannot hold", i, name)
+		}
+		if seen[name] {
+			bad("accounts[%d]: %q is there twice", i, name)
+		}
+		seen[name] = true
+		if a.RoleARN != "" && !roleARN.MatchString(a.RoleARN) {
+			bad("accounts[%d]: role_arn %q is not of the form acs:ram::<account id>:role/<name>", i, a.RoleARN)
+		}
+		if a.SessionName != "" && !sessionName.MatchString(a.SessionName) {
+			bad("accounts[%d]: session name %q is not 2 to 32 of letters, digits and _.@-", i, a.SessionName)
+		}
+	}
+	return errs
+}
+
+func (a Account) name() string {
+	if a.Name != "" {
+		return a.Name
+	}
+	if m := roleARN.FindStringSubmatch(a.RoleARN); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// ErrDebug means that the environment makes the SDK print keys and tokens.
+var ErrDebug = errors.New("the environment variable DEBUG names a part of the Alibaba Cloud SDK, which then prints access keys and tokens to standard output; unset it")
+
+// checkDebug refuses the switches of the SDK packages in use (their
+// debug.Init flags).
+func checkDebug() error {
+	for part := range strings.SplitSeq(os.Getenv("DEBUG"), ",") {
+		switch strings.TrimSpace(part) {
+		case "dara", "tea", "credential":
+			return ErrDebug
+		}
+	}
+	return nil
+}

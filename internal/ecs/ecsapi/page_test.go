@@ -1,0 +1,242 @@
+package ecsapi
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// responses returns the recorded and documented bodies whose name begins with
+// prefix.
+func responses(t testing.TB, prefix string) map[string][]byte {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join("testdata", "responses", prefix+"*"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no bodies %s*: %v", prefix, err)
+	}
+	out := map[string][]byte{}
+	for _, p := range paths {
+		raw, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[filepath.Base(p)] = raw
+	}
+	return out
+}
+
+var samePage = cmp.Options{cmpopts.EquateEmpty()}
+
+// bigPage writes a page as the API does, every field of an instance included.
+func bigPage(n int, token string) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `{"RequestId":"473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E","NextToken":%q,"TotalCount":0,"PageNumber":0,"PageSize":100,"Instances":{"Instance":[`, token)
+	os := []string{"CentOS  5.8 64位", "CentOS  7.6 64位", "Ubuntu  16.04 64位", "Windows Server  2008 R2 企业版 64位中文版", "Debian  6.0.9 64位", "Alibaba Cloud Linux  3.2104 LTS 64位"}
+	types := []string{"ecs.g5.large", "ecs.c5.xlarge", "ecs.s6-c1m2.small", "ecs.r5.2xlarge", "ecs.g6.large"}
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		ty := types[i*7%len(types)]
+		fmt.Fprintf(&b, `{"ResourceGroupId":"rg-bp67acfmxazb4p%04d","Memory":8192,"InstanceChargeType":"PostPaid","Cpu":2,"OSName":%q,"InstanceNetworkType":"vpc","InnerIpAddress":{"IpAddress":[]},"ExpiredTime":"2099-12-31T15:59Z","ImageId":"m-bp1hu74xiv2jok79%04d","EipAddress":{"AllocationId":"","IpAddress":"","InternetChargeType":""},"ImageOptions":{"LoginAsNonRoot":false,"CurrentOSNVMeSupported":%v},"HostName":"iZbp1h4adlltjc1d48%04dZ","VlanId":"","Status":"Running","HibernationOptions":{"Configured":false},"MetadataOptions":{"HttpTokens":"","HttpEndpoint":""},"InstanceId":"i-bp1h4adlltjc1d48%04d","StoppedMode":"Not-applicable","CpuOptions":{"ThreadsPerCore":2,"Numa":"ON","CoreCount":1},"StartTime":"2024-04-14T22:32Z","PrivateDnsNameOptions":{},"DeletionProtection":false,"SecurityGroupIds":{"SecurityGroupId":["sg-bp16q7p8yafqaure63n4","sg-bp16q7p8yafqaure63n5"]},"VpcAttributes":{"PrivateIpAddress":{"IpAddress":["172.16.181.%d"]},"VpcId":"vpc-bp171csbkbnjhg1bj3npw","VSwitchId":"vsw-bp1xgvok3myac6ctry030","NatIpAddress":""},"InternetChargeType":"PayByTraffic","InstanceName":"web-%d-prod","DeploymentSetId":"","InternetMaxBandwidthOut":0,"SerialNumber":"af401694-c1ec-44d6-971a-2d9a1270f%03d","OSType":"linux","CreationTime":"2024-04-14T22:%02dZ","AutoReleaseTime":"","Description":"the description of an instance","InstanceTypeFamily":%q,"DedicatedInstanceAttribute":{"Tenancy":"","Affinity":""},"PublicIpAddress":{"IpAddress":["203.0.113.%d"]},"GPUSpec":"","NetworkInterfaces":{"NetworkInterface":[{"Type":"Primary","PrimaryIpAddress":"172.16.181.225","MacAddress":"00:16:3e:25:48:a8","NetworkInterfaceId":"eni-bp1gbt9qj7r2le5577wy","PrivateIpSets":{"PrivateIpSet":[{"PrivateIpAddress":"172.16.181.225","Primary":true}]},"Ipv6Sets":{"Ipv6Set":[{"Ipv6Address":"2408:4321:180:1701:94c7:bc38:3bfa:9"}]}}]},"SpotPriceLimit":0.0,"DeviceAvailable":true,"SaleCycle":"","InstanceType":%q,"SpotStrategy":"NoSpot","OSNameEn":%q,"IoOptimized":true,"ZoneId":"cn-hangzhou-%c","ClusterId":"","EcsCapacityReservationAttr":{"CapacityReservationPreference":"","CapacityReservationId":""},"DedicatedHostAttribute":{"DedicatedHostId":"","DedicatedHostName":"","DedicatedHostClusterId":""},"GPUAmount":0,"OperationLocks":{"LockReason":[]},"InternetMaxBandwidthIn":-1,"Recyclable":false,"RegionId":"cn-hangzhou","CreditSpecification":"","Tags":{"Tag":[{"TagKey":"team","TagValue":"payments-%d"},{"TagKey":"env","TagValue":"prod"}]},"KeyPairName":"kp-ops","HpcClusterId":"","ISP":"","LocalStorageAmount":0,"LocalStorageCapacity":0,"SpotDuration":1,"RdmaIpAddress":{"IpAddress":[]},"AdditionalInfo":{"EnableHighDensityMode":false}}`,
+			i, os[i%len(os)], i%40, i%3 == 0, i, i, i%256, i, i%1000, i%60, strings.Join(strings.Split(ty, ".")[:2], "."), i%256, ty, os[i%len(os)], 'g'+rune(i%4), i%10)
+	}
+	b.WriteString(`]}}`)
+	return b.Bytes()
+}
+
+func TestDecodePageAgreesWithEncodingJSONOnRecordedBodies(t *testing.T) {
+	for name, body := range responses(t, "DescribeInstances.") {
+		t.Run(name, func(t *testing.T) {
+			want, wantErr := decodePageSlow(body)
+			got, err := decodePage(body)
+			if (err == nil) != (wantErr == nil) {
+				t.Fatalf("err = %v, encoding/json: %v", err, wantErr)
+			}
+			if diff := cmp.Diff(want, got, samePage); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestRecordedBodiesTakeTheFastPath(t *testing.T) {
+	for name, body := range responses(t, "DescribeInstances.recorded.") {
+		if strings.Contains(name, "one-item") { // an instance without its envelope
+			continue
+		}
+		if _, ok := new(pageDecoder).decode(body); !ok {
+			t.Errorf("%s surprised the scanner", name)
+		}
+	}
+	if _, ok := new(pageDecoder).decode(bigPage(100, "t")); !ok {
+		t.Error("the full page surprised the scanner")
+	}
+}
+
+func TestDecodePageReadsEveryField(t *testing.T) {
+	p, err := decodePage(responses(t, "DescribeInstances.example.")["DescribeInstances.example.json"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &ecs.Page{
+		NextToken: "caeba0bbb2be03f84eb48b699f0a4883", RequestID: "473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E",
+		Instances: []ecs.Instance{{
+			ID: "i-bp67acfmxazb4p0001", Name: "legacy-web-01", Type: "ecs.s1.medium", Family: "ecs.s1", ImageID: "CentOS_5.4_32.raw",
+			OSName: "CentOS  5.4 32位", OSNameEn: "CentOS  5.4 32 bit", OSType: "linux", Status: "Running", Zone: "cn-hangzhou-b",
+			CreationTime: "2013-06-20T21:34Z", NetworkType: "classic", IoOptimized: rules.No, CPU: 1, MemoryMiB: 4096,
+			Tags: []ecs.Tag{{Key: "team", Value: "payments"}, {Key: "env", Value: "prod"}},
+		}, {
+			ID: "i-bp67acfmxazb4p0002", Name: "app-02", Type: "ecs.g5.large", Family: "ecs.g5", ImageID: "m-bp67acfmxazb4p0002",
+			OSName: "CentOS  7.4 64位", OSNameEn: "CentOS  7.4 64 bit", OSType: "linux", Status: "Stopped", Zone: "cn-hangzhou-h",
+			CreationTime: "2018-12-10T04:04Z", NetworkType: "vpc", IoOptimized: rules.Yes, OSNVMe: rules.No, CPU: 2, MemoryMiB: 8192,
+		}},
+	}
+	if diff := cmp.Diff(want, p, samePage); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDecodePageTakesTheSpellingsThatWereSeen(t *testing.T) {
+	one := func(members string) string {
+		return `{"Instances":{"Instance":[{"InstanceId":"i-1",` + members + `}]}}`
+	}
+	for name, tc := range map[string]struct {
+		body string
+		want ecs.Instance
+	}{
+		"numbers as strings":        {one(`"Cpu":"4","Memory":"8192"`), ecs.Instance{CPU: 4, MemoryMiB: 8192}},
+		"number with a fraction":    {one(`"Memory":8192.0`), ecs.Instance{MemoryMiB: 8192}},
+		"boolean as a string":       {one(`"IoOptimized":"true"`), ecs.Instance{IoOptimized: rules.Yes}},
+		"boolean as a word":         {one(`"IoOptimized":"optimized"`), ecs.Instance{IoOptimized: rules.Yes}},
+		"string as a number":        {one(`"InstanceName":12`), ecs.Instance{Name: "12"}},
+		"nulls":                     {one(`"OSName":null,"Cpu":null,"Tags":null,"IoOptimized":null,"ImageOptions":null`), ecs.Instance{}},
+		"empty strings for objects": {one(`"Tags":"","ImageOptions":""`), ecs.Instance{}},
+		"empty objects":             {one(`"Tags":{},"ImageOptions":{}`), ecs.Instance{}},
+		"bare tag list":             {one(`"Tags":[{"TagKey":"a","TagValue":"b"}]`), ecs.Instance{Tags: []ecs.Tag{{Key: "a", Value: "b"}}}},
+		"single tag":                {one(`"Tags":{"Tag":{"Key":"a","Value":1}}`), ecs.Instance{Tags: []ecs.Tag{{Key: "a", Value: "1"}}}},
+		"escapes":                   {one(`"InstanceName":"a\"b\u4f4d\/"`), ecs.Instance{Name: `a"b位/`}},
+		"escaped key":               {one(`"Instance\u004eame":"x"`), ecs.Instance{Name: "x"}},
+		"last of equal keys counts": {one(`"OSName":"a","OSName":"b"`), ecs.Instance{OSName: "b"}},
+		"nvme in quotes":            {one(`"ImageOptions":{"CurrentOSNVMeSupported":"true","X":[1]}`), ecs.Instance{OSNVMe: rules.Yes}},
+		"unknown members":           {one(`"New":{"a":[1,-2.5e3,{"b":null}],"c":true},"Status":"Running"`), ecs.Instance{Status: "Running"}},
+		"invalid UTF-8":             {one("\"InstanceName\":\"a\xff\""), ecs.Instance{Name: "a\ufffd"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := decodePage([]byte(tc.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			tc.want.ID = "i-1"
+			if diff := cmp.Diff([]ecs.Instance{tc.want}, p.Instances, samePage); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestDecodePageNeverReturnsAShorterList(t *testing.T) {
+	good := string(bigPage(3, "t"))
+	for name, body := range map[string]string{
+		"empty":                 "",
+		"null":                  "null",
+		"no Instances":          `{"RequestId":"x"}`,
+		"Instances null":        `{"Instances":null}`,
+		"Instances empty":       `{"Instances":{}}`,
+		"Instance null":         `{"Instances":{"Instance":null}}`,
+		"Instance a string":     `{"Instances":{"Instance":""}}`,
+		"Instance a number":     `{"Instances":{"Instance":3}}`,
+		"list of numbers":       `{"Instances":{"Instance":[1]}}`,
+		"null in the list":      `{"Instances":{"Instance":[null]}}`,
+		"no InstanceId":         `{"Instances":{"Instance":[{"OSName":"x"}]}}`,
+		"empty InstanceId":      `{"Instances":{"Instance":[{"InstanceId":""}]}}`,
+		"object as OSName":      `{"Instances":{"Instance":[{"InstanceId":"i","OSName":{}}]}}`,
+		"list as ImageId":       `{"Instances":{"Instance":[{"InstanceId":"i","ImageId":["m"]}]}}`,
+		"word as Cpu":           `{"Instances":{"Instance":[{"InstanceId":"i","Cpu":"two"}]}}`,
+		"negative Memory":       `{"Instances":{"Instance":[{"InstanceId":"i","Memory":-1}]}}`,
+		"maybe as IoOptimized":  `{"Instances":{"Instance":[{"InstanceId":"i","IoOptimized":"maybe"}]}}`,
+		"wrong case of the key": `{"instances":{"instance":[{"instanceId":"i"}]}}`,
+		"cut short":             good[:len(good)-2],
+		"cut in a string":       good[:len(good)/2],
+		"something behind it":   good + "x",
+		"comma too many":        `{"Instances":{"Instance":[{"InstanceId":"i"},]}}`,
+		"comma missing":         `{"Instances":{"Instance":[{"InstanceId":"i"}{"InstanceId":"j"}]}}`,
+		"HTML":                  `<html><body>busy</body></html>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if p, err := decodePage([]byte(body)); err == nil {
+				t.Errorf("decoded as %+v", p)
+			}
+		})
+	}
+	for cut := range len(good) {
+		if _, err := decodePage([]byte(good[:cut])); err == nil {
+			t.Fatalf("the page cut at byte %d was decoded", cut)
+		}
+	}
+}
+
+func TestDecodePageKeepsNothingOfTheBuffer(t *testing.T) {
+	body := bigPage(5, "token")
+	buf := append(make([]byte, 0, len(body)+padding), body...)
+	p, err := decodePage(buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range buf {
+		buf[i] = 'x'
+	}
+	want, _ := decodePageSlow(body)
+	if diff := cmp.Diff(want, p, samePage); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDecodePageAllocations(t *testing.T) {
+	body := bigPage(100, "token")
+	buf := append(make([]byte, 0, len(body)+padding), body...)
+	d := new(pageDecoder)
+	for range 10 {
+		if _, ok := d.decode(buf); !ok {
+			t.Fatal("the full page surprised the scanner")
+		}
+	}
+	if n := testing.AllocsPerRun(50, func() { d.decode(buf) }); n > 5 {
+		t.Errorf("%v allocations for a page, at most 5 wanted", n)
+	}
+}
+
+func FuzzDecodePage(f *testing.F) {
+	for _, body := range responses(f, "DescribeInstances.") {
+		if len(body) < 16<<10 {
+			f.Add(body)
+		}
+	}
+	f.Add(bigPage(2, "t"))
+	f.Add([]byte(`{"Instances":{"Instance":[{"InstanceId":"i\u0031","Tags":{"Tag":[{"TagKey":"a"},{}]},"Cpu":"2"}]},"NextToken":null}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		d := new(pageDecoder)
+		want, wantErr := decodePageSlow(body)
+		for range 2 { // the second time with the order of the keys known
+			got, ok := d.decode(body)
+			if !ok {
+				return
+			}
+			if wantErr != nil {
+				t.Fatalf("the scanner took what encoding/json refuses: %v", wantErr)
+			}
+			if diff := cmp.Diff(want, got, samePage); diff != "" {
+				t.Fatal(diff)
+			}
+		}
+	})
+}
