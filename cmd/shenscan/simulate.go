@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+)
+
+// simulateFlags are the flags of simulate as they are typed.
+type simulateFlags struct {
+	listen    string
+	insecure  bool
+	truth     string
+	options   ecssim.Options
+	latency   string
+	faults    []string
+	quotas    []string
+	window    time.Duration
+	accountID []string
+}
+
+// newSimulateCmd is the ECS simulator alone: it serves until it is stopped.
+func newSimulateCmd() *cobra.Command {
+	var f simulateFlags
+	cmd := &cobra.Command{
+		Use:   "simulate",
+		Short: "Serve a simulated ECS API with a fleet made from a seed",
+		Long: `Serve a simulated ECS API (with STS AssumeRole and the resource directory) over plain HTTP.
+
+The fleet is computed from --seed and the sizes and is the same every time. Its operating
+systems, images, instance types and regions are real ones. --truth writes what a scan must
+find: one JSON object a line with account, region, instance_id, os and the verdict for each
+target. The URL is printed to stdout; the keys that the simulator accepts go to stderr.
+
+Faults: --fault kind=KIND[,action=A][,region=R][,account=ID][,rate=0.02][,after=N][,count=N][,delay=5s][,bytes=N][,to=URL]
+may be given many times. While it serves, GET /_sim/stats says what it was asked, and POST
+/_sim/faults, /_sim/churn, /_sim/instances/ID and others change it (loopback only).`,
+		Example: `  shenscan simulate --instances 100000 --regions 20 --truth truth.jsonl
+  shenscan simulate --latency lognormal:300ms,0.4 --fault kind=throttle,rate=0.05 --fault kind=html-503,rate=0.02
+  shenscan simulate --regions 30 --fault kind=unactivated,region=cn-qingdao --fault kind=unauthorized-empty,region=us-west-1`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runSimulate(cmd.Context(), &f, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+func (f *simulateFlags) register(cmd *cobra.Command) {
+	fl, o := cmd.Flags(), &f.options
+	fl.StringVar(&f.listen, "listen", "127.0.0.1:10471", "address to serve on")
+	fl.BoolVar(&f.insecure, "insecure-listen", false, "serve beyond loopback, in plain text")
+	fl.IntVar(&o.Instances, "instances", 10_000, "instances over all accounts and regions, 1 to 10000000")
+	fl.IntVar(&o.Regions, "regions", 18, "regions, the largest first")
+	fl.IntVar(&o.Accounts, "accounts", 1, "accounts; the first has the demo keys, every one a role to assume")
+	fl.IntVar(&o.Images, "images", 0, "distinct images, counted for every account and region (default 3 in 1000 instances)")
+	fl.Uint64Var(&o.Seed, "seed", 1, "seed of the fleet and of every random fault")
+	fl.StringVar(&f.truth, "truth", "", "write the expected family, version and verdicts of every instance to this file (JSON lines)")
+	fl.StringVar(&o.RoleName, "role", "", "the only role name that AssumeRole knows (default: every name)")
+	fl.StringVar(&o.ExternalID, "external-id", "", "external id that AssumeRole demands")
+	fl.DurationVar(&o.SessionTTL, "session-ttl", 0, "life of assumed roles' keys, whatever was asked for")
+	fl.DurationVar(&o.TokenTTL, "token-ttl", 0, "life of a NextToken (default: for ever)")
+	fl.IntVar(&o.TokenRefuse, "token-refuse", 0, "refuse every n-th NextToken as expired")
+	fl.Float64Var(&o.DuplicateRate, "duplicates", 0, "share of pages that repeat the last instance of the page before")
+	fl.BoolVar(&o.Gzip, "gzip", false, "compress answers for clients that ask for it")
+	fl.StringVar(&f.latency, "latency", "", "time an answer takes: 50ms, uniform:20ms-80ms or lognormal:50ms,0.5 (median, sigma)")
+	fl.IntVar(&o.Quota.Calls, "quota", 0, "calls in one window for each account, region and action")
+	fl.StringArrayVar(&f.quotas, "quota-action", nil, "the same for one action: ACTION=CALLS")
+	fl.DurationVar(&f.window, "quota-window", time.Minute, "length of the quota's window")
+	fl.IntVar(&o.Quota.AccountRate, "account-rate", 0, "calls a second for each account, all regions and actions together")
+	fl.StringArrayVar(&f.faults, "fault", nil, "something that goes wrong, see above; may be repeated")
+}
+
+// parse turns the flags into options.
+func (f *simulateFlags) parse() (ecssim.Options, error) {
+	o := f.options
+	var err error
+	if o.Latency, err = ecssim.ParseLatency(f.latency); err != nil {
+		return o, err
+	}
+	o.Quota.Window = ecssim.Duration(f.window)
+	for _, s := range f.quotas {
+		action, calls, err := ecssim.ParseActionQuota(s)
+		if err != nil {
+			return o, err
+		}
+		if o.Quota.Actions == nil {
+			o.Quota.Actions = map[string]int{}
+		}
+		o.Quota.Actions[action] = calls
+	}
+	for _, s := range f.faults {
+		fault, err := ecssim.ParseFault(s)
+		if err != nil {
+			return o, err
+		}
+		o.Faults = append(o.Faults, fault)
+	}
+	return o, nil
+}
+
+// runSimulate serves until ctx ends.
+func runSimulate(ctx context.Context, f *simulateFlags, stdout, stderr io.Writer) error {
+	o, err := f.parse()
+	if err != nil {
+		return fmt.Errorf("simulate: %w", err)
+	}
+	if !f.insecure && !isLoopback(f.listen) {
+		return fmt.Errorf("simulate: --listen %s is not a loopback address; the simulator speaks plain HTTP with well-known keys: use 127.0.0.1, or --insecure-listen", f.listen)
+	}
+	srv, err := ecssim.Listen(o, f.listen)
+	if err != nil {
+		return fmt.Errorf("simulate: %w", err)
+	}
+	if err := writeTruth(srv, f.truth); err != nil {
+		return errors.Join(err, srv.Close())
+	}
+	_, err = fmt.Fprintln(stdout, srv.URL)
+	fmt.Fprintf(stderr, "simulated ECS API on %s\n", srv.URL)
+	fmt.Fprintf(stderr, "  %d instances in %d regions, seed %d\n", o.Instances, len(srv.Regions()), o.Seed)
+	for i, a := range srv.Accounts() {
+		if i == 0 {
+			fmt.Fprintf(stderr, "  export ALIBABA_CLOUD_ACCESS_KEY_ID=%s ALIBABA_CLOUD_ACCESS_KEY_SECRET=%s\n", a.AccessKeyID, a.AccessKeySecret)
+		}
+		if len(srv.Accounts()) > 1 {
+			fmt.Fprintf(stderr, "  account %s (%s): acs:ram::%s:role/shenscan\n", a.ID, a.Name, a.ID)
+		}
+	}
+	fmt.Fprintf(stderr, "  shenscan scan --endpoint %s\n", srv.URL)
+	if err == nil {
+		<-ctx.Done()
+	}
+	return errors.Join(err, srv.Close())
+}
+
+// writeTruth writes the truth file, if one was asked for.
+func writeTruth(srv *ecssim.Server, path string) error {
+	if path == "" {
+		return nil
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("simulate: truth file: %w", err)
+	}
+	w := bufio.NewWriterSize(file, 1<<20)
+	err = srv.WriteTruth(w)
+	if err = errors.Join(err, w.Flush(), file.Close()); err != nil {
+		return fmt.Errorf("simulate: truth file %s: %w", path, err)
+	}
+	return nil
+}
+
+// isLoopback says whether an address to listen on is reachable from this
+// machine only.
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

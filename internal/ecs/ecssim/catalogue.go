@@ -1,0 +1,124 @@
+package ecssim
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// describeRegions answers DescribeRegions; every region's endpoint is the
+// simulator itself.
+func (s *Simulator) describeRegions(c *call, requestID string) ([]byte, *apiError) {
+	lang := c.params.get("AcceptLanguage")
+	switch lang {
+	case "", "zh-CN", "en-US", "ja", "de-DE", "fr-FR", "pt-BR":
+	default:
+		return nil, &apiError{404, "InvalidAcceptLanguage.NotFound", "The specified AcceptLanguage is not found."}
+	}
+	b := append(append([]byte(`{"RequestId":"`), requestID...), `","Regions":{"Region":[`...)
+	for i, r := range s.fleet.data.regions[:s.opt.Regions] {
+		b = appendComma(b, i)
+		name := r.localNameEn
+		if lang == "" || lang == "zh-CN" {
+			name = r.localName
+		}
+		b = append(b, `{"RegionId":`...)
+		b = appendJSON(b, r.id)
+		b = append(b, `,"RegionEndpoint":`...)
+		b = appendJSON(b, c.req.Host)
+		b = append(b, `,"LocalName":`...)
+		b = appendJSON(b, name)
+		b = append(b, `,"Status":"available"}`...)
+	}
+	return append(b, "]}}"...), nil
+}
+
+// describeInstanceTypes answers DescribeInstanceTypes: one catalogue for all
+// regions, at most 100 types a page.
+func (s *Simulator) describeInstanceTypes(c *call, requestID string) ([]byte, *apiError) {
+	limit, err := c.params.int("MaxResults", 100)
+	if err != nil || limit < 1 {
+		return nil, errInvalid("MaxResults")
+	}
+	limit = min(limit, 100)
+	want := c.params.list("InstanceTypes")
+	if len(want) > 10 {
+		return nil, errInvalid("InstanceTypes")
+	}
+	family, arch := c.params.get("InstanceTypeFamily"), c.params.get("CpuArchitecture")
+	bound := hash(hashString(strings.Join(want, ",")), hashString(family), hashString(arch), 'c')
+	at := 0
+	if token := c.params.get("NextToken"); token != "" {
+		if at, err = s.tokens.open(token, bound, s.opt.Now()); err != nil {
+			return nil, err
+		}
+	}
+	b := append(append([]byte(`{"RequestId":"`), requestID...), `","InstanceTypes":{"InstanceType":[`...)
+	n, types := 0, s.fleet.data.types
+	for ; at < len(types) && n < limit; at++ {
+		t := types[at]
+		if (len(want) > 0 && !slices.Contains(want, t.id)) || (family != "" && family != t.family) || (arch != "" && arch != t.arch) {
+			continue
+		}
+		b = appendComma(b, n)
+		b = appendType(b, t)
+		n++
+	}
+	next := ""
+	if at < len(types) {
+		next = s.tokens.seal(bound, at, s.opt.Now())
+	}
+	return append(append(append(b, `]},"NextToken":"`...), next...), `"}`...), nil
+}
+
+func appendType(b []byte, t *instanceType) []byte {
+	b = append(b, `{"InstanceTypeId":`...)
+	b = appendJSON(b, t.id)
+	b = append(b, `,"InstanceTypeFamily":`...)
+	b = appendJSON(b, t.family)
+	b = append(b, `,"InstanceFamilyLevel":"EnterpriseLevel","InstanceCategory":"General-purpose","CpuArchitecture":`...)
+	b = appendJSON(b, t.arch)
+	b = append(b, `,"CpuCoreCount":`...)
+	b = appendInt(b, t.vcpu)
+	b = append(b, `,"MemorySize":`...)
+	b = strconv.AppendFloat(b, t.memoryGiB, 'f', 1, 64)
+	b = append(b, `,"NvmeSupport":`...)
+	b = appendJSON(b, t.nvme)
+	b = append(b, `,"SupportedBootModes":{"SupportedBootMode":[`...)
+	for i, m := range t.bootModes {
+		b = appendComma(b, i)
+		b = appendJSON(b, m)
+	}
+	return append(b, `]},"PhysicalProcessorModel":"","LocalStorageCategory":"","GPUAmount":0,"GPUSpec":"","DiskQuantity":17,"EniQuantity":3,"NetworkCardQuantity":1}`...)
+}
+
+// describeAvailableResource says that every zone has the current families.
+func (s *Simulator) describeAvailableResource(c *call, sc *scope, requestID string) ([]byte, *apiError) {
+	if c.params.get("DestinationResource") == "" {
+		return nil, errMissing("DestinationResource")
+	}
+	want := c.params.get("InstanceType")
+	b := append(append([]byte(`{"RequestId":"`), requestID...), `","AvailableZones":{"AvailableZone":[`...)
+	for i, z := range sc.zones {
+		b = appendComma(b, i)
+		b = append(b, `{"RegionId":`...)
+		b = appendJSON(b, sc.region.id)
+		b = append(b, `,"ZoneId":`...)
+		b = appendJSON(b, z)
+		b = append(b, `,"Status":"Available","StatusCategory":"WithStock","AvailableResources":{"AvailableResource":[{"Type":"InstanceType","SupportedResources":{"SupportedResource":[`...)
+		n := 0
+		for _, t := range s.fleet.data.types {
+			retired := t.pool == "xen" || t.pool == "byio"
+			if retired || (want == "" && t.weight == 0) || (want != "" && want != t.id) {
+				continue
+			}
+			b = appendComma(b, n)
+			b = append(b, `{"Value":`...)
+			b = appendJSON(b, t.id)
+			b = append(b, `,"Status":"Available","StatusCategory":"WithStock"}`...)
+			n++
+		}
+		b = append(b, `]}}]}}`...)
+	}
+	return append(b, "]}}"...), nil
+}

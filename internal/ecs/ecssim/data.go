@@ -1,0 +1,254 @@
+package ecssim
+
+import (
+	_ "embed"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+//go:embed data/os.tsv
+var osTSV string
+
+//go:embed data/types.tsv
+var typesTSV string
+
+//go:embed data/regions.tsv
+var regionsTSV string
+
+// Flags of an operating system row (data/os.tsv, column flags).
+const (
+	flagNoIO    = "noio"    // the image is not I/O optimized: Xen machines only
+	flagMissing = "missing" // DescribeImages does not know the image any more
+	flagFound   = "found"   // DescribeImages always knows the image
+	flagVirtio  = "virtio"  // a custom image whose check found virtio
+	flagRunOnly = "runonly" // instances always run
+	flagOthers  = "others"  // a shared image
+	flagSelf    = "self"    // an image of the account itself
+)
+
+// osKind is one operating system as instances and images show it, with its
+// label: identity and the verdicts of the system alone.
+type osKind struct {
+	family, version, servicePack, arch string
+	verdicts                           [3]level // kvm, shenlong-6, shenlong-7
+	weight                             int
+	hosts                              string
+	flags                              map[string]bool
+	osName, osNameEn, platform         string
+	imageIDs                           []string // public image ids, none for custom only
+	tagOS, tagKernel                   string
+}
+
+// osType is what OSType says: FreeBSD too is "linux".
+func (k *osKind) osType() string {
+	if strings.HasPrefix(k.family, "windows") {
+		return "windows"
+	}
+	return "linux"
+}
+
+// machineClass orders what an instance type runs on; a later one is newer.
+type machineClass int8
+
+// The machine classes. classOther is a family whose generation or
+// virtualization the public lists leave open.
+const (
+	classOther machineClass = iota - 1
+	classXen
+	classKVM
+	classShenlong6
+	classShenlong7
+)
+
+// instanceType is one row of the catalogue.
+type instanceType struct {
+	id, family, pool, arch string // arch: X86 or ARM
+	weight, vcpu           int
+	memoryGiB              float64
+	nvme                   string
+	bootModes              []string
+}
+
+// regionRow is one region with the prefix of the ids born in it.
+type regionRow struct{ id, localName, localNameEn, prefix string }
+
+// data is everything the embedded files hold.
+type data struct {
+	kinds   []*osKind
+	types   []*instanceType
+	byType  map[string]*instanceType
+	regions []regionRow
+	pools   map[string]*pool
+}
+
+// pool is a weighted set of instance types.
+type pool struct {
+	types []*instanceType
+	cum   []int
+}
+
+// pick chooses by a random number.
+func (p *pool) pick(r uint64) *instanceType {
+	x := int(r % uint64(p.cum[len(p.cum)-1]))
+	lo, hi := 0, len(p.cum)-1
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if p.cum[mid] > x {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return p.types[lo]
+}
+
+// loadData parses the embedded files.
+func loadData() (*data, error) {
+	d := &data{byType: map[string]*instanceType{}, pools: map[string]*pool{}}
+	err := eachRow(osTSV, 17, func(f []string) error {
+		k, err := parseKind(f)
+		d.kinds = append(d.kinds, k)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ecssim: data/os.tsv: %w", err)
+	}
+	err = eachRow(typesTSV, 9, func(f []string) error {
+		t, err := parseType(f)
+		d.types = append(d.types, t)
+		d.byType[f[0]] = t
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ecssim: data/types.tsv: %w", err)
+	}
+	err = eachRow(regionsTSV, 4, func(f []string) error {
+		d.regions = append(d.regions, regionRow{f[0], f[1], f[2], f[3]})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ecssim: data/regions.tsv: %w", err)
+	}
+	d.buildPools()
+	return d, nil
+}
+
+// buildPools groups the weighted types by pool.
+func (d *data) buildPools() {
+	for _, t := range d.types {
+		if t.weight == 0 {
+			continue
+		}
+		p := d.pools[t.pool]
+		if p == nil {
+			p = &pool{}
+			d.pools[t.pool] = p
+		}
+		sum := t.weight * smallness(t.vcpu)
+		if n := len(p.cum); n > 0 {
+			sum += p.cum[n-1]
+		}
+		p.types = append(p.types, t)
+		p.cum = append(p.cum, sum)
+	}
+}
+
+// smallness makes small sizes more frequent than large ones.
+func smallness(vcpu int) int {
+	switch {
+	case vcpu <= 4:
+		return 6
+	case vcpu <= 8:
+		return 3
+	}
+	return 1
+}
+
+// eachRow calls fn with the fields of every row after the header; lines that
+// begin with # say where the data is from.
+func eachRow(text string, fields int, fn func([]string) error) error {
+	header := true
+	for n, line := range strings.Split(text, "\n") {
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if header {
+			header = false
+			continue
+		}
+		f := strings.Split(line, "\t")
+		if len(f) != fields {
+			return fmt.Errorf("line %d: %d fields, want %d", n+1, len(f), fields)
+		}
+		if err := fn(f); err != nil {
+			return fmt.Errorf("line %d: %w", n+1, err)
+		}
+	}
+	return nil
+}
+
+func parseKind(f []string) (*osKind, error) {
+	k := &osKind{
+		family: f[0], version: f[1], servicePack: f[2], arch: f[3],
+		hosts: f[8], flags: map[string]bool{}, osName: f[10], osNameEn: f[11], platform: f[12],
+		tagOS: f[14], tagKernel: f[15],
+	}
+	for i := range k.verdicts {
+		v, err := parseLevel(f[4+i])
+		if err != nil {
+			return k, err
+		}
+		k.verdicts[i] = v
+	}
+	w, err := strconv.Atoi(f[7])
+	if err != nil {
+		return k, fmt.Errorf("weight: %w", err)
+	}
+	k.weight = w
+	for _, name := range strings.Split(f[9], ",") {
+		k.flags[name] = true
+	}
+	if f[13] != "" {
+		k.imageIDs = strings.Split(f[13], ";")
+	}
+	if _, ok := hostPlans[k.hosts]; !ok {
+		return k, fmt.Errorf("hosts %q", k.hosts)
+	}
+	return k, nil
+}
+
+func parseType(f []string) (*instanceType, error) {
+	t := &instanceType{id: f[0], family: f[1], pool: f[2], arch: f[4], nvme: f[7], bootModes: strings.Split(f[8], ",")}
+	var err error
+	if t.weight, err = strconv.Atoi(f[3]); err != nil {
+		return t, fmt.Errorf("weight: %w", err)
+	}
+	if t.vcpu, err = strconv.Atoi(f[5]); err != nil {
+		return t, fmt.Errorf("vcpu: %w", err)
+	}
+	if t.memoryGiB, err = strconv.ParseFloat(f[6], 64); err != nil {
+		return t, fmt.Errorf("memory: %w", err)
+	}
+	return t, nil
+}
+
+// class says what instances of the type run on.
+func (t *instanceType) class(ioOptimized bool) machineClass {
+	switch t.pool {
+	case "xen":
+		return classXen
+	case "byio":
+		if ioOptimized {
+			return classKVM
+		}
+		return classXen
+	case "kvm":
+		return classKVM
+	case "sl6", "arm6":
+		return classShenlong6
+	case "sl7", "sl7nvme", "arm7":
+		return classShenlong7
+	}
+	return classOther
+}

@@ -1,0 +1,161 @@
+package ecssim
+
+import (
+	"slices"
+	"strings"
+)
+
+// describeImages answers DescribeImages: pages by number, Status Available
+// unless asked otherwise, deleted images absent.
+func (s *Simulator) describeImages(b []byte, sc *scope, p params, requestID string) ([]byte, *apiError) {
+	page, err := p.int("PageNumber", 1)
+	if err != nil || page < 1 {
+		return nil, errInvalid("PageNumber")
+	}
+	size, err := p.int("PageSize", 10)
+	if err != nil || size < 1 || size > 100 {
+		return nil, errInvalid("PageSize")
+	}
+	f := imageFilter{status: []string{"Available"}, owner: p.get("ImageOwnerAlias"), arch: p.get("Architecture"), osType: p.get("OSType"), expired: p.bool("ShowExpired")}
+	if v := p.get("Status"); v != "" {
+		f.status = strings.Split(v, ",")
+	}
+	switch f.owner {
+	case "", "system", "self", "others", "marketplace":
+	default:
+		return nil, &apiError{400, "InvalidImageOwnerAlias.ValueNotSupported", "The specified parameter ImageOwnerAlias is not valid."}
+	}
+	found := sc.findImages(p.get("ImageId"), f)
+	b = append(append(append(b, `{"RequestId":"`...), requestID...), `","RegionId":`...)
+	b = appendJSON(b, sc.region.id)
+	b = append(b, `,"TotalCount":`...)
+	b = appendInt(b, len(found))
+	b = append(b, `,"PageNumber":`...)
+	b = appendInt(b, page)
+	b = append(b, `,"PageSize":`...)
+	b = appendInt(b, size)
+	b = append(b, `,"Images":{"Image":[`...)
+	from := min((page-1)*size, len(found))
+	for n, img := range found[from:min(from+size, len(found))] {
+		b = appendComma(b, n)
+		b = appendImage(b, img)
+	}
+	return append(b, "]}}"...), nil
+}
+
+type imageFilter struct {
+	status              []string
+	owner, arch, osType string
+	expired             bool
+}
+
+func (f imageFilter) match(s *slot) bool {
+	return s.present && slices.Contains(f.status, s.status) &&
+		(f.owner == "" || f.owner == s.owner) &&
+		(f.arch == "" || f.arch == s.kind.arch) &&
+		(f.osType == "" || f.osType == s.kind.osType())
+}
+
+// findImages lists the images of the scope: those of the comma-joined ids, or
+// all, in order of id.
+func (sc *scope) findImages(ids string, f imageFilter) []*slot {
+	sc.mu.RLock()
+	defer sc.mu.RUnlock()
+	var out []*slot
+	if ids != "" {
+		seen := map[string]bool{}
+		for _, id := range strings.Split(ids, ",") {
+			if s := sc.images[id]; s != nil && !seen[id] && f.match(s) {
+				seen[id] = true
+				out = append(out, s)
+			}
+		}
+		return out
+	}
+	for _, s := range sc.images {
+		if f.match(s) {
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, func(a, b *slot) int { return strings.Compare(a.imageID, b.imageID) })
+	return out
+}
+
+// appendImage appends one element of Images.Image. What old public images do
+// not say (BootMode, DetectionOptions) is absent, not empty.
+func appendImage(b []byte, s *slot) []byte {
+	str := func(key, v string) {
+		b = appendJSON(append(append(append(b, '"'), key...), `":`...), v)
+		b = append(b, ',')
+	}
+	flag := func(key string, v bool) {
+		b = append(appendBool(append(append(append(b, '"'), key...), `":`...), v), ',')
+	}
+	b = append(b, '{')
+	str("ImageId", s.imageID)
+	str("ImageName", s.name)
+	str("Description", "")
+	str("ImageOwnerAlias", s.owner)
+	if !s.public {
+		b = append(append(append(b, `"ImageOwnerId":`...), s.ownerID...), ',')
+	}
+	str("ImageVersion", "")
+	str("ImageFamily", "")
+	str("OSName", s.kind.osName)
+	str("OSNameEn", s.kind.osNameEn)
+	str("OSType", s.kind.osType())
+	str("Platform", s.kind.platform)
+	str("Architecture", s.kind.arch)
+	if s.boot != "" {
+		str("BootMode", s.boot)
+	}
+	str("Status", s.status)
+	str("Progress", "100%")
+	b = append(b, `"Size":40,"Usage":"instance",`...)
+	flag("IsSupportIoOptimized", !s.noIO)
+	flag("IsSupportCloudinit", s.boot != "")
+	flag("IsCopied", false)
+	flag("IsPublic", s.public)
+	if s.public {
+		str("IsSelfShared", "")
+	} else {
+		str("IsSelfShared", "False")
+	}
+	flag("IsSubscribed", s.owner == "marketplace")
+	str("ProductCode", "")
+	str("ResourceGroupId", "")
+	str("SupplierName", "")
+	str("CreationTime", s.created)
+	flag("LoginAsNonRootSupported", false)
+	b = append(b, `"Features":{"NvmeSupport":"`...)
+	if !s.nvme {
+		b = append(b, "un"...)
+	}
+	b = append(b, `supported"},`...)
+	return append(appendImageChecks(b, s), '}')
+}
+
+// appendImageChecks appends the image check, disks and tags. A checked image
+// carries what the check found; the others carry an empty object or nothing.
+func appendImageChecks(b []byte, s *slot) []byte {
+	if s.virtio {
+		b = append(b, `"DetectionOptions":{"Status":"Finished","Items":{"Item":[{"Name":"Virtio","Value":"Supported","RiskCode":"","RiskLevel":""},`...)
+		b = append(b, `{"Name":"Fstab","Value":"Supported","RiskCode":"","RiskLevel":""},{"Name":"GRUB","Value":"Supported","RiskCode":"","RiskLevel":""}]}},`...)
+	} else if !s.public {
+		b = append(b, `"DetectionOptions":{},`...)
+	}
+	if s.public {
+		return append(b, `"DiskDeviceMappings":{"DiskDeviceMapping":[]},"Tags":{"Tag":[]}`...)
+	}
+	b = append(b, `"DiskDeviceMappings":{"DiskDeviceMapping":[{"Device":"/dev/xvda","Type":"system","Size":"40","Format":"","SnapshotId":"s-`...)
+	b = append(b, s.imageID[2:]...)
+	b = append(b, `","Progress":"","ImportOSSBucket":"","ImportOSSObject":""}]},"Tags":{"Tag":[`...)
+	if s.kind.tagOS != "" {
+		b = append(b, `{"TagKey":"acs:ecs:image:osVersion","TagValue":`...)
+		b = appendJSON(b, s.kind.tagOS)
+		b = append(b, `},{"TagKey":"acs:ecs:image:kernelVersion","TagValue":`...)
+		b = appendJSON(b, s.kind.tagKernel)
+		b = append(b, '}')
+	}
+	return append(b, `]}`...)
+}

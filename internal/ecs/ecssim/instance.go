@@ -1,0 +1,180 @@
+package ecssim
+
+// instanceStatus is Status of DescribeInstances.
+type instanceStatus uint8
+
+// The statuses. statusNone is no status: an override that leaves it alone.
+const (
+	statusNone instanceStatus = iota
+	statusRunning
+	statusStopped
+	statusStarting
+	statusStopping
+	statusPending
+)
+
+func (s instanceStatus) String() string {
+	return [...]string{"", "Running", "Stopped", "Starting", "Stopping", "Pending"}[s]
+}
+
+func parseStatus(s string) (instanceStatus, bool) {
+	for st := statusRunning; st <= statusPending; st++ {
+		if st.String() == s {
+			return st, true
+		}
+	}
+	return statusNone, false
+}
+
+// instance is one instance while it is looked at.
+type instance struct {
+	i           int
+	h           uint64 // randomness of this instance
+	slot        *slot
+	typ         *instanceType
+	ioOptimized bool
+	status      instanceStatus
+	minute      int64
+}
+
+// hostPlan is the share of machine classes, in percent, that instances of an
+// operating system sit on.
+type hostPlan struct{ xen, kvm, sl6, sl7, other int }
+
+// hostPlans: systems older than KVM sit on Xen and KVM, newer ones anywhere;
+// "arm" is apart. Alibaba Cloud Linux never ran on Xen (midnx).
+var hostPlans = map[string]hostPlan{
+	"xen":   {xen: 100},
+	"old":   {xen: 45, kvm: 55},
+	"mid":   {xen: 6, kvm: 64, sl6: 20, sl7: 10},
+	"midnx": {kvm: 66, sl6: 22, sl7: 12},
+	"new":   {kvm: 25, sl6: 37, sl7: 32, other: 6},
+	"arm":   {sl6: 30, sl7: 70},
+}
+
+// at computes instance i. The caller holds mu when the scope was changed.
+func (sc *scope) at(i int) instance {
+	in := instance{i: i, h: hash(sc.fleet.seed, 'i', uint64(sc.index), uint64(i)), minute: sc.minute(i)}
+	if i < len(sc.slots) {
+		in.slot = sc.slots[i] // so that every image is in use
+	} else {
+		in.slot = sc.slots[mix(in.h)%uint64(len(sc.slots))]
+	}
+	in.place(sc)
+	in.status = in.generatedStatus()
+	if sc.changed.Load() {
+		if o, ok := sc.over[i]; ok {
+			in.apply(sc, o)
+		}
+	}
+	return in
+}
+
+// apply lays what churn changed over what was generated.
+func (in *instance) apply(sc *scope, o override) {
+	if o.slot != nil {
+		in.slot = o.slot
+	}
+	if o.typ != nil {
+		in.typ = o.typ
+		in.ioOptimized = o.typ.pool != "xen" && (o.typ.pool != "byio" || in.h&1 == 0)
+	}
+	if o.status != statusNone {
+		in.status = o.status
+	}
+}
+
+// place chooses the instance type.
+func (in *instance) place(sc *scope) {
+	pools, r := sc.fleet.data.pools, mix(in.h^'p')
+	in.ioOptimized = true
+	k := in.slot.kind
+	plan := hostPlans[k.hosts]
+	x, r2 := int(r%100), r>>8
+	switch {
+	case x < plan.xen:
+		in.ioOptimized = false
+		if r2&3 == 0 {
+			in.typ = pools["byio"].pick(r2 >> 2)
+		} else {
+			in.typ = pools["xen"].pick(r2 >> 2)
+		}
+	case x < plan.xen+plan.kvm:
+		if r2%12 == 0 {
+			in.typ = pools["byio"].pick(r2 >> 4)
+		} else {
+			in.typ = pools["kvm"].pick(r2 >> 4)
+		}
+	case k.arch == "arm64" && x < plan.sl6:
+		in.typ = pools["arm6"].pick(r2)
+	case k.arch == "arm64":
+		in.typ = pools["arm7"].pick(r2)
+	case x < plan.xen+plan.kvm+plan.sl6:
+		in.typ = pools["sl6"].pick(r2)
+	case x < 100-plan.other:
+		in.typ = pools["sl7"].pick(r2 >> 4)
+		if in.slot.nvme && r2%3 == 0 {
+			in.typ = pools["sl7nvme"].pick(r2 >> 4)
+		}
+	default:
+		in.typ = pools["other"].pick(r2)
+	}
+}
+
+// generatedStatus is mostly Running; where a stopped machine would leave the
+// verdict open to reading, it always is.
+func (in *instance) generatedStatus() instanceStatus {
+	if in.slot.kind.flags[flagRunOnly] || in.slot.kind.arch == "arm64" {
+		return statusRunning
+	}
+	switch x := mix(in.h^'s') % 1000; {
+	case x < 900:
+		return statusRunning
+	case x < 990:
+		return statusStopped
+	case x < 994:
+		return statusStarting
+	case x < 998:
+		return statusStopping
+	}
+	return statusPending
+}
+
+func (in *instance) zone(sc *scope) int { return int(mix(in.h^'z') % uint64(len(sc.zones))) }
+
+// idDigits is the length of the part of an id that holds the index; the 4
+// digits behind it are a check.
+const idDigits = 13
+
+// appendID appends the instance id: "i-", the region's prefix and 17 digits
+// that say nothing of the order of creation.
+func (sc *scope) appendID(b []byte, i int) []byte {
+	v := sc.fleet.ids.do(uint64(sc.index)<<40 | uint64(i))
+	b = append(append(b, "i-"...), sc.region.prefix...)
+	b = appendBase36(b, v, idDigits)
+	return appendBase36(b, hash(sc.fleet.seed, v), 4)
+}
+
+func (in *instance) id(sc *scope) string { return string(sc.appendID(nil, in.i)) }
+
+// locate turns an instance id back into its scope and index, whether or not
+// there is such an instance.
+func (f *fleet) locate(id string) (*scope, int, bool) {
+	if len(id) != 2+3+idDigits+4 || id[:2] != "i-" {
+		return nil, 0, false
+	}
+	v, ok := parseBase36(id[5 : 5+idDigits])
+	if !ok {
+		return nil, 0, false
+	}
+	raw := f.ids.undo(v)
+	index, i := raw>>40, int(raw&(1<<40-1))
+	if index >= uint64(len(f.scopes)) {
+		return nil, 0, false
+	}
+	sc := f.scopes[index]
+	return sc, i, string(sc.appendID(nil, i)) == id
+}
+
+// live says whether instance i exists. The caller holds mu.
+func (sc *scope) live(i int) bool { return i < sc.count() && !sc.isGone(i) }

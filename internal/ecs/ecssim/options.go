@@ -1,0 +1,119 @@
+package ecssim
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Keys that the simulator accepts out of the box. They open nothing else.
+const (
+	DemoAccessKeyID     = "LTAISIMULATORDEMO"
+	DemoAccessKeySecret = "shenscan-simulator-demo-secret"
+	DemoAccountID       = "1234567890123456"
+)
+
+// Limits of the options.
+const (
+	MaxInstances = 10_000_000
+	MaxAccounts  = 64
+)
+
+// Account is one Alibaba Cloud account with its long-term keys.
+type Account struct {
+	ID              string // 16 digits
+	Name            string
+	AccessKeyID     string
+	AccessKeySecret string
+}
+
+// Options say what the simulator holds and how it behaves. The zero value of a
+// field is its default.
+type Options struct {
+	Instances int    // over all accounts and regions; default 10,000
+	Regions   int    // how many regions; default 18
+	Accounts  int    // how many accounts; default 1
+	Seed      uint64 // same seed and sizes, same fleet
+	Images    int    // distinct images counted per account and region; default 3 in 1,000 instances, 24 a region at least
+
+	// Keys replaces the accounts made up from Accounts.
+	Keys []Account
+	// RoleName is the only role that AssumeRole knows; "" knows every name.
+	RoleName string
+	// ExternalID is what AssumeRole demands; "" demands none.
+	ExternalID string
+	// SessionTTL overrides what AssumeRole is asked for, down to seconds.
+	SessionTTL time.Duration
+
+	Gzip          bool          // compress answers for clients that ask for it
+	TokenTTL      time.Duration // how long a NextToken lives; 0 for ever
+	TokenRefuse   int           // every n-th NextToken presented is refused as expired; 0 none
+	Latency       Latency
+	Quota         Quota
+	Faults        []Fault
+	NoControl     bool             // do not serve /_sim/
+	Now           func() time.Time // default time.Now
+	DuplicateRate float64          // share of pages that repeat the last instance of the page before
+}
+
+// ErrOptions is returned for options that make no sense.
+var ErrOptions = errors.New("ecssim: bad options")
+
+// withDefaults fills in what is not set and checks the rest.
+func (o Options) withDefaults(d *data) (Options, error) {
+	if o.Instances == 0 {
+		o.Instances = 10_000
+	}
+	if o.Regions == 0 {
+		o.Regions = min(18, len(d.regions))
+	}
+	if o.Accounts == 0 {
+		o.Accounts = max(1, len(o.Keys))
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	switch {
+	case o.Instances < 0 || o.Instances > MaxInstances:
+		return o, fmt.Errorf("%w: instances %d, want 1 to %d", ErrOptions, o.Instances, MaxInstances)
+	case o.Regions < 0 || o.Regions > len(d.regions):
+		return o, fmt.Errorf("%w: regions %d, want 1 to %d", ErrOptions, o.Regions, len(d.regions))
+	case o.Accounts < 0 || o.Accounts > MaxAccounts:
+		return o, fmt.Errorf("%w: accounts %d, want 1 to %d", ErrOptions, o.Accounts, MaxAccounts)
+	case o.Images < 0 || o.Images > o.Instances:
+		return o, fmt.Errorf("%w: images %d, want 1 to the number of instances", ErrOptions, o.Images)
+	case len(o.Keys) > 0 && len(o.Keys) != o.Accounts:
+		return o, fmt.Errorf("%w: %d keys for %d accounts", ErrOptions, len(o.Keys), o.Accounts)
+	}
+	if o.Images == 0 {
+		o.Images = max(24*o.Regions*o.Accounts, o.Instances/1000*3)
+		o.Images = min(o.Images, o.Instances)
+	}
+	if len(o.Keys) == 0 {
+		o.Keys = demoAccounts(o.Accounts)
+	}
+	for i := range o.Faults {
+		if err := o.Faults[i].validate(); err != nil {
+			return o, err
+		}
+	}
+	return o, o.Quota.validate()
+}
+
+// demoAccounts makes up accounts; the first has the demo keys.
+func demoAccounts(n int) []Account {
+	out := make([]Account, n)
+	for i := range out {
+		out[i] = Account{
+			ID:              fmt.Sprintf("%d", 1234567890123456+i*1_000_003),
+			Name:            fmt.Sprintf("member-%02d", i),
+			AccessKeyID:     DemoAccessKeyID,
+			AccessKeySecret: DemoAccessKeySecret,
+		}
+		if i > 0 {
+			out[i].AccessKeyID = fmt.Sprintf("%s%02d", DemoAccessKeyID, i)
+			out[i].AccessKeySecret = fmt.Sprintf("%s-%02d", DemoAccessKeySecret, i)
+		}
+	}
+	return out
+}

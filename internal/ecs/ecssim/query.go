@@ -1,0 +1,161 @@
+package ecssim
+
+import (
+	"encoding/json"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// params are the parameters of one call, query and form together. An empty
+// value is the same as none: the SDK sends pointers to "" that way.
+type params url.Values
+
+func (p params) get(key string) string { return url.Values(p).Get(key) }
+
+func (p params) bool(key string) bool { return strings.EqualFold(p.get(key), "true") }
+
+// int reads a number; absent gives def.
+func (p params) int(key string, def int) (int, *apiError) {
+	s := p.get(key)
+	if s == "" {
+		return def, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, errInvalid(key)
+	}
+	return n, nil
+}
+
+// list reads Key.1, Key.2, ... and stops at the first gap.
+func (p params) list(key string) []string {
+	var out []string
+	for i := 1; ; i++ {
+		v := p.get(key + "." + strconv.Itoa(i))
+		if v == "" {
+			return out
+		}
+		out = append(out, v)
+	}
+}
+
+// maxTargeted is how many ids one targeted call takes.
+const maxTargeted = 100
+
+// instanceQuery is what a DescribeInstances call asks for.
+type instanceQuery struct {
+	ids          []string
+	from, to     int64 // creation minutes, both inclusive; to < 0: open
+	zone, family string
+	status       instanceStatus
+	typ, image   string
+	opt          instanceOptions
+
+	byPage     bool // PageNumber and PageSize
+	page, size int
+	token      string
+	hash       uint64 // of everything that narrows; a NextToken is bound to it
+}
+
+// narrows says whether instances must be looked at one by one.
+func (q *instanceQuery) narrows() bool {
+	return q.zone != "" || q.family != "" || q.status != statusNone || q.typ != "" || q.image != ""
+}
+
+// parseInstanceQuery reads the parameters of DescribeInstances.
+func parseInstanceQuery(p params) (*instanceQuery, *apiError) {
+	q := &instanceQuery{from: 0, to: -1, zone: p.get("ZoneId"), family: p.get("InstanceTypeFamily"), typ: p.get("InstanceType"), image: p.get("ImageId"), token: p.get("NextToken")}
+	if s := p.get("Status"); s != "" {
+		st, ok := parseStatus(s)
+		if !ok {
+			return nil, &apiError{404, "InvalidStatus.NotFound", "The specified Status is not valid."}
+		}
+		q.status = st
+	}
+	if s := p.get("InstanceIds"); s != "" {
+		if err := json.Unmarshal([]byte(s), &q.ids); err != nil || len(q.ids) > maxTargeted {
+			return nil, errInvalid("InstanceIds")
+		}
+	}
+	for _, a := range p.list("AdditionalAttributes") {
+		q.opt.nvme = q.opt.nvme || a == "CURRENT_OS_NVME_SUPPORTED"
+		q.opt.meta = q.opt.meta || a == "META_OPTIONS"
+	}
+	if err := q.parseFilters(p); err != nil {
+		return nil, err
+	}
+	if err := q.parsePaging(p); err != nil {
+		return nil, err
+	}
+	q.hash = hash(hashString(q.zone), hashString(q.family), hashString(q.typ), hashString(q.image), uint64(q.status), uint64(q.from), uint64(q.to), hashString(strings.Join(q.ids, ",")))
+	return q, nil
+}
+
+func (q *instanceQuery) parseFilters(p params) *apiError {
+	for i := 1; ; i++ {
+		key := p.get("Filter." + strconv.Itoa(i) + ".Key")
+		if key == "" {
+			return nil
+		}
+		t, err := time.Parse("2006-01-02T15:04Z", p.get("Filter."+strconv.Itoa(i)+".Value"))
+		switch {
+		case key != "CreationStartTime" && key != "CreationEndTime":
+			return &apiError{404, "InvalidFilterKey.NotFound", "The specified FilterKey is not found."}
+		case err != nil:
+			return errInvalid("Filter." + strconv.Itoa(i) + ".Value")
+		case key == "CreationStartTime":
+			q.from = t.Unix() / 60
+		default:
+			q.to = t.Unix() / 60
+		}
+	}
+}
+
+// parsePaging clamps as the API does: MaxResults 10 to 100, 10 when unset.
+func (q *instanceQuery) parsePaging(p params) *apiError {
+	number, err := p.int("PageNumber", 0)
+	if err != nil {
+		return err
+	}
+	size, err := p.int("PageSize", 10)
+	if err != nil {
+		return err
+	}
+	limit, err := p.int("MaxResults", 0)
+	if err != nil {
+		return err
+	}
+	q.byPage = (p.get("PageNumber") != "" || p.get("PageSize") != "") && q.token == "" && p.get("MaxResults") == ""
+	if q.byPage {
+		if (p.get("PageNumber") != "" && number < 1) || size < 1 {
+			return errInvalid("PageNumber")
+		}
+		q.page, q.size = max(number, 1), min(size, 100)
+		return nil
+	}
+	q.size = min(max(limit, 10), 100)
+	return nil
+}
+
+// span is the index range that the creation filters leave. The caller holds mu.
+func (q *instanceQuery) span(sc *scope) (int, int) {
+	lo, hi := 0, sc.count()
+	if q.from > 0 {
+		lo = sc.firstAt(q.from)
+	}
+	if q.to >= 0 {
+		hi = sc.firstAt(q.to + 1)
+	}
+	return lo, max(lo, hi)
+}
+
+// match says whether a live instance passes the remaining filters.
+func (q *instanceQuery) match(sc *scope, in *instance) bool {
+	return (q.zone == "" || sc.zones[in.zone(sc)] == q.zone) &&
+		(q.family == "" || in.typ.family == q.family) &&
+		(q.status == statusNone || in.status == q.status) &&
+		(q.typ == "" || in.typ.id == q.typ) &&
+		(q.image == "" || in.slot.imageID == q.image)
+}

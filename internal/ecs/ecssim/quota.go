@@ -1,0 +1,187 @@
+package ecssim
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Quota is how many calls the service takes. Windows are fixed and begin at
+// whole multiples of their length, as the service's calendar minutes do.
+type Quota struct {
+	Calls   int            `json:"calls"`            // per account, region and action in one window; 0 without end
+	Actions map[string]int `json:"actions"`          // the same for one action, over Calls
+	Window  Duration       `json:"window,omitempty"` // default one minute
+	// AccountRate is how many calls a second one account has for all its
+	// regions and actions together; 0 without end.
+	AccountRate int `json:"account_rate"`
+}
+
+func (q Quota) validate() error {
+	if q.Calls < 0 || q.AccountRate < 0 || q.Window < 0 {
+		return fmt.Errorf("%w: quota below 0", ErrOptions)
+	}
+	return nil
+}
+
+// ParseActionQuota reads "DescribeInstances=100".
+func ParseActionQuota(s string) (action string, calls int, err error) {
+	action, v, ok := strings.Cut(s, "=")
+	if calls, err = strconv.Atoi(v); err != nil || !ok || calls < 1 {
+		return "", 0, fmt.Errorf("%w: quota %q: want ACTION=CALLS", ErrOptions, s)
+	}
+	return action, calls, nil
+}
+
+// quotaBox counts calls by window.
+type quotaBox struct {
+	mu      sync.Mutex
+	q       Quota
+	windows map[quotaKey]*quotaWindow
+}
+
+type quotaKey struct{ account, region, action string }
+
+type quotaWindow struct {
+	start time.Time
+	used  int
+}
+
+func (b *quotaBox) set(q Quota) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if q.Window == 0 {
+		q.Window = Duration(time.Minute)
+	}
+	b.q, b.windows = q, map[quotaKey]*quotaWindow{}
+}
+
+// limit is the quota of an action.
+func (b *quotaBox) limit(action string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.limitLocked(action)
+}
+
+func (b *quotaBox) limitLocked(action string) int {
+	if n, ok := b.q.Actions[action]; ok {
+		return n
+	}
+	return b.q.Calls
+}
+
+// take uses one call of the quota; false says that it is used up and when the
+// window ends. STS has quotas of its own that are not simulated.
+func (b *quotaBox) take(c *call, now time.Time) (time.Duration, bool) {
+	if c.action == "AssumeRole" || c.action == "GetCallerIdentity" {
+		return 0, true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	account := c.caller.account.ID
+	if b.q.AccountRate > 0 {
+		if left, ok := b.use(quotaKey{account: account}, b.q.AccountRate, time.Second, now); !ok {
+			return left, false
+		}
+	}
+	if n := b.limitLocked(c.action); n > 0 {
+		return b.use(quotaKey{account, c.params.get("RegionId"), c.action}, n, time.Duration(b.q.Window), now)
+	}
+	return 0, true
+}
+
+func (b *quotaBox) use(k quotaKey, limit int, length time.Duration, now time.Time) (time.Duration, bool) {
+	w := b.windows[k]
+	if w == nil {
+		w = &quotaWindow{}
+		b.windows[k] = w
+	}
+	if start := now.Truncate(length); !start.Equal(w.start) {
+		w.start, w.used = start, 0
+	}
+	if w.used >= limit {
+		return w.start.Add(length).Sub(now), false
+	}
+	w.used++
+	return 0, true
+}
+
+// Latency is how long an answer takes. The zero value is no time.
+type Latency struct {
+	Kind string        // "", "fixed", "uniform", "lognormal"
+	A    time.Duration // fixed; lower bound; median
+	B    time.Duration // upper bound
+	S    float64       // sigma of the lognormal
+}
+
+// ParseLatency reads "50ms", "uniform:20ms-80ms" or "lognormal:50ms,0.5"
+// (median, sigma); "" and "0" are no latency.
+func ParseLatency(s string) (Latency, error) {
+	bad := fmt.Errorf("%w: latency %q: want 50ms, uniform:20ms-80ms or lognormal:50ms,0.5", ErrOptions, s)
+	kind, spec, ok := strings.Cut(s, ":")
+	if !ok {
+		if s == "" || s == "0" {
+			return Latency{}, nil
+		}
+		kind, spec = "fixed", s
+	}
+	l := Latency{Kind: kind}
+	var err error
+	switch kind {
+	case "fixed":
+		l.A, err = time.ParseDuration(spec)
+	case "uniform":
+		lo, hi, _ := strings.Cut(spec, "-")
+		if l.A, err = time.ParseDuration(lo); err == nil {
+			l.B, err = time.ParseDuration(hi)
+		}
+	case "lognormal":
+		median, sigma, _ := strings.Cut(spec, ",")
+		if l.A, err = time.ParseDuration(median); err == nil {
+			l.S, err = strconv.ParseFloat(sigma, 64)
+		}
+	default:
+		return l, bad
+	}
+	if err != nil || l.A < 0 || (kind == "uniform" && l.B < l.A) || l.S < 0 {
+		return l, bad
+	}
+	return l, nil
+}
+
+// of draws a duration.
+func (l *Latency) of(r uint64) time.Duration {
+	switch l.Kind {
+	case "fixed":
+		return l.A
+	case "uniform":
+		return l.A + time.Duration(share(r)*float64(l.B-l.A))
+	case "lognormal":
+		u, v := share(r), share(mix(r))
+		normal := math.Sqrt(-2*math.Log(1-u)) * math.Cos(2*math.Pi*v)
+		return time.Duration(float64(l.A) * math.Exp(l.S*normal))
+	}
+	return 0
+}
+
+func (l *Latency) sleep(ctx context.Context, r uint64) {
+	if d := l.of(r); d > 0 {
+		wait(ctx, d)
+	}
+}
+
+// UnmarshalJSON reads the form of ParseLatency.
+func (l *Latency) UnmarshalJSON(b []byte) error {
+	var s string
+	if err := json.Unmarshal(b, &s); err != nil {
+		return err
+	}
+	v, err := ParseLatency(s)
+	*l = v
+	return err
+}

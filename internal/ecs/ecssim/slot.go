@@ -1,0 +1,146 @@
+package ecssim
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// slot is one image of a scope, with the label of its operating system. What
+// instances show of it was copied when they were created.
+type slot struct {
+	kind    *osKind
+	imageID string
+	name    string
+	public  bool
+	present bool   // DescribeImages knows it
+	status  string // Available, Deprecated, UnAvailable
+	owner   string // system, self, others, marketplace
+	noIO    bool   // IsSupportIoOptimized false
+	virtio  bool   // the image check found virtio
+	nvme    bool   // Features.NvmeSupport
+	boot    string // BootMode, "" when the API does not say
+	created string
+	ownerID string
+	noName  bool // instances made from it show no OSName
+
+	frag []byte // the part of an instance that comes from the image
+}
+
+// newSlot makes image k of the scope.
+func (sc *scope) newSlot(kind *osKind, k int) *slot {
+	h := hash(sc.fleet.seed, 'k', uint64(sc.index), uint64(k))
+	if s := sc.publicSlot(kind, h); s != nil {
+		return s
+	}
+	if kind.flags[flagMissing] && len(kind.imageIDs) > 0 {
+		kind = sc.fleet.data.commonKind() // its only id is in use here already
+	}
+	s := &slot{kind: kind, present: true, status: "Available", owner: "self", boot: "BIOS", ownerID: sc.account.ID}
+	s.imageID = string(appendBase36([]byte("m-"+sc.region.prefix), h, 12)) + string(appendBase36(nil, hash(h), 5))
+	s.name = fmt.Sprintf("%s-base-%04d", [...]string{"app", "web", "golden", "batch", "db", "gateway"}[h%6], k)
+	s.created = fmt.Sprintf("20%02d-%02d-%02dT06:07:05Z", 16+h>>8%10, 1+h>>16%12, 1+h>>24%28)
+	s.virtio = kind.flags[flagVirtio]
+	s.nvme = kind.hosts == "new" || kind.hosts == "arm"
+	if kind.arch == "arm64" {
+		s.boot = "UEFI"
+	}
+	sc.disposeCustom(s, mix(h))
+	s.render()
+	return s
+}
+
+// disposeCustom makes some custom images shared, bought, broken or deleted.
+func (sc *scope) disposeCustom(s *slot, r uint64) {
+	f := s.kind.flags
+	switch x := r % 100; {
+	case f[flagOthers], !f[flagSelf] && x < 10:
+		s.owner, s.ownerID = "others", "1098765432109876"
+	case !f[flagSelf] && !f[flagVirtio] && x < 18:
+		s.owner, s.ownerID = "marketplace", "1012345678901234"
+		s.name = fmt.Sprintf("LNMP stack V%d.%d", 1+r>>8%4, r>>16%10)
+	}
+	fixed := f[flagFound] || f[flagVirtio] || f[flagSelf]
+	switch x := r >> 24 % 100; {
+	case f[flagMissing], !fixed && s.kind.osName != "" && x < 5:
+		s.present = false
+	case x < 8:
+		s.status = "UnAvailable"
+	}
+	s.noName = s.present && s.kind.osName != "" && r>>32%100 < 3
+}
+
+// publicSlot takes a public image of the kind that the scope does not have
+// yet, half of the time.
+func (sc *scope) publicSlot(kind *osKind, h uint64) *slot {
+	if len(kind.imageIDs) == 0 || (h>>40&1 == 0 && !kind.flags[flagMissing]) {
+		return nil
+	}
+	for j := range kind.imageIDs {
+		id := kind.imageIDs[(int(h>>48)+j)%len(kind.imageIDs)]
+		if sc.images[id] == nil {
+			s := newPublicSlot(kind, id)
+			s.render()
+			return s
+		}
+	}
+	return nil
+}
+
+// newPublicSlot describes a public image; it is the same in every region.
+func newPublicSlot(kind *osKind, id string) *slot {
+	year, date := imageDate(id)
+	s := &slot{kind: kind, imageID: id, name: id, public: true, present: true, status: "Available", owner: "system", created: date}
+	if year < 2022 {
+		s.status = "Deprecated"
+	}
+	gone := year < 2017 && hashString(id)%3 == 0 && !kind.flags[flagFound]
+	s.present = !gone && !kind.flags[flagMissing]
+	s.noIO = kind.flags[flagNoIO]
+	s.nvme = year >= 2020 && kind.osType() == "linux" && (kind.hosts == "new" || kind.hosts == "arm")
+	if year >= 2019 {
+		s.boot = "BIOS"
+	}
+	if kind.arch == "arm64" {
+		s.boot = "UEFI"
+	}
+	return s
+}
+
+// imageDate reads the date that a public image id ends with.
+func imageDate(id string) (year int, rfc3339 string) {
+	for i := len(id) - 8; i >= 0; i-- {
+		d, err := strconv.Atoi(id[i : i+8])
+		if err == nil && d > 20100000 && d < 20300000 {
+			return d / 10000, fmt.Sprintf("%04d-%02d-%02dT02:20:19Z", d/10000, max(1, d/100%100), max(1, d%100))
+		}
+	}
+	return 2013, "2013-11-21T02:20:19Z"
+}
+
+// commonKind is a kind that any image may have.
+func (d *data) commonKind() *osKind {
+	best := d.kinds[0]
+	for _, k := range d.kinds {
+		if k.weight > best.weight && len(k.flags) == 1 && k.flags[""] {
+			best = k
+		}
+	}
+	return best
+}
+
+// render precomputes what instances show of the image.
+func (s *slot) render() {
+	name, en := s.kind.osName, s.kind.osNameEn
+	if s.noName {
+		name, en = "", ""
+	}
+	b := append(s.frag[:0], `"ImageId":`...)
+	b = appendJSON(b, s.imageID)
+	b = append(b, `,"OSName":`...)
+	b = appendJSON(b, name)
+	b = append(b, `,"OSNameEn":`...)
+	b = appendJSON(b, en)
+	b = append(b, `,"OSType":`...)
+	b = appendJSON(b, s.kind.osType())
+	s.frag = append(b, ',')
+}

@@ -1,0 +1,205 @@
+package ecssim
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Sessions are not remembered: everything is in the security token, sealed
+// with a key of the seed.
+
+// session is what a security token says.
+type session struct {
+	Account int    `json:"a"`
+	Role    string `json:"r"`
+	Name    string `json:"n"`
+	Expires int64  `json:"e"` // Unix milliseconds
+	Epoch   uint32 `json:"p"`
+	Serial  uint64 `json:"s"`
+}
+
+// seal makes the three parts of temporary keys.
+func (s *Simulator) seal(in session) (key, secret, token string) {
+	payload, err := json.Marshal(in)
+	if err != nil {
+		return "", "", "" // a struct of numbers and strings always encodes
+	}
+	mac := s.mac("token", payload)
+	token = "CAIS" + base64.StdEncoding.EncodeToString(append(mac, payload...))
+	key, secret = s.sessionKeys(token)
+	return key, secret, token
+}
+
+// sessionKeys derives the key pair of a security token.
+func (s *Simulator) sessionKeys(token string) (key, secret string) {
+	m := s.mac("keys", []byte(token))
+	enc := base64.RawURLEncoding.EncodeToString(m)
+	enc = strings.NewReplacer("-", "a", "_", "b").Replace(enc)
+	return "STS." + enc[:20], enc[20:] + enc[:10]
+}
+
+func (s *Simulator) mac(purpose string, payload []byte) []byte {
+	h := hmac.New(sha256.New, fmt.Appendf(nil, "sts %s %d", purpose, s.fleet.seed))
+	h.Write(payload)
+	return h.Sum(nil)
+}
+
+// secretOf finds the secret of an access key.
+func (s *Simulator) secretOf(key, token string) (*caller, string, *apiError) {
+	if strings.HasPrefix(key, "STS.") {
+		return s.sessionOf(key, token)
+	}
+	for i := range s.opt.Keys {
+		if a := s.opt.Keys[i]; a.AccessKeyID == key {
+			if token != "" {
+				return nil, "", errBadToken()
+			}
+			return &caller{account: a, key: key, kind: "User", name: a.Name}, a.AccessKeySecret, nil
+		}
+	}
+	return nil, "", &apiError{404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."}
+}
+
+func errBadToken() *apiError {
+	return &apiError{400, "InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed."}
+}
+
+// sessionOf opens a security token.
+func (s *Simulator) sessionOf(key, token string) (*caller, string, *apiError) {
+	if token == "" {
+		return nil, "", &apiError{400, "MissingSecurityToken", "SecurityToken is mandatory for this action."}
+	}
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(token, "CAIS"))
+	if err != nil || len(raw) < sha256.Size || !hmac.Equal(raw[:sha256.Size], s.mac("token", raw[sha256.Size:])) {
+		return nil, "", errBadToken()
+	}
+	var in session
+	if json.Unmarshal(raw[sha256.Size:], &in) != nil || in.Account < 0 || in.Account >= len(s.opt.Keys) {
+		return nil, "", errBadToken()
+	}
+	want, secret := s.sessionKeys(token)
+	if want != key {
+		return nil, "", &apiError{404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."}
+	}
+	if in.Epoch != s.sessionEpoch.Load() || s.opt.Now().UnixMilli() >= in.Expires {
+		return nil, "", errExpiredSession()
+	}
+	return &caller{account: s.opt.Keys[in.Account], key: key, kind: "AssumedRoleUser", name: in.Role + ":" + in.Name}, secret, nil
+}
+
+var (
+	roleARN     = regexp.MustCompile(`^acs:ram::(\d+):role/([A-Za-z0-9.-]{1,64})$`)
+	sessionName = regexp.MustCompile(`^[\w.@-]{2,32}$`)
+)
+
+// assumeRole answers AssumeRole.
+func (s *Simulator) assumeRole(c *call, requestID string) ([]byte, *apiError) {
+	arn, name := c.params.get("RoleArn"), c.params.get("RoleSessionName")
+	switch {
+	case arn == "":
+		return nil, errMissing("RoleArn")
+	case name == "":
+		return nil, errMissing("RoleSessionName")
+	case !sessionName.MatchString(name):
+		return nil, &apiError{400, "InvalidParameter.RoleSessionName", "The parameter RoleSessionName is wrongly formed."}
+	}
+	m := roleARN.FindStringSubmatch(arn)
+	if m == nil {
+		return nil, &apiError{400, "InvalidParameter.RoleArn", "The parameter RoleArn is wrongly formed."}
+	}
+	at := -1
+	for i := range s.opt.Keys {
+		if s.opt.Keys[i].ID == m[1] {
+			at = i
+		}
+	}
+	if at < 0 || (s.opt.RoleName != "" && s.opt.RoleName != m[2]) {
+		return nil, &apiError{404, "EntityNotExist.Role", "The specified role not exists: " + m[2]}
+	}
+	if s.opt.ExternalID != "" && c.params.get("ExternalId") != s.opt.ExternalID {
+		return nil, &apiError{403, "NoPermission", "You are not authorized to do this action. You should be authorized by RAM."}
+	}
+	seconds, err := c.params.int("DurationSeconds", 3600)
+	if err != nil || seconds < 900 || seconds > 43200 {
+		return nil, &apiError{400, "InvalidParameter.DurationSeconds", "The Min/Max value of DurationSeconds is 15min/1hr."}
+	}
+	ttl := time.Duration(seconds) * time.Second
+	if s.opt.SessionTTL > 0 {
+		ttl = s.opt.SessionTTL
+	}
+	return s.appendSession(at, m[2], name, ttl, requestID), nil
+}
+
+func (s *Simulator) appendSession(account int, role, name string, ttl time.Duration, requestID string) []byte {
+	expires := s.opt.Now().Add(ttl)
+	in := session{Account: account, Role: role, Name: name, Expires: expires.UnixMilli(), Epoch: s.sessionEpoch.Load(), Serial: s.serial.Add(1)}
+	key, secret, token := s.seal(in)
+	b := append([]byte(`{"RequestId":`), '"')
+	b = append(append(b, requestID...), `","AssumedRoleUser":{"Arn":`...)
+	b = appendJSON(b, "acs:ram::"+s.opt.Keys[account].ID+":role/"+role+"/"+name)
+	b = append(b, `,"AssumedRoleId":`...)
+	b = appendJSON(b, fmt.Sprintf("3%017d:%s", hash(uint64(account), hashString(role))%1e17, name))
+	b = append(b, `},"Credentials":{"AccessKeyId":`...)
+	b = appendJSON(b, key)
+	b = append(b, `,"AccessKeySecret":`...)
+	b = appendJSON(b, secret)
+	b = append(b, `,"SecurityToken":`...)
+	b = appendJSON(b, token)
+	b = append(b, `,"Expiration":`...)
+	b = appendJSON(b, expires.UTC().Format(time.RFC3339))
+	return append(b, "}}"...)
+}
+
+// callerIdentity answers GetCallerIdentity.
+func (s *Simulator) callerIdentity(c *call, requestID string) []byte {
+	arn, kind := "acs:ram::"+c.caller.account.ID+":root", "Account"
+	if c.caller.kind == "AssumedRoleUser" {
+		arn, kind = "acs:ram::"+c.caller.account.ID+":assumed-role/"+strings.Replace(c.caller.name, ":", "/", 1), c.caller.kind
+	}
+	b := append(append([]byte(`{"RequestId":"`), requestID...), `","IdentityType":`...)
+	b = appendJSON(b, kind)
+	b = append(b, `,"AccountId":`...)
+	b = appendJSON(b, c.caller.account.ID)
+	b = append(b, `,"PrincipalId":`...)
+	b = appendJSON(b, c.caller.account.ID)
+	b = append(b, `,"UserId":`...)
+	b = appendJSON(b, c.caller.account.ID)
+	b = append(b, `,"Arn":`...)
+	return append(appendJSON(b, arn), '}')
+}
+
+// listAccounts answers ListAccounts of the resource directory.
+func (s *Simulator) listAccounts(c *call, requestID string) ([]byte, *apiError) {
+	page, err := c.params.int("PageNumber", 1)
+	if err != nil || page < 1 {
+		return nil, errInvalid("PageNumber")
+	}
+	size, err := c.params.int("PageSize", 10)
+	if err != nil || size < 1 || size > 100 {
+		return nil, errInvalid("PageSize")
+	}
+	b := append(append([]byte(`{"RequestId":"`), requestID...), `","Accounts":{"Account":[`...)
+	n := 0
+	for i := (page - 1) * size; i < min(page*size, len(s.opt.Keys)); i++ {
+		a := s.opt.Keys[i]
+		b = appendComma(b, n)
+		b = append(b, `{"AccountId":`...)
+		b = appendJSON(b, a.ID)
+		b = append(b, `,"DisplayName":`...)
+		b = appendJSON(b, a.Name)
+		b = append(b, `,"Status":"CreateSuccess","Type":"ResourceAccount","JoinMethod":"created","FolderId":"r-sim001","ResourceDirectoryId":"rd-sim001","JoinTime":"2021-03-04T05:06:07Z","ModifyTime":"2021-03-04T05:06:07Z"}`...)
+		n++
+	}
+	b = append(b, `]},"TotalCount":`...)
+	b = appendInt(b, len(s.opt.Keys))
+	b = append(b, `,"PageNumber":`...)
+	b = appendInt(b, page)
+	b = append(b, `,"PageSize":`...)
+	return append(appendInt(b, size), '}'), nil
+}

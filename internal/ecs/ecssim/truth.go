@@ -1,0 +1,139 @@
+package ecssim
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// level is a verdict in the words of the truth file, ordered by severity.
+type level uint8
+
+const (
+	levelCompatible level = iota
+	levelNeedsAction
+	levelUnknown
+	levelIncompatible
+)
+
+func (l level) String() string {
+	return [...]string{"compatible", "needs-action", "unknown", "incompatible"}[l]
+}
+
+func parseLevel(s string) (level, error) {
+	for l := levelCompatible; l <= levelIncompatible; l++ {
+		if l.String() == s {
+			return l, nil
+		}
+	}
+	return 0, fmt.Errorf("verdict %q", s)
+}
+
+// Targets are the targets of the truth file, in the order of Truth.Verdicts.
+func Targets() []string { return []string{"kvm", "shenlong-6", "shenlong-7"} }
+
+// targetClass is the machine class of each target.
+var targetClass = [3]machineClass{classKVM, classShenlong6, classShenlong7}
+
+// Truth is what the generator knows of one instance: one line of the truth
+// file.
+type Truth struct {
+	Account, Region, InstanceID  string
+	Family, Version, ServicePack string
+	Verdicts                     [3]string // kvm, shenlong-6, shenlong-7
+}
+
+// machineFacts is what the machine adds to the label of the operating system.
+type machineFacts struct {
+	class       machineClass
+	ioOptimized bool
+	running     bool
+}
+
+// judge derives the verdicts of one instance from the label of its operating
+// system (data/os.tsv) and its machine, for the default targets:
+//
+//  1. An instance that is Running on a machine of the target's class or a
+//     newer one is compatible, whatever else is known: it boots there
+//     (observed.running). Xen < KVM < SHENLONG 6 < SHENLONG 7 and later; a
+//     family of open class proves nothing. Starting, Stopping and Stopped
+//     instances prove nothing either.
+//  2. Otherwise the verdict of the operating system stands (the boundary cases).
+//  3. A source on Xen (families t1, s1; s2 s3 m1 m2 c1 c2 with IoOptimized
+//     false) without proof of virtio needs action at least
+//     (virtio.unverified). An image whose check reports Virtio Supported is
+//     the only proof in this fleet.
+//  4. A Windows source on Xen needs action at least, virtio or not
+//     (win.xen-residue: the Xen packages and their registry values).
+//  5. An image that is not I/O optimized needs action at least
+//     (virtio.io-optimized-unsupported).
+//
+// The worst of these wins: incompatible, unknown, needs-action, compatible.
+// Overlays that need a concrete target type (NVMe, boot mode, architecture,
+// AMD, RHEL policy) and advisories (end of life, deleted image, classic
+// network) do not touch the default targets.
+func judge(s *slot, m machineFacts) [3]level {
+	var out [3]level
+	for i, target := range targetClass {
+		out[i] = judgeOne(s, m, i, target)
+	}
+	return out
+}
+
+func judgeOne(s *slot, m machineFacts, i int, target machineClass) level {
+	if m.running && m.class >= target {
+		return levelCompatible
+	}
+	v := s.kind.verdicts[i]
+	if m.class == classXen && !s.virtio {
+		v = max(v, levelNeedsAction)
+	}
+	if m.class == classXen && s.kind.osType() == "windows" {
+		v = max(v, levelNeedsAction)
+	}
+	if s.present && s.noIO {
+		v = max(v, levelNeedsAction)
+	}
+	return v
+}
+
+// truth is what the generator knows of the instance.
+func (sc *scope) truth(in *instance) Truth {
+	t := Truth{Account: sc.account.ID, Region: sc.region.id, InstanceID: in.id(sc)}
+	k := in.slot.kind
+	t.Family, t.Version, t.ServicePack = k.family, k.version, k.servicePack
+	m := machineFacts{class: in.typ.class(in.ioOptimized), ioOptimized: in.ioOptimized, running: in.status == statusRunning}
+	for j, v := range judge(in.slot, m) {
+		t.Verdicts[j] = v.String()
+	}
+	return t
+}
+
+// appendTruth appends t as one JSON line.
+func appendTruth(b []byte, t *Truth) []byte {
+	b = append(b, `{"account":`...)
+	b = strconv.AppendQuote(b, t.Account)
+	b = append(b, `,"region":`...)
+	b = strconv.AppendQuote(b, t.Region)
+	b = append(b, `,"instance_id":`...)
+	b = strconv.AppendQuote(b, t.InstanceID)
+	b = append(b, `,"os":{"family":`...)
+	b = strconv.AppendQuote(b, t.Family)
+	b = append(b, `,"version":`...)
+	b = strconv.AppendQuote(b, t.Version)
+	b = append(b, `,"service_pack":`...)
+	b = strconv.AppendQuote(b, t.ServicePack)
+	b = append(b, `},"family":`...)
+	b = strconv.AppendQuote(b, t.Family)
+	b = append(b, `,"version":`...)
+	b = strconv.AppendQuote(b, t.Version)
+	b = append(b, `,"verdicts":{`...)
+	for i, name := range Targets() {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendQuote(b, name)
+		b = append(b, ':')
+		b = strconv.AppendQuote(b, t.Verdicts[i])
+	}
+	return append(b, "}}\n"...)
+}
