@@ -1,0 +1,296 @@
+package event_test
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// fill sets every field below v to a value that differs from field to field.
+func fill(v reflect.Value, n *int) {
+	*n++
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString("s" + strings.Repeat("x", *n%7) + string(rune('a'+*n%26)))
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		v.SetInt(int64(*n * 3))
+	case reflect.Uint8:
+		v.SetUint(uint64(1 + *n%2))
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			v.Set(reflect.ValueOf(time.Unix(int64(1_700_000_000+*n), 0).UTC()))
+			return
+		}
+		for i := range v.NumField() {
+			fill(v.Field(i), n)
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		for i := range v.Len() {
+			fill(v.Index(i), n)
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), n)
+	}
+}
+
+func full[T any](t *testing.T) *T {
+	t.Helper()
+	m := new(T)
+	n := 0
+	fill(reflect.ValueOf(m).Elem(), &n)
+	return m
+}
+
+func classified(t *testing.T) *event.InstancesClassified {
+	m := full[event.InstancesClassified](t)
+	m.Rows[0].Profile, m.Rows[1].Profile = 1, 0
+	return m
+}
+
+// messages has one of every type with every field set, so that a field which
+// the encoding forgets is seen.
+func messages(t *testing.T) map[string]event.Message {
+	return map[string]event.Message{
+		"scan_requested":       full[event.ScanRequested](t),
+		"scope_job":            full[event.ScopeJob](t),
+		"lane_job":             full[event.LaneJob](t),
+		"instances_listed":     full[event.InstancesListed](t),
+		"instances_classified": classified(t),
+		"scan_planned":         full[event.ScanPlanned](t),
+		"scope_planned":        full[event.ScopePlanned](t),
+		"lane_ended":           full[event.LaneEnded](t),
+		"scope_failed":         full[event.ScopeFailed](t),
+		"page_failed":          full[event.PageFailed](t),
+		"scan_aborted":         full[event.ScanAborted](t),
+	}
+}
+
+func TestEveryFieldSurvivesTheWire(t *testing.T) {
+	for name, m := range messages(t) {
+		t.Run(name, func(t *testing.T) {
+			b, err := event.Encode(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := event.Decode(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(m, got); diff != "" {
+				t.Errorf("message changed on the wire (-sent +received):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestGoldenMessages reads what earlier builds wrote: a stream may still hold
+// it. A change of the encoding adds a file and leaves these as they are.
+func TestGoldenMessages(t *testing.T) {
+	for name, m := range messages(t) {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join("testdata", "v1", name+".hex")
+			if *update {
+				b, err := event.Encode(m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte(hex.EncodeToString(b)+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := hex.DecodeString(strings.TrimSpace(string(text)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := event.Decode(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(m, got); diff != "" {
+				t.Errorf("an older message is read differently (-then +now):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFactsEncodingCoversEveryField(t *testing.T) {
+	f := full[rules.Facts](t)
+	got, err := event.DecodeFacts(event.AppendFacts(nil, f))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(*f, got); diff != "" {
+		t.Errorf("facts changed (-want +got):\n%s", diff)
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	good, err := event.Encode(classified(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := append([]byte(nil), good...)
+	newer[1] = 9
+	for name, tc := range map[string]struct {
+		b    []byte
+		want error
+	}{
+		"nothing":                  {nil, event.ErrMalformed},
+		"not json":                 {[]byte("hello"), event.ErrMalformed},
+		"unknown type":             {[]byte(`{"type":"x","v":1,"data":{}}`), event.ErrMalformed},
+		"no version":               {[]byte(`{"type":"lane.job","data":{}}`), event.ErrMalformed},
+		"newer control message":    {[]byte(`{"type":"lane.job","v":2,"data":{}}`), event.ErrNewer},
+		"newer flat message":       {newer, event.ErrNewer},
+		"cut short":                {good[:len(good)/2], event.ErrMalformed},
+		"bytes after the end":      {append(append([]byte(nil), good...), 0), event.ErrMalformed},
+		"too large":                {make([]byte, event.MaxPayload+1), event.ErrMalformed},
+		"count beyond the message": {append([]byte{'L', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 0xff, 0xff, 0xff, 0xff, 0x7f), event.ErrMalformed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if m, err := event.Decode(tc.b); !errors.Is(err, tc.want) {
+				t.Errorf("Decode = %v, %v; want %v", m, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestControlMessagesTolerateNewOptionalFields(t *testing.T) {
+	m, err := event.Decode([]byte(`{"type":"scan.aborted","v":1,"data":{"scan_id":"s-1","reason":"r","later":1}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&event.ScanAborted{ScanID: "s-1", Reason: "r"}, m); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRouteIsDeterministicAndDistinct(t *testing.T) {
+	seen := map[string]string{}
+	for name, m := range messages(t) {
+		subject, id := event.Route(m)
+		again, idAgain := event.Route(m)
+		if subject != again || id != idAgain || subject == "" || id == "" {
+			t.Errorf("%s: Route = %q %q, then %q %q", name, subject, id, again, idAgain)
+		}
+		if other, ok := seen[id]; ok {
+			t.Errorf("%s and %s share the id %q", name, other, id)
+		}
+		seen[id] = name
+	}
+}
+
+func TestTokenKeepsStringsApart(t *testing.T) {
+	seen := map[string]string{}
+	for _, s := range []string{"", "_", "a", "a.b", "a*b", "a>b", "a b", "=2E", "a=2Eb", "中文", "cn-hangzhou", "1234567890123456"} {
+		token := event.Token(s)
+		if strings.ContainsAny(token, ".*> \t") || token == "" {
+			t.Errorf("Token(%q) = %q is not one subject token", s, token)
+		}
+		if other, ok := seen[token]; ok {
+			t.Errorf("%q and %q share the token %q", s, other, token)
+		}
+		seen[token] = s
+	}
+}
+
+func TestErrorsDecideFates(t *testing.T) {
+	cause := errors.New("cause")
+	if err := event.Terminal(cause); !event.IsTerminal(err) || !errors.Is(err, cause) {
+		t.Errorf("Terminal: %v", err)
+	}
+	if event.IsTerminal(cause) {
+		t.Error("a plain error is terminal")
+	}
+	if d, ok := event.RetryDelay(event.RetryAfter(cause, time.Second)); !ok || d != time.Second {
+		t.Errorf("RetryDelay = %v %v", d, ok)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, path := range golden(f) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		b, err := hex.DecodeString(strings.TrimSpace(string(text)))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := event.Decode(b)
+		if err != nil {
+			if !errors.Is(err, event.ErrMalformed) && !errors.Is(err, event.ErrNewer) {
+				t.Fatalf("error of no kind: %v", err)
+			}
+			return
+		}
+		again, err := event.Encode(m)
+		if err != nil {
+			t.Fatalf("what was read cannot be written: %v", err)
+		}
+		twice, err := event.Decode(again)
+		if err != nil {
+			t.Fatalf("what was written cannot be read: %v", err)
+		}
+		a, _ := json.Marshal(m)
+		b2, _ := json.Marshal(twice)
+		if string(a) != string(b2) {
+			t.Fatalf("message changed:\n%s\n%s", a, b2)
+		}
+	})
+}
+
+func golden(f *testing.F) []string {
+	paths, err := filepath.Glob(filepath.Join("testdata", "v1", "*.hex"))
+	if err != nil || len(paths) == 0 {
+		f.Fatal("no golden messages", err)
+	}
+	return paths
+}
+
+func BenchmarkEncodePage(b *testing.B) {
+	m := &event.InstancesClassified{Targets: []string{"kvm", "shenlong-6", "shenlong-7"}}
+	for range 40 {
+		m.Profiles = append(m.Profiles, rules.Facts{OSName: "CentOS  7.6 64位", OSNameEn: "CentOS  7.6 64 bit", ImageID: "centos_7_06_64_20G_alibase_20190218.vhd", InstanceType: "ecs.g6.large"})
+		m.Levels = append(m.Levels, []rules.Level{1, 1, 1})
+	}
+	for i := range 100 {
+		m.Rows = append(m.Rows, event.Row{ID: "i-bp67acfmxazb4p0001", Name: "web-01", Zone: "cn-hangzhou-b", Status: "Running", CreationTime: "2017-12-10T04:04Z", Tags: []ecs.Tag{{Key: "env", Value: "prod"}}, Profile: i % 40})
+	}
+	m.Failures = []record.Failure{}
+	b.ReportAllocs()
+	for b.Loop() {
+		payload, err := event.Encode(m)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := event.Decode(payload); err != nil {
+			b.Fatal(err)
+		}
+		b.SetBytes(int64(len(payload)))
+	}
+}
