@@ -9,8 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -38,11 +39,10 @@ const (
 type Options struct {
 	// URL of an external server or cluster; "" starts the embedded one.
 	URL string
-	// Creds is the path of a NATS credentials file; CA of a PEM file to trust.
-	Creds, CA string
-	// User and Password, where the server uses them; Password never appears
-	// in errors.
-	User, Password string
+	// Creds is the path of a NATS credentials file, NKey of a file with an
+	// nkey seed, CA of a PEM file to trust, Cert and Key of a client
+	// certificate.
+	Creds, NKey, CA, Cert, Key string
 	// Name of this process in the server's connection list.
 	Name string
 	// Dir holds the embedded server's streams.
@@ -91,38 +91,56 @@ type Bus struct {
 	server *server.Server // nil with an external server
 	log    *slog.Logger
 
-	mu      sync.Mutex
-	created map[string]int64 // stream name -> unix nanoseconds of its creation
+	created map[string]int64 // stream name -> unix nanoseconds of its creation; written by Open alone
+	onBury  func(stream string)
 }
 
+// OnDead makes f hear of every message that this process dead-letters. It is
+// to be called before anything is consumed.
+func (b *Bus) OnDead(f func(stream string)) { b.onBury = f }
+
 // Open starts or connects to the server and creates or checks the streams.
-func Open(ctx context.Context, o Options) (_ *Bus, err error) {
+func Open(ctx context.Context, o Options) (*Bus, error) {
+	b, err := Dial(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.declare(ctx); err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// Dial starts or connects to the server and leaves its streams alone: what a
+// caller needs.
+func Dial(_ context.Context, o Options) (_ *Bus, err error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	b := &Bus{o: o, log: o.Log, created: map[string]int64{}}
+	b := &Bus{o: o, log: o.Log, created: map[string]int64{}, onBury: func(string) {}}
 	defer func() {
 		if err != nil {
 			b.Close()
 		}
 	}()
-	opts := b.connectOptions()
-	url := o.URL
-	if url == "" {
+	opts, err := b.connectOptions()
+	if err != nil {
+		return nil, err
+	}
+	target := o.URL
+	if target == "" {
 		if err := b.startServer(); err != nil {
 			return nil, err
 		}
 		opts = append(opts, nats.InProcessServer(b.server))
-		url = nats.DefaultURL
+		target = nats.DefaultURL
 	}
-	if b.nc, err = nats.Connect(url, opts...); err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w; check --nats-url and --nats-creds", o.URL, err)
+	if b.nc, err = nats.Connect(target, opts...); err != nil {
+		return nil, fmt.Errorf("connect to NATS at %s: %w; check --nats-url and the credentials", redact(target), err)
 	}
 	if b.js, err = jetstream.New(b.nc, jetstream.WithPublishAsyncMaxPending(256)); err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
-	}
-	if err := b.declare(ctx); err != nil {
-		return nil, err
 	}
 	return b, nil
 }
@@ -159,7 +177,7 @@ func (b *Bus) startServer() error {
 	return nil
 }
 
-func (b *Bus) connectOptions() []nats.Option {
+func (b *Bus) connectOptions() ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name(b.o.Name), nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond),
 		nats.RetryOnFailedConnect(false), nats.Timeout(5 * time.Second),
@@ -176,13 +194,35 @@ func (b *Bus) connectOptions() []nats.Option {
 	if b.o.Creds != "" {
 		opts = append(opts, nats.UserCredentials(b.o.Creds))
 	}
-	if b.o.User != "" {
-		opts = append(opts, nats.UserInfo(b.o.User, b.o.Password))
+	if b.o.NKey != "" {
+		nkey, err := nats.NkeyOptionFromSeed(b.o.NKey)
+		if err != nil {
+			return nil, fmt.Errorf("nkey of NATS: %w", err)
+		}
+		opts = append(opts, nkey)
+	}
+	if b.o.Cert != "" {
+		opts = append(opts, nats.ClientCert(b.o.Cert, b.o.Key))
 	}
 	if b.o.CA != "" {
 		opts = append(opts, nats.RootCAs(b.o.CA))
 	}
-	return opts
+	return opts, nil
+}
+
+// redact drops user and password from a URL, or a comma-separated list of
+// them.
+func redact(urls string) string {
+	parts := strings.Split(urls, ",")
+	for i, p := range parts {
+		if u, err := url.Parse(strings.TrimSpace(p)); err == nil {
+			u.User = nil
+			parts[i] = u.String()
+		} else {
+			parts[i] = "<unreadable URL>"
+		}
+	}
+	return strings.Join(parts, ",")
 }
 
 // Close disconnects and stops the embedded server. It is safe to call twice.

@@ -51,6 +51,7 @@ func (b *Bus) bury(ctx context.Context, stream, consumer string, seq uint64, del
 		return err
 	}
 	b.log.Error("message was dead-lettered; see `shenscan dead list`", "stream", stream, "consumer", consumer, "subject", subject, "seq", seq, "cause", d.Cause)
+	b.onBury(stream)
 	if onDead == nil {
 		return nil
 	}
