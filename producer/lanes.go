@@ -146,7 +146,7 @@ func (p *Producer) HandleLane(ctx context.Context, job *event.LaneJob, attempt i
 		if err != nil && w.busErr != nil {
 			return w.busErr
 		}
-		ended.Plan, ended.Walk, ended.Pages, ended.Instances = planOf(job.Lane), w.Walk.Walk, w.pages, w.rows
+		ended.Plan, ended.Walk, ended.Pages, ended.Instances = event.PlanOf(job.Lane), w.Walk.Walk, w.pages, w.rows
 		if err != nil && ecs.ClassOf(err) == ecs.TokenExpired && restart < p.o.Restarts {
 			p.o.Log.Info("token expired, lane starts over", "scan", job.ScanID, "account", job.Scope.Account, "region", job.Scope.Region, "lane", job.Lane)
 			continue
@@ -158,15 +158,6 @@ func (p *Producer) HandleLane(ctx context.Context, job *event.LaneJob, attempt i
 		}
 		return p.bus.Publish(ctx, ended)
 	}
-}
-
-func planOf(lane string) string {
-	for i := range len(lane) {
-		if lane[i] == '.' {
-			return lane[:i]
-		}
-	}
-	return lane
 }
 
 // walk is one attempt to read one lane.

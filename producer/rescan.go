@@ -102,7 +102,7 @@ func allowed(req *event.ScanRequested, s ecs.Scope) bool {
 // rescanScope reads the instances in calls of up to a page each, side by side.
 func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, s ecs.Scope, ids []string, epoch time.Time, attempt int) error {
 	w := event.Walk{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Lane: fmt.Sprintf("%d.0", attempt), Walk: fmt.Sprintf("%d.0", attempt)}
-	planned := &event.ScopePlanned{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Plan: planOf(w.Lane), Lanes: []string{w.Lane}}
+	planned := &event.ScopePlanned{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Plan: event.PlanOf(w.Lane), Lanes: []string{w.Lane}}
 	if err := p.bus.Publish(ctx, planned); err != nil {
 		return err
 	}
