@@ -113,8 +113,8 @@ func alerts() []alert {
 		},
 		{
 			name: "ShenscanDeadLetters", severity: "critical", noData: "OK",
-			value: `sum by (stream, consumer) ((shenscan_dead_letters_total unless shenscan_dead_letters_total offset 1h) or increase(shenscan_dead_letters_total[1h]))`, op: ">", limit: 0,
-			summary:     `Messages of {{ $labels.stream }} {{ $labels.consumer }} were set aside: "shenscan dead list" shows their causes; mend it, then "shenscan dead retry".`,
+			value: `max(shenscan_dead_letters_held)`, op: ">", limit: 0,
+			summary:     `{{ $value }} messages were set aside: "shenscan dead list" shows their causes; mend them, then "shenscan dead retry" or "shenscan dead drop".`,
 			description: `A message that cannot be processed holds instances whose verdicts are missing or old. Nothing is dropped: the dead letters keep it.`,
 		},
 		{

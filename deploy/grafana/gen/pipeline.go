@@ -21,16 +21,18 @@ func pipelineDashboard() *dashboard.DashboardBuilder {
 			query{"min(shenscan_caught_up{" + job + "})", "caught up"})).
 		WithPanel(figure("Waiting messages", "Messages that wait for a consumer, over all streams.", units.Short, 6, steps("text"),
 			query{"sum(max by (stream, consumer) (shenscan_consumer_pending_messages{" + job + "}))", "waiting"})).
-		WithPanel(figure("Dead letters", "Messages set aside in the last day. `shenscan dead list` shows them with their causes.", units.Short, 6, steps("green", from(1, "red")),
-			query{"sum(increase(shenscan_dead_letters_total{" + job + "}[1d]))", "dead letters"})).
+		WithPanel(figure("Dead letters", "Messages that were set aside and wait for `shenscan dead retry` or `drop`.", units.Short, 6, steps("green", from(1, "red")),
+			query{"max(shenscan_dead_letters_held{" + job + "})", "dead letters"})).
 		WithPanel(lines("Waiting messages by consumer", "Messages of each stream that its consumer has not been given yet.", units.Short, 12,
 			query{"max by (stream, consumer) (shenscan_consumer_pending_messages{" + job + "})", "{{stream}} {{consumer}}"})).
 		WithPanel(lines("Unacknowledged messages by consumer", "Messages that a consumer holds and has not acknowledged.", units.Short, 12,
 			query{"max by (stream, consumer) (shenscan_consumer_ack_pending_messages{" + job + "})", "{{stream}} {{consumer}}"})).
 		WithPanel(lines("Classified", "Instances classified a second, by process.", units.OpsPerSecond, 12,
 			query{"sum by (instance) (rate(shenscan_classified_total{" + job + "}[$__rate_interval]))", "{{instance}}"})).
-		WithPanel(lines("Dead letters by stream", "Messages set aside an hour.", units.Short, 12,
-			query{"sum by (stream, consumer) (increase(shenscan_dead_letters_total{" + job + "}[1h]))", "{{stream}} {{consumer}}"})).
+		WithPanel(lines("Dead letters by stream", "Messages set aside an hour.", units.Short, 6,
+			query{"sum by (stream) (increase(shenscan_dead_letters_total{" + job + "}[1h]))", "{{stream}}"})).
+		WithPanel(lines("Stream size", "Bytes that each stream holds. A full stream of pages makes producers wait.", units.BytesIEC, 6,
+			query{"max by (stream) (shenscan_stream_bytes{" + job + "})", "{{stream}}"})).
 		WithRow(row("Store")).
 		WithPanel(lines("Commit duration", "How long a transaction of the store takes, sync included: half of them, and all but one in a hundred.", units.Seconds, 12,
 			query{commit("0.5"), "{{instance}} median"}, query{commit("0.99"), "{{instance}} 99th percentile"})).

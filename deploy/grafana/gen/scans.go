@@ -13,7 +13,7 @@ func scansDashboard() *dashboard.DashboardBuilder {
 		return "sum by (" + by + ") (rate(" + selector(requests, append([]string{ofAccount, ofRegion}, matchers...)...) + "[$__rate_interval]))"
 	}
 	quantile := func(q string) string {
-		return "histogram_quantile(" + q + ", sum by (le, action) (rate(shenscan_ecs_request_duration_seconds_bucket{" + ofAccount + ", " + ofRegion + "}[$__rate_interval])))"
+		return "histogram_quantile(" + q + ", sum by (le, action) (rate(shenscan_ecs_request_duration_seconds_bucket{" + ofRegion + "}[$__rate_interval])))"
 	}
 	return board("shenscan-scans", "shenscan / Scan health", "How old and how whole the last scans are, and how the ECS API answered them.").
 		WithVariable(choice("account", "Account", "shenscan_scan_complete")).

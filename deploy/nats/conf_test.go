@@ -1,0 +1,209 @@
+package nats
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+)
+
+var roles = []string{"producer", "worker", "sink", "caller"}
+
+// start runs nats-server.conf with keys of its own on a loopback port and
+// returns its URL and the seed file of each role.
+func start(t *testing.T) (url string, seeds map[string]string) {
+	t.Helper()
+	dir := t.TempDir()
+	conf, err := os.ReadFile("nats-server.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seeds = map[string]string{}
+	var public strings.Builder
+	for _, role := range roles {
+		key, err := nkeys.CreateUser()
+		if err != nil {
+			t.Fatal(err)
+		}
+		seed, _ := key.Seed()
+		pub, _ := key.PublicKey()
+		seeds[role] = filepath.Join(dir, role+".nk")
+		if err := os.WriteFile(seeds[role], seed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&public, "%s: %q\n", strings.ToUpper(role), pub)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "keys"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{"nats-server.conf": conf, "keys/keys.conf": []byte(public.String())} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	opts, err := server.ProcessConfigFile(filepath.Join(dir, "nats-server.conf"))
+	if err != nil {
+		t.Fatalf("nats-server.conf: %v", err)
+	}
+	if !opts.JetStream || !opts.SyncAlways {
+		t.Errorf("JetStream %v, sync always %v: want both", opts.JetStream, opts.SyncAlways)
+	}
+	opts.Host, opts.Port, opts.HTTPPort, opts.StoreDir = "127.0.0.1", server.RANDOM_PORT, 0, filepath.Join(dir, "data")
+	opts.NoLog, opts.NoSigs = true, true
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	if !srv.ReadyForConnections(10 * time.Second) {
+		t.Fatal("nats-server did not start")
+	}
+	return srv.ClientURL(), seeds
+}
+
+// as connects with a role's key. Refusals of the server arrive on the channel.
+func as(t *testing.T, url, seed string) (*natsgo.Conn, <-chan error) {
+	t.Helper()
+	refused := make(chan error, 64)
+	key, err := natsgo.NkeyOptionFromSeed(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := natsgo.Connect(url, key, natsgo.ErrorHandler(func(_ *natsgo.Conn, _ *natsgo.Subscription, err error) { refused <- err }))
+	if err != nil {
+		t.Fatalf("connect: %v", err)
+	}
+	t.Cleanup(nc.Close)
+	return nc, refused
+}
+
+func TestEachUserIsHeldToItsSubjects(t *testing.T) {
+	url, seeds := start(t)
+	publish := map[string][]string{ // subject -> who may publish it
+		"shenscan.work.scan.s-1":                                  {"producer"},
+		"shenscan.work.lane.a.cn-hangzhou":                        {"producer"},
+		"shenscan.pages.bulk.a.cn-hangzhou":                       {"producer"},
+		"shenscan.results.a.cn-hangzhou":                          {"producer", "worker"},
+		"shenscan.schedule.daily":                                 {"producer"},
+		"shenscan.tick.daily":                                     {},
+		"shenscan.events.verdict.a.cn-hangzhou":                   {"sink"},
+		"shenscan.dead.SHENSCAN_PAGES.pages-bulk":                 {"producer", "worker", "sink"},
+		"shenscan.scan":                                           {"sink", "caller"},
+		"shenscan.rescan":                                         {"sink", "caller"},
+		"shenscan.query.summary":                                  {"caller"},
+		"shenscan.query.instance":                                 {"producer", "caller"},
+		"shenscan.anything.else":                                  {},
+		"other":                                                   {},
+		"$KV.shenscan-images.x":                                   {"worker"},
+		"$KV.shenscan-rate.x":                                     {"producer", "worker"},
+		"$KV.shenscan-scans.x":                                    {"producer", "sink"},
+		"$JS.API.STREAM.INFO.SHENSCAN_RESULTS":                    {"producer", "worker", "sink"},
+		"$JS.API.STREAM.CREATE.OTHER":                             {},
+		"$JS.API.STREAM.DELETE.SHENSCAN_RESULTS":                  {},
+		"$JS.API.STREAM.PURGE.SHENSCAN_RESULTS":                   {},
+		"$JS.API.STREAM.MSG.DELETE.SHENSCAN_RESULTS":              {},
+		"$JS.API.STREAM.MSG.GET.SHENSCAN_PAGES":                   {"producer", "worker"},
+		"$JS.API.CONSUMER.MSG.NEXT.SHENSCAN_WORK.lanes":           {"producer"},
+		"$JS.API.CONSUMER.MSG.NEXT.SHENSCAN_PAGES.pages-bulk":     {"worker"},
+		"$JS.API.CONSUMER.MSG.NEXT.SHENSCAN_RESULTS.sink-a":       {"sink"},
+		"$JS.API.CONSUMER.CREATE.SHENSCAN_PAGES.spy":              {},
+		"$JS.API.CONSUMER.DELETE.SHENSCAN_PAGES.pages-bulk":       {},
+		"$JS.ACK.SHENSCAN_WORK.lanes.1.1.1.1.1":                   {"producer"},
+		"$JS.ACK.SHENSCAN_PAGES.pages-bulk.1.1.1.1.1":             {"worker"},
+		"$JS.ACK._.hash.SHENSCAN_RESULTS.sink-a.1.1.1.1.1.random": {"sink"},
+		"$SYS.REQ.SERVER.PING":                                    {},
+	}
+	subscribe := map[string][]string{
+		">":                             {},
+		"shenscan.>":                    {},
+		"shenscan.pages.>":              {},
+		"shenscan.results.>":            {},
+		"$JS.API.>":                     {},
+		"$KV.>":                         {},
+		"shenscan.scan":                 {"producer"},
+		"shenscan.rescan":               {"producer"},
+		"shenscan.query.instance":       {"sink"},
+		"shenscan.events.verdict.>":     {"caller"},
+		"shenscan.events.scan.complete": {"producer", "caller"},
+		"_INBOX.abc.*":                  roles,
+	}
+	for _, role := range roles {
+		t.Run(role, func(t *testing.T) {
+			nc, refused := as(t, url, seeds[role])
+			check := func(what, subject string, may []string, do func() error) {
+				t.Helper()
+				if err := do(); err != nil {
+					t.Fatal(err)
+				}
+				// The server answers a refusal before the flush that follows it;
+				// the client hands it over on another goroutine.
+				if err := nc.Flush(); err != nil {
+					t.Fatal(err)
+				}
+				var got error
+				if allowed := slices.Contains(may, role); allowed {
+					select {
+					case got = <-refused:
+					default:
+						got = nc.LastError()
+					}
+					if got != nil {
+						t.Errorf("%s %s: %v", what, subject, got)
+					}
+					return
+				}
+				select {
+				case got = <-refused:
+				case <-time.After(5 * time.Second):
+				}
+				if !errors.Is(got, natsgo.ErrPermissionViolation) || !strings.Contains(got.Error(), `"`+subject+`"`) {
+					t.Errorf("%s %s: %v, want a permissions violation", what, subject, got)
+				}
+			}
+			// What is allowed first: LastError stays set after a refusal.
+			for _, allowed := range []bool{true, false} {
+				for subject, may := range publish {
+					if slices.Contains(may, role) == allowed {
+						check("publish", subject, may, func() error { return nc.Publish(subject, nil) })
+					}
+				}
+				for subject, may := range subscribe {
+					if slices.Contains(may, role) == allowed {
+						check("subscribe", subject, may, func() error { _, err := nc.SubscribeSync(subject); return err })
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestStrangersAreRefused(t *testing.T) {
+	url, _ := start(t)
+	if nc, err := natsgo.Connect(url); err == nil {
+		nc.Close()
+		t.Error("a client without a key was let in")
+	}
+	key, _ := nkeys.CreateUser()
+	seed, _ := key.Seed()
+	file := filepath.Join(t.TempDir(), "stranger.nk")
+	if err := os.WriteFile(file, seed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	option, err := natsgo.NkeyOptionFromSeed(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if nc, err := natsgo.Connect(url, option); err == nil {
+		nc.Close()
+		t.Error("a client with an unknown key was let in")
+	}
+}

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Makes an nkey for each of shenscan's four NATS users: FOLDER/producer.nk,
+# worker.nk, sink.nk and caller.nk are secrets, keys.conf holds the public
+# halves for nats-server.conf. What is there already is kept.
+#
+#   deploy/nats/keys.sh [FOLDER]
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+folder=${1:-$root/deploy/nats/keys}
+umask 077
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+: > "$folder/keys.conf"
+for role in producer worker sink caller; do
+  if [ ! -s "$folder/$role.nk" ]; then
+    (cd "$root" && go run github.com/nats-io/nkeys/nk -gen user) > "$folder/$role.nk"
+  fi
+  public=$(cd "$root" && go run github.com/nats-io/nkeys/nk -inkey "$folder/$role.nk" -pubout)
+  printf '%s: "%s"\n' "$(tr '[:lower:]' '[:upper:]' <<<"$role")" "$public" >> "$folder/keys.conf"
+done
+chmod 0644 "$folder/keys.conf"
