@@ -77,7 +77,11 @@ func declarations(l Limits, replicas int) []jetstream.StreamConfig {
 		},
 		{
 			Name: StreamAdvisories, Description: "the server's word that a message was delivered too often: the road to the dead letters for messages that kill their worker",
-			Subjects:  []string{"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.SHENSCAN_*.*"},
+			Subjects: []string{
+				"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + StreamWork + ".*",
+				"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + StreamPages + ".*",
+				"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + StreamSchedules + ".*",
+			},
 			Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, MaxAge: 7 * 24 * time.Hour, MaxMsgs: 100_000,
 			Replicas: replicas,
 		},
