@@ -46,9 +46,15 @@ test/browser: ## the pages in headless Chromium (needs chromium); screenshots go
 
 .PHONY: test/deploy
 test/deploy: test/dashboards ## the files of deploy/ (needs promtool)
+	cd deploy/kubernetes && $(GO) test ./...
 	promtool check config --syntax-only deploy/prometheus/prometheus.yml
+	promtool check config --syntax-only deploy/prometheus/prometheus.compose.yml
 	promtool check rules deploy/prometheus/alerts.yml
 	cd deploy/prometheus && promtool test rules alerts_test.yml
+	@if command -v systemd-analyze >/dev/null; then \
+	  out=$$(systemd-analyze verify deploy/systemd/shenscan*.service 2>&1 | grep -v 'is not executable' || true); \
+	  printf '%s' "$$out"; [ -z "$$out" ]; \
+	fi
 
 .PHONY: lint
 lint: ## vet, format, golangci-lint

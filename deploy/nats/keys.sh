@@ -7,8 +7,11 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 folder=${1:-$root/deploy/nats/keys}
-umask 077
-mkdir -p "$folder"
+umask 022
+# The folder is closed; the files in it are readable for the containers that
+# get one of them mounted.
+mkdir -p -m 0700 "$folder"
+chmod 0700 "$folder"
 folder=$(cd "$folder" && pwd)
 : > "$folder/keys.conf"
 for role in producer worker sink caller; do
@@ -18,4 +21,3 @@ for role in producer worker sink caller; do
   public=$(cd "$root" && go run github.com/nats-io/nkeys/nk -inkey "$folder/$role.nk" -pubout)
   printf '%s: "%s"\n' "$(tr '[:lower:]' '[:upper:]' <<<"$role")" "$public" >> "$folder/keys.conf"
 done
-chmod 0644 "$folder/keys.conf"

@@ -16,7 +16,7 @@ import (
 const deploy = "../.."
 
 func TestGeneratedFilesAreCurrent(t *testing.T) {
-	files, err := render()
+	files, err := render(deploy)
 	if err != nil {
 		t.Fatal(err)
 	}

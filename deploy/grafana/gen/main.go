@@ -1,6 +1,7 @@
 // Command gen writes what Prometheus and Grafana show of shenscan: three
-// dashboards and one list of alerts in two dialects. It reads nothing and asks
-// nobody, so that two runs write the same bytes.
+// dashboards and one list of alerts in two dialects; and it copies what Kubernetes
+// needs beside its manifests. It asks nobody, so that two runs write the same
+// bytes.
 package main
 
 import (
@@ -25,7 +26,7 @@ func main() {
 }
 
 func run(out string) error {
-	files, err := render()
+	files, err := render(out)
 	if err != nil {
 		return err
 	}
@@ -41,9 +42,19 @@ func run(out string) error {
 	return nil
 }
 
-// render returns every generated file by its path in deploy/.
-func render() (map[string][]byte, error) {
+// render returns every generated file by its path in deploy.
+func render(deploy string) (map[string][]byte, error) {
 	files := map[string][]byte{}
+	// Kustomize reads nothing beside or above its own folder.
+	for copied, from := range map[string]string{
+		"kubernetes/shenscan.yaml": "shenscan.yaml", "kubernetes/nats-server.conf": "nats/nats-server.conf",
+	} {
+		text, err := os.ReadFile(filepath.Join(deploy, from))
+		if err != nil {
+			return nil, err
+		}
+		files[copied] = append([]byte("# A copy of deploy/"+from+", made by `make dashboards`; change it there.\n"), text...)
+	}
 	for name, builder := range map[string]*dashboard.DashboardBuilder{
 		"fleet": fleetDashboard(), "scans": scansDashboard(), "pipeline": pipelineDashboard(),
 	} {
