@@ -89,7 +89,10 @@ func appendType(b []byte, t *instanceType) []byte {
 		b = appendComma(b, i)
 		b = appendJSON(b, m)
 	}
-	return append(b, `]},"PhysicalProcessorModel":"","LocalStorageCategory":"","GPUAmount":0,"GPUSpec":"","DiskQuantity":17,"EniQuantity":3,"NetworkCardQuantity":1}`...)
+	return append(b, `]},"PhysicalProcessorModel":"Intel Xeon Platinum","CpuSpeedFrequency":2.7,"CpuTurboFrequency":3.5,"LocalStorageCategory":"","GPUAmount":0,"GPUSpec":"","GPUMemorySize":0.0,`+
+		`"DiskQuantity":17,"EniQuantity":3,"EniTotalQuantity":3,"EniPrivateIpAddressQuantity":6,"EniIpv6AddressQuantity":6,"EniTrunkSupported":false,"PrimaryEniQueueNumber":2,"SecondaryEniQueueNumber":2,`+
+		`"MaximumQueueNumberPerEni":2,"TotalEniQueueQuantity":6,"InstanceBandwidthRx":1024000,"InstanceBandwidthTx":1024000,"InstancePpsRx":300000,"InstancePpsTx":300000,"NetworkCardQuantity":1,`+
+		`"NetworkCards":{"NetworkCardInfo":[{"NetworkCardIndex":0}]},"CpuOptions":{"Core":1,"CoreFactor":1,"HyperThreadingAdjustable":true,"ThreadsPerCore":2,"SupportedTopologyTypes":{"SupportedTopologyType":[]}}}`...)
 }
 
 // describeAvailableResource says that every zone has the current families.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sort"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -20,7 +19,6 @@ type fleet struct {
 	ids    *bijection
 	scopes []*scope // account-major
 	byName map[scopeName]*scope
-	now    func() time.Time
 }
 
 type scopeName struct{ account, region string }
@@ -37,12 +35,10 @@ type scope struct {
 	images  map[string]*slot
 	frag    scopeFragments
 
-	changed atomic.Bool // anything below is not empty
-	mu      sync.RWMutex
-	born    []int64 // creation minute of instance n+k
-	gone    []int   // sorted
-	over    map[int]override
-	version atomic.Uint64
+	mu   sync.RWMutex // of what follows and of images
+	born []int64      // creation minute of instance n+k
+	gone []int        // sorted
+	over map[int]override
 }
 
 // override is what churn changed of one instance.
@@ -54,7 +50,7 @@ type override struct {
 
 // newFleet lays out the scopes and their images.
 func newFleet(d *data, o Options) *fleet {
-	f := &fleet{data: d, seed: o.Seed, ids: newBijection(o.Seed), byName: map[scopeName]*scope{}, now: o.Now}
+	f := &fleet{data: d, seed: o.Seed, ids: newBijection(o.Seed), byName: map[scopeName]*scope{}}
 	for _, a := range o.Keys {
 		for r := range o.Regions {
 			sc := &scope{fleet: f, index: len(f.scopes), account: a, region: d.regions[r], over: map[int]override{}, images: map[string]*slot{}}

@@ -52,7 +52,7 @@ var hostPlans = map[string]hostPlan{
 	"arm":   {sl6: 30, sl7: 70},
 }
 
-// at computes instance i. The caller holds mu when the scope was changed.
+// at computes instance i. The caller holds mu.
 func (sc *scope) at(i int) instance {
 	in := instance{i: i, h: hash(sc.fleet.seed, 'i', uint64(sc.index), uint64(i)), minute: sc.minute(i)}
 	if i < len(sc.slots) {
@@ -62,16 +62,16 @@ func (sc *scope) at(i int) instance {
 	}
 	in.place(sc)
 	in.status = in.generatedStatus()
-	if sc.changed.Load() {
+	if len(sc.over) > 0 {
 		if o, ok := sc.over[i]; ok {
-			in.apply(sc, o)
+			in.apply(o)
 		}
 	}
 	return in
 }
 
 // apply lays what churn changed over what was generated.
-func (in *instance) apply(sc *scope, o override) {
+func (in *instance) apply(o override) {
 	if o.slot != nil {
 		in.slot = o.slot
 	}

@@ -1,11 +1,10 @@
 package ecssim
 
-// instancesPage answers DescribeInstances for a scope.
+// instancesPage answers DescribeInstances for a scope. A page is of one moment:
+// churn waits for it.
 func (s *Simulator) instancesPage(b []byte, sc *scope, q *instanceQuery, requestID string) ([]byte, *apiError) {
-	if sc.changed.Load() {
-		sc.mu.RLock()
-		defer sc.mu.RUnlock()
-	}
+	sc.mu.RLock()
+	defer sc.mu.RUnlock()
 	b = append(append(append(b, `{"RequestId":"`...), requestID...), `","Instances":{"Instance":[`...)
 	switch {
 	case q.ids != nil:

@@ -81,7 +81,6 @@ func parseInstanceQuery(p params) (*instanceQuery, *apiError) {
 	}
 	for _, a := range p.list("AdditionalAttributes") {
 		q.opt.nvme = q.opt.nvme || a == "CURRENT_OS_NVME_SUPPORTED"
-		q.opt.meta = q.opt.meta || a == "META_OPTIONS"
 	}
 	if err := q.parseFilters(p); err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ func (sc *scope) buildFragments() {
 }
 
 // instanceOptions are the AdditionalAttributes asked for.
-type instanceOptions struct{ nvme, meta bool }
+type instanceOptions struct{ nvme bool }
 
 // appendInstance appends one element of Instances.Instance.
 func (sc *scope) appendInstance(b []byte, in *instance, opt instanceOptions) []byte {

@@ -35,17 +35,23 @@ func (sc *scope) newSlot(kind *osKind, k int) *slot {
 	if kind.flags[flagMissing] && len(kind.imageIDs) > 0 {
 		kind = sc.fleet.data.commonKind() // its only id is in use here already
 	}
+	s := sc.customSlot(kind, h)
+	sc.disposeCustom(s, mix(h))
+	s.render()
+	return s
+}
+
+// customSlot makes an image of the account itself.
+func (sc *scope) customSlot(kind *osKind, h uint64) *slot {
 	s := &slot{kind: kind, present: true, status: "Available", owner: "self", boot: "BIOS", ownerID: sc.account.ID}
 	s.imageID = string(appendBase36([]byte("m-"+sc.region.prefix), h, 12)) + string(appendBase36(nil, hash(h), 5))
-	s.name = fmt.Sprintf("%s-base-%04d", [...]string{"app", "web", "golden", "batch", "db", "gateway"}[h%6], k)
+	s.name = fmt.Sprintf("%s-base-%04d", [...]string{"app", "web", "golden", "batch", "db", "gateway"}[h%6], h>>32%10000)
 	s.created = fmt.Sprintf("20%02d-%02d-%02dT06:07:05Z", 16+h>>8%10, 1+h>>16%12, 1+h>>24%28)
 	s.virtio = kind.flags[flagVirtio]
 	s.nvme = kind.hosts == "new" || kind.hosts == "arm"
 	if kind.arch == "arm64" {
 		s.boot = "UEFI"
 	}
-	sc.disposeCustom(s, mix(h))
-	s.render()
 	return s
 }
 
