@@ -1,0 +1,134 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Clean makes a string that somebody else wrote harmless on a terminal and in
+// a line of text: control characters (C0, DEL, C1), line breaks, invisible
+// characters and those that turn the direction of text around are spelled as
+// escapes such as \x1b or \u202e, and bytes that are not UTF-8 become U+FFFD.
+// Everything else, Chinese and emoji included, stays as it is.
+func Clean(s string) string {
+	i := strings.IndexFunc(s, unsafeRune)
+	if i < 0 {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s) + 8)
+	b.WriteString(s[:i])
+	for _, r := range s[i:] {
+		writeClean(&b, r)
+	}
+	return b.String()
+}
+
+func writeClean(b *strings.Builder, r rune) {
+	switch {
+	case r == utf8.RuneError: // also what a byte that is no UTF-8 decodes to
+		b.WriteRune(utf8.RuneError)
+	case !unsafeRune(r):
+		b.WriteRune(r)
+	case r == '\n':
+		b.WriteString(`\n`)
+	case r == '\r':
+		b.WriteString(`\r`)
+	case r == '\t':
+		b.WriteString(`\t`)
+	case r < 0x100:
+		fmt.Fprintf(b, `\x%02x`, r)
+	case r > 0xffff:
+		fmt.Fprintf(b, `\U%08x`, r)
+	default:
+		fmt.Fprintf(b, `\u%04x`, r)
+	}
+}
+
+// unsafeRune tells what may not reach a terminal. RuneError is in it so that
+// broken UTF-8 is found.
+func unsafeRune(r rune) bool {
+	switch {
+	case r < 0x20, r >= 0x7f && r < 0xa0, r == utf8.RuneError:
+		return true
+	case r < 0x300:
+		return r == 0xad // soft hyphen
+	case r == 0x200d: // joins emoji
+		return false
+	case r == 0x2028, r == 0x2029, r >= 0xfff9 && r <= 0xfffb:
+		return true
+	}
+	// Bidirectional controls, zero-width characters, tags and the byte order
+	// mark are all of the class Cf.
+	return unicode.Is(unicode.Cf, r)
+}
+
+// Short is Clean cut to at most n columns, the last of them an ellipsis when
+// something was cut.
+func Short(s string, n int) string {
+	if n <= 0 {
+		return ""
+	}
+	// No more than four bytes and a few marks a column are ever looked at:
+	// names may be kilobytes long.
+	if limit := n*16 + 64; len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "\uFFFD") + " "
+	}
+	s = Clean(s)
+	if Width(s) <= n {
+		return strings.TrimRight(s, " ")
+	}
+	used := 0
+	for i, r := range s {
+		w := runeWidth(r)
+		if used+w > n-1 {
+			return s[:i] + "…"
+		}
+		used += w
+	}
+	return s
+}
+
+// Width is the number of terminal columns of a cleaned string: Chinese,
+// Japanese, Korean and emoji take two, combining marks none.
+func Width(s string) int {
+	n := 0
+	for _, r := range s {
+		n += runeWidth(r)
+	}
+	return n
+}
+
+func runeWidth(r rune) int {
+	switch {
+	case r < 0x300:
+		return 1
+	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+		return 0
+	case unicode.Is(wide, r):
+		return 2
+	}
+	return 1
+}
+
+// wide holds East_Asian_Width W and F of Unicode 16 in the coarse blocks that
+// terminals agree on.
+var wide = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{Lo: 0x1100, Hi: 0x115f, Stride: 1}, {Lo: 0x231a, Hi: 0x231b, Stride: 1}, {Lo: 0x23e9, Hi: 0x23ec, Stride: 1},
+		{Lo: 0x25fd, Hi: 0x25fe, Stride: 1}, {Lo: 0x2614, Hi: 0x2615, Stride: 1}, {Lo: 0x26a1, Hi: 0x26a1, Stride: 1},
+		{Lo: 0x2705, Hi: 0x2705, Stride: 1}, {Lo: 0x274c, Hi: 0x274c, Stride: 1}, {Lo: 0x2b50, Hi: 0x2b50, Stride: 1},
+		{Lo: 0x2e80, Hi: 0x303e, Stride: 1}, {Lo: 0x3041, Hi: 0x33ff, Stride: 1}, {Lo: 0x3400, Hi: 0x4dbf, Stride: 1},
+		{Lo: 0x4e00, Hi: 0xa4cf, Stride: 1}, {Lo: 0xa960, Hi: 0xa97c, Stride: 1}, {Lo: 0xac00, Hi: 0xd7a3, Stride: 1},
+		{Lo: 0xf900, Hi: 0xfaff, Stride: 1}, {Lo: 0xfe30, Hi: 0xfe6f, Stride: 1}, {Lo: 0xff01, Hi: 0xff60, Stride: 1},
+		{Lo: 0xffe0, Hi: 0xffe6, Stride: 1},
+	},
+	R32: []unicode.Range32{
+		{Lo: 0x16fe0, Hi: 0x18aff, Stride: 1}, {Lo: 0x1b000, Hi: 0x1b2ff, Stride: 1}, {Lo: 0x1f004, Hi: 0x1f004, Stride: 1},
+		{Lo: 0x1f18e, Hi: 0x1f19a, Stride: 1}, {Lo: 0x1f200, Hi: 0x1f320, Stride: 1}, {Lo: 0x1f32d, Hi: 0x1f64f, Stride: 1},
+		{Lo: 0x1f680, Hi: 0x1f6d7, Stride: 1}, {Lo: 0x1f7e0, Hi: 0x1f7eb, Stride: 1}, {Lo: 0x1f90c, Hi: 0x1faff, Stride: 1},
+		{Lo: 0x20000, Hi: 0x3fffd, Stride: 1},
+	},
+}

@@ -1,0 +1,128 @@
+package report
+
+import (
+	"bufio"
+	"encoding/csv"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// FormulaSafe returns s as text that no spreadsheet runs: control characters
+// are spelled out, and an apostrophe goes before what would start a formula.
+func FormulaSafe(s string) string {
+	if s == "" {
+		return s
+	}
+	first, _ := utf8.DecodeRuneInString(strings.TrimLeft(s, " \u00a0\u3000"))
+	s = Clean(s)
+	if strings.ContainsRune("=+-@\t\r\n|%＝＋－＠", first) {
+		return "'" + s
+	}
+	return s
+}
+
+// csvHead are the columns of every instance, before those of the targets.
+var csvHead = []string{
+	"account", "region", "zone", "instance_id", "instance_name", "instance_type", "instance_family", "generation",
+	"virtualization", "status", "image_id", "image_owner", "vcpus", "memory_mib",
+	"os_family", "os_version", "os_service_pack", "os_edition", "os_arch", "os_kernel", "os_evidence", "legacy",
+}
+
+// csvTarget are the columns of one target.
+var csvTarget = []string{"verdict", "confidence", "rule", "reason", "remedies", "checks", "source"}
+
+// csvTail are the columns after those of the targets.
+var csvTail = []string{"conflicts", "tags", "observed_at", "scan_id", "ruleset", "gone_at"}
+
+// writeCSV writes one row an instance with a group of columns a target.
+func writeCSV(w *bufio.Writer, r *Report) error {
+	out := csv.NewWriter(w)
+	targets := r.Summary.Targets
+	head := slices.Clone(csvHead)
+	for _, target := range targets {
+		for _, column := range csvTarget {
+			head = append(head, Clean(target)+"_"+column)
+		}
+	}
+	head = append(head, csvTail...)
+	if err := out.Write(head); err != nil {
+		return err
+	}
+	row := make([]string, 0, len(head))
+	for rec, err := range r.instances() {
+		if err != nil {
+			return fmt.Errorf("read instances: %w", err)
+		}
+		row = csvRow(row[:0], rec, targets)
+		for i := range row {
+			row[i] = FormulaSafe(row[i])
+		}
+		if err := out.Write(row); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+func csvRow(row []string, rec *record.Record, targets []string) []string {
+	row = append(row, rec.Account, rec.Region, rec.Zone, rec.InstanceID, rec.InstanceName, rec.InstanceType, rec.InstanceFamily,
+		strconv.Itoa(rec.Generation), rec.Virtualization, rec.Status, rec.ImageID, rec.ImageOwner,
+		strconv.Itoa(rec.CPU), strconv.Itoa(rec.MemoryMiB),
+		rec.OS.Family, rec.OS.Version, rec.OS.ServicePack, rec.OS.Edition, rec.OS.Arch, rec.OS.Kernel, rec.OS.Evidence.String(),
+		strconv.FormatBool(rec.Legacy))
+	for _, target := range targets {
+		v := VerdictOn(rec, target)
+		if v == nil {
+			row = append(row, "", "", "", "", "", "", "")
+			continue
+		}
+		row = append(row, v.Level.String(), v.Confidence.String(), v.Rule, v.Reason, remedyList(v.Remedies), strings.Join(v.Checks, " "), v.Source)
+	}
+	gone := ""
+	if rec.GoneAt != nil {
+		gone = rec.GoneAt.UTC().Format(time.RFC3339)
+	}
+	return append(row, conflictList(rec.Conflicts), tagList(rec.Tags), rec.ObservedAt.UTC().Format(time.RFC3339), rec.ScanID, rec.Ruleset, gone)
+}
+
+// VerdictOn is the record's verdict on a target, nil when it has none.
+func VerdictOn(rec *record.Record, target string) *rules.Verdict {
+	for i := range rec.Verdicts {
+		if rec.Verdicts[i].Target == target {
+			return &rec.Verdicts[i]
+		}
+	}
+	return nil
+}
+
+func remedyList(remedies []rules.Remedy) string {
+	lines := make([]string, len(remedies))
+	for i := range remedies {
+		lines[i] = RemedyLine(&remedies[i])
+	}
+	return strings.Join(lines, "; ")
+}
+
+func conflictList(conflicts []rules.Conflict) string {
+	lines := make([]string, len(conflicts))
+	for i, c := range conflicts {
+		lines[i] = fmt.Sprintf("%s: %s, but %s says %s", c.Field, c.Chosen, c.Evidence, c.Other)
+	}
+	return strings.Join(lines, "; ")
+}
+
+func tagList(tags map[string]string) string {
+	lines := make([]string, 0, len(tags))
+	for _, key := range sortedKeys(tags) {
+		lines = append(lines, key+"="+tags[key])
+	}
+	return strings.Join(lines, "; ")
+}

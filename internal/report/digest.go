@@ -1,0 +1,190 @@
+package report
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// Levels are the verdicts in the order of severity, worst first, spelled as
+// records spell them.
+func Levels() []string { return []string{"incompatible", "unknown", "needs-action", "compatible"} }
+
+// Counts counts instances for each target and verdict.
+type Counts map[string]map[string]int
+
+func (c Counts) add(target, verdict string, n int) {
+	if c[target] == nil {
+		c[target] = map[string]int{}
+	}
+	c[target][verdict] += n
+}
+
+// Of returns the instances that have one of the verdicts on any one target,
+// taking the target on which they are most.
+func (c Counts) Of(verdicts ...string) int {
+	most := 0
+	for _, byVerdict := range c {
+		n := 0
+		for _, v := range verdicts {
+			n += byVerdict[v]
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
+// Worst is the most severe verdict that occurs on the target, and how many
+// instances have it; "" when there is none.
+func (c Counts) Worst(target string) (verdict string, n int) {
+	for _, v := range Levels() {
+		if n := c[target][v]; n > 0 {
+			return v, n
+		}
+	}
+	return "", 0
+}
+
+// Bucket is a number of instances that share something.
+type Bucket struct {
+	Account, Region   string // of a scope, or one of them
+	OSFamily, Version string // of an operating system
+	Family            string // instance family
+	Legacy            bool
+	Instances         int
+	Verdicts          Counts
+}
+
+// OS names the operating system of b for people.
+func (b *Bucket) OS() string { return OSName(b.OSFamily, b.Version) }
+
+// Digest is a summary sorted for reading, worst buckets first.
+type Digest struct {
+	Targets  []string
+	OS       []*Bucket // by OS family and version
+	Scopes   []*Bucket // by account and region
+	Regions  []*Bucket
+	Accounts []*Bucket
+	Whole    Whole
+}
+
+// Whole says in numbers how complete a summary is.
+type Whole struct {
+	Scopes, Complete, Partial, Failed, Skipped, Pending int
+}
+
+// All tells whether every scope was read to its end.
+func (w Whole) All() bool {
+	return w.Scopes > 0 && w.Partial == 0 && w.Failed == 0 && w.Pending == 0
+}
+
+// NewDigest groups the summary's counts. The counts of one target are as good
+// as those of another for the number of instances, so the first that a group
+// names is taken.
+func NewDigest(s *record.Summary) *Digest {
+	d := &Digest{Targets: s.Targets, Whole: wholeOf(s.Scopes)}
+	os, scopes, regions, accounts := buckets{}, buckets{}, buckets{}, buckets{}
+	for i := range s.Groups {
+		g := &s.Groups[i]
+		first := len(s.Targets) > 0 && g.Target == s.Targets[0]
+		os.add(Bucket{OSFamily: g.OSFamily, Version: g.OSVersion, Legacy: g.Legacy}, g, first)
+		scopes.add(Bucket{Account: g.Account, Region: g.Region}, g, first)
+		regions.add(Bucket{Region: g.Region}, g, first)
+		accounts.add(Bucket{Account: g.Account}, g, first)
+	}
+	d.OS, d.Scopes, d.Regions, d.Accounts = os.sorted(), scopes.sorted(), regions.sorted(), accounts.sorted()
+	return d
+}
+
+func wholeOf(scopes []record.ScopeStatus) Whole {
+	w := Whole{Scopes: len(scopes)}
+	for i := range scopes {
+		switch scopes[i].Completeness {
+		case record.ScopeComplete:
+			w.Complete++
+		case record.ScopePartial:
+			w.Partial++
+		case record.ScopeFailed:
+			w.Failed++
+		case record.ScopeSkipped:
+			w.Skipped++
+		default:
+			w.Pending++
+		}
+	}
+	return w
+}
+
+// bucketKey is what makes a bucket one.
+type bucketKey struct {
+	account, region, osFamily, version, family string
+	legacy                                     bool
+}
+
+type buckets map[bucketKey]*Bucket
+
+func (bs buckets) get(b Bucket) *Bucket {
+	key := bucketKey{b.Account, b.Region, b.OSFamily, b.Version, b.Family, b.Legacy}
+	have := bs[key]
+	if have == nil {
+		b.Verdicts = Counts{}
+		have = &b
+		bs[key] = have
+	}
+	return have
+}
+
+func (bs buckets) add(b Bucket, g *record.Group, first bool) {
+	have := bs.get(b)
+	have.Verdicts.add(g.Target, g.Verdict, g.Instances)
+	if first {
+		have.Instances += g.Instances
+	}
+}
+
+// sorted orders by what hurts most: incompatible instances, then unknown ones,
+// then those that need action, then size, then name.
+func (bs buckets) sorted() []*Bucket {
+	out := make([]*Bucket, 0, len(bs))
+	for _, b := range bs {
+		out = append(out, b)
+	}
+	slices.SortFunc(out, func(a, b *Bucket) int {
+		return cmp.Or(
+			cmp.Compare(b.Verdicts.Of("incompatible"), a.Verdicts.Of("incompatible")),
+			cmp.Compare(b.Verdicts.Of("unknown"), a.Verdicts.Of("unknown")),
+			cmp.Compare(b.Verdicts.Of("needs-action"), a.Verdicts.Of("needs-action")),
+			cmp.Compare(b.Instances, a.Instances),
+			cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region),
+			cmp.Compare(a.OSFamily, b.OSFamily), cmp.Compare(a.Version, b.Version),
+			cmp.Compare(a.Family, b.Family),
+		)
+	})
+	return out
+}
+
+// osNames are the families' names as people write them.
+var osNames = map[string]string{
+	"centos": "CentOS", "rhel": "Red Hat Enterprise Linux", "alinux": "Alibaba Cloud Linux", "anolis": "Anolis OS",
+	"debian": "Debian", "ubuntu": "Ubuntu", "sles": "SUSE Linux Enterprise Server", "opensuse": "openSUSE",
+	"fedora": "Fedora", "coreos": "CoreOS", "flatcar": "Flatcar", "freebsd": "FreeBSD", "gentoo": "Gentoo",
+	"windows-server": "Windows Server", "windows-client": "Windows", "rocky": "Rocky Linux", "almalinux": "AlmaLinux",
+	"oracle": "Oracle Linux", "openeuler": "openEuler", "kylin": "Kylin", "uos": "UOS", "other-linux": "Other Linux",
+	"unknown": "Unknown OS", "": "Unknown OS",
+}
+
+// OSName names an operating system for people: "CentOS 5.8".
+func OSName(family, version string) string {
+	name, ok := osNames[family]
+	if !ok {
+		name = Clean(family)
+	}
+	switch {
+	case version != "":
+		return name + " " + Clean(version)
+	case family == "" || family == "unknown" || family == "other-linux":
+		return name
+	}
+	return name + " (version not known)"
+}

@@ -1,0 +1,169 @@
+package report
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// writeJSON writes one object; the instances stream through it.
+func writeJSON(w *bufio.Writer, r *Report) error {
+	head := []struct {
+		name  string
+		value any
+	}{
+		{"scan", tidyScan(r.Scan)},
+		{"summary", tidySummary(r.Summary)},
+		{"failures", orEmpty(r.Failures)},
+	}
+	if r.Since != nil {
+		since := *r.Since
+		since.Changes = orEmpty(since.Changes)
+		head = append(head, struct {
+			name  string
+			value any
+		}{"since", since})
+	}
+	w.WriteString("{")
+	for _, part := range head {
+		fmt.Fprintf(w, "%q:", part.name)
+		if err := writeValue(w, part.value); err != nil {
+			return err
+		}
+		w.WriteString(",\n")
+	}
+	w.WriteString(`"instances":[`)
+	sep := "\n"
+	for rec, err := range r.instances() {
+		if err != nil {
+			return fmt.Errorf("read instances: %w", err)
+		}
+		w.WriteString(sep)
+		if err := writeValue(w, tidy(rec)); err != nil {
+			return err
+		}
+		sep = ",\n"
+	}
+	_, err := w.WriteString("\n]}\n")
+	return err
+}
+
+// writeJSONL writes one record a line.
+func writeJSONL(w *bufio.Writer, r *Report) error {
+	for rec, err := range r.instances() {
+		if err != nil {
+			return fmt.Errorf("read instances: %w", err)
+		}
+		if err := WriteJSONLine(w, tidy(rec)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WriteJSONLine writes v as one line of JSON in which control and direction
+// characters are escaped, so that a line can be shown on a terminal and still
+// means the same.
+func WriteJSONLine(w io.Writer, v any) error {
+	if err := writeValue(w, v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}
+
+func writeValue(w io.Writer, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode: %w", err)
+	}
+	_, err = w.Write(escapeJSON(data))
+	return err
+}
+
+// escapeJSON spells the characters that Clean would spell, which encoding/json
+// leaves as they are, as \u escapes. In JSON they can only stand inside
+// strings, so the value stays the same.
+func escapeJSON(data []byte) []byte {
+	at := indexUnsafe(data)
+	if at < 0 {
+		return data
+	}
+	out := append(make([]byte, 0, len(data)+32), data[:at]...)
+	for i := at; i < len(data); {
+		r, n := utf8.DecodeRune(data[i:])
+		switch {
+		case r == utf8.RuneError || !unsafeRune(r):
+			out = append(out, data[i:i+n]...)
+		case r > 0xffff:
+			r -= 0x10000
+			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xd800+(r>>10), 0xdc00+(r&0x3ff))
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+		i += n
+	}
+	return out
+}
+
+func indexUnsafe(data []byte) int {
+	for i := 0; i < len(data); {
+		if data[i] >= 0x20 && data[i] < 0x7f {
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRune(data[i:])
+		if r != utf8.RuneError && unsafeRune(r) {
+			return i
+		}
+		i += n
+	}
+	return -1
+}
+
+// tidy returns rec with empty lists instead of null ones; rec itself and what
+// it shares with others stay as they are.
+func tidy(rec *record.Record) *record.Record {
+	out := *rec
+	if out.Tags == nil {
+		out.Tags = map[string]string{}
+	}
+	whole := out.Verdicts != nil
+	for i := range out.Verdicts {
+		whole = whole && out.Verdicts[i].Remedies != nil && out.Verdicts[i].Checks != nil
+	}
+	if whole {
+		return &out
+	}
+	out.Verdicts = append([]rules.Verdict{}, out.Verdicts...)
+	for i := range out.Verdicts {
+		v := &out.Verdicts[i]
+		v.Remedies, v.Checks = orEmpty(v.Remedies), orEmpty(v.Checks)
+	}
+	return &out
+}
+
+func tidyScan(s record.Scan) record.Scan {
+	s.Scopes = orEmpty(s.Scopes)
+	return s
+}
+
+func tidySummary(s record.Summary) record.Summary {
+	s.Targets, s.Groups, s.Scopes = orEmpty(s.Targets), orEmpty(s.Groups), orEmpty(s.Scopes)
+	if s.Verdicts == nil {
+		s.Verdicts = map[string]map[string]int{}
+	}
+	return s
+}
+
+func orEmpty[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}

@@ -1,0 +1,128 @@
+// Package report turns what the store holds into something a person or a
+// program reads: a terminal page, JSON, JSON lines, CSV, Markdown or one
+// self-contained HTML file. It reads instances as a stream and never holds a
+// fleet in memory as records. It decides nothing: verdicts, counts and their
+// completeness come from its caller, and everything that came from the cloud
+// is shown as text, whatever it contains.
+package report
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// Format is an output format.
+type Format string
+
+// The formats that Write knows.
+const (
+	Table    Format = "table"
+	JSON     Format = "json"
+	JSONL    Format = "jsonl"
+	CSV      Format = "csv"
+	Markdown Format = "markdown"
+	HTML     Format = "html"
+)
+
+// Formats lists every format in the order in which help texts name them.
+func Formats() []Format { return []Format{Table, JSON, JSONL, CSV, Markdown} }
+
+// ErrFormat is returned for an output format that does not exist.
+var ErrFormat = errors.New("unknown output format")
+
+// ParseFormat reads a format's name; "md" and "text" are understood too.
+func ParseFormat(s string) (Format, error) {
+	switch f := Format(strings.ToLower(strings.TrimSpace(s))); f {
+	case Table, JSON, JSONL, CSV, Markdown, HTML:
+		return f, nil
+	case "md":
+		return Markdown, nil
+	case "text":
+		return Table, nil
+	}
+	return "", fmt.Errorf("%w %q: use table, json, jsonl, csv, html or markdown", ErrFormat, Short(s, 40))
+}
+
+// Report is what is shown. Counts come from Summary; Scan, when it has an ID,
+// is the scan that the report is about.
+type Report struct {
+	Scan     record.Scan
+	Summary  record.Summary
+	Failures []record.Failure
+	// Instances yields every instance, sorted by account, region and instance
+	// id. It may be ranged over more than once and is left early when a format
+	// has seen enough. Nil stands for no instances.
+	Instances iter.Seq2[*record.Record, error]
+	Since     *Since // nil: nobody asked what changed
+}
+
+// Since says what changed after a scan.
+type Since struct {
+	ScanID  string    `json:"scan_id"`
+	At      time.Time `json:"at"` // when that scan ended, UTC
+	New     int       `json:"new"`
+	Gone    int       `json:"gone"`
+	Changed int       `json:"changed"` // verdict changes
+	// Changes lists what changed, newest first; it may be cut to a bound, so
+	// the numbers above are the truth.
+	Changes []Change `json:"changes"`
+}
+
+// Change is a change of one instance.
+type Change struct {
+	Account      string `json:"account"`
+	Region       string `json:"region"`
+	InstanceID   string `json:"instance_id"`
+	InstanceName string `json:"instance_name"`
+	record.Change
+}
+
+// Options says how to show it.
+type Options struct {
+	Color bool      // ANSI colours (table only)
+	Width int       // columns of the terminal, 0 for 100 (table only)
+	Now   time.Time // when the report is made
+}
+
+// Write renders r as f. An error of w, or of the stream of instances, is
+// returned and what was written until then is not a whole report.
+func Write(w io.Writer, f Format, r *Report, o Options) error {
+	b := bufio.NewWriterSize(w, 64<<10)
+	var err error
+	switch f {
+	case Table:
+		err = writeTerminal(b, r, o)
+	case JSON:
+		err = writeJSON(b, r)
+	case JSONL:
+		err = writeJSONL(b, r)
+	case CSV:
+		err = writeCSV(b, r)
+	case Markdown:
+		err = writeMarkdown(b, r, o)
+	default:
+		return fmt.Errorf("%w %q", ErrFormat, Short(string(f), 40))
+	}
+	if err != nil {
+		return fmt.Errorf("write %s report: %w", f, err)
+	}
+	if err := b.Flush(); err != nil {
+		return fmt.Errorf("write %s report: %w", f, err)
+	}
+	return nil
+}
+
+// instances is r.Instances, or an empty stream.
+func (r *Report) instances() iter.Seq2[*record.Record, error] {
+	if r.Instances == nil {
+		return func(func(*record.Record, error) bool) {}
+	}
+	return r.Instances
+}

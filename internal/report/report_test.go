@@ -1,0 +1,230 @@
+package report_test
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/internal/report/reporttest"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// fleet is a small fleet with failures and changes.
+func fleet() *report.Report {
+	f := reporttest.New(60, 7)
+	failures := f.Fail()
+	first := f.Records[0]
+	return &report.Report{
+		Scan: f.Scan, Summary: f.Summary, Failures: failures, Instances: f.All(),
+		Since: &report.Since{
+			ScanID: "20261122T012000Z-demo", At: reporttest.Now().Add(-24 * time.Hour), New: 2, Gone: 1, Changed: 1,
+			Changes: []report.Change{{
+				Account: first.Account, Region: first.Region, InstanceID: first.InstanceID, InstanceName: first.InstanceName,
+				Change: record.Change{
+					At: reporttest.Now(), Cause: "observation", OS: "centos 5.11",
+					Before: map[string]string{"shenlong-6": "incompatible"}, After: map[string]string{"shenlong-6": "compatible"},
+				},
+			}},
+		},
+	}
+}
+
+func options() report.Options { return report.Options{Now: reporttest.Now(), Width: 120} }
+
+func render(t *testing.T, f report.Format, r *report.Report, o report.Options) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := report.Write(&b, f, r, o); err != nil {
+		t.Fatalf("Write(%s): %v", f, err)
+	}
+	return b.String()
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s differs (-want +got), run with -update if that is meant:\n%s", path, diff)
+	}
+}
+
+func TestWriteGolden(t *testing.T) {
+	for _, f := range report.Formats() {
+		t.Run(string(f), func(t *testing.T) {
+			golden(t, "report."+string(f), render(t, f, fleet(), options()))
+		})
+	}
+	t.Run("color", func(t *testing.T) {
+		o := options()
+		o.Color, o.Width = true, 80
+		golden(t, "report.color", render(t, report.Table, fleet(), o))
+	})
+	t.Run("empty", func(t *testing.T) {
+		golden(t, "empty.table", render(t, report.Table, &report.Report{}, options()))
+	})
+}
+
+func TestJSONIsWholeAndJSONLIsSorted(t *testing.T) {
+	r := fleet()
+	var doc struct {
+		Scan      map[string]any   `json:"scan"`
+		Summary   map[string]any   `json:"summary"`
+		Failures  []any            `json:"failures"`
+		Instances []map[string]any `json:"instances"`
+	}
+	if err := json.Unmarshal([]byte(render(t, report.JSON, r, options())), &doc); err != nil {
+		t.Fatalf("not JSON: %v", err)
+	}
+	lines := strings.Split(strings.TrimSpace(render(t, report.JSONL, r, options())), "\n")
+	if len(doc.Instances) != 60 || len(lines) != 60 || len(doc.Failures) != 2 {
+		t.Fatalf("%d instances, %d lines, %d failures; want 60, 60, 2", len(doc.Instances), len(lines), len(doc.Failures))
+	}
+	var keys []string
+	for i, line := range lines {
+		var row map[string]any
+		if err := json.Unmarshal([]byte(line), &row); err != nil {
+			t.Fatalf("line %d: %v", i, err)
+		}
+		if diff := cmp.Diff(doc.Instances[i], row); diff != "" {
+			t.Fatalf("json and jsonl differ:\n%s", diff)
+		}
+		keys = append(keys, row["account"].(string)+row["region"].(string)+row["instance_id"].(string))
+	}
+	if !slices.IsSorted(keys) {
+		t.Error("records are not sorted by account, region, instance id")
+	}
+}
+
+func TestHostileNamesStayText(t *testing.T) {
+	f := reporttest.New(len(reporttest.Hostile()), 3)
+	r := &report.Report{Scan: f.Scan, Summary: f.Summary, Failures: f.Fail(), Instances: f.All()}
+	for _, format := range report.Formats() {
+		t.Run(string(format), func(t *testing.T) {
+			out := render(t, format, r, options())
+			if !utf8.ValidString(out) {
+				t.Error("output is not UTF-8")
+			}
+			for i, c := range out {
+				if c != '\n' && (unicode.IsControl(c) || unicode.Is(unicode.Bidi_Control, c)) {
+					t.Fatalf("raw control character %U in %q", c, out[max(0, i-40):i+10])
+				}
+			}
+			switch format {
+			case report.HTML, report.Markdown:
+				for _, bad := range []string{"<img", "<script>document", "</script><script>doc"} {
+					if strings.Contains(out, bad) {
+						t.Errorf("markup %q got through", bad)
+					}
+				}
+			case report.CSV:
+				noFormulas(t, out)
+			}
+		})
+	}
+}
+
+func noFormulas(t *testing.T, out string) {
+	t.Helper()
+	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		for _, cell := range row {
+			if first, _ := utf8.DecodeRuneInString(strings.TrimSpace(cell)); strings.ContainsRune("=+-@＝＋－＠", first) {
+				t.Errorf("cell %.40q is a formula", cell)
+			}
+		}
+	}
+}
+
+func TestJSONKeepsHostileNamesAsTheyAre(t *testing.T) {
+	f := reporttest.New(len(reporttest.Hostile()), 3)
+	want := map[string]bool{}
+	for _, name := range reporttest.Hostile() {
+		want[strings.ToValidUTF8(name, "\uFFFD")] = true
+	}
+	out := render(t, report.JSONL, &report.Report{Summary: f.Summary, Instances: f.All()}, options())
+	for line := range strings.Lines(out) {
+		var rec struct {
+			Name string `json:"instance_name"`
+		}
+		if err := json.Unmarshal([]byte(line), &rec); err != nil {
+			t.Fatal(err)
+		}
+		if !want[rec.Name] && !strings.Contains(rec.Name, "\uFFFD") {
+			t.Errorf("name %.60q is not one of those put in", rec.Name)
+		}
+	}
+}
+
+func TestTableFitsItsWidth(t *testing.T) {
+	for _, width := range []int{80, 100, 160} {
+		o := options()
+		o.Width = width
+		for line := range strings.Lines(render(t, report.Table, fleet(), o)) {
+			if n := report.Width(strings.TrimSuffix(line, "\n")); n > width {
+				t.Errorf("width %d: a line takes %d columns: %s", width, n, line)
+			}
+		}
+	}
+}
+
+func TestErrorsAreReturned(t *testing.T) {
+	broken := errors.New("page is torn")
+	r := fleet()
+	r.Instances = func(yield func(*record.Record, error) bool) { yield(nil, broken) }
+	for _, f := range report.Formats() {
+		if err := report.Write(&bytes.Buffer{}, f, r, options()); !errors.Is(err, broken) {
+			t.Errorf("Write(%s) = %v, want the stream's error", f, err)
+		}
+	}
+	full := errors.New("disk full")
+	for _, f := range report.Formats() {
+		if err := report.Write(writerFunc(func([]byte) (int, error) { return 0, full }), f, fleet(), options()); !errors.Is(err, full) {
+			t.Errorf("Write(%s) = %v, want the writer's error", f, err)
+		}
+	}
+	if err := report.Write(&bytes.Buffer{}, "pdf", fleet(), options()); !errors.Is(err, report.ErrFormat) {
+		t.Errorf("Write(pdf) = %v, want ErrFormat", err)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func TestParseFormat(t *testing.T) {
+	for in, want := range map[string]report.Format{"table": report.Table, "JSON": report.JSON, " md ": report.Markdown, "text": report.Table} {
+		if got, err := report.ParseFormat(in); err != nil || got != want {
+			t.Errorf("ParseFormat(%q) = %q, %v; want %q", in, got, err, want)
+		}
+	}
+	if _, err := report.ParseFormat("xls\x1b"); !errors.Is(err, report.ErrFormat) || strings.Contains(err.Error(), "\x1b") {
+		t.Errorf("ParseFormat(xls) = %v, want a clean ErrFormat", err)
+	}
+}

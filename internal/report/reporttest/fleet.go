@@ -1,0 +1,190 @@
+// Package reporttest makes fleets of instance records for the tests of what
+// people see. It is not the classifier: the verdicts are made up to look like
+// a real fleet's, the same for the same seed.
+package reporttest
+
+import (
+	"cmp"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Now is the moment at which the fleet was read.
+func Now() time.Time { return time.Date(2026, 11, 23, 1, 30, 0, 0, time.UTC) }
+
+// Targets are those of the fleet.
+func Targets() []string { return []string{"kvm", "shenlong-6", "shenlong-7"} }
+
+// Fleet is a number of records with the summary that a store would give.
+type Fleet struct {
+	Records []*record.Record
+	Summary record.Summary
+	Scan    record.Scan
+}
+
+// All yields the records in order.
+func (f *Fleet) All() iter.Seq2[*record.Record, error] {
+	return func(yield func(*record.Record, error) bool) {
+		for _, r := range f.Records {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+type scope struct{ account, region string }
+
+var scopes = []scope{
+	{"1234567890123456", "cn-beijing"},
+	{"1234567890123456", "cn-hangzhou"},
+	{"1234567890123456", "cn-shanghai"},
+	{"1234567890123456", "eu-central-1"},
+	{"2345678901234567", "ap-southeast-1"},
+	{"2345678901234567", "cn-hangzhou"},
+}
+
+type machine struct {
+	typ, family string
+	generation  int
+	virt        string
+	cpu, mem    int
+}
+
+var machines = []machine{
+	{"ecs.t1.small", "ecs.t1", 1, "xen", 1, 1024},
+	{"ecs.s3.large", "ecs.s3", 1, "kvm", 4, 8192},
+	{"ecs.n4.large", "ecs.n4", 3, "kvm", 2, 4096},
+	{"ecs.c5.xlarge", "ecs.c5", 5, "kvm", 4, 8192},
+	{"ecs.g5.2xlarge", "ecs.g5", 5, "kvm", 8, 32768},
+	{"ecs.g6.large", "ecs.g6", 6, "shenlong", 2, 8192},
+	{"ecs.r6.xlarge", "ecs.r6", 6, "shenlong", 4, 32768},
+	{"ecs.g7.large", "ecs.g7", 7, "shenlong", 2, 8192},
+}
+
+// New makes a fleet of n instances. The first ones carry the names of Hostile.
+func New(n int, seed uint64) *Fleet {
+	rng := rand.New(rand.NewPCG(seed, seed))
+	kinds := kinds()
+	var weights int
+	for i := range kinds {
+		weights += kinds[i].weight
+	}
+	hostile := Hostile()
+	f := &Fleet{}
+	for i := range n {
+		kind := pick(kinds, rng.IntN(weights))
+		m := machines[rng.IntN(len(machines))]
+		s := scopes[rng.IntN(len(scopes))]
+		name := fmt.Sprintf("%s-%s-%04d", []string{"web", "db", "cache", "batch", "支付", "订单"}[rng.IntN(6)], []string{"prod", "test"}[rng.IntN(2)], i)
+		if i < len(hostile) {
+			name = hostile[i]
+		}
+		f.Records = append(f.Records, &record.Record{
+			Account: s.account, Region: s.region, Zone: s.region + "-" + string(rune('a'+rng.IntN(3))),
+			InstanceID: fmt.Sprintf("i-%s%012x", s.region[:2], rng.Uint64()>>16), InstanceName: name,
+			InstanceType: m.typ, InstanceFamily: m.family, Generation: m.generation, Virtualization: m.virt,
+			Status: []string{"Running", "Running", "Running", "Stopped"}[rng.IntN(4)], ImageID: kind.image, ImageOwner: "system",
+			CPU: m.cpu, MemoryMiB: m.mem, Tags: map[string]string{"owner": []string{"payments", "search", "平台组"}[rng.IntN(3)]},
+			Classification: kind.class,
+			ObservedAt:     Now().Add(-time.Duration(rng.IntN(600)) * time.Second), ScanID: "20261123T012000Z-demo", Ruleset: "0123456789ab",
+		})
+	}
+	slices.SortFunc(f.Records, func(a, b *record.Record) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.InstanceID, b.InstanceID))
+	})
+	f.sum()
+	return f
+}
+
+func pick(kinds []kind, at int) *kind {
+	for i := range kinds {
+		if at -= kinds[i].weight; at < 0 {
+			return &kinds[i]
+		}
+	}
+	return &kinds[0]
+}
+
+// sum counts the records as a store would.
+func (f *Fleet) sum() {
+	ended := Now()
+	s := record.Summary{
+		Instances: len(f.Records), Targets: Targets(), Verdicts: map[string]map[string]int{},
+		Ruleset: "0123456789ab", CaughtUp: true, AsOf: ended,
+	}
+	groups := map[record.Group]int{}
+	perScope := map[scope]int{}
+	for _, r := range f.Records {
+		if r.Legacy {
+			s.Legacy++
+		}
+		perScope[scope{r.Account, r.Region}]++
+		for _, v := range r.Verdicts {
+			if s.Verdicts[v.Target] == nil {
+				s.Verdicts[v.Target] = map[string]int{}
+			}
+			s.Verdicts[v.Target][v.Level.String()]++
+			groups[record.Group{
+				Account: r.Account, Region: r.Region, Target: v.Target, Verdict: v.Level.String(),
+				OSFamily: r.OS.Family, OSVersion: r.OS.Version, Legacy: r.Legacy,
+			}]++
+		}
+	}
+	for g, n := range groups {
+		g.Instances = n
+		s.Groups = append(s.Groups, g)
+	}
+	slices.SortFunc(s.Groups, func(a, b record.Group) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	f.Scan = record.Scan{
+		ID: "20261123T012000Z-demo", Kind: "scan", State: record.ScanComplete, StartedAt: ended.Add(-92 * time.Second), EndedAt: &ended,
+		Regions: len(scopes), Done: len(scopes), Instances: len(f.Records), Pages: (len(f.Records) + 99) / 100,
+	}
+	for _, sc := range scopes {
+		s.Scopes = append(s.Scopes, record.ScopeStatus{
+			Account: sc.account, Region: sc.region, Instances: perScope[sc], Completeness: record.ScopeComplete,
+			LastScan: f.Scan.ID, LastEnd: &ended, LastComplete: &ended,
+		})
+		f.Scan.Scopes = append(f.Scan.Scopes, record.ScanScope{
+			Account: sc.account, Region: sc.region, Completeness: record.ScopeComplete, Instances: perScope[sc], Pages: perScope[sc]/100 + 1,
+		})
+	}
+	f.Summary = s
+}
+
+// Fail makes one scope partial and one failed, and returns the failures.
+func (f *Fleet) Fail() []record.Failure {
+	failures := []record.Failure{
+		{
+			Account: scopes[0].account, Region: scopes[0].region, API: "DescribeInstances", Class: "throttled", Code: "Throttling.User",
+			Error: "DescribeInstances in " + scopes[0].account + "/" + scopes[0].region + ": throttled (Throttling.User): request was denied due to user flow control \x1b[31m",
+			Mend:  "lower --rate for this account, or ask for a higher quota, then scan this region again", RequestID: "6EF60BEC-0242-43AF-BB20-270359FB54A7",
+		},
+		{
+			Account: scopes[3].account, Region: scopes[3].region, API: "DescribeInstances", Class: "permission", Code: "Forbidden.RAM",
+			Error: "User not authorized to operate on the specified resource, or this API doesn't support RAM",
+			Mend:  "attach deploy/ram-policy.json to the RAM user or role",
+		},
+	}
+	f.Summary.Scopes[0].Completeness, f.Summary.Scopes[0].Failures = record.ScopePartial, failures[:1]
+	f.Summary.Scopes[3].Completeness, f.Summary.Scopes[3].Failures = record.ScopeFailed, failures[1:]
+	f.Scan.Scopes[0].Completeness, f.Scan.Scopes[0].Failures = record.ScopePartial, failures[:1]
+	f.Scan.Scopes[3].Completeness, f.Scan.Scopes[3].Failures = record.ScopeFailed, failures[1:]
+	f.Scan.State = record.ScanPartial
+	return failures
+}
+
+// Verdict is a verdict whose texts are short.
+func Verdict(target string, level rules.Level, rule, reason string, remedies ...rules.Remedy) rules.Verdict {
+	return rules.Verdict{
+		Target: target, Level: level, Confidence: rules.High, Rule: rule, Reason: reason, Source: "https://www.alibabacloud.com/help/en/ecs/",
+		Remedies: append([]rules.Remedy{}, remedies...), Checks: []string{"restart", "snapshot", "custom-image-trial"},
+		Findings: []rules.Finding{{Rule: rule, Level: level, Confidence: rules.High, Reason: reason, Source: "https://www.alibabacloud.com/help/en/ecs/"}},
+	}
+}

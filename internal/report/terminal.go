@@ -1,0 +1,445 @@
+package report
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// What the terminal shows of long lists; the rest is counted and named.
+const (
+	termGroups   = 12
+	termScopes   = 8
+	termFailures = 10
+	termChanges  = 10
+)
+
+// terminal writes the report at a glance.
+type terminal struct {
+	w     io.Writer
+	r     *Report
+	d     *Digest
+	o     Options
+	width int
+}
+
+func writeTerminal(w *bufio.Writer, r *Report, o Options) error {
+	t := &terminal{w: w, r: r, d: NewDigest(&r.Summary), o: o, width: o.Width}
+	if t.width <= 0 {
+		t.width = 100
+	}
+	t.width = min(max(t.width, 60), 160)
+	t.scanned()
+	for _, part := range []func() error{t.verdicts, t.groups, t.scopes, t.since} {
+		if err := part(); err != nil {
+			return err
+		}
+	}
+	t.failures()
+	t.next()
+	return nil
+}
+
+func (t *terminal) paint(s string, style Style) string { return Paint(s, style, t.o.Color) }
+
+func (t *terminal) section(title, note string) {
+	fmt.Fprintf(t.w, "\n%s", t.paint(title, Bold))
+	if note != "" {
+		fmt.Fprintf(t.w, "  %s", t.paint(note, Dim))
+	}
+	fmt.Fprintln(t.w)
+}
+
+// field writes a labelled line, wrapped under itself.
+func (t *terminal) field(label, text string, style Style) {
+	for i, line := range wrap(text, t.width-12) {
+		if i > 0 {
+			label = ""
+		}
+		fmt.Fprintf(t.w, "%-12s%s\n", label, t.paint(line, style))
+	}
+}
+
+// scanned says what was looked at and how completely.
+func (t *terminal) scanned() {
+	s := &t.r.Summary
+	fmt.Fprintln(t.w, t.paint("shenscan: where can these instances move?", Bold))
+	t.field("Scan", scanLine(&t.r.Scan), Plain)
+	if t.r.Scan.State == record.ScanAborted && t.r.Scan.Reason != "" {
+		t.field("", t.r.Scan.Reason, Red)
+	}
+	if len(s.Scopes) > 0 {
+		t.field("Fleet", fmt.Sprintf("%s in %s of %s", FleetSize(s.Instances, t.d.Whole),
+			Plural(len(t.d.Regions), "region", "regions"), Plural(len(t.d.Accounts), "account", "accounts")), Plain)
+	}
+	style := Green
+	if !t.d.Whole.All() {
+		style = Amber
+	}
+	t.field("Read", Completeness(t.d.Whole), style)
+	if !s.CaughtUp && len(s.Scopes) > 0 {
+		t.field("", "results are still coming in: numbers will move", Amber)
+	}
+	if s.Ruleset != "" {
+		t.field("Rules", fmt.Sprintf("%s, as of %s", s.Ruleset, Moment(s.AsOf)), Dim)
+	}
+}
+
+// verdicts is the table of targets and verdicts.
+func (t *terminal) verdicts() error {
+	s := &t.r.Summary
+	if s.Instances == 0 {
+		if t.d.Whole.All() {
+			fmt.Fprintln(t.w, "\nThere are no instances.")
+		}
+		return nil
+	}
+	t.section("Verdicts", t.note("instances a target"))
+	tab := TextTable{Indent: 2, Head: []Cell{{Text: "target"}}}
+	order := []string{"compatible", "needs-action", "incompatible", "unknown"}
+	for _, v := range order {
+		tab.Head = append(tab.Head, Cell{Text: v, Right: true})
+	}
+	for _, target := range s.Targets {
+		row := []Cell{{Text: target, Style: Bold}}
+		for _, v := range order {
+			n := s.Verdicts[target][v]
+			style := VerdictStyle(v)
+			if n == 0 {
+				style = Dim
+			}
+			row = append(row, Cell{Text: fmt.Sprintf("%s %6s", Number(n), Percent(n, s.Instances)), Style: style, Right: true})
+		}
+		tab.Rows = append(tab.Rows, row)
+	}
+	if err := tab.Write(t.w, t.width, t.o.Color); err != nil {
+		return err
+	}
+	style := Green
+	if s.Legacy > 0 {
+		style = Amber
+	}
+	fmt.Fprintf(t.w, "  %s\n", t.paint(fmt.Sprintf("%s of %s run a legacy operating system (%s)",
+		AtLeast(s.Legacy, t.d.Whole), Plural(s.Instances, "instance", "instances"), Percent(s.Legacy, s.Instances)), style))
+	return nil
+}
+
+// note is what goes beside a heading over counts; it says when they are not
+// complete.
+func (t *terminal) note(text string) string {
+	if t.d.Whole.All() {
+		return text
+	}
+	return text + "; lower bounds"
+}
+
+// troubled are the OS buckets that are legacy or not compatible somewhere.
+func (t *terminal) troubled() []*Bucket {
+	var out []*Bucket
+	for _, b := range t.d.OS {
+		if b.Legacy || b.Verdicts.Of("incompatible", "unknown", "needs-action") > 0 {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// groups is the table of operating systems that stand in the way.
+func (t *terminal) groups() error {
+	all := t.troubled()
+	if len(all) == 0 {
+		return nil
+	}
+	t.section("Operating systems to look at", t.note("worst first, * legacy"))
+	shown := all[:min(len(all), termGroups)]
+	remedies, err := firstRemedies(t.r, shown)
+	if err != nil {
+		return err
+	}
+	if err := t.groupTable(shown, remedies); err != nil {
+		return err
+	}
+	t.more(len(all)-len(shown), "more operating systems: shenscan report --output html --out report.html")
+	return nil
+}
+
+// wideEnough is the width from which a remedy has a column of its own; below
+// it stands on a line of its own.
+const wideEnough = 110
+
+func (t *terminal) groupTable(shown []*Bucket, remedies map[*Bucket]string) error {
+	wide := t.width >= wideEnough
+	tab := TextTable{Indent: 2, Shrink: []int{0}, Head: []Cell{{Text: "operating system"}, {Text: "instances", Right: true}}}
+	for _, target := range t.r.Summary.Targets {
+		tab.Head = append(tab.Head, Cell{Text: target})
+	}
+	if wide {
+		tab.Shrink = []int{len(tab.Head), 0}
+		tab.Head = append(tab.Head, Cell{Text: "first remedy"})
+	}
+	for _, b := range shown {
+		name := b.OS()
+		if b.Legacy {
+			name += " *"
+		}
+		row := []Cell{{Text: name}, {Text: Number(b.Instances), Right: true}}
+		for _, target := range t.r.Summary.Targets {
+			verdict, n := b.Verdicts.Worst(target)
+			text := verdict
+			if n < b.Instances {
+				text = verdict + " " + Number(n)
+			}
+			row = append(row, Cell{Text: text, Style: VerdictStyle(verdict)})
+		}
+		if wide {
+			row = append(row, Cell{Text: remedies[b]})
+		} else if m := remedies[b]; m != "" {
+			tab.Below = append(tab.Below, Below{Row: len(tab.Rows), Text: "first remedy: " + m})
+		}
+		tab.Rows = append(tab.Rows, row)
+	}
+	return tab.Write(t.w, t.width, t.o.Color)
+}
+
+func (t *terminal) more(n int, what string) {
+	if n > 0 {
+		for _, line := range wrap(fmt.Sprintf("and %s %s", Number(n), what), t.width-2) {
+			fmt.Fprintf(t.w, "  %s\n", t.paint(line, Dim))
+		}
+	}
+}
+
+// firstRemedies reads instances only until every shown bucket has its example.
+func firstRemedies(r *Report, shown []*Bucket) (map[*Bucket]string, error) {
+	type osKey struct{ family, version string }
+	open := map[osKey][]*Bucket{}
+	left := 0
+	for _, b := range shown {
+		if b.Verdicts.Of("incompatible", "needs-action") == 0 {
+			continue // nothing to mend is known, so no record need be looked for
+		}
+		key := osKey{b.OSFamily, b.Version}
+		open[key] = append(open[key], b)
+		left++
+	}
+	out := map[*Bucket]string{}
+	if left == 0 {
+		return out, nil
+	}
+	for rec, err := range r.instances() {
+		if err != nil {
+			return nil, fmt.Errorf("read instances: %w", err)
+		}
+		for _, b := range open[osKey{rec.OS.Family, rec.OS.Version}] {
+			if out[b] != "" || b.Legacy != rec.Legacy {
+				continue
+			}
+			if text := firstRemedy(rec); text != "" {
+				out[b] = text
+				left--
+			}
+		}
+		if left == 0 {
+			break
+		}
+	}
+	return out, nil
+}
+
+// firstRemedy is the first remedy of the worst verdict.
+func firstRemedy(rec *record.Record) string {
+	v := WorstVerdict(rec)
+	if v == nil || len(v.Remedies) == 0 {
+		return ""
+	}
+	return RemedyLine(&v.Remedies[0])
+}
+
+// WorstVerdict is the most severe verdict of a record, the first of several
+// equal ones; nil when it has none.
+func WorstVerdict(rec *record.Record) *rules.Verdict {
+	for _, level := range []rules.Level{rules.Incompatible, rules.Unknown, rules.NeedsAction, rules.Compatible} {
+		for i := range rec.Verdicts {
+			if rec.Verdicts[i].Level == level {
+				return &rec.Verdicts[i]
+			}
+		}
+	}
+	return nil
+}
+
+// RemedyLine is a remedy in a few words: "minor-upgrade to 5.11".
+func RemedyLine(m *rules.Remedy) string {
+	switch {
+	case m.To != "":
+		return m.ID + " to " + m.To
+	case len(m.Families) > 0:
+		return m.ID + ": " + strings.Join(m.Families, ", ")
+	}
+	return m.ID
+}
+
+// scopes lists the accounts and regions with the most trouble, and every one
+// that was not read whole.
+func (t *terminal) scopes() error {
+	status := map[string]record.ScopeStatus{}
+	for _, s := range t.r.Summary.Scopes {
+		status[s.Account+"/"+s.Region] = s
+	}
+	tab := TextTable{Indent: 2, Shrink: []int{1, 0}, Head: []Cell{
+		{Text: "region"},
+		{Text: "account"},
+		{Text: "instances", Right: true}, {Text: "incompatible", Right: true}, {Text: "needs-action", Right: true},
+		{Text: "unknown", Right: true}, {Text: "read"},
+	}}
+	for _, b := range t.d.Scopes[:min(len(t.d.Scopes), termScopes)] {
+		s := status[b.Account+"/"+b.Region]
+		row := []Cell{{Text: b.Region}, {Text: b.Account, Style: Dim}, {Text: Number(b.Instances), Right: true}}
+		for _, v := range []string{"incompatible", "needs-action", "unknown"} {
+			n := b.Verdicts.Of(v)
+			style := VerdictStyle(v)
+			if n == 0 {
+				style = Dim
+			}
+			row = append(row, Cell{Text: Number(n), Style: style, Right: true})
+		}
+		style, word := Plain, string(s.Completeness)
+		if s.Completeness != record.ScopeComplete {
+			style = Amber
+		}
+		if word == "" {
+			word = "not known"
+		}
+		tab.Rows = append(tab.Rows, append(row, Cell{Text: word, Style: style}))
+	}
+	if len(tab.Rows) == 0 {
+		return nil
+	}
+	t.section("Accounts and regions", t.note("worst first, counted on the hardest target"))
+	if err := tab.Write(t.w, t.width, t.o.Color); err != nil {
+		return err
+	}
+	t.more(len(t.d.Scopes)-len(tab.Rows), "more regions")
+	return nil
+}
+
+// since says what changed.
+func (t *terminal) since() error {
+	s := t.r.Since
+	if s == nil {
+		return nil
+	}
+	t.section("Since scan "+Clean(s.ScanID), Moment(s.At))
+	fmt.Fprintf(t.w, "  %s new, %s gone, %s\n", Number(s.New), Number(s.Gone), Plural(s.Changed, "verdict change", "verdict changes"))
+	tab := TextTable{Indent: 2, Shrink: []int{3, 2, 1}}
+	for i := range s.Changes[:min(len(s.Changes), termChanges)] {
+		c := &s.Changes[i]
+		tab.Rows = append(tab.Rows, []Cell{
+			{Text: c.InstanceID},
+			{Text: c.Account + " / " + c.Region, Style: Dim},
+			{Text: c.OS},
+			{Text: ChangeLine(&c.Change)},
+		})
+	}
+	if err := tab.Write(t.w, t.width, t.o.Color); err != nil {
+		return err
+	}
+	t.more(s.New+s.Gone+s.Changed-len(tab.Rows), "more changes: shenscan report --since "+Clean(s.ScanID)+" --output json")
+	return nil
+}
+
+// ChangeLine says in one line what a change changed.
+func ChangeLine(c *record.Change) string {
+	var moved []string
+	for _, target := range sortedKeys(c.Before, c.After) {
+		before, after := c.Before[target], c.After[target]
+		switch {
+		case before == after:
+		case before == "":
+			moved = append(moved, target+": "+after)
+		case after == "":
+			moved = append(moved, target+": was "+before)
+		default:
+			moved = append(moved, target+": "+before+" -> "+after)
+		}
+	}
+	if len(moved) == 0 {
+		return c.Cause
+	}
+	return c.Cause + "; " + strings.Join(moved, ", ")
+}
+
+func sortedKeys(ms ...map[string]string) []string {
+	var keys []string
+	for _, m := range ms {
+		for k := range m {
+			if !slices.Contains(keys, k) {
+				keys = append(keys, k)
+			}
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// failures names each thing that could not be read, and the mend.
+func (t *terminal) failures() {
+	all := t.r.Failures
+	if len(all) == 0 {
+		return
+	}
+	t.section(fmt.Sprintf("Not read (%s)", Number(len(all))), "")
+	for i := range all[:min(len(all), termFailures)] {
+		f := &all[i]
+		fmt.Fprintf(t.w, "  %s  %s\n", t.paint(Short(scopeName(f.Account, f.Region), t.width-30), Red), FailureHead(f))
+		for _, line := range wrap(Short(f.Error, 600), t.width-6) {
+			fmt.Fprintf(t.w, "    %s\n", t.paint(line, Dim))
+		}
+		for j, line := range wrap(Short(f.Mend, 600), t.width-10) {
+			lead := "mend: "
+			if j > 0 {
+				lead = "      "
+			}
+			fmt.Fprintf(t.w, "    %s%s\n", lead, line)
+		}
+	}
+	t.more(len(all)-min(len(all), termFailures), "more failures: shenscan report --output json")
+}
+
+func scopeName(account, region string) string {
+	switch {
+	case account == "":
+		account = "all accounts"
+	case region == "":
+		return account + " / all regions"
+	}
+	return account + " / " + region
+}
+
+// FailureHead is the failure without its cause: the call, the class, the code.
+func FailureHead(f *record.Failure) string {
+	head := Clean(f.API)
+	if f.Class != "" {
+		head += ": " + Clean(f.Class)
+	}
+	if f.Code != "" {
+		head += " (" + Clean(f.Code) + ")"
+	}
+	return head
+}
+
+// next says what to do now, as commands.
+func (t *terminal) next() {
+	t.section("Next", "")
+	for _, step := range NextSteps(t.r) {
+		for _, line := range wrap(step.Why, t.width-2) {
+			fmt.Fprintf(t.w, "  %s\n", line)
+		}
+		fmt.Fprintf(t.w, "    %s\n", t.paint(step.Command, Cyan))
+	}
+}
