@@ -194,21 +194,21 @@ func (k *call) run(ctx context.Context) error {
 			return k.noKeys(ctx, err)
 		}
 		queued := time.Now()
-		b, epoch, err := k.c.limits.wait(ctx, limitKey{k.scope.Account, k.scope.Region, k.req.action})
+		b, g, err := k.c.limits.wait(ctx, limitKey{k.scope.Account, k.scope.Region, k.req.action})
 		if err != nil {
 			return k.gaveUp(err)
 		}
 		k.queued += time.Since(queued)
 		e, hint := k.attempt(ctx, keys)
 		if e == nil {
-			b.succeeded(epoch)
+			b.succeeded(ctx, g)
 			return nil
 		}
 		if ctx.Err() != nil {
 			return k.gaveUp(ctx.Err())
 		}
 		if e.Class == ecs.Throttled {
-			b.refused(ctx, epoch, hint)
+			b.refused(ctx, g, hint)
 		}
 		if e.Class == ecs.Credentials {
 			k.ring.refused(keys)

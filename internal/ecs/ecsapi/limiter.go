@@ -81,27 +81,36 @@ type bucket struct {
 	wanted int // size of the next lease
 	shown  float64
 	alone  bool // the last talk with shared failed
+
+	doubtful uint64    // the epoch that a refusal without a hint ended
+	refusal  time.Time // when the refused call had started
 }
 
 func newBucket(key string, b rateBounds, shared Shared, penalty int, notify func(float64)) *bucket {
 	return &bucket{key: key, bounds: b, shared: shared, penalty: float64(penalty), notify: notify, wanted: 1}
 }
 
-// wait blocks until a call may start and returns the epoch it belongs to.
-func (b *bucket) wait(ctx context.Context) (uint64, error) {
+// grant is leave to make one call.
+type grant struct {
+	epoch uint64
+	at    time.Time
+}
+
+// wait blocks until a call may start.
+func (b *bucket) wait(ctx context.Context) (grant, error) {
 	for {
 		slot, epoch, err := b.slot(ctx)
 		if err != nil {
-			return 0, err
+			return grant{}, err
 		}
 		if err := sleepUntil(ctx, slot); err != nil {
-			return 0, err
+			return grant{}, err
 		}
 		b.mu.Lock()
 		same := epoch == b.epoch
 		b.mu.Unlock()
 		if same { // else it was refused meanwhile: ask again
-			return epoch, nil
+			return grant{epoch, time.Now()}, nil
 		}
 	}
 }
@@ -249,42 +258,71 @@ func (b *bucket) update(ctx context.Context, change func(*rateState) bool) (rate
 	}
 }
 
-// succeeded takes note of a good answer to a call of some epoch.
-func (b *bucket) succeeded(epoch uint64) {
+// succeeded takes note of a good answer.
+func (b *bucket) succeeded(ctx context.Context, g grant) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if epoch == b.epoch {
+	if g.epoch == b.epoch {
 		b.good++
+	}
+	// Quotas are counted in whole seconds or minutes: within one second a
+	// later call is not answered because a new window began.
+	late := g.epoch == b.doubtful && g.at.After(b.refusal) && g.at.Unix() == b.refusal.Unix()
+	epoch := b.epoch
+	b.mu.Unlock()
+	if late && epoch == g.epoch+1 {
+		b.change(ctx, func(s *rateState) bool { return s.forgive(b.bounds, time.Now(), epoch) })
 	}
 }
 
 // refused takes note of a throttled call.
-func (b *bucket) refused(ctx context.Context, epoch uint64, hint time.Duration) {
-	now := time.Now()
+func (b *bucket) refused(ctx context.Context, g grant, hint time.Duration) {
 	b.mu.Lock()
-	shared := b.shared != nil && !b.alone
-	if !shared {
-		if b.local.refuse(b.bounds, now, epoch, hint) {
-			b.after(b.local)
-		}
-		b.mu.Unlock()
-		return
-	}
-	stale := epoch != b.epoch
+	stale, good := g.epoch != b.epoch, b.good
 	b.mu.Unlock()
 	if stale {
 		return
 	}
-	st, err := b.update(ctx, func(s *rateState) bool { return s.refuse(b.bounds, time.Now(), epoch, hint) })
+	if !b.change(ctx, func(s *rateState) bool { return s.refuse(b.bounds, time.Now(), g.epoch, good, hint) }) {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err == nil {
-		b.local = st
-		b.after(st)
+	if hint == 0 {
+		b.doubtful, b.refusal = g.epoch, g.at
+	} else {
+		b.refusal = time.Time{}
 	}
 }
 
-// after makes callers ask for new slots after a refusal.
+// change changes the state after an answer, here or where it is shared, and
+// reports whether it did.
+func (b *bucket) change(ctx context.Context, f func(*rateState) bool) bool {
+	b.mu.Lock()
+	if b.shared == nil || b.alone {
+		defer b.mu.Unlock()
+		changed := f(&b.local)
+		if changed {
+			b.after(b.local)
+		}
+		return changed
+	}
+	b.mu.Unlock()
+	changed := false
+	st, err := b.update(ctx, func(s *rateState) bool {
+		changed = f(s)
+		return changed
+	})
+	if err != nil || !changed {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.local = st
+	b.after(st)
+	return true
+}
+
+// after makes callers ask for new slots after a change.
 func (b *bucket) after(st rateState) {
 	b.epoch, b.left, b.good, b.wanted = st.Epoch, 0, 0, 1
 	b.show(st.Rate)
@@ -356,13 +394,13 @@ func keyToken(s string) string {
 
 // wait blocks until a call may start under the action's limit and the
 // account's ceiling.
-func (l *limiter) wait(ctx context.Context, k limitKey) (*bucket, uint64, error) {
+func (l *limiter) wait(ctx context.Context, k limitKey) (*bucket, grant, error) {
 	if l.o.MaxRate > 0 {
 		if _, err := l.get(limitKey{account: k.account}).wait(ctx); err != nil {
-			return nil, 0, err
+			return nil, grant{}, err
 		}
 	}
 	b := l.get(k)
-	epoch, err := b.wait(ctx)
-	return b, epoch, err
+	g, err := b.wait(ctx)
+	return b, g, err
 }

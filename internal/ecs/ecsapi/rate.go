@@ -11,11 +11,12 @@ import (
 // that the same rules serve one process and many.
 //
 // The rate doubles every second until the first refusal, is halved by every
-// refusal, comes back fast to nine tenths of where it was refused and from
+// refusal (which is taken back when a later call is answered all the same: some
+// refusals come at random), comes back fast to nine tenths of where it was refused and from
 // there grows slowly. Alibaba Cloud counts calls in calendar minutes: three
 // refusals with no good answer between mean that the minute's quota is used
 // up, so the rest of the minute is waited out and the next rate is the one at
-// which the minute's count would have been even.
+// which the minute's good answers would have come evenly.
 type rateState struct {
 	Rate      float64 `json:"rate"`   // calls a second
 	Threshold float64 `json:"thr"`    // below this the rate grows fast; 0 is no bound
@@ -23,9 +24,25 @@ type rateState struct {
 	Paused    int64   `json:"paused"` // no slot before this
 	Epoch     uint64  `json:"epoch"`  // counts refusals that changed the rate
 	Strikes   int     `json:"strikes"`
-	Grown     int64   `json:"grown"`  // when the rate last grew
-	Minute    int64   `json:"minute"` // the calendar minute that Count belongs to
-	Count     int64   `json:"count"`  // slots given in it
+	Settled   int64   `json:"settled"` // when Threshold became what a whole minute's quota allows; 0 if it is not
+	Grown     int64   `json:"grown"`   // when the rate last grew
+	Minute    int64   `json:"minute"`  // the calendar minute that Count belongs to
+	Since     int64   `json:"since"`   // when the first of them came
+	Count     int64   `json:"count"`   // good answers in it
+}
+
+// forgive takes back the last refusal, of which epoch was made, because a call
+// that started after the refused one was answered: no quota was used up.
+func (s *rateState) forgive(b rateBounds, now time.Time, epoch uint64) bool {
+	if s.Epoch != epoch || s.Rate <= 0 || s.Settled > 0 {
+		return false
+	}
+	if t := now.UnixNano(); s.Paused > t {
+		s.Paused, s.Next, s.Grown = t, t, t
+	}
+	s.Rate = min(s.Threshold/settledShare*forgivenShare, highestRate)
+	s.Strikes = 0
+	return true
 }
 
 // rateBounds are the limits of a rateState; fixed means that it neither grows
@@ -36,30 +53,34 @@ type rateBounds struct {
 }
 
 const (
-	burst          = 100 * time.Millisecond // unused slots this old may still be used
-	doubling       = time.Second
-	strikesToWait  = 3
-	settledShare   = 0.9 // of the refused rate: fast growth ends here
-	minuteShare    = 0.95
-	slowGrowth     = 0.02 // a second, of the rate
-	slowGrowthMin  = 0.5  // calls a second, a second
-	farAhead       = int64(90 * time.Second)
-	highestRate    = 20000.0
-	leaseWorth     = 200 * time.Millisecond
-	firstPauseBase = 500 * time.Millisecond
+	burst           = 100 * time.Millisecond // unused slots this old may still be used
+	doubling        = time.Second
+	strikesToWait   = 3
+	settledShare    = 0.9 // of the refused rate: fast growth ends here
+	forgivenShare   = 0.95
+	minuteShare     = 0.95
+	slowGrowth      = 0.02            // a second, of the rate
+	slowGrowthMin   = 0.5             // calls a second, a second
+	settledGrowth   = 0.001           // a second, of the rate, once a minute's quota is known
+	longHint        = 5 * time.Second // a longer wait means that a minute's quota is used up
+	farAhead        = int64(90 * time.Second)
+	highestRate     = 20000.0
+	leaseWorth      = 200 * time.Millisecond
+	firstPauseBase  = 250 * time.Millisecond
+	wholeMinuteFrom = 5 * time.Second // a minute counted from here on is a whole one
 )
 
 func (s *rateState) init(b rateBounds, now time.Time) {
 	if s.Rate <= 0 || math.IsNaN(s.Rate) || math.IsInf(s.Rate, 0) || (b.fixed && s.Rate != b.start) {
 		*s = rateState{Rate: b.start, Grown: now.UnixNano(), Next: now.Add(-burst).UnixNano()}
 	}
-	if far := now.UnixNano() + farAhead; s.Next > far || s.Paused > far { // a clock was wrong
+	if far := now.UnixNano() + farAhead + int64(4*float64(time.Second)/s.Rate); s.Next > far || s.Paused > far { // a clock was wrong
 		s.Next, s.Paused = now.UnixNano(), 0
 	}
 }
 
 // take reserves n slots and returns the first one and the distance between
-// them. good is the number of good answers since the last take.
+// them. good is the number of good answers not told before.
 func (s *rateState) take(b rateBounds, now time.Time, n, good int) (first time.Time, every time.Duration) {
 	s.init(b, now)
 	t := now.UnixNano()
@@ -72,11 +93,16 @@ func (s *rateState) take(b rateBounds, now time.Time, n, good int) (first time.T
 	start := max(s.Next, s.Paused, t-int64(burst))
 	every = time.Duration(float64(time.Second) / s.Rate)
 	s.Next = start + int64(n)*int64(every)
-	if m := t / int64(time.Minute); m != s.Minute {
-		s.Minute, s.Count = m, 0
-	}
-	s.Count += int64(n)
+	s.tally(t, good)
 	return time.Unix(0, start), every
+}
+
+// tally counts good answers in the calendar minute.
+func (s *rateState) tally(t int64, good int) {
+	if m := t / int64(time.Minute); m != s.Minute {
+		s.Minute, s.Count, s.Since = m, 0, t
+	}
+	s.Count += int64(good)
 }
 
 // grow raises the rate for the time since it last did, if callers waited for
@@ -96,6 +122,8 @@ func (s *rateState) grow(t int64, wanted bool) {
 		if s.Threshold > 0 {
 			s.Rate = min(s.Rate, s.Threshold)
 		}
+	} else if s.Settled > 0 { // slowly at first, faster the longer nothing is refused
+		s.Rate += settledGrowth * s.Rate * sec * (1 + float64(t-s.Settled)/float64(time.Minute))
 	} else {
 		s.Rate += max(slowGrowthMin, slowGrowth*s.Rate) * sec
 	}
@@ -105,8 +133,9 @@ func (s *rateState) grow(t int64, wanted bool) {
 // refuse takes note that a call of some epoch was throttled. It reports
 // whether that changed anything: of many calls in flight only the first
 // counts.
-func (s *rateState) refuse(b rateBounds, now time.Time, epoch uint64, hint time.Duration) bool {
+func (s *rateState) refuse(b rateBounds, now time.Time, epoch uint64, good int, hint time.Duration) bool {
 	s.init(b, now)
+	s.tally(now.UnixNano(), good)
 	if b.fixed || epoch != s.Epoch {
 		return false
 	}
@@ -115,15 +144,19 @@ func (s *rateState) refuse(b rateBounds, now time.Time, epoch uint64, hint time.
 	s.Threshold = max(b.min, settledShare*s.Rate)
 	s.Rate = max(b.min, s.Rate/2)
 	pause := time.Duration(float64(firstPauseBase<<min(s.Strikes-1, 4)) * (1 + rand.Float64()))
+	wholeMinute := hint >= longHint || (hint == 0 && s.Strikes >= strikesToWait)
 	switch {
 	case hint > 0:
-		pause = hint + time.Duration(rand.Int64N(int64(50*time.Millisecond)+int64(hint)/50))
-	case s.Strikes >= strikesToWait:
+		pause = hint + time.Duration(rand.Int64N(int64(20*time.Millisecond+hint/50)))
+	case wholeMinute:
 		pause = now.Truncate(time.Minute).Add(time.Minute).Sub(now) + time.Duration(rand.Int64N(int64(time.Second)))
-		if s.Minute == now.UnixNano()/int64(time.Minute) {
-			even := max(b.min, minuteShare*float64(s.Count)/60)
-			s.Rate = min(s.Threshold, even)
-			s.Threshold = s.Rate
+	}
+	s.Settled = 0
+	if wholeMinute && s.Count > 0 {
+		s.Threshold = max(b.min, minuteShare*float64(s.Count)/60)
+		s.Rate = s.Threshold
+		if s.Since-s.Minute*int64(time.Minute) < int64(wholeMinuteFrom) { // else others may have used part of it
+			s.Settled = now.Add(pause).UnixNano()
 		}
 	}
 	s.Paused = now.Add(pause).UnixNano()
