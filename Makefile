@@ -98,7 +98,7 @@ bench/compare: ## build/bench.txt against build/bench.old.txt
 
 .PHONY: dashboards
 dashboards: ## write the Grafana dashboards and alert rules anew
-	cd deploy/grafana/gen && $(GO) run . -out ..
+	cd deploy/grafana/gen && $(GO) run .
 
 .PHONY: test/dashboards
 test/dashboards: ## dashboards, alert rules and manifests: current, sound, true to the metrics

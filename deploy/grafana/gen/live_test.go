@@ -1,0 +1,391 @@
+//go:build live
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// The live test runs what deploy/ deploys: the roles as processes with a key
+// each, on nats-server.conf, scraped by a real Prometheus with prometheus.yml
+// and alerts.yml. Then every panel is asked for, and a legacy instance appears.
+
+// mayBeEmpty are panels that show nothing while all is well.
+var mayBeEmpty = []string{"Verdict changes", "Retries"}
+
+// notYet are metrics of the table that this fleet cannot show.
+var notYet = []string{"shenscan_ecs_retries_total", "shenscan_verdict_changes_total"}
+
+// fleet is everything that runs.
+type fleet struct {
+	dir, bin    string
+	nats, sim   string // URLs
+	prometheus  string
+	metrics     []string // addresses of the roles' metrics
+	logs        sync.Map // name -> *bytes.Buffer
+	keys        string
+	environment []string
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// command runs something to its end.
+func (f *fleet) command(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), f.environment...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// start runs a process until the test ends. Its output is shown if it fails.
+func (f *fleet) start(t *testing.T, label, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), f.environment...)
+	cmd.Dir = f.dir
+	log := &lockedBuffer{}
+	f.logs.Store(label, log)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		done := make(chan struct{})
+		go func() { _ = cmd.Wait(); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(15 * time.Second):
+			_ = cmd.Process.Kill()
+			t.Errorf("%s did not stop within 15 s", label)
+		}
+		if t.Failed() {
+			t.Logf("--- %s\n%s", label, log)
+		}
+	})
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// eventually asks again until ok, for a minute at most.
+func eventually(t *testing.T, what string, ok func() error) {
+	t.Helper()
+	var err error
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+		if err = ok(); err == nil {
+			return
+		}
+		select {
+		case <-t.Context().Done():
+			t.Fatal(t.Context().Err())
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	t.Fatalf("%s: %v", what, err)
+}
+
+func reachable(address string) func() error {
+	return func() error {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			err = c.Close()
+		}
+		return err
+	}
+}
+
+func get(address string) (string, error) {
+	resp, err := http.Get(address)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %s", address, resp.Status, body)
+	}
+	return string(body), err
+}
+
+// edit copies a file of deploy with some of its text replaced; what is to be
+// replaced must be there.
+func (f *fleet) edit(t *testing.T, from, to string, replace ...string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(deploy, from))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := string(text)
+	for i := 0; i < len(replace); i += 2 {
+		if !strings.Contains(s, replace[i]) {
+			t.Fatalf("%s has no %q", from, replace[i])
+		}
+		s = strings.ReplaceAll(s, replace[i], replace[i+1])
+	}
+	if err := os.WriteFile(filepath.Join(f.dir, to), []byte(s), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func launch(t *testing.T) *fleet {
+	t.Helper()
+	f := &fleet{dir: t.TempDir()}
+	root, err := filepath.Abs(filepath.Join(deploy, ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.bin, f.keys = filepath.Join(f.dir, "shenscan"), filepath.Join(f.dir, "keys")
+	f.command(t, root, "go", "build", "-o", f.bin, "./cmd/shenscan")
+	f.command(t, root, "go", "build", "-o", filepath.Join(f.dir, "nats-server"), "github.com/nats-io/nats-server/v2")
+	f.command(t, root, filepath.Join(root, "deploy/nats/keys.sh"), f.keys)
+
+	natsAddress, simAddress := freePort(t), freePort(t)
+	f.nats, f.sim = "nats://"+natsAddress, "http://"+simAddress
+	f.edit(t, "nats/nats-server.conf", "nats-server.conf", "0.0.0.0:4222", natsAddress, `http: "127.0.0.1:8222"`, "", `"/data"`, `"`+f.dir+`/nats"`)
+	f.start(t, "nats-server", filepath.Join(f.dir, "nats-server"), "-c", filepath.Join(f.dir, "nats-server.conf"))
+	f.start(t, "simulate", f.bin, "simulate", "--listen", simAddress, "--instances", "2000", "--regions", "4")
+	eventually(t, "nats-server", reachable(natsAddress))
+	eventually(t, "simulator", reachable(simAddress))
+
+	f.environment = []string{"ALIBABA_CLOUD_ACCESS_KEY_ID=LTAISIMULATORDEMO", "ALIBABA_CLOUD_ACCESS_KEY_SECRET=shenscan-simulator-demo-secret"}
+	f.edit(t, "shenscan.yaml", "shenscan.yaml")
+	for _, role := range []string{"sink", "producer", "worker", "worker"} {
+		address := freePort(t)
+		args := []string{
+			role, "--config", filepath.Join(f.dir, "shenscan.yaml"), "--nats-url", f.nats, "--nats-nkey", filepath.Join(f.keys, role+".nk"), "--listen", address,
+		}
+		if role == "sink" {
+			args = append(args, "--store", filepath.Join(f.dir, "store"))
+		} else {
+			args = append(args, "--endpoint", f.sim)
+		}
+		f.start(t, fmt.Sprintf("%s %d", role, len(f.metrics)), f.bin, args...)
+		f.metrics = append(f.metrics, address)
+		eventually(t, role, func() error { _, err := get("http://" + address + "/readyz"); return err })
+	}
+
+	f.edit(t, "prometheus/alerts.yml", "alerts.yml")
+	f.edit(t, "prometheus/prometheus.yml", "prometheus.yml", "15s", "1s", "127.0.0.1:10470", strings.Join(f.metrics, "\n          - "))
+	address := freePort(t)
+	f.prometheus = "http://" + address
+	f.start(t, "prometheus", "prometheus", "--config.file", filepath.Join(f.dir, "prometheus.yml"),
+		"--storage.tsdb.path", filepath.Join(f.dir, "prometheus"), "--web.listen-address", address)
+	eventually(t, "prometheus", reachable(address))
+	return f
+}
+
+// rescanAll asks for a whole scan, as the caller, and waits for it.
+func (f *fleet) rescanAll(t *testing.T) {
+	t.Helper()
+	out := f.command(t, f.dir, f.bin, "rescan", "--all", "--nats-url", f.nats, "--nats-nkey", filepath.Join(f.keys, "caller.nk"))
+	t.Log(strings.TrimSpace(out))
+}
+
+// ask returns how many series an expression has now.
+func (f *fleet) ask(expr string) (int, error) {
+	body, err := get(f.prometheus + "/api/v1/query?query=" + url.QueryEscape(expr))
+	if err != nil {
+		return 0, err
+	}
+	var answer struct {
+		Data struct {
+			Result []struct{ Value [2]any }
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, r := range answer.Data.Result {
+		if r.Value[1] != "NaN" {
+			n++
+		}
+	}
+	return n, nil
+}
+
+func TestDeploymentShowsAndAlerts(t *testing.T) {
+	f := launch(t)
+	f.rescanAll(t)
+	for _, address := range f.metrics {
+		body, err := get("http://" + address + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := exec.CommandContext(t.Context(), "promtool", "check", "metrics")
+		check.Stdin = strings.NewReader(body)
+		if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("promtool check metrics: %v\n%s", err, out)
+		}
+	}
+	t.Run("metrics", func(t *testing.T) { checkExported(t, f) })
+	t.Run("panels", func(t *testing.T) { checkPanels(t, f) })
+	t.Run("alerts", func(t *testing.T) { checkAlerts(t, f) })
+	f.logs.Range(func(label, log any) bool {
+		if s := log.(*lockedBuffer).String(); strings.Contains(strings.ToLower(s), "permissions violation") {
+			t.Errorf("%s was refused something on the bus:\n%s", label, s)
+		}
+		return true
+	})
+}
+
+var sample = regexp.MustCompile(`^([a-z0-9_]+)(?:\{(.*)\})? `)
+
+// checkExported compares the table of this package with what is exported.
+func checkExported(t *testing.T, f *fleet) {
+	real := map[string][]string{}
+	label := regexp.MustCompile(`([a-z_]+)="(?:[^"\\]|\\.)*"`)
+	for _, address := range f.metrics {
+		body, err := get("http://" + address + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for lines := bufio.NewScanner(strings.NewReader(body)); lines.Scan(); {
+			m := sample.FindStringSubmatch(lines.Text())
+			if m == nil {
+				continue
+			}
+			labels := []string{}
+			for _, l := range label.FindAllStringSubmatch(m[2], -1) {
+				labels = append(labels, l[1])
+			}
+			slices.Sort(labels)
+			real[m[1]] = labels
+		}
+	}
+	for metric, labels := range exported {
+		want := slices.Sorted(slices.Values(labels))
+		if got, ok := real[metric]; !ok && metric != "up" && !slices.Contains(notYet, metric) {
+			t.Errorf("%s is not exported", metric)
+		} else if ok && !slices.Equal(got, want) {
+			t.Errorf("%s has the labels %v, the table says %v", metric, got, want)
+		}
+	}
+}
+
+// checkPanels asks for every query of every panel.
+func checkPanels(t *testing.T, f *fleet) {
+	variables := strings.NewReplacer("$__rate_interval", "20s", "$account", ".*", "$region", ".*", "$target", ".*", "$job", ".*")
+	asked := 0
+	for name, board := range dashboards(t) {
+		for _, p := range board.Panels {
+			for _, target := range p.Targets {
+				asked++
+				expr := variables.Replace(target.Expr)
+				if slices.Contains(mayBeEmpty, p.Title) {
+					if _, err := f.ask(expr); err != nil {
+						t.Errorf("%s: %s: %v", name, p.Title, err)
+					}
+					continue
+				}
+				eventually(t, name+": "+p.Title+": "+expr, func() error {
+					n, err := f.ask(expr)
+					if err == nil && n == 0 {
+						err = fmt.Errorf("no series")
+					}
+					return err
+				})
+			}
+		}
+	}
+	if asked < 30 {
+		t.Errorf("%d queries were asked", asked)
+	}
+}
+
+// checkAlerts lets legacy instances appear and waits for the alert; the alerts
+// of a healthy shenscan must be silent, and Grafana's expressions must work.
+func checkAlerts(t *testing.T, f *fleet) {
+	firing := func(name string) (int, error) {
+		return f.ask(`ALERTS{alertname="` + name + `", alertstate="firing"}`)
+	}
+	for _, a := range alerts() {
+		if n, err := firing(a.name); err != nil || n > 0 {
+			t.Errorf("%s fires on a healthy fleet (%d, %v)", a.name, n, err)
+		}
+	}
+	body := strings.NewReader(`{"born": 400}`)
+	resp, err := http.Post(f.sim+"/_sim/churn", "application/json", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("churn: %s", answer)
+	}
+	f.rescanAll(t)
+	for _, name := range []string{"ShenscanLegacyInstancesRose", "ShenscanIncompatibleInstancesRose"} {
+		eventually(t, name, func() error {
+			n, err := firing(name)
+			if err == nil && n == 0 {
+				err = fmt.Errorf("silent")
+			}
+			return err
+		})
+	}
+	var rules grafanaFile
+	text, err := os.ReadFile(filepath.Join(deploy, "grafana/provisioning/alerting/shenscan.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, &rules); err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range rules.Groups[0].Rules {
+		expr := rule.Data[0].Model["expr"].(string)
+		n, err := f.ask(expr)
+		switch {
+		case err != nil:
+			t.Errorf("%s: %v", rule.Title, err)
+		case n == 0 && rule.Title != "ShenscanPipelineBehind":
+			t.Errorf("%s: no data: %s", rule.Title, expr)
+		}
+	}
+}
