@@ -130,7 +130,7 @@ func TestAssumedRoleSeesItsAccountUntilItExpires(t *testing.T) {
 	if len(got) == 0 {
 		t.Fatal("nothing listed")
 	}
-	if shown, err := s.Show(got[0].InstanceId); err != nil || shown.Account != member.ID {
+	if shown, err := s.Show(got[0].InstanceId); err != nil || shown.Truth.Account != member.ID {
 		t.Errorf("%+v, %v: want an instance of %s", shown, err, member.ID)
 	}
 	who := do(signed(t, s.URL, "2015-04-01", "GetCallerIdentity", k, nil))

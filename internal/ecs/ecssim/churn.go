@@ -164,12 +164,12 @@ func (s *Simulator) Churn(p ChurnPlan) (*ChurnReport, error) {
 		return nil, fmt.Errorf("%w: no account %q with region %q", ErrOptions, p.Account, p.Region)
 	}
 	r := &ChurnReport{}
-	r.Born = s.bear(scopes, p.Born)
 	r.Gone = s.strike(scopes, p.Gone, func(sc *scope, in *instance) bool { sc.release(in.i); return true })
 	r.Stopped = s.strike(scopes, p.Stopped, func(sc *scope, in *instance) bool { return sc.restate(in, statusRunning, statusStopped) })
 	r.Started = s.strike(scopes, p.Started, func(sc *scope, in *instance) bool { return sc.restate(in, statusStopped, statusRunning) })
 	r.Reimaged = s.strike(scopes, p.Reimaged, func(sc *scope, in *instance) bool { return sc.reimage(in, s.serial.Add(1)) })
 	r.Retyped = s.strike(scopes, p.Retyped, func(sc *scope, in *instance) bool { return sc.retype(in, s.serial.Add(1)) })
+	r.Born = s.bear(scopes, p.Born)
 	return r, nil
 }
 

@@ -120,13 +120,13 @@ func (s *Simulator) scopeSizes() []scopeSize {
 
 // Shown is one instance as GET /_sim/instances/{id} shows it.
 type Shown struct {
-	Truth
-	ImageID      string
-	OSName       string
-	InstanceType string
-	IoOptimized  bool
-	Status       string
-	CreationTime time.Time
+	Truth        Truth     `json:"truth"`
+	ImageID      string    `json:"image_id"`
+	OSName       string    `json:"os_name"`
+	InstanceType string    `json:"instance_type"`
+	IoOptimized  bool      `json:"io_optimized"`
+	Status       string    `json:"status"`
+	CreationTime time.Time `json:"creation_time"`
 }
 
 // Show is what is true of one live instance now.

@@ -16,7 +16,7 @@ type scopeFragments struct {
 const (
 	fixedHead = `,"Description":"","ClusterId":"","VlanId":"","ISP":"","HpcClusterId":"","AutoReleaseTime":"","CreditSpecification":"","DeploymentSetId":"","GPUAmount":0,"GPUSpec":"",` +
 		`"LocalStorageAmount":0,"LocalStorageCapacity":0,"DeviceAvailable":true,"Recyclable":false,"SpotStrategy":"NoSpot","SpotPriceLimit":0.0,"SpotDuration":1,"SpotInterruptionBehavior":"Terminate",` +
-		`"InternetMaxBandwidthIn":-1,"InternetChargeType":"PayByTraffic","InnerIpAddress":{"IpAddress":[]},"RdmaIpAddress":{"IpAddress":[]},"OperationLocks":{"LockReason":[]},` +
+		`"InternetMaxBandwidthIn":-1,"InternetChargeType":"PayByTraffic","RdmaIpAddress":{"IpAddress":[]},"OperationLocks":{"LockReason":[]},` +
 		`"EipAddress":{"AllocationId":"","IpAddress":"","InternetChargeType":""},"HibernationOptions":{"Configured":false},"MetadataOptions":{"HttpTokens":"","HttpEndpoint":""},` +
 		`"DedicatedHostAttribute":{"DedicatedHostId":"","DedicatedHostName":"","DedicatedHostClusterId":""},"DedicatedInstanceAttribute":{"Tenancy":"","Affinity":""},` +
 		`"EcsCapacityReservationAttr":{"CapacityReservationPreference":"","CapacityReservationId":""},"AdditionalInfo":{"EnableHighDensityMode":false},` +
@@ -125,7 +125,11 @@ func (sc *scope) appendNetwork(b []byte, in *instance, z int) []byte {
 	if in.typ.pool == "xen" && h&1 == 0 {
 		b = append(b, `"InstanceNetworkType":"classic","SecurityGroupIds":{"SecurityGroupId":["`...)
 		b = append(append(b, sc.frag.tail...), `"]},"VpcAttributes":{"VpcId":"","VSwitchId":"","NatIpAddress":"","PrivateIpAddress":{"IpAddress":[]}},`...)
-		b = append(b, `"NetworkInterfaces":{"NetworkInterface":[]},"PublicIpAddress":{"IpAddress":["203.0.113.`...)
+		b = append(b, `"NetworkInterfaces":{"NetworkInterface":[]},"InnerIpAddress":{"IpAddress":["10.170.`...)
+		b = appendInt(b, int(h>>16&255))
+		b = append(b, '.')
+		b = appendInt(b, int(h>>24&255))
+		b = append(b, `"]},"PublicIpAddress":{"IpAddress":["203.0.113.`...)
 		b = appendInt(b, int(h>>8&255))
 		return append(b, `"]}`...)
 	}
@@ -143,7 +147,7 @@ func (sc *scope) appendNetwork(b []byte, in *instance, z int) []byte {
 	b = appendIP(b, h)
 	b = append(b, `","PrivateIpSets":{"PrivateIpSet":[{"Primary":true,"PrivateIpAddress":"`...)
 	b = appendIP(b, h)
-	b = append(b, `","PrivateDnsName":""}]},"Ipv6Sets":{"Ipv6Set":[]},"Ipv4PrefixSets":{"Ipv4PrefixSet":[]},"Ipv6PrefixSets":{"Ipv6PrefixSet":[]}}]},"PublicIpAddress":{"IpAddress":[`...)
+	b = append(b, `","PrivateDnsName":""}]},"Ipv6Sets":{"Ipv6Set":[]},"Ipv4PrefixSets":{"Ipv4PrefixSet":[]},"Ipv6PrefixSets":{"Ipv6PrefixSet":[]}}]},"InnerIpAddress":{"IpAddress":[]},"PublicIpAddress":{"IpAddress":[`...)
 	if h>>16&3 == 0 {
 		b = append(b, `"203.0.113.`...)
 		b = appendInt(b, int(h>>8&255))

@@ -38,17 +38,32 @@ func signed(t testing.TB, base, version, action string, k keys, q url.Values) *h
 	if k.token != "" {
 		h["x-acs-security-token"], h["x-acs-accesskey-id"] = k.token, k.id
 	}
-	names := []string{"host"}
 	for n, v := range h {
 		r.Header.Set(n, v)
-		names = append(names, n)
+	}
+	seal(r, k)
+	return r
+}
+
+// resign moves a signed request to another time.
+func resign(r *http.Request, k keys, at time.Time) {
+	r.Header.Set("x-acs-date", at.UTC().Format(time.RFC3339))
+	seal(r, k)
+}
+
+// seal signs what the request holds.
+func seal(r *http.Request, k keys) {
+	names := []string{"host"}
+	for n := range r.Header {
+		if n = strings.ToLower(n); strings.HasPrefix(n, "x-acs-") {
+			names = append(names, n)
+		}
 	}
 	slices.Sort(names)
-	sum := sha256.Sum256(canonicalRequest(r, names, hex.EncodeToString(empty[:])))
+	sum := sha256.Sum256(canonicalRequest(r, names, r.Header.Get("x-acs-content-sha256")))
 	mac := hmac.New(sha256.New, []byte(k.secret))
 	mac.Write([]byte("ACS3-HMAC-SHA256\n" + hex.EncodeToString(sum[:])))
 	r.Header.Set("Authorization", "ACS3-HMAC-SHA256 Credential="+k.id+",SignedHeaders="+strings.Join(names, ";")+",Signature="+hex.EncodeToString(mac.Sum(nil)))
-	return r
 }
 
 // rpc builds a request signed in the RPC style, everything in the query.
@@ -89,7 +104,9 @@ func (r result) code() string {
 type page struct {
 	NextToken            string
 	TotalCount, PageSize int
-	Instances            struct{ Instance []struct{ InstanceId, CreationTime, ZoneId, Status, ImageId, InstanceTypeFamily string } }
+	Instances            struct {
+		Instance []struct{ InstanceId, CreationTime, ZoneId, Status, ImageId, InstanceTypeFamily string }
+	}
 }
 
 func (r result) page(t testing.TB) page {

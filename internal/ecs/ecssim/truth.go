@@ -42,6 +42,9 @@ type Truth struct {
 	Verdicts                     [3]string // kvm, shenlong-6, shenlong-7
 }
 
+// MarshalJSON is the truth as a line of the truth file has it.
+func (t Truth) MarshalJSON() ([]byte, error) { return appendTruth(nil, &t), nil }
+
 // machineFacts is what the machine adds to the label of the operating system.
 type machineFacts struct {
 	class       machineClass

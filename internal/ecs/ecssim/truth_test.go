@@ -1,0 +1,161 @@
+package ecssim
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+)
+
+// boundary is the table of labels by family, version (SLES with its service
+// pack) and kernel; rows with conditions of their own are left out.
+func boundary(t *testing.T) map[[3]string][3]string {
+	t.Helper()
+	b, err := os.ReadFile("testdata/boundary-cases.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[[3]string][3]string{}
+	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n")[1:] {
+		f := strings.Split(line, "\t")
+		if strings.Contains(f[3], "=") && f[0] == "gentoo" && f[1] != "13" || strings.Contains(f[3], "xenreg") {
+			continue
+		}
+		out[[3]string{f[0], f[1], f[2]}] = [3]string{f[4], f[5], f[6]}
+	}
+	return out
+}
+
+func TestLabelsAreThoseOfTheBoundaryCases(t *testing.T) {
+	d, err := loadData()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := boundary(t)
+	compared := 0
+	for _, k := range d.kinds {
+		version := k.version
+		if k.servicePack != "" {
+			version += "." + k.servicePack
+		}
+		want, ok := table[[3]string{k.family, version, k.tagKernel}]
+		if !ok || (k.family == "gentoo" && k.flags[flagVirtio]) { // an image with virtio of its own is a row apart
+			continue
+		}
+		compared++
+		for i, v := range k.verdicts {
+			if v.String() != want[i] {
+				t.Errorf("%s %s %s: %s is %s, the table says %s", k.family, version, k.tagKernel, Targets()[i], v, want[i])
+			}
+		}
+	}
+	if compared < 60 {
+		t.Errorf("only %d of %d rows compared", compared, len(d.kinds))
+	}
+}
+
+func TestLaterTargetIsNeverMilder(t *testing.T) {
+	d, err := loadData()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range d.kinds {
+		if k.verdicts[2] < k.verdicts[1] {
+			t.Errorf("%s %s: shenlong-7 is %s, shenlong-6 %s", k.family, k.version, k.verdicts[2], k.verdicts[1])
+		}
+	}
+}
+
+func TestJudge(t *testing.T) {
+	d, err := loadData()
+	if err != nil {
+		t.Fatal(err)
+	}
+	os := func(name string) *osKind {
+		k := d.kindOf(Change{OS: name})
+		if k == nil {
+			t.Fatalf("no %s", name)
+		}
+		return k
+	}
+	tests := []struct {
+		name string
+		slot slot
+		m    machineFacts
+		want string
+	}{
+		{"modern on KVM", slot{kind: os("centos 7.9"), present: true}, machineFacts{classKVM, true, true}, "compatible compatible compatible"},
+		{"modern on Xen", slot{kind: os("centos 7.9"), present: true}, machineFacts{classXen, false, true}, "needs-action needs-action needs-action"},
+		{"modern on Xen, virtio found", slot{kind: os("centos 7.9"), present: true, virtio: true}, machineFacts{classXen, false, true}, "compatible compatible compatible"},
+		{"unknown is worse than needs-action", slot{kind: os("centos 7.4"), present: true}, machineFacts{classXen, false, true}, "needs-action needs-action unknown"},
+		{"legacy on KVM, stopped", slot{kind: os("debian 6.0.6"), present: true}, machineFacts{classKVM, true, false}, "needs-action incompatible incompatible"},
+		{"legacy that runs on KVM boots on KVM", slot{kind: os("debian 6.0.6"), present: true}, machineFacts{classKVM, true, true}, "compatible incompatible incompatible"},
+		{"runs on SHENLONG 6", slot{kind: os("centos 7.4"), present: true}, machineFacts{classShenlong6, true, true}, "compatible compatible unknown"},
+		{"runs on SHENLONG 7", slot{kind: os("centos 7.4"), present: true}, machineFacts{classShenlong7, true, true}, "compatible compatible compatible"},
+		{"stopped on SHENLONG 7", slot{kind: os("centos 7.4"), present: true}, machineFacts{classShenlong7, true, false}, "compatible compatible unknown"},
+		{"open class proves nothing", slot{kind: os("centos 7.4"), present: true}, machineFacts{classOther, true, true}, "compatible compatible unknown"},
+		{"Windows on Xen keeps its residue", slot{kind: os("windows-server 2012r2"), present: true, virtio: true}, machineFacts{classXen, false, true}, "needs-action needs-action needs-action"},
+		{"image without I/O optimization", slot{kind: os("centos 7.9"), present: true, noIO: true, virtio: true}, machineFacts{classXen, false, true}, "needs-action needs-action needs-action"},
+		{"deleted image says nothing of it", slot{kind: os("centos 7.9"), noIO: true, virtio: true}, machineFacts{classXen, false, true}, "compatible compatible compatible"},
+		{"incompatible on Xen stays incompatible", slot{kind: os("centos 5.8"), present: true}, machineFacts{classXen, false, true}, "needs-action incompatible incompatible"},
+	}
+	for _, tt := range tests {
+		var got []string
+		for _, v := range judge(&tt.slot, tt.m) {
+			got = append(got, v.String())
+		}
+		if s := strings.Join(got, " "); s != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, s, tt.want)
+		}
+	}
+}
+
+func TestTruthFile(t *testing.T) {
+	s, err := New(Options{Instances: 20000, Regions: 6, Accounts: 2, Seed: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a, b bytes.Buffer
+	if err := s.WriteTruth(&a); err != nil {
+		t.Fatal(err)
+	}
+	again, err := New(Options{Instances: 20000, Regions: 6, Accounts: 2, Seed: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.WriteTruth(&b); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(a.Bytes(), b.Bytes()) {
+		t.Error("two truths of one seed differ")
+	}
+	ids, levels, legacy := map[string]bool{}, map[string]int{}, 0
+	for _, line := range strings.Split(strings.TrimSpace(a.String()), "\n") {
+		var v struct {
+			Account, Region string
+			InstanceID      string `json:"instance_id"`
+			OS              struct{ Family, Version string }
+			Family, Version string
+			Verdicts        map[string]string
+		}
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if ids[v.InstanceID] || v.OS.Family != v.Family || v.OS.Version != v.Version || len(v.Verdicts) != 3 {
+			t.Fatalf("line %s", line)
+		}
+		ids[v.InstanceID] = true
+		levels[v.Verdicts["shenlong-6"]]++
+		if v.Verdicts["shenlong-6"] == "incompatible" {
+			legacy++
+		}
+	}
+	if len(ids) != 20000 {
+		t.Errorf("%d lines", len(ids))
+	}
+	if legacy < 600 || legacy > 2000 {
+		t.Errorf("%d of 20000 incompatible", legacy)
+	}
+	t.Logf("shenlong-6: %v", levels)
+}
