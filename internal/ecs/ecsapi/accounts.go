@@ -287,5 +287,5 @@ func decodeAssumed(body []byte) (lease, error) {
 	if c == nil || c.AccessKeyID == "" || c.AccessKeySecret == "" || c.SecurityToken == "" || c.Expiration.IsZero() {
 		return lease{}, missing("Credentials")
 	}
-	return lease{Keys{Secret(c.AccessKeyID), Secret(c.AccessKeySecret), Secret(c.SecurityToken)}, c.Expiration}, nil
+	return lease{Keys{NewSecret(c.AccessKeyID), NewSecret(c.AccessKeySecret), NewSecret(c.SecurityToken)}, c.Expiration}, nil
 }

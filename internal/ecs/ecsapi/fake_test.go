@@ -97,12 +97,14 @@ func onePage(w http.ResponseWriter, _ *http.Request) {
 	answer(w, 200, `{"RequestId":"r","Instances":{"Instance":[{"InstanceId":"i-1"}]}}`)
 }
 
+var testNow = time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+
 var testScope = ecs.Scope{Account: testAccount, Region: "cn-hangzhou"}
 
 // testOptions are quick: retries wait next to nothing.
 func testOptions(f *fake) Options {
 	return Options{
-		Endpoint: f.URL, Base: &Keys{AccessKeyID: "testid", AccessKeySecret: "testsecret"},
+		Endpoint: f.URL, Base: &Keys{AccessKeyID: NewSecret("testid"), AccessKeySecret: NewSecret("testsecret")},
 		BackoffBase: 2 * time.Millisecond, BackoffMax: 4 * time.Millisecond, Timeout: 2 * time.Second,
 		StartRate: 10000, CircuitAfter: 1000,
 	}

@@ -75,7 +75,7 @@ func (c *Client) imageBatch(ctx context.Context, s ecs.Scope, ids []string) ([]e
 	req.set("PageSize", "100")
 	var found []ecs.Image
 	err := c.do(ctx, s, req, func(body []byte) (err error) {
-		found, err = decodeImages(body)
+		found, err = decodeImages(body, true)
 		return err
 	})
 	if e, ok := errors.AsType[*ecs.Error](err); ok && e.Class == ecs.BadRequest && strings.Contains(e.Code, "ImageId") {
@@ -119,7 +119,9 @@ type wireImage struct {
 // detection is one item of an image check.
 type detection struct{ Name, Value, RiskCode flexString }
 
-func decodeImages(body []byte) ([]ecs.Image, error) {
+// decodeImages reads an answer of DescribeImages; whole means that the answer
+// must hold all the images that it counts.
+func decodeImages(body []byte, whole bool) ([]ecs.Image, error) {
 	var m struct {
 		TotalCount *flexInt
 		Images     *struct{ Image flexList[wireImage] }
@@ -131,7 +133,7 @@ func decodeImages(body []byte) ([]ecs.Image, error) {
 		return nil, missing("Images.Image")
 	}
 	items := m.Images.Image.items
-	if m.TotalCount != nil && int(*m.TotalCount) > len(items) {
+	if whole && m.TotalCount != nil && int(*m.TotalCount) > len(items) {
 		return nil, fmt.Errorf("the answer counts %d images and holds %d", *m.TotalCount, len(items))
 	}
 	out := make([]ecs.Image, len(items))

@@ -12,34 +12,33 @@ import (
 	"github.com/aliyun/credentials-go/credentials"
 )
 
-// credentialType says to the SDK which kind of signature the keys make.
-func (k *Keys) credentialType() string {
-	if k.SecurityToken != "" {
-		return "sts"
-	}
-	return "access_key"
-}
+// signing are keys as the SDK wants them.
+type signing Keys
 
 // GetCredential hands the keys to the SDK.
-func (k *Keys) GetCredential() (*credentials.CredentialModel, error) {
-	id, secret, token, kind := string(k.AccessKeyID), string(k.AccessKeySecret), string(k.SecurityToken), k.credentialType()
-	return &credentials.CredentialModel{AccessKeyId: &id, AccessKeySecret: &secret, SecurityToken: &token, Type: &kind}, nil
+func (k *signing) GetCredential() (*credentials.CredentialModel, error) {
+	id, secret, token := k.AccessKeyID.reveal(), k.AccessKeySecret.reveal(), k.SecurityToken.reveal()
+	return &credentials.CredentialModel{AccessKeyId: &id, AccessKeySecret: &secret, SecurityToken: &token, Type: k.GetType()}, nil
 }
 
-// GetAccessKeyId is part of the SDK's interface.
-func (k *Keys) GetAccessKeyId() (*string, error) { s := string(k.AccessKeyID); return &s, nil }
+// GetType says which kind of signature the keys make.
+func (k *signing) GetType() *string {
+	kind := "access_key"
+	if !k.SecurityToken.Empty() {
+		kind = "sts"
+	}
+	return &kind
+}
 
-// GetAccessKeySecret is part of the SDK's interface.
-func (k *Keys) GetAccessKeySecret() (*string, error) { s := string(k.AccessKeySecret); return &s, nil }
+// The rest of the SDK's interface, which it no longer uses itself.
 
-// GetSecurityToken is part of the SDK's interface.
-func (k *Keys) GetSecurityToken() (*string, error) { s := string(k.SecurityToken); return &s, nil }
-
-// GetBearerToken is part of the SDK's interface.
-func (k *Keys) GetBearerToken() *string { return new(string) }
-
-// GetType is part of the SDK's interface.
-func (k *Keys) GetType() *string { s := k.credentialType(); return &s }
+func (k *signing) GetAccessKeyId() (*string, error) { s := k.AccessKeyID.reveal(); return &s, nil }
+func (k *signing) GetAccessKeySecret() (*string, error) {
+	s := k.AccessKeySecret.reveal()
+	return &s, nil
+}
+func (k *signing) GetSecurityToken() (*string, error) { s := k.SecurityToken.reveal(); return &s, nil }
+func (k *signing) GetBearerToken() *string            { return new(string) }
 
 // lease are keys and how long they are good for.
 type lease struct {
@@ -145,7 +144,7 @@ func (k *keyring) fetch(ctx context.Context) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.keys.AccessKeyID == "" || l.keys.AccessKeySecret == "" {
+	if l.keys.AccessKeyID.Empty() || l.keys.AccessKeySecret.Empty() {
 		return nil, errors.New("the credentials hold no access key")
 	}
 	now := time.Now()
@@ -190,7 +189,7 @@ func (f keyFile) fetch(context.Context) (lease, error) {
 	if json.Unmarshal(raw, &m) != nil || m.ID == "" || m.Secret == "" { // the error would quote the key
 		return lease{}, fmt.Errorf("the access key file %s is not a JSON object with access_key_id and access_key_secret", string(f))
 	}
-	return lease{keys: Keys{Secret(m.ID), Secret(m.Secret), Secret(m.Token)}}, nil
+	return lease{keys: Keys{NewSecret(m.ID), NewSecret(m.Secret), NewSecret(m.Token)}}, nil
 }
 
 // chain is the SDK's default credential chain. It races when two goroutines
@@ -252,9 +251,9 @@ func askChain(cred credentials.Credential, create func() (credentials.Credential
 	if m == nil || m.AccessKeyId == nil || m.AccessKeySecret == nil {
 		return nil, lease{}, ErrNoCredentials
 	}
-	l.keys = Keys{AccessKeyID: Secret(*m.AccessKeyId), AccessKeySecret: Secret(*m.AccessKeySecret)}
+	l.keys = Keys{AccessKeyID: NewSecret(*m.AccessKeyId), AccessKeySecret: NewSecret(*m.AccessKeySecret)}
 	if m.SecurityToken != nil {
-		l.keys.SecurityToken = Secret(*m.SecurityToken)
+		l.keys.SecurityToken = NewSecret(*m.SecurityToken)
 	}
 	return cred, l, nil
 }

@@ -12,10 +12,24 @@ import (
 )
 
 // Secret is a string that never shows itself: it prints, logs and marshals as
-// <secret>.
-type Secret string
+// <secret>. It holds a pointer, because fmt prints a string in an unexported
+// field whatever methods its type has.
+type Secret struct{ value *string }
+
+// NewSecret hides s.
+func NewSecret(s string) Secret { return Secret{&s} }
 
 const redacted = "<secret>"
+
+// Empty reports whether there is nothing to hide.
+func (s Secret) Empty() bool { return s.value == nil || *s.value == "" }
+
+func (s Secret) reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
 
 // String returns a placeholder, never the value.
 func (s Secret) String() string { return redacted }
@@ -33,7 +47,7 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 type Keys struct {
 	AccessKeyID     Secret
 	AccessKeySecret Secret
-	SecurityToken   Secret // "" for a long-lived key
+	SecurityToken   Secret // empty for a long-lived key
 }
 
 // Account is one Alibaba Cloud account to look at.

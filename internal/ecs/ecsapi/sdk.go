@@ -86,7 +86,7 @@ func (s *signer) send(ctx context.Context, r *request, keys *Keys) (x *exchange,
 		}
 	}()
 	api := s.api // a copy: a call writes to its client without a lock
-	api.Credential = keys
+	api.Credential = (*signing)(keys)
 	_, err = api.CallApiWithCtx(ctx, r.params(), &openapi.OpenApiRequest{Query: r.query}, &dara.RuntimeOptions{})
 	if err == nil && x.body == nil {
 		err = errNoAnswer
@@ -97,7 +97,7 @@ func (s *signer) send(ctx context.Context, r *request, keys *Keys) (x *exchange,
 	return x, err
 }
 
-var _ credentials.Credential = (*Keys)(nil)
+var _ credentials.Credential = (*signing)(nil)
 var _ dara.HttpClient = (*guard)(nil)
 
 // padded returns the answer with room behind it, as the page scanner wants.

@@ -1,0 +1,66 @@
+package ecsapi
+
+import (
+	"context"
+	"errors"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+// Permission is what Check found about one needed permission.
+type Permission struct {
+	Scope  ecs.Scope
+	Action string // RAM action, "ecs:DescribeInstances"
+	// Granted is true when a call proved it. When it is false, Err tells a
+	// refusal (ecs.ClassOf(Err) is ecs.Permission) from a call that could not
+	// be made.
+	Granted bool
+	Err     error
+}
+
+// Missing reports whether the permission is known to be absent.
+func (p Permission) Missing() bool { return !p.Granted && ecs.ClassOf(p.Err) == ecs.Permission }
+
+// Check proves, with calls that read next to nothing, which of the needed
+// permissions the credentials have in a scope: DescribeInstances by a dry
+// run, because without permission the API may answer with an empty list.
+func (c *Client) Check(ctx context.Context, s ecs.Scope) []Permission {
+	probes := []struct {
+		action string
+		call   func() error
+	}{
+		{actRegions, func() error { _, err := c.Regions(ctx, s.Account); return err }},
+		{actInstances, func() error { return c.VerifyAccess(ctx, s) }},
+		{actImages, func() error { return c.probeImages(ctx, s) }},
+		{actTypes, func() error { return c.probeTypes(ctx, s) }},
+	}
+	out := make([]Permission, 0, len(probes))
+	for _, p := range probes {
+		err := p.call()
+		out = append(out, Permission{Scope: s, Action: permissionOf(p.action), Granted: err == nil, Err: err})
+		if e, ok := errors.AsType[*ecs.Error](err); ok && e.Class == ecs.Credentials {
+			break // the others would fail alike
+		}
+	}
+	return out
+}
+
+func (c *Client) probeImages(ctx context.Context, s ecs.Scope) error {
+	req := newRequest(ecsVersion, actImages)
+	req.set("RegionId", s.Region)
+	req.set("PageNumber", "1")
+	req.set("PageSize", "1")
+	return c.do(ctx, s, req, func(body []byte) error {
+		_, err := decodeImages(body, false)
+		return err
+	})
+}
+
+func (c *Client) probeTypes(ctx context.Context, s ecs.Scope) error {
+	req := newRequest(ecsVersion, actTypes)
+	req.set("MaxResults", "10")
+	return c.do(ctx, s, req, func(body []byte) error {
+		_, _, err := decodeTypes(body)
+		return err
+	})
+}

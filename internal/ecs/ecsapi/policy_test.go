@@ -1,0 +1,136 @@
+package ecsapi
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+func TestThePolicyGrantsExactlyWhatIsCalled(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join("..", "..", "..", "deploy", "ram-policy.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var policy struct {
+		Version   string
+		Statement []struct {
+			Effect, Resource string
+			Action           []string
+		}
+	}
+	if err := json.Unmarshal(raw, &policy); err != nil {
+		t.Fatal(err)
+	}
+	var got, want []string
+	for _, s := range policy.Statement {
+		if s.Effect != "Allow" {
+			t.Errorf("effect %s", s.Effect)
+		}
+		got = append(got, s.Action...)
+	}
+	for _, a := range Actions() {
+		if !a.Hub {
+			want = append(want, a.Permission)
+		}
+	}
+	sort.Strings(got)
+	sort.Strings(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if policy.Version != "1" {
+		t.Errorf("version %q", policy.Version)
+	}
+}
+
+// Every request is made by newRequest with one of the act constants, and
+// Actions lists each of them.
+func TestActionsListsWhatTheCodeCalls(t *testing.T) {
+	listed := map[string]bool{}
+	for _, a := range Actions() {
+		listed[a.Name] = true
+		if !regexp.MustCompile(`^(Describe|List|Get|Assume)`).MatchString(a.Name) {
+			t.Errorf("%s does more than read", a.Name)
+		}
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	constants, used := map[string]string{}, map[string]bool{}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.ValueSpec:
+				if strings.HasPrefix(n.Names[0].Name, "act") && len(n.Values) == 1 {
+					if lit, ok := n.Values[0].(*ast.BasicLit); ok {
+						constants[n.Names[0].Name], _ = strconv.Unquote(lit.Value)
+					}
+				}
+			case *ast.CallExpr:
+				if id, ok := n.Fun.(*ast.Ident); ok && id.Name == "newRequest" && len(n.Args) == 2 {
+					arg, ok := n.Args[1].(*ast.Ident)
+					if !ok {
+						t.Errorf("%s: newRequest without a constant", name)
+						return true
+					}
+					used[arg.Name] = true
+				}
+			}
+			return true
+		})
+	}
+	for name := range used {
+		if !listed[constants[name]] {
+			t.Errorf("%s (%s) is called and not listed", name, constants[name])
+		}
+	}
+	if len(used) != len(listed) {
+		t.Errorf("%d actions are called, %d listed", len(used), len(listed))
+	}
+}
+
+func TestCheckNamesWhatIsMissing(t *testing.T) {
+	regions := garbage(200, "application/json", `{"Regions":{"Region":[{"RegionId":"cn-hangzhou"}]}}`)
+	f := newFake(t, map[string]http.HandlerFunc{
+		actRegions: regions, actInstances: refusal(403, "Forbidden.RAM"),
+		actImages: garbage(200, "application/json", `{"TotalCount":900,"Images":{"Image":[{"ImageId":"m"}]}}`),
+		actTypes:  refusal(403, "NoPermission"),
+	})
+	var missing []string
+	for _, p := range newTestClient(t, f, nil).Check(t.Context(), testScope) {
+		if p.Missing() {
+			missing = append(missing, p.Action)
+		} else if !p.Granted {
+			t.Errorf("%+v", p)
+		}
+	}
+	if diff := cmp.Diff([]string{"ecs:DescribeInstances", "ecs:DescribeInstanceTypes"}, missing); diff != "" {
+		t.Error(diff)
+	}
+	dead := newFake(t, map[string]http.HandlerFunc{actRegions: refusal(403, "InvalidAccessKeyId.Inactive")})
+	got := newTestClient(t, dead, nil).Check(t.Context(), testScope)
+	if len(got) != 1 || got[0].Missing() || ecs.ClassOf(got[0].Err) != ecs.Credentials {
+		t.Errorf("%+v", got)
+	}
+}
