@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -168,5 +170,30 @@ func TestSelectorsAreRead(t *testing.T) {
 		if got := strings.Join(unknown(expr), "; "); got != want {
 			t.Errorf("%s: %q, want %q", expr, got, want)
 		}
+	}
+}
+
+func TestMetricsAreDocumented(t *testing.T) {
+	guide, err := os.ReadFile(filepath.Join(deploy, "../docs/METRICS.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]string{}
+	for line := range strings.Lines(string(guide)) {
+		if cells := strings.Split(line, "|"); len(cells) > 4 && strings.HasPrefix(cells[1], " `shenscan_") {
+			documented[strings.Trim(cells[1], " `")] = strings.TrimSpace(cells[3])
+		}
+	}
+	for metric, labels := range exported {
+		name := strings.TrimSuffix(metric, "_bucket")
+		labels = slices.DeleteFunc(slices.Clone(labels), func(l string) bool { return l == "le" })
+		got, ok := documented[name]
+		if want := strings.Join(labels, ", "); strings.HasPrefix(name, "shenscan_") && (!ok || got != want) {
+			t.Errorf("docs/METRICS.md: %s has the labels %q (%v), want %q", name, got, ok, want)
+		}
+		delete(documented, name)
+	}
+	for name := range documented {
+		t.Errorf("docs/METRICS.md: %s is not exported", name)
 	}
 }
