@@ -56,6 +56,14 @@ test/deploy: test/dashboards ## the files of deploy/ (needs promtool)
 	  printf '%s' "$$out"; [ -z "$$out" ]; \
 	fi
 
+.PHONY: test/live
+test/live: ## what deploy/ deploys, running: keys, panels, alerts (needs prometheus, promtool)
+	cd deploy/grafana/gen && $(GO) test -count=1 -tags live -run Deployment ./...
+
+.PHONY: test/image
+test/image: ## the container image (needs root and buildah)
+	deploy/test-image.sh
+
 .PHONY: lint
 lint: ## vet, format, golangci-lint
 	$(GO) vet ./...
