@@ -54,6 +54,10 @@ var structured = map[string]bool{"accounts": true, "resource_directory": true, "
 // SHENSCAN_NATS_URL.
 const EnvPrefix = "SHENSCAN_"
 
+// Key is how the file spells the flag of that name, and, in capitals behind
+// EnvPrefix, the environment.
+func Key(flag string) string { return strings.NewReplacer("-", "_", ".", "_").Replace(flag) }
+
 // Apply fills every flag of set that the command line left alone from the
 // environment (getenv), else from the file at path ("" for none). known says
 // whether a name is a flag of any command: the one file serves all of them. It
@@ -72,16 +76,16 @@ func Apply(set *pflag.FlagSet, known func(string) bool, path string, getenv func
 		if fl.Changed {
 			return
 		}
-		name, from := EnvPrefix+strings.ToUpper(strings.ReplaceAll(fl.Name, "-", "_")), "environment"
-		if v, ok := getenv(name); ok && v != "" {
+		env := EnvPrefix + strings.ToUpper(Key(fl.Name))
+		if v, ok := getenv(env); ok && v != "" {
 			if err := assign(set, fl, []string{v}); err != nil {
-				errs = append(errs, fmt.Errorf("%s (%s): %w", name, from, err))
+				errs = append(errs, fmt.Errorf("%s in the environment: %w", env, err))
 			}
 			return
 		}
-		if v, ok := values[fl.Name]; ok {
+		if v, ok := values[Key(fl.Name)]; ok {
 			if err := assign(set, fl, v); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %s: %w", path, strings.ReplaceAll(fl.Name, "-", "_"), err))
+				errs = append(errs, fmt.Errorf("%s: %s: %w", path, Key(fl.Name), err))
 			}
 		}
 	})
@@ -122,20 +126,19 @@ func read(path string, known func(string) bool) (*File, map[string][]string, err
 	var errs []error
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
-		flag := strings.ReplaceAll(key.Value, "_", "-")
 		switch {
 		case structured[key.Value]:
 			if err := decodeStrict(f, key, value); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", path, err))
 			}
-		case !known(flag) || strings.Contains(key.Value, "-"):
+		case !known(key.Value):
 			errs = append(errs, fmt.Errorf("%s:%d: no setting is called %q; `shenscan help` lists the flags, spelt here with _", path, key.Line, key.Value))
 		default:
 			list, err := scalars(value)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("%s:%d: %s: %w", path, value.Line, key.Value, err))
 			}
-			values[flag] = list
+			values[key.Value] = list
 		}
 	}
 	return f, values, errors.Join(errs...)

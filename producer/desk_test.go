@@ -1,0 +1,187 @@
+package producer_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/producer"
+)
+
+// claims is producer.Running in memory.
+type claims struct {
+	mu   sync.Mutex
+	held map[string]string
+}
+
+func (c *claims) Claim(_ context.Context, key, id string) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if held, ok := c.held[key]; ok {
+		return held, nil
+	}
+	c.held[key] = id
+	return id, nil
+}
+
+func desk(t *testing.T, j *journal, change func(*producer.DeskOptions)) *producer.Desk {
+	t.Helper()
+	o := producer.DefaultDeskOptions()
+	if change != nil {
+		change(&o)
+	}
+	d := producer.NewDesk(o, j, &claims{held: map[string]string{}}, "test")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+func TestScanOfARunningScopeIsTheSameScan(t *testing.T) {
+	j := &journal{}
+	d := desk(t, j, nil)
+	first, err := d.Scan(t.Context(), []byte(`{"regions":["b","a"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := d.Scan(t.Context(), []byte(`{"regions":["a","b","a"],"reason":"again"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := d.Scan(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.ScanID != second.ScanID || other.ScanID == first.ScanID || len(j.msgs) != 2 {
+		t.Errorf("scans %q %q %q, %d requests stored", first.ScanID, second.ScanID, other.ScanID, len(j.msgs))
+	}
+}
+
+func TestRescansThatArriveTogetherAreMerged(t *testing.T) {
+	j := &journal{}
+	d := desk(t, j, func(o *producer.DeskOptions) { o.Gather = 50 * time.Millisecond })
+	var callers sync.WaitGroup
+	var mu sync.Mutex
+	scans := map[string]int{}
+	for i := range 200 {
+		callers.Go(func() {
+			body := fmt.Sprintf(`{"instance_ids":["i-same000001","i-%08d"]}`, i%20)
+			reply, err := d.Rescan(t.Context(), []byte(body), fmt.Sprint(i))
+			if err != nil || reply.Accepted != 2 {
+				t.Errorf("reply %+v, %v", reply, err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			scans[reply.ScanID]++
+		})
+	}
+	callers.Wait()
+	stored := of[*event.ScanRequested](j)
+	if len(stored) > 20 || len(stored) != len(scans) {
+		t.Errorf("%d requests stored for 200 callers, %d scan ids told", len(stored), len(scans))
+	}
+	ids := map[string]bool{}
+	for _, m := range stored {
+		once := map[string]bool{}
+		for _, id := range m.InstanceIDs {
+			if once[id] {
+				t.Errorf("%s twice in one request", id)
+			}
+			once[id], ids[id] = true, true
+		}
+		if scans[m.ScanID] == 0 {
+			t.Errorf("stored scan %s was told to nobody", m.ScanID)
+		}
+	}
+	if len(ids) != 21 {
+		t.Errorf("%d instances asked for, want 21", len(ids))
+	}
+}
+
+func TestRescanNamesWhatItRejects(t *testing.T) {
+	d := desk(t, &journal{}, nil)
+	body, err := json.Marshal(map[string]any{"instance_ids": []string{"i-good0001", "", "x", "i-.>*", strings.Repeat("i-a", 1000)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := d.Rescan(t.Context(), body, "c")
+	if err != nil || reply.Accepted != 1 || len(reply.Rejected) != 4 || reply.ScanID == "" {
+		t.Errorf("reply %+v, %v", reply, err)
+	}
+}
+
+func TestRequestsAreReadStrictly(t *testing.T) {
+	d := desk(t, &journal{}, nil)
+	for _, body := range []string{`{"instance_id":"i-good0001"}`, `[]`, `{"instance_ids":[]}`, `{"instance_ids":["i-good0001"]} x`, "\xff", ``} {
+		_, err := d.Rescan(t.Context(), []byte(body), "c")
+		if re, ok := errors.AsType[*producer.RequestError](err); !ok || re.Code != "400" {
+			t.Errorf("%q: %v", body, err)
+		}
+	}
+	if _, err := d.Scan(t.Context(), []byte(`{"region":"cn-x"}`)); err == nil {
+		t.Error("a misspelt key widened the scan to everything")
+	}
+}
+
+func TestOneCallerCannotAskForEver(t *testing.T) {
+	now := time.Unix(0, 0)
+	d := desk(t, &journal{}, func(o *producer.DeskOptions) {
+		o.CallerRate, o.CallerBurst, o.Now = 1, 3, func() time.Time { return now }
+	})
+	var refused int
+	for range 5 {
+		if _, err := d.Rescan(t.Context(), []byte(`{"instance_ids":["i-good0001"]}`), "greedy"); err != nil {
+			refused++
+		}
+	}
+	if _, err := d.Rescan(t.Context(), []byte(`{"instance_ids":["i-good0001"]}`), "modest"); err != nil {
+		t.Errorf("another caller was refused: %v", err)
+	}
+	if refused != 2 {
+		t.Errorf("%d of 5 refused, want 2", refused)
+	}
+}
+
+func TestRequestThatCannotBeStoredIsNotAnswered(t *testing.T) {
+	d := desk(t, &journal{err: errors.New("no broker")}, nil)
+	if _, err := d.Rescan(t.Context(), []byte(`{"instance_ids":["i-good0001"]}`), "c"); err == nil {
+		t.Error("answered without being stored")
+	}
+	if _, err := d.Scan(t.Context(), nil); err == nil {
+		t.Error("answered without being stored")
+	}
+}
+
+func TestTickIsOneScanHoweverManyHearOfIt(t *testing.T) {
+	j := &journal{}
+	d := desk(t, j, nil)
+	tick := time.Unix(1_700_000_000, 0)
+	for range 3 {
+		if err := d.HandleTick(t.Context(), &event.ScanRequested{Kind: event.KindScan, Reason: "schedule x"}, "x", tick); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ids := map[string]bool{}
+	for _, m := range of[*event.ScanRequested](j) {
+		ids[m.ScanID] = true
+	}
+	if len(ids) != 1 {
+		t.Errorf("one tick made %d scans", len(ids))
+	}
+	if err := d.HandleTick(t.Context(), &event.ScanRequested{}, "x", tick); !event.IsTerminal(err) {
+		t.Errorf("a tick without a scan request: %v", err)
+	}
+}

@@ -1,0 +1,360 @@
+package producer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/producer"
+)
+
+var scope = ecs.Scope{Account: "1", Region: "cn-x"}
+
+// cloud is a fleet in memory that pages like the API.
+type cloud struct {
+	mu        sync.Mutex
+	regions   []string
+	instances []ecs.Instance // sorted as the API would list them
+	pageSize  int
+	// fail, when set, may refuse a call.
+	fail   func(call int, q ecs.Query) error
+	calls  int
+	probes int
+	denied bool
+}
+
+func (c *cloud) Regions(_ context.Context, account string) ([]ecs.Region, error) {
+	if account == "broken" {
+		return nil, &ecs.Error{Action: "DescribeRegions", Class: ecs.Credentials, Code: "InvalidAccessKeyId.NotFound"}
+	}
+	var out []ecs.Region
+	for _, r := range c.regions {
+		out = append(out, ecs.Region{ID: r})
+	}
+	return out, nil
+}
+
+// matches is inclusive at both ends, as far as the API's documentation goes.
+func matches(x *ecs.Instance, q ecs.Query) bool {
+	if len(q.InstanceIDs) > 0 {
+		return slices.Contains(q.InstanceIDs, x.ID)
+	}
+	t, err := time.Parse("2006-01-02T15:04Z", x.CreationTime)
+	if err != nil {
+		return q.CreatedFrom.IsZero() && q.CreatedTo.IsZero()
+	}
+	return (q.CreatedFrom.IsZero() || !t.Before(q.CreatedFrom)) && (q.CreatedTo.IsZero() || !t.After(q.CreatedTo))
+}
+
+func (c *cloud) Instances(_ context.Context, s ecs.Scope, q ecs.Query) (*ecs.Page, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls++
+	if c.fail != nil {
+		if err := c.fail(c.calls, q); err != nil {
+			return nil, err
+		}
+	}
+	var hit []ecs.Instance
+	for i := range c.instances {
+		if matches(&c.instances[i], q) {
+			hit = append(hit, c.instances[i])
+		}
+	}
+	from := 0
+	if q.NextToken != "" {
+		if _, err := fmt.Sscanf(q.NextToken, "t%d", &from); err != nil {
+			return nil, err
+		}
+	}
+	size := c.pageSize
+	if len(q.InstanceIDs) > 0 {
+		size = len(hit) + 1
+	}
+	page := &ecs.Page{Instances: slices.Clone(hit[min(from, len(hit)):min(from+size, len(hit))])}
+	if from+size < len(hit) {
+		page.NextToken = fmt.Sprintf("t%d", from+size)
+	}
+	return page, nil
+}
+
+func (c *cloud) CountInstances(_ context.Context, _ ecs.Scope, q ecs.Query) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.probes++
+	n := 0
+	for i := range c.instances {
+		if matches(&c.instances[i], q) {
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (c *cloud) VerifyAccess(_ context.Context, s ecs.Scope) error {
+	if c.denied {
+		return &ecs.Error{Action: "DescribeInstances", Scope: s, Class: ecs.Permission, Code: "Forbidden.RAM"}
+	}
+	return nil
+}
+
+// journal keeps what was published.
+type journal struct {
+	mu   sync.Mutex
+	msgs []event.Message
+	err  error
+}
+
+func (j *journal) Publish(_ context.Context, m event.Message) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err != nil {
+		return j.err
+	}
+	j.msgs = append(j.msgs, m)
+	return nil
+}
+
+func of[T event.Message](j *journal) []T {
+	var out []T
+	for _, m := range j.msgs {
+		if t, ok := m.(T); ok {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func options() producer.Options {
+	o := producer.DefaultOptions()
+	o.Accounts, o.LaneSize = []string{"1"}, 50
+	o.Now = func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
+	return o
+}
+
+func fleet(n int, spread time.Duration) []ecs.Instance {
+	base := time.Date(2015, 6, 1, 0, 0, 0, 0, time.UTC)
+	out := make([]ecs.Instance, n)
+	for i := range out {
+		out[i] = ecs.Instance{ID: fmt.Sprintf("i-%06d", i), CreationTime: base.Add(time.Duration(i) * spread).Format("2006-01-02T15:04Z")}
+	}
+	return out
+}
+
+// scan runs every job that the plan hands out.
+func scan(t *testing.T, p *producer.Producer, j *journal) {
+	t.Helper()
+	if err := p.HandleScope(t.Context(), &event.ScopeJob{ScanID: "s", Kind: event.KindScan, Scope: scope}, 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, lane := range of[*event.LaneJob](j) {
+		if err := p.HandleLane(t.Context(), lane, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func seen(j *journal) map[string]int {
+	out := map[string]int{}
+	for _, m := range of[*event.InstancesListed](j) {
+		for i := range m.Instances {
+			out[m.Instances[i].ID]++
+		}
+	}
+	return out
+}
+
+func TestLanesNeitherOverlapNorLeaveAGap(t *testing.T) {
+	for name, tc := range map[string]struct {
+		n         int
+		spread    time.Duration
+		leastLane int
+		mostLane  int
+	}{
+		"empty":                         {0, time.Hour, 1, 1},
+		"small":                         {60, time.Hour, 1, 1},
+		"spread over years":             {1000, 40 * time.Hour, 15, 40},
+		"several a minute":              {1000, 20 * time.Second, 10, 40},
+		"all in one minute":             {300, 0, 1, 3}, // the probes count a minute on a cut on both sides
+		"a crowd of minutes at the end": {500, time.Minute, 8, 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, j := &cloud{instances: fleet(tc.n, tc.spread), pageSize: 10}, &journal{}
+			scan(t, producer.New(options(), c, j, nil), j)
+			lanes := of[*event.LaneJob](j)
+			if len(lanes) < tc.leastLane || len(lanes) > tc.mostLane {
+				t.Errorf("%d lanes, want %d to %d", len(lanes), tc.leastLane, tc.mostLane)
+			}
+			got := seen(j)
+			if len(got) != tc.n {
+				t.Errorf("%d of %d instances seen", len(got), tc.n)
+			}
+			for id, times := range got {
+				if times != 1 {
+					t.Errorf("%s seen %d times", id, times)
+				}
+			}
+			rows, pages := 0, 0
+			for _, e := range of[*event.LaneEnded](j) {
+				rows, pages = rows+e.Instances, pages+e.Pages
+				if e.Failure != nil {
+					t.Errorf("lane %s failed: %+v", e.Lane, e.Failure)
+				}
+			}
+			if rows != tc.n || pages != len(of[*event.InstancesListed](j)) {
+				t.Errorf("announced %d rows in %d pages, published %d in %d", rows, pages, tc.n, len(of[*event.InstancesListed](j)))
+			}
+		})
+	}
+}
+
+func TestUnreadableCreationTimeIsNotLost(t *testing.T) {
+	c := &cloud{instances: append(fleet(500, time.Hour), ecs.Instance{ID: "i-odd", CreationTime: "soon"}), pageSize: 10}
+	// The odd one comes with every unfiltered answer only; the outer lanes are
+	// unbounded on one side, so let the fake list it there.
+	c.instances[len(c.instances)-1].CreationTime = "2031-01-01T00:00Z" // beyond the clock's idea of now
+	j := &journal{}
+	scan(t, producer.New(options(), c, j, nil), j)
+	if got := seen(j); got["i-odd"] != 1 || len(got) != 501 {
+		t.Errorf("instance with a creation time in the future seen %d times, %d in all", got["i-odd"], len(got))
+	}
+}
+
+func TestExpiredTokenRestartsTheLaneAlone(t *testing.T) {
+	c, j := &cloud{instances: fleet(45, time.Hour), pageSize: 10}, &journal{}
+	c.fail = func(call int, q ecs.Query) error {
+		if call == 3 {
+			return &ecs.Error{Action: "DescribeInstances", Scope: scope, Class: ecs.TokenExpired}
+		}
+		return nil
+	}
+	p := producer.New(options(), c, j, nil)
+	scan(t, p, j)
+	ended := of[*event.LaneEnded](j)
+	if len(ended) != 1 || ended[0].Failure != nil || ended[0].Walk != "1.1" || ended[0].Instances != 45 || ended[0].Pages != 5 {
+		t.Errorf("ended %+v", ended)
+	}
+	walks := map[string]int{}
+	for _, m := range of[*event.InstancesListed](j) {
+		walks[m.Walk.Walk]++
+	}
+	if diff := cmp.Diff(map[string]int{"1.0": 2, "1.1": 5}, walks); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTokenThatExpiresForEverEndsTheLane(t *testing.T) {
+	c, j := &cloud{instances: fleet(45, time.Hour), pageSize: 10}, &journal{}
+	c.fail = func(_ int, q ecs.Query) error {
+		if q.NextToken != "" {
+			return &ecs.Error{Action: "DescribeInstances", Scope: scope, Class: ecs.TokenExpired}
+		}
+		return nil
+	}
+	scan(t, producer.New(options(), c, j, nil), j)
+	ended := of[*event.LaneEnded](j)
+	if len(ended) != 1 || ended[0].Failure == nil || ended[0].Failure.Class != "token-expired" {
+		t.Errorf("ended %+v", ended)
+	}
+}
+
+func TestEmptyAnswerIsVerified(t *testing.T) {
+	c, j := &cloud{pageSize: 10, denied: true}, &journal{}
+	scan(t, producer.New(options(), c, j, nil), j)
+	ended := of[*event.LaneEnded](j)
+	if len(ended) != 1 || ended[0].Failure == nil || ended[0].Failure.Code != "Forbidden.RAM" {
+		t.Errorf("an empty answer that RAM may have made ended %+v", ended)
+	}
+}
+
+func TestFailureInTheMiddleNamesCauseAndKeepsPages(t *testing.T) {
+	c, j := &cloud{instances: fleet(45, time.Hour), pageSize: 10}, &journal{}
+	c.fail = func(call int, _ ecs.Query) error {
+		if call >= 4 {
+			return &ecs.Error{Action: "DescribeInstances", Scope: scope, Class: ecs.Transient, Code: "InternalError", RequestID: "R1", Mend: "wait"}
+		}
+		return nil
+	}
+	scan(t, producer.New(options(), c, j, nil), j)
+	ended := of[*event.LaneEnded](j)
+	if len(ended) != 1 || ended[0].Pages != 3 || ended[0].Failure == nil || ended[0].Failure.RequestID != "R1" || ended[0].Failure.Mend != "wait" {
+		t.Errorf("ended %+v", ended)
+	}
+}
+
+func TestBusErrorIsReturnedForAnotherTry(t *testing.T) {
+	c, j := &cloud{instances: fleet(5, time.Hour), pageSize: 10}, &journal{err: errors.New("bus is down")}
+	err := producer.New(options(), c, j, nil).HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0"}, 1)
+	if err == nil || !errors.Is(err, j.err) {
+		t.Errorf("HandleLane = %v", err)
+	}
+}
+
+func TestScanPlanNamesWhatCannotBeScanned(t *testing.T) {
+	o := options()
+	o.Accounts = []string{"1", "broken"}
+	c, j := &cloud{regions: []string{"cn-x", "cn-y"}}, &journal{}
+	req := &event.ScanRequested{ScanID: "s", Kind: event.KindScan, Regions: []string{"cn-y", "cn-nowhere"}}
+	if err := producer.New(o, c, j, nil).HandleScan(t.Context(), req, time.Unix(100, 0)); err != nil {
+		t.Fatal(err)
+	}
+	plan := of[*event.ScanPlanned](j)[0]
+	if diff := cmp.Diff([]ecs.Scope{{Account: "1", Region: "cn-y"}}, plan.Scopes); diff != "" {
+		t.Error(diff)
+	}
+	if len(plan.Failed) != 2 || plan.Failed[0].Region != "cn-nowhere" || plan.Failed[1].Account != "broken" {
+		t.Errorf("failed %+v", plan.Failed)
+	}
+	if jobs := of[*event.ScopeJob](j); len(jobs) != 1 || !jobs[0].Epoch.Equal(time.Unix(100, 0)) {
+		t.Errorf("jobs %+v", jobs)
+	}
+}
+
+func TestNonsenseRequestIsTerminal(t *testing.T) {
+	p := producer.New(options(), &cloud{}, &journal{}, nil)
+	for _, req := range []*event.ScanRequested{
+		{Kind: event.KindScan}, {ScanID: "s", Kind: "other"}, {ScanID: "s", Kind: event.KindRescan},
+		{ScanID: "s", Kind: event.KindRescan, InstanceIDs: make([]string, 10_001)},
+	} {
+		if err := p.HandleScan(t.Context(), req, time.Now()); !event.IsTerminal(err) {
+			t.Errorf("%+v: %v", req, err)
+		}
+	}
+}
+
+type known map[string]ecs.Scope
+
+func (k known) Locate(context.Context, []string) (map[string]ecs.Scope, error) { return k, nil }
+
+func TestRescanAsksWhereTheInstanceIs(t *testing.T) {
+	c, j := &cloud{regions: []string{"cn-x", "cn-y"}, instances: fleet(3, time.Hour)}, &journal{}
+	p := producer.New(options(), c, j, known{"i-000001": scope})
+	req := &event.ScanRequested{ScanID: "r", Kind: event.KindRescan, InstanceIDs: []string{"i-000001", "i-000001"}}
+	if err := p.HandleRescan(t.Context(), req, time.Unix(5, 0), 1); err != nil {
+		t.Fatal(err)
+	}
+	pages := of[*event.InstancesListed](j)
+	if c.calls != 1 || len(pages) != 1 || len(pages[0].Instances) != 1 || pages[0].Kind != event.KindRescan {
+		t.Errorf("%d calls, pages %+v", c.calls, pages)
+	}
+}
+
+func TestRescanOfAnUnknownInstanceAsksEverywhere(t *testing.T) {
+	c, j := &cloud{regions: []string{"cn-x", "cn-y"}}, &journal{}
+	p := producer.New(options(), c, j, known{})
+	if err := p.HandleRescan(t.Context(), &event.ScanRequested{ScanID: "r", Kind: event.KindRescan, InstanceIDs: []string{"i-gone"}}, time.Unix(5, 0), 2); err != nil {
+		t.Fatal(err)
+	}
+	ended := of[*event.LaneEnded](j)
+	if len(ended) != 2 || !slices.Equal(ended[0].NotFound, []string{"i-gone"}) || ended[0].Failure != nil {
+		t.Errorf("ended %+v", ended)
+	}
+}

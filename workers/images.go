@@ -1,0 +1,285 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// ImageAPI looks images up in the cloud; ecs.API satisfies it. Every id comes
+// back, unknown ones as ImageMissing.
+type ImageAPI interface {
+	Images(ctx context.Context, s ecs.Scope, ids []string) ([]ecs.Image, error)
+}
+
+// SharedImages keeps image facts for every worker process, so that an image is
+// asked for once and not once a process. Claim says which ids this process
+// shall ask for; the others are known, or another process is asking.
+type SharedImages interface {
+	// Get returns what is known; ids without an entry are not known.
+	Get(ctx context.Context, s ecs.Scope, ids []string) (map[string]rules.ImageFacts, error)
+	// Claim reserves ids for this process for a short time and returns those
+	// it got.
+	Claim(ctx context.Context, s ecs.Scope, ids []string) ([]string, error)
+	Put(ctx context.Context, s ecs.Scope, images []ecs.Image) error
+	// Release gives claims up after a failed lookup.
+	Release(ctx context.Context, s ecs.Scope, ids []string)
+}
+
+// ImageCache answers from memory, from what other workers learnt, and last
+// from the cloud; concurrent pages that need the same image ask once. It is
+// safe for concurrent use and bounded.
+type ImageCache struct {
+	api    ImageAPI
+	shared SharedImages // nil in a single process
+	max    int
+	ttl    time.Duration
+	now    func() time.Time
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	young   map[imageKey]imageEntry // generations: when young is full it becomes old
+	old     map[imageKey]imageEntry
+	pending map[imageKey]chan struct{} // closed when the lookup ended
+}
+
+type imageKey struct {
+	scope ecs.Scope
+	id    string
+}
+
+type imageEntry struct {
+	facts rules.ImageFacts
+	until time.Time
+	// failed is why the image could not be asked for; the entry then lives
+	// only a short time.
+	failed *record.Failure
+}
+
+// NewImageCache returns a cache of at most about limit images that are looked
+// up again after ttl.
+func NewImageCache(api ImageAPI, shared SharedImages, limit int, ttl time.Duration, now func() time.Time, log *slog.Logger) *ImageCache {
+	return &ImageCache{
+		api: api, shared: shared, max: max(limit/2, 1), ttl: ttl, now: now, log: log,
+		young: map[imageKey]imageEntry{}, old: map[imageKey]imageEntry{}, pending: map[imageKey]chan struct{}{},
+	}
+}
+
+// Len is the number of images held, those about to be forgotten included.
+func (c *ImageCache) Len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.young) + len(c.old)
+}
+
+// Lookup implements Images.
+func (c *ImageCache) Lookup(ctx context.Context, s ecs.Scope, ids []string) (map[string]rules.ImageFacts, []record.Failure, error) {
+	out := make(map[string]rules.ImageFacts, len(ids))
+	var failures []record.Failure
+	need := ids
+	for len(need) > 0 {
+		var mine, others []string
+		var waits []chan struct{}
+		c.mu.Lock()
+		for _, id := range need {
+			k := imageKey{s, id}
+			if e, ok := c.get(k); ok {
+				out[id] = e.facts
+				if e.failed != nil && len(failures) == 0 {
+					failures = append(failures, *e.failed)
+				}
+			} else if wait, busy := c.pending[k]; busy {
+				others, waits = append(others, id), append(waits, wait)
+			} else {
+				c.pending[k] = make(chan struct{})
+				mine = append(mine, id)
+			}
+		}
+		c.mu.Unlock()
+		if len(mine) > 0 {
+			err := c.fetch(ctx, s, mine)
+			c.done(s, mine)
+			if err != nil {
+				return nil, nil, err
+			}
+		}
+		for _, wait := range waits {
+			select {
+			case <-wait:
+			case <-ctx.Done():
+				return nil, nil, ctx.Err()
+			}
+		}
+		// A lookup that somebody else made may have failed; then it is ours.
+		need = append(mine, others...)
+	}
+	return out, failures, nil
+}
+
+// get finds k in either generation; the caller holds mu.
+func (c *ImageCache) get(k imageKey) (imageEntry, bool) {
+	e, ok := c.young[k]
+	if !ok {
+		if e, ok = c.old[k]; ok {
+			c.put(k, e)
+		}
+	}
+	return e, ok && c.now().Before(e.until)
+}
+
+// put stores k; the caller holds mu.
+func (c *ImageCache) put(k imageKey, e imageEntry) {
+	if len(c.young) >= c.max {
+		c.old, c.young = c.young, make(map[imageKey]imageEntry, c.max/8)
+	}
+	c.young[k] = e
+}
+
+func (c *ImageCache) done(s ecs.Scope, ids []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range ids {
+		k := imageKey{s, id}
+		close(c.pending[k])
+		delete(c.pending, k)
+	}
+}
+
+func (c *ImageCache) store(s ecs.Scope, images []ecs.Image) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, img := range images {
+		c.put(imageKey{s, img.ID}, imageEntry{facts: img.Facts, until: c.now().Add(c.ttl)})
+	}
+}
+
+// pollShared is how often images that another process asks for are looked for,
+// and claimWait how long before this process asks for them itself.
+const (
+	pollShared = 25 * time.Millisecond
+	claimWait  = 20 * time.Second
+)
+
+// fetch makes ids known, through the shared cache where there is one.
+func (c *ImageCache) fetch(ctx context.Context, s ecs.Scope, ids []string) error {
+	if c.shared == nil {
+		return c.ask(ctx, s, ids)
+	}
+	give := c.now().Add(claimWait)
+	for len(ids) > 0 {
+		known, err := c.shared.Get(ctx, s, ids)
+		if err != nil {
+			c.log.Warn("shared image cache is out of reach; the cloud is asked", "err", err)
+			return c.ask(ctx, s, ids)
+		}
+		ids = c.take(s, ids, known)
+		if len(ids) == 0 {
+			return nil
+		}
+		claimed, err := c.shared.Claim(ctx, s, ids)
+		if err != nil || c.now().After(give) {
+			return c.ask(ctx, s, ids)
+		}
+		if len(claimed) > 0 {
+			if err := c.ask(ctx, s, claimed); err != nil {
+				c.shared.Release(context.WithoutCancel(ctx), s, claimed)
+				return err
+			}
+			c.publish(ctx, s, claimed)
+			ids = without(ids, claimed)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pollShared):
+		}
+	}
+	return nil
+}
+
+// take stores what is known and returns the ids that are not.
+func (c *ImageCache) take(s ecs.Scope, ids []string, known map[string]rules.ImageFacts) (rest []string) {
+	var got []ecs.Image
+	for _, id := range ids {
+		if f, ok := known[id]; ok {
+			got = append(got, ecs.Image{ID: id, Facts: f})
+		} else {
+			rest = append(rest, id)
+		}
+	}
+	c.store(s, got)
+	return rest
+}
+
+// publish shares what this process learnt; a failed lookup is not shared.
+func (c *ImageCache) publish(ctx context.Context, s ecs.Scope, ids []string) {
+	var images []ecs.Image
+	var failed []string
+	c.mu.Lock()
+	for _, id := range ids {
+		if e, ok := c.young[imageKey{s, id}]; ok && e.failed == nil {
+			images = append(images, ecs.Image{ID: id, Facts: e.facts})
+		} else {
+			failed = append(failed, id)
+		}
+	}
+	c.mu.Unlock()
+	if err := c.shared.Put(ctx, s, images); err != nil {
+		c.log.Warn("image facts were not shared", "account", s.Account, "region", s.Region, "err", err)
+	}
+	c.shared.Release(ctx, s, failed)
+}
+
+// failureTTL is how long a lookup that failed is not tried again: the pages of
+// a scope whose images are out of reach must not each pay for the retries.
+const failureTTL = time.Minute
+
+// ask asks the cloud. A refusal, and an outage that outlasted the client's
+// retries, become image facts that say so: the instance's own OS name is
+// evidence still, and the scan names the failure.
+func (c *ImageCache) ask(ctx context.Context, s ecs.Scope, ids []string) error {
+	images, err := c.api.Images(ctx, s, ids)
+	if err == nil {
+		c.store(s, images)
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if ecs.ClassOf(err) == ecs.Throttled {
+		return event.RetryAfter(err, 10*time.Second)
+	}
+	f := record.Failure{Account: s.Account, Region: s.Region, API: "DescribeImages", Class: ecs.ClassOf(err).String(), Error: err.Error()}
+	if e, ok := errors.AsType[*ecs.Error](err); ok {
+		f.Code, f.Mend, f.RequestID = e.Code, e.Mend, e.RequestID
+	}
+	c.log.Warn("images could not be looked up", "account", s.Account, "region", s.Region, "images", len(ids), "err", err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range ids {
+		c.put(imageKey{s, id}, imageEntry{until: c.now().Add(failureTTL), failed: &f})
+	}
+	return nil
+}
+
+func without(ids, drop []string) []string {
+	gone := make(map[string]bool, len(drop))
+	for _, id := range drop {
+		gone[id] = true
+	}
+	var out []string
+	for _, id := range ids {
+		if !gone[id] {
+			out = append(out, id)
+		}
+	}
+	return out
+}

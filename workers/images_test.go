@@ -1,0 +1,245 @@
+package workers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/workers"
+)
+
+var scope = ecs.Scope{Account: "1", Region: "cn-x"}
+
+// imageAPI knows every image but those whose id begins with "gone".
+type imageAPI struct {
+	mu    sync.Mutex
+	asked map[string]int
+	calls int
+	err   error
+	// gate, when set, holds every call until it is closed.
+	gate chan struct{}
+}
+
+func (a *imageAPI) Images(ctx context.Context, _ ecs.Scope, ids []string) ([]ecs.Image, error) {
+	if a.gate != nil {
+		<-a.gate
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.calls++
+	if a.err != nil {
+		return nil, a.err
+	}
+	var out []ecs.Image
+	for _, id := range ids {
+		a.asked[id]++
+		f := rules.ImageFacts{Presence: rules.ImageFound, Name: id}
+		if len(id) > 4 && id[:4] == "gone" {
+			f = rules.ImageFacts{Presence: rules.ImageMissing}
+		}
+		out = append(out, ecs.Image{ID: id, Facts: f})
+	}
+	return out, nil
+}
+
+// sharedInMemory is workers.SharedImages within one test.
+type sharedInMemory struct {
+	mu      sync.Mutex
+	known   map[string]rules.ImageFacts
+	claimed map[string]bool
+	broken  bool
+}
+
+func (s *sharedInMemory) Get(_ context.Context, _ ecs.Scope, ids []string) (map[string]rules.ImageFacts, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken {
+		return nil, errors.New("bucket is out of reach")
+	}
+	out := map[string]rules.ImageFacts{}
+	for _, id := range ids {
+		if f, ok := s.known[id]; ok {
+			out[id] = f
+		}
+	}
+	return out, nil
+}
+
+func (s *sharedInMemory) Claim(_ context.Context, _ ecs.Scope, ids []string) (got []string, _ error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		if _, known := s.known[id]; !known && !s.claimed[id] {
+			s.claimed[id] = true
+			got = append(got, id)
+		}
+	}
+	return got, nil
+}
+
+func (s *sharedInMemory) Put(_ context.Context, _ ecs.Scope, images []ecs.Image) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, img := range images {
+		s.known[img.ID] = img.Facts
+	}
+	return nil
+}
+
+func (s *sharedInMemory) Release(_ context.Context, _ ecs.Scope, ids []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		delete(s.claimed, id)
+	}
+}
+
+func newCache(api *imageAPI, shared workers.SharedImages, now func() time.Time) *workers.ImageCache {
+	if now == nil {
+		now = time.Now
+	}
+	return workers.NewImageCache(api, shared, 1000, time.Hour, now, slog.New(slog.DiscardHandler))
+}
+
+func ids(from, to int) []string {
+	var out []string
+	for i := from; i < to; i++ {
+		out = append(out, fmt.Sprintf("m-%d", i))
+	}
+	return append(out, "gone-1")
+}
+
+func TestEachImageIsAskedForOnce(t *testing.T) {
+	api := &imageAPI{asked: map[string]int{}}
+	c := newCache(api, nil, nil)
+	var pages sync.WaitGroup
+	for p := range 50 {
+		pages.Go(func() {
+			got, failures, err := c.Lookup(t.Context(), scope, ids(p%7, p%7+20))
+			if err != nil || len(failures) != 0 || len(got) != 21 || got["gone-1"].Presence != rules.ImageMissing {
+				t.Errorf("%d images, %v, %v", len(got), failures, err)
+			}
+		})
+	}
+	pages.Wait()
+	for id, n := range api.asked {
+		if n != 1 {
+			t.Errorf("%s was asked for %d times", id, n)
+		}
+	}
+}
+
+func TestEachImageIsAskedForOnceByAllProcesses(t *testing.T) {
+	api := &imageAPI{asked: map[string]int{}}
+	shared := &sharedInMemory{known: map[string]rules.ImageFacts{}, claimed: map[string]bool{}}
+	var processes sync.WaitGroup
+	for range 4 {
+		c := newCache(api, shared, nil)
+		for p := range 10 {
+			processes.Go(func() {
+				if got, _, err := c.Lookup(t.Context(), scope, ids(p, p+20)); err != nil || len(got) != 21 {
+					t.Errorf("%d images, %v", len(got), err)
+				}
+			})
+		}
+	}
+	processes.Wait()
+	for id, n := range api.asked {
+		if n != 1 {
+			t.Errorf("%s was asked for %d times", id, n)
+		}
+	}
+}
+
+func TestSharedCacheOutOfReachIsNoFailure(t *testing.T) {
+	api := &imageAPI{asked: map[string]int{}}
+	c := newCache(api, &sharedInMemory{broken: true}, nil)
+	if got, failures, err := c.Lookup(t.Context(), scope, []string{"m-1"}); err != nil || len(failures) != 0 || got["m-1"].Presence != rules.ImageFound {
+		t.Errorf("%v %v %v", got, failures, err)
+	}
+}
+
+func TestRefusedLookupIsNamedAndNotRepeatedForEachPage(t *testing.T) {
+	now := time.Unix(0, 0)
+	api := &imageAPI{asked: map[string]int{}, err: &ecs.Error{Action: "DescribeImages", Class: ecs.Permission, Code: "Forbidden.RAM", Mend: "grant it"}}
+	c := newCache(api, nil, func() time.Time { return now })
+	for range 5 {
+		got, failures, err := c.Lookup(t.Context(), scope, []string{"m-1", "m-2"})
+		if err != nil || len(failures) != 1 || failures[0].Code != "Forbidden.RAM" || got["m-1"].Presence != rules.ImageNotAsked {
+			t.Fatalf("%v %v %v", got, failures, err)
+		}
+	}
+	if api.calls != 1 {
+		t.Errorf("%d calls for five pages", api.calls)
+	}
+	api.err, now = nil, now.Add(2*time.Minute)
+	if got, failures, err := c.Lookup(t.Context(), scope, []string{"m-1"}); err != nil || len(failures) != 0 || got["m-1"].Presence != rules.ImageFound {
+		t.Errorf("after the mend: %v %v %v", got, failures, err)
+	}
+}
+
+func TestThrottledLookupLetsThePageWait(t *testing.T) {
+	api := &imageAPI{asked: map[string]int{}, err: &ecs.Error{Action: "DescribeImages", Class: ecs.Throttled}}
+	_, _, err := newCache(api, nil, nil).Lookup(t.Context(), scope, []string{"m-1"})
+	if d, ok := event.RetryDelay(err); !ok || d <= 0 {
+		t.Errorf("Lookup = %v", err)
+	}
+}
+
+func TestStaleImageIsAskedForAgain(t *testing.T) {
+	now := time.Unix(0, 0)
+	api := &imageAPI{asked: map[string]int{}}
+	c := newCache(api, nil, func() time.Time { return now })
+	for range 3 {
+		if _, _, err := c.Lookup(t.Context(), scope, []string{"m-1"}); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(40 * time.Minute)
+	}
+	if api.asked["m-1"] != 2 {
+		t.Errorf("asked %d times in two hours with a time to live of one", api.asked["m-1"])
+	}
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	api := &imageAPI{asked: map[string]int{}}
+	c := workers.NewImageCache(api, nil, 100, time.Hour, time.Now, slog.New(slog.DiscardHandler))
+	for i := range 100 {
+		if _, _, err := c.Lookup(t.Context(), scope, ids(i*20, i*20+20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := c.Len(); n > 130 {
+		t.Errorf("cache of 100 holds %d", n)
+	}
+}
+
+func TestWaitingForAnImageEndsWithTheContext(t *testing.T) {
+	api := &imageAPI{asked: map[string]int{}, gate: make(chan struct{})}
+	c := newCache(api, nil, nil)
+	first := make(chan error, 1)
+	go func() {
+		_, _, err := c.Lookup(context.WithoutCancel(t.Context()), scope, []string{"m-1"})
+		first <- err
+	}()
+	ctx, cancel := context.WithCancel(t.Context())
+	second := make(chan error, 1)
+	go func() { _, _, err := c.Lookup(ctx, scope, []string{"m-1"}); second <- err }()
+	cancel()
+	// Which of the two asks the cloud is chance; the cancelled one must end
+	// once the other does at the latest.
+	close(api.gate)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	if err := <-second; err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,169 @@
+// Package workers turns pages of instances into classified pages: it adds what
+// the cloud knows of their images and asks the rule set. It reads no instance
+// from the cloud and stores nothing.
+package workers
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Publisher stores a message durably before it returns nil. A repeat of a
+// message is harmless.
+type Publisher interface {
+	Publish(ctx context.Context, m event.Message) error
+}
+
+// Images says what is known of images. Facts come back for every id, with
+// Presence ImageNotAsked where the lookup failed; the failure then comes with
+// them. An error means that nothing could be said yet and the page should be
+// tried again.
+type Images interface {
+	Lookup(ctx context.Context, s ecs.Scope, ids []string) (map[string]rules.ImageFacts, []record.Failure, error)
+}
+
+// Observer hears how many instances were classified.
+type Observer interface{ Classified(instances int) }
+
+// Worker classifies pages. It is safe for concurrent use.
+type Worker struct {
+	images     Images
+	bus        Publisher
+	classifier atomic.Pointer[rules.Classifier]
+	observer   Observer
+	log        *slog.Logger
+}
+
+// New returns a Worker that classifies with c.
+func New(c *rules.Classifier, images Images, bus Publisher, observer Observer, log *slog.Logger) *Worker {
+	w := &Worker{images: images, bus: bus, observer: observer, log: log}
+	w.classifier.Store(c)
+	return w
+}
+
+// Use swaps the rule set for the pages that follow.
+func (w *Worker) Use(c *rules.Classifier) { w.classifier.Store(c) }
+
+// HandlePage classifies one page and publishes the result. stored is the
+// broker's time when the page was taken.
+func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, stored time.Time) error {
+	if err := check(page); err != nil {
+		return event.Terminal(err)
+	}
+	images, failures, err := w.images.Lookup(ctx, page.Scope, imageIDs(page.Instances))
+	if err != nil {
+		return err
+	}
+	c := w.classifier.Load()
+	out := Classify(c, page, images)
+	out.Failures = failures
+	out.Order = order(page, stored)
+	if err := w.bus.Publish(ctx, out); err != nil {
+		return err
+	}
+	w.observer.Classified(len(out.Rows))
+	return nil
+}
+
+// order is when the page was observed, held between the broker's time of the
+// scan request, before which nothing of the scan was observed, and the
+// broker's time of the page, after which nothing was: a producer's clock can
+// be wrong by no more than the scan lasts.
+func order(page *event.InstancesListed, stored time.Time) int64 {
+	return min(max(page.Observed, page.Epoch), max(stored.UnixNano(), page.Epoch))
+}
+
+func check(page *event.InstancesListed) error {
+	switch {
+	case page.ScanID == "" || page.Scope.Account == "" || page.Scope.Region == "":
+		return fmt.Errorf("page without scan, account or region (scan %q, scope %s)", page.ScanID, page.Scope)
+	case len(page.Instances) > ecs.MaxPage:
+		return fmt.Errorf("page %d of scan %s in %s holds %d instances, more than %d", page.Page, page.ScanID, page.Scope, len(page.Instances), ecs.MaxPage)
+	}
+	for i := range page.Instances {
+		if page.Instances[i].ID == "" {
+			return fmt.Errorf("page %d of scan %s in %s holds an instance without an id", page.Page, page.ScanID, page.Scope)
+		}
+	}
+	return nil
+}
+
+// imageIDs lists the distinct image ids of a page.
+func imageIDs(instances []ecs.Instance) []string {
+	ids := make([]string, 0, 16)
+	seen := make(map[string]struct{}, 16)
+	for i := range instances {
+		id := instances[i].ImageID
+		if id == "" {
+			continue
+		}
+		if _, ok := seen[id]; !ok {
+			seen[id] = struct{}{}
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// key is what makes two instances of a page share their facts.
+type key struct {
+	image, osName, osNameEn, osType, typ, family string
+	io, nvme, running                            rules.Tri
+}
+
+// Classify judges a page: equal facts are judged once.
+func Classify(c *rules.Classifier, page *event.InstancesListed, images map[string]rules.ImageFacts) *event.InstancesClassified {
+	out := &event.InstancesClassified{
+		Walk: page.Walk, Page: page.Page, Ruleset: c.Digest(), Targets: c.Targets(),
+		Rows: make([]event.Row, len(page.Instances)),
+	}
+	profiles := make(map[key]int, len(page.Instances)/2)
+	for i := range page.Instances {
+		x := &page.Instances[i]
+		k := key{x.ImageID, x.OSName, x.OSNameEn, x.OSType, x.Type, x.Family, x.IoOptimized, x.OSNVMe, running(x.Status)}
+		p, ok := profiles[k]
+		if !ok {
+			p = len(out.Profiles)
+			profiles[k] = p
+			out.Profiles = append(out.Profiles, rules.Facts{
+				OSName: x.OSName, OSNameEn: x.OSNameEn, OSType: x.OSType, ImageID: x.ImageID,
+				InstanceType: x.Type, InstanceFamily: x.Family, IoOptimized: x.IoOptimized, OSNVMe: x.OSNVMe,
+				Running: k.running, Image: images[x.ImageID],
+			})
+			out.Levels = append(out.Levels, levels(c.Classify(&out.Profiles[p])))
+		}
+		out.Rows[i] = event.Row{
+			ID: x.ID, Name: x.Name, Zone: x.Zone, Status: x.Status, CreationTime: x.CreationTime,
+			NetworkType: x.NetworkType, CPU: x.CPU, MemoryMiB: x.MemoryMiB, Tags: x.Tags, Profile: p,
+		}
+	}
+	return out
+}
+
+func levels(c *rules.Classification) []rules.Level {
+	out := make([]rules.Level, len(c.Verdicts))
+	for i := range c.Verdicts {
+		out[i] = c.Verdicts[i].Level
+	}
+	return out
+}
+
+// running says whether the instance runs. A stopped one may be one that no
+// longer boots, so it proves nothing.
+func running(status string) rules.Tri {
+	switch status {
+	case "Running":
+		return rules.Yes
+	case "":
+		return rules.Unobserved
+	}
+	return rules.No
+}
