@@ -84,6 +84,9 @@ func (f *simulateFlags) register(cmd *cobra.Command) {
 // parse turns the flags into options.
 func (f *simulateFlags) parse() (ecssim.Options, error) {
 	o := f.options
+	if o.Instances < 1 || o.Regions < 1 || o.Accounts < 1 {
+		return o, fmt.Errorf("%w: --instances, --regions and --accounts are 1 at least", ecssim.ErrOptions)
+	}
 	var err error
 	if o.Latency, err = ecssim.ParseLatency(f.latency); err != nil {
 		return o, err

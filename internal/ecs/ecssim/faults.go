@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -124,12 +125,13 @@ func FaultKinds() []string {
 }
 
 func (f *Fault) validate() error {
-	for _, k := range FaultKinds() {
-		if k == f.Kind && f.Rate >= 0 && f.Rate <= 1 && f.After >= 0 && f.Count >= 0 && f.Bytes >= 0 && f.Delay >= 0 {
-			return nil
-		}
+	if !slices.Contains(FaultKinds(), f.Kind) {
+		return fmt.Errorf("%w: fault kind %q: want one of %s", ErrOptions, f.Kind, strings.Join(FaultKinds(), " "))
 	}
-	return fmt.Errorf("%w: fault %+v: kinds are %s; rate is 0 to 1", ErrOptions, *f, strings.Join(FaultKinds(), " "))
+	if f.Rate < 0 || f.Rate > 1 || f.After < 0 || f.Count < 0 || f.Bytes < 0 || f.Delay < 0 {
+		return fmt.Errorf("%w: fault %s: rate is 0 to 1, the other numbers are not below 0", ErrOptions, f.Kind)
+	}
+	return nil
 }
 
 // apiError is the error that the fault answers with, if it is one.

@@ -16,6 +16,9 @@ func (p params) get(key string) string { return url.Values(p).Get(key) }
 
 func (p params) bool(key string) bool { return strings.EqualFold(p.get(key), "true") }
 
+// maxNumber bounds numbers, so that a page number times a page size is one too.
+const maxNumber = 1 << 30
+
 // int reads a number; absent gives def.
 func (p params) int(key string, def int) (int, *apiError) {
 	s := p.get(key)
@@ -23,7 +26,7 @@ func (p params) int(key string, def int) (int, *apiError) {
 		return def, nil
 	}
 	n, err := strconv.Atoi(s)
-	if err != nil {
+	if err != nil || n > maxNumber || n < -maxNumber {
 		return 0, errInvalid(key)
 	}
 	return n, nil
@@ -107,7 +110,7 @@ func (q *instanceQuery) parseFilters(p params) *apiError {
 		case key == "CreationStartTime":
 			q.from = t.Unix() / 60
 		default:
-			q.to = t.Unix() / 60
+			q.to = max(t.Unix()/60, 0)
 		}
 	}
 }
