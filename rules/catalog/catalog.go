@@ -1,0 +1,228 @@
+// Package catalog reads rule sets: the one that the binary carries and the
+// overlay files of a user. It decodes strictly and says in which line a
+// mistake is. It judges nothing; package rules does.
+package catalog
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/family"
+)
+
+//go:embed catalog.yaml
+var embedded []byte
+
+//go:embed schema.json
+var schema []byte
+
+// maxDocument bounds a rule file, in bytes.
+const maxDocument = 4 << 20
+
+// Document is the rule set that the binary carries, as YAML.
+func Document() []byte { return bytes.Clone(embedded) }
+
+// Schema is the JSON Schema of rule files.
+func Schema() []byte { return bytes.Clone(schema) }
+
+// Mistake is one thing that is wrong in a rule file.
+type Mistake struct {
+	Document int // 0 the embedded one, 1 the first overlay
+	Line     int // 1-based, 0 when the mistake has no place
+	Text     string
+}
+
+// Error is every mistake of a rule set.
+type Error []Mistake
+
+func (e Error) Error() string {
+	out := make([]string, len(e))
+	for i, m := range e {
+		where := "rules"
+		if m.Document > 0 {
+			where = "rules overlay " + strconv.Itoa(m.Document)
+		}
+		if m.Line > 0 {
+			where += " line " + strconv.Itoa(m.Line)
+		}
+		out[i] = where + ": " + m.Text
+	}
+	return strings.Join(out, "\n")
+}
+
+// Default is the rule set that the binary carries.
+func Default() (*rules.Ruleset, error) { return Load() }
+
+// Load is the rule set that the binary carries with a user's overlays laid
+// over it, the later ones on top. The error is an Error.
+func Load(overlays ...[]byte) (*rules.Ruleset, error) {
+	def, places, mistakes := decode(0, embedded)
+	for i, data := range overlays {
+		over, at, bad := decode(i+1, data)
+		mistakes = append(mistakes, bad...)
+		mistakes = append(mistakes, merge(&def, &over, i+1, at)...)
+		for part, place := range at {
+			places[part] = place
+		}
+	}
+	if len(mistakes) > 0 {
+		return nil, mistakes
+	}
+	r, err := rules.Compile(def, family.Embedded())
+	if err != nil {
+		return nil, locate(err, places)
+	}
+	return r, nil
+}
+
+// Warnings are the doubts about a rule set, with the lines of its documents.
+func Warnings(r *rules.Ruleset, overlays ...[]byte) []Mistake {
+	_, places, _ := decode(0, embedded)
+	for i, data := range overlays {
+		_, at, _ := decode(i+1, data)
+		for part, place := range at {
+			places[part] = place
+		}
+	}
+	var out []Mistake
+	for _, p := range r.Warnings() {
+		at := places[p.Part]
+		out = append(out, Mistake{at.document, at.line, p.String()})
+	}
+	return out
+}
+
+// place is where a part of a rule set is written.
+type place struct{ document, line int }
+
+// locate adds lines to the problems that rules.Compile found.
+func locate(err error, places map[string]place) error {
+	var problems rules.Problems
+	if !errors.As(err, &problems) {
+		return err
+	}
+	var out Error
+	for _, p := range problems {
+		at := places[p.Part]
+		out = append(out, Mistake{at.document, at.line, p.String()})
+	}
+	return out
+}
+
+// decode reads one document. Unknown fields are mistakes.
+func decode(n int, data []byte) (def rules.Definition, places map[string]place, mistakes Error) {
+	places = map[string]place{}
+	if len(data) > maxDocument {
+		return def, places, Error{{n, 0, fmt.Sprintf("%d bytes are more than the %d a rule file may have", len(data), maxDocument)}}
+	}
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	d.KnownFields(true)
+	if err := d.Decode(&def); err != nil {
+		if errors.Is(err, io.EOF) {
+			return def, places, Error{{n, 0, "the file is empty"}}
+		}
+		return def, places, decodeMistakes(n, err)
+	}
+	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		mistakes = append(mistakes, Mistake{n, 0, "the file holds more than one document"})
+	}
+	if def.Version != 1 {
+		mistakes = append(mistakes, Mistake{n, 1, fmt.Sprintf("version is %d; this binary reads version 1", def.Version)})
+	}
+	var root yaml.Node
+	if err := yaml.Unmarshal(data, &root); err == nil {
+		locateParts(n, &root, places)
+	}
+	return def, places, mistakes
+}
+
+var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
+
+// decodeMistakes takes the lines out of what the YAML decoder says.
+func decodeMistakes(n int, err error) Error {
+	lines := []string{err.Error()}
+	var te *yaml.TypeError
+	if errors.As(err, &te) {
+		lines = te.Errors
+	}
+	var out Error
+	for _, l := range lines {
+		m := Mistake{Document: n, Text: strings.ReplaceAll(strings.TrimPrefix(l, "yaml: "), " in type rules.", " in ")}
+		if g := yamlLine.FindStringSubmatch(l); g != nil {
+			m.Line, _ = strconv.Atoi(g[1])
+			m.Text = strings.ReplaceAll(g[2], " in type rules.", " in ")
+		}
+		out = append(out, m)
+	}
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Line < out[j].Line })
+	return out
+}
+
+// locateParts notes the lines of rules, overrides, waivers and families.
+func locateParts(n int, root *yaml.Node, places map[string]place) {
+	if root.Kind != yaml.DocumentNode || len(root.Content) == 0 || root.Content[0].Kind != yaml.MappingNode {
+		return
+	}
+	top := root.Content[0]
+	for i := 0; i+1 < len(top.Content); i += 2 {
+		key, list := top.Content[i].Value, top.Content[i+1]
+		prefix, id := map[string][2]string{
+			"rules": {"rule ", "id"}, "overrides": {"override ", "rule"}, "waivers": {"waiver ", "id"}, "families": {"family ", "family"},
+		}[key], ""
+		if prefix[0] == "" || list.Kind != yaml.SequenceNode {
+			continue
+		}
+		for _, item := range list.Content {
+			id = ""
+			for j := 0; j+1 < len(item.Content); j += 2 {
+				if item.Content[j].Value == prefix[1] {
+					id = item.Content[j+1].Value
+				}
+			}
+			places[prefix[0]+id] = place{n, item.Line}
+		}
+	}
+}
+
+// merge lays an overlay over a definition: its rules come first, so that they
+// win.
+func merge(def, over *rules.Definition, n int, places map[string]place) (mistakes Error) {
+	def.Sources = mergeMap(def.Sources, over.Sources)
+	def.Remedies = mergeMap(def.Remedies, over.Remedies)
+	def.Checks = mergeMap(def.Checks, over.Checks)
+	have := map[string]bool{}
+	for i := range def.Rules {
+		have[def.Rules[i].ID] = true
+	}
+	for i := range over.Rules {
+		if id := over.Rules[i].ID; have[id] {
+			mistakes = append(mistakes, Mistake{n, places["rule "+id].line, "rule " + id + ": the id is taken; use overrides to change that rule"})
+		}
+	}
+	def.Rules = append(append([]rules.Rule(nil), over.Rules...), def.Rules...)
+	def.Overrides = append(def.Overrides, over.Overrides...)
+	def.Waivers = append(def.Waivers, over.Waivers...)
+	def.Families = append(def.Families, over.Families...)
+	return mistakes
+}
+
+func mergeMap[V any](a, b map[string]V) map[string]V {
+	out := make(map[string]V, len(a)+len(b))
+	for k, v := range a {
+		out[k] = v
+	}
+	for k, v := range b {
+		out[k] = v
+	}
+	return out
+}

@@ -1,0 +1,162 @@
+package rules
+
+import (
+	"hash/maphash"
+	"strings"
+	"sync/atomic"
+)
+
+const (
+	cacheSets = 1 << 14 // sets of the classification cache, a power of two
+	cacheWays = 4       // entries in a set
+)
+
+// Classifier judges Facts for fixed targets. It is safe for concurrent use. It
+// remembers up to 65,536 classifications, so that known Facts cost no
+// allocation and no evaluation.
+type Classifier struct {
+	r       *Ruleset
+	targets []Target
+	ids     []string
+	seed    maphash.Seed
+	known   *[cacheSets][cacheWays]atomic.Pointer[remembered]
+	shared  *[cacheSets / 4][cacheWays]atomic.Pointer[sharedProfile]
+}
+
+// remembered is one immutable entry: the facts and what was said of them.
+type remembered struct {
+	hash  uint64
+	facts Facts
+	cl    *Classification
+}
+
+// sharedProfile lets Facts that differ only in what no rule looks at share one
+// Classification.
+type sharedProfile struct {
+	hash    uint64
+	profile profile
+	cl      *Classification
+}
+
+// NewClassifier makes a classifier for the targets; none means the default
+// ones.
+func (r *Ruleset) NewClassifier(targets []Target) *Classifier {
+	if len(targets) == 0 {
+		targets = DefaultTargets()
+	}
+	c := &Classifier{
+		r: r, targets: append([]Target(nil), targets...), seed: maphash.MakeSeed(),
+		known:  new([cacheSets][cacheWays]atomic.Pointer[remembered]),
+		shared: new([cacheSets / 4][cacheWays]atomic.Pointer[sharedProfile]),
+	}
+	for i := range targets {
+		c.ids = append(c.ids, targets[i].ID)
+	}
+	return c
+}
+
+// Targets are the ids of the targets, in the order of the verdicts.
+func (c *Classifier) Targets() []string { return append([]string(nil), c.ids...) }
+
+// TargetList are the targets, in the order of the verdicts.
+func (c *Classifier) TargetList() []Target { return append([]Target(nil), c.targets...) }
+
+// Digest is that of the rule set.
+func (c *Classifier) Digest() string { return c.r.digest }
+
+// Ruleset is the rule set in use.
+func (c *Classifier) Ruleset() *Ruleset { return c.r }
+
+// Classify says what the rule set says of f. The result is shared and must not
+// be changed. f is not kept: strings that are remembered are copied.
+func (c *Classifier) Classify(f *Facts) *Classification {
+	h := c.hash(f)
+	set := &c.known[h&(cacheSets-1)]
+	for i := range set {
+		if e := set[i].Load(); e != nil && e.hash == h && e.facts == *f {
+			return e.cl
+		}
+	}
+	cl := c.classify(f)
+	e := &remembered{hash: h, facts: f.clone(), cl: cl}
+	for i := range set {
+		if set[i].CompareAndSwap(nil, e) {
+			return cl
+		}
+	}
+	set[(h>>32)%cacheWays].Store(e)
+	return cl
+}
+
+// hash covers the strings in which the facts of a fleet differ; equality
+// decides about the rest.
+func (c *Classifier) hash(f *Facts) uint64 {
+	h := maphash.String(c.seed, f.ImageID)
+	h = mix(h, maphash.String(c.seed, f.InstanceType))
+	if f.OSName != "" {
+		h = mix(h, maphash.String(c.seed, f.OSName))
+	} else if f.Name != "" {
+		h = mix(h, maphash.String(c.seed, f.Name))
+	} else if f.Image.OSName != "" {
+		h = mix(h, maphash.String(c.seed, f.Image.OSName))
+	}
+	if f.Guest.Kernel != "" {
+		h = mix(h, maphash.String(c.seed, f.Guest.Kernel))
+	}
+	return mix(h, uint64(f.Running)|uint64(f.IoOptimized)<<8|uint64(f.Image.Presence)<<16)
+}
+
+func mix(a, b uint64) uint64 {
+	a = (a ^ b) * 0x9E3779B97F4A7C15
+	return a ^ a>>29
+}
+
+// classify is the cold path.
+func (c *Classifier) classify(f *Facts) *Classification {
+	id := f.identify()
+	p := c.r.profile(f, &id)
+	if len(id.conflicts) > 0 || len(id.alts) > 0 {
+		p.os = p.os.clone()
+		return c.r.evaluate(&p, &id, c.targets, nil)
+	}
+	h := maphash.Comparable(c.seed, p)
+	set := &c.shared[h&(cacheSets/4-1)]
+	for i := range set {
+		if e := set[i].Load(); e != nil && e.hash == h && e.profile == p {
+			return e.cl
+		}
+	}
+	p.os = p.os.clone()
+	p.machine.Family = strings.Clone(p.machine.Family)
+	p.owner = strings.Clone(p.owner)
+	cl := c.r.evaluate(&p, &id, c.targets, nil)
+	e := &sharedProfile{hash: h, profile: p, cl: cl}
+	for i := range set {
+		if set[i].CompareAndSwap(nil, e) {
+			return cl
+		}
+	}
+	set[(h>>32)%cacheWays].Store(e)
+	return cl
+}
+
+func (o OS) clone() OS {
+	o.Version, o.ServicePack = strings.Clone(o.Version), strings.Clone(o.ServicePack)
+	o.Edition, o.Kernel = strings.Clone(o.Edition), strings.Clone(o.Kernel)
+	return o
+}
+
+// clone copies every string of f, so that the cache pins no message buffer.
+func (f *Facts) clone() Facts {
+	out := *f
+	for _, s := range [...]*string{
+		&out.OSName, &out.OSNameEn, &out.OSType, &out.ImageID, &out.InstanceType, &out.InstanceFamily, &out.Name,
+		&out.Image.Name, &out.Image.Family, &out.Image.Platform, &out.Image.OSName, &out.Image.OSNameEn, &out.Image.OSType,
+		&out.Image.Architecture, &out.Image.BootMode, &out.Image.Owner, &out.Image.Status,
+		&out.Image.CheckOSVersion, &out.Image.CheckKernel, &out.Image.TagOSVersion, &out.Image.TagKernelVersion,
+		&out.Guest.Release, &out.Guest.Kernel, &out.Guest.Architecture,
+	} {
+		*s = strings.Clone(*s)
+	}
+	return out
+}

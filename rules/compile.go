@@ -1,0 +1,464 @@
+package rules
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/shenscan/shenscan/rules/distro"
+	"github.com/shenscan/shenscan/rules/family"
+	"github.com/shenscan/shenscan/rules/version"
+)
+
+// Ruleset is a compiled, immutable rule set. It is safe for concurrent use; a
+// reload builds another and swaps it whole.
+type Ruleset struct {
+	def      Definition
+	rules    []*rule
+	byID     map[string]*rule
+	families *family.Table
+	waivers  []waiver
+	digest   string
+	warnings []Problem
+}
+
+// Problem is a mistake or a doubt about a rule set, with the part that it is
+// about ("rule el5.release", "waiver w1", "").
+type Problem struct {
+	Part string
+	Text string
+}
+
+func (p Problem) String() string {
+	if p.Part == "" {
+		return p.Text
+	}
+	return p.Part + ": " + p.Text
+}
+
+// Problems is the error of a rule set that does not compile: every mistake.
+type Problems []Problem
+
+func (p Problems) Error() string {
+	out := make([]string, len(p))
+	for i := range p {
+		out[i] = p[i].String()
+	}
+	return "rules: " + strings.Join(out, "; ")
+}
+
+// rule is a compiled Rule.
+type rule struct {
+	src        *Rule
+	stage      string
+	index      int
+	disabled   bool
+	overridden bool
+	level      [classes]Level
+	has        [classes]bool
+	confidence [classes]Confidence
+	source     string
+	match      matcher
+}
+
+// matcher is a compiled When.
+type matcher struct {
+	any           bool
+	windows       Tri
+	families      []famEdition
+	versioned     bool
+	missing       bool
+	versions      interval
+	edition, arch []string
+	kernel        *kernelRange
+	flavours      []string
+	kernelNot     *version.Key
+	owner         []string
+	facts         []factMatch
+	except        []exception
+	mismatch      string
+	source        *machineMatcher
+	target        *machineMatcher
+}
+
+// exception is a compiled OSMatch.
+type exception struct {
+	match    matcher
+	versions interval
+}
+
+type famEdition struct{ family, edition string }
+
+type factMatch struct {
+	fact    fact
+	allowed [3]bool // by Tri
+}
+
+type machineMatcher struct {
+	MachineMatch
+	generation interval
+	ranged     bool
+}
+
+// Compile checks def and makes it executable. The error is Problems.
+func Compile(def Definition, familyTable string) (*Ruleset, error) {
+	r := &Ruleset{def: def, byID: map[string]*rule{}}
+	c := compiler{r: r}
+	c.families(familyTable)
+	for i := range def.Rules {
+		c.rule(&r.def.Rules[i])
+	}
+	for i := range def.Overrides {
+		c.override(&def.Overrides[i])
+	}
+	for i := range def.Waivers {
+		c.waiver(&def.Waivers[i])
+	}
+	c.monotone()
+	if len(c.problems) > 0 {
+		return nil, c.problems
+	}
+	r.warnings = lint(r)
+	r.digest = digest(&r.def, familyTable)
+	return r, nil
+}
+
+// Digest identifies the effective rule set: 12 hex digits.
+func (r *Ruleset) Digest() string { return r.digest }
+
+// Definition is the effective rule set as data. It must not be changed.
+func (r *Ruleset) Definition() *Definition { return &r.def }
+
+// Rule returns the rule of that id.
+func (r *Ruleset) Rule(id string) (*Rule, bool) {
+	c, ok := r.byID[id]
+	if !ok {
+		return nil, false
+	}
+	return c.src, true
+}
+
+// Warnings are rules that overlap or can never fire.
+func (r *Ruleset) Warnings() []Problem { return slices.Clone(r.warnings) }
+
+// Families is the table of instance families in force.
+func (r *Ruleset) Families() *family.Table { return r.families }
+
+func digest(def *Definition, families string) string {
+	h := sha256.New()
+	b, err := json.Marshal(def)
+	if err != nil { // strings, numbers and maps of strings only
+		b = []byte(err.Error())
+	}
+	h.Write(b)
+	h.Write([]byte(families))
+	return hex.EncodeToString(h.Sum(nil))[:12]
+}
+
+type compiler struct {
+	r        *Ruleset
+	problems Problems
+}
+
+func (c *compiler) bad(part, format string, args ...any) {
+	c.problems = append(c.problems, Problem{Part: part, Text: fmt.Sprintf(format, args...)})
+}
+
+func (c *compiler) families(table string) {
+	var b strings.Builder
+	b.WriteString(table)
+	for _, f := range c.r.def.Families {
+		change := ""
+		if f.NoTypeChange {
+			change = "no"
+		}
+		row := []string{
+			f.Family, fmt.Sprint(f.Generation), f.Virtualization, or(f.Arch, "x86_64"), or(f.Vendor, "intel"),
+			or(f.Lifecycle, "current"), or(f.NVMe, "unknown"), or(f.Boot, "unknown"), change, or(f.Source, "overlay"),
+		}
+		if strings.ContainsAny(strings.Join(row, ""), "\t\n\r") {
+			c.bad("family "+f.Family, "a value holds a tab or line break")
+			continue
+		}
+		if _, err := family.ParseTable(strings.Join(row, "\t")); err != nil {
+			c.bad("family "+f.Family, "%v", err)
+			continue
+		}
+		b.WriteString("\n" + strings.Join(row, "\t"))
+	}
+	t, err := family.ParseTable(b.String())
+	if err != nil {
+		c.bad("families", "%v", err)
+		t, _ = family.ParseTable("")
+	}
+	c.r.families = t
+}
+
+func or(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}
+
+func (c *compiler) rule(src *Rule) {
+	part := "rule " + src.ID
+	out := &rule{src: src, stage: src.Stage, index: len(c.r.rules), disabled: src.Withdrawn}
+	switch {
+	case !validID(src.ID):
+		c.bad(part, "id %q: use lower-case letters, digits, dots and dashes", src.ID)
+	case c.r.byID[src.ID] != nil:
+		c.bad(part, "the id is used twice")
+	}
+	switch src.Stage {
+	case StageOS, StageFinding, StageAdvisory, StageObserved:
+	default:
+		c.bad(part, "stage %q is none of os, finding, advisory, observed", src.Stage)
+	}
+	if src.Reason == "" {
+		c.bad(part, "no reason is given")
+	}
+	if s, ok := c.r.def.Sources[src.Source]; ok {
+		out.source = s
+	} else {
+		c.bad(part, "source %q is not in sources", src.Source)
+	}
+	c.verdicts(part, out)
+	c.remedies(part, src)
+	c.when(part, &src.When, &out.match)
+	c.r.rules = append(c.r.rules, out)
+	c.r.byID[src.ID] = out
+}
+
+func validID(s string) bool {
+	for i := 0; i < len(s); i++ {
+		ch := s[i]
+		if (ch < 'a' || ch > 'z') && (ch < '0' || ch > '9') && (ch != '.' && ch != '-' || i == 0) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
+func (c *compiler) verdicts(part string, out *rule) {
+	conf, err := ParseConfidence(or(out.src.Confidence, "medium"))
+	if err != nil {
+		c.bad(part, "%v", err)
+	}
+	for i := range out.confidence {
+		out.confidence[i] = conf
+	}
+	for name, value := range out.src.ConfidenceAt {
+		class, ok := parseClass(name)
+		if !ok {
+			c.bad(part, "confidence_at: %q is none of kvm, shenlong-6, shenlong-7", name)
+			continue
+		}
+		if out.confidence[class], err = ParseConfidence(value); err != nil {
+			c.bad(part, "%v", err)
+		}
+	}
+	if len(out.src.Verdicts) == 0 {
+		c.bad(part, "no verdicts are given")
+	}
+	c.setVerdicts(part, out, out.src.Verdicts)
+}
+
+func (c *compiler) setVerdicts(part string, out *rule, verdicts map[string]string) {
+	for name, value := range verdicts {
+		class, ok := parseClass(name)
+		if !ok {
+			c.bad(part, "verdicts: %q is none of kvm, shenlong-6, shenlong-7", name)
+			continue
+		}
+		level, err := ParseLevel(value)
+		if err != nil {
+			c.bad(part, "%v", err)
+		}
+		if out.stage == StageAdvisory && level != Compatible {
+			c.bad(part, "an advisory does not touch the verdict: its verdicts are compatible")
+		}
+		out.level[class], out.has[class] = level, true
+	}
+}
+
+func (c *compiler) remedies(part string, src *Rule) {
+	for _, u := range src.Remedies {
+		if _, ok := c.r.def.Remedies[u.ID]; !ok {
+			c.bad(part, "remedy %q is not in remedies", u.ID)
+		}
+		for _, t := range u.Targets {
+			if _, ok := parseClass(t); !ok {
+				c.bad(part, "remedy %s: target %q is none of kvm, shenlong-6, shenlong-7", u.ID, t)
+			}
+		}
+	}
+	for _, k := range src.Checks {
+		if _, ok := c.r.def.Checks[k]; !ok {
+			c.bad(part, "check %q is not in checks", k)
+		}
+	}
+}
+
+func (c *compiler) when(part string, w *When, m *matcher) {
+	if len(w.Family) == 0 {
+		c.bad(part, "when.family is empty: write \"*\" for every operating system")
+	}
+	c.osFamilies(part, w.Family, m)
+	for _, e := range w.Except {
+		x := exception{}
+		c.osFamilies(part, e.Family, &x.match)
+		var err error
+		if x.versions, err = parseRange(e.Version); err != nil {
+			c.bad(part, "except: %v", err)
+		}
+		m.except = append(m.except, x)
+	}
+	c.versions(part, w, m)
+	m.edition, m.arch, m.owner, m.flavours = w.Edition, w.Arch, w.Owner, w.KernelFlavour
+	c.facts(part, w, m)
+	switch w.Mismatch {
+	case "", "arch", "boot-mode", "nvme":
+	default:
+		c.bad(part, "mismatch %q is none of arch, boot-mode, nvme", w.Mismatch)
+	}
+	m.mismatch = w.Mismatch
+	m.source = c.machine(part, w.Source)
+	m.target = c.machine(part, w.Target)
+}
+
+func (c *compiler) osFamilies(part string, list []string, m *matcher) {
+	known := distro.Families()
+	for _, f := range list {
+		switch f {
+		case "*":
+			m.any = true
+		case "windows":
+			m.windows = Yes
+		case "not-windows":
+			m.windows = No
+		default:
+			name, edition, _ := strings.Cut(f, "/")
+			if !slices.Contains(known, name) {
+				c.bad(part, "family %q is not known", name)
+			}
+			m.families = append(m.families, famEdition{name, edition})
+		}
+	}
+}
+
+func (c *compiler) versions(part string, w *When, m *matcher) {
+	var err error
+	switch w.Version {
+	case "":
+	case "missing":
+		m.missing = true
+	default:
+		m.versioned = true
+		if m.versions, err = parseRange(w.Version); err != nil {
+			c.bad(part, "version: %v", err)
+		}
+	}
+	if w.Kernel != "" {
+		k, err := parseKernelRange(w.Kernel)
+		if err != nil {
+			c.bad(part, "kernel: %v", err)
+		}
+		m.kernel = &k
+	}
+	if w.KernelNot != "" {
+		k, n := version.Parse(w.KernelNot)
+		if n == 0 {
+			c.bad(part, "kernel_not: %q has no version", w.KernelNot)
+		}
+		m.kernelNot = &k
+	}
+}
+
+func (c *compiler) facts(part string, w *When, m *matcher) {
+	names := make([]string, 0, len(w.Facts))
+	for name := range w.Facts {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		f, ok := factNamed(name)
+		if !ok {
+			c.bad(part, "fact %q is none of %s", name, strings.Join(factNames[:], ", "))
+			continue
+		}
+		fm := factMatch{fact: f}
+		for _, v := range w.Facts[name] {
+			t, err := ParseTri(v)
+			if err != nil {
+				c.bad(part, "fact %s: %v", name, err)
+			}
+			fm.allowed[t] = true
+		}
+		m.facts = append(m.facts, fm)
+	}
+}
+
+func (c *compiler) machine(part string, w *MachineMatch) *machineMatcher {
+	if w == nil {
+		return nil
+	}
+	m := &machineMatcher{MachineMatch: *w}
+	if w.Generation != "" {
+		g, err := parseRange(w.Generation)
+		if err != nil {
+			c.bad(part, "generation: %v", err)
+		}
+		m.generation, m.ranged = g, true
+	}
+	return m
+}
+
+func (c *compiler) override(o *Override) {
+	part := "override " + o.Rule
+	r, ok := c.r.byID[o.Rule]
+	if !ok {
+		c.bad(part, "there is no rule %q", o.Rule)
+		return
+	}
+	if o.Reason == "" {
+		c.bad(part, "no reason is given")
+	}
+	r.disabled = r.disabled || o.Disabled
+	r.overridden = true
+	c.setVerdicts(part, r, o.Verdicts)
+	if o.Confidence != "" {
+		conf, err := ParseConfidence(o.Confidence)
+		if err != nil {
+			c.bad(part, "%v", err)
+		}
+		for i := range r.confidence {
+			r.confidence[i] = conf
+		}
+	}
+	if len(o.Verdicts) == 0 && o.Confidence == "" && !o.Disabled {
+		c.bad(part, "nothing is overridden: give verdicts, confidence or disabled")
+	}
+}
+
+// monotone holds every rule to "never milder on shenlong-7 than on
+// shenlong-6".
+func (c *compiler) monotone() {
+	for _, r := range c.r.rules {
+		six, seven := r.level[ClassShenlong6], r.level[ClassShenlong7]
+		switch {
+		case r.has[ClassShenlong6] && !r.has[ClassShenlong7]:
+			if r.stage == StageOS || six != Compatible {
+				c.bad("rule "+r.src.ID, "has a verdict for shenlong-6 and none for shenlong-7")
+			}
+		case r.has[ClassShenlong7] && !r.has[ClassShenlong6] && r.stage == StageOS:
+			c.bad("rule "+r.src.ID, "has a verdict for shenlong-7 and none for shenlong-6")
+		case r.has[ClassShenlong6] && Worse(six, seven) != seven:
+			c.bad("rule "+r.src.ID, "is milder on shenlong-7 (%s) than on shenlong-6 (%s)", seven, six)
+		}
+	}
+}

@@ -1,0 +1,215 @@
+package rules
+
+// Definition is a rule set as data: what the catalog document and a user's
+// overlay hold. Compile makes it executable.
+type Definition struct {
+	Version   int                  `yaml:"version"`
+	AsOf      string               `yaml:"as_of"` // the day the sources were read, RFC 3339
+	Sources   map[string]string    `yaml:"sources"`
+	Remedies  map[string]RemedyDef `yaml:"remedies"`
+	Checks    map[string]string    `yaml:"checks"`
+	Rules     []Rule               `yaml:"rules"`
+	Overrides []Override           `yaml:"overrides"`
+	Waivers   []WaiverRule         `yaml:"waivers"`
+	Families  []FamilyRow          `yaml:"families"`
+}
+
+// RemedyDef is the text of a remedy: what a person does.
+type RemedyDef struct {
+	Text     string   `yaml:"text"`
+	Families []string `yaml:"families"`
+	Steps    []string `yaml:"steps"`
+	Drawback string   `yaml:"drawback"`
+}
+
+// Rule is one reason for a verdict.
+type Rule struct {
+	ID        string            `yaml:"id"`
+	Title     string            `yaml:"title"`
+	Stage     string            `yaml:"stage"` // StageOS, StageFinding, StageAdvisory, StageObserved
+	Withdrawn bool              `yaml:"withdrawn"`
+	When      When              `yaml:"when"`
+	Verdicts  map[string]string `yaml:"verdicts"` // class -> verdict; a class that is not named is not judged
+	// Confidence is that of every verdict; ConfidenceAt replaces it for a class.
+	Confidence   string            `yaml:"confidence"`
+	ConfidenceAt map[string]string `yaml:"confidence_at"`
+	Legacy       bool              `yaml:"legacy"`
+	Reason       string            `yaml:"reason"`
+	Source       string            `yaml:"source"` // a key of Sources
+	Remedies     []RemedyUse       `yaml:"remedies"`
+	Checks       []string          `yaml:"checks"`
+	Fire         []Observation     `yaml:"fire"` // observations on which the rule must fire
+	Hold         []Observation     `yaml:"hold"` // neighbours on which it must not
+}
+
+// The stages of a rule.
+const (
+	// StageOS judges the operating system: the first rule that matches wins;
+	// where a boundary lies inside what is known, the worst of the possible.
+	StageOS = "os"
+	// StageFinding adds a reason to the operating system's; it may raise a
+	// verdict and never lowers one.
+	StageFinding = "finding"
+	// StageAdvisory tells something that does not touch the verdict.
+	StageAdvisory = "advisory"
+	// StageObserved replaces the judgement of the operating system where the
+	// machine already runs on the target's class.
+	StageObserved = "observed"
+)
+
+// When is what a rule matches; everything that is given must hold.
+type When struct {
+	Family        []string            `yaml:"family"`         // "centos", "other-linux/scientific", "*"; "windows" and "not-windows" for all of a kind
+	Version       string              `yaml:"version"`        // "<5.9", ">=5.9 <5.10", "5.9" for all of 5.9, "missing"
+	Edition       []string            `yaml:"edition"`        // "none" for no edition
+	Arch          []string            `yaml:"arch"`           // "none" for not known
+	Kernel        string              `yaml:"kernel"`         // ">=2.6.18-0 <=2.6.18-348"; never holds for an unknown kernel
+	KernelFlavour []string            `yaml:"kernel_flavour"` // "xen", "uek"
+	KernelNot     string              `yaml:"kernel_not"`     // a known kernel whose base is not this one: "2.6.18"
+	Owner         []string            `yaml:"owner"`          // ImageOwnerAlias
+	Facts         map[string][]string `yaml:"facts"`          // three-valued facts: allowed values
+	Except        []OSMatch           `yaml:"except"`         // operating systems that the rule leaves alone
+	Mismatch      string              `yaml:"mismatch"`       // "arch", "boot-mode", "nvme": image or source against target
+	Source        *MachineMatch       `yaml:"source_machine"`
+	Target        *MachineMatch       `yaml:"target_machine"`
+}
+
+// OSMatch is a family and a range of its releases.
+type OSMatch struct {
+	Family  []string `yaml:"family"`
+	Version string   `yaml:"version"`
+}
+
+// MachineMatch matches the machine an instance runs on, or a target that is a
+// family or type.
+type MachineMatch struct {
+	Family         []string `yaml:"family"`
+	Virtualization []string `yaml:"virtualization"`
+	Generation     string   `yaml:"generation"` // a range: "<=1"
+	NVMe           []string `yaml:"nvme"`
+	Vendor         []string `yaml:"vendor"`
+	NoTypeChange   bool     `yaml:"no_type_change"`
+	MemoryMiB      int      `yaml:"memory_mib"` // at least
+}
+
+// RemedyUse offers a remedy in a rule.
+type RemedyUse struct {
+	ID      string   `yaml:"id"`
+	To      string   `yaml:"to"`
+	Note    string   `yaml:"note"`    // said after the remedy's text
+	Targets []string `yaml:"targets"` // classes it helps for; all when empty
+}
+
+// Override changes the verdict of a rule.
+type Override struct {
+	Rule       string            `yaml:"rule"`
+	Verdicts   map[string]string `yaml:"verdicts"`
+	Confidence string            `yaml:"confidence"`
+	Disabled   bool              `yaml:"disabled"` // the rule never fires
+	Reason     string            `yaml:"reason"`
+}
+
+// WaiverRule sets a verdict aside for some instances until a day.
+type WaiverRule struct {
+	ID      string     `yaml:"id"`
+	Scope   WaiveScope `yaml:"scope"`
+	Targets []string   `yaml:"targets"` // target ids or classes; all when empty
+	Rules   []string   `yaml:"rules"`   // only verdicts that rest on these; all when empty
+	As      string     `yaml:"as"`      // the verdict it becomes: compatible unless given
+	Until   string     `yaml:"until"`   // the last day it holds, RFC 3339 date
+	Reason  string     `yaml:"reason"`
+}
+
+// WaiveScope names instances; everything that is given must hold, and
+// something must be given.
+type WaiveScope struct {
+	Accounts  []string          `yaml:"accounts"`
+	Regions   []string          `yaml:"regions"`
+	Instances []string          `yaml:"instances"`
+	Images    []string          `yaml:"images"`
+	Tags      map[string]string `yaml:"tags"` // "*" for any value
+}
+
+// FamilyRow adds or corrects an instance family.
+type FamilyRow struct {
+	Family         string `yaml:"family"`
+	Generation     int    `yaml:"generation"`
+	Virtualization string `yaml:"virtualization"`
+	Arch           string `yaml:"arch"`
+	Vendor         string `yaml:"vendor"`
+	Lifecycle      string `yaml:"lifecycle"`
+	NVMe           string `yaml:"nvme"`
+	Boot           string `yaml:"boot"`
+	NoTypeChange   bool   `yaml:"no_type_change"`
+	Source         string `yaml:"source"`
+}
+
+// Observation is Facts by name, for fixtures and for `shenscan classify`: a
+// bare string or an object.
+type Observation struct {
+	Name           string `yaml:"name,omitempty" json:"name,omitempty"`
+	OSName         string `yaml:"os_name,omitempty" json:"os_name,omitempty"`
+	OSNameEn       string `yaml:"os_name_en,omitempty" json:"os_name_en,omitempty"`
+	OSType         string `yaml:"os_type,omitempty" json:"os_type,omitempty"`
+	Platform       string `yaml:"platform,omitempty" json:"platform,omitempty"`
+	ImageID        string `yaml:"image_id,omitempty" json:"image_id,omitempty"`
+	ImageName      string `yaml:"image_name,omitempty" json:"image_name,omitempty"`
+	ImageFamily    string `yaml:"image_family,omitempty" json:"image_family,omitempty"`
+	ImageOSName    string `yaml:"image_os_name,omitempty" json:"image_os_name,omitempty"`
+	ImageOwner     string `yaml:"image_owner,omitempty" json:"image_owner,omitempty"`
+	ImageStatus    string `yaml:"image_status,omitempty" json:"image_status,omitempty"`
+	ImageMissing   bool   `yaml:"image_missing,omitempty" json:"image_missing,omitempty"`
+	Architecture   string `yaml:"architecture,omitempty" json:"architecture,omitempty"`
+	BootMode       string `yaml:"boot_mode,omitempty" json:"boot_mode,omitempty"`
+	Kernel         string `yaml:"kernel,omitempty" json:"kernel,omitempty"`
+	Release        string `yaml:"release,omitempty" json:"release,omitempty"`
+	InstanceType   string `yaml:"instance_type,omitempty" json:"instance_type,omitempty"`
+	Target         string `yaml:"target,omitempty" json:"-"` // fixtures: a family or type to judge for
+	IoOptimized    Tri    `yaml:"io_optimized,omitempty" json:"io_optimized,omitempty"`
+	OSNVMe         Tri    `yaml:"os_nvme,omitempty" json:"os_nvme,omitempty"`
+	Running        Tri    `yaml:"running,omitempty" json:"running,omitempty"`
+	ImageIO        Tri    `yaml:"image_io_optimized,omitempty" json:"image_io_optimized,omitempty"`
+	ImageNVMe      Tri    `yaml:"image_nvme,omitempty" json:"image_nvme,omitempty"`
+	CheckVirtio    Tri    `yaml:"check_virtio,omitempty" json:"check_virtio,omitempty"`
+	CheckNVMe      Tri    `yaml:"check_nvme,omitempty" json:"check_nvme,omitempty"`
+	CheckFstab     Tri    `yaml:"check_fstab,omitempty" json:"check_fstab,omitempty"`
+	CheckGRUB      Tri    `yaml:"check_grub,omitempty" json:"check_grub,omitempty"`
+	CheckSupported Tri    `yaml:"check_supported,omitempty" json:"check_supported,omitempty"`
+	Virtio         Tri    `yaml:"virtio,omitempty" json:"virtio,omitempty"`
+	NVMe           Tri    `yaml:"nvme,omitempty" json:"nvme,omitempty"`
+	XenResidue     Tri    `yaml:"xen_residue,omitempty" json:"xen_residue,omitempty"`
+	DeviceNames    Tri    `yaml:"device_names,omitempty" json:"device_names,omitempty"`
+	SecuritySoft   Tri    `yaml:"security_software,omitempty" json:"security_software,omitempty"`
+	FreeBSDPatch   Tri    `yaml:"freebsd_patch,omitempty" json:"freebsd_patch,omitempty"`
+}
+
+// UnmarshalYAML reads a bare string as the name, anything else as an object.
+func (o *Observation) UnmarshalYAML(unmarshal func(any) error) error {
+	if unmarshal(&o.Name) == nil {
+		return nil
+	}
+	type plain Observation
+	return unmarshal((*plain)(o))
+}
+
+// Facts are the facts that o spells.
+func (o *Observation) Facts() Facts {
+	f := Facts{
+		Name: o.Name, OSName: o.OSName, OSNameEn: o.OSNameEn, OSType: o.OSType, ImageID: o.ImageID,
+		InstanceType: o.InstanceType, IoOptimized: o.IoOptimized, OSNVMe: o.OSNVMe, Running: o.Running,
+		Image: ImageFacts{
+			Name: o.ImageName, Family: o.ImageFamily, Platform: o.Platform, OSName: o.ImageOSName, Owner: o.ImageOwner,
+			Status: o.ImageStatus, Architecture: o.Architecture, BootMode: o.BootMode, IoOptimized: o.ImageIO, NVMe: o.ImageNVMe,
+			CheckVirtio: o.CheckVirtio, CheckNVMe: o.CheckNVMe, CheckFstab: o.CheckFstab, CheckGRUB: o.CheckGRUB,
+			CheckSupported: o.CheckSupported,
+		},
+		Guest: GuestFacts{
+			Release: o.Release, Kernel: o.Kernel, Virtio: o.Virtio, NVMe: o.NVMe, XenResidue: o.XenResidue,
+			DeviceNames: o.DeviceNames, SecuritySoft: o.SecuritySoft, FreeBSDPatch: o.FreeBSDPatch,
+		},
+	}
+	if o.ImageMissing {
+		f.Image.Presence = ImageMissing
+	}
+	return f
+}

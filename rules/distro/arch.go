@@ -1,0 +1,88 @@
+package distro
+
+// arch reads the CPU architecture. Arm wins over a word size ("64 bit ARM
+// Edition"), a spelt-out name over a bare number.
+func (sc *scan) arch(family string) string {
+	bare := ""
+	for i := 0; i < sc.n; i++ {
+		switch w := sc.word(i); w {
+		case "arm", "aarch":
+			if w == "arm" && sc.isNum(i+1) && sc.t[i+1].val == 32 {
+				continue
+			}
+			return "arm64"
+		case "x":
+			if sc.isNum(i+1) && sc.t[i+1].sep == 0 {
+				switch v := sc.t[i+1].val; {
+				case v == 64:
+					bare = "x86_64"
+				case v == 86 && sc.isNum(i+2) && sc.t[i+2].val == 64:
+					bare = "x86_64"
+				case v == 86 && bare == "":
+					bare = sc.plain86()
+				}
+			}
+		case "amd":
+			if sc.isNum(i+1) && sc.t[i+1].sep == 0 && sc.t[i+1].val == 64 {
+				bare = "x86_64"
+			}
+		case "i":
+			if sc.isNum(i+1) && sc.t[i+1].sep == 0 && (sc.t[i+1].val == 386 || sc.t[i+1].val == 586 || sc.t[i+1].val == 686) {
+				bare = "i386"
+			}
+		default:
+			if sc.t[i].num && bare == "" {
+				bare = sc.width(i)
+			}
+		}
+	}
+	return bare
+}
+
+// plain86 reads an "x86" alone: 32 bits, except in the newer public image ids
+// of 64-bit systems that were spelt so (freebsd_13_0_x86_30G_alibase_…).
+func (sc *scan) plain86() string {
+	if sc.has("alibase") {
+		return "x86_64"
+	}
+	return "i386"
+}
+
+// width reads a bare 64 or 32 at token i.
+func (sc *scan) width(i int) string {
+	t := &sc.t[i]
+	if sc.digits(i) == 4 && sc.is(i+1, "bit") && t.sep == '.' { // Ubuntu14.0464位
+		if t.val%100 == 64 {
+			return "x86_64"
+		}
+		if t.val%100 == 32 {
+			return "i386"
+		}
+		return ""
+	}
+	if sc.digits(i) != 2 || t.val != 64 && t.val != 32 || sc.isSize(i) {
+		return ""
+	}
+	bit := sc.is(i+1, "bit") || sc.is(i+1, "bits")
+	if t.sep == '.' && !bit || t.sep == 0 && !bit {
+		return ""
+	}
+	if !bit && sc.isNum(i+1) && sc.t[i+1].sep == '.' {
+		return ""
+	}
+	if t.val == 64 {
+		return "x86_64"
+	}
+	return "i386"
+}
+
+// amd says whether the string marks an image for AMD families ("AMD版",
+// "_amd"); amd64 is no such mark.
+func (sc *scan) amd() bool {
+	for i := 0; i < sc.n; i++ {
+		if sc.is(i, "amd") && !(sc.isNum(i+1) && sc.t[i+1].sep == 0) {
+			return true
+		}
+	}
+	return false
+}

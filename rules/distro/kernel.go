@@ -1,0 +1,65 @@
+package distro
+
+import (
+	"strconv"
+
+	"github.com/shenscan/shenscan/rules/version"
+)
+
+// KernelGuess is what a kernel release says of the system that runs it.
+type KernelGuess struct {
+	Family string // "" when the build is shared by several families
+	// EL is the Enterprise Linux major release that the kernel was built for,
+	// whichever rebuild runs it; 0 when it is none.
+	EL      int
+	Version string // canonical version of Family, or the major release of EL
+}
+
+// IdentifyKernel reads a kernel release by the tag of its builder.
+func IdentifyKernel(s string) KernelGuess {
+	k := version.ParseKernel(s)
+	if !k.OK {
+		return KernelGuess{}
+	}
+	name, number := k.TagNumber()
+	major := ""
+	if number > 0 && number < 1000 {
+		major = strconv.Itoa(int(number))
+	}
+	switch name {
+	case "el":
+		if major == "" || number > 99 {
+			return KernelGuess{}
+		}
+		return KernelGuess{EL: int(number), Version: major}
+	case "al":
+		switch number {
+		case 7:
+			return KernelGuess{Family: Alinux, Version: "2"}
+		case 8:
+			return KernelGuess{Family: Alinux, Version: "3"}
+		}
+		return KernelGuess{Family: Alinux}
+	case "an":
+		return KernelGuess{Family: Anolis, Version: major}
+	case "fc":
+		return KernelGuess{Family: Fedora, Version: major}
+	case "oe":
+		return KernelGuess{Family: OpenEuler}
+	case "ky":
+		return KernelGuess{Family: Kylin}
+	case "amzn":
+		return KernelGuess{Family: OtherLinux}
+	}
+	switch k.Flavour {
+	case "release", "stable":
+		return KernelGuess{Family: FreeBSD, Version: join(int(k.Base[0]), int(k.Base[1]))}
+	case "gentoo":
+		return KernelGuess{Family: Gentoo}
+	case "coreos":
+		return KernelGuess{Family: CoreOS}
+	case "flatcar":
+		return KernelGuess{Family: Flatcar}
+	}
+	return KernelGuess{}
+}

@@ -1,0 +1,294 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Checks that precede every move, and those that precede a move of Windows.
+var (
+	baseChecks    = [...]string{"restart", "snapshot", "custom-image-trial"}
+	windowsChecks = [...]string{"sfc", "remove-security-software"}
+)
+
+// checkVersion settles a verdict that rests on a partly known release.
+const checkVersion = "confirm-version"
+
+// tracer is told of every rule that was looked at; nil for none.
+type tracer func(t *Target, r *rule, what string)
+
+// judged is a rule that fired for a target.
+type judged struct {
+	rule       *rule
+	level      Level
+	confidence Confidence
+	prefix     string // said before the rule's reason
+}
+
+// osJudgement is what the operating system rules say of one candidate.
+type osJudgement struct {
+	judged
+	partial bool // the boundary lies inside what is known
+	legacy  bool
+}
+
+// judgeOS runs the operating system rules for one candidate: the first that
+// certainly matches ends it, those that possibly match are kept, the worst
+// counts.
+func (r *Ruleset) judgeOS(t *Target, k *candidate, p *profile, tr tracer) osJudgement {
+	var out osJudgement
+	remaining, n, levels := k.span, 0, Compatible
+	confidence := High
+	for _, rl := range r.rules {
+		if rl.stage != StageOS || rl.disabled || !rl.has[t.Class] {
+			continue
+		}
+		o, why := rl.match.os(k, p, remaining)
+		if o != outcomeNo {
+			if why = rl.match.machines(p, t); why != "" {
+				o = outcomeNo
+			}
+		}
+		if o == outcomeNo {
+			trace(tr, t, rl, "no: "+why)
+			continue
+		}
+		level := rl.level[t.Class]
+		if n > 0 && level != levels {
+			out.partial = true
+		}
+		confidence = min(confidence, rl.confidence[t.Class])
+		out.legacy = out.legacy || rl.src.Legacy
+		if n == 0 || level.severity() > out.level.severity() {
+			out.judged = judged{rule: rl, level: level, confidence: confidence}
+			levels = level
+		}
+		n++
+		if o == outcomeCertain {
+			trace(tr, t, rl, "matches")
+			break
+		}
+		trace(tr, t, rl, "matches a part of the releases that it may be")
+		if rl.match.versioned {
+			remaining = remaining.minus(rl.match.versions)
+		}
+		if remaining.empty() {
+			break
+		}
+	}
+	out.confidence = confidence
+	if out.partial {
+		out.confidence = Low
+	}
+	if k.narrowed {
+		out.confidence = min(out.confidence, Medium)
+	}
+	return out
+}
+
+func trace(tr tracer, t *Target, r *rule, what string) {
+	if tr != nil {
+		tr(t, r, what)
+	}
+}
+
+// evaluation is the work of one classification.
+type evaluation struct {
+	r     *Ruleset
+	p     *profile
+	id    *identity
+	cands []candidate
+	tr    tracer
+}
+
+// evaluate judges a profile for the targets.
+func (r *Ruleset) evaluate(p *profile, id *identity, targets []Target, tr tracer) *Classification {
+	e := evaluation{r: r, p: p, id: id, tr: tr}
+	e.cands = append(e.cands, newCandidate(p.os.Family, p.os.Version, p.os.ServicePack, p.os.Edition, p.os.Kernel))
+	if !id.settled {
+		for _, a := range id.alts {
+			e.cands = append(e.cands, newCandidate(a.family, a.version, a.sp, a.edition, p.os.Kernel))
+		}
+	}
+	c := &Classification{OS: p.os, Conflicts: id.conflicts, Machine: p.machine, Verdicts: make([]Verdict, 0, len(targets))}
+	for i := range targets {
+		c.Verdicts = append(c.Verdicts, e.verdict(&targets[i]))
+	}
+	six := Target{ID: ClassShenlong6.String(), Class: ClassShenlong6}
+	for i := range e.cands {
+		c.Legacy = c.Legacy || r.judgeOS(&six, &e.cands[i], p, nil).legacy
+	}
+	return c
+}
+
+// os is the judgement of the operating system: of the chosen identity, or of
+// one that contradicts it, whichever is worse.
+func (e *evaluation) os(t *Target) osJudgement {
+	out := e.r.judgeOS(t, &e.cands[0], e.p, e.tr)
+	if e.p.free {
+		out.confidence = min(out.confidence, Medium)
+	}
+	for i := 1; i < len(e.cands); i++ {
+		k := &e.cands[i]
+		alt := e.r.judgeOS(t, k, e.p, e.tr)
+		out.confidence = Low
+		if alt.level.severity() > out.level.severity() {
+			alt.confidence = Low
+			alt.legacy = alt.legacy || out.legacy
+			alt.prefix = "The evidence contradicts itself, and the worse reading counts: " + osText(e.p.os.Family, e.p.os.Version) + " or " + osText(k.family, k.version) + ". "
+			out = alt
+		}
+	}
+	return out
+}
+
+func osText(family, version string) string {
+	if version == "" {
+		return family + " of unknown version"
+	}
+	return family + " " + version
+}
+
+// verdict judges one target.
+func (e *evaluation) verdict(t *Target) Verdict {
+	var found []judged
+	partial := false
+	observed := e.observed(t)
+	if observed != nil {
+		found = append(found, *observed)
+	} else {
+		o := e.os(t)
+		partial = o.partial || len(e.cands) > 1 || o.rule != nil && o.rule.match.missing
+		if o.rule == nil { // the rule set has no catch-all
+			o.judged = judged{rule: unnamed(), level: Unknown, confidence: Low}
+		}
+		if o.partial && o.rule.match.versioned {
+			o.prefix += fmt.Sprintf("Of the release only %q is known, and the worst it can be counts. ", e.p.os.Version)
+		}
+		found = append(found, o.judged)
+	}
+	for _, rl := range e.r.rules {
+		if rl.stage != StageFinding && rl.stage != StageAdvisory || rl.disabled || !rl.has[t.Class] {
+			continue
+		}
+		if observed != nil && rl.stage == StageFinding && rl.match.target == nil && rl.match.mismatch == "" {
+			trace(e.tr, t, rl, "no: it runs on such a machine already")
+			continue
+		}
+		o, why := rl.match.os(&e.cands[0], e.p, e.cands[0].span)
+		if o != outcomeNo {
+			if why = rl.match.machines(e.p, t); why != "" {
+				o = outcomeNo
+			}
+		}
+		if o == outcomeNo {
+			trace(e.tr, t, rl, "no: "+why)
+			continue
+		}
+		trace(e.tr, t, rl, "matches")
+		found = append(found, judged{rule: rl, level: rl.level[t.Class], confidence: rl.confidence[t.Class]})
+	}
+	return e.assemble(t, found, partial && observed == nil)
+}
+
+// unnamed stands in for a catch-all where a user's rule set has none.
+func unnamed() *rule {
+	return &rule{src: &Rule{ID: "os.unnamed", Reason: "No rule names this operating system."}, stage: StageOS}
+}
+
+// observed is the finding that the instance already runs on the target's class
+// or a newer one, if it does.
+func (e *evaluation) observed(t *Target) *judged {
+	class, ok := e.p.machine.class()
+	if !e.p.running || !ok || class < t.Class {
+		return nil
+	}
+	for _, rl := range e.r.rules {
+		if rl.stage != StageObserved || rl.disabled || !rl.has[t.Class] {
+			continue
+		}
+		if o, _ := rl.match.os(&e.cands[0], e.p, e.cands[0].span); o != outcomeCertain {
+			continue
+		}
+		trace(e.tr, t, rl, "matches")
+		out := &judged{rule: rl, level: rl.level[t.Class], confidence: rl.confidence[t.Class]}
+		if os := e.os(t); os.level != Compatible {
+			out.confidence = Low
+			out.prefix = fmt.Sprintf("By its operating system alone it would be %s (%s). ", os.level, os.rule.id())
+		}
+		return out
+	}
+	return nil
+}
+
+func (r *rule) id() string {
+	if r == nil {
+		return "os.unnamed"
+	}
+	return r.src.ID
+}
+
+// assemble makes the verdict of everything that fired, the worst first.
+func (e *evaluation) assemble(t *Target, found []judged, confirm bool) Verdict {
+	slices.SortStableFunc(found, func(a, b judged) int {
+		if d := b.level.severity() - a.level.severity(); d != 0 {
+			return d
+		}
+		return stageOrder(a.rule.stage) - stageOrder(b.rule.stage)
+	})
+	v := Verdict{Target: t.ID, Remedies: []Remedy{}, Checks: make([]string, 0, 8)}
+	v.Checks = append(v.Checks, baseChecks[:]...)
+	if isWindows(e.p.os.Family) {
+		v.Checks = append(v.Checks, windowsChecks[:]...)
+	}
+	for i := range found {
+		j := &found[i]
+		v.Findings = append(v.Findings, Finding{
+			Rule: j.rule.src.ID, Level: j.level, Confidence: j.confidence, Reason: j.prefix + j.rule.src.Reason, Source: j.rule.source,
+		})
+		for _, k := range j.rule.src.Checks {
+			if !slices.Contains(v.Checks, k) {
+				v.Checks = append(v.Checks, k)
+			}
+		}
+		if j.level != Compatible {
+			e.remedies(&v, t, j.rule)
+		}
+	}
+	if confirm && !slices.Contains(v.Checks, checkVersion) {
+		v.Checks = append(v.Checks, checkVersion)
+	}
+	f := &v.Findings[0]
+	v.Level, v.Confidence, v.Rule, v.Reason, v.Source = f.Level, f.Confidence, f.Rule, f.Reason, f.Source
+	return v
+}
+
+func stageOrder(stage string) int {
+	return strings.Index("observed os finding advisory", stage)
+}
+
+// remedies adds what helps against a rule on a target.
+func (e *evaluation) remedies(v *Verdict, t *Target, rl *rule) {
+	for i := range rl.src.Remedies {
+		u := &rl.src.Remedies[i]
+		if len(u.Targets) > 0 && !slices.Contains(u.Targets, t.Class.String()) {
+			continue
+		}
+		if u.ID == "stay-gen5" && (t.Class == ClassKVM || e.p.os.Arch == "arm64") {
+			continue // there is no Arm family of the 5th generation
+		}
+		if slices.ContainsFunc(v.Remedies, func(m Remedy) bool { return m.ID == u.ID && m.To == u.To }) {
+			continue
+		}
+		d := e.r.def.Remedies[u.ID]
+		text := d.Text
+		if u.To != "" {
+			text = strings.ReplaceAll(text, "{to}", u.To)
+		}
+		if u.Note != "" {
+			text += " " + u.Note
+		}
+		v.Remedies = append(v.Remedies, Remedy{ID: u.ID, To: u.To, Families: d.Families, Text: text, Steps: d.Steps, Drawback: d.Drawback})
+	}
+}

@@ -1,0 +1,322 @@
+package rules
+
+import (
+	"strings"
+
+	"github.com/shenscan/shenscan/rules/distro"
+	"github.com/shenscan/shenscan/rules/version"
+)
+
+// claim is what one piece of evidence says.
+type claim struct {
+	distro.Guess
+	evidence Evidence
+	field    string // where the text was seen: "os_name", "image_id", ...
+	text     string
+	kernel   bool // read from a kernel release
+	el       int  // the Enterprise Linux major release that a kernel is built for
+	free     bool // text that a person wrote freely
+}
+
+// alternative is an identity that contradicts the chosen one and could not be
+// ruled out.
+type alternative struct {
+	family, version, sp, edition string
+}
+
+// identity is what all the evidence together says.
+type identity struct {
+	os        OS
+	notR2     bool
+	amd       bool
+	free      bool // rests on freely written text alone
+	settled   bool // the machine itself said it: contradictions are history
+	conflicts []Conflict
+	alts      []alternative
+}
+
+const maxClaims = 20
+
+// claims collects what the facts say, the strongest evidence first.
+func (f *Facts) claims(out []claim) []claim {
+	add := func(e Evidence, field, text string, free bool) {
+		if text == "" {
+			return
+		}
+		g := distro.Identify(text)
+		if g.Family == "" && g.Version == "" && g.Arch == "" {
+			return
+		}
+		out = append(out, claim{Guess: g, evidence: e, field: field, text: text, free: free})
+	}
+	kernel := func(e Evidence, field, text string) {
+		if text == "" {
+			return
+		}
+		k := distro.IdentifyKernel(text)
+		if k.Family == "" && k.EL == 0 {
+			return
+		}
+		out = append(out, claim{Guess: distro.Guess{Family: k.Family, Version: k.Version}, evidence: e, field: field, text: text, kernel: true, el: k.EL})
+	}
+	add(EvidenceGuest, "guest.release", f.Guest.Release, false)
+	kernel(EvidenceGuest, "guest.kernel", f.Guest.Kernel)
+	add(EvidenceImage, "image.tag_os_version", f.Image.TagOSVersion, false)
+	add(EvidenceImage, "image.check_os_version", f.Image.CheckOSVersion, false)
+	kernel(EvidenceImage, "image.tag_kernel_version", f.Image.TagKernelVersion)
+	kernel(EvidenceImage, "image.check_kernel", f.Image.CheckKernel)
+	add(EvidenceImage, "image.os_name", f.Image.OSName, false)
+	if f.Image.OSNameEn != f.Image.OSName {
+		add(EvidenceImage, "image.os_name_en", f.Image.OSNameEn, false)
+	}
+	add(EvidenceImage, "image.family", f.Image.Family, false)
+	add(EvidenceImage, "platform", f.Image.Platform, false)
+	if f.OSName != f.Image.OSName {
+		add(EvidenceInstance, "os_name", f.OSName, false)
+	}
+	if f.OSNameEn != f.OSName && f.OSNameEn != f.Image.OSNameEn {
+		add(EvidenceInstance, "os_name_en", f.OSNameEn, false)
+	}
+	add(EvidenceName, "image_id", f.ImageID, false)
+	add(EvidenceName, "image_name", f.Image.Name, true)
+	add(EvidenceName, "name", f.Name, false)
+	if windows(f.OSType) || windows(f.Image.OSType) {
+		e := EvidenceInstance
+		if windows(f.Image.OSType) {
+			e = EvidenceImage
+		}
+		out = append(out, claim{Guess: distro.Guess{Family: distro.WindowsServer, Vague: true}, evidence: e, field: "os_type", text: "windows"})
+	}
+	return out
+}
+
+func windows(osType string) bool { return strings.EqualFold(osType, "windows") }
+
+// identify combines the evidence. It never guesses: what nothing says is "".
+func (f *Facts) identify() identity {
+	var buf [maxClaims]claim
+	claims := f.claims(buf[:0])
+	var id identity
+	id.os.Family = distro.Unknown
+	id.family(claims)
+	id.versions(claims)
+	id.rest(f, claims)
+	return id
+}
+
+// family chooses the family: the strongest evidence that names one, a
+// catch-all only when nothing else does.
+func (id *identity) family(claims []claim) {
+	pick := -1
+	for i := range claims {
+		c := &claims[i]
+		if c.Family == "" {
+			continue
+		}
+		if pick < 0 || claims[pick].Vague && !c.Vague {
+			pick = i
+		}
+	}
+	switch {
+	case pick >= 0:
+		id.os.Family, id.os.Evidence, id.free = claims[pick].Family, claims[pick].evidence, claims[pick].free
+		id.settled = claims[pick].evidence == EvidenceGuest
+	default:
+		for i := range claims {
+			if claims[i].el > 0 { // an Enterprise Linux of unknown make
+				id.os.Family, id.os.Edition, id.os.Evidence = distro.OtherLinux, "el", claims[i].evidence
+				return
+			}
+		}
+		return
+	}
+	for i := range claims {
+		id.familyConflict(&claims[i])
+	}
+}
+
+// familyConflict keeps a claim of another family.
+func (id *identity) familyConflict(c *claim) {
+	if c.AlsoFamily != "" && c.AlsoFamily != id.os.Family {
+		id.conflict("family", id.os.Family, c.AlsoFamily, c)
+		id.alternative(alternative{family: c.AlsoFamily, version: c.AlsoVersion})
+	}
+	switch {
+	case c.kernel && c.el > 0:
+		if !elFamily(id.os.Family) && id.os.Family != distro.OtherLinux && id.os.Family != distro.Alinux {
+			id.conflict("family", id.os.Family, "an Enterprise Linux kernel", c)
+			id.alternative(alternative{family: distro.OtherLinux, version: c.Version, edition: "el"})
+		}
+	case c.Family == "" || c.Family == id.os.Family || sameSystem(id.os.Family, c):
+	default:
+		id.conflict("family", id.os.Family, c.Family, c)
+		id.alternative(alternative{family: c.Family, version: c.Version, sp: c.ServicePack, edition: c.Edition})
+	}
+}
+
+// sameSystem says whether a claim of another family name is no contradiction:
+// a catch-all, a bare "SUSE" for openSUSE, the image id rhel5uN of Aliyun
+// Linux 5, a Windows client where only "windows" is said.
+func sameSystem(family string, c *claim) bool {
+	isWindows := family == distro.WindowsServer || family == distro.WindowsClient
+	switch {
+	case c.Vague && c.Family == distro.OtherLinux:
+		return !isWindows && family != distro.FreeBSD || c.field == "os_type"
+	case c.Vague && c.Family == distro.WindowsServer:
+		return isWindows
+	case c.Vague && c.Family == distro.SLES:
+		return family == distro.OpenSUSE
+	case family == distro.Alinux && c.Family == distro.RHEL:
+		return strings.HasPrefix(c.Version, "5.")
+	case c.kernel && family == distro.OtherLinux:
+		return true
+	}
+	return false
+}
+
+// versions chooses the version: the strongest evidence that gives one, made
+// finer by weaker evidence that agrees with it.
+func (id *identity) versions(claims []claim) {
+	from := EvidenceNone
+	for i := range claims {
+		c := &claims[i]
+		v := c.Version
+		switch {
+		case v == "":
+			continue
+		case c.kernel && c.el > 0:
+			if !elFamily(id.os.Family) && !(id.os.Family == distro.OtherLinux && id.os.Edition == "el") {
+				continue
+			}
+			if major(id.os.Version) == v {
+				continue
+			}
+		case c.Family == "":
+			if id.os.Family == distro.Unknown {
+				continue
+			}
+		case c.Family != id.os.Family:
+			if !sameSystem(id.os.Family, c) || c.Vague {
+				continue
+			}
+		}
+		if id.os.Family == distro.Debian && c.Family == "" && strings.HasPrefix(v, "6.") && strings.Count(v, ".") == 1 && v != "6.0" {
+			v = "6.0." + strings.TrimLeft(v[2:], "0")
+		}
+		id.version(v, c, &from)
+		if c.AlsoFamily == id.os.Family && c.AlsoVersion != "" {
+			id.version(c.AlsoVersion, c, &from)
+		}
+	}
+}
+
+// version merges one version into the identity.
+func (id *identity) version(v string, c *claim, from *Evidence) {
+	have := id.os.Version
+	switch {
+	case have == "" || finer(have, v) && !(id.notR2 && strings.HasSuffix(v, "r2")):
+		id.os.Version, id.os.ServicePack, id.notR2 = v, c.ServicePack, c.NotR2
+		*from = c.evidence
+		id.os.Evidence = c.evidence
+		id.settled = id.settled && (c.evidence == EvidenceGuest || have != "")
+	case have == v:
+		if c.ServicePack != "" && id.os.ServicePack == "" {
+			id.os.ServicePack = c.ServicePack
+		} else if c.ServicePack != "" && c.ServicePack != id.os.ServicePack {
+			id.conflict("version", have+" sp"+id.os.ServicePack, v+" sp"+c.ServicePack, c)
+			id.alternative(alternative{family: id.os.Family, version: v, sp: c.ServicePack, edition: c.Edition})
+		}
+		id.notR2 = id.notR2 || c.NotR2
+	case finer(v, have) && !(c.NotR2 && strings.HasSuffix(have, "r2")):
+	default:
+		id.conflict("version", have, v, c)
+		id.alternative(alternative{family: id.os.Family, version: v, sp: c.ServicePack, edition: c.Edition})
+	}
+}
+
+// finer says whether b is a, told more exactly: 7 and 7.9, 2008 and 2008r2.
+func finer(a, b string) bool {
+	return len(b) > len(a) && strings.HasPrefix(b, a) && (b[len(a)] == '.' || b[len(a)] == 'r')
+}
+
+func major(v string) string {
+	head, _, _ := strings.Cut(v, ".")
+	return head
+}
+
+// rest fills in edition, architecture and kernel.
+func (id *identity) rest(f *Facts, claims []claim) {
+	for i := range claims {
+		c := &claims[i]
+		id.amd = id.amd || c.AMD
+		if id.os.Edition == "" && c.Family == id.os.Family {
+			id.os.Edition = c.Edition
+		}
+	}
+	id.arch(f, claims)
+	for _, k := range [...]string{f.Guest.Kernel, f.Image.TagKernelVersion, f.Image.CheckKernel} {
+		if k != "" && version.ParseKernel(k).OK {
+			id.os.Kernel = k
+			break
+		}
+	}
+}
+
+// arch chooses the CPU architecture and keeps what contradicts it.
+func (id *identity) arch(f *Facts, claims []claim) {
+	id.os.Arch = archName(f.Guest.Architecture)
+	seen := func(arch string, e Evidence, text string) {
+		switch {
+		case arch == "":
+		case id.os.Arch == "":
+			id.os.Arch = arch
+		case arch != id.os.Arch:
+			id.conflicts = append(id.conflicts, Conflict{Field: "arch", Chosen: id.os.Arch, Other: arch, Evidence: e, Text: text})
+		}
+	}
+	seen(archName(f.Image.Architecture), EvidenceImage, f.Image.Architecture)
+	for i := range claims {
+		seen(claims[i].Arch, claims[i].evidence, claims[i].text)
+	}
+}
+
+func archName(s string) string {
+	switch {
+	case s == "":
+		return ""
+	case strings.EqualFold(s, "i386"), strings.EqualFold(s, "i686"), strings.EqualFold(s, "i586"), strings.EqualFold(s, "x86"):
+		return "i386"
+	case strings.EqualFold(s, "x86_64"), strings.EqualFold(s, "amd64"), strings.EqualFold(s, "x64"):
+		return "x86_64"
+	case strings.EqualFold(s, "arm64"), strings.EqualFold(s, "aarch64"):
+		return "arm64"
+	}
+	return distro.Identify(s).Arch
+}
+
+func (id *identity) conflict(field, chosen, other string, c *claim) {
+	for _, k := range id.conflicts {
+		if k.Field == field && k.Other == other && k.Evidence == c.evidence {
+			return
+		}
+	}
+	id.conflicts = append(id.conflicts, Conflict{Field: field, Chosen: chosen, Other: other, Evidence: c.evidence, Text: strings.Clone(c.text)})
+}
+
+func (id *identity) alternative(a alternative) {
+	for _, k := range id.alts {
+		if k == a {
+			return
+		}
+	}
+	id.alts = append(id.alts, a)
+}
+
+// elFamily says whether the family is a build of Enterprise Linux.
+func elFamily(family string) bool {
+	switch family {
+	case distro.CentOS, distro.RHEL, distro.Oracle, distro.Rocky, distro.AlmaLinux, distro.Anolis:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,201 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/shenscan/shenscan/rules/distro"
+	"github.com/shenscan/shenscan/rules/version"
+)
+
+// interval is the set of releases lo <= v < hi. What is known of a version is
+// an interval too: "5" is [5, 6), "5.8" is [5.8, 5.9).
+type interval struct{ lo, hi version.Key }
+
+func (a interval) empty() bool                 { return a.lo.Cmp(a.hi) >= 0 }
+func (a interval) overlaps(b interval) bool    { return a.lo.Cmp(b.hi) < 0 && b.lo.Cmp(a.hi) < 0 }
+func (a interval) within(b interval) bool      { return b.lo.Cmp(a.lo) <= 0 && a.hi.Cmp(b.hi) <= 0 }
+func (a interval) contains(k version.Key) bool { return a.lo.Cmp(k) <= 0 && k.Cmp(a.hi) < 0 }
+
+// minus removes b where that leaves one interval; otherwise a stays whole,
+// which errs on the side of more possibilities.
+func (a interval) minus(b interval) interval {
+	switch {
+	case b.lo.Cmp(a.lo) <= 0 && b.hi.Cmp(a.lo) > 0:
+		a.lo = b.hi
+	case b.hi.Cmp(a.hi) >= 0 && b.lo.Cmp(a.hi) < 0:
+		a.hi = b.lo
+	}
+	return a
+}
+
+func everything() interval { return interval{hi: version.Key{}.Next(0)} }
+
+// key orders the versions of one family. Semi-annual Windows Server releases
+// are of the 2016 line; Windows clients go by their kernel.
+func key(family, v string) (version.Key, int) {
+	switch family {
+	case distro.WindowsServer:
+		switch v {
+		case "nt4":
+			return version.Key{4}, 1
+		case "1709", "1803", "1809", "1903", "1909", "2004", "20h2":
+			k, _ := version.Parse(v)
+			return version.Key{2016, 1, k[0]}, 3
+		}
+	case distro.WindowsClient:
+		switch v {
+		case "xp":
+			return version.Key{5, 1}, 2
+		case "vista":
+			return version.Key{6}, 1
+		}
+	}
+	return version.Parse(v)
+}
+
+// known is the interval of releases that a version may be; ok is false when
+// nothing is known.
+func known(family, v, sp string) (interval, bool) {
+	k, n := key(family, v)
+	if n == 0 {
+		return interval{}, false
+	}
+	if sp != "" && n < len(k) {
+		p, m := version.Parse(sp)
+		if m > 0 {
+			k[n] = p[0]
+			n++
+		}
+	}
+	switch family {
+	case distro.WindowsServer, distro.WindowsClient:
+		// Releases, not points of a line: 2008 is not "some 2008".
+		return interval{lo: k, hi: k.Next(len(k))}, true
+	}
+	return interval{lo: k, hi: k.Next(n)}, true
+}
+
+// parseRange reads ">=5.9 <6", "<6.0.9", "13" (all of 13).
+func parseRange(s string) (interval, error) {
+	out := everything()
+	fields := strings.Fields(s)
+	if len(fields) == 0 {
+		return out, nil
+	}
+	for _, f := range fields {
+		op := strings.TrimRight(f, "0123456789.")
+		k, n := version.Parse(f[len(op):])
+		if n == 0 {
+			return out, fmt.Errorf("%q has no version", f)
+		}
+		switch op {
+		case "<":
+			out.hi = minKey(out.hi, k)
+		case "<=":
+			out.hi = minKey(out.hi, k.Next(n))
+		case ">=":
+			out.lo = maxKey(out.lo, k)
+		case ">":
+			out.lo = maxKey(out.lo, k.Next(n))
+		case "", "=":
+			out.lo, out.hi = maxKey(out.lo, k), minKey(out.hi, k.Next(n))
+		default:
+			return out, fmt.Errorf("%q starts with none of < <= > >= =", f)
+		}
+	}
+	if out.empty() {
+		return out, errors.New("the range is empty")
+	}
+	return out, nil
+}
+
+func minKey(a, b version.Key) version.Key {
+	if b.Cmp(a) < 0 {
+		return b
+	}
+	return a
+}
+
+func maxKey(a, b version.Key) version.Key {
+	if b.Cmp(a) > 0 {
+		return b
+	}
+	return a
+}
+
+// kernelRange is a range of kernel releases, both ends included where set.
+type kernelRange struct {
+	lo, hi         version.Kernel
+	hasLo, hasHi   bool
+	loOpen, hiOpen bool
+}
+
+// parseKernelRange reads ">=2.6.18-0 <=2.6.18-348".
+func parseKernelRange(s string) (kernelRange, error) {
+	var r kernelRange
+	for _, f := range strings.Fields(s) {
+		op := f[:len(f)-len(strings.TrimLeft(f, "<>="))]
+		k := version.ParseKernel(f[len(op):])
+		if !k.OK {
+			return r, fmt.Errorf("%q has no kernel release", f)
+		}
+		switch op {
+		case "<", "<=":
+			r.hi, r.hasHi, r.hiOpen = k, true, op == "<"
+		case ">", ">=":
+			r.lo, r.hasLo, r.loOpen = k, true, op == ">"
+		default:
+			return r, fmt.Errorf("%q starts with none of < <= > >=", f)
+		}
+	}
+	if !r.hasLo && !r.hasHi {
+		return r, errors.New("the kernel range is empty")
+	}
+	return r, nil
+}
+
+func (r *kernelRange) contains(k version.Kernel) bool {
+	if r.hasLo {
+		if c := version.CmpKernel(k, r.lo); c < 0 || c == 0 && r.loOpen {
+			return false
+		}
+	}
+	if r.hasHi {
+		if c := version.CmpKernel(k, r.hi); c > 0 || c == 0 && r.hiOpen {
+			return false
+		}
+	}
+	return true
+}
+
+// elKernel narrows a release of Enterprise Linux by its running kernel: each
+// minor release came with a kernel of its own (5.9 with 2.6.18-348).
+func elKernel(k version.Kernel) (interval, bool) {
+	for _, t := range [...]struct {
+		base  version.Key
+		el    uint32
+		first uint32 // minor release of the first entry
+		gen   []uint32
+	}{
+		{version.Key{2, 6, 18}, 5, 0, []uint32{8, 53, 92, 128, 164, 194, 238, 274, 308, 348, 371, 398}},
+		{version.Key{3, 10, 0}, 7, 0, []uint32{123, 229, 327, 514, 693, 862, 957, 1062, 1127, 1160}},
+	} {
+		if k.Base != t.base || k.N == 0 {
+			continue
+		}
+		minor := 0
+		for i, first := range t.gen {
+			if k.Release[0] >= first {
+				minor = i
+			}
+		}
+		lo := version.Key{t.el, uint32(minor)}
+		if minor == len(t.gen)-1 {
+			return interval{lo: lo, hi: version.Key{t.el + 1}}, true
+		}
+		return interval{lo: lo, hi: lo.Next(2)}, true
+	}
+	return interval{}, false
+}

@@ -1,0 +1,134 @@
+package rules
+
+import (
+	"slices"
+
+	"github.com/shenscan/shenscan/rules/distro"
+)
+
+// lint reports operating system rules that can never fire because earlier ones
+// take every release, and rules that overlap without one being the special
+// case of the other.
+func lint(r *Ruleset) []Problem {
+	var out []Problem
+	for _, rl := range r.rules {
+		if rl.stage != StageOS || rl.disabled {
+			continue
+		}
+		if by := r.shadows(rl); by != "" {
+			out = append(out, Problem{"rule " + rl.src.ID, "can never fire: " + by + " comes earlier and takes everything it matches"})
+			continue
+		}
+		for _, other := range r.rules[:rl.index] {
+			if other.stage == StageOS && !other.disabled && overlap(other, rl) {
+				out = append(out, Problem{"rule " + rl.src.ID, "overlaps " + other.src.ID + ": both match some releases without a condition that tells them apart; the earlier one wins"})
+			}
+		}
+	}
+	return out
+}
+
+// plainOS says whether a rule looks at family and release alone.
+func plainOS(m *matcher) bool {
+	return !m.missing && len(m.edition) == 0 && len(m.arch) == 0 && m.kernel == nil && m.kernelNot == nil && m.flavours == nil &&
+		len(m.owner) == 0 && len(m.facts) == 0 && m.source == nil && m.target == nil
+}
+
+func ruleFamilies(m *matcher) []string {
+	switch {
+	case m.any:
+		return distro.Families()
+	case m.windows == Yes:
+		return []string{distro.WindowsServer, distro.WindowsClient}
+	}
+	var out []string
+	for _, f := range m.families {
+		out = append(out, f.family+"/"+f.edition)
+	}
+	return out
+}
+
+func covers(m *matcher, family string) bool {
+	if m.any {
+		return true
+	}
+	for _, f := range ruleFamilies(m) {
+		name := family
+		if f == name || f == cutEdition(name)+"/" || f == cutEdition(name) {
+			return true
+		}
+	}
+	return false
+}
+
+func cutEdition(s string) string {
+	for i := range len(s) {
+		if s[i] == '/' {
+			return s[:i]
+		}
+	}
+	return s
+}
+
+func sameClasses(a, b *rule) bool {
+	for c := range a.has {
+		if b.has[c] && !a.has[c] {
+			return false
+		}
+	}
+	return true
+}
+
+// shadows names an earlier plain rule, or several together, that leave rl
+// nothing.
+func (r *Ruleset) shadows(rl *rule) string {
+	by := ""
+	for _, f := range ruleFamilies(&rl.match) {
+		left := everything()
+		if rl.match.versioned {
+			left = rl.match.versions
+		}
+		took := ""
+		for _, e := range r.rules[:rl.index] {
+			if e.stage != StageOS || e.disabled || !plainOS(&e.match) || !covers(&e.match, f) || !sameClasses(e, rl) {
+				continue
+			}
+			if rl.match.missing && e.match.versioned {
+				continue
+			}
+			span := everything()
+			if e.match.versioned {
+				span = e.match.versions
+			}
+			if !left.overlaps(span) {
+				continue
+			}
+			took = e.src.ID
+			if left = left.minus(span); left.empty() || left.within(span) {
+				left = interval{}
+				break
+			}
+		}
+		// A rule without a range also takes releases that are not known.
+		if !left.empty() || !rl.match.versioned && !rl.match.missing && !slices.ContainsFunc(r.rules[:rl.index], func(e *rule) bool {
+			return e.stage == StageOS && !e.disabled && plainOS(&e.match) && !e.match.versioned && covers(&e.match, f)
+		}) {
+			return ""
+		}
+		by = took
+	}
+	return by
+}
+
+// overlap says whether two plain rules share releases of a family.
+func overlap(a, b *rule) bool {
+	if !plainOS(&a.match) || !plainOS(&b.match) || !a.match.versioned || !b.match.versioned || !a.match.versions.overlaps(b.match.versions) {
+		return false
+	}
+	for _, f := range ruleFamilies(&b.match) {
+		if covers(&a.match, f) {
+			return true
+		}
+	}
+	return false
+}

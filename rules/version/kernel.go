@@ -1,0 +1,125 @@
+package version
+
+// Kernel is a kernel release (uname -r) taken apart. Base and Release order
+// kernels of one distribution; Tag and Flavour say whose build it is.
+type Kernel struct {
+	Base    Key       // 2.6.18
+	Release [6]uint32 // 348.18.1
+	N       int       // numbers in Release
+	Tag     string    // "el5", "el8_3", "al7", "fc33"; lower case, "" when none
+	Flavour string    // what follows the tag or the release: "xen", "uek", "generic"; lower case
+	OK      bool      // Base was found
+}
+
+// ParseKernel takes a kernel release apart. It never fails: what is not there
+// stays zero, and OK is false for a string that is no kernel release.
+func ParseKernel(s string) Kernel {
+	var k Kernel
+	if len(s) > 128 {
+		s = s[:128]
+	}
+	i := 0
+	for n := 0; i < len(s); i++ {
+		if isDigit(s[i]) {
+			if n == 0 {
+				n = 1
+			}
+			k.Base[n-1] = addDigit(k.Base[n-1], s[i])
+			continue
+		}
+		if s[i] != '.' || n == 0 || n == len(k.Base) || i+1 >= len(s) || !isDigit(s[i+1]) {
+			k.OK = n >= 2
+			break
+		}
+		n++
+		k.OK = true
+	}
+	if !k.OK {
+		return Kernel{}
+	}
+	for i < len(s) && s[i] == '-' {
+		i++
+	}
+	return k.release(s[i:])
+}
+
+// release reads "348.18.1.el5xen" or "144-generic".
+func (k Kernel) release(s string) Kernel {
+	i := 0
+	for i < len(s) && isDigit(s[i]) {
+		var v uint32
+		for i < len(s) && isDigit(s[i]) {
+			v = addDigit(v, s[i])
+			i++
+		}
+		if k.N < len(k.Release) {
+			k.Release[k.N] = v
+			k.N++
+		}
+		if i < len(s) && s[i] == '.' {
+			i++
+		} else {
+			break
+		}
+	}
+	for i < len(s) && !isLetter(s[i]) && !isDigit(s[i]) {
+		i++
+	}
+	j := i
+	for j < len(s) && isLetter(s[j]) {
+		j++
+	}
+	word := j
+	for j < len(s) && (isDigit(s[j]) || s[j] == '_' && j > word) {
+		j++
+	}
+	if j > word {
+		k.Tag = lowerString(s[i:j])
+		i = j
+		for j < len(s) && isLetter(s[j]) {
+			j++
+		}
+	}
+	k.Flavour = lowerString(s[i:j])
+	return k
+}
+
+func lowerString(s string) string {
+	for i := 0; i < len(s); i++ {
+		if s[i] != lower(s[i]) {
+			b := []byte(s)
+			for j := range b {
+				b[j] = lower(b[j])
+			}
+			return string(b)
+		}
+	}
+	return s
+}
+
+// TagNumber splits the tag: "el8_3" is ("el", 8).
+func (k Kernel) TagNumber() (name string, number uint32) {
+	i := 0
+	for i < len(k.Tag) && isLetter(k.Tag[i]) {
+		i++
+	}
+	n, _ := Parse(k.Tag[i:])
+	return k.Tag[:i], n[0]
+}
+
+// CmpKernel orders two kernels by base and then by release, number by number:
+// 2.6.18-348 < 2.6.18-348.1.1 < 2.6.18-371. Tags and flavours do not count.
+func CmpKernel(a, b Kernel) int {
+	if c := a.Base.Cmp(b.Base); c != 0 {
+		return c
+	}
+	for i := range a.Release {
+		switch {
+		case a.Release[i] < b.Release[i]:
+			return -1
+		case a.Release[i] > b.Release[i]:
+			return 1
+		}
+	}
+	return 0
+}
