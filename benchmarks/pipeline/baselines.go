@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/utils"
+	sdk "github.com/alibabacloud-go/ecs-20140526/v4/client"
+	"github.com/alibabacloud-go/tea/dara"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
+	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+)
+
+// osNames is what a baseline keeps: instance id to OS name.
+type osNames struct {
+	mu sync.Mutex
+	m  map[string]string
+}
+
+func (o *osNames) add(id, name string) {
+	o.mu.Lock()
+	o.m[id] = name
+	o.mu.Unlock()
+}
+
+// baseline lists the whole fleet with its OS names and prints how many
+// instances there were.
+func baseline(ctx context.Context, mode, endpoint string) error {
+	names := &osNames{m: map[string]string{}}
+	var err error
+	switch mode {
+	case "sequential":
+		err = withSDK(endpoint, 1, names)
+	case "regions":
+		err = withSDK(endpoint, 64, names)
+	case "raw":
+		err = withFetch(ctx, endpoint, names)
+	default:
+		err = fmt.Errorf("no baseline is called %q", mode)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(os.Stdout, len(names.m))
+	return err
+}
+
+// withSDK is the loop from the SDK's own examples, width regions at a time.
+func withSDK(endpoint string, width int, names *osNames) error {
+	client, err := sdk.NewClient(new(openapi.Config).
+		SetAccessKeyId(ecssim.DemoAccessKeyID).SetAccessKeySecret(ecssim.DemoAccessKeySecret).
+		SetEndpoint(strings.TrimPrefix(endpoint, "http://")).SetProtocol("http").SetRegionId("cn-hangzhou"))
+	if err != nil {
+		return err
+	}
+	regions, err := client.DescribeRegions(new(sdk.DescribeRegionsRequest))
+	if err != nil {
+		return err
+	}
+	var group errgroup.Group
+	group.SetLimit(width)
+	for _, r := range regions.Body.Regions.Region {
+		group.Go(func() error { return listRegion(client, dara.StringValue(r.RegionId), names) })
+	}
+	return group.Wait()
+}
+
+func listRegion(client *sdk.Client, region string, names *osNames) error {
+	req := new(sdk.DescribeInstancesRequest).SetRegionId(region).SetMaxResults(100)
+	for {
+		page, err := client.DescribeInstances(req)
+		if err != nil {
+			return err
+		}
+		if page.Body == nil || page.Body.Instances == nil {
+			return errors.New("an answer without instances")
+		}
+		for _, x := range page.Body.Instances.Instance {
+			names.add(dara.StringValue(x.InstanceId), dara.StringValue(x.OSName))
+		}
+		if dara.StringValue(page.Body.NextToken) == "" {
+			return nil
+		}
+		req.NextToken = page.Body.NextToken
+	}
+}
+
+// withFetch is the same loop over shenscan's own fetch and decoding, a
+// goroutine a region.
+func withFetch(ctx context.Context, endpoint string, names *osNames) error {
+	o := ecsapi.DefaultOptions()
+	o.Endpoint = endpoint
+	id, secret := ecssim.DemoAccessKeyID, ecssim.DemoAccessKeySecret
+	o.Base = &ecsapi.Keys{AccessKeyID: ecsapi.Secret(id), AccessKeySecret: ecsapi.Secret(secret)}
+	o.StartRate = 1e6
+	client, err := ecsapi.New(o)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	accounts, err := client.ResolveAccounts(ctx)
+	if err != nil {
+		return err
+	}
+	regions, err := client.Regions(ctx, accounts[0])
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, r := range regions {
+		group.Go(func() error {
+			q := ecs.Query{}
+			for {
+				page, err := client.Instances(ctx, ecs.Scope{Account: accounts[0], Region: r.ID}, q)
+				if err != nil {
+					return err
+				}
+				for i := range page.Instances {
+					names.add(strings.Clone(page.Instances[i].ID), page.Instances[i].OSName)
+				}
+				if q.NextToken = page.NextToken; q.NextToken == "" {
+					return nil
+				}
+			}
+		})
+	}
+	return group.Wait()
+}
