@@ -97,8 +97,7 @@ func listRegion(client *sdk.Client, region string, names *osNames) error {
 func withFetch(ctx context.Context, endpoint string, names *osNames) error {
 	o := ecsapi.DefaultOptions()
 	o.Endpoint = endpoint
-	id, secret := ecssim.DemoAccessKeyID, ecssim.DemoAccessKeySecret
-	o.Base = &ecsapi.Keys{AccessKeyID: ecsapi.Secret(id), AccessKeySecret: ecsapi.Secret(secret)}
+	o.Base = &ecsapi.Keys{AccessKeyID: ecsapi.NewSecret(ecssim.DemoAccessKeyID), AccessKeySecret: ecsapi.NewSecret(ecssim.DemoAccessKeySecret)}
 	o.StartRate = 1e6
 	client, err := ecsapi.New(o)
 	if err != nil {
