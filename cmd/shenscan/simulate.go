@@ -17,15 +17,14 @@ import (
 
 // simulateFlags are the flags of simulate as they are typed.
 type simulateFlags struct {
-	listen    string
-	insecure  bool
-	truth     string
-	options   ecssim.Options
-	latency   string
-	faults    []string
-	quotas    []string
-	window    time.Duration
-	accountID []string
+	listen   string
+	insecure bool
+	truth    string
+	options  ecssim.Options
+	latency  string
+	faults   []string
+	quotas   []string
+	window   time.Duration
 }
 
 // newSimulateCmd is the ECS simulator alone: it serves until it is stopped.
