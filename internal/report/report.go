@@ -32,7 +32,7 @@ const (
 )
 
 // Formats lists every format in the order in which help texts name them.
-func Formats() []Format { return []Format{Table, JSON, JSONL, CSV, Markdown} }
+func Formats() []Format { return []Format{Table, JSON, JSONL, CSV, HTML, Markdown} }
 
 // ErrFormat is returned for an output format that does not exist.
 var ErrFormat = errors.New("unknown output format")
@@ -107,6 +107,8 @@ func Write(w io.Writer, f Format, r *Report, o Options) error {
 		err = writeCSV(b, r)
 	case Markdown:
 		err = writeMarkdown(b, r, o)
+	case HTML:
+		err = writeHTML(b, r, o)
 	default:
 		return fmt.Errorf("%w %q", ErrFormat, Short(string(f), 40))
 	}

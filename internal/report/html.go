@@ -1,0 +1,203 @@
+package report
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+//go:embed web
+var web embed.FS
+
+// Stylesheet is the style of every page, report and live.
+func Stylesheet() string { return asset("style.css") }
+
+// asset reads an embedded file; a missing one is a mistake of the build.
+func asset(name string) string {
+	data, err := web.ReadFile("web/" + name)
+	if err != nil {
+		panic(err)
+	}
+	return string(data)
+}
+
+// Templates returns the parts that pages are made of, to which a caller adds
+// its own. Every function in it cleans what it shows.
+func Templates() *template.Template {
+	return template.Must(template.New("report").Funcs(funcs()).Parse(asset("parts.html")))
+}
+
+// Inline is the policy for a page that consists of one style and one script
+// inside it: nothing else runs, and nothing is loaded or sent.
+func Inline(css, js string) string {
+	hash := func(s string) string {
+		sum := sha256.Sum256([]byte(s))
+		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	}
+	script := "'none'"
+	if js != "" {
+		script = hash(js)
+	}
+	return "default-src 'none'; style-src " + hash(css) + "; script-src " + script + "; img-src data:; base-uri 'none'; form-action 'none'"
+}
+
+func funcs() template.FuncMap {
+	return template.FuncMap{
+		"clean": Clean, "short": Short, "number": Number, "percent": Percent, "plural": Plural, "moment": moment,
+		"completeness": Completeness, "levels": Levels, "scope": scopeName, "osname": OSName, "verdictOn": VerdictOn,
+		"failure":  func(f record.Failure) string { return FailureHead(&f) },
+		"change":   func(c record.Change) string { return ChangeLine(&c) },
+		"remedy":   RemedyLine,
+		"scanline": func(s record.Scan) string { return Clean(scanLine(&s)) },
+		"shown":    func() []string { return []string{"compatible", "needs-action", "incompatible", "unknown"} },
+		"sign": func(verdict string) string {
+			return map[string]string{"incompatible": "✕", "unknown": "?", "needs-action": "!", "compatible": "✓"}[verdict]
+		},
+		"segments": Segments,
+	}
+}
+
+func moment(t any) string {
+	switch t := t.(type) {
+	case time.Time:
+		return Moment(t)
+	case *time.Time:
+		if t != nil {
+			return Moment(*t)
+		}
+	}
+	return "never"
+}
+
+// Segment is a part of a bar, in percent.
+type Segment struct {
+	Name string
+	X, W string
+}
+
+// Segments lays verdicts side by side, compatible first.
+func Segments(byVerdict map[string]int, total int) []Segment {
+	var out []Segment
+	x := 0.0
+	for _, v := range []string{"compatible", "needs-action", "unknown", "incompatible"} {
+		n := byVerdict[v]
+		if n == 0 || total <= 0 {
+			continue
+		}
+		w := 100 * float64(n) / float64(total)
+		out = append(out, Segment{v, fmt.Sprintf("%.2f", x), fmt.Sprintf("%.2f", w)})
+		x += w
+	}
+	return out
+}
+
+// BucketTable is a table of buckets on a page.
+type BucketTable struct {
+	Title, Column string
+	Targets       []string
+	Buckets       []*Bucket
+	Name          func(*Bucket) string
+	Remedies      func(*Bucket) string // nil: no such column
+	Status        func(*Bucket) string // nil: no such column
+}
+
+// Folded is a table of which only the first rows stand open.
+type Folded struct{ First, Rest BucketTable }
+
+// Fold splits t after n rows.
+func Fold(t BucketTable, n int) Folded {
+	n = min(n, len(t.Buckets))
+	rest := t
+	rest.Title += ", the rest"
+	t.Buckets, rest.Buckets = t.Buckets[:n], t.Buckets[n:]
+	return Folded{t, rest}
+}
+
+// ScopeStatus says how completely a scope was read.
+func ScopeStatus(scopes []record.ScopeStatus) func(*Bucket) string {
+	status := map[[2]string]string{}
+	for i := range scopes {
+		s := &scopes[i]
+		status[[2]string{s.Account, s.Region}] = fmt.Sprintf("%s, %s", s.Completeness, moment(s.LastEnd))
+	}
+	return func(b *Bucket) string {
+		if s := status[[2]string{b.Account, b.Region}]; s != "" {
+			return s
+		}
+		return "not known"
+	}
+}
+
+// document is what the report's templates see.
+type document struct {
+	CSP                           string
+	CSS                           template.CSS
+	JS                            template.JS
+	Now                           time.Time
+	Report                        *Report
+	Summary                       *record.Summary
+	Digest                        *Digest
+	Next                          []Step
+	OS, Regions, Families, Scopes Folded
+	Top                           []*record.Record
+	Streamed                      int
+}
+
+// writeHTML writes one file that holds everything it needs. The instances are
+// read once and kept compressed until the totals above them are written.
+func writeHTML(w *bufio.Writer, r *Report, o Options) error {
+	e, err := newEncoder(r.Summary.Targets)
+	if err != nil {
+		return err
+	}
+	for rec, err := range r.instances() {
+		if err != nil {
+			return fmt.Errorf("read instances: %w", err)
+		}
+		if err := e.add(rec); err != nil {
+			return err
+		}
+	}
+	css, js := asset("style.css"), asset("report.js")
+	doc := newDocument(r, o, e)
+	doc.CSP, doc.CSS, doc.JS = Inline(css, js), template.CSS(css), template.JS(js)
+	page, err := Templates().Parse(asset("report.html"))
+	if err != nil {
+		return fmt.Errorf("parse template: %w", err)
+	}
+	for _, part := range []func() error{
+		func() error { return page.ExecuteTemplate(w, "report-head", doc) },
+		func() error { return e.copyTo(w) },
+		func() error { return page.ExecuteTemplate(w, "report-foot", doc) },
+	} {
+		if err := part(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newDocument(r *Report, o Options, e *encoder) *document {
+	d := NewDigest(&r.Summary)
+	table := func(title, column string, buckets []*Bucket, name func(*Bucket) string) BucketTable {
+		return BucketTable{Title: title, Column: column, Targets: r.Summary.Targets, Buckets: buckets, Name: name}
+	}
+	os := table("By operating system", "operating system", d.OS, (*Bucket).OS)
+	os.Remedies = func(b *Bucket) string { return Short(e.remedies[[2]string{b.OSFamily, b.Version}], 80) }
+	scopes := table("By account and region", "account / region", d.Scopes, func(b *Bucket) string { return scopeName(Short(b.Account, 64), Short(b.Region, 64)) })
+	scopes.Status = ScopeStatus(r.Summary.Scopes)
+	return &document{
+		Now: o.Now, Report: r, Summary: &r.Summary, Digest: d, Next: NextSteps(r),
+		OS:       Fold(os, 15),
+		Regions:  Fold(table("By region", "region", d.Regions, func(b *Bucket) string { return Short(b.Region, 64) }), 10),
+		Families: Fold(table("By instance family", "family", e.families.sorted(), func(b *Bucket) string { return Short(b.Family, 64) }), 10),
+		Scopes:   Fold(scopes, 10),
+		Top:      e.worst.list(), Streamed: e.rows,
+	}
+}
