@@ -22,12 +22,12 @@ type accounts struct {
 	mu       sync.Mutex
 	rings    map[string]*keyring
 	names    []string // configured, in order
-	asking   sync.Mutex
-	identity string // the account of the base credentials, once learnt
+	identity string   // the account of the base credentials, once learnt
+	asking   turn     // held by the one caller who learns it
 }
 
 func (a *accounts) init(c *Client) {
-	a.c, a.rings = c, map[string]*keyring{}
+	a.c, a.rings, a.asking = c, map[string]*keyring{}, newTurn()
 	switch {
 	case c.o.Base != nil:
 		a.base = newKeyring(static(*c.o.Base))
@@ -99,10 +99,10 @@ func accountID(s string) bool {
 
 // whoami learns the account of the base credentials, once.
 func (a *accounts) whoami(ctx context.Context) (string, error) {
-	if err := lockContext(ctx, &a.asking); err != nil {
+	if err := a.asking.take(ctx); err != nil {
 		return "", err
 	}
-	defer a.asking.Unlock()
+	defer a.asking.give()
 	a.mu.Lock()
 	id := a.identity
 	a.mu.Unlock()

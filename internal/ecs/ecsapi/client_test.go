@@ -252,13 +252,16 @@ func TestCancellationEndsACallAtOnce(t *testing.T) {
 }
 
 func TestConnectionsAreReused(t *testing.T) {
-	f := newFake(t, nil)
 	var conns atomic.Int64
+	f := &fake{calls: map[string]int{}}
+	f.Server = httptest.NewUnstartedServer(http.HandlerFunc(f.serve))
 	f.Config.ConnState = func(_ net.Conn, s http.ConnState) {
 		if s == http.StateNew {
 			conns.Add(1)
 		}
 	}
+	f.Start()
+	t.Cleanup(f.Close)
 	c := newTestClient(t, f, func(o *Options) { o.Concurrency = 16 })
 	var wg sync.WaitGroup
 	for range 16 {

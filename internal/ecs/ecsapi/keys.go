@@ -61,7 +61,7 @@ const rechecked = 30 * time.Second
 type keyring struct {
 	src source
 
-	fetching sync.Mutex // held by the one caller who renews
+	fetching turn // held by the one caller who renews
 
 	mu      sync.Mutex
 	cur     *Keys
@@ -69,7 +69,7 @@ type keyring struct {
 	expires time.Time // from here on cur does not serve
 }
 
-func newKeyring(src source) *keyring { return &keyring{src: src} }
+func newKeyring(src source) *keyring { return &keyring{src: src, fetching: newTurn()} }
 
 // get returns keys that are good for the next call.
 func (k *keyring) get(ctx context.Context) (*Keys, error) {
@@ -80,13 +80,13 @@ func (k *keyring) get(ctx context.Context) (*Keys, error) {
 	}
 	usable := cur != nil && (expires.IsZero() || now.Before(expires))
 	if usable {
-		if !k.fetching.TryLock() { // somebody else renews: the old ones serve
+		if !k.fetching.tryTake() { // somebody else renews: the old ones serve
 			return cur, nil
 		}
-	} else if err := lockContext(ctx, &k.fetching); err != nil {
+	} else if err := k.fetching.take(ctx); err != nil {
 		return nil, err
 	}
-	defer k.fetching.Unlock()
+	defer k.fetching.give()
 	if c, renew, _ := k.state(); c != nil && time.Now().Before(renew) {
 		return c, nil // another caller renewed while this one waited
 	}
@@ -96,20 +96,6 @@ func (k *keyring) get(ctx context.Context) (*Keys, error) {
 		return cur, nil
 	}
 	return next, err
-}
-
-// lockContext waits for a lock that others hold for the time of one fetch.
-func lockContext(ctx context.Context, mu *sync.Mutex) error {
-	for wait := time.Millisecond; !mu.TryLock(); wait = min(2*wait, 50*time.Millisecond) {
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		case <-t.C:
-		}
-	}
-	return nil
 }
 
 func (k *keyring) state() (*Keys, time.Time, time.Time) {
@@ -257,3 +243,28 @@ func askChain(cred credentials.Credential, create func() (credentials.Credential
 	}
 	return cred, l, nil
 }
+
+// turn is a lock that is waited for no longer than a context lasts.
+type turn chan struct{}
+
+func newTurn() turn { return make(turn, 1) }
+
+func (t turn) take(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t turn) tryTake() bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (t turn) give() { <-t }

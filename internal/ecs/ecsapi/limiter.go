@@ -59,7 +59,7 @@ func (s *MemoryShared) Store(_ context.Context, key string, value []byte, expect
 }
 
 // bucket is the limiter of one key in this process. With a Shared it leases
-// slots from the common state, 200 ms worth at a time; without one, or while
+// slots from the common state, 60 ms worth at a time; without one, or while
 // that fails, it keeps the state itself.
 type bucket struct {
 	key     string
@@ -68,7 +68,7 @@ type bucket struct {
 	penalty float64
 	notify  func(rate float64)
 
-	leasing sync.Mutex // held by the one caller who talks to shared
+	leasing turn // held by the one caller who talks to shared
 
 	mu     sync.Mutex
 	local  rateState
@@ -87,7 +87,7 @@ type bucket struct {
 }
 
 func newBucket(key string, b rateBounds, shared Shared, penalty int, notify func(float64)) *bucket {
-	return &bucket{key: key, bounds: b, shared: shared, penalty: float64(penalty), notify: notify, wanted: 1}
+	return &bucket{key: key, bounds: b, shared: shared, penalty: float64(penalty), notify: notify, wanted: 1, leasing: newTurn()}
 }
 
 // grant is leave to make one call.
@@ -143,12 +143,19 @@ func (b *bucket) slot(ctx context.Context) (time.Time, uint64, error) {
 	if at, epoch, ok := b.leased(); ok {
 		return at, epoch, nil
 	}
-	if err := lockContext(ctx, &b.leasing); err != nil {
+	if err := b.leasing.take(ctx); err != nil {
 		return time.Time{}, 0, err
 	}
-	defer b.leasing.Unlock()
+	defer b.leasing.give()
 	if at, epoch, ok := b.leased(); ok { // the caller before this one leased
 		return at, epoch, nil
+	}
+	// Slots far ahead would outlive a refusal that another process sees.
+	b.mu.Lock()
+	last := b.next.Add(-b.every)
+	b.mu.Unlock()
+	if err := sleepUntil(ctx, last); err != nil {
+		return time.Time{}, 0, err
 	}
 	b.lease(ctx)
 	if err := ctx.Err(); err != nil {
@@ -166,7 +173,7 @@ func (b *bucket) slot(ctx context.Context) (time.Time, uint64, error) {
 func (b *bucket) leased() (time.Time, uint64, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	stale := time.Now().Add(-burst - leaseWorth)
+	stale := time.Now().Add(-burst)
 	for b.left > 0 {
 		at := b.next
 		b.left--
@@ -191,11 +198,7 @@ func (b *bucket) lease(ctx context.Context) {
 	st, err := b.update(ctx, func(s *rateState) bool {
 		now := time.Now()
 		s.init(b.bounds, now)
-		most := max(1, int(s.Rate*leaseWorth.Seconds()))
-		if s.Next > now.Add(time.Second).UnixNano() {
-			most = 1 // a long queue: short turns
-		}
-		n = min(n, most)
+		n = min(n, max(1, int(s.Rate*leaseWorth.Seconds())))
 		first, every = s.take(b.bounds, now, n, good)
 		return true
 	})
@@ -312,19 +315,21 @@ func (b *bucket) change(ctx context.Context, f func(*rateState) bool) bool {
 		changed = f(s)
 		return changed
 	})
-	if err != nil || !changed {
+	if err != nil {
 		return false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.local = st
-	b.after(st)
-	return true
+	if changed || st.Epoch != b.epoch { // another process may have been faster
+		b.local = st
+		b.after(st)
+	}
+	return changed
 }
 
 // after makes callers ask for new slots after a change.
 func (b *bucket) after(st rateState) {
-	b.epoch, b.left, b.good, b.wanted = st.Epoch, 0, 0, 1
+	b.epoch, b.left, b.good, b.wanted, b.next = st.Epoch, 0, 0, 1, time.Time{}
 	b.show(st.Rate)
 }
 

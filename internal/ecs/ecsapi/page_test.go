@@ -2,6 +2,7 @@ package ecsapi
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -217,11 +218,11 @@ func TestDecodePageAllocations(t *testing.T) {
 
 func FuzzDecodePage(f *testing.F) {
 	for _, body := range responses(f, "DescribeInstances.") {
-		if len(body) < 16<<10 {
-			f.Add(body)
+		var small bytes.Buffer // long seeds make fuzzing slow
+		if json.Compact(&small, body) == nil && small.Len() < 3000 {
+			f.Add(small.Bytes())
 		}
 	}
-	f.Add(bigPage(2, "t"))
 	f.Add([]byte(`{"Instances":{"Instance":[{"InstanceId":"i\u0031","Tags":{"Tag":[{"TagKey":"a"},{}]},"Cpu":"2"}]},"NextToken":null}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		d := new(pageDecoder)

@@ -53,7 +53,7 @@ type rateBounds struct {
 }
 
 const (
-	burst           = 100 * time.Millisecond // unused slots this old may still be used
+	burst           = 50 * time.Millisecond // unused slots this old may still be used
 	doubling        = time.Second
 	strikesToWait   = 3
 	settledShare    = 0.9 // of the refused rate: fast growth ends here
@@ -65,7 +65,7 @@ const (
 	longHint        = 5 * time.Second // a longer wait means that a minute's quota is used up
 	farAhead        = int64(90 * time.Second)
 	highestRate     = 20000.0
-	leaseWorth      = 200 * time.Millisecond
+	leaseWorth      = 60 * time.Millisecond
 	firstPauseBase  = 250 * time.Millisecond
 	wholeMinuteFrom = 5 * time.Second // a minute counted from here on is a whole one
 )
