@@ -73,7 +73,7 @@ func (c *Classifier) Classify(f *Facts) *Classification {
 	h := c.hash(f)
 	set := &c.known[h&(cacheSets-1)]
 	for i := range set {
-		if e := set[i].Load(); e != nil && e.hash == h && e.facts == *f {
+		if e := set[i].Load(); e != nil && e.hash == h && e.facts.same(f) {
 			return e.cl
 		}
 	}
@@ -88,22 +88,54 @@ func (c *Classifier) Classify(f *Facts) *Classification {
 	return cl
 }
 
-// hash covers the strings in which the facts of a fleet differ; equality
-// decides about the rest.
+// same is ==, which the compiler makes with a call for every string, the empty
+// ones included.
+func (f *Facts) same(o *Facts) bool {
+	a, b, g, h := &f.Image, &o.Image, &f.Guest, &o.Guest
+	return eq(f.ImageID, o.ImageID) && eq(f.InstanceType, o.InstanceType) && eq(f.OSName, o.OSName) &&
+		eq(f.OSNameEn, o.OSNameEn) && eq(f.OSType, o.OSType) && eq(f.InstanceFamily, o.InstanceFamily) && eq(f.Name, o.Name) &&
+		f.IoOptimized == o.IoOptimized && f.OSNVMe == o.OSNVMe && f.Running == o.Running &&
+		eq(a.Name, b.Name) && eq(a.Family, b.Family) && eq(a.Platform, b.Platform) && eq(a.OSName, b.OSName) &&
+		eq(a.OSNameEn, b.OSNameEn) && eq(a.OSType, b.OSType) && eq(a.Architecture, b.Architecture) && eq(a.BootMode, b.BootMode) &&
+		eq(a.Owner, b.Owner) && eq(a.Status, b.Status) && a.Presence == b.Presence &&
+		a.IoOptimized == b.IoOptimized && a.NVMe == b.NVMe && a.CheckVirtio == b.CheckVirtio && a.CheckNVMe == b.CheckNVMe &&
+		a.CheckXen == b.CheckXen && a.CheckFstab == b.CheckFstab && a.CheckGRUB == b.CheckGRUB && a.CheckSupported == b.CheckSupported &&
+		eq(a.CheckOSVersion, b.CheckOSVersion) && eq(a.CheckKernel, b.CheckKernel) &&
+		eq(a.TagOSVersion, b.TagOSVersion) && eq(a.TagKernelVersion, b.TagKernelVersion) &&
+		eq(g.Release, h.Release) && eq(g.Kernel, h.Kernel) && eq(g.Architecture, h.Architecture) &&
+		g.Virtio == h.Virtio && g.NVMe == h.NVMe && g.XenResidue == h.XenResidue && g.DeviceNames == h.DeviceNames &&
+		g.SecuritySoft == h.SecuritySoft && g.FreeBSDPatch == h.FreeBSDPatch
+}
+
+func eq(a, b string) bool { return len(a) == len(b) && (a == "" || a == b) }
+
+// hash covers what tells the facts of a fleet apart; equality decides about
+// the rest.
 func (c *Classifier) hash(f *Facts) uint64 {
-	h := maphash.String(c.seed, f.ImageID)
-	h = mix(h, maphash.String(c.seed, f.InstanceType))
-	if f.OSName != "" {
-		h = mix(h, maphash.String(c.seed, f.OSName))
-	} else if f.Name != "" {
-		h = mix(h, maphash.String(c.seed, f.Name))
-	} else if f.Image.OSName != "" {
-		h = mix(h, maphash.String(c.seed, f.Image.OSName))
+	text := f.ImageID
+	if text == "" {
+		text = f.OSName
+		if text == "" {
+			text = f.Name
+		}
 	}
+	h := maphash.String(c.seed, text)
 	if f.Guest.Kernel != "" {
 		h = mix(h, maphash.String(c.seed, f.Guest.Kernel))
 	}
-	return mix(h, uint64(f.Running)|uint64(f.IoOptimized)<<8|uint64(f.Image.Presence)<<16)
+	if t := f.InstanceType; len(t) > 8 { // "ecs." says nothing
+		h = mix(h, word(t[4:])^word(t[len(t)-8:])<<1)
+	}
+	return mix(h, uint64(f.Running)|uint64(f.IoOptimized)<<8|uint64(f.Image.Presence)<<16|uint64(len(f.OSName))<<24|uint64(len(f.InstanceType))<<40)
+}
+
+// word is the first eight bytes of s, fewer where s is shorter.
+func word(s string) uint64 {
+	var w uint64
+	for i := 0; i < len(s) && i < 8; i++ {
+		w |= uint64(s[i]) << (8 * i)
+	}
+	return w
 }
 
 func mix(a, b uint64) uint64 {
@@ -146,17 +178,29 @@ func (o OS) clone() OS {
 	return o
 }
 
-// clone copies every string of f, so that the cache pins no message buffer.
+// clone copies every string of f into one piece of memory, so that the cache
+// pins no message buffer and a comparison walks along.
 func (f *Facts) clone() Facts {
 	out := *f
-	for _, s := range [...]*string{
-		&out.OSName, &out.OSNameEn, &out.OSType, &out.ImageID, &out.InstanceType, &out.InstanceFamily, &out.Name,
+	all := [...]*string{
+		&out.OSName, &out.OSNameEn, &out.OSType, &out.ImageID, &out.InstanceType, &out.InstanceFamily,
 		&out.Image.Name, &out.Image.Family, &out.Image.Platform, &out.Image.OSName, &out.Image.OSNameEn, &out.Image.OSType,
 		&out.Image.Architecture, &out.Image.BootMode, &out.Image.Owner, &out.Image.Status,
 		&out.Image.CheckOSVersion, &out.Image.CheckKernel, &out.Image.TagOSVersion, &out.Image.TagKernelVersion,
-		&out.Guest.Release, &out.Guest.Kernel, &out.Guest.Architecture,
-	} {
-		*s = strings.Clone(*s)
+		&out.Guest.Release, &out.Guest.Kernel, &out.Guest.Architecture, &out.Name,
+	}
+	n := 0
+	for _, s := range all {
+		n += len(*s)
+	}
+	var b strings.Builder
+	b.Grow(n)
+	for _, s := range all {
+		b.WriteString(*s)
+	}
+	text := b.String()
+	for _, s := range all {
+		*s, text = text[:len(*s)], text[len(*s):]
 	}
 	return out
 }

@@ -20,6 +20,8 @@ type Ruleset struct {
 	def      Definition
 	rules    []*rule
 	byID     map[string]*rule
+	byOS     map[string][]*rule // operating system rules by family, in order
+	others   []*rule            // findings and advisories, in order
 	families *family.Table
 	waivers  []waiver
 	digest   string
@@ -57,10 +59,10 @@ type rule struct {
 	stage      string
 	index      int
 	disabled   bool
-	overridden bool
 	level      [classes]Level
 	has        [classes]bool
 	confidence [classes]Confidence
+	reason     [classes]string
 	source     string
 	match      matcher
 }
@@ -122,9 +124,28 @@ func Compile(def Definition, familyTable string) (*Ruleset, error) {
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
+	r.index()
 	r.warnings = lint(r)
 	r.digest = digest(&r.def, familyTable)
 	return r, nil
+}
+
+// index sorts the rules by what they are tried for.
+func (r *Ruleset) index() {
+	r.byOS = map[string][]*rule{}
+	for _, rl := range r.rules {
+		switch {
+		case rl.disabled:
+		case rl.stage == StageOS:
+			for _, f := range distro.Families() {
+				if rl.match.mayBe(f) {
+					r.byOS[f] = append(r.byOS[f], rl)
+				}
+			}
+		case rl.stage != StageObserved:
+			r.others = append(r.others, rl)
+		}
+	}
 }
 
 // Digest identifies the effective rule set: 12 hex digits.
@@ -266,6 +287,17 @@ func (c *compiler) verdicts(part string, out *rule) {
 		c.bad(part, "no verdicts are given")
 	}
 	c.setVerdicts(part, out, out.src.Verdicts)
+	for i := range out.reason {
+		out.reason[i] = out.src.Reason
+	}
+	for name, value := range out.src.Reasons {
+		class, ok := parseClass(name)
+		if !ok {
+			c.bad(part, "reasons: %q is none of kvm, shenlong-6, shenlong-7", name)
+			continue
+		}
+		out.reason[class] = value
+	}
 }
 
 func (c *compiler) setVerdicts(part string, out *rule, verdicts map[string]string) {
@@ -429,8 +461,12 @@ func (c *compiler) override(o *Override) {
 		c.bad(part, "no reason is given")
 	}
 	r.disabled = r.disabled || o.Disabled
-	r.overridden = true
 	c.setVerdicts(part, r, o.Verdicts)
+	for name := range o.Verdicts {
+		if class, ok := parseClass(name); ok {
+			r.reason[class] = o.Reason
+		}
+	}
 	if o.Confidence != "" {
 		conf, err := ParseConfidence(o.Confidence)
 		if err != nil {

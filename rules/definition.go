@@ -35,7 +35,8 @@ type Rule struct {
 	ConfidenceAt map[string]string `yaml:"confidence_at"`
 	Legacy       bool              `yaml:"legacy"`
 	Reason       string            `yaml:"reason"`
-	Source       string            `yaml:"source"` // a key of Sources
+	Reasons      map[string]string `yaml:"reasons"` // class -> reason, where it is another there
+	Source       string            `yaml:"source"`  // a key of Sources
 	Remedies     []RemedyUse       `yaml:"remedies"`
 	Checks       []string          `yaml:"checks"`
 	Fire         []Observation     `yaml:"fire"` // observations on which the rule must fire

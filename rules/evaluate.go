@@ -40,8 +40,8 @@ func (r *Ruleset) judgeOS(t *Target, k *candidate, p *profile, tr tracer) osJudg
 	var out osJudgement
 	remaining, n, levels := k.span, 0, Compatible
 	confidence := High
-	for _, rl := range r.rules {
-		if rl.stage != StageOS || rl.disabled || !rl.has[t.Class] {
+	for _, rl := range r.byOS[k.family] {
+		if !rl.has[t.Class] {
 			continue
 		}
 		o, why := rl.match.os(k, p, remaining)
@@ -81,8 +81,8 @@ func (r *Ruleset) judgeOS(t *Target, k *candidate, p *profile, tr tracer) osJudg
 	if out.partial {
 		out.confidence = Low
 	}
-	if k.narrowed {
-		out.confidence = min(out.confidence, Medium)
+	if k.span != k.stated && out.rule != nil && !k.stated.within(out.rule.match.versions) {
+		out.confidence = min(out.confidence, Medium) // the release was inferred from the kernel
 	}
 	return out
 }
@@ -168,8 +168,8 @@ func (e *evaluation) verdict(t *Target) Verdict {
 		}
 		found = append(found, o.judged)
 	}
-	for _, rl := range e.r.rules {
-		if rl.stage != StageFinding && rl.stage != StageAdvisory || rl.disabled || !rl.has[t.Class] {
+	for _, rl := range e.r.others {
+		if !rl.has[t.Class] {
 			continue
 		}
 		if observed != nil && rl.stage == StageFinding && rl.match.target == nil && rl.match.mismatch == "" {
@@ -194,7 +194,8 @@ func (e *evaluation) verdict(t *Target) Verdict {
 
 // unnamed stands in for a catch-all where a user's rule set has none.
 func unnamed() *rule {
-	return &rule{src: &Rule{ID: "os.unnamed", Reason: "No rule names this operating system."}, stage: StageOS}
+	const reason = "No rule names this operating system."
+	return &rule{src: &Rule{ID: "os.unnamed"}, stage: StageOS, reason: [classes]string{reason, reason, reason}}
 }
 
 // observed is the finding that the instance already runs on the target's class
@@ -245,7 +246,7 @@ func (e *evaluation) assemble(t *Target, found []judged, confirm bool) Verdict {
 	for i := range found {
 		j := &found[i]
 		v.Findings = append(v.Findings, Finding{
-			Rule: j.rule.src.ID, Level: j.level, Confidence: j.confidence, Reason: j.prefix + j.rule.src.Reason, Source: j.rule.source,
+			Rule: j.rule.src.ID, Level: j.level, Confidence: j.confidence, Reason: j.prefix + j.rule.reason[t.Class], Source: j.rule.source,
 		})
 		for _, k := range j.rule.src.Checks {
 			if !slices.Contains(v.Checks, k) {

@@ -143,15 +143,16 @@ func (m *Machine) class() (c Class, ok bool) {
 type candidate struct {
 	family, version, sp, edition string
 	kernel                       version.Kernel
-	span                         interval
+	span                         interval // the releases that it may be
+	stated                       interval // those that the version alone leaves open
 	spanned                      bool
-	narrowed                     bool
 }
 
 func newCandidate(family, v, sp, edition, kernel string) candidate {
 	c := candidate{family: family, version: v, sp: sp, edition: edition}
 	c.kernel = version.ParseKernel(kernel)
 	c.span, c.spanned = known(family, v, sp)
+	c.stated = c.span
 	if !c.kernel.OK || !(elFamily(family) || family == distro.OtherLinux) {
 		return c
 	}
@@ -160,7 +161,7 @@ func newCandidate(family, v, sp, edition, kernel string) candidate {
 	}
 	narrow, ok := elKernel(c.kernel)
 	if ok && c.spanned && !strings.Contains(v, ".") && narrow.within(c.span) {
-		c.span, c.narrowed = narrow, true
+		c.span = narrow
 	}
 	return c
 }

@@ -80,6 +80,14 @@ func (m *matcher) family(k *candidate) bool {
 	return false
 }
 
+// mayBe says whether the rule can match any edition of a family.
+func (m *matcher) mayBe(family string) bool {
+	if m.family(&candidate{family: family}) {
+		return true
+	}
+	return slices.ContainsFunc(m.families, func(f famEdition) bool { return f.family == family })
+}
+
 func (m *matcher) kernels(k *candidate) string {
 	if m.kernel == nil && m.kernelNot == nil && m.flavours == nil {
 		return ""
