@@ -28,7 +28,7 @@
     const b = el('span', 'v v-' + v);
     const sign = el('i', '', SIGN[v] || '');
     sign.setAttribute('aria-hidden', 'true');
-    b.append(sign, v);
+    b.append(sign, el('span', 'w', v));
     return b;
   };
 
@@ -144,12 +144,12 @@
     open.setAttribute('aria-expanded', 'false');
     open.addEventListener('click', () => toggle(open, tr, r));
     const cell = el('td', 'nw');
-    cell.append(open);
+    cell.append(open, el('span', 'narrow', r[NAME]), el('span', 'narrow', p.name + (p.legacy ? ' (legacy)' : '')));
     tr.append(cell);
-    const name = el('td', 'cut', r[NAME]);
+    const name = el('td', 'cut opt', r[NAME]);
     name.title = r[NAME];
     tr.append(name, el('td', 'opt nw', dict.scopes[r[SCOPE]].join(' / ')), el('td', 'opt nw', dict.types[r[TYPE]][0]));
-    const os = el('td', '', p.name);
+    const os = el('td', 'opt', p.name);
     if (p.legacy) os.append(' ', el('span', 'tag', 'legacy'));
     tr.append(os);
     for (const v of p.verdicts) {
