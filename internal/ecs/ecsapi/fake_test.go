@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +15,13 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		serveChild()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // fake is an endpoint on loopback. Each action is answered by its handler,
 // or else by a good answer.

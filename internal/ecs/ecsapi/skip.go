@@ -1,6 +1,9 @@
 package ecsapi
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // The functions here pass over JSON without building anything. They work on a
 // buffer that ends in at least padding zero bytes, which are in no JSON text:
@@ -28,7 +31,7 @@ func plainEnd(b []byte, i int) int {
 		// hit may be marked wrongly, but only the lowest one is used.
 		hit := ((quote - ones) &^ quote) | ((slash - ones) &^ slash) | ((w - ' '*ones) &^ w)
 		if hit &= highs; hit != 0 {
-			return i + trailingByte(hit)
+			return i + bits.TrailingZeros64(hit)>>3
 		}
 		i += 8
 	}
