@@ -115,6 +115,7 @@ test/dashboards: ## dashboards, alert rules and manifests: current, sound, true 
 .PHONY: generate
 generate: dashboards ## write every generated file anew
 	$(GO) generate ./...
+	$(GO) test -count=1 -run TestReferenceIsCurrent ./cmd/shenscan -update-reference
 
 .PHONY: verify
 verify: ## generated files and go.mod are current

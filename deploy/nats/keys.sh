@@ -10,7 +10,7 @@ folder=${1:-$root/deploy/nats/keys}
 umask 022
 # The folder is closed; the files in it are readable for the containers that
 # get one of them mounted.
-mkdir -p -m 0700 "$folder"
+mkdir -p "$folder"
 chmod 0700 "$folder"
 folder=$(cd "$folder" && pwd)
 : > "$folder/keys.conf"

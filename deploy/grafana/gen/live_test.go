@@ -389,3 +389,93 @@ func checkAlerts(t *testing.T, f *fleet) {
 		}
 	}
 }
+
+// Every command line of Compose, Kubernetes and systemd has flags that exist.
+func TestDeploymentCommandLines(t *testing.T) {
+	bin := filepath.Join(t.TempDir(), "shenscan")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./cmd/shenscan")
+	build.Dir = filepath.Join(deploy, "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	lines := 0
+	check := func(where string, args []string) {
+		lines++
+		if out, err := exec.CommandContext(t.Context(), bin, append(slices.Clone(args), "--help")...).CombinedOutput(); err != nil {
+			t.Errorf("%s: shenscan %s: %v\n%s", where, strings.Join(args, " "), err, out)
+		}
+	}
+	units, _ := filepath.Glob(filepath.Join(deploy, "systemd/*.service"))
+	for _, path := range units {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if command, ok := strings.CutPrefix(strings.TrimSpace(line), "ExecStart="); ok {
+				check(path, strings.Fields(command)[1:])
+			}
+		}
+	}
+	// Compose and Kubernetes: a list under "command" or "args" whose first word
+	// is a role.
+	var walk func(where string, n any)
+	walk = func(where string, n any) {
+		switch n := n.(type) {
+		case map[string]any:
+			for key, value := range n {
+				var args []string
+				if list, ok := value.([]any); ok && (key == "command" || key == "args") {
+					for _, v := range list {
+						args = append(args, fmt.Sprint(v))
+					}
+				}
+				if len(args) > 0 && slices.Contains([]string{"serve", "producer", "worker", "sink"}, args[0]) {
+					check(where, args)
+				}
+				walk(where, value)
+			}
+		case []any:
+			for _, v := range n {
+				walk(where, v)
+			}
+		}
+	}
+	manifests, _ := filepath.Glob(filepath.Join(deploy, "kubernetes/*.yaml"))
+	for _, path := range append(manifests, filepath.Join(deploy, "compose.yaml")) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for dec := yaml.NewDecoder(bytes.NewReader(text)); ; {
+			var doc any
+			if err := dec.Decode(&doc); err != nil {
+				if err != io.EOF {
+					t.Errorf("%s: %v", path, err)
+				}
+				break
+			}
+			walk(path, doc)
+		}
+	}
+	if lines != 10 {
+		t.Errorf("%d command lines were found, want 4 units, 3 services and 3 manifests", lines)
+	}
+}
+
+// What Compose mounts is there, or is made by the commands in its comment.
+func TestDeploymentComposeFiles(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(deploy, "compose.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := []string{"./nats/keys/keys.conf", "./nats/keys/producer.nk", "./nats/keys/worker.nk", "./nats/keys/sink.nk"}
+	for _, m := range regexp.MustCompile(`\./[a-z./-]+`).FindAllString(string(text), -1) {
+		if slices.Contains(made, m) {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(deploy, m)); err != nil {
+			t.Errorf("compose.yaml: %v", err)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package archtest
+
+import "regexp"
+
+// layer is one row of the import table: what the packages at path may import
+// of this module in code that ships. A path that ends in "/..." covers the
+// package of that name and all below it; the longest matching row counts.
+type layer struct {
+	path string
+	may  []string
+}
+
+// nouns are the packages that every layer but rules may name things with.
+var nouns = []string{"internal/ecs", "internal/event", "internal/record", "rules/..."}
+
+// layers is the whole table. A package that no row covers fails the test.
+var layers = []layer{
+	// Pure: facts in, verdicts out.
+	{"rules/...", []string{"rules/..."}},
+
+	// Nouns and seams.
+	{"internal/ecs", []string{"rules"}}, // an instance has Facts
+	{"internal/record", []string{"rules"}},
+	{"internal/event", []string{"internal/ecs", "internal/record", "rules"}},
+	{"internal/ecs/ecsapi/...", []string{"internal/ecs", "internal/ecs/ecsapi/...", "rules"}}, // fills the Facts
+	// The simulator knows what it holds without asking rules, so that it can check them.
+	{"internal/ecs/ecssim/...", []string{"internal/ecs", "internal/ecs/ecssim/..."}},
+	{"internal/bus/...", []string{"internal/ecs", "internal/event", "internal/bus/..."}},
+
+	// Stages: they meet on the bus and never import each other.
+	{"producer/...", append([]string{"producer/..."}, nouns...)},
+	{"workers/...", append([]string{"workers/..."}, nouns...)},
+	// The sink follows the results in their order and emits events in its own;
+	// both are more of the bus than one small interface could say.
+	{"sink", append([]string{"internal/bus", "sink/store"}, nouns...)},
+	{"sink/store/...", append([]string{"sink/store/..."}, nouns...)},
+	{"sink/exporter/...", []string{"internal/record", "rules", "sink/store"}},
+
+	// Views of the sink's records.
+	{"internal/report/...", []string{"internal/ecs", "internal/record", "internal/report/...", "rules"}},
+	{"internal/plan/...", []string{"internal/ecs", "internal/record", "internal/plan/...", "rules/..."}},
+	{"sink/httpapi/...", []string{"internal/record", "internal/report", "internal/plan", "sink/httpapi/...", "sink/store", "rules/..."}},
+
+	// Configuration, wiring, command line.
+	{"internal/config/...", []string{
+		"internal/bus", "internal/ecs/...", "producer", "rules/...", "sink", "sink/...", "workers", "internal/config/...",
+	}},
+	{"internal/app/...", []string{"internal/...", "producer/...", "rules/...", "sink/...", "workers/..."}},
+	{"cmd/...", []string{"internal/...", "producer", "rules/...", "sink/...", "workers", "cmd/..."}},
+	{"benchmarks/...", []string{"internal/...", "producer/...", "rules/...", "sink/...", "workers/...", "benchmarks/..."}},
+	{"internal/archtest", nil},
+	{"deploy/nats", nil},
+}
+
+// ownership says which packages may import a library directly.
+type ownership struct {
+	library string // a module path, or the start of several
+	owners  []string
+}
+
+// libraries is the whole table. An import of a module that no row covers
+// fails the test.
+var libraries = []ownership{
+	{"go.yaml.in/yaml/", []string{"rules/catalog", "internal/config"}},
+	// benchmarks holds the loop that one would write with the SDK alone.
+	{"github.com/alibabacloud-go/", []string{"internal/ecs/ecsapi/...", "benchmarks/..."}},
+	{"github.com/aliyun/", []string{"internal/ecs/ecsapi/..."}},
+	{"github.com/nats-io/", []string{"internal/bus/..."}},
+	{"go.etcd.io/bbolt", []string{"sink/store"}},
+	{"github.com/prometheus/client_golang", []string{
+		"producer", "workers", "sink", "sink/exporter", "sink/httpapi", "sink/store", "internal/app", "internal/bus", "internal/ecs/ecsapi",
+	}},
+	{"github.com/prometheus/exporter-toolkit", []string{"internal/app", "sink/httpapi"}},
+	{"github.com/spf13/", []string{"cmd/shenscan", "internal/config"}},
+	{"github.com/cenkalti/backoff/", []string{"internal/ecs/ecsapi"}},
+	{"github.com/klauspost/compress/", []string{"sink/store"}},
+	{"github.com/chromedp/", []string{"internal/report/reporttest"}},
+	{"golang.org/x/", []string{"internal/...", "producer", "workers", "sink/...", "cmd/...", "benchmarks/..."}},
+}
+
+// impure are the standard packages that rules must not need: without context,
+// network, files or logs, equal facts have equal verdicts for ever. Package
+// time is there to read dates; clock is what must not be used of it.
+var impure = []string{"context", "log/...", "math/rand/...", "net/...", "os/...", "unsafe", "crypto/rand", "database/..."}
+
+var clock = regexp.MustCompile(`\btime\.(Now|Since|Until|After|AfterFunc|Tick|NewTicker|NewTimer|Sleep)\b`)
+
+// unlinked are libraries that the packages at path must not even reach
+// through others: a role that does not talk to the cloud does not carry its
+// SDK, and only the sink carries the store.
+var unlinked = []ownership{
+	{"github.com/alibabacloud-go/", []string{"rules/...", "producer/...", "workers/...", "sink/...", "internal/event", "internal/bus/...", "internal/report/...", "internal/plan/..."}},
+	{"go.etcd.io/bbolt", []string{"rules/...", "producer/...", "workers/...", "internal/bus/...", "internal/ecs/...", "internal/report/..."}},
+	{"github.com/nats-io/", []string{"rules/...", "producer/...", "workers/...", "sink/store", "sink/exporter", "sink/httpapi", "internal/event", "internal/ecs/...", "internal/report/..."}},
+}
