@@ -77,7 +77,7 @@ func alerts() []alert {
 			name: "ShenscanUnknownShareHigh", severity: "warning", noData: "OK", pending: time.Hour,
 			value: `sum by (account, target) (` + instances(`verdict="unknown"`) + `)
 / sum by (account, target) (` + instances() + `)`, op: ">", limit: 0.1,
-			summary:     `{{ $value | humanizePercentage }} of the instances of {{ $labels.account }} have no verdict for {{ $labels.target }}: see which facts are missing with "shenscan report --target {{ $labels.target }}", grant DescribeImages, or add an overlay that names your own images.`,
+			summary:     `{{ $value | humanizePercentage }} of the instances of {{ $labels.account }} have no verdict for {{ $labels.target }}: see which facts are missing with "shenscan report --target {{ $labels.target }}", permit DescribeImages, or waive what you have tested (docs/RULES.md).`,
 			description: `Unknown is not compatible: nobody has said that these instances boot on {{ $labels.target }}.`,
 		},
 		{
