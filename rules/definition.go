@@ -148,40 +148,40 @@ type FamilyRow struct {
 // Observation is Facts by name, for fixtures and for `shenscan classify`: a
 // bare string or an object.
 type Observation struct {
-	Name           string `yaml:"name,omitempty" json:"name,omitempty"`
-	OSName         string `yaml:"os_name,omitempty" json:"os_name,omitempty"`
-	OSNameEn       string `yaml:"os_name_en,omitempty" json:"os_name_en,omitempty"`
-	OSType         string `yaml:"os_type,omitempty" json:"os_type,omitempty"`
-	Platform       string `yaml:"platform,omitempty" json:"platform,omitempty"`
-	ImageID        string `yaml:"image_id,omitempty" json:"image_id,omitempty"`
-	ImageName      string `yaml:"image_name,omitempty" json:"image_name,omitempty"`
-	ImageFamily    string `yaml:"image_family,omitempty" json:"image_family,omitempty"`
-	ImageOSName    string `yaml:"image_os_name,omitempty" json:"image_os_name,omitempty"`
-	ImageOwner     string `yaml:"image_owner,omitempty" json:"image_owner,omitempty"`
-	ImageStatus    string `yaml:"image_status,omitempty" json:"image_status,omitempty"`
-	ImageMissing   bool   `yaml:"image_missing,omitempty" json:"image_missing,omitempty"`
-	Architecture   string `yaml:"architecture,omitempty" json:"architecture,omitempty"`
-	BootMode       string `yaml:"boot_mode,omitempty" json:"boot_mode,omitempty"`
-	Kernel         string `yaml:"kernel,omitempty" json:"kernel,omitempty"`
-	Release        string `yaml:"release,omitempty" json:"release,omitempty"`
-	InstanceType   string `yaml:"instance_type,omitempty" json:"instance_type,omitempty"`
+	Name           string `yaml:"name,omitempty" json:"name,omitzero"`
+	OSName         string `yaml:"os_name,omitempty" json:"os_name,omitzero"`
+	OSNameEn       string `yaml:"os_name_en,omitempty" json:"os_name_en,omitzero"`
+	OSType         string `yaml:"os_type,omitempty" json:"os_type,omitzero"`
+	Platform       string `yaml:"platform,omitempty" json:"platform,omitzero"`
+	ImageID        string `yaml:"image_id,omitempty" json:"image_id,omitzero"`
+	ImageName      string `yaml:"image_name,omitempty" json:"image_name,omitzero"`
+	ImageFamily    string `yaml:"image_family,omitempty" json:"image_family,omitzero"`
+	ImageOSName    string `yaml:"image_os_name,omitempty" json:"image_os_name,omitzero"`
+	ImageOwner     string `yaml:"image_owner,omitempty" json:"image_owner,omitzero"`
+	ImageStatus    string `yaml:"image_status,omitempty" json:"image_status,omitzero"`
+	ImageMissing   bool   `yaml:"image_missing,omitempty" json:"image_missing,omitzero"`
+	Architecture   string `yaml:"architecture,omitempty" json:"architecture,omitzero"`
+	BootMode       string `yaml:"boot_mode,omitempty" json:"boot_mode,omitzero"`
+	Kernel         string `yaml:"kernel,omitempty" json:"kernel,omitzero"`
+	Release        string `yaml:"release,omitempty" json:"release,omitzero"`
+	InstanceType   string `yaml:"instance_type,omitempty" json:"instance_type,omitzero"`
 	Target         string `yaml:"target,omitempty" json:"-"` // fixtures: a family or type to judge for
-	IoOptimized    Tri    `yaml:"io_optimized,omitempty" json:"io_optimized,omitempty"`
-	OSNVMe         Tri    `yaml:"os_nvme,omitempty" json:"os_nvme,omitempty"`
-	Running        Tri    `yaml:"running,omitempty" json:"running,omitempty"`
-	ImageIO        Tri    `yaml:"image_io_optimized,omitempty" json:"image_io_optimized,omitempty"`
-	ImageNVMe      Tri    `yaml:"image_nvme,omitempty" json:"image_nvme,omitempty"`
-	CheckVirtio    Tri    `yaml:"check_virtio,omitempty" json:"check_virtio,omitempty"`
-	CheckNVMe      Tri    `yaml:"check_nvme,omitempty" json:"check_nvme,omitempty"`
-	CheckFstab     Tri    `yaml:"check_fstab,omitempty" json:"check_fstab,omitempty"`
-	CheckGRUB      Tri    `yaml:"check_grub,omitempty" json:"check_grub,omitempty"`
-	CheckSupported Tri    `yaml:"check_supported,omitempty" json:"check_supported,omitempty"`
-	Virtio         Tri    `yaml:"virtio,omitempty" json:"virtio,omitempty"`
-	NVMe           Tri    `yaml:"nvme,omitempty" json:"nvme,omitempty"`
-	XenResidue     Tri    `yaml:"xen_residue,omitempty" json:"xen_residue,omitempty"`
-	DeviceNames    Tri    `yaml:"device_names,omitempty" json:"device_names,omitempty"`
-	SecuritySoft   Tri    `yaml:"security_software,omitempty" json:"security_software,omitempty"`
-	FreeBSDPatch   Tri    `yaml:"freebsd_patch,omitempty" json:"freebsd_patch,omitempty"`
+	IoOptimized    Tri    `yaml:"io_optimized,omitempty" json:"io_optimized,omitzero"`
+	OSNVMe         Tri    `yaml:"os_nvme,omitempty" json:"os_nvme,omitzero"`
+	Running        Tri    `yaml:"running,omitempty" json:"running,omitzero"`
+	ImageIO        Tri    `yaml:"image_io_optimized,omitempty" json:"image_io_optimized,omitzero"`
+	ImageNVMe      Tri    `yaml:"image_nvme,omitempty" json:"image_nvme,omitzero"`
+	CheckVirtio    Tri    `yaml:"check_virtio,omitempty" json:"check_virtio,omitzero"`
+	CheckNVMe      Tri    `yaml:"check_nvme,omitempty" json:"check_nvme,omitzero"`
+	CheckFstab     Tri    `yaml:"check_fstab,omitempty" json:"check_fstab,omitzero"`
+	CheckGRUB      Tri    `yaml:"check_grub,omitempty" json:"check_grub,omitzero"`
+	CheckSupported Tri    `yaml:"check_supported,omitempty" json:"check_supported,omitzero"`
+	Virtio         Tri    `yaml:"virtio,omitempty" json:"virtio,omitzero"`
+	NVMe           Tri    `yaml:"nvme,omitempty" json:"nvme,omitzero"`
+	XenResidue     Tri    `yaml:"xen_residue,omitempty" json:"xen_residue,omitzero"`
+	DeviceNames    Tri    `yaml:"device_names,omitempty" json:"device_names,omitzero"`
+	SecuritySoft   Tri    `yaml:"security_software,omitempty" json:"security_software,omitzero"`
+	FreeBSDPatch   Tri    `yaml:"freebsd_patch,omitempty" json:"freebsd_patch,omitzero"`
 }
 
 // UnmarshalYAML reads a bare string as the name, anything else as an object.

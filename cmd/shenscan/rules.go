@@ -1,0 +1,340 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sort"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/catalog"
+)
+
+func newRulesCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rules",
+		Short: "List, explain and check the rules that verdicts rest on",
+		Long: `The rule set is data: a YAML document in the binary, with your own files laid over
+it by --rules. An overlay adds rules, overrides the verdict of a rule, or waives
+verdicts for some instances until a date.`,
+		Example: `  shenscan rules list
+  shenscan rules show debian.old
+  shenscan rules explain "CentOS  5.8 64位"
+  shenscan rules validate my-rules.yaml
+  shenscan rules schema > shenscan-rules.schema.json`,
+	}
+	cmd.AddCommand(newRulesListCmd(), newRulesShowCmd(), newRulesExplainCmd(), newRulesValidateCmd(), newRulesTestCmd(), newRulesSchemaCmd())
+	return cmd
+}
+
+// readRules reads rule files.
+func readRules(paths []string) ([][]byte, error) {
+	var out [][]byte
+	for _, p := range paths {
+		b, err := os.ReadFile(p)
+		if err != nil {
+			return nil, usage(fmt.Errorf("rules: %w", err))
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+// loadRules is the rule set of the binary with the files laid over it. Its
+// errors name file and line.
+func loadRules(paths []string) (*rules.Ruleset, error) {
+	overlays, err := readRules(paths)
+	if err != nil {
+		return nil, err
+	}
+	r, err := catalog.Load(overlays...)
+	if err != nil {
+		return nil, usage(inFiles(err, paths))
+	}
+	return r, nil
+}
+
+// inFiles writes the mistakes of a rule set as FILE:LINE: TEXT.
+func inFiles(err error, paths []string) error {
+	var list catalog.Error
+	if !errors.As(err, &list) {
+		return err
+	}
+	var out []error
+	for _, m := range list {
+		out = append(out, errors.New(inFile(m, paths)))
+	}
+	return errors.Join(out...)
+}
+
+func inFile(m catalog.Mistake, paths []string) string {
+	where := "the built-in rules"
+	if m.Document > 0 && m.Document <= len(paths) {
+		where = paths[m.Document-1]
+	}
+	if m.Line > 0 {
+		where += fmt.Sprintf(":%d", m.Line)
+	}
+	return report.Clean(where + ": " + m.Text)
+}
+
+func rulesFlag(cmd *cobra.Command, paths *[]string) {
+	cmd.Flags().StringSliceVar(paths, "rules", nil, "YAML files with rules, overrides and waivers of your own")
+}
+
+func newRulesListCmd() *cobra.Command {
+	var paths []string
+	var output string
+	cmd := &cobra.Command{
+		Use: "list", Short: "List every rule, in the order in which they are tried", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := loadRules(paths)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			if output == "json" || output == "jsonl" {
+				return listJSON(out, r, output)
+			}
+			if output != "table" {
+				return usage(fmt.Errorf("--output %q is none of table, json, jsonl", output))
+			}
+			w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "ID\tSTAGE\tLEGACY\tKVM\tSHENLONG-6\tSHENLONG-7\tTITLE")
+			def := r.Definition()
+			for i := range def.Rules {
+				u := &def.Rules[i]
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", u.ID, u.Stage, mark(u.Legacy), u.Verdicts["kvm"], u.Verdicts["shenlong-6"], u.Verdicts["shenlong-7"], report.Clean(u.Title))
+			}
+			fmt.Fprintf(w, "\n%d rules, %d overrides, %d waivers; digest %s\n", len(def.Rules), len(def.Overrides), len(def.Waivers), r.Digest())
+			return w.Flush()
+		},
+	}
+	rulesFlag(cmd, &paths)
+	cmd.Flags().StringVar(&output, "output", "table", "table, json or jsonl")
+	return cmd
+}
+
+func mark(b bool) string {
+	if b {
+		return "legacy"
+	}
+	return ""
+}
+
+func listJSON(out io.Writer, r *rules.Ruleset, format string) error {
+	type row struct {
+		ID       string            `json:"id"`
+		Title    string            `json:"title"`
+		Stage    string            `json:"stage"`
+		Legacy   bool              `json:"legacy"`
+		Verdicts map[string]string `json:"verdicts"`
+		Reason   string            `json:"reason"`
+		Source   string            `json:"source"`
+	}
+	def := r.Definition()
+	list := make([]row, 0, len(def.Rules))
+	for i := range def.Rules {
+		u := &def.Rules[i]
+		list = append(list, row{u.ID, u.Title, u.Stage, u.Legacy, u.Verdicts, u.Reason, def.Sources[u.Source]})
+	}
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	if format == "json" {
+		enc.SetIndent("", "  ")
+		return enc.Encode(list)
+	}
+	for i := range list {
+		if err := enc.Encode(&list[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newRulesShowCmd() *cobra.Command {
+	var paths []string
+	cmd := &cobra.Command{
+		Use: "show ID", Short: "Show one rule: what it matches, why, its source, remedies and checks",
+		Example: "  shenscan rules show windows.2008",
+		Args:    oneArg("the id of a rule; see shenscan rules list"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := loadRules(paths)
+			if err != nil {
+				return err
+			}
+			page, err := catalog.Page(r, args[0])
+			if err != nil {
+				return usage(err)
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), page)
+			return err
+		},
+	}
+	rulesFlag(cmd, &paths)
+	return cmd
+}
+
+// oneArg asks for exactly one argument.
+func oneArg(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usage(fmt.Errorf("give %s", what))
+		}
+		return nil
+	}
+}
+
+func newRulesExplainCmd() *cobra.Command {
+	var paths, targets []string
+	var output string
+	cmd := &cobra.Command{
+		Use: "explain STRING", Short: "Show how a verdict comes about: strings, identity, every rule considered, which won and why",
+		Long: `Takes what classify takes: an OS name, an image id, or a JSON object of facts.`,
+		Example: `  shenscan rules explain "CentOS  5.8 64位"
+  shenscan rules explain '{"os_name":"CentOS 7.9","image_id":"centos5u8_64_20G_aliaegis_20131231.vhd"}' --target ecs.g8i`,
+		Args: oneArg("one string or JSON object"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := loadRules(paths)
+			if err != nil {
+				return err
+			}
+			list, err := parseTargets(r, targets)
+			if err != nil {
+				return err
+			}
+			facts := factsOf(args[0])
+			e := r.Explain(&facts, list)
+			switch output {
+			case "json":
+				enc := json.NewEncoder(cmd.OutOrStdout())
+				enc.SetEscapeHTML(false)
+				enc.SetIndent("", "  ")
+				return enc.Encode(e)
+			case "text":
+				return writeExplanation(cmd.OutOrStdout(), e)
+			}
+			return usage(fmt.Errorf("--output %q is none of text, json", output))
+		},
+	}
+	rulesFlag(cmd, &paths)
+	cmd.Flags().StringSliceVar(&targets, "target", nil, "kvm, shenlong-6, shenlong-7, an instance family or type; default the three classes")
+	cmd.Flags().StringVar(&output, "output", "text", "text or json")
+	return cmd
+}
+
+func writeExplanation(out io.Writer, e *rules.Explanation) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SEEN IN\tEVIDENCE\tTEXT\tSAYS")
+	for _, s := range e.Seen {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Field, s.Evidence, report.Short(s.Text, 60), report.Clean(s.Says))
+	}
+	if len(e.Seen) == 0 {
+		fmt.Fprintln(w, "nothing names an operating system")
+	}
+	os := e.Classification.OS
+	fmt.Fprintf(w, "\nidentity\t%s\n", strings.Join(strings.Fields(report.Clean(os.Family+" "+os.Version+" "+prefixed("SP", os.ServicePack)+" "+os.Edition+" "+os.Arch+" "+os.Kernel)), " "))
+	fmt.Fprintf(w, "evidence\t%s\n", os.Evidence)
+	fmt.Fprintf(w, "on the legacy list\t%v\n", e.Classification.Legacy)
+	if m := e.Machine; m.Family != "" {
+		fmt.Fprintf(w, "machine\t%s, generation %d (0: not known), %s %s\n", report.Clean(m.Family), m.Generation, m.Virtualization, m.Arch)
+	}
+	for _, c := range e.Classification.Conflicts {
+		fmt.Fprintf(w, "conflict\t%s: %s is chosen, %s says %s (%s)\n", c.Field, c.Chosen, c.Evidence, c.Other, report.Short(c.Text, 60))
+	}
+	for _, t := range e.Targets {
+		fmt.Fprintf(w, "\n%s: %s, confidence %s, by %s\n%s\n", t.Target, t.Verdict, t.Confidence, t.Winner, report.Clean(t.Why))
+		for _, c := range t.Considered {
+			won := " "
+			if c.Won {
+				won = "*"
+			}
+			fmt.Fprintf(w, "  %s %s\t%s\t%s\n", won, c.Rule, c.Stage, c.Outcome)
+		}
+	}
+	fmt.Fprintf(w, "\nrule set %s\n", e.Digest)
+	return w.Flush()
+}
+
+func prefixed(p, s string) string {
+	if s == "" {
+		return ""
+	}
+	return p + s
+}
+
+func newRulesValidateCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "validate FILE...", Short: "Check rule files: form, meaning, overlaps, rules that can never fire",
+		Long: `Checks files as they would be used: laid over the built-in rules in the order
+given. Mistakes are listed as FILE:LINE: TEXT and end with exit code 2; rules that
+overlap or can never fire are listed as warnings.`,
+		Example: "  shenscan rules validate my-rules.yaml",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage(errors.New("give the rule files to check"))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := loadRules(args)
+			if err != nil {
+				return err
+			}
+			overlays, err := readRules(args)
+			if err != nil {
+				return err
+			}
+			warnings := catalog.Warnings(r, overlays...)
+			sort.SliceStable(warnings, func(i, j int) bool { return warnings[i].Line < warnings[j].Line })
+			for _, m := range warnings {
+				fmt.Fprintln(cmd.OutOrStdout(), "warning:", inFile(m, args))
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: valid; %d rules in force, digest %s\n", strings.Join(args, ", "), len(r.Definition().Rules), r.Digest())
+			return nil
+		},
+	}
+}
+
+func newRulesTestCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "test [FILE...]", Short: "Run the fixtures of every rule, those of the files included",
+		Long: `Every rule names observations on which it must fire and neighbours on which it
+must not. This runs them all, with the files laid over the built-in rules; a
+built-in fixture that an overlay breaks is shown too, because it tells what the
+overlay changes. Exit code 1 when one fails.`,
+		Example: "  shenscan rules test my-rules.yaml",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := loadRules(args)
+			if err != nil {
+				return err
+			}
+			n, failed := r.Test()
+			for _, f := range failed {
+				fmt.Fprintln(cmd.OutOrStdout(), "FAIL", report.Clean(f.String()))
+			}
+			if len(failed) > 0 {
+				return fmt.Errorf("rules test: %d of %d fixtures fail", len(failed), n)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%d fixtures hold\n", n)
+			return nil
+		},
+	}
+}
+
+func newRulesSchemaCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "schema", Short: "Print the JSON Schema of rule files, for editors", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := cmd.OutOrStdout().Write(catalog.Schema())
+			return err
+		},
+	}
+}

@@ -1,0 +1,180 @@
+package catalog
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Page is the page of a rule for a person, in Markdown: what it says, why,
+// where from, what to do.
+func Page(r *rules.Ruleset, id string) (string, error) {
+	u, ok := r.Rule(id)
+	if !ok {
+		return "", fmt.Errorf("there is no rule %.64q; shenscan rules list shows them", id)
+	}
+	def := r.Definition()
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s\n\n%s\n\n%s\n", u.ID, u.Title, u.Reason)
+	verdicts(&b, u)
+	fmt.Fprintf(&b, "\n## When it fires\n\n%s\n", stageText[u.Stage])
+	for _, l := range conditions(&u.When) {
+		fmt.Fprintf(&b, "- %s\n", l)
+	}
+	fmt.Fprintf(&b, "\n## Source\n\n%s\n", def.Sources[u.Source])
+	remedies(&b, def, u)
+	if len(u.Checks) > 0 {
+		b.WriteString("\n## Checks\n\n")
+		for _, c := range u.Checks {
+			fmt.Fprintf(&b, "- `%s`: %s\n", c, def.Checks[c])
+		}
+	}
+	fixtures(&b, u)
+	return b.String(), nil
+}
+
+var stageText = map[string]string{
+	rules.StageOS:       "An operating system rule: the first that matches decides; where a boundary lies inside what is known of the release, the worst of the possible ones counts.\n",
+	rules.StageFinding:  "A finding: it adds a reason to what the operating system rules say, may raise the verdict and never lowers it.\n",
+	rules.StageAdvisory: "An advisory: it tells something and does not touch the verdict.\n",
+	rules.StageObserved: "An observation: it takes the place of the operating system rules.\n",
+}
+
+func verdicts(b *strings.Builder, u *rules.Rule) {
+	b.WriteString("\n| target | verdict | confidence | |\n| --- | --- | --- | --- |\n")
+	for _, t := range rules.DefaultTargets() {
+		v, ok := u.Verdicts[t.ID]
+		if !ok {
+			continue
+		}
+		conf := u.Confidence
+		if c, ok := u.ConfidenceAt[t.ID]; ok {
+			conf = c
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", t.ID, v, conf, u.Reasons[t.ID])
+	}
+	if u.Legacy {
+		b.WriteString("\nThe operating system counts as legacy, whatever the target.\n")
+	}
+}
+
+// conditions says in words what a rule matches.
+func conditions(w *rules.When) []string {
+	var out []string
+	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if slices.Equal(w.Family, []string{"*"}) {
+		add("any operating system")
+	} else {
+		add("family: %s", strings.Join(w.Family, ", "))
+	}
+	switch w.Version {
+	case "":
+	case "missing":
+		add("the version is not known")
+	default:
+		add("version: `%s`", w.Version)
+	}
+	for _, l := range []struct {
+		what string
+		list []string
+	}{{"edition", w.Edition}, {"architecture", w.Arch}, {"kernel flavour", w.KernelFlavour}, {"image owner", w.Owner}} {
+		if len(l.list) > 0 {
+			add("%s: %s", l.what, strings.Join(l.list, ", "))
+		}
+	}
+	if w.Kernel != "" {
+		add("kernel: `%s`", w.Kernel)
+	}
+	if w.KernelNot != "" {
+		add("the kernel is known and is no `%s`", w.KernelNot)
+	}
+	names := make([]string, 0, len(w.Facts))
+	for n := range w.Facts {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	for _, n := range names {
+		add("%s: %s", strings.ReplaceAll(n, "_", " "), strings.Join(w.Facts[n], " or "))
+	}
+	for _, e := range w.Except {
+		add("not %s `%s`", strings.Join(e.Family, ", "), e.Version)
+	}
+	if w.Mismatch != "" {
+		add("the %s of image or machine is not that of the target", strings.ReplaceAll(w.Mismatch, "-", " "))
+	}
+	out = append(out, machine("the machine it runs on", w.Source)...)
+	return append(out, machine("the target, a family or type", w.Target)...)
+}
+
+func machine(what string, m *rules.MachineMatch) []string {
+	if m == nil {
+		return nil
+	}
+	var out []string
+	add := func(format string, args ...any) { out = append(out, what+": "+fmt.Sprintf(format, args...)) }
+	for _, l := range []struct {
+		what string
+		list []string
+	}{{"", m.Family}, {"virtualization ", m.Virtualization}, {"NVMe system disk ", m.NVMe}, {"CPU vendor ", m.Vendor}} {
+		if len(l.list) > 0 {
+			add("%s%s", l.what, strings.Join(l.list, ", "))
+		}
+	}
+	if m.Generation != "" {
+		add("generation `%s`", m.Generation)
+	}
+	if m.NoTypeChange {
+		add("no instance type change is offered")
+	}
+	if m.MemoryMiB > 0 {
+		add("at least %d MiB of memory", m.MemoryMiB)
+	}
+	return out
+}
+
+func remedies(b *strings.Builder, def *rules.Definition, u *rules.Rule) {
+	if len(u.Remedies) == 0 {
+		return
+	}
+	b.WriteString("\n## Remedies\n")
+	for _, use := range u.Remedies {
+		d := def.Remedies[use.ID]
+		to := ""
+		if use.To != "" {
+			to = " to " + use.To
+		}
+		fmt.Fprintf(b, "\n### %s%s\n\n%s\n", use.ID, to, strings.TrimSpace(strings.ReplaceAll(d.Text, "{to}", use.To)+" "+use.Note))
+		if len(use.Targets) > 0 {
+			fmt.Fprintf(b, "\nFor %s.\n", strings.Join(use.Targets, " and "))
+		}
+		if len(d.Families) > 0 {
+			fmt.Fprintf(b, "\nFamilies: %s.\n", strings.Join(d.Families, ", "))
+		}
+		if len(d.Steps) > 0 {
+			b.WriteByte('\n')
+		}
+		for i, s := range d.Steps {
+			fmt.Fprintf(b, "%d. %s\n", i+1, s)
+		}
+		if d.Drawback != "" {
+			fmt.Fprintf(b, "\nDrawback: %s\n", d.Drawback)
+		}
+	}
+}
+
+func fixtures(b *strings.Builder, u *rules.Rule) {
+	for _, set := range []struct {
+		title string
+		list  []rules.Observation
+	}{{"Fires on", u.Fire}, {"Does not fire on", u.Hold}} {
+		if len(set.list) == 0 {
+			continue
+		}
+		fmt.Fprintf(b, "\n## %s\n\n", set.title)
+		for i := range set.list {
+			fmt.Fprintf(b, "- `%s`\n", set.list[i].String())
+		}
+	}
+}
