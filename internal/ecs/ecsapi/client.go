@@ -72,6 +72,10 @@ func New(o Options) (*Client, error) {
 // their contexts.
 func (c *Client) Close() { c.guard.close() }
 
+// ClockSkew returns how far this machine's clock is ahead of the cloud's (to a
+// second or so), and false before the first answer.
+func (c *Client) ClockSkew() (time.Duration, bool) { return c.guard.skew() }
+
 // serviceEndpoint picks the endpoint of a service that is not ECS.
 func (c *Client) serviceEndpoint(configured, def string) (endpoint, error) {
 	switch {
@@ -213,7 +217,7 @@ func (k *call) run(ctx context.Context) error {
 		if e.Class == ecs.Credentials {
 			k.ring.refused(keys)
 		}
-		wait, again := k.retry(e)
+		wait, again := k.retry(e, hint)
 		if !again {
 			return e
 		}
@@ -303,8 +307,9 @@ func codeLabel(e *ecs.Error) string {
 	return "other" // the label is a bounded set
 }
 
-// retry says whether the call may be attempted again, and when.
-func (k *call) retry(e *ecs.Error) (wait time.Duration, again bool) {
+// retry says whether the call may be attempted again, and when; hint is how
+// long the API asked to wait.
+func (k *call) retry(e *ecs.Error, hint time.Duration) (wait time.Duration, again bool) {
 	o := &k.c.o
 	switch e.Class {
 	case ecs.Throttled: // the limiter does the waiting
@@ -326,7 +331,7 @@ func (k *call) retry(e *ecs.Error) (wait time.Duration, again bool) {
 	default:
 		return 0, false
 	}
-	wait = k.bo.NextBackOff()
+	wait = max(k.bo.NextBackOff(), hint)
 	if k.attempts >= o.MaxAttempts || time.Since(k.started)-k.queued+wait > o.MaxRetryTime {
 		return 0, false
 	}

@@ -345,6 +345,23 @@ func TestMendSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestClockSkew(t *testing.T) {
+	f := newFake(t, map[string]http.HandlerFunc{actInstances: func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat))
+		onePage(w, r)
+	}})
+	c := newTestClient(t, f, func(o *Options) { o.Accounts = []Account{{Name: testAccount}} })
+	if _, known := c.ClockSkew(); known {
+		t.Error("the skew is known before the first answer")
+	}
+	if _, err := c.Instances(t.Context(), testScope, ecs.Query{}); err != nil {
+		t.Fatal(err)
+	}
+	if d, known := c.ClockSkew(); !known || d < time.Hour-time.Second || d > time.Hour+5*time.Second {
+		t.Errorf("%v, %v", d, known)
+	}
+}
+
 func TestASignatureErrorShowsNoSecret(t *testing.T) {
 	body := `{"Code":"SignatureDoesNotMatch","Message":"Specified signature is not matched with our calculation. server string to sign is:ACS3 x-acs-accesskey-id:STS.NTabcdefghijkl12345 LTAI5tAbCdEfGhIjKlMnOp","RequestId":"r"}`
 	f := newFake(t, map[string]http.HandlerFunc{actInstances: garbage(400, "application/json", body)})

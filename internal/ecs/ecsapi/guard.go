@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -81,6 +82,25 @@ type guard struct {
 	timeout time.Duration
 	maxBody int64
 	gzip    bool
+
+	ahead  atomic.Int64 // of the cloud's clock, in nanoseconds
+	lookAt atomic.Int64 // when the clock is next compared, Unix seconds
+}
+
+// clock compares this machine's clock with the Date of an answer, now and
+// then.
+func (g *guard) clock(h http.Header, now time.Time) {
+	if now.Unix() < g.lookAt.Load() {
+		return
+	}
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		g.ahead.Store(int64(now.Sub(date)))
+		g.lookAt.Store(now.Unix() + 10)
+	}
+}
+
+func (g *guard) skew() (time.Duration, bool) {
+	return time.Duration(g.ahead.Load()).Round(time.Second), g.lookAt.Load() > 0
 }
 
 func newGuard(o *Options, policy dialPolicy) (*guard, error) {
@@ -228,6 +248,7 @@ func (g *guard) exchange(req *http.Request, x *exchange) error {
 	}
 	defer resp.Body.Close()
 	x.status, x.header = resp.StatusCode, resp.Header
+	g.clock(resp.Header, time.Now())
 	switch {
 	case resp.StatusCode >= 400:
 		x.failed, err = io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))

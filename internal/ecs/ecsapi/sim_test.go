@@ -8,6 +8,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+	"github.com/shenscan/shenscan/internal/ecs/ecstest"
 	"github.com/shenscan/shenscan/rules"
 )
 
@@ -33,6 +34,17 @@ func simulate(t *testing.T, so ecssim.Options, change func(*Options)) (*ecssim.S
 	}
 	t.Cleanup(c.Close)
 	return sim, c
+}
+
+func TestConformance(t *testing.T) {
+	ecstest.Run(t, func(t *testing.T) ecstest.Fixture {
+		sim, c := simulate(t, ecssim.Options{Instances: 2000, Regions: 4, Seed: 11}, nil)
+		f := ecstest.Fixture{API: c, Account: ecssim.DemoAccountID, Sizes: map[string]int{}}
+		for _, r := range sim.Regions() {
+			f.Sizes[r] = sim.ScopeSize(f.Account, r)
+		}
+		return f
+	})
 }
 
 // walk lists a scope to its end, again from the start when its token expires.

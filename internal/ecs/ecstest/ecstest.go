@@ -1,0 +1,299 @@
+// Package ecstest is the conformance suite of ecs.API: what every
+// implementation promises to its callers. It refuses to know any
+// implementation; its tests read only through the interface.
+package ecstest
+
+import (
+	"context"
+	"errors"
+	"sort"
+	"testing"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Fixture is an implementation and what is true behind it. The fleet does not
+// change while the suite runs.
+type Fixture struct {
+	API     ecs.API
+	Account string
+	// Sizes are the numbers of live instances by region; at least one region
+	// has more than ecs.MaxPage.
+	Sizes map[string]int
+}
+
+// Run runs the suite. newFixture is called once for every test.
+func Run(t *testing.T, newFixture func(t *testing.T) Fixture) {
+	t.Helper()
+	for _, tc := range []struct {
+		name string
+		test func(*testing.T, Fixture)
+	}{
+		{"regions_are_those_of_the_account", regions},
+		{"the_chain_visits_every_instance_once", chain},
+		{"a_targeted_query_returns_what_exists", targeted},
+		{"creation_times_cut_a_region_without_gap_or_overlap", cuts},
+		{"the_count_is_the_size", count},
+		{"access_is_verified", access},
+		{"every_image_asked_for_is_answered", images},
+		{"instance_types_are_listed_once", types},
+		{"an_unknown_region_is_closed", unknownRegion},
+		{"an_unknown_account_is_refused", unknownAccount},
+		{"a_foreign_token_is_refused", foreignToken},
+		{"too_many_ids_are_refused", tooManyIDs},
+		{"a_cancelled_context_ends_every_call", cancelled},
+	} {
+		t.Run(tc.name, func(t *testing.T) { tc.test(t, newFixture(t)) })
+	}
+}
+
+// Walk lists what matches q to the end of its chain.
+func Walk(ctx context.Context, api ecs.API, s ecs.Scope, q ecs.Query) ([]ecs.Instance, error) {
+	var all []ecs.Instance
+	for {
+		p, err := api.Instances(ctx, s, q)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p.Instances...)
+		if p.NextToken == "" {
+			return all, nil
+		}
+		q.NextToken = p.NextToken
+	}
+}
+
+func (f Fixture) biggest() ecs.Scope {
+	best := ""
+	for r, n := range f.Sizes {
+		if best == "" || n > f.Sizes[best] || (n == f.Sizes[best] && r < best) {
+			best = r
+		}
+	}
+	return ecs.Scope{Account: f.Account, Region: best}
+}
+
+func regions(t *testing.T, f Fixture) {
+	got, err := f.API.Regions(t.Context(), f.Account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for _, r := range got {
+		if named[r.ID] {
+			t.Errorf("region %s is named twice", r.ID)
+		}
+		named[r.ID] = true
+	}
+	for r := range f.Sizes {
+		if !named[r] {
+			t.Errorf("region %s is not named", r)
+		}
+	}
+}
+
+func chain(t *testing.T, f Fixture) {
+	for region, size := range f.Sizes {
+		all, err := Walk(t.Context(), f.API, ecs.Scope{Account: f.Account, Region: region}, ecs.Query{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := map[string]bool{}
+		for i := range all {
+			if all[i].ID == "" || all[i].Type == "" || seen[all[i].ID] {
+				t.Fatalf("instance %+v", all[i])
+			}
+			seen[all[i].ID] = true
+		}
+		if len(all) != size {
+			t.Errorf("%s: %d instances, %d are there", region, len(all), size)
+		}
+	}
+}
+
+func firstPage(t *testing.T, f Fixture, s ecs.Scope) *ecs.Page {
+	t.Helper()
+	p, err := f.API.Instances(t.Context(), s, ecs.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Instances) != ecs.MaxPage || p.NextToken == "" {
+		t.Fatalf("the first page of %s holds %d instances", s, len(p.Instances))
+	}
+	return p
+}
+
+func targeted(t *testing.T, f Fixture) {
+	s := f.biggest()
+	p := firstPage(t, f, s)
+	ids := []string{p.Instances[3].ID, "i-neverwasthere0000000", p.Instances[0].ID}
+	got, err := f.API.Instances(t.Context(), s, ecs.Query{InstanceIDs: ids})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Instances) != 2 || got.NextToken != "" {
+		t.Errorf("%+v", got)
+	}
+	for _, in := range got.Instances {
+		if in.ID != ids[0] && in.ID != ids[2] {
+			t.Errorf("%s was not asked for", in.ID)
+		}
+	}
+}
+
+const minute = "2006-01-02T15:04Z"
+
+func cuts(t *testing.T, f Fixture) {
+	s := f.biggest()
+	all, err := Walk(t.Context(), f.API, s, ecs.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var times []string
+	for i := range all {
+		times = append(times, all[i].CreationTime)
+	}
+	sort.Strings(times)
+	cut, err := time.Parse(minute, times[len(times)/2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for _, q := range []ecs.Query{{CreatedTo: cut.Add(-time.Minute)}, {CreatedFrom: cut}} {
+		part, err := Walk(t.Context(), f.API, s, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(part) == 0 || len(part) == len(all) {
+			t.Errorf("a part holds %d of %d instances", len(part), len(all))
+		}
+		for i := range part {
+			seen[part[i].ID]++
+		}
+	}
+	for i := range all {
+		if n := seen[all[i].ID]; n != 1 {
+			t.Errorf("%s created %s is in %d parts", all[i].ID, all[i].CreationTime, n)
+		}
+	}
+}
+
+func count(t *testing.T, f Fixture) {
+	s := f.biggest()
+	n, err := f.API.CountInstances(t.Context(), s, ecs.Query{})
+	if err != nil || n != f.Sizes[s.Region] {
+		t.Errorf("%d counted, %d are there: %v", n, f.Sizes[s.Region], err)
+	}
+}
+
+func access(t *testing.T, f Fixture) {
+	if err := f.API.VerifyAccess(t.Context(), f.biggest()); err != nil {
+		t.Error(err)
+	}
+}
+
+func images(t *testing.T, f Fixture) {
+	s := f.biggest()
+	p := firstPage(t, f, s)
+	var ids []string
+	distinct := map[string]bool{}
+	for i := range p.Instances {
+		ids = append(ids, p.Instances[i].ImageID) // with repeats
+	}
+	ids = append(ids, "m-neverwasthere0000000", "an id, with a comma", "")
+	for _, id := range ids {
+		distinct[id] = true
+	}
+	got, err := f.API.Images(t.Context(), s, ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	answered := map[string]bool{}
+	for _, img := range got {
+		if answered[img.ID] || !distinct[img.ID] {
+			t.Errorf("image %q is answered twice or was not asked for", img.ID)
+		}
+		answered[img.ID] = true
+		switch img.Facts.Presence {
+		case rules.ImageFound:
+			found++
+		case rules.ImageMissing:
+		default:
+			t.Errorf("image %q: presence %d", img.ID, img.Facts.Presence)
+		}
+	}
+	if len(answered) != len(distinct) || found == 0 || found == len(distinct) {
+		t.Errorf("%d of %d images answered, %d found", len(answered), len(distinct), found)
+	}
+}
+
+func types(t *testing.T, f Fixture) {
+	got, err := f.API.InstanceTypes(t.Context(), f.Account)
+	if err != nil || len(got) == 0 {
+		t.Fatalf("%d instance types, %v", len(got), err)
+	}
+	seen := map[string]bool{}
+	for _, it := range got {
+		if it.ID == "" || seen[it.ID] {
+			t.Errorf("%+v", it)
+		}
+		seen[it.ID] = true
+	}
+}
+
+// wantClass fails unless err is an *ecs.Error of one of the classes.
+func wantClass(t *testing.T, err error, classes ...ecs.Class) {
+	t.Helper()
+	e, ok := errors.AsType[*ecs.Error](err)
+	if !ok {
+		t.Errorf("err = %v, want an *ecs.Error", err)
+		return
+	}
+	for _, c := range classes {
+		if e.Class == c {
+			return
+		}
+	}
+	t.Errorf("class %s, want one of %v: %v", e.Class, classes, err)
+}
+
+func unknownRegion(t *testing.T, f Fixture) {
+	_, err := f.API.Instances(t.Context(), ecs.Scope{Account: f.Account, Region: "cn-neverwas"}, ecs.Query{})
+	wantClass(t, err, ecs.RegionClosed)
+}
+
+func unknownAccount(t *testing.T, f Fixture) {
+	_, err := f.API.Instances(t.Context(), ecs.Scope{Account: "neverwas", Region: f.biggest().Region}, ecs.Query{})
+	wantClass(t, err, ecs.BadRequest, ecs.Credentials, ecs.Permission)
+}
+
+func foreignToken(t *testing.T, f Fixture) {
+	_, err := f.API.Instances(t.Context(), f.biggest(), ecs.Query{NextToken: "bm90IGEgdG9rZW4="})
+	wantClass(t, err, ecs.TokenExpired)
+}
+
+func tooManyIDs(t *testing.T, f Fixture) {
+	_, err := f.API.Instances(t.Context(), f.biggest(), ecs.Query{InstanceIDs: make([]string, ecs.MaxPage+1)})
+	wantClass(t, err, ecs.BadRequest)
+}
+
+func cancelled(t *testing.T, f Fixture) {
+	s := f.biggest()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, call := range map[string]func() error{
+		"Regions":        func() error { _, err := f.API.Regions(ctx, s.Account); return err },
+		"Instances":      func() error { _, err := f.API.Instances(ctx, s, ecs.Query{}); return err },
+		"CountInstances": func() error { _, err := f.API.CountInstances(ctx, s, ecs.Query{}); return err },
+		"VerifyAccess":   func() error { return f.API.VerifyAccess(ctx, s) },
+		"Images":         func() error { _, err := f.API.Images(ctx, s, []string{"m-1"}); return err },
+		"InstanceTypes":  func() error { _, err := f.API.InstanceTypes(ctx, s.Account); return err },
+	} {
+		if err := call(); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: err = %v", name, err)
+		}
+	}
+}
