@@ -206,18 +206,22 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 }
 
 func TestAHangEndsAtTheTimeout(t *testing.T) {
-	release := make(chan struct{})
-	hang := func(http.ResponseWriter, *http.Request) { <-release }
-	slowBody := func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, `{"Instances":`)
-		w.(http.Flusher).Flush()
-		<-release
-	}
-	for name, h := range map[string]http.HandlerFunc{"no header": hang, "half a body": slowBody} {
+	for name, begin := range map[string]func(http.ResponseWriter){
+		"no header": func(http.ResponseWriter) {},
+		"half a body": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, `{"Instances":`)
+			w.(http.Flusher).Flush()
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFake(t, map[string]http.HandlerFunc{actInstances: sequence(h, onePage)})
-			t.Cleanup(func() { close(release); release = make(chan struct{}) })
+			release := make(chan struct{})
+			hang := func(w http.ResponseWriter, _ *http.Request) {
+				begin(w)
+				<-release
+			}
+			f := newFake(t, map[string]http.HandlerFunc{actInstances: sequence(hang, onePage)})
+			t.Cleanup(func() { close(release) })
 			c := newTestClient(t, f, func(o *Options) { o.Timeout = 50 * time.Millisecond; o.MaxAttempts = 1 })
 			_, err := c.Instances(t.Context(), testScope, ecs.Query{})
 			mustClass(t, err, ecs.Transient)
