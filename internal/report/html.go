@@ -57,7 +57,7 @@ func funcs() template.FuncMap {
 		"scanline": func(s record.Scan) string { return Clean(scanLine(&s)) },
 		"shown":    func() []string { return []string{"compatible", "needs-action", "incompatible", "unknown"} },
 		"sign": func(verdict string) string {
-			return map[string]string{"incompatible": "✕", "unknown": "?", "needs-action": "!", "compatible": "✓"}[verdict]
+			return map[string]string{"incompatible": "✕", "unknown": "?", "needs-action": "!", "compatible": "✓", "running": "…", "skipped": "–"}[verdict]
 		},
 		"segments": Segments,
 	}
@@ -103,6 +103,7 @@ type BucketTable struct {
 	Targets       []string
 	Buckets       []*Bucket
 	Name          func(*Bucket) string
+	Link          func(*Bucket) string // where the name leads; nil: nowhere
 	Remedies      func(*Bucket) string // nil: no such column
 	Status        func(*Bucket) string // nil: no such column
 }

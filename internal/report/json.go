@@ -18,7 +18,7 @@ func writeJSON(w *bufio.Writer, r *Report) error {
 		value any
 	}{
 		{"scan", tidyScan(r.Scan)},
-		{"summary", tidySummary(r.Summary)},
+		{"summary", TidySummary(r.Summary)},
 		{"failures", orEmpty(r.Failures)},
 	}
 	if r.Since != nil {
@@ -44,7 +44,7 @@ func writeJSON(w *bufio.Writer, r *Report) error {
 			return fmt.Errorf("read instances: %w", err)
 		}
 		w.WriteString(sep)
-		if err := writeValue(w, tidy(rec)); err != nil {
+		if err := writeValue(w, Tidy(rec)); err != nil {
 			return err
 		}
 		sep = ",\n"
@@ -59,7 +59,7 @@ func writeJSONL(w *bufio.Writer, r *Report) error {
 		if err != nil {
 			return fmt.Errorf("read instances: %w", err)
 		}
-		if err := WriteJSONLine(w, tidy(rec)); err != nil {
+		if err := WriteJSONLine(w, Tidy(rec)); err != nil {
 			return err
 		}
 	}
@@ -126,9 +126,9 @@ func indexUnsafe(data []byte) int {
 	return -1
 }
 
-// tidy returns rec with empty lists instead of null ones; rec itself and what
+// Tidy returns rec with empty lists instead of null ones; rec itself and what
 // it shares with others stay as they are.
-func tidy(rec *record.Record) *record.Record {
+func Tidy(rec *record.Record) *record.Record {
 	out := *rec
 	if out.Tags == nil {
 		out.Tags = map[string]string{}
@@ -153,7 +153,8 @@ func tidyScan(s record.Scan) record.Scan {
 	return s
 }
 
-func tidySummary(s record.Summary) record.Summary {
+// TidySummary returns s with empty lists instead of null ones.
+func TidySummary(s record.Summary) record.Summary {
 	s.Targets, s.Groups, s.Scopes = orEmpty(s.Targets), orEmpty(s.Groups), orEmpty(s.Scopes)
 	if s.Verdicts == nil {
 		s.Verdicts = map[string]map[string]int{}

@@ -1,0 +1,237 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report"
+)
+
+// problemBody is an RFC 9457 problem.
+type problemBody struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// problem answers with what went wrong, as RFC 9457 has it.
+func problem(w http.ResponseWriter, status int, detail string) {
+	var b bytes.Buffer
+	body := problemBody{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: report.Clean(detail)}
+	if err := report.WriteJSONLine(&b, body); err != nil { // cannot happen: strings and a number
+		b.WriteString("{}")
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // the reader went away
+}
+
+// fault turns an error into a status and what may be said of it.
+func (s *server) fault(r *http.Request, err error) (status int, detail string) {
+	switch {
+	case errors.Is(err, errBadQuery):
+		return http.StatusBadRequest, err.Error()
+	case errors.Is(err, ErrNotFound):
+		return http.StatusNotFound, err.Error()
+	case errors.Is(err, context.DeadlineExceeded):
+		return http.StatusServiceUnavailable, "the store did not answer in time; narrow the filter or ask again"
+	}
+	s.o.Log.Error("request failed", "path", r.URL.Path, "err", err)
+	return http.StatusInternalServerError, "the request could not be answered; the log of this process says why"
+}
+
+func (s *server) apiFault(w http.ResponseWriter, r *http.Request, err error) {
+	status, detail := s.fault(r, err)
+	problem(w, status, detail)
+}
+
+// json answers with v. It is encoded before anything is sent, so that an error
+// is still a whole answer.
+func (s *server) json(w http.ResponseWriter, status int, v any) {
+	var b bytes.Buffer
+	if err := report.WriteJSONLine(&b, v); err != nil {
+		s.o.Log.Error("answer not encoded", "err", err)
+		problem(w, http.StatusInternalServerError, "the answer could not be encoded")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	s.write(w, b.Bytes())
+}
+
+func (s *server) apiSummary(w http.ResponseWriter, _ *http.Request) {
+	s.json(w, http.StatusOK, report.TidySummary(*s.o.Store.Summary()))
+}
+
+// instanceList is the answer of /api/v1/instances. Complete is false when some
+// account or region was not read to its end, so that instances may be missing.
+type instanceList struct {
+	Instances  []*record.Record `json:"instances"`
+	NextCursor string           `json:"next_cursor,omitempty"`
+	Complete   bool             `json:"complete"`
+	AsOf       time.Time        `json:"as_of"`
+}
+
+func (s *server) apiInstances(w http.ResponseWriter, r *http.Request) {
+	sum := s.o.Store.Summary()
+	l, err := parseListing(r.URL.Query(), sum.Targets)
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	recs, next, err := l.page(r.Context(), s.o.Store)
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	out := instanceList{Instances: make([]*record.Record, 0, len(recs)), NextCursor: next, Complete: report.NewDigest(sum).Whole.All(), AsOf: sum.AsOf}
+	for _, rec := range recs {
+		out.Instances = append(out.Instances, report.Tidy(rec))
+	}
+	s.json(w, http.StatusOK, out)
+}
+
+// instanceAnswer is a record with its verdict history.
+type instanceAnswer struct {
+	*record.Record
+	History []record.Change `json:"history"`
+}
+
+func (s *server) apiInstance(w http.ResponseWriter, r *http.Request) {
+	rec, history, err := s.find(r)
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	if history == nil {
+		history = []record.Change{}
+	}
+	s.json(w, http.StatusOK, instanceAnswer{report.Tidy(rec), history})
+}
+
+// find looks up the instance that the address names.
+func (s *server) find(r *http.Request) (*record.Record, []record.Change, error) {
+	id, q := r.PathValue("id"), r.URL.Query()
+	if len(id) > maxParam {
+		return nil, nil, badQuery("instance id is longer than %d bytes", maxParam)
+	}
+	rec, history, err := s.o.Store.Instance(r.Context(), q.Get("account"), q.Get("region"), id)
+	if err != nil {
+		return nil, nil, fmt.Errorf("instance %s: %w", report.Short(id, 64), err)
+	}
+	return rec, history, nil
+}
+
+// shownScans is how many scans a listing holds when nothing else is asked.
+const shownScans = 50
+
+func (s *server) apiScans(w http.ResponseWriter, r *http.Request) {
+	limit := shownScans
+	if q := r.URL.Query().Get("limit"); q != "" {
+		n, err := strconv.Atoi(q)
+		if err != nil || n < 1 || n > maxLimit {
+			s.apiFault(w, r, badQuery("limit is a number from 1 to %d", maxLimit))
+			return
+		}
+		limit = n
+	}
+	scans, err := s.o.Store.Scans(r.Context(), limit)
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	if scans == nil {
+		scans = []record.Scan{}
+	}
+	s.json(w, http.StatusOK, map[string]any{"scans": scans})
+}
+
+func (s *server) apiScan(w http.ResponseWriter, r *http.Request) {
+	scan, err := s.o.Store.Scan(r.Context(), r.PathValue("id"))
+	if err != nil {
+		s.apiFault(w, r, fmt.Errorf("scan %s: %w", report.Short(r.PathValue("id"), 64), err))
+		return
+	}
+	s.json(w, http.StatusOK, scan)
+}
+
+func (s *server) apiTrend(w http.ResponseWriter, r *http.Request) {
+	points, err := s.o.Store.Trend(r.Context(), trendPoints)
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	if points == nil {
+		points = []Point{}
+	}
+	s.json(w, http.StatusOK, map[string]any{"points": points})
+}
+
+// maxRescan bounds the instances of one request.
+const maxRescan = 1000
+
+// instanceID is what an instance id may look like. It goes on to the cloud.
+var instanceID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+func (s *server) apiRescan(w http.ResponseWriter, r *http.Request) {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		problem(w, http.StatusUnsupportedMediaType, "send application/json")
+		return
+	}
+	var req RescanRequest
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&req); err != nil {
+		s.apiFault(w, r, badQuery("body is not a rescan request: %v", err))
+		return
+	}
+	reply, status, err := s.rescan(r, req)
+	if err != nil {
+		if status == 0 {
+			s.apiFault(w, r, err)
+			return
+		}
+		problem(w, status, err.Error())
+		return
+	}
+	s.json(w, http.StatusAccepted, reply)
+}
+
+// rescan checks a request and passes it on. A status of 0 leaves the choice to
+// fault.
+func (s *server) rescan(r *http.Request, req RescanRequest) (RescanReply, int, error) {
+	switch {
+	case s.o.Rescanner == nil:
+		return RescanReply{}, http.StatusNotImplemented, errors.New("this process cannot start a rescan")
+	case !s.o.AllowRescan:
+		return RescanReply{}, http.StatusForbidden, errors.New("rescans are only for authenticated visitors: configure --web.config.file with basic auth or client certificates, or listen on loopback")
+	case len(req.InstanceIDs) == 0 || len(req.InstanceIDs) > maxRescan:
+		return RescanReply{}, 0, badQuery("name 1 to %d instance_ids", maxRescan)
+	case len(req.Account) > maxParam || len(req.Region) > maxParam || len(req.Reason) > maxParam:
+		return RescanReply{}, 0, badQuery("account, region and reason have at most %d bytes", maxParam)
+	}
+	for _, id := range req.InstanceIDs {
+		if !instanceID.MatchString(id) {
+			return RescanReply{}, 0, badQuery("%q is not an instance id", report.Short(id, 64))
+		}
+	}
+	reply, err := s.o.Rescanner.Rescan(r.Context(), req)
+	if err != nil {
+		s.o.Log.Error("rescan not taken", "err", err)
+		return RescanReply{}, http.StatusBadGateway, errors.New("the request was not taken: no producer answered; see the log of this process")
+	}
+	if reply.Rejected == nil {
+		reply.Rejected = []Rejected{}
+	}
+	return reply, 0, nil
+}

@@ -1,0 +1,170 @@
+//go:build browser
+
+package httpapi_test
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/internal/report/reporttest"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/httpapi"
+)
+
+// live serves a fleet and opens a browser.
+func live(t *testing.T, n int) (*world, *reporttest.Browser, string) {
+	t.Helper()
+	w := newWorld(t, n, nil)
+	srv := httptest.NewServer(w.handler)
+	t.Cleanup(srv.Close)
+	return w, reporttest.NewBrowser(t), srv.URL
+}
+
+func rowsOf(t *testing.T, b *reporttest.Browser) []string {
+	t.Helper()
+	return reporttest.Eval[[]string](t, b, `[...document.querySelectorAll('tr.row')].map(r => r.innerText)`)
+}
+
+func TestBrowserFiltersPagesAndOpens(t *testing.T) {
+	_, b, url := live(t, 2000)
+	b.Open(t, url+"/", "footer")
+	b.Click(t, `nav a[href="/instances"]`)
+	b.Wait(t, `form[role=search]`)
+	if n := len(rowsOf(t, b)); n != 50 {
+		t.Fatalf("%d rows on the first page, want 50", n)
+	}
+	first := rowsOf(t, b)[0]
+	b.Click(t, `a[rel=next]`)
+	b.Wait(t, `.pager a[href="/instances?"]`)
+	if rowsOf(t, b)[0] == first {
+		t.Error("the second page starts like the first")
+	}
+	b.Set(t, `select[name=os_family]`, "centos")
+	b.Set(t, `select[name=verdict]`, "incompatible")
+	b.Press(t, `form[role=search] button[type=submit]`)
+	b.Wait(t, `option[value=centos][selected]`)
+	for _, row := range rowsOf(t, b) {
+		if !strings.Contains(row, "CentOS 5.8") {
+			t.Errorf("a row is not CentOS 5.8: %s", row)
+		}
+	}
+	b.Click(t, `thead th:nth-child(2) a`)
+	b.Wait(t, `th[aria-sort=ascending]`)
+	b.Press(t, `tr.row a`)
+	b.Wait(t, `.verdict-card`)
+	text := reporttest.Eval[string](t, b, `document.querySelector('main').innerText`)
+	for _, want := range []string{"CentOS 5.8", "minor-upgrade to 5.11", "snapshot", "Where it can move", "evidence"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the instance's page lacks %q", want)
+		}
+	}
+	b.Sound(t, url)
+}
+
+func TestBrowserRescanShowsTheNewVerdict(t *testing.T) {
+	w, b, url := live(t, 60)
+	rec := w.fleet.Records[0]
+	for _, r := range w.fleet.Records {
+		if r.OS.Family == "centos" && r.OS.Version == "5.8" {
+			rec = r
+		}
+	}
+	// The rescan runs until the page was seen waiting, then finds the instance
+	// upgraded.
+	scan := record.Scan{ID: "rescan-1", Kind: "rescan", State: record.ScanRunning, StartedAt: reporttest.Now(), Regions: 1}
+	w.store.OnRescan = func(r httpapi.RescanRequest) (httpapi.RescanReply, error) {
+		w.store.PutScan(scan)
+		return httpapi.RescanReply{ScanID: scan.ID, Accepted: len(r.InstanceIDs)}, nil
+	}
+	b.Open(t, url+"/instances/"+rec.InstanceID, "form button")
+	b.Press(t, `form[action="/rescan"] button`)
+	b.Wait(t, `.banner[role=status]`)
+	if got := reporttest.Eval[string](t, b, `document.querySelector('.banner[role=status]').innerText`); !strings.Contains(got, "running") {
+		t.Errorf("the page says %q, want that the rescan is running", got)
+	}
+	after := *rec
+	after.OS.Version, after.Legacy, after.ObservedAt, after.ScanID = "5.11", false, reporttest.Now().Add(time.Minute), scan.ID
+	after.Verdicts = nil
+	for _, target := range reporttest.Targets() {
+		after.Verdicts = append(after.Verdicts, reporttest.Verdict(target, rules.Compatible, "el.5.11", "CentOS 5.9 and later boot."))
+	}
+	w.store.Put(&after, &record.Change{
+		At: after.ObservedAt, ScanID: scan.ID, Cause: "observation", OS: "centos 5.11",
+		Before: map[string]string{"shenlong-6": "incompatible"}, After: map[string]string{"shenlong-6": "compatible"},
+	})
+	ended := reporttest.Now()
+	scan.State, scan.EndedAt, scan.Done, scan.Instances, scan.Changed = record.ScanComplete, &ended, 1, 1, 1
+	w.store.PutScan(scan)
+	b.Wait(t, `.banner.ok[role=status]`)
+	text := reporttest.Eval[string](t, b, `document.querySelector('main').innerText`)
+	for _, want := range []string{"CentOS 5.11", "It changed a verdict", "incompatible -> compatible"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("after the rescan the page lacks %q", want)
+		}
+	}
+	b.Sound(t, url)
+}
+
+func TestBrowserPagesLookAndRead(t *testing.T) {
+	w, b, url := live(t, 10_000)
+	rec := w.fleet.Records[0]
+	for _, r := range w.fleet.Records {
+		if len(r.Conflicts) > 0 || r.OS.Version == "5.8" {
+			rec = r
+			break
+		}
+	}
+	w.store.Put(rec, &record.Change{
+		At: reporttest.Now(), ScanID: w.fleet.Scan.ID, Cause: "observation", OS: "centos 5.8",
+		Before: map[string]string{"shenlong-6": "unknown"}, After: map[string]string{"shenlong-6": "incompatible"},
+	})
+	for _, page := range []struct{ name, path string }{
+		{"overview", "/"},
+		{"instances", "/instances?sort=verdict&target=shenlong-6"},
+		{"instances-none", "/instances?q=nothing+like+this"},
+		{"instance", "/instances/" + rec.InstanceID},
+		{"scans", "/scans"},
+		{"scan-running", "/scans/20261123T012900Z-running?refresh=off"},
+		{"scan-partial", "/scans/" + w.fleet.Scan.ID},
+	} {
+		t.Run(page.name, func(t *testing.T) {
+			b.Open(t, url+page.path, "footer")
+			b.Accessible(t)
+			b.Shoot(t, page.name, true)
+			b.Sound(t, url)
+		})
+	}
+	b.Open(t, url+"/scans/20261123T012900Z-running", "footer")
+	b.Sound(t, url)
+}
+
+func TestBrowserHostileNamesAreText(t *testing.T) {
+	_, b, url := live(t, len(reporttest.Hostile()))
+	b.Open(t, url+"/instances?limit=500", "footer")
+	text := reporttest.Eval[string](t, b, `[...document.querySelectorAll('td.cut')].map(c => c.textContent).join('\n')`)
+	for _, want := range []string{`<script>document.title='owned'</script>`, `=cmd|'/c calc'!A0`, report.Clean("\x1b[31mred"), `\u202egnp.exe`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not shown as text", want)
+		}
+	}
+	if title := reporttest.Eval[string](t, b, `document.title`); !strings.HasPrefix(title, "Instances") {
+		t.Errorf("the title became %q", title)
+	}
+	b.Sound(t, url)
+}
+
+func TestBrowserFilterOver100000Instances(t *testing.T) {
+	_, b, url := live(t, 100_000)
+	b.Open(t, url+"/instances", "footer")
+	start := time.Now()
+	b.Open(t, url+"/instances?q=web-prod&verdict=incompatible&sort=name", "footer")
+	took := time.Since(start)
+	t.Logf("filter and sort over 100,000 instances: %v until the page stood", took.Round(time.Millisecond))
+	if took > 300*time.Millisecond {
+		t.Errorf("the live table took %v, want less than 300 ms", took)
+	}
+}

@@ -1,0 +1,161 @@
+// Package httpapi serves what the sink holds: pages for people, JSON for
+// programs, health for supervisors. It reads and never writes the store; the
+// one thing it starts is a rescan, and only where the caller allows that. Its
+// pages work without JavaScript and load nothing from elsewhere.
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/report"
+)
+
+// Options say what is served.
+type Options struct {
+	Store     Store
+	Rescanner Rescanner // nil: there is no rescan
+	// AllowRescan lets a visitor start a rescan. Set it only where visitors are
+	// authenticated or come from the same machine.
+	AllowRescan bool
+	// Ready tells whether the process serves what it should, and if not, why.
+	Ready   func() (bool, []string)
+	Metrics http.Handler // nil: /metrics is not served
+	Version string
+	Log     *slog.Logger
+	Now     func() time.Time
+	// MaxInFlight bounds concurrent requests for pages and API; 0 is 64.
+	MaxInFlight int
+	// Timeout bounds the work on one request; 0 is 20 s.
+	Timeout time.Duration
+}
+
+// maxBody bounds the body of a request, in bytes.
+const maxBody = 256 << 10
+
+// server holds what handlers share.
+type server struct {
+	o        Options
+	pages    *template.Template
+	style    []byte
+	stylePos string // address of the stylesheet, with its digest
+	slots    chan struct{}
+}
+
+// New returns the handler for everything the sink serves.
+func New(o Options) (http.Handler, error) {
+	if o.Store == nil || o.Ready == nil || o.Now == nil || o.Log == nil {
+		return nil, errors.New("httpapi: Store, Ready, Now and Log are needed")
+	}
+	if o.MaxInFlight <= 0 {
+		o.MaxInFlight = 64
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 20 * time.Second
+	}
+	s := &server{o: o, style: []byte(report.Stylesheet()), slots: make(chan struct{}, o.MaxInFlight)}
+	sum := sha256.Sum256(s.style)
+	s.stylePos = "/static/" + hex.EncodeToString(sum[:8]) + ".css"
+	pages, err := parsePages()
+	if err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
+	s.pages = pages
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	if o.Metrics != nil {
+		mux.Handle("GET /metrics", o.Metrics)
+	}
+	mux.HandleFunc("GET "+s.stylePos, s.stylesheet)
+	for pattern, h := range map[string]http.HandlerFunc{
+		"GET /{$}":                   s.overview,
+		"GET /instances":             s.instances,
+		"GET /instances/{id}":        s.instance,
+		"GET /scans":                 s.scans,
+		"GET /scans/{id}":            s.scan,
+		"POST /rescan":               s.rescanForm,
+		"GET /api/v1/summary":        s.apiSummary,
+		"GET /api/v1/instances":      s.apiInstances,
+		"GET /api/v1/instances/{id}": s.apiInstance,
+		"GET /api/v1/scans":          s.apiScans,
+		"GET /api/v1/scans/{id}":     s.apiScan,
+		"GET /api/v1/trend":          s.apiTrend,
+		"POST /api/v1/rescan":        s.apiRescan,
+	} {
+		mux.Handle(pattern, s.bounded(h))
+	}
+	mux.HandleFunc("/", s.nowhere)
+	origin := http.NewCrossOriginProtection()
+	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		problem(w, http.StatusForbidden, "the request comes from another site")
+	}))
+	return secured(origin.Handler(http.MaxBytesHandler(mux, maxBody))), nil
+}
+
+// secured sets the headers that go with every answer.
+func secured(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		head := w.Header()
+		head.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		head.Set("X-Content-Type-Options", "nosniff")
+		head.Set("X-Frame-Options", "DENY")
+		head.Set("Referrer-Policy", "same-origin")
+		head.Set("Cross-Origin-Opener-Policy", "same-origin")
+		head.Set("Cross-Origin-Resource-Policy", "same-origin")
+		head.Set("Cache-Control", "no-store")
+		h.ServeHTTP(w, r)
+	})
+}
+
+// bounded gives a request a slot and a deadline.
+func (s *server) bounded(h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case s.slots <- struct{}{}:
+			defer func() { <-s.slots }()
+		default:
+			w.Header().Set("Retry-After", "1")
+			problem(w, http.StatusServiceUnavailable, "too many requests are being answered; ask again in a second")
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), s.o.Timeout)
+		defer cancel()
+		h(w, r.WithContext(ctx))
+	})
+}
+
+func (s *server) stylesheet(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/css; charset=utf-8")
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	s.write(w, s.style)
+}
+
+// write sends an answer; a reader who went away is not an error worth more
+// than a debug line.
+func (s *server) write(w http.ResponseWriter, data []byte) {
+	if _, err := w.Write(data); err != nil {
+		s.o.Log.Debug("answer not delivered", "err", err)
+	}
+}
+
+func (s *server) healthz(w http.ResponseWriter, _ *http.Request) {
+	s.json(w, http.StatusOK, map[string]string{"status": "alive", "version": s.o.Version})
+}
+
+func (s *server) readyz(w http.ResponseWriter, _ *http.Request) {
+	ok, why := s.o.Ready()
+	if !ok {
+		s.json(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "reasons": why})
+		return
+	}
+	s.json(w, http.StatusOK, map[string]string{"status": "ready"})
+}

@@ -1,0 +1,181 @@
+// Package httpapitest holds a store in memory, for tests of the pages and for
+// whoever wants them without a file. It keeps every promise of httpapi.Store.
+package httpapitest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/httpapi"
+)
+
+var (
+	_ httpapi.Store     = (*Store)(nil)
+	_ httpapi.Rescanner = (*Store)(nil)
+)
+
+// Store is a store in memory, sorted by key. It is safe for concurrent use.
+type Store struct {
+	mu      sync.Mutex
+	recs    []*record.Record
+	summary *record.Summary
+	history map[string][]record.Change
+	scans   []record.Scan
+	points  []httpapi.Point
+
+	// OnRescan is called with each request; nil answers that all is well.
+	OnRescan func(httpapi.RescanRequest) (httpapi.RescanReply, error)
+}
+
+// New returns a store that holds the records, which it sorts.
+func New(recs []*record.Record, sum *record.Summary, scans []record.Scan, points []httpapi.Point) *Store {
+	s := &Store{recs: slices.Clone(recs), summary: sum, history: map[string][]record.Change{}, scans: scans, points: points}
+	slices.SortFunc(s.recs, func(a, b *record.Record) int { return compare(key(a), key(b)) })
+	return s
+}
+
+func key(r *record.Record) httpapi.Key {
+	return httpapi.Key{Account: r.Account, Region: r.Region, InstanceID: r.InstanceID}
+}
+
+func compare(a, b httpapi.Key) int {
+	return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.InstanceID, b.InstanceID))
+}
+
+// Summary returns the totals.
+func (s *Store) Summary() *record.Summary {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.summary
+}
+
+// Instances lists what matches.
+func (s *Store) Instances(ctx context.Context, f httpapi.Filter) iter.Seq2[*record.Record, error] {
+	s.mu.Lock()
+	recs := slices.Clone(s.recs)
+	s.mu.Unlock()
+	return func(yield func(*record.Record, error) bool) {
+		n := 0
+		for _, r := range recs {
+			if err := ctx.Err(); err != nil {
+				yield(nil, err)
+				return
+			}
+			if f.After != (httpapi.Key{}) && compare(key(r), f.After) <= 0 || !match(r, &f) {
+				continue
+			}
+			if !yield(r, nil) {
+				return
+			}
+			if n++; n == f.Limit {
+				return
+			}
+		}
+	}
+}
+
+func match(r *record.Record, f *httpapi.Filter) bool {
+	switch {
+	case f.Account != "" && r.Account != f.Account, f.Region != "" && r.Region != f.Region,
+		f.OSFamily != "" && r.OS.Family != f.OSFamily, f.OSVersion != "" && r.OS.Version != f.OSVersion,
+		f.Legacy != nil && r.Legacy != *f.Legacy, !f.Gone && r.GoneAt != nil:
+		return false
+	}
+	if f.Verdict != "" && !slices.ContainsFunc(r.Verdicts, func(v rules.Verdict) bool {
+		return (f.Target == "" || v.Target == f.Target) && v.Level.String() == f.Verdict
+	}) {
+		return false
+	}
+	if f.Q == "" {
+		return true
+	}
+	q := strings.ToLower(f.Q)
+	for _, text := range []string{r.InstanceID, r.InstanceName, r.InstanceType, r.ImageID, report.OSName(r.OS.Family, r.OS.Version)} {
+		if strings.Contains(strings.ToLower(text), q) {
+			return true
+		}
+	}
+	return false
+}
+
+// Instance finds one instance.
+func (s *Store) Instance(_ context.Context, account, region, id string) (*record.Record, []record.Change, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.recs {
+		if r.InstanceID == id && (account == "" || r.Account == account) && (region == "" || r.Region == region) {
+			return r, slices.Clone(s.history[id]), nil
+		}
+	}
+	return nil, nil, fmt.Errorf("%w", httpapi.ErrNotFound)
+}
+
+// Scans returns the newest scans.
+func (s *Store) Scans(_ context.Context, limit int) ([]record.Scan, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.scans[:min(len(s.scans), limit)]), nil
+}
+
+// Scan returns one scan.
+func (s *Store) Scan(_ context.Context, id string) (*record.Scan, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.scans {
+		if s.scans[i].ID == id {
+			scan := s.scans[i]
+			return &scan, nil
+		}
+	}
+	return nil, fmt.Errorf("%w", httpapi.ErrNotFound)
+}
+
+// Trend returns the points.
+func (s *Store) Trend(_ context.Context, limit int) ([]httpapi.Point, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.points[max(0, len(s.points)-limit):]), nil
+}
+
+// Put replaces an instance and notes what changed.
+func (s *Store) Put(rec *record.Record, change *record.Change) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.recs {
+		if key(s.recs[i]) == key(rec) {
+			s.recs[i] = rec
+		}
+	}
+	if change != nil {
+		s.history[rec.InstanceID] = append([]record.Change{*change}, s.history[rec.InstanceID]...)
+	}
+}
+
+// PutScan replaces a scan, or puts a new one in front.
+func (s *Store) PutScan(scan record.Scan) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.scans {
+		if s.scans[i].ID == scan.ID {
+			s.scans[i] = scan
+			return
+		}
+	}
+	s.scans = append([]record.Scan{scan}, s.scans...)
+}
+
+// Rescan passes a request to OnRescan.
+func (s *Store) Rescan(_ context.Context, r httpapi.RescanRequest) (httpapi.RescanReply, error) {
+	if s.OnRescan == nil {
+		return httpapi.RescanReply{ScanID: "rescan-1", Accepted: len(r.InstanceIDs)}, nil
+	}
+	return s.OnRescan(r)
+}

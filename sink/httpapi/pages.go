@@ -1,0 +1,444 @@
+package httpapi
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report"
+)
+
+//go:embed web
+var web embed.FS
+
+// refreshEvery is how often a page that waits for something comes again.
+const refreshEvery = 2
+
+// trendPoints is how many points the trend shows at most.
+const trendPoints = 90
+
+func parsePages() (*template.Template, error) {
+	text, err := web.ReadFile("web/pages.html")
+	if err != nil {
+		return nil, err
+	}
+	return report.Templates().Funcs(template.FuncMap{
+		"fleet": report.FleetSize, "instancePath": instancePath, "took": took,
+		"stateClass": stateClass, "scopeClass": scopeClass,
+	}).Parse(string(text))
+}
+
+// view is what every page has.
+type view struct {
+	Title   string
+	Nav     string // the name of the entry of Navs that this page belongs to
+	Navs    []navEntry
+	Style   string
+	Version string
+	Summary *record.Summary
+	Digest  *report.Digest
+	Error   string
+	Pending string // what the page waits for; "" when it stands still
+	Still   string // the address of the page that stands still
+}
+
+type navEntry struct{ Name, Path string }
+
+func (s *server) view(title, at string) view {
+	sum := s.o.Store.Summary()
+	return view{
+		Title: report.Short(title, 80), Nav: at, Style: s.stylePos, Version: s.o.Version, Summary: sum, Digest: report.NewDigest(sum),
+		Navs: []navEntry{{"Overview", "/"}, {"Instances", "/instances"}, {"Scans", "/scans"}},
+	}
+}
+
+// page renders a page whole before it is sent.
+func (s *server) page(w http.ResponseWriter, status int, name string, data any) {
+	var b bytes.Buffer
+	if err := s.pages.ExecuteTemplate(&b, name, data); err != nil {
+		s.o.Log.Error("page not rendered", "page", name, "err", err)
+		http.Error(w, "the page could not be rendered", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	s.write(w, b.Bytes())
+}
+
+// fail shows an error as a page.
+func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	status, detail := s.fault(r, err)
+	s.failWith(w, status, detail)
+}
+
+func (s *server) failWith(w http.ResponseWriter, status int, detail string) {
+	v := s.view(http.StatusText(status), "")
+	v.Error = report.Clean(detail)
+	s.page(w, status, "error", v)
+}
+
+// nowhere answers for addresses that do not exist.
+func (s *server) nowhere(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		problem(w, http.StatusNotFound, "there is no such resource")
+		return
+	}
+	s.failWith(w, http.StatusNotFound, "There is no such page.")
+}
+
+// overviewView is the first page.
+type overviewView struct {
+	view
+	OS, Scopes     report.Folded
+	Failures       []record.Failure
+	Scans, Running []record.Scan
+	Trend          *trendView
+}
+
+func (s *server) overview(w http.ResponseWriter, r *http.Request) {
+	scans, err := s.o.Store.Scans(r.Context(), 5)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	points, err := s.o.Store.Trend(r.Context(), trendPoints)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	v := overviewView{view: s.view("Overview", "Overview"), Scans: scans, Trend: newTrend(points)}
+	for i := range scans {
+		if scans[i].State == record.ScanRunning {
+			v.Running = append(v.Running, scans[i])
+		}
+	}
+	for i := range v.Summary.Scopes {
+		v.Failures = append(v.Failures, v.Summary.Scopes[i].Failures...)
+	}
+	v.Failures = v.Failures[:min(len(v.Failures), 50)]
+	v.OS = report.Fold(report.BucketTable{
+		Title: "Operating systems", Column: "operating system", Targets: v.Summary.Targets, Buckets: v.Digest.OS,
+		Name: (*report.Bucket).OS, Link: func(b *report.Bucket) string {
+			return "/instances?" + url.Values{"os_family": {b.OSFamily}, "os_version": {b.Version}}.Encode()
+		},
+	}, 12)
+	v.Scopes = report.Fold(report.BucketTable{
+		Title: "Accounts and regions", Column: "account / region", Targets: v.Summary.Targets, Buckets: v.Digest.Scopes,
+		Name: func(b *report.Bucket) string { return report.Short(b.Account, 64) + " / " + report.Short(b.Region, 64) },
+		Link: func(b *report.Bucket) string {
+			return "/instances?" + url.Values{"account": {b.Account}, "region": {b.Region}}.Encode()
+		},
+		Status: report.ScopeStatus(v.Summary.Scopes),
+	}, 12)
+	s.page(w, http.StatusOK, "overview", v)
+}
+
+// trendView is the line of legacy counts over time.
+type trendView struct{ Points, Label, From, To string }
+
+func newTrend(points []Point) *trendView {
+	if len(points) < 2 {
+		return nil
+	}
+	first, last := points[0], points[len(points)-1]
+	span := last.At.Sub(first.At).Seconds()
+	high := 1
+	for _, p := range points {
+		high = max(high, p.Legacy)
+	}
+	coords := make([]string, len(points))
+	for i, p := range points {
+		x := 100 * float64(i) / float64(len(points)-1)
+		if span > 0 {
+			x = 100 * p.At.Sub(first.At).Seconds() / span
+		}
+		coords[i] = fmt.Sprintf("%.2f,%.2f", x, 38-36*float64(p.Legacy)/float64(high))
+	}
+	label := func(p Point) string { return p.At.UTC().Format("2006-01-02") + ": " + report.Number(p.Legacy) }
+	return &trendView{
+		Points: strings.Join(coords, " "), From: label(first), To: label(last),
+		Label: fmt.Sprintf("Legacy instances over time, from %s to %s", label(first), label(last)),
+	}
+}
+
+// instancesView is one page of the listing.
+type instancesView struct {
+	view
+	Q                 url.Values
+	Selects           []selectView
+	Columns           []column
+	Rows              []*record.Record
+	Filtered          bool
+	First, Next, JSON string
+}
+
+type selectView struct {
+	Name, Label, Value string
+	Options            []string
+}
+
+type column struct{ Label, Class, Href, Order string }
+
+func (s *server) instances(w http.ResponseWriter, r *http.Request) {
+	v := instancesView{view: s.view("Instances", "Instances"), Q: r.URL.Query()}
+	v.Selects = v.selects()
+	status := http.StatusOK
+	l, err := parseListing(v.Q, v.Summary.Targets)
+	if err != nil {
+		status, v.Error = s.fault(r, err)
+		v.Columns = v.columns(&listing{})
+		s.page(w, status, "instances", v)
+		return
+	}
+	rows, next, err := l.page(r.Context(), s.o.Store)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	v.Rows, v.Columns = rows, v.columns(l)
+	v.JSON = "/api/v1/instances?" + v.Q.Encode()
+	if l.cursor != nil {
+		v.First = v.with("cursor", "")
+	}
+	if next != "" {
+		v.Next = v.with("cursor", next)
+	}
+	for name, values := range v.Q {
+		v.Filtered = v.Filtered || name != "sort" && name != "order" && values[0] != ""
+	}
+	s.page(w, status, "instances", v)
+}
+
+// with is the address of the listing with one parameter changed.
+func (v *instancesView) with(pairs ...string) string {
+	q := url.Values{}
+	for name, values := range v.Q {
+		if len(values) > 0 && values[0] != "" {
+			q.Set(name, values[0])
+		}
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] == "" {
+			q.Del(pairs[i])
+		} else {
+			q.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return "/instances?" + q.Encode()
+}
+
+// selects offers the values that occur.
+func (v *instancesView) selects() []selectView {
+	values := func(get func(*record.Group) string) []string {
+		seen := map[string]bool{}
+		for i := range v.Summary.Groups {
+			if value := get(&v.Summary.Groups[i]); value != "" {
+				seen[value] = true
+			}
+		}
+		out := make([]string, 0, len(seen))
+		for value := range seen {
+			out = append(out, value)
+		}
+		slices.Sort(out)
+		return out
+	}
+	return []selectView{
+		{"target", "Target", v.Q.Get("target"), v.Summary.Targets},
+		{"verdict", "Verdict", v.Q.Get("verdict"), report.Levels()},
+		{"os_family", "Operating system", v.Q.Get("os_family"), values(func(g *record.Group) string { return g.OSFamily })},
+		{"account", "Account", v.Q.Get("account"), values(func(g *record.Group) string { return g.Account })},
+		{"region", "Region", v.Q.Get("region"), values(func(g *record.Group) string { return g.Region })},
+	}
+}
+
+// columns are the heads of the table; each sorts by itself.
+func (v *instancesView) columns(l *listing) []column {
+	var out []column
+	for _, c := range []struct{ label, class, sort string }{
+		{"instance", "", "id"}, {"name", "opt", "name"}, {"account / region", "opt", ""}, {"type", "opt", "type"}, {"operating system", "opt", "os"},
+	} {
+		out = append(out, v.column(l, c.label, c.class, c.sort, "", c.sort == l.Sort))
+	}
+	for _, target := range v.Summary.Targets {
+		out = append(out, v.column(l, report.Short(target, 40), "", "verdict", target, l.Sort == "verdict" && l.Filter.Target == target))
+	}
+	return out
+}
+
+func (v *instancesView) column(l *listing, label, class, sort, target string, current bool) column {
+	c := column{Label: label, Class: class}
+	order := ""
+	if current {
+		c.Order = "ascending"
+		if l.Down {
+			c.Order = "descending"
+		} else if sort != "" { // the order of keys has one direction
+			order = "desc"
+		}
+	}
+	pairs := []string{"cursor", "", "sort", sort, "order", order}
+	if target != "" {
+		pairs = append(pairs, "target", target)
+	}
+	c.Href = v.with(pairs...)
+	return c
+}
+
+func instancePath(rec *record.Record) string {
+	return "/instances/" + url.PathEscape(rec.InstanceID) + "?" + url.Values{"account": {rec.Account}, "region": {rec.Region}}.Encode()
+}
+
+// instanceView is the page of one instance.
+type instanceView struct {
+	view
+	Rec       *record.Record
+	History   []record.Change
+	Facts     []fact
+	Tags      []fact
+	Evidence  string
+	CanRescan bool
+	Notice    string
+	JSON      string
+}
+
+type fact struct{ Name, Value string }
+
+func (s *server) instance(w http.ResponseWriter, r *http.Request) {
+	rec, history, err := s.find(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	v := instanceView{
+		view: s.view(rec.InstanceID, "Instances"), Rec: rec, History: history,
+		Facts: facts(rec), Tags: tags(rec.Tags), Evidence: evidence(rec.OS.Evidence.String()),
+		CanRescan: s.o.Rescanner != nil && s.o.AllowRescan,
+		JSON:      "/api/v1" + instancePath(rec),
+	}
+	if id := r.URL.Query().Get("rescan"); id != "" {
+		if err := s.waitFor(w, r, &v, id); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
+	s.page(w, http.StatusOK, "instance", v)
+}
+
+// evidence says where an identity came from.
+func evidence(kind string) string {
+	switch kind {
+	case "guest":
+		return "guest: the machine itself was asked"
+	case "image":
+		return "image: DescribeImages of the image it was made from"
+	case "instance":
+		return "instance: DescribeInstances; copied when the instance was made, blind to upgrades since"
+	case "name":
+		return "name: read from an image id or a bare string"
+	}
+	return "none: nothing names its operating system"
+}
+
+func facts(rec *record.Record) []fact {
+	var out []fact
+	add := func(name string, parts ...string) {
+		var have []string
+		for _, p := range parts {
+			if p != "" && p != "0" {
+				have = append(have, report.Short(p, 200))
+			}
+		}
+		if len(have) > 0 {
+			out = append(out, fact{name, strings.Join(have, ", ")})
+		}
+	}
+	add("name", rec.InstanceName)
+	add("zone", rec.Zone)
+	size := ""
+	if rec.CPU > 0 {
+		size = fmt.Sprintf("%d vCPU, %s MiB", rec.CPU, report.Number(rec.MemoryMiB))
+	}
+	generation := ""
+	if rec.Generation > 0 {
+		generation = "generation " + strconv.Itoa(rec.Generation)
+	}
+	add("type", rec.InstanceType, size)
+	add("family", rec.InstanceFamily, generation, rec.Virtualization)
+	add("status", rec.Status)
+	add("image", rec.ImageID, rec.ImageOwner)
+	return out
+}
+
+func tags(all map[string]string) []fact {
+	out := make([]fact, 0, len(all))
+	for k, v := range all {
+		out = append(out, fact{report.Short(k, 80), report.Short(v, 200)})
+	}
+	slices.SortFunc(out, func(a, b fact) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+func took(s record.Scan) string {
+	if s.EndedAt == nil {
+		return ""
+	}
+	return report.Span(s.EndedAt.Sub(s.StartedAt))
+}
+
+// stateClass lends a scan's state the look of a verdict.
+func stateClass(state record.ScanState) string {
+	switch state {
+	case record.ScanComplete:
+		return "compatible"
+	case record.ScanPartial:
+		return "needs-action"
+	case record.ScanAborted:
+		return "incompatible"
+	default:
+		return "running"
+	}
+}
+
+func scopeClass(c record.Completeness) string {
+	switch c {
+	case record.ScopeComplete:
+		return "compatible"
+	case record.ScopePartial:
+		return "needs-action"
+	case record.ScopeFailed:
+		return "incompatible"
+	case record.ScopeSkipped:
+		return "skipped"
+	default:
+		return "running"
+	}
+}
+
+// refresh lets the browser ask again soon, unless the reader stopped that.
+func refresh(w http.ResponseWriter, r *http.Request) bool {
+	if r.URL.Query().Get("refresh") == "off" {
+		return false
+	}
+	w.Header().Set("Refresh", strconv.Itoa(refreshEvery))
+	return true
+}
+
+// still is the address of the page without refreshing.
+func still(r *http.Request) string {
+	q := r.URL.Query()
+	q.Set("refresh", "off")
+	return r.URL.Path + "?" + q.Encode()
+}
+
+// stale tells whether a running scan has been silent for so long that waiting
+// for it is no use.
+func stale(now, started time.Time) bool { return now.Sub(started) > 24*time.Hour }

@@ -1,0 +1,83 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// ErrNotFound is what a Store returns for an instance or a scan that it does
+// not hold.
+var ErrNotFound = errors.New("not found")
+
+// Key is the place of an instance in the order of a listing.
+type Key struct {
+	Account, Region, InstanceID string
+}
+
+// Filter narrows a listing. The zero value lists every present instance.
+type Filter struct {
+	Account, Region     string
+	Target              string // with Verdict: the verdict on this target; without: ignored
+	Verdict             string // on any target when Target is ""
+	OSFamily, OSVersion string
+	Legacy              *bool
+	Q                   string // in id, name, type, image or OS, whatever the case
+	Gone                bool   // gone instances too
+	After               Key    // start behind this place
+	Limit               int    // at most so many; 0 is no limit
+}
+
+// Store is what the page reads. Implementations are safe for concurrent use.
+type Store interface {
+	// Summary returns the current totals. The caller does not change them.
+	Summary() *record.Summary
+	// Instances lists in the order of account, region and instance id. It
+	// holds no transaction while the caller looks at a record.
+	Instances(ctx context.Context, f Filter) iter.Seq2[*record.Record, error]
+	// Instance returns one instance, gone or not, with its verdict history,
+	// newest first. Account and region narrow the search when not empty.
+	Instance(ctx context.Context, account, region, id string) (*record.Record, []record.Change, error)
+	// Scans returns the newest scans first, at most limit.
+	Scans(ctx context.Context, limit int) ([]record.Scan, error)
+	Scan(ctx context.Context, id string) (*record.Scan, error)
+	// Trend returns totals over time, oldest first, at most limit points.
+	Trend(ctx context.Context, limit int) ([]Point, error)
+}
+
+// Point is the fleet at one moment.
+type Point struct {
+	At        time.Time `json:"at"`
+	Instances int       `json:"instances"`
+	Legacy    int       `json:"legacy"`
+	Complete  bool      `json:"complete"` // every scope had been read to its end
+}
+
+// RescanRequest names instances to look at again.
+type RescanRequest struct {
+	Account     string   `json:"account"`
+	Region      string   `json:"region"`
+	InstanceIDs []string `json:"instance_ids"`
+	Reason      string   `json:"reason"`
+}
+
+// RescanReply says what became of a request.
+type RescanReply struct {
+	ScanID   string     `json:"scan_id"`
+	Accepted int        `json:"accepted"`
+	Rejected []Rejected `json:"rejected"`
+}
+
+// Rejected is an instance that cannot be looked at again, and why.
+type Rejected struct {
+	InstanceID string `json:"instance_id"`
+	Error      string `json:"error"`
+}
+
+// Rescanner takes rescan requests. What it accepted is durable.
+type Rescanner interface {
+	Rescan(ctx context.Context, r RescanRequest) (RescanReply, error)
+}
