@@ -26,7 +26,7 @@ type Client struct {
 
 	mu        sync.Mutex
 	signers   map[string]*signer   // by endpoint
-	endpoints map[ecs.Scope]string // hosts that DescribeRegions named
+	endpoints map[ecs.Scope]string // hosts that DescribeRegions or the SDK named
 }
 
 var _ ecs.API = (*Client)(nil)
@@ -94,15 +94,15 @@ func (c *Client) endpointOf(s ecs.Scope) (endpoint, error) {
 		return *c.fixed, nil
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	host := c.endpoints[s]
-	c.mu.Unlock()
-	if host == "" || c.o.VPC {
-		if !regionID.MatchString(s.Region) {
-			return endpoint{}, fmt.Errorf("%q is not a region id", clip(s.Region, 60))
-		}
+	if host == "" {
 		var err error
 		if host, err = sdkEndpoint(s.Region, c.o.VPC); err != nil {
 			return endpoint{}, err
+		}
+		if len(c.endpoints) < maxEndpoints {
+			c.endpoints[s] = host
 		}
 	}
 	if !cloudHost(host, c.o.AllowHosts) {
@@ -110,6 +110,9 @@ func (c *Client) endpointOf(s ecs.Scope) (endpoint, error) {
 	}
 	return endpoint{host: host}, nil
 }
+
+// maxEndpoints bounds what is remembered of scopes that a message named.
+const maxEndpoints = 10000
 
 func (c *Client) signer(ep endpoint) (*signer, error) {
 	c.mu.Lock()
@@ -156,6 +159,9 @@ func (c *Client) do(ctx context.Context, s ecs.Scope, req *request, decode func(
 }
 
 func (c *Client) doExpect(ctx context.Context, s ecs.Scope, req *request, decode func([]byte) error, expected string) error {
+	if !regionID.MatchString(s.Region) { // names come with messages, too
+		return badRequest(req.action, s, errors.New("that is no region id"))
+	}
 	ring, err := c.accounts.ring(ctx, s.Account)
 	if err != nil {
 		return err

@@ -12,7 +12,8 @@ import (
 )
 
 // Regions implements ecs.API. The endpoints that the answer names are
-// remembered for later calls, if they are hosts of Alibaba Cloud.
+// remembered for later calls, if they are hosts of Alibaba Cloud and VPC
+// endpoints are not asked for.
 func (c *Client) Regions(ctx context.Context, account string) ([]ecs.Region, error) {
 	s := ecs.Scope{Account: account, Region: c.o.HomeRegion}
 	req := newRequest(ecsVersion, actRegions)
@@ -29,7 +30,7 @@ func (c *Client) Regions(ctx context.Context, account string) ([]ecs.Region, err
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range out {
-		if r.Endpoint != "" && cloudHost(r.Endpoint, c.o.AllowHosts) {
+		if !c.o.VPC && r.Endpoint != "" && cloudHost(r.Endpoint, c.o.AllowHosts) {
 			c.endpoints[ecs.Scope{Account: account, Region: r.ID}] = r.Endpoint
 		}
 	}

@@ -195,7 +195,7 @@ var (
 	roleARN     = regexp.MustCompile(`^acs:ram::(\d{5,20}):role/([A-Za-z0-9._-]{1,64})$`)
 	sessionName = regexp.MustCompile(`^[A-Za-z0-9_.@-]{2,32}$`)
 	roleName    = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
-	regionID    = regexp.MustCompile(`^[a-z][a-z0-9-]{1,63}$`)
+	regionID    = regexp.MustCompile(`^[a-z][a-z0-9-]{0,63}$`)
 )
 
 // Validate reports every mistake in the options at once.
