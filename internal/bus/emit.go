@@ -84,6 +84,33 @@ func (e *Emitter) Emit(ctx context.Context, subject string, at event.Position, i
 	}
 }
 
+// EmitOnce publishes body on subject; id keeps repeats out within the stream's
+// duplicate window. It is for events that have no place in the results stream.
+func (e *Emitter) EmitOnce(ctx context.Context, subject, id string, body []byte) error {
+	delete(e.last, subject)
+	msg := &nats.Msg{Subject: subject, Data: body, Header: nats.Header{}}
+	if last, err := e.lastPosition(ctx, subject); err == nil && last != "" {
+		// The positions of the subject go on behind this event.
+		msg.Header.Set(positionHeader, last)
+	}
+	msg.Header.Set("Content-Type", "application/cloudevents+json")
+	return e.b.publish(ctx, msg, "event/"+id)
+}
+
+func (e *Emitter) lastPosition(ctx context.Context, subject string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	s, err := e.b.js.Stream(ctx, StreamEvents)
+	if err != nil {
+		return "", err
+	}
+	raw, err := s.GetLastMsgForSubject(ctx, subject)
+	if err != nil {
+		return "", err
+	}
+	return raw.Header.Get(positionHeader), nil
+}
+
 func (e *Emitter) try(ctx context.Context, subject string, pos position, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

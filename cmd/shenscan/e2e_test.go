@@ -1,0 +1,411 @@
+package main_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// The binaries under test, built once.
+var shenscan, natsServer string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "shenscan-e2e-")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		shenscan, natsServer = filepath.Join(dir, "shenscan"), filepath.Join(dir, "nats-server")
+		for bin, pkg := range map[string]string{shenscan: ".", natsServer: "github.com/nats-io/nats-server/v2"} {
+			if out, err := exec.Command("go", "build", "-o", bin, pkg).CombinedOutput(); err != nil {
+				fmt.Fprintf(os.Stderr, "build %s: %v\n%s", pkg, err, out)
+				return 1
+			}
+		}
+		return m.Run()
+	}())
+}
+
+// simulator starts an ECS simulator in the test's process.
+func simulator(t *testing.T, o ecssim.Options) *ecssim.Server {
+	t.Helper()
+	sim, err := ecssim.Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := sim.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return sim
+}
+
+// env is a clean environment with the simulator's keys.
+func env(extra ...string) []string {
+	return append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent",
+		"ALIBABA_CLOUD_ACCESS_KEY_ID=" + ecssim.DemoAccessKeyID,
+		"ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + ecssim.DemoAccessKeySecret,
+	}, extra...)
+}
+
+type result struct {
+	stdout, stderr string
+	code           int
+}
+
+// run executes the binary to its end.
+func run(t *testing.T, environ []string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, shenscan, args...)
+	cmd.Env = environ
+	cmd.Dir = t.TempDir()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("run %v: %v", args, err)
+	}
+	r := result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+	t.Logf("shenscan %s: exit %d\n%s", strings.Join(args, " "), r.code, r.stderr)
+	return r
+}
+
+// process is a long-running one; its output is kept for a failing test.
+type process struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	mu   sync.Mutex
+	log  bytes.Buffer
+	done chan struct{}
+	err  error
+}
+
+func start(t *testing.T, environ []string, bin string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(bin, args...), done: make(chan struct{})}
+	p.cmd.Env = environ
+	p.cmd.Dir = t.TempDir()
+	out, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.done)
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			p.mu.Lock()
+			fmt.Fprintln(&p.log, lines.Text())
+			p.mu.Unlock()
+		}
+		p.err = p.cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("%s %s:\n%s", filepath.Base(bin), strings.Join(args, " "), p.output())
+		}
+	})
+	return p
+}
+
+func (p *process) output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// stop ends the process as an operator would and wants exit code 0.
+func (p *process) stop() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	select {
+	case <-p.done:
+	case <-time.After(15 * time.Second):
+		p.t.Fatalf("did not stop within 15 s of SIGTERM:\n%s", p.output())
+	}
+	if p.err != nil {
+		p.t.Errorf("after SIGTERM: %v\n%s", p.err, p.output())
+	}
+}
+
+// freePort is a port that nobody listens on right now.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// nats starts a nats-server with JetStream and returns its URL.
+func nats(t *testing.T) string {
+	t.Helper()
+	port := freePort(t)
+	start(t, env(), natsServer, "-a", "127.0.0.1", "-p", fmt.Sprint(port), "-js", "-sd", t.TempDir())
+	eventually(t, "nats-server listens", func() bool {
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+	return fmt.Sprintf("nats://127.0.0.1:%d", port)
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("did not happen: " + what)
+		}
+	}
+}
+
+func records(t *testing.T, jsonl string) []record.Record {
+	t.Helper()
+	var out []record.Record
+	dec := json.NewDecoder(strings.NewReader(jsonl))
+	for {
+		var r record.Record
+		err := dec.Decode(&r)
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, r)
+	}
+}
+
+// same drops what two scans of the same fleet may differ in.
+func same(rs []record.Record) []record.Record {
+	rs = slices.Clone(rs)
+	for i := range rs {
+		rs[i].ObservedAt, rs[i].ScanID = time.Time{}, ""
+	}
+	return rs
+}
+
+func TestScanEqualsTheTruth(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 3000, Regions: 16, Seed: 7})
+	r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", t.TempDir(), "--output", "jsonl")
+	if r.code != 0 {
+		t.Fatalf("exit %d", r.code)
+	}
+	got := map[string]record.Record{}
+	for _, rec := range records(t, r.stdout) {
+		key := rec.Account + "/" + rec.Region + "/" + rec.InstanceID
+		if _, twice := got[key]; twice {
+			t.Errorf("%s is there twice", key)
+		}
+		got[key] = rec
+	}
+	n, wrong := 0, 0
+	err := sim.EachTruth(func(tr *ecssim.Truth) error {
+		n++
+		rec, ok := got[tr.Account+"/"+tr.Region+"/"+tr.InstanceID]
+		if !ok {
+			t.Errorf("%s is missing", tr.InstanceID)
+			return nil
+		}
+		for _, v := range rec.Verdicts {
+			if want := tr.Verdicts[slices.Index(ecssim.Targets(), v.Target)]; want != v.Level.String() && wrong < 20 {
+				wrong++
+				t.Errorf("%s (%s, image %s, %+v): %s on %s by %s, the truth is %s", tr.InstanceID, rec.InstanceType, rec.ImageID, rec.OS, v.Level, v.Target, v.Rule, want)
+			}
+		}
+		if rec.OS.Family != tr.Family || rec.OS.Version != tr.Version || rec.OS.ServicePack != tr.ServicePack {
+			if wrong++; wrong < 20 {
+				t.Errorf("%s is %s %q, the truth is %s %q", tr.InstanceID, rec.OS.Family, rec.OS.Version, tr.Family, tr.Version)
+			}
+		}
+		return nil
+	})
+	if err != nil || n != 3000 || len(got) != n {
+		t.Errorf("%d instances in the truth, %d reported (%v)", n, len(got), err)
+	}
+}
+
+func TestRolesOnAnExternalServerGiveTheSameReport(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 2000, Regions: 15, Seed: 3})
+	whole := run(t, env(), "scan", "--endpoint", sim.URL, "--store", t.TempDir(), "--output", "jsonl")
+	if whole.code != 0 {
+		t.Fatalf("scan: exit %d", whole.code)
+	}
+	url := nats(t)
+	store := t.TempDir()
+	common := []string{"--nats-url", url, "--log-level", "info"}
+	sinkProc := start(t, env(), shenscan, append([]string{"sink", "--store", store, "--listen", ""}, common...)...)
+	worker := start(t, env(), shenscan, append([]string{"worker", "--endpoint", sim.URL}, common...)...)
+	producerProc := start(t, env(), shenscan, append([]string{"producer", "--endpoint", sim.URL}, common...)...)
+	var done result
+	eventually(t, "the producer answers", func() bool {
+		done = run(t, env(), "rescan", "--all", "--nats-url", url)
+		return done.code == 0
+	})
+	sinkProc.stop()
+	worker.stop()
+	producerProc.stop()
+	apart := run(t, env(), "report", "--store", store, "--output", "jsonl")
+	if diff := cmp.Diff(same(records(t, whole.stdout)), same(records(t, apart.stdout))); diff != "" {
+		t.Errorf("roles apart report something else (-one process +three):\n%.4000s", diff)
+	}
+}
+
+func TestRescanByMessageChangesTheRecord(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 400, Regions: 4, Seed: 5})
+	natsPort, httpPort := freePort(t), freePort(t)
+	natsURL, page := fmt.Sprintf("nats://127.0.0.1:%d", natsPort), fmt.Sprintf("http://127.0.0.1:%d", httpPort)
+	p := start(t, env(), shenscan, "serve", "--endpoint", sim.URL, "--store", t.TempDir(),
+		"--nats-listen", fmt.Sprintf("127.0.0.1:%d", natsPort), "--listen", fmt.Sprintf("127.0.0.1:%d", httpPort))
+	eventually(t, "a scan is complete", func() bool { return run(t, env(), "rescan", "--all", "--nats-url", natsURL).code == 0 })
+
+	var victim *ecssim.Truth
+	if err := sim.EachTruth(func(tr *ecssim.Truth) error {
+		if victim == nil && tr.Family == "centos" && tr.Verdicts[2] == "compatible" {
+			victim = tr
+		}
+		return nil
+	}); err != nil || victim == nil {
+		t.Fatal("no modern CentOS in the fleet", err)
+	}
+	before := scrape(t, page)
+	change := `{"image_id":"centos5u8_64_20G_aliaegis_20131231.vhd","os_name":"CentOS  5.8 64位"}`
+	resp, err := http.Post(sim.URL+"/_sim/instances/"+victim.InstanceID, "application/json", strings.NewReader(change))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("change the instance: %v %v", resp, err)
+	}
+	_ = resp.Body.Close()
+
+	r := run(t, env(), "rescan", victim.InstanceID, "--nats-url", natsURL, "--output", "jsonl")
+	got := records(t, r.stdout)
+	if r.code != 0 || len(got) != 1 || got[0].OS.Version != "5.8" || got[0].Verdicts[1].Level.String() != "incompatible" {
+		t.Fatalf("exit %d, %+v", r.code, got)
+	}
+	after := scrape(t, page)
+	series := regexp.MustCompile(`(?m)^shenscan_legacy_os_instances\{.*os_family="centos",os_version="5.8".*region="` + victim.Region + `".*\} (\d+)`)
+	if diff := cmp.Diff(series.FindString(before), series.FindString(after)); diff == "" {
+		t.Errorf("the metric of CentOS 5.8 did not move: %q", series.FindString(after))
+	}
+	p.stop()
+}
+
+func scrape(t *testing.T, page string) string {
+	t.Helper()
+	resp, err := http.Get(page + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("scrape: %d %v", resp.StatusCode, err)
+	}
+	return string(body)
+}
+
+func TestBadInputIsOneClearLine(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 3, Seed: 1})
+	locked := t.TempDir()
+	p := start(t, env(), shenscan, "serve", "--endpoint", sim.URL, "--store", locked, "--listen", "")
+	eventually(t, "the store is taken", func() bool { return strings.Contains(p.output(), "is running") })
+	file := func(name, body string) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(body), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	notAFolder := file("store", "x")
+	scan := func(args ...string) []string {
+		return append([]string{"scan", "--endpoint", sim.URL, "--store", t.TempDir()}, args...)
+	}
+	for name, tc := range map[string]struct {
+		args []string
+		env  []string
+		code int
+		want []string
+	}{
+		"unknown command":        {[]string{"scna"}, nil, 2, []string{"scna", "--help"}},
+		"unknown flag":           {scan("--regoin", "x"), nil, 2, []string{"regoin"}},
+		"unknown region":         {scan("--region", "cn-nowhere"), nil, 1, []string{"cn-nowhere", "DescribeRegions"}},
+		"one unknown region":     {scan("--region", "cn-nowhere", "--region", "cn-hangzhou"), nil, 4, []string{"cn-nowhere"}},
+		"unknown account":        {scan("--account", "42"), nil, 2, []string{"42"}},
+		"unknown target":         {scan("--target", "shenlong-5"), nil, 2, []string{"shenlong-5", "shenlong-6"}},
+		"unknown output":         {scan("--output", "xml"), nil, 2, []string{"xml", "jsonl"}},
+		"unknown verdict":        {scan("--fail-on", "bad"), nil, 2, []string{"bad", "incompatible"}},
+		"wrong key":              {scan(), []string{"ALIBABA_CLOUD_ACCESS_KEY_SECRET=wrong"}, 1, []string{"SignatureDoesNotMatch"}},
+		"unknown key":            {scan(), []string{"ALIBABA_CLOUD_ACCESS_KEY_ID=LTAINOBODY"}, 1, []string{"InvalidAccessKeyId"}},
+		"endpoint down":          {[]string{"scan", "--endpoint", "http://127.0.0.1:1", "--store", t.TempDir()}, nil, 1, []string{"127.0.0.1:1", "refused"}},
+		"endpoint abroad":        {[]string{"scan", "--endpoint", "http://ecs.example.com", "--store", t.TempDir()}, nil, 2, []string{"ecs.example.com"}},
+		"locked store":           {[]string{"scan", "--endpoint", sim.URL, "--store", locked}, nil, 1, []string{locked, "another"}},
+		"store is a file":        {[]string{"scan", "--endpoint", sim.URL, "--store", notAFolder}, nil, 1, []string{notAFolder, "--store"}},
+		"no config file":         {scan("--config", "/nonexistent.yaml"), nil, 2, []string{"/nonexistent.yaml"}},
+		"broken config file":     {scan("--config", file("a.yaml", "store: [")), nil, 2, []string{"a.yaml"}},
+		"misspelt setting":       {scan("--config", file("b.yaml", "region: [cn-hangzhou]\nstroe: x\n")), nil, 2, []string{"b.yaml:2", "stroe"}},
+		"misspelt account key":   {scan("--config", file("c.yaml", "accounts:\n  - rolearn: x\n")), nil, 2, []string{"c.yaml", "rolearn"}},
+		"wrong value":            {scan("--config", file("d.yaml", "concurrency: many\n")), nil, 2, []string{"d.yaml", "concurrency"}},
+		"wrong environment":      {scan(), []string{"SHENSCAN_RATE=fast"}, 2, []string{"SHENSCAN_RATE"}},
+		"open to the world":      {scan("--listen", "0.0.0.0:0"), nil, 2, []string{"0.0.0.0", "--insecure-listen"}},
+		"role without a server":  {[]string{"worker"}, nil, 2, []string{"--nats-url"}},
+		"nobody answers":         {[]string{"rescan", "i-abc1234567", "--nats-url", "nats://127.0.0.1:1"}, nil, 1, []string{"127.0.0.1:1"}},
+		"rescan of nothing":      {[]string{"rescan"}, nil, 2, []string{"--all"}},
+		"report of an empty dir": {[]string{"report", "--store", t.TempDir()}, nil, 1, []string{"scan"}},
+		"keys on the wire":       {scan(), []string{"DEBUG=dara"}, 2, []string{"DEBUG"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t, env(tc.env...), tc.args...)
+			if r.code != tc.code {
+				t.Errorf("exit %d, want %d", r.code, tc.code)
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(r.stderr, want) {
+					t.Errorf("stderr does not name %q:\n%s", want, r.stderr)
+				}
+			}
+			if strings.Contains(r.stderr+r.stdout, ecssim.DemoAccessKeySecret) || strings.Contains(r.stderr, "goroutine ") {
+				t.Errorf("a secret or a stack is shown:\n%s", r.stderr)
+			}
+		})
+	}
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
+)
+
+// storeFlags say where the store is.
+type storeFlags struct{ dir string }
+
+func (f *storeFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.dir, "store", defaultStore(), "folder of the store")
+}
+
+// defaultStore is a folder of the user's own, or one below the working folder
+// where the system names none.
+func defaultStore() string {
+	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "shenscan")
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".local", "state", "shenscan")
+	}
+	return "shenscan-store"
+}
+
+// natsFlags say which broker to use.
+type natsFlags struct {
+	o          bus.Options
+	sync       string
+	resultsAge time.Duration
+}
+
+func (f *natsFlags) add(cmd *cobra.Command, embedded bool) {
+	f.o = bus.DefaultOptions()
+	fl := cmd.Flags()
+	url := "NATS server or cluster"
+	if embedded {
+		url += "; without it one is embedded, which opens no socket"
+	}
+	fl.StringVar(&f.o.URL, "nats-url", "", url)
+	fl.StringVar(&f.o.Creds, "nats-creds", "", "NATS credentials file")
+	fl.StringVar(&f.o.NKey, "nats-nkey", "", "file with a NATS nkey seed")
+	fl.StringVar(&f.o.CA, "nats-ca", "", "PEM file with the certificate authority of the NATS server")
+	fl.StringVar(&f.o.Cert, "nats-cert", "", "PEM file with this client's certificate for the NATS server")
+	fl.StringVar(&f.o.Key, "nats-key", "", "PEM file with the key of --nats-cert")
+	fl.IntVar(&f.o.Replicas, "nats-replicas", 1, "replicas of every stream: 1, or 3 or 5 on a cluster")
+	fl.DurationVar(&f.resultsAge, "results-age", f.o.Limits.ResultsAge, "how long results are kept for sinks that catch up")
+	if embedded {
+		fl.StringVar(&f.o.Listen, "nats-listen", "", "address on which the embedded NATS listens, such as 127.0.0.1:4222, for `shenscan rescan` and other clients")
+		fl.StringVar(&f.sync, "nats-sync", "", "when the embedded NATS syncs to disk: always (nothing acknowledged is lost at a power cut) or interval (two minutes may be); default always for serve, interval for scan and demo")
+	}
+}
+
+func (f *natsFlags) options(s *settings, name string, def bus.Sync) bus.Options {
+	o := f.o
+	o.Name, o.Log = name, s.log
+	o.Limits.ResultsAge = f.resultsAge
+	o.Sync = def
+	if f.sync != "" {
+		o.Sync = bus.Sync(f.sync)
+	}
+	return o
+}
+
+// cloudFlags say how the cloud is asked.
+type cloudFlags struct {
+	endpoint, stsEndpoint, home string
+	vpc, gzip                   bool
+	concurrency                 int
+	rate, startRate             float64
+	accounts                    []string
+}
+
+func (f *cloudFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.endpoint, "endpoint", "", "one ECS endpoint for all regions; plain http only to loopback")
+	fl.StringVar(&f.stsEndpoint, "sts-endpoint", "", "STS endpoint; default sts.aliyuncs.com, or --endpoint")
+	fl.StringVar(&f.home, "home-region", "cn-hangzhou", "region asked for what is not regional")
+	fl.BoolVar(&f.vpc, "vpc", false, "use the VPC endpoints of ECS")
+	fl.BoolVar(&f.gzip, "gzip", false, "ask ECS for compressed answers: a ninth of the bytes for twice the CPU")
+	fl.IntVar(&f.concurrency, "concurrency", 32, "lanes and calls side by side")
+	fl.Float64Var(&f.rate, "rate", 0, "ceiling of ECS calls a second and account; 0 leaves it to the adaptive limit")
+	fl.Float64Var(&f.startRate, "start-rate", ecsapi.DefaultOptions().StartRate, "ECS calls a second that an account, region and action begin with; the limit then adapts")
+	fl.StringSliceVar(&f.accounts, "account", nil, "accounts to scan, of those configured")
+}
+
+func (f *cloudFlags) options(s *settings) ecsapi.Options {
+	o := ecsapi.DefaultOptions()
+	o.Endpoint, o.STSEndpoint, o.HomeRegion = f.endpoint, f.stsEndpoint, f.home
+	o.VPC, o.Gzip, o.Concurrency, o.MaxRate, o.StartRate = f.vpc, f.gzip, f.concurrency, f.rate, f.startRate
+	o.Logger = s.log
+	version, _ := app.Version()
+	o.UserAgent = "shenscan/" + version
+	for _, a := range s.file.Accounts {
+		o.Accounts = append(o.Accounts, ecsapi.Account(a))
+	}
+	o.Directory.RoleName, o.Directory.ExternalID = s.file.Directory.RoleName, s.file.Directory.ExternalID
+	return o
+}
+
+// ruleFlags say what is judged and by which rules.
+type ruleFlags struct{ targets, rules []string }
+
+func (f *ruleFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&f.targets, "target", nil, "kvm, shenlong-6, shenlong-7, an instance family (ecs.g8i) or type; default the first three")
+	cmd.Flags().StringSliceVar(&f.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
+}
+
+// scopeFlags narrow what is scanned.
+type scopeFlags struct{ regions []string }
+
+func (f *scopeFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&f.regions, "region", nil, "regions to scan; default all that DescribeRegions names")
+}
+
+// listenFlags say where the web page, API and metrics are.
+type listenFlags struct {
+	addr, webConfig string
+	insecure        bool
+}
+
+func (f *listenFlags) add(cmd *cobra.Command, def string) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.addr, "listen", def, "address of the web page, API and metrics; \"\" for none")
+	fl.StringVar(&f.webConfig, "web.config.file", "", "TLS and basic auth, in the format of the Prometheus exporter-toolkit")
+	fl.BoolVar(&f.insecure, "insecure-listen", false, "allow --listen beyond loopback without authentication")
+}
+
+const defaultListen = "127.0.0.1:10470"
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage(fmt.Errorf("%s takes no arguments, got %q; see %s --help", cmd.CommandPath(), args, cmd.CommandPath()))
+	}
+	return nil
+}

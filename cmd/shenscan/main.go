@@ -1,0 +1,174 @@
+// Command shenscan says which ECS instances will not boot on another instance
+// family, why, how sure that is, and what to do.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/shenscan/shenscan/internal/config"
+)
+
+// Exit codes, as the contract with scripts states them.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitFailOn  = 3
+	exitPartial = 4
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal ends the context; with the handler gone the second one
+	// ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+// run executes one command line and returns its exit code.
+func run(ctx context.Context, args []string) int {
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	code := exitFailed
+	if c, ok := errors.AsType[interface {
+		error
+		ExitCode() int
+	}](err); ok {
+		code = c.ExitCode()
+	}
+	if msg := err.Error(); msg != "" {
+		fmt.Fprintln(os.Stderr, "shenscan: "+strings.ReplaceAll(strings.TrimSpace(msg), "\n", "\nshenscan: "))
+	}
+	return code
+}
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+func (e *exitError) Unwrap() error { return e.err }
+
+// ExitCode is the process's exit code.
+func (e *exitError) ExitCode() int { return e.code }
+
+func usage(err error) error { return &exitError{exitUsage, err} }
+
+// settings are what every command shares.
+type settings struct {
+	file      *config.File
+	logFormat string
+	logLevel  string
+	noProgess bool
+	log       *slog.Logger
+}
+
+func newRoot() *cobra.Command {
+	s := &settings{}
+	root := &cobra.Command{
+		Use:   "shenscan",
+		Short: "Which ECS instances will not boot on another instance family, why, and what to do",
+		Long: `shenscan scans Alibaba Cloud ECS fleets and says, for every instance and target
+generation, whether its operating system boots there, why, how sure that is, and
+what to do before moving it.
+
+Settings come from flags, else from SHENSCAN_* in the environment, else from the
+file that --config names. Exit codes: 0 done; 1 failed; 2 wrong usage or
+configuration; 3 done, and a verdict at --fail-on or worse; 4 partial: the report
+is of what was read, and the failures are listed.`,
+		Example: `  shenscan demo                              # a simulated fleet, no cloud account needed
+  shenscan scan --region cn-hangzhou         # one region of the account whose keys are in the environment
+  shenscan scan --fail-on incompatible       # all regions; exit code 3 when something will not boot
+  shenscan classify "CentOS  5.8 64位"       # no cloud at all`,
+		SilenceErrors: true, SilenceUsage: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage(fmt.Errorf("unknown command %q; see shenscan --help", args[0]))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	pf := root.PersistentFlags()
+	pf.String("config", "", "YAML file with settings; every flag may stand in it, spelt with _")
+	pf.StringVar(&s.logFormat, "log-format", "text", "log lines as text or json, on stderr")
+	pf.StringVar(&s.logLevel, "log-level", "warn", "least level of log lines: debug, info, warn or error")
+	pf.BoolVar(&s.noProgess, "no-progress", false, "no progress on stderr, also on a terminal")
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return s.prepare(root, cmd) }
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
+	})
+	root.AddCommand(
+		newDemoCmd(s), newScanCmd(s), newServeCmd(s),
+		newRoleCmd(s, "producer"), newRoleCmd(s, "worker"), newRoleCmd(s, "sink"),
+		newRescanCmd(s), newReportCmd(s), newDoctorCmd(s), newDeadCmd(s), 
+		newClassifyCmd(), newRulesCmd(), newSimulateCmd(), newVersionCmd(),
+	)
+	return root
+}
+
+// prepare reads file and environment into the flags and sets the log up.
+func (s *settings) prepare(root, cmd *cobra.Command) error {
+	path, err := cmd.Flags().GetString("config")
+	if err != nil {
+		return nil // completion and help have no settings
+	}
+	if path == "" {
+		path = os.Getenv(config.EnvPrefix + "CONFIG")
+	}
+	known := map[string]bool{}
+	walk(root, func(c *cobra.Command) {
+		c.Flags().VisitAll(func(f *pflag.Flag) { known[config.Key(f.Name)] = true })
+		c.PersistentFlags().VisitAll(func(f *pflag.Flag) { known[config.Key(f.Name)] = true })
+	})
+	s.file, err = config.Apply(cmd.Flags(), func(name string) bool { return known[name] }, path, os.LookupEnv)
+	if err != nil {
+		return usage(err)
+	}
+	return s.openLog()
+}
+
+func walk(c *cobra.Command, visit func(*cobra.Command)) {
+	visit(c)
+	for _, sub := range c.Commands() {
+		walk(sub, visit)
+	}
+}
+
+func (s *settings) openLog() error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
+		return usage(fmt.Errorf("--log-level %q is not debug, info, warn or error", s.logLevel))
+	}
+	o := &slog.HandlerOptions{Level: level}
+	switch s.logFormat {
+	case "text":
+		s.log = slog.New(slog.NewTextHandler(os.Stderr, o))
+	case "json":
+		s.log = slog.New(slog.NewJSONHandler(os.Stderr, o))
+	default:
+		return usage(fmt.Errorf("--log-format %q is not text or json", s.logFormat))
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// outputFlags say how results are shown.
+type outputFlags struct {
+	format, out, failOn string
+}
+
+func (f *outputFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.format, "output", "table", "table, json, jsonl, csv, html or markdown")
+	fl.StringVar(&f.out, "out", "", "write the report to this file instead of stdout")
+	fl.StringVar(&f.failOn, "fail-on", "", "exit with 3 when an instance has this verdict or a worse one on any target: compatible, needs-action, unknown or incompatible")
+}
+
+// check reads the flags' values.
+func (f *outputFlags) check() (report.Format, *rules.Level, error) {
+	format, err := report.ParseFormat(f.format)
+	if err != nil {
+		return "", nil, usage(fmt.Errorf("--output: %w", err))
+	}
+	if f.failOn == "" {
+		return format, nil, nil
+	}
+	level, err := rules.ParseLevel(f.failOn)
+	if err != nil {
+		return "", nil, usage(fmt.Errorf("--fail-on: %w", err))
+	}
+	return format, &level, nil
+}
+
+// write renders r to --out or stdout. A file appears whole or not at all.
+func (f *outputFlags) write(format report.Format, r *report.Report, stdout io.Writer) (err error) {
+	o := report.Options{Now: time.Now(), Width: 100}
+	if f.out == "" {
+		if file, ok := stdout.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+			o.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+			if w, _, err := term.GetSize(int(file.Fd())); err == nil && w > 0 {
+				o.Width = w
+			}
+		}
+		return report.Write(stdout, format, r, o)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(f.out), ".shenscan-report-*")
+	if err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(tmp.Name()))
+		}
+	}()
+	if err := report.Write(tmp, format, r, o); err != nil {
+		return errors.Join(err, tmp.Close())
+	}
+	if err := errors.Join(tmp.Chmod(0o644), tmp.Close()); err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	return os.Rename(tmp.Name(), f.out)
+}
+
+// verdictExit is exit code 3 where --fail-on asks for it.
+func verdictExit(s *record.Summary, at *rules.Level) error {
+	if at == nil {
+		return nil
+	}
+	n := 0
+	for _, byLevel := range s.Verdicts {
+		for name, count := range byLevel {
+			if l, err := rules.ParseLevel(name); err == nil && rules.Worse(l, *at) == l {
+				n = max(n, count)
+			}
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return &exitError{exitFailOn, fmt.Errorf("%d instances are %s or worse on a target (--fail-on)", n, *at)}
+}
+
+// partialExit is exit code 4, or 1 where nothing at all was read.
+func partialExit(s *record.Scan) error {
+	if s.State == record.ScanComplete {
+		return nil
+	}
+	read := 0
+	for _, sc := range s.Scopes {
+		if sc.Completeness == record.ScopeComplete || sc.Pages > 0 {
+			read++
+		}
+	}
+	failures := failuresOf(s)
+	what := fmt.Errorf("scan %s ended %s: %d of %d scopes have failures", s.ID, s.State, len(failures), len(s.Scopes))
+	if s.State == record.ScanAborted {
+		what = fmt.Errorf("scan %s was aborted: %s", s.ID, s.Reason)
+	}
+	errs := []error{what}
+	for i, f := range failures {
+		if i == 20 {
+			errs = append(errs, fmt.Errorf("and %d more, listed in the report", len(failures)-i))
+			break
+		}
+		errs = append(errs, errors.New(oneLine(f)))
+	}
+	code := exitPartial
+	if read == 0 {
+		code = exitFailed
+	}
+	return &exitError{code, errors.Join(errs...)}
+}
+
+func failuresOf(s *record.Scan) []record.Failure {
+	var out []record.Failure
+	for _, sc := range s.Scopes {
+		out = append(out, sc.Failures...)
+	}
+	return out
+}
+
+func oneLine(f record.Failure) string {
+	where := f.Account
+	if f.Region != "" {
+		where += "/" + f.Region
+	}
+	msg := where + ": " + f.Error
+	if f.Mend != "" && !contains(f.Error, f.Mend) {
+		msg += "; " + f.Mend
+	}
+	return report.Clean(msg)
+}
+
+func asECS(err error) (*ecs.Error, bool) { return errors.AsType[*ecs.Error](err) }

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/producer"
+)
+
+type rescanFlags struct {
+	nats            natsFlags
+	account, region string
+	reason, output  string
+	all, noWait     bool
+	wait            time.Duration
+}
+
+func newRescanCmd(s *settings) *cobra.Command {
+	f := &rescanFlags{}
+	cmd := &cobra.Command{
+		Use:   "rescan INSTANCE_ID...",
+		Short: "Ask a running shenscan to look at instances again, and wait for the verdicts",
+		Long: `rescan asks a running shenscan over NATS to look at the named instances now,
+ahead of a running scan, and waits for their verdicts. The request is stored
+before it is answered: it survives whatever dies afterwards.`,
+		Example: `  shenscan rescan i-bp67acfmxazb4p0001
+  shenscan rescan --region cn-hangzhou i-bp67acfmxazb4p0001 i-bp67acfmxazb4p0002 --output jsonl
+  shenscan rescan --all --no-wait`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.all == (len(args) > 0) {
+				return usage(errors.New("name instance ids, or --all, and not both"))
+			}
+			if f.output != "table" && f.output != "json" && f.output != "jsonl" {
+				return usage(fmt.Errorf("--output %q is not table, json or jsonl", f.output))
+			}
+			if f.nats.o.URL == "" {
+				f.nats.o.URL = orEnv("NATS_URL", "nats://127.0.0.1:4222")
+			}
+			return f.run(cmd.Context(), s, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f.nats.add(cmd, false)
+	fl := cmd.Flags()
+	fl.StringVar(&f.account, "account", "", "only in this account")
+	fl.StringVar(&f.region, "region", "", "only in this region")
+	fl.StringVar(&f.reason, "reason", "", "why, for the record")
+	fl.BoolVar(&f.all, "all", false, "scan everything again")
+	fl.BoolVar(&f.noWait, "no-wait", false, "return once the request is stored")
+	fl.DurationVar(&f.wait, "wait", 2*time.Minute, "how long to wait for the verdicts")
+	fl.StringVar(&f.output, "output", "table", "table, json or jsonl")
+	return cmd
+}
+
+func orEnv(name, def string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return def
+}
+
+func (f *rescanFlags) run(ctx context.Context, s *settings, ids []string, out, errOut io.Writer) error {
+	b, err := bus.Dial(ctx, f.nats.options(s, "shenscan-rescan", bus.SyncAlways))
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	scanID, accepted, err := f.ask(ctx, b, ids, errOut)
+	if err != nil {
+		return err
+	}
+	if scanID == "" {
+		return errors.New("no instance was accepted")
+	}
+	if f.noWait {
+		_, err := fmt.Fprintf(out, "%s\n", scanID)
+		return err
+	}
+	scan, err := f.await(ctx, b, scanID)
+	if err != nil {
+		return err
+	}
+	for _, sc := range scan.Scopes {
+		for _, fail := range sc.Failures {
+			fmt.Fprintf(errOut, "shenscan: %s/%s: %s\n", sc.Account, sc.Region, fail.Error)
+		}
+	}
+	if !f.all {
+		if err := f.show(ctx, b, accepted, out, errOut); err != nil {
+			return err
+		}
+	} else if _, err := fmt.Fprintf(out, "%s %s: %d instances in %d scopes\n", scan.ID, scan.State, scan.Instances, len(scan.Scopes)); err != nil {
+		return err
+	}
+	if scan.State != record.ScanComplete {
+		return &exitError{exitPartial, fmt.Errorf("%s ended %s", scan.ID, scan.State)}
+	}
+	return nil
+}
+
+func (f *rescanFlags) ask(ctx context.Context, b *bus.Bus, ids []string, errOut io.Writer) (scanID string, accepted []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	if f.all {
+		req := producer.ScanRequest{Reason: f.reason}
+		if f.account != "" {
+			req.Accounts = []string{f.account}
+		}
+		if f.region != "" {
+			req.Regions = []string{f.region}
+		}
+		var reply producer.ScanReply
+		err := b.Call(ctx, event.SubjectScan, req, &reply)
+		return reply.ScanID, nil, err
+	}
+	var reply producer.RescanReply
+	req := producer.RescanRequest{Account: f.account, Region: f.region, InstanceIDs: ids, Reason: f.reason}
+	if err := b.Call(ctx, event.SubjectRescan, req, &reply); err != nil {
+		return "", nil, err
+	}
+	bad := map[string]bool{}
+	for _, r := range reply.Rejected {
+		bad[r.InstanceID] = true
+		fmt.Fprintf(errOut, "shenscan: %s: %s\n", r.InstanceID, r.Error)
+	}
+	return reply.ScanID, slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return bad[id] }), nil
+}
+
+// await asks until the scan has ended.
+func (f *rescanFlags) await(ctx context.Context, b *bus.Bus, scanID string) (*record.Scan, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.wait)
+	defer cancel()
+	for wait := 20 * time.Millisecond; ; wait = min(wait*3/2, time.Second) {
+		var s record.Scan
+		err := b.Call(ctx, event.SubjectQueryScan, map[string]string{"scan_id": scanID}, &s)
+		if err == nil && s.State != record.ScanRunning {
+			return &s, nil
+		}
+		if se, ok := errors.AsType[*bus.ServiceError](err); err != nil && (!ok || se.Code != "404") {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%s has not ended after %s; it goes on, ask again with `shenscan report` later", scanID, f.wait)
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (f *rescanFlags) show(ctx context.Context, b *bus.Bus, ids []string, out, errOut io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var records []*record.Record
+	for chunk := range slices.Chunk(ids, 50) {
+		var answer app.InstanceAnswer
+		if err := b.Call(ctx, event.SubjectQueryInstance, app.InstanceQuery{Account: f.account, Region: f.region, InstanceIDs: chunk}, &answer); err != nil {
+			return err
+		}
+		records = append(records, answer.Instances...)
+		for _, id := range answer.NotFound {
+			fmt.Fprintf(errOut, "shenscan: %s: no such instance in the accounts and regions that were asked\n", id)
+		}
+	}
+	enc := json.NewEncoder(out)
+	switch f.output {
+	case "json":
+		return enc.Encode(map[string]any{"instances": records})
+	case "jsonl":
+		for _, r := range records {
+			if err := enc.Encode(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for i, r := range records {
+		if i == 0 {
+			fmt.Fprint(w, "ACCOUNT\tREGION\tINSTANCE\tTYPE\tOS")
+			for _, v := range r.Verdicts {
+				fmt.Fprintf(w, "\t%s", strings.ToUpper(v.Target))
+			}
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s %s", r.Account, r.Region, r.InstanceID, r.InstanceType, r.OS.Family, r.OS.Version)
+		for _, v := range r.Verdicts {
+			fmt.Fprintf(w, "\t%s", v.Level)
+		}
+		fmt.Fprintln(w)
+	}
+	return w.Flush()
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+type scanFlags struct {
+	processFlags
+	scope  scopeFlags
+	output outputFlags
+}
+
+func newScanCmd(s *settings) *cobra.Command {
+	f := &scanFlags{}
+	cmd := &cobra.Command{
+		Use: "scan", Short: "Scan the fleet once in this process and print the report", Args: noArgs,
+		Long: `scan enumerates every account and region (or those that are named), classifies
+every instance and prints the report. Results are kept in the store, so that
+"shenscan report --since" can say what changed.
+
+Credentials come from the usual places of Alibaba Cloud tools: the environment
+(ALIBABA_CLOUD_ACCESS_KEY_ID …), OIDC, the CLI's profile, the credentials file,
+the instance's RAM role. Roles of other accounts stand under accounts: in the
+configuration file.`,
+		Example: `  shenscan scan
+  shenscan scan --region cn-hangzhou --region cn-beijing --target ecs.g8i
+  shenscan scan --output html --out report.html
+  shenscan scan --endpoint http://127.0.0.1:10480     # a simulator: shenscan simulate`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.run(cmd.Context(), s, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f.store.add(cmd)
+	f.nats.add(cmd, true)
+	f.cloud.add(cmd)
+	f.rules.add(cmd)
+	f.scope.add(cmd)
+	f.output.add(cmd)
+	f.listen.add(cmd, "")
+	f.addSink(cmd)
+	return cmd
+}
+
+func (f *scanFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
+	format, failOn, err := f.output.check()
+	if err != nil {
+		return err
+	}
+	o := f.options(s, "shenscan-scan", app.All, bus.SyncInterval)
+	a, cleanup, err := openOnce(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	scan, err := scanOnce(ctx, s, a, f.cloud.accounts, f.scope.regions, stderr)
+	if err != nil {
+		return err
+	}
+	r, err := a.Report(ctx, scan.ID, "")
+	if err != nil {
+		return err
+	}
+	if err := f.output.write(format, r, stdout); err != nil {
+		return err
+	}
+	if err := partialExit(scan); err != nil {
+		return err
+	}
+	return verdictExit(&r.Summary, failOn)
+}
+
+// openOnce opens an App for a single scan. Its embedded NATS lives in a folder
+// of its own that goes with it: a scan that was killed leaves no work behind
+// for the next one.
+func openOnce(ctx context.Context, o app.Options) (*app.App, func(), error) {
+	if o.NATS.URL != "" {
+		a, err := app.New(ctx, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		return a, a.Close, nil
+	}
+	if err := os.MkdirAll(o.Store, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("store: %w; name a writable folder with --store", err)
+	}
+	dir, err := os.MkdirTemp(o.Store, "scan-nats-")
+	if err != nil {
+		return nil, nil, fmt.Errorf("store: %w; name a writable folder with --store", err)
+	}
+	o.NATS.Dir = dir
+	a, err := app.New(ctx, o)
+	if err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	// What killed scans left behind; the store's lock says that none of them
+	// lives.
+	if old, err := filepath.Glob(filepath.Join(o.Store, "scan-nats-*")); err == nil {
+		for _, d := range old {
+			if d != dir {
+				_ = os.RemoveAll(d)
+			}
+		}
+	}
+	return a, func() { a.Close(); _ = os.RemoveAll(dir) }, nil
+}
+
+// scanOnce runs the App for one scan and returns it as the store has it.
+func scanOnce(ctx context.Context, s *settings, a *app.App, accounts, regions []string, stderr io.Writer) (*record.Scan, error) {
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(running) }()
+	scan, err := awaitScan(running, s, a, accounts, regions, "scan command", stderr, ended)
+	if err != nil {
+		return nil, err
+	}
+	stop()
+	return scan, <-ended
+}
+
+// awaitScan asks a running App for a scan and waits for its end. ended hears
+// of the App's own end, which is then the error.
+func awaitScan(ctx context.Context, s *settings, a *app.App, accounts, regions []string, reason string, stderr io.Writer, ended chan error) (*record.Scan, error) {
+	id, err := a.RequestScan(ctx, accounts, regions, reason)
+	if err != nil {
+		return nil, err
+	}
+	bar := newProgress(s, stderr, a.Expected())
+	defer bar.clear()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		scan, err := a.Scan(id)
+		if err == nil && scan.State != record.ScanRunning {
+			return scan, nil
+		}
+		bar.show(scan)
+		select {
+		case err := <-ended:
+			if err == nil {
+				err = fmt.Errorf("scan %s was interrupted; what was read is in the store", id)
+			}
+			return nil, err
+		case <-tick.C:
+		}
+	}
+}

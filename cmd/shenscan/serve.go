@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/bus"
+)
+
+// processFlags are what serve and the roles share.
+type processFlags struct {
+	store    storeFlags
+	nats     natsFlags
+	cloud    cloudFlags
+	rules    ruleFlags
+	listen   listenFlags
+	sinkName string
+	idle     time.Duration
+}
+
+func (f *processFlags) addSink(cmd *cobra.Command) {
+	host, _ := os.Hostname()
+	cmd.Flags().StringVar(&f.sinkName, "sink-name", host, "name of this sink; several sinks keep a store each")
+	cmd.Flags().DurationVar(&f.idle, "scan-idle", 15*time.Minute, "a scan without progress for so long ends aborted and is run again once")
+}
+
+func (f *processFlags) options(s *settings, name string, roles app.Role, def bus.Sync) app.Options {
+	o := app.Options{
+		Roles: roles, NATS: f.nats.options(s, name, def), Cloud: f.cloud.options(s), Accounts: f.cloud.accounts,
+		Store: f.store.dir, SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
+		Concurrency: f.cloud.concurrency, ScanIdle: f.idle, Log: s.log, Now: time.Now,
+		HTTP: app.HTTPOptions{Listen: f.listen.addr, WebConfig: f.listen.webConfig, Insecure: f.listen.insecure},
+	}
+	o.Distributed = o.NATS.URL != ""
+	return o
+}
+
+func newServeCmd(s *settings) *cobra.Command {
+	f := &processFlags{}
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Run scheduler, producer, workers, sink and web page in one process, until stopped", Args: noArgs,
+		Long: `serve scans on the schedules of the configuration file, answers scan and rescan
+requests, keeps the store and serves the web page, the API and the metrics.
+
+The embedded NATS opens no socket unless --nats-listen names one; requests from
+other programs (nats req shenscan.rescan …) need that, or --nats-url.`,
+		Example: `  shenscan serve --config shenscan.yaml
+  shenscan serve --nats-listen 127.0.0.1:4222 &
+  nats req shenscan.scan '{}'`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o := f.options(s, "shenscan-serve", app.All, bus.SyncAlways)
+			for _, sc := range s.file.Schedules {
+				if sc.Name == "" || len(strings.Fields(sc.Cron)) != 6 && !strings.HasPrefix(sc.Cron, "@") {
+					return usage(fmt.Errorf("schedule %q: it needs a name and a cron of six fields, seconds first, such as \"0 0 3 * * *\"", sc.Name))
+				}
+				o.Schedules = append(o.Schedules, app.Schedule(sc))
+			}
+			return runApp(cmd, s, o)
+		},
+	}
+	f.store.add(cmd)
+	f.nats.add(cmd, true)
+	f.cloud.add(cmd)
+	f.rules.add(cmd)
+	f.listen.add(cmd, defaultListen)
+	f.addSink(cmd)
+	return cmd
+}
+
+// runApp runs until the command is interrupted.
+func runApp(cmd *cobra.Command, s *settings, o app.Options) error {
+	a, err := app.New(cmd.Context(), o)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	s.log.Info("running", "roles", o.Roles.String(), "listen", a.Listening())
+	fmt.Fprintf(cmd.ErrOrStderr(), "shenscan %s is running%s; stop it with Ctrl-C\n", o.Roles, where(a, o))
+	return a.Run(cmd.Context())
+}
+
+func where(a *app.App, o app.Options) string {
+	var parts []string
+	if at := a.Listening(); at != "" {
+		parts = append(parts, ": page and metrics on "+at)
+	}
+	if url := a.NATSURL(); url != "" && o.NATS.URL == "" {
+		parts = append(parts, "NATS on "+url)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func newRoleCmd(s *settings, name string) *cobra.Command {
+	f := &processFlags{}
+	role := map[string]app.Role{"producer": app.Producer, "worker": app.Worker, "sink": app.Sink}[name]
+	short := map[string]string{
+		"producer": "Run a producer: read the cloud, answer scan and rescan requests; any number of them",
+		"worker":   "Run a worker: add image metadata and classify; any number of them",
+		"sink":     "Run a sink: keep a store, serve the page, the API and the metrics; any number, a store each",
+	}[name]
+	cmd := &cobra.Command{
+		Use: name, Short: short, Args: noArgs,
+		Example: fmt.Sprintf("  shenscan %s --nats-url nats://127.0.0.1:4222", name),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.nats.o.URL == "" {
+				return usage(fmt.Errorf("%s is one role of several and needs --nats-url; `shenscan serve` runs all of them in one process", name))
+			}
+			o := f.options(s, "shenscan-"+name, role, bus.SyncAlways)
+			if role == app.Producer {
+				for _, sc := range s.file.Schedules {
+					o.Schedules = append(o.Schedules, app.Schedule(sc))
+				}
+			}
+			return runApp(cmd, s, o)
+		},
+	}
+	f.nats.add(cmd, false)
+	def := ""
+	if role == app.Sink {
+		f.store.add(cmd)
+		f.addSink(cmd)
+		f.rules.add(cmd)
+		def = defaultListen
+	} else {
+		f.cloud.add(cmd)
+		if role == app.Worker {
+			f.rules.add(cmd)
+		}
+	}
+	f.listen.add(cmd, def)
+	return cmd
+}

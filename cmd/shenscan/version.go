@@ -1,0 +1,38 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/rules/catalog"
+)
+
+func newVersionCmd() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use: "version", Short: "Print the version, the Go version and the digest of the built-in rule set", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			version, revision := app.Version()
+			rs, err := catalog.Default()
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{
+					"version": version, "revision": revision, "goversion": runtime.Version(), "ruleset": rs.Digest(),
+				})
+			}
+			if output != "text" {
+				return usage(fmt.Errorf("--output %q is not text or json", output))
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "shenscan %s %s\n%s\nrule set %s\n", version, revision, runtime.Version(), rs.Digest())
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&output, "output", "text", "text or json")
+	return cmd
+}

@@ -1,0 +1,388 @@
+// Package app wires shenscan together: every run, of one role or of all, of a
+// command or of a test, goes through it. It decides which parts live in this
+// process and in which order they start and stop, and nothing else.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/producer"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/catalog"
+	"github.com/shenscan/shenscan/sink"
+	"github.com/shenscan/shenscan/sink/store"
+	"github.com/shenscan/shenscan/workers"
+)
+
+// Role is a part of the pipeline that a process takes.
+type Role uint8
+
+// The roles; All is one process that does everything.
+const (
+	Producer Role = 1 << iota
+	Worker
+	Sink
+	All = Producer | Worker | Sink
+)
+
+// String names the roles.
+func (r Role) String() string {
+	if r == All {
+		return "producer, worker and sink"
+	}
+	var names []string
+	for bit, name := range map[Role]string{Producer: "producer", Worker: "worker", Sink: "sink"} {
+		if r&bit != 0 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, " and ")
+}
+
+// Schedule is a scan that happens by itself.
+type Schedule struct {
+	Name, Cron, Zone  string
+	Accounts, Regions []string
+}
+
+// Options of an App.
+type Options struct {
+	Roles Role
+	NATS  bus.Options
+	Cloud ecsapi.Options
+	// API replaces the client of the real SDK; tests use it.
+	API ecs.API
+	// Accounts narrows the configured accounts.
+	Accounts  []string
+	Store     string // folder; the file in it is store.db
+	SinkName  string // tells several sinks apart; default the host's name
+	Targets   []string
+	Rules     []string // overlay files
+	Schedules []Schedule
+	// Distributed says that other processes take roles too: image facts and
+	// rates are then shared over the bus.
+	Distributed bool
+	// Concurrency bounds lanes and pages handled side by side.
+	Concurrency int
+	// ScanIdle ends a scan that made no progress for so long.
+	ScanIdle time.Duration
+	HTTP     HTTPOptions
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// App is one process of shenscan.
+type App struct {
+	o          Options
+	log        *slog.Logger
+	bus        *bus.Bus
+	cloud      ecs.API
+	accounts   []string
+	classifier *rules.Classifier
+	db         *store.DB
+	registry   *prometheus.Registry
+	metrics    *Metrics
+	desk       *producer.Desk
+	sink       *sink.Sink
+	listener   net.Listener
+	closes     []func()
+}
+
+// StoreFile is the file of the store in its folder.
+func StoreFile(dir string) string { return filepath.Join(dir, "store.db") }
+
+// New opens everything that o asks for; nothing runs yet. A failed New closes
+// what it opened.
+func New(ctx context.Context, o Options) (_ *App, err error) {
+	a := &App{o: o, log: o.Log, registry: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if a.classifier, err = Classifier(o.Rules, o.Targets); err != nil {
+		return nil, err
+	}
+	if err := a.openHTTP(); err != nil {
+		return nil, err
+	}
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.metrics = NewMetrics(a.registry, a.classifier.Digest())
+	if o.Roles&Sink != 0 {
+		if err := a.openStore(ctx); err != nil {
+			return nil, err
+		}
+	}
+	o.NATS.Dir = orDefault(o.NATS.Dir, filepath.Join(o.Store, "nats"))
+	if a.bus, err = bus.Open(ctx, o.NATS); err != nil {
+		return nil, err
+	}
+	a.onClose(a.bus.Close)
+	a.bus.OnDead(func(stream string) { a.metrics.dead.WithLabelValues(stream).Inc() })
+	if o.Roles&(Producer|Worker) != 0 {
+		if err := a.openCloud(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if o.Roles&Sink != 0 {
+		a.sink = sink.New(a.db, a.bus, sink.Options{
+			Name: a.o.SinkName, ScanIdle: o.ScanIdle, Log: a.log, Now: o.Now,
+		})
+	}
+	return a, nil
+}
+
+func (a *App) onClose(f func()) { a.closes = append(a.closes, f) }
+
+// Close releases everything in reverse. It is safe to call twice.
+func (a *App) Close() {
+	for i := len(a.closes) - 1; i >= 0; i-- {
+		a.closes[i]()
+	}
+	a.closes = nil
+}
+
+// Classifier compiles the built-in rule set with the overlay files and
+// prepares it for the targets, the default ones where none are named.
+func Classifier(overlays, targets []string) (*rules.Classifier, error) {
+	rs, err := Ruleset(overlays)
+	if err != nil {
+		return nil, err
+	}
+	parsed := rules.DefaultTargets()
+	if len(targets) > 0 {
+		parsed = nil
+		for _, name := range targets {
+			t, err := rs.ParseTarget(name)
+			if err != nil {
+				return nil, fmt.Errorf("--target: %w", err)
+			}
+			parsed = append(parsed, t)
+		}
+	}
+	return rs.NewClassifier(parsed), nil
+}
+
+// Ruleset compiles the built-in rule set with the overlay files.
+func Ruleset(overlays []string) (*rules.Ruleset, error) {
+	var docs [][]byte
+	for _, path := range overlays {
+		doc, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("rules: %w", err)
+		}
+		docs = append(docs, doc)
+	}
+	rs, err := catalog.Load(docs...)
+	if err != nil {
+		return nil, fmt.Errorf("rules: %w", err)
+	}
+	return rs, nil
+}
+
+func (a *App) openStore(ctx context.Context) error {
+	if err := os.MkdirAll(a.o.Store, 0o700); err != nil {
+		return fmt.Errorf("store: %w; name a writable folder with --store", err)
+	}
+	db, err := store.Open(ctx, store.Options{Path: StoreFile(a.o.Store), Classifier: a.classifier, Today: a.today})
+	if err != nil {
+		return err
+	}
+	a.db = db
+	a.onClose(func() {
+		if err := db.Close(); err != nil {
+			a.log.Error("store was not closed cleanly", "err", err)
+		}
+	})
+	return nil
+}
+
+func (a *App) today() string { return a.o.Now().UTC().Format(time.DateOnly) }
+
+func (a *App) openCloud(ctx context.Context) error {
+	if a.o.API != nil {
+		a.cloud, a.accounts = a.o.API, a.o.Accounts
+		return nil
+	}
+	o := a.o.Cloud
+	o.Observer = a.metrics
+	if a.o.Distributed {
+		kv, err := a.bus.KV(ctx, "shenscan-rate", time.Hour, true)
+		if err != nil {
+			return err
+		}
+		o.Shared = sharedRates{kv}
+	}
+	client, err := ecsapi.New(o)
+	if err != nil {
+		return err
+	}
+	a.onClose(client.Close)
+	a.cloud = client
+	if a.o.Roles&Producer == 0 {
+		return nil
+	}
+	accounts, err := client.ResolveAccounts(ctx)
+	if err != nil {
+		return fmt.Errorf("find out which accounts to scan: %w", err)
+	}
+	if a.accounts, err = narrow(accounts, a.o.Accounts); err != nil {
+		return err
+	}
+	return nil
+}
+
+// narrow keeps the wanted accounts, all where none is wanted.
+func narrow(configured, wanted []string) ([]string, error) {
+	if len(wanted) == 0 {
+		return configured, nil
+	}
+	have := map[string]bool{}
+	for _, c := range configured {
+		have[c] = true
+	}
+	for _, w := range wanted {
+		if !have[w] {
+			return nil, fmt.Errorf("--account %s is not among the configured accounts %v", w, configured)
+		}
+	}
+	return wanted, nil
+}
+
+// Run runs the process's roles until ctx ends or one of them fails, then stops
+// all of them.
+func (a *App) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	if a.o.Roles&Producer != 0 {
+		if err := a.startProducer(ctx, group); err != nil {
+			return err
+		}
+	}
+	if a.o.Roles&Worker != 0 {
+		if err := a.startWorker(ctx, group); err != nil {
+			return err
+		}
+	}
+	if a.o.Roles&Sink != 0 {
+		a.startSink(ctx, group)
+	}
+	if a.o.Roles&(Producer|Worker) != 0 {
+		group.Go(func() error { return a.bus.MoveDead(ctx, a.onDead) })
+	}
+	group.Go(func() error { return a.metrics.watchBus(ctx, a.bus, 5*time.Second) })
+	group.Go(func() error { return a.serveHTTP(ctx) })
+	err := group.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
+	o := producer.DefaultOptions()
+	o.Accounts, o.Log, o.Now = a.accounts, a.log, a.o.Now
+	p := producer.New(o, a.cloud, a.bus, locator{a.bus})
+	kv, err := a.bus.KV(ctx, "shenscan-scans", 7*24*time.Hour, false)
+	if err != nil {
+		return err
+	}
+	host, _ := os.Hostname()
+	a.desk = producer.NewDesk(producer.DefaultDeskOptions(), a.bus, &running{kv, a.bus, a.o.Now}, fmt.Sprintf("%s/%d/%d", host, os.Getpid(), a.o.Now().UnixNano()))
+	for _, s := range a.o.Schedules {
+		req := &event.ScanRequested{Kind: event.KindScan, Accounts: s.Accounts, Regions: s.Regions, Reason: "schedule " + s.Name}
+		if err := a.bus.Schedule(ctx, s.Name, s.Cron, s.Zone, req); err != nil {
+			return err
+		}
+	}
+	consume := func(c bus.Consumer, handle func(context.Context, bus.Delivery) error) {
+		if a.o.Concurrency > 0 && (c.Name == bus.ConsumeLanes.Name || c.Name == bus.ConsumeScopes.Name) {
+			c.Concurrency = a.o.Concurrency
+		}
+		group.Go(func() error { return a.bus.Consume(ctx, c, handle, a.onDead) })
+	}
+	consume(bus.ConsumeScans, handler(func(ctx context.Context, m *event.ScanRequested, d bus.Delivery) error {
+		return p.HandleScan(ctx, m, d.Stored)
+	}))
+	consume(bus.ConsumeRescans, handler(func(ctx context.Context, m *event.ScanRequested, d bus.Delivery) error {
+		return p.HandleRescan(ctx, m, d.Stored, d.Attempt)
+	}))
+	consume(bus.ConsumeScopes, handler(func(ctx context.Context, m *event.ScopeJob, d bus.Delivery) error {
+		return p.HandleScope(ctx, m, d.Attempt)
+	}))
+	consume(bus.ConsumeLanes, handler(func(ctx context.Context, m *event.LaneJob, d bus.Delivery) error {
+		return p.HandleLane(ctx, m, d.Attempt)
+	}))
+	consume(bus.ConsumeTicks, handler(func(ctx context.Context, m *event.ScanRequested, d bus.Delivery) error {
+		return a.desk.HandleTick(ctx, m, d.Subject, d.Stored)
+	}))
+	group.Go(func() error { return a.desk.Run(ctx) })
+	group.Go(func() error { return a.serveDesk(ctx) })
+	return nil
+}
+
+// handler adapts a typed handler; a message of another type on its subject is
+// somebody's mistake and goes to the dead letters.
+func handler[T event.Message](h func(context.Context, T, bus.Delivery) error) func(context.Context, bus.Delivery) error {
+	return func(ctx context.Context, d bus.Delivery) error {
+		m, ok := d.Msg.(T)
+		if !ok {
+			return event.Terminal(fmt.Errorf("%T on %s, where %T is expected", d.Msg, d.Subject, m))
+		}
+		return h(ctx, m, d)
+	}
+}
+
+// imageTTL is how long image facts are believed: an image changes rarely, its
+// checks and status sometimes.
+const imageTTL = 6 * time.Hour
+
+func (a *App) startWorker(ctx context.Context, group *errgroup.Group) error {
+	var shared workers.SharedImages
+	if a.o.Distributed {
+		kv, err := a.bus.KV(ctx, "shenscan-images", imageTTL, false)
+		if err != nil {
+			return err
+		}
+		shared = &sharedImages{kv, a.o.Now}
+	}
+	images := workers.NewImageCache(a.cloud, shared, 200_000, imageTTL, a.o.Now, a.log)
+	w := workers.New(a.classifier, images, a.bus, a.metrics, a.log)
+	for _, c := range []bus.Consumer{bus.ConsumeBulkPages, bus.ConsumeFastPages} {
+		group.Go(func() error {
+			return a.bus.Consume(ctx, c, handler(func(ctx context.Context, m *event.InstancesListed, d bus.Delivery) error {
+				return w.HandlePage(ctx, m, d.Stored)
+			}), a.onDead)
+		})
+	}
+	return nil
+}
+
+func (a *App) startSink(ctx context.Context, group *errgroup.Group) {
+	group.Go(func() error { return a.sink.Run(ctx) })
+	group.Go(func() error { return a.serveQueries(ctx) })
+}
+
+func orDefault(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}

@@ -1,0 +1,128 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/exporter-toolkit/web"
+)
+
+// HTTPOptions say where the page, the API and the metrics are served.
+type HTTPOptions struct {
+	Listen    string // "" for none
+	WebConfig string // exporter-toolkit's TLS and basic auth file
+	Insecure  bool   // beyond loopback without authentication
+}
+
+// ErrInsecureListen is returned where the page would be open to the network
+// without authentication.
+var ErrInsecureListen = errors.New("refusing to listen beyond loopback without authentication")
+
+func (o HTTPOptions) check() error {
+	host, _, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen %q: %w", o.Listen, err)
+	}
+	ip := net.ParseIP(host)
+	if host == "localhost" || ip != nil && ip.IsLoopback() || o.WebConfig != "" || o.Insecure {
+		return nil
+	}
+	return fmt.Errorf("%w: --listen is %s; name a --web.config.file, or say --insecure-listen", ErrInsecureListen, o.Listen)
+}
+
+// openHTTP takes the listening socket, so that a taken port is an error at
+// start.
+func (a *App) openHTTP() error {
+	if a.o.HTTP.Listen == "" {
+		return nil
+	}
+	if err := a.o.HTTP.check(); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", a.o.HTTP.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w; another shenscan may be running, name another port", err)
+	}
+	a.listener = l
+	a.onClose(func() { _ = l.Close() })
+	return nil
+}
+
+// Listening is the address of the page, "" where there is none.
+func (a *App) Listening() string {
+	if a.listener == nil {
+		return ""
+	}
+	scheme := "http://"
+	if a.o.HTTP.WebConfig != "" {
+		scheme = "" // the file decides between http and https
+	}
+	return scheme + a.listener.Addr().String()
+}
+
+// NATSURL is where the embedded NATS listens, or the external server.
+func (a *App) NATSURL() string { return a.bus.ClientURL() }
+
+func (a *App) serveHTTP(ctx context.Context) error {
+	if a.listener == nil {
+		return nil
+	}
+	metrics := promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: a.registry, MaxRequestsInFlight: 8, Timeout: 30 * time.Second})
+	srv := &http.Server{
+		Handler: a.handler(metrics), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if err := srv.Shutdown(grace); err != nil {
+			_ = srv.Close()
+		}
+	})
+	systemd := false
+	flags := &web.FlagConfig{WebSystemdSocket: &systemd, WebListenAddresses: &[]string{a.o.HTTP.Listen}, WebConfigFile: &a.o.HTTP.WebConfig}
+	err := web.Serve(a.listener, srv, flags, a.log)
+	if !stop() {
+		<-stopped
+	}
+	if errors.Is(err, http.ErrServerClosed) || ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("serve %s: %w", a.o.HTTP.Listen, err)
+}
+
+// handler serves the whole page where there is a store, and metrics and health
+// alone elsewhere.
+func (a *App) handler(metrics http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if ok, why := a.Ready(); !ok {
+			http.Error(w, why, http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	return mux
+}
+
+// Ready says whether this process does what it is for, and if not, why.
+func (a *App) Ready() (bool, string) {
+	if !a.bus.Connected() {
+		return false, "not connected to NATS"
+	}
+	if a.sink != nil && !a.sink.CaughtUp() {
+		return false, "the store is still catching up with the results stream"
+	}
+	return true, ""
+}

@@ -1,0 +1,158 @@
+package app
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/shenscan/shenscan/internal/bus"
+)
+
+// Metrics are what the running pipeline counts; the fleet's own numbers come
+// from the store. Labels are bounded: accounts, regions, actions and codes of
+// the API, never an instance.
+type Metrics struct {
+	requests    *prometheus.CounterVec
+	seconds     *prometheus.HistogramVec
+	retries     *prometheus.CounterVec
+	rate        *prometheus.GaugeVec
+	classified  prometheus.Counter
+	dead        *prometheus.CounterVec
+	pending     *prometheus.GaugeVec
+	ackPending  *prometheus.GaugeVec
+	deadHeld    prometheus.Gauge
+	streamBytes *prometheus.GaugeVec
+}
+
+// NewMetrics registers the pipeline's metrics with reg.
+func NewMetrics(reg prometheus.Registerer, ruleset string) *Metrics {
+	m := &Metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shenscan_ecs_requests_total", Help: "Calls of the ECS API by account, region, action and the API's code (OK when it answered).",
+		}, []string{"account", "region", "action", "code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "shenscan_ecs_request_duration_seconds", Help: "How long one call of the ECS API took, the wait for the rate limit apart.",
+			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"region", "action"}),
+		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shenscan_ecs_retries_total", Help: "Calls of the ECS API that were tried again.",
+		}, []string{"account", "region", "action"}),
+		rate: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "shenscan_ecs_rate_limit", Help: "Calls a second that the adaptive limiter allows now.",
+		}, []string{"account", "region", "action"}),
+		classified: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "shenscan_classified_total", Help: "Instances classified by this process, repeats included.",
+		}),
+		dead: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shenscan_dead_letters_total", Help: "Messages that this process dead-lettered.",
+		}, []string{"stream"}),
+		pending: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "shenscan_consumer_pending_messages", Help: "Messages that wait for a consumer.",
+		}, []string{"stream", "consumer"}),
+		ackPending: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "shenscan_consumer_ack_pending_messages", Help: "Messages delivered to a consumer and not acknowledged yet.",
+		}, []string{"stream", "consumer"}),
+		deadHeld: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "shenscan_dead_letters_held", Help: "Dead letters that wait for `shenscan dead retry` or `drop`.",
+		}),
+		streamBytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "shenscan_stream_bytes", Help: "Bytes that a stream holds.",
+		}, []string{"stream"}),
+	}
+	// A counter that is absent until its first event hides that event from rate().
+	for _, stream := range []string{bus.StreamWork, bus.StreamPages, bus.StreamResults} {
+		m.dead.WithLabelValues(stream)
+	}
+	version, _ := Version()
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "shenscan_build_info", Help: "A metric with the value 1 that names the version, the Go version and the rule set in use.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version(), "ruleset": ruleset},
+	})
+	build.Set(1)
+	reg.MustRegister(m.requests, m.seconds, m.retries, m.rate, m.classified, m.dead, m.pending, m.ackPending, m.deadHeld, m.streamBytes, build)
+	return m
+}
+
+// Request counts one call of the ECS API.
+func (m *Metrics) Request(account, region, action, code string, d time.Duration) {
+	m.requests.WithLabelValues(account, region, action, code).Inc()
+	m.seconds.WithLabelValues(region, action).Observe(d.Seconds())
+}
+
+// Retry counts one call that is tried again.
+func (m *Metrics) Retry(account, region, action, _ string) {
+	m.retries.WithLabelValues(account, region, action).Inc()
+}
+
+// Rate shows what the limiter allows, in calls a second.
+func (m *Metrics) Rate(account, region, action string, perSecond float64) {
+	m.rate.WithLabelValues(account, region, action).Set(perSecond)
+}
+
+// Classified counts instances.
+func (m *Metrics) Classified(n int) { m.classified.Add(float64(n)) }
+
+// watchBus keeps the gauges of the broker current until ctx ends.
+func (m *Metrics) watchBus(ctx context.Context, b *bus.Bus, every time.Duration) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		m.lookAtBus(ctx, b)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (m *Metrics) lookAtBus(ctx context.Context, b *bus.Bus) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	consumers, err := b.Consumers(ctx)
+	if err != nil {
+		// A number that was not read is absent, never zero.
+		m.pending.Reset()
+		m.ackPending.Reset()
+		return
+	}
+	m.pending.Reset()
+	m.ackPending.Reset()
+	for _, c := range consumers {
+		m.pending.WithLabelValues(c.Stream, c.Consumer).Set(float64(c.Pending))
+		m.ackPending.WithLabelValues(c.Stream, c.Consumer).Set(float64(c.AckPending))
+	}
+	for _, stream := range []string{bus.StreamWork, bus.StreamPages, bus.StreamResults, bus.StreamEvents, bus.StreamDead} {
+		if st, err := b.State(ctx, stream); err == nil {
+			m.streamBytes.WithLabelValues(stream).Set(float64(st.Bytes))
+			if stream == bus.StreamDead {
+				m.deadHeld.Set(float64(st.Messages))
+			}
+		}
+	}
+}
+
+// Version is the module version of the binary and the revision it was built
+// from, as far as the build recorded them.
+func Version() (version, revision string) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown", ""
+	}
+	version = info.Main.Version
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			revision = s.Value
+		case "vcs.modified":
+			if dirty, _ := strconv.ParseBool(s.Value); dirty {
+				revision += "+dirty"
+			}
+		}
+	}
+	return version, revision
+}

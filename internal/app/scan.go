@@ -1,0 +1,53 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report"
+)
+
+// RequestScan stores a scan request and returns the scan's id. The scans that
+// an earlier process of this store left running are ended first: nobody works
+// on them any more.
+func (a *App) RequestScan(ctx context.Context, accounts, regions []string, reason string) (string, error) {
+	if !a.o.Distributed {
+		scans, err := a.db.Scans(0)
+		if err != nil {
+			return "", err
+		}
+		for _, old := range scans {
+			if old.State != record.ScanRunning {
+				continue
+			}
+			if err := a.bus.Publish(ctx, &event.ScanAborted{ScanID: old.ID, Reason: "the process that ran it ended"}); err != nil {
+				return "", err
+			}
+		}
+	}
+	now := a.o.Now()
+	host, _ := os.Hostname()
+	req := &event.ScanRequested{
+		ScanID: event.NewScanID(event.KindScan, now, fmt.Sprintf("%s/%d/%d", host, os.Getpid(), now.UnixNano())),
+		Kind:   event.KindScan, Accounts: slices.Sorted(slices.Values(accounts)), Regions: slices.Sorted(slices.Values(regions)),
+		Reason: reason, RequestedAt: now.UTC(),
+	}
+	return req.ScanID, a.bus.Publish(ctx, req)
+}
+
+// Scan is what the store knows of a scan.
+func (a *App) Scan(id string) (*record.Scan, error) { return a.db.Scan(id) }
+
+// Expected is how many instances a whole scan will find, as far as the last
+// one tells.
+func (a *App) Expected() int { return a.db.Summary().Instances }
+
+// Report is the report of a scan, or of all that the store holds where scan is
+// "". since, where it is not "", adds what changed after that scan.
+func (a *App) Report(ctx context.Context, scan, since string) (*report.Report, error) {
+	return StoreReport(ctx, a.db, scan, since)
+}

@@ -1,0 +1,135 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/producer"
+	"github.com/shenscan/shenscan/sink/store"
+)
+
+// serviceVersion is the version of the request and reply shapes.
+const serviceVersion = "1.0.0"
+
+func (a *App) serveDesk(ctx context.Context) error {
+	return a.bus.Serve(ctx, "shenscan", "ask for a scan or a rescan", serviceVersion, 4096, []bus.Endpoint{
+		{Name: "scan", Subject: event.SubjectScan, Handle: func(ctx context.Context, r bus.Request) (any, error) {
+			reply, err := a.desk.Scan(ctx, r.Data)
+			return reply, serviceError(err)
+		}},
+		{Name: "rescan", Subject: event.SubjectRescan, Handle: func(ctx context.Context, r bus.Request) (any, error) {
+			reply, err := a.desk.Rescan(ctx, r.Data, r.Caller)
+			return reply, serviceError(err)
+		}},
+	})
+}
+
+func serviceError(err error) error {
+	if re, ok := errors.AsType[*producer.RequestError](err); ok {
+		return &bus.ServiceError{Code: re.Code, Text: re.Text}
+	}
+	return err
+}
+
+// InstanceQuery asks for instances by id; empty Account and Region mean any.
+type InstanceQuery struct {
+	Account     string   `json:"account,omitempty"`
+	Region      string   `json:"region,omitempty"`
+	InstanceID  string   `json:"instance_id,omitempty"`
+	InstanceIDs []string `json:"instance_ids,omitempty"`
+}
+
+// InstanceAnswer is what the store holds of them.
+type InstanceAnswer struct {
+	Instances []*record.Record `json:"instances"`
+	NotFound  []string         `json:"not_found"`
+}
+
+// maxQuery bounds one instance query: its answer must fit a message.
+const maxQuery = 200
+
+func (a *App) serveQueries(ctx context.Context) error {
+	return a.bus.Serve(ctx, "shenscan-query", "what the store holds", serviceVersion, 64, []bus.Endpoint{
+		{Name: "instance", Subject: event.SubjectQueryInstance, Handle: a.queryInstance},
+		{Name: "summary", Subject: event.SubjectQuerySummary, Handle: a.querySummary},
+		{Name: "scan", Subject: event.SubjectQueryScan, Handle: a.queryScan},
+		{Name: "locate", Subject: event.SubjectQueryLocate, Handle: a.queryLocate},
+	})
+}
+
+func badRequest(err error) error {
+	return &bus.ServiceError{Code: "400", Text: "request is not the JSON it should be: " + err.Error()}
+}
+
+func (a *App) queryInstance(_ context.Context, r bus.Request) (any, error) {
+	var q InstanceQuery
+	if err := json.Unmarshal(r.Data, &q); err != nil {
+		return nil, badRequest(err)
+	}
+	if q.InstanceID != "" {
+		q.InstanceIDs = append(q.InstanceIDs, q.InstanceID)
+	}
+	if len(q.InstanceIDs) == 0 || len(q.InstanceIDs) > maxQuery {
+		return nil, &bus.ServiceError{Code: "400", Text: fmt.Sprintf("name 1 to %d instances in instance_ids", maxQuery)}
+	}
+	answer := InstanceAnswer{Instances: []*record.Record{}, NotFound: []string{}}
+	for _, id := range q.InstanceIDs {
+		found, err := a.db.Find(id)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		n := len(answer.Instances)
+		for _, f := range found {
+			if (q.Account == "" || q.Account == f.Record.Account) && (q.Region == "" || q.Region == f.Record.Region) {
+				answer.Instances = append(answer.Instances, f.Record)
+			}
+		}
+		if len(answer.Instances) == n {
+			answer.NotFound = append(answer.NotFound, id)
+		}
+	}
+	return answer, nil
+}
+
+func (a *App) querySummary(context.Context, bus.Request) (any, error) {
+	s := *a.db.Summary()
+	s.CaughtUp = a.sink.CaughtUp()
+	if body, err := json.Marshal(s); err == nil && len(body) > event.MaxPayload {
+		s.Groups = nil // the totals still fit; the groups are on the HTTP API
+	}
+	return &s, nil
+}
+
+func (a *App) queryScan(_ context.Context, r bus.Request) (any, error) {
+	var q struct {
+		ScanID string `json:"scan_id"`
+	}
+	if err := json.Unmarshal(r.Data, &q); err != nil {
+		return nil, badRequest(err)
+	}
+	s, err := a.db.Scan(q.ScanID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, &bus.ServiceError{Code: "404", Text: fmt.Sprintf("scan %q is not known", q.ScanID)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (a *App) queryLocate(_ context.Context, r bus.Request) (any, error) {
+	var q InstanceQuery
+	if err := json.Unmarshal(r.Data, &q); err != nil {
+		return nil, badRequest(err)
+	}
+	scopes, err := a.db.Locate(q.InstanceIDs)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"scopes": scopes}, nil
+}

@@ -1,0 +1,265 @@
+// Package sink keeps what the workers found: it applies results to the store
+// in order, emits an event for every change, ends scans that cannot end by
+// themselves, and knows whether it has caught up. It asks the cloud nothing.
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/store"
+)
+
+// Options of a Sink.
+type Options struct {
+	// Name tells several sinks apart; each has a consumer and a store of its
+	// own.
+	Name string
+	// MaxBatch messages, or what arrives within Linger of the first, go into
+	// one transaction.
+	MaxBatch int
+	Linger   time.Duration
+	// ScanIdle ends a scan that made no progress for so long; 0 never does.
+	ScanIdle time.Duration
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+func (o *Options) fill() {
+	if o.MaxBatch == 0 {
+		o.MaxBatch = 512
+	}
+	if o.Linger == 0 {
+		o.Linger = 20 * time.Millisecond
+	}
+}
+
+// Sink applies the results stream to a store.
+type Sink struct {
+	o        Options
+	db       *store.DB
+	bus      *bus.Bus
+	drain    chan struct{} // holds one token while the outbox may hold something
+	caughtUp atomic.Bool
+}
+
+// New returns a Sink; Run does the work.
+func New(db *store.DB, b *bus.Bus, o Options) *Sink {
+	o.fill()
+	return &Sink{o: o, db: db, bus: b, drain: make(chan struct{}, 1)}
+}
+
+// CaughtUp reports whether the store holds all that the results stream held a
+// moment ago.
+func (s *Sink) CaughtUp() bool { return s.caughtUp.Load() }
+
+// Run applies results, emits events and watches scans until ctx ends.
+func (s *Sink) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	s.drain <- struct{}{} // what an earlier process left
+	group.Go(func() error { return s.follow(ctx) })
+	group.Go(func() error { return s.emit(ctx) })
+	group.Go(func() error { return s.watch(ctx) })
+	return group.Wait()
+}
+
+func (s *Sink) follow(ctx context.Context) error {
+	f := bus.Follow{Name: s.o.Name, MaxBatch: s.o.MaxBatch, Linger: s.o.Linger, Gap: func(missed uint64) {
+		s.o.Log.Error("results were dropped before this sink read them; scan again, or restore a backup of another sink", "missed", missed)
+	}}
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		began := s.o.Now()
+		err := s.bus.FollowResults(ctx, f, s.db.Position, s.apply)
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, store.ErrCorrupt) {
+			return err
+		}
+		if s.o.Now().Sub(began) > time.Minute {
+			wait = 100 * time.Millisecond
+		}
+		// A full disk or a lost broker passes; what was not committed was not
+		// acknowledged.
+		s.caughtUp.Store(false)
+		s.o.Log.Error("results were not applied; trying again", "err", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
+	// A stop does not interrupt a commit: the batch is in hand.
+	applied, err := s.db.Apply(context.WithoutCancel(ctx), batch)
+	if err != nil {
+		return err
+	}
+	for i := range applied.Scans {
+		sc := &applied.Scans[i]
+		s.o.Log.Info("scan "+string(sc.State), "scan", sc.ID, "kind", sc.Kind, "instances", sc.Instances, "gone", sc.Gone, "changed", sc.Changed)
+	}
+	if len(applied.Changes) > 0 || len(applied.Scans) > 0 {
+		select {
+		case s.drain <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+// emit publishes the outbox in order.
+func (s *Sink) emit(ctx context.Context) error {
+	emitter := s.bus.NewEmitter()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.drain:
+		}
+		for {
+			entries, err := s.db.Outbox(0, 256)
+			if err != nil {
+				return fmt.Errorf("read outbox: %w", err)
+			}
+			if len(entries) == 0 {
+				break
+			}
+			for i := range entries {
+				if err := s.emitOne(ctx, emitter, &entries[i]); err != nil {
+					if ctx.Err() != nil {
+						return nil
+					}
+					return err
+				}
+			}
+			if err := s.db.Delivered(entries[len(entries)-1].Key); err != nil {
+				return fmt.Errorf("empty outbox: %w", err)
+			}
+		}
+	}
+}
+
+func (s *Sink) emitOne(ctx context.Context, emitter *bus.Emitter, e *store.Event) error {
+	var subject string
+	var body []byte
+	var err error
+	switch {
+	case e.Change != nil:
+		subject, body, err = verdictEvent(e)
+	case e.Scan != nil:
+		subject, body, err = scanEvent(e)
+	default:
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("encode event: %w", err)
+	}
+	if e.Ruleset != "" {
+		return emitter.EmitOnce(ctx, subject, eventID(e), body)
+	}
+	return emitter.Emit(ctx, subject, e.At, e.Index, body)
+}
+
+// watch looks every second whether the store has caught up, and now and then
+// for scans that stand still.
+func (s *Sink) watch(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	progress := map[string]standing{}
+	for {
+		s.look(ctx, progress)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// standing is how far a scan was and since when.
+type standing struct {
+	pages, done int
+	since       time.Time
+}
+
+func (s *Sink) look(ctx context.Context, progress map[string]standing) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	st, err := s.bus.State(ctx, bus.StreamResults)
+	pos := s.db.Position()
+	s.caughtUp.Store(err == nil && (st.LastSeq == 0 || pos.Stream == st.Created && pos.Seq+256 >= st.LastSeq))
+	if s.o.ScanIdle <= 0 || !s.caughtUp.Load() {
+		return
+	}
+	running := map[string]bool{}
+	scans, err := s.db.Scans(0)
+	if err != nil {
+		s.o.Log.Error("scans were not read", "err", err)
+		return
+	}
+	for _, sc := range scans {
+		if sc.State != record.ScanRunning {
+			continue
+		}
+		running[sc.ID] = true
+		was, ok := progress[sc.ID]
+		if !ok || was.pages != sc.Pages || was.done != sc.Done {
+			progress[sc.ID] = standing{sc.Pages, sc.Done, s.o.Now()}
+			continue
+		}
+		if s.o.Now().Sub(was.since) > s.o.ScanIdle {
+			s.abort(ctx, &sc)
+			progress[sc.ID] = standing{sc.Pages, sc.Done, s.o.Now()}
+		}
+	}
+	for id := range progress {
+		if !running[id] {
+			delete(progress, id)
+		}
+	}
+}
+
+// again ends the id of a scan that is run for the second and last time.
+const again = "-again"
+
+// abort ends a scan whose jobs or pages were lost and asks for it again. Every
+// sink says the same, and repeats are one.
+func (s *Sink) abort(ctx context.Context, sc *record.Scan) {
+	reason := fmt.Sprintf("no progress for %s: its jobs or pages were lost, or no producer or worker runs", s.o.ScanIdle)
+	s.o.Log.Warn("scan stands still and is aborted", "scan", sc.ID, "reason", reason)
+	if err := s.bus.Publish(ctx, &event.ScanAborted{ScanID: sc.ID, Reason: reason}); err != nil {
+		s.o.Log.Error("abort was not published", "scan", sc.ID, "err", err)
+		return
+	}
+	if sc.Kind != string(event.KindScan) || strings.Contains(sc.ID, again) {
+		return
+	}
+	req := &event.ScanRequested{
+		ScanID: sc.ID + again, Kind: event.KindScan, RequestedAt: s.o.Now().UTC(),
+		Reason: "again, since " + sc.ID + " stood still",
+	}
+	for _, scope := range sc.Scopes {
+		req.Accounts = append(req.Accounts, scope.Account)
+		req.Regions = append(req.Regions, scope.Region)
+	}
+	slices.Sort(req.Accounts)
+	slices.Sort(req.Regions)
+	req.Accounts, req.Regions = slices.Compact(req.Accounts), slices.Compact(req.Regions)
+	if err := s.bus.Publish(ctx, req); err != nil {
+		s.o.Log.Error("scan was not asked for again", "scan", sc.ID, "err", err)
+	}
+}
