@@ -1,0 +1,378 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Change is a verdict change of an instance that was there before.
+type Change struct {
+	At     event.Position
+	Index  int // within the message at that position
+	Before *record.Record
+	After  *record.Record
+	Cause  string // observation or ruleset
+}
+
+// Applied says what Apply or Reclassify did.
+type Applied struct {
+	Changes []Change      // in the order of the results stream
+	Scans   []record.Scan // that started or ended, in that order
+	Rows    int           // rows applied or found to be known already
+	New     int           // instances seen for the first time
+	Stale   int           // rows older than what is known
+	Same    int           // rows as they are known
+	Gone    int           // instances found missing
+	Invalid int           // rows or messages that cannot be stored, and were skipped
+	Skipped int           // messages at or before the checkpoint
+}
+
+func (a *Applied) add(b *Applied) {
+	a.Changes = append(a.Changes, b.Changes...)
+	a.Scans = append(a.Scans, b.Scans...)
+	a.Rows += b.Rows
+	a.New += b.New
+	a.Stale += b.Stale
+	a.Same += b.Same
+	a.Gone += b.Gone
+	a.Invalid += b.Invalid
+	a.Skipped += b.Skipped
+}
+
+// clockTolerance is how far broker times of different streams may differ
+// before one counts as from the future.
+const clockTolerance = int64(5e9)
+
+// Apply stores a batch of the results stream, in the order of its positions,
+// together with the position reached: in one transaction, or in several
+// where it has more than TxRows rows. Messages at or before the checkpoint are
+// skipped, so that a batch may be applied again after a crash. What an error
+// leaves unapplied is as if it had never been tried; the same batch may be
+// applied again.
+func (db *DB) Apply(ctx context.Context, batch []event.Received) (Applied, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	var done Applied
+	if db.needsReclassify(db.judge.Load()) {
+		return done, fmt.Errorf("%w: call Reclassify first", ErrReclassify)
+	}
+	for len(batch) > 0 {
+		if err := ctx.Err(); err != nil {
+			return done, err
+		}
+		n, rows := 0, 0
+		for n < len(batch) && rows < db.o.TxRows {
+			if m, ok := batch[n].Msg.(*event.InstancesClassified); ok {
+				rows += len(m.Rows)
+			}
+			n++
+		}
+		part, err := db.applyPart(batch[:n])
+		if err != nil {
+			return done, err
+		}
+		done.add(part)
+		batch = batch[n:]
+	}
+	return done, nil
+}
+
+// applyPart is one transaction.
+func (db *DB) applyPart(batch []event.Received) (*Applied, error) {
+	for len(batch) > 0 && db.applied(batch[0].Position) {
+		batch = batch[1:]
+	}
+	a := db.begin()
+	if len(batch) == 0 {
+		return a.out, nil
+	}
+	err := db.update(func(tx *bbolt.Tx) error {
+		a.tx = tx
+		for i := range batch {
+			if db.applied(batch[i].Position) {
+				a.out.Skipped++
+				continue
+			}
+			if err := a.message(&batch[i]); err != nil {
+				return fmt.Errorf("apply message %d: %w", batch[i].Seq, err)
+			}
+			db.meta.Stream, db.meta.Seq = batch[i].Stream, batch[i].Seq
+		}
+		return a.finish()
+	})
+	if err != nil {
+		return nil, err
+	}
+	db.count(a.out.Changes)
+	db.evict()
+	return a.out, nil
+}
+
+func (db *DB) applied(at event.Position) bool {
+	return at.Stream == db.meta.Stream && at.Seq <= db.meta.Seq
+}
+
+// applier is one transaction of Apply.
+type applier struct {
+	db    *DB
+	tx    *bbolt.Tx
+	j     *judge
+	out   *Applied
+	msg   *event.Received
+	event int // events of this message so far
+
+	ruleset string // whose introduction this is, "" for observations
+
+	pages  map[*progress]*scanState // whose progress is to be stored
+	scans  map[*scanState]bool      // to be stored
+	scopes map[*scope]bool          // to be stored
+	fold   map[*scope]bool          // to be folded at the end
+	events []Event
+	row    []byte
+	facts  []byte
+}
+
+func (db *DB) begin() *applier {
+	db.batch++
+	return &applier{
+		db: db, j: db.judge.Load(), out: &Applied{},
+		pages: map[*progress]*scanState{}, scans: map[*scanState]bool{}, scopes: map[*scope]bool{}, fold: map[*scope]bool{},
+	}
+}
+
+func (a *applier) message(r *event.Received) error {
+	a.msg, a.event = r, 0
+	a.db.meta.Now = max(a.db.meta.Now, r.Stored)
+	switch m := r.Msg.(type) {
+	case *event.InstancesClassified:
+		return a.page(m)
+	case *event.ScanPlanned:
+		return a.scanPlanned(m)
+	case *event.ScopePlanned:
+		return a.scopePlanned(m)
+	case *event.LaneEnded:
+		return a.laneEnded(m)
+	case *event.ScopeFailed:
+		return a.scopeFailed(m)
+	case *event.PageFailed:
+		return a.pageFailed(m)
+	case *event.ScanAborted:
+		return a.scanAborted(m)
+	}
+	a.out.Invalid++ // nothing else belongs on the results stream
+	return nil
+}
+
+// finish writes what the messages changed beside the pages.
+func (a *applier) finish() error {
+	for sc := range a.fold {
+		if err := a.foldScope(sc); err != nil {
+			return err
+		}
+	}
+	if err := a.flushWords(); err != nil {
+		return err
+	}
+	scopes := a.tx.Bucket(bucketScopes)
+	for sc := range a.scopes {
+		sc.snap = nil
+		v, err := sc.encode()
+		if err != nil {
+			return err
+		}
+		if err := scopes.Put(key32(sc.no), v); err != nil {
+			return err
+		}
+	}
+	if err := a.storeScans(); err != nil {
+		return err
+	}
+	return a.storeEvents()
+}
+
+func (a *applier) flushWords() error {
+	d := a.db.dict
+	list := *d.list.Load()
+	b := a.tx.Bucket(bucketStrings)
+	for n := len(list) - d.fresh; n < len(list); n++ {
+		if err := b.Put(key32(uint32(n)), seal(append(startValue(nil), list[n]...))); err != nil {
+			return err
+		}
+	}
+	d.fresh = 0
+	return nil
+}
+
+func (a *applier) flushProfiles() error {
+	b := a.tx.Bucket(bucketProfiles)
+	for _, p := range a.db.profs.fresh {
+		if err := b.Put(key32(p.id), p.value); err != nil {
+			return err
+		}
+	}
+	a.db.profs.fresh = a.db.profs.fresh[:0]
+	return nil
+}
+
+// scope returns the scope of the key, making it where it is new.
+func (a *applier) scope(m *event.Walk) *scope {
+	if sc := a.db.scopes[m.Scope]; sc != nil {
+		return sc
+	}
+	sc := &scope{no: uint32(len(a.db.byNo) + 1), key: m.Scope, counts: map[uint32]int{}}
+	sc.Account, sc.Region = m.Scope.Account, m.Scope.Region
+	a.db.scopes[sc.key] = sc
+	a.db.byNo[sc.no] = sc
+	a.scopes[sc] = true
+	return sc
+}
+
+// index brings the scope's index into memory.
+func (a *applier) index(sc *scope) (*index, error) {
+	if sc.ix == nil {
+		ix, err := a.db.loadIndex(a.tx, sc)
+		if err != nil {
+			return nil, err
+		}
+		sc.ix = ix
+	}
+	sc.ix.used = a.db.batch
+	sc.snap = nil
+	return sc.ix, nil
+}
+
+// loadIndex reads the index of a scope and what the running scans have seen of
+// it.
+func (db *DB) loadIndex(tx *bbolt.Tx, sc *scope) (*index, error) {
+	marks := map[string]*progress{}
+	for id, s := range db.running {
+		if p := s.progress[sc.key]; p != nil {
+			p.seen = append(bitset(nil), p.Seen...)
+			if p.seen == nil {
+				p.seen = bitset{}
+			}
+			marks[id] = p
+		}
+	}
+	ix := newIndex(db.seed)
+	err := ix.load(tx, sc.no, func(scan string, ordinal uint32) {
+		if p := marks[scan]; p != nil {
+			p.seen.set(int(ordinal))
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("index of %s: %w", sc.key, err)
+	}
+	if db.judge.Load().waivers {
+		return ix, db.loadWaived(tx, sc, ix)
+	}
+	return ix, nil
+}
+
+// drop forgets the index of a scope.
+func (db *DB) drop(sc *scope) {
+	sc.ix = nil
+	for _, s := range db.running {
+		if p := s.progress[sc.key]; p != nil {
+			p.seen = nil
+		}
+	}
+}
+
+// evict drops the indexes that were not used for longest until the rest is
+// within IndexRows.
+func (db *DB) evict() {
+	for {
+		total := 0
+		var oldest *scope
+		for _, sc := range db.scopes {
+			if sc.ix == nil {
+				continue
+			}
+			total += sc.ix.len()
+			if sc.ix.used != db.batch && (oldest == nil || sc.ix.used < oldest.ix.used) {
+				oldest = sc
+			}
+		}
+		if total <= db.o.IndexRows || oldest == nil {
+			return
+		}
+		db.drop(oldest)
+	}
+}
+
+// profilesOf numbers the profiles of a page.
+func (a *applier) profilesOf(m *event.InstancesClassified) ([]uint32, error) {
+	out := make([]uint32, len(m.Profiles))
+	for i := range m.Profiles {
+		f := &m.Profiles[i]
+		a.facts = event.AppendFacts(a.facts[:0], f)
+		out[i] = a.db.profs.number(a.facts, f, func(f *rules.Facts) uint32 {
+			return a.db.classes.number(classOf(a.j.Classify(f)))
+		}, a.db.classes)
+	}
+	return out, a.flushProfiles()
+}
+
+// storedFacts reads the facts of a profile.
+func storedFacts(tx *bbolt.Tx, profile uint32) (rules.Facts, error) {
+	v := tx.Bucket(bucketProfiles).Get(key32(profile))
+	if v == nil {
+		return rules.Facts{}, fmt.Errorf("%w: profile %d is missing", ErrCorrupt, profile)
+	}
+	_, enc, err := readProfile(v)
+	if err != nil {
+		return rules.Facts{}, err
+	}
+	return decodeFacts(enc)
+}
+
+// judgeRow classifies an instance, waivers included.
+func (j *judge) judgeRow(sc *scopeValue, r *event.Row, f *rules.Facts) *rules.Classification {
+	cl := j.Classify(f)
+	if !j.waivers {
+		return cl
+	}
+	return j.Waive(cl, rules.Waivable{
+		Account: sc.Account, Region: sc.Region, InstanceID: r.ID, ImageID: f.ImageID, Today: j.today,
+		Tags: func(key string) (string, bool) {
+			for i := range r.Tags {
+				if r.Tags[i].Key == key {
+					return r.Tags[i].Value, true
+				}
+			}
+			return "", false
+		},
+	})
+}
+
+// history appends a change of an instance and forgets the oldest ones.
+func (a *applier) history(sc *scope, id []byte, c *record.Change) error {
+	b := a.tx.Bucket(bucketHistory)
+	prefix := historyPrefix(sc.no, id)
+	body, err := json.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("history of %s: %w", id, err)
+	}
+	var keys [][]byte
+	for k := range scan(b, prefix) {
+		keys = append(keys, append([]byte(nil), k...))
+	}
+	for n := len(keys) - a.db.o.HistoryPerInstance + 1; n > 0; n-- {
+		if err := b.Delete(keys[0]); err != nil {
+			return err
+		}
+		keys = keys[1:]
+	}
+	a.db.meta.History++
+	return b.Put(append(prefix, key64(a.db.meta.History)...), seal(append(startValue(nil), body...)))
+}
+
+func historyPrefix(scope uint32, id []byte) []byte { return append(scopeKey(scope, id), 0) }

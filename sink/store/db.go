@@ -1,0 +1,412 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io/fs"
+	"iter"
+	"math/bits"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+)
+
+var (
+	bucketMeta     = []byte("meta")
+	bucketStrings  = []byte("strings")
+	bucketProfiles = []byte("profiles")
+	bucketScopes   = []byte("scopes")
+	bucketBlocks   = []byte("blocks")
+	bucketOrders   = []byte("orders")
+	bucketJournal  = []byte("journal")
+	bucketHistory  = []byte("history")
+	bucketWaived   = []byte("waived")
+	bucketScans    = []byte("scans")
+	bucketProgress = []byte("progress")
+	bucketEnded    = []byte("ended")
+	bucketEndedIDs = []byte("endedids")
+	bucketOutbox   = []byte("outbox")
+	keyMeta        = []byte("meta")
+)
+
+func buckets() [][]byte {
+	return [][]byte{
+		bucketMeta, bucketStrings, bucketProfiles, bucketScopes, bucketBlocks, bucketOrders, bucketJournal,
+		bucketHistory, bucketWaived, bucketScans, bucketProgress, bucketEnded, bucketEndedIDs, bucketOutbox,
+	}
+}
+
+// meta is the state that every commit writes.
+type meta struct {
+	Format   int                      `json:"format"`
+	Stream   int64                    `json:"stream"` // the results stream, and how far it is applied
+	Seq      uint64                   `json:"seq"`
+	Now      int64                    `json:"now"`    // newest broker time seen
+	Digest   string                   `json:"digest"` // of the rule set that profiles were judged with
+	Targets  []string                 `json:"targets"`
+	Today    string                   `json:"today"` // that waivers were held against, "" without waivers
+	Journal  uint64                   `json:"journal"`
+	History  uint64                   `json:"history"`
+	Outbox   uint64                   `json:"outbox"`
+	Sent     uint64                   `json:"sent"` // events up to here are published
+	Accounts map[string]AccountStatus `json:"accounts"`
+}
+
+// DB is an open store. It is safe for concurrent use; there is one writer at a
+// time, and readers do not wait for it.
+type DB struct {
+	o       Options
+	bolt    *bbolt.DB
+	file    *os.File
+	judge   atomic.Pointer[judge]
+	snap    atomic.Pointer[snapshot]
+	size    atomic.Int64
+	commits commitStats
+
+	mu      sync.Mutex // the writer's; everything below is its
+	closed  bool
+	broken  error
+	hold    bool // commits are not published
+	batch   uint64
+	meta    meta
+	seed    maphash.Seed
+	dict    *dict
+	codec   *rowCodec
+	profs   *profiles
+	classes *classes
+	scopes  map[ecs.Scope]*scope
+	byNo    map[uint32]*scope
+	running map[string]*scanState
+	sec     sectionWriter
+	changes map[ChangeKey]uint64 // since this process opened the store
+
+	readers atomic.Pointer[tables]
+}
+
+// judge is a classifier with what is often asked of it.
+type judge struct {
+	Classifier
+	targets []string
+	waivers bool
+	today   string
+}
+
+// tables are what readers need to decode rows.
+type tables struct {
+	dict    *dict
+	profs   *profiles
+	classes *classes
+}
+
+func (o *Options) judge(c Classifier) *judge {
+	j := &judge{Classifier: c, targets: c.Targets(), waivers: c.HasWaivers()}
+	if j.waivers {
+		j.today = o.Today()
+	}
+	return j
+}
+
+// Open opens the store at o.Path, making it where there is none. A file that
+// another process holds is ErrLocked; a damaged one is ErrCorrupt, never a
+// panic; one that a newer shenscan wrote is ErrNewer. Where NeedsReclassify
+// reports true, Reclassify must be called before Apply.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := create(&o); err != nil {
+		return nil, err
+	}
+	db := &DB{o: o, seed: maphash.MakeSeed(), changes: map[ChangeKey]uint64{}}
+	db.judge.Store(o.judge(o.Classifier))
+	if err := db.openFile(); err != nil {
+		return nil, err
+	}
+	err = db.guard(func() error {
+		if err := db.bolt.Update(db.prepare); err != nil {
+			return err
+		}
+		return db.reload()
+	})
+	if err != nil {
+		db.shut()
+		return nil, fmt.Errorf("open store %s: %w", o.Path, err)
+	}
+	return db, nil
+}
+
+// create makes an empty store beside its place and renames it there, so that a
+// power cut leaves either no file or a whole one.
+func create(o *Options) error {
+	if _, err := os.Stat(o.Path); err == nil {
+		return nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("open store: %w", err)
+	}
+	dir := filepath.Dir(o.Path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("open store: make its folder: %w", err)
+	}
+	tmp, err := os.CreateTemp(dir, ".store-*")
+	if err != nil {
+		return fmt.Errorf("open store: %s must be writable: %w", dir, err)
+	}
+	name := tmp.Name()
+	defer os.Remove(name) //nolint:errcheck // gone after the rename
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	b, err := bbolt.Open(name, 0o600, &bbolt.Options{Timeout: o.LockWait})
+	if err != nil {
+		return fmt.Errorf("open store: %w", noRoom(err))
+	}
+	if err := b.Sync(); err != nil {
+		return errors.Join(err, b.Close())
+	}
+	if err := b.Close(); err != nil {
+		return err
+	}
+	// Link refuses to replace what another process made meanwhile.
+	if err := os.Link(name, o.Path); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err = os.Rename(name, o.Path); err != nil {
+			return fmt.Errorf("open store: %w", err)
+		}
+	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync %s: %w", dir, err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("sync %s: %w", dir, err)
+	}
+	return nil
+}
+
+// openFile opens the bbolt file, after its pages were found sound.
+func (db *DB) openFile() error {
+	path := db.o.Path
+	if err := checkPages(path); err != nil {
+		return fmt.Errorf("open store %s: %w; move it away: it is built again from the results stream, or restore a backup", path, err)
+	}
+	mmap := 0
+	if bits.UintSize == 64 {
+		mmap = 1 << 30 // address space only: the file is not remapped while it grows
+	}
+	err := db.guard(func() error {
+		var err error
+		db.bolt, err = bbolt.Open(path, 0o600, &bbolt.Options{
+			Timeout: db.o.LockWait, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mmap, MaxSize: int(db.o.MaxSize), NoStatistics: true,
+			OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
+				f, err := os.OpenFile(name, flag, perm)
+				db.file = f
+				return f, err
+			},
+		})
+		return err
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, berrors.ErrTimeout):
+		return fmt.Errorf("open store %s: %w: stop it, or ask it over NATS or HTTP instead", path, ErrLocked)
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, ErrCorrupt):
+		if db.file != nil {
+			db.file.Close()
+		}
+		return fmt.Errorf("open store %s: %w: %w", path, ErrCorrupt, err)
+	}
+	return fmt.Errorf("open store %s: %w", path, noRoom(err))
+}
+
+// prepare makes what a new file lacks and moves an older one to this format.
+func (db *DB) prepare(tx *bbolt.Tx) error {
+	if b := tx.Bucket(bucketMeta); b != nil {
+		if v := b.Get(keyMeta); v != nil {
+			var m meta
+			if err := readJSON("meta", v, &m); err != nil {
+				return err
+			}
+			if m.Format > format {
+				return fmt.Errorf("%w: format %d, this binary knows %d; use that one", ErrNewer, m.Format, format)
+			}
+			for _, name := range buckets() {
+				if tx.Bucket(name) == nil {
+					return fmt.Errorf("%w: part %q is missing", ErrCorrupt, name)
+				}
+			}
+			return nil
+		}
+	}
+	for _, name := range buckets() {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	j := db.judge.Load()
+	v, err := jsonValue(&meta{Format: format, Digest: j.Digest(), Targets: j.targets, Today: j.today})
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(bucketMeta).Put(keyMeta, v)
+}
+
+// guard runs fn so that a damaged file, which bbolt answers with a panic or a
+// fault of the mapped memory, becomes ErrCorrupt.
+func (db *DB) guard(fn func() error) (err error) {
+	old := debug.SetPanicOnFault(true)
+	defer debug.SetPanicOnFault(old)
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrCorrupt, r)
+		}
+	}()
+	return fn()
+}
+
+func (db *DB) view(fn func(tx *bbolt.Tx) error) error {
+	err := db.guard(func() error { return db.bolt.View(fn) })
+	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
+		return ErrClosed
+	}
+	return err
+}
+
+// update runs fn in a write transaction together with meta and publishes what
+// it changed. Any failure leaves memory as the file is.
+func (db *DB) update(fn func(tx *bbolt.Tx) error) error {
+	switch {
+	case db.closed:
+		return ErrClosed
+	case db.broken != nil:
+		return db.broken
+	}
+	began := time.Now()
+	err := db.guard(func() error {
+		return db.bolt.Update(func(tx *bbolt.Tx) error {
+			if err := fn(tx); err != nil {
+				return err
+			}
+			v, err := jsonValue(&db.meta)
+			if err != nil {
+				return err
+			}
+			if err := tx.Bucket(bucketMeta).Put(keyMeta, v); err != nil {
+				return err
+			}
+			db.size.Store(tx.Size())
+			return nil
+		})
+	})
+	if err == nil {
+		db.commits.observe(time.Since(began))
+		if !db.hold {
+			db.publish()
+		}
+		return nil
+	}
+	err = noRoom(err)
+	if errors.Is(err, ErrCorrupt) {
+		db.broken = err
+		return err
+	}
+	if lerr := db.guard(db.reload); lerr != nil {
+		db.broken = fmt.Errorf("store: read again after a failed commit: %w", lerr)
+		return errors.Join(err, db.broken)
+	}
+	return err
+}
+
+func noRoom(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, berrors.ErrMaxSizeReached) {
+		return fmt.Errorf("%w: %w; free disk space or raise the limit: work goes on by itself", ErrFull, err)
+	}
+	return err
+}
+
+// Close lets go of the file. It waits for a commit that runs.
+func (db *DB) Close() error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.closed {
+		return nil
+	}
+	db.closed = true
+	return db.shut()
+}
+
+// shut closes bbolt. A damaged file can have left bbolt holding its own locks:
+// then only the file is let go of.
+func (db *DB) shut() error {
+	if db.broken == nil {
+		if err := db.guard(db.bolt.Close); err == nil || !errors.Is(err, ErrCorrupt) {
+			return err
+		}
+	}
+	return db.file.Close()
+}
+
+// Position is how far the results stream is applied; Seq 0 means not at all.
+func (db *DB) Position() event.Position { return db.snap.Load().at }
+
+// NeedsReclassify reports whether the stored verdicts were made with another
+// rule set or for other targets than the classifier's, or, where it has
+// waivers, on another day.
+func (db *DB) NeedsReclassify() bool {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.needsReclassify(db.o.judge(db.judge.Load().Classifier))
+}
+
+// scan ranges over the keys with a prefix. Keys and values are valid as long
+// as the transaction and must not be changed while it ranges.
+func scan(b *bbolt.Bucket, prefix []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		c := b.Cursor()
+		for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+			if !yield(k, v) {
+				return
+			}
+		}
+	}
+}
+
+func journalKey(scope uint32, number uint64) []byte {
+	return binary.BigEndian.AppendUint64(key32(scope), number)
+}
+
+func journalNumber(k []byte) (uint64, error) {
+	if len(k) != 12 {
+		return 0, fmt.Errorf("%w: journal key %x", ErrCorrupt, k)
+	}
+	return binary.BigEndian.Uint64(k[4:]), nil
+}
+
+func orCorrupt(err error, text string) error {
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s", ErrCorrupt, text)
+}

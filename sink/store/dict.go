@@ -1,0 +1,110 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync/atomic"
+)
+
+// dict interns strings that repeat over a fleet. It only grows and is bounded,
+// so that a string either always or never has a number: equal rows stay equal
+// bytes. Readers see published strings without a lock.
+type dict struct {
+	byText map[string]uint32   // plain words: zones, states, tag keys
+	values []map[string]uint32 // by the number of a tag key: its values
+	list   atomic.Pointer[[]string]
+	fresh  int // strings at the end of list that are not stored yet
+}
+
+const (
+	maxWords  = 8192
+	maxValues = 256 // a tag key
+	maxList   = 65536
+	maxWord   = 128 // bytes
+)
+
+func newDict() *dict {
+	d := &dict{byText: map[string]uint32{}}
+	d.list.Store(&[]string{})
+	return d
+}
+
+// word returns the number of s, giving it one where there is room.
+func (d *dict) word(s string) (uint32, bool) {
+	if n, ok := d.byText[s]; ok {
+		return n, true
+	}
+	if len(s) > maxWord || len(d.byText) >= maxWords {
+		return 0, false
+	}
+	n, ok := d.add(s, 0)
+	if ok {
+		d.byText[d.at(n)] = n
+	}
+	return n, ok
+}
+
+// value is word for the values of one tag key.
+func (d *dict) value(key uint32, s string) (uint32, bool) {
+	for int(key) >= len(d.values) {
+		d.values = append(d.values, nil)
+	}
+	if n, ok := d.values[key][s]; ok {
+		return n, true
+	}
+	if len(s) > maxWord || len(d.values[key]) >= maxValues {
+		return 0, false
+	}
+	n, ok := d.add(s, key+1)
+	if ok {
+		if d.values[key] == nil {
+			d.values[key] = map[string]uint32{}
+		}
+		d.values[key][d.at(n)] = n
+	}
+	return n, ok
+}
+
+// add appends s, which belongs to the words (owner 0) or to the values of tag
+// key owner-1. The owner is a prefix of what is listed, four bytes long.
+func (d *dict) add(s string, owner uint32) (uint32, bool) {
+	old := *d.list.Load()
+	if len(old) >= maxList {
+		return 0, false
+	}
+	list := append(old, string(binary.BigEndian.AppendUint32(nil, owner))+s)
+	d.list.Store(&list)
+	d.fresh++
+	return uint32(len(list) - 1), true
+}
+
+// words are for decoding; they stay valid.
+func (d *dict) words() words { return *d.list.Load() }
+
+func (d *dict) at(n uint32) string { return (*d.list.Load())[n][4:] }
+
+// restore takes a stored entry; entries come in the order of their numbers.
+func (d *dict) restore(n uint32, entry string) error {
+	list := *d.list.Load()
+	if int(n) != len(list) || len(entry) < 4 {
+		return fmt.Errorf("%w: interned string %d is out of order", ErrCorrupt, n)
+	}
+	list = append(list, entry)
+	d.list.Store(&list)
+	owner := binary.BigEndian.Uint32([]byte(entry[:4]))
+	if owner == 0 {
+		d.byText[entry[4:]] = n
+		return nil
+	}
+	if owner > n {
+		return fmt.Errorf("%w: interned string %d belongs to none", ErrCorrupt, n)
+	}
+	for int(owner) > len(d.values) {
+		d.values = append(d.values, nil)
+	}
+	if d.values[owner-1] == nil {
+		d.values[owner-1] = map[string]uint32{}
+	}
+	d.values[owner-1][entry[4:]] = n
+	return nil
+}

@@ -1,0 +1,40 @@
+// Package store keeps what the results stream says of a fleet in one bbolt
+// file: instances with their raw facts, verdict history, scans, and the events
+// that are not yet published. It is the only importer of bbolt. It knows no
+// NATS, calls nobody, and never derives a verdict itself: it asks a
+// Classifier.
+//
+// # What an instance is
+//
+// The newest observation of an instance counts, whatever order observations
+// arrive in. Whether an instance is there follows from two facts that are
+// stored: when it was last observed, and when the complete scans of its scope
+// began. It is gone exactly if a complete scan began after its last
+// observation.
+//
+// # Layout
+//
+// Values begin with a CRC-32C over the rest and a version byte; numbers in keys
+// are big-endian.
+//
+//	meta      name                       -> format, checkpoint, rule set, counters (JSON)
+//	strings   id u32                     -> interned string (zones, states, tag keys, common tag values)
+//	profiles  id u32                     -> facts shared by many instances, and how they were last judged
+//	scopes    scope u32                  -> account, region, epochs of complete scans, completeness (JSON)
+//	blocks    scope u32, first id        -> up to 256 rows sorted by instance id
+//	orders    scope u32, first id        -> when and by which scan each row of that block was last observed
+//	journal   scope u32, number u64      -> one page: changed rows in full, unchanged ones by ordinal
+//	history   scope u32, id, 0, number   -> one change of an instance (JSON)
+//	waived    scope u32, id              -> verdict levels of an instance that a waiver changes
+//	scans     scan id                    -> a scan that runs (JSON)
+//	progress  scan id, 0, scope u32      -> what that scan has committed of one scope (JSON)
+//	ended     kind, end u64, scan id     -> a scan that ended (JSON, S2)
+//	endedids  scan id                    -> key in ended
+//	outbox    number u64                 -> events not yet published (JSON, S2)
+//
+// A page is one journal entry, which appends cheaply and makes an early
+// acknowledgement possible. When a scan of a scope is decided, or the journal
+// has grown, the scope's journal is folded into its blocks in one sorted pass.
+// Blocks without a changed row are left alone. While a scope is written to, an
+// index of it is held in memory; it is dropped at the fold.
+package store

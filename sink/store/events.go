@@ -1,0 +1,127 @@
+package store
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/klauspost/compress/s2"
+	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// Event is something that happened and is to be published. It stays in the
+// outbox until Delivered.
+type Event struct {
+	Key     uint64                `json:"key"` // ascending, without meaning beyond this store
+	At      event.Position        `json:"at"`
+	Index   int                   `json:"index"`             // within the message at At, or within a change of rule set
+	Ruleset string                `json:"ruleset,omitempty"` // digest of the rule set that caused it
+	Time    time.Time             `json:"time"`
+	Change  *event.VerdictChanged `json:"change,omitempty"` // either this
+	Scan    *record.Scan          `json:"scan,omitempty"`   // or this
+}
+
+// scanEvent notes that a scan started or ended.
+func (a *applier) scanEvent(s record.Scan) {
+	a.out.Scans = append(a.out.Scans, s)
+	a.events = append(a.events, Event{At: a.msg.Position, Index: a.event, Time: utc(a.msg.Stored), Scan: &s})
+	a.event++
+}
+
+// chunkEvents is how many events share one value of the outbox.
+const chunkEvents = 64
+
+// storeEvents writes the events of the transaction to the outbox.
+func (a *applier) storeEvents() error {
+	b := a.tx.Bucket(bucketOutbox)
+	for len(a.events) > 0 {
+		n := min(len(a.events), chunkEvents)
+		chunk := a.events[:n]
+		a.events = a.events[n:]
+		for i := range chunk {
+			a.db.meta.Outbox++
+			chunk[i].Key = a.db.meta.Outbox
+		}
+		body, err := json.Marshal(chunk)
+		if err != nil {
+			return fmt.Errorf("outbox: %w", err)
+		}
+		if err := b.Put(key64(chunk[n-1].Key), seal(append(startValue(nil), s2.Encode(nil, body)...))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Outbox returns up to limit events after the key that are not yet delivered,
+// in the order in which they happened. Begin with key 0.
+func (db *DB) Outbox(after uint64, limit int) ([]Event, error) {
+	var out []Event
+	err := db.view(func(tx *bbolt.Tx) error {
+		var m meta
+		if err := readJSON("meta", tx.Bucket(bucketMeta).Get(keyMeta), &m); err != nil {
+			return err
+		}
+		after = max(after, m.Sent)
+		c := tx.Bucket(bucketOutbox).Cursor()
+		for k, v := c.Seek(key64(after + 1)); k != nil && len(out) < limit; k, v = c.Next() {
+			chunk, err := readEvents(v)
+			if err != nil {
+				return err
+			}
+			for i := range chunk {
+				if chunk[i].Key > after && len(out) < limit {
+					out = append(out, chunk[i])
+				}
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+func readEvents(v []byte) ([]Event, error) {
+	body, err := unseal("outbox", v)
+	if err != nil {
+		return nil, err
+	}
+	if n, err := s2.DecodedLen(body); err != nil || n > 256<<20 {
+		return nil, fmt.Errorf("%w: outbox entry", ErrCorrupt)
+	}
+	plain, err := s2.Decode(nil, body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: outbox entry: %w", ErrCorrupt, err)
+	}
+	var out []Event
+	err = unmarshal("outbox entry", plain, &out)
+	return out, err
+}
+
+// Delivered forgets the events up to the key: they were published.
+func (db *DB) Delivered(upto uint64) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	upto = min(upto, db.meta.Outbox)
+	if upto <= db.meta.Sent {
+		return nil
+	}
+	return db.update(func(tx *bbolt.Tx) error {
+		db.meta.Sent = upto
+		b := tx.Bucket(bucketOutbox)
+		var keys [][]byte
+		c := b.Cursor()
+		for k, _ := c.First(); k != nil && binary.BigEndian.Uint64(k) <= upto; k, _ = c.Next() {
+			keys = append(keys, append([]byte(nil), k...))
+		}
+		for _, k := range keys {
+			if err := b.Delete(k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

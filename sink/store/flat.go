@@ -1,0 +1,128 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+const valueVersion = 1
+
+// seal starts a value: room for the checksum, then the version.
+func startValue(b []byte) []byte { return append(b, 0, 0, 0, 0, valueVersion) }
+
+// seal writes the checksum of a value that startValue began at offset 0.
+func seal(b []byte) []byte {
+	binary.LittleEndian.PutUint32(b, crc32.Checksum(b[4:], castagnoli))
+	return b
+}
+
+// open checks a value and returns what follows its version.
+func unseal(what string, v []byte) ([]byte, error) {
+	switch {
+	case len(v) < 5:
+		return nil, fmt.Errorf("%w: %s is cut short", ErrCorrupt, what)
+	case binary.LittleEndian.Uint32(v) != crc32.Checksum(v[4:], castagnoli):
+		return nil, fmt.Errorf("%w: checksum of %s does not match", ErrCorrupt, what)
+	case v[4] > valueVersion:
+		return nil, fmt.Errorf("%w: %s has version %d, this binary knows %d", ErrNewer, what, v[4], valueVersion)
+	case v[4] == 0:
+		return nil, fmt.Errorf("%w: %s has no version", ErrCorrupt, what)
+	}
+	return v[5:], nil
+}
+
+var errShort = errors.New("cut short")
+
+// dec reads the flat encoding. The first error sticks; everything after it
+// reads as zero, so that callers check once. Byte slices alias the input.
+type dec struct {
+	b   []byte
+	off int
+	bad bool
+}
+
+func (d *dec) fail() {
+	d.bad = true
+	d.off = len(d.b)
+}
+
+func (d *dec) err() error {
+	if d.bad {
+		return errShort
+	}
+	return nil
+}
+
+func (d *dec) more() bool { return d.off < len(d.b) }
+
+func (d *dec) byte() byte {
+	if d.off >= len(d.b) {
+		d.fail()
+		return 0
+	}
+	c := d.b[d.off]
+	d.off++
+	return c
+}
+
+func (d *dec) uint() uint64 {
+	if d.off < len(d.b) && d.b[d.off] < 0x80 {
+		d.off++
+		return uint64(d.b[d.off-1])
+	}
+	v, n := binary.Uvarint(d.b[d.off:])
+	if n <= 0 {
+		d.fail()
+		return 0
+	}
+	d.off += n
+	return v
+}
+
+func (d *dec) int() int64 {
+	u := d.uint()
+	return int64(u>>1) ^ -int64(u&1)
+}
+
+func (d *dec) bytes() []byte {
+	n := d.uint()
+	return d.take(n)
+}
+
+func (d *dec) take(n uint64) []byte {
+	if n > uint64(len(d.b)-d.off) {
+		d.fail()
+		return nil
+	}
+	b := d.b[d.off : d.off+int(n)]
+	d.off += int(n)
+	return b
+}
+
+func (d *dec) str() string { return string(d.bytes()) }
+
+// count reads a number of elements of at least least bytes each.
+func (d *dec) count(least int) int {
+	n := d.uint()
+	if n > uint64((len(d.b)-d.off)/max(least, 1)) {
+		d.fail()
+		return 0
+	}
+	return int(n)
+}
+
+func appendStr(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func key32(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
+
+func key64(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+func scopeKey(scope uint32, id []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(id)), scope), id...)
+}

@@ -1,0 +1,233 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store"
+)
+
+// judge is a small, honest classifier: it knows an operating system by
+// "FAMILY VERSION" in OSName, and what old says is incompatible.
+type judge struct {
+	digest  string
+	targets []string
+	old     map[string]rules.Level
+	waive   map[string]string // tag key -> value that makes everything compatible
+	until   string
+}
+
+func newJudge(digest string, old map[string]rules.Level) *judge {
+	return &judge{digest: digest, targets: []string{"kvm", "shenlong-6", "shenlong-7"}, old: old}
+}
+
+var oldOnes = map[string]rules.Level{"centos 5.8": rules.Incompatible, "debian 7": rules.NeedsAction, "windows-server 2003": rules.Incompatible}
+
+func (j *judge) Classify(f *rules.Facts) *rules.Classification {
+	family, version, _ := strings.Cut(f.OSName, " ")
+	if family == "" {
+		family = "unknown"
+	}
+	out := &rules.Classification{OS: rules.OS{Family: family, Version: version, Evidence: rules.EvidenceInstance}, Machine: rules.Machine{Family: f.InstanceFamily, Generation: 5, Virtualization: "kvm"}}
+	level, old := j.old[f.OSName]
+	out.Legacy = old
+	if !old {
+		level = rules.Compatible
+	}
+	if f.OSName == "" {
+		level = rules.Unknown
+	}
+	for i, t := range j.targets {
+		v := rules.Verdict{Target: t, Level: level, Confidence: rules.High, Rule: "test", Reason: "a test says so", Remedies: []rules.Remedy{}, Checks: []string{}}
+		if i == 0 && level == rules.Incompatible {
+			v.Level = rules.NeedsAction
+		}
+		out.Verdicts = append(out.Verdicts, v)
+	}
+	return out
+}
+
+func (j *judge) Waive(cl *rules.Classification, w rules.Waivable) *rules.Classification {
+	for k, v := range j.waive {
+		if got, ok := w.Tags(k); ok && got == v && w.Today <= j.until {
+			c := *cl
+			c.Verdicts = slices.Clone(cl.Verdicts)
+			for i := range c.Verdicts {
+				c.Verdicts[i].Waiver = &rules.Waiver{ID: "w", Was: c.Verdicts[i].Level, Until: j.until}
+				c.Verdicts[i].Level = rules.Compatible
+			}
+			return &c
+		}
+	}
+	return cl
+}
+
+func (j *judge) HasWaivers() bool  { return len(j.waive) > 0 }
+func (j *judge) Targets() []string { return j.targets }
+func (j *judge) Digest() string    { return j.digest }
+
+const second = int64(time.Second)
+
+// t0 is when the tests' time begins.
+var t0 = time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC).UnixNano()
+
+func at(seconds int64) time.Time { return time.Unix(0, t0+seconds*second).UTC() }
+
+// stream gives messages their places in a results stream.
+type stream struct {
+	id  int64
+	seq uint64
+	now int64 // seconds since t0
+}
+
+func newStream() *stream { return &stream{id: t0} }
+
+func (s *stream) put(msgs ...event.Message) []event.Received {
+	out := make([]event.Received, len(msgs))
+	for i, m := range msgs {
+		s.seq++
+		out[i] = event.Received{Position: event.Position{Stream: s.id, Seq: s.seq}, Stored: t0 + s.now*second, Msg: m}
+	}
+	return out
+}
+
+var hangzhou = ecs.Scope{Account: "prod", Region: "cn-hangzhou"}
+
+func facts(os string) rules.Facts {
+	return rules.Facts{OSName: os, OSType: "linux", ImageID: "m-" + strings.ReplaceAll(os, " ", "-"), InstanceType: "ecs.c5.large", InstanceFamily: "ecs.c5", Running: rules.Yes}
+}
+
+// machine is an instance of a test fleet.
+type machine struct {
+	id, name, os string
+	tags         []ecs.Tag
+}
+
+// page is a classified page of machines.
+func page(scan string, kind event.Kind, s ecs.Scope, lane, walk string, n int, seconds int64, machines ...machine) *event.InstancesClassified {
+	m := &event.InstancesClassified{
+		Walk: event.Walk{ScanID: scan, Kind: kind, Scope: s, Lane: lane, Walk: walk}, Page: n,
+		Order: t0 + seconds*second, Ruleset: "a", Targets: []string{"kvm", "shenlong-6", "shenlong-7"},
+	}
+	for _, x := range machines {
+		p := -1
+		for i := range m.Profiles {
+			if m.Profiles[i].OSName == x.os {
+				p = i
+			}
+		}
+		if p < 0 {
+			p = len(m.Profiles)
+			m.Profiles = append(m.Profiles, facts(x.os))
+			m.Levels = append(m.Levels, make([]rules.Level, 3))
+		}
+		name := x.name
+		if name == "" {
+			name = "name of " + x.id
+		}
+		m.Rows = append(m.Rows, event.Row{
+			ID: x.id, Name: name, Zone: s.Region + "-b", Status: "Running", CreationTime: "2017-12-10T04:04Z", NetworkType: "vpc",
+			CPU: 2, MemoryMiB: 4096, Tags: x.tags, Profile: p,
+		})
+	}
+	return m
+}
+
+func planned(scan string, kind event.Kind, epoch int64, scopes ...ecs.Scope) *event.ScanPlanned {
+	return &event.ScanPlanned{ScanID: scan, Kind: kind, Epoch: at(epoch), Scopes: scopes}
+}
+
+func scopePlanned(scan string, kind event.Kind, s ecs.Scope, plan string, lanes ...string) *event.ScopePlanned {
+	return &event.ScopePlanned{ScanID: scan, Kind: kind, Scope: s, Plan: plan, Lanes: lanes}
+}
+
+func laneEnded(scan string, kind event.Kind, s ecs.Scope, lane, walk string, pages int) *event.LaneEnded {
+	return &event.LaneEnded{ScanID: scan, Kind: kind, Scope: s, Plan: event.PlanOf(lane), Lane: lane, Walk: walk, Pages: pages}
+}
+
+// whole is a complete scan of one scope in one page.
+func whole(scan string, s ecs.Scope, epoch int64, machines ...machine) []event.Message {
+	return []event.Message{
+		planned(scan, event.KindScan, epoch, s),
+		scopePlanned(scan, event.KindScan, s, "1", "1.0"),
+		page(scan, event.KindScan, s, "1.0", "1.0", 0, epoch+1, machines...),
+		laneEnded(scan, event.KindScan, s, "1.0", "1.0", 1),
+	}
+}
+
+func open(tb testing.TB, path string, c store.Classifier) *store.DB {
+	tb.Helper()
+	db, err := store.Open(tb.Context(), store.Options{Path: path, Classifier: c, Today: func() string { return "2026-11-23" }})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { db.Close() })
+	return db
+}
+
+func fresh(tb testing.TB) *store.DB {
+	tb.Helper()
+	return open(tb, filepath.Join(tb.TempDir(), "store.db"), newJudge("a", oldOnes))
+}
+
+func apply(tb testing.TB, db *store.DB, batch []event.Received) store.Applied {
+	tb.Helper()
+	got, err := db.Apply(tb.Context(), batch)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return got
+}
+
+// all lists the store, gone instances included.
+func all(tb testing.TB, db *store.DB, f store.Filter) []*record.Record {
+	tb.Helper()
+	f.Gone = true
+	var out []*record.Record
+	for r, err := range db.Instances(context.Background(), f) {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// lines spells records shortly.
+func lines(recs []*record.Record) []string {
+	var out []string
+	for _, r := range recs {
+		gone := ""
+		if r.GoneAt != nil {
+			gone = fmt.Sprintf(" gone %d", (r.GoneAt.UnixNano()-t0)/second)
+		}
+		out = append(out, fmt.Sprintf("%s/%s %s %q %s %s %s @%d %s%s", r.Account, r.Region, r.InstanceID, r.InstanceName, r.OS.Family, r.OS.Version,
+			r.Verdicts[2].Level, (r.ObservedAt.UnixNano()-t0)/second, r.ScanID, gone))
+	}
+	return out
+}
+
+// fleetOf makes n machines with random ids and a realistic spread of systems.
+func fleetOf(r *rand.Rand, n int) []machine {
+	systems := []string{"centos 5.8", "centos 7.9", "debian 7", "debian 12", "ubuntu 22.04", "windows-server 2003", "alinux 3", ""}
+	const letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+	out := make([]machine, n)
+	for i := range out {
+		id := []byte("i-bp1")
+		for range 15 {
+			id = append(id, letters[r.IntN(len(letters))])
+		}
+		out[i] = machine{id: string(id), os: systems[r.IntN(len(systems))]}
+	}
+	return out
+}

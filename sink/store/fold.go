@@ -1,0 +1,261 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/bbolt"
+)
+
+// folder merges a scope's journal into its blocks.
+type folder struct {
+	a       *applier
+	sc      *scope
+	ix      *index
+	blocks  *bbolt.Bucket
+	stamps  *bbolt.Bucket
+	journal *bbolt.Bucket
+	fresh   []freshRow // rows that are in no block yet, by id
+	moved   []uint32   // old ordinals in their new order
+	cutoff  int64      // gone before: forgotten
+	names   []string
+
+	rows     [][]byte // of the block being built
+	ordinals []uint32
+	orders   []int64
+	scans    []uint32
+	old      [][]byte
+}
+
+type freshRow struct {
+	ordinal uint32
+	id, row []byte
+}
+
+// foldScope writes the scope's rows and stamps into its blocks in one sorted
+// pass, deletes its journal and drops its index.
+func (a *applier) foldScope(sc *scope) error {
+	ix, err := a.index(sc)
+	if err != nil {
+		return err
+	}
+	f := &folder{
+		a: a, sc: sc, ix: ix, names: ix.names, cutoff: a.db.meta.Now - int64(a.db.o.GoneRetention),
+		blocks: a.tx.Bucket(bucketBlocks), stamps: a.tx.Bucket(bucketOrders), journal: a.tx.Bucket(bucketJournal),
+	}
+	if err := f.run(); err != nil {
+		return fmt.Errorf("fold %s: %w", sc.key, err)
+	}
+	return nil
+}
+
+func (f *folder) run() error {
+	if err := f.collect(); err != nil {
+		return err
+	}
+	// Everything is read before anything is written.
+	for i := range f.ix.blocks {
+		if err := f.block(i); err != nil {
+			return err
+		}
+	}
+	if len(f.ix.blocks) == 0 {
+		if err := f.write(nil, f.take(nil)); err != nil {
+			return err
+		}
+	}
+	for _, number := range f.ix.journal {
+		if err := f.journal.Delete(journalKey(f.sc.no, number)); err != nil {
+			return err
+		}
+	}
+	f.remap()
+	f.sc.Fold++
+	f.a.scopes[f.sc] = true
+	f.a.db.drop(f.sc)
+	return nil
+}
+
+// collect finds and sorts the rows that no block has yet.
+func (f *folder) collect() error {
+	n := f.ix.len() - f.ix.base
+	if n == 0 {
+		return nil
+	}
+	f.fresh = make([]freshRow, 0, n)
+	var entry uint32
+	var value []byte
+	for i := f.ix.base; i < f.ix.len(); i++ {
+		l := f.ix.at(uint32(i))
+		if l.entry == 0 {
+			return fmt.Errorf("%w: row %d is in no block and no journal", ErrCorrupt, i)
+		}
+		if l.entry != entry {
+			entry, value = l.entry, f.journal.Get(journalKey(f.sc.no, f.ix.journal[l.entry-1]))
+		}
+		row, err := rowAt(value, l.off)
+		if err != nil {
+			return err
+		}
+		if f.expired(uint32(i)) {
+			f.sc.gone--
+			continue
+		}
+		f.fresh = append(f.fresh, freshRow{uint32(i), rowID(row), row})
+	}
+	slices.SortFunc(f.fresh, func(a, b freshRow) int { return bytes.Compare(a.id, b.id) })
+	return nil
+}
+
+// expired says whether an instance is gone for so long that it is forgotten.
+func (f *folder) expired(ordinal uint32) bool {
+	at, gone := f.sc.goneAt(f.ix.order[ordinal])
+	return gone && at < f.cutoff
+}
+
+// take removes and returns the fresh rows before the id; nil means all.
+func (f *folder) take(before []byte) []freshRow {
+	n := len(f.fresh)
+	if before != nil {
+		n, _ = slices.BinarySearchFunc(f.fresh, before, func(r freshRow, id []byte) int { return bytes.Compare(r.id, id) })
+	}
+	out := f.fresh[:n]
+	f.fresh = f.fresh[n:]
+	return out
+}
+
+// block brings one block up to date.
+func (f *folder) block(i int) error {
+	key := f.ix.blocks[i]
+	lo, hi := f.ix.starts[i], uint32(f.ix.base)
+	var before []byte
+	if i+1 < len(f.ix.blocks) {
+		hi, before = f.ix.starts[i+1], f.ix.blocks[i+1][4:]
+	}
+	fresh := f.take(before)
+	dirty := len(fresh) > 0
+	for o := lo; o < hi && !dirty; o++ {
+		dirty = f.ix.at(o).entry != 0 || f.sc.gone > 0 && f.expired(o)
+	}
+	if !dirty {
+		f.ordinals = f.ordinals[:0]
+		for o := lo; o < hi; o++ {
+			f.ordinals = append(f.ordinals, o)
+		}
+		return f.writeStamps(key, f.ordinals)
+	}
+	return f.rebuild(key, lo, fresh)
+}
+
+// rebuild merges a block with changed and fresh rows.
+func (f *folder) rebuild(key []byte, lo uint32, fresh []freshRow) error {
+	var err error
+	if f.old, err = blockRows(f.blocks.Get(key), f.old[:0]); err != nil {
+		return err
+	}
+	merged := make([]freshRow, 0, len(f.old)+len(fresh))
+	for i, row := range f.old {
+		o := lo + uint32(i)
+		if f.expired(o) {
+			f.sc.gone--
+			if err := f.forget(rowID(row)); err != nil {
+				return err
+			}
+			continue
+		}
+		if l := f.ix.at(o); l.entry != 0 {
+			if row, err = f.ix.row(f.a.tx, f.sc.no, o); err != nil {
+				return err
+			}
+		}
+		id := rowID(row)
+		for len(fresh) > 0 && bytes.Compare(fresh[0].id, id) < 0 {
+			merged, fresh = append(merged, fresh[0]), fresh[1:]
+		}
+		merged = append(merged, freshRow{o, id, row})
+	}
+	return f.write(key, append(merged, fresh...))
+}
+
+// forget removes what else is kept of an instance.
+func (f *folder) forget(id []byte) error {
+	h := f.a.tx.Bucket(bucketHistory)
+	var keys [][]byte
+	for k := range scan(h, historyPrefix(f.sc.no, id)) {
+		keys = append(keys, append([]byte(nil), k...))
+	}
+	for _, k := range keys {
+		if err := h.Delete(k); err != nil {
+			return err
+		}
+	}
+	return f.a.tx.Bucket(bucketWaived).Delete(scopeKey(f.sc.no, id))
+}
+
+// write stores rows as one block or several equal ones, in place of the block
+// at key.
+func (f *folder) write(key []byte, rows []freshRow) error {
+	parts := (len(rows) + maxBlock - 1) / maxBlock
+	kept := false
+	for p := range parts {
+		part := rows[p*len(rows)/parts : (p+1)*len(rows)/parts]
+		f.rows, f.ordinals = f.rows[:0], f.ordinals[:0]
+		size := 16
+		for _, r := range part {
+			f.rows = append(f.rows, r.row)
+			f.ordinals = append(f.ordinals, r.ordinal)
+			size += len(r.row) + 2
+		}
+		k := scopeKey(f.sc.no, part[0].id)
+		kept = kept || bytes.Equal(k, key)
+		if err := f.blocks.Put(k, appendBlock(make([]byte, 0, size), f.rows)); err != nil {
+			return err
+		}
+		if err := f.writeStamps(k, f.ordinals); err != nil {
+			return err
+		}
+	}
+	if key == nil || kept {
+		return nil
+	}
+	if err := f.blocks.Delete(key); err != nil {
+		return err
+	}
+	return f.stamps.Delete(key)
+}
+
+// writeStamps stores the stamps of a block unless they are as stored.
+func (f *folder) writeStamps(key []byte, ordinals []uint32) error {
+	f.orders, f.scans = f.orders[:0], f.scans[:0]
+	for _, o := range ordinals {
+		f.orders = append(f.orders, f.ix.order[o])
+		f.scans = append(f.scans, f.ix.scan[o])
+	}
+	f.moved = append(f.moved, ordinals...)
+	v := appendOrders(make([]byte, 0, 64+8*len(ordinals)), f.orders, f.scans, f.names)
+	if bytes.Equal(v, f.stamps.Get(key)) {
+		return nil
+	}
+	return f.stamps.Put(key, v)
+}
+
+// remap moves what running scans have seen to the new ordinals.
+func (f *folder) remap() {
+	for _, s := range f.a.db.running {
+		p := s.progress[f.sc.key]
+		if p == nil || p.seen == nil {
+			continue
+		}
+		var next bitset
+		if !p.Whole {
+			for i, old := range f.moved {
+				if p.seen.has(int(old)) {
+					next.set(i)
+				}
+			}
+		}
+		p.Seen, p.seen = next, nil
+		f.a.pages[p] = s
+	}
+}

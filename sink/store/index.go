@@ -1,0 +1,270 @@
+package store
+
+import (
+	"fmt"
+	"hash/maphash"
+
+	"go.etcd.io/bbolt"
+)
+
+// index holds, for every row of one scope, what deciding about an observation
+// takes. Rows are named by ordinals: those of the blocks in order of ids, then
+// new ones in the order in which they came.
+type index struct {
+	seed    maphash.Seed
+	hash    []uint64 // of the id
+	content []uint64 // of the row
+	order   []int64
+	profile []uint32
+	scan    []uint32 // place in names
+	class   []uint32 // only where waivers give instances classes of their own
+	loc     []loc    // where a row that is not in a block as it is stands; nil: none
+	slots   []uint64 // open addressing: high half of the hash, ordinal+1
+	names   []string // scan ids
+	byName  map[string]uint32
+	base    int      // rows that are in blocks
+	starts  []uint32 // ordinal of each block's first row
+	blocks  [][]byte // keys of the blocks
+	journal []uint64 // numbers of the journal entries
+	bytes   int      // of the journal
+	rows    int      // full rows in the journal
+	used    uint64   // batch that used the index last
+	newest  int64    // largest order
+}
+
+// loc is a row's place in the journal; the zero value means its block.
+type loc struct {
+	entry uint32 // place in index.journal, plus one
+	off   uint32
+}
+
+func newIndex(seed maphash.Seed) *index {
+	return &index{seed: seed, byName: map[string]uint32{}}
+}
+
+func (ix *index) len() int { return len(ix.hash) }
+
+func (ix *index) grow(n int) {
+	size := max(64, len(ix.slots))
+	for size*2 < n*3 {
+		size *= 2
+	}
+	if size == len(ix.slots) {
+		return
+	}
+	ix.slots = make([]uint64, size)
+	for i, h := range ix.hash {
+		ix.place(h, uint32(i))
+	}
+}
+
+func (ix *index) place(h uint64, ordinal uint32) {
+	mask := uint64(len(ix.slots) - 1)
+	at := h & mask
+	for ix.slots[at] != 0 {
+		at = (at + 1) & mask
+	}
+	ix.slots[at] = h&^0xffffffff | uint64(ordinal) + 1
+}
+
+func (ix *index) find(h uint64) (uint32, bool) {
+	if len(ix.slots) == 0 {
+		return 0, false
+	}
+	mask := uint64(len(ix.slots) - 1)
+	for at := h & mask; ; at = (at + 1) & mask {
+		s := ix.slots[at]
+		if s == 0 {
+			return 0, false
+		}
+		if s>>32 == h>>32 {
+			if i := uint32(s) - 1; ix.hash[i] == h {
+				return i, true
+			}
+		}
+	}
+}
+
+// add appends a row that is not in the index.
+func (ix *index) add(h, content uint64, order int64, profile, scan uint32) uint32 {
+	ordinal := uint32(len(ix.hash))
+	ix.newest = max(ix.newest, order)
+	ix.grow(len(ix.hash) + 1)
+	ix.hash = append(ix.hash, h)
+	ix.content = append(ix.content, content)
+	ix.order = append(ix.order, order)
+	ix.profile = append(ix.profile, profile)
+	ix.scan = append(ix.scan, scan)
+	if ix.loc != nil {
+		ix.loc = append(ix.loc, loc{})
+	}
+	ix.place(h, ordinal)
+	return ordinal
+}
+
+func (ix *index) setLoc(ordinal uint32, l loc) {
+	if ix.loc == nil {
+		ix.loc = make([]loc, len(ix.hash), cap(ix.hash))
+	}
+	ix.loc[ordinal] = l
+}
+
+func (ix *index) at(ordinal uint32) loc {
+	if ix.loc == nil {
+		return loc{}
+	}
+	return ix.loc[ordinal]
+}
+
+func (ix *index) name(scan string) uint32 {
+	if n, ok := ix.byName[scan]; ok {
+		return n
+	}
+	n := uint32(len(ix.names))
+	ix.names = append(ix.names, scan)
+	ix.byName[scan] = n
+	return n
+}
+
+// hashes returns the two hashes of an encoded row.
+func (ix *index) hashes(row []byte) (id, content uint64) {
+	return maphash.Bytes(ix.seed, rowID(row)), maphash.Bytes(ix.seed, row)
+}
+
+// load fills the index from the scope's blocks and journal. seen is told of
+// every row that a journal entry of a scan names; it may be nil.
+func (ix *index) load(tx *bbolt.Tx, scope uint32, seen func(scan string, ordinal uint32)) error {
+	if err := ix.loadBlocks(tx, scope); err != nil {
+		return err
+	}
+	return ix.loadJournal(tx, scope, seen)
+}
+
+func (ix *index) loadBlocks(tx *bbolt.Tx, scope uint32) error {
+	prefix := key32(scope)
+	stamps := tx.Bucket(bucketOrders)
+	var rows [][]byte
+	names := make([]uint32, 0, 4)
+	for k, v := range scan(tx.Bucket(bucketBlocks), prefix) {
+		var err error
+		if rows, err = blockRows(v, rows[:0]); err != nil {
+			return fmt.Errorf("block %x: %w", k, err)
+		}
+		o, err := readOrders(stamps.Get(k))
+		if err != nil || o.n != len(rows) {
+			return fmt.Errorf("orders %x: %w", k, orCorrupt(err, "orders do not fit their block"))
+		}
+		names = names[:0]
+		for _, s := range o.scans {
+			names = append(names, ix.name(s))
+		}
+		ix.blocks = append(ix.blocks, append([]byte(nil), k...))
+		ix.starts = append(ix.starts, uint32(len(ix.hash)))
+		ix.grow(len(ix.hash) + len(rows))
+		for i, row := range rows {
+			p, ok := rowProfile(row)
+			if !ok {
+				return fmt.Errorf("block %x: %w: row has another shape", k, ErrCorrupt)
+			}
+			h, c := ix.hashes(row)
+			ix.add(h, c, o.order(i), p, names[o.scan(i)])
+		}
+	}
+	ix.base = len(ix.hash)
+	return nil
+}
+
+func (ix *index) loadJournal(tx *bbolt.Tx, scope uint32, seen func(string, uint32)) error {
+	var s section
+	for k, v := range scan(tx.Bucket(bucketJournal), key32(scope)) {
+		if err := readSection(v, &s); err != nil {
+			return fmt.Errorf("journal %x: %w", k, err)
+		}
+		number, err := journalNumber(k)
+		if err != nil {
+			return err
+		}
+		ix.journal = append(ix.journal, number)
+		ix.bytes += len(v)
+		ix.rows += len(s.rows)
+		name := ix.name(s.scan)
+		for i, row := range s.rows {
+			p, ok := rowProfile(row)
+			if !ok {
+				return fmt.Errorf("journal %x: %w: row has another shape", k, ErrCorrupt)
+			}
+			h, c := ix.hashes(row)
+			ord := s.ords[i]
+			switch {
+			case int(ord) < len(ix.hash) && ix.hash[ord] == h:
+				ix.set(ord, c, s.order, p, name)
+			case int(ord) == len(ix.hash):
+				ix.add(h, c, s.order, p, name)
+			default:
+				return fmt.Errorf("journal %x: %w: row %d is another instance", k, ErrCorrupt, ord)
+			}
+			ix.setLoc(ord, loc{uint32(len(ix.journal)), s.offs[i]})
+			if seen != nil {
+				seen(s.scan, ord)
+			}
+		}
+		for _, ord := range s.seen {
+			if int(ord) >= len(ix.hash) {
+				return fmt.Errorf("journal %x: %w: no row %d", k, ErrCorrupt, ord)
+			}
+			ix.saw(ord, s.order, name)
+			if seen != nil {
+				seen(s.scan, ord)
+			}
+		}
+	}
+	return nil
+}
+
+// saw moves the stamp of a row forward, never back. Where two scans observed
+// at one time, the later name stays, so that the order of arrival is nothing.
+func (ix *index) saw(ordinal uint32, order int64, scan uint32) {
+	had := ix.order[ordinal]
+	if order > had || order == had && scan != ix.scan[ordinal] && ix.names[scan] > ix.names[ix.scan[ordinal]] {
+		ix.order[ordinal], ix.scan[ordinal] = order, scan
+		ix.newest = max(ix.newest, order)
+	}
+}
+
+// set takes another row for an ordinal.
+func (ix *index) set(ordinal uint32, content uint64, order int64, profile, scan uint32) {
+	ix.saw(ordinal, order, scan)
+	ix.content[ordinal], ix.profile[ordinal] = content, profile
+}
+
+// row returns the encoded row; it is valid as long as the transaction.
+func (ix *index) row(tx *bbolt.Tx, scope, ordinal uint32) ([]byte, error) {
+	if l := ix.at(ordinal); l.entry != 0 {
+		v := tx.Bucket(bucketJournal).Get(journalKey(scope, ix.journal[l.entry-1]))
+		if v == nil {
+			return nil, fmt.Errorf("%w: a journal entry is missing", ErrCorrupt)
+		}
+		return rowAt(v, l.off)
+	}
+	if int(ordinal) >= ix.base {
+		return nil, fmt.Errorf("%w: row %d is in no block and no journal", ErrCorrupt, ordinal)
+	}
+	lo, hi := 0, len(ix.starts)
+	for lo+1 < hi {
+		if mid := (lo + hi) / 2; ix.starts[mid] <= ordinal {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	rows, err := blockRows(tx.Bucket(bucketBlocks).Get(ix.blocks[lo]), nil)
+	if err != nil {
+		return nil, err
+	}
+	if i := int(ordinal - ix.starts[lo]); i < len(rows) {
+		return rows[i], nil
+	}
+	return nil, fmt.Errorf("%w: a block is shorter than its index", ErrCorrupt)
+}
+
+func (ix *index) findID(id []byte) (uint32, bool) { return ix.find(maphash.Bytes(ix.seed, id)) }

@@ -1,0 +1,363 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Filter narrows Instances. The zero value asks for every instance that is
+// there.
+type Filter struct {
+	Account, Region     string
+	Target, Verdict     string // Verdict alone means: for any target
+	OSFamily, OSVersion string
+	Legacy              *bool
+	Query               string    // part of an instance's id or name, in any case
+	ObservedSince       time.Time // zero: whenever
+	Gone                bool      // gone instances too
+	Cursor              string    // what CursorAfter returned; "" begins at the beginning
+	Limit               int       // 0: no limit
+}
+
+// CursorAfter is the cursor that continues after the record.
+func CursorAfter(r *record.Record) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(r.Account + "\x00" + r.Region + "\x00" + r.InstanceID))
+}
+
+// ErrCursor: a cursor that CursorAfter did not make.
+var ErrCursor = fmt.Errorf("cursor is not one of ours")
+
+func parseCursor(s string) (ecs.Scope, string, error) {
+	if s == "" {
+		return ecs.Scope{}, "", nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	parts := strings.Split(string(b), "\x00")
+	if err != nil || len(parts) != 3 {
+		return ecs.Scope{}, "", ErrCursor
+	}
+	return ecs.Scope{Account: parts[0], Region: parts[1]}, parts[2], nil
+}
+
+// chunkBlocks is how many blocks one read transaction covers: a reader that
+// stays keeps pages from being used again.
+const chunkBlocks = 16
+
+// Instances ranges over the instances that the filter lets through, by
+// account, region and id. It holds no transaction while the caller has a
+// record, so that a commit in between shows in what follows. The range ends
+// with an error, if there is one.
+func (db *DB) Instances(ctx context.Context, f Filter) iter.Seq2[*record.Record, error] {
+	return func(yield func(*record.Record, error) bool) {
+		from, after, err := parseCursor(f.Cursor)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		m := db.matcher(&f)
+		left := f.Limit
+		for _, sc := range db.snap.Load().scopes {
+			if f.Account != "" && sc.key.Account != f.Account || f.Region != "" && sc.key.Region != f.Region || compareScopes(sc.key, from) < 0 {
+				continue
+			}
+			w := &walker{db: db, m: m, sc: sc}
+			if sc.key == from {
+				w.after = []byte(after)
+			}
+			for !w.done {
+				if err := ctx.Err(); err != nil {
+					yield(nil, err)
+					return
+				}
+				if err := db.view(w.chunk); err != nil {
+					yield(nil, fmt.Errorf("read %s: %w", sc.key, err))
+					return
+				}
+				for _, r := range w.out {
+					if !yield(r, nil) {
+						return
+					}
+					if left--; left == 0 {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// matcher decides what passes a filter, by class where it can.
+type matcher struct {
+	f       *Filter
+	j       *judge
+	t       *tables
+	query   string
+	since   int64
+	classes map[uint32]bool
+}
+
+func (db *DB) matcher(f *Filter) *matcher {
+	m := &matcher{f: f, j: db.judge.Load(), t: db.readers.Load(), query: strings.ToLower(f.Query), classes: map[uint32]bool{}, since: -1 << 63}
+	if !f.ObservedSince.IsZero() {
+		m.since = f.ObservedSince.UnixNano()
+	}
+	return m
+}
+
+// profile says whether an instance of the profile may pass. With waivers only
+// the record tells.
+func (m *matcher) profile(p uint32) bool {
+	if m.j.waivers {
+		return true
+	}
+	n, ok := m.t.profs.classOf(p)
+	if !ok {
+		return true // not ours to hide
+	}
+	pass, known := m.classes[n]
+	if !known {
+		pass = m.class(m.t.classes.at(n))
+		m.classes[n] = pass
+	}
+	return pass
+}
+
+func (m *matcher) class(c *class) bool {
+	f := m.f
+	if f.OSFamily != "" && c.family != f.OSFamily || f.OSVersion != "" && c.version != f.OSVersion || f.Legacy != nil && c.legacy != *f.Legacy {
+		return false
+	}
+	if f.Verdict == "" {
+		return f.Target == "" || slices.Contains(m.j.targets, f.Target)
+	}
+	for t, name := range m.j.targets {
+		if (f.Target == "" || f.Target == name) && c.level(t).String() == f.Verdict {
+			return true
+		}
+	}
+	return false
+}
+
+// text says whether id or name hold the query.
+func (m *matcher) text(id, name []byte) bool {
+	return m.query == "" || bytes.Contains(bytes.ToLower(id), []byte(m.query)) || bytes.Contains(bytes.ToLower(name), []byte(m.query))
+}
+
+// walker reads one scope in chunks.
+type walker struct {
+	db    *DB
+	m     *matcher
+	sc    *scopeSnap
+	after []byte // id of the last row that was looked at
+	done  bool
+	out   []*record.Record
+
+	over  *overlay
+	value scopeValue
+	facts map[uint32]*rules.Facts
+	rows  [][]byte
+}
+
+// overlay is what the journal of a scope says beyond its blocks.
+type overlay struct {
+	fold   uint64
+	starts map[string]uint32
+	rows   map[uint32]finding // by ordinal; row is nil where only the stamp moved
+	fresh  []freshRow         // rows in no block, by id
+}
+
+// chunk reads the next blocks of the scope.
+func (w *walker) chunk(tx *bbolt.Tx) error {
+	w.out = w.out[:0]
+	w.value = scopeValue{}
+	if err := w.value.decode(tx.Bucket(bucketScopes).Get(key32(w.sc.no))); err != nil {
+		return err
+	}
+	if w.over == nil || w.over.fold != w.value.Fold {
+		var err error
+		if w.over, err = readOverlay(tx, w.sc.no, w.value.Fold); err != nil {
+			return err
+		}
+	}
+	if w.facts == nil || len(w.facts) > 1<<16 {
+		w.facts = map[uint32]*rules.Facts{}
+	}
+	prefix := key32(w.sc.no)
+	c := tx.Bucket(bucketBlocks).Cursor()
+	k, v := c.Seek(scopeKey(w.sc.no, w.after))
+	if k == nil || !bytes.Equal(k[4:], w.after) {
+		// The block that the last row lies in begins before it.
+		if pk, pv := prev(c, k); pk != nil && bytes.HasPrefix(pk, prefix) {
+			k, v = pk, pv
+		} else {
+			k, v = c.Seek(prefix)
+		}
+	}
+	for n := 0; n < chunkBlocks; n++ {
+		if k == nil || !bytes.HasPrefix(k, prefix) {
+			w.done = true
+			return w.block(tx, nil, nil, nil)
+		}
+		key, value := k, v
+		var before []byte
+		if k, v = c.Next(); k != nil && bytes.HasPrefix(k, prefix) {
+			before = k[4:]
+		} else {
+			w.done = true
+		}
+		if err := w.block(tx, key, value, before); err != nil || w.done {
+			return err
+		}
+	}
+	return nil
+}
+
+func prev(c *bbolt.Cursor, at []byte) (k, v []byte) {
+	if at == nil {
+		return c.Last()
+	}
+	return c.Prev()
+}
+
+// block renders the rows of one block and the fresh ones up to the next.
+func (w *walker) block(tx *bbolt.Tx, key, value, before []byte) error {
+	var o orders
+	w.rows = w.rows[:0]
+	if key != nil {
+		var err error
+		if w.rows, err = blockRows(value, w.rows); err != nil {
+			return err
+		}
+		if o, err = readOrders(tx.Bucket(bucketOrders).Get(key)); err != nil || o.n != len(w.rows) {
+			return orCorrupt(err, "orders do not fit their block")
+		}
+	}
+	start := w.over.starts[string(key)]
+	fresh := w.over.fresh
+	for i, row := range w.rows {
+		f := finding{row, stamp{o.order(i), o.scans[o.scan(i)]}}
+		if len(w.over.rows) > 0 {
+			if x, ok := w.over.rows[start+uint32(i)]; ok {
+				if x.row != nil {
+					f.row = x.row
+				}
+				f.stamp = f.stamp.later(x.stamp.order, x.stamp.scan)
+			}
+		}
+		id := rowID(f.row)
+		for len(fresh) > 0 && bytes.Compare(fresh[0].id, id) < 0 {
+			if err := w.emit(tx, fresh[0].id, w.over.rows[fresh[0].ordinal]); err != nil {
+				return err
+			}
+			fresh = fresh[1:]
+		}
+		if err := w.emit(tx, id, f); err != nil {
+			return err
+		}
+	}
+	for len(fresh) > 0 && (before == nil || bytes.Compare(fresh[0].id, before) < 0) {
+		if err := w.emit(tx, fresh[0].id, w.over.rows[fresh[0].ordinal]); err != nil {
+			return err
+		}
+		fresh = fresh[1:]
+	}
+	w.over.fresh = fresh
+	return nil
+}
+
+// emit renders a row unless the filter keeps it back or it was seen already.
+func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
+	if bytes.Compare(id, w.after) <= 0 {
+		return nil
+	}
+	w.after = append(w.after[:0:0], id...)
+	if f.stamp.order < w.m.since || !w.m.f.Gone && f.stamp.order < w.value.floor() {
+		return nil
+	}
+	d := dec{b: f.row}
+	_, name := d.bytes(), d.bytes()
+	profile := uint32(d.uint())
+	if !w.m.profile(profile) || !w.m.text(id, name) {
+		return nil
+	}
+	row, profile, err := readRow(f.row, w.db.readers.Load().dict.words())
+	if err != nil {
+		return fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, id, err)
+	}
+	facts := w.facts[profile]
+	if facts == nil {
+		read, err := storedFacts(tx, profile)
+		if err != nil {
+			return err
+		}
+		facts = &read
+		w.facts[profile] = facts
+	}
+	r := w.db.judge.Load().render(&w.value, &row, facts, f.stamp)
+	if w.m.j.waivers {
+		if c := classOf(&r.Classification); !w.m.class(&c) {
+			return nil
+		}
+	}
+	w.out = append(w.out, r)
+	return nil
+}
+
+// readOverlay reads the journal of a scope. What it returns is a copy.
+func readOverlay(tx *bbolt.Tx, scope uint32, fold uint64) (*overlay, error) {
+	out := &overlay{fold: fold, rows: map[uint32]finding{}}
+	prefix := key32(scope)
+	var s section
+	for _, v := range scan(tx.Bucket(bucketJournal), prefix) {
+		if err := readSection(v, &s); err != nil {
+			return nil, err
+		}
+		for i, row := range s.rows {
+			out.rows[s.ords[i]] = finding{bytes.Clone(row), stamp{s.order, s.scan}}
+		}
+		for _, o := range s.seen {
+			f, ok := out.rows[o]
+			if !ok {
+				f.stamp = stamp{s.order, s.scan}
+			} else {
+				f.stamp = f.stamp.later(s.order, s.scan)
+			}
+			out.rows[o] = f
+		}
+	}
+	if len(out.rows) == 0 {
+		return out, nil
+	}
+	var err error
+	if out.starts, err = blockStarts(tx, prefix); err != nil {
+		return nil, err
+	}
+	base := uint32(0)
+	for _, v := range scan(tx.Bucket(bucketOrders), prefix) {
+		o, err := readOrders(v)
+		if err != nil {
+			return nil, err
+		}
+		base += uint32(o.n)
+	}
+	for ord, f := range out.rows {
+		if ord >= base {
+			out.fresh = append(out.fresh, freshRow{ord, rowID(f.row), f.row})
+		}
+	}
+	slices.SortFunc(out.fresh, func(a, b freshRow) int { return cmp.Or(bytes.Compare(a.id, b.id), cmp.Compare(a.ordinal, b.ordinal)) })
+	return out, nil
+}

@@ -1,0 +1,93 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Classifier judges facts. *rules.Classifier is one. It must be safe for
+// concurrent use and answer equally for equal facts.
+type Classifier interface {
+	Classify(f *rules.Facts) *rules.Classification
+	// Waive returns cl itself where no waiver of the rule set applies to w.
+	Waive(cl *rules.Classification, w rules.Waivable) *rules.Classification
+	HasWaivers() bool
+	Targets() []string
+	Digest() string
+}
+
+// Options say where the store is and how much it remembers. The zero value of
+// everything but Path and Classifier means the default.
+type Options struct {
+	Path       string
+	Classifier Classifier
+	// Today is the date that waivers are held against, "2026-11-23".
+	Today func() string
+
+	LockWait           time.Duration // how long to wait for another process to let go of the file; 1s
+	MaxSize            int64         // bytes the file may have; 0: as much as the disk takes
+	HistoryPerInstance int           // changes remembered of an instance; 20
+	KeepScans          int           // ended scans remembered, and as many rescans; 200
+	GoneRetention      time.Duration // how long a gone instance is remembered; 90 days
+	TxRows             int           // rows in one transaction before Apply commits; 50,000
+	IndexRows          int           // instances whose index may stay in memory between batches; 4,000,000
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Path == "" {
+		return o, errors.New("store: no path is given")
+	}
+	if o.Classifier == nil {
+		return o, errors.New("store: no classifier is given")
+	}
+	if n := len(o.Classifier.Targets()); n == 0 || n > maxTargets {
+		return o, fmt.Errorf("store: %d targets; name 1 to %d", n, maxTargets)
+	}
+	if o.Today == nil {
+		o.Today = func() string { return time.Now().UTC().Format(time.DateOnly) }
+	}
+	def(&o.LockWait, time.Second)
+	def(&o.HistoryPerInstance, 20)
+	def(&o.KeepScans, 200)
+	def(&o.GoneRetention, 90*24*time.Hour)
+	def(&o.TxRows, 50_000)
+	def(&o.IndexRows, 4_000_000)
+	return o, nil
+}
+
+func def[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+const (
+	format     = 1 // of the file
+	maxTargets = 32
+	// maxID bounds account, region, scan and instance ids: they become keys.
+	maxID = 200
+)
+
+// The errors that callers branch on; they come wrapped.
+var (
+	// ErrLocked: another process has the file open.
+	ErrLocked = errors.New("store is in use by another process")
+	// ErrCorrupt: the file is damaged. What it held can be had again from the
+	// results stream or a backup.
+	ErrCorrupt = errors.New("store is damaged")
+	// ErrNewer: the file was written by a newer shenscan.
+	ErrNewer = errors.New("store was written by a newer shenscan")
+	// ErrNotFound: no such instance or scan.
+	ErrNotFound = errors.New("not found")
+	// ErrReclassify: the rule set, the targets or, with waivers, the day is
+	// another one than the stored verdicts were made with; call Reclassify.
+	ErrReclassify = errors.New("stored verdicts are of another rule set")
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("store is closed")
+	// ErrFull: the disk or MaxSize leaves no room. Nothing was changed.
+	ErrFull = errors.New("no room for the store")
+)

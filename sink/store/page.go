@@ -1,0 +1,391 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// pager applies one page.
+type pager struct {
+	*applier
+	m        *event.InstancesClassified
+	sc       *scope
+	ix       *index
+	scan     *scanState // nil when the scan has ended
+	pr       *progress
+	profiles []uint32
+	order    int64
+	floor    int64
+	name     uint32   // of the scan, in the index
+	touched  []uint32 // rows that the page's section holds
+}
+
+func (a *applier) page(m *event.InstancesClassified) error {
+	if !usable(m.ScanID, m.Scope.Account, m.Scope.Region) {
+		a.out.Invalid++
+		return nil
+	}
+	sc := a.scope(&m.Walk)
+	p := &pager{applier: a, m: m, sc: sc, order: m.Order}
+	if stored := a.msg.Stored; stored > 0 && p.order > stored+clockTolerance {
+		p.order = stored
+	}
+	var err error
+	if p.scan, err = a.scan(m.ScanID, m.Kind); err != nil {
+		return err
+	}
+	if p.scan != nil {
+		p.pr = a.progress(p.scan, sc)
+		if p.scan.Planned && p.scan.Kind == event.KindScan {
+			p.order = max(p.order, p.scan.Epoch.UnixNano())
+		}
+	}
+	if p.ix, err = a.index(sc); err != nil {
+		return err
+	}
+	if err := p.heal(); err != nil {
+		return err
+	}
+	if p.profiles, err = a.profilesOf(m); err != nil {
+		return err
+	}
+	p.floor = sc.floor()
+	if err := p.rows(); err != nil {
+		return err
+	}
+	if p.pr != nil {
+		if err := p.count(); err != nil {
+			return err
+		}
+	}
+	if ix := sc.ix; ix != nil && (ix.rows > 65536+2*ix.base || ix.bytes > 64<<20+300*ix.base) {
+		a.fold[sc] = true
+	}
+	return nil
+}
+
+// usable says whether names can be keys.
+func usable(names ...string) bool {
+	for _, s := range names {
+		if s == "" || len(s) > maxID || bytes.IndexByte([]byte(s), 0) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *pager) rows() error {
+	p.name = p.ix.name(p.m.ScanID)
+	if p.pr != nil && p.pr.seen == nil {
+		p.pr.seen = append(bitset{}, p.pr.Seen...)
+	}
+	sec := &p.db.sec
+	sec.reset(p.m.ScanID, p.order)
+	for i := range p.m.Rows {
+		r := &p.m.Rows[i]
+		if !usable(r.ID) || r.Profile < 0 || r.Profile >= len(p.profiles) {
+			p.out.Invalid++
+			continue
+		}
+		p.out.Rows++
+		ordinal, err := p.instance(r)
+		if err != nil {
+			return fmt.Errorf("instance %.64q in %s: %w", r.ID, p.sc.key, err)
+		}
+		if p.pr != nil && p.pr.seen.set(int(ordinal)) {
+			p.pr.Instances++
+		}
+	}
+	if sec.nRows+sec.nSeen == 0 {
+		return nil
+	}
+	v, rowsAt := sec.value()
+	p.ix.journal = append(p.ix.journal, p.db.meta.Journal)
+	p.ix.bytes += len(v)
+	p.ix.rows += sec.nRows
+	err := p.tx.Bucket(bucketJournal).Put(journalKey(p.sc.no, p.db.meta.Journal), v)
+	p.db.meta.Journal++
+	if err != nil {
+		return err
+	}
+	p.settle(rowsAt)
+	return nil
+}
+
+// settle moves the places of the page's rows, which were counted from the
+// first row, to where they stand in the journal value.
+func (p *pager) settle(rowsAt int) {
+	for _, ordinal := range p.touched {
+		if l := &p.ix.loc[ordinal]; l.off&pendingBit != 0 {
+			l.off = l.off&^pendingBit + uint32(rowsAt)
+		}
+	}
+}
+
+// pendingBit marks the place of a row of the page at hand.
+const pendingBit = 1 << 31
+
+// instance applies one row and returns its ordinal.
+func (p *pager) instance(r *event.Row) (uint32, error) {
+	profile := p.profiles[r.Profile]
+	p.row = p.db.codec.append(p.row[:0], r, profile)
+	h, content := p.ix.hashes(p.row)
+	ordinal, found := p.ix.find(h)
+	if !found {
+		return p.first(r, h, content, profile)
+	}
+	switch had := p.ix.order[ordinal]; {
+	case p.order < had:
+		p.out.Stale++
+	case p.ix.content[ordinal] == content:
+		p.out.Same++
+		if had < p.floor && p.order >= p.floor {
+			if err := p.returned(ordinal, r.ID, p.db.classAt(p.ix, ordinal)); err != nil {
+				return 0, err
+			}
+		}
+		p.ix.saw(ordinal, p.order, p.name)
+	default:
+		if p.order == had {
+			wins, err := p.tie(ordinal, r)
+			if err != nil {
+				return 0, err
+			}
+			if !wins {
+				p.out.Stale++
+				break
+			}
+		}
+		return ordinal, p.replace(ordinal, r, content, profile)
+	}
+	p.db.sec.saw(ordinal)
+	return ordinal, nil
+}
+
+// first takes an instance that is not known.
+func (p *pager) first(r *event.Row, h, content uint64, profile uint32) (uint32, error) {
+	ordinal := p.ix.add(h, content, p.order, profile, p.name)
+	p.keep(ordinal)
+	class, err := p.newClass(ordinal, r, profile)
+	if err != nil {
+		return 0, err
+	}
+	if p.order < p.floor {
+		p.sc.gone++ // a later complete scan has missed it already
+		p.out.Stale++
+		return ordinal, nil
+	}
+	p.out.New++
+	if p.scan != nil {
+		p.scan.New++
+	}
+	p.enter(class)
+	return ordinal, nil
+}
+
+// keep writes the row at hand to the page's section.
+func (p *pager) keep(ordinal uint32) {
+	off := p.db.sec.row(ordinal, p.row)
+	p.ix.setLoc(ordinal, loc{uint32(len(p.ix.journal) + 1), uint32(off) | pendingBit})
+	p.touched = append(p.touched, ordinal)
+}
+
+// rowOf returns the row of an ordinal, which may be of the page at hand.
+func (p *pager) rowOf(ordinal uint32) ([]byte, error) {
+	if l := p.ix.at(ordinal); l.off&pendingBit != 0 {
+		return rowAt(p.db.sec.rows, l.off&^pendingBit)
+	}
+	return p.ix.row(p.tx, p.sc.no, ordinal)
+}
+
+// replace takes a newer row for a known instance.
+func (p *pager) replace(ordinal uint32, r *event.Row, content uint64, profile uint32) error {
+	had := p.ix.order[ordinal]
+	was := p.db.classAt(p.ix, ordinal)
+	wasThere, isThere := had >= p.floor, p.order >= p.floor
+	var before *record.Record
+	is, err := p.classFor(r, profile)
+	if err != nil {
+		return err
+	}
+	if wasThere && is != was && p.db.classes.at(is).levels != p.db.classes.at(was).levels {
+		if before, err = p.record(ordinal); err != nil {
+			return err
+		}
+	}
+	p.ix.set(ordinal, content, p.order, profile, p.name)
+	p.keep(ordinal)
+	if _, err := p.newClass(ordinal, r, profile); err != nil {
+		return err
+	}
+	switch {
+	case !isThere:
+		p.out.Stale++
+		return nil
+	case !wasThere:
+		return p.returned(ordinal, r.ID, is)
+	case is == was:
+		return nil
+	}
+	p.leave(was)
+	p.enter(is)
+	if err := p.remember(r.ID, "observation", was, is); err != nil {
+		return err
+	}
+	if before == nil {
+		return nil
+	}
+	after, err := p.record(ordinal)
+	if err != nil {
+		return err
+	}
+	if p.scan != nil {
+		p.scan.Changed++
+	}
+	p.changed(before, after, "observation")
+	return nil
+}
+
+// returned brings a gone instance back.
+func (p *pager) returned(ordinal uint32, id string, class uint32) error {
+	p.sc.gone--
+	p.enter(class)
+	return p.history(p.sc, []byte(id), &record.Change{
+		At: utc(p.order), ScanID: p.m.ScanID, Cause: "returned",
+		After: p.j.levels(p.db.classes.at(class)), OS: p.db.classes.at(class).os(),
+	})
+}
+
+// remember writes a change of class to the history.
+func (p *pager) remember(id, cause string, was, is uint32) error {
+	before, after := p.db.classes.at(was), p.db.classes.at(is)
+	return p.history(p.sc, []byte(id), &record.Change{
+		At: utc(p.order), ScanID: p.m.ScanID, Cause: cause,
+		Before: p.j.levels(before), After: p.j.levels(after), OS: after.os(),
+	})
+}
+
+// levels spells the verdicts of a class.
+func (j *judge) levels(c *class) map[string]string {
+	out := make(map[string]string, len(j.targets))
+	for t, name := range j.targets {
+		out[name] = c.level(t).String()
+	}
+	return out
+}
+
+func (p *pager) enter(class uint32) {
+	p.sc.counts[class]++
+	p.sc.present++
+}
+
+func (p *pager) leave(class uint32) {
+	p.sc.leave(class)
+}
+
+func (sc *scope) leave(class uint32) {
+	sc.counts[class]--
+	if sc.counts[class] == 0 {
+		delete(sc.counts, class)
+	}
+	sc.present--
+}
+
+// record renders the row of an ordinal as it stands.
+func (p *pager) record(ordinal uint32) (*record.Record, error) {
+	enc, err := p.rowOf(ordinal)
+	if err != nil {
+		return nil, err
+	}
+	row, profile, err := readRow(enc, p.db.dict.words())
+	if err != nil {
+		return nil, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
+	}
+	f, err := storedFacts(p.tx, profile)
+	if err != nil {
+		return nil, err
+	}
+	return p.j.render(&p.sc.scopeValue, &row, &f, stamp{p.ix.order[ordinal], p.ix.names[p.ix.scan[ordinal]]}), nil
+}
+
+// tie decides between two rows observed at the same time: the one that knows
+// more of its image, else the larger encoding, so that the order of arrival
+// does not matter.
+func (p *pager) tie(ordinal uint32, r *event.Row) (bool, error) {
+	enc, err := p.rowOf(ordinal)
+	if err != nil {
+		return false, err
+	}
+	old, profile, err := readRow(enc, p.db.dict.words())
+	if err != nil {
+		return false, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
+	}
+	f, err := storedFacts(p.tx, profile)
+	if err != nil {
+		return false, err
+	}
+	is := &p.m.Profiles[r.Profile]
+	if a, b := is.Image.Presence != rules.ImageNotAsked, f.Image.Presence != rules.ImageNotAsked; a != b {
+		return a, nil
+	}
+	return bytes.Compare(weigh(r, is), weigh(&old, &f)) > 0, nil
+}
+
+func weigh(r *event.Row, f *rules.Facts) []byte {
+	b := event.AppendFacts(nil, f)
+	for _, s := range []string{r.Name, r.Zone, r.Status, r.CreationTime, r.NetworkType, fmt.Sprint(r.CPU, r.MemoryMiB)} {
+		b = appendStr(b, s)
+	}
+	for _, t := range r.Tags {
+		b = appendStr(appendStr(b, t.Key), t.Value)
+	}
+	return b
+}
+
+// changed notes a verdict change and its event.
+func (a *applier) changed(before, after *record.Record, cause string) {
+	c := Change{At: a.msg.Position, Index: a.event, Before: before, After: after, Cause: cause}
+	a.out.Changes = append(a.out.Changes, c)
+	a.events = append(a.events, Event{
+		At: c.At, Index: c.Index, Time: utc(a.msg.Stored), Ruleset: a.ruleset,
+		Change: &event.VerdictChanged{Before: before, After: after, Cause: cause},
+	})
+	a.event++
+}
+
+// heal puts right what a clock that ran ahead left behind: what was observed
+// in the future of the broker's clock would never be overwritten. All of it
+// becomes as old as what is observed now.
+func (p *pager) heal() error {
+	stored := p.msg.Stored
+	if stored <= 0 || max(p.ix.newest, p.sc.floor()) <= stored+clockTolerance {
+		return nil
+	}
+	limit := min(stored, p.order) - 1
+	if p.scan != nil && p.scan.Planned {
+		limit = min(limit, p.scan.Epoch.UnixNano()-1)
+	}
+	floor := p.sc.floor()
+	for i, o := range p.ix.order {
+		if o > limit && o < floor {
+			p.ix.order[i] = limit - 1 // still gone
+		} else {
+			p.ix.order[i] = min(o, limit)
+		}
+	}
+	for i, e := range p.sc.Epochs {
+		p.sc.Epochs[i] = min(e, limit)
+	}
+	p.sc.StatusEpoch, p.sc.WholeEpoch = min(p.sc.StatusEpoch, limit), min(p.sc.WholeEpoch, limit)
+	p.scopes[p.sc] = true
+	if err := p.foldScope(p.sc); err != nil {
+		return err
+	}
+	var err error
+	p.ix, err = p.index(p.sc)
+	return err
+}

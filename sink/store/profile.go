@@ -1,0 +1,168 @@
+package store
+
+import (
+	"fmt"
+	"hash/maphash"
+	"strings"
+	"sync/atomic"
+
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// class is what counts and changes look at: instances of one class count
+// alike.
+type class struct {
+	levels  string // one byte for each target, in the classifier's order
+	family  string
+	version string
+	legacy  bool
+}
+
+func (c *class) level(target int) rules.Level {
+	if target >= len(c.levels) {
+		return rules.Unknown
+	}
+	return rules.Level(c.levels[target])
+}
+
+// os names the operating system for the history.
+func (c *class) os() string { return strings.TrimSpace(c.family + " " + c.version) }
+
+// classOf reduces a classification.
+func classOf(cl *rules.Classification) class {
+	levels := make([]byte, len(cl.Verdicts))
+	for i := range cl.Verdicts {
+		levels[i] = byte(cl.Verdicts[i].Level)
+	}
+	return class{string(levels), cl.OS.Family, cl.OS.Version, cl.Legacy}
+}
+
+// classes numbers classes; numbers hold as long as the process runs.
+type classes struct {
+	by   map[class]uint32
+	list atomic.Pointer[[]class]
+}
+
+func newClasses() *classes {
+	c := &classes{by: map[class]uint32{}}
+	c.list.Store(&[]class{})
+	return c
+}
+
+func (c *classes) number(k class) uint32 {
+	if n, ok := c.by[k]; ok {
+		return n
+	}
+	list := append(*c.list.Load(), k)
+	c.list.Store(&list)
+	n := uint32(len(list) - 1)
+	c.by[k] = n
+	return n
+}
+
+func (c *classes) at(n uint32) *class { return &(*c.list.Load())[n] }
+
+// profiles knows the class of every stored profile, and the number of every
+// profile by its facts. The facts themselves stay in the file.
+type profiles struct {
+	seed   maphash.Seed
+	byHash map[uint64]uint32
+	class  atomic.Pointer[[]uint32] // by profile
+	fresh  []freshProfile
+}
+
+type freshProfile struct {
+	id    uint32
+	value []byte
+}
+
+// noClass marks the number of a profile that is not there any more.
+const noClass = ^uint32(0)
+
+func newProfiles(seed maphash.Seed) *profiles {
+	p := &profiles{seed: seed, byHash: map[uint64]uint32{}}
+	p.class.Store(&[]uint32{})
+	return p
+}
+
+func (p *profiles) set(id, class uint32) {
+	list := *p.class.Load()
+	for int(id) > len(list) {
+		list = append(list, noClass)
+	}
+	if int(id) == len(list) {
+		list = append(list, class)
+		p.class.Store(&list)
+		return
+	}
+	// A number below the end was free: readers cannot know it yet.
+	next := append([]uint32(nil), list...)
+	next[id] = class
+	p.class.Store(&next)
+}
+
+func (p *profiles) classOf(id uint32) (uint32, bool) {
+	list := *p.class.Load()
+	if int(id) >= len(list) || list[id] == noClass {
+		return 0, false
+	}
+	return list[id], true
+}
+
+// number returns the profile of the facts whose encoding is enc, making one
+// where there is none.
+func (p *profiles) number(enc []byte, f *rules.Facts, judge func(*rules.Facts) uint32, cs *classes) uint32 {
+	h := maphash.Bytes(p.seed, enc)
+	if id, ok := p.byHash[h]; ok {
+		return id
+	}
+	id := uint32(len(*p.class.Load()))
+	n := judge(f)
+	p.byHash[h] = id
+	p.set(id, n)
+	p.fresh = append(p.fresh, freshProfile{id, profileValue(cs.at(n), enc)})
+	return id
+}
+
+// profileValue is what the profiles bucket holds: how the facts were judged,
+// then the facts.
+func profileValue(c *class, facts []byte) []byte {
+	b := startValue(make([]byte, 0, 64+len(facts)))
+	b = appendStr(b, c.levels)
+	b = appendStr(b, c.family)
+	b = appendStr(b, c.version)
+	legacy := byte(0)
+	if c.legacy {
+		legacy = 1
+	}
+	return seal(append(append(b, legacy), facts...))
+}
+
+// readProfile splits a value of the profiles bucket; facts alias it.
+func readProfile(v []byte) (class, []byte, error) {
+	body, err := unseal("profile", v)
+	if err != nil {
+		return class{}, nil, err
+	}
+	d := dec{b: body}
+	c := class{levels: d.str(), family: d.str(), version: d.str(), legacy: d.byte() == 1}
+	if d.bad || len(c.levels) > maxTargets {
+		return class{}, nil, fmt.Errorf("%w: profile has another shape", ErrCorrupt)
+	}
+	return c, d.b[d.off:], nil
+}
+
+func decodeFacts(enc []byte) (rules.Facts, error) {
+	f, err := event.DecodeFacts(enc)
+	if err != nil {
+		return f, fmt.Errorf("%w: facts of a profile: %w", ErrCorrupt, err)
+	}
+	return f, nil
+}
+
+// restore takes a stored profile.
+func (p *profiles) restore(id uint32, facts []byte, class uint32) {
+	p.byHash[maphash.Bytes(p.seed, facts)] = id
+	p.set(id, class)
+}

@@ -1,0 +1,259 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Found is an instance with what became of it over time, oldest first.
+type Found struct {
+	Record  *record.Record
+	History []record.Change
+}
+
+// render makes the public record of a row.
+func (j *judge) render(sc *scopeValue, r *event.Row, f *rules.Facts, st stamp) *record.Record {
+	cl := j.judgeRow(sc, r, f)
+	out := &record.Record{
+		Account: sc.Account, Region: sc.Region, Zone: r.Zone, InstanceID: r.ID, InstanceName: r.Name,
+		InstanceType: f.InstanceType, InstanceFamily: f.InstanceFamily,
+		Generation: cl.Machine.Generation, Virtualization: cl.Machine.Virtualization,
+		Status: r.Status, ImageID: f.ImageID, ImageOwner: f.Image.Owner, CPU: int(r.CPU), MemoryMiB: int(r.MemoryMiB),
+		Tags: make(map[string]string, len(r.Tags)), Classification: *cl,
+		ObservedAt: utc(st.order), ScanID: st.scan, Ruleset: j.Digest(),
+	}
+	if out.InstanceFamily == "" {
+		out.InstanceFamily = cl.Machine.Family
+	}
+	if out.Virtualization == "" {
+		out.Virtualization = "unknown"
+	}
+	for _, t := range r.Tags {
+		out.Tags[t.Key] = t.Value
+	}
+	if at, gone := sc.goneAt(st.order); gone {
+		t := utc(at)
+		out.GoneAt = &t
+	}
+	return out
+}
+
+// finding is a row as a reader came upon it; it is valid as long as the
+// transaction.
+type finding struct {
+	row   []byte
+	stamp stamp
+}
+
+// Get returns one instance, gone ones included, or ErrNotFound.
+func (db *DB) Get(account, region, instanceID string) (*Found, error) {
+	s := db.snap.Load()
+	i, ok := slices.BinarySearchFunc(s.scopes, ecs.Scope{Account: account, Region: region}, func(sc *scopeSnap, k ecs.Scope) int { return compareScopes(sc.key, k) })
+	if !ok {
+		return nil, fmt.Errorf("instance %.64q in %s/%s: %w", instanceID, account, region, ErrNotFound)
+	}
+	found, err := db.find(s.scopes[i:i+1], instanceID)
+	if err != nil {
+		return nil, err
+	}
+	return &found[0], nil
+}
+
+// Find returns every instance with the id, whatever its account and region,
+// or ErrNotFound.
+func (db *DB) Find(instanceID string) ([]Found, error) {
+	return db.find(db.snap.Load().scopes, instanceID)
+}
+
+func (db *DB) find(scopes []*scopeSnap, instanceID string) ([]Found, error) {
+	var out []Found
+	err := db.view(func(tx *bbolt.Tx) error {
+		for _, sc := range scopes {
+			f, err := db.lookup(tx, sc, instanceID)
+			if err != nil {
+				return fmt.Errorf("instance %.64q in %s: %w", instanceID, sc.key, err)
+			}
+			if f != nil {
+				out = append(out, *f)
+			}
+		}
+		return nil
+	})
+	if err == nil && len(out) == 0 {
+		err = fmt.Errorf("instance %.64q: %w", instanceID, ErrNotFound)
+	}
+	return out, err
+}
+
+// Locate returns the scopes of the instances that are there. Ids that are not
+// known, or only as gone, are missing from the answer.
+func (db *DB) Locate(ids []string) (map[string]ecs.Scope, error) {
+	out := map[string]ecs.Scope{}
+	err := db.view(func(tx *bbolt.Tx) error {
+		for _, sc := range db.snap.Load().scopes {
+			var v scopeValue
+			if err := v.decode(tx.Bucket(bucketScopes).Get(key32(sc.no))); err != nil {
+				return err
+			}
+			found, err := lookup(tx, sc.no, ids)
+			if err != nil {
+				return fmt.Errorf("%s: %w", sc.key, err)
+			}
+			for id, f := range found {
+				if f.stamp.order >= v.floor() {
+					out[id] = sc.key
+				}
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// lookup renders an instance of one scope, or nil.
+func (db *DB) lookup(tx *bbolt.Tx, sc *scopeSnap, id string) (*Found, error) {
+	found, err := lookup(tx, sc.no, []string{id})
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	var v scopeValue
+	if err := v.decode(tx.Bucket(bucketScopes).Get(key32(sc.no))); err != nil {
+		return nil, err
+	}
+	rec, err := db.renderRow(tx, &v, found[id])
+	if err != nil {
+		return nil, err
+	}
+	out := &Found{Record: rec, History: []record.Change{}}
+	for _, h := range scan(tx.Bucket(bucketHistory), historyPrefix(sc.no, []byte(id))) {
+		var c record.Change
+		if err := readJSON("history", h, &c); err != nil {
+			return nil, err
+		}
+		out.History = append(out.History, c)
+	}
+	return out, nil
+}
+
+func (db *DB) renderRow(tx *bbolt.Tx, sc *scopeValue, f finding) (*record.Record, error) {
+	row, profile, err := readRow(f.row, db.readers.Load().dict.words())
+	if err != nil {
+		return nil, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
+	}
+	facts, err := storedFacts(tx, profile)
+	if err != nil {
+		return nil, err
+	}
+	return db.judge.Load().render(sc, &row, &facts, f.stamp), nil
+}
+
+// lookup finds instances of one scope in its blocks and its journal.
+func lookup(tx *bbolt.Tx, scope uint32, ids []string) (map[string]finding, error) {
+	out := map[string]finding{}
+	where := map[uint32]string{} // ordinal -> id
+	prefix := key32(scope)
+	c := tx.Bucket(bucketJournal).Cursor()
+	jk, _ := c.Seek(prefix)
+	journal := jk != nil && bytes.HasPrefix(jk, prefix)
+	var starts map[string]uint32
+	if journal {
+		var err error
+		if starts, err = blockStarts(tx, prefix); err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range ids {
+		f, key, i, err := inBlock(tx, scope, []byte(id))
+		if err != nil {
+			return nil, err
+		}
+		if f != nil {
+			out[id] = *f
+			where[starts[string(key)]+uint32(i)] = id
+		}
+	}
+	if !journal {
+		return out, nil
+	}
+	wanted := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		wanted[id] = true
+	}
+	var s section
+	for _, v := range scan(tx.Bucket(bucketJournal), prefix) {
+		if err := readSection(v, &s); err != nil {
+			return nil, err
+		}
+		for i, row := range s.rows {
+			if id := rowID(row); wanted[string(id)] {
+				out[string(id)] = finding{row, stamp{s.order, s.scan}}
+				where[s.ords[i]] = string(id)
+			}
+		}
+		for _, o := range s.seen {
+			if id, ok := where[o]; ok {
+				f := out[id]
+				f.stamp = f.stamp.later(s.order, s.scan)
+				out[id] = f
+			}
+		}
+	}
+	return out, nil
+}
+
+// later is the stamp after another observation, which may be older.
+func (s stamp) later(order int64, scan string) stamp {
+	if order > s.order || order == s.order && scan > s.scan {
+		return stamp{order, scan}
+	}
+	return s
+}
+
+// inBlock finds an instance in the blocks of a scope.
+func inBlock(tx *bbolt.Tx, scope uint32, id []byte) (*finding, []byte, int, error) {
+	target := scopeKey(scope, id)
+	c := tx.Bucket(bucketBlocks).Cursor()
+	k, v := c.Seek(target)
+	if k == nil || !bytes.Equal(k, target) {
+		if k == nil {
+			k, v = c.Last()
+		} else {
+			k, v = c.Prev()
+		}
+	}
+	if k == nil || !bytes.HasPrefix(k, target[:4]) {
+		return nil, nil, 0, nil
+	}
+	row, i, err := findRow(v, id)
+	if row == nil || err != nil {
+		return nil, nil, 0, err
+	}
+	o, err := readOrders(tx.Bucket(bucketOrders).Get(k))
+	if err != nil || i >= o.n {
+		return nil, nil, 0, orCorrupt(err, "orders do not fit their block")
+	}
+	return &finding{row, stamp{o.order(i), o.scans[o.scan(i)]}}, k, i, nil
+}
+
+// blockStarts returns the ordinal of the first row of each block.
+func blockStarts(tx *bbolt.Tx, prefix []byte) (map[string]uint32, error) {
+	out := map[string]uint32{}
+	n := uint32(0)
+	for k, v := range scan(tx.Bucket(bucketOrders), prefix) {
+		o, err := readOrders(v)
+		if err != nil {
+			return nil, err
+		}
+		out[string(k)] = n
+		n += uint32(o.n)
+	}
+	return out, nil
+}

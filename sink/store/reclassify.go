@@ -1,0 +1,282 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Reclassify judges every stored instance with c and keeps c from then on, all
+// in one transaction. Instances that are there and whose verdict for a target
+// differs, where both rule sets judge that target, become Changes with Cause
+// "ruleset". Calling it again with the same rule set, targets and day changes
+// nothing.
+func (db *DB) Reclassify(ctx context.Context, c Classifier) (Applied, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if n := len(c.Targets()); n == 0 || n > maxTargets {
+		return Applied{}, fmt.Errorf("store: %d targets; name 1 to %d", n, maxTargets)
+	}
+	old, j := db.judge.Load(), db.o.judge(c)
+	if !db.needsReclassify(j) {
+		db.judge.Store(j)
+		return Applied{}, nil
+	}
+	a := db.begin()
+	a.msg = &event.Received{Position: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, Stored: db.meta.Now}
+	a.j, a.ruleset = j, j.Digest()
+	db.hold = true // half of what readers see is still of the old rule set
+	defer func() { db.hold = false }()
+	err := db.update(func(tx *bbolt.Tx) error {
+		a.tx = tx
+		g := db.regrade(tx, old, j)
+		g.changed = func(sc *scope, id []byte, was, is uint32, before, after *record.Record) error {
+			if before != nil {
+				a.changed(before, after, "ruleset")
+			}
+			return a.history(sc, id, &record.Change{
+				At: utc(db.meta.Now), ScanID: "", Cause: "ruleset", OS: g.is.at(is).os(),
+				Before: levelsOf(db.meta.Targets, db.classes.at(was)), After: j.levels(g.is.at(is)),
+			})
+		}
+		g.waived = func(sc *scope, id []byte, own, class uint32) error {
+			return storeWaived(tx, sc.no, id, own, class, g.is)
+		}
+		if err := g.run(ctx); err != nil {
+			return err
+		}
+		if err := g.store(); err != nil {
+			return err
+		}
+		db.meta.Digest, db.meta.Targets, db.meta.Today = j.Digest(), j.targets, j.today
+		return a.finish()
+	})
+	if err != nil {
+		return Applied{}, fmt.Errorf("reclassify: %w", err)
+	}
+	// The file now is as j says; memory follows.
+	db.judge.Store(j)
+	if err := db.guard(db.reload); err != nil {
+		db.broken = err
+		return *a.out, fmt.Errorf("reclassify: read again: %w", err)
+	}
+	db.count(a.out.Changes)
+	return *a.out, nil
+}
+
+// Preview is what a rule set would move.
+type Preview struct {
+	Instances int               // judged
+	Changed   int               // of them, with another verdict for some target
+	Moves     map[ChangeKey]int // instances by target and verdicts
+	Examples  []Change          // up to the limit
+}
+
+// Preview judges every stored instance with c and changes nothing. It returns
+// up to limit examples.
+func (db *DB) Preview(ctx context.Context, c Classifier, limit int) (*Preview, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.closed {
+		return nil, ErrClosed
+	}
+	out := &Preview{Moves: map[ChangeKey]int{}}
+	j := db.o.judge(c)
+	err := db.view(func(tx *bbolt.Tx) error {
+		g := db.regrade(tx, db.judge.Load(), j)
+		g.limit = limit
+		g.changed = func(_ *scope, _ []byte, was, is uint32, before, after *record.Record) error {
+			if !g.moved(db.classes.at(was), g.is.at(is)) {
+				return nil
+			}
+			out.Changed++
+			for t, target := range j.targets {
+				if o := slices.Index(db.meta.Targets, target); o >= 0 {
+					if from, to := db.classes.at(was).level(o), g.is.at(is).level(t); from != to {
+						out.Moves[ChangeKey{target, from.String(), to.String()}]++
+					}
+				}
+			}
+			if before != nil {
+				out.Examples = append(out.Examples, Change{Before: before, After: after, Cause: "ruleset"})
+			}
+			return nil
+		}
+		err := g.run(ctx)
+		out.Instances = g.instances
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("preview: %w", err)
+	}
+	return out, nil
+}
+
+// grader judges stored instances with another classifier.
+type grader struct {
+	db        *DB
+	tx        *bbolt.Tx
+	old, j    *judge
+	is        *classes // classes under j
+	own       map[uint32]uint32
+	instances int
+	limit     int // records rendered; -1: all
+	// changed hears of every instance that is there and whose class differs;
+	// before and after are nil where no verdict does, or beyond the limit.
+	changed func(sc *scope, id []byte, was, is uint32, before, after *record.Record) error
+	// waived hears of the class of every instance where waivers play a part.
+	waived func(sc *scope, id []byte, own, class uint32) error
+}
+
+func (db *DB) regrade(tx *bbolt.Tx, old, j *judge) *grader {
+	return &grader{db: db, tx: tx, old: old, j: j, is: newClasses(), own: map[uint32]uint32{}, limit: -1}
+}
+
+func (g *grader) run(ctx context.Context) error {
+	list := *g.db.profs.class.Load()
+	for id := range uint32(len(list)) {
+		if list[id] == noClass {
+			continue
+		}
+		f, err := storedFacts(g.tx, id)
+		if err != nil {
+			return err
+		}
+		g.own[id] = g.is.number(classOf(g.j.Classify(&f)))
+	}
+	scopes := slices.SortedFunc(mapValues(g.db.scopes), func(a, b *scope) int { return compareScopes(a.key, b.key) })
+	for _, sc := range scopes {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := g.scope(sc); err != nil {
+			return fmt.Errorf("%s: %w", sc.key, err)
+		}
+	}
+	return nil
+}
+
+func mapValues[K comparable, V any](m map[K]V) func(func(V) bool) {
+	return func(yield func(V) bool) {
+		for _, v := range m {
+			if !yield(v) {
+				return
+			}
+		}
+	}
+}
+
+// moved says whether a verdict differs for a target that both classes have.
+func (g *grader) moved(was, is *class) bool {
+	for t, target := range g.j.targets {
+		if o := slices.Index(g.db.meta.Targets, target); o >= 0 && was.level(o) != is.level(t) {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *grader) scope(sc *scope) error {
+	ix, err := g.db.loadIndex(g.tx, sc)
+	if err != nil {
+		return err
+	}
+	floor := sc.floor()
+	for i, order := range ix.order {
+		if err := g.row(sc, ix, uint32(i), order >= floor); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
+	was, own := g.db.classAt(ix, ordinal), g.own[ix.profile[ordinal]]
+	is := own
+	oldClass := g.db.classes.at(was)
+	if there {
+		g.instances++
+	}
+	if !g.j.waivers && ix.class == nil && (!there || *oldClass == *g.is.at(is)) {
+		return nil
+	}
+	enc, err := ix.row(g.tx, sc.no, ordinal)
+	if err != nil {
+		return err
+	}
+	row, profile, err := readRow(enc, g.db.dict.words())
+	if err != nil {
+		return fmt.Errorf("%w: row: %w", ErrCorrupt, err)
+	}
+	f, err := storedFacts(g.tx, profile)
+	if err != nil {
+		return err
+	}
+	if g.j.waivers {
+		is = g.is.number(classOf(g.j.judgeRow(&sc.scopeValue, &row, &f)))
+	}
+	if g.waived != nil && (g.j.waivers || ix.class != nil) {
+		if err := g.waived(sc, rowID(enc), own, is); err != nil {
+			return err
+		}
+	}
+	newClass := g.is.at(is)
+	if !there || *oldClass == *newClass {
+		return nil
+	}
+	var before, after *record.Record
+	if g.limit != 0 && g.moved(oldClass, newClass) {
+		g.limit--
+		st := stamp{ix.order[ordinal], ix.names[ix.scan[ordinal]]}
+		before, after = g.before(sc, &row, &f, oldClass, st), g.j.render(&sc.scopeValue, &row, &f, st)
+	}
+	return g.changed(sc, rowID(enc), was, is, before, after)
+}
+
+// before is the record as it was judged. Where that rule set is no longer at
+// hand, its verdicts are known but not their reasons.
+func (g *grader) before(sc *scope, row *event.Row, f *rules.Facts, was *class, st stamp) *record.Record {
+	m := &g.db.meta
+	if g.old.Digest() == m.Digest && slices.Equal(g.old.targets, m.Targets) && g.old.today == m.Today {
+		return g.old.render(&sc.scopeValue, row, f, st)
+	}
+	r := g.j.render(&sc.scopeValue, row, f, st)
+	r.Ruleset = m.Digest
+	r.Classification = rules.Classification{OS: rules.OS{Family: was.family, Version: was.version}, Legacy: was.legacy}
+	for t, target := range m.Targets {
+		r.Verdicts = append(r.Verdicts, rules.Verdict{
+			Target: target, Level: was.level(t), Reason: "judged by rule set " + m.Digest + ", which is no longer in use",
+			Remedies: []rules.Remedy{}, Checks: []string{},
+		})
+	}
+	return r
+}
+
+// store rewrites how profiles were judged, where that differs.
+func (g *grader) store() error {
+	b := g.tx.Bucket(bucketProfiles)
+	for id, n := range g.own {
+		v := b.Get(key32(id))
+		was, facts, err := readProfile(v)
+		if err != nil {
+			return err
+		}
+		if is := g.is.at(n); was != *is {
+			if err := b.Put(key32(id), profileValue(is, slices.Clone(facts))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func levelsOf(targets []string, c *class) map[string]string {
+	j := judge{targets: targets}
+	return j.levels(c)
+}

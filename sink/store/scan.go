@@ -1,0 +1,258 @@
+package store
+
+import (
+	"math/bits"
+	"slices"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// Bounds of what one scan may announce; beyond them a message counts as
+// invalid, since memory is kept for each.
+const (
+	maxPages    = 1 << 20 // of one walk
+	maxWalks    = 1 << 16 // of one scope
+	maxLanes    = 1 << 14 // of one plan
+	maxFailures = 20      // kept of one scope
+)
+
+// bitset is a set of small numbers. Its JSON form is base64.
+type bitset []byte
+
+func (b bitset) has(n int) bool { return n/8 < len(b) && b[n/8]>>(n%8)&1 == 1 }
+
+// set adds n and reports whether it was not there.
+func (b *bitset) set(n int) bool {
+	if b.has(n) {
+		return false
+	}
+	if n/8 >= len(*b) {
+		*b = append(*b, make([]byte, n/8+1-len(*b))...)
+	}
+	(*b)[n/8] |= 1 << (n % 8)
+	return true
+}
+
+func (b bitset) count() int {
+	n := 0
+	for _, x := range b {
+		n += bits.OnesCount8(x)
+	}
+	return n
+}
+
+// scanState is a scan that runs, or whose first messages overtook its plan.
+type scanState struct {
+	ID      string           `json:"id"`
+	Kind    event.Kind       `json:"kind"`
+	Planned bool             `json:"planned"`
+	Attempt int              `json:"attempt"`
+	Reason  string           `json:"reason"`
+	Epoch   time.Time        `json:"epoch"`
+	Start   time.Time        `json:"start"`
+	Scopes  []ecs.Scope      `json:"scopes"`
+	Skipped []record.Failure `json:"skipped"`
+	Failed  []record.Failure `json:"failed"`
+	New     int              `json:"new"`
+	Changed int              `json:"changed"`
+	Gone    int              `json:"gone"`
+	Touched int64            `json:"touched"` // broker time of the last message of it
+
+	progress map[ecs.Scope]*progress
+}
+
+// progress is what a scan has committed of one scope.
+type progress struct {
+	Scope     ecs.Scope           `json:"scope"`
+	No        uint32              `json:"no"`
+	Plans     map[string][]string `json:"plans,omitempty"` // plan -> lanes
+	Walks     []*walk             `json:"walks,omitempty"`
+	Refused   []record.Failure    `json:"refused,omitempty"`  // ScopeFailed
+	Evidence  []record.Failure    `json:"evidence,omitempty"` // lookups that failed
+	Instances int                 `json:"instances"`          // distinct
+	Pages     int                 `json:"pages"`              // distinct, over all walks
+	Seen      bitset              `json:"seen,omitempty"`     // ordinals, as of the last fold
+	State     record.Completeness `json:"state"`
+	Whole     bool                `json:"whole"` // every page of one plan is in
+	Gone      int                 `json:"gone"`
+	Seal      *record.ScanScope   `json:"seal,omitempty"` // fixed once Whole
+
+	seen bitset // ordinals; nil while the index is not in memory
+}
+
+// walk is one attempt to walk one lane.
+type walk struct {
+	Lane      string          `json:"lane"`
+	Name      string          `json:"walk"`
+	Got       bitset          `json:"got,omitempty"`  // committed pages
+	Lost      bitset          `json:"lost,omitempty"` // dead-lettered pages
+	Ended     bool            `json:"ended,omitempty"`
+	Announced int             `json:"announced,omitempty"`
+	Failure   *record.Failure `json:"failure,omitempty"`
+	Losses    *record.Failure `json:"losses,omitempty"`
+	got       int
+}
+
+func (w *walk) done() bool {
+	return w.Ended && w.Failure == nil && w.got >= w.Announced
+}
+
+// failed says that the walk is over and did not read the lane.
+func (w *walk) failed() bool {
+	if !w.Ended || w.Failure == nil && len(w.Lost) == 0 {
+		return false
+	}
+	in := 0
+	for i := range w.Announced {
+		if w.Got.has(i) || w.Lost.has(i) {
+			in++
+		}
+	}
+	return in >= w.Announced && !w.done()
+}
+
+func (p *progress) walk(lane, name string) *walk {
+	for _, w := range p.Walks {
+		if w.Name == name && w.Lane == lane {
+			return w
+		}
+	}
+	if len(p.Walks) >= maxWalks {
+		return nil
+	}
+	w := &walk{Lane: lane, Name: name}
+	p.Walks = append(p.Walks, w)
+	return w
+}
+
+// page notes a committed page and reports whether it may be counted at all.
+func (p *progress) page(lane, name string, page int) bool {
+	w := p.walk(lane, name)
+	if w == nil || page < 0 || page >= maxPages {
+		return false
+	}
+	if w.Got.set(page) {
+		p.Pages++
+		if !w.Ended || page < w.Announced {
+			w.got++
+		}
+	}
+	return true
+}
+
+func (w *walk) end(m *event.LaneEnded) {
+	if m.Pages < 0 || m.Pages > maxPages || w.done() {
+		return
+	}
+	// A walk that said both is taken at its good word.
+	if w.Ended && m.Failure != nil && w.Failure == nil {
+		return
+	}
+	w.Ended, w.Announced, w.Failure = true, m.Pages, m.Failure
+	w.recount()
+}
+
+func (w *walk) recount() {
+	w.got = 0
+	for i := range w.Announced {
+		if w.Got.has(i) {
+			w.got++
+		}
+	}
+	if !w.Ended {
+		w.got = w.Got.count()
+	}
+}
+
+// decide says how the scope stands by what is known now.
+func (p *progress) decide() record.Completeness {
+	type standing struct{ done, failed bool }
+	lanes := map[string]standing{}
+	for _, w := range p.Walks {
+		s := lanes[w.Lane]
+		s.done = s.done || w.done()
+		s.failed = s.failed || w.failed()
+		lanes[w.Lane] = s
+	}
+	outstanding, read := false, p.Pages > 0
+	for _, plan := range p.Plans {
+		open := 0
+		whole := true
+		for _, lane := range plan {
+			s := lanes[lane]
+			read = read || s.done
+			whole = whole && s.done
+			if !s.done && !s.failed {
+				open++
+			}
+		}
+		if whole {
+			return record.ScopeComplete
+		}
+		outstanding = outstanding || open > 0
+	}
+	switch {
+	case outstanding || len(p.Plans) == 0 && len(p.Refused) == 0:
+		return record.ScopePending
+	case read:
+		return record.ScopePartial
+	}
+	return record.ScopeFailed
+}
+
+// failures lists why the scope is not whole.
+func (p *progress) failures() []record.Failure {
+	var out []record.Failure
+	add := func(f *record.Failure) {
+		if f != nil && len(out) < maxFailures && !slices.Contains(out, *f) {
+			out = append(out, *f)
+		}
+	}
+	if !p.Whole {
+		done := map[string]bool{}
+		for _, w := range p.Walks {
+			if w.done() {
+				done[w.Lane] = true
+			}
+		}
+		for _, w := range p.Walks {
+			if !done[w.Lane] {
+				add(w.Failure)
+				add(w.Losses)
+			}
+		}
+		for i := range p.Refused {
+			add(&p.Refused[i])
+		}
+	}
+	for i := range p.Evidence {
+		add(&p.Evidence[i])
+	}
+	slices.SortFunc(out, compareFailures)
+	return out
+}
+
+// report is the scope as the scan shows it.
+func (p *progress) report() record.ScanScope {
+	if p.Seal != nil {
+		return *p.Seal
+	}
+	return record.ScanScope{
+		Account: p.Scope.Account, Region: p.Scope.Region, Completeness: p.State,
+		Instances: p.Instances, Pages: p.Pages, Gone: p.Gone, Failures: p.failures(),
+	}
+}
+
+// addFailure keeps f unless the list has it or is full.
+func addFailure(list []record.Failure, f record.Failure) []record.Failure {
+	f.RequestID = "" // differs between repeats of one failure
+	if len(list) >= maxFailures || slices.Contains(list, f) {
+		return list
+	}
+	list = append(list, f)
+	slices.SortFunc(list, compareFailures)
+	return list
+}

@@ -1,0 +1,457 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/klauspost/compress/s2"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// maxStubs bounds the scans whose messages came but never their plan.
+const maxStubs = 1024
+
+// AccountStatus is how the last ended scan of an account went.
+type AccountStatus struct {
+	ScanID        string           `json:"scan_id"`
+	Epoch         int64            `json:"epoch"`
+	EndedAt       time.Time        `json:"ended_at"`
+	Duration      time.Duration    `json:"duration"`
+	FailedRegions int              `json:"failed_regions"`     // failed or partial
+	Failures      []record.Failure `json:"failures,omitempty"` // of the account as a whole
+}
+
+// scan returns the running scan with the id, or nil where it has ended.
+func (a *applier) scan(id string, kind event.Kind) (*scanState, error) {
+	s := a.db.running[id]
+	if s == nil {
+		if a.tx.Bucket(bucketEndedIDs).Get([]byte(id)) != nil {
+			return nil, nil
+		}
+		s = newScan(id, kind)
+		if err := a.dropStub(); err != nil {
+			return nil, err
+		}
+		a.db.running[id] = s
+	}
+	s.Touched = max(s.Touched, a.msg.Stored)
+	a.scans[s] = true
+	return s, nil
+}
+
+// dropStub forgets the oldest scan without a plan where there are too many.
+func (a *applier) dropStub() error {
+	var oldest *scanState
+	n := 0
+	for _, s := range a.db.running {
+		if !s.Planned {
+			n++
+			if oldest == nil || s.Touched < oldest.Touched {
+				oldest = s
+			}
+		}
+	}
+	if n < maxStubs {
+		return nil
+	}
+	return a.forget(oldest)
+}
+
+// forget removes a scan from the running ones.
+func (a *applier) forget(s *scanState) error {
+	delete(a.db.running, s.ID)
+	delete(a.scans, s)
+	b := a.tx.Bucket(bucketProgress)
+	for _, p := range s.progress {
+		delete(a.pages, p)
+		if err := b.Delete(progressKey(s.ID, p.No)); err != nil {
+			return err
+		}
+	}
+	return a.tx.Bucket(bucketScans).Delete([]byte(s.ID))
+}
+
+func progressKey(scan string, scope uint32) []byte {
+	return append(append([]byte(scan), 0), key32(scope)...)
+}
+
+// progress returns what the scan knows of the scope and marks it to be stored.
+func (a *applier) progress(s *scanState, sc *scope) *progress {
+	p := s.progress[sc.key]
+	if p == nil {
+		p = &progress{Scope: sc.key, No: sc.no, State: record.ScopePending, Plans: map[string][]string{}}
+		s.progress[sc.key] = p
+	}
+	a.pages[p] = s
+	return p
+}
+
+// known returns the scan and scope of a control message, or nils where it
+// changes nothing.
+func (a *applier) known(id string, kind event.Kind, key ecs.Scope) (*scanState, *progress, error) {
+	if !usable(id, key.Account, key.Region) {
+		a.out.Invalid++
+		return nil, nil, nil
+	}
+	s, err := a.scan(id, kind)
+	if s == nil || err != nil {
+		return nil, nil, err
+	}
+	return s, a.progress(s, a.scope(&event.Walk{Scope: key})), nil
+}
+
+func (a *applier) scanPlanned(m *event.ScanPlanned) error {
+	if !usable(m.ScanID) || m.Kind != event.KindScan && m.Kind != event.KindRescan {
+		a.out.Invalid++
+		return nil
+	}
+	s, err := a.scan(m.ScanID, m.Kind)
+	if s == nil || err != nil {
+		return err
+	}
+	plan := *m
+	plan.Scopes = slices.DeleteFunc(slices.Clone(m.Scopes), func(k ecs.Scope) bool { return !usable(k.Account, k.Region) })
+	a.out.Invalid += len(m.Scopes) - len(plan.Scopes)
+	if s.plan(&plan, a.msg.Stored) {
+		a.scanEvent(s.report())
+	}
+	for _, key := range s.Scopes {
+		if p := s.progress[key]; p != nil {
+			if err := a.decide(s, p); err != nil {
+				return err
+			}
+		}
+	}
+	return a.maybeEnd(s)
+}
+
+func (a *applier) scopePlanned(m *event.ScopePlanned) error {
+	if len(m.Lanes) == 0 || len(m.Lanes) > maxLanes {
+		a.out.Invalid++
+		return nil
+	}
+	s, p, err := a.known(m.ScanID, m.Kind, m.Scope)
+	if p == nil || err != nil {
+		return err
+	}
+	if _, ok := p.Plans[m.Plan]; !ok && len(p.Plans) < maxFailures {
+		p.Plans[m.Plan] = m.Lanes
+	}
+	return a.settled(s, p)
+}
+
+func (a *applier) laneEnded(m *event.LaneEnded) error {
+	s, p, err := a.known(m.ScanID, m.Kind, m.Scope)
+	if p == nil || err != nil {
+		return err
+	}
+	w := p.walk(m.Lane, m.Walk)
+	if w == nil {
+		a.out.Invalid++
+		return nil
+	}
+	w.end(m)
+	return a.settled(s, p)
+}
+
+func (a *applier) scopeFailed(m *event.ScopeFailed) error {
+	s, p, err := a.known(m.ScanID, m.Kind, m.Scope)
+	if p == nil || err != nil {
+		return err
+	}
+	p.Refused = addFailure(p.Refused, m.Failure)
+	return a.settled(s, p)
+}
+
+func (a *applier) pageFailed(m *event.PageFailed) error {
+	s, p, err := a.known(m.ScanID, m.Kind, m.Scope)
+	if p == nil || err != nil {
+		return err
+	}
+	w := p.walk(m.Lane, m.Walk)
+	if w == nil || m.Page < 0 || m.Page >= maxPages {
+		a.out.Invalid++
+		return nil
+	}
+	w.Lost.set(m.Page)
+	if w.Losses == nil || compareFailures(m.Failure, *w.Losses) < 0 {
+		f := m.Failure
+		w.Losses = &f
+	}
+	return a.settled(s, p)
+}
+
+func (a *applier) scanAborted(m *event.ScanAborted) error {
+	if !usable(m.ScanID) {
+		a.out.Invalid++
+		return nil
+	}
+	s, err := a.scan(m.ScanID, event.KindScan)
+	if s == nil || err != nil {
+		return err
+	}
+	if s.Start.IsZero() {
+		s.Start = utc(a.msg.Stored)
+	}
+	reason := m.Reason
+	if reason == "" {
+		reason = "aborted without a reason"
+	}
+	return a.end(s, reason)
+}
+
+// count notes the page in its scan.
+func (p *pager) count() error {
+	if !p.pr.page(p.m.Lane, p.m.Walk.Walk, p.m.Page) {
+		p.out.Invalid++
+		return nil
+	}
+	for _, f := range p.m.Failures {
+		p.pr.Evidence = addFailure(p.pr.Evidence, f)
+	}
+	if w := p.pr.walk(p.m.Lane, p.m.Walk.Walk); !w.Ended {
+		return nil
+	}
+	return p.settled(p.scan, p.pr)
+}
+
+// settled decides the scope and, if it was the last one, ends the scan.
+func (a *applier) settled(s *scanState, p *progress) error {
+	if err := a.decide(s, p); err != nil {
+		return err
+	}
+	return a.maybeEnd(s)
+}
+
+// decide brings the standing of a scope up to date. A scope that is whole
+// stays so.
+func (a *applier) decide(s *scanState, p *progress) error {
+	if _, planned := slices.BinarySearchFunc(s.Scopes, p.Scope, compareScopes); !s.Planned || !planned || p.Whole {
+		return nil
+	}
+	was := p.State
+	p.State = p.decide()
+	a.pages[p] = s
+	sc := a.db.scopes[p.Scope]
+	if p.State == record.ScopeComplete {
+		p.Whole = true
+		if s.Kind == event.KindScan {
+			if err := a.sweep(s, p, sc); err != nil {
+				return err
+			}
+		}
+		if len(p.Evidence) > 0 {
+			p.State = record.ScopePartial
+		}
+		seal := p.report()
+		p.Seal = &seal
+	}
+	if p.State == record.ScopePending || p.State == was || s.Kind != event.KindScan {
+		return nil
+	}
+	sc.ended(s.ID, s.Epoch.UnixNano(), p.State, p.failures(), a.msg.Stored)
+	a.scopes[sc] = true
+	a.fold[sc] = true
+	return nil
+}
+
+// sweep raises the scope's floor to the scan's epoch: what was last observed
+// before is gone from now on.
+func (a *applier) sweep(s *scanState, p *progress, sc *scope) error {
+	ix, err := a.index(sc)
+	if err != nil {
+		return err
+	}
+	floor, epoch := sc.floor(), s.Epoch.UnixNano()
+	for i, order := range ix.order {
+		if order < floor || order >= epoch {
+			continue
+		}
+		ordinal := uint32(i)
+		class := a.db.classAt(ix, ordinal)
+		row, err := ix.row(a.tx, sc.no, ordinal)
+		if err != nil {
+			return err
+		}
+		sc.leave(class)
+		sc.gone++
+		p.Gone++
+		c := a.db.classes.at(class)
+		if err := a.history(sc, rowID(row), &record.Change{At: utc(epoch), ScanID: s.ID, Cause: "gone", Before: a.j.levels(c), OS: c.os()}); err != nil {
+			return err
+		}
+	}
+	s.Gone += p.Gone
+	a.out.Gone += p.Gone
+	sc.addEpoch(epoch, a.db.meta.Now-int64(a.db.o.GoneRetention))
+	a.scopes[sc] = true
+	return nil
+}
+
+func (a *applier) maybeEnd(s *scanState) error {
+	if !s.ended() {
+		return nil
+	}
+	return a.end(s, "")
+}
+
+// end writes the end of a scan. abort is the reason of an aborted one.
+func (a *applier) end(s *scanState, abort string) error {
+	final := s.final(max(a.msg.Stored, s.Start.UnixNano()), abort)
+	if s.Kind == event.KindScan {
+		if err := a.endScopes(s, &final); err != nil {
+			return err
+		}
+	}
+	if err := a.forget(s); err != nil {
+		return err
+	}
+	end := endedScan{Scan: final}
+	if s.Kind == event.KindScan {
+		end.Trend = a.db.trend(&final, a.j)
+	}
+	if err := a.storeEnded(&end); err != nil {
+		return err
+	}
+	a.scanEvent(final)
+	return nil
+}
+
+// endScopes gives accounts, and scopes that were not decided on their own,
+// their standing.
+func (a *applier) endScopes(s *scanState, final *record.Scan) error {
+	epoch := s.Epoch.UnixNano()
+	accounts := map[string]*AccountStatus{}
+	for i := range final.Scopes {
+		row := &final.Scopes[i]
+		if !usable(row.Account) {
+			continue
+		}
+		acc := accounts[row.Account]
+		if acc == nil {
+			acc = &AccountStatus{ScanID: s.ID, Epoch: epoch, EndedAt: *final.EndedAt, Duration: final.EndedAt.Sub(s.Start)}
+			accounts[row.Account] = acc
+		}
+		if row.Completeness == record.ScopeFailed || row.Completeness == record.ScopePartial {
+			acc.FailedRegions++
+		}
+		if !usable(row.Region) {
+			acc.Failures = append(acc.Failures, row.Failures...)
+			continue
+		}
+		key := ecs.Scope{Account: row.Account, Region: row.Region}
+		if p := s.progress[key]; p != nil && p.State != record.ScopePending {
+			continue // told when it was decided
+		}
+		sc := a.scope(&event.Walk{Scope: key})
+		sc.ended(s.ID, epoch, row.Completeness, row.Failures, a.msg.Stored)
+		a.scopes[sc] = true
+		if sc.ix != nil {
+			a.fold[sc] = true
+		}
+	}
+	for name, acc := range accounts {
+		if had, ok := a.db.meta.Accounts[name]; !ok || epoch >= had.Epoch {
+			if a.db.meta.Accounts == nil {
+				a.db.meta.Accounts = map[string]AccountStatus{}
+			}
+			a.db.meta.Accounts[name] = *acc
+		}
+	}
+	return nil
+}
+
+// storeScans writes what the running scans have come to.
+func (a *applier) storeScans() error {
+	b := a.tx.Bucket(bucketProgress)
+	for p, s := range a.pages {
+		v, err := jsonValue(p)
+		if err != nil {
+			return err
+		}
+		if err := b.Put(progressKey(s.ID, p.No), v); err != nil {
+			return err
+		}
+	}
+	b = a.tx.Bucket(bucketScans)
+	for s := range a.scans {
+		v, err := jsonValue(s)
+		if err != nil {
+			return err
+		}
+		if err := b.Put([]byte(s.ID), v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endedScan is what is kept of a scan that ended.
+type endedScan struct {
+	record.Scan
+	Trend *TrendPoint `json:"trend,omitempty"`
+}
+
+func (a *applier) storeEnded(e *endedScan) error {
+	body, err := jsonValue(e)
+	if err != nil {
+		return err
+	}
+	body = seal(append(startValue(nil), s2.Encode(nil, body[5:])...))
+	key := endedKey(&e.Scan)
+	if err := a.tx.Bucket(bucketEnded).Put(key, body); err != nil {
+		return err
+	}
+	if err := a.tx.Bucket(bucketEndedIDs).Put([]byte(e.ID), key); err != nil {
+		return err
+	}
+	return a.trimEnded(key[:1])
+}
+
+// endedKey sorts scans before rescans, each by their end.
+func endedKey(s *record.Scan) []byte {
+	kind := byte('s')
+	if s.Kind == string(event.KindRescan) {
+		kind = 'z'
+	}
+	return append(append([]byte{kind}, key64(uint64(s.EndedAt.UnixNano()))...), s.ID...)
+}
+
+// trimEnded forgets the oldest scans of a kind beyond KeepScans.
+func (a *applier) trimEnded(kind []byte) error {
+	b, ids := a.tx.Bucket(bucketEnded), a.tx.Bucket(bucketEndedIDs)
+	var keys [][]byte
+	for k := range scan(b, kind) {
+		keys = append(keys, append([]byte(nil), k...))
+	}
+	for n := len(keys) - a.db.o.KeepScans; n > 0; n-- {
+		if err := b.Delete(keys[0]); err != nil {
+			return err
+		}
+		if err := ids.Delete(keys[0][9:]); err != nil {
+			return err
+		}
+		keys = keys[1:]
+	}
+	return nil
+}
+
+func readEnded(v []byte) (*endedScan, error) {
+	body, err := unseal("scan", v)
+	if err != nil {
+		return nil, err
+	}
+	if n, err := s2.DecodedLen(body); err != nil || n > 64<<20 {
+		return nil, fmt.Errorf("%w: ended scan", ErrCorrupt)
+	}
+	plain, err := s2.Decode(nil, body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: ended scan: %w", ErrCorrupt, err)
+	}
+	e := &endedScan{}
+	return e, unmarshal("ended scan", plain, e)
+}

@@ -1,0 +1,129 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// Scans returns the scans that run, then up to n that ended, the newest first.
+// Scans and rescans are mixed.
+func (db *DB) Scans(n int) ([]record.Scan, error) {
+	var running, ended []record.Scan
+	err := db.view(func(tx *bbolt.Tx) error {
+		for k := range scan(tx.Bucket(bucketScans), nil) {
+			s, err := readRunning(tx, k)
+			if err != nil {
+				return err
+			}
+			if s.Planned {
+				running = append(running, s.report())
+			}
+		}
+		for _, kind := range []byte("sz") {
+			found, err := lastEnded(tx, kind, n)
+			if err != nil {
+				return err
+			}
+			for _, e := range found {
+				ended = append(ended, e.Scan)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(running, func(a, b record.Scan) int { return b.StartedAt.Compare(a.StartedAt) })
+	slices.SortStableFunc(ended, func(a, b record.Scan) int { return b.EndedAt.Compare(*a.EndedAt) })
+	return append(running, ended[:min(n, len(ended))]...), nil
+}
+
+// lastEnded returns the n last ended scans of a kind, the newest first.
+func lastEnded(tx *bbolt.Tx, kind byte, n int) ([]*endedScan, error) {
+	var out []*endedScan
+	c := tx.Bucket(bucketEnded).Cursor()
+	k, v := c.Seek([]byte{kind + 1})
+	if k == nil {
+		k, v = c.Last()
+	} else {
+		k, v = c.Prev()
+	}
+	for ; k != nil && k[0] == kind && len(out) < n; k, v = c.Prev() {
+		e, err := readEnded(v)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+func readRunning(tx *bbolt.Tx, id []byte) (*scanState, error) {
+	s := newScan(string(id), "")
+	if err := readJSON("scan", tx.Bucket(bucketScans).Get(id), s); err != nil {
+		return nil, err
+	}
+	for _, v := range scan(tx.Bucket(bucketProgress), append(append([]byte(nil), id...), 0)) {
+		p := &progress{}
+		if err := readJSON("progress of a scan", v, p); err != nil {
+			return nil, err
+		}
+		for _, w := range p.Walks {
+			w.recount()
+		}
+		s.progress[p.Scope] = p
+	}
+	return s, nil
+}
+
+// Scan returns a scan that runs or is remembered, or ErrNotFound.
+func (db *DB) Scan(id string) (*record.Scan, error) {
+	var out *record.Scan
+	err := db.view(func(tx *bbolt.Tx) error {
+		if id == "" || len(id) > maxID {
+			return nil
+		}
+		if tx.Bucket(bucketScans).Get([]byte(id)) != nil {
+			s, err := readRunning(tx, []byte(id))
+			if err != nil {
+				return err
+			}
+			r := s.report()
+			out = &r
+			return nil
+		}
+		if key := tx.Bucket(bucketEndedIDs).Get([]byte(id)); key != nil {
+			e, err := readEnded(tx.Bucket(bucketEnded).Get(key))
+			if err != nil {
+				return err
+			}
+			out = &e.Scan
+		}
+		return nil
+	})
+	if err == nil && out == nil {
+		err = fmt.Errorf("scan %.64q: %w", id, ErrNotFound)
+	}
+	return out, err
+}
+
+// Trend returns the fleet's totals at the end of the last n scans, the oldest
+// first.
+func (db *DB) Trend(n int) ([]TrendPoint, error) {
+	out := []TrendPoint{}
+	err := db.view(func(tx *bbolt.Tx) error {
+		found, err := lastEnded(tx, 's', n)
+		for _, e := range found {
+			if e.Trend != nil {
+				out = append(out, *e.Trend)
+			}
+		}
+		return err
+	})
+	slices.Reverse(out)
+	return out, err
+}

@@ -1,0 +1,286 @@
+package store
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// snapshot is what a commit published: immutable, and all of one moment.
+type snapshot struct {
+	at       event.Position
+	now      int64
+	digest   string
+	targets  []string
+	scopes   []*scopeSnap // by account and region
+	accounts map[string]AccountStatus
+	changes  map[ChangeKey]uint64
+
+	once    sync.Once
+	summary *record.Summary
+}
+
+// scopeSnap is a scope's part of it.
+type scopeSnap struct {
+	no      uint32
+	key     ecs.Scope
+	targets []string
+	counts  []classCount
+	present int
+	gone    int
+	status  record.ScopeStatus
+
+	once   sync.Once
+	groups []record.Group
+}
+
+type classCount struct {
+	class
+	n int
+}
+
+// ChangeKey names a kind of verdict change.
+type ChangeKey struct{ Target, From, To string }
+
+// publish makes the committed state visible. Scopes that did not change are
+// shared with the snapshot before.
+func (db *DB) publish() {
+	s := &snapshot{
+		at: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, now: db.meta.Now,
+		digest: db.meta.Digest, targets: db.meta.Targets,
+		accounts: maps.Clone(db.meta.Accounts), changes: maps.Clone(db.changes),
+		scopes: make([]*scopeSnap, 0, len(db.scopes)),
+	}
+	for _, sc := range db.scopes {
+		if sc.snap == nil {
+			sc.snap = db.snapScope(sc)
+		}
+		s.scopes = append(s.scopes, sc.snap)
+	}
+	slices.SortFunc(s.scopes, func(a, b *scopeSnap) int { return compareScopes(a.key, b.key) })
+	db.snap.Store(s)
+}
+
+func (db *DB) snapScope(sc *scope) *scopeSnap {
+	out := &scopeSnap{no: sc.no, key: sc.key, targets: db.meta.Targets, present: sc.present, gone: sc.gone}
+	out.status = record.ScopeStatus{Account: sc.Account, Region: sc.Region, Completeness: record.ScopePending}
+	if sc.Status != nil {
+		out.status = *sc.Status
+	}
+	out.status.Instances = sc.present
+	out.counts = make([]classCount, 0, len(sc.counts))
+	for c, n := range sc.counts {
+		out.counts = append(out.counts, classCount{*db.classes.at(c), n})
+	}
+	return out
+}
+
+// Summary returns the totals as of the last commit. It reads no file and
+// waits for nobody. CaughtUp is for the caller to fill in, on a copy.
+func (db *DB) Summary() *record.Summary { return db.snap.Load().total() }
+
+func (s *snapshot) total() *record.Summary {
+	s.once.Do(func() {
+		t := &record.Summary{
+			Targets: s.targets, Verdicts: map[string]map[string]int{}, Groups: []record.Group{},
+			Scopes: []record.ScopeStatus{}, Ruleset: s.digest,
+		}
+		if s.now > 0 {
+			t.AsOf = utc(s.now)
+		}
+		for _, target := range s.targets {
+			t.Verdicts[target] = noVerdicts()
+		}
+		for _, sc := range s.scopes {
+			t.Instances += sc.present
+			t.Gone += sc.gone
+			for i := range sc.counts {
+				c := &sc.counts[i]
+				if c.legacy {
+					t.Legacy += c.n
+				}
+				for j, target := range s.targets {
+					t.Verdicts[target][c.level(j).String()] += c.n
+				}
+			}
+			t.Groups = append(t.Groups, sc.grouped()...)
+			t.Scopes = append(t.Scopes, sc.status)
+		}
+		for account, st := range s.accounts {
+			if len(st.Failures) > 0 {
+				end := st.EndedAt
+				t.Scopes = append(t.Scopes, record.ScopeStatus{
+					Account: account, Completeness: record.ScopeFailed, LastScan: st.ScanID, LastEnd: &end, Failures: st.Failures,
+				})
+			}
+		}
+		slices.SortStableFunc(t.Scopes, func(a, b record.ScopeStatus) int {
+			return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
+		})
+		s.summary = t
+	})
+	return s.summary
+}
+
+func noVerdicts() map[string]int {
+	out := map[string]int{}
+	for _, l := range []rules.Level{rules.Compatible, rules.NeedsAction, rules.Incompatible, rules.Unknown} {
+		out[l.String()] = 0
+	}
+	return out
+}
+
+// grouped merges the classes of a scope into the groups of a summary.
+func (sc *scopeSnap) grouped() []record.Group {
+	sc.once.Do(func() {
+		type key struct {
+			target          int
+			level           rules.Level
+			family, version string
+			legacy          bool
+		}
+		merged := map[key]int{}
+		for i := range sc.counts {
+			c := &sc.counts[i]
+			for t := range sc.targets {
+				merged[key{t, c.level(t), c.family, c.version, c.legacy}] += c.n
+			}
+		}
+		out := make([]record.Group, 0, len(merged))
+		for k, n := range merged {
+			out = append(out, record.Group{
+				Account: sc.key.Account, Region: sc.key.Region, Target: sc.targets[k.target], Verdict: k.level.String(),
+				OSFamily: k.family, OSVersion: k.version, Legacy: k.legacy, Instances: n,
+			})
+		}
+		slices.SortFunc(out, compareGroups)
+		sc.groups = out
+	})
+	return sc.groups
+}
+
+func compareGroups(a, b record.Group) int {
+	legacy := func(g *record.Group) int {
+		if g.Legacy {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(
+		cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.Target, b.Target),
+		cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.OSFamily, b.OSFamily), cmp.Compare(a.OSVersion, b.OSVersion),
+		cmp.Compare(legacy(&a), legacy(&b)))
+}
+
+// TrendPoint is the fleet at the end of one scan.
+type TrendPoint struct {
+	At        time.Time                 `json:"at"`
+	ScanID    string                    `json:"scan_id"`
+	State     record.ScanState          `json:"state"`
+	Instances int                       `json:"instances"`
+	Legacy    int                       `json:"legacy"`
+	Verdicts  map[string]map[string]int `json:"verdicts"` // target -> verdict -> instances
+}
+
+func (db *DB) trend(s *record.Scan, j *judge) *TrendPoint {
+	out := &TrendPoint{At: *s.EndedAt, ScanID: s.ID, State: s.State, Verdicts: map[string]map[string]int{}}
+	for _, t := range j.targets {
+		out.Verdicts[t] = noVerdicts()
+	}
+	for _, sc := range db.scopes {
+		out.Instances += sc.present
+		for c, n := range sc.counts {
+			k := db.classes.at(c)
+			if k.legacy {
+				out.Legacy += n
+			}
+			for i, t := range j.targets {
+				out.Verdicts[t][k.level(i).String()] += n
+			}
+		}
+	}
+	return out
+}
+
+// count adds verdict changes to the counters of this process.
+func (db *DB) count(changes []Change) {
+	if len(changes) == 0 {
+		return
+	}
+	for i := range changes {
+		was := map[string]rules.Level{}
+		for _, v := range changes[i].Before.Verdicts {
+			was[v.Target] = v.Level
+		}
+		for _, v := range changes[i].After.Verdicts {
+			if from, ok := was[v.Target]; ok && from != v.Level {
+				db.changes[ChangeKey{v.Target, from.String(), v.Level.String()}]++
+			}
+		}
+	}
+	db.publish()
+}
+
+// CommitBounds are the upper bounds of the commit histogram, in seconds.
+var commitBounds = [...]float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
+
+// commitStats is a histogram of commit durations.
+type commitStats struct {
+	count   atomic.Uint64
+	nanos   atomic.Int64
+	buckets [len(commitBounds)]atomic.Uint64 // each alone, not summed up
+}
+
+func (c *commitStats) observe(d time.Duration) {
+	c.count.Add(1)
+	c.nanos.Add(int64(d))
+	for i, bound := range commitBounds {
+		if d.Seconds() <= bound {
+			c.buckets[i].Add(1)
+			return
+		}
+	}
+}
+
+// Stats are figures about the store itself.
+type Stats struct {
+	Size          int64 // bytes of the file
+	SizeLimit     int64 // bytes it may have; 0 when only the disk limits it
+	Commits       uint64
+	CommitSeconds float64
+	CommitBuckets map[float64]uint64 // upper bound in seconds -> commits at most that long
+	Changes       map[ChangeKey]uint64
+	Accounts      map[string]AccountStatus
+	At            event.Position
+	Observed      time.Time // newest broker time in the store; zero when empty
+}
+
+// Stats returns figures as of the last commit. It reads no file.
+func (db *DB) Stats() Stats {
+	s := db.snap.Load()
+	out := Stats{
+		Size: db.size.Load(), SizeLimit: db.o.MaxSize, Commits: db.commits.count.Load(),
+		CommitSeconds: time.Duration(db.commits.nanos.Load()).Seconds(), CommitBuckets: map[float64]uint64{},
+		Changes: s.changes, Accounts: s.accounts, At: s.at,
+	}
+	if s.now > 0 {
+		out.Observed = utc(s.now)
+	}
+	sum := uint64(0)
+	for i, bound := range commitBounds {
+		sum += db.commits.buckets[i].Load()
+		out.CommitBuckets[bound] = sum
+	}
+	return out
+}
+
+// Size is the file's size in bytes.
+func (db *DB) Size() int64 { return db.size.Load() }
