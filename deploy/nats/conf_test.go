@@ -102,6 +102,7 @@ func TestEachUserIsHeldToItsSubjects(t *testing.T) {
 		"shenscan.query.summary":                                  {"caller"},
 		"shenscan.query.instance":                                 {"caller"},
 		"shenscan.query.locate":                                   {"producer", "caller"},
+		"shenscan.query.scan":                                     {"producer", "caller"},
 		"shenscan.anything.else":                                  {},
 		"other":                                                   {},
 		"$KV.shenscan-images.x":                                   {"worker"},
