@@ -81,7 +81,7 @@ func (r *Ruleset) judgeOS(t *Target, k *candidate, p *profile, tr tracer) osJudg
 	if out.partial {
 		out.confidence = Low
 	}
-	if k.span != k.stated && out.rule != nil && !k.stated.within(out.rule.match.versions) {
+	if k.span != k.stated && out.rule != nil && out.rule.match.versioned && !k.stated.within(out.rule.match.versions) {
 		out.confidence = min(out.confidence, Medium) // the release was inferred from the kernel
 	}
 	return out

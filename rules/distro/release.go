@@ -29,7 +29,7 @@ func (sc *scan) fillers(k keyword, r *release) int {
 	for ; i < sc.n && !sc.t[i].num; i++ {
 		switch sc.word(i) {
 		case "linux", "gnu", "os", "release", "enterprise", "server", "servers", "advanced", "platform", "workstation",
-			"client", "desktop", "host", "for", "sap", "applications", "leap", "version", "hpc", "computenode", "as", "es", "container":
+			"client", "desktop", "host", "for", "sap", "applications", "leap", "version", "hpc", "computenode", "as", "es", "container", "base", "system", "by", "kinvolk":
 		case "tumbleweed":
 			r.edition = "tumbleweed"
 		case "stream":

@@ -50,7 +50,7 @@ func (sc *scan) windowsRelease(k keyword) release {
 	case !server && sc.t[i].val == 8 && sc.isNum(i+1) && sc.t[i+1].sep == '.' && sc.t[i+1].val == 1:
 		r.version, r.next = "8.1", i+2
 	case !server && isClient(sc.t[i].val):
-		r.version, r.next = sc.word(i), i+1
+		r.version, r.next = join(int(sc.t[i].val)), i+1
 	case sc.is(i-1, "nt") && sc.t[i].val == 4:
 		r.version, r.next = "nt4", i+1
 	}

@@ -1,0 +1,198 @@
+package distro_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shenscan/shenscan/rules/distro"
+)
+
+// Strings that no public corpus holds: synthetic, spelt as ECS and the systems
+// themselves spell theirs.
+func TestSynthetic(t *testing.T) {
+	for _, c := range []struct{ in, family, version, sp, arch string }{
+		{"CentOS  5.9 64位", "centos", "5.9", "", "x86_64"},
+		{"CentOS  5.11 64位", "centos", "5.11", "", "x86_64"},
+		{"centos5u11_64_40G_aliaegis_20160120.vhd", "centos", "5.11", "", "x86_64"},
+		{"centos_5_11_64_40G_alibase_20170710.vhd", "centos", "5.11", "", "x86_64"},
+		{"CentOS release 5.8 (Final)", "centos", "5.8", "", ""},
+		{"CentOS Linux release 7.9.2009 (Core)", "centos", "7.9", "", ""},
+		{"CentOS Linux 7 (Core)", "centos", "7", "", ""},
+		{"CentOS 4.9 32位", "centos", "4.9", "", "i386"},
+		{"centos4u8_32_20G_alibase_20100101.vhd", "centos", "4.8", "", "i386"},
+		{"CENTOS5", "centos", "5", "", ""},
+		{"CentOS Stream release 10", "centos", "10", "", ""},
+		{"Centos65", "centos", "6.5", "", ""},
+		{"mycentos7", "centos", "7", "", ""},
+		{"CentOS 5.x", "centos", "5", "", ""},
+		{"Red Hat Enterprise Linux Server release 5.9 (Tikanga)", "rhel", "5.9", "", ""},
+		{"Red Hat Enterprise Linux AS release 4 (Nahant Update 8)", "rhel", "4", "", ""},
+		{"RHEL 5.11", "rhel", "5.11", "", ""},
+		{"rhel_5_9_64_20G", "rhel", "5.9", "", "x86_64"},
+		{"红帽企业版 Linux 6.5 64位", "rhel", "6.5", "", "x86_64"},
+		{"Alibaba Cloud Linux (Aliyun Linux) release 2.1903 LTS (Hunting Beagle)", "alinux", "2.1903", "", ""},
+		{"Alibaba Cloud Linux release 3 (Soaring Falcon)", "alinux", "3", "", ""},
+		{"Aliyun Linux  5.7 64位", "alinux", "5.7", "", "x86_64"},
+		{"Scientific Linux release 5.8 (Boron)", "other-linux", "5.8", "", ""},
+		{"Oracle Linux Server release 5.9", "oracle", "5.9", "", ""},
+		{"Oracle Linux 7.9 64位", "oracle", "7.9", "", "x86_64"},
+		{"Oracle Database 11.2 on CentOS 6.5", "centos", "6.5", "", ""},
+		{"Rocky Linux release 9.4 (Blue Onyx)", "rocky", "9.4", "", ""},
+		{"AlmaLinux release 8.10 (Cerulean Leopard)", "almalinux", "8.10", "", ""},
+		{"openEuler release 22.03 (LTS-SP3)", "openeuler", "22.03", "3", ""},
+		{"openEuler 20.03 64位", "openeuler", "20.03", "", "x86_64"},
+		{"Flatcar Container Linux by Kinvolk 3510.2.1 (Oklo)", "flatcar", "3510.2.1", "", ""},
+		{"Flatcar 3510.2.1", "flatcar", "3510.2.1", "", ""},
+		{"Kylin Linux Advanced Server release V10 (Tercel)", "kylin", "V10", "", ""},
+		{"银河麒麟 V10 SP1 64位", "kylin", "V10", "1", "x86_64"},
+		{"UOS Server 20", "uos", "20", "", ""},
+		{"Debian GNU/Linux 5.0.10", "debian", "5.0.10", "", ""},
+		{"Debian GNU/Linux 6.0 (squeeze)", "debian", "6.0", "", ""},
+		{"Debian GNU/Linux squeeze", "debian", "6", "", ""},
+		{"Debian 6.09", "debian", "6.0.9", "", ""},
+		{"Debian 6.10", "debian", "6.0.10", "", ""},
+		{"debian6010_64_20G_alibase_20150101.vhd", "debian", "6.0.10", "", "x86_64"},
+		{"debian608_32_20G_alibase_20131121.vhd", "debian", "6.0.8", "", "i386"},
+		{"debian_13_5_x64_20G_alibase_20260513.vhd", "debian", "13.5", "", "x86_64"},
+		{"Ubuntu 10.04.4 LTS", "ubuntu", "10.04", "", ""},
+		{"ubuntu1010_64_20G_alibase_20110101.vhd", "ubuntu", "10.10", "", "x86_64"},
+		{"Ubuntu 8.04", "ubuntu", "8.04", "", ""},
+		{"Ubuntu 6.06", "ubuntu", "6.06", "", ""},
+		{"Ubuntu 11.10 64位", "ubuntu", "11.10", "", "x86_64"},
+		{"Ubuntu 12.4", "ubuntu", "12.04", "", ""},
+		{"Ubuntu: 20.04 64-bit (AMD-compatible)", "ubuntu", "20.04", "", "x86_64"},
+		{"SUSE Linux Enterprise Server 10 SP4 64位", "sles", "10", "4", "x86_64"},
+		{"SUSE Linux Enterprise Server 11 (x86_64) SP4", "sles", "11", "4", "x86_64"},
+		{"SLES 11.4", "sles", "11", "4", ""},
+		{"sles_15_sp6_x64_20G_alibase_20250101.vhd", "sles", "15", "6", "x86_64"},
+		{"openSUSE 12.3 (x86_64)", "opensuse", "12.3", "", "x86_64"},
+		{"openSUSE Leap 15.6", "opensuse", "15.6", "", ""},
+		{"openSUSE Tumbleweed 20240101", "opensuse", "20240101", "", ""},
+		{"FreeBSD 11.2-RELEASE-p9", "freebsd", "11.2", "", ""},
+		{"freebsd_9_3_64_20G", "freebsd", "9.3", "", "x86_64"},
+		{"Gentoo Base System release 2.15", "gentoo", "2.15", "", ""},
+		{"Windows XP Professional SP3", "windows-client", "xp", "", ""},
+		{"WindowsXP_32", "windows-client", "xp", "", "i386"},
+		{"Windows Vista", "windows-client", "vista", "", ""},
+		{"Windows 11 64位", "windows-client", "11", "", "x86_64"},
+		{"Windows NT 4.0 Server", "windows-server", "nt4", "", ""},
+		{"Windows 2000 Server", "windows-server", "2000", "", ""},
+		{"Microsoft(R) Windows(R) Server 2003, Standard Edition", "windows-server", "2003", "", ""},
+		{"Microsoft Windows Server 2003 R2 Enterprise x64 Edition", "windows-server", "2003r2", "", "x86_64"},
+		{"Microsoft® Windows Server® 2008 Standard", "windows-server", "2008", "", ""},
+		{"Windows Server 2008 Enterprise R2", "windows-server", "2008r2", "", ""},
+		{"Microsoft Windows Server 2022 Datacenter", "windows-server", "2022", "", ""},
+		{"Windows Server 20H2 Datacenter", "windows-server", "20h2", "", ""},
+		{"Windows Server 2008/2012/2016", "windows-server", "", "", ""},
+		{"LNMP on Windows Server 2012", "windows-server", "2012", "", ""},
+		{"Template on win32 toolchain", "", "", "", ""},
+		{"windy 2008", "", "", "", ""},
+		{"Oracle_DTS", "", "", "", ""},
+		{"6.0.9", "", "6.0.9", "", ""},
+		{"5.8 G", "", "", "", ""},
+	} {
+		g := distro.Identify(c.in)
+		if g.Family != c.family || g.Version != c.version || g.ServicePack != c.sp || g.Arch != c.arch {
+			t.Errorf("%q: got %q %q sp %q %q, want %q %q sp %q %q", c.in, g.Family, g.Version, g.ServicePack, g.Arch, c.family, c.version, c.sp, c.arch)
+		}
+	}
+}
+
+func TestTwoSystemsInOneString(t *testing.T) {
+	g := distro.Identify("Ubuntu 16.04 (was CentOS 5.8)")
+	if g.Family != "ubuntu" || g.AlsoFamily != "centos" || g.AlsoVersion != "5.8" {
+		t.Errorf("%+v", g)
+	}
+	if g := distro.Identify("CentOS 7.4/7.3/7.2 64位"); g.Version != "" || !g.Several {
+		t.Errorf("%+v", g)
+	}
+}
+
+func TestIdentifyKernel(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		want distro.KernelGuess
+	}{
+		{"2.6.18-348.el5", distro.KernelGuess{EL: 5, Version: "5"}},
+		{"4.18.0-240.22.1.el8_3.x86_64", distro.KernelGuess{EL: 8, Version: "8"}},
+		{"4.19.91-23.al7.x86_64", distro.KernelGuess{Family: "alinux", Version: "2"}},
+		{"5.10.23-5.al8.x86_64", distro.KernelGuess{Family: "alinux", Version: "3"}},
+		{"5.11.7-200.fc33.x86_64", distro.KernelGuess{Family: "fedora", Version: "33"}},
+		{"11.2-RELEASE-p9", distro.KernelGuess{Family: "freebsd", Version: "11.2"}},
+		{"5.4.0-74-generic", distro.KernelGuess{}},
+		{"", distro.KernelGuess{}},
+	} {
+		if got := distro.IdentifyKernel(c.in); got != c.want {
+			t.Errorf("%q: %+v", c.in, got)
+		}
+	}
+}
+
+// canonical spells an identity so that it reads back as itself.
+func canonical(g distro.Guess) string {
+	names := map[string]string{
+		"centos": "CentOS", "rhel": "RHEL", "alinux": "Alibaba Cloud Linux", "anolis": "Anolis OS", "debian": "Debian", "ubuntu": "Ubuntu",
+		"sles": "SLES", "opensuse": "openSUSE", "fedora": "Fedora", "coreos": "CoreOS", "flatcar": "Flatcar", "freebsd": "FreeBSD",
+		"gentoo": "Gentoo", "windows-server": "Windows Server", "windows-client": "Windows", "rocky": "Rocky Linux",
+		"almalinux": "AlmaLinux", "oracle": "Oracle Linux", "openeuler": "openEuler", "kylin": "Kylin", "uos": "UOS",
+	}
+	s := names[g.Family] + " " + g.Version
+	if g.ServicePack != "" {
+		s += " SP" + g.ServicePack
+	}
+	return s
+}
+
+func FuzzIdentify(f *testing.F) {
+	for _, s := range []string{
+		"CentOS  5.8 64位", "win2008r2_64_ent_sp1_en-us_40G_alibase_20170622.vhd", "debian609_64_40G_aliaegis_20160222.vhd",
+		"Ubuntu14.0464位", "SUSE Linux  Enterprise Server 11 SP3 64位", "acs:fedora_coreos_33_20210217_3_0_3_x64", "CoreOS  1745.7.0 64位",
+		"PHP运行环境（CentOS7.1 64位 | Apache2.2 | PHP5.3 |Mysql5.1）", "Windows Server Version 20H2", "openSUSE Tumbleweed 20240101",
+		"centos99999999999999999999", "Debian 6.000009", "Ubuntu 4.", "win", "红帽", "\xff\xfe", "Kylin V", "centos5u", "FreeBSD 0.0",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		g := distro.Identify(s)
+		if ascii(s) {
+			for _, v := range []string{strings.ToUpper(s), strings.ToLower(s), strings.ReplaceAll(s, " ", "  "), " \t" + s + "\r\n "} {
+				if got := distro.Identify(v); got != g && len(s) < 200 {
+					t.Errorf("%q: %+v, but %q: %+v", s, g, v, got)
+				}
+			}
+		}
+		if g.Family == "" || g.Family == "other-linux" || g.Version == "" {
+			return
+		}
+		again := distro.Identify(canonical(g))
+		if again.Family != g.Family || again.Version != g.Version || again.ServicePack != g.ServicePack {
+			t.Errorf("%q is %s %s sp %s; %q reads back as %s %s sp %s", s, g.Family, g.Version, g.ServicePack, canonical(g), again.Family, again.Version, again.ServicePack)
+		}
+	})
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// Reading a megabyte takes no longer than a few thousand times a kilobyte: the
+// text that is looked at is bounded, and white space is skipped in passing.
+func TestLongStrings(t *testing.T) {
+	for _, unit := range []string{"a", " ", "centos ", "5.", "位", "windows server ", "r2 ", "linux other ", "_64"} {
+		long := strings.Repeat(unit, 1<<20/len(unit))
+		start := time.Now()
+		distro.Identify(long)
+		if d := time.Since(start); d > 2*time.Second {
+			t.Errorf("%q repeated to a megabyte took %v", unit, d)
+		}
+	}
+	if g := distro.Identify(strings.Repeat(" ", 100000) + "CentOS 5.8"); g.Version != "5.8" {
+		t.Errorf("leading space hides the name: %+v", g)
+	}
+}

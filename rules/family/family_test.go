@@ -1,0 +1,202 @@
+package family_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/shenscan/shenscan/rules/family"
+)
+
+func table(tb testing.TB) *family.Table {
+	tb.Helper()
+	t, err := family.ParseTable(family.Embedded())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return t
+}
+
+func lines(t *testing.T, name string) [][]string {
+	t.Helper()
+	b, err := os.ReadFile("../testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out [][]string
+	for _, l := range strings.Split(strings.TrimSpace(string(b)), "\n")[1:] {
+		out = append(out, strings.Split(l, "\t"))
+	}
+	return out
+}
+
+// Every known type id resolves to the family that the documentation gives, and
+// none to a virtualization that the table or the naming rule contradicts.
+func TestEveryKnownType(t *testing.T) {
+	tb := table(t)
+	listed := map[string]bool{}
+	for _, n := range tb.Names() {
+		listed[n] = true
+	}
+	rows := lines(t, "instance_types.tsv")
+	virt := map[string]int{}
+	for _, c := range rows {
+		id, fam := c[0], c[1]
+		info := tb.Lookup(id, "")
+		if info.Family == "" {
+			t.Errorf("%s does not resolve", id)
+			continue
+		}
+		// The documentation writes some ids with their variant.
+		if info.Family != fam && !strings.HasPrefix(fam, info.Family+"-") && strings.TrimSuffix(info.Family, "-vws") != strings.SplitN(fam, "-", 2)[0] {
+			t.Errorf("%s is of %s, not of %s", id, fam, info.Family)
+		}
+		if listed[fam] && info.Family != fam {
+			t.Errorf("%s is of the listed %s, not of %s", id, fam, info.Family)
+		}
+		if by := tb.Lookup("", info.Family); by != info {
+			t.Errorf("%s: by type %+v, by family %+v", id, info, by)
+		}
+		virt[info.Virtualization]++
+		if want := mustBe(info.Family); want != "" && info.Virtualization != want {
+			t.Errorf("%s: %s, must be %s", id, info.Virtualization, want)
+		}
+	}
+	t.Logf("%d types: %v", len(rows), virt)
+}
+
+// mustBe is the virtualization where the naming rule or the documentation
+// leaves no doubt, written down independently of the table.
+func mustBe(fam string) string {
+	name := strings.TrimPrefix(fam, "ecs.")
+	switch {
+	case name == "t1" || name == "s1":
+		return family.Xen
+	case strings.HasPrefix(name, "ebm"), strings.HasPrefix(name, "scc"):
+		return family.Shenlong
+	}
+	for _, kvm := range []string{"n1", "n2", "n4", "xn4", "mn4", "e3", "e4", "sn1", "sn2", "sn1ne", "sn2ne", "c4", "cm4", "ce4", "g5", "c5", "r5", "g5ne", "ic5", "t5", "se1", "se1ne", "re4"} {
+		if name == kvm {
+			return family.KVM
+		}
+	}
+	if len(name) >= 2 && strings.ContainsRune("gcr", rune(name[0])) && name[1] >= '6' && name[1] <= '9' {
+		return family.Shenlong
+	}
+	return ""
+}
+
+func TestOddIDs(t *testing.T) {
+	tb := table(t)
+	want := map[string]string{ // family and virtualization; "" for a family that nothing decides
+		"ecs.g6.4xlage": "ecs.g6 shenlong", "ecs.g6.8xlage": "ecs.g6 shenlong", "ecs.g6e.4xlage": "ecs.g6e shenlong",
+		"ecs.g6e.8xlage": "ecs.g6e shenlong", "ecs.g5.larger": "ecs.g5 kvm", "ecs.n1.samll": "ecs.n1 kvm", "ecs.c9i.lar": "ecs.c9i shenlong",
+		"ecs.n1.fake": "ecs.n1 kvm", "ecs.e4.customize": "ecs.e4 kvm", "ecs.ddh6s.custom": "ecs.ddh6s unknown",
+		"ecs.g1.c1m1": "ecs.g1 unknown", "ecs.g1.c8m8": "ecs.g1 unknown", "ecs.gn7em-k10.c1m1g1": "ecs.gn7em unknown",
+		"ecs.u0.c1m1": "ecs.u0 unknown", "ecs.u0.c1m2": "ecs.u0 unknown", "ecs.u0.c1m8": "ecs.u0 unknown",
+		"ecs.video-trans.26xhevc": "ecs.video-trans unknown",
+	}
+	for _, c := range lines(t, "instance_types_odd.tsv") {
+		info := tb.Lookup(c[0], "")
+		if got := info.Family + " " + info.Virtualization; got != want[c[0]] {
+			t.Errorf("%s: %s, want %s", c[0], got, want[c[0]])
+		}
+		if _, ok := family.Size(c[0]); ok {
+			t.Errorf("%s: its size passes for well formed", c[0])
+		}
+	}
+}
+
+func TestNaming(t *testing.T) {
+	tb := table(t)
+	for _, c := range []struct {
+		id, family, virt, arch string
+		generation             int
+	}{
+		{"ecs.g8i.large", "ecs.g8i", "shenlong", "x86_64", 8},
+		{"ecs.g8y.large", "ecs.g8y", "shenlong", "arm64", 8},
+		{"ecs.g6r.large", "ecs.g6r", "shenlong", "arm64", 6},
+		{"ecs.g10y.large", "ecs.g10y", "shenlong", "arm64", 10}, // nobody listed it yet
+		{"ecs.r11a.4xlarge", "ecs.r11a", "shenlong", "x86_64", 11},
+		{"ecs.ebmg9i.48xlarge", "ecs.ebmg9i", "shenlong", "x86_64", 9},
+		{"ecs.ebmg5.24xlarge", "ecs.ebmg5", "shenlong", "x86_64", 5}, // pre-6 and yet SHENLONG
+		{"ecs.ebmg4.8xlarge", "ecs.ebmg4", "shenlong", "x86_64", 4},
+		{"ecs.c1.small", "ecs.c1", "by_io_optimized", "x86_64", 1},
+		{"ecs.gn8z.large", "ecs.gn8z", "unknown", "", 0}, // the digit is the GPU's
+		{"ecs.d9s.large", "ecs.d9s", "unknown", "", 0},
+		{"ecs.e-c1m1.large", "ecs.e", "unknown", "x86_64", 0},
+		{"ecs.t5-lc1m1.small", "ecs.t5", "kvm", "x86_64", 5},
+		{"ecs.t6-c1m2.large", "ecs.t6", "shenlong", "x86_64", 6},
+		{"ecs.re6p-redis.large", "ecs.re6p-redis", "shenlong", "x86_64", 6},
+		{"ecs.ebmre6-6t.52xlarge", "ecs.ebmre6-6t", "shenlong", "x86_64", 6},
+		{"ecs.vgn6i-m4-vws.xlarge", "ecs.vgn6i-vws", "unknown", "x86_64", 0},
+		{"ecs.vgn7i-vws-m8.2xlarge", "ecs.vgn7i-vws", "shenlong", "x86_64", 0},
+		{"ecs.g7a-nps1.128xlarge", "ecs.g7a", "shenlong", "x86_64", 7},
+		{"ECS.G6.Large", "ecs.g6", "shenlong", "x86_64", 6},
+		{"m5.large", "", "unknown", "", 0},
+		{"", "", "unknown", "", 0},
+		{"ecs..large", "", "unknown", "", 0},
+	} {
+		i := tb.Lookup(c.id, "")
+		if i.Family != c.family || i.Virtualization != c.virt || i.Arch != c.arch || i.Generation != c.generation {
+			t.Errorf("%q: got %s %s %s generation %d, want %+v", c.id, i.Family, i.Virtualization, i.Arch, i.Generation, c)
+		}
+	}
+}
+
+func TestVirtByIoOptimized(t *testing.T) {
+	tb := table(t)
+	for _, c := range []struct {
+		id   string
+		want [3]string // not observed, no, yes
+	}{
+		{"ecs.s2.large", [3]string{"unknown", "xen", "kvm"}},
+		{"ecs.s1.small", [3]string{"xen", "xen", "xen"}},
+		{"ecs.g5.large", [3]string{"kvm", "kvm", "kvm"}},
+		{"ecs.g6.large", [3]string{"shenlong", "shenlong", "shenlong"}},
+	} {
+		i := tb.Lookup(c.id, "")
+		for tri, want := range c.want {
+			if got := i.Virt(uint8(tri)); got != want {
+				t.Errorf("%s with I/O optimized %d: %s, want %s", c.id, tri, got, want)
+			}
+		}
+	}
+}
+
+func TestBadTable(t *testing.T) {
+	for _, text := range []string{
+		"ecs.x1\t1", "x1\t1\tkvm\tx86_64\tintel\tcurrent\tunknown\tunknown\t\ts",
+		"ecs.x1\tone\tkvm\tx86_64\tintel\tcurrent\tunknown\tunknown\t\ts", "ecs.x1\t1\tbochs\tx86_64\tintel\tcurrent\tunknown\tunknown\t\ts",
+	} {
+		if _, err := family.ParseTable(text); err == nil {
+			t.Errorf("%q: accepted", text)
+		}
+	}
+}
+
+func FuzzLookup(f *testing.F) {
+	for _, s := range []string{"ecs.g6.large", "ecs.e-c1m1.large", "ecs.vgn6i-m4-vws.xlarge", "ecs.ebmre6-6t.52xlarge", "ecs.-.", "ecs.g99999999999999999999.large"} {
+		f.Add(s)
+	}
+	tb := table(f)
+	f.Fuzz(func(t *testing.T, s string) {
+		i := tb.Lookup(s, "")
+		if again := tb.Lookup("", i.Family); i.Family != "" && again != i {
+			t.Errorf("%q: %+v, its family %+v", s, i, again)
+		}
+		if upper := tb.Lookup(strings.ToUpper(s), ""); isASCII(s) && upper != i {
+			t.Errorf("%q: case matters", s)
+		}
+		family.Size(s)
+	})
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,482 @@
+package rules_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/shenscan/shenscan/rules"
+)
+
+// judge judges facts for one target.
+func judge(t *testing.T, r *rules.Ruleset, o rules.Observation, target string) *rules.Verdict {
+	t.Helper()
+	tg, err := r.ParseTarget(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := o.Facts()
+	return &r.NewClassifier([]rules.Target{tg}).Classify(&f).Verdicts[0]
+}
+
+func hasRemedy(v *rules.Verdict, id string) bool {
+	return slices.ContainsFunc(v.Remedies, func(m rules.Remedy) bool { return m.ID == id })
+}
+
+func hasFinding(v *rules.Verdict, id string) bool {
+	return slices.ContainsFunc(v.Findings, func(f rules.Finding) bool { return f.Rule == id })
+}
+
+// neighbour is an operating system beside a boundary, with its verdicts.
+type neighbour struct{ name, kernel, kvm, six, seven string }
+
+// neighbours are both sides of every boundary.
+func neighbours() []neighbour {
+	const I, U, A, C = "incompatible", "unknown", "needs-action", "compatible"
+	return []neighbour{
+		{"CentOS 4.9", "", A, I, I},
+		{"CentOS 5.0", "", C, I, I},
+		{"CentOS 5.8", "", C, I, I},
+		{"CentOS 5.9", "", C, I, I},
+		{"CentOS 5.10", "", C, C, U},
+		{"CentOS 5.11", "", C, C, U},
+		{"CentOS 6.0", "", C, C, U},
+		{"CentOS 7.5", "", C, C, U},
+		{"CentOS 7.6", "", C, C, C},
+		{"CentOS 7", "", C, C, U},
+		{"Red Hat Enterprise Linux 5.8", "", C, I, I},
+		{"Red Hat Enterprise Linux 5.9", "", C, I, I},
+		{"Red Hat Enterprise Linux 5.11", "", C, C, U},
+		{"Oracle Linux 5.8", "", C, I, I},
+		{"Oracle Linux 5.11", "", C, C, U},
+		{"Aliyun Linux 5.7", "", C, I, I},
+		{"Debian 6.0.8", "", A, I, I},
+		{"Debian 6.0.9", "", C, C, U},
+		{"Debian 6.0.10", "", C, C, U},
+		{"Debian 6", "", A, I, I},
+		{"Debian 8.11", "", C, C, U},
+		{"Debian 9.0", "", C, C, C},
+		{"Ubuntu 10.10", "", C, I, I},
+		{"Ubuntu 11.04", "", U, U, U},
+		{"Ubuntu 11.10", "", U, U, U},
+		{"Ubuntu 12.04", "", C, C, U},
+		{"Ubuntu 15.10", "", C, C, U},
+		{"Ubuntu 16.04", "", C, C, C},
+		{"SUSE Linux Enterprise Server 10 SP4", "", C, I, I},
+		{"SUSE Linux Enterprise Server 11", "", C, C, U},
+		{"SUSE Linux Enterprise Server 12 SP3", "", C, C, U},
+		{"SUSE Linux Enterprise Server 12 SP4", "", C, C, C},
+		{"openSUSE 12.3", "", C, I, I},
+		{"openSUSE 13.1", "", C, C, U},
+		{"openSUSE 42.3", "", C, C, U},
+		{"openSUSE 15.0", "", C, C, C},
+		{"FreeBSD 10.4", "", C, I, I},
+		{"FreeBSD 11.0", "", C, A, A},
+		{"FreeBSD 12.4", "", C, A, A},
+		{"FreeBSD 13.0", "", C, A, A},
+		{"Fedora 13", "", U, U, U},
+		{"Fedora 14", "", C, C, U},
+		{"Fedora 27", "", C, C, U},
+		{"Fedora 28", "", C, C, C},
+		{"Windows Server 2003 R2", "", A, I, I},
+		{"Windows Server 2008 Standard", "", A, A, A},
+		{"Windows Server 2008 R2", "", C, C, U},
+		{"Windows Server 2012 Standard", "", C, C, U},
+		{"Windows Server 2012 R2", "", C, C, C},
+		{"Windows Server Version 1709", "", C, C, C},
+		{"Windows XP", "", A, I, I},
+		{"Windows Vista", "", U, U, U},
+		{"Windows 7", "", C, C, U},
+		{"Gentoo 13", "", A, I, I},
+		{"Aliyun Linux 15.01", "", U, U, U},
+		{"Aliyun Linux 17.1", "", C, C, U},
+		{"Kylin V10", "", U, U, U},
+		{"openEuler 22.03", "", U, U, U},
+		{"Flatcar 3510.2.1", "", U, U, U},
+		{"CentOS 6.5", "2.6.32-431.el6.x86_64", C, C, U},
+		{"Oracle Linux 5.10", "2.6.39-300.17.1.el5uek", U, U, U},
+		{"CentOS 5.5", "2.6.18-194.el5xen", A, I, I},
+		{"CentOS 5.0", "2.6.18-8.el5xen", A, I, I},
+		{"CentOS 5.8", "2.6.18-398.el5", C, I, I},
+		{"CentOS 5.9", "2.6.18-348.el5", C, I, I},
+		{"CentOS 5.9", "2.6.18-348.18.1.el5", C, I, I},
+		{"CentOS 5.9", "2.6.18-349.el5", C, C, U},
+		{"CentOS 5.9", "2.6.18-371.el5", C, C, U},
+		{"Ubuntu 12.04", "3.2.0-23-generic", C, C, U},
+		{"Ubuntu 12.04", "3.0.0-12-generic", U, U, U},
+		{"Ubuntu 13.04", "3.0.0-12-generic", C, C, U},
+		{"CoreOS 199.0.0", "", C, C, C},
+		{"CoreOS 200.0.0", "", C, C, U},
+		{"openSUSE 14.1", "", C, C, U},
+		{"openSUSE 41.0", "", C, C, C},
+		{"openSUSE 43.0", "", U, U, U},
+		{"openSUSE Tumbleweed 19999999", "", U, U, U},
+		{"openSUSE Tumbleweed 20000000", "", C, C, U},
+		{"SUSE Linux Enterprise Server 11 SP4", "", C, C, U},
+		{"SUSE Linux Enterprise Server 12 SP1", "", C, C, U},
+		{"Alibaba Cloud Linux 2.1903", "", C, C, C},
+		{"Alibaba Cloud Linux 4", "", C, C, C},
+		{"Aliyun Linux 14.1", "", U, U, U},
+		{"Aliyun Linux 16.1", "", U, U, U},
+		{"Aliyun Linux 18.1", "", U, U, U},
+		{"Aliyun Linux 5.10", "", C, C, U},
+		{"Rocky Linux 8.5", "", C, C, C},
+		{"Anolis OS 7.7", "", C, C, C},
+		{"Anolis OS 6.9", "", U, U, U},
+		{"Windows 8", "", C, C, U},
+		{"Windows 8.1", "", C, C, C},
+		{"Windows 10", "", C, C, C},
+		{"Windows Server 2008", "", A, A, A},
+		{"Windows Server 2016", "", C, C, C},
+		{"FreeBSD 14.1", "", C, A, A},
+		{"CentOS 8.0", "", C, C, C},
+		{"CentOS 9", "", C, C, C},
+	}
+}
+
+// differs says how a classifier for the default targets judges otherwise.
+func (b *neighbour) differs(c *rules.Classifier) string {
+	f := rules.Facts{OSName: b.name}
+	f.Guest.Kernel = b.kernel
+	cl := c.Classify(&f)
+	for i, want := range []string{b.kvm, b.six, b.seven} {
+		if v := &cl.Verdicts[i]; v.Level.String() != want {
+			return b.name + " " + b.kernel + " on " + v.Target + ": " + v.Level.String() + " by " + v.Rule + ", want " + want
+		}
+	}
+	return ""
+}
+
+func TestNeighbours(t *testing.T) {
+	c := ruleset(t).NewClassifier(nil)
+	for _, b := range neighbours() {
+		if diff := b.differs(c); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+// Every overlay of the compatibility notes, on a machine and target of its own.
+func TestOverlays(t *testing.T) {
+	r := ruleset(t)
+	for _, c := range []struct {
+		name   string
+		o      rules.Observation
+		target string
+		want   rules.Level
+		rule   string // among the findings
+		remedy string
+		check  string
+	}{
+		{"virtio.unverified", rules.Observation{OSName: "CentOS 6.8", InstanceType: "ecs.t1.small"}, "shenlong-6", rules.NeedsAction, "virtio.unverified", "install-virtio", "verify-virtio"},
+		{"virtio.unverified on plain KVM", rules.Observation{OSName: "CentOS 7.9", InstanceType: "ecs.s2.large", IoOptimized: rules.No}, "kvm", rules.NeedsAction, "virtio.unverified", "install-virtio", "verify-virtio"},
+		{"virtio verified by the image check", rules.Observation{OSName: "CentOS 6.8", InstanceType: "ecs.t1.small", CheckVirtio: rules.Yes}, "shenlong-6", rules.Compatible, "el6", "", ""},
+		{"virtio.missing", rules.Observation{OSName: "CentOS 6.8", CheckVirtio: rules.No}, "shenlong-6", rules.NeedsAction, "virtio.missing", "install-virtio", "verify-virtio"},
+		{"image not I/O optimized", rules.Observation{OSName: "Debian 9.2", ImageIO: rules.No}, "shenlong-7", rules.NeedsAction, "virtio.io-optimized-unsupported", "install-virtio", "verify-virtio"},
+		{"Windows on Xen", rules.Observation{OSName: "Windows Server 2012 R2", InstanceType: "ecs.s1.large", CheckVirtio: rules.Yes}, "shenlong-6", rules.NeedsAction, "windows.xen-residue", "clear-xen-registry", "sfc"},
+		{"Windows with Xen drivers", rules.Observation{OSName: "Windows Server 2016", XenResidue: rules.Yes}, "shenlong-6", rules.NeedsAction, "windows.xen-found", "clear-xen-registry", "sfc"},
+		{"Windows with security software", rules.Observation{OSName: "Windows Server 2016", SecuritySoft: rules.Yes}, "shenlong-6", rules.NeedsAction, "windows.security-software", "", "remove-security-software"},
+		{"device names", rules.Observation{OSName: "CentOS 7.9", CheckFstab: rules.No}, "shenlong-6", rules.NeedsAction, "boot.device-names", "fix-boot-config", ""},
+		{"NVMe not supported by the image", rules.Observation{OSName: "CentOS 7.9", ImageNVMe: rules.No}, "ecs.g8i", rules.NeedsAction, "nvme.image-unsupported", "install-nvme", "nvme-io-timeout"},
+		{"Windows from virtio to NVMe", rules.Observation{OSName: "Windows Server 2019", InstanceType: "ecs.g7.large"}, "ecs.g8i.large", rules.NeedsAction, "nvme.windows-flip", "install-nvme", ""},
+		{"NVMe timeout is advice", rules.Observation{OSName: "CentOS 7.9"}, "ecs.g8i", rules.Compatible, "nvme.io-timeout", "", "nvme-io-timeout"},
+		{"boot mode", rules.Observation{OSName: "CentOS 7.9", BootMode: "BIOS", Architecture: "arm64"}, "ecs.g8y", rules.Incompatible, "boot.mode", "fix-boot-config", ""},
+		{"boot mode UEFI-Preferred fits", rules.Observation{OSName: "CentOS 7.9", BootMode: "UEFI-Preferred"}, "ecs.g7a", rules.Compatible, "el7.late", "", ""},
+		{"x86 to Arm", rules.Observation{OSName: "CentOS 7.9 64位"}, "ecs.c8y.large", rules.Incompatible, "arch.mismatch", "change-arch", ""},
+		{"Arm to x86", rules.Observation{OSName: "Alibaba Cloud Linux 3.2104 LTS 64位 ARM版"}, "ecs.g7", rules.Incompatible, "arch.mismatch", "change-arch", ""},
+		{"32 bits on 4 GiB", rules.Observation{OSName: "CentOS 6.8 32位"}, "ecs.c6.large", rules.NeedsAction, "arch.i386", "change-arch", ""},
+		{"AMD, not listed", rules.Observation{OSName: "CentOS 7.5"}, "ecs.g6a", rules.Unknown, "amd.rome", "", ""},
+		{"AMD, listed", rules.Observation{OSName: "CentOS 8.3"}, "ecs.g6a", rules.Compatible, "el8", "", ""},
+		{"AMD bare metal without an AMD image", rules.Observation{OSName: "CentOS 8.2 64位"}, "ecs.ebmc6a", rules.Incompatible, "amd.rome-bare-metal", "replace-os", ""},
+		{"RHEL licence", rules.Observation{OSName: "Red Hat Enterprise Linux 7.6"}, "ecs.c6", rules.NeedsAction, "rhel.policy", "replace-os", ""},
+		{"ESSD only", rules.Observation{OSName: "CentOS 7.9"}, "ecs.g7", rules.Compatible, "disk.essd-only", "", "essd-disks"},
+		{"Generation I has no type change", rules.Observation{OSName: "CentOS 7.9", InstanceType: "ecs.s2.large", IoOptimized: rules.Yes}, "shenlong-6", rules.Compatible, "path.generation-1", "", "new-instance"},
+		{"local disks have no type change", rules.Observation{OSName: "CentOS 7.9", InstanceType: "ecs.d1.2xlarge"}, "shenlong-6", rules.Compatible, "path.no-type-change", "", "new-instance"},
+		{"the platform's own check", rules.Observation{OSName: "CentOS 7.9", CheckSupported: rules.No}, "shenlong-6", rules.Incompatible, "platform.check-failed", "replace-os", ""},
+		{"panic on hfg6", rules.Observation{OSName: "CentOS 8.3", Kernel: "4.18.0-240.22.1.el8_3.x86_64"}, "ecs.hfg6", rules.NeedsAction, "kernel.hfg6-el8", "", ""},
+		{"hang on E5-2682 v4", rules.Observation{OSName: "openSUSE 15.1"}, "ecs.n4", rules.NeedsAction, "kernel.e5-idle-opensuse", "fix-boot-config", ""},
+		{"image gone", rules.Observation{OSName: "CentOS 7.9", ImageMissing: true}, "shenlong-6", rules.Compatible, "image.missing", "", "snapshot"},
+		{"image deprecated", rules.Observation{OSName: "CentOS 7.9", ImageStatus: "Deprecated"}, "shenlong-6", rules.Compatible, "image.deprecated", "", "snapshot"},
+		{"an overlay never lowers", rules.Observation{OSName: "CentOS 5.8", InstanceType: "ecs.t1.small"}, "shenlong-6", rules.Incompatible, "virtio.unverified", "replace-os", "verify-virtio"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := judge(t, r, c.o, c.target)
+			if v.Level != c.want {
+				t.Errorf("%s by %s, want %s", v.Level, v.Rule, c.want)
+			}
+			if !hasFinding(v, c.rule) {
+				t.Errorf("no finding %s in %+v", c.rule, v.Findings)
+			}
+			if c.remedy != "" && !hasRemedy(v, c.remedy) {
+				t.Errorf("no remedy %s in %+v", c.remedy, v.Remedies)
+			}
+			if c.check != "" && !slices.Contains(v.Checks, c.check) {
+				t.Errorf("no check %s in %v", c.check, v.Checks)
+			}
+		})
+	}
+}
+
+func TestConflictsAreKept(t *testing.T) {
+	r := ruleset(t)
+	for _, c := range []struct {
+		name     string
+		facts    rules.Facts
+		os       string
+		want     rules.Level // shenlong-6
+		low      bool
+		conflict string // field of a conflict; "" for none
+	}{
+		{"image against instance", rules.Facts{OSName: "CentOS  7.4 64位", Image: rules.ImageFacts{OSName: "CentOS  5.8 64位"}}, "centos 5.8", rules.Incompatible, true, "version"},
+		{"the milder one is stronger and does not win", rules.Facts{OSName: "CentOS  5.8 64位", Image: rules.ImageFacts{OSName: "CentOS  7.4 64位"}}, "centos 7.4", rules.Incompatible, true, "version"},
+		{"image id against instance", rules.Facts{OSName: "CentOS 7.9", ImageID: "centos5u8_64_20G_aliaegis_20131231.vhd"}, "centos 7.9", rules.Incompatible, true, "version"},
+		{"family against family", rules.Facts{OSName: "Ubuntu 16.04", ImageID: "debian606_64_20G_alibase_20131121.vhd"}, "ubuntu 16.04", rules.Incompatible, true, "family"},
+		{"os type against name", rules.Facts{OSName: "CentOS 7.9", OSType: "windows"}, "centos 7.9", rules.Unknown, true, "family"},
+		{"two names in one string", rules.Facts{Name: "Ubuntu 16.04 (was CentOS 5.8)"}, "ubuntu 16.04", rules.Incompatible, true, "family"},
+		{"the machine itself decides", rules.Facts{OSName: "CentOS 5.8", Guest: rules.GuestFacts{Release: "CentOS release 5.11 (Final)", Kernel: "2.6.18-398.el5"}}, "centos 5.11", rules.Compatible, false, "version"},
+		{"the machine itself decides for the worse", rules.Facts{OSName: "CentOS 7.9", Guest: rules.GuestFacts{Release: "CentOS release 5.8 (Final)"}}, "centos 5.8", rules.Incompatible, false, "version"},
+		{"kernel of another major release", rules.Facts{OSName: "CentOS 7.9", Guest: rules.GuestFacts{Kernel: "2.6.18-194.el5"}}, "centos 5", rules.Incompatible, true, "version"},
+		{"Platform is coarser, no contradiction", rules.Facts{OSName: "Windows Server  2008 R2 企业版 64位中文版", Image: rules.ImageFacts{Platform: "Windows Server 2008"}}, "windows-server 2008r2", rules.Compatible, false, ""},
+		{"Platform against what rules R2 out", rules.Facts{OSName: "Windows Server 2008 R2", ImageID: "win2008_32_stand_sp2_cn_40G_alibase_v01.vhd"}, "windows-server 2008r2", rules.NeedsAction, true, "version"},
+		{"FreeBSD is of OS type linux", rules.Facts{OSName: "FreeBSD 12.1", OSType: "linux"}, "freebsd 12.1", rules.NeedsAction, false, ""},
+		{"Aliyun Linux 5 has a rhel5 image", rules.Facts{OSName: "Aliyun Linux  5.4 64位", ImageID: "rhel5u4_64_20G_aliaegis_20131121.vhd"}, "alinux 5.4", rules.Incompatible, false, ""},
+		{"a catch-all gives way", rules.Facts{OSName: "CentOS 7.9", Image: rules.ImageFacts{Platform: "Customized Linux"}}, "centos 7.9", rules.Compatible, false, ""},
+		{"bare SUSE for openSUSE", rules.Facts{OSName: "openSUSE 15.2", Image: rules.ImageFacts{Platform: "SUSE"}}, "opensuse 15.2", rules.Compatible, false, ""},
+		{"debian_version is a bare number", rules.Facts{Image: rules.ImageFacts{Platform: "Debian"}, Guest: rules.GuestFacts{Release: "6.0.10"}}, "debian 6.0.10", rules.Compatible, false, ""},
+		{"service packs", rules.Facts{OSName: "SUSE Linux Enterprise Server 12 SP4", Image: rules.ImageFacts{OSName: "SUSE Linux Enterprise Server 12 SP2"}}, "sles 12", rules.Compatible, true, "version"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cl := r.NewClassifier(nil).Classify(&c.facts)
+			if got := cl.OS.Family + " " + cl.OS.Version; got != c.os {
+				t.Errorf("identity %s, want %s", got, c.os)
+			}
+			v := verdict(cl, "shenlong-6")
+			if v.Level != c.want || (v.Confidence == rules.Low) != c.low {
+				t.Errorf("%s, confidence %s, by %s: %s", v.Level, v.Confidence, v.Rule, v.Reason)
+			}
+			if has := slices.ContainsFunc(cl.Conflicts, func(k rules.Conflict) bool { return k.Field == c.conflict }); has != (c.conflict != "") || c.conflict == "" && len(cl.Conflicts) > 0 {
+				t.Errorf("conflicts %+v, want %q", cl.Conflicts, c.conflict)
+			}
+		})
+	}
+}
+
+func TestObservedRunning(t *testing.T) {
+	c := ruleset(t).NewClassifier(nil)
+	f := rules.Facts{OSName: "CentOS 5.8", InstanceType: "ecs.g6.large", Running: rules.Yes}
+	cl := c.Classify(&f)
+	if v := verdict(cl, "shenlong-6"); v.Level != rules.Compatible || v.Rule != "observed.running" || v.Confidence != rules.Low || !strings.Contains(v.Reason, "incompatible") {
+		t.Errorf("runs there and is against the list: %+v", v)
+	}
+	if v := verdict(cl, "shenlong-7"); v.Level != rules.Incompatible {
+		t.Errorf("runs on the 6th generation only: %+v", v)
+	}
+	if !cl.Legacy {
+		t.Error("it is on the legacy list all the same")
+	}
+	f.Running = rules.No
+	if v := verdict(c.Classify(&f), "shenlong-6"); v.Level != rules.Incompatible {
+		t.Errorf("does not run: %+v", v)
+	}
+	// On bare metal of the 5th generation, which is SHENLONG, nothing follows.
+	f = rules.Facts{OSName: "CentOS 5.8", InstanceType: "ecs.ebmg5.24xlarge", Running: rules.Yes}
+	if v := verdict(c.Classify(&f), "shenlong-6"); v.Level != rules.Incompatible {
+		t.Errorf("bare metal of the 5th generation: %+v", v)
+	}
+	r := ruleset(t)
+	if v := judge(t, r, rules.Observation{OSName: "CentOS 7.9 64位", InstanceType: "ecs.g8i.large", Running: rules.Yes}, "ecs.g8y"); v.Level != rules.Incompatible {
+		t.Errorf("running on x86 says nothing of Arm: %+v", v)
+	}
+}
+
+func TestRemedies(t *testing.T) {
+	r := ruleset(t)
+	c := r.NewClassifier(nil)
+	for _, row := range rows(t, "devset.tsv") {
+		cl := c.Classify(asFacts(row["kind"], row["string"]))
+		for i := range cl.Verdicts {
+			v := &cl.Verdicts[i]
+			if v.Level == rules.Incompatible && !hasRemedy(v, "replace-os") {
+				t.Errorf("%q on %s: incompatible without replace-os", row["string"], v.Target)
+			}
+			if v.Remedies == nil || len(v.Checks) < 3 {
+				t.Errorf("%q on %s: remedies %v, checks %v", row["string"], v.Target, v.Remedies, v.Checks)
+			}
+			for _, m := range v.Remedies {
+				remedyHelps(t, r, cl, v, &m)
+			}
+		}
+	}
+	for name, gen5 := range map[string]bool{"CentOS 5.8": true, "Debian 6.0.6": false, "Gentoo 13": false, "Windows Server 2003": true, "CentOS 4.9": false} {
+		v := verdict(c.Classify(&rules.Facts{OSName: name}), "shenlong-6")
+		if hasRemedy(v, "stay-gen5") != gen5 {
+			t.Errorf("%s: stay-gen5 offered: %v", name, !gen5)
+		}
+	}
+}
+
+// remedyHelps holds the remedies to what they promise.
+func remedyHelps(t *testing.T, r *rules.Ruleset, cl *rules.Classification, v *rules.Verdict, m *rules.Remedy) {
+	t.Helper()
+	switch m.ID {
+	case "minor-upgrade":
+		names := map[string]string{"centos": "CentOS ", "rhel": "RHEL ", "alinux": "CentOS ", "debian": "Debian ", "opensuse": "openSUSE ", "freebsd": "FreeBSD ", "sles": "SLES "}
+		after := judge(t, r, rules.Observation{OSName: names[cl.OS.Family] + m.To}, v.Target)
+		if after.Level.AtLeast(rules.Unknown) {
+			t.Errorf("%s %s on %s: after the upgrade to %s it is %s", cl.OS.Family, cl.OS.Version, v.Target, m.To, after.Level)
+		}
+		if m.Drawback == "" {
+			t.Errorf("minor-upgrade without its drawback")
+		}
+	case "stay-gen5":
+		if k := verdict(cl, "kvm"); k.Level.AtLeast(rules.Unknown) || v.Target == "kvm" || cl.OS.Arch == "arm64" {
+			t.Errorf("%s %s on %s: stay-gen5 although plain KVM is %s", cl.OS.Family, cl.OS.Version, v.Target, k.Level)
+		}
+		for _, f := range m.Families {
+			if i := r.Families().Lookup("", f); i.Virtualization != "kvm" || i.Generation > 5 {
+				t.Errorf("stay-gen5 names %s, which is %s", f, i.Virtualization)
+			}
+		}
+	}
+}
+
+// Never milder on shenlong-7 than on shenlong-6, whatever is known besides.
+func TestMonotone(t *testing.T) {
+	r := ruleset(t)
+	var targets []rules.Target
+	for _, n := range []string{"kvm", "shenlong-6", "shenlong-7"} {
+		tg, err := r.ParseTarget(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		targets = append(targets, tg)
+	}
+	c := r.NewClassifier(targets)
+	types := []string{"", "ecs.t1.small", "ecs.s2.large", "ecs.n4.small", "ecs.g5.large", "ecs.ebmg5.24xlarge", "ecs.g6.large", "ecs.g7.large", "ecs.g8y.large", "ecs.e-c1m1.large"}
+	n := 0
+	for i, row := range rows(t, "devset.tsv") {
+		for j, id := range types {
+			f := asFacts(row["kind"], row["string"])
+			f.InstanceType = id
+			// A spread of the other facts, different for every string.
+			f.Running, f.IoOptimized = rules.Tri((i+j)%3), rules.Tri((i/3)%3)
+			f.Image.CheckVirtio, f.Image.CheckFstab = rules.Tri((i/9+j)%3), rules.Tri((i/27)%3)
+			f.Image.CheckSupported, f.Image.IoOptimized = rules.Tri((i/2)%3), rules.Tri((i/5+j)%3)
+			f.Guest.XenResidue, f.Guest.FreeBSDPatch = rules.Tri(j%3), rules.Tri((i+2*j)%3)
+			cl := c.Classify(f)
+			six, seven := verdict(cl, "shenlong-6"), verdict(cl, "shenlong-7")
+			if rules.Worse(six.Level, seven.Level) != seven.Level {
+				t.Fatalf("%q on %s: %s (%s) on shenlong-6, %s (%s) on shenlong-7", row["string"], id, six.Level, six.Rule, seven.Level, seven.Rule)
+			}
+			for k := range cl.Verdicts {
+				v := &cl.Verdicts[k]
+				for _, fd := range v.Findings {
+					if rules.Worse(v.Level, fd.Level) != v.Level {
+						t.Fatalf("%q: %s is milder than its finding %s", row["string"], v.Level, fd.Rule)
+					}
+				}
+			}
+			n++
+		}
+	}
+	t.Logf("%d combinations", n)
+}
+
+// An operating system that no rule names is never compatible.
+func TestCompatibleNeedsARule(t *testing.T) {
+	c := ruleset(t).NewClassifier(nil)
+	for _, s := range []string{"", "m-bp1xxxxxxxxxxxxxxxxx", "TempleOS 5.03", "Arch Linux 2024", "Customized Linux", "Solaris 10", "Amazon Linux 2", "Windows", "CentOS", "Ubuntu_64", "Debian 64位", "其他 2.4.x Linux (32 位)", "esxi", "NetBSD 9", "Kylin"} {
+		cl := c.Classify(&rules.Facts{Name: s})
+		for i := range cl.Verdicts {
+			if v := &cl.Verdicts[i]; v.Level != rules.Unknown {
+				t.Errorf("%q on %s: %s by %s", s, v.Target, v.Level, v.Rule)
+			}
+		}
+	}
+}
+
+func TestParseTarget(t *testing.T) {
+	r := ruleset(t)
+	for _, c := range []struct {
+		in    string
+		class rules.Class
+		arch  string
+		nvme  string
+	}{
+		{"kvm", rules.ClassKVM, "", ""},
+		{"SHENLONG-6", rules.ClassShenlong6, "", ""},
+		{"shenlong-7", rules.ClassShenlong7, "", ""},
+		{"ecs.g5", rules.ClassKVM, "x86_64", "unsupported"},
+		{"ecs.ebmg5", rules.ClassShenlong6, "x86_64", "unsupported"},
+		{"ecs.g6.large", rules.ClassShenlong6, "x86_64", "unsupported"},
+		{"ecs.g8i", rules.ClassShenlong7, "x86_64", "required"},
+		{"ecs.g8y.large", rules.ClassShenlong7, "arm64", "likely"},
+		{"ecs.gn7i-c16g1.4xlarge", rules.ClassShenlong7, "x86_64", "unknown"},
+		{"ecs.u1", rules.ClassShenlong7, "x86_64", "unknown"}, // hosts vary: the strictest
+	} {
+		got, err := r.ParseTarget(c.in)
+		if err != nil || got.Class != c.class || got.Arch != c.arch || got.NVMe != c.nvme {
+			t.Errorf("%s: %+v, %v", c.in, got, err)
+		}
+	}
+	for _, s := range []string{"", "g8i", "shenlong", "ecs.t1", "ecs.s2.large", "ecs.zz9", "ecs.g6.4xlage", "ecs.c9i.lar", "kvm;", "ecs.", strings.Repeat("ecs.g6", 50)} {
+		if got, err := r.ParseTarget(s); err == nil {
+			t.Errorf("%q: accepted as %+v", s, got)
+		}
+	}
+}
+
+func TestLegacy(t *testing.T) {
+	c := ruleset(t).NewClassifier([]rules.Target{{ID: "kvm"}})
+	for name, want := range map[string]bool{
+		"CentOS 5.8": true, "CentOS 5": true, "CentOS 5.9": true, "CentOS 5.11": false, "CentOS 6.0": false, "Debian 6.0.8": true, "Debian 6.0.9": false,
+		"Ubuntu 10.10": true, "Ubuntu 11.04": false, "FreeBSD 10.1": true, "FreeBSD 12.1": true, "FreeBSD 13.0": false, "Gentoo": true,
+		"SLES 10": true, "SLES 11": false, "openSUSE 12.3": true, "openSUSE 13.1": false, "Windows Server 2003 R2": true,
+		"Windows Server 2008 Standard": true, "Windows Server 2008 R2": false, "Aliyun Linux 5.4": true, "CentOS": false, "": false,
+	} {
+		if got := c.Classify(&rules.Facts{OSName: name}).Legacy; got != want {
+			t.Errorf("%q: legacy %v", name, got)
+		}
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	c := ruleset(t).NewClassifier(nil)
+	all := rows(t, "devset.tsv")
+	done := make(chan bool)
+	for g := range 4 {
+		go func() {
+			defer func() { done <- true }()
+			for i := range all {
+				row := all[(i+g*100)%len(all)]
+				cl := c.Classify(asFacts(row["kind"], row["string"]))
+				if got := verdict(cl, "shenlong-6").Level.String(); got != row["verdict"] && got != row["also_ok"] {
+					t.Errorf("%q: %s", row["string"], got)
+				}
+			}
+		}()
+	}
+	for range 4 {
+		<-done
+	}
+}
+
+func FuzzClassify(f *testing.F) {
+	f.Add("CentOS  5.8 64位", "centos_7_9_x64_20G_alibase_20211130.vhd", "2.6.18-348.el5", "ecs.t1.small", "CentOS", uint8(9))
+	f.Add("Windows Server 2008", "m-bp1", "", "ecs.g6.large", "Windows Server 2008", uint8(200))
+	f.Add("", "", "", "", "", uint8(0))
+	r := ruleset(f)
+	c := r.NewClassifier(nil)
+	f.Fuzz(func(t *testing.T, name, image, kernel, typ, platform string, bits uint8) {
+		facts := rules.Facts{OSName: name, ImageID: image, InstanceType: typ, Running: rules.Tri(bits % 3), IoOptimized: rules.Tri(bits / 3 % 3)}
+		facts.Image.Platform, facts.Guest.Kernel, facts.Guest.Virtio = platform, kernel, rules.Tri(bits/9%3)
+		cl := c.Classify(&facts)
+		if len(cl.Verdicts) != 3 || rules.Worse(cl.Verdicts[1].Level, cl.Verdicts[2].Level) != cl.Verdicts[2].Level {
+			t.Errorf("%+v", cl.Verdicts)
+		}
+		if again := c.Classify(&facts); again != cl {
+			t.Error("known facts are judged anew")
+		}
+		r.Explain(&facts, nil)
+	})
+}

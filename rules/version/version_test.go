@@ -1,0 +1,109 @@
+package version_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/shenscan/shenscan/rules/version"
+)
+
+func pairs(t *testing.T, name string) [][2]string {
+	t.Helper()
+	b, err := os.ReadFile("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out [][2]string
+	for _, l := range strings.Split(strings.TrimSpace(string(b)), "\n") {
+		if a, c, ok := strings.Cut(l, " < "); ok && l[0] != '#' {
+			out = append(out, [2]string{a, c})
+		}
+	}
+	return out
+}
+
+func TestOrder(t *testing.T) {
+	for _, p := range pairs(t, "order.txt") {
+		if c := version.Compare(p[0], p[1]); c != -1 {
+			t.Errorf("Compare(%s, %s) = %d", p[0], p[1], c)
+		}
+		if c := version.Compare(p[1], p[0]); c != 1 {
+			t.Errorf("Compare(%s, %s) = %d", p[1], p[0], c)
+		}
+		if c := version.Compare(p[0], p[0]); c != 0 {
+			t.Errorf("Compare(%s, %[1]s) = %d", p[0], c)
+		}
+	}
+	for _, same := range [][2]string{{"6.09", "6.9"}, {"V10", "v10"}, {"2008R2", "2008r2"}, {"", ""}, {"5_8", "5.8"}} {
+		if c := version.Compare(same[0], same[1]); c != 0 {
+			t.Errorf("Compare(%s, %s) = %d", same[0], same[1], c)
+		}
+	}
+}
+
+func TestKernelOrder(t *testing.T) {
+	for _, p := range pairs(t, "kernels.txt") {
+		a, b := version.ParseKernel(p[0]), version.ParseKernel(p[1])
+		if !a.OK || !b.OK {
+			t.Errorf("%v is not read", p)
+		}
+		if version.CmpKernel(a, b) != -1 || version.CmpKernel(b, a) != 1 || version.CmpKernel(a, a) != 0 {
+			t.Errorf("%s is not before %s", p[0], p[1])
+		}
+	}
+}
+
+func TestParseKernel(t *testing.T) {
+	for _, c := range []struct{ in, tag, flavour string }{
+		{"2.6.18-398.el5xen", "el5", "xen"},
+		{"2.6.18-398.EL5PAE", "el5", "pae"},
+		{"2.6.39-300.17.1.el5uek", "el5", "uek"},
+		{"4.18.0-240.22.1.el8_3.x86_64", "el8_3", ""},
+		{"4.19.91-23.al7.x86_64", "al7", ""},
+		{"5.4.0-74-generic", "", "generic"},
+		{"11.2-RELEASE-p9", "", "release"},
+		{"2.6.18-348", "", ""},
+	} {
+		if k := version.ParseKernel(c.in); !k.OK || k.Tag != c.tag || k.Flavour != c.flavour {
+			t.Errorf("%s: %+v", c.in, k)
+		}
+	}
+	for _, s := range []string{"", "el5", "5", "generic", "-", "a.b.c"} {
+		if version.ParseKernel(s).OK {
+			t.Errorf("%q passes for a kernel release", s)
+		}
+	}
+}
+
+func TestNext(t *testing.T) {
+	for _, c := range []struct{ in, want string }{{"5", "6"}, {"5.8", "5.9"}, {"6.0.9", "6.0.10"}} {
+		k, n := version.Parse(c.in)
+		if want, _ := version.Parse(c.want); k.Next(n) != want {
+			t.Errorf("after %s comes %v", c.in, k.Next(n))
+		}
+	}
+}
+
+func FuzzCompare(f *testing.F) {
+	f.Add("5.8", "5.10", "5.9")
+	f.Add("2008r2", "2008", "2012")
+	f.Add("99999999999999999999", "1", "")
+	f.Fuzz(func(t *testing.T, a, b, c string) {
+		if x, y := version.Compare(a, b), version.Compare(b, a); x != -y || version.Compare(a, a) != 0 {
+			t.Errorf("Compare(%q, %q) = %d, reversed %d", a, b, x, y)
+		}
+		if version.Compare(a, b) <= 0 && version.Compare(b, c) <= 0 && version.Compare(a, c) > 0 {
+			t.Errorf("%q <= %q <= %q, and yet %[1]q > %[3]q", a, b, c)
+		}
+		x, _ := version.Parse(a)
+		y, _ := version.Parse(b)
+		if x.Cmp(y) != -y.Cmp(x) {
+			t.Errorf("keys of %q and %q", a, b)
+		}
+		p, q := version.ParseKernel(a), version.ParseKernel(b)
+		if version.CmpKernel(p, q) != -version.CmpKernel(q, p) {
+			t.Errorf("kernels %q and %q", a, b)
+		}
+	})
+}
