@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	natsgo "github.com/nats-io/nats.go"
 
 	"github.com/shenscan/shenscan/internal/ecs/ecssim"
 	"github.com/shenscan/shenscan/internal/record"
@@ -300,14 +301,25 @@ func TestRescanByMessageChangesTheRecord(t *testing.T) {
 		"--nats-listen", fmt.Sprintf("127.0.0.1:%d", natsPort), "--listen", fmt.Sprintf("127.0.0.1:%d", httpPort))
 	eventually(t, "a scan is complete", func() bool { return run(t, env(), "rescan", "--all", "--nats-url", natsURL).code == 0 })
 
-	var victim *ecssim.Truth
-	if err := sim.EachTruth(func(tr *ecssim.Truth) error {
-		if victim == nil && tr.Family == "centos" && tr.Verdicts[2] == "compatible" {
-			victim = tr
+	// An instance that runs on SHENLONG boots there whatever its image says, so
+	// the change is made to one on a KVM family.
+	var victim record.Record
+	for _, rec := range instances(t, page) {
+		if rec.OS.Family == "centos" && rec.Virtualization == "kvm" && rec.Verdicts[1].Level.String() == "compatible" {
+			victim = rec
 		}
-		return nil
-	}); err != nil || victim == nil {
-		t.Fatal("no modern CentOS in the fleet", err)
+	}
+	if victim.InstanceID == "" {
+		t.Fatal("no modern CentOS on KVM in the fleet")
+	}
+	events := make(chan *natsgo.Msg, 10)
+	nc, err := natsgo.Connect(natsURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.ChanSubscribe("shenscan.events.verdict.>", events); err != nil {
+		t.Fatal(err)
 	}
 	before := scrape(t, page)
 	change := `{"image_id":"centos5u8_64_20G_aliaegis_20131231.vhd","os_name":"CentOS  5.8 64位"}`
@@ -322,12 +334,58 @@ func TestRescanByMessageChangesTheRecord(t *testing.T) {
 	if r.code != 0 || len(got) != 1 || got[0].OS.Version != "5.8" || got[0].Verdicts[1].Level.String() != "incompatible" {
 		t.Fatalf("exit %d, %+v", r.code, got)
 	}
+	for range 2 { // a repeat changes nothing and says nothing
+		if again := run(t, env(), "rescan", victim.InstanceID, "--nats-url", natsURL, "--output", "jsonl"); again.code != 0 {
+			t.Errorf("repeat: exit %d", again.code)
+		}
+	}
+	var got1 struct {
+		Type string
+		Data struct{ Before, After record.Record }
+	}
+	select {
+	case m := <-events:
+		if err := json.Unmarshal(m.Data, &got1); err != nil || got1.Type != "dev.shenscan.verdict.changed.v1" ||
+			got1.Data.After.OS.Version != "5.8" || got1.Data.Before.OS.Version != victim.OS.Version {
+			t.Errorf("event %s on %s", m.Data, m.Subject)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("no event")
+	}
+	if len(events) != 0 {
+		t.Errorf("%d events too many", len(events))
+	}
 	after := scrape(t, page)
 	series := regexp.MustCompile(`(?m)^shenscan_legacy_os_instances\{.*os_family="centos",os_version="5.8".*region="` + victim.Region + `".*\} (\d+)`)
 	if diff := cmp.Diff(series.FindString(before), series.FindString(after)); diff == "" {
 		t.Errorf("the metric of CentOS 5.8 did not move: %q", series.FindString(after))
 	}
 	p.stop()
+}
+
+// instances reads all instances from the API, page by page.
+func instances(t *testing.T, page string) []record.Record {
+	t.Helper()
+	var out []record.Record
+	for cursor := ""; ; {
+		resp, err := http.Get(page + "/api/v1/instances?limit=150&cursor=" + cursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Instances  []record.Record `json:"instances"`
+			NextCursor string          `json:"next_cursor"`
+		}
+		err = json.NewDecoder(resp.Body).Decode(&got)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("instances: %d %v", resp.StatusCode, err)
+		}
+		out = append(out, got.Instances...)
+		if cursor = got.NextCursor; cursor == "" {
+			return out
+		}
+	}
 }
 
 func scrape(t *testing.T, page string) string {

@@ -106,6 +106,18 @@ type App struct {
 	closes     []func()
 }
 
+// ConfigError is a mistake in flags, environment or files: nothing was tried.
+type ConfigError struct{ Err error }
+
+// Error says what is wrong.
+func (e *ConfigError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// ExitCode is that of wrong usage.
+func (e *ConfigError) ExitCode() int { return 2 }
+
 // StoreFile is the file of the store in its folder.
 func StoreFile(dir string) string { return filepath.Join(dir, "store.db") }
 
@@ -130,6 +142,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		if err := a.openStore(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if err := o.NATS.Validate(); err != nil {
+		return nil, &ConfigError{err}
 	}
 	o.NATS.Dir = orDefault(o.NATS.Dir, filepath.Join(o.Store, "nats"))
 	if a.bus, err = bus.Open(ctx, o.NATS); err != nil {
@@ -173,7 +188,7 @@ func Classifier(overlays, targets []string) (*rules.Classifier, error) {
 		for _, name := range targets {
 			t, err := rs.ParseTarget(name)
 			if err != nil {
-				return nil, fmt.Errorf("--target: %w", err)
+				return nil, &ConfigError{fmt.Errorf("--target: %w", err)}
 			}
 			parsed = append(parsed, t)
 		}
@@ -187,13 +202,13 @@ func Ruleset(overlays []string) (*rules.Ruleset, error) {
 	for _, path := range overlays {
 		doc, err := os.ReadFile(path)
 		if err != nil {
-			return nil, fmt.Errorf("rules: %w", err)
+			return nil, &ConfigError{fmt.Errorf("rules: %w", err)}
 		}
 		docs = append(docs, doc)
 	}
 	rs, err := catalog.Load(docs...)
 	if err != nil {
-		return nil, fmt.Errorf("rules: %w", err)
+		return nil, &ConfigError{fmt.Errorf("rules: %w", err)}
 	}
 	return rs, nil
 }
@@ -233,7 +248,7 @@ func (a *App) openCloud(ctx context.Context) error {
 	}
 	client, err := ecsapi.New(o)
 	if err != nil {
-		return err
+		return &ConfigError{err}
 	}
 	a.onClose(client.Close)
 	a.cloud = client
@@ -261,7 +276,7 @@ func narrow(configured, wanted []string) ([]string, error) {
 	}
 	for _, w := range wanted {
 		if !have[w] {
-			return nil, fmt.Errorf("--account %s is not among the configured accounts %v", w, configured)
+			return nil, &ConfigError{fmt.Errorf("--account %s is not among the configured accounts %v", w, configured)}
 		}
 	}
 	return wanted, nil

@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/exporter-toolkit/web"
+
+	"github.com/shenscan/shenscan/sink/httpapi"
 )
 
 // HTTPOptions say where the page, the API and the metrics are served.
@@ -27,13 +29,13 @@ var ErrInsecureListen = errors.New("refusing to listen beyond loopback without a
 func (o HTTPOptions) check() error {
 	host, _, err := net.SplitHostPort(o.Listen)
 	if err != nil {
-		return fmt.Errorf("--listen %q: %w", o.Listen, err)
+		return &ConfigError{fmt.Errorf("--listen %q: %w", o.Listen, err)}
 	}
 	ip := net.ParseIP(host)
 	if host == "localhost" || ip != nil && ip.IsLoopback() || o.WebConfig != "" || o.Insecure {
 		return nil
 	}
-	return fmt.Errorf("%w: --listen is %s; name a --web.config.file, or say --insecure-listen", ErrInsecureListen, o.Listen)
+	return &ConfigError{fmt.Errorf("%w: --listen is %s; name a --web.config.file, or say --insecure-listen", ErrInsecureListen, o.Listen)}
 }
 
 // openHTTP takes the listening socket, so that a taken port is an error at
@@ -74,8 +76,12 @@ func (a *App) serveHTTP(ctx context.Context) error {
 		return nil
 	}
 	metrics := promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: a.registry, MaxRequestsInFlight: 8, Timeout: 30 * time.Second})
+	handler, err := a.handler(metrics)
+	if err != nil {
+		return err
+	}
 	srv := &http.Server{
-		Handler: a.handler(metrics), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
@@ -90,7 +96,7 @@ func (a *App) serveHTTP(ctx context.Context) error {
 	})
 	systemd := false
 	flags := &web.FlagConfig{WebSystemdSocket: &systemd, WebListenAddresses: &[]string{a.o.HTTP.Listen}, WebConfigFile: &a.o.HTTP.WebConfig}
-	err := web.Serve(a.listener, srv, flags, a.log)
+	err = web.Serve(a.listener, srv, flags, a.log)
 	if !stop() {
 		<-stopped
 	}
@@ -102,7 +108,21 @@ func (a *App) serveHTTP(ctx context.Context) error {
 
 // handler serves the whole page where there is a store, and metrics and health
 // alone elsewhere.
-func (a *App) handler(metrics http.Handler) http.Handler {
+func (a *App) handler(metrics http.Handler) (http.Handler, error) {
+	if a.sink != nil {
+		version, _ := Version()
+		return httpapi.New(httpapi.Options{
+			Store: pageStore{a}, Rescanner: pageRescanner{a.bus}, AllowRescan: a.o.HTTP.trustedVisitors(),
+			Ready: func() (bool, []string) {
+				ok, why := a.Ready()
+				if ok {
+					return true, nil
+				}
+				return false, []string{why}
+			},
+			Metrics: metrics, Version: version, Log: a.log, Now: a.o.Now,
+		})
+	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -113,7 +133,7 @@ func (a *App) handler(metrics http.Handler) http.Handler {
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	return mux
+	return mux, nil
 }
 
 // Ready says whether this process does what it is for, and if not, why.

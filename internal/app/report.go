@@ -110,4 +110,3 @@ func changedSince(db *store.DB, scan string) (*report.Since, error) {
 	}
 	return out, nil
 }
-
