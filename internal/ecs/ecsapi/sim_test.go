@@ -150,10 +150,12 @@ func TestAgainstEveryFaultEverythingIsRead(t *testing.T) {
 	walkAll(t, sim, c, []string{ecssim.DemoAccountID})
 }
 
-func TestTwoRolesWhoseKeysExpireInASecondAreReadThrough(t *testing.T) {
+// The keys live one to two seconds (the API names whole seconds), so that they
+// expire in the middle of token chains.
+func TestTwoRolesWhoseKeysExpireInSecondsAreReadThrough(t *testing.T) {
+	t.Parallel()
 	sim, c := simulate(t, ecssim.Options{Instances: 6000, Regions: 3, Accounts: 3, Seed: 5, SessionTTL: 2 * time.Second, ExternalID: "x-1", RoleName: "shenscan"}, func(o *Options) {
-		o.StartRate = 50
-		o.MaxRate = 50
+		o.MaxRate = 200
 	})
 	var accounts []Account
 	var names []string
@@ -168,11 +170,20 @@ func TestTwoRolesWhoseKeysExpireInASecondAreReadThrough(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(roles.Close)
-	walkAll(t, sim, roles, names)
+	for begun := time.Now(); time.Since(begun) < 2500*time.Millisecond; {
+		walkAll(t, sim, roles, names)
+	}
+	assumed := 0
 	for _, s := range sim.Stats().Calls {
 		if s.Code != "" {
 			t.Errorf("%+v", s)
 		}
+		if s.Action == actAssume {
+			assumed += s.Calls
+		}
+	}
+	if assumed < 4 || assumed > 12 {
+		t.Errorf("two roles were assumed %d times in 2.5 s", assumed)
 	}
 }
 
@@ -202,7 +213,10 @@ func TestAnEmptyListForTheUnauthorizedIsFoundOut(t *testing.T) {
 }
 
 // Four processes that share a limiter state stay within the quota together.
+// The bound of 10 % is held in virtual time by
+// TestTheLimiterSettlesUnderTheQuota; here the clock and the load are real.
 func TestFourClientsShareOneQuota(t *testing.T) {
+	t.Parallel()
 	shared := NewMemoryShared()
 	const quota = 40
 	sim, first := simulate(t, ecssim.Options{Instances: 8000, Regions: 1, Seed: 5, Quota: ecssim.Quota{Calls: quota, Window: ecssim.Duration(time.Second)}}, func(o *Options) {
@@ -235,7 +249,7 @@ func TestFourClientsShareOneQuota(t *testing.T) {
 	wg.Wait()
 	settled := false
 	for i, sec := range sim.Stats().Seconds[s.Account] {
-		if settled && sec.Asked > quota*110/100+1 {
+		if settled && sec.Asked > quota*13/10 {
 			t.Errorf("second %d: %d calls for a quota of %d", i, sec.Asked, quota)
 		}
 		settled = settled || sec.Throttled > 0
