@@ -104,6 +104,22 @@ bench/once: ## every Go benchmark once, to see that it runs
 bench/compare: ## build/bench.txt against build/bench.old.txt
 	$(call tool,benchstat) $(BUILD)/bench.old.txt $(BUILD)/bench.txt
 
+.PHONY: bench-full
+bench-full: ## shenscan against the loops one would write instead, on simulated fleets
+	$(GO) run ./benchmarks/pipeline
+
+.PHONY: chaos
+chaos: ## kill members of a running pipeline at random; SEED=n repeats a run
+	$(GO) test -count=1 -tags chaos -timeout 20m -v ./internal/chaos -args -seed $(or $(SEED),0)
+
+.PHONY: soak
+soak: ## ten seeds of 200 kills each in a scan of 100,000 instances
+	$(GO) test -count=1 -tags chaos -timeout 6h -v -run TestKills ./internal/chaos -args -seeds 10 -kills 200 -instances 100000
+
+.PHONY: powercut
+powercut: ## cut the power of the sink's and the broker's disk (needs root, xfsprogs)
+	$(GO) test -count=1 -tags powercut -timeout 30m -v ./internal/chaos
+
 .PHONY: dashboards
 dashboards: ## write the Grafana dashboards and alert rules anew
 	cd deploy/grafana/gen && $(GO) run .
@@ -115,6 +131,7 @@ test/dashboards: ## dashboards, alert rules and manifests: current, sound, true 
 .PHONY: generate
 generate: dashboards ## write every generated file anew
 	$(GO) generate ./...
+	$(GO) test -count=1 ./rules/catalog -update
 	$(GO) test -count=1 -run TestReferenceIsCurrent ./cmd/shenscan -update-reference
 
 .PHONY: verify
