@@ -30,9 +30,9 @@ func (a *accounts) init(c *Client) {
 	a.c, a.rings, a.asking = c, map[string]*keyring{}, newTurn()
 	switch {
 	case c.o.Base != nil:
-		a.base = newKeyring(static(*c.o.Base))
+		a.base = newKeyring(static(*c.o.Base), c.o.Logger)
 	default:
-		a.base = newKeyring(newChain())
+		a.base = newKeyring(newChain(), c.o.Logger)
 	}
 	for _, acc := range c.o.Accounts {
 		name := acc.name()
@@ -45,13 +45,13 @@ func (a *accounts) init(c *Client) {
 func (a *accounts) make(acc Account) *keyring {
 	base := a.base
 	if acc.AccessKeyFile != "" {
-		base = newKeyring(keyFile(acc.AccessKeyFile))
+		base = newKeyring(keyFile(acc.AccessKeyFile), a.c.o.Logger.With("account", acc.name()))
 	}
 	if acc.RoleARN == "" {
 		return base
 	}
 	orDefault(&acc.SessionName, "shenscan")
-	return newKeyring(&role{c: a.c, base: base, account: acc, duration: a.c.o.SessionDuration})
+	return newKeyring(&role{c: a.c, base: base, account: acc, duration: a.c.o.SessionDuration}, a.c.o.Logger.With("account", acc.name()))
 }
 
 // ring returns the keyring of an account. Accounts that are not configured

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -60,6 +61,7 @@ const rechecked = 30 * time.Second
 // were refused.
 type keyring struct {
 	src source
+	log *slog.Logger
 
 	fetching turn // held by the one caller who renews
 
@@ -69,7 +71,9 @@ type keyring struct {
 	expires time.Time // from here on cur does not serve
 }
 
-func newKeyring(src source) *keyring { return &keyring{src: src, fetching: newTurn()} }
+func newKeyring(src source, log *slog.Logger) *keyring {
+	return &keyring{src: src, log: log, fetching: newTurn()}
+}
 
 // get returns keys that are good for the next call.
 func (k *keyring) get(ctx context.Context) (*Keys, error) {
@@ -93,6 +97,7 @@ func (k *keyring) get(ctx context.Context) (*Keys, error) {
 	next, err := k.fetch(ctx)
 	if err != nil && usable {
 		k.postpone(now)
+		k.log.WarnContext(ctx, "credentials were not renewed, the old ones serve on", "expires", expires, "err", err)
 		return cur, nil
 	}
 	return next, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -57,7 +58,7 @@ func TestKeysAreRenewedBeforeTheyExpire(t *testing.T) {
 		t.Run(life.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				src := &countingSource{life: life, takes: 300 * time.Millisecond}
-				k := newKeyring(src)
+				k := newKeyring(src, slog.New(slog.DiscardHandler))
 				ctx, cancel := context.WithTimeout(t.Context(), 10*life)
 				defer cancel()
 				var wg sync.WaitGroup
@@ -86,7 +87,7 @@ func TestKeysAreRenewedBeforeTheyExpire(t *testing.T) {
 func TestWhileARenewalFailsTheOldKeysServe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &countingSource{life: time.Hour, fails: func(n int) bool { return n > 1 }}
-		k := newKeyring(src)
+		k := newKeyring(src, slog.New(slog.DiscardHandler))
 		for range 59 {
 			if _, err := k.get(t.Context()); err != nil {
 				t.Fatal(err)
@@ -105,7 +106,7 @@ func TestWhileARenewalFailsTheOldKeysServe(t *testing.T) {
 
 func TestRefusedKeysAreReplacedOnce(t *testing.T) {
 	src := &countingSource{life: time.Hour}
-	k := newKeyring(src)
+	k := newKeyring(src, slog.New(slog.DiscardHandler))
 	old, err := k.get(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +124,7 @@ func TestRefusedKeysAreReplacedOnce(t *testing.T) {
 
 func TestACallerLeavesTheQueueWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newKeyring(&countingSource{life: time.Hour, takes: time.Minute})
+		k := newKeyring(&countingSource{life: time.Hour, takes: time.Minute}, slog.New(slog.DiscardHandler))
 		var wg sync.WaitGroup
 		wg.Go(func() { _, _ = k.get(t.Context()) })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -67,6 +68,7 @@ type bucket struct {
 	shared  Shared
 	penalty float64
 	notify  func(rate float64)
+	log     *slog.Logger
 
 	leasing turn // held by the one caller who talks to shared
 
@@ -77,17 +79,17 @@ type bucket struct {
 	next   time.Time
 	every  time.Duration
 	epoch  uint64
-	taken  int // size of the lease
 	wanted int // size of the next lease
 	shown  float64
 	alone  bool // the last talk with shared failed
+	retry  time.Time
 
 	doubtful uint64    // the epoch that a refusal without a hint ended
 	refusal  time.Time // when the refused call had started
 }
 
-func newBucket(key string, b rateBounds, shared Shared, penalty int, notify func(float64)) *bucket {
-	return &bucket{key: key, bounds: b, shared: shared, penalty: float64(penalty), notify: notify, wanted: 1, leasing: newTurn()}
+func newBucket(key string, b rateBounds, shared Shared, penalty int, notify func(float64), log *slog.Logger) *bucket {
+	return &bucket{key: key, bounds: b, shared: shared, penalty: float64(penalty), notify: notify, log: log, wanted: 1, leasing: newTurn()}
 }
 
 // grant is leave to make one call.
@@ -185,14 +187,17 @@ func (b *bucket) leased() (time.Time, uint64, bool) {
 	return time.Time{}, b.epoch, false
 }
 
-// lease reserves slots in the shared state, or in the local one when that
-// fails. It never fails itself.
+// lease reserves slots in the shared state, or in the local one while that
+// fails. Only the end of ctx keeps it from that.
 func (b *bucket) lease(ctx context.Context) {
 	b.mu.Lock()
-	good := b.good
+	good, n, alone := b.good, b.wanted, b.alone && time.Now().Before(b.retry)
 	b.good = 0
-	n := b.wanted
 	b.mu.Unlock()
+	if alone {
+		b.leaseAlone(good)
+		return
+	}
 	var first time.Time
 	var every time.Duration
 	st, err := b.update(ctx, func(s *rateState) bool {
@@ -202,29 +207,52 @@ func (b *bucket) lease(ctx context.Context) {
 		first, every = s.take(b.bounds, now, n, good)
 		return true
 	})
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err != nil {
-		b.goAlone()
-		n = 1
-		first, every = b.local.take(b.bounds, time.Now(), 1, good)
-		st = b.local
-	} else {
+	switch {
+	case ctx.Err() != nil: // the caller's end says nothing about the state
+	case err != nil:
+		b.goAlone(ctx, err)
+		b.leaseAlone(good)
+	default:
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		b.alone, b.local = false, st
+		b.leaseOf(st, first, every, n)
 	}
-	b.epoch, b.left, b.taken, b.next, b.every = st.Epoch, n, n, first, every
-	b.wanted = min(max(2*n, 1), 4096)
+}
+
+func (b *bucket) leaseOf(st rateState, first time.Time, every time.Duration, n int) {
+	b.epoch, b.left, b.next, b.every = st.Epoch, n, first, every
+	b.wanted = min(2*n, 4096)
 	b.show(st.Rate)
 }
 
+// leaseAlone reserves one slot in the local state.
+func (b *bucket) leaseAlone(good int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	first, every := b.local.take(b.aloneBounds(), time.Now(), 1, good)
+	b.leaseOf(b.local, first, every, 1)
+}
+
+// aloneBounds are this process's cautious share.
+func (b *bucket) aloneBounds() rateBounds {
+	return rateBounds{start: b.bounds.start / b.penalty, min: b.bounds.min / b.penalty, fixed: b.bounds.fixed}
+}
+
+const retryShared = 5 * time.Second // how often a failing shared state is tried again
+
 // goAlone makes the local state a cautious copy of what was last shared.
-func (b *bucket) goAlone() {
+func (b *bucket) goAlone(ctx context.Context, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.retry = time.Now().Add(retryShared)
 	if b.alone {
 		return
 	}
 	b.alone = true
-	b.local.init(b.bounds, time.Now())
-	b.local.Rate = max(b.bounds.min/b.penalty, b.local.Rate/b.penalty)
+	b.log.WarnContext(ctx, "the shared rate limit is out of reach, this process keeps to a part of it", "key", b.key, "err", err)
+	b.local.init(b.aloneBounds(), time.Now())
+	b.local.Rate = max(b.bounds.min, b.local.Rate) / b.penalty
 	b.local.Threshold = b.local.Rate
 }
 
@@ -369,7 +397,7 @@ func (l *limiter) get(k limitKey) *bucket {
 			if k.action != "" {
 				l.o.Observer.Rate(k.account, k.region, k.action, r)
 			}
-		})
+		}, l.o.Logger)
 		l.m[k] = b
 	}
 	return b

@@ -3,6 +3,7 @@ package ecsapi
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -87,7 +88,7 @@ func drive(t *testing.T, q *quotaServer, buckets []*bucket, callers int, latency
 }
 
 func testBucket(shared Shared) *bucket {
-	return newBucket("k", rateBounds{start: 10, min: 1}, shared, 4, func(float64) {})
+	return newBucket("k", rateBounds{start: 10, min: 1}, shared, 4, func(float64) {}, slog.New(slog.DiscardHandler))
 }
 
 func TestTheLimiterSettlesUnderTheQuota(t *testing.T) {
@@ -187,10 +188,33 @@ func TestWithoutTheSharedStateTheLimiterIsCautious(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := &brokenShared{MemoryShared: NewMemoryShared(), after: 5}
 		q := &quotaServer{window: time.Second}
-		b := newBucket("k", rateBounds{start: 40, min: 1}, shared, 4, func(float64) {})
+		b := newBucket("k", rateBounds{start: 40, min: 1}, shared, 4, func(float64) {}, slog.New(slog.DiscardHandler))
 		drive(t, q, []*bucket{b}, 8, 10*time.Millisecond, 10*time.Second)
 		if n := q.windows[2].taken; n > 20 || n < 5 {
 			t.Errorf("%d calls a second without the shared state", n)
+		}
+	})
+}
+
+// hangingShared answers no more.
+type hangingShared struct{ *MemoryShared }
+
+func (hangingShared) Load(ctx context.Context, _ string) ([]byte, uint64, error) {
+	<-ctx.Done()
+	return nil, 0, ctx.Err()
+}
+
+func TestASharedStateThatHangsDoesNotStopTheCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket("k", rateBounds{start: 40, min: 1, fixed: true}, hangingShared{}, 4, func(float64) {}, slog.New(slog.DiscardHandler))
+		q := &quotaServer{window: time.Second}
+		drive(t, q, []*bucket{b}, 4, time.Millisecond, 30*time.Second)
+		calls := 0
+		for _, w := range q.windows {
+			calls += w.taken
+		}
+		if calls < 100 || calls > 310 {
+			t.Errorf("%d calls in 30 s with a share of 10 a second", calls)
 		}
 	})
 }
@@ -228,7 +252,7 @@ func TestTheCeilingOfAnAccountHoldsOverItsRegions(t *testing.T) {
 
 func TestWaitingEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBucket("k", rateBounds{start: 0.01, min: 0.01}, nil, 4, func(float64) {})
+		b := newBucket("k", rateBounds{start: 0.01, min: 0.01}, nil, 4, func(float64) {}, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		for range 20 {
