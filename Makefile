@@ -105,7 +105,7 @@ bench/compare: ## build/bench.txt against build/bench.old.txt
 	$(call tool,benchstat) $(BUILD)/bench.old.txt $(BUILD)/bench.txt
 
 .PHONY: bench-full
-bench-full: ## shenscan against the loops one would write instead, on simulated fleets
+bench-full: build ## shenscan against the loops one would write instead, on simulated fleets
 	$(GO) run ./benchmarks/pipeline
 
 .PHONY: chaos
