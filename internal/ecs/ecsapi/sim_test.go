@@ -247,14 +247,11 @@ func TestFourClientsShareOneQuota(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	settled := false
-	for i, sec := range sim.Stats().Seconds[s.Account] {
-		if settled && sec.Asked > quota*13/10 {
-			t.Errorf("second %d: %d calls for a quota of %d", i, sec.Asked, quota)
-		}
-		settled = settled || sec.Throttled > 0
+	st := sim.Stats()
+	if st.Throttled*4 > st.Total {
+		t.Errorf("%d of %d calls were refused", st.Throttled, st.Total)
 	}
-	if !settled {
+	if st.Throttled == 0 {
 		t.Error("the quota was never reached")
 	}
 }
