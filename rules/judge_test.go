@@ -30,10 +30,39 @@ func hasFinding(v *rules.Verdict, id string) bool {
 // neighbour is an operating system beside a boundary, with its verdicts.
 type neighbour struct{ name, kernel, kvm, six, seven string }
 
+// probed are neighbours that the machine itself tells apart.
+func probed() []struct {
+	o               rules.Observation
+	kvm, six, seven string
+} {
+	return []struct {
+		o               rules.Observation
+		kvm, six, seven string
+	}{
+		{rules.Observation{OSName: "FreeBSD 11.2", FreeBSDPatch: rules.Yes}, "compatible", "compatible", "compatible"},
+		{rules.Observation{OSName: "FreeBSD 10.4", FreeBSDPatch: rules.Yes}, "compatible", "incompatible", "incompatible"},
+		{rules.Observation{OSName: "FreeBSD", FreeBSDPatch: rules.Yes}, "unknown", "unknown", "unknown"},
+		{rules.Observation{OSName: "Windows Server 2008 Standard", XenResidue: rules.No}, "compatible", "compatible", "unknown"},
+		{rules.Observation{OSName: "Windows Server 2003", XenResidue: rules.No}, "needs-action", "incompatible", "incompatible"},
+	}
+}
+
+func TestProbed(t *testing.T) {
+	c := ruleset(t).NewClassifier(nil)
+	for _, b := range probed() {
+		f := b.o.Facts()
+		for i, want := range []string{b.kvm, b.six, b.seven} {
+			if v := &c.Classify(&f).Verdicts[i]; v.Level.String() != want {
+				t.Errorf("%s on %s: %s by %s, want %s", b.o.String(), v.Target, v.Level, v.Rule, want)
+			}
+		}
+	}
+}
+
 // neighbours are both sides of every boundary.
 func neighbours() []neighbour {
 	const I, U, A, C = "incompatible", "unknown", "needs-action", "compatible"
-	return []neighbour{
+	list := []neighbour{
 		{"CentOS 4.9", "", A, I, I},
 		{"CentOS 5.0", "", C, I, I},
 		{"CentOS 5.8", "", C, I, I},
@@ -131,7 +160,31 @@ func neighbours() []neighbour {
 		{"FreeBSD 14.1", "", C, A, A},
 		{"CentOS 8.0", "", C, C, C},
 		{"CentOS 9", "", C, C, C},
+		{"CentOS 5.10", "2.6.39-300.17.1.el5uek", U, U, U},
+		{"", "2.6.18-194.el5", C, I, I},
+		{"", "2.6.18-348.1.1.el5", C, I, I},
+		{"", "2.6.18-398.el5", C, C, U},
+		{"", "2.6.32-754.el6", C, C, U},
+		{"", "3.10.0-862.el7.x86_64", C, C, U},
+		{"", "3.10.0-957.el7.x86_64", C, C, C},
+		{"", "4.18.0-348.el8.x86_64", C, C, C},
+		{"Aliyun Linux 5.9", "", C, I, I},
+		{"Aliyun Linux 1.0", "", U, U, U},
+		{"m-bp1xxxxxxxxxxxxxxxxx", "", U, U, U},
+		{"Fedora", "", U, U, U},
+		{"CoreOS", "", U, U, U},
+		{"Windows Server", "", U, U, U},
 	}
+	// The rebuilds of Enterprise Linux are judged like CentOS.
+	for _, b := range slices.Clone(list) {
+		if rest, ok := strings.CutPrefix(b.name, "CentOS "); ok && rest != "9" {
+			for _, name := range []string{"Red Hat Enterprise Linux ", "Oracle Linux ", "Scientific Linux "} {
+				b.name = name + rest
+				list = append(list, b)
+			}
+		}
+	}
+	return list
 }
 
 // differs says how a classifier for the default targets judges otherwise.

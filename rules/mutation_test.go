@@ -1,0 +1,280 @@
+package rules_test
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/family"
+)
+
+// mutant is the rule set with one thing changed.
+type mutant struct {
+	name string
+	def  rules.Definition
+}
+
+// equivalent are the mutants that no operating system can tell from the
+// original, each with the reason.
+var equivalent = map[string]string{
+	"el5.kernel-new: version >=5.8":           "el5.release comes first and takes 5.8",
+	"el5.custom-kernel: version >=5.8 <6":     "el5.release comes first and takes 5.8",
+	"freebsd.patched: version >=10":           "freebsd.old comes first and takes 10",
+	"windows.2008: version <2012":             "nothing that rules R2 out is 2008 R2",
+	"windows.2008: family dropped":            "R2 is ruled out of Windows alone",
+	"coreos.container-linux: version dropped": "coreos.fedora comes first; an unknown version is unknown by either",
+}
+
+// The tests of the rules notice every rule that is dropped, every condition
+// that is dropped and every boundary that is shifted to the next release.
+func TestMutants(t *testing.T) {
+	def := *ruleset(t).Definition()
+	if got := noticed(t, mutant{"the original", def}, &def); got != "" {
+		t.Fatalf("the original is refused: %s", got)
+	}
+	list := mutants(&def)
+	for i, m := range list {
+		if testing.Short() && i%8 != 0 {
+			continue
+		}
+		if _, ok := equivalent[m.name]; ok {
+			continue
+		}
+		if noticed(t, m, &def) == "" {
+			t.Errorf("nobody notices %s", m.name)
+		}
+	}
+	t.Logf("%d mutants", len(list))
+}
+
+// noticed says which test turns red, "" for none.
+func noticed(t *testing.T, m mutant, original *rules.Definition) string {
+	t.Helper()
+	r, err := rules.Compile(m.def, family.Embedded())
+	if err != nil {
+		return err.Error()
+	}
+	if w := r.Warnings(); len(w) > 0 {
+		return w[0].String()
+	}
+	c := r.NewClassifier(nil)
+	for _, b := range neighbours() {
+		if diff := b.differs(c); diff != "" {
+			return diff
+		}
+	}
+	for _, b := range probed() {
+		f := b.o.Facts()
+		for i, want := range []string{b.kvm, b.six, b.seven} {
+			if c.Classify(&f).Verdicts[i].Level.String() != want {
+				return b.o.String()
+			}
+		}
+	}
+	for _, row := range rows(t, "boundary-cases.tsv") {
+		if diff := boundaryDiff(c, row); diff != "" {
+			return diff
+		}
+	}
+	for i := range original.Rules {
+		u := &original.Rules[i]
+		for _, set := range []struct {
+			fire bool
+			list []rules.Observation
+		}{{true, u.Fire}, {false, u.Hold}} {
+			for j := range set.list {
+				if fires(t, r, u.ID, &set.list[j]) != set.fire {
+					return u.ID + ": " + set.list[j].String()
+				}
+			}
+		}
+	}
+	return ""
+}
+
+func fires(t *testing.T, r *rules.Ruleset, id string, o *rules.Observation) bool {
+	t.Helper()
+	targets := rules.DefaultTargets()
+	if o.Target != "" {
+		tg, err := r.ParseTarget(o.Target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		targets = []rules.Target{tg}
+	}
+	f := o.Facts()
+	cl := r.Explain(&f, targets).Classification
+	for i := range cl.Verdicts {
+		if hasFinding(&cl.Verdicts[i], id) {
+			return true
+		}
+	}
+	return false
+}
+
+func mutants(def *rules.Definition) []mutant {
+	var out []mutant
+	for i := range def.Rules {
+		u := def.Rules[i]
+		add := func(what string, change func(*rules.Rule)) {
+			changed := u
+			change(&changed)
+			d := *def
+			d.Rules = slices.Clone(def.Rules)
+			d.Rules[i] = changed
+			out = append(out, mutant{u.ID + ": " + what, d})
+		}
+		add("dropped", func(r *rules.Rule) { r.Withdrawn = true })
+		for _, v := range shifted(u.When.Family, u.When.Version) {
+			add("version "+v, func(r *rules.Rule) { r.When.Version = v })
+		}
+		for _, v := range shiftedKernel(u.When.Kernel) {
+			add("kernel "+v, func(r *rules.Rule) { r.When.Kernel = v })
+		}
+		loosened(&u, add)
+		if u.Stage == rules.StageOS {
+			reversed(&u, add)
+		}
+	}
+	return out
+}
+
+// loosened drops each condition.
+func loosened(u *rules.Rule, add func(string, func(*rules.Rule))) {
+	if u.When.Version != "" {
+		add("version dropped", func(r *rules.Rule) { r.When.Version = "" })
+	}
+	if u.When.Kernel != "" {
+		add("kernel dropped", func(r *rules.Rule) { r.When.Kernel = "" })
+	}
+	if u.When.KernelNot != "" {
+		add("kernel_not dropped", func(r *rules.Rule) { r.When.KernelNot = "" })
+	}
+	if len(u.When.KernelFlavour) > 0 {
+		add("kernel_flavour dropped", func(r *rules.Rule) { r.When.KernelFlavour = nil })
+	}
+	if len(u.When.Arch) > 0 {
+		add("arch dropped", func(r *rules.Rule) { r.When.Arch = nil })
+	}
+	if len(u.When.Owner) > 0 {
+		add("owner dropped", func(r *rules.Rule) { r.When.Owner = nil })
+	}
+	if u.When.Mismatch != "" {
+		add("mismatch dropped", func(r *rules.Rule) { r.When.Mismatch = "" })
+	}
+	if u.When.Source != nil {
+		add("source_machine dropped", func(r *rules.Rule) { r.When.Source = nil })
+	}
+	if u.When.Target != nil {
+		add("target_machine dropped", func(r *rules.Rule) { r.When.Target = nil })
+	}
+	if !slices.Equal(u.When.Family, []string{"*"}) {
+		add("family dropped", func(r *rules.Rule) { r.When.Family = []string{"*"} })
+	}
+	for name := range u.When.Facts {
+		add("fact "+name+" dropped", func(r *rules.Rule) {
+			r.When.Facts = maps.Clone(r.When.Facts)
+			delete(r.When.Facts, name)
+		})
+	}
+	for i := range u.When.Except {
+		add("exception "+strconv.Itoa(i)+" dropped", func(r *rules.Rule) {
+			r.When.Except = slices.Delete(slices.Clone(r.When.Except), i, i+1)
+		})
+	}
+	for i, f := range u.When.Family {
+		if len(u.When.Family) > 1 {
+			add("without "+f, func(r *rules.Rule) { r.When.Family = slices.Delete(slices.Clone(r.When.Family), i, i+1) })
+		}
+	}
+}
+
+// reversed changes every verdict to every other one.
+func reversed(u *rules.Rule, add func(string, func(*rules.Rule))) {
+	for class, was := range u.Verdicts {
+		for _, l := range rules.Levels() {
+			if l.String() != was {
+				add(class+" "+l.String(), func(r *rules.Rule) {
+					r.Verdicts = maps.Clone(r.Verdicts)
+					r.Verdicts[class] = l.String()
+				})
+			}
+		}
+	}
+}
+
+// releases are the steps of a line whose releases are no consecutive numbers.
+var releases = map[string][]string{
+	"windows-server": {"2000", "2003", "2003.2", "2008", "2008.2", "2012", "2012.2", "2016"},
+	"windows-client": {"5.1", "6", "7", "8", "8.1", "10"},
+}
+
+// shifted moves each bound of a range one release up and down.
+func shifted(families []string, rng string) []string {
+	if rng == "" || rng == "missing" {
+		return nil
+	}
+	var out []string
+	parts := strings.Fields(rng)
+	for i, p := range parts {
+		op := strings.TrimRight(p, "0123456789.")
+		for _, v := range steps(families, p[len(op):]) {
+			moved := slices.Clone(parts)
+			moved[i] = op + v
+			out = append(out, strings.Join(moved, " "))
+		}
+	}
+	return out
+}
+
+func steps(families []string, v string) []string {
+	if line, ok := releases[families[0]]; ok {
+		at := slices.Index(line, v)
+		if at < 0 {
+			return nil
+		}
+		var out []string
+		if at > 0 {
+			out = append(out, line[at-1])
+		}
+		if at+1 < len(line) {
+			out = append(out, line[at+1])
+		}
+		return out
+	}
+	nums := strings.Split(v, ".")
+	last, err := strconv.Atoi(nums[len(nums)-1])
+	if err != nil {
+		return nil
+	}
+	with := func(n int) string {
+		return strings.Join(append(slices.Clone(nums[:len(nums)-1]), strconv.Itoa(n)), ".")
+	}
+	out := []string{with(last + 1)}
+	if last > 0 {
+		out = append(out, with(last-1))
+	}
+	return out
+}
+
+// shiftedKernel moves each bound of a kernel range one release up and down.
+func shiftedKernel(rng string) []string {
+	var out []string
+	parts := strings.Fields(rng)
+	for i, p := range parts {
+		at := strings.LastIndexAny(p, "-.")
+		n, err := strconv.Atoi(p[at+1:])
+		if err != nil || n == 0 {
+			continue
+		}
+		for _, d := range []int{-1, 1} {
+			moved := slices.Clone(parts)
+			moved[i] = p[:at+1] + strconv.Itoa(n+d)
+			out = append(out, strings.Join(moved, " "))
+		}
+	}
+	return out
+}
