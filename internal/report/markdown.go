@@ -162,7 +162,7 @@ func mdSince(w io.Writer, s *Since) error {
 	}
 	for i := range s.Changes {
 		c := &s.Changes[i]
-		if err := MarkdownRow(w, Moment(c.At), c.Account+" / "+c.Region, c.InstanceID, c.InstanceName, c.OS, ChangeLine(&c.Change)); err != nil {
+		if err := MarkdownRow(w, Moment(c.At), c.Account+" / "+c.Region, c.InstanceID, Short(c.InstanceName, 120), c.OS, ChangeLine(&c.Change)); err != nil {
 			return err
 		}
 	}
@@ -203,7 +203,7 @@ func mdInstances(w io.Writer, r *Report) error {
 			fine++
 			continue
 		}
-		row := []string{rec.Account + " / " + rec.Region, rec.InstanceID, rec.InstanceName, rec.InstanceType, OSName(rec.OS.Family, rec.OS.Version)}
+		row := []string{rec.Account + " / " + rec.Region, rec.InstanceID, Short(rec.InstanceName, 120), rec.InstanceType, OSName(rec.OS.Family, rec.OS.Version)}
 		for _, target := range r.Summary.Targets {
 			text := ""
 			if v := VerdictOn(rec, target); v != nil {

@@ -160,8 +160,8 @@ func (t *TextTable) widths(rows [][]Cell, width int) []int {
 	return widths
 }
 
-// wrap breaks text at spaces into lines of at most width columns.
-func wrap(text string, width int) []string {
+// Wrap breaks text at spaces into lines of at most width columns.
+func Wrap(text string, width int) []string {
 	var lines []string
 	line := ""
 	for _, word := range strings.Fields(Clean(text)) {

@@ -57,7 +57,7 @@ func (t *terminal) section(title, note string) {
 
 // field writes a labelled line, wrapped under itself.
 func (t *terminal) field(label, text string, style Style) {
-	for i, line := range wrap(text, t.width-12) {
+	for i, line := range Wrap(text, t.width-12) {
 		if i > 0 {
 			label = ""
 		}
@@ -208,7 +208,7 @@ func (t *terminal) groupTable(shown []*Bucket, remedies map[*Bucket]string) erro
 
 func (t *terminal) more(n int, what string) {
 	if n > 0 {
-		for _, line := range wrap(fmt.Sprintf("and %s %s", Number(n), what), t.width-2) {
+		for _, line := range Wrap(fmt.Sprintf("and %s %s", Number(n), what), t.width-2) {
 			fmt.Fprintf(t.w, "  %s\n", t.paint(line, Dim))
 		}
 	}
@@ -397,10 +397,10 @@ func (t *terminal) failures() {
 	for i := range all[:min(len(all), termFailures)] {
 		f := &all[i]
 		fmt.Fprintf(t.w, "  %s  %s\n", t.paint(Short(scopeName(f.Account, f.Region), t.width-30), Red), FailureHead(f))
-		for _, line := range wrap(Short(f.Error, 600), t.width-6) {
+		for _, line := range Wrap(Short(f.Error, 600), t.width-6) {
 			fmt.Fprintf(t.w, "    %s\n", t.paint(line, Dim))
 		}
-		for j, line := range wrap(Short(f.Mend, 600), t.width-10) {
+		for j, line := range Wrap(Short(f.Mend, 600), t.width-10) {
 			lead := "mend: "
 			if j > 0 {
 				lead = "      "
@@ -437,7 +437,7 @@ func FailureHead(f *record.Failure) string {
 func (t *terminal) next() {
 	t.section("Next", "")
 	for _, step := range NextSteps(t.r) {
-		for _, line := range wrap(step.Why, t.width-2) {
+		for _, line := range Wrap(step.Why, t.width-2) {
 			fmt.Fprintf(t.w, "  %s\n", line)
 		}
 		fmt.Fprintf(t.w, "    %s\n", t.paint(step.Command, Cyan))

@@ -1,0 +1,308 @@
+// Package plan turns verdicts into work: which instances can move now, which
+// need what first, to which type each goes and what it can fall back on. It
+// reads records and the type catalogue and changes nothing in the cloud.
+package plan
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/family"
+)
+
+// WaveID names a wave.
+type WaveID string
+
+// The waves, in the order in which they are worked on.
+const (
+	Ready        WaveID = "ready"
+	AfterChecks  WaveID = "after-checks"
+	Repair       WaveID = "repair"
+	MinorUpgrade WaveID = "minor-upgrade"
+	ReplaceOS    WaveID = "replace-os"
+	StayGen5     WaveID = "stay-gen5"
+	Unknown      WaveID = "unknown"
+	AlreadyThere WaveID = "already-there"
+)
+
+// Path says how an instance gets to its new type.
+type Path string
+
+// The paths, after Alibaba Cloud's matrix "Instance families that support
+// instance type changes" of 2021; DescribeResourcesModification knows today's.
+const (
+	TypeChange  Path = "type-change"
+	NewInstance Path = "new-instance-from-image"
+	PathUnknown Path = "unknown"
+)
+
+// Options say what to plan for.
+type Options struct {
+	Target   rules.Target       // where to; the records need a verdict on Target.ID
+	Families *family.Table      // what families stand for
+	Types    []ecs.InstanceType // the catalogue (DescribeInstanceTypes); empty: no types are recommended
+	// Available tells whether a type is sold in a zone; nil: it was not asked.
+	Available func(zone, typeID string) bool
+	OwnerTag  string // the tag that names an owner; "" groups nothing
+	// KeepOS chooses a 5th-generation family over a new operating system where
+	// both are offered.
+	KeepOS bool
+	// Checks are the texts of checks by id, as the rule set has them.
+	Checks map[string]string
+	Now    time.Time
+	// Summary says how complete the records are.
+	Summary *record.Summary
+}
+
+// Plan is the work for one target.
+type Plan struct {
+	Target       string    `json:"target"`
+	MadeAt       time.Time `json:"made_at"`
+	Ruleset      string    `json:"ruleset"`
+	OwnerTag     string    `json:"owner_tag,omitempty"`
+	Complete     bool      `json:"complete"` // every scope was read to its end
+	Completeness string    `json:"completeness"`
+	Instances    int       `json:"instances"`
+	Waves        []*Wave   `json:"waves"`
+}
+
+// Wave is a set of instances that need the same kind of work.
+type Wave struct {
+	ID        WaveID      `json:"id"`
+	Title     string      `json:"title"`
+	What      string      `json:"what"` // what this wave is, in a sentence
+	Instances int         `json:"instances"`
+	Owners    []Owner     `json:"owners,omitempty"`
+	Solutions []*Solution `json:"solutions"` // what the items refer to by name
+	Items     []*Item     `json:"items"`     // by owner, account, region, instance id
+}
+
+// Owner is the share of one owner.
+type Owner struct {
+	Name      string `json:"owner"`
+	Instances int    `json:"instances"`
+}
+
+// Solution is a way to mend instances, once for all that share it.
+type Solution struct {
+	Name      string   `json:"name"` // "minor-upgrade to 5.11"
+	Text      string   `json:"text"`
+	Steps     []string `json:"steps,omitempty"`
+	Drawback  string   `json:"drawback,omitempty"`
+	Instances int      `json:"instances"`
+}
+
+// Choice is a recommended instance type.
+type Choice struct {
+	Type string `json:"type"` // "" when there is none
+	Why  string `json:"why"`
+}
+
+// Item is the work on one instance.
+type Item struct {
+	Account      string `json:"account"`
+	Region       string `json:"region"`
+	Zone         string `json:"zone"`
+	InstanceID   string `json:"instance_id"`
+	InstanceName string `json:"instance_name"`
+	Owner        string `json:"owner,omitempty"`
+	Status       string `json:"status"`
+	OS           string `json:"os"`
+	Legacy       bool   `json:"legacy"`
+	Verdict      string `json:"verdict"`
+	Confidence   string `json:"confidence"`
+	Reason       string `json:"reason"`
+	Rule         string `json:"rule"`
+	CurrentType  string `json:"current_type"`
+	Replacement  Choice `json:"replacement"`
+	Fallback     Choice `json:"fallback"`
+	Path         Path   `json:"path"`
+	PathNote     string `json:"path_note,omitempty"`
+	// Solutions are names in the wave's list: for a repair all are needed,
+	// otherwise the first is the recommended one and the others alternatives.
+	Solutions []string `json:"solutions"`
+	Checklist []string `json:"checklist"` // in the order in which it is worked through
+	Question  string   `json:"question,omitempty"`
+	Note      string   `json:"note,omitempty"`
+}
+
+// Build sorts records into waves. It holds one Item an instance; texts are
+// shared.
+func Build(records iter.Seq2[*record.Record, error], o Options) (*Plan, error) {
+	b := newBuilder(o)
+	for rec, err := range records {
+		if err != nil {
+			return nil, fmt.Errorf("plan: read instances: %w", err)
+		}
+		if rec.GoneAt != nil {
+			continue
+		}
+		if err := b.add(rec); err != nil {
+			return nil, err
+		}
+	}
+	return b.plan(), nil
+}
+
+// ErrNoVerdict is returned for a record that was never judged for the target.
+var ErrNoVerdict = errors.New("plan: no verdict for this target")
+
+// builder collects items wave by wave.
+type builder struct {
+	o         Options
+	chooser   *chooser
+	waves     map[WaveID]*Wave
+	solutions map[solutionKey]*Solution
+	lists     map[string][]string // shared checklists
+	ruleset   string
+	n         int
+}
+
+type solutionKey struct {
+	wave       WaveID
+	name, text string
+}
+
+func newBuilder(o Options) *builder {
+	b := &builder{o: o, chooser: newChooser(o), waves: map[WaveID]*Wave{}, solutions: map[solutionKey]*Solution{}, lists: map[string][]string{}}
+	for _, w := range waves() {
+		wave := w
+		wave.Solutions, wave.Items = []*Solution{}, []*Item{}
+		b.waves[w.ID] = &wave
+	}
+	return b
+}
+
+func (b *builder) add(rec *record.Record) error {
+	v := report.VerdictOn(rec, b.o.Target.ID)
+	if v == nil {
+		return fmt.Errorf("%w: instance %.64q has none on %q; scan with --target %s", ErrNoVerdict, rec.InstanceID, b.o.Target.ID, b.o.Target.ID)
+	}
+	there := b.there(rec)
+	id := b.wave(v, there)
+	w := b.waves[id]
+	it := &Item{
+		Account: rec.Account, Region: rec.Region, Zone: rec.Zone, InstanceID: rec.InstanceID, InstanceName: rec.InstanceName,
+		Owner: b.owner(rec), Status: rec.Status, OS: osName(rec), Legacy: rec.Legacy,
+		Verdict: v.Level.String(), Confidence: v.Confidence.String(), Reason: v.Reason, Rule: v.Rule, CurrentType: rec.InstanceType,
+		Solutions: []string{}, Checklist: []string{},
+	}
+	if id != AlreadyThere {
+		b.move(it, rec, v, id, there)
+	}
+	w.Items = append(w.Items, it)
+	w.Instances++
+	b.n++
+	if b.ruleset == "" {
+		b.ruleset = rec.Ruleset
+	}
+	return nil
+}
+
+// move fills in how the instance moves.
+func (b *builder) move(it *Item, rec *record.Record, v *rules.Verdict, id WaveID, there bool) {
+	if there {
+		it.Note = "It is on a family of this target already: it may not come back from its next restart."
+	}
+	it.Checklist = b.checklist(rec, v)
+	for _, m := range remedies(v, id) {
+		s := b.solution(id, m)
+		s.Instances++
+		it.Solutions = append(it.Solutions, s.Name)
+	}
+	if id == Unknown {
+		it.Question = v.Reason
+	}
+	if id != StayGen5 {
+		it.Replacement = b.chooser.replacement(rec)
+		it.Path, it.PathNote = b.path(rec)
+	}
+	if id != Ready {
+		it.Fallback = b.chooser.fallback(rec)
+	}
+	if id == StayGen5 {
+		it.Path, it.PathNote = PathUnknown, "no move is needed while the current family is sold"
+		if it.Fallback.Type != "" {
+			it.Path, it.PathNote = b.pathTo(rec, 5, rules.ClassKVM)
+		}
+	}
+}
+
+func (b *builder) owner(rec *record.Record) string {
+	if b.o.OwnerTag == "" {
+		return ""
+	}
+	return rec.Tags[b.o.OwnerTag]
+}
+
+// there tells whether the instance is on hardware of the target already.
+func (b *builder) there(rec *record.Record) bool {
+	t := &b.o.Target
+	switch {
+	case t.Type != "":
+		return rec.InstanceType == t.Type
+	case t.Family != "":
+		return rec.InstanceFamily == t.Family
+	case t.Class == rules.ClassKVM:
+		return rec.Virtualization == family.KVM
+	case t.Class == rules.ClassShenlong6:
+		return rec.Virtualization == family.Shenlong && rec.Generation >= 6
+	default:
+		return rec.Virtualization == family.Shenlong && rec.Generation >= 7
+	}
+}
+
+func (b *builder) solution(id WaveID, m *rules.Remedy) *Solution {
+	key := solutionKey{id, report.RemedyLine(m), m.Text}
+	s := b.solutions[key]
+	if s == nil {
+		s = &Solution{Name: key.name, Text: m.Text, Steps: m.Steps, Drawback: m.Drawback}
+		b.solutions[key] = s
+		b.waves[id].Solutions = append(b.waves[id].Solutions, s)
+	}
+	return s
+}
+
+// plan sorts and counts.
+func (b *builder) plan() *Plan {
+	p := &Plan{Target: b.o.Target.ID, MadeAt: b.o.Now.UTC(), Ruleset: b.ruleset, OwnerTag: b.o.OwnerTag, Instances: b.n}
+	p.Complete, p.Completeness = completeness(b.o.Summary)
+	for _, w := range waves() {
+		wave := b.waves[w.ID]
+		slices.SortStableFunc(wave.Items, func(x, y *Item) int {
+			return cmp.Or(cmp.Compare(x.Owner, y.Owner), cmp.Compare(x.Account, y.Account), cmp.Compare(x.Region, y.Region), cmp.Compare(x.InstanceID, y.InstanceID))
+		})
+		slices.SortStableFunc(wave.Solutions, func(x, y *Solution) int {
+			return cmp.Or(cmp.Compare(y.Instances, x.Instances), cmp.Compare(x.Name, y.Name))
+		})
+		wave.Owners = owners(wave.Items, b.o.OwnerTag)
+		p.Waves = append(p.Waves, wave)
+	}
+	return p
+}
+
+func owners(items []*Item, tag string) []Owner {
+	if tag == "" {
+		return nil
+	}
+	counts := map[string]int{}
+	for _, it := range items {
+		counts[it.Owner]++
+	}
+	out := make([]Owner, 0, len(counts))
+	for name, n := range counts {
+		out = append(out, Owner{name, n})
+	}
+	slices.SortFunc(out, func(x, y Owner) int {
+		return cmp.Or(cmp.Compare(y.Instances, x.Instances), cmp.Compare(x.Name, y.Name))
+	})
+	return out
+}

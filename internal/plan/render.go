@@ -1,0 +1,333 @@
+package plan
+
+import (
+	"bufio"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/shenscan/shenscan/internal/report"
+)
+
+// Formats lists the formats that Write knows.
+func Formats() []report.Format {
+	return []report.Format{report.Table, report.JSON, report.CSV, report.HTML, report.Markdown}
+}
+
+// Write renders p as f.
+func Write(w io.Writer, f report.Format, p *Plan, o report.Options) error {
+	b := bufio.NewWriterSize(w, 64<<10)
+	var err error
+	switch f {
+	case report.Table:
+		err = writeTable(b, p, o)
+	case report.JSON:
+		err = report.WriteJSONLine(b, p)
+	case report.CSV:
+		err = writeCSV(b, p)
+	case report.Markdown:
+		err = writeMarkdown(b, p)
+	case report.HTML:
+		err = writeHTML(b, p)
+	default:
+		return fmt.Errorf("%w %q: a plan is written as table, json, csv, html or markdown", report.ErrFormat, report.Short(string(f), 40))
+	}
+	if err == nil {
+		err = b.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("write %s plan: %w", f, err)
+	}
+	return nil
+}
+
+// shownItems is how many instances of a wave the terminal shows.
+const shownItems = 5
+
+func writeTable(w io.Writer, p *Plan, o report.Options) error {
+	width := o.Width
+	if width <= 0 {
+		width = 100
+	}
+	width = min(max(width, 60), 160)
+	bold := func(s string) string { return report.Paint(s, report.Bold, o.Color) }
+	dim := func(s string) string { return report.Paint(s, report.Dim, o.Color) }
+	fmt.Fprintf(w, "%s\n%s; %s\n\n", bold("Migration plan to "+report.Clean(p.Target)), report.Plural(p.Instances, "instance", "instances"), p.Completeness)
+	tab := report.TextTable{Indent: 2, Shrink: []int{2, 0}, Head: []report.Cell{{Text: "wave"}, {Text: "instances", Right: true}, {Text: "first owners"}}}
+	for _, wave := range p.Waves {
+		tab.Rows = append(tab.Rows, []report.Cell{
+			{Text: wave.Title, Style: waveStyle(wave.ID)}, {Text: report.Number(wave.Instances), Right: true}, {Text: ownerLine(wave.Owners, 4)},
+		})
+	}
+	if err := tab.Write(w, width, o.Color); err != nil {
+		return err
+	}
+	for _, wave := range p.Waves {
+		if wave.Instances == 0 || wave.ID == AlreadyThere {
+			continue
+		}
+		fmt.Fprintf(w, "\n%s  %s\n", bold(wave.Title), dim(report.Plural(wave.Instances, "instance", "instances")))
+		for _, line := range report.Wrap(wave.What, width-2) {
+			fmt.Fprintf(w, "  %s\n", line)
+		}
+		for _, s := range wave.Solutions {
+			fmt.Fprintf(w, "  %s %s\n", report.Short(s.Name, width-20), dim("for "+report.Number(s.Instances)))
+		}
+		if err := tableItems(w, wave, width, o.Color); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(w, "\n%s\n", bold("Next"))
+	fmt.Fprintf(w, "  Hand it out, with every step and instance:\n    %s\n",
+		report.Paint("shenscan plan --target "+report.Clean(p.Target)+" --output html --out plan.html", report.Cyan, o.Color))
+	return nil
+}
+
+func tableItems(w io.Writer, wave *Wave, width int, color bool) error {
+	tab := report.TextTable{Indent: 2, Shrink: []int{4, 1, 2}}
+	for _, it := range wave.Items[:min(len(wave.Items), shownItems)] {
+		to := it.Replacement.Type
+		if to == "" {
+			to = it.Fallback.Type
+		}
+		move := it.CurrentType
+		if to != "" && to != it.CurrentType {
+			move += " -> " + to
+		}
+		tab.Rows = append(tab.Rows, []report.Cell{
+			{Text: it.InstanceID}, {Text: it.InstanceName}, {Text: it.OS}, {Text: move}, {Text: it.Question, Style: report.Dim},
+		})
+	}
+	if err := tab.Write(w, width, color); err != nil {
+		return err
+	}
+	if more := len(wave.Items) - len(tab.Rows); more > 0 {
+		fmt.Fprintf(w, "  %s\n", report.Paint("and "+report.Number(more)+" more", report.Dim, color))
+	}
+	return nil
+}
+
+func waveStyle(id WaveID) report.Style {
+	switch id {
+	case Ready, AlreadyThere:
+		return report.Green
+	case AfterChecks, Repair, MinorUpgrade:
+		return report.Amber
+	case ReplaceOS, StayGen5:
+		return report.Red
+	default:
+		return report.Violet
+	}
+}
+
+func ownerLine(owners []Owner, n int) string {
+	var parts []string
+	for _, o := range owners[:min(len(owners), n)] {
+		parts = append(parts, ownerName(o.Name)+" "+report.Number(o.Instances))
+	}
+	if more := len(owners) - len(parts); more > 0 {
+		parts = append(parts, report.Plural(more, "other", "others"))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func ownerName(name string) string {
+	if name == "" {
+		return "no owner"
+	}
+	return report.Short(name, 60)
+}
+
+var csvHead = []string{
+	"wave", "owner", "account", "region", "zone", "instance_id", "instance_name", "status", "os", "legacy", "verdict", "confidence", "rule", "reason",
+	"current_type", "replacement_type", "replacement_why", "path", "path_note", "fallback_type", "fallback_why", "solutions", "steps", "drawbacks", "checklist", "question", "note",
+}
+
+func writeCSV(w io.Writer, p *Plan) error {
+	out := csv.NewWriter(w)
+	if err := out.Write(csvHead); err != nil {
+		return err
+	}
+	for _, wave := range p.Waves {
+		for _, it := range wave.Items {
+			var steps, drawbacks []string
+			if s := wave.first(it); s != nil {
+				steps = s.Steps
+			}
+			for _, name := range it.Solutions {
+				if s := wave.solution(name); s != nil && s.Drawback != "" {
+					drawbacks = append(drawbacks, s.Name+": "+s.Drawback)
+				}
+			}
+			row := []string{
+				string(wave.ID), it.Owner, it.Account, it.Region, it.Zone, it.InstanceID, it.InstanceName, it.Status, it.OS, strconv.FormatBool(it.Legacy),
+				it.Verdict, it.Confidence, it.Rule, it.Reason, it.CurrentType, it.Replacement.Type, it.Replacement.Why, string(it.Path), it.PathNote,
+				it.Fallback.Type, it.Fallback.Why, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(drawbacks, "; "), numbered(it.Checklist), it.Question, it.Note,
+			}
+			for i := range row {
+				row[i] = report.FormulaSafe(row[i])
+			}
+			if err := out.Write(row); err != nil {
+				return err
+			}
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+func numbered(steps []string) string {
+	lines := make([]string, len(steps))
+	for i, s := range steps {
+		lines[i] = fmt.Sprintf("%d) %s", i+1, s)
+	}
+	return strings.Join(lines, " ")
+}
+
+// solution finds a solution of the wave by name.
+func (w *Wave) solution(name string) *Solution {
+	at := slices.IndexFunc(w.Solutions, func(s *Solution) bool { return s.Name == name })
+	if at < 0 {
+		return nil
+	}
+	return w.Solutions[at]
+}
+
+// first is the recommended solution of an item, nil when it has none.
+func (w *Wave) first(it *Item) *Solution {
+	if len(it.Solutions) == 0 {
+		return nil
+	}
+	return w.solution(it.Solutions[0])
+}
+
+func writeMarkdown(w io.Writer, p *Plan) error {
+	text := report.MarkdownText
+	fmt.Fprintf(w, "# Migration plan to %s\n\n- Made: %s\n- Instances: %s\n- Records: %s\n- Rules: %s\n\n",
+		text(p.Target), report.Moment(p.MadeAt), report.Number(p.Instances), p.Completeness, text(p.Ruleset))
+	if err := report.MarkdownHead(w, "wave", "instances:", "owners"); err != nil {
+		return err
+	}
+	for _, wave := range p.Waves {
+		if err := report.MarkdownRow(w, wave.Title, report.Number(wave.Instances), ownerLine(wave.Owners, 8)); err != nil {
+			return err
+		}
+	}
+	for _, wave := range p.Waves {
+		if wave.Instances == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "\n## %s (%s)\n\n%s\n", wave.Title, report.Number(wave.Instances), text(wave.What))
+		if wave.ID == AlreadyThere {
+			continue
+		}
+		for _, s := range wave.Solutions {
+			fmt.Fprintf(w, "\n### %s (%s)\n\n%s\n\n", text(s.Name), report.Plural(s.Instances, "instance", "instances"), text(s.Text))
+			for i, step := range s.Steps {
+				fmt.Fprintf(w, "%d. %s\n", i+1, text(step))
+			}
+			if s.Drawback != "" {
+				fmt.Fprintf(w, "\nDrawback: %s\n", text(s.Drawback))
+			}
+		}
+		for _, list := range checklists(wave) {
+			fmt.Fprintf(w, "\n### Checklist before the move (%s)\n\n", report.Plural(list.N, "instance", "instances"))
+			for _, c := range list.Checks {
+				fmt.Fprintf(w, "- [ ] %s\n", text(c))
+			}
+		}
+		if routes := routes(wave); len(routes) > 0 {
+			fmt.Fprintf(w, "\n### How they get there\n\n")
+			for _, r := range routes {
+				fmt.Fprintf(w, "- %s, %s: %s\n", r.Path, report.Plural(r.N, "instance", "instances"), text(r.Note))
+			}
+		}
+		if err := mdItems(w, wave); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func mdItems(w io.Writer, wave *Wave) error {
+	owner := "\x00"
+	for _, it := range wave.Items {
+		if it.Owner != owner {
+			owner = it.Owner
+			fmt.Fprintf(w, "\n### Instances of %s\n\n", report.MarkdownText(ownerName(owner)))
+			if err := report.MarkdownHead(w, "instance", "name", "account / region", "system", "type", "replacement", "path", "fallback", "solutions", "why"); err != nil {
+				return err
+			}
+		}
+		why := it.Reason
+		if it.Note != "" {
+			why += " " + it.Note
+		}
+		if err := report.MarkdownRow(w, it.InstanceID, report.Short(it.InstanceName, 120), it.Account+" / "+it.Region, it.OS, it.CurrentType, choiceText(it.Replacement),
+			string(it.Path), choiceText(it.Fallback), strings.Join(it.Solutions, ", "), why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func choiceText(c Choice) string {
+	switch {
+	case c.Type == "":
+		return c.Why
+	case c.Why == "":
+		return c.Type
+	}
+	return c.Type + " (" + c.Why + ")"
+}
+
+// checkedList is a checklist and how many instances share it.
+type checkedList struct {
+	Checks []string
+	N      int
+}
+
+// checklists are the different checklists of a wave.
+func checklists(wave *Wave) []*checkedList {
+	if wave.ID == AlreadyThere {
+		return nil
+	}
+	var out []*checkedList
+	for _, it := range wave.Items {
+		at := slices.IndexFunc(out, func(l *checkedList) bool { return slices.Equal(l.Checks, it.Checklist) })
+		if at < 0 {
+			out = append(out, &checkedList{Checks: it.Checklist})
+			at = len(out) - 1
+		}
+		out[at].N++
+	}
+	return out
+}
+
+// route is a path with its note and how many instances take it.
+type route struct {
+	Path Path
+	Note string
+	N    int
+}
+
+// routes are the different paths of a wave, the commonest first.
+func routes(wave *Wave) []route {
+	var out []route
+	for _, it := range wave.Items {
+		if it.Path == "" {
+			continue
+		}
+		at := slices.IndexFunc(out, func(r route) bool { return r.Path == it.Path && r.Note == it.PathNote })
+		if at < 0 {
+			out = append(out, route{Path: it.Path, Note: it.PathNote})
+			at = len(out) - 1
+		}
+		out[at].N++
+	}
+	slices.SortStableFunc(out, func(a, b route) int { return b.N - a.N })
+	return out[:min(len(out), 20)]
+}

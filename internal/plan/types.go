@@ -1,0 +1,280 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/family"
+)
+
+// offer is a type of the catalogue with what its family stands for.
+type offer struct {
+	ecs.InstanceType
+	info *family.Info
+	rank int // how plain the family is, the plainest first
+}
+
+// chooser recommends types.
+type chooser struct {
+	o       Options
+	byID    map[string]*offer
+	targets []*offer // that the target allows, best first
+	gen5    []*offer // of the 5th generation, not SHENLONG, best first
+	cache   map[choiceKey]Choice
+}
+
+// choiceKey is all that a recommendation depends on.
+type choiceKey struct {
+	typ, zone   string
+	cpu, memory int
+	arch        string
+	fallback    bool
+}
+
+func newChooser(o Options) *chooser {
+	c := &chooser{o: o, byID: map[string]*offer{}, cache: map[choiceKey]Choice{}}
+	for i := range o.Types {
+		t := &o.Types[i]
+		info := o.Families.Lookup(t.ID, t.Family)
+		of := &offer{InstanceType: *t, info: &info, rank: plainness(t.Family)}
+		c.byID[t.ID] = of
+		if c.onTarget(of) {
+			c.targets = append(c.targets, of)
+		}
+		if info.Generation == 5 && info.Virtualization == family.KVM && general(t.Family) {
+			c.gen5 = append(c.gen5, of)
+		}
+	}
+	for _, list := range [][]*offer{c.targets, c.gen5} {
+		slices.SortFunc(list, func(a, b *offer) int {
+			return cmp.Or(
+				cmp.Compare(a.info.Generation, b.info.Generation), cmp.Compare(a.rank, b.rank),
+				cmp.Compare(a.CPU, b.CPU), cmp.Compare(a.MemoryGiB, b.MemoryGiB), cmp.Compare(a.ID, b.ID),
+			)
+		})
+	}
+	return c
+}
+
+// onTarget tells whether a type may be recommended for the target.
+func (c *chooser) onTarget(of *offer) bool {
+	t := &c.o.Target
+	switch {
+	case t.Type != "":
+		return of.ID == t.Type
+	case t.Family != "":
+		return of.Family == t.Family
+	}
+	if !general(of.Family) || of.info.Lifecycle == "retired" || needsUEFI(of) {
+		return false
+	}
+	switch t.Class {
+	case rules.ClassKVM:
+		return of.info.Generation == 5 && of.info.Virtualization == family.KVM
+	case rules.ClassShenlong6:
+		return of.info.Generation == 6 && of.info.Virtualization == family.Shenlong
+	default:
+		return of.info.Generation >= 7 && of.info.Virtualization == family.Shenlong
+	}
+}
+
+// needsUEFI tells whether an x86 type boots UEFI images only: most images of
+// old instances are BIOS images, and records do not tell.
+func needsUEFI(of *offer) bool {
+	return arch(of) == "x86_64" && len(of.BootModes) > 0 && !slices.Contains(of.BootModes, "BIOS") || len(of.BootModes) == 0 && of.info.Boot == "uefi" && arch(of) == "x86_64"
+}
+
+// generalFamily are the families that can stand in for one another: general
+// purpose, compute, memory, high frequency and burstable, without GPUs, local
+// disks or bare metal.
+var generalFamily = regexp.MustCompile(`^ecs\.(g|c|r|hfg|hfc|hfr|t|ic|s)[0-9]+[a-z]*$`)
+
+func general(name string) bool { return generalFamily.MatchString(name) }
+
+// plainness ranks families of one generation: g6 before hfg6 before g6e before
+// t6 (burstable).
+func plainness(name string) int {
+	body := strings.TrimPrefix(name, "ecs.")
+	digits := strings.IndexAny(body, "0123456789")
+	if digits < 0 {
+		return 9
+	}
+	kind, suffix := body[:digits], strings.TrimLeft(body[digits:], "0123456789")
+	rank := 0
+	switch kind {
+	case "g", "c", "r":
+	case "hfg", "hfc", "hfr", "ic":
+		rank = 2
+	default:
+		rank = 6
+	}
+	switch suffix {
+	case "":
+	case "i":
+		rank++
+	case "a", "y", "r":
+		rank += 2
+	default:
+		rank += 3
+	}
+	return rank
+}
+
+func arch(of *offer) string {
+	switch of.Arch {
+	case "ARM":
+		return "arm64"
+	case "X86":
+		return "x86_64"
+	}
+	return of.info.Arch
+}
+
+// size is what the instance has now.
+func (c *chooser) size(rec *record.Record) (cpu int, memoryMiB int, cpuArch string) {
+	cpu, memoryMiB = rec.CPU, rec.MemoryMiB
+	cpuArch = "x86_64"
+	info := c.o.Families.Lookup(rec.InstanceType, rec.InstanceFamily)
+	if info.Arch != "" {
+		cpuArch = info.Arch
+	}
+	if have := c.byID[rec.InstanceType]; have != nil {
+		cpuArch = arch(have)
+		if cpu == 0 || memoryMiB == 0 {
+			cpu, memoryMiB = have.CPU, int(have.MemoryGiB*1024)
+		}
+	}
+	return cpu, memoryMiB, cpuArch
+}
+
+// replacement recommends a type of the target.
+func (c *chooser) replacement(rec *record.Record) Choice {
+	return c.cached(rec, false, func(cpu, memory int, arch string) Choice { return c.pick(c.targets, rec, cpu, memory, arch) })
+}
+
+// fallback recommends a 5th-generation type that runs the instance's system.
+func (c *chooser) fallback(rec *record.Record) Choice {
+	v := report.VerdictOn(rec, "kvm")
+	switch {
+	case v == nil:
+		return Choice{Why: "there is no verdict on kvm; scan with --target kvm too"}
+	case v.Level == rules.Incompatible:
+		return Choice{Why: "its operating system does not boot on the 5th generation either"}
+	case v.Level == rules.Unknown:
+		return Choice{Why: "whether its operating system boots on the 5th generation is not known"}
+	case rec.Virtualization == family.KVM:
+		return Choice{Type: rec.InstanceType, Why: "it runs on KVM now and can stay"}
+	}
+	choice := c.cached(rec, true, func(cpu, memory int, arch string) Choice { return c.pick(c.gen5, rec, cpu, memory, arch) })
+	if v.Level == rules.NeedsAction && choice.Type != "" {
+		choice.Why += "; there too it needs action: " + v.Reason
+	}
+	return choice
+}
+
+func (c *chooser) cached(rec *record.Record, fallback bool, pick func(cpu, memory int, arch string) Choice) Choice {
+	cpu, memory, arch := c.size(rec)
+	key := choiceKey{rec.InstanceType, rec.Zone, cpu, memory, arch, fallback}
+	choice, ok := c.cache[key]
+	if !ok {
+		choice = pick(cpu, memory, arch)
+		c.cache[key] = choice
+	}
+	return choice
+}
+
+// pick finds the first type of the same size, else the smallest that is no
+// smaller.
+func (c *chooser) pick(offers []*offer, rec *record.Record, cpu, memory int, cpuArch string) Choice {
+	switch {
+	case len(c.o.Types) == 0:
+		return Choice{Why: "the type catalogue was not read"}
+	case cpu == 0 || memory == 0:
+		return Choice{Why: "its vCPUs and memory are not known"}
+	case !general(rec.InstanceFamily) && !oldGeneral(rec.InstanceFamily) && c.o.Target.Family == "":
+		return Choice{Why: rec.InstanceFamily + " has hardware of its own (local disks, GPU, bare metal or the like): choose by hand"}
+	}
+	var larger *offer
+	sold := true
+	for _, of := range offers {
+		memoryOf := of.MemoryGiB * 1024
+		if arch(of) != cpuArch || of.CPU < cpu || memoryOf < 0.99*float64(memory) || burstable(of.Family) && !burstable(rec.InstanceFamily) {
+			continue
+		}
+		if c.o.Available != nil && !c.o.Available(rec.Zone, of.ID) {
+			sold = false
+			continue
+		}
+		if of.CPU == cpu && math.Abs(memoryOf-float64(memory)) <= 0.01*float64(memory) {
+			return Choice{of.ID, fmt.Sprintf("%d vCPU and %s as now, %s%s", cpu, gib(of.MemoryGiB), cpuArch, c.sold(rec))}
+		}
+		if larger == nil || of.CPU < larger.CPU || of.CPU == larger.CPU && of.MemoryGiB < larger.MemoryGiB {
+			larger = of
+		}
+	}
+	switch {
+	case larger != nil:
+		return Choice{larger.ID, fmt.Sprintf("no type of the same size; the next larger: %d vCPU and %s instead of %d and %s, %s%s",
+			larger.CPU, gib(larger.MemoryGiB), cpu, gib(float64(memory)/1024), cpuArch, c.sold(rec))}
+	case !sold:
+		return Choice{Why: "no fitting type is sold in zone " + rec.Zone}
+	}
+	return Choice{Why: fmt.Sprintf("no type of the target has %d vCPU, %s and %s", cpu, gib(float64(memory)/1024), cpuArch)}
+}
+
+func gib(n float64) string { return fmt.Sprintf("%g GiB", n) }
+
+func (c *chooser) sold(rec *record.Record) string {
+	if c.o.Available == nil {
+		return ""
+	}
+	return ", sold in " + rec.Zone
+}
+
+var (
+	oldGeneralFamily = regexp.MustCompile(`^ecs\.(t1|s[1-3]|m[12]|c[12]|n[1-4]|mn4|xn4|e[34]|sn[12](ne)?|se1(ne)?|cm4|ce4|c4|t5|u1|e)$`)
+	burstableFamily  = regexp.MustCompile(`^ecs\.(t[0-9]+|xn4)$`)
+)
+
+// oldGeneral names the families before the naming rule that had no hardware of
+// their own.
+func oldGeneral(name string) bool { return oldGeneralFamily.MatchString(name) }
+
+func burstable(name string) bool { return burstableFamily.MatchString(name) }
+
+// path says how the instance gets to the target.
+func (b *builder) path(rec *record.Record) (Path, string) {
+	gen := b.o.Target.Generation
+	if gen == 0 {
+		gen = map[rules.Class]int{rules.ClassKVM: 5, rules.ClassShenlong6: 6, rules.ClassShenlong7: 7}[b.o.Target.Class]
+	}
+	return b.pathTo(rec, gen, b.o.Target.Class)
+}
+
+// pathTo is the matrix of 2021 in short.
+func (b *builder) pathTo(rec *record.Record, gen int, class rules.Class) (Path, string) {
+	info := b.o.Families.Lookup(rec.InstanceType, rec.InstanceFamily)
+	switch {
+	case info.NoTypeChange:
+		return NewInstance, rec.InstanceFamily + " offers no change to another family"
+	case rec.Generation == 0:
+		return PathUnknown, "the generation of " + rec.InstanceFamily + " is not known; ask DescribeResourcesModification"
+	case rec.Generation <= 5 && class == rules.ClassKVM:
+		return TypeChange, "within the families that are not SHENLONG"
+	case rec.Generation <= 5:
+		return NewInstance, "no change from the 5th generation and earlier to SHENLONG was offered in 2021; ask DescribeResourcesModification for today's answer"
+	case rec.Generation == 6 && gen >= 6 && gen <= 7:
+		return TypeChange, "offered for g6, c6, r6 and hf families; some by ticket, and there is no way back"
+	case rec.Generation >= gen && class != rules.ClassKVM:
+		return TypeChange, "to a family of the same or an earlier generation; ask DescribeResourcesModification"
+	}
+	return PathUnknown, "ask DescribeResourcesModification"
+}

@@ -1,0 +1,175 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// waves are the waves in order, empty.
+func waves() []Wave {
+	return []Wave{
+		{ID: Ready, Title: "Ready now", What: "They boot on the target as they are. Work through the checklist and move them."},
+		{ID: AfterChecks, Title: "Ready after checks", What: "They boot once the named checks pass; nothing is known to be broken."},
+		{ID: Repair, Title: "Driver or registry repair", What: "They boot after a repair inside the machine: virtio or NVMe drivers, the Windows registry, a kernel patch, the boot configuration."},
+		{ID: MinorUpgrade, Title: "OS minor upgrade", What: "They boot after an upgrade to the last minor release of the same operating system."},
+		{ID: ReplaceOS, Title: "OS replacement", What: "Their operating system does not boot on the target; it is replaced, or the application moves to a new instance."},
+		{ID: StayGen5, Title: "Stay on a 5th-generation family", What: "They cannot be mended, or are to keep their system: they stay on a family that is not SHENLONG."},
+		{ID: Unknown, Title: "Unknown, with the question to settle", What: "What is known does not tell whether they boot. Settle the question; do not move them on a guess."},
+		{ID: AlreadyThere, Title: "Already there", What: "They run on hardware of the target and their verdict is compatible. Nothing is to be done."},
+	}
+}
+
+// repairs are the remedies inside a machine that keep its operating system.
+var repairs = []string{"install-virtio", "clear-xen-registry", "apply-freebsd-patch", "install-nvme", "fix-boot-config"}
+
+func has(v *rules.Verdict, ids ...string) bool {
+	return slices.ContainsFunc(v.Remedies, func(m rules.Remedy) bool { return slices.Contains(ids, m.ID) })
+}
+
+// wave finds the wave of a verdict.
+func (b *builder) wave(v *rules.Verdict, there bool) WaveID {
+	switch v.Level {
+	case rules.Compatible:
+		switch {
+		case there:
+			return AlreadyThere
+		case v.Confidence == rules.Low || slices.Contains(v.Checks, "confirm-version") || slices.Contains(v.Checks, "verify-virtio"):
+			return AfterChecks
+		}
+		return Ready
+	case rules.NeedsAction:
+		switch {
+		case has(v, repairs...):
+			return Repair
+		case has(v, "minor-upgrade"):
+			return MinorUpgrade
+		case has(v, "replace-os", "change-arch"):
+			return b.orStay(v)
+		case has(v, "stay-gen5"):
+			return StayGen5
+		}
+		return AfterChecks
+	case rules.Incompatible:
+		switch {
+		case has(v, "minor-upgrade"):
+			return MinorUpgrade
+		case has(v, "replace-os", "change-arch"):
+			return b.orStay(v)
+		case has(v, "stay-gen5"):
+			return StayGen5
+		}
+		return ReplaceOS
+	default:
+		return Unknown
+	}
+}
+
+func (b *builder) orStay(v *rules.Verdict) WaveID {
+	if b.o.KeepOS && has(v, "stay-gen5") {
+		return StayGen5
+	}
+	return ReplaceOS
+}
+
+// remedies orders a verdict's remedies for its wave: the one that the wave is
+// named after first. Repairs need no alternatives beside them.
+func remedies(v *rules.Verdict, id WaveID) []*rules.Remedy {
+	rank := func(m *rules.Remedy) int {
+		switch {
+		case m.ID == string(id), id == Repair && slices.Contains(repairs, m.ID):
+			return 0
+		case id == ReplaceOS && m.ID == "change-arch":
+			return 0
+		}
+		return 1
+	}
+	var out []*rules.Remedy
+	for i := range v.Remedies {
+		m := &v.Remedies[i]
+		if id == Repair && rank(m) > 0 {
+			continue
+		}
+		out = append(out, m)
+	}
+	slices.SortStableFunc(out, func(x, y *rules.Remedy) int { return rank(x) - rank(y) })
+	return out
+}
+
+// checkOrder is the order in which a checklist is worked through; what it does
+// not name comes before the snapshot.
+var checkOrder = []string{
+	"confirm-version", "restart", "remove-security-software", "sfc", "verify-virtio", "essd-disks", "nvme-io-timeout", "igb-uio",
+	"plan-network", "new-instance", "snapshot", "custom-image-trial",
+}
+
+// checkTexts are what a check means where the rule set has no text for it.
+var checkTexts = map[string]string{
+	"restart":                  "Restart the instance before the move and see that it comes back.",
+	"snapshot":                 "Create snapshots of all disks right before the move.",
+	"custom-image-trial":       "Create a custom image and start a test instance of the target family from it.",
+	"sfc":                      "Run sfc /scannow on Windows and mend what it finds.",
+	"remove-security-software": "Uninstall third-party security software from Windows before the move.",
+}
+
+// checklist is what to do before any move: the verdict's checks, those that
+// always apply and those that Windows needs.
+func (b *builder) checklist(rec *record.Record, v *rules.Verdict) []string {
+	ids := append([]string{"restart", "snapshot", "custom-image-trial"}, v.Checks...)
+	if strings.HasPrefix(rec.OS.Family, "windows") {
+		ids = append(ids, "sfc", "remove-security-software")
+	}
+	place := func(id string) int {
+		if at := slices.Index(checkOrder, id); at >= 0 {
+			return at
+		}
+		return slices.Index(checkOrder, "snapshot") - 1
+	}
+	slices.SortStableFunc(ids, func(x, y string) int { return place(x) - place(y) })
+	seen := ids[:0]
+	for _, id := range ids {
+		if !slices.Contains(seen, id) {
+			seen = append(seen, id)
+		}
+	}
+	key := strings.Join(seen, " ")
+	if list, ok := b.lists[key]; ok {
+		return list
+	}
+	list := make([]string, len(seen))
+	for i, id := range seen {
+		switch {
+		case b.o.Checks[id] != "":
+			list[i] = b.o.Checks[id]
+		case checkTexts[id] != "":
+			list[i] = checkTexts[id]
+		default:
+			list[i] = id
+		}
+	}
+	b.lists[key] = list
+	return list
+}
+
+func osName(rec *record.Record) string {
+	name := report.OSName(rec.OS.Family, rec.OS.Version)
+	if rec.OS.ServicePack != "" {
+		name += " SP" + rec.OS.ServicePack
+	}
+	if rec.OS.Edition != "" {
+		name += " " + rec.OS.Edition
+	}
+	return report.Short(name, 120)
+}
+
+// completeness says how whole the records are.
+func completeness(s *record.Summary) (whole bool, words string) {
+	if s == nil {
+		return false, "it is not known how complete the records are"
+	}
+	w := report.NewDigest(s).Whole
+	return w.All(), report.Completeness(w)
+}
