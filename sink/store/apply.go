@@ -136,7 +136,6 @@ type applier struct {
 	fold   map[*scope]bool          // to be folded at the end
 	events []Event
 	row    []byte
-	facts  []byte
 }
 
 func (db *DB) begin() *applier {
@@ -312,9 +311,7 @@ func (db *DB) evict() {
 func (a *applier) profilesOf(m *event.InstancesClassified) ([]uint32, error) {
 	out := make([]uint32, len(m.Profiles))
 	for i := range m.Profiles {
-		f := &m.Profiles[i]
-		a.facts = event.AppendFacts(a.facts[:0], f)
-		out[i] = a.db.profs.number(a.facts, f, func(f *rules.Facts) uint32 {
+		out[i] = a.db.profs.number(&m.Profiles[i], func(f *rules.Facts) uint32 {
 			return a.db.classes.number(classOf(a.j.Classify(f)))
 		}, a.db.classes)
 	}

@@ -75,6 +75,7 @@ type DB struct {
 	judge   atomic.Pointer[judge]
 	snap    atomic.Pointer[snapshot]
 	size    atomic.Int64
+	limit   atomic.Int64
 	commits commitStats
 
 	mu      sync.Mutex // the writer's; everything below is its
@@ -313,15 +314,12 @@ func (db *DB) update(fn func(tx *bbolt.Tx) error) error {
 			if err != nil {
 				return err
 			}
-			if err := tx.Bucket(bucketMeta).Put(keyMeta, v); err != nil {
-				return err
-			}
-			db.size.Store(tx.Size())
-			return nil
+			return tx.Bucket(bucketMeta).Put(keyMeta, v)
 		})
 	})
 	if err == nil {
 		db.commits.observe(time.Since(began))
+		db.measure()
 		if !db.hold {
 			db.publish()
 		}
@@ -337,6 +335,20 @@ func (db *DB) update(fn func(tx *bbolt.Tx) error) error {
 		return errors.Join(err, db.broken)
 	}
 	return err
+}
+
+// measure notes the size of the file and what it may grow to.
+func (db *DB) measure() {
+	info, err := db.file.Stat()
+	if err != nil {
+		return
+	}
+	db.size.Store(info.Size())
+	limit := db.o.MaxSize
+	if free := room(db.file); free >= 0 && (limit == 0 || info.Size()+free < limit) {
+		limit = info.Size() + free
+	}
+	db.limit.Store(limit)
 }
 
 func noRoom(err error) error {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -104,8 +105,48 @@ func (f *folder) collect() error {
 		}
 		f.fresh = append(f.fresh, freshRow{uint32(i), rowID(row), row})
 	}
-	slices.SortFunc(f.fresh, func(a, b freshRow) int { return bytes.Compare(a.id, b.id) })
+	f.fresh = sortRows(f.fresh)
 	return nil
+}
+
+// sortRows sorts by id. Comparing numbers made of the first eight bytes in
+// which ids differ is several times cheaper than comparing ids.
+func sortRows(rows []freshRow) []freshRow {
+	if len(rows) < 2 {
+		return rows
+	}
+	same := len(rows[0].id)
+	for _, r := range rows[1:] {
+		n := 0
+		for n < same && n < len(r.id) && r.id[n] == rows[0].id[n] {
+			n++
+		}
+		same = n
+	}
+	type key struct {
+		head uint64
+		at   int
+	}
+	keys := make([]key, len(rows))
+	for i, r := range rows {
+		var b [8]byte
+		copy(b[:], r.id[same:])
+		keys[i] = key{binary.BigEndian.Uint64(b[:]), i}
+	}
+	slices.SortFunc(keys, func(a, b key) int {
+		if a.head != b.head {
+			if a.head < b.head {
+				return -1
+			}
+			return 1
+		}
+		return bytes.Compare(rows[a.at].id, rows[b.at].id)
+	})
+	out := make([]freshRow, len(rows))
+	for i, k := range keys {
+		out[i] = rows[k.at]
+	}
+	return out
 }
 
 // expired says whether an instance is gone for so long that it is forgotten.

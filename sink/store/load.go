@@ -15,11 +15,11 @@ import (
 // reload makes memory what the file says.
 func (db *DB) reload() error {
 	db.meta = meta{}
+	db.measure()
 	db.dict, db.profs, db.classes = newDict(), newProfiles(db.seed), newClasses()
 	db.codec = &rowCodec{dict: db.dict}
 	db.scopes, db.byNo, db.running = map[ecs.Scope]*scope{}, map[uint32]*scope{}, map[string]*scanState{}
 	err := db.bolt.View(func(tx *bbolt.Tx) error {
-		db.size.Store(tx.Size())
 		if err := readJSON("meta", tx.Bucket(bucketMeta).Get(keyMeta), &db.meta); err != nil {
 			return err
 		}
@@ -68,11 +68,15 @@ func (db *DB) loadProfiles(tx *bbolt.Tx) error {
 		if err != nil || id > maxProfile {
 			return orCorrupt(err, "profile number out of range")
 		}
-		c, facts, err := readProfile(v)
+		c, enc, err := readProfile(v)
 		if err != nil {
 			return fmt.Errorf("profile %d: %w", id, err)
 		}
-		db.profs.restore(id, facts, db.classes.number(c))
+		facts, err := decodeFacts(enc)
+		if err != nil {
+			return fmt.Errorf("profile %d: %w", id, err)
+		}
+		db.profs.restore(id, &facts, db.classes.number(c))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"hash/maphash"
+	"math/bits"
 	"strings"
 	"sync/atomic"
 
@@ -110,10 +111,9 @@ func (p *profiles) classOf(id uint32) (uint32, bool) {
 	return list[id], true
 }
 
-// number returns the profile of the facts whose encoding is enc, making one
-// where there is none.
-func (p *profiles) number(enc []byte, f *rules.Facts, judge func(*rules.Facts) uint32, cs *classes) uint32 {
-	h := maphash.Bytes(p.seed, enc)
+// number returns the profile of the facts, making one where there is none.
+func (p *profiles) number(f *rules.Facts, judge func(*rules.Facts) uint32, cs *classes) uint32 {
+	h := hashFacts(p.seed, f)
 	if id, ok := p.byHash[h]; ok {
 		return id
 	}
@@ -121,8 +121,36 @@ func (p *profiles) number(enc []byte, f *rules.Facts, judge func(*rules.Facts) u
 	n := judge(f)
 	p.byHash[h] = id
 	p.set(id, n)
-	p.fresh = append(p.fresh, freshProfile{id, profileValue(cs.at(n), enc)})
+	p.fresh = append(p.fresh, freshProfile{id, profileValue(cs.at(n), event.AppendFacts(nil, f))})
 	return id
+}
+
+// hashFacts covers every field. The seed is secret and of this process, so
+// that nobody can make two facts collide.
+func hashFacts(seed maphash.Seed, f *rules.Facts) uint64 {
+	const odd = 0x9E3779B97F4A7C15
+	h := uint64(odd)
+	for i, s := range [...]*string{
+		&f.OSName, &f.OSNameEn, &f.OSType, &f.ImageID, &f.InstanceType, &f.InstanceFamily, &f.Name,
+		&f.Image.Name, &f.Image.Family, &f.Image.Platform, &f.Image.OSName, &f.Image.OSNameEn, &f.Image.OSType,
+		&f.Image.Architecture, &f.Image.BootMode, &f.Image.Owner, &f.Image.Status,
+		&f.Image.CheckOSVersion, &f.Image.CheckKernel, &f.Image.TagOSVersion, &f.Image.TagKernelVersion,
+		&f.Guest.Release, &f.Guest.Kernel, &f.Guest.Architecture,
+	} {
+		if *s != "" {
+			h = (bits.RotateLeft64(h, 29) ^ maphash.String(seed, *s) + uint64(i)) * odd
+		}
+	}
+	for _, t := range [...]rules.Tri{
+		f.IoOptimized, f.OSNVMe, f.Running,
+		f.Image.IoOptimized, f.Image.NVMe, f.Image.CheckVirtio, f.Image.CheckNVMe, f.Image.CheckXen,
+		f.Image.CheckFstab, f.Image.CheckGRUB, f.Image.CheckSupported,
+		f.Guest.Virtio, f.Guest.NVMe, f.Guest.XenResidue, f.Guest.DeviceNames, f.Guest.SecuritySoft, f.Guest.FreeBSDPatch,
+	} {
+		h = h<<2 ^ h>>62 ^ uint64(t)
+	}
+	h = (h ^ uint64(f.Image.Presence)) * odd
+	return h ^ h>>32
 }
 
 // profileValue is what the profiles bucket holds: how the facts were judged,
@@ -162,7 +190,7 @@ func decodeFacts(enc []byte) (rules.Facts, error) {
 }
 
 // restore takes a stored profile.
-func (p *profiles) restore(id uint32, facts []byte, class uint32) {
-	p.byHash[maphash.Bytes(p.seed, facts)] = id
+func (p *profiles) restore(id uint32, facts *rules.Facts, class uint32) {
+	p.byHash[hashFacts(p.seed, facts)] = id
 	p.set(id, class)
 }

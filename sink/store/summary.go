@@ -253,7 +253,7 @@ func (c *commitStats) observe(d time.Duration) {
 // Stats are figures about the store itself.
 type Stats struct {
 	Size          int64 // bytes of the file
-	SizeLimit     int64 // bytes it may have; 0 when only the disk limits it
+	SizeLimit     int64 // bytes it may have, by MaxSize or by what the disk has left; 0 when not known
 	Commits       uint64
 	CommitSeconds float64
 	CommitBuckets map[float64]uint64 // upper bound in seconds -> commits at most that long
@@ -267,7 +267,7 @@ type Stats struct {
 func (db *DB) Stats() Stats {
 	s := db.snap.Load()
 	out := Stats{
-		Size: db.size.Load(), SizeLimit: db.o.MaxSize, Commits: db.commits.count.Load(),
+		Size: db.size.Load(), SizeLimit: db.limit.Load(), Commits: db.commits.count.Load(),
 		CommitSeconds: time.Duration(db.commits.nanos.Load()).Seconds(), CommitBuckets: map[float64]uint64{},
 		Changes: s.changes, Accounts: s.accounts, At: s.at,
 	}

@@ -1,0 +1,257 @@
+// Package exporter shows the store's totals to Prometheus. It exports counts
+// and times, never an instance: labels are accounts, regions, targets,
+// verdicts, and OS families and versions, whose number is bounded. A scrape
+// reads the last published snapshot and opens no file, so that it neither waits
+// for a commit nor makes one wait.
+package exporter
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store"
+)
+
+// Source is where the figures come from; *store.DB is one. What it returns is
+// shared and not changed.
+type Source interface {
+	Summary() *record.Summary
+	Stats() store.Stats
+}
+
+// Options bound what is exported.
+type Options struct {
+	// MaxSeries bounds shenscan_instances and shenscan_legacy_os_instances,
+	// each. Beyond it the smallest groups lose their os_version, and if need be
+	// their os_family, to "other"; totals stay true.
+	MaxSeries int
+	// CaughtUp says whether the store holds all that was on the results stream
+	// when the process started. nil: shenscan_caught_up is not exported.
+	CaughtUp func() bool
+}
+
+// DefaultOptions keep a scrape small enough for the default scrape timeout.
+func DefaultOptions() Options { return Options{MaxSeries: 10_000} }
+
+const other = "other"
+
+// Collector is a prometheus.Collector.
+type Collector struct {
+	o   Options
+	src Source
+
+	instances, legacy, completed, complete, duration, failed, changes *prometheus.Desc
+	commits, size, limit, held, gone, unknown, observed, caughtUp     *prometheus.Desc
+
+	mu   sync.Mutex
+	of   *record.Summary // that kept was made from
+	kept []prometheus.Metric
+}
+
+var _ prometheus.Collector = (*Collector)(nil)
+
+// New returns a Collector over src.
+func New(src Source, o Options) *Collector {
+	if o.MaxSeries <= 0 {
+		o.MaxSeries = DefaultOptions().MaxSeries
+	}
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("shenscan_"+name, help, labels, nil)
+	}
+	return &Collector{
+		o: o, src: src,
+		instances: desc("instances", "Instances by verdict for a target; one that the cloud no longer lists is not counted.", "account", "region", "target", "verdict", "os_family", "os_version"),
+		legacy:    desc("legacy_os_instances", "Instances whose operating system is on the list of legacy ones.", "account", "region", "os_family", "os_version"),
+		completed: desc("scan_last_completion_timestamp_seconds", "When the last complete scan of the scope ended.", "account", "region"),
+		complete:  desc("scan_complete", "Whether the last scan of the scope was whole.", "account", "region"),
+		duration:  desc("scan_duration_seconds", "How long the last ended scan of the account took.", "account"),
+		failed:    desc("scan_failed_regions", "Regions that the last ended scan of the account could not read, or not to the end.", "account"),
+		changes:   desc("verdict_changes_total", "Verdicts that changed, since this process started.", "target", "from", "to"),
+		commits:   desc("store_commit_duration_seconds", "Time that commits to the store took, sync to disk included."),
+		size:      desc("store_size_bytes", "Size of the store's file."),
+		limit:     desc("store_size_limit_bytes", "Size that the store's file may grow to, by its limit or by what the disk has left."),
+		held:      desc("store_instances", "Instances in the store, those that are gone not counted."),
+		gone:      desc("store_gone_instances", "Instances that complete scans no longer found and that are still remembered."),
+		unknown:   desc("unknown_ratio", "Part of the instances whose verdict for the target is unknown.", "target"),
+		observed:  desc("store_last_observation_timestamp_seconds", "Broker time of the newest result in the store."),
+		caughtUp:  desc("caught_up", "Whether the store holds all that the results stream held when this process started."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		c.instances, c.legacy, c.completed, c.complete, c.duration, c.failed, c.changes,
+		c.commits, c.size, c.limit, c.held, c.gone, c.unknown, c.observed,
+	} {
+		ch <- d
+	}
+	if c.o.CaughtUp != nil {
+		ch <- c.caughtUp
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	for _, m := range c.totals(c.src.Summary()) {
+		ch <- m
+	}
+	c.stats(c.src.Stats(), ch)
+	if c.o.CaughtUp != nil {
+		v := 0.0
+		if c.o.CaughtUp() {
+			v = 1
+		}
+		ch <- gauge(c.caughtUp, v)
+	}
+}
+
+func gauge(d *prometheus.Desc, v float64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+// totals makes the metrics of a summary, once for each summary.
+func (c *Collector) totals(s *record.Summary) []prometheus.Metric {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of == s {
+		return c.kept
+	}
+	var out []prometheus.Metric
+	all, legacy := map[series]int{}, map[series]int{}
+	for i := range s.Groups {
+		g := &s.Groups[i]
+		k := series{label(g.Account), label(g.Region), label(g.Target), label(g.Verdict), label(g.OSFamily), label(g.OSVersion)}
+		all[k] += g.Instances
+		if g.Legacy && len(s.Targets) > 0 && g.Target == s.Targets[0] { // once, not for each target
+			k[2], k[3] = "", ""
+			legacy[k] += g.Instances
+		}
+	}
+	for k, n := range bound(all, c.o.MaxSeries) {
+		out = append(out, gauge(c.instances, float64(n), k[0], k[1], k[2], k[3], k[4], k[5]))
+	}
+	for k, n := range bound(legacy, c.o.MaxSeries) {
+		out = append(out, gauge(c.legacy, float64(n), k[0], k[1], k[4], k[5]))
+	}
+	out = append(out, c.scopes(s.Scopes)...)
+	for _, t := range s.Targets {
+		if s.Instances > 0 {
+			out = append(out, gauge(c.unknown, float64(s.Verdicts[t][rules.Unknown.String()])/float64(s.Instances), label(t)))
+		}
+	}
+	out = append(out, gauge(c.held, float64(s.Instances)), gauge(c.gone, float64(s.Gone)))
+	c.of, c.kept = s, out
+	return out
+}
+
+// series is account, region, target, verdict, OS family and version.
+type series [6]string
+
+const (
+	family  = 4
+	version = 5
+)
+
+// bound merges the smallest series until there are at most limit, or nothing
+// is left to merge.
+func bound(counts map[series]int, limit int) map[series]int {
+	for _, field := range []int{version, family} {
+		if len(counts) <= limit {
+			break
+		}
+		keys := slices.SortedFunc(maps.Keys(counts), func(a, b series) int {
+			return cmp.Or(cmp.Compare(counts[b], counts[a]), slices.Compare(a[:], b[:]))
+		})
+		// What is merged needs room as well: half of it is plenty in practice.
+		merged := make(map[series]int, limit)
+		for i, k := range keys {
+			n := counts[k]
+			if i >= limit/2 {
+				for f := field; f <= version; f++ {
+					k[f] = other
+				}
+			}
+			merged[k] += n
+		}
+		counts = merged
+	}
+	return counts
+}
+
+func (c *Collector) scopes(scopes []record.ScopeStatus) []prometheus.Metric {
+	type key [2]string
+	complete, last := map[key]float64{}, map[key]float64{}
+	for i := range scopes {
+		s := &scopes[i]
+		k := key{label(s.Account), label(s.Region)}
+		if s.LastEnd != nil && s.Completeness != record.ScopeSkipped {
+			complete[k] = 0
+			if s.Completeness == record.ScopeComplete {
+				complete[k] = 1
+			}
+		}
+		if s.LastComplete != nil {
+			last[k] = float64(s.LastComplete.UnixMilli()) / 1e3
+		}
+	}
+	var out []prometheus.Metric
+	for k, v := range complete {
+		out = append(out, gauge(c.complete, v, k[0], k[1]))
+	}
+	for k, v := range last {
+		out = append(out, gauge(c.completed, v, k[0], k[1]))
+	}
+	return out
+}
+
+func (c *Collector) stats(s store.Stats, ch chan<- prometheus.Metric) {
+	seconds, failed := map[string]float64{}, map[string]float64{}
+	for account, a := range s.Accounts {
+		account = label(account)
+		seconds[account] = max(seconds[account], a.Duration.Seconds())
+		failed[account] += float64(a.FailedRegions)
+	}
+	for account, v := range seconds {
+		ch <- gauge(c.duration, v, account)
+		ch <- gauge(c.failed, failed[account], account)
+	}
+	changes := map[store.ChangeKey]float64{}
+	for k, n := range s.Changes {
+		changes[store.ChangeKey{Target: label(k.Target), From: label(k.From), To: label(k.To)}] += float64(n)
+	}
+	for k, n := range changes {
+		ch <- prometheus.MustNewConstMetric(c.changes, prometheus.CounterValue, n, k.Target, k.From, k.To)
+	}
+	ch <- prometheus.MustNewConstHistogram(c.commits, s.Commits, s.CommitSeconds, s.CommitBuckets)
+	ch <- gauge(c.size, float64(s.Size))
+	if s.SizeLimit > 0 {
+		ch <- gauge(c.limit, float64(s.SizeLimit))
+	}
+	if !s.Observed.IsZero() {
+		ch <- gauge(c.observed, float64(s.Observed.UnixMilli())/1e3)
+	}
+}
+
+// maxLabel bounds a label's length in bytes.
+const maxLabel = 120
+
+// label makes a label value of a string that came from outside: one that is
+// not UTF-8 would spoil the whole scrape.
+func label(s string) string {
+	if len(s) > maxLabel {
+		s = s[:maxLabel]
+	}
+	if utf8.ValidString(s) {
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}

@@ -1,0 +1,187 @@
+package exporter_test
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/exporter"
+	"github.com/shenscan/shenscan/sink/store"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// fixed is a Source that always says the same.
+type fixed struct {
+	summary *record.Summary
+	stats   store.Stats
+}
+
+func (f *fixed) Summary() *record.Summary { return f.summary }
+func (f *fixed) Stats() store.Stats       { return f.stats }
+
+func small() *fixed {
+	end := time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC)
+	group := func(target, verdict, family, version string, legacy bool, n int) record.Group {
+		return record.Group{Account: "prod", Region: "cn-hangzhou", Target: target, Verdict: verdict, OSFamily: family, OSVersion: version, Legacy: legacy, Instances: n}
+	}
+	return &fixed{
+		summary: &record.Summary{
+			Instances: 5, Gone: 1, Legacy: 2, Targets: []string{"kvm", "shenlong-7"}, AsOf: end,
+			Verdicts: map[string]map[string]int{"kvm": {"compatible": 5, "unknown": 0}, "shenlong-7": {"compatible": 2, "incompatible": 2, "unknown": 1}},
+			Groups: []record.Group{
+				group("kvm", "compatible", "centos", "5.8", true, 2), group("kvm", "compatible", "debian", "12", false, 2), group("kvm", "compatible", "unknown", "", false, 1),
+				group("shenlong-7", "incompatible", "centos", "5.8", true, 2), group("shenlong-7", "compatible", "debian", "12", false, 2), group("shenlong-7", "unknown", "unknown", "", false, 1),
+			},
+			Scopes: []record.ScopeStatus{
+				{Account: "prod", Region: "cn-hangzhou", Instances: 5, Completeness: record.ScopeComplete, LastEnd: &end, LastComplete: &end},
+				{Account: "prod", Region: "cn-beijing", Completeness: record.ScopeFailed, LastEnd: &end},
+				{Account: "prod", Region: "cn-new", Completeness: record.ScopePending},
+				{Account: "prod", Region: "cn-closed", Completeness: record.ScopeSkipped, LastEnd: &end},
+			},
+		},
+		stats: store.Stats{
+			Size: 4096, SizeLimit: 1 << 30, Commits: 3, CommitSeconds: 0.5, CommitBuckets: map[float64]uint64{0.01: 1, 0.1: 2, 1: 3},
+			Changes:  map[store.ChangeKey]uint64{{Target: "kvm", From: "compatible", To: "incompatible"}: 4},
+			Accounts: map[string]store.AccountStatus{"prod": {Duration: 90 * time.Second, FailedRegions: 1}}, Observed: end,
+		},
+	}
+}
+
+func gather(tb testing.TB, c prometheus.Collector) []*dto.MetricFamily {
+	tb.Helper()
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(c)
+	got, err := reg.Gather()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return got
+}
+
+func TestExposition(t *testing.T) {
+	o := exporter.DefaultOptions()
+	o.CaughtUp = func() bool { return true }
+	path := filepath.Join("testdata", "exposition.prom")
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range gather(t, exporter.New(small(), o)) {
+		if _, err := expfmt.MetricFamilyToText(f, family); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(f.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(path, got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLint(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(exporter.New(small(), exporter.DefaultOptions()))
+	problems, err := testutil.GatherAndLint(reg)
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v %v", problems, err)
+	}
+}
+
+func sum(families []*dto.MetricFamily, name string) (total float64, n int) {
+	for _, f := range families {
+		if f.GetName() == name {
+			for _, m := range f.GetMetric() {
+				total += m.GetGauge().GetValue()
+				n++
+			}
+		}
+	}
+	return total, n
+}
+
+func TestSeriesAreBounded(t *testing.T) {
+	src := small()
+	src.summary.Groups = nil
+	for i := range 30_000 {
+		src.summary.Groups = append(src.summary.Groups, record.Group{
+			Account: fmt.Sprint("a", i%10), Region: fmt.Sprint("r", i%30), Target: "kvm", Verdict: "compatible",
+			OSFamily: fmt.Sprint("f", i%40), OSVersion: fmt.Sprint(i), Legacy: true, Instances: 1 + i%7,
+		})
+	}
+	want := 0.0
+	for _, g := range src.summary.Groups {
+		want += float64(g.Instances)
+	}
+	families := gather(t, exporter.New(src, exporter.Options{MaxSeries: 1000}))
+	for _, name := range []string{"shenscan_instances", "shenscan_legacy_os_instances"} {
+		if total, n := sum(families, name); total != want || n > 1000 {
+			t.Errorf("%s: %d series with %v instances, want at most 1000 with %v", name, n, total, want)
+		}
+	}
+}
+
+func TestHostileLabels(t *testing.T) {
+	src := small()
+	for i, s := range []string{"\xff\xfe", "\xff\xff", "a\"b\\c\nd", string(make([]byte, 500)), "名前", ""} {
+		src.summary.Groups = append(src.summary.Groups, record.Group{Account: s, Region: s, Target: "kvm", Verdict: "unknown", OSFamily: s, OSVersion: s, Instances: i})
+		src.summary.Scopes = append(src.summary.Scopes, record.ScopeStatus{Account: s, Region: s, Completeness: record.ScopeComplete, LastEnd: &src.summary.AsOf, LastComplete: &src.summary.AsOf})
+		src.stats.Accounts[s] = store.AccountStatus{}
+	}
+	for _, family := range gather(t, exporter.New(src, exporter.DefaultOptions())) {
+		if _, err := expfmt.MetricFamilyToText(io.Discard, family); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestVanishedGroupsVanish(t *testing.T) {
+	src := small()
+	c := exporter.New(src, exporter.DefaultOptions())
+	gather(t, c)
+	next := *src.summary
+	next.Groups = next.Groups[:1]
+	src.summary = &next
+	if _, n := sum(gather(t, c), "shenscan_instances"); n != 1 {
+		t.Errorf("%d series are left", n)
+	}
+}
+
+func BenchmarkScrape(b *testing.B) {
+	src := small()
+	src.summary.Groups = nil
+	for i := range 5000 {
+		src.summary.Groups = append(src.summary.Groups, record.Group{Account: fmt.Sprint(i % 50), Region: fmt.Sprint(i % 25), Target: "kvm", Verdict: "compatible", OSFamily: "centos", OSVersion: fmt.Sprint(i), Instances: 1})
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(exporter.New(src, exporter.DefaultOptions()))
+	for b.Loop() {
+		next := *src.summary
+		src.summary = &next
+		if _, err := reg.Gather(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

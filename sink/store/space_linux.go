@@ -1,0 +1,15 @@
+package store
+
+import (
+	"os"
+	"syscall"
+)
+
+// room is how many bytes the file system of f has left, or -1.
+func room(f *os.File) int64 {
+	var s syscall.Statfs_t
+	if err := syscall.Fstatfs(int(f.Fd()), &s); err != nil {
+		return -1
+	}
+	return int64(s.Bavail) * s.Bsize
+}
