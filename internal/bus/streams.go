@@ -35,7 +35,7 @@ type Limits struct {
 
 // DefaultLimits suit a fleet of a million instances scanned daily.
 func DefaultLimits() Limits {
-	return Limits{MaxStore: 20 << 30, PagesBytes: 512 << 20, Results: 8 << 30, ResultsAge: 8 * 24 * time.Hour, EventsAge: 30 * 24 * time.Hour}
+	return Limits{MaxStore: 20 << 30, PagesBytes: 128 << 20, Results: 8 << 30, ResultsAge: 8 * 24 * time.Hour, EventsAge: 30 * 24 * time.Hour}
 }
 
 // declarations are all streams, in one place.

@@ -222,54 +222,117 @@ func readListed(r *reader) *InstancesListed {
 
 func (r *reader) tri() rules.Tri { return rules.Tri(r.enum(byte(rules.Yes))) }
 
-// facts writes every field of rules.Facts in declaration order; a test holds
-// the two against each other by reflection.
-func (w *writer) facts(f *rules.Facts) {
-	for _, s := range []*string{
-		&f.OSName, &f.OSNameEn, &f.OSType, &f.ImageID, &f.InstanceType, &f.InstanceFamily, &f.Name,
+// machine writes the fields of rules.Facts that tell of the machine, software
+// all others; a test holds the two against the type by reflection. In a fleet
+// both repeat far more than their combinations, so a page writes each once.
+func (w *writer) machine(f *rules.Facts) {
+	w.str(f.InstanceType)
+	w.str(f.InstanceFamily)
+	w.byte(byte(f.IoOptimized))
+	w.byte(byte(f.OSNVMe))
+	w.byte(byte(f.Running))
+}
+
+func (r *reader) machine(f *rules.Facts) {
+	f.InstanceType, f.InstanceFamily = r.str(), r.str()
+	f.IoOptimized, f.OSNVMe, f.Running = r.tri(), r.tri(), r.tri()
+}
+
+func softwareStrings(f *rules.Facts) [22]*string {
+	return [22]*string{
+		&f.OSName, &f.OSNameEn, &f.OSType, &f.ImageID, &f.Name,
 		&f.Image.Name, &f.Image.Family, &f.Image.Platform, &f.Image.OSName, &f.Image.OSNameEn, &f.Image.OSType,
 		&f.Image.Architecture, &f.Image.BootMode, &f.Image.Owner, &f.Image.Status,
 		&f.Image.CheckOSVersion, &f.Image.CheckKernel, &f.Image.TagOSVersion, &f.Image.TagKernelVersion,
 		&f.Guest.Release, &f.Guest.Kernel, &f.Guest.Architecture,
-	} {
-		w.str(*s)
-	}
-	w.byte(byte(f.Image.Presence))
-	for _, t := range factTris(f) {
-		w.byte(byte(*t))
 	}
 }
 
-func (r *reader) facts(f *rules.Facts) {
-	for _, s := range []*string{
-		&f.OSName, &f.OSNameEn, &f.OSType, &f.ImageID, &f.InstanceType, &f.InstanceFamily, &f.Name,
-		&f.Image.Name, &f.Image.Family, &f.Image.Platform, &f.Image.OSName, &f.Image.OSNameEn, &f.Image.OSType,
-		&f.Image.Architecture, &f.Image.BootMode, &f.Image.Owner, &f.Image.Status,
-		&f.Image.CheckOSVersion, &f.Image.CheckKernel, &f.Image.TagOSVersion, &f.Image.TagKernelVersion,
-		&f.Guest.Release, &f.Guest.Kernel, &f.Guest.Architecture,
-	} {
-		*s = r.str()
-	}
-	f.Image.Presence = rules.ImagePresence(r.enum(byte(rules.ImageMissing)))
-	for _, t := range factTris(f) {
-		*t = r.tri()
-	}
-}
-
-func factTris(f *rules.Facts) [17]*rules.Tri {
-	return [17]*rules.Tri{
-		&f.IoOptimized, &f.OSNVMe, &f.Running,
+func softwareTris(f *rules.Facts) [14]*rules.Tri {
+	return [14]*rules.Tri{
 		&f.Image.IoOptimized, &f.Image.NVMe, &f.Image.CheckVirtio, &f.Image.CheckNVMe, &f.Image.CheckXen,
 		&f.Image.CheckFstab, &f.Image.CheckGRUB, &f.Image.CheckSupported,
 		&f.Guest.Virtio, &f.Guest.NVMe, &f.Guest.XenResidue, &f.Guest.DeviceNames, &f.Guest.SecuritySoft, &f.Guest.FreeBSDPatch,
 	}
 }
 
+func (w *writer) software(f *rules.Facts) {
+	for _, s := range softwareStrings(f) {
+		w.str(*s)
+	}
+	w.byte(byte(f.Image.Presence))
+	for _, t := range softwareTris(f) {
+		w.byte(byte(*t))
+	}
+}
+
+func (r *reader) software(f *rules.Facts) {
+	for _, s := range softwareStrings(f) {
+		*s = r.str()
+	}
+	f.Image.Presence = rules.ImagePresence(r.enum(byte(rules.ImageMissing)))
+	for _, t := range softwareTris(f) {
+		*t = r.tri()
+	}
+}
+
+// machineKey is the machine part of facts as a map key.
+type machineKey struct {
+	typ, family         string
+	io, osNVMe, running rules.Tri
+}
+
+// softwareKey stands for the software part where ImageID and OSName tell it
+// apart already; sameSoftware decides.
+type softwareKey struct{ image, osName string }
+
+func sameSoftware(a, b *rules.Facts) bool {
+	x, y := *a, *b
+	for _, f := range []*rules.Facts{&x, &y} {
+		f.InstanceType, f.InstanceFamily, f.IoOptimized, f.OSNVMe, f.Running = "", "", 0, 0, 0
+	}
+	return x == y
+}
+
+// parts finds the distinct software and machine parts of profiles: the index
+// of a profile that has each part first, and for every profile its two parts.
+func parts(profiles []rules.Facts) (software, machines []int, of [][2]int) {
+	bySoftware := make(map[softwareKey][]int, len(profiles))
+	byMachine := make(map[machineKey]int, len(profiles))
+	of = make([][2]int, len(profiles))
+	for i := range profiles {
+		f := &profiles[i]
+		sk := softwareKey{f.ImageID, f.OSName}
+		sw := -1
+		for _, n := range bySoftware[sk] {
+			if sameSoftware(&profiles[software[n]], f) {
+				sw = n
+				break
+			}
+		}
+		if sw < 0 {
+			sw = len(software)
+			software = append(software, i)
+			bySoftware[sk] = append(bySoftware[sk], sw)
+		}
+		mk := machineKey{f.InstanceType, f.InstanceFamily, f.IoOptimized, f.OSNVMe, f.Running}
+		m, ok := byMachine[mk]
+		if !ok {
+			m = len(machines)
+			machines = append(machines, i)
+			byMachine[mk] = m
+		}
+		of[i] = [2]int{sw, m}
+	}
+	return software, machines, of
+}
+
 // AppendFacts appends the flat encoding of f, the one that messages carry, to
 // b.
 func AppendFacts(b []byte, f *rules.Facts) []byte {
 	w := &writer{b}
-	w.facts(f)
+	w.software(f)
+	w.machine(f)
 	return w.b
 }
 
@@ -277,7 +340,8 @@ func AppendFacts(b []byte, f *rules.Facts) []byte {
 func DecodeFacts(b []byte) (rules.Facts, error) {
 	r := &reader{s: string(b)}
 	var f rules.Facts
-	r.facts(&f)
+	r.software(&f)
+	r.machine(&f)
 	if r.err == nil && r.off != len(r.s) {
 		r.fail("bytes after the end")
 	}
@@ -294,9 +358,19 @@ func appendClassified(b []byte, m *InstancesClassified) []byte {
 	for _, t := range m.Targets {
 		w.str(t)
 	}
+	software, machines, of := parts(m.Profiles)
+	w.uint(uint64(len(software)))
+	for _, i := range software {
+		w.software(&m.Profiles[i])
+	}
+	w.uint(uint64(len(machines)))
+	for _, i := range machines {
+		w.machine(&m.Profiles[i])
+	}
 	w.uint(uint64(len(m.Profiles)))
 	for i := range m.Profiles {
-		w.facts(&m.Profiles[i])
+		w.uint(uint64(of[i][0]))
+		w.uint(uint64(of[i][1]))
 		for t := range m.Targets {
 			w.byte(byte(m.Levels[i][t]))
 		}
@@ -329,12 +403,28 @@ func readClassified(r *reader) *InstancesClassified {
 	for range r.count(1) {
 		m.Targets = append(m.Targets, r.str())
 	}
-	n := r.count(42 + len(m.Targets))
+	software := make([]rules.Facts, r.count(37))
+	for i := range software {
+		r.software(&software[i])
+	}
+	machines := make([]rules.Facts, r.count(5))
+	for i := range machines {
+		r.machine(&machines[i])
+	}
+	n := r.count(2 + len(m.Targets))
 	m.Profiles = make([]rules.Facts, n)
 	m.Levels = make([][]rules.Level, n)
 	levels := make([]rules.Level, n*len(m.Targets))
 	for i := range m.Profiles {
-		r.facts(&m.Profiles[i])
+		sw, hw := r.uint(), r.uint()
+		if r.err != nil || sw >= uint64(len(software)) || hw >= uint64(len(machines)) {
+			r.fail("profile refers to a part that is not there")
+			return m
+		}
+		f, hwf := &m.Profiles[i], &machines[hw]
+		*f = software[sw]
+		f.InstanceType, f.InstanceFamily = hwf.InstanceType, hwf.InstanceFamily
+		f.IoOptimized, f.OSNVMe, f.Running = hwf.IoOptimized, hwf.OSNVMe, hwf.Running
 		m.Levels[i], levels = levels[:len(m.Targets):len(m.Targets)], levels[len(m.Targets):]
 		for t := range m.Levels[i] {
 			m.Levels[i][t] = rules.Level(r.enum(byte(rules.Incompatible)))
