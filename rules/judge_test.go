@@ -296,6 +296,7 @@ func TestConflictsAreKept(t *testing.T) {
 		{"a catch-all gives way", rules.Facts{OSName: "CentOS 7.9", Image: rules.ImageFacts{Platform: "Customized Linux"}}, "centos 7.9", rules.Compatible, false, ""},
 		{"bare SUSE for openSUSE", rules.Facts{OSName: "openSUSE 15.2", Image: rules.ImageFacts{Platform: "SUSE"}}, "opensuse 15.2", rules.Compatible, false, ""},
 		{"debian_version is a bare number", rules.Facts{Image: rules.ImageFacts{Platform: "Debian"}, Guest: rules.GuestFacts{Release: "6.0.10"}}, "debian 6.0.10", rules.Compatible, false, ""},
+		{"two counts of Alibaba Cloud Linux 3", rules.Facts{OSName: "Alibaba Cloud Linux  3.2104 LTS 64位", ImageID: "aliyun_3_9_x64_20G_alibase_20231219.vhd"}, "alinux 3.2104", rules.Compatible, false, ""},
 		{"service packs", rules.Facts{OSName: "SUSE Linux Enterprise Server 12 SP4", Image: rules.ImageFacts{OSName: "SUSE Linux Enterprise Server 12 SP2"}}, "sles 12", rules.Compatible, true, "version"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -59,9 +59,26 @@ type Guess struct {
 // Identify reads s. It takes time linear in len(s), never fails, and ignores
 // case and the amount of white space.
 func Identify(s string) Guess {
+	if opaque(s) {
+		return Guess{}
+	}
 	var sc scan
 	sc.read(s)
 	return sc.identify()
+}
+
+// opaque says whether s is the id of a custom image, whose letters are drawn by
+// lot: m-bp1win7ux0centos5z8 names no operating system.
+func opaque(s string) bool {
+	if len(s) < 12 || s[0] != 'm' && s[0] != 'M' || s[1] != '-' {
+		return false
+	}
+	for i := 2; i < len(s); i++ {
+		if c := s[i] | 0x20; (c < 'a' || c > 'z') && (s[i] < '0' || s[i] > '9') {
+			return false
+		}
+	}
+	return true
 }
 
 func (sc *scan) identify() Guess {

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// execute runs a command with stdin and returns its stdout and exit code.
+func execute(cmd *cobra.Command, stdin string, args ...string) (string, int) {
+	var out bytes.Buffer
+	cmd.SetIn(strings.NewReader(stdin))
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs(append([]string{}, args...))
+	err := cmd.Execute()
+	var e *exitError
+	switch {
+	case errors.As(err, &e):
+		return out.String() + e.Error(), e.code
+	case err != nil:
+		return out.String() + err.Error(), exitFailed
+	}
+	return out.String(), exitDone
+}
+
+func TestClassifyAnswersEveryLine(t *testing.T) {
+	lines := []string{
+		"CentOS  5.8 64位", "", "   ", `{"os_name":"CentOS 5.10","kernel":"2.6.18-348.el5"}`, `{"os_name":"CentOS 5.8"`, `{}`, `[1]`, "null",
+		`{"os_name":"Ubuntu 12.04","cpu":4,"platform":null}`, "\x00\xff\x1b[31m", strings.Repeat("x", 3*maxLine), "Debian  6.09 64位\r",
+		`{"os_name":"CentOS 7.9 64位","instance_type":"ecs.t1.small"}`, "<script>|`rm`",
+	}
+	out, code := execute(newClassifyCmd(), strings.Join(lines, "\n"))
+	if code != exitDone {
+		t.Fatalf("exit code %d: %s", code, out)
+	}
+	got := strings.Split(strings.TrimRight(out, "\n"), "\n")
+	if len(got) != len(lines) {
+		t.Fatalf("%d answers for %d lines", len(got), len(lines))
+	}
+	for i, l := range got {
+		var v struct {
+			Input string
+			OS    struct {
+				Family, Version, Evidence *string
+				SP                        *string `json:"service_pack"`
+			}
+			Legacy   *bool
+			Verdicts []struct {
+				Target, Verdict, Confidence, Rule, Reason, Source string
+				Remedies                                          []map[string]any
+				Checks                                            []string
+			}
+		}
+		if err := json.Unmarshal([]byte(l), &v); err != nil {
+			t.Fatalf("line %d: %v", i, err)
+		}
+		if v.OS.Family == nil || v.OS.Version == nil || v.OS.Evidence == nil || v.OS.SP == nil || v.Legacy == nil || len(v.Verdicts) != 3 {
+			t.Errorf("line %d lacks something: %.300s", i, l)
+		}
+		for _, d := range v.Verdicts {
+			if d.Rule == "" || d.Reason == "" || d.Source == "" || d.Remedies == nil || len(d.Checks) < 3 {
+				t.Errorf("line %d: %+v", i, d)
+			}
+		}
+		if i == 0 && v.Input != lines[0] {
+			t.Errorf("input %q", v.Input)
+		}
+	}
+	for i, want := range map[int]string{0: "incompatible", 1: "unknown", 3: "incompatible", 4: "incompatible", 8: "compatible", 11: "compatible", 12: "needs-action"} {
+		if !strings.Contains(got[i], `"target":"shenlong-6","verdict":"`+want+`"`) {
+			t.Errorf("%.60q: not %s: %.400s", lines[i], want, got[i])
+		}
+	}
+}
+
+func TestClassifyNoInput(t *testing.T) {
+	for format, want := range map[string]string{"jsonl": "", "json": "[]\n"} {
+		if out, code := execute(newClassifyCmd(), "", "--output", format); out != want || code != exitDone {
+			t.Errorf("%s: %q, exit code %d", format, out, code)
+		}
+	}
+}
+
+func TestClassifyFormats(t *testing.T) {
+	for format, want := range map[string]string{
+		"table": "INPUT", "csv": "input,os,target", "markdown": "| INPUT |", "json": "[\n", "jsonl": `{"input":"=1+1 CentOS 5.8"`,
+	} {
+		out, code := execute(newClassifyCmd(), "", "--output", format, "--target", "shenlong-6,ecs.g8i", "=1+1 CentOS 5.8")
+		if code != exitDone || !strings.HasPrefix(out, want) || !strings.Contains(out, "ecs.g8i") || !strings.Contains(out, "incompatible") {
+			t.Errorf("%s: exit code %d: %s", format, code, out)
+		}
+		if format == "csv" && !strings.Contains(out, "\n'=1+1") {
+			t.Errorf("a spreadsheet takes the input for a formula: %s", out)
+		}
+	}
+}
+
+func TestClassifyExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want int
+	}{
+		{[]string{"--fail-on", "incompatible", "CentOS 5.8"}, exitFailOn},
+		{[]string{"--fail-on", "incompatible", "CentOS 7.9"}, exitDone},
+		{[]string{"--fail-on", "unknown", "CentOS 6.8"}, exitFailOn},
+		{[]string{"--fail-on", "unknown", "--target", "shenlong-6", "CentOS 6.8"}, exitDone},
+		{[]string{"--fail-on", "bad", "CentOS 6.8"}, exitUsage},
+		{[]string{"--target", "m5.large", "CentOS 6.8"}, exitUsage},
+		{[]string{"--target", "ecs.t1", "CentOS 6.8"}, exitUsage},
+		{[]string{"--output", "xml", "CentOS 6.8"}, exitUsage},
+		{[]string{"--rules", "no-such-file", "CentOS 6.8"}, exitUsage},
+	} {
+		if out, code := execute(newClassifyCmd(), "", c.args...); code != c.want {
+			t.Errorf("%v: exit code %d, want %d: %.200s", c.args, code, c.want, out)
+		}
+	}
+}
+
+func TestRulesCommands(t *testing.T) {
+	dir := t.TempDir()
+	good, bad := filepath.Join(dir, "good.yaml"), filepath.Join(dir, "bad.yaml")
+	for path, text := range map[string]string{
+		good: "version: 1\noverrides:\n  - {rule: ubuntu.11, verdicts: {shenlong-6: needs-action, shenlong-7: unknown}, reason: We tried it.}\n",
+		bad:  "version: 1\noverrides:\n  - {rule: no.such, verdicts: {kvm: unknown}, reason: r}\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"list"}, exitDone, "el5.release"},
+		{[]string{"list", "--output", "json"}, exitDone, `"id": "el5.release"`},
+		{[]string{"show", "el5.release"}, exitDone, "minor-upgrade to 5.11"},
+		{[]string{"show", "no.such"}, exitUsage, "there is no rule"},
+		{[]string{"show"}, exitUsage, "give the id"},
+		{[]string{"explain", "CentOS  5.8 64位"}, exitDone, "* el5.release"},
+		{[]string{"explain", "--output", "json", "CentOS 5.8"}, exitDone, `"won": true`},
+		{[]string{"explain", "--rules", good, "Ubuntu 11.04"}, exitDone, "We tried it."},
+		{[]string{"validate", good}, exitDone, "valid"},
+		{[]string{"validate", bad}, exitUsage, "bad.yaml:3: override no.such"},
+		{[]string{"validate"}, exitUsage, "give the rule files"},
+		{[]string{"test"}, exitDone, "fixtures hold"},
+		{[]string{"test", bad}, exitUsage, "bad.yaml:3"},
+		{[]string{"schema"}, exitDone, `"$schema"`},
+	} {
+		if out, code := execute(newRulesCmd(), "", c.args...); code != c.code || !strings.Contains(out, c.says) {
+			t.Errorf("rules %v: exit code %d, want %d with %q: %.400s", c.args, code, c.code, c.says, out)
+		}
+	}
+}
