@@ -8,15 +8,15 @@ import (
 // Every field of Facts tells two Facts apart, in the hand-written comparison
 // as in ==.
 func TestSameLooksAtEveryField(t *testing.T) {
-	var walk func(t *testing.T, base *Facts, v reflect.Value, path string)
-	walk = func(t *testing.T, base *Facts, v reflect.Value, path string) {
+	var walk func(base *Facts, v reflect.Value, path string)
+	walk = func(base *Facts, v reflect.Value, path string) {
 		for i := range v.NumField() {
 			f, name := v.Field(i), path+"."+v.Type().Field(i).Name
 			old := reflect.New(f.Type()).Elem()
 			old.Set(f)
 			switch f.Kind() {
 			case reflect.Struct:
-				walk(t, base, f, name)
+				walk(base, f, name)
 				continue
 			case reflect.String:
 				f.SetString("x")
@@ -34,7 +34,7 @@ func TestSameLooksAtEveryField(t *testing.T) {
 		}
 	}
 	var f Facts
-	walk(t, &f, reflect.ValueOf(&f).Elem(), "Facts")
+	walk(&f, reflect.ValueOf(&f).Elem(), "Facts")
 	if !f.same(&Facts{}) {
 		t.Error("equal facts differ")
 	}

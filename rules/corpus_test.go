@@ -122,7 +122,7 @@ func boundaryFacts(row map[string]string) *rules.Facts {
 		f.OSName = "Others Linux"
 	}
 	f.Guest.Kernel = row["kernel"]
-	for _, kv := range strings.Split(row["extra"], ",") {
+	for kv := range strings.SplitSeq(row["extra"], ",") {
 		k, v, _ := strings.Cut(kv, "=")
 		switch k + "=" + v {
 		case "r2=False":

@@ -1,5 +1,7 @@
 package rules
 
+import "strings"
+
 // Seen is one string that was looked at and what it says.
 type Seen struct {
 	Field    string   `json:"field"`
@@ -78,11 +80,13 @@ func (c *claim) says() string {
 	if c.el > 0 {
 		s = "an Enterprise Linux kernel"
 	}
+	var sSb81 strings.Builder
 	for _, part := range []struct{ label, text string }{{" ", c.Version}, {" service pack ", c.ServicePack}, {" ", c.Edition}, {" ", c.Arch}} {
 		if part.text != "" {
-			s += part.label + part.text
+			sSb81.WriteString(part.label + part.text)
 		}
 	}
+	s += sSb81.String()
 	if c.Several {
 		s += " (several versions)"
 	}

@@ -119,8 +119,9 @@ func not(t Tri) Tri {
 		return No
 	case No:
 		return Yes
+	default:
+		return Unobserved
 	}
-	return Unobserved
 }
 
 // class is the class of machine that the instance runs on; ok is false when

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/shenscan/shenscan/rules/distro"
@@ -306,10 +307,8 @@ func (id *identity) conflict(field, chosen, other string, c *claim) {
 }
 
 func (id *identity) alternative(a alternative) {
-	for _, k := range id.alts {
-		if k == a {
-			return
-		}
+	if slices.Contains(id.alts, a) {
+		return
 	}
 	id.alts = append(id.alts, a)
 }

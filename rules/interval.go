@@ -135,7 +135,7 @@ type kernelRange struct {
 // parseKernelRange reads ">=2.6.18-0 <=2.6.18-348".
 func parseKernelRange(s string) (kernelRange, error) {
 	var r kernelRange
-	for _, f := range strings.Fields(s) {
+	for f := range strings.FieldsSeq(s) {
 		op := f[:len(f)-len(strings.TrimLeft(f, "<>="))]
 		k := version.ParseKernel(f[len(op):])
 		if !k.OK {

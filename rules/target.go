@@ -33,7 +33,7 @@ func (c Class) String() string {
 }
 
 func parseClass(s string) (Class, bool) {
-	for c := ClassKVM; c < classes; c++ {
+	for c := range classes {
 		if c.String() == s {
 			return c, true
 		}
@@ -59,7 +59,7 @@ type Target struct {
 // DefaultTargets are the three classes.
 func DefaultTargets() []Target {
 	out := make([]Target, 0, classes)
-	for c := ClassKVM; c < classes; c++ {
+	for c := range classes {
 		out = append(out, Target{ID: c.String(), Class: c})
 	}
 	return out

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"sort"
 	"strconv"
@@ -71,9 +72,7 @@ func Load(overlays ...[]byte) (*rules.Ruleset, error) {
 		over, at, bad := decode(i+1, data)
 		mistakes = append(mistakes, bad...)
 		mistakes = append(mistakes, merge(&def, &over, i+1, at)...)
-		for part, place := range at {
-			places[part] = place
-		}
+		maps.Copy(places, at)
 	}
 	if len(mistakes) > 0 {
 		return nil, mistakes
@@ -90,9 +89,7 @@ func Warnings(r *rules.Ruleset, overlays ...[]byte) []Mistake {
 	_, places, _ := decode(0, embedded)
 	for i, data := range overlays {
 		_, at, _ := decode(i+1, data)
-		for part, place := range at {
-			places[part] = place
-		}
+		maps.Copy(places, at)
 	}
 	var out []Mistake
 	for _, p := range r.Warnings() {
@@ -107,7 +104,7 @@ type place struct{ document, line int }
 
 // locate adds lines to the problems that rules.Compile found.
 func locate(err error, places map[string]place) error {
-	var problems rules.Problems
+	var problems rules.CompileErrors
 	if !errors.As(err, &problems) {
 		return err
 	}
@@ -151,8 +148,7 @@ var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
 // decodeMistakes takes the lines out of what the YAML decoder says.
 func decodeMistakes(n int, err error) Error {
 	lines := []string{err.Error()}
-	var te *yaml.TypeError
-	if errors.As(err, &te) {
+	if te, ok := errors.AsType[*yaml.TypeError](err); ok {
 		lines = te.Errors
 	}
 	var out Error
@@ -218,11 +214,7 @@ func merge(def, over *rules.Definition, n int, places map[string]place) (mistake
 
 func mergeMap[V any](a, b map[string]V) map[string]V {
 	out := make(map[string]V, len(a)+len(b))
-	for k, v := range a {
-		out[k] = v
-	}
-	for k, v := range b {
-		out[k] = v
-	}
+	maps.Copy(out, a)
+	maps.Copy(out, b)
 	return out
 }

@@ -104,6 +104,18 @@ func index(def *rules.Definition) string {
 		}
 		b.WriteString("| [" + u.ID + "](" + u.ID + ".md) | " + u.Title + " | " + u.Verdicts["kvm"] + " | " + u.Verdicts["shenlong-6"] + " | " + u.Verdicts["shenlong-7"] + " | " + legacy + " |\n")
 	}
+	b.WriteString(`
+## Rules of your own
+
+A file given by --rules is laid over these. It may add rules (tried before the built-in ones), override the verdict of a rule,
+waive verdicts for some instances until a date, and add instance families:
+
+` + "```yaml\n" + overlay + strings.TrimPrefix(waiver, "version: 1\n") + "```\n" + `
+` + "`shenscan rules validate FILE` names every mistake with its line, `shenscan rules test FILE` runs the fixtures, and `shenscan rules schema`" + `
+prints the JSON Schema for editors (` + "`# yaml-language-server: $schema=…`" + `). A verdict on shenlong-7 is never milder than on shenlong-6: a rule
+that says otherwise is refused, and a waiver that would have that effect is not applied. Rule ids are never used again; a withdrawn rule keeps
+its id with ` + "`withdrawn: true`" + `.
+`)
 	return b.String()
 }
 

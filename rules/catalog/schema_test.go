@@ -104,8 +104,8 @@ func TestSchemaNamesEveryField(t *testing.T) {
 		{"facts", rules.Observation{}, schema.Defs["facts"].Properties},
 	} {
 		var want, have []string
-		for i := range reflect.TypeOf(c.v).NumField() {
-			tag, _, _ := strings.Cut(reflect.TypeOf(c.v).Field(i).Tag.Get("yaml"), ",")
+		for field := range reflect.TypeOf(c.v).Fields() {
+			tag, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
 			want = append(want, tag)
 		}
 		for k := range c.have {

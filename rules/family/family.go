@@ -106,7 +106,7 @@ func parseRow(line string) (*Info, error) {
 		NVMe: c[6], Boot: c[7], NoTypeChange: c[8] == "no", Listed: true, Source: c[9],
 	}
 	if !strings.HasPrefix(info.Family, "ecs.") {
-		return nil, fmt.Errorf("family %q does not start with ecs.", info.Family)
+		return nil, fmt.Errorf("family %q lacks the ecs. in front", info.Family)
 	}
 	for _, f := range []struct{ name, value, allowed string }{
 		{"virtualization", info.Virtualization, "xen kvm shenlong unknown by_io_optimized"},
@@ -186,7 +186,7 @@ func stripVariant(name string) string {
 	if !ok {
 		return name
 	}
-	for _, part := range strings.Split(tail, "-") {
+	for part := range strings.SplitSeq(tail, "-") {
 		switch part {
 		case "vws", "redis", "6t", "trans", "enhance":
 			head += "-" + part

@@ -2,6 +2,7 @@ package family_test
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,10 +76,8 @@ func mustBe(fam string) string {
 	case strings.HasPrefix(name, "ebm"), strings.HasPrefix(name, "scc"):
 		return family.Shenlong
 	}
-	for _, kvm := range []string{"n1", "n2", "n4", "xn4", "mn4", "e3", "e4", "sn1", "sn2", "sn1ne", "sn2ne", "c4", "cm4", "ce4", "g5", "c5", "r5", "g5ne", "ic5", "t5", "se1", "se1ne", "re4"} {
-		if name == kvm {
-			return family.KVM
-		}
+	if slices.Contains([]string{"n1", "n2", "n4", "xn4", "mn4", "e3", "e4", "sn1", "sn2", "sn1ne", "sn2ne", "c4", "cm4", "ce4", "g5", "c5", "r5", "g5ne", "ic5", "t5", "se1", "se1ne", "re4"}, name) {
+		return family.KVM
 	}
 	if len(name) >= 2 && strings.ContainsRune("gcr", rune(name[0])) && name[1] >= '6' && name[1] <= '9' {
 		return family.Shenlong

@@ -15,7 +15,7 @@ func pairs(t *testing.T, name string) [][2]string {
 		t.Fatal(err)
 	}
 	var out [][2]string
-	for _, l := range strings.Split(strings.TrimSpace(string(b)), "\n") {
+	for l := range strings.SplitSeq(strings.TrimSpace(string(b)), "\n") {
 		if a, c, ok := strings.Cut(l, " < "); ok && l[0] != '#' {
 			out = append(out, [2]string{a, c})
 		}

@@ -1,0 +1,124 @@
+package rules
+
+import (
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/shenscan/shenscan/rules/distro"
+	"github.com/shenscan/shenscan/rules/version"
+)
+
+func (c *compiler) when(part string, w *When, m *matcher) {
+	if len(w.Family) == 0 {
+		c.bad(part, "when.family is empty: write \"*\" for every operating system")
+	}
+	c.osFamilies(part, w.Family, m)
+	for _, e := range w.Except {
+		x := exception{}
+		c.osFamilies(part, e.Family, &x.match)
+		var err error
+		if x.versions, err = parseRange(e.Version); err != nil {
+			c.bad(part, "except: %v", err)
+		}
+		m.except = append(m.except, x)
+	}
+	c.versions(part, w, m)
+	m.edition, m.arch, m.owner, m.flavours = w.Edition, w.Arch, w.Owner, w.KernelFlavour
+	c.facts(part, w, m)
+	switch w.Mismatch {
+	case "", "arch", "boot-mode", "nvme":
+	default:
+		c.bad(part, "mismatch %q is none of arch, boot-mode, nvme", w.Mismatch)
+	}
+	m.mismatch = w.Mismatch
+	m.source = c.machine(part, w.Source)
+	m.target = c.machine(part, w.Target)
+}
+
+func (c *compiler) osFamilies(part string, list []string, m *matcher) {
+	known := distro.Families()
+	for _, f := range list {
+		switch f {
+		case "*":
+			m.any = true
+		case "windows":
+			m.windows = Yes
+		case "not-windows":
+			m.windows = No
+		default:
+			name, edition, _ := strings.Cut(f, "/")
+			if !slices.Contains(known, name) {
+				c.bad(part, "family %q is not known", name)
+			}
+			m.families = append(m.families, famEdition{name, edition})
+		}
+	}
+}
+
+func (c *compiler) versions(part string, w *When, m *matcher) {
+	var err error
+	switch w.Version {
+	case "":
+	case "missing":
+		m.missing = true
+	default:
+		m.versioned = true
+		if m.versions, err = parseRange(w.Version); err != nil {
+			c.bad(part, "version: %v", err)
+		}
+	}
+	if w.Kernel != "" {
+		k, err := parseKernelRange(w.Kernel)
+		if err != nil {
+			c.bad(part, "kernel: %v", err)
+		}
+		m.kernel = &k
+	}
+	if w.KernelNot != "" {
+		k, n := version.Parse(w.KernelNot)
+		if n == 0 {
+			c.bad(part, "kernel_not: %q has no version", w.KernelNot)
+		}
+		m.kernelNot = &k
+	}
+}
+
+func (c *compiler) facts(part string, w *When, m *matcher) {
+	names := make([]string, 0, len(w.Facts))
+	for name := range w.Facts {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		f, ok := factNamed(name)
+		if !ok {
+			c.bad(part, "fact %q is none of %s", name, strings.Join(factNames[:], ", "))
+			continue
+		}
+		fm := factMatch{fact: f}
+		for _, v := range w.Facts[name] {
+			t, err := ParseTri(v)
+			if err != nil {
+				c.bad(part, "fact %s: %v", name, err)
+			}
+			fm.allowed[t] = true
+		}
+		m.facts = append(m.facts, fm)
+	}
+}
+
+func (c *compiler) machine(part string, w *MachineMatch) *machineMatcher {
+	if w == nil {
+		return nil
+	}
+	m := &machineMatcher{MachineMatch: *w}
+	if w.Generation != "" {
+		g, err := parseRange(w.Generation)
+		if err != nil {
+			c.bad(part, "generation: %v", err)
+		}
+		m.generation, m.ranged = g, true
+	}
+	return m
+}
