@@ -1,0 +1,322 @@
+package simtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/producer"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink"
+	"github.com/shenscan/shenscan/sink/store"
+	"github.com/shenscan/shenscan/workers"
+)
+
+// mutant names a mistake put into the pipeline on purpose, to see that the
+// simulation finds it.
+type mutant string
+
+const (
+	sound          mutant = ""
+	ackBeforeWork  mutant = "a page is acknowledged and then forgotten"
+	lateIsNew      mutant = "a late repeat counts as new"
+	endWithoutPage mutant = "an announced page is never published"
+	rowLost        mutant = "a row is left out of its page"
+)
+
+// world is one shenscan with everything it talks to.
+type world struct {
+	dir        string
+	dice       *dice
+	fleet      *fleet
+	classifier *rules.Classifier
+	mutant     mutant
+	log        *slog.Logger
+
+	bus    *bus.Bus
+	db     *store.DB
+	stages map[string]*stage
+	late   sync.WaitGroup // repeats on their way
+	ending chan struct{}  // closed when no more repeats may leave
+
+	mu     sync.Mutex
+	errs   []error
+	faults int
+}
+
+// stage is one part of the pipeline, which can be stopped and started.
+type stage struct {
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+func (w *world) fail(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.errs) < 20 {
+		w.errs = append(w.errs, fmt.Errorf(format, args...))
+	}
+}
+
+func (w *world) struck() {
+	w.mu.Lock()
+	w.faults++
+	w.mu.Unlock()
+}
+
+// open starts the server and every stage.
+func (w *world) open(ctx context.Context) error {
+	o := bus.DefaultOptions()
+	o.Dir, o.Sync, o.Log = filepath.Join(w.dir, "nats"), bus.SyncInterval, w.log
+	// Nothing may age: the server holds the age of what it finds at its start
+	// against its clock of access times, which is outside of the bubble.
+	const never = 100 * 365 * 24 * time.Hour
+	o.Limits = bus.Limits{MaxStore: 8 << 30, PagesBytes: 64 << 20, Results: 256 << 20, ResultsAge: never, EventsAge: never}
+	b, err := bus.Open(ctx, o)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	w.bus = b
+	w.mu.Unlock()
+	for _, name := range []string{"sink", "worker", "producer"} {
+		if err := w.startStage(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *world) startStage(ctx context.Context, name string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &stage{cancel: cancel}
+	w.stages[name] = s
+	run := func(f func(context.Context) error) {
+		s.done.Go(func() {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				w.fail("%s ended: %w", name, err)
+			}
+		})
+	}
+	switch name {
+	case "producer":
+		w.startProducer(run)
+	case "worker":
+		w.startWorker(run)
+	case "sink":
+		db, err := store.Open(ctx, store.Options{Path: filepath.Join(w.dir, "store.db"), Classifier: w.classifier})
+		if err != nil {
+			return err
+		}
+		w.mu.Lock()
+		w.db = db
+		w.mu.Unlock()
+		sk := sink.New(db, w.bus, sink.Options{Name: "sim", ScanIdle: 6 * time.Minute, Log: w.log, Now: time.Now})
+		run(sk.Run)
+	}
+	return nil
+}
+
+func (w *world) stopStage(name string) {
+	s := w.stages[name]
+	if s == nil {
+		return
+	}
+	delete(w.stages, name)
+	s.cancel()
+	s.done.Wait()
+	if name == "sink" {
+		if err := w.db.Close(); err != nil {
+			w.fail("close store: %w", err)
+		}
+	}
+}
+
+// close stops everything; late repeats are let go first.
+func (w *world) close() {
+	for _, name := range []string{"producer", "worker", "sink"} {
+		w.stopStage(name)
+	}
+	if w.bus != nil {
+		w.bus.Close()
+	}
+}
+
+func (w *world) startProducer(run func(func(context.Context) error)) {
+	o := producer.DefaultOptions()
+	o.Accounts, o.LaneSize, o.Log, o.Now = w.fleet.accounts(), 120, w.log, time.Now
+	p := producer.New(o, w.fleet, lossy{w}, located{w})
+	consume(w, run, bus.ConsumeScans, func(ctx context.Context, m *event.ScanRequested, d bus.Delivery) error {
+		return p.HandleScan(ctx, m, d.Stored)
+	})
+	consume(w, run, bus.ConsumeRescans, func(ctx context.Context, m *event.ScanRequested, d bus.Delivery) error {
+		return p.HandleRescan(ctx, m, d.Stored, d.Attempt)
+	})
+	consume(w, run, bus.ConsumeScopes, func(ctx context.Context, m *event.ScopeJob, d bus.Delivery) error {
+		return p.HandleScope(ctx, m, d.Attempt)
+	})
+	consume(w, run, bus.ConsumeLanes, func(ctx context.Context, m *event.LaneJob, d bus.Delivery) error {
+		return p.HandleLane(ctx, m, d.Attempt)
+	})
+	run(func(ctx context.Context) error { return w.bus.MoveDead(ctx, w.onDead) })
+}
+
+func (w *world) startWorker(run func(func(context.Context) error)) {
+	images := workers.NewImageCache(w.fleet, nil, 1000, time.Hour, time.Now, w.log)
+	wk := workers.New(w.classifier, images, lossy{w}, nobody{}, w.log)
+	for _, c := range []bus.Consumer{bus.ConsumeBulkPages, bus.ConsumeFastPages} {
+		consume(w, run, c, func(ctx context.Context, m *event.InstancesListed, d bus.Delivery) error {
+			return wk.HandlePage(ctx, m, d.Stored)
+		})
+	}
+}
+
+type nobody struct{}
+
+// Classified implements workers.Observer.
+func (nobody) Classified(int) {}
+
+// located finds instances in the store, as producers do by asking a sink.
+type located struct{ w *world }
+
+// Locate implements producer.Locator.
+func (l located) Locate(_ context.Context, ids []string) (map[string]ecs.Scope, error) {
+	out := map[string]ecs.Scope{}
+	l.w.mu.Lock()
+	db := l.w.db
+	l.w.mu.Unlock()
+	for _, id := range ids {
+		found, err := db.Find(id)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err // the sink is away
+		}
+		if len(found) == 1 {
+			out[id] = ecs.Scope{Account: found[0].Record.Account, Region: found[0].Record.Region}
+		}
+	}
+	return out, nil
+}
+
+// consume runs a consumer whose handler fails, hangs and repeats itself as the
+// dice say.
+func consume[T event.Message](w *world, run func(func(context.Context) error), c bus.Consumer, h func(context.Context, T, bus.Delivery) error) {
+	handle := func(ctx context.Context, d bus.Delivery) error {
+		m, ok := d.Msg.(T)
+		if !ok {
+			return event.Terminal(fmt.Errorf("%T on %s", d.Msg, d.Subject))
+		}
+		_, id := event.Route(m)
+		r := w.dice.roll("handle/" + c.Name + "/" + id)
+		switch {
+		case w.dice.strikes(r, 0.03):
+			w.struck()
+			return errors.New("the dice end this delivery before its work")
+		case w.dice.strikes(r, 0.02):
+			w.struck()
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Duration(r.Int64N(int64(50 * time.Second)))):
+			}
+		}
+		if w.mutant == ackBeforeWork && c.Name == bus.ConsumeBulkPages.Name && r.IntN(8) == 0 {
+			return nil
+		}
+		err := h(ctx, m, d)
+		if err == nil && w.dice.strikes(r, 0.03) {
+			w.struck()
+			return errors.New("the dice end this delivery after its work")
+		}
+		return err
+	}
+	run(func(ctx context.Context) error { return w.bus.Consume(ctx, c, handle, w.onDead) })
+}
+
+// onDead tells the sink what a dead letter means, as internal/app does.
+func (w *world) onDead(ctx context.Context, d bus.Dead) error {
+	f := record.Failure{API: "shenscan", Class: "dead-letter", Error: d.Cause}
+	switch m := d.Msg.(type) {
+	case *event.InstancesListed:
+		return w.bus.Publish(ctx, &event.PageFailed{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Lane: m.Lane, Walk: m.Walk.Walk, Page: m.Page, Failure: f})
+	case *event.LaneJob:
+		return w.bus.Publish(ctx, &event.LaneEnded{ScanID: m.ScanID, Kind: event.KindScan, Scope: m.Scope, Plan: event.PlanOf(m.Lane), Lane: m.Lane, Walk: "dead", Failure: &f})
+	case *event.ScopeJob:
+		return w.bus.Publish(ctx, &event.ScopeFailed{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Failure: f})
+	case *event.ScanRequested:
+		return w.bus.Publish(ctx, &event.ScanAborted{ScanID: m.ScanID, Reason: "the request was dead-lettered: " + d.Cause})
+	}
+	return nil
+}
+
+// lossy is the bus as producers and workers see it: it delays, repeats long
+// after the duplicate window, and fails after it has stored.
+type lossy struct{ w *world }
+
+// Publish implements producer.Publisher and workers.Publisher.
+func (l lossy) Publish(ctx context.Context, m event.Message) error {
+	w := l.w
+	subject, id := event.Route(m)
+	r := w.dice.roll("publish/" + subject + "/" + id)
+	if w.dice.strikes(r, 0.1) {
+		w.struck()
+		select { // pages overtake each other
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Duration(r.Int64N(int64(4 * time.Second)))):
+		}
+	}
+	if page, ok := m.(*event.InstancesListed); ok && page.Kind == event.KindScan {
+		switch {
+		case w.mutant == endWithoutPage && r.IntN(8) == 0:
+			return nil
+		case w.mutant == rowLost && r.IntN(4) == 0 && len(page.Instances) > 1:
+			short := *page
+			short.Instances = page.Instances[1:]
+			m = &short
+		}
+	}
+	if err := w.bus.Publish(ctx, m); err != nil {
+		return err
+	}
+	if w.dice.strikes(r, 0.08) || w.mutant == lateIsNew && r.IntN(4) == 0 {
+		w.struck()
+		w.repeatLater(m, r)
+	}
+	if w.dice.strikes(r, 0.01) {
+		w.struck()
+		return errors.New("the dice lose this acknowledgement")
+	}
+	return nil
+}
+
+// repeatLater publishes m once more: soon, or when its id is long forgotten.
+func (w *world) repeatLater(m event.Message, r *rand.Rand) {
+	after := time.Duration(r.Int64N(int64(8 * time.Minute)))
+	w.late.Go(func() {
+		select {
+		case <-w.ending:
+		case <-time.After(after):
+		}
+		if page, ok := m.(*event.InstancesClassified); ok && w.mutant == lateIsNew {
+			fresh := *page
+			fresh.Order = time.Now().UnixNano()
+			fresh.Page += 1000 // an id of its own
+			m = &fresh
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		w.mu.Lock()
+		b := w.bus
+		w.mu.Unlock()
+		_ = b.Publish(ctx, m) // the server may be down: then nothing was repeated
+	})
+}
