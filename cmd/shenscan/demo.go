@@ -101,6 +101,9 @@ func (f *demoFlags) scanAndShow(ctx context.Context, s *settings, a *app.App, fo
 		return err
 	}
 	took := time.Since(started)
+	if err := a.FetchTypes(running); err != nil {
+		return err
+	}
 	r, err := a.Report(ctx, scan.ID, "")
 	if err != nil {
 		return err

@@ -37,9 +37,13 @@ func main() {
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string) int {
-	root := newRoot()
+	s := &settings{}
+	root := newRoot(s)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	if stopped := s.profiles.stop(); stopped != nil {
+		err = errors.Join(err, stopped)
+	}
 	if err == nil {
 		return exitDone
 	}
@@ -81,11 +85,11 @@ type settings struct {
 	logFormat string
 	logLevel  string
 	noProgess bool
+	profiles  profiles
 	log       *slog.Logger
 }
 
-func newRoot() *cobra.Command {
-	s := &settings{}
+func newRoot(s *settings) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "shenscan",
 		Short: "Which ECS instances will not boot on another instance family, why, and what to do",
@@ -115,6 +119,10 @@ is of what was read, and the failures are listed.`,
 	pf.StringVar(&s.logFormat, "log-format", "text", "log lines as text or json, on stderr")
 	pf.StringVar(&s.logLevel, "log-level", "warn", "least level of log lines: debug, info, warn or error")
 	pf.BoolVar(&s.noProgess, "no-progress", false, "no progress on stderr, also on a terminal")
+	pf.StringVar(&s.profiles.cpu, "cpuprofile", "", "write a CPU profile to this file")
+	pf.StringVar(&s.profiles.mem, "memprofile", "", "write a heap profile to this file at the end")
+	_ = pf.MarkHidden("cpuprofile")
+	_ = pf.MarkHidden("memprofile")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return s.prepare(root, cmd) }
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
@@ -122,7 +130,7 @@ is of what was read, and the failures are listed.`,
 	root.AddCommand(
 		newDemoCmd(s), newScanCmd(s), newServeCmd(s),
 		newRoleCmd(s, "producer"), newRoleCmd(s, "worker"), newRoleCmd(s, "sink"),
-		newRescanCmd(s), newReportCmd(s), newDoctorCmd(s), newDeadCmd(s),
+		newRescanCmd(s), newReportCmd(s), newPlanCmd(s), newStoreCmd(s), newDoctorCmd(s), newDeadCmd(s),
 		newClassifyCmd(), newRulesCmd(), newSimulateCmd(), newVersionCmd(),
 	)
 	return root
@@ -146,7 +154,10 @@ func (s *settings) prepare(root, cmd *cobra.Command) error {
 	if err != nil {
 		return usage(err)
 	}
-	return s.openLog()
+	if err := s.openLog(); err != nil {
+		return err
+	}
+	return s.profiles.start()
 }
 
 func walk(c *cobra.Command, visit func(*cobra.Command)) {

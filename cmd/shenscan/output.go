@@ -45,8 +45,13 @@ func (f *outputFlags) check() (report.Format, *rules.Level, error) {
 	return format, &level, nil
 }
 
-// write renders r to --out or stdout. A file appears whole or not at all.
-func (f *outputFlags) write(format report.Format, r *report.Report, stdout io.Writer) (err error) {
+// write renders r to --out or stdout.
+func (f *outputFlags) write(format report.Format, r *report.Report, stdout io.Writer) error {
+	return f.writeWith(stdout, func(w io.Writer, o report.Options) error { return report.Write(w, format, r, o) })
+}
+
+// writeWith renders to --out or stdout. A file appears whole or not at all.
+func (f *outputFlags) writeWith(stdout io.Writer, render func(io.Writer, report.Options) error) (err error) {
 	o := report.Options{Now: time.Now(), Width: 100}
 	if f.out == "" {
 		if file, ok := stdout.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
@@ -55,7 +60,7 @@ func (f *outputFlags) write(format report.Format, r *report.Report, stdout io.Wr
 				o.Width = w
 			}
 		}
-		return report.Write(stdout, format, r, o)
+		return render(stdout, o)
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(f.out), ".shenscan-report-*")
 	if err != nil {
@@ -66,7 +71,7 @@ func (f *outputFlags) write(format report.Format, r *report.Report, stdout io.Wr
 			err = errors.Join(err, os.Remove(tmp.Name()))
 		}
 	}()
-	if err := report.Write(tmp, format, r, o); err != nil {
+	if err := render(tmp, o); err != nil {
 		return errors.Join(err, tmp.Close())
 	}
 	if err := errors.Join(tmp.Chmod(0o644), tmp.Close()); err != nil {

@@ -25,7 +25,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 	// Defaults that depend on the machine are written as a person would.
 	t.Setenv("HOME", "~")
 	t.Setenv("XDG_STATE_HOME", "")
-	want := reference(newRoot())
+	want := reference(newRoot(&settings{}))
 	if *updateReference {
 		if err := os.WriteFile(referenceFile, want, 0o644); err != nil {
 			t.Fatal(err)
@@ -41,7 +41,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 }
 
 func TestEveryCommandAndFlagIsExplained(t *testing.T) {
-	walk(newRoot(), func(c *cobra.Command) {
+	walk(newRoot(&settings{}), func(c *cobra.Command) {
 		if c.Short == "" {
 			t.Errorf("%s has no short description", c.CommandPath())
 		}

@@ -30,7 +30,7 @@ verdicts for some instances until a date.`,
   shenscan rules validate my-rules.yaml
   shenscan rules schema > shenscan-rules.schema.json`,
 	}
-	cmd.AddCommand(newRulesListCmd(), newRulesShowCmd(), newRulesExplainCmd(), newRulesValidateCmd(), newRulesTestCmd(), newRulesSchemaCmd())
+	cmd.AddCommand(newRulesListCmd(), newRulesShowCmd(), newRulesExplainCmd(), newRulesValidateCmd(), newRulesTestCmd(), newRulesPreviewCmd(), newRulesSchemaCmd())
 	return cmd
 }
 

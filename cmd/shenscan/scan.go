@@ -126,6 +126,9 @@ func scanOnce(ctx context.Context, s *settings, a *app.App, accounts, regions []
 	if err != nil {
 		return nil, err
 	}
+	if err := a.FetchTypes(running); err != nil {
+		s.log.Warn("instance types were not read; plans name no replacement types", "err", err)
+	}
 	stop()
 	return scan, <-ended
 }

@@ -60,6 +60,7 @@ other programs (nats req shenscan.rescan …) need that, or --nats-url.`,
 				}
 				o.Schedules = append(o.Schedules, app.Schedule(sc))
 			}
+			o.KeepTypes = true
 			return runApp(cmd, s, o)
 		},
 	}

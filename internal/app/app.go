@@ -27,6 +27,7 @@ import (
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/catalog"
 	"github.com/shenscan/shenscan/sink"
+	"github.com/shenscan/shenscan/sink/exporter"
 	"github.com/shenscan/shenscan/sink/store"
 	"github.com/shenscan/shenscan/workers"
 )
@@ -80,6 +81,9 @@ type Options struct {
 	// Distributed says that other processes take roles too: image facts and
 	// rates are then shared over the bus.
 	Distributed bool
+	// KeepTypes refreshes the catalogue of instance types beside the store once
+	// a day, for plans.
+	KeepTypes bool
 	// Concurrency bounds lanes and pages handled side by side.
 	Concurrency int
 	// ScanIdle ends a scan that made no progress for so long.
@@ -161,6 +165,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		a.sink = sink.New(a.db, a.bus, sink.Options{
 			Name: a.o.SinkName, ScanIdle: o.ScanIdle, Log: a.log, Now: o.Now,
 		})
+		eo := exporter.DefaultOptions()
+		eo.CaughtUp = a.sink.CaughtUp
+		a.registry.MustRegister(exporter.New(a.db, eo))
 	}
 	return a, nil
 }
@@ -227,6 +234,14 @@ func (a *App) openStore(ctx context.Context) error {
 			a.log.Error("store was not closed cleanly", "err", err)
 		}
 	})
+	if !db.NeedsReclassify() {
+		return nil
+	}
+	applied, err := db.Reclassify(ctx, a.classifier)
+	if err != nil {
+		return fmt.Errorf("judge the stored fleet by the rule set in use: %w", err)
+	}
+	a.log.Info("stored fleet judged anew", "ruleset", a.classifier.Digest(), "changed", len(applied.Changes))
 	return nil
 }
 
@@ -301,6 +316,9 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	if a.o.Roles&(Producer|Worker) != 0 {
 		group.Go(func() error { return a.bus.MoveDead(ctx, a.onDead) })
+	}
+	if a.o.KeepTypes {
+		group.Go(func() error { return a.keepTypes(ctx) })
 	}
 	group.Go(func() error { return a.metrics.watchBus(ctx, a.bus, 5*time.Second) })
 	group.Go(func() error { return a.serveHTTP(ctx) })

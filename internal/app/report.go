@@ -43,6 +43,9 @@ func CheckStore(ctx context.Context, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := db.Check(ctx); err != nil {
+		return "", errors.Join(err, db.Close())
+	}
 	s := db.Summary()
 	return fmt.Sprintf("sound; %d instances, %d gone, %d bytes", s.Instances, s.Gone, db.Size()), db.Close()
 }

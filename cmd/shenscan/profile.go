@@ -1,0 +1,45 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/pprof"
+)
+
+// profiles are written where the hidden flags --cpuprofile and --memprofile
+// ask for them.
+type profiles struct {
+	cpu, mem string
+	file     *os.File
+}
+
+func (p *profiles) start() error {
+	if p.cpu == "" {
+		return nil
+	}
+	f, err := os.Create(p.cpu)
+	if err != nil {
+		return fmt.Errorf("--cpuprofile: %w", err)
+	}
+	p.file = f
+	return pprof.StartCPUProfile(f)
+}
+
+func (p *profiles) stop() error {
+	var errs []error
+	if p.file != nil {
+		pprof.StopCPUProfile()
+		errs = append(errs, p.file.Close())
+	}
+	if p.mem != "" {
+		f, err := os.Create(p.mem)
+		if err != nil {
+			return errors.Join(append(errs, fmt.Errorf("--memprofile: %w", err))...)
+		}
+		runtime.GC()
+		errs = append(errs, pprof.WriteHeapProfile(f), f.Close())
+	}
+	return errors.Join(errs...)
+}

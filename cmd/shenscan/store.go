@@ -1,0 +1,173 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/sink/store"
+)
+
+func newStoreCmd(_ *settings) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "store", Short: "Back up, check or compact the store",
+		Long: `The store is one file, store.db in the folder that --store names. A running
+shenscan holds it; stop that one first, or let it run and take the copy that its
+own results stream can rebuild.`,
+	}
+	cmd.AddCommand(newStoreBackupCmd(), newStoreCheckCmd(), newStoreCompactCmd())
+	return cmd
+}
+
+// withStore opens the store of --store for f.
+func withStore(cmd *cobra.Command, dir *storeFlags, f func(*store.DB) error) error {
+	db, err := app.OpenStore(cmd.Context(), dir.dir, nil, nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(db), db.Close())
+}
+
+func newStoreBackupCmd() *cobra.Command {
+	dir := &storeFlags{}
+	cmd := &cobra.Command{
+		Use: "backup FILE", Short: "Write a copy of the store", Args: oneArg("file to write"),
+		Example: "  shenscan store backup /backup/shenscan-store.db",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withStore(cmd, dir, func(db *store.DB) (err error) {
+				out, err := os.OpenFile(args[0], os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+				if err != nil {
+					return fmt.Errorf("backup: %w; name a file that does not exist yet", err)
+				}
+				if err := errors.Join(db.Backup(cmd.Context(), out), out.Sync(), out.Close()); err != nil {
+					return errors.Join(err, os.Remove(args[0]))
+				}
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d instances\n", args[0], db.Summary().Instances)
+				return nil
+			})
+		},
+	}
+	dir.add(cmd)
+	return cmd
+}
+
+func newStoreCheckCmd() *cobra.Command {
+	dir := &storeFlags{}
+	cmd := &cobra.Command{
+		Use: "check", Short: "Read everything in the store and say whether it is sound", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			said, err := app.CheckStore(cmd.Context(), dir.dir)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), said)
+			return err
+		},
+	}
+	dir.add(cmd)
+	return cmd
+}
+
+func newStoreCompactCmd() *cobra.Command {
+	dir := &storeFlags{}
+	cmd := &cobra.Command{
+		Use: "compact", Short: "Rewrite the store without free space", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			path := app.StoreFile(dir.dir)
+			tmp := path + ".compact"
+			if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+			var before int64
+			err := withStore(cmd, dir, func(db *store.DB) error {
+				before = db.Size()
+				return db.Compact(cmd.Context(), tmp)
+			})
+			if err != nil {
+				return errors.Join(err, removeIfThere(tmp))
+			}
+			info, err := os.Stat(tmp)
+			if err != nil {
+				return err
+			}
+			if err := os.Rename(tmp, path); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d bytes, was %d\n", path, info.Size(), before)
+			return nil
+		},
+	}
+	dir.add(cmd)
+	return cmd
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func newRulesPreviewCmd() *cobra.Command {
+	var dir storeFlags
+	var limit int
+	cmd := &cobra.Command{
+		Use: "preview FILE...", Short: "Show which verdicts of the stored fleet a changed rule set would move, before it is used",
+		Example: "  shenscan rules preview my-rules.yaml",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage(errors.New("name the overlay files to try"))
+			}
+			db, err := app.OpenStore(cmd.Context(), dir.dir, nil, nil)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			c, err := app.Classifier(args, nil)
+			if err != nil {
+				return err
+			}
+			p, err := db.Preview(cmd.Context(), c, limit)
+			if err != nil {
+				return err
+			}
+			return showPreview(cmd.OutOrStdout(), p)
+		},
+	}
+	dir.add(cmd)
+	cmd.Flags().IntVar(&limit, "limit", 20, "list at most so many instances")
+	return cmd
+}
+
+func showPreview(out io.Writer, p *store.Preview) error {
+	fmt.Fprintf(out, "%d of %d instances would get another verdict\n", p.Changed, p.Instances)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, k := range sortedMoves(p.Moves) {
+		fmt.Fprintf(w, "  %s\t%s\t-> %s\t%d\n", k.Target, k.From, k.To, p.Moves[k])
+	}
+	for i := range p.Examples {
+		b, a := p.Examples[i].Before, p.Examples[i].After
+		fmt.Fprintf(w, "%s/%s\t%s\t%s %s\t", a.Account, a.Region, a.InstanceID, a.OS.Family, a.OS.Version)
+		for n := range a.Verdicts {
+			if n < len(b.Verdicts) && b.Verdicts[n].Level != a.Verdicts[n].Level {
+				fmt.Fprintf(w, "%s: %s -> %s (%s) ", a.Verdicts[n].Target, b.Verdicts[n].Level, a.Verdicts[n].Level, a.Verdicts[n].Rule)
+			}
+		}
+		fmt.Fprintln(w)
+	}
+	return w.Flush()
+}
+
+func sortedMoves(moves map[store.ChangeKey]int) []store.ChangeKey {
+	return slices.SortedFunc(maps.Keys(moves), func(a, b store.ChangeKey) int {
+		return strings.Compare(a.Target+a.From+a.To, b.Target+b.From+b.To)
+	})
+}

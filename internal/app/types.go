@@ -1,0 +1,80 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+// typesFile keeps the catalogue of instance types beside the store: a plan
+// needs it long after the scan, and without credentials.
+func typesFile(dir string) string { return filepath.Join(dir, "types.json") }
+
+// keepTypes fetches the catalogue now and once a day until ctx ends. A
+// catalogue that cannot be had is no reason not to scan.
+func (a *App) keepTypes(ctx context.Context) error {
+	tick := time.NewTicker(24 * time.Hour)
+	defer tick.Stop()
+	for {
+		if err := a.FetchTypes(ctx); err != nil && ctx.Err() == nil {
+			a.log.Warn("instance types were not read; plans name no replacement types", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// FetchTypes reads the catalogue of instance types from the cloud and keeps it
+// beside the store.
+func (a *App) FetchTypes(ctx context.Context) error {
+	byID := map[string]ecs.InstanceType{}
+	for _, account := range a.accounts {
+		types, err := a.cloud.InstanceTypes(ctx, account)
+		if err != nil {
+			return err
+		}
+		for _, t := range types {
+			byID[t.ID] = t
+		}
+	}
+	all := make([]ecs.InstanceType, 0, len(byID))
+	for _, t := range byID {
+		all = append(all, t)
+	}
+	body, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	tmp := typesFile(a.o.Store) + ".new"
+	if err := os.WriteFile(tmp, body, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, typesFile(a.o.Store))
+}
+
+// LoadTypes reads the catalogue that the last scan left beside the store; none
+// is no error.
+func LoadTypes(dir string) ([]ecs.InstanceType, error) {
+	body, err := os.ReadFile(typesFile(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("catalogue of instance types: %w", err)
+	}
+	var types []ecs.InstanceType
+	if err := json.Unmarshal(body, &types); err != nil {
+		return nil, fmt.Errorf("catalogue of instance types in %s: %w; delete it and scan again", typesFile(dir), err)
+	}
+	return types, nil
+}
