@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/shenscan/shenscan/rules/distro"
 	"github.com/shenscan/shenscan/rules/family"
@@ -112,6 +113,7 @@ func Compile(def Definition, familyTable string) (*Ruleset, error) {
 	r := &Ruleset{def: def, byID: map[string]*rule{}}
 	c := compiler{r: r}
 	c.families(familyTable)
+	c.support()
 	for i := range def.Rules {
 		c.rule(&r.def.Rules[i])
 	}
@@ -218,6 +220,17 @@ func (c *compiler) families(table string) {
 		t, _ = family.ParseTable("")
 	}
 	c.r.families = t
+}
+
+// support checks the days of the lifecycle table.
+func (c *compiler) support() {
+	for family, byVersion := range c.r.def.EndOfSupport {
+		for v, day := range byVersion {
+			if _, err := time.Parse(time.DateOnly, day); err != nil {
+				c.bad("", "end_of_support: %s %s: %q is no date such as 2027-03-31", family, v, day)
+			}
+		}
+	}
 }
 
 func or(s, fallback string) string {

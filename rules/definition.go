@@ -3,15 +3,18 @@ package rules
 // Definition is a rule set as data: what the catalog document and a user's
 // overlay hold. Compile makes it executable.
 type Definition struct {
-	Version   int                  `yaml:"version"`
-	AsOf      string               `yaml:"as_of"` // the day the sources were read, RFC 3339
-	Sources   map[string]string    `yaml:"sources"`
-	Remedies  map[string]RemedyDef `yaml:"remedies"`
-	Checks    map[string]string    `yaml:"checks"`
-	Rules     []Rule               `yaml:"rules"`
-	Overrides []Override           `yaml:"overrides"`
-	Waivers   []WaiverRule         `yaml:"waivers"`
-	Families  []FamilyRow          `yaml:"families"`
+	Version  int                  `yaml:"version"`
+	AsOf     string               `yaml:"as_of"` // the day the sources were read, RFC 3339
+	Sources  map[string]string    `yaml:"sources"`
+	Remedies map[string]RemedyDef `yaml:"remedies"`
+	Checks   map[string]string    `yaml:"checks"`
+	// EndOfSupport is the last day of standard support by family, or
+	// family/edition, and release.
+	EndOfSupport map[string]map[string]string `yaml:"end_of_support"`
+	Rules        []Rule                       `yaml:"rules"`
+	Overrides    []Override                   `yaml:"overrides"`
+	Waivers      []WaiverRule                 `yaml:"waivers"`
+	Families     []FamilyRow                  `yaml:"families"`
 }
 
 // RemedyDef is the text of a remedy: what a person does.

@@ -187,7 +187,11 @@ func (e *evaluation) verdict(t *Target) Verdict {
 			continue
 		}
 		trace(e.tr, t, rl, "matches")
-		found = append(found, judged{rule: rl, level: rl.level[t.Class], confidence: rl.confidence[t.Class]})
+		j := judged{rule: rl, level: rl.level[t.Class], confidence: rl.confidence[t.Class]}
+		if rl.match.looksAt(factOutOfSupport) {
+			j.prefix = "Standard support of this release ended on " + e.p.support + ". "
+		}
+		found = append(found, j)
 	}
 	return e.assemble(t, found, partial && observed == nil)
 }

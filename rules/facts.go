@@ -26,12 +26,13 @@ const (
 	factAMD                      // the image is made for AMD families
 	factNotR2                    // Windows: R2 is ruled out
 	factVirtioSeen               // an image check or the guest itself vouches for virtio
+	factOutOfSupport             // the release is past its standard support
 	numFacts
 )
 
 var factNames = [numFacts]string{
 	"virtio", "nvme", "xen_source", "image_io_optimized", "platform_check", "xen_residue", "device_names",
-	"security_software", "freebsd_patch", "image_missing", "image_deprecated", "amd_image", "not_r2", "virtio_proven",
+	"security_software", "freebsd_patch", "image_missing", "image_deprecated", "amd_image", "not_r2", "virtio_proven", "out_of_support",
 }
 
 func factNamed(name string) (fact, bool) {
@@ -53,6 +54,7 @@ type profile struct {
 	running  bool
 	free     bool
 	noChange bool
+	support  string // the last day of standard support, where it is past
 	boot     string // BIOS, UEFI, UEFI-Preferred
 	owner    string
 }
@@ -104,6 +106,8 @@ func (r *Ruleset) profile(f *Facts, id *identity) profile {
 	if im.CheckGRUB == No || im.CheckFstab == No {
 		p.facts[factDeviceNames] = first(g.DeviceNames, Yes)
 	}
+	p.support = r.endOfSupport(&p.os)
+	p.facts[factOutOfSupport] = yes(p.support != "")
 	switch {
 	case strings.EqualFold(im.BootMode, "BIOS"):
 		p.boot = "BIOS"
@@ -111,6 +115,32 @@ func (r *Ruleset) profile(f *Facts, id *identity) profile {
 		p.boot = "UEFI"
 	}
 	return p
+}
+
+// endOfSupport is the last day of standard support of a release, "" where that
+// is not known to be past.
+func (r *Ruleset) endOfSupport(os *OS) string {
+	byVersion := r.def.EndOfSupport[os.Family]
+	if os.Edition != "" {
+		if m, ok := r.def.EndOfSupport[os.Family+"/"+os.Edition]; ok {
+			byVersion = m
+		}
+	}
+	v := os.Version
+	if os.ServicePack != "" {
+		v += "." + os.ServicePack
+	}
+	for v != "" && byVersion != nil {
+		if day, ok := byVersion[v]; ok {
+			return day
+		}
+		i := strings.LastIndexByte(v, '.')
+		if i < 0 {
+			break
+		}
+		v = v[:i]
+	}
+	return ""
 }
 
 func not(t Tri) Tri {

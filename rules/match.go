@@ -88,6 +88,11 @@ func (m *matcher) mayBe(family string) bool {
 	return slices.ContainsFunc(m.families, func(f famEdition) bool { return f.family == family })
 }
 
+// looksAt says whether the rule has a condition on a fact.
+func (m *matcher) looksAt(f fact) bool {
+	return slices.ContainsFunc(m.facts, func(fm factMatch) bool { return fm.fact == f })
+}
+
 func (m *matcher) kernels(k *candidate) string {
 	if m.kernel == nil && m.kernelNot == nil && m.flavours == nil {
 		return ""

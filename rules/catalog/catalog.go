@@ -67,16 +67,23 @@ func Default() (*rules.Ruleset, error) { return Load() }
 // Load is the rule set that the binary carries with a user's overlays laid
 // over it, the later ones on top. The error is an Error.
 func Load(overlays ...[]byte) (*rules.Ruleset, error) {
-	def, places, mistakes := decode(0, embedded)
+	var mistakes Error
+	layers := make([]layer, len(overlays))
 	for i, data := range overlays {
-		over, at, bad := decode(i+1, data)
-		mistakes = append(mistakes, bad...)
-		mistakes = append(mistakes, merge(&def, &over, i+1, at)...)
-		maps.Copy(places, at)
+		l, bad := decode(i+1, data)
+		layers[i], mistakes = l, append(mistakes, bad...)
 	}
 	if len(mistakes) > 0 {
 		return nil, mistakes
 	}
+	base, mistakes := decode(0, embedded)
+	for i := range layers {
+		mistakes = append(mistakes, merge(&base, &layers[i], i+1)...)
+	}
+	if len(mistakes) > 0 {
+		return nil, mistakes
+	}
+	def, places := base.def, base.places
 	r, err := rules.Compile(def, family.Embedded())
 	if err != nil {
 		return nil, locate(err, places)
@@ -86,17 +93,23 @@ func Load(overlays ...[]byte) (*rules.Ruleset, error) {
 
 // Warnings are the doubts about a rule set, with the lines of its documents.
 func Warnings(r *rules.Ruleset, overlays ...[]byte) []Mistake {
-	_, places, _ := decode(0, embedded)
+	base, _ := decode(0, embedded)
 	for i, data := range overlays {
-		_, at, _ := decode(i+1, data)
-		maps.Copy(places, at)
+		l, _ := decode(i+1, data)
+		maps.Copy(base.places, l.places)
 	}
 	var out []Mistake
 	for _, p := range r.Warnings() {
-		at := places[p.Part]
+		at := base.places[p.Part]
 		out = append(out, Mistake{at.document, at.line, p.String()})
 	}
 	return out
+}
+
+// layer is a decoded document and where its parts are written.
+type layer struct {
+	def    rules.Definition
+	places map[string]place
 }
 
 // place is where a part of a rule set is written.
@@ -117,30 +130,30 @@ func locate(err error, places map[string]place) error {
 }
 
 // decode reads one document. Unknown fields are mistakes.
-func decode(n int, data []byte) (def rules.Definition, places map[string]place, mistakes Error) {
-	places = map[string]place{}
+func decode(n int, data []byte) (l layer, mistakes Error) {
+	l.places = map[string]place{}
 	if len(data) > maxDocument {
-		return def, places, Error{{n, 0, fmt.Sprintf("%d bytes are more than the %d a rule file may have", len(data), maxDocument)}}
+		return l, Error{{n, 0, fmt.Sprintf("%d bytes are more than the %d a rule file may have", len(data), maxDocument)}}
 	}
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	d.KnownFields(true)
-	if err := d.Decode(&def); err != nil {
+	if err := d.Decode(&l.def); err != nil {
 		if errors.Is(err, io.EOF) {
-			return def, places, Error{{n, 0, "the file is empty"}}
+			return l, Error{{n, 0, "the file is empty"}}
 		}
-		return def, places, decodeMistakes(n, err)
+		return l, decodeMistakes(n, err)
 	}
 	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		mistakes = append(mistakes, Mistake{n, 0, "the file holds more than one document"})
 	}
-	if def.Version != 1 {
-		mistakes = append(mistakes, Mistake{n, 1, fmt.Sprintf("version is %d; this binary reads version 1", def.Version)})
+	if l.def.Version != 1 {
+		mistakes = append(mistakes, Mistake{n, 1, fmt.Sprintf("version is %d; this binary reads version 1", l.def.Version)})
 	}
 	var root yaml.Node
 	if err := yaml.Unmarshal(data, &root); err == nil {
-		locateParts(n, &root, places)
+		locateParts(n, &root, l.places)
 	}
-	return def, places, mistakes
+	return l, mistakes
 }
 
 var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
@@ -192,17 +205,20 @@ func locateParts(n int, root *yaml.Node, places map[string]place) {
 
 // merge lays an overlay over a definition: its rules come first, so that they
 // win.
-func merge(def, over *rules.Definition, n int, places map[string]place) (mistakes Error) {
+func merge(base, top *layer, n int) (mistakes Error) {
+	def, over := &base.def, &top.def
+	maps.Copy(base.places, top.places)
 	def.Sources = mergeMap(def.Sources, over.Sources)
 	def.Remedies = mergeMap(def.Remedies, over.Remedies)
 	def.Checks = mergeMap(def.Checks, over.Checks)
+	def.EndOfSupport = mergeMap(def.EndOfSupport, over.EndOfSupport)
 	have := map[string]bool{}
 	for i := range def.Rules {
 		have[def.Rules[i].ID] = true
 	}
 	for i := range over.Rules {
 		if id := over.Rules[i].ID; have[id] {
-			mistakes = append(mistakes, Mistake{n, places["rule "+id].line, "rule " + id + ": the id is taken; use overrides to change that rule"})
+			mistakes = append(mistakes, Mistake{n, top.places["rule "+id].line, "rule " + id + ": the id is taken; use overrides to change that rule"})
 		}
 	}
 	def.Rules = append(append([]rules.Rule(nil), over.Rules...), def.Rules...)
