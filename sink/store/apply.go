@@ -148,7 +148,10 @@ func (db *DB) begin() *applier {
 
 func (a *applier) message(r *event.Received) error {
 	a.msg, a.event = r, 0
-	a.db.meta.Now = max(a.db.meta.Now, r.Stored)
+	// The broker's clock goes forward, unless it was put right.
+	if now := a.db.meta.Now; r.Stored > now || r.Stored > 0 && r.Stored < now-clockTolerance {
+		a.db.meta.Now = r.Stored
+	}
 	switch m := r.Msg.(type) {
 	case *event.InstancesClassified:
 		return a.page(m)

@@ -230,6 +230,7 @@ func (db *DB) openFile() error {
 	})
 	switch {
 	case err == nil:
+		db.bolt.AllocSize = 4 << 20 // the file grows in these steps
 		return nil
 	case errors.Is(err, berrors.ErrTimeout):
 		return fmt.Errorf("open store %s: %w: stop it, or ask it over NATS or HTTP instead", path, ErrLocked)

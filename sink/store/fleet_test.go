@@ -171,6 +171,7 @@ func open(tb testing.TB, path string, c store.Classifier) *store.DB {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	db.NoSync()
 	tb.Cleanup(func() { db.Close() })
 	return db
 }

@@ -72,6 +72,7 @@ func (f *folder) run() error {
 		}
 	}
 	f.remap()
+	f.sc.prune(f.cutoff)
 	f.sc.Fold++
 	f.a.scopes[f.sc] = true
 	f.a.db.drop(f.sc)

@@ -287,7 +287,7 @@ func (a *applier) sweep(s *scanState, p *progress, sc *scope) error {
 	}
 	s.Gone += p.Gone
 	a.out.Gone += p.Gone
-	sc.addEpoch(epoch, a.db.meta.Now-int64(a.db.o.GoneRetention))
+	sc.addEpoch(epoch)
 	a.scopes[sc] = true
 	return nil
 }

@@ -57,13 +57,17 @@ func (v *scopeValue) goneAt(order int64) (int64, bool) {
 	return v.Epochs[i], true
 }
 
-// addEpoch notes a complete scan and forgets epochs before cutoff, keeping the
-// newest.
-func (v *scopeValue) addEpoch(epoch, cutoff int64) {
+// addEpoch notes a complete scan.
+func (v *scopeValue) addEpoch(epoch int64) {
 	i, found := slices.BinarySearch(v.Epochs, epoch)
 	if !found {
 		v.Epochs = slices.Insert(v.Epochs, i, epoch)
 	}
+}
+
+// prune forgets epochs before cutoff, keeping the newest. Instances that were
+// found missing then are forgotten already.
+func (v *scopeValue) prune(cutoff int64) {
 	n := 0
 	for n < len(v.Epochs)-1 && (v.Epochs[n] < cutoff || len(v.Epochs)-n > maxEpochs) {
 		n++

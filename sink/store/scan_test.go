@@ -1,0 +1,315 @@
+package store_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/store"
+)
+
+const (
+	scanKind   = event.KindScan
+	rescanKind = event.KindRescan
+)
+
+func refused(text string) record.Failure {
+	return record.Failure{Account: "prod", Region: "cn-hangzhou", API: "DescribeInstances", Class: "permission", Error: text}
+}
+
+func failedLane(scan, lane, walk string, pages int) *event.LaneEnded {
+	m := laneEnded(scan, scanKind, hangzhou, lane, walk, pages)
+	f := refused("denied")
+	m.Failure = &f
+	return m
+}
+
+// TestScopeDecisions starts with two known instances and plays what a second
+// scan of their scope may bring.
+func TestScopeDecisions(t *testing.T) {
+	one, two := machine{id: "i-1", os: "centos 5.8"}, machine{id: "i-2", os: "debian 12"}
+	plan := planned("s2", scanKind, 100, hangzhou)
+	lanes := func(plan string, names ...string) event.Message {
+		return scopePlanned("s2", scanKind, hangzhou, plan, names...)
+	}
+	pg := func(lane, walk string, n int, at int64, m ...machine) event.Message {
+		return page("s2", scanKind, hangzhou, lane, walk, n, at, m...)
+	}
+	end := func(lane, walk string, pages int) event.Message {
+		return laneEnded("s2", scanKind, hangzhou, lane, walk, pages)
+	}
+	broken := page("s2", scanKind, hangzhou, "1.0", "1.0", 0, 110, one, two)
+	broken.Failures = []record.Failure{{Account: "prod", Region: "cn-hangzhou", API: "DescribeImages", Class: "permission", Error: "denied"}}
+	pageFailed := &event.PageFailed{ScanID: "s2", Kind: scanKind, Scope: hangzhou, Lane: "1.0", Walk: "1.0", Page: 1, Failure: refused("poison")}
+	for name, c := range map[string]struct {
+		msgs  []event.Message
+		state record.ScanState
+		scope record.Completeness
+		gone  int
+		pages int
+	}{
+		"every_page_in":              {[]event.Message{plan, lanes("1", "1.0"), pg("1.0", "1.0", 0, 110, one), end("1.0", "1.0", 1)}, "complete", "complete", 1, 1},
+		"nothing_there":              {[]event.Message{plan, lanes("1", "1.0"), end("1.0", "1.0", 0)}, "complete", "complete", 2, 0},
+		"announced_page_outstanding": {[]event.Message{plan, lanes("1", "1.0"), pg("1.0", "1.0", 0, 110, one), end("1.0", "1.0", 2)}, "running", "pending", 0, 1},
+		"end_before_its_pages":       {[]event.Message{plan, end("1.0", "1.0", 1), lanes("1", "1.0"), pg("1.0", "1.0", 0, 110, one)}, "complete", "complete", 1, 1},
+		"everything_before_the_plan": {[]event.Message{end("1.0", "1.0", 1), pg("1.0", "1.0", 0, 110, one), lanes("1", "1.0"), plan}, "complete", "complete", 1, 1},
+		"page_repeated":              {[]event.Message{plan, lanes("1", "1.0"), pg("1.0", "1.0", 0, 110, one), pg("1.0", "1.0", 0, 110, one), end("1.0", "1.0", 2)}, "running", "pending", 0, 1},
+		"walk_restarted": {[]event.Message{
+			plan, lanes("1", "1.0"), pg("1.0", "1.0", 0, 110, one), pg("1.0", "1.1", 0, 120, two), end("1.0", "1.1", 1),
+		}, "complete", "complete", 0, 2},
+		"pages_of_two_walks_do_not_add_up": {[]event.Message{
+			plan, lanes("1", "1.0"), pg("1.0", "1.0", 0, 110, one), pg("1.0", "1.1", 1, 120, two), end("1.0", "1.1", 2),
+		}, "running", "pending", 0, 2},
+		"plan_redelivered": {[]event.Message{
+			plan, lanes("1", "1.0", "1.1"), pg("1.0", "1.0", 0, 110, one), lanes("2", "2.0"), pg("2.0", "2.0", 0, 120, one, two), end("2.0", "2.0", 1),
+		}, "complete", "complete", 0, 2},
+		"lanes_of_two_plans_do_not_add_up": {[]event.Message{
+			plan, lanes("1", "1.0", "1.1"), lanes("2", "2.0", "2.1"), end("1.0", "1.0", 0), end("2.1", "2.1", 0),
+		}, "running", "pending", 0, 0},
+		"lane_failed_after_some_pages": {[]event.Message{plan, lanes("1", "1.0"), pg("1.0", "1.0", 0, 110, one), failedLane("s2", "1.0", "1.0", 1)}, "partial", "partial", 0, 1},
+		"lane_failed_at_once":          {[]event.Message{plan, lanes("1", "1.0"), failedLane("s2", "1.0", "1.0", 0)}, "partial", "failed", 0, 0},
+		"lane_failed_others_run":       {[]event.Message{plan, lanes("1", "1.0", "1.1"), failedLane("s2", "1.0", "1.0", 0)}, "running", "pending", 0, 0},
+		"later_walk_heals": {[]event.Message{
+			plan, lanes("1", "1.0", "1.1"), failedLane("s2", "1.0", "1.0", 0), pg("1.0", "1.1", 0, 120, one, two), end("1.0", "1.1", 1), end("1.1", "1.0", 0),
+		}, "complete", "complete", 0, 1},
+		"scope_failed": {[]event.Message{plan, &event.ScopeFailed{ScanID: "s2", Kind: scanKind, Scope: hangzhou, Failure: refused("denied")}}, "partial", "failed", 0, 0},
+		"page_dead_lettered": {[]event.Message{
+			plan, lanes("1", "1.0"), pg("1.0", "1.0", 0, 110, one), pageFailed, end("1.0", "1.0", 2),
+		}, "partial", "partial", 0, 1},
+		"images_not_read": {[]event.Message{plan, lanes("1", "1.0"), broken, end("1.0", "1.0", 1)}, "partial", "partial", 0, 1},
+		"images_not_read_one_gone": {[]event.Message{
+			plan, lanes("1", "1.0"), func() event.Message { m := *broken; m.Rows = m.Rows[:1]; return &m }(), end("1.0", "1.0", 1),
+		}, "partial", "partial", 1, 1},
+		"aborted":               {[]event.Message{plan, lanes("1", "1.0"), pg("1.0", "1.0", 0, 110, one), &event.ScanAborted{ScanID: "s2", Reason: "no producer"}}, "aborted", "partial", 0, 1},
+		"aborted_after_its_end": {[]event.Message{plan, lanes("1", "1.0"), pg("1.0", "1.0", 0, 110, one, two), end("1.0", "1.0", 1), &event.ScanAborted{ScanID: "s2", Reason: "late"}}, "complete", "complete", 0, 1},
+		"rescan_meanwhile_is_not_gone": {[]event.Message{
+			plan, lanes("1", "1.0"), pg("1.0", "1.0", 0, 110, one),
+			planned("r1", rescanKind, 111, hangzhou), page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, 112, two), end("1.0", "1.0", 1),
+		}, "complete", "complete", 0, 1},
+		"rescan_before_the_epoch_is_gone": {[]event.Message{
+			page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, 99, two), plan, lanes("1", "1.0"), pg("1.0", "1.0", 0, 110, one), end("1.0", "1.0", 1),
+		}, "complete", "complete", 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, oneByOne := range []bool{false, true} {
+				db := fresh(t)
+				s := newStream()
+				s.now = 50
+				apply(t, db, s.put(whole("s1", hangzhou, 10, one, two)...))
+				s.now = 500
+				batch := s.put(c.msgs...)
+				if oneByOne {
+					for i := range batch {
+						apply(t, db, batch[i:i+1])
+					}
+				} else {
+					apply(t, db, batch)
+				}
+				got, err := db.Scan("s2")
+				if err != nil {
+					t.Fatal(err)
+				}
+				sc := got.Scopes[0]
+				if got.State != c.state || sc.Completeness != c.scope || sc.Pages != c.pages || db.Summary().Gone != c.gone || sc.Gone != c.gone {
+					t.Errorf("scan %s, scope %+v, %d gone in all; want %s, %s, %d pages, %d gone", got.State, sc, db.Summary().Gone, c.state, c.scope, c.pages, c.gone)
+				}
+				if c.scope == record.ScopePartial || c.scope == record.ScopeFailed {
+					if len(sc.Failures) == 0 {
+						t.Error("no failure says why")
+					}
+				}
+				if st := db.Summary().Scopes[0]; c.state != "running" && st.Completeness != c.scope {
+					t.Errorf("the scope's standing is %+v, want %s", st, c.scope)
+				}
+				if (got.EndedAt != nil) != (c.state != "running") {
+					t.Errorf("ended at %v", got.EndedAt)
+				}
+			}
+		})
+	}
+}
+
+func TestScanOfManyScopes(t *testing.T) {
+	db := fresh(t)
+	beijing := ecs.Scope{Account: "prod", Region: "cn-beijing"}
+	s := newStream()
+	s.now = 500
+	plan := planned("s1", scanKind, 100, hangzhou, beijing)
+	plan.Skipped = []record.Failure{{Account: "prod", Region: "cn-closed", Class: "region-closed", Error: "closed"}}
+	got := apply(t, db, s.put(
+		plan, scopePlanned("s1", scanKind, hangzhou, "1", "1.0"), page("s1", scanKind, hangzhou, "1.0", "1.0", 0, 110, machine{id: "i-1"}), laneEnded("s1", scanKind, hangzhou, "1.0", "1.0", 1),
+	))
+	if len(got.Scans) != 1 || got.Scans[0].State != record.ScanRunning {
+		t.Fatalf("%+v", got.Scans)
+	}
+	if sc, _ := db.Scan("s1"); sc.Done != 1 || sc.Regions != 2 || sc.Instances != 1 {
+		t.Errorf("under way: %+v", sc)
+	}
+	got = apply(t, db, s.put(scopePlanned("s1", scanKind, beijing, "1", "1.0"), laneEnded("s1", scanKind, beijing, "1.0", "1.0", 0)))
+	if len(got.Scans) != 1 || got.Scans[0].State != record.ScanComplete {
+		t.Fatalf("a skipped region made it %+v", got.Scans)
+	}
+	plan = planned("s2", scanKind, 600, hangzhou)
+	plan.Failed = []record.Failure{{Account: "other", Class: "credentials", Error: "bad key"}}
+	s.now = 700
+	got = apply(t, db, s.put(append([]event.Message{plan}, whole("s2", hangzhou, 600, machine{id: "i-1"})[1:]...)...))
+	if n := len(got.Scans); n != 2 || got.Scans[1].State != record.ScanPartial || got.Scans[1].Done != 2 {
+		t.Fatalf("%+v", got.Scans)
+	}
+	var names []string
+	for _, sc := range db.Summary().Scopes {
+		names = append(names, sc.Account+"/"+sc.Region+" "+string(sc.Completeness))
+	}
+	want := []string{"other/ failed", "prod/cn-beijing complete", "prod/cn-closed skipped", "prod/cn-hangzhou complete"}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Error(diff)
+	}
+	if acc := db.Stats().Accounts["other"]; acc.FailedRegions != 1 || len(acc.Failures) != 1 {
+		t.Errorf("account %+v", acc)
+	}
+	trend, err := db.Trend(10)
+	if err != nil || len(trend) != 2 || trend[1].Instances != 1 {
+		t.Errorf("trend %+v, %v", trend, err)
+	}
+}
+
+func TestLateObservationChangesNothing(t *testing.T) {
+	db := fresh(t)
+	s := newStream()
+	s.now = 1000
+	apply(t, db, s.put(whole("s1", hangzhou, 100, machine{id: "i-1", os: "debian 12"})...))
+	got := apply(t, db, s.put(
+		page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, 50, machine{id: "i-1", os: "centos 5.8"}),
+		page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, 50, machine{id: "i-2", os: "centos 5.8"}),
+	))
+	if got.Stale != 2 || len(got.Changes) != 0 || got.New != 0 {
+		t.Errorf("%+v", got)
+	}
+	if n := db.Summary().Instances; n != 1 {
+		t.Errorf("%d instances: one that a complete scan missed came to life", n)
+	}
+}
+
+func TestGoneComesBack(t *testing.T) {
+	db := fresh(t)
+	s := newStream()
+	s.now = 1000
+	apply(t, db, s.put(whole("s1", hangzhou, 100, machine{id: "i-1", os: "debian 12"})...))
+	apply(t, db, s.put(whole("s2", hangzhou, 200)...))
+	if sum := db.Summary(); sum.Instances != 0 || sum.Gone != 1 {
+		t.Fatalf("%+v", sum)
+	}
+	got := apply(t, db, s.put(page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, 300, machine{id: "i-1", os: "debian 12"})))
+	if sum := db.Summary(); sum.Instances != 1 || sum.Gone != 0 || got.New != 0 || len(got.Changes) != 0 {
+		t.Errorf("%+v after %+v", sum, got)
+	}
+	f, err := db.Find("i-1")
+	if err != nil || len(f) != 1 {
+		t.Fatal(f, err)
+	}
+	var causes []string
+	for _, h := range f[0].History {
+		causes = append(causes, h.Cause)
+	}
+	if diff := cmp.Diff([]string{"gone", "returned"}, causes); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestGoneIsForgottenInTheEnd(t *testing.T) {
+	db := fresh(t)
+	s := newStream()
+	s.now = 1000
+	apply(t, db, s.put(whole("s1", hangzhou, 100, machine{id: "i-1", os: "debian 12"}, machine{id: "i-2"})...))
+	apply(t, db, s.put(whole("s2", hangzhou, 200, machine{id: "i-2"})...))
+	const year = 365 * 86400
+	s.now = year + 10
+	apply(t, db, s.put(whole("s3", hangzhou, year, machine{id: "i-2"})...))
+	if got := lines(all(t, db, store.Filter{})); len(got) != 1 || db.Summary().Gone != 0 {
+		t.Errorf("%v, %d gone", got, db.Summary().Gone)
+	}
+	if err := db.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNewStreamStartsOver(t *testing.T) {
+	db := fresh(t)
+	s := newStream()
+	s.now = 1000
+	batch := s.put(whole("s1", hangzhou, 100, machine{id: "i-1", os: "debian 12"})...)
+	apply(t, db, batch)
+	if got := apply(t, db, batch); got.Rows != 0 || db.Position() != batch[3].Position {
+		t.Errorf("again %+v", got)
+	}
+	other := stream{id: t0 + second, now: 2000}
+	got := apply(t, db, other.put(page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, 1500, machine{id: "i-1", os: "centos 5.8"})))
+	if got.Rows != 1 || len(got.Changes) != 1 || db.Position() != (event.Position{Stream: other.id, Seq: 1}) {
+		t.Errorf("%+v at %v", got, db.Position())
+	}
+}
+
+func TestClockThatRanAheadHeals(t *testing.T) {
+	db := fresh(t)
+	s := newStream()
+	const future = 10 * 365 * 86400
+	s.now = future + 10
+	apply(t, db, s.put(whole("s1", hangzhou, future-100, machine{id: "i-1", os: "debian 12"}, machine{id: "i-2", os: "debian 12"}, machine{id: "i-3"})...))
+	apply(t, db, s.put(whole("s2", hangzhou, future, machine{id: "i-1", os: "debian 12"}, machine{id: "i-2", os: "debian 12"})...))
+	s.now = 1000
+	got := apply(t, db, s.put(whole("s3", hangzhou, 900, machine{id: "i-1", os: "centos 5.8"})...))
+	if len(got.Changes) != 1 {
+		t.Errorf("%+v", got)
+	}
+	if sum := db.Summary(); sum.Instances != 1 || sum.Gone != 2 {
+		t.Errorf("%d instances, %d gone: %v", sum.Instances, sum.Gone, lines(all(t, db, store.Filter{})))
+	}
+	if err := db.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestScansAreForgotten(t *testing.T) {
+	db := fresh(t)
+	s := newStream()
+	for i := range 450 {
+		s.now += 100
+		apply(t, db, s.put(whole("s"+string(rune('a'+i/26))+string(rune('a'+i%26)), hangzhou, s.now-50, machine{id: "i-1"})...))
+	}
+	scans, err := db.Scans(1000)
+	if err != nil || len(scans) != 200 {
+		t.Errorf("%d scans, %v", len(scans), err)
+	}
+	if !slices.IsSortedFunc(scans, func(a, b record.Scan) int { return b.EndedAt.Compare(*a.EndedAt) }) {
+		t.Error("they are not the newest first")
+	}
+	if _, err := db.Scan("saa"); err == nil {
+		t.Error("the first is still there")
+	}
+}
+
+func TestHostileMessages(t *testing.T) {
+	db := fresh(t)
+	s := newStream()
+	s.now = 1000
+	long := string(make([]byte, 5000))
+	bad := page("s1", scanKind, hangzhou, "1.0", "1.0", 1<<40, 10, machine{id: "i-1"})
+	row := page("s1", scanKind, hangzhou, "1.0", "1.0", -1, 10, machine{id: long}, machine{id: ""}, machine{id: "i\x00"}, machine{id: "i-2", name: "\xff\xfe"})
+	got := apply(t, db, s.put(
+		bad, row, page(long, scanKind, hangzhou, "1.0", "1.0", 0, 10), page("", scanKind, hangzhou, "1.0", "1.0", 0, 10),
+		page("s1", scanKind, ecs.Scope{Account: "a\x00b", Region: "r"}, "1.0", "1.0", 0, 10), planned("s1", "other", 1), planned(long, scanKind, 1),
+		&event.LaneEnded{ScanID: "s1", Kind: scanKind, Scope: hangzhou, Lane: "1.0", Walk: "1.0", Pages: -5},
+		&event.LaneEnded{ScanID: "s1", Kind: scanKind, Scope: hangzhou, Lane: "1.0", Walk: "1.0", Pages: 1 << 50},
+		scopePlanned("s1", scanKind, hangzhou, "1", make([]string, 1<<15)...), &event.ScanAborted{}, &event.ScanRequested{},
+	))
+	if got.Invalid == 0 || got.New != 2 {
+		t.Errorf("%+v", got)
+	}
+	if err := db.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
