@@ -12,9 +12,10 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 )
 
-// HandleScope cuts a scope into lanes, announces them and hands them out.
-// attempt counts the deliveries of the job: a repeated plan has a name of its
-// own, since it may cut elsewhere.
+// HandleScope cuts a scope into lanes, hands them out and then announces them:
+// a plan whose maker dies half-way is never announced, and nobody waits for
+// lanes that were never handed out. attempt counts the deliveries of the job: a
+// repeated plan has a name of its own, since it may cut elsewhere.
 func (p *Producer) HandleScope(ctx context.Context, job *event.ScopeJob, attempt int) error {
 	cuts, err := p.cut(ctx, job.Scope)
 	if ctx.Err() != nil {
@@ -29,15 +30,12 @@ func (p *Producer) HandleScope(ctx context.Context, job *event.ScopeJob, attempt
 	for _, lane := range jobs {
 		plan.Lanes = append(plan.Lanes, lane.Lane)
 	}
-	if err := p.bus.Publish(ctx, plan); err != nil {
-		return err
-	}
 	for _, lane := range jobs {
 		if err := p.bus.Publish(ctx, lane); err != nil {
 			return err
 		}
 	}
-	return nil
+	return p.bus.Publish(ctx, plan)
 }
 
 // lanes turns sorted cuts into lanes that are disjoint and leave no gap: each

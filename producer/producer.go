@@ -72,9 +72,9 @@ func New(o Options, cloud Cloud, bus Publisher, locator Locator) *Producer {
 	return &Producer{o: o, cloud: cloud, bus: bus, locator: locator}
 }
 
-// HandleScan plans a scan: which accounts and regions, announced as
-// ScanPlanned and handed out as one scope job each. epoch is the broker's time
-// of the request.
+// HandleScan plans a scan: which accounts and regions, handed out as one scope
+// job each and then announced as ScanPlanned, so that nobody waits for what a
+// dead producer never handed out. epoch is the broker's time of the request.
 func (p *Producer) HandleScan(ctx context.Context, req *event.ScanRequested, epoch time.Time) error {
 	if err := validate(req); err != nil {
 		return event.Terminal(err)
@@ -89,16 +89,13 @@ func (p *Producer) HandleScan(ctx context.Context, req *event.ScanRequested, epo
 			return err
 		}
 	}
-	if err := p.bus.Publish(ctx, plan); err != nil {
-		return err
-	}
-	p.o.Log.Info("scan planned", "scan", plan.ScanID, "scopes", len(plan.Scopes), "skipped", len(plan.Skipped), "failed", len(plan.Failed))
 	for _, s := range plan.Scopes {
 		if err := p.bus.Publish(ctx, &event.ScopeJob{ScanID: req.ScanID, Kind: req.Kind, Scope: s, Epoch: epoch}); err != nil {
 			return err
 		}
 	}
-	return nil
+	p.o.Log.Info("scan planned", "scan", plan.ScanID, "scopes", len(plan.Scopes), "skipped", len(plan.Skipped), "failed", len(plan.Failed))
+	return p.bus.Publish(ctx, plan)
 }
 
 // planAccount adds the account's regions to plan. A failure of the account is

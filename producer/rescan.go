@@ -41,15 +41,17 @@ func (p *Producer) HandleRescan(ctx context.Context, req *event.ScanRequested, e
 		}
 		return 1
 	})
-	if err := p.bus.Publish(ctx, plan); err != nil {
-		return err
-	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	for _, s := range plan.Scopes {
-		group.Go(func() error { return p.rescanScope(ctx, req, s, byScope[s], epoch, attempt) })
+		group.Go(func() error { return p.rescanScope(gctx, req, s, byScope[s], epoch, attempt) })
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	// Announced last: another attempt may look elsewhere, and nobody then waits
+	// for the scopes of this one.
+	return p.bus.Publish(ctx, plan)
 }
 
 // locate finds the scopes to ask for the request's instances.
@@ -103,9 +105,6 @@ func allowed(req *event.ScanRequested, s ecs.Scope) bool {
 func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, s ecs.Scope, ids []string, epoch time.Time, attempt int) error {
 	w := event.Walk{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Lane: fmt.Sprintf("%d.0", attempt), Walk: fmt.Sprintf("%d.0", attempt)}
 	planned := &event.ScopePlanned{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Plan: event.PlanOf(w.Lane), Lanes: []string{w.Lane}}
-	if err := p.bus.Publish(ctx, planned); err != nil {
-		return err
-	}
 	ended := &event.LaneEnded{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Plan: planned.Plan, Lane: w.Lane, Walk: w.Walk}
 	var mu sync.Mutex
 	group, gctx := errgroup.WithContext(ctx)
@@ -153,7 +152,10 @@ func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, s 
 		f := failure(s, "DescribeInstances", err)
 		ended.Failure = &f
 	}
-	return p.bus.Publish(ctx, ended)
+	if err := p.bus.Publish(ctx, ended); err != nil {
+		return err
+	}
+	return p.bus.Publish(ctx, planned)
 }
 
 // busError marks an error of the bus among those of the cloud.
