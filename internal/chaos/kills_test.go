@@ -74,7 +74,7 @@ func TestKills(t *testing.T) {
 	for i := range *seedsFlag {
 		s := first + uint64(i)
 		t.Run(fmt.Sprint(s), func(t *testing.T) {
-			r := newRig(t, s, setup{instances: *instancesFlag, latency: killLatency(), lanes: 2, producers: 1, workers: 3})
+			r := newRig(t, s, setup{instances: *instancesFlag, latency: killLatency(), lanes: 1, producers: 1, workers: 3})
 			kills(t, r, *killsFlag)
 		})
 	}
@@ -84,24 +84,30 @@ func TestKills(t *testing.T) {
 func killLatency() time.Duration {
 	pages := *instancesFlag / 100
 	kills := time.Duration(*killsFlag) * killPause
-	return min(max(kills*2/time.Duration(pages), 20*time.Millisecond), 120*time.Millisecond)
+	return min(max(kills*2/time.Duration(pages), 20*time.Millisecond), 60*time.Millisecond)
 }
 
 const killPause = 700 * time.Millisecond
 
 func kills(t *testing.T, r *rig, n int) {
 	t.Helper()
+	began := time.Now()
+	step := func(what string) { t.Logf("%6.1f s: %s", time.Since(began).Seconds(), what) }
 	before := r.faultless()
 	r.truth(before)
+	step("fault-free scan")
 	r.start()
 	if _, err := r.complete(r.request(), 3*time.Minute); err != nil {
 		t.Fatal(err)
 	}
+	step("first scan")
 	r.change(before, 200)
 	after := r.faultless()
 	r.truth(after)
 	want := moved(before, after)
+	step("fault-free scan after the changes")
 
+	r.slow()
 	k, err := r.killDuringScan(n, killPause)
 	if err != nil {
 		t.Error(err)
@@ -132,8 +138,10 @@ func kills(t *testing.T, r *rig, n int) {
 	if least := uint64(r.o.instances / 100 / 4); k.during.results < least {
 		t.Errorf("only %d results flowed during the kills, less than %d: the run proves nothing", k.during.results, least)
 	}
+	step("scan under kills")
 	r.events(want)
 	r.healthy()
+	step("events")
 	if got := r.reported(0); !r.equal("after the kills", after, got) {
 		t.Error("the store is not what a fault-free run's is")
 	}

@@ -79,7 +79,7 @@ func newRig(t *testing.T, seed uint64, o setup) *rig {
 	port := freePort(t)
 	r.sim = fmt.Sprintf("http://127.0.0.1:%d", port)
 	newMember(t, r.dir, "simulator", bins.shenscan, r.env, "simulate", "--listen", fmt.Sprintf("127.0.0.1:%d", port),
-		"--instances", fmt.Sprint(o.instances), "--regions", "12", "--seed", "11", "--latency", o.latency.String())
+		"--instances", fmt.Sprint(o.instances), "--regions", "12", "--seed", "11")
 	within(t, 30*time.Second, "the simulator listens", listens(fmt.Sprintf("127.0.0.1:%d", port)))
 	r.startNATS()
 	return r
@@ -122,6 +122,16 @@ func (r *rig) startNATS() {
 			return err == nil
 		})
 	}
+}
+
+// slow makes the simulated API as slow as the setup says.
+func (r *rig) slow() {
+	r.t.Helper()
+	resp, err := http.Post(r.sim+"/_sim/latency", "application/json", strings.NewReader(fmt.Sprintf("%q", r.o.latency)))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		r.t.Fatalf("slow the simulator down: %v %v", resp, err)
+	}
+	_ = resp.Body.Close()
 }
 
 // start starts the roles.
