@@ -60,7 +60,7 @@ the checklist and the steps. It changes nothing in the cloud.`,
 			}
 			p, err := plan.Build(db.Instances(cmd.Context(), store.Filter{Account: account, Region: region}), plan.Options{
 				Target: to, Families: rs.Families(), Types: types, OwnerTag: owner, KeepOS: keepOS,
-				Checks: rs.Definition().Checks, Now: time.Now().UTC(),
+				Checks: rs.Definition().Checks, Now: time.Now().UTC(), Summary: db.Summary(),
 			})
 			if err != nil {
 				return err

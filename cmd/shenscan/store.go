@@ -63,6 +63,7 @@ func newStoreCheckCmd() *cobra.Command {
 	dir := &storeFlags{}
 	cmd := &cobra.Command{
 		Use: "check", Short: "Read everything in the store and say whether it is sound", Args: noArgs,
+		Example: "  shenscan store check --store /var/lib/shenscan",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			said, err := app.CheckStore(cmd.Context(), dir.dir)
 			if err != nil {
@@ -80,6 +81,7 @@ func newStoreCompactCmd() *cobra.Command {
 	dir := &storeFlags{}
 	cmd := &cobra.Command{
 		Use: "compact", Short: "Rewrite the store without free space", Args: noArgs,
+		Example: "  shenscan store compact --store /var/lib/shenscan",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path := app.StoreFile(dir.dir)
 			tmp := path + ".compact"
