@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/shenscan/shenscan/internal/record"
 )
@@ -180,10 +181,13 @@ func OSName(family, version string) string {
 	if !ok {
 		name = Clean(family)
 	}
+	if base, ok := strings.CutSuffix(version, "r2"); ok && base != "" && strings.HasPrefix(family, "windows") {
+		version = base + " R2"
+	}
 	switch {
 	case version != "":
 		return name + " " + Clean(version)
-	case family == "" || family == "unknown" || family == "other-linux":
+	case family == "" || family == "unknown" || family == "other-linux" || family == "gentoo": // Gentoo has no releases
 		return name
 	}
 	return name + " (version not known)"

@@ -7,9 +7,11 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html/template"
+	"slices"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
 )
 
 //go:embed web
@@ -135,6 +137,30 @@ func ScopeStatus(scopes []record.ScopeStatus) func(*Bucket) string {
 	}
 }
 
+// Answer is a verdict and the targets that it holds for.
+type Answer struct {
+	rules.Verdict
+	On string // the targets
+}
+
+// Answers are a record's verdicts, those of one content once.
+func Answers(rec *record.Record) []Answer {
+	var out []Answer
+	var keys []string
+	for _, v := range rec.Verdicts {
+		bare := v
+		bare.Target, bare.Rule, bare.Findings = "", "", nil
+		key := content(bare)
+		if at := slices.Index(keys, key); at >= 0 {
+			out[at].On += ", " + v.Target
+			continue
+		}
+		keys = append(keys, key)
+		out = append(out, Answer{v, v.Target})
+	}
+	return out
+}
+
 // document is what the report's templates see.
 type document struct {
 	CSP                           string
@@ -194,7 +220,7 @@ func newDocument(r *Report, o Options, e *encoder) *document {
 	scopes := table("By account and region", "account / region", d.Scopes, func(b *Bucket) string { return scopeName(Short(b.Account, 64), Short(b.Region, 64)) })
 	scopes.Status = ScopeStatus(r.Summary.Scopes)
 	return &document{
-		Now: o.Now, Report: r, Summary: &r.Summary, Digest: d, Next: NextSteps(r),
+		Now: o.Now, Report: r, Summary: &r.Summary, Digest: d, Next: slices.DeleteFunc(NextSteps(r), func(s Step) bool { return s.Command == everyInstance }),
 		OS:       Fold(os, 15),
 		Regions:  Fold(table("By region", "region", d.Regions, func(b *Bucket) string { return Short(b.Region, 64) }), 10),
 		Families: Fold(table("By instance family", "family", e.families.sorted(), func(b *Bucket) string { return Short(b.Family, 64) }), 10),

@@ -8,6 +8,9 @@ import (
 // Step is something to do next.
 type Step struct{ Why, Command string }
 
+// everyInstance is the command that leads to every instance.
+const everyInstance = "shenscan report --output html --out report.html"
+
 // NextSteps derives from a report what its reader can do now, most urgent
 // first: read what was not read, settle what is not known, plan the moves.
 func NextSteps(r *Report) []Step {
@@ -36,7 +39,7 @@ func NextSteps(r *Report) []Step {
 			"shenscan rules explain INSTANCE_ID",
 		})
 	}
-	out = append(out, Step{"Look at every instance, filter and sort:", "shenscan report --output html --out report.html"})
+	out = append(out, Step{"Look at every instance, filter and sort:", everyInstance})
 	if total.Of("incompatible", "needs-action") > 0 {
 		out = append(out, Step{"After a repair, look at that instance again:", "shenscan rescan INSTANCE_ID"})
 	}

@@ -14,6 +14,7 @@ import (
 // What the terminal shows of long lists; the rest is counted and named.
 const (
 	termGroups   = 12
+	termNarrow   = 8
 	termScopes   = 8
 	termFailures = 10
 	termChanges  = 10
@@ -156,7 +157,11 @@ func (t *terminal) groups() error {
 		return nil
 	}
 	t.section("Operating systems to look at", t.note("worst first, * legacy"))
-	shown := all[:min(len(all), termGroups)]
+	most := termGroups
+	if t.width < wideEnough {
+		most = termNarrow // each takes two lines
+	}
+	shown := all[:min(len(all), most)]
 	remedies, err := firstRemedies(t.r, shown)
 	if err != nil {
 		return err

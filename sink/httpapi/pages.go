@@ -305,6 +305,7 @@ type instanceView struct {
 	Facts     []fact
 	Tags      []fact
 	Evidence  string
+	Answers   []report.Answer
 	CanRescan bool
 	Notice    string
 	JSON      string
@@ -320,7 +321,7 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request) {
 	}
 	v := instanceView{
 		view: s.view(rec.InstanceID, "Instances"), Rec: rec, History: history,
-		Facts: facts(rec), Tags: tags(rec.Tags), Evidence: evidence(rec.OS.Evidence.String()),
+		Facts: facts(rec), Tags: tags(rec.Tags), Evidence: evidence(rec.OS.Evidence.String()), Answers: report.Answers(rec),
 		CanRescan: s.o.Rescanner != nil && s.o.AllowRescan,
 		JSON:      "/api/v1" + instancePath(rec),
 	}

@@ -25,7 +25,7 @@ type Filter struct {
 	Verdict             string // on any target when Target is ""
 	OSFamily, OSVersion string
 	Legacy              *bool
-	Q                   string // in id, name, type, image or OS, whatever the case
+	Q                   string // a part of the id or the name, whatever the case
 	Gone                bool   // gone instances too
 	After               Key    // start behind this place
 	Limit               int    // at most so many; 0 is no limit

@@ -91,7 +91,10 @@ func New(n int, seed uint64) *Fleet {
 			InstanceID: fmt.Sprintf("i-%s%012x", s.region[:2], rng.Uint64()>>16), InstanceName: name,
 			InstanceType: m.typ, InstanceFamily: m.family, Generation: m.generation, Virtualization: m.virt,
 			Status: []string{"Running", "Running", "Running", "Stopped"}[rng.IntN(4)], ImageID: kind.image, ImageOwner: "system",
-			CPU: m.cpu, MemoryMiB: m.mem, Tags: map[string]string{"owner": []string{"payments", "search", "平台组"}[rng.IntN(3)]},
+			CPU: m.cpu, MemoryMiB: m.mem, Tags: map[string]string{
+				"owner": []string{"payments", "search", "平台组"}[rng.IntN(3)], "env": "prod",
+				"cost-center": fmt.Sprintf("cc-%03d", rng.IntN(400)), "created-by": fmt.Sprintf("pipeline-%d", i),
+			},
 			Classification: kind.class,
 			ObservedAt:     Now().Add(-time.Duration(rng.IntN(600)) * time.Second), ScanID: "20261123T012000Z-demo", Ruleset: "0123456789ab",
 		})

@@ -48,14 +48,19 @@
   }
 
   function prepare() {
+    for (const v of dict.verdicts) {
+      v.source = dict.strings[v.source];
+      v.remedies = v.remedies.map(i => dict.remedies[i]);
+    }
     for (const p of dict.profiles) {
+      p.verdicts = p.verdicts.map(i => dict.verdicts[i]);
       p.rank = -1;
       for (const v of p.verdicts) p.rank = Math.max(p.rank, RANK[v.verdict]);
       p.text = (p.name + ' ' + p.os.family + ' ' + p.os.version + ' ' + p.os.kernel).toLowerCase();
     }
     dict.typeText = dict.types.map(t => (t[0] + ' ' + t[1]).toLowerCase());
     dict.imageText = dict.images.map(i => i[0].toLowerCase());
-    dict.tagText = dict.tags.map(t => Object.entries(t).flat().join(' ').toLowerCase());
+    dict.stringText = dict.strings.map(s => s.toLowerCase());
     const fill = (id, values) => {
       for (const v of [...new Set(values)].filter(Boolean).sort()) $(id).append(new Option(clean(v), v));
     };
@@ -74,12 +79,13 @@
     const okScope = dict.scopes.map(s => (!account || s[0] === account) && (!region || s[1] === region));
     const okType = dict.types.map(t => !family || t[1] === family);
     const has = texts => texts.map(t => !!q && t.includes(q));
-    const inProfile = has(dict.profiles.map(p => p.text)), inType = has(dict.typeText), inImage = has(dict.imageText), inTags = has(dict.tagText);
+    const inProfile = has(dict.profiles.map(p => p.text)), inType = has(dict.typeText), inImage = has(dict.imageText), inStrings = has(dict.stringText);
+    const inTags = r => { for (const i of r[TAGS]) if (inStrings[i]) return true; return false; };
     shown = [];
     for (let i = 0; i < rows.length; i++) {
       const r = rows[i];
       if (!okProfile[r[PROFILE]] || !okScope[r[SCOPE]] || !okType[r[TYPE]]) continue;
-      if (q && !inProfile[r[PROFILE]] && !inType[r[TYPE]] && !inImage[r[IMAGE]] && !inTags[r[TAGS]] &&
+      if (q && !inProfile[r[PROFILE]] && !inType[r[TYPE]] && !inImage[r[IMAGE]] && !inTags(r) &&
         !r[ID].toLowerCase().includes(q) && !r[NAME].toLowerCase().includes(q)) continue;
       shown.push(i);
     }
@@ -187,19 +193,28 @@
     fact('kernel', os.kernel);
     fact('evidence', os.evidence);
     for (const c of p.conflicts || []) fact('conflict', c.field + ': took ' + c.chosen + ', but ' + c.evidence + ' says ' + c.other + ' (' + c.text + ')');
-    for (const [k, v] of Object.entries(dict.tags[r[TAGS]])) fact('tag ' + k, v);
+    const tags = r[TAGS];
+    for (let i = 0; i < tags.length; i += 2) fact('tag ' + dict.strings[tags[i]], dict.strings[tags[i + 1]] || '(empty)');
     fact('seen', time(r[SEEN]));
     fact('gone', time(r[GONE]));
     const left = el('div');
     left.append(facts);
     grid.append(left);
-    for (const v of p.verdicts) grid.append(verdict(v));
+    // Targets with the same answer share one text.
+    const groups = [];
+    for (const v of p.verdicts) {
+      const key = JSON.stringify([v.verdict, v.confidence, v.reason, v.remedies, v.checks, v.waiver]);
+      const same = groups.find(g => g.key === key);
+      if (same) same.targets.push(v.target);
+      else groups.push({key, v, targets: [v.target]});
+    }
+    for (const g of groups) grid.append(verdict(g.v, g.targets));
     return grid;
   }
 
-  function verdict(v) {
+  function verdict(v, targets) {
     const box = el('div'), head = el('h3');
-    head.append(badge(v.verdict), ' on ', el('code', '', v.target), ' ', el('span', 'muted', '(' + v.confidence + ' confidence)'));
+    head.append(badge(v.verdict), ' on ', el('code', '', targets.join(', ')), ' ', el('span', 'muted', '(' + v.confidence + ' confidence)'));
     box.append(head, el('p', '', v.reason));
     if (v.waiver) box.append(el('p', 'muted', 'Waived until ' + v.waiver.until + ' by ' + v.waiver.id + ' (was ' + v.waiver.was + '): ' + v.waiver.reason));
     for (const m of v.remedies) {

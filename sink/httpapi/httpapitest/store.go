@@ -12,7 +12,6 @@ import (
 	"sync"
 
 	"github.com/shenscan/shenscan/internal/record"
-	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/httpapi"
 )
@@ -98,7 +97,7 @@ func match(r *record.Record, f *httpapi.Filter) bool {
 		return true
 	}
 	q := strings.ToLower(f.Q)
-	for _, text := range []string{r.InstanceID, r.InstanceName, r.InstanceType, r.ImageID, report.OSName(r.OS.Family, r.OS.Version)} {
+	for _, text := range []string{r.InstanceID, r.InstanceName} {
 		if strings.Contains(strings.ToLower(text), q) {
 			return true
 		}

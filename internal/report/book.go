@@ -1,0 +1,143 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// maxKnown bounds the table that finds profiles by identity.
+const maxKnown = 1 << 16
+
+// book holds what rows share, each once, numbered as it came up.
+type book struct {
+	Scopes  set[[2]string] `json:"scopes"` // account, region
+	Types   set[typeRow]   `json:"types"`
+	Images  set[[2]string] `json:"images"` // id, owner
+	Strings set[string]    `json:"strings"`
+	// Verdicts name Remedies and Strings by number, profiles name verdicts.
+	Remedies set[encoded] `json:"remedies"`
+	Verdicts set[encoded] `json:"verdicts"`
+	Profiles set[encoded] `json:"profiles"`
+
+	known map[knownKey]int
+}
+
+// knownKey recognises a shared classification without looking into it.
+type knownKey struct {
+	verdicts *rules.Verdict
+	os       rules.OS
+}
+
+// set numbers values in the order in which they came up.
+type set[T comparable] struct {
+	list []T
+	at   map[T]int
+}
+
+// number returns the number of v, adding it when it is new.
+func (s *set[T]) number(v T) int {
+	at, ok := s.at[v]
+	if !ok {
+		if s.at == nil {
+			s.at = map[T]int{}
+		}
+		at = len(s.list)
+		s.list = append(s.list, v)
+		s.at[v] = at
+	}
+	return at
+}
+
+// MarshalJSON writes the values in the order of their numbers.
+func (s set[T]) MarshalJSON() ([]byte, error) { return json.Marshal(orEmpty(s.list)) }
+
+// encoded is a value as JSON.
+type encoded string
+
+// MarshalJSON implements json.Marshaler.
+func (e encoded) MarshalJSON() ([]byte, error) { return []byte(e), nil }
+
+// content is v as JSON.
+func content(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil { // cannot happen: plain data
+		return fmt.Sprintf("%q", fmt.Sprint(v))
+	}
+	return string(data)
+}
+
+// typeRow is an instance type as rows name it.
+type typeRow struct {
+	ID, Family, Virtualization string
+	CPU, MemoryMiB             int
+}
+
+// MarshalJSON writes a list, in the order that web/report.js reads.
+func (t typeRow) MarshalJSON() ([]byte, error) {
+	return json.Marshal([]any{t.ID, t.Family, t.Virtualization, t.CPU, t.MemoryMiB})
+}
+
+// profile is what a set of facts leads to, shared by many instances.
+type profile struct {
+	Name      string           `json:"name"`
+	OS        rules.OS         `json:"os"`
+	Legacy    bool             `json:"legacy"`
+	Conflicts []rules.Conflict `json:"conflicts,omitempty"`
+	Verdicts  []int            `json:"verdicts"`
+}
+
+// sharedVerdict is a verdict whose remedies are numbers in the book.
+type sharedVerdict struct {
+	Target     string           `json:"target"`
+	Level      rules.Level      `json:"verdict"`
+	Confidence rules.Confidence `json:"confidence"`
+	Rule       string           `json:"rule"`
+	Reason     string           `json:"reason"`
+	Source     int              `json:"source"` // number of a string
+	Remedies   []int            `json:"remedies"`
+	Checks     []string         `json:"checks"`
+	Waiver     *rules.Waiver    `json:"waiver,omitempty"`
+}
+
+// profile finds the record's classification by identity, and by content when
+// it is not shared.
+func (b *book) profile(rec *record.Record, targets []string) int {
+	var id knownKey
+	if len(rec.Verdicts) > 0 {
+		id = knownKey{&rec.Verdicts[0], rec.OS}
+		if at, ok := b.known[id]; ok {
+			return at
+		}
+	}
+	p := profile{Name: OSName(rec.OS.Family, rec.OS.Version), OS: rec.OS, Legacy: rec.Legacy, Conflicts: rec.Conflicts}
+	for _, target := range targets {
+		p.Verdicts = append(p.Verdicts, b.verdict(rec, target))
+	}
+	at := b.Profiles.number(encoded(content(p)))
+	if id.verdicts != nil {
+		if b.known == nil || len(b.known) >= maxKnown {
+			b.known = map[knownKey]int{}
+		}
+		b.known[id] = at
+	}
+	return at
+}
+
+// verdict finds the number of a record's verdict on a target.
+func (b *book) verdict(rec *record.Record, target string) int {
+	v := VerdictOn(rec, target)
+	if v == nil {
+		v = &rules.Verdict{Target: target, Reason: "no verdict is held for this target"}
+	}
+	out := sharedVerdict{
+		Target: v.Target, Level: v.Level, Confidence: v.Confidence, Rule: v.Rule, Reason: v.Reason,
+		Source: b.Strings.number(v.Source), Remedies: make([]int, len(v.Remedies)), Checks: orEmpty(v.Checks), Waiver: v.Waiver,
+	}
+	for i := range v.Remedies {
+		out.Remedies[i] = b.Remedies.number(encoded(content(v.Remedies[i])))
+	}
+	return b.Verdicts.number(encoded(content(out)))
+}
