@@ -7,20 +7,30 @@ import (
 )
 
 const (
-	cacheSets = 1 << 14 // sets of the classification cache, a power of two
+	cacheSets = 1 << 12 // sets of each cache, a power of two
 	cacheWays = 4       // entries in a set
 )
 
 // Classifier judges Facts for fixed targets. It is safe for concurrent use. It
-// remembers up to 65,536 classifications, so that known Facts cost no
-// allocation and no evaluation.
+// remembers up to 16,384 classifications, so that known Facts cost no
+// allocation and no evaluation, and as many identities of operating systems,
+// which repeat in far more combinations with instance types.
 type Classifier struct {
 	r       *Ruleset
 	targets []Target
 	ids     []string
 	seed    maphash.Seed
 	known   *[cacheSets][cacheWays]atomic.Pointer[remembered]
-	shared  *[cacheSets / 4][cacheWays]atomic.Pointer[sharedProfile]
+	systems *[cacheSets][cacheWays]atomic.Pointer[system]
+	shared  *[cacheSets][cacheWays]atomic.Pointer[sharedProfile]
+}
+
+// system is the identity of an operating system and the facts, those of the
+// machine left out, that it was read from.
+type system struct {
+	hash  uint64
+	facts Facts
+	id    identity
 }
 
 // remembered is one immutable entry: the facts and what was said of them.
@@ -47,7 +57,8 @@ func (r *Ruleset) NewClassifier(targets []Target) *Classifier {
 	c := &Classifier{
 		r: r, targets: append([]Target(nil), targets...), seed: maphash.MakeSeed(),
 		known:  new([cacheSets][cacheWays]atomic.Pointer[remembered]),
-		shared: new([cacheSets / 4][cacheWays]atomic.Pointer[sharedProfile]),
+		systems: new([cacheSets][cacheWays]atomic.Pointer[system]),
+		shared:  new([cacheSets][cacheWays]atomic.Pointer[sharedProfile]),
 	}
 	for i := range targets {
 		c.ids = append(c.ids, targets[i].ID)
@@ -143,16 +154,39 @@ func mix(a, b uint64) uint64 {
 	return a ^ a>>29
 }
 
-// classify is the cold path.
+// identify reads the operating system, from memory where the same facts were
+// read before on whatever machine.
+func (c *Classifier) identify(f *Facts) *identity {
+	soft := *f
+	soft.InstanceType, soft.InstanceFamily, soft.IoOptimized, soft.OSNVMe, soft.Running = "", "", Unobserved, Unobserved, Unobserved
+	h := c.hash(&soft)
+	set := &c.systems[h&(cacheSets-1)]
+	for i := range set {
+		if e := set[i].Load(); e != nil && e.hash == h && e.facts.same(&soft) {
+			return &e.id
+		}
+	}
+	e := &system{hash: h, facts: soft.clone()}
+	e.id = e.facts.identify()
+	for i := range set {
+		if set[i].CompareAndSwap(nil, e) {
+			return &e.id
+		}
+	}
+	set[(h>>32)%cacheWays].Store(e)
+	return &e.id
+}
+
+// classify is the path of facts that are not remembered.
 func (c *Classifier) classify(f *Facts) *Classification {
-	id := f.identify()
-	p := c.r.profile(f, &id)
+	id := c.identify(f)
+	p := c.r.profile(f, id)
 	if len(id.conflicts) > 0 || len(id.alts) > 0 {
 		p.os = p.os.clone()
-		return c.r.evaluate(&p, &id, c.targets, nil)
+		return c.r.evaluate(&p, id, c.targets, nil)
 	}
 	h := maphash.Comparable(c.seed, p)
-	set := &c.shared[h&(cacheSets/4-1)]
+	set := &c.shared[h&(cacheSets-1)]
 	for i := range set {
 		if e := set[i].Load(); e != nil && e.hash == h && e.profile == p {
 			return e.cl
@@ -161,7 +195,7 @@ func (c *Classifier) classify(f *Facts) *Classification {
 	p.os = p.os.clone()
 	p.machine.Family = strings.Clone(p.machine.Family)
 	p.owner = strings.Clone(p.owner)
-	cl := c.r.evaluate(&p, &id, c.targets, nil)
+	cl := c.r.evaluate(&p, id, c.targets, nil)
 	e := &sharedProfile{hash: h, profile: p, cl: cl}
 	for i := range set {
 		if set[i].CompareAndSwap(nil, e) {

@@ -102,6 +102,7 @@ type RemedyUse struct {
 	To      string   `yaml:"to"`
 	Note    string   `yaml:"note"`    // said after the remedy's text
 	Targets []string `yaml:"targets"` // classes it helps for; all when empty
+	NotFor  []string `yaml:"not_for"` // families it is not to be had for
 }
 
 // Override changes the verdict of a rule.

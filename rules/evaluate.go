@@ -277,7 +277,7 @@ func stageOrder(stage string) int {
 func (e *evaluation) remedies(v *Verdict, t *Target, rl *rule) {
 	for i := range rl.src.Remedies {
 		u := &rl.src.Remedies[i]
-		if len(u.Targets) > 0 && !slices.Contains(u.Targets, t.Class.String()) {
+		if slices.Contains(u.NotFor, e.p.os.Family) || len(u.Targets) > 0 && !slices.Contains(u.Targets, t.Class.String()) {
 			continue
 		}
 		if u.ID == "stay-gen5" && (t.Class == ClassKVM || e.p.os.Arch == "arm64") {

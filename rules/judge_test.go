@@ -361,6 +361,12 @@ func TestRemedies(t *testing.T) {
 			}
 		}
 	}
+	for name, upgrade := range map[string]bool{"CentOS 5.8": true, "Aliyun Linux 5.7": false, "Debian 6.0.6": true, "Debian 5.0.10": false, "FreeBSD 10.1": false, "openSUSE 12.3": false} {
+		v := verdict(c.Classify(&rules.Facts{OSName: name}), "shenlong-6")
+		if hasRemedy(v, "minor-upgrade") != upgrade {
+			t.Errorf("%s: minor-upgrade offered: %v", name, !upgrade)
+		}
+	}
 	for name, gen5 := range map[string]bool{"CentOS 5.8": true, "Debian 6.0.6": false, "Gentoo 13": false, "Windows Server 2003": true, "CentOS 4.9": false} {
 		v := verdict(c.Classify(&rules.Facts{OSName: name}), "shenlong-6")
 		if hasRemedy(v, "stay-gen5") != gen5 {

@@ -25,7 +25,7 @@ func newRulesCmd() *cobra.Command {
 it by --rules. An overlay adds rules, overrides the verdict of a rule, or waives
 verdicts for some instances until a date.`,
 		Example: `  shenscan rules list
-  shenscan rules show debian.old
+  shenscan rules show debian.6-early
   shenscan rules explain "CentOS  5.8 64位"
   shenscan rules validate my-rules.yaml
   shenscan rules schema > shenscan-rules.schema.json`,

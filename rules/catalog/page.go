@@ -149,6 +149,9 @@ func remedies(b *strings.Builder, def *rules.Definition, u *rules.Rule) {
 		if len(use.Targets) > 0 {
 			fmt.Fprintf(b, "\nFor %s.\n", strings.Join(use.Targets, " and "))
 		}
+		if len(use.NotFor) > 0 {
+			fmt.Fprintf(b, "\nNot for %s.\n", strings.Join(use.NotFor, ", "))
+		}
 		if len(d.Families) > 0 {
 			fmt.Fprintf(b, "\nFamilies: %s.\n", strings.Join(d.Families, ", "))
 		}
