@@ -377,6 +377,7 @@ func TestHostileNamesStayText(t *testing.T) {
 						}
 					}
 				}
+			default:
 			}
 		})
 	}

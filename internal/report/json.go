@@ -29,21 +29,21 @@ func writeJSON(w *bufio.Writer, r *Report) error {
 			value any
 		}{"since", since})
 	}
-	w.WriteString("{")
+	fmt.Fprint(w, "{")
 	for _, part := range head {
 		fmt.Fprintf(w, "%q:", part.name)
 		if err := writeValue(w, part.value); err != nil {
 			return err
 		}
-		w.WriteString(",\n")
+		fmt.Fprint(w, ",\n")
 	}
-	w.WriteString(`"instances":[`)
+	fmt.Fprint(w, `"instances":[`)
 	sep := "\n"
 	for rec, err := range r.instances() {
 		if err != nil {
 			return fmt.Errorf("read instances: %w", err)
 		}
-		w.WriteString(sep)
+		fmt.Fprint(w, sep)
 		if err := writeValue(w, Tidy(rec)); err != nil {
 			return err
 		}

@@ -35,21 +35,21 @@ func MarkdownRow(w io.Writer, cells ...string) error {
 // MarkdownHead writes the head of a table; a title that ends in ":" is a
 // column aligned to the right.
 func MarkdownHead(w io.Writer, titles ...string) error {
-	rule := ""
+	var rule strings.Builder
 	names := make([]string, len(titles))
 	for i, title := range titles {
 		name, right := strings.CutSuffix(title, ":")
 		names[i] = name
 		if right {
-			rule += "| ---: "
+			rule.WriteString("| ---: ")
 		} else {
-			rule += "| --- "
+			rule.WriteString("| --- ")
 		}
 	}
 	if err := MarkdownRow(w, names...); err != nil {
 		return err
 	}
-	_, err := io.WriteString(w, rule+"|\n")
+	_, err := io.WriteString(w, rule.String()+"|\n")
 	return err
 }
 
@@ -119,9 +119,7 @@ func mdVerdicts(w io.Writer, s *record.Summary) error {
 
 func mdBuckets(w io.Writer, targets []string, column string, buckets []*Bucket, name func(*Bucket) string) error {
 	head := []string{column, "instances:"}
-	for _, target := range targets {
-		head = append(head, target)
-	}
+	head = append(head, targets...)
 	if err := MarkdownHead(w, head...); err != nil {
 		return err
 	}

@@ -142,6 +142,7 @@ func TestHostileNamesStayText(t *testing.T) {
 				}
 			case report.CSV:
 				noFormulas(t, out)
+			default:
 			}
 		})
 	}

@@ -79,7 +79,8 @@ func (t *TextTable) Write(w io.Writer, width int, color bool) error {
 	widths := t.widths(rows, width)
 	var b strings.Builder
 	for i, row := range rows {
-		line := strings.Repeat(" ", t.Indent)
+		var line strings.Builder
+		line.WriteString(strings.Repeat(" ", t.Indent))
 		for c, cell := range row {
 			text := Short(cell.Text, widths[c])
 			pad := strings.Repeat(" ", max(0, widths[c]-Width(text)))
@@ -93,9 +94,9 @@ func (t *TextTable) Write(w io.Writer, width int, color bool) error {
 			} else {
 				painted += pad
 			}
-			line += painted + strings.Repeat(" ", tableGap)
+			line.WriteString(painted + strings.Repeat(" ", tableGap))
 		}
-		b.WriteString(strings.TrimRight(line, " "))
+		b.WriteString(strings.TrimRight(line.String(), " "))
 		b.WriteByte('\n')
 		t.writeBelow(&b, i, width, color)
 	}
@@ -164,7 +165,7 @@ func (t *TextTable) widths(rows [][]Cell, width int) []int {
 func Wrap(text string, width int) []string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(Clean(text)) {
+	for word := range strings.FieldsSeq(Clean(text)) {
 		switch {
 		case line == "":
 			line = word

@@ -299,8 +299,11 @@ func (t *terminal) scopes() error {
 	tab := TextTable{Indent: 2, Shrink: []int{1, 0}, Head: []Cell{
 		{Text: "region"},
 		{Text: "account"},
-		{Text: "instances", Right: true}, {Text: "incompatible", Right: true}, {Text: "needs-action", Right: true},
-		{Text: "unknown", Right: true}, {Text: "read"},
+		{Text: "instances", Right: true},
+		{Text: "incompatible", Right: true},
+		{Text: "needs-action", Right: true},
+		{Text: "unknown", Right: true},
+		{Text: "read"},
 	}}
 	for _, b := range t.d.Scopes[:min(len(t.d.Scopes), termScopes)] {
 		s := status[b.Account+"/"+b.Region]

@@ -41,7 +41,7 @@ func newWorld(t testing.TB, n int, change func(*httpapi.Options)) *world {
 	w := &world{store: httpapitest.New(f.Records, &f.Summary, []record.Scan{running, f.Scan}, points), fleet: f}
 	o := httpapi.Options{
 		Store: w.store, Rescanner: w.store, AllowRescan: true, Version: "test",
-		Ready: func() (bool, []string) { return true, nil }, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: reporttest.Now,
+		Ready: func() (bool, []string) { return true, nil }, Log: slog.New(slog.DiscardHandler), Now: reporttest.Now,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "shenscan_up 1\n") }),
 	}
 	if change != nil {

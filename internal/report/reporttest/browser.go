@@ -42,7 +42,7 @@ func NewBrowser(t *testing.T) *Browser {
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.UserDataDir(t.TempDir()),
 	)
-	alloc, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	alloc, stop := chromedp.NewExecAllocator(t.Context(), options...)
 	ctx, cancel := chromedp.NewContext(alloc)
 	ctx, timeout := context.WithTimeout(ctx, 4*time.Minute)
 	t.Cleanup(func() {
@@ -262,14 +262,15 @@ func (b *Browser) Accessible(t *testing.T) {
 		b.View(t, view.width, 1000, view.dark)
 		Eval[bool](t, b, axe+";true")
 		for _, f := range Eval[[]finding](t, b, axeRun) {
-			text := fmt.Sprintf("axe (%d px, dark %v): %s: %s (%s)", view.width, view.dark, f.ID, f.Help, f.Impact)
+			var text strings.Builder
+			fmt.Fprintf(&text, "axe (%d px, dark %v): %s: %s (%s)", view.width, view.dark, f.ID, f.Help, f.Impact)
 			for _, n := range f.Nodes {
-				text += "\n  " + n.HTML + "\n  " + n.FailureSummary
+				fmt.Fprintf(&text, "\n  %s\n  %s", n.HTML, n.FailureSummary)
 			}
 			if f.Impact == "serious" || f.Impact == "critical" {
-				t.Error(text)
+				t.Error(text.String())
 			} else {
-				t.Log(text)
+				t.Log(text.String())
 			}
 		}
 	}
