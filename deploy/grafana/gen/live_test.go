@@ -219,7 +219,14 @@ func launch(t *testing.T) *fleet {
 	f.prometheus = "http://" + address
 	f.start(t, "prometheus", "prometheus", "--config.file", filepath.Join(f.dir, "prometheus.yml"),
 		"--storage.tsdb.path", filepath.Join(f.dir, "prometheus"), "--web.listen-address", address)
-	eventually(t, "prometheus", reachable(address))
+	// A rate needs a sample from before the scan.
+	eventually(t, "prometheus", func() error {
+		n, err := f.ask("up == 1")
+		if err == nil && n < len(f.metrics) {
+			err = fmt.Errorf("%d of %d processes were scraped", n, len(f.metrics))
+		}
+		return err
+	})
 	return f
 }
 
