@@ -146,4 +146,3 @@ func kills(t *testing.T, r *rig, n int) {
 		t.Error("the store is not what a fault-free run's is")
 	}
 }
-
