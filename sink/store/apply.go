@@ -135,7 +135,9 @@ type applier struct {
 	scopes map[*scope]bool          // to be stored
 	fold   map[*scope]bool          // to be folded at the end
 	events []Event
-	row    []byte
+	row    []byte // the row at hand, encoded
+	buf    []byte
+	batch  []candidate
 }
 
 func (db *DB) begin() *applier {

@@ -18,7 +18,8 @@ func (db *DB) SetFormat(n int) error {
 // ReadSection and ReadRow are what reads the journal.
 func ReadSection(v []byte) error {
 	var s section
-	if err := readSection(seal(v), &s); err != nil {
+	v = seal(append(startValue(nil), v...))
+	if err := readSection(v, &s); err != nil {
 		return err
 	}
 	for i, row := range s.rows {

@@ -89,7 +89,7 @@ func (f *folder) collect() error {
 	var entry uint32
 	var value []byte
 	for i := f.ix.base; i < f.ix.len(); i++ {
-		l := f.ix.at(uint32(i))
+		l := f.ix.where(uint32(i))
 		if l.entry == 0 {
 			return fmt.Errorf("%w: row %d is in no block and no journal", ErrCorrupt, i)
 		}
@@ -152,7 +152,7 @@ func sortRows(rows []freshRow) []freshRow {
 
 // expired says whether an instance is gone for so long that it is forgotten.
 func (f *folder) expired(ordinal uint32) bool {
-	at, gone := f.sc.goneAt(f.ix.order[ordinal])
+	at, gone := f.sc.goneAt(f.ix.at[ordinal].order)
 	return gone && at < f.cutoff
 }
 
@@ -178,7 +178,7 @@ func (f *folder) block(i int) error {
 	fresh := f.take(before)
 	dirty := len(fresh) > 0
 	for o := lo; o < hi && !dirty; o++ {
-		dirty = f.ix.at(o).entry != 0 || f.sc.gone > 0 && f.expired(o)
+		dirty = f.ix.where(o).entry != 0 || f.sc.gone > 0 && f.expired(o)
 	}
 	if !dirty {
 		f.ordinals = f.ordinals[:0]
@@ -206,7 +206,7 @@ func (f *folder) rebuild(key []byte, lo uint32, fresh []freshRow) error {
 			}
 			continue
 		}
-		if l := f.ix.at(o); l.entry != 0 {
+		if l := f.ix.where(o); l.entry != 0 {
 			if row, err = f.ix.row(f.a.tx, f.sc.no, o); err != nil {
 				return err
 			}
@@ -271,8 +271,8 @@ func (f *folder) write(key []byte, rows []freshRow) error {
 func (f *folder) writeStamps(key []byte, ordinals []uint32) error {
 	f.orders, f.scans = f.orders[:0], f.scans[:0]
 	for _, o := range ordinals {
-		f.orders = append(f.orders, f.ix.order[o])
-		f.scans = append(f.scans, f.ix.scan[o])
+		f.orders = append(f.orders, f.ix.at[o].order)
+		f.scans = append(f.scans, f.ix.at[o].scan)
 	}
 	f.moved = append(f.moved, ordinals...)
 	v := appendOrders(make([]byte, 0, 64+8*len(ordinals)), f.orders, f.scans, f.names)

@@ -12,11 +12,7 @@ import (
 // new ones in the order in which they came.
 type index struct {
 	seed    maphash.Seed
-	hash    []uint64 // of the id
-	content []uint64 // of the row
-	order   []int64
-	profile []uint32
-	scan    []uint32 // place in names
+	at      []entry  // by ordinal
 	class   []uint32 // only where waivers give instances classes of their own
 	loc     []loc    // where a row that is not in a block as it is stands; nil: none
 	slots   []uint64 // open addressing: high half of the hash, ordinal+1
@@ -32,6 +28,15 @@ type index struct {
 	newest  int64    // largest order
 }
 
+// entry is one row of an index: together, since one memory access must do.
+type entry struct {
+	hash    uint64 // of the id
+	content uint64 // of the row
+	order   int64
+	profile uint32
+	scan    uint32 // place in names
+}
+
 // loc is a row's place in the journal; the zero value means its block.
 type loc struct {
 	entry uint32 // place in index.journal, plus one
@@ -42,7 +47,7 @@ func newIndex(seed maphash.Seed) *index {
 	return &index{seed: seed, byName: map[string]uint32{}}
 }
 
-func (ix *index) len() int { return len(ix.hash) }
+func (ix *index) len() int { return len(ix.at) }
 
 func (ix *index) grow(n int) {
 	size := max(64, len(ix.slots))
@@ -53,8 +58,8 @@ func (ix *index) grow(n int) {
 		return
 	}
 	ix.slots = make([]uint64, size)
-	for i, h := range ix.hash {
-		ix.place(h, uint32(i))
+	for i := range ix.at {
+		ix.place(ix.at[i].hash, uint32(i))
 	}
 }
 
@@ -78,7 +83,7 @@ func (ix *index) find(h uint64) (uint32, bool) {
 			return 0, false
 		}
 		if s>>32 == h>>32 {
-			if i := uint32(s) - 1; ix.hash[i] == h {
+			if i := uint32(s) - 1; ix.at[i].hash == h {
 				return i, true
 			}
 		}
@@ -87,14 +92,10 @@ func (ix *index) find(h uint64) (uint32, bool) {
 
 // add appends a row that is not in the index.
 func (ix *index) add(h, content uint64, order int64, profile, scan uint32) uint32 {
-	ordinal := uint32(len(ix.hash))
+	ordinal := uint32(len(ix.at))
 	ix.newest = max(ix.newest, order)
-	ix.grow(len(ix.hash) + 1)
-	ix.hash = append(ix.hash, h)
-	ix.content = append(ix.content, content)
-	ix.order = append(ix.order, order)
-	ix.profile = append(ix.profile, profile)
-	ix.scan = append(ix.scan, scan)
+	ix.grow(len(ix.at) + 1)
+	ix.at = append(ix.at, entry{h, content, order, profile, scan})
 	if ix.loc != nil {
 		ix.loc = append(ix.loc, loc{})
 	}
@@ -104,12 +105,12 @@ func (ix *index) add(h, content uint64, order int64, profile, scan uint32) uint3
 
 func (ix *index) setLoc(ordinal uint32, l loc) {
 	if ix.loc == nil {
-		ix.loc = make([]loc, len(ix.hash), cap(ix.hash))
+		ix.loc = make([]loc, len(ix.at), cap(ix.at))
 	}
 	ix.loc[ordinal] = l
 }
 
-func (ix *index) at(ordinal uint32) loc {
+func (ix *index) where(ordinal uint32) loc {
 	if ix.loc == nil {
 		return loc{}
 	}
@@ -159,8 +160,8 @@ func (ix *index) loadBlocks(tx *bbolt.Tx, scope uint32) error {
 			names = append(names, ix.name(s))
 		}
 		ix.blocks = append(ix.blocks, append([]byte(nil), k...))
-		ix.starts = append(ix.starts, uint32(len(ix.hash)))
-		ix.grow(len(ix.hash) + len(rows))
+		ix.starts = append(ix.starts, uint32(len(ix.at)))
+		ix.grow(len(ix.at) + len(rows))
 		for i, row := range rows {
 			p, ok := rowProfile(row)
 			if !ok {
@@ -170,7 +171,7 @@ func (ix *index) loadBlocks(tx *bbolt.Tx, scope uint32) error {
 			ix.add(h, c, o.order(i), p, names[o.scan(i)])
 		}
 	}
-	ix.base = len(ix.hash)
+	ix.base = len(ix.at)
 	return nil
 }
 
@@ -196,9 +197,9 @@ func (ix *index) loadJournal(tx *bbolt.Tx, scope uint32, seen func(string, uint3
 			h, c := ix.hashes(row)
 			ord := s.ords[i]
 			switch {
-			case int(ord) < len(ix.hash) && ix.hash[ord] == h:
+			case int(ord) < len(ix.at) && ix.at[ord].hash == h:
 				ix.set(ord, c, s.order, p, name)
-			case int(ord) == len(ix.hash):
+			case int(ord) == len(ix.at):
 				ix.add(h, c, s.order, p, name)
 			default:
 				return fmt.Errorf("journal %x: %w: row %d is another instance", k, ErrCorrupt, ord)
@@ -209,7 +210,7 @@ func (ix *index) loadJournal(tx *bbolt.Tx, scope uint32, seen func(string, uint3
 			}
 		}
 		for _, ord := range s.seen {
-			if int(ord) >= len(ix.hash) {
+			if int(ord) >= len(ix.at) {
 				return fmt.Errorf("journal %x: %w: no row %d", k, ErrCorrupt, ord)
 			}
 			ix.saw(ord, s.order, name)
@@ -224,9 +225,9 @@ func (ix *index) loadJournal(tx *bbolt.Tx, scope uint32, seen func(string, uint3
 // saw moves the stamp of a row forward, never back. Where two scans observed
 // at one time, the later name stays, so that the order of arrival is nothing.
 func (ix *index) saw(ordinal uint32, order int64, scan uint32) {
-	had := ix.order[ordinal]
-	if order > had || order == had && scan != ix.scan[ordinal] && ix.names[scan] > ix.names[ix.scan[ordinal]] {
-		ix.order[ordinal], ix.scan[ordinal] = order, scan
+	e := &ix.at[ordinal]
+	if order > e.order || order == e.order && scan != e.scan && ix.names[scan] > ix.names[e.scan] {
+		e.order, e.scan = order, scan
 		ix.newest = max(ix.newest, order)
 	}
 }
@@ -234,12 +235,12 @@ func (ix *index) saw(ordinal uint32, order int64, scan uint32) {
 // set takes another row for an ordinal.
 func (ix *index) set(ordinal uint32, content uint64, order int64, profile, scan uint32) {
 	ix.saw(ordinal, order, scan)
-	ix.content[ordinal], ix.profile[ordinal] = content, profile
+	ix.at[ordinal].content, ix.at[ordinal].profile = content, profile
 }
 
 // row returns the encoded row; it is valid as long as the transaction.
 func (ix *index) row(tx *bbolt.Tx, scope, ordinal uint32) ([]byte, error) {
-	if l := ix.at(ordinal); l.entry != 0 {
+	if l := ix.where(ordinal); l.entry != 0 {
 		v := tx.Bucket(bucketJournal).Get(journalKey(scope, ix.journal[l.entry-1]))
 		if v == nil {
 			return nil, fmt.Errorf("%w: a journal entry is missing", ErrCorrupt)

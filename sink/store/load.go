@@ -130,13 +130,14 @@ func (db *DB) loadCounts(tx *bbolt.Tx) error {
 			return err
 		}
 		floor := sc.floor()
-		for i, order := range ix.order {
+		for i := range ix.at {
+			order := ix.at[i].order
 			if order < floor {
 				sc.gone++
 				continue
 			}
-			if _, ok := db.profs.classOf(ix.profile[i]); !ok {
-				return fmt.Errorf("%w: an instance of %s refers to profile %d, which is not there", ErrCorrupt, sc.key, ix.profile[i])
+			if _, ok := db.profs.classOf(ix.at[i].profile); !ok {
+				return fmt.Errorf("%w: an instance of %s refers to profile %d, which is not there", ErrCorrupt, sc.key, ix.at[i].profile)
 			}
 			sc.counts[db.classAt(ix, uint32(i))]++
 			sc.present++
@@ -156,7 +157,7 @@ func (db *DB) classAt(ix *index, ordinal uint32) uint32 {
 	if ix.class != nil {
 		return ix.class[ordinal]
 	}
-	c, _ := db.profs.classOf(ix.profile[ordinal])
+	c, _ := db.profs.classOf(ix.at[ordinal].profile)
 	return c
 }
 
@@ -164,7 +165,8 @@ func (db *DB) classAt(ix *index, ordinal uint32) uint32 {
 // touch.
 func (db *DB) loadWaived(tx *bbolt.Tx, sc *scope, ix *index) error {
 	ix.class = make([]uint32, ix.len())
-	for i, p := range ix.profile {
+	for i := range ix.at {
+		p := ix.at[i].profile
 		c, ok := db.profs.classOf(p)
 		if !ok {
 			return fmt.Errorf("%w: profile %d is missing", ErrCorrupt, p)

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
@@ -71,7 +72,7 @@ func (a *applier) page(m *event.InstancesClassified) error {
 // usable says whether names can be keys.
 func usable(names ...string) bool {
 	for _, s := range names {
-		if s == "" || len(s) > maxID || bytes.IndexByte([]byte(s), 0) >= 0 {
+		if s == "" || len(s) > maxID || strings.IndexByte(s, 0) >= 0 {
 			return false
 		}
 	}
@@ -85,16 +86,14 @@ func (p *pager) rows() error {
 	}
 	sec := &p.db.sec
 	sec.reset(p.m.ScanID, p.order)
-	for i := range p.m.Rows {
-		r := &p.m.Rows[i]
-		if !usable(r.ID) || r.Profile < 0 || r.Profile >= len(p.profiles) {
-			p.out.Invalid++
-			continue
-		}
+	p.encode()
+	for i := range p.batch {
+		c := &p.batch[i]
+		p.row = p.buf[c.from:c.to]
 		p.out.Rows++
-		ordinal, err := p.instance(r)
+		ordinal, err := p.instance(c)
 		if err != nil {
-			return fmt.Errorf("instance %.64q in %s: %w", r.ID, p.sc.key, err)
+			return fmt.Errorf("instance %.64q in %s: %w", c.r.ID, p.sc.key, err)
 		}
 		if p.pr != nil && p.pr.seen.set(int(ordinal)) {
 			p.pr.Instances++
@@ -129,19 +128,52 @@ func (p *pager) settle(rowsAt int) {
 // pendingBit marks the place of a row of the page at hand.
 const pendingBit = 1 << 31
 
-// instance applies one row and returns its ordinal.
-func (p *pager) instance(r *event.Row) (uint32, error) {
-	profile := p.profiles[r.Profile]
-	p.row = p.db.codec.append(p.row[:0], r, profile)
-	h, content := p.ix.hashes(p.row)
-	ordinal, found := p.ix.find(h)
-	if !found {
-		return p.first(r, h, content, profile)
+// candidate is a row of the page, encoded and looked up.
+type candidate struct {
+	r          *event.Row
+	from, to   int // in the applier's buffer
+	profile    uint32
+	ordinal    uint32
+	found      bool
+	h, content uint64
+}
+
+// encode encodes the page's rows and looks them all up. Lookups one after
+// another, with nothing between them, let their memory accesses overlap.
+func (p *pager) encode() {
+	p.buf, p.batch = p.buf[:0], p.batch[:0]
+	for i := range p.m.Rows {
+		r := &p.m.Rows[i]
+		if !usable(r.ID) || r.Profile < 0 || r.Profile >= len(p.profiles) {
+			p.out.Invalid++
+			continue
+		}
+		c := candidate{r: r, from: len(p.buf), profile: p.profiles[r.Profile]}
+		p.buf = p.db.codec.append(p.buf, r, c.profile)
+		c.to = len(p.buf)
+		c.h, c.content = p.ix.hashes(p.buf[c.from:c.to])
+		p.batch = append(p.batch, c)
 	}
-	switch had := p.ix.order[ordinal]; {
+	for i := range p.batch {
+		c := &p.batch[i]
+		c.ordinal, c.found = p.ix.find(c.h)
+	}
+}
+
+// instance applies one row and returns its ordinal.
+func (p *pager) instance(c *candidate) (uint32, error) {
+	r, content, profile := c.r, c.content, c.profile
+	ordinal, found := c.ordinal, c.found
+	if !found { // unless the page has it twice
+		ordinal, found = p.ix.find(c.h)
+	}
+	if !found {
+		return p.first(r, c.h, content, profile)
+	}
+	switch had := p.ix.at[ordinal].order; {
 	case p.order < had:
 		p.out.Stale++
-	case p.ix.content[ordinal] == content:
+	case p.ix.at[ordinal].content == content:
 		p.out.Same++
 		if had < p.floor && p.order >= p.floor {
 			if err := p.returned(ordinal, r.ID, p.db.classAt(p.ix, ordinal)); err != nil {
@@ -196,7 +228,7 @@ func (p *pager) keep(ordinal uint32) {
 
 // rowOf returns the row of an ordinal, which may be of the page at hand.
 func (p *pager) rowOf(ordinal uint32) ([]byte, error) {
-	if l := p.ix.at(ordinal); l.off&pendingBit != 0 {
+	if l := p.ix.where(ordinal); l.off&pendingBit != 0 {
 		return rowAt(p.db.sec.rows, l.off&^pendingBit)
 	}
 	return p.ix.row(p.tx, p.sc.no, ordinal)
@@ -204,7 +236,7 @@ func (p *pager) rowOf(ordinal uint32) ([]byte, error) {
 
 // replace takes a newer row for a known instance.
 func (p *pager) replace(ordinal uint32, r *event.Row, content uint64, profile uint32) error {
-	had := p.ix.order[ordinal]
+	had := p.ix.at[ordinal].order
 	was := p.db.classAt(p.ix, ordinal)
 	wasThere, isThere := had >= p.floor, p.order >= p.floor
 	var before *record.Record
@@ -309,7 +341,7 @@ func (p *pager) record(ordinal uint32) (*record.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.j.render(&p.sc.scopeValue, &row, &f, stamp{p.ix.order[ordinal], p.ix.names[p.ix.scan[ordinal]]}), nil
+	return p.j.render(&p.sc.scopeValue, &row, &f, stamp{p.ix.at[ordinal].order, p.ix.names[p.ix.at[ordinal].scan]}), nil
 }
 
 // tie decides between two rows observed at the same time: the one that knows
@@ -370,11 +402,12 @@ func (p *pager) heal() error {
 		limit = min(limit, p.scan.Epoch.UnixNano()-1)
 	}
 	floor := p.sc.floor()
-	for i, o := range p.ix.order {
+	for i := range p.ix.at {
+		o := p.ix.at[i].order
 		if o > limit && o < floor {
-			p.ix.order[i] = limit - 1 // still gone
+			p.ix.at[i].order = limit - 1 // still gone
 		} else {
-			p.ix.order[i] = min(o, limit)
+			p.ix.at[i].order = min(o, limit)
 		}
 	}
 	for i, e := range p.sc.Epochs {

@@ -188,7 +188,8 @@ func (g *grader) scope(sc *scope) error {
 		return err
 	}
 	floor := sc.floor()
-	for i, order := range ix.order {
+	for i := range ix.at {
+		order := ix.at[i].order
 		if err := g.row(sc, ix, uint32(i), order >= floor); err != nil {
 			return err
 		}
@@ -197,7 +198,7 @@ func (g *grader) scope(sc *scope) error {
 }
 
 func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
-	was, own := g.db.classAt(ix, ordinal), g.own[ix.profile[ordinal]]
+	was, own := g.db.classAt(ix, ordinal), g.own[ix.at[ordinal].profile]
 	is := own
 	oldClass := g.db.classes.at(was)
 	if there {
@@ -233,7 +234,7 @@ func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 	var before, after *record.Record
 	if g.limit != 0 && g.moved(oldClass, newClass) {
 		g.limit--
-		st := stamp{ix.order[ordinal], ix.names[ix.scan[ordinal]]}
+		st := stamp{ix.at[ordinal].order, ix.names[ix.at[ordinal].scan]}
 		before, after = g.before(sc, &row, &f, oldClass, st), g.j.render(&sc.scopeValue, &row, &f, st)
 	}
 	return g.changed(sc, rowID(enc), was, is, before, after)

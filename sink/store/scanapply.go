@@ -267,7 +267,8 @@ func (a *applier) sweep(s *scanState, p *progress, sc *scope) error {
 		return err
 	}
 	floor, epoch := sc.floor(), s.Epoch.UnixNano()
-	for i, order := range ix.order {
+	for i := range ix.at {
+		order := ix.at[i].order
 		if order < floor || order >= epoch {
 			continue
 		}
