@@ -262,6 +262,15 @@ func (f *fleet) ask(expr string) (int, error) {
 
 func TestDeploymentShowsAndAlerts(t *testing.T) {
 	f := launch(t)
+	// Twice: the second scan is what moves the counters that the first brings.
+	f.rescanAll(t)
+	eventually(t, "first scan", func() error {
+		n, err := f.ask("count(shenscan_scan_complete) and count(shenscan_ecs_requests_total)")
+		if err == nil && n == 0 {
+			err = fmt.Errorf("was not scraped")
+		}
+		return err
+	})
 	f.rescanAll(t)
 	for _, address := range f.metrics {
 		body, err := get("http://" + address + "/metrics")
