@@ -23,6 +23,9 @@ type Classifier struct {
 	known   *[cacheSets][cacheWays]atomic.Pointer[remembered]
 	systems *[cacheSets][cacheWays]atomic.Pointer[system]
 	shared  *[cacheSets][cacheWays]atomic.Pointer[sharedProfile]
+	// once holds hashes of facts that were seen once: only what comes again is
+	// worth a copy.
+	once *[cacheSets * cacheWays]atomic.Uint64
 }
 
 // system is the identity of an operating system and the facts, those of the
@@ -56,9 +59,10 @@ func (r *Ruleset) NewClassifier(targets []Target) *Classifier {
 	}
 	c := &Classifier{
 		r: r, targets: append([]Target(nil), targets...), seed: maphash.MakeSeed(),
-		known:  new([cacheSets][cacheWays]atomic.Pointer[remembered]),
+		known:   new([cacheSets][cacheWays]atomic.Pointer[remembered]),
 		systems: new([cacheSets][cacheWays]atomic.Pointer[system]),
 		shared:  new([cacheSets][cacheWays]atomic.Pointer[sharedProfile]),
+		once:    new([cacheSets * cacheWays]atomic.Uint64),
 	}
 	for i := range targets {
 		c.ids = append(c.ids, targets[i].ID)
@@ -89,6 +93,10 @@ func (c *Classifier) Classify(f *Facts) *Classification {
 		}
 	}
 	cl := c.classify(f)
+	if o := &c.once[h%(cacheSets*cacheWays)]; o.Load() != h {
+		o.Store(h)
+		return cl
+	}
 	e := &remembered{hash: h, facts: f.clone(), cl: cl}
 	for i := range set {
 		if set[i].CompareAndSwap(nil, e) {
