@@ -26,10 +26,11 @@
 //
 // # Cost
 //
-// A Classifier remembers 65,536 classifications by the facts' content; a hit
-// allocates nothing, takes no lock and costs 60 to 110 ns on a core of an AMD
-// EPYC (9 to 16 million a second), most of it for comparing the strings. New
-// facts of an operating system that was seen cost 2 to 4 µs, of which 0.4 to
-// 1.5 µs go to each distinct string; a new operating system costs about 12 µs.
+// A Classifier remembers thousands of classifications by the facts' content; a
+// hit allocates nothing, takes no lock and costs 60 to 110 ns on a core of an
+// AMD EPYC (9 to 14 million a second, the more distinct facts the more waiting
+// for memory), most of it for comparing the strings. New facts of an operating
+// system that was seen cost 2 to 4 µs, of which 0.4 to 1.5 µs go to each
+// distinct string; a new operating system costs about 15 µs.
 // BenchmarkClassifyKnown and BenchmarkIdentifyCold measure it.
 package rules
