@@ -26,11 +26,11 @@ type document struct {
 func writeHTML(w io.Writer, p *Plan) error {
 	t, err := report.Templates().Funcs(template.FuncMap{
 		"owners": func(w *Wave) string { return ownerLine(w.Owners, 8) }, "ownerName": ownerName,
-		"checklists": checklists, "routes": routes,
+		"checklists": checklists, "routes": routes, "share": (*Solution).share, "how": solutionText,
 		"shownItems": func(w *Wave) []*Item { return w.Items[:min(len(w.Items), htmlItems)] },
 		"hidden":     func(w *Wave) int { return max(0, len(w.Items)-htmlItems) },
 		"waveClass":  waveClass,
-		"share":      func(w *Wave) []report.Segment { return shares(p, w) },
+		"bar":        func(w *Wave) []report.Segment { return shares(p, w) },
 	}).Parse(page)
 	if err != nil {
 		return err

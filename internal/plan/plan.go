@@ -97,7 +97,7 @@ type Solution struct {
 	Text      string   `json:"text"`
 	Steps     []string `json:"steps,omitempty"`
 	Drawback  string   `json:"drawback,omitempty"`
-	Instances int      `json:"instances"`
+	Instances int      `json:"instances"` // that need it; 0 for an alternative only
 }
 
 // Choice is a recommended instance type.
@@ -126,12 +126,13 @@ type Item struct {
 	Fallback     Choice `json:"fallback"`
 	Path         Path   `json:"path"`
 	PathNote     string `json:"path_note,omitempty"`
-	// Solutions are names in the wave's list: for a repair all are needed,
-	// otherwise the first is the recommended one and the others alternatives.
-	Solutions []string `json:"solutions"`
-	Checklist []string `json:"checklist"` // in the order in which it is worked through
-	Question  string   `json:"question,omitempty"`
-	Note      string   `json:"note,omitempty"`
+	// Solutions are names in the wave's list. All of them are needed, in this
+	// order; Alternatives are other ways out.
+	Solutions    []string `json:"solutions"`
+	Alternatives []string `json:"alternatives,omitempty"`
+	Checklist    []string `json:"checklist"` // in the order in which it is worked through
+	Question     string   `json:"question,omitempty"`
+	Note         string   `json:"note,omitempty"`
 }
 
 // Build sorts records into waves. It holds one Item an instance; texts are
@@ -213,22 +214,30 @@ func (b *builder) move(it *Item, rec *record.Record, v *rules.Verdict, id WaveID
 		it.Note = "It is on a family of this target already: it may not come back from its next restart."
 	}
 	it.Checklist = b.checklist(rec, v)
-	for _, m := range remedies(v, id) {
+	needed, others := remedies(v, id)
+	for _, m := range needed {
 		s := b.solution(id, m)
 		s.Instances++
 		it.Solutions = append(it.Solutions, s.Name)
 	}
+	for _, m := range others {
+		it.Alternatives = append(it.Alternatives, b.solution(id, m).Name)
+	}
 	if id == Unknown {
 		it.Question = v.Reason
 	}
-	if id != StayGen5 {
+	switch {
+	case there:
+		it.Replacement.Why = "it is on hardware of the target already"
+		it.Path, it.PathNote = PathUnknown, "no move is needed, only what mends it"
+	case id != StayGen5:
 		it.Replacement = b.chooser.replacement(rec)
 		it.Path, it.PathNote = b.path(rec)
 	}
 	if id != Ready {
 		it.Fallback = b.chooser.fallback(rec)
 	}
-	if id == StayGen5 {
+	if id == StayGen5 && !there {
 		it.Path, it.PathNote = PathUnknown, "no move is needed while the current family is sold"
 		if it.Fallback.Type != "" {
 			it.Path, it.PathNote = b.pathTo(rec, 5, rules.ClassKVM)
@@ -264,7 +273,11 @@ func (b *builder) solution(id WaveID, m *rules.Remedy) *Solution {
 	key := solutionKey{id, report.RemedyLine(m), m.Text}
 	s := b.solutions[key]
 	if s == nil {
-		s = &Solution{Name: key.name, Text: m.Text, Steps: m.Steps, Drawback: m.Drawback}
+		name := key.name
+		for n := 2; b.waves[id].solution(name) != nil; n++ {
+			name = fmt.Sprintf("%s (variant %d)", key.name, n)
+		}
+		s = &Solution{Name: name, Text: m.Text, Steps: m.Steps, Drawback: m.Drawback}
 		b.solutions[key] = s
 		b.waves[id].Solutions = append(b.waves[id].Solutions, s)
 	}

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,6 +57,7 @@ func types() []ecs.InstanceType {
 	add("ecs.g8y", 4, "ARM", "UEFI")
 	add("ecs.g6r", 4, "ARM", "UEFI")
 	add("ecs.gn6i", 4, "X86", "BIOS")
+	out = append(out, ecs.InstanceType{ID: "ecs.g6-nfveni.2xlarge", Family: "ecs.g6", Arch: "X86", CPU: 8, MemoryGiB: 32, BootModes: []string{"BIOS"}})
 	out = append(out, ecs.InstanceType{ID: "ecs.t6-c1m1.small", Family: "ecs.t6", Arch: "X86", CPU: 1, MemoryGiB: 1, BootModes: []string{"BIOS"}})
 	return out
 }
@@ -209,6 +211,7 @@ func TestReplacementHasTheSameSizeAndArchitecture(t *testing.T) {
 		{"arm_stays_arm", "ecs.g6r.large", "shenlong-7", 2, 8192, "ecs.g8y.large", "arm64"},
 		{"odd_size_goes_up", "ecs.s3.large", "shenlong-6", 4, 6144, "ecs.c6.xlarge", "next larger"},
 		{"named_family", "ecs.g5.large", "ecs.g8i", 2, 8192, "ecs.g8i.large", "as now"},
+		{"made_for_any_purpose", "ecs.n4.2xlarge", "shenlong-6", 8, 32768, "ecs.g6.2xlarge", "as now"},
 		{"to_kvm", "ecs.t1.small", "kvm", 2, 8192, "ecs.g5.large", "as now"},
 		{"gpu_is_chosen_by_hand", "ecs.gn5-c4g1.xlarge", "shenlong-6", 4, 30720, "", "by hand"},
 		{"nothing_fits", "ecs.g5.large", "shenlong-6", 512, 8192, "", "no type of the target"},
@@ -297,6 +300,25 @@ func TestAlreadyThereAndGone(t *testing.T) {
 	p = build(t, one(t, facts("CentOS 7.9 64位", "linux", "ecs.g6.large"), func(r *record.Record) { r.GoneAt = &gone }), options(t, "shenlong-6", nil))
 	if p.Instances != 0 {
 		t.Error("a gone instance is in the plan")
+	}
+}
+
+func TestWhatIsThereAndBrokenDoesNotMove(t *testing.T) {
+	p := build(t, one(t, facts("CentOS 7.9 64位", "linux", "ecs.g7.large"), func(r *record.Record) {
+		r.Verdicts = []rules.Verdict{reporttest.Verdict("shenlong-6", rules.Incompatible, "x", "x", reporttest.MinorUpgrade("5.11"), reporttest.ReplaceOS())}
+	}), options(t, "shenlong-6", nil))
+	it := only(t, p)
+	if it.Replacement.Type != "" || it.Note == "" || it.Solutions[0] != "minor-upgrade to 5.11" {
+		t.Errorf("%+v, want no new type, a note and its solution", it)
+	}
+}
+
+func TestAnUpgradeOnXenNeedsVirtioToo(t *testing.T) {
+	f := facts("CentOS  5.8 64位", "linux", "ecs.t1.small")
+	f.IoOptimized = rules.No
+	it := only(t, build(t, one(t, f, nil), options(t, "shenlong-6", nil)))
+	if want := []string{"minor-upgrade to 5.11", "install-virtio"}; !slices.Equal(it.Solutions, want) || !slices.Contains(it.Alternatives, "replace-os") {
+		t.Errorf("solutions %v or %v, want %v or replace-os", it.Solutions, it.Alternatives, want)
 	}
 }
 

@@ -74,7 +74,7 @@ func writeTable(w io.Writer, p *Plan, o report.Options) error {
 			fmt.Fprintf(w, "  %s\n", line)
 		}
 		for _, s := range wave.Solutions {
-			fmt.Fprintf(w, "  %s %s\n", report.Short(s.Name, width-20), dim("for "+report.Number(s.Instances)))
+			fmt.Fprintf(w, "  %s %s\n", report.Short(s.Name, width-20), dim(s.share()))
 		}
 		if err := tableItems(w, wave, width, o.Color); err != nil {
 			return err
@@ -143,7 +143,7 @@ func ownerName(name string) string {
 
 var csvHead = []string{
 	"wave", "owner", "account", "region", "zone", "instance_id", "instance_name", "status", "os", "legacy", "verdict", "confidence", "rule", "reason",
-	"current_type", "replacement_type", "replacement_why", "path", "path_note", "fallback_type", "fallback_why", "solutions", "steps", "drawbacks", "checklist", "question", "note",
+	"current_type", "replacement_type", "replacement_why", "path", "path_note", "fallback_type", "fallback_why", "solutions", "steps", "drawbacks", "alternatives", "checklist", "question", "note",
 }
 
 func writeCSV(w io.Writer, p *Plan) error {
@@ -154,18 +154,18 @@ func writeCSV(w io.Writer, p *Plan) error {
 	for _, wave := range p.Waves {
 		for _, it := range wave.Items {
 			var steps, drawbacks []string
-			if s := wave.first(it); s != nil {
-				steps = s.Steps
-			}
 			for _, name := range it.Solutions {
-				if s := wave.solution(name); s != nil && s.Drawback != "" {
-					drawbacks = append(drawbacks, s.Name+": "+s.Drawback)
+				if s := wave.solution(name); s != nil {
+					steps = append(steps, s.Steps...)
+					if s.Drawback != "" {
+						drawbacks = append(drawbacks, s.Name+": "+s.Drawback)
+					}
 				}
 			}
 			row := []string{
 				string(wave.ID), it.Owner, it.Account, it.Region, it.Zone, it.InstanceID, it.InstanceName, it.Status, it.OS, strconv.FormatBool(it.Legacy),
 				it.Verdict, it.Confidence, it.Rule, it.Reason, it.CurrentType, it.Replacement.Type, it.Replacement.Why, string(it.Path), it.PathNote,
-				it.Fallback.Type, it.Fallback.Why, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(drawbacks, "; "), numbered(it.Checklist), it.Question, it.Note,
+				it.Fallback.Type, it.Fallback.Why, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist), it.Question, it.Note,
 			}
 			for i := range row {
 				row[i] = report.FormulaSafe(row[i])
@@ -196,14 +196,6 @@ func (w *Wave) solution(name string) *Solution {
 	return w.Solutions[at]
 }
 
-// first is the recommended solution of an item, nil when it has none.
-func (w *Wave) first(it *Item) *Solution {
-	if len(it.Solutions) == 0 {
-		return nil
-	}
-	return w.solution(it.Solutions[0])
-}
-
 func writeMarkdown(w io.Writer, p *Plan) error {
 	text := report.MarkdownText
 	fmt.Fprintf(w, "# Migration plan to %s\n\n- Made: %s\n- Instances: %s\n- Records: %s\n- Rules: %s\n\n",
@@ -225,7 +217,7 @@ func writeMarkdown(w io.Writer, p *Plan) error {
 			continue
 		}
 		for _, s := range wave.Solutions {
-			fmt.Fprintf(w, "\n### %s (%s)\n\n%s\n\n", text(s.Name), report.Plural(s.Instances, "instance", "instances"), text(s.Text))
+			fmt.Fprintf(w, "\n### %s (%s)\n\n%s\n\n", text(s.Name), s.share(), text(s.Text))
 			for i, step := range s.Steps {
 				fmt.Fprintf(w, "%d. %s\n", i+1, text(step))
 			}
@@ -267,11 +259,30 @@ func mdItems(w io.Writer, wave *Wave) error {
 			why += " " + it.Note
 		}
 		if err := report.MarkdownRow(w, it.InstanceID, report.Short(it.InstanceName, 120), it.Account+" / "+it.Region, it.OS, it.CurrentType, choiceText(it.Replacement),
-			string(it.Path), choiceText(it.Fallback), strings.Join(it.Solutions, ", "), why); err != nil {
+			string(it.Path), choiceText(it.Fallback), solutionText(it), why); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// share says how many need the solution.
+func (s *Solution) share() string {
+	if s.Instances == 0 {
+		return "an alternative"
+	}
+	return "for " + report.Plural(s.Instances, "instance", "instances")
+}
+
+func solutionText(it *Item) string {
+	text := strings.Join(it.Solutions, ", then ")
+	if len(it.Alternatives) > 0 {
+		if text != "" {
+			text += "; "
+		}
+		text += "or " + strings.Join(it.Alternatives, ", or ")
+	}
+	return text
 }
 
 func choiceText(c Choice) string {

@@ -44,7 +44,7 @@ func newChooser(o Options) *chooser {
 	for i := range o.Types {
 		t := &o.Types[i]
 		info := o.Families.Lookup(t.ID, t.Family)
-		of := &offer{InstanceType: *t, info: &info, rank: plainness(t.Family)}
+		of := &offer{InstanceType: *t, info: &info, rank: 2*plainness(t.Family) + variant(t)}
 		c.byID[t.ID] = of
 		if c.onTarget(of) {
 			c.targets = append(c.targets, of)
@@ -126,6 +126,15 @@ func plainness(name string) int {
 		rank += 3
 	}
 	return rank
+}
+
+// variant tells apart "ecs.g6-nfveni.large" from "ecs.g6.large": what is made
+// for one purpose comes after what is made for any.
+func variant(t *ecs.InstanceType) int {
+	if strings.HasPrefix(t.ID, t.Family+"-") {
+		return 1
+	}
+	return 0
 }
 
 func arch(of *offer) string {

@@ -75,28 +75,31 @@ func (b *builder) orStay(v *rules.Verdict) WaveID {
 	return ReplaceOS
 }
 
-// remedies orders a verdict's remedies for its wave: the one that the wave is
-// named after first. Repairs need no alternatives beside them.
-func remedies(v *rules.Verdict, id WaveID) []*rules.Remedy {
+// remedies divides a verdict's remedies into those that its wave stands for,
+// all needed in this order, and the other ways out. An upgraded system needs
+// its repairs too; a replaced one does not.
+func remedies(v *rules.Verdict, id WaveID) (needed, others []*rules.Remedy) {
 	rank := func(m *rules.Remedy) int {
+		repair := slices.Contains(repairs, m.ID)
 		switch {
-		case m.ID == string(id), id == Repair && slices.Contains(repairs, m.ID):
+		case id == Repair && repair, m.ID == string(id), id == ReplaceOS && m.ID == "change-arch":
 			return 0
-		case id == ReplaceOS && m.ID == "change-arch":
-			return 0
+		case id == MinorUpgrade && repair:
+			return 1
 		}
-		return 1
+		return 2
 	}
-	var out []*rules.Remedy
 	for i := range v.Remedies {
 		m := &v.Remedies[i]
-		if id == Repair && rank(m) > 0 {
-			continue
+		switch {
+		case rank(m) < 2:
+			needed = append(needed, m)
+		case !slices.Contains(repairs, m.ID): // a repair alone is no way out of another wave
+			others = append(others, m)
 		}
-		out = append(out, m)
 	}
-	slices.SortStableFunc(out, func(x, y *rules.Remedy) int { return rank(x) - rank(y) })
-	return out
+	slices.SortStableFunc(needed, func(x, y *rules.Remedy) int { return rank(x) - rank(y) })
+	return needed, others
 }
 
 // checkOrder is the order in which a checklist is worked through; what it does

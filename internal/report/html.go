@@ -111,7 +111,13 @@ type BucketTable struct {
 }
 
 // Folded is a table of which only the first rows stand open.
-type Folded struct{ First, Rest BucketTable }
+type Folded struct {
+	First, Rest BucketTable
+	Unlisted    int // rows beyond what a page can show
+}
+
+// maxFolded bounds the rows that fold open.
+const maxFolded = 500
 
 // Fold splits t after n rows.
 func Fold(t BucketTable, n int) Folded {
@@ -119,7 +125,9 @@ func Fold(t BucketTable, n int) Folded {
 	rest := t
 	rest.Title += ", the rest"
 	t.Buckets, rest.Buckets = t.Buckets[:n], t.Buckets[n:]
-	return Folded{t, rest}
+	unlisted := max(0, len(rest.Buckets)-maxFolded)
+	rest.Buckets = rest.Buckets[:len(rest.Buckets)-unlisted]
+	return Folded{t, rest, unlisted}
 }
 
 // ScopeStatus says how completely a scope was read.

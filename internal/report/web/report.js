@@ -221,7 +221,12 @@
       const p = el('p');
       p.append(el('strong', '', m.id + (m.to ? ' to ' + m.to : '') + (m.families ? ': ' + m.families.join(', ') : '')), clean(': ' + m.text));
       box.append(p);
-      if (m.steps) { const ol = el('ol'); for (const s of m.steps) ol.append(el('li', '', s)); box.append(ol); }
+      if (m.steps) {
+        const fold = el('details'), ol = el('ol');
+        for (const s of m.steps) ol.append(el('li', '', s));
+        fold.append(el('summary', '', m.steps.length + (m.steps.length === 1 ? ' step' : ' steps')), ol);
+        box.append(fold);
+      }
       if (m.drawback) box.append(el('p', 'muted', 'Drawback: ' + m.drawback));
     }
     if (v.checks.length) box.append(el('p', 'muted', 'Before the move: ' + v.checks.join(', ')));
