@@ -118,6 +118,10 @@ func gauge(d *prometheus.Desc, v float64, labels ...string) prometheus.Metric {
 	return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 }
 
+func counter(d *prometheus.Desc, v float64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+}
+
 // totals makes the metrics of a summary, once for each summary.
 func (c *Collector) totals(s *record.Summary) []prometheus.Metric {
 	c.mu.Lock()
@@ -229,7 +233,7 @@ func (c *Collector) stats(s store.Stats, ch chan<- prometheus.Metric) {
 		changes[store.ChangeKey{Target: label(k.Target), From: label(k.From), To: label(k.To)}] += float64(n)
 	}
 	for k, n := range changes {
-		ch <- prometheus.MustNewConstMetric(c.changes, prometheus.CounterValue, n, k.Target, k.From, k.To)
+		ch <- counter(c.changes, n, k.Target, k.From, k.To)
 	}
 	ch <- prometheus.MustNewConstHistogram(c.commits, s.Commits, s.CommitSeconds, s.CommitBuckets)
 	ch <- gauge(c.size, float64(s.Size))

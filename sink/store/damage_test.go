@@ -262,6 +262,38 @@ func TestBackupAndCompact(t *testing.T) {
 	}
 }
 
+// TestUnusedProfilesAreForgotten gives every instance an image of its own,
+// again and again.
+func TestUnusedProfilesAreForgotten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	j := newJudge("a", oldOnes)
+	s := newStream()
+	var want []string
+	for n := range 6 {
+		db := open(t, path, j)
+		var fleet []machine
+		for i := range 300 {
+			fleet = append(fleet, machine{id: fmt.Sprintf("i-%04d", i), os: fmt.Sprintf("centos %d.%d", n, i)})
+		}
+		s.now += 1000
+		apply(t, db, s.put(whole(fmt.Sprint("s", n), hangzhou, s.now-500, fleet...)...))
+		want = lines(all(t, db, store.Filter{}))
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db := open(t, path, j)
+	if diff := cmp.Diff(want, lines(all(t, db, store.Filter{}))); diff != "" {
+		t.Error(diff)
+	}
+	if n := db.Profiles(); n > 600 {
+		t.Errorf("%d profiles are kept for 300 instances", n)
+	}
+	if err := db.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func FuzzJournalEntry(f *testing.F) {
 	f.Add([]byte{2, 's', '1', 4, 1, 0, 12, 3, 'i', '-', '1', 0, 0, 1, 1, 1, 1, 2, 2, 0, 1, 2})
 	f.Add([]byte{})

@@ -93,6 +93,7 @@ type DB struct {
 	byNo    map[uint32]*scope
 	running map[string]*scanState
 	sec     sectionWriter
+	used    []bool               // profiles that some instance has, while opening
 	changes map[ChangeKey]uint64 // since this process opened the store
 
 	readers atomic.Pointer[tables]
@@ -147,9 +148,11 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		}
 		return db.reload()
 	})
+	if err == nil {
+		err = db.sweepProfiles()
+	}
 	if err != nil {
-		db.shut()
-		return nil, fmt.Errorf("open store %s: %w", o.Path, err)
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", o.Path, err), db.shut())
 	}
 	return db, nil
 }
@@ -171,7 +174,7 @@ func create(o *Options) error {
 		return fmt.Errorf("open store: %s must be writable: %w", dir, err)
 	}
 	name := tmp.Name()
-	defer os.Remove(name) //nolint:errcheck // gone after the rename
+	defer os.Remove(name)
 	if err := tmp.Close(); err != nil {
 		return err
 	}

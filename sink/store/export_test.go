@@ -5,6 +5,18 @@ import "go.etcd.io/bbolt"
 // NoSync spares tests of other things the wait for the disk.
 func (db *DB) NoSync() { db.bolt.NoSync = true }
 
+// Profiles is how many profiles are stored.
+func (db *DB) Profiles() int {
+	n := 0
+	_ = db.view(func(tx *bbolt.Tx) error {
+		for range scan(tx.Bucket(bucketProfiles), nil) {
+			n++
+		}
+		return nil
+	})
+	return n
+}
+
 // SetFormat makes the file one of another format.
 func (db *DB) SetFormat(n int) error {
 	db.mu.Lock()

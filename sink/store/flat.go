@@ -40,9 +40,10 @@ var errShort = errors.New("cut short")
 // dec reads the flat encoding. The first error sticks; everything after it
 // reads as zero, so that callers check once. Byte slices alias the input.
 type dec struct {
-	b   []byte
-	off int
-	bad bool
+	b    []byte
+	text string // b once more, where strings are to share it; or ""
+	off  int
+	bad  bool
 }
 
 func (d *dec) fail() {
@@ -103,7 +104,13 @@ func (d *dec) take(n uint64) []byte {
 	return b
 }
 
-func (d *dec) str() string { return string(d.bytes()) }
+func (d *dec) str() string {
+	b := d.bytes()
+	if d.text != "" && !d.bad {
+		return d.text[d.off-len(b) : d.off]
+	}
+	return string(b)
+}
 
 // count reads a number of elements of at least least bytes each.
 func (d *dec) count(least int) int {

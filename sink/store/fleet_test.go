@@ -1,12 +1,12 @@
 package store_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +25,7 @@ type judge struct {
 	old     map[string]rules.Level
 	waive   map[string]string // tag key -> value that makes everything compatible
 	until   string
+	known   sync.Map // facts -> classification, as the real one remembers them
 }
 
 func newJudge(digest string, old map[string]rules.Level) *judge {
@@ -34,6 +35,15 @@ func newJudge(digest string, old map[string]rules.Level) *judge {
 var oldOnes = map[string]rules.Level{"centos 5.8": rules.Incompatible, "debian 7": rules.NeedsAction, "windows-server 2003": rules.Incompatible}
 
 func (j *judge) Classify(f *rules.Facts) *rules.Classification {
+	if cl, ok := j.known.Load(f.OSName); ok {
+		return cl.(*rules.Classification)
+	}
+	cl := j.classify(f)
+	j.known.Store(f.OSName, cl)
+	return cl
+}
+
+func (j *judge) classify(f *rules.Facts) *rules.Classification {
 	family, version, _ := strings.Cut(f.OSName, " ")
 	if family == "" {
 		family = "unknown"
@@ -195,7 +205,7 @@ func all(tb testing.TB, db *store.DB, f store.Filter) []*record.Record {
 	tb.Helper()
 	f.Gone = true
 	var out []*record.Record
-	for r, err := range db.Instances(context.Background(), f) {
+	for r, err := range db.Instances(tb.Context(), f) {
 		if err != nil {
 			tb.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -37,8 +38,8 @@ func CursorAfter(r *record.Record) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(r.Account + "\x00" + r.Region + "\x00" + r.InstanceID))
 }
 
-// ErrCursor: a cursor that CursorAfter did not make.
-var ErrCursor = fmt.Errorf("cursor is not one of ours")
+// ErrCursor is returned for a cursor that CursorAfter did not make.
+var ErrCursor = errors.New("cursor is not one of ours")
 
 func parseCursor(s string) (ecs.Scope, string, error) {
 	if s == "" {
@@ -104,13 +105,13 @@ type matcher struct {
 	f       *Filter
 	j       *judge
 	t       *tables
-	query   string
+	query   []byte // in lower case
 	since   int64
 	classes map[uint32]bool
 }
 
 func (db *DB) matcher(f *Filter) *matcher {
-	m := &matcher{f: f, j: db.judge.Load(), t: db.readers.Load(), query: strings.ToLower(f.Query), classes: map[uint32]bool{}, since: -1 << 63}
+	m := &matcher{f: f, j: db.judge.Load(), t: db.readers.Load(), query: []byte(strings.ToLower(f.Query)), classes: map[uint32]bool{}, since: -1 << 63}
 	if !f.ObservedSince.IsZero() {
 		m.since = f.ObservedSince.UnixNano()
 	}
@@ -153,7 +154,26 @@ func (m *matcher) class(c *class) bool {
 
 // text says whether id or name hold the query.
 func (m *matcher) text(id, name []byte) bool {
-	return m.query == "" || bytes.Contains(bytes.ToLower(id), []byte(m.query)) || bytes.Contains(bytes.ToLower(name), []byte(m.query))
+	return len(m.query) == 0 || contains(id, m.query) || contains(name, m.query)
+}
+
+// contains says whether s holds q, which is in lower case, in any case.
+func contains(s, q []byte) bool {
+	for _, c := range s {
+		if c >= 0x80 {
+			return bytes.Contains(bytes.ToLower(s), q)
+		}
+	}
+	for i := 0; i+len(q) <= len(s); i++ {
+		j := 0
+		for j < len(q) && (s[i+j] == q[j] || s[i+j]-'A' < 26 && s[i+j]+'a'-'A' == q[j]) {
+			j++
+		}
+		if j == len(q) {
+			return true
+		}
+	}
+	return false
 }
 
 // walker reads one scope in chunks.
@@ -167,8 +187,14 @@ type walker struct {
 
 	over  *overlay
 	value scopeValue
-	facts map[uint32]*rules.Facts
+	known map[uint32]*profiled
 	rows  [][]byte
+}
+
+// profiled is a profile that the walker came upon.
+type profiled struct {
+	facts rules.Facts
+	cl    *rules.Classification // waivers apart
 }
 
 // overlay is what the journal of a scope says beyond its blocks.
@@ -192,8 +218,8 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 			return err
 		}
 	}
-	if w.facts == nil || len(w.facts) > 1<<16 {
-		w.facts = map[uint32]*rules.Facts{}
+	if w.known == nil || len(w.known) > 1<<16 {
+		w.known = map[uint32]*profiled{}
 	}
 	prefix := key32(w.sc.no)
 	c := tx.Bucket(bucketBlocks).Cursor()
@@ -206,7 +232,7 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 			k, v = c.Seek(prefix)
 		}
 	}
-	for n := 0; n < chunkBlocks; n++ {
+	for range chunkBlocks {
 		if k == nil || !bytes.HasPrefix(k, prefix) {
 			w.done = true
 			return w.block(tx, nil, nil, nil)
@@ -283,7 +309,7 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 	if bytes.Compare(id, w.after) <= 0 {
 		return nil
 	}
-	w.after = append(w.after[:0:0], id...)
+	w.after = append(w.after[:0], id...)
 	if f.stamp.order < w.m.since || !w.m.f.Gone && f.stamp.order < w.value.floor() {
 		return nil
 	}
@@ -297,21 +323,23 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 	if err != nil {
 		return fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, id, err)
 	}
-	facts := w.facts[profile]
-	if facts == nil {
-		read, err := storedFacts(tx, profile)
+	p := w.known[profile]
+	if p == nil {
+		facts, err := storedFacts(tx, profile)
 		if err != nil {
 			return err
 		}
-		facts = &read
-		w.facts[profile] = facts
+		p = &profiled{facts, w.m.j.Classify(&facts)}
+		w.known[profile] = p
 	}
-	r := w.db.judge.Load().render(&w.value, &row, facts, f.stamp)
+	cl := p.cl
 	if w.m.j.waivers {
-		if c := classOf(&r.Classification); !w.m.class(&c) {
+		cl = w.m.j.judgeRow(&w.value, &row, &p.facts)
+		if c := classOf(cl); !w.m.class(&c) {
 			return nil
 		}
 	}
+	r := w.m.j.renderAs(&w.value, &row, &p.facts, f.stamp, cl)
 	w.out = append(w.out, r)
 	return nil
 }

@@ -124,6 +124,7 @@ func (db *DB) loadScans(tx *bbolt.Tx) error {
 // loadCounts counts every scope's instances. An index that holds journal
 // entries stays; the others are dropped again.
 func (db *DB) loadCounts(tx *bbolt.Tx) error {
+	db.used = make([]bool, len(*db.profs.class.Load()))
 	for _, sc := range db.scopes {
 		ix, err := db.loadIndex(tx, sc)
 		if err != nil {
@@ -131,13 +132,14 @@ func (db *DB) loadCounts(tx *bbolt.Tx) error {
 		}
 		floor := sc.floor()
 		for i := range ix.at {
-			order := ix.at[i].order
-			if order < floor {
+			e := &ix.at[i]
+			if _, ok := db.profs.classOf(e.profile); !ok {
+				return fmt.Errorf("%w: an instance of %s refers to profile %d, which is not there", ErrCorrupt, sc.key, e.profile)
+			}
+			db.used[e.profile] = true
+			if e.order < floor {
 				sc.gone++
 				continue
-			}
-			if _, ok := db.profs.classOf(ix.at[i].profile); !ok {
-				return fmt.Errorf("%w: an instance of %s refers to profile %d, which is not there", ErrCorrupt, sc.key, ix.at[i].profile)
 			}
 			sc.counts[db.classAt(ix, uint32(i))]++
 			sc.present++
@@ -150,6 +152,34 @@ func (db *DB) loadCounts(tx *bbolt.Tx) error {
 	}
 	db.evict()
 	return nil
+}
+
+// sweepProfiles removes profiles that no instance has any more, once there are
+// enough of them to be worth a commit.
+func (db *DB) sweepProfiles() error {
+	list, used := *db.profs.class.Load(), db.used
+	db.used = nil
+	var idle []uint32
+	for id, class := range list {
+		if class != noClass && (id >= len(used) || !used[id]) {
+			idle = append(idle, uint32(id))
+		}
+	}
+	if len(idle) < 256 || len(idle) < len(list)/4 {
+		return nil
+	}
+	err := db.update(func(tx *bbolt.Tx) error {
+		for _, id := range idle {
+			if err := tx.Bucket(bucketProfiles).Delete(key32(id)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return db.guard(db.reload)
 }
 
 // classAt is the class of an indexed row.

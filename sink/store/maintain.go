@@ -112,8 +112,14 @@ func (db *DB) Check(ctx context.Context) error {
 			}
 		}
 		for _, sc := range db.byNo {
-			if err := newIndex(db.seed).load(tx, sc.no, nil); err != nil {
+			ix := newIndex(db.seed)
+			if err := ix.load(tx, sc.no, nil); err != nil {
 				return fmt.Errorf("%s: %w", sc.key, err)
+			}
+			for i := range ix.at {
+				if _, ok := db.profs.classOf(ix.at[i].profile); !ok {
+					return fmt.Errorf("%s: %w: profile %d is missing", sc.key, ErrCorrupt, ix.at[i].profile)
+				}
 			}
 		}
 		return nil
@@ -145,12 +151,9 @@ func (db *DB) checkBlock(v []byte) error {
 	}
 	last := ""
 	for _, row := range rows {
-		r, profile, err := readRow(row, db.dict.words())
+		r, _, err := readRow(row, db.dict.words())
 		if err != nil {
 			return fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, rowID(row), err)
-		}
-		if _, ok := db.profs.classOf(profile); !ok {
-			return fmt.Errorf("%w: row %.64q refers to profile %d, which is not there", ErrCorrupt, r.ID, profile)
 		}
 		if last != "" && r.ID <= last {
 			return fmt.Errorf("%w: row %.64q is out of order", ErrCorrupt, r.ID)

@@ -6,13 +6,13 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
-	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -134,10 +134,11 @@ func standing(tb testing.TB, db *store.DB) []string {
 	var out []string
 	for _, s := range scans {
 		line := fmt.Sprintf("%s %s %s regions %d/%d instances %d pages %d", s.ID, s.Kind, s.State, s.Done, s.Regions, s.Instances, s.Pages)
+		var scopes strings.Builder
 		for _, sc := range s.Scopes {
-			line += fmt.Sprintf(" [%s/%s %s %d %d]", sc.Account, sc.Region, sc.Completeness, sc.Instances, sc.Pages)
+			fmt.Fprintf(&scopes, " [%s/%s %s %d %d]", sc.Account, sc.Region, sc.Completeness, sc.Instances, sc.Pages)
 		}
-		out = append(out, line)
+		out = append(out, line+scopes.String())
 	}
 	slices.Sort(out)
 	return out
@@ -286,5 +287,3 @@ func TestReopenAfterEveryBatch(t *testing.T) {
 		}
 	}
 }
-
-var _ = record.ScanComplete

@@ -21,7 +21,11 @@ type Found struct {
 
 // render makes the public record of a row.
 func (j *judge) render(sc *scopeValue, r *event.Row, f *rules.Facts, st stamp) *record.Record {
-	cl := j.judgeRow(sc, r, f)
+	return j.renderAs(sc, r, f, st, j.judgeRow(sc, r, f))
+}
+
+// renderAs is render where the classification is known.
+func (j *judge) renderAs(sc *scopeValue, r *event.Row, f *rules.Facts, st stamp, cl *rules.Classification) *record.Record {
 	out := &record.Record{
 		Account: sc.Account, Region: sc.Region, Zone: r.Zone, InstanceID: r.ID, InstanceName: r.Name,
 		InstanceType: f.InstanceType, InstanceFamily: f.InstanceFamily,

@@ -142,9 +142,9 @@ func (w words) read(d *dec) string {
 	return w[n-1][4:]
 }
 
-// readRow decodes a row. Strings that are not interned are copied.
+// readRow decodes a row. Strings that are not interned share one copy of it.
 func readRow(row []byte, w words) (event.Row, uint32, error) {
-	d := dec{b: row}
+	d := dec{b: row, text: string(row)}
 	r := event.Row{ID: d.str(), Name: d.str()}
 	profile := d.uint()
 	r.Zone, r.Status, r.NetworkType = w.read(&d), w.read(&d), w.read(&d)

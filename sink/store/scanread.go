@@ -46,13 +46,8 @@ func (db *DB) Scans(n int) ([]record.Scan, error) {
 func lastEnded(tx *bbolt.Tx, kind byte, n int) ([]*endedScan, error) {
 	var out []*endedScan
 	c := tx.Bucket(bucketEnded).Cursor()
-	k, v := c.Seek([]byte{kind + 1})
-	if k == nil {
-		k, v = c.Last()
-	} else {
-		k, v = c.Prev()
-	}
-	for ; k != nil && k[0] == kind && len(out) < n; k, v = c.Prev() {
+	after, _ := c.Seek([]byte{kind + 1})
+	for k, v := prev(c, after); k != nil && k[0] == kind && len(out) < n; k, v = c.Prev() {
 		e, err := readEnded(v)
 		if err != nil {
 			return nil, err

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/sink/store"
 )
@@ -102,5 +101,3 @@ func TestLockedFile(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
-
-var _ = event.KindScan
