@@ -89,7 +89,7 @@ func (s *server) apiInstances(w http.ResponseWriter, r *http.Request) {
 		s.apiFault(w, r, err)
 		return
 	}
-	recs, next, err := l.page(r.Context(), s.o.Store)
+	recs, next, err := l.page(r.Context(), s.o.Store, sum)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return

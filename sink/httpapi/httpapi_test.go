@@ -129,6 +129,19 @@ func TestEveryOrderPagesThroughEveryInstanceOnce(t *testing.T) {
 	}
 }
 
+func TestPartsListWhatTheWholeLists(t *testing.T) {
+	w := newWorld(t, 300, nil)
+	for _, sort := range []string{"os", "verdict"} {
+		for _, filter := range []string{"", "os_family=centos", "target=shenlong-7", "target=kvm&os_family=debian", "legacy=true&q=prod", "verdict=unknown"} {
+			all := w.list(t, filter+"&limit=500&sort=id").Instances
+			up, down := w.list(t, filter+"&limit=500&sort="+sort).Instances, w.list(t, filter+"&limit=500&order=desc&sort="+sort).Instances
+			if len(up) != len(all) || len(down) != len(all) || len(all) == 0 {
+				t.Errorf("%s by %s: %d up, %d down, %d in all", filter, sort, len(up), len(down), len(all))
+			}
+		}
+	}
+}
+
 func TestSortsByVerdictWorstFirst(t *testing.T) {
 	w := newWorld(t, 200, nil)
 	l := w.list(t, "sort=verdict&target=shenlong-7&limit=200")

@@ -73,6 +73,14 @@ func parseCursor(s string) (*cursor, error) {
 	return &c, nil
 }
 
+// noVerdict sorts a record without a verdict behind all that have one.
+const noVerdict = "9"
+
+// osValue sorts by the name that people see; two systems never share one.
+func osValue(family, version string) string {
+	return report.OSName(family, version) + "\x00" + family + "\x00" + version
+}
+
 // sortKeys are the columns that a listing can be sorted by, and the value of a
 // record in each. Verdicts sort worst first.
 func sortValue(by, target string, rec *record.Record) string {
@@ -84,7 +92,7 @@ func sortValue(by, target string, rec *record.Record) string {
 	case "type":
 		return rec.InstanceType
 	case "os":
-		return report.OSName(rec.OS.Family, rec.OS.Version)
+		return osValue(rec.OS.Family, rec.OS.Version)
 	case "verdict":
 		v := report.WorstVerdict(rec)
 		if target != "" {
@@ -93,7 +101,7 @@ func sortValue(by, target string, rec *record.Record) string {
 		if v != nil {
 			return strconv.Itoa(slices.Index(report.Levels(), v.Level.String()))
 		}
-		return "9"
+		return noVerdict
 	}
 	return ""
 }
@@ -170,30 +178,17 @@ func (l *listing) compare(av string, ak Key, bv string, bk Key) int {
 	return cmp.Or(by, compareKeys(ak, bk))
 }
 
-// page reads one page and the cursor of the next, "" when there is none. In
-// the order of keys the store is read from the cursor on; in any other order
-// all that match are read and only the best kept.
-func (l *listing) page(ctx context.Context, st Store) ([]*record.Record, string, error) {
-	f := l.Filter
-	if l.Sort == "" {
-		if l.cursor != nil {
-			f.After = l.cursor.Key
-		}
-		f.Limit = l.Limit + 1
-	}
+// page reads one page and the cursor of the next, "" when there is none.
+func (l *listing) page(ctx context.Context, st Store, sum *record.Summary) ([]*record.Record, string, error) {
 	var best []row
-	for rec, err := range st.Instances(ctx, f) {
-		if err != nil {
-			return nil, "", fmt.Errorf("list instances: %w", err)
-		}
-		r := row{rec, sortValue(l.Sort, f.Target, rec)}
-		if l.cursor != nil && l.compare(r.value, keyOf(rec), l.cursor.Value, l.cursor.Key) <= 0 {
-			continue
-		}
-		best = l.keep(best, r)
-		if l.Sort == "" && len(best) > l.Limit {
-			break
-		}
+	var err error
+	if parts := l.partitions(sum); parts != nil {
+		best, err = l.parts(ctx, st, parts)
+	} else {
+		best, err = l.whole(ctx, st)
+	}
+	if err != nil {
+		return nil, "", err
 	}
 	next := ""
 	if len(best) > l.Limit {
@@ -206,6 +201,34 @@ func (l *listing) page(ctx context.Context, st Store) ([]*record.Record, string,
 		out[i] = best[i].rec
 	}
 	return out, next, nil
+}
+
+// whole reads a page of one listing. In the order of keys the store is read
+// from the cursor on; in any other order all that match are read and only the
+// best kept.
+func (l *listing) whole(ctx context.Context, st Store) ([]row, error) {
+	f := l.Filter
+	if l.Sort == "" {
+		if l.cursor != nil {
+			f.After = l.cursor.Key
+		}
+		f.Limit = l.Limit + 1
+	}
+	var best []row
+	for rec, err := range st.Instances(ctx, f) {
+		if err != nil {
+			return nil, fmt.Errorf("list instances: %w", err)
+		}
+		r := row{rec, sortValue(l.Sort, f.Target, rec)}
+		if l.cursor != nil && l.compare(r.value, keyOf(rec), l.cursor.Value, l.cursor.Key) <= 0 {
+			continue
+		}
+		best = l.keep(best, r)
+		if l.Sort == "" && len(best) > l.Limit {
+			break
+		}
+	}
+	return best, nil
 }
 
 // keep inserts r in order and drops what no page can show.

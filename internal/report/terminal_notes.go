@@ -1,0 +1,114 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// since says what changed.
+func (t *terminal) since() error {
+	s := t.r.Since
+	if s == nil {
+		return nil
+	}
+	t.section("Since scan "+Clean(s.ScanID), Moment(s.At))
+	fmt.Fprintf(t.w, "  %s new, %s gone, %s\n", Number(s.New), Number(s.Gone), Plural(s.Changed, "verdict change", "verdict changes"))
+	tab := TextTable{Indent: 2, Shrink: []int{3, 2, 1}}
+	for i := range s.Changes[:min(len(s.Changes), termChanges)] {
+		c := &s.Changes[i]
+		tab.Rows = append(tab.Rows, []Cell{
+			{Text: c.InstanceID},
+			{Text: c.Account + " / " + c.Region, Style: Dim},
+			{Text: c.OS},
+			{Text: ChangeLine(&c.Change)},
+		})
+	}
+	if err := tab.Write(t.w, t.width, t.o.Color); err != nil {
+		return err
+	}
+	t.more(s.New+s.Gone+s.Changed-len(tab.Rows), "more changes: shenscan report --since "+Clean(s.ScanID)+" --output json")
+	return nil
+}
+
+// ChangeLine says in one line what a change changed.
+func ChangeLine(c *record.Change) string {
+	var moved []string
+	for _, target := range sortedKeys(c.Before, c.After) {
+		before, after := c.Before[target], c.After[target]
+		switch {
+		case before == after:
+		case before == "":
+			moved = append(moved, target+": "+after)
+		case after == "":
+			moved = append(moved, target+": was "+before)
+		default:
+			moved = append(moved, target+": "+before+" -> "+after)
+		}
+	}
+	if len(moved) == 0 {
+		return c.Cause
+	}
+	return c.Cause + "; " + strings.Join(moved, ", ")
+}
+
+func sortedKeys(ms ...map[string]string) []string {
+	var keys []string
+	for _, m := range ms {
+		for k := range m {
+			if !slices.Contains(keys, k) {
+				keys = append(keys, k)
+			}
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// failures names each thing that could not be read, and the mend.
+func (t *terminal) failures() {
+	all := t.r.Failures
+	if len(all) == 0 {
+		return
+	}
+	t.section(fmt.Sprintf("Not read (%s)", Number(len(all))), "")
+	for i := range all[:min(len(all), termFailures)] {
+		f := &all[i]
+		fmt.Fprintf(t.w, "  %s  %s\n", t.paint(Short(scopeName(f.Account, f.Region), t.width-30), Red), FailureHead(f))
+		for _, line := range Wrap(Short(f.Error, 600), t.width-6) {
+			fmt.Fprintf(t.w, "    %s\n", t.paint(line, Dim))
+		}
+		for j, line := range Wrap(Short(f.Mend, 600), t.width-10) {
+			lead := "mend: "
+			if j > 0 {
+				lead = "      "
+			}
+			fmt.Fprintf(t.w, "    %s%s\n", lead, line)
+		}
+	}
+	t.more(len(all)-min(len(all), termFailures), "more failures: shenscan report --output json")
+}
+
+func scopeName(account, region string) string {
+	switch {
+	case account == "":
+		account = "all accounts"
+	case region == "":
+		return account + " / all regions"
+	}
+	return account + " / " + region
+}
+
+// FailureHead is the failure without its cause: the call, the class, the code.
+func FailureHead(f *record.Failure) string {
+	head := Clean(f.API)
+	if f.Class != "" {
+		head += ": " + Clean(f.Class)
+	}
+	if f.Code != "" {
+		head += " (" + Clean(f.Code) + ")"
+	}
+	return head
+}
