@@ -29,7 +29,9 @@ func (l *listing) partitions(sum *record.Summary) []partition {
 			f.Verdict = level
 			out = append(out, partition{strconv.Itoa(i), f})
 		}
-		out = append(out, partition{noVerdict, l.Filter})
+		if !judged(sum, l.Filter.Target) || l.Filter.Gone {
+			out = append(out, partition{noVerdict, l.Filter})
+		}
 	case l.Sort == "os" && !l.Filter.Gone: // the summary does not count gone ones
 		out = l.byOS(sum)
 	default:
@@ -39,6 +41,21 @@ func (l *listing) partitions(sum *record.Summary) []partition {
 		slices.Reverse(out)
 	}
 	return out
+}
+
+// judged tells whether every counted instance has a verdict on the target, or
+// on some target when it is "".
+func judged(sum *record.Summary, target string) bool {
+	for name, byVerdict := range sum.Verdicts {
+		n := 0
+		for _, count := range byVerdict {
+			n += count
+		}
+		if n == sum.Instances && (target == "" || target == name) {
+			return true
+		}
+	}
+	return false
 }
 
 func (l *listing) byOS(sum *record.Summary) []partition {
