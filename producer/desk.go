@@ -138,6 +138,9 @@ func (d *Desk) Scan(ctx context.Context, body []byte) (*ScanReply, error) {
 // never sent to the cloud.
 var instanceID = regexp.MustCompile(`^(i|eci|hbm|AY)-?[A-Za-z0-9]{6,60}$`)
 
+// IsInstanceID reports whether s has the shape of an ECS instance id.
+func IsInstanceID(s string) bool { return instanceID.MatchString(s) }
+
 // Rescan handles a request on shenscan.rescan.
 func (d *Desk) Rescan(ctx context.Context, body []byte, caller string) (*RescanReply, error) {
 	if !d.allow(caller) {
@@ -151,7 +154,7 @@ func (d *Desk) Rescan(ctx context.Context, body []byte, caller string) (*RescanR
 	var ids []string
 	for _, id := range r.InstanceIDs {
 		switch {
-		case !instanceID.MatchString(id):
+		case !IsInstanceID(id):
 			reply.Rejected = append(reply.Rejected, Rejected{clip(id), "not an instance id: it looks like i-bp67acfmxazb4p0001"})
 		case len(ids) == maxIDs:
 			reply.Rejected = append(reply.Rejected, Rejected{id, fmt.Sprintf("one request takes at most %d instances", maxIDs)})

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -285,19 +284,29 @@ func (v *classified) lines() [][]string {
 }
 
 func (c *classifyWriter) table() {
-	w := tabwriter.NewWriter(c.w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, strings.Join(classifyColumns[:6], "\t"))
+	t := &report.TextTable{}
+	for _, h := range classifyColumns[:6] {
+		t.Head = append(t.Head, report.Cell{Text: h})
+	}
 	c.write = func(v *classified) error {
 		for i, l := range v.lines() {
 			l[0], l[1] = report.Short(l[0], 48), report.Clean(l[1])
 			if i > 0 {
 				l[0], l[1] = "", ""
 			}
-			fmt.Fprintln(w, strings.Join(l[:6], "\t"))
+			var row []report.Cell
+			for n, text := range l[:6] {
+				cell := report.Cell{Text: text}
+				if n == 3 {
+					cell.Style = report.VerdictStyle(text)
+				}
+				row = append(row, cell)
+			}
+			t.Rows = append(t.Rows, row)
 		}
 		return nil
 	}
-	c.end = func() error { return errors.Join(w.Flush(), c.w.Flush()) }
+	c.end = func() error { return errors.Join(t.Write(c.w, 160, false), c.w.Flush()) }
 }
 
 func (c *classifyWriter) csv() {
@@ -309,7 +318,7 @@ func (c *classifyWriter) csv() {
 	first := w.Write(head)
 	c.write = func(v *classified) error {
 		for _, l := range v.lines() {
-			l[0] = formulaSafe(l[0])
+			l[0] = report.FormulaSafe(l[0])
 			if err := w.Write(l); err != nil {
 				return err
 			}
@@ -320,14 +329,6 @@ func (c *classifyWriter) csv() {
 		w.Flush()
 		return errors.Join(first, w.Error(), c.w.Flush())
 	}
-}
-
-// formulaSafe keeps a spreadsheet from taking somebody's text for a formula.
-func formulaSafe(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }
 
 func (c *classifyWriter) markdown() {

@@ -229,7 +229,8 @@ func same(rs []record.Record) []record.Record {
 
 func TestScanEqualsTheTruth(t *testing.T) {
 	sim := simulator(t, ecssim.Options{Instances: 3000, Regions: 16, Seed: 7})
-	r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", t.TempDir(), "--output", "jsonl")
+	store := t.TempDir()
+	r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "jsonl")
 	if r.code != 0 {
 		t.Fatalf("exit %d", r.code)
 	}
@@ -264,6 +265,13 @@ func TestScanEqualsTheTruth(t *testing.T) {
 	})
 	if err != nil || n != 3000 || len(got) != n {
 		t.Errorf("%d instances in the truth, %d reported (%v)", n, len(got), err)
+	}
+	for _, rec := range got {
+		e := run(t, env(), "rules", "explain", rec.InstanceID, "--store", store)
+		if e.code != 0 || !strings.Contains(e.stdout, "by "+rec.Verdicts[0].Rule) {
+			t.Errorf("explain %s: exit %d, not decided by %s:\n%s", rec.InstanceID, e.code, rec.Verdicts[0].Rule, e.stdout)
+		}
+		break
 	}
 }
 

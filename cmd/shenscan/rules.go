@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/producer"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/catalog"
 )
@@ -193,12 +196,15 @@ func oneArg(what string) cobra.PositionalArgs {
 }
 
 func newRulesExplainCmd() *cobra.Command {
+	var dir storeFlags
 	var paths, targets []string
 	var output string
 	cmd := &cobra.Command{
 		Use: "explain STRING", Short: "Show how a verdict comes about: strings, identity, every rule considered, which won and why",
-		Long: `Takes what classify takes: an OS name, an image id, or a JSON object of facts.`,
+		Long: `Takes what classify takes (an OS name, an image id, or a JSON object of facts), or
+the id of an instance in the store.`,
 		Example: `  shenscan rules explain "CentOS  5.8 64位"
+  shenscan rules explain i-bp67acfmxazb4p0001
   shenscan rules explain '{"os_name":"CentOS 7.9","image_id":"centos5u8_64_20G_aliaegis_20131231.vhd"}' --target ecs.g8i`,
 		Args: oneArg("one string or JSON object"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -210,7 +216,10 @@ func newRulesExplainCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			facts := factsOf(args[0])
+			facts, err := factsToExplain(cmd.Context(), dir.dir, args[0])
+			if err != nil {
+				return err
+			}
 			e := r.Explain(&facts, list)
 			switch output {
 			case "json":
@@ -225,17 +234,38 @@ func newRulesExplainCmd() *cobra.Command {
 		},
 	}
 	rulesFlag(cmd, &paths)
+	dir.add(cmd)
 	cmd.Flags().StringSliceVar(&targets, "target", nil, "kvm, shenlong-6, shenlong-7, an instance family or type; default the three classes")
 	cmd.Flags().StringVar(&output, "output", "text", "text or json")
 	return cmd
 }
 
-func writeExplanation(out io.Writer, e *rules.Explanation) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SEEN IN\tEVIDENCE\tTEXT\tSAYS")
-	for _, s := range e.Seen {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Field, s.Evidence, report.Short(s.Text, 60), report.Clean(s.Says))
+// factsToExplain are the stored facts where arg is the id of a stored
+// instance, else what arg itself says.
+func factsToExplain(ctx context.Context, dir, arg string) (rules.Facts, error) {
+	if !producer.IsInstanceID(arg) {
+		return factsOf(arg), nil
 	}
+	db, err := app.OpenStore(ctx, dir, nil, nil)
+	if err != nil {
+		return rules.Facts{}, fmt.Errorf("%s looks like an instance: %w", arg, err)
+	}
+	f, err := db.Facts(arg)
+	if err := errors.Join(err, db.Close()); err != nil {
+		return rules.Facts{}, err
+	}
+	return *f, nil
+}
+
+func writeExplanation(out io.Writer, e *rules.Explanation) error {
+	seen := &report.TextTable{Head: []report.Cell{{Text: "SEEN IN"}, {Text: "EVIDENCE"}, {Text: "TEXT"}, {Text: "SAYS"}}}
+	for _, s := range e.Seen {
+		seen.Rows = append(seen.Rows, []report.Cell{{Text: s.Field}, {Text: s.Evidence.String()}, {Text: report.Short(s.Text, 60)}, {Text: s.Says}})
+	}
+	if err := seen.Write(out, 160, false); err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if len(e.Seen) == 0 {
 		fmt.Fprintln(w, "nothing names an operating system")
 	}

@@ -1,0 +1,36 @@
+package store
+
+import (
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Facts returns the raw facts of the instance with the id, the first one where
+// several accounts or regions have it, or ErrNotFound.
+func (db *DB) Facts(instanceID string) (*rules.Facts, error) {
+	var out *rules.Facts
+	err := db.view(func(tx *bbolt.Tx) error {
+		for _, sc := range db.snap.Load().scopes {
+			found, err := lookup(tx, sc.no, []string{instanceID})
+			if err != nil {
+				return err
+			}
+			f, ok := found[instanceID]
+			if !ok {
+				continue
+			}
+			_, profile, err := readRow(f.row, db.readers.Load().dict.words())
+			if err != nil {
+				return fmt.Errorf("%w: row: %w", ErrCorrupt, err)
+			}
+			facts, err := storedFacts(tx, profile)
+			out = &facts
+			return err
+		}
+		return fmt.Errorf("instance %.64q: %w", instanceID, ErrNotFound)
+	})
+	return out, err
+}
