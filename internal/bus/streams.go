@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"strconv"
 	"time"
@@ -98,10 +99,10 @@ func declarations(l Limits, replicas int) []jetstream.StreamConfig {
 // declare creates the streams, or brings existing ones to their declaration.
 // What JetStream cannot change in place is refused with the mend.
 func (b *Bus) declare(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for _, cfg := range declarations(b.o.Limits, b.o.Replicas) {
-		s, err := b.js.CreateOrUpdateStream(ctx, cfg)
+		s, err := b.declareOne(ctx, cfg)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || isAPIError(err, 10052) {
 			return fmt.Errorf("stream %s exists with settings that cannot be changed in place: %w; drain it, then delete it with `nats stream rm %s`", cfg.Name, err, cfg.Name)
 		}
@@ -111,6 +112,20 @@ func (b *Bus) declare(ctx context.Context) error {
 		b.created[cfg.Name] = s.CachedInfo().Created.UnixNano()
 	}
 	return nil
+}
+
+// declareOne asks again where no answer comes: a cluster that is asked for the
+// same stream by several processes at once answers only some of them.
+func (b *Bus) declareOne(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, 2*time.Second+rand.N(2*time.Second))
+		s, err := b.js.CreateOrUpdateStream(attempt, cfg)
+		cancel()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return s, err
+		}
+		b.log.Info("no answer yet, asking again", "stream", cfg.Name)
+	}
 }
 
 func isAPIError(err error, code jetstream.ErrorCode) bool {
