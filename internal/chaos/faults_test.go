@@ -69,10 +69,10 @@ func TestCutConnections(t *testing.T) {
 	r.o.natsURL = "nats://" + p.l.Addr().String()
 	disturbed(t, r, func(string) {
 		for n := range 16 {
-			time.Sleep(time.Duration(r.rng.Int64N(int64(1200 * time.Millisecond))))
+			time.Sleep(time.Duration(r.rng.Int64N(int64(2 * time.Second))))
 			switch n % 4 {
 			case 3:
-				p.stall.Store(time.Now().Add(3 * time.Second).UnixNano())
+				p.stall.Store(time.Now().Add(2 * time.Second).UnixNano())
 			case 2:
 				p.delay.Store(int64(20 * time.Millisecond))
 			default:
