@@ -212,8 +212,10 @@ func (w *walk) chain(ctx context.Context, q ecs.Query, publishing *errgroup.Grou
 			return nil
 		}
 		if seen[page.NextToken] {
-			return &ecs.Error{Action: "DescribeInstances", Scope: w.job.Scope, Class: ecs.BadAnswer, RequestID: page.RequestID,
-				Err: fmt.Errorf("the token chain runs in a circle after %d pages", w.pages)}
+			return &ecs.Error{
+				Action: "DescribeInstances", Scope: w.job.Scope, Class: ecs.BadAnswer, RequestID: page.RequestID,
+				Err: fmt.Errorf("the token chain runs in a circle after %d pages", w.pages),
+			}
 		}
 		seen[page.NextToken] = true
 		q.NextToken = page.NextToken

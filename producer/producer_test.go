@@ -321,7 +321,9 @@ func TestScanPlanNamesWhatCannotBeScanned(t *testing.T) {
 func TestNonsenseRequestIsTerminal(t *testing.T) {
 	p := producer.New(options(), &cloud{}, &journal{}, nil)
 	for _, req := range []*event.ScanRequested{
-		{Kind: event.KindScan}, {ScanID: "s", Kind: "other"}, {ScanID: "s", Kind: event.KindRescan},
+		{Kind: event.KindScan},
+		{ScanID: "s", Kind: "other"},
+		{ScanID: "s", Kind: event.KindRescan},
 		{ScanID: "s", Kind: event.KindRescan, InstanceIDs: make([]string, 10_001)},
 	} {
 		if err := p.HandleScan(t.Context(), req, time.Now()); !event.IsTerminal(err) {

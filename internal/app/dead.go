@@ -14,8 +14,10 @@ import (
 func (a *App) onDead(ctx context.Context, d bus.Dead) error {
 	var said event.Message
 	fail := func(s ecs.Scope) record.Failure {
-		return record.Failure{Account: s.Account, Region: s.Region, API: "shenscan", Class: "dead-letter", Error: d.Cause,
-			Mend: "see `shenscan dead list`; once the cause is mended, scan again"}
+		return record.Failure{
+			Account: s.Account, Region: s.Region, API: "shenscan", Class: "dead-letter", Error: d.Cause,
+			Mend: "see `shenscan dead list`; once the cause is mended, scan again",
+		}
 	}
 	switch m := d.Msg.(type) {
 	case *event.InstancesListed:

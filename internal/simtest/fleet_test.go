@@ -61,8 +61,12 @@ type fleet struct {
 }
 
 var operatingSystems = []struct{ en, typ string }{
-	{"CentOS  5.8 64 bit", "linux"}, {"CentOS  7.9 64 bit", "linux"}, {"Ubuntu  22.04 64 bit", "linux"},
-	{"Windows Server 2008 R2 Enterprise Edition 64bit English", "windows"}, {"Debian  7.5 64 bit", "linux"}, {"Alibaba Cloud Linux  3.2104 LTS 64 bit", "linux"},
+	{"CentOS  5.8 64 bit", "linux"},
+	{"CentOS  7.9 64 bit", "linux"},
+	{"Ubuntu  22.04 64 bit", "linux"},
+	{"Windows Server 2008 R2 Enterprise Edition 64bit English", "windows"},
+	{"Debian  7.5 64 bit", "linux"},
+	{"Alibaba Cloud Linux  3.2104 LTS 64 bit", "linux"},
 }
 
 var instanceTypes = []struct{ typ, family string }{

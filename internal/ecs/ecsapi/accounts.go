@@ -63,8 +63,10 @@ func (a *accounts) ring(ctx context.Context, name string) (*keyring, error) {
 	if r != nil {
 		return r, nil
 	}
-	unknown := &ecs.Error{Action: "Credentials", Scope: ecs.Scope{Account: clip(name, 60)}, Class: ecs.BadRequest,
-		Err: errors.New("the account is not configured"), Mend: "add it to accounts, or set the directory role"}
+	unknown := &ecs.Error{
+		Action: "Credentials", Scope: ecs.Scope{Account: clip(name, 60)}, Class: ecs.BadRequest,
+		Err: errors.New("the account is not configured"), Mend: "add it to accounts, or set the directory role",
+	}
 	if dir := a.c.o.Directory; dir.RoleName != "" && accountID(name) {
 		return a.add(name, Account{Name: name, RoleARN: "acs:ram::" + name + ":role/" + dir.RoleName, ExternalID: dir.ExternalID}), nil
 	}

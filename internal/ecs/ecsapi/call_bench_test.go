@@ -69,8 +69,10 @@ func cpuTime() time.Duration {
 // SDK's own method.
 func BenchmarkCall(b *testing.B) {
 	url := benchServer(b)
-	c, err := New(Options{Endpoint: url, Base: &Keys{AccessKeyID: NewSecret("testid"), AccessKeySecret: NewSecret("testsecret")},
-		Accounts: []Account{{Name: "a"}}, StartRate: highestRate})
+	c, err := New(Options{
+		Endpoint: url, Base: &Keys{AccessKeyID: NewSecret("testid"), AccessKeySecret: NewSecret("testsecret")},
+		Accounts: []Account{{Name: "a"}}, StartRate: highestRate,
+	})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -290,12 +290,22 @@ func TestErrorsAreClassifiedByCode(t *testing.T) {
 		class  ecs.Class
 		calls  int
 	}{
-		{400, "Throttling", ecs.Throttled, 3}, {429, "Throttling.User", ecs.Throttled, 3}, {403, "Rejected.Throttling", ecs.Throttled, 3},
-		{404, "InvalidAccessKeyId.NotFound", ecs.Credentials, 2}, {400, "SignatureDoesNotMatch", ecs.Credentials, 2},
-		{400, "InvalidSecurityToken.Expired", ecs.Credentials, 2}, {500, "InvalidTimeStamp.Expired", ecs.Credentials, 2},
-		{403, "Forbidden.RAM", ecs.Permission, 1}, {403, "NoPermission", ecs.Permission, 1}, {403, "Forbidden.RiskControl", ecs.Permission, 1},
-		{404, "InvalidRegionId.NotFound", ecs.RegionClosed, 1}, {403, "RegionUnauthorized", ecs.RegionClosed, 1}, {400, "Forbidden.RegionId", ecs.RegionClosed, 1},
-		{400, "MissingParameter.X", ecs.BadRequest, 1}, {400, "InvalidParameter", ecs.BadRequest, 1}, {400, "UnsupportedOperation", ecs.BadRequest, 1},
+		{400, "Throttling", ecs.Throttled, 3},
+		{429, "Throttling.User", ecs.Throttled, 3},
+		{403, "Rejected.Throttling", ecs.Throttled, 3},
+		{404, "InvalidAccessKeyId.NotFound", ecs.Credentials, 2},
+		{400, "SignatureDoesNotMatch", ecs.Credentials, 2},
+		{400, "InvalidSecurityToken.Expired", ecs.Credentials, 2},
+		{500, "InvalidTimeStamp.Expired", ecs.Credentials, 2},
+		{403, "Forbidden.RAM", ecs.Permission, 1},
+		{403, "NoPermission", ecs.Permission, 1},
+		{403, "Forbidden.RiskControl", ecs.Permission, 1},
+		{404, "InvalidRegionId.NotFound", ecs.RegionClosed, 1},
+		{403, "RegionUnauthorized", ecs.RegionClosed, 1},
+		{400, "Forbidden.RegionId", ecs.RegionClosed, 1},
+		{400, "MissingParameter.X", ecs.BadRequest, 1},
+		{400, "InvalidParameter", ecs.BadRequest, 1},
+		{400, "UnsupportedOperation", ecs.BadRequest, 1},
 	} {
 		t.Run(tc.code, func(t *testing.T) {
 			t.Parallel()
@@ -505,8 +515,10 @@ func TestImageFacts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want = rules.ImageFacts{Presence: rules.ImageFound, CheckVirtio: rules.No, CheckXen: rules.Yes, CheckKernel: "2.6.18-308", CheckOSVersion: "5.8",
-		CheckFstab: rules.Yes, CheckGRUB: rules.No, CheckSupported: rules.No}
+	want = rules.ImageFacts{
+		Presence: rules.ImageFound, CheckVirtio: rules.No, CheckXen: rules.Yes, CheckKernel: "2.6.18-308", CheckOSVersion: "5.8",
+		CheckFstab: rules.Yes, CheckGRUB: rules.No, CheckSupported: rules.No,
+	}
 	if diff := cmp.Diff(want, imgs[0].Facts); diff != "" {
 		t.Error(diff)
 	}

@@ -89,8 +89,10 @@ func TestNoSpellingOfAnEndpointReachesLoopback(t *testing.T) {
 		"0.0.0.0", "[::]", "0", "localhost.", "LOCALHOST.", "[::1%25lo]", "[64:ff9b::127.0.0.1]", "[2002:7f00:1::]", "ip6-localhost", "127.0.0.1.nip.io", "①②⑦.0.0.1",
 	} {
 		for _, scheme := range []string{"http", "https"} {
-			c, err := New(Options{Endpoint: scheme + "://" + host + ":" + port, Base: &Keys{AccessKeyID: NewSecret("a"), AccessKeySecret: NewSecret("b")},
-				Accounts: []Account{{Name: "a"}}, MaxAttempts: 1, BackoffBase: 1, Timeout: 1e9})
+			c, err := New(Options{
+				Endpoint: scheme + "://" + host + ":" + port, Base: &Keys{AccessKeyID: NewSecret("a"), AccessKeySecret: NewSecret("b")},
+				Accounts: []Account{{Name: "a"}}, MaxAttempts: 1, BackoffBase: 1, Timeout: 1e9,
+			})
 			if err != nil {
 				continue // refused at once
 			}

@@ -34,10 +34,12 @@ func (k *signing) GetType() *string {
 // The rest of the SDK's interface, which it no longer uses itself.
 
 func (k *signing) GetAccessKeyId() (*string, error) { s := k.AccessKeyID.reveal(); return &s, nil }
+
 func (k *signing) GetAccessKeySecret() (*string, error) {
 	s := k.AccessKeySecret.reveal()
 	return &s, nil
 }
+
 func (k *signing) GetSecurityToken() (*string, error) { s := k.SecurityToken.reveal(); return &s, nil }
 func (k *signing) GetBearerToken() *string            { return new(string) }
 

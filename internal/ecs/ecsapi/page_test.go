@@ -222,8 +222,10 @@ func TestDecodePageAllocations(t *testing.T) {
 func TestRandomPagesAreReadAlike(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	pick := func(from ...string) string { return from[rnd.IntN(len(from))] }
-	values := []string{`"a"`, `""`, `"a\"b"`, `"\u4f4d"`, `"位"`, `1`, `0.0`, `-1`, `12`, `123`, `true`, `false`, `null`, `[]`, `{}`, `["a",1]`, `{"a":{"b":[1,2]}}`, `"true"`, `"12"`,
-		`{"Tag":[{"TagKey":"k","TagValue":"v"}]}`, `{"Tag":[]}`, `{"CurrentOSNVMeSupported":true}`, `[{"TagKey":"k"}]`, "\"\xff\"", `"` + strings.Repeat("x", 40) + `"`}
+	values := []string{
+		`"a"`, `""`, `"a\"b"`, `"\u4f4d"`, `"位"`, `1`, `0.0`, `-1`, `12`, `123`, `true`, `false`, `null`, `[]`, `{}`, `["a",1]`, `{"a":{"b":[1,2]}}`, `"true"`, `"12"`,
+		`{"Tag":[{"TagKey":"k","TagValue":"v"}]}`, `{"Tag":[]}`, `{"CurrentOSNVMeSupported":true}`, `[{"TagKey":"k"}]`, "\"\xff\"", `"` + strings.Repeat("x", 40) + `"`,
+	}
 	keys := []string{"OSName", "InstanceName", "Cpu", "Memory", "IoOptimized", "Tags", "ImageOptions", "Status", "A", "HostName", "SpotPriceLimit", "DedicatedHostAttribute", "EcsCapacityReservationAttr", "Other"}
 	fast, damaged := 0, 0
 	d := new(pageDecoder)

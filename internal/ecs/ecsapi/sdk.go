@@ -97,8 +97,10 @@ func (s *signer) send(ctx context.Context, r *request, keys *Keys) (x *exchange,
 	return x, err
 }
 
-var _ credentials.Credential = (*signing)(nil)
-var _ dara.HttpClient = (*guard)(nil)
+var (
+	_ credentials.Credential = (*signing)(nil)
+	_ dara.HttpClient        = (*guard)(nil)
+)
 
 // padded returns the answer with room behind it, as the page scanner wants.
 func padded(b *bytes.Buffer) []byte {

@@ -140,8 +140,10 @@ func TestAgainstTheSimulatorEverythingIsRead(t *testing.T) {
 }
 
 func TestAgainstEveryFaultEverythingIsRead(t *testing.T) {
-	kinds := []string{ecssim.FaultInternal, ecssim.FaultUnavailable, ecssim.FaultHTML503, ecssim.FaultEmpty502, ecssim.FaultEmpty200, ecssim.FaultReset,
-		ecssim.FaultCut, ecssim.FaultTruncated, ecssim.FaultMalformed, ecssim.FaultWrongShape, ecssim.FaultContentType, ecssim.FaultToken, ecssim.FaultCredentials}
+	kinds := []string{
+		ecssim.FaultInternal, ecssim.FaultUnavailable, ecssim.FaultHTML503, ecssim.FaultEmpty502, ecssim.FaultEmpty200, ecssim.FaultReset,
+		ecssim.FaultCut, ecssim.FaultTruncated, ecssim.FaultMalformed, ecssim.FaultWrongShape, ecssim.FaultContentType, ecssim.FaultToken, ecssim.FaultCredentials,
+	}
 	var faults []ecssim.Fault
 	for _, k := range kinds {
 		faults = append(faults, ecssim.Fault{Kind: k, Action: actInstances, Rate: 0.01})

@@ -29,8 +29,10 @@ func TestSignatureVectors(t *testing.T) {
 	if who, err := s.authenticate(&call{req: r, params: params(q)}); err != nil || who.account.ID != DemoAccountID {
 		t.Errorf("ACS3 vector: %+v, %+v", who, err)
 	}
-	p := params{"Action": {"AssumeRole"}, "Version": {"2015-04-01"}, "Format": {"JSON"}, "Timestamp": {"2026-01-02T03:04:05Z"}, "SignatureMethod": {"HMAC-SHA1"}, "SignatureVersion": {"1.0"},
-		"SignatureNonce": {"n1"}, "AccessKeyId": {"AKIDEXAMPLE"}, "RoleArn": {"acs:ram::123456789012****:role/shenscan"}, "RoleSessionName": {"shenscan"}, "DurationSeconds": {"3600"}}
+	p := params{
+		"Action": {"AssumeRole"}, "Version": {"2015-04-01"}, "Format": {"JSON"}, "Timestamp": {"2026-01-02T03:04:05Z"}, "SignatureMethod": {"HMAC-SHA1"}, "SignatureVersion": {"1.0"},
+		"SignatureNonce": {"n1"}, "AccessKeyId": {"AKIDEXAMPLE"}, "RoleArn": {"acs:ram::123456789012****:role/shenscan"}, "RoleSessionName": {"shenscan"}, "DurationSeconds": {"3600"},
+	}
 	if got := rpcSignature(http.MethodPost, p, "SECRETEXAMPLE"); got != "kMoGjS8bQOIGtiqkvjSGiMU6i50=" {
 		t.Errorf("RPC vector: %s", got)
 	}

@@ -73,8 +73,13 @@ func TestReplacedImageChangesInstanceImageAndTruth(t *testing.T) {
 		id, change string
 		code       int
 	}{
-		{id, `{"os":"plan9 4"}`, 400}, {id, `{"image_id":"m-nobody"}`, 400}, {id, `{"instance_type":"ecs.x.large"}`, 400}, {id, `{"status":"Lost"}`, 400},
-		{id, `{"colour":"red"}`, 400}, {id, `nonsense`, 400}, {"i-nobody", `{"gone":true}`, 404},
+		{id, `{"os":"plan9 4"}`, 400},
+		{id, `{"image_id":"m-nobody"}`, 400},
+		{id, `{"instance_type":"ecs.x.large"}`, 400},
+		{id, `{"status":"Lost"}`, 400},
+		{id, `{"colour":"red"}`, 400},
+		{id, `nonsense`, 400},
+		{"i-nobody", `{"gone":true}`, 404},
 	} {
 		if code := post(t, s, "POST", "instances/"+tt.id, tt.change, nil); code != tt.code {
 			t.Errorf("%s: %d, want %d", tt.change, code, tt.code)
@@ -169,9 +174,18 @@ func TestControlEndpoint(t *testing.T) {
 		method, path, in string
 		code             int
 	}{
-		{"DELETE", "stats", "", 200}, {"POST", "faults", `{"kind":"html-503","action":"DescribeImages"}`, 200}, {"POST", "faults", `{"kind":"flood"}`, 400},
-		{"GET", "faults", "", 200}, {"POST", "latency", `"uniform:1ms-2ms"`, 200}, {"POST", "latency", `"soon"`, 400}, {"POST", "quota", `{"calls":100,"window":"1s"}`, 200},
-		{"POST", "quota", `{"calls":-1}`, 400}, {"POST", "tokens/expire", "", 200}, {"POST", "tokens/refuse", `{"every":3}`, 200}, {"POST", "sessions/expire", "", 200}, {"GET", "nothing", "", 404},
+		{"DELETE", "stats", "", 200},
+		{"POST", "faults", `{"kind":"html-503","action":"DescribeImages"}`, 200},
+		{"POST", "faults", `{"kind":"flood"}`, 400},
+		{"GET", "faults", "", 200},
+		{"POST", "latency", `"uniform:1ms-2ms"`, 200},
+		{"POST", "latency", `"soon"`, 400},
+		{"POST", "quota", `{"calls":100,"window":"1s"}`, 200},
+		{"POST", "quota", `{"calls":-1}`, 400},
+		{"POST", "tokens/expire", "", 200},
+		{"POST", "tokens/refuse", `{"every":3}`, 200},
+		{"POST", "sessions/expire", "", 200},
+		{"GET", "nothing", "", 404},
 	} {
 		if code := post(t, s, tt.method, tt.path, tt.in, nil); code != tt.code {
 			t.Errorf("%s %s %s: %d, want %d", tt.method, tt.path, tt.in, code, tt.code)

@@ -52,7 +52,8 @@ func (s *Simulator) control(w http.ResponseWriter, r *http.Request) {
 	mux.HandleFunc("POST /_sim/tokens/expire", func(w http.ResponseWriter, _ *http.Request) { s.ExpireTokens(); reply(w, struct{}{}) })
 	mux.HandleFunc("POST /_sim/tokens/refuse", handle(func(_ *http.Request, v struct {
 		Every int `json:"every"`
-	}) (any, error) {
+	},
+	) (any, error) {
 		s.RefuseTokens(v.Every)
 		return struct{}{}, nil
 	}))
@@ -141,8 +142,10 @@ func (s *Simulator) Show(id string) (*Shown, error) {
 		return nil, fmt.Errorf("%w: %s", ErrNoInstance, id)
 	}
 	in := sc.at(i)
-	return &Shown{Truth: sc.truth(&in), ImageID: in.slot.imageID, OSName: in.slot.kind.osName, InstanceType: in.typ.id, IoOptimized: in.ioOptimized,
-		Status: in.status.String(), CreationTime: time.Unix(in.minute*60, 0).UTC()}, nil
+	return &Shown{
+		Truth: sc.truth(&in), ImageID: in.slot.imageID, OSName: in.slot.kind.osName, InstanceType: in.typ.id, IoOptimized: in.ioOptimized,
+		Status: in.status.String(), CreationTime: time.Unix(in.minute*60, 0).UTC(),
+	}, nil
 }
 
 func (s *Simulator) showInstance(w http.ResponseWriter, r *http.Request) {

@@ -119,9 +119,11 @@ func (f *Fault) set(key, v string) (err error) {
 
 // FaultKinds lists every kind.
 func FaultKinds() []string {
-	return []string{FaultThrottle, FaultInternal, FaultUnavailable, FaultHTML503, FaultEmpty502, FaultEmpty200, FaultReset, FaultCut, FaultTruncated, FaultMalformed,
+	return []string{
+		FaultThrottle, FaultInternal, FaultUnavailable, FaultHTML503, FaultEmpty502, FaultEmpty200, FaultReset, FaultCut, FaultTruncated, FaultMalformed,
 		FaultWrongShape, FaultSlow, FaultHang, FaultContentType, FaultRedirect, FaultHuge, FaultToken, FaultCredentials, FaultDisabledKey, FaultUnactivated,
-		FaultForbidden, FaultEmpty, FaultDuplicate, FaultNotSupport}
+		FaultForbidden, FaultEmpty, FaultDuplicate, FaultNotSupport,
+	}
 }
 
 func (f *Fault) validate() error {

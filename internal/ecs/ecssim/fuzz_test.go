@@ -16,8 +16,10 @@ func FuzzQuery(f *testing.F) {
 	}
 	sc := s.fleet.scopes[0]
 	token := s.tokens.seal(1, 5, time.Now())
-	for _, q := range []string{"", "MaxResults=100", "PageNumber=99999999999&PageSize=100", "PageNumber=-1", "NextToken=" + token, `InstanceIds=["i-1",""]`, "InstanceIds=null",
-		"Filter.1.Key=CreationEndTime&Filter.1.Value=0001-01-01T00:00Z", "ZoneId=x&Status=Running", "ImageId=,,m-1&Status=,", "AdditionalAttributes.1=CURRENT_OS_NVME_SUPPORTED"} {
+	for _, q := range []string{
+		"", "MaxResults=100", "PageNumber=99999999999&PageSize=100", "PageNumber=-1", "NextToken=" + token, `InstanceIds=["i-1",""]`, "InstanceIds=null",
+		"Filter.1.Key=CreationEndTime&Filter.1.Value=0001-01-01T00:00Z", "ZoneId=x&Status=Running", "ImageId=,,m-1&Status=,", "AdditionalAttributes.1=CURRENT_OS_NVME_SUPPORTED",
+	} {
 		f.Add(q)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {

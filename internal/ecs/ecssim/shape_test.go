@@ -77,18 +77,37 @@ func TestAnswersHaveTheShapeOfTheAPI(t *testing.T) {
 		bodies []string
 		apart  []string // paths of the bodies that are not simulated, or kinds that the real bodies do not agree on
 	}{
-		{"DescribeInstances", []string{"RegionId", "cn-hangzhou", "MaxResults", "100", "AdditionalAttributes.1", "CURRENT_OS_NVME_SUPPORTED"}, func() any { return &ecs.DescribeInstancesResponseBody{} },
+		{
+			"DescribeInstances",
+			[]string{"RegionId", "cn-hangzhou", "MaxResults", "100", "AdditionalAttributes.1", "CURRENT_OS_NVME_SUPPORTED"},
+			func() any { return &ecs.DescribeInstancesResponseBody{} },
 			[]string{"example.DescribeInstances.json", "DescribeInstances.doc.zh.01.json", "DescribeInstances.recorded.connext.json", "DescribeInstances.recorded.troubleshooter.02.json", "DescribeInstances.recorded.troubleshooter.06.json"},
-			[]string{".OperationLocks.LockReason[]", ".KeyPairName"}},
-		{"DescribeImages", []string{"RegionId", "cn-hangzhou", "PageSize", "100", "ImageOwnerAlias", "self"}, func() any { return &ecs.DescribeImagesResponseBody{} },
+			[]string{".OperationLocks.LockReason[]", ".KeyPairName"},
+		},
+		{
+			"DescribeImages",
+			[]string{"RegionId", "cn-hangzhou", "PageSize", "100", "ImageOwnerAlias", "self"},
+			func() any { return &ecs.DescribeImagesResponseBody{} },
 			[]string{"example.DescribeImages.json", "DescribeImages.recorded.troubleshooter.01.json", "DescribeImages.recorded.aliyun-cli.01.json"},
-			[]string{".ImdsSupport", "TotalCount", "PageSize"}},
-		{"DescribeInstanceTypes", nil, func() any { return &ecs.DescribeInstanceTypesResponseBody{} },
-			[]string{"example.DescribeInstanceTypes.json", "DescribeInstanceTypes.doc.zh.01.json"}, []string{"SupportedTopologyType[]"}},
-		{"DescribeRegions", nil, func() any { return &ecs.DescribeRegionsResponseBody{} },
-			[]string{"example.DescribeRegions.json", "DescribeRegions.recorded.troubleshooter.01.json"}, nil},
-		{"DescribeAvailableResource", []string{"RegionId", "cn-hangzhou", "DestinationResource", "InstanceType"}, func() any { return &ecs.DescribeAvailableResourceResponseBody{} },
-			[]string{"example.DescribeAvailableResource.json", "DescribeAvailableResource.doc.zh.01.json"}, nil},
+			[]string{".ImdsSupport", "TotalCount", "PageSize"},
+		},
+		{
+			"DescribeInstanceTypes", nil, func() any { return &ecs.DescribeInstanceTypesResponseBody{} },
+			[]string{"example.DescribeInstanceTypes.json", "DescribeInstanceTypes.doc.zh.01.json"},
+			[]string{"SupportedTopologyType[]"},
+		},
+		{
+			"DescribeRegions", nil, func() any { return &ecs.DescribeRegionsResponseBody{} },
+			[]string{"example.DescribeRegions.json", "DescribeRegions.recorded.troubleshooter.01.json"},
+			nil,
+		},
+		{
+			"DescribeAvailableResource",
+			[]string{"RegionId", "cn-hangzhou", "DestinationResource", "InstanceType"},
+			func() any { return &ecs.DescribeAvailableResourceResponseBody{} },
+			[]string{"example.DescribeAvailableResource.json", "DescribeAvailableResource.doc.zh.01.json"},
+			nil,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.action, func(t *testing.T) {

@@ -69,8 +69,10 @@ func seal(r *http.Request, k keys) {
 // rpc builds a request signed in the RPC style, everything in the query.
 func rpc(t testing.TB, base, version, action string, k keys, q url.Values) *http.Request {
 	t.Helper()
-	p := url.Values{"Action": {action}, "Version": {version}, "Format": {"JSON"}, "SignatureMethod": {"HMAC-SHA1"}, "SignatureVersion": {"1.0"},
-		"Timestamp": {time.Now().UTC().Format(time.RFC3339)}, "SignatureNonce": {"r" + strconv.FormatInt(testNonce.Add(1), 10)}, "AccessKeyId": {k.id}}
+	p := url.Values{
+		"Action": {action}, "Version": {version}, "Format": {"JSON"}, "SignatureMethod": {"HMAC-SHA1"}, "SignatureVersion": {"1.0"},
+		"Timestamp": {time.Now().UTC().Format(time.RFC3339)}, "SignatureNonce": {"r" + strconv.FormatInt(testNonce.Add(1), 10)}, "AccessKeyId": {k.id},
+	}
 	if k.token != "" {
 		p.Set("SecurityToken", k.token)
 	}
