@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"hash/maphash"
+	"slices"
 
 	"go.etcd.io/bbolt"
 )
@@ -95,6 +96,9 @@ func (ix *index) add(h, content uint64, order int64, profile, scan uint32) uint3
 	ordinal := uint32(len(ix.at))
 	ix.newest = max(ix.newest, order)
 	ix.grow(len(ix.at) + 1)
+	if len(ix.at) == cap(ix.at) { // append would copy large ones too often
+		ix.at = slices.Grow(ix.at, max(256, len(ix.at)))
+	}
 	ix.at = append(ix.at, entry{h, content, order, profile, scan})
 	if ix.loc != nil {
 		ix.loc = append(ix.loc, loc{})
