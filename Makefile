@@ -34,11 +34,16 @@ run: ## scan a simulated fleet and print its report (needs no cloud account)
 
 .PHONY: test
 test: ## every test that needs only Go
-	$(GO) test ./...
+	$(GO) test -timeout 20m ./...
 
 .PHONY: test/race
 test/race: ## the same under the race detector, the longest tests shortened
-	$(GO) test -race -short ./...
+	$(GO) test -race -short -timeout 20m $$($(GO) list ./... | grep -v internal/simtest)
+	$(GO) test -race -timeout 20m ./internal/simtest -args -seeds 5
+
+.PHONY: test/seeds
+test/seeds: ## the deterministic simulation with SEEDS (300) seeds
+	$(GO) test -count=1 -timeout 60m -run TestSeeds ./internal/simtest -args -seeds $(or $(SEEDS),300)
 
 .PHONY: test/browser
 test/browser: ## the pages in headless Chromium (needs chromium); screenshots go to build/
@@ -109,8 +114,8 @@ bench-full: build ## shenscan against the loops one would write instead, on simu
 	$(GO) run ./benchmarks/pipeline
 
 .PHONY: chaos
-chaos: ## kill members of a running pipeline at random; SEED=n repeats a run
-	$(GO) test -count=1 -tags chaos -timeout 20m -v ./internal/chaos -args -seed $(or $(SEED),0)
+chaos: ## break a running pipeline; SEED=n repeats a run, RUN=TestKills runs one test
+	$(GO) test -count=1 -tags chaos -timeout 30m -v -run '$(RUN)' ./internal/chaos -args -seed $(or $(SEED),0)
 
 .PHONY: soak
 soak: ## ten seeds of 200 kills each in a scan of 100,000 instances
