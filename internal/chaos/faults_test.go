@@ -3,6 +3,7 @@
 package chaos
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/record"
 )
 
@@ -121,6 +123,22 @@ func repeats(t *testing.T, r *rig) {
 	t.Helper()
 	before := r.faultless()
 	r.start()
+	same, err := r.repeated(before)
+	if err != nil {
+		t.Error(err)
+	}
+	if !same {
+		t.Error("the store is not what it was before the repeats")
+	}
+	r.events(r.want)
+	r.healthy()
+}
+
+// repeated scans twice with changes in between, publishes every page and result
+// of the first scan again and reports whether the store is as it was. It ends
+// the sink.
+func (r *rig) repeated(before map[string]record.Record) (bool, error) {
+	r.t.Helper()
 	var mu sync.Mutex
 	var old []*nats.Msg
 	keep := func(m *nats.Msg) { mu.Lock(); old = append(old, m); mu.Unlock() }
@@ -128,42 +146,54 @@ func repeats(t *testing.T, r *rig) {
 	for _, subject := range []string{"shenscan.pages.>", "shenscan.results.>"} {
 		sub, err := r.nc.Subscribe(subject, keep)
 		if err != nil {
-			t.Fatal(err)
+			return false, err
 		}
 		subs = append(subs, sub)
 	}
 	if _, err := r.complete(r.request(), 2*time.Minute); err != nil {
-		t.Fatal(err)
+		return false, err
 	}
 	for _, sub := range subs {
 		_ = sub.Unsubscribe()
 	}
 	r.change(before, 120)
 	after := r.faultless()
-	want := moved(before, after)
+	r.want = moved(before, after)
 	if _, err := r.complete(r.request(), 2*time.Minute); err != nil {
-		t.Fatal(err)
+		return false, err
 	}
-	shuffle := r.rng.Perm(len(old))
-	for n, i := range shuffle {
+	for n, i := range r.rng.Perm(len(old)) {
 		m := &nats.Msg{Subject: old[i].Subject, Data: old[i].Data, Header: nats.Header{"Nats-Msg-Id": {fmt.Sprintf("again/%d", n)}}}
 		if _, err := r.nc.RequestMsg(m, 5*time.Second); err != nil {
-			t.Fatal(err)
+			return false, err
 		}
 	}
-	// A scan behind the repeats is through when they are.
-	if _, err := r.complete(r.request(), 2*time.Minute); err != nil {
-		t.Error(err)
-	}
-	t.Logf("%d messages of an ended scan were published again", len(old))
+	r.t.Logf("%d messages of an ended scan were published again", len(old))
 	if len(old) < r.o.instances/100*2 {
-		t.Errorf("only %d messages were repeated: the run proves nothing", len(old))
+		return false, fmt.Errorf("only %d messages were repeated: the run proves nothing", len(old))
 	}
-	r.events(want)
-	r.healthy()
-	if !r.equal("after the repeats", after, r.reported(0)) {
-		t.Error("the store is not what it was before the repeats")
+	if err := r.drained(); err != nil {
+		return false, err
 	}
+	return r.equal("after the repeats", after, r.reported(0)), nil
+}
+
+// drained waits until no page waits and the sink has everything.
+func (r *rig) drained() error {
+	done := happens(time.Minute, func() bool {
+		for stream, name := range map[string]string{bus.StreamPages: bus.ConsumeBulkPages.Name, bus.StreamResults: "sink-s0"} {
+			c, err := r.js.Consumer(r.t.Context(), stream, name)
+			if err != nil || c.CachedInfo().NumPending > 0 || c.CachedInfo().NumAckPending > 0 {
+				return false
+			}
+		}
+		return true
+	})
+	if !done {
+		return errors.New("the repeats were not worked off within a minute")
+	}
+	time.Sleep(time.Second)
+	return nil
 }
 
 // TestFullDisk lets the disk of the sink's store fill up in mid-scan and makes

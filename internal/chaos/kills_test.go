@@ -41,7 +41,7 @@ func (r *rig) killDuringScan(kills int, pause time.Duration) (killing, error) {
 	}
 	victims := append(append([]*member{}, r.roles...), r.nats...)
 	watch(id)
-	for n := 0; n < kills; n++ {
+	for range kills {
 		time.Sleep(time.Duration(r.rng.Int64N(int64(2 * pause))))
 		if ended.Load() {
 			id = r.request()

@@ -57,6 +57,7 @@ type rig struct {
 	roles   []*member // producers, workers, sinks
 	sinks   []*member
 	stores  []string
+	want    map[string]bool // instances whose verdict changed
 	nc      *nats.Conn
 	js      jetstream.JetStream
 }

@@ -1,0 +1,106 @@
+//go:build chaos
+
+package chaos
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// patch is a mistake put into one file of the product, by an overlay: the tree
+// is not touched.
+type patch struct{ file, old, mistaken string }
+
+// mutate builds a shenscan with the mistake in it.
+func mutate(t *testing.T, p patch) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("../..", p.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(body), p.old); n != 1 {
+		t.Fatalf("%s holds %q %d times, not once: bring the mutant up to date", p.file, p.old, n)
+	}
+	dir := t.TempDir()
+	changed, overlay, bin := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "shenscan")
+	if err := os.WriteFile(changed, []byte(strings.Replace(string(body), p.old, p.mistaken, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	spec, err := json.Marshal(map[string]map[string]string{"Replace": {path: changed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(overlay, spec, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := build(bin, "../../cmd/shenscan", "-overlay", overlay); err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+// TestMistakesAreFound holds the harness itself to account: with each mistake
+// in the product, what the fault tests look at must go wrong.
+func TestMistakesAreFound(t *testing.T) {
+	t.Run("a page is acknowledged before its work", func(t *testing.T) {
+		bin := mutate(t, patch{"internal/bus/consume.go", "\t\tbeat := b.heartbeat(ctx, msg, c.AckWait/3)\n", "\t\t_ = msg.Ack()\n\t\tbeat := b.heartbeat(ctx, msg, c.AckWait/3)\n"})
+		r := newRig(t, seed(t), setup{bin: bin, instances: 5_000, latency: 150 * time.Millisecond, lanes: 2, workers: 2, idle: "20s"})
+		r.start()
+		r.slow()
+		id := r.request()
+		within(t, time.Minute, "pages flow", func() bool { return r.flow().results > 4 })
+		for _, m := range r.roles {
+			if strings.HasPrefix(m.name, "producer") || strings.HasPrefix(m.name, "worker") {
+				m.kill()
+			}
+		}
+		if s, ok := r.await(id, 90*time.Second); ok && s.State == record.ScanComplete {
+			t.Error("the scan was complete though its jobs were acknowledged and lost")
+		}
+	})
+	t.Run("the position is committed before the rows", func(t *testing.T) {
+		const begin = "\ta := db.begin()\n\tif len(batch) == 0 {\n\t\treturn a.out, nil\n\t}\n"
+		bin := mutate(t, patch{"sink/store/apply.go", begin, begin + `
+	was := db.meta
+	db.meta.Stream, db.meta.Seq = batch[len(batch)-1].Stream, batch[len(batch)-1].Seq
+	for range 20 { // long enough to be killed in
+		if err := db.update(func(*bbolt.Tx) error { return nil }); err != nil {
+			return nil, err
+		}
+	}
+	db.meta.Stream, db.meta.Seq = was.Stream, was.Seq
+`})
+		r := newRig(t, seed(t), setup{bin: bin, instances: 10_000, latency: 80 * time.Millisecond, lanes: 1, workers: 1, idle: "15s"})
+		r.start()
+		r.slow()
+		id := r.request()
+		within(t, time.Minute, "results flow", func() bool { return r.flow().results > 4 })
+		for range 8 {
+			time.Sleep(700 * time.Millisecond)
+			r.sinks[0].kill()
+		}
+		if s, ok := r.await(id, 90*time.Second); ok && s.State == record.ScanComplete {
+			t.Error("the scan was complete though the position ran ahead of the rows")
+		}
+	})
+	t.Run("an older observation overwrites a newer one", func(t *testing.T) {
+		bin := mutate(t, patch{"sink/store/page.go", "case p.order < had:", "case p.order < had && p.order == 0:"})
+		r := newRig(t, seed(t), setup{bin: bin, instances: 2_000, lanes: 8, workers: 1})
+		before := r.faultless()
+		r.start()
+		same, err := r.repeated(before)
+		if err == nil && same {
+			t.Error("the store was the same though old pages overwrote newer ones")
+		}
+	})
+}
