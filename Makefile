@@ -114,8 +114,12 @@ bench-full: build ## shenscan against the loops one would write instead, on simu
 	$(GO) run ./benchmarks/pipeline
 
 .PHONY: chaos
-chaos: ## break a running pipeline; SEED=n repeats a run, RUN=TestKills runs one test
-	$(GO) test -count=1 -tags chaos -timeout 30m -v -run '$(RUN)' ./internal/chaos -args -seed $(or $(SEED),0)
+chaos: ## break a running pipeline: 200 kills and every other fault (SEED=n repeats, RUN=TestKills runs one)
+	$(GO) test -count=1 -tags chaos -timeout 60m -v -run '$(RUN)' ./internal/chaos -args -seed $(or $(SEED),0) -kills $(or $(KILLS),200) -instances $(or $(INSTANCES),100000)
+
+.PHONY: chaos/short
+chaos/short: ## twelve kills in a scan of 20,000 instances, about a minute
+	$(GO) test -count=1 -tags chaos -timeout 10m -v -run TestKills ./internal/chaos -args -seed $(or $(SEED),0)
 
 .PHONY: soak
 soak: ## ten seeds of 200 kills each in a scan of 100,000 instances
