@@ -110,7 +110,7 @@ func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
 	}
 	for i := range applied.Scans {
 		sc := &applied.Scans[i]
-		s.o.Log.Info("scan "+string(sc.State), "scan", sc.ID, "kind", sc.Kind, "instances", sc.Instances, "gone", sc.Gone, "changed", sc.Changed)
+		s.o.Log.Info("scan moved on", "scan", sc.ID, "state", sc.State, "kind", sc.Kind, "instances", sc.Instances, "gone", sc.Gone, "changed", sc.Changed)
 	}
 	if len(applied.Changes) > 0 || len(applied.Scans) > 0 {
 		select {

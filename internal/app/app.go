@@ -107,6 +107,7 @@ type App struct {
 	desk       *producer.Desk
 	sink       *sink.Sink
 	listener   net.Listener
+	trusted    bool // visitors of the page may start a rescan
 	closes     []func()
 }
 
@@ -176,8 +177,8 @@ func (a *App) onClose(f func()) { a.closes = append(a.closes, f) }
 
 // Close releases everything in reverse. It is safe to call twice.
 func (a *App) Close() {
-	for i := len(a.closes) - 1; i >= 0; i-- {
-		a.closes[i]()
+	for _, v := range slices.Backward(a.closes) {
+		v()
 	}
 	a.closes = nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/exporter-toolkit/web"
 
+	"github.com/shenscan/shenscan/internal/config"
 	"github.com/shenscan/shenscan/sink/httpapi"
 )
 
@@ -26,16 +27,24 @@ type HTTPOptions struct {
 // without authentication.
 var ErrInsecureListen = errors.New("refusing to listen beyond loopback without authentication")
 
-func (o HTTPOptions) check() error {
+// check refuses an open door and reports whether whoever reaches the page may
+// start a rescan: on loopback, or where visitors are asked who they are.
+func (o HTTPOptions) check() (trusted bool, err error) {
 	host, _, err := net.SplitHostPort(o.Listen)
 	if err != nil {
-		return &ConfigError{fmt.Errorf("--listen %q: %w", o.Listen, err)}
+		return false, &ConfigError{fmt.Errorf("--listen %q: %w", o.Listen, err)}
+	}
+	if o.WebConfig != "" {
+		if trusted, err = config.WebUsers(o.WebConfig); err != nil {
+			return false, &ConfigError{err}
+		}
 	}
 	ip := net.ParseIP(host)
-	if host == "localhost" || ip != nil && ip.IsLoopback() || o.WebConfig != "" || o.Insecure {
-		return nil
+	trusted = trusted || host == "localhost" || ip != nil && ip.IsLoopback()
+	if !trusted && !o.Insecure {
+		return false, &ConfigError{fmt.Errorf("%w: --listen is %s; name a --web.config.file with users, or say --insecure-listen", ErrInsecureListen, o.Listen)}
 	}
-	return &ConfigError{fmt.Errorf("%w: --listen is %s; name a --web.config.file, or say --insecure-listen", ErrInsecureListen, o.Listen)}
+	return trusted, nil
 }
 
 // openHTTP takes the listening socket, so that a taken port is an error at
@@ -44,9 +53,11 @@ func (a *App) openHTTP() error {
 	if a.o.HTTP.Listen == "" {
 		return nil
 	}
-	if err := a.o.HTTP.check(); err != nil {
+	trusted, err := a.o.HTTP.check()
+	if err != nil {
 		return err
 	}
+	a.trusted = trusted
 	l, err := net.Listen("tcp", a.o.HTTP.Listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w; another shenscan may be running, name another port", err)
@@ -112,7 +123,7 @@ func (a *App) handler(metrics http.Handler) (http.Handler, error) {
 	if a.sink != nil {
 		version, _ := Version()
 		return httpapi.New(httpapi.Options{
-			Store: pageStore{a}, Rescanner: pageRescanner{a.bus}, AllowRescan: a.o.HTTP.trustedVisitors(),
+			Store: pageStore{a}, Rescanner: pageRescanner{a.bus}, AllowRescan: a.trusted,
 			Ready: func() (bool, []string) {
 				ok, why := a.Ready()
 				if ok {

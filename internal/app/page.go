@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"net"
 	"slices"
 	"time"
 
@@ -91,12 +90,4 @@ func (p pageRescanner) Rescan(ctx context.Context, r httpapi.RescanRequest) (htt
 	var reply httpapi.RescanReply
 	err := p.bus.Call(ctx, event.SubjectRescan, r, &reply)
 	return reply, err
-}
-
-// trustedVisitors reports whether whoever reaches the page may start a rescan:
-// on loopback, or where the web configuration asks for a password.
-func (o HTTPOptions) trustedVisitors() bool {
-	host, _, err := net.SplitHostPort(o.Listen)
-	ip := net.ParseIP(host)
-	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback()) || o.WebConfig != "" && !o.Insecure
 }

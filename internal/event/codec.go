@@ -126,11 +126,11 @@ func decodeJSON(b []byte) (Message, error) {
 	if envelope.V > 1 {
 		return nil, fmt.Errorf("%w: %s version %d, this binary knows 1", ErrNewer, envelope.Type, envelope.V)
 	}
-	make, ok := controlTypes[envelope.Type]
+	newMessage, ok := controlTypes[envelope.Type]
 	if !ok || envelope.V < 1 {
 		return nil, fmt.Errorf("%w: no message type %q version %d", ErrMalformed, envelope.Type, envelope.V)
 	}
-	m := make()
+	m := newMessage()
 	if err := json.Unmarshal(envelope.Data, m); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, envelope.Type, err)
 	}

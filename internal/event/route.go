@@ -98,34 +98,34 @@ func (m *ScanRequested) ScopeKey() string {
 	return string(m.Kind) + "-" + strconv.FormatUint(h.Sum64(), 36)
 }
 
-// terminal marks an error whose message must not be tried again.
-type terminal struct{ error }
+// terminalError marks an error whose message must not be tried again.
+type terminalError struct{ error }
 
-func (t terminal) Unwrap() error { return t.error }
+func (t terminalError) Unwrap() error { return t.error }
 
 // Terminal marks err as one that no retry can mend: its message goes to the
 // dead letters at once.
-func Terminal(err error) error { return terminal{err} }
+func Terminal(err error) error { return terminalError{err} }
 
 // IsTerminal reports whether err, or an error it wraps, was marked Terminal.
 func IsTerminal(err error) bool {
-	_, ok := errors.AsType[terminal](err)
+	_, ok := errors.AsType[terminalError](err)
 	return ok
 }
 
-type retryAfter struct {
+type retryAfterError struct {
 	error
 	after time.Duration
 }
 
-func (r retryAfter) Unwrap() error { return r.error }
+func (r retryAfterError) Unwrap() error { return r.error }
 
 // RetryAfter asks for its message to be delivered again after d.
-func RetryAfter(err error, d time.Duration) error { return retryAfter{err, d} }
+func RetryAfter(err error, d time.Duration) error { return retryAfterError{err, d} }
 
 // RetryDelay returns the delay that RetryAfter asked for.
 func RetryDelay(err error) (time.Duration, bool) {
-	r, ok := errors.AsType[retryAfter](err)
+	r, ok := errors.AsType[retryAfterError](err)
 	return r.after, ok
 }
 

@@ -121,7 +121,7 @@ var start = time.Date(2026, 11, 20, 3, 0, 0, 0, time.UTC)
 // simulate runs one seed in a bubble of its own.
 func simulate(t *testing.T, seed uint64, m mutant, c *rules.Classifier, log *slog.Logger) (o outcome) {
 	t.Helper()
-	dir, err := os.MkdirTemp(memory(), "simtest-")
+	dir, err := os.MkdirTemp(memory(), "simtest-") //nolint:usetesting // in memory where the system has it, which t.TempDir cannot say
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,10 +20,10 @@ type failure struct {
 	Code, Message, RequestID, AuthAction string
 }
 
-// apiFault is what the API said, as a cause in an *ecs.Error.
-type apiFault string
+// faultError is what the API said, as a cause in an *ecs.Error.
+type faultError string
 
-func (f apiFault) Error() string { return string(f) }
+func (f faultError) Error() string { return string(f) }
 
 // parseFailure reads an error body: JSON with the keys in either spelling, or
 // XML. It reports false when the body is neither.
@@ -213,7 +213,7 @@ func toError(action string, s ecs.Scope, x *exchange, err error, now time.Time) 
 	e := &ecs.Error{Action: action, Scope: s, Status: x.status}
 	if f, ok := parseFailure(x.failed); ok {
 		e.Class, e.Code, e.RequestID = classOf(f, x.status), f.Code, f.RequestID
-		e.Err = apiFault(f.Message)
+		e.Err = faultError(f.Message)
 		e.Mend = mend(e, f, x.header, now)
 		return e
 	}
@@ -262,8 +262,9 @@ func mend(e *ecs.Error, f failure, h http.Header, now time.Time) string {
 		return credentialsMend(e, h, now)
 	case ecs.TokenExpired:
 		return "the listing starts again from its first page"
+	default:
+		return "" // nothing that a person could do
 	}
-	return ""
 }
 
 func permissionMend(e *ecs.Error, f failure) string {

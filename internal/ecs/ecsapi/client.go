@@ -280,7 +280,7 @@ func (k *call) explain(x *exchange, err error) *ecs.Error {
 	if x.body != nil { // a 200 that could not be decoded
 		if f, ok := parseFailure(x.body.Bytes()); ok { // an error that came as a 200
 			x.failed = append([]byte(nil), x.body.Bytes()...)
-			x.err = apiFault(f.Message)
+			x.err = faultError(f.Message)
 		} else {
 			e := &ecs.Error{Action: k.req.action, Scope: k.scope, Class: ecs.BadAnswer, Status: x.status, Err: err}
 			e.RequestID = clip(x.header.Get("X-Acs-Request-Id"), 64)

@@ -174,7 +174,7 @@ func (c *Client) InstanceTypes(ctx context.Context, account string) ([]ecs.Insta
 	var out []ecs.InstanceType
 	token := ""
 	seen := map[string]bool{}
-	for page := 0; page < typePages; page++ {
+	for range typePages {
 		req := newRequest(ecsVersion, actTypes)
 		req.set("MaxResults", "100")
 		if token != "" {

@@ -141,8 +141,7 @@ func TestACallerLeavesTheQueueWithItsContext(t *testing.T) {
 type panicking struct{ credentials.Credential }
 
 func (panicking) GetCredential() (*credentials.CredentialModel, error) {
-	var m *credentials.CredentialModel
-	return &credentials.CredentialModel{AccessKeyId: m.AccessKeyId}, nil
+	panic("invalid memory address or nil pointer dereference")
 }
 
 func TestTheChainIsGuarded(t *testing.T) {

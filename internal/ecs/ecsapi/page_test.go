@@ -236,16 +236,17 @@ func TestRandomPagesAreReadAlike(t *testing.T) {
 		}
 		var items []string
 		for n := range rnd.IntN(5) {
-			item := fmt.Sprintf(`{"InstanceId":"i-%d"`, n)
+			var item strings.Builder
+			fmt.Fprintf(&item, `{"InstanceId":"i-%d"`, n)
 			for k := range shape {
 				if rnd.IntN(4) == 0 {
 					last[k] = pick(values...)
 				}
 				if rnd.IntN(12) > 0 {
-					item += pick(",", ",", ", ") + `"` + shape[k] + `"` + pick(":", ":", " : ") + last[k]
+					item.WriteString(pick(",", ",", ", ") + `"` + shape[k] + `"` + pick(":", ":", " : ") + last[k])
 				}
 			}
-			items = append(items, item+"}")
+			items = append(items, item.String()+"}")
 		}
 		body := []byte(`{"RequestId":"r","Instances":{"Instance":[` + strings.Join(items, ",") + `]},"NextToken":"t"}`)
 		if rnd.IntN(2) == 0 {

@@ -141,7 +141,7 @@ func slowTags(raw json.RawMessage) ([]ecs.Tag, error) {
 	}
 	var list flexList[object]
 	if err := list.UnmarshalJSON(raw); err != nil {
-		return nil, fmt.Errorf("Tags: %w", errType)
+		return nil, fmt.Errorf("field Tags: %w", errType)
 	}
 	var tags []ecs.Tag
 	for _, o := range list.items {

@@ -44,6 +44,7 @@ func (d *pageDecoder) value(b []byte, i int, f field, inst *ecs.Instance) int {
 		inst.MemoryMiB, i = count(b, i)
 	case fieldTags:
 		inst.Tags, i = d.tagList(b, i)
+	default: // a field that is not kept
 	}
 	return i
 }

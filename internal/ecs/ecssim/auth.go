@@ -91,7 +91,7 @@ func parseAuthorization(h string) (key, signed, signature string, ok bool) {
 	if !found {
 		return "", "", "", false
 	}
-	for _, part := range strings.Split(rest, ",") {
+	for part := range strings.SplitSeq(rest, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
 		switch name {
 		case "Credential":

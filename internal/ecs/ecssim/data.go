@@ -206,7 +206,7 @@ func parseKind(f []string) (*osKind, error) {
 		return k, fmt.Errorf("weight: %w", err)
 	}
 	k.weight = w
-	for _, name := range strings.Split(f[9], ",") {
+	for name := range strings.SplitSeq(f[9], ",") {
 		k.flags[name] = true
 	}
 	if f[13] != "" {

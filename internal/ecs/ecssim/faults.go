@@ -80,7 +80,7 @@ func ParseFault(s string) (Fault, error) {
 		}
 		return f, f.validate()
 	}
-	for _, part := range strings.Split(s, ",") {
+	for part := range strings.SplitSeq(s, ",") {
 		key, v, _ := strings.Cut(part, "=")
 		if err := f.set(key, v); err != nil {
 			return f, fmt.Errorf("%w: fault %q: %s: %w", ErrOptions, s, key, err)

@@ -129,7 +129,7 @@ func TestMachinesFitTheirImages(t *testing.T) {
 	if xen < 600 || xen > 6000 {
 		t.Errorf("%d of 60000 on Xen", xen)
 	}
-	for _, f := range strings.Fields("centos rhel alinux anolis debian ubuntu sles opensuse fedora coreos freebsd gentoo windows-server rocky almalinux other-linux unknown") {
+	for f := range strings.FieldsSeq("centos rhel alinux anolis debian ubuntu sles opensuse fedora coreos freebsd gentoo windows-server rocky almalinux other-linux unknown") {
 		if seen[f] == 0 {
 			t.Errorf("no %s in the fleet", f)
 		}

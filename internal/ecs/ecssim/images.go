@@ -64,7 +64,7 @@ func (sc *scope) findImages(ids string, f imageFilter) []*slot {
 	var out []*slot
 	if ids != "" {
 		seen := map[string]bool{}
-		for _, id := range strings.Split(ids, ",") {
+		for id := range strings.SplitSeq(ids, ",") {
 			if s := sc.images[id]; s != nil && !seen[id] && f.match(s) {
 				seen[id] = true
 				out = append(out, s)

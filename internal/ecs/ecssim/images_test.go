@@ -17,7 +17,7 @@ func imagesOf(t testing.TB, c *ecs.Client, req *ecs.DescribeImagesRequest) map[s
 	out := map[string]*ecs.DescribeImagesResponseBodyImagesImage{}
 	req.PageSize = tea.Int32(100)
 	for n := int32(1); ; n++ {
-		req.PageNumber = tea.Int32(n)
+		req.PageNumber = new(n)
 		r, err := c.DescribeImages(req)
 		if err != nil {
 			t.Fatal(err)
@@ -34,9 +34,9 @@ func imagesOf(t testing.TB, c *ecs.Client, req *ecs.DescribeImagesRequest) map[s
 func TestDescribeImages(t *testing.T) {
 	s := start(t, Options{Instances: 4000, Regions: 1, Images: 700})
 	c := sdk(t, s)
-	region := tea.String("cn-hangzhou")
+	region := new("cn-hangzhou")
 	byDefault := imagesOf(t, c, &ecs.DescribeImagesRequest{RegionId: region})
-	all := imagesOf(t, c, &ecs.DescribeImagesRequest{RegionId: region, Status: tea.String(everyStatus), ShowExpired: tea.Bool(true)})
+	all := imagesOf(t, c, &ecs.DescribeImagesRequest{RegionId: region, Status: new(everyStatus), ShowExpired: new(true)})
 	if len(byDefault) == 0 || len(byDefault) >= len(all) || len(all) >= 700 {
 		t.Errorf("%d images by default, %d of every status, of 700 in use: want deprecated ones hidden and deleted ones absent", len(byDefault), len(all))
 	}
@@ -61,7 +61,7 @@ func TestDescribeImages(t *testing.T) {
 			missing++
 		}
 	}
-	found := imagesOf(t, c, &ecs.DescribeImagesRequest{RegionId: region, Status: tea.String(everyStatus), ImageId: tea.String(strings.Join(append(ids, "m-nobody", ids[0]), ","))})
+	found := imagesOf(t, c, &ecs.DescribeImagesRequest{RegionId: region, Status: new(everyStatus), ImageId: new(strings.Join(append(ids, "m-nobody", ids[0]), ","))})
 	if len(found) != 50-missing {
 		t.Errorf("%d of 50 asked, %d are deleted", len(found), missing)
 	}

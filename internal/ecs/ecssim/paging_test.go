@@ -3,6 +3,7 @@ package ecssim
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -178,10 +179,7 @@ func TestInstanceIDs(t *testing.T) {
 	if got := len(p.Instances.Instance); got != 2 || p.NextToken != "" {
 		t.Errorf("%d instances, want 2 and no token", got)
 	}
-	many := "["
-	for range 101 {
-		many += `"i-1",`
-	}
+	many := "[" + strings.Repeat(`"i-1",`, 101)
 	for name, v := range map[string]string{"101 ids": many[:len(many)-1] + "]", "not JSON": "i-1"} {
 		if r := ask(t, s, "DescribeInstances", "RegionId", "cn-hangzhou", "InstanceIds", v); r.code() != "InvalidParameter" {
 			t.Errorf("%s: %d %.100s", name, r.status, r.body)

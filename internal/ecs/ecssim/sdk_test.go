@@ -25,8 +25,8 @@ func start(t testing.TB, o Options) *Server {
 func sdk(t testing.TB, s *Server, change ...func(*openapi.Config)) *ecs.Client {
 	t.Helper()
 	cfg := &openapi.Config{
-		AccessKeyId: tea.String(DemoAccessKeyID), AccessKeySecret: tea.String(DemoAccessKeySecret),
-		Endpoint: tea.String(s.Addr), Protocol: tea.String("http"), ReadTimeout: tea.Int(20000), ConnectTimeout: tea.Int(5),
+		AccessKeyId: new(DemoAccessKeyID), AccessKeySecret: new(DemoAccessKeySecret),
+		Endpoint: new(s.Addr), Protocol: new("http"), ReadTimeout: new(20000), ConnectTimeout: new(5),
 	}
 	for _, fn := range change {
 		fn(cfg)
@@ -43,8 +43,7 @@ func codeOf(err error) string {
 	if err == nil {
 		return ""
 	}
-	var e *tea.SDKError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*tea.SDKError](err); ok {
 		return tea.StringValue(e.Code)
 	}
 	return "?"

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -76,9 +77,7 @@ func rpc(t testing.TB, base, version, action string, k keys, q url.Values) *http
 	if k.token != "" {
 		p.Set("SecurityToken", k.token)
 	}
-	for n, v := range q {
-		p[n] = v
-	}
+	maps.Copy(p, q)
 	p.Set("Signature", rpcSignature(http.MethodGet, params(p), k.secret))
 	r, err := http.NewRequest(http.MethodGet, base+"/?"+p.Encode(), nil)
 	if err != nil {

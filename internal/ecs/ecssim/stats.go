@@ -96,7 +96,7 @@ func (b *statsBox) images(account, region, ids string) {
 	if b.imageIDs == nil {
 		b.imageIDs = map[string]int{}
 	}
-	for _, id := range strings.Split(ids, ",") {
+	for id := range strings.SplitSeq(ids, ",") {
 		b.imagesAsked++
 		if len(b.imageIDs) < maxStatImages {
 			b.imageIDs[account+"/"+region+"/"+strings.Clone(id)]++

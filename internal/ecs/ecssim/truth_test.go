@@ -131,7 +131,7 @@ func TestTruthFile(t *testing.T) {
 		t.Error("two truths of one seed differ")
 	}
 	ids, levels, legacy := map[string]bool{}, map[string]int{}, 0
-	for _, line := range strings.Split(strings.TrimSpace(a.String()), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(a.String()), "\n") {
 		var v struct {
 			Account, Region string
 			InstanceID      string `json:"instance_id"`

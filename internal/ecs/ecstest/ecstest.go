@@ -6,6 +6,7 @@ package ecstest
 import (
 	"context"
 	"errors"
+	"slices"
 	"sort"
 	"testing"
 	"time"
@@ -252,10 +253,8 @@ func wantClass(t *testing.T, err error, classes ...ecs.Class) {
 		t.Errorf("err = %v, want an *ecs.Error", err)
 		return
 	}
-	for _, c := range classes {
-		if e.Class == c {
-			return
-		}
+	if slices.Contains(classes, e.Class) {
+		return
 	}
 	t.Errorf("class %s, want one of %v: %v", e.Class, classes, err)
 }
