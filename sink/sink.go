@@ -106,6 +106,7 @@ func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
 	// A stop does not interrupt a commit: the batch is in hand.
 	applied, err := s.db.Apply(context.WithoutCancel(ctx), batch)
 	if err != nil {
+		s.mayHold() // a part of the batch may be in
 		return err
 	}
 	for i := range applied.Scans {
@@ -113,15 +114,22 @@ func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
 		s.o.Log.Info("scan moved on", "scan", sc.ID, "state", sc.State, "kind", sc.Kind, "instances", sc.Instances, "gone", sc.Gone, "changed", sc.Changed)
 	}
 	if len(applied.Changes) > 0 || len(applied.Scans) > 0 {
-		select {
-		case s.drain <- struct{}{}:
-		default:
-		}
+		s.mayHold()
 	}
 	return nil
 }
 
-// emit publishes the outbox in order.
+// mayHold says that the outbox may hold something.
+func (s *Sink) mayHold() {
+	select {
+	case s.drain <- struct{}{}:
+	default:
+	}
+}
+
+// emit publishes the outbox in order. What cannot be published or taken off
+// the outbox now, for want of a stream or of room, is tried again: results are
+// stored meanwhile.
 func (s *Sink) emit(ctx context.Context) error {
 	emitter := s.bus.NewEmitter()
 	for {
@@ -130,25 +138,40 @@ func (s *Sink) emit(ctx context.Context) error {
 			return nil
 		case <-s.drain:
 		}
-		for {
-			entries, err := s.db.Outbox(0, 256)
-			if err != nil {
-				return fmt.Errorf("read outbox: %w", err)
-			}
-			if len(entries) == 0 {
+		for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+			err := s.empty(ctx, emitter)
+			if err == nil || ctx.Err() != nil {
 				break
 			}
-			for i := range entries {
-				if err := s.emitOne(ctx, emitter, &entries[i]); err != nil {
-					if ctx.Err() != nil {
-						return nil
-					}
-					return err
-				}
+			if errors.Is(err, store.ErrCorrupt) {
+				return err
 			}
-			if err := s.db.Delivered(entries[len(entries)-1].Key); err != nil {
-				return fmt.Errorf("empty outbox: %w", err)
+			s.o.Log.Error("events were not published; trying again", "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(wait):
 			}
+		}
+	}
+}
+
+// empty publishes what the outbox holds.
+func (s *Sink) empty(ctx context.Context, emitter *bus.Emitter) error {
+	for {
+		entries, err := s.db.Outbox(0, 256)
+		if err != nil {
+			return fmt.Errorf("read outbox: %w", err)
+		}
+		if len(entries) == 0 {
+			return nil
+		}
+		for i := range entries {
+			if err := s.emitOne(ctx, emitter, &entries[i]); err != nil {
+				return err
+			}
+		}
+		if err := s.db.Delivered(entries[len(entries)-1].Key); err != nil {
+			return fmt.Errorf("empty outbox: %w", err)
 		}
 	}
 }
