@@ -72,10 +72,10 @@ func TestNothingIsAnnouncedThatMayNeverCome(t *testing.T) {
 			return p.HandleScan(t.Context(), &event.ScanRequested{ScanID: "s", Kind: event.KindScan}, epoch)
 		},
 		"scope": func(p *producer.Producer) error {
-			return p.HandleScope(t.Context(), &event.ScopeJob{ScanID: "s", Kind: event.KindScan, Scope: scope}, 1)
+			return p.HandleScope(t.Context(), &event.ScopeJob{ScanID: "s", Kind: event.KindScan, Scope: scope}, "1")
 		},
 		"rescan": func(p *producer.Producer) error {
-			return p.HandleRescan(t.Context(), &event.ScanRequested{ScanID: "r", Kind: event.KindRescan, InstanceIDs: []string{"i-000001", "i-000002"}}, epoch, 1)
+			return p.HandleRescan(t.Context(), &event.ScanRequested{ScanID: "r", Kind: event.KindRescan, InstanceIDs: []string{"i-000001", "i-000002"}}, epoch, "1")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -97,7 +97,7 @@ func TestNothingIsAnnouncedThatMayNeverCome(t *testing.T) {
 func TestAnnouncementsComeLast(t *testing.T) {
 	j := &journal{}
 	p := producer.New(options(), &cloud{regions: []string{"cn-x"}, instances: fleet(300, time.Hour), pageSize: 10}, j, nil)
-	if err := p.HandleScope(t.Context(), &event.ScopeJob{ScanID: "s", Kind: event.KindScan, Scope: scope}, 1); err != nil {
+	if err := p.HandleScope(t.Context(), &event.ScopeJob{ScanID: "s", Kind: event.KindScan, Scope: scope}, "1"); err != nil {
 		t.Fatal(err)
 	}
 	last := fmt.Sprintf("%T", j.msgs[len(j.msgs)-1])

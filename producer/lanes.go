@@ -14,9 +14,9 @@ import (
 
 // HandleScope cuts a scope into lanes, hands them out and then announces them:
 // a plan whose maker dies half-way is never announced, and nobody waits for
-// lanes that were never handed out. attempt counts the deliveries of the job: a
-// repeated plan has a name of its own, since it may cut elsewhere.
-func (p *Producer) HandleScope(ctx context.Context, job *event.ScopeJob, attempt int) error {
+// lanes that were never handed out. try names this delivery of
+// the job: a repeated plan has a name of its own, since it may cut elsewhere.
+func (p *Producer) HandleScope(ctx context.Context, job *event.ScopeJob, try string) error {
 	cuts, err := p.cut(ctx, job.Scope)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -25,7 +25,7 @@ func (p *Producer) HandleScope(ctx context.Context, job *event.ScopeJob, attempt
 		p.o.Log.Warn("scope failed", "scan", job.ScanID, "account", job.Scope.Account, "region", job.Scope.Region, "err", err)
 		return p.bus.Publish(ctx, &event.ScopeFailed{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Failure: failure(job.Scope, "DescribeInstances", err)})
 	}
-	plan := &event.ScopePlanned{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Plan: fmt.Sprint(attempt)}
+	plan := &event.ScopePlanned{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Plan: try}
 	jobs := lanes(job, plan.Plan, cuts)
 	for _, lane := range jobs {
 		plan.Lanes = append(plan.Lanes, lane.Lane)
@@ -129,13 +129,14 @@ func (p *Producer) split(ctx context.Context, s ecs.Scope, sp span) ([]span, err
 
 // HandleLane walks one token chain to its end and announces how it ended. A
 // walk that cannot go on ends the lane with its cause; only a stop or a bus
-// that refuses is an error.
-func (p *Producer) HandleLane(ctx context.Context, job *event.LaneJob, attempt int) error {
+// that refuses is an error. try names
+// this delivery of the job.
+func (p *Producer) HandleLane(ctx context.Context, job *event.LaneJob, try string) error {
 	ended := &event.LaneEnded{ScanID: job.ScanID, Kind: event.KindScan, Scope: job.Scope, Lane: job.Lane}
 	for restart := 0; ; restart++ {
 		w := &walk{p: p, job: job, Walk: event.Walk{
 			ScanID: job.ScanID, Kind: event.KindScan, Scope: job.Scope,
-			Lane: job.Lane, Walk: fmt.Sprintf("%d.%d", attempt, restart),
+			Lane: job.Lane, Walk: fmt.Sprintf("%s.%d", try, restart),
 		}}
 		err := w.run(ctx)
 		if ctx.Err() != nil {

@@ -152,11 +152,11 @@ func fleet(n int, spread time.Duration) []ecs.Instance {
 // scan runs every job that the plan hands out.
 func scan(t *testing.T, p *producer.Producer, j *journal) {
 	t.Helper()
-	if err := p.HandleScope(t.Context(), &event.ScopeJob{ScanID: "s", Kind: event.KindScan, Scope: scope}, 1); err != nil {
+	if err := p.HandleScope(t.Context(), &event.ScopeJob{ScanID: "s", Kind: event.KindScan, Scope: scope}, "1"); err != nil {
 		t.Fatal(err)
 	}
 	for _, lane := range of[*event.LaneJob](j) {
-		if err := p.HandleLane(t.Context(), lane, 1); err != nil {
+		if err := p.HandleLane(t.Context(), lane, "1"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -292,7 +292,7 @@ func TestFailureInTheMiddleNamesCauseAndKeepsPages(t *testing.T) {
 
 func TestBusErrorIsReturnedForAnotherTry(t *testing.T) {
 	c, j := &cloud{instances: fleet(5, time.Hour), pageSize: 10}, &journal{err: errors.New("bus is down")}
-	err := producer.New(options(), c, j, nil).HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0"}, 1)
+	err := producer.New(options(), c, j, nil).HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0"}, "1")
 	if err == nil || !errors.Is(err, j.err) {
 		t.Errorf("HandleLane = %v", err)
 	}
@@ -340,7 +340,7 @@ func TestRescanAsksWhereTheInstanceIs(t *testing.T) {
 	c, j := &cloud{regions: []string{"cn-x", "cn-y"}, instances: fleet(3, time.Hour)}, &journal{}
 	p := producer.New(options(), c, j, known{"i-000001": scope})
 	req := &event.ScanRequested{ScanID: "r", Kind: event.KindRescan, InstanceIDs: []string{"i-000001", "i-000001"}}
-	if err := p.HandleRescan(t.Context(), req, time.Unix(5, 0), 1); err != nil {
+	if err := p.HandleRescan(t.Context(), req, time.Unix(5, 0), "1"); err != nil {
 		t.Fatal(err)
 	}
 	pages := of[*event.InstancesListed](j)
@@ -352,7 +352,7 @@ func TestRescanAsksWhereTheInstanceIs(t *testing.T) {
 func TestRescanOfAnUnknownInstanceAsksEverywhere(t *testing.T) {
 	c, j := &cloud{regions: []string{"cn-x", "cn-y"}}, &journal{}
 	p := producer.New(options(), c, j, known{})
-	if err := p.HandleRescan(t.Context(), &event.ScanRequested{ScanID: "r", Kind: event.KindRescan, InstanceIDs: []string{"i-gone"}}, time.Unix(5, 0), 2); err != nil {
+	if err := p.HandleRescan(t.Context(), &event.ScanRequested{ScanID: "r", Kind: event.KindRescan, InstanceIDs: []string{"i-gone"}}, time.Unix(5, 0), "2"); err != nil {
 		t.Fatal(err)
 	}
 	ended := of[*event.LaneEnded](j)

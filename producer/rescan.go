@@ -3,7 +3,6 @@ package producer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -16,8 +15,8 @@ import (
 
 // HandleRescan looks at the named instances now. Where an instance is comes
 // from the request, else from what is known already, else every scope is
-// asked. attempt counts the deliveries of the request.
-func (p *Producer) HandleRescan(ctx context.Context, req *event.ScanRequested, epoch time.Time, attempt int) error {
+// asked. try names this delivery of the request.
+func (p *Producer) HandleRescan(ctx context.Context, req *event.ScanRequested, epoch time.Time, try string) error {
 	if err := validate(req); err != nil {
 		return event.Terminal(err)
 	}
@@ -44,7 +43,7 @@ func (p *Producer) HandleRescan(ctx context.Context, req *event.ScanRequested, e
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	for _, s := range plan.Scopes {
-		group.Go(func() error { return p.rescanScope(gctx, req, s, byScope[s], epoch, attempt) })
+		group.Go(func() error { return p.rescanScope(gctx, req, s, byScope[s], epoch, try) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -102,8 +101,8 @@ func allowed(req *event.ScanRequested, s ecs.Scope) bool {
 }
 
 // rescanScope reads the instances in calls of up to a page each, side by side.
-func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, s ecs.Scope, ids []string, epoch time.Time, attempt int) error {
-	w := event.Walk{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Lane: fmt.Sprintf("%d.0", attempt), Walk: fmt.Sprintf("%d.0", attempt)}
+func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, s ecs.Scope, ids []string, epoch time.Time, try string) error {
+	w := event.Walk{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Lane: try + ".0", Walk: try + ".0"}
 	planned := &event.ScopePlanned{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Plan: event.PlanOf(w.Lane), Lanes: []string{w.Lane}}
 	ended := &event.LaneEnded{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Plan: planned.Plan, Lane: w.Lane, Walk: w.Walk}
 	var mu sync.Mutex

@@ -356,13 +356,13 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 		return p.HandleScan(ctx, m, d.Stored)
 	}))
 	consume(bus.ConsumeRescans, handler(func(ctx context.Context, m *event.ScanRequested, d bus.Delivery) error {
-		return p.HandleRescan(ctx, m, d.Stored, d.Attempt)
+		return p.HandleRescan(ctx, m, d.Stored, d.Try())
 	}))
 	consume(bus.ConsumeScopes, handler(func(ctx context.Context, m *event.ScopeJob, d bus.Delivery) error {
-		return p.HandleScope(ctx, m, d.Attempt)
+		return p.HandleScope(ctx, m, d.Try())
 	}))
 	consume(bus.ConsumeLanes, handler(func(ctx context.Context, m *event.LaneJob, d bus.Delivery) error {
-		return p.HandleLane(ctx, m, d.Attempt)
+		return p.HandleLane(ctx, m, d.Try())
 	}))
 	consume(bus.ConsumeTicks, handler(func(ctx context.Context, m *event.ScanRequested, d bus.Delivery) error {
 		return a.desk.HandleTick(ctx, m, d.Subject, d.Stored)

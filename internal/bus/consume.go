@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"time"
 
@@ -42,6 +43,12 @@ type Delivery struct {
 	Seq     uint64
 	Stored  time.Time // broker time when the stream took it
 	Attempt int       // 1 for the first delivery
+}
+
+// Try names this delivery of this stored message like no other: also where the
+// same job was stored twice. It holds no dot.
+func (d Delivery) Try() string {
+	return strconv.FormatUint(d.Seq, 36) + "-" + strconv.Itoa(d.Attempt)
 }
 
 // Dead is a message that was given up.

@@ -66,8 +66,8 @@ type Walk struct {
 	ScanID string
 	Kind   Kind
 	Scope  ecs.Scope
-	Lane   string // "1.0": plan attempt 1, shard 0
-	Walk   string // "1.1": first delivery, first restart; a new attempt has a new name
+	Lane   string // "4k-1.0": plan 4k-1, shard 0
+	Walk   string // "5c-1.1": first restart of delivery 5c-1; every delivery has a name of its own
 }
 
 // InstancesListed is a page as the producer read it.
@@ -120,7 +120,7 @@ type ScopePlanned struct {
 	ScanID string    `json:"scan_id"`
 	Kind   Kind      `json:"kind"`
 	Scope  ecs.Scope `json:"scope"`
-	Plan   string    `json:"plan"` // "1": delivery attempt of the scope job
+	Plan   string    `json:"plan"` // names the delivery of the scope job
 	Lanes  []string  `json:"lanes"`
 }
 

@@ -159,13 +159,13 @@ func (w *world) startProducer(run func(func(context.Context) error)) {
 		return p.HandleScan(ctx, m, d.Stored)
 	})
 	consume(w, run, bus.ConsumeRescans, func(ctx context.Context, m *event.ScanRequested, d bus.Delivery) error {
-		return p.HandleRescan(ctx, m, d.Stored, d.Attempt)
+		return p.HandleRescan(ctx, m, d.Stored, d.Try())
 	})
 	consume(w, run, bus.ConsumeScopes, func(ctx context.Context, m *event.ScopeJob, d bus.Delivery) error {
-		return p.HandleScope(ctx, m, d.Attempt)
+		return p.HandleScope(ctx, m, d.Try())
 	})
 	consume(w, run, bus.ConsumeLanes, func(ctx context.Context, m *event.LaneJob, d bus.Delivery) error {
-		return p.HandleLane(ctx, m, d.Attempt)
+		return p.HandleLane(ctx, m, d.Try())
 	})
 	run(func(ctx context.Context) error { return w.bus.MoveDead(ctx, w.onDead) })
 }
