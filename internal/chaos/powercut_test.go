@@ -147,7 +147,11 @@ func (c *cutter) cut(kind, dir string, wait time.Duration, look func(after strin
 	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
-	within(c.t, 30*time.Second, "the writer writes", func() bool { return last(acks) > 0 })
+	if !happens(90*time.Second, func() bool { return last(acks) > 0 }) {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		c.t.Fatalf("the writer acknowledged nothing within 90 s:\n%.4000s", out.String())
+	}
 	time.Sleep(wait)
 	acked := last(acks) // before the cut
 	c.do("cut")
