@@ -336,6 +336,38 @@ func AppendFacts(b []byte, f *rules.Facts) []byte {
 	return w.b
 }
 
+// AppendSoftware and AppendMachine append the two parts of what AppendFacts
+// writes: what runs, and what it runs on.
+func AppendSoftware(b []byte, f *rules.Facts) []byte {
+	w := &writer{b}
+	w.software(f)
+	return w.b
+}
+
+// AppendMachine is the other part; see AppendSoftware.
+func AppendMachine(b []byte, f *rules.Facts) []byte {
+	w := &writer{b}
+	w.machine(f)
+	return w.b
+}
+
+// DecodeParts reads what AppendSoftware and AppendMachine wrote; all of both
+// must be used up.
+func DecodeParts(software, machine []byte) (rules.Facts, error) {
+	var f rules.Facts
+	r := &reader{s: string(software)}
+	r.software(&f)
+	if r.err == nil && r.off != len(r.s) {
+		r.fail("bytes after the end")
+	}
+	m := &reader{s: string(machine), err: r.err}
+	m.machine(&f)
+	if m.err == nil && m.off != len(m.s) {
+		m.fail("bytes after the end")
+	}
+	return f, m.err
+}
+
 // DecodeFacts reads what AppendFacts wrote; all of b must be used up.
 func DecodeFacts(b []byte) (rules.Facts, error) {
 	r := &reader{s: string(b)}

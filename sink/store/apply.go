@@ -215,6 +215,13 @@ func (a *applier) flushWords() error {
 }
 
 func (a *applier) flushProfiles() error {
+	soft := a.tx.Bucket(bucketSoftware)
+	for _, p := range a.db.profs.freshSoft {
+		if err := soft.Put(key32(p.id), p.value); err != nil {
+			return err
+		}
+	}
+	a.db.profs.freshSoft = a.db.profs.freshSoft[:0]
 	b := a.tx.Bucket(bucketProfiles)
 	for _, p := range a.db.profs.fresh {
 		if err := b.Put(key32(p.id), p.value); err != nil {
@@ -333,7 +340,7 @@ func storedFacts(tx *bbolt.Tx, profile uint32) (rules.Facts, error) {
 	if err != nil {
 		return rules.Facts{}, err
 	}
-	return decodeFacts(enc)
+	return decodeFacts(tx, enc)
 }
 
 // judgeRow classifies an instance, waivers included.

@@ -29,6 +29,7 @@ var (
 	bucketMeta     = []byte("meta")
 	bucketStrings  = []byte("strings")
 	bucketProfiles = []byte("profiles")
+	bucketSoftware = []byte("software")
 	bucketScopes   = []byte("scopes")
 	bucketBlocks   = []byte("blocks")
 	bucketOrders   = []byte("orders")
@@ -45,7 +46,7 @@ var (
 
 func buckets() [][]byte {
 	return [][]byte{
-		bucketMeta, bucketStrings, bucketProfiles, bucketScopes, bucketBlocks, bucketOrders, bucketJournal,
+		bucketMeta, bucketStrings, bucketProfiles, bucketSoftware, bucketScopes, bucketBlocks, bucketOrders, bucketJournal,
 		bucketHistory, bucketWaived, bucketScans, bucketProgress, bucketEnded, bucketEndedIDs, bucketOutbox,
 	}
 }

@@ -19,7 +19,9 @@
 //
 //	meta      name                       -> format, checkpoint, rule set, counters (JSON)
 //	strings   id u32                     -> interned string (zones, states, tag keys, common tag values)
-//	profiles  id u32                     -> facts shared by many instances, and how they were last judged
+//	profiles  id u32                     -> facts shared by many instances: how they were last judged, number of the
+//	                                        software, the machine in full
+//	software  id u32                     -> the facts of an operating system and its image, which repeat on many machines
 //	scopes    scope u32                  -> account, region, epochs of complete scans, completeness (JSON)
 //	blocks    scope u32, first id        -> up to 256 rows sorted by instance id
 //	orders    scope u32, first id        -> when and by which scan each row of that block was last observed

@@ -62,7 +62,7 @@ func ReadValues(v []byte) {
 		}
 	}
 	if _, facts, err := readProfile(v); err == nil {
-		_, _ = decodeFacts(facts)
+		_, _, _ = softwareOf(facts)
 	}
 	_, _ = readEvents(v)
 	_, _ = readEnded(v)

@@ -63,6 +63,22 @@ func (db *DB) loadWords(tx *bbolt.Tx) error {
 }
 
 func (db *DB) loadProfiles(tx *bbolt.Tx) error {
+	for k, v := range scan(tx.Bucket(bucketSoftware), nil) {
+		id, err := number32(k)
+		if err != nil || id > maxProfile {
+			return orCorrupt(err, "software number out of range")
+		}
+		enc, err := unseal("software", v)
+		if err != nil {
+			return fmt.Errorf("software %d: %w", id, err)
+		}
+		f, err := event.DecodeParts(enc, event.AppendMachine(nil, &rules.Facts{}))
+		if err != nil {
+			return fmt.Errorf("%w: software %d: %w", ErrCorrupt, id, err)
+		}
+		db.profs.softByHash[hashSoftware(db.profs.seed, &f)] = id
+		db.profs.softNext = max(db.profs.softNext, id+1)
+	}
 	for k, v := range scan(tx.Bucket(bucketProfiles), nil) {
 		id, err := number32(k)
 		if err != nil || id > maxProfile {
@@ -72,7 +88,7 @@ func (db *DB) loadProfiles(tx *bbolt.Tx) error {
 		if err != nil {
 			return fmt.Errorf("profile %d: %w", id, err)
 		}
-		facts, err := decodeFacts(enc)
+		facts, err := decodeFacts(tx, enc)
 		if err != nil {
 			return fmt.Errorf("profile %d: %w", id, err)
 		}

@@ -86,7 +86,8 @@ func (db *DB) Check(ctx context.Context) error {
 			{bucketBlocks, func(_, v []byte) error { return db.checkBlock(v) }},
 			{bucketOrders, func(_, v []byte) error { _, err := readOrders(v); return err }},
 			{bucketJournal, func(_, v []byte) error { var s section; return readSection(v, &s) }},
-			{bucketProfiles, func(_, v []byte) error { return checkProfile(v) }},
+			{bucketProfiles, func(_, v []byte) error { return checkProfile(tx, v) }},
+			{bucketSoftware, checksum},
 			{bucketEnded, func(_, v []byte) error { _, err := readEnded(v); return err }},
 			{bucketOutbox, func(_, v []byte) error { _, err := readEvents(v); return err }},
 			{bucketHistory, checksum},
@@ -135,10 +136,10 @@ func checksum(_, v []byte) error {
 	return err
 }
 
-func checkProfile(v []byte) error {
+func checkProfile(tx *bbolt.Tx, v []byte) error {
 	_, facts, err := readProfile(v)
 	if err == nil {
-		_, err = decodeFacts(facts)
+		_, err = decodeFacts(tx, facts)
 	}
 	return err
 }

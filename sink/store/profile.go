@@ -1,11 +1,14 @@
 package store
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/maphash"
 	"math/bits"
 	"strings"
 	"sync/atomic"
+
+	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/rules"
@@ -71,6 +74,10 @@ type profiles struct {
 	byHash map[uint64]uint32
 	class  atomic.Pointer[[]uint32] // by profile
 	fresh  []freshProfile
+
+	softByHash map[uint64]uint32
+	softNext   uint32
+	freshSoft  []freshProfile
 }
 
 type freshProfile struct {
@@ -82,7 +89,7 @@ type freshProfile struct {
 const noClass = ^uint32(0)
 
 func newProfiles(seed maphash.Seed) *profiles {
-	p := &profiles{seed: seed, byHash: map[uint64]uint32{}}
+	p := &profiles{seed: seed, byHash: map[uint64]uint32{}, softByHash: map[uint64]uint32{}}
 	p.class.Store(&[]uint32{})
 	return p
 }
@@ -121,8 +128,27 @@ func (p *profiles) number(f *rules.Facts, judge func(*rules.Facts) uint32, cs *c
 	n := judge(f)
 	p.byHash[h] = id
 	p.set(id, n)
-	p.fresh = append(p.fresh, freshProfile{id, profileValue(cs.at(n), event.AppendFacts(nil, f))})
+	p.fresh = append(p.fresh, freshProfile{id, profileValue(cs.at(n), event.AppendMachine(binary.AppendUvarint(nil, uint64(p.software(f))), f))})
 	return id
+}
+
+// software returns the number of what runs, machine apart.
+func (p *profiles) software(f *rules.Facts) uint32 {
+	h := hashSoftware(p.seed, f)
+	if id, ok := p.softByHash[h]; ok {
+		return id
+	}
+	id := p.softNext
+	p.softNext++
+	p.softByHash[h] = id
+	p.freshSoft = append(p.freshSoft, freshProfile{id, seal(event.AppendSoftware(startValue(nil), f))})
+	return id
+}
+
+func hashSoftware(seed maphash.Seed, f *rules.Facts) uint64 {
+	soft := *f
+	soft.InstanceType, soft.InstanceFamily, soft.IoOptimized, soft.OSNVMe, soft.Running = "", "", 0, 0, 0
+	return hashFacts(seed, &soft)
 }
 
 // hashFacts covers every field. The seed is secret and of this process, so
@@ -181,8 +207,31 @@ func readProfile(v []byte) (class, []byte, error) {
 	return c, d.b[d.off:], nil
 }
 
-func decodeFacts(enc []byte) (rules.Facts, error) {
-	f, err := event.DecodeFacts(enc)
+// softwareOf splits the facts in a profile's value: the number of the software
+// and the machine.
+func softwareOf(enc []byte) (id uint32, machine []byte, err error) {
+	n, used := binary.Uvarint(enc)
+	if used <= 0 || n > maxProfile {
+		return 0, nil, fmt.Errorf("%w: facts of a profile name no software", ErrCorrupt)
+	}
+	return uint32(n), enc[used:], nil
+}
+
+// decodeFacts puts the facts of a profile together.
+func decodeFacts(tx *bbolt.Tx, enc []byte) (rules.Facts, error) {
+	id, machine, err := softwareOf(enc)
+	if err != nil {
+		return rules.Facts{}, err
+	}
+	v := tx.Bucket(bucketSoftware).Get(key32(id))
+	if v == nil {
+		return rules.Facts{}, fmt.Errorf("%w: software %d of a profile is missing", ErrCorrupt, id)
+	}
+	software, err := unseal("software", v)
+	if err != nil {
+		return rules.Facts{}, err
+	}
+	f, err := event.DecodeParts(software, machine)
 	if err != nil {
 		return f, fmt.Errorf("%w: facts of a profile: %w", ErrCorrupt, err)
 	}
