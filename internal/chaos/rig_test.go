@@ -450,20 +450,29 @@ type flow struct {
 	redelivered int64  // page deliveries beyond the first
 }
 
+// flow asks the servers, again and again while they are down.
 func (r *rig) flow() flow {
-	ctx, cancel := context.WithTimeout(r.t.Context(), 10*time.Second)
-	defer cancel()
+	r.t.Helper()
 	var f flow
-	if s, err := r.js.Stream(ctx, bus.StreamResults); err == nil {
-		f.results = s.CachedInfo().State.LastSeq
-	}
-	if s, err := r.js.Stream(ctx, bus.StreamPages); err == nil {
-		f.pages = s.CachedInfo().State.LastSeq
-		if c, err := s.Consumer(ctx, bus.ConsumeBulkPages.Name); err == nil {
-			d := c.CachedInfo().Delivered
-			f.redelivered = int64(d.Consumer) - int64(d.Stream)
+	within(r.t, time.Minute, "NATS says how much has flowed", func() bool {
+		ctx, cancel := context.WithTimeout(r.t.Context(), 2*time.Second)
+		defer cancel()
+		results, err := r.js.Stream(ctx, bus.StreamResults)
+		if err != nil {
+			return false
 		}
-	}
+		pages, err := r.js.Stream(ctx, bus.StreamPages)
+		if err != nil {
+			return false
+		}
+		c, err := pages.Consumer(ctx, bus.ConsumeBulkPages.Name)
+		if err != nil {
+			return false
+		}
+		d := c.CachedInfo().Delivered
+		f = flow{results.CachedInfo().State.LastSeq, pages.CachedInfo().State.LastSeq, int64(d.Consumer) - int64(d.Stream)}
+		return true
+	})
 	return f
 }
 
