@@ -198,7 +198,26 @@ func (f *doctorFlags) cloudOK(ctx context.Context, s *settings) []finding {
 			found = append(found, f.accountOK(ctx, client, account)...)
 		}
 	}
-	return found
+	return append(found, clockOK(client))
+}
+
+// maxSkew is how far the clock may be off before the cloud refuses signed
+// requests; it allows a quarter of an hour.
+const maxSkew = 5 * time.Minute
+
+// clockOK compares the clock with the time that the cloud's answers carry.
+func clockOK(client *ecsapi.Client) finding {
+	x := finding{Check: "clock"}
+	skew, known := client.ClockSkew()
+	switch {
+	case !known:
+		x.OK, x.Text = true, "the cloud's answers carry no time to compare with"
+	case skew.Abs() > maxSkew:
+		x.Text, x.Mend = fmt.Sprintf("%s off the cloud's", skew.Round(time.Second)), "synchronise it (NTP); the cloud refuses requests that are signed at another time"
+	default:
+		x.OK, x.Text = true, fmt.Sprintf("within %s of the cloud's", max(skew.Abs().Round(time.Second), time.Second))
+	}
+	return x
 }
 
 func (f *doctorFlags) accountOK(ctx context.Context, client *ecsapi.Client, account string) []finding {

@@ -410,6 +410,74 @@ func scrape(t *testing.T, page string) string {
 	return string(body)
 }
 
+func TestDoctorSaysWhatIsMissingAndWhere(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 4, Seed: 1})
+	well := run(t, env(), "doctor", "--endpoint", sim.URL, "--store", t.TempDir())
+	if well.code != 0 || strings.Contains(well.stdout, "FAIL") || !strings.Contains(well.stdout, "ok    clock") {
+		t.Errorf("exit %d:\n%s", well.code, well.stdout)
+	}
+	region := sim.Regions()[1]
+	if err := sim.AddFault(ecssim.Fault{Kind: ecssim.FaultEmpty, Region: region}); err != nil {
+		t.Fatal(err)
+	}
+	ill := run(t, env(), "doctor", "--endpoint", sim.URL, "--store", t.TempDir())
+	if ill.code != 1 || !strings.Contains(ill.stdout, "FAIL  ecs:DescribeInstances "+ecssim.DemoAccountID+"/"+region) || !strings.Contains(ill.stdout, "ram-policy.json") {
+		t.Errorf("exit %d:\n%s", ill.code, ill.stdout)
+	}
+}
+
+// Three of many regions fail in different ways: the rest is right, the three
+// are named with cause and mend, and nothing of theirs is gone.
+func TestFailedRegionsAreNamedAndLoseNothing(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 900, Regions: 30, Seed: 9})
+	store := t.TempDir()
+	whole := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "jsonl")
+	if whole.code != 0 {
+		t.Fatalf("exit %d", whole.code)
+	}
+	regions := sim.Regions()[:3]
+	for i, kind := range []string{ecssim.FaultForbidden, ecssim.FaultEmpty, ecssim.FaultMalformed} {
+		if err := sim.AddFault(ecssim.Fault{Kind: kind, Region: regions[i], Action: "DescribeInstances"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	partial := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "jsonl")
+	if partial.code != 4 {
+		t.Errorf("exit %d, want 4", partial.code)
+	}
+	for _, region := range regions {
+		if !strings.Contains(partial.stderr, region) {
+			t.Errorf("%s is not named:\n%s", region, partial.stderr)
+		}
+	}
+	if diff := cmp.Diff(same(records(t, whole.stdout)), same(records(t, partial.stdout))); diff != "" {
+		t.Errorf("records changed (-before +after):\n%.3000s", diff)
+	}
+}
+
+func TestAssumedRolesWhoseKeysExpire(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 1200, Regions: 6, Accounts: 3, Seed: 4, ExternalID: "ext", SessionTTL: 60 * time.Second})
+	var accounts strings.Builder
+	accounts.WriteString("accounts:\n")
+	for _, a := range sim.Accounts()[1:] {
+		fmt.Fprintf(&accounts, "  - {role_arn: \"acs:ram::%s:role/shenscan\", external_id: ext}\n", a.ID)
+	}
+	path := filepath.Join(t.TempDir(), "shenscan.yaml")
+	if err := os.WriteFile(path, []byte(accounts.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, env(), "scan", "--endpoint", sim.URL, "--config", path, "--store", t.TempDir(), "--output", "jsonl")
+	want := 0
+	for _, a := range sim.Accounts()[1:] {
+		for _, region := range sim.Regions() {
+			want += sim.ScopeSize(a.ID, region)
+		}
+	}
+	if got := len(records(t, r.stdout)); r.code != 0 || got != want {
+		t.Errorf("exit %d, %d instances of two accounts, want %d", r.code, got, want)
+	}
+}
+
 func TestBadInputIsOneClearLine(t *testing.T) {
 	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 3, Seed: 1})
 	locked := t.TempDir()

@@ -48,6 +48,9 @@ func run(ctx context.Context, args []string) int {
 	if err == nil {
 		return exitDone
 	}
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return exitDone // stopped before it had begun
+	}
 	code := exitFailed
 	if c, ok := errors.AsType[interface {
 		error
