@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,14 +18,13 @@ import (
 // does; the attempt after it may meet a cloud that refuses everything.
 type breaking struct {
 	journal
-	left int
+	left atomic.Int64
 }
 
 func (b *breaking) Publish(ctx context.Context, m event.Message) error {
-	if b.left == 0 {
+	if b.left.Add(-1) < 0 {
 		return errors.New("the process dies here")
 	}
-	b.left--
 	return b.journal.Publish(ctx, m)
 }
 
@@ -81,7 +81,8 @@ func TestNothingIsAnnouncedThatMayNeverCome(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			whole := false
 			for left := 0; !whole && left < 50; left++ {
-				j := &breaking{left: left}
+				j := &breaking{}
+				j.left.Store(int64(left))
 				whole = handle(producer.New(options(), fleet, j, nil)) == nil
 				if broken := promised(&j.journal); len(broken) > 0 {
 					t.Errorf("dead after %d messages: announced and never to come: %v", left, broken)

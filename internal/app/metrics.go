@@ -79,6 +79,9 @@ func NewMetrics(reg prometheus.Registerer, ruleset string) *Metrics {
 
 // Request counts one call of the ECS API.
 func (m *Metrics) Request(account, region, action, code string, d time.Duration) {
+	if code == "" {
+		code = "OK"
+	}
 	m.requests.WithLabelValues(account, region, action, code).Inc()
 	m.seconds.WithLabelValues(region, action).Observe(d.Seconds())
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -519,5 +518,3 @@ func (r *rig) healthy() {
 		}
 	}
 }
-
-var quiet = slog.New(slog.DiscardHandler)
