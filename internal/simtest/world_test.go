@@ -246,13 +246,13 @@ func (w *world) onDead(ctx context.Context, d bus.Dead) error {
 	f := record.Failure{API: "shenscan", Class: "dead-letter", Error: d.Cause}
 	switch m := d.Msg.(type) {
 	case *event.InstancesListed:
-		return w.bus.Publish(ctx, &event.PageFailed{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Lane: m.Lane, Walk: m.Walk.Walk, Page: m.Page, Failure: f})
+		return w.current().Publish(ctx, &event.PageFailed{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Lane: m.Lane, Walk: m.Walk.Walk, Page: m.Page, Failure: f})
 	case *event.LaneJob:
-		return w.bus.Publish(ctx, &event.LaneEnded{ScanID: m.ScanID, Kind: event.KindScan, Scope: m.Scope, Plan: event.PlanOf(m.Lane), Lane: m.Lane, Walk: "dead", Failure: &f})
+		return w.current().Publish(ctx, &event.LaneEnded{ScanID: m.ScanID, Kind: event.KindScan, Scope: m.Scope, Plan: event.PlanOf(m.Lane), Lane: m.Lane, Walk: "dead", Failure: &f})
 	case *event.ScopeJob:
-		return w.bus.Publish(ctx, &event.ScopeFailed{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Failure: f})
+		return w.current().Publish(ctx, &event.ScopeFailed{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Failure: f})
 	case *event.ScanRequested:
-		return w.bus.Publish(ctx, &event.ScanAborted{ScanID: m.ScanID, Reason: "the request was dead-lettered: " + d.Cause})
+		return w.current().Publish(ctx, &event.ScanAborted{ScanID: m.ScanID, Reason: "the request was dead-lettered: " + d.Cause})
 	}
 	return nil
 }
@@ -284,7 +284,7 @@ func (l lossy) Publish(ctx context.Context, m event.Message) error {
 			m = &short
 		}
 	}
-	if err := w.bus.Publish(ctx, m); err != nil {
+	if err := w.current().Publish(ctx, m); err != nil {
 		return err
 	}
 	if w.dice.strikes(r, 0.08) || w.mutant == lateIsNew && r.IntN(4) == 0 {
@@ -296,6 +296,13 @@ func (l lossy) Publish(ctx context.Context, m event.Message) error {
 		return errors.New("the dice lose this acknowledgement")
 	}
 	return nil
+}
+
+// current is the bus of the server that runs now.
+func (w *world) current() *bus.Bus {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.bus
 }
 
 // repeatLater publishes m once more: soon, or when its id is long forgotten.
@@ -314,9 +321,6 @@ func (w *world) repeatLater(m event.Message, r *rand.Rand) {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		w.mu.Lock()
-		b := w.bus
-		w.mu.Unlock()
-		_ = b.Publish(ctx, m) // the server may be down: then nothing was repeated
+		_ = w.current().Publish(ctx, m) // the server may be down: then nothing was repeated
 	})
 }
