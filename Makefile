@@ -88,8 +88,8 @@ vuln: ## known vulnerabilities in what the binary calls (VULNDB=file:///… with
 	$(call tool,govulncheck) $(if $(VULNDB),-db $(VULNDB)) ./...
 
 .PHONY: fuzz
-fuzz: ## each fuzz target for FUZZTIME (10s)
-	@for dir in $(call folders,^func Fuzz); do \
+fuzz: ## each fuzz target for FUZZTIME (10s), those below FUZZ alone if it is set
+	@for dir in $(or $(FUZZ),$(call folders,^func Fuzz)); do \
 	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -c6-); do \
 	    printf '%s %s\n' "$$dir" "$$target"; \
 	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir | tail -n 2; \

@@ -33,6 +33,8 @@ func (sc *scan) debianVersion(i, n int, c [4]int) string {
 		return ""
 	}
 	switch {
+	case c[0] == 6 && n == 2 && c[1] > 99:
+		return "6" // no point release has three digits
 	case c[0] == 6 && n == 2 && c[1] > 0:
 		return join(6, 0, c[1])
 	case c[0] >= 6 && n == 3 && c[0] != 6:
