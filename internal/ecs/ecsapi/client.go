@@ -150,8 +150,9 @@ type call struct {
 	queued     time.Duration // spent waiting for the limiter
 }
 
-// maxBadAnswers bounds how often an unreadable answer is asked for again.
-const maxBadAnswers = 3
+// maxBadAnswers bounds how often a call is made whose answers are unreadable: on
+// a bad line several in a row are cut short, and one given up fails its lane.
+const maxBadAnswers = 5
 
 // do calls an ECS action in a scope.
 func (c *Client) do(ctx context.Context, s ecs.Scope, req *request, decode func([]byte) error) error {
