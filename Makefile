@@ -65,6 +65,10 @@ test/deploy: test/dashboards ## the files of deploy/ (needs promtool)
 test/live: ## what deploy/ deploys, running: keys, panels, alerts (needs prometheus, promtool)
 	cd deploy/grafana/gen && $(GO) test -count=1 -tags live -run Deployment ./...
 
+.PHONY: test/clock
+test/clock: ## what holds against the real clock on a quiet machine only
+	$(GO) test -count=1 -tags live -run FourClients ./internal/ecs/ecsapi
+
 .PHONY: test/image
 test/image: ## the container image (needs root and buildah)
 	deploy/test-image.sh
