@@ -82,6 +82,28 @@ type InstanceType struct {
 	BootModes  []string // SupportedBootModes
 }
 
+// Stock is how much of an instance type a zone has to sell.
+type Stock uint8
+
+// The levels of stock. What an answer does not list is not sold: SoldOut.
+const (
+	SoldOut  Stock = iota // WithoutStock or ClosedWithoutStock
+	LowStock              // ClosedWithStock: some is left, another type is advised
+	InStock               // WithStock
+)
+
+// StockQuery narrows Stock.
+type StockQuery struct {
+	Zone       string // "" asks for every zone of the region
+	ChargeType string // PostPaid or PrePaid; "" is PostPaid
+}
+
+// ZoneStock is what one zone sells.
+type ZoneStock struct {
+	Zone  string           // "cn-hangzhou-h"
+	Types map[string]Stock // by id of the instance type
+}
+
 // Image is one image as DescribeImages shows it.
 type Image struct {
 	ID    string
@@ -108,6 +130,9 @@ type API interface {
 	Images(ctx context.Context, s Scope, ids []string) ([]Image, error)
 	// InstanceTypes lists the catalogue of the account.
 	InstanceTypes(ctx context.Context, account string) ([]InstanceType, error)
+	// Stock says which instance types the zones of a region sell now
+	// (DescribeAvailableResource).
+	Stock(ctx context.Context, s Scope, q StockQuery) ([]ZoneStock, error)
 }
 
 // Class says what kind of failure an Error is and so what to do with it.

@@ -285,3 +285,8 @@ func (f *fleet) Images(ctx context.Context, s ecs.Scope, ids []string) ([]ecs.Im
 
 // InstanceTypes implements ecs.API.
 func (f *fleet) InstanceTypes(context.Context, string) ([]ecs.InstanceType, error) { return nil, nil }
+
+// Stock implements ecs.API.
+func (f *fleet) Stock(context.Context, ecs.Scope, ecs.StockQuery) ([]ecs.ZoneStock, error) {
+	return nil, nil
+}

@@ -8,6 +8,7 @@ const (
 	actInstances = "DescribeInstances"
 	actImages    = "DescribeImages"
 	actTypes     = "DescribeInstanceTypes"
+	actStock     = "DescribeAvailableResource"
 	actAssume    = "AssumeRole"
 	actIdentity  = "GetCallerIdentity"
 	actMembers   = "ListAccounts"
@@ -21,6 +22,8 @@ type Action struct {
 	// Hub is true when only the base credentials need it, to assume roles or
 	// to list the resource directory.
 	Hub bool
+	// Optional is true when a scan does without it.
+	Optional bool
 }
 
 // Actions returns every action that this package calls.
@@ -31,6 +34,7 @@ func Actions() []Action {
 		{Name: actInstances, Permission: "ecs:DescribeInstances"},
 		{Name: actImages, Permission: "ecs:DescribeImages"},
 		{Name: actTypes, Permission: "ecs:DescribeInstanceTypes"},
+		{Name: actStock, Permission: "ecs:DescribeAvailableResource", Optional: true}, // plan --availability
 		{Name: actAssume, Permission: "sts:AssumeRole", Hub: true},
 		{Name: actIdentity, Hub: true},
 		{Name: actMembers, Permission: "resourcemanager:ListAccounts", Hub: true},

@@ -95,15 +95,27 @@ func appendType(b []byte, t *instanceType) []byte {
 		`"NetworkCards":{"NetworkCardInfo":[{"NetworkCardIndex":0}]},"CpuOptions":{"Core":1,"CoreFactor":1,"HyperThreadingAdjustable":true,"ThreadsPerCore":2,"SupportedTopologyTypes":{"SupportedTopologyType":[]}}}`...)
 }
 
-// describeAvailableResource says that every zone has the current families.
+// describeAvailableResource says which types the zones of a region sell.
 func (s *Simulator) describeAvailableResource(c *call, sc *scope, requestID string) ([]byte, *apiError) {
-	if c.params.get("DestinationResource") == "" {
+	charge, want, zone := c.params.get("InstanceChargeType"), c.params.get("InstanceType"), c.params.get("ZoneId")
+	switch {
+	case c.params.get("DestinationResource") == "":
 		return nil, errMissing("DestinationResource")
+	case c.params.get("DestinationResource") != "InstanceType": // no other is needed
+		return nil, errInvalid("DestinationResource")
+	case charge != "" && charge != "PostPaid" && charge != "PrePaid":
+		return nil, errInvalid("InstanceChargeType")
+	case zone != "" && !slices.Contains(sc.zones, zone):
+		return nil, &apiError{404, "InvalidZoneId.NotFound", "The specified ZoneId does not exist."}
 	}
-	want := c.params.get("InstanceType")
 	b := append(append([]byte(`{"RequestId":"`), requestID...), `","AvailableZones":{"AvailableZone":[`...)
-	for i, z := range sc.zones {
-		b = appendComma(b, i)
+	zones := 0
+	for _, z := range sc.zones {
+		if zone != "" && zone != z {
+			continue
+		}
+		b = appendComma(b, zones)
+		zones++
 		b = append(b, `{"RegionId":`...)
 		b = appendJSON(b, sc.region.id)
 		b = append(b, `,"ZoneId":`...)
@@ -111,17 +123,50 @@ func (s *Simulator) describeAvailableResource(c *call, sc *scope, requestID stri
 		b = append(b, `,"Status":"Available","StatusCategory":"WithStock","AvailableResources":{"AvailableResource":[{"Type":"InstanceType","SupportedResources":{"SupportedResource":[`...)
 		n := 0
 		for _, t := range s.fleet.data.types {
-			retired := t.pool == "xen" || t.pool == "byio"
-			if retired || (want == "" && t.weight == 0) || (want != "" && want != t.id) {
+			stock := s.stock(z, t, charge)
+			if stock == "" || want != "" && want != t.id {
 				continue
+			}
+			status := "Available"
+			if stock == "WithoutStock" {
+				status = "SoldOut"
 			}
 			b = appendComma(b, n)
 			b = append(b, `{"Value":`...)
 			b = appendJSON(b, t.id)
-			b = append(b, `,"Status":"Available","StatusCategory":"WithStock"}`...)
+			b = append(append(append(append(b, `,"Status":"`...), status...), `","StatusCategory":"`...), stock...)
+			b = append(b, `"}`...)
 			n++
 		}
 		b = append(b, `]}}]}}`...)
 	}
 	return append(b, "]}}"...), nil
+}
+
+// stock is the StatusCategory of a type in a zone, the same for the same seed;
+// "" for what the zone does not sell at all: retired types, and families that
+// never came there.
+func (s *Simulator) stock(zone string, t *instanceType, charge string) string {
+	if t.pool == "xen" || t.pool == "byio" {
+		return ""
+	}
+	place, family := hashString(zone), hashString(t.family)
+	at := strings.IndexAny(t.family, "123456789")
+	old := at < 0 || t.family[at] <= '5' // the digit of the generation, near enough
+	switch there := share(hash(s.fleet.seed, 'z', place, family)); {
+	case there < 0.08 || old && there < 0.25:
+		return ""
+	case there < 0.18 || old && there < 0.45:
+		return "WithoutStock"
+	}
+	if charge == "" {
+		charge = "PostPaid"
+	}
+	switch left := share(hash(s.fleet.seed, 'l', place, hashString(t.id), hashString(charge))); {
+	case left < 0.04:
+		return "WithoutStock"
+	case left < 0.10:
+		return "ClosedWithStock"
+	}
+	return "WithStock"
 }

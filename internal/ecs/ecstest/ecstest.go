@@ -6,6 +6,7 @@ package ecstest
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sort"
 	"testing"
@@ -40,6 +41,7 @@ func Run(t *testing.T, newFixture func(t *testing.T) Fixture) {
 		{"access_is_verified", access},
 		{"every_image_asked_for_is_answered", images},
 		{"instance_types_are_listed_once", types},
+		{"stock_is_told_for_every_zone_and_for_one", stock},
 		{"an_unknown_region_is_closed", unknownRegion},
 		{"an_unknown_account_is_refused", unknownAccount},
 		{"a_foreign_token_is_refused", foreignToken},
@@ -269,6 +271,25 @@ func unknownAccount(t *testing.T, f Fixture) {
 	wantClass(t, err, ecs.BadRequest, ecs.Credentials, ecs.Permission)
 }
 
+func stock(t *testing.T, f Fixture) {
+	s := f.biggest()
+	all, err := f.API.Stock(t.Context(), s, ecs.StockQuery{ChargeType: "PostPaid"})
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d zones, %v", len(all), err)
+	}
+	for _, z := range all {
+		one, err := f.API.Stock(t.Context(), s, ecs.StockQuery{Zone: z.Zone, ChargeType: "PostPaid"})
+		if err != nil || len(one) != 1 || one[0].Zone != z.Zone {
+			t.Fatalf("%s: %+v, %v", z.Zone, one, err)
+		}
+		if !maps.Equal(one[0].Types, z.Types) || len(z.Types) == 0 {
+			t.Errorf("%s sells %d types, asked alone %d", z.Zone, len(z.Types), len(one[0].Types))
+		}
+	}
+	_, err = f.API.Stock(t.Context(), s, ecs.StockQuery{ChargeType: "ForFree"})
+	wantClass(t, err, ecs.BadRequest)
+}
+
 func foreignToken(t *testing.T, f Fixture) {
 	_, err := f.API.Instances(t.Context(), f.biggest(), ecs.Query{NextToken: "bm90IGEgdG9rZW4="})
 	wantClass(t, err, ecs.TokenExpired)
@@ -290,6 +311,7 @@ func cancelled(t *testing.T, f Fixture) {
 		"VerifyAccess":   func() error { return f.API.VerifyAccess(ctx, s) },
 		"Images":         func() error { _, err := f.API.Images(ctx, s, []string{"m-1"}); return err },
 		"InstanceTypes":  func() error { _, err := f.API.InstanceTypes(ctx, s.Account); return err },
+		"Stock":          func() error { _, err := f.API.Stock(ctx, s, ecs.StockQuery{}); return err },
 	} {
 		if err := call(); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: err = %v", name, err)

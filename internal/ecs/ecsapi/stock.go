@@ -1,0 +1,113 @@
+package ecsapi
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+// maxZones bounds the zones of one answer; the largest regions have twelve.
+const maxZones = 200
+
+// Stock implements ecs.API.
+func (c *Client) Stock(ctx context.Context, s ecs.Scope, q ecs.StockQuery) ([]ecs.ZoneStock, error) {
+	req := newRequest(ecsVersion, actStock)
+	req.set("RegionId", s.Region)
+	req.set("DestinationResource", "InstanceType")
+	req.set("ResourceType", "instance")
+	req.set("IoOptimized", "optimized")
+	if q.ChargeType != "" {
+		req.set("InstanceChargeType", q.ChargeType)
+	}
+	if q.Zone != "" {
+		req.set("ZoneId", q.Zone)
+	}
+	var out []ecs.ZoneStock
+	err := c.do(ctx, s, req, func(body []byte) (err error) {
+		out, err = decodeStock(body)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func decodeStock(body []byte) ([]ecs.ZoneStock, error) {
+	type resource struct {
+		Value          flexString
+		Status         flexString
+		StatusCategory flexString
+	}
+	var m struct {
+		RequestID      flexString `json:"RequestId"`
+		AvailableZones loose[struct {
+			AvailableZone flexList[struct {
+				ZoneID             flexString `json:"ZoneId"`
+				Status             flexString
+				StatusCategory     flexString
+				AvailableResources loose[struct {
+					AvailableResource flexList[struct {
+						Type               flexString
+						SupportedResources loose[struct {
+							SupportedResource flexList[resource]
+						}]
+					}]
+				}]
+			}]
+		}]
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		return nil, err
+	}
+	zones := m.AvailableZones.v.AvailableZone
+	if !zones.found && m.RequestID == "" { // a region that sells nothing names no zones
+		return nil, missing("AvailableZones.AvailableZone")
+	}
+	if len(zones.items) > maxZones {
+		return nil, fmt.Errorf("the answer names %d zones", len(zones.items))
+	}
+	var out []ecs.ZoneStock
+	for _, z := range zones.items {
+		if z.ZoneID == "" {
+			return nil, missing("ZoneId")
+		}
+		zone := ecs.ZoneStock{Zone: string(z.ZoneID), Types: map[string]ecs.Stock{}}
+		closed := stockOf(z.Status, z.StatusCategory) == ecs.SoldOut
+		for _, r := range z.AvailableResources.v.AvailableResource.items {
+			if r.Type != "InstanceType" && r.Type != "" {
+				continue
+			}
+			for _, t := range r.SupportedResources.v.SupportedResource.items {
+				if t.Value == "" {
+					return nil, missing("Value")
+				}
+				stock := stockOf(t.Status, t.StatusCategory)
+				if closed {
+					stock = ecs.SoldOut
+				}
+				zone.Types[string(t.Value)] = max(zone.Types[string(t.Value)], stock)
+			}
+		}
+		out = append(out, zone)
+	}
+	return out, nil
+}
+
+// stockOf reads the two fields, of which older answers have the first alone.
+// Words that are not known do not make something sold out that is Available.
+func stockOf(status, category flexString) ecs.Stock {
+	if strings.EqualFold(string(status), "SoldOut") {
+		return ecs.SoldOut
+	}
+	switch strings.ToLower(string(category)) {
+	case "withoutstock", "closedwithoutstock":
+		return ecs.SoldOut
+	case "closedwithstock":
+		return ecs.LowStock
+	}
+	return ecs.InStock
+}
