@@ -62,19 +62,22 @@ const chunkBlocks = 16
 // record, so that a commit in between shows in what follows. The range ends
 // with an error, if there is one.
 func (db *DB) Instances(ctx context.Context, f Filter) iter.Seq2[*record.Record, error] {
+	return db.instances(ctx, db.matcher(&f), &f)
+}
+
+func (db *DB) instances(ctx context.Context, m *matcher, f *Filter) iter.Seq2[*record.Record, error] {
 	return func(yield func(*record.Record, error) bool) {
 		from, after, err := parseCursor(f.Cursor)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		m := db.matcher(&f)
 		left := f.Limit
-		for _, sc := range db.snap.Load().scopes {
-			if f.Account != "" && sc.key.Account != f.Account || f.Region != "" && sc.key.Region != f.Region || compareScopes(sc.key, from) < 0 {
+		for _, sc := range m.scopes(db.snap.Load().scopes) {
+			if compareScopes(sc.key, from) < 0 {
 				continue
 			}
-			w := &walker{db: db, m: m, sc: sc}
+			w := &walker{db: db, m: m, sc: sc, want: left}
 			if sc.key == from {
 				w.after = []byte(after)
 			}
@@ -100,82 +103,6 @@ func (db *DB) Instances(ctx context.Context, f Filter) iter.Seq2[*record.Record,
 	}
 }
 
-// matcher decides what passes a filter, by class where it can.
-type matcher struct {
-	f       *Filter
-	j       *judge
-	t       *tables
-	query   []byte // in lower case
-	since   int64
-	classes map[uint32]bool
-}
-
-func (db *DB) matcher(f *Filter) *matcher {
-	m := &matcher{f: f, j: db.judge.Load(), t: db.readers.Load(), query: []byte(strings.ToLower(f.Query)), classes: map[uint32]bool{}, since: -1 << 63}
-	if !f.ObservedSince.IsZero() {
-		m.since = f.ObservedSince.UnixNano()
-	}
-	return m
-}
-
-// profile says whether an instance of the profile may pass. With waivers only
-// the record tells.
-func (m *matcher) profile(p uint32) bool {
-	if m.j.waivers {
-		return true
-	}
-	n, ok := m.t.profs.classOf(p)
-	if !ok {
-		return true // not ours to hide
-	}
-	pass, known := m.classes[n]
-	if !known {
-		pass = m.class(m.t.classes.at(n))
-		m.classes[n] = pass
-	}
-	return pass
-}
-
-func (m *matcher) class(c *class) bool {
-	f := m.f
-	if f.OSFamily != "" && c.family != f.OSFamily || f.OSVersion != "" && c.version != f.OSVersion || f.Legacy != nil && c.legacy != *f.Legacy {
-		return false
-	}
-	if f.Verdict == "" {
-		return f.Target == "" || slices.Contains(m.j.targets, f.Target)
-	}
-	for t, name := range m.j.targets {
-		if (f.Target == "" || f.Target == name) && c.level(t).String() == f.Verdict {
-			return true
-		}
-	}
-	return false
-}
-
-// text says whether id or name hold the query.
-func (m *matcher) text(id, name []byte) bool {
-	return len(m.query) == 0 || contains(id, m.query) || contains(name, m.query)
-}
-
-// contains says whether s holds q, which is in lower case, in any case.
-func contains(s, q []byte) bool {
-	for _, c := range s {
-		if c >= 0x80 {
-			return bytes.Contains(bytes.ToLower(s), q)
-		}
-	}
-	for i := 0; i+len(q) <= len(s); i++ {
-		j := 0
-		for j < len(q) && (s[i+j] == q[j] || s[i+j]-'A' < 26 && s[i+j]+'a'-'A' == q[j]) {
-			j++
-		}
-		if j == len(q) {
-			return true
-		}
-	}
-	return false
-}
-
 // walker reads one scope in chunks.
 type walker struct {
 	db    *DB
@@ -183,7 +110,13 @@ type walker struct {
 	sc    *scopeSnap
 	after []byte // id of the last row that was looked at
 	done  bool
+	want  int // rows that the caller asks for; 0: all
 	out   []*record.Record
+	// take gets what passes the filter; nil renders it into out. What it is
+	// given is valid for the call.
+	take  func(tx *bbolt.Tx, c *candidateRow) error
+	cand  candidateRow
+	waive *waivedCursor
 
 	over  *overlay
 	value scopeValue
@@ -218,6 +151,10 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 			return err
 		}
 	}
+	w.waive = nil
+	if w.m.j.waivers {
+		w.waive = newWaivedCursor(tx, w.sc.no, w.after)
+	}
 	if w.known == nil || len(w.known) > 1<<16 {
 		w.known = map[uint32]*profiled{}
 	}
@@ -246,6 +183,9 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 		}
 		if err := w.block(tx, key, value, before); err != nil || w.done {
 			return err
+		}
+		if w.want > 0 && len(w.out) >= w.want {
+			return nil
 		}
 	}
 	return nil
@@ -316,18 +256,35 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 	d := dec{b: f.row}
 	_, name := d.bytes(), d.bytes()
 	profile := uint32(d.uint())
-	if !w.m.profile(profile) || !w.m.text(id, name) {
+	fit, err := w.m.fit(profile, w.waive, id)
+	if err != nil {
+		return err
+	}
+	if !fit.pass || !w.m.text(id, name) {
 		return nil
 	}
+	if w.take != nil {
+		w.cand = candidateRow{finding: f, id: id, name: name, profile: profile, rank: fit.rank}
+		return w.take(tx, &w.cand)
+	}
+	r, err := w.render(tx, f)
+	if err == nil {
+		w.out = append(w.out, r)
+	}
+	return err
+}
+
+// render makes the record of a row.
+func (w *walker) render(tx *bbolt.Tx, f finding) (*record.Record, error) {
 	row, profile, err := readRow(f.row, w.db.readers.Load().dict.words())
 	if err != nil {
-		return fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, id, err)
+		return nil, fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, rowID(f.row), err)
 	}
 	p := w.known[profile]
 	if p == nil {
 		facts, err := storedFacts(tx, profile)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		p = &profiled{facts, w.m.j.Classify(&facts)}
 		w.known[profile] = p
@@ -335,13 +292,8 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 	cl := p.cl
 	if w.m.j.waivers {
 		cl = w.m.j.judgeRow(&w.value, &row, &p.facts)
-		if c := classOf(cl); !w.m.class(&c) {
-			return nil
-		}
 	}
-	r := w.m.j.renderAs(&w.value, &row, &p.facts, f.stamp, cl)
-	w.out = append(w.out, r)
-	return nil
+	return w.m.j.renderAs(&w.value, &row, &p.facts, f.stamp, cl), nil
 }
 
 // readOverlay reads the journal of a scope. What it returns is a copy.

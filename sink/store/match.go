@@ -1,0 +1,184 @@
+package store
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/rules"
+)
+
+// matcher decides what passes a filter, by class where it can.
+type matcher struct {
+	f     *Filter
+	j     *judge
+	t     *tables
+	query []byte // in lower case
+	since int64
+	rank  func(*class) string // what a class sorts by; nil: nothing
+	only  *string             // with rank: lets only this one through
+	fits  map[uint32]*fit     // by class
+	other map[class]*fit      // the same by what a class is
+}
+
+// fit is what a filter makes of a class.
+type fit struct {
+	pass bool
+	rank string
+}
+
+func (db *DB) matcher(f *Filter) *matcher {
+	m := &matcher{
+		f: f, j: db.judge.Load(), t: db.readers.Load(), query: []byte(strings.ToLower(f.Query)), since: -1 << 63,
+		fits: map[uint32]*fit{}, other: map[class]*fit{},
+	}
+	if !f.ObservedSince.IsZero() {
+		m.since = f.ObservedSince.UnixNano()
+	}
+	return m
+}
+
+// scopes leaves those in which something can pass.
+func (m *matcher) scopes(all []*scopeSnap) []*scopeSnap {
+	out := make([]*scopeSnap, 0, len(all))
+	for _, sc := range all {
+		if m.f.Account != "" && sc.key.Account != m.f.Account || m.f.Region != "" && sc.key.Region != m.f.Region {
+			continue
+		}
+		if m.f.Gone || slices.ContainsFunc(sc.counts, func(c classCount) bool { return m.known(&c.class).pass }) {
+			out = append(out, sc)
+		}
+	}
+	return out
+}
+
+// fit says what the filter makes of an instance by its profile and, where
+// there are waivers, by what they changed.
+func (m *matcher) fit(profile uint32, w *waivedCursor, id []byte) (*fit, error) {
+	n, ok := m.t.profs.classOf(profile)
+	if !ok {
+		return &fit{pass: true}, nil // not ours to hide
+	}
+	if w != nil {
+		levels, err := w.levels(id)
+		if err != nil {
+			return nil, err
+		}
+		if levels != "" {
+			c := *m.t.classes.at(n)
+			c.levels = levels
+			return m.known(&c), nil
+		}
+	}
+	f := m.fits[n]
+	if f == nil {
+		f = m.known(m.t.classes.at(n))
+		m.fits[n] = f
+	}
+	return f, nil
+}
+
+func (m *matcher) known(c *class) *fit {
+	if f := m.other[*c]; f != nil {
+		return f
+	}
+	f := &fit{pass: m.class(c)}
+	m.other[*c] = f
+	if f.pass && m.rank != nil {
+		f.rank = m.rank(c)
+		f.pass = m.only == nil || *m.only == f.rank
+	}
+	return f
+}
+
+// narrow lets one rank through, or with nil every one.
+func (m *matcher) narrow(rank *string) {
+	m.only = rank
+	clear(m.fits)
+	clear(m.other)
+}
+
+func (m *matcher) class(c *class) bool {
+	f := m.f
+	if f.OSFamily != "" && c.family != f.OSFamily || f.OSVersion != "" && c.version != f.OSVersion || f.Legacy != nil && c.legacy != *f.Legacy {
+		return false
+	}
+	if f.Verdict == "" {
+		return f.Target == "" || slices.Contains(m.j.targets, f.Target)
+	}
+	for t, name := range m.j.targets {
+		if (f.Target == "" || f.Target == name) && c.level(t).String() == f.Verdict {
+			return true
+		}
+	}
+	return false
+}
+
+// describe shows a class to those who give it a place in an order.
+func (m *matcher) describe(c *class) *Class {
+	out := &Class{OSFamily: c.family, OSVersion: c.version, Levels: make(map[string]rules.Level, len(m.j.targets))}
+	for t, name := range m.j.targets {
+		out.Levels[name] = c.level(t)
+	}
+	return out
+}
+
+// text says whether id or name hold the query.
+func (m *matcher) text(id, name []byte) bool {
+	return len(m.query) == 0 || contains(id, m.query) || contains(name, m.query)
+}
+
+// contains says whether s holds q, which is in lower case, in any case.
+func contains(s, q []byte) bool {
+	for _, c := range s {
+		if c >= 0x80 {
+			return bytes.Contains(bytes.ToLower(s), q)
+		}
+	}
+	for i := 0; i+len(q) <= len(s); i++ {
+		j := 0
+		for j < len(q) && (s[i+j] == q[j] || s[i+j]-'A' < 26 && s[i+j]+'a'-'A' == q[j]) {
+			j++
+		}
+		if j == len(q) {
+			return true
+		}
+	}
+	return false
+}
+
+// waivedCursor goes through the waived instances of a scope beside one who
+// goes through all of them in the order of ids.
+type waivedCursor struct {
+	c    *bbolt.Cursor
+	k, v []byte // the next one; k without the scope, nil at the end
+	from []byte
+}
+
+func newWaivedCursor(tx *bbolt.Tx, scope uint32, after []byte) *waivedCursor {
+	w := &waivedCursor{c: tx.Bucket(bucketWaived).Cursor(), from: key32(scope)}
+	w.hold(w.c.Seek(scopeKey(scope, after)))
+	return w
+}
+
+func (w *waivedCursor) hold(k, v []byte) {
+	w.k, w.v = nil, v
+	if bytes.HasPrefix(k, w.from) {
+		w.k = k[len(w.from):]
+	}
+}
+
+// levels returns the verdict levels of an instance that a waiver changed, or
+// "". Ids come in their order.
+func (w *waivedCursor) levels(id []byte) (string, error) {
+	for w.k != nil && bytes.Compare(w.k, id) < 0 {
+		w.hold(w.c.Next())
+	}
+	if w.k == nil || !bytes.Equal(w.k, id) {
+		return "", nil
+	}
+	levels, err := unseal("waived verdicts", w.v)
+	return string(levels), err
+}

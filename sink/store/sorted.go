@@ -1,0 +1,319 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"container/heap"
+	"context"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// SortBy is what Sorted goes by.
+type SortBy int
+
+// Orders of a listing, beside that of keys which Instances has.
+const (
+	SortByID SortBy = iota
+	SortByName
+	SortByType
+	SortByClass // what Sort.Class says
+)
+
+// Sort is an order of instances. Where two have the same value, their keys
+// decide, upwards in either direction, so that the order is total.
+type Sort struct {
+	By   SortBy
+	Down bool
+	// Class gives all instances of one class their value. It is called a few
+	// times for each class.
+	Class func(*Class) string
+}
+
+// Class is what instances have in common that count alike.
+type Class struct {
+	OSFamily, OSVersion string
+	Levels              map[string]rules.Level // by target
+}
+
+// Place is where an instance stands in a Sort.
+type Place struct {
+	Value                       string // as much of it as counts
+	Account, Region, InstanceID string
+}
+
+// Placed is an instance with its place.
+type Placed struct {
+	Place  Place
+	Record *record.Record
+}
+
+const (
+	maxSortValue = 128    // bytes of a name that count for the order: cursors carry them
+	maxSorted    = 10_000 // instances that one call of Sorted returns at most
+)
+
+// Sorted returns the first instances of an order that the filter lets through,
+// at most f.Limit, from behind a place if there is one; the filter's Cursor
+// does not count. It reads the rows of the scopes in question once at most,
+// looks at no more than their heads, and holds no more than it returns.
+func (db *DB) Sorted(ctx context.Context, f Filter, by Sort, after *Place) ([]Placed, error) {
+	if f.Limit <= 0 || f.Limit > maxSorted {
+		f.Limit = maxSorted
+	}
+	s := &sorter{db: db, m: db.matcher(&f), by: by, limit: f.Limit, after: after, types: map[uint32]string{}}
+	if by.By == SortByClass {
+		s.m.rank = func(c *class) string { return by.Class(s.m.describe(c)) }
+		if done, err := s.first(ctx); err != nil || done {
+			return s.placed, err
+		}
+	}
+	scopes := s.m.scopes(db.snap.Load().scopes)
+	for _, sc := range scopes {
+		if err := s.scope(ctx, sc); err != nil {
+			return nil, fmt.Errorf("read %s: %w", sc.key, err)
+		}
+	}
+	slices.SortFunc(s.rows, func(a, b sortedRow) int { return s.compare(&a, &b) })
+	return s.render()
+}
+
+// sorter keeps the best rows of an order.
+type sorter struct {
+	db     *DB
+	m      *matcher
+	by     Sort
+	limit  int
+	after  *Place
+	types  map[uint32]string // instance type by profile
+	at     *scopeSnap        // that is read
+	rows   []sortedRow       // a heap, the last one in order on top
+	placed []Placed
+}
+
+// candidateRow is a row that passed the filter.
+type candidateRow struct {
+	finding
+	id, name []byte
+	profile  uint32
+	rank     string // what its class sorts by
+}
+
+// sortedRow is a copy of one.
+type sortedRow struct {
+	value string
+	sc    *scopeSnap
+	id    []byte // within row
+	row   []byte
+	stamp stamp
+}
+
+func (s *sorter) Len() int           { return len(s.rows) }
+func (s *sorter) Less(i, j int) bool { return s.compare(&s.rows[i], &s.rows[j]) > 0 }
+func (s *sorter) Swap(i, j int)      { s.rows[i], s.rows[j] = s.rows[j], s.rows[i] }
+
+// Push implements heap.Interface.
+func (s *sorter) Push(x any) { s.rows = append(s.rows, x.(sortedRow)) }
+
+// Pop implements heap.Interface.
+func (s *sorter) Pop() any {
+	last := s.rows[len(s.rows)-1]
+	s.rows = s.rows[:len(s.rows)-1]
+	return last
+}
+
+func (s *sorter) compare(a, b *sortedRow) int {
+	return cmp.Or(s.direction(cmp.Compare(a.value, b.value)), compareScopes(a.sc.key, b.sc.key), bytes.Compare(a.id, b.id))
+}
+
+func (s *sorter) direction(c int) int {
+	if s.by.Down {
+		return -c
+	}
+	return c
+}
+
+// behind says whether a row stands behind a place.
+func (s *sorter) behind(value, id []byte, value2 string, scope ecs.Scope, id2 string) bool {
+	return cmp.Or(s.direction(compareText(value, value2)), compareScopes(s.at.key, scope), compareText(id, id2)) > 0
+}
+
+func compareText(a []byte, b string) int {
+	switch {
+	case string(a) < b:
+		return -1
+	case string(a) == b:
+		return 0
+	}
+	return 1
+}
+
+// scope takes the best of one scope.
+func (s *sorter) scope(ctx context.Context, sc *scopeSnap) error {
+	s.at = sc
+	w := &walker{db: s.db, m: s.m, sc: sc, take: s.take}
+	byID := s.by.By == SortByID && !s.by.Down
+	if byID && s.after != nil && s.after.Value != "" {
+		w.after = []byte(s.after.Value[:len(s.after.Value)-1]) // just before it
+	}
+	for !w.done {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.db.view(w.chunk); err != nil {
+			return err
+		}
+		if byID && len(s.rows) >= s.limit && string(w.after) > s.rows[0].value {
+			return nil // the rest of this scope comes later still
+		}
+	}
+	return nil
+}
+
+// take looks at a row.
+func (s *sorter) take(tx *bbolt.Tx, c *candidateRow) error {
+	var value []byte
+	switch s.by.By {
+	case SortByID:
+		value = c.id
+	case SortByName:
+		value = c.name[:min(len(c.name), maxSortValue)]
+	case SortByType:
+		t, err := s.typeOf(tx, c.profile)
+		if err != nil {
+			return err
+		}
+		return s.offer(c, []byte(t))
+	case SortByClass:
+		return s.offer(c, []byte(c.rank))
+	}
+	return s.offer(c, value)
+}
+
+// offer keeps a row if it is one of the best.
+func (s *sorter) offer(c *candidateRow, value []byte) error {
+	if s.after != nil && !s.behind(value, c.id, s.after.Value, ecs.Scope{Account: s.after.Account, Region: s.after.Region}, s.after.InstanceID) {
+		return nil
+	}
+	if len(s.rows) < s.limit {
+		heap.Push(s, s.copyOf(c, value, nil))
+		return nil
+	}
+	if top := &s.rows[0]; !s.behind(value, c.id, top.value, top.sc.key, string(top.id)) {
+		s.rows[0] = s.copyOf(c, value, top.row[:0])
+		heap.Fix(s, 0)
+	}
+	return nil
+}
+
+func (s *sorter) copyOf(c *candidateRow, value, room []byte) sortedRow {
+	r := sortedRow{value: string(value), sc: s.at, row: append(room, c.row...), stamp: c.stamp}
+	r.id = rowID(r.row)
+	return r
+}
+
+// typeOf is the instance type of a profile.
+func (s *sorter) typeOf(tx *bbolt.Tx, profile uint32) (string, error) {
+	if t, ok := s.types[profile]; ok {
+		return t, nil
+	}
+	v := tx.Bucket(bucketProfiles).Get(key32(profile))
+	if v == nil {
+		return "", fmt.Errorf("%w: profile %d is missing", ErrCorrupt, profile)
+	}
+	_, enc, err := readProfile(v)
+	if err != nil {
+		return "", err
+	}
+	_, machine, err := softwareOf(enc)
+	if err != nil {
+		return "", err
+	}
+	f, err := event.DecodeParts(event.AppendSoftware(nil, &rules.Facts{}), machine)
+	if err != nil {
+		return "", fmt.Errorf("%w: machine of profile %d: %w", ErrCorrupt, profile, err)
+	}
+	t := f.InstanceType[:min(len(f.InstanceType), maxSortValue)]
+	s.types[profile] = t
+	return t, nil
+}
+
+// first reads the rows of the value that the page begins with in the order of
+// their keys, where there are so many of them that this ends soon. It reports
+// whether they fill the page.
+func (s *sorter) first(ctx context.Context) (bool, error) {
+	if len(s.m.query) > 0 || s.m.f.Gone || s.m.since > -1<<63 {
+		return false, nil // counts do not tell how many pass
+	}
+	scopes := s.m.scopes(s.db.snap.Load().scopes)
+	counts := map[string]int{}
+	for _, sc := range scopes {
+		for i := range sc.counts {
+			if f := s.m.known(&sc.counts[i].class); f.pass {
+				counts[f.rank] += sc.counts[i].n
+			}
+		}
+	}
+	value, ok := "", false
+	for v := range counts {
+		if s.after != nil && s.direction(cmp.Compare(v, s.after.Value)) < 0 {
+			continue
+		}
+		if !ok || s.direction(cmp.Compare(v, value)) < 0 {
+			value, ok = v, true
+		}
+	}
+	if counts[value] < 4*s.limit {
+		return false, nil
+	}
+	f := *s.m.f
+	if s.after != nil && s.after.Value == value {
+		f.Cursor = CursorAfter(&record.Record{Account: s.after.Account, Region: s.after.Region, InstanceID: s.after.InstanceID})
+	}
+	s.m.narrow(&value)
+	defer s.m.narrow(nil)
+	for r, err := range s.db.instances(ctx, s.m, &f) {
+		if err != nil {
+			return false, err
+		}
+		s.placed = append(s.placed, Placed{Place{value, r.Account, r.Region, r.InstanceID}, r})
+	}
+	if len(s.placed) == s.limit {
+		return true, nil
+	}
+	s.placed = nil
+	return false, nil
+}
+
+// render makes the records of the best rows.
+func (s *sorter) render() ([]Placed, error) {
+	out := make([]Placed, 0, len(s.rows))
+	err := s.db.view(func(tx *bbolt.Tx) error {
+		walkers := map[*scopeSnap]*walker{}
+		for i := range s.rows {
+			r := &s.rows[i]
+			w := walkers[r.sc]
+			if w == nil {
+				w = &walker{db: s.db, m: s.m, sc: r.sc, known: map[uint32]*profiled{}}
+				if err := w.value.decode(tx.Bucket(bucketScopes).Get(key32(r.sc.no))); err != nil {
+					return err
+				}
+				walkers[r.sc] = w
+			}
+			rec, err := w.render(tx, finding{r.row, r.stamp})
+			if err != nil {
+				return fmt.Errorf("instance %.64q in %s: %w", r.id, r.sc.key, err)
+			}
+			out = append(out, Placed{Place{r.value, rec.Account, rec.Region, rec.InstanceID}, rec})
+		}
+		return nil
+	})
+	return out, err
+}
