@@ -28,14 +28,50 @@ func (p pageStore) Summary() *record.Summary {
 
 // Instances implements httpapi.Store.
 func (p pageStore) Instances(ctx context.Context, f httpapi.Filter) iter.Seq2[*record.Record, error] {
-	q := store.Filter{
-		Account: f.Account, Region: f.Region, Target: f.Target, Verdict: f.Verdict, OSFamily: f.OSFamily, OSVersion: f.OSVersion,
-		Legacy: f.Legacy, Query: f.Q, Gone: f.Gone, Limit: f.Limit,
-	}
+	q := storeFilter(&f)
 	if f.After != (httpapi.Key{}) {
 		q.Cursor = store.CursorAfter(&record.Record{Account: f.After.Account, Region: f.After.Region, InstanceID: f.After.InstanceID})
 	}
 	return p.a.db.Instances(ctx, q)
+}
+
+func storeFilter(f *httpapi.Filter) store.Filter {
+	return store.Filter{
+		Account: f.Account, Region: f.Region, Target: f.Target, Verdict: f.Verdict, OSFamily: f.OSFamily, OSVersion: f.OSVersion,
+		Legacy: f.Legacy, Query: f.Q, Gone: f.Gone, Limit: f.Limit,
+	}
+}
+
+// Sorted implements httpapi.Store.
+func (p pageStore) Sorted(ctx context.Context, f httpapi.Filter, by httpapi.Order, after *httpapi.Place) ([]httpapi.Placed, error) {
+	sort := store.Sort{By: store.SortByID, Down: by.Down}
+	switch by.By {
+	case "name":
+		sort.By = store.SortByName
+	case "type":
+		sort.By = store.SortByType
+	case "class":
+		sort.By, sort.Class = store.SortByClass, func(c *store.Class) string {
+			levels := make(map[string]string, len(c.Levels))
+			for target, level := range c.Levels {
+				levels[target] = level.String()
+			}
+			return by.Class(httpapi.Class{OSFamily: c.OSFamily, OSVersion: c.OSVersion, Levels: levels})
+		}
+	}
+	var place *store.Place
+	if after != nil {
+		place = &store.Place{Value: after.Value, Account: after.Key.Account, Region: after.Key.Region, InstanceID: after.Key.InstanceID}
+	}
+	got, err := p.a.db.Sorted(ctx, storeFilter(&f), sort, place)
+	out := make([]httpapi.Placed, len(got))
+	for i, g := range got {
+		out[i] = httpapi.Placed{
+			Place:  httpapi.Place{Value: g.Place.Value, Key: httpapi.Key{Account: g.Place.Account, Region: g.Place.Region, InstanceID: g.Place.InstanceID}},
+			Record: g.Record,
+		}
+	}
+	return out, err
 }
 
 // Instance implements httpapi.Store.

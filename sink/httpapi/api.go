@@ -75,8 +75,11 @@ func (s *server) apiSummary(w http.ResponseWriter, _ *http.Request) {
 
 // instanceList is the answer of /api/v1/instances. Complete is false when some
 // account or region was not read to its end, so that instances may be missing.
+// Total is how many match the filter, absent where only reading them all would
+// tell.
 type instanceList struct {
 	Instances  []*record.Record `json:"instances"`
+	Total      *int             `json:"total,omitempty"`
 	NextCursor string           `json:"next_cursor,omitempty"`
 	Complete   bool             `json:"complete"`
 	AsOf       time.Time        `json:"as_of"`
@@ -89,12 +92,15 @@ func (s *server) apiInstances(w http.ResponseWriter, r *http.Request) {
 		s.apiFault(w, r, err)
 		return
 	}
-	recs, next, err := l.page(r.Context(), s.o.Store, sum)
+	recs, next, err := l.page(r.Context(), s.o.Store)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
 	out := instanceList{Instances: make([]*record.Record, 0, len(recs)), NextCursor: next, Complete: report.NewDigest(sum).Whole.All(), AsOf: sum.AsOf}
+	if n, known := l.total(sum); known {
+		out.Total = &n
+	}
 	for _, rec := range recs {
 		out.Instances = append(out.Instances, report.Tidy(rec))
 	}

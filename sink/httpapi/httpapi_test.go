@@ -82,6 +82,7 @@ type list struct {
 		Verdicts        []struct{ Target, Verdict string }
 	} `json:"instances"`
 	NextCursor string `json:"next_cursor"`
+	Total      *int   `json:"total"`
 	Complete   bool   `json:"complete"`
 }
 
@@ -129,7 +130,7 @@ func TestEveryOrderPagesThroughEveryInstanceOnce(t *testing.T) {
 	}
 }
 
-func TestPartsListWhatTheWholeLists(t *testing.T) {
+func TestEveryOrderListsTheSame(t *testing.T) {
 	w := newWorld(t, 300, nil)
 	for _, sort := range []string{"os", "verdict"} {
 		for _, filter := range []string{"", "os_family=centos", "target=shenlong-7", "target=kvm&os_family=debian", "legacy=true&q=prod", "verdict=unknown"} {
@@ -139,6 +140,30 @@ func TestPartsListWhatTheWholeLists(t *testing.T) {
 				t.Errorf("%s by %s: %d up, %d down, %d in all", filter, sort, len(up), len(down), len(all))
 			}
 		}
+	}
+}
+
+func TestTotalIsWhatTheListingHolds(t *testing.T) {
+	w := newWorld(t, 400, nil)
+	for query, known := range map[string]bool{
+		"": true, "legacy=true": true, "os_family=centos&os_version=5.8": true, "target=shenlong-7&verdict=incompatible": true,
+		"account=2345678901234567&region=cn-hangzhou": true, "verdict=incompatible": false, "q=web": false, "gone=true": false,
+	} {
+		l := w.list(t, query+"&limit=500")
+		switch {
+		case (l.Total != nil) != known:
+			t.Errorf("%q: the total is known: %v, want %v", query, l.Total != nil, known)
+		case known && *l.Total != len(l.Instances):
+			t.Errorf("%q: total %d, %d instances listed", query, *l.Total, len(l.Instances))
+		}
+	}
+}
+
+func TestCursorOfAnotherDirectionIsRefused(t *testing.T) {
+	w := newWorld(t, 100, nil)
+	cursor := w.list(t, "sort=name&limit=10").NextCursor
+	if rec := w.get("/api/v1/instances?sort=name&order=desc&cursor=" + cursor); rec.Code != http.StatusBadRequest {
+		t.Errorf("status %d, want 400", rec.Code)
 	}
 }
 

@@ -17,6 +17,7 @@ type instancesView struct {
 	Columns           []column
 	Rows              []*record.Record
 	Filtered          bool
+	Total             string // how many match, "" where only reading them all would tell
 	First, Next, JSON string
 }
 
@@ -38,12 +39,15 @@ func (s *server) instances(w http.ResponseWriter, r *http.Request) {
 		s.page(w, status, "instances", v)
 		return
 	}
-	rows, next, err := l.page(r.Context(), s.o.Store, v.Summary)
+	rows, next, err := l.page(r.Context(), s.o.Store)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	v.Rows, v.Columns = rows, v.columns(l)
+	if n, known := l.total(v.Summary); known {
+		v.Total = report.Number(n)
+	}
 	v.JSON = "/api/v1/instances?" + v.Q.Encode()
 	if l.cursor != nil {
 		v.First = v.with("cursor", "")

@@ -39,17 +39,18 @@ type listing struct {
 	cursor *cursor
 }
 
-// cursor is the place behind which a page starts: the sort value and the key
-// of its last row. It is opaque to clients.
+// cursor is the place behind which a page starts, and the order in which it is
+// one. It is opaque to clients.
 type cursor struct {
 	Sort  string `json:"s,omitempty"`
-	Value string `json:"v,omitempty"`
+	Down  bool   `json:"d,omitempty"`
+	Value []byte `json:"v,omitempty"`
 	Key   Key    `json:"k"`
 }
 
 func (c cursor) String() string {
 	data, err := json.Marshal(c)
-	if err != nil { // cannot happen: strings only
+	if err != nil { // cannot happen: strings and bytes only
 		return ""
 	}
 	return base64.RawURLEncoding.EncodeToString(data)
@@ -81,31 +82,33 @@ func osValue(family, version string) string {
 	return report.OSName(family, version) + "\x00" + family + "\x00" + version
 }
 
-// sortKeys are the columns that a listing can be sorted by, and the value of a
-// record in each. Verdicts sort worst first.
-func sortValue(by, target string, rec *record.Record) string {
-	switch by {
-	case "name":
-		return rec.InstanceName
-	case "id":
-		return rec.InstanceID
-	case "type":
-		return rec.InstanceType
+// order is how the store sorts the listing.
+func (l *listing) order() Order {
+	o := Order{By: l.Sort, Down: l.Down}
+	switch l.Sort {
 	case "os":
-		return osValue(rec.OS.Family, rec.OS.Version)
+		o.By, o.Class = "class", func(c Class) string { return osValue(c.OSFamily, c.OSVersion) }
 	case "verdict":
-		v := report.WorstVerdict(rec)
-		if target != "" {
-			v = report.VerdictOn(rec, target)
-		}
-		if v != nil {
-			return strconv.Itoa(slices.Index(report.Levels(), v.Level.String()))
-		}
-		return noVerdict
+		o.By, o.Class = "class", func(c Class) string { return verdictValue(c, l.Filter.Target) }
 	}
-	return ""
+	return o
 }
 
+// verdictValue sorts verdicts on a target worst first, or with none the worst
+// of all targets.
+func verdictValue(c Class, target string) string {
+	for i, level := range report.Levels() {
+		for name, have := range c.Levels {
+			if have == level && (target == "" || target == name) {
+				return strconv.Itoa(i)
+			}
+		}
+	}
+	return noVerdict
+}
+
+// sortKeys are what a listing can be sorted by; "" is account, region,
+// instance id.
 func sortKeys() []string { return []string{"", "id", "name", "type", "os", "verdict"} }
 
 // parseListing reads the query of a listing; everything in it is untrusted.
@@ -149,98 +152,74 @@ func parseListing(q url.Values, targets []string) (*listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c != nil && c.Sort != l.Sort {
+	if c != nil && (c.Sort != l.Sort || c.Down != (l.Down && l.Sort != "")) {
 		return nil, badQuery("cursor belongs to another sort order")
 	}
 	l.cursor = c
 	return l, nil
 }
 
-// row is a record with what it is sorted by.
-type row struct {
-	rec   *record.Record
-	value string
-}
-
-func keyOf(rec *record.Record) Key { return Key{rec.Account, rec.Region, rec.InstanceID} }
-
-func compareKeys(a, b Key) int {
-	return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.InstanceID, b.InstanceID))
-}
-
-// compare orders rows; keys break ties upwards in either direction, so that
-// the order is total.
-func (l *listing) compare(av string, ak Key, bv string, bk Key) int {
-	by := cmp.Compare(av, bv)
-	if l.Down {
-		by = -by
-	}
-	return cmp.Or(by, compareKeys(ak, bk))
-}
-
 // page reads one page and the cursor of the next, "" when there is none.
-func (l *listing) page(ctx context.Context, st Store, sum *record.Summary) ([]*record.Record, string, error) {
-	var best []row
-	var err error
-	if parts := l.partitions(sum); parts != nil {
-		best, err = l.parts(ctx, st, parts)
-	} else {
-		best, err = l.whole(ctx, st)
-	}
+func (l *listing) page(ctx context.Context, st Store) ([]*record.Record, string, error) {
+	rows, err := l.rows(ctx, st)
 	if err != nil {
-		return nil, "", err
+		return nil, "", fmt.Errorf("list instances: %w", err)
 	}
 	next := ""
-	if len(best) > l.Limit {
-		best = best[:l.Limit]
-		last := best[l.Limit-1]
-		next = cursor{Sort: l.Sort, Value: last.value, Key: keyOf(last.rec)}.String()
+	if len(rows) > l.Limit {
+		rows = rows[:l.Limit]
+		last := rows[l.Limit-1].Place
+		next = cursor{Sort: l.Sort, Down: l.Down && l.Sort != "", Value: []byte(last.Value), Key: last.Key}.String()
 	}
-	out := make([]*record.Record, len(best))
-	for i := range best {
-		out[i] = best[i].rec
+	out := make([]*record.Record, len(rows))
+	for i := range rows {
+		out[i] = rows[i].Record
 	}
 	return out, next, nil
 }
 
-// whole reads a page of one listing. In the order of keys the store is read
-// from the cursor on; in any other order all that match are read and only the
-// best kept.
-func (l *listing) whole(ctx context.Context, st Store) ([]row, error) {
+// rows reads a page and one more, which tells whether there is another.
+func (l *listing) rows(ctx context.Context, st Store) ([]Placed, error) {
 	f := l.Filter
-	if l.Sort == "" {
+	f.Limit = l.Limit + 1
+	if l.Sort != "" {
+		var after *Place
 		if l.cursor != nil {
-			f.After = l.cursor.Key
+			after = &Place{Value: string(l.cursor.Value), Key: l.cursor.Key}
 		}
-		f.Limit = l.Limit + 1
+		return st.Sorted(ctx, f, l.order(), after)
 	}
-	var best []row
+	if l.cursor != nil {
+		f.After = l.cursor.Key
+	}
+	var out []Placed
 	for rec, err := range st.Instances(ctx, f) {
 		if err != nil {
-			return nil, fmt.Errorf("list instances: %w", err)
+			return nil, err
 		}
-		r := row{rec, sortValue(l.Sort, f.Target, rec)}
-		if l.cursor != nil && l.compare(r.value, keyOf(rec), l.cursor.Value, l.cursor.Key) <= 0 {
-			continue
-		}
-		best = l.keep(best, r)
-		if l.Sort == "" && len(best) > l.Limit {
-			break
-		}
+		out = append(out, Placed{Place{Key: keyOf(rec)}, rec})
 	}
-	return best, nil
+	return out, nil
 }
 
-// keep inserts r in order and drops what no page can show.
-func (l *listing) keep(best []row, r row) []row {
-	less := func(a, b row) int { return l.compare(a.value, keyOf(a.rec), b.value, keyOf(b.rec)) }
-	if len(best) > l.Limit && less(r, best[len(best)-1]) >= 0 {
-		return best
+func keyOf(rec *record.Record) Key { return Key{rec.Account, rec.Region, rec.InstanceID} }
+
+// total counts what the filter lets through, where the summary can tell: it
+// does not know names, nor which verdicts one instance has on several targets.
+func (l *listing) total(sum *record.Summary) (n int, known bool) {
+	f := &l.Filter
+	if f.Q != "" || f.Gone || f.Verdict != "" && f.Target == "" || len(sum.Targets) == 0 {
+		return 0, false
 	}
-	at, _ := slices.BinarySearchFunc(best, r, less)
-	best = slices.Insert(best, at, r)
-	if len(best) > l.Limit+1 {
-		best = best[:l.Limit+1]
+	target := cmp.Or(f.Target, sum.Targets[0])
+	for i := range sum.Groups {
+		g := &sum.Groups[i]
+		if g.Target != target || f.Account != "" && g.Account != f.Account || f.Region != "" && g.Region != f.Region ||
+			f.Verdict != "" && g.Verdict != f.Verdict || f.OSFamily != "" && g.OSFamily != f.OSFamily ||
+			f.OSVersion != "" && g.OSVersion != f.OSVersion || f.Legacy != nil && g.Legacy != *f.Legacy {
+			continue
+		}
+		n += g.Instances
 	}
-	return best
+	return n, true
 }

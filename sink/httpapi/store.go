@@ -31,6 +31,34 @@ type Filter struct {
 	Limit               int    // at most so many; 0 is no limit
 }
 
+// Order is an order of instances other than that of keys. Where two have the
+// same value, their keys decide, upwards in either direction.
+type Order struct {
+	By   string // "id", "name", "type" or "class"
+	Down bool
+	// Class gives all instances of one class their value; it is for "class".
+	Class func(Class) string
+}
+
+// Class is what instances have in common that count alike.
+type Class struct {
+	OSFamily, OSVersion string
+	Levels              map[string]string // verdict by target
+}
+
+// Place is where an instance stands in an Order. Value is what the store
+// compares: bytes, not always text.
+type Place struct {
+	Value string
+	Key   Key
+}
+
+// Placed is an instance with its place.
+type Placed struct {
+	Place  Place
+	Record *record.Record
+}
+
 // Store is what the page reads. Implementations are safe for concurrent use.
 type Store interface {
 	// Summary returns the current totals. The caller does not change them.
@@ -38,6 +66,10 @@ type Store interface {
 	// Instances lists in the order of account, region and instance id. It
 	// holds no transaction while the caller looks at a record.
 	Instances(ctx context.Context, f Filter) iter.Seq2[*record.Record, error]
+	// Sorted lists in another order, from behind a place if there is one, at
+	// most f.Limit; f.After does not count. What it keeps in memory does not
+	// grow with the fleet.
+	Sorted(ctx context.Context, f Filter, by Order, after *Place) ([]Placed, error)
 	// Instance returns one instance, gone or not, with its verdict history,
 	// newest first. Account and region narrow the search when not empty.
 	Instance(ctx context.Context, account, region, id string) (*record.Record, []record.Change, error)

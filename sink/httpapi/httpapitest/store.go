@@ -81,6 +81,48 @@ func (s *Store) Instances(ctx context.Context, f httpapi.Filter) iter.Seq2[*reco
 	}
 }
 
+// Sorted lists in another order.
+func (s *Store) Sorted(ctx context.Context, f httpapi.Filter, by httpapi.Order, after *httpapi.Place) ([]httpapi.Placed, error) {
+	limit := f.Limit
+	f.After, f.Limit = httpapi.Key{}, 0
+	order := func(a, b httpapi.Placed) int {
+		c := cmp.Compare(a.Place.Value, b.Place.Value)
+		if by.Down {
+			c = -c
+		}
+		return cmp.Or(c, compare(a.Place.Key, b.Place.Key))
+	}
+	var out []httpapi.Placed
+	for r, err := range s.Instances(ctx, f) {
+		if err != nil {
+			return nil, err
+		}
+		p := httpapi.Placed{Place: httpapi.Place{Value: value(r, by), Key: key(r)}, Record: r}
+		if after == nil || order(p, httpapi.Placed{Place: *after}) > 0 {
+			out = append(out, p)
+		}
+	}
+	slices.SortFunc(out, order)
+	return out[:min(limit, len(out))], nil
+}
+
+// value is what a record sorts by.
+func value(r *record.Record, by httpapi.Order) string {
+	switch by.By {
+	case "name":
+		return r.InstanceName[:min(128, len(r.InstanceName))]
+	case "type":
+		return r.InstanceType
+	case "class":
+		c := httpapi.Class{OSFamily: r.OS.Family, OSVersion: r.OS.Version, Levels: map[string]string{}}
+		for i := range r.Verdicts {
+			c.Levels[r.Verdicts[i].Target] = r.Verdicts[i].Level.String()
+		}
+		return by.Class(c)
+	}
+	return r.InstanceID
+}
+
 func match(r *record.Record, f *httpapi.Filter) bool {
 	switch {
 	case f.Account != "" && r.Account != f.Account, f.Region != "" && r.Region != f.Region,
