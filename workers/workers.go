@@ -66,6 +66,12 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 	out := Classify(c, page, images)
 	out.Failures = failures
 	out.Order = order(page, stored)
+	if len(failures) > 0 {
+		// Judged without its images. Another walk of the same scan that had
+		// them is to win, also where it was earlier or its page arrived first;
+		// otherwise a scan could end complete with less than it knew.
+		out.Order = page.Epoch
+	}
 	if err := w.bus.Publish(ctx, out); err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ const (
 	lateIsNew      mutant = "a late repeat counts as new"
 	endWithoutPage mutant = "an announced page is never published"
 	rowLost        mutant = "a row is left out of its page"
+	poorIsNew      mutant = "a page without its images counts as new"
 )
 
 // world is one shenscan with everything it talks to.
@@ -283,6 +284,9 @@ func (l lossy) Publish(ctx context.Context, m event.Message) error {
 			short.Instances = page.Instances[1:]
 			m = &short
 		}
+	}
+	if page, ok := m.(*event.InstancesClassified); ok && w.mutant == poorIsNew && len(page.Failures) > 0 {
+		page.Order = time.Now().UnixNano()
 	}
 	if err := w.current().Publish(ctx, m); err != nil {
 		return err
