@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
+	"github.com/shenscan/shenscan/internal/trace"
 )
 
 // storeFlags say where the store is.
@@ -71,6 +73,28 @@ func (f *natsFlags) options(s *settings, name string, def bus.Sync) bus.Options 
 	return o
 }
 
+// traceFlags say where spans go.
+type traceFlags struct {
+	endpoint string
+	ratio    float64
+	set      *pflag.FlagSet
+}
+
+func (f *traceFlags) add(cmd *cobra.Command) {
+	f.set = cmd.Flags()
+	f.set.StringVar(&f.endpoint, "otlp-endpoint", "", "OpenTelemetry collector that spans are sent to, protobuf over HTTP, such as http://127.0.0.1:4318; the OTEL_EXPORTER_OTLP_* variables say the same; without any, nothing is traced")
+	f.set.Float64Var(&f.ratio, "trace-ratio", 1, "share of the scans and requests that are traced, from 0 to 1, where whoever asked has not decided")
+}
+
+func (f *traceFlags) options(s *settings, name string) trace.Options {
+	version, _ := app.Version()
+	o := trace.Options{Endpoint: f.endpoint, Ratio: -1, Service: name, Version: version, Log: s.log, Getenv: os.Getenv}
+	if f.set != nil && f.set.Changed("trace-ratio") { // else OTEL_TRACES_SAMPLER may say
+		o.Ratio = max(f.ratio, 0)
+	}
+	return o
+}
+
 // cloudFlags say how the cloud is asked.
 type cloudFlags struct {
 	endpoint, stsEndpoint, home string
@@ -81,16 +105,24 @@ type cloudFlags struct {
 }
 
 func (f *cloudFlags) add(cmd *cobra.Command) {
+	f.addEndpoints(cmd)
 	fl := cmd.Flags()
-	fl.StringVar(&f.endpoint, "endpoint", "", "one ECS endpoint for all regions; plain http only to loopback")
-	fl.StringVar(&f.stsEndpoint, "sts-endpoint", "", "STS endpoint; default sts.aliyuncs.com, or --endpoint")
-	fl.StringVar(&f.home, "home-region", "cn-hangzhou", "region asked for what is not regional")
-	fl.BoolVar(&f.vpc, "vpc", false, "use the VPC endpoints of ECS")
 	fl.BoolVar(&f.gzip, "gzip", false, "ask ECS for compressed answers: a ninth of the bytes for twice the CPU")
 	fl.IntVar(&f.concurrency, "concurrency", 32, "lanes and calls side by side")
 	fl.Float64Var(&f.rate, "rate", 0, "ceiling of ECS calls a second and account; 0 leaves it to the adaptive limit")
 	fl.Float64Var(&f.startRate, "start-rate", ecsapi.DefaultOptions().StartRate, "ECS calls a second that an account, region and action begin with; the limit then adapts")
 	fl.StringSliceVar(&f.accounts, "account", nil, "accounts to scan, of those configured")
+}
+
+// addEndpoints adds what a command needs that asks the cloud only a little.
+func (f *cloudFlags) addEndpoints(cmd *cobra.Command) {
+	o := ecsapi.DefaultOptions()
+	f.concurrency, f.startRate = o.Concurrency, o.StartRate
+	fl := cmd.Flags()
+	fl.StringVar(&f.endpoint, "endpoint", "", "one ECS endpoint for all regions; plain http only to loopback")
+	fl.StringVar(&f.stsEndpoint, "sts-endpoint", "", "STS endpoint; default sts.aliyuncs.com, or --endpoint")
+	fl.StringVar(&f.home, "home-region", "cn-hangzhou", "region asked for what is not regional")
+	fl.BoolVar(&f.vpc, "vpc", false, "use the VPC endpoints of ECS")
 }
 
 func (f *cloudFlags) options(s *settings) ecsapi.Options {

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/shenscan/shenscan/internal/config"
+	"github.com/shenscan/shenscan/internal/trace"
 )
 
 // Exit codes, as the contract with scripts states them.
@@ -184,9 +185,9 @@ func (s *settings) openLog() error {
 	o := &slog.HandlerOptions{Level: level}
 	switch s.logFormat {
 	case "text":
-		s.log = slog.New(slog.NewTextHandler(os.Stderr, o))
+		s.log = slog.New(trace.LogHandler(slog.NewTextHandler(os.Stderr, o)))
 	case "json":
-		s.log = slog.New(slog.NewJSONHandler(os.Stderr, o))
+		s.log = slog.New(trace.LogHandler(slog.NewJSONHandler(os.Stderr, o)))
 	default:
 		return usage(fmt.Errorf("--log-format %q is not text or json", s.logFormat))
 	}

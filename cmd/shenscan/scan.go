@@ -49,6 +49,7 @@ configuration file.`,
 	f.scope.add(cmd)
 	f.output.add(cmd)
 	f.listen.add(cmd, "")
+	f.trace.add(cmd)
 	f.addSink(cmd)
 	return cmd
 }

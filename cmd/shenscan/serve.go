@@ -19,6 +19,7 @@ type processFlags struct {
 	cloud    cloudFlags
 	rules    ruleFlags
 	listen   listenFlags
+	trace    traceFlags
 	sinkName string
 	idle     time.Duration
 }
@@ -33,7 +34,7 @@ func (f *processFlags) options(s *settings, name string, roles app.Role, def bus
 	o := app.Options{
 		Roles: roles, NATS: f.nats.options(s, name, def), Cloud: f.cloud.options(s), Accounts: f.cloud.accounts,
 		Store: f.store.dir, SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
-		Concurrency: f.cloud.concurrency, ScanIdle: f.idle, Log: s.log, Now: time.Now,
+		Concurrency: f.cloud.concurrency, ScanIdle: f.idle, Trace: f.trace.options(s, name), Log: s.log, Now: time.Now,
 		HTTP: app.HTTPOptions{Listen: f.listen.addr, WebConfig: f.listen.webConfig, Insecure: f.listen.insecure},
 	}
 	o.Distributed = o.NATS.URL != ""
@@ -69,6 +70,7 @@ other programs (nats req shenscan.rescan …) need that, or --nats-url.`,
 	f.cloud.add(cmd)
 	f.rules.add(cmd)
 	f.listen.add(cmd, defaultListen)
+	f.trace.add(cmd)
 	f.addSink(cmd)
 	return cmd
 }
@@ -134,5 +136,6 @@ func newRoleCmd(s *settings, name string) *cobra.Command {
 		}
 	}
 	f.listen.add(cmd, def)
+	f.trace.add(cmd)
 	return cmd
 }

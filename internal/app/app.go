@@ -23,6 +23,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/trace"
 	"github.com/shenscan/shenscan/producer"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/catalog"
@@ -89,6 +90,8 @@ type Options struct {
 	// ScanIdle ends a scan that made no progress for so long.
 	ScanIdle time.Duration
 	HTTP     HTTPOptions
+	// Trace says where spans go; nowhere by default.
+	Trace trace.Options
 	Log      *slog.Logger
 	Now      func() time.Time
 }
@@ -151,6 +154,13 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := o.NATS.Validate(); err != nil {
 		return nil, &ConfigError{err}
 	}
+	tracer, err := trace.Open(ctx, o.Trace)
+	if err != nil {
+		return nil, &ConfigError{err}
+	}
+	a.onClose(func() { tracer.Close(ctx) })
+	// Producers see to the streams; workers and sinks take them as they are.
+	o.NATS.Tracer, o.NATS.Declare = tracer, o.Roles&Producer != 0
 	o.NATS.Dir = orDefault(o.NATS.Dir, filepath.Join(o.Store, "nats"))
 	if a.bus, err = bus.Open(ctx, o.NATS); err != nil {
 		return nil, err
@@ -337,6 +347,11 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 	kv, err := a.bus.KV(ctx, "shenscan-scans", 7*24*time.Hour, false)
 	if err != nil {
 		return err
+	}
+	if a.o.Distributed { // made here for workers, whose user may only look
+		if _, err := a.bus.KV(ctx, "shenscan-images", imageTTL, false); err != nil {
+			return err
+		}
 	}
 	host, _ := os.Hostname()
 	a.desk = producer.NewDesk(producer.DefaultDeskOptions(), a.bus, &running{kv, a.bus, a.o.Now}, fmt.Sprintf("%s/%d/%d", host, os.Getpid(), a.o.Now().UnixNano()))

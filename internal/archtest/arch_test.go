@@ -179,6 +179,8 @@ func TestStrayImportsAreFound(t *testing.T) {
 		"a_file_in_rules":            {path: "rules/identity", imports: []string{"os"}, want: "rules are pure"},
 		"yaml_in_the_catalog":        {path: "rules/catalog", imports: []string{"go.yaml.in/yaml/v3"}},
 		"yaml_in_rules":              {path: "rules", imports: []string{"go.yaml.in/yaml/v3"}, want: "which only"},
+		"opentelemetry_in_a_stage":   {path: "workers", imports: []string{"go.opentelemetry.io/otel/trace"}, want: "which only"},
+		"opentelemetry_in_its_owner": {path: "internal/trace", imports: []string{"go.opentelemetry.io/otel/trace"}},
 		"nats_in_a_stage":            {path: "sink", imports: []string{"github.com/nats-io/nats.go"}, want: "which only"},
 		"bbolt_in_its_owner":         {path: "sink/store", imports: []string{"go.etcd.io/bbolt"}, deps: []string{"go.etcd.io/bbolt"}},
 		"bbolt_in_the_exporter":      {path: "sink/exporter", imports: []string{"go.etcd.io/bbolt"}, want: "which only"},

@@ -22,15 +22,16 @@ var layers = []layer{
 	{"internal/ecs", []string{"rules"}}, // an instance has Facts
 	{"internal/record", []string{"rules"}},
 	{"internal/event", []string{"internal/ecs", "internal/record", "rules"}},
-	{"internal/ecs/ecsapi/...", []string{"internal/ecs", "internal/ecs/ecsapi/...", "rules"}}, // fills the Facts
+	{"internal/trace", nil}, // spans know no message: whoever makes one names it
+	{"internal/ecs/ecsapi/...", []string{"internal/ecs", "internal/ecs/ecsapi/...", "internal/trace", "rules"}}, // fills the Facts
 	// The simulator knows what it holds without asking rules, so that it can check them.
 	{"internal/ecs/ecssim/...", []string{"internal/ecs", "internal/ecs/ecssim/..."}},
 	{"internal/ecs/ecstest", []string{"internal/ecs", "rules"}}, // one suite for every ecs.API
-	{"internal/bus/...", []string{"internal/ecs", "internal/event", "internal/bus/..."}},
+	{"internal/bus/...", []string{"internal/ecs", "internal/event", "internal/bus/...", "internal/trace"}},
 
 	// Stages: they meet on the bus and never import each other.
-	{"producer/...", append([]string{"producer/..."}, nouns...)},
-	{"workers/...", append([]string{"workers/..."}, nouns...)},
+	{"producer/...", append([]string{"producer/...", "internal/trace"}, nouns...)},
+	{"workers/...", append([]string{"workers/...", "internal/trace"}, nouns...)},
 	// The sink follows the results in their order and emits events in its own;
 	// both are more of the bus than one small interface could say.
 	{"sink", append([]string{"internal/bus", "sink/store"}, nouns...)},
@@ -75,6 +76,9 @@ var libraries = []ownership{
 		"producer", "workers", "sink", "sink/exporter", "sink/httpapi", "sink/store", "internal/app", "internal/bus", "internal/ecs/ecsapi",
 	}},
 	{"github.com/prometheus/exporter-toolkit", []string{"internal/app", "sink/httpapi"}},
+	// OTLP without gRPC: the exporter is a small HTTP client over OpenTelemetry's own messages.
+	{"go.opentelemetry.io/", []string{"internal/trace"}},
+	{"google.golang.org/protobuf/", []string{"internal/trace"}},
 	{"github.com/spf13/", []string{"cmd/shenscan", "internal/config"}},
 	{"github.com/cenkalti/backoff/", []string{"internal/ecs/ecsapi"}},
 	{"github.com/klauspost/compress/", []string{"sink/store"}},

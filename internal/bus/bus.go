@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/trace"
 )
 
 // Sync says when the embedded server syncs what it acknowledged to disk.
@@ -56,12 +57,18 @@ type Options struct {
 	Replicas int
 	// Limits of the streams.
 	Limits Limits
+	// Declare brings streams that differ to their declaration. Without it this
+	// process only makes what is missing, and only where its user may: what
+	// workers and sinks need.
+	Declare bool
+	// Tracer makes spans of what is published and consumed; nil for none.
+	Tracer *trace.Tracer
 	Log    *slog.Logger
 }
 
 // DefaultOptions runs the embedded server without a socket.
 func DefaultOptions() Options {
-	return Options{Name: "shenscan", Sync: SyncAlways, Replicas: 1, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler)}
+	return Options{Name: "shenscan", Sync: SyncAlways, Replicas: 1, Limits: DefaultLimits(), Declare: true, Log: slog.New(slog.DiscardHandler)}
 }
 
 // Validate reports every mistake in o.
@@ -92,6 +99,7 @@ type Bus struct {
 	log    *slog.Logger
 
 	created map[string]int64 // stream name -> unix nanoseconds of its creation; written by Open alone
+	denials denials
 	onBury  func(stream string)
 }
 
@@ -152,7 +160,7 @@ func (b *Bus) startServer() error {
 	opts := &server.Options{
 		ServerName: "shenscan", JetStream: true, StoreDir: b.o.Dir,
 		DontListen: b.o.Listen == "", NoSigs: true, NoLog: true,
-		SyncAlways: b.o.Sync == SyncAlways, MaxPayload: event.MaxPayload + (64 << 10),
+		SyncAlways: b.o.Sync == SyncAlways, MaxPayload: serverPayload,
 		JetStreamMaxMemory: 256 << 20, JetStreamMaxStore: b.o.Limits.MaxStore,
 	}
 	if b.o.Listen != "" {
@@ -188,6 +196,7 @@ func (b *Bus) connectOptions() ([]nats.Option, error) {
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) { b.log.Info("reconnected to NATS") }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			b.denials.heard(err)
 			b.log.Warn("NATS refused something", "err", err)
 		}),
 	}
@@ -250,11 +259,15 @@ func (b *Bus) Publish(ctx context.Context, m event.Message) error {
 		return err
 	}
 	subject, id := event.Route(m)
-	return b.publish(ctx, &nats.Msg{Subject: subject, Data: payload, Header: nats.Header{}}, id)
+	ctx, span := b.traceSend(ctx, m, subject, id)
+	err = b.publish(ctx, &nats.Msg{Subject: subject, Data: payload, Header: nats.Header{}}, id)
+	span.End(err)
+	return err
 }
 
 func (b *Bus) publish(ctx context.Context, msg *nats.Msg, id string, extra ...jetstream.PublishOpt) error {
 	opts := append([]jetstream.PublishOpt{jetstream.WithMsgID(id)}, extra...)
+	setTrace(ctx, msg.Header)
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
 		_, err := b.js.PublishMsg(attempt, msg, opts...)
@@ -265,7 +278,7 @@ func (b *Bus) publish(ctx context.Context, msg *nats.Msg, id string, extra ...je
 		if ctx.Err() != nil || !retryable(err) {
 			return fmt.Errorf("publish %s on %s: %w", id, msg.Subject, err)
 		}
-		b.log.Debug("publish is tried again", "subject", msg.Subject, "id", id, "err", err)
+		b.log.DebugContext(ctx, "publish is tried again", "message", id, "subject", msg.Subject, "err", err)
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("publish %s on %s: %w", id, msg.Subject, err)

@@ -119,11 +119,12 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, handle func(context.Conte
 func (b *Bus) handle(ctx context.Context, c Consumer, msg jetstream.Msg, handle func(context.Context, Delivery) error, onDead func(context.Context, Dead) error) {
 	meta, err := msg.Metadata()
 	if err != nil {
-		b.log.Error("message without metadata", "subject", msg.Subject(), "err", err)
+		b.log.ErrorContext(ctx, "message without metadata", "subject", msg.Subject(), "err", err)
 		return
 	}
 	attempt := int(meta.NumDelivered)
 	m, err := event.Decode(msg.Data())
+	ctx, span := b.traceWork(ctx, c.Name, msg, m, attempt)
 	switch {
 	case errors.Is(err, event.ErrNewer):
 		err = event.RetryAfter(err, 30*time.Second)
@@ -134,6 +135,7 @@ func (b *Bus) handle(ctx context.Context, c Consumer, msg jetstream.Msg, handle 
 		err = handle(ctx, Delivery{Msg: m, Subject: msg.Subject(), Seq: meta.Sequence.Stream, Stored: meta.Timestamp, Attempt: attempt})
 		beat()
 	}
+	span.End(err)
 	b.settle(ctx, c, msg, meta, m, err, onDead)
 }
 
@@ -155,12 +157,12 @@ func (b *Bus) settle(ctx context.Context, c Consumer, msg jetstream.Msg, meta *j
 	case later:
 		settled = msg.NakWithDelay(delay)
 	default:
-		b.log.Warn("message is tried again", "consumer", c.Name, "subject", msg.Subject(), "attempt", attempt, "err", err)
+		b.log.WarnContext(ctx, "message is tried again", about(m, msg, "attempt", attempt, "err", err)...)
 		settled = msg.NakWithDelay(backoff(attempt))
 	}
 	if settled != nil && !errors.Is(settled, nats.ErrConnectionClosed) {
 		// Not settled means delivered again: every handler stands that.
-		b.log.Warn("message was not settled", "consumer", c.Name, "subject", msg.Subject(), "err", settled)
+		b.log.WarnContext(ctx, "message was not settled", about(m, msg, "attempt", attempt, "err", settled)...)
 	}
 }
 
@@ -178,7 +180,7 @@ func (b *Bus) heartbeat(ctx context.Context, msg jetstream.Msg, every time.Durat
 				return
 			case <-t.C:
 				if err := msg.InProgress(); err != nil {
-					b.log.Debug("heartbeat", "subject", msg.Subject(), "err", err)
+					b.log.DebugContext(ctx, "heartbeat", about(nil, msg, "err", err)...)
 				}
 			}
 		}

@@ -47,10 +47,21 @@ func (b *Bus) bury(ctx context.Context, stream, consumer string, seq uint64, del
 	}
 	id := fmt.Sprintf("dead/%s/%d/%d", stream, b.created[stream], seq)
 	msg := &nats.Msg{Subject: event.SubjectDead + "." + event.Token(stream) + "." + event.Token(consumer), Data: body, Header: nats.Header{}}
-	if err := b.publish(ctx, msg, id); err != nil {
+	err = b.publish(ctx, msg, id)
+	if errors.Is(err, nats.ErrMaxPayload) {
+		// A server with a smaller limit than ours: the letter without its payload
+		// is better than a message that comes back for ever.
+		letter.Cause, letter.Payload = fmt.Sprintf("%s (its %d bytes did not fit into a dead letter and are gone)", letter.Cause, len(payload)), nil
+		if msg.Data, err = json.Marshal(letter); err != nil {
+			return fmt.Errorf("encode dead letter: %w", err)
+		}
+		err = b.publish(ctx, msg, id)
+	}
+	if err != nil {
 		return err
 	}
-	b.log.Error("message was dead-lettered; see `shenscan dead list`", "stream", stream, "consumer", consumer, "subject", subject, "seq", seq, "cause", d.Cause)
+	b.log.ErrorContext(ctx, "message was dead-lettered; see `shenscan dead list`", append(event.AboutOf(d.Msg).LogArgs(),
+		"message", id, "stream", stream, "consumer", consumer, "seq", seq, "subject", subject, "attempt", deliveries, "cause", d.Cause)...)
 	b.onBury(stream)
 	if onDead == nil {
 		return nil
@@ -166,6 +177,9 @@ func (b *Bus) RetryDead(ctx context.Context, id uint64) error {
 	}
 	if !strings.HasPrefix(letter.Subject, "shenscan.") {
 		return fmt.Errorf("dead letter %d came from %q, which is not a subject of shenscan", id, letter.Subject)
+	}
+	if len(letter.Payload) == 0 {
+		return fmt.Errorf("dead letter %d holds no message: %s", id, letter.Cause)
 	}
 	msg := &nats.Msg{Subject: letter.Subject, Data: letter.Payload, Header: nats.Header{}}
 	if err := b.publish(ctx, msg, "retry/"+strconv.FormatUint(id, 10)+"/"+strconv.FormatInt(b.created[StreamDead], 36)); err != nil {

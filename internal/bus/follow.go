@@ -162,6 +162,9 @@ func gather(msgs <-chan jetstream.Msg, f Follow) (batch []jetstream.Msg, open bo
 
 func (b *Bus) apply(ctx context.Context, batch []jetstream.Msg, created int64, next *uint64, handle func(context.Context, []event.Received) error) error {
 	received := make([]event.Received, 0, len(batch))
+	var spans fold
+	defer func() { spans.end(errGap) }() // of what was read before the batch was given up
+	var consumer string
 	for _, msg := range batch {
 		meta, err := msg.Metadata()
 		if err != nil {
@@ -182,13 +185,17 @@ func (b *Bus) apply(ctx context.Context, batch []jetstream.Msg, created int64, n
 			}
 			continue
 		}
+		spans.add(ctx, b, msg, m)
+		consumer = meta.Consumer
 		received = append(received, event.Received{
 			Position: event.Position{Stream: created, Seq: meta.Sequence.Stream},
 			Stored:   meta.Timestamp.UnixNano(), Msg: m,
 		})
 	}
 	if len(received) > 0 {
-		if err := handle(ctx, received); err != nil {
+		err := handle(spans.begin(ctx, consumer, len(received)), received)
+		spans.end(err)
+		if err != nil {
 			return err
 		}
 	}

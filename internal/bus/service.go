@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/trace"
 )
 
 // Request is a request to one of shenscan's services.
@@ -75,10 +76,12 @@ func (b *Bus) Serve(ctx context.Context, name, description, version string, limi
 }
 
 func (b *Bus) answer(ctx context.Context, e Endpoint, r micro.Request) {
+	ctx, span := b.traceRequest(ctx, e.Subject, r)
 	reply, err := e.Handle(ctx, Request{Data: r.Data(), Caller: callerOf(r), Reply: r.Reply() != ""})
+	span.End(err)
 	if r.Reply() == "" {
 		if err != nil {
-			b.log.Warn("request without a reply subject was refused", "subject", e.Subject, "err", err)
+			b.log.WarnContext(ctx, "request without a reply subject was refused", "subject", e.Subject, "err", err)
 		}
 		return
 	}
@@ -93,7 +96,7 @@ func (b *Bus) answer(ctx context.Context, e Endpoint, r micro.Request) {
 		err = r.RespondJSON(reply)
 	}
 	if err != nil {
-		b.log.Warn("answer was not sent", "subject", e.Subject, "err", err)
+		b.log.WarnContext(ctx, "answer was not sent", "subject", e.Subject, "err", err)
 	}
 }
 
@@ -120,7 +123,11 @@ func (b *Bus) Call(ctx context.Context, subject string, request, reply any) erro
 	if err != nil {
 		return fmt.Errorf("encode request for %s: %w", subject, err)
 	}
-	msg, err := b.nc.RequestWithContext(ctx, subject, body)
+	ctx, span := trace.StartClient(ctx, "ask "+subject, trace.Str("messaging.system", "nats"), trace.Str("messaging.destination.name", subject))
+	question := &nats.Msg{Subject: subject, Data: body, Header: nats.Header{}}
+	setTrace(ctx, question.Header)
+	msg, err := b.nc.RequestMsgWithContext(ctx, question)
+	span.End(err)
 	if errors.Is(err, nats.ErrNoResponders) {
 		return fmt.Errorf("%s: nobody answers; is a shenscan running on this NATS? %w", subject, err)
 	}
@@ -144,20 +151,6 @@ var ErrNotFound = errors.New("no such key")
 
 // ErrConflict is returned when somebody else wrote the key first.
 var ErrConflict = errors.New("key was changed by somebody else")
-
-// KV opens a bucket, creating it where it is missing. Values vanish after ttl.
-// A bucket in memory is for what can be learnt anew.
-func (b *Bus) KV(ctx context.Context, bucket string, ttl time.Duration, memory bool) (*KV, error) {
-	cfg := jetstream.KeyValueConfig{Bucket: bucket, TTL: ttl, Replicas: b.o.Replicas, Storage: jetstream.FileStorage, MaxBytes: 256 << 20}
-	if memory {
-		cfg.Storage, cfg.MaxBytes = jetstream.MemoryStorage, 64<<20
-	}
-	kv, err := b.js.CreateOrUpdateKeyValue(ctx, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
-	}
-	return &KV{kv}, nil
-}
 
 // Get returns the value and revision of key, or ErrNotFound.
 func (k *KV) Get(ctx context.Context, key string) ([]byte, uint64, error) {

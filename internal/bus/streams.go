@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"strconv"
 	"time"
@@ -39,6 +38,13 @@ func DefaultLimits() Limits {
 	return Limits{MaxStore: 20 << 30, PagesBytes: 128 << 20, Results: 8 << 30, ResultsAge: 8 * 24 * time.Hour, EventsAge: 30 * 24 * time.Hour}
 }
 
+// Headers count as part of a message; a dead letter holds a whole message as
+// base64.
+const (
+	maxMessage    = event.MaxPayload + 64<<10
+	serverPayload = 2 << 20
+)
+
 // declarations are all streams, in one place.
 func declarations(l Limits, replicas int) []jetstream.StreamConfig {
 	const window = 2 * time.Minute
@@ -47,21 +53,21 @@ func declarations(l Limits, replicas int) []jetstream.StreamConfig {
 			Name: StreamWork, Description: "scan and rescan requests, scope and lane jobs: each is done once by some producer",
 			Subjects: []string{"shenscan.work.>"}, Retention: jetstream.WorkQueuePolicy,
 			// New requests are refused rather than old ones dropped: an answered request survives.
-			Discard: jetstream.DiscardNew, MaxMsgs: 1_000_000, MaxBytes: 1 << 30,
+			Discard: jetstream.DiscardNew, MaxMsgs: 1_000_000, MaxBytes: 1 << 30, MaxMsgSize: maxMessage,
 			Duplicates: window, Replicas: replicas, AllowDirect: true,
 		},
 		{
 			Name: StreamPages, Description: "pages of instances on their way to a worker",
 			Subjects: []string{"shenscan.pages.>"}, Retention: jetstream.WorkQueuePolicy,
 			// A full stream pushes back on producers; nothing is dropped.
-			Discard: jetstream.DiscardNew, MaxBytes: l.PagesBytes, MaxMsgSize: event.MaxPayload,
+			Discard: jetstream.DiscardNew, MaxBytes: l.PagesBytes, MaxMsgSize: maxMessage,
 			Duplicates: window, Replicas: replicas, AllowDirect: true,
 		},
 		{
 			Name: StreamResults, Description: "classified pages and the scans' bookkeeping, in one order that every sink follows",
 			// Kept by age and size and not by interest, so that a new sink can catch up.
 			Subjects: []string{"shenscan.results.>"}, Retention: jetstream.LimitsPolicy,
-			Discard: jetstream.DiscardOld, MaxBytes: l.Results, MaxAge: l.ResultsAge, MaxMsgSize: event.MaxPayload,
+			Discard: jetstream.DiscardOld, MaxBytes: l.Results, MaxAge: l.ResultsAge, MaxMsgSize: maxMessage,
 			Duplicates: window, Replicas: replicas, AllowDirect: true,
 		},
 		{
@@ -93,38 +99,6 @@ func declarations(l Limits, replicas int) []jetstream.StreamConfig {
 			// One message a subject: a schedule that is published again replaces itself.
 			MaxMsgsPerSubject: 1, AllowMsgSchedules: true, AllowRollup: true, Duplicates: window, Replicas: replicas,
 		},
-	}
-}
-
-// declare creates the streams, or brings existing ones to their declaration.
-// What JetStream cannot change in place is refused with the mend.
-func (b *Bus) declare(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for _, cfg := range declarations(b.o.Limits, b.o.Replicas) {
-		s, err := b.declareOne(ctx, cfg)
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || isAPIError(err, 10052) {
-			return fmt.Errorf("stream %s exists with settings that cannot be changed in place: %w; drain it, then delete it with `nats stream rm %s`", cfg.Name, err, cfg.Name)
-		}
-		if err != nil {
-			return fmt.Errorf("create stream %s: %w; JetStream must be enabled and these credentials allowed to create it", cfg.Name, err)
-		}
-		b.created[cfg.Name] = s.CachedInfo().Created.UnixNano()
-	}
-	return nil
-}
-
-// declareOne asks again where no answer comes: a cluster that is asked for the
-// same stream by several processes at once answers only some of them.
-func (b *Bus) declareOne(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
-	for {
-		attempt, cancel := context.WithTimeout(ctx, 2*time.Second+rand.N(2*time.Second))
-		s, err := b.js.CreateOrUpdateStream(attempt, cfg)
-		cancel()
-		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return s, err
-		}
-		b.log.Info("no answer yet, asking again", "stream", cfg.Name)
 	}
 }
 

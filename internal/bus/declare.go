@@ -1,0 +1,378 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// errDenied means that the server does not let this user ask.
+var errDenied = errors.New("this user is not permitted to ask that")
+
+// denials tells who waits for an answer of the server that there will be none:
+// it answers a forbidden request with an error on the connection alone.
+type denials struct {
+	mu      sync.Mutex
+	waiting map[*waiter]struct{}
+}
+
+type waiter struct {
+	subject string
+	cancel  context.CancelCauseFunc
+}
+
+// heard is told every error of the connection.
+func (d *denials) heard(err error) {
+	if !errors.Is(err, nats.ErrPermissionViolation) {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for w := range d.waiting {
+		if strings.Contains(err.Error(), strconv.Quote(w.subject)) {
+			w.cancel(errDenied)
+		}
+	}
+}
+
+func (d *denials) watch(ctx context.Context, subject string) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	w := &waiter{subject, cancel}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.waiting == nil {
+		d.waiting = map[*waiter]struct{}{}
+	}
+	d.waiting[w] = struct{}{}
+	return ctx, func() {
+		d.mu.Lock()
+		delete(d.waiting, w)
+		d.mu.Unlock()
+		cancel(nil)
+	}
+}
+
+// ask calls f, which asks the server on subject, again where no answer comes: a
+// cluster that is asked for the same stream by several processes at once
+// answers only some of them. A user that may not ask gets errDenied at once.
+func ask[T any](ctx context.Context, b *Bus, subject string, f func(context.Context) (T, error)) (T, error) {
+	for {
+		watched, unwatch := b.denials.watch(ctx, subject)
+		attempt, cancel := context.WithTimeout(watched, 2*time.Second+rand.N(2*time.Second))
+		got, err := f(attempt)
+		denied := err != nil && errors.Is(context.Cause(watched), errDenied)
+		cancel()
+		unwatch()
+		if denied {
+			return got, fmt.Errorf("%w (%s)", errDenied, subject)
+		}
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return got, err
+		}
+		b.log.InfoContext(ctx, "no answer yet, asking again", "subject", subject)
+	}
+}
+
+// declareTime bounds how long Open waits for the streams.
+const declareTime = time.Minute
+
+// declare sees to it that the streams are there and are as they must be.
+func (b *Bus) declare(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, declareTime)
+	defer cancel()
+	for _, cfg := range declarations(b.o.Limits, b.o.Replicas) {
+		info, err := b.declareOne(ctx, cfg)
+		if err != nil {
+			return err
+		}
+		b.created[cfg.Name] = info.Created.UnixNano()
+	}
+	return nil
+}
+
+func (b *Bus) declareOne(ctx context.Context, want jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
+	s, err := ask(ctx, b, "$JS.API.STREAM.INFO."+want.Name, func(ctx context.Context) (jetstream.Stream, error) {
+		return b.js.Stream(ctx, want.Name)
+	})
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		if s, err = b.create(ctx, want); err != nil {
+			return nil, err
+		}
+		return s.CachedInfo(), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for stream %s: %w; JetStream must be enabled and this user allowed to ask for it", want.Name, err)
+	}
+	info := s.CachedInfo()
+	diffs := differences(info, &want)
+	if len(diffs) == 0 {
+		return info, nil
+	}
+	if !b.o.Declare {
+		return info, b.tolerate(ctx, want.Name, diffs)
+	}
+	return b.change(ctx, info, &want, diffs)
+}
+
+// create makes a stream that is not there. Where this user may not, it waits
+// for somebody who may.
+func (b *Bus) create(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
+	s, err := ask(ctx, b, "$JS.API.STREAM.CREATE."+want.Name, func(ctx context.Context) (jetstream.Stream, error) {
+		return b.js.CreateStream(ctx, want)
+	})
+	switch {
+	case err == nil:
+		return s, nil
+	case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
+		return b.js.Stream(ctx, want.Name) // somebody else did at the same time
+	case !errors.Is(err, errDenied):
+		return nil, fmt.Errorf("create stream %s: %w; JetStream must be enabled and have room for %d replicas", want.Name, err, want.Replicas)
+	}
+	b.log.WarnContext(ctx, "a stream is missing and this user may not create it; waiting for a producer to do so", "stream", want.Name)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("stream %s does not exist and this user may not create it: %w; start a producer or `shenscan serve` first, whose user may", want.Name, err)
+		case <-time.After(250 * time.Millisecond):
+		}
+		s, lookErr := b.js.Stream(ctx, want.Name)
+		if lookErr == nil {
+			return s, nil
+		}
+	}
+}
+
+// tolerate refuses a stream that this process cannot work with, and leaves any
+// other difference to the producers.
+func (b *Bus) tolerate(ctx context.Context, name string, diffs []difference) error {
+	for _, d := range diffs {
+		if d.essential {
+			return fmt.Errorf("stream %s has %s and shenscan needs %s: %w; %s", name, d.was(), d.wanted(), errMismatch, mendByProducer(d))
+		}
+	}
+	b.log.InfoContext(ctx, "a stream differs from what this process would declare; it is left as it is", "stream", name, "differences", describe(diffs))
+	return nil
+}
+
+func mendByProducer(d difference) string {
+	if d.refusal != "" {
+		return d.mend
+	}
+	return "start a producer or `shenscan serve` of this version first: it changes the stream"
+}
+
+// errMismatch means that a stream is not what shenscan needs.
+var errMismatch = errors.New("the stream was made by somebody else or by another version")
+
+// change brings a stream to its declaration, or refuses without touching it
+// where NATS cannot or where stored messages would be lost. Settings that
+// shenscan has no word on, such as placement, stay.
+func (b *Bus) change(ctx context.Context, info *jetstream.StreamInfo, want *jetstream.StreamConfig, diffs []difference) (*jetstream.StreamInfo, error) {
+	var refusals []error
+	for _, d := range diffs {
+		if d.refusal != "" {
+			refusals = append(refusals, fmt.Errorf("stream %s has %s and is to have %s, %s; nothing was changed: %s", want.Name, d.was(), d.wanted(), d.refusal, d.mend))
+		}
+	}
+	if err := errors.Join(refusals...); err != nil {
+		return nil, err
+	}
+	cfg := overlay(info.Config, want)
+	s, err := ask(ctx, b, "$JS.API.STREAM.UPDATE."+want.Name, func(ctx context.Context) (jetstream.Stream, error) {
+		return b.js.UpdateStream(ctx, cfg)
+	})
+	switch {
+	case errors.Is(err, errDenied):
+		b.log.WarnContext(ctx, "this user may not change streams", "stream", want.Name)
+		return info, b.tolerate(ctx, want.Name, diffs)
+	case err != nil:
+		return nil, fmt.Errorf("change stream %s (%s): %w; nothing was changed: %s", want.Name, describe(diffs), err, mendByHand(want.Name))
+	}
+	b.log.InfoContext(ctx, "stream was changed", "stream", want.Name, "differences", describe(diffs))
+	return s.CachedInfo(), nil
+}
+
+// overlay is have with what shenscan declares.
+func overlay(have jetstream.StreamConfig, want *jetstream.StreamConfig) jetstream.StreamConfig {
+	have.Description, have.Subjects = want.Description, want.Subjects
+	have.Retention, have.Discard, have.Storage = want.Retention, want.Discard, want.Storage
+	have.MaxMsgs, have.MaxBytes, have.MaxAge = want.MaxMsgs, want.MaxBytes, want.MaxAge
+	have.MaxMsgSize, have.MaxMsgsPerSubject = want.MaxMsgSize, want.MaxMsgsPerSubject
+	have.Replicas, have.AllowDirect = want.Replicas, want.AllowDirect
+	have.AllowRollup, have.AllowMsgSchedules = want.AllowRollup, want.AllowMsgSchedules
+	if want.Duplicates > 0 {
+		have.Duplicates = want.Duplicates
+	}
+	return have
+}
+
+// difference is one setting of a stream that is not as declared.
+type difference struct {
+	field, have, want string
+	essential         bool   // shenscan does not work with it
+	refusal           string // why it is not changed in place, "" where it is
+	mend              string // what to do then
+}
+
+func (d difference) was() string    { return d.field + " " + d.have }
+func (d difference) wanted() string { return d.field + " " + d.want }
+
+func describe(diffs []difference) string {
+	parts := make([]string, len(diffs))
+	for i, d := range diffs {
+		parts[i] = d.field + " " + d.have + " -> " + d.want
+	}
+	return strings.Join(parts, ", ")
+}
+
+func mendByHand(stream string) string {
+	return fmt.Sprintf("let the workers and sinks empty it, stop every shenscan process, keep a copy with `nats stream backup %[1]s DIR`, delete it with `nats stream rm %[1]s` and start a producer, which makes it anew", stream)
+}
+
+// differences compares a stream with its declaration.
+func differences(info *jetstream.StreamInfo, want *jetstream.StreamConfig) []difference {
+	have := &info.Config
+	var out []difference
+	add := func(field string, h, w any, more difference) {
+		if hs, ws := fmt.Sprint(h), fmt.Sprint(w); hs != ws {
+			more.field, more.have, more.want = field, hs, ws
+			out = append(out, more)
+		}
+	}
+	fixed := difference{essential: true, refusal: "which NATS does not change in place", mend: mendByHand(want.Name)}
+	add("storage", have.Storage, want.Storage, fixed)
+	if have.Retention == jetstream.WorkQueuePolicy || want.Retention == jetstream.WorkQueuePolicy {
+		add("retention", have.Retention, want.Retention, fixed)
+	} else {
+		add("retention", have.Retention, want.Retention, difference{})
+	}
+	missing := slices.ContainsFunc(want.Subjects, func(s string) bool { return !slices.Contains(have.Subjects, s) })
+	add("subjects", sorted(have.Subjects), sorted(want.Subjects), difference{essential: missing})
+	add("discard", have.Discard, want.Discard, difference{})
+	out = append(out, limits(info, want)...)
+	if want.Duplicates > 0 {
+		add("duplicate window", have.Duplicates, want.Duplicates, difference{})
+	}
+	lowered := difference{}
+	if want.Replicas < have.Replicas {
+		lowered = difference{
+			refusal: "which would take safety away",
+			mend:    fmt.Sprintf("start with --nats-replicas %d, or lower them by hand: `nats stream edit %s --replicas=%d`", have.Replicas, want.Name, want.Replicas),
+		}
+	}
+	add("replicas", have.Replicas, want.Replicas, lowered)
+	add("direct reads", have.AllowDirect, want.AllowDirect, difference{})
+	add("rollups", have.AllowRollup, want.AllowRollup, difference{})
+	add("schedules", have.AllowMsgSchedules, want.AllowMsgSchedules, difference{essential: want.AllowMsgSchedules})
+	return out
+}
+
+// limits compares what bounds a stream. A lower limit that would make the
+// server delete stored messages is refused.
+func limits(info *jetstream.StreamInfo, want *jetstream.StreamConfig) []difference {
+	have, state := &info.Config, &info.State
+	drops := want.Discard == jetstream.DiscardOld // with DiscardNew what is stored stays
+	now := info.TimeStamp
+	oldest := time.Duration(0)
+	if state.Msgs > 0 && !now.IsZero() {
+		oldest = now.Sub(state.FirstTime)
+	}
+	var out []difference
+	add := func(field, option string, h, w int64, text func(int64) string, loses bool) {
+		h, w = max(h, 0), max(w, 0) // the server says -1 for unlimited
+		if h == w {
+			return
+		}
+		d := difference{field: field, have: text(h), want: text(w)}
+		if loses && w > 0 && (h == 0 || w < h) {
+			d.refusal = "which would delete messages that it holds"
+			d.mend = fmt.Sprintf("let every sink catch up and lower it by hand (`nats stream edit %s --%s=%s`), or start with the old limit", want.Name, option, d.want)
+		}
+		out = append(out, d)
+	}
+	count := func(n int64) string {
+		if n == 0 {
+			return "unlimited"
+		}
+		return strconv.FormatInt(n, 10)
+	}
+	age := func(n int64) string {
+		if n == 0 {
+			return "unlimited"
+		}
+		return time.Duration(n).String()
+	}
+	add("max messages", "max-msgs", have.MaxMsgs, want.MaxMsgs, count, drops && state.Msgs > uint64(max(want.MaxMsgs, 0)))
+	add("max bytes", "max-bytes", have.MaxBytes, want.MaxBytes, count, drops && state.Bytes > uint64(max(want.MaxBytes, 0)))
+	add("max age", "max-age", int64(have.MaxAge), int64(want.MaxAge), age, oldest > want.MaxAge)
+	add("max messages a subject", "max-msgs-per-subject", have.MaxMsgsPerSubject, want.MaxMsgsPerSubject, count, drops && state.Msgs > state.NumSubjects)
+	add("max message size", "max-msg-size", int64(have.MaxMsgSize), int64(want.MaxMsgSize), count, false)
+	return out
+}
+
+func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
+
+// KV opens a bucket, creating it where it is missing and this user may. Values
+// vanish after ttl. A bucket in memory is for what can be learnt anew.
+func (b *Bus) KV(ctx context.Context, bucket string, ttl time.Duration, memory bool) (*KV, error) {
+	ctx, cancel := context.WithTimeout(ctx, declareTime)
+	defer cancel()
+	cfg := jetstream.KeyValueConfig{Bucket: bucket, TTL: ttl, Replicas: b.o.Replicas, Storage: jetstream.FileStorage, MaxBytes: 256 << 20}
+	if memory {
+		cfg.Storage, cfg.MaxBytes = jetstream.MemoryStorage, 64<<20
+	}
+	open := func() (jetstream.KeyValue, error) {
+		return ask(ctx, b, "$JS.API.STREAM.INFO.KV_"+bucket, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.KeyValue(ctx, bucket) })
+	}
+	kv, err := open()
+	if err == nil && b.o.Declare {
+		kv = b.changeBucket(ctx, kv, cfg)
+	}
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		kv, err = ask(ctx, b, "$JS.API.STREAM.CREATE.KV_"+bucket, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.CreateKeyValue(ctx, cfg) })
+		if errors.Is(err, jetstream.ErrBucketExists) { // somebody else did at the same time
+			kv, err = open()
+		}
+	}
+	for denied := err; errors.Is(denied, errDenied) && err != nil; {
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("bucket %s does not exist and this user may not create it: %w; start a producer first, whose user may", bucket, denied)
+		case <-time.After(250 * time.Millisecond):
+		}
+		kv, err = open()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
+	}
+	return &KV{kv}, nil
+}
+
+// changeBucket gives a bucket the replicas and the age that it is to have.
+// What cannot be changed stays: a bucket holds nothing that is not learnt anew.
+func (b *Bus) changeBucket(ctx context.Context, kv jetstream.KeyValue, cfg jetstream.KeyValueConfig) jetstream.KeyValue {
+	status, err := kv.Status(ctx)
+	if err != nil {
+		return kv
+	}
+	bucket, ok := status.(*jetstream.KeyValueBucketStatus)
+	if !ok || bucket.TTL() == cfg.TTL && bucket.StreamInfo().Config.Replicas >= cfg.Replicas {
+		return kv
+	}
+	cfg.Replicas = max(cfg.Replicas, bucket.StreamInfo().Config.Replicas)
+	changed, err := ask(ctx, b, "$JS.API.STREAM.UPDATE.KV_"+cfg.Bucket, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.UpdateKeyValue(ctx, cfg) })
+	if err != nil {
+		b.log.WarnContext(ctx, "bucket was not changed", "bucket", cfg.Bucket, "err", err)
+		return kv
+	}
+	return changed
+}

@@ -1,0 +1,55 @@
+package event
+
+import "github.com/shenscan/shenscan/internal/ecs"
+
+// About says what a message is of, for log lines and traces: its type, its
+// scan, its scope where it has one, and how many instances it carries or
+// counts. It holds nothing that an instance's owner wrote.
+type About struct {
+	Type      string // scan.requested, instances.listed, …
+	Scan      string
+	Scope     ecs.Scope
+	Instances int
+}
+
+// AboutOf describes m; the zero About stands for nil and for what is no
+// message of this package.
+func AboutOf(m Message) About {
+	switch m := m.(type) {
+	case *ScanRequested:
+		return About{"scan.requested", m.ScanID, ecs.Scope{}, len(m.InstanceIDs)}
+	case *ScopeJob:
+		return About{"scope.job", m.ScanID, m.Scope, len(m.InstanceIDs)}
+	case *LaneJob:
+		return About{"lane.job", m.ScanID, m.Scope, 0}
+	case *InstancesListed:
+		return About{"instances.listed", m.ScanID, m.Scope, len(m.Instances)}
+	case *InstancesClassified:
+		return About{"instances.classified", m.ScanID, m.Scope, len(m.Rows)}
+	case *ScanPlanned:
+		return About{"scan.planned", m.ScanID, ecs.Scope{}, 0}
+	case *ScopePlanned:
+		return About{"scope.planned", m.ScanID, m.Scope, 0}
+	case *LaneEnded:
+		return About{"lane.ended", m.ScanID, m.Scope, m.Instances}
+	case *ScopeFailed:
+		return About{"scope.failed", m.ScanID, m.Scope, 0}
+	case *PageFailed:
+		return About{"page.failed", m.ScanID, m.Scope, 0}
+	case *ScanAborted:
+		return About{"scan.aborted", m.ScanID, ecs.Scope{}, 0}
+	}
+	return About{}
+}
+
+// LogArgs are the attributes of a log line about m: scan, account and region,
+// those that it has.
+func (a About) LogArgs() []any {
+	out := make([]any, 0, 6)
+	for _, kv := range [...][2]string{{"scan", a.Scan}, {"account", a.Scope.Account}, {"region", a.Scope.Region}} {
+		if kv[1] != "" {
+			out = append(out, kv[0], kv[1])
+		}
+	}
+	return out
+}
