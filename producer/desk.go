@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/trace"
 )
 
 // RequestError is a request that the caller has to change or repeat later.
@@ -97,6 +98,7 @@ type Desk struct {
 
 type asked struct {
 	req    *event.ScanRequested
+	span   trace.Span // of the caller's request
 	answer chan answered
 }
 
@@ -176,7 +178,7 @@ func (d *Desk) Rescan(ctx context.Context, body []byte, caller string) (*RescanR
 	if r.Region != "" {
 		req.Regions = []string{clip(r.Region)}
 	}
-	a := &asked{req: req, answer: make(chan answered, 1)}
+	a := &asked{req: req, span: trace.Current(ctx), answer: make(chan answered, 1)}
 	select {
 	case d.waiting <- a:
 	case <-ctx.Done():
@@ -246,13 +248,28 @@ func (d *Desk) storeBatch(ctx context.Context, batch []*asked) {
 				}
 				n++
 			}
-			err := d.bus.Publish(ctx, &merged)
+			err := d.publishMerged(ctx, &merged, group[:n])
 			for _, a := range group[:n] {
 				a.answer <- answered{merged.ScanID, err}
 			}
 			group = group[n:]
 		}
 	}
+}
+
+// publishMerged stores what several callers asked for at once; its span is
+// linked with theirs.
+func (d *Desk) publishMerged(ctx context.Context, merged *event.ScanRequested, group []*asked) error {
+	var spans []trace.Span
+	for _, a := range group {
+		if a.span.Recording() {
+			spans = append(spans, a.span)
+		}
+	}
+	ctx, span := trace.Join(ctx, "store rescans", spans, trace.Int("shenscan.requests", len(group)), trace.Int("shenscan.instances", len(merged.InstanceIDs)))
+	err := d.bus.Publish(ctx, merged)
+	span.End(err)
+	return err
 }
 
 func (d *Desk) newID(kind event.Kind) string {

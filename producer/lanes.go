@@ -10,6 +10,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/trace"
 )
 
 // HandleScope cuts a scope into lanes, hands them out and then announces them:
@@ -17,12 +18,14 @@ import (
 // lanes that were never handed out. try names this delivery of
 // the job: a repeated plan has a name of its own, since it may cut elsewhere.
 func (p *Producer) HandleScope(ctx context.Context, job *event.ScopeJob, try string) error {
-	cuts, err := p.cut(ctx, job.Scope)
+	probe, span := trace.Start(ctx, "cut scope")
+	cuts, err := p.cut(probe, job.Scope)
+	span.End(err)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil {
-		p.o.Log.Warn("scope failed", "scan", job.ScanID, "account", job.Scope.Account, "region", job.Scope.Region, "err", err)
+		p.o.Log.WarnContext(ctx, "scope failed", "scan", job.ScanID, "account", job.Scope.Account, "region", job.Scope.Region, "err", err)
 		return p.bus.Publish(ctx, &event.ScopeFailed{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Failure: failure(job.Scope, "DescribeInstances", err)})
 	}
 	plan := &event.ScopePlanned{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Plan: try}
@@ -91,7 +94,7 @@ func (p *Producer) cut(ctx context.Context, s ecs.Scope) ([]time.Time, error) {
 		}
 		size += sp.n
 	}
-	p.o.Log.Debug("scope cut", "account", s.Account, "region", s.Region, "instances", n, "lanes", len(cuts)+1)
+	p.o.Log.DebugContext(ctx, "scope cut", "account", s.Account, "region", s.Region, "instances", n, "lanes", len(cuts)+1)
 	return cuts, nil
 }
 
@@ -147,13 +150,13 @@ func (p *Producer) HandleLane(ctx context.Context, job *event.LaneJob, try strin
 		}
 		ended.Plan, ended.Walk, ended.Pages, ended.Instances = event.PlanOf(job.Lane), w.Walk.Walk, w.pages, w.rows
 		if err != nil && ecs.ClassOf(err) == ecs.TokenExpired && restart < p.o.Restarts {
-			p.o.Log.Info("token expired, lane starts over", "scan", job.ScanID, "account", job.Scope.Account, "region", job.Scope.Region, "lane", job.Lane)
+			p.o.Log.InfoContext(ctx, "token expired, lane starts over", "scan", job.ScanID, "account", job.Scope.Account, "region", job.Scope.Region, "lane", job.Lane)
 			continue
 		}
 		if err != nil {
 			f := failure(job.Scope, "DescribeInstances", err)
 			ended.Failure = &f
-			p.o.Log.Warn("lane failed", "scan", job.ScanID, "account", job.Scope.Account, "region", job.Scope.Region, "lane", job.Lane, "err", err)
+			p.o.Log.WarnContext(ctx, "lane failed", "scan", job.ScanID, "account", job.Scope.Account, "region", job.Scope.Region, "lane", job.Lane, "err", err)
 		}
 		return p.bus.Publish(ctx, ended)
 	}
@@ -193,7 +196,9 @@ func (w *walk) chain(ctx context.Context, q ecs.Query, publishing *errgroup.Grou
 	seen := map[string]bool{}
 	for {
 		asked := w.p.o.Now()
-		page, err := w.p.cloud.Instances(ctx, w.job.Scope, q)
+		fetch, span := trace.Start(ctx, "fetch page", trace.Int("shenscan.page", w.pages))
+		page, err := w.p.cloud.Instances(fetch, w.job.Scope, q)
+		span.End(err)
 		if err != nil {
 			return err
 		}

@@ -94,7 +94,7 @@ func (p *Producer) HandleScan(ctx context.Context, req *event.ScanRequested, epo
 			return err
 		}
 	}
-	p.o.Log.Info("scan planned", "scan", plan.ScanID, "scopes", len(plan.Scopes), "skipped", len(plan.Skipped), "failed", len(plan.Failed))
+	p.o.Log.InfoContext(ctx, "scan planned", "scan", plan.ScanID, "scopes", len(plan.Scopes), "skipped", len(plan.Skipped), "failed", len(plan.Failed))
 	return p.bus.Publish(ctx, plan)
 }
 

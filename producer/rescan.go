@@ -11,6 +11,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/trace"
 )
 
 // HandleRescan looks at the named instances now. Where an instance is comes
@@ -64,7 +65,7 @@ func (p *Producer) locate(ctx context.Context, req *event.ScanRequested, plan *e
 	if p.locator != nil {
 		known, err := p.locator.Locate(ctx, req.InstanceIDs)
 		if err != nil {
-			p.o.Log.Warn("known instances could not be looked up; every scope is asked", "scan", req.ScanID, "err", err)
+			p.o.Log.WarnContext(ctx, "known instances could not be looked up; every scope is asked", "scan", req.ScanID, "err", err)
 		}
 		unknown = nil
 		for _, id := range req.InstanceIDs {
@@ -110,7 +111,9 @@ func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, s 
 	group.SetLimit(4)
 	for chunk := range slices.Chunk(slices.Compact(slices.Sorted(slices.Values(ids))), ecs.MaxPage) {
 		group.Go(func() error {
-			page, err := p.cloud.Instances(gctx, s, ecs.Query{InstanceIDs: chunk})
+			fetch, span := trace.Start(gctx, "fetch page", trace.Int("shenscan.instances", len(chunk)))
+			page, err := p.cloud.Instances(fetch, s, ecs.Query{InstanceIDs: chunk})
+			span.End(err)
 			if err != nil {
 				return err
 			}

@@ -111,7 +111,7 @@ func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
 	}
 	for i := range applied.Scans {
 		sc := &applied.Scans[i]
-		s.o.Log.Info("scan moved on", "scan", sc.ID, "state", sc.State, "kind", sc.Kind, "instances", sc.Instances, "gone", sc.Gone, "changed", sc.Changed)
+		s.o.Log.InfoContext(ctx, "scan moved on", "scan", sc.ID, "state", sc.State, "kind", sc.Kind, "instances", sc.Instances, "gone", sc.Gone, "changed", sc.Changed)
 	}
 	if len(applied.Changes) > 0 || len(applied.Scans) > 0 {
 		s.mayHold()
@@ -263,9 +263,9 @@ const again = "-again"
 // sink says the same, and repeats are one.
 func (s *Sink) abort(ctx context.Context, sc *record.Scan) {
 	reason := fmt.Sprintf("no progress for %s: its jobs or pages were lost, or no producer or worker runs", s.o.ScanIdle)
-	s.o.Log.Warn("scan stands still and is aborted", "scan", sc.ID, "reason", reason)
+	s.o.Log.WarnContext(ctx, "scan stands still and is aborted", "scan", sc.ID, "reason", reason)
 	if err := s.bus.Publish(ctx, &event.ScanAborted{ScanID: sc.ID, Reason: reason}); err != nil {
-		s.o.Log.Error("abort was not published", "scan", sc.ID, "err", err)
+		s.o.Log.ErrorContext(ctx, "abort was not published", "scan", sc.ID, "err", err)
 		return
 	}
 	if sc.Kind != string(event.KindScan) || strings.Contains(sc.ID, again) {
@@ -283,6 +283,6 @@ func (s *Sink) abort(ctx context.Context, sc *record.Scan) {
 	slices.Sort(req.Regions)
 	req.Accounts, req.Regions = slices.Compact(req.Accounts), slices.Compact(req.Regions)
 	if err := s.bus.Publish(ctx, req); err != nil {
-		s.o.Log.Error("scan was not asked for again", "scan", sc.ID, "err", err)
+		s.o.Log.ErrorContext(ctx, "scan was not asked for again", "scan", sc.ID, "err", err)
 	}
 }

@@ -176,7 +176,7 @@ func (c *ImageCache) fetch(ctx context.Context, s ecs.Scope, ids []string) error
 	for len(ids) > 0 {
 		known, err := c.shared.Get(ctx, s, ids)
 		if err != nil {
-			c.log.Warn("shared image cache is out of reach; the cloud is asked", "err", err)
+			c.log.WarnContext(ctx, "shared image cache is out of reach; the cloud is asked", "account", s.Account, "region", s.Region, "err", err)
 			return c.ask(ctx, s, ids)
 		}
 		ids = c.take(s, ids, known)
@@ -233,7 +233,7 @@ func (c *ImageCache) publish(ctx context.Context, s ecs.Scope, ids []string) {
 	}
 	c.mu.Unlock()
 	if err := c.shared.Put(ctx, s, images); err != nil {
-		c.log.Warn("image facts were not shared", "account", s.Account, "region", s.Region, "err", err)
+		c.log.WarnContext(ctx, "image facts were not shared", "account", s.Account, "region", s.Region, "err", err)
 	}
 	c.shared.Release(ctx, s, failed)
 }
@@ -261,7 +261,7 @@ func (c *ImageCache) ask(ctx context.Context, s ecs.Scope, ids []string) error {
 	if e, ok := errors.AsType[*ecs.Error](err); ok {
 		f.Code, f.Mend, f.RequestID = e.Code, e.Mend, e.RequestID
 	}
-	c.log.Warn("images could not be looked up", "account", s.Account, "region", s.Region, "images", len(ids), "err", err)
+	c.log.WarnContext(ctx, "images could not be looked up", "account", s.Account, "region", s.Region, "images", len(ids), "err", err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, id := range ids {

@@ -13,6 +13,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/trace"
 	"github.com/shenscan/shenscan/rules"
 )
 
@@ -58,12 +59,16 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 	if err := check(page); err != nil {
 		return event.Terminal(err)
 	}
-	images, failures, err := w.images.Lookup(ctx, page.Scope, imageIDs(page.Instances))
+	lookup, span := trace.Start(ctx, "look up images")
+	images, failures, err := w.images.Lookup(lookup, page.Scope, imageIDs(page.Instances))
+	span.End(err)
 	if err != nil {
 		return err
 	}
 	c := w.classifier.Load()
+	_, span = trace.Start(ctx, "classify", trace.Int("shenscan.instances", len(page.Instances)))
 	out := Classify(c, page, images)
+	span.End(nil)
 	out.Failures = failures
 	out.Order = order(page, stored)
 	if len(failures) > 0 {
