@@ -11,6 +11,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/trace"
 )
 
 // Client talks to ECS and STS for any number of accounts and regions. It is
@@ -210,7 +211,10 @@ func (k *call) run(ctx context.Context) error {
 			return k.gaveUp(err)
 		}
 		k.queued += time.Since(queued)
-		e, hint := k.attempt(ctx, keys)
+		traced, span := trace.StartClient(ctx, k.req.action, trace.Str("shenscan.account", k.scope.Account),
+			trace.Str("shenscan.region", k.scope.Region), trace.Int("shenscan.attempt", k.attempts+1))
+		e, hint := k.attempt(traced, keys)
+		endSpan(span, e)
 		if e == nil {
 			b.succeeded(ctx, g)
 			return nil
@@ -233,6 +237,20 @@ func (k *call) run(ctx context.Context) error {
 			return k.gaveUp(err)
 		}
 	}
+}
+
+// endSpan ends the span of one exchange with the code and the class of its
+// failure. The cloud's own text stays out: it may quote what we sent.
+func endSpan(span trace.Span, e *ecs.Error) {
+	if e == nil {
+		span.End(nil)
+		return
+	}
+	if !span.Recording() {
+		return
+	}
+	span.Set(trace.Str("error.type", e.Class.String()), trace.Str("shenscan.code", e.Code), trace.Int("http.response.status_code", e.Status))
+	span.End(errors.New(e.Class.String()))
 }
 
 // gaveUp says that the caller's context ended the call. It is no *ecs.Error:
