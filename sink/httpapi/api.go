@@ -43,6 +43,8 @@ func (s *server) fault(r *http.Request, err error) (status int, detail string) {
 		return http.StatusBadRequest, err.Error()
 	case errors.Is(err, ErrNotFound):
 		return http.StatusNotFound, err.Error()
+	case errors.Is(err, context.Canceled):
+		return http.StatusServiceUnavailable, "the request was given up" // by who asked: nobody reads this
 	case errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable, "the store did not answer in time; narrow the filter or ask again"
 	}

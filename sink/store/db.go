@@ -113,6 +113,7 @@ type tables struct {
 	dict    *dict
 	profs   *profiles
 	classes *classes
+	types   atomic.Pointer[[]string] // instance type by profile, as far as readers asked for it
 }
 
 func (o *Options) judge(c Classifier) *judge {

@@ -33,7 +33,7 @@ func (db *DB) reload() error {
 	if err != nil {
 		return err
 	}
-	db.readers.Store(&tables{db.dict, db.profs, db.classes})
+	db.readers.Store(&tables{dict: db.dict, profs: db.profs, classes: db.classes})
 	db.publish()
 	return nil
 }

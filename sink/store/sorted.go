@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.etcd.io/bbolt"
 
@@ -68,7 +69,9 @@ func (db *DB) Sorted(ctx context.Context, f Filter, by Sort, after *Place) ([]Pl
 	if f.Limit <= 0 || f.Limit > maxSorted {
 		f.Limit = maxSorted
 	}
-	s := &sorter{db: db, m: db.matcher(&f), by: by, limit: f.Limit, after: after, types: map[uint32]string{}}
+	s := &sorter{db: db, m: db.matcher(&f), by: by, limit: f.Limit, after: after}
+	s.types = s.m.t.types.Load()
+	defer s.keepTypes()
 	if by.By == SortByClass {
 		s.m.rank = func(c *class) string { return by.Class(s.m.describe(c)) }
 		if done, err := s.first(ctx); err != nil || done {
@@ -92,7 +95,8 @@ type sorter struct {
 	by     Sort
 	limit  int
 	after  *Place
-	types  map[uint32]string // instance type by profile
+	types  *[]string         // instance type by profile, as far as it was asked for
+	fresh  map[uint32]string // the same, that this sorter found out
 	at     *scopeSnap        // that is read
 	rows   []sortedRow       // a heap, the last one in order on top
 	placed []Placed
@@ -221,7 +225,10 @@ func (s *sorter) copyOf(c *candidateRow, value, room []byte) sortedRow {
 
 // typeOf is the instance type of a profile.
 func (s *sorter) typeOf(tx *bbolt.Tx, profile uint32) (string, error) {
-	if t, ok := s.types[profile]; ok {
+	if s.types != nil && int(profile) < len(*s.types) && (*s.types)[profile] != "" {
+		return (*s.types)[profile], nil
+	}
+	if t, ok := s.fresh[profile]; ok {
 		return t, nil
 	}
 	v := tx.Bucket(bucketProfiles).Get(key32(profile))
@@ -241,8 +248,34 @@ func (s *sorter) typeOf(tx *bbolt.Tx, profile uint32) (string, error) {
 		return "", fmt.Errorf("%w: machine of profile %d: %w", ErrCorrupt, profile, err)
 	}
 	t := f.InstanceType[:min(len(f.InstanceType), maxSortValue)]
-	s.types[profile] = t
+	if s.fresh == nil {
+		s.fresh = map[uint32]string{}
+	}
+	s.fresh[profile] = t
 	return t, nil
+}
+
+// keepTypes remembers what typeOf read, for those who sort next: a profile is
+// never another one while the process runs.
+func (s *sorter) keepTypes() {
+	if len(s.fresh) == 0 {
+		return
+	}
+	var list []string
+	if s.types != nil {
+		list = append(list, *s.types...)
+	}
+	one := map[string]string{} // a fleet has few types and many profiles
+	for profile, t := range s.fresh {
+		if _, ok := one[t]; !ok {
+			one[t] = strings.Clone(t)
+		}
+		for int(profile) >= len(list) {
+			list = append(list, "")
+		}
+		list[profile] = one[t]
+	}
+	s.m.t.types.CompareAndSwap(s.types, &list) // another who was faster knows as much
 }
 
 // first reads the rows of the value that the page begins with in the order of
