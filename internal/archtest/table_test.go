@@ -22,7 +22,7 @@ var layers = []layer{
 	{"internal/ecs", []string{"rules"}}, // an instance has Facts
 	{"internal/record", []string{"rules"}},
 	{"internal/event", []string{"internal/ecs", "internal/record", "rules"}},
-	{"internal/trace", nil}, // spans know no message: whoever makes one names it
+	{"internal/trace/...", []string{"internal/trace/..."}}, // spans know no message: whoever makes one names it
 	{"internal/ecs/ecsapi/...", []string{"internal/ecs", "internal/ecs/ecsapi/...", "internal/trace", "rules"}}, // fills the Facts
 	// The simulator knows what it holds without asking rules, so that it can check them.
 	{"internal/ecs/ecssim/...", []string{"internal/ecs", "internal/ecs/ecssim/..."}},
@@ -77,8 +77,8 @@ var libraries = []ownership{
 	}},
 	{"github.com/prometheus/exporter-toolkit", []string{"internal/app", "sink/httpapi"}},
 	// OTLP without gRPC: the exporter is a small HTTP client over OpenTelemetry's own messages.
-	{"go.opentelemetry.io/", []string{"internal/trace"}},
-	{"google.golang.org/protobuf/", []string{"internal/trace"}},
+	{"go.opentelemetry.io/", []string{"internal/trace/..."}},
+	{"google.golang.org/protobuf/", []string{"internal/trace/..."}},
 	{"github.com/spf13/", []string{"cmd/shenscan", "internal/config"}},
 	{"github.com/cenkalti/backoff/", []string{"internal/ecs/ecsapi"}},
 	{"github.com/klauspost/compress/", []string{"sink/store"}},
