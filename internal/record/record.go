@@ -37,10 +37,15 @@ type Record struct {
 type Change struct {
 	At     time.Time         `json:"at"`
 	ScanID string            `json:"scan_id"`
-	Cause  string            `json:"cause"`            // observation, ruleset, gone, returned
+	Cause  string            `json:"cause"`            // observation, ruleset, appeared, gone, returned
 	Before map[string]string `json:"before,omitempty"` // target -> verdict
 	After  map[string]string `json:"after,omitempty"`
 	OS     string            `json:"os"` // family and version after the change
+	// What an observation found to be different, "" where it is as it was or,
+	// for the type, where no verdict changed.
+	OSBefore   string `json:"os_before,omitempty"`
+	Type       string `json:"type,omitempty"`
+	TypeBefore string `json:"type_before,omitempty"`
 }
 
 // ScanState is where a scan is.

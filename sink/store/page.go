@@ -216,7 +216,11 @@ func (p *pager) first(r *event.Row, h, content uint64, profile uint32) (uint32, 
 		p.scan.New++
 	}
 	p.enter(class)
-	return ordinal, nil
+	if len(p.sc.Epochs) == 0 {
+		return ordinal, nil // the first reading of a scope is no news
+	}
+	is := p.db.classes.at(class)
+	return ordinal, p.history(p.sc, []byte(r.ID), &record.Change{At: utc(p.order), ScanID: p.m.ScanID, Cause: "appeared", After: p.j.levels(is), OS: is.os()})
 }
 
 // keep writes the row at hand to the page's section.
@@ -265,14 +269,14 @@ func (p *pager) replace(ordinal uint32, r *event.Row, content uint64, profile ui
 	}
 	p.leave(was)
 	p.enter(is)
-	if err := p.remember(r.ID, "observation", was, is); err != nil {
-		return err
-	}
 	if before == nil {
-		return nil
+		return p.remember(r.ID, was, is, nil, nil)
 	}
 	after, err := p.record(ordinal)
 	if err != nil {
+		return err
+	}
+	if err := p.remember(r.ID, was, is, before, after); err != nil {
 		return err
 	}
 	if p.scan != nil {
@@ -292,13 +296,21 @@ func (p *pager) returned(ordinal uint32, id string, class uint32) error {
 	})
 }
 
-// remember writes a change of class to the history.
-func (p *pager) remember(id, cause string, was, is uint32) error {
+// remember writes what an observation changed of the class to the history; the
+// records are there where a verdict moved.
+func (p *pager) remember(id string, was, is uint32, from, to *record.Record) error {
 	before, after := p.db.classes.at(was), p.db.classes.at(is)
-	return p.history(p.sc, []byte(id), &record.Change{
-		At: utc(p.order), ScanID: p.m.ScanID, Cause: cause,
+	c := record.Change{
+		At: utc(p.order), ScanID: p.m.ScanID, Cause: "observation",
 		Before: p.j.levels(before), After: p.j.levels(after), OS: after.os(),
-	})
+	}
+	if os := before.os(); os != c.OS {
+		c.OSBefore = os
+	}
+	if from != nil && from.InstanceType != to.InstanceType {
+		c.Type, c.TypeBefore = to.InstanceType, from.InstanceType
+	}
+	return p.history(p.sc, []byte(id), &c)
 }
 
 // levels spells the verdicts of a class.

@@ -1,0 +1,111 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// Moved is one change of one instance.
+type Moved struct {
+	Account, Region, InstanceID, InstanceName string
+	record.Change
+}
+
+// chunkChanges is how many entries of the history one read transaction covers.
+const chunkChanges = 4096
+
+// ChangesSince ranges over what is remembered to have changed after a time, by
+// account, region and instance, the oldest change of each first: verdicts,
+// instances that appeared in a scope that had been read before, that went or
+// came back. Of each instance no more than Options.HistoryPerInstance changes
+// are remembered. It holds no transaction while the caller has one. The range
+// ends with an error, if there is one.
+func (db *DB) ChangesSince(ctx context.Context, since time.Time) iter.Seq2[*Moved, error] {
+	return func(yield func(*Moved, error) bool) {
+		for _, sc := range db.snap.Load().scopes {
+			r := changeReader{sc: sc, since: since}
+			for !r.done {
+				err := ctx.Err()
+				if err == nil {
+					err = db.view(r.chunk)
+				}
+				if err != nil {
+					yield(nil, fmt.Errorf("read the history of %s: %w", sc.key, err))
+					return
+				}
+				for _, m := range r.out {
+					if !yield(m, nil) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// changeReader reads the history of one scope in chunks.
+type changeReader struct {
+	sc    *scopeSnap
+	since time.Time
+	after []byte // key of the last entry that was looked at
+	done  bool
+	out   []*Moved
+}
+
+func (r *changeReader) chunk(tx *bbolt.Tx) error {
+	r.out = r.out[:0]
+	prefix := key32(r.sc.no)
+	c := tx.Bucket(bucketHistory).Cursor()
+	k, v := c.Seek(prefix)
+	if r.after != nil {
+		if k, v = c.Seek(r.after); bytes.Equal(k, r.after) {
+			k, v = c.Next()
+		}
+	}
+	var ids []string
+	for range chunkChanges {
+		if k == nil || !bytes.HasPrefix(k, prefix) {
+			r.done = true
+			break
+		}
+		if len(k) < len(prefix)+9 {
+			return fmt.Errorf("%w: history key %x", ErrCorrupt, k)
+		}
+		var change record.Change
+		if err := readJSON("history", v, &change); err != nil {
+			return err
+		}
+		// A rule set takes effect between two messages, at the time of the first.
+		if change.At.After(r.since) || change.Cause == "ruleset" && change.At.Equal(r.since) {
+			id := string(k[len(prefix) : len(k)-9])
+			if len(ids) == 0 || ids[len(ids)-1] != id {
+				ids = append(ids, id)
+			}
+			r.out = append(r.out, &Moved{Account: r.sc.key.Account, Region: r.sc.key.Region, InstanceID: id, Change: change})
+		}
+		r.after = append(r.after[:0], k...)
+		k, v = c.Next()
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	found, err := lookup(tx, r.sc.no, ids)
+	if err != nil {
+		return err
+	}
+	for _, m := range r.out {
+		d := dec{b: found[m.InstanceID].row}
+		if len(d.b) > 0 {
+			_, name := d.bytes(), d.bytes()
+			m.InstanceName = string(name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// changes spells what the store says to have changed since second n.
+func changes(t *testing.T, db *store.DB, n int64) []string {
+	t.Helper()
+	var out []string
+	for m, err := range db.ChangesSince(t.Context(), at(n)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, fmt.Sprintf("%s %s %s os=%q->%q %s->%s at %d", m.InstanceID, m.InstanceName, m.Cause, m.OSBefore, m.OS, m.Before["shenlong-7"], m.After["shenlong-7"], m.At.Unix()-at(0).Unix()))
+	}
+	return out
+}
+
+func TestChangesSinceTellsWhatAppearedChangedAndWent(t *testing.T) {
+	db := fresh(t)
+	s := newStream()
+	s.now = 1000
+	steady, moves, goes := machine{id: "i-1", os: "debian 12"}, machine{id: "i-2", os: "centos 5.8"}, machine{id: "i-3", os: "debian 12"}
+	apply(t, db, s.put(whole("s1", hangzhou, 100, steady, moves, goes)...))
+	if got := changes(t, db, 0); got != nil {
+		t.Errorf("the first reading of a scope is news: %v", got)
+	}
+	moves.os = "debian 12"
+	apply(t, db, s.put(whole("s2", hangzhou, 200, steady, moves, machine{id: "i-4", os: "centos 5.8"})...))
+	got := changes(t, db, 150)
+	if diff := cmp.Diff([]string{
+		`i-2 name of i-2 observation os="centos 5.8"->"debian 12" incompatible->compatible at 201`,
+		`i-3 name of i-3 gone os=""->"debian 12" compatible-> at 200`,
+		`i-4 name of i-4 appeared os=""->"centos 5.8" ->incompatible at 201`,
+	}, got); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(got, changes(t, db, 100)); diff != "" {
+		t.Error(diff)
+	}
+	if late := changes(t, db, 100_000); late != nil {
+		t.Errorf("changes of the future: %v", late)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, err := range db.ChangesSince(ctx, at(0)) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled: %v", err)
+		}
+	}
+}
+
+func TestChangesSinceReadsAHistoryOfManyChunksOnce(t *testing.T) {
+	db := fresh(t)
+	s := newStream()
+	s.now = 1000
+	apply(t, db, s.put(whole("s1", hangzhou, 100, machine{id: "i-0", os: "debian 12"})...))
+	fleet := []machine{{id: "i-0", os: "debian 12"}}
+	for i := range 9000 {
+		fleet = append(fleet, machine{id: fmt.Sprintf("i-%05d", i+1), os: "debian 12"})
+	}
+	apply(t, db, s.put(whole("s2", hangzhou, 200, fleet...)...))
+	seen := map[string]bool{}
+	for m, err := range db.ChangesSince(t.Context(), at(150)) {
+		if err != nil || m.Cause != "appeared" || seen[m.InstanceID] {
+			t.Fatalf("%+v, %v", m, err)
+		}
+		seen[m.InstanceID] = true
+	}
+	if len(seen) != 9000 {
+		t.Errorf("%d changes, want 9000", len(seen))
+	}
+}
