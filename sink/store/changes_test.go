@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 // changes spells what the store says to have changed since second n.
