@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"time"
@@ -8,75 +9,142 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
 	"github.com/shenscan/shenscan/internal/plan"
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
+type planFlags struct {
+	store         storeFlags
+	rules         []string
+	output        outputFlags
+	cloud         cloudFlags
+	target, owner string
+	account       string
+	region        string
+	keepOS        bool
+	availability  bool
+	chargeType    string
+}
+
 func newPlanCmd(s *settings) *cobra.Command {
-	var (
-		dir           storeFlags
-		rules         ruleFlags
-		output        outputFlags
-		target, owner string
-		account       string
-		region        string
-		keepOS        bool
-	)
+	f := &planFlags{}
 	cmd := &cobra.Command{
 		Use: "plan", Short: "Turn verdicts into work: waves, steps, replacement types", Args: noArgs,
 		Long: `plan sorts the stored fleet into waves: ready now, ready after checks, driver or
 registry repair, minor upgrade of the OS, another OS, stay on a 5th-generation
 family, and unknown with the question to settle. For every instance it names the
 replacement type with the same vCPU, memory and CPU architecture, the fallback,
-the checklist and the steps. It changes nothing in the cloud.`,
+the checklist and the steps. It changes nothing in the cloud.
+
+With --availability it asks the cloud once for every account and region which
+types the zones sell now (DescribeAvailableResource), recommends the next best
+type where the first choice is sold out, and names the zones that sell it. What
+could not be asked is named, and the plan is made all the same.`,
 		Example: `  shenscan plan --target shenlong-6
   shenscan plan --target ecs.g8i --owner-tag team --output html --out plan.html
-  shenscan plan --target shenlong-7 --output csv --out plan.csv`,
+  shenscan plan --target shenlong-7 --availability --charge-type PrePaid --output csv --out plan.csv`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			format, _, err := output.check()
-			if err != nil {
-				return err
-			}
-			db, err := app.OpenStore(cmd.Context(), dir.dir, rules.rules, []string{target})
-			if err != nil {
-				return err
-			}
-			defer db.Close()
-			rs, err := app.Ruleset(rules.rules)
-			if err != nil {
-				return err
-			}
-			to, err := rs.ParseTarget(target)
-			if err != nil {
-				return usage(fmt.Errorf("--target: %w", err))
-			}
-			types, err := app.LoadTypes(dir.dir)
-			if err != nil {
-				return err
-			}
-			if len(types) == 0 {
-				fmt.Fprintln(cmd.ErrOrStderr(), "shenscan: the store holds no catalogue of instance types, so no replacement types are named; a scan of a real account or simulator leaves one")
-			}
-			p, err := plan.Build(db.Instances(cmd.Context(), store.Filter{Account: account, Region: region}), plan.Options{
-				Target: to, Families: rs.Families(), Types: types, OwnerTag: owner, KeepOS: keepOS,
-				Checks: rs.Definition().Checks, Now: time.Now().UTC(), Summary: db.Summary(),
-			})
-			if err != nil {
-				return err
-			}
-			return output.writeWith(cmd.OutOrStdout(), func(w io.Writer, o report.Options) error { return plan.Write(w, format, p, o) })
+			return f.run(cmd.Context(), s, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	dir.add(cmd)
-	cmd.Flags().StringSliceVar(&rules.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
+	f.store.add(cmd)
 	fl := cmd.Flags()
-	fl.StringVar(&target, "target", "shenlong-6", "where to: kvm, shenlong-6, shenlong-7, an instance family (ecs.g8i) or type")
-	fl.StringVar(&owner, "owner-tag", "", "tag that names an instance's owner; the plan is then grouped by it")
-	fl.StringVar(&account, "account", "", "only this account")
-	fl.StringVar(&region, "region", "", "only this region")
-	fl.BoolVar(&keepOS, "keep-os", false, "prefer a 5th-generation family over another operating system where both are offered")
-	fl.StringVar(&output.format, "output", "table", "table, json, csv, html or markdown")
-	fl.StringVar(&output.out, "out", "", "write the plan to this file instead of stdout")
+	fl.StringSliceVar(&f.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
+	fl.StringVar(&f.target, "target", "shenlong-6", "where to: kvm, shenlong-6, shenlong-7, an instance family (ecs.g8i) or type")
+	fl.StringVar(&f.owner, "owner-tag", "", "tag that names an instance's owner; the plan is then grouped by it")
+	fl.StringVar(&f.account, "account", "", "only this account")
+	fl.StringVar(&f.region, "region", "", "only this region")
+	fl.BoolVar(&f.keepOS, "keep-os", false, "prefer a 5th-generation family over another operating system where both are offered")
+	fl.BoolVar(&f.availability, "availability", false, "ask the cloud which types each zone sells now, and recommend what is sold there; needs credentials")
+	fl.StringVar(&f.chargeType, "charge-type", "PostPaid", "how the new type will be paid for, for --availability: PostPaid or PrePaid")
+	f.cloud.addEndpoints(cmd)
+	fl.StringVar(&f.output.format, "output", "table", "table, json, csv, html or markdown")
+	fl.StringVar(&f.output.out, "out", "", "write the plan to this file instead of stdout")
 	return cmd
+}
+
+func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
+	format, _, err := f.output.check()
+	if err != nil {
+		return err
+	}
+	if f.chargeType != "PostPaid" && f.chargeType != "PrePaid" {
+		return usage(fmt.Errorf("--charge-type %q is not PostPaid or PrePaid", report.Short(f.chargeType, 40)))
+	}
+	targets := []string{f.target}
+	if f.target != "kvm" {
+		targets = append(targets, "kvm") // whether an instance can stay on the 5th generation
+	}
+	db, err := app.OpenStore(ctx, f.store.dir, f.rules, targets)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	rs, err := app.Ruleset(f.rules)
+	if err != nil {
+		return err
+	}
+	to, err := rs.ParseTarget(f.target)
+	if err != nil {
+		return usage(fmt.Errorf("--target: %w", err))
+	}
+	types, err := app.LoadTypes(f.store.dir)
+	if err != nil {
+		return err
+	}
+	if len(types) == 0 {
+		fmt.Fprintln(stderr, "shenscan: the store holds no catalogue of instance types, so no replacement types are named; a scan of a real account or simulator leaves one")
+	}
+	o := plan.Options{
+		Target: to, Families: rs.Families(), Types: types, OwnerTag: f.owner, KeepOS: f.keepOS,
+		Checks: rs.Definition().Checks, Now: time.Now().UTC(), Summary: db.Summary(),
+	}
+	if f.availability {
+		if o.Stock, err = f.ask(ctx, s, o, stderr); err != nil {
+			return err
+		}
+	}
+	p, err := plan.Build(db.Instances(ctx, store.Filter{Account: f.account, Region: f.region}), o)
+	if err != nil {
+		return err
+	}
+	return f.output.writeWith(stdout, func(w io.Writer, o report.Options) error { return plan.Write(w, format, p, o) })
+}
+
+// ask asks the cloud what the zones of the planned scopes sell. Only a mistake
+// in flags or files is an error: a cloud that refuses is part of the plan.
+func (f *planFlags) ask(ctx context.Context, s *settings, o plan.Options, stderr io.Writer) (*plan.Stock, error) {
+	client, err := ecsapi.New(f.cloud.options(s))
+	if err != nil {
+		return nil, usage(err)
+	}
+	defer client.Close()
+	stock, err := plan.AskStock(ctx, client, o, f.scopes(o.Summary), f.chargeType)
+	if err != nil {
+		return nil, err
+	}
+	for i, x := range stock.Failures {
+		if i == 3 {
+			fmt.Fprintf(stderr, "shenscan: and %d more regions, listed in the plan\n", len(stock.Failures)-i)
+			break
+		}
+		fmt.Fprintf(stderr, "shenscan: availability not checked: %s\n", oneLine(x))
+	}
+	return stock, nil
+}
+
+// scopes are those with instances that the plan is about.
+func (f *planFlags) scopes(sum *record.Summary) []ecs.Scope {
+	var out []ecs.Scope
+	for i := range sum.Scopes {
+		sc := &sum.Scopes[i]
+		if sc.Instances > 0 && (f.account == "" || f.account == sc.Account) && (f.region == "" || f.region == sc.Region) {
+			out = append(out, ecs.Scope{Account: sc.Account, Region: sc.Region})
+		}
+	}
+	return out
 }

@@ -49,9 +49,8 @@ type Options struct {
 	Target   rules.Target       // where to; the records need a verdict on Target.ID
 	Families *family.Table      // what families stand for
 	Types    []ecs.InstanceType // the catalogue (DescribeInstanceTypes); empty: no types are recommended
-	// Available tells whether a type is sold in a zone; nil: it was not asked.
-	Available func(zone, typeID string) bool
-	OwnerTag  string // the tag that names an owner; "" groups nothing
+	Stock    *Stock             // what zones sell; nil: it was not asked
+	OwnerTag string             // the tag that names an owner; "" groups nothing
 	// KeepOS chooses a 5th-generation family over a new operating system where
 	// both are offered.
 	KeepOS bool
@@ -71,6 +70,7 @@ type Plan struct {
 	Complete     bool      `json:"complete"` // every scope was read to its end
 	Completeness string    `json:"completeness"`
 	Instances    int       `json:"instances"`
+	Availability *Stock    `json:"availability"` // null: nobody asked which types are sold
 	Waves        []*Wave   `json:"waves"`
 }
 
@@ -104,6 +104,14 @@ type Solution struct {
 type Choice struct {
 	Type string `json:"type"` // "" when there is none
 	Why  string `json:"why"`
+	// Availability is sold, low-stock, sold-out or not-checked; "" when nobody
+	// asked.
+	Availability string `json:"availability,omitempty"`
+	// FirstChoice is the type that would fit best but is sold out in the
+	// instance's zone; Zones are those of the region that do sell it. Where
+	// nothing that fits is sold, it is Type itself.
+	FirstChoice string   `json:"first_choice,omitempty"`
+	Zones       []string `json:"zones,omitempty"`
 }
 
 // Item is the work on one instance.
@@ -232,6 +240,7 @@ func (b *builder) move(it *Item, rec *record.Record, v *rules.Verdict, id WaveID
 		it.Path, it.PathNote = PathUnknown, "no move is needed, only what mends it"
 	case id != StayGen5:
 		it.Replacement = b.chooser.replacement(rec)
+		b.o.Stock.count(&it.Replacement)
 		it.Path, it.PathNote = b.path(rec)
 	}
 	if id != Ready {
@@ -286,7 +295,7 @@ func (b *builder) solution(id WaveID, m *rules.Remedy) *Solution {
 
 // plan sorts and counts.
 func (b *builder) plan() *Plan {
-	p := &Plan{Target: b.o.Target.ID, MadeAt: b.o.Now.UTC(), Ruleset: b.ruleset, OwnerTag: b.o.OwnerTag, Instances: b.n}
+	p := &Plan{Target: b.o.Target.ID, MadeAt: b.o.Now.UTC(), Ruleset: b.ruleset, OwnerTag: b.o.OwnerTag, Instances: b.n, Availability: b.o.Stock}
 	p.Complete, p.Completeness = completeness(b.o.Summary)
 	for _, w := range waves() {
 		wave := b.waves[w.ID]

@@ -232,20 +232,6 @@ func TestReplacementHasTheSameSizeAndArchitecture(t *testing.T) {
 	}
 }
 
-func TestAvailabilityInTheZone(t *testing.T) {
-	o := options(t, "shenlong-6", nil)
-	o.Available = func(zone, typ string) bool { return zone == "cn-hangzhou-b" && typ == "ecs.hfg6.large" }
-	it := only(t, build(t, one(t, facts("CentOS 7.9 64位", "linux", "ecs.g5.large"), nil), o))
-	if it.Replacement.Type != "ecs.hfg6.large" || !strings.Contains(it.Replacement.Why, "sold in cn-hangzhou-b") {
-		t.Errorf("replacement %+v, want the one type that is sold", it.Replacement)
-	}
-	o.Available = func(string, string) bool { return false }
-	it = only(t, build(t, one(t, facts("CentOS 7.9 64位", "linux", "ecs.g5.large"), nil), o))
-	if it.Replacement.Type != "" || !strings.Contains(it.Replacement.Why, "no fitting type is sold") {
-		t.Errorf("replacement %+v, want none", it.Replacement)
-	}
-}
-
 func TestPath(t *testing.T) {
 	for _, c := range []struct {
 		name, typ, target string

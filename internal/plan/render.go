@@ -55,7 +55,11 @@ func writeTable(w io.Writer, p *Plan, o report.Options) error {
 	width = min(max(width, 60), 160)
 	bold := func(s string) string { return report.Paint(s, report.Bold, o.Color) }
 	dim := func(s string) string { return report.Paint(s, report.Dim, o.Color) }
-	fmt.Fprintf(w, "%s\n%s; %s\n\n", bold("Migration plan to "+report.Clean(p.Target)), report.Plural(p.Instances, "instance", "instances"), p.Completeness)
+	fmt.Fprintf(w, "%s\n%s; %s\n", bold("Migration plan to "+report.Clean(p.Target)), report.Plural(p.Instances, "instance", "instances"), p.Completeness)
+	for _, line := range report.Wrap(report.Capital(p.Availability.Words())+".", width) {
+		fmt.Fprintln(w, dim(line))
+	}
+	fmt.Fprintln(w)
 	tab := report.TextTable{Indent: 2, Shrink: []int{2, 0}, Head: []report.Cell{{Text: "wave"}, {Text: "instances", Right: true}, {Text: "first owners"}}}
 	for _, wave := range p.Waves {
 		tab.Rows = append(tab.Rows, []report.Cell{
@@ -143,7 +147,8 @@ func ownerName(name string) string {
 
 var csvHead = []string{
 	"wave", "owner", "account", "region", "zone", "instance_id", "instance_name", "status", "os", "legacy", "verdict", "confidence", "rule", "reason",
-	"current_type", "replacement_type", "replacement_why", "path", "path_note", "fallback_type", "fallback_why", "solutions", "steps", "drawbacks", "alternatives", "checklist", "question", "note",
+	"current_type", "replacement_type", "replacement_why", "replacement_availability", "replacement_first_choice", "first_choice_zones",
+	"path", "path_note", "fallback_type", "fallback_why", "fallback_availability", "solutions", "steps", "drawbacks", "alternatives", "checklist", "question", "note",
 }
 
 func writeCSV(w io.Writer, p *Plan) error {
@@ -164,8 +169,9 @@ func writeCSV(w io.Writer, p *Plan) error {
 			}
 			row := []string{
 				string(wave.ID), it.Owner, it.Account, it.Region, it.Zone, it.InstanceID, it.InstanceName, it.Status, it.OS, strconv.FormatBool(it.Legacy),
-				it.Verdict, it.Confidence, it.Rule, it.Reason, it.CurrentType, it.Replacement.Type, it.Replacement.Why, string(it.Path), it.PathNote,
-				it.Fallback.Type, it.Fallback.Why, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist), it.Question, it.Note,
+				it.Verdict, it.Confidence, it.Rule, it.Reason, it.CurrentType, it.Replacement.Type, it.Replacement.Why,
+				it.Replacement.Availability, it.Replacement.FirstChoice, strings.Join(it.Replacement.Zones, " "), string(it.Path), it.PathNote,
+				it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist), it.Question, it.Note,
 			}
 			for i := range row {
 				row[i] = report.FormulaSafe(row[i])
@@ -198,8 +204,8 @@ func (w *Wave) solution(name string) *Solution {
 
 func writeMarkdown(w io.Writer, p *Plan) error {
 	text := report.MarkdownText
-	fmt.Fprintf(w, "# Migration plan to %s\n\n- Made: %s\n- Instances: %s\n- Records: %s\n- Rules: %s\n\n",
-		text(p.Target), report.Moment(p.MadeAt), report.Number(p.Instances), p.Completeness, text(p.Ruleset))
+	fmt.Fprintf(w, "# Migration plan to %s\n\n- Made: %s\n- Instances: %s\n- Records: %s\n- Availability: %s\n- Rules: %s\n\n",
+		text(p.Target), report.Moment(p.MadeAt), report.Number(p.Instances), p.Completeness, text(p.Availability.Words()), text(p.Ruleset))
 	if err := report.MarkdownHead(w, "wave", "instances:", "owners"); err != nil {
 		return err
 	}
@@ -207,6 +213,9 @@ func writeMarkdown(w io.Writer, p *Plan) error {
 		if err := report.MarkdownRow(w, wave.Title, report.Number(wave.Instances), ownerLine(wave.Owners, 8)); err != nil {
 			return err
 		}
+	}
+	if err := mdUnasked(w, p.Availability); err != nil {
+		return err
 	}
 	for _, wave := range p.Waves {
 		if wave.Instances == 0 {
@@ -238,6 +247,24 @@ func writeMarkdown(w io.Writer, p *Plan) error {
 			}
 		}
 		if err := mdItems(w, wave); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mdUnasked lists the regions whose stock could not be asked.
+func mdUnasked(w io.Writer, s *Stock) error {
+	if s == nil || len(s.Failures) == 0 {
+		return nil
+	}
+	fmt.Fprintf(w, "\n## Availability not checked\n\n")
+	if err := report.MarkdownHead(w, "where", "what", "error", "mend"); err != nil {
+		return err
+	}
+	for i := range s.Failures {
+		f := &s.Failures[i]
+		if err := report.MarkdownRow(w, report.ScopeName(f.Account, f.Region), report.FailureHead(f), f.Error, f.Mend); err != nil {
 			return err
 		}
 	}

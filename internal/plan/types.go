@@ -33,6 +33,7 @@ type chooser struct {
 
 // choiceKey is all that a recommendation depends on.
 type choiceKey struct {
+	scope       ecs.Scope // where stock was asked for
 	typ, zone   string
 	cpu, memory int
 	arch        string
@@ -191,7 +192,10 @@ func (c *chooser) fallback(rec *record.Record) Choice {
 
 func (c *chooser) cached(rec *record.Record, fallback bool, pick func(cpu, memory int, arch string) Choice) Choice {
 	cpu, memory, arch := c.size(rec)
-	key := choiceKey{rec.InstanceType, rec.Zone, cpu, memory, arch, fallback}
+	key := choiceKey{typ: rec.InstanceType, cpu: cpu, memory: memory, arch: arch, fallback: fallback}
+	if c.o.Stock != nil {
+		key.scope, key.zone = ecs.Scope{Account: rec.Account, Region: rec.Region}, rec.Zone
+	}
 	choice, ok := c.cache[key]
 	if !ok {
 		choice = pick(cpu, memory, arch)
@@ -211,42 +215,76 @@ func (c *chooser) pick(offers []*offer, rec *record.Record, cpu, memory int, cpu
 	case !general(rec.InstanceFamily) && !oldGeneral(rec.InstanceFamily) && c.o.Target.Family == "":
 		return Choice{Why: rec.InstanceFamily + " has hardware of its own (local disks, GPU, bare metal or the like): choose by hand"}
 	}
-	var larger *offer
-	sold := true
+	return c.among(offers, rec, cpu, memory, cpuArch)
+}
+
+// among picks by size and by what the zone sells: of the same size the first
+// that is well in stock, else the first that is sold at all; else the smallest
+// that is larger; else what would fit if it were sold.
+func (c *chooser) among(offers []*offer, rec *record.Record, cpu, memory int, cpuArch string) Choice {
+	var same, scarce, sameGone, larger, largerGone *offer
+	at := c.place(rec)
 	for _, of := range offers {
 		memoryOf := of.MemoryGiB * 1024
 		if arch(of) != cpuArch || of.CPU < cpu || memoryOf < 0.99*float64(memory) || burstable(of.Family) && !burstable(rec.InstanceFamily) {
 			continue
 		}
-		if c.o.Available != nil && !c.o.Available(rec.Zone, of.ID) {
-			sold = false
+		stock := at.stock(of.ID)
+		if of.CPU == cpu && math.Abs(memoryOf-float64(memory)) <= 0.01*float64(memory) {
+			slot := [...]**offer{ecs.SoldOut: &sameGone, ecs.LowStock: &scarce, ecs.InStock: &same}[stock]
+			*slot = cmp.Or(*slot, of)
 			continue
 		}
-		if of.CPU == cpu && math.Abs(memoryOf-float64(memory)) <= 0.01*float64(memory) {
-			return Choice{of.ID, fmt.Sprintf("%d vCPU and %s as now, %s%s", cpu, gib(of.MemoryGiB), cpuArch, c.sold(rec))}
+		slot := &larger
+		if stock == ecs.SoldOut {
+			slot = &largerGone
 		}
-		if larger == nil || of.CPU < larger.CPU || of.CPU == larger.CPU && of.MemoryGiB < larger.MemoryGiB {
-			larger = of
+		if *slot == nil || of.CPU < (*slot).CPU || of.CPU == (*slot).CPU && of.MemoryGiB < (*slot).MemoryGiB {
+			*slot = of
 		}
 	}
-	switch {
+	want := fmt.Sprintf("%d and %s, %s", cpu, gib(float64(memory)/1024), cpuArch)
+	enlarged := func(of *offer) string {
+		return fmt.Sprintf("the next larger: %d vCPU and %s instead of %s", of.CPU, gib(of.MemoryGiB), want)
+	}
+	first := cmp.Or(sameGone, largerGone) // what would be taken if it were sold
+	switch same = cmp.Or(same, scarce); {
+	case same != nil:
+		return at.choice(same, sameGone, fmt.Sprintf("%d vCPU and %s as now, %s", cpu, gib(same.MemoryGiB), cpuArch))
+	case larger != nil && sameGone != nil:
+		return at.choice(larger, sameGone, "no type of the same size is sold in "+rec.Zone+"; "+enlarged(larger))
 	case larger != nil:
-		return Choice{larger.ID, fmt.Sprintf("no type of the same size; the next larger: %d vCPU and %s instead of %d and %s, %s%s",
-			larger.CPU, gib(larger.MemoryGiB), cpu, gib(float64(memory)/1024), cpuArch, c.sold(rec))}
-	case !sold:
-		return Choice{Why: "no fitting type is sold in zone " + rec.Zone}
+		return at.choice(larger, nil, "no type of the same size; "+enlarged(larger))
+	case first == nil:
+		return Choice{Why: fmt.Sprintf("no type of the target has %d vCPU, %s and %s", cpu, gib(float64(memory)/1024), cpuArch)}
+	case first == largerGone:
+		return at.choice(first, first, "no type of the same size; "+enlarged(first))
 	}
-	return Choice{Why: fmt.Sprintf("no type of the target has %d vCPU, %s and %s", cpu, gib(float64(memory)/1024), cpuArch)}
+	return at.choice(first, first, fmt.Sprintf("%d vCPU and %s as now, %s", cpu, gib(first.MemoryGiB), cpuArch))
+}
+
+// choice is a recommended type; gone is a better one that is sold out here.
+func (p *place) choice(of, gone *offer, why string) Choice {
+	out := Choice{Type: of.ID, Why: why, Availability: p.word(of.ID)}
+	switch out.Availability {
+	case Sold:
+		out.Why += ", sold in " + p.zone
+	case LowStock:
+		out.Why += ", few left in " + p.zone
+	}
+	if gone != nil && (gone == of || gone.better(of)) {
+		out.FirstChoice, out.Zones = gone.ID, p.elsewhere(gone.ID)
+		out.Why += "; " + p.gone(gone.ID)
+	}
+	return out
+}
+
+// better tells whether a comes before b where both are sold.
+func (a *offer) better(b *offer) bool {
+	return a.CPU != b.CPU || a.MemoryGiB != b.MemoryGiB || cmp.Or(cmp.Compare(a.info.Generation, b.info.Generation), cmp.Compare(a.rank, b.rank)) < 0
 }
 
 func gib(n float64) string { return fmt.Sprintf("%g GiB", n) }
-
-func (c *chooser) sold(rec *record.Record) string {
-	if c.o.Available == nil {
-		return ""
-	}
-	return ", sold in " + rec.Zone
-}
 
 var (
 	oldGeneralFamily = regexp.MustCompile(`^ecs\.(t1|s[1-3]|m[12]|c[12]|n[1-4]|mn4|xn4|e[34]|sn[12](ne)?|se1(ne)?|cm4|ce4|c4|t5|u1|e)$`)

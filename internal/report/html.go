@@ -52,7 +52,7 @@ func Inline(css, js string) string {
 func funcs() template.FuncMap {
 	return template.FuncMap{
 		"clean": Clean, "short": Short, "number": Number, "percent": Percent, "plural": Plural, "moment": moment,
-		"completeness": Completeness, "levels": Levels, "scope": scopeName, "osname": OSName, "verdictOn": VerdictOn,
+		"completeness": Completeness, "levels": Levels, "scope": ScopeName, "osname": OSName, "verdictOn": VerdictOn,
 		"failure":  func(f record.Failure) string { return FailureHead(&f) },
 		"change":   func(c record.Change) string { return ChangeLine(&c) },
 		"remedy":   RemedyLine,
@@ -225,7 +225,7 @@ func newDocument(r *Report, o Options, e *encoder) *document {
 	}
 	os := table("By operating system", "operating system", d.OS, (*Bucket).OS)
 	os.Remedies = func(b *Bucket) string { return Short(e.remedies[[2]string{b.OSFamily, b.Version}], 80) }
-	scopes := table("By account and region", "account / region", d.Scopes, func(b *Bucket) string { return scopeName(Short(b.Account, 64), Short(b.Region, 64)) })
+	scopes := table("By account and region", "account / region", d.Scopes, func(b *Bucket) string { return ScopeName(Short(b.Account, 64), Short(b.Region, 64)) })
 	scopes.Status = ScopeStatus(r.Summary.Scopes)
 	return &document{
 		Now: o.Now, Report: r, Summary: &r.Summary, Digest: d, Next: slices.DeleteFunc(NextSteps(r), func(s Step) bool { return s.Command == everyInstance }),

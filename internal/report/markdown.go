@@ -177,7 +177,7 @@ func mdFailures(w io.Writer, failures []record.Failure) error {
 	}
 	for i := range failures {
 		f := &failures[i]
-		if err := MarkdownRow(w, scopeName(f.Account, f.Region), FailureHead(f), f.Error, f.Mend); err != nil {
+		if err := MarkdownRow(w, ScopeName(f.Account, f.Region), FailureHead(f), f.Error, f.Mend); err != nil {
 			return err
 		}
 	}

@@ -76,7 +76,7 @@ func (t *terminal) failures() {
 	t.section(fmt.Sprintf("Not read (%s)", Number(len(all))), "")
 	for i := range all[:min(len(all), termFailures)] {
 		f := &all[i]
-		fmt.Fprintf(t.w, "  %s  %s\n", t.paint(Short(scopeName(f.Account, f.Region), t.width-30), Red), FailureHead(f))
+		fmt.Fprintf(t.w, "  %s  %s\n", t.paint(Short(ScopeName(f.Account, f.Region), t.width-30), Red), FailureHead(f))
 		for _, line := range Wrap(Short(f.Error, 600), t.width-6) {
 			fmt.Fprintf(t.w, "    %s\n", t.paint(line, Dim))
 		}
@@ -91,7 +91,8 @@ func (t *terminal) failures() {
 	t.more(len(all)-min(len(all), termFailures), "more failures: shenscan report --output json")
 }
 
-func scopeName(account, region string) string {
+// ScopeName names an account and region for people.
+func ScopeName(account, region string) string {
 	switch {
 	case account == "":
 		account = "all accounts"

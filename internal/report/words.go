@@ -41,6 +41,14 @@ func Percent(n, total int) string {
 	}
 }
 
+// Capital is s with a capital first letter; s begins with a letter of English.
+func Capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
 // Plural is "1 region" or "2,000 regions".
 func Plural(n int, one, many string) string {
 	if n == 1 {
