@@ -106,6 +106,7 @@ type App struct {
 	classifier *rules.Classifier
 	db         *store.DB
 	registry   *prometheus.Registry
+	gatherer   prometheus.Gatherer // the registry's metrics, and the fleet's where there is a sink
 	metrics    *Metrics
 	desk       *producer.Desk
 	sink       *sink.Sink
@@ -145,6 +146,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.gatherer = a.registry
 	a.metrics = NewMetrics(a.registry, a.classifier.Digest())
 	if o.Roles&Sink != 0 {
 		if err := a.openStore(ctx); err != nil {
@@ -178,7 +180,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		})
 		eo := exporter.DefaultOptions()
 		eo.CaughtUp = a.sink.CaughtUp
-		a.registry.MustRegister(exporter.New(a.db, eo))
+		fleet := exporter.New(a.db, eo)
+		a.registry.MustRegister(fleet)
+		a.gatherer = fleet.Gatherer(a.registry)
 	}
 	return a, nil
 }

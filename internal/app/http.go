@@ -86,7 +86,7 @@ func (a *App) serveHTTP(ctx context.Context) error {
 	if a.listener == nil {
 		return nil
 	}
-	metrics := promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: a.registry, MaxRequestsInFlight: 8, Timeout: 30 * time.Second})
+	metrics := promhttp.HandlerFor(a.gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: a.registry, MaxRequestsInFlight: 8, Timeout: 30 * time.Second})
 	handler, err := a.handler(metrics)
 	if err != nil {
 		return err

@@ -6,9 +6,6 @@
 package exporter
 
 import (
-	"cmp"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -43,17 +40,18 @@ func DefaultOptions() Options { return Options{MaxSeries: 10_000} }
 
 const other = "other"
 
-// Collector is a prometheus.Collector.
+// Collector is a prometheus.Collector of everything but the counts of the
+// fleet, which are many: Gatherer adds those.
 type Collector struct {
 	o   Options
 	src Source
 
-	instances, legacy, completed, complete, duration, failed, changes *prometheus.Desc
-	commits, size, limit, held, gone, unknown, observed, caughtUp     *prometheus.Desc
+	completed, complete, duration, failed, changes                *prometheus.Desc
+	commits, size, limit, held, gone, unknown, observed, caughtUp *prometheus.Desc
 
-	mu   sync.Mutex
-	of   *record.Summary // that kept was made from
-	kept []prometheus.Metric
+	mu                sync.Mutex
+	of                *record.Summary // that instances and legacy were made from
+	instances, legacy groups
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
@@ -68,8 +66,8 @@ func New(src Source, o Options) *Collector {
 	}
 	return &Collector{
 		o: o, src: src,
-		instances: desc("instances", "Instances by verdict for a target; one that the cloud no longer lists is not counted.", "account", "region", "target", "verdict", "os_family", "os_version"),
-		legacy:    desc("legacy_os_instances", "Instances whose operating system is on the list of legacy ones.", "account", "region", "os_family", "os_version"),
+		instances: groups{name: "shenscan_instances", help: "Instances by verdict for a target; one that the cloud no longer lists is not counted.", labels: len(fleetLabels)},
+		legacy:    groups{name: "shenscan_legacy_os_instances", help: "Instances whose operating system is on the list of legacy ones.", labels: legacyLabels},
 		completed: desc("scan_last_completion_timestamp_seconds", "When the last complete scan of the scope ended.", "account", "region"),
 		complete:  desc("scan_complete", "Whether the last scan of the scope was whole.", "account", "region"),
 		duration:  desc("scan_duration_seconds", "How long the last ended scan of the account took.", "account"),
@@ -89,7 +87,7 @@ func New(src Source, o Options) *Collector {
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.instances, c.legacy, c.completed, c.complete, c.duration, c.failed, c.changes,
+		c.completed, c.complete, c.duration, c.failed, c.changes,
 		c.commits, c.size, c.limit, c.held, c.gone, c.unknown, c.observed,
 	} {
 		ch <- d
@@ -122,73 +120,15 @@ func counter(d *prometheus.Desc, v float64, labels ...string) prometheus.Metric 
 	return prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 }
 
-// totals makes the metrics of a summary, once for each summary.
+// totals are the metrics of a summary that have few series.
 func (c *Collector) totals(s *record.Summary) []prometheus.Metric {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.of == s {
-		return c.kept
-	}
-	var out []prometheus.Metric
-	all, legacy := map[series]int{}, map[series]int{}
-	for i := range s.Groups {
-		g := &s.Groups[i]
-		k := series{label(g.Account), label(g.Region), label(g.Target), label(g.Verdict), label(g.OSFamily), label(g.OSVersion)}
-		all[k] += g.Instances
-		if g.Legacy && len(s.Targets) > 0 && g.Target == s.Targets[0] { // once, not for each target
-			k[2], k[3] = "", ""
-			legacy[k] += g.Instances
-		}
-	}
-	for k, n := range bound(all, c.o.MaxSeries) {
-		out = append(out, gauge(c.instances, float64(n), k[0], k[1], k[2], k[3], k[4], k[5]))
-	}
-	for k, n := range bound(legacy, c.o.MaxSeries) {
-		out = append(out, gauge(c.legacy, float64(n), k[0], k[1], k[4], k[5]))
-	}
-	out = append(out, c.scopes(s.Scopes)...)
+	out := c.scopes(s.Scopes)
 	for _, t := range s.Targets {
 		if s.Instances > 0 {
 			out = append(out, gauge(c.unknown, float64(s.Verdicts[t][rules.Unknown.String()])/float64(s.Instances), label(t)))
 		}
 	}
-	out = append(out, gauge(c.held, float64(s.Instances)), gauge(c.gone, float64(s.Gone)))
-	c.of, c.kept = s, out
-	return out
-}
-
-// series is account, region, target, verdict, OS family and version.
-type series [6]string
-
-const (
-	family  = 4
-	version = 5
-)
-
-// bound merges the smallest series until there are at most limit, or nothing
-// is left to merge.
-func bound(counts map[series]int, limit int) map[series]int {
-	for _, field := range []int{version, family} {
-		if len(counts) <= limit {
-			break
-		}
-		keys := slices.SortedFunc(maps.Keys(counts), func(a, b series) int {
-			return cmp.Or(cmp.Compare(counts[b], counts[a]), slices.Compare(a[:], b[:]))
-		})
-		// What is merged needs room as well: half of it is plenty in practice.
-		merged := make(map[series]int, limit)
-		for i, k := range keys {
-			n := counts[k]
-			if i >= limit/2 {
-				for f := field; f <= version; f++ {
-					k[f] = other
-				}
-			}
-			merged[k] += n
-		}
-		counts = merged
-	}
-	return counts
+	return append(out, gauge(c.held, float64(s.Instances)), gauge(c.gone, float64(s.Gone)))
 }
 
 func (c *Collector) scopes(scopes []record.ScopeStatus) []prometheus.Metric {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -59,11 +60,11 @@ func small() *fixed {
 	}
 }
 
-func gather(tb testing.TB, c prometheus.Collector) []*dto.MetricFamily {
+func gather(tb testing.TB, c *exporter.Collector) []*dto.MetricFamily {
 	tb.Helper()
 	reg := prometheus.NewPedanticRegistry()
 	reg.MustRegister(c)
-	got, err := reg.Gather()
+	got, err := c.Gatherer(reg).Gather()
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -103,8 +104,9 @@ func TestExposition(t *testing.T) {
 
 func TestLint(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
-	reg.MustRegister(exporter.New(small(), exporter.DefaultOptions()))
-	problems, err := testutil.GatherAndLint(reg)
+	c := exporter.New(small(), exporter.DefaultOptions())
+	reg.MustRegister(c)
+	problems, err := testutil.GatherAndLint(c.Gatherer(reg))
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v %v", problems, err)
 	}
@@ -169,6 +171,26 @@ func TestVanishedGroupsVanish(t *testing.T) {
 	}
 }
 
+// What one scrape reads stays as it is while the next is made.
+func TestScrapesDoNotShareNumbers(t *testing.T) {
+	src := small()
+	c := exporter.New(src, exporter.DefaultOptions())
+	before := gather(t, c)
+	next := *src.summary
+	next.Groups = slices.Clone(next.Groups)
+	for i := range next.Groups {
+		next.Groups[i].Instances += 10
+	}
+	src.summary = &next
+	gather(t, c)
+	if total, n := sum(before, "shenscan_instances"); total != 10 || n != 6 {
+		t.Errorf("%d series with %v instances, want 6 with 10", n, total)
+	}
+	if total, n := sum(gather(t, c), "shenscan_instances"); total != 70 || n != 6 {
+		t.Errorf("%d series with %v instances, want 6 with 70", n, total)
+	}
+}
+
 func BenchmarkScrape(b *testing.B) {
 	src := small()
 	src.summary.Groups = nil
@@ -176,11 +198,13 @@ func BenchmarkScrape(b *testing.B) {
 		src.summary.Groups = append(src.summary.Groups, record.Group{Account: fmt.Sprint(i % 50), Region: fmt.Sprint(i % 25), Target: "kvm", Verdict: "compatible", OSFamily: "centos", OSVersion: fmt.Sprint(i), Instances: 1})
 	}
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(exporter.New(src, exporter.DefaultOptions()))
+	c := exporter.New(src, exporter.DefaultOptions())
+	reg.MustRegister(c)
+	all := c.Gatherer(reg)
 	for b.Loop() {
 		next := *src.summary
 		src.summary = &next
-		if _, err := reg.Gather(); err != nil {
+		if _, err := all.Gather(); err != nil {
 			b.Fatal(err)
 		}
 	}

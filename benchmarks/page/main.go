@@ -1,0 +1,391 @@
+// Command page measures what readers of a running shenscan wait for, over real
+// HTTP, at rest and while a scan of the whole fleet writes: a scrape of
+// /metrics every 250 ms, and every order of the live table under every kind of
+// filter. The simulator runs on the same CPUs, at the lowest priority, and is
+// not what is measured.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+)
+
+func main() {
+	r := &rig{}
+	flag.StringVar(&r.shenscan, "shenscan", "bin/shenscan", "binary under test")
+	flag.IntVar(&r.instances, "instances", 1_000_000, "instances of the fleet")
+	flag.IntVar(&r.regions, "regions", 20, "regions of the fleet")
+	flag.StringVar(&r.latency, "latency", "", "latency of every ECS call, such as 50ms")
+	flag.IntVar(&r.scrapes, "scrapes", 200, "scrapes at rest")
+	flag.IntVar(&r.rounds, "rounds", 3, "times that every question is asked at rest")
+	flag.IntVar(&r.scans, "scans", 1, "scans during which questions are asked")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := r.run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "page:", err)
+		os.Exit(1)
+	}
+}
+
+// rig is what runs.
+type rig struct {
+	shenscan           string
+	instances, regions int
+	latency            string
+	scrapes, rounds    int
+	scans              int
+
+	base, nats string
+	pid        int // of serve
+	client     *http.Client
+}
+
+func (r *rig) run(ctx context.Context) (err error) {
+	dir, err := os.MkdirTemp("", "shenscan-page-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	r.client = &http.Client{Timeout: time.Minute}
+	if err := r.launch(ctx, &running, dir); err != nil {
+		return err
+	}
+	took, err := r.scan(ctx, nil)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("### %s, %s/%s, %d CPUs, %s\n\n", time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
+	fmt.Printf("%d instances in %d regions; the first scan took %s. Times in ms.\n\n", r.instances, r.regions, took.Round(time.Second))
+	if err := r.metrics(ctx); err != nil {
+		return err
+	}
+	if err := r.table(ctx); err != nil {
+		return err
+	}
+	fmt.Printf("Peak resident memory of serve: %s\n", peak(r.pid))
+	return nil
+}
+
+// launch starts the simulator and shenscan serve.
+func (r *rig) launch(ctx context.Context, running *sync.WaitGroup, dir string) error {
+	args := []string{"-n", "19", r.shenscan, "simulate", "--listen", "127.0.0.1:0", "--instances", fmt.Sprint(r.instances), "--regions", fmt.Sprint(r.regions)}
+	if r.latency != "" {
+		args = append(args, "--latency", r.latency)
+	}
+	sim := exec.CommandContext(ctx, "nice", args...)
+	pipe, err := sim.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := sim.Start(); err != nil {
+		return fmt.Errorf("start the simulator: %w", err)
+	}
+	running.Go(func() { _ = sim.Wait() })
+	endpoint, err := bufio.NewReader(pipe).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("the simulator said nothing: %w", err)
+	}
+	listen, err := freePort(ctx)
+	if err != nil {
+		return err
+	}
+	if r.nats, err = freePort(ctx); err != nil {
+		return err
+	}
+	r.base = "http://" + listen
+	serve := exec.CommandContext(ctx, r.shenscan, "serve", "--endpoint", strings.TrimSpace(endpoint), "--store", filepath.Join(dir, "store"),
+		"--listen", listen, "--nats-listen", r.nats, "--start-rate", "100000")
+	serve.Env = append(os.Environ(), "ALIBABA_CLOUD_ACCESS_KEY_ID="+ecssim.DemoAccessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET="+ecssim.DemoAccessKeySecret)
+	serve.Stderr = os.Stderr
+	serve.Cancel = func() error { return serve.Process.Signal(os.Interrupt) }
+	serve.WaitDelay = 20 * time.Second
+	if err := serve.Start(); err != nil {
+		return fmt.Errorf("start shenscan: %w", err)
+	}
+	r.pid = serve.Process.Pid
+	running.Go(func() { _ = serve.Wait() })
+	for range 300 {
+		if _, err = r.get(ctx, "/readyz"); err == nil {
+			return nil
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("shenscan serve did not become ready: %w", err)
+}
+
+func freePort(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// get asks and reads the whole answer.
+func (r *rig) get(ctx context.Context, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+path, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %.200s", path, resp.Status, body)
+	}
+	return body, err
+}
+
+// scan scans the whole fleet and runs during beside it.
+func (r *rig) scan(ctx context.Context, during func(ctx context.Context) error) (time.Duration, error) {
+	cmd := exec.CommandContext(ctx, r.shenscan, "rescan", "--all", "--wait", "1h", "--nats-url", "nats://"+r.nats)
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	inner, stop := context.WithCancel(ctx)
+	var beside error
+	var wg sync.WaitGroup
+	if during != nil {
+		wg.Go(func() { beside = during(inner) })
+	}
+	err := cmd.Wait()
+	took := time.Since(began)
+	stop()
+	wg.Wait()
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("scan: %w: %s", err, out.String())
+	case beside != nil && !errors.Is(beside, context.Canceled):
+		return 0, beside
+	}
+	return took, nil
+}
+
+// times are how long answers took.
+type times []time.Duration
+
+func (t times) at(part float64) float64 {
+	if len(t) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(t))
+	return float64(sorted[min(len(sorted)-1, int(part*float64(len(sorted))))].Microseconds()) / 1e3
+}
+
+// metrics scrapes at rest, then during a scan.
+func (r *rig) metrics(ctx context.Context) error {
+	var bytes int
+	scrape := func(into *times, times int) func(context.Context) error {
+		return func(ctx context.Context) error {
+			tick := time.NewTicker(250 * time.Millisecond)
+			defer tick.Stop()
+			for range times {
+				began := time.Now()
+				body, err := r.get(ctx, "/metrics")
+				if err != nil {
+					return err
+				}
+				*into, bytes = append(*into, time.Since(began)), len(body)
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-tick.C:
+				}
+			}
+			return nil
+		}
+	}
+	var rest, busy times
+	if err := scrape(&rest, r.scrapes)(ctx); err != nil {
+		return err
+	}
+	took, err := r.scan(ctx, scrape(&busy, 1<<30))
+	if err != nil {
+		return err
+	}
+	fmt.Printf("| /metrics (%d kB) | scrapes | p50 | p99 | max |\n| --- | ---: | ---: | ---: | ---: |\n", bytes>>10)
+	fmt.Printf("| at rest | %d | %.1f | %.1f | %.1f |\n", len(rest), rest.at(0.5), rest.at(0.99), rest.at(1))
+	fmt.Printf("| during a scan of %s | %d | %.1f | %.1f | %.1f |\n\n", took.Round(time.Second), len(busy), busy.at(0.5), busy.at(0.99), busy.at(1))
+	return nil
+}
+
+// question is an order and a filter of the live table.
+type question struct{ order, filter string }
+
+// questions are every order that the table offers under every kind of filter:
+// what matches much, little, nothing, by what is counted and by what is not.
+func (r *rig) questions(ctx context.Context) ([]question, error) {
+	body, err := r.get(ctx, "/api/v1/instances?limit=1&legacy=true")
+	if err != nil {
+		return nil, err
+	}
+	var list struct {
+		Instances []struct {
+			Account, Region string
+			InstanceID      string `json:"instance_id"`
+			OS              struct{ Family, Version string }
+		}
+	}
+	if err := json.Unmarshal(body, &list); err != nil || len(list.Instances) == 0 {
+		return nil, fmt.Errorf("no legacy instance in %.200s: %w", body, err)
+	}
+	one := list.Instances[0]
+	filters := []string{
+		"", "q=prod", "q=" + url.QueryEscape(one.InstanceID), "q=nothing+is+called+that", "verdict=incompatible", "target=shenlong-7&verdict=unknown",
+		"os_family=" + one.OS.Family + "&os_version=" + url.QueryEscape(one.OS.Version), "legacy=true&q=prod", "region=" + one.Region, "gone=true",
+	}
+	var out []question
+	for _, order := range []string{"", "id", "name", "type", "os", "verdict"} {
+		for _, direction := range []string{"", "desc"} {
+			if order == "" && direction != "" {
+				continue // the order of keys has one direction
+			}
+			for _, filter := range filters {
+				out = append(out, question{"sort=" + order + "&order=" + direction, filter})
+			}
+		}
+	}
+	return out, nil
+}
+
+// ask asks for the first page and, where there is one, for the next.
+func (r *rig) ask(ctx context.Context, q question, into map[question]*times) error {
+	path := "/instances?" + q.order + "&" + q.filter
+	for range 2 {
+		began := time.Now()
+		body, err := r.get(ctx, path)
+		if err != nil {
+			return err
+		}
+		if into[q] == nil {
+			into[q] = &times{}
+		}
+		*into[q] = append(*into[q], time.Since(began))
+		_, link, ok := strings.Cut(string(body), `rel="next" href="`)
+		if !ok {
+			return nil
+		}
+		link, _, _ = strings.Cut(link, `"`)
+		path = strings.ReplaceAll(link, "&amp;", "&")
+	}
+	return nil
+}
+
+// table asks every question at rest, then during scans.
+func (r *rig) table(ctx context.Context) error {
+	questions, err := r.questions(ctx)
+	if err != nil {
+		return err
+	}
+	rest, busy := map[question]*times{}, map[question]*times{}
+	for range r.rounds {
+		for _, q := range questions {
+			if err := r.ask(ctx, q, rest); err != nil {
+				return err
+			}
+		}
+	}
+	print("at rest", questions, rest)
+	next := 0
+	var took time.Duration
+	for range r.scans {
+		d, err := r.scan(ctx, func(ctx context.Context) error {
+			for ; ; next++ {
+				// 37 has no factor in common with the number of questions, so
+				// that a short scan meets all kinds of them.
+				if err := r.ask(ctx, questions[next*37%len(questions)], busy); err != nil {
+					return err
+				}
+			}
+		})
+		if err != nil {
+			return err
+		}
+		took += d
+	}
+	print(fmt.Sprintf("during %d scans of %s", r.scans, (took/time.Duration(r.scans)).Round(time.Second)), questions, busy)
+	return nil
+}
+
+// print shows a line for each order, over all filters.
+func print(when string, questions []question, all map[question]*times) {
+	fmt.Printf("| live table, %s | answers | p50 | p99 | max | slowest filter |\n| --- | ---: | ---: | ---: | ---: | --- |\n", when)
+	var order string
+	var sum, total times
+	worst, slowest := 0.0, ""
+	flush := func() {
+		if len(sum) > 0 {
+			fmt.Printf("| %s | %d | %.0f | %.0f | %.0f | %s |\n", order, len(sum), sum.at(0.5), sum.at(0.99), sum.at(1), slowest)
+		}
+		sum, worst, slowest = nil, 0, ""
+	}
+	for _, q := range questions {
+		if q.order != order {
+			flush()
+			order = q.order
+		}
+		t := all[q]
+		if t == nil {
+			continue
+		}
+		sum, total = append(sum, *t...), append(total, *t...)
+		if m := t.at(1); m > worst {
+			worst, slowest = m, q.filter
+		}
+	}
+	flush()
+	fmt.Printf("| all | %d | %.0f | %.0f | %.0f | |\n\n", len(total), total.at(0.5), total.at(0.99), total.at(1))
+}
+
+// peak is the most memory that a process held.
+func peak(pid int) string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return "not known"
+	}
+	_, after, _ := strings.Cut(string(text), "VmHWM:")
+	line, _, _ := strings.Cut(after, "\n")
+	return strings.TrimSpace(line)
+}
