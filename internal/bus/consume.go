@@ -36,6 +36,18 @@ var (
 	ConsumeTicks     = Consumer{Stream: StreamSchedules, Name: "ticks", Filter: "shenscan.tick.*", Concurrency: 1, AckWait: 15 * time.Second, MaxDeliver: 10}
 )
 
+// ahead is how many messages a pull asks for. Nothing tells the server that a
+// message which waits here for its turn is in good hands: a job that waits for
+// longer than AckWait is given to another process as well, and its calls to the
+// cloud are made twice. Jobs take minutes, so they are pulled one by one, each
+// when it can be handled at once. Pages take milliseconds.
+func (c Consumer) ahead() int {
+	if c.Stream == StreamPages {
+		return c.Concurrency
+	}
+	return 1
+}
+
 // Delivery is a message on its way to a handler.
 type Delivery struct {
 	Msg     event.Message
@@ -74,9 +86,7 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, handle func(context.Conte
 	if err != nil {
 		return fmt.Errorf("create consumer %s on %s: %w", c.Name, c.Stream, err)
 	}
-	// Only what can be handled at once is pulled, so that other processes get
-	// the rest and a stop leaves nothing waiting for AckWait.
-	iter, err := cons.Messages(jetstream.PullMaxMessages(c.Concurrency), jetstream.PullExpiry(5*time.Second))
+	iter, err := cons.Messages(jetstream.PullMaxMessages(c.ahead()), jetstream.PullExpiry(5*time.Second))
 	if err != nil {
 		return fmt.Errorf("pull from %s: %w", c.Name, err)
 	}
@@ -127,7 +137,8 @@ func (b *Bus) handle(ctx context.Context, c Consumer, msg jetstream.Msg, handle 
 	ctx, span := b.traceWork(ctx, c.Name, msg, m, attempt)
 	switch {
 	case errors.Is(err, event.ErrNewer):
-		err = event.RetryAfter(err, 30*time.Second)
+		// Another process may know it; after MaxDeliver it waits among the dead letters.
+		err = event.RetryAfter(fmt.Errorf("%w; upgrade every process, then run `shenscan dead retry`", err), 30*time.Second)
 	case err != nil:
 		err = event.Terminal(err)
 	default:

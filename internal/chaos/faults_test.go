@@ -87,6 +87,34 @@ func TestCutConnections(t *testing.T) {
 	t.Logf("%d times every connection was reset", p.cuts)
 }
 
+// TestSlowLanesAreWalkedOnce has lanes that take longer than the broker waits
+// for a dead producer: a producer may hold only what it works on, or lanes that
+// wait their turn are given to another and walked twice, at the quota's cost.
+func TestSlowLanesAreWalkedOnce(t *testing.T) {
+	s := seed(t)
+	r := newRig(t, s, setup{instances: 20_000, latency: 1200 * time.Millisecond, lanes: 4, producers: 2, workers: 1})
+	before := r.faultless()
+	r.slow()
+	r.start()
+	if _, err := r.complete(r.request(), 4*time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	c, err := r.js.Consumer(t.Context(), bus.StreamWork, bus.ConsumeLanes.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := c.CachedInfo()
+	pages, needed := r.flow().pages, uint64(r.o.instances/100)
+	t.Logf("%d lanes delivered; %d pages published, %d are needed and a few that are not full", info.Delivered.Consumer, pages, needed)
+	if pages > needed+15 {
+		t.Errorf("%d pages were read where %d do: lanes were walked twice", pages, needed)
+	}
+	r.healthy()
+	if !r.equal("after the slow lanes", before, r.reported(0)) {
+		t.Error("the store is not what a fault-free run's is")
+	}
+}
+
 // TestPauses stops processes for longer than the broker waits for them: their
 // work is given to others, and then they go on with it as if nothing had been.
 func TestPauses(t *testing.T) {

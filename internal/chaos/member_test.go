@@ -1,4 +1,4 @@
-//go:build chaos || powercut
+//go:build chaos || powercut || scale
 
 package chaos
 

@@ -1,4 +1,4 @@
-//go:build chaos || powercut
+//go:build chaos || powercut || scale
 
 package chaos
 
@@ -32,6 +32,7 @@ import (
 type setup struct {
 	bin       string // the shenscan that the roles run; "" for the one of this tree
 	instances int
+	images    int           // that the simulated API knows; 0 for its own choice
 	latency   time.Duration // of the simulated API
 	lanes     int           // that a producer walks side by side
 	producers int
@@ -45,20 +46,21 @@ type setup struct {
 
 // rig is shenscan as it is deployed, on a simulated fleet.
 type rig struct {
-	t       *testing.T
-	o       setup
-	rng     *rand.Rand
-	dir     string
-	env     []string
-	sim     string // URL
-	natsURL string
-	nats    []*member
-	roles   []*member // producers, workers, sinks
-	sinks   []*member
-	stores  []string
-	want    map[string]bool // instances whose verdict changed
-	nc      *nats.Conn
-	js      jetstream.JetStream
+	t         *testing.T
+	o         setup
+	rng       *rand.Rand
+	dir       string
+	env       []string
+	sim       string // URL
+	simulator *member
+	natsURL   string
+	nats      []*member
+	roles     []*member // producers, workers, sinks
+	sinks     []*member
+	stores    []string
+	want      map[string]bool // instances whose verdict changed
+	nc        *nats.Conn
+	js        jetstream.JetStream
 }
 
 func environ() []string {
@@ -78,8 +80,8 @@ func newRig(t *testing.T, seed uint64, o setup) *rig {
 	r := &rig{t: t, o: o, rng: rand.New(rand.NewPCG(seed, 7)), dir: t.TempDir(), env: environ()}
 	port := freePort(t)
 	r.sim = fmt.Sprintf("http://127.0.0.1:%d", port)
-	newMember(t, r.dir, "simulator", bins.shenscan, r.env, "simulate", "--listen", fmt.Sprintf("127.0.0.1:%d", port),
-		"--instances", fmt.Sprint(o.instances), "--regions", "12", "--seed", "11")
+	r.simulator = newMember(t, r.dir, "simulator", bins.shenscan, r.env, "simulate", "--listen", fmt.Sprintf("127.0.0.1:%d", port),
+		"--instances", fmt.Sprint(o.instances), "--regions", "12", "--seed", "11", "--images", fmt.Sprint(o.images))
 	within(t, 30*time.Second, "the simulator listens", listens(fmt.Sprintf("127.0.0.1:%d", port)))
 	r.startNATS()
 	return r
