@@ -4,7 +4,10 @@ import (
 	"context"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/shenscan/shenscan/internal/event"
 )
 
 // TakeAndForget takes messages as a consumer and never settles them, as a
@@ -25,4 +28,62 @@ func (b *Bus) TakeAndForget(ctx context.Context, c Consumer, times int) error {
 		}
 	}
 	return nil
+}
+
+// TraceOff is what tracing adds to the way of one message.
+func (b *Bus) TraceOff(ctx context.Context, m event.Message, h nats.Header) {
+	ctx, sent := b.traceSend(ctx, m, "subject", "id")
+	setTrace(ctx, h)
+	sent.End(nil)
+	msg := received{h}
+	ctx, work := b.traceWork(ctx, "pages", msg, m, 1)
+	work.End(nil)
+	var f fold
+	f.add(ctx, b, msg, m)
+	_ = f.begin(ctx, "sink", 1)
+	f.end(nil)
+}
+
+// received is a delivery of which only the headers matter.
+type received struct{ h nats.Header }
+
+func (r received) Headers() nats.Header                    { return r.h }
+func (received) Metadata() (*jetstream.MsgMetadata, error) { return nil, nil }
+func (received) Data() []byte                              { return nil }
+func (received) Subject() string                           { return "" }
+func (received) Reply() string                             { return "" }
+func (received) Ack() error                                { return nil }
+func (received) DoubleAck(context.Context) error           { return nil }
+func (received) Nak() error                                { return nil }
+func (received) NakWithDelay(time.Duration) error          { return nil }
+func (received) InProgress() error                         { return nil }
+func (received) Term() error                               { return nil }
+func (received) TermWithReason(string) error               { return nil }
+
+// PublishRaw stores msg as it is.
+func (b *Bus) PublishRaw(ctx context.Context, msg *nats.Msg) error {
+	_, err := b.js.PublishMsg(ctx, msg)
+	return err
+}
+
+// JetStream is the embedded server's JetStream, to make streams by hand.
+func (b *Bus) JetStream() jetstream.JetStream { return b.js }
+
+// Declarations are the streams as they are to be.
+func Declarations(o Options) map[string]jetstream.StreamConfig {
+	out := map[string]jetstream.StreamConfig{}
+	for _, cfg := range declarations(o.Limits, o.Replicas) {
+		out[cfg.Name] = cfg
+	}
+	return out
+}
+
+// Refusal says why a stream is not brought to its declaration, "" where it is.
+func Refusal(info *jetstream.StreamInfo, want *jetstream.StreamConfig) string {
+	for _, d := range differences(info, want) {
+		if d.refusal != "" {
+			return d.refusal + ": " + d.mend
+		}
+	}
+	return ""
 }

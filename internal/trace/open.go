@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,6 +45,7 @@ type Tracer struct {
 	export   *exporter
 	client   *client
 	log      *slog.Logger
+	closed   sync.Once
 }
 
 // Open returns a Tracer, or nil where o and the environment name no collector.
@@ -111,11 +113,14 @@ func describe(ctx context.Context, o Options) (*resource.Resource, error) {
 }
 
 // Close sends what is left and stops. It waits three seconds at most: spans of
-// a collector that does not answer are given up. It is safe to call on nil.
+// a collector that does not answer are given up. It is safe to call twice, and on nil.
 func (t *Tracer) Close(ctx context.Context) {
-	if t == nil {
-		return
+	if t != nil {
+		t.closed.Do(func() { t.flush(ctx) })
 	}
+}
+
+func (t *Tracer) flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
 	err := t.provider.Shutdown(ctx)
