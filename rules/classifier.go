@@ -3,53 +3,81 @@ package rules
 import (
 	"hash/maphash"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
+// A Classifier reads the two halves of Facts apart: what runs, and what it
+// runs on. In a fleet both repeat, their combinations hardly do. Each half is
+// reduced to what the rules look at and numbered; a classification belongs to a
+// pair of numbers.
+
 const (
-	cacheSets = 1 << 12 // sets of each cache, a power of two
+	cacheSets = 1 << 13 // sets of each cache, a power of two
 	cacheWays = 4       // entries in a set
 )
 
+// cache is a set-associative cache for concurrent use: readers take no lock,
+// and it is bounded by its size.
+type cache[E any] [cacheSets][cacheWays]atomic.Pointer[E]
+
+func (c *cache[E]) set(h uint64) *[cacheWays]atomic.Pointer[E] { return &c[h&(cacheSets-1)] }
+
+func (c *cache[E]) put(h uint64, e *E) {
+	set := c.set(h)
+	for i := range set {
+		if set[i].CompareAndSwap(nil, e) {
+			return
+		}
+	}
+	set[h>>32%cacheWays].Store(e)
+}
+
 // Classifier judges Facts for fixed targets. It is safe for concurrent use. It
-// remembers up to 16,384 classifications, so that known Facts cost no
-// allocation and no evaluation, and as many identities of operating systems,
-// which repeat in far more combinations with instance types.
+// remembers up to 32,768 each of operating systems, machines and
+// classifications, so that known Facts cost no allocation and no evaluation.
 type Classifier struct {
 	r       *Ruleset
 	targets []Target
 	ids     []string
 	seed    maphash.Seed
-	known   *[cacheSets][cacheWays]atomic.Pointer[remembered]
-	systems *[cacheSets][cacheWays]atomic.Pointer[system]
-	shared  *[cacheSets][cacheWays]atomic.Pointer[sharedProfile]
-	// once holds hashes of facts that were seen once: only what comes again is
-	// worth a copy.
-	once *[cacheSets * cacheWays]atomic.Uint64
+	systems *cache[system]
+	hosts   *cache[host]
+	verdict *cache[remembered]
+
+	mu    sync.Mutex
+	softs map[software]uint32
+	hards map[hardware]uint32
+	next  uint32
 }
 
-// system is the identity of an operating system and the facts, those of the
-// machine left out, that it was read from.
+// system is an operating system as it was read from facts, which are kept
+// without their machine.
 type system struct {
 	hash  uint64
 	facts Facts
 	id    identity
+	soft  software
+	no    uint32
 }
 
-// remembered is one immutable entry: the facts and what was said of them.
+// host is a machine, and what it was read from.
+type host struct {
+	hash uint64
+	from Hardware
+	machine
+	no uint32
+}
+
+// remembered is the classification of a pair of numbers.
 type remembered struct {
-	hash  uint64
-	facts Facts
-	cl    *Classification
+	pair uint64
+	cl   *Classification
 }
 
-// sharedProfile lets Facts that differ only in what no rule looks at share one
-// Classification.
-type sharedProfile struct {
-	hash    uint64
-	profile profile
-	cl      *Classification
-}
+// maxNumbered bounds what is numbered at a time; beyond it equal content gets
+// another number, which costs an evaluation and nothing else.
+const maxNumbered = 1 << 16
 
 // NewClassifier makes a classifier for the targets; none means the default
 // ones.
@@ -59,10 +87,8 @@ func (r *Ruleset) NewClassifier(targets []Target) *Classifier {
 	}
 	c := &Classifier{
 		r: r, targets: append([]Target(nil), targets...), seed: maphash.MakeSeed(),
-		known:   new([cacheSets][cacheWays]atomic.Pointer[remembered]),
-		systems: new([cacheSets][cacheWays]atomic.Pointer[system]),
-		shared:  new([cacheSets][cacheWays]atomic.Pointer[sharedProfile]),
-		once:    new([cacheSets * cacheWays]atomic.Uint64),
+		systems: new(cache[system]), hosts: new(cache[host]), verdict: new(cache[remembered]),
+		softs: map[software]uint32{}, hards: map[hardware]uint32{},
 	}
 	for i := range targets {
 		c.ids = append(c.ids, targets[i].ID)
@@ -82,38 +108,102 @@ func (c *Classifier) Digest() string { return c.r.digest }
 // Ruleset is the rule set in use.
 func (c *Classifier) Ruleset() *Ruleset { return c.r }
 
+// Machine says what is known of the hardware.
+func (c *Classifier) Machine(h Hardware) Machine { return c.host(h).Machine }
+
 // Classify says what the rule set says of f. The result is shared and must not
 // be changed. f is not kept: strings that are remembered are copied.
 func (c *Classifier) Classify(f *Facts) *Classification {
-	h := c.hash(f)
-	set := &c.known[h&(cacheSets-1)]
+	return c.judge(c.system(f), c.host(f.Hardware()))
+}
+
+// judge returns the classification of a system on a host.
+func (c *Classifier) judge(s *system, m *host) *Classification {
+	pair := uint64(s.no)<<32 | uint64(m.no)
+	h := mix(pair, pair>>32)
+	set := c.verdict.set(h)
 	for i := range set {
-		if e := set[i].Load(); e != nil && e.hash == h && e.facts.same(f) {
+		if e := set[i].Load(); e != nil && e.pair == pair {
 			return e.cl
 		}
 	}
-	cl := c.classify(f)
-	if o := &c.once[h%(cacheSets*cacheWays)]; o.Load() != h {
-		o.Store(h)
-		return cl
-	}
-	e := &remembered{hash: h, facts: f.clone(), cl: cl}
-	for i := range set {
-		if set[i].CompareAndSwap(nil, e) {
-			return cl
-		}
-	}
-	set[(h>>32)%cacheWays].Store(e)
-	return cl
+	p := s.soft.on(&m.machine)
+	e := &remembered{pair: pair, cl: c.r.evaluate(&p, &s.id, c.targets, nil)}
+	c.verdict.put(h, e)
+	return e.cl
 }
 
-// same is ==, which the compiler makes with a call for every string, the empty
-// ones included.
-func (f *Facts) same(o *Facts) bool {
+// system reads the operating system, from memory where the same facts were
+// read before on whatever machine.
+func (c *Classifier) system(f *Facts) *system {
+	h := c.hash(f)
+	set := c.systems.set(h)
+	for i := range set {
+		if e := set[i].Load(); e != nil && e.hash == h && e.facts.sameSoftware(f) {
+			return e
+		}
+	}
+	e := &system{hash: h, facts: f.Software().clone()}
+	e.id = e.facts.identify()
+	e.soft = c.r.software(&e.facts, &e.id)
+	e.no = c.number(&e.soft, len(e.id.conflicts)+len(e.id.alts) > 0)
+	c.systems.put(h, e)
+	return e
+}
+
+// number numbers what rules look at. An identity with contradictions is alone:
+// they are part of what is said of it.
+func (c *Classifier) number(s *software, alone bool) uint32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n, ok := c.softs[*s]; ok && !alone {
+		return n
+	}
+	c.next++
+	if alone {
+		return c.next
+	}
+	if len(c.softs) >= maxNumbered {
+		clear(c.softs)
+	}
+	c.softs[*s] = c.next
+	return c.next
+}
+
+// host looks up the machine.
+func (c *Classifier) host(hw Hardware) *host {
+	h := c.hashHardware(&hw)
+	set := c.hosts.set(h)
+	for i := range set {
+		if e := set[i].Load(); e != nil && e.hash == h && e.from.same(&hw) {
+			return e
+		}
+	}
+	hw.InstanceType, hw.InstanceFamily = strings.Clone(hw.InstanceType), strings.Clone(hw.InstanceFamily)
+	e := &host{hash: h, from: hw, machine: c.r.machine(hw)}
+	key := c.r.hardware(&e.machine)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, ok := c.hards[key]
+	if !ok {
+		if len(c.hards) >= maxNumbered {
+			clear(c.hards)
+		}
+		c.next++
+		n = c.next
+		c.hards[key] = n
+	}
+	e.no = n
+	c.hosts.put(h, e)
+	return e
+}
+
+// sameSoftware is == but for the machine. The compiler would make a call for
+// every string, the empty ones included.
+func (f *Facts) sameSoftware(o *Facts) bool {
 	a, b, g, h := &f.Image, &o.Image, &f.Guest, &o.Guest
-	return eq(f.ImageID, o.ImageID) && eq(f.InstanceType, o.InstanceType) && eq(f.OSName, o.OSName) &&
-		eq(f.OSNameEn, o.OSNameEn) && eq(f.OSType, o.OSType) && eq(f.InstanceFamily, o.InstanceFamily) && eq(f.Name, o.Name) &&
-		f.IoOptimized == o.IoOptimized && f.OSNVMe == o.OSNVMe && f.Running == o.Running &&
+	return eq(f.ImageID, o.ImageID) && eq(f.OSName, o.OSName) &&
+		eq(f.OSNameEn, o.OSNameEn) && eq(f.OSType, o.OSType) && eq(f.Name, o.Name) &&
 		eq(a.Name, b.Name) && eq(a.Family, b.Family) && eq(a.Platform, b.Platform) && eq(a.OSName, b.OSName) &&
 		eq(a.OSNameEn, b.OSNameEn) && eq(a.OSType, b.OSType) && eq(a.Architecture, b.Architecture) && eq(a.BootMode, b.BootMode) &&
 		eq(a.Owner, b.Owner) && eq(a.Status, b.Status) && a.Presence == b.Presence &&
@@ -128,7 +218,12 @@ func (f *Facts) same(o *Facts) bool {
 
 func eq(a, b string) bool { return len(a) == len(b) && (a == "" || a == b) }
 
-// hash covers what tells the facts of a fleet apart; equality decides about
+func (h *Hardware) same(o *Hardware) bool {
+	return eq(h.InstanceType, o.InstanceType) && eq(h.InstanceFamily, o.InstanceFamily) &&
+		h.IoOptimized == o.IoOptimized && h.OSNVMe == o.OSNVMe && h.Running == o.Running
+}
+
+// hash covers what tells the software of a fleet apart; equality decides about
 // the rest.
 func (c *Classifier) hash(f *Facts) uint64 {
 	text := f.ImageID
@@ -142,82 +237,16 @@ func (c *Classifier) hash(f *Facts) uint64 {
 	if f.Guest.Kernel != "" {
 		h = mix(h, maphash.String(c.seed, f.Guest.Kernel))
 	}
-	if t := f.InstanceType; len(t) > 8 { // "ecs." says nothing
-		h = mix(h, word(t[4:])^word(t[len(t)-8:])<<1)
-	}
-	return mix(h, uint64(f.Running)|uint64(f.IoOptimized)<<8|uint64(f.Image.Presence)<<16|uint64(len(f.OSName))<<24|uint64(len(f.InstanceType))<<40)
+	return mix(h, uint64(f.Image.Presence)|uint64(len(f.OSName))<<8)
 }
 
-// word is the first eight bytes of s, fewer where s is shorter.
-func word(s string) uint64 {
-	var w uint64
-	for i := 0; i < len(s) && i < 8; i++ {
-		w |= uint64(s[i]) << (8 * i)
-	}
-	return w
+func (c *Classifier) hashHardware(h *Hardware) uint64 {
+	return mix(maphash.String(c.seed, h.InstanceType), uint64(h.Running)|uint64(h.IoOptimized)<<8|uint64(h.OSNVMe)<<16|uint64(len(h.InstanceFamily))<<24)
 }
 
 func mix(a, b uint64) uint64 {
 	a = (a ^ b) * 0x9E3779B97F4A7C15
 	return a ^ a>>29
-}
-
-// identify reads the operating system, from memory where the same facts were
-// read before on whatever machine.
-func (c *Classifier) identify(f *Facts) *identity {
-	soft := *f
-	soft.InstanceType, soft.InstanceFamily, soft.IoOptimized, soft.OSNVMe, soft.Running = "", "", Unobserved, Unobserved, Unobserved
-	h := c.hash(&soft)
-	set := &c.systems[h&(cacheSets-1)]
-	for i := range set {
-		if e := set[i].Load(); e != nil && e.hash == h && e.facts.same(&soft) {
-			return &e.id
-		}
-	}
-	e := &system{hash: h, facts: soft.clone()}
-	e.id = e.facts.identify()
-	for i := range set {
-		if set[i].CompareAndSwap(nil, e) {
-			return &e.id
-		}
-	}
-	set[(h>>32)%cacheWays].Store(e)
-	return &e.id
-}
-
-// classify is the path of facts that are not remembered.
-func (c *Classifier) classify(f *Facts) *Classification {
-	id := c.identify(f)
-	p := c.r.profile(f, id)
-	if len(id.conflicts) > 0 || len(id.alts) > 0 {
-		p.os = p.os.clone()
-		return c.r.evaluate(&p, id, c.targets, nil)
-	}
-	h := maphash.Comparable(c.seed, p)
-	set := &c.shared[h&(cacheSets-1)]
-	for i := range set {
-		if e := set[i].Load(); e != nil && e.hash == h && e.profile == p {
-			return e.cl
-		}
-	}
-	p.os = p.os.clone()
-	p.machine.Family = strings.Clone(p.machine.Family)
-	p.owner = strings.Clone(p.owner)
-	cl := c.r.evaluate(&p, id, c.targets, nil)
-	e := &sharedProfile{hash: h, profile: p, cl: cl}
-	for i := range set {
-		if set[i].CompareAndSwap(nil, e) {
-			return cl
-		}
-	}
-	set[(h>>32)%cacheWays].Store(e)
-	return cl
-}
-
-func (o OS) clone() OS {
-	o.Version, o.ServicePack = strings.Clone(o.Version), strings.Clone(o.ServicePack)
-	o.Edition, o.Kernel = strings.Clone(o.Edition), strings.Clone(o.Kernel)
-	return o
 }
 
 // clone copies every string of f into one piece of memory, so that the cache

@@ -111,7 +111,7 @@ func (r *Ruleset) evaluate(p *profile, id *identity, targets []Target, tr tracer
 			e.cands = append(e.cands, newCandidate(a.family, a.version, a.sp, a.edition, p.os.Kernel))
 		}
 	}
-	c := &Classification{OS: p.os, Conflicts: id.conflicts, Machine: p.machine, Verdicts: make([]Verdict, 0, len(targets))}
+	c := &Classification{OS: p.os, Conflicts: id.conflicts, Verdicts: make([]Verdict, 0, len(targets))}
 	for i := range targets {
 		c.Verdicts = append(c.Verdicts, e.verdict(&targets[i]))
 	}

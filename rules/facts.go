@@ -45,7 +45,7 @@ func factNamed(name string) (fact, bool) {
 }
 
 // profile is everything that rules look at: two Facts with equal profiles get
-// equal verdicts. It is comparable.
+// equal verdicts.
 type profile struct {
 	os       OS
 	machine  Machine
@@ -75,22 +75,30 @@ func first(t ...Tri) Tri {
 	return Unobserved
 }
 
-// profile derives what the rules look at.
-func (r *Ruleset) profile(f *Facts, id *identity) profile {
-	info := r.families.Lookup(f.InstanceType, f.InstanceFamily)
-	p := profile{os: id.os, free: id.free, nvme: info.NVMe, noChange: info.NoTypeChange, running: f.Running == Yes, owner: strings.ToLower(f.Image.Owner)}
-	p.machine = Machine{
-		Family: info.Family, Generation: info.Generation, Virtualization: info.Virt(uint8(f.IoOptimized)), Arch: info.Arch,
-		Retired: info.Lifecycle == "retired",
-	}
-	xen := p.machine.Virtualization == family.Xen || f.IoOptimized == No && p.machine.Family == ""
-	onVirtio := p.running && (p.machine.Virtualization == family.KVM || p.machine.Virtualization == family.Shenlong)
+// software is the half of a profile that tells what runs.
+type software struct {
+	profile
+	guestNVMe, imageNVMe Tri
+}
+
+// machine is the half that tells what it runs on.
+type machine struct {
+	Machine
+	nvme     string
+	osNVMe   Tri
+	noChange bool
+	running  bool
+	xen      bool
+	onVirtio bool // it runs, and on virtio
+}
+
+// software derives what the rules look at from everything but the machine.
+func (r *Ruleset) software(f *Facts, id *identity) software {
 	g, im := &f.Guest, &f.Image
 	proven := first(g.Virtio, im.CheckVirtio)
-	p.facts = [numFacts]Tri{
-		factVirtio:       first(proven, yes(onVirtio)),
-		factNVMe:         first(g.NVMe, f.OSNVMe, im.CheckNVMe, im.NVMe),
-		factXenSource:    yes(xen),
+	s := software{guestNVMe: g.NVMe, imageNVMe: first(im.CheckNVMe, im.NVMe)}
+	s.os, s.free, s.owner = id.os, id.free, strings.ToLower(im.Owner)
+	s.facts = [numFacts]Tri{
 		factImageIO:      im.IoOptimized,
 		factSupported:    im.CheckSupported,
 		factXenResidue:   g.XenResidue,
@@ -104,18 +112,82 @@ func (r *Ruleset) profile(f *Facts, id *identity) profile {
 		factVirtioSeen:   proven,
 	}
 	if im.CheckGRUB == No || im.CheckFstab == No {
-		p.facts[factDeviceNames] = first(g.DeviceNames, Yes)
+		s.facts[factDeviceNames] = first(g.DeviceNames, Yes)
 	}
-	p.support = r.endOfSupport(&p.os)
-	p.facts[factOutOfSupport] = yes(p.support != "")
+	s.support = r.endOfSupport(&s.os)
+	s.facts[factOutOfSupport] = yes(s.support != "")
 	switch {
 	case strings.EqualFold(im.BootMode, "BIOS"):
-		p.boot = "BIOS"
+		s.boot = "BIOS"
 	case strings.EqualFold(im.BootMode, "UEFI"):
-		p.boot = "UEFI"
+		s.boot = "UEFI"
 	}
+	return s
+}
+
+// machine derives what the rules look at from the machine alone.
+func (r *Ruleset) machine(h Hardware) machine {
+	info := r.families.Lookup(h.InstanceType, h.InstanceFamily)
+	m := machine{nvme: info.NVMe, osNVMe: h.OSNVMe, noChange: info.NoTypeChange, running: h.Running == Yes}
+	m.Machine = Machine{
+		Family: info.Family, Generation: info.Generation, Virtualization: info.Virt(uint8(h.IoOptimized)), Arch: info.Arch,
+		Retired: info.Lifecycle == "retired",
+	}
+	m.xen = m.Virtualization == family.Xen || h.IoOptimized == No && m.Family == ""
+	m.onVirtio = m.running && (m.Virtualization == family.KVM || m.Virtualization == family.Shenlong)
+	return m
+}
+
+// on puts the halves together.
+func (s *software) on(m *machine) profile {
+	p := s.profile
+	p.machine, p.nvme, p.noChange, p.running = m.Machine, m.nvme, m.noChange, m.running
+	p.facts[factVirtio] = first(p.facts[factVirtioSeen], yes(m.onVirtio))
+	p.facts[factNVMe] = first(s.guestNVMe, m.osNVMe, s.imageNVMe)
+	p.facts[factXenSource] = yes(m.xen)
 	return p
 }
+
+// profile derives what the rules look at.
+func (r *Ruleset) profile(f *Facts, id *identity) profile {
+	s, m := r.software(f, id), r.machine(f.Hardware())
+	return s.on(&m)
+}
+
+// hardware is what a rule set tells machines apart by: machines with equal
+// ones get equal verdicts, whatever runs on them.
+type hardware struct {
+	sources               string // a byte for each rule that asks for the source machine
+	class                 Class
+	known, classed, arm64 bool
+	nvmeSource            bool
+	osNVMe                Tri
+	running, xen, virtio  bool
+}
+
+func (r *Ruleset) hardware(m *machine) hardware {
+	p := profile{machine: m.Machine, nvme: m.nvme, noChange: m.noChange}
+	var sources strings.Builder
+	for _, rl := range r.rules {
+		if rl.match.source == nil {
+			continue
+		}
+		if rl.match.source.source(&p) {
+			sources.WriteByte('1')
+		} else {
+			sources.WriteByte('0')
+		}
+	}
+	h := hardware{
+		sources: sources.String(), known: m.Family != "", arm64: m.Arch == "arm64", nvmeSource: p.attachesNVMe(),
+		osNVMe: m.osNVMe, running: m.running, xen: m.xen, virtio: m.onVirtio,
+	}
+	h.class, h.classed = m.class()
+	return h
+}
+
+// attachesNVMe says whether the machine attaches disks by NVMe.
+func (p *profile) attachesNVMe() bool { return p.nvme == "required" || p.nvme == "likely" }
 
 // endOfSupport is the last day of standard support of a release, "" where that
 // is not known to be past.

@@ -180,7 +180,7 @@ func mismatch(kind string, p *profile, t *Target) bool {
 		if t.NVMe == "" || t.NVMe == "unknown" || p.machine.Family == "" {
 			return false
 		}
-		source := p.nvme == "required" || p.nvme == "likely"
+		source := p.attachesNVMe()
 		target := t.NVMe == "required" || t.NVMe == "likely"
 		return source != target && (target || t.NVMe == "unsupported")
 	}

@@ -34,6 +34,30 @@ type Facts struct {
 	Name string
 }
 
+// Hardware is the part of Facts that tells of the machine; the rest tells what
+// runs on it.
+type Hardware struct {
+	InstanceType, InstanceFamily string
+	IoOptimized, OSNVMe, Running Tri
+}
+
+// Hardware returns the machine's part of the facts.
+func (f *Facts) Hardware() Hardware {
+	return Hardware{f.InstanceType, f.InstanceFamily, f.IoOptimized, f.OSNVMe, f.Running}
+}
+
+// Software returns the facts without the machine's part.
+func (f *Facts) Software() *Facts {
+	out := *f
+	out.Put(Hardware{})
+	return &out
+}
+
+// Put replaces the machine's part of the facts.
+func (f *Facts) Put(h Hardware) {
+	f.InstanceType, f.InstanceFamily, f.IoOptimized, f.OSNVMe, f.Running = h.InstanceType, h.InstanceFamily, h.IoOptimized, h.OSNVMe, h.Running
+}
+
 // ImagePresence says what DescribeImages answered for an image id.
 type ImagePresence uint8
 
@@ -193,5 +217,4 @@ type Classification struct {
 	Conflicts []Conflict `json:"conflicts,omitempty"`
 	Legacy    bool       `json:"legacy"`
 	Verdicts  []Verdict  `json:"verdicts"` // one for each target, in the classifier's order
-	Machine   Machine    `json:"-"`
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -124,32 +125,62 @@ func imageIDs(instances []ecs.Instance) []string {
 	return ids
 }
 
-// key is what makes two instances of a page share their facts.
-type key struct {
-	image, osName, osNameEn, osType, typ, family string
-	io, nvme, running                            rules.Tri
+// softwareKey is what makes two instances of a page share their software.
+type softwareKey struct{ image, osName, osNameEn, osType string }
+
+// places are where the parts of a page stand in it.
+type places struct {
+	software map[softwareKey]int
+	hardware map[rules.Hardware]int
+	profiles map[[2]int]int
 }
+
+var pool = sync.Pool{New: func() any {
+	return &places{map[softwareKey]int{}, map[rules.Hardware]int{}, map[[2]int]int{}}
+}}
 
 // Classify judges a page: equal facts are judged once.
 func Classify(c *rules.Classifier, page *event.InstancesListed, images map[string]rules.ImageFacts) *event.InstancesClassified {
+	n := len(page.Instances)
 	out := &event.InstancesClassified{
 		Walk: page.Walk, Page: page.Page, Ruleset: c.Digest(), Targets: c.Targets(),
-		Rows: make([]event.Row, len(page.Instances)),
+		Rows: make([]event.Row, n), Profiles: make([]event.Profile, 0, n),
 	}
-	profiles := make(map[key]int, len(page.Instances)/2)
+	at := pool.Get().(*places)
+	defer func() {
+		clear(at.software)
+		clear(at.hardware)
+		clear(at.profiles)
+		pool.Put(at)
+	}()
+	levels := make([]rules.Level, 0, n*len(out.Targets))
 	for i := range page.Instances {
 		x := &page.Instances[i]
-		k := key{x.ImageID, x.OSName, x.OSNameEn, x.OSType, x.Type, x.Family, x.IoOptimized, x.OSNVMe, running(x.Status)}
-		p, ok := profiles[k]
+		sk := softwareKey{x.ImageID, x.OSName, x.OSNameEn, x.OSType}
+		sw, ok := at.software[sk]
+		if !ok {
+			sw = len(out.Software)
+			at.software[sk] = sw
+			out.Software = append(out.Software, rules.Facts{
+				OSName: x.OSName, OSNameEn: x.OSNameEn, OSType: x.OSType, ImageID: x.ImageID, Image: images[x.ImageID],
+			})
+		}
+		hk := rules.Hardware{InstanceType: x.Type, InstanceFamily: x.Family, IoOptimized: x.IoOptimized, OSNVMe: x.OSNVMe, Running: running(x.Status)}
+		hw, ok := at.hardware[hk]
+		if !ok {
+			hw = len(out.Hardware)
+			at.hardware[hk] = hw
+			out.Hardware = append(out.Hardware, hk)
+		}
+		p, ok := at.profiles[[2]int{sw, hw}]
 		if !ok {
 			p = len(out.Profiles)
-			profiles[k] = p
-			out.Profiles = append(out.Profiles, rules.Facts{
-				OSName: x.OSName, OSNameEn: x.OSNameEn, OSType: x.OSType, ImageID: x.ImageID,
-				InstanceType: x.Type, InstanceFamily: x.Family, IoOptimized: x.IoOptimized, OSNVMe: x.OSNVMe,
-				Running: k.running, Image: images[x.ImageID],
-			})
-			out.Levels = append(out.Levels, levels(c.Classify(&out.Profiles[p])))
+			at.profiles[[2]int{sw, hw}] = p
+			out.Profiles = append(out.Profiles, event.Profile{Software: sw, Hardware: hw})
+			f := out.Facts(p)
+			from := len(levels)
+			levels = appendLevels(levels, c.Classify(&f))
+			out.Profiles[p].Levels = levels[from:len(levels):len(levels)]
 		}
 		out.Rows[i] = event.Row{
 			ID: x.ID, Name: x.Name, Zone: x.Zone, Status: x.Status, CreationTime: x.CreationTime,
@@ -159,10 +190,9 @@ func Classify(c *rules.Classifier, page *event.InstancesListed, images map[strin
 	return out
 }
 
-func levels(c *rules.Classification) []rules.Level {
-	out := make([]rules.Level, len(c.Verdicts))
+func appendLevels(out []rules.Level, c *rules.Classification) []rules.Level {
 	for i := range c.Verdicts {
-		out[i] = c.Verdicts[i].Level
+		out = append(out, c.Verdicts[i].Level)
 	}
 	return out
 }

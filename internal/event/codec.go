@@ -67,11 +67,8 @@ func Decode(b []byte) (Message, error) {
 		} else {
 			m = readClassified(r)
 		}
-		if r.err == nil && r.off != len(r.s) {
-			r.fail("bytes after the end")
-		}
-		if r.err != nil {
-			return nil, r.err
+		if err := r.end(); err != nil {
+			return nil, err
 		}
 		return m, nil
 	}
@@ -222,20 +219,19 @@ func readListed(r *reader) *InstancesListed {
 
 func (r *reader) tri() rules.Tri { return rules.Tri(r.enum(byte(rules.Yes))) }
 
-// machine writes the fields of rules.Facts that tell of the machine, software
+// hardware writes the fields of rules.Facts that tell of the machine, software
 // all others; a test holds the two against the type by reflection. In a fleet
 // both repeat far more than their combinations, so a page writes each once.
-func (w *writer) machine(f *rules.Facts) {
-	w.str(f.InstanceType)
-	w.str(f.InstanceFamily)
-	w.byte(byte(f.IoOptimized))
-	w.byte(byte(f.OSNVMe))
-	w.byte(byte(f.Running))
+func (w *writer) hardware(h *rules.Hardware) {
+	w.str(h.InstanceType)
+	w.str(h.InstanceFamily)
+	w.byte(byte(h.IoOptimized))
+	w.byte(byte(h.OSNVMe))
+	w.byte(byte(h.Running))
 }
 
-func (r *reader) machine(f *rules.Facts) {
-	f.InstanceType, f.InstanceFamily = r.str(), r.str()
-	f.IoOptimized, f.OSNVMe, f.Running = r.tri(), r.tri(), r.tri()
+func (r *reader) hardware() rules.Hardware {
+	return rules.Hardware{InstanceType: r.str(), InstanceFamily: r.str(), IoOptimized: r.tri(), OSNVMe: r.tri(), Running: r.tri()}
 }
 
 func softwareStrings(f *rules.Facts) [22]*string {
@@ -276,108 +272,49 @@ func (r *reader) software(f *rules.Facts) {
 	}
 }
 
-// machineKey is the machine part of facts as a map key.
-type machineKey struct {
-	typ, family         string
-	io, osNVMe, running rules.Tri
-}
-
-// softwareKey stands for the software part where ImageID and OSName tell it
-// apart already; sameSoftware decides.
-type softwareKey struct{ image, osName string }
-
-func sameSoftware(a, b *rules.Facts) bool {
-	x, y := *a, *b
-	for _, f := range []*rules.Facts{&x, &y} {
-		f.InstanceType, f.InstanceFamily, f.IoOptimized, f.OSNVMe, f.Running = "", "", 0, 0, 0
-	}
-	return x == y
-}
-
-// parts finds the distinct software and machine parts of profiles: the index
-// of a profile that has each part first, and for every profile its two parts.
-func parts(profiles []rules.Facts) (software, machines []int, of [][2]int) {
-	bySoftware := make(map[softwareKey][]int, len(profiles))
-	byMachine := make(map[machineKey]int, len(profiles))
-	of = make([][2]int, len(profiles))
-	for i := range profiles {
-		f := &profiles[i]
-		sk := softwareKey{f.ImageID, f.OSName}
-		sw := -1
-		for _, n := range bySoftware[sk] {
-			if sameSoftware(&profiles[software[n]], f) {
-				sw = n
-				break
-			}
-		}
-		if sw < 0 {
-			sw = len(software)
-			software = append(software, i)
-			bySoftware[sk] = append(bySoftware[sk], sw)
-		}
-		mk := machineKey{f.InstanceType, f.InstanceFamily, f.IoOptimized, f.OSNVMe, f.Running}
-		m, ok := byMachine[mk]
-		if !ok {
-			m = len(machines)
-			machines = append(machines, i)
-			byMachine[mk] = m
-		}
-		of[i] = [2]int{sw, m}
-	}
-	return software, machines, of
-}
-
 // AppendFacts appends the flat encoding of f, the one that messages carry, to
 // b.
 func AppendFacts(b []byte, f *rules.Facts) []byte {
-	w := &writer{b}
-	w.software(f)
-	w.machine(f)
-	return w.b
+	h := f.Hardware()
+	return AppendHardware(AppendSoftware(b, f), &h)
 }
 
-// AppendSoftware and AppendMachine append the two parts of what AppendFacts
-// writes: what runs, and what it runs on.
+// AppendSoftware appends what AppendFacts writes of everything but the machine.
 func AppendSoftware(b []byte, f *rules.Facts) []byte {
 	w := &writer{b}
 	w.software(f)
 	return w.b
 }
 
-// AppendMachine is the other part; see AppendSoftware.
-func AppendMachine(b []byte, f *rules.Facts) []byte {
+// AppendHardware appends what AppendFacts writes of the machine.
+func AppendHardware(b []byte, h *rules.Hardware) []byte {
 	w := &writer{b}
-	w.machine(f)
+	w.hardware(h)
 	return w.b
 }
 
-// DecodeParts reads what AppendSoftware and AppendMachine wrote; all of both
-// must be used up.
-func DecodeParts(software, machine []byte) (rules.Facts, error) {
+// DecodeSoftware reads what AppendSoftware wrote; all of b must be used up.
+func DecodeSoftware(b []byte) (rules.Facts, error) {
 	var f rules.Facts
-	r := &reader{s: string(software)}
+	r := &reader{s: string(b)}
 	r.software(&f)
-	if r.err == nil && r.off != len(r.s) {
-		r.fail("bytes after the end")
-	}
-	m := &reader{s: string(machine), err: r.err}
-	m.machine(&f)
-	if m.err == nil && m.off != len(m.s) {
-		m.fail("bytes after the end")
-	}
-	return f, m.err
+	return f, r.end()
+}
+
+// DecodeHardware reads what AppendHardware wrote; all of b must be used up.
+func DecodeHardware(b []byte) (rules.Hardware, error) {
+	r := &reader{s: string(b)}
+	h := r.hardware()
+	return h, r.end()
 }
 
 // DecodeFacts reads what AppendFacts wrote; all of b must be used up.
 func DecodeFacts(b []byte) (rules.Facts, error) {
-	r := &reader{s: string(b)}
 	var f rules.Facts
+	r := &reader{s: string(b)}
 	r.software(&f)
-	r.machine(&f)
-	if r.err == nil && r.off != len(r.s) {
-		r.fail("bytes after the end")
-	}
-	return f, r.err
+	f.Put(r.hardware())
+	return f, r.end()
 }
 
 func appendClassified(b []byte, m *InstancesClassified) []byte {
@@ -390,21 +327,21 @@ func appendClassified(b []byte, m *InstancesClassified) []byte {
 	for _, t := range m.Targets {
 		w.str(t)
 	}
-	software, machines, of := parts(m.Profiles)
-	w.uint(uint64(len(software)))
-	for _, i := range software {
-		w.software(&m.Profiles[i])
+	w.uint(uint64(len(m.Software)))
+	for i := range m.Software {
+		w.software(&m.Software[i])
 	}
-	w.uint(uint64(len(machines)))
-	for _, i := range machines {
-		w.machine(&m.Profiles[i])
+	w.uint(uint64(len(m.Hardware)))
+	for i := range m.Hardware {
+		w.hardware(&m.Hardware[i])
 	}
 	w.uint(uint64(len(m.Profiles)))
 	for i := range m.Profiles {
-		w.uint(uint64(of[i][0]))
-		w.uint(uint64(of[i][1]))
+		p := &m.Profiles[i]
+		w.uint(uint64(p.Software))
+		w.uint(uint64(p.Hardware))
 		for t := range m.Targets {
-			w.byte(byte(m.Levels[i][t]))
+			w.byte(byte(p.Levels[t]))
 		}
 	}
 	w.uint(uint64(len(m.Rows)))
@@ -435,32 +372,29 @@ func readClassified(r *reader) *InstancesClassified {
 	for range r.count(1) {
 		m.Targets = append(m.Targets, r.str())
 	}
-	software := make([]rules.Facts, r.count(37))
-	for i := range software {
-		r.software(&software[i])
+	m.Software = make([]rules.Facts, r.count(37))
+	for i := range m.Software {
+		r.software(&m.Software[i])
 	}
-	machines := make([]rules.Facts, r.count(5))
-	for i := range machines {
-		r.machine(&machines[i])
+	m.Hardware = make([]rules.Hardware, r.count(5))
+	for i := range m.Hardware {
+		m.Hardware[i] = r.hardware()
 	}
 	n := r.count(2 + len(m.Targets))
-	m.Profiles = make([]rules.Facts, n)
-	m.Levels = make([][]rules.Level, n)
+	m.Profiles = make([]Profile, n)
 	levels := make([]rules.Level, n*len(m.Targets))
 	for i := range m.Profiles {
 		sw, hw := r.uint(), r.uint()
-		if r.err != nil || sw >= uint64(len(software)) || hw >= uint64(len(machines)) {
+		if r.err != nil || sw >= uint64(len(m.Software)) || hw >= uint64(len(m.Hardware)) {
 			r.fail("profile refers to a part that is not there")
 			return m
 		}
-		f, hwf := &m.Profiles[i], &machines[hw]
-		*f = software[sw]
-		f.InstanceType, f.InstanceFamily = hwf.InstanceType, hwf.InstanceFamily
-		f.IoOptimized, f.OSNVMe, f.Running = hwf.IoOptimized, hwf.OSNVMe, hwf.Running
-		m.Levels[i], levels = levels[:len(m.Targets):len(m.Targets)], levels[len(m.Targets):]
-		for t := range m.Levels[i] {
-			m.Levels[i][t] = rules.Level(r.enum(byte(rules.Incompatible)))
+		p := Profile{Software: int(sw), Hardware: int(hw)}
+		p.Levels, levels = levels[:len(m.Targets):len(m.Targets)], levels[len(m.Targets):]
+		for t := range p.Levels {
+			p.Levels[t] = rules.Level(r.enum(byte(rules.Incompatible)))
 		}
+		m.Profiles[i] = p
 	}
 	m.Rows = make([]Row, r.count(10))
 	for i := range m.Rows {

@@ -59,8 +59,28 @@ func full[T any](t *testing.T) *T {
 	return m
 }
 
+// classified is what testdata/v1 holds: its facts were filled as wholes.
 func classified(t *testing.T) *event.InstancesClassified {
-	m := full[event.InstancesClassified](t)
+	whole := full[struct {
+		event.Walk
+		Page     int
+		Order    int64
+		Ruleset  string
+		Targets  []string
+		Facts    []rules.Facts
+		Levels   [][]rules.Level
+		Rows     []event.Row
+		Failures []record.Failure
+	}](t)
+	m := &event.InstancesClassified{
+		Walk: whole.Walk, Page: whole.Page, Order: whole.Order, Ruleset: whole.Ruleset, Targets: whole.Targets,
+		Rows: whole.Rows, Failures: whole.Failures,
+	}
+	for i := range whole.Facts {
+		m.Software = append(m.Software, *whole.Facts[i].Software())
+		m.Hardware = append(m.Hardware, whole.Facts[i].Hardware())
+		m.Profiles = append(m.Profiles, event.Profile{Software: i, Hardware: i, Levels: whole.Levels[i]})
+	}
 	m.Rows[0].Profile, m.Rows[1].Profile = 1, 0
 	return m
 }
@@ -275,8 +295,9 @@ func golden(f *testing.F) []string {
 func BenchmarkEncodePage(b *testing.B) {
 	m := &event.InstancesClassified{Targets: []string{"kvm", "shenlong-6", "shenlong-7"}}
 	for range 40 {
-		m.Profiles = append(m.Profiles, rules.Facts{OSName: "CentOS  7.6 64位", OSNameEn: "CentOS  7.6 64 bit", ImageID: "centos_7_06_64_20G_alibase_20190218.vhd", InstanceType: "ecs.g6.large"})
-		m.Levels = append(m.Levels, []rules.Level{1, 1, 1})
+		m.Software = append(m.Software, rules.Facts{OSName: "CentOS  7.6 64位", OSNameEn: "CentOS  7.6 64 bit", ImageID: "centos_7_06_64_20G_alibase_20190218.vhd"})
+		m.Hardware = append(m.Hardware, rules.Hardware{InstanceType: "ecs.g6.large"})
+		m.Profiles = append(m.Profiles, event.Profile{Software: len(m.Profiles), Hardware: len(m.Profiles), Levels: []rules.Level{1, 1, 1}})
 	}
 	for i := range 100 {
 		m.Rows = append(m.Rows, event.Row{ID: "i-bp67acfmxazb4p0001", Name: "web-01", Zone: "cn-hangzhou-b", Status: "Running", CreationTime: "2017-12-10T04:04Z", Tags: []ecs.Tag{{Key: "env", Value: "prod"}}, Profile: i % 40})

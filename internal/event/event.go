@@ -92,13 +92,29 @@ type Row struct {
 type InstancesClassified struct {
 	Walk
 	Page     int
-	Order    int64           // unix nanoseconds: when this was observed, bounded by the broker's clock
-	Ruleset  string          // digest that Levels were made with
-	Targets  []string        // the targets of Levels
-	Profiles []rules.Facts   // distinct facts in the page
-	Levels   [][]rules.Level // Levels[p][t]: profile p, target t
+	Order    int64            // unix nanoseconds: when this was observed, bounded by the broker's clock
+	Ruleset  string           // digest that Levels were made with
+	Targets  []string         // the targets of Levels
+	Software []rules.Facts    // what runs in the page, each once, without the machine's part
+	Hardware []rules.Hardware // the machines of the page, each once
+	Profiles []Profile        // which of them come together
 	Rows     []Row
 	Failures []record.Failure // evidence that could not be read (DescribeImages)
+}
+
+// Profile is software on hardware: in a fleet both repeat far more than their
+// combinations.
+type Profile struct {
+	Software, Hardware int           // indexes into the page's
+	Levels             []rules.Level // by target
+}
+
+// Facts returns the facts of a profile.
+func (m *InstancesClassified) Facts(profile int) rules.Facts {
+	p := &m.Profiles[profile]
+	f := m.Software[p.Software]
+	f.Put(m.Hardware[p.Hardware])
+	return f
 }
 
 // ScanPlanned announces a scan and its scopes.

@@ -43,6 +43,14 @@ func (r *reader) fail(what string) {
 	r.off = len(r.s)
 }
 
+// end returns the first error; bytes that nobody read are one.
+func (r *reader) end() error {
+	if r.err == nil && r.off != len(r.s) {
+		r.fail("bytes after the end")
+	}
+	return r.err
+}
+
 func (r *reader) uint() uint64 {
 	var v uint64
 	for shift := uint(0); shift < 64; shift += 7 {

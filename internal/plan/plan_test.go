@@ -127,10 +127,11 @@ func one(t *testing.T, f rules.Facts, change func(*record.Record)) iter.Seq2[*re
 	if err != nil {
 		t.Fatal(err)
 	}
-	cl := rs.NewClassifier(rules.DefaultTargets()).Classify(&f)
+	c := rs.NewClassifier(rules.DefaultTargets())
+	cl, machine := c.Classify(&f), c.Machine(f.Hardware())
 	rec := &record.Record{
-		Account: "a", Region: "cn-hangzhou", Zone: "cn-hangzhou-b", InstanceID: "i-1", InstanceType: f.InstanceType, InstanceFamily: cl.Machine.Family,
-		Generation: cl.Machine.Generation, Virtualization: cl.Machine.Virtualization, CPU: 2, MemoryMiB: 8192, Classification: *cl,
+		Account: "a", Region: "cn-hangzhou", Zone: "cn-hangzhou-b", InstanceID: "i-1", InstanceType: f.InstanceType, InstanceFamily: machine.Family,
+		Generation: machine.Generation, Virtualization: machine.Virtualization, CPU: 2, MemoryMiB: 8192, Classification: *cl,
 	}
 	if change != nil {
 		change(rec)

@@ -384,7 +384,7 @@ func (w *world) expected() map[string]string {
 		page := workers.Classify(w.classifier, &event.InstancesListed{Instances: list}, w.fleet.images)
 		for i := range page.Rows {
 			var b strings.Builder
-			for t, l := range page.Levels[page.Rows[i].Profile] {
+			for t, l := range page.Profiles[page.Rows[i].Profile].Levels {
 				fmt.Fprintf(&b, "%s=%s ", page.Targets[t], l)
 			}
 			x := &list[i]

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -138,6 +139,8 @@ type applier struct {
 	row    []byte // the row at hand, encoded
 	buf    []byte
 	batch  []candidate
+
+	software, hardware, profiles []uint32 // of the page at hand
 }
 
 func (db *DB) begin() *applier {
@@ -184,6 +187,9 @@ func (a *applier) finish() error {
 	if err := a.flushWords(); err != nil {
 		return err
 	}
+	if err := errors.Join(a.db.classes.store(a.tx), a.db.profs.store(a.tx)); err != nil {
+		return err
+	}
 	scopes := a.tx.Bucket(bucketScopes)
 	for sc := range a.scopes {
 		sc.snap = nil
@@ -211,24 +217,6 @@ func (a *applier) flushWords() error {
 		}
 	}
 	d.fresh = 0
-	return nil
-}
-
-func (a *applier) flushProfiles() error {
-	soft := a.tx.Bucket(bucketSoftware)
-	for _, p := range a.db.profs.freshSoft {
-		if err := soft.Put(key32(p.id), p.value); err != nil {
-			return err
-		}
-	}
-	a.db.profs.freshSoft = a.db.profs.freshSoft[:0]
-	b := a.tx.Bucket(bucketProfiles)
-	for _, p := range a.db.profs.fresh {
-		if err := b.Put(key32(p.id), p.value); err != nil {
-			return err
-		}
-	}
-	a.db.profs.fresh = a.db.profs.fresh[:0]
 	return nil
 }
 
@@ -321,26 +309,38 @@ func (db *DB) evict() {
 
 // profilesOf numbers the profiles of a page.
 func (a *applier) profilesOf(m *event.InstancesClassified) ([]uint32, error) {
-	out := make([]uint32, len(m.Profiles))
-	for i := range m.Profiles {
-		out[i] = a.db.profs.number(&m.Profiles[i], func(f *rules.Facts) uint32 {
-			return a.db.classes.number(classOf(a.j.Classify(f)))
-		}, a.db.classes)
+	ps := a.db.profs
+	a.software, a.hardware = a.software[:0], a.hardware[:0]
+	for i := range m.Software {
+		a.software = append(a.software, ps.softwareOf(&m.Software[i]))
 	}
-	return out, a.flushProfiles()
+	for i := range m.Hardware {
+		a.hardware = append(a.hardware, ps.hardwareOf(m.Hardware[i]))
+	}
+	a.profiles = a.profiles[:0]
+	for i := range m.Profiles {
+		p := &m.Profiles[i]
+		a.profiles = append(a.profiles, ps.number(a.software[p.Software], a.hardware[p.Hardware], func() uint32 {
+			f := m.Facts(i)
+			return a.db.classNumber(a.j.Classify(&f))
+		}))
+	}
+	return a.profiles, ps.storeParts(a.tx)
 }
 
-// storedFacts reads the facts of a profile.
-func storedFacts(tx *bbolt.Tx, profile uint32) (rules.Facts, error) {
-	v := tx.Bucket(bucketProfiles).Get(key32(profile))
-	if v == nil {
-		return rules.Facts{}, fmt.Errorf("%w: profile %d is missing", ErrCorrupt, profile)
+// classNumber numbers the class of a classification, which the classifier
+// shares among many instances.
+func (db *DB) classNumber(cl *rules.Classification) uint32 {
+	known := db.profs.known
+	if n, ok := known[cl]; ok {
+		return n
 	}
-	_, enc, err := readProfile(v)
-	if err != nil {
-		return rules.Facts{}, err
+	if len(known) >= 1<<16 {
+		clear(known)
 	}
-	return decodeFacts(tx, enc)
+	n := db.classes.number(classOf(cl))
+	known[cl] = n
+	return n
 }
 
 // judgeRow classifies an instance, waivers included.

@@ -118,7 +118,10 @@ func (f *benchFleet) scan(id string, each func([]event.Received)) {
 				if !ok {
 					p = len(m.Profiles)
 					byProfile[part[i].Profile] = p
-					m.Profiles = append(m.Profiles, f.facts[part[i].Profile])
+					facts := &f.facts[part[i].Profile]
+					m.Software = append(m.Software, *facts.Software())
+					m.Hardware = append(m.Hardware, facts.Hardware())
+					m.Profiles = append(m.Profiles, event.Profile{Software: p, Hardware: p})
 				}
 				m.Rows[i].Profile = p
 			}

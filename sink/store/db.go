@@ -30,6 +30,8 @@ var (
 	bucketStrings  = []byte("strings")
 	bucketProfiles = []byte("profiles")
 	bucketSoftware = []byte("software")
+	bucketHardware = []byte("hardware")
+	bucketClasses  = []byte("classes")
 	bucketScopes   = []byte("scopes")
 	bucketBlocks   = []byte("blocks")
 	bucketOrders   = []byte("orders")
@@ -46,8 +48,8 @@ var (
 
 func buckets() [][]byte {
 	return [][]byte{
-		bucketMeta, bucketStrings, bucketProfiles, bucketSoftware, bucketScopes, bucketBlocks, bucketOrders, bucketJournal,
-		bucketHistory, bucketWaived, bucketScans, bucketProgress, bucketEnded, bucketEndedIDs, bucketOutbox,
+		bucketMeta, bucketStrings, bucketProfiles, bucketSoftware, bucketHardware, bucketClasses, bucketScopes, bucketBlocks, bucketOrders,
+		bucketJournal, bucketHistory, bucketWaived, bucketScans, bucketProgress, bucketEnded, bucketEndedIDs, bucketOutbox,
 	}
 }
 
@@ -113,7 +115,6 @@ type tables struct {
 	dict    *dict
 	profs   *profiles
 	classes *classes
-	types   atomic.Pointer[[]string] // instance type by profile, as far as readers asked for it
 }
 
 func (o *Options) judge(c Classifier) *judge {
@@ -258,6 +259,11 @@ func (db *DB) prepare(tx *bbolt.Tx) error {
 			}
 			if m.Format > format {
 				return fmt.Errorf("%w: format %d, this binary knows %d; use that one", ErrNewer, m.Format, format)
+			}
+			if m.Format < format {
+				if err := migrate(tx, &m); err != nil {
+					return fmt.Errorf("move the store from format %d to %d: %w", m.Format, format, err)
+				}
 			}
 			for _, name := range buckets() {
 				if tx.Bucket(name) == nil {

@@ -19,9 +19,10 @@
 //
 //	meta      name                       -> format, checkpoint, rule set, counters (JSON)
 //	strings   id u32                     -> interned string (zones, states, tag keys, common tag values)
-//	profiles  id u32                     -> facts shared by many instances: how they were last judged, number of the
-//	                                        software, the machine in full
+//	profiles  id/256 u32                 -> what rows refer to: class, software and hardware by their numbers
 //	software  id u32                     -> the facts of an operating system and its image, which repeat on many machines
+//	hardware  id u32                     -> the facts of a machine
+//	classes   id u32                     -> verdict levels, family, version: how profiles were last judged
 //	scopes    scope u32                  -> account, region, epochs of complete scans, completeness (JSON)
 //	blocks    scope u32, first id        -> up to 256 rows sorted by instance id
 //	orders    scope u32, first id        -> when and by which scan each row of that block was last observed

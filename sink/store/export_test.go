@@ -9,8 +9,16 @@ func (db *DB) NoSync() { db.bolt.NoSync = true }
 func (db *DB) Profiles() int {
 	n := 0
 	_ = db.view(func(tx *bbolt.Tx) error {
-		for range scan(tx.Bucket(bucketProfiles), nil) {
-			n++
+		for _, v := range scan(tx.Bucket(bucketProfiles), nil) {
+			part, err := readChunk(v, nil)
+			if err != nil {
+				return err
+			}
+			for _, p := range part {
+				if p.class != noClass {
+					n++
+				}
+			}
 		}
 		return nil
 	})
@@ -61,9 +69,9 @@ func ReadValues(v []byte) {
 			_ = o.scans[o.scan(i)]
 		}
 	}
-	if _, facts, err := readProfile(v); err == nil {
-		_, _, _ = softwareOf(facts)
-	}
+	_, _ = readChunk(v, nil)
+	_, _, _ = readClass(v)
+	_, _ = storedHardware(v)
 	_, _ = readEvents(v)
 	_, _ = readEnded(v)
 	var s scopeValue

@@ -26,11 +26,21 @@ func (db *DB) Facts(instanceID string) (*rules.Facts, error) {
 			if err != nil {
 				return fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 			}
-			facts, err := storedFacts(tx, profile)
+			facts, err := db.facts(tx, profile)
 			out = &facts
 			return err
 		}
 		return fmt.Errorf("instance %.64q: %w", instanceID, ErrNotFound)
 	})
 	return out, err
+}
+
+// facts reads the facts of one profile, as readers see it.
+func (db *DB) facts(tx *bbolt.Tx, profile uint32) (rules.Facts, error) {
+	return db.readers.Load().profs.readers.Load().reader().facts(tx, profile)
+}
+
+// facts reads the facts of one profile, those of this transaction included.
+func (a *applier) facts(profile uint32) (rules.Facts, error) {
+	return (&profileTable{a.db.profs.list, a.db.profs.hardware}).reader().facts(a.tx, profile)
 }

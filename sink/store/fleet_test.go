@@ -48,7 +48,7 @@ func (j *judge) classify(f *rules.Facts) *rules.Classification {
 	if family == "" {
 		family = "unknown"
 	}
-	out := &rules.Classification{OS: rules.OS{Family: family, Version: version, Evidence: rules.EvidenceInstance}, Machine: rules.Machine{Family: f.InstanceFamily, Generation: 5, Virtualization: "kvm"}}
+	out := &rules.Classification{OS: rules.OS{Family: family, Version: version, Evidence: rules.EvidenceInstance}}
 	level, old := j.old[f.OSName]
 	out.Legacy = old
 	if !old {
@@ -80,6 +80,10 @@ func (j *judge) Waive(cl *rules.Classification, w rules.Waivable) *rules.Classif
 		}
 	}
 	return cl
+}
+
+func (j *judge) Machine(h rules.Hardware) rules.Machine {
+	return rules.Machine{Family: h.InstanceFamily, Generation: 5, Virtualization: "kvm"}
 }
 
 func (j *judge) HasWaivers() bool  { return len(j.waive) > 0 }
@@ -132,14 +136,16 @@ func page(scan string, kind event.Kind, s ecs.Scope, lane, walk string, n int, s
 	for _, x := range machines {
 		p := -1
 		for i := range m.Profiles {
-			if m.Profiles[i].OSName == x.os {
+			if m.Software[i].OSName == x.os {
 				p = i
 			}
 		}
 		if p < 0 {
 			p = len(m.Profiles)
-			m.Profiles = append(m.Profiles, facts(x.os))
-			m.Levels = append(m.Levels, make([]rules.Level, 3))
+			f := facts(x.os)
+			m.Software = append(m.Software, *f.Software())
+			m.Hardware = append(m.Hardware, f.Hardware())
+			m.Profiles = append(m.Profiles, event.Profile{Software: p, Hardware: p, Levels: make([]rules.Level, 3)})
 		}
 		name := x.name
 		if name == "" {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/record"
-	"github.com/shenscan/shenscan/rules"
 )
 
 // Filter narrows Instances. The zero value asks for every instance that is
@@ -120,14 +119,8 @@ type walker struct {
 
 	over  *overlay
 	value scopeValue
-	known map[uint32]*profiled
+	facts *factsReader
 	rows  [][]byte
-}
-
-// profiled is a profile that the walker came upon.
-type profiled struct {
-	facts rules.Facts
-	cl    *rules.Classification // waivers apart
 }
 
 // overlay is what the journal of a scope says beyond its blocks.
@@ -155,9 +148,7 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 	if w.m.j.waivers {
 		w.waive = newWaivedCursor(tx, w.sc.no, w.after)
 	}
-	if w.known == nil || len(w.known) > 1<<16 {
-		w.known = map[uint32]*profiled{}
-	}
+	w.refresh()
 	prefix := key32(w.sc.no)
 	c := tx.Bucket(bucketBlocks).Cursor()
 	k, v := c.Seek(scopeKey(w.sc.no, w.after))
@@ -189,6 +180,16 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 		}
 	}
 	return nil
+}
+
+// refresh takes the profiles as they are published now: those of the
+// transaction at hand are among them.
+func (w *walker) refresh() {
+	t := w.db.readers.Load().profs.readers.Load()
+	if w.facts == nil {
+		w.facts = t.reader()
+	}
+	w.facts.profileTable = t
 }
 
 func prev(c *bbolt.Cursor, at []byte) (k, v []byte) {
@@ -280,20 +281,11 @@ func (w *walker) render(tx *bbolt.Tx, f finding) (*record.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, rowID(f.row), err)
 	}
-	p := w.known[profile]
-	if p == nil {
-		facts, err := storedFacts(tx, profile)
-		if err != nil {
-			return nil, err
-		}
-		p = &profiled{facts, w.m.j.Classify(&facts)}
-		w.known[profile] = p
+	facts, err := w.facts.facts(tx, profile)
+	if err != nil {
+		return nil, err
 	}
-	cl := p.cl
-	if w.m.j.waivers {
-		cl = w.m.j.judgeRow(&w.value, &row, &p.facts)
-	}
-	return w.m.j.renderAs(&w.value, &row, &p.facts, f.stamp, cl), nil
+	return w.m.j.render(&w.value, &row, &facts, f.stamp), nil
 }
 
 // readOverlay reads the journal of a scope. What it returns is a copy.

@@ -72,28 +72,75 @@ func (db *DB) loadProfiles(tx *bbolt.Tx) error {
 		if err != nil {
 			return fmt.Errorf("software %d: %w", id, err)
 		}
-		f, err := event.DecodeParts(enc, event.AppendMachine(nil, &rules.Facts{}))
+		f, err := event.DecodeSoftware(enc)
 		if err != nil {
 			return fmt.Errorf("%w: software %d: %w", ErrCorrupt, id, err)
 		}
 		db.profs.softByHash[hashSoftware(db.profs.seed, &f)] = id
 		db.profs.softNext = max(db.profs.softNext, id+1)
 	}
-	for k, v := range scan(tx.Bucket(bucketProfiles), nil) {
-		id, err := number32(k)
-		if err != nil || id > maxProfile {
-			return orCorrupt(err, "profile number out of range")
-		}
-		c, enc, err := readProfile(v)
-		if err != nil {
-			return fmt.Errorf("profile %d: %w", id, err)
-		}
-		facts, err := decodeFacts(tx, enc)
-		if err != nil {
-			return fmt.Errorf("profile %d: %w", id, err)
-		}
-		db.profs.restore(id, &facts, db.classes.number(c))
+	if err := db.loadHardware(tx); err != nil {
+		return err
 	}
+	if err := db.loadClasses(tx); err != nil {
+		return err
+	}
+	var part []profile
+	for k, v := range scan(tx.Bucket(bucketProfiles), nil) {
+		no, err := number32(k)
+		if err != nil {
+			return err
+		}
+		if part, err = readChunk(v, part[:0]); err != nil {
+			return fmt.Errorf("profiles %d: %w", no, err)
+		}
+		if err := db.profs.restore(no, part, len(*db.classes.list.Load())); err != nil {
+			return err
+		}
+	}
+	db.profs.publish()
+	return nil
+}
+
+func (db *DB) loadHardware(tx *bbolt.Tx) error {
+	for k, v := range scan(tx.Bucket(bucketHardware), nil) {
+		h, err := storedHardware(v)
+		if err != nil {
+			return err
+		}
+		if id, err := number32(k); err != nil || int(id) != len(db.profs.hardware) {
+			return orCorrupt(err, "hardware is not numbered from 0")
+		}
+		db.profs.byHardware[h] = uint32(len(db.profs.hardware))
+		db.profs.hardware = append(db.profs.hardware, h)
+	}
+	return nil
+}
+
+func storedHardware(v []byte) (rules.Hardware, error) {
+	enc, err := unseal("hardware", v)
+	if err != nil {
+		return rules.Hardware{}, err
+	}
+	h, err := event.DecodeHardware(enc)
+	if err != nil {
+		return h, fmt.Errorf("%w: hardware: %w", ErrCorrupt, err)
+	}
+	return h, nil
+}
+
+func (db *DB) loadClasses(tx *bbolt.Tx) error {
+	for k, v := range scan(tx.Bucket(bucketClasses), nil) {
+		c, _, err := readClass(v)
+		if err != nil {
+			return err
+		}
+		id, err := number32(k)
+		if err != nil || db.classes.number(c) != id {
+			return orCorrupt(err, "classes are not numbered from 0")
+		}
+	}
+	db.classes.fresh = 0
 	return nil
 }
 
@@ -140,7 +187,7 @@ func (db *DB) loadScans(tx *bbolt.Tx) error {
 // loadCounts counts every scope's instances. An index that holds journal
 // entries stays; the others are dropped again.
 func (db *DB) loadCounts(tx *bbolt.Tx) error {
-	db.used = make([]bool, len(*db.profs.class.Load()))
+	db.used = make([]bool, len(db.profs.list))
 	for _, sc := range db.scopes {
 		ix, err := db.loadIndex(tx, sc)
 		if err != nil {
@@ -170,27 +217,45 @@ func (db *DB) loadCounts(tx *bbolt.Tx) error {
 	return nil
 }
 
-// sweepProfiles removes profiles that no instance has any more, once there are
-// enough of them to be worth a commit.
+// sweepProfiles removes profiles, and software, that no instance has any more,
+// once there are enough of them to be worth a commit.
 func (db *DB) sweepProfiles() error {
-	list, used := *db.profs.class.Load(), db.used
+	p, used := db.profs, db.used
 	db.used = nil
-	var idle []uint32
-	for id, class := range list {
-		if class != noClass && (id >= len(used) || !used[id]) {
-			idle = append(idle, uint32(id))
+	idle := 0
+	for id := range p.list {
+		if p.list[id].class != noClass && !used[id] {
+			idle++
 		}
 	}
-	if len(idle) < 256 || len(idle) < len(list)/4 {
+	if idle < maxChunk || idle < len(p.list)/4 {
 		return nil
 	}
 	err := db.update(func(tx *bbolt.Tx) error {
-		for _, id := range idle {
-			if err := tx.Bucket(bucketProfiles).Delete(key32(id)); err != nil {
+		software := map[uint32]bool{}
+		for id := range p.list {
+			switch is := &p.list[id]; {
+			case is.class == noClass:
+			case used[id]:
+				software[is.software] = true
+			default:
+				is.class = noClass
+				p.dirty[uint32(id)/maxChunk] = struct{}{}
+			}
+		}
+		var unused [][]byte
+		b := tx.Bucket(bucketSoftware)
+		for k := range scan(b, nil) {
+			if id, err := number32(k); err != nil || !software[id] {
+				unused = append(unused, append([]byte(nil), k...))
+			}
+		}
+		for _, k := range unused {
+			if err := b.Delete(k); err != nil {
 				return err
 			}
 		}
-		return nil
+		return p.store(tx)
 	})
 	if err != nil {
 		return err
@@ -243,8 +308,8 @@ func (p *pager) classFor(r *event.Row, profile uint32) (uint32, error) {
 	if !p.j.waivers {
 		return own, nil
 	}
-	f := &p.m.Profiles[r.Profile]
-	if waived := p.j.judgeRow(&p.sc.scopeValue, r, f); waived != p.j.Classify(f) {
+	f := p.m.Facts(r.Profile)
+	if waived := p.j.judgeRow(&p.sc.scopeValue, r, &f); waived != p.j.Classify(&f) {
 		return p.db.classes.number(classOf(waived)), nil
 	}
 	return own, nil

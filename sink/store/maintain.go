@@ -86,8 +86,10 @@ func (db *DB) Check(ctx context.Context) error {
 			{bucketBlocks, func(_, v []byte) error { return db.checkBlock(v) }},
 			{bucketOrders, func(_, v []byte) error { _, err := readOrders(v); return err }},
 			{bucketJournal, func(_, v []byte) error { var s section; return readSection(v, &s) }},
-			{bucketProfiles, func(_, v []byte) error { return checkProfile(tx, v) }},
-			{bucketSoftware, checksum},
+			{bucketProfiles, func(_, v []byte) error { _, err := readChunk(v, nil); return err }},
+			{bucketSoftware, func(k, _ []byte) error { return checkSoftware(tx, k) }},
+			{bucketHardware, func(_, v []byte) error { _, err := storedHardware(v); return err }},
+			{bucketClasses, func(_, v []byte) error { _, _, err := readClass(v); return err }},
 			{bucketEnded, func(_, v []byte) error { _, err := readEnded(v); return err }},
 			{bucketOutbox, func(_, v []byte) error { _, err := readEvents(v); return err }},
 			{bucketHistory, checksum},
@@ -112,14 +114,15 @@ func (db *DB) Check(ctx context.Context) error {
 				return err
 			}
 		}
+		facts := (&profileTable{db.profs.list, db.profs.hardware}).reader()
 		for _, sc := range db.byNo {
 			ix := newIndex(db.seed)
 			if err := ix.load(tx, sc.no, nil); err != nil {
 				return fmt.Errorf("%s: %w", sc.key, err)
 			}
 			for i := range ix.at {
-				if _, ok := db.profs.classOf(ix.at[i].profile); !ok {
-					return fmt.Errorf("%s: %w: profile %d is missing", sc.key, ErrCorrupt, ix.at[i].profile)
+				if _, err := facts.facts(tx, ix.at[i].profile); err != nil {
+					return fmt.Errorf("%s: %w", sc.key, err)
 				}
 			}
 		}
@@ -136,10 +139,10 @@ func checksum(_, v []byte) error {
 	return err
 }
 
-func checkProfile(tx *bbolt.Tx, v []byte) error {
-	_, facts, err := readProfile(v)
+func checkSoftware(tx *bbolt.Tx, k []byte) error {
+	id, err := number32(k)
 	if err == nil {
-		_, err = decodeFacts(tx, facts)
+		_, err = storedSoftware(tx, id)
 	}
 	return err
 }

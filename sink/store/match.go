@@ -57,7 +57,7 @@ func (m *matcher) scopes(all []*scopeSnap) []*scopeSnap {
 // fit says what the filter makes of an instance by its profile and, where
 // there are waivers, by what they changed.
 func (m *matcher) fit(profile uint32, w *waivedCursor, id []byte) (*fit, error) {
-	n, ok := m.t.profs.classOf(profile)
+	n, ok := m.t.profs.readers.Load().classOf(profile)
 	if !ok {
 		return &fit{pass: true}, nil // not ours to hide
 	}

@@ -12,6 +12,7 @@ import (
 // concurrent use and answer equally for equal facts.
 type Classifier interface {
 	Classify(f *rules.Facts) *rules.Classification
+	Machine(h rules.Hardware) rules.Machine
 	// Waive returns cl itself where no waiver of the rule set applies to w.
 	Waive(cl *rules.Classification, w rules.Waivable) *rules.Classification
 	HasWaivers() bool
@@ -66,7 +67,7 @@ func def[T comparable](v *T, d T) {
 }
 
 const (
-	format     = 1 // of the file
+	format     = 2 // of the file
 	maxTargets = 32
 	// maxID bounds account, region, scan and instance ids: they become keys.
 	maxID = 200

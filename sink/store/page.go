@@ -349,7 +349,7 @@ func (p *pager) record(ordinal uint32) (*record.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 	}
-	f, err := storedFacts(p.tx, profile)
+	f, err := p.facts(profile)
 	if err != nil {
 		return nil, err
 	}
@@ -368,15 +368,15 @@ func (p *pager) tie(ordinal uint32, r *event.Row) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 	}
-	f, err := storedFacts(p.tx, profile)
+	f, err := p.facts(profile)
 	if err != nil {
 		return false, err
 	}
-	is := &p.m.Profiles[r.Profile]
+	is := p.m.Facts(r.Profile)
 	if a, b := is.Image.Presence != rules.ImageNotAsked, f.Image.Presence != rules.ImageNotAsked; a != b {
 		return a, nil
 	}
-	return bytes.Compare(weigh(r, is), weigh(&old, &f)) > 0, nil
+	return bytes.Compare(weigh(r, &is), weigh(&old, &f)) > 0, nil
 }
 
 func weigh(r *event.Row, f *rules.Facts) []byte {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/bits"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -14,126 +15,159 @@ import (
 	"github.com/shenscan/shenscan/rules"
 )
 
-// class is what counts and changes look at: instances of one class count
-// alike.
-type class struct {
-	levels  string // one byte for each target, in the classifier's order
-	family  string
-	version string
-	legacy  bool
-}
-
-func (c *class) level(target int) rules.Level {
-	if target >= len(c.levels) {
-		return rules.Unknown
-	}
-	return rules.Level(c.levels[target])
-}
-
-// os names the operating system for the history.
-func (c *class) os() string { return strings.TrimSpace(c.family + " " + c.version) }
-
-// classOf reduces a classification.
-func classOf(cl *rules.Classification) class {
-	levels := make([]byte, len(cl.Verdicts))
-	for i := range cl.Verdicts {
-		levels[i] = byte(cl.Verdicts[i].Level)
-	}
-	return class{string(levels), cl.OS.Family, cl.OS.Version, cl.Legacy}
-}
-
-// classes numbers classes; numbers hold as long as the process runs.
-type classes struct {
-	by   map[class]uint32
-	list atomic.Pointer[[]class]
-}
-
-func newClasses() *classes {
-	c := &classes{by: map[class]uint32{}}
-	c.list.Store(&[]class{})
-	return c
-}
-
-func (c *classes) number(k class) uint32 {
-	if n, ok := c.by[k]; ok {
-		return n
-	}
-	list := append(*c.list.Load(), k)
-	c.list.Store(&list)
-	n := uint32(len(list) - 1)
-	c.by[k] = n
-	return n
-}
-
-func (c *classes) at(n uint32) *class { return &(*c.list.Load())[n] }
-
-// profiles knows the class of every stored profile, and the number of every
-// profile by its facts. The facts themselves stay in the file.
-type profiles struct {
-	seed   maphash.Seed
-	byHash map[uint64]uint32
-	class  atomic.Pointer[[]uint32] // by profile
-	fresh  []freshProfile
-
-	softByHash map[uint64]uint32
-	softNext   uint32
-	freshSoft  []freshProfile
-}
-
-type freshProfile struct {
-	id    uint32
-	value []byte
+// profile is what an instance's row refers to: what runs, what it runs on, and
+// how the two together were last judged. In a fleet software and hardware
+// repeat, their combinations may hardly do: a profile must cost next to
+// nothing.
+type profile struct {
+	software, hardware uint32
+	class              uint32 // noClass: nothing has this number
 }
 
 // noClass marks the number of a profile that is not there any more.
 const noClass = ^uint32(0)
 
+// maxChunk is the number of profiles in one value of the profiles bucket.
+const maxChunk = 256
+
+// profiles knows every stored profile. The software itself stays in the file.
+// It is the writer's; readers use what publish gave them.
+type profiles struct {
+	seed   maphash.Seed
+	list   []profile
+	byPair map[uint64]uint32
+	free   []uint32            // numbers that nothing has
+	dirty  map[uint32]struct{} // chunks to be stored
+
+	softByHash map[uint64]uint32
+	softNext   uint32
+	freshSoft  []freshValue
+
+	hardware   []rules.Hardware
+	byHardware map[rules.Hardware]uint32
+	freshHard  int // at the end of hardware, not stored yet
+
+	known map[*rules.Classification]uint32 // classes by what they were made of
+
+	readers atomic.Pointer[profileTable]
+}
+
+// profileTable is what readers see of profiles; it only grows.
+type profileTable struct {
+	list     []profile
+	hardware []rules.Hardware
+}
+
+type freshValue struct {
+	id    uint32
+	value []byte
+}
+
 func newProfiles(seed maphash.Seed) *profiles {
-	p := &profiles{seed: seed, byHash: map[uint64]uint32{}, softByHash: map[uint64]uint32{}}
-	p.class.Store(&[]uint32{})
+	p := &profiles{
+		seed: seed, byPair: map[uint64]uint32{}, dirty: map[uint32]struct{}{}, softByHash: map[uint64]uint32{},
+		byHardware: map[rules.Hardware]uint32{}, known: map[*rules.Classification]uint32{},
+	}
+	p.publish()
 	return p
 }
 
-func (p *profiles) set(id, class uint32) {
-	list := *p.class.Load()
-	for int(id) > len(list) {
-		list = append(list, noClass)
-	}
-	if int(id) == len(list) {
-		list = append(list, class)
-		p.class.Store(&list)
-		return
-	}
-	// A number below the end was free: readers cannot know it yet.
-	next := append([]uint32(nil), list...)
-	next[id] = class
-	p.class.Store(&next)
-}
+// publish shows readers what is there. A number that was free is no reader's
+// before the commit that gives it to an instance.
+func (p *profiles) publish() { p.readers.Store(&profileTable{p.list, p.hardware}) }
 
-func (p *profiles) classOf(id uint32) (uint32, bool) {
-	list := *p.class.Load()
-	if int(id) >= len(list) || list[id] == noClass {
+func (p *profiles) classOf(id uint32) (uint32, bool) { return classIn(p.list, id) }
+
+func (t *profileTable) classOf(id uint32) (uint32, bool) { return classIn(t.list, id) }
+
+func classIn(list []profile, id uint32) (uint32, bool) {
+	if int(id) >= len(list) || list[id].class == noClass {
 		return 0, false
 	}
-	return list[id], true
+	return list[id].class, true
 }
 
-// number returns the profile of the facts, making one where there is none.
-func (p *profiles) number(f *rules.Facts, judge func(*rules.Facts) uint32, cs *classes) uint32 {
-	h := hashFacts(p.seed, f)
-	if id, ok := p.byHash[h]; ok {
+// instanceType is the instance type of a profile.
+func (t *profileTable) instanceType(id uint32) (string, error) {
+	if _, ok := t.classOf(id); !ok {
+		return "", fmt.Errorf("%w: profile %d is missing", ErrCorrupt, id)
+	}
+	return t.hardware[t.list[id].hardware].InstanceType, nil
+}
+
+// factsReader reads the facts of profiles. It remembers software.
+type factsReader struct {
+	*profileTable
+	software map[uint32]*rules.Facts
+}
+
+// maxSoftware bounds what a factsReader remembers.
+const maxSoftware = 1 << 15
+
+func (t *profileTable) reader() *factsReader {
+	return &factsReader{t, map[uint32]*rules.Facts{}}
+}
+
+func (r *factsReader) facts(tx *bbolt.Tx, id uint32) (rules.Facts, error) {
+	if _, ok := r.classOf(id); !ok {
+		return rules.Facts{}, fmt.Errorf("%w: profile %d is missing", ErrCorrupt, id)
+	}
+	p := r.list[id]
+	f := r.software[p.software]
+	if f == nil {
+		soft, err := storedSoftware(tx, p.software)
+		if err != nil {
+			return rules.Facts{}, err
+		}
+		if len(r.software) >= maxSoftware {
+			clear(r.software)
+		}
+		f = &soft
+		r.software[p.software] = f
+	}
+	out := *f
+	out.Put(r.hardware[p.hardware])
+	return out, nil
+}
+
+func storedSoftware(tx *bbolt.Tx, id uint32) (rules.Facts, error) {
+	v := tx.Bucket(bucketSoftware).Get(key32(id))
+	if v == nil {
+		return rules.Facts{}, fmt.Errorf("%w: software %d of a profile is missing", ErrCorrupt, id)
+	}
+	enc, err := unseal("software", v)
+	if err != nil {
+		return rules.Facts{}, err
+	}
+	f, err := event.DecodeSoftware(enc)
+	if err != nil {
+		return f, fmt.Errorf("%w: software %d: %w", ErrCorrupt, id, err)
+	}
+	return f, nil
+}
+
+// number returns the profile of a pair, making one where there is none; class
+// says how a new one is judged.
+func (p *profiles) number(software, hardware uint32, class func() uint32) uint32 {
+	pair := uint64(software)<<32 | uint64(hardware)
+	if id, ok := p.byPair[pair]; ok {
 		return id
 	}
-	id := uint32(len(*p.class.Load()))
-	n := judge(f)
-	p.byHash[h] = id
-	p.set(id, n)
-	p.fresh = append(p.fresh, freshProfile{id, profileValue(cs.at(n), event.AppendMachine(binary.AppendUvarint(nil, uint64(p.software(f))), f))})
+	is := profile{software, hardware, class()}
+	id := uint32(len(p.list))
+	if n := len(p.free); n > 0 {
+		id, p.free = p.free[n-1], p.free[:n-1]
+		p.list[id] = is
+	} else {
+		p.list = append(p.list, is)
+	}
+	p.byPair[pair] = id
+	p.dirty[id/maxChunk] = struct{}{}
 	return id
 }
 
-// software returns the number of what runs, machine apart.
-func (p *profiles) software(f *rules.Facts) uint32 {
+// softwareOf returns the number of what runs.
+func (p *profiles) softwareOf(f *rules.Facts) uint32 {
 	h := hashSoftware(p.seed, f)
 	if id, ok := p.softByHash[h]; ok {
 		return id
@@ -141,23 +175,31 @@ func (p *profiles) software(f *rules.Facts) uint32 {
 	id := p.softNext
 	p.softNext++
 	p.softByHash[h] = id
-	p.freshSoft = append(p.freshSoft, freshProfile{id, seal(event.AppendSoftware(startValue(nil), f))})
+	p.freshSoft = append(p.freshSoft, freshValue{id, seal(event.AppendSoftware(startValue(nil), f))})
 	return id
 }
 
-func hashSoftware(seed maphash.Seed, f *rules.Facts) uint64 {
-	soft := *f
-	soft.InstanceType, soft.InstanceFamily, soft.IoOptimized, soft.OSNVMe, soft.Running = "", "", 0, 0, 0
-	return hashFacts(seed, &soft)
+// hardwareOf returns the number of what it runs on.
+func (p *profiles) hardwareOf(h rules.Hardware) uint32 {
+	if id, ok := p.byHardware[h]; ok {
+		return id
+	}
+	// The caller's strings are part of a message.
+	h.InstanceType, h.InstanceFamily = strings.Clone(h.InstanceType), strings.Clone(h.InstanceFamily)
+	id := uint32(len(p.hardware))
+	p.hardware = append(p.hardware, h)
+	p.byHardware[h] = id
+	p.freshHard++
+	return id
 }
 
-// hashFacts covers every field. The seed is secret and of this process, so
-// that nobody can make two facts collide.
-func hashFacts(seed maphash.Seed, f *rules.Facts) uint64 {
+// hashSoftware covers every field but the machine's. The seed is secret and of
+// this process, so that nobody can make two facts collide.
+func hashSoftware(seed maphash.Seed, f *rules.Facts) uint64 {
 	const odd = 0x9E3779B97F4A7C15
 	h := uint64(odd)
 	for i, s := range [...]*string{
-		&f.OSName, &f.OSNameEn, &f.OSType, &f.ImageID, &f.InstanceType, &f.InstanceFamily, &f.Name,
+		&f.OSName, &f.OSNameEn, &f.OSType, &f.ImageID, &f.Name,
 		&f.Image.Name, &f.Image.Family, &f.Image.Platform, &f.Image.OSName, &f.Image.OSNameEn, &f.Image.OSType,
 		&f.Image.Architecture, &f.Image.BootMode, &f.Image.Owner, &f.Image.Status,
 		&f.Image.CheckOSVersion, &f.Image.CheckKernel, &f.Image.TagOSVersion, &f.Image.TagKernelVersion,
@@ -168,7 +210,6 @@ func hashFacts(seed maphash.Seed, f *rules.Facts) uint64 {
 		}
 	}
 	for _, t := range [...]rules.Tri{
-		f.IoOptimized, f.OSNVMe, f.Running,
 		f.Image.IoOptimized, f.Image.NVMe, f.Image.CheckVirtio, f.Image.CheckNVMe, f.Image.CheckXen,
 		f.Image.CheckFstab, f.Image.CheckGRUB, f.Image.CheckSupported,
 		f.Guest.Virtio, f.Guest.NVMe, f.Guest.XenResidue, f.Guest.DeviceNames, f.Guest.SecuritySoft, f.Guest.FreeBSDPatch,
@@ -179,67 +220,112 @@ func hashFacts(seed maphash.Seed, f *rules.Facts) uint64 {
 	return h ^ h>>32
 }
 
-// profileValue is what the profiles bucket holds: how the facts were judged,
-// then the facts.
-func profileValue(c *class, facts []byte) []byte {
-	b := startValue(make([]byte, 0, 64+len(facts)))
-	b = appendStr(b, c.levels)
-	b = appendStr(b, c.family)
-	b = appendStr(b, c.version)
-	legacy := byte(0)
-	if c.legacy {
-		legacy = 1
+// store writes what the file does not have yet, and shows it to readers.
+func (p *profiles) store(tx *bbolt.Tx) error {
+	if err := p.storeParts(tx); err != nil {
+		return err
 	}
-	return seal(append(append(b, legacy), facts...))
+	b := tx.Bucket(bucketProfiles)
+	chunks := make([]uint32, 0, len(p.dirty))
+	for no := range p.dirty {
+		chunks = append(chunks, no)
+	}
+	slices.Sort(chunks)
+	for _, no := range chunks {
+		part := p.list[no*maxChunk : min(int(no+1)*maxChunk, len(p.list))]
+		if err := b.Put(key32(no), chunkValue(part)); err != nil {
+			return err
+		}
+	}
+	clear(p.dirty)
+	p.publish()
+	return nil
 }
 
-// readProfile splits a value of the profiles bucket; facts alias it.
-func readProfile(v []byte) (class, []byte, error) {
-	body, err := unseal("profile", v)
+// storeParts writes new software and hardware, which records of new profiles
+// are made of.
+func (p *profiles) storeParts(tx *bbolt.Tx) error {
+	soft := tx.Bucket(bucketSoftware)
+	for _, s := range p.freshSoft {
+		if err := soft.Put(key32(s.id), s.value); err != nil {
+			return err
+		}
+	}
+	p.freshSoft = p.freshSoft[:0]
+	hard := tx.Bucket(bucketHardware)
+	for ; p.freshHard > 0; p.freshHard-- {
+		id := len(p.hardware) - p.freshHard
+		if err := hard.Put(key32(uint32(id)), seal(event.AppendHardware(startValue(nil), &p.hardware[id]))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chunkValue is what the profiles bucket holds: the class plus one, then the
+// parts; a zero where nothing has the number.
+func chunkValue(part []profile) []byte {
+	b := binary.AppendUvarint(startValue(make([]byte, 0, 16+8*len(part))), uint64(len(part)))
+	for _, p := range part {
+		if p.class == noClass {
+			b = append(b, 0)
+			continue
+		}
+		b = binary.AppendUvarint(b, uint64(p.class)+1)
+		b = binary.AppendUvarint(b, uint64(p.software))
+		b = binary.AppendUvarint(b, uint64(p.hardware))
+	}
+	return seal(b)
+}
+
+func readChunk(v []byte, into []profile) ([]profile, error) {
+	body, err := unseal("profiles", v)
 	if err != nil {
-		return class{}, nil, err
+		return nil, err
 	}
 	d := dec{b: body}
-	c := class{levels: d.str(), family: d.str(), version: d.str(), legacy: d.byte() == 1}
-	if d.bad || len(c.levels) > maxTargets {
-		return class{}, nil, fmt.Errorf("%w: profile has another shape", ErrCorrupt)
+	n := d.count(1)
+	if n > maxChunk {
+		d.fail()
 	}
-	return c, d.b[d.off:], nil
+	for range n {
+		class := d.uint()
+		if class == 0 {
+			into = append(into, profile{class: noClass})
+			continue
+		}
+		software, hardware := d.uint(), d.uint()
+		if class > maxProfile || software > maxProfile || hardware > maxProfile {
+			d.fail()
+		}
+		into = append(into, profile{uint32(software), uint32(hardware), uint32(class - 1)})
+	}
+	if d.bad || d.more() {
+		return nil, fmt.Errorf("%w: profiles have another shape", ErrCorrupt)
+	}
+	return into, nil
 }
 
-// softwareOf splits the facts in a profile's value: the number of the software
-// and the machine.
-func softwareOf(enc []byte) (id uint32, machine []byte, err error) {
-	n, used := binary.Uvarint(enc)
-	if used <= 0 || n > maxProfile {
-		return 0, nil, fmt.Errorf("%w: facts of a profile name no software", ErrCorrupt)
+// restore takes the chunk with the number no.
+func (p *profiles) restore(no uint32, part []profile, classes int) error {
+	if int(no) > maxProfile/maxChunk {
+		return fmt.Errorf("%w: number of profiles %d is out of range", ErrCorrupt, no)
 	}
-	return uint32(n), enc[used:], nil
-}
-
-// decodeFacts puts the facts of a profile together.
-func decodeFacts(tx *bbolt.Tx, enc []byte) (rules.Facts, error) {
-	id, machine, err := softwareOf(enc)
-	if err != nil {
-		return rules.Facts{}, err
+	for len(p.list) < int(no)*maxChunk {
+		p.free = append(p.free, uint32(len(p.list)))
+		p.list = append(p.list, profile{class: noClass})
 	}
-	v := tx.Bucket(bucketSoftware).Get(key32(id))
-	if v == nil {
-		return rules.Facts{}, fmt.Errorf("%w: software %d of a profile is missing", ErrCorrupt, id)
+	for _, is := range part {
+		id := uint32(len(p.list))
+		p.list = append(p.list, is)
+		if is.class == noClass {
+			p.free = append(p.free, id)
+			continue
+		}
+		if int(is.class) >= classes || int(is.hardware) >= len(p.hardware) {
+			return fmt.Errorf("%w: profile %d refers to what is not there", ErrCorrupt, id)
+		}
+		p.byPair[uint64(is.software)<<32|uint64(is.hardware)] = id
 	}
-	software, err := unseal("software", v)
-	if err != nil {
-		return rules.Facts{}, err
-	}
-	f, err := event.DecodeParts(software, machine)
-	if err != nil {
-		return f, fmt.Errorf("%w: facts of a profile: %w", ErrCorrupt, err)
-	}
-	return f, nil
-}
-
-// restore takes a stored profile.
-func (p *profiles) restore(id uint32, facts *rules.Facts, class uint32) {
-	p.byHash[hashFacts(p.seed, facts)] = id
-	p.set(id, class)
+	return nil
 }

@@ -21,21 +21,18 @@ type Found struct {
 
 // render makes the public record of a row.
 func (j *judge) render(sc *scopeValue, r *event.Row, f *rules.Facts, st stamp) *record.Record {
-	return j.renderAs(sc, r, f, st, j.judgeRow(sc, r, f))
-}
-
-// renderAs is render where the classification is known.
-func (j *judge) renderAs(sc *scopeValue, r *event.Row, f *rules.Facts, st stamp, cl *rules.Classification) *record.Record {
+	cl := j.judgeRow(sc, r, f)
+	machine := j.Machine(f.Hardware())
 	out := &record.Record{
 		Account: sc.Account, Region: sc.Region, Zone: r.Zone, InstanceID: r.ID, InstanceName: r.Name,
 		InstanceType: f.InstanceType, InstanceFamily: f.InstanceFamily,
-		Generation: cl.Machine.Generation, Virtualization: cl.Machine.Virtualization,
+		Generation: machine.Generation, Virtualization: machine.Virtualization,
 		Status: r.Status, ImageID: f.ImageID, ImageOwner: f.Image.Owner, CPU: int(r.CPU), MemoryMiB: int(r.MemoryMiB),
 		Tags: make(map[string]string, len(r.Tags)), Classification: *cl,
 		ObservedAt: utc(st.order), ScanID: st.scan, Ruleset: j.Digest(),
 	}
 	if out.InstanceFamily == "" {
-		out.InstanceFamily = cl.Machine.Family
+		out.InstanceFamily = machine.Family
 	}
 	if out.Virtualization == "" {
 		out.Virtualization = "unknown"
@@ -152,7 +149,7 @@ func (db *DB) renderRow(tx *bbolt.Tx, sc *scopeValue, f finding) (*record.Record
 	if err != nil {
 		return nil, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 	}
-	facts, err := storedFacts(tx, profile)
+	facts, err := db.facts(tx, profile)
 	if err != nil {
 		return nil, err
 	}

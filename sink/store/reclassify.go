@@ -124,7 +124,8 @@ type grader struct {
 	tx        *bbolt.Tx
 	old, j    *judge
 	is        *classes // classes under j
-	own       map[uint32]uint32
+	own       []uint32 // class under j by profile
+	facts     *factsReader
 	instances int
 	limit     int // records rendered; -1: all
 	// changed hears of every instance that is there and whose class differs;
@@ -135,16 +136,18 @@ type grader struct {
 }
 
 func (db *DB) regrade(tx *bbolt.Tx, old, j *judge) *grader {
-	return &grader{db: db, tx: tx, old: old, j: j, is: newClasses(), own: map[uint32]uint32{}, limit: -1}
+	return &grader{
+		db: db, tx: tx, old: old, j: j, is: newClasses(), own: make([]uint32, len(db.profs.list)), limit: -1,
+		facts: (&profileTable{db.profs.list, db.profs.hardware}).reader(),
+	}
 }
 
 func (g *grader) run(ctx context.Context) error {
-	list := *g.db.profs.class.Load()
-	for id := range uint32(len(list)) {
-		if list[id] == noClass {
+	for id := range g.own {
+		if g.own[id] = noClass; g.db.profs.list[id].class == noClass {
 			continue
 		}
-		f, err := storedFacts(g.tx, id)
+		f, err := g.facts.facts(g.tx, uint32(id))
 		if err != nil {
 			return err
 		}
@@ -215,7 +218,7 @@ func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 	if err != nil {
 		return fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 	}
-	f, err := storedFacts(g.tx, profile)
+	f, err := g.facts.facts(g.tx, profile)
 	if err != nil {
 		return err
 	}
@@ -259,19 +262,28 @@ func (g *grader) before(sc *scope, row *event.Row, f *rules.Facts, was *class, s
 	return r
 }
 
-// store rewrites how profiles were judged, where that differs.
+// store rewrites how profiles were judged.
 func (g *grader) store() error {
+	if err := g.tx.DeleteBucket(bucketClasses); err != nil {
+		return err
+	}
+	if _, err := g.tx.CreateBucket(bucketClasses); err != nil {
+		return err
+	}
+	if err := g.is.store(g.tx); err != nil {
+		return err
+	}
 	b := g.tx.Bucket(bucketProfiles)
-	for id, n := range g.own {
-		v := b.Get(key32(id))
-		was, facts, err := readProfile(v)
-		if err != nil {
-			return err
+	part := make([]profile, 0, maxChunk)
+	for from := 0; from < len(g.own); from += maxChunk {
+		part = part[:0]
+		for id := from; id < min(from+maxChunk, len(g.own)); id++ {
+			is := g.db.profs.list[id]
+			is.class = g.own[id]
+			part = append(part, is)
 		}
-		if is := g.is.at(n); was != *is {
-			if err := b.Put(key32(id), profileValue(is, slices.Clone(facts))); err != nil {
-				return err
-			}
+		if err := b.Put(key32(uint32(from/maxChunk)), chunkValue(part)); err != nil {
+			return err
 		}
 	}
 	return nil

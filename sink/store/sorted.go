@@ -7,12 +7,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/internal/ecs"
-	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 )
@@ -70,8 +68,6 @@ func (db *DB) Sorted(ctx context.Context, f Filter, by Sort, after *Place) ([]Pl
 		f.Limit = maxSorted
 	}
 	s := &sorter{db: db, m: db.matcher(&f), by: by, limit: f.Limit, after: after}
-	s.types = s.m.t.types.Load()
-	defer s.keepTypes()
 	if by.By == SortByClass {
 		s.m.rank = func(c *class) string { return by.Class(s.m.describe(c)) }
 		if done, err := s.first(ctx); err != nil || done {
@@ -95,10 +91,8 @@ type sorter struct {
 	by     Sort
 	limit  int
 	after  *Place
-	types  *[]string         // instance type by profile, as far as it was asked for
-	fresh  map[uint32]string // the same, that this sorter found out
-	at     *scopeSnap        // that is read
-	rows   []sortedRow       // a heap, the last one in order on top
+	at     *scopeSnap  // that is read
+	rows   []sortedRow // a heap, the last one in order on top
 	placed []Placed
 }
 
@@ -190,11 +184,11 @@ func (s *sorter) take(tx *bbolt.Tx, c *candidateRow) error {
 	case SortByName:
 		value = c.name[:min(len(c.name), maxSortValue)]
 	case SortByType:
-		t, err := s.typeOf(tx, c.profile)
+		t, err := s.db.readers.Load().profs.readers.Load().instanceType(c.profile)
 		if err != nil {
 			return err
 		}
-		return s.offer(c, []byte(t))
+		return s.offer(c, []byte(t[:min(len(t), maxSortValue)]))
 	case SortByClass:
 		return s.offer(c, []byte(c.rank))
 	}
@@ -221,61 +215,6 @@ func (s *sorter) copyOf(c *candidateRow, value, room []byte) sortedRow {
 	r := sortedRow{value: string(value), sc: s.at, row: append(room, c.row...), stamp: c.stamp}
 	r.id = rowID(r.row)
 	return r
-}
-
-// typeOf is the instance type of a profile.
-func (s *sorter) typeOf(tx *bbolt.Tx, profile uint32) (string, error) {
-	if s.types != nil && int(profile) < len(*s.types) && (*s.types)[profile] != "" {
-		return (*s.types)[profile], nil
-	}
-	if t, ok := s.fresh[profile]; ok {
-		return t, nil
-	}
-	v := tx.Bucket(bucketProfiles).Get(key32(profile))
-	if v == nil {
-		return "", fmt.Errorf("%w: profile %d is missing", ErrCorrupt, profile)
-	}
-	_, enc, err := readProfile(v)
-	if err != nil {
-		return "", err
-	}
-	_, machine, err := softwareOf(enc)
-	if err != nil {
-		return "", err
-	}
-	f, err := event.DecodeParts(event.AppendSoftware(nil, &rules.Facts{}), machine)
-	if err != nil {
-		return "", fmt.Errorf("%w: machine of profile %d: %w", ErrCorrupt, profile, err)
-	}
-	t := f.InstanceType[:min(len(f.InstanceType), maxSortValue)]
-	if s.fresh == nil {
-		s.fresh = map[uint32]string{}
-	}
-	s.fresh[profile] = t
-	return t, nil
-}
-
-// keepTypes remembers what typeOf read, for those who sort next: a profile is
-// never another one while the process runs.
-func (s *sorter) keepTypes() {
-	if len(s.fresh) == 0 {
-		return
-	}
-	var list []string
-	if s.types != nil {
-		list = append(list, *s.types...)
-	}
-	one := map[string]string{} // a fleet has few types and many profiles
-	for profile, t := range s.fresh {
-		if _, ok := one[t]; !ok {
-			one[t] = strings.Clone(t)
-		}
-		for int(profile) >= len(list) {
-			list = append(list, "")
-		}
-		list[profile] = one[t]
-	}
-	s.m.t.types.CompareAndSwap(s.types, &list) // another who was faster knows as much
 }
 
 // first reads the rows of the value that the page begins with in the order of
@@ -334,7 +273,8 @@ func (s *sorter) render() ([]Placed, error) {
 			r := &s.rows[i]
 			w := walkers[r.sc]
 			if w == nil {
-				w = &walker{db: s.db, m: s.m, sc: r.sc, known: map[uint32]*profiled{}}
+				w = &walker{db: s.db, m: s.m, sc: r.sc}
+				w.refresh()
 				if err := w.value.decode(tx.Bucket(bucketScopes).Get(key32(r.sc.no))); err != nil {
 					return err
 				}
