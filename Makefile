@@ -125,6 +125,10 @@ chaos: ## break a running pipeline: 200 kills and every other fault (SEED=n repe
 chaos/short: ## twelve kills in a scan of 20,000 instances, about a minute
 	$(GO) test -count=1 -tags chaos -timeout 10m -v -run TestKills ./internal/chaos -args -seed $(or $(SEED),0)
 
+.PHONY: chaos/scale
+chaos/scale: ## what more producers and workers bring, and rescans while a million instances are scanned
+	$(GO) test -count=1 -tags scale -timeout 40m -v -run '$(RUN)' ./internal/chaos
+
 .PHONY: soak
 soak: ## ten seeds of 200 kills each in a scan of 100,000 instances
 	$(GO) test -count=1 -tags chaos -timeout 6h -v -run TestKills ./internal/chaos -args -seeds 10 -kills 200 -instances 100000

@@ -67,15 +67,6 @@ func TestRescansDuringAScan(t *testing.T) {
 	}
 }
 
-func (r *rig) awaitFast(id string, limit time.Duration) (record.Scan, bool) {
-	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if s := r.state(id); s.State != record.ScanRunning {
-			return s, true
-		}
-	}
-	return record.Scan{}, false
-}
-
 // garbage are requests that must be refused by name.
 var garbage = []string{`{"instance_ids":["../../etc/passwd"]}`, `{"instance_ids":[]}`, `{"instance":"i-abc"}`, "\x00\xff\xfe", `{"instance_ids":["i-` + strings.Repeat("x", 300) + `"]}`}
 

@@ -30,18 +30,19 @@ import (
 
 // setup says what a rig consists of.
 type setup struct {
-	bin       string // the shenscan that the roles run; "" for the one of this tree
-	instances int
-	images    int           // that the simulated API knows; 0 for its own choice
-	latency   time.Duration // of the simulated API
-	lanes     int           // that a producer walks side by side
-	producers int
-	workers   int
-	sinks     int
-	nodes     int    // nats-servers: 1, or 3 for a cluster
-	idle      string // --scan-idle of the sinks
-	natsURL   string // where the roles find NATS; "" for the servers themselves
-	storeDir  string // of the first sink; "" for a folder of the test's
+	bin        string // the shenscan that the roles run; "" for the one of this tree
+	instances  int
+	images     int           // that the simulated API knows; 0 for its own choice
+	latency    time.Duration // of the simulated API
+	imageDelay time.Duration // of DescribeImages, on top
+	lanes      int           // that a producer walks side by side
+	producers  int
+	workers    int
+	sinks      int
+	nodes      int    // nats-servers: 1, or 3 for a cluster
+	idle       string // --scan-idle of the sinks
+	natsURL    string // where the roles find NATS; "" for the servers themselves
+	storeDir   string // of the first sink; "" for a folder of the test's
 }
 
 // rig is shenscan as it is deployed, on a simulated fleet.
@@ -80,8 +81,14 @@ func newRig(t *testing.T, seed uint64, o setup) *rig {
 	r := &rig{t: t, o: o, rng: rand.New(rand.NewPCG(seed, 7)), dir: t.TempDir(), env: environ()}
 	port := freePort(t)
 	r.sim = fmt.Sprintf("http://127.0.0.1:%d", port)
-	r.simulator = newMember(t, r.dir, "simulator", bins.shenscan, r.env, "simulate", "--listen", fmt.Sprintf("127.0.0.1:%d", port),
-		"--instances", fmt.Sprint(o.instances), "--regions", "12", "--seed", "11", "--images", fmt.Sprint(o.images))
+	args := []string{
+		"simulate", "--listen", fmt.Sprintf("127.0.0.1:%d", port),
+		"--instances", fmt.Sprint(o.instances), "--regions", "12", "--seed", "11", "--images", fmt.Sprint(o.images),
+	}
+	if o.imageDelay > 0 {
+		args = append(args, "--fault", "kind=slow,action=DescribeImages,delay="+o.imageDelay.String())
+	}
+	r.simulator = newMember(t, r.dir, "simulator", bins.shenscan, r.env, args...)
 	within(t, 30*time.Second, "the simulator listens", listens(fmt.Sprintf("127.0.0.1:%d", port)))
 	r.startNATS()
 	return r
@@ -221,6 +228,16 @@ func (r *rig) await(id string, limit time.Duration) (record.Scan, bool) {
 		return s.State != record.ScanRunning
 	})
 	return s, ok
+}
+
+// awaitFast is await for a scan that takes well under a second.
+func (r *rig) awaitFast(id string, limit time.Duration) (record.Scan, bool) {
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if s := r.state(id); s.State != record.ScanRunning {
+			return s, true
+		}
+	}
+	return record.Scan{}, false
 }
 
 // complete waits for the end of a scan and asks again where it ended in

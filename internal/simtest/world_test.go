@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,6 +43,8 @@ type world struct {
 	classifier *rules.Classifier
 	mutant     mutant
 	log        *slog.Logger
+
+	producers []string // names of the stages; nil for one that has no schedule
 
 	bus    *bus.Bus
 	db     *store.DB
@@ -89,7 +92,7 @@ func (w *world) open(ctx context.Context) error {
 	w.mu.Lock()
 	w.bus = b
 	w.mu.Unlock()
-	for _, name := range []string{"sink", "worker", "producer"} {
+	for _, name := range append([]string{"sink", "worker"}, w.producerNames()...) {
 		if err := w.startStage(ctx, name); err != nil {
 			return err
 		}
@@ -109,8 +112,11 @@ func (w *world) startStage(ctx context.Context, name string) error {
 		})
 	}
 	switch name {
-	case "producer":
+	case "producer", "producer2":
 		w.startProducer(run)
+		if w.producers != nil {
+			return w.startSchedule(ctx, name, run)
+		}
 	case "worker":
 		w.startWorker(run)
 	case "sink":
@@ -144,12 +150,19 @@ func (w *world) stopStage(name string) {
 
 // close stops everything; late repeats are let go first.
 func (w *world) close() {
-	for _, name := range []string{"producer", "worker", "sink"} {
+	for _, name := range append(w.producerNames(), "worker", "sink") {
 		w.stopStage(name)
 	}
 	if w.bus != nil {
 		w.bus.Close()
 	}
+}
+
+func (w *world) producerNames() []string {
+	if w.producers == nil {
+		return []string{"producer"}
+	}
+	return slices.Clone(w.producers)
 }
 
 func (w *world) startProducer(run func(func(context.Context) error)) {
