@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/shenscan/shenscan/internal/bus"
-	"github.com/shenscan/shenscan/internal/report"
 )
 
 func newDeadCmd(s *settings) *cobra.Command {
@@ -51,12 +49,11 @@ original payload, for 90 days. Mend the cause, then retry them.`,
 		if output != "table" {
 			return usage(fmt.Errorf("--output %q is not table or jsonl", output))
 		}
-		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "ID\tAT\tSTREAM\tCONSUMER\tSUBJECT\tDELIVERIES\tCAUSE")
+		var rows [][]string
 		for _, l := range letters {
-			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%d\t%s\n", l.ID, l.At.Format("2006-01-02 15:04:05Z"), l.Stream, l.Consumer, report.Clean(l.Subject), l.Deliveries, report.Clean(l.Cause))
+			rows = append(rows, []string{fmt.Sprint(l.ID), l.At.Format("2006-01-02 15:04:05Z"), l.Stream, l.Consumer, l.Subject, fmt.Sprint(l.Deliveries), l.Cause})
 		}
-		return w.Flush()
+		return writeTable(cmd.OutOrStdout(), []string{"ID", "AT", "STREAM", "CONSUMER", "SUBJECT", "DELIVERIES", "CAUSE"}, rows)
 	}
 	cmd.AddCommand(list,
 		f.eachLetter(s, "retry", "Put messages back where they were", (*bus.Bus).RetryDead),

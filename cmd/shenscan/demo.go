@@ -27,6 +27,7 @@ type demoFlags struct {
 	seed      uint64
 	html      string
 	serve     bool
+	passing   bool // the store goes with the demo
 }
 
 func newDemoCmd(s *settings) *cobra.Command {
@@ -73,6 +74,7 @@ func (f *demoFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 		if f.store.dir, err = os.MkdirTemp("", "shenscan-demo-"); err != nil {
 			return fmt.Errorf("demo: %w", err)
 		}
+		f.passing = true
 		defer os.RemoveAll(f.store.dir)
 	}
 	f.cloud.endpoint, f.cloud.startRate = sim.URL, 1000 // the simulator has no quota to be gentle with
@@ -107,6 +109,10 @@ func (f *demoFlags) scanAndShow(ctx context.Context, s *settings, a *app.App, fo
 	r, err := a.Report(ctx, scan.ID, "")
 	if err != nil {
 		return err
+	}
+	r.Hints.Store = f.store.named()
+	if f.passing {
+		r.Hints = report.Hints{Store: "demo-store", Keep: "shenscan demo --store demo-store"}
 	}
 	if err := f.output.write(format, r, stdout); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -78,6 +79,30 @@ func (f *outputFlags) writeWith(stdout io.Writer, render func(io.Writer, report.
 		return fmt.Errorf("--out: %w", err)
 	}
 	return os.Rename(tmp.Name(), f.out)
+}
+
+// writeTable writes a table that is never cut; columns that hold whole numbers
+// alone stand on the right.
+func writeTable(out io.Writer, head []string, rows [][]string) error {
+	tab := report.TextTable{}
+	right := make([]bool, len(head))
+	for c, title := range head {
+		right[c] = len(rows) > 0
+		for _, row := range rows {
+			if _, err := strconv.ParseUint(row[c], 10, 64); err != nil {
+				right[c] = false
+			}
+		}
+		tab.Head = append(tab.Head, report.Cell{Text: title, Right: right[c]})
+	}
+	for _, row := range rows {
+		cells := make([]report.Cell, len(row))
+		for c, text := range row {
+			cells[c] = report.Cell{Text: text, Right: right[c]}
+		}
+		tab.Rows = append(tab.Rows, cells)
+	}
+	return tab.Write(out, 0, false)
 }
 
 // verdictExit is exit code 3 where --fail-on asks for it.

@@ -3,12 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"github.com/shenscan/shenscan/internal/app"
-	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -25,11 +24,17 @@ func newReportCmd(s *settings) *cobra.Command {
 		Long: `report shows what the store holds, without asking the cloud. With --rules or
 --target the stored facts are judged anew.
 
+It says what changed since the scan before, or since what --since names: which
+instance, from which verdict to which on which target, when, and why (another
+operating system, another type, other facts, other rules; appeared, gone, back).
+With --since, csv and jsonl hold the changes instead of the instances.
+
 A running shenscan holds the store; its page and API (--listen) show the same.`,
 		Example: `  shenscan report
   shenscan report --output csv --out fleet.csv
   shenscan report --scans                      # the scans that the store knows
-  shenscan report --since s-20261123T010203-0abc123`,
+  shenscan report --since 20261123T010203Z-0abc1234
+  shenscan report --since 7d --output csv --out changes.csv`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			format, failOn, err := output.check()
 			if err != nil {
@@ -47,6 +52,7 @@ A running shenscan holds the store; its page and API (--listen) show the same.`,
 			if err != nil {
 				return err
 			}
+			r.Hints.Store = dir.named()
 			if err := output.write(format, r, cmd.OutOrStdout()); err != nil {
 				return err
 			}
@@ -56,7 +62,7 @@ A running shenscan holds the store; its page and API (--listen) show the same.`,
 	dir.add(cmd)
 	rules.add(cmd)
 	output.add(cmd)
-	cmd.Flags().StringVar(&since, "since", "", "also what changed after this scan ended")
+	cmd.Flags().StringVar(&since, "since", "", "what changed after this scan ended, after this time (2026-11-23, 2026-11-23T08:00:00Z), or in so long (24h, 7d)")
 	cmd.Flags().BoolVar(&scans, "scans", false, "list the scans instead")
 	return cmd
 }
@@ -66,17 +72,24 @@ func listScans(out io.Writer, db *store.DB) error {
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SCAN\tKIND\tSTATE\tSTARTED\tENDED\tREGIONS\tINSTANCES\tNEW\tGONE\tCHANGED")
+	var rows [][]string
 	for _, sc := range scans {
 		ended := "-"
 		if sc.EndedAt != nil {
 			ended = sc.EndedAt.Format("2006-01-02 15:04:05Z")
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d/%d\t%d\t%d\t%d\t%d\n", sc.ID, sc.Kind, state(&sc), sc.StartedAt.Format("2006-01-02 15:04:05Z"), ended,
-			sc.Done, sc.Regions, sc.Instances, sc.New, sc.Gone, sc.Changed)
+		rows = append(rows, []string{
+			sc.ID, sc.Kind, string(sc.State), sc.StartedAt.Format("2006-01-02 15:04:05Z"), ended, fmt.Sprintf("%d/%d", sc.Done, sc.Regions),
+			strconv.Itoa(sc.Instances), strconv.Itoa(sc.New), strconv.Itoa(sc.Gone), strconv.Itoa(sc.Changed),
+		})
 	}
-	return w.Flush()
+	return writeTable(out, []string{"SCAN", "KIND", "STATE", "STARTED", "ENDED", "REGIONS", "INSTANCES", "NEW", "GONE", "CHANGED"}, rows)
 }
 
-func state(s *record.Scan) string { return string(s.State) }
+// named is the folder where it is not the default one, "" where it is.
+func (f *storeFlags) named() string {
+	if f.dir == defaultStore() {
+		return ""
+	}
+	return f.dir
+}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +17,7 @@ import (
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/producer"
 )
 
@@ -186,20 +186,19 @@ func (f *rescanFlags) show(ctx context.Context, b *bus.Bus, ids []string, out, e
 		}
 		return nil
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	tab := report.TextTable{}
 	for i, r := range records {
 		if i == 0 {
-			fmt.Fprint(w, "ACCOUNT\tREGION\tINSTANCE\tTYPE\tOS")
+			tab.Head = []report.Cell{{Text: "ACCOUNT"}, {Text: "REGION"}, {Text: "INSTANCE"}, {Text: "TYPE"}, {Text: "OS"}}
 			for _, v := range r.Verdicts {
-				fmt.Fprintf(w, "\t%s", strings.ToUpper(v.Target))
+				tab.Head = append(tab.Head, report.Cell{Text: strings.ToUpper(v.Target)})
 			}
-			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s %s", r.Account, r.Region, r.InstanceID, r.InstanceType, r.OS.Family, r.OS.Version)
+		row := []report.Cell{{Text: r.Account}, {Text: r.Region}, {Text: r.InstanceID}, {Text: r.InstanceType}, {Text: report.OSName(r.OS.Family, r.OS.Version)}}
 		for _, v := range r.Verdicts {
-			fmt.Fprintf(w, "\t%s", v.Level)
+			row = append(row, report.Cell{Text: v.Level.String()})
 		}
-		fmt.Fprintln(w)
+		tab.Rows = append(tab.Rows, row)
 	}
-	return w.Flush()
+	return tab.Write(out, 0, false)
 }

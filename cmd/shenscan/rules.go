@@ -8,8 +8,8 @@ import (
 	"io"
 	"os"
 	"sort"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -109,15 +109,17 @@ func newRulesListCmd() *cobra.Command {
 			if output != "table" {
 				return usage(fmt.Errorf("--output %q is none of table, json, jsonl", output))
 			}
-			w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "ID\tSTAGE\tLEGACY\tKVM\tSHENLONG-6\tSHENLONG-7\tTITLE")
 			def := r.Definition()
+			var rows [][]string
 			for i := range def.Rules {
 				u := &def.Rules[i]
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", u.ID, u.Stage, mark(u.Legacy), u.Verdicts["kvm"], u.Verdicts["shenlong-6"], u.Verdicts["shenlong-7"], report.Clean(u.Title))
+				rows = append(rows, []string{u.ID, string(u.Stage), mark(u.Legacy), u.Verdicts["kvm"], u.Verdicts["shenlong-6"], u.Verdicts["shenlong-7"], u.Title})
 			}
-			fmt.Fprintf(w, "\n%d rules, %d overrides, %d waivers; digest %s\n", len(def.Rules), len(def.Overrides), len(def.Waivers), r.Digest())
-			return w.Flush()
+			if err := writeTable(out, []string{"ID", "STAGE", "LEGACY", "KVM", "SHENLONG-6", "SHENLONG-7", "TITLE"}, rows); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(out, "\n%d rules, %d overrides, %d waivers; digest %s\n", len(def.Rules), len(def.Overrides), len(def.Waivers), r.Digest())
+			return err
 		},
 	}
 	rulesFlag(cmd, &paths)
@@ -265,32 +267,41 @@ func writeExplanation(out io.Writer, e *rules.Explanation) error {
 	if err := seen.Write(out, 160, false); err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if len(e.Seen) == 0 {
-		fmt.Fprintln(w, "nothing names an operating system")
+		fmt.Fprintln(out, "nothing names an operating system")
 	}
 	os := e.Classification.OS
-	fmt.Fprintf(w, "\nidentity\t%s\n", strings.Join(strings.Fields(report.Clean(os.Family+" "+os.Version+" "+prefixed("SP", os.ServicePack)+" "+os.Edition+" "+os.Arch+" "+os.Kernel)), " "))
-	fmt.Fprintf(w, "evidence\t%s\n", os.Evidence)
-	fmt.Fprintf(w, "on the legacy list\t%v\n", e.Classification.Legacy)
+	facts := report.TextTable{}
+	fact := func(name, text string) { facts.Rows = append(facts.Rows, []report.Cell{{Text: name}, {Text: text}}) }
+	fact("identity", strings.Join(strings.Fields(os.Family+" "+os.Version+" "+prefixed("SP", os.ServicePack)+" "+os.Edition+" "+os.Arch+" "+os.Kernel), " "))
+	fact("evidence", os.Evidence.String())
+	fact("on the legacy list", strconv.FormatBool(e.Classification.Legacy))
 	if m := e.Machine; m.Family != "" {
-		fmt.Fprintf(w, "machine\t%s, generation %d (0: not known), %s %s\n", report.Clean(m.Family), m.Generation, m.Virtualization, m.Arch)
+		fact("machine", fmt.Sprintf("%s, generation %d (0: not known), %s %s", m.Family, m.Generation, m.Virtualization, m.Arch))
 	}
 	for _, c := range e.Classification.Conflicts {
-		fmt.Fprintf(w, "conflict\t%s: %s is chosen, %s says %s (%s)\n", c.Field, c.Chosen, c.Evidence, c.Other, report.Short(c.Text, 60))
+		fact("conflict", fmt.Sprintf("%s: %s is chosen, %s says %s (%s)", c.Field, c.Chosen, c.Evidence, c.Other, report.Short(c.Text, 60)))
+	}
+	fmt.Fprintln(out)
+	if err := facts.Write(out, 0, false); err != nil {
+		return err
 	}
 	for _, t := range e.Targets {
-		fmt.Fprintf(w, "\n%s: %s, confidence %s, by %s\n%s\n", t.Target, t.Verdict, t.Confidence, t.Winner, report.Clean(t.Why))
+		fmt.Fprintf(out, "\n%s: %s, confidence %s, by %s\n%s\n", t.Target, t.Verdict, t.Confidence, t.Winner, report.Clean(t.Why))
+		considered := report.TextTable{Indent: 2}
 		for _, c := range t.Considered {
 			won := " "
 			if c.Won {
 				won = "*"
 			}
-			fmt.Fprintf(w, "  %s %s\t%s\t%s\n", won, c.Rule, c.Stage, c.Outcome)
+			considered.Rows = append(considered.Rows, []report.Cell{{Text: won + " " + c.Rule}, {Text: string(c.Stage)}, {Text: c.Outcome}})
+		}
+		if err := considered.Write(out, 0, false); err != nil {
+			return err
 		}
 	}
-	fmt.Fprintf(w, "\nrule set %s\n", e.Digest)
-	return w.Flush()
+	_, err := fmt.Fprintf(out, "\nrule set %s\n", e.Digest)
+	return err
 }
 
 func prefixed(p, s string) string {

@@ -73,6 +73,7 @@ func (f *scanFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if err != nil {
 		return err
 	}
+	r.Hints.Store = f.store.named()
 	if err := f.output.write(format, r, stdout); err != nil {
 		return err
 	}

@@ -8,11 +8,11 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -151,21 +151,25 @@ func newRulesPreviewCmd() *cobra.Command {
 
 func showPreview(out io.Writer, p *store.Preview) error {
 	fmt.Fprintf(out, "%d of %d instances would get another verdict\n", p.Changed, p.Instances)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	moves := report.TextTable{Indent: 2}
 	for _, k := range sortedMoves(p.Moves) {
-		fmt.Fprintf(w, "  %s\t%s\t-> %s\t%d\n", k.Target, k.From, k.To, p.Moves[k])
+		moves.Rows = append(moves.Rows, []report.Cell{{Text: k.Target}, {Text: k.From}, {Text: "-> " + k.To}, {Text: report.Number(p.Moves[k]), Right: true}})
 	}
+	if err := moves.Write(out, 0, false); err != nil {
+		return err
+	}
+	examples := report.TextTable{}
 	for i := range p.Examples {
 		b, a := p.Examples[i].Before, p.Examples[i].After
-		fmt.Fprintf(w, "%s/%s\t%s\t%s %s\t", a.Account, a.Region, a.InstanceID, a.OS.Family, a.OS.Version)
+		var moved []string
 		for n := range a.Verdicts {
 			if n < len(b.Verdicts) && b.Verdicts[n].Level != a.Verdicts[n].Level {
-				fmt.Fprintf(w, "%s: %s -> %s (%s) ", a.Verdicts[n].Target, b.Verdicts[n].Level, a.Verdicts[n].Level, a.Verdicts[n].Rule)
+				moved = append(moved, fmt.Sprintf("%s: %s -> %s (%s)", a.Verdicts[n].Target, b.Verdicts[n].Level, a.Verdicts[n].Level, a.Verdicts[n].Rule))
 			}
 		}
-		fmt.Fprintln(w)
+		examples.Rows = append(examples.Rows, []report.Cell{{Text: a.Account + "/" + a.Region}, {Text: a.InstanceID}, {Text: report.OSName(a.OS.Family, a.OS.Version)}, {Text: strings.Join(moved, " ")}})
 	}
-	return w.Flush()
+	return examples.Write(out, 0, false)
 }
 
 func sortedMoves(moves map[store.ChangeKey]int) []store.ChangeKey {

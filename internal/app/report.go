@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
@@ -51,21 +54,22 @@ func CheckStore(ctx context.Context, dir string) (string, error) {
 }
 
 // StoreReport is the report of a scan, or of all that the store holds where
-// scan is "".
+// scan is "". since names a scan or a time after which changes are told; where
+// it is "", they are told since the scan before.
 func StoreReport(ctx context.Context, db *store.DB, scan, since string) (*report.Report, error) {
 	r := &report.Report{Summary: *db.Summary(), Instances: db.Instances(ctx, store.Filter{})}
 	// The reader waited for the end of the scan, or has the file to itself:
 	// nothing more is coming in.
 	r.Summary.CaughtUp = true
+	scans, err := db.Scans(1000)
+	if err != nil {
+		return nil, err
+	}
 	last := scan
 	if last == "" {
-		scans, err := db.Scans(50)
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range scans {
-			if s.Kind == "scan" && s.State != record.ScanRunning {
-				last = s.ID
+		for i := range scans {
+			if scans[i].Kind == "scan" && scans[i].State != record.ScanRunning {
+				last = scans[i].ID
 				break
 			}
 		}
@@ -80,36 +84,94 @@ func StoreReport(ctx context.Context, db *store.DB, scan, since string) (*report
 	for _, sc := range r.Summary.Scopes {
 		r.Failures = append(r.Failures, sc.Failures...)
 	}
-	if since != "" {
-		s, err := changedSince(db, since)
-		if err != nil {
+	from, err := beginning(db, scans, &r.Scan, since, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if !from.at.IsZero() {
+		if r.Since, err = changedSince(ctx, db, scans, from); err != nil {
 			return nil, err
 		}
-		r.Since = s
 	}
 	return r, nil
 }
 
-// changedSince collects what changed after the named scan ended.
-func changedSince(db *store.DB, scan string) (*report.Since, error) {
-	s, err := db.Scan(scan)
+// moment is where changes begin to count.
+type moment struct {
+	scan  string // "" where a time was named
+	at    time.Time
+	asked bool
+}
+
+// beginning reads --since: a scan, a time, or how long ago. Where nothing was
+// named, it is the end of the scan before the one that is reported.
+func beginning(db *store.DB, scans []record.Scan, shown *record.Scan, since string, now time.Time) (moment, error) {
+	if since == "" {
+		for i := range scans {
+			s := &scans[i]
+			whole := s.Kind == "scan" && (s.State == record.ScanComplete || s.State == record.ScanPartial)
+			if whole && s.ID != shown.ID && s.EndedAt != nil && !s.EndedAt.After(shown.StartedAt) {
+				return moment{scan: s.ID, at: *s.EndedAt}, nil
+			}
+		}
+		return moment{}, nil
+	}
+	if at, ok := parseTime(since, now); ok {
+		return moment{at: at, asked: true}, nil
+	}
+	s, err := db.Scan(since)
 	if err != nil {
-		return nil, fmt.Errorf("--since %q: %w; `shenscan report --scans` lists the scans", scan, err)
+		return moment{}, fmt.Errorf("--since %q is no scan that the store knows, no time (2026-11-23, 2026-11-23T08:00:00Z) and no duration (24h, 7d): %w; `shenscan report --scans` lists the scans", since, err)
 	}
 	if s.EndedAt == nil {
-		return nil, fmt.Errorf("--since %q: that scan has not ended", scan)
+		return moment{}, fmt.Errorf("--since %q: that scan has not ended", since)
 	}
-	out := &report.Since{ScanID: scan, At: *s.EndedAt}
-	scans, err := db.Scans(1000)
+	return moment{scan: s.ID, at: *s.EndedAt, asked: true}, nil
+}
+
+// parseTime reads a time, a date, both in UTC, or a time as long ago as said.
+func parseTime(s string, now time.Time) (time.Time, bool) {
+	for _, layout := range []string{time.RFC3339, time.DateTime, "2006-01-02 15:04", time.DateOnly} {
+		if at, err := time.Parse(layout, s); err == nil {
+			return at.UTC(), true
+		}
+	}
+	if days, err := strconv.Atoi(strings.TrimSuffix(s, "d")); err == nil && strings.HasSuffix(s, "d") && days >= 0 {
+		return now.UTC().AddDate(0, 0, -days), true
+	}
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return now.UTC().Add(-d), true
+	}
+	return time.Time{}, false
+}
+
+// changedSince counts and lists what changed.
+func changedSince(ctx context.Context, db *store.DB, scans []record.Scan, from moment) (*report.Since, error) {
+	out, err := report.NewSince(from.scan, from.at, func(yield func(*report.Change, error) bool) {
+		for m, err := range db.ChangesSince(ctx, from.at) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			c := report.Change{Account: m.Account, Region: m.Region, InstanceID: m.InstanceID, InstanceName: m.InstanceName, Change: m.Change}
+			if !yield(&c, nil) {
+				return
+			}
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
-	for _, later := range scans {
-		if later.EndedAt != nil && later.EndedAt.After(*s.EndedAt) {
-			out.New += later.New
-			out.Gone += later.Gone
-			out.Changed += later.Changed
+	out.Asked = from.asked
+	// The first reading of a region is not remembered instance by instance, but
+	// the scan counted it.
+	found := 0
+	for i := range scans {
+		if scans[i].EndedAt != nil && scans[i].EndedAt.After(from.at) {
+			found += scans[i].New
 		}
 	}
+	out.Unlisted = max(0, found-out.New)
+	out.New += out.Unlisted
 	return out, nil
 }

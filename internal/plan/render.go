@@ -84,6 +84,19 @@ func writeTable(w io.Writer, p *Plan, o report.Options) error {
 			return err
 		}
 	}
+	if s := p.Availability; s != nil && len(s.Failures) > 0 {
+		fmt.Fprintf(w, "\n%s\n", bold("Availability not checked"))
+		for i := range s.Failures[:min(len(s.Failures), shownItems)] {
+			f := &s.Failures[i]
+			fmt.Fprintf(w, "  %s  %s\n", report.ScopeName(f.Account, f.Region), report.FailureHead(f))
+			for _, line := range report.Wrap(f.Error+" "+f.Mend, width-4) {
+				fmt.Fprintf(w, "    %s\n", dim(line))
+			}
+		}
+		if more := len(s.Failures) - shownItems; more > 0 {
+			fmt.Fprintf(w, "  %s\n", dim("and "+report.Number(more)+" more"))
+		}
+	}
 	fmt.Fprintf(w, "\n%s\n", bold("Next"))
 	fmt.Fprintf(w, "  Hand it out, with every step and instance:\n    %s\n",
 		report.Paint("shenscan plan --target "+report.Clean(p.Target)+" --output html --out plan.html", report.Cyan, o.Color))
@@ -91,8 +104,8 @@ func writeTable(w io.Writer, p *Plan, o report.Options) error {
 }
 
 func tableItems(w io.Writer, wave *Wave, width int, color bool) error {
-	tab := report.TextTable{Indent: 2, Shrink: []int{4, 1, 2}}
-	for _, it := range wave.Items[:min(len(wave.Items), shownItems)] {
+	tab := report.TextTable{Indent: 2, Shrink: []int{2, 1}}
+	for i, it := range wave.Items[:min(len(wave.Items), shownItems)] {
 		to := it.Replacement.Type
 		if to == "" {
 			to = it.Fallback.Type
@@ -102,8 +115,11 @@ func tableItems(w io.Writer, wave *Wave, width int, color bool) error {
 			move += " -> " + to
 		}
 		tab.Rows = append(tab.Rows, []report.Cell{
-			{Text: it.InstanceID}, {Text: it.InstanceName}, {Text: it.OS}, {Text: move}, {Text: it.Question, Style: report.Dim},
+			{Text: it.InstanceID}, {Text: it.InstanceName}, {Text: it.OS}, {Text: move},
 		})
+		if it.Question != "" {
+			tab.Below = append(tab.Below, report.Below{Row: i, Text: it.Question})
+		}
 	}
 	if err := tab.Write(w, width, color); err != nil {
 		return err

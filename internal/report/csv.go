@@ -41,8 +41,42 @@ var csvTarget = []string{"verdict", "confidence", "rule", "reason", "remedies", 
 // csvTail are the columns after those of the targets.
 var csvTail = []string{"conflicts", "tags", "observed_at", "scan_id", "ruleset", "gone_at"}
 
-// writeCSV writes one row an instance with a group of columns a target.
+// writeChanges writes one row a change with two columns a target.
+func writeChanges(w *bufio.Writer, s *Since, targets []string) error {
+	out := csv.NewWriter(w)
+	head := []string{"at", "account", "region", "instance_id", "instance_name", "why", "os_before", "os", "type_before", "type"}
+	for _, target := range targets {
+		head = append(head, Clean(target)+"_before", Clean(target)+"_after")
+	}
+	if err := out.Write(append(head, "scan_id")); err != nil {
+		return err
+	}
+	for c, err := range s.Changes {
+		if err != nil {
+			return err
+		}
+		row := []string{c.At.UTC().Format(time.RFC3339), c.Account, c.Region, c.InstanceID, c.InstanceName, Why(&c.Change), c.OSBefore, c.OS, c.TypeBefore, c.Type}
+		for _, target := range targets {
+			row = append(row, c.Before[target], c.After[target])
+		}
+		row = append(row, c.ScanID)
+		for i := range row {
+			row[i] = FormulaSafe(row[i])
+		}
+		if err := out.Write(row); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// writeCSV writes one row an instance with a group of columns a target; where
+// somebody asked what changed, one row a change.
 func writeCSV(w *bufio.Writer, r *Report) error {
+	if r.Since != nil && r.Since.Asked {
+		return writeChanges(w, r.Since, r.Summary.Targets)
+	}
 	out := csv.NewWriter(w)
 	targets := r.Summary.Targets
 	head := slices.Clone(csvHead)

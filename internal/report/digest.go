@@ -175,6 +175,13 @@ var osNames = map[string]string{
 	"unknown": "Unknown OS", "": "Unknown OS",
 }
 
+// OSText names an operating system that is spelled as changes spell it, "centos
+// 5.8".
+func OSText(s string) string {
+	family, version, _ := strings.Cut(s, " ")
+	return Short(OSName(family, version), 80)
+}
+
 // OSName names an operating system for people: "CentOS 5.8".
 func OSName(family, version string) string {
 	name, ok := osNames[family]

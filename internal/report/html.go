@@ -56,6 +56,9 @@ func funcs() template.FuncMap {
 		"failure":  func(f record.Failure) string { return FailureHead(&f) },
 		"change":   func(c record.Change) string { return ChangeLine(&c) },
 		"remedy":   RemedyLine,
+		"ostext":   OSText,
+		"rest":     func(s *Since) int { return s.Listed() - 20 },
+		"beyond":   func(s *Since) int { return s.Listed() - keptChanges },
 		"scanline": func(s record.Scan) string { return Clean(scanLine(&s)) },
 		"shown":    func() []string { return []string{"compatible", "needs-action", "incompatible", "unknown"} },
 		"sign": func(verdict string) string {
@@ -228,7 +231,7 @@ func newDocument(r *Report, o Options, e *encoder) *document {
 	scopes := table("By account and region", "account / region", d.Scopes, func(b *Bucket) string { return ScopeName(Short(b.Account, 64), Short(b.Region, 64)) })
 	scopes.Status = ScopeStatus(r.Summary.Scopes)
 	return &document{
-		Now: o.Now, Report: r, Summary: &r.Summary, Digest: d, Next: slices.DeleteFunc(NextSteps(r), func(s Step) bool { return s.Command == everyInstance }),
+		Now: o.Now, Report: r, Summary: &r.Summary, Digest: d, Next: slices.DeleteFunc(NextSteps(r), func(s Step) bool { return s.all }),
 		OS:       Fold(os, 15),
 		Regions:  Fold(table("By region", "region", d.Regions, func(b *Bucket) string { return Short(b.Region, 64) }), 10),
 		Families: Fold(table("By instance family", "family", e.families.sorted(), func(b *Bucket) string { return Short(b.Family, 64) }), 10),

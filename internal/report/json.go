@@ -21,14 +21,6 @@ func writeJSON(w *bufio.Writer, r *Report) error {
 		{"summary", TidySummary(r.Summary)},
 		{"failures", orEmpty(r.Failures)},
 	}
-	if r.Since != nil {
-		since := *r.Since
-		since.Changes = orEmpty(since.Changes)
-		head = append(head, struct {
-			name  string
-			value any
-		}{"since", since})
-	}
 	fmt.Fprint(w, "{")
 	for _, part := range head {
 		fmt.Fprintf(w, "%q:", part.name)
@@ -36,6 +28,11 @@ func writeJSON(w *bufio.Writer, r *Report) error {
 			return err
 		}
 		fmt.Fprint(w, ",\n")
+	}
+	if r.Since != nil && r.Since.Asked {
+		if err := writeSince(w, r.Since); err != nil {
+			return err
+		}
 	}
 	fmt.Fprint(w, `"instances":[`)
 	sep := "\n"
@@ -53,8 +50,48 @@ func writeJSON(w *bufio.Writer, r *Report) error {
 	return err
 }
 
-// writeJSONL writes one record a line.
+// writeSince writes what changed, with every change, and a comma.
+func writeSince(w *bufio.Writer, s *Since) error {
+	head, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("encode: %w", err)
+	}
+	fmt.Fprintf(w, `"since":%s,"changes":[`, escapeJSON(head[:len(head)-1]))
+	sep := "\n"
+	for c, err := range s.Changes {
+		if err != nil {
+			return err
+		}
+		fmt.Fprint(w, sep)
+		if err := writeValue(w, changeRow{c, Why(&c.Change)}); err != nil {
+			return err
+		}
+		sep = ",\n"
+	}
+	_, err = w.WriteString("\n]},\n")
+	return err
+}
+
+// changeRow is a change as programs read it.
+type changeRow struct {
+	*Change
+	Why string `json:"why"`
+}
+
+// writeJSONL writes one record a line; where somebody asked what changed, one
+// change a line.
 func writeJSONL(w *bufio.Writer, r *Report) error {
+	if r.Since != nil && r.Since.Asked {
+		for c, err := range r.Since.Changes {
+			if err != nil {
+				return err
+			}
+			if err := WriteJSONLine(w, changeRow{c, Why(&c.Change)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	for rec, err := range r.instances() {
 		if err != nil {
 			return fmt.Errorf("read instances: %w", err)

@@ -150,17 +150,18 @@ func mdSince(w io.Writer, s *Since) error {
 	if s == nil {
 		return nil
 	}
-	fmt.Fprintf(w, "\n## Since scan %s (%s)\n\n%s new, %s gone, %s.\n\n", MarkdownText(s.ScanID), Moment(s.At),
-		Number(s.New), Number(s.Gone), Plural(s.Changed, "verdict change", "verdict changes"))
-	if len(s.Changes) == 0 {
+	fmt.Fprintf(w, "\n## %s\n\n%s.\n\n", MarkdownText(s.Title()), MarkdownText(s.Words()))
+	if s.Listed() == 0 {
 		return nil
 	}
-	if err := MarkdownHead(w, "when", "account / region", "instance", "name", "operating system", "change"); err != nil {
+	if err := MarkdownHead(w, "when", "account / region", "instance", "name", "operating system", "why", "verdicts"); err != nil {
 		return err
 	}
-	for i := range s.Changes {
-		c := &s.Changes[i]
-		if err := MarkdownRow(w, Moment(c.At), c.Account+" / "+c.Region, c.InstanceID, Short(c.InstanceName, 120), c.OS, ChangeLine(&c.Change)); err != nil {
+	for c, err := range s.Changes {
+		if err != nil {
+			return err
+		}
+		if err := MarkdownRow(w, Moment(c.At), c.Account+" / "+c.Region, c.InstanceID, Short(c.InstanceName, 120), OSText(c.OS), whyLine(&c.Change), Moves(&c.Change)); err != nil {
 			return err
 		}
 	}

@@ -6,22 +6,53 @@ import (
 )
 
 // Step is something to do next.
-type Step struct{ Why, Command string }
+type Step struct {
+	Why, Command string
+	all          bool // leads to every instance
+}
 
-// everyInstance is the command that leads to every instance.
-const everyInstance = "shenscan report --output html --out report.html"
+// Hints make the commands of the next steps fit the reader's situation.
+type Hints struct {
+	// Store is the folder of the store, "" where commands find it by
+	// themselves.
+	Store string
+	// Keep is the command that makes that store, where there is none yet: that
+	// of a demo is gone when it ends.
+	Keep string
+}
+
+// with adds the store to a command.
+func (h *Hints) with(command, rest string) string {
+	if h.Store != "" {
+		command += " --store " + quoted(h.Store)
+	}
+	return strings.TrimSpace(command + " " + rest)
+}
+
+// quoted is a word for a shell.
+func quoted(s string) string {
+	if s = Clean(s); strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("/._-+:,@%", r) && (r < '0' || r > 'z' || r > '9' && r < 'A' || r > 'Z' && r < 'a')
+	}) {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return s
+}
 
 // NextSteps derives from a report what its reader can do now, most urgent
 // first: read what was not read, settle what is not known, plan the moves.
 func NextSteps(r *Report) []Step {
-	d := NewDigest(&r.Summary)
+	d, h := NewDigest(&r.Summary), &r.Hints
 	var out []Step
+	if h.Keep != "" {
+		out = append(out, Step{Why: "This store goes with the demo. Keep one for the commands below:", Command: h.Keep})
+	}
 	if !d.Whole.All() || len(r.Failures) > 0 {
 		why := "Find out why some regions were not read, then scan again:"
 		if d.Whole.Scopes == 0 {
 			why = "Nothing was read yet. Check credentials and permissions, then scan:"
 		}
-		out = append(out, Step{why, "shenscan doctor && shenscan scan"})
+		out = append(out, Step{Why: why, Command: "shenscan doctor && " + h.with("shenscan scan", "")})
 	}
 	if r.Summary.Instances == 0 {
 		return out
@@ -29,19 +60,22 @@ func NextSteps(r *Report) []Step {
 	total := Counts(r.Summary.Verdicts)
 	if target, n := hardest(r.Summary.Targets, total, "incompatible", "needs-action"); n > 0 {
 		out = append(out, Step{
-			fmt.Sprintf("%s cannot move to %s as they are. Plan the work, wave by wave:", Plural(n, "instance", "instances"), target),
-			"shenscan plan --target " + target + " --output html --out plan.html",
+			Why:     fmt.Sprintf("%s cannot move to %s as they are. Plan the work, wave by wave:", Plural(n, "instance", "instances"), target),
+			Command: h.with("shenscan plan", "--target "+target+" --output html --out plan.html"),
 		})
 	}
 	if target, n := hardest(r.Summary.Targets, total, "unknown"); n > 0 {
 		out = append(out, Step{
-			fmt.Sprintf("For %s the verdict on %s is unknown. See which fact would settle one:", Plural(n, "instance", "instances"), target),
-			"shenscan rules explain INSTANCE_ID",
+			Why:     fmt.Sprintf("For %s the verdict on %s is unknown. See which fact would settle one:", Plural(n, "instance", "instances"), target),
+			Command: h.with("shenscan rules explain", "INSTANCE_ID"),
 		})
 	}
-	out = append(out, Step{"Look at every instance, filter and sort:", everyInstance})
-	if total.Of("incompatible", "needs-action") > 0 {
-		out = append(out, Step{"After a repair, look at that instance again:", "shenscan rescan INSTANCE_ID"})
+	out = append(out, Step{Why: "Look at every instance, filter and sort:", Command: h.with("shenscan report", "--output html --out report.html"), all: true})
+	if total.Of("incompatible", "needs-action") > 0 && h.Keep == "" && len(d.Scopes) > 0 {
+		out = append(out, Step{
+			Why:     "After a repair, read that region again (a running `shenscan serve` looks at one instance: shenscan rescan INSTANCE_ID):",
+			Command: h.with("shenscan scan", "--region "+Short(d.Scopes[0].Region, 64)),
+		})
 	}
 	return out
 }

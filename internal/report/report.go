@@ -60,28 +60,8 @@ type Report struct {
 	// id. It may be ranged over more than once and is left early when a format
 	// has seen enough. Nil stands for no instances.
 	Instances iter.Seq2[*record.Record, error]
-	Since     *Since // nil: nobody asked what changed
-}
-
-// Since says what changed after a scan.
-type Since struct {
-	ScanID  string    `json:"scan_id"`
-	At      time.Time `json:"at"` // when that scan ended, UTC
-	New     int       `json:"new"`
-	Gone    int       `json:"gone"`
-	Changed int       `json:"changed"` // verdict changes
-	// Changes lists what changed, newest first; it may be cut to a bound, so
-	// the numbers above are the truth.
-	Changes []Change `json:"changes"`
-}
-
-// Change is a change of one instance.
-type Change struct {
-	Account      string `json:"account"`
-	Region       string `json:"region"`
-	InstanceID   string `json:"instance_id"`
-	InstanceName string `json:"instance_name"`
-	record.Change
+	Since     *Since // nil: there is nothing to compare with
+	Hints     Hints
 }
 
 // Options says how to show it.

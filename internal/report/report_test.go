@@ -28,20 +28,39 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func fleet() *report.Report {
 	f := reporttest.New(24, 11)
 	failures := f.Fail()
-	first := f.Records[0]
-	return &report.Report{
-		Scan: f.Scan, Summary: f.Summary, Failures: failures, Instances: f.All(),
-		Since: &report.Since{
-			ScanID: "20261122T012000Z-demo", At: reporttest.Now().Add(-24 * time.Hour), New: 2, Gone: 1, Changed: 1,
-			Changes: []report.Change{{
-				Account: first.Account, Region: first.Region, InstanceID: first.InstanceID, InstanceName: first.InstanceName,
-				Change: record.Change{
-					At: reporttest.Now(), Cause: "observation", OS: "centos 5.11",
-					Before: map[string]string{"shenlong-6": "incompatible"}, After: map[string]string{"shenlong-6": "compatible"},
-				},
-			}},
-		},
+	s := changes(f)
+	s.New, s.Unlisted = s.New+7, 7
+	return &report.Report{Scan: f.Scan, Summary: f.Summary, Failures: failures, Instances: f.All(), Since: s}
+}
+
+// changes plays one change of each kind on the fleet's first instances.
+func changes(f *reporttest.Fleet) *report.Since {
+	var list []*report.Change
+	for i, c := range []record.Change{
+		{Cause: "observation", OS: "centos 5.11", OSBefore: "centos 5.8", Before: map[string]string{"kvm": "compatible", "shenlong-6": "incompatible"}, After: map[string]string{"kvm": "compatible", "shenlong-6": "compatible"}},
+		{Cause: "observation", OS: "windows-server 2012r2", Type: "ecs.c1.large", TypeBefore: "ecs.c5.large", Before: map[string]string{"shenlong-6": "compatible", "shenlong-7": "compatible"}, After: map[string]string{"shenlong-6": "needs-action", "shenlong-7": "needs-action"}},
+		{Cause: "ruleset", OS: "debian 6.0.6", Before: map[string]string{"shenlong-6": "unknown"}, After: map[string]string{"shenlong-6": "incompatible"}},
+		{Cause: "observation", OS: "debian 12", OSBefore: "debian 11", Before: map[string]string{"shenlong-6": "compatible"}, After: map[string]string{"shenlong-6": "compatible"}},
+		{Cause: "appeared", OS: "centos 5.8", After: map[string]string{"shenlong-6": "incompatible"}},
+		{Cause: "gone", OS: "ubuntu 22.04", Before: map[string]string{"shenlong-6": "compatible"}},
+		{Cause: "returned", OS: "ubuntu 22.04", After: map[string]string{"shenlong-6": "compatible"}},
+		{Cause: "observation", OS: "centos 7.9", Before: map[string]string{"shenlong-7": "unknown"}, After: map[string]string{"shenlong-7": "compatible"}},
+	} {
+		at := f.Records[i]
+		c.At, c.ScanID = reporttest.Now().Add(-time.Duration(i)*time.Minute), "20261123T012000Z-demo"
+		list = append(list, &report.Change{Account: at.Account, Region: at.Region, InstanceID: at.InstanceID, InstanceName: at.InstanceName, Change: c})
 	}
+	s, err := report.NewSince("20261122T012000Z-demo", reporttest.Now().Add(-24*time.Hour), func(yield func(*report.Change, error) bool) {
+		for _, c := range list {
+			if !yield(c, nil) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		panic(err)
+	}
+	return s
 }
 
 func options() report.Options { return report.Options{Now: reporttest.Now(), Width: 120} }
@@ -76,6 +95,16 @@ func TestWriteGolden(t *testing.T) {
 	for _, f := range report.Formats() {
 		t.Run(string(f), func(t *testing.T) {
 			golden(t, "report."+string(f), render(t, f, fleet(), options()))
+		})
+	}
+	for _, f := range report.Formats() {
+		t.Run("since_"+string(f), func(t *testing.T) {
+			r := fleet()
+			r.Since.Asked = true
+			if f == report.HTML || f == report.Markdown || f == report.Table {
+				return // as where nobody asked
+			}
+			golden(t, "since."+string(f), render(t, f, r, options()))
 		})
 	}
 	t.Run("color", func(t *testing.T) {

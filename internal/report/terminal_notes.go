@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/shenscan/shenscan/internal/record"
 )
@@ -14,44 +13,20 @@ func (t *terminal) since() error {
 	if s == nil {
 		return nil
 	}
-	t.section("Since scan "+Clean(s.ScanID), Moment(s.At))
-	fmt.Fprintf(t.w, "  %s new, %s gone, %s\n", Number(s.New), Number(s.Gone), Plural(s.Changed, "verdict change", "verdict changes"))
-	tab := TextTable{Indent: 2, Shrink: []int{3, 2, 1}}
-	for i := range s.Changes[:min(len(s.Changes), termChanges)] {
-		c := &s.Changes[i]
-		tab.Rows = append(tab.Rows, []Cell{
-			{Text: c.InstanceID},
-			{Text: c.Account + " / " + c.Region, Style: Dim},
-			{Text: c.OS},
-			{Text: ChangeLine(&c.Change)},
-		})
+	t.section(s.Title(), "")
+	for _, line := range Wrap(s.Words(), t.width-2) {
+		fmt.Fprintf(t.w, "  %s\n", line)
+	}
+	tab := TextTable{Indent: 2, Shrink: []int{2, 1}}
+	for _, c := range s.First(termChanges) {
+		tab.Rows = append(tab.Rows, []Cell{{Text: c.InstanceID}, {Text: c.InstanceName}, {Text: c.Region, Style: Dim}, {Text: Moment(c.At), Style: Dim}})
+		tab.Below = append(tab.Below, Below{Row: len(tab.Rows) - 1, Text: OSText(c.OS) + ": " + ChangeLine(&c.Change)})
 	}
 	if err := tab.Write(t.w, t.width, t.o.Color); err != nil {
 		return err
 	}
-	t.more(s.New+s.Gone+s.Changed-len(tab.Rows), "more changes: shenscan report --since "+Clean(s.ScanID)+" --output json")
+	t.more(s.Listed()-len(tab.Rows), "more: shenscan report "+s.Flag()+" --output csv")
 	return nil
-}
-
-// ChangeLine says in one line what a change changed.
-func ChangeLine(c *record.Change) string {
-	var moved []string
-	for _, target := range sortedKeys(c.Before, c.After) {
-		before, after := c.Before[target], c.After[target]
-		switch {
-		case before == after:
-		case before == "":
-			moved = append(moved, target+": "+after)
-		case after == "":
-			moved = append(moved, target+": was "+before)
-		default:
-			moved = append(moved, target+": "+before+" -> "+after)
-		}
-	}
-	if len(moved) == 0 {
-		return c.Cause
-	}
-	return c.Cause + "; " + strings.Join(moved, ", ")
 }
 
 func sortedKeys(ms ...map[string]string) []string {
