@@ -20,12 +20,14 @@ type processFlags struct {
 	rules    ruleFlags
 	listen   listenFlags
 	trace    traceFlags
+	storeMax int
 	sinkName string
 	idle     time.Duration
 }
 
 func (f *processFlags) addSink(cmd *cobra.Command) {
 	host, _ := os.Hostname()
+	cmd.Flags().IntVar(&f.storeMax, "store-max-mib", 0, "MiB that the store's file may grow to; results wait in the stream while it is full. 0 is as much as the disk takes")
 	cmd.Flags().StringVar(&f.sinkName, "sink-name", host, "name of this sink; several sinks keep a store each")
 	cmd.Flags().DurationVar(&f.idle, "scan-idle", 15*time.Minute, "a scan without progress for so long ends aborted and is run again once")
 }
@@ -33,7 +35,7 @@ func (f *processFlags) addSink(cmd *cobra.Command) {
 func (f *processFlags) options(s *settings, name string, roles app.Role, def bus.Sync) app.Options {
 	o := app.Options{
 		Roles: roles, NATS: f.nats.options(s, name, def), Cloud: f.cloud.options(s), Accounts: f.cloud.accounts,
-		Store: f.store.dir, SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
+		Store: f.store.dir, StoreMaxMiB: f.storeMax, SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
 		Concurrency: f.cloud.concurrency, ScanIdle: f.idle, Trace: f.trace.options(s, name), Log: s.log, Now: time.Now,
 		HTTP: app.HTTPOptions{Listen: f.listen.addr, WebConfig: f.listen.webConfig, Insecure: f.listen.insecure},
 	}

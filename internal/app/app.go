@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/shenscan/shenscan/internal/bus"
@@ -73,12 +75,14 @@ type Options struct {
 	// API replaces the client of the real SDK; tests use it.
 	API ecs.API
 	// Accounts narrows the configured accounts.
-	Accounts  []string
-	Store     string // folder; the file in it is store.db
-	SinkName  string // tells several sinks apart; default the host's name
-	Targets   []string
-	Rules     []string // overlay files
-	Schedules []Schedule
+	Accounts []string
+	Store    string // folder; the file in it is store.db
+	// StoreMaxMiB is what that file may grow to; 0 is as much as the disk takes.
+	StoreMaxMiB int
+	SinkName    string // tells several sinks apart; default the host's name
+	Targets     []string
+	Rules       []string // overlay files
+	Schedules   []Schedule
 	// Distributed says that other processes take roles too: image facts and
 	// rates are then shared over the bus.
 	Distributed bool
@@ -92,8 +96,8 @@ type Options struct {
 	HTTP     HTTPOptions
 	// Trace says where spans go; nowhere by default.
 	Trace trace.Options
-	Log      *slog.Logger
-	Now      func() time.Time
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 // App is one process of shenscan.
@@ -106,7 +110,7 @@ type App struct {
 	classifier *rules.Classifier
 	db         *store.DB
 	registry   *prometheus.Registry
-	gatherer   prometheus.Gatherer // the registry's metrics, and the fleet's where there is a sink
+	scrape     http.Handler // the registry's metrics, and the fleet's where there is a sink
 	metrics    *Metrics
 	desk       *producer.Desk
 	sink       *sink.Sink
@@ -146,7 +150,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.gatherer = a.registry
+	a.scrape = promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: a.registry, MaxRequestsInFlight: 8, Timeout: 30 * time.Second})
 	a.metrics = NewMetrics(a.registry, a.classifier.Digest())
 	if o.Roles&Sink != 0 {
 		if err := a.openStore(ctx); err != nil {
@@ -182,7 +186,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		eo.CaughtUp = a.sink.CaughtUp
 		fleet := exporter.New(a.db, eo)
 		a.registry.MustRegister(fleet)
-		a.gatherer = fleet.Gatherer(a.registry)
+		a.scrape = fleet.Handler(a.registry, a.log)
 	}
 	return a, nil
 }
@@ -239,7 +243,9 @@ func (a *App) openStore(ctx context.Context) error {
 	if err := os.MkdirAll(a.o.Store, 0o700); err != nil {
 		return fmt.Errorf("store: %w; name a writable folder with --store", err)
 	}
-	db, err := store.Open(ctx, store.Options{Path: StoreFile(a.o.Store), Classifier: a.classifier, Today: a.today})
+	db, err := store.Open(ctx, store.Options{
+		Path: StoreFile(a.o.Store), Classifier: a.classifier, Today: a.today, MaxSize: int64(max(a.o.StoreMaxMiB, 0)) << 20,
+	})
 	if err != nil {
 		return err
 	}

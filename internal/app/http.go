@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/shenscan/shenscan/internal/config"
@@ -86,8 +85,7 @@ func (a *App) serveHTTP(ctx context.Context) error {
 	if a.listener == nil {
 		return nil
 	}
-	metrics := promhttp.HandlerFor(a.gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: a.registry, MaxRequestsInFlight: 8, Timeout: 30 * time.Second})
-	handler, err := a.handler(metrics)
+	handler, err := a.handler(a.scrape)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func DefaultOptions() Options { return Options{MaxSeries: 10_000} }
 const other = "other"
 
 // Collector is a prometheus.Collector of everything but the counts of the
-// fleet, which are many: Gatherer adds those.
+// fleet, which are many: Handler adds those.
 type Collector struct {
 	o   Options
 	src Source
@@ -66,8 +66,8 @@ func New(src Source, o Options) *Collector {
 	}
 	return &Collector{
 		o: o, src: src,
-		instances: groups{name: "shenscan_instances", help: "Instances by verdict for a target; one that the cloud no longer lists is not counted.", labels: len(fleetLabels)},
-		legacy:    groups{name: "shenscan_legacy_os_instances", help: "Instances whose operating system is on the list of legacy ones.", labels: legacyLabels},
+		instances: newGroups("shenscan_instances", "Instances by verdict for a target; one that the cloud no longer lists is not counted.", "account", "os_family", "os_version", "region", "target", "verdict"),
+		legacy:    newGroups("shenscan_legacy_os_instances", "Instances whose operating system is on the list of legacy ones.", "account", "os_family", "os_version", "region"),
 		completed: desc("scan_last_completion_timestamp_seconds", "When the last complete scan of the scope ended.", "account", "region"),
 		complete:  desc("scan_complete", "Whether the last scan of the scope was whole.", "account", "region"),
 		duration:  desc("scan_duration_seconds", "How long the last ended scan of the account took.", "account"),

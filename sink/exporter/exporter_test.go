@@ -3,18 +3,23 @@ package exporter_test
 import (
 	"flag"
 	"fmt"
-	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/sink/exporter"
@@ -60,11 +65,24 @@ func small() *fixed {
 	}
 }
 
-func gather(tb testing.TB, c *exporter.Collector) []*dto.MetricFamily {
+// scrape asks the handler as Prometheus does.
+func scrape(tb testing.TB, c *exporter.Collector) string {
 	tb.Helper()
 	reg := prometheus.NewPedanticRegistry()
 	reg.MustRegister(c)
-	got, err := c.Gatherer(reg).Gather()
+	w := httptest.NewRecorder()
+	c.Handler(reg, slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	if got := w.Header().Get("Content-Length"); w.Code != http.StatusOK || got != strconv.Itoa(w.Body.Len()) {
+		tb.Fatalf("status %d, Content-Length %s of %d bytes", w.Code, got, w.Body.Len())
+	}
+	return w.Body.String()
+}
+
+// gather reads what a scrape answers.
+func gather(tb testing.TB, c *exporter.Collector) map[string]*dto.MetricFamily {
+	tb.Helper()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	got, err := parser.TextToMetricFamilies(strings.NewReader(scrape(tb, c)))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -75,21 +93,9 @@ func TestExposition(t *testing.T) {
 	o := exporter.DefaultOptions()
 	o.CaughtUp = func() bool { return true }
 	path := filepath.Join("testdata", "exposition.prom")
-	f, err := os.CreateTemp(t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range gather(t, exporter.New(small(), o)) {
-		if _, err := expfmt.MetricFamilyToText(f, family); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(f.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := scrape(t, exporter.New(small(), o))
 	if *update {
-		if err := os.WriteFile(path, got, 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -97,29 +103,22 @@ func TestExposition(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestLint(t *testing.T) {
-	reg := prometheus.NewPedanticRegistry()
-	c := exporter.New(small(), exporter.DefaultOptions())
-	reg.MustRegister(c)
-	problems, err := testutil.GatherAndLint(c.Gatherer(reg))
+	problems, err := promlint.New(strings.NewReader(scrape(t, exporter.New(small(), exporter.DefaultOptions())))).Lint()
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v %v", problems, err)
 	}
 }
 
-func sum(families []*dto.MetricFamily, name string) (total float64, n int) {
-	for _, f := range families {
-		if f.GetName() == name {
-			for _, m := range f.GetMetric() {
-				total += m.GetGauge().GetValue()
-				n++
-			}
-		}
+func sum(families map[string]*dto.MetricFamily, name string) (total float64, n int) {
+	for _, m := range families[name].GetMetric() {
+		total += m.GetGauge().GetValue()
+		n++
 	}
 	return total, n
 }
@@ -152,10 +151,13 @@ func TestHostileLabels(t *testing.T) {
 		src.summary.Scopes = append(src.summary.Scopes, record.ScopeStatus{Account: s, Region: s, Completeness: record.ScopeComplete, LastEnd: &src.summary.AsOf, LastComplete: &src.summary.AsOf})
 		src.stats.Accounts[s] = store.AccountStatus{}
 	}
-	for _, family := range gather(t, exporter.New(src, exporter.DefaultOptions())) {
-		if _, err := expfmt.MetricFamilyToText(io.Discard, family); err != nil {
-			t.Error(err)
-		}
+	got := gather(t, exporter.New(src, exporter.DefaultOptions()))
+	var names []string
+	for _, m := range got["shenscan_instances"].GetMetric() {
+		names = append(names, m.GetLabel()[0].GetValue())
+	}
+	if !slices.Contains(names, "a\"b\\c\nd") || !slices.Contains(names, "名前") || !slices.Contains(names, "\uFFFD") {
+		t.Errorf("accounts came back as %q", names)
 	}
 }
 
@@ -200,12 +202,10 @@ func BenchmarkScrape(b *testing.B) {
 	reg := prometheus.NewRegistry()
 	c := exporter.New(src, exporter.DefaultOptions())
 	reg.MustRegister(c)
-	all := c.Gatherer(reg)
+	h := c.Handler(reg, slog.New(slog.DiscardHandler))
 	for b.Loop() {
 		next := *src.summary
 		src.summary = &next
-		if _, err := all.Gather(); err != nil {
-			b.Fatal(err)
-		}
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
 	}
 }

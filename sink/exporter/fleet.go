@@ -1,13 +1,17 @@
 package exporter
 
 import (
+	"bytes"
 	"cmp"
+	"log/slog"
 	"maps"
+	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
 
 	"github.com/shenscan/shenscan/internal/record"
 )
@@ -15,27 +19,28 @@ import (
 // series is the values of fleetLabels. Legacy counts have the first four.
 type series [6]string
 
-// fleetLabels are in the order of the exposition.
-var fleetLabels = [6]string{"account", "os_family", "os_version", "region", "target", "verdict"}
-
 const (
-	family       = 1
-	version      = 2
-	legacyLabels = 4
+	family  = 1
+	version = 2
 )
 
 // groups is a metric with thousands of series. What a registry does for each
-// series at each scrape (label pairs, checks, sorting) is done when a series
-// first appears; a scrape only fills in the numbers.
+// series at each scrape (label pairs, checks, sorting, escaping) is done when a
+// series first appears; a scrape fills in the numbers.
 type groups struct {
-	name, help string
-	labels     int
-	keys       []series // sorted
-	pairs      map[series][]*dto.LabelPair
-	kept       *dto.MetricFamily
+	head   string // its HELP and TYPE
+	name   string
+	labels []string
+	keys   []series // sorted
+	lines  map[series][]byte
+	text   []byte // of the last update; never changed
 }
 
-// update makes the family anew; what update returned before is not changed.
+func newGroups(name, help string, labels ...string) groups {
+	return groups{head: "# HELP " + name + " " + help + "\n# TYPE " + name + " gauge\n", name: name, labels: labels}
+}
+
+// update writes the metric anew.
 func (g *groups) update(counts map[series]int) {
 	same := len(counts) == len(g.keys)
 	for i := 0; same && i < len(g.keys); i++ {
@@ -43,52 +48,86 @@ func (g *groups) update(counts map[series]int) {
 	}
 	if !same {
 		g.keys = slices.SortedFunc(maps.Keys(counts), func(a, b series) int { return slices.Compare(a[:], b[:]) })
-		pairs := make(map[series][]*dto.LabelPair, len(counts))
+		lines := make(map[series][]byte, len(counts))
 		for _, k := range g.keys {
-			if pairs[k] = g.pairs[k]; pairs[k] == nil {
-				pairs[k] = g.pair(k)
+			if lines[k] = g.lines[k]; lines[k] == nil {
+				lines[k] = g.line(k)
 			}
 		}
-		g.pairs = pairs
+		g.lines = lines
 	}
-	kind := dto.MetricType_GAUGE
-	f := &dto.MetricFamily{Name: &g.name, Help: &g.help, Type: &kind, Metric: make([]*dto.Metric, len(g.keys))}
-	metrics, gauges, values := make([]dto.Metric, len(g.keys)), make([]dto.Gauge, len(g.keys)), make([]float64, len(g.keys))
-	for i, k := range g.keys {
-		values[i] = float64(counts[k])
-		gauges[i].Value = &values[i]
-		metrics[i].Label, metrics[i].Gauge = g.pairs[k], &gauges[i]
-		f.Metric[i] = &metrics[i]
+	if len(g.keys) == 0 {
+		g.text = nil
+		return
 	}
-	g.kept = f
+	text := append(make([]byte, 0, len(g.text)+1024), g.head...)
+	for _, k := range g.keys {
+		text = append(text, g.lines[k]...)
+		text = strconv.AppendInt(text, int64(counts[k]), 10)
+		text = append(text, '\n')
+	}
+	g.text = text
 }
 
-func (g *groups) pair(k series) []*dto.LabelPair {
-	out := make([]*dto.LabelPair, g.labels)
-	for i := range out {
-		value := strings.Clone(k[i])
-		out[i] = &dto.LabelPair{Name: &fleetLabels[i], Value: &value}
+// line is what stands before the number of a series.
+func (g *groups) line(k series) []byte {
+	escape := strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
+	b := append([]byte(g.name), '{')
+	for i, name := range g.labels {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(b, name...), `="`...)
+		b = append(append(b, escape.Replace(k[i])...), '"')
 	}
-	return out
+	return append(b, "} "...)
 }
 
-// Gatherer adds the counts of the fleet to what g gathers; the Collector is
-// registered with g.
-func (c *Collector) Gatherer(g prometheus.Gatherer) prometheus.Gatherer {
-	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
-		out, err := g.Gather()
-		for _, f := range c.fleet(c.src.Summary()) {
-			if len(f.Metric) > 0 {
-				out = append(out, f)
+// maxScrapes bounds concurrent scrapes.
+const maxScrapes = 8
+
+// Handler answers scrapes with what g gathers, where the Collector is
+// registered, and the counts of the fleet. It speaks the text format alone,
+// which every scraper reads, and does not compress: that would cost several
+// times what making the text does.
+func (c *Collector) Handler(g prometheus.Gatherer, log *slog.Logger) http.Handler {
+	slots := make(chan struct{}, maxScrapes)
+	format := expfmt.NewFormat(expfmt.TypeTextPlain)
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+		default:
+			http.Error(w, "too many scrapes at once", http.StatusServiceUnavailable)
+			return
+		}
+		all, err := g.Gather() // what could be gathered counts
+		if err != nil {
+			log.Error("some metrics could not be gathered", "err", err)
+		}
+		var b bytes.Buffer
+		encoder := expfmt.NewEncoder(&b, format)
+		for _, f := range all {
+			if err := encoder.Encode(f); err != nil {
+				log.Error("metric not encoded", "metric", f.GetName(), "err", err)
+				http.Error(w, "the metrics could not be encoded", http.StatusInternalServerError)
+				return
 			}
 		}
-		slices.SortFunc(out, func(a, b *dto.MetricFamily) int { return cmp.Compare(a.GetName(), b.GetName()) })
-		return out, err
+		fleet := c.fleet(c.src.Summary())
+		w.Header().Set("Content-Type", string(format))
+		w.Header().Set("Content-Length", strconv.Itoa(b.Len()+len(fleet[0])+len(fleet[1])))
+		for _, part := range [][]byte{b.Bytes(), fleet[0], fleet[1]} {
+			if _, err := w.Write(part); err != nil {
+				return // the scraper went away
+			}
+		}
 	})
 }
 
-// fleet counts the groups of a summary, once for each summary.
-func (c *Collector) fleet(s *record.Summary) [2]*dto.MetricFamily {
+// fleet counts the groups of a summary, once for each summary, and returns
+// them in the text format.
+func (c *Collector) fleet(s *record.Summary) [2][]byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.of != s {
@@ -105,7 +144,7 @@ func (c *Collector) fleet(s *record.Summary) [2]*dto.MetricFamily {
 		c.legacy.update(bound(legacy, c.o.MaxSeries))
 		c.of = s
 	}
-	return [2]*dto.MetricFamily{c.instances.kept, c.legacy.kept}
+	return [2][]byte{c.instances.text, c.legacy.text}
 }
 
 // bound merges the smallest series until there are at most limit, or nothing
