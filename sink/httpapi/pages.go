@@ -45,9 +45,35 @@ type view struct {
 	Version string
 	Summary *record.Summary
 	Digest  *report.Digest
+	Old     string // says that the numbers are old; "" when they are not
 	Error   string
 	Pending string // what the page waits for; "" when it stands still
 	Still   string // the address of the page that stands still
+}
+
+// freshFor is how long the numbers of a scope count as fresh: a daily scan and
+// two hours, as for the alert.
+const freshFor = 26 * time.Hour
+
+// old says which of the scopes were last read too long ago, or "".
+func old(now time.Time, scopes []record.ScopeStatus) string {
+	var oldest *record.ScopeStatus
+	n := 0
+	for i := range scopes {
+		s := &scopes[i]
+		if s.LastComplete == nil || s.Completeness == record.ScopeSkipped || now.Sub(*s.LastComplete) <= freshFor {
+			continue
+		}
+		if n++; oldest == nil || s.LastComplete.Before(*oldest.LastComplete) {
+			oldest = s
+		}
+	}
+	if oldest == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s of %s not read to the end for more than %d hours, %s / %s not since %s: what stands here may have changed.",
+		report.Number(n), report.Plural(len(scopes), "region was", "regions were"), int(freshFor.Hours()),
+		report.Short(oldest.Account, 64), report.Short(oldest.Region, 64), report.Moment(*oldest.LastComplete))
 }
 
 type navEntry struct{ Name, Path string }
@@ -55,7 +81,7 @@ type navEntry struct{ Name, Path string }
 func (s *server) view(title, at string) view {
 	sum := s.o.Store.Summary()
 	return view{
-		Title: report.Short(title, 80), Nav: at, Style: s.stylePos, Version: s.o.Version, Summary: sum, Digest: report.NewDigest(sum),
+		Title: report.Short(title, 80), Nav: at, Old: old(s.o.Now(), sum.Scopes), Style: s.stylePos, Version: s.o.Version, Summary: sum, Digest: report.NewDigest(sum),
 		Navs: []navEntry{{"Overview", "/"}, {"Instances", "/instances"}, {"Scans", "/scans"}},
 	}
 }
