@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,8 +12,10 @@ import (
 
 	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/config"
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
 	"github.com/shenscan/shenscan/internal/trace"
+	"github.com/shenscan/shenscan/producer/cloudevents"
 )
 
 // storeFlags say where the store is.
@@ -152,6 +155,40 @@ type scopeFlags struct{ regions []string }
 
 func (f *scopeFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.regions, "region", nil, "regions to scan; default all that DescribeRegions names")
+}
+
+// eventsFlags say whether the cloud may send events. The secret itself is no
+// flag: those of a running process are for everybody to read.
+type eventsFlags struct{ secretFile string }
+
+// eventsSecretEnv holds the secret where no file does.
+const eventsSecretEnv = config.EnvPrefix + "EVENTS_SECRET"
+
+func (f *eventsFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.secretFile, "events-secret-file", "", "file with the secret, or two, that Alibaba Cloud EventBridge sends with its events; /events on --listen then takes them. "+eventsSecretEnv+" in the environment holds the secret itself")
+}
+
+func (f *eventsFlags) options(process app.Options) (o app.EventsOptions, err error) {
+	if process.Roles&app.Producer == 0 {
+		return o, nil
+	}
+	secret := os.Getenv(eventsSecretEnv)
+	switch {
+	case f.secretFile != "":
+		if o.Secrets, err = cloudevents.ReadSecrets(f.secretFile); err != nil {
+			return o, usage(fmt.Errorf("--events-secret-file: %w", err))
+		}
+	case secret != "":
+		if o.Secrets, err = cloudevents.ParseSecrets(secret); err != nil {
+			return o, usage(fmt.Errorf("%s: %w", eventsSecretEnv, err))
+		}
+	default:
+		return o, nil
+	}
+	if process.HTTP.Listen == "" {
+		return o, usage(errors.New("events are taken on the address of the page: name one with --listen, or take the events' secret away"))
+	}
+	return o, nil
 }
 
 // listenFlags say where the web page, API and metrics are.

@@ -20,6 +20,7 @@ type processFlags struct {
 	rules    ruleFlags
 	listen   listenFlags
 	trace    traceFlags
+	events   eventsFlags
 	storeMax int
 	sinkName string
 	idle     time.Duration
@@ -57,6 +58,10 @@ other programs (nats req shenscan.rescan …) need that, or --nats-url.`,
   nats req shenscan.scan '{}'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o := f.options(s, "shenscan-serve", app.All, bus.SyncAlways)
+			var err error
+			if o.Events, err = f.events.options(o); err != nil {
+				return err
+			}
 			for _, sc := range s.file.Schedules {
 				if sc.Name == "" || len(strings.Fields(sc.Cron)) != 6 && !strings.HasPrefix(sc.Cron, "@") {
 					return usage(fmt.Errorf("schedule %q: it needs a name and a cron of six fields, seconds first, such as \"0 0 3 * * *\"", sc.Name))
@@ -72,6 +77,7 @@ other programs (nats req shenscan.rescan …) need that, or --nats-url.`,
 	f.cloud.add(cmd)
 	f.rules.add(cmd)
 	f.listen.add(cmd, defaultListen)
+	f.events.add(cmd)
 	f.trace.add(cmd)
 	f.addSink(cmd)
 	return cmd
@@ -116,6 +122,10 @@ func newRoleCmd(s *settings, name string) *cobra.Command {
 				return usage(fmt.Errorf("%s is one role of several and needs --nats-url; `shenscan serve` runs all of them in one process", name))
 			}
 			o := f.options(s, "shenscan-"+name, role, bus.SyncAlways)
+			var err error
+			if o.Events, err = f.events.options(o); err != nil {
+				return err
+			}
 			if role == app.Producer {
 				for _, sc := range s.file.Schedules {
 					o.Schedules = append(o.Schedules, app.Schedule(sc))
@@ -138,6 +148,9 @@ func newRoleCmd(s *settings, name string) *cobra.Command {
 		}
 	}
 	f.listen.add(cmd, def)
+	if role == app.Producer {
+		f.events.add(cmd)
+	}
 	f.trace.add(cmd)
 	return cmd
 }

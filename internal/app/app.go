@@ -94,6 +94,7 @@ type Options struct {
 	// ScanIdle ends a scan that made no progress for so long.
 	ScanIdle time.Duration
 	HTTP     HTTPOptions
+	Events   EventsOptions
 	// Trace says where spans go; nowhere by default.
 	Trace trace.Options
 	Log   *slog.Logger

@@ -21,16 +21,16 @@ type Change struct {
 	Reason      string   // one of a bounded set of texts
 }
 
-// NothingToDo is why an event asks for no rescan, and is no mistake either.
-type NothingToDo struct {
+// NothingToDoError is why an event asks for no rescan, and is no mistake either.
+type NothingToDoError struct {
 	Outcome Outcome // OutcomeIgnored or OutcomeUnknownAccount
 	Why     string
 }
 
-func (e *NothingToDo) Error() string { return e.Why }
+func (e *NothingToDoError) Error() string { return e.Why }
 
 func ignored(format string, args ...any) error {
-	return &NothingToDo{OutcomeIgnored, fmt.Sprintf(format, args...)}
+	return &NothingToDoError{OutcomeIgnored, fmt.Sprintf(format, args...)}
 }
 
 // actions are the calls of the ECS API after which shenscan may see something
@@ -81,7 +81,7 @@ var (
 )
 
 // Interpret says what an event asks for. accounts maps the ids of the accounts
-// that are scanned to their names. The error is a *NothingToDo where no rescan
+// that are scanned to their names. The error is a *NothingToDoError where no rescan
 // is due; any other says what is wrong with the event.
 func Interpret(e *Event, accounts map[string]string) (*Change, error) {
 	var data map[string]json.RawMessage
@@ -116,7 +116,7 @@ func Interpret(e *Event, accounts map[string]string) (*Change, error) {
 	}
 	var known bool
 	if c.Scope.Account, known = accounts[account]; !known {
-		return nil, &NothingToDo{OutcomeUnknownAccount, "the account " + account + " is not among those that this process scans"}
+		return nil, &NothingToDoError{OutcomeUnknownAccount, "the account " + account + " is not among those that this process scans"}
 	}
 	c.Source, c.ID = e.Source(), e.ID()
 	return c, c.tidy()

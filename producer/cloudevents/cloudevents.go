@@ -261,7 +261,7 @@ func (h *Handler) interpret(e readEvent) (*Change, Result) {
 	if err == nil {
 		change, err = Interpret(&e.Event, h.o.Accounts)
 	}
-	var nothing *NothingToDo
+	var nothing *NothingToDoError
 	switch {
 	case err == nil:
 		return change, Result{}

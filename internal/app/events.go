@@ -1,0 +1,96 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+
+	"github.com/shenscan/shenscan/producer"
+	"github.com/shenscan/shenscan/producer/cloudevents"
+)
+
+// EventsPath is where the cloud's events are taken.
+const EventsPath = "/events"
+
+// EventsOptions say whether the cloud may send events.
+type EventsOptions struct {
+	Secrets cloudevents.Secrets // none: there is no endpoint
+}
+
+// withEvents adds the endpoint of the cloud's events to next where this process
+// has a desk and a secret. It stands before the page's own checks: a sender is
+// no visitor, and the secret is what lets it in.
+func (a *App) withEvents(next http.Handler) (http.Handler, error) {
+	if a.o.Events.Secrets.Empty() || a.desk == nil {
+		return next, nil
+	}
+	o := cloudevents.DefaultOptions()
+	o.Secrets, o.Rescanner, o.Log, o.Now = a.o.Events.Secrets, eventRescanner{a.desk}, a.log, a.o.Now
+	o.Accounts = a.accountIDs()
+	events, err := cloudevents.New(o, a.registry)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle(EventsPath, events)
+	mux.Handle("/", next)
+	return mux, nil
+}
+
+// roleAccount finds the account in the name of a role.
+var roleAccount = regexp.MustCompile(`^acs:ram::([0-9]{5,20}):role/`)
+
+// onlyDigits is what an account id looks like.
+var onlyDigits = regexp.MustCompile(`^[0-9]{5,20}$`)
+
+// accountIDs maps the ids of the accounts that are scanned to their names:
+// events carry ids, records names. An account that has neither its id for a
+// name nor a role that tells it cannot be recognised.
+func (a *App) accountIDs() map[string]string {
+	ids := map[string]string{}
+	known := map[string]bool{}
+	for _, c := range a.o.Cloud.Accounts {
+		if m := roleAccount.FindStringSubmatch(c.RoleARN); m != nil {
+			name := orDefault(c.Name, m[1])
+			if slices.Contains(a.accounts, name) && ids[m[1]] == "" {
+				ids[m[1]], known[name] = name, true
+			}
+		}
+	}
+	for _, name := range a.accounts {
+		switch {
+		case known[name]:
+		case onlyDigits.MatchString(name):
+			ids[name] = name
+		default:
+			a.log.Warn("events of this account are not recognised: name it by its id, or give it a role_arn", "account", name)
+		}
+	}
+	return ids
+}
+
+// eventRescanner asks the desk of this process, as any caller would over the
+// bus: the request is stored before the answer, merged with others of the same
+// moment, limited per caller and served ahead of a running scan.
+type eventRescanner struct{ desk *producer.Desk }
+
+// Rescan implements cloudevents.Rescanner.
+func (e eventRescanner) Rescan(ctx context.Context, r cloudevents.Request) (string, error) {
+	body, err := json.Marshal(producer.RescanRequest{
+		Account: r.Scope.Account, Region: r.Scope.Region, InstanceIDs: r.InstanceIDs, Reason: r.Reason,
+	})
+	if err != nil {
+		return "", err
+	}
+	reply, err := e.desk.Rescan(ctx, body, "events/"+r.Scope.Account)
+	if err != nil {
+		return "", err
+	}
+	if reply.Accepted != len(r.InstanceIDs) {
+		return "", fmt.Errorf("rescan: %d of %d instances accepted: %v", reply.Accepted, len(r.InstanceIDs), reply.Rejected)
+	}
+	return reply.ScanID, nil
+}
