@@ -158,6 +158,31 @@ func (w *world) close() {
 	}
 }
 
+// clock is a producer's own idea of the time. In every other seed it is wrong
+// by up to six hours, and is set anew now and then while the process runs. The
+// others use theirs for durations alone, and those run on a clock that nobody
+// sets.
+func (w *world) clock() func() time.Time {
+	r := w.dice.roll("clock")
+	if w.dice.seed%2 == 0 {
+		return time.Now
+	}
+	var mu sync.Mutex
+	var wrong time.Duration
+	var until time.Time
+	return func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		now := time.Now()
+		if now.After(until) {
+			w.struck()
+			wrong = time.Duration(r.Int64N(int64(12*time.Hour))) - 6*time.Hour
+			until = now.Add(time.Duration(r.Int64N(int64(4 * time.Minute))))
+		}
+		return now.Add(wrong)
+	}
+}
+
 func (w *world) producerNames() []string {
 	if w.producers == nil {
 		return []string{"producer"}
@@ -167,7 +192,7 @@ func (w *world) producerNames() []string {
 
 func (w *world) startProducer(run func(func(context.Context) error)) {
 	o := producer.DefaultOptions()
-	o.Accounts, o.LaneSize, o.Log, o.Now = w.fleet.accounts(), 120, w.log, time.Now
+	o.Accounts, o.LaneSize, o.Log, o.Now = w.fleet.accounts(), 120, w.log, w.clock()
 	p := producer.New(o, w.fleet, lossy{w}, located{w})
 	consume(w, run, bus.ConsumeScans, func(ctx context.Context, m *event.ScanRequested, d bus.Delivery) error {
 		return p.HandleScan(ctx, m, d.Stored)

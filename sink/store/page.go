@@ -39,7 +39,11 @@ func (a *applier) page(m *event.InstancesClassified) error {
 	if p.scan, err = a.scan(m.ScanID, m.Kind); err != nil {
 		return err
 	}
-	if p.scan != nil {
+	if p.scan == nil {
+		// A late repeat, and the clock that dated it may have run ahead: it was
+		// not observed after the scan's end, so it yields to every later scan.
+		p.order = min(p.order, a.ended(m.ScanID))
+	} else {
 		p.pr = a.progress(p.scan, sc)
 		if p.scan.Planned && p.scan.Kind == event.KindScan {
 			p.order = max(p.order, p.scan.Epoch.UnixNano())

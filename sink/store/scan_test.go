@@ -194,6 +194,25 @@ func TestLateObservationChangesNothing(t *testing.T) {
 	}
 }
 
+// A page is dated no later than the broker took it. One that is taken a second
+// time, dated by a clock that runs ahead, would be as new as the repeat is.
+func TestRepeatDatedByAFastClockIsNoNewerThanItsScan(t *testing.T) {
+	db := fresh(t)
+	s := newStream()
+	s.now = 110
+	apply(t, db, s.put(whole("s1", hangzhou, 100, machine{id: "i-1", os: "debian 12"}, machine{id: "i-2", os: "debian 12"})...))
+	s.now = 210
+	apply(t, db, s.put(whole("s2", hangzhou, 200, machine{id: "i-1", os: "centos 5.8"})...))
+	s.now = 310
+	got := apply(t, db, s.put(page("s1", event.KindScan, hangzhou, "1.0", "1.0", 0, 310, machine{id: "i-1", os: "debian 12"}, machine{id: "i-2", os: "debian 12"})))
+	if got.Stale != 2 || len(got.Changes) != 0 {
+		t.Errorf("%+v", got)
+	}
+	if sum := db.Summary(); sum.Instances != 1 || sum.Gone != 1 {
+		t.Errorf("%d instances and %d gone, want 1 and 1", sum.Instances, sum.Gone)
+	}
+}
+
 func TestGoneComesBack(t *testing.T) {
 	db := fresh(t)
 	s := newStream()

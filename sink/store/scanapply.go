@@ -1,7 +1,9 @@
 package store
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -411,6 +413,15 @@ func (a *applier) storeEnded(e *endedScan) error {
 		return err
 	}
 	return a.trimEnded(key[:1])
+}
+
+// ended is when a scan that ended did so, by the broker's clock.
+func (a *applier) ended(id string) int64 {
+	key := a.tx.Bucket(bucketEndedIDs).Get([]byte(id))
+	if len(key) < 9 {
+		return math.MaxInt64
+	}
+	return int64(binary.BigEndian.Uint64(key[1:9]))
 }
 
 // endedKey sorts scans before rescans, each by their end.
