@@ -19,23 +19,45 @@ const rowsInBlock = 5000
 // maxText bounds a string of one instance in the HTML report, in columns.
 const maxText = 300
 
+// maxRows bounds the instances in the HTML table; beyond it the worst are kept.
+// A browser holds so many without effort.
+const maxRows = 250_000
+
 // encoder turns a stream of records into blocks of compact rows, kept
-// compressed: a hundredth of what the records would take.
+// compressed: a hundredth of what the records would take. Blocks hold rows of
+// one severity, so that the worst can be taken first.
 type encoder struct {
 	targets  []string
+	limit    int // rows that copyTo writes at most, to a block
 	book     book
 	families buckets
 	remedies map[[2]string]string // OS family and version -> first remedy
 	worst    *worstFew
-	rows     int
+	spools   [4]spool // by severity
+	total    int      // records seen
 	line     []byte
-	buf      bytes.Buffer
 	z        *flate.Writer
 }
 
-func newEncoder(targets []string) (*encoder, error) {
-	e := &encoder{targets: targets, families: buckets{}, remedies: map[[2]string]string{}, worst: &worstFew{limit: 50}}
-	z, err := flate.NewWriter(&e.buf, flate.BestSpeed)
+// spool holds the rows of one severity.
+type spool struct {
+	open   []byte // rows of the block at hand
+	n      int    // of them
+	blocks []block
+	rows   int
+}
+
+type block struct {
+	deflated []byte
+	rows     int
+}
+
+func newEncoder(targets []string, limit int) (*encoder, error) {
+	if limit <= 0 {
+		limit = maxRows
+	}
+	e := &encoder{targets: targets, limit: limit, families: buckets{}, remedies: map[[2]string]string{}, worst: &worstFew{limit: 50}}
+	z, err := flate.NewWriter(io.Discard, flate.BestSpeed)
 	if err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
@@ -43,27 +65,73 @@ func newEncoder(targets []string) (*encoder, error) {
 	return e, nil
 }
 
-// add encodes one record.
+// add encodes one record, unless enough worse ones are there.
 func (e *encoder) add(rec *record.Record) error {
-	e.line = e.line[:0]
-	switch {
-	case e.rows%rowsInBlock > 0:
-		e.line = append(e.line, ",\n"...)
-	case e.rows > 0:
-		e.line = append(e.line, "]</script>\n"...)
-		fallthrough
-	default:
-		e.line = append(e.line, `<script type="application/json" class="rows">[`...)
+	e.total++
+	e.count(rec)
+	at := len(e.spools) - 1
+	if v := WorstVerdict(rec); v != nil {
+		at = severity(v.Level)
 	}
+	worse := 0
+	for i := range at + 1 {
+		worse += e.spools[i].rows
+	}
+	if worse >= e.limit {
+		return nil
+	}
+	e.line = e.line[:0]
 	if err := e.row(rec); err != nil {
 		return fmt.Errorf("encode %s: %w", Short(rec.InstanceID, 64), err)
 	}
-	if _, err := e.z.Write(e.line); err != nil {
+	s := &e.spools[at]
+	lead := ",\n"
+	if s.n == 0 {
+		lead = `<script type="application/json" class="rows">[`
+	}
+	s.open = append(append(s.open, lead...), e.line...)
+	s.n++
+	s.rows++
+	if s.n == min(rowsInBlock, e.limit) {
+		return e.shut(s)
+	}
+	return nil
+}
+
+// shut compresses the block at hand.
+func (e *encoder) shut(s *spool) error {
+	if s.n == 0 {
+		return nil
+	}
+	s.open = append(s.open, "]</script>\n"...)
+	var buf bytes.Buffer
+	e.z.Reset(&buf)
+	if _, err := e.z.Write(s.open); err != nil {
 		return err
 	}
-	e.rows++
-	e.count(rec)
+	if err := e.z.Close(); err != nil {
+		return err
+	}
+	s.blocks = append(s.blocks, block{bytes.Clone(buf.Bytes()), s.n})
+	s.open, s.n = s.open[:0], 0
 	return nil
+}
+
+// blocks are the worst blocks, no more rows than the limit but for the last.
+func (e *encoder) blocks() (out []block, rows int, err error) {
+	for i := range e.spools {
+		s := &e.spools[i]
+		if err := e.shut(s); err != nil {
+			return nil, 0, err
+		}
+		for _, b := range s.blocks {
+			if rows >= e.limit {
+				return out, rows, nil
+			}
+			out, rows = append(out, b), rows+b.rows
+		}
+	}
+	return out, rows, nil
 }
 
 // row appends the places of a row, as web/report.js names them.
@@ -89,8 +157,14 @@ func (e *encoder) row(rec *record.Record) error {
 		if i > 0 {
 			e.line = append(e.line, ',')
 		}
-		e.number(b.Strings.number(Short(k, maxText)))
-		e.line = strconv.AppendInt(e.line, int64(b.Strings.number(Short(rec.Tags[k], maxText))), 10)
+		for j, text := range []string{k, rec.Tags[k]} {
+			if j > 0 {
+				e.line = append(e.line, ',')
+			}
+			if err := e.text(Short(text, maxText)); err != nil {
+				return err
+			}
+		}
 	}
 	e.line = append(e.line, "],"...)
 	gone := int64(0)
@@ -98,6 +172,29 @@ func (e *encoder) row(rec *record.Record) error {
 		gone = rec.GoneAt.Unix()
 	}
 	e.line = append(strconv.AppendInt(e.line, gone, 10), ']')
+	return nil
+}
+
+// maxShared bounds the texts that tags share: values may be as many as there
+// are instances.
+const maxShared = 50_000
+
+// text appends the number of a text, or the text itself where the book is
+// full.
+func (e *encoder) text(s string) error {
+	at, ok := e.book.Strings.at[s]
+	if !ok && len(e.book.Strings.list) >= maxShared {
+		data, err := json.Marshal(s)
+		if err != nil {
+			return err
+		}
+		e.line = append(e.line, escapeJSON(data)...)
+		return nil
+	}
+	if !ok {
+		at = e.book.Strings.number(s)
+	}
+	e.line = strconv.AppendInt(e.line, int64(at), 10)
 	return nil
 }
 
@@ -121,19 +218,13 @@ func (e *encoder) count(rec *record.Record) {
 	e.worst.add(rec)
 }
 
-// copyTo writes every block and then what they share.
-func (e *encoder) copyTo(w io.Writer) error {
-	if e.rows > 0 {
-		if _, err := io.WriteString(e.z, "]</script>\n"); err != nil {
+// copyTo writes the blocks and then what they share.
+func (e *encoder) copyTo(w io.Writer, blocks []block) error {
+	for _, b := range blocks {
+		z := flate.NewReader(bytes.NewReader(b.deflated))
+		if _, err := io.Copy(w, z); err != nil {
 			return err
 		}
-	}
-	if err := e.z.Close(); err != nil {
-		return err
-	}
-	z := flate.NewReader(&e.buf)
-	if _, err := io.Copy(w, z); err != nil {
-		return err
 	}
 	if _, err := io.WriteString(w, `<script type="application/json" id="dict">`); err != nil {
 		return err

@@ -57,6 +57,7 @@ func funcs() template.FuncMap {
 		"change":   func(c record.Change) string { return ChangeLine(&c) },
 		"remedy":   RemedyLine,
 		"ostext":   OSText,
+		"listed":   func(d *document) int { return d.Streamed - d.Left },
 		"rest":     func(s *Since) int { return s.Listed() - 20 },
 		"beyond":   func(s *Since) int { return s.Listed() - keptChanges },
 		"scanline": func(s record.Scan) string { return Clean(scanLine(&s)) },
@@ -184,13 +185,14 @@ type document struct {
 	Next                          []Step
 	OS, Regions, Families, Scopes Folded
 	Top                           []*record.Record
-	Streamed                      int
+	Streamed                      int // instances read
+	Left                          int // of them, that the table leaves out
 }
 
 // writeHTML writes one file that holds everything it needs. The instances are
 // read once and kept compressed until the totals above them are written.
 func writeHTML(w *bufio.Writer, r *Report, o Options) error {
-	e, err := newEncoder(r.Summary.Targets)
+	e, err := newEncoder(r.Summary.Targets, o.Rows)
 	if err != nil {
 		return err
 	}
@@ -203,7 +205,12 @@ func writeHTML(w *bufio.Writer, r *Report, o Options) error {
 		}
 	}
 	css, js := asset("style.css"), asset("report.js")
+	blocks, rows, err := e.blocks()
+	if err != nil {
+		return err
+	}
 	doc := newDocument(r, o, e)
+	doc.Left = e.total - rows
 	doc.CSP, doc.CSS, doc.JS = Inline(css, js), template.CSS(css), template.JS(js)
 	page, err := Templates().Parse(asset("report.html"))
 	if err != nil {
@@ -211,7 +218,7 @@ func writeHTML(w *bufio.Writer, r *Report, o Options) error {
 	}
 	for _, part := range []func() error{
 		func() error { return page.ExecuteTemplate(w, "report-head", doc) },
-		func() error { return e.copyTo(w) },
+		func() error { return e.copyTo(w, blocks) },
 		func() error { return page.ExecuteTemplate(w, "report-foot", doc) },
 	} {
 		if err := part(); err != nil {
@@ -236,6 +243,6 @@ func newDocument(r *Report, o Options, e *encoder) *document {
 		Regions:  Fold(table("By region", "region", d.Regions, func(b *Bucket) string { return Short(b.Region, 64) }), 10),
 		Families: Fold(table("By instance family", "family", e.families.sorted(), func(b *Bucket) string { return Short(b.Family, 64) }), 10),
 		Scopes:   Fold(scopes, 10),
-		Top:      e.worst.list(), Streamed: e.rows,
+		Top:      e.worst.list(), Streamed: e.total,
 	}
 }

@@ -69,6 +69,7 @@ type Options struct {
 	Color bool      // ANSI colours (table only)
 	Width int       // columns of the terminal, 0 for 100 (table only)
 	Now   time.Time // when the report is made
+	Rows  int       // instances in the table, about, 0 for 250,000 (html only)
 }
 
 // Write renders r as f. An error of w, or of the stream of instances, is

@@ -80,7 +80,7 @@
     const okType = dict.types.map(t => !family || t[1] === family);
     const has = texts => texts.map(t => !!q && t.includes(q));
     const inProfile = has(dict.profiles.map(p => p.text)), inType = has(dict.typeText), inImage = has(dict.imageText), inStrings = has(dict.stringText);
-    const inTags = r => { for (const i of r[TAGS]) if (inStrings[i]) return true; return false; };
+    const inTags = r => { for (const i of r[TAGS]) if (typeof i === 'number' ? inStrings[i] : i.toLowerCase().includes(q)) return true; return false; };
     shown = [];
     for (let i = 0; i < rows.length; i++) {
       const r = rows[i];
@@ -92,7 +92,8 @@
     sort();
   }
 
-  // Rows arrive sorted by account, region and id; equal keys keep that order.
+  // Rows arrive worst first, then by account, region and id; equal keys keep
+  // that order.
   function sort() {
     const by = (list, key) => {
       const order = list.map((_, i) => i).sort((a, b) => key(list[a]) < key(list[b]) ? -1 : key(list[a]) > key(list[b]) ? 1 : 0);
@@ -193,8 +194,8 @@
     fact('kernel', os.kernel);
     fact('evidence', os.evidence);
     for (const c of p.conflicts || []) fact('conflict', c.field + ': took ' + c.chosen + ', but ' + c.evidence + ' says ' + c.other + ' (' + c.text + ')');
-    const tags = r[TAGS];
-    for (let i = 0; i < tags.length; i += 2) fact('tag ' + dict.strings[tags[i]], dict.strings[tags[i + 1]] || '(empty)');
+    const tags = r[TAGS], text = i => typeof i === 'number' ? dict.strings[i] : i;
+    for (let i = 0; i < tags.length; i += 2) fact('tag ' + text(tags[i]), text(tags[i + 1]) || '(empty)');
     fact('seen', time(r[SEEN]));
     fact('gone', time(r[GONE]));
     const left = el('div');
