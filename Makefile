@@ -42,8 +42,8 @@ test/race: ## what runs side by side under the race detector, the longest tests 
 	$(GO) test -race -timeout 20m ./internal/simtest -args -seeds 3
 
 .PHONY: test/seeds
-test/seeds: ## the deterministic simulation with SEEDS (300) seeds
-	$(GO) test -count=1 -timeout 60m -run TestSeeds ./internal/simtest -args -seeds $(or $(SEEDS),300)
+test/seeds: ## the deterministic simulation with SEEDS (300) seeds from FIRST (1)
+	$(GO) test -count=1 -timeout 120m -run TestSeeds ./internal/simtest -args -seeds $(or $(SEEDS),300) -first $(or $(FIRST),1)
 
 .PHONY: test/browser
 test/browser: ## the pages in headless Chromium (needs chromium); screenshots go to build/
