@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -173,9 +174,7 @@ func (c *client) post(ctx context.Context, body []byte) (again time.Duration, er
 	if err != nil {
 		return -1, fmt.Errorf("ask the collector: %w", err)
 	}
-	for key, values := range c.t.headers {
-		req.Header[key] = values
-	}
+	maps.Copy(req.Header, c.t.headers)
 	req.Header.Set("Content-Type", "application/x-protobuf")
 	if c.t.gzip {
 		req.Header.Set("Content-Encoding", "gzip")
