@@ -11,12 +11,16 @@ const (
 	ofTarget  = `target=~"$target"`
 )
 
+// orNone makes a count that has no series 0 where instances were read; where
+// nothing was read it stays without data.
+const orNone = " or 0 * sum(shenscan_instances{" + ofAccount + ", " + ofRegion + "})"
+
 // fleetDashboard answers what is wrong with the fleet, where, and whether it
 // gets better.
 func fleetDashboard() *dashboard.DashboardBuilder {
 	verdict := func(v string) string { return `verdict="` + v + `"` }
 	counted := func(v string) string {
-		return "sum(" + instances(ofAccount, ofRegion, `target="shenlong-7"`, verdict(v)) + ")"
+		return "sum(" + instances(ofAccount, ofRegion, `target="shenlong-7"`, verdict(v)) + ")" + orNone
 	}
 	red := steps("green", from(1, "red"))
 	return board("shenscan-fleet", "shenscan / Fleet", "Which instances boot on which virtualization, where the legacy operating systems are, and whether their number falls.").
@@ -27,7 +31,7 @@ func fleetDashboard() *dashboard.DashboardBuilder {
 		WithPanel(figure("Instances", "Instances present, in the accounts and regions chosen above.", units.Short, 4, steps("text"),
 			query{"max(sum by (target) (" + instances(ofAccount, ofRegion) + "))", "instances"})).
 		WithPanel(figure("Legacy OS", "Instances with an operating system on the list of known legacy ones, whatever the target.", units.Short, 4, red,
-			query{"sum(" + legacies(ofAccount, ofRegion) + ")", "legacy"})).
+			query{"sum(" + legacies(ofAccount, ofRegion) + ")" + orNone, "legacy"})).
 		WithPanel(figure("Incompatible with the 7th generation", "Instances that do not boot on shenlong-7, the strictest target.", units.Short, 4, red,
 			query{counted("incompatible"), "incompatible"})).
 		WithPanel(figure("Need action for the 7th generation", "Instances that boot on shenlong-7 after the named remedies or checks.", units.Short, 4, steps("green", from(1, "orange")),

@@ -40,6 +40,9 @@ func board(uid, title, description string) *dashboard.DashboardBuilder {
 			Type(dashboard.DashboardLinkTypeDashboards).
 			Tags([]string{"shenscan"}).
 			AsDropdown(true).KeepTime(true).IncludeVars(true)).
+		Link(dashboard.NewDashboardLinkBuilder("Runbook").
+			Type(dashboard.DashboardLinkTypeLink).
+			Url(strings.TrimSuffix(runbook, "#")).Tooltip("What each alert says, means and wants done").Icon("doc").TargetBlank(true)).
 		WithVariable(dashboard.NewDatasourceVariableBuilder("datasource").
 			Label("Data source").Type("prometheus"))
 }

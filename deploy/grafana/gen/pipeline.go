@@ -36,8 +36,8 @@ func pipelineDashboard() *dashboard.DashboardBuilder {
 		WithRow(row("Store")).
 		WithPanel(lines("Commit duration", "How long a transaction of the store takes, sync included: half of them, and all but one in a hundred.", units.Seconds, 12,
 			query{commit("0.5"), "{{instance}} median"}, query{commit("0.99"), "{{instance}} 99th percentile"})).
-		WithPanel(lines("File size", "Size of the store's file.", units.BytesIEC, 6,
-			query{"shenscan_store_size_bytes{" + job + "}", "{{instance}}"})).
+		WithPanel(lines("File size", "Size of the store's file, and what it may grow to by its limit or its disk.", units.BytesIEC, 6,
+			query{"shenscan_store_size_bytes{" + job + "}", "{{instance}}"}, query{"shenscan_store_size_limit_bytes{" + job + "}", "{{instance}} limit"})).
 		WithPanel(lines("Instances in the store", "Instances that each sink holds, gone ones apart. Sinks that have caught up agree.", units.Short, 6,
 			query{"shenscan_store_instances{" + job + "}", "{{instance}}"})).
 		WithRow(row("Processes")).
