@@ -17,9 +17,10 @@ type folder struct {
 	blocks  *bbolt.Bucket
 	stamps  *bbolt.Bucket
 	journal *bbolt.Bucket
-	fresh   []freshRow // rows that are in no block yet, by id
-	moved   []uint32   // old ordinals in their new order
-	cutoff  int64      // gone before: forgotten
+	fresh   []journalRow // rows that are in no block yet, by id
+	values  [][]byte     // of the journal, by place in ix.journal
+	moved   []uint32     // old ordinals in their new order
+	cutoff  int64        // gone before: forgotten
 	names   []string
 
 	rows     [][]byte // of the block being built
@@ -32,6 +33,26 @@ type folder struct {
 type freshRow struct {
 	ordinal uint32
 	id, row []byte
+}
+
+// journalRow is a row where it stands in the journal. A region has a million
+// of them: its bytes are looked up when they are needed.
+type journalRow struct {
+	head    uint64 // eight bytes of the id, from where ids differ
+	ordinal uint32
+	entry   uint32 // place in folder.values
+	off     uint32 // of the row in it
+}
+
+// at returns the row, which collect has found sound.
+func (f *folder) at(r *journalRow) []byte {
+	row, _ := rowAt(f.values[r.entry], r.off)
+	return row
+}
+
+func (f *folder) freshRow(r *journalRow) freshRow {
+	row := f.at(r)
+	return freshRow{r.ordinal, rowID(row), row}
 }
 
 // foldScope writes the scope's rows and stamps into its blocks in one sorted
@@ -62,7 +83,7 @@ func (f *folder) run() error {
 		}
 	}
 	if len(f.ix.blocks) == 0 {
-		if err := f.write(nil, f.take(nil)); err != nil {
+		if err := f.first(f.take(nil)); err != nil {
 			return err
 		}
 	}
@@ -85,69 +106,60 @@ func (f *folder) collect() error {
 	if n == 0 {
 		return nil
 	}
-	f.fresh = make([]freshRow, 0, n)
-	var entry uint32
-	var value []byte
+	f.fresh = make([]journalRow, 0, n)
+	f.values = make([][]byte, len(f.ix.journal))
 	for i := f.ix.base; i < f.ix.len(); i++ {
 		l := f.ix.where(uint32(i))
 		if l.entry == 0 {
 			return fmt.Errorf("%w: row %d is in no block and no journal", ErrCorrupt, i)
 		}
-		if l.entry != entry {
-			entry, value = l.entry, f.journal.Get(journalKey(f.sc.no, f.ix.journal[l.entry-1]))
-		}
-		row, err := rowAt(value, l.off)
-		if err != nil {
-			return err
-		}
 		if f.expired(uint32(i)) {
 			f.sc.gone--
 			continue
 		}
-		f.fresh = append(f.fresh, freshRow{uint32(i), rowID(row), row})
+		at := l.entry - 1
+		if f.values[at] == nil {
+			f.values[at] = f.journal.Get(journalKey(f.sc.no, f.ix.journal[at]))
+		}
+		if _, err := rowAt(f.values[at], l.off); err != nil {
+			return err
+		}
+		f.fresh = append(f.fresh, journalRow{ordinal: uint32(i), entry: at, off: l.off})
 	}
-	f.fresh = sortRows(f.fresh)
+	f.sort()
 	return nil
 }
 
-// sortRows sorts by id. Comparing numbers made of the first eight bytes in
-// which ids differ is several times cheaper than comparing ids.
-func sortRows(rows []freshRow) []freshRow {
-	if len(rows) < 2 {
-		return rows
+// sort sorts the fresh rows by id. Comparing numbers made of the first eight
+// bytes in which ids differ is several times cheaper than comparing ids.
+func (f *folder) sort() {
+	if len(f.fresh) < 2 {
+		return
 	}
-	same := len(rows[0].id)
-	for _, r := range rows[1:] {
+	first := rowID(f.at(&f.fresh[0]))
+	same := len(first)
+	for i := range f.fresh[1:] {
+		id := rowID(f.at(&f.fresh[i+1]))
 		n := 0
-		for n < same && n < len(r.id) && r.id[n] == rows[0].id[n] {
+		for n < same && n < len(id) && id[n] == first[n] {
 			n++
 		}
 		same = n
 	}
-	type key struct {
-		head uint64
-		at   int
-	}
-	keys := make([]key, len(rows))
-	for i, r := range rows {
+	for i := range f.fresh {
 		var b [8]byte
-		copy(b[:], r.id[same:])
-		keys[i] = key{binary.BigEndian.Uint64(b[:]), i}
+		copy(b[:], rowID(f.at(&f.fresh[i]))[same:])
+		f.fresh[i].head = binary.BigEndian.Uint64(b[:])
 	}
-	slices.SortFunc(keys, func(a, b key) int {
+	slices.SortFunc(f.fresh, func(a, b journalRow) int {
 		if a.head != b.head {
 			if a.head < b.head {
 				return -1
 			}
 			return 1
 		}
-		return bytes.Compare(rows[a.at].id, rows[b.at].id)
+		return bytes.Compare(rowID(f.at(&a)), rowID(f.at(&b)))
 	})
-	out := make([]freshRow, len(rows))
-	for i, k := range keys {
-		out[i] = rows[k.at]
-	}
-	return out
 }
 
 // expired says whether an instance is gone for so long that it is forgotten.
@@ -157,10 +169,10 @@ func (f *folder) expired(ordinal uint32) bool {
 }
 
 // take removes and returns the fresh rows before the id; nil means all.
-func (f *folder) take(before []byte) []freshRow {
+func (f *folder) take(before []byte) []journalRow {
 	n := len(f.fresh)
 	if before != nil {
-		n, _ = slices.BinarySearchFunc(f.fresh, before, func(r freshRow, id []byte) int { return bytes.Compare(r.id, id) })
+		n, _ = slices.BinarySearchFunc(f.fresh, before, func(r journalRow, id []byte) int { return bytes.Compare(rowID(f.at(&r)), id) })
 	}
 	out := f.fresh[:n]
 	f.fresh = f.fresh[n:]
@@ -191,7 +203,7 @@ func (f *folder) block(i int) error {
 }
 
 // rebuild merges a block with changed and fresh rows.
-func (f *folder) rebuild(key []byte, lo uint32, fresh []freshRow) error {
+func (f *folder) rebuild(key []byte, lo uint32, fresh []journalRow) error {
 	var err error
 	if f.old, err = blockRows(f.blocks.Get(key), f.old[:0]); err != nil {
 		return err
@@ -212,12 +224,31 @@ func (f *folder) rebuild(key []byte, lo uint32, fresh []freshRow) error {
 			}
 		}
 		id := rowID(row)
-		for len(fresh) > 0 && bytes.Compare(fresh[0].id, id) < 0 {
-			merged, fresh = append(merged, fresh[0]), fresh[1:]
+		for len(fresh) > 0 && bytes.Compare(rowID(f.at(&fresh[0])), id) < 0 {
+			merged, fresh = append(merged, f.freshRow(&fresh[0])), fresh[1:]
 		}
 		merged = append(merged, freshRow{o, id, row})
 	}
-	return f.write(key, append(merged, fresh...))
+	for i := range fresh {
+		merged = append(merged, f.freshRow(&fresh[i]))
+	}
+	return f.write(key, merged)
+}
+
+// first writes the rows of a scope that has no block yet.
+func (f *folder) first(fresh []journalRow) error {
+	parts := (len(fresh) + maxBlock - 1) / maxBlock
+	rows := make([]freshRow, 0, maxBlock)
+	for p := range parts {
+		rows = rows[:0]
+		for i := p * len(fresh) / parts; i < (p+1)*len(fresh)/parts; i++ {
+			rows = append(rows, f.freshRow(&fresh[i]))
+		}
+		if err := f.write(nil, rows); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // forget removes what else is kept of an instance.
