@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -86,7 +87,10 @@ func (e eventRescanner) Rescan(ctx context.Context, r cloudevents.Request) (stri
 		return "", err
 	}
 	reply, err := e.desk.Rescan(ctx, body, "events/"+r.Scope.Account)
-	if err != nil {
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return "", fmt.Errorf("rescan of %d instances not stored in time; is NATS reachable? %w", len(r.InstanceIDs), ctx.Err())
+	case err != nil:
 		return "", err
 	}
 	if reply.Accepted != len(r.InstanceIDs) {

@@ -72,7 +72,7 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		MaxBody: 1 << 20, MaxBatch: 100, SourceRate: 200, SourceBurst: 1000,
-		Gather: 100 * time.Millisecond, Repeat: time.Minute, Timeout: 10 * time.Second, Now: time.Now,
+		Gather: 100 * time.Millisecond, Repeat: time.Minute, Timeout: 5 * time.Second, Now: time.Now,
 	}
 }
 

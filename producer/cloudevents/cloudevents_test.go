@@ -297,7 +297,7 @@ func TestSecretsAreRefusedOrHidden(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 			continue
 		}
-		for _, word := range strings.Fields(text) {
+		for word := range strings.FieldsSeq(text) {
 			if strings.Contains(err.Error(), word) {
 				t.Errorf("%s: the error shows the secret: %v", name, err)
 			}

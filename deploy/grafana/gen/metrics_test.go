@@ -24,6 +24,7 @@ var exported = map[string][]string{
 	"shenscan_ecs_retries_total":                        {"account", "region", "action"},
 	"shenscan_classified_total":                         {},
 	"shenscan_dead_letters_total":                       {"stream"},
+	"shenscan_cloud_events_total":                       {"outcome"},
 	"shenscan_dead_letters_held":                        {},
 	"shenscan_stream_bytes":                             {"stream"},
 	"shenscan_consumer_pending_messages":                {"stream", "consumer"},
