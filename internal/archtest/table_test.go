@@ -22,7 +22,8 @@ var layers = []layer{
 	{"internal/ecs", []string{"rules"}}, // an instance has Facts
 	{"internal/record", []string{"rules"}},
 	{"internal/event", []string{"internal/ecs", "internal/record", "rules"}},
-	{"internal/trace/...", []string{"internal/trace/..."}},                                                      // spans know no message: whoever makes one names it
+	// Spans know no message: whoever makes one names it.
+	{"internal/trace/...", []string{"internal/trace/..."}},
 	{"internal/ecs/ecsapi/...", []string{"internal/ecs", "internal/ecs/ecsapi/...", "internal/trace", "rules"}}, // fills the Facts
 	// The simulator knows what it holds without asking rules, so that it can check them.
 	{"internal/ecs/ecssim/...", []string{"internal/ecs", "internal/ecs/ecssim/..."}},
