@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -98,9 +99,10 @@ type Bus struct {
 	server *server.Server // nil with an external server
 	log    *slog.Logger
 
-	created map[string]int64 // stream name -> unix nanoseconds of its creation; written by Open alone
-	denials denials
-	onBury  func(stream string)
+	payloads sync.Pool        // *[]byte that messages are encoded into
+	created  map[string]int64 // stream name -> unix nanoseconds of its creation; written by Open alone
+	denials  denials
+	onBury   func(stream string)
 }
 
 // OnDead makes f hear of every message that this process dead-letters. It is
@@ -254,10 +256,18 @@ func (b *Bus) Connected() bool { return b.nc != nil && b.nc.IsConnected() }
 // Outages and full streams are waited out until ctx ends; a repeat within the
 // stream's duplicate window is stored once.
 func (b *Bus) Publish(ctx context.Context, m event.Message) error {
-	payload, err := event.Encode(m)
+	buf, ok := b.payloads.Get().(*[]byte)
+	if !ok {
+		buf = new([]byte)
+	}
+	defer b.payloads.Put(buf)
+	// The connection copies what it is given before it returns, also where it
+	// is down and keeps it for later.
+	payload, err := event.Append((*buf)[:0], m)
 	if err != nil {
 		return err
 	}
+	*buf = payload
 	subject, id := event.Route(m)
 	ctx, span := b.traceSend(ctx, m, subject, id)
 	err = b.publish(ctx, &nats.Msg{Subject: subject, Data: payload, Header: nats.Header{}}, id)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unsafe"
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/record"
@@ -24,34 +25,40 @@ const (
 const MaxPayload = 900 << 10
 
 // Encode returns the wire form of m. The slice is the caller's.
-func Encode(m Message) ([]byte, error) {
-	var b []byte
+func Encode(m Message) ([]byte, error) { return Append(nil, m) }
+
+// Append appends the wire form of m to b, so that a caller may use the same
+// bytes for one message after the other: pages take no memory of their own
+// then. On an error it returns b as it was.
+func Append(b []byte, m Message) ([]byte, error) {
+	begin := len(b)
+	out := b
 	switch m := m.(type) {
 	case *InstancesListed:
-		b = appendListed(make([]byte, 0, 256+len(m.Instances)*256), m)
+		out = appendListed(out, m)
 	case *InstancesClassified:
-		b = appendClassified(make([]byte, 0, 1024+len(m.Rows)*160), m)
+		out = appendClassified(out, m)
 	default:
 		kind, err := kindOf(m)
 		if err != nil {
-			return nil, err
+			return b, err
 		}
 		body, err := json.Marshal(m)
 		if err != nil {
-			return nil, fmt.Errorf("encode %s: %w", kind, err)
+			return b, fmt.Errorf("encode %s: %w", kind, err)
 		}
-		b = append(append(append(make([]byte, 0, len(body)+len(kind)+16), `{"type":"`...), kind...), `","v":1,"data":`...)
-		b = append(append(b, body...), '}')
+		out = append(append(append(out, `{"type":"`...), kind...), `","v":1,"data":`...)
+		out = append(append(out, body...), '}')
 	}
-	if len(b) > MaxPayload {
-		return nil, fmt.Errorf("encode %T: %d bytes are more than the %d a message may have", m, len(b), MaxPayload)
+	if n := len(out) - begin; n > MaxPayload {
+		return b, fmt.Errorf("encode %T: %d bytes are more than the %d a message may have", m, n, MaxPayload)
 	}
-	return b, nil
+	return out, nil
 }
 
 // Decode reads a message that Encode wrote. It returns ErrMalformed or
-// ErrNewer, wrapped, for anything else. Strings of the message share one copy
-// of b.
+// ErrNewer, wrapped, for anything else. Strings of the message are parts of b,
+// which nobody may write to from then on.
 func Decode(b []byte) (Message, error) {
 	if len(b) > MaxPayload {
 		return nil, fmt.Errorf("%w: %d bytes are more than the %d a message may have", ErrMalformed, len(b), MaxPayload)
@@ -60,7 +67,7 @@ func Decode(b []byte) (Message, error) {
 		if b[1] > flatVersion {
 			return nil, fmt.Errorf("%w: flat encoding %d, this binary knows %d", ErrNewer, b[1], flatVersion)
 		}
-		r := &reader{s: string(b[2:])}
+		r := &reader{s: unsafe.String(unsafe.SliceData(b[2:]), len(b)-2)}
 		var m Message
 		if b[0] == flatListed {
 			m = readListed(r)
@@ -164,12 +171,19 @@ func (r *reader) tags() []ecs.Tag {
 	if n == 0 {
 		return nil
 	}
-	tags := make([]ecs.Tag, n)
-	for i := range tags {
-		tags[i] = ecs.Tag{Key: r.str(), Value: r.str()}
+	if n > cap(r.slab)-len(r.slab) {
+		r.slab = make([]ecs.Tag, 0, max(n, tagSlab))
 	}
-	return tags
+	from := len(r.slab)
+	for range n {
+		r.slab = append(r.slab, ecs.Tag{Key: r.str(), Value: r.str()})
+	}
+	return r.slab[from:len(r.slab):len(r.slab)]
 }
+
+// tagSlab is for how many tags the reader makes room at once: the instances of
+// a page share few pieces.
+const tagSlab = 128
 
 func appendListed(b []byte, m *InstancesListed) []byte {
 	w := &writer{append(b, flatListed, flatVersion)}

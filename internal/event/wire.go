@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/shenscan/shenscan/internal/ecs"
 )
 
 // ErrMalformed is returned by Decode for bytes that are not a message of this
@@ -24,16 +26,21 @@ func (w *writer) uint(v uint64) { w.b = binary.AppendUvarint(w.b, v) }
 func (w *writer) int(v int64)   { w.b = binary.AppendVarint(w.b, v) }
 func (w *writer) byte(v byte)   { w.b = append(w.b, v) }
 func (w *writer) str(s string) {
-	w.b = binary.AppendUvarint(w.b, uint64(len(s)))
+	if n := len(s); n < 0x80 { // nearly all
+		w.b = append(w.b, byte(n))
+	} else {
+		w.b = binary.AppendUvarint(w.b, uint64(n))
+	}
 	w.b = append(w.b, s...)
 }
 
 // reader reads the flat encoding. Strings alias s. The first error sticks and
 // everything after it reads as zero, so that callers check once.
 type reader struct {
-	s   string
-	off int
-	err error
+	s    string
+	off  int
+	err  error
+	slab []ecs.Tag // room for tags, of which every instance takes a part
 }
 
 func (r *reader) fail(what string) {
@@ -52,6 +59,14 @@ func (r *reader) end() error {
 }
 
 func (r *reader) uint() uint64 {
+	if r.off < len(r.s) && r.s[r.off] < 0x80 { // nearly all
+		r.off++
+		return uint64(r.s[r.off-1])
+	}
+	return r.longUint()
+}
+
+func (r *reader) longUint() uint64 {
 	var v uint64
 	for shift := uint(0); shift < 64; shift += 7 {
 		if r.off >= len(r.s) {

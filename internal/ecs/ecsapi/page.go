@@ -91,8 +91,8 @@ var decoders = sync.Pool{New: func() any { return new(pageDecoder) }}
 type pageDecoder struct {
 	order  []keyAt
 	common internTable
-	count  int // instances, tags and bytes of strings in the last page
-	tags   int
+	count  int // instances of the last page
+	tags   int // room for tags and bytes of strings of the next
 	bytes  int
 
 	slab []ecs.Tag
@@ -109,7 +109,7 @@ func (d *pageDecoder) decode(body []byte) (*ecs.Page, bool) {
 	b := body[: n+padding : n+padding]
 	clear(b[n:])
 	d.own.Reset()
-	d.own.Grow(d.bytes + 256)
+	d.own.Grow(d.bytes)
 	d.slab = make([]ecs.Tag, 0, d.tags)
 	for i := range d.order {
 		d.order[i].from, d.order[i].to = 0, 0
@@ -117,12 +117,16 @@ func (d *pageDecoder) decode(body []byte) (*ecs.Page, bool) {
 	p := new(ecs.Page)
 	ok := d.top(b, n, p)
 	if ok {
-		d.count, d.tags, d.bytes = max(len(p.Instances), 1), len(d.slab), d.own.Len()
+		d.count, d.tags, d.bytes = max(len(p.Instances), 1), room(d.tags, len(d.slab)), room(d.bytes, d.own.Len())
 	}
 	d.slab = nil
 	d.own.Reset()
 	return p, ok
 }
+
+// room is how much to make room for after a page that took n, where before it
+// was had: enough for one a little larger, and less again page by page.
+func room(had, n int) int { return max(n+n/8, had-had/16) }
 
 // top reads the envelope.
 func (d *pageDecoder) top(b []byte, n int, p *ecs.Page) bool {
