@@ -100,7 +100,7 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 		fmt.Fprintln(stderr, "shenscan: the store holds no catalogue of instance types, so no replacement types are named; a scan of a real account or simulator leaves one")
 	}
 	o := plan.Options{
-		Target: to, Families: rs.Families(), Types: types, OwnerTag: f.owner, KeepOS: f.keepOS,
+		Target: to, Families: rs.Families(), Rules: rs, Types: types, OwnerTag: f.owner, KeepOS: f.keepOS,
 		Checks: rs.Definition().Checks, Now: time.Now().UTC(), Summary: db.Summary(),
 	}
 	if f.availability {

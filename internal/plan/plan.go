@@ -48,6 +48,7 @@ const (
 type Options struct {
 	Target   rules.Target       // where to; the records need a verdict on Target.ID
 	Families *family.Table      // what families stand for
+	Rules    *rules.Ruleset     // judges single families; nil: they are as good as their generation
 	Types    []ecs.InstanceType // the catalogue (DescribeInstanceTypes); empty: no types are recommended
 	Stock    *Stock             // what zones sell; nil: it was not asked
 	OwnerTag string             // the tag that names an owner; "" groups nothing
@@ -232,7 +233,7 @@ func (b *builder) move(it *Item, rec *record.Record, v *rules.Verdict, id WaveID
 		it.Alternatives = append(it.Alternatives, b.solution(id, m).Name)
 	}
 	if id == Unknown {
-		it.Question = v.Reason
+		it.Question = v.Reason + " " + b.settle(v)
 	}
 	switch {
 	case there:

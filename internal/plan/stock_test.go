@@ -16,6 +16,7 @@ import (
 	"github.com/shenscan/shenscan/internal/plan"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules/catalog"
 )
 
 // shop sells what it is told to and counts who asks.
@@ -194,4 +195,45 @@ func values[K comparable, V any](m map[K]V) iter.Seq[V] {
 			}
 		}
 	}
+}
+
+// withAMD adds ecs.g6a, which the rules hold back from most systems.
+func withAMD(o plan.Options) plan.Options {
+	o.Types = append(o.Types, ecs.InstanceType{ID: "ecs.g6a.large", Family: "ecs.g6a", Arch: "X86", CPU: 2, MemoryGiB: 8, BootModes: []string{"BIOS"}})
+	return o
+}
+
+func TestAFamilyThatIsWorseForTheSystemIsNotRecommended(t *testing.T) {
+	rs, err := catalog.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// ecs.g6 is sold out: the next best would be the AMD family.
+	sold := map[string]map[string]ecs.Stock{"cn-hangzhou-b": {"ecs.g6a.large": ecs.InStock, "ecs.hfg6.large": ecs.InStock}}
+	for _, c := range []struct{ name, os, want string }{
+		{"listed_for_amd", "CentOS 7.9 64位", "ecs.g6a.large"},
+		{"not_listed_for_amd", "CentOS 7.4 64位", "ecs.hfg6.large"},
+		{"not_listed_and_to_be_upgraded_first", "CentOS 5.8 64位", "ecs.hfg6.large"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := withAMD(options(t, "shenlong-6", nil))
+			o.Rules = rs
+			if o.Stock, err = plan.AskStock(t.Context(), &shop{zones: sold}, o, []ecs.Scope{hangzhou}, "PostPaid"); err != nil {
+				t.Fatal(err)
+			}
+			it := only(t, build(t, one(t, facts(c.os, "linux", "ecs.g5.large"), nil), o))
+			if it.Replacement.Type != c.want {
+				t.Errorf("%+v, want %s", it.Replacement, c.want)
+			}
+		})
+	}
+	t.Run("nothing_else_is_there", func(t *testing.T) {
+		o := options(t, "shenlong-6", nil)
+		o.Types, o.Rules = nil, rs
+		o = withAMD(o)
+		it := only(t, build(t, one(t, facts("CentOS 7.4 64位", "linux", "ecs.g5.large"), nil), o))
+		if it.Replacement.Type != "" || !strings.Contains(it.Replacement.Why, "something against it, ecs.g6a.large for one") {
+			t.Errorf("%+v", it.Replacement)
+		}
+	})
 }

@@ -29,6 +29,8 @@ type chooser struct {
 	targets []*offer // that the target allows, best first
 	gen5    []*offer // of the 5th generation, not SHENLONG, best first
 	cache   map[choiceKey]Choice
+	onClass *fits // of the target
+	onGen5  *fits
 }
 
 // choiceKey is all that a recommendation depends on.
@@ -38,6 +40,7 @@ type choiceKey struct {
 	cpu, memory int
 	arch        string
 	fallback    bool
+	against     *reserve
 }
 
 func newChooser(o Options) *chooser {
@@ -62,6 +65,13 @@ func newChooser(o Options) *chooser {
 			)
 		})
 	}
+	class := o.Target
+	if class.Type == "" && class.Family == "" {
+		c.onClass = newFits(o.Rules, class, c.targets)
+	} else {
+		c.onClass = newFits(nil, class, nil) // the family was chosen by a person, and the verdict is its own
+	}
+	c.onGen5 = newFits(o.Rules, rules.Target{ID: "kvm", Class: rules.ClassKVM}, c.gen5)
 	return c
 }
 
@@ -167,7 +177,9 @@ func (c *chooser) size(rec *record.Record) (cpu int, memoryMiB int, cpuArch stri
 
 // replacement recommends a type of the target.
 func (c *chooser) replacement(rec *record.Record) Choice {
-	return c.cached(rec, false, func(cpu, memory int, arch string) Choice { return c.pick(c.targets, rec, cpu, memory, arch) })
+	return c.cached(rec, false, func(cpu, memory int, arch string, against reserve) Choice {
+		return c.pick(c.targets, rec, cpu, memory, arch, against)
+	})
 }
 
 // fallback recommends a 5th-generation type that runs the instance's system.
@@ -178,27 +190,43 @@ func (c *chooser) fallback(rec *record.Record) Choice {
 		return Choice{Why: "there is no verdict on kvm; scan with --target kvm too"}
 	case v.Level == rules.Incompatible:
 		return Choice{Why: "its operating system does not boot on the 5th generation either"}
+	case v.Level == rules.NeedsAction && c.noWayOut(rec):
+		return Choice{Why: "the 5th generation is no way out either: " + v.Reason}
 	case v.Level == rules.Unknown:
 		return Choice{Why: "whether its operating system boots on the 5th generation is not known"}
 	case rec.Virtualization == family.KVM:
 		return Choice{Type: rec.InstanceType, Why: "it runs on KVM now and can stay"}
 	}
-	choice := c.cached(rec, true, func(cpu, memory int, arch string) Choice { return c.pick(c.gen5, rec, cpu, memory, arch) })
+	choice := c.cached(rec, true, func(cpu, memory int, arch string, against reserve) Choice {
+		return c.pick(c.gen5, rec, cpu, memory, arch, against)
+	})
 	if v.Level == rules.NeedsAction && choice.Type != "" {
 		choice.Why += "; there too it needs action: " + v.Reason
 	}
 	return choice
 }
 
-func (c *chooser) cached(rec *record.Record, fallback bool, pick func(cpu, memory int, arch string) Choice) Choice {
+// noWayOut tells whether the rules hold an instance back from the target and do
+// not offer the 5th generation instead.
+func (c *chooser) noWayOut(rec *record.Record) bool {
+	v := report.VerdictOn(rec, c.o.Target.ID)
+	return v != nil && v.Level == rules.Incompatible && !has(v, "stay-gen5") && rec.Virtualization != family.KVM
+}
+
+func (c *chooser) cached(rec *record.Record, fallback bool, pick func(cpu, memory int, arch string, against reserve) Choice) Choice {
 	cpu, memory, arch := c.size(rec)
 	key := choiceKey{typ: rec.InstanceType, cpu: cpu, memory: memory, arch: arch, fallback: fallback}
+	system := c.onClass
+	if fallback {
+		system = c.onGen5
+	}
+	key.against = system.of(rec, arch == "arm64")
 	if c.o.Stock != nil {
 		key.scope, key.zone = ecs.Scope{Account: rec.Account, Region: rec.Region}, rec.Zone
 	}
 	choice, ok := c.cache[key]
 	if !ok {
-		choice = pick(cpu, memory, arch)
+		choice = pick(cpu, memory, arch, *key.against)
 		c.cache[key] = choice
 	}
 	return choice
@@ -206,7 +234,7 @@ func (c *chooser) cached(rec *record.Record, fallback bool, pick func(cpu, memor
 
 // pick finds the first type of the same size, else the smallest that is no
 // smaller.
-func (c *chooser) pick(offers []*offer, rec *record.Record, cpu, memory int, cpuArch string) Choice {
+func (c *chooser) pick(offers []*offer, rec *record.Record, cpu, memory int, cpuArch string, against reserve) Choice {
 	switch {
 	case len(c.o.Types) == 0:
 		return Choice{Why: "the type catalogue was not read"}
@@ -215,18 +243,24 @@ func (c *chooser) pick(offers []*offer, rec *record.Record, cpu, memory int, cpu
 	case !general(rec.InstanceFamily) && !oldGeneral(rec.InstanceFamily) && c.o.Target.Family == "":
 		return Choice{Why: rec.InstanceFamily + " has hardware of its own (local disks, GPU, bare metal or the like): choose by hand"}
 	}
-	return c.among(offers, rec, cpu, memory, cpuArch)
+	return c.among(offers, rec, cpu, memory, cpuArch, against)
 }
 
 // among picks by size and by what the zone sells: of the same size the first
 // that is well in stock, else the first that is sold at all; else the smallest
 // that is larger; else what would fit if it were sold.
-func (c *chooser) among(offers []*offer, rec *record.Record, cpu, memory int, cpuArch string) Choice {
-	var same, scarce, sameGone, larger, largerGone *offer
+func (c *chooser) among(offers []*offer, rec *record.Record, cpu, memory int, cpuArch string, against reserve) Choice {
+	var same, scarce, sameGone, larger, largerGone, left *offer
 	at := c.place(rec)
 	for _, of := range offers {
 		memoryOf := of.MemoryGiB * 1024
 		if arch(of) != cpuArch || of.CPU < cpu || memoryOf < 0.99*float64(memory) || burstable(of.Family) && !burstable(rec.InstanceFamily) {
+			continue
+		}
+		if against[of.Family] != "" {
+			if same == nil {
+				left = cmp.Or(left, of)
+			}
 			continue
 		}
 		stock := at.stock(of.ID)
@@ -255,6 +289,8 @@ func (c *chooser) among(offers []*offer, rec *record.Record, cpu, memory int, cp
 		return at.choice(larger, sameGone, "no type of the same size is sold in "+rec.Zone+"; "+enlarged(larger))
 	case larger != nil:
 		return at.choice(larger, nil, "no type of the same size; "+enlarged(larger))
+	case first == nil && left != nil:
+		return Choice{Why: "every type that would fit has something against it, " + left.ID + " for one: " + against[left.Family]}
 	case first == nil:
 		return Choice{Why: fmt.Sprintf("no type of the target has %d vCPU, %s and %s", cpu, gib(float64(memory)/1024), cpuArch)}
 	case first == largerGone:

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -23,8 +24,10 @@ func waves() []Wave {
 	}
 }
 
-// repairs are the remedies inside a machine that keep its operating system.
-var repairs = []string{"install-virtio", "clear-xen-registry", "apply-freebsd-patch", "install-nvme", "fix-boot-config"}
+// repairs are the remedies inside a machine that keep its operating system, in
+// the order in which they are done: what the new machine needs is there before
+// what the old one used is taken away.
+var repairs = []string{"install-virtio", "install-nvme", "apply-freebsd-patch", "fix-boot-config", "clear-xen-registry"}
 
 func has(v *rules.Verdict, ids ...string) bool {
 	return slices.ContainsFunc(v.Remedies, func(m rules.Remedy) bool { return slices.Contains(ids, m.ID) })
@@ -98,7 +101,9 @@ func remedies(v *rules.Verdict, id WaveID) (needed, others []*rules.Remedy) {
 			others = append(others, m)
 		}
 	}
-	slices.SortStableFunc(needed, func(x, y *rules.Remedy) int { return rank(x) - rank(y) })
+	slices.SortStableFunc(needed, func(x, y *rules.Remedy) int {
+		return cmp.Or(rank(x)-rank(y), slices.Index(repairs, x.ID)-slices.Index(repairs, y.ID))
+	})
 	return needed, others
 }
 
@@ -155,6 +160,15 @@ func (b *builder) checklist(rec *record.Record, v *rules.Verdict) []string {
 	}
 	b.lists[key] = list
 	return list
+}
+
+// settle says how the question of an unknown verdict is settled.
+func (b *builder) settle(v *rules.Verdict) string {
+	text := b.o.Checks["confirm-version"]
+	if !slices.Contains(v.Checks, "confirm-version") || text == "" {
+		text = "Start a test instance of the target from a custom image and see whether it boots."
+	}
+	return "To settle it: " + text
 }
 
 func osName(rec *record.Record) string {
