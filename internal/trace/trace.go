@@ -7,6 +7,7 @@ package trace
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -42,7 +43,9 @@ func keyValues(attrs []Attr) []attribute.KeyValue {
 		case a.isNum:
 			out = append(out, attribute.Int64(a.key, a.num))
 		case a.str != "":
-			out = append(out, attribute.String(a.key, clip(a.str)))
+			// A copy: the text is often a part of a whole message, which a
+			// waiting span would keep in memory.
+			out = append(out, attribute.String(a.key, strings.Clone(clip(a.str))))
 		}
 	}
 	return out
