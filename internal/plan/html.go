@@ -26,7 +26,7 @@ type document struct {
 func writeHTML(w io.Writer, p *Plan) error {
 	t, err := report.Templates().Funcs(template.FuncMap{
 		"owners": func(w *Wave) string { return ownerLine(w.Owners, 8) }, "ownerName": ownerName,
-		"checklists": checklists, "routes": routes, "share": (*Solution).share, "capital": report.Capital, "how": solutionText,
+		"checklists": checklists, "routes": routes, "share": (*Solution).share, "capital": report.Capital, "how": solutionText, "list": (*Item).checklistNumber, "place": (*Item).place, "inc": func(i int) int { return i + 1 },
 		"shownItems": func(w *Wave) []*Item { return w.Items[:min(len(w.Items), htmlItems)] },
 		"hidden":     func(w *Wave) int { return max(0, len(w.Items)-htmlItems) },
 		"waveClass":  waveClass,

@@ -142,6 +142,8 @@ type Item struct {
 	Checklist    []string `json:"checklist"` // in the order in which it is worked through
 	Question     string   `json:"question,omitempty"`
 	Note         string   `json:"note,omitempty"`
+
+	list int // number of its checklist in the wave, from 1
 }
 
 // Build sorts records into waves. It holds one Item an instance; texts are

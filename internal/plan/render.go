@@ -250,8 +250,8 @@ func writeMarkdown(w io.Writer, p *Plan) error {
 				fmt.Fprintf(w, "\nDrawback: %s\n", text(s.Drawback))
 			}
 		}
-		for _, list := range checklists(wave) {
-			fmt.Fprintf(w, "\n### Checklist before the move (%s)\n\n", report.Plural(list.N, "instance", "instances"))
+		for i, list := range checklists(wave) {
+			fmt.Fprintf(w, "\n### Checklist %d before the move (%s)\n\n", i+1, report.Plural(list.N, "instance", "instances"))
 			for _, c := range list.Checks {
 				fmt.Fprintf(w, "- [ ] %s\n", text(c))
 			}
@@ -262,7 +262,7 @@ func writeMarkdown(w io.Writer, p *Plan) error {
 				fmt.Fprintf(w, "- %s, %s: %s\n", r.Path, report.Plural(r.N, "instance", "instances"), text(r.Note))
 			}
 		}
-		if err := mdItems(w, wave); err != nil {
+		if err := mdItems(w, wave, p.OwnerTag); err != nil {
 			return err
 		}
 	}
@@ -287,22 +287,29 @@ func mdUnasked(w io.Writer, s *Stock) error {
 	return nil
 }
 
-func mdItems(w io.Writer, wave *Wave) error {
+func mdItems(w io.Writer, wave *Wave, tag string) error {
 	owner := "\x00"
 	for _, it := range wave.Items {
 		if it.Owner != owner {
 			owner = it.Owner
-			fmt.Fprintf(w, "\n### Instances of %s\n\n", report.MarkdownText(ownerName(owner)))
-			if err := report.MarkdownHead(w, "instance", "name", "account / region", "system", "type", "replacement", "path", "fallback", "solutions", "why"); err != nil {
+			title := "Instances"
+			if tag != "" {
+				title += " of " + report.MarkdownText(ownerName(owner))
+			}
+			fmt.Fprintf(w, "\n### %s\n\n", title)
+			if err := report.MarkdownHead(w, "instance", "name", "account / zone", "system", "type", "replacement", "path", "fallback", "solutions", "checklist:", "why"); err != nil {
 				return err
 			}
 		}
 		why := it.Reason
+		if it.Question != "" {
+			why = it.Question
+		}
 		if it.Note != "" {
 			why += " " + it.Note
 		}
-		if err := report.MarkdownRow(w, it.InstanceID, report.Short(it.InstanceName, 120), it.Account+" / "+it.Region, it.OS, it.CurrentType, choiceText(it.Replacement),
-			string(it.Path), choiceText(it.Fallback), solutionText(it), why); err != nil {
+		if err := report.MarkdownRow(w, it.InstanceID, report.Short(it.InstanceName, 120), it.Account+" / "+it.place(), it.OS, it.CurrentType, choiceText(it.Replacement),
+			string(it.Path), choiceText(it.Fallback), solutionText(it), it.checklistNumber(), why); err != nil {
 			return err
 		}
 	}
@@ -357,8 +364,26 @@ func checklists(wave *Wave) []*checkedList {
 			at = len(out) - 1
 		}
 		out[at].N++
+		it.list = at + 1
 	}
 	return out
+}
+
+// checklistNumber is the number of the item's checklist among those of its
+// wave, "" before checklists has numbered them and where there is none.
+func (it *Item) checklistNumber() string {
+	if it.list == 0 {
+		return ""
+	}
+	return strconv.Itoa(it.list)
+}
+
+// place is the zone, which names its region, or the region.
+func (it *Item) place() string {
+	if it.Zone != "" {
+		return it.Zone
+	}
+	return it.Region
 }
 
 // route is a path with its note and how many instances take it.
