@@ -57,6 +57,8 @@ type Options struct {
 	Accounts map[string]string
 	MaxBody  int64 // bytes
 	MaxBatch int   // events of one request
+	// MaxInFlight bounds the requests whose bodies are held at once; more wait.
+	MaxInFlight int
 	// SourceRate and SourceBurst bound the requests of one remote address.
 	SourceRate  float64 // a second
 	SourceBurst int
@@ -71,8 +73,8 @@ type Options struct {
 // request or in small batches.
 func DefaultOptions() Options {
 	return Options{
-		MaxBody: 1 << 20, MaxBatch: 100, SourceRate: 200, SourceBurst: 1000,
-		Gather: 100 * time.Millisecond, Repeat: time.Minute, Timeout: 5 * time.Second, Now: time.Now,
+		MaxBody: 1 << 20, MaxBatch: 100, MaxInFlight: 64, SourceRate: 200, SourceBurst: 1000,
+		Gather: 100 * time.Millisecond, Repeat: 10 * time.Minute, Timeout: 5 * time.Second, Now: time.Now,
 	}
 }
 
@@ -83,6 +85,7 @@ type Handler struct {
 	// the sender's.
 	senders, strangers *sources
 
+	slots   chan struct{}
 	gather  *gatherer
 	metrics *prometheus.CounterVec
 	logged  rate.Sometimes // what is wrong is counted each time and logged now and then
@@ -95,6 +98,7 @@ func New(o Options, reg prometheus.Registerer) (*Handler, error) {
 	}
 	h := &Handler{
 		o: o, senders: newSources(o.SourceRate, o.SourceBurst), strangers: newSources(o.SourceRate, o.SourceBurst),
+		slots:   make(chan struct{}, o.MaxInFlight),
 		gather:  newGatherer(o),
 		metrics: newMetrics(reg), logged: rate.Sometimes{First: 5, Interval: 10 * time.Second},
 	}
@@ -130,6 +134,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, err)
 		return
 	}
+	if !h.enter(r.Context()) {
+		h.refuse(w, r, &requestError{http.StatusServiceUnavailable, OutcomeUnavailable, "too many events at once; send them again later"})
+		return
+	}
+	defer h.leave()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.o.MaxBody))
 	if err != nil {
 		h.refuse(w, r, h.bodyError(err))
@@ -142,6 +151,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.reply(w, h.handle(r.Context(), events))
 }
+
+// enter waits for one of the places for bodies.
+func (h *Handler) enter(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, h.o.Timeout)
+	defer cancel()
+	select {
+	case h.slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (h *Handler) leave() { <-h.slots }
 
 // requestError is why a whole request is refused.
 type requestError struct {
@@ -199,8 +222,8 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	switch e.status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="shenscan events"`)
-	case http.StatusTooManyRequests:
-		w.Header().Set("Retry-After", "5")
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	}
 	write(w, e.status, "application/problem+json", struct {
 		Title  string `json:"title"`

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shenscan/shenscan/producer/cloudevents"
 )
@@ -227,5 +228,48 @@ func TestOneAddressMayNotAskForEver(t *testing.T) {
 	}
 	if got := e.send(t, body); got.header.Get("Retry-After") == "" {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestBodiesHeldAtOnceAreBounded(t *testing.T) {
+	e := serve(t, func(o *cloudevents.Options) { o.MaxInFlight, o.Timeout = 1, 50*time.Millisecond })
+	// The first is slow to send: whoever waited too long meanwhile is told to
+	// come back.
+	body, unread := io.Pipe()
+	first := make(chan int, 1)
+	go func() {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.url, body)
+		if err != nil {
+			first <- 0
+			return
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", "Bearer "+secret)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			first <- 0
+			return
+		}
+		_ = resp.Body.Close()
+		first <- resp.StatusCode
+	}()
+	if _, err := io.WriteString(unread, recorded(t, "meeting.json")[:100]); err != nil { // it is being read
+		t.Fatal(err)
+	}
+	for { // until the first has its place
+		got := e.send(t, recorded(t, "meeting.json"))
+		if got.Status == http.StatusServiceUnavailable && got.header.Get("Retry-After") != "" {
+			break
+		}
+	}
+	if _, err := io.WriteString(unread, recorded(t, "meeting.json")[100:]); err != nil {
+		t.Fatal(err)
+	}
+	_ = unread.Close()
+	if status := <-first; status != http.StatusOK {
+		t.Errorf("the first: %d", status)
+	}
+	if got := e.send(t, recorded(t, "meeting.json")); got.Status != http.StatusOK {
+		t.Errorf("afterwards: %+v", got)
 	}
 }
