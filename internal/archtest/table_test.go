@@ -76,6 +76,8 @@ var libraries = []ownership{
 	{"github.com/prometheus/client_golang", []string{
 		"producer", "producer/cloudevents", "workers", "sink", "sink/exporter", "sink/httpapi", "sink/store", "internal/app", "internal/bus", "internal/ecs/ecsapi",
 	}},
+	// The exporter writes the fleet's series as text and keeps it between scrapes.
+	{"github.com/prometheus/common/expfmt", []string{"sink/exporter"}},
 	{"github.com/prometheus/exporter-toolkit", []string{"internal/app", "sink/httpapi"}},
 	// OTLP without gRPC: the exporter is a small HTTP client over OpenTelemetry's own messages.
 	{"go.opentelemetry.io/", []string{"internal/trace/..."}},
