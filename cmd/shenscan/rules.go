@@ -113,7 +113,7 @@ func newRulesListCmd() *cobra.Command {
 			var rows [][]string
 			for i := range def.Rules {
 				u := &def.Rules[i]
-				rows = append(rows, []string{u.ID, string(u.Stage), mark(u.Legacy), u.Verdicts["kvm"], u.Verdicts["shenlong-6"], u.Verdicts["shenlong-7"], u.Title})
+				rows = append(rows, []string{u.ID, u.Stage, mark(u.Legacy), u.Verdicts["kvm"], u.Verdicts["shenlong-6"], u.Verdicts["shenlong-7"], u.Title})
 			}
 			if err := writeTable(out, []string{"ID", "STAGE", "LEGACY", "KVM", "SHENLONG-6", "SHENLONG-7", "TITLE"}, rows); err != nil {
 				return err
@@ -294,7 +294,7 @@ func writeExplanation(out io.Writer, e *rules.Explanation) error {
 			if c.Won {
 				won = "*"
 			}
-			considered.Rows = append(considered.Rows, []report.Cell{{Text: won + " " + c.Rule}, {Text: string(c.Stage)}, {Text: c.Outcome}})
+			considered.Rows = append(considered.Rows, []report.Cell{{Text: won + " " + c.Rule}, {Text: c.Stage}, {Text: c.Outcome}})
 		}
 		if err := considered.Write(out, 0, false); err != nil {
 			return err

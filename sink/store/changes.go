@@ -78,6 +78,11 @@ func (r *changeReader) chunk(tx *bbolt.Tx) error {
 		if len(k) < len(prefix)+9 {
 			return fmt.Errorf("%w: history key %x", ErrCorrupt, k)
 		}
+		r.after = append(r.after[:0], k...)
+		if r.older(v) {
+			k, v = c.Next()
+			continue
+		}
 		var change record.Change
 		if err := readJSON("history", v, &change); err != nil {
 			return err
@@ -90,7 +95,6 @@ func (r *changeReader) chunk(tx *bbolt.Tx) error {
 			}
 			r.out = append(r.out, &Moved{Account: r.sc.key.Account, Region: r.sc.key.Region, InstanceID: id, Change: change})
 		}
-		r.after = append(r.after[:0], k...)
 		k, v = c.Next()
 	}
 	if len(ids) == 0 {
@@ -108,4 +112,21 @@ func (r *changeReader) chunk(tx *bbolt.Tx) error {
 		}
 	}
 	return nil
+}
+
+// older tells, without decoding a whole entry, that it was before the time
+// asked for: most of a long history is. An entry that does not begin with its
+// time is left to the decoder.
+func (r *changeReader) older(v []byte) bool {
+	body, err := unseal("history", v)
+	if err != nil {
+		return false
+	}
+	rest, ok := bytes.CutPrefix(body, []byte(`{"at":"`))
+	end := bytes.IndexByte(rest, '"')
+	if !ok || end < 0 {
+		return false
+	}
+	at, err := time.Parse(time.RFC3339Nano, string(rest[:end]))
+	return err == nil && at.Before(r.since)
 }
