@@ -117,6 +117,29 @@ func (c *Classifier) Classify(f *Facts) *Classification {
 	return c.judge(c.system(f), c.host(f.Hardware()))
 }
 
+// Page judges what a page holds: software, of which the machine's part does
+// not count, on hardware. Each is read once, for all its combinations.
+type Page struct {
+	c       *Classifier
+	systems []*system
+	hosts   []*host
+}
+
+// Page returns a Page to fill.
+func (c *Classifier) Page() *Page { return &Page{c: c} }
+
+// Software adds to the page's software.
+func (p *Page) Software(f *Facts) { p.systems = append(p.systems, p.c.system(f)) }
+
+// Hardware adds to the page's hardware.
+func (p *Page) Hardware(h Hardware) { p.hosts = append(p.hosts, p.c.host(h)) }
+
+// Judge classifies one combination; software and hardware count in the order in
+// which they were added.
+func (p *Page) Judge(software, hardware int) *Classification {
+	return p.c.judge(p.systems[software], p.hosts[hardware])
+}
+
 // judge returns the classification of a system on a host.
 func (c *Classifier) judge(s *system, m *host) *Classification {
 	pair := uint64(s.no)<<32 | uint64(m.no)

@@ -45,8 +45,8 @@ type ImageCache struct {
 	log    *slog.Logger
 
 	mu      sync.Mutex
-	young   map[imageKey]imageEntry // generations: when young is full it becomes old
-	old     map[imageKey]imageEntry
+	young   map[imageKey]*imageEntry // generations: when young is full it becomes old
+	old     map[imageKey]*imageEntry
 	pending map[imageKey]chan struct{} // closed when the lookup ended
 }
 
@@ -68,7 +68,7 @@ type imageEntry struct {
 func NewImageCache(api ImageAPI, shared SharedImages, limit int, ttl time.Duration, now func() time.Time, log *slog.Logger) *ImageCache {
 	return &ImageCache{
 		api: api, shared: shared, max: max(limit/2, 1), ttl: ttl, now: now, log: log,
-		young: map[imageKey]imageEntry{}, old: map[imageKey]imageEntry{}, pending: map[imageKey]chan struct{}{},
+		young: map[imageKey]*imageEntry{}, old: map[imageKey]*imageEntry{}, pending: map[imageKey]chan struct{}{},
 	}
 }
 
@@ -80,8 +80,8 @@ func (c *ImageCache) Len() int {
 }
 
 // Lookup implements Images.
-func (c *ImageCache) Lookup(ctx context.Context, s ecs.Scope, ids []string) (map[string]rules.ImageFacts, []record.Failure, error) {
-	out := make(map[string]rules.ImageFacts, len(ids))
+func (c *ImageCache) Lookup(ctx context.Context, s ecs.Scope, ids []string) (map[string]*rules.ImageFacts, []record.Failure, error) {
+	out := make(map[string]*rules.ImageFacts, len(ids))
 	var failures []record.Failure
 	need := ids
 	for len(need) > 0 {
@@ -91,7 +91,7 @@ func (c *ImageCache) Lookup(ctx context.Context, s ecs.Scope, ids []string) (map
 		for _, id := range need {
 			k := imageKey{s, id}
 			if e, ok := c.get(k); ok {
-				out[id] = e.facts
+				out[id] = &e.facts
 				if e.failed != nil && len(failures) == 0 {
 					failures = append(failures, *e.failed)
 				}
@@ -124,7 +124,7 @@ func (c *ImageCache) Lookup(ctx context.Context, s ecs.Scope, ids []string) (map
 }
 
 // get finds k in either generation; the caller holds mu.
-func (c *ImageCache) get(k imageKey) (imageEntry, bool) {
+func (c *ImageCache) get(k imageKey) (*imageEntry, bool) {
 	e, ok := c.young[k]
 	if !ok {
 		if e, ok = c.old[k]; ok {
@@ -135,9 +135,9 @@ func (c *ImageCache) get(k imageKey) (imageEntry, bool) {
 }
 
 // put stores k; the caller holds mu.
-func (c *ImageCache) put(k imageKey, e imageEntry) {
+func (c *ImageCache) put(k imageKey, e *imageEntry) {
 	if len(c.young) >= c.max {
-		c.old, c.young = c.young, make(map[imageKey]imageEntry, c.max/8)
+		c.old, c.young = c.young, make(map[imageKey]*imageEntry, c.max/8)
 	}
 	c.young[k] = e
 }
@@ -156,7 +156,7 @@ func (c *ImageCache) store(s ecs.Scope, images []ecs.Image) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, img := range images {
-		c.put(imageKey{s, img.ID}, imageEntry{facts: img.Facts, until: c.now().Add(c.ttl)})
+		c.put(imageKey{s, img.ID}, &imageEntry{facts: img.Facts, until: c.now().Add(c.ttl)})
 	}
 }
 
@@ -265,7 +265,7 @@ func (c *ImageCache) ask(ctx context.Context, s ecs.Scope, ids []string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, id := range ids {
-		c.put(imageKey{s, id}, imageEntry{until: c.now().Add(failureTTL), failed: &f})
+		c.put(imageKey{s, id}, &imageEntry{until: c.now().Add(failureTTL), failed: &f})
 	}
 	return nil
 }

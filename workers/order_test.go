@@ -17,7 +17,7 @@ import (
 // answer is what every image lookup says.
 type answer struct{ failures []record.Failure }
 
-func (a answer) Lookup(context.Context, ecs.Scope, []string) (map[string]rules.ImageFacts, []record.Failure, error) {
+func (a answer) Lookup(context.Context, ecs.Scope, []string) (map[string]*rules.ImageFacts, []record.Failure, error) {
 	return nil, a.failures, nil
 }
 

@@ -29,7 +29,7 @@ type Publisher interface {
 // them. An error means that nothing could be said yet and the page should be
 // tried again.
 type Images interface {
-	Lookup(ctx context.Context, s ecs.Scope, ids []string) (map[string]rules.ImageFacts, []record.Failure, error)
+	Lookup(ctx context.Context, s ecs.Scope, ids []string) (map[string]*rules.ImageFacts, []record.Failure, error)
 }
 
 // Observer hears how many instances were classified.
@@ -140,7 +140,7 @@ var pool = sync.Pool{New: func() any {
 }}
 
 // Classify judges a page: equal facts are judged once.
-func Classify(c *rules.Classifier, page *event.InstancesListed, images map[string]rules.ImageFacts) *event.InstancesClassified {
+func Classify(c *rules.Classifier, page *event.InstancesListed, images map[string]*rules.ImageFacts) *event.InstancesClassified {
 	n := len(page.Instances)
 	out := &event.InstancesClassified{
 		Walk: page.Walk, Page: page.Page, Ruleset: c.Digest(), Targets: c.Targets(),
@@ -154,6 +154,7 @@ func Classify(c *rules.Classifier, page *event.InstancesListed, images map[strin
 		pool.Put(at)
 	}()
 	levels := make([]rules.Level, 0, n*len(out.Targets))
+	judge := c.Page()
 	for i := range page.Instances {
 		x := &page.Instances[i]
 		sk := softwareKey{x.ImageID, x.OSName, x.OSNameEn, x.OSType}
@@ -161,9 +162,12 @@ func Classify(c *rules.Classifier, page *event.InstancesListed, images map[strin
 		if !ok {
 			sw = len(out.Software)
 			at.software[sk] = sw
-			out.Software = append(out.Software, rules.Facts{
-				OSName: x.OSName, OSNameEn: x.OSNameEn, OSType: x.OSType, ImageID: x.ImageID, Image: images[x.ImageID],
-			})
+			f := rules.Facts{OSName: x.OSName, OSNameEn: x.OSNameEn, OSType: x.OSType, ImageID: x.ImageID}
+			if image := images[x.ImageID]; image != nil {
+				f.Image = *image
+			}
+			out.Software = append(out.Software, f)
+			judge.Software(&f)
 		}
 		hk := rules.Hardware{InstanceType: x.Type, InstanceFamily: x.Family, IoOptimized: x.IoOptimized, OSNVMe: x.OSNVMe, Running: running(x.Status)}
 		hw, ok := at.hardware[hk]
@@ -171,15 +175,15 @@ func Classify(c *rules.Classifier, page *event.InstancesListed, images map[strin
 			hw = len(out.Hardware)
 			at.hardware[hk] = hw
 			out.Hardware = append(out.Hardware, hk)
+			judge.Hardware(hk)
 		}
 		p, ok := at.profiles[[2]int{sw, hw}]
 		if !ok {
 			p = len(out.Profiles)
 			at.profiles[[2]int{sw, hw}] = p
 			out.Profiles = append(out.Profiles, event.Profile{Software: sw, Hardware: hw})
-			f := out.Facts(p)
 			from := len(levels)
-			levels = appendLevels(levels, c.Classify(&f))
+			levels = appendLevels(levels, judge.Judge(sw, hw))
 			out.Profiles[p].Levels = levels[from:len(levels):len(levels)]
 		}
 		out.Rows[i] = event.Row{

@@ -55,7 +55,7 @@ type fleet struct {
 	dice   *dice
 	mu     sync.Mutex
 	scopes map[ecs.Scope][]ecs.Instance // sorted by id
-	images map[string]rules.ImageFacts
+	images map[string]*rules.ImageFacts
 	gone   map[string]bool
 	next   int
 }
@@ -74,7 +74,7 @@ var instanceTypes = []struct{ typ, family string }{
 }
 
 func newFleet(d *dice) *fleet {
-	f := &fleet{dice: d, scopes: map[ecs.Scope][]ecs.Instance{}, images: map[string]rules.ImageFacts{}, gone: map[string]bool{}}
+	f := &fleet{dice: d, scopes: map[ecs.Scope][]ecs.Instance{}, images: map[string]*rules.ImageFacts{}, gone: map[string]bool{}}
 	r := d.roll("fleet")
 	for account := range 1 + r.IntN(2) {
 		for region := range 1 + r.IntN(3) {
@@ -110,7 +110,7 @@ func (f *fleet) install(x *ecs.Instance, r *rand.Rand) {
 	os := operatingSystems[n]
 	x.OSNameEn, x.OSName, x.OSType = os.en, os.en, os.typ
 	x.ImageID = fmt.Sprintf("m-sim%d-%d", r.IntN(3), n)
-	f.images[x.ImageID] = rules.ImageFacts{
+	f.images[x.ImageID] = &rules.ImageFacts{
 		Presence: rules.ImageFound, Name: x.ImageID, OSName: os.en, OSNameEn: os.en, OSType: os.typ, Architecture: "x86_64",
 		Owner: "self", Status: "Available", IoOptimized: rules.Yes, CheckVirtio: rules.Yes,
 	}
@@ -276,9 +276,9 @@ func (f *fleet) Images(ctx context.Context, s ecs.Scope, ids []string) ([]ecs.Im
 	for _, id := range ids {
 		facts, ok := f.images[id]
 		if !ok {
-			facts = rules.ImageFacts{Presence: rules.ImageMissing}
+			facts = &rules.ImageFacts{Presence: rules.ImageMissing}
 		}
-		out = append(out, ecs.Image{ID: id, Facts: facts})
+		out = append(out, ecs.Image{ID: id, Facts: *facts})
 	}
 	return out, nil
 }
