@@ -13,6 +13,7 @@ import (
 	"github.com/shenscan/shenscan/internal/report/reporttest"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/httpapi"
+	"github.com/shenscan/shenscan/sink/httpapi/httpapitest"
 )
 
 // live serves a fleet and opens a browser.
@@ -140,6 +141,25 @@ func TestBrowserPagesLookAndRead(t *testing.T) {
 	}
 	b.Open(t, url+"/scans/20261123T012900Z-running", "footer")
 	b.Sound(t, url)
+}
+
+func TestBrowserEmptyAndOldPages(t *testing.T) {
+	empty := httpapitest.New(nil, &record.Summary{Targets: reporttest.Targets(), Verdicts: map[string]map[string]int{}, CaughtUp: true}, nil, nil)
+	for name, change := range map[string]func(*httpapi.Options){
+		"overview-empty": func(o *httpapi.Options) { o.Store = empty },
+		"overview-old":   func(o *httpapi.Options) { o.Now = func() time.Time { return reporttest.Now().Add(72 * time.Hour) } },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 500, change)
+			srv := httptest.NewServer(w.handler)
+			t.Cleanup(srv.Close)
+			b := reporttest.NewBrowser(t)
+			b.Open(t, srv.URL+"/", "footer")
+			b.Accessible(t)
+			b.Shoot(t, name, true)
+			b.Sound(t, srv.URL)
+		})
+	}
 }
 
 func TestBrowserHostileNamesAreText(t *testing.T) {

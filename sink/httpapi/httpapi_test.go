@@ -34,6 +34,16 @@ func newWorld(t testing.TB, n int, change func(*httpapi.Options)) *world {
 	running := f.Scan
 	running.ID, running.State, running.EndedAt, running.Done = "20261123T012900Z-running", record.ScanRunning, nil, 3
 	running.StartedAt = reporttest.Now().Add(-time.Minute)
+	running.Scopes, running.Instances, running.Pages = slices.Clone(running.Scopes), 0, 0
+	for i := range running.Scopes {
+		sc := &running.Scopes[i]
+		if i >= running.Done { // not yet
+			sc.Completeness, sc.Failures = record.ScopePending, nil
+			sc.Instances, sc.Pages = sc.Instances/2*(i%2), sc.Pages/2*(i%2)
+		}
+		running.Instances += sc.Instances
+		running.Pages += sc.Pages
+	}
 	var points []httpapi.Point
 	for i := range 30 {
 		points = append(points, httpapi.Point{At: reporttest.Now().AddDate(0, 0, i-30), Instances: n, Legacy: f.Summary.Legacy + (30-i)*n/60, Complete: true})
@@ -138,6 +148,37 @@ func TestEveryOrderListsTheSame(t *testing.T) {
 			up, down := w.list(t, filter+"&limit=500&sort="+sort).Instances, w.list(t, filter+"&limit=500&order=desc&sort="+sort).Instances
 			if len(up) != len(all) || len(down) != len(all) || len(all) == 0 {
 				t.Errorf("%s by %s: %d up, %d down, %d in all", filter, sort, len(up), len(down), len(all))
+			}
+		}
+	}
+}
+
+// A store that holds nothing shows no numbers, and what to do.
+func TestEmptyStore(t *testing.T) {
+	empty := httpapitest.New(nil, &record.Summary{Targets: reporttest.Targets(), Verdicts: map[string]map[string]int{}, CaughtUp: true}, nil, nil)
+	w := newWorld(t, 5, func(o *httpapi.Options) { o.Store = empty })
+	for path, want := range map[string]string{
+		"/": "No scan has ended yet", "/instances": "There are no instances yet", "/scans": "No scan yet",
+	} {
+		rec := w.get(path)
+		if rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), want) {
+			t.Errorf("%s: status %d, %q is not said", path, rec.Code, want)
+		}
+	}
+	if body := w.get("/").Body.String(); strings.Contains(body, "Can move to") {
+		t.Error("the overview shows counts where nothing was read")
+	}
+}
+
+func TestOldNumbersAreSaidToBeOld(t *testing.T) {
+	for name, c := range map[string]struct {
+		age  time.Duration
+		want bool
+	}{"fresh": {time.Hour, false}, "old": {50 * time.Hour, true}} {
+		w := newWorld(t, 20, func(o *httpapi.Options) { o.Now = func() time.Time { return reporttest.Now().Add(c.age) } })
+		for _, path := range []string{"/", "/instances"} {
+			if got := strings.Contains(w.get(path).Body.String(), "not read to the end for more than 26 hours"); got != c.want {
+				t.Errorf("%s: %s says that numbers are old: %v", name, path, got)
 			}
 		}
 	}
