@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -93,11 +94,15 @@ func (o *Options) Validate() error {
 // Bus is a connection to a server whose streams exist. It is safe for
 // concurrent use.
 type Bus struct {
-	o      Options
-	nc     *nats.Conn
-	js     jetstream.JetStream
-	server *server.Server // nil with an external server
-	log    *slog.Logger
+	o   Options
+	nc  *nats.Conn
+	js  jetstream.JetStream
+	log *slog.Logger
+
+	serverMu sync.Mutex
+	server   *server.Server // nil with an external server
+	unwell   atomic.Bool    // the embedded server could not write
+	untend   func()         // ends tend
 
 	payloads sync.Pool        // *[]byte that messages are encoded into
 	created  map[string]int64 // stream name -> unix nanoseconds of its creation; written by Open alone
@@ -124,7 +129,7 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 
 // Dial starts or connects to the server and leaves its streams alone: what a
 // caller needs.
-func Dial(_ context.Context, o Options) (_ *Bus, err error) {
+func Dial(ctx context.Context, o Options) (_ *Bus, err error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
@@ -140,10 +145,10 @@ func Dial(_ context.Context, o Options) (_ *Bus, err error) {
 	}
 	target := o.URL
 	if target == "" {
-		if err := b.startServer(); err != nil {
+		if err := b.startServer(b.o.Listen); err != nil {
 			return nil, err
 		}
-		opts = append(opts, nats.InProcessServer(b.server))
+		opts = append(opts, nats.InProcessServer(inProcess{b}))
 		target = nats.DefaultURL
 	}
 	if b.nc, err = nats.Connect(target, opts...); err != nil {
@@ -152,21 +157,28 @@ func Dial(_ context.Context, o Options) (_ *Bus, err error) {
 	if b.js, err = jetstream.New(b.nc, jetstream.WithPublishAsyncMaxPending(256)); err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
+	if b.server != nil {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		var tending sync.WaitGroup
+		tending.Go(func() { b.tend(ctx) })
+		b.untend = func() { cancel(); tending.Wait() }
+	}
 	return b, nil
 }
 
-func (b *Bus) startServer() error {
+// startServer starts the embedded server, on a socket where listen is not "".
+func (b *Bus) startServer(listen string) error {
 	if err := os.MkdirAll(b.o.Dir, 0o700); err != nil {
 		return fmt.Errorf("embedded NATS: %w", err)
 	}
 	opts := &server.Options{
 		ServerName: "shenscan", JetStream: true, StoreDir: b.o.Dir,
-		DontListen: b.o.Listen == "", NoSigs: true, NoLog: true,
+		DontListen: listen == "", NoSigs: true, NoLog: true,
 		SyncAlways: b.o.Sync == SyncAlways, MaxPayload: serverPayload,
 		JetStreamMaxMemory: 256 << 20, JetStreamMaxStore: b.o.Limits.MaxStore,
 	}
-	if b.o.Listen != "" {
-		host, port, err := splitAddr(b.o.Listen)
+	if listen != "" {
+		host, port, err := splitAddr(listen)
 		if err != nil {
 			return err
 		}
@@ -176,7 +188,9 @@ func (b *Bus) startServer() error {
 	if err != nil {
 		return fmt.Errorf("embedded NATS in %s: %w", b.o.Dir, err)
 	}
+	b.serverMu.Lock()
 	b.server = srv
+	b.serverMu.Unlock()
 	srv.Start()
 	if !srv.ReadyForConnections(20 * time.Second) {
 		return fmt.Errorf("embedded NATS in %s was not ready in 20 s; is another shenscan using the folder or %s taken?", b.o.Dir, b.o.Listen)
@@ -238,19 +252,26 @@ func redact(urls string) string {
 
 // Close disconnects and stops the embedded server. It is safe to call twice.
 func (b *Bus) Close() {
+	if b.untend != nil {
+		b.untend()
+		b.untend = nil
+	}
 	if b.nc != nil {
 		b.nc.Close()
 		b.nc = nil
 	}
-	if b.server != nil {
-		b.server.Shutdown()
-		b.server.WaitForShutdown()
+	if srv := b.embedded(); srv != nil {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+		b.serverMu.Lock()
 		b.server = nil
+		b.serverMu.Unlock()
 	}
 }
 
-// Connected reports whether the connection is up.
-func (b *Bus) Connected() bool { return b.nc != nil && b.nc.IsConnected() }
+// Connected reports whether the connection is up and the embedded server, if
+// it is that, takes what is published.
+func (b *Bus) Connected() bool { return b.nc != nil && b.nc.IsConnected() && !b.unwell.Load() }
 
 // Publish stores m in its stream and returns when the server acknowledged it.
 // Outages and full streams are waited out until ctx ends; a repeat within the

@@ -169,8 +169,8 @@ func splitAddr(addr string) (string, int, error) {
 // ClientURL is where the embedded server listens, or the external URL; ""
 // when it opens no socket.
 func (b *Bus) ClientURL() string {
-	if b.server != nil && b.o.Listen != "" {
-		return b.server.ClientURL()
+	if srv := b.embedded(); srv != nil && b.o.Listen != "" {
+		return srv.ClientURL()
 	}
 	return b.o.URL
 }

@@ -190,6 +190,9 @@ func (r *rig) repeated(before map[string]record.Record) (bool, error) {
 	if _, err := r.complete(r.request(), 2*time.Minute); err != nil {
 		return false, err
 	}
+	if err := r.forget(); err != nil {
+		return false, err
+	}
 	for n, i := range r.rng.Perm(len(old)) {
 		m := &nats.Msg{Subject: old[i].Subject, Data: old[i].Data, Header: nats.Header{"Nats-Msg-Id": {fmt.Sprintf("again/%d", n)}}}
 		if _, err := r.nc.RequestMsg(m, 5*time.Second); err != nil {
@@ -204,6 +207,22 @@ func (r *rig) repeated(before map[string]record.Record) (bool, error) {
 		return false, err
 	}
 	return r.equal("after the repeats", after, r.reported(0)), nil
+}
+
+// forget makes the results stream forget the ids that it has seen, as after two
+// minutes: what workers make of repeated pages has the same ones.
+func (r *rig) forget() error {
+	s, err := r.js.Stream(r.t.Context(), bus.StreamResults)
+	if err != nil {
+		return err
+	}
+	cfg := s.CachedInfo().Config
+	cfg.Duplicates = 100 * time.Millisecond
+	if _, err := r.js.UpdateStream(r.t.Context(), cfg); err != nil {
+		return err
+	}
+	time.Sleep(time.Second)
+	return nil
 }
 
 // drained waits until no page waits and the sink has everything.
@@ -227,19 +246,8 @@ func (r *rig) drained() error {
 // TestFullDisk lets the disk of the sink's store fill up in mid-scan and makes
 // room again: nothing that was not stored may have been acknowledged.
 func TestFullDisk(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Fatal("this test mounts a small tmpfs and needs root; leave it out with -skip TestFullDisk")
-	}
 	s := seed(t)
-	disk := t.TempDir()
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=64m,mode=700"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(disk, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	disk := smallDisk(t)
 	r := newRig(t, s, setup{instances: 20_000, latency: 40 * time.Millisecond, lanes: 2, workers: 1, storeDir: filepath.Join(disk, "store")})
 	ballast := filepath.Join(disk, "ballast")
 	before := r.faultless()
@@ -274,6 +282,24 @@ func TestFullDisk(t *testing.T) {
 	if !r.equal("after the full disk", before, r.reported(0)) {
 		t.Error("the store is not what a fault-free run's is")
 	}
+}
+
+// smallDisk is a disk of 64 MiB.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Fatal("this test mounts a small tmpfs and needs root; leave it out with -skip TestFullDisk")
+	}
+	disk := t.TempDir()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=64m,mode=700"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(disk, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return disk
 }
 
 // fill writes a file until the disk is full.

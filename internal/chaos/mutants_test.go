@@ -4,6 +4,7 @@ package chaos
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,26 +18,30 @@ import (
 // is not touched.
 type patch struct{ file, old, mistaken string }
 
-// mutate builds a shenscan with the mistake in it.
-func mutate(t *testing.T, p patch) string {
+// mutate builds a shenscan with the mistakes in it.
+func mutate(t *testing.T, patches ...patch) string {
 	t.Helper()
-	path, err := filepath.Abs(filepath.Join("../..", p.file))
-	if err != nil {
-		t.Fatal(err)
+	dir, replace := t.TempDir(), map[string]string{}
+	for i, p := range patches {
+		path, err := filepath.Abs(filepath.Join("../..", p.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(body), p.old); n != 1 {
+			t.Fatalf("%s holds %q %d times, not once: bring the mutant up to date", p.file, p.old, n)
+		}
+		changed := filepath.Join(dir, fmt.Sprintf("mutant%d.go", i))
+		if err := os.WriteFile(changed, []byte(strings.Replace(string(body), p.old, p.mistaken, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		replace[path] = changed
 	}
-	body, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(body), p.old); n != 1 {
-		t.Fatalf("%s holds %q %d times, not once: bring the mutant up to date", p.file, p.old, n)
-	}
-	dir := t.TempDir()
-	changed, overlay, bin := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "shenscan")
-	if err := os.WriteFile(changed, []byte(strings.Replace(string(body), p.old, p.mistaken, 1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	spec, err := json.Marshal(map[string]map[string]string{"Replace": {path: changed}})
+	overlay, bin := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "shenscan")
+	spec, err := json.Marshal(map[string]map[string]string{"Replace": replace})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +106,17 @@ func TestMistakesAreFound(t *testing.T) {
 		same, err := r.repeated(before)
 		if err == nil && same {
 			t.Error("the store was the same though old pages overwrote newer ones")
+		}
+	})
+	t.Run("a repeat is as new as a fast clock says", func(t *testing.T) {
+		bin := mutate(t, wrongClock, patch{"sink/store/page.go", "p.order = min(p.order, a.ended(m.ScanID))", "_ = a.ended"})
+		r := newRig(t, seed(t), setup{bin: bin, instances: 2_000, lanes: 8, workers: 1})
+		r.setClock(0, 5*time.Hour)
+		before := r.faultless()
+		r.start()
+		same, err := r.repeated(before)
+		if err == nil && same {
+			t.Error("the store was the same though old pages, dated by a clock that ran ahead, counted as new")
 		}
 	})
 }

@@ -64,9 +64,11 @@ func writeStore(t *testing.T, dir string, note func(uint64)) {
 
 // page holds ten instances that only this page has.
 func page(seq uint64) *event.InstancesClassified {
+	f := rules.Facts{OSName: "CentOS  7.9 64 bit", OSType: "linux", InstanceType: "ecs.g6.large"}
 	m := &event.InstancesClassified{
 		Walk: event.Walk{ScanID: "s", Kind: event.KindScan, Scope: ecs.Scope{Account: "1", Region: "cn-x"}, Lane: "1.0", Walk: "1.0"},
-		Page: int(seq), Order: int64(seq), Profiles: []rules.Facts{{OSName: "CentOS  7.9 64 bit", OSType: "linux", InstanceType: "ecs.g6.large"}},
+		Page: int(seq), Order: int64(seq), Software: []rules.Facts{*f.Software()}, Hardware: []rules.Hardware{f.Hardware()},
+		Profiles: []event.Profile{{}},
 	}
 	for i := range 10 {
 		m.Rows = append(m.Rows, event.Row{ID: fmt.Sprintf("i-%08d%02d", seq, i), Name: "host", Zone: "cn-x-a", Status: "Running"})

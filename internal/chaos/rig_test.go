@@ -42,6 +42,8 @@ type setup struct {
 	nodes      int    // nats-servers: 1, or 3 for a cluster
 	idle       string // --scan-idle of the sinks
 	natsURL    string // where the roles find NATS; "" for the servers themselves
+	natsDir    string // of the server's streams; "" for a folder of the test's
+	config     string // of the producers; "" for none
 	storeDir   string // of the first sink; "" for a folder of the test's
 }
 
@@ -104,6 +106,10 @@ func (r *rig) startNATS() {
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", clusters[i]))
 	}
 	for i, port := range ports {
+		if r.o.natsDir != "" {
+			r.startBroker(port)
+			continue
+		}
 		args := []string{"-a", "127.0.0.1", "-p", fmt.Sprint(port), "-js", "-sd", filepath.Join(r.dir, fmt.Sprintf("js%d", i))}
 		if len(ports) > 1 {
 			args = append(args, "--name", fmt.Sprintf("n%d", i), "--cluster_name", "chaos",
@@ -132,6 +138,22 @@ func (r *rig) startNATS() {
 		})
 	}
 }
+
+// startBroker starts a server whose streams are on a disk of their own. It may
+// promise more than the disk has, as servers do.
+func (r *rig) startBroker(port int) {
+	r.t.Helper()
+	conf := filepath.Join(r.dir, "nats.conf")
+	body := fmt.Sprintf("listen: 127.0.0.1:%d\njetstream { store_dir: %q, max_file_store: 40GB }\n", port, r.o.natsDir)
+	if err := os.WriteFile(conf, []byte(body), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	r.nats = append(r.nats, newMember(r.t, r.dir, "nats0", bins.nats, r.env, "-c", conf))
+}
+
+// clockFile says by how much the clock of a producer is wrong, if its binary
+// asks.
+func (r *rig) clockFile(i int) string { return filepath.Join(r.dir, fmt.Sprintf("clock%d", i)) }
 
 // slow makes the simulated API as slow as the setup says.
 func (r *rig) slow() {
@@ -169,7 +191,11 @@ func (r *rig) start() {
 		r.roles = append(r.roles, newMember(r.t, r.dir, fmt.Sprintf("worker%d", i), r.o.bin, r.env, append(append([]string{"worker"}, cloud...), common...)...))
 	}
 	for i := range max(r.o.producers, 1) {
-		r.roles = append(r.roles, newMember(r.t, r.dir, fmt.Sprintf("producer%d", i), r.o.bin, r.env, append(append([]string{"producer"}, cloud...), common...)...))
+		args := append(append([]string{"producer"}, cloud...), common...)
+		if r.o.config != "" {
+			args = append(args, "--config", r.o.config)
+		}
+		r.roles = append(r.roles, newMember(r.t, r.dir, fmt.Sprintf("producer%d", i), r.o.bin, append(r.env, "CLOCK="+r.clockFile(i)), args...))
 	}
 	r.roles = append(r.roles, r.sinks...)
 }
