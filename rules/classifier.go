@@ -125,8 +125,10 @@ type Page struct {
 	hosts   []*host
 }
 
-// Page returns a Page to fill.
-func (c *Classifier) Page() *Page { return &Page{c: c} }
+// Page returns a Page to fill, with room for so many of each.
+func (c *Classifier) Page(room int) *Page {
+	return &Page{c: c, systems: make([]*system, 0, room), hosts: make([]*host, 0, room)}
+}
 
 // Software adds to the page's software.
 func (p *Page) Software(f *Facts) { p.systems = append(p.systems, p.c.system(f)) }

@@ -125,26 +125,41 @@ func imageIDs(instances []ecs.Instance) []string {
 	return ids
 }
 
-// softwareKey is what makes two instances of a page share their software.
-type softwareKey struct{ image, osName, osNameEn, osType string }
-
-// places are where the parts of a page stand in it.
+// places are where the parts of a page stand in it. One string finds most of
+// them; where it does not tell two apart, the page is searched.
 type places struct {
-	software map[softwareKey]int
-	hardware map[rules.Hardware]int
-	profiles map[[2]int]int
+	software map[string]int // by image id
+	hardware map[string]int // by instance type
+	profiles map[uint32]int // by both places
 }
 
 var pool = sync.Pool{New: func() any {
-	return &places{map[softwareKey]int{}, map[rules.Hardware]int{}, map[[2]int]int{}}
+	return &places{map[string]int{}, map[string]int{}, map[uint32]int{}}
 }}
+
+// find returns the place of what same recognises among n parts, or -1.
+func find(by map[string]int, key string, n int, same func(i int) bool) int {
+	at, ok := by[key]
+	switch {
+	case !ok:
+		return -1
+	case same(at):
+		return at
+	}
+	for i := range n {
+		if same(i) {
+			return i
+		}
+	}
+	return -1
+}
 
 // Classify judges a page: equal facts are judged once.
 func Classify(c *rules.Classifier, page *event.InstancesListed, images map[string]*rules.ImageFacts) *event.InstancesClassified {
 	n := len(page.Instances)
 	out := &event.InstancesClassified{
 		Walk: page.Walk, Page: page.Page, Ruleset: c.Digest(), Targets: c.Targets(),
-		Rows: make([]event.Row, n), Profiles: make([]event.Profile, 0, n),
+		Rows: make([]event.Row, n), Profiles: make([]event.Profile, 0, n), Hardware: make([]rules.Hardware, 0, n),
 	}
 	at := pool.Get().(*places)
 	defer func() {
@@ -154,14 +169,16 @@ func Classify(c *rules.Classifier, page *event.InstancesListed, images map[strin
 		pool.Put(at)
 	}()
 	levels := make([]rules.Level, 0, n*len(out.Targets))
-	judge := c.Page()
+	judge := c.Page(n)
 	for i := range page.Instances {
 		x := &page.Instances[i]
-		sk := softwareKey{x.ImageID, x.OSName, x.OSNameEn, x.OSType}
-		sw, ok := at.software[sk]
-		if !ok {
+		sw := find(at.software, x.ImageID, len(out.Software), func(i int) bool {
+			f := &out.Software[i]
+			return f.ImageID == x.ImageID && f.OSName == x.OSName && f.OSNameEn == x.OSNameEn && f.OSType == x.OSType
+		})
+		if sw < 0 {
 			sw = len(out.Software)
-			at.software[sk] = sw
+			at.software[x.ImageID] = sw
 			f := rules.Facts{OSName: x.OSName, OSNameEn: x.OSNameEn, OSType: x.OSType, ImageID: x.ImageID}
 			if image := images[x.ImageID]; image != nil {
 				f.Image = *image
@@ -169,22 +186,22 @@ func Classify(c *rules.Classifier, page *event.InstancesListed, images map[strin
 			out.Software = append(out.Software, f)
 			judge.Software(&f)
 		}
-		hk := rules.Hardware{InstanceType: x.Type, InstanceFamily: x.Family, IoOptimized: x.IoOptimized, OSNVMe: x.OSNVMe, Running: running(x.Status)}
-		hw, ok := at.hardware[hk]
-		if !ok {
+		on := rules.Hardware{InstanceType: x.Type, InstanceFamily: x.Family, IoOptimized: x.IoOptimized, OSNVMe: x.OSNVMe, Running: running(x.Status)}
+		hw := find(at.hardware, x.Type, len(out.Hardware), func(i int) bool { return out.Hardware[i] == on })
+		if hw < 0 {
 			hw = len(out.Hardware)
-			at.hardware[hk] = hw
-			out.Hardware = append(out.Hardware, hk)
-			judge.Hardware(hk)
+			at.hardware[x.Type] = hw
+			out.Hardware = append(out.Hardware, on)
+			judge.Hardware(on)
 		}
-		p, ok := at.profiles[[2]int{sw, hw}]
+		pair := uint32(sw)<<16 | uint32(hw) // a page has at most ecs.MaxPage of each
+		p, ok := at.profiles[pair]
 		if !ok {
 			p = len(out.Profiles)
-			at.profiles[[2]int{sw, hw}] = p
-			out.Profiles = append(out.Profiles, event.Profile{Software: sw, Hardware: hw})
+			at.profiles[pair] = p
 			from := len(levels)
 			levels = appendLevels(levels, judge.Judge(sw, hw))
-			out.Profiles[p].Levels = levels[from:len(levels):len(levels)]
+			out.Profiles = append(out.Profiles, event.Profile{Software: sw, Hardware: hw, Levels: levels[from:len(levels):len(levels)]})
 		}
 		out.Rows[i] = event.Row{
 			ID: x.ID, Name: x.Name, Zone: x.Zone, Status: x.Status, CreationTime: x.CreationTime,
