@@ -14,7 +14,7 @@ import (
 // Versions of the flat encoding. A changed meaning gets a new number; every
 // older one stays readable, with a golden message of its own in testdata.
 const (
-	flatVersion = 1
+	flatVersion = 2 // 1 wrote every string in full
 
 	flatListed     = 'L'
 	flatClassified = 'C'
@@ -68,6 +68,10 @@ func Decode(b []byte) (Message, error) {
 			return nil, fmt.Errorf("%w: flat encoding %d, this binary knows %d", ErrNewer, b[1], flatVersion)
 		}
 		r := &reader{s: unsafe.String(unsafe.SliceData(b[2:]), len(b)-2)}
+		if b[1] > 1 {
+			r.spelt = spelts.Get().(*spelt)
+			defer r.spelt.release()
+		}
 		var m Message
 		if b[0] == flatListed {
 			m = readListed(r)
@@ -161,8 +165,8 @@ func (r *reader) walk() Walk {
 func (w *writer) tags(tags []ecs.Tag) {
 	w.uint(uint64(len(tags)))
 	for _, t := range tags {
-		w.str(t.Key)
-		w.str(t.Value)
+		w.word(t.Key)
+		w.word(t.Value)
 	}
 }
 
@@ -176,7 +180,7 @@ func (r *reader) tags() []ecs.Tag {
 	}
 	from := len(r.slab)
 	for range n {
-		r.slab = append(r.slab, ecs.Tag{Key: r.str(), Value: r.str()})
+		r.slab = append(r.slab, ecs.Tag{Key: r.word(), Value: r.word()})
 	}
 	return r.slab[from:len(r.slab):len(r.slab)]
 }
@@ -186,7 +190,8 @@ func (r *reader) tags() []ecs.Tag {
 const tagSlab = 128
 
 func appendListed(b []byte, m *InstancesListed) []byte {
-	w := &writer{append(b, flatListed, flatVersion)}
+	w := newWriter(append(b, flatListed, flatVersion))
+	defer w.speller.release()
 	w.walk(&m.Walk)
 	w.uint(uint64(m.Page))
 	w.int(m.Epoch)
@@ -196,16 +201,16 @@ func appendListed(b []byte, m *InstancesListed) []byte {
 		x := &m.Instances[i]
 		w.str(x.ID)
 		w.str(x.Name)
-		w.str(x.Type)
-		w.str(x.Family)
-		w.str(x.ImageID)
-		w.str(x.OSName)
-		w.str(x.OSNameEn)
-		w.str(x.OSType)
-		w.str(x.Status)
-		w.str(x.Zone)
-		w.str(x.CreationTime)
-		w.str(x.NetworkType)
+		w.word(x.Type)
+		w.word(x.Family)
+		w.word(x.ImageID)
+		w.word(x.OSName)
+		w.word(x.OSNameEn)
+		w.word(x.OSType)
+		w.word(x.Status)
+		w.word(x.Zone)
+		w.word(x.CreationTime)
+		w.word(x.NetworkType)
 		w.byte(byte(x.IoOptimized))
 		w.byte(byte(x.OSNVMe))
 		w.int(int64(x.CPU))
@@ -221,9 +226,9 @@ func readListed(r *reader) *InstancesListed {
 	m.Instances = make([]ecs.Instance, n)
 	for i := range m.Instances {
 		x := &m.Instances[i]
-		x.ID, x.Name, x.Type, x.Family = r.str(), r.str(), r.str(), r.str()
-		x.ImageID, x.OSName, x.OSNameEn, x.OSType = r.str(), r.str(), r.str(), r.str()
-		x.Status, x.Zone, x.CreationTime, x.NetworkType = r.str(), r.str(), r.str(), r.str()
+		x.ID, x.Name, x.Type, x.Family = r.str(), r.str(), r.word(), r.word()
+		x.ImageID, x.OSName, x.OSNameEn, x.OSType = r.word(), r.word(), r.word(), r.word()
+		x.Status, x.Zone, x.CreationTime, x.NetworkType = r.word(), r.word(), r.word(), r.word()
 		x.IoOptimized, x.OSNVMe = r.tri(), r.tri()
 		x.CPU, x.MemoryMiB = r.int32(), r.int32()
 		x.Tags = r.tags()
@@ -237,15 +242,15 @@ func (r *reader) tri() rules.Tri { return rules.Tri(r.enum(byte(rules.Yes))) }
 // all others; a test holds the two against the type by reflection. In a fleet
 // both repeat far more than their combinations, so a page writes each once.
 func (w *writer) hardware(h *rules.Hardware) {
-	w.str(h.InstanceType)
-	w.str(h.InstanceFamily)
+	w.word(h.InstanceType)
+	w.word(h.InstanceFamily)
 	w.byte(byte(h.IoOptimized))
 	w.byte(byte(h.OSNVMe))
 	w.byte(byte(h.Running))
 }
 
 func (r *reader) hardware() rules.Hardware {
-	return rules.Hardware{InstanceType: r.str(), InstanceFamily: r.str(), IoOptimized: r.tri(), OSNVMe: r.tri(), Running: r.tri()}
+	return rules.Hardware{InstanceType: r.word(), InstanceFamily: r.word(), IoOptimized: r.tri(), OSNVMe: r.tri(), Running: r.tri()}
 }
 
 func softwareStrings(f *rules.Facts) [22]*string {
@@ -268,7 +273,7 @@ func softwareTris(f *rules.Facts) [14]*rules.Tri {
 
 func (w *writer) software(f *rules.Facts) {
 	for _, s := range softwareStrings(f) {
-		w.str(*s)
+		w.word(*s)
 	}
 	w.byte(byte(f.Image.Presence))
 	for _, t := range softwareTris(f) {
@@ -278,7 +283,7 @@ func (w *writer) software(f *rules.Facts) {
 
 func (r *reader) software(f *rules.Facts) {
 	for _, s := range softwareStrings(f) {
-		*s = r.str()
+		*s = r.word()
 	}
 	f.Image.Presence = rules.ImagePresence(r.enum(byte(rules.ImageMissing)))
 	for _, t := range softwareTris(f) {
@@ -295,14 +300,14 @@ func AppendFacts(b []byte, f *rules.Facts) []byte {
 
 // AppendSoftware appends what AppendFacts writes of everything but the machine.
 func AppendSoftware(b []byte, f *rules.Facts) []byte {
-	w := &writer{b}
+	w := &writer{b: b}
 	w.software(f)
 	return w.b
 }
 
 // AppendHardware appends what AppendFacts writes of the machine.
 func AppendHardware(b []byte, h *rules.Hardware) []byte {
-	w := &writer{b}
+	w := &writer{b: b}
 	w.hardware(h)
 	return w.b
 }
@@ -332,7 +337,8 @@ func DecodeFacts(b []byte) (rules.Facts, error) {
 }
 
 func appendClassified(b []byte, m *InstancesClassified) []byte {
-	w := &writer{append(b, flatClassified, flatVersion)}
+	w := newWriter(append(b, flatClassified, flatVersion))
+	defer w.speller.release()
 	w.walk(&m.Walk)
 	w.uint(uint64(m.Page))
 	w.int(m.Order)
@@ -363,10 +369,10 @@ func appendClassified(b []byte, m *InstancesClassified) []byte {
 		x := &m.Rows[i]
 		w.str(x.ID)
 		w.str(x.Name)
-		w.str(x.Zone)
-		w.str(x.Status)
-		w.str(x.CreationTime)
-		w.str(x.NetworkType)
+		w.word(x.Zone)
+		w.word(x.Status)
+		w.word(x.CreationTime)
+		w.word(x.NetworkType)
 		w.int(int64(x.CPU))
 		w.int(int64(x.MemoryMiB))
 		w.tags(x.Tags)
@@ -413,8 +419,8 @@ func readClassified(r *reader) *InstancesClassified {
 	m.Rows = make([]Row, r.count(10))
 	for i := range m.Rows {
 		x := &m.Rows[i]
-		x.ID, x.Name, x.Zone, x.Status = r.str(), r.str(), r.str(), r.str()
-		x.CreationTime, x.NetworkType = r.str(), r.str()
+		x.ID, x.Name, x.Zone, x.Status = r.str(), r.str(), r.word(), r.word()
+		x.CreationTime, x.NetworkType = r.word(), r.word()
 		x.CPU, x.MemoryMiB = r.int32(), r.int32()
 		x.Tags = r.tags()
 		p := r.uint()

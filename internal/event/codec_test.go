@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -122,36 +124,67 @@ func TestEveryFieldSurvivesTheWire(t *testing.T) {
 }
 
 // TestGoldenMessages reads what earlier builds wrote: a stream may still hold
-// it. A change of the encoding adds a file and leaves these as they are.
+// it. A change of the encoding adds a folder and leaves those before as they
+// are; -update writes the last one.
 func TestGoldenMessages(t *testing.T) {
 	for name, m := range messages(t) {
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join("testdata", "v1", name+".hex")
-			if *update {
-				b, err := event.Encode(m)
+		for _, version := range []string{"v1", "v2"} {
+			flat := strings.HasPrefix(name, "instances_")
+			if version == "v2" && !flat { // JSON is as it was
+				continue
+			}
+			t.Run(version+"/"+name, func(t *testing.T) {
+				path := filepath.Join("testdata", version, name+".hex")
+				if *update && (version == "v2" || !flat) {
+					b, err := event.Encode(m)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := os.WriteFile(path, []byte(hex.EncodeToString(b)+"\n"), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				text, err := os.ReadFile(path)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := os.WriteFile(path, []byte(hex.EncodeToString(b)+"\n"), 0o600); err != nil {
+				b, err := hex.DecodeString(strings.TrimSpace(string(text)))
+				if err != nil {
 					t.Fatal(err)
 				}
-			}
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			b, err := hex.DecodeString(strings.TrimSpace(string(text)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := event.Decode(b)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(m, got); diff != "" {
-				t.Errorf("an older message is read differently (-then +now):\n%s", diff)
-			}
-		})
+				got, err := event.Decode(b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(m, got); diff != "" {
+					t.Errorf("an older message is read differently (-then +now):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// More different words than have a number are written and read all the same,
+// and none of a message is left for the next.
+func TestMoreWordsThanHaveANumber(t *testing.T) {
+	for _, n := range []int{1, 500, 2000} {
+		m := full[event.InstancesListed](t)
+		m.Instances[0].Tags = nil
+		for i := range n {
+			m.Instances[0].Tags = append(m.Instances[0].Tags, ecs.Tag{Key: fmt.Sprint("key-", i), Value: fmt.Sprint("value-", i)})
+		}
+		m.Instances[1].Tags = slices.Clone(m.Instances[0].Tags)
+		b, err := event.Encode(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := event.Decode(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(event.Message(m), got); diff != "" {
+			t.Errorf("%d words (-sent +received):\n%s", n, diff)
+		}
 	}
 }
 
@@ -186,6 +219,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"cut short":                {good[:len(good)/2], event.ErrMalformed},
 		"bytes after the end":      {append(append([]byte(nil), good...), 0), event.ErrMalformed},
 		"too large":                {make([]byte, event.MaxPayload+1), event.ErrMalformed},
+		"word not spelt out":       {append([]byte{'L', 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0}, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0), event.ErrMalformed},
 		"count beyond the message": {append([]byte{'L', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 0xff, 0xff, 0xff, 0xff, 0x7f), event.ErrMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -285,7 +319,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func golden(f *testing.F) []string {
-	paths, err := filepath.Glob(filepath.Join("testdata", "v1", "*.hex"))
+	paths, err := filepath.Glob(filepath.Join("testdata", "v*", "*.hex"))
 	if err != nil || len(paths) == 0 {
 		f.Fatal("no golden messages", err)
 	}

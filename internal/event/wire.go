@@ -20,7 +20,10 @@ var ErrNewer = errors.New("message of a newer version")
 
 // writer appends the flat encoding: unsigned varints, zig-zag varints and
 // length-prefixed strings.
-type writer struct{ b []byte }
+type writer struct {
+	b       []byte
+	speller *speller // nil writes words as strings
+}
 
 func (w *writer) uint(v uint64) { w.b = binary.AppendUvarint(w.b, v) }
 func (w *writer) int(v int64)   { w.b = binary.AppendVarint(w.b, v) }
@@ -41,6 +44,8 @@ type reader struct {
 	off  int
 	err  error
 	slab []ecs.Tag // room for tags, of which every instance takes a part
+
+	spelt *spelt // nil reads words as strings: what encoding 1 wrote
 }
 
 func (r *reader) fail(what string) {

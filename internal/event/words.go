@@ -1,0 +1,99 @@
+package event
+
+import (
+	"hash/maphash"
+	"sync"
+)
+
+// Most strings of a page stand in it again and again: zones, states, names of
+// operating systems, keys of tags. In flat encoding 2 such a string, a word,
+// is spelt out where it comes first and is a number from then on: n > 0 stands
+// for the n-th word that was spelt out, and 0 is before one that is. Only the
+// first maxWords have a number. A page of 100 instances is 14 KB that way
+// that way instead of 33.
+
+const (
+	maxWords = 1024
+	slots    = 2 * maxWords
+)
+
+// speller numbers the words of the message that is written.
+type speller struct {
+	seed  maphash.Seed
+	slots [slots]uint16 // number of the word, 0 for none; open addressing
+	words []string
+}
+
+// number returns the word's number, 0 if it has to be spelt out.
+func (s *speller) number(word string) int {
+	at := maphash.String(s.seed, word) % slots
+	for n := s.slots[at]; n != 0; n = s.slots[at] {
+		if s.words[n-1] == word {
+			return int(n)
+		}
+		at = (at + 1) % slots
+	}
+	if len(s.words) < maxWords {
+		s.words = append(s.words, word)
+		s.slots[at] = uint16(len(s.words))
+	}
+	return 0
+}
+
+var spellers = sync.Pool{New: func() any {
+	return &speller{seed: maphash.MakeSeed(), words: make([]string, 0, maxWords)}
+}}
+
+func newWriter(b []byte) *writer { return &writer{b: b, speller: spellers.Get().(*speller)} }
+
+// release gives the speller back; it holds no string of the message any more.
+func (s *speller) release() {
+	clear(s.words)
+	s.words = s.words[:0]
+	s.slots = [slots]uint16{}
+	spellers.Put(s)
+}
+
+// spelt are the words of the message that is read.
+type spelt struct{ words []string }
+
+var spelts = sync.Pool{New: func() any { return &spelt{make([]string, 0, maxWords)} }}
+
+func (s *spelt) release() {
+	clear(s.words)
+	s.words = s.words[:0]
+	spelts.Put(s)
+}
+
+// word writes a string that is likely to come again.
+func (w *writer) word(s string) {
+	if w.speller == nil {
+		w.str(s)
+		return
+	}
+	n := w.speller.number(s)
+	w.uint(uint64(n))
+	if n == 0 {
+		w.str(s)
+	}
+}
+
+// word reads what word wrote.
+func (r *reader) word() string {
+	if r.spelt == nil {
+		return r.str()
+	}
+	n := r.uint()
+	if n == 0 {
+		s := r.str()
+		if len(r.spelt.words) < maxWords {
+			r.spelt.words = append(r.spelt.words, s)
+		}
+		return s
+	}
+	if n > uint64(len(r.spelt.words)) {
+		r.fail("word that was not spelt out")
+		return ""
+	}
+	return r.spelt.words[n-1]
+}
