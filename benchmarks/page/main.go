@@ -259,8 +259,10 @@ func (r *rig) metrics(ctx context.Context) error {
 		what string
 		times
 	}{
-		{"/healthz at rest", restLeast}, {fmt.Sprintf("/metrics (%d kB) at rest", bytes>>10), rest},
-		{"/healthz during a scan", busyLeast}, {"/metrics during a scan of " + took.Round(time.Second).String(), busy},
+		{"/healthz at rest", restLeast},
+		{fmt.Sprintf("/metrics (%d kB) at rest", bytes>>10), rest},
+		{"/healthz during a scan", busyLeast},
+		{"/metrics during a scan of " + took.Round(time.Second).String(), busy},
 	} {
 		fmt.Printf("| %s | %d | %.1f | %.1f | %.1f |\n", line.what, len(line.times), line.at(0.5), line.at(0.99), line.at(1))
 	}
@@ -344,7 +346,7 @@ func (r *rig) table(ctx context.Context) error {
 			}
 		}
 	}
-	print("at rest", questions, rest)
+	printTable("at rest", questions, rest)
 	next := 0
 	var took time.Duration
 	for range r.scans {
@@ -362,12 +364,12 @@ func (r *rig) table(ctx context.Context) error {
 		}
 		took += d
 	}
-	print(fmt.Sprintf("during %d scans of %s", r.scans, (took/time.Duration(r.scans)).Round(time.Second)), questions, busy)
+	printTable(fmt.Sprintf("during %d scans of %s", r.scans, (took/time.Duration(r.scans)).Round(time.Second)), questions, busy)
 	return nil
 }
 
-// print shows a line for each order, over all filters.
-func print(when string, questions []question, all map[question]*times) {
+// printTable shows a line for each order, over all filters.
+func printTable(when string, questions []question, all map[question]*times) {
 	fmt.Printf("| live table, %s | answers | p50 | p99 | max | slowest filter |\n| --- | ---: | ---: | ---: | ---: | --- |\n", when)
 	var order string
 	var sum, total times
