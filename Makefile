@@ -117,6 +117,10 @@ bench/compare: ## build/bench.txt against build/bench.old.txt
 bench-full: build ## shenscan against the loops one would write instead, on simulated fleets
 	$(GO) run ./benchmarks/pipeline
 
+.PHONY: bench-page
+bench-page: build ## scrapes and the live table while a million instances are scanned
+	$(GO) run ./benchmarks/page
+
 .PHONY: chaos
 chaos: ## break a running pipeline: 200 kills and every other fault (SEED=n repeats, RUN=TestKills runs one)
 	$(GO) test -count=1 -tags chaos -timeout 60m -v -run '$(RUN)' ./internal/chaos -args -seed $(or $(SEED),0) -kills $(or $(KILLS),200) -instances $(or $(INSTANCES),100000)
