@@ -382,11 +382,42 @@ func TestTwoHundredRepeatsAreOneRescan(t *testing.T) {
 	if got := e.send(t, strings.ReplaceAll(body, "0D5B0A9F0001", "0D5B0A9F0009")); got.Results[0].ScanID != "r-2" {
 		t.Errorf("%+v", got)
 	}
-	clock.Lock()
-	now = now.Add(time.Hour)
-	clock.Unlock()
-	if got := e.send(t, body); got.Results[0].ScanID != "r-3" {
-		t.Errorf("%+v", got)
+	for _, later := range []struct {
+		by   time.Duration
+		scan string
+	}{{15 * time.Minute, "r-1"}, {time.Hour, "r-3"}} {
+		clock.Lock()
+		now = now.Add(later.by)
+		clock.Unlock()
+		if got := e.send(t, body); got.Results[0].ScanID != later.scan {
+			t.Errorf("%s later: %+v, want %s", later.by, got, later.scan)
+		}
+	}
+}
+
+func TestWhoeverJoinsWaitsForTheRescan(t *testing.T) {
+	e := serve(t, func(o *cloudevents.Options) { o.Gather = 20 * time.Millisecond })
+	var wait sync.WaitGroup
+	for i := range 40 {
+		wait.Go(func() {
+			body := strings.NewReplacer("i-bp1ecr000000005go2go", fmt.Sprintf("i-bp1ecr00000000%04d", i), "3A0000000077", fmt.Sprint(i)).Replace(recorded(t, "state-change.json"))
+			if got := e.send(t, body); got.Status != http.StatusOK || got.Results[0].ScanID == "" {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+	wait.Wait()
+	stored := map[string]bool{}
+	for _, r := range e.desk.requests() {
+		for _, id := range r.InstanceIDs {
+			if stored[id] {
+				t.Errorf("%s is stored twice", id)
+			}
+			stored[id] = true
+		}
+	}
+	if len(stored) != 40 {
+		t.Errorf("%d instances stored", len(stored))
 	}
 }
 
