@@ -62,7 +62,7 @@ test/deploy: test/dashboards ## the files of deploy/ (needs promtool)
 	fi
 
 .PHONY: test/live
-test/live: ## what deploy/ deploys, running: keys, panels, alerts (needs prometheus, promtool)
+test/live: ## what deploy/ deploys, running: keys, panels, every alert brought about (needs prometheus, promtool)
 	cd deploy/grafana/gen && $(GO) test -count=1 -tags live -run Deployment ./...
 
 .PHONY: test/clock

@@ -26,7 +26,8 @@ import (
 
 // The live test runs what deploy/ deploys: the roles as processes with a key
 // each, on nats-server.conf, scraped by a real Prometheus with prometheus.yml
-// and alerts.yml. Then every panel is asked for, and a legacy instance appears.
+// and alerts.yml. Then every panel is asked for, a legacy instance appears, and
+// with the same rules in a hurry every other trouble that an alert is for.
 
 // mayBeEmpty are panels that show nothing while all is well.
 var mayBeEmpty = []string{"Verdict changes", "Retries"}
@@ -42,8 +43,9 @@ type fleet struct {
 	dir, bin    string
 	nats, sim   string // URLs
 	prometheus  string
-	metrics     []string // addresses of the roles' metrics
-	logs        sync.Map // name -> *bytes.Buffer
+	metrics     []string               // addresses of the roles' metrics
+	logs        sync.Map               // name -> *bytes.Buffer
+	processes   map[string]*os.Process // by the same name
 	keys        string
 	environment []string
 }
@@ -83,6 +85,7 @@ func (f *fleet) start(t *testing.T, label, name string, args ...string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	f.processes[label] = cmd.Process
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(os.Interrupt)
 		done := make(chan struct{})
@@ -178,7 +181,7 @@ func (f *fleet) edit(t *testing.T, from, to string, replace ...string) {
 
 func launch(t *testing.T) *fleet {
 	t.Helper()
-	f := &fleet{dir: t.TempDir()}
+	f := &fleet{dir: t.TempDir(), processes: map[string]*os.Process{}}
 	root, err := filepath.Abs(filepath.Join(deploy, ".."))
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +201,8 @@ func launch(t *testing.T) *fleet {
 
 	f.environment = []string{"ALIBABA_CLOUD_ACCESS_KEY_ID=LTAISIMULATORDEMO", "ALIBABA_CLOUD_ACCESS_KEY_SECRET=shenscan-simulator-demo-secret"}
 	f.edit(t, "shenscan.yaml", "shenscan.yaml")
-	for _, role := range []string{"sink", "producer", "worker", "worker"} {
+	// The producer first: it alone may make the streams.
+	for _, role := range []string{"producer", "sink", "worker", "worker"} {
 		address := freePort(t)
 		args := []string{
 			role, "--config", filepath.Join(f.dir, "shenscan.yaml"), "--nats-url", f.nats, "--nats-nkey", filepath.Join(f.keys, role+".nk"), "--listen", address,
@@ -286,6 +290,7 @@ func TestDeploymentShowsAndAlerts(t *testing.T) {
 	t.Run("metrics", func(t *testing.T) { checkExported(t, f) })
 	t.Run("panels", func(t *testing.T) { checkPanels(t, f) })
 	t.Run("alerts", func(t *testing.T) { checkAlerts(t, f) })
+	t.Run("every_alert", func(t *testing.T) { checkEveryAlert(t, f) })
 	f.logs.Range(func(label, log any) bool {
 		if s := log.(*lockedBuffer).String(); strings.Contains(strings.ToLower(s), "permissions violation") {
 			t.Errorf("%s was refused something on the bus:\n%s", label, s)
