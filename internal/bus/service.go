@@ -85,15 +85,21 @@ func (b *Bus) answer(ctx context.Context, e Endpoint, r micro.Request) {
 		}
 		return
 	}
+	// The service's own Error and Respond note what they did in the request,
+	// which the service reads when its handler returns: before this, since
+	// requests are answered side by side.
+	msg := nats.NewMsg(r.Reply())
 	if err != nil {
 		code := "500"
 		if se, ok := errors.AsType[*ServiceError](err); ok {
 			code = se.Code
 		}
-		body, _ := json.Marshal(map[string]string{"error": err.Error()})
-		err = r.Error(code, firstLine(err.Error()), body)
-	} else {
-		err = r.RespondJSON(reply)
+		msg.Header.Set(micro.ErrorCodeHeader, code)
+		msg.Header.Set(micro.ErrorHeader, firstLine(err.Error()))
+		reply = map[string]string{"error": err.Error()}
+	}
+	if msg.Data, err = json.Marshal(reply); err == nil {
+		err = b.nc.PublishMsg(msg)
 	}
 	if err != nil {
 		b.log.WarnContext(ctx, "answer was not sent", "subject", e.Subject, "err", err)
