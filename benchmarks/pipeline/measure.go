@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+)
+
+// sample is what one run cost.
+type sample struct {
+	instances int
+	wall      time.Duration
+	cpu       time.Duration
+	rss       int64 // bytes, the mapped store included
+	written   int64 // bytes
+}
+
+func (s sample) perSecond() float64     { return float64(s.instances) / s.wall.Seconds() }
+func (s sample) cpuSeconds() float64    { return s.cpu.Seconds() }
+func (s sample) wallSeconds() float64   { return s.wall.Seconds() }
+func (s sample) cpuPerMillion() float64 { return s.cpu.Seconds() * 1e6 / float64(s.instances) }
+func (s sample) writtenPer() float64    { return float64(s.written) / float64(s.instances) }
+func (s sample) rssMiB() float64        { return float64(s.rss) / (1 << 20) }
+
+// measure runs every contestant once a round, so that what else the machine
+// does hits all of them alike.
+func (b *bench) measure(ctx context.Context, f fleet) (map[string][]sample, error) {
+	whole, stop, err := b.simulate(ctx, f, f.instances)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	small, few := whole, min(b.slow, f.instances)
+	if few < f.instances && !f.alone {
+		if small, stop, err = b.simulate(ctx, f, few); err != nil {
+			return nil, err
+		}
+		defer stop()
+	}
+	samples := map[string][]sample{}
+	for round := range b.rounds {
+		for _, c := range b.all {
+			if !strings.HasPrefix(c.name, b.only) || f.alone && c.name != ours {
+				continue
+			}
+			sim, n := whole, f.instances
+			if c.slow {
+				sim, n = small, few
+			}
+			s, err := b.one(ctx, c, sim, n)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.name, err)
+			}
+			fmt.Fprintf(os.Stderr, "%s  round %d  %-32s %8.0f instances/s  %7.2f CPU-s per million  %4.0f MiB\n", f, round+1, c.name, s.perSecond(), s.cpuPerMillion(), s.rssMiB())
+			samples[c.name] = append(samples[c.name], s)
+		}
+	}
+	return samples, nil
+}
+
+// simulate starts the simulator as a process, below everything else in
+// priority, and returns its URL.
+func (b *bench) simulate(ctx context.Context, f fleet, n int) (url string, stop func(), err error) {
+	cmd := exec.CommandContext(ctx, "nice", "-n", "5", b.shenscan, "simulate", "--listen", "127.0.0.1:0", "--instances", fmt.Sprint(n),
+		"--regions", fmt.Sprint(f.regions), "--seed", "1", "--latency", f.latency.String())
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", nil, fmt.Errorf("start the simulator: %w", err)
+	}
+	stop = func() {
+		_ = cmd.Process.Kill() // nice became the simulator
+		_ = cmd.Wait()
+	}
+	line, err := bufio.NewReader(pipe).ReadString('\n')
+	if err != nil {
+		stop()
+		return "", nil, fmt.Errorf("the simulator said nothing: %w", err)
+	}
+	return strings.TrimSpace(line), stop, nil
+}
+
+func (b *bench) one(ctx context.Context, c contestant, sim string, n int) (s sample, err error) {
+	dir, err := os.MkdirTemp("", "shenscan-bench-")
+	if err != nil {
+		return sample{}, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	args := c.args(b, sim, dir)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), "ALIBABA_CLOUD_ACCESS_KEY_ID="+ecssim.DemoAccessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET="+ecssim.DemoAccessKeySecret)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	began := time.Now()
+	if err := cmd.Run(); err != nil {
+		return sample{}, fmt.Errorf("%w: %s", err, stderr.String())
+	}
+	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return sample{}, errors.New("this system does not tell what a process cost")
+	}
+	return sample{
+		instances: n, wall: time.Since(began), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
+		rss: usage.Maxrss << 10, written: usage.Oublock * 512,
+	}, nil
+}
