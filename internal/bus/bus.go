@@ -145,6 +145,7 @@ func Dial(ctx context.Context, o Options) (_ *Bus, err error) {
 	}
 	target := o.URL
 	if target == "" {
+		b.o.Limits.PagesBytes = min(b.o.Limits.PagesBytes, embeddedPages)
 		if err := b.startServer(b.o.Listen); err != nil {
 			return nil, err
 		}
@@ -165,6 +166,12 @@ func Dial(ctx context.Context, o Options) (_ *Bus, err error) {
 	}
 	return b, nil
 }
+
+// embeddedPages bounds the pages that wait in the embedded server: producers
+// and workers are one process there, so that more would only be memory. Below
+// 32 MiB the server also writes blocks of 4 MiB instead of 8, several of which
+// it holds.
+const embeddedPages = 31 << 20
 
 // startServer starts the embedded server, on a socket where listen is not "".
 func (b *Bus) startServer(listen string) error {
@@ -310,6 +317,9 @@ func (b *Bus) publish(ctx context.Context, msg *nats.Msg, id string, extra ...je
 			return fmt.Errorf("publish %s on %s: %w", id, msg.Subject, err)
 		}
 		b.log.DebugContext(ctx, "publish is tried again", "message", id, "subject", msg.Subject, "err", err)
+		if isAPIError(err, streamFull) { // workers make room all the time
+			wait = min(wait, 400*time.Millisecond)
+		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("publish %s on %s: %w", id, msg.Subject, err)
@@ -318,6 +328,9 @@ func (b *Bus) publish(ctx context.Context, msg *nats.Msg, id string, extra ...je
 	}
 }
 
+// streamFull is the server's word that a stream takes no more for now.
+const streamFull jetstream.ErrorCode = 10077
+
 // retryable tells outages and back-pressure from refusals that will not pass.
 func retryable(err error) bool {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
@@ -325,8 +338,7 @@ func retryable(err error) bool {
 		case jetstream.JSErrCodeStreamWrongLastSequence:
 			return false
 		}
-		// 503: no leader, full stream, no space; 10077 is a full stream.
-		return api.Code == 503 || api.ErrorCode == 10077
+		return api.Code == 503 || api.ErrorCode == streamFull // 503: no leader, no space
 	}
 	return !errors.Is(err, nats.ErrMaxPayload) && !errors.Is(err, nats.ErrConnectionClosed) &&
 		!errors.Is(err, nats.ErrPermissionViolation) && !errors.Is(err, nats.ErrInvalidMsg) && !errors.Is(err, nats.ErrBadSubject)
