@@ -203,8 +203,9 @@ func (s *Sink) watch(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	progress := map[string]standing{}
+	var seen marks
 	for {
-		s.look(ctx, progress)
+		s.look(ctx, progress, &seen)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -219,12 +220,44 @@ type standing struct {
 	since       time.Time
 }
 
-func (s *Sink) look(ctx context.Context, progress map[string]standing) {
+// marks are where the results stream ended a while ago: a store that holds
+// those messages keeps up with what arrives.
+type marks struct {
+	old, young mark
+}
+
+type mark struct {
+	event.Position
+	at time.Time
+}
+
+// caughtUpWithin is how far a store that has caught up may be behind; it is
+// behind by twice that at most.
+const caughtUpWithin = 5 * time.Second
+
+// reached says whether a store at pos has caught up with a stream that ends at
+// end now.
+func (m *marks) reached(pos, end event.Position, now time.Time) bool {
+	if m.young.Stream != end.Stream {
+		m.old, m.young = mark{}, mark{end, now}
+	} else if now.Sub(m.young.at) >= caughtUpWithin {
+		m.old, m.young = m.young, mark{end, now}
+	}
+	if end.Seq == 0 {
+		return true
+	}
+	if pos.Stream != end.Stream {
+		return false
+	}
+	return pos.Seq >= end.Seq || m.old.Stream == end.Stream && pos.Seq >= m.old.Seq
+}
+
+func (s *Sink) look(ctx context.Context, progress map[string]standing, seen *marks) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	st, err := s.bus.State(ctx, bus.StreamResults)
 	pos := s.db.Position()
-	s.caughtUp.Store(err == nil && (st.LastSeq == 0 || pos.Stream == st.Created && pos.Seq+256 >= st.LastSeq))
+	s.caughtUp.Store(err == nil && seen.reached(pos, event.Position{Stream: st.Created, Seq: st.LastSeq}, s.o.Now()))
 	if s.o.ScanIdle <= 0 || !s.caughtUp.Load() {
 		return
 	}
