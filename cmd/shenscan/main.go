@@ -9,13 +9,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/config"
 	"github.com/shenscan/shenscan/internal/trace"
 )
@@ -125,7 +125,7 @@ is of what was read, and the failures are listed.`,
 	pf.StringVar(&s.logFormat, "log-format", "text", "log lines as text or json, on stderr")
 	pf.StringVar(&s.logLevel, "log-level", "warn", "least level of log lines: debug, info, warn or error")
 	pf.BoolVar(&s.noProgess, "no-progress", false, "no progress on stderr, also on a terminal")
-	pf.Int64Var(&s.memoryMiB, "memory-mib", 288, "MiB of memory that this process tries to keep to, the mapped store apart; a fleet of several millions wants more. GOMEMLIMIT in the environment wins")
+	pf.Int64Var(&s.memoryMiB, "memory-mib", 288, "MiB of memory that this process tries to keep to, the mapped store apart; where a third more than it needs is above that, it takes so much. 0 is no limit but the container's. GOMEMLIMIT in the environment wins")
 	pf.StringVar(&s.profiles.cpu, "cpuprofile", "", "write a CPU profile to this file")
 	pf.StringVar(&s.profiles.mem, "memprofile", "", "write a heap profile to this file at the end")
 	_ = pf.MarkHidden("cpuprofile")
@@ -164,9 +164,7 @@ func (s *settings) prepare(root, cmd *cobra.Command) error {
 	if err := s.openLog(); err != nil {
 		return err
 	}
-	if os.Getenv("GOMEMLIMIT") == "" && s.memoryMiB > 0 {
-		debug.SetMemoryLimit(s.memoryMiB << 20)
-	}
+	app.LimitMemory(cmd.Context(), s.memoryMiB<<20)
 	return s.profiles.start()
 }
 

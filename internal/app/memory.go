@@ -1,0 +1,110 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"strconv"
+	"time"
+)
+
+// LimitMemory gives the Go runtime a soft limit of memory until ctx ends: the
+// garbage collector works harder near it, so that a scan of a large fleet does
+// not take twice what it needs. The limit yields to what is live. Just below
+// what a process cannot do without, a collector does little else than collect;
+// so where base is less than a third above what is live, the limit is a third
+// above it, and comes back when less is live. It never exceeds nine tenths of
+// the container's own limit, if there is one; base 0 leaves that as the only
+// one. GOMEMLIMIT in the environment wins over all of this, and GOGC is left
+// alone.
+func LimitMemory(ctx context.Context, base int64) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	ceiling := containerMemory(os.ReadFile) / 10 * 9
+	if base <= 0 {
+		if ceiling > 0 {
+			debug.SetMemoryLimit(ceiling)
+		}
+		return
+	}
+	now := memoryLimit(base, ceiling, 0, 0)
+	debug.SetMemoryLimit(now)
+	go func() {
+		usage := memoryUsage()
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			live, other := usage()
+			// Setting it stops the world for a moment: not for trifles.
+			if want := memoryLimit(base, ceiling, live, other); want > now+now/32 || want < now-now/16 {
+				now = want
+				debug.SetMemoryLimit(now)
+			}
+		}
+	}()
+}
+
+// memoryLimit is the limit where live bytes are in use on the heap and other
+// ones outside of it, which count as well. A ceiling of 0 is none.
+func memoryLimit(base, ceiling, live, other int64) int64 {
+	limit := max(base, live+live/3+other)
+	if ceiling > 0 {
+		limit = min(limit, ceiling)
+	}
+	return limit
+}
+
+// memoryUsage returns a function that tells what the last collection found in
+// use, and what the runtime itself takes.
+func memoryUsage() func() (live, other int64) {
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/memory/classes/total:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+		{Name: "/memory/classes/heap/released:bytes"},
+	}
+	return func() (live, other int64) {
+		metrics.Read(samples)
+		for i, s := range samples {
+			if s.Value.Kind() != metrics.KindUint64 { // of a runtime that does not know it
+				continue
+			}
+			switch v := int64(s.Value.Uint64()); i {
+			case 0:
+				live = v
+			case 1:
+				other += v
+			default:
+				other -= v
+			}
+		}
+		return live, max(other, 0)
+	}
+}
+
+// containerMemory returns the memory limit of the container that this process
+// is in, 0 for none.
+func containerMemory(read func(string) ([]byte, error)) int64 {
+	for _, path := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+		text, err := read(path)
+		if err != nil {
+			continue
+		}
+		n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)
+		if err != nil || n <= 0 || n >= 1<<60 { // "max", and what version 1 writes for it
+			return 0
+		}
+		return n
+	}
+	return 0
+}
