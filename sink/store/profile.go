@@ -35,7 +35,8 @@ const maxChunk = 256
 type profiles struct {
 	seed   maphash.Seed
 	list   []profile
-	byPair map[uint64]uint32
+	byPair []uint32            // open addressing: number in list, plus one
+	used   int                 // of byPair
 	free   []uint32            // numbers that nothing has
 	dirty  map[uint32]struct{} // chunks to be stored
 
@@ -65,7 +66,7 @@ type freshValue struct {
 
 func newProfiles(seed maphash.Seed) *profiles {
 	p := &profiles{
-		seed: seed, byPair: map[uint64]uint32{}, dirty: map[uint32]struct{}{}, softByHash: map[uint64]uint32{},
+		seed: seed, dirty: map[uint32]struct{}{}, softByHash: map[uint64]uint32{},
 		byHardware: map[rules.Hardware]uint32{}, known: map[*rules.Classification]uint32{},
 	}
 	p.publish()
@@ -149,9 +150,12 @@ func storedSoftware(tx *bbolt.Tx, id uint32) (rules.Facts, error) {
 // number returns the profile of a pair, making one where there is none; class
 // says how a new one is judged.
 func (p *profiles) number(software, hardware uint32, class func() uint32) uint32 {
-	pair := uint64(software)<<32 | uint64(hardware)
-	if id, ok := p.byPair[pair]; ok {
-		return id
+	if 3*p.used >= 2*len(p.byPair) {
+		p.grow()
+	}
+	slot := p.slot(software, hardware)
+	if id := *slot; id != 0 {
+		return id - 1
 	}
 	is := profile{software, hardware, class()}
 	id := uint32(len(p.list))
@@ -161,9 +165,34 @@ func (p *profiles) number(software, hardware uint32, class func() uint32) uint32
 	} else {
 		p.list = append(p.list, is)
 	}
-	p.byPair[pair] = id
+	*slot = id + 1
+	p.used++
 	p.dirty[id/maxChunk] = struct{}{}
 	return id
+}
+
+// slot is where the number of a pair stands or is to stand. There may be one
+// pair for every instance: a map would take four times the memory.
+func (p *profiles) slot(software, hardware uint32) *uint32 {
+	h := (uint64(software)<<32 | uint64(hardware)) * 0x9E3779B97F4A7C15
+	mask := uint64(len(p.byPair) - 1)
+	for i := (h ^ h>>32) & mask; ; i = (i + 1) & mask {
+		id := p.byPair[i]
+		if id == 0 || p.list[id-1].software == software && p.list[id-1].hardware == hardware {
+			return &p.byPair[i]
+		}
+	}
+}
+
+func (p *profiles) grow() {
+	old := p.byPair
+	p.byPair = make([]uint32, max(1024, 2*len(old)))
+	for _, id := range old {
+		if id != 0 {
+			is := &p.list[id-1]
+			*p.slot(is.software, is.hardware) = id
+		}
+	}
 }
 
 // softwareOf returns the number of what runs.
@@ -325,7 +354,11 @@ func (p *profiles) restore(no uint32, part []profile, classes int) error {
 		if int(is.class) >= classes || int(is.hardware) >= len(p.hardware) {
 			return fmt.Errorf("%w: profile %d refers to what is not there", ErrCorrupt, id)
 		}
-		p.byPair[uint64(is.software)<<32|uint64(is.hardware)] = id
+		if 3*p.used >= 2*len(p.byPair) {
+			p.grow()
+		}
+		*p.slot(is.software, is.hardware) = id + 1
+		p.used++
 	}
 	return nil
 }
