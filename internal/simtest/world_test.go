@@ -358,7 +358,8 @@ func (w *world) repeatLater(m event.Message, r *rand.Rand) {
 		if page, ok := m.(*event.InstancesClassified); ok && w.mutant == lateIsNew {
 			fresh := *page
 			fresh.Order = time.Now().UnixNano()
-			fresh.Page += 1000 // an id of its own
+			fresh.ScanID += "-late" // the store dates a page of an ended scan by itself
+			fresh.Page += 1000      // an id of its own
 			m = &fresh
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
