@@ -493,7 +493,7 @@ func TestDeploymentComposeFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made := []string{"./nats/keys/keys.conf", "./nats/keys/producer.nk", "./nats/keys/worker.nk", "./nats/keys/sink.nk"}
+	made := []string{"./events-secret", "./nats/keys/keys.conf", "./nats/keys/producer.nk", "./nats/keys/worker.nk", "./nats/keys/sink.nk"}
 	for _, m := range regexp.MustCompile(`\./[a-z./-]+`).FindAllString(string(text), -1) {
 		if slices.Contains(made, m) {
 			continue
