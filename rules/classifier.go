@@ -71,8 +71,9 @@ type host struct {
 
 // remembered is the classification of a pair of numbers.
 type remembered struct {
-	pair uint64
-	cl   *Classification
+	pair   uint64
+	cl     *Classification
+	levels []Level // of cl, by target
 }
 
 // maxNumbered bounds what is numbered at a time; beyond it equal content gets
@@ -114,7 +115,7 @@ func (c *Classifier) Machine(h Hardware) Machine { return c.host(h).Machine }
 // Classify says what the rule set says of f. The result is shared and must not
 // be changed. f is not kept: strings that are remembered are copied.
 func (c *Classifier) Classify(f *Facts) *Classification {
-	return c.judge(c.system(f), c.host(f.Hardware()))
+	return c.judge(c.system(f), c.host(f.Hardware())).cl
 }
 
 // Page judges what a page holds: software, of which the machine's part does
@@ -136,26 +137,30 @@ func (p *Page) Software(f *Facts) { p.systems = append(p.systems, p.c.system(f))
 // Hardware adds to the page's hardware.
 func (p *Page) Hardware(h Hardware) { p.hosts = append(p.hosts, p.c.host(h)) }
 
-// Judge classifies one combination; software and hardware count in the order in
-// which they were added.
-func (p *Page) Judge(software, hardware int) *Classification {
-	return p.c.judge(p.systems[software], p.hosts[hardware])
+// Levels judges one combination for every target; software and hardware count
+// in the order in which they were added. The result is shared and must not be
+// changed.
+func (p *Page) Levels(software, hardware int) []Level {
+	return p.c.judge(p.systems[software], p.hosts[hardware]).levels
 }
 
 // judge returns the classification of a system on a host.
-func (c *Classifier) judge(s *system, m *host) *Classification {
+func (c *Classifier) judge(s *system, m *host) *remembered {
 	pair := uint64(s.no)<<32 | uint64(m.no)
 	h := mix(pair, pair>>32)
 	set := c.verdict.set(h)
 	for i := range set {
 		if e := set[i].Load(); e != nil && e.pair == pair {
-			return e.cl
+			return e
 		}
 	}
 	p := s.soft.on(&m.machine)
 	e := &remembered{pair: pair, cl: c.r.evaluate(&p, &s.id, c.targets, nil)}
+	for i := range e.cl.Verdicts {
+		e.levels = append(e.levels, e.cl.Verdicts[i].Level)
+	}
 	c.verdict.put(h, e)
-	return e.cl
+	return e
 }
 
 // system reads the operating system, from memory where the same facts were

@@ -168,7 +168,6 @@ func Classify(c *rules.Classifier, page *event.InstancesListed, images map[strin
 		clear(at.profiles)
 		pool.Put(at)
 	}()
-	levels := make([]rules.Level, 0, n*len(out.Targets))
 	judge := c.Page(n)
 	for i := range page.Instances {
 		x := &page.Instances[i]
@@ -199,21 +198,12 @@ func Classify(c *rules.Classifier, page *event.InstancesListed, images map[strin
 		if !ok {
 			p = len(out.Profiles)
 			at.profiles[pair] = p
-			from := len(levels)
-			levels = appendLevels(levels, judge.Judge(sw, hw))
-			out.Profiles = append(out.Profiles, event.Profile{Software: sw, Hardware: hw, Levels: levels[from:len(levels):len(levels)]})
+			out.Profiles = append(out.Profiles, event.Profile{Software: sw, Hardware: hw, Levels: judge.Levels(sw, hw)})
 		}
 		out.Rows[i] = event.Row{
 			ID: x.ID, Name: x.Name, Zone: x.Zone, Status: x.Status, CreationTime: x.CreationTime,
 			NetworkType: x.NetworkType, CPU: x.CPU, MemoryMiB: x.MemoryMiB, Tags: x.Tags, Profile: p,
 		}
-	}
-	return out
-}
-
-func appendLevels(out []rules.Level, c *rules.Classification) []rules.Level {
-	for i := range c.Verdicts {
-		out = append(out, c.Verdicts[i].Level)
 	}
 	return out
 }
