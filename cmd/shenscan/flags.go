@@ -91,7 +91,7 @@ func (f *traceFlags) add(cmd *cobra.Command) {
 
 func (f *traceFlags) options(s *settings, name string) trace.Options {
 	version, _ := app.Version()
-	o := trace.Options{Endpoint: f.endpoint, Ratio: -1, Service: name, Version: version, Log: s.log, Getenv: os.Getenv}
+	o := trace.Options{Endpoint: f.endpoint, Ratio: -1, Service: name, Version: version, Log: s.log}
 	if f.set != nil && f.set.Changed("trace-ratio") { // else OTEL_TRACES_SAMPLER may say
 		o.Ratio = max(f.ratio, 0)
 	}

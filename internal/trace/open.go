@@ -2,16 +2,12 @@ package trace
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
@@ -34,7 +30,6 @@ type Options struct {
 	// Service and Version name this process in its spans.
 	Service, Version string
 	Log              *slog.Logger
-	Getenv           func(string) string // nil reads no variables
 }
 
 // Tracer makes spans and sends them. The nil Tracer makes none. It is safe for
@@ -43,7 +38,7 @@ type Tracer struct {
 	provider *sdktrace.TracerProvider
 	tracer   oteltrace.Tracer
 	export   *exporter
-	client   *client
+	client   otlptrace.Client
 	log      *slog.Logger
 	closed   sync.Once
 }
@@ -51,30 +46,22 @@ type Tracer struct {
 // Open returns a Tracer, or nil where o and the environment name no collector.
 // It makes no connection: a collector that is away is no error.
 func Open(ctx context.Context, o Options) (*Tracer, error) {
-	if o.Getenv == nil {
-		o.Getenv = func(string) string { return "" }
-	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	env := environment{o.Getenv}
-	target, err := env.target(o.Endpoint)
-	if err != nil || target == nil {
+	endpoint, err := target(o.Endpoint)
+	if err != nil || endpoint == nil {
 		return nil, err
 	}
 	if o.Ratio > 1 || o.Ratio != o.Ratio {
 		return nil, fmt.Errorf("trace ratio is %v; it is a share from 0 to 1", o.Ratio)
 	}
-	c, err := newClient(target)
-	if err != nil {
-		return nil, err
-	}
 	described, err := describe(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	t := &Tracer{client: c, log: o.Log}
-	t.export = &exporter{Exporter: otlptrace.NewUnstarted(c), log: o.Log, endpoint: target.shown()}
+	t := &Tracer{client: newClient(endpoint), log: o.Log}
+	t.export = &exporter{Exporter: otlptrace.NewUnstarted(t.client), log: o.Log, endpoint: endpoint.String()}
 	if err := t.export.Start(ctx); err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
@@ -85,12 +72,12 @@ func Open(ctx context.Context, o Options) (*Tracer, error) {
 	switch {
 	case o.Ratio >= 0:
 		opts = append(opts, sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(o.Ratio))))
-	case o.Getenv("OTEL_TRACES_SAMPLER") == "":
+	case os.Getenv("OTEL_TRACES_SAMPLER") == "":
 		opts = append(opts, sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.AlwaysSample())))
 	}
 	t.provider = sdktrace.NewTracerProvider(opts...)
 	t.tracer = t.provider.Tracer(scopeName)
-	o.Log.Info("tracing is on", "endpoint", target.shown())
+	o.Log.Info("tracing is on", "endpoint", t.export.endpoint)
 	return t, nil
 }
 
@@ -124,7 +111,8 @@ func (t *Tracer) flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
 	err := t.provider.Shutdown(ctx)
-	t.client.abandon()
+	t.export.failing.Store(true) // what fails from here on is counted below
+	_ = t.client.Stop(ctx) // ends what is still under way; its only error is that the time is over
 	if lost := t.export.ended.Load() - t.export.sent.Load(); lost > 0 {
 		t.log.Warn("spans were not delivered", "spans", lost, "of", t.export.ended.Load(), "err", err)
 	}
@@ -158,75 +146,13 @@ type exporter struct {
 // ExportSpans implements sdktrace.SpanExporter.
 func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	err := e.Exporter.ExportSpans(ctx, spans)
+	lost := rejected(err, len(spans))
+	e.sent.Add(int64(len(spans) - lost))
 	switch {
-	case err == nil:
-		e.sent.Add(int64(len(spans)))
-		if e.failing.Swap(false) {
-			e.log.Info("the collector takes spans again", "endpoint", e.endpoint)
-		}
-	case !e.failing.Swap(true):
-		e.log.Warn("the collector does not take spans; the pipeline goes on without", "endpoint", e.endpoint, "err", err)
+	case lost > 0 && !e.failing.Swap(true):
+		e.log.Warn("the collector does not take spans; the pipeline goes on without", "endpoint", e.endpoint, "err", reason(err))
+	case lost == 0 && e.failing.Swap(false):
+		e.log.Info("the collector takes spans again", "endpoint", e.endpoint)
 	}
 	return nil
-}
-
-// environment reads the OTEL_* variables.
-type environment struct{ get func(string) string }
-
-// otlp returns the variable for traces, else the one for all signals.
-func (e environment) otlp(name string) (value, variable string) {
-	for _, variable := range []string{"OTEL_EXPORTER_OTLP_TRACES_" + name, "OTEL_EXPORTER_OTLP_" + name} {
-		if v := strings.TrimSpace(e.get(variable)); v != "" {
-			return v, variable
-		}
-	}
-	return "", "OTEL_EXPORTER_OTLP_" + name
-}
-
-// target says where spans go, nil for nowhere.
-func (e environment) target(endpoint string) (*target, error) {
-	if strings.EqualFold(e.get("OTEL_SDK_DISABLED"), "true") {
-		return nil, nil
-	}
-	whole := false // the URL is that of the traces themselves
-	if endpoint == "" {
-		var variable string
-		endpoint, variable = e.otlp("ENDPOINT")
-		whole = variable == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
-		exporters := strings.Split(strings.ReplaceAll(e.get("OTEL_TRACES_EXPORTER"), " ", ""), ",")
-		if endpoint == "" || slices.Contains(exporters, "none") {
-			return nil, nil
-		}
-	}
-	var errs []error
-	t := &target{timeout: 10 * time.Second}
-	keep := func(err error) { errs = append(errs, err) }
-	keep(t.setURL(endpoint, whole))
-	if v, name := e.otlp("PROTOCOL"); v != "" && v != "http/protobuf" {
-		keep(fmt.Errorf("%s is %q; shenscan speaks http/protobuf, usually on port 4318", name, v))
-	}
-	if v, name := e.otlp("HEADERS"); v != "" {
-		keep(t.setHeaders(name, v))
-	}
-	if v, name := e.otlp("TIMEOUT"); v != "" {
-		ms, err := strconv.Atoi(v)
-		if err != nil || ms <= 0 {
-			keep(fmt.Errorf("%s is %q; it is a number of milliseconds", name, v))
-		}
-		t.timeout = time.Duration(ms) * time.Millisecond
-	}
-	switch v, name := e.otlp("COMPRESSION"); v {
-	case "", "none":
-	case "gzip":
-		t.gzip = true
-	default:
-		keep(fmt.Errorf("%s is %q; it is gzip or none", name, v))
-	}
-	t.ca, _ = e.otlp("CERTIFICATE")
-	t.cert, _ = e.otlp("CLIENT_CERTIFICATE")
-	t.key, _ = e.otlp("CLIENT_KEY")
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("tracing: %w", err)
-	}
-	return t, nil
 }

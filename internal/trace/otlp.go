@@ -1,200 +1,196 @@
 package trace
 
 import (
-	"bytes"
-	"compress/gzip"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
+	"github.com/go-logr/logr"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 )
 
-// target is a collector.
-type target struct {
-	url           *url.URL
-	headers       http.Header
-	timeout       time.Duration
-	gzip          bool
-	ca, cert, key string // PEM files
+// newClient sends spans to endpoint. The client reads the other
+// OTEL_EXPORTER_OTLP_* variables itself.
+func newClient(endpoint *url.URL) otlptrace.Client {
+	// What the client cannot read of the variables it writes to standard error,
+	// the keys among the headers included, and goes on without. check has told
+	// of it by now, and as an error.
+	otel.SetLogger(logr.Discard())
+	return otlptracehttp.NewClient(
+		otlptracehttp.WithEndpointURL(endpoint.String()),
+		otlptracehttp.WithProxy(proxy),
+		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{
+			Enabled: true, InitialInterval: time.Second, MaxInterval: 5 * time.Second, MaxElapsedTime: 10 * time.Second,
+		}),
+	)
 }
 
-// shown is the URL without what may be secret.
-func (t *target) shown() string { return t.url.Redacted() }
+var errRedirect = errors.New("the collector sends elsewhere, where the keys in the headers would get, too")
 
-func (t *target) setURL(endpoint string, whole bool) error {
+// proxy is asked before every request, those included that the client would
+// make because an answer sent it elsewhere: these it has no other way to stop
+// that would leave it to read the certificates.
+func proxy(r *http.Request) (*url.URL, error) {
+	if r.Response != nil {
+		return nil, errRedirect
+	}
+	return http.ProxyFromEnvironment(r)
+}
+
+// partial is how the client ends its error where the collector took some spans
+// and not others.
+var partial = regexp.MustCompile(`\((\d+) spans rejected\)$`)
+
+// rejected is how many of n sent spans did not arrive.
+func rejected(err error, n int) int {
+	if err == nil {
+		return 0
+	}
+	if m := partial.FindStringSubmatch(err.Error()); m != nil {
+		if r, err := strconv.Atoi(m[1]); err == nil {
+			return min(r, n)
+		}
+	}
+	return n
+}
+
+// reason is err without what the collector wrote, which may repeat the keys
+// that it was sent.
+func reason(err error) string {
+	if ue, ok := errors.AsType[*url.Error](err); ok {
+		return clip(ue.Err.Error())
+	}
+	text, _, _ := strings.Cut(err.Error(), "body: ")
+	if before, _, ok := strings.Cut(text, "partial success: "); ok {
+		text = before + partial.FindString(text)
+	}
+	return clip(strings.TrimRight(text, " (:"))
+}
+
+// otlp returns the variable for traces, else the one for all signals.
+func otlp(name string) (value, variable string) {
+	for _, variable := range []string{"OTEL_EXPORTER_OTLP_TRACES_" + name, "OTEL_EXPORTER_OTLP_" + name} {
+		if v := strings.TrimSpace(os.Getenv(variable)); v != "" {
+			return v, variable
+		}
+	}
+	return "", "OTEL_EXPORTER_OTLP_" + name
+}
+
+// target says where spans go, nil for nowhere.
+func target(endpoint string) (*url.URL, error) {
+	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
+		return nil, nil
+	}
+	whole := false // the URL is that of the traces themselves
+	if endpoint == "" {
+		var variable string
+		endpoint, variable = otlp("ENDPOINT")
+		whole = variable == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+		exporters := strings.Split(strings.ReplaceAll(os.Getenv("OTEL_TRACES_EXPORTER"), " ", ""), ",")
+		if endpoint == "" || slices.Contains(exporters, "none") {
+			return nil, nil
+		}
+	}
+	u, err := parse(endpoint, whole)
+	if err := errors.Join(err, check()); err != nil {
+		return nil, fmt.Errorf("tracing: %w", err)
+	}
+	return u, nil
+}
+
+// parse shows nothing of the text in its errors: it may hold a password.
+func parse(endpoint string, whole bool) (*url.URL, error) {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		// The text is not shown: it may hold a password.
-		return errors.New("the OTLP endpoint is not a URL such as http://127.0.0.1:4318")
+		return nil, errors.New("the OTLP endpoint is not a URL such as http://127.0.0.1:4318")
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" { // the client would leave them out
+		return nil, errors.New("the OTLP endpoint has more than host, port and path; a key of the collector belongs into OTEL_EXPORTER_OTLP_HEADERS")
 	}
 	if !whole {
 		u = u.JoinPath("v1", "traces")
 	}
-	t.url = u
-	return nil
+	return u, nil
 }
 
-// setHeaders reads "key=value,key=value", values percent-encoded as in W3C
-// baggage. A mistake is told without the values, which are often keys.
-func (t *target) setHeaders(variable, list string) error {
-	t.headers = http.Header{}
+// check finds what the client would pass over in silence.
+func check() error {
+	var errs []error
+	keep := func(ok bool, format string, a ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, a...))
+		}
+	}
+	v, name := otlp("PROTOCOL")
+	keep(v == "" || v == "http/protobuf" || v == "http/json", "%s is %q; shenscan speaks http/protobuf and http/json, usually on port 4318", name, v)
+	v, name = otlp("HEADERS")
+	keep(v == "" || headers(v), "%s is not a list of key=value, separated by commas", name)
+	v, name = otlp("TIMEOUT")
+	ms, err := strconv.Atoi(v)
+	keep(v == "" || err == nil && ms > 0, "%s is %q; it is a number of milliseconds", name, v)
+	v, name = otlp("COMPRESSION")
+	keep(v == "" || v == "none" || v == "gzip", "%s is %q; it is gzip or none", name, v)
+	return errors.Join(append(errs, checkAuthority(), checkCertificate())...)
+}
+
+// headers reports whether list is "key=value,key=value", values
+// percent-encoded as in W3C baggage.
+func headers(list string) bool {
 	for pair := range strings.SplitSeq(list, ",") {
 		key, value, ok := strings.Cut(pair, "=")
-		key = strings.TrimSpace(key)
-		value, err := url.PathUnescape(strings.TrimSpace(value))
-		if !ok || key == "" || err != nil || strings.ContainsAny(key+value, "\r\n") {
-			return fmt.Errorf("%s is not a list of key=value, separated by commas", variable)
+		value, err := url.PathUnescape(value)
+		if !ok || !token.MatchString(strings.TrimSpace(key)) || err != nil || strings.ContainsAny(value, "\r\n\x00") {
+			return false
 		}
-		t.headers.Set(key, value)
+	}
+	return true
+}
+
+// token is a name of a header as in RFC 9110.
+var token = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+
+// checkAuthority fails where the client would trust those of the system instead.
+func checkAuthority() error {
+	file, name := otlp("CERTIFICATE")
+	if file == "" {
+		return nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("%s, the certificate authority of the collector: %w", name, err)
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		return fmt.Errorf("%s: %s holds no PEM certificate", name, file)
 	}
 	return nil
 }
 
-// client sends spans as protobuf over HTTP. It stands in for
-// otlptracehttp, which links gRPC for its messages: the body of
-// ExportTraceServiceRequest is that of TracesData, byte for byte, since both
-// hold repeated ResourceSpans as field 1.
-type client struct {
-	t       *target
-	http    *http.Client
-	stopped chan struct{}
-}
-
-func newClient(t *target) (*client, error) {
-	conf := &tls.Config{MinVersion: tls.VersionTLS12}
-	if t.ca != "" {
-		pem, err := os.ReadFile(t.ca)
-		if err != nil {
-			return nil, fmt.Errorf("tracing: certificate authority of the collector: %w", err)
+// checkCertificate fails where the client would show no certificate.
+func checkCertificate() error {
+	for _, prefix := range []string{"OTEL_EXPORTER_OTLP_TRACES_CLIENT_", "OTEL_EXPORTER_OTLP_CLIENT_"} {
+		cert, key := strings.TrimSpace(os.Getenv(prefix+"CERTIFICATE")), strings.TrimSpace(os.Getenv(prefix+"KEY"))
+		if cert == "" && key == "" {
+			continue
 		}
-		conf.RootCAs = x509.NewCertPool()
-		if !conf.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tracing: %s holds no PEM certificate", t.ca)
+		if cert == "" || key == "" {
+			return fmt.Errorf("%[1]sCERTIFICATE and %[1]sKEY belong together: one is missing", prefix)
 		}
+		if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+			return fmt.Errorf("%sCERTIFICATE: %w", prefix, err)
+		}
+		return nil
 	}
-	if t.cert != "" || t.key != "" {
-		pair, err := tls.LoadX509KeyPair(t.cert, t.key)
-		if err != nil {
-			return nil, fmt.Errorf("tracing: client certificate: %w", err)
-		}
-		conf.Certificates = []tls.Certificate{pair}
-	}
-	return &client{
-		t: t, stopped: make(chan struct{}),
-		http: &http.Client{
-			Transport: &http.Transport{
-				Proxy: http.ProxyFromEnvironment, TLSClientConfig: conf, ForceAttemptHTTP2: true,
-				MaxIdleConnsPerHost: 1, IdleConnTimeout: 90 * time.Second,
-			},
-			// A collector that sends us elsewhere would get the headers' keys there.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	}, nil
-}
-
-// Start implements otlptrace.Client.
-func (c *client) Start(context.Context) error { return nil }
-
-// Stop implements otlptrace.Client.
-func (c *client) Stop(context.Context) error {
-	c.http.CloseIdleConnections()
 	return nil
-}
-
-// abandon ends what is under way. It is called once.
-func (c *client) abandon() {
-	close(c.stopped)
-	c.http.CloseIdleConnections()
-}
-
-// UploadTraces implements otlptrace.Client. A collector that asks for patience
-// gets it, within the timeout.
-func (c *client) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
-	body, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: spans})
-	if err != nil {
-		return fmt.Errorf("encode spans: %w", err)
-	}
-	if c.t.gzip {
-		if body, err = compressed(body); err != nil {
-			return err
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.t.timeout)
-	defer cancel()
-	done := make(chan struct{})
-	defer close(done)
-	go func() {
-		select {
-		case <-c.stopped:
-			cancel()
-		case <-done:
-		}
-	}()
-	for wait := time.Second; ; wait *= 2 {
-		again, err := c.post(ctx, body)
-		if err == nil || again < 0 {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(max(wait, again)):
-		}
-	}
-}
-
-func compressed(body []byte) ([]byte, error) {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	if _, err := z.Write(body); err != nil {
-		return nil, fmt.Errorf("compress spans: %w", err)
-	}
-	if err := z.Close(); err != nil {
-		return nil, fmt.Errorf("compress spans: %w", err)
-	}
-	return b.Bytes(), nil
-}
-
-// post sends body once. again is how long to wait before the next attempt,
-// negative where none is worth it.
-func (c *client) post(ctx context.Context, body []byte) (again time.Duration, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.t.url.String(), bytes.NewReader(body))
-	if err != nil {
-		return -1, fmt.Errorf("ask the collector: %w", err)
-	}
-	maps.Copy(req.Header, c.t.headers)
-	req.Header.Set("Content-Type", "application/x-protobuf")
-	if c.t.gzip {
-		req.Header.Set("Content-Encoding", "gzip")
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		// The URL in the text of url.Error may hold a password.
-		if ue, ok := errors.AsType[*url.Error](err); ok {
-			err = ue.Err
-		}
-		return -1, fmt.Errorf("send spans: %w", err)
-	}
-	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection is used again
-	switch resp.StatusCode {
-	case http.StatusOK, http.StatusAccepted, http.StatusNoContent:
-		return 0, nil
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
-		return time.Duration(min(max(seconds, 0), 60)) * time.Second, fmt.Errorf("send spans: the collector answered %s", resp.Status)
-	}
-	return -1, fmt.Errorf("send spans: the collector answered %s", resp.Status)
 }

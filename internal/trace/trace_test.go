@@ -3,22 +3,37 @@ package trace_test
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/shenscan/shenscan/internal/trace"
 	"github.com/shenscan/shenscan/internal/trace/tracetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// What the machine is set up for is not what the tests say.
+func TestMain(m *testing.M) {
+	for _, kv := range os.Environ() {
+		if name, _, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "OTEL_") {
+			_ = os.Unsetenv(name)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // buffer is a log that may be written side by side.
 type buffer struct {
@@ -38,14 +53,10 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-func env(kv ...string) func(string) string {
-	return func(name string) string {
-		for i := 0; i < len(kv); i += 2 {
-			if kv[i] == name {
-				return kv[i+1]
-			}
-		}
-		return ""
+func setenv(t *testing.T, kv ...string) {
+	t.Helper()
+	for i := 0; i < len(kv); i += 2 {
+		t.Setenv(kv[i], kv[i+1])
 	}
 }
 
@@ -243,13 +254,22 @@ func TestEnvironmentIsRead(t *testing.T) {
 		"bad_compression":     {endpoint: c.URL, env: []string{"OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"}, err: "gzip"},
 		"no_such_ca":          {endpoint: c.URL, env: []string{"OTEL_EXPORTER_OTLP_CERTIFICATE", "/nonexistent"}, err: "certificate authority"},
 		"gzip_with_header":    {endpoint: c.URL, env: []string{"OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "Authorization=Basic%20abc"}, path: "/v1/traces"},
-		"userinfo_in_the_url": {endpoint: strings.Replace(c.URL, "//", "//me:secret@", 1), path: "/v1/traces"},
+		"userinfo_in_the_url": {endpoint: strings.Replace(c.URL, "//", "//me:secret@", 1), err: "OTEL_EXPORTER_OTLP_HEADERS"},
+		"key_in_the_query":    {endpoint: c.URL + "?key=secret", err: "OTEL_EXPORTER_OTLP_HEADERS"},
+		"flag_wins":           {endpoint: c.URL, env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "://secret"}, path: "/v1/traces"},
+		"traces_win":          {endpoint: c.URL, env: []string{"OTEL_EXPORTER_OTLP_HEADERS", "secret", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=b"}, path: "/v1/traces"},
+		"insecure_is_grpc":    {env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT", c.URL, "OTEL_EXPORTER_OTLP_INSECURE", "false"}, path: "/v1/traces"},
+		"protocol_json":       {endpoint: c.URL, env: []string{"OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"}, path: "/v1/traces"},
+		"empty_ca":            {endpoint: c.URL, env: []string{"OTEL_EXPORTER_OTLP_CERTIFICATE", os.DevNull}, err: "no PEM"},
+		"certificate_alone":   {endpoint: c.URL, env: []string{"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", os.DevNull}, err: "belong together"},
+		"bad_certificate":     {endpoint: c.URL, env: []string{"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", os.DevNull, "OTEL_EXPORTER_OTLP_CLIENT_KEY", os.DevNull}, err: "CLIENT_CERTIFICATE"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			setenv(t, tc.env...)
 			before := c.Paths()
 			var log buffer
 			tr, err := trace.Open(t.Context(), trace.Options{
-				Endpoint: tc.endpoint, Ratio: 1, Service: "test", Getenv: env(tc.env...), Log: slog.New(slog.NewTextHandler(&log, nil)),
+				Endpoint: tc.endpoint, Ratio: 1, Service: "test", Log: slog.New(slog.NewTextHandler(&log, nil)),
 			})
 			if err != nil && strings.Contains(err.Error(), "secret") || strings.Contains(log.String(), "secret") {
 				t.Errorf("a secret is shown: %v %s", err, log.String())
@@ -312,6 +332,113 @@ func TestLostSpansAreCountedAndRedirectsNotFollowed(t *testing.T) {
 	}
 }
 
+// The client quotes what the collector answers, and reports what it cannot
+// read of the environment to standard error by itself.
+func TestNothingTheCollectorAnswersIsLogged(t *testing.T) {
+	setenv(t, "OTEL_EXPORTER_OTLP_HEADERS", "x-key=secret")
+	for name, answer := range map[string]http.HandlerFunc{
+		"refused": func(w http.ResponseWriter, r *http.Request) {
+			http.Error(w, r.Header.Get("X-Key"), http.StatusForbidden)
+		},
+		"busy": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", "3600")
+			http.Error(w, r.Header.Get("X-Key"), http.StatusServiceUnavailable)
+		},
+		"busy_for_ever": func(w http.ResponseWriter, r *http.Request) { // the client waits, and Close does not
+			w.Header().Set("Retry-After", "99999999999999999")
+			http.Error(w, r.Header.Get("X-Key"), http.StatusServiceUnavailable)
+		},
+		"endless": func(w http.ResponseWriter, r *http.Request) {
+			for {
+				if _, err := io.WriteString(w, r.Header.Get("X-Key")); err != nil {
+					return
+				}
+			}
+		},
+		"elsewhere": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/?"+r.Header.Get("X-Key"), http.StatusTemporaryRedirect)
+		},
+		"partly": func(w http.ResponseWriter, r *http.Request) { answerPartly(w, 2, r.Header.Get("X-Key")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := httptest.NewServer(answer)
+			defer srv.Close()
+			var log buffer
+			tr := open(t, trace.Options{Endpoint: srv.URL, Ratio: 1, Log: slog.New(slog.NewTextHandler(&log, nil))})
+			_, a := tr.Begin(t.Context(), trace.Internal, name)
+			_, b := tr.Begin(t.Context(), trace.Internal, name)
+			a.End(nil)
+			b.End(nil)
+			tr.Close(t.Context())
+			if got := log.String(); strings.Contains(got, "secret") || !strings.Contains(got, "spans=2 of=2") {
+				t.Errorf("log %s", got)
+			}
+		})
+	}
+}
+
+func TestTheAuthorityOfTheCollectorIsTheOneNamed(t *testing.T) {
+	var arrived atomic.Int64
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived.Add(1) }))
+	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	srv.StartTLS()
+	defer srv.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int64{0, 1} {
+		tr := open(t, trace.Options{Endpoint: srv.URL, Ratio: 1})
+		_, span := tr.Begin(t.Context(), trace.Internal, "secured")
+		span.End(nil)
+		tr.Close(t.Context())
+		if got := arrived.Load(); got != want {
+			t.Errorf("%d requests, want %d", got, want)
+		}
+		setenv(t, "OTEL_EXPORTER_OTLP_CERTIFICATE", file)
+	}
+	if _, err := trace.Open(t.Context(), trace.Options{Endpoint: "http://127.0.0.1:4318"}); err == nil {
+		t.Error("a certificate authority for plain http is no error")
+	}
+}
+
+func answerPartly(w http.ResponseWriter, rejected int64, message string) {
+	body, _ := proto.Marshal(&coltracepb.ExportTraceServiceResponse{
+		PartialSuccess: &coltracepb.ExportTracePartialSuccess{RejectedSpans: rejected, ErrorMessage: message},
+	})
+	w.Header().Set("Content-Type", "application/x-protobuf")
+	_, _ = w.Write(body)
+}
+
+func TestACollectorThatTakesAPartLosesTheRest(t *testing.T) {
+	for name, tc := range map[string]struct {
+		rejected int64
+		want     string
+	}{
+		"all_taken":      {0, ""},
+		"one_rejected":   {1, "spans=1 of=3"},
+		"more_than_sent": {1 << 40, "spans=3 of=3"},
+		"less_than_none": {-1, "spans=3 of=3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				answerPartly(w, tc.rejected, "(0 spans rejected)")
+			}))
+			defer srv.Close()
+			var log buffer
+			tr := open(t, trace.Options{Endpoint: srv.URL, Ratio: 1, Log: slog.New(slog.NewTextHandler(&log, nil))})
+			for range 3 {
+				_, span := tr.Begin(t.Context(), trace.Internal, name)
+				span.End(nil)
+			}
+			tr.Close(t.Context())
+			if got := log.String(); !strings.Contains(got, tc.want) || strings.Contains(got, "not delivered") != (tc.want != "") {
+				t.Errorf("log %s, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
 // A collector that takes the connection and never answers holds nobody up: not
 // whoever ends spans, of which there are more than the queue holds, and not
 // Close.
@@ -320,17 +447,17 @@ func TestASilentCollectorHoldsNobodyUp(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	defer srv.Close()
 	defer close(release)
+	setenv(t, "OTEL_EXPORTER_OTLP_TIMEOUT", "3600000")
 	var log buffer
 	tr := open(t, trace.Options{
 		Endpoint: srv.URL, Ratio: 1, Log: slog.New(slog.NewTextHandler(&log, nil)),
-		Getenv: env("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000"),
 	})
 	for range 20_000 {
 		_, span := tr.Begin(t.Context(), trace.Internal, "unheard")
 		span.End(nil)
 	}
 	tr.Close(t.Context())
-	if !strings.Contains(log.String(), "of=20000") {
+	if !strings.Contains(log.String(), "of=20000") || strings.Count(log.String(), "WARN") != 1 {
 		t.Errorf("log %s", log.String())
 	}
 }
