@@ -112,7 +112,7 @@ func (t *Tracer) flush(ctx context.Context) {
 	defer cancel()
 	err := t.provider.Shutdown(ctx)
 	t.export.failing.Store(true) // what fails from here on is counted below
-	_ = t.client.Stop(ctx) // ends what is still under way; its only error is that the time is over
+	_ = t.client.Stop(ctx)       // ends what is still under way; its only error is that the time is over
 	if lost := t.export.ended.Load() - t.export.sent.Load(); lost > 0 {
 		t.log.Warn("spans were not delivered", "spans", lost, "of", t.export.ended.Load(), "err", err)
 	}
