@@ -36,16 +36,32 @@ var (
 	ConsumeTicks     = Consumer{Stream: StreamSchedules, Name: "ticks", Filter: "shenscan.tick.*", Concurrency: 1, AckWait: 15 * time.Second, MaxDeliver: 10}
 )
 
-// ahead is how many messages a pull asks for. Nothing tells the server that a
-// message which waits here for its turn is in good hands: a job that waits for
-// longer than AckWait is given to another process as well, and its calls to the
-// cloud are made twice. Jobs take minutes, so they are pulled one by one, each
-// when it can be handled at once. Pages take milliseconds.
-func (c Consumer) ahead() int {
-	if c.Stream == StreamPages {
-		return c.Concurrency
+// pullWait is how long one pull waits for a message at the server.
+const pullWait = 5 * time.Second
+
+// pull returns what waits for the next message, and what ends that.
+//
+// Nothing tells the server that a message which waits here for its turn is in
+// good hands: a job that waits for longer than AckWait is given to another
+// process as well, and its calls to the cloud are made twice. Jobs take
+// minutes, so each is asked for by itself, when it can be handled at once. An
+// iterator that holds one message cannot do that: where the message arrives
+// before the request for it has returned, nats.go asks for the next one only
+// after a missed heartbeat, which is five seconds. Pages take milliseconds.
+func (c Consumer) pull(ctx context.Context, cons jetstream.Consumer) (next func() (jetstream.Msg, error), stop func(), err error) {
+	if c.Stream != StreamPages {
+		return func() (jetstream.Msg, error) {
+			wait, cancel := context.WithTimeout(ctx, pullWait)
+			defer cancel()
+			return cons.Next(jetstream.FetchContext(wait))
+		}, func() {}, nil
 	}
-	return 1
+	iter, err := cons.Messages(jetstream.PullMaxMessages(c.Concurrency), jetstream.PullExpiry(pullWait))
+	if err != nil {
+		return nil, nil, err
+	}
+	ended := context.AfterFunc(ctx, iter.Stop)
+	return func() (jetstream.Msg, error) { return iter.Next() }, func() { ended() }, nil
 }
 
 // Delivery is a message on its way to a handler.
@@ -86,11 +102,10 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, handle func(context.Conte
 	if err != nil {
 		return fmt.Errorf("create consumer %s on %s: %w", c.Name, c.Stream, err)
 	}
-	iter, err := cons.Messages(jetstream.PullMaxMessages(c.ahead()), jetstream.PullExpiry(5*time.Second))
+	next, stop, err := c.pull(ctx, cons)
 	if err != nil {
 		return fmt.Errorf("pull from %s: %w", c.Name, err)
 	}
-	stop := context.AfterFunc(ctx, iter.Stop)
 	defer stop()
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -102,15 +117,18 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, handle func(context.Conte
 	slots := make(chan struct{}, c.Concurrency)
 	for {
 		slots <- struct{}{}
-		msg, err := iter.Next()
+		msg, err := next()
 		switch {
 		case errors.Is(err, jetstream.ErrMsgIteratorClosed) || ctx.Err() != nil:
 			if msg != nil {
 				_ = msg.Nak()
 			}
 			return nil
+		case errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded):
+			<-slots // nothing to do
+			continue
 		case err != nil:
-			// Missed heartbeats and lost leaders pass; the iterator pulls on.
+			// Missed heartbeats and lost leaders pass; the next pull finds them gone.
 			b.log.Debug("pull", "consumer", c.Name, "err", err)
 			<-slots
 			select {
