@@ -30,6 +30,10 @@ type Options struct {
 	// one transaction.
 	MaxBatch int
 	Linger   time.Duration
+	// DropApplied removes from the results stream what the store holds, every
+	// dropEvery messages: the server keeps the last ten seconds of a stream in
+	// memory. It is for a stream that no other sink will read.
+	DropApplied bool
 	// ScanIdle ends a scan that made no progress for so long; 0 never does.
 	ScanIdle time.Duration
 	Log      *slog.Logger
@@ -45,6 +49,10 @@ func (o *Options) fill() {
 	}
 }
 
+// dropEvery is how many results are dropped at a time: about 40 MB, several of
+// the server's blocks, of which it must write the last one anew.
+const dropEvery = 2048
+
 // Sink applies the results stream to a store.
 type Sink struct {
 	o        Options
@@ -52,6 +60,8 @@ type Sink struct {
 	bus      *bus.Bus
 	drain    chan struct{} // holds one token while the outbox may hold something
 	caughtUp atomic.Bool
+	applied  event.Position // before the batch at hand; for DropApplied
+	dropped  uint64
 }
 
 // New returns a Sink; Run does the work.
@@ -116,7 +126,26 @@ func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
 	if len(applied.Changes) > 0 || len(applied.Scans) > 0 {
 		s.mayHold()
 	}
+	if s.o.DropApplied {
+		s.drop(ctx)
+	}
 	return nil
+}
+
+// drop drops what was applied before the batch at hand, which is not
+// acknowledged yet. What is not dropped only takes memory.
+func (s *Sink) drop(ctx context.Context) {
+	now := s.db.Position()
+	if s.applied.Stream != now.Stream {
+		s.applied, s.dropped = event.Position{Stream: now.Stream}, 0
+	}
+	if s.applied.Seq >= s.dropped+dropEvery {
+		if err := s.bus.DropResults(ctx, s.applied); err != nil {
+			s.o.Log.DebugContext(ctx, "applied results were not dropped", "err", err)
+		}
+		s.dropped = s.applied.Seq
+	}
+	s.applied = now
 }
 
 // mayHold says that the outbox may hold something.

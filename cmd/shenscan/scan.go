@@ -102,6 +102,7 @@ func openOnce(ctx context.Context, o app.Options) (*app.App, func(), error) {
 		return nil, nil, fmt.Errorf("store: %w; name a writable folder with --store", err)
 	}
 	o.NATS.Dir = dir
+	o.DropApplied = o.NATS.Listen == ""
 	a, err := app.New(ctx, o)
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(dir))

@@ -83,6 +83,8 @@ type Options struct {
 	Targets     []string
 	Rules       []string // overlay files
 	Schedules   []Schedule
+	// DropApplied drops results once they are stored: nobody else reads them.
+	DropApplied bool
 	// Distributed says that other processes take roles too: image facts and
 	// rates are then shared over the bus.
 	Distributed bool
@@ -181,7 +183,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}
 	if o.Roles&Sink != 0 {
 		a.sink = sink.New(a.db, a.bus, sink.Options{
-			Name: a.o.SinkName, ScanIdle: o.ScanIdle, Log: a.log, Now: o.Now,
+			Name: a.o.SinkName, ScanIdle: o.ScanIdle, DropApplied: o.DropApplied, Log: a.log, Now: o.Now,
 		})
 		eo := exporter.DefaultOptions()
 		eo.CaughtUp = a.sink.CaughtUp

@@ -42,6 +42,23 @@ func (b *Bus) FollowResults(ctx context.Context, f Follow, from func() event.Pos
 	return nil
 }
 
+// DropResults removes the results up to a position from the stream, which must
+// still be the one that the position is in. Nobody can read them then: it is
+// for an embedded server whose one sink has stored them.
+func (b *Bus) DropResults(ctx context.Context, upTo event.Position) error {
+	s, err := b.js.Stream(ctx, StreamResults)
+	if err != nil {
+		return fmt.Errorf("drop results: %w", err)
+	}
+	if s.CachedInfo().Created.UnixNano() != upTo.Stream {
+		return fmt.Errorf("drop results: the stream was made anew since")
+	}
+	if err := s.Purge(ctx, jetstream.WithPurgeSequence(upTo.Seq+1)); err != nil {
+		return fmt.Errorf("drop results: %w", err)
+	}
+	return nil
+}
+
 func (b *Bus) follow(ctx context.Context, f Follow, from event.Position, handle func(context.Context, []event.Received) error) error {
 	cons, created, err := b.followConsumer(ctx, f, from)
 	if err != nil {
