@@ -57,7 +57,7 @@ func CheckStore(ctx context.Context, dir string) (string, error) {
 // scan is "". since names a scan or a time after which changes are told; where
 // it is "", they are told since the scan before.
 func StoreReport(ctx context.Context, db *store.DB, scan, since string) (*report.Report, error) {
-	r := &report.Report{Summary: *db.Summary(), Instances: db.Instances(ctx, store.Filter{})}
+	r := &report.Report{Summary: *db.Summary(), Instances: db.Instances(ctx, store.Filter{}), Examples: db.Instances(ctx, store.Filter{First: true})}
 	// The reader waited for the end of the scan, or has the file to itself:
 	// nothing more is coming in.
 	r.Summary.CaughtUp = true

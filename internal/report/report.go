@@ -60,8 +60,12 @@ type Report struct {
 	// id. It may be ranged over more than once and is left early when a format
 	// has seen enough. Nil stands for no instances.
 	Instances iter.Seq2[*record.Record, error]
-	Since     *Since // nil: there is nothing to compare with
-	Hints     Hints
+	// Examples yields the first instance of each operating system and set of
+	// verdicts, which is quicker than to look for them among all. Nil stands for
+	// Instances.
+	Examples iter.Seq2[*record.Record, error]
+	Since    *Since // nil: there is nothing to compare with
+	Hints    Hints
 }
 
 // Options says how to show it.
@@ -100,6 +104,14 @@ func Write(w io.Writer, f Format, r *Report, o Options) error {
 		return fmt.Errorf("write %s report: %w", f, err)
 	}
 	return nil
+}
+
+// examples is r.Examples, or every instance.
+func (r *Report) examples() iter.Seq2[*record.Record, error] {
+	if r.Examples == nil {
+		return r.instances()
+	}
+	return r.Examples
 }
 
 // instances is r.Instances, or an empty stream.

@@ -218,7 +218,7 @@ func (t *terminal) more(n int, what string) {
 	}
 }
 
-// firstRemedies reads instances only until every shown bucket has its example.
+// firstRemedies reads examples only until every shown bucket has its example.
 func firstRemedies(r *Report, shown []*Bucket) (map[*Bucket]string, error) {
 	type osKey struct{ family, version string }
 	open := map[osKey][]*Bucket{}
@@ -235,7 +235,7 @@ func firstRemedies(r *Report, shown []*Bucket) (map[*Bucket]string, error) {
 	if left == 0 {
 		return out, nil
 	}
-	for rec, err := range r.instances() {
+	for rec, err := range r.examples() {
 		if err != nil {
 			return nil, fmt.Errorf("read instances: %w", err)
 		}

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -144,6 +145,7 @@ func simulate(t *testing.T, seed uint64, m mutant, c *rules.Classifier, log *slo
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
+	defer watch(seed).Stop()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(start))
 		d := newDice(seed)
@@ -159,6 +161,20 @@ func simulate(t *testing.T, seed uint64, m mutant, c *rules.Classifier, log *slo
 		synctest.Wait()
 	})
 	return o
+}
+
+// patience is how long a seed may take by the real clock. One takes less than a
+// second, ten under the race detector.
+const patience = 3 * time.Minute
+
+// watch ends the process with every stack when a seed stands still: time in a
+// bubble goes on only when all wait for time, and not while one waits for a lock
+// that a sleeper holds.
+func watch(seed uint64) *time.Timer {
+	return time.AfterFunc(patience, func() {
+		debug.SetTraceback("all")
+		panic(fmt.Sprintf("seed %d (repeat with -seed %d) stands still for %s", seed, seed, patience))
+	})
 }
 
 // memory is a folder without a disk behind it, where there is one: what a

@@ -28,6 +28,7 @@ type Filter struct {
 	Query               string    // part of an instance's id or name, in any case
 	ObservedSince       time.Time // zero: whenever
 	Gone                bool      // gone instances too
+	First               bool      // only the first of those that count alike: system, version, legacy, verdicts
 	Cursor              string    // what CursorAfter returned; "" begins at the beginning
 	Limit               int       // 0: no limit
 }
@@ -71,16 +72,19 @@ func (db *DB) instances(ctx context.Context, m *matcher, f *Filter) iter.Seq2[*r
 			yield(nil, err)
 			return
 		}
+		if f.First {
+			m.narrow(nil) // all of them again
+		}
 		left := f.Limit
-		for _, sc := range m.scopes(db.snap.Load().scopes) {
-			if compareScopes(sc.key, from) < 0 {
+		for _, sc := range db.snap.Load().scopes {
+			if compareScopes(sc.key, from) < 0 || !m.scope(sc) {
 				continue
 			}
 			w := &walker{db: db, m: m, sc: sc, want: left}
 			if sc.key == from {
 				w.after = []byte(after)
 			}
-			for !w.done {
+			for !w.done && (!f.First || m.scope(sc)) {
 				if err := ctx.Err(); err != nil {
 					yield(nil, err)
 					return
@@ -264,6 +268,7 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 	if !fit.pass || !w.m.text(id, name) {
 		return nil
 	}
+	fit.pass = !w.m.f.First
 	if w.take != nil {
 		w.cand = candidateRow{finding: f, id: id, name: name, profile: profile, rank: fit.rank}
 		return w.take(tx, &w.cand)

@@ -44,14 +44,18 @@ func (db *DB) matcher(f *Filter) *matcher {
 func (m *matcher) scopes(all []*scopeSnap) []*scopeSnap {
 	out := make([]*scopeSnap, 0, len(all))
 	for _, sc := range all {
-		if m.f.Account != "" && sc.key.Account != m.f.Account || m.f.Region != "" && sc.key.Region != m.f.Region {
-			continue
-		}
-		if m.f.Gone || slices.ContainsFunc(sc.counts, func(c classCount) bool { return m.known(&c.class).pass }) {
+		if m.scope(sc) {
 			out = append(out, sc)
 		}
 	}
 	return out
+}
+
+func (m *matcher) scope(sc *scopeSnap) bool {
+	if m.f.Account != "" && sc.key.Account != m.f.Account || m.f.Region != "" && sc.key.Region != m.f.Region {
+		return false
+	}
+	return m.f.Gone || slices.ContainsFunc(sc.counts, func(c classCount) bool { return m.known(&c.class).pass })
 }
 
 // fit says what the filter makes of an instance by its profile and, where
