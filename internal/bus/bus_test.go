@@ -332,6 +332,49 @@ func TestServiceAnswersAndRefuses(t *testing.T) {
 	}
 }
 
+// Requests that arrive while a service stops are answered, one way or the
+// other: none is left to time out.
+func TestServiceThatStopsLeavesNobodyWaiting(t *testing.T) {
+	b := open(t, nil)
+	for range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() {
+			served <- b.Serve(ctx, "svc", "", "1.0.0", 2, []bus.Endpoint{{Name: "echo", Subject: "shenscan.test", Handle: func(context.Context, bus.Request) (any, error) {
+				time.Sleep(100 * time.Microsecond)
+				return "done", nil
+			}}})
+		}()
+		eventually(t, "the service answers", func() bool { return b.Call(t.Context(), "shenscan.test", 0, new(string)) == nil })
+		var callers sync.WaitGroup
+		var answered atomic.Int64
+		for range 40 {
+			callers.Go(func() {
+				for {
+					err := b.Call(t.Context(), "shenscan.test", 0, new(string))
+					se, refused := errors.AsType[*bus.ServiceError](err)
+					switch {
+					case err == nil:
+						if answered.Add(1) == 60 {
+							cancel()
+						}
+						continue
+					case refused && se.Code == "503" || errors.Is(err, nats.ErrNoResponders):
+					default:
+						t.Errorf("got %v", err)
+					}
+					return
+				}
+			})
+		}
+		callers.Wait()
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestKVIsOptimistic(t *testing.T) {
 	b := open(t, nil)
 	kv, err := b.KV(t.Context(), "test", time.Hour, true)

@@ -48,40 +48,75 @@ func (b *Bus) Serve(ctx context.Context, name, description, version string, limi
 	if err != nil {
 		return fmt.Errorf("add service %s: %w", name, err)
 	}
-	var running sync.WaitGroup
+	var running handlers
 	slots := make(chan struct{}, limit)
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	for _, e := range endpoints {
 		handler := micro.HandlerFunc(func(r micro.Request) {
 			slots <- struct{}{}
-			running.Go(func() {
+			handled := running.start(func() {
 				defer func() { <-slots }()
 				b.answer(work, e, r)
 			})
+			if !handled {
+				<-slots
+				b.respond(work, r, nil, &ServiceError{Code: "503", Text: "this process is stopping; ask again"})
+			}
 		})
 		if err := svc.AddEndpoint(e.Name, handler, micro.WithEndpointSubject(e.Subject)); err != nil {
 			return errors.Join(fmt.Errorf("add endpoint %s: %w", e.Subject, err), svc.Stop())
 		}
 	}
 	<-ctx.Done()
-	err = svc.Stop() // drains: what arrived is answered
+	err = svc.Stop()
 	timer := time.AfterFunc(softStop, cancel)
 	defer timer.Stop()
-	running.Wait()
+	running.stop()
 	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		return fmt.Errorf("stop service %s: %w", name, err)
 	}
 	return nil
 }
 
+// handlers are those that run. Unlike a sync.WaitGroup they may be started
+// while somebody waits for the last one: requests go on arriving for a moment
+// after their subscription was drained.
+type handlers struct {
+	mu      sync.Mutex
+	stopped bool
+	running sync.WaitGroup
+}
+
+// start runs f beside others, unless stop was called.
+func (h *handlers) start(f func()) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.stopped {
+		h.running.Go(f)
+	}
+	return !h.stopped
+}
+
+// stop lets no more start and waits for those that run.
+func (h *handlers) stop() {
+	h.mu.Lock()
+	h.stopped = true
+	h.mu.Unlock()
+	h.running.Wait()
+}
+
 func (b *Bus) answer(ctx context.Context, e Endpoint, r micro.Request) {
 	ctx, span := b.traceRequest(ctx, e.Subject, r)
 	reply, err := e.Handle(ctx, Request{Data: r.Data(), Caller: callerOf(r), Reply: r.Reply() != ""})
 	span.End(err)
+	b.respond(ctx, r, reply, err)
+}
+
+func (b *Bus) respond(ctx context.Context, r micro.Request, reply any, err error) {
 	if r.Reply() == "" {
 		if err != nil {
-			b.log.WarnContext(ctx, "request without a reply subject was refused", "subject", e.Subject, "err", err)
+			b.log.WarnContext(ctx, "request without a reply subject was refused", "subject", r.Subject(), "err", err)
 		}
 		return
 	}
@@ -102,7 +137,7 @@ func (b *Bus) answer(ctx context.Context, e Endpoint, r micro.Request) {
 		err = b.nc.PublishMsg(msg)
 	}
 	if err != nil {
-		b.log.WarnContext(ctx, "answer was not sent", "subject", e.Subject, "err", err)
+		b.log.WarnContext(ctx, "answer was not sent", "subject", r.Subject(), "err", err)
 	}
 }
 

@@ -85,8 +85,7 @@ func scheduled(t *testing.T, seed uint64, m mutant, c *rules.Classifier) (h hour
 			t.Fatal(err)
 		}
 		h.ended = w.endProducers(ctx, 12)
-		close(w.ending)
-		w.late.Wait()
+		w.lastRepeats()
 		w.settle(ctx)
 		h.scans, h.slots = w.slots(12)
 		h.errs, h.faults = w.errs, w.faults

@@ -205,8 +205,7 @@ func (w *world) run(ctx context.Context) (o outcome) {
 			w.dice.loud()
 		}
 	}
-	close(w.ending) // the repeats that are still on their way arrive now
-	w.late.Wait()
+	w.lastRepeats()
 	w.settle(ctx)
 	o.errs = append(o.errs, w.compare(ctx, "after every late repeat")...)
 	final, err := w.levels(ctx)

@@ -49,10 +49,11 @@ type world struct {
 	bus    *bus.Bus
 	db     *store.DB
 	stages map[string]*stage
-	late   sync.WaitGroup // repeats on their way
-	ending chan struct{}  // closed when no more repeats may leave
+	late   sync.WaitGroup // repeats on their way; added to under mu, until ended
+	ending chan struct{}  // closed when they may not be on their way any longer
 
 	mu     sync.Mutex
+	ended  bool
 	errs   []error
 	faults int
 }
@@ -347,9 +348,24 @@ func (w *world) current() *bus.Bus {
 	return w.bus
 }
 
+// lastRepeats lets the repeats that are on their way arrive now. No more leave:
+// a WaitGroup must not be added to while it is waited for.
+func (w *world) lastRepeats() {
+	w.mu.Lock()
+	w.ended = true
+	w.mu.Unlock()
+	close(w.ending)
+	w.late.Wait()
+}
+
 // repeatLater publishes m once more: soon, or when its id is long forgotten.
 func (w *world) repeatLater(m event.Message, r *rand.Rand) {
 	after := time.Duration(r.Int64N(int64(8 * time.Minute)))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended {
+		return
+	}
 	w.late.Go(func() {
 		select {
 		case <-w.ending:
