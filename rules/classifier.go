@@ -41,8 +41,8 @@ type Classifier struct {
 	targets []Target
 	ids     []string
 	seed    maphash.Seed
-	systems *cache[system]
-	hosts   *cache[host]
+	systems *cache[System]
+	hosts   *cache[Host]
 	verdict *cache[remembered]
 
 	mu    sync.Mutex
@@ -51,9 +51,9 @@ type Classifier struct {
 	next  uint32
 }
 
-// system is an operating system as it was read from facts, which are kept
-// without their machine.
-type system struct {
+// System is an operating system as a Classifier read it from facts, which are
+// kept without their machine.
+type System struct {
 	hash  uint64
 	facts Facts
 	id    identity
@@ -61,8 +61,8 @@ type system struct {
 	no    uint32
 }
 
-// host is a machine, and what it was read from.
-type host struct {
+// Host is a machine as a Classifier read it, and what it was read from.
+type Host struct {
 	hash uint64
 	from Hardware
 	machine
@@ -88,7 +88,7 @@ func (r *Ruleset) NewClassifier(targets []Target) *Classifier {
 	}
 	c := &Classifier{
 		r: r, targets: append([]Target(nil), targets...), seed: maphash.MakeSeed(),
-		systems: new(cache[system]), hosts: new(cache[host]), verdict: new(cache[remembered]),
+		systems: new(cache[System]), hosts: new(cache[Host]), verdict: new(cache[remembered]),
 		softs: map[software]uint32{}, hards: map[hardware]uint32{},
 	}
 	for i := range targets {
@@ -110,48 +110,25 @@ func (c *Classifier) Digest() string { return c.r.digest }
 func (c *Classifier) Ruleset() *Ruleset { return c.r }
 
 // Machine says what is known of the hardware.
-func (c *Classifier) Machine(h Hardware) Machine { return c.host(h).Machine }
+func (c *Classifier) Machine(h Hardware) Machine { return c.Host(h).Machine }
 
 // Classify says what the rule set says of f. The result is shared and must not
 // be changed. f is not kept: strings that are remembered are copied.
 func (c *Classifier) Classify(f *Facts) *Classification {
-	return c.judge(c.system(f), c.host(f.Hardware())).cl
+	cl, _ := c.Judge(c.System(f), c.Host(f.Hardware()))
+	return cl
 }
 
-// Page judges what a page holds: software, of which the machine's part does
-// not count, on hardware. Each is read once, for all its combinations.
-type Page struct {
-	c       *Classifier
-	systems []*system
-	hosts   []*host
-}
-
-// Page returns a Page to fill, with room for so many of each.
-func (c *Classifier) Page(room int) *Page {
-	return &Page{c: c, systems: make([]*system, 0, room), hosts: make([]*host, 0, room)}
-}
-
-// Software adds to the page's software.
-func (p *Page) Software(f *Facts) { p.systems = append(p.systems, p.c.system(f)) }
-
-// Hardware adds to the page's hardware.
-func (p *Page) Hardware(h Hardware) { p.hosts = append(p.hosts, p.c.host(h)) }
-
-// Levels judges one combination for every target; software and hardware count
-// in the order in which they were added. The result is shared and must not be
-// changed.
-func (p *Page) Levels(software, hardware int) []Level {
-	return p.c.judge(p.systems[software], p.hosts[hardware]).levels
-}
-
-// judge returns the classification of a system on a host.
-func (c *Classifier) judge(s *system, m *host) *remembered {
+// Judge says what the rule set says of a system on a host, both read by this
+// Classifier, and the level for each target. The results are shared and must
+// not be changed.
+func (c *Classifier) Judge(s *System, m *Host) (*Classification, []Level) {
 	pair := uint64(s.no)<<32 | uint64(m.no)
 	h := mix(pair, pair>>32)
 	set := c.verdict.set(h)
 	for i := range set {
 		if e := set[i].Load(); e != nil && e.pair == pair {
-			return e
+			return e.cl, e.levels
 		}
 	}
 	p := s.soft.on(&m.machine)
@@ -160,12 +137,12 @@ func (c *Classifier) judge(s *system, m *host) *remembered {
 		e.levels = append(e.levels, e.cl.Verdicts[i].Level)
 	}
 	c.verdict.put(h, e)
-	return e
+	return e.cl, e.levels
 }
 
-// system reads the operating system, from memory where the same facts were
-// read before on whatever machine.
-func (c *Classifier) system(f *Facts) *system {
+// System reads the operating system, from memory where the same facts were
+// read before on whatever machine. f is not kept.
+func (c *Classifier) System(f *Facts) *System {
 	h := c.hash(f)
 	set := c.systems.set(h)
 	for i := range set {
@@ -173,7 +150,7 @@ func (c *Classifier) system(f *Facts) *system {
 			return e
 		}
 	}
-	e := &system{hash: h, facts: f.Software().clone()}
+	e := &System{hash: h, facts: f.Software().clone()}
 	e.id = e.facts.identify()
 	e.soft = c.r.software(&e.facts, &e.id)
 	e.no = c.number(&e.soft, len(e.id.conflicts)+len(e.id.alts) > 0)
@@ -200,8 +177,8 @@ func (c *Classifier) number(s *software, alone bool) uint32 {
 	return c.next
 }
 
-// host looks up the machine.
-func (c *Classifier) host(hw Hardware) *host {
+// Host looks up the machine.
+func (c *Classifier) Host(hw Hardware) *Host {
 	h := c.hashHardware(&hw)
 	set := c.hosts.set(h)
 	for i := range set {
@@ -210,7 +187,7 @@ func (c *Classifier) host(hw Hardware) *host {
 		}
 	}
 	hw.InstanceType, hw.InstanceFamily = strings.Clone(hw.InstanceType), strings.Clone(hw.InstanceFamily)
-	e := &host{hash: h, from: hw, machine: c.r.machine(hw)}
+	e := &Host{hash: h, from: hw, machine: c.r.machine(hw)}
 	key := c.r.hardware(&e.machine)
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -45,13 +45,14 @@ type ImageCache struct {
 	log    *slog.Logger
 
 	mu      sync.Mutex
+	scopes  map[ecs.Scope]uint32     // numbers, which make short keys
 	young   map[imageKey]*imageEntry // generations: when young is full it becomes old
 	old     map[imageKey]*imageEntry
 	pending map[imageKey]chan struct{} // closed when the lookup ended
 }
 
 type imageKey struct {
-	scope ecs.Scope
+	scope uint32
 	id    string
 }
 
@@ -68,7 +69,7 @@ type imageEntry struct {
 func NewImageCache(api ImageAPI, shared SharedImages, limit int, ttl time.Duration, now func() time.Time, log *slog.Logger) *ImageCache {
 	return &ImageCache{
 		api: api, shared: shared, max: max(limit/2, 1), ttl: ttl, now: now, log: log,
-		young: map[imageKey]*imageEntry{}, old: map[imageKey]*imageEntry{}, pending: map[imageKey]chan struct{}{},
+		scopes: map[ecs.Scope]uint32{}, young: map[imageKey]*imageEntry{}, old: map[imageKey]*imageEntry{}, pending: map[imageKey]chan struct{}{},
 	}
 }
 
@@ -88,9 +89,10 @@ func (c *ImageCache) Lookup(ctx context.Context, s ecs.Scope, ids []string) (map
 		var mine, others []string
 		var waits []chan struct{}
 		c.mu.Lock()
+		scope, now := c.scope(s), c.now()
 		for _, id := range need {
-			k := imageKey{s, id}
-			if e, ok := c.get(k); ok {
+			k := imageKey{scope, id}
+			if e, ok := c.get(k); ok && now.Before(e.until) {
 				out[id] = &e.facts
 				if e.failed != nil && len(failures) == 0 {
 					failures = append(failures, *e.failed)
@@ -123,6 +125,16 @@ func (c *ImageCache) Lookup(ctx context.Context, s ecs.Scope, ids []string) (map
 	return out, failures, nil
 }
 
+// scope numbers s; the caller holds mu.
+func (c *ImageCache) scope(s ecs.Scope) uint32 {
+	n, ok := c.scopes[s]
+	if !ok {
+		n = uint32(len(c.scopes))
+		c.scopes[s] = n
+	}
+	return n
+}
+
 // get finds k in either generation; the caller holds mu.
 func (c *ImageCache) get(k imageKey) (*imageEntry, bool) {
 	e, ok := c.young[k]
@@ -131,7 +143,7 @@ func (c *ImageCache) get(k imageKey) (*imageEntry, bool) {
 			c.put(k, e)
 		}
 	}
-	return e, ok && c.now().Before(e.until)
+	return e, ok
 }
 
 // put stores k; the caller holds mu.
@@ -145,8 +157,9 @@ func (c *ImageCache) put(k imageKey, e *imageEntry) {
 func (c *ImageCache) done(s ecs.Scope, ids []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	scope := c.scope(s)
 	for _, id := range ids {
-		k := imageKey{s, id}
+		k := imageKey{scope, id}
 		close(c.pending[k])
 		delete(c.pending, k)
 	}
@@ -155,8 +168,9 @@ func (c *ImageCache) done(s ecs.Scope, ids []string) {
 func (c *ImageCache) store(s ecs.Scope, images []ecs.Image) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	scope := c.scope(s)
 	for _, img := range images {
-		c.put(imageKey{s, img.ID}, &imageEntry{facts: img.Facts, until: c.now().Add(c.ttl)})
+		c.put(imageKey{scope, img.ID}, &imageEntry{facts: img.Facts, until: c.now().Add(c.ttl)})
 	}
 }
 
@@ -224,8 +238,9 @@ func (c *ImageCache) publish(ctx context.Context, s ecs.Scope, ids []string) {
 	var images []ecs.Image
 	var failed []string
 	c.mu.Lock()
+	scope := c.scope(s)
 	for _, id := range ids {
-		if e, ok := c.young[imageKey{s, id}]; ok && e.failed == nil {
+		if e, ok := c.young[imageKey{scope, id}]; ok && e.failed == nil {
 			images = append(images, ecs.Image{ID: id, Facts: e.facts})
 		} else {
 			failed = append(failed, id)
@@ -264,8 +279,9 @@ func (c *ImageCache) ask(ctx context.Context, s ecs.Scope, ids []string) error {
 	c.log.WarnContext(ctx, "images could not be looked up", "account", s.Account, "region", s.Region, "images", len(ids), "err", err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	scope := c.scope(s)
 	for _, id := range ids {
-		c.put(imageKey{s, id}, &imageEntry{until: c.now().Add(failureTTL), failed: &f})
+		c.put(imageKey{scope, id}, &imageEntry{until: c.now().Add(failureTTL), failed: &f})
 	}
 	return nil
 }

@@ -131,10 +131,12 @@ type places struct {
 	software map[string]int // by image id
 	hardware map[string]int // by instance type
 	profiles map[uint32]int // by both places
+	systems  []*rules.System
+	hosts    []*rules.Host
 }
 
 var pool = sync.Pool{New: func() any {
-	return &places{map[string]int{}, map[string]int{}, map[uint32]int{}}
+	return &places{software: map[string]int{}, hardware: map[string]int{}, profiles: map[uint32]int{}}
 }}
 
 // find returns the place of what same recognises among n parts, or -1.
@@ -166,9 +168,9 @@ func Classify(c *rules.Classifier, page *event.InstancesListed, images map[strin
 		clear(at.software)
 		clear(at.hardware)
 		clear(at.profiles)
+		at.systems, at.hosts = at.systems[:0], at.hosts[:0]
 		pool.Put(at)
 	}()
-	judge := c.Page(n)
 	for i := range page.Instances {
 		x := &page.Instances[i]
 		sw := find(at.software, x.ImageID, len(out.Software), func(i int) bool {
@@ -183,7 +185,7 @@ func Classify(c *rules.Classifier, page *event.InstancesListed, images map[strin
 				f.Image = *image
 			}
 			out.Software = append(out.Software, f)
-			judge.Software(&f)
+			at.systems = append(at.systems, c.System(&f))
 		}
 		on := rules.Hardware{InstanceType: x.Type, InstanceFamily: x.Family, IoOptimized: x.IoOptimized, OSNVMe: x.OSNVMe, Running: running(x.Status)}
 		hw := find(at.hardware, x.Type, len(out.Hardware), func(i int) bool { return out.Hardware[i] == on })
@@ -191,14 +193,15 @@ func Classify(c *rules.Classifier, page *event.InstancesListed, images map[strin
 			hw = len(out.Hardware)
 			at.hardware[x.Type] = hw
 			out.Hardware = append(out.Hardware, on)
-			judge.Hardware(on)
+			at.hosts = append(at.hosts, c.Host(on))
 		}
 		pair := uint32(sw)<<16 | uint32(hw) // a page has at most ecs.MaxPage of each
 		p, ok := at.profiles[pair]
 		if !ok {
 			p = len(out.Profiles)
 			at.profiles[pair] = p
-			out.Profiles = append(out.Profiles, event.Profile{Software: sw, Hardware: hw, Levels: judge.Levels(sw, hw)})
+			_, levels := c.Judge(at.systems[sw], at.hosts[hw])
+			out.Profiles = append(out.Profiles, event.Profile{Software: sw, Hardware: hw, Levels: levels})
 		}
 		out.Rows[i] = event.Row{
 			ID: x.ID, Name: x.Name, Zone: x.Zone, Status: x.Status, CreationTime: x.CreationTime,

@@ -320,9 +320,9 @@ func (a *applier) profilesOf(m *event.InstancesClassified) ([]uint32, error) {
 	a.profiles = a.profiles[:0]
 	for i := range m.Profiles {
 		p := &m.Profiles[i]
-		a.profiles = append(a.profiles, ps.number(a.software[p.Software], a.hardware[p.Hardware], func() uint32 {
-			f := m.Facts(i)
-			return a.db.classNumber(a.j.Classify(&f))
+		software, hardware := a.software[p.Software], a.hardware[p.Hardware]
+		a.profiles = append(a.profiles, ps.number(software, hardware, func() uint32 {
+			return a.db.classNumber(ps.judge(a.j, software, hardware, &m.Software[p.Software], m.Hardware[p.Hardware]))
 		}))
 	}
 	return a.profiles, ps.storeParts(a.tx)

@@ -50,6 +50,10 @@ type profiles struct {
 
 	known map[*rules.Classification]uint32 // classes by what they were made of
 
+	of      *judge          // who read these, by their numbers; nil was not read yet
+	systems []*rules.System // at most maxSoftware
+	hosts   []*rules.Host
+
 	readers atomic.Pointer[profileTable]
 }
 
@@ -102,7 +106,7 @@ type factsReader struct {
 	software map[uint32]*rules.Facts
 }
 
-// maxSoftware bounds what a factsReader remembers.
+// maxSoftware bounds how much software is remembered beside its number.
 const maxSoftware = 1 << 15
 
 func (t *profileTable) reader() *factsReader {
@@ -206,6 +210,32 @@ func (p *profiles) softwareOf(f *rules.Facts) uint32 {
 	p.softByHash[h] = id
 	p.freshSoft = append(p.freshSoft, freshValue{id, seal(event.AppendSoftware(startValue(nil), f))})
 	return id
+}
+
+// judge judges what has these numbers in the store, and is these in a message.
+// A combination may be new with every instance; its parts are not, and are read
+// once.
+func (p *profiles) judge(j *judge, software, hardware uint32, f *rules.Facts, h rules.Hardware) *rules.Classification {
+	if p.of != j {
+		p.of, p.systems, p.hosts = j, nil, nil
+	}
+	var system *rules.System
+	if software < maxSoftware {
+		p.systems = append(p.systems, make([]*rules.System, max(0, int(software)+1-len(p.systems)))...)
+		system = p.systems[software]
+	}
+	if system == nil {
+		system = j.System(f)
+		if software < maxSoftware {
+			p.systems[software] = system
+		}
+	}
+	p.hosts = append(p.hosts, make([]*rules.Host, max(0, int(hardware)+1-len(p.hosts)))...)
+	if p.hosts[hardware] == nil {
+		p.hosts[hardware] = j.Host(h)
+	}
+	cl, _ := j.Judge(system, p.hosts[hardware])
+	return cl
 }
 
 // hardwareOf returns the number of what it runs on.
