@@ -161,7 +161,7 @@ func Classify(c *rules.Classifier, page *event.InstancesListed, images map[strin
 	n := len(page.Instances)
 	out := &event.InstancesClassified{
 		Walk: page.Walk, Page: page.Page, Ruleset: c.Digest(), Targets: c.Targets(),
-		Rows: make([]event.Row, n), Profiles: make([]event.Profile, 0, n), Hardware: make([]rules.Hardware, 0, n),
+		Software: make([]rules.Facts, 0, len(images)), Rows: make([]event.Row, n), Profiles: make([]event.Profile, 0, n), Hardware: make([]rules.Hardware, 0, n),
 	}
 	at := pool.Get().(*places)
 	defer func() {
