@@ -60,7 +60,7 @@ func (f *natsFlags) add(cmd *cobra.Command, embedded bool) {
 	fl.IntVar(&f.o.Replicas, "nats-replicas", 1, "replicas of every stream: 1, or 3 or 5 on a cluster")
 	fl.DurationVar(&f.resultsAge, "results-age", f.o.Limits.ResultsAge, "how long results are kept for sinks that catch up")
 	if embedded {
-		fl.StringVar(&f.o.Listen, "nats-listen", "", "address on which the embedded NATS listens, such as 127.0.0.1:4222, for `shenscan rescan` and other clients")
+		fl.StringVar(&f.o.Listen, "nats-listen", "", "`address` on which the embedded NATS listens, such as 127.0.0.1:4222, for shenscan rescan and other clients")
 		fl.StringVar(&f.sync, "nats-sync", "", "when the embedded NATS syncs to disk: always (nothing acknowledged is lost at a power cut) or interval (two minutes may be); default always for serve, interval for scan and demo")
 	}
 }
