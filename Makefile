@@ -34,7 +34,7 @@ run: ## scan a simulated fleet and print its report (needs no cloud account)
 
 .PHONY: test
 test: ## every test that needs only Go
-	$(GO) test -timeout 20m ./...
+	$(GO) test ./...
 
 .PHONY: test/race
 test/race: ## what runs side by side under the race detector, the longest tests shortened

@@ -202,10 +202,11 @@ func TestFilterAndCursor(t *testing.T) {
 		var want []string
 		seen := map[string]bool{}
 		for _, r := range whole {
-			key := fmt.Sprint(r.OS.Family, " ", r.OS.Version, " ", r.Legacy)
+			var levels []rules.Level
 			for _, v := range r.Verdicts {
-				key += " " + v.Level.String()
+				levels = append(levels, v.Level)
 			}
+			key := fmt.Sprintf("%s %s %t %x", r.OS.Family, r.OS.Version, r.Legacy, levels)
 			if !seen[key] {
 				seen[key] = true
 				want = append(want, r.Region+" "+r.InstanceID)
