@@ -209,7 +209,8 @@ func (w *walk) chain(ctx context.Context, q ecs.Query, publishing *errgroup.Grou
 		}
 		rows := w.within(page.Instances)
 		if len(rows) > 0 {
-			m := &event.InstancesListed{Walk: w.Walk, Page: w.pages, Epoch: w.job.Epoch.UnixNano(), Observed: observed.UnixNano(), Instances: rows}
+			m := &event.InstancesListed{Walk: w.Walk, Page: w.pages, Epoch: w.job.Epoch.UnixNano(), Observed: observed.UnixNano()}
+			m.SetInstances(rows)
 			w.pages++
 			w.rows += len(rows)
 			publishing.Go(func() error { return w.p.bus.Publish(ctx, m) })

@@ -165,8 +165,8 @@ func scan(t *testing.T, p *producer.Producer, j *journal) {
 func seen(j *journal) map[string]int {
 	out := map[string]int{}
 	for _, m := range of[*event.InstancesListed](j) {
-		for i := range m.Instances {
-			out[m.Instances[i].ID]++
+		for r := range m.Rows.All() {
+			out[r.ID]++
 		}
 	}
 	return out
@@ -344,7 +344,7 @@ func TestRescanAsksWhereTheInstanceIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	pages := of[*event.InstancesListed](j)
-	if c.calls != 1 || len(pages) != 1 || len(pages[0].Instances) != 1 || pages[0].Kind != event.KindRescan {
+	if c.calls != 1 || len(pages) != 1 || pages[0].Rows.Len() != 1 || pages[0].Kind != event.KindRescan {
 		t.Errorf("%d calls, pages %+v", c.calls, pages)
 	}
 }

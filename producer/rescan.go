@@ -121,7 +121,8 @@ func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, s 
 			for i := range page.Instances {
 				found[page.Instances[i].ID] = true
 			}
-			m := &event.InstancesListed{Walk: w, Epoch: epoch.UnixNano(), Observed: p.o.Now().UnixNano(), Instances: page.Instances}
+			m := &event.InstancesListed{Walk: w, Epoch: epoch.UnixNano(), Observed: p.o.Now().UnixNano()}
+			m.SetInstances(page.Instances)
 			mu.Lock()
 			for _, id := range chunk {
 				if !found[id] {

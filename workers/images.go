@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/ecs"
@@ -45,9 +48,9 @@ type ImageCache struct {
 	log    *slog.Logger
 
 	mu      sync.Mutex
-	scopes  map[ecs.Scope]uint32     // numbers, which make short keys
-	young   map[imageKey]*imageEntry // generations: when young is full it becomes old
-	old     map[imageKey]*imageEntry
+	scopes  map[ecs.Scope]uint32 // numbers, which make short keys
+	young   map[imageKey]*Image  // generations: when young is full it becomes old
+	old     map[imageKey]*Image
 	pending map[imageKey]chan struct{} // closed when the lookup ended
 }
 
@@ -56,12 +59,33 @@ type imageKey struct {
 	id    string
 }
 
-type imageEntry struct {
-	facts rules.ImageFacts
+// Image is what is known of an image.
+type Image struct {
+	Facts rules.ImageFacts
+
 	until time.Time
-	// failed is why the image could not be asked for; the entry then lives
-	// only a short time.
+	// failed is why the image could not be asked for; it is then known only for
+	// a short time.
 	failed *record.Failure
+	read   atomic.Pointer[reading]
+}
+
+// reading is how a classifier read a system that was made from an image. What
+// DescribeInstances says of such systems hardly ever differs.
+type reading struct {
+	by                       *rules.Classifier
+	osName, osNameEn, osType string
+	system                   *rules.System
+}
+
+// system reads f, whose image this is.
+func (m *Image) system(c *rules.Classifier, f *rules.Facts) *rules.System {
+	if r := m.read.Load(); r != nil && r.by == c && r.osName == f.OSName && r.osNameEn == f.OSNameEn && r.osType == f.OSType {
+		return r.system
+	}
+	r := &reading{c, strings.Clone(f.OSName), strings.Clone(f.OSNameEn), strings.Clone(f.OSType), c.System(f)}
+	m.read.Store(r)
+	return r.system
 }
 
 // NewImageCache returns a cache of at most about limit images that are looked
@@ -69,7 +93,7 @@ type imageEntry struct {
 func NewImageCache(api ImageAPI, shared SharedImages, limit int, ttl time.Duration, now func() time.Time, log *slog.Logger) *ImageCache {
 	return &ImageCache{
 		api: api, shared: shared, max: max(limit/2, 1), ttl: ttl, now: now, log: log,
-		scopes: map[ecs.Scope]uint32{}, young: map[imageKey]*imageEntry{}, old: map[imageKey]*imageEntry{}, pending: map[imageKey]chan struct{}{},
+		scopes: map[ecs.Scope]uint32{}, young: map[imageKey]*Image{}, old: map[imageKey]*Image{}, pending: map[imageKey]chan struct{}{},
 	}
 }
 
@@ -81,30 +105,13 @@ func (c *ImageCache) Len() int {
 }
 
 // Lookup implements Images.
-func (c *ImageCache) Lookup(ctx context.Context, s ecs.Scope, ids []string) (map[string]*rules.ImageFacts, []record.Failure, error) {
-	out := make(map[string]*rules.ImageFacts, len(ids))
-	var failures []record.Failure
-	need := ids
-	for len(need) > 0 {
-		var mine, others []string
-		var waits []chan struct{}
-		c.mu.Lock()
-		scope, now := c.scope(s), c.now()
-		for _, id := range need {
-			k := imageKey{scope, id}
-			if e, ok := c.get(k); ok && now.Before(e.until) {
-				out[id] = &e.facts
-				if e.failed != nil && len(failures) == 0 {
-					failures = append(failures, *e.failed)
-				}
-			} else if wait, busy := c.pending[k]; busy {
-				others, waits = append(others, id), append(waits, wait)
-			} else {
-				c.pending[k] = make(chan struct{})
-				mine = append(mine, id)
-			}
+func (c *ImageCache) Lookup(ctx context.Context, s ecs.Scope, ids []string) ([]*Image, []record.Failure, error) {
+	out := make([]*Image, len(ids))
+	for {
+		failures, mine, waits := c.known(s, ids, out)
+		if len(mine)+len(waits) == 0 {
+			return out, failures, nil
 		}
-		c.mu.Unlock()
 		if len(mine) > 0 {
 			err := c.fetch(ctx, s, mine)
 			c.done(s, mine)
@@ -120,9 +127,37 @@ func (c *ImageCache) Lookup(ctx context.Context, s ecs.Scope, ids []string) (map
 			}
 		}
 		// A lookup that somebody else made may have failed; then it is ours.
-		need = append(mine, others...)
 	}
-	return out, failures, nil
+}
+
+// known fills in what is known. mine are the ids that the caller shall ask for
+// now, waits the lookups of others to wait for.
+func (c *ImageCache) known(s ecs.Scope, ids []string, out []*Image) (failures []record.Failure, mine []string, waits []chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	scope, now := c.scope(s), c.now()
+	for i, id := range ids {
+		if id == "" || out[i] != nil {
+			continue
+		}
+		k := imageKey{scope, id}
+		if e, ok := c.get(k); ok && now.Before(e.until) {
+			out[i] = e
+			continue
+		}
+		if wait, busy := c.pending[k]; !busy {
+			c.pending[k] = make(chan struct{})
+			mine = append(mine, id)
+		} else if !slices.Contains(mine, id) {
+			waits = append(waits, wait)
+		}
+	}
+	for _, e := range out {
+		if e != nil && e.failed != nil {
+			return append(failures, *e.failed), mine, waits
+		}
+	}
+	return nil, mine, waits
 }
 
 // scope numbers s; the caller holds mu.
@@ -136,7 +171,7 @@ func (c *ImageCache) scope(s ecs.Scope) uint32 {
 }
 
 // get finds k in either generation; the caller holds mu.
-func (c *ImageCache) get(k imageKey) (*imageEntry, bool) {
+func (c *ImageCache) get(k imageKey) (*Image, bool) {
 	e, ok := c.young[k]
 	if !ok {
 		if e, ok = c.old[k]; ok {
@@ -147,9 +182,9 @@ func (c *ImageCache) get(k imageKey) (*imageEntry, bool) {
 }
 
 // put stores k; the caller holds mu.
-func (c *ImageCache) put(k imageKey, e *imageEntry) {
+func (c *ImageCache) put(k imageKey, e *Image) {
 	if len(c.young) >= c.max {
-		c.old, c.young = c.young, make(map[imageKey]*imageEntry, c.max/8)
+		c.old, c.young = c.young, make(map[imageKey]*Image, c.max/8)
 	}
 	c.young[k] = e
 }
@@ -170,7 +205,7 @@ func (c *ImageCache) store(s ecs.Scope, images []ecs.Image) {
 	defer c.mu.Unlock()
 	scope := c.scope(s)
 	for _, img := range images {
-		c.put(imageKey{scope, img.ID}, &imageEntry{facts: img.Facts, until: c.now().Add(c.ttl)})
+		c.put(imageKey{scope, img.ID}, &Image{Facts: img.Facts, until: c.now().Add(c.ttl)})
 	}
 }
 
@@ -241,7 +276,7 @@ func (c *ImageCache) publish(ctx context.Context, s ecs.Scope, ids []string) {
 	scope := c.scope(s)
 	for _, id := range ids {
 		if e, ok := c.young[imageKey{scope, id}]; ok && e.failed == nil {
-			images = append(images, ecs.Image{ID: id, Facts: e.facts})
+			images = append(images, ecs.Image{ID: id, Facts: e.Facts})
 		} else {
 			failed = append(failed, id)
 		}
@@ -281,7 +316,7 @@ func (c *ImageCache) ask(ctx context.Context, s ecs.Scope, ids []string) error {
 	defer c.mu.Unlock()
 	scope := c.scope(s)
 	for _, id := range ids {
-		c.put(imageKey{scope, id}, &imageEntry{until: c.now().Add(failureTTL), failed: &f})
+		c.put(imageKey{scope, id}, &Image{until: c.now().Add(failureTTL), failed: &f})
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/workers"
 )
@@ -101,6 +102,19 @@ func (s *sharedInMemory) Release(_ context.Context, _ ecs.Scope, ids []string) {
 	}
 }
 
+// lookup looks ids up and returns what is known of each.
+func lookup(t *testing.T, c *workers.ImageCache, ids []string) (map[string]*rules.ImageFacts, []record.Failure, error) {
+	got, failures, err := c.Lookup(t.Context(), scope, ids)
+	byID := map[string]*rules.ImageFacts{}
+	for i, image := range got {
+		if image == nil {
+			t.Fatalf("nothing came back for image %q", ids[i])
+		}
+		byID[ids[i]] = &image.Facts
+	}
+	return byID, failures, err
+}
+
 func newCache(api *imageAPI, shared workers.SharedImages, now func() time.Time) *workers.ImageCache {
 	if now == nil {
 		now = time.Now
@@ -122,7 +136,7 @@ func TestEachImageIsAskedForOnce(t *testing.T) {
 	var pages sync.WaitGroup
 	for p := range 50 {
 		pages.Go(func() {
-			got, failures, err := c.Lookup(t.Context(), scope, ids(p%7, p%7+20))
+			got, failures, err := lookup(t, c, ids(p%7, p%7+20))
 			if err != nil || len(failures) != 0 || len(got) != 21 || got["gone-1"].Presence != rules.ImageMissing {
 				t.Errorf("%d images, %v, %v", len(got), failures, err)
 			}
@@ -144,7 +158,7 @@ func TestEachImageIsAskedForOnceByAllProcesses(t *testing.T) {
 		c := newCache(api, shared, nil)
 		for p := range 10 {
 			processes.Go(func() {
-				if got, _, err := c.Lookup(t.Context(), scope, ids(p, p+20)); err != nil || len(got) != 21 {
+				if got, _, err := lookup(t, c, ids(p, p+20)); err != nil || len(got) != 21 {
 					t.Errorf("%d images, %v", len(got), err)
 				}
 			})
@@ -161,7 +175,7 @@ func TestEachImageIsAskedForOnceByAllProcesses(t *testing.T) {
 func TestSharedCacheOutOfReachIsNoFailure(t *testing.T) {
 	api := &imageAPI{asked: map[string]int{}}
 	c := newCache(api, &sharedInMemory{broken: true}, nil)
-	if got, failures, err := c.Lookup(t.Context(), scope, []string{"m-1"}); err != nil || len(failures) != 0 || got["m-1"].Presence != rules.ImageFound {
+	if got, failures, err := lookup(t, c, []string{"m-1"}); err != nil || len(failures) != 0 || got["m-1"].Presence != rules.ImageFound {
 		t.Errorf("%v %v %v", got, failures, err)
 	}
 }
@@ -171,7 +185,7 @@ func TestRefusedLookupIsNamedAndNotRepeatedForEachPage(t *testing.T) {
 	api := &imageAPI{asked: map[string]int{}, err: &ecs.Error{Action: "DescribeImages", Class: ecs.Permission, Code: "Forbidden.RAM", Mend: "grant it"}}
 	c := newCache(api, nil, func() time.Time { return now })
 	for range 5 {
-		got, failures, err := c.Lookup(t.Context(), scope, []string{"m-1", "m-2"})
+		got, failures, err := lookup(t, c, []string{"m-1", "m-2"})
 		if err != nil || len(failures) != 1 || failures[0].Code != "Forbidden.RAM" || got["m-1"].Presence != rules.ImageNotAsked {
 			t.Fatalf("%v %v %v", got, failures, err)
 		}
@@ -180,7 +194,7 @@ func TestRefusedLookupIsNamedAndNotRepeatedForEachPage(t *testing.T) {
 		t.Errorf("%d calls for five pages", api.calls)
 	}
 	api.err, now = nil, now.Add(2*time.Minute)
-	if got, failures, err := c.Lookup(t.Context(), scope, []string{"m-1"}); err != nil || len(failures) != 0 || got["m-1"].Presence != rules.ImageFound {
+	if got, failures, err := lookup(t, c, []string{"m-1"}); err != nil || len(failures) != 0 || got["m-1"].Presence != rules.ImageFound {
 		t.Errorf("after the mend: %v %v %v", got, failures, err)
 	}
 }

@@ -17,8 +17,8 @@ import (
 // answer is what every image lookup says.
 type answer struct{ failures []record.Failure }
 
-func (a answer) Lookup(context.Context, ecs.Scope, []string) (map[string]*rules.ImageFacts, []record.Failure, error) {
-	return nil, a.failures, nil
+func (a answer) Lookup(_ context.Context, _ ecs.Scope, ids []string) ([]*workers.Image, []record.Failure, error) {
+	return make([]*workers.Image, len(ids)), a.failures, nil
 }
 
 type last struct{ m event.Message }
@@ -42,8 +42,9 @@ func TestPageWithoutItsImagesYieldsToAnyOtherOfItsScan(t *testing.T) {
 		w := workers.New(rs.NewClassifier(rules.DefaultTargets()), answer{failures}, &out, deaf{}, slog.New(slog.DiscardHandler))
 		page := &event.InstancesListed{
 			Walk:  event.Walk{ScanID: "s", Kind: event.KindScan, Scope: ecs.Scope{Account: "1", Region: "cn-x"}, Lane: "1.0", Walk: "1.0"},
-			Epoch: epoch.UnixNano(), Observed: epoch.Add(observed).UnixNano(), Instances: []ecs.Instance{{ID: "i-1", ImageID: "m-1"}},
+			Epoch: epoch.UnixNano(), Observed: epoch.Add(observed).UnixNano(),
 		}
+		page.SetInstances([]ecs.Instance{{ID: "i-1", ImageID: "m-1"}})
 		if err := w.HandlePage(t.Context(), page, epoch.Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}

@@ -21,14 +21,16 @@ func page(number, n int) *event.InstancesListed {
 		Walk: event.Walk{ScanID: "s-1", Kind: event.KindScan, Scope: ecs.Scope{Account: "1234567890123456", Region: "cn-hangzhou"}, Lane: "4k-1.0", Walk: "5c-1.0"},
 		Page: number, Epoch: 1_763_000_000_000_000_000, Observed: 1_763_000_001_000_000_000,
 	}
-	for i := range n {
-		m.Instances = append(m.Instances, ecs.Instance{
+	instances := make([]ecs.Instance, n)
+	for i := range instances {
+		instances[i] = ecs.Instance{
 			ID: fmt.Sprintf("i-bp67acfmxazb4p%04d", i), Name: fmt.Sprintf("web-%05d", number*100+i), Type: "ecs.g6.large", Family: "ecs.g6",
 			ImageID: "centos_7_9_x64_20G_alibase_20220824.vhd", OSName: "CentOS  7.9 64位", OSNameEn: "CentOS  7.9 64 bit", OSType: "linux",
 			Status: "Running", Zone: "cn-hangzhou-h", CreationTime: "2021-12-10T04:04Z", NetworkType: "vpc", IoOptimized: rules.Yes, OSNVMe: rules.No,
 			CPU: 2, MemoryMiB: 8192, Tags: []ecs.Tag{{Key: "env", Value: "prod"}, {Key: "team", Value: "payments"}},
-		})
+		}
 	}
+	m.SetInstances(instances)
 	return m
 }
 

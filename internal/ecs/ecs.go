@@ -55,6 +55,23 @@ type Instance struct {
 	Tags         []Tag
 }
 
+// Hardware returns what the rules look at of the machine.
+func (x *Instance) Hardware() rules.Hardware {
+	return rules.Hardware{InstanceType: x.Type, InstanceFamily: x.Family, IoOptimized: x.IoOptimized, OSNVMe: x.OSNVMe, Running: running(x.Status)}
+}
+
+// running says whether the instance runs. A stopped one may be one that no
+// longer boots, so it proves nothing.
+func running(status string) rules.Tri {
+	switch status {
+	case "Running":
+		return rules.Yes
+	case "":
+		return rules.Unobserved
+	}
+	return rules.No
+}
+
 // Page is one answer of DescribeInstances: 0 to MaxPage instances.
 type Page struct {
 	Instances []Instance

@@ -23,9 +23,9 @@ func AboutOf(m Message) About {
 	case *LaneJob:
 		return About{"lane.job", m.ScanID, m.Scope, 0}
 	case *InstancesListed:
-		return About{"instances.listed", m.ScanID, m.Scope, len(m.Instances)}
+		return About{"instances.listed", m.ScanID, m.Scope, m.Rows.Len()}
 	case *InstancesClassified:
-		return About{"instances.classified", m.ScanID, m.Scope, len(m.Rows)}
+		return About{"instances.classified", m.ScanID, m.Scope, m.Rows.Len()}
 	case *ScanPlanned:
 		return About{"scan.planned", m.ScanID, ecs.Scope{}, 0}
 	case *ScopePlanned:

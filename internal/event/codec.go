@@ -4,17 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"unsafe"
 
 	"github.com/shenscan/shenscan/internal/ecs"
-	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 )
 
 // Versions of the flat encoding. A changed meaning gets a new number; every
 // older one stays readable, with a golden message of its own in testdata.
 const (
-	flatVersion = 2 // 1 wrote every string in full
+	flatVersion = 3 // 1 wrote every string in full, 2 every instance as a whole
 
 	flatListed     = 'L'
 	flatClassified = 'C'
@@ -67,15 +65,20 @@ func Decode(b []byte) (Message, error) {
 		if b[1] > flatVersion {
 			return nil, fmt.Errorf("%w: flat encoding %d, this binary knows %d", ErrNewer, b[1], flatVersion)
 		}
-		r := &reader{s: unsafe.String(unsafe.SliceData(b[2:]), len(b)-2)}
+		r := &reader{s: textOf(b[2:])}
 		if b[1] > 1 {
 			r.spelt = spelts.Get().(*spelt)
 			defer r.spelt.release()
 		}
 		var m Message
-		if b[0] == flatListed {
+		switch {
+		case b[0] == flatListed && b[1] < 3:
+			m = readOldListed(r)
+		case b[0] == flatListed:
 			m = readListed(r)
-		} else {
+		case b[1] < 3:
+			m = readOldClassified(r)
+		default:
 			m = readClassified(r)
 		}
 		if err := r.end(); err != nil {
@@ -160,80 +163,6 @@ func (r *reader) walk() Walk {
 		Scope: ecs.Scope{Account: r.str(), Region: r.str()},
 		Lane:  r.str(), Walk: r.str(),
 	}
-}
-
-func (w *writer) tags(tags []ecs.Tag) {
-	w.uint(uint64(len(tags)))
-	for _, t := range tags {
-		w.word(t.Key)
-		w.word(t.Value)
-	}
-}
-
-func (r *reader) tags() []ecs.Tag {
-	n := r.count(2)
-	if n == 0 {
-		return nil
-	}
-	if n > cap(r.slab)-len(r.slab) {
-		r.slab = make([]ecs.Tag, 0, max(n, tagSlab))
-	}
-	from := len(r.slab)
-	for range n {
-		r.slab = append(r.slab, ecs.Tag{Key: r.word(), Value: r.word()})
-	}
-	return r.slab[from:len(r.slab):len(r.slab)]
-}
-
-// tagSlab is for how many tags the reader makes room at once: the instances of
-// a page share few pieces.
-const tagSlab = 128
-
-func appendListed(b []byte, m *InstancesListed) []byte {
-	w := newWriter(append(b, flatListed, flatVersion))
-	defer w.speller.release()
-	w.walk(&m.Walk)
-	w.uint(uint64(m.Page))
-	w.int(m.Epoch)
-	w.int(m.Observed)
-	w.uint(uint64(len(m.Instances)))
-	for i := range m.Instances {
-		x := &m.Instances[i]
-		w.str(x.ID)
-		w.str(x.Name)
-		w.word(x.Type)
-		w.word(x.Family)
-		w.word(x.ImageID)
-		w.word(x.OSName)
-		w.word(x.OSNameEn)
-		w.word(x.OSType)
-		w.word(x.Status)
-		w.word(x.Zone)
-		w.word(x.CreationTime)
-		w.word(x.NetworkType)
-		w.byte(byte(x.IoOptimized))
-		w.byte(byte(x.OSNVMe))
-		w.int(int64(x.CPU))
-		w.int(int64(x.MemoryMiB))
-		w.tags(x.Tags)
-	}
-	return w.b
-}
-
-func readListed(r *reader) *InstancesListed {
-	m := &InstancesListed{Walk: r.walk(), Page: int(r.uint()), Epoch: r.int(), Observed: r.int()}
-	n := r.count(17)
-	m.Instances = make([]ecs.Instance, n)
-	for i := range m.Instances {
-		x := &m.Instances[i]
-		x.ID, x.Name, x.Type, x.Family = r.str(), r.str(), r.word(), r.word()
-		x.ImageID, x.OSName, x.OSNameEn, x.OSType = r.word(), r.word(), r.word(), r.word()
-		x.Status, x.Zone, x.CreationTime, x.NetworkType = r.word(), r.word(), r.word(), r.word()
-		x.IoOptimized, x.OSNVMe = r.tri(), r.tri()
-		x.CPU, x.MemoryMiB = r.int32(), r.int32()
-		x.Tags = r.tags()
-	}
-	return m
 }
 
 func (r *reader) tri() rules.Tri { return rules.Tri(r.enum(byte(rules.Yes))) }
@@ -334,109 +263,6 @@ func DecodeFacts(b []byte) (rules.Facts, error) {
 	r.software(&f)
 	f.Put(r.hardware())
 	return f, r.end()
-}
-
-func appendClassified(b []byte, m *InstancesClassified) []byte {
-	w := newWriter(append(b, flatClassified, flatVersion))
-	defer w.speller.release()
-	w.walk(&m.Walk)
-	w.uint(uint64(m.Page))
-	w.int(m.Order)
-	w.str(m.Ruleset)
-	w.uint(uint64(len(m.Targets)))
-	for _, t := range m.Targets {
-		w.str(t)
-	}
-	w.uint(uint64(len(m.Software)))
-	for i := range m.Software {
-		w.software(&m.Software[i])
-	}
-	w.uint(uint64(len(m.Hardware)))
-	for i := range m.Hardware {
-		w.hardware(&m.Hardware[i])
-	}
-	w.uint(uint64(len(m.Profiles)))
-	for i := range m.Profiles {
-		p := &m.Profiles[i]
-		w.uint(uint64(p.Software))
-		w.uint(uint64(p.Hardware))
-		for t := range m.Targets {
-			w.byte(byte(p.Levels[t]))
-		}
-	}
-	w.uint(uint64(len(m.Rows)))
-	for i := range m.Rows {
-		x := &m.Rows[i]
-		w.str(x.ID)
-		w.str(x.Name)
-		w.word(x.Zone)
-		w.word(x.Status)
-		w.word(x.CreationTime)
-		w.word(x.NetworkType)
-		w.int(int64(x.CPU))
-		w.int(int64(x.MemoryMiB))
-		w.tags(x.Tags)
-		w.uint(uint64(x.Profile))
-	}
-	w.uint(uint64(len(m.Failures)))
-	for _, f := range m.Failures {
-		for _, s := range []string{f.Account, f.Region, f.API, f.Class, f.Code, f.Error, f.Mend, f.RequestID} {
-			w.str(s)
-		}
-	}
-	return w.b
-}
-
-func readClassified(r *reader) *InstancesClassified {
-	m := &InstancesClassified{Walk: r.walk(), Page: int(r.uint()), Order: r.int(), Ruleset: r.str()}
-	for range r.count(1) {
-		m.Targets = append(m.Targets, r.str())
-	}
-	m.Software = make([]rules.Facts, r.count(37))
-	for i := range m.Software {
-		r.software(&m.Software[i])
-	}
-	m.Hardware = make([]rules.Hardware, r.count(5))
-	for i := range m.Hardware {
-		m.Hardware[i] = r.hardware()
-	}
-	n := r.count(2 + len(m.Targets))
-	m.Profiles = make([]Profile, n)
-	levels := make([]rules.Level, n*len(m.Targets))
-	for i := range m.Profiles {
-		sw, hw := r.uint(), r.uint()
-		if r.err != nil || sw >= uint64(len(m.Software)) || hw >= uint64(len(m.Hardware)) {
-			r.fail("profile refers to a part that is not there")
-			return m
-		}
-		p := Profile{Software: int(sw), Hardware: int(hw)}
-		p.Levels, levels = levels[:len(m.Targets):len(m.Targets)], levels[len(m.Targets):]
-		for t := range p.Levels {
-			p.Levels[t] = rules.Level(r.enum(byte(rules.Incompatible)))
-		}
-		m.Profiles[i] = p
-	}
-	m.Rows = make([]Row, r.count(10))
-	for i := range m.Rows {
-		x := &m.Rows[i]
-		x.ID, x.Name, x.Zone, x.Status = r.str(), r.str(), r.word(), r.word()
-		x.CreationTime, x.NetworkType = r.word(), r.word()
-		x.CPU, x.MemoryMiB = r.int32(), r.int32()
-		x.Tags = r.tags()
-		p := r.uint()
-		if r.err == nil && p >= uint64(n) {
-			r.fail("row refers to a profile that is not there")
-			return m
-		}
-		x.Profile = int(p)
-	}
-	for range r.count(8) {
-		m.Failures = append(m.Failures, record.Failure{
-			Account: r.str(), Region: r.str(), API: r.str(), Class: r.str(),
-			Code: r.str(), Error: r.str(), Mend: r.str(), RequestID: r.str(),
-		})
-	}
-	return m
 }
 
 // Token makes a subject token of s: letters, digits, '-' and '_' stay, every

@@ -70,22 +70,21 @@ type Walk struct {
 	Walk   string // "5c-1.1": first restart of delivery 5c-1; every delivery has a name of its own
 }
 
-// InstancesListed is a page as the producer read it.
+// InstancesListed is a page as the producer read it, taken apart: in a fleet
+// software and machines repeat far more than their combinations.
 type InstancesListed struct {
 	Walk
-	Page      int   // counted from 0 within the walk
-	Epoch     int64 // unix nanoseconds, broker time of the scan request
-	Observed  int64 // unix nanoseconds, when the answer arrived
-	Instances []ecs.Instance
+	Page     int              // counted from 0 within the walk
+	Epoch    int64            // unix nanoseconds, broker time of the scan request
+	Observed int64            // unix nanoseconds, when the answer arrived
+	Software []Installed      // what runs in the page, each once
+	Hardware []rules.Hardware // the machines of the page, each once
+	Profiles []Profile        // which of them come together; nobody has judged them yet
+	Rows     Rows
 }
 
-// Row is one instance of a classified page: what is not shared with others.
-type Row struct {
-	ID, Name, Zone, Status, CreationTime, NetworkType string
-	CPU, MemoryMiB                                    int32
-	Tags                                              []ecs.Tag
-	Profile                                           int // index into Profiles
-}
+// Installed is what DescribeInstances tells of an instance's software.
+type Installed struct{ OSName, OSNameEn, OSType, ImageID string }
 
 // InstancesClassified is a page after the workers: instances, their facts and
 // the verdict levels that the named rule set gives them.
@@ -98,12 +97,11 @@ type InstancesClassified struct {
 	Software []rules.Facts    // what runs in the page, each once, without the machine's part
 	Hardware []rules.Hardware // the machines of the page, each once
 	Profiles []Profile        // which of them come together
-	Rows     []Row
+	Rows     Rows
 	Failures []record.Failure // evidence that could not be read (DescribeImages)
 }
 
-// Profile is software on hardware: in a fleet both repeat far more than their
-// combinations.
+// Profile is software on hardware.
 type Profile struct {
 	Software, Hardware int           // indexes into the page's
 	Levels             []rules.Level // by target

@@ -5,8 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-
-	"github.com/shenscan/shenscan/internal/ecs"
+	"unsafe"
 )
 
 // ErrMalformed is returned by Decode for bytes that are not a message of this
@@ -40,11 +39,9 @@ func (w *writer) str(s string) {
 // reader reads the flat encoding. Strings alias s. The first error sticks and
 // everything after it reads as zero, so that callers check once.
 type reader struct {
-	s    string
-	off  int
-	err  error
-	slab []ecs.Tag // room for tags, of which every instance takes a part
-
+	s     string
+	off   int
+	err   error
 	spelt *spelt // nil reads words as strings: what encoding 1 wrote
 }
 
@@ -144,3 +141,6 @@ func (r *reader) enum(most byte) byte {
 	}
 	return v
 }
+
+// textOf is b as a string, which nobody may write to from then on.
+func textOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -7,11 +7,11 @@ import (
 )
 
 // Most strings of a page stand in it again and again: zones, states, names of
-// operating systems, keys of tags. In flat encoding 2 such a string, a word,
-// is spelt out where it comes first and is a number from then on: n > 0 stands
-// for the n-th word that was spelt out, and 0 is before one that is. Only the
-// first maxWords have a number. A page of 100 instances with six tags each is
-// 16 KB that way instead of 33.
+// operating systems, keys of tags. Such a string, a word, is spelt out where it
+// comes first and is a number from then on: n > 0 stands for the n-th word that
+// was spelt out, and 0 is before one that is. Only the first maxWords have a
+// number. A page of 100 instances with six tags each is 16 KB that way instead
+// of 33.
 
 const (
 	maxWords = 1024
@@ -30,7 +30,8 @@ type speller struct {
 	words  []string
 }
 
-// number returns the word's number, 0 if it has to be spelt out.
+// number returns the word's number, giving it one if there is one left: 0 is
+// none.
 func (s *speller) number(word string) int {
 	// Only a hint of where to look: == decides, and is quick for the same place.
 	place := &s.places[uintptr(unsafe.Pointer(unsafe.StringData(word)))*0x9E3779B97F4A7C15>>(64-9)]
@@ -45,12 +46,13 @@ func (s *speller) number(word string) int {
 		}
 		at = (at + 1) % slots
 	}
-	if len(s.words) < maxWords {
-		s.words = append(s.words, word)
-		s.slots[at] = uint16(len(s.words))
-		*place = uint16(len(s.words))
+	if len(s.words) == maxWords {
+		return 0
 	}
-	return 0
+	s.words = append(s.words, word)
+	n := uint16(len(s.words))
+	s.slots[at], *place = n, n
+	return int(n)
 }
 
 var spellers = sync.Pool{New: func() any {
@@ -84,7 +86,11 @@ func (w *writer) word(s string) {
 		w.str(s)
 		return
 	}
+	spelt := len(w.speller.words)
 	n := w.speller.number(s)
+	if n > spelt { // just now
+		n = 0
+	}
 	w.uint(uint64(n))
 	if n == 0 {
 		w.str(s)

@@ -399,13 +399,23 @@ func line(parts ...string) string { return strings.Join(parts, "|") }
 func (w *world) expected() map[string]string {
 	out := map[string]string{}
 	for _, list := range w.fleet.scopes {
-		page := workers.Classify(w.classifier, &event.InstancesListed{Instances: list}, w.fleet.images)
-		for i := range page.Rows {
+		listed := &event.InstancesListed{}
+		listed.SetInstances(list)
+		images := make([]*workers.Image, len(listed.Software))
+		for i, s := range listed.Software {
+			if facts := w.fleet.images[s.ImageID]; facts != nil {
+				images[i] = &workers.Image{Facts: *facts}
+			}
+		}
+		page := workers.Classify(w.classifier, listed, images)
+		i := 0
+		for row := range page.Rows.All() {
 			var b strings.Builder
-			for t, l := range page.Profiles[page.Rows[i].Profile].Levels {
+			for t, l := range page.Profiles[row.Profile].Levels {
 				fmt.Fprintf(&b, "%s=%s ", page.Targets[t], l)
 			}
 			x := &list[i]
+			i++
 			out[x.ID] = line(x.Name, x.Status, x.ImageID, x.Type, x.Zone, b.String(), x.Tags[0].Value)
 		}
 	}

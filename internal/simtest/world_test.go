@@ -318,9 +318,9 @@ func (l lossy) Publish(ctx context.Context, m event.Message) error {
 		switch {
 		case w.mutant == endWithoutPage && r.IntN(8) == 0:
 			return nil
-		case w.mutant == rowLost && r.IntN(4) == 0 && len(page.Instances) > 1:
+		case w.mutant == rowLost && r.IntN(4) == 0 && page.Rows.Len() > 1:
 			short := *page
-			short.Instances = page.Instances[1:]
+			short.SetInstances(page.Instances()[1:])
 			m = &short
 		}
 	}

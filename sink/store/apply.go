@@ -71,7 +71,7 @@ func (db *DB) Apply(ctx context.Context, batch []event.Received) (Applied, error
 		n, rows := 0, 0
 		for n < len(batch) && rows < db.o.TxRows {
 			if m, ok := batch[n].Msg.(*event.InstancesClassified); ok {
-				rows += len(m.Rows)
+				rows += m.Rows.Len()
 			}
 			n++
 		}
@@ -139,6 +139,7 @@ type applier struct {
 	row    []byte // the row at hand, encoded
 	buf    []byte
 	batch  []candidate
+	in     event.RowReader
 
 	software, hardware, profiles []uint32 // of the page at hand
 }

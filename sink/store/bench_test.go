@@ -110,7 +110,6 @@ func (f *benchFleet) scan(id string, each func([]event.Received)) {
 			m := &event.InstancesClassified{
 				Walk: event.Walk{ScanID: id, Kind: event.KindScan, Scope: scope, Lane: "1.0", Walk: "1.0"}, Page: pages[s],
 				Order: t0 + f.stream.now*second + int64(pages[s]*1e6+s), Ruleset: "a", Targets: []string{"kvm", "shenlong-6", "shenlong-7"},
-				Rows: part,
 			}
 			byProfile := map[int]int{}
 			for i := range part {
@@ -123,8 +122,9 @@ func (f *benchFleet) scan(id string, each func([]event.Received)) {
 					m.Hardware = append(m.Hardware, facts.Hardware())
 					m.Profiles = append(m.Profiles, event.Profile{Software: p, Hardware: p})
 				}
-				m.Rows[i].Profile = p
+				part[i].Profile = p
 			}
+			m.Rows = event.RowsOf(part)
 			pages[s]++
 			rows += len(part)
 			batch = append(batch, f.stream.put(m)...)

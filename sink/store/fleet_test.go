@@ -147,6 +147,7 @@ func page(scan string, kind event.Kind, s ecs.Scope, lane, walk string, n int, s
 		Walk: event.Walk{ScanID: scan, Kind: kind, Scope: s, Lane: lane, Walk: walk}, Page: n,
 		Order: t0 + seconds*second, Ruleset: "a", Targets: []string{"kvm", "shenlong-6", "shenlong-7"},
 	}
+	var rows []event.Row
 	for _, x := range machines {
 		p := -1
 		for i := range m.Profiles {
@@ -165,11 +166,12 @@ func page(scan string, kind event.Kind, s ecs.Scope, lane, walk string, n int, s
 		if name == "" {
 			name = "name of " + x.id
 		}
-		m.Rows = append(m.Rows, event.Row{
+		rows = append(rows, event.Row{
 			ID: x.id, Name: name, Zone: s.Region + "-b", Status: "Running", CreationTime: "2017-12-10T04:04Z", NetworkType: "vpc",
 			CPU: 2, MemoryMiB: 4096, Tags: x.tags, Profile: p,
 		})
 	}
+	m.Rows = event.RowsOf(rows)
 	return m
 }
 

@@ -300,16 +300,20 @@ func (db *DB) loadWaived(tx *bbolt.Tx, sc *scope, ix *index) error {
 }
 
 // classFor is the class that an instance has with the row at hand.
-func (p *pager) classFor(r *event.Row, profile uint32) (uint32, error) {
-	own, ok := p.db.profs.classOf(profile)
+func (p *pager) classFor(c *candidate) (uint32, error) {
+	own, ok := p.db.profs.classOf(c.profile)
 	if !ok {
-		return 0, fmt.Errorf("%w: profile %d is missing", ErrCorrupt, profile)
+		return 0, fmt.Errorf("%w: profile %d is missing", ErrCorrupt, c.profile)
 	}
 	if !p.j.waivers {
 		return own, nil
 	}
-	f := p.m.Facts(r.Profile)
-	if waived := p.j.judgeRow(&p.sc.scopeValue, r, &f); waived != p.j.Classify(&f) {
+	row, err := p.atHand()
+	if err != nil {
+		return 0, err
+	}
+	f := p.m.Facts(c.of)
+	if waived := p.j.judgeRow(&p.sc.scopeValue, &row, &f); waived != p.j.Classify(&f) {
 		return p.db.classes.number(classOf(waived)), nil
 	}
 	return own, nil
@@ -317,8 +321,8 @@ func (p *pager) classFor(r *event.Row, profile uint32) (uint32, error) {
 
 // newClass is classFor for a row that has just been taken, and notes where it
 // differs from its profile's.
-func (p *pager) newClass(ordinal uint32, r *event.Row, profile uint32) (uint32, error) {
-	class, err := p.classFor(r, profile)
+func (p *pager) newClass(ordinal uint32, c *candidate) (uint32, error) {
+	class, err := p.classFor(c)
 	if err != nil || !p.j.waivers {
 		return class, err
 	}
@@ -326,8 +330,8 @@ func (p *pager) newClass(ordinal uint32, r *event.Row, profile uint32) (uint32, 
 		p.ix.class = append(p.ix.class, class)
 	}
 	p.ix.class[ordinal] = class
-	own, _ := p.db.profs.classOf(profile)
-	return class, storeWaived(p.tx, p.sc.no, []byte(r.ID), own, class, p.db.classes)
+	own, _ := p.db.profs.classOf(c.profile)
+	return class, storeWaived(p.tx, p.sc.no, rowID(p.row), own, class, p.db.classes)
 }
 
 // storeWaived keeps the levels of an instance whose class is not its

@@ -97,7 +97,7 @@ func (p *pager) rows() error {
 		p.out.Rows++
 		ordinal, err := p.instance(c)
 		if err != nil {
-			return fmt.Errorf("instance %.64q in %s: %w", c.r.ID, p.sc.key, err)
+			return fmt.Errorf("instance %.64q in %s: %w", rowID(p.row), p.sc.key, err)
 		}
 		if p.pr != nil && p.pr.seen.set(int(ordinal)) {
 			p.pr.Instances++
@@ -134,8 +134,8 @@ const pendingBit = 1 << 31
 
 // candidate is a row of the page, encoded and looked up.
 type candidate struct {
-	r          *event.Row
 	from, to   int // in the applier's buffer
+	of         int // profile in the message
 	profile    uint32
 	ordinal    uint32
 	found      bool
@@ -146,14 +146,16 @@ type candidate struct {
 // another, with nothing between them, let their memory accesses overlap.
 func (p *pager) encode() {
 	p.buf, p.batch = p.buf[:0], p.batch[:0]
-	for i := range p.m.Rows {
-		r := &p.m.Rows[i]
-		if !usable(r.ID) || r.Profile < 0 || r.Profile >= len(p.profiles) {
+	in := &p.in
+	in.Reset(p.m.Rows)
+	p.db.codec.page(len(in.Words))
+	for in.Next() {
+		if !usable(in.ID) || in.Profile >= len(p.profiles) {
 			p.out.Invalid++
 			continue
 		}
-		c := candidate{r: r, from: len(p.buf), profile: p.profiles[r.Profile]}
-		p.buf = p.db.codec.append(p.buf, r, c.profile)
+		c := candidate{from: len(p.buf), of: in.Profile, profile: p.profiles[in.Profile]}
+		p.buf = p.db.codec.append(p.buf, in, c.profile)
 		c.to = len(p.buf)
 		c.h, c.content = p.ix.hashes(p.buf[c.from:c.to])
 		p.batch = append(p.batch, c)
@@ -166,28 +168,27 @@ func (p *pager) encode() {
 
 // instance applies one row and returns its ordinal.
 func (p *pager) instance(c *candidate) (uint32, error) {
-	r, content, profile := c.r, c.content, c.profile
 	ordinal, found := c.ordinal, c.found
 	if !found { // unless the page has it twice
 		ordinal, found = p.ix.find(c.h)
 	}
 	if !found {
-		return p.first(r, c.h, content, profile)
+		return p.first(c)
 	}
 	switch had := p.ix.at[ordinal].order; {
 	case p.order < had:
 		p.out.Stale++
-	case p.ix.at[ordinal].content == content:
+	case p.ix.at[ordinal].content == c.content:
 		p.out.Same++
 		if had < p.floor && p.order >= p.floor {
-			if err := p.returned(ordinal, r.ID, p.db.classAt(p.ix, ordinal)); err != nil {
+			if err := p.returned(ordinal, p.db.classAt(p.ix, ordinal)); err != nil {
 				return 0, err
 			}
 		}
 		p.ix.saw(ordinal, p.order, p.name)
 	default:
 		if p.order == had {
-			wins, err := p.tie(ordinal, r)
+			wins, err := p.tie(ordinal, c)
 			if err != nil {
 				return 0, err
 			}
@@ -196,17 +197,17 @@ func (p *pager) instance(c *candidate) (uint32, error) {
 				break
 			}
 		}
-		return ordinal, p.replace(ordinal, r, content, profile)
+		return ordinal, p.replace(ordinal, c)
 	}
 	p.db.sec.saw(ordinal)
 	return ordinal, nil
 }
 
 // first takes an instance that is not known.
-func (p *pager) first(r *event.Row, h, content uint64, profile uint32) (uint32, error) {
-	ordinal := p.ix.add(h, content, p.order, profile, p.name)
+func (p *pager) first(c *candidate) (uint32, error) {
+	ordinal := p.ix.add(c.h, c.content, p.order, c.profile, p.name)
 	p.keep(ordinal)
-	class, err := p.newClass(ordinal, r, profile)
+	class, err := p.newClass(ordinal, c)
 	if err != nil {
 		return 0, err
 	}
@@ -224,7 +225,7 @@ func (p *pager) first(r *event.Row, h, content uint64, profile uint32) (uint32, 
 		return ordinal, nil // the first reading of a scope is no news
 	}
 	is := p.db.classes.at(class)
-	return ordinal, p.history(p.sc, []byte(r.ID), &record.Change{At: utc(p.order), ScanID: p.m.ScanID, Cause: "appeared", After: p.j.levels(is), OS: is.os()})
+	return ordinal, p.history(p.sc, rowID(p.row), &record.Change{At: utc(p.order), ScanID: p.m.ScanID, Cause: "appeared", After: p.j.levels(is), OS: is.os()})
 }
 
 // keep writes the row at hand to the page's section.
@@ -243,12 +244,12 @@ func (p *pager) rowOf(ordinal uint32) ([]byte, error) {
 }
 
 // replace takes a newer row for a known instance.
-func (p *pager) replace(ordinal uint32, r *event.Row, content uint64, profile uint32) error {
+func (p *pager) replace(ordinal uint32, c *candidate) error {
 	had := p.ix.at[ordinal].order
 	was := p.db.classAt(p.ix, ordinal)
 	wasThere, isThere := had >= p.floor, p.order >= p.floor
 	var before *record.Record
-	is, err := p.classFor(r, profile)
+	is, err := p.classFor(c)
 	if err != nil {
 		return err
 	}
@@ -257,9 +258,9 @@ func (p *pager) replace(ordinal uint32, r *event.Row, content uint64, profile ui
 			return err
 		}
 	}
-	p.ix.set(ordinal, content, p.order, profile, p.name)
+	p.ix.set(ordinal, c.content, p.order, c.profile, p.name)
 	p.keep(ordinal)
-	if _, err := p.newClass(ordinal, r, profile); err != nil {
+	if _, err := p.newClass(ordinal, c); err != nil {
 		return err
 	}
 	switch {
@@ -267,20 +268,20 @@ func (p *pager) replace(ordinal uint32, r *event.Row, content uint64, profile ui
 		p.out.Stale++
 		return nil
 	case !wasThere:
-		return p.returned(ordinal, r.ID, is)
+		return p.returned(ordinal, is)
 	case is == was:
 		return nil
 	}
 	p.leave(was)
 	p.enter(is)
 	if before == nil {
-		return p.remember(r.ID, was, is, nil, nil)
+		return p.remember(was, is, nil, nil)
 	}
 	after, err := p.record(ordinal)
 	if err != nil {
 		return err
 	}
-	if err := p.remember(r.ID, was, is, before, after); err != nil {
+	if err := p.remember(was, is, before, after); err != nil {
 		return err
 	}
 	if p.scan != nil {
@@ -291,10 +292,10 @@ func (p *pager) replace(ordinal uint32, r *event.Row, content uint64, profile ui
 }
 
 // returned brings a gone instance back.
-func (p *pager) returned(ordinal uint32, id string, class uint32) error {
+func (p *pager) returned(ordinal uint32, class uint32) error {
 	p.sc.gone--
 	p.enter(class)
-	return p.history(p.sc, []byte(id), &record.Change{
+	return p.history(p.sc, rowID(p.row), &record.Change{
 		At: utc(p.order), ScanID: p.m.ScanID, Cause: "returned",
 		After: p.j.levels(p.db.classes.at(class)), OS: p.db.classes.at(class).os(),
 	})
@@ -302,7 +303,7 @@ func (p *pager) returned(ordinal uint32, id string, class uint32) error {
 
 // remember writes what an observation changed of the class to the history; the
 // records are there where a verdict moved.
-func (p *pager) remember(id string, was, is uint32, from, to *record.Record) error {
+func (p *pager) remember(was, is uint32, from, to *record.Record) error {
 	before, after := p.db.classes.at(was), p.db.classes.at(is)
 	c := record.Change{
 		At: utc(p.order), ScanID: p.m.ScanID, Cause: "observation",
@@ -314,7 +315,7 @@ func (p *pager) remember(id string, was, is uint32, from, to *record.Record) err
 	if from != nil && from.InstanceType != to.InstanceType {
 		c.Type, c.TypeBefore = to.InstanceType, from.InstanceType
 	}
-	return p.history(p.sc, []byte(id), &c)
+	return p.history(p.sc, rowID(p.row), &c)
 }
 
 // levels spells the verdicts of a class.
@@ -363,7 +364,7 @@ func (p *pager) record(ordinal uint32) (*record.Record, error) {
 // tie decides between two rows observed at the same time: the one that knows
 // more of its image, else the larger encoding, so that the order of arrival
 // does not matter.
-func (p *pager) tie(ordinal uint32, r *event.Row) (bool, error) {
+func (p *pager) tie(ordinal uint32, c *candidate) (bool, error) {
 	enc, err := p.rowOf(ordinal)
 	if err != nil {
 		return false, err
@@ -376,11 +377,21 @@ func (p *pager) tie(ordinal uint32, r *event.Row) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	is := p.m.Facts(r.Profile)
+	row, err := p.atHand()
+	if err != nil {
+		return false, err
+	}
+	is := p.m.Facts(c.of)
 	if a, b := is.Image.Presence != rules.ImageNotAsked, f.Image.Presence != rules.ImageNotAsked; a != b {
 		return a, nil
 	}
-	return bytes.Compare(weigh(r, &is), weigh(&old, &f)) > 0, nil
+	return bytes.Compare(weigh(&row, &is), weigh(&old, &f)) > 0, nil
+}
+
+// atHand decodes the row at hand.
+func (p *pager) atHand() (event.Row, error) {
+	row, _, err := readRow(p.row, p.db.dict.words())
+	return row, err
 }
 
 func weigh(r *event.Row, f *rules.Facts) []byte {

@@ -2,100 +2,99 @@ package store
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 )
 
-// rowCodec encodes rows. It remembers the last words it saw, since
-// neighbouring instances share them.
+// rowCodec encodes rows. Words have a number in a page and another one here;
+// each is looked up once a page.
 type rowCodec struct {
-	dict              *dict
-	zone, status, net memo
-	tags              [8]tagMemo
+	dict  *dict
+	words []pageWord // by their number in the page at hand, from 1
 }
 
-type memo struct {
-	text string
-	n    uint32
-	ok   bool
+// pageWord is what a word of a page is here. Numbers of the dict are plus two:
+// 0 was not looked up yet, 1 has none.
+type pageWord struct {
+	word  uint32
+	key   uint32 // the tag key that it was last a value of
+	value uint32 // what it is as that
 }
 
-type tagMemo struct{ key, value memo }
+const notNumbered = 1
 
-// append appends the row: id, name, profile, then the rest. Equal rows have
-// equal bytes.
-func (c *rowCodec) append(b []byte, r *event.Row, profile uint32) []byte {
-	b = appendStr(b, r.ID)
-	b = appendStr(b, r.Name)
+func numbered(n uint32, ok bool) uint32 {
+	if !ok {
+		return notNumbered
+	}
+	return n + 2
+}
+
+// page begins a page with n words.
+func (c *rowCodec) page(n int) {
+	c.words = slices.Grow(c.words[:0], n)[:n]
+	clear(c.words)
+}
+
+// append appends the row that in has gone to: id, name, profile, then the rest.
+// Equal rows have equal bytes.
+func (c *rowCodec) append(b []byte, in *event.RowReader, profile uint32) []byte {
+	b = appendStr(b, in.ID)
+	b = appendStr(b, in.Name)
 	b = binary.AppendUvarint(b, uint64(profile))
-	b = c.word(b, &c.zone, r.Zone)
-	b = c.word(b, &c.status, r.Status)
-	b = c.word(b, &c.net, r.NetworkType)
-	b = appendCreated(b, r.CreationTime)
-	b = binary.AppendVarint(b, int64(r.CPU))
-	b = binary.AppendVarint(b, int64(r.MemoryMiB))
-	b = binary.AppendUvarint(b, uint64(len(r.Tags)))
-	for i := range r.Tags {
-		b = c.tag(b, i, &r.Tags[i])
+	for _, w := range [...]event.Word{in.Zone, in.Status, in.NetworkType} {
+		b = appendNumbered(b, c.word(in, w), in, w)
+	}
+	b = binary.AppendUvarint(b, in.Created.N)
+	if in.Created.N == 0 {
+		b = appendStr(b, in.Created.Text)
+	}
+	b = binary.AppendVarint(b, int64(in.CPU))
+	b = binary.AppendVarint(b, int64(in.MemoryMiB))
+	b = binary.AppendUvarint(b, uint64(len(in.Tags)))
+	for i := range in.Tags {
+		t := &in.Tags[i]
+		key := c.word(in, t.Key)
+		b = appendNumbered(b, key, in, t.Key)
+		b = appendNumbered(b, c.value(in, key, t.Value), in, t.Value)
 	}
 	return b
 }
 
-func (c *rowCodec) word(b []byte, m *memo, s string) []byte {
-	if !m.ok || m.text != s {
-		n, ok := c.dict.word(s)
-		if !ok {
-			m.ok = false
-			return appendStr(append(b, 0), s)
-		}
-		*m = memo{c.dict.at(n), n, true}
+// appendNumbered writes a word by its number here, or in full behind a 0.
+func appendNumbered(b []byte, n uint32, in *event.RowReader, w event.Word) []byte {
+	if n == notNumbered {
+		return appendStr(append(b, 0), in.String(w))
 	}
-	return binary.AppendUvarint(b, uint64(m.n)+1)
+	return binary.AppendUvarint(b, uint64(n)-1)
 }
 
-func (c *rowCodec) tag(b []byte, i int, t *ecs.Tag) []byte {
-	m := &c.tags[i%len(c.tags)]
-	if !m.key.ok || m.key.text != t.Key {
-		m.value.ok = false
+func (c *rowCodec) word(in *event.RowReader, w event.Word) uint32 {
+	if w.N == 0 {
+		return numbered(c.dict.word(w.Text))
 	}
-	b = c.word(b, &m.key, t.Key)
-	if !m.key.ok {
-		return appendStr(append(b, 0), t.Value)
+	p := &c.words[w.N-1]
+	if p.word == 0 {
+		p.word = numbered(c.dict.word(in.Words[w.N-1]))
 	}
-	if !m.value.ok || m.value.text != t.Value {
-		n, ok := c.dict.value(m.key.n, t.Value)
-		if !ok {
-			m.value.ok = false
-			return appendStr(append(b, 0), t.Value)
-		}
-		m.value = memo{c.dict.at(n), n, true}
-	}
-	return binary.AppendUvarint(b, uint64(m.value.n)+1)
+	return p.word
 }
 
-// appendCreated packs "2017-12-10T04:04Z" into a number; anything else is
-// kept as it is.
-func appendCreated(b []byte, s string) []byte {
-	const shape = "0000-00-00T00:00Z"
-	if len(s) != len(shape) {
-		return appendStr(append(b, 0), s)
+// value is word for a value of a tag key, which is numbered too or has none.
+func (c *rowCodec) value(in *event.RowReader, key uint32, w event.Word) uint32 {
+	if key == notNumbered {
+		return notNumbered
 	}
-	for i := range len(shape) {
-		if shape[i] == '0' {
-			if s[i] < '0' || s[i] > '9' {
-				return appendStr(append(b, 0), s)
-			}
-		} else if s[i] != shape[i] {
-			return appendStr(append(b, 0), s)
-		}
+	if w.N == 0 {
+		return numbered(c.dict.value(key-2, w.Text))
 	}
-	two := func(i int) uint64 { return uint64(s[i]-'0')*10 + uint64(s[i+1]-'0') }
-	v := two(0)*100 + two(2)
-	for _, i := range []int{5, 8, 11, 14} {
-		v = v*100 + two(i)
+	p := &c.words[w.N-1]
+	if p.key != key {
+		p.key, p.value = key, numbered(c.dict.value(key-2, in.Words[w.N-1]))
 	}
-	return binary.AppendUvarint(b, v+1)
+	return p.value
 }
 
 func readCreated(d *dec) string {
@@ -103,13 +102,7 @@ func readCreated(d *dec) string {
 	if v == 0 {
 		return d.str()
 	}
-	v--
-	b := []byte("0000-00-00T00:00Z")
-	for _, i := range []int{14, 11, 8, 5, 2, 0} {
-		b[i], b[i+1] = byte('0'+v/10%10), byte('0'+v%10)
-		v /= 100
-	}
-	return string(b)
+	return event.UnpackMinute(v)
 }
 
 // rowID returns the id that a row begins with.

@@ -44,6 +44,8 @@ func TestScopeDecisions(t *testing.T) {
 	}
 	broken := page("s2", scanKind, hangzhou, "1.0", "1.0", 0, 110, one, two)
 	broken.Failures = []record.Failure{{Account: "prod", Region: "cn-hangzhou", API: "DescribeImages", Class: "permission", Error: "denied"}}
+	brokenOne := page("s2", scanKind, hangzhou, "1.0", "1.0", 0, 110, one)
+	brokenOne.Failures = broken.Failures
 	pageFailed := &event.PageFailed{ScanID: "s2", Kind: scanKind, Scope: hangzhou, Lane: "1.0", Walk: "1.0", Page: 1, Failure: refused("poison")}
 	for name, c := range map[string]struct {
 		msgs  []event.Message
@@ -82,7 +84,7 @@ func TestScopeDecisions(t *testing.T) {
 		}, "partial", "partial", 0, 1},
 		"images_not_read": {[]event.Message{plan, lanes("1", "1.0"), broken, end("1.0", "1.0", 1)}, "partial", "partial", 0, 1},
 		"images_not_read_one_gone": {[]event.Message{
-			plan, lanes("1", "1.0"), func() event.Message { m := *broken; m.Rows = m.Rows[:1]; return &m }(), end("1.0", "1.0", 1),
+			plan, lanes("1", "1.0"), brokenOne, end("1.0", "1.0", 1),
 		}, "partial", "partial", 1, 1},
 		"aborted":               {[]event.Message{plan, lanes("1", "1.0"), pg("1.0", "1.0", 0, 110, one), &event.ScanAborted{ScanID: "s2", Reason: "no producer"}}, "aborted", "partial", 0, 1},
 		"aborted_after_its_end": {[]event.Message{plan, lanes("1", "1.0"), pg("1.0", "1.0", 0, 110, one, two), end("1.0", "1.0", 1), &event.ScanAborted{ScanID: "s2", Reason: "late"}}, "complete", "complete", 0, 1},

@@ -1,0 +1,205 @@
+package event
+
+import (
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Flat encoding 3: the head of the message, what its instances have in common,
+// and the rows, which are last and which workers copy as they are.
+
+func appendListed(b []byte, m *InstancesListed) []byte {
+	w := newWriter(append(b, flatListed, flatVersion))
+	defer w.speller.release()
+	w.walk(&m.Walk)
+	w.uint(uint64(m.Page))
+	w.int(m.Epoch)
+	w.int(m.Observed)
+	w.uint(uint64(len(m.Software)))
+	for i := range m.Software {
+		s := &m.Software[i]
+		w.word(s.OSName)
+		w.word(s.OSNameEn)
+		w.word(s.OSType)
+		w.word(s.ImageID)
+	}
+	w.machines(m.Hardware)
+	w.profiles(m.Profiles, 0)
+	return append(w.b, m.Rows.encoding()...)
+}
+
+func readListed(r *reader) *InstancesListed {
+	m := &InstancesListed{Walk: r.walk(), Page: int(r.uint()), Epoch: r.int(), Observed: r.int()}
+	m.Software = make([]Installed, r.count(4))
+	for i := range m.Software {
+		m.Software[i] = Installed{OSName: r.word(), OSNameEn: r.word(), OSType: r.word(), ImageID: r.word()}
+	}
+	m.Hardware = r.machines()
+	m.Profiles = r.profiles(len(m.Software), len(m.Hardware), 0)
+	m.Rows = r.rows(len(m.Profiles))
+	return m
+}
+
+func appendClassified(b []byte, m *InstancesClassified) []byte {
+	w := newWriter(append(b, flatClassified, flatVersion))
+	defer w.speller.release()
+	w.walk(&m.Walk)
+	w.uint(uint64(m.Page))
+	w.int(m.Order)
+	w.str(m.Ruleset)
+	w.uint(uint64(len(m.Targets)))
+	for _, t := range m.Targets {
+		w.str(t)
+	}
+	w.uint(uint64(len(m.Failures)))
+	for _, f := range m.Failures {
+		for _, s := range []string{f.Account, f.Region, f.API, f.Class, f.Code, f.Error, f.Mend, f.RequestID} {
+			w.str(s)
+		}
+	}
+	w.uint(uint64(len(m.Software)))
+	for i := range m.Software {
+		w.facts(&m.Software[i])
+	}
+	w.machines(m.Hardware)
+	w.profiles(m.Profiles, len(m.Targets))
+	return append(w.b, m.Rows.encoding()...)
+}
+
+func readClassified(r *reader) *InstancesClassified {
+	m := &InstancesClassified{Walk: r.walk(), Page: int(r.uint()), Order: r.int(), Ruleset: r.str()}
+	m.Targets, m.Failures = r.targets(), r.failures()
+	m.Software = make([]rules.Facts, r.count(3))
+	for i := range m.Software {
+		r.facts(&m.Software[i])
+	}
+	m.Hardware = r.machines()
+	m.Profiles = r.profiles(len(m.Software), len(m.Hardware), len(m.Targets))
+	m.Rows = r.rows(len(m.Profiles))
+	return m
+}
+
+func (r *reader) targets() (out []string) {
+	for range r.count(1) {
+		out = append(out, r.str())
+	}
+	return out
+}
+
+func (r *reader) failures() (out []record.Failure) {
+	for range r.count(8) {
+		out = append(out, record.Failure{
+			Account: r.str(), Region: r.str(), API: r.str(), Class: r.str(),
+			Code: r.str(), Error: r.str(), Mend: r.str(), RequestID: r.str(),
+		})
+	}
+	return out
+}
+
+// facts writes what is known of software: which of its strings there are, and
+// those. Most are empty.
+func (w *writer) facts(f *rules.Facts) {
+	all := softwareStrings(f)
+	there := uint64(0)
+	for i, s := range all {
+		if *s != "" {
+			there |= 1 << i
+		}
+	}
+	w.uint(there)
+	for i, s := range all {
+		if there>>i&1 != 0 {
+			w.word(*s)
+		}
+	}
+	w.byte(byte(f.Image.Presence))
+	v := uint64(0)
+	for i, t := range softwareTris(f) {
+		v |= uint64(*t) << (2 * i)
+	}
+	w.uint(v)
+}
+
+func (r *reader) facts(f *rules.Facts) {
+	all := softwareStrings(f)
+	there := r.uint()
+	if there>>len(all) != 0 {
+		r.fail("more strings than facts have")
+		return
+	}
+	for i, s := range all {
+		if there>>i&1 != 0 {
+			*s = r.word()
+		}
+	}
+	f.Image.Presence = rules.ImagePresence(r.enum(byte(rules.ImageMissing)))
+	tris := softwareTris(f)
+	v := r.uint()
+	if v>>(2*len(tris)) != 0 {
+		r.fail("more observations than facts have")
+		return
+	}
+	for i, t := range tris {
+		*t = rules.Tri(v >> (2 * i) & 3)
+		if *t > rules.Yes {
+			r.fail("unknown enumeration value")
+		}
+	}
+}
+
+func (w *writer) machines(list []rules.Hardware) {
+	w.uint(uint64(len(list)))
+	for i := range list {
+		w.hardware(&list[i])
+	}
+}
+
+func (r *reader) machines() []rules.Hardware {
+	list := make([]rules.Hardware, r.count(5))
+	for i := range list {
+		list[i] = r.hardware()
+	}
+	return list
+}
+
+// profiles writes which parts come together, with a level for each target.
+func (w *writer) profiles(list []Profile, targets int) {
+	w.uint(uint64(len(list)))
+	for i := range list {
+		p := &list[i]
+		w.uint(uint64(p.Software))
+		w.uint(uint64(p.Hardware))
+		for t := range targets {
+			w.byte(byte(p.Levels[t]))
+		}
+	}
+}
+
+func (r *reader) profiles(software, hardware, targets int) []Profile {
+	list := make([]Profile, r.count(2+targets))
+	levels := make([]rules.Level, len(list)*targets)
+	for i := range list {
+		sw, hw := r.uint(), r.uint()
+		if r.err != nil || sw >= uint64(software) || hw >= uint64(hardware) {
+			r.fail("profile refers to a part that is not there")
+			return nil
+		}
+		p := Profile{Software: int(sw), Hardware: int(hw)}
+		if targets > 0 {
+			p.Levels, levels = levels[:targets:targets], levels[targets:]
+		}
+		for t := range p.Levels {
+			p.Levels[t] = rules.Level(r.enum(byte(rules.Incompatible)))
+		}
+		list[i] = p
+	}
+	return list
+}
+
+// encoding is what the message carries; the zero Rows have none of their own.
+func (r Rows) encoding() string {
+	if r.s == "" {
+		return "\x00\x00"
+	}
+	return r.s
+}

@@ -1,0 +1,383 @@
+package event
+
+import (
+	"iter"
+	"sync"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+// Row is one instance of a page: what is not shared with others.
+type Row struct {
+	ID, Name, Zone, Status, CreationTime, NetworkType string
+	CPU, MemoryMiB                                    int32
+	Tags                                              []ecs.Tag
+	Profile                                           int // index into Profiles
+}
+
+// Rows are the instances of a page as they travel. Whoever reads the page from
+// the cloud encodes them, and only the sink looks into them: workers, who judge
+// what the instances have in common, pass them on as they are.
+//
+// Their encoding is the number of rows, the words that stand in them, each
+// once, and the rows, which name words by number. It is part of the message's.
+type Rows struct {
+	s        string // complete and sound: Decode has checked it
+	n        int
+	nameless bool
+}
+
+// Len is the number of rows.
+func (r Rows) Len() int { return r.n }
+
+// Nameless reports whether a row has no instance id.
+func (r Rows) Nameless() bool { return r.nameless }
+
+// Equal reports whether both hold the same rows.
+func (r Rows) Equal(o Rows) bool {
+	if r.s == o.s {
+		return true
+	}
+	if r.n != o.n {
+		return false
+	}
+	a, b := r.Reader(nil), o.Reader(nil)
+	for a.Next() && b.Next() {
+		if x, y := a.Row(), b.Row(); !x.equal(&y) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *Row) equal(o *Row) bool {
+	if len(r.Tags) != len(o.Tags) {
+		return false
+	}
+	for i := range r.Tags {
+		if r.Tags[i] != o.Tags[i] {
+			return false
+		}
+	}
+	return r.ID == o.ID && r.Name == o.Name && r.Zone == o.Zone && r.Status == o.Status && r.CreationTime == o.CreationTime &&
+		r.NetworkType == o.NetworkType && r.CPU == o.CPU && r.MemoryMiB == o.MemoryMiB && r.Profile == o.Profile
+}
+
+// All decodes every row. Strings are parts of the message.
+func (r Rows) All() iter.Seq[Row] {
+	return func(yield func(Row) bool) {
+		for in := r.Reader(nil); in.Next(); {
+			if !yield(in.Row()) {
+				return
+			}
+		}
+	}
+}
+
+// RowsOf encodes rows.
+func RowsOf(rows []Row) Rows {
+	w := newRowWriter()
+	defer w.release()
+	for i := range rows {
+		w.row(&rows[i])
+	}
+	return w.rows()
+}
+
+// rowWriter encodes rows. It has a place of its own for each word of a row, as
+// neighbours have the same in most.
+type rowWriter struct {
+	writer
+	last     [rowPlaces]lastWord
+	n        int
+	nameless bool
+}
+
+type lastWord struct {
+	text   string
+	number int
+}
+
+// rowPlaces are how many words of a row have a place of their own: three and
+// the first tags.
+const rowPlaces = 3 + 2*8
+
+var rowWriters = sync.Pool{New: func() any { return new(rowWriter) }}
+
+func newRowWriter() *rowWriter {
+	w := rowWriters.Get().(*rowWriter)
+	w.speller = spellers.Get().(*speller)
+	return w
+}
+
+// release gives the writer back; it holds no string of the page any more.
+func (w *rowWriter) release() {
+	w.speller.release()
+	*w = rowWriter{writer: writer{b: w.b[:0]}}
+	rowWriters.Put(w)
+}
+
+func (w *rowWriter) row(x *Row) {
+	w.n++
+	w.nameless = w.nameless || x.ID == ""
+	w.str(x.ID)
+	w.str(x.Name)
+	w.uint(uint64(x.Profile))
+	w.at(0, x.Zone)
+	w.at(1, x.Status)
+	w.at(2, x.NetworkType)
+	w.minute(x.CreationTime)
+	w.int(int64(x.CPU))
+	w.int(int64(x.MemoryMiB))
+	w.uint(uint64(len(x.Tags)))
+	for i := range x.Tags {
+		place := 3 + 2*i
+		w.at(place, x.Tags[i].Key)
+		w.at(place+1, x.Tags[i].Value)
+	}
+}
+
+// at writes the number of a word, or 0 and the word where it has none. place
+// is where it stands in the row.
+func (w *rowWriter) at(place int, s string) {
+	if place < rowPlaces {
+		if last := &w.last[place]; last.number != 0 && last.text == s {
+			w.uint(uint64(last.number))
+			return
+		}
+	}
+	n := w.speller.number(s)
+	w.uint(uint64(n))
+	if n == 0 {
+		w.str(s)
+	}
+	if place < rowPlaces {
+		w.last[place] = lastWord{s, n}
+	}
+}
+
+// rows puts the encoding together.
+func (w *rowWriter) rows() Rows {
+	size := 8 + len(w.b)
+	for _, s := range w.speller.words {
+		size += len(s) + 2
+	}
+	head := writer{b: make([]byte, 0, size)}
+	head.uint(uint64(w.n))
+	head.uint(uint64(len(w.speller.words)))
+	for _, s := range w.speller.words {
+		head.str(s)
+	}
+	return Rows{textOf(append(head.b, w.b...)), w.n, w.nameless}
+}
+
+// minute writes a time such as "2017-12-10T04:04Z" as a number, and anything
+// else as it is behind a 0.
+func (w *writer) minute(s string) {
+	v, ok := PackMinute(s)
+	w.uint(v)
+	if !ok {
+		w.str(s)
+	}
+}
+
+const minuteShape = "0000-00-00T00:00Z"
+
+// PackMinute makes a number of a time that is spelt like "2017-12-10T04:04Z",
+// by its digits. Other text has none; its number is 0.
+func PackMinute(s string) (uint64, bool) {
+	if len(s) != len(minuteShape) {
+		return 0, false
+	}
+	v := uint64(0)
+	for i := range len(minuteShape) {
+		switch c := s[i]; {
+		case minuteShape[i] != '0':
+			if c != minuteShape[i] {
+				return 0, false
+			}
+		case c < '0' || c > '9':
+			return 0, false
+		default:
+			v = v*10 + uint64(c-'0')
+		}
+	}
+	return v + 1, true
+}
+
+// UnpackMinute is the text of a number that PackMinute gave.
+func UnpackMinute(v uint64) string {
+	b := []byte(minuteShape)
+	v--
+	for i := len(b) - 1; i >= 0; i-- {
+		if minuteShape[i] == '0' {
+			b[i] = byte('0' + v%10)
+			v /= 10
+		}
+	}
+	return string(b)
+}
+
+// Word is a string of a row: the N-th of the reader's Words, counted from 1,
+// or Text where N is 0.
+type Word struct {
+	N    int
+	Text string
+}
+
+// Minute is a creation time: what PackMinute gave for it, or Text where N is 0.
+type Minute struct {
+	N    uint64
+	Text string
+}
+
+// RowReader walks the rows of a page without making anything of them. The
+// fields tell of the row that Next went to.
+type RowReader struct {
+	Words []string
+
+	ID, Name                  string
+	Profile                   int
+	Zone, Status, NetworkType Word
+	Created                   Minute
+	CPU, MemoryMiB            int32
+	Tags                      []TagWords // valid until the next row
+
+	r    reader
+	left int
+}
+
+// TagWords is a tag of a row.
+type TagWords struct{ Key, Value Word }
+
+// Reader begins to read the rows. words is room for Words; it may be nil.
+func (r Rows) Reader(words []string) *RowReader {
+	in := &RowReader{Words: words}
+	in.Reset(r)
+	return in
+}
+
+// Reset begins to read other rows in the same room.
+func (in *RowReader) Reset(rows Rows) {
+	in.r, in.left = reader{s: rows.s}, rows.n
+	if rows.s != "" {
+		in.head()
+	}
+}
+
+// head reads what comes before the rows.
+func (in *RowReader) head() {
+	in.left = in.r.count(10)
+	words := in.Words[:0]
+	for range min(in.r.count(1), maxWords+1) {
+		words = append(words, in.r.str())
+	}
+	if len(words) > maxWords {
+		in.r.fail("more words than have a number")
+	}
+	in.Words = words
+}
+
+// Next goes to the next row; false means that there is none.
+func (in *RowReader) Next() bool {
+	if in.left == 0 {
+		return false
+	}
+	in.left--
+	in.read()
+	return in.r.err == nil
+}
+
+func (in *RowReader) read() {
+	r := &in.r
+	in.ID, in.Name = r.str(), r.str()
+	profile := r.uint()
+	if profile > maxProfiles {
+		r.fail("profile out of range")
+	}
+	in.Profile = int(profile)
+	in.Zone, in.Status, in.NetworkType = in.word(), in.word(), in.word()
+	in.Created = Minute{N: r.uint()}
+	if in.Created.N == 0 {
+		in.Created.Text = r.str()
+	} else if in.Created.N > maxMinute {
+		r.fail("time out of range")
+	}
+	in.CPU, in.MemoryMiB = r.int32(), r.int32()
+	in.Tags = in.Tags[:0]
+	for range r.count(2) {
+		in.Tags = append(in.Tags, TagWords{in.word(), in.word()})
+	}
+}
+
+const (
+	maxProfiles = 1 << 20
+	maxMinute   = 1e12 // 9999-99-99T99:99Z, plus one
+)
+
+func (in *RowReader) word() Word {
+	n := in.r.uint()
+	if n == 0 {
+		return Word{Text: in.r.str()}
+	}
+	if n > uint64(len(in.Words)) {
+		in.r.fail("word that was not spelt out")
+		return Word{}
+	}
+	return Word{N: int(n)}
+}
+
+// String returns the text of a word of the rows.
+func (in *RowReader) String(w Word) string {
+	if w.N > 0 {
+		return in.Words[w.N-1]
+	}
+	return w.Text
+}
+
+// Row makes a Row of the row that Next went to.
+func (in *RowReader) Row() Row {
+	x := Row{
+		ID: in.ID, Name: in.Name, Profile: in.Profile, Zone: in.String(in.Zone), Status: in.String(in.Status), NetworkType: in.String(in.NetworkType),
+		CreationTime: in.Created.Text, CPU: in.CPU, MemoryMiB: in.MemoryMiB,
+	}
+	if in.Created.N > 0 {
+		x.CreationTime = UnpackMinute(in.Created.N)
+	}
+	if len(in.Tags) > 0 {
+		x.Tags = make([]ecs.Tag, len(in.Tags))
+		for i, t := range in.Tags {
+			x.Tags[i] = ecs.Tag{Key: in.String(t.Key), Value: in.String(t.Value)}
+		}
+	}
+	return x
+}
+
+var checkers = sync.Pool{New: func() any { return new(RowReader) }}
+
+// rows reads the rows, which end the message, and checks them, so that whoever
+// reads them later needs not.
+func (r *reader) rows(profiles int) Rows {
+	in := checkers.Get().(*RowReader)
+	defer func() {
+		clear(in.Words)
+		clear(in.Tags[:cap(in.Tags)])
+		*in = RowReader{Words: in.Words, Tags: in.Tags}
+		checkers.Put(in)
+	}()
+	in.r = reader{s: r.s[r.off:]}
+	in.head()
+	out := Rows{s: in.r.s, n: in.left}
+	for in.Next() {
+		out.nameless = out.nameless || in.ID == ""
+		if in.Profile >= profiles {
+			in.r.fail("row refers to a profile that is not there")
+		}
+	}
+	if err := in.r.end(); err != nil {
+		r.fail("rows: " + err.Error())
+		return Rows{}
+	}
+	r.off = len(r.s)
+	return out
+}
