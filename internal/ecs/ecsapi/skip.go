@@ -25,11 +25,13 @@ const (
 func plainEnd(b []byte, i int) int {
 	for i+8 <= len(b) {
 		w := binary.LittleEndian.Uint64(b[i:])
-		quote := w ^ ('"' * ones)
-		slash := w ^ ('\\' * ones)
-		// The lowest marked byte is right in each term; bytes above a true
-		// hit may be marked wrongly, but only the lowest one is used.
-		hit := ((quote - ones) &^ quote) | ((slash - ones) &^ slash) | ((w - ' '*ones) &^ w)
+		// With one bit flipped a quote comes next to the control characters,
+		// and one comparison finds both. The lowest marked byte is right in
+		// each term; bytes above a true hit may be marked wrongly, but only
+		// the lowest one is used.
+		low := w ^ ('"'^' ')*ones
+		slash := w ^ '\\'*ones
+		hit := ((low - (' '+1)*ones) &^ low) | ((slash - ones) &^ slash)
 		if hit &= highs; hit != 0 {
 			return i + bits.TrailingZeros64(hit)>>3
 		}
