@@ -90,7 +90,10 @@ var decoders = sync.Pool{New: func() any { return new(pageDecoder) }}
 // keys, strings that come again and again, and how much room a page takes.
 type pageDecoder struct {
 	order  []keyAt
+	run    run // members of no use that no stretch matches
+	spans  []span
 	common internTable
+	pages  int
 	count  int // instances of the last page
 	tags   int // room for tags and bytes of strings of the next
 	bytes  int
@@ -111,8 +114,11 @@ func (d *pageDecoder) decode(body []byte) (*ecs.Page, bool) {
 	d.own.Reset()
 	d.own.Grow(d.bytes)
 	d.slab = make([]ecs.Tag, 0, d.tags)
-	for i := range d.order {
-		d.order[i].from, d.order[i].to = 0, 0
+	d.run = run{}
+	if d.pages++; d.pages%pagesOfStretch == 0 {
+		for i := range d.order {
+			d.order[i].stretch = stretch{}
+		}
 	}
 	p := new(ecs.Page)
 	ok := d.top(b, n, p)
@@ -224,24 +230,18 @@ func (d *pageDecoder) instance(b []byte, i int, inst *ecs.Instance) int {
 			i = skipSpace(b, i)
 		}
 		var f field
+		from := i
 		if i, at, f = d.key(b, i, at); i < 0 {
 			return -1
 		}
-		if b[i] != ':' {
-			if i = skipSpace(b, i); b[i] != ':' {
-				return -1
-			}
-		}
-		if i++; b[i] <= ' ' {
-			i = skipSpace(b, i)
-		}
 		if f == other {
-			i = d.pass(b, i, at)
+			i, at = d.pass(b, from, i, at)
 		} else {
 			if seen&(1<<f) != 0 { // twice the same key: the last one counts
 				return -1
 			}
 			seen |= 1 << f
+			d.endRun(b)
 			i = d.value(b, i, f, inst)
 		}
 		if i < 0 {
@@ -254,6 +254,7 @@ func (d *pageDecoder) instance(b []byte, i int, inst *ecs.Instance) int {
 		case ',':
 			i++
 		case '}':
+			d.endRun(b)
 			return i + 1
 		default:
 			return -1

@@ -6,15 +6,15 @@ import (
 
 // keyAt is a key at its place in an instance.
 type keyAt struct {
-	quoted     string // `"InstanceId"`
+	text       string // `"InstanceId":`
 	head, tail uint64 // its first and last eight bytes; mask cuts head to a shorter key
 	mask       uint64
 	field      field
-	from, to   int // where the page last had its value, when that is of no use
+	stretch    stretch // that begins with this key
 }
 
 func newKeyAt(b []byte, i, end int, f field) keyAt {
-	k := keyAt{quoted: string(b[i:end]), field: f, mask: 1<<(8*uint(min(end-i, 8))) - 1}
+	k := keyAt{text: string(b[i:end]), field: f, mask: 1<<(8*uint(min(end-i, 8))) - 1}
 	if end-i >= 8 {
 		k.mask = ^uint64(0)
 		k.tail = binary.LittleEndian.Uint64(b[end-8:])
@@ -25,7 +25,7 @@ func newKeyAt(b []byte, i, end int, f field) keyAt {
 
 // at reports whether the key is what b has at i. b is padded.
 func (k *keyAt) at(b []byte, i int) bool {
-	n := len(k.quoted)
+	n := len(k.text)
 	if binary.LittleEndian.Uint64(b[i:])&k.mask != k.head {
 		return false
 	}
@@ -35,7 +35,7 @@ func (k *keyAt) at(b []byte, i int) bool {
 	if i+n > len(b) || binary.LittleEndian.Uint64(b[i+n-8:]) != k.tail {
 		return false
 	}
-	return n <= 16 || string(b[i+8:i+n-8]) == k.quoted[8:n-8]
+	return n <= 16 || string(b[i+8:i+n-8]) == k.text[8:n-8]
 }
 
 const maxKeys = 256
@@ -53,33 +53,77 @@ func plainKey(b []byte, i int) (int, []byte) {
 	return end + 1, b[i+1 : end]
 }
 
-// pass passes over a value of no use at place at of the order. Most such
-// values are the same in instance after instance: what was a whole value
-// before is one again, and comparing is faster than scanning.
-func (d *pageDecoder) pass(b []byte, i, at int) int {
-	if at >= len(d.order) {
-		return skipValue(b, i, 4)
+// run is a run of members of no use that were passed over one by one, to be
+// learned from.
+type run struct {
+	at       int // its place in the order
+	from, to int
+	members  int // 0: there is none
+}
+
+// pass passes over the member that begins at from and whose value is at i, at
+// place at of the order, and over those that follow it in a known stretch. It
+// returns the index behind the last of them and its place.
+func (d *pageDecoder) pass(b []byte, from, i, at int) (int, int) {
+	if at < len(d.order) {
+		if s := &d.order[at].stretch; s.text != nil {
+			d.endRun(b)
+			if end := s.match(b, from); end >= 0 {
+				return end, at + s.members - 1
+			}
+		}
+		if d.run.members == 0 {
+			d.run = run{at: at, from: from}
+		}
+		d.run.members++
 	}
-	k := &d.order[at]
-	if n := k.to - k.from; n > 0 && i+n < len(b) && (b[i+n] == ',' || b[i+n] == '}') && string(b[i:i+n]) == string(b[k.from:k.to]) {
-		return i + n
+	i = skipValue(b, i, 4)
+	d.run.to = i
+	return i, at
+}
+
+// endRun learns from the run, if there is one, that is over.
+func (d *pageDecoder) endRun(b []byte) {
+	if d.run.members > 0 {
+		d.learn(b)
 	}
-	end := skipValue(b, i, 4)
-	k.from, k.to = i, end
-	return end
+}
+
+func (d *pageDecoder) learn(b []byte) {
+	d.spans = d.order[d.run.at].stretch.learn(b, d.run, d.spans)
+	d.run = run{}
+}
+
+// colon passes over the colon behind a key and the space around it.
+func colon(b []byte, i int) int {
+	if b[i] != ':' {
+		if i = skipSpace(b, i); b[i] != ':' {
+			return -1
+		}
+	}
+	if i++; b[i] <= ' ' {
+		i = skipSpace(b, i)
+	}
+	return i
 }
 
 // key reads the key at i, which is expected to be the at-th of the order that
-// was seen before or one of the few after it. It returns the index behind the
-// key and its place in the order.
+// was seen before or one of the few after it. It returns the index of its value
+// and its place in the order.
 func (d *pageDecoder) key(b []byte, i, at int) (int, int, field) {
 	for k := at; k < len(d.order) && k < at+4; k++ {
 		if q := &d.order[k]; q.at(b, i) {
-			return i + len(q.quoted), k, q.field
+			if i += len(q.text); b[i] <= ' ' {
+				i = skipSpace(b, i)
+			}
+			return i, k, q.field
 		}
 	}
 	end, key := plainKey(b, i)
 	if end < 0 {
+		return -1, at, other
+	}
+	if end = colon(b, end); end < 0 {
 		return -1, at, other
 	}
 	f := fieldOf(key)
