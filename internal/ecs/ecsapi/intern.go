@@ -8,10 +8,14 @@ import (
 // internTable holds strings that come often. A string enters it when it comes
 // a second time, so that what comes once costs no memory of its own.
 type internTable struct {
-	strings [512]string
-	pending [512]uint64
-	hot     [512]bool // found since it was put there
+	slots   [2048]interned // a fleet in twenty regions has about that many names of types, images and systems, and tag values
 	refused int
+}
+
+type interned struct {
+	s    string
+	came uint32 // hash of what last came by and is not in the table
+	hot  bool   // s was found since it was put here
 }
 
 func hashBytes(b []byte, from, to int) uint64 {
@@ -33,44 +37,42 @@ func hashBytes(b []byte, from, to int) uint64 {
 
 const maxCommon = 256 // bytes of a string that is worth keeping
 
-// find looks in the two places where a string may be.
-func (t *internTable) find(b []byte, from, to int) (string, bool) {
+// find looks in the two places where a string may be. It returns the hash for
+// add, too.
+func (t *internTable) find(b []byte, from, to int) (s string, h uint64, ok bool) {
 	if from == to {
-		return "", true
+		return "", 0, true
 	}
-	slot := hashBytes(b, from, to) % uint64(len(t.strings))
-	if s := t.strings[slot]; s == string(b[from:to]) {
-		t.hot[slot] = true
-		return s, true
+	h = hashBytes(b, from, to)
+	slot := h % uint64(len(t.slots))
+	e := &t.slots[slot]
+	if e.s != string(b[from:to]) {
+		if e = &t.slots[slot^1]; e.s != string(b[from:to]) {
+			return "", h, false
+		}
 	}
-	slot ^= 1
-	s := t.strings[slot]
-	if s == string(b[from:to]) {
-		t.hot[slot] = true
-		return s, true
-	}
-	return "", false
+	e.hot = true
+	return e.s, h, true
 }
 
 // add makes a string common if it was seen before and one of its two places
 // holds nothing that is in use; the caller has checked it.
-func (t *internTable) add(b []byte, from, to int) (string, bool) {
-	h := hashBytes(b, from, to)
-	slot := h % uint64(len(t.strings))
-	if t.pending[slot] != h || to-from > maxCommon {
-		t.pending[slot] = h
+func (t *internTable) add(b []byte, from, to int, h uint64) (string, bool) {
+	slot := h % uint64(len(t.slots))
+	e := &t.slots[slot]
+	if came := uint32(h >> 16); e.came != came || to-from > maxCommon {
+		e.came = came
 		return "", false
 	}
-	if t.hot[slot] {
-		slot ^= 1
+	if e.hot {
+		e = &t.slots[slot^1]
 	}
-	if t.hot[slot] {
+	if e.hot {
 		if t.refused++; t.refused%256 == 0 { // what is hot today may not be tomorrow
-			t.hot[slot], t.hot[slot^1] = false, false
+			t.slots[slot].hot, e.hot = false, false
 		}
 		return "", false
 	}
-	s := string(b[from:to])
-	t.strings[slot], t.hot[slot] = s, true
-	return s, true
+	e.s, e.hot = string(b[from:to]), true
+	return e.s, true
 }

@@ -1,6 +1,7 @@
 package ecsapi
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"unicode/utf8"
 
@@ -71,10 +72,21 @@ func (d *pageDecoder) str(b []byte, i int) (string, int) {
 	if next < 0 {
 		return d.oddString(b, i, escaped)
 	}
-	if !utf8.Valid(b[from:to]) {
+	if !valid(b, from, to) {
 		return "", -1
 	}
 	return d.keep(b[from:to]), next
+}
+
+// valid reports whether b[from:to] is UTF-8. b is padded.
+func valid(b []byte, from, to int) bool {
+	var all uint64
+	i := from
+	for ; to-i >= 8; i += 8 {
+		all |= binary.LittleEndian.Uint64(b[i:])
+	}
+	all |= binary.LittleEndian.Uint64(b[i:]) & (1<<(8*uint(to-i)) - 1)
+	return all&highs == 0 || utf8.Valid(b[from:to])
 }
 
 // keep copies s into the page's piece of strings.
@@ -90,14 +102,14 @@ func (d *pageDecoder) shared(b []byte, i int) (string, int) {
 	if next < 0 {
 		return d.oddString(b, i, escaped)
 	}
-	s, hit := d.common.find(b, from, to)
-	if hit {
+	s, h, ok := d.common.find(b, from, to)
+	if ok {
 		return s, next
 	}
-	if !utf8.Valid(b[from:to]) {
+	if !valid(b, from, to) {
 		return "", -1
 	}
-	if s, ok := d.common.add(b, from, to); ok {
+	if s, ok := d.common.add(b, from, to, h); ok {
 		return s, next
 	}
 	return d.keep(b[from:to]), next
