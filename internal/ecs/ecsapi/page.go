@@ -93,6 +93,7 @@ type pageDecoder struct {
 	run    run // members of no use that no stretch matches
 	spans  []span
 	common internTable
+	heads  [16]tagHead // of the first tags of a list
 	pages  int
 	count  int // instances of the last page
 	tags   int // room for tags and bytes of strings of the next

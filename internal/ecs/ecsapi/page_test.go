@@ -225,9 +225,11 @@ func TestRandomPagesAreReadAlike(t *testing.T) {
 	values := []string{
 		`"a"`, `""`, `"a\"b"`, `"\u4f4d"`, `"位"`, `1`, `0.0`, `-1`, `12`, `123`, `true`, `false`, `null`, `[]`, `{}`, `["a",1]`, `{"a":{"b":[1,2]}}`, `"true"`, `"12"`,
 		`{"Tag":[{"TagKey":"k","TagValue":"v"}]}`, `{"Tag":[]}`, `{"CurrentOSNVMeSupported":true}`, `[{"TagKey":"k"}]`,
-		`{"a":{"b":[1,3]}}`, `{"a":{"b":["x",{"c":0.5}]}}`, `{"a":{"b":["\\",{"c":{}}]}}`, `{"a":{"b":[]}}`, `{"a": {"b":[1,2]}}`, `{"a":1,"b":2}`, `{"a":1,"c":2}`, `["a"]`, `["b",1]`, `[[],[1]]`, `[[2],[1,2]]`, "\"\xff\"", `"` + strings.Repeat("x", 40) + `"`,
+		`{"a":{"b":[1,3]}}`, `{"a":{"b":["x",{"c":0.5}]}}`, `{"a":{"b":["\\",{"c":{}}]}}`, `{"a":{"b":[]}}`, `{"a": {"b":[1,2]}}`, `{"a":1,"b":2}`, `{"a":1,"c":2}`, `["a"]`, `["b",1]`, `[[],[1]]`, `[[2],[1,2]]`,
+		`{"Tag":[{"TagKey":"k","TagValue":"w"},{"TagKey":"l","TagValue":"\""}]}`, `{"Tag":[{"TagKey":"k","TagValue":""},{"TagKey":"l","TagValue":null}]}`, `{"Tag":[{"TagValue":"v","TagKey":"k"}]}`,
+		`{"Tag":[{"X":{},"TagKey":"k","TagValue":"w"}]}`, `{"Tag":[{"TagKey":"k","TagValue":"w","X":[1]}]}`, `{"Tag":[{"TagKey":"k","TagValue":"v","TagValue":"w"}]}`, `{"Tag":[{"TagKey":"k","TagValue":1}]}`, "\"\xff\"", `"` + strings.Repeat("x", 40) + `"`,
 	}
-	keys := []string{"OSName", "InstanceName", "Cpu", "Memory", "IoOptimized", "Tags", "ImageOptions", "Status", "A", "HostName", "SpotPriceLimit", "DedicatedHostAttribute", "EcsCapacityReservationAttr", "Other"}
+	keys := []string{"OSName", "InstanceName", "Cpu", "Memory", "IoOptimized", "Tags", "Tags", "ImageOptions", "Status", "A", "HostName", "SpotPriceLimit", "DedicatedHostAttribute", "EcsCapacityReservationAttr", "Other"}
 	fast, damaged := 0, 0
 	d := new(pageDecoder)
 	for range 10_000 {
@@ -281,10 +283,11 @@ func FuzzDecodePage(f *testing.F) {
 	}
 	f.Add([]byte(`{"Instances":{"Instance":[{"InstanceId":"i\u0031","Tags":{"Tag":[{"TagKey":"a"},{}]},"Cpu":"2"}]},"NextToken":null}`))
 	f.Add([]byte(`{"Instances":{"Instance":[{"InstanceId":"a","A":{"x":[1,"2"]},"B":true,"Cpu":1,"C":0.5},{"InstanceId":"b","A":{"x":[2,"\u0031"]},"B":null,"Cpu":2,"C":-1},{"InstanceId":"c","A":{"x":[1,"2"]},"D":"","Cpu":3}]}}`))
+	f.Add([]byte(`{"Instances":{"Instance":[{"InstanceId":"a","Tags":{"Tag":[{"TagKey":"k","TagValue":"v"},{"TagKey":"l","TagValue":"w"}]}},{"InstanceId":"b","Tags":{"Tag":[{"TagKey":"k","TagValue":"v"},{"TagKey":"l","TagValue":"x","Z":1}]}}]}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		d := new(pageDecoder)
 		want, wantErr := decodePageSlow(body)
-		for range 2 { // the second time with the order of the keys known
+		for range 3 { // then with the order of the keys known, the values that repeat, and the tags
 			got, ok := d.decode(body)
 			if !ok {
 				return

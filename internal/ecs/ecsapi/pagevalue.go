@@ -220,10 +220,13 @@ func (d *pageDecoder) tagList(b []byte, i int) ([]ecs.Tag, int) {
 	}
 	from := len(d.slab)
 	for i = skipSpace(b, i+1); b[i] != ']'; {
-		var t ecs.Tag
-		if t, i = d.tag(b, i); i < 0 {
-			return nil, -1
+		t, next := d.alike(b, i, len(d.slab)-from)
+		if next < 0 {
+			if t, next = d.tag(b, i, len(d.slab)-from); next < 0 {
+				return nil, -1
+			}
 		}
+		i = next
 		d.slab = append(d.slab, t)
 		i = skipSpace(b, i)
 		if b[i] == ',' {
@@ -243,11 +246,50 @@ func (d *pageDecoder) tagList(b []byte, i int) ([]ecs.Tag, int) {
 	return d.slab[from:len(d.slab):len(d.slab)], i + 1
 }
 
-func (d *pageDecoder) tag(b []byte, i int) (t ecs.Tag, next int) {
+// tagHead is how a tag begins, `{"TagKey":"env","TagValue":`, and its key.
+// Instances tend to have tags of the same keys in the same order.
+type tagHead struct {
+	text []byte
+	key  string
+}
+
+// alike reads a tag that begins as the nth of an earlier list did and ends
+// with its value; -1 for any other.
+func (d *pageDecoder) alike(b []byte, i, nth int) (t ecs.Tag, next int) {
+	if nth >= len(d.heads) {
+		return t, -1
+	}
+	h := &d.heads[nth]
+	n := len(h.text)
+	if n == 0 || len(b)-i < n || string(b[i:i+n]) != string(h.text) {
+		return t, -1
+	}
+	t.Key = h.key
+	if t.Value, i = d.shared(b, i+n); i < 0 || b[i] != '}' {
+		return t, -1
+	}
+	return t, i + 1
+}
+
+// remember takes b[from:to] as the head of an nth tag whose key is at key, if
+// that key is a common one: another would keep its page in memory.
+func (d *pageDecoder) remember(b []byte, from, to, key, nth int) {
+	k, end, next, _ := quoted(b, key)
+	if next < 0 || to-from > maxCommon || nth >= len(d.heads) {
+		return
+	}
+	if s, _, ok := d.common.find(b, k, end); ok {
+		h := &d.heads[nth]
+		h.key, h.text = s, append(h.text[:0], b[from:to]...)
+	}
+}
+
+func (d *pageDecoder) tag(b []byte, i, nth int) (t ecs.Tag, next int) {
 	if b[i] != '{' {
 		return t, -1
 	}
 	var seen uint8
+	from, atKey := i, 0
 	for i = skipSpace(b, i+1); ; i = skipSpace(b, i+1) {
 		end, key := plainKey(b, i)
 		if end < 0 {
@@ -260,10 +302,12 @@ func (d *pageDecoder) tag(b []byte, i int) (t ecs.Tag, next int) {
 		bit := uint8(0)
 		switch string(key) {
 		case "TagKey":
-			bit = 1
+			bit, atKey = 1, i
 			t.Key, i = d.shared(b, i)
 		case "TagValue":
-			bit = 2
+			if bit = 2; seen == 1 {
+				d.remember(b, from, i, atKey, nth)
+			}
 			t.Value, i = d.shared(b, i)
 		case "Key", "Value": // an older spelling
 			return t, -1
