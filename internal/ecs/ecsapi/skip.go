@@ -23,19 +23,18 @@ const (
 // run of a string: a quote, a backslash or a control character. Eight bytes
 // are looked at a time.
 func plainEnd(b []byte, i int) int {
-	for i+8 <= len(b) {
-		w := binary.LittleEndian.Uint64(b[i:])
+	for ; i <= len(b)-8; i += 8 {
+		w := binary.LittleEndian.Uint64(b[i : i+8])
 		// With one bit flipped a quote comes next to the control characters,
-		// and one comparison finds both. The lowest marked byte is right in
-		// each term; bytes above a true hit may be marked wrongly, but only
-		// the lowest one is used.
+		// and one comparison finds both. The lowest marked byte is right;
+		// bytes above a true hit may be marked wrongly, but only the lowest
+		// one is used. No byte from 0x80 on is marked.
 		low := w ^ ('"'^' ')*ones
 		slash := w ^ '\\'*ones
-		hit := ((low - (' '+1)*ones) &^ low) | ((slash - ones) &^ slash)
+		hit := ((low - (' '+1)*ones) | (slash - ones)) &^ w
 		if hit &= highs; hit != 0 {
 			return i + bits.TrailingZeros64(hit)>>3
 		}
-		i += 8
 	}
 	return len(b) - 1
 }
