@@ -118,7 +118,7 @@ func (d *pageDecoder) decode(body []byte) (*ecs.Page, bool) {
 	d.run = run{}
 	if d.pages++; d.pages%pagesOfStretch == 0 {
 		for i := range d.order {
-			d.order[i].stretch = stretch{}
+			d.order[i].stretch = nil
 		}
 	}
 	p := new(ecs.Page)

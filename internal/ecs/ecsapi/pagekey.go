@@ -10,7 +10,7 @@ type keyAt struct {
 	head, tail uint64 // its first and last eight bytes; mask cuts head to a shorter key
 	mask       uint64
 	field      field
-	stretch    stretch // that begins with this key
+	stretch    *stretch // that begins with this key, if one does
 }
 
 func newKeyAt(b []byte, i, end int, f field) keyAt {
@@ -66,7 +66,7 @@ type run struct {
 // returns the index behind the last of them and its place.
 func (d *pageDecoder) pass(b []byte, from, i, at int) (int, int) {
 	if at < len(d.order) {
-		if s := &d.order[at].stretch; s.text != nil {
+		if s := d.order[at].stretch; s != nil {
 			d.endRun(b)
 			if end := s.match(b, from); end >= 0 {
 				return end, at + s.members - 1
@@ -90,7 +90,7 @@ func (d *pageDecoder) endRun(b []byte) {
 }
 
 func (d *pageDecoder) learn(b []byte) {
-	d.spans = d.order[d.run.at].stretch.learn(b, d.run, d.spans)
+	d.order[d.run.at].stretch, d.spans = d.order[d.run.at].stretch.learn(b, d.run, d.spans)
 	d.run = run{}
 }
 

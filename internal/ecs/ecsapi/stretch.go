@@ -8,7 +8,7 @@ package ecsapi
 // when it was read, and with any other value in a hole it is whole members
 // again.
 type stretch struct {
-	text    []byte // members as they once were, and padding; nil before the first
+	text    []byte // members as they once were, and padding
 	holes   []span // in order, none within another
 	pieces  [][]byte
 	tail    []byte // of text, before and behind the holes
@@ -57,36 +57,36 @@ func (s *stretch) match(b []byte, i int) int {
 // learn takes in b[from:to], members that were passed over one by one because
 // the stretch did not match: values that differ become holes. When it is
 // another shape that differs, and not for once, the stretch ends before it or
-// the object or list around it becomes a hole. The holes are put together in
-// buf, which is returned.
-func (s *stretch) learn(b []byte, r run, buf []span) []span {
+// the object or list around it becomes a hole. It returns what is now the
+// stretch, if there is one. The holes are put together in buf, which it
+// returns, too.
+func (s *stretch) learn(b []byte, r run, buf []span) (*stretch, []span) {
 	from, to := r.from, r.to
 	if to-from > maxStretch {
-		return buf
+		return s, buf
 	}
-	if s.text == nil {
+	if s == nil {
+		s = &stretch{members: r.members, worth: 8 * missCost}
 		s.text = append(append(make([]byte, 0, to-from+padding), b[from:to]...), make([]byte, padding)...)
-		s.members, s.worth = r.members, 8*missCost
 		s.cut(to-from, nil)
-		return buf
+		return s, buf
 	}
 	n := len(s.text) - padding
 	c := differ{a: s.text, b: b, old: s.holes, holes: buf[:0]}
 	end, _, common := c.common(0, n, from, to, true)
 	if end < n || c.shape {
 		if s.worth -= missCost; s.worth >= 0 {
-			return c.holes
+			return s, c.holes
 		}
 		s.worth = 8 * missCost
 	}
 	if s.members = common; common == 0 {
-		s.text = nil
-		return c.holes
+		return nil, c.holes
 	}
 	clear(s.text[end:])
 	s.text = s.text[:end+padding]
 	s.cut(end, c.holes)
-	return c.holes
+	return s, c.holes
 }
 
 // cut divides the n bytes of text at its holes.
