@@ -57,22 +57,47 @@ func (x *exchange) release() {
 	}
 }
 
-// bodyPool keeps read buffers: a page of 100 instances is 300 KB.
-type bodyPool struct{ p sync.Pool }
+// bodyPool keeps read buffers: a page of 100 instances is 300 KB. A few are
+// kept for good: a sync.Pool alone loses at every other collection of garbage
+// what is not in use just then, and a new buffer is cleared before it is read
+// into.
+type bodyPool struct {
+	mu   sync.Mutex
+	few  []*bytes.Buffer // the last one, still in a cache of the processor, is used first
+	more sync.Pool
+}
+
+const fewBodies = 8
 
 var bodies bodyPool
 
-func (b *bodyPool) get() *bytes.Buffer {
-	if v, ok := b.p.Get().(*bytes.Buffer); ok {
-		v.Reset()
+// get returns a buffer, with room for n bytes if it is a new one.
+func (b *bodyPool) get(n int) *bytes.Buffer {
+	b.mu.Lock()
+	if last := len(b.few) - 1; last >= 0 {
+		v := b.few[last]
+		b.few = b.few[:last]
+		b.mu.Unlock()
 		return v
 	}
-	return bytes.NewBuffer(make([]byte, 0, 64<<10))
+	b.mu.Unlock()
+	if v, ok := b.more.Get().(*bytes.Buffer); ok {
+		return v
+	}
+	return bytes.NewBuffer(make([]byte, 0, n))
 }
 
 func (b *bodyPool) put(v *bytes.Buffer) {
-	if v.Cap() <= 1<<20 { // a rare giant is not kept
-		b.p.Put(v)
+	if v.Cap() > 1<<20 { // a rare giant is not kept
+		return
+	}
+	v.Reset()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.few) < fewBodies {
+		b.few = append(b.few, v)
+	} else {
+		b.more.Put(v)
 	}
 }
 
@@ -271,10 +296,12 @@ func (g *guard) exchange(req *http.Request, x *exchange) error {
 }
 
 func (g *guard) read(resp *http.Response, x *exchange) error {
-	buf := bodies.get()
+	room := 64 << 10 // of an answer of unknown length
 	if n := resp.ContentLength; n > 0 {
-		buf.Grow(int(n) + bytes.MinRead + padding)
+		room = int(n) + bytes.MinRead + padding
 	}
+	buf := bodies.get(room)
+	buf.Grow(room)
 	n, err := buf.ReadFrom(io.LimitReader(resp.Body, g.maxBody+1))
 	if err == nil && n > g.maxBody {
 		err = fmt.Errorf("%w of %d bytes", errTooLarge, g.maxBody)
