@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/ecs"
@@ -38,20 +37,15 @@ type Observer interface{ Classified(instances int) }
 type Worker struct {
 	images     Images
 	bus        Publisher
-	classifier atomic.Pointer[rules.Classifier]
+	classifier *rules.Classifier
 	observer   Observer
 	log        *slog.Logger
 }
 
 // New returns a Worker that classifies with c.
 func New(c *rules.Classifier, images Images, bus Publisher, observer Observer, log *slog.Logger) *Worker {
-	w := &Worker{images: images, bus: bus, observer: observer, log: log}
-	w.classifier.Store(c)
-	return w
+	return &Worker{classifier: c, images: images, bus: bus, observer: observer, log: log}
 }
-
-// Use swaps the rule set for the pages that follow.
-func (w *Worker) Use(c *rules.Classifier) { w.classifier.Store(c) }
 
 // HandlePage classifies one page and publishes the result. stored is the
 // broker's time when the page was taken.
@@ -65,9 +59,8 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 	if err != nil {
 		return err
 	}
-	c := w.classifier.Load()
 	_, span = trace.Start(ctx, "classify", trace.Int("shenscan.instances", page.Rows.Len()))
-	out := Classify(c, page, images)
+	out := Classify(w.classifier, page, images)
 	span.End(nil)
 	out.Failures = failures
 	out.Order = order(page, stored)
