@@ -70,9 +70,11 @@ func page(seq uint64) *event.InstancesClassified {
 		Page: int(seq), Order: int64(seq), Software: []rules.Facts{*f.Software()}, Hardware: []rules.Hardware{f.Hardware()},
 		Profiles: []event.Profile{{}},
 	}
-	for i := range 10 {
-		m.Rows = append(m.Rows, event.Row{ID: fmt.Sprintf("i-%08d%02d", seq, i), Name: "host", Zone: "cn-x-a", Status: "Running"})
+	rows := make([]event.Row, 10)
+	for i := range rows {
+		rows[i] = event.Row{ID: fmt.Sprintf("i-%08d%02d", seq, i), Name: "host", Zone: "cn-x-a", Status: "Running"}
 	}
+	m.Rows = event.RowsOf(rows)
 	return m
 }
 
