@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 
 	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/utils"
 	sdk "github.com/alibabacloud-go/ecs-20140526/v4/client"
 	"github.com/alibabacloud-go/tea/dara"
+	"go.etcd.io/bbolt"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/shenscan/shenscan/internal/ecs"
@@ -32,8 +34,9 @@ func (o *osNames) add(id, name string) {
 
 // baseline lists the whole fleet with its OS names and prints how many
 // instances there were.
-func baseline(ctx context.Context, mode, endpoint string) error {
+func baseline(ctx context.Context, mode, endpoint, dir string) error {
 	names := &osNames{m: map[string]string{}}
+	keep := func([]ecs.Instance) error { return nil }
 	var err error
 	switch mode {
 	case "sequential":
@@ -41,7 +44,13 @@ func baseline(ctx context.Context, mode, endpoint string) error {
 	case "regions":
 		err = withSDK(endpoint, 64, names)
 	case "raw":
-		err = withFetch(ctx, endpoint, names)
+		err = withFetch(ctx, endpoint, names, keep)
+	case "kept":
+		var db *bbolt.DB
+		if db, err = bbolt.Open(filepath.Join(dir, "names.db"), 0o600, nil); err != nil {
+			return err
+		}
+		err = errors.Join(withFetch(ctx, endpoint, names, func(page []ecs.Instance) error { return store(db, page) }), db.Close())
 	default:
 		err = fmt.Errorf("no baseline is called %q", mode)
 	}
@@ -92,9 +101,25 @@ func listRegion(client *sdk.Client, region string, names *osNames) error {
 	}
 }
 
+// store is what one would write to keep a page: a key an instance.
+func store(db *bbolt.DB, page []ecs.Instance) error {
+	return db.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists([]byte("names"))
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if err := b.Put([]byte(page[i].ID), []byte(page[i].OSName)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // withFetch is the same loop over shenscan's own fetch and decoding, a
 // goroutine a region.
-func withFetch(ctx context.Context, endpoint string, names *osNames) error {
+func withFetch(ctx context.Context, endpoint string, names *osNames, keep func([]ecs.Instance) error) error {
 	o := ecsapi.DefaultOptions()
 	o.Endpoint = endpoint
 	o.Base = &ecsapi.Keys{AccessKeyID: ecsapi.NewSecret(ecssim.DemoAccessKeyID), AccessKeySecret: ecsapi.NewSecret(ecssim.DemoAccessKeySecret)}
@@ -123,6 +148,9 @@ func withFetch(ctx context.Context, endpoint string, names *osNames) error {
 				}
 				for i := range page.Instances {
 					names.add(strings.Clone(page.Instances[i].ID), page.Instances[i].OSName)
+				}
+				if err := keep(page.Instances); err != nil {
+					return err
 				}
 				if q.NextToken = page.NextToken; q.NextToken == "" {
 					return nil

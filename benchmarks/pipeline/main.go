@@ -34,6 +34,7 @@ const (
 	oneLoop   = "(a) one loop"
 	aRegion   = "(b) goroutine a region"
 	ownFetch  = "(c) as (b), our fetch"
+	keptFetch = "(d) as (c), kept in bbolt"
 	everySync = "shenscan, every message synced"
 )
 
@@ -44,6 +45,7 @@ func contestants(peers []string) []contestant {
 		{oneLoop, "the SDK's DescribeInstances, region after region; OS names in memory, nothing stored", true, childArgs("sequential")},
 		{aRegion, "the SDK's DescribeInstances, regions side by side; nothing stored", true, childArgs("regions")},
 		{ownFetch, "regions side by side with shenscan's fetch and decoding; nothing stored", false, childArgs("raw")},
+		{keptFetch, "the same, and each page's OS names in bbolt by one synced transaction; no verdict, no message, no restart", false, childArgs("kept")},
 	}
 	for _, p := range peers {
 		name, command, _ := strings.Cut(p, "=")
@@ -61,7 +63,9 @@ func scanArgs(sync string) func(*bench, string, string) []string {
 }
 
 func childArgs(mode string) func(*bench, string, string) []string {
-	return func(b *bench, sim, _ string) []string { return []string{b.self, "-child", mode, "-endpoint", sim} }
+	return func(b *bench, sim, dir string) []string {
+		return []string{b.self, "-child", mode, "-endpoint", sim, "-dir", dir}
+	}
 }
 
 // fleet is one situation: how many instances in how many regions, and how long
@@ -113,10 +117,11 @@ func (s *stringsFlag) Set(v string) error { *s = append(*s, v); return nil }
 
 func main() {
 	b := &bench{}
-	var child, endpoint, out, list string
+	var child, endpoint, dir, out, list string
 	var peers stringsFlag
-	flag.StringVar(&child, "child", "", "run one baseline in this process: sequential, regions or raw")
+	flag.StringVar(&child, "child", "", "run one baseline in this process: sequential, regions, raw or kept")
 	flag.StringVar(&endpoint, "endpoint", "", "simulator for -child")
+	flag.StringVar(&dir, "dir", "", "folder for what -child kept writes")
 	flag.StringVar(&b.shenscan, "shenscan", "bin/shenscan", "binary under test")
 	flag.StringVar(&list, "fleets", "200000/20/0s,200000/20/50ms,200000/1/0s,100000/20/0s/alone,1000000/20/0s/alone,1000000/1/0s/alone",
 		"fleets to measure, each INSTANCES/REGIONS/LATENCY, with /alone behind it for shenscan alone")
@@ -129,15 +134,15 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	b.all = contestants(peers)
-	if err := run(ctx, b, child, endpoint, list, out); err != nil {
+	if err := run(ctx, b, child, endpoint, dir, list, out); err != nil {
 		fmt.Fprintln(os.Stderr, "pipeline:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, b *bench, child, endpoint, list, out string) (err error) {
+func run(ctx context.Context, b *bench, child, endpoint, dir, list, out string) (err error) {
 	if child != "" {
-		return baseline(ctx, child, endpoint)
+		return baseline(ctx, child, endpoint, dir)
 	}
 	situations, err := fleets(list)
 	if err != nil {

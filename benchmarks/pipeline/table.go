@@ -100,6 +100,9 @@ func goals(w io.Writer, done []result) {
 		if c := r.median(ownFetch, sample.perSecond); !math.IsNaN(speed / c) {
 			add(speed/c >= 1.5, "%s: %.2f times the instances a second of %s, goal 1.5", r.fleet, speed/c, ownFetch)
 		}
+		if d := r.median(keptFetch, sample.perSecond); !math.IsNaN(speed / d) {
+			add(speed/d >= 1.5, "%s: %.2f times the instances a second of %s, which stores something too, goal 1.5", r.fleet, speed/d, keptFetch)
+		}
 		if r.fleet.instances == 1_000_000 && !math.IsNaN(cpu) {
 			add(cpu < 16, "%s: %.1f CPU-s, goal below 16", r.fleet, cpu)
 			rss := r.median(ours, sample.rssMiB)
