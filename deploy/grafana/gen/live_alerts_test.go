@@ -282,6 +282,9 @@ func (f *fleet) workersStopped(t *testing.T, alerts []string) {
 			}
 		}
 	}
+	// Of a scan that is under way the stopped ones may hold every page that is
+	// left: none would wait, and every further request would join it.
+	f.scanAnew(t)
 	signal(syscall.SIGSTOP)
 	goOn := sync.OnceFunc(func() { signal(syscall.SIGCONT) })
 	defer goOn() // also when the test fails
