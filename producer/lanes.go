@@ -3,7 +3,9 @@ package producer
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -165,21 +167,24 @@ func (p *Producer) HandleLane(ctx context.Context, job *event.LaneJob, try strin
 // walk is one attempt to read one lane.
 type walk struct {
 	event.Walk
-	p      *Producer
-	job    *event.LaneJob
-	pages  int
-	rows   int
-	busErr error
+	p             *Producer
+	job           *event.LaneJob
+	after, before uint64 // creation times between these are the lane's, see event.PackMinute
+	pages         int
+	rows          int
+	busErr        error
 }
 
 func (w *walk) run(ctx context.Context) error {
-	var publishing errgroup.Group
-	publishing.SetLimit(w.p.o.PagesInFlight)
-	q := ecs.Query{CreatedFrom: w.job.From, CreatedTo: w.job.To}
-	err := w.chain(ctx, q, &publishing)
-	if busErr := publishing.Wait(); busErr != nil {
-		w.busErr = busErr
-		return busErr
+	w.bounds()
+	answers := make(chan answer)
+	var gathering sync.WaitGroup
+	gathering.Go(func() { w.busErr = w.gather(ctx, answers) })
+	err := w.chain(ctx, answers)
+	close(answers)
+	gathering.Wait()
+	if w.busErr != nil {
+		return w.busErr
 	}
 	if err == nil && w.rows == 0 {
 		// RAM may answer a refusal with an empty list.
@@ -188,15 +193,23 @@ func (w *walk) run(ctx context.Context) error {
 	return err
 }
 
-// stale bounds how long a page may wait between being asked for and being
-// published: an older answer is read again rather than passed off as new.
+// answer is what one call returned.
+type answer struct {
+	instances []ecs.Instance
+	observed  time.Time
+}
+
+// stale bounds how long a call may take: an older answer is read again rather
+// than passed off as new.
 const stale = time.Minute
 
-func (w *walk) chain(ctx context.Context, q ecs.Query, publishing *errgroup.Group) error {
+// chain reads the lane, call by call.
+func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
+	q := ecs.Query{CreatedFrom: w.job.From, CreatedTo: w.job.To}
 	seen := map[string]bool{}
 	for {
 		asked := w.p.o.Now()
-		fetch, span := trace.Start(ctx, "fetch page", trace.Int("shenscan.page", w.pages))
+		fetch, span := trace.Start(ctx, "fetch page", trace.Int("shenscan.page", len(seen)))
 		page, err := w.p.cloud.Instances(fetch, w.job.Scope, q)
 		span.End(err)
 		if err != nil {
@@ -207,21 +220,14 @@ func (w *walk) chain(ctx context.Context, q ecs.Query, publishing *errgroup.Grou
 			// The process was held up; the answer's age is not known.
 			continue
 		}
-		rows := w.within(page.Instances)
-		if len(rows) > 0 {
-			m := &event.InstancesListed{Walk: w.Walk, Page: w.pages, Epoch: w.job.Epoch.UnixNano(), Observed: observed.UnixNano()}
-			m.SetInstances(rows)
-			w.pages++
-			w.rows += len(rows)
-			publishing.Go(func() error { return w.p.bus.Publish(ctx, m) })
-		}
+		answers <- answer{page.Instances, observed}
 		if page.NextToken == "" {
 			return nil
 		}
 		if seen[page.NextToken] {
 			return &ecs.Error{
 				Action: "DescribeInstances", Scope: w.job.Scope, Class: ecs.BadAnswer, RequestID: page.RequestID,
-				Err: fmt.Errorf("the token chain runs in a circle after %d pages", w.pages),
+				Err: fmt.Errorf("the token chain runs in a circle after %d pages", len(seen)+1),
 			}
 		}
 		seen[page.NextToken] = true
@@ -229,18 +235,77 @@ func (w *walk) chain(ctx context.Context, q ecs.Query, publishing *errgroup.Grou
 	}
 }
 
-// within keeps what was created in the lane's own time. Whether the API's
-// bounds are inclusive then does not matter: a row on a cut belongs to one
-// lane only. A row whose creation time cannot be read is kept.
-func (w *walk) within(rows []ecs.Instance) []ecs.Instance {
-	if w.job.From.IsZero() && w.job.To.IsZero() {
-		return rows
-	}
-	return slices.DeleteFunc(rows, func(x ecs.Instance) bool {
-		t, err := time.Parse("2006-01-02T15:04Z", x.CreationTime)
-		if err != nil {
-			return false
+// gather makes pages of the answers and publishes them, while the next call is
+// under way, until there are no more. The error is the bus's.
+func (w *walk) gather(ctx context.Context, answers <-chan answer) error {
+	var publishing errgroup.Group
+	publishing.SetLimit(w.p.o.PagesInFlight)
+	page := event.NewLister()
+	defer page.Close()
+	var observed time.Time
+	wait := time.NewTimer(w.p.o.PageWait)
+	flush := func() {
+		wait.Stop()
+		if page.Len() == 0 {
+			return
 		}
-		return t.Before(w.job.From) || !w.job.To.IsZero() && !t.Before(w.job.To)
-	})
+		m := &event.InstancesListed{Walk: w.Walk, Page: w.pages, Epoch: w.job.Epoch.UnixNano(), Observed: observed.UnixNano()}
+		w.pages++
+		w.rows += page.Len()
+		page.Put(m)
+		publishing.Go(func() error { return w.p.bus.Publish(ctx, m) })
+	}
+	for {
+		select {
+		case a, open := <-answers:
+			if !open {
+				flush()
+				return publishing.Wait()
+			}
+			for i := range a.instances {
+				if !w.within(&a.instances[i]) {
+					continue
+				}
+				if page.Len() == 0 {
+					// The page is as old as the oldest that is in it.
+					observed = a.observed
+					wait.Reset(w.p.o.PageWait)
+				}
+				page.Add(&a.instances[i])
+				if page.Full() {
+					flush()
+				}
+			}
+		case <-wait.C:
+			flush()
+		}
+	}
+}
+
+// minute is how ECS spells a creation time.
+const minute = "2006-01-02T15:04Z"
+
+// bounds sets what within compares with.
+func (w *walk) bounds() {
+	w.before = math.MaxUint64
+	if !w.job.From.IsZero() {
+		w.after, _ = event.PackMinute(w.job.From.UTC().Format(minute))
+	}
+	if !w.job.To.IsZero() {
+		w.before, _ = event.PackMinute(w.job.To.UTC().Format(minute))
+	}
+}
+
+// within says whether an instance was created in the lane's own time. Whether
+// the API's bounds are inclusive then does not matter: a row on a cut belongs
+// to one lane only. A row whose creation time cannot be read is kept.
+func (w *walk) within(x *ecs.Instance) bool {
+	if at, ok := event.PackMinute(x.CreationTime); ok && at > w.after && at < w.before {
+		return true // times of that shape are ordered like their digits
+	}
+	t, err := time.Parse(minute, x.CreationTime)
+	if err != nil {
+		return true
+	}
+	return !t.Before(w.job.From) && (w.job.To.IsZero() || t.Before(w.job.To))
 }

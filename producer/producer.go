@@ -46,6 +46,8 @@ type Options struct {
 	LaneSize int
 	// PagesInFlight is how many pages of one lane may wait for the broker.
 	PagesInFlight int
+	// PageWait is how long an instance may wait for others to fill a page.
+	PageWait time.Duration
 	// Restarts bounds how often a lane starts over because its token expired.
 	Restarts int
 	Log      *slog.Logger
@@ -54,7 +56,7 @@ type Options struct {
 
 // DefaultOptions are right for any fleet.
 func DefaultOptions() Options {
-	return Options{LaneSize: 5000, PagesInFlight: 4, Restarts: 3, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	return Options{LaneSize: 5000, PagesInFlight: 4, PageWait: 250 * time.Millisecond, Restarts: 3, Log: slog.New(slog.DiscardHandler), Now: time.Now}
 }
 
 // Producer handles scan requests, scope jobs and lane jobs. It is safe for

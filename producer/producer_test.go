@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -135,7 +137,7 @@ func of[T event.Message](j *journal) []T {
 
 func options() producer.Options {
 	o := producer.DefaultOptions()
-	o.Accounts, o.LaneSize = []string{"1"}, 50
+	o.Accounts, o.LaneSize, o.PageWait = []string{"1"}, 50, time.Hour
 	o.Now = func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
 	return o
 }
@@ -239,14 +241,14 @@ func TestExpiredTokenRestartsTheLaneAlone(t *testing.T) {
 	p := producer.New(options(), c, j, nil)
 	scan(t, p, j)
 	ended := of[*event.LaneEnded](j)
-	if len(ended) != 1 || ended[0].Failure != nil || ended[0].Walk != "1.1" || ended[0].Instances != 45 || ended[0].Pages != 5 {
+	if len(ended) != 1 || ended[0].Failure != nil || ended[0].Walk != "1.1" || ended[0].Instances != 45 || ended[0].Pages != 1 {
 		t.Errorf("ended %+v", ended)
 	}
 	walks := map[string]int{}
 	for _, m := range of[*event.InstancesListed](j) {
-		walks[m.Walk.Walk]++
+		walks[m.Walk.Walk] += m.Rows.Len()
 	}
-	if diff := cmp.Diff(map[string]int{"1.0": 2, "1.1": 5}, walks); diff != "" {
+	if diff := cmp.Diff(map[string]int{"1.0": 20, "1.1": 45}, walks); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -285,8 +287,101 @@ func TestFailureInTheMiddleNamesCauseAndKeepsPages(t *testing.T) {
 	}
 	scan(t, producer.New(options(), c, j, nil), j)
 	ended := of[*event.LaneEnded](j)
-	if len(ended) != 1 || ended[0].Pages != 3 || ended[0].Failure == nil || ended[0].Failure.RequestID != "R1" || ended[0].Failure.Mend != "wait" {
+	if len(ended) != 1 || ended[0].Pages != 1 || ended[0].Instances != 30 || ended[0].Failure == nil || ended[0].Failure.RequestID != "R1" || ended[0].Failure.Mend != "wait" {
 		t.Errorf("ended %+v", ended)
+	}
+}
+
+func TestAnswersFillPages(t *testing.T) {
+	o := options()
+	o.LaneSize = 5000
+	c, j := &cloud{instances: fleet(2*event.MaxInstances+7, time.Hour), pageSize: 100}, &journal{}
+	scan(t, producer.New(o, c, j, nil), j)
+	var sizes, numbers []int
+	for _, m := range of[*event.InstancesListed](j) {
+		sizes, numbers = append(sizes, m.Rows.Len()), append(numbers, m.Page)
+	}
+	slices.Sort(numbers) // they are published side by side
+	slices.Sort(sizes)
+	if !slices.Equal(sizes, []int{7, event.MaxInstances, event.MaxInstances}) || !slices.Equal(numbers, []int{0, 1, 2}) {
+		t.Errorf("%d instances came in pages of %v, numbered %v", len(c.instances), sizes, numbers)
+	}
+	if got := seen(j); len(got) != len(c.instances) {
+		t.Errorf("%d instances were published, want %d", len(got), len(c.instances))
+	}
+}
+
+// slow takes a second for every answer.
+type slow struct{ *cloud }
+
+func (c slow) Instances(ctx context.Context, s ecs.Scope, q ecs.Query) (*ecs.Page, error) {
+	time.Sleep(time.Second)
+	return c.cloud.Instances(ctx, s, q)
+}
+
+func TestInstancesWaitForOthersForAMomentOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options()
+		o.Now, o.PageWait = time.Now, 250*time.Millisecond
+		j := &journal{}
+		begun, done := time.Now(), make(chan error)
+		go func() {
+			c := slow{&cloud{instances: fleet(45, time.Hour), pageSize: 10}}
+			done <- producer.New(o, c, j, nil).HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0"}, "1")
+		}()
+		time.Sleep(3*time.Second + 251*time.Millisecond)
+		pages := of[*event.InstancesListed](j)
+		if len(pages) != 3 {
+			t.Fatalf("%d pages are out a moment after the third answer", len(pages))
+		}
+		for i, m := range pages {
+			if at := begun.Add(time.Duration(i+1) * time.Second); m.Rows.Len() != 10 || m.Observed != at.UnixNano() {
+				t.Errorf("page %d holds %d instances of %s, want 10 of %s", i, m.Rows.Len(), time.Unix(0, m.Observed).UTC(), at.UTC())
+			}
+		}
+		if err := <-done; err != nil || len(seen(j)) != 45 {
+			t.Errorf("lane ended with %v and %d instances", err, len(seen(j)))
+		}
+	})
+}
+
+func TestPageIsAsOldAsItsOldest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options()
+		o.Now, o.PageWait = time.Now, time.Minute
+		j := &journal{}
+		first := time.Now().Add(time.Second)
+		c := slow{&cloud{instances: fleet(45, time.Hour), pageSize: 10}}
+		if err := producer.New(o, c, j, nil).HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0"}, "1"); err != nil {
+			t.Fatal(err)
+		}
+		pages := of[*event.InstancesListed](j)
+		if len(pages) != 1 || pages[0].Rows.Len() != 45 || pages[0].Observed != first.UnixNano() {
+			t.Errorf("pages %+v", pages)
+		}
+	})
+}
+
+// Tags can make instances so large that 100 of them are more than a message
+// holds.
+func TestLargeInstancesAreSentInSmallerPages(t *testing.T) {
+	c, j := &cloud{instances: fleet(200, time.Hour), pageSize: 100}, &journal{}
+	for i := range c.instances {
+		for k := range 20 {
+			c.instances[i].Tags = append(c.instances[i].Tags, ecs.Tag{Key: fmt.Sprintf("%0128d", k), Value: strings.Repeat("界", 128) + fmt.Sprint(i, k)})
+		}
+	}
+	o := options()
+	o.LaneSize = 5000
+	scan(t, producer.New(o, c, j, nil), j)
+	pages := of[*event.InstancesListed](j)
+	for _, m := range pages {
+		if _, err := event.Append(nil, m); err != nil {
+			t.Errorf("page %d of %d instances: %v", m.Page, m.Rows.Len(), err)
+		}
+	}
+	if got := seen(j); len(got) != 200 || len(pages) < 4 {
+		t.Errorf("%d instances in %d pages", len(got), len(pages))
 	}
 }
 

@@ -42,7 +42,7 @@ type Options struct {
 
 func (o *Options) fill() {
 	if o.MaxBatch == 0 {
-		o.MaxBatch = 512
+		o.MaxBatch = 128
 	}
 	if o.Linger == 0 {
 		o.Linger = 20 * time.Millisecond

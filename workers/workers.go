@@ -89,8 +89,8 @@ func check(page *event.InstancesListed) error {
 	switch {
 	case page.ScanID == "" || page.Scope.Account == "" || page.Scope.Region == "":
 		return fmt.Errorf("page without scan, account or region (scan %q, scope %s)", page.ScanID, page.Scope)
-	case page.Rows.Len() > ecs.MaxPage:
-		return fmt.Errorf("page %d of scan %s in %s holds %d instances, more than %d", page.Page, page.ScanID, page.Scope, page.Rows.Len(), ecs.MaxPage)
+	case page.Rows.Len() > event.MaxInstances:
+		return fmt.Errorf("page %d of scan %s in %s holds %d instances, more than %d", page.Page, page.ScanID, page.Scope, page.Rows.Len(), event.MaxInstances)
 	case page.Rows.Nameless():
 		return fmt.Errorf("page %d of scan %s in %s holds an instance without an id", page.Page, page.ScanID, page.Scope)
 	}

@@ -1,33 +1,96 @@
 package event
 
 import (
+	"hash/maphash"
+	"slices"
 	"sync"
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/rules"
 )
 
+// MaxInstances is the most instances that a page holds. What instances have in
+// common is written, judged and stored once a page, and a page is written,
+// acknowledged and read as one message, so large pages are cheap.
+const MaxInstances = 500
+
+// pageSize is how many bytes of instances make a page full, however few they
+// are: with its tags an instance can take more than 10 KB. It leaves the larger
+// part of MaxPayload to what workers add for images.
+const pageSize = 256 << 10
+
+// Lister puts instances into pages.
+type Lister struct {
+	software numbered[Installed]
+	hardware numbered[rules.Hardware]
+	profiles numbered[[2]int]
+	rows     *rowWriter
+}
+
+var listers = sync.Pool{New: func() any { return new(Lister) }}
+
+// NewLister returns a Lister without instances. It is to be closed after use.
+func NewLister() *Lister {
+	l := listers.Get().(*Lister)
+	l.rows = newRowWriter()
+	return l
+}
+
+// Close ends the use of l.
+func (l *Lister) Close() {
+	l.reset()
+	l.rows.release()
+	l.rows = nil
+	listers.Put(l)
+}
+
+// Add adds an instance. Nothing of it is kept but strings.
+func (l *Lister) Add(x *ecs.Instance) {
+	sw := Installed{OSName: x.OSName, OSNameEn: x.OSNameEn, OSType: x.OSType, ImageID: x.ImageID}
+	hw := x.Hardware()
+	pair := [2]int{
+		l.software.number(&sw, maphash.String(seed, sw.ImageID)^mix(maphash.String(seed, sw.OSName))),
+		l.hardware.number(&hw, maphash.String(seed, hw.InstanceType)),
+	}
+	l.rows.row(&Row{
+		ID: x.ID, Name: x.Name, Zone: x.Zone, Status: x.Status, CreationTime: x.CreationTime, NetworkType: x.NetworkType,
+		CPU: x.CPU, MemoryMiB: x.MemoryMiB, Tags: x.Tags, Profile: l.profiles.number(&pair, mix(uint64(pair[0])<<32|uint64(pair[1]))),
+	})
+}
+
+// Len is the number of instances that were added.
+func (l *Lister) Len() int { return l.rows.n }
+
+// Full says that the instances are to be put into a page before more come.
+func (l *Lister) Full() bool { return l.rows.n >= MaxInstances || l.rows.size() >= pageSize }
+
+// Put makes m a page of the instances and begins anew.
+func (l *Lister) Put(m *InstancesListed) {
+	m.Rows = l.rows.rows()
+	m.Software, m.Hardware = slices.Clone(l.software.list), slices.Clone(l.hardware.list)
+	m.Profiles = make([]Profile, len(l.profiles.list))
+	for i, p := range l.profiles.list {
+		m.Profiles[i] = Profile{Software: p[0], Hardware: p[1]}
+	}
+	l.reset()
+	l.rows.reset()
+}
+
+func (l *Lister) reset() {
+	l.software.reset()
+	l.hardware.reset()
+	l.profiles.reset()
+}
+
 // SetInstances makes the page one of these instances. Nothing of them is kept
 // but strings.
 func (m *InstancesListed) SetInstances(instances []ecs.Instance) {
-	parts := partsPool.Get().(*parts)
-	w := newRowWriter()
+	l := NewLister()
+	defer l.Close()
 	for i := range instances {
-		x := &instances[i]
-		w.row(&Row{
-			ID: x.ID, Name: x.Name, Zone: x.Zone, Status: x.Status, CreationTime: x.CreationTime, NetworkType: x.NetworkType,
-			CPU: x.CPU, MemoryMiB: x.MemoryMiB, Tags: x.Tags, Profile: parts.profile(x),
-		})
+		l.Add(&instances[i])
 	}
-	m.Rows = w.rows()
-	w.release()
-	m.Software = append([]Installed(nil), parts.software.list...)
-	m.Hardware = append([]rules.Hardware(nil), parts.hardware.list...)
-	m.Profiles = make([]Profile, len(parts.profiles.list))
-	for i, p := range parts.profiles.list {
-		m.Profiles[i] = Profile{Software: p[0], Hardware: p[1]}
-	}
-	parts.release()
+	l.Put(m)
 }
 
 // Instances puts the page's instances together again.
@@ -46,49 +109,54 @@ func (m *InstancesListed) Instances() []ecs.Instance {
 	return out
 }
 
-// parts takes instances apart.
-type parts struct {
-	software numbered[Installed]
-	hardware numbered[rules.Hardware]
-	profiles numbered[[2]int]
-}
-
-var partsPool = sync.Pool{New: func() any { return new(parts) }}
-
-func (p *parts) release() {
-	p.software.reset()
-	p.hardware.reset()
-	p.profiles.reset()
-	partsPool.Put(p)
-}
-
-// profile returns the number of an instance's profile.
-func (p *parts) profile(x *ecs.Instance) int {
-	sw := p.software.number(Installed{OSName: x.OSName, OSNameEn: x.OSNameEn, OSType: x.OSType, ImageID: x.ImageID})
-	return p.profiles.number([2]int{sw, p.hardware.number(x.Hardware())})
-}
-
 // numbered numbers the different values that it is shown.
 type numbered[T comparable] struct {
-	by   map[T]int
-	list []T
+	slots  []uint32 // number in list, plus one; open addressing
+	list   []T
+	hashes []uint64
 }
 
-func (n *numbered[T]) number(v T) int {
-	if i, ok := n.by[v]; ok {
-		return i
+// seed is secret and of this process, so that nobody can choose what collides.
+var seed = maphash.MakeSeed()
+
+// mix spreads a number over all bits.
+func mix(v uint64) uint64 {
+	v *= 0x9E3779B97F4A7C15
+	return v ^ v>>32
+}
+
+// number returns the number of a value; equal values have equal hashes.
+func (n *numbered[T]) number(v *T, hash uint64) int {
+	if 2*len(n.list) >= len(n.slots) {
+		n.grow()
 	}
-	if n.by == nil {
-		n.by = map[T]int{}
+	mask := uint64(len(n.slots) - 1)
+	at := hash & mask
+	for ; n.slots[at] != 0; at = (at + 1) & mask {
+		if i := n.slots[at] - 1; n.hashes[i] == hash && n.list[i] == *v {
+			return int(i)
+		}
 	}
-	i := len(n.list)
-	n.by[v] = i
-	n.list = append(n.list, v)
-	return i
+	n.list = append(n.list, *v)
+	n.hashes = append(n.hashes, hash)
+	n.slots[at] = uint32(len(n.list))
+	return len(n.list) - 1
+}
+
+func (n *numbered[T]) grow() {
+	n.slots = make([]uint32, max(1024, 2*len(n.slots)))
+	mask := uint64(len(n.slots) - 1)
+	for i, hash := range n.hashes {
+		at := hash & mask
+		for n.slots[at] != 0 {
+			at = (at + 1) & mask
+		}
+		n.slots[at] = uint32(i + 1)
+	}
 }
 
 func (n *numbered[T]) reset() {
-	clear(n.by)
+	clear(n.slots)
 	clear(n.list)
-	n.list = n.list[:0]
+	n.list, n.hashes = n.list[:0], n.hashes[:0]
 }

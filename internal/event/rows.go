@@ -110,12 +110,22 @@ func newRowWriter() *rowWriter {
 	return w
 }
 
-// release gives the writer back; it holds no string of the page any more.
+// release gives the writer back.
 func (w *rowWriter) release() {
+	w.reset()
 	w.speller.release()
-	*w = rowWriter{writer: writer{b: w.b[:0]}}
+	w.speller = nil
 	rowWriters.Put(w)
 }
+
+// reset begins anew; the writer holds no string of what it wrote any more.
+func (w *rowWriter) reset() {
+	w.speller.reset()
+	*w = rowWriter{writer: writer{b: w.b[:0], speller: w.speller}}
+}
+
+// size is about how many bytes the rows take.
+func (w *rowWriter) size() int { return len(w.b) + w.speller.size }
 
 func (w *rowWriter) row(x *Row) {
 	w.n++
@@ -158,11 +168,7 @@ func (w *rowWriter) at(place int, s string) {
 
 // rows puts the encoding together.
 func (w *rowWriter) rows() Rows {
-	size := 8 + len(w.b)
-	for _, s := range w.speller.words {
-		size += len(s) + 2
-	}
-	head := writer{b: make([]byte, 0, size)}
+	head := writer{b: make([]byte, 0, 8+w.size())}
 	head.uint(uint64(w.n))
 	head.uint(uint64(len(w.speller.words)))
 	for _, s := range w.speller.words {

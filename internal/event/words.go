@@ -28,6 +28,7 @@ type speller struct {
 	// are found without a look at their text.
 	places [places]uint16
 	words  []string
+	size   int // bytes that the words take, spelt out
 }
 
 // number returns the word's number, giving it one if there is one left: 0 is
@@ -50,6 +51,7 @@ func (s *speller) number(word string) int {
 		return 0
 	}
 	s.words = append(s.words, word)
+	s.size += len(word) + 2
 	n := uint16(len(s.words))
 	s.slots[at], *place = n, n
 	return int(n)
@@ -61,12 +63,19 @@ var spellers = sync.Pool{New: func() any {
 
 func newWriter(b []byte) *writer { return &writer{b: b, speller: spellers.Get().(*speller)} }
 
-// release gives the speller back; it holds no string of the message any more.
+// release gives the speller back.
 func (s *speller) release() {
-	clear(s.words)
-	s.words = s.words[:0]
-	s.slots, s.places = [slots]uint16{}, [places]uint16{}
+	if len(s.words) > 0 {
+		s.reset()
+	}
 	spellers.Put(s)
+}
+
+// reset begins anew; the speller holds no string of the message any more.
+func (s *speller) reset() {
+	clear(s.words)
+	s.words, s.size = s.words[:0], 0
+	s.slots, s.places = [slots]uint16{}, [places]uint16{}
 }
 
 // spelt are the words of the message that is read.
