@@ -49,9 +49,9 @@ func (o *Options) fill() {
 	}
 }
 
-// dropEvery is how many results are dropped at a time: about 40 MB, several of
+// dropEvery is how many results are dropped at a time: about 20 MB, some of
 // the server's blocks, of which it must write the last one anew.
-const dropEvery = 2048
+const dropEvery = 256
 
 // Sink applies the results stream to a store.
 type Sink struct {
