@@ -1,6 +1,7 @@
 package event
 
 import (
+	"encoding/binary"
 	"iter"
 	"sync"
 
@@ -130,40 +131,42 @@ func (w *rowWriter) size() int { return len(w.b) + w.speller.size }
 func (w *rowWriter) row(x *Row) {
 	w.n++
 	w.nameless = w.nameless || x.ID == ""
-	w.str(x.ID)
-	w.str(x.Name)
-	w.uint(uint64(x.Profile))
-	w.at(0, x.Zone)
-	w.at(1, x.Status)
-	w.at(2, x.NetworkType)
-	w.minute(x.CreationTime)
-	w.int(int64(x.CPU))
-	w.int(int64(x.MemoryMiB))
-	w.uint(uint64(len(x.Tags)))
+	b := w.b // the field is written once: every such write is one of a pointer
+	b = appendStr(b, x.ID)
+	b = appendStr(b, x.Name)
+	b = appendUint(b, uint64(x.Profile))
+	b = w.at(b, 0, x.Zone)
+	b = w.at(b, 1, x.Status)
+	b = w.at(b, 2, x.NetworkType)
+	b = appendMinute(b, x.CreationTime)
+	b = binary.AppendVarint(b, int64(x.CPU))
+	b = binary.AppendVarint(b, int64(x.MemoryMiB))
+	b = appendUint(b, uint64(len(x.Tags)))
 	for i := range x.Tags {
 		place := 3 + 2*i
-		w.at(place, x.Tags[i].Key)
-		w.at(place+1, x.Tags[i].Value)
+		b = w.at(b, place, x.Tags[i].Key)
+		b = w.at(b, place+1, x.Tags[i].Value)
 	}
+	w.b = b
 }
 
-// at writes the number of a word, or 0 and the word where it has none. place
+// at appends the number of a word, or 0 and the word where it has none. place
 // is where it stands in the row.
-func (w *rowWriter) at(place int, s string) {
+func (w *rowWriter) at(b []byte, place int, s string) []byte {
 	if place < rowPlaces {
 		if last := &w.last[place]; last.number != 0 && last.text == s {
-			w.uint(uint64(last.number))
-			return
+			return appendUint(b, uint64(last.number))
 		}
 	}
 	n := w.speller.number(s)
-	w.uint(uint64(n))
+	b = appendUint(b, uint64(n))
 	if n == 0 {
-		w.str(s)
+		b = appendStr(b, s)
 	}
 	if place < rowPlaces {
 		w.last[place] = lastWord{s, n}
 	}
+	return b
 }
 
 // rows puts the encoding together.
@@ -177,14 +180,15 @@ func (w *rowWriter) rows() Rows {
 	return Rows{textOf(append(head.b, w.b...)), w.n, w.nameless}
 }
 
-// minute writes a time such as "2017-12-10T04:04Z" as a number, and anything
-// else as it is behind a 0.
-func (w *writer) minute(s string) {
+// appendMinute appends a time such as "2017-12-10T04:04Z" as a number, and
+// anything else as it is behind a 0.
+func appendMinute(b []byte, s string) []byte {
 	v, ok := PackMinute(s)
-	w.uint(v)
+	b = appendUint(b, v)
 	if !ok {
-		w.str(s)
+		b = appendStr(b, s)
 	}
+	return b
 }
 
 const minuteShape = "0000-00-00T00:00Z"
@@ -224,18 +228,9 @@ func UnpackMinute(v uint64) string {
 	return string(b)
 }
 
-// Word is a string of a row: the N-th of the reader's Words, counted from 1,
-// or Text where N is 0.
-type Word struct {
-	N    int
-	Text string
-}
-
-// Minute is a creation time: what PackMinute gave for it, or Text where N is 0.
-type Minute struct {
-	N    uint64
-	Text string
-}
+// Word is a string of a row: the N-th of the reader's Words, counted from 1, or
+// a text of its own where N is 0. RowReader.String returns it.
+type Word struct{ N, from, to int32 }
 
 // RowReader walks the rows of a page without making anything of them. The
 // fields tell of the row that Next went to.
@@ -245,7 +240,8 @@ type RowReader struct {
 	ID, Name                  string
 	Profile                   int
 	Zone, Status, NetworkType Word
-	Created                   Minute
+	Created                   uint64 // what PackMinute gave, or 0: then CreatedText has it
+	CreatedText               Word
 	CPU, MemoryMiB            int32
 	Tags                      []TagWords // valid until the next row
 
@@ -265,23 +261,14 @@ func (r Rows) Reader(words []string) *RowReader {
 
 // Reset begins to read other rows in the same room.
 func (in *RowReader) Reset(rows Rows) {
-	in.r, in.left = reader{s: rows.s}, rows.n
-	if rows.s != "" {
-		in.head()
+	in.r, in.left, in.Words = reader{s: rows.s}, rows.n, in.Words[:0]
+	if rows.s == "" {
+		return
 	}
-}
-
-// head reads what comes before the rows.
-func (in *RowReader) head() {
-	in.left = in.r.count(10)
-	words := in.Words[:0]
-	for range min(in.r.count(1), maxWords+1) {
-		words = append(words, in.r.str())
+	in.r.uint()
+	for range in.r.uint() {
+		in.Words = append(in.Words, in.r.str())
 	}
-	if len(words) > maxWords {
-		in.r.fail("more words than have a number")
-	}
-	in.Words = words
 }
 
 // Next goes to the next row; false means that there is none.
@@ -297,17 +284,11 @@ func (in *RowReader) Next() bool {
 func (in *RowReader) read() {
 	r := &in.r
 	in.ID, in.Name = r.str(), r.str()
-	profile := r.uint()
-	if profile > maxProfiles {
-		r.fail("profile out of range")
-	}
-	in.Profile = int(profile)
+	in.Profile = int(r.uint())
 	in.Zone, in.Status, in.NetworkType = in.word(), in.word(), in.word()
-	in.Created = Minute{N: r.uint()}
-	if in.Created.N == 0 {
-		in.Created.Text = r.str()
-	} else if in.Created.N > maxMinute {
-		r.fail("time out of range")
+	in.Created, in.CreatedText = r.uint(), Word{}
+	if in.Created == 0 {
+		in.CreatedText = in.text()
 	}
 	in.CPU, in.MemoryMiB = r.int32(), r.int32()
 	in.Tags = in.Tags[:0]
@@ -316,39 +297,37 @@ func (in *RowReader) read() {
 	}
 }
 
-const (
-	maxProfiles = 1 << 20
-	maxMinute   = 1e12 // 9999-99-99T99:99Z, plus one
-)
+const maxMinute = 1e12 // 9999-99-99T99:99Z, plus one
 
 func (in *RowReader) word() Word {
-	n := in.r.uint()
-	if n == 0 {
-		return Word{Text: in.r.str()}
+	if n := in.r.uint(); n != 0 {
+		return Word{N: int32(n)}
 	}
-	if n > uint64(len(in.Words)) {
-		in.r.fail("word that was not spelt out")
-		return Word{}
-	}
-	return Word{N: int(n)}
+	return in.text()
 }
 
-// String returns the text of a word of the rows.
+// text reads a word that is spelt out.
+func (in *RowReader) text() Word {
+	n := in.r.skip()
+	return Word{from: int32(in.r.off - n), to: int32(in.r.off)}
+}
+
+// String returns the text of a word of the row.
 func (in *RowReader) String(w Word) string {
 	if w.N > 0 {
 		return in.Words[w.N-1]
 	}
-	return w.Text
+	return in.r.s[w.from:w.to]
 }
 
 // Row makes a Row of the row that Next went to.
 func (in *RowReader) Row() Row {
 	x := Row{
 		ID: in.ID, Name: in.Name, Profile: in.Profile, Zone: in.String(in.Zone), Status: in.String(in.Status), NetworkType: in.String(in.NetworkType),
-		CreationTime: in.Created.Text, CPU: in.CPU, MemoryMiB: in.MemoryMiB,
+		CreationTime: in.String(in.CreatedText), CPU: in.CPU, MemoryMiB: in.MemoryMiB,
 	}
-	if in.Created.N > 0 {
-		x.CreationTime = UnpackMinute(in.Created.N)
+	if in.Created > 0 {
+		x.CreationTime = UnpackMinute(in.Created)
 	}
 	if len(in.Tags) > 0 {
 		x.Tags = make([]ecs.Tag, len(in.Tags))
@@ -359,31 +338,55 @@ func (in *RowReader) Row() Row {
 	return x
 }
 
-var checkers = sync.Pool{New: func() any { return new(RowReader) }}
-
-// rows reads the rows, which end the message, and checks them, so that whoever
-// reads them later needs not.
+// rows checks the rows, which end the message, so that whoever reads them later
+// needs not.
 func (r *reader) rows(profiles int) Rows {
-	in := checkers.Get().(*RowReader)
-	defer func() {
-		clear(in.Words)
-		clear(in.Tags[:cap(in.Tags)])
-		*in = RowReader{Words: in.Words, Tags: in.Tags}
-		checkers.Put(in)
-	}()
-	in.r = reader{s: r.s[r.off:]}
-	in.head()
-	out := Rows{s: in.r.s, n: in.left}
-	for in.Next() {
-		out.nameless = out.nameless || in.ID == ""
-		if in.Profile >= profiles {
-			in.r.fail("row refers to a profile that is not there")
-		}
+	out := Rows{s: r.s[r.off:], n: r.count(10)}
+	words := r.count(1)
+	if words > maxWords {
+		r.fail("more words than have a number")
 	}
-	if err := in.r.end(); err != nil {
-		r.fail("rows: " + err.Error())
+	for range words {
+		r.skip()
+	}
+	for range out.n {
+		if r.skip() == 0 {
+			out.nameless = true
+		}
+		r.row(uint64(profiles), uint64(words))
+	}
+	if r.end() != nil {
 		return Rows{}
 	}
-	r.off = len(r.s)
 	return out
+}
+
+// row checks what comes behind the id of a row.
+func (r *reader) row(profiles, words uint64) {
+	r.skip()
+	if r.uint() >= profiles {
+		r.fail("row refers to a profile that is not there")
+	}
+	for range 3 {
+		r.skipWord(words)
+	}
+	if created := r.uint(); created == 0 {
+		r.skip()
+	} else if created > maxMinute {
+		r.fail("time out of range")
+	}
+	r.int32()
+	r.int32()
+	for range 2 * r.count(2) {
+		r.skipWord(words)
+	}
+}
+
+// skipWord checks a word of a row.
+func (r *reader) skipWord(words uint64) {
+	if n := r.uint(); n == 0 {
+		r.skip()
+	} else if n > words {
+		r.fail("word that was not spelt out")
+	}
 }

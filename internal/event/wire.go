@@ -24,17 +24,19 @@ type writer struct {
 	speller *speller // nil writes words as strings
 }
 
-func (w *writer) uint(v uint64) { w.b = binary.AppendUvarint(w.b, v) }
+func (w *writer) uint(v uint64) { w.b = appendUint(w.b, v) }
 func (w *writer) int(v int64)   { w.b = binary.AppendVarint(w.b, v) }
 func (w *writer) byte(v byte)   { w.b = append(w.b, v) }
-func (w *writer) str(s string) {
-	if n := len(s); n < 0x80 { // nearly all
-		w.b = append(w.b, byte(n))
-	} else {
-		w.b = binary.AppendUvarint(w.b, uint64(n))
+func (w *writer) str(s string)  { w.b = appendStr(w.b, s) }
+
+func appendUint(b []byte, v uint64) []byte {
+	if v < 0x80 { // nearly all
+		return append(b, byte(v))
 	}
-	w.b = append(w.b, s...)
+	return binary.AppendUvarint(b, v)
 }
+
+func appendStr(b []byte, s string) []byte { return append(appendUint(b, uint64(len(s))), s...) }
 
 // reader reads the flat encoding. Strings alias s. The first error sticks and
 // everything after it reads as zero, so that callers check once.
@@ -110,6 +112,17 @@ func (r *reader) str() string {
 	s := r.s[r.off : r.off+int(n)]
 	r.off += int(n)
 	return s
+}
+
+// skip goes past a string and returns its length.
+func (r *reader) skip() int {
+	n := r.uint()
+	if n > uint64(len(r.s)-r.off) {
+		r.fail("string longer than the message")
+		return 0
+	}
+	r.off += int(n)
+	return int(n)
 }
 
 // count reads a number of elements of at least least bytes each, so that a

@@ -21,8 +21,7 @@ const (
 
 // speller numbers the words of the message that is written.
 type speller struct {
-	seed  maphash.Seed
-	slots [slots]uint16 // number of the word, 0 for none; open addressing
+	slots [slots]wordSlot // open addressing
 	// places holds, by where a string lies in memory, the number of the word it
 	// is. Whoever decoded the page gave equal words the same place, so that most
 	// are found without a look at their text.
@@ -30,6 +29,10 @@ type speller struct {
 	words  []string
 	size   int // bytes that the words take, spelt out
 }
+
+// wordSlot holds the number of a word, 0 for none, and enough of its hash that
+// the text of another word is hardly ever looked at.
+type wordSlot struct{ number, print uint16 }
 
 // number returns the word's number, giving it one if there is one left: 0 is
 // none.
@@ -39,13 +42,13 @@ func (s *speller) number(word string) int {
 	if n := *place; n != 0 && s.words[n-1] == word {
 		return int(n)
 	}
-	at := maphash.String(s.seed, word) % slots
-	for n := s.slots[at]; n != 0; n = s.slots[at] {
-		if s.words[n-1] == word {
-			*place = n
-			return int(n)
+	h := maphash.String(seed, word)
+	at, print := h%slots, uint16(h>>48)
+	for ; s.slots[at].number != 0; at = (at + 1) % slots {
+		if is := s.slots[at]; is.print == print && s.words[is.number-1] == word {
+			*place = is.number
+			return int(is.number)
 		}
-		at = (at + 1) % slots
 	}
 	if len(s.words) == maxWords {
 		return 0
@@ -53,12 +56,12 @@ func (s *speller) number(word string) int {
 	s.words = append(s.words, word)
 	s.size += len(word) + 2
 	n := uint16(len(s.words))
-	s.slots[at], *place = n, n
+	s.slots[at], *place = wordSlot{n, print}, n
 	return int(n)
 }
 
 var spellers = sync.Pool{New: func() any {
-	return &speller{seed: maphash.MakeSeed(), words: make([]string, 0, maxWords)}
+	return &speller{words: make([]string, 0, maxWords)}
 }}
 
 func newWriter(b []byte) *writer { return &writer{b: b, speller: spellers.Get().(*speller)} }
@@ -75,7 +78,7 @@ func (s *speller) release() {
 func (s *speller) reset() {
 	clear(s.words)
 	s.words, s.size = s.words[:0], 0
-	s.slots, s.places = [slots]uint16{}, [places]uint16{}
+	s.slots, s.places = [slots]wordSlot{}, [places]uint16{}
 }
 
 // spelt are the words of the message that is read.

@@ -47,9 +47,9 @@ func (c *rowCodec) append(b []byte, in *event.RowReader, profile uint32) []byte 
 	for _, w := range [...]event.Word{in.Zone, in.Status, in.NetworkType} {
 		b = appendNumbered(b, c.word(in, w), in, w)
 	}
-	b = binary.AppendUvarint(b, in.Created.N)
-	if in.Created.N == 0 {
-		b = appendStr(b, in.Created.Text)
+	b = binary.AppendUvarint(b, in.Created)
+	if in.Created == 0 {
+		b = appendStr(b, in.String(in.CreatedText))
 	}
 	b = binary.AppendVarint(b, int64(in.CPU))
 	b = binary.AppendVarint(b, int64(in.MemoryMiB))
@@ -73,7 +73,7 @@ func appendNumbered(b []byte, n uint32, in *event.RowReader, w event.Word) []byt
 
 func (c *rowCodec) word(in *event.RowReader, w event.Word) uint32 {
 	if w.N == 0 {
-		return numbered(c.dict.word(w.Text))
+		return numbered(c.dict.word(in.String(w)))
 	}
 	p := &c.words[w.N-1]
 	if p.word == 0 {
@@ -88,7 +88,7 @@ func (c *rowCodec) value(in *event.RowReader, key uint32, w event.Word) uint32 {
 		return notNumbered
 	}
 	if w.N == 0 {
-		return numbered(c.dict.value(key-2, w.Text))
+		return numbered(c.dict.value(key-2, in.String(w)))
 	}
 	p := &c.words[w.N-1]
 	if p.key != key {
