@@ -59,6 +59,7 @@ type Sink struct {
 	db       *store.DB
 	bus      *bus.Bus
 	drain    chan struct{} // holds one token while the outbox may hold something
+	moved    chan struct{} // holds one token since a scan moved on
 	caughtUp atomic.Bool
 	applied  event.Position // before the batch at hand; for DropApplied
 	dropped  uint64
@@ -67,12 +68,16 @@ type Sink struct {
 // New returns a Sink; Run does the work.
 func New(db *store.DB, b *bus.Bus, o Options) *Sink {
 	o.fill()
-	return &Sink{o: o, db: db, bus: b, drain: make(chan struct{}, 1)}
+	return &Sink{o: o, db: db, bus: b, drain: make(chan struct{}, 1), moved: make(chan struct{}, 1)}
 }
 
 // CaughtUp reports whether the store holds all that the results stream held a
 // moment ago.
 func (s *Sink) CaughtUp() bool { return s.caughtUp.Load() }
+
+// Moved is sent to when the store holds another state of a scan. It is for one
+// receiver.
+func (s *Sink) Moved() <-chan struct{} { return s.moved }
 
 // Run applies results, emits events and watches scans until ctx ends.
 func (s *Sink) Run(ctx context.Context) error {
@@ -122,6 +127,12 @@ func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
 	for i := range applied.Scans {
 		sc := &applied.Scans[i]
 		s.o.Log.InfoContext(ctx, "scan moved on", "scan", sc.ID, "state", sc.State, "kind", sc.Kind, "instances", sc.Instances, "gone", sc.Gone, "changed", sc.Changed)
+	}
+	if len(applied.Scans) > 0 {
+		select {
+		case s.moved <- struct{}{}:
+		default:
+		}
 	}
 	if len(applied.Changes) > 0 || len(applied.Scans) > 0 {
 		s.mayHold()

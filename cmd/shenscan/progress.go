@@ -31,6 +31,15 @@ func newProgress(s *settings, stderr io.Writer, expected int) *progress {
 	return &progress{out: stderr, started: time.Now(), expected: expected}
 }
 
+// every is how often it is to be shown. A scan's end is heard of at once; to
+// read how far one is takes the more work the larger it is.
+func (p *progress) every() time.Duration {
+	if p.out == nil {
+		return time.Minute
+	}
+	return 100 * time.Millisecond
+}
+
 func (p *progress) show(s *record.Scan) {
 	if p.out == nil || s == nil {
 		return

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/bus"
@@ -125,11 +126,15 @@ func scanOnce(ctx context.Context, s *settings, a *app.App, accounts, regions []
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(running) }()
+	var types errgroup.Group
+	types.Go(func() error { return a.FetchTypes(running) })
 	scan, err := awaitScan(running, s, a, accounts, regions, "scan command", stderr, ended)
 	if err != nil {
+		stop()
+		_ = types.Wait() // of no use without a scan
 		return nil, err
 	}
-	if err := a.FetchTypes(running); err != nil {
+	if err := types.Wait(); err != nil {
 		s.log.Warn("instance types were not read; plans name no replacement types", "err", err)
 	}
 	stop()
@@ -145,7 +150,7 @@ func awaitScan(ctx context.Context, s *settings, a *app.App, accounts, regions [
 	}
 	bar := newProgress(s, stderr, a.Expected())
 	defer bar.clear()
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(bar.every())
 	defer tick.Stop()
 	for {
 		scan, err := a.Scan(id)
@@ -159,6 +164,7 @@ func awaitScan(ctx context.Context, s *settings, a *app.App, accounts, regions [
 				err = fmt.Errorf("scan %s was interrupted; what was read is in the store", id)
 			}
 			return nil, err
+		case <-a.ScanMoved():
 		case <-tick.C:
 		}
 	}

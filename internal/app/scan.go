@@ -42,6 +42,10 @@ func (a *App) RequestScan(ctx context.Context, accounts, regions []string, reaso
 // Scan is what the store knows of a scan.
 func (a *App) Scan(id string) (*record.Scan, error) { return a.db.Scan(id) }
 
+// ScanMoved is sent to when Scan would say another state of some scan. It is
+// for one receiver.
+func (a *App) ScanMoved() <-chan struct{} { return a.sink.Moved() }
+
 // Expected is how many instances a whole scan will find, as far as the last
 // one tells.
 func (a *App) Expected() int { return a.db.Summary().Instances }
