@@ -67,25 +67,34 @@ type Image struct {
 	// failed is why the image could not be asked for; it is then known only for
 	// a short time.
 	failed *record.Failure
-	read   atomic.Pointer[reading]
+	last   atomic.Pointer[reading]
 }
 
 // reading is how a classifier read a system that was made from an image. What
 // DescribeInstances says of such systems hardly ever differs.
 type reading struct {
-	by                       *rules.Classifier
-	osName, osNameEn, osType string
-	system                   *rules.System
+	by     *rules.Classifier
+	facts  *rules.Facts
+	system *rules.System
 }
 
-// system reads f, whose image this is.
-func (m *Image) system(c *rules.Classifier, f *rules.Facts) *rules.System {
-	if r := m.read.Load(); r != nil && r.by == c && r.osName == f.OSName && r.osNameEn == f.OSNameEn && r.osType == f.OSType {
-		return r.system
+// read puts together what is known of a system that was made from the image,
+// which may be nil, and reads it. The facts are shared.
+func (m *Image) read(c *rules.Classifier, s *event.Installed) (*rules.Facts, *rules.System) {
+	if m == nil {
+		f := &rules.Facts{OSName: s.OSName, OSNameEn: s.OSNameEn, OSType: s.OSType, ImageID: s.ImageID}
+		return f, c.System(f)
 	}
-	r := &reading{c, strings.Clone(f.OSName), strings.Clone(f.OSNameEn), strings.Clone(f.OSType), c.System(f)}
-	m.read.Store(r)
-	return r.system
+	if r := m.last.Load(); r != nil && r.by == c && r.facts.ImageID == s.ImageID && r.facts.OSName == s.OSName && r.facts.OSNameEn == s.OSNameEn && r.facts.OSType == s.OSType {
+		return r.facts, r.system
+	}
+	f := &rules.Facts{ // its strings are parts of a message, which is not to be kept for them
+		OSName: strings.Clone(s.OSName), OSNameEn: strings.Clone(s.OSNameEn), OSType: strings.Clone(s.OSType), ImageID: strings.Clone(s.ImageID),
+		Image: m.Facts,
+	}
+	r := &reading{c, f, c.System(f)}
+	m.last.Store(r)
+	return r.facts, r.system
 }
 
 // NewImageCache returns a cache of at most about limit images that are looked

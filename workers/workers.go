@@ -111,11 +111,11 @@ func imageIDs(software []event.Installed) []string {
 func Classify(c *rules.Classifier, page *event.InstancesListed, images []*Image) *event.InstancesClassified {
 	out := &event.InstancesClassified{
 		Walk: page.Walk, Page: page.Page, Ruleset: c.Digest(), Targets: c.Targets(),
-		Software: make([]rules.Facts, len(page.Software)), Hardware: page.Hardware, Profiles: make([]event.Profile, len(page.Profiles)), Rows: page.Rows,
+		Software: make([]*rules.Facts, len(page.Software)), Hardware: page.Hardware, Profiles: make([]event.Profile, len(page.Profiles)), Rows: page.Rows,
 	}
 	systems, hosts := make([]*rules.System, len(page.Software)), make([]*rules.Host, len(page.Hardware))
 	for i := range page.Software {
-		systems[i] = read(c, &page.Software[i], images[i], &out.Software[i])
+		out.Software[i], systems[i] = images[i].read(c, &page.Software[i])
 	}
 	for i := range page.Hardware {
 		hosts[i] = c.Host(page.Hardware[i])
@@ -125,14 +125,4 @@ func Classify(c *rules.Classifier, page *event.InstancesListed, images []*Image)
 		out.Profiles[i] = p
 	}
 	return out
-}
-
-// read puts the facts of a system together and reads it.
-func read(c *rules.Classifier, s *event.Installed, image *Image, f *rules.Facts) *rules.System {
-	f.OSName, f.OSNameEn, f.OSType, f.ImageID = s.OSName, s.OSNameEn, s.OSType, s.ImageID
-	if image == nil {
-		return c.System(f)
-	}
-	f.Image = image.Facts
-	return image.system(c, f)
 }

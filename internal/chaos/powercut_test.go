@@ -67,7 +67,7 @@ func page(seq uint64) *event.InstancesClassified {
 	f := rules.Facts{OSName: "CentOS  7.9 64 bit", OSType: "linux", InstanceType: "ecs.g6.large"}
 	m := &event.InstancesClassified{
 		Walk: event.Walk{ScanID: "s", Kind: event.KindScan, Scope: ecs.Scope{Account: "1", Region: "cn-x"}, Lane: "1.0", Walk: "1.0"},
-		Page: int(seq), Order: int64(seq), Software: []rules.Facts{*f.Software()}, Hardware: []rules.Hardware{f.Hardware()},
+		Page: int(seq), Order: int64(seq), Software: []*rules.Facts{f.Software()}, Hardware: []rules.Hardware{f.Hardware()},
 		Profiles: []event.Profile{{}},
 	}
 	rows := make([]event.Row, 10)

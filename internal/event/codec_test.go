@@ -79,7 +79,7 @@ func classified(t *testing.T) *event.InstancesClassified {
 		Failures: whole.Failures,
 	}
 	for i := range whole.Facts {
-		m.Software = append(m.Software, *whole.Facts[i].Software())
+		m.Software = append(m.Software, whole.Facts[i].Software())
 		m.Hardware = append(m.Hardware, whole.Facts[i].Hardware())
 		m.Profiles = append(m.Profiles, event.Profile{Software: i, Hardware: i, Levels: whole.Levels[i]})
 	}
@@ -361,7 +361,7 @@ func golden(f *testing.F) []string {
 func BenchmarkEncodePage(b *testing.B) {
 	m := &event.InstancesClassified{Targets: []string{"kvm", "shenlong-6", "shenlong-7"}}
 	for range 40 {
-		m.Software = append(m.Software, rules.Facts{OSName: "CentOS  7.6 64位", OSNameEn: "CentOS  7.6 64 bit", ImageID: "centos_7_06_64_20G_alibase_20190218.vhd"})
+		m.Software = append(m.Software, &rules.Facts{OSName: "CentOS  7.6 64位", OSNameEn: "CentOS  7.6 64 bit", ImageID: "centos_7_06_64_20G_alibase_20190218.vhd"})
 		m.Hardware = append(m.Hardware, rules.Hardware{InstanceType: "ecs.g6.large"})
 		m.Profiles = append(m.Profiles, event.Profile{Software: len(m.Profiles), Hardware: len(m.Profiles), Levels: []rules.Level{1, 1, 1}})
 	}

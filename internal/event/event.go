@@ -94,7 +94,7 @@ type InstancesClassified struct {
 	Order    int64            // unix nanoseconds: when this was observed, bounded by the broker's clock
 	Ruleset  string           // digest that Levels were made with
 	Targets  []string         // the targets of Levels
-	Software []rules.Facts    // what runs in the page, each once, without the machine's part
+	Software []*rules.Facts   // what runs in the page, each once, without the machine's part; not to be changed
 	Hardware []rules.Hardware // the machines of the page, each once
 	Profiles []Profile        // which of them come together
 	Rows     Rows
@@ -110,7 +110,7 @@ type Profile struct {
 // Facts returns the facts of a profile.
 func (m *InstancesClassified) Facts(profile int) rules.Facts {
 	p := &m.Profiles[profile]
-	f := m.Software[p.Software]
+	f := *m.Software[p.Software]
 	f.Put(m.Hardware[p.Hardware])
 	return f
 }

@@ -59,7 +59,7 @@ func appendClassified(b []byte, m *InstancesClassified) []byte {
 	}
 	w.uint(uint64(len(m.Software)))
 	for i := range m.Software {
-		w.facts(&m.Software[i])
+		w.facts(m.Software[i])
 	}
 	w.machines(m.Hardware)
 	w.profiles(m.Profiles, len(m.Targets))
@@ -69,14 +69,22 @@ func appendClassified(b []byte, m *InstancesClassified) []byte {
 func readClassified(r *reader) *InstancesClassified {
 	m := &InstancesClassified{Walk: r.walk(), Page: int(r.uint()), Order: r.int(), Ruleset: r.str()}
 	m.Targets, m.Failures = r.targets(), r.failures()
-	m.Software = make([]rules.Facts, r.count(3))
-	for i := range m.Software {
-		r.facts(&m.Software[i])
-	}
+	m.Software = r.systems(3, r.facts)
 	m.Hardware = r.machines()
 	m.Profiles = r.profiles(len(m.Software), len(m.Hardware), len(m.Targets))
 	m.Rows = r.rows(len(m.Profiles))
 	return m
+}
+
+// systems reads software of at least least bytes each.
+func (r *reader) systems(least int, read func(*rules.Facts)) []*rules.Facts {
+	facts := make([]rules.Facts, r.count(least))
+	list := make([]*rules.Facts, len(facts))
+	for i := range facts {
+		list[i] = &facts[i]
+		read(list[i])
+	}
+	return list
 }
 
 func (r *reader) targets() (out []string) {

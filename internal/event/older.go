@@ -2,7 +2,6 @@ package event
 
 import (
 	"github.com/shenscan/shenscan/internal/ecs"
-	"github.com/shenscan/shenscan/rules"
 )
 
 // Readers of what earlier versions wrote: a stream may still hold it.
@@ -32,10 +31,7 @@ func readOldListed(r *reader) *InstancesListed {
 func readOldClassified(r *reader) *InstancesClassified {
 	m := &InstancesClassified{Walk: r.walk(), Page: int(r.uint()), Order: r.int(), Ruleset: r.str()}
 	m.Targets = r.targets()
-	m.Software = make([]rules.Facts, r.count(37))
-	for i := range m.Software {
-		r.software(&m.Software[i])
-	}
+	m.Software = r.systems(37, r.software)
 	m.Hardware = r.machines()
 	m.Profiles = r.profiles(len(m.Software), len(m.Hardware), len(m.Targets))
 	n := len(m.Profiles)

@@ -313,7 +313,7 @@ func (a *applier) profilesOf(m *event.InstancesClassified) ([]uint32, error) {
 	ps := a.db.profs
 	a.software, a.hardware = a.software[:0], a.hardware[:0]
 	for i := range m.Software {
-		a.software = append(a.software, ps.softwareOf(&m.Software[i]))
+		a.software = append(a.software, ps.softwareOf(m.Software[i]))
 	}
 	for i := range m.Hardware {
 		a.hardware = append(a.hardware, ps.hardwareOf(m.Hardware[i]))
@@ -323,7 +323,7 @@ func (a *applier) profilesOf(m *event.InstancesClassified) ([]uint32, error) {
 		p := &m.Profiles[i]
 		software, hardware := a.software[p.Software], a.hardware[p.Hardware]
 		a.profiles = append(a.profiles, ps.number(software, hardware, func() uint32 {
-			return a.db.classNumber(ps.judge(a.j, software, hardware, &m.Software[p.Software], m.Hardware[p.Hardware]))
+			return a.db.classNumber(ps.judge(a.j, software, hardware, m.Software[p.Software], m.Hardware[p.Hardware]))
 		}))
 	}
 	return a.profiles, ps.storeParts(a.tx)

@@ -118,7 +118,7 @@ func (f *benchFleet) scan(id string, each func([]event.Received)) {
 					p = len(m.Profiles)
 					byProfile[part[i].Profile] = p
 					facts := &f.facts[part[i].Profile]
-					m.Software = append(m.Software, *facts.Software())
+					m.Software = append(m.Software, facts.Software())
 					m.Hardware = append(m.Hardware, facts.Hardware())
 					m.Profiles = append(m.Profiles, event.Profile{Software: p, Hardware: p})
 				}

@@ -158,7 +158,7 @@ func page(scan string, kind event.Kind, s ecs.Scope, lane, walk string, n int, s
 		if p < 0 {
 			p = len(m.Profiles)
 			f := facts(x.os)
-			m.Software = append(m.Software, *f.Software())
+			m.Software = append(m.Software, f.Software())
 			m.Hardware = append(m.Hardware, f.Hardware())
 			m.Profiles = append(m.Profiles, event.Profile{Software: p, Hardware: p, Levels: make([]rules.Level, 3)})
 		}
