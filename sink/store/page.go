@@ -67,7 +67,7 @@ func (a *applier) page(m *event.InstancesClassified) error {
 			return err
 		}
 	}
-	if ix := sc.ix; ix != nil && (ix.rows > 65536+2*ix.base || ix.bytes > 64<<20+300*ix.base) {
+	if ix := sc.ix; ix != nil && (ix.rows > 262144+2*ix.base || ix.bytes > 64<<20+300*ix.base) {
 		a.fold[sc] = true
 	}
 	return nil
