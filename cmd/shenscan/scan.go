@@ -102,7 +102,7 @@ func openOnce(ctx context.Context, o app.Options) (*app.App, func(), error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("store: %w; name a writable folder with --store", err)
 	}
-	o.NATS.Dir = dir
+	o.NATS.Dir, o.NATS.Passing = dir, true
 	o.DropApplied = o.NATS.Listen == ""
 	a, err := app.New(ctx, o)
 	if err != nil {

@@ -50,6 +50,9 @@ type Options struct {
 	Name string
 	// Dir holds the embedded server's streams.
 	Dir string
+	// Passing says that Dir goes with the server: nothing is left in it for
+	// another.
+	Passing bool
 	// Listen is the embedded server's address ("127.0.0.1:4222"); "" opens no
 	// socket.
 	Listen string
@@ -264,6 +267,9 @@ func (b *Bus) Close() {
 		b.untend = nil
 	}
 	if b.nc != nil {
+		if b.o.Passing {
+			b.discard()
+		}
 		b.nc.Close()
 		b.nc = nil
 	}
@@ -273,6 +279,20 @@ func (b *Bus) Close() {
 		b.serverMu.Lock()
 		b.server = nil
 		b.serverMu.Unlock()
+	}
+}
+
+// discard deletes the streams. A server that shuts down writes the state of each
+// one and waits for its consumers in turn, which takes longer than a small scan.
+func (b *Bus) discard() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	names := b.js.StreamNames(ctx)
+	for name := range names.Name() {
+		if err := b.js.DeleteStream(ctx, name); err != nil {
+			b.log.Debug("delete stream", "stream", name, "err", err)
+			return
+		}
 	}
 }
 

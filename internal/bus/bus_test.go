@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -459,5 +460,24 @@ func TestConnectErrorHidesPassword(t *testing.T) {
 	}
 	if got := err.Error(); got == "" || strings.Contains(got, "s3cret") {
 		t.Errorf("error shows the password or nothing: %s", got)
+	}
+}
+
+func TestPassingServerLeavesNoStream(t *testing.T) {
+	for _, passing := range []bool{false, true} {
+		o := bus.DefaultOptions()
+		o.Dir, o.Passing = t.TempDir(), passing
+		b, err := bus.Open(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Publish(t.Context(), &event.ScanRequested{ScanID: "s-1", Kind: event.KindScan}); err != nil {
+			t.Fatal(err)
+		}
+		b.Close()
+		left, err := filepath.Glob(filepath.Join(o.Dir, "jetstream", "*", "streams", "[^.]*")) // the server removes in the background what it renamed to a dot file
+		if err != nil || (len(left) == 0) != passing {
+			t.Errorf("passing %t: streams %q are left (%v)", passing, left, err)
+		}
 	}
 }
