@@ -13,10 +13,15 @@ import (
 // escapes such as \x1b or \u202e, and bytes that are not UTF-8 become U+FFFD.
 // Everything else, Chinese and emoji included, stays as it is.
 func Clean(s string) string {
-	i := strings.IndexFunc(s, unsafeRune)
+	at := plain(s)
+	if at == len(s) {
+		return s
+	}
+	i := strings.IndexFunc(s[at:], unsafeRune)
 	if i < 0 {
 		return s
 	}
+	i += at
 	var b strings.Builder
 	b.Grow(len(s) + 8)
 	b.WriteString(s[:i])
@@ -24,6 +29,16 @@ func Clean(s string) string {
 		writeClean(&b, r)
 	}
 	return b.String()
+}
+
+// plain is how much of s is printable ASCII.
+func plain[T string | []byte](s T) int {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] >= 0x7f {
+			return i
+		}
+	}
+	return len(s)
 }
 
 func writeClean(b *strings.Builder, r rune) {

@@ -36,12 +36,19 @@ func writeJSON(w *bufio.Writer, r *Report) error {
 	}
 	fmt.Fprint(w, `"instances":[`)
 	sep := "\n"
+	var encoder recordEncoder
 	for rec, err := range r.instances() {
 		if err != nil {
 			return fmt.Errorf("read instances: %w", err)
 		}
-		fmt.Fprint(w, sep)
-		if err := writeValue(w, Tidy(rec)); err != nil {
+		b, err := encoder.encode(rec)
+		if err != nil {
+			return err
+		}
+		if _, err := w.WriteString(sep); err != nil {
+			return err
+		}
+		if _, err := w.Write(b); err != nil {
 			return err
 		}
 		sep = ",\n"
@@ -92,11 +99,16 @@ func writeJSONL(w *bufio.Writer, r *Report) error {
 		}
 		return nil
 	}
+	var encoder recordEncoder
 	for rec, err := range r.instances() {
 		if err != nil {
 			return fmt.Errorf("read instances: %w", err)
 		}
-		if err := WriteJSONLine(w, Tidy(rec)); err != nil {
+		b, err := encoder.encode(rec)
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(append(b, '\n')); err != nil {
 			return err
 		}
 	}
@@ -149,11 +161,7 @@ func escapeJSON(data []byte) []byte {
 }
 
 func indexUnsafe(data []byte) int {
-	for i := 0; i < len(data); {
-		if data[i] >= 0x20 && data[i] < 0x7f {
-			i++
-			continue
-		}
+	for i := plain(data); i < len(data); i += plain(data[i:]) {
 		r, n := utf8.DecodeRune(data[i:])
 		if r != utf8.RuneError && unsafeRune(r) {
 			return i
