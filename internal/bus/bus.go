@@ -106,6 +106,7 @@ type Bus struct {
 	server   *server.Server // nil with an external server
 	unwell   atomic.Bool    // the embedded server could not write
 	untend   func()         // ends tend
+	discard  func()         // deletes the streams; nil where they are kept
 
 	payloads sync.Pool        // *[]byte that messages are encoded into
 	created  map[string]int64 // stream name -> unix nanoseconds of its creation; written by Open alone
@@ -160,6 +161,9 @@ func Dial(ctx context.Context, o Options) (_ *Bus, err error) {
 	}
 	if b.js, err = jetstream.New(b.nc, jetstream.WithPublishAsyncMaxPending(256)); err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
+	}
+	if b.server != nil && o.Passing {
+		b.discard = func() { b.discardStreams(ctx) }
 	}
 	if b.server != nil {
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -267,7 +271,7 @@ func (b *Bus) Close() {
 		b.untend = nil
 	}
 	if b.nc != nil {
-		if b.o.Passing {
+		if b.discard != nil {
 			b.discard()
 		}
 		b.nc.Close()
@@ -282,10 +286,10 @@ func (b *Bus) Close() {
 	}
 }
 
-// discard deletes the streams. A server that shuts down writes the state of each
+// discardStreams deletes the streams. A server that shuts down writes the state of each
 // one and waits for its consumers in turn, which takes longer than a small scan.
-func (b *Bus) discard() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func (b *Bus) discardStreams(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	names := b.js.StreamNames(ctx)
 	for name := range names.Name() {

@@ -32,7 +32,7 @@ type speller struct {
 
 // wordSlot holds the number of a word, 0 for none, and enough of its hash that
 // the text of another word is hardly ever looked at.
-type wordSlot struct{ number, print uint16 }
+type wordSlot struct{ number, tag uint16 }
 
 // number returns the word's number, giving it one if there is one left: 0 is
 // none.
@@ -43,9 +43,9 @@ func (s *speller) number(word string) int {
 		return int(n)
 	}
 	h := maphash.String(seed, word)
-	at, print := h%slots, uint16(h>>48)
+	at, tag := h%slots, uint16(h>>48)
 	for ; s.slots[at].number != 0; at = (at + 1) % slots {
-		if is := s.slots[at]; is.print == print && s.words[is.number-1] == word {
+		if is := s.slots[at]; is.tag == tag && s.words[is.number-1] == word {
 			*place = is.number
 			return int(is.number)
 		}
@@ -56,7 +56,7 @@ func (s *speller) number(word string) int {
 	s.words = append(s.words, word)
 	s.size += len(word) + 2
 	n := uint16(len(s.words))
-	s.slots[at], *place = wordSlot{n, print}, n
+	s.slots[at], *place = wordSlot{n, tag}, n
 	return int(n)
 }
 

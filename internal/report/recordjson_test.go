@@ -17,7 +17,7 @@ import (
 func filled(r *rand.Rand, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
-		v.SetString([]string{"", "cn-hangzhou", "CentOS  7.9 64位", "a\"b\\c<&>", "\x1b[31mred\x7f", "‮right to left\u2028", "\xff\xfe", "𝄞"}[r.IntN(8)])
+		v.SetString([]string{"", "cn-hangzhou", "CentOS  7.9 64位", "a\"b\\c<&>", "\x1b[31mred\x7f", "\u202eright to left\u2028", "\xff\xfe", "𝄞"}[r.IntN(8)])
 	case reflect.Bool:
 		v.SetBool(r.IntN(2) == 1)
 	case reflect.Int, reflect.Int64:
@@ -51,8 +51,8 @@ func filled(r *rand.Rand, v reflect.Value) {
 			v.Set(reflect.ValueOf(time.Unix(r.Int64N(4e9), r.Int64N(1e9)).UTC()))
 			return
 		}
-		for i := range v.NumField() {
-			filled(r, v.Field(i))
+		for _, field := range v.Fields() {
+			filled(r, field)
 		}
 	default:
 		panic("no values of kind " + v.Kind().String())
