@@ -126,6 +126,8 @@ func (j *journal) Publish(_ context.Context, m event.Message) error {
 }
 
 func of[T event.Message](j *journal) []T {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	var out []T
 	for _, m := range j.msgs {
 		if t, ok := m.(T); ok {

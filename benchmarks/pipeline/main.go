@@ -123,7 +123,7 @@ func main() {
 	flag.StringVar(&endpoint, "endpoint", "", "simulator for -child")
 	flag.StringVar(&dir, "dir", "", "folder for what -child kept writes")
 	flag.StringVar(&b.shenscan, "shenscan", "bin/shenscan", "binary under test")
-	flag.StringVar(&list, "fleets", "200000/20/0s,200000/20/50ms,200000/1/0s,100000/20/0s/alone,1000000/20/0s/alone,1000000/1/0s/alone",
+	flag.StringVar(&list, "fleets", "200000/20/0s,200000/20/50ms,200000/1/0s,1000000/20/0s,100000/20/0s/alone,1000000/1/0s/alone",
 		"fleets to measure, each INSTANCES/REGIONS/LATENCY, with /alone behind it for shenscan alone")
 	flag.IntVar(&b.slow, "slow", 8_000, "instances for what goes through the SDK's own decoding")
 	flag.IntVar(&b.rounds, "rounds", 5, "rounds; every contestant runs once a round")
