@@ -16,6 +16,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 )
 
@@ -52,7 +54,7 @@ func disturbed(t *testing.T, r *rig, disturb func(id string)) {
 	if gone > 0 {
 		t.Errorf("%d instances were taken for gone", gone)
 	}
-	if least := uint64(r.o.instances / 100 / 4); during < least {
+	if least := uint64(r.o.instances / event.MaxInstances / 4); during < least {
 		t.Errorf("only %d results flowed during the faults, less than %d: the run proves nothing", during, least)
 	}
 	r.events(want)
@@ -104,7 +106,7 @@ func TestSlowLanesAreWalkedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	info := c.CachedInfo()
-	pages, needed := r.flow().pages, uint64(r.o.instances/100)
+	pages, needed := r.flow().pages, uint64(r.o.instances/ecs.MaxPage) // calls are too slow for pages to hold more than one
 	t.Logf("%d lanes delivered; %d pages published, %d are needed and a few that are not full", info.Delivered.Consumer, pages, needed)
 	if pages > needed+15 {
 		t.Errorf("%d pages were read where %d do: lanes were walked twice", pages, needed)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 )
 
@@ -82,9 +84,9 @@ func TestKills(t *testing.T) {
 
 // killLatency makes the scan last about as long as the kills take.
 func killLatency() time.Duration {
-	pages := *instancesFlag / 100
+	calls := *instancesFlag / ecs.MaxPage
 	kills := time.Duration(*killsFlag) * killPause
-	return min(max(kills*2/time.Duration(pages), 20*time.Millisecond), 60*time.Millisecond)
+	return min(max(kills*2/time.Duration(calls), 20*time.Millisecond), 60*time.Millisecond)
 }
 
 const killPause = 700 * time.Millisecond
@@ -135,7 +137,7 @@ func kills(t *testing.T, r *rig, n int) {
 	if gone > 0 {
 		t.Errorf("%d instances were taken for gone", gone)
 	}
-	if least := uint64(r.o.instances / 100 / 4); k.during.results < least {
+	if least := uint64(r.o.instances / event.MaxInstances / 4); k.during.results < least {
 		t.Errorf("only %d results flowed during the kills, less than %d: the run proves nothing", k.during.results, least)
 	}
 	step("scan under kills")

@@ -78,7 +78,7 @@ func TestMistakesAreFound(t *testing.T) {
 		bin := mutate(t, patch{"sink/store/apply.go", begin, begin + `
 	was := db.meta
 	db.meta.Stream, db.meta.Seq = batch[len(batch)-1].Stream, batch[len(batch)-1].Seq
-	for range 20 { // long enough to be killed in
+	for range 150 { // long enough to be killed in
 		if err := db.update(func(*bbolt.Tx) error { return nil }); err != nil {
 			return nil, err
 		}

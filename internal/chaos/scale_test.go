@@ -18,18 +18,18 @@ import (
 // TestProcessesScale measures what more processes bring where calls take long
 // and the quota is high: 1, 2 and 4 producers that walk lanes, and 1, 2 and 4
 // workers that have to look up the images of nearly every page. What is
-// measured is the middle of a scan, pages classified a second; the beginning,
+// measured is the middle of a scan, instances stored a second; the beginning,
 // in which scopes are cut, and the last lanes are in the time of the whole.
 func TestProcessesScale(t *testing.T) {
 	const latency = 100 * time.Millisecond
-	table := []string{fmt.Sprintf("%-28s %9s %9s %9s  %s", "", "pages/s", "a process", "machine", "whole scan; CPU seconds in it")}
+	table := []string{fmt.Sprintf("%-28s %11s %9s %9s  %s", "", "instances/s", "a process", "machine", "whole scan; CPU seconds in it")}
 	measure := func(what string, n int, first float64, o setup) float64 {
 		m := scanRate(t, o)
 		if first == 0 {
 			first = m.rate
 		}
 		share := m.rate / first / float64(n)
-		table = append(table, fmt.Sprintf("%-28s %9.0f %8.0f%% %8.0f%%  %s", what, m.rate, 100*share, 100*m.busy, m.rest))
+		table = append(table, fmt.Sprintf("%-28s %11.0f %8.0f%% %8.0f%%  %s", what, m.rate, 100*share, 100*m.busy, m.rest))
 		if share < 0.9 && m.busy < 0.8 {
 			t.Errorf("%s: %.0f %% of one's throughput each, though the machine was busy for %.0f %% only", what, 100*share, 100*m.busy)
 		}
@@ -55,7 +55,7 @@ func TestProcessesScale(t *testing.T) {
 }
 
 type scaled struct {
-	rate float64 // pages a second
+	rate float64 // instances a second
 	busy float64 // share of the machine's CPU, whoever used it
 	rest string
 }
@@ -65,18 +65,17 @@ func scanRate(t *testing.T, o setup) scaled {
 	r := newRig(t, 11, o)
 	r.start()
 	r.slow()
-	pages := func() float64 { return float64(r.flow().results) }
-	all := float64(o.instances / 100)
 	cpu := map[string]float64{}
 	began := time.Now()
 	id := r.request()
+	stored := func() float64 { return float64(r.state(id).Instances) }
 	reach := func(share float64) time.Time {
-		within(t, 5*time.Minute, "pages flow", func() bool { return pages() >= share*all })
+		within(t, 5*time.Minute, "instances flow", func() bool { return stored() >= share*float64(o.instances) })
 		return time.Now()
 	}
-	from, idle, at := reach(0.2), idleSeconds(t), pages()
+	from, idle, at := reach(0.2), idleSeconds(t), stored()
 	to := reach(0.8)
-	moved := pages() - at
+	moved := stored() - at
 	busy := 1 - (idleSeconds(t)-idle)/to.Sub(from).Seconds()/float64(runtime.NumCPU())
 	if scans, err := r.complete(id, 5*time.Minute); err != nil || len(scans) != 1 || scans[0].State != record.ScanComplete || scans[0].Instances != o.instances {
 		t.Fatalf("scan: %v %+v", err, scans)
