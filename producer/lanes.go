@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -177,12 +176,15 @@ type walk struct {
 
 func (w *walk) run(ctx context.Context) error {
 	w.bounds()
-	answers := make(chan answer)
-	var gathering sync.WaitGroup
-	gathering.Go(func() { w.busErr = w.gather(ctx, answers) })
-	err := w.chain(ctx, answers)
-	close(answers)
-	gathering.Wait()
+	answers, chained := make(chan answer), make(chan error, 1)
+	// The calls are made on the short stack: the SDK prints the whole of it into
+	// each one's nonce.
+	go func() {
+		defer close(answers)
+		chained <- w.chain(ctx, answers)
+	}()
+	w.busErr = w.gather(ctx, answers)
+	err := <-chained
 	if w.busErr != nil {
 		return w.busErr
 	}

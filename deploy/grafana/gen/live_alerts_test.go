@@ -283,12 +283,16 @@ func (f *fleet) workersStopped(t *testing.T, alerts []string) {
 		}
 	}
 	// Of a scan that is under way the stopped ones may hold every page that is
-	// left: none would wait, and every further request would join it.
+	// left: none would wait, and every further request would join it. They may
+	// hold 16, which is more than this fleet fills where calls are quick: slow
+	// ones fill a page each.
 	f.scanAnew(t)
+	f.simulator(t, http.MethodPost, "latency", `"400ms"`)
 	signal(syscall.SIGSTOP)
 	goOn := sync.OnceFunc(func() { signal(syscall.SIGCONT) })
 	defer goOn() // also when the test fails
 	f.untilAlert(t, alerts...)
+	f.simulator(t, http.MethodPost, "latency", `"0s"`)
 	goOn()
 	f.silent(t, "ShenscanPipelineBehind")
 	// The small sink is not started yet: that one process is down is true.
