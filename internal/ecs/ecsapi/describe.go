@@ -206,24 +206,27 @@ func (c *Client) InstanceTypes(ctx context.Context, account string) ([]ecs.Insta
 	return nil, &ecs.Error{Action: actTypes, Scope: s, Class: ecs.BadAnswer, Err: errors.New("the listing does not end")}
 }
 
-func decodeTypes(body []byte) ([]ecs.InstanceType, string, error) {
-	var m struct {
-		NextToken     flexString
-		InstanceTypes *struct {
-			InstanceType flexList[struct {
-				InstanceTypeID     flexString `json:"InstanceTypeId"`
-				InstanceTypeFamily flexString
-				CPUArchitecture    flexString `json:"CpuArchitecture"`
-				CPUCoreCount       flexInt    `json:"CpuCoreCount"`
-				MemorySize         flexFloat
-				NvmeSupport        flexString
-				SupportedBootModes loose[struct {
-					SupportedBootMode flexList[flexString]
-				}]
+// wireTypes is an answer of DescribeInstanceTypes.
+type wireTypes struct {
+	NextToken     flexString
+	InstanceTypes *struct {
+		InstanceType flexList[struct {
+			InstanceTypeID     flexString `json:"InstanceTypeId"`
+			InstanceTypeFamily flexString
+			CPUArchitecture    flexString `json:"CpuArchitecture"`
+			CPUCoreCount       flexInt    `json:"CpuCoreCount"`
+			MemorySize         flexFloat
+			NvmeSupport        flexString
+			SupportedBootModes loose[struct {
+				SupportedBootMode flexList[flexString]
 			}]
-		}
+		}]
 	}
-	if err := json.Unmarshal(body, &m); err != nil {
+}
+
+func decodeTypes(body []byte) ([]ecs.InstanceType, string, error) {
+	var m wireTypes
+	if err := unmarshal(body, &m); err != nil {
 		return nil, "", err
 	}
 	if m.InstanceTypes == nil || !m.InstanceTypes.InstanceType.found {

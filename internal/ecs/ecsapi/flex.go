@@ -8,6 +8,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/shenscan/shenscan/rules"
 )
@@ -31,6 +32,9 @@ func (f *flexString) UnmarshalJSON(raw []byte) error {
 	switch {
 	case isNull(raw):
 		return nil
+	case plainText(raw):
+		*f = flexString(raw[1 : len(raw)-1])
+		return nil
 	case raw[0] == '"':
 		var s string
 		if err := json.Unmarshal(raw, &s); err != nil {
@@ -43,6 +47,20 @@ func (f *flexString) UnmarshalJSON(raw []byte) error {
 	}
 	*f = flexString(raw)
 	return nil
+}
+
+// plainText reports whether raw is a string in quotes that means what it says:
+// ASCII without escapes.
+func plainText(raw []byte) bool {
+	if len(raw) < 2 || raw[0] != '"' || raw[len(raw)-1] != '"' {
+		return false
+	}
+	for _, c := range raw[1 : len(raw)-1] {
+		if c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // flexInt takes a whole number or a string that holds one; null and "" are 0.

@@ -2,7 +2,6 @@ package ecsapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -119,14 +118,17 @@ type wireImage struct {
 // detection is one item of an image check.
 type detection struct{ Name, Value, RiskCode flexString }
 
+// wireImages is an answer of DescribeImages.
+type wireImages struct {
+	TotalCount *flexInt
+	Images     *struct{ Image flexList[wireImage] }
+}
+
 // decodeImages reads an answer of DescribeImages; whole means that the answer
 // must hold all the images that it counts.
 func decodeImages(body []byte, whole bool) ([]ecs.Image, error) {
-	var m struct {
-		TotalCount *flexInt
-		Images     *struct{ Image flexList[wireImage] }
-	}
-	if err := json.Unmarshal(body, &m); err != nil {
+	var m wireImages
+	if err := unmarshal(body, &m); err != nil {
 		return nil, err
 	}
 	if m.Images == nil || !m.Images.Image.found {

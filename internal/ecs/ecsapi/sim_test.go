@@ -13,7 +13,7 @@ import (
 )
 
 // simulate starts a simulator and a client for it.
-func simulate(t *testing.T, so ecssim.Options, change func(*Options)) (*ecssim.Server, *Client) {
+func simulate(t testing.TB, so ecssim.Options, change func(*Options)) (*ecssim.Server, *Client) {
 	t.Helper()
 	sim, err := ecssim.Start(so)
 	if err != nil {

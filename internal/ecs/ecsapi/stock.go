@@ -2,7 +2,6 @@ package ecsapi
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -36,31 +35,29 @@ func (c *Client) Stock(ctx context.Context, s ecs.Scope, q ecs.StockQuery) ([]ec
 	return out, nil
 }
 
-func decodeStock(body []byte) ([]ecs.ZoneStock, error) {
-	type resource struct {
-		Value          flexString
-		Status         flexString
-		StatusCategory flexString
-	}
-	var m struct {
-		RequestID      flexString `json:"RequestId"`
-		AvailableZones loose[struct {
-			AvailableZone flexList[struct {
-				ZoneID             flexString `json:"ZoneId"`
-				Status             flexString
-				StatusCategory     flexString
-				AvailableResources loose[struct {
-					AvailableResource flexList[struct {
-						Type               flexString
-						SupportedResources loose[struct {
-							SupportedResource flexList[resource]
-						}]
+// wireStock is an answer of DescribeAvailableResource.
+type wireStock struct {
+	RequestID      flexString `json:"RequestId"`
+	AvailableZones loose[struct {
+		AvailableZone flexList[struct {
+			ZoneID             flexString `json:"ZoneId"`
+			Status             flexString
+			StatusCategory     flexString
+			AvailableResources loose[struct {
+				AvailableResource flexList[struct {
+					Type               flexString
+					SupportedResources loose[struct {
+						SupportedResource flexList[struct{ Value, Status, StatusCategory flexString }]
 					}]
 				}]
 			}]
 		}]
-	}
-	if err := json.Unmarshal(body, &m); err != nil {
+	}]
+}
+
+func decodeStock(body []byte) ([]ecs.ZoneStock, error) {
+	var m wireStock
+	if err := unmarshal(body, &m); err != nil {
 		return nil, err
 	}
 	zones := m.AvailableZones.v.AvailableZone
