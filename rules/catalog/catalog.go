@@ -83,44 +83,40 @@ func Load(overlays ...[]byte) (*rules.Ruleset, error) {
 	if len(mistakes) > 0 {
 		return nil, mistakes
 	}
-	def, places := base.def, base.places
-	r, err := rules.Compile(def, family.Embedded())
+	r, err := rules.Compile(base.def, family.Embedded())
 	if err != nil {
-		return nil, locate(err, places)
+		return nil, locate(err, overlays)
 	}
 	return r, nil
 }
 
 // Warnings are the doubts about a rule set, with the lines of its documents.
 func Warnings(r *rules.Ruleset, overlays ...[]byte) []Mistake {
-	base, _ := decode(0, embedded)
-	for i, data := range overlays {
-		l, _ := decode(i+1, data)
-		maps.Copy(base.places, l.places)
-	}
+	places := placesOf(overlays)
 	var out []Mistake
 	for _, p := range r.Warnings() {
-		at := base.places[p.Part]
+		at := places[p.Part]
 		out = append(out, Mistake{at.document, at.line, p.String()})
 	}
 	return out
 }
 
-// layer is a decoded document and where its parts are written.
+// layer is a decoded document.
 type layer struct {
-	def    rules.Definition
-	places map[string]place
+	def  rules.Definition
+	data []byte
 }
 
 // place is where a part of a rule set is written.
 type place struct{ document, line int }
 
 // locate adds lines to the problems that rules.Compile found.
-func locate(err error, places map[string]place) error {
+func locate(err error, overlays [][]byte) error {
 	var problems rules.CompileErrors
 	if !errors.As(err, &problems) {
 		return err
 	}
+	places := placesOf(overlays)
 	var out Error
 	for _, p := range problems {
 		at := places[p.Part]
@@ -131,7 +127,7 @@ func locate(err error, places map[string]place) error {
 
 // decode reads one document. Unknown fields are mistakes.
 func decode(n int, data []byte) (l layer, mistakes Error) {
-	l.places = map[string]place{}
+	l.data = data
 	if len(data) > maxDocument {
 		return l, Error{{n, 0, fmt.Sprintf("%d bytes are more than the %d a rule file may have", len(data), maxDocument)}}
 	}
@@ -148,10 +144,6 @@ func decode(n int, data []byte) (l layer, mistakes Error) {
 	}
 	if l.def.Version != 1 {
 		mistakes = append(mistakes, Mistake{n, 1, fmt.Sprintf("version is %d; this binary reads version 1", l.def.Version)})
-	}
-	var root yaml.Node
-	if err := yaml.Unmarshal(data, &root); err == nil {
-		locateParts(n, &root, l.places)
 	}
 	return l, mistakes
 }
@@ -177,9 +169,22 @@ func decodeMistakes(n int, err error) Error {
 	return out
 }
 
+// placesOf says where the parts of the embedded rule set and of overlays are
+// written; where two write the same part, it is the last. It reads the
+// documents again, which costs as much as loading them: few loads need it.
+func placesOf(overlays [][]byte) map[string]place {
+	places := map[string]place{}
+	locateParts(0, embedded, places)
+	for i, data := range overlays {
+		locateParts(i+1, data, places)
+	}
+	return places
+}
+
 // locateParts notes the lines of rules, overrides, waivers and families.
-func locateParts(n int, root *yaml.Node, places map[string]place) {
-	if root.Kind != yaml.DocumentNode || len(root.Content) == 0 || root.Content[0].Kind != yaml.MappingNode {
+func locateParts(n int, data []byte, places map[string]place) {
+	var root yaml.Node
+	if yaml.Unmarshal(data, &root) != nil || root.Kind != yaml.DocumentNode || len(root.Content) == 0 || root.Content[0].Kind != yaml.MappingNode {
 		return
 	}
 	top := root.Content[0]
@@ -207,7 +212,6 @@ func locateParts(n int, root *yaml.Node, places map[string]place) {
 // win.
 func merge(base, top *layer, n int) (mistakes Error) {
 	def, over := &base.def, &top.def
-	maps.Copy(base.places, top.places)
 	def.Sources = mergeMap(def.Sources, over.Sources)
 	def.Remedies = mergeMap(def.Remedies, over.Remedies)
 	def.Checks = mergeMap(def.Checks, over.Checks)
@@ -216,9 +220,14 @@ func merge(base, top *layer, n int) (mistakes Error) {
 	for i := range def.Rules {
 		have[def.Rules[i].ID] = true
 	}
+	var places map[string]place
 	for i := range over.Rules {
 		if id := over.Rules[i].ID; have[id] {
-			mistakes = append(mistakes, Mistake{n, top.places["rule "+id].line, "rule " + id + ": the id is taken; use overrides to change that rule"})
+			if places == nil {
+				places = map[string]place{}
+				locateParts(n, top.data, places)
+			}
+			mistakes = append(mistakes, Mistake{n, places["rule "+id].line, "rule " + id + ": the id is taken; use overrides to change that rule"})
 		}
 	}
 	def.Rules = append(append([]rules.Rule(nil), over.Rules...), def.Rules...)
