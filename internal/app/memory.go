@@ -17,8 +17,9 @@ import (
 // so where base is less than a third above what is live, the limit is a third
 // above it, and comes back when less is live. It never exceeds nine tenths of
 // the container's own limit, if there is one; base 0 leaves that as the only
-// one. GOMEMLIMIT in the environment wins over all of this, and GOGC is left
-// alone.
+// one. A heap below a quarter of the limit is not collected at all: a process
+// that has just begun would collect one small heap after the other. GOMEMLIMIT
+// in the environment wins over all of this, and GOGC over the quarter.
 func LimitMemory(ctx context.Context, base int64) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
@@ -32,6 +33,12 @@ func LimitMemory(ctx context.Context, base int64) {
 	}
 	now := memoryLimit(base, ceiling, 0, 0)
 	debug.SetMemoryLimit(now)
+	paced := os.Getenv("GOGC") == ""
+	idle, percent := now/4, usualPercent
+	if paced {
+		percent = gcPercent(idle, 0)
+		debug.SetGCPercent(percent)
+	}
 	go func() {
 		usage := memoryUsage()
 		tick := time.NewTicker(100 * time.Millisecond)
@@ -48,8 +55,27 @@ func LimitMemory(ctx context.Context, base int64) {
 				now = want
 				debug.SetMemoryLimit(now)
 			}
+			if want := gcPercent(idle, live); paced && (want > percent+percent/8 || want < percent-percent/8) {
+				percent = want
+				debug.SetGCPercent(percent)
+			}
 		}
 	}()
+}
+
+const (
+	usualPercent = 100     // what the runtime begins with
+	leastHeap    = 4 << 20 // it does not collect below so many bytes and usualPercent
+)
+
+// gcPercent is how much may be allocated between collections, in percent of
+// the live bytes: as much as the runtime would let, and so much more that a
+// heap below idle bytes is not collected.
+func gcPercent(idle, live int64) int {
+	if live < leastHeap {
+		return int(max(usualPercent, usualPercent*idle/leastHeap))
+	}
+	return int(max(usualPercent, 100*idle/live-100))
 }
 
 // memoryLimit is the limit where live bytes are in use on the heap and other

@@ -27,6 +27,25 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
+func TestASmallHeapIsNotCollected(t *testing.T) {
+	const mib = 1 << 20
+	for _, tc := range []struct {
+		name       string
+		idle, live int64
+		want       int
+	}{
+		{"at the start, where the runtime scales its least heap of 4 MiB", 72 * mib, 0, 1800},
+		{"to 72 MiB", 72 * mib, 12 * mib, 500},
+		{"as the runtime would", 72 * mib, 36 * mib, 100},
+		{"not more often than it would", 72 * mib, 300 * mib, 100},
+		{"a tiny limit", 2 * mib, 0, 100},
+	} {
+		if got := gcPercent(tc.idle, tc.live); got != tc.want {
+			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
+		}
+	}
+}
+
 func TestContainerMemory(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
