@@ -23,17 +23,14 @@ type ImageAPI interface {
 }
 
 // SharedImages keeps image facts for every worker process, so that an image is
-// asked for once and not once a process. Claim says which ids this process
-// shall ask for; the others are known, or another process is asking.
+// asked for once and not once a process.
 type SharedImages interface {
-	// Get returns what is known; ids without an entry are not known.
-	Get(ctx context.Context, s ecs.Scope, ids []string) (map[string]rules.ImageFacts, error)
-	// Claim reserves ids for this process for a short time and returns those
-	// it got.
-	Claim(ctx context.Context, s ecs.Scope, ids []string) ([]string, error)
+	// Claim returns what is known of ids, and which of the others this process
+	// shall ask for, at most so many; it reserves those for a short time.
+	Claim(ctx context.Context, s ecs.Scope, ids []string, most int) (known map[string]rules.ImageFacts, claimed []string, err error)
 	Put(ctx context.Context, s ecs.Scope, images []ecs.Image) error
 	// Release gives claims up after a failed lookup.
-	Release(ctx context.Context, s ecs.Scope, ids []string)
+	Release(ctx context.Context, s ecs.Scope, ids []string) error
 }
 
 // ImageCache answers from memory, from what other workers learnt, and last
@@ -218,11 +215,16 @@ func (c *ImageCache) store(s ecs.Scope, images []ecs.Image) {
 	}
 }
 
-// pollShared is how often images that another process asks for are looked for,
-// and claimWait how long before this process asks for them itself.
+// Images that another process asks for are looked for after pollFirst, then
+// less and less often, to pollLast; after claimWait this process asks for them
+// itself.
 const (
-	pollShared = 25 * time.Millisecond
-	claimWait  = 20 * time.Second
+	pollFirst = 25 * time.Millisecond
+	pollLast  = 400 * time.Millisecond
+	claimWait = 20 * time.Second
+	// claimBatch is how many images are asked for before what is learnt is
+	// shared: as many as one call of DescribeImages takes.
+	claimBatch = 50
 )
 
 // fetch makes ids known, through the shared cache where there is one.
@@ -230,37 +232,56 @@ func (c *ImageCache) fetch(ctx context.Context, s ecs.Scope, ids []string) error
 	if c.shared == nil {
 		return c.ask(ctx, s, ids)
 	}
-	give := c.now().Add(claimWait)
-	for len(ids) > 0 {
-		known, err := c.shared.Get(ctx, s, ids)
+	give, wait := c.now().Add(claimWait), pollFirst
+	for {
+		known, claimed, err := c.shared.Claim(ctx, s, ids, claimBatch)
+		ids = c.take(s, ids, known)
 		if err != nil {
 			c.log.WarnContext(ctx, "shared image cache is out of reach; the cloud is asked", "account", s.Account, "region", s.Region, "err", err)
 			return c.ask(ctx, s, ids)
 		}
-		ids = c.take(s, ids, known)
+		if len(claimed) > 0 {
+			if err := c.askShared(ctx, s, claimed); err != nil {
+				return err
+			}
+			ids = without(ids, claimed)
+			give, wait = c.now().Add(claimWait), pollFirst
+		}
 		if len(ids) == 0 {
 			return nil
 		}
-		claimed, err := c.shared.Claim(ctx, s, ids)
-		if err != nil || c.now().After(give) {
-			return c.ask(ctx, s, ids)
-		}
 		if len(claimed) > 0 {
-			if err := c.ask(ctx, s, claimed); err != nil {
-				c.shared.Release(context.WithoutCancel(ctx), s, claimed)
-				return err
-			}
-			c.publish(ctx, s, claimed)
-			ids = without(ids, claimed)
 			continue
+		}
+		if c.now().After(give) {
+			return c.ask(ctx, s, ids)
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(pollShared):
+		case <-time.After(wait):
+			wait = min(2*wait, pollLast)
 		}
 	}
+}
+
+// askShared asks the cloud for claimed images and shares what it says.
+func (c *ImageCache) askShared(ctx context.Context, s ecs.Scope, ids []string) error {
+	if err := c.ask(ctx, s, ids); err != nil {
+		c.release(context.WithoutCancel(ctx), s, ids)
+		return err
+	}
+	c.publish(ctx, s, ids)
 	return nil
+}
+
+func (c *ImageCache) release(ctx context.Context, s ecs.Scope, ids []string) {
+	if len(ids) == 0 {
+		return
+	}
+	if err := c.shared.Release(ctx, s, ids); err != nil {
+		c.log.InfoContext(ctx, "claims of images were not given up; they lapse", "account", s.Account, "region", s.Region, "images", len(ids), "err", err)
+	}
 }
 
 // take stores what is known and returns the ids that are not.
@@ -291,10 +312,12 @@ func (c *ImageCache) publish(ctx context.Context, s ecs.Scope, ids []string) {
 		}
 	}
 	c.mu.Unlock()
-	if err := c.shared.Put(ctx, s, images); err != nil {
-		c.log.WarnContext(ctx, "image facts were not shared", "account", s.Account, "region", s.Region, "err", err)
+	if len(images) > 0 {
+		if err := c.shared.Put(ctx, s, images); err != nil {
+			c.log.WarnContext(ctx, "image facts were not shared", "account", s.Account, "region", s.Region, "err", err)
+		}
 	}
-	c.shared.Release(ctx, s, failed)
+	c.release(ctx, s, failed)
 }
 
 // failureTTL is how long a lookup that failed is not tried again: the pages of

@@ -26,6 +26,8 @@ type imageAPI struct {
 	err   error
 	// gate, when set, holds every call until it is closed.
 	gate chan struct{}
+	// before, when set, is called at the beginning of every call.
+	before func(ids []string)
 }
 
 func (a *imageAPI) Images(ctx context.Context, _ ecs.Scope, ids []string) ([]ecs.Image, error) {
@@ -35,6 +37,9 @@ func (a *imageAPI) Images(ctx context.Context, _ ecs.Scope, ids []string) ([]ecs
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.calls++
+	if a.before != nil {
+		a.before(ids)
+	}
 	if a.err != nil {
 		return nil, a.err
 	}
@@ -58,31 +63,22 @@ type sharedInMemory struct {
 	broken  bool
 }
 
-func (s *sharedInMemory) Get(_ context.Context, _ ecs.Scope, ids []string) (map[string]rules.ImageFacts, error) {
+func (s *sharedInMemory) Claim(_ context.Context, _ ecs.Scope, ids []string, most int) (known map[string]rules.ImageFacts, claimed []string, _ error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.broken {
-		return nil, errors.New("bucket is out of reach")
+		return nil, nil, errors.New("bucket is out of reach")
 	}
-	out := map[string]rules.ImageFacts{}
+	known = map[string]rules.ImageFacts{}
 	for _, id := range ids {
 		if f, ok := s.known[id]; ok {
-			out[id] = f
-		}
-	}
-	return out, nil
-}
-
-func (s *sharedInMemory) Claim(_ context.Context, _ ecs.Scope, ids []string) (got []string, _ error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, id := range ids {
-		if _, known := s.known[id]; !known && !s.claimed[id] {
+			known[id] = f
+		} else if !s.claimed[id] && len(claimed) < most {
 			s.claimed[id] = true
-			got = append(got, id)
+			claimed = append(claimed, id)
 		}
 	}
-	return got, nil
+	return known, claimed, nil
 }
 
 func (s *sharedInMemory) Put(_ context.Context, _ ecs.Scope, images []ecs.Image) error {
@@ -94,12 +90,13 @@ func (s *sharedInMemory) Put(_ context.Context, _ ecs.Scope, images []ecs.Image)
 	return nil
 }
 
-func (s *sharedInMemory) Release(_ context.Context, _ ecs.Scope, ids []string) {
+func (s *sharedInMemory) Release(_ context.Context, _ ecs.Scope, ids []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range ids {
 		delete(s.claimed, id)
 	}
+	return nil
 }
 
 // lookup looks ids up and returns what is known of each.
@@ -169,6 +166,36 @@ func TestEachImageIsAskedForOnceByAllProcesses(t *testing.T) {
 		if n != 1 {
 			t.Errorf("%s was asked for %d times", id, n)
 		}
+	}
+}
+
+// What one call of the cloud said is shared before the next: others wait for it.
+func TestWhatIsLearntIsSharedCallByCall(t *testing.T) {
+	shared := &sharedInMemory{known: map[string]rules.ImageFacts{}, claimed: map[string]bool{}}
+	api := &imageAPI{asked: map[string]int{}}
+	api.before = func(ids []string) {
+		shared.mu.Lock()
+		defer shared.mu.Unlock()
+		if len(ids) > 50 || len(shared.known) != len(api.asked) || len(shared.claimed) != len(api.asked)+len(ids) {
+			t.Errorf("at a call for %d images: %d asked for, %d shared, %d claimed", len(ids), len(api.asked), len(shared.known), len(shared.claimed))
+		}
+	}
+	if got, _, err := lookup(t, newCache(api, shared, nil), ids(0, 129)); err != nil || len(got) != 130 {
+		t.Errorf("%d images, %v", len(got), err)
+	}
+	if api.calls != 3 {
+		t.Errorf("%d calls for 130 images", api.calls)
+	}
+}
+
+func TestThrottledLookupGivesItsClaimsUp(t *testing.T) {
+	shared := &sharedInMemory{known: map[string]rules.ImageFacts{}, claimed: map[string]bool{}}
+	api := &imageAPI{asked: map[string]int{}, err: &ecs.Error{Action: "DescribeImages", Class: ecs.Throttled}}
+	if _, _, err := newCache(api, shared, nil).Lookup(t.Context(), scope, ids(0, 9)); err == nil {
+		t.Error("no error")
+	}
+	if len(shared.claimed) != 0 {
+		t.Errorf("%d images are still claimed", len(shared.claimed))
 	}
 }
 

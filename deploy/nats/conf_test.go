@@ -108,6 +108,7 @@ func TestEachUserIsHeldToItsSubjects(t *testing.T) {
 		"other":                                                   {},
 		"$KV.shenscan-images.x":                                   {"worker"},
 		"$KV.shenscan-rate.x":                                     {"producer", "worker"},
+		"$JS.API.DIRECT.GET.KV_shenscan-images":                   {"worker"},
 		"$KV.shenscan-scans.x":                                    {"producer"},
 		"$JS.API.STREAM.CREATE.SHENSCAN_PAGES":                    {"producer"},
 		"$JS.API.STREAM.UPDATE.SHENSCAN_RESULTS":                  {"producer"},

@@ -86,80 +86,95 @@ func imageKey(s ecs.Scope, id string) string {
 	return event.Token(s.Account) + "." + event.Token(s.Region) + "." + event.Token(id)
 }
 
-func (c *sharedImages) read(ctx context.Context, s ecs.Scope, id string) (sharedImage, uint64, error) {
-	value, revision, err := c.kv.Get(ctx, imageKey(s, id))
-	if errors.Is(err, bus.ErrNotFound) {
-		return sharedImage{}, 0, nil
+// held is what the bucket has of each id.
+func (c *sharedImages) held(ctx context.Context, s ecs.Scope, ids []string) ([]sharedImage, []bus.Entry, error) {
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = imageKey(s, id)
 	}
-	var img sharedImage
-	if err == nil && json.Unmarshal(value, &img) != nil {
-		img = sharedImage{} // unreadable: ask the cloud
+	entries, err := c.kv.GetAll(ctx, keys)
+	if err != nil {
+		return nil, nil, err
 	}
-	return img, revision, err
-}
-
-// Get implements workers.SharedImages.
-func (c *sharedImages) Get(ctx context.Context, s ecs.Scope, ids []string) (map[string]rules.ImageFacts, error) {
-	out := map[string]rules.ImageFacts{}
-	for _, id := range ids {
-		img, _, err := c.read(ctx, s, id)
-		if err != nil {
-			return nil, err
-		}
-		if img.Facts != nil {
-			if f, err := event.DecodeFacts(img.Facts); err == nil {
-				out[id] = f.Image
-			}
+	held := make([]sharedImage, len(ids))
+	for i, e := range entries {
+		if e.Value != nil && json.Unmarshal(e.Value, &held[i]) != nil {
+			held[i] = sharedImage{} // unreadable: ask the cloud
 		}
 	}
-	return out, nil
+	return held, entries, nil
 }
 
 // Claim implements workers.SharedImages.
-func (c *sharedImages) Claim(ctx context.Context, s ecs.Scope, ids []string) ([]string, error) {
-	var got []string
-	for _, id := range ids {
-		img, revision, err := c.read(ctx, s, id)
-		if err != nil {
-			return got, err
+func (c *sharedImages) Claim(ctx context.Context, s ecs.Scope, ids []string, most int) (map[string]rules.ImageFacts, []string, error) {
+	held, entries, err := c.held(ctx, s, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	mine, err := json.Marshal(sharedImage{Claimed: c.now().UTC()})
+	if err != nil {
+		return nil, nil, err
+	}
+	known := map[string]rules.ImageFacts{}
+	var free []string
+	var writes []bus.Write
+	for i, id := range ids {
+		if held[i].Facts != nil {
+			if f, err := event.DecodeFacts(held[i].Facts); err == nil {
+				known[id] = f.Image
+				continue
+			}
 		}
-		if img.Facts != nil || c.now().Sub(img.Claimed) < claimTTL {
-			continue
-		}
-		value, err := json.Marshal(sharedImage{Claimed: c.now().UTC()})
-		if err != nil {
-			return got, err
-		}
-		if _, err := c.kv.Update(ctx, imageKey(s, id), value, revision); err == nil {
-			got = append(got, id)
-		} else if !errors.Is(err, bus.ErrConflict) {
-			return got, err
+		if len(free) < most && c.now().Sub(held[i].Claimed) >= claimTTL {
+			free = append(free, id)
+			writes = append(writes, bus.Write{Key: imageKey(s, id), Value: mine, Revision: entries[i].Revision})
 		}
 	}
-	return got, nil
+	if len(writes) == 0 {
+		return known, nil, nil
+	}
+	made, err := c.kv.WriteAll(ctx, writes)
+	if err != nil {
+		return known, nil, err
+	}
+	var claimed []string
+	for i, ok := range made {
+		if ok {
+			claimed = append(claimed, free[i])
+		}
+	}
+	return known, claimed, nil
 }
 
 // Put implements workers.SharedImages.
 func (c *sharedImages) Put(ctx context.Context, s ecs.Scope, images []ecs.Image) error {
-	for _, img := range images {
+	writes := make([]bus.Write, len(images))
+	for i, img := range images {
 		value, err := json.Marshal(sharedImage{Facts: event.AppendFacts(nil, &rules.Facts{Image: img.Facts})})
 		if err != nil {
 			return err
 		}
-		if err := c.kv.Put(ctx, imageKey(s, img.ID), value); err != nil {
-			return err
-		}
+		writes[i] = bus.Write{Key: imageKey(s, img.ID), Value: value, Always: true}
 	}
-	return nil
+	_, err := c.kv.WriteAll(ctx, writes)
+	return err
 }
 
-// Release implements workers.SharedImages.
-func (c *sharedImages) Release(ctx context.Context, s ecs.Scope, ids []string) {
-	for _, id := range ids {
-		if img, revision, err := c.read(ctx, s, id); err == nil && img.Facts == nil && revision > 0 {
-			_ = c.kv.Delete(ctx, imageKey(s, id), revision) // it lapses by itself otherwise
+// Release implements workers.SharedImages. A claim that is not given up lapses
+// by itself.
+func (c *sharedImages) Release(ctx context.Context, s ecs.Scope, ids []string) error {
+	held, entries, err := c.held(ctx, s, ids)
+	if err != nil {
+		return err
+	}
+	var writes []bus.Write
+	for i, id := range ids {
+		if !held[i].Claimed.IsZero() {
+			writes = append(writes, bus.Write{Key: imageKey(s, id), Value: []byte("{}"), Revision: entries[i].Revision})
 		}
 	}
+	_, err = c.kv.WriteAll(ctx, writes)
+	return err
 }
 
 // locator implements producer.Locator by asking a sink.

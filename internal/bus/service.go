@@ -184,63 +184,6 @@ func (b *Bus) Call(ctx context.Context, subject string, request, reply any) erro
 	return nil
 }
 
-// KV is a key-value bucket with optimistic concurrency.
-type KV struct{ kv jetstream.KeyValue }
-
-// ErrNotFound is returned for a key that is not there.
-var ErrNotFound = errors.New("no such key")
-
-// ErrConflict is returned when somebody else wrote the key first.
-var ErrConflict = errors.New("key was changed by somebody else")
-
-// Get returns the value and revision of key, or ErrNotFound.
-func (k *KV) Get(ctx context.Context, key string) ([]byte, uint64, error) {
-	e, err := k.kv.Get(ctx, key)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return nil, 0, ErrNotFound
-	}
-	if err != nil {
-		return nil, 0, fmt.Errorf("read %s from %s: %w", key, k.kv.Bucket(), err)
-	}
-	return e.Value(), e.Revision(), nil
-}
-
-// Put writes key whatever it holds.
-func (k *KV) Put(ctx context.Context, key string, value []byte) error {
-	if _, err := k.kv.Put(ctx, key, value); err != nil {
-		return fmt.Errorf("write %s to %s: %w", key, k.kv.Bucket(), err)
-	}
-	return nil
-}
-
-// Update writes key if its revision is still revision (0: it does not exist);
-// it returns the new revision, or ErrConflict.
-func (k *KV) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	var rev uint64
-	var err error
-	if revision == 0 {
-		rev, err = k.kv.Create(ctx, key, value)
-	} else {
-		rev, err = k.kv.Update(ctx, key, value, revision)
-	}
-	if errors.Is(err, jetstream.ErrKeyExists) || isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequence) {
-		return 0, ErrConflict
-	}
-	if err != nil {
-		return 0, fmt.Errorf("write %s to %s: %w", key, k.kv.Bucket(), err)
-	}
-	return rev, nil
-}
-
-// Delete removes key if its revision is still revision.
-func (k *KV) Delete(ctx context.Context, key string, revision uint64) error {
-	err := k.kv.Delete(ctx, key, jetstream.LastRevision(revision))
-	if isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequence) {
-		return ErrConflict
-	}
-	return err
-}
-
 // Schedule stores a schedule in the server, which fires it whoever lives: on
 // each tick one message appears on the tick consumer, however many processes
 // stored the same schedule. cron has six fields, seconds first.

@@ -1,0 +1,281 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// KV is a key-value bucket with optimistic concurrency.
+type KV struct {
+	bus *Bus
+	kv  jetstream.KeyValue
+	// single is set when this user may read one key at a time only.
+	single atomic.Bool
+}
+
+// ErrNotFound is returned for a key that is not there.
+var ErrNotFound = errors.New("no such key")
+
+// ErrConflict is returned when somebody else wrote the key first.
+var ErrConflict = errors.New("key was changed by somebody else")
+
+// KV opens a bucket, creating it where it is missing and this user may. Values
+// vanish after ttl. A bucket in memory is for what can be learnt anew.
+func (b *Bus) KV(ctx context.Context, bucket string, ttl time.Duration, memory bool) (*KV, error) {
+	ctx, cancel := context.WithTimeout(ctx, declareTime)
+	defer cancel()
+	cfg := jetstream.KeyValueConfig{Bucket: bucket, TTL: ttl, Replicas: b.o.Replicas, Storage: jetstream.FileStorage, MaxBytes: 256 << 20}
+	if memory {
+		cfg.Storage, cfg.MaxBytes = jetstream.MemoryStorage, 64<<20
+	}
+	open := func() (jetstream.KeyValue, error) {
+		return ask(ctx, b, "$JS.API.STREAM.INFO.KV_"+bucket, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.KeyValue(ctx, bucket) })
+	}
+	kv, err := open()
+	if err == nil && b.o.Declare {
+		kv = b.changeBucket(ctx, kv, cfg)
+	}
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		kv, err = ask(ctx, b, "$JS.API.STREAM.CREATE.KV_"+bucket, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.CreateKeyValue(ctx, cfg) })
+		if errors.Is(err, jetstream.ErrBucketExists) { // somebody else did at the same time
+			kv, err = open()
+		}
+	}
+	for denied := err; errors.Is(denied, errDenied) && err != nil; {
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("bucket %s does not exist and this user may not create it: %w; start a producer first, whose user may", bucket, denied)
+		case <-time.After(250 * time.Millisecond):
+		}
+		kv, err = open()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
+	}
+	return &KV{bus: b, kv: kv}, nil
+}
+
+// changeBucket gives a bucket the replicas and the age that it is to have.
+// What cannot be changed stays: a bucket holds nothing that is not learnt anew.
+func (b *Bus) changeBucket(ctx context.Context, kv jetstream.KeyValue, cfg jetstream.KeyValueConfig) jetstream.KeyValue {
+	status, err := kv.Status(ctx)
+	if err != nil {
+		return kv
+	}
+	bucket, ok := status.(*jetstream.KeyValueBucketStatus)
+	if !ok || bucket.TTL() == cfg.TTL && bucket.StreamInfo().Config.Replicas >= cfg.Replicas {
+		return kv
+	}
+	cfg.Replicas = max(cfg.Replicas, bucket.StreamInfo().Config.Replicas)
+	changed, err := ask(ctx, b, "$JS.API.STREAM.UPDATE.KV_"+cfg.Bucket, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.UpdateKeyValue(ctx, cfg) })
+	if err != nil {
+		b.log.WarnContext(ctx, "bucket was not changed", "bucket", cfg.Bucket, "err", err)
+		return kv
+	}
+	return changed
+}
+
+// Get returns the value and revision of key, or ErrNotFound.
+func (k *KV) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	e, err := k.kv.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, 0, ErrNotFound
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("read %s from %s: %w", key, k.kv.Bucket(), err)
+	}
+	return e.Value(), e.Revision(), nil
+}
+
+// Update writes key if its revision is still revision (0: it does not exist);
+// it returns the new revision, or ErrConflict.
+func (k *KV) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	var rev uint64
+	var err error
+	if revision == 0 {
+		rev, err = k.kv.Create(ctx, key, value)
+	} else {
+		rev, err = k.kv.Update(ctx, key, value, revision)
+	}
+	if errors.Is(err, jetstream.ErrKeyExists) || isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequence) {
+		return 0, ErrConflict
+	}
+	if err != nil {
+		return 0, fmt.Errorf("write %s to %s: %w", key, k.kv.Bucket(), err)
+	}
+	return rev, nil
+}
+
+// Entry is what a key holds: nothing and revision 0 where there is no such
+// key, nothing and a revision where it was deleted.
+type Entry struct {
+	Value    []byte
+	Revision uint64
+}
+
+// Write is one change of a key. It is made where the key's revision is still
+// Revision, or with Always whatever it is.
+type Write struct {
+	Key      string
+	Value    []byte
+	Revision uint64
+	Always   bool
+}
+
+const (
+	manyTime = 5 * time.Second // for one exchange about many keys
+	manyKeys = 256             // the server answers for at most 1024 at once
+)
+
+// GetAll returns the entry of each key, in the order of keys, in one exchange
+// with the server for many keys.
+func (k *KV) GetAll(ctx context.Context, keys []string) ([]Entry, error) {
+	ctx, cancel := context.WithTimeout(ctx, manyTime)
+	defer cancel()
+	out := make([]Entry, 0, len(keys))
+	for part := range slices.Chunk(keys, manyKeys) {
+		got, err := k.getMany(ctx, part)
+		if err != nil {
+			return nil, fmt.Errorf("read %d keys from %s: %w", len(part), k.kv.Bucket(), err)
+		}
+		for _, key := range part {
+			out = append(out, got[key])
+		}
+	}
+	return out, nil
+}
+
+func (k *KV) getMany(ctx context.Context, keys []string) (map[string]Entry, error) {
+	if !k.single.Load() {
+		subject := "$JS.API.DIRECT.GET.KV_" + k.kv.Bucket()
+		got, err := ask(ctx, k.bus, subject, func(ctx context.Context) (map[string]Entry, error) { return k.lastOf(ctx, subject, keys) })
+		if !errors.Is(err, errDenied) {
+			return got, err
+		}
+		if !k.single.Swap(true) {
+			k.bus.log.WarnContext(ctx, "keys are read one by one, which is slow; permit this user to publish on the subject", "bucket", k.kv.Bucket(), "subject", subject)
+		}
+	}
+	out := make(map[string]Entry, len(keys))
+	for _, key := range keys {
+		value, revision, err := k.Get(ctx, key)
+		if err == nil {
+			out[key] = Entry{value, revision}
+		} else if !errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// lastOf asks for the last message of each key's subject. The answers end with
+// one that has a status.
+func (k *KV) lastOf(ctx context.Context, subject string, keys []string) (map[string]Entry, error) {
+	var question struct {
+		Last []string `json:"multi_last"`
+	}
+	for _, key := range keys {
+		question.Last = append(question.Last, k.subject(key))
+	}
+	data, err := json.Marshal(question)
+	if err != nil {
+		return nil, err
+	}
+	inbox := k.bus.nc.NewInbox()
+	sub, err := k.bus.nc.SubscribeSync(inbox)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := k.bus.nc.PublishRequest(subject, inbox, data); err != nil {
+		return nil, err
+	}
+	out := make(map[string]Entry, len(keys))
+	for {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return nil, err
+		}
+		switch status := m.Header.Get("Status"); status {
+		case "": // an entry
+		case "204", "404": // that was all; there is nothing
+			return out, nil
+		default:
+			return nil, fmt.Errorf("the server answered %s %s", status, m.Header.Get("Description"))
+		}
+		e := Entry{Value: m.Data}
+		if e.Revision, err = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64); err != nil {
+			return nil, fmt.Errorf("an answer without a revision: %w", err)
+		}
+		if m.Header.Get("KV-Operation") != "" { // deleted or purged
+			e.Value = nil
+		}
+		out[strings.TrimPrefix(m.Header.Get(jetstream.SubjectHeader), k.subject(""))] = e
+	}
+}
+
+func (k *KV) subject(key string) string { return "$KV." + k.kv.Bucket() + "." + key }
+
+// WriteAll makes the writes and tells which were made; the others found a key
+// that somebody else had changed. All are sent before an answer is waited for.
+// After an error it is not known which were made.
+func (k *KV) WriteAll(ctx context.Context, writes []Write) ([]bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, manyTime)
+	defer cancel()
+	made, err := k.writeAll(ctx, writes)
+	if err != nil {
+		return nil, fmt.Errorf("write %d keys to %s: %w", len(writes), k.kv.Bucket(), err)
+	}
+	return made, nil
+}
+
+func (k *KV) writeAll(ctx context.Context, writes []Write) ([]bool, error) {
+	inbox := k.bus.nc.NewInbox() + "."
+	sub, err := k.bus.nc.SubscribeSync(inbox + "*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	for i, w := range writes {
+		m := &nats.Msg{Subject: k.subject(w.Key), Reply: inbox + strconv.Itoa(i), Data: w.Value}
+		if !w.Always {
+			m.Header = nats.Header{jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(w.Revision, 10)}}
+		}
+		if err := k.bus.nc.PublishMsg(m); err != nil {
+			return nil, err
+		}
+	}
+	made := make([]bool, len(writes))
+	for range writes {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return nil, err
+		}
+		i, err := strconv.Atoi(strings.TrimPrefix(m.Subject, inbox))
+		if err != nil || i < 0 || i >= len(writes) {
+			return nil, fmt.Errorf("an answer on %s", m.Subject)
+		}
+		var ack struct {
+			Error *jetstream.APIError `json:"error"`
+		}
+		if err := json.Unmarshal(m.Data, &ack); err != nil {
+			return nil, fmt.Errorf("no acknowledgement: %w", err)
+		}
+		if ack.Error == nil {
+			made[i] = true
+		} else if ack.Error.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence {
+			return nil, ack.Error
+		}
+	}
+	return made, nil
+}

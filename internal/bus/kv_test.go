@@ -1,0 +1,139 @@
+package bus_test
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	natsserver "github.com/nats-io/nats-server/v2/server"
+
+	"github.com/shenscan/shenscan/internal/bus"
+)
+
+func TestKVReadsAndWritesManyKeysAtOnce(t *testing.T) {
+	kv, err := open(t, nil).KV(t.Context(), "test", time.Hour, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 600 // more than one exchange
+	keys, writes := make([]string, n), make([]bus.Write, n)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("a.r.k%d", i)
+		writes[i] = bus.Write{Key: keys[i], Value: fmt.Append(nil, i)}
+	}
+	entries, err := kv.GetAll(t.Context(), keys)
+	if err != nil || len(entries) != n || entries[n-1].Revision != 0 {
+		t.Fatalf("GetAll of nothing: %d entries, %v", len(entries), err)
+	}
+	if _, err := kv.Update(t.Context(), keys[7], []byte("taken"), 0); err != nil {
+		t.Fatal(err)
+	}
+	made, err := kv.WriteAll(t.Context(), writes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, ok := range made {
+		if ok == (i == 7) {
+			t.Errorf("write %d made: %v", i, ok)
+		}
+	}
+	if entries, err = kv.GetAll(t.Context(), append(keys, "a.r.none", keys[0])); err != nil {
+		t.Fatal(err)
+	}
+	for i, e := range entries[:n] {
+		want := fmt.Sprint(i)
+		if i == 7 {
+			want = "taken"
+		}
+		if string(e.Value) != want || e.Revision == 0 {
+			t.Errorf("entry %d: %q at %d", i, e.Value, e.Revision)
+		}
+	}
+	if entries[n].Revision != 0 || string(entries[n+1].Value) != "0" {
+		t.Errorf("a key that is not there %+v, the first again %+v", entries[n], entries[n+1])
+	}
+	changes := []bus.Write{{Key: keys[7], Value: []byte("new"), Revision: entries[7].Revision}, {Key: keys[8], Value: []byte("late"), Revision: entries[7].Revision}, {Key: keys[9], Value: []byte("any"), Always: true}}
+	if made, err = kv.WriteAll(t.Context(), changes); err != nil || fmt.Sprint(made) != "[true false true]" {
+		t.Errorf("made %v, %v", made, err)
+	}
+	for key, want := range map[string]string{keys[7]: "new", keys[8]: "8", keys[9]: "any"} {
+		if v, _, err := kv.Get(t.Context(), key); err != nil || string(v) != want {
+			t.Errorf("%s = %q, %v; want %s", key, v, err, want)
+		}
+	}
+	if made, err := kv.WriteAll(t.Context(), nil); err != nil || len(made) != 0 {
+		t.Errorf("no writes: %v, %v", made, err)
+	}
+}
+
+// A user that an older configuration of the server lets read single keys alone
+// still reads many, one by one.
+func TestKVReadsManyKeysWithoutThePermissionFor(t *testing.T) {
+	o := &natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true, Users: []*natsserver.User{
+		{Username: "all", Password: "x"},
+		{Username: "old", Password: "x", Permissions: &natsserver.Permissions{Publish: &natsserver.SubjectPermission{
+			Allow: []string{"$JS.API.STREAM.INFO.KV_test", "$JS.API.DIRECT.GET.KV_test.>"},
+		}}},
+	}}
+	srv, err := natsserver.NewServer(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	if !srv.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server did not start")
+	}
+	as := func(user string) *bus.KV {
+		u, err := url.Parse(srv.ClientURL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.User = url.UserPassword(user, "x")
+		o := bus.DefaultOptions()
+		o.URL, o.Declare = u.String(), false
+		b, err := bus.Dial(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(b.Close)
+		kv, err := b.KV(t.Context(), "test", time.Hour, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return kv
+	}
+	if _, err := as("all").WriteAll(t.Context(), []bus.Write{{Key: "a", Value: []byte("1")}, {Key: "b", Value: []byte("2")}}); err != nil {
+		t.Fatal(err)
+	}
+	kv := as("old")
+	for range 2 {
+		got, err := kv.GetAll(t.Context(), []string{"a", "none", "b"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got[0].Value) != "1" || got[1].Revision != 0 || string(got[2].Value) != "2" {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
+func TestKVSaysWhatItCouldNotReadOrWrite(t *testing.T) {
+	b := open(t, nil)
+	kv, err := b.KV(t.Context(), "test", time.Hour, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.JetStream().DeleteKeyValue(t.Context(), "test"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.GetAll(t.Context(), []string{"a"}); err == nil || !strings.Contains(err.Error(), "read 1 keys from test") {
+		t.Errorf("GetAll: %v", err)
+	}
+	if _, err := kv.WriteAll(t.Context(), []bus.Write{{Key: "a"}}); err == nil || errors.Is(err, bus.ErrConflict) || !strings.Contains(err.Error(), "write 1 keys to test") {
+		t.Errorf("WriteAll: %v", err)
+	}
+}
