@@ -115,12 +115,12 @@ func (a *accounts) whoami(ctx context.Context) (string, error) {
 		scope: stsScope("base"), ring: a.base, req: newRequest(stsVersion, actIdentity),
 		decode: func(body []byte) error {
 			var m struct {
-				AccountID flexString `json:"AccountId"`
+				AccountID string `json:"AccountId"`
 			}
-			if err := json.Unmarshal(body, &m); err != nil {
+			if err := unmarshal(body, &m); err != nil {
 				return err
 			}
-			if id = string(m.AccountID); !accountID(id) {
+			if id = m.AccountID; !accountID(id) {
 				return errors.New("AccountId is missing or no account id")
 			}
 			return nil
@@ -221,16 +221,15 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 
 func decodeMembers(body []byte) ([]Member, int, error) {
 	var m struct {
-		TotalCount flexInt
+		TotalCount int
 		Accounts   *struct {
 			Account []struct {
-				AccountID   flexString `json:"AccountId"`
-				DisplayName flexString
-				Status      flexString
+				AccountID           string `json:"AccountId"`
+				DisplayName, Status string
 			}
 		}
 	}
-	if err := json.Unmarshal(body, &m); err != nil {
+	if err := unmarshal(body, &m); err != nil {
 		return nil, 0, err
 	}
 	if m.Accounts == nil {
@@ -238,12 +237,12 @@ func decodeMembers(body []byte) ([]Member, int, error) {
 	}
 	var out []Member
 	for _, a := range m.Accounts.Account {
-		if !accountID(string(a.AccountID)) {
-			return nil, 0, fmt.Errorf("AccountId %q is no account id", clip(string(a.AccountID), 40))
+		if !accountID(a.AccountID) {
+			return nil, 0, fmt.Errorf("AccountId %q is no account id", clip(a.AccountID, 40))
 		}
-		out = append(out, Member{string(a.AccountID), string(a.DisplayName), string(a.Status)})
+		out = append(out, Member{a.AccountID, a.DisplayName, a.Status})
 	}
-	return out, int(m.TotalCount), nil
+	return out, m.TotalCount, nil
 }
 
 // role assumes a role through STS.

@@ -40,22 +40,20 @@ func (c *Client) Regions(ctx context.Context, account string) ([]ecs.Region, err
 func decodeRegions(body []byte) ([]ecs.Region, error) {
 	var m struct {
 		Regions *struct {
-			Region flexList[struct {
-				RegionID       flexString `json:"RegionId"`
-				RegionEndpoint flexString
-				LocalName      flexString
-				Status         flexString
-			}]
+			Region []struct {
+				RegionID                          string `json:"RegionId"`
+				RegionEndpoint, LocalName, Status string
+			}
 		}
 	}
-	if err := json.Unmarshal(body, &m); err != nil {
+	if err := unmarshal(body, &m); err != nil {
 		return nil, err
 	}
-	if m.Regions == nil || !m.Regions.Region.found {
+	if m.Regions == nil || m.Regions.Region == nil {
 		return nil, missing("Regions.Region")
 	}
 	var out []ecs.Region
-	for _, r := range m.Regions.Region.items {
+	for _, r := range m.Regions.Region {
 		if !regionID.MatchString(string(r.RegionID)) {
 			return nil, fmt.Errorf("RegionId %q is no region id", clip(string(r.RegionID), 60))
 		}
@@ -139,16 +137,16 @@ func (c *Client) CountInstances(ctx context.Context, s ecs.Scope, q ecs.Query) (
 	n := 0
 	err = c.do(ctx, s, req, func(body []byte) error {
 		var m struct {
-			TotalCount *flexInt
-			Instances  *json.RawMessage
+			TotalCount *int
+			Instances  *struct{}
 		}
-		if err := json.Unmarshal(body, &m); err != nil {
+		if err := unmarshal(body, &m); err != nil {
 			return err
 		}
 		if m.TotalCount == nil || m.Instances == nil || *m.TotalCount < 0 {
 			return missing("TotalCount")
 		}
-		n = int(*m.TotalCount)
+		n = *m.TotalCount
 		return nil
 	})
 	return n, err
@@ -208,19 +206,17 @@ func (c *Client) InstanceTypes(ctx context.Context, account string) ([]ecs.Insta
 
 // wireTypes is an answer of DescribeInstanceTypes.
 type wireTypes struct {
-	NextToken     flexString
+	NextToken     string
 	InstanceTypes *struct {
-		InstanceType flexList[struct {
-			InstanceTypeID     flexString `json:"InstanceTypeId"`
-			InstanceTypeFamily flexString
-			CPUArchitecture    flexString `json:"CpuArchitecture"`
-			CPUCoreCount       flexInt    `json:"CpuCoreCount"`
-			MemorySize         flexFloat
-			NvmeSupport        flexString
-			SupportedBootModes loose[struct {
-				SupportedBootMode flexList[flexString]
-			}]
-		}]
+		InstanceType []struct {
+			InstanceTypeID     string `json:"InstanceTypeId"`
+			InstanceTypeFamily string
+			CPUArchitecture    string `json:"CpuArchitecture"`
+			CPUCoreCount       int    `json:"CpuCoreCount"`
+			MemorySize         float64
+			NvmeSupport        string
+			SupportedBootModes struct{ SupportedBootMode []string }
+		}
 	}
 }
 
@@ -229,22 +225,18 @@ func decodeTypes(body []byte) ([]ecs.InstanceType, string, error) {
 	if err := unmarshal(body, &m); err != nil {
 		return nil, "", err
 	}
-	if m.InstanceTypes == nil || !m.InstanceTypes.InstanceType.found {
+	if m.InstanceTypes == nil || m.InstanceTypes.InstanceType == nil {
 		return nil, "", missing("InstanceTypes.InstanceType")
 	}
 	var out []ecs.InstanceType
-	for _, t := range m.InstanceTypes.InstanceType.items {
+	for _, t := range m.InstanceTypes.InstanceType {
 		if t.InstanceTypeID == "" {
 			return nil, "", missing("InstanceTypeId")
 		}
-		it := ecs.InstanceType{
-			ID: string(t.InstanceTypeID), Family: string(t.InstanceTypeFamily), Arch: string(t.CPUArchitecture),
-			CPU: int(t.CPUCoreCount), MemoryGiB: float64(t.MemorySize), NVMe: string(t.NvmeSupport),
-		}
-		for _, b := range t.SupportedBootModes.v.SupportedBootMode.items {
-			it.BootModes = append(it.BootModes, string(b))
-		}
-		out = append(out, it)
+		out = append(out, ecs.InstanceType{
+			ID: t.InstanceTypeID, Family: t.InstanceTypeFamily, Arch: t.CPUArchitecture,
+			CPU: t.CPUCoreCount, MemoryGiB: t.MemorySize, NVMe: t.NvmeSupport, BootModes: t.SupportedBootModes.SupportedBootMode,
+		})
 	}
-	return out, string(m.NextToken), nil
+	return out, m.NextToken, nil
 }

@@ -94,34 +94,26 @@ func (c *Client) imageBatch(ctx context.Context, s ecs.Scope, ids []string) ([]e
 
 // wireImage is one image of DescribeImages.
 type wireImage struct {
-	ImageID              flexString `json:"ImageId"`
-	ImageName            flexString
-	ImageFamily          flexString
-	Platform             flexString
-	OSName               flexString
-	OSNameEn             flexString
-	OSType               flexString
-	Architecture         flexString
-	BootMode             flexString
-	ImageOwnerAlias      flexString
-	Status               flexString
-	IsSupportIoOptimized flexTri
-	Features             loose[struct{ NvmeSupport flexString }]
-	DetectionOptions     loose[struct {
-		Items loose[struct{ Item flexList[detection] }]
-	}]
-	Tags loose[struct {
-		Tag flexList[struct{ TagKey, TagValue flexString }]
-	}]
+	ImageID                            string `json:"ImageId"`
+	ImageName, ImageFamily             string
+	Platform, OSName, OSNameEn, OSType string
+	Architecture, BootMode             string
+	ImageOwnerAlias, Status            string
+	IsSupportIoOptimized               rules.Tri
+	Features                           struct{ NvmeSupport string }
+	DetectionOptions                   struct{ Items struct{ Item []detection } }
+	Tags                               struct {
+		Tag []struct{ TagKey, TagValue string }
+	}
 }
 
 // detection is one item of an image check.
-type detection struct{ Name, Value, RiskCode flexString }
+type detection struct{ Name, Value, RiskCode string }
 
 // wireImages is an answer of DescribeImages.
 type wireImages struct {
-	TotalCount *flexInt
-	Images     *struct{ Image flexList[wireImage] }
+	TotalCount *int
+	Images     *struct{ Image []wireImage }
 }
 
 // decodeImages reads an answer of DescribeImages; whole means that the answer
@@ -131,11 +123,11 @@ func decodeImages(body []byte, whole bool) ([]ecs.Image, error) {
 	if err := unmarshal(body, &m); err != nil {
 		return nil, err
 	}
-	if m.Images == nil || !m.Images.Image.found {
+	if m.Images == nil || m.Images.Image == nil {
 		return nil, missing("Images.Image")
 	}
-	items := m.Images.Image.items
-	if whole && m.TotalCount != nil && int(*m.TotalCount) > len(items) {
+	items := m.Images.Image
+	if whole && m.TotalCount != nil && *m.TotalCount > len(items) {
 		return nil, fmt.Errorf("the answer counts %d images and holds %d", *m.TotalCount, len(items))
 	}
 	out := make([]ecs.Image, len(items))
@@ -143,7 +135,7 @@ func decodeImages(body []byte, whole bool) ([]ecs.Image, error) {
 		if items[i].ImageID == "" {
 			return nil, missing("ImageId")
 		}
-		out[i] = ecs.Image{ID: string(items[i].ImageID), Facts: items[i].facts()}
+		out[i] = ecs.Image{ID: items[i].ImageID, Facts: items[i].facts()}
 	}
 	return out, nil
 }
@@ -151,22 +143,22 @@ func decodeImages(body []byte, whole bool) ([]ecs.Image, error) {
 func (w *wireImage) facts() rules.ImageFacts {
 	f := rules.ImageFacts{
 		Presence: rules.ImageFound,
-		Name:     string(w.ImageName), Family: string(w.ImageFamily), Platform: string(w.Platform),
-		OSName: string(w.OSName), OSNameEn: string(w.OSNameEn), OSType: string(w.OSType),
-		Architecture: string(w.Architecture), BootMode: string(w.BootMode),
-		Owner: string(w.ImageOwnerAlias), Status: string(w.Status),
-		IoOptimized: rules.Tri(w.IsSupportIoOptimized),
-		NVMe:        checked(string(w.Features.v.NvmeSupport)),
+		Name:     w.ImageName, Family: w.ImageFamily, Platform: w.Platform,
+		OSName: w.OSName, OSNameEn: w.OSNameEn, OSType: w.OSType,
+		Architecture: w.Architecture, BootMode: w.BootMode,
+		Owner: w.ImageOwnerAlias, Status: w.Status,
+		IoOptimized: w.IsSupportIoOptimized,
+		NVMe:        checked(w.Features.NvmeSupport),
 	}
-	for _, d := range w.DetectionOptions.v.Items.v.Item.items {
+	for _, d := range w.DetectionOptions.Items.Item {
 		d.into(&f)
 	}
-	for _, t := range w.Tags.v.Tag.items {
+	for _, t := range w.Tags.Tag {
 		switch t.TagKey { // set by Alibaba Cloud after a passed image check
 		case "acs:ecs:image:osVersion":
-			f.TagOSVersion = string(t.TagValue)
+			f.TagOSVersion = t.TagValue
 		case "acs:ecs:image:kernelVersion":
-			f.TagKernelVersion = string(t.TagValue)
+			f.TagKernelVersion = t.TagValue
 		}
 	}
 	return f
@@ -175,11 +167,10 @@ func (w *wireImage) facts() rules.ImageFacts {
 // into files one check under its fact. The items are called "Virtio" by ECS
 // and "GUESTOS.Virtio" by the migration service.
 func (d detection) into(f *rules.ImageFacts) {
-	name := strings.ToLower(string(d.Name))
+	name := strings.ToLower(d.Name)
 	name = strings.TrimPrefix(name, "guestos.")
-	value := string(d.Value)
-	result := checked(value)
-	if result == rules.Unobserved && value == "" && d.RiskCode != "" {
+	result := checked(d.Value)
+	if result == rules.Unobserved && d.Value == "" && d.RiskCode != "" {
 		result = rules.No // a risk was found and no value given
 	}
 	switch name {
@@ -196,9 +187,9 @@ func (d detection) into(f *rules.ImageFacts) {
 	case "supportmocinstancetypes":
 		f.CheckSupported = result
 	case "osversion":
-		f.CheckOSVersion = value
+		f.CheckOSVersion = d.Value
 	case "kernelversion":
-		f.CheckKernel = value
+		f.CheckKernel = d.Value
 	}
 }
 

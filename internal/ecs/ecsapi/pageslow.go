@@ -14,16 +14,20 @@ import (
 type object map[string]json.RawMessage
 
 func (o object) text(key string) (string, error) {
-	var s flexString
-	if err := s.UnmarshalJSON(o[key]); err != nil {
+	s, err := textOf(o[key])
+	if err != nil {
 		return "", fmt.Errorf("%s: %w", key, err)
 	}
-	return string(s), nil
+	return s, nil
 }
 
 func (o object) count(key string) (int32, error) {
-	var n flexInt
-	if err := n.UnmarshalJSON(o[key]); err != nil {
+	s, err := o.text(key)
+	if err != nil || s == "" {
+		return 0, err
+	}
+	n, err := parseInt(s)
+	if err != nil {
 		return 0, fmt.Errorf("%s: %w", key, err)
 	}
 	if n < 0 || n > math.MaxInt32 {
@@ -33,11 +37,15 @@ func (o object) count(key string) (int32, error) {
 }
 
 func (o object) tri(key string) (rules.Tri, error) {
-	var t flexTri
-	if err := t.UnmarshalJSON(o[key]); err != nil {
-		return 0, fmt.Errorf("%s: %w", key, err)
+	s, err := o.text(key)
+	if err != nil {
+		return 0, err
 	}
-	return rules.Tri(t), nil
+	t, ok := parseTri(s)
+	if !ok {
+		return 0, fmt.Errorf("%s: %w: wanted a boolean", key, errType)
+	}
+	return t, nil
 }
 
 // decodePageSlow reads an answer of DescribeInstances by encoding/json, in
@@ -56,19 +64,18 @@ func decodePageSlow(body []byte) (*ecs.Page, error) {
 	if raw := wrap["Instance"]; isNull(raw) || raw[0] == '"' {
 		return nil, missing("Instances.Instance")
 	}
-	var list flexList[json.RawMessage]
-	if err := list.UnmarshalJSON(wrap["Instance"]); err != nil {
+	list, err := listOf(wrap["Instance"])
+	if err != nil {
 		return nil, fmt.Errorf("Instances.Instance: %w", err)
 	}
-	p := &ecs.Page{Instances: make([]ecs.Instance, len(list.items))}
-	var err error
+	p := &ecs.Page{Instances: make([]ecs.Instance, len(list))}
 	if p.NextToken, err = top.text("NextToken"); err != nil {
 		return nil, err
 	}
 	if p.RequestID, err = top.text("RequestId"); err != nil {
 		return nil, err
 	}
-	for i, raw := range list.items {
+	for i, raw := range list {
 		if p.Instances[i], err = slowInstance(raw); err != nil {
 			return nil, fmt.Errorf("instance %d of the page: %w", i, err)
 		}
@@ -139,12 +146,19 @@ func slowTags(raw json.RawMessage) ([]ecs.Tag, error) {
 			return nil, missing("Tags.Tag")
 		}
 	}
-	var list flexList[object]
-	if err := list.UnmarshalJSON(raw); err != nil {
-		return nil, fmt.Errorf("field Tags: %w", errType)
+	if isNull(raw) || string(raw) == `""` {
+		return nil, nil
+	}
+	list, err := listOf(raw)
+	if err != nil {
+		return nil, err
 	}
 	var tags []ecs.Tag
-	for _, o := range list.items {
+	for _, item := range list {
+		var o object
+		if err := json.Unmarshal(item, &o); err != nil {
+			return nil, fmt.Errorf("field Tags: %w", errType)
+		}
 		if len(o) == 0 {
 			continue
 		}

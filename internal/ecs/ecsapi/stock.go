@@ -37,22 +37,21 @@ func (c *Client) Stock(ctx context.Context, s ecs.Scope, q ecs.StockQuery) ([]ec
 
 // wireStock is an answer of DescribeAvailableResource.
 type wireStock struct {
-	RequestID      flexString `json:"RequestId"`
-	AvailableZones loose[struct {
-		AvailableZone flexList[struct {
-			ZoneID             flexString `json:"ZoneId"`
-			Status             flexString
-			StatusCategory     flexString
-			AvailableResources loose[struct {
-				AvailableResource flexList[struct {
-					Type               flexString
-					SupportedResources loose[struct {
-						SupportedResource flexList[struct{ Value, Status, StatusCategory flexString }]
-					}]
-				}]
-			}]
-		}]
-	}]
+	RequestID      string `json:"RequestId"`
+	AvailableZones struct {
+		AvailableZone []struct {
+			ZoneID                 string `json:"ZoneId"`
+			Status, StatusCategory string
+			AvailableResources     struct {
+				AvailableResource []struct {
+					Type               string
+					SupportedResources struct {
+						SupportedResource []struct{ Value, Status, StatusCategory string }
+					}
+				}
+			}
+		}
+	}
 }
 
 func decodeStock(body []byte) ([]ecs.ZoneStock, error) {
@@ -60,25 +59,25 @@ func decodeStock(body []byte) ([]ecs.ZoneStock, error) {
 	if err := unmarshal(body, &m); err != nil {
 		return nil, err
 	}
-	zones := m.AvailableZones.v.AvailableZone
-	if !zones.found && m.RequestID == "" { // a region that sells nothing names no zones
+	zones := m.AvailableZones.AvailableZone
+	if zones == nil && m.RequestID == "" { // a region that sells nothing names no zones
 		return nil, missing("AvailableZones.AvailableZone")
 	}
-	if len(zones.items) > maxZones {
-		return nil, fmt.Errorf("the answer names %d zones", len(zones.items))
+	if len(zones) > maxZones {
+		return nil, fmt.Errorf("the answer names %d zones", len(zones))
 	}
 	var out []ecs.ZoneStock
-	for _, z := range zones.items {
+	for _, z := range zones {
 		if z.ZoneID == "" {
 			return nil, missing("ZoneId")
 		}
-		zone := ecs.ZoneStock{Zone: string(z.ZoneID), Types: map[string]ecs.Stock{}}
+		zone := ecs.ZoneStock{Zone: z.ZoneID, Types: map[string]ecs.Stock{}}
 		closed := stockOf(z.Status, z.StatusCategory) == ecs.SoldOut
-		for _, r := range z.AvailableResources.v.AvailableResource.items {
+		for _, r := range z.AvailableResources.AvailableResource {
 			if r.Type != "InstanceType" && r.Type != "" {
 				continue
 			}
-			for _, t := range r.SupportedResources.v.SupportedResource.items {
+			for _, t := range r.SupportedResources.SupportedResource {
 				if t.Value == "" {
 					return nil, missing("Value")
 				}
@@ -86,7 +85,7 @@ func decodeStock(body []byte) ([]ecs.ZoneStock, error) {
 				if closed {
 					stock = ecs.SoldOut
 				}
-				zone.Types[string(t.Value)] = max(zone.Types[string(t.Value)], stock)
+				zone.Types[t.Value] = max(zone.Types[t.Value], stock)
 			}
 		}
 		out = append(out, zone)
@@ -96,11 +95,11 @@ func decodeStock(body []byte) ([]ecs.ZoneStock, error) {
 
 // stockOf reads the two fields, of which older answers have the first alone.
 // Words that are not known do not make something sold out that is Available.
-func stockOf(status, category flexString) ecs.Stock {
-	if strings.EqualFold(string(status), "SoldOut") {
+func stockOf(status, category string) ecs.Stock {
+	if strings.EqualFold(status, "SoldOut") {
 		return ecs.SoldOut
 	}
-	switch strings.ToLower(string(category)) {
+	switch strings.ToLower(category) {
 	case "withoutstock", "closedwithoutstock":
 		return ecs.SoldOut
 	case "closedwithstock":
