@@ -54,10 +54,10 @@ func decodeRegions(body []byte) ([]ecs.Region, error) {
 	}
 	var out []ecs.Region
 	for _, r := range m.Regions.Region {
-		if !regionID.MatchString(string(r.RegionID)) {
-			return nil, fmt.Errorf("RegionId %q is no region id", clip(string(r.RegionID), 60))
+		if !regionID.MatchString(r.RegionID) {
+			return nil, fmt.Errorf("RegionId %q is no region id", clip(r.RegionID, 60))
 		}
-		out = append(out, ecs.Region{ID: string(r.RegionID), Endpoint: string(r.RegionEndpoint), LocalName: string(r.LocalName), Status: string(r.Status)})
+		out = append(out, ecs.Region{ID: r.RegionID, Endpoint: r.RegionEndpoint, LocalName: r.LocalName, Status: r.Status})
 	}
 	return out, nil
 }
