@@ -96,3 +96,54 @@ func BenchmarkPages(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkKV compares, in one run, what it costs to read 500 keys of a bucket
+// that holds many, at once and one by one, and to read as many that are not
+// there.
+func BenchmarkKV(b *testing.B) {
+	o := bus.DefaultOptions()
+	o.Dir, o.Sync = b.TempDir(), bus.SyncInterval
+	server, err := bus.Dial(b.Context(), o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(server.Close)
+	kv, err := server.KV(b.Context(), "test", time.Hour, false)
+	if err != nil {
+		b.Fatal(err)
+	}
+	const held, asked = 100_000, 500
+	writes := make([]bus.Write, 1000)
+	for n := 0; n < held; n += len(writes) {
+		for i := range writes {
+			writes[i] = bus.Write{Key: fmt.Sprintf("1234567890123456.cn-hangzhou.m-%d", n+i), Value: make([]byte, 400), Always: true}
+		}
+		if _, err := kv.WriteAll(b.Context(), writes); err != nil {
+			b.Fatal(err)
+		}
+	}
+	there, absent := make([]string, asked), make([]string, asked)
+	for i := range asked {
+		there[i], absent[i] = fmt.Sprintf("1234567890123456.cn-hangzhou.m-%d", i*held/asked), fmt.Sprintf("1234567890123456.cn-beijing.m-%d", i)
+	}
+	for name, read := range map[string]func() error{
+		"there":  func() error { _, err := kv.GetAll(b.Context(), there); return err },
+		"absent": func() error { _, err := kv.GetAll(b.Context(), absent); return err },
+		"single": func() error {
+			for _, key := range there {
+				if _, _, err := kv.Get(b.Context(), key); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := read(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
