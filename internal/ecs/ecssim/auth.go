@@ -141,9 +141,9 @@ func canonicalQuery(q url.Values) string {
 	return b.String()
 }
 
-func rfc3986(s string) string {
-	return strings.NewReplacer("+", "%20", "*", "%2A", "%7E", "~").Replace(url.QueryEscape(s))
-}
+var stricter = strings.NewReplacer("+", "%20", "*", "%2A", "%7E", "~")
+
+func rfc3986(s string) string { return stricter.Replace(url.QueryEscape(s)) }
 
 // authRPC verifies the RPC signature, version 1 (HMAC-SHA1).
 func (s *Simulator) authRPC(c *call) (*caller, *apiError) {
