@@ -185,16 +185,24 @@ func sliceReader(t reflect.Type) reader {
 			if i = elem(a, i, depth, v.Index(n)); i < 0 {
 				return -1
 			}
-			switch i = skipSpace(a.b, i); a.b[i] {
-			case ',':
-				i = skipSpace(a.b, i+1)
-			case ']':
-				return i + 1
-			default:
-				return -1
+			var more bool
+			if i, more = a.next(i, ']'); !more {
+				return i
 			}
 		}
 	}
+}
+
+// next returns where the next element or member begins, and true; behind the
+// last one the index behind the list or object, and false, or -1.
+func (a *input) next(i int, closing byte) (int, bool) {
+	switch i = skipSpace(a.b, i); a.b[i] {
+	case ',':
+		return skipSpace(a.b, i+1), true
+	case closing:
+		return i + 1, false
+	}
+	return -1, false
 }
 
 // member is a field of a struct.
@@ -272,13 +280,9 @@ func structReader(t reflect.Type) reader {
 			if i < 0 {
 				return -1
 			}
-			switch i = skipSpace(a.b, i); a.b[i] {
-			case ',':
-				i = skipSpace(a.b, i+1)
-			case '}':
-				return i + 1
-			default:
-				return -1
+			var more bool
+			if i, more = a.next(i, '}'); !more {
+				return i
 			}
 		}
 	}
