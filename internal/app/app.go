@@ -362,7 +362,7 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 		return err
 	}
 	if a.o.Distributed { // made here for workers, whose user may only look
-		if _, err := a.bus.KV(ctx, "shenscan-images", imageTTL, false); err != nil {
+		if _, err := a.bus.KV(ctx, "shenscan-images", imageTTL, true); err != nil {
 			return err
 		}
 	}
@@ -419,7 +419,7 @@ const imageTTL = 6 * time.Hour
 func (a *App) startWorker(ctx context.Context, group *errgroup.Group) error {
 	var shared workers.SharedImages
 	if a.o.Distributed {
-		kv, err := a.bus.KV(ctx, "shenscan-images", imageTTL, false)
+		kv, err := a.bus.KV(ctx, "shenscan-images", imageTTL, true)
 		if err != nil {
 			return err
 		}

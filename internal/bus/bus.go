@@ -108,6 +108,11 @@ type Bus struct {
 	untend   func()         // ends tend
 	discard  func()         // deletes the streams; nil where they are kept
 
+	bucketsMu sync.Mutex
+	buckets   []jetstream.KeyValueConfig // those in use
+	restoring sync.WaitGroup
+	quit      context.CancelFunc // ends the restoring
+
 	payloads sync.Pool        // *[]byte that messages are encoded into
 	created  map[string]int64 // stream name -> unix nanoseconds of its creation; written by Open alone
 	denials  denials
@@ -143,7 +148,9 @@ func Dial(ctx context.Context, o Options) (_ *Bus, err error) {
 			b.Close()
 		}
 	}()
-	opts, err := b.connectOptions()
+	life, quit := context.WithCancel(context.WithoutCancel(ctx))
+	b.quit = quit
+	opts, err := b.connectOptions(life)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +222,7 @@ func (b *Bus) startServer(listen string) error {
 	return nil
 }
 
-func (b *Bus) connectOptions() ([]nats.Option, error) {
+func (b *Bus) connectOptions(ctx context.Context) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name(b.o.Name), nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond),
 		nats.RetryOnFailedConnect(false), nats.Timeout(5 * time.Second),
@@ -224,7 +231,14 @@ func (b *Bus) connectOptions() ([]nats.Option, error) {
 				b.log.Warn("disconnected from NATS", "err", err)
 			}
 		}),
-		nats.ReconnectHandler(func(*nats.Conn) { b.log.Info("reconnected to NATS") }),
+		nats.ReconnectHandler(func(*nats.Conn) {
+			b.log.Info("reconnected to NATS")
+			b.bucketsMu.Lock()
+			defer b.bucketsMu.Unlock()
+			if ctx.Err() == nil { // Close waits for what was begun before
+				b.restoring.Go(func() { b.restore(ctx) })
+			}
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			b.denials.heard(err)
 			b.log.Warn("NATS refused something", "err", err)
@@ -270,6 +284,10 @@ func (b *Bus) Close() {
 		b.untend()
 		b.untend = nil
 	}
+	b.bucketsMu.Lock()
+	b.quit()
+	b.bucketsMu.Unlock()
+	b.restoring.Wait()
 	if b.nc != nil {
 		if b.discard != nil {
 			b.discard()

@@ -36,7 +36,7 @@ func (b *Bus) KV(ctx context.Context, bucket string, ttl time.Duration, memory b
 	defer cancel()
 	cfg := jetstream.KeyValueConfig{Bucket: bucket, TTL: ttl, Replicas: b.o.Replicas, Storage: jetstream.FileStorage, MaxBytes: 256 << 20}
 	if memory {
-		cfg.Storage, cfg.MaxBytes = jetstream.MemoryStorage, 64<<20
+		cfg.Storage, cfg.MaxBytes = jetstream.MemoryStorage, 96<<20 // the server that the operations page describes has room for two
 	}
 	open := func() (jetstream.KeyValue, error) {
 		return ask(ctx, b, "$JS.API.STREAM.INFO.KV_"+bucket, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.KeyValue(ctx, bucket) })
@@ -62,7 +62,41 @@ func (b *Bus) KV(ctx context.Context, bucket string, ttl time.Duration, memory b
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
 	}
+	b.bucketsMu.Lock()
+	defer b.bucketsMu.Unlock()
+	b.buckets = append(b.buckets, cfg)
 	return &KV{bus: b, kv: kv}, nil
+}
+
+// restore makes the buckets in use again where the server has lost them: one
+// that runs alone forgets those in memory when it restarts. A user that may
+// not make any leaves it to a producer.
+func (b *Bus) restore(ctx context.Context) {
+	b.bucketsMu.Lock()
+	buckets := slices.Clone(b.buckets)
+	b.bucketsMu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, declareTime)
+	defer cancel()
+	for _, cfg := range buckets {
+		for {
+			_, err := b.js.KeyValue(ctx, cfg.Bucket)
+			if errors.Is(err, jetstream.ErrBucketNotFound) {
+				_, err = ask(ctx, b, "$JS.API.STREAM.CREATE.KV_"+cfg.Bucket, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.CreateKeyValue(ctx, cfg) })
+				if err == nil {
+					b.log.WarnContext(ctx, "bucket was gone and was made again", "bucket", cfg.Bucket)
+				}
+			}
+			if err == nil || errors.Is(err, jetstream.ErrBucketExists) || errors.Is(err, errDenied) {
+				break
+			}
+			select { // JetStream may still be starting
+			case <-ctx.Done():
+				b.log.WarnContext(ctx, "bucket could not be looked for", "bucket", cfg.Bucket, "err", err)
+				return
+			case <-time.After(250 * time.Millisecond):
+			}
+		}
+	}
 }
 
 // changeBucket gives a bucket the replicas and the age that it is to have.

@@ -3,6 +3,7 @@ package bus_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"testing"
@@ -118,6 +119,58 @@ func TestKVReadsManyKeysWithoutThePermissionFor(t *testing.T) {
 		if string(got[0].Value) != "1" || got[1].Revision != 0 || string(got[2].Value) != "2" {
 			t.Errorf("%+v", got)
 		}
+	}
+}
+
+// A server that runs alone forgets the buckets in memory when it restarts.
+func TestKVIsMadeAgainWhereTheServerLostIt(t *testing.T) {
+	dir := t.TempDir()
+	start := func(port int) *natsserver.Server {
+		srv, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv.Start()
+		if !srv.ReadyForConnections(10 * time.Second) {
+			t.Fatal("the server did not start")
+		}
+		return srv
+	}
+	stop := func(srv *natsserver.Server) { srv.Shutdown(); srv.WaitForShutdown() }
+	srv := start(natsserver.RANDOM_PORT)
+	port := srv.Addr().(*net.TCPAddr).Port
+	o := bus.DefaultOptions()
+	o.URL = srv.ClientURL()
+	b, err := bus.Dial(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	memory, err := b.KV(t.Context(), "memory", time.Hour, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := b.KV(t.Context(), "file", time.Hour, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Update(t.Context(), "k", []byte("kept"), 0); err != nil {
+		t.Fatal(err)
+	}
+	stop(srv)
+	srv = start(port)
+	defer stop(srv)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		_, err := memory.WriteAll(t.Context(), []bus.Write{{Key: "k", Value: []byte("new"), Always: true}})
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	if v, _, err := file.Get(t.Context(), "k"); err != nil || string(v) != "kept" {
+		t.Errorf("what was on disk: %q, %v", v, err)
 	}
 }
 
