@@ -194,15 +194,16 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 	if err != nil {
 		return nil, fmt.Errorf("directory endpoint: %w", err)
 	}
+	scope := ecs.Scope{Account: "base", Region: "directory"}
 	var out []Member
+	total := 0
 	for page := 1; page <= memberPages; page++ {
 		req := newRequest(rdVersion, actMembers)
 		req.set("PageNumber", strconv.Itoa(page))
 		req.set("PageSize", strconv.Itoa(memberPage))
 		var got []Member
-		var total int
 		err := c.at(ctx, ep, call{
-			scope: ecs.Scope{Account: "base", Region: "directory"}, ring: c.accounts.base, req: req,
+			scope: scope, ring: c.accounts.base, req: req,
 			decode: func(body []byte) (err error) {
 				got, total, err = decodeMembers(body)
 				return err
@@ -212,11 +213,14 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 			return nil, err
 		}
 		out = append(out, got...)
-		if len(out) >= total || len(got) == 0 {
+		if len(out) >= total {
+			return out, nil
+		}
+		if len(got) == 0 {
 			break
 		}
 	}
-	return out, nil
+	return nil, &ecs.Error{Action: actMembers, Scope: scope, Class: ecs.BadAnswer, Err: fmt.Errorf("the directory counts %d members and lists %d", total, len(out))}
 }
 
 func decodeMembers(body []byte) ([]Member, int, error) {
@@ -232,8 +236,8 @@ func decodeMembers(body []byte) ([]Member, int, error) {
 	if err := unmarshal(body, &m); err != nil {
 		return nil, 0, err
 	}
-	if m.Accounts == nil {
-		return nil, 0, missing("Accounts")
+	if m.Accounts == nil || m.Accounts.Account == nil {
+		return nil, 0, missing("Accounts.Account")
 	}
 	var out []Member
 	for _, a := range m.Accounts.Account {

@@ -242,6 +242,16 @@ func TestResolveAccounts(t *testing.T) {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
+	// A directory that lists fewer members than it counts would leave accounts out.
+	for _, body := range []string{`{"TotalCount":3,"Accounts":{"Account":[]}}`, `{"TotalCount":0,"Accounts":{}}`, `{"TotalCount":2,"Accounts":{"Account":""}}`} {
+		short := newFake(t, map[string]http.HandlerFunc{actMembers: garbage(200, "application/json", body)})
+		got, err := newTestClient(t, short, func(o *Options) { o.Directory.RoleName = "shenscan" }).ResolveAccounts(t.Context())
+		if err == nil {
+			t.Errorf("%s: accounts %q", body, got)
+			continue
+		}
+		mustClass(t, err, ecs.BadAnswer)
+	}
 	denied := newFake(t, map[string]http.HandlerFunc{actMembers: refusal(403, "NoPermission")})
 	_, err := newTestClient(t, denied, func(o *Options) { o.Directory.RoleName = "shenscan" }).ResolveAccounts(t.Context())
 	if e := mustClass(t, err, ecs.Permission); !strings.Contains(e.Mend, "resourcemanager:ListAccounts") {
