@@ -166,7 +166,7 @@ func Dial(ctx context.Context, o Options) (_ *Bus, err error) {
 	if b.nc, err = nats.Connect(target, opts...); err != nil {
 		return nil, fmt.Errorf("connect to NATS at %s: %w; check --nats-url and the credentials", redact(target), err)
 	}
-	if b.js, err = jetstream.New(b.nc, jetstream.WithPublishAsyncMaxPending(256)); err != nil {
+	if b.js, err = jetstream.New(b.nc); err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
 	if b.server != nil && o.Passing {

@@ -38,18 +38,9 @@ func (b *Bus) KV(ctx context.Context, bucket string, ttl time.Duration, memory b
 	if memory {
 		cfg.Storage, cfg.MaxBytes = jetstream.MemoryStorage, 96<<20 // the server that the operations page describes has room for two
 	}
-	open := func() (jetstream.KeyValue, error) {
-		return ask(ctx, b, "$JS.API.STREAM.INFO.KV_"+bucket, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.KeyValue(ctx, bucket) })
-	}
-	kv, err := open()
-	if err == nil && b.o.Declare {
+	kv, made, err := b.bucket(ctx, cfg)
+	if err == nil && !made && b.o.Declare {
 		kv = b.changeBucket(ctx, kv, cfg)
-	}
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = ask(ctx, b, "$JS.API.STREAM.CREATE.KV_"+bucket, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.CreateKeyValue(ctx, cfg) })
-		if errors.Is(err, jetstream.ErrBucketExists) { // somebody else did at the same time
-			kv, err = open()
-		}
 	}
 	for denied := err; errors.Is(denied, errDenied) && err != nil; {
 		select {
@@ -57,7 +48,7 @@ func (b *Bus) KV(ctx context.Context, bucket string, ttl time.Duration, memory b
 			return nil, fmt.Errorf("bucket %s does not exist and this user may not create it: %w; start a producer first, whose user may", bucket, denied)
 		case <-time.After(250 * time.Millisecond):
 		}
-		kv, err = open()
+		kv, err = b.lookUp(ctx, bucket)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
@@ -66,6 +57,23 @@ func (b *Bus) KV(ctx context.Context, bucket string, ttl time.Duration, memory b
 	defer b.bucketsMu.Unlock()
 	b.buckets = append(b.buckets, cfg)
 	return &KV{bus: b, kv: kv}, nil
+}
+
+func (b *Bus) lookUp(ctx context.Context, bucket string) (jetstream.KeyValue, error) {
+	return ask(ctx, b, "$JS.API.STREAM.INFO.KV_"+bucket, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.KeyValue(ctx, bucket) })
+}
+
+// bucket looks a bucket up, and makes it where it is missing.
+func (b *Bus) bucket(ctx context.Context, cfg jetstream.KeyValueConfig) (kv jetstream.KeyValue, made bool, err error) {
+	if kv, err = b.lookUp(ctx, cfg.Bucket); !errors.Is(err, jetstream.ErrBucketNotFound) {
+		return kv, false, err
+	}
+	kv, err = ask(ctx, b, "$JS.API.STREAM.CREATE.KV_"+cfg.Bucket, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.CreateKeyValue(ctx, cfg) })
+	if errors.Is(err, jetstream.ErrBucketExists) { // somebody else did at the same time
+		kv, err = b.lookUp(ctx, cfg.Bucket)
+		return kv, false, err
+	}
+	return kv, err == nil, err
 }
 
 // restore makes the buckets in use again where the server has lost them: one
@@ -78,23 +86,18 @@ func (b *Bus) restore(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, declareTime)
 	defer cancel()
 	for _, cfg := range buckets {
-		for {
-			_, err := b.js.KeyValue(ctx, cfg.Bucket)
-			if errors.Is(err, jetstream.ErrBucketNotFound) {
-				_, err = ask(ctx, b, "$JS.API.STREAM.CREATE.KV_"+cfg.Bucket, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.CreateKeyValue(ctx, cfg) })
-				if err == nil {
-					b.log.WarnContext(ctx, "bucket was gone and was made again", "bucket", cfg.Bucket)
-				}
-			}
-			if err == nil || errors.Is(err, jetstream.ErrBucketExists) || errors.Is(err, errDenied) {
-				break
-			}
-			select { // JetStream may still be starting
+		_, made, err := b.bucket(ctx, cfg)
+		for err != nil && !errors.Is(err, errDenied) { // JetStream may still be starting
+			select {
 			case <-ctx.Done():
-				b.log.WarnContext(ctx, "bucket could not be looked for", "bucket", cfg.Bucket, "err", err)
+				b.log.WarnContext(ctx, "buckets were not looked for; what they share is not shared until the next connection or a restart of a producer", "bucket", cfg.Bucket, "err", err)
 				return
 			case <-time.After(250 * time.Millisecond):
 			}
+			_, made, err = b.bucket(ctx, cfg)
+		}
+		if made {
+			b.log.WarnContext(ctx, "bucket was gone and was made again", "bucket", cfg.Bucket)
 		}
 	}
 }
