@@ -19,7 +19,7 @@ func TestKVReadsAndWritesManyKeysAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const n = 600 // more than one exchange
+	const n = 1500 // more than the server answers for at once
 	keys, writes := make([]string, n), make([]bus.Write, n)
 	for i := range keys {
 		keys[i] = fmt.Sprintf("a.r.k%d", i)

@@ -236,6 +236,7 @@ var oddAnswers = []string{
 	`{"Text":true,"Whole":null,"Part":"0.5","Yes":0,"Maybe":{},"Texts":["a",2,null,""],"Within":{"Deeper":{"Id":7,"Lists":[[1,"2"],3,[]]}}} `,
 	`{"Within":"","Texts":[],"Unknown":{"Text":["deep",{"Whole":[]}]},"Maybe":null,"Yes":""}`,
 	`{"Within":{"Deeper":[{"Id":"a"},{"Id":"b"}]},"Within":{"Deeper":[]}}`,
+	`{"Texts":["a"],"Texts":null,"Maybe":{"Text":"a"},"Maybe":null,"Within":{"Deeper":[{"Id":"a"}]},"Within":{}}`,
 	`{"Text":[]}`, `{"Whole":"x"}`, `{"Whole":1.5}`, `{"Part":"x"}`, `{"Yes":"perhaps"}`, `{"Maybe":[]}`, `{"Within":{"Deeper":{"Id":{}}}}`, `{"Maybe":3}`,
 	`{"Text":"a",}`, `{"Text":"a"} x`, `{"Text":"a"`, `{"Text" "a"}`, `{"Text":"\x"}`, `{"Unknown":[1,}`, `[]`, `null`, `""`, `3`, ``, `{"Te` + "\xff" + `xt":"` + "\xff\xfe" + `"}`,
 	`{"Texts":["a" "b"]}`, `{"Texts":[,]}`, `{1:2}`, `{"Te\qxt":1}`,
