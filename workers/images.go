@@ -220,7 +220,7 @@ func (c *ImageCache) store(s ecs.Scope, images []ecs.Image) {
 // itself.
 const (
 	pollFirst = 25 * time.Millisecond
-	pollLast  = 400 * time.Millisecond
+	pollLast  = 100 * time.Millisecond
 	claimWait = 20 * time.Second
 	// claimBatch is how many images are asked for before what is learnt is
 	// shared: as many as one call of DescribeImages takes.

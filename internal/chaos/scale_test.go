@@ -44,7 +44,7 @@ func TestProcessesScale(t *testing.T) {
 	// lookup takes a second.
 	first = 0
 	for _, n := range []int{1, 2, 4} {
-		first = measure(fmt.Sprintf("%d workers, images in 1 s", n), n, first, setup{instances: 40_000, images: 8_000, imageDelay: 900 * time.Millisecond, latency: latency, lanes: 48, producers: 1, workers: n})
+		first = measure(fmt.Sprintf("%d workers, images in 1 s", n), n, first, setup{instances: 120_000, images: 24_000, imageDelay: 900 * time.Millisecond, latency: latency, lanes: 48, producers: 1, workers: n})
 	}
 	// Where images are known, as nearly always, one worker is enough for this
 	// machine and more bring nothing.
