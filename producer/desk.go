@@ -122,7 +122,7 @@ func (d *Desk) Scan(ctx context.Context, body []byte) (*ScanReply, error) {
 	slices.Sort(r.Regions)
 	req := &event.ScanRequested{
 		Kind: event.KindScan, Accounts: slices.Compact(r.Accounts), Regions: slices.Compact(r.Regions),
-		Reason: clip(r.Reason), RequestedAt: d.o.Now().UTC(), ScanID: d.newID(event.KindScan),
+		Reason: clip(r.Reason), ScanID: d.newID(event.KindScan),
 	}
 	id, err := d.running.Claim(ctx, req.ScopeKey(), req.ScanID)
 	if err != nil {
@@ -171,7 +171,7 @@ func (d *Desk) Rescan(ctx context.Context, body []byte, caller string) (*RescanR
 	if len(ids) == 0 {
 		return reply, nil
 	}
-	req := &event.ScanRequested{Kind: event.KindRescan, InstanceIDs: ids, Reason: clip(r.Reason), RequestedAt: d.o.Now().UTC()}
+	req := &event.ScanRequested{Kind: event.KindRescan, InstanceIDs: ids, Reason: clip(r.Reason)}
 	if r.Account != "" {
 		req.Accounts = []string{clip(r.Account)}
 	}
@@ -319,7 +319,6 @@ func (d *Desk) HandleTick(ctx context.Context, template *event.ScanRequested, sc
 		return event.Terminal(errors.New("schedule " + schedule + " holds no scan request"))
 	}
 	req := *template
-	req.RequestedAt = tick.UTC()
 	req.ScanID = event.NewScanID(event.KindScan, tick, "schedule/"+schedule)
 	id, err := d.running.Claim(ctx, req.ScopeKey(), req.ScanID)
 	if err != nil {

@@ -149,7 +149,7 @@ func (p *Producer) HandleLane(ctx context.Context, job *event.LaneJob, try strin
 		if err != nil && w.busErr != nil {
 			return w.busErr
 		}
-		ended.Plan, ended.Walk, ended.Pages, ended.Instances = event.PlanOf(job.Lane), w.Walk.Walk, w.pages, w.rows
+		ended.Walk, ended.Pages, ended.Instances = w.Walk.Walk, w.pages, w.rows
 		if err != nil && ecs.ClassOf(err) == ecs.TokenExpired && restart < p.o.Restarts {
 			p.o.Log.InfoContext(ctx, "token expired, lane starts over", "scan", job.ScanID, "account", job.Scope.Account, "region", job.Scope.Region, "lane", job.Lane)
 			continue

@@ -81,13 +81,13 @@ func (p *Producer) HandleScan(ctx context.Context, req *event.ScanRequested, epo
 	if err := validate(req); err != nil {
 		return event.Terminal(err)
 	}
-	plan := &event.ScanPlanned{ScanID: req.ScanID, Kind: req.Kind, Reason: req.Reason, Attempt: req.Attempt, Epoch: epoch, Request: *req}
+	plan := &event.ScanPlanned{ScanID: req.ScanID, Kind: req.Kind, Reason: req.Reason, Epoch: epoch}
 	accounts := req.Accounts
 	if len(accounts) == 0 {
 		accounts = p.o.Accounts
 	}
 	for _, account := range accounts {
-		if err := p.planAccount(ctx, plan, account); err != nil {
+		if err := p.planAccount(ctx, plan, account, req.Regions); err != nil {
 			return err
 		}
 	}
@@ -96,13 +96,14 @@ func (p *Producer) HandleScan(ctx context.Context, req *event.ScanRequested, epo
 			return err
 		}
 	}
-	p.o.Log.InfoContext(ctx, "scan planned", "scan", plan.ScanID, "scopes", len(plan.Scopes), "skipped", len(plan.Skipped), "failed", len(plan.Failed))
+	p.o.Log.InfoContext(ctx, "scan planned", "scan", plan.ScanID, "scopes", len(plan.Scopes), "failed", len(plan.Failed))
 	return p.bus.Publish(ctx, plan)
 }
 
-// planAccount adds the account's regions to plan. A failure of the account is
-// part of the plan; only a stop is an error.
-func (p *Producer) planAccount(ctx context.Context, plan *event.ScanPlanned, account string) error {
+// planAccount adds the account's regions to plan: those that are wanted, all of
+// them where none is named. A failure of the account is part of the plan; only a
+// stop is an error.
+func (p *Producer) planAccount(ctx context.Context, plan *event.ScanPlanned, account string, wanted []string) error {
 	if !slices.Contains(p.o.Accounts, account) {
 		plan.Failed = append(plan.Failed, record.Failure{
 			Account: account, Class: ecs.BadRequest.String(), Error: fmt.Sprintf("account %q is not configured", account),
@@ -121,11 +122,11 @@ func (p *Producer) planAccount(ctx context.Context, plan *event.ScanPlanned, acc
 	known := map[string]bool{}
 	for _, r := range regions {
 		known[r.ID] = true
-		if len(plan.Request.Regions) == 0 || slices.Contains(plan.Request.Regions, r.ID) {
+		if len(wanted) == 0 || slices.Contains(wanted, r.ID) {
 			plan.Scopes = append(plan.Scopes, ecs.Scope{Account: account, Region: r.ID})
 		}
 	}
-	for _, asked := range plan.Request.Regions {
+	for _, asked := range wanted {
 		if !known[asked] {
 			plan.Failed = append(plan.Failed, record.Failure{
 				Account: account, Region: asked, API: "DescribeRegions", Class: ecs.RegionClosed.String(),

@@ -21,7 +21,7 @@ func (p *Producer) HandleRescan(ctx context.Context, req *event.ScanRequested, e
 	if err := validate(req); err != nil {
 		return event.Terminal(err)
 	}
-	plan := &event.ScanPlanned{ScanID: req.ScanID, Kind: event.KindRescan, Reason: req.Reason, Epoch: epoch, Request: *req}
+	plan := &event.ScanPlanned{ScanID: req.ScanID, Kind: event.KindRescan, Reason: req.Reason, Epoch: epoch}
 	byScope, err := p.locate(ctx, req, plan)
 	if err != nil {
 		return err
@@ -83,9 +83,9 @@ func (p *Producer) locate(ctx context.Context, req *event.ScanRequested, plan *e
 	if len(accounts) == 0 {
 		accounts = p.o.Accounts
 	}
-	everywhere := &event.ScanPlanned{Request: *req}
+	everywhere := &event.ScanPlanned{}
 	for _, account := range accounts {
-		if err := p.planAccount(ctx, everywhere, account); err != nil {
+		if err := p.planAccount(ctx, everywhere, account, req.Regions); err != nil {
 			return nil, err
 		}
 	}
@@ -104,8 +104,8 @@ func allowed(req *event.ScanRequested, s ecs.Scope) bool {
 // rescanScope reads the instances in calls of up to a page each, side by side.
 func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, s ecs.Scope, ids []string, epoch time.Time, try string) error {
 	w := event.Walk{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Lane: try + ".0", Walk: try + ".0"}
-	planned := &event.ScopePlanned{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Plan: event.PlanOf(w.Lane), Lanes: []string{w.Lane}}
-	ended := &event.LaneEnded{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Plan: planned.Plan, Lane: w.Lane, Walk: w.Walk}
+	planned := &event.ScopePlanned{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Plan: try, Lanes: []string{w.Lane}}
+	ended := &event.LaneEnded{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Lane: w.Lane, Walk: w.Walk}
 	var mu sync.Mutex
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(4)

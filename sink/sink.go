@@ -345,7 +345,7 @@ func (s *Sink) abort(ctx context.Context, sc *record.Scan) {
 		return
 	}
 	req := &event.ScanRequested{
-		ScanID: sc.ID + again, Kind: event.KindScan, RequestedAt: s.o.Now().UTC(),
+		ScanID: sc.ID + again, Kind: event.KindScan,
 		Reason: "again, since " + sc.ID + " stood still",
 	}
 	for _, scope := range sc.Scopes {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,6 +72,9 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	format, _, err := f.output.check()
 	if err != nil {
 		return err
+	}
+	if !slices.Contains(plan.Formats(), format) {
+		return usage(fmt.Errorf("--output %s: a plan is written as one of %v", format, plan.Formats()))
 	}
 	if f.chargeType != "PostPaid" && f.chargeType != "PrePaid" {
 		return usage(fmt.Errorf("--charge-type %q is not PostPaid or PrePaid", report.Short(f.chargeType, 40)))

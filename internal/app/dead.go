@@ -24,7 +24,7 @@ func (a *App) onDead(ctx context.Context, d bus.Dead) error {
 		said = &event.PageFailed{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Lane: m.Lane, Walk: m.Walk.Walk, Page: m.Page, Failure: fail(m.Scope)}
 	case *event.LaneJob:
 		f := fail(m.Scope)
-		said = &event.LaneEnded{ScanID: m.ScanID, Kind: event.KindScan, Scope: m.Scope, Plan: event.PlanOf(m.Lane), Lane: m.Lane, Walk: "dead", Failure: &f}
+		said = &event.LaneEnded{ScanID: m.ScanID, Kind: event.KindScan, Scope: m.Scope, Lane: m.Lane, Walk: "dead", Failure: &f}
 	case *event.ScopeJob:
 		said = &event.ScopeFailed{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Failure: fail(m.Scope)}
 	case *event.ScanRequested:

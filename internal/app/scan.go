@@ -34,7 +34,7 @@ func (a *App) RequestScan(ctx context.Context, accounts, regions []string, reaso
 	req := &event.ScanRequested{
 		ScanID: event.NewScanID(event.KindScan, now, fmt.Sprintf("%s/%d/%d", host, os.Getpid(), now.UnixNano())),
 		Kind:   event.KindScan, Accounts: slices.Sorted(slices.Values(accounts)), Regions: slices.Sorted(slices.Values(regions)),
-		Reason: reason, RequestedAt: now.UTC(),
+		Reason: reason,
 	}
 	return req.ScanID, a.bus.Publish(ctx, req)
 }

@@ -19,7 +19,7 @@ func AboutOf(m Message) About {
 	case *ScanRequested:
 		return About{"scan.requested", m.ScanID, ecs.Scope{}, len(m.InstanceIDs)}
 	case *ScopeJob:
-		return About{"scope.job", m.ScanID, m.Scope, len(m.InstanceIDs)}
+		return About{"scope.job", m.ScanID, m.Scope, 0}
 	case *LaneJob:
 		return About{"lane.job", m.ScanID, m.Scope, 0}
 	case *InstancesListed:

@@ -11,7 +11,7 @@ import (
 )
 
 func TestEveryMessageSaysWhatItIsAbout(t *testing.T) {
-	files, err := filepath.Glob("testdata/v1/*.hex")
+	files, err := filepath.Glob("testdata/*.hex")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no golden messages: %v", err)
 	}

@@ -9,10 +9,11 @@ import (
 	"github.com/shenscan/shenscan/rules"
 )
 
-// Versions of the flat encoding. A changed meaning gets a new number; every
-// older one stays readable, with a golden message of its own in testdata.
+// A flat message begins with a byte that says which it is and one with the
+// version of the encoding. A changed meaning gets a new version. From the first
+// release on, every older one stays readable and keeps its golden messages.
 const (
-	flatVersion = 3 // 1 wrote every string in full, 2 every instance as a whole
+	flatVersion = 3
 
 	flatListed     = 'L'
 	flatClassified = 'C'
@@ -62,23 +63,18 @@ func Decode(b []byte) (Message, error) {
 		return nil, fmt.Errorf("%w: %d bytes are more than the %d a message may have", ErrMalformed, len(b), MaxPayload)
 	}
 	if len(b) >= 2 && (b[0] == flatListed || b[0] == flatClassified) {
-		if b[1] > flatVersion {
-			return nil, fmt.Errorf("%w: flat encoding %d, this binary knows %d", ErrNewer, b[1], flatVersion)
-		}
-		r := &reader{s: textOf(b[2:])}
-		if b[1] > 1 {
-			r.spelt = spelts.Get().(*spelt)
-			defer r.spelt.release()
-		}
-		var m Message
 		switch {
-		case b[0] == flatListed && b[1] < 3:
-			m = readOldListed(r)
-		case b[0] == flatListed:
+		case b[1] > flatVersion:
+			return nil, fmt.Errorf("%w: flat encoding %d, this binary knows %d", ErrNewer, b[1], flatVersion)
+		case b[1] < flatVersion:
+			return nil, fmt.Errorf("%w: flat encoding %d, which no release ever wrote", ErrMalformed, b[1])
+		}
+		r := &reader{s: textOf(b[2:]), spelt: spelts.Get().(*spelt)}
+		defer r.spelt.release()
+		var m Message
+		if b[0] == flatListed {
 			m = readListed(r)
-		case b[1] < 3:
-			m = readOldClassified(r)
-		default:
+		} else {
 			m = readClassified(r)
 		}
 		if err := r.end(); err != nil {
@@ -200,26 +196,6 @@ func softwareTris(f *rules.Facts) [14]*rules.Tri {
 	}
 }
 
-func (w *writer) software(f *rules.Facts) {
-	for _, s := range softwareStrings(f) {
-		w.word(*s)
-	}
-	w.byte(byte(f.Image.Presence))
-	for _, t := range softwareTris(f) {
-		w.byte(byte(*t))
-	}
-}
-
-func (r *reader) software(f *rules.Facts) {
-	for _, s := range softwareStrings(f) {
-		*s = r.word()
-	}
-	f.Image.Presence = rules.ImagePresence(r.enum(byte(rules.ImageMissing)))
-	for _, t := range softwareTris(f) {
-		*t = r.tri()
-	}
-}
-
 // AppendFacts appends the flat encoding of f, the one that messages carry, to
 // b.
 func AppendFacts(b []byte, f *rules.Facts) []byte {
@@ -230,7 +206,7 @@ func AppendFacts(b []byte, f *rules.Facts) []byte {
 // AppendSoftware appends what AppendFacts writes of everything but the machine.
 func AppendSoftware(b []byte, f *rules.Facts) []byte {
 	w := &writer{b: b}
-	w.software(f)
+	w.facts(f)
 	return w.b
 }
 
@@ -245,7 +221,7 @@ func AppendHardware(b []byte, h *rules.Hardware) []byte {
 func DecodeSoftware(b []byte) (rules.Facts, error) {
 	var f rules.Facts
 	r := &reader{s: string(b)}
-	r.software(&f)
+	r.facts(&f)
 	return f, r.end()
 }
 
@@ -260,7 +236,7 @@ func DecodeHardware(b []byte) (rules.Hardware, error) {
 func DecodeFacts(b []byte) (rules.Facts, error) {
 	var f rules.Facts
 	r := &reader{s: string(b)}
-	r.software(&f)
+	r.facts(&f)
 	f.Put(r.hardware())
 	return f, r.end()
 }

@@ -61,7 +61,7 @@ func full[T any](t *testing.T) *T {
 	return m
 }
 
-// classified is what testdata/v1 holds: its facts were filled as wholes.
+// classified is what testdata holds: its facts were filled as wholes.
 func classified(t *testing.T) *event.InstancesClassified {
 	whole := full[struct {
 		event.Walk
@@ -88,7 +88,7 @@ func classified(t *testing.T) *event.InstancesClassified {
 	return m
 }
 
-// listed is what testdata/v1 holds.
+// listed is what testdata holds.
 func listed(t *testing.T) (*event.InstancesListed, []ecs.Instance) {
 	whole := full[struct {
 		event.Walk
@@ -154,44 +154,38 @@ func TestEveryFieldSurvivesTheWire(t *testing.T) {
 	}
 }
 
-// TestGoldenMessages reads what earlier builds wrote: a stream may still hold
-// it. A change of the encoding adds a folder and leaves those before as they
-// are; -update writes the last one.
+// TestGoldenMessages reads what was written before: a stream may still hold it.
+// From the first release on, a change of the encoding adds goldens beside those
+// that are there; until then -update writes them anew.
 func TestGoldenMessages(t *testing.T) {
 	for name, m := range messages(t) {
-		for _, version := range []string{"v1", "v2", "v3"} {
-			flat := strings.HasPrefix(name, "instances_")
-			if version != "v1" && !flat { // JSON is as it was
-				continue
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join("testdata", name+".hex")
+			if *update {
+				b, err := event.Encode(m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte(hex.EncodeToString(b)+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
 			}
-			t.Run(version+"/"+name, func(t *testing.T) {
-				path := filepath.Join("testdata", version, name+".hex")
-				if *update && (version == "v3" || !flat) {
-					b, err := event.Encode(m)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if err := os.WriteFile(path, []byte(hex.EncodeToString(b)+"\n"), 0o600); err != nil {
-						t.Fatal(err)
-					}
-				}
-				text, err := os.ReadFile(path)
-				if err != nil {
-					t.Fatal(err)
-				}
-				b, err := hex.DecodeString(strings.TrimSpace(string(text)))
-				if err != nil {
-					t.Fatal(err)
-				}
-				got, err := event.Decode(b)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(m, got); diff != "" {
-					t.Errorf("an older message is read differently (-then +now):\n%s", diff)
-				}
-			})
-		}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := hex.DecodeString(strings.TrimSpace(string(text)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := event.Decode(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(m, got); diff != "" {
+				t.Errorf("a message that was written before is read differently (-then +now):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -238,6 +232,8 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 	newer := append([]byte(nil), good...)
 	newer[1] = 9
+	older := append([]byte(nil), good...)
+	older[1]--
 	for name, tc := range map[string]struct {
 		b    []byte
 		want error
@@ -248,13 +244,14 @@ func TestDecodeRefuses(t *testing.T) {
 		"no version":               {[]byte(`{"type":"lane.job","data":{}}`), event.ErrMalformed},
 		"newer control message":    {[]byte(`{"type":"lane.job","v":2,"data":{}}`), event.ErrNewer},
 		"newer flat message":       {newer, event.ErrNewer},
+		"older flat message":       {older, event.ErrMalformed},
 		"cut short":                {good[:len(good)/2], event.ErrMalformed},
 		"bytes after the end":      {append(append([]byte(nil), good...), 0), event.ErrMalformed},
 		"too large":                {make([]byte, event.MaxPayload+1), event.ErrMalformed},
-		"word not spelt out":       {append([]byte{'L', 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0}, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0), event.ErrMalformed},
+		"word not spelt out":       {append([]byte{'L', 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0), event.ErrMalformed},
 		"row of no profile":        {[]byte{'L', 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 'i', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, event.ErrMalformed},
 		"word of no row":           {[]byte{'L', 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 1, 1, 1, 'i', 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0}, event.ErrMalformed},
-		"count beyond the message": {append([]byte{'L', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 0xff, 0xff, 0xff, 0xff, 0x7f), event.ErrMalformed},
+		"count beyond the message": {append([]byte{'L', 3, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 0xff, 0xff, 0xff, 0xff, 0x7f), event.ErrMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if m, err := event.Decode(tc.b); !errors.Is(err, tc.want) {
@@ -351,7 +348,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func golden(f *testing.F) []string {
-	paths, err := filepath.Glob(filepath.Join("testdata", "v*", "*.hex"))
+	paths, err := filepath.Glob(filepath.Join("testdata", "*.hex"))
 	if err != nil || len(paths) == 0 {
 		f.Fatal("no golden messages", err)
 	}

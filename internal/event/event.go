@@ -28,24 +28,21 @@ const (
 // ScanRequested asks for a scan or a rescan. It is stored before the caller
 // is answered.
 type ScanRequested struct {
-	ScanID      string    `json:"scan_id"`
-	Kind        Kind      `json:"kind"`
-	Accounts    []string  `json:"accounts,omitempty"` // empty: all configured
-	Regions     []string  `json:"regions,omitempty"`  // empty: all that DescribeRegions names
-	InstanceIDs []string  `json:"instance_ids,omitempty"`
-	Reason      string    `json:"reason,omitempty"`
-	Attempt     int       `json:"attempt,omitempty"` // how often this scan was run again
-	RequestedAt time.Time `json:"requested_at"`
+	ScanID      string   `json:"scan_id"`
+	Kind        Kind     `json:"kind"`
+	Accounts    []string `json:"accounts,omitempty"` // empty: all configured
+	Regions     []string `json:"regions,omitempty"`  // empty: all that DescribeRegions names
+	InstanceIDs []string `json:"instance_ids,omitempty"`
+	Reason      string   `json:"reason,omitempty"`
 }
 
 // ScopeJob asks a producer to enumerate one account and region: to probe its
 // size, cut it into lanes and hand these out.
 type ScopeJob struct {
-	ScanID      string    `json:"scan_id"`
-	Kind        Kind      `json:"kind"`
-	Scope       ecs.Scope `json:"scope"`
-	Epoch       time.Time `json:"epoch"` // broker time of the request: nothing of this scan was observed before
-	InstanceIDs []string  `json:"instance_ids,omitempty"`
+	ScanID string    `json:"scan_id"`
+	Kind   Kind      `json:"kind"`
+	Scope  ecs.Scope `json:"scope"`
+	Epoch  time.Time `json:"epoch"` // broker time of the request: nothing of this scan was observed before
 }
 
 // LaneJob asks a producer to walk one token chain.
@@ -117,15 +114,12 @@ func (m *InstancesClassified) Facts(profile int) rules.Facts {
 
 // ScanPlanned announces a scan and its scopes.
 type ScanPlanned struct {
-	ScanID  string           `json:"scan_id"`
-	Kind    Kind             `json:"kind"`
-	Reason  string           `json:"reason,omitempty"`
-	Attempt int              `json:"attempt,omitempty"`
-	Epoch   time.Time        `json:"epoch"`
-	Request ScanRequested    `json:"request"`
-	Scopes  []ecs.Scope      `json:"scopes"`            // to be enumerated
-	Skipped []record.Failure `json:"skipped,omitempty"` // regions the account cannot use
-	Failed  []record.Failure `json:"failed,omitempty"`  // accounts or regions that could not even be planned
+	ScanID string           `json:"scan_id"`
+	Kind   Kind             `json:"kind"`
+	Reason string           `json:"reason,omitempty"`
+	Epoch  time.Time        `json:"epoch"`
+	Scopes []ecs.Scope      `json:"scopes"`           // to be enumerated
+	Failed []record.Failure `json:"failed,omitempty"` // accounts or regions that could not even be planned
 }
 
 // ScopePlanned announces how a scope was cut. A scope is complete when every
@@ -144,7 +138,6 @@ type LaneEnded struct {
 	ScanID    string          `json:"scan_id"`
 	Kind      Kind            `json:"kind"`
 	Scope     ecs.Scope       `json:"scope"`
-	Plan      string          `json:"plan"`
 	Lane      string          `json:"lane"`
 	Walk      string          `json:"walk"`
 	Pages     int             `json:"pages"`

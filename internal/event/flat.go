@@ -5,7 +5,7 @@ import (
 	"github.com/shenscan/shenscan/rules"
 )
 
-// Flat encoding 3: the head of the message, what its instances have in common,
+// The flat encoding: the head of the message, what its instances have in common,
 // and the rows, which are last and which workers copy as they are.
 
 func appendListed(b []byte, m *InstancesListed) []byte {
@@ -69,20 +69,20 @@ func appendClassified(b []byte, m *InstancesClassified) []byte {
 func readClassified(r *reader) *InstancesClassified {
 	m := &InstancesClassified{Walk: r.walk(), Page: int(r.uint()), Order: r.int(), Ruleset: r.str()}
 	m.Targets, m.Failures = r.targets(), r.failures()
-	m.Software = r.systems(3, r.facts)
+	m.Software = r.systems()
 	m.Hardware = r.machines()
 	m.Profiles = r.profiles(len(m.Software), len(m.Hardware), len(m.Targets))
 	m.Rows = r.rows(len(m.Profiles))
 	return m
 }
 
-// systems reads software of at least least bytes each.
-func (r *reader) systems(least int, read func(*rules.Facts)) []*rules.Facts {
-	facts := make([]rules.Facts, r.count(least))
+// systems reads the software of a page; each takes at least three bytes.
+func (r *reader) systems() []*rules.Facts {
+	facts := make([]rules.Facts, r.count(3))
 	list := make([]*rules.Facts, len(facts))
 	for i := range facts {
 		list[i] = &facts[i]
-		read(list[i])
+		r.facts(list[i])
 	}
 	return list
 }

@@ -140,9 +140,3 @@ func NewScanID(kind Kind, at time.Time, salt string) string {
 	}
 	return fmt.Sprintf("%s-%s-%07s", prefix, at.UTC().Format("20060102T150405"), strconv.FormatUint(uint64(h.Sum32()), 36))
 }
-
-// PlanOf returns the plan that a lane belongs to: "2" for lane "2.17".
-func PlanOf(lane string) string {
-	plan, _, _ := strings.Cut(lane, ".")
-	return plan
-}

@@ -9,7 +9,7 @@ import (
 )
 
 // ErrMalformed is returned by Decode for bytes that are not a message of this
-// or an older version. Such a message can never be processed.
+// version. Such a message can never be processed.
 var ErrMalformed = errors.New("malformed message")
 
 // ErrNewer is returned by Decode for a message of a version that this binary
@@ -44,7 +44,7 @@ type reader struct {
 	s     string
 	off   int
 	err   error
-	spelt *spelt // nil reads words as strings: what encoding 1 wrote
+	spelt *spelt // the words that were spelt out so far; nil reads words as strings
 }
 
 func (r *reader) fail(what string) {

@@ -80,13 +80,12 @@ type Scan struct {
 // Completeness of one account and region in one scan.
 type Completeness string
 
-// The values of Completeness. Skipped is a region that the account cannot use.
+// The values of Completeness.
 const (
 	ScopePending  Completeness = "pending"
 	ScopeComplete Completeness = "complete"
 	ScopePartial  Completeness = "partial"
 	ScopeFailed   Completeness = "failed"
-	ScopeSkipped  Completeness = "skipped"
 )
 
 // ScanScope is what a scan knows of one account and region.

@@ -107,7 +107,6 @@ func TestCompletenessNeverReadsAsZero(t *testing.T) {
 	}{
 		{"nothing_read", nil, "nothing was read yet", false},
 		{"all_read", []record.Completeness{record.ScopeComplete, record.ScopeComplete}, "complete: 2 regions read to the end", true},
-		{"skipped_is_not_a_lack", []record.Completeness{record.ScopeComplete, record.ScopeSkipped}, "1 region skipped", true},
 		{"failed", []record.Completeness{record.ScopeComplete, record.ScopeFailed}, "partial: 1 of 2 regions read to the end, 1 failed", false},
 		{"pending", []record.Completeness{record.ScopePending}, "1 not read yet", false},
 	} {

@@ -72,7 +72,7 @@ type Digest struct {
 
 // Whole says in numbers how complete a summary is.
 type Whole struct {
-	Scopes, Complete, Partial, Failed, Skipped, Pending int
+	Scopes, Complete, Partial, Failed, Pending int
 }
 
 // All tells whether every scope was read to its end.
@@ -108,8 +108,6 @@ func wholeOf(scopes []record.ScopeStatus) Whole {
 			w.Partial++
 		case record.ScopeFailed:
 			w.Failed++
-		case record.ScopeSkipped:
-			w.Skipped++
 		default:
 			w.Pending++
 		}

@@ -63,7 +63,7 @@ func funcs() template.FuncMap {
 		"scanline": func(s record.Scan) string { return Clean(scanLine(&s)) },
 		"shown":    func() []string { return []string{"compatible", "needs-action", "incompatible", "unknown"} },
 		"sign": func(verdict string) string {
-			return map[string]string{"incompatible": "✕", "unknown": "?", "needs-action": "!", "compatible": "✓", "running": "…", "skipped": "–"}[verdict]
+			return map[string]string{"incompatible": "✕", "unknown": "?", "needs-action": "!", "compatible": "✓", "running": "…"}[verdict]
 		},
 		"segments": Segments,
 	}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,12 +40,13 @@ var ErrFormat = errors.New("unknown output format")
 
 // ParseFormat reads a format's name; "md" and "text" are understood too.
 func ParseFormat(s string) (Format, error) {
-	switch f := Format(strings.ToLower(strings.TrimSpace(s))); f {
-	case Table, JSON, JSONL, CSV, Markdown, HTML:
+	f := Format(strings.ToLower(strings.TrimSpace(s)))
+	switch {
+	case slices.Contains(Formats(), f):
 		return f, nil
-	case "md":
+	case f == "md":
 		return Markdown, nil
-	case "text":
+	case f == "text":
 		return Table, nil
 	}
 	return "", fmt.Errorf("%w %q: use table, json, jsonl, csv, html or markdown", ErrFormat, Short(s, 40))

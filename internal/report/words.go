@@ -87,16 +87,8 @@ func Completeness(w Whole) string {
 	if w.Scopes == 0 {
 		return "nothing was read yet: no number here means zero"
 	}
-	read := w.Scopes - w.Skipped
-	skipped := ""
-	if w.Skipped > 0 {
-		skipped = fmt.Sprintf(" (%s skipped: closed to the account)", Plural(w.Skipped, "region", "regions"))
-	}
 	if w.All() {
-		if read == 0 {
-			return "no region is open to these accounts" + skipped
-		}
-		return fmt.Sprintf("complete: %s read to the end%s", Plural(read, "region", "regions"), skipped)
+		return fmt.Sprintf("complete: %s read to the end", Plural(w.Scopes, "region", "regions"))
 	}
 	var lacks []string
 	for _, lack := range []struct {
@@ -107,8 +99,8 @@ func Completeness(w Whole) string {
 			lacks = append(lacks, Number(lack.n)+" "+lack.word)
 		}
 	}
-	return fmt.Sprintf("partial: %s of %s read to the end, %s%s; counts are lower bounds",
-		Number(w.Complete), Plural(read, "region", "regions"), strings.Join(lacks, ", "), skipped)
+	return fmt.Sprintf("partial: %s of %s read to the end, %s; counts are lower bounds",
+		Number(w.Complete), Plural(w.Scopes, "region", "regions"), strings.Join(lacks, ", "))
 }
 
 // AtLeast writes a count with its completeness: "at least 12" when something

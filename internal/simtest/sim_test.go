@@ -231,7 +231,7 @@ func (w *world) scan(ctx context.Context, name string, stop chan struct{}, resta
 			w.dice.quiet()
 		}
 		id := fmt.Sprintf("%s-%d", name, try)
-		if err := w.publish(ctx, &event.ScanRequested{ScanID: id, Kind: event.KindScan, RequestedAt: time.Now()}); err != nil {
+		if err := w.publish(ctx, &event.ScanRequested{ScanID: id, Kind: event.KindScan}); err != nil {
 			return again, err
 		}
 		s, err := w.await(ctx, id, 25*time.Minute)

@@ -289,7 +289,7 @@ func (w *world) onDead(ctx context.Context, d bus.Dead) error {
 	case *event.InstancesListed:
 		return w.current().Publish(ctx, &event.PageFailed{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Lane: m.Lane, Walk: m.Walk.Walk, Page: m.Page, Failure: f})
 	case *event.LaneJob:
-		return w.current().Publish(ctx, &event.LaneEnded{ScanID: m.ScanID, Kind: event.KindScan, Scope: m.Scope, Plan: event.PlanOf(m.Lane), Lane: m.Lane, Walk: "dead", Failure: &f})
+		return w.current().Publish(ctx, &event.LaneEnded{ScanID: m.ScanID, Kind: event.KindScan, Scope: m.Scope, Lane: m.Lane, Walk: "dead", Failure: &f})
 	case *event.ScopeJob:
 		return w.current().Publish(ctx, &event.ScopeFailed{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Failure: f})
 	case *event.ScanRequested:

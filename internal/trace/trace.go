@@ -175,13 +175,5 @@ func (t *Tracer) Receive(ctx context.Context, h Header, kind Kind, name string, 
 	return t.Begin(ctx, kind, name, attrs...)
 }
 
-// ID is the trace that ctx is in, as 32 hexadecimal digits, "" for none.
-func ID(ctx context.Context) string {
-	if sc := oteltrace.SpanContextFromContext(ctx); sc.IsValid() {
-		return sc.TraceID().String()
-	}
-	return ""
-}
-
 // flushTime bounds how long Close waits for a collector.
 const flushTime = 3 * time.Second

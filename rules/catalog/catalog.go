@@ -30,9 +30,6 @@ var schema []byte
 // maxDocument bounds a rule file, in bytes.
 const maxDocument = 4 << 20
 
-// Document is the rule set that the binary carries, as YAML.
-func Document() []byte { return bytes.Clone(embedded) }
-
 // Schema is the JSON Schema of rule files.
 func Schema() []byte { return bytes.Clone(schema) }
 

@@ -137,7 +137,7 @@ func (c *Collector) scopes(scopes []record.ScopeStatus) []prometheus.Metric {
 	for i := range scopes {
 		s := &scopes[i]
 		k := key{label(s.Account), label(s.Region)}
-		if s.LastEnd != nil && s.Completeness != record.ScopeSkipped {
+		if s.LastEnd != nil {
 			complete[k] = 0
 			if s.Completeness == record.ScopeComplete {
 				complete[k] = 1

@@ -54,7 +54,6 @@ func small() *fixed {
 				{Account: "prod", Region: "cn-hangzhou", Instances: 5, Completeness: record.ScopeComplete, LastEnd: &end, LastComplete: &end},
 				{Account: "prod", Region: "cn-beijing", Completeness: record.ScopeFailed, LastEnd: &end},
 				{Account: "prod", Region: "cn-new", Completeness: record.ScopePending},
-				{Account: "prod", Region: "cn-closed", Completeness: record.ScopeSkipped, LastEnd: &end},
 			},
 		},
 		stats: store.Stats{

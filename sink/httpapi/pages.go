@@ -61,7 +61,7 @@ func old(now time.Time, scopes []record.ScopeStatus) string {
 	n := 0
 	for i := range scopes {
 		s := &scopes[i]
-		if s.LastComplete == nil || s.Completeness == record.ScopeSkipped || now.Sub(*s.LastComplete) <= freshFor {
+		if s.LastComplete == nil || now.Sub(*s.LastComplete) <= freshFor {
 			continue
 		}
 		if n++; oldest == nil || s.LastComplete.Before(*oldest.LastComplete) {
@@ -319,8 +319,6 @@ func scopeClass(c record.Completeness) string {
 		return "needs-action"
 	case record.ScopeFailed:
 		return "incompatible"
-	case record.ScopeSkipped:
-		return "skipped"
 	default:
 		return "running"
 	}

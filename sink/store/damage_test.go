@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -170,17 +171,23 @@ func TestNotAStore(t *testing.T) {
 	}
 }
 
-func TestNewerFormatIsRefused(t *testing.T) {
-	path := filled(t)
-	db := open(t, path, newJudge("a", oldOnes))
-	if err := db.SetFormat(99); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := use(path); !errors.Is(err, store.ErrNewer) {
-		t.Errorf("got %v", err)
+func TestAnotherFormatIsRefused(t *testing.T) {
+	for format, want := range map[int]error{99: store.ErrNewer, 2: store.ErrFormat, 1: store.ErrFormat} {
+		path := filled(t)
+		db := open(t, path, newJudge("a", oldOnes))
+		if err := db.SetFormat(format); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		err := use(path)
+		if !errors.Is(err, want) {
+			t.Errorf("format %d: %v", format, err)
+		}
+		if want == store.ErrFormat && !strings.Contains(err.Error(), "scan anew") {
+			t.Errorf("format %d: %v does not say what to do", format, err)
+		}
 	}
 }
 

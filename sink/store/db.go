@@ -127,7 +127,8 @@ func (o *Options) judge(c Classifier) *judge {
 
 // Open opens the store at o.Path, making it where there is none. A file that
 // another process holds is ErrLocked; a damaged one is ErrCorrupt, never a
-// panic; one that a newer shenscan wrote is ErrNewer. Where NeedsReclassify
+// panic; one that a newer shenscan wrote is ErrNewer, and one of an
+// older format ErrFormat. Where NeedsReclassify
 // reports true, Reclassify must be called before Apply.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	o, err := o.withDefaults()
@@ -249,7 +250,7 @@ func (db *DB) openFile() error {
 	return fmt.Errorf("open store %s: %w", path, noRoom(err))
 }
 
-// prepare makes what a new file lacks and moves an older one to this format.
+// prepare makes what a new file lacks and refuses one of another format.
 func (db *DB) prepare(tx *bbolt.Tx) error {
 	if b := tx.Bucket(bucketMeta); b != nil {
 		if v := b.Get(keyMeta); v != nil {
@@ -257,13 +258,11 @@ func (db *DB) prepare(tx *bbolt.Tx) error {
 			if err := readJSON("meta", v, &m); err != nil {
 				return err
 			}
-			if m.Format > format {
+			switch {
+			case m.Format > format:
 				return fmt.Errorf("%w: format %d, this binary knows %d; use that one", ErrNewer, m.Format, format)
-			}
-			if m.Format < format {
-				if err := migrate(tx, &m); err != nil {
-					return fmt.Errorf("move the store from format %d to %d: %w", m.Format, format, err)
-				}
+			case m.Format < format:
+				return fmt.Errorf("%w: format %d, this binary knows %d; move the file away and scan anew", ErrFormat, m.Format, format)
 			}
 			for _, name := range buckets() {
 				if tx.Bucket(name) == nil {

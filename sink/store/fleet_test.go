@@ -184,7 +184,7 @@ func scopePlanned(scan string, kind event.Kind, s ecs.Scope, plan string, lanes 
 }
 
 func laneEnded(scan string, kind event.Kind, s ecs.Scope, lane, walk string, pages int) *event.LaneEnded {
-	return &event.LaneEnded{ScanID: scan, Kind: kind, Scope: s, Plan: event.PlanOf(lane), Lane: lane, Walk: walk, Pages: pages}
+	return &event.LaneEnded{ScanID: scan, Kind: kind, Scope: s, Lane: lane, Walk: walk, Pages: pages}
 }
 
 // whole is a complete scan of one scope in one page.

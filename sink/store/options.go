@@ -71,7 +71,7 @@ func def[T comparable](v *T, d T) {
 }
 
 const (
-	format     = 2 // of the file
+	format     = 3 // of the file
 	maxTargets = 32
 	// maxID bounds account, region, scan and instance ids: they become keys.
 	maxID = 200
@@ -86,6 +86,9 @@ var (
 	ErrCorrupt = errors.New("store is damaged")
 	// ErrNewer: the file was written by a newer shenscan.
 	ErrNewer = errors.New("store was written by a newer shenscan")
+	// ErrFormat: the file was written before the first release, in a format
+	// that nothing reads any more. What it held is had again by a scan.
+	ErrFormat = errors.New("store is of an old format")
 	// ErrNotFound: no such instance or scan.
 	ErrNotFound = errors.New("not found")
 	// ErrReclassify: the rule set, the targets or, with waivers, the day is

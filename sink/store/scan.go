@@ -49,12 +49,10 @@ type scanState struct {
 	ID      string           `json:"id"`
 	Kind    event.Kind       `json:"kind"`
 	Planned bool             `json:"planned"`
-	Attempt int              `json:"attempt"`
 	Reason  string           `json:"reason"`
 	Epoch   time.Time        `json:"epoch"`
 	Start   time.Time        `json:"start"`
 	Scopes  []ecs.Scope      `json:"scopes"`
-	Skipped []record.Failure `json:"skipped"`
 	Failed  []record.Failure `json:"failed"`
 	New     int              `json:"new"`
 	Changed int              `json:"changed"`

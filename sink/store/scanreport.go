@@ -24,22 +24,20 @@ func newScan(id string, kind event.Kind) *scanState {
 	return &scanState{ID: id, Kind: kind, progress: map[ecs.Scope]*progress{}}
 }
 
-// plan takes an announcement of the scan's scopes. The latest attempt counts;
-// the earliest epoch does, since pages of every attempt came after it. It
-// reports whether this is the first plan.
+// plan takes an announcement of the scan's scopes and reports whether it is the
+// first. A request that was delivered twice is announced twice: the scopes of
+// the first announcement count, and the earliest epoch, since no page of the
+// scan was observed before it.
 func (s *scanState) plan(m *event.ScanPlanned, stored int64) bool {
 	first := !s.Planned
 	if first || m.Epoch.Before(s.Epoch) {
 		s.Epoch = m.Epoch.UTC()
 	}
-	if first || m.Attempt > s.Attempt {
-		s.Kind, s.Reason, s.Attempt = m.Kind, m.Reason, m.Attempt
+	if first {
+		s.Kind, s.Reason, s.Failed = m.Kind, m.Reason, m.Failed
 		s.Scopes = slices.Clone(m.Scopes)
 		slices.SortFunc(s.Scopes, compareScopes)
 		s.Scopes = slices.Compact(s.Scopes)
-		s.Skipped, s.Failed = m.Skipped, m.Failed
-	}
-	if first {
 		s.Start = s.Epoch
 		if s.Start.IsZero() || s.Start.Unix() <= 0 {
 			s.Start = utc(stored)
@@ -83,9 +81,6 @@ func (s *scanState) report() record.Scan {
 	for _, f := range s.Failed {
 		out.Done++
 		out.Scopes = append(out.Scopes, record.ScanScope{Account: f.Account, Region: f.Region, Completeness: record.ScopeFailed, Failures: []record.Failure{f}})
-	}
-	for _, f := range s.Skipped {
-		out.Scopes = append(out.Scopes, record.ScanScope{Account: f.Account, Region: f.Region, Completeness: record.ScopeSkipped, Failures: []record.Failure{f}})
 	}
 	slices.SortStableFunc(out.Scopes, func(a, b record.ScanScope) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))

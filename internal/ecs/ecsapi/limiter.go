@@ -26,39 +26,6 @@ type Shared interface {
 	Store(ctx context.Context, key string, value []byte, expect uint64) error
 }
 
-// MemoryShared is a Shared within one process.
-type MemoryShared struct {
-	mu sync.Mutex
-	m  map[string]memoryEntry
-}
-
-type memoryEntry struct {
-	value    []byte
-	revision uint64
-}
-
-// NewMemoryShared returns an empty one.
-func NewMemoryShared() *MemoryShared { return &MemoryShared{m: map[string]memoryEntry{}} }
-
-// Load implements Shared.
-func (s *MemoryShared) Load(_ context.Context, key string) ([]byte, uint64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e := s.m[key]
-	return append([]byte(nil), e.value...), e.revision, nil
-}
-
-// Store implements Shared.
-func (s *MemoryShared) Store(_ context.Context, key string, value []byte, expect uint64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.m[key].revision != expect {
-		return ErrConflict
-	}
-	s.m[key] = memoryEntry{append([]byte(nil), value...), expect + 1}
-	return nil
-}
-
 // bucket is the limiter of one key in this process. With a Shared it leases
 // slots from the common state, 60 ms worth at a time; without one, or while
 // that fails, it keeps the state itself.

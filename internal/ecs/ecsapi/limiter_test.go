@@ -112,7 +112,7 @@ func TestTheLimiterSettlesUnderTheQuota(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var shared Shared
 				if tc.clients > 1 {
-					shared = NewMemoryShared()
+					shared = newMemoryShared()
 				}
 				var buckets []*bucket
 				for range tc.clients {
@@ -168,7 +168,7 @@ func TestTheLimiterRisesWhileItGoesWell(t *testing.T) {
 
 // brokenShared fails after some calls.
 type brokenShared struct {
-	*MemoryShared
+	*memoryShared
 	mu    sync.Mutex
 	after int
 }
@@ -181,12 +181,12 @@ func (s *brokenShared) Load(ctx context.Context, key string) ([]byte, uint64, er
 	if s.after--; s.after < 0 {
 		return nil, 0, errBroken
 	}
-	return s.MemoryShared.Load(ctx, key)
+	return s.memoryShared.Load(ctx, key)
 }
 
 func TestWithoutTheSharedStateTheLimiterIsCautious(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shared := &brokenShared{MemoryShared: NewMemoryShared(), after: 5}
+		shared := &brokenShared{memoryShared: newMemoryShared(), after: 5}
 		q := &quotaServer{window: time.Second}
 		b := newBucket("k", rateBounds{start: 40, min: 1}, shared, 4, func(float64) {}, slog.New(slog.DiscardHandler))
 		drive(t, q, []*bucket{b}, 8, 10*time.Millisecond, 10*time.Second)
@@ -197,7 +197,7 @@ func TestWithoutTheSharedStateTheLimiterIsCautious(t *testing.T) {
 }
 
 // hangingShared answers no more.
-type hangingShared struct{ *MemoryShared }
+type hangingShared struct{ *memoryShared }
 
 func (hangingShared) Load(ctx context.Context, _ string) ([]byte, uint64, error) {
 	<-ctx.Done()
@@ -268,7 +268,7 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 }
 
 func TestMemorySharedRefusesStaleWrites(t *testing.T) {
-	s := NewMemoryShared()
+	s := newMemoryShared()
 	ctx := t.Context()
 	if err := s.Store(ctx, "k", []byte("a"), 0); err != nil {
 		t.Fatal(err)
@@ -284,7 +284,7 @@ func TestMemorySharedRefusesStaleWrites(t *testing.T) {
 func TestAGarbledSharedStateIsBegunAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, raw := range []string{"not JSON", `{"rate":-1}`, `{"rate":1e999}`, `{"rate":5,"next":9223372036854775807,"paused":9223372036854775807}`} {
-			s := NewMemoryShared()
+			s := newMemoryShared()
 			if err := s.Store(t.Context(), "k", []byte(raw), 0); err != nil {
 				t.Fatal(err)
 			}

@@ -17,7 +17,7 @@ import (
 // TestTheLimiterSettlesUnderTheQuota; here the clock and the load are real.
 func TestFourClientsShareOneQuota(t *testing.T) {
 	t.Parallel()
-	shared := NewMemoryShared()
+	shared := newMemoryShared()
 	const quota = 20
 	sim, first := simulate(t, ecssim.Options{Instances: 8000, Regions: 1, Seed: 5, Quota: ecssim.Quota{Calls: quota, Window: ecssim.Duration(time.Second)}}, func(o *Options) {
 		o.Shared, o.StartRate = shared, 40
