@@ -188,10 +188,6 @@ func (w *walk) run(ctx context.Context) error {
 	if w.busErr != nil {
 		return w.busErr
 	}
-	if err == nil && w.rows == 0 {
-		// RAM may answer a refusal with an empty list.
-		err = w.p.cloud.VerifyAccess(ctx, w.job.Scope)
-	}
 	return err
 }
 
@@ -201,16 +197,19 @@ type answer struct {
 	observed  time.Time
 }
 
-// stale bounds how long a call may take: an older answer is read again rather
-// than passed off as new.
+// stale bounds how long ago a call may have left when its answer is taken: an
+// older answer is read again rather than passed off as new. What the call spent
+// in the queue of the rate limit before it left does not count.
 const stale = time.Minute
 
-// chain reads the lane, call by call.
+// chain reads the lane, call by call, to its end. A doubt in a page is the
+// error once the end is reached, so that the lane has all that could be read
+// and is not complete.
 func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
 	q := ecs.Query{CreatedFrom: w.job.From, CreatedTo: w.job.To}
 	seen := map[string]bool{}
+	var doubt error
 	for {
-		asked := w.p.o.Now()
 		fetch, span := trace.Start(ctx, "fetch page", trace.Int("shenscan.page", len(seen)))
 		page, err := w.p.cloud.Instances(fetch, w.job.Scope, q)
 		span.End(err)
@@ -218,13 +217,16 @@ func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
 			return err
 		}
 		observed := w.p.o.Now()
-		if observed.Sub(asked) > stale {
+		if time.Since(page.Asked) > stale { // both by this machine's monotonic clock
 			// The process was held up; the answer's age is not known.
 			continue
 		}
 		answers <- answer{page.Instances, observed}
+		if page.Doubt != nil && doubt == nil {
+			doubt = page.Doubt
+		}
 		if page.NextToken == "" {
-			return nil
+			return doubt
 		}
 		if seen[page.NextToken] {
 			return &ecs.Error{

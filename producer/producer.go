@@ -23,7 +23,6 @@ type Cloud interface {
 	Regions(ctx context.Context, account string) ([]ecs.Region, error)
 	Instances(ctx context.Context, s ecs.Scope, q ecs.Query) (*ecs.Page, error)
 	CountInstances(ctx context.Context, s ecs.Scope, q ecs.Query) (int, error)
-	VerifyAccess(ctx context.Context, s ecs.Scope) error
 }
 
 // Publisher stores a message durably before it returns nil. A repeat of a

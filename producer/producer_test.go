@@ -27,7 +27,9 @@ type cloud struct {
 	instances []ecs.Instance // sorted as the API would list them
 	pageSize  int
 	// fail, when set, may refuse a call.
-	fail   func(call int, q ecs.Query) error
+	fail func(call int, q ecs.Query) error
+	// doubt, when set, may find a contradiction in what a call read.
+	doubt  func(call int) *ecs.Error
 	calls  int
 	probes int
 	denied bool
@@ -81,7 +83,13 @@ func (c *cloud) Instances(_ context.Context, s ecs.Scope, q ecs.Query) (*ecs.Pag
 	if len(q.InstanceIDs) > 0 {
 		size = len(hit) + 1
 	}
-	page := &ecs.Page{Instances: slices.Clone(hit[min(from, len(hit)):min(from+size, len(hit))])}
+	if len(hit) == 0 && c.denied {
+		return nil, &ecs.Error{Action: "DescribeInstances", Scope: s, Class: ecs.Permission, Code: "Forbidden.RAM"}
+	}
+	page := &ecs.Page{Asked: time.Now(), Instances: slices.Clone(hit[min(from, len(hit)):min(from+size, len(hit))])}
+	if c.doubt != nil {
+		page.Doubt = c.doubt(c.calls)
+	}
 	if from+size < len(hit) {
 		page.NextToken = fmt.Sprintf("t%d", from+size)
 	}
@@ -99,13 +107,6 @@ func (c *cloud) CountInstances(_ context.Context, _ ecs.Scope, q ecs.Query) (int
 		}
 	}
 	return n, nil
-}
-
-func (c *cloud) VerifyAccess(_ context.Context, s ecs.Scope) error {
-	if c.denied {
-		return &ecs.Error{Action: "DescribeInstances", Scope: s, Class: ecs.Permission, Code: "Forbidden.RAM"}
-	}
-	return nil
 }
 
 // journal keeps what was published.
@@ -292,6 +293,68 @@ func TestFailureInTheMiddleNamesCauseAndKeepsPages(t *testing.T) {
 	if len(ended) != 1 || ended[0].Pages != 1 || ended[0].Instances != 30 || ended[0].Failure == nil || ended[0].Failure.RequestID != "R1" || ended[0].Failure.Mend != "wait" {
 		t.Errorf("ended %+v", ended)
 	}
+}
+
+func contradicted() *ecs.Error {
+	return &ecs.Error{Action: "DescribeInstances", Scope: scope, Class: ecs.Contradicted, Err: errors.New("54 counted, 32 listed")}
+}
+
+func TestADoubtInOnePageEndsTheLanePartialWithAllThatWasRead(t *testing.T) {
+	c, j := &cloud{instances: fleet(45, time.Hour), pageSize: 10}, &journal{}
+	c.doubt = func(call int) *ecs.Error {
+		if call == 2 {
+			return contradicted()
+		}
+		return nil
+	}
+	scan(t, producer.New(options(), c, j, nil), j)
+	ended := of[*event.LaneEnded](j)
+	if len(ended) != 1 || ended[0].Instances != 45 || ended[0].Failure == nil || ended[0].Failure.Class != "contradicted" {
+		t.Errorf("ended %+v", ended)
+	}
+	if n := len(seen(j)); n != 45 {
+		t.Errorf("%d of 45 instances were published", n)
+	}
+}
+
+func TestADoubtfulAnswerSaysOfNoInstanceThatItIsNotThere(t *testing.T) {
+	c, j := &cloud{instances: fleet(3, time.Hour), doubt: func(int) *ecs.Error { return contradicted() }}, &journal{}
+	req := &event.ScanRequested{ScanID: "s", Kind: event.KindRescan, Accounts: []string{scope.Account}, Regions: []string{scope.Region}, InstanceIDs: []string{"i-000001", "i-away"}}
+	if err := producer.New(options(), c, j, nil).HandleRescan(t.Context(), req, time.Now(), "1"); err != nil {
+		t.Fatal(err)
+	}
+	ended := of[*event.LaneEnded](j)
+	if len(ended) != 1 || len(ended[0].NotFound) != 0 || ended[0].Failure == nil || len(seen(j)) != 1 {
+		t.Errorf("ended %+v with %d instances", ended, len(seen(j)))
+	}
+}
+
+// queued waits two minutes for its turn before it asks.
+type queued struct{ *cloud }
+
+func (c queued) Instances(ctx context.Context, s ecs.Scope, q ecs.Query) (*ecs.Page, error) {
+	time.Sleep(2 * time.Minute)
+	return c.cloud.Instances(ctx, s, q)
+}
+
+func TestAnAnswersAgeIsCountedFromTheCallAndNotFromTheQueueBeforeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options()
+		o.Now = time.Now
+		j, c := &journal{}, &cloud{instances: fleet(45, time.Hour), pageSize: 10}
+		c.fail = func(call int, _ ecs.Query) error {
+			if call > 20 {
+				return &ecs.Error{Action: "DescribeInstances", Scope: scope, Class: ecs.BadRequest, Err: errors.New("the same page is read over and over")}
+			}
+			return nil
+		}
+		if err := producer.New(o, queued{c}, j, nil).HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0"}, "1"); err != nil {
+			t.Fatal(err)
+		}
+		if ended := of[*event.LaneEnded](j); len(ended) != 1 || ended[0].Failure != nil || ended[0].Instances != 45 || c.calls != 5 {
+			t.Errorf("%d calls ended %+v", c.calls, ended)
+		}
+	})
 }
 
 func TestAnswersFillPages(t *testing.T) {

@@ -121,11 +121,11 @@ func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, s 
 			for i := range page.Instances {
 				found[page.Instances[i].ID] = true
 			}
-			m := &event.InstancesListed{Walk: w, Epoch: epoch.UnixNano(), Observed: p.o.Now().UnixNano()}
+			m := &event.InstancesListed{Walk: w, Epoch: epoch.UnixNano(), Observed: p.o.Now().Add(-time.Since(page.Asked)).UnixNano()}
 			m.SetInstances(page.Instances)
 			mu.Lock()
 			for _, id := range chunk {
-				if !found[id] {
+				if !found[id] && page.Doubt == nil {
 					ended.NotFound = append(ended.NotFound, id)
 				}
 			}
@@ -135,11 +135,13 @@ func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, s 
 				ended.Instances += len(page.Instances)
 			}
 			mu.Unlock()
-			if len(page.Instances) == 0 {
-				return nil
+			if len(page.Instances) > 0 {
+				if err := p.bus.Publish(gctx, m); err != nil {
+					return busError{err}
+				}
 			}
-			if err := p.bus.Publish(gctx, m); err != nil {
-				return busError{err}
+			if page.Doubt != nil {
+				return page.Doubt
 			}
 			return nil
 		})

@@ -75,9 +75,23 @@ func running(status string) rules.Tri {
 // Page is one answer of DescribeInstances: 0 to MaxPage instances.
 type Page struct {
 	Instances []Instance
-	NextToken string // "" at the end of the chain
+	NextToken string // of the next call; "" at the end of the chain
 	RequestID string
+	// Asked is when the call that was answered left, after all waiting for the
+	// rate limit, by the time package's clock: the page shows the fleet as it was
+	// then or later.
+	Asked time.Time
+	// Doubt says what in the answer contradicts the question, the answer itself
+	// or what was read before it. Its class is Contradicted. The instances are
+	// true, but they may not be all: a listing with a doubt in one of its pages
+	// is never complete, an instance that is absent from it is not gone, and the
+	// chain is followed to its end all the same. It is nil for nearly every
+	// page.
+	Doubt *Error
 }
+
+// NoCount is the number of instances where the API does not say it.
+const NoCount = -1
 
 // Query narrows DescribeInstances. The zero value asks for everything.
 type Query struct {
@@ -134,10 +148,15 @@ type Image struct {
 type API interface {
 	// Regions lists the regions that the account may use (DescribeRegions).
 	Regions(ctx context.Context, account string) ([]Region, error)
-	// Instances returns one page of DescribeInstances.
+	// Instances returns one page of DescribeInstances. A page without instances
+	// is returned only after a dry run that began behind it has proved that the
+	// call was allowed: to those who may not look, the API shows an empty list,
+	// on any page of a chain. Instances that q names and the page does not hold
+	// were asked for until an answer held none of them.
 	Instances(ctx context.Context, s Scope, q Query) (*Page, error)
 	// CountInstances asks for the number of instances that match q with a
-	// page-number probe, whose TotalCount is meaningful.
+	// page-number probe, whose TotalCount is meaningful. It is NoCount where the
+	// API answers without one.
 	CountInstances(ctx context.Context, s Scope, q Query) (int, error)
 	// VerifyAccess proves with DryRun that DescribeInstances is allowed: an
 	// empty list alone may be a refusal.
@@ -165,11 +184,12 @@ const (
 	TokenExpired              // NextToken is no longer valid: restart the chain
 	BadRequest                // a bug of the caller
 	BadAnswer                 // an answer that is cut short, too large, not JSON or of the wrong shape
+	Contradicted              // answers that are well-formed and cannot all be true: what was read may not be all
 )
 
 // String returns the class as logs, metrics and reports spell it.
 func (c Class) String() string {
-	return [...]string{"transient", "throttled", "credentials", "permission", "region-closed", "token-expired", "bad-request", "bad-answer"}[c]
+	return [...]string{"transient", "throttled", "credentials", "permission", "region-closed", "token-expired", "bad-request", "bad-answer", "contradicted"}[c]
 }
 
 // Error is a call that the cloud refused or that did not come through. It

@@ -230,7 +230,7 @@ func (f *fleet) Instances(ctx context.Context, s ecs.Scope, q ecs.Query) (*ecs.P
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	page := &ecs.Page{}
+	page := &ecs.Page{Asked: time.Now()}
 	for _, x := range f.scopes[s] {
 		if !matches(&x, q) || x.ID <= q.NextToken {
 			continue

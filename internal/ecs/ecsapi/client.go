@@ -273,6 +273,7 @@ func (k *call) noKeys(ctx context.Context, err error) error {
 func (k *call) attempt(ctx context.Context, keys *Keys) (*ecs.Error, time.Duration) {
 	k.attempts++
 	begun := time.Now()
+	k.req.asked = begun
 	x, err := k.signer.send(ctx, k.req, keys)
 	took := time.Since(begun)
 	defer x.release()

@@ -415,8 +415,29 @@ func TestCountInstances(t *testing.T) {
 	if q := f.request().URL.Query(); q.Get("PageNumber") != "1" || q.Get("PageSize") != "1" || q.Has("MaxResults") {
 		t.Errorf("query = %v", q)
 	}
-	_, err = c.CountInstances(t.Context(), testScope, ecs.Query{})
-	mustClass(t, err, ecs.BadAnswer)
+	if n, err = c.CountInstances(t.Context(), testScope, ecs.Query{}); err != nil || n != ecs.NoCount {
+		t.Errorf("an answer without a count: %d, %v", n, err)
+	}
+}
+
+// revoked answers like RAM: an empty list, and a refusal to a dry run.
+func revoked(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Get("DryRun") == "true" {
+		refusal(403, "Forbidden.RAM")(w, r)
+		return
+	}
+	answer(w, 200, `{"RequestId":"r","TotalCount":0,"PageNumber":1,"PageSize":100,"NextToken":"","Instances":{"Instance":[]}}`)
+}
+
+func TestAPermissionThatIsRevokedBehindThePageIsNoEndOfTheChain(t *testing.T) {
+	first := garbage(200, "application/json", `{"RequestId":"r","TotalCount":2,"NextToken":"t","Instances":{"Instance":[{"InstanceId":"i-1"}]}}`)
+	c := newTestClient(t, newFake(t, map[string]http.HandlerFunc{actInstances: sequence(first, revoked)}), nil)
+	p, err := c.Instances(t.Context(), testScope, ecs.Query{})
+	if err != nil || p.NextToken != "t" {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	_, err = c.Instances(t.Context(), testScope, ecs.Query{NextToken: p.NextToken})
+	mustClass(t, err, ecs.Permission)
 }
 
 func TestRegions(t *testing.T) {

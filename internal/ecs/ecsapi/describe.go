@@ -119,6 +119,13 @@ func (c *Client) Instances(ctx context.Context, s ecs.Scope, q ecs.Query) (*ecs.
 	if err != nil {
 		return nil, err
 	}
+	page.Asked = req.asked
+	if len(page.Instances) == 0 && page.NextToken == "" {
+		if err := c.VerifyAccess(ctx, s); err != nil {
+			return nil, err
+		}
+		page.Asked = time.Now() // it shows nothing that could be too old
+	}
 	return page, nil
 }
 
@@ -143,10 +150,13 @@ func (c *Client) CountInstances(ctx context.Context, s ecs.Scope, q ecs.Query) (
 		if err := unmarshal(body, &m); err != nil {
 			return err
 		}
-		if m.TotalCount == nil || m.Instances == nil || *m.TotalCount < 0 {
-			return missing("TotalCount")
+		if m.Instances == nil {
+			return missing("Instances")
 		}
-		n = *m.TotalCount
+		n = ecs.NoCount
+		if m.TotalCount != nil {
+			n = max(*m.TotalCount, ecs.NoCount)
+		}
 		return nil
 	})
 	return n, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"time"
 
 	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
 	sdk "github.com/alibabacloud-go/ecs-20140526/v4/client"
@@ -16,6 +17,7 @@ type request struct {
 	action  string
 	version string
 	query   map[string]*string
+	asked   time.Time // when it was last sent, which is after any wait for the limiter
 }
 
 const (
