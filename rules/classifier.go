@@ -188,7 +188,7 @@ func (c *Classifier) Host(hw Hardware) *Host {
 	}
 	hw.InstanceType, hw.InstanceFamily = strings.Clone(hw.InstanceType), strings.Clone(hw.InstanceFamily)
 	e := &Host{hash: h, from: hw, machine: c.r.machine(hw)}
-	key := c.r.hardware(&e.machine)
+	key := c.r.hardware(&e.machine, c.targets)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n, ok := c.hards[key]

@@ -195,24 +195,29 @@ func (c *compiler) bad(part, format string, args ...any) {
 func (c *compiler) families(table string) {
 	var b strings.Builder
 	b.WriteString(table)
-	for _, f := range c.r.def.Families {
-		change := ""
-		if f.NoTypeChange {
-			change = "no"
-		}
+	for i := range c.r.def.Families {
+		f := &c.r.def.Families[i]
 		row := []string{
-			f.Family, fmt.Sprint(f.Generation), f.Virtualization, or(f.Arch, "x86_64"), or(f.Vendor, "intel"),
-			or(f.Lifecycle, "current"), or(f.NVMe, "unknown"), or(f.Boot, "unknown"), change, or(f.Source, "overlay"),
+			f.Family, fmt.Sprint(f.Generation), f.Class, f.Virtualization, or(f.Arch, "x86_64"), or(f.Vendor, "intel"),
+			or(f.Lifecycle, "current"), or(f.NVMe, "unknown"), or(f.Boot, "unknown"), or(f.Source, "overlay"), "",
 		}
-		if strings.ContainsAny(strings.Join(row, ""), "\t\n\r") {
+		change := strings.Join(f.TypeChangeTo, " ")
+		if f.NoTypeChange {
+			change = "none"
+		}
+		if strings.ContainsAny(strings.Join(row, "")+change, "\t\n\r") {
 			c.bad("family "+f.Family, "a value holds a tab or line break")
 			continue
 		}
-		if _, err := family.ParseTable(strings.Join(row, "\t")); err != nil {
+		text := "\n" + strings.Join(row, "\t")
+		if change != "" {
+			text += "\n" + f.Family + "\t" + change
+		}
+		if _, err := family.ParseTable(text); err != nil {
 			c.bad("family "+f.Family, "%v", err)
 			continue
 		}
-		b.WriteString("\n" + strings.Join(row, "\t"))
+		b.WriteString(text)
 	}
 	t, err := family.ParseTable(b.String())
 	if err != nil {

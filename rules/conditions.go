@@ -27,9 +27,9 @@ func (c *compiler) when(part string, w *When, m *matcher) {
 	m.edition, m.arch, m.owner, m.flavours = w.Edition, w.Arch, w.Owner, w.KernelFlavour
 	c.facts(part, w, m)
 	switch w.Mismatch {
-	case "", "arch", "boot-mode", "nvme":
+	case "", "arch", "boot-mode", "nvme", "type-change":
 	default:
-		c.bad(part, "mismatch %q is none of arch, boot-mode, nvme", w.Mismatch)
+		c.bad(part, "mismatch %q is none of arch, boot-mode, nvme, type-change", w.Mismatch)
 	}
 	m.mismatch = w.Mismatch
 	m.source = c.machine(part, w.Source)

@@ -73,7 +73,7 @@ type When struct {
 	Owner         []string            `yaml:"owner"`          // ImageOwnerAlias
 	Facts         map[string][]string `yaml:"facts"`          // three-valued facts: allowed values
 	Except        []OSMatch           `yaml:"except"`         // operating systems that the rule leaves alone
-	Mismatch      string              `yaml:"mismatch"`       // "arch", "boot-mode", "nvme": image or source against target
+	Mismatch      string              `yaml:"mismatch"`       // "arch", "boot-mode", "nvme", "type-change": image or machine against target
 	Source        *MachineMatch       `yaml:"source_machine"`
 	Target        *MachineMatch       `yaml:"target_machine"`
 }
@@ -92,8 +92,9 @@ type MachineMatch struct {
 	Generation     string   `yaml:"generation"` // a range: "<=1"
 	NVMe           []string `yaml:"nvme"`
 	Vendor         []string `yaml:"vendor"`
-	NoTypeChange   bool     `yaml:"no_type_change"`
 	MemoryMiB      int      `yaml:"memory_mib"` // at least
+	Arch           []string `yaml:"arch"`       // of a target; "none" for not known
+	Unlisted       bool     `yaml:"unlisted"`   // a target whose family is in no table
 }
 
 // RemedyUse offers a remedy in a rule.
@@ -137,16 +138,18 @@ type WaiveScope struct {
 
 // FamilyRow adds or corrects an instance family.
 type FamilyRow struct {
-	Family         string `yaml:"family"`
-	Generation     int    `yaml:"generation"`
-	Virtualization string `yaml:"virtualization"`
-	Arch           string `yaml:"arch"`
-	Vendor         string `yaml:"vendor"`
-	Lifecycle      string `yaml:"lifecycle"`
-	NVMe           string `yaml:"nvme"`
-	Boot           string `yaml:"boot"`
-	NoTypeChange   bool   `yaml:"no_type_change"`
-	Source         string `yaml:"source"`
+	Family         string   `yaml:"family"`
+	Generation     int      `yaml:"generation"`
+	Class          string   `yaml:"class"` // what it counts as where the generation does not tell
+	Virtualization string   `yaml:"virtualization"`
+	Arch           string   `yaml:"arch"`
+	Vendor         string   `yaml:"vendor"`
+	Lifecycle      string   `yaml:"lifecycle"`
+	NVMe           string   `yaml:"nvme"`
+	Boot           string   `yaml:"boot"`
+	TypeChangeTo   []string `yaml:"type_change_to"` // families that its instances can change to
+	NoTypeChange   bool     `yaml:"no_type_change"` // they can change to none
+	Source         string   `yaml:"source"`
 }
 
 // Observation is Facts by name, for fixtures and for `shenscan classify`: a

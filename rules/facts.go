@@ -47,16 +47,17 @@ func factNamed(name string) (fact, bool) {
 // profile is everything that rules look at: two Facts with equal profiles get
 // equal verdicts.
 type profile struct {
-	os       OS
-	machine  Machine
-	nvme     string // of the machine's family
-	facts    [numFacts]Tri
-	running  bool
-	free     bool
-	noChange bool
-	support  string // the last day of standard support, where it is past
-	boot     string // BIOS, UEFI, UEFI-Preferred
-	owner    string
+	os      OS
+	machine Machine
+	nvme    string // of the machine's family
+	facts   [numFacts]Tri
+	running bool
+	free    bool
+	routes  *family.Routes // from the machine's family; nil: none that are known
+	counts  string         // the class that the machine's family counts as
+	support string         // the last day of standard support, where it is past
+	boot    string         // BIOS, UEFI, UEFI-Preferred
+	owner   string
 }
 
 func yes(b bool) Tri {
@@ -86,7 +87,8 @@ type machine struct {
 	Machine
 	nvme     string
 	osNVMe   Tri
-	noChange bool
+	routes   *family.Routes
+	counts   string
 	running  bool
 	xen      bool
 	onVirtio bool // it runs, and on virtio
@@ -128,7 +130,7 @@ func (r *Ruleset) software(f *Facts, id *identity) software {
 // machine derives what the rules look at from the machine alone.
 func (r *Ruleset) machine(h Hardware) machine {
 	info := r.families.Lookup(h.InstanceType, h.InstanceFamily)
-	m := machine{nvme: info.NVMe, osNVMe: h.OSNVMe, noChange: info.NoTypeChange, running: h.Running == Yes}
+	m := machine{nvme: info.NVMe, osNVMe: h.OSNVMe, routes: r.families.Routes(info.Family), counts: info.Class, running: h.Running == Yes}
 	m.Machine = Machine{
 		Family: info.Family, Generation: info.Generation, Virtualization: info.Virt(uint8(h.IoOptimized)), Arch: info.Arch,
 		Retired: info.Lifecycle == "retired",
@@ -141,7 +143,7 @@ func (r *Ruleset) machine(h Hardware) machine {
 // on puts the halves together.
 func (s *software) on(m *machine) profile {
 	p := s.profile
-	p.machine, p.nvme, p.noChange, p.running = m.Machine, m.nvme, m.noChange, m.running
+	p.machine, p.nvme, p.routes, p.counts, p.running = m.Machine, m.nvme, m.routes, m.counts, m.running
 	p.facts[factVirtio] = first(p.facts[factVirtioSeen], yes(m.onVirtio))
 	p.facts[factNVMe] = first(s.guestNVMe, m.osNVMe, s.imageNVMe)
 	p.facts[factXenSource] = yes(m.xen)
@@ -157,7 +159,7 @@ func (r *Ruleset) profile(f *Facts, id *identity) profile {
 // hardware is what a rule set tells machines apart by: machines with equal
 // ones get equal verdicts, whatever runs on them.
 type hardware struct {
-	sources               string // a byte for each rule that asks for the source machine
+	sources               string // a byte for each rule that asks for the source machine, and for each target whether a type change leads there
 	class                 Class
 	known, classed, arm64 bool
 	nvmeSource            bool
@@ -165,14 +167,21 @@ type hardware struct {
 	running, xen, virtio  bool
 }
 
-func (r *Ruleset) hardware(m *machine) hardware {
-	p := profile{machine: m.Machine, nvme: m.nvme, noChange: m.noChange}
+func (r *Ruleset) hardware(m *machine, targets []Target) hardware {
+	p := profile{machine: m.Machine, nvme: m.nvme, routes: m.routes, counts: m.counts}
 	var sources strings.Builder
 	for _, rl := range r.rules {
 		if rl.match.source == nil {
 			continue
 		}
 		if rl.match.source.source(&p) {
+			sources.WriteByte('1')
+		} else {
+			sources.WriteByte('0')
+		}
+	}
+	for i := range targets {
+		if p.changesTo(&targets[i]) {
 			sources.WriteByte('1')
 		} else {
 			sources.WriteByte('0')
@@ -186,8 +195,17 @@ func (r *Ruleset) hardware(m *machine) hardware {
 	return h
 }
 
+// changesTo says whether a change of the instance type leads from the machine
+// to the target, or it is there already.
+func (p *profile) changesTo(t *Target) bool {
+	if t.Family != "" {
+		return p.machine.Family == t.Family || p.routes.ToFamily(t.Family)
+	}
+	return p.counts == t.Class.String() || p.routes.ToClass(t.Class.String())
+}
+
 // attachesNVMe says whether the machine attaches disks by NVMe.
-func (p *profile) attachesNVMe() bool { return p.nvme == "required" || p.nvme == "likely" }
+func (p *profile) attachesNVMe() bool { return p.nvme == "required" }
 
 // endOfSupport is the last day of standard support of a release, "" where that
 // is not known to be past.

@@ -243,7 +243,7 @@ func TestOverlays(t *testing.T) {
 		{"AMD bare metal without an AMD image", rules.Observation{OSName: "CentOS 8.2 64位"}, "ecs.ebmc6a", rules.Incompatible, "amd.rome-bare-metal", "replace-os", ""},
 		{"RHEL licence", rules.Observation{OSName: "Red Hat Enterprise Linux 7.6"}, "ecs.c6", rules.NeedsAction, "rhel.policy", "replace-os", ""},
 		{"ESSD only", rules.Observation{OSName: "CentOS 7.9"}, "ecs.g7", rules.Compatible, "disk.essd-only", "", "essd-disks"},
-		{"Generation I has no type change", rules.Observation{OSName: "CentOS 7.9", InstanceType: "ecs.s2.large", IoOptimized: rules.Yes}, "shenlong-6", rules.Compatible, "path.generation-1", "", "new-instance"},
+		{"Generation I has no type change", rules.Observation{OSName: "CentOS 7.9", InstanceType: "ecs.s2.large", IoOptimized: rules.Yes}, "shenlong-6", rules.Compatible, "path.no-type-change", "", "new-instance"},
 		{"local disks have no type change", rules.Observation{OSName: "CentOS 7.9", InstanceType: "ecs.d1.2xlarge"}, "shenlong-6", rules.Compatible, "path.no-type-change", "", "new-instance"},
 		{"the platform's own check", rules.Observation{OSName: "CentOS 7.9", CheckSupported: rules.No}, "shenlong-6", rules.Incompatible, "platform.check-failed", "replace-os", ""},
 		{"panic on hfg6", rules.Observation{OSName: "CentOS 8.3", Kernel: "4.18.0-240.22.1.el8_3.x86_64"}, "ecs.hfg6", rules.NeedsAction, "kernel.hfg6-el8", "", ""},
@@ -470,16 +470,18 @@ func TestParseTarget(t *testing.T) {
 		{"ecs.ebmg5", rules.ClassShenlong6, "x86_64", "unsupported"},
 		{"ecs.g6.large", rules.ClassShenlong6, "x86_64", "unsupported"},
 		{"ecs.g8i", rules.ClassShenlong7, "x86_64", "required"},
-		{"ecs.g8y.large", rules.ClassShenlong7, "arm64", "likely"},
+		{"ecs.g8y.large", rules.ClassShenlong7, "arm64", "required"},
 		{"ecs.gn7i-c16g1.4xlarge", rules.ClassShenlong7, "x86_64", "unknown"},
-		{"ecs.u1", rules.ClassShenlong7, "x86_64", "unknown"}, // hosts vary: the strictest
+		{"ecs.u1", rules.ClassShenlong7, "x86_64", "unsupported"}, // hosts vary
+		{"ecs.n1.tiny", rules.ClassKVM, "x86_64", "unsupported"},
+		{"ecs.zz9", rules.ClassShenlong7, "", "required"}, // nobody knows it: the newest
 	} {
 		got, err := r.ParseTarget(c.in)
 		if err != nil || got.Class != c.class || got.Arch != c.arch || got.NVMe != c.nvme {
 			t.Errorf("%s: %+v, %v", c.in, got, err)
 		}
 	}
-	for _, s := range []string{"", "g8i", "shenlong", "ecs.t1", "ecs.s2.large", "ecs.zz9", "ecs.g6.4xlage", "ecs.c9i.lar", "kvm;", "ecs.", strings.Repeat("ecs.g6", 50)} {
+	for _, s := range []string{"", "g8i", "shenlong", "ecs.t1", "ecs.s2.large", "ecs.zz", "ecs.t1.xsmall", "ecs.g6.4xlage", "ecs.c9i.lar", "kvm;", "ecs.", strings.Repeat("ecs.g6", 50)} {
 		if got, err := r.ParseTarget(s); err == nil {
 			t.Errorf("%q: accepted as %+v", s, got)
 		}

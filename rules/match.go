@@ -135,9 +135,6 @@ func (m *machineMatcher) source(p *profile) bool {
 	if p.machine.Family == "" {
 		return false
 	}
-	if m.NoTypeChange && !p.noChange {
-		return false
-	}
 	return m.machine(p.machine.Family, p.machine.Virtualization, p.nvme, "", p.machine.Generation, 0)
 }
 
@@ -148,6 +145,9 @@ func (m *machineMatcher) target(t *Target) bool {
 	virt := "shenlong"
 	if t.Class == ClassKVM {
 		virt = "kvm"
+	}
+	if len(m.Arch) > 0 && !listed(m.Arch, t.Arch) || m.Unlisted && !t.Unlisted {
+		return false
 	}
 	return m.machine(t.Family, virt, t.NVMe, t.Vendor, t.Generation, t.MemoryMiB)
 }
@@ -176,12 +176,14 @@ func mismatch(kind string, p *profile, t *Target) bool {
 		return t.Arch != "" && arch != "" && (t.Arch == "arm64") != (arch == "arm64")
 	case "boot-mode":
 		return p.boot != "" && len(t.BootModes) > 0 && !slices.Contains(t.BootModes, p.boot)
+	case "type-change":
+		return p.machine.Family != "" && !p.changesTo(t)
 	case "nvme":
 		if t.NVMe == "" || t.NVMe == "unknown" || p.machine.Family == "" {
 			return false
 		}
 		source := p.attachesNVMe()
-		target := t.NVMe == "required" || t.NVMe == "likely"
+		target := t.NVMe == "required"
 		return source != target && (target || t.NVMe == "unsupported")
 	}
 	return false

@@ -51,8 +51,9 @@ type Target struct {
 	Generation int      // ECS generation, 0 when not known
 	Arch       string   // "x86_64" or "arm64", "" for a class
 	Vendor     string   // CPU vendor: "intel", "amd", "arm", "" for a class
-	NVMe       string   // system disk: "required", "likely", "unsupported", "unknown"; "" for a class
+	NVMe       string   // system disk: "required", "unsupported", "unknown"; "" for a class
 	BootModes  []string // boot modes of the family: "BIOS", "UEFI"; empty when not known
+	Unlisted   bool     // the family is in no table: its facts are from its name
 	MemoryMiB  int      // smallest memory of the type or family, 0 when not known
 }
 
@@ -90,26 +91,23 @@ func (r *Ruleset) ParseTarget(s string) (Target, error) {
 	} else {
 		t.MemoryMiB = memory(id, name, 2)
 	}
-	switch info.Boot {
-	case "bios":
-		t.BootModes = []string{"BIOS"}
-	case "uefi":
-		t.BootModes = []string{"UEFI"}
-	}
+	t.BootModes = info.BootModes()
 	switch {
-	case info.Virtualization == family.Xen, info.Generation == 1:
+	case info.Class != "":
+	case info.Listed:
 		return Target{}, fmt.Errorf("target %.40q: %w: %s is a Generation I family on Xen; nothing moves there", s, ErrTarget, name)
-	case info.Virtualization == family.KVM:
-		t.Class = ClassKVM
-	case info.Virtualization == family.Shenlong && info.Generation > 0 && info.Generation <= 6:
-		t.Class = ClassShenlong6
-	case info.Virtualization == family.Shenlong, info.Listed:
-		// The generation or the virtualization of the family is not known:
-		// judged by the strictest demands.
-		t.Class = ClassShenlong7
 	default:
-		return Target{}, fmt.Errorf("target %.40q: %w: %s is not in the family table and its name does not tell its hardware", s, ErrTarget, name)
+		return Target{}, fmt.Errorf("target %.40q: %w: %s is not in the family table and is not formed like the name of a family, such as ecs.g8i", s, ErrTarget, name)
 	}
+	if c, ok := parseClass(info.Class); ok {
+		t.Class = c
+	} else {
+		t.Class = classes - 1
+	}
+	if info.Class == family.Shenlong8 && t.NVMe == family.Unknown {
+		t.NVMe = "required" // the class demands it
+	}
+	t.Unlisted = !info.Listed
 	return t, nil
 }
 

@@ -36,8 +36,8 @@ const (
 // Path says how an instance gets to its new type.
 type Path string
 
-// The paths, after Alibaba Cloud's matrix "Instance families that support
-// instance type changes" of 2021; DescribeResourcesModification knows today's.
+// The paths, by the vendor's matrix of type changes. What it does not offer is
+// a new instance from a custom image.
 const (
 	TypeChange  Path = "type-change"
 	NewInstance Path = "new-instance-from-image"
@@ -174,6 +174,7 @@ type builder struct {
 	waves     map[WaveID]*Wave
 	solutions map[solutionKey]*Solution
 	lists     map[string][]string // shared checklists
+	ways      map[way]wayFound
 	ruleset   string
 	n         int
 }
@@ -184,7 +185,7 @@ type solutionKey struct {
 }
 
 func newBuilder(o Options) *builder {
-	b := &builder{o: o, chooser: newChooser(o), waves: map[WaveID]*Wave{}, solutions: map[solutionKey]*Solution{}, lists: map[string][]string{}}
+	b := &builder{o: o, chooser: newChooser(o), waves: map[WaveID]*Wave{}, solutions: map[solutionKey]*Solution{}, lists: map[string][]string{}, ways: map[way]wayFound{}}
 	for _, w := range waves() {
 		wave := w
 		wave.Solutions, wave.Items = []*Solution{}, []*Item{}
@@ -244,15 +245,15 @@ func (b *builder) move(it *Item, rec *record.Record, v *rules.Verdict, id WaveID
 	case id != StayGen5:
 		it.Replacement = b.chooser.replacement(rec)
 		b.o.Stock.count(&it.Replacement)
-		it.Path, it.PathNote = b.path(rec)
+		it.Path, it.PathNote = b.path(rec, cmp.Or(b.o.Families.FamilyOf(it.Replacement.Type), b.o.Target.Family), b.o.Target.Class)
 	}
 	if id != Ready {
 		it.Fallback = b.chooser.fallback(rec)
 	}
 	if id == StayGen5 && !there {
 		it.Path, it.PathNote = PathUnknown, "no move is needed while the current family is sold"
-		if it.Fallback.Type != "" {
-			it.Path, it.PathNote = b.pathTo(rec, 5, rules.ClassKVM)
+		if it.Fallback.Type != "" && it.Fallback.Type != rec.InstanceType {
+			it.Path, it.PathNote = b.path(rec, b.o.Families.FamilyOf(it.Fallback.Type), rules.ClassKVM)
 		}
 	}
 }

@@ -209,7 +209,10 @@ func TestReplacementHasTheSameSizeAndArchitecture(t *testing.T) {
 		{"compute_ratio", "ecs.n4.large", "shenlong-6", 2, 4096, "ecs.c6.large", "as now"},
 		{"memory_ratio_7th", "ecs.r5.xlarge", "shenlong-7", 4, 32768, "ecs.r7.xlarge", "as now"},
 		{"trusted_uefi_types_are_not_offered", "ecs.g6.large", "shenlong-7", 2, 8192, "ecs.g7.large", "as now"},
-		{"arm_stays_arm", "ecs.g6r.large", "shenlong-7", 2, 8192, "ecs.g8y.large", "arm64"},
+		{"arm_stays_arm", "ecs.g6r.large", "ecs.g8y", 2, 8192, "ecs.g8y.large", "arm64"},
+		{"there_is_no_arm_of_the_7th", "ecs.g6r.large", "shenlong-7", 2, 8192, "", "no type of the target"},
+		{"what_a_type_change_leads_to_comes_first", "ecs.gn5i.large", "shenlong-6", 2, 8192, "", "by hand"},
+		{"amd_goes_where_amd_can_change_to", "ecs.c6a.large", "shenlong-7", 2, 8192, "ecs.g7.large", "as now"},
 		{"odd_size_goes_up", "ecs.s3.large", "shenlong-6", 4, 6144, "ecs.c6.xlarge", "next larger"},
 		{"named_family", "ecs.g5.large", "ecs.g8i", 2, 8192, "ecs.g8i.large", "as now"},
 		{"made_for_any_purpose", "ecs.n4.2xlarge", "shenlong-6", 8, 32768, "ecs.g6.2xlarge", "as now"},
@@ -238,12 +241,14 @@ func TestPath(t *testing.T) {
 		name, typ, target string
 		want              plan.Path
 	}{
-		{"5th_to_6th", "ecs.g5.large", "shenlong-6", plan.NewInstance},
+		{"5th_to_6th", "ecs.g5.large", "shenlong-6", plan.TypeChange},
 		{"xen_to_6th", "ecs.t1.small", "shenlong-6", plan.NewInstance},
 		{"xen_to_kvm", "ecs.t1.small", "kvm", plan.TypeChange},
 		{"6th_to_7th", "ecs.g6.large", "shenlong-7", plan.TypeChange},
 		{"no_change_offered", "ecs.i1.xlarge", "shenlong-6", plan.NewInstance},
-		{"unknown_family", "ecs.video-trans.26xhevc", "shenlong-6", plan.PathUnknown},
+		{"no_change_offered_and_no_type", "ecs.video-trans.26xhevc", "shenlong-6", plan.NewInstance},
+		{"not_in_the_matrix", "ecs.t2.small", "shenlong-6", plan.NewInstance},
+		{"no_family_at_all", "m5.large", "shenlong-6", plan.PathUnknown},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			it := only(t, build(t, one(t, facts("CentOS 7.9 64位", "linux", c.typ), nil), options(t, c.target, nil)))
@@ -390,4 +395,55 @@ func TestHostileNamesStayText(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Every cell of the vendor's matrix decides the path of a plan: dropping one,
+// or adding one, turns this red.
+func TestEveryCellOfTheMatrixDecidesThePath(t *testing.T) {
+	matrix := map[string][]string{}
+	names := map[string]bool{}
+	b, err := os.ReadFile(filepath.Join("..", "..", "rules", "testdata", "type-change-2026.tsv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n")[1:] {
+		from, to, _ := strings.Cut(line, "\t")
+		names[from] = true
+		matrix[from] = strings.Fields(to)
+		for _, f := range matrix[from] {
+			names[f] = f != "none"
+		}
+	}
+	delete(names, "none")
+	if len(matrix) != 211 {
+		t.Fatalf("the matrix has %d rows", len(matrix))
+	}
+	cells, base := 0, options(t, "shenlong-6", nil)
+	for to := range names {
+		o := base
+		o.Target = rules.Target{ID: to, Family: to, Class: rules.ClassShenlong6}
+		o.Types = []ecs.InstanceType{{ID: to + ".large", Family: to, Arch: "X86", CPU: 2, MemoryGiB: 8}, {ID: to + ".xlarge", Family: to, Arch: "ARM", CPU: 2, MemoryGiB: 8}}
+		seq := func(yield func(*record.Record, error) bool) {
+			for from := range matrix {
+				rec := &record.Record{Account: "a", Region: "r", InstanceID: from, InstanceType: from + ".small", InstanceFamily: from, CPU: 2, MemoryMiB: 8192}
+				rec.Verdicts = []rules.Verdict{reporttest.Verdict(to, rules.Compatible, "x", "x")}
+				if from != to && !yield(rec, nil) {
+					return
+				}
+			}
+		}
+		for _, w := range build(t, seq, o).Waves {
+			for _, it := range w.Items {
+				want := plan.NewInstance
+				if slices.Contains(matrix[it.InstanceID], to) {
+					want = plan.TypeChange
+					cells++
+				}
+				if it.Path != want {
+					t.Errorf("%s to %s: %s (%s), want %s", it.InstanceID, to, it.Path, it.PathNote, want)
+				}
+			}
+		}
+	}
+	t.Logf("%d changes are offered between %d families", cells, len(names))
 }

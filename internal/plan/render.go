@@ -393,6 +393,9 @@ type route struct {
 	N    int
 }
 
+// shownRoutes bounds the paths that are listed one by one.
+const shownRoutes = 20
+
 // routes are the different paths of a wave, the commonest first.
 func routes(wave *Wave) []route {
 	var out []route
@@ -408,5 +411,12 @@ func routes(wave *Wave) []route {
 		out[at].N++
 	}
 	slices.SortStableFunc(out, func(a, b route) int { return b.N - a.N })
-	return out[:min(len(out), 20)]
+	if len(out) <= shownRoutes {
+		return out
+	}
+	rest := route{Path: "other", Note: report.Plural(len(out)-shownRoutes, "more way", "more ways") + ", named with each instance in the CSV and JSON plan"}
+	for _, r := range out[shownRoutes:] {
+		rest.N += r.N
+	}
+	return append(out[:shownRoutes:shownRoutes], rest)
 }

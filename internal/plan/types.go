@@ -84,17 +84,13 @@ func (c *chooser) onTarget(of *offer) bool {
 	case t.Family != "":
 		return of.Family == t.Family
 	}
-	if !general(of.Family) || of.info.Lifecycle == "retired" || needsUEFI(of) {
+	if !general(of.Family) || of.info.Lifecycle == "retired" || of.info.Lifecycle == "private" || needsUEFI(of) || of.info.Generation == 0 {
 		return false
 	}
-	switch t.Class {
-	case rules.ClassKVM:
-		return of.info.Generation == 5 && of.info.Virtualization == family.KVM
-	case rules.ClassShenlong6:
-		return of.info.Generation == 6 && of.info.Virtualization == family.Shenlong
-	default:
-		return of.info.Generation >= 7 && of.info.Virtualization == family.Shenlong
+	if t.Class == rules.ClassKVM {
+		return of.info.Generation == 5 && of.info.Class == family.KVM
 	}
+	return of.info.Class == t.Class.String() && of.info.Lifecycle == "current"
 }
 
 // needsUEFI tells whether an x86 type boots UEFI images only: most images of
@@ -252,7 +248,7 @@ func (c *chooser) pick(offers []*offer, rec *record.Record, cpu, memory int, cpu
 func (c *chooser) among(offers []*offer, rec *record.Record, cpu, memory int, cpuArch string, against reserve) Choice {
 	var same, scarce, sameGone, larger, largerGone, left *offer
 	at := c.place(rec)
-	for _, of := range offers {
+	for _, of := range c.byRoute(rec, offers) {
 		memoryOf := of.MemoryGiB * 1024
 		if arch(of) != cpuArch || of.CPU < cpu || memoryOf < 0.99*float64(memory) || burstable(of.Family) && !burstable(rec.InstanceFamily) {
 			continue
@@ -333,31 +329,76 @@ func oldGeneral(name string) bool { return oldGeneralFamily.MatchString(name) }
 
 func burstable(name string) bool { return burstableFamily.MatchString(name) }
 
-// path says how the instance gets to the target.
-func (b *builder) path(rec *record.Record) (Path, string) {
-	gen := b.o.Target.Generation
-	if gen == 0 {
-		gen = map[rules.Class]int{rules.ClassKVM: 5, rules.ClassShenlong6: 6, rules.ClassShenlong7: 7}[b.o.Target.Class]
-	}
-	return b.pathTo(rec, gen, b.o.Target.Class)
+// way is from a family to another or, where to is "", to a class.
+type way struct {
+	from, to string
+	class    rules.Class
 }
 
-// pathTo is the matrix of 2021 in short.
-func (b *builder) pathTo(rec *record.Record, gen int, class rules.Class) (Path, string) {
-	info := b.o.Families.Lookup(rec.InstanceType, rec.InstanceFamily)
-	switch {
-	case info.NoTypeChange:
-		return NewInstance, rec.InstanceFamily + " offers no change to another family"
-	case rec.Generation == 0:
-		return PathUnknown, "the generation of " + rec.InstanceFamily + " is not known; ask DescribeResourcesModification"
-	case rec.Generation <= 5 && class == rules.ClassKVM:
-		return TypeChange, "within the families that are not SHENLONG"
-	case rec.Generation <= 5:
-		return NewInstance, "no change from the 5th generation and earlier to SHENLONG was offered in 2021; ask DescribeResourcesModification for today's answer"
-	case rec.Generation == 6 && gen >= 6 && gen <= 7:
-		return TypeChange, "offered for g6, c6, r6 and hf families; some by ticket, and there is no way back"
-	case rec.Generation >= gen && class != rules.ClassKVM:
-		return TypeChange, "to a family of the same or an earlier generation; ask DescribeResourcesModification"
+// wayFound is a path with its note, kept once for all instances that take it.
+type wayFound struct {
+	path Path
+	note string
+}
+
+// path says how the instance gets to a family or, where none is recommended
+// ("") and none was asked for, to the class.
+func (b *builder) path(rec *record.Record, to string, class rules.Class) (Path, string) {
+	from := b.o.Families.Lookup(rec.InstanceType, rec.InstanceFamily)
+	key := way{from.Family, to, class}
+	found, ok := b.ways[key]
+	if !ok {
+		found.path, found.note = b.find(&from, to, class)
+		b.ways[key] = found
 	}
-	return PathUnknown, "ask DescribeResourcesModification"
+	return found.path, found.note
+}
+
+// find looks into the matrix of type changes.
+func (b *builder) find(from *family.Info, to string, class rules.Class) (Path, string) {
+	families := b.o.Families
+	matrix := "the vendor's matrix of type changes of " + families.Matrix().AsOf
+	if from.Family == "" {
+		return PathUnknown, "its family is not known; ask DescribeResourcesModification"
+	}
+	routes := families.Routes(from.Family)
+	if routes == nil {
+		return NewInstance, matrix + " does not name " + from.Family
+	}
+	if to == "" {
+		switch {
+		case len(routes.Families()) == 0:
+			return NewInstance, from.Family + " offers no type change, by " + matrix
+		case !routes.ToClass(class.String()):
+			return NewInstance, "no change from " + from.Family + " to any family of " + class.String() + " is in " + matrix
+		}
+		return PathUnknown, "a type change leads from " + from.Family + " to some families of " + class.String() + ", by " + matrix
+	}
+	if !routes.ToFamily(to) {
+		note := "no change from " + from.Family + " to " + to + " is in " + matrix
+		if vendor := families.Lookup("", to).Vendor; from.Vendor != vendor && from.Vendor != "" && vendor != "" {
+			note += "; the CPUs are of different makers"
+		}
+		return NewInstance, note
+	}
+	note := "from " + from.Family + " to " + to + ", by " + matrix
+	if !families.Routes(to).ToFamily(from.Family) {
+		note += "; no change leads back"
+	}
+	return TypeChange, note
+}
+
+// byRoute puts the types that a type change leads to before the others, which
+// keep their order.
+func (c *chooser) byRoute(rec *record.Record, offers []*offer) []*offer {
+	routes := c.o.Families.Routes(c.o.Families.Lookup(rec.InstanceType, rec.InstanceFamily).Family)
+	out := make([]*offer, 0, len(offers))
+	for _, reachable := range []bool{true, false} {
+		for _, of := range offers {
+			if routes.ToFamily(of.Family) == reachable {
+				out = append(out, of)
+			}
+		}
+	}
+	return out
 }

@@ -101,7 +101,11 @@ func conditions(w *rules.When) []string {
 	for _, e := range w.Except {
 		add("not %s `%s`", strings.Join(e.Family, ", "), e.Version)
 	}
-	if w.Mismatch != "" {
+	switch w.Mismatch {
+	case "":
+	case "type-change":
+		add("no change of the instance type is offered from the machine's family to the target")
+	default:
 		add("the %s of image or machine is not that of the target", strings.ReplaceAll(w.Mismatch, "-", " "))
 	}
 	out = append(out, machine("the machine it runs on", w.Source)...)
@@ -117,7 +121,7 @@ func machine(what string, m *rules.MachineMatch) []string {
 	for _, l := range []struct {
 		what string
 		list []string
-	}{{"", m.Family}, {"virtualization ", m.Virtualization}, {"NVMe system disk ", m.NVMe}, {"CPU vendor ", m.Vendor}} {
+	}{{"", m.Family}, {"virtualization ", m.Virtualization}, {"NVMe system disk ", m.NVMe}, {"CPU vendor ", m.Vendor}, {"CPU architecture ", m.Arch}} {
 		if len(l.list) > 0 {
 			add("%s%s", l.what, strings.Join(l.list, ", "))
 		}
@@ -125,8 +129,8 @@ func machine(what string, m *rules.MachineMatch) []string {
 	if m.Generation != "" {
 		add("generation `%s`", m.Generation)
 	}
-	if m.NoTypeChange {
-		add("no instance type change is offered")
+	if m.Unlisted {
+		add("not in the table of families")
 	}
 	if m.MemoryMiB > 0 {
 		add("at least %d MiB of memory", m.MemoryMiB)

@@ -8,9 +8,12 @@ package family
 import (
 	_ "embed"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The virtualization technologies.
@@ -27,15 +30,57 @@ const (
 type Info struct {
 	Family         string // "ecs.g6"
 	Generation     int    // ECS generation, 0 when not known
+	Class          string // KVM, Shenlong6, Shenlong7, Shenlong8: what the family counts as where something moves there; "" where nothing can
 	Virtualization string // Xen, KVM, Shenlong or Unknown; "by_io_optimized" is resolved by Virt
-	Arch           string // "x86_64" or "arm64"
-	Vendor         string // CPU vendor: "intel", "amd", "arm"
-	Lifecycle      string // "current", "previous", "retired", "" when not listed
-	NVMe           string // system disk attachment: "required", "likely", "unsupported", "unknown"
-	Boot           string // "bios", "uefi", "unknown"
-	NoTypeChange   bool   // no instance type change to another family is offered
+	Arch           string // "x86_64", "arm64" or "" when not known
+	Vendor         string // CPU vendor: "intel", "amd", "hygon", "arm" or "" when not known
+	Lifecycle      string // "current", "previous" (sold, not recommended, or no longer listed), "retired", "private" (the vendor's private cloud alone), "" when not listed
+	NVMe           string // system disk attachment: "required", "unsupported", "unknown"
+	Boot           string // "bios", "uefi", "bios+uefi", "unknown"
 	Listed         bool   // from the table, not from the naming rule
-	Source         string
+	Source         string // the page that says so
+	AsOf           string // the day that the page speaks of, "" when not listed
+}
+
+// The classes of families, by what they demand of a system.
+const (
+	Shenlong6 = "shenlong-6"
+	Shenlong7 = "shenlong-7"
+	Shenlong8 = "shenlong-8"
+)
+
+// newest is the class that a family counts as of which nothing decides: the
+// one that demands most.
+const newest = Shenlong8
+
+// class is the class by generation and virtualization.
+func (i *Info) class() string {
+	switch {
+	case i.Virtualization == Xen, i.Virtualization == byIoOptimized, i.Generation == 1:
+		return ""
+	case i.Virtualization == KVM:
+		return KVM
+	case i.Virtualization != Shenlong, i.Generation == 0:
+		return newest
+	case i.Generation <= 6:
+		return Shenlong6
+	case i.Generation == 7:
+		return Shenlong7
+	}
+	return Shenlong8
+}
+
+// BootModes are the boot modes as the API spells them, none when not known.
+func (i *Info) BootModes() []string {
+	switch i.Boot {
+	case "bios":
+		return []string{"BIOS"}
+	case "uefi":
+		return []string{"UEFI"}
+	case "bios+uefi":
+		return []string{"BIOS", "UEFI"}
+	}
+	return nil
 }
 
 // Virt resolves the virtualization with what DescribeInstances says of I/O
@@ -55,72 +100,205 @@ func (i *Info) Virt(ioOptimized uint8) string {
 }
 
 //go:embed families.tsv
-var embedded string
+var families string
 
-// Embedded is the family table that the binary carries, as text.
-func Embedded() string { return embedded }
+//go:embed typechange.tsv
+var typeChanges string
 
-// Table is an immutable set of families.
+// Embedded are the tables that the binary carries, as text: the families, and
+// between which of them an instance type can be changed.
+func Embedded() string { return families + typeChanges }
+
+// Table is an immutable set of families and of type changes between them.
 type Table struct {
 	byName map[string]*Info
 	names  []string
+	pages  map[string]Page
+	routes map[string]*Routes
+	matrix Page
 }
 
-const columns = 10
+// Page is where a fact comes from.
+type Page struct {
+	Key  string
+	AsOf string // the day that it speaks of, RFC 3339
+	Name string
+}
 
-// ParseTable reads a family table: tab-separated lines of family, generation,
-// virtualization, arch, vendor, lifecycle, nvme, boot, type_change, source.
-// Lines that start with # and the header line are skipped. A later line
-// replaces an earlier one of the same family.
+// The columns of a family, and of a family's type changes.
+const (
+	familyColumns = 11
+	changeColumns = 2
+)
+
+// ParseTable reads tables: tab-separated lines. A line of eleven columns is a
+// family: family, generation, class, virtualization, arch, vendor, lifecycle,
+// nvme, boot, page, note. A line of two is a family and those that its
+// instances can change to, separated by spaces, or "none". "#page" names a page
+// (key, day, name) and "#table" the page of the type changes; other lines that
+// start with # and header lines are skipped. A later line replaces an earlier
+// one of the same family.
 func ParseTable(text string) (*Table, error) {
-	t := &Table{byName: map[string]*Info{}}
+	t := &Table{byName: map[string]*Info{}, pages: map[string]Page{}, routes: map[string]*Routes{}}
 	for n, line := range strings.Split(text, "\n") {
 		line = strings.TrimRight(line, "\r")
-		if line == "" || line[0] == '#' || strings.HasPrefix(line, "family\t") {
-			continue
-		}
-		info, err := parseRow(line)
-		if err != nil {
+		if err := t.line(line); err != nil {
 			return nil, fmt.Errorf("family table line %d: %w", n+1, err)
 		}
-		t.byName[info.Family] = info
 	}
 	for name := range t.byName {
 		t.names = append(t.names, name)
 	}
 	sort.Strings(t.names)
+	for _, r := range t.routes {
+		for to := range r.families {
+			info := t.Lookup("", to)
+			r.classes[info.Class] = true
+		}
+	}
 	return t, nil
 }
 
-func parseRow(line string) (*Info, error) {
+func (t *Table) line(line string) error {
 	c := strings.Split(line, "\t")
-	if len(c) != columns {
-		return nil, fmt.Errorf("%d columns instead of %d", len(c), columns)
+	switch {
+	case c[0] == "#page", c[0] == "#table":
+		if len(c) != 4 {
+			return fmt.Errorf("%s has %d columns instead of 4", c[0], len(c))
+		}
+		p := Page{Key: c[1], AsOf: c[2], Name: c[3]}
+		if _, err := time.Parse(time.DateOnly, p.AsOf); err != nil {
+			return fmt.Errorf("%s %s: %q is no day such as 2026-11-01", c[0], p.Key, p.AsOf)
+		}
+		if c[0] == "#table" {
+			t.matrix = p
+		} else {
+			t.pages[p.Key] = p
+		}
+	case line == "", line[0] == '#', c[0] == "family", c[0] == "source_family":
+	case len(c) == changeColumns:
+		return t.change(c[0], strings.Fields(c[1]))
+	default:
+		info, err := t.row(c)
+		if err != nil {
+			return err
+		}
+		t.byName[info.Family] = info
+	}
+	return nil
+}
+
+func (t *Table) row(c []string) (*Info, error) {
+	if len(c) != familyColumns {
+		return nil, fmt.Errorf("%d columns instead of %d", len(c), familyColumns)
 	}
 	gen, err := strconv.Atoi(c[1])
 	if err != nil || gen < 0 || gen > 99 {
 		return nil, fmt.Errorf("generation %q is no number", c[1])
 	}
 	info := &Info{
-		Family: c[0], Generation: gen, Virtualization: c[2], Arch: c[3], Vendor: c[4], Lifecycle: c[5],
-		NVMe: c[6], Boot: c[7], NoTypeChange: c[8] == "no", Listed: true, Source: c[9],
+		Family: c[0], Generation: gen, Class: c[2], Virtualization: c[3], Arch: c[4], Vendor: c[5], Lifecycle: c[6],
+		NVMe: c[7], Boot: c[8], Listed: true, Source: c[9],
 	}
 	if !strings.HasPrefix(info.Family, "ecs.") {
 		return nil, fmt.Errorf("family %q lacks the ecs. in front", info.Family)
 	}
 	for _, f := range []struct{ name, value, allowed string }{
+		{"class", or(info.Class, KVM), "kvm shenlong-6 shenlong-7 shenlong-8"},
 		{"virtualization", info.Virtualization, "xen kvm shenlong unknown by_io_optimized"},
-		{"arch", info.Arch, "x86_64 arm64"},
-		{"vendor", info.Vendor, "intel amd arm"},
-		{"lifecycle", info.Lifecycle, "current previous retired"},
-		{"nvme", info.NVMe, "required likely unsupported unknown"},
-		{"boot", info.Boot, "bios uefi unknown"},
+		{"arch", info.Arch, "x86_64 arm64 unknown"},
+		{"vendor", info.Vendor, "intel amd hygon arm unknown"},
+		{"lifecycle", info.Lifecycle, "current previous retired private"},
+		{"nvme", info.NVMe, "required unsupported unknown"},
+		{"boot", info.Boot, "bios uefi bios+uefi unknown"},
 	} {
 		if f.value == "" || !strings.Contains(" "+f.allowed+" ", " "+f.value+" ") {
 			return nil, fmt.Errorf("%s %q is none of %s", f.name, f.value, f.allowed)
 		}
 	}
+	info.Class = or(info.Class, info.class())
+	info.Arch, info.Vendor = known(info.Arch), known(info.Vendor)
+	if p, ok := t.pages[c[9]]; ok {
+		info.Source, info.AsOf = p.Name, p.AsOf
+	}
+	if c[10] != "" {
+		info.Source += "; " + c[10]
+	}
 	return info, nil
+}
+
+func or(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}
+
+func known(s string) string {
+	if s == Unknown {
+		return ""
+	}
+	return s
+}
+
+func (t *Table) change(from string, to []string) error {
+	if !strings.HasPrefix(from, "ecs.") {
+		return fmt.Errorf("family %q lacks the ecs. in front", from)
+	}
+	r := &Routes{families: make(map[string]bool, len(to)), classes: map[string]bool{}}
+	for _, f := range to {
+		if f == "none" && len(to) == 1 {
+			break
+		}
+		if !strings.HasPrefix(f, "ecs.") {
+			return fmt.Errorf("type change of %s: family %q lacks the ecs. in front", from, f)
+		}
+		r.families[f] = true
+	}
+	t.routes[from] = r
+	return nil
+}
+
+// Routes are the type changes that the matrix offers from one family.
+type Routes struct {
+	families, classes map[string]bool
+}
+
+// Routes returns those from a family; nil for one that the matrix does not
+// name, which promises nothing.
+func (t *Table) Routes(from string) *Routes { return t.routes[t.base(from)] }
+
+// ToFamily says whether a change to that family is offered.
+func (r *Routes) ToFamily(name string) bool { return r != nil && r.families[stripVariant(name)] }
+
+// ToClass says whether a change to some family of that class is offered.
+func (r *Routes) ToClass(class string) bool { return r != nil && r.classes[class] }
+
+// Families are those that a change is offered to, in order.
+func (r *Routes) Families() []string {
+	if r == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(r.families))
+}
+
+// Matrix is the page of the type changes.
+func (t *Table) Matrix() Page { return t.matrix }
+
+// Pages are the pages that families come from, by key.
+func (t *Table) Pages() []Page {
+	out := slices.Collect(maps.Values(t.pages))
+	slices.SortFunc(out, func(a, b Page) int { return strings.Compare(a.Key, b.Key) })
+	return out
+}
+
+// base is the family without its variant.
+func (t *Table) base(name string) string {
+	name = strings.ToLower(name)
+	if _, ok := t.byName[name]; ok {
+		return name
+	}
+	return stripVariant(name)
 }
 
 // Names returns the listed families in order.
@@ -188,7 +366,7 @@ func stripVariant(name string) string {
 	}
 	for part := range strings.SplitSeq(tail, "-") {
 		switch part {
-		case "vws", "redis", "6t", "trans", "enhance":
+		case "vws", "redis", "6t", "trans", "enhance", "tee", "k":
 			head += "-" + part
 		}
 	}
@@ -202,23 +380,18 @@ var generationBodies = [...]string{"g", "c", "r", "re", "hfg", "hfc", "hfr", "ic
 // byNaming applies the naming rule to a family that is not in the table.
 func byNaming(name string) Info {
 	info := Info{
-		Family: name, Virtualization: Unknown, Arch: "x86_64", Vendor: "intel", NVMe: "unknown", Boot: "unknown",
-		Source: "naming rule",
+		Family: name, Virtualization: Unknown, NVMe: "unknown", Boot: "unknown", Source: "the naming rule",
 	}
 	rest, _, _ := strings.Cut(strings.TrimPrefix(name, "ecs."), "-")
-	bare := false
 	for _, p := range []string{"ebm", "scc"} {
 		if r, ok := strings.CutPrefix(rest, p); ok && r != "" {
-			rest, bare = r, true
-			info.Virtualization = Shenlong
+			rest, info.Virtualization = r, Shenlong
 		}
 	}
 	body, digits, suffix := splitName(rest)
 	if digits == "" {
-		info.Arch, info.Vendor = "", ""
-		return info
+		return info // no name of a family: nothing moves there
 	}
-	info.cpu(suffix)
 	generation, _ := strconv.Atoi(digits)
 	for _, b := range generationBodies {
 		if b == body && generation >= 5 && generation <= 20 {
@@ -226,30 +399,32 @@ func byNaming(name string) Info {
 		}
 	}
 	switch {
-	case bare:
+	case info.Virtualization == Shenlong:
 	case info.Generation >= 6:
 		info.Virtualization = Shenlong
 	case info.Generation == 5:
 		info.Virtualization = KVM
-	default:
-		info.Arch, info.Vendor = "", ""
 	}
-	if info.Generation >= 8 {
-		info.NVMe = "likely"
+	if info.Generation > 0 || info.Virtualization == Shenlong {
+		info.cpu(suffix)
 	}
 	if info.Generation > 0 && info.Generation < 7 {
 		info.NVMe = "unsupported"
 	}
+	info.Class = info.class()
 	return info
 }
 
 // cpu reads the CPU vendor out of the suffix letters.
 func (i *Info) cpu(suffix string) {
+	i.Arch, i.Vendor = "x86_64", "intel"
 	switch {
 	case suffix == "y", suffix == "r":
 		i.Arch, i.Vendor, i.Boot = "arm64", "arm", "uefi"
 	case strings.HasPrefix(suffix, "a"):
 		i.Vendor = "amd"
+	case strings.HasPrefix(suffix, "h"):
+		i.Vendor = "hygon"
 	}
 }
 
@@ -276,7 +451,7 @@ func Size(instanceType string) (vcpus int, ok bool) {
 		return 0, false
 	}
 	switch size := s[i+1:]; size {
-	case "nano", "small", "medium":
+	case "nano", "tiny", "xsmall", "small", "medium":
 		return 1, true
 	case "large":
 		return 2, true

@@ -3,6 +3,7 @@ package family_test
 import (
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -163,10 +164,138 @@ func TestVirtByIoOptimized(t *testing.T) {
 	}
 }
 
+// What the vendor's pages of 2026 say of families: rows of several names, the
+// class that they count as, and what they demand.
+func TestFamiliesOf2026(t *testing.T) {
+	tb := table(t)
+	n := 0
+	for _, c := range lines(t, "families-2026.tsv") {
+		for _, name := range strings.Fields(c[0]) {
+			n++
+			i := tb.Lookup("", name)
+			if !i.Listed {
+				t.Errorf("%s is not in the table", name)
+			}
+			if strings.HasPrefix(c[2], "shenlong") || c[2] == "kvm" {
+				if i.Class != c[2] {
+					t.Errorf("%s counts as %s, not %s", name, i.Class, c[2])
+				}
+			}
+			for _, f := range []struct{ what, got, want string }{{"arch", i.Arch, c[3]}, {"vendor", i.Vendor, c[4]}, {"nvme", i.NVMe, c[5]}, {"boot", i.Boot, c[6]}} {
+				switch {
+				case strings.HasPrefix(f.want, "by "), strings.Contains(f.want, "/"): // the row speaks of several
+				case f.what == "boot" && f.want == family.Unknown: // an older page may know
+				case f.want == family.Unknown && f.what != "nvme":
+					if f.got != "" {
+						t.Errorf("%s: %s is %q, which nobody knows", name, f.what, f.got)
+					}
+				case f.got != f.want:
+					t.Errorf("%s: %s %q, want %q", name, f.what, f.got, f.want)
+				}
+			}
+			if c[1] != family.Unknown && !strings.Contains(c[1], "/") && c[1] != strconv.Itoa(i.Generation) {
+				t.Errorf("%s: generation %d, want %s", name, i.Generation, c[1])
+			}
+			if c[7] == "no" && len(tb.Routes(name).Families()) > 0 {
+				t.Errorf("%s changes to %v, want none", name, tb.Routes(name).Families())
+			}
+		}
+	}
+	if n != 85 {
+		t.Errorf("%d families", n)
+	}
+}
+
+// Every row says which page it is from, and of when that is.
+func TestEveryFamilyNamesItsPage(t *testing.T) {
+	tb := table(t)
+	for _, name := range tb.Names() {
+		if i := tb.Lookup("", name); i.AsOf == "" || len(i.Source) < 20 {
+			t.Errorf("%s: %q of %q", name, i.Source, i.AsOf)
+		}
+	}
+	if m := tb.Matrix(); m.AsOf == "" || m.Name == "" {
+		t.Errorf("the matrix says nothing of itself: %+v", m)
+	}
+}
+
+// differences names the first row of the vendor's matrix that a table gets
+// wrong.
+func differences(tb *family.Table, rows [][]string) string {
+	for _, c := range rows {
+		want := strings.Fields(strings.TrimPrefix(c[1], "none"))
+		slices.Sort(want)
+		if r := tb.Routes(c[0]); r == nil || !slices.Equal(r.Families(), want) {
+			return c[0]
+		}
+	}
+	return ""
+}
+
+// Nobody drops, adds or shifts a cell of the matrix unnoticed.
+func TestMutantsOfTheMatrix(t *testing.T) {
+	rows := lines(t, "type-change-2026.tsv")
+	if got := differences(table(t), rows); got != "" || len(rows) != 211 {
+		t.Fatalf("%d rows; row %s differs", len(rows), got)
+	}
+	n := 0
+	for i, c := range rows {
+		to := strings.Fields(strings.TrimPrefix(c[1], "none"))
+		for cell := range len(to) + 1 {
+			changed := append(slices.Clone(to), "ecs.zz9") // a cell too many
+			if cell < len(to) {
+				changed = slices.Delete(slices.Clone(to), cell, cell+1)
+			}
+			text := c[0] + "\t" + strings.Join(changed, " ")
+			if len(changed) == 0 {
+				text = c[0] + "\tnone"
+			}
+			tb, err := family.ParseTable(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+			if differences(tb, rows[i:i+1]) == "" {
+				t.Errorf("nobody notices %s", text)
+			}
+		}
+	}
+	t.Logf("%d mutants", n)
+}
+
+func TestUnknownFamilies(t *testing.T) {
+	tb := table(t)
+	for name, want := range map[string][4]string{ // class, arch, nvme, vendor
+		"ecs.g10y":  {"shenlong-8", "arm64", "unknown", "arm"},
+		"ecs.r11a":  {"shenlong-8", "x86_64", "unknown", "amd"},
+		"ecs.g6xyz": {"shenlong-6", "x86_64", "unsupported", "intel"},
+		"ecs.c5q":   {"kvm", "x86_64", "unsupported", "intel"},
+		"ecs.i6":    {"shenlong-8", "", "unknown", ""},
+		"ecs.gn10x": {"shenlong-8", "", "unknown", ""},
+		"ecs.u3":    {"shenlong-8", "", "unknown", ""},
+		"ecs.foo":   {"", "", "unknown", ""},
+	} {
+		i := tb.Lookup("", name)
+		if got := [4]string{i.Class, i.Arch, i.NVMe, i.Vendor}; got != want || i.Listed {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
+
+// What the vendor's catalogue has is a type, however odd its size.
+func TestEverySizeOfTheCatalogueIsOne(t *testing.T) {
+	for _, c := range lines(t, "instance_types.tsv") {
+		if _, ok := family.Size(c[0]); !ok && c[2] == "listed" {
+			t.Errorf("%s passes for misspelt", c[0])
+		}
+	}
+}
+
 func TestBadTable(t *testing.T) {
 	for _, text := range []string{
-		"ecs.x1\t1", "x1\t1\tkvm\tx86_64\tintel\tcurrent\tunknown\tunknown\t\ts",
-		"ecs.x1\tone\tkvm\tx86_64\tintel\tcurrent\tunknown\tunknown\t\ts", "ecs.x1\t1\tbochs\tx86_64\tintel\tcurrent\tunknown\tunknown\t\ts",
+		"ecs.x1\t1\t2", "x1\t1\t\tkvm\tx86_64\tintel\tcurrent\tunknown\tunknown\ts\t", "ecs.x1\tg6", "x1\tnone", "#page\tk\tsoon\tname", "#page\tk",
+		"ecs.x1\tone\t\tkvm\tx86_64\tintel\tcurrent\tunknown\tunknown\ts\t", "ecs.x1\t1\t\tbochs\tx86_64\tintel\tcurrent\tunknown\tunknown\ts\t",
+		"ecs.x1\t1\tshenlong-9\tkvm\tx86_64\tintel\tcurrent\tunknown\tunknown\ts\t",
 	} {
 		if _, err := family.ParseTable(text); err == nil {
 			t.Errorf("%q: accepted", text)
