@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -111,10 +112,12 @@ type machineMatcher struct {
 // CompileErrors.
 func Compile(def Definition, familyTable string) (*Ruleset, error) {
 	r := &Ruleset{def: def, byID: map[string]*rule{}}
+	r.def.Rules = slices.Clone(def.Rules)
 	c := compiler{r: r}
 	c.families(familyTable)
 	c.support()
-	for i := range def.Rules {
+	for i := range r.def.Rules {
+		r.def.Rules[i].inherit()
 		c.rule(&r.def.Rules[i])
 	}
 	for i := range def.Overrides {
@@ -245,6 +248,25 @@ func or(s, fallback string) string {
 	return s
 }
 
+// inherit gives a class of SHENLONG that the rule does not name what it says of
+// the class before it.
+func (r *Rule) inherit() {
+	for _, m := range []*map[string]string{&r.Verdicts, &r.ConfidenceAt, &r.Reasons} {
+		*m = maps.Clone(*m)
+	}
+	for class := ClassShenlong6 + 1; class < classes; class++ {
+		earlier, later := (class - 1).String(), class.String()
+		if _, named := r.Verdicts[later]; named {
+			continue
+		}
+		for _, m := range []map[string]string{r.Verdicts, r.ConfidenceAt, r.Reasons} {
+			if v, ok := m[earlier]; ok && m[later] == "" {
+				m[later] = v
+			}
+		}
+	}
+}
+
 func (c *compiler) rule(src *Rule) {
 	part := "rule " + src.ID
 	out := &rule{src: src, stage: src.Stage, index: len(c.r.rules), disabled: src.Withdrawn}
@@ -295,7 +317,7 @@ func (c *compiler) verdicts(part string, out *rule) {
 	for name, value := range out.src.ConfidenceAt {
 		class, ok := parseClass(name)
 		if !ok {
-			c.bad(part, "confidence_at: %q is none of kvm, shenlong-6, shenlong-7", name)
+			c.bad(part, "confidence_at: %q is none of %s", name, ClassList())
 			continue
 		}
 		if out.confidence[class], err = ParseConfidence(value); err != nil {
@@ -312,7 +334,7 @@ func (c *compiler) verdicts(part string, out *rule) {
 	for name, value := range out.src.Reasons {
 		class, ok := parseClass(name)
 		if !ok {
-			c.bad(part, "reasons: %q is none of kvm, shenlong-6, shenlong-7", name)
+			c.bad(part, "reasons: %q is none of %s", name, ClassList())
 			continue
 		}
 		out.reason[class] = value
@@ -323,7 +345,7 @@ func (c *compiler) setVerdicts(part string, out *rule, verdicts map[string]strin
 	for name, value := range verdicts {
 		class, ok := parseClass(name)
 		if !ok {
-			c.bad(part, "verdicts: %q is none of kvm, shenlong-6, shenlong-7", name)
+			c.bad(part, "verdicts: %q is none of %s", name, ClassList())
 			continue
 		}
 		level, err := ParseLevel(value)
@@ -344,7 +366,7 @@ func (c *compiler) remedies(part string, src *Rule) {
 		}
 		for _, t := range u.Targets {
 			if _, ok := parseClass(t); !ok {
-				c.bad(part, "remedy %s: target %q is none of kvm, shenlong-6, shenlong-7", u.ID, t)
+				c.bad(part, "remedy %s: target %q is none of %s", u.ID, t, ClassList())
 			}
 		}
 	}
@@ -367,6 +389,11 @@ func (c *compiler) override(o *Override) {
 	}
 	r.disabled = r.disabled || o.Disabled
 	c.setVerdicts(part, r, o.Verdicts)
+	for class := ClassShenlong6 + 1; class < classes; class++ {
+		if _, named := o.Verdicts[class.String()]; !named && r.has[class] && len(o.Verdicts) > 0 {
+			r.level[class] = Worse(r.level[class], r.level[class-1])
+		}
+	}
 	for name := range o.Verdicts {
 		if class, ok := parseClass(name); ok {
 			r.reason[class] = o.Reason
@@ -386,20 +413,18 @@ func (c *compiler) override(o *Override) {
 	}
 }
 
-// monotone holds every rule to "never milder on shenlong-7 than on
-// shenlong-6".
+// monotone holds every rule to "never milder on a later class of SHENLONG than
+// on an earlier one".
 func (c *compiler) monotone() {
 	for _, r := range c.r.rules {
-		six, seven := r.level[ClassShenlong6], r.level[ClassShenlong7]
-		switch {
-		case r.has[ClassShenlong6] && !r.has[ClassShenlong7]:
-			if r.stage == StageOS || six != Compatible {
-				c.bad("rule "+r.src.ID, "has a verdict for shenlong-6 and none for shenlong-7")
+		for later := ClassShenlong6 + 1; later < classes; later++ {
+			earlier := later - 1
+			switch {
+			case r.has[later] && !r.has[earlier] && r.stage == StageOS:
+				c.bad("rule "+r.src.ID, "has a verdict for %s and none for %s", later, earlier)
+			case r.has[earlier] && Worse(r.level[earlier], r.level[later]) != r.level[later]:
+				c.bad("rule "+r.src.ID, "is milder on %s (%s) than on %s (%s)", later, r.level[later], earlier, r.level[earlier])
 			}
-		case r.has[ClassShenlong7] && !r.has[ClassShenlong6] && r.stage == StageOS:
-			c.bad("rule "+r.src.ID, "has a verdict for shenlong-7 and none for shenlong-6")
-		case r.has[ClassShenlong6] && Worse(six, seven) != seven:
-			c.bad("rule "+r.src.ID, "is milder on shenlong-7 (%s) than on shenlong-6 (%s)", seven, six)
 		}
 	}
 }

@@ -199,7 +199,7 @@ func (e *evaluation) verdict(t *Target) Verdict {
 // unnamed stands in for a catch-all where a user's rule set has none.
 func unnamed() *rule {
 	const reason = "No rule names this operating system."
-	return &rule{src: &Rule{ID: "none"}, stage: StageOS, reason: [classes]string{reason, reason, reason}}
+	return &rule{src: &Rule{ID: "none"}, stage: StageOS, reason: [...]string{reason, reason, reason, reason}}
 }
 
 // observed is the finding that the instance already runs on the target's class

@@ -24,4 +24,5 @@ func Example() {
 	// kvm compatible el5.release
 	// shenlong-6 incompatible el5.release
 	// shenlong-7 incompatible el5.release
+	// shenlong-8 incompatible el5.release
 }

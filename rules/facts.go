@@ -246,18 +246,7 @@ func not(t Tri) Tri {
 
 // class is the class of machine that the instance runs on; ok is false when
 // its family does not tell.
-func (m *Machine) class() (c Class, ok bool) {
-	switch {
-	case m.Virtualization == family.KVM:
-		return ClassKVM, true
-	case m.Virtualization != family.Shenlong:
-	case m.Generation >= 7:
-		return ClassShenlong7, true
-	case m.Generation == 6:
-		return ClassShenlong6, true
-	}
-	return 0, false
-}
+func (m *Machine) class() (c Class, ok bool) { return ClassOf(m.Virtualization, m.Generation) }
 
 // candidate is one identity that the rules judge: the chosen one, or one that
 // contradicts it.

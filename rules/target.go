@@ -3,42 +3,59 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/shenscan/shenscan/rules/family"
 )
 
-// Class is one of the three kinds of machine that an instance may move to.
+// Class is one of the kinds of machine that an instance may move to.
 type Class uint8
 
-// The classes, the mildest demands first. A verdict on a later class is never
-// milder than on an earlier one of SHENLONG.
+// The classes, the mildest demands first. What a rule says of a system is never
+// milder on a later class of SHENLONG than on an earlier one.
 const (
 	ClassKVM       Class = iota // 5th generation and earlier, not SHENLONG
 	ClassShenlong6              // 6th generation
-	ClassShenlong7              // 7th generation and later
+	ClassShenlong7              // 7th generation: virtio disks, ESSD only
+	ClassShenlong8              // 8th generation and later: disks by NVMe, systems from a list
 	classes
 )
 
-// String is the class as a target's name.
-func (c Class) String() string {
-	switch c {
-	case ClassKVM:
-		return "kvm"
-	case ClassShenlong6:
-		return "shenlong-6"
-	default:
-		return "shenlong-7"
-	}
+var classNames = [classes]string{"kvm", "shenlong-6", "shenlong-7", "shenlong-8"}
+
+// classOfGeneration is the class of SHENLONG machines by ECS generation.
+func classOfGeneration(generation int) Class {
+	return Class(min(max(generation, 6)-5, int(classes)-1))
 }
 
-func parseClass(s string) (Class, bool) {
-	for c := range classes {
-		if c.String() == s {
-			return c, true
-		}
+// ClassOf is the class of machines of a virtualization and ECS generation; ok is
+// false where these do not tell.
+func ClassOf(virtualization string, generation int) (c Class, ok bool) {
+	switch {
+	case virtualization == family.KVM:
+		return ClassKVM, true
+	case virtualization == family.Shenlong && generation >= 6:
+		return classOfGeneration(generation), true
 	}
 	return 0, false
+}
+
+// Generation is the ECS generation that a class begins with.
+func (c Class) Generation() int { return 5 + int(c) }
+
+// Classes are the names of the classes, in order.
+func Classes() []string { return slices.Clone(classNames[:]) }
+
+// ClassList names the classes in a sentence.
+func ClassList() string { return strings.Join(classNames[:], ", ") }
+
+// String is the class as a target's name.
+func (c Class) String() string { return classNames[min(c, classes-1)] }
+
+func parseClass(s string) (Class, bool) {
+	i := slices.Index(classNames[:], s)
+	return Class(max(i, 0)), i >= 0
 }
 
 // Target is where an instance may move: a class of machines, or one family or
@@ -57,7 +74,7 @@ type Target struct {
 	MemoryMiB  int      // smallest memory of the type or family, 0 when not known
 }
 
-// DefaultTargets are the three classes.
+// DefaultTargets are the classes.
 func DefaultTargets() []Target {
 	out := make([]Target, 0, classes)
 	for c := range classes {
@@ -78,7 +95,7 @@ func (r *Ruleset) ParseTarget(s string) (Target, error) {
 	}
 	name := r.families.FamilyOf(id)
 	if name == "" {
-		return Target{}, fmt.Errorf("target %.40q: %w: use kvm, shenlong-6, shenlong-7, an instance family such as ecs.g8i or a type such as ecs.g8y.large", s, ErrTarget)
+		return Target{}, fmt.Errorf("target %.40q: %w: use %s, an instance family such as ecs.g8i or a type such as ecs.g8y.large", s, ErrTarget, ClassList())
 	}
 	info := r.families.Lookup("", name)
 	t := Target{ID: id, Family: name, Generation: info.Generation, Arch: info.Arch, Vendor: info.Vendor, NVMe: info.NVMe}

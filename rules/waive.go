@@ -49,7 +49,8 @@ func (c *Classifier) HasWaivers() bool { return len(c.r.waivers) > 0 }
 
 // Waive applies the waivers whose scope holds w. It returns cl itself, and
 // costs nothing, where none does. A waived verdict says what it was, until
-// when and why; it is never milder on shenlong-7 than on shenlong-6.
+// when and why; it is never milder on a class of
+// SHENLONG than on the one before it.
 func (c *Classifier) Waive(cl *Classification, w Waivable) *Classification {
 	out := cl
 	for i := range c.r.waivers {
@@ -111,26 +112,30 @@ func (s *WaiveScope) holds(w *Waivable) bool {
 	return true
 }
 
-// monotone takes back a waiver that would make shenlong-7 milder than
-// shenlong-6.
+// monotone takes back a waiver that would make a class of SHENLONG milder than
+// an earlier one.
 func (c *Classifier) monotone(cl *Classification) {
 	worst := Compatible
-	for j := range cl.Verdicts {
-		if c.targets[j].Class == ClassShenlong6 && c.targets[j].Family == "" {
-			worst = Worse(worst, cl.Verdicts[j].Level)
+	for class := ClassShenlong6; class < classes; class++ {
+		next := worst
+		for j := range cl.Verdicts {
+			v := &cl.Verdicts[j]
+			if c.targets[j].Class != class {
+				continue
+			}
+			if v.Waiver != nil && !v.Level.AtLeast(worst) {
+				v.Level = worst
+				if !v.Waiver.Was.AtLeast(worst) {
+					v.Level = v.Waiver.Was
+				}
+				if v.Level == v.Waiver.Was {
+					v.Waiver = nil
+				}
+			}
+			if c.targets[j].Family == "" {
+				next = Worse(next, v.Level)
+			}
 		}
-	}
-	for j := range cl.Verdicts {
-		v := &cl.Verdicts[j]
-		if c.targets[j].Class != ClassShenlong7 || v.Waiver == nil || v.Level.AtLeast(worst) {
-			continue
-		}
-		v.Level = worst
-		if !v.Waiver.Was.AtLeast(worst) {
-			v.Level = v.Waiver.Was
-		}
-		if v.Level == v.Waiver.Was {
-			v.Waiver = nil
-		}
+		worst = next
 	}
 }

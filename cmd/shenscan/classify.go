@@ -51,7 +51,7 @@ one; on a terminal a table does.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
 	fl := cmd.Flags()
-	fl.StringSliceVar(&f.targets, "target", nil, "kvm, shenlong-6, shenlong-7, an instance family (ecs.g8i) or type (ecs.g8y.large); default the three classes")
+	fl.StringSliceVar(&f.targets, "target", nil, rules.ClassList()+", an instance family (ecs.g8i) or type (ecs.g8y.large); default all classes")
 	fl.StringSliceVar(&f.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
 	fl.StringVar(&f.output, "output", "", "table, json, jsonl, csv or markdown; default jsonl, on a terminal table")
 	fl.StringVar(&f.failOn, "fail-on", "", "exit with 3 when a line has this verdict or a worse one on any target: compatible, needs-action, unknown or incompatible")

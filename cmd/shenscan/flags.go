@@ -16,6 +16,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
 	"github.com/shenscan/shenscan/internal/trace"
 	"github.com/shenscan/shenscan/producer/cloudevents"
+	"github.com/shenscan/shenscan/rules"
 )
 
 // storeFlags say where the store is.
@@ -146,7 +147,7 @@ func (f *cloudFlags) options(s *settings) ecsapi.Options {
 type ruleFlags struct{ targets, rules []string }
 
 func (f *ruleFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&f.targets, "target", nil, "kvm, shenlong-6, shenlong-7, an instance family (ecs.g8i) or type; default the first three")
+	cmd.Flags().StringSliceVar(&f.targets, "target", nil, rules.ClassList()+", an instance family (ecs.g8i) or type; default all classes")
 	cmd.Flags().StringSliceVar(&f.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
 }
 

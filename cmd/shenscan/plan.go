@@ -15,6 +15,7 @@ import (
 	"github.com/shenscan/shenscan/internal/plan"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -55,7 +56,7 @@ could not be asked is named, and the plan is made all the same.`,
 	f.store.add(cmd)
 	fl := cmd.Flags()
 	fl.StringSliceVar(&f.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
-	fl.StringVar(&f.target, "target", "shenlong-6", "where to: kvm, shenlong-6, shenlong-7, an instance family (ecs.g8i) or type")
+	fl.StringVar(&f.target, "target", "shenlong-6", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type")
 	fl.StringVar(&f.owner, "owner-tag", "", "tag that names an instance's owner; the plan is then grouped by it")
 	fl.StringVar(&f.account, "account", "", "only this account")
 	fl.StringVar(&f.region, "region", "", "only this region")

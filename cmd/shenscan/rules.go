@@ -113,9 +113,17 @@ func newRulesListCmd() *cobra.Command {
 			var rows [][]string
 			for i := range def.Rules {
 				u := &def.Rules[i]
-				rows = append(rows, []string{u.ID, u.Stage, mark(u.Legacy), u.Verdicts["kvm"], u.Verdicts["shenlong-6"], u.Verdicts["shenlong-7"], u.Title})
+				line := []string{u.ID, u.Stage, mark(u.Legacy)}
+				for _, class := range rules.Classes() {
+					line = append(line, u.Verdicts[class])
+				}
+				rows = append(rows, append(line, u.Title))
 			}
-			if err := writeTable(out, []string{"ID", "STAGE", "LEGACY", "KVM", "SHENLONG-6", "SHENLONG-7", "TITLE"}, rows); err != nil {
+			header := []string{"ID", "STAGE", "LEGACY"}
+			for _, class := range rules.Classes() {
+				header = append(header, strings.ToUpper(class))
+			}
+			if err := writeTable(out, append(header, "TITLE"), rows); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(out, "\n%d rules, %d overrides, %d waivers; digest %s\n", len(def.Rules), len(def.Overrides), len(def.Waivers), r.Digest())
@@ -237,7 +245,7 @@ the id of an instance in the store.`,
 	}
 	rulesFlag(cmd, &paths)
 	dir.add(cmd)
-	cmd.Flags().StringSliceVar(&targets, "target", nil, "kvm, shenlong-6, shenlong-7, an instance family or type; default the three classes")
+	cmd.Flags().StringSliceVar(&targets, "target", nil, rules.ClassList()+", an instance family or type; default all classes")
 	cmd.Flags().StringVar(&output, "output", "text", "text or json")
 	return cmd
 }

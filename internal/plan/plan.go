@@ -275,10 +275,9 @@ func (b *builder) there(rec *record.Record) bool {
 		return rec.InstanceFamily == t.Family
 	case t.Class == rules.ClassKVM:
 		return rec.Virtualization == family.KVM
-	case t.Class == rules.ClassShenlong6:
-		return rec.Virtualization == family.Shenlong && rec.Generation >= 6
 	default:
-		return rec.Virtualization == family.Shenlong && rec.Generation >= 7
+		class, ok := rules.ClassOf(rec.Virtualization, rec.Generation)
+		return ok && class >= t.Class
 	}
 }
 

@@ -95,14 +95,19 @@ func TestPages(t *testing.T) {
 func index(def *rules.Definition) string {
 	var b strings.Builder
 	b.WriteString("# Rules\n\nEvery reason that shenscan gives, in the order in which they are tried. Written from rules/catalog/catalog.yaml.\n\n")
-	b.WriteString("| rule | what | kvm | shenlong-6 | shenlong-7 | legacy |\n| --- | --- | --- | --- | --- | --- |\n")
+	classes := rules.Classes()
+	b.WriteString("| rule | what | " + strings.Join(classes, " | ") + " | legacy |\n| --- | --- |" + strings.Repeat(" --- |", len(classes)+1) + "\n")
 	for i := range def.Rules {
 		u := &def.Rules[i]
 		legacy := ""
 		if u.Legacy {
 			legacy = "yes"
 		}
-		b.WriteString("| [" + u.ID + "](" + u.ID + ".md) | " + u.Title + " | " + u.Verdicts["kvm"] + " | " + u.Verdicts["shenlong-6"] + " | " + u.Verdicts["shenlong-7"] + " | " + legacy + " |\n")
+		b.WriteString("| [" + u.ID + "](" + u.ID + ".md) | " + u.Title + " |")
+		for _, class := range classes {
+			b.WriteString(" " + u.Verdicts[class] + " |")
+		}
+		b.WriteString(" " + legacy + " |\n")
 	}
 	b.WriteString(`
 ## Rules of your own
@@ -112,7 +117,7 @@ waive verdicts for some instances until a date, and add instance families:
 
 ` + "```yaml\n" + overlay + strings.TrimPrefix(waiver, "version: 1\n") + "```\n" + `
 ` + "`shenscan rules validate FILE` names every mistake with its line, `shenscan rules test FILE` runs the fixtures, and `shenscan rules schema`" + `
-prints the JSON Schema for editors (` + "`# yaml-language-server: $schema=…`" + `). A verdict on shenlong-7 is never milder than on shenlong-6: a rule
+prints the JSON Schema for editors (` + "`# yaml-language-server: $schema=…`" + `). A verdict on a class of SHENLONG is never milder than on the one before it: a rule
 that says otherwise is refused, and a waiver that would have that effect is not applied. Rule ids are never used again; a withdrawn rule keeps
 its id with ` + "`withdrawn: true`" + `.
 `)
@@ -157,7 +162,7 @@ func TestOverlay(t *testing.T) {
 	if v := c.Classify(&rules.Facts{OSName: "Ubuntu 11.04"}).Verdicts[1]; v.Level != rules.NeedsAction || v.Reason != "We tried it." {
 		t.Errorf("override: %+v", v)
 	}
-	if target, err := r.ParseTarget("ecs.zz9.large"); err != nil || target.Class != rules.ClassShenlong7 || target.NVMe != "required" {
+	if target, err := r.ParseTarget("ecs.zz9.large"); err != nil || target.Class != rules.ClassShenlong8 || target.NVMe != "required" {
 		t.Errorf("added family: %+v, %v", target, err)
 	}
 	if load(t).Digest() == r.Digest() || load(t, overlay).Digest() != r.Digest() || len(r.Digest()) != 12 {
@@ -201,13 +206,15 @@ func TestWaiver(t *testing.T) {
 	}
 }
 
-func TestWaiverIsNeverMilderOnShenlong7(t *testing.T) {
+func TestWaiverIsNeverMilderOnALaterClass(t *testing.T) {
 	c := load(t, `version: 1
-waivers: [{id: w, scope: {accounts: ["1"]}, targets: [shenlong-7], until: "2030-01-01", reason: r}]
+waivers: [{id: w, scope: {accounts: ["1"]}, targets: [shenlong-7, shenlong-8], until: "2030-01-01", reason: r}]
 `).NewClassifier(nil)
 	got := c.Waive(c.Classify(&rules.Facts{OSName: "CentOS 5.8"}), rules.Waivable{Account: "1", Today: "2026-01-01"})
-	if v := got.Verdicts[2]; v.Level != rules.Incompatible || v.Waiver != nil {
-		t.Errorf("%+v", v)
+	for _, v := range got.Verdicts[2:] {
+		if v.Level != rules.Incompatible || v.Waiver != nil {
+			t.Errorf("%+v", v)
+		}
 	}
 }
 
@@ -299,8 +306,10 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		cl := r.NewClassifier(nil).Classify(&rules.Facts{OSName: "CentOS 5.8"})
-		if rules.Worse(cl.Verdicts[1].Level, cl.Verdicts[2].Level) != cl.Verdicts[2].Level {
-			t.Errorf("milder on shenlong-7: %+v", cl.Verdicts)
+		for i := 2; i < len(cl.Verdicts); i++ {
+			if rules.Worse(cl.Verdicts[i-1].Level, cl.Verdicts[i].Level) != cl.Verdicts[i].Level {
+				t.Errorf("milder on %s: %+v", cl.Verdicts[i].Target, cl.Verdicts)
+			}
 		}
 	})
 }

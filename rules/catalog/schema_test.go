@@ -123,3 +123,17 @@ func TestSchemaNamesEveryField(t *testing.T) {
 		}
 	}
 }
+
+func TestSchemaNamesTheClasses(t *testing.T) {
+	var doc struct {
+		Defs struct {
+			Class struct{ Enum []string }
+		} `json:"$defs"`
+	}
+	if err := json.Unmarshal(catalog.Schema(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(doc.Defs.Class.Enum, rules.Classes()) {
+		t.Errorf("the schema names %v, the classes are %v", doc.Defs.Class.Enum, rules.Classes())
+	}
+}

@@ -12,15 +12,19 @@ const (
 )
 
 // orNone makes a count that has no series 0 where instances were read; where
-// nothing was read it stays without data.
-const orNone = " or 0 * sum(shenscan_instances{" + ofAccount + ", " + ofRegion + "})"
+// nothing was read it stays without data. perTarget does so for each target that
+// was scanned.
+const (
+	orNone    = " or 0 * sum(shenscan_instances{" + ofAccount + ", " + ofRegion + "})"
+	perTarget = " or 0 * sum by (target) (shenscan_instances{" + ofAccount + ", " + ofRegion + ", " + ofTarget + "})"
+)
 
 // fleetDashboard answers what is wrong with the fleet, where, and whether it
 // gets better.
 func fleetDashboard() *dashboard.DashboardBuilder {
 	verdict := func(v string) string { return `verdict="` + v + `"` }
-	counted := func(v string) string {
-		return "sum(" + instances(ofAccount, ofRegion, `target="shenlong-7"`, verdict(v)) + ")" + orNone
+	counted := func(v string) query {
+		return query{"sum by (target) (" + instances(ofAccount, ofRegion, ofTarget, verdict(v)) + ")" + perTarget, "{{target}}"}
 	}
 	red := steps("green", from(1, "red"))
 	return board("shenscan-fleet", "shenscan / Fleet", "Which instances boot on which virtualization, where the legacy operating systems are, and whether their number falls.").
@@ -32,12 +36,9 @@ func fleetDashboard() *dashboard.DashboardBuilder {
 			query{"max(sum by (target) (" + instances(ofAccount, ofRegion) + "))", "instances"})).
 		WithPanel(figure("Legacy OS", "Instances with an operating system on the list of known legacy ones, whatever the target.", units.Short, 4, red,
 			query{"sum(" + legacies(ofAccount, ofRegion) + ")" + orNone, "legacy"})).
-		WithPanel(figure("Incompatible with the 7th generation", "Instances that do not boot on shenlong-7, the strictest target.", units.Short, 4, red,
-			query{counted("incompatible"), "incompatible"})).
-		WithPanel(figure("Need action for the 7th generation", "Instances that boot on shenlong-7 after the named remedies or checks.", units.Short, 4, steps("green", from(1, "orange")),
-			query{counted("needs-action"), "needs action"})).
-		WithPanel(figure("Unknown", "Instances of which what is known does not tell whether they boot on shenlong-7.", units.Short, 4, steps("green", from(1, "orange")),
-			query{counted("unknown"), "unknown"})).
+		WithPanel(figure("Incompatible", "Instances that do not boot, for each chosen target.", units.Short, 4, red, counted("incompatible"))).
+		WithPanel(figure("Need action", "Instances that boot after the named remedies or checks, for each chosen target.", units.Short, 4, steps("green", from(1, "orange")), counted("needs-action"))).
+		WithPanel(figure("Unknown", "Instances of which what is known does not tell whether they boot, for each chosen target.", units.Short, 4, steps("green", from(1, "orange")), counted("unknown"))).
 		WithPanel(figure("Oldest complete scan", "Time since the account and region that was scanned longest ago was read to its end. The numbers beside it are as old as this.", units.Seconds, 4,
 			steps("green", from(26*3600, "orange"), from(50*3600, "red")),
 			query{"time() - min(" + once("account, region", "shenscan_scan_last_completion_timestamp_seconds", ofAccount, ofRegion) + ")", "age"})).

@@ -31,7 +31,7 @@ const (
 // label: identity and the verdicts of the system alone.
 type osKind struct {
 	family, version, servicePack, arch string
-	verdicts                           [3]level // kvm, shenlong-6, shenlong-7
+	verdicts                           [targets]level
 	weight                             int
 	hosts                              string
 	flags                              map[string]bool
@@ -59,6 +59,7 @@ const (
 	classKVM
 	classShenlong6
 	classShenlong7
+	classShenlong8
 )
 
 // instanceType is one row of the catalogue.
@@ -106,7 +107,7 @@ func (p *pool) pick(r uint64) *instanceType {
 // loadData parses the embedded files.
 func loadData() (*data, error) {
 	d := &data{byType: map[string]*instanceType{}, pools: map[string]*pool{}}
-	err := eachRow(osTSV, 17, func(f []string) error {
+	err := eachRow(osTSV, 14+targets, func(f []string) error {
 		k, err := parseKind(f)
 		d.kinds = append(d.kinds, k)
 		return err
@@ -191,8 +192,7 @@ func eachRow(text string, fields int, fn func([]string) error) error {
 func parseKind(f []string) (*osKind, error) {
 	k := &osKind{
 		family: f[0], version: f[1], servicePack: f[2], arch: f[3],
-		hosts: f[8], flags: map[string]bool{}, osName: f[10], osNameEn: f[11], platform: f[12],
-		tagOS: f[14], tagKernel: f[15],
+		flags: map[string]bool{},
 	}
 	for i := range k.verdicts {
 		v, err := parseLevel(f[4+i])
@@ -201,16 +201,18 @@ func parseKind(f []string) (*osKind, error) {
 		}
 		k.verdicts[i] = v
 	}
-	w, err := strconv.Atoi(f[7])
+	f = f[4+targets:]
+	k.hosts, k.osName, k.osNameEn, k.platform, k.tagOS, k.tagKernel = f[1], f[3], f[4], f[5], f[7], f[8]
+	w, err := strconv.Atoi(f[0])
 	if err != nil {
 		return k, fmt.Errorf("weight: %w", err)
 	}
 	k.weight = w
-	for name := range strings.SplitSeq(f[9], ",") {
+	for name := range strings.SplitSeq(f[2], ",") {
 		k.flags[name] = true
 	}
-	if f[13] != "" {
-		k.imageIDs = strings.Split(f[13], ";")
+	if f[6] != "" {
+		k.imageIDs = strings.Split(f[6], ";")
 	}
 	if _, ok := hostPlans[k.hosts]; !ok {
 		return k, fmt.Errorf("hosts %q", k.hosts)
@@ -247,8 +249,10 @@ func (t *instanceType) class(ioOptimized bool) machineClass {
 		return classKVM
 	case "sl6", "arm6":
 		return classShenlong6
-	case "sl7", "sl7nvme", "arm7":
+	case "sl7":
 		return classShenlong7
+	case "sl8", "arm8":
+		return classShenlong8
 	}
 	return classOther
 }

@@ -108,13 +108,13 @@ func (in *instance) place(sc *scope) {
 	case k.arch == "arm64" && x < plan.sl6:
 		in.typ = pools["arm6"].pick(r2)
 	case k.arch == "arm64":
-		in.typ = pools["arm7"].pick(r2)
+		in.typ = pools["arm8"].pick(r2)
 	case x < plan.xen+plan.kvm+plan.sl6:
 		in.typ = pools["sl6"].pick(r2)
 	case x < 100-plan.other:
 		in.typ = pools["sl7"].pick(r2 >> 4)
 		if in.slot.nvme && r2%3 == 0 {
-			in.typ = pools["sl7nvme"].pick(r2 >> 4)
+			in.typ = pools["sl8"].pick(r2 >> 4)
 		}
 	default:
 		in.typ = pools["other"].pick(r2)

@@ -28,18 +28,30 @@ func parseLevel(s string) (level, error) {
 	return 0, fmt.Errorf("verdict %q", s)
 }
 
-// Targets are the targets of the truth file, in the order of Truth.Verdicts.
-func Targets() []string { return []string{"kvm", "shenlong-6", "shenlong-7"} }
+// targets is how many targets the truth file judges.
+const targets = 4
 
-// targetClass is the machine class of each target.
-var targetClass = [3]machineClass{classKVM, classShenlong6, classShenlong7}
+// target is one of them, and the machines that it stands for.
+var target = [targets]struct {
+	name  string
+	class machineClass
+}{{"kvm", classKVM}, {"shenlong-6", classShenlong6}, {"shenlong-7", classShenlong7}, {"shenlong-8", classShenlong8}}
+
+// Targets are the targets of the truth file, in the order of Truth.Verdicts.
+func Targets() []string {
+	var out []string
+	for _, t := range target {
+		out = append(out, t.name)
+	}
+	return out
+}
 
 // Truth is what the generator knows of one instance: one line of the truth
 // file.
 type Truth struct {
 	Account, Region, InstanceID  string
 	Family, Version, ServicePack string
-	Verdicts                     [3]string // kvm, shenlong-6, shenlong-7
+	Verdicts                     [targets]string // in the order of Targets
 }
 
 // MarshalJSON is the truth as a line of the truth file has it.
@@ -57,7 +69,7 @@ type machineFacts struct {
 //
 //  1. An instance that is Running on a machine of the target's class or a
 //     newer one is compatible, whatever else is known: it boots there
-//     (observed.running). Xen < KVM < SHENLONG 6 < SHENLONG 7 and later; a
+//     (observed.running). Xen < KVM < SHENLONG 6 < SHENLONG 7 < SHENLONG 8 and later; a
 //     family of open class proves nothing. Starting, Stopping and Stopped
 //     instances prove nothing either.
 //  2. Otherwise the verdict of the operating system stands (the boundary cases).
@@ -74,10 +86,10 @@ type machineFacts struct {
 // Overlays that need a concrete target type (NVMe, boot mode, architecture,
 // AMD, RHEL policy) and advisories (end of life, deleted image, classic
 // network) do not touch the default targets.
-func judge(s *slot, m machineFacts) [3]level {
-	var out [3]level
-	for i, target := range targetClass {
-		out[i] = judgeOne(s, m, i, target)
+func judge(s *slot, m machineFacts) [targets]level {
+	var out [targets]level
+	for i, t := range target {
+		out[i] = judgeOne(s, m, i, t.class)
 	}
 	return out
 }
@@ -130,11 +142,11 @@ func appendTruth(b []byte, t *Truth) []byte {
 	b = append(b, `,"version":`...)
 	b = strconv.AppendQuote(b, t.Version)
 	b = append(b, `,"verdicts":{`...)
-	for i, name := range Targets() {
+	for i, at := range target {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = strconv.AppendQuote(b, name)
+		b = strconv.AppendQuote(b, at.name)
 		b = append(b, ':')
 		b = strconv.AppendQuote(b, t.Verdicts[i])
 	}

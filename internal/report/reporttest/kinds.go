@@ -67,6 +67,7 @@ func kinds() []kind {
 			Verdict("kvm", kvm, rule, text(kvm), mend(kvm)...),
 			Verdict("shenlong-6", six, rule, text(six), mend(six)...),
 			Verdict("shenlong-7", seven, rule, text(seven), mend(seven)...),
+			Verdict("shenlong-8", seven, rule, text(seven), mend(seven)...),
 		}
 	}
 	kinds := []kind{
