@@ -22,6 +22,7 @@ type RemedyDef struct {
 	Text     string   `yaml:"text"`
 	Families []string `yaml:"families"`
 	Steps    []string `yaml:"steps"`
+	Benefit  string   `yaml:"benefit"`
 	Drawback string   `yaml:"drawback"`
 }
 

@@ -4,12 +4,21 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/shenscan/shenscan/rules/family"
 )
 
 // Checks that precede every move, and those that precede a move of Windows.
 var (
 	baseChecks    = [...]string{"restart", "snapshot", "custom-image-trial"}
 	windowsChecks = [...]string{"sfc", "remove-security-software"}
+)
+
+// The remedies that depend on where the instance runs now.
+const (
+	stayGen5        = "stay-gen5"
+	stayFamily      = "stay-family"
+	afterFailedMove = "after-failed-move"
 )
 
 // checkVersion settles a verdict that rests on a partly known release.
@@ -266,6 +275,7 @@ func (e *evaluation) assemble(t *Target, found []judged, confirm bool) Verdict {
 	}
 	f := &v.Findings[0]
 	v.Level, v.Confidence, v.Rule, v.Reason, v.Source = f.Level, f.Confidence, f.Rule, f.Reason, f.Source
+	e.stays(&v, t)
 	return v
 }
 
@@ -280,8 +290,8 @@ func (e *evaluation) remedies(v *Verdict, t *Target, rl *rule) {
 		if slices.Contains(u.NotFor, e.p.os.Family) || len(u.Targets) > 0 && !slices.Contains(u.Targets, t.Class.String()) {
 			continue
 		}
-		if u.ID == "stay-gen5" && (t.Class == ClassKVM || e.p.os.Arch == "arm64") {
-			continue // there is no Arm family of the 5th generation
+		if u.ID == stayGen5 && (t.Class == ClassKVM || e.p.os.Arch == "arm64" || e.p.machine.Virtualization == family.Shenlong) {
+			continue // there is no Arm family of the 5th generation, and what runs on SHENLONG stays there
 		}
 		if slices.ContainsFunc(v.Remedies, func(m Remedy) bool { return m.ID == u.ID && m.To == u.To }) {
 			continue
@@ -294,6 +304,20 @@ func (e *evaluation) remedies(v *Verdict, t *Target, rl *rule) {
 		if u.Note != "" {
 			text += " " + u.Note
 		}
-		v.Remedies = append(v.Remedies, Remedy{ID: u.ID, To: u.To, Families: d.Families, Text: text, Steps: d.Steps, Drawback: d.Drawback})
+		v.Remedies = append(v.Remedies, Remedy{ID: u.ID, To: u.To, Families: d.Families, Text: text, Steps: d.Steps, Benefit: d.Benefit, Drawback: d.Drawback})
+	}
+}
+
+// stays adds what depends on where the instance runs: on SHENLONG it can stay
+// there, which is the way out of any move that it does not survive; on the
+// target itself it may have been moved already and not come back.
+func (e *evaluation) stays(v *Verdict, t *Target) {
+	id := stayFamily
+	if e.p.isThere(t) {
+		id = afterFailedMove
+	}
+	d, ok := e.r.def.Remedies[id]
+	if ok && v.Level != Compatible && e.p.machine.Virtualization == family.Shenlong {
+		v.Remedies = append(v.Remedies, Remedy{ID: id, Text: d.Text, Steps: d.Steps, Benefit: d.Benefit, Drawback: d.Drawback})
 	}
 }

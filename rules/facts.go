@@ -162,6 +162,7 @@ type hardware struct {
 	sources               string // a byte for each rule that asks for the source machine, and for each target whether a type change leads there
 	class                 Class
 	known, classed, arm64 bool
+	shenlong              bool
 	nvmeSource            bool
 	osNVMe                Tri
 	running, xen, virtio  bool
@@ -181,27 +182,38 @@ func (r *Ruleset) hardware(m *machine, targets []Target) hardware {
 		}
 	}
 	for i := range targets {
-		if p.changesTo(&targets[i]) {
+		switch {
+		case p.isThere(&targets[i]):
+			sources.WriteByte('2')
+		case p.changesTo(&targets[i]):
 			sources.WriteByte('1')
-		} else {
+		default:
 			sources.WriteByte('0')
 		}
 	}
 	h := hardware{
-		sources: sources.String(), known: m.Family != "", arm64: m.Arch == "arm64", nvmeSource: p.attachesNVMe(),
+		sources: sources.String(), known: m.Family != "", arm64: m.Arch == "arm64", shenlong: m.Virtualization == family.Shenlong, nvmeSource: p.attachesNVMe(),
 		osNVMe: m.osNVMe, running: m.running, xen: m.xen, virtio: m.onVirtio,
 	}
 	h.class, h.classed = m.class()
 	return h
 }
 
+// isThere says whether the machine is of the target already.
+func (p *profile) isThere(t *Target) bool {
+	if t.Family != "" {
+		return p.machine.Family == t.Family
+	}
+	return p.counts == t.Class.String()
+}
+
 // changesTo says whether a change of the instance type leads from the machine
 // to the target, or it is there already.
 func (p *profile) changesTo(t *Target) bool {
 	if t.Family != "" {
-		return p.machine.Family == t.Family || p.routes.ToFamily(t.Family)
+		return p.isThere(t) || p.routes.ToFamily(t.Family)
 	}
-	return p.counts == t.Class.String() || p.routes.ToClass(t.Class.String())
+	return p.isThere(t) || p.routes.ToClass(t.Class.String())
 }
 
 // attachesNVMe says whether the machine attaches disks by NVMe.

@@ -548,3 +548,31 @@ func FuzzClassify(f *testing.F) {
 		r.Explain(&facts, nil)
 	})
 }
+
+// Every remedy says what speaks for it and what against, and what is offered
+// depends on where the instance runs.
+func TestRemediesSayWhatSpeaksForAndAgainstThem(t *testing.T) {
+	r := ruleset(t)
+	for id, d := range r.Definition().Remedies {
+		if d.Benefit == "" || d.Drawback == "" || len(d.Steps) == 0 {
+			t.Errorf("remedy %s lacks benefit, drawback or steps", id)
+		}
+	}
+	for _, c := range []struct{ typ, target, has, hasNot string }{
+		{"ecs.g5.large", "shenlong-6", "stay-gen5", "stay-family"},
+		{"", "shenlong-6", "stay-gen5", "stay-family"},
+		{"ecs.g6.large", "shenlong-7", "stay-family", "stay-gen5"},
+		{"ecs.g7.large", "ecs.g8i", "stay-family", "stay-gen5"},
+		{"ecs.g6.large", "shenlong-6", "after-failed-move", "stay-gen5"},
+	} {
+		v := judge(t, r, rules.Observation{OSName: "CentOS 5.8", InstanceType: c.typ}, c.target)
+		if !hasRemedy(v, c.has) || hasRemedy(v, c.hasNot) {
+			t.Errorf("%s to %s: %+v", c.typ, c.target, v.Remedies)
+		}
+		for _, m := range v.Remedies {
+			if m.Benefit == "" || m.Drawback == "" {
+				t.Errorf("%s comes without benefit or drawback", m.ID)
+			}
+		}
+	}
+}

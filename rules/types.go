@@ -175,6 +175,7 @@ type Remedy struct {
 	Families []string `json:"families,omitempty"`
 	Text     string   `json:"text"`
 	Steps    []string `json:"steps,omitempty"`
+	Benefit  string   `json:"benefit,omitempty"`
 	Drawback string   `json:"drawback,omitempty"`
 }
 

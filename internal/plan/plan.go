@@ -97,6 +97,7 @@ type Solution struct {
 	Name      string   `json:"name"` // "minor-upgrade to 5.11"
 	Text      string   `json:"text"`
 	Steps     []string `json:"steps,omitempty"`
+	Benefit   string   `json:"benefit,omitempty"`
 	Drawback  string   `json:"drawback,omitempty"`
 	Instances int      `json:"instances"` // that need it; 0 for an alternative only
 }
@@ -289,7 +290,7 @@ func (b *builder) solution(id WaveID, m *rules.Remedy) *Solution {
 		for n := 2; b.waves[id].solution(name) != nil; n++ {
 			name = fmt.Sprintf("%s (variant %d)", key.name, n)
 		}
-		s = &Solution{Name: name, Text: m.Text, Steps: m.Steps, Drawback: m.Drawback}
+		s = &Solution{Name: name, Text: m.Text, Steps: m.Steps, Benefit: m.Benefit, Drawback: m.Drawback}
 		b.solutions[key] = s
 		b.waves[id].Solutions = append(b.waves[id].Solutions, s)
 	}

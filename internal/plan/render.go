@@ -164,7 +164,7 @@ func ownerName(name string) string {
 var csvHead = []string{
 	"wave", "owner", "account", "region", "zone", "instance_id", "instance_name", "status", "os", "legacy", "verdict", "confidence", "rule", "reason",
 	"current_type", "replacement_type", "replacement_why", "replacement_availability", "replacement_first_choice", "first_choice_zones",
-	"path", "path_note", "fallback_type", "fallback_why", "fallback_availability", "solutions", "steps", "drawbacks", "alternatives", "checklist", "question", "note",
+	"path", "path_note", "fallback_type", "fallback_why", "fallback_availability", "solutions", "steps", "benefits", "drawbacks", "alternatives", "checklist", "question", "note",
 }
 
 func writeCSV(w io.Writer, p *Plan) error {
@@ -174,10 +174,13 @@ func writeCSV(w io.Writer, p *Plan) error {
 	}
 	for _, wave := range p.Waves {
 		for _, it := range wave.Items {
-			var steps, drawbacks []string
+			var steps, benefits, drawbacks []string
 			for _, name := range it.Solutions {
 				if s := wave.solution(name); s != nil {
 					steps = append(steps, s.Steps...)
+					if s.Benefit != "" {
+						benefits = append(benefits, s.Name+": "+s.Benefit)
+					}
 					if s.Drawback != "" {
 						drawbacks = append(drawbacks, s.Name+": "+s.Drawback)
 					}
@@ -187,7 +190,7 @@ func writeCSV(w io.Writer, p *Plan) error {
 				string(wave.ID), it.Owner, it.Account, it.Region, it.Zone, it.InstanceID, it.InstanceName, it.Status, it.OS, strconv.FormatBool(it.Legacy),
 				it.Verdict, it.Confidence, it.Rule, it.Reason, it.CurrentType, it.Replacement.Type, it.Replacement.Why,
 				it.Replacement.Availability, it.Replacement.FirstChoice, strings.Join(it.Replacement.Zones, " "), string(it.Path), it.PathNote,
-				it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist), it.Question, it.Note,
+				it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist), it.Question, it.Note,
 			}
 			for i := range row {
 				row[i] = report.FormulaSafe(row[i])
@@ -245,6 +248,9 @@ func writeMarkdown(w io.Writer, p *Plan) error {
 			fmt.Fprintf(w, "\n### %s (%s)\n\n%s\n\n", text(s.Name), s.share(), text(s.Text))
 			for i, step := range s.Steps {
 				fmt.Fprintf(w, "%d. %s\n", i+1, text(step))
+			}
+			if s.Benefit != "" {
+				fmt.Fprintf(w, "\nBenefit: %s\n", text(s.Benefit))
 			}
 			if s.Drawback != "" {
 				fmt.Fprintf(w, "\nDrawback: %s\n", text(s.Drawback))

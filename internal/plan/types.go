@@ -182,6 +182,8 @@ func (c *chooser) replacement(rec *record.Record) Choice {
 func (c *chooser) fallback(rec *record.Record) Choice {
 	v := report.VerdictOn(rec, "kvm")
 	switch {
+	case rec.Virtualization == family.Shenlong:
+		return Choice{Type: rec.InstanceType, Why: "it runs on SHENLONG now and stays where it is"}
 	case v == nil:
 		return Choice{Why: "there is no verdict on kvm; scan with --target kvm too"}
 	case v.Level == rules.Incompatible:

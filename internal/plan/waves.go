@@ -27,7 +27,7 @@ func waves() []Wave {
 // repairs are the remedies inside a machine that keep its operating system, in
 // the order in which they are done: what the new machine needs is there before
 // what the old one used is taken away.
-var repairs = []string{"install-virtio", "install-nvme", "apply-freebsd-patch", "fix-boot-config", "clear-xen-registry"}
+var repairs = []string{"install-virtio", "install-nvme", "set-nvme-flag", "apply-freebsd-patch", "upgrade-gentoo", "update-kernel", "fix-boot-config", "clear-xen-registry"}
 
 func has(v *rules.Verdict, ids ...string) bool {
 	return slices.ContainsFunc(v.Remedies, func(m rules.Remedy) bool { return slices.Contains(ids, m.ID) })

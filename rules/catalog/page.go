@@ -165,6 +165,9 @@ func remedies(b *strings.Builder, def *rules.Definition, u *rules.Rule) {
 		for i, s := range d.Steps {
 			fmt.Fprintf(b, "%d. %s\n", i+1, s)
 		}
+		if d.Benefit != "" {
+			fmt.Fprintf(b, "\nBenefit: %s\n", d.Benefit)
+		}
 		if d.Drawback != "" {
 			fmt.Fprintf(b, "\nDrawback: %s\n", d.Drawback)
 		}

@@ -228,6 +228,7 @@
         fold.append(el('summary', '', m.steps.length + (m.steps.length === 1 ? ' step' : ' steps')), ol);
         box.append(fold);
       }
+      if (m.benefit) box.append(el('p', 'muted', 'Benefit: ' + m.benefit));
       if (m.drawback) box.append(el('p', 'muted', 'Drawback: ' + m.drawback));
     }
     if (v.checks.length) box.append(el('p', 'muted', 'Before the move: ' + v.checks.join(', ')));
