@@ -2,6 +2,7 @@ package ecssim
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	ecs "github.com/alibabacloud-go/ecs-20140526/v4/client"
@@ -76,5 +77,18 @@ func TestStockRefusesWhatTheAPIRefuses(t *testing.T) {
 				t.Errorf("%d %s, %v", r.status, r.body, err)
 			}
 		})
+	}
+}
+
+// A type of the vendor's private cloud is no type of this one.
+func TestNoTypeOfAPrivateCloud(t *testing.T) {
+	d, err := loadData()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, typ := range d.types {
+		if strings.HasPrefix(typ.id, "ecs.s7-k") || typ.family == "ecs.n4v2" || typ.family == "ecs.s7" {
+			t.Errorf("the catalogue offers %s", typ.id)
+		}
 	}
 }
