@@ -230,8 +230,16 @@ func (c *compiler) families(table string) {
 	c.r.families = t
 }
 
-// support checks the days of the lifecycle table.
+// support checks the days of sources and of the lifecycle table.
 func (c *compiler) support() {
+	for source, day := range c.r.def.Dated {
+		if _, ok := c.r.def.Sources[source]; !ok {
+			c.bad("", "dated: source %q is not in sources", source)
+		}
+		if _, err := time.Parse(time.DateOnly, day); err != nil {
+			c.bad("", "dated: %s: %q is no date such as 2027-03-31", source, day)
+		}
+	}
 	for family, byVersion := range c.r.def.EndOfSupport {
 		for v, day := range byVersion {
 			if _, err := time.Parse(time.DateOnly, day); err != nil {

@@ -6,6 +6,7 @@ type Definition struct {
 	Version  int                  `yaml:"version"`
 	AsOf     string               `yaml:"as_of"` // the day the sources were read, RFC 3339
 	Sources  map[string]string    `yaml:"sources"`
+	Dated    map[string]string    `yaml:"dated"` // source -> the day that it speaks of, where that is not AsOf
 	Remedies map[string]RemedyDef `yaml:"remedies"`
 	Checks   map[string]string    `yaml:"checks"`
 	// EndOfSupport is the last day of standard support by family, or
@@ -16,6 +17,9 @@ type Definition struct {
 	Waivers      []WaiverRule                 `yaml:"waivers"`
 	Families     []FamilyRow                  `yaml:"families"`
 }
+
+// RuleAsOf is the day that a rule's knowledge is of: its source's.
+func (d *Definition) RuleAsOf(u *Rule) string { return or(d.Dated[u.Source], d.AsOf) }
 
 // RemedyDef is the text of a remedy: what a person does.
 type RemedyDef struct {

@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,7 +34,7 @@ verdicts for some instances until a date.`,
   shenscan rules validate my-rules.yaml
   shenscan rules schema > shenscan-rules.schema.json`,
 	}
-	cmd.AddCommand(newRulesListCmd(), newRulesShowCmd(), newRulesExplainCmd(), newRulesValidateCmd(), newRulesTestCmd(), newRulesPreviewCmd(), newRulesSchemaCmd())
+	cmd.AddCommand(newRulesListCmd(), newRulesShowCmd(), newRulesExplainCmd(), newRulesValidateCmd(), newRulesTestCmd(), newRulesPreviewCmd(), newRulesDiffCmd(), newRulesSchemaCmd())
 	return cmd
 }
 
@@ -106,8 +107,15 @@ func newRulesListCmd() *cobra.Command {
 			if output == "json" || output == "jsonl" {
 				return listJSON(out, r, output)
 			}
+			if output == "yaml" {
+				if len(paths) > 0 {
+					return usage(errors.New("--output yaml prints the built-in rule set; leave --rules out"))
+				}
+				_, err := out.Write(catalog.Document())
+				return err
+			}
 			if output != "table" {
-				return usage(fmt.Errorf("--output %q is none of table, json, jsonl", output))
+				return usage(fmt.Errorf("--output %q is none of table, json, jsonl, yaml", output))
 			}
 			def := r.Definition()
 			var rows [][]string
@@ -117,22 +125,105 @@ func newRulesListCmd() *cobra.Command {
 				for _, class := range rules.Classes() {
 					line = append(line, u.Verdicts[class])
 				}
-				rows = append(rows, append(line, u.Title))
+				rows = append(rows, append(line, def.RuleAsOf(u), u.Title))
 			}
 			header := []string{"ID", "STAGE", "LEGACY"}
 			for _, class := range rules.Classes() {
 				header = append(header, strings.ToUpper(class))
 			}
-			if err := writeTable(out, append(header, "TITLE"), rows); err != nil {
+			if err := writeTable(out, append(header, "AS OF", "TITLE"), rows); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(out, "\n%d rules, %d overrides, %d waivers; digest %s\n", len(def.Rules), len(def.Overrides), len(def.Waivers), r.Digest())
+			_, err = fmt.Fprintf(out, "\n%d rules, %d overrides, %d waivers; digest %s\n%s\n", len(def.Rules), len(def.Overrides), len(def.Waivers), r.Digest(), age(r, time.Now()))
 			return err
 		},
 	}
 	rulesFlag(cmd, &paths)
-	cmd.Flags().StringVar(&output, "output", "table", "table, json or jsonl")
+	cmd.Flags().StringVar(&output, "output", "table", "table, json, jsonl, or yaml for the built-in rule set as a file")
 	return cmd
+}
+
+// age says how old the knowledge of a rule set is.
+func age(r *rules.Ruleset, now time.Time) string {
+	def := r.Definition()
+	oldest, n := def.AsOf, 0
+	for i := range def.Rules {
+		switch day := def.RuleAsOf(&def.Rules[i]); {
+		case day < oldest:
+			oldest, n = day, 1
+		case day == oldest:
+			n++
+		}
+	}
+	days := func(day string) string {
+		t, err := time.Parse(time.DateOnly, day)
+		if err != nil {
+			return "of an unknown day"
+		}
+		return fmt.Sprintf("of %s (%d days old)", day, max(0, int(now.Sub(t).Hours()/24)))
+	}
+	families := r.Families().Names()
+	first := ""
+	for _, name := range families {
+		if day := r.Families().Lookup("", name).AsOf; day != "" && (first == "" || day < first) {
+			first = day
+		}
+	}
+	return fmt.Sprintf("knowledge %s; the oldest source, of %d rules, is %s; %d families, the oldest page %s; type changes %s",
+		days(def.AsOf), n, days(oldest), len(families), days(first), days(r.Families().Matrix().AsOf))
+}
+
+func newRulesDiffCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "diff OLD NEW", Short: "Show what a new rule set changes: texts, boundaries, families",
+		Long: `OLD and NEW are rule files, or "built-in" for the rule set of this binary. A file
+that holds a whole rule set, such as the one that another version prints with
+"shenscan rules list --output yaml", stands for itself; any other is laid over the
+built-in one. shenscan rules preview shows which verdicts of the stored fleet a
+rule file would move.`,
+		Example: "  shenscan rules diff built-in my-rules.yaml\n  shenscan rules diff rules-of-last-year.yaml built-in",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return usage(errors.New("give two rule files, or built-in for one of them"))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var sets [2]*rules.Ruleset
+			for i, name := range args {
+				var err error
+				if sets[i], err = wholeRules(name); err != nil {
+					return err
+				}
+			}
+			list, err := catalog.Diff(sets[0], sets[1])
+			if err != nil {
+				return fmt.Errorf("rules diff: %w", err)
+			}
+			out := cmd.OutOrStdout()
+			for _, c := range list {
+				fmt.Fprintln(out, report.Clean(c.String()))
+			}
+			_, err = fmt.Fprintf(out, "%s between digest %s and %s\n", report.Plural(len(list), "difference", "differences"), sets[0].Digest(), sets[1].Digest())
+			return err
+		},
+	}
+}
+
+// wholeRules is the rule set that a name of rules diff stands for.
+func wholeRules(name string) (*rules.Ruleset, error) {
+	if name == "built-in" {
+		return loadRules(nil)
+	}
+	data, err := readRules([]string{name})
+	if err != nil {
+		return nil, err
+	}
+	r, err := catalog.Whole(data[0])
+	if err != nil {
+		return nil, usage(inFiles(err, []string{name}))
+	}
+	return r, nil
 }
 
 func mark(b bool) string {
@@ -151,12 +242,13 @@ func listJSON(out io.Writer, r *rules.Ruleset, format string) error {
 		Verdicts map[string]string `json:"verdicts"`
 		Reason   string            `json:"reason"`
 		Source   string            `json:"source"`
+		AsOf     string            `json:"as_of"`
 	}
 	def := r.Definition()
 	list := make([]row, 0, len(def.Rules))
 	for i := range def.Rules {
 		u := &def.Rules[i]
-		list = append(list, row{u.ID, u.Title, u.Stage, u.Legacy, u.Verdicts, u.Reason, def.Sources[u.Source]})
+		list = append(list, row{u.ID, u.Title, u.Stage, u.Legacy, u.Verdicts, u.Reason, def.Sources[u.Source], def.RuleAsOf(u)})
 	}
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)

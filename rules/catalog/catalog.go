@@ -30,6 +30,9 @@ var schema []byte
 // maxDocument bounds a rule file, in bytes.
 const maxDocument = 4 << 20
 
+// Document is the rule set that the binary carries, as YAML.
+func Document() []byte { return bytes.Clone(embedded) }
+
 // Schema is the JSON Schema of rule files.
 func Schema() []byte { return bytes.Clone(schema) }
 
@@ -210,6 +213,7 @@ func locateParts(n int, data []byte, places map[string]place) {
 func merge(base, top *layer, n int) (mistakes Error) {
 	def, over := &base.def, &top.def
 	def.Sources = mergeMap(def.Sources, over.Sources)
+	def.Dated = mergeMap(def.Dated, over.Dated)
 	def.Remedies = mergeMap(def.Remedies, over.Remedies)
 	def.Checks = mergeMap(def.Checks, over.Checks)
 	def.EndOfSupport = mergeMap(def.EndOfSupport, over.EndOfSupport)

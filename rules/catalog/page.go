@@ -23,7 +23,7 @@ func Page(r *rules.Ruleset, id string) (string, error) {
 	for _, l := range conditions(&u.When) {
 		fmt.Fprintf(&b, "- %s\n", l)
 	}
-	fmt.Fprintf(&b, "\n## Source\n\n%s\n", def.Sources[u.Source])
+	fmt.Fprintf(&b, "\n## Source\n\n%s\n\nAs of %s.\n", def.Sources[u.Source], def.RuleAsOf(u))
 	remedies(&b, def, u)
 	if len(u.Checks) > 0 {
 		b.WriteString("\n## Checks\n\n")

@@ -268,6 +268,10 @@ type Routes struct {
 // name, which promises nothing.
 func (t *Table) Routes(from string) *Routes { return t.routes[t.base(from)] }
 
+// Sources are the families that the matrix names as the start of a change, in
+// order.
+func (t *Table) Sources() []string { return slices.Sorted(maps.Keys(t.routes)) }
+
 // ToFamily says whether a change to that family is offered.
 func (r *Routes) ToFamily(name string) bool { return r != nil && r.families[stripVariant(name)] }
 
