@@ -275,10 +275,17 @@ func TestWindowsChecklistAndOrder(t *testing.T) {
 func TestKeepOSStays(t *testing.T) {
 	o := options(t, "shenlong-7", nil)
 	o.KeepOS = true
-	p := build(t, one(t, facts("CentOS  5.8 64位", "linux", "ecs.g5.large"), nil), o)
-	for _, w := range p.Waves {
-		if w.Instances > 0 && w.ID != plan.StayGen5 {
-			t.Errorf("wave %s, want stay-gen5", w.ID)
+	for typ, solution := range map[string]string{"ecs.g5.large": "stay-gen5", "ecs.g6.large": "stay-family"} {
+		f := facts("CentOS  5.8 64位", "linux", typ)
+		f.Running = rules.No
+		p := build(t, one(t, f, nil), o)
+		for _, w := range p.Waves {
+			if w.Instances > 0 && w.ID != plan.StayGen5 {
+				t.Errorf("%s: wave %s, want stay-gen5", typ, w.ID)
+			}
+		}
+		if it := only(t, p); len(it.Solutions) != 1 || !strings.HasPrefix(it.Solutions[0], solution) || it.Fallback.Type != typ {
+			t.Errorf("%s: solutions %v, fallback %+v, want %s", typ, it.Solutions, it.Fallback, solution)
 		}
 	}
 }

@@ -18,7 +18,7 @@ func waves() []Wave {
 		{ID: Repair, Title: "Driver or registry repair", What: "They boot after a repair inside the machine: virtio or NVMe drivers, the Windows registry, a kernel patch, the boot configuration."},
 		{ID: MinorUpgrade, Title: "OS minor upgrade", What: "They boot after an upgrade to the last minor release of the same operating system."},
 		{ID: ReplaceOS, Title: "OS replacement", What: "Their operating system does not boot on the target; it is replaced, or the application moves to a new instance."},
-		{ID: StayGen5, Title: "Stay on a 5th-generation family", What: "They cannot be mended, or are to keep their system: they stay on a family that is not SHENLONG."},
+		{ID: StayGen5, Title: "Stay where they are or on a 5th-generation family", What: "They cannot be mended, or are to keep their system: they stay on the family where they run, or on one that is not SHENLONG."},
 		{ID: Unknown, Title: "Unknown, with the question to settle", What: "What is known does not tell whether they boot. Settle the question; do not move them on a guess."},
 		{ID: AlreadyThere, Title: "Already there", What: "They run on hardware of the target and their verdict is compatible. Nothing is to be done."},
 	}
@@ -52,7 +52,7 @@ func (b *builder) wave(v *rules.Verdict, there bool) WaveID {
 			return MinorUpgrade
 		case has(v, "replace-os", "change-arch"):
 			return b.orStay(v)
-		case has(v, "stay-gen5"):
+		case has(v, "stay-gen5", "stay-family"):
 			return StayGen5
 		}
 		return AfterChecks
@@ -62,7 +62,7 @@ func (b *builder) wave(v *rules.Verdict, there bool) WaveID {
 			return MinorUpgrade
 		case has(v, "replace-os", "change-arch"):
 			return b.orStay(v)
-		case has(v, "stay-gen5"):
+		case has(v, "stay-gen5", "stay-family"):
 			return StayGen5
 		}
 		return ReplaceOS
@@ -72,7 +72,7 @@ func (b *builder) wave(v *rules.Verdict, there bool) WaveID {
 }
 
 func (b *builder) orStay(v *rules.Verdict) WaveID {
-	if b.o.KeepOS && has(v, "stay-gen5") {
+	if b.o.KeepOS && has(v, "stay-gen5", "stay-family") {
 		return StayGen5
 	}
 	return ReplaceOS
@@ -85,7 +85,7 @@ func remedies(v *rules.Verdict, id WaveID) (needed, others []*rules.Remedy) {
 	rank := func(m *rules.Remedy) int {
 		repair := slices.Contains(repairs, m.ID)
 		switch {
-		case id == Repair && repair, m.ID == string(id), id == ReplaceOS && m.ID == "change-arch":
+		case id == Repair && repair, m.ID == string(id), id == StayGen5 && m.ID == "stay-family", id == ReplaceOS && m.ID == "change-arch":
 			return 0
 		case id == MinorUpgrade && repair:
 			return 1

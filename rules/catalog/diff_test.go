@@ -15,7 +15,8 @@ func TestDiff(t *testing.T) {
 	document := string(catalog.Document())
 	changed := document
 	for _, r := range [][2]string{
-		{`version: ">=7 <7.6"`, `version: ">=7 <7.5"`}, {`version: ">=7.6 <8"`, `version: ">=7.5 <8"`},
+		{`version: ">=7 <7.6"`, `version: ">=7 <7.5"`},
+		{`version: ">=7.6 <8"`, `version: ">=7.5 <8"`},
 		{"Restart the instance before the move and see", "Restart it and see"},
 		{`"15.0": "2026-09-30"`, `"15.0": "2027-09-30"`},
 	} {

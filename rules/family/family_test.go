@@ -170,7 +170,7 @@ func TestFamiliesOf2026(t *testing.T) {
 	tb := table(t)
 	n := 0
 	for _, c := range lines(t, "families-2026.tsv") {
-		for _, name := range strings.Fields(c[0]) {
+		for name := range strings.FieldsSeq(c[0]) {
 			n++
 			i := tb.Lookup("", name)
 			if !i.Listed {
