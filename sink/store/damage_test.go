@@ -185,7 +185,7 @@ func TestAnotherFormatIsRefused(t *testing.T) {
 		if !errors.Is(err, want) {
 			t.Errorf("format %d: %v", format, err)
 		}
-		if want == store.ErrFormat && !strings.Contains(err.Error(), "scan anew") {
+		if errors.Is(want, store.ErrFormat) && !strings.Contains(err.Error(), "scan anew") {
 			t.Errorf("format %d: %v does not say what to do", format, err)
 		}
 	}
