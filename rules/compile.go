@@ -21,8 +21,8 @@ type Ruleset struct {
 	def      Definition
 	rules    []*rule
 	byID     map[string]*rule
-	byOS     map[string][]*rule // operating system rules by family, in order
-	others   []*rule            // findings and advisories, in order
+	byOS     map[string]map[string][]*rule // rules of the stages that judge systems, by stage and family, in order
+	others   []*rule                       // findings and advisories, in order
 	families *family.Table
 	waivers  []waiver
 	digest   string
@@ -64,6 +64,7 @@ type rule struct {
 	level      [classes]Level
 	has        [classes]bool
 	confidence [classes]Confidence
+	confirmed  [classes][]fact // any of these makes the confidence high
 	reason     [classes]string
 	source     string
 	match      matcher
@@ -83,14 +84,15 @@ type matcher struct {
 	kernelNot     *version.Key
 	owner         []string
 	facts         []factMatch
-	except        []exception
+	except        []system
+	systems       []system
 	mismatch      string
 	source        *machineMatcher
 	target        *machineMatcher
 }
 
-// exception is a compiled OSMatch.
-type exception struct {
+// system is a compiled OSMatch.
+type system struct {
 	match    matcher
 	versions interval
 }
@@ -138,14 +140,14 @@ func Compile(def Definition, familyTable string) (*Ruleset, error) {
 
 // index sorts the rules by what they are tried for.
 func (r *Ruleset) index() {
-	r.byOS = map[string][]*rule{}
+	r.byOS = map[string]map[string][]*rule{StageOS: {}, StageNVMe: {}, StagePlatform: {}}
 	for _, rl := range r.rules {
 		switch {
 		case rl.disabled:
-		case rl.stage == StageOS:
+		case r.byOS[rl.stage] != nil:
 			for _, f := range distro.Families() {
 				if rl.match.mayBe(f) {
-					r.byOS[f] = append(r.byOS[f], rl)
+					r.byOS[rl.stage][f] = append(r.byOS[rl.stage][f], rl)
 				}
 			}
 		case rl.stage != StageObserved:
@@ -285,9 +287,9 @@ func (c *compiler) rule(src *Rule) {
 		c.bad(part, "the id is used twice")
 	}
 	switch src.Stage {
-	case StageOS, StageFinding, StageAdvisory, StageObserved:
+	case StageOS, StageNVMe, StagePlatform, StageFinding, StageAdvisory, StageObserved:
 	default:
-		c.bad(part, "stage %q is none of os, finding, advisory, observed", src.Stage)
+		c.bad(part, "stage %q is none of os, nvme, platform, finding, advisory, observed", src.Stage)
 	}
 	if src.Reason == "" {
 		c.bad(part, "no reason is given")
@@ -330,6 +332,20 @@ func (c *compiler) verdicts(part string, out *rule) {
 		}
 		if out.confidence[class], err = ParseConfidence(value); err != nil {
 			c.bad(part, "%v", err)
+		}
+	}
+	for name, facts := range out.src.ConfirmedBy {
+		class, ok := parseClass(name)
+		if !ok {
+			c.bad(part, "confirmed_by: %q is none of %s", name, ClassList())
+			continue
+		}
+		for _, f := range facts {
+			known, ok := factNamed(f)
+			if !ok {
+				c.bad(part, "confirmed_by: fact %q is none of %s", f, strings.Join(factNames[:], ", "))
+			}
+			out.confirmed[class] = append(out.confirmed[class], known)
 		}
 	}
 	if len(out.src.Verdicts) == 0 {

@@ -10,30 +10,54 @@ import (
 )
 
 func (c *compiler) when(part string, w *When, m *matcher) {
-	if len(w.Family) == 0 {
+	if w.Systems != "" {
+		list, ok := c.r.def.Systems[w.Systems]
+		switch {
+		case !ok:
+			c.bad(part, "systems %q is not in systems", w.Systems)
+		case len(w.Family) > 0 || w.Version != "":
+			c.bad(part, "systems stands in place of family and version")
+		}
+		m.systems = c.systems(part, list)
+	} else if len(w.Family) == 0 {
 		c.bad(part, "when.family is empty: write \"*\" for every operating system")
 	}
 	c.osFamilies(part, w.Family, m)
-	for _, e := range w.Except {
-		x := exception{}
-		c.osFamilies(part, e.Family, &x.match)
-		var err error
-		if x.versions, err = parseRange(e.Version); err != nil {
-			c.bad(part, "except: %v", err)
-		}
-		m.except = append(m.except, x)
-	}
+	m.except = c.systems(part, w.Except)
 	c.versions(part, w, m)
 	m.edition, m.arch, m.owner, m.flavours = w.Edition, w.Arch, w.Owner, w.KernelFlavour
 	c.facts(part, w, m)
 	switch w.Mismatch {
-	case "", "arch", "boot-mode", "nvme", "type-change":
+	case "", "arch", "boot-mode", "to-nvme", "to-virtio", "type-change":
 	default:
-		c.bad(part, "mismatch %q is none of arch, boot-mode, nvme, type-change", w.Mismatch)
+		c.bad(part, "mismatch %q is none of arch, boot-mode, to-nvme, to-virtio, type-change", w.Mismatch)
 	}
 	m.mismatch = w.Mismatch
 	m.source = c.machine(part, w.Source)
 	m.target = c.machine(part, w.Target)
+}
+
+// systems compiles a list of operating systems.
+func (c *compiler) systems(part string, list []OSMatch) []system {
+	var out []system
+	for i := range list {
+		e := &list[i]
+		var x system
+		c.osFamilies(part, e.Family, &x.match)
+		var err error
+		if x.versions, err = parseRange(e.Version); err != nil {
+			c.bad(part, "%v: %v", e.Family, err)
+		}
+		if e.Kernel != "" {
+			k, err := parseKernelRange(e.Kernel)
+			if err != nil {
+				c.bad(part, "%v: kernel: %v", e.Family, err)
+			}
+			x.match.kernel = &k
+		}
+		out = append(out, x)
+	}
+	return out
 }
 
 func (c *compiler) osFamilies(part string, list []string, m *matcher) {

@@ -9,6 +9,11 @@ type Definition struct {
 	Dated    map[string]string    `yaml:"dated"` // source -> the day that it speaks of, where that is not AsOf
 	Remedies map[string]RemedyDef `yaml:"remedies"`
 	Checks   map[string]string    `yaml:"checks"`
+	// Systems are named lists of operating systems that rules refer to.
+	Systems map[string][]OSMatch `yaml:"systems"`
+	// Restricted are families before the 8th generation that accept listed
+	// systems only, as all later ones do.
+	Restricted []string `yaml:"restricted_families"`
 	// EndOfSupport is the last day of standard support by family, or
 	// family/edition, and release.
 	EndOfSupport map[string]map[string]string `yaml:"end_of_support"`
@@ -34,21 +39,23 @@ type RemedyDef struct {
 type Rule struct {
 	ID        string            `yaml:"id"`
 	Title     string            `yaml:"title"`
-	Stage     string            `yaml:"stage"` // StageOS, StageFinding, StageAdvisory, StageObserved
+	Stage     string            `yaml:"stage"` // StageOS, StageNVMe, StagePlatform, StageFinding, StageAdvisory, StageObserved
 	Withdrawn bool              `yaml:"withdrawn"`
 	When      When              `yaml:"when"`
 	Verdicts  map[string]string `yaml:"verdicts"` // class -> verdict; a class that is not named is not judged
 	// Confidence is that of every verdict; ConfidenceAt replaces it for a class.
 	Confidence   string            `yaml:"confidence"`
 	ConfidenceAt map[string]string `yaml:"confidence_at"`
-	Legacy       bool              `yaml:"legacy"`
-	Reason       string            `yaml:"reason"`
-	Reasons      map[string]string `yaml:"reasons"` // class -> reason, where it is another there
-	Source       string            `yaml:"source"`  // a key of Sources
-	Remedies     []RemedyUse       `yaml:"remedies"`
-	Checks       []string          `yaml:"checks"`
-	Fire         []Observation     `yaml:"fire"` // observations on which the rule must fire
-	Hold         []Observation     `yaml:"hold"` // neighbours on which it must not
+	// ConfirmedBy are facts by class any of which makes the confidence high.
+	ConfirmedBy map[string][]string `yaml:"confirmed_by"`
+	Legacy      bool                `yaml:"legacy"`
+	Reason      string              `yaml:"reason"`
+	Reasons     map[string]string   `yaml:"reasons"` // class -> reason, where it is another there
+	Source      string              `yaml:"source"`  // a key of Sources
+	Remedies    []RemedyUse         `yaml:"remedies"`
+	Checks      []string            `yaml:"checks"`
+	Fire        []Observation       `yaml:"fire"` // observations on which the rule must fire
+	Hold        []Observation       `yaml:"hold"` // neighbours on which it must not
 }
 
 // The stages of a rule.
@@ -56,6 +63,12 @@ const (
 	// StageOS judges the operating system: the first rule that matches wins;
 	// where a boundary lies inside what is known, the worst of the possible.
 	StageOS = "os"
+	// StageNVMe judges as StageOS does whether the system starts from an NVMe
+	// disk, on targets that attach disks so.
+	StageNVMe = "nvme"
+	// StagePlatform judges as StageOS does whether the platform accepts the
+	// system, on targets that accept listed ones only.
+	StagePlatform = "platform"
 	// StageFinding adds a reason to the operating system's; it may raise a
 	// verdict and never lowers one.
 	StageFinding = "finding"
@@ -69,6 +82,7 @@ const (
 // When is what a rule matches; everything that is given must hold.
 type When struct {
 	Family        []string            `yaml:"family"`         // "centos", "other-linux/scientific", "*"; "windows" and "not-windows" for all of a kind
+	Systems       string              `yaml:"systems"`        // a key of Systems, in place of family and version
 	Version       string              `yaml:"version"`        // "<5.9", ">=5.9 <5.10", "5.9" for all of 5.9, "missing"
 	Edition       []string            `yaml:"edition"`        // "none" for no edition
 	Arch          []string            `yaml:"arch"`           // "none" for not known
@@ -78,23 +92,27 @@ type When struct {
 	Owner         []string            `yaml:"owner"`          // ImageOwnerAlias
 	Facts         map[string][]string `yaml:"facts"`          // three-valued facts: allowed values
 	Except        []OSMatch           `yaml:"except"`         // operating systems that the rule leaves alone
-	Mismatch      string              `yaml:"mismatch"`       // "arch", "boot-mode", "nvme", "type-change": image or machine against target
+	Mismatch      string              `yaml:"mismatch"`       // "arch", "boot-mode", "to-nvme", "to-virtio", "type-change": image or machine against target
 	Source        *MachineMatch       `yaml:"source_machine"`
 	Target        *MachineMatch       `yaml:"target_machine"`
 }
 
-// OSMatch is a family and a range of its releases.
+// OSMatch is a family and a range of its releases, on any kernel or on known
+// ones.
 type OSMatch struct {
 	Family  []string `yaml:"family"`
 	Version string   `yaml:"version"`
+	Kernel  string   `yaml:"kernel"`
 }
 
 // MachineMatch matches the machine an instance runs on, or a target that is a
 // family or type.
 type MachineMatch struct {
 	Family         []string `yaml:"family"`
+	NotFamily      []string `yaml:"not_family"`
 	Virtualization []string `yaml:"virtualization"`
 	Generation     string   `yaml:"generation"` // a range: "<=1"
+	BootModes      []string `yaml:"boot_modes"` // of a target: exactly these
 	NVMe           []string `yaml:"nvme"`
 	Vendor         []string `yaml:"vendor"`
 	MemoryMiB      int      `yaml:"memory_mib"` // at least
@@ -175,6 +193,7 @@ type Observation struct {
 	Architecture   string `yaml:"architecture,omitempty" json:"architecture,omitzero"`
 	BootMode       string `yaml:"boot_mode,omitempty" json:"boot_mode,omitzero"`
 	Kernel         string `yaml:"kernel,omitempty" json:"kernel,omitzero"`
+	ImageKernel    string `yaml:"image_kernel,omitempty" json:"image_kernel,omitzero"`
 	Release        string `yaml:"release,omitempty" json:"release,omitzero"`
 	InstanceType   string `yaml:"instance_type,omitempty" json:"instance_type,omitzero"`
 	Target         string `yaml:"target,omitempty" json:"-"` // fixtures: a family or type to judge for
@@ -214,7 +233,7 @@ func (o *Observation) Facts() Facts {
 			Name: o.ImageName, Family: o.ImageFamily, Platform: o.Platform, OSName: o.ImageOSName, Owner: o.ImageOwner,
 			Status: o.ImageStatus, Architecture: o.Architecture, BootMode: o.BootMode, IoOptimized: o.ImageIO, NVMe: o.ImageNVMe,
 			CheckVirtio: o.CheckVirtio, CheckNVMe: o.CheckNVMe, CheckFstab: o.CheckFstab, CheckGRUB: o.CheckGRUB,
-			CheckSupported: o.CheckSupported,
+			CheckSupported: o.CheckSupported, TagKernelVersion: o.ImageKernel,
 		},
 		Guest: GuestFacts{
 			Release: o.Release, Kernel: o.Kernel, Virtio: o.Virtio, NVMe: o.NVMe, XenResidue: o.XenResidue,

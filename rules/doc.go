@@ -17,9 +17,13 @@
 // it decides; one that holds a part is possible, and the worst of the possible
 // ones counts. A running kernel narrows the interval. Findings then add
 // reasons: they may raise the verdict and never lower it. Where the instance
-// already runs on the target's class or a newer one, that observation takes
-// the place of the operating system rules, and of findings that do not look at
-// the target.
+// runs on the target's class, that observation takes the place of the operating
+// system rules, and of findings that do not look at the target.
+//
+// Two more stages judge systems in the same way and add their verdict: whether
+// the system starts from an NVMe disk, on targets that attach disks so, and
+// whether the platform accepts it, on targets that accept listed systems only.
+// A kernel that is older than the release makes the system as old as itself.
 //
 // Compatible needs a rule that says so: the last rule of every operating
 // system is "unknown".

@@ -42,14 +42,14 @@ type osJudgement struct {
 	legacy  bool
 }
 
-// judgeOS runs the operating system rules for one candidate: the first that
-// certainly matches ends it, those that possibly match are kept, the worst
-// counts.
-func (r *Ruleset) judgeOS(t *Target, k *candidate, p *profile, tr tracer) osJudgement {
+// judgeOS runs the rules of a stage that judges operating systems for one
+// candidate: the first that certainly matches ends it, those that possibly match
+// are kept, the worst counts.
+func (r *Ruleset) judgeOS(stage string, t *Target, k *candidate, p *profile, tr tracer) osJudgement {
 	var out osJudgement
 	remaining, n, levels := k.span, 0, Compatible
 	confidence := High
-	for _, rl := range r.byOS[k.family] {
+	for _, rl := range r.byOS[stage][k.family] {
 		if !rl.has[t.Class] {
 			continue
 		}
@@ -67,7 +67,7 @@ func (r *Ruleset) judgeOS(t *Target, k *candidate, p *profile, tr tracer) osJudg
 		if n > 0 && level != levels {
 			out.partial = true
 		}
-		confidence = min(confidence, rl.confidence[t.Class])
+		confidence = min(confidence, rl.certainty(t.Class, p))
 		out.legacy = out.legacy || rl.src.Legacy
 		if n == 0 || level.severity() > out.level.severity() {
 			out.judged = judged{rule: rl, level: level, confidence: confidence}
@@ -79,8 +79,8 @@ func (r *Ruleset) judgeOS(t *Target, k *candidate, p *profile, tr tracer) osJudg
 			break
 		}
 		trace(tr, t, rl, "matches a part of the releases that it may be")
-		if rl.match.versioned {
-			remaining = remaining.minus(rl.match.versions)
+		if versions, versioned := rl.match.releases(k, remaining); versioned {
+			remaining = remaining.minus(versions)
 		}
 		if remaining.empty() {
 			break
@@ -94,6 +94,16 @@ func (r *Ruleset) judgeOS(t *Target, k *candidate, p *profile, tr tracer) osJudg
 		out.confidence = min(out.confidence, Medium) // the release was inferred from the kernel
 	}
 	return out
+}
+
+// certainty is the confidence of a rule's verdict, with what confirms it.
+func (r *rule) certainty(c Class, p *profile) Confidence {
+	for _, f := range r.confirmed[c] {
+		if p.facts[f] == Yes {
+			return High
+		}
+	}
+	return r.confidence[c]
 }
 
 func trace(tr tracer, t *Target, r *rule, what string) {
@@ -120,32 +130,46 @@ func (r *Ruleset) evaluate(p *profile, id *identity, targets []Target, tr tracer
 			e.cands = append(e.cands, newCandidate(a.family, a.version, a.sp, a.edition, p.os.Kernel))
 		}
 	}
+	for i := range e.cands {
+		if older, ok := e.cands[i].olderByKernel(); ok {
+			e.cands = append(e.cands, older)
+		}
+	}
 	c := &Classification{OS: p.os, Conflicts: id.conflicts, Verdicts: make([]Verdict, 0, len(targets))}
 	for i := range targets {
 		c.Verdicts = append(c.Verdicts, e.verdict(&targets[i]))
 	}
 	six := Target{ID: ClassShenlong6.String(), Class: ClassShenlong6}
 	for i := range e.cands {
-		c.Legacy = c.Legacy || r.judgeOS(&six, &e.cands[i], p, nil).legacy
+		c.Legacy = c.Legacy || r.judgeOS(StageOS, &six, &e.cands[i], p, nil).legacy
 	}
 	return c
 }
 
-// os is the judgement of the operating system: of the chosen identity, or of
-// one that contradicts it, whichever is worse.
-func (e *evaluation) os(t *Target) osJudgement {
-	out := e.r.judgeOS(t, &e.cands[0], e.p, e.tr)
+// os is the judgement of a stage on the operating system: of the chosen
+// identity, or of one that contradicts it, whichever is worse.
+func (e *evaluation) os(stage string, t *Target) osJudgement {
+	out := e.r.judgeOS(stage, t, &e.cands[0], e.p, e.tr)
 	if e.p.free {
 		out.confidence = min(out.confidence, Medium)
 	}
 	for i := 1; i < len(e.cands); i++ {
 		k := &e.cands[i]
-		alt := e.r.judgeOS(t, k, e.p, e.tr)
-		out.confidence = Low
+		alt := e.r.judgeOS(stage, t, k, e.p, e.tr)
+		most := Low
+		if k.byKernel {
+			most = Medium
+		}
+		if !k.byKernel || alt.level.severity() > out.level.severity() {
+			out.confidence = min(out.confidence, most)
+		}
 		if alt.level.severity() > out.level.severity() {
-			alt.confidence = Low
+			alt.confidence = min(alt.confidence, most)
 			alt.legacy = alt.legacy || out.legacy
-			alt.prefix = "The evidence contradicts itself, and the worse reading counts: " + osText(e.p.os.Family, e.p.os.Version) + " or " + osText(k.family, k.version) + ". "
+			alt.prefix = "The running kernel " + e.p.os.Kernel + " belongs to " + osText(k.family, k.version) + ", which is older than the release, and the older of the two counts. "
+			if !k.byKernel {
+				alt.prefix = "The evidence contradicts itself, and the worse reading counts: " + osText(e.p.os.Family, e.p.os.Version) + " or " + osText(k.family, k.version) + ". "
+			}
 			out = alt
 		}
 	}
@@ -166,13 +190,14 @@ func (e *evaluation) verdict(t *Target) Verdict {
 	observed := e.observed(t)
 	if observed != nil {
 		found = append(found, *observed)
-	} else {
-		o := e.os(t)
-		partial = o.partial || len(e.cands) > 1 || o.rule != nil && o.rule.match.missing
+	}
+	for _, stage := range e.r.stages(t, e.p, observed != nil) {
+		o := e.os(stage, t)
+		partial = partial || o.partial || e.contradicted() || o.rule != nil && o.rule.match.missing
 		if o.rule == nil { // the rule set has no catch-all
-			o.judged = judged{rule: unnamed(), level: Unknown, confidence: Low}
+			o.judged = judged{rule: unnamed(stage), level: Unknown, confidence: Low}
 		}
-		if o.partial && o.rule.match.versioned {
+		if o.partial && o.level != Compatible {
 			o.prefix += fmt.Sprintf("Of the release only %q is known, and the worst it can be counts. ", e.p.os.Version)
 		}
 		found = append(found, o.judged)
@@ -196,26 +221,50 @@ func (e *evaluation) verdict(t *Target) Verdict {
 			continue
 		}
 		trace(e.tr, t, rl, "matches")
-		j := judged{rule: rl, level: rl.level[t.Class], confidence: rl.confidence[t.Class]}
+		j := judged{rule: rl, level: rl.level[t.Class], confidence: rl.certainty(t.Class, e.p)}
 		if rl.match.looksAt(factOutOfSupport) {
 			j.prefix = "Standard support of this release ended on " + e.p.support + ". "
 		}
 		found = append(found, j)
 	}
-	return e.assemble(t, found, partial && observed == nil)
+	return e.assemble(t, found, partial)
+}
+
+// contradicted says whether an identity contradicts the chosen one.
+func (e *evaluation) contradicted() bool {
+	return slices.ContainsFunc(e.cands[1:], func(k candidate) bool { return !k.byKernel })
+}
+
+// stages are those that judge the operating system for the target. An instance
+// that was observed on the target's class needs no judgement of its release
+// there; that the platform accepts it is seen for the class and the family where
+// it runs, not for other families.
+func (r *Ruleset) stages(t *Target, p *profile, observed bool) []string {
+	out := make([]string, 0, 3)
+	if !observed {
+		out = append(out, StageOS)
+	}
+	if t.AttachesNVMe() {
+		out = append(out, StageNVMe)
+	}
+	if (t.Class == ClassShenlong8 || slices.Contains(r.def.Restricted, t.Family)) && (!observed || t.Family != "" && !p.isThere(t)) {
+		out = append(out, StagePlatform)
+	}
+	return out
 }
 
 // unnamed stands in for a catch-all where a user's rule set has none.
-func unnamed() *rule {
+func unnamed(stage string) *rule {
 	const reason = "No rule names this operating system."
-	return &rule{src: &Rule{ID: "none"}, stage: StageOS, reason: [...]string{reason, reason, reason, reason}}
+	return &rule{src: &Rule{ID: "none"}, stage: stage, reason: [...]string{reason, reason, reason, reason}}
 }
 
 // observed is the finding that the instance already runs on the target's class
-// or a newer one, if it does.
+// or family, if it does: that proves its system there and nowhere else.
 func (e *evaluation) observed(t *Target) *judged {
 	class, ok := e.p.machine.class()
-	if !e.p.running || !ok || class < t.Class {
+	same := ok && class == t.Class || t.Family != "" && e.p.isThere(t)
+	if !e.p.running || !same {
 		return nil
 	}
 	for _, rl := range e.r.rules {
@@ -227,7 +276,7 @@ func (e *evaluation) observed(t *Target) *judged {
 		}
 		trace(e.tr, t, rl, "matches")
 		out := &judged{rule: rl, level: rl.level[t.Class], confidence: rl.confidence[t.Class]}
-		if os := e.os(t); os.level != Compatible {
+		if os := e.os(StageOS, t); os.level != Compatible {
 			out.confidence = Low
 			out.prefix = fmt.Sprintf("By its operating system alone it would be %s (%s). ", os.level, os.rule.id())
 		}
@@ -275,12 +324,19 @@ func (e *evaluation) assemble(t *Target, found []judged, confirm bool) Verdict {
 	}
 	f := &v.Findings[0]
 	v.Level, v.Confidence, v.Rule, v.Reason, v.Source = f.Level, f.Confidence, f.Rule, f.Reason, f.Source
+	if v.Level == Compatible { // no firmer than the weakest of what it rests on
+		for i := range found {
+			if found[i].rule.stage != StageAdvisory {
+				v.Confidence = min(v.Confidence, found[i].confidence)
+			}
+		}
+	}
 	e.stays(&v, t)
 	return v
 }
 
 func stageOrder(stage string) int {
-	return strings.Index("observed os finding advisory", stage)
+	return strings.Index("observed os nvme platform finding advisory", stage)
 }
 
 // remedies adds what helps against a rule on a target.

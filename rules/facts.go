@@ -27,12 +27,17 @@ const (
 	factNotR2                    // Windows: R2 is ruled out
 	factVirtioSeen               // an image check or the guest itself vouches for virtio
 	factOutOfSupport             // the release is past its standard support
+	factNVMeProven               // NVMe drivers are loaded at boot: the guest says so, or it runs from such a disk
+	factNVMeRuns                 // it runs on a machine that attaches disks by NVMe
+	factImageKernel              // the kernel that runs is the image's own
+	factBootMode                 // the image tells its boot mode
 	numFacts
 )
 
 var factNames = [numFacts]string{
 	"virtio", "nvme", "xen_source", "image_io_optimized", "platform_check", "xen_residue", "device_names",
 	"security_software", "freebsd_patch", "image_missing", "image_deprecated", "amd_image", "not_r2", "virtio_proven", "out_of_support",
+	"nvme_proven", "runs_on_nvme", "kernel_of_image", "boot_mode_known",
 }
 
 func factNamed(name string) (fact, bool) {
@@ -79,7 +84,7 @@ func first(t ...Tri) Tri {
 // software is the half of a profile that tells what runs.
 type software struct {
 	profile
-	guestNVMe, imageNVMe Tri
+	guestNVMe, checkNVMe, imageNVMe Tri
 }
 
 // machine is the half that tells what it runs on.
@@ -98,7 +103,7 @@ type machine struct {
 func (r *Ruleset) software(f *Facts, id *identity) software {
 	g, im := &f.Guest, &f.Image
 	proven := first(g.Virtio, im.CheckVirtio)
-	s := software{guestNVMe: g.NVMe, imageNVMe: first(im.CheckNVMe, im.NVMe)}
+	s := software{guestNVMe: g.NVMe, checkNVMe: im.CheckNVMe, imageNVMe: im.NVMe}
 	s.os, s.free, s.owner = id.os, id.free, strings.ToLower(im.Owner)
 	s.facts = [numFacts]Tri{
 		factImageIO:      im.IoOptimized,
@@ -124,6 +129,17 @@ func (r *Ruleset) software(f *Facts, id *identity) software {
 	case strings.EqualFold(im.BootMode, "UEFI"):
 		s.boot = "UEFI"
 	}
+	s.facts[factBootMode] = yes(im.BootMode != "")
+	own := im.TagKernelVersion
+	if own == "" {
+		own = im.CheckKernel
+	}
+	if g.Kernel != "" && own != "" {
+		s.facts[factImageKernel] = No
+		if strings.TrimSpace(g.Kernel) == strings.TrimSpace(own) {
+			s.facts[factImageKernel] = Yes
+		}
+	}
 	return s
 }
 
@@ -136,7 +152,8 @@ func (r *Ruleset) machine(h Hardware) machine {
 		Retired: info.Lifecycle == "retired",
 	}
 	m.xen = m.Virtualization == family.Xen || h.IoOptimized == No && m.Family == ""
-	m.onVirtio = m.running && (m.Virtualization == family.KVM || m.Virtualization == family.Shenlong)
+	p := profile{machine: m.Machine, nvme: m.nvme}
+	m.onVirtio = m.running && (m.Virtualization == family.KVM || m.Virtualization == family.Shenlong) && !p.attachesNVMe()
 	return m
 }
 
@@ -145,7 +162,10 @@ func (s *software) on(m *machine) profile {
 	p := s.profile
 	p.machine, p.nvme, p.routes, p.counts, p.running = m.Machine, m.nvme, m.routes, m.counts, m.running
 	p.facts[factVirtio] = first(p.facts[factVirtioSeen], yes(m.onVirtio))
-	p.facts[factNVMe] = first(s.guestNVMe, m.osNVMe, s.imageNVMe)
+	runs := yes(m.running && p.attachesNVMe())
+	p.facts[factNVMeProven] = first(s.guestNVMe, runs)
+	p.facts[factNVMe] = first(s.guestNVMe, runs, s.checkNVMe, m.osNVMe, s.imageNVMe)
+	p.facts[factNVMeRuns] = runs
 	p.facts[factXenSource] = yes(m.xen)
 	return p
 }
@@ -159,13 +179,14 @@ func (r *Ruleset) profile(f *Facts, id *identity) profile {
 // hardware is what a rule set tells machines apart by: machines with equal
 // ones get equal verdicts, whatever runs on them.
 type hardware struct {
-	sources               string // a byte for each rule that asks for the source machine, and for each target whether a type change leads there
-	class                 Class
-	known, classed, arm64 bool
-	shenlong              bool
-	nvmeSource            bool
-	osNVMe                Tri
-	running, xen, virtio  bool
+	sources              string // a byte for each rule that asks for the source machine, and for each target whether a type change leads there
+	class                Class
+	known, classed       bool
+	arch                 string
+	shenlong             bool
+	nvmeSource           bool
+	osNVMe               Tri
+	running, xen, virtio bool
 }
 
 func (r *Ruleset) hardware(m *machine, targets []Target) hardware {
@@ -192,7 +213,7 @@ func (r *Ruleset) hardware(m *machine, targets []Target) hardware {
 		}
 	}
 	h := hardware{
-		sources: sources.String(), known: m.Family != "", arm64: m.Arch == "arm64", shenlong: m.Virtualization == family.Shenlong, nvmeSource: p.attachesNVMe(),
+		sources: sources.String(), known: m.Family != "", arch: m.Arch, shenlong: m.Virtualization == family.Shenlong, nvmeSource: p.attachesNVMe(),
 		osNVMe: m.osNVMe, running: m.running, xen: m.xen, virtio: m.onVirtio,
 	}
 	h.class, h.classed = m.class()
@@ -216,8 +237,11 @@ func (p *profile) changesTo(t *Target) bool {
 	return p.isThere(t) || p.routes.ToClass(t.Class.String())
 }
 
-// attachesNVMe says whether the machine attaches disks by NVMe.
-func (p *profile) attachesNVMe() bool { return p.nvme == "required" }
+// attachesNVMe says whether the machine attaches disks by NVMe, as all of the
+// 8th generation and later do.
+func (p *profile) attachesNVMe() bool {
+	return p.nvme == "required" || p.nvme == family.Unknown && p.machine.Generation >= ClassShenlong8.Generation()
+}
 
 // endOfSupport is the last day of standard support of a release, "" where that
 // is not known to be past.
@@ -268,6 +292,7 @@ type candidate struct {
 	span                         interval // the releases that it may be
 	stated                       interval // those that the version alone leaves open
 	spanned                      bool
+	byKernel                     bool // what the kernel belongs to, not what a name says
 }
 
 func newCandidate(family, v, sp, edition, kernel string) candidate {

@@ -6,13 +6,13 @@ import (
 	"github.com/shenscan/shenscan/rules/distro"
 )
 
-// lint reports operating system rules that can never fire because earlier ones
+// lint reports rules that judge operating systems and can never fire because earlier ones
 // take every release, and rules that overlap without one being the special
 // case of the other.
 func lint(r *Ruleset) []Problem {
 	var out []Problem
 	for _, rl := range r.rules {
-		if rl.stage != StageOS || rl.disabled {
+		if r.byOS[rl.stage] == nil || rl.disabled {
 			continue
 		}
 		if by := r.shadows(rl); by != "" {
@@ -20,7 +20,7 @@ func lint(r *Ruleset) []Problem {
 			continue
 		}
 		for _, other := range r.rules[:rl.index] {
-			if other.stage == StageOS && !other.disabled && overlap(other, rl) {
+			if other.stage == rl.stage && !other.disabled && overlap(other, rl) {
 				out = append(out, Problem{"rule " + rl.src.ID, "overlaps " + other.src.ID + ": both match some releases without a condition that tells them apart; the earlier one wins"})
 			}
 		}
@@ -31,7 +31,7 @@ func lint(r *Ruleset) []Problem {
 // plainOS says whether a rule looks at family and release alone.
 func plainOS(m *matcher) bool {
 	return !m.missing && len(m.edition) == 0 && len(m.arch) == 0 && m.kernel == nil && m.kernelNot == nil && m.flavours == nil &&
-		len(m.owner) == 0 && len(m.facts) == 0 && m.source == nil && m.target == nil
+		len(m.owner) == 0 && len(m.facts) == 0 && m.systems == nil && m.source == nil && m.target == nil
 }
 
 func ruleFamilies(m *matcher) []string {
@@ -90,7 +90,7 @@ func (r *Ruleset) shadows(rl *rule) string {
 		}
 		took := ""
 		for _, e := range r.rules[:rl.index] {
-			if e.stage != StageOS || e.disabled || !plainOS(&e.match) || !covers(&e.match, f) || !sameClasses(e, rl) {
+			if e.stage != rl.stage || e.disabled || !plainOS(&e.match) || !covers(&e.match, f) || !sameClasses(e, rl) {
 				continue
 			}
 			if rl.match.missing && e.match.versioned {
@@ -111,7 +111,7 @@ func (r *Ruleset) shadows(rl *rule) string {
 		}
 		// A rule without a range also takes releases that are not known.
 		if !left.empty() || !rl.match.versioned && !rl.match.missing && !slices.ContainsFunc(r.rules[:rl.index], func(e *rule) bool {
-			return e.stage == StageOS && !e.disabled && plainOS(&e.match) && !e.match.versioned && covers(&e.match, f)
+			return e.stage == rl.stage && !e.disabled && plainOS(&e.match) && !e.match.versioned && covers(&e.match, f)
 		}) {
 			return ""
 		}

@@ -48,26 +48,53 @@ func (m *matcher) os(k *candidate, p *profile, remaining interval) (outcome, str
 		}
 	}
 	for i := range m.except {
-		if e := &m.except[i]; e.match.family(k) && k.spanned && k.span.within(e.versions) {
+		if e := &m.except[i]; e.holds(k) && k.spanned && k.span.within(e.versions) {
 			return outcomeNo, "except"
 		}
 	}
+	versions, versioned := m.releases(k, remaining)
 	switch {
-	case !m.versioned:
+	case !versioned:
 		return outcomeCertain, ""
 	case !k.spanned:
 		return outcomeNo, "version"
-	case remaining.within(m.versions):
+	case remaining.within(versions):
 		return outcomeCertain, ""
-	case remaining.overlaps(m.versions):
+	case remaining.overlaps(versions):
 		return outcomePossible, ""
 	}
 	return outcomeNo, "version"
 }
 
+// holds says whether the system is of the family and, where that is asked, runs
+// the kernel.
+func (s *system) holds(k *candidate) bool {
+	return s.match.family(k) && s.match.kernels(k) == ""
+}
+
+// releases are those of the candidate's family that the rule is about; versioned
+// is false when it is about all.
+func (m *matcher) releases(k *candidate, remaining interval) (versions interval, versioned bool) {
+	if m.systems == nil {
+		return m.versions, m.versioned
+	}
+	found := interval{lo: version.Key{1}} // empty
+	for i := range m.systems {
+		if s := &m.systems[i]; s.holds(k) {
+			if found = s.versions; remaining.overlaps(found) {
+				break
+			}
+		}
+	}
+	return found, true
+}
+
 func (m *matcher) family(k *candidate) bool {
 	if m.any {
 		return true
+	}
+	if m.systems != nil {
+		return slices.ContainsFunc(m.systems, func(s system) bool { return s.match.family(k) })
 	}
 	if m.windows != Unobserved && k.family != distro.Unknown {
 		return isWindows(k.family) == (m.windows == Yes)
@@ -82,7 +109,7 @@ func (m *matcher) family(k *candidate) bool {
 
 // mayBe says whether the rule can match any edition of a family.
 func (m *matcher) mayBe(family string) bool {
-	if m.family(&candidate{family: family}) {
+	if m.family(&candidate{family: family}) || slices.ContainsFunc(m.systems, func(s system) bool { return s.match.mayBe(family) }) {
 		return true
 	}
 	return slices.ContainsFunc(m.families, func(f famEdition) bool { return f.family == family })
@@ -146,7 +173,7 @@ func (m *machineMatcher) target(t *Target) bool {
 	if t.Class == ClassKVM {
 		virt = "kvm"
 	}
-	if len(m.Arch) > 0 && !listed(m.Arch, t.Arch) || m.Unlisted && !t.Unlisted {
+	if len(m.Arch) > 0 && !listed(m.Arch, t.Arch) || m.Unlisted && !t.Unlisted || len(m.BootModes) > 0 && !slices.Equal(m.BootModes, t.BootModes) {
 		return false
 	}
 	return m.machine(t.Family, virt, t.NVMe, t.Vendor, t.Generation, t.MemoryMiB)
@@ -155,6 +182,7 @@ func (m *machineMatcher) target(t *Target) bool {
 func (m *machineMatcher) machine(family, virt, nvme, vendor string, generation, memory int) bool {
 	switch {
 	case len(m.Family) > 0 && !slices.Contains(m.Family, family),
+		slices.Contains(m.NotFamily, family),
 		len(m.Virtualization) > 0 && !slices.Contains(m.Virtualization, virt),
 		len(m.NVMe) > 0 && !slices.Contains(m.NVMe, nvme),
 		len(m.Vendor) > 0 && !slices.Contains(m.Vendor, vendor),
@@ -169,22 +197,19 @@ func (m *machineMatcher) machine(family, virt, nvme, vendor string, generation, 
 func mismatch(kind string, p *profile, t *Target) bool {
 	switch kind {
 	case "arch":
-		arch := p.os.Arch
-		if arch == "" && p.machine.Arch == "arm64" {
-			arch = p.machine.Arch // what runs on an Arm machine is built for Arm
+		arch := p.machine.Arch // what is on a machine is built for it, whatever a name says
+		if arch == "" {
+			arch = p.os.Arch
 		}
 		return t.Arch != "" && arch != "" && (t.Arch == "arm64") != (arch == "arm64")
 	case "boot-mode":
-		return p.boot != "" && len(t.BootModes) > 0 && !slices.Contains(t.BootModes, p.boot)
+		return (p.boot == "BIOS" || p.boot == "UEFI") && len(t.BootModes) > 0 && !slices.Contains(t.BootModes, p.boot)
 	case "type-change":
 		return p.machine.Family != "" && !p.changesTo(t)
-	case "nvme":
-		if t.NVMe == "" || t.NVMe == "unknown" || p.machine.Family == "" {
-			return false
-		}
-		source := p.attachesNVMe()
-		target := t.NVMe == "required"
-		return source != target && (target || t.NVMe == "unsupported")
+	case "to-nvme":
+		return p.machine.Family != "" && !p.attachesNVMe() && t.AttachesNVMe()
+	case "to-virtio":
+		return p.attachesNVMe() && !t.AttachesNVMe()
 	}
 	return false
 }

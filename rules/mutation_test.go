@@ -20,12 +20,36 @@ type mutant struct {
 // equivalent are the mutants that no operating system can tell from the
 // original, each with the reason.
 var equivalent = map[string]string{
-	"el5.kernel-new: version >=5.8":           "el5.release comes first and takes 5.8",
-	"el5.custom-kernel: version >=5.8 <6":     "el5.release comes first and takes 5.8",
-	"freebsd.patched: version >=10":           "freebsd.old comes first and takes 10",
-	"windows.2008: version <2012":             "nothing that rules R2 out is 2008 R2",
-	"windows.2008: family dropped":            "R2 is ruled out of Windows alone",
-	"coreos.container-linux: version dropped": "coreos.fedora comes first; an unknown version is unknown by either",
+	"el5.kernel-new: version >=5.8":                                                      "el5.release comes first and takes 5.8",
+	"el5.custom-kernel: version >=5.8 <6":                                                "el5.release comes first and takes 5.8",
+	"el5.kernel-old: kernel >=2.6.18-127 <=2.6.18-348":                                   "el5.kernel-oldest comes first and takes 127",
+	"nvme.windows-2008: version <2012":                                                   "nothing that rules R2 out is 2008 R2",
+	"nvme.windows-2008: family dropped":                                                  "R2 is ruled out of Windows alone",
+	"nvme.el6-kernel-old: without rhel":                                                  "its kernel makes it a release before 6.5",
+	"nvme.el6-kernel-old: without oracle":                                                "its kernel makes it a release before 6.5",
+	"nvme.el6-kernel-old: without other-linux/scientific":                                "its kernel makes it a release before 6.5",
+	"nvme.el6-kernel-old: without other-linux/el":                                        "its kernel makes it a release before 6.5",
+	"nvme.aliyun-linux-5: version >=4 <6":                                                "nvme-dracut comes first and takes 4",
+	"systems accepted-8th centos,rhel,oracle: version >=7.6 <9":                          "accepted comes first and takes 8",
+	"systems nvme-dracut centos,rhel,oracle,other-linux/scientific: kernel >=2.6.32-430": "nvme.el6-kernel-old comes first and takes 430",
+	"systems nvme-optional windows-server: version >=2008.2 <2012.2":                     "2008 R2 is in the list by itself",
+	"nvme.el6-early: version >=6 <6.6":                                                   "nvme-dracut comes first and takes 6.5",
+	"nvme.freebsd: version >=11.0":                                                       "nvme-optional comes first and takes 11.0",
+	"systems nvme-dracut debian: version >=7 <9":                                         "Debian 8 is in the list on any kernel",
+	"systems nvme-dracut ubuntu: version >=12 <13.04":                                    "Ubuntu 12.10 is in the list on any kernel",
+	"systems nvme-dracut centos,rhel,oracle,other-linux/scientific: version >=6 <6.6":    "6.5 is in the list on any kernel",
+	"systems nvme-initramfs-tools debian: version >=8":                                   "nvme-dracut comes first and takes Debian 8",
+	"systems nvme-initramfs-tools ubuntu: version >=15.10":                               "nvme-dracut comes first and takes 15.10",
+	"systems nvme-optional oracle: version >=5 <6.5":                                     "nvme.el5 comes first and takes 5",
+	"systems nvme-optional oracle: version >=6 <6.6":                                     "nvme-dracut comes first and takes 6.5",
+	"systems nvme-optional windows-server: version 2008":                                 "nvme.windows-2008 comes first and takes 2008",
+	"systems nvme-optional windows-client: version >=6 <8.1":                             "nvme.windows-client-old comes first and takes Vista",
+	"systems nvme-windows windows-server: version >=2012":                                "nvme-optional comes first and takes 2012",
+	"systems nvme-windows windows-client: version >=8":                                   "nvme-optional comes first and takes 8",
+	"freebsd.patched: version >=10":                                                      "freebsd.old comes first and takes 10",
+	"windows.2008: version <2012":                                                        "nothing that rules R2 out is 2008 R2",
+	"windows.2008: family dropped":                                                       "R2 is ruled out of Windows alone",
+	"coreos.container-linux: version dropped":                                            "coreos.fedora comes first; an unknown version is unknown by either",
 }
 
 // The tests of the rules notice every rule that is dropped, every condition
@@ -73,6 +97,12 @@ func noticed(t *testing.T, m mutant, original *rules.Definition) string {
 				return b.o.String()
 			}
 		}
+	}
+	if diff := sidesDiffer(t, r); diff != "" {
+		return diff
+	}
+	if diff := boundary2026(t, r); diff != "" {
+		return diff
 	}
 	for _, row := range rows(t, "boundary-cases.tsv") {
 		if diff := boundaryDiff(c, row); diff != "" {
@@ -135,11 +165,54 @@ func mutants(def *rules.Definition) []mutant {
 			add("kernel "+v, func(r *rules.Rule) { r.When.Kernel = v })
 		}
 		loosened(&u, add)
-		if u.Stage == rules.StageOS {
+		switch u.Stage {
+		case rules.StageOS:
 			reversed(&u, add)
+		case rules.StageNVMe, rules.StagePlatform:
+			restated(&u, add)
+		}
+	}
+	for name, list := range def.Systems {
+		for i := range list {
+			add := func(what string, change func([]rules.OSMatch) []rules.OSMatch) {
+				d := *def
+				d.Systems = maps.Clone(def.Systems)
+				d.Systems[name] = change(slices.Clone(list))
+				out = append(out, mutant{"systems " + name + " " + strings.Join(list[i].Family, ",") + ": " + what, d})
+			}
+			add("dropped", func(l []rules.OSMatch) []rules.OSMatch { return slices.Delete(l, i, i+1) })
+			for _, v := range shifted(list[i].Family, list[i].Version) {
+				add("version "+v, func(l []rules.OSMatch) []rules.OSMatch { l[i].Version = v; return l })
+			}
+			for _, v := range shiftedKernel(list[i].Kernel) {
+				add("kernel "+v, func(l []rules.OSMatch) []rules.OSMatch { l[i].Kernel = v; return l })
+			}
+			for j, f := range list[i].Family {
+				if len(list[i].Family) > 1 {
+					add("without "+f, func(l []rules.OSMatch) []rules.OSMatch {
+						l[i].Family = slices.Delete(slices.Clone(l[i].Family), j, j+1)
+						return l
+					})
+				}
+			}
 		}
 	}
 	return out
+}
+
+// restated changes the verdict of a rule on every class to another one.
+func restated(u *rules.Rule, add func(string, func(*rules.Rule))) {
+	for _, l := range rules.Levels() {
+		if l.String() == u.Verdicts["shenlong-8"] {
+			continue
+		}
+		add(l.String(), func(r *rules.Rule) {
+			r.Verdicts = maps.Clone(r.Verdicts)
+			for class := range r.Verdicts {
+				r.Verdicts[class] = l.String()
+			}
+		})
+	}
 }
 
 // loosened drops each condition.
@@ -249,6 +322,12 @@ func steps(families []string, v string) []string {
 		return out
 	}
 	nums := strings.Split(v, ".")
+	if year, err := strconv.Atoi(nums[0]); err == nil && families[0] == "ubuntu" && len(nums) == 2 { // twice a year
+		if nums[1] == "04" {
+			return []string{strconv.Itoa(year-1) + ".10", nums[0] + ".10"}
+		}
+		return []string{nums[0] + ".04", strconv.Itoa(year+1) + ".04"}
+	}
 	last, err := strconv.Atoi(nums[len(nums)-1])
 	if err != nil {
 		return nil

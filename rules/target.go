@@ -74,6 +74,12 @@ type Target struct {
 	MemoryMiB  int      // smallest memory of the type or family, 0 when not known
 }
 
+// AttachesNVMe says whether the target attaches disks by NVMe. From the 8th
+// generation on the class demands it where the family's own fact is not known.
+func (t *Target) AttachesNVMe() bool {
+	return t.NVMe == "required" || t.Class == ClassShenlong8 && t.NVMe != "unsupported"
+}
+
 // DefaultTargets are the classes.
 func DefaultTargets() []Target {
 	out := make([]Target, 0, classes)

@@ -11,6 +11,7 @@ import (
 	"io"
 	"maps"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -231,6 +232,8 @@ func merge(base, top *layer, n int) (mistakes Error) {
 			mistakes = append(mistakes, Mistake{n, places["rule "+id].line, "rule " + id + ": the id is taken; use overrides to change that rule"})
 		}
 	}
+	def.Systems = mergeMap(def.Systems, over.Systems)
+	def.Restricted = append(slices.Clone(def.Restricted), over.Restricted...)
 	def.Rules = append(append([]rules.Rule(nil), over.Rules...), def.Rules...)
 	def.Overrides = append(def.Overrides, over.Overrides...)
 	def.Waivers = append(def.Waivers, over.Waivers...)

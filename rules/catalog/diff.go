@@ -53,7 +53,7 @@ func Whole(data []byte) (*rules.Ruleset, error) {
 }
 
 // Diff lists in what two rule sets differ, before anything is judged by the
-// newer: rules with their boundaries and texts, remedies, checks, sources, ends
+// newer: rules with their boundaries and texts, lists of systems, remedies, checks, sources, ends
 // of support, overrides, waivers, families and type changes.
 func Diff(older, newer *rules.Ruleset) ([]Change, error) {
 	a, err := parts(older)
@@ -166,6 +166,13 @@ func parts(r *rules.Ruleset) (map[string]map[string]any, error) {
 	for i := range def.Rules {
 		put("rule "+def.Rules[i].ID, &def.Rules[i])
 	}
+	for name, list := range def.Systems {
+		for i := range list {
+			e := &list[i]
+			is(strings.TrimSpace("systems "+name+": "+strings.Join(e.Family, ", ")+" "+e.Kernel), or(e.Version))
+		}
+	}
+	is("restricted families", strings.Join(def.Restricted, " "))
 	for id, m := range def.Remedies {
 		put("remedy "+id, m)
 	}

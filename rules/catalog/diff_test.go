@@ -16,7 +16,8 @@ func TestDiff(t *testing.T) {
 	changed := document
 	for _, r := range [][2]string{
 		{`version: ">=7 <7.6"`, `version: ">=7 <7.5"`},
-		{`version: ">=7.6 <8"`, `version: ">=7.5 <8"`},
+		{`version: ">=7.6 <8"}`, `version: ">=7.5 <8"}`}, // a list of systems
+		{`version: ">=7.6 <8"}` + "\n    verdicts", `version: ">=7.5 <8"}` + "\n    verdicts"},
 		{"Restart the instance before the move and see", "Restart it and see"},
 		{`"15.0": "2026-09-30"`, `"15.0": "2027-09-30"`},
 	} {
@@ -43,15 +44,15 @@ families:
 	}
 	text := strings.Join(lines, "\n")
 	for _, want := range []string{
-		"rule el7.early: when.version: >=7 <7.6 -> >=7 <7.5", "check restart: is: Restart the instance", "end of support freebsd 15.0: is: 2026-09-30 -> 2027-09-30",
+		"systems accepted-8th: centos, rhel, oracle: is: >=7.6 <8 -> >=7.5 <8", "rule el7.early: when.version: >=7 <7.6 -> >=7 <7.5", "check restart: is: Restart the instance", "end of support freebsd 15.0: is: 2026-09-30 -> 2027-09-30",
 		"family ecs.zz9: added", "type change ecs.zz9: added: ecs.g8i",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in:\n%s", want, text)
 		}
 	}
-	if len(list) != 6 {
-		t.Errorf("%d differences, want 6:\n%s", len(list), text)
+	if len(list) != 7 {
+		t.Errorf("%d differences, want 7:\n%s", len(list), text)
 	}
 	over, err := catalog.Whole([]byte(overlay))
 	if err != nil {

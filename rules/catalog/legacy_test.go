@@ -23,7 +23,7 @@ var legacyPage = map[string][]said{
 	"3":  {{"rule virtio.unverified", "every other machine needs them"}, {"family ecs.g5", "kvm"}},
 	"4":  {{"rule virtio.unverified", "every other machine needs them"}, {"family ecs.g7", "shenlong"}},
 	"5":  {{"remedy install-virtio", "=m must be in the initramfs; absent needs another kernel"}},
-	"6":  {{"rule el5.kernel-old", "2.6.18-348"}, {"rule ubuntu.12-kernel", "the running one is older"}},
+	"6":  {{"rule el5.kernel-old", "2.6.18-348"}, {"rule el5.kernel-oldest", "the running one is older"}, {"rule nvme.kernel-old", "the running kernel is older"}},
 	"7":  {{"check sfc", "the registry"}, {"remedy install-virtio", "check the file systems (fsck)"}},
 	"8":  {{"check restart", "Restart the instance before the move"}},
 	"9":  {{"check snapshot", "snapshots of all disks right before the move"}},

@@ -20,7 +20,7 @@ func Page(r *rules.Ruleset, id string) (string, error) {
 	fmt.Fprintf(&b, "# %s\n\n%s\n\n%s\n", u.ID, u.Title, u.Reason)
 	verdicts(&b, u)
 	fmt.Fprintf(&b, "\n## When it fires\n\n%s\n", stageText[u.Stage])
-	for _, l := range conditions(&u.When) {
+	for _, l := range conditions(def, &u.When) {
 		fmt.Fprintf(&b, "- %s\n", l)
 	}
 	fmt.Fprintf(&b, "\n## Source\n\n%s\n\nAs of %s.\n", def.Sources[u.Source], def.RuleAsOf(u))
@@ -37,6 +37,8 @@ func Page(r *rules.Ruleset, id string) (string, error) {
 
 var stageText = map[string]string{
 	rules.StageOS:       "An operating system rule: the first that matches decides; where a boundary lies inside what is known of the release, the worst of the possible ones counts.\n",
+	rules.StageNVMe:     "Asked where the target attaches disks by NVMe: the first that matches decides; where a boundary lies inside what is known of the release, the worst of the possible ones counts. It adds its reason to those of the operating system rules.\n",
+	rules.StagePlatform: "Asked where the target accepts listed systems only: the first that matches decides, as among the operating system rules, and adds its reason to theirs.\n",
 	rules.StageFinding:  "A finding: it adds a reason to what the operating system rules say, may raise the verdict and never lowers it.\n",
 	rules.StageAdvisory: "An advisory: it tells something and does not touch the verdict.\n",
 	rules.StageObserved: "An observation: it takes the place of the operating system rules.\n",
@@ -61,12 +63,24 @@ func verdicts(b *strings.Builder, u *rules.Rule) {
 }
 
 // conditions says in words what a rule matches.
-func conditions(w *rules.When) []string {
+func conditions(def *rules.Definition, w *rules.When) []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
-	if slices.Equal(w.Family, []string{"*"}) {
+	switch {
+	case w.Systems != "":
+		for _, e := range def.Systems[w.Systems] {
+			text := "system: " + strings.Join(e.Family, ", ")
+			if e.Version != "" {
+				text += " `" + e.Version + "`"
+			}
+			if e.Kernel != "" {
+				text += " with a known kernel `" + e.Kernel + "`"
+			}
+			add("%s", text)
+		}
+	case slices.Equal(w.Family, []string{"*"}):
 		add("any operating system")
-	} else {
+	default:
 		add("family: %s", strings.Join(w.Family, ", "))
 	}
 	switch w.Version {
@@ -105,6 +119,10 @@ func conditions(w *rules.When) []string {
 	case "":
 	case "type-change":
 		add("no change of the instance type is offered from the machine's family to the target")
+	case "to-nvme":
+		add("the machine attaches disks by virtio or as Xen does, the target by NVMe")
+	case "to-virtio":
+		add("the machine attaches disks by NVMe, the target by virtio")
 	default:
 		add("the %s of image or machine is not that of the target", strings.ReplaceAll(w.Mismatch, "-", " "))
 	}
@@ -125,6 +143,12 @@ func machine(what string, m *rules.MachineMatch) []string {
 		if len(l.list) > 0 {
 			add("%s%s", l.what, strings.Join(l.list, ", "))
 		}
+	}
+	if len(m.NotFamily) > 0 {
+		add("none of %s", strings.Join(m.NotFamily, ", "))
+	}
+	if len(m.BootModes) > 0 {
+		add("boots by nothing but %s", strings.Join(m.BootModes, " and "))
 	}
 	if m.Generation != "" {
 		add("generation `%s`", m.Generation)

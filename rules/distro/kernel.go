@@ -35,6 +35,9 @@ func IdentifyKernel(s string) KernelGuess {
 	case "al":
 		switch number {
 		case 7:
+			if k.Base[0] == 4 && k.Base[1] == 4 {
+				return KernelGuess{Family: Alinux, Version: "17.1"}
+			}
 			return KernelGuess{Family: Alinux, Version: "2"}
 		case 8:
 			return KernelGuess{Family: Alinux, Version: "3"}

@@ -1,5 +1,7 @@
 package version
 
+import "strings"
+
 // Kernel is a kernel release (uname -r) taken apart. Base and Release order
 // kernels of one distribution; Tag and Flavour say whose build it is.
 type Kernel struct {
@@ -11,9 +13,29 @@ type Kernel struct {
 	OK      bool      // Base was found
 }
 
-// ParseKernel takes a kernel release apart. It never fails: what is not there
-// stays zero, and OK is false for a string that is no kernel release.
+// ParseKernel takes a kernel release apart, also where it stands in the name of a
+// package or file (kernel-2.6.18-398.el5, vmlinuz-…) or in a line of uname -a.
+// It never fails: what is not there stays zero, and OK is false for a string that
+// holds no kernel release.
 func ParseKernel(s string) Kernel {
+	if len(s) > 256 {
+		s = s[:256]
+	}
+	fields := strings.Fields(s)
+	if len(fields) > 2 && (fields[0] == "Linux" || fields[0] == "FreeBSD") {
+		fields = fields[2:] // the system's and the host's name come first
+	}
+	for _, f := range fields {
+		if at := strings.IndexAny(f, "0123456789"); at == 0 || at > 0 && f[at-1] == '-' {
+			if k := parseKernel(f[at:]); k.OK {
+				return k
+			}
+		}
+	}
+	return Kernel{}
+}
+
+func parseKernel(s string) Kernel {
 	var k Kernel
 	if len(s) > 128 {
 		s = s[:128]
@@ -81,7 +103,26 @@ func (k Kernel) release(s string) Kernel {
 		}
 	}
 	k.Flavour = lowerString(s[i:j])
+	for _, word := range [...]string{"xen", "uek"} {
+		if built(lowerString(s), word) {
+			k.Flavour = word
+		}
+	}
 	return k
+}
+
+// built says whether the build names a flavour, wherever the word stands: -xen,
+// el5xen, xenU, plusxen; xenial is none.
+func built(s, flavour string) bool {
+	at := strings.Index(s, flavour)
+	if at < 0 {
+		return false
+	}
+	rest := s[at+len(flavour):]
+	if flavour == "xen" {
+		rest = strings.TrimLeft(rest, "u0")
+	}
+	return rest == "" || !isLetter(rest[0])
 }
 
 func lowerString(s string) string {

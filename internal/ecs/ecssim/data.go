@@ -32,6 +32,7 @@ const (
 type osKind struct {
 	family, version, servicePack, arch string
 	verdicts                           [targets]level
+	flagged                            level // the last of verdicts where a flag says that NVMe is supported
 	weight                             int
 	hosts                              string
 	flags                              map[string]bool
@@ -107,7 +108,7 @@ func (p *pool) pick(r uint64) *instanceType {
 // loadData parses the embedded files.
 func loadData() (*data, error) {
 	d := &data{byType: map[string]*instanceType{}, pools: map[string]*pool{}}
-	err := eachRow(osTSV, 14+targets, func(f []string) error {
+	err := eachRow(osTSV, 15+targets, func(f []string) error {
 		k, err := parseKind(f)
 		d.kinds = append(d.kinds, k)
 		return err
@@ -201,7 +202,12 @@ func parseKind(f []string) (*osKind, error) {
 		}
 		k.verdicts[i] = v
 	}
-	f = f[4+targets:]
+	flagged, err := parseLevel(f[4+targets])
+	if err != nil {
+		return k, err
+	}
+	k.flagged = flagged
+	f = f[5+targets:]
 	k.hosts, k.osName, k.osNameEn, k.platform, k.tagOS, k.tagKernel = f[1], f[3], f[4], f[5], f[7], f[8]
 	w, err := strconv.Atoi(f[0])
 	if err != nil {

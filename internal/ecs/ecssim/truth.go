@@ -67,20 +67,29 @@ type machineFacts struct {
 // judge derives the verdicts of one instance from the label of its operating
 // system (data/os.tsv) and its machine, for the default targets:
 //
-//  1. An instance that is Running on a machine of the target's class or a
-//     newer one is compatible, whatever else is known: it boots there
-//     (observed.running). Xen < KVM < SHENLONG 6 < SHENLONG 7 < SHENLONG 8 and later; a
-//     family of open class proves nothing. Starting, Stopping and Stopped
+//  1. An instance that is Running on a machine of the target's class is
+//     compatible there, whatever else is known of its system
+//     (observed.running); it proves nothing for another class, and a family of
+//     open class proves nothing. Starting, Stopping and Stopped
 //     instances prove nothing either.
-//  2. Otherwise the verdict of the operating system stands (the boundary cases).
+//
+//  2. Otherwise the verdict of the operating system stands (the boundary
+//     cases). On SHENLONG 8 it depends on whether the flags of image and
+//     instance say that NVMe is supported.
+//
 //  3. A source on Xen (families t1, s1; s2 s3 m1 m2 c1 c2 with IoOptimized
 //     false) without proof of virtio needs action at least
 //     (virtio.unverified). An image whose check reports Virtio Supported is
 //     the only proof in this fleet.
+//
 //  4. A Windows source on Xen needs action at least, virtio or not
 //     (win.xen-residue: the Xen packages and their registry values).
+//
 //  5. An image that is not I/O optimized needs action at least
 //     (virtio.io-optimized-unsupported).
+//
+//  6. Windows on a machine with NVMe disks needs action at least on classes
+//     that attach disks by virtio (nvme.windows-back).
 //
 // The worst of these wins: incompatible, unknown, needs-action, compatible.
 // Overlays that need a concrete target type (NVMe, boot mode, architecture,
@@ -95,10 +104,16 @@ func judge(s *slot, m machineFacts) [targets]level {
 }
 
 func judgeOne(s *slot, m machineFacts, i int, target machineClass) level {
-	if m.running && m.class >= target {
-		return levelCompatible
-	}
 	v := s.kind.verdicts[i]
+	if target == classShenlong8 && s.nvme {
+		v = s.kind.flagged
+	}
+	if m.running && m.class == target {
+		v = levelCompatible
+	}
+	if m.class == classShenlong8 && target != classShenlong8 && s.kind.osType() == "windows" {
+		v = max(v, levelNeedsAction)
+	}
 	if m.class == classXen && !s.virtio {
 		v = max(v, levelNeedsAction)
 	}
