@@ -192,11 +192,12 @@ func says(t *testing.T, r *rules.Ruleset, o rules.Observation, target, stage str
 func sidesDiffer(t *testing.T, r *rules.Ruleset) string {
 	t.Helper()
 	for _, s := range nvmeSides() {
-		got := ""
+		var said strings.Builder
 		for _, o := range []rules.Observation{{}, {ImageNVMe: rules.Yes}, {NVMe: rules.Yes}} {
 			o.OSName, o.Kernel = s.name, s.kernel
-			got += says(t, r, o, "ecs.g8i", rules.StageNVMe)
+			said.WriteString(says(t, r, o, "ecs.g8i", rules.StageNVMe))
 		}
+		got := said.String()
 		if got != s.want {
 			return s.name + " " + s.kernel + " from NVMe: " + got + ", want " + s.want
 		}
@@ -206,10 +207,11 @@ func sidesDiffer(t *testing.T, r *rules.Ruleset) string {
 		return "the kernel of the image: " + got
 	}
 	for _, s := range acceptedSides() {
-		got := ""
+		var said strings.Builder
 		for _, target := range []string{"ecs.g8i", "ecs.g9i"} {
-			got += says(t, r, rules.Observation{OSName: s.name, Kernel: s.kernel}, target, rules.StagePlatform)
+			said.WriteString(says(t, r, rules.Observation{OSName: s.name, Kernel: s.kernel}, target, rules.StagePlatform))
 		}
+		got := said.String()
 		if got != s.want {
 			return s.name + " accepted: " + got + ", want " + s.want
 		}

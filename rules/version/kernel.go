@@ -114,11 +114,10 @@ func (k Kernel) release(s string) Kernel {
 // built says whether the build names a flavour, wherever the word stands: -xen,
 // el5xen, xenU, plusxen; xenial is none.
 func built(s, flavour string) bool {
-	at := strings.Index(s, flavour)
-	if at < 0 {
+	_, rest, found := strings.Cut(s, flavour)
+	if !found {
 		return false
 	}
-	rest := s[at+len(flavour):]
 	if flavour == "xen" {
 		rest = strings.TrimLeft(rest, "u0")
 	}
