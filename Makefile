@@ -28,6 +28,30 @@ help: ## list these commands
 build: ## bin/shenscan, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/shenscan ./cmd/shenscan
 
+.PHONY: release
+release: ## what a release consists of, into build/release; publishes nothing (VERSION=v0.1.0, ONLY=linux/amd64)
+	@mkdir -p $(BUILD)/release
+	$(GO) -C deploy/release run . build -out $(abspath $(BUILD))/release -version '$(VERSION)' -only '$(ONLY)'
+
+.PHONY: test/release
+test/release: ## that a release is whole, and the same from two folders
+	cd deploy/release && $(GO) test -count=1 ./...
+
+# For GoReleaser, which calls these from .goreleaser.yaml.
+.PHONY: notices
+notices: build
+	$(GO) -C deploy/release run . notices -out $(abspath $(BUILD))/NOTICES.md $(abspath bin)/shenscan
+
+.PHONY: sbom
+sbom:
+	$(GO) -C deploy/release run . sbom -out $(abspath $(SBOM)) $(abspath $(BINARY))
+
+# The architectures that are not released still compile: sizes of integers and
+# alignment of atomics are what they would show.
+.PHONY: build/others
+build/others: ## compile for 386, arm and s390x too
+	@for arch in 386 arm s390x; do echo "linux/$$arch"; GOOS=linux GOARCH=$$arch CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/shenscan; done
+
 .PHONY: run
 run: ## scan a simulated fleet and print its report (needs no cloud account)
 	$(GO) run ./cmd/shenscan demo

@@ -15,7 +15,7 @@ builder=$("${buildah[@]}" from scratch)
 mkdir "$tmp/tmp"
 mounts=()
 for dir in /usr /bin /lib /lib64 /etc; do [ ! -e "$dir" ] || mounts+=(-v "$dir:$dir:ro"); done
-"${buildah[@]}" bud --build-arg BUILDER=localhost/builder "${mounts[@]}" -v "$HOME:$HOME" -v "$tmp/tmp:/tmp" -f deploy/Dockerfile -t shenscan .
+"${buildah[@]}" bud --build-arg BUILDER=localhost/builder --build-arg VERSION=v0.0.0-image --build-arg REVISION=tested "${mounts[@]}" -v "$HOME:$HOME" -v "$tmp/tmp:/tmp" -f deploy/Dockerfile -t shenscan .
 "${buildah[@]}" inspect --type image localhost/shenscan | grep -q '"User": "65532:65532"'
 
 container=$("${buildah[@]}" from localhost/shenscan)
@@ -24,7 +24,8 @@ root=$("${buildah[@]}" mount "$container")
 [ -z "$(find "$root" -path "$root/usr/share/zoneinfo" -prune -o -type f -perm /111 ! -name shenscan -print)" ]
 [ ! -e "$root/bin" ]
 run() { "${buildah[@]}" run "$container" -- /shenscan "$@"; }
-run version
+run version | grep -q '^shenscan v0.0.0-image tested$'
+"${buildah[@]}" inspect --type image localhost/shenscan | grep -q '"org.opencontainers.image.version": "v0.0.0-image"'
 run classify 'CentOS 5.8' | grep -q '"legacy":true'
 run demo --instances 500 --regions 3 --html '' >"$tmp/report"
 grep -q 500 "$tmp/report"

@@ -139,9 +139,16 @@ func (m *Metrics) lookAtBus(ctx context.Context, b *bus.Bus) {
 	}
 }
 
-// Version is the module version of the binary and the revision it was built
-// from, as far as the build recorded them.
+// releaseVersion and releaseRevision are set by the linker in a release
+// (.goreleaser.yaml, deploy/Dockerfile), where the build sees no repository.
+var releaseVersion, releaseRevision string
+
+// Version is the version of the binary and the revision it was built from: what
+// the release gave it, else what the build recorded.
 func Version() (version, revision string) {
+	if releaseVersion != "" {
+		return releaseVersion, releaseRevision
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown", ""

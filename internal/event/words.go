@@ -38,7 +38,7 @@ type wordSlot struct{ number, tag uint16 }
 // none.
 func (s *speller) number(word string) int {
 	// Only a hint of where to look: == decides, and is quick for the same place.
-	place := &s.places[uintptr(unsafe.Pointer(unsafe.StringData(word)))*0x9E3779B97F4A7C15>>(64-9)]
+	place := &s.places[uint64(uintptr(unsafe.Pointer(unsafe.StringData(word))))*0x9E3779B97F4A7C15>>(64-9)]
 	if n := *place; n != 0 && s.words[n-1] == word {
 		return int(n)
 	}

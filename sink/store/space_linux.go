@@ -11,5 +11,5 @@ func room(f *os.File) int64 {
 	if err := syscall.Fstatfs(int(f.Fd()), &s); err != nil {
 		return -1
 	}
-	return int64(s.Bavail) * s.Bsize
+	return int64(s.Bavail) * int64(s.Bsize) //nolint:unconvert // 32 bits wide on 386, arm and s390x
 }

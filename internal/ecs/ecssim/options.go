@@ -105,7 +105,7 @@ func demoAccounts(n int) []Account {
 	out := make([]Account, n)
 	for i := range out {
 		out[i] = Account{
-			ID:              fmt.Sprintf("%d", 1234567890123456+i*1_000_003),
+			ID:              fmt.Sprintf("%d", 1234567890123456+int64(i)*1_000_003),
 			Name:            fmt.Sprintf("member-%02d", i),
 			AccessKeyID:     DemoAccessKeyID,
 			AccessKeySecret: DemoAccessKeySecret,
