@@ -11,6 +11,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // Change is a verdict change of an instance that was there before.
@@ -194,11 +195,11 @@ func (a *applier) finish() error {
 	scopes := a.tx.Bucket(bucketScopes)
 	for sc := range a.scopes {
 		sc.snap = nil
-		v, err := sc.encode()
+		v, err := format.JSON(&sc.scopeValue)
 		if err != nil {
 			return err
 		}
-		if err := scopes.Put(key32(sc.no), v); err != nil {
+		if err := scopes.Put(format.Key32(sc.no), v); err != nil {
 			return err
 		}
 	}
@@ -209,15 +210,13 @@ func (a *applier) finish() error {
 }
 
 func (a *applier) flushWords() error {
-	d := a.db.dict
-	list := *d.list.Load()
 	b := a.tx.Bucket(bucketStrings)
-	for n := len(list) - d.fresh; n < len(list); n++ {
-		if err := b.Put(key32(uint32(n)), seal(append(startValue(nil), list[n]...))); err != nil {
+	for n, entry := range a.db.dict.Fresh() {
+		if err := b.Put(format.Key32(n), format.Sealed(entry)); err != nil {
 			return err
 		}
 	}
-	d.fresh = 0
+	a.db.dict.Stored()
 	return nil
 }
 
@@ -366,7 +365,7 @@ func (j *judge) judgeRow(sc *scopeValue, r *event.Row, f *rules.Facts) *rules.Cl
 // history appends a change of an instance and forgets the oldest ones.
 func (a *applier) history(sc *scope, id []byte, c *record.Change) error {
 	b := a.tx.Bucket(bucketHistory)
-	prefix := historyPrefix(sc.no, id)
+	prefix := format.HistoryPrefix(sc.no, id)
 	body, err := json.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("history of %s: %w", id, err)
@@ -382,7 +381,5 @@ func (a *applier) history(sc *scope, id []byte, c *record.Change) error {
 		keys = keys[1:]
 	}
 	a.db.meta.History++
-	return b.Put(append(prefix, key64(a.db.meta.History)...), seal(append(startValue(nil), body...)))
+	return b.Put(append(prefix, format.Key64(a.db.meta.History)...), format.Sealed(body))
 }
-
-func historyPrefix(scope uint32, id []byte) []byte { return append(scopeKey(scope, id), 0) }

@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // Moved is one change of one instance.
@@ -61,7 +62,7 @@ type changeReader struct {
 
 func (r *changeReader) chunk(tx *bbolt.Tx) error {
 	r.out = r.out[:0]
-	prefix := key32(r.sc.no)
+	prefix := format.Key32(r.sc.no)
 	c := tx.Bucket(bucketHistory).Cursor()
 	k, v := c.Seek(prefix)
 	if r.after != nil {
@@ -84,7 +85,7 @@ func (r *changeReader) chunk(tx *bbolt.Tx) error {
 			continue
 		}
 		var change record.Change
-		if err := readJSON("history", v, &change); err != nil {
+		if err := format.ReadJSON("history", v, &change); err != nil {
 			return err
 		}
 		// A rule set takes effect between two messages, at the time of the first.
@@ -105,9 +106,8 @@ func (r *changeReader) chunk(tx *bbolt.Tx) error {
 		return err
 	}
 	for _, m := range r.out {
-		d := dec{b: found[m.InstanceID].row}
-		if len(d.b) > 0 {
-			_, name := d.bytes(), d.bytes()
+		if f, ok := found[m.InstanceID]; ok {
+			_, name, _ := format.RowHead(f.row)
 			m.InstanceName = string(name)
 		}
 	}
@@ -118,7 +118,7 @@ func (r *changeReader) chunk(tx *bbolt.Tx) error {
 // asked for: most of a long history is. An entry that does not begin with its
 // time is left to the decoder.
 func (r *changeReader) older(v []byte) bool {
-	body, err := unseal("history", v)
+	body, err := format.Unseal("history", v)
 	if err != nil {
 		return false
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 var (
@@ -88,14 +88,14 @@ type DB struct {
 	batch   uint64
 	meta    meta
 	seed    maphash.Seed
-	dict    *dict
-	codec   *rowCodec
+	dict    *format.Dict
+	codec   *format.RowCodec
 	profs   *profiles
 	classes *classes
 	scopes  map[ecs.Scope]*scope
 	byNo    map[uint32]*scope
 	running map[string]*scanState
-	sec     sectionWriter
+	sec     format.SectionWriter
 	used    []bool               // profiles that some instance has, while opening
 	changes map[ChangeKey]uint64 // since this process opened the store
 
@@ -112,7 +112,7 @@ type judge struct {
 
 // tables are what readers need to decode rows.
 type tables struct {
-	dict    *dict
+	dict    *format.Dict
 	profs   *profiles
 	classes *classes
 }
@@ -216,7 +216,7 @@ func syncDir(dir string) error {
 // openFile opens the bbolt file, after its pages were found sound.
 func (db *DB) openFile() error {
 	path := db.o.Path
-	if err := checkPages(path); err != nil {
+	if err := format.CheckPages(path); err != nil {
 		return fmt.Errorf("open store %s: %w; move it away: it is built again from the results stream, or restore a backup", path, err)
 	}
 	mmap := 0
@@ -255,14 +255,14 @@ func (db *DB) prepare(tx *bbolt.Tx) error {
 	if b := tx.Bucket(bucketMeta); b != nil {
 		if v := b.Get(keyMeta); v != nil {
 			var m meta
-			if err := readJSON("meta", v, &m); err != nil {
+			if err := format.ReadJSON("meta", v, &m); err != nil {
 				return err
 			}
 			switch {
-			case m.Format > format:
-				return fmt.Errorf("%w: format %d, this binary knows %d; use that one", ErrNewer, m.Format, format)
-			case m.Format < format:
-				return fmt.Errorf("%w: format %d, this binary knows %d; move the file away and scan anew", ErrFormat, m.Format, format)
+			case m.Format > fileFormat:
+				return fmt.Errorf("%w: format %d, this binary knows %d; use that one", ErrNewer, m.Format, fileFormat)
+			case m.Format < fileFormat:
+				return fmt.Errorf("%w: format %d, this binary knows %d; move the file away and scan anew", ErrFormat, m.Format, fileFormat)
 			}
 			for _, name := range buckets() {
 				if tx.Bucket(name) == nil {
@@ -278,7 +278,7 @@ func (db *DB) prepare(tx *bbolt.Tx) error {
 		}
 	}
 	j := db.judge.Load()
-	v, err := jsonValue(&meta{Format: format, Digest: j.Digest(), Targets: j.targets, Today: j.today})
+	v, err := format.JSON(&meta{Format: fileFormat, Digest: j.Digest(), Targets: j.targets, Today: j.today})
 	if err != nil {
 		return err
 	}
@@ -321,7 +321,7 @@ func (db *DB) update(fn func(tx *bbolt.Tx) error) error {
 			if err := fn(tx); err != nil {
 				return err
 			}
-			v, err := jsonValue(&db.meta)
+			v, err := format.JSON(&db.meta)
 			if err != nil {
 				return err
 			}
@@ -414,22 +414,4 @@ func scan(b *bbolt.Bucket, prefix []byte) iter.Seq2[[]byte, []byte] {
 			}
 		}
 	}
-}
-
-func journalKey(scope uint32, number uint64) []byte {
-	return binary.BigEndian.AppendUint64(key32(scope), number)
-}
-
-func journalNumber(k []byte) (uint64, error) {
-	if len(k) != 12 {
-		return 0, fmt.Errorf("%w: journal key %x", ErrCorrupt, k)
-	}
-	return binary.BigEndian.Uint64(k[4:]), nil
-}
-
-func orCorrupt(err error, text string) error {
-	if err != nil {
-		return err
-	}
-	return fmt.Errorf("%w: %s", ErrCorrupt, text)
 }

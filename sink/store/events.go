@@ -2,15 +2,14 @@ package store
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"time"
 
-	"github.com/klauspost/compress/s2"
 	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // Event is something that happened and is to be published. It stays in the
@@ -46,11 +45,11 @@ func (a *applier) storeEvents() error {
 			a.db.meta.Outbox++
 			chunk[i].Key = a.db.meta.Outbox
 		}
-		body, err := json.Marshal(chunk)
+		v, err := format.Packed(chunk)
 		if err != nil {
 			return fmt.Errorf("outbox: %w", err)
 		}
-		if err := b.Put(key64(chunk[n-1].Key), seal(append(startValue(nil), s2.Encode(nil, body)...))); err != nil {
+		if err := b.Put(format.Key64(chunk[n-1].Key), v); err != nil {
 			return err
 		}
 	}
@@ -63,12 +62,12 @@ func (db *DB) Outbox(after uint64, limit int) ([]Event, error) {
 	var out []Event
 	err := db.view(func(tx *bbolt.Tx) error {
 		var m meta
-		if err := readJSON("meta", tx.Bucket(bucketMeta).Get(keyMeta), &m); err != nil {
+		if err := format.ReadJSON("meta", tx.Bucket(bucketMeta).Get(keyMeta), &m); err != nil {
 			return err
 		}
 		after = max(after, m.Sent)
 		c := tx.Bucket(bucketOutbox).Cursor()
-		for k, v := c.Seek(key64(after + 1)); k != nil && len(out) < limit; k, v = c.Next() {
+		for k, v := c.Seek(format.Key64(after + 1)); k != nil && len(out) < limit; k, v = c.Next() {
 			chunk, err := readEvents(v)
 			if err != nil {
 				return err
@@ -85,19 +84,8 @@ func (db *DB) Outbox(after uint64, limit int) ([]Event, error) {
 }
 
 func readEvents(v []byte) ([]Event, error) {
-	body, err := unseal("outbox", v)
-	if err != nil {
-		return nil, err
-	}
-	if n, err := s2.DecodedLen(body); err != nil || n > 256<<20 {
-		return nil, fmt.Errorf("%w: outbox entry", ErrCorrupt)
-	}
-	plain, err := s2.Decode(nil, body)
-	if err != nil {
-		return nil, fmt.Errorf("%w: outbox entry: %w", ErrCorrupt, err)
-	}
 	var out []Event
-	err = unmarshal("outbox entry", plain, &out)
+	err := format.ReadPacked("outbox entry", v, 256<<20, &out)
 	return out, err
 }
 

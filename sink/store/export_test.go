@@ -1,6 +1,10 @@
 package store
 
-import "go.etcd.io/bbolt"
+import (
+	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/sink/store/format"
+)
 
 // NoSync spares tests of other things the wait for the disk.
 func (db *DB) NoSync() { db.bolt.NoSync = true }
@@ -10,12 +14,12 @@ func (db *DB) Profiles() int {
 	n := 0
 	_ = db.view(func(tx *bbolt.Tx) error {
 		for _, v := range scan(tx.Bucket(bucketProfiles), nil) {
-			part, err := readChunk(v, nil)
+			part, err := format.ReadProfiles(v, nil)
 			if err != nil {
 				return err
 			}
 			for _, p := range part {
-				if p.class != noClass {
+				if p.Class != format.NoClass {
 					n++
 				}
 			}
@@ -37,16 +41,16 @@ func (db *DB) SetFormat(n int) error {
 
 // ReadSection and ReadRow are what reads the journal.
 func ReadSection(v []byte) error {
-	var s section
-	v = seal(append(startValue(nil), v...))
-	if err := readSection(v, &s); err != nil {
+	var s format.Section
+	v = format.Sealed(v)
+	if err := format.ReadSection(v, &s); err != nil {
 		return err
 	}
-	for i, row := range s.rows {
-		if _, _, err := readRow(row, words{"\x00\x00\x00\x00word"}); err != nil {
+	for i, row := range s.Rows {
+		if _, _, err := format.ReadRow(row, format.Words{"\x00\x00\x00\x00word"}); err != nil {
 			return err
 		}
-		if got, err := rowAt(v, s.offs[i]); err != nil || string(got) != string(row) {
+		if got, err := format.RowAt(v, s.Offsets[i]); err != nil || string(got) != string(row) {
 			panic("a row is not where its section says")
 		}
 	}
@@ -55,25 +59,25 @@ func ReadSection(v []byte) error {
 
 // ReadValues decodes a value as everything that a value can be.
 func ReadValues(v []byte) {
-	v = seal(append(startValue(nil), v...))
-	if rows, err := blockRows(v, nil); err == nil {
+	v = format.Sealed(v)
+	if rows, err := format.BlockRows(v, nil); err == nil {
 		for _, row := range rows {
-			_, _, _ = readRow(row, nil)
-			_, _ = rowProfile(row)
-			_, _, _ = findRow(v, rowID(row))
+			_, _, _ = format.ReadRow(row, nil)
+			_, _ = format.RowProfile(row)
+			_, _, _ = format.FindRow(v, format.RowID(row))
 		}
 	}
-	if o, err := readOrders(v); err == nil {
-		for i := range o.n {
-			_ = o.order(i)
-			_ = o.scans[o.scan(i)]
+	if o, err := format.ReadOrders(v); err == nil {
+		for i := range o.Len {
+			_ = o.At(i)
+			_ = o.Scans[o.Scan(i)]
 		}
 	}
-	_, _ = readChunk(v, nil)
-	_, _, _ = readClass(v)
+	_, _ = format.ReadProfiles(v, nil)
+	_, _ = format.ReadClass(v)
 	_, _ = storedHardware(v)
 	_, _ = readEvents(v)
 	_, _ = readEnded(v)
 	var s scopeValue
-	_ = s.decode(v)
+	_ = format.ReadJSON("scope", v, &s)
 }

@@ -6,6 +6,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // Facts returns the raw facts of the instance with the id, the first one where
@@ -22,7 +23,7 @@ func (db *DB) Facts(instanceID string) (*rules.Facts, error) {
 			if !ok {
 				continue
 			}
-			_, profile, err := readRow(f.row, db.readers.Load().dict.words())
+			_, profile, err := format.ReadRow(f.row, db.readers.Load().dict.Words())
 			if err != nil {
 				return fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 			}

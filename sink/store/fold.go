@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // folder merges a scope's journal into its blocks.
@@ -46,13 +48,13 @@ type journalRow struct {
 
 // at returns the row, which collect has found sound.
 func (f *folder) at(r *journalRow) []byte {
-	row, _ := rowAt(f.values[r.entry], r.off)
+	row, _ := format.RowAt(f.values[r.entry], r.off)
 	return row
 }
 
 func (f *folder) freshRow(r *journalRow) freshRow {
 	row := f.at(r)
-	return freshRow{r.ordinal, rowID(row), row}
+	return freshRow{r.ordinal, format.RowID(row), row}
 }
 
 // foldScope writes the scope's rows and stamps into its blocks in one sorted
@@ -88,7 +90,7 @@ func (f *folder) run() error {
 		}
 	}
 	for _, number := range f.ix.journal {
-		if err := f.journal.Delete(journalKey(f.sc.no, number)); err != nil {
+		if err := f.journal.Delete(format.JournalKey(f.sc.no, number)); err != nil {
 			return err
 		}
 	}
@@ -119,9 +121,9 @@ func (f *folder) collect() error {
 		}
 		at := l.entry - 1
 		if f.values[at] == nil {
-			f.values[at] = f.journal.Get(journalKey(f.sc.no, f.ix.journal[at]))
+			f.values[at] = f.journal.Get(format.JournalKey(f.sc.no, f.ix.journal[at]))
 		}
-		if _, err := rowAt(f.values[at], l.off); err != nil {
+		if _, err := format.RowAt(f.values[at], l.off); err != nil {
 			return err
 		}
 		f.fresh = append(f.fresh, journalRow{ordinal: uint32(i), entry: at, off: l.off})
@@ -136,10 +138,10 @@ func (f *folder) sort() {
 	if len(f.fresh) < 2 {
 		return
 	}
-	first := rowID(f.at(&f.fresh[0]))
+	first := format.RowID(f.at(&f.fresh[0]))
 	same := len(first)
 	for i := range f.fresh[1:] {
-		id := rowID(f.at(&f.fresh[i+1]))
+		id := format.RowID(f.at(&f.fresh[i+1]))
 		n := 0
 		for n < same && n < len(id) && id[n] == first[n] {
 			n++
@@ -148,7 +150,7 @@ func (f *folder) sort() {
 	}
 	for i := range f.fresh {
 		var b [8]byte
-		copy(b[:], rowID(f.at(&f.fresh[i]))[same:])
+		copy(b[:], format.RowID(f.at(&f.fresh[i]))[same:])
 		f.fresh[i].head = binary.BigEndian.Uint64(b[:])
 	}
 	slices.SortFunc(f.fresh, func(a, b journalRow) int {
@@ -158,7 +160,7 @@ func (f *folder) sort() {
 			}
 			return 1
 		}
-		return bytes.Compare(rowID(f.at(&a)), rowID(f.at(&b)))
+		return bytes.Compare(format.RowID(f.at(&a)), format.RowID(f.at(&b)))
 	})
 }
 
@@ -172,7 +174,7 @@ func (f *folder) expired(ordinal uint32) bool {
 func (f *folder) take(before []byte) []journalRow {
 	n := len(f.fresh)
 	if before != nil {
-		n, _ = slices.BinarySearchFunc(f.fresh, before, func(r journalRow, id []byte) int { return bytes.Compare(rowID(f.at(&r)), id) })
+		n, _ = slices.BinarySearchFunc(f.fresh, before, func(r journalRow, id []byte) int { return bytes.Compare(format.RowID(f.at(&r)), id) })
 	}
 	out := f.fresh[:n]
 	f.fresh = f.fresh[n:]
@@ -205,7 +207,7 @@ func (f *folder) block(i int) error {
 // rebuild merges a block with changed and fresh rows.
 func (f *folder) rebuild(key []byte, lo uint32, fresh []journalRow) error {
 	var err error
-	if f.old, err = blockRows(f.blocks.Get(key), f.old[:0]); err != nil {
+	if f.old, err = format.BlockRows(f.blocks.Get(key), f.old[:0]); err != nil {
 		return err
 	}
 	merged := make([]freshRow, 0, len(f.old)+len(fresh))
@@ -213,7 +215,7 @@ func (f *folder) rebuild(key []byte, lo uint32, fresh []journalRow) error {
 		o := lo + uint32(i)
 		if f.expired(o) {
 			f.sc.gone--
-			if err := f.forget(rowID(row)); err != nil {
+			if err := f.forget(format.RowID(row)); err != nil {
 				return err
 			}
 			continue
@@ -223,8 +225,8 @@ func (f *folder) rebuild(key []byte, lo uint32, fresh []journalRow) error {
 				return err
 			}
 		}
-		id := rowID(row)
-		for len(fresh) > 0 && bytes.Compare(rowID(f.at(&fresh[0])), id) < 0 {
+		id := format.RowID(row)
+		for len(fresh) > 0 && bytes.Compare(format.RowID(f.at(&fresh[0])), id) < 0 {
 			merged, fresh = append(merged, f.freshRow(&fresh[0])), fresh[1:]
 		}
 		merged = append(merged, freshRow{o, id, row})
@@ -237,8 +239,8 @@ func (f *folder) rebuild(key []byte, lo uint32, fresh []journalRow) error {
 
 // first writes the rows of a scope that has no block yet.
 func (f *folder) first(fresh []journalRow) error {
-	parts := (len(fresh) + maxBlock - 1) / maxBlock
-	rows := make([]freshRow, 0, maxBlock)
+	parts := (len(fresh) + format.MaxBlock - 1) / format.MaxBlock
+	rows := make([]freshRow, 0, format.MaxBlock)
 	for p := range parts {
 		rows = rows[:0]
 		for i := p * len(fresh) / parts; i < (p+1)*len(fresh)/parts; i++ {
@@ -255,7 +257,7 @@ func (f *folder) first(fresh []journalRow) error {
 func (f *folder) forget(id []byte) error {
 	h := f.a.tx.Bucket(bucketHistory)
 	var keys [][]byte
-	for k := range scan(h, historyPrefix(f.sc.no, id)) {
+	for k := range scan(h, format.HistoryPrefix(f.sc.no, id)) {
 		keys = append(keys, append([]byte(nil), k...))
 	}
 	for _, k := range keys {
@@ -263,13 +265,13 @@ func (f *folder) forget(id []byte) error {
 			return err
 		}
 	}
-	return f.a.tx.Bucket(bucketWaived).Delete(scopeKey(f.sc.no, id))
+	return f.a.tx.Bucket(bucketWaived).Delete(format.RowKey(f.sc.no, id))
 }
 
 // write stores rows as one block or several equal ones, in place of the block
 // at key.
 func (f *folder) write(key []byte, rows []freshRow) error {
-	parts := (len(rows) + maxBlock - 1) / maxBlock
+	parts := (len(rows) + format.MaxBlock - 1) / format.MaxBlock
 	kept := false
 	for p := range parts {
 		part := rows[p*len(rows)/parts : (p+1)*len(rows)/parts]
@@ -280,9 +282,9 @@ func (f *folder) write(key []byte, rows []freshRow) error {
 			f.ordinals = append(f.ordinals, r.ordinal)
 			size += len(r.row) + 2
 		}
-		k := scopeKey(f.sc.no, part[0].id)
+		k := format.RowKey(f.sc.no, part[0].id)
 		kept = kept || bytes.Equal(k, key)
-		if err := f.blocks.Put(k, appendBlock(make([]byte, 0, size), f.rows)); err != nil {
+		if err := f.blocks.Put(k, format.AppendBlock(make([]byte, 0, size), f.rows)); err != nil {
 			return err
 		}
 		if err := f.writeStamps(k, f.ordinals); err != nil {
@@ -306,7 +308,7 @@ func (f *folder) writeStamps(key []byte, ordinals []uint32) error {
 		f.scans = append(f.scans, f.ix.at[o].scan)
 	}
 	f.moved = append(f.moved, ordinals...)
-	v := appendOrders(make([]byte, 0, 64+8*len(ordinals)), f.orders, f.scans, f.names)
+	v := format.AppendOrders(make([]byte, 0, 64+8*len(ordinals)), f.orders, f.scans, f.names)
 	if bytes.Equal(v, f.stamps.Get(key)) {
 		return nil
 	}

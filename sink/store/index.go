@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // index holds, for every row of one scope, what deciding about an observation
@@ -133,7 +135,7 @@ func (ix *index) name(scan string) uint32 {
 
 // hashes returns the two hashes of an encoded row.
 func (ix *index) hashes(row []byte) (id, content uint64) {
-	return maphash.Bytes(ix.seed, rowID(row)), maphash.Bytes(ix.seed, row)
+	return maphash.Bytes(ix.seed, format.RowID(row)), maphash.Bytes(ix.seed, row)
 }
 
 // load fills the index from the scope's blocks and journal. seen is told of
@@ -146,33 +148,33 @@ func (ix *index) load(tx *bbolt.Tx, scope uint32, seen func(scan string, ordinal
 }
 
 func (ix *index) loadBlocks(tx *bbolt.Tx, scope uint32) error {
-	prefix := key32(scope)
+	prefix := format.Key32(scope)
 	stamps := tx.Bucket(bucketOrders)
 	var rows [][]byte
 	names := make([]uint32, 0, 4)
 	for k, v := range scan(tx.Bucket(bucketBlocks), prefix) {
 		var err error
-		if rows, err = blockRows(v, rows[:0]); err != nil {
+		if rows, err = format.BlockRows(v, rows[:0]); err != nil {
 			return fmt.Errorf("block %x: %w", k, err)
 		}
-		o, err := readOrders(stamps.Get(k))
-		if err != nil || o.n != len(rows) {
-			return fmt.Errorf("orders %x: %w", k, orCorrupt(err, "orders do not fit their block"))
+		o, err := format.ReadOrders(stamps.Get(k))
+		if err != nil || o.Len != len(rows) {
+			return fmt.Errorf("orders %x: %w", k, format.OrCorrupt(err, "orders do not fit their block"))
 		}
 		names = names[:0]
-		for _, s := range o.scans {
+		for _, s := range o.Scans {
 			names = append(names, ix.name(s))
 		}
 		ix.blocks = append(ix.blocks, append([]byte(nil), k...))
 		ix.starts = append(ix.starts, uint32(len(ix.at)))
 		ix.grow(len(ix.at) + len(rows))
 		for i, row := range rows {
-			p, ok := rowProfile(row)
+			p, ok := format.RowProfile(row)
 			if !ok {
 				return fmt.Errorf("block %x: %w: row has another shape", k, ErrCorrupt)
 			}
 			h, c := ix.hashes(row)
-			ix.add(h, c, o.order(i), p, names[o.scan(i)])
+			ix.add(h, c, o.At(i), p, names[o.Scan(i)])
 		}
 	}
 	ix.base = len(ix.at)
@@ -180,46 +182,46 @@ func (ix *index) loadBlocks(tx *bbolt.Tx, scope uint32) error {
 }
 
 func (ix *index) loadJournal(tx *bbolt.Tx, scope uint32, seen func(string, uint32)) error {
-	var s section
-	for k, v := range scan(tx.Bucket(bucketJournal), key32(scope)) {
-		if err := readSection(v, &s); err != nil {
+	var s format.Section
+	for k, v := range scan(tx.Bucket(bucketJournal), format.Key32(scope)) {
+		if err := format.ReadSection(v, &s); err != nil {
 			return fmt.Errorf("journal %x: %w", k, err)
 		}
-		number, err := journalNumber(k)
+		number, err := format.JournalNumber(k)
 		if err != nil {
 			return err
 		}
 		ix.journal = append(ix.journal, number)
 		ix.bytes += len(v)
-		ix.rows += len(s.rows)
-		name := ix.name(s.scan)
-		for i, row := range s.rows {
-			p, ok := rowProfile(row)
+		ix.rows += len(s.Rows)
+		name := ix.name(s.Scan)
+		for i, row := range s.Rows {
+			p, ok := format.RowProfile(row)
 			if !ok {
 				return fmt.Errorf("journal %x: %w: row has another shape", k, ErrCorrupt)
 			}
 			h, c := ix.hashes(row)
-			ord := s.ords[i]
+			ord := s.Ordinals[i]
 			switch {
 			case int(ord) < len(ix.at) && ix.at[ord].hash == h:
-				ix.set(ord, c, s.order, p, name)
+				ix.set(ord, c, s.Order, p, name)
 			case int(ord) == len(ix.at):
-				ix.add(h, c, s.order, p, name)
+				ix.add(h, c, s.Order, p, name)
 			default:
 				return fmt.Errorf("journal %x: %w: row %d is another instance", k, ErrCorrupt, ord)
 			}
-			ix.setLoc(ord, loc{uint32(len(ix.journal)), s.offs[i]})
+			ix.setLoc(ord, loc{uint32(len(ix.journal)), s.Offsets[i]})
 			if seen != nil {
-				seen(s.scan, ord)
+				seen(s.Scan, ord)
 			}
 		}
-		for _, ord := range s.seen {
+		for _, ord := range s.Seen {
 			if int(ord) >= len(ix.at) {
 				return fmt.Errorf("journal %x: %w: no row %d", k, ErrCorrupt, ord)
 			}
-			ix.saw(ord, s.order, name)
+			ix.saw(ord, s.Order, name)
 			if seen != nil {
-				seen(s.scan, ord)
+				seen(s.Scan, ord)
 			}
 		}
 	}
@@ -245,11 +247,11 @@ func (ix *index) set(ordinal uint32, content uint64, order int64, profile, scan 
 // row returns the encoded row; it is valid as long as the transaction.
 func (ix *index) row(tx *bbolt.Tx, scope, ordinal uint32) ([]byte, error) {
 	if l := ix.where(ordinal); l.entry != 0 {
-		v := tx.Bucket(bucketJournal).Get(journalKey(scope, ix.journal[l.entry-1]))
+		v := tx.Bucket(bucketJournal).Get(format.JournalKey(scope, ix.journal[l.entry-1]))
 		if v == nil {
 			return nil, fmt.Errorf("%w: a journal entry is missing", ErrCorrupt)
 		}
-		return rowAt(v, l.off)
+		return format.RowAt(v, l.off)
 	}
 	if int(ordinal) >= ix.base {
 		return nil, fmt.Errorf("%w: row %d is in no block and no journal", ErrCorrupt, ordinal)
@@ -262,7 +264,7 @@ func (ix *index) row(tx *bbolt.Tx, scope, ordinal uint32) ([]byte, error) {
 			hi = mid
 		}
 	}
-	rows, err := blockRows(tx.Bucket(bucketBlocks).Get(ix.blocks[lo]), nil)
+	rows, err := format.BlockRows(tx.Bucket(bucketBlocks).Get(ix.blocks[lo]), nil)
 	if err != nil {
 		return nil, err
 	}

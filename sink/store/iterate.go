@@ -16,6 +16,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // Filter narrows Instances. The zero value asks for every instance that is
@@ -139,7 +140,7 @@ type overlay struct {
 func (w *walker) chunk(tx *bbolt.Tx) error {
 	w.out = w.out[:0]
 	w.value = scopeValue{}
-	if err := w.value.decode(tx.Bucket(bucketScopes).Get(key32(w.sc.no))); err != nil {
+	if err := format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(w.sc.no)), &w.value); err != nil {
 		return err
 	}
 	if w.over == nil || w.over.fold != w.value.Fold {
@@ -153,9 +154,9 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 		w.waive = newWaivedCursor(tx, w.sc.no, w.after)
 	}
 	w.refresh()
-	prefix := key32(w.sc.no)
+	prefix := format.Key32(w.sc.no)
 	c := tx.Bucket(bucketBlocks).Cursor()
-	k, v := c.Seek(scopeKey(w.sc.no, w.after))
+	k, v := c.Seek(format.RowKey(w.sc.no, w.after))
 	if k == nil || !bytes.Equal(k[4:], w.after) {
 		// The block that the last row lies in begins before it.
 		if pk, pv := prev(c, k); pk != nil && bytes.HasPrefix(pk, prefix) {
@@ -205,30 +206,30 @@ func prev(c *bbolt.Cursor, at []byte) (k, v []byte) {
 
 // block renders the rows of one block and the fresh ones up to the next.
 func (w *walker) block(tx *bbolt.Tx, key, value, before []byte) error {
-	var o orders
+	var o format.Orders
 	w.rows = w.rows[:0]
 	if key != nil {
 		var err error
-		if w.rows, err = blockRows(value, w.rows); err != nil {
+		if w.rows, err = format.BlockRows(value, w.rows); err != nil {
 			return err
 		}
-		if o, err = readOrders(tx.Bucket(bucketOrders).Get(key)); err != nil || o.n != len(w.rows) {
-			return orCorrupt(err, "orders do not fit their block")
+		if o, err = format.ReadOrders(tx.Bucket(bucketOrders).Get(key)); err != nil || o.Len != len(w.rows) {
+			return format.OrCorrupt(err, "orders do not fit their block")
 		}
 	}
 	start := w.over.starts[string(key)]
 	fresh := w.over.fresh
 	for i, row := range w.rows {
-		f := finding{row, stamp{o.order(i), o.scans[o.scan(i)]}}
+		f := finding{row, format.Stamp{Order: o.At(i), Scan: o.Scans[o.Scan(i)]}}
 		if len(w.over.rows) > 0 {
 			if x, ok := w.over.rows[start+uint32(i)]; ok {
 				if x.row != nil {
 					f.row = x.row
 				}
-				f.stamp = f.stamp.later(x.stamp.order, x.stamp.scan)
+				f.stamp = f.stamp.Later(x.stamp.Order, x.stamp.Scan)
 			}
 		}
-		id := rowID(f.row)
+		id := format.RowID(f.row)
 		for len(fresh) > 0 && bytes.Compare(fresh[0].id, id) < 0 {
 			if err := w.emit(tx, fresh[0].id, w.over.rows[fresh[0].ordinal]); err != nil {
 				return err
@@ -255,12 +256,10 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 		return nil
 	}
 	w.after = append(w.after[:0], id...)
-	if f.stamp.order < w.m.since || !w.m.f.Gone && f.stamp.order < w.value.floor() {
+	if f.stamp.Order < w.m.since || !w.m.f.Gone && f.stamp.Order < w.value.floor() {
 		return nil
 	}
-	d := dec{b: f.row}
-	_, name := d.bytes(), d.bytes()
-	profile := uint32(d.uint())
+	_, name, profile := format.RowHead(f.row)
 	fit, err := w.m.fit(profile, w.waive, id)
 	if err != nil {
 		return err
@@ -282,9 +281,9 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 
 // render makes the record of a row.
 func (w *walker) render(tx *bbolt.Tx, f finding) (*record.Record, error) {
-	row, profile, err := readRow(f.row, w.db.readers.Load().dict.words())
+	row, profile, err := format.ReadRow(f.row, w.db.readers.Load().dict.Words())
 	if err != nil {
-		return nil, fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, rowID(f.row), err)
+		return nil, fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, format.RowID(f.row), err)
 	}
 	facts, err := w.facts.facts(tx, profile)
 	if err != nil {
@@ -296,21 +295,21 @@ func (w *walker) render(tx *bbolt.Tx, f finding) (*record.Record, error) {
 // readOverlay reads the journal of a scope. What it returns is a copy.
 func readOverlay(tx *bbolt.Tx, scope uint32, fold uint64) (*overlay, error) {
 	out := &overlay{fold: fold, rows: map[uint32]finding{}}
-	prefix := key32(scope)
-	var s section
+	prefix := format.Key32(scope)
+	var s format.Section
 	for _, v := range scan(tx.Bucket(bucketJournal), prefix) {
-		if err := readSection(v, &s); err != nil {
+		if err := format.ReadSection(v, &s); err != nil {
 			return nil, err
 		}
-		for i, row := range s.rows {
-			out.rows[s.ords[i]] = finding{bytes.Clone(row), stamp{s.order, s.scan}}
+		for i, row := range s.Rows {
+			out.rows[s.Ordinals[i]] = finding{bytes.Clone(row), format.Stamp{Order: s.Order, Scan: s.Scan}}
 		}
-		for _, o := range s.seen {
+		for _, o := range s.Seen {
 			f, ok := out.rows[o]
 			if !ok {
-				f.stamp = stamp{s.order, s.scan}
+				f.stamp = format.Stamp{Order: s.Order, Scan: s.Scan}
 			} else {
-				f.stamp = f.stamp.later(s.order, s.scan)
+				f.stamp = f.stamp.Later(s.Order, s.Scan)
 			}
 			out.rows[o] = f
 		}
@@ -324,15 +323,15 @@ func readOverlay(tx *bbolt.Tx, scope uint32, fold uint64) (*overlay, error) {
 	}
 	base := uint32(0)
 	for _, v := range scan(tx.Bucket(bucketOrders), prefix) {
-		o, err := readOrders(v)
+		o, err := format.ReadOrders(v)
 		if err != nil {
 			return nil, err
 		}
-		base += uint32(o.n)
+		base += uint32(o.Len)
 	}
 	for ord, f := range out.rows {
 		if ord >= base {
-			out.fresh = append(out.fresh, freshRow{ord, rowID(f.row), f.row})
+			out.fresh = append(out.fresh, freshRow{ord, format.RowID(f.row), f.row})
 		}
 	}
 	slices.SortFunc(out.fresh, func(a, b freshRow) int { return cmp.Or(bytes.Compare(a.id, b.id), cmp.Compare(a.ordinal, b.ordinal)) })

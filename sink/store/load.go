@@ -1,8 +1,6 @@
 package store
 
 import (
-	"encoding/binary"
-	"encoding/json"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -10,17 +8,18 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // reload makes memory what the file says.
 func (db *DB) reload() error {
 	db.meta = meta{}
 	db.measure()
-	db.dict, db.profs, db.classes = newDict(), newProfiles(db.seed), newClasses()
-	db.codec = &rowCodec{dict: db.dict}
+	db.dict, db.profs, db.classes = format.NewDict(), newProfiles(db.seed), newClasses()
+	db.codec = &format.RowCodec{Dict: db.dict}
 	db.scopes, db.byNo, db.running = map[ecs.Scope]*scope{}, map[uint32]*scope{}, map[string]*scanState{}
 	err := db.bolt.View(func(tx *bbolt.Tx) error {
-		if err := readJSON("meta", tx.Bucket(bucketMeta).Get(keyMeta), &db.meta); err != nil {
+		if err := format.ReadJSON("meta", tx.Bucket(bucketMeta).Get(keyMeta), &db.meta); err != nil {
 			return err
 		}
 		for _, load := range []func(*bbolt.Tx) error{db.loadWords, db.loadProfiles, db.loadScopes, db.loadScans, db.loadCounts} {
@@ -38,24 +37,17 @@ func (db *DB) reload() error {
 	return nil
 }
 
-func number32(k []byte) (uint32, error) {
-	if len(k) != 4 {
-		return 0, fmt.Errorf("%w: key %x", ErrCorrupt, k)
-	}
-	return binary.BigEndian.Uint32(k), nil
-}
-
 func (db *DB) loadWords(tx *bbolt.Tx) error {
 	for k, v := range scan(tx.Bucket(bucketStrings), nil) {
-		n, err := number32(k)
+		n, err := format.Number32(k)
 		if err != nil {
 			return err
 		}
-		body, err := unseal("interned string", v)
+		body, err := format.Unseal("interned string", v)
 		if err != nil {
 			return err
 		}
-		if err := db.dict.restore(n, string(body)); err != nil {
+		if err := db.dict.Restore(n, string(body)); err != nil {
 			return err
 		}
 	}
@@ -64,11 +56,11 @@ func (db *DB) loadWords(tx *bbolt.Tx) error {
 
 func (db *DB) loadProfiles(tx *bbolt.Tx) error {
 	for k, v := range scan(tx.Bucket(bucketSoftware), nil) {
-		id, err := number32(k)
-		if err != nil || id > maxProfile {
-			return orCorrupt(err, "software number out of range")
+		id, err := format.Number32(k)
+		if err != nil || id > format.MaxProfile {
+			return format.OrCorrupt(err, "software number out of range")
 		}
-		enc, err := unseal("software", v)
+		enc, err := format.Unseal("software", v)
 		if err != nil {
 			return fmt.Errorf("software %d: %w", id, err)
 		}
@@ -85,13 +77,13 @@ func (db *DB) loadProfiles(tx *bbolt.Tx) error {
 	if err := db.loadClasses(tx); err != nil {
 		return err
 	}
-	var part []profile
+	var part []format.Profile
 	for k, v := range scan(tx.Bucket(bucketProfiles), nil) {
-		no, err := number32(k)
+		no, err := format.Number32(k)
 		if err != nil {
 			return err
 		}
-		if part, err = readChunk(v, part[:0]); err != nil {
+		if part, err = format.ReadProfiles(v, part[:0]); err != nil {
 			return fmt.Errorf("profiles %d: %w", no, err)
 		}
 		if err := db.profs.restore(no, part, len(*db.classes.list.Load())); err != nil {
@@ -108,8 +100,8 @@ func (db *DB) loadHardware(tx *bbolt.Tx) error {
 		if err != nil {
 			return err
 		}
-		if id, err := number32(k); err != nil || int(id) != len(db.profs.hardware) {
-			return orCorrupt(err, "hardware is not numbered from 0")
+		if id, err := format.Number32(k); err != nil || int(id) != len(db.profs.hardware) {
+			return format.OrCorrupt(err, "hardware is not numbered from 0")
 		}
 		db.profs.byHardware[h] = uint32(len(db.profs.hardware))
 		db.profs.hardware = append(db.profs.hardware, h)
@@ -118,7 +110,7 @@ func (db *DB) loadHardware(tx *bbolt.Tx) error {
 }
 
 func storedHardware(v []byte) (rules.Hardware, error) {
-	enc, err := unseal("hardware", v)
+	enc, err := format.Unseal("hardware", v)
 	if err != nil {
 		return rules.Hardware{}, err
 	}
@@ -131,13 +123,13 @@ func storedHardware(v []byte) (rules.Hardware, error) {
 
 func (db *DB) loadClasses(tx *bbolt.Tx) error {
 	for k, v := range scan(tx.Bucket(bucketClasses), nil) {
-		c, _, err := readClass(v)
+		c, err := format.ReadClass(v)
 		if err != nil {
 			return err
 		}
-		id, err := number32(k)
+		id, err := format.Number32(k)
 		if err != nil || db.classes.number(c) != id {
-			return orCorrupt(err, "classes are not numbered from 0")
+			return format.OrCorrupt(err, "classes are not numbered from 0")
 		}
 	}
 	db.classes.fresh = 0
@@ -146,12 +138,12 @@ func (db *DB) loadClasses(tx *bbolt.Tx) error {
 
 func (db *DB) loadScopes(tx *bbolt.Tx) error {
 	for k, v := range scan(tx.Bucket(bucketScopes), nil) {
-		no, err := number32(k)
+		no, err := format.Number32(k)
 		if err != nil {
 			return err
 		}
 		sc := &scope{no: no, counts: map[uint32]int{}}
-		if err := sc.decode(v); err != nil {
+		if err := format.ReadJSON("scope", v, &sc.scopeValue); err != nil {
 			return err
 		}
 		sc.key = ecs.Scope{Account: sc.Account, Region: sc.Region}
@@ -163,13 +155,13 @@ func (db *DB) loadScopes(tx *bbolt.Tx) error {
 func (db *DB) loadScans(tx *bbolt.Tx) error {
 	for k, v := range scan(tx.Bucket(bucketScans), nil) {
 		s := newScan(string(k), "")
-		if err := readJSON("scan", v, s); err != nil {
+		if err := format.ReadJSON("scan", v, s); err != nil {
 			return err
 		}
 		db.running[s.ID] = s
 		for _, v := range scan(tx.Bucket(bucketProgress), append(append([]byte(nil), k...), 0)) {
 			p := &progress{}
-			if err := readJSON("progress of a scan", v, p); err != nil {
+			if err := format.ReadJSON("progress of a scan", v, p); err != nil {
 				return err
 			}
 			for _, w := range p.Walks {
@@ -224,29 +216,29 @@ func (db *DB) sweepProfiles() error {
 	db.used = nil
 	idle := 0
 	for id := range p.list {
-		if p.list[id].class != noClass && !used[id] {
+		if p.list[id].Class != format.NoClass && !used[id] {
 			idle++
 		}
 	}
-	if idle < maxChunk || idle < len(p.list)/4 {
+	if idle < format.MaxChunk || idle < len(p.list)/4 {
 		return nil
 	}
 	err := db.update(func(tx *bbolt.Tx) error {
 		software := map[uint32]bool{}
 		for id := range p.list {
 			switch is := &p.list[id]; {
-			case is.class == noClass:
+			case is.Class == format.NoClass:
 			case used[id]:
-				software[is.software] = true
+				software[is.Software] = true
 			default:
-				is.class = noClass
-				p.dirty[uint32(id)/maxChunk] = struct{}{}
+				is.Class = format.NoClass
+				p.dirty[uint32(id)/format.MaxChunk] = struct{}{}
 			}
 		}
 		var unused [][]byte
 		b := tx.Bucket(bucketSoftware)
 		for k := range scan(b, nil) {
-			if id, err := number32(k); err != nil || !software[id] {
+			if id, err := format.Number32(k); err != nil || !software[id] {
 				unused = append(unused, append([]byte(nil), k...))
 			}
 		}
@@ -284,15 +276,15 @@ func (db *DB) loadWaived(tx *bbolt.Tx, sc *scope, ix *index) error {
 		}
 		ix.class[i] = c
 	}
-	prefix := key32(sc.no)
+	prefix := format.Key32(sc.no)
 	for k, v := range scan(tx.Bucket(bucketWaived), prefix) {
-		levels, err := unseal("waived verdicts", v)
+		levels, err := format.Unseal("waived verdicts", v)
 		if err != nil {
 			return err
 		}
 		if ordinal, ok := ix.findID(k[4:]); ok {
 			c := *db.classes.at(ix.class[ordinal])
-			c.levels = string(levels)
+			c.Levels = string(levels)
 			ix.class[ordinal] = db.classes.number(c)
 		}
 	}
@@ -331,28 +323,21 @@ func (p *pager) newClass(ordinal uint32, c *candidate) (uint32, error) {
 	}
 	p.ix.class[ordinal] = class
 	own, _ := p.db.profs.classOf(c.profile)
-	return class, storeWaived(p.tx, p.sc.no, rowID(p.row), own, class, p.db.classes)
+	return class, storeWaived(p.tx, p.sc.no, format.RowID(p.row), own, class, p.db.classes)
 }
 
 // storeWaived keeps the levels of an instance whose class is not its
 // profile's.
 func storeWaived(tx *bbolt.Tx, scope uint32, id []byte, own, class uint32, cs *classes) error {
 	b := tx.Bucket(bucketWaived)
-	key := scopeKey(scope, id)
+	key := format.RowKey(scope, id)
 	if own == class {
 		if b.Get(key) == nil {
 			return nil
 		}
 		return b.Delete(key)
 	}
-	return b.Put(key, seal(append(startValue(nil), cs.at(class).levels...)))
-}
-
-func unmarshal(what string, b []byte, into any) error {
-	if err := json.Unmarshal(b, into); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrCorrupt, what, err)
-	}
-	return nil
+	return b.Put(key, format.Sealed(cs.at(class).Levels))
 }
 
 // needsReclassify reports whether stored verdicts are not j's.

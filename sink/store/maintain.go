@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // Backup writes a consistent copy of the store as of the last commit, while
@@ -75,7 +77,7 @@ func (db *DB) Check(ctx context.Context) error {
 	if db.closed {
 		return ErrClosed
 	}
-	if err := checkPages(db.o.Path); err != nil {
+	if err := format.CheckPages(db.o.Path); err != nil {
 		return fmt.Errorf("check %s: %w", db.o.Path, err)
 	}
 	err := db.view(func(tx *bbolt.Tx) error {
@@ -84,12 +86,12 @@ func (db *DB) Check(ctx context.Context) error {
 			check func(k, v []byte) error
 		}{
 			{bucketBlocks, func(_, v []byte) error { return db.checkBlock(v) }},
-			{bucketOrders, func(_, v []byte) error { _, err := readOrders(v); return err }},
-			{bucketJournal, func(_, v []byte) error { var s section; return readSection(v, &s) }},
-			{bucketProfiles, func(_, v []byte) error { _, err := readChunk(v, nil); return err }},
+			{bucketOrders, func(_, v []byte) error { _, err := format.ReadOrders(v); return err }},
+			{bucketJournal, func(_, v []byte) error { var s format.Section; return format.ReadSection(v, &s) }},
+			{bucketProfiles, func(_, v []byte) error { _, err := format.ReadProfiles(v, nil); return err }},
 			{bucketSoftware, func(k, _ []byte) error { return checkSoftware(tx, k) }},
 			{bucketHardware, func(_, v []byte) error { _, err := storedHardware(v); return err }},
-			{bucketClasses, func(_, v []byte) error { _, _, err := readClass(v); return err }},
+			{bucketClasses, func(_, v []byte) error { _, err := format.ReadClass(v); return err }},
 			{bucketEnded, func(_, v []byte) error { _, err := readEnded(v); return err }},
 			{bucketOutbox, func(_, v []byte) error { _, err := readEvents(v); return err }},
 			{bucketHistory, checksum},
@@ -135,12 +137,12 @@ func (db *DB) Check(ctx context.Context) error {
 }
 
 func checksum(_, v []byte) error {
-	_, err := unseal("value", v)
+	_, err := format.Unseal("value", v)
 	return err
 }
 
 func checkSoftware(tx *bbolt.Tx, k []byte) error {
-	id, err := number32(k)
+	id, err := format.Number32(k)
 	if err == nil {
 		_, err = storedSoftware(tx, id)
 	}
@@ -149,15 +151,15 @@ func checkSoftware(tx *bbolt.Tx, k []byte) error {
 
 // checkBlock decodes every row and makes sure that they are sorted.
 func (db *DB) checkBlock(v []byte) error {
-	rows, err := blockRows(v, nil)
+	rows, err := format.BlockRows(v, nil)
 	if err != nil {
 		return err
 	}
 	last := ""
 	for _, row := range rows {
-		r, _, err := readRow(row, db.dict.words())
+		r, _, err := format.ReadRow(row, db.dict.Words())
 		if err != nil {
-			return fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, rowID(row), err)
+			return fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, format.RowID(row), err)
 		}
 		if last != "" && r.ID <= last {
 			return fmt.Errorf("%w: row %.64q is out of order", ErrCorrupt, r.ID)

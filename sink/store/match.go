@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // matcher decides what passes a filter, by class where it can.
@@ -17,10 +18,10 @@ type matcher struct {
 	t     *tables
 	query []byte // in lower case
 	since int64
-	rank  func(*class) string // what a class sorts by; nil: nothing
-	only  *string             // with rank: lets only this one through
-	fits  map[uint32]*fit     // by class
-	other map[class]*fit      // the same by what a class is
+	rank  func(*format.Class) string // what a class sorts by; nil: nothing
+	only  *string                    // with rank: lets only this one through
+	fits  map[uint32]*fit            // by class
+	other map[format.Class]*fit      // the same by what a class is
 }
 
 // fit is what a filter makes of a class.
@@ -32,7 +33,7 @@ type fit struct {
 func (db *DB) matcher(f *Filter) *matcher {
 	m := &matcher{
 		f: f, j: db.judge.Load(), t: db.readers.Load(), query: []byte(strings.ToLower(f.Query)), since: -1 << 63,
-		fits: map[uint32]*fit{}, other: map[class]*fit{},
+		fits: map[uint32]*fit{}, other: map[format.Class]*fit{},
 	}
 	if !f.ObservedSince.IsZero() {
 		m.since = f.ObservedSince.UnixNano()
@@ -55,7 +56,7 @@ func (m *matcher) scope(sc *scopeSnap) bool {
 	if m.f.Account != "" && sc.key.Account != m.f.Account || m.f.Region != "" && sc.key.Region != m.f.Region {
 		return false
 	}
-	return m.f.Gone || slices.ContainsFunc(sc.counts, func(c classCount) bool { return m.known(&c.class).pass })
+	return m.f.Gone || slices.ContainsFunc(sc.counts, func(c classCount) bool { return m.known(&c.Class).pass })
 }
 
 // fit says what the filter makes of an instance by its profile and, where
@@ -72,7 +73,7 @@ func (m *matcher) fit(profile uint32, w *waivedCursor, id []byte) (*fit, error) 
 		}
 		if levels != "" {
 			c := *m.t.classes.at(n)
-			c.levels = levels
+			c.Levels = levels
 			return m.known(&c), nil
 		}
 	}
@@ -84,7 +85,7 @@ func (m *matcher) fit(profile uint32, w *waivedCursor, id []byte) (*fit, error) 
 	return f, nil
 }
 
-func (m *matcher) known(c *class) *fit {
+func (m *matcher) known(c *format.Class) *fit {
 	if f := m.other[*c]; f != nil {
 		return f
 	}
@@ -104,16 +105,16 @@ func (m *matcher) narrow(rank *string) {
 	clear(m.other)
 }
 
-func (m *matcher) class(c *class) bool {
+func (m *matcher) class(c *format.Class) bool {
 	f := m.f
-	if f.OSFamily != "" && c.family != f.OSFamily || f.OSVersion != "" && c.version != f.OSVersion || f.Legacy != nil && c.legacy != *f.Legacy {
+	if f.OSFamily != "" && c.Family != f.OSFamily || f.OSVersion != "" && c.Version != f.OSVersion || f.Legacy != nil && c.Legacy != *f.Legacy {
 		return false
 	}
 	if f.Verdict == "" {
 		return f.Target == "" || slices.Contains(m.j.targets, f.Target)
 	}
 	for t, name := range m.j.targets {
-		if (f.Target == "" || f.Target == name) && c.level(t).String() == f.Verdict {
+		if (f.Target == "" || f.Target == name) && c.Level(t).String() == f.Verdict {
 			return true
 		}
 	}
@@ -121,10 +122,10 @@ func (m *matcher) class(c *class) bool {
 }
 
 // describe shows a class to those who give it a place in an order.
-func (m *matcher) describe(c *class) *Class {
-	out := &Class{OSFamily: c.family, OSVersion: c.version, Levels: make(map[string]rules.Level, len(m.j.targets))}
+func (m *matcher) describe(c *format.Class) *Class {
+	out := &Class{OSFamily: c.Family, OSVersion: c.Version, Levels: make(map[string]rules.Level, len(m.j.targets))}
 	for t, name := range m.j.targets {
-		out.Levels[name] = c.level(t)
+		out.Levels[name] = c.Level(t)
 	}
 	return out
 }
@@ -162,8 +163,8 @@ type waivedCursor struct {
 }
 
 func newWaivedCursor(tx *bbolt.Tx, scope uint32, after []byte) *waivedCursor {
-	w := &waivedCursor{c: tx.Bucket(bucketWaived).Cursor(), from: key32(scope)}
-	w.hold(w.c.Seek(scopeKey(scope, after)))
+	w := &waivedCursor{c: tx.Bucket(bucketWaived).Cursor(), from: format.Key32(scope)}
+	w.hold(w.c.Seek(format.RowKey(scope, after)))
 	return w
 }
 
@@ -183,6 +184,6 @@ func (w *waivedCursor) levels(id []byte) (string, error) {
 	if w.k == nil || !bytes.Equal(w.k, id) {
 		return "", nil
 	}
-	levels, err := unseal("waived verdicts", w.v)
+	levels, err := format.Unseal("waived verdicts", w.v)
 	return string(levels), err
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // Classifier judges facts. *rules.Classifier is one. It must be safe for
@@ -48,8 +49,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Classifier == nil {
 		return o, errors.New("store: no classifier is given")
 	}
-	if n := len(o.Classifier.Targets()); n == 0 || n > maxTargets {
-		return o, fmt.Errorf("store: %d targets; name 1 to %d", n, maxTargets)
+	if n := len(o.Classifier.Targets()); n == 0 || n > format.MaxTargets {
+		return o, fmt.Errorf("store: %d targets; name 1 to %d", n, format.MaxTargets)
 	}
 	if o.Today == nil {
 		o.Today = func() string { return time.Now().UTC().Format(time.DateOnly) }
@@ -71,21 +72,20 @@ func def[T comparable](v *T, d T) {
 }
 
 const (
-	format     = 3 // of the file
-	maxTargets = 32
+	fileFormat = 3
 	// maxID bounds account, region, scan and instance ids: they become keys.
 	maxID = 200
 )
 
 // The errors that callers branch on; they come wrapped.
 var (
-	// ErrLocked: another process has the file open.
-	ErrLocked = errors.New("store is in use by another process")
 	// ErrCorrupt: the file is damaged. What it held can be had again from the
 	// results stream or a backup.
-	ErrCorrupt = errors.New("store is damaged")
+	ErrCorrupt = format.ErrCorrupt
 	// ErrNewer: the file was written by a newer shenscan.
-	ErrNewer = errors.New("store was written by a newer shenscan")
+	ErrNewer = format.ErrNewer
+	// ErrLocked: another process has the file open.
+	ErrLocked = errors.New("store is in use by another process")
 	// ErrFormat: the file was written before the first release, in a format
 	// that nothing reads any more. What it held is had again by a scan.
 	ErrFormat = errors.New("store is of an old format")

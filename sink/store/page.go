@@ -8,6 +8,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // pager applies one page.
@@ -89,7 +90,7 @@ func (p *pager) rows() error {
 		p.pr.seen = append(bitset{}, p.pr.Seen...)
 	}
 	sec := &p.db.sec
-	sec.reset(p.m.ScanID, p.order)
+	sec.Reset(p.m.ScanID, p.order)
 	p.encode()
 	for i := range p.batch {
 		c := &p.batch[i]
@@ -97,20 +98,20 @@ func (p *pager) rows() error {
 		p.out.Rows++
 		ordinal, err := p.instance(c)
 		if err != nil {
-			return fmt.Errorf("instance %.64q in %s: %w", rowID(p.row), p.sc.key, err)
+			return fmt.Errorf("instance %.64q in %s: %w", format.RowID(p.row), p.sc.key, err)
 		}
 		if p.pr != nil && p.pr.seen.set(int(ordinal)) {
 			p.pr.Instances++
 		}
 	}
-	if sec.nRows+sec.nSeen == 0 {
+	if sec.Changed+sec.Unchanged == 0 {
 		return nil
 	}
-	v, rowsAt := sec.value()
+	v, rowsAt := sec.Value()
 	p.ix.journal = append(p.ix.journal, p.db.meta.Journal)
 	p.ix.bytes += len(v)
-	p.ix.rows += sec.nRows
-	err := p.tx.Bucket(bucketJournal).Put(journalKey(p.sc.no, p.db.meta.Journal), v)
+	p.ix.rows += sec.Changed
+	err := p.tx.Bucket(bucketJournal).Put(format.JournalKey(p.sc.no, p.db.meta.Journal), v)
 	p.db.meta.Journal++
 	if err != nil {
 		return err
@@ -148,14 +149,14 @@ func (p *pager) encode() {
 	p.buf, p.batch = p.buf[:0], p.batch[:0]
 	in := &p.in
 	in.Reset(p.m.Rows)
-	p.db.codec.page(len(in.Words))
+	p.db.codec.Page(len(in.Words))
 	for in.Next() {
 		if !usable(in.ID) || in.Profile >= len(p.profiles) {
 			p.out.Invalid++
 			continue
 		}
 		c := candidate{from: len(p.buf), of: in.Profile, profile: p.profiles[in.Profile]}
-		p.buf = p.db.codec.append(p.buf, in, c.profile)
+		p.buf = p.db.codec.Append(p.buf, in, c.profile)
 		c.to = len(p.buf)
 		c.h, c.content = p.ix.hashes(p.buf[c.from:c.to])
 		p.batch = append(p.batch, c)
@@ -199,7 +200,7 @@ func (p *pager) instance(c *candidate) (uint32, error) {
 		}
 		return ordinal, p.replace(ordinal, c)
 	}
-	p.db.sec.saw(ordinal)
+	p.db.sec.Saw(ordinal)
 	return ordinal, nil
 }
 
@@ -225,12 +226,12 @@ func (p *pager) first(c *candidate) (uint32, error) {
 		return ordinal, nil // the first reading of a scope is no news
 	}
 	is := p.db.classes.at(class)
-	return ordinal, p.history(p.sc, rowID(p.row), &record.Change{At: utc(p.order), ScanID: p.m.ScanID, Cause: "appeared", After: p.j.levels(is), OS: is.os()})
+	return ordinal, p.history(p.sc, format.RowID(p.row), &record.Change{At: utc(p.order), ScanID: p.m.ScanID, Cause: "appeared", After: p.j.levels(is), OS: is.OS()})
 }
 
 // keep writes the row at hand to the page's section.
 func (p *pager) keep(ordinal uint32) {
-	off := p.db.sec.row(ordinal, p.row)
+	off := p.db.sec.Row(ordinal, p.row)
 	p.ix.setLoc(ordinal, loc{uint32(len(p.ix.journal) + 1), uint32(off) | pendingBit})
 	p.touched = append(p.touched, ordinal)
 }
@@ -238,7 +239,7 @@ func (p *pager) keep(ordinal uint32) {
 // rowOf returns the row of an ordinal, which may be of the page at hand.
 func (p *pager) rowOf(ordinal uint32) ([]byte, error) {
 	if l := p.ix.where(ordinal); l.off&pendingBit != 0 {
-		return rowAt(p.db.sec.rows, l.off&^pendingBit)
+		return format.RowAt(p.db.sec.Rows, l.off&^pendingBit)
 	}
 	return p.ix.row(p.tx, p.sc.no, ordinal)
 }
@@ -253,7 +254,7 @@ func (p *pager) replace(ordinal uint32, c *candidate) error {
 	if err != nil {
 		return err
 	}
-	if wasThere && is != was && p.db.classes.at(is).levels != p.db.classes.at(was).levels {
+	if wasThere && is != was && p.db.classes.at(is).Levels != p.db.classes.at(was).Levels {
 		if before, err = p.record(ordinal); err != nil {
 			return err
 		}
@@ -295,9 +296,9 @@ func (p *pager) replace(ordinal uint32, c *candidate) error {
 func (p *pager) returned(ordinal uint32, class uint32) error {
 	p.sc.gone--
 	p.enter(class)
-	return p.history(p.sc, rowID(p.row), &record.Change{
+	return p.history(p.sc, format.RowID(p.row), &record.Change{
 		At: utc(p.order), ScanID: p.m.ScanID, Cause: "returned",
-		After: p.j.levels(p.db.classes.at(class)), OS: p.db.classes.at(class).os(),
+		After: p.j.levels(p.db.classes.at(class)), OS: p.db.classes.at(class).OS(),
 	})
 }
 
@@ -307,22 +308,22 @@ func (p *pager) remember(was, is uint32, from, to *record.Record) error {
 	before, after := p.db.classes.at(was), p.db.classes.at(is)
 	c := record.Change{
 		At: utc(p.order), ScanID: p.m.ScanID, Cause: "observation",
-		Before: p.j.levels(before), After: p.j.levels(after), OS: after.os(),
+		Before: p.j.levels(before), After: p.j.levels(after), OS: after.OS(),
 	}
-	if os := before.os(); os != c.OS {
+	if os := before.OS(); os != c.OS {
 		c.OSBefore = os
 	}
 	if from != nil && from.InstanceType != to.InstanceType {
 		c.Type, c.TypeBefore = to.InstanceType, from.InstanceType
 	}
-	return p.history(p.sc, rowID(p.row), &c)
+	return p.history(p.sc, format.RowID(p.row), &c)
 }
 
 // levels spells the verdicts of a class.
-func (j *judge) levels(c *class) map[string]string {
+func (j *judge) levels(c *format.Class) map[string]string {
 	out := make(map[string]string, len(j.targets))
 	for t, name := range j.targets {
-		out[name] = c.level(t).String()
+		out[name] = c.Level(t).String()
 	}
 	return out
 }
@@ -350,7 +351,7 @@ func (p *pager) record(ordinal uint32) (*record.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	row, profile, err := readRow(enc, p.db.dict.words())
+	row, profile, err := format.ReadRow(enc, p.db.dict.Words())
 	if err != nil {
 		return nil, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 	}
@@ -358,7 +359,7 @@ func (p *pager) record(ordinal uint32) (*record.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.j.render(&p.sc.scopeValue, &row, &f, stamp{p.ix.at[ordinal].order, p.ix.names[p.ix.at[ordinal].scan]}), nil
+	return p.j.render(&p.sc.scopeValue, &row, &f, format.Stamp{Order: p.ix.at[ordinal].order, Scan: p.ix.names[p.ix.at[ordinal].scan]}), nil
 }
 
 // tie decides between two rows observed at the same time: the one that knows
@@ -369,7 +370,7 @@ func (p *pager) tie(ordinal uint32, c *candidate) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	old, profile, err := readRow(enc, p.db.dict.words())
+	old, profile, err := format.ReadRow(enc, p.db.dict.Words())
 	if err != nil {
 		return false, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 	}
@@ -390,17 +391,17 @@ func (p *pager) tie(ordinal uint32, c *candidate) (bool, error) {
 
 // atHand decodes the row at hand.
 func (p *pager) atHand() (event.Row, error) {
-	row, _, err := readRow(p.row, p.db.dict.words())
+	row, _, err := format.ReadRow(p.row, p.db.dict.Words())
 	return row, err
 }
 
 func weigh(r *event.Row, f *rules.Facts) []byte {
 	b := event.AppendFacts(nil, f)
 	for _, s := range []string{r.Name, r.Zone, r.Status, r.CreationTime, r.NetworkType, fmt.Sprint(r.CPU, r.MemoryMiB)} {
-		b = appendStr(b, s)
+		b = format.AppendString(b, s)
 	}
 	for _, t := range r.Tags {
-		b = appendStr(appendStr(b, t.Key), t.Value)
+		b = format.AppendString(format.AppendString(b, t.Key), t.Value)
 	}
 	return b
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/binary"
 	"fmt"
 	"hash/maphash"
 	"math/bits"
@@ -13,28 +12,14 @@ import (
 
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store/format"
 )
-
-// profile is what an instance's row refers to: what runs, what it runs on, and
-// how the two together were last judged. In a fleet software and hardware
-// repeat, their combinations may hardly do: a profile must cost next to
-// nothing.
-type profile struct {
-	software, hardware uint32
-	class              uint32 // noClass: nothing has this number
-}
-
-// noClass marks the number of a profile that is not there any more.
-const noClass = ^uint32(0)
-
-// maxChunk is the number of profiles in one value of the profiles bucket.
-const maxChunk = 256
 
 // profiles knows every stored profile. The software itself stays in the file.
 // It is the writer's; readers use what publish gave them.
 type profiles struct {
 	seed   maphash.Seed
-	list   []profile
+	list   []format.Profile
 	byPair []uint32            // open addressing: number in list, plus one
 	used   int                 // of byPair
 	free   []uint32            // numbers that nothing has
@@ -59,7 +44,7 @@ type profiles struct {
 
 // profileTable is what readers see of profiles; it only grows.
 type profileTable struct {
-	list     []profile
+	list     []format.Profile
 	hardware []rules.Hardware
 }
 
@@ -85,11 +70,11 @@ func (p *profiles) classOf(id uint32) (uint32, bool) { return classIn(p.list, id
 
 func (t *profileTable) classOf(id uint32) (uint32, bool) { return classIn(t.list, id) }
 
-func classIn(list []profile, id uint32) (uint32, bool) {
-	if int(id) >= len(list) || list[id].class == noClass {
+func classIn(list []format.Profile, id uint32) (uint32, bool) {
+	if int(id) >= len(list) || list[id].Class == format.NoClass {
 		return 0, false
 	}
-	return list[id].class, true
+	return list[id].Class, true
 }
 
 // instanceType is the instance type of a profile.
@@ -97,7 +82,7 @@ func (t *profileTable) instanceType(id uint32) (string, error) {
 	if _, ok := t.classOf(id); !ok {
 		return "", fmt.Errorf("%w: profile %d is missing", ErrCorrupt, id)
 	}
-	return t.hardware[t.list[id].hardware].InstanceType, nil
+	return t.hardware[t.list[id].Hardware].InstanceType, nil
 }
 
 // factsReader reads the facts of profiles. It remembers software.
@@ -118,9 +103,9 @@ func (r *factsReader) facts(tx *bbolt.Tx, id uint32) (rules.Facts, error) {
 		return rules.Facts{}, fmt.Errorf("%w: profile %d is missing", ErrCorrupt, id)
 	}
 	p := r.list[id]
-	f := r.software[p.software]
+	f := r.software[p.Software]
 	if f == nil {
-		soft, err := storedSoftware(tx, p.software)
+		soft, err := storedSoftware(tx, p.Software)
 		if err != nil {
 			return rules.Facts{}, err
 		}
@@ -128,19 +113,19 @@ func (r *factsReader) facts(tx *bbolt.Tx, id uint32) (rules.Facts, error) {
 			clear(r.software)
 		}
 		f = &soft
-		r.software[p.software] = f
+		r.software[p.Software] = f
 	}
 	out := *f
-	out.Put(r.hardware[p.hardware])
+	out.Put(r.hardware[p.Hardware])
 	return out, nil
 }
 
 func storedSoftware(tx *bbolt.Tx, id uint32) (rules.Facts, error) {
-	v := tx.Bucket(bucketSoftware).Get(key32(id))
+	v := tx.Bucket(bucketSoftware).Get(format.Key32(id))
 	if v == nil {
 		return rules.Facts{}, fmt.Errorf("%w: software %d of a profile is missing", ErrCorrupt, id)
 	}
-	enc, err := unseal("software", v)
+	enc, err := format.Unseal("software", v)
 	if err != nil {
 		return rules.Facts{}, err
 	}
@@ -161,7 +146,7 @@ func (p *profiles) number(software, hardware uint32, class func() uint32) uint32
 	if id := *slot; id != 0 {
 		return id - 1
 	}
-	is := profile{software, hardware, class()}
+	is := format.Profile{Software: software, Hardware: hardware, Class: class()}
 	id := uint32(len(p.list))
 	if n := len(p.free); n > 0 {
 		id, p.free = p.free[n-1], p.free[:n-1]
@@ -171,7 +156,7 @@ func (p *profiles) number(software, hardware uint32, class func() uint32) uint32
 	}
 	*slot = id + 1
 	p.used++
-	p.dirty[id/maxChunk] = struct{}{}
+	p.dirty[id/format.MaxChunk] = struct{}{}
 	return id
 }
 
@@ -182,7 +167,7 @@ func (p *profiles) slot(software, hardware uint32) *uint32 {
 	mask := uint64(len(p.byPair) - 1)
 	for i := (h ^ h>>32) & mask; ; i = (i + 1) & mask {
 		id := p.byPair[i]
-		if id == 0 || p.list[id-1].software == software && p.list[id-1].hardware == hardware {
+		if id == 0 || p.list[id-1].Software == software && p.list[id-1].Hardware == hardware {
 			return &p.byPair[i]
 		}
 	}
@@ -194,7 +179,7 @@ func (p *profiles) grow() {
 	for _, id := range old {
 		if id != 0 {
 			is := &p.list[id-1]
-			*p.slot(is.software, is.hardware) = id
+			*p.slot(is.Software, is.Hardware) = id
 		}
 	}
 }
@@ -208,7 +193,7 @@ func (p *profiles) softwareOf(f *rules.Facts) uint32 {
 	id := p.softNext
 	p.softNext++
 	p.softByHash[h] = id
-	p.freshSoft = append(p.freshSoft, freshValue{id, seal(event.AppendSoftware(startValue(nil), f))})
+	p.freshSoft = append(p.freshSoft, freshValue{id, format.Seal(event.AppendSoftware(format.Start(nil), f))})
 	return id
 }
 
@@ -291,8 +276,8 @@ func (p *profiles) store(tx *bbolt.Tx) error {
 	}
 	slices.Sort(chunks)
 	for _, no := range chunks {
-		part := p.list[no*maxChunk : min(int(no+1)*maxChunk, len(p.list))]
-		if err := b.Put(key32(no), chunkValue(part)); err != nil {
+		part := p.list[no*format.MaxChunk : min(int(no+1)*format.MaxChunk, len(p.list))]
+		if err := b.Put(format.Key32(no), format.ProfilesValue(part)); err != nil {
 			return err
 		}
 	}
@@ -306,7 +291,7 @@ func (p *profiles) store(tx *bbolt.Tx) error {
 func (p *profiles) storeParts(tx *bbolt.Tx) error {
 	soft := tx.Bucket(bucketSoftware)
 	for _, s := range p.freshSoft {
-		if err := soft.Put(key32(s.id), s.value); err != nil {
+		if err := soft.Put(format.Key32(s.id), s.value); err != nil {
 			return err
 		}
 	}
@@ -314,80 +299,36 @@ func (p *profiles) storeParts(tx *bbolt.Tx) error {
 	hard := tx.Bucket(bucketHardware)
 	for ; p.freshHard > 0; p.freshHard-- {
 		id := len(p.hardware) - p.freshHard
-		if err := hard.Put(key32(uint32(id)), seal(event.AppendHardware(startValue(nil), &p.hardware[id]))); err != nil {
+		if err := hard.Put(format.Key32(uint32(id)), format.Seal(event.AppendHardware(format.Start(nil), &p.hardware[id]))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// chunkValue is what the profiles bucket holds: the class plus one, then the
-// parts; a zero where nothing has the number.
-func chunkValue(part []profile) []byte {
-	b := binary.AppendUvarint(startValue(make([]byte, 0, 16+8*len(part))), uint64(len(part)))
-	for _, p := range part {
-		if p.class == noClass {
-			b = append(b, 0)
-			continue
-		}
-		b = binary.AppendUvarint(b, uint64(p.class)+1)
-		b = binary.AppendUvarint(b, uint64(p.software))
-		b = binary.AppendUvarint(b, uint64(p.hardware))
-	}
-	return seal(b)
-}
-
-func readChunk(v []byte, into []profile) ([]profile, error) {
-	body, err := unseal("profiles", v)
-	if err != nil {
-		return nil, err
-	}
-	d := dec{b: body}
-	n := d.count(1)
-	if n > maxChunk {
-		d.fail()
-	}
-	for range n {
-		class := d.uint()
-		if class == 0 {
-			into = append(into, profile{class: noClass})
-			continue
-		}
-		software, hardware := d.uint(), d.uint()
-		if class > maxProfile || software > maxProfile || hardware > maxProfile {
-			d.fail()
-		}
-		into = append(into, profile{uint32(software), uint32(hardware), uint32(class - 1)})
-	}
-	if d.bad || d.more() {
-		return nil, fmt.Errorf("%w: profiles have another shape", ErrCorrupt)
-	}
-	return into, nil
-}
-
 // restore takes the chunk with the number no.
-func (p *profiles) restore(no uint32, part []profile, classes int) error {
-	if int(no) > maxProfile/maxChunk {
+func (p *profiles) restore(no uint32, part []format.Profile, classes int) error {
+	if int(no) > format.MaxProfile/format.MaxChunk {
 		return fmt.Errorf("%w: number of profiles %d is out of range", ErrCorrupt, no)
 	}
-	for len(p.list) < int(no)*maxChunk {
+	for len(p.list) < int(no)*format.MaxChunk {
 		p.free = append(p.free, uint32(len(p.list)))
-		p.list = append(p.list, profile{class: noClass})
+		p.list = append(p.list, format.Profile{Class: format.NoClass})
 	}
 	for _, is := range part {
 		id := uint32(len(p.list))
 		p.list = append(p.list, is)
-		if is.class == noClass {
+		if is.Class == format.NoClass {
 			p.free = append(p.free, id)
 			continue
 		}
-		if int(is.class) >= classes || int(is.hardware) >= len(p.hardware) {
+		if int(is.Class) >= classes || int(is.Hardware) >= len(p.hardware) {
 			return fmt.Errorf("%w: profile %d refers to what is not there", ErrCorrupt, id)
 		}
 		if 3*p.used >= 2*len(p.byPair) {
 			p.grow()
 		}
-		*p.slot(is.software, is.hardware) = id + 1
+		*p.slot(is.Software, is.Hardware) = id + 1
 		p.used++
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // Found is an instance with what became of it over time, oldest first.
@@ -20,7 +21,7 @@ type Found struct {
 }
 
 // render makes the public record of a row.
-func (j *judge) render(sc *scopeValue, r *event.Row, f *rules.Facts, st stamp) *record.Record {
+func (j *judge) render(sc *scopeValue, r *event.Row, f *rules.Facts, st format.Stamp) *record.Record {
 	cl := j.judgeRow(sc, r, f)
 	machine := j.Machine(f.Hardware())
 	out := &record.Record{
@@ -29,7 +30,7 @@ func (j *judge) render(sc *scopeValue, r *event.Row, f *rules.Facts, st stamp) *
 		Generation: machine.Generation, Virtualization: machine.Virtualization,
 		Status: r.Status, ImageID: f.ImageID, ImageOwner: f.Image.Owner, CPU: int(r.CPU), MemoryMiB: int(r.MemoryMiB),
 		Tags: make(map[string]string, len(r.Tags)), Classification: *cl,
-		ObservedAt: utc(st.order), ScanID: st.scan, Ruleset: j.Digest(),
+		ObservedAt: utc(st.Order), ScanID: st.Scan, Ruleset: j.Digest(),
 	}
 	if out.InstanceFamily == "" {
 		out.InstanceFamily = machine.Family
@@ -40,7 +41,7 @@ func (j *judge) render(sc *scopeValue, r *event.Row, f *rules.Facts, st stamp) *
 	for _, t := range r.Tags {
 		out.Tags[t.Key] = t.Value
 	}
-	if at, gone := sc.goneAt(st.order); gone {
+	if at, gone := sc.goneAt(st.Order); gone {
 		t := utc(at)
 		out.GoneAt = &t
 	}
@@ -51,7 +52,7 @@ func (j *judge) render(sc *scopeValue, r *event.Row, f *rules.Facts, st stamp) *
 // transaction.
 type finding struct {
 	row   []byte
-	stamp stamp
+	stamp format.Stamp
 }
 
 // Get returns one instance, gone ones included, or ErrNotFound.
@@ -101,7 +102,7 @@ func (db *DB) Locate(ids []string) (map[string]ecs.Scope, error) {
 	err := db.view(func(tx *bbolt.Tx) error {
 		for _, sc := range db.snap.Load().scopes {
 			var v scopeValue
-			if err := v.decode(tx.Bucket(bucketScopes).Get(key32(sc.no))); err != nil {
+			if err := format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(sc.no)), &v); err != nil {
 				return err
 			}
 			found, err := lookup(tx, sc.no, ids)
@@ -109,7 +110,7 @@ func (db *DB) Locate(ids []string) (map[string]ecs.Scope, error) {
 				return fmt.Errorf("%s: %w", sc.key, err)
 			}
 			for id, f := range found {
-				if f.stamp.order >= v.floor() {
+				if f.stamp.Order >= v.floor() {
 					out[id] = sc.key
 				}
 			}
@@ -126,7 +127,7 @@ func (db *DB) lookup(tx *bbolt.Tx, sc *scopeSnap, id string) (*Found, error) {
 		return nil, err
 	}
 	var v scopeValue
-	if err := v.decode(tx.Bucket(bucketScopes).Get(key32(sc.no))); err != nil {
+	if err := format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(sc.no)), &v); err != nil {
 		return nil, err
 	}
 	rec, err := db.renderRow(tx, &v, found[id])
@@ -134,9 +135,9 @@ func (db *DB) lookup(tx *bbolt.Tx, sc *scopeSnap, id string) (*Found, error) {
 		return nil, err
 	}
 	out := &Found{Record: rec, History: []record.Change{}}
-	for _, h := range scan(tx.Bucket(bucketHistory), historyPrefix(sc.no, []byte(id))) {
+	for _, h := range scan(tx.Bucket(bucketHistory), format.HistoryPrefix(sc.no, []byte(id))) {
 		var c record.Change
-		if err := readJSON("history", h, &c); err != nil {
+		if err := format.ReadJSON("history", h, &c); err != nil {
 			return nil, err
 		}
 		out.History = append(out.History, c)
@@ -145,7 +146,7 @@ func (db *DB) lookup(tx *bbolt.Tx, sc *scopeSnap, id string) (*Found, error) {
 }
 
 func (db *DB) renderRow(tx *bbolt.Tx, sc *scopeValue, f finding) (*record.Record, error) {
-	row, profile, err := readRow(f.row, db.readers.Load().dict.words())
+	row, profile, err := format.ReadRow(f.row, db.readers.Load().dict.Words())
 	if err != nil {
 		return nil, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 	}
@@ -160,7 +161,7 @@ func (db *DB) renderRow(tx *bbolt.Tx, sc *scopeValue, f finding) (*record.Record
 func lookup(tx *bbolt.Tx, scope uint32, ids []string) (map[string]finding, error) {
 	out := map[string]finding{}
 	where := map[uint32]string{} // ordinal -> id
-	prefix := key32(scope)
+	prefix := format.Key32(scope)
 	c := tx.Bucket(bucketJournal).Cursor()
 	jk, _ := c.Seek(prefix)
 	journal := jk != nil && bytes.HasPrefix(jk, prefix)
@@ -188,21 +189,21 @@ func lookup(tx *bbolt.Tx, scope uint32, ids []string) (map[string]finding, error
 	for _, id := range ids {
 		wanted[id] = true
 	}
-	var s section
+	var s format.Section
 	for _, v := range scan(tx.Bucket(bucketJournal), prefix) {
-		if err := readSection(v, &s); err != nil {
+		if err := format.ReadSection(v, &s); err != nil {
 			return nil, err
 		}
-		for i, row := range s.rows {
-			if id := rowID(row); wanted[string(id)] {
-				out[string(id)] = finding{row, stamp{s.order, s.scan}}
-				where[s.ords[i]] = string(id)
+		for i, row := range s.Rows {
+			if id := format.RowID(row); wanted[string(id)] {
+				out[string(id)] = finding{row, format.Stamp{Order: s.Order, Scan: s.Scan}}
+				where[s.Ordinals[i]] = string(id)
 			}
 		}
-		for _, o := range s.seen {
+		for _, o := range s.Seen {
 			if id, ok := where[o]; ok {
 				f := out[id]
-				f.stamp = f.stamp.later(s.order, s.scan)
+				f.stamp = f.stamp.Later(s.Order, s.Scan)
 				out[id] = f
 			}
 		}
@@ -210,17 +211,9 @@ func lookup(tx *bbolt.Tx, scope uint32, ids []string) (map[string]finding, error
 	return out, nil
 }
 
-// later is the stamp after another observation, which may be older.
-func (s stamp) later(order int64, scan string) stamp {
-	if order > s.order || order == s.order && scan > s.scan {
-		return stamp{order, scan}
-	}
-	return s
-}
-
 // inBlock finds an instance in the blocks of a scope.
 func inBlock(tx *bbolt.Tx, scope uint32, id []byte) (*finding, []byte, int, error) {
-	target := scopeKey(scope, id)
+	target := format.RowKey(scope, id)
 	c := tx.Bucket(bucketBlocks).Cursor()
 	k, v := c.Seek(target)
 	if k == nil || !bytes.Equal(k, target) {
@@ -233,15 +226,15 @@ func inBlock(tx *bbolt.Tx, scope uint32, id []byte) (*finding, []byte, int, erro
 	if k == nil || !bytes.HasPrefix(k, target[:4]) {
 		return nil, nil, 0, nil
 	}
-	row, i, err := findRow(v, id)
+	row, i, err := format.FindRow(v, id)
 	if row == nil || err != nil {
 		return nil, nil, 0, err
 	}
-	o, err := readOrders(tx.Bucket(bucketOrders).Get(k))
-	if err != nil || i >= o.n {
-		return nil, nil, 0, orCorrupt(err, "orders do not fit their block")
+	o, err := format.ReadOrders(tx.Bucket(bucketOrders).Get(k))
+	if err != nil || i >= o.Len {
+		return nil, nil, 0, format.OrCorrupt(err, "orders do not fit their block")
 	}
-	return &finding{row, stamp{o.order(i), o.scans[o.scan(i)]}}, k, i, nil
+	return &finding{row, format.Stamp{Order: o.At(i), Scan: o.Scans[o.Scan(i)]}}, k, i, nil
 }
 
 // blockStarts returns the ordinal of the first row of each block.
@@ -249,12 +242,12 @@ func blockStarts(tx *bbolt.Tx, prefix []byte) (map[string]uint32, error) {
 	out := map[string]uint32{}
 	n := uint32(0)
 	for k, v := range scan(tx.Bucket(bucketOrders), prefix) {
-		o, err := readOrders(v)
+		o, err := format.ReadOrders(v)
 		if err != nil {
 			return nil, err
 		}
 		out[string(k)] = n
-		n += uint32(o.n)
+		n += uint32(o.Len)
 	}
 	return out, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // Reclassify judges every stored instance with c and keeps c from then on, all
@@ -20,8 +21,8 @@ import (
 func (db *DB) Reclassify(ctx context.Context, c Classifier) (Applied, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	if n := len(c.Targets()); n == 0 || n > maxTargets {
-		return Applied{}, fmt.Errorf("store: %d targets; name 1 to %d", n, maxTargets)
+	if n := len(c.Targets()); n == 0 || n > format.MaxTargets {
+		return Applied{}, fmt.Errorf("store: %d targets; name 1 to %d", n, format.MaxTargets)
 	}
 	old, j := db.judge.Load(), db.o.judge(c)
 	if !db.needsReclassify(j) {
@@ -41,7 +42,7 @@ func (db *DB) Reclassify(ctx context.Context, c Classifier) (Applied, error) {
 				a.changed(before, after, "ruleset")
 			}
 			return a.history(sc, id, &record.Change{
-				At: utc(db.meta.Now), ScanID: "", Cause: "ruleset", OS: g.is.at(is).os(),
+				At: utc(db.meta.Now), ScanID: "", Cause: "ruleset", OS: g.is.at(is).OS(),
 				Before: levelsOf(db.meta.Targets, db.classes.at(was)), After: j.levels(g.is.at(is)),
 			})
 		}
@@ -98,7 +99,7 @@ func (db *DB) Preview(ctx context.Context, c Classifier, limit int) (*Preview, e
 			out.Changed++
 			for t, target := range j.targets {
 				if o := slices.Index(db.meta.Targets, target); o >= 0 {
-					if from, to := db.classes.at(was).level(o), g.is.at(is).level(t); from != to {
+					if from, to := db.classes.at(was).Level(o), g.is.at(is).Level(t); from != to {
 						out.Moves[ChangeKey{target, from.String(), to.String()}]++
 					}
 				}
@@ -144,7 +145,7 @@ func (db *DB) regrade(tx *bbolt.Tx, old, j *judge) *grader {
 
 func (g *grader) run(ctx context.Context) error {
 	for id := range g.own {
-		if g.own[id] = noClass; g.db.profs.list[id].class == noClass {
+		if g.own[id] = format.NoClass; g.db.profs.list[id].Class == format.NoClass {
 			continue
 		}
 		f, err := g.facts.facts(g.tx, uint32(id))
@@ -176,9 +177,9 @@ func mapValues[K comparable, V any](m map[K]V) func(func(V) bool) {
 }
 
 // moved says whether a verdict differs for a target that both classes have.
-func (g *grader) moved(was, is *class) bool {
+func (g *grader) moved(was, is *format.Class) bool {
 	for t, target := range g.j.targets {
-		if o := slices.Index(g.db.meta.Targets, target); o >= 0 && was.level(o) != is.level(t) {
+		if o := slices.Index(g.db.meta.Targets, target); o >= 0 && was.Level(o) != is.Level(t) {
 			return true
 		}
 	}
@@ -214,7 +215,7 @@ func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 	if err != nil {
 		return err
 	}
-	row, profile, err := readRow(enc, g.db.dict.words())
+	row, profile, err := format.ReadRow(enc, g.db.dict.Words())
 	if err != nil {
 		return fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 	}
@@ -226,7 +227,7 @@ func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 		is = g.is.number(classOf(g.j.judgeRow(&sc.scopeValue, &row, &f)))
 	}
 	if g.waived != nil && (g.j.waivers || ix.class != nil) {
-		if err := g.waived(sc, rowID(enc), own, is); err != nil {
+		if err := g.waived(sc, format.RowID(enc), own, is); err != nil {
 			return err
 		}
 	}
@@ -237,25 +238,25 @@ func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 	var before, after *record.Record
 	if g.limit != 0 && g.moved(oldClass, newClass) {
 		g.limit--
-		st := stamp{ix.at[ordinal].order, ix.names[ix.at[ordinal].scan]}
+		st := format.Stamp{Order: ix.at[ordinal].order, Scan: ix.names[ix.at[ordinal].scan]}
 		before, after = g.before(sc, &row, &f, oldClass, st), g.j.render(&sc.scopeValue, &row, &f, st)
 	}
-	return g.changed(sc, rowID(enc), was, is, before, after)
+	return g.changed(sc, format.RowID(enc), was, is, before, after)
 }
 
 // before is the record as it was judged. Where that rule set is no longer at
 // hand, its verdicts are known but not their reasons.
-func (g *grader) before(sc *scope, row *event.Row, f *rules.Facts, was *class, st stamp) *record.Record {
+func (g *grader) before(sc *scope, row *event.Row, f *rules.Facts, was *format.Class, st format.Stamp) *record.Record {
 	m := &g.db.meta
 	if g.old.Digest() == m.Digest && slices.Equal(g.old.targets, m.Targets) && g.old.today == m.Today {
 		return g.old.render(&sc.scopeValue, row, f, st)
 	}
 	r := g.j.render(&sc.scopeValue, row, f, st)
 	r.Ruleset = m.Digest
-	r.Classification = rules.Classification{OS: rules.OS{Family: was.family, Version: was.version}, Legacy: was.legacy}
+	r.Classification = rules.Classification{OS: rules.OS{Family: was.Family, Version: was.Version}, Legacy: was.Legacy}
 	for t, target := range m.Targets {
 		r.Verdicts = append(r.Verdicts, rules.Verdict{
-			Target: target, Level: was.level(t), Reason: "judged by rule set " + m.Digest + ", which is no longer in use",
+			Target: target, Level: was.Level(t), Reason: "judged by rule set " + m.Digest + ", which is no longer in use",
 			Remedies: []rules.Remedy{}, Checks: []string{},
 		})
 	}
@@ -274,22 +275,22 @@ func (g *grader) store() error {
 		return err
 	}
 	b := g.tx.Bucket(bucketProfiles)
-	part := make([]profile, 0, maxChunk)
-	for from := 0; from < len(g.own); from += maxChunk {
+	part := make([]format.Profile, 0, format.MaxChunk)
+	for from := 0; from < len(g.own); from += format.MaxChunk {
 		part = part[:0]
-		for id := from; id < min(from+maxChunk, len(g.own)); id++ {
+		for id := from; id < min(from+format.MaxChunk, len(g.own)); id++ {
 			is := g.db.profs.list[id]
-			is.class = g.own[id]
+			is.Class = g.own[id]
 			part = append(part, is)
 		}
-		if err := b.Put(key32(uint32(from/maxChunk)), chunkValue(part)); err != nil {
+		if err := b.Put(format.Key32(uint32(from/format.MaxChunk)), format.ProfilesValue(part)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func levelsOf(targets []string, c *class) map[string]string {
+func levelsOf(targets []string, c *format.Class) map[string]string {
 	j := judge{targets: targets}
 	return j.levels(c)
 }

@@ -2,30 +2,17 @@ package store
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 	"slices"
-	"time"
-
-	"github.com/klauspost/compress/s2"
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // maxStubs bounds the scans whose messages came but never their plan.
 const maxStubs = 1024
-
-// AccountStatus is how the last ended scan of an account went.
-type AccountStatus struct {
-	ScanID        string           `json:"scan_id"`
-	Epoch         int64            `json:"epoch"`
-	EndedAt       time.Time        `json:"ended_at"`
-	Duration      time.Duration    `json:"duration"`
-	FailedRegions int              `json:"failed_regions"`     // failed or partial
-	Failures      []record.Failure `json:"failures,omitempty"` // of the account as a whole
-}
 
 // scan returns the running scan with the id, or nil where it has ended.
 func (a *applier) scan(id string, kind event.Kind) (*scanState, error) {
@@ -70,15 +57,11 @@ func (a *applier) forget(s *scanState) error {
 	b := a.tx.Bucket(bucketProgress)
 	for _, p := range s.progress {
 		delete(a.pages, p)
-		if err := b.Delete(progressKey(s.ID, p.No)); err != nil {
+		if err := b.Delete(format.ProgressKey(s.ID, p.No)); err != nil {
 			return err
 		}
 	}
 	return a.tx.Bucket(bucketScans).Delete([]byte(s.ID))
-}
-
-func progressKey(scan string, scope uint32) []byte {
-	return append(append([]byte(scan), 0), key32(scope)...)
 }
 
 // progress returns what the scan knows of the scope and marks it to be stored.
@@ -284,7 +267,7 @@ func (a *applier) sweep(s *scanState, p *progress, sc *scope) error {
 		sc.gone++
 		p.Gone++
 		c := a.db.classes.at(class)
-		if err := a.history(sc, rowID(row), &record.Change{At: utc(epoch), ScanID: s.ID, Cause: "gone", Before: a.j.levels(c), OS: c.os()}); err != nil {
+		if err := a.history(sc, format.RowID(row), &record.Change{At: utc(epoch), ScanID: s.ID, Cause: "gone", Before: a.j.levels(c), OS: c.OS()}); err != nil {
 			return err
 		}
 	}
@@ -372,17 +355,17 @@ func (a *applier) endScopes(s *scanState, final *record.Scan) error {
 func (a *applier) storeScans() error {
 	b := a.tx.Bucket(bucketProgress)
 	for p, s := range a.pages {
-		v, err := jsonValue(p)
+		v, err := format.JSON(p)
 		if err != nil {
 			return err
 		}
-		if err := b.Put(progressKey(s.ID, p.No), v); err != nil {
+		if err := b.Put(format.ProgressKey(s.ID, p.No), v); err != nil {
 			return err
 		}
 	}
 	b = a.tx.Bucket(bucketScans)
 	for s := range a.scans {
-		v, err := jsonValue(s)
+		v, err := format.JSON(s)
 		if err != nil {
 			return err
 		}
@@ -400,11 +383,10 @@ type endedScan struct {
 }
 
 func (a *applier) storeEnded(e *endedScan) error {
-	body, err := jsonValue(e)
+	body, err := format.Packed(e)
 	if err != nil {
 		return err
 	}
-	body = seal(append(startValue(nil), s2.Encode(nil, body[5:])...))
 	key := endedKey(&e.Scan)
 	if err := a.tx.Bucket(bucketEnded).Put(key, body); err != nil {
 		return err
@@ -430,7 +412,7 @@ func endedKey(s *record.Scan) []byte {
 	if s.Kind == string(event.KindRescan) {
 		kind = 'z'
 	}
-	return append(append([]byte{kind}, key64(uint64(s.EndedAt.UnixNano()))...), s.ID...)
+	return append(append([]byte{kind}, format.Key64(uint64(s.EndedAt.UnixNano()))...), s.ID...)
 }
 
 // trimEnded forgets the oldest scans of a kind beyond KeepScans.
@@ -453,17 +435,6 @@ func (a *applier) trimEnded(kind []byte) error {
 }
 
 func readEnded(v []byte) (*endedScan, error) {
-	body, err := unseal("scan", v)
-	if err != nil {
-		return nil, err
-	}
-	if n, err := s2.DecodedLen(body); err != nil || n > 64<<20 {
-		return nil, fmt.Errorf("%w: ended scan", ErrCorrupt)
-	}
-	plain, err := s2.Decode(nil, body)
-	if err != nil {
-		return nil, fmt.Errorf("%w: ended scan: %w", ErrCorrupt, err)
-	}
 	e := &endedScan{}
-	return e, unmarshal("ended scan", plain, e)
+	return e, format.ReadPacked("ended scan", v, 64<<20, e)
 }

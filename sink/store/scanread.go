@@ -7,6 +7,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // Scans returns the scans that run, then up to n that ended, the newest first.
@@ -59,12 +60,12 @@ func lastEnded(tx *bbolt.Tx, kind byte, n int) ([]*endedScan, error) {
 
 func readRunning(tx *bbolt.Tx, id []byte) (*scanState, error) {
 	s := newScan(string(id), "")
-	if err := readJSON("scan", tx.Bucket(bucketScans).Get(id), s); err != nil {
+	if err := format.ReadJSON("scan", tx.Bucket(bucketScans).Get(id), s); err != nil {
 		return nil, err
 	}
 	for _, v := range scan(tx.Bucket(bucketProgress), append(append([]byte(nil), id...), 0)) {
 		p := &progress{}
-		if err := readJSON("progress of a scan", v, p); err != nil {
+		if err := format.ReadJSON("progress of a scan", v, p); err != nil {
 			return nil, err
 		}
 		for _, w := range p.Walks {

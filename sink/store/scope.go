@@ -1,30 +1,13 @@
 package store
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
-	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/record"
 )
 
-// scope is what is kept in memory of one account and region. Only the writer
-// touches it.
-type scope struct {
-	no  uint32
-	key ecs.Scope
-	scopeValue
-
-	ix      *index         // nil while nobody writes
-	counts  map[uint32]int // present instances by class
-	present int
-	gone    int
-	snap    *scopeSnap // as published; nil once it changed
-}
-
-// scopeValue is its stored form.
+// scopeValue is what is stored of one account and region.
 type scopeValue struct {
 	Account string  `json:"account"`
 	Region  string  `json:"region"`
@@ -34,6 +17,16 @@ type scopeValue struct {
 	Status      *record.ScopeStatus `json:"status,omitempty"`
 	StatusEpoch int64               `json:"status_epoch,omitempty"`
 	WholeEpoch  int64               `json:"whole_epoch,omitempty"` // of the last complete one
+}
+
+// AccountStatus is how the last ended scan of an account went.
+type AccountStatus struct {
+	ScanID        string           `json:"scan_id"`
+	Epoch         int64            `json:"epoch"`
+	EndedAt       time.Time        `json:"ended_at"`
+	Duration      time.Duration    `json:"duration"`
+	FailedRegions int              `json:"failed_regions"`     // failed or partial
+	Failures      []record.Failure `json:"failures,omitempty"` // of the account as a whole
 }
 
 // maxEpochs bounds the epochs kept; GoneRetention usually does so earlier.
@@ -92,29 +85,6 @@ func (v *scopeValue) ended(scanID string, epoch int64, c record.Completeness, fa
 		st.Completeness, st.LastScan, st.LastEnd, st.Failures = c, scanID, &at, failures
 	}
 	v.Status = &st
-}
-
-func (v *scopeValue) encode() ([]byte, error) { return jsonValue(v) }
-
-func (v *scopeValue) decode(b []byte) error { return readJSON("scope", b, v) }
-
-func jsonValue(v any) ([]byte, error) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("store: encode %T: %w", v, err)
-	}
-	return seal(append(startValue(make([]byte, 0, 5+len(body))), body...)), nil
-}
-
-func readJSON(what string, b []byte, into any) error {
-	body, err := unseal(what, b)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrCorrupt, what, err)
-	}
-	return nil
 }
 
 // utc turns unix nanoseconds into a time.

@@ -13,6 +13,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // SortBy is what Sorted goes by.
@@ -69,7 +70,7 @@ func (db *DB) Sorted(ctx context.Context, f Filter, by Sort, after *Place) ([]Pl
 	}
 	s := &sorter{db: db, m: db.matcher(&f), by: by, limit: f.Limit, after: after}
 	if by.By == SortByClass {
-		s.m.rank = func(c *class) string { return by.Class(s.m.describe(c)) }
+		s.m.rank = func(c *format.Class) string { return by.Class(s.m.describe(c)) }
 		if done, err := s.first(ctx); err != nil || done {
 			return s.placed, err
 		}
@@ -110,7 +111,7 @@ type sortedRow struct {
 	sc    *scopeSnap
 	id    []byte // within row
 	row   []byte
-	stamp stamp
+	stamp format.Stamp
 }
 
 func (s *sorter) Len() int           { return len(s.rows) }
@@ -213,7 +214,7 @@ func (s *sorter) offer(c *candidateRow, value []byte) error {
 
 func (s *sorter) copyOf(c *candidateRow, value, room []byte) sortedRow {
 	r := sortedRow{value: string(value), sc: s.at, row: append(room, c.row...), stamp: c.stamp}
-	r.id = rowID(r.row)
+	r.id = format.RowID(r.row)
 	return r
 }
 
@@ -228,7 +229,7 @@ func (s *sorter) first(ctx context.Context) (bool, error) {
 	counts := map[string]int{}
 	for _, sc := range scopes {
 		for i := range sc.counts {
-			if f := s.m.known(&sc.counts[i].class); f.pass {
+			if f := s.m.known(&sc.counts[i].Class); f.pass {
 				counts[f.rank] += sc.counts[i].n
 			}
 		}
@@ -275,7 +276,7 @@ func (s *sorter) render() ([]Placed, error) {
 			if w == nil {
 				w = &walker{db: s.db, m: s.m, sc: r.sc}
 				w.refresh()
-				if err := w.value.decode(tx.Bucket(bucketScopes).Get(key32(r.sc.no))); err != nil {
+				if err := format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(r.sc.no)), &w.value); err != nil {
 					return err
 				}
 				walkers[r.sc] = w

@@ -12,6 +12,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // snapshot is what a commit published: immutable, and all of one moment.
@@ -43,7 +44,7 @@ type scopeSnap struct {
 }
 
 type classCount struct {
-	class
+	format.Class
 	n int
 }
 
@@ -104,11 +105,11 @@ func (s *snapshot) total() *record.Summary {
 			t.Gone += sc.gone
 			for i := range sc.counts {
 				c := &sc.counts[i]
-				if c.legacy {
+				if c.Legacy {
 					t.Legacy += c.n
 				}
 				for j, target := range s.targets {
-					t.Verdicts[target][c.level(j).String()] += c.n
+					t.Verdicts[target][c.Level(j).String()] += c.n
 				}
 			}
 			t.Groups = append(t.Groups, sc.grouped()...)
@@ -151,7 +152,7 @@ func (sc *scopeSnap) grouped() []record.Group {
 		for i := range sc.counts {
 			c := &sc.counts[i]
 			for t := range sc.targets {
-				merged[key{t, c.level(t), c.family, c.version, c.legacy}] += c.n
+				merged[key{t, c.Level(t), c.Family, c.Version, c.Legacy}] += c.n
 			}
 		}
 		out := make([]record.Group, 0, len(merged))
@@ -199,11 +200,11 @@ func (db *DB) trend(s *record.Scan, j *judge) *TrendPoint {
 		out.Instances += sc.present
 		for c, n := range sc.counts {
 			k := db.classes.at(c)
-			if k.legacy {
+			if k.Legacy {
 				out.Legacy += n
 			}
 			for i, t := range j.targets {
-				out.Verdicts[t][k.level(i).String()] += n
+				out.Verdicts[t][k.Level(i).String()] += n
 			}
 		}
 	}

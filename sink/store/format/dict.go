@@ -1,15 +1,16 @@
-package store
+package format
 
 import (
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"sync/atomic"
 )
 
-// dict interns strings that repeat over a fleet. It only grows and is bounded,
+// Dict interns strings that repeat over a fleet. It only grows and is bounded,
 // so that a string either always or never has a number: equal rows stay equal
 // bytes. Readers see published strings without a lock.
-type dict struct {
+type Dict struct {
 	byText map[string]uint32   // plain words: zones, states, tag keys
 	values []map[string]uint32 // by the number of a tag key: its values
 	list   atomic.Pointer[[]string]
@@ -23,14 +24,15 @@ const (
 	maxWord   = 128 // bytes
 )
 
-func newDict() *dict {
-	d := &dict{byText: map[string]uint32{}}
+// NewDict returns an empty Dict.
+func NewDict() *Dict {
+	d := &Dict{byText: map[string]uint32{}}
 	d.list.Store(&[]string{})
 	return d
 }
 
-// word returns the number of s, giving it one where there is room.
-func (d *dict) word(s string) (uint32, bool) {
+// Word returns the number of s, giving it one where there is room.
+func (d *Dict) Word(s string) (uint32, bool) {
 	if n, ok := d.byText[s]; ok {
 		return n, true
 	}
@@ -39,13 +41,13 @@ func (d *dict) word(s string) (uint32, bool) {
 	}
 	n, ok := d.add(s, 0)
 	if ok {
-		d.byText[d.at(n)] = n
+		d.byText[d.At(n)] = n
 	}
 	return n, ok
 }
 
-// value is word for the values of one tag key.
-func (d *dict) value(key uint32, s string) (uint32, bool) {
+// Value is Word for the values of one tag key.
+func (d *Dict) Value(key uint32, s string) (uint32, bool) {
 	for int(key) >= len(d.values) {
 		d.values = append(d.values, nil)
 	}
@@ -60,14 +62,14 @@ func (d *dict) value(key uint32, s string) (uint32, bool) {
 		if d.values[key] == nil {
 			d.values[key] = map[string]uint32{}
 		}
-		d.values[key][d.at(n)] = n
+		d.values[key][d.At(n)] = n
 	}
 	return n, ok
 }
 
 // add appends s, which belongs to the words (owner 0) or to the values of tag
 // key owner-1. The owner is a prefix of what is listed, four bytes long.
-func (d *dict) add(s string, owner uint32) (uint32, bool) {
+func (d *Dict) add(s string, owner uint32) (uint32, bool) {
 	old := *d.list.Load()
 	if len(old) >= maxList {
 		return 0, false
@@ -78,13 +80,29 @@ func (d *dict) add(s string, owner uint32) (uint32, bool) {
 	return uint32(len(list) - 1), true
 }
 
-// words are for decoding; they stay valid.
-func (d *dict) words() words { return *d.list.Load() }
+// Fresh ranges over the strings that are not stored yet, by their numbers.
+func (d *Dict) Fresh() iter.Seq2[uint32, string] {
+	return func(yield func(uint32, string) bool) {
+		list := *d.list.Load()
+		for n := len(list) - d.fresh; n < len(list); n++ {
+			if !yield(uint32(n), list[n]) {
+				return
+			}
+		}
+	}
+}
 
-func (d *dict) at(n uint32) string { return (*d.list.Load())[n][4:] }
+// Stored says that those of Fresh are stored now.
+func (d *Dict) Stored() { d.fresh = 0 }
 
-// restore takes a stored entry; entries come in the order of their numbers.
-func (d *dict) restore(n uint32, entry string) error {
+// Words are for decoding; they stay valid.
+func (d *Dict) Words() Words { return *d.list.Load() }
+
+// At is the string with a number.
+func (d *Dict) At(n uint32) string { return (*d.list.Load())[n][4:] }
+
+// Restore takes a stored entry; entries come in the order of their numbers.
+func (d *Dict) Restore(n uint32, entry string) error {
 	list := *d.list.Load()
 	if int(n) != len(list) || len(entry) < 4 {
 		return fmt.Errorf("%w: interned string %d is out of order", ErrCorrupt, n)

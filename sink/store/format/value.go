@@ -1,4 +1,4 @@
-package store
+package format
 
 import (
 	"encoding/binary"
@@ -9,19 +9,24 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// valueVersion is the version of the form of values.
 const valueVersion = 1
 
-// seal starts a value: room for the checksum, then the version.
-func startValue(b []byte) []byte { return append(b, 0, 0, 0, 0, valueVersion) }
+// Start begins a value at the end of b, which must be empty: four bytes of room
+// for the checksum, then the version. Append the body and call Seal.
+func Start(b []byte) []byte { return append(b, 0, 0, 0, 0, valueVersion) }
 
-// seal writes the checksum of a value that startValue began at offset 0.
-func seal(b []byte) []byte {
+// Seal writes the checksum of everything behind it into the first four bytes of
+// a value that Start began, and returns the value.
+func Seal(b []byte) []byte {
 	binary.LittleEndian.PutUint32(b, crc32.Checksum(b[4:], castagnoli))
 	return b
 }
 
-// open checks a value and returns what follows its version.
-func unseal(what string, v []byte) ([]byte, error) {
+// Unseal returns the body of a value, which aliases it, after it found its
+// checksum right and its version known; otherwise ErrCorrupt or ErrNewer, with
+// the name of what was read.
+func Unseal(what string, v []byte) ([]byte, error) {
 	switch {
 	case len(v) < 5:
 		return nil, fmt.Errorf("%w: %s is cut short", ErrCorrupt, what)
@@ -37,7 +42,8 @@ func unseal(what string, v []byte) ([]byte, error) {
 
 var errShort = errors.New("cut short")
 
-// dec reads the flat encoding. The first error sticks; everything after it
+// dec reads the flat encoding: unsigned and zig-zag varints, and strings behind
+// their length. The first error sticks; everything after it
 // reads as zero, so that callers check once. Byte slices alias the input.
 type dec struct {
 	b    []byte
@@ -122,14 +128,12 @@ func (d *dec) count(least int) int {
 	return int(n)
 }
 
-func appendStr(b []byte, s string) []byte {
+// AppendString appends a string behind its length.
+func AppendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-func key32(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
-
-func key64(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
-
-func scopeKey(scope uint32, id []byte) []byte {
-	return append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(id)), scope), id...)
+// Sealed is the value of a body: Start, the body and Seal in one.
+func Sealed[T string | []byte](body T) []byte {
+	return Seal(append(Start(make([]byte, 0, 5+len(body))), body...))
 }

@@ -1,4 +1,4 @@
-package store
+package format
 
 import (
 	"encoding/binary"
@@ -8,10 +8,10 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 )
 
-// rowCodec encodes rows. Words have a number in a page and another one here;
+// RowCodec encodes rows. Words have a number in a page and another one here;
 // each is looked up once a page.
-type rowCodec struct {
-	dict  *dict
+type RowCodec struct {
+	Dict  *Dict
 	words []pageWord // by their number in the page at hand, from 1
 }
 
@@ -32,24 +32,24 @@ func numbered(n uint32, ok bool) uint32 {
 	return n + 2
 }
 
-// page begins a page with n words.
-func (c *rowCodec) page(n int) {
+// Page begins a page with n words.
+func (c *RowCodec) Page(n int) {
 	c.words = slices.Grow(c.words[:0], n)[:n]
 	clear(c.words)
 }
 
-// append appends the row that in has gone to: id, name, profile, then the rest.
+// Append appends the row that in has gone to: id, name, profile, then the rest.
 // Equal rows have equal bytes.
-func (c *rowCodec) append(b []byte, in *event.RowReader, profile uint32) []byte {
-	b = appendStr(b, in.ID)
-	b = appendStr(b, in.Name)
+func (c *RowCodec) Append(b []byte, in *event.RowReader, profile uint32) []byte {
+	b = AppendString(b, in.ID)
+	b = AppendString(b, in.Name)
 	b = binary.AppendUvarint(b, uint64(profile))
 	for _, w := range [...]event.Word{in.Zone, in.Status, in.NetworkType} {
 		b = appendNumbered(b, c.word(in, w), in, w)
 	}
 	b = binary.AppendUvarint(b, in.Created)
 	if in.Created == 0 {
-		b = appendStr(b, in.String(in.CreatedText))
+		b = AppendString(b, in.String(in.CreatedText))
 	}
 	b = binary.AppendVarint(b, int64(in.CPU))
 	b = binary.AppendVarint(b, int64(in.MemoryMiB))
@@ -66,33 +66,33 @@ func (c *rowCodec) append(b []byte, in *event.RowReader, profile uint32) []byte 
 // appendNumbered writes a word by its number here, or in full behind a 0.
 func appendNumbered(b []byte, n uint32, in *event.RowReader, w event.Word) []byte {
 	if n == notNumbered {
-		return appendStr(append(b, 0), in.String(w))
+		return AppendString(append(b, 0), in.String(w))
 	}
 	return binary.AppendUvarint(b, uint64(n)-1)
 }
 
-func (c *rowCodec) word(in *event.RowReader, w event.Word) uint32 {
+func (c *RowCodec) word(in *event.RowReader, w event.Word) uint32 {
 	if w.N == 0 {
-		return numbered(c.dict.word(in.String(w)))
+		return numbered(c.Dict.Word(in.String(w)))
 	}
 	p := &c.words[w.N-1]
 	if p.word == 0 {
-		p.word = numbered(c.dict.word(in.Words[w.N-1]))
+		p.word = numbered(c.Dict.Word(in.Words[w.N-1]))
 	}
 	return p.word
 }
 
 // value is word for a value of a tag key, which is numbered too or has none.
-func (c *rowCodec) value(in *event.RowReader, key uint32, w event.Word) uint32 {
+func (c *RowCodec) value(in *event.RowReader, key uint32, w event.Word) uint32 {
 	if key == notNumbered {
 		return notNumbered
 	}
 	if w.N == 0 {
-		return numbered(c.dict.value(key-2, in.String(w)))
+		return numbered(c.Dict.Value(key-2, in.String(w)))
 	}
 	p := &c.words[w.N-1]
 	if p.key != key {
-		p.key, p.value = key, numbered(c.dict.value(key-2, in.Words[w.N-1]))
+		p.key, p.value = key, numbered(c.Dict.Value(key-2, in.Words[w.N-1]))
 	}
 	return p.value
 }
@@ -105,25 +105,31 @@ func readCreated(d *dec) string {
 	return event.UnpackMinute(v)
 }
 
-// rowID returns the id that a row begins with.
-func rowID(row []byte) []byte {
+// RowID returns the id that a row begins with.
+func RowID(row []byte) []byte {
 	d := dec{b: row}
 	return d.bytes()
 }
 
-// rowProfile returns the profile of a row.
-func rowProfile(row []byte) (uint32, bool) {
+// RowHead returns what a row begins with: id, name and profile.
+func RowHead(row []byte) (id, name []byte, profile uint32) {
+	d := dec{b: row}
+	return d.bytes(), d.bytes(), uint32(d.uint())
+}
+
+// RowProfile returns the profile of a row, and whether the row has one.
+func RowProfile(row []byte) (uint32, bool) {
 	d := dec{b: row}
 	d.bytes()
 	d.bytes()
 	p := d.uint()
-	return uint32(p), !d.bad && p <= maxProfile
+	return uint32(p), !d.bad && p <= MaxProfile
 }
 
-// words resolves the numbers of interned strings.
-type words []string
+// Words resolves the numbers of interned strings.
+type Words []string
 
-func (w words) read(d *dec) string {
+func (w Words) read(d *dec) string {
 	n := d.uint()
 	if n == 0 {
 		return d.str()
@@ -135,8 +141,8 @@ func (w words) read(d *dec) string {
 	return w[n-1][4:]
 }
 
-// readRow decodes a row. Strings that are not interned share one copy of it.
-func readRow(row []byte, w words) (event.Row, uint32, error) {
+// ReadRow decodes a row and its profile. Strings that are not interned share one copy of it.
+func ReadRow(row []byte, w Words) (event.Row, uint32, error) {
 	d := dec{b: row, text: string(row)}
 	r := event.Row{ID: d.str(), Name: d.str()}
 	profile := d.uint()
@@ -150,7 +156,7 @@ func readRow(row []byte, w words) (event.Row, uint32, error) {
 			r.Tags[i] = ecs.Tag{Key: w.read(&d), Value: w.read(&d)}
 		}
 	}
-	if d.more() || profile > maxProfile || int64(r.CPU) != cpu || int64(r.MemoryMiB) != mem {
+	if d.more() || profile > MaxProfile || int64(r.CPU) != cpu || int64(r.MemoryMiB) != mem {
 		d.fail()
 	}
 	return r, uint32(profile), d.err()

@@ -1,4 +1,4 @@
-package store
+package format
 
 import (
 	"encoding/binary"
@@ -51,10 +51,10 @@ type pageCheck struct {
 	used []bool
 }
 
-// checkPages finds out whether the structure of a bbolt file is sound. It reads
+// CheckPages finds out whether the structure of a bbolt file is sound. It reads
 // the headers of pages, not what they hold. A file that cannot be read at all
 // is left for bbolt to complain about.
-func checkPages(path string) error {
+func CheckPages(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil //nolint:nilerr // bbolt says it better

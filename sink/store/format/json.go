@@ -1,0 +1,58 @@
+package format
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/klauspost/compress/s2"
+)
+
+// JSON is the value of v, whose body is JSON.
+func JSON(v any) ([]byte, error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("store: encode %T: %w", v, err)
+	}
+	return Seal(append(Start(make([]byte, 0, 5+len(body))), body...)), nil
+}
+
+// ReadJSON reads what JSON wrote. what names it in errors.
+func ReadJSON(what string, b []byte, into any) error {
+	body, err := Unseal(what, b)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrCorrupt, what, err)
+	}
+	return nil
+}
+
+// Packed is JSON, compressed with S2.
+func Packed(v any) ([]byte, error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("store: encode %T: %w", v, err)
+	}
+	return Seal(append(Start(nil), s2.Encode(nil, body)...)), nil
+}
+
+// ReadPacked reads what Packed wrote; more than most bytes of JSON are
+// refused.
+func ReadPacked(what string, b []byte, most int, into any) error {
+	body, err := Unseal(what, b)
+	if err != nil {
+		return err
+	}
+	if n, err := s2.DecodedLen(body); err != nil || n > most {
+		return fmt.Errorf("%w: %s", ErrCorrupt, what)
+	}
+	plain, err := s2.Decode(nil, body)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrCorrupt, what, err)
+	}
+	if err := json.Unmarshal(plain, into); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrCorrupt, what, err)
+	}
+	return nil
+}
