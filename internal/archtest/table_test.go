@@ -89,6 +89,7 @@ var libraries = []ownership{
 	{"google.golang.org/protobuf/", []string{"internal/trace/tracetest"}},
 	{"github.com/spf13/", []string{"cmd/shenscan", "internal/config"}},
 	{"github.com/cenkalti/backoff/", []string{"internal/ecs/ecsapi"}},
+	{"github.com/go-json-experiment/json", []string{"internal/ecs/ecsapi"}},
 	{"github.com/klauspost/compress/", []string{"sink/store/format"}},
 	{"github.com/chromedp/", []string{"internal/report/reporttest"}},
 	{"golang.org/x/", []string{"internal/...", "producer/...", "workers", "sink/...", "cmd/...", "benchmarks/..."}},

@@ -226,21 +226,21 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 func decodeMembers(body []byte) ([]Member, int, error) {
 	var m struct {
 		TotalCount int
-		Accounts   *struct {
-			Account []struct {
+		Accounts   maybe[struct {
+			Account list[struct {
 				AccountID           string `json:"AccountId"`
 				DisplayName, Status string
-			}
-		}
+			}]
+		}]
 	}
 	if err := unmarshal(body, &m); err != nil {
 		return nil, 0, err
 	}
-	if m.Accounts == nil || m.Accounts.Account == nil {
+	if m.Accounts.v.Account == nil {
 		return nil, 0, missing("Accounts.Account")
 	}
 	var out []Member
-	for _, a := range m.Accounts.Account {
+	for _, a := range m.Accounts.v.Account {
 		if !accountID(a.AccountID) {
 			return nil, 0, fmt.Errorf("AccountId %q is no account id", clip(a.AccountID, 40))
 		}

@@ -1,301 +1,168 @@
 package ecsapi
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
+	"math"
 	"strconv"
 	"strings"
-	"sync"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/shenscan/shenscan/rules"
 )
 
-// Real answers spell the same field in different types: a number or a string,
-// a boolean or a string, a list or a single value, an object or "", null or
-// nothing. unmarshal takes every spelling that was seen and refuses the rest.
-// It reads an answer in one pass and makes nothing of the members that nobody
-// asked for, which are most of it.
+// unmarshal reads an answer of any action. Real answers spell the same field in
+// different types; this is what is taken for each type of a field:
 //
-// The fields of T are strings (a number or a boolean as it is written), ints,
-// float64s, rules.Tris (a word that means yes or no), structs, pointers to
-// them and slices. A field's key is its name, or what its json tag says, in
-// any case. null and "" leave a field zero, a pointer nil; so a slice is nil
-// where there was no list, and empty where the list was.
+//	string               a string, or a number or a boolean as it is written
+//	int, int32, float64  a number, also in quotes; an int32 is not negative
+//	rules.Tri            a boolean, or a word that means yes or no
+//	list[T]              a list, or a single value that stands for one
+//	maybe[T]             an object
+//
+// null and "" leave any of them zero. Keys are matched by case, and a key that
+// comes twice is refused: which of the two is true cannot be known. An answer
+// that carries the code of an error is one, whatever stands beside it.
 func unmarshal[T any](body []byte, v *T) error {
-	n := len(body)
-	a := input{b: append(make([]byte, 0, n+padding), body...)[:n+padding]}
-	i := readerOf(reflect.TypeFor[T]())(&a, skipSpace(a.b, 0), 0, reflect.ValueOf(v).Elem())
-	if a.err != nil {
-		return a.err
+	var m struct {
+		Code, Message string
+		LowCode       string `json:"code"`
+		LowMessage    string `json:"message"`
+		Body          T      `json:",inline"`
 	}
-	if i >= 0 && skipSpace(a.b, i) == n {
-		return nil
+	if err := json.Unmarshal(body, &m, spellings); err != nil {
+		return err
 	}
-	if err := json.Unmarshal(body, new(json.RawMessage)); err != nil {
-		return fmt.Errorf("not JSON: %w", err)
+	*v = m.Body
+	for _, said := range []string{m.Code, m.LowCode, m.Message, m.LowMessage} {
+		if said != "" && !meansSuccess(said) {
+			return fmt.Errorf("%w: %s", errFailure, scrub(clip(said, 200)))
+		}
+		if said != "" { // a code of success; what its message says is no matter
+			return nil
+		}
 	}
-	return errors.New("the answer nests too deeply")
+	return nil
 }
 
-var errType = errors.New("a value of an unexpected type")
+var (
+	errType = errors.New("a value of an unexpected type")
+	// errFailure means that an answer of status 200 says that the call failed.
+	errFailure = errors.New("the answer is that of a failed call")
+)
 
 func missing(key string) error { return fmt.Errorf("the answer has no %s", key) }
 
-// input is a body that is read, with padding behind it.
-type input struct {
-	b   []byte
-	err error // what was wrong with a value, which then ended at -1
+// meansSuccess reports whether a code or message says that nothing went wrong;
+// private clouds send such ones with good answers.
+func meansSuccess(s string) bool {
+	switch strings.ToLower(s) {
+	case "200", "ok", "success", "successful":
+		return true
+	}
+	return false
 }
 
-// reader reads the value at i into v, which is zero, and returns the index
-// behind it, or -1.
-type reader func(a *input, i, depth int, v reflect.Value) int
+// spellings are the options of unmarshal. Text that is not UTF-8 is read with
+// the replacement character: names and tags are cut off by all kinds of tools.
+var spellings = json.JoinOptions(
+	jsontext.AllowInvalidUTF8(true),
+	json.WithUnmarshalers(json.JoinUnmarshalers(
+		scalar("a string", func(s string) (string, bool) { return s, true }),
+		scalar("a whole number", func(s string) (int, bool) { n, ok := whole(s); return int(n), ok }),
+		scalar("a whole number that is not negative", func(s string) (int32, bool) {
+			n, ok := whole(s)
+			return int32(n), ok && n >= 0 && n <= math.MaxInt32
+		}),
+		scalar("a number", func(s string) (float64, bool) { f, err := strconv.ParseFloat(s, 64); return f, err == nil }),
+		scalar("a boolean", triOf),
+	)),
+)
 
-var readers sync.Map // reflect.Type to reader
-
-func readerOf(t reflect.Type) reader {
-	if r, ok := readers.Load(t); ok {
-		return r.(reader)
-	}
-	r := newReader(t)
-	readers.Store(t, r)
-	return r
+// scalar makes the reader of a type from the one of its text. The text is never
+// empty.
+func scalar[T any](what string, parse func(string) (T, bool)) *json.Unmarshalers {
+	return json.UnmarshalFromFunc(func(d *jsontext.Decoder, v *T) error {
+		switch d.PeekKind() {
+		case '{', '[':
+			return fmt.Errorf("%w: wanted %s", errType, what)
+		}
+		t, err := d.ReadToken()
+		if err != nil {
+			return err
+		}
+		text := t.String()
+		if t.Kind() == 'n' || text == "" {
+			var zero T
+			*v = zero
+			return nil
+		}
+		var ok bool
+		if *v, ok = parse(text); !ok {
+			return fmt.Errorf("%w: wanted %s", errType, what)
+		}
+		return nil
+	})
 }
 
-func newReader(t reflect.Type) reader {
-	if t == reflect.TypeFor[rules.Tri]() {
-		return scalar("a boolean", func(s string, v reflect.Value) bool {
-			tri, ok := parseTri(s)
-			v.Set(reflect.ValueOf(tri))
-			return ok
-		})
+// whole reads a whole number, also one that is written like 8192.0.
+func whole(s string) (int64, bool) {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n, true
 	}
-	switch t.Kind() {
-	case reflect.String:
-		return scalar("a string", func(s string, v reflect.Value) bool { v.SetString(s); return true })
-	case reflect.Int:
-		return scalar("a whole number", func(s string, v reflect.Value) bool {
-			n, err := parseInt(s)
-			v.SetInt(n)
-			return err == nil || s == ""
-		})
-	case reflect.Float64:
-		return scalar("a number", func(s string, v reflect.Value) bool {
-			f, err := strconv.ParseFloat(s, 64)
-			v.SetFloat(f)
-			return err == nil || s == ""
-		})
-	case reflect.Pointer:
-		elem := readerOf(t.Elem())
-		return func(a *input, i, depth int, v reflect.Value) int {
-			if end := a.nothing(i); end >= 0 {
-				return end
-			}
-			v.Set(reflect.New(t.Elem()))
-			return elem(a, i, depth, v.Elem())
-		}
-	case reflect.Slice:
-		return sliceReader(t)
-	case reflect.Struct:
-		return structReader(t)
-	default:
-		panic(fmt.Sprintf("ecsapi: an answer has no %s", t))
-	}
+	f, err := strconv.ParseFloat(s, 64)
+	return int64(f), err == nil && f == math.Trunc(f) && math.Abs(f) <= 1<<53
 }
 
-// nothing returns the index behind a null or "" at i, or -1.
-func (a *input) nothing(i int) int {
-	if string(a.b[i:i+4]) == "null" {
-		return i + 4
+func triOf(s string) (rules.Tri, bool) {
+	switch strings.ToLower(s) {
+	case "true", "optimized", "supported", "required", "1":
+		return rules.Yes, true
+	case "false", "none", "unsupported", "0":
+		return rules.No, true
 	}
-	if string(a.b[i:i+2]) == `""` {
-		return i + 2
-	}
-	return -1
+	return rules.Unobserved, false
 }
 
-// wanted ends the reading of a value of another type.
-func (a *input) wanted(what string) int {
-	a.err = fmt.Errorf("%w: wanted %s", errType, what)
-	return -1
+// list is nil where the answer has none, and not nil where it has one.
+type list[T any] []T
+
+// UnmarshalJSONFrom reads a list, or the only value of one without brackets.
+func (l *list[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() == '[' {
+		items := []T{}
+		err := json.UnmarshalDecode(d, &items)
+		*l = items
+		return err
+	}
+	raw, err := d.ReadValue()
+	if *l = nil; err != nil || isNothing(raw) {
+		return err
+	}
+	*l = make(list[T], 1)
+	return json.Unmarshal(raw, &(*l)[0], spellings)
 }
 
-func scalar(what string, set func(string, reflect.Value) bool) reader {
-	return func(a *input, i, depth int, v reflect.Value) int {
-		if c := a.b[i]; c == '{' || c == '[' {
-			if skipValue(a.b, i, depth) < 0 {
-				return -1
-			}
-			return a.wanted(what)
-		}
-		s, end := a.text(i)
-		if end >= 0 && !set(s, v) {
-			return a.wanted(what)
-		}
-		return end
-	}
+// maybe is an object that may be null or "".
+type maybe[T any] struct {
+	there bool
+	v     T
 }
 
-// text reads a string, or a number or a boolean as it is written; null is "".
-func (a *input) text(i int) (string, int) {
-	b := a.b
-	if b[i] != '"' {
-		end := skipValue(b, i, 0)
-		if end < 0 || b[i] == 'n' {
-			return "", end
-		}
-		return string(b[i:end]), end
+// UnmarshalJSONFrom reads the object.
+func (m *maybe[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	*m = maybe[T]{}
+	if d.PeekKind() == '{' {
+		m.there = true
+		return json.UnmarshalDecode(d, &m.v)
 	}
-	if from, to, next, _ := quoted(b, i); next >= 0 && valid(b, from, to) {
-		return string(b[from:to]), next
+	raw, err := d.ReadValue()
+	if err == nil && !isNothing(raw) {
+		err = fmt.Errorf("%w: wanted an object", errType)
 	}
-	end := skipString(b, i+1)
-	var s string
-	if end < 0 || json.Unmarshal(b[i:end], &s) != nil {
-		return "", -1
-	}
-	return s, end
+	return err
 }
 
-func sliceReader(t reflect.Type) reader {
-	elem := readerOf(t.Elem())
-	return func(a *input, i, depth int, v reflect.Value) int {
-		if end := a.nothing(i); end >= 0 {
-			return end
-		}
-		v.Set(reflect.MakeSlice(t, 0, 0))
-		if a.b[i] != '[' { // the only one, bare
-			v.Grow(1)
-			v.SetLen(1)
-			return elem(a, i, depth, v.Index(0))
-		}
-		if depth++; depth > maxDepth {
-			return -1
-		}
-		if i = skipSpace(a.b, i+1); a.b[i] == ']' {
-			return i + 1
-		}
-		for n := 0; ; n++ {
-			if n == v.Cap() {
-				v.Grow(n + 1)
-			}
-			v.SetLen(n + 1)
-			if i = elem(a, i, depth, v.Index(n)); i < 0 {
-				return -1
-			}
-			var more bool
-			if i, more = a.next(i, ']'); !more {
-				return i
-			}
-		}
-	}
-}
-
-// next returns where the next element or member begins, and true; behind the
-// last one the index behind the list or object, and false, or -1.
-func (a *input) next(i int, closing byte) (int, bool) {
-	switch i = skipSpace(a.b, i); a.b[i] {
-	case ',':
-		return skipSpace(a.b, i+1), true
-	case closing:
-		return i + 1, false
-	}
-	return -1, false
-}
-
-// member is a field of a struct.
-type member struct {
-	index int
-	read  reader
-}
-
-// memberFilter tells most keys that are no field's from those that may be, by
-// their length and first letter.
-func memberFilter(key []byte) uint64 {
-	if len(key) == 0 {
-		return 0
-	}
-	return 1 << ((uint(len(key))*7 + uint(key[0]|0x20)) & 63)
-}
-
-func structReader(t reflect.Type) reader {
-	members := make(map[string]member, 2*t.NumField())
-	var filter uint64
-	for k := range t.NumField() {
-		f := t.Field(k)
-		name := f.Name
-		if tag, _, _ := strings.Cut(f.Tag.Get("json"), ","); tag != "" {
-			name = tag
-		}
-		m := member{k, readerOf(f.Type)}
-		members[name], members[strings.ToLower(name)] = m, m
-		filter |= memberFilter([]byte(name))
-	}
-	find := func(key []byte) (member, bool) {
-		if filter&memberFilter(key) == 0 {
-			return member{}, false
-		}
-		m, ok := members[string(key)]
-		if !ok {
-			m, ok = members[strings.ToLower(string(key))]
-		}
-		return m, ok
-	}
-	return func(a *input, i, depth int, v reflect.Value) int {
-		if end := a.nothing(i); end >= 0 {
-			return end
-		}
-		if a.b[i] != '{' {
-			if skipValue(a.b, i, depth) < 0 {
-				return -1
-			}
-			return a.wanted("an object")
-		}
-		if depth++; depth > maxDepth {
-			return -1
-		}
-		if i = skipSpace(a.b, i+1); a.b[i] == '}' {
-			return i + 1
-		}
-		for {
-			end, key := a.key(i)
-			if end < 0 {
-				return -1
-			}
-			if i = colon(a.b, end); i < 0 {
-				return -1
-			}
-			if m, ok := find(key); ok {
-				field := v.Field(m.index)
-				field.SetZero() // of equal keys the last one counts
-				i = m.read(a, i, depth, field)
-				if a.err != nil {
-					a.err = fmt.Errorf("%s: %w", key, a.err)
-				}
-			} else {
-				i = skipValue(a.b, i, depth)
-			}
-			if i < 0 {
-				return -1
-			}
-			var more bool
-			if i, more = a.next(i, '}'); !more {
-				return i
-			}
-		}
-	}
-}
-
-// key reads a key and returns the index behind its closing quote.
-func (a *input) key(i int) (int, []byte) {
-	if end, key := plainKey(a.b, i); end >= 0 {
-		return end, key
-	}
-	if a.b[i] != '"' {
-		return -1, nil
-	}
-	s, end := a.text(i)
-	return end, []byte(s)
-}
+func isNothing(raw jsontext.Value) bool { return string(raw) == "null" || string(raw) == `""` }

@@ -57,7 +57,7 @@ func TestInstancesAsksForTheLargestPageAndSignsIt(t *testing.T) {
 }
 
 func TestTheFirstPageHasNoToken(t *testing.T) {
-	f := newFake(t, nil)
+	f := newFake(t, map[string]http.HandlerFunc{actInstances: garbage(200, "application/json", `{"Instances":{"Instance":[{"InstanceId":"i-1"},{"InstanceId":"i-2"}]}}`)})
 	c := newTestClient(t, f, nil)
 	if _, err := c.Instances(t.Context(), testScope, ecs.Query{InstanceIDs: []string{"i-1", "i-2"}}); err != nil {
 		t.Fatal(err)

@@ -101,7 +101,7 @@ func sequence(hs ...http.HandlerFunc) http.HandlerFunc {
 }
 
 func onePage(w http.ResponseWriter, _ *http.Request) {
-	answer(w, 200, `{"RequestId":"r","Instances":{"Instance":[{"InstanceId":"i-1"}]}}`)
+	answer(w, 200, `{"RequestId":"r","TotalCount":1,"Instances":{"Instance":[{"InstanceId":"i-1"}]}}`)
 }
 
 var testNow = time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)

@@ -100,11 +100,13 @@ type wireImage struct {
 	Architecture, BootMode             string
 	ImageOwnerAlias, Status            string
 	IsSupportIoOptimized               rules.Tri
-	Features                           struct{ NvmeSupport string }
-	DetectionOptions                   struct{ Items struct{ Item []detection } }
-	Tags                               struct {
-		Tag []struct{ TagKey, TagValue string }
-	}
+	Features                           maybe[struct{ NvmeSupport string }]
+	DetectionOptions                   maybe[struct {
+		Items maybe[struct{ Item list[detection] }]
+	}]
+	Tags maybe[struct {
+		Tag list[struct{ TagKey, TagValue string }]
+	}]
 }
 
 // detection is one item of an image check.
@@ -113,7 +115,7 @@ type detection struct{ Name, Value, RiskCode string }
 // wireImages is an answer of DescribeImages.
 type wireImages struct {
 	TotalCount *int
-	Images     *struct{ Image []wireImage }
+	Images     maybe[struct{ Image list[wireImage] }]
 }
 
 // decodeImages reads an answer of DescribeImages; whole means that the answer
@@ -123,10 +125,10 @@ func decodeImages(body []byte, whole bool) ([]ecs.Image, error) {
 	if err := unmarshal(body, &m); err != nil {
 		return nil, err
 	}
-	if m.Images == nil || m.Images.Image == nil {
+	items := m.Images.v.Image
+	if items == nil {
 		return nil, missing("Images.Image")
 	}
-	items := m.Images.Image
 	if whole && m.TotalCount != nil && *m.TotalCount > len(items) {
 		return nil, fmt.Errorf("the answer counts %d images and holds %d", *m.TotalCount, len(items))
 	}
@@ -148,12 +150,12 @@ func (w *wireImage) facts() rules.ImageFacts {
 		Architecture: w.Architecture, BootMode: w.BootMode,
 		Owner: w.ImageOwnerAlias, Status: w.Status,
 		IoOptimized: w.IsSupportIoOptimized,
-		NVMe:        checked(w.Features.NvmeSupport),
+		NVMe:        checked(w.Features.v.NvmeSupport),
 	}
-	for _, d := range w.DetectionOptions.Items.Item {
+	for _, d := range w.DetectionOptions.v.Items.v.Item {
 		d.into(&f)
 	}
-	for _, t := range w.Tags.Tag {
+	for _, t := range w.Tags.v.Tag {
 		switch t.TagKey { // set by Alibaba Cloud after a passed image check
 		case "acs:ecs:image:osVersion":
 			f.TagOSVersion = t.TagValue

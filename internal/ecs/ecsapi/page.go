@@ -1,264 +1,309 @@
 package ecsapi
 
 import (
+	"encoding/binary"
 	"strings"
 	"sync"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/rules"
 )
 
-// field is a key of an instance that is kept; other is any other key.
-type field uint8
+// The page reader is the hot path of a scan: it reads the usual shape of an
+// answer of DescribeInstances in one pass over its 300 KB, and makes nothing of
+// the four fifths that nobody asks for. Whatever is out of the ordinary (an
+// escaped key, a number in quotes, a key that comes twice, an error's code) it
+// leaves to unmarshal, which is twenty times slower: it must never read
+// anything otherwise than unmarshal does, which a fuzz test holds.
+//
+// Every function takes the index where something begins and returns the index
+// behind it, or -1 where it is not what was expected; see skip.go.
+type pageReader struct {
+	b      []byte // the answer and padding
+	region string
+	out    *listing
+	own    strings.Builder // every string of the page, in one piece
+	tags   []ecs.Tag       // every tag of the page
 
-const (
-	other field = iota
-	fieldID
-	fieldName
-	fieldType
-	fieldFamily
-	fieldImageID
-	fieldOSName
-	fieldOSNameEn
-	fieldOSType
-	fieldStatus
-	fieldZone
-	fieldCreation
-	fieldNetwork
-	fieldIoOptimized
-	fieldImageOptions
-	fieldCPU
-	fieldMemory
-	fieldTags
-)
-
-func fieldOf(key []byte) field {
-	switch string(key) {
-	case "InstanceId":
-		return fieldID
-	case "InstanceName":
-		return fieldName
-	case "InstanceType":
-		return fieldType
-	case "InstanceTypeFamily":
-		return fieldFamily
-	case "ImageId":
-		return fieldImageID
-	case "OSName":
-		return fieldOSName
-	case "OSNameEn":
-		return fieldOSNameEn
-	case "OSType":
-		return fieldOSType
-	case "Status":
-		return fieldStatus
-	case "ZoneId":
-		return fieldZone
-	case "CreationTime":
-		return fieldCreation
-	case "InstanceNetworkType":
-		return fieldNetwork
-	case "IoOptimized":
-		return fieldIoOptimized
-	case "ImageOptions":
-		return fieldImageOptions
-	case "Cpu":
-		return fieldCPU
-	case "Memory":
-		return fieldMemory
-	case "Tags":
-		return fieldTags
-	}
-	return other
+	// How much room the last pages took.
+	instances, tagRoom, textRoom int
 }
 
-// decodePage reads an answer of DescribeInstances. The scanner for the usual
-// shape does nearly all of them; whatever surprises it goes through
-// encoding/json, and what that does not understand either is an error. body
-// needs padding bytes of room behind it, else it is copied.
-func decodePage(body []byte) (*ecs.Page, error) {
-	d := decoders.Get().(*pageDecoder)
-	defer decoders.Put(d)
-	if p, ok := d.decode(body); ok {
-		return p, nil
-	}
-	return decodePageSlow(body)
+var pageReaders = sync.Pool{New: func() any { return new(pageReader) }}
+
+// readPage reads an answer; false means that something was out of the ordinary.
+// body needs padding bytes of room behind it, else it is copied.
+func readPage(body []byte, region string) (*listing, bool) {
+	r := pageReaders.Get().(*pageReader)
+	defer pageReaders.Put(r)
+	return r.read(body, region)
 }
 
-var decoders = sync.Pool{New: func() any { return new(pageDecoder) }}
-
-// pageDecoder remembers what pages have in common: the order of an instance's
-// keys, strings that come again and again, and how much room a page takes.
-type pageDecoder struct {
-	order  []keyAt
-	run    run // members of no use that no stretch matches
-	spans  []span
-	common internTable
-	heads  [16]tagHead // of the first tags of a list
-	pages  int
-	count  int // instances of the last page
-	tags   int // room for tags and bytes of strings of the next
-	bytes  int
-
-	slab []ecs.Tag
-	own  strings.Builder // the page's own strings, in one piece
-}
-
-// decode is the fast path; false means that something was out of the
-// ordinary.
-func (d *pageDecoder) decode(body []byte) (*ecs.Page, bool) {
+func (r *pageReader) read(body []byte, region string) (*listing, bool) {
 	n := len(body)
 	if cap(body)-n < padding {
 		body = append(make([]byte, 0, n+padding), body...)
 	}
-	b := body[: n+padding : n+padding]
-	clear(b[n:])
-	d.own.Reset()
-	d.own.Grow(d.bytes)
-	d.slab = make([]ecs.Tag, 0, d.tags)
-	d.run = run{}
-	if d.pages++; d.pages%pagesOfStretch == 0 {
-		for i := range d.order {
-			d.order[i].stretch = nil
-		}
-	}
-	p := new(ecs.Page)
-	ok := d.top(b, n, p)
-	if ok {
-		d.count, d.tags, d.bytes = max(len(p.Instances), 1), room(d.tags, len(d.slab)), room(d.bytes, d.own.Len())
-	}
-	d.slab = nil
-	d.own.Reset()
-	return p, ok
+	r.b, r.region, r.out = body[:n+padding:n+padding], region, &listing{total: ecs.NoCount}
+	clear(r.b[n:])
+	r.own.Grow(r.textRoom)
+	r.tags = make([]ecs.Tag, 0, r.tagRoom)
+	l, end := r.out, r.envelope(skipSpace(r.b, 0))
+	ok := end >= 0 && skipSpace(r.b, end) == n && l.instances != nil
+	r.instances, r.tagRoom, r.textRoom = len(l.instances), room(r.tagRoom, len(r.tags)), room(r.textRoom, r.own.Len())
+	r.b, r.out, r.tags = nil, nil, nil
+	r.own.Reset()
+	return l, ok
 }
 
 // room is how much to make room for after a page that took n, where before it
 // was had: enough for one a little larger, and less again page by page.
 func room(had, n int) int { return max(n+n/8, had-had/16) }
 
-// top reads the envelope.
-func (d *pageDecoder) top(b []byte, n int, p *ecs.Page) bool {
-	i := skipSpace(b, 0)
-	if b[i] != '{' {
-		return false
-	}
-	var seen uint8
-	for i++; ; i++ {
-		i = skipSpace(b, i)
-		end, key := plainKey(b, i)
-		if end < 0 {
-			return false
-		}
-		if i = skipSpace(b, end); b[i] != ':' {
-			return false
-		}
-		i = skipSpace(b, i+1)
-		bit := uint8(0)
+// once takes note of a field, and reports whether it came before.
+func once(seen *uint32, field int) bool {
+	before := *seen
+	*seen |= 1 << field
+	return *seen != before
+}
+
+func (r *pageReader) envelope(i int) int {
+	var seen uint32
+	return object(r.b, i, func(key []byte, i int) int {
+		field := 0
 		switch string(key) {
 		case "Instances":
-			bit, i = 1, d.instances(b, i, p)
+			field, i = 1, object(r.b, i, r.instanceList)
 		case "NextToken":
-			bit = 2
-			p.NextToken, i = d.str(b, i)
+			field, r.out.chained = 2, r.b[i] == '"'
+			r.out.next, i = r.text(i)
 		case "RequestId":
-			bit = 4
-			p.RequestID, i = d.str(b, i)
+			field = 3
+			r.out.requestID, i = r.text(i)
+		case "TotalCount":
+			var total int32
+			field = 4
+			total, i = number(r.b, i)
+			r.out.total = int(total)
+		case "Code", "Message", "code", "message": // of an error
+			return -1
 		default:
-			i = skipValue(b, i, 1)
+			return skipValue(r.b, i, 1)
 		}
-		if i < 0 || seen&bit != 0 {
-			return false
+		if !once(&seen, field) {
+			return -1
 		}
-		seen |= bit
-		i = skipSpace(b, i)
-		if b[i] == '}' {
-			return seen&1 != 0 && skipSpace(b, i+1) == n
-		}
-		if b[i] != ',' {
-			return false
-		}
-	}
+		return i
+	})
 }
 
-// instances reads {"Instance":[...]}.
-func (d *pageDecoder) instances(b []byte, i int, p *ecs.Page) int {
-	if b[i] != '{' {
+func (r *pageReader) instanceList(key []byte, i int) int {
+	if string(key) != "Instance" || r.out.instances != nil {
 		return -1
 	}
-	end, key := plainKey(b, skipSpace(b, i+1))
-	if end < 0 || string(key) != "Instance" {
-		return -1
-	}
-	if i = skipSpace(b, end); b[i] != ':' {
-		return -1
-	}
-	if i = skipSpace(b, i+1); b[i] != '[' {
-		return -1
-	}
-	i = skipSpace(b, i+1)
-	p.Instances = make([]ecs.Instance, 0, max(d.count, 1))
-	for b[i] != ']' {
-		if b[i] != '{' {
-			return -1
-		}
-		if len(p.Instances) == cap(p.Instances) {
-			p.Instances = append(make([]ecs.Instance, 0, max(2*len(p.Instances), ecs.MaxPage)), p.Instances...)
-		}
-		p.Instances = p.Instances[:len(p.Instances)+1]
-		inst := &p.Instances[len(p.Instances)-1]
-		if i = d.instance(b, i+1, inst); i < 0 || inst.ID == "" {
-			return -1
-		}
-		i = skipSpace(b, i)
-		if b[i] == ',' {
-			if i = skipSpace(b, i+1); b[i] != '{' {
-				return -1
-			}
-		} else if b[i] != ']' {
-			return -1
-		}
-	}
-	if i = skipSpace(b, i+1); b[i] != '}' {
-		return -1
-	}
-	return i + 1
+	r.out.instances = make([]ecs.Instance, 0, max(r.instances, 1))
+	return array(r.b, i, r.instance)
 }
 
-// instance reads the members of one instance, from behind its brace.
-func (d *pageDecoder) instance(b []byte, i int, inst *ecs.Instance) int {
+func (r *pageReader) instance(i int) int {
+	l := r.out
+	l.instances = append(l.instances, ecs.Instance{})
+	x := &l.instances[len(l.instances)-1]
+	var region string
 	var seen uint32
-	for at := 0; ; at++ {
-		if b[i] <= ' ' {
-			i = skipSpace(b, i)
-		}
-		var f field
-		from := i
-		if i, at, f = d.key(b, i, at); i < 0 {
-			return -1
-		}
-		if f == other {
-			i, at = d.pass(b, from, i, at)
-		} else {
-			if seen&(1<<f) != 0 { // twice the same key: the last one counts
-				return -1
-			}
-			seen |= 1 << f
-			d.endRun(b)
-			i = d.value(b, i, f, inst)
-		}
-		if i < 0 {
-			return -1
-		}
-		if b[i] <= ' ' {
-			i = skipSpace(b, i)
-		}
-		switch b[i] {
-		case ',':
-			i++
-		case '}':
-			d.endRun(b)
-			return i + 1
+	i = object(r.b, i, func(key []byte, i int) int {
+		var text *string
+		field := 0
+		switch string(key) {
+		case "InstanceId":
+			field, text = 1, &x.ID
+		case "InstanceName":
+			field, text = 2, &x.Name
+		case "RegionId":
+			field, text = 3, &region
+		case "ZoneId":
+			field, text = 4, &x.Zone
+		case "InstanceType":
+			field, text = 5, &x.Type
+		case "InstanceTypeFamily":
+			field, text = 6, &x.Family
+		case "ImageId":
+			field, text = 7, &x.ImageID
+		case "OSName":
+			field, text = 8, &x.OSName
+		case "OSNameEn":
+			field, text = 9, &x.OSNameEn
+		case "OSType":
+			field, text = 10, &x.OSType
+		case "Status":
+			field, text = 11, &x.Status
+		case "CreationTime":
+			field, text = 12, &x.CreationTime
+		case "InstanceNetworkType":
+			field, text = 13, &x.NetworkType
+		case "Cpu":
+			field = 14
+			x.CPU, i = number(r.b, i)
+		case "Memory":
+			field = 15
+			x.MemoryMiB, i = number(r.b, i)
+		case "IoOptimized":
+			field = 16
+			x.IoOptimized, i = boolean(r.b, i)
+		case "ImageOptions":
+			field = 17
+			x.OSNVMe, i = r.imageOptions(i)
+		case "Tags":
+			field = 18
+			x.Tags, i = r.tagList(i)
 		default:
+			return skipValue(r.b, i, 4)
+		}
+		if !once(&seen, field) {
 			return -1
 		}
+		if text != nil {
+			*text, i = r.text(i)
+		}
+		return i
+	})
+	if i >= 0 && !usableID(x.ID) {
+		return -1
 	}
+	if region != "" && region != r.region {
+		l.instances = l.instances[:len(l.instances)-1]
+		l.foreign++
+	}
+	return i
+}
+
+// imageOptions reads CurrentOSNVMeSupported out of an ImageOptions object.
+func (r *pageReader) imageOptions(i int) (t rules.Tri, end int) {
+	var seen uint32
+	end = object(r.b, i, func(key []byte, i int) int {
+		if string(key) != "CurrentOSNVMeSupported" {
+			return skipValue(r.b, i, 5)
+		}
+		if !once(&seen, 1) {
+			return -1
+		}
+		t, i = boolean(r.b, i)
+		return i
+	})
+	return t, end
+}
+
+// tagList reads {"Tag":[{"TagKey":"k","TagValue":"v"}]}.
+func (r *pageReader) tagList(i int) ([]ecs.Tag, int) {
+	from := len(r.tags)
+	var seen uint32
+	i = object(r.b, i, func(key []byte, i int) int {
+		if string(key) != "Tag" || !once(&seen, 1) {
+			return -1
+		}
+		return array(r.b, i, r.tag)
+	})
+	if len(r.tags) == from {
+		return nil, i
+	}
+	return r.tags[from:len(r.tags):len(r.tags)], i
+}
+
+func (r *pageReader) tag(i int) int {
+	var t ecs.Tag
+	var seen uint32
+	i = object(r.b, i, func(key []byte, i int) int {
+		field := 0
+		switch string(key) {
+		case "TagKey":
+			field = 1
+			t.Key, i = r.text(i)
+		case "TagValue":
+			field = 2
+			t.Value, i = r.text(i)
+		case "Key", "Value": // an older spelling
+			return -1
+		default:
+			return skipValue(r.b, i, 7)
+		}
+		if !once(&seen, field) {
+			return -1
+		}
+		return i
+	})
+	if t == (ecs.Tag{}) {
+		return -1
+	}
+	r.tags = append(r.tags, t)
+	return i
+}
+
+// text reads a string, or null. It is copied: the answer's buffer is used again.
+func (r *pageReader) text(i int) (string, int) {
+	b := r.b
+	if b[i] != '"' {
+		if string(b[i:i+4]) == "null" {
+			return "", i + 4
+		}
+		return "", -1
+	}
+	at, end := r.own.Len(), plainEnd(b, i+1)
+	switch {
+	case b[end] == '"':
+		if !valid(b, i+1, end) {
+			return "", -1
+		}
+		r.own.Write(b[i+1 : end])
+		end++
+	case b[end] == '\\':
+		if end = skipString(b, i+1); end < 0 {
+			return "", -1
+		}
+		s, err := jsontext.AppendUnquote(nil, b[i:end])
+		if err != nil {
+			return "", -1
+		}
+		r.own.Write(s)
+	default:
+		return "", -1
+	}
+	return r.own.String()[at:], end
+}
+
+// valid reports whether b[from:to] is UTF-8, as far as possible by eight bytes
+// at a time. b is padded.
+func valid(b []byte, from, to int) bool {
+	var all uint64
+	i := from
+	for ; to-i >= 8; i += 8 {
+		all |= binary.LittleEndian.Uint64(b[i:])
+	}
+	all |= binary.LittleEndian.Uint64(b[i:]) & (1<<(8*uint(to-i)) - 1)
+	return all&highs == 0 || utf8.Valid(b[from:to])
+}
+
+// boolean reads a boolean that is one.
+func boolean(b []byte, i int) (rules.Tri, int) {
+	if string(b[i:i+4]) == "true" {
+		return rules.Yes, i + 4
+	}
+	if string(b[i:i+5]) == "false" {
+		return rules.No, i + 5
+	}
+	return rules.Unobserved, -1
+}
+
+// number reads a whole number that is not negative and below a billion.
+func number(b []byte, i int) (int32, int) {
+	v, j := int32(0), i
+	for ; b[j] >= '0' && b[j] <= '9' && j-i < 10; j++ {
+		v = v*10 + int32(b[j]-'0')
+	}
+	if n := j - i; n == 0 || n > 9 || (n > 1 && b[i] == '0') || b[j] == '.' || b[j] == 'e' || b[j] == 'E' {
+		return 0, -1
+	}
+	return v, j
 }

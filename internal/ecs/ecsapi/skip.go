@@ -7,9 +7,9 @@ import (
 
 // The functions here pass over JSON without building anything. They work on a
 // buffer that ends in at least padding zero bytes, which are in no JSON text:
-// every loop stops there. They accept exactly what encoding/json accepts,
-// nesting beyond maxDepth apart, and return the index behind what was read, or
-// -1 on any surprise.
+// every loop stops there. They accept what jsontext accepts, nesting beyond
+// maxDepth and keys that come twice apart, and return the index behind what was
+// read, or -1 on any surprise.
 
 const (
 	padding  = 16
@@ -79,6 +79,88 @@ func skipSpace(b []byte, i int) int {
 	return i
 }
 
+// object reads an object: member is called with each key and the index of its
+// value, and returns the index behind that. A key with an escape is a surprise.
+func object(b []byte, i int, member func(key []byte, i int) int) int {
+	if b[i] != '{' {
+		return -1
+	}
+	if i = skipSpace(b, i+1); b[i] == '}' {
+		return i + 1
+	}
+	for {
+		if b[i] != '"' {
+			return -1
+		}
+		end := plainEnd(b, i+1)
+		if b[end] != '"' {
+			return -1
+		}
+		at := colon(b, end+1)
+		if at < 0 {
+			return -1
+		}
+		if i = member(b[i+1:end], at); i < 0 {
+			return -1
+		}
+		var more bool
+		if i, more = next(b, i, '}'); !more {
+			return i
+		}
+	}
+}
+
+// array reads a list: element is called with the index of each element and
+// returns the one behind it.
+func array(b []byte, i int, element func(i int) int) int {
+	if b[i] != '[' {
+		return -1
+	}
+	if i = skipSpace(b, i+1); b[i] == ']' {
+		return i + 1
+	}
+	for {
+		if i = element(i); i < 0 {
+			return -1
+		}
+		var more bool
+		if i, more = next(b, i, ']'); !more {
+			return i
+		}
+	}
+}
+
+// colon passes over the colon behind a key and the space around it.
+func colon(b []byte, i int) int {
+	if b[i] != ':' {
+		if i = skipSpace(b, i); b[i] != ':' {
+			return -1
+		}
+	}
+	if i++; b[i] <= ' ' {
+		i = skipSpace(b, i)
+	}
+	return i
+}
+
+// next returns where the next element or member begins, and true; behind the
+// last one the index behind the list or object, and false, or -1.
+func next(b []byte, i int, closing byte) (int, bool) {
+	if b[i] <= ' ' {
+		i = skipSpace(b, i)
+	}
+	switch b[i] {
+	case ',':
+		if i++; b[i] <= ' ' {
+			i = skipSpace(b, i)
+		}
+		return i, true
+	case closing:
+		return i + 1, false
+	}
+	return -1, false
+}
+
 // skipValue passes over one value that begins at i.
 func skipValue(b []byte, i, depth int) int {
 	switch c := b[i]; c {
@@ -110,8 +192,7 @@ func skipObject(b []byte, i, depth int) int {
 	if depth > maxDepth {
 		return -1
 	}
-	i = skipSpace(b, i)
-	if b[i] == '}' {
+	if i = skipSpace(b, i); b[i] == '}' {
 		return i + 1
 	}
 	for {
@@ -121,13 +202,8 @@ func skipObject(b []byte, i, depth int) int {
 		if i = skipString(b, i+1); i < 0 {
 			return -1
 		}
-		if b[i] != ':' {
-			if i = skipSpace(b, i); b[i] != ':' {
-				return -1
-			}
-		}
-		if i++; b[i] <= ' ' {
-			i = skipSpace(b, i)
+		if i = colon(b, i); i < 0 {
+			return -1
 		}
 		if b[i] == '"' { // the commonest value, without the call
 			i = skipString(b, i+1)
@@ -137,18 +213,9 @@ func skipObject(b []byte, i, depth int) int {
 		if i < 0 {
 			return -1
 		}
-		if b[i] <= ' ' {
-			i = skipSpace(b, i)
-		}
-		switch b[i] {
-		case ',':
-			if i++; b[i] <= ' ' {
-				i = skipSpace(b, i)
-			}
-		case '}':
-			return i + 1
-		default:
-			return -1
+		var more bool
+		if i, more = next(b, i, '}'); !more {
+			return i
 		}
 	}
 }
@@ -157,26 +224,16 @@ func skipArray(b []byte, i, depth int) int {
 	if depth > maxDepth {
 		return -1
 	}
-	i = skipSpace(b, i)
-	if b[i] == ']' {
+	if i = skipSpace(b, i); b[i] == ']' {
 		return i + 1
 	}
 	for {
 		if i = skipValue(b, i, depth); i < 0 {
 			return -1
 		}
-		if b[i] <= ' ' {
-			i = skipSpace(b, i)
-		}
-		switch b[i] {
-		case ',':
-			if i++; b[i] <= ' ' {
-				i = skipSpace(b, i)
-			}
-		case ']':
-			return i + 1
-		default:
-			return -1
+		var more bool
+		if i, more = next(b, i, ']'); !more {
+			return i
 		}
 	}
 }

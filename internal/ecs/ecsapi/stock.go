@@ -38,20 +38,20 @@ func (c *Client) Stock(ctx context.Context, s ecs.Scope, q ecs.StockQuery) ([]ec
 // wireStock is an answer of DescribeAvailableResource.
 type wireStock struct {
 	RequestID      string `json:"RequestId"`
-	AvailableZones struct {
-		AvailableZone []struct {
+	AvailableZones maybe[struct {
+		AvailableZone list[struct {
 			ZoneID                 string `json:"ZoneId"`
 			Status, StatusCategory string
-			AvailableResources     struct {
-				AvailableResource []struct {
+			AvailableResources     maybe[struct {
+				AvailableResource list[struct {
 					Type               string
-					SupportedResources struct {
-						SupportedResource []struct{ Value, Status, StatusCategory string }
-					}
-				}
-			}
-		}
-	}
+					SupportedResources maybe[struct {
+						SupportedResource list[struct{ Value, Status, StatusCategory string }]
+					}]
+				}]
+			}]
+		}]
+	}]
 }
 
 func decodeStock(body []byte) ([]ecs.ZoneStock, error) {
@@ -59,7 +59,7 @@ func decodeStock(body []byte) ([]ecs.ZoneStock, error) {
 	if err := unmarshal(body, &m); err != nil {
 		return nil, err
 	}
-	zones := m.AvailableZones.AvailableZone
+	zones := m.AvailableZones.v.AvailableZone
 	if zones == nil && m.RequestID == "" { // a region that sells nothing names no zones
 		return nil, missing("AvailableZones.AvailableZone")
 	}
@@ -73,11 +73,11 @@ func decodeStock(body []byte) ([]ecs.ZoneStock, error) {
 		}
 		zone := ecs.ZoneStock{Zone: z.ZoneID, Types: map[string]ecs.Stock{}}
 		closed := stockOf(z.Status, z.StatusCategory) == ecs.SoldOut
-		for _, r := range z.AvailableResources.AvailableResource {
+		for _, r := range z.AvailableResources.v.AvailableResource {
 			if r.Type != "InstanceType" && r.Type != "" {
 				continue
 			}
-			for _, t := range r.SupportedResources.SupportedResource {
+			for _, t := range r.SupportedResources.v.SupportedResource {
 				if t.Value == "" {
 					return nil, missing("Value")
 				}

@@ -1,0 +1,281 @@
+package ecsapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+// hostile is a server of instances that contradicts what is documented of it.
+type hostile struct {
+	n         int // instances, i-000 and on
+	tokenless bool
+	pageSize  int // whatever is asked for; 0 keeps to it
+	total     func(n int) string
+	row       func(i int) string
+	ids       func(asked []string) []string // which of those that are asked for it looks at
+	noNumbers bool
+}
+
+func (h *hostile) instance(i int) string {
+	if h.row != nil {
+		return h.row(i)
+	}
+	return fmt.Sprintf(`{"InstanceId":"i-%03d","RegionId":"cn-hangzhou"}`, i)
+}
+
+func (h *hostile) serve(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	if q.Get("DryRun") == "true" {
+		refusal(400, dryRunAllowed)(w, r)
+		return
+	}
+	if h.noNumbers && q.Has("PageNumber") {
+		refusal(400, "InvalidParameter")(w, r)
+		return
+	}
+	from, size, token := h.place(q)
+	var rows []string
+	n := h.n
+	if raw := q.Get("InstanceIds"); raw != "" {
+		var asked []string
+		_ = json.Unmarshal([]byte(raw), &asked)
+		for _, id := range h.ids(asked) {
+			if i, err := strconv.Atoi(strings.TrimPrefix(id, "i-")); err == nil {
+				rows = append(rows, h.instance(i))
+			}
+		}
+		n, token = len(rows), ""
+	} else {
+		for i := from; i < min(from+size, h.n); i++ {
+			rows = append(rows, h.instance(i))
+		}
+		if from+size >= h.n {
+			token = ""
+		}
+	}
+	body := `{"RequestId":"r"`
+	if !h.tokenless {
+		body += fmt.Sprintf(`,"NextToken":%q`, token)
+	}
+	if h.total == nil {
+		body += fmt.Sprintf(`,"TotalCount":%d`, n)
+	} else {
+		body += h.total(n)
+	}
+	answer(w, 200, body+`,"Instances":{"Instance":[`+strings.Join(rows, ",")+`]}}`)
+}
+
+// place is where the page begins that is asked for, its size and the token of
+// the next.
+func (h *hostile) place(q url.Values) (from, size int, token string) {
+	size = h.pageSize
+	number := func(key string, or int) int {
+		if n, err := strconv.Atoi(q.Get(key)); err == nil {
+			return n
+		}
+		return or
+	}
+	if size == 0 {
+		size = number("MaxResults", number("PageSize", 10))
+	}
+	switch {
+	case q.Has("PageNumber"):
+		from = (number("PageNumber", 1) - 1) * size
+	case h.tokenless && h.pageSize == 0:
+		size = 10 // MaxResults means nothing to it
+	default:
+		from = number("NextToken", 0)
+	}
+	return from, size, strconv.Itoa(from + size)
+}
+
+// listAll follows the chain to its end.
+func listAll(t *testing.T, c *Client) (ids map[string]int, doubt *ecs.Error, err error) {
+	t.Helper()
+	ids = map[string]int{}
+	var q ecs.Query
+	for range 50 {
+		p, err := c.Instances(t.Context(), testScope, q)
+		if err != nil {
+			return ids, doubt, err
+		}
+		for i := range p.Instances {
+			ids[p.Instances[i].ID]++
+		}
+		if doubt == nil {
+			doubt = p.Doubt
+		}
+		if q.NextToken = p.NextToken; q.NextToken == "" {
+			return ids, doubt, nil
+		}
+	}
+	t.Fatal("the chain does not end")
+	return nil, nil, nil
+}
+
+func none(int) string { return "" }
+
+func TestAChainThatIsCutShortIsReadToItsEndOrDoubted(t *testing.T) {
+	for name, tc := range map[string]struct {
+		h     hostile
+		list  int
+		doubt string
+	}{
+		"as documented":                              {hostile{n: 250}, 250, ""},
+		"counts nothing beside tokens":               {hostile{n: 250, total: none}, 250, ""},
+		"no tokens, MaxResults ignored":              {hostile{n: 25, tokenless: true}, 25, ""},
+		"no tokens, full pages":                      {hostile{n: 250, tokenless: true}, 250, ""},
+		"no tokens, pages of ten whatever is asked":  {hostile{n: 25, tokenless: true, pageSize: 10}, 25, ""},
+		"no tokens, no count":                        {hostile{n: 25, tokenless: true, total: none}, 25, ""},
+		"no tokens, and page numbers refused":        {hostile{n: 25, tokenless: true, noNumbers: true}, 10, "counts 25 instances and lists 10"},
+		"counts 54 and has 32":                       {hostile{n: 32, total: func(int) string { return `,"TotalCount":54` }}, 32, "54 instances are counted and 32 listed"},
+		"counts some and has none":                   {hostile{n: 0, total: func(int) string { return `,"TotalCount":3` }}, 0, "3 instances are counted and 0 listed"},
+		"empty":                                      {hostile{n: 0}, 0, ""},
+		"a count in quotes":                          {hostile{n: 32, total: func(n int) string { return fmt.Sprintf(`,"TotalCount":"%d"`, n) }}, 32, ""},
+		"counts fewer than it has, as beside tokens": {hostile{n: 32, total: func(int) string { return `,"TotalCount":0` }}, 32, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newTestClient(t, newFake(t, map[string]http.HandlerFunc{actInstances: tc.h.serve}), nil)
+			ids, doubt, err := listAll(t, c)
+			if err != nil || len(ids) != tc.list {
+				t.Fatalf("%d instances, want %d: %v", len(ids), tc.list, err)
+			}
+			if (doubt == nil) != (tc.doubt == "") || (doubt != nil && (doubt.Class != ecs.Contradicted || !strings.Contains(doubt.Error(), tc.doubt))) {
+				t.Errorf("doubt %v, want %q", doubt, tc.doubt)
+			}
+		})
+	}
+}
+
+func TestAFleetThatChangesWhileItIsListedByNumberIsDoubted(t *testing.T) {
+	left := 30
+	h := hostile{n: 30, tokenless: true, pageSize: 10, total: func(n int) string { left--; return fmt.Sprintf(`,"TotalCount":%d`, min(n, left)) }}
+	_, doubt, err := listAll(t, newTestClient(t, newFake(t, map[string]http.HandlerFunc{actInstances: h.serve}), nil))
+	if err != nil || doubt == nil || !strings.Contains(doubt.Error(), "changed from") {
+		t.Errorf("doubt %v, %v", doubt, err)
+	}
+}
+
+func TestATokenThatIsNoneIsABadAnswer(t *testing.T) {
+	for name, keys := range map[string]string{
+		"twice, last empty": `"NextToken":"t","NextToken":""`,
+		"twice, both alike": `"NextToken":"","NextToken":""`,
+		"of another shape":  `"NextToken":{"a":1}`,
+		"endless":           `"NextToken":"` + strings.Repeat("x", maxToken+1) + `"`,
+		"like one of ours":  `"NextToken":"\u00002 1 3"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, map[string]http.HandlerFunc{actInstances: garbage(200, "application/json", `{`+keys+`,"Instances":{"Instance":[{"InstanceId":"i-1"}]}}`)})
+			_, err := newTestClient(t, f, nil).Instances(t.Context(), testScope, ecs.Query{})
+			mustClass(t, err, ecs.BadAnswer)
+		})
+	}
+}
+
+func TestAnErrorThatComesAsSuccessIsAnErrorWhateverStandsBesideIt(t *testing.T) {
+	lists := map[string]string{
+		actInstances: `"Instances":{"Instance":[]},"TotalCount":0`, actImages: `"Images":{"Image":[]}`, actRegions: `"Regions":{"Region":[]}`,
+		actTypes: `"InstanceTypes":{"InstanceType":[]}`, actStock: `"AvailableZones":{"AvailableZone":[]}`,
+	}
+	for code, class := range map[string]ecs.Class{`"Code":"Forbidden.RAM"`: ecs.Permission, `"code":"Forbidden.RAM"`: ecs.Permission, `"Code":403`: ecs.BadRequest, `"Message":"you may not look"`: ecs.BadAnswer} {
+		handlers := map[string]http.HandlerFunc{}
+		for action, empty := range lists {
+			handlers[action] = garbage(200, "application/json", `{"RequestId":"r",`+code+`,`+empty+`}`)
+		}
+		c := newTestClient(t, newFake(t, handlers), nil)
+		for action, call := range map[string]func() error{
+			actInstances: func() error { _, err := c.Instances(t.Context(), testScope, ecs.Query{}); return err },
+			"count":      func() error { _, err := c.CountInstances(t.Context(), testScope, ecs.Query{}); return err },
+			actImages:    func() error { _, err := c.Images(t.Context(), testScope, []string{"m-1"}); return err },
+			actRegions:   func() error { _, err := c.Regions(t.Context(), testAccount); return err },
+			actTypes:     func() error { _, err := c.InstanceTypes(t.Context(), testAccount); return err },
+			actStock:     func() error { _, err := c.Stock(t.Context(), testScope, ecs.StockQuery{}); return err },
+		} {
+			t.Run(action+" "+code, func(t *testing.T) { mustClass(t, call(), class) })
+		}
+	}
+}
+
+func TestRowsThatAreNotAnAnswerToTheQuestionAreLeftOutAndNamed(t *testing.T) {
+	for name, tc := range map[string]struct {
+		row   func(i int) string
+		list  int
+		doubt string
+	}{
+		"of another region": {func(i int) string { return fmt.Sprintf(`{"InstanceId":"i-%d","RegionId":"cn-%d"}`, i, i%2) }, 0, "30 of 30 instances that were listed for the region are of another one"},
+		"some of another region": {func(i int) string {
+			return fmt.Sprintf(`{"InstanceId":"i-%d","RegionId":%q}`, i, []string{"cn-hangzhou", "cn-beijing"}[i%2])
+		}, 15, "15 of 30"},
+		"without an id":        {func(i int) string { return `{"InstanceId":""}` }, 0, "30 of 30 instances that were listed have no usable id"},
+		"with a NUL in the id": {func(i int) string { return fmt.Sprintf(`{"InstanceId":"i-%d\u0000"}`, i) }, 0, "usable id"},
+		"half surrogates":      {func(i int) string { return fmt.Sprintf(`{"InstanceId":"i-\ud83d","OSName":"%d"}`, i) }, 0, "usable id"},
+		"ids without end":      {func(i int) string { return fmt.Sprintf(`{"InstanceId":"i-%d%s"}`, i, strings.Repeat("x", 200)) }, 0, "usable id"},
+		"of no region":         {func(i int) string { return fmt.Sprintf(`{"InstanceId":"i-%d"}`, i) }, 30, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := hostile{n: 30, row: tc.row}
+			ids, doubt, err := listAll(t, newTestClient(t, newFake(t, map[string]http.HandlerFunc{actInstances: h.serve}), nil))
+			if err != nil || len(ids) != tc.list || (doubt == nil) != (tc.doubt == "") || (doubt != nil && !strings.Contains(doubt.Error(), tc.doubt)) {
+				t.Errorf("%d instances, doubt %v, %v", len(ids), doubt, err)
+			}
+		})
+	}
+}
+
+func TestInstancesThatAreAskedForAreAskedForUntilNoneComes(t *testing.T) {
+	asked := make([]string, 100)
+	for i := range asked {
+		asked[i] = fmt.Sprintf("i-%03d", i)
+	}
+	for name, tc := range map[string]struct {
+		ids   func([]string) []string
+		found int
+		calls int
+		doubt string
+	}{
+		"all of them":         {func(ids []string) []string { return ids }, 100, 1, ""},
+		"the first twenty":    {func(ids []string) []string { return ids[:min(20, len(ids))] }, 100, 5, ""},
+		"none":                {func([]string) []string { return nil }, 0, 2, ""}, // and a dry run
+		"others":              {func([]string) []string { return []string{"i-500", "i-501"} }, 0, 1, "2 instances that were not asked for"},
+		"some and others too": {func(ids []string) []string { return append(ids[:min(50, len(ids))], "i-500") }, 100, 2, "1 instances that were not asked for"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := hostile{n: 1000, ids: tc.ids}
+			f := newFake(t, map[string]http.HandlerFunc{actInstances: h.serve})
+			p, err := newTestClient(t, f, nil).Instances(t.Context(), testScope, ecs.Query{InstanceIDs: asked})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(p.Instances) != tc.found || p.NextToken != "" || f.count(actInstances) != tc.calls {
+				t.Errorf("%d instances after %d calls, want %d after %d", len(p.Instances), f.count(actInstances), tc.found, tc.calls)
+			}
+			if (p.Doubt == nil) != (tc.doubt == "") || (p.Doubt != nil && !strings.Contains(p.Doubt.Error(), tc.doubt)) {
+				t.Errorf("doubt %v, want %q", p.Doubt, tc.doubt)
+			}
+		})
+	}
+}
+
+func TestInstancesThatAreNotThereAreProvedByADryRun(t *testing.T) {
+	c := newTestClient(t, newFake(t, map[string]http.HandlerFunc{actInstances: revoked}), nil)
+	_, err := c.Instances(t.Context(), testScope, ecs.Query{InstanceIDs: []string{"i-1"}})
+	mustClass(t, err, ecs.Permission)
+}
+
+func TestAnUpperBoundOfCreationComesSecondAmongTheFilters(t *testing.T) {
+	f := newFake(t, nil)
+	if _, err := newTestClient(t, f, nil).Instances(t.Context(), testScope, ecs.Query{CreatedTo: testNow}); err != nil {
+		t.Fatal(err)
+	}
+	q := f.request().URL.Query()
+	if q.Get("Filter.1.Key") != "CreationStartTime" || q.Get("Filter.1.Value") != "2000-01-01T00:00Z" || q.Get("Filter.2.Key") != "CreationEndTime" {
+		t.Errorf("query = %v", q)
+	}
+}

@@ -1,0 +1,314 @@
+package ecsapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+// minuteTime is how creation time filters are written.
+const minuteTime = "2006-01-02T15:04Z"
+
+// beforeECS is before any instance was created.
+var beforeECS = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// instancesRequest writes a query; targeted calls name at most ecs.MaxPage
+// ids.
+func instancesRequest(s ecs.Scope, q ecs.Query) (*request, error) {
+	req := newRequest(ecsVersion, actInstances)
+	req.set("RegionId", s.Region)
+	req.set("AdditionalAttributes.1", "CURRENT_OS_NVME_SUPPORTED")
+	if len(q.InstanceIDs) > ecs.MaxPage {
+		return nil, fmt.Errorf("%d instance ids are more than the %d that one call takes", len(q.InstanceIDs), ecs.MaxPage)
+	}
+	if len(q.InstanceIDs) > 0 {
+		ids, err := json.Marshal(q.InstanceIDs)
+		if err != nil {
+			return nil, err
+		}
+		req.set("InstanceIds", string(ids))
+	}
+	if q.CreatedFrom.IsZero() && !q.CreatedTo.IsZero() {
+		// The filters are documented in this order, and whether they are read by
+		// their keys or by their places is not.
+		q.CreatedFrom = beforeECS
+	}
+	for place, f := range []struct {
+		key string
+		at  time.Time
+	}{{"CreationStartTime", q.CreatedFrom}, {"CreationEndTime", q.CreatedTo}} {
+		if !f.at.IsZero() {
+			filter := "Filter." + strconv.Itoa(place+1)
+			req.set(filter+".Key", f.key)
+			req.set(filter+".Value", f.at.UTC().Format(minuteTime))
+		}
+	}
+	return req, nil
+}
+
+func badRequest(action string, s ecs.Scope, err error) error {
+	return &ecs.Error{Action: action, Scope: s, Class: ecs.BadRequest, Err: err}
+}
+
+// Instances implements ecs.API.
+func (c *Client) Instances(ctx context.Context, s ecs.Scope, q ecs.Query) (*ecs.Page, error) {
+	r := &reading{c: c, scope: s, query: q, page: new(ecs.Page)}
+	var err error
+	if len(q.InstanceIDs) > 0 {
+		err = r.named(ctx)
+	} else {
+		err = r.chained(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r.unproved {
+		if err := c.VerifyAccess(ctx, s); err != nil {
+			return nil, err
+		}
+		if len(r.page.Instances) == 0 {
+			r.page.Asked = time.Now() // it shows nothing that could be too old
+		}
+	}
+	if len(r.doubts) > 0 {
+		r.page.Doubt = &ecs.Error{
+			Action: actInstances, Scope: s, Class: ecs.Contradicted, RequestID: r.page.RequestID,
+			Err:  errors.New(strings.Join(r.doubts, "; ")),
+			Mend: "nothing is taken for gone here; scan again, and if it stays so, show the request id to the cloud's support",
+		}
+	}
+	return r.page, nil
+}
+
+// reading makes one page of as many calls as it takes.
+type reading struct {
+	c        *Client
+	scope    ecs.Scope
+	query    ecs.Query
+	page     *ecs.Page
+	doubts   []string
+	unproved bool // the last answer was empty, which a refusal may look like
+}
+
+func (r *reading) doubt(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(r.doubts, text) {
+		r.doubts = append(r.doubts, text)
+	}
+}
+
+// ask makes one call. The first one's time and id are the page's.
+func (r *reading) ask(ctx context.Context, ids []string, paging ...string) (*listing, error) {
+	q := r.query
+	q.InstanceIDs = ids
+	req, err := instancesRequest(r.scope, q)
+	if err != nil {
+		return nil, badRequest(actInstances, r.scope, err)
+	}
+	for i := 0; i < len(paging); i += 2 {
+		req.set(paging[i], paging[i+1])
+	}
+	var l *listing
+	err = r.c.do(ctx, r.scope, req, func(body []byte) (err error) {
+		if l, err = decodeListing(body, r.scope.Region); err != nil {
+			return err
+		}
+		switch {
+		case l.rows() > ecs.MaxPage:
+			return fmt.Errorf("the page holds %d instances, %d were asked for", l.rows(), ecs.MaxPage)
+		case len(l.next) > maxToken || strings.HasPrefix(l.next, numbered):
+			return errors.New("the NextToken is none")
+		case l.next != "" && l.next == q.NextToken:
+			return errors.New("NextToken leads back to the same page")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if r.page.Asked.IsZero() {
+		r.page.Asked, r.page.RequestID = req.asked, l.requestID
+	}
+	if l.foreign > 0 {
+		r.doubt("%d of %d instances that were listed for the region are of another one", l.foreign, l.rows())
+	}
+	if l.nameless > 0 {
+		r.doubt("%d of %d instances that were listed have no usable id", l.nameless, l.rows())
+	}
+	r.unproved = l.rows() == 0 && l.next == ""
+	return l, nil
+}
+
+// maxToken bounds a NextToken, which travels in the query of the next call.
+const maxToken = 4096
+
+var fullPage = strconv.Itoa(ecs.MaxPage)
+
+// named reads instances by id. Ids that an answer does not hold are asked for
+// again, without those that it does, until an answer holds none of them: some
+// servers look at the first few ids only.
+func (r *reading) named(ctx context.Context) error {
+	rest := slices.Clone(r.query.InstanceIDs)
+	for len(rest) > 0 {
+		l, err := r.ask(ctx, rest, "MaxResults", fullPage)
+		if err != nil {
+			return err
+		}
+		before, unasked := len(rest), 0
+		for i := range l.instances {
+			if at := slices.Index(rest, l.instances[i].ID); at >= 0 {
+				rest = slices.Delete(rest, at, at+1)
+				r.page.Instances = append(r.page.Instances, l.instances[i])
+			} else if !slices.Contains(r.query.InstanceIDs, l.instances[i].ID) {
+				unasked++
+			}
+		}
+		if unasked > 0 {
+			r.doubt("the answer holds %d instances that were not asked for", unasked)
+		}
+		if len(rest) == before {
+			if l.total > l.rows() {
+				r.doubt("the answer counts %d of the instances and lists %d", l.total, l.rows())
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// chained reads one page of a listing.
+func (r *reading) chained(ctx context.Context) error {
+	if at, ok := parsePosition(r.query.NextToken); ok {
+		_, err := r.byNumber(ctx, at)
+		return err
+	}
+	paging := []string{"MaxResults", fullPage}
+	if r.query.NextToken != "" {
+		paging = append(paging, "NextToken", r.query.NextToken)
+	}
+	l, err := r.ask(ctx, nil, paging...)
+	if err != nil {
+		return err
+	}
+	r.page.Instances, r.page.NextToken = l.instances, l.next
+	if r.query.NextToken != "" || !l.cutShort() {
+		return nil
+	}
+	return r.relist(ctx, l)
+}
+
+// cutShort reports whether the first answer of a chain ends the chain although
+// there must be more: it counts more instances than it lists. Where it does not
+// count and has no NextToken at all, it comes from a server that may never have
+// heard of one.
+func (l *listing) cutShort() bool {
+	return l.next == "" && (l.total > l.rows() || (l.total == ecs.NoCount && !l.chained && l.rows() > 0))
+}
+
+// relist begins the listing anew, by page number: the older way of paging is
+// the only one that some servers know.
+func (r *reading) relist(ctx context.Context, first *listing) error {
+	asked, id := r.page.Asked, r.page.RequestID
+	r.page.Asked = time.Time{}
+	l, err := r.byNumber(ctx, position{page: 1, total: ecs.NoCount})
+	if ecs.ClassOf(err) == ecs.BadRequest && err != nil { // it does not know page numbers
+		r.page.Asked, r.page.RequestID = asked, id
+		if first.total > first.rows() {
+			r.doubt("the only page counts %d instances and lists %d", first.total, first.rows())
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if l.rows() < first.rows() {
+		r.doubt("a page by token lists %d instances and one by number %d", first.rows(), l.rows())
+		for i := range first.instances {
+			x := &first.instances[i]
+			if !slices.ContainsFunc(l.instances, func(y ecs.Instance) bool { return y.ID == x.ID }) {
+				r.page.Instances = append(r.page.Instances, *x)
+			}
+		}
+	}
+	return nil
+}
+
+// position is where a listing by page number goes on. It travels as the
+// NextToken of a page.
+type position struct {
+	page  int
+	read  int // rows of the pages before
+	total int // what they counted
+}
+
+// numbered begins a token that is a position. No token of the API does.
+const numbered = "\x00"
+
+func (p position) token() string { return fmt.Sprintf("%s%d %d %d", numbered, p.page, p.read, p.total) }
+
+func parsePosition(token string) (p position, ok bool) {
+	if !strings.HasPrefix(token, numbered) {
+		return p, false
+	}
+	_, err := fmt.Sscanf(token[len(numbered):], "%d %d %d", &p.page, &p.read, &p.total)
+	return p, err == nil
+}
+
+// byNumber reads a page by its number.
+func (r *reading) byNumber(ctx context.Context, at position) (*listing, error) {
+	l, err := r.ask(ctx, nil, "PageNumber", strconv.Itoa(at.page), "PageSize", fullPage)
+	if err != nil {
+		return nil, err
+	}
+	r.page.Instances, r.page.NextToken = l.instances, ""
+	if at.page > 1 && l.total != at.total {
+		r.doubt("the number of instances changed from %d to %d during a listing by page number, where an instance can slip past from page to page", at.total, l.total)
+	}
+	read := at.read + l.rows()
+	switch {
+	case l.total >= 0 && read >= l.total:
+		r.unproved = l.rows() == 0
+	case l.rows() > 0:
+		r.page.NextToken = position{at.page + 1, read, l.total}.token()
+	case l.total >= 0:
+		r.doubt("%d instances are counted and %d listed", l.total, read)
+	}
+	return l, nil
+}
+
+// CountInstances implements ecs.API.
+func (c *Client) CountInstances(ctx context.Context, s ecs.Scope, q ecs.Query) (int, error) {
+	req, err := instancesRequest(s, q)
+	if err != nil {
+		return 0, badRequest(actInstances, s, err)
+	}
+	req.set("PageNumber", "1")
+	req.set("PageSize", "1")
+	n := 0
+	err = c.do(ctx, s, req, func(body []byte) error {
+		l, err := decodeListing(body, s.Region)
+		if err == nil {
+			n = l.total
+		}
+		return err
+	})
+	return n, err
+}
+
+const dryRunAllowed = "DryRunOperation"
+
+// VerifyAccess implements ecs.API.
+func (c *Client) VerifyAccess(ctx context.Context, s ecs.Scope) error {
+	req := newRequest(ecsVersion, actInstances)
+	req.set("RegionId", s.Region)
+	req.set("DryRun", "true")
+	return c.doExpect(ctx, s, req, func([]byte) error {
+		return errors.New("a dry run was answered as if it were none")
+	}, dryRunAllowed)
+}

@@ -1,0 +1,147 @@
+package ecsapi
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// listing is what an answer of DescribeInstances says.
+type listing struct {
+	instances []ecs.Instance // those of the region that was asked for
+	next      string         // NextToken
+	chained   bool           // there is a NextToken, be it empty
+	requestID string
+	total     int // TotalCount, ecs.NoCount where there is none
+	foreign   int // rows that are not here because they say that they are of another region
+	nameless  int // rows that are not here because their id is none
+}
+
+// rows is how many rows the answer had.
+func (l *listing) rows() int { return len(l.instances) + l.foreign + l.nameless }
+
+// decodeListing reads an answer of DescribeInstances for a region. The page
+// reader does nearly all of them; what surprises it is read by unmarshal, which
+// takes every spelling that was ever seen and knows what is wrong with the rest.
+func decodeListing(body []byte, region string) (*listing, error) {
+	if l, ok := readPage(body, region); ok {
+		return l, nil
+	}
+	return decodeOddListing(body, region)
+}
+
+// wireListing is an answer of DescribeInstances.
+type wireListing struct {
+	NextToken  *string
+	RequestID  string `json:"RequestId"`
+	TotalCount *int
+	Instances  maybe[struct{ Instance list[wireInstance] }]
+}
+
+type wireInstance struct {
+	InstanceID               string `json:"InstanceId"`
+	RegionID                 string `json:"RegionId"`
+	ZoneID                   string `json:"ZoneId"`
+	InstanceName             string
+	InstanceType             string
+	InstanceTypeFamily       string
+	ImageID                  string `json:"ImageId"`
+	OSName, OSNameEn, OSType string
+	Status, CreationTime     string
+	InstanceNetworkType      string
+	IoOptimized              rules.Tri
+	ImageOptions             maybe[struct{ CurrentOSNVMeSupported rules.Tri }]
+	CPU                      int32 `json:"Cpu"`
+	Memory                   int32
+	Tags                     wireTags
+}
+
+func decodeOddListing(body []byte, region string) (*listing, error) {
+	var m wireListing
+	if err := unmarshal(body, &m); err != nil {
+		return nil, err
+	}
+	if m.Instances.v.Instance == nil {
+		return nil, missing("Instances.Instance")
+	}
+	l := &listing{chained: m.NextToken != nil, requestID: m.RequestID, total: ecs.NoCount}
+	if m.NextToken != nil {
+		l.next = *m.NextToken
+	}
+	if m.TotalCount != nil {
+		l.total = max(*m.TotalCount, ecs.NoCount)
+	}
+	for i := range m.Instances.v.Instance {
+		w := &m.Instances.v.Instance[i]
+		switch {
+		case w.RegionID != "" && w.RegionID != region:
+			l.foreign++
+		case !usableID(w.InstanceID):
+			l.nameless++
+		default:
+			l.instances = append(l.instances, w.instance())
+		}
+	}
+	return l, nil
+}
+
+func (w *wireInstance) instance() ecs.Instance {
+	return ecs.Instance{
+		ID: w.InstanceID, Name: w.InstanceName, Type: w.InstanceType, Family: w.InstanceTypeFamily, ImageID: w.ImageID,
+		OSName: w.OSName, OSNameEn: w.OSNameEn, OSType: w.OSType, Status: w.Status, Zone: w.ZoneID,
+		CreationTime: w.CreationTime, NetworkType: w.InstanceNetworkType, IoOptimized: w.IoOptimized,
+		OSNVMe: w.ImageOptions.v.CurrentOSNVMeSupported, CPU: w.CPU, MemoryMiB: w.Memory, Tags: w.Tags,
+	}
+}
+
+// maxInstanceID bounds an instance id; real ones have 22 characters.
+const maxInstanceID = 200
+
+// usableID reports whether an instance can be told from others by its id. The
+// replacement character is no part of one: two ids may have become the same.
+func usableID(s string) bool {
+	if s == "" || len(s) > maxInstanceID {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// wireTags are spelt {"Tag":[...]}, or as a bare list or a bare tag.
+type wireTags []ecs.Tag
+
+// wireTag is one tag, in the present spelling and an older one.
+type wireTag struct{ TagKey, Key, TagValue, Value string }
+
+// UnmarshalJSONFrom reads the tags.
+func (t *wireTags) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	var tags list[wireTag]
+	if d.PeekKind() == '{' {
+		var m struct {
+			Tag  list[wireTag]
+			Bare wireTag `json:",inline"`
+		}
+		if err := json.UnmarshalDecode(d, &m); err != nil {
+			return err
+		}
+		tags = append(m.Tag, m.Bare)
+	} else if err := json.UnmarshalDecode(d, &tags); err != nil {
+		return fmt.Errorf("tags: %w", err)
+	}
+	*t = nil
+	for _, w := range tags {
+		if w != (wireTag{}) {
+			*t = append(*t, ecs.Tag{Key: cmp.Or(w.TagKey, w.Key), Value: cmp.Or(w.TagValue, w.Value)})
+		}
+	}
+	return nil
+}
