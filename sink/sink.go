@@ -10,9 +10,11 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/shenscan/shenscan/internal/bus"
@@ -36,8 +38,11 @@ type Options struct {
 	DropApplied bool
 	// ScanIdle ends a scan that made no progress for so long; 0 never does.
 	ScanIdle time.Duration
-	Log      *slog.Logger
-	Now      func() time.Time
+	// EndLost ends the scans that ran when NATS lost its streams and asks for
+	// them again. It is for a server that is to keep them.
+	EndLost bool
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 func (o *Options) fill() {
@@ -60,9 +65,12 @@ type Sink struct {
 	bus      *bus.Bus
 	drain    chan struct{} // holds one token while the outbox may hold something
 	moved    chan struct{} // holds one token since a scan moved on
-	caughtUp atomic.Bool
+	caughtUp caughtUp
 	applied  event.Position // before the batch at hand; for DropApplied
 	dropped  uint64
+	// endedFor is the creation of the results stream for which the scans that the
+	// one before held were ended; for watch alone.
+	endedFor int64
 }
 
 // New returns a Sink; Run does the work.
@@ -74,6 +82,73 @@ func New(db *store.DB, b *bus.Bus, o Options) *Sink {
 // CaughtUp reports whether the store holds all that the results stream held a
 // moment ago.
 func (s *Sink) CaughtUp() bool { return s.caughtUp.Load() }
+
+// WhileCaughtUp runs f, again and again, with a context that lives as long as
+// the store has caught up, until ctx ends: a store that lacks what the stream
+// holds would answer wrongly.
+func (s *Sink) WhileCaughtUp(ctx context.Context, f func(context.Context) error) error {
+	for {
+		if !s.caughtUp.await(ctx, true) {
+			return nil
+		}
+		while, stop := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- f(while) }()
+		behind := make(chan struct{})
+		go func() { defer close(behind); s.caughtUp.await(while, false) }()
+		var err error
+		select {
+		case err = <-ended:
+			stop()
+		case <-behind:
+			stop()
+			err = <-ended
+		}
+		<-behind
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// caughtUp is a truth that others wait for.
+type caughtUp struct {
+	now     atomic.Bool
+	mu      sync.Mutex
+	changed chan struct{} // closed at the next change
+}
+
+func (c *caughtUp) Load() bool { return c.now.Load() }
+
+func (c *caughtUp) Store(now bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.now.Swap(now) != now && c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
+}
+
+// await waits until it is as wanted, and reports false where ctx ended first.
+func (c *caughtUp) await(ctx context.Context, want bool) bool {
+	for {
+		c.mu.Lock()
+		if c.now.Load() == want {
+			c.mu.Unlock()
+			return true
+		}
+		if c.changed == nil {
+			c.changed = make(chan struct{})
+		}
+		changed := c.changed
+		c.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return false
+		case <-changed:
+		}
+	}
+}
 
 // Moved is sent to when the store holds another state of a scan. It is for one
 // receiver.
@@ -93,27 +168,44 @@ func (s *Sink) follow(ctx context.Context) error {
 	f := bus.Follow{Name: s.o.Name, MaxBatch: s.o.MaxBatch, Linger: s.o.Linger, Gap: func(missed uint64) {
 		s.o.Log.Error("results were dropped before this sink read them; scan again, or restore a backup of another sink", "missed", missed)
 	}}
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+	wait := patience()
+	for {
 		began := s.o.Now()
-		err := s.bus.FollowResults(ctx, f, s.db.Position, s.apply)
-		if err == nil || ctx.Err() != nil {
+		err := s.bus.FollowResults(ctx, f, s.db.Position(), s.apply)
+		if ctx.Err() != nil {
 			return nil
 		}
 		if errors.Is(err, store.ErrCorrupt) {
 			return err
 		}
 		if s.o.Now().Sub(began) > time.Minute {
-			wait = 100 * time.Millisecond
+			wait.Reset()
 		}
-		// A full disk or a lost broker passes; what was not committed was not
-		// acknowledged.
+		// A full disk, a lost broker and a stream that was made anew pass; what
+		// was not committed is read again.
 		s.caughtUp.Store(false)
 		s.o.Log.Error("results were not applied; trying again", "err", err)
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, wait.NextBackOff()) {
 			return nil
-		case <-time.After(wait):
 		}
+	}
+}
+
+// patience is how long to wait between tries, from a tenth of a second to five.
+func patience() *backoff.ExponentialBackOff {
+	p := backoff.NewExponentialBackOff()
+	p.InitialInterval, p.MaxInterval = 100*time.Millisecond, 5*time.Second
+	p.Reset()
+	return p
+}
+
+// pause waits, and reports false where ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 
@@ -143,8 +235,7 @@ func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
 	return nil
 }
 
-// drop drops what was applied before the batch at hand, which is not
-// acknowledged yet. What is not dropped only takes memory.
+// drop drops what was applied before the batch at hand. What is not dropped only takes memory.
 func (s *Sink) drop(ctx context.Context) {
 	now := s.db.Position()
 	if s.applied.Stream != now.Stream {
@@ -178,7 +269,7 @@ func (s *Sink) emit(ctx context.Context) error {
 			return nil
 		case <-s.drain:
 		}
-		for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		for wait := patience(); ; {
 			err := s.empty(ctx, emitter)
 			if err == nil || ctx.Err() != nil {
 				break
@@ -187,10 +278,7 @@ func (s *Sink) emit(ctx context.Context) error {
 				return err
 			}
 			s.o.Log.Error("events were not published; trying again", "err", err)
-			select {
-			case <-ctx.Done():
-			case <-time.After(wait):
-			}
+			pause(ctx, wait.NextBackOff())
 		}
 	}
 }
@@ -298,15 +386,18 @@ func (s *Sink) look(ctx context.Context, progress map[string]standing, seen *mar
 	st, err := s.bus.State(ctx, bus.StreamResults)
 	pos := s.db.Position()
 	s.caughtUp.Store(err == nil && seen.reached(pos, event.Position{Stream: st.Created, Seq: st.LastSeq}, s.o.Now()))
+	if err == nil {
+		s.endLost(ctx, pos, st.Created)
+	}
 	if s.o.ScanIdle <= 0 || !s.caughtUp.Load() {
 		return
 	}
-	running := map[string]bool{}
 	scans, err := s.db.Scans(0)
 	if err != nil {
 		s.o.Log.Error("scans were not read", "err", err)
 		return
 	}
+	running := map[string]bool{}
 	for _, sc := range scans {
 		if sc.State != record.ScanRunning {
 			continue
@@ -318,7 +409,7 @@ func (s *Sink) look(ctx context.Context, progress map[string]standing, seen *mar
 			continue
 		}
 		if s.o.Now().Sub(was.since) > s.o.ScanIdle {
-			s.abort(ctx, &sc)
+			s.abort(ctx, &sc, fmt.Sprintf("no progress for %s: its jobs or pages were lost, or no producer or worker runs", s.o.ScanIdle))
 			progress[sc.ID] = standing{sc.Pages, sc.Done, s.o.Now()}
 		}
 	}
@@ -332,21 +423,40 @@ func (s *Sink) look(ctx context.Context, progress map[string]standing, seen *mar
 // again ends the id of a scan that is run for the second and last time.
 const again = "-again"
 
-// abort ends a scan whose jobs or pages were lost and asks for it again. Every
-// sink says the same, and repeats are one.
-func (s *Sink) abort(ctx context.Context, sc *record.Scan) {
-	reason := fmt.Sprintf("no progress for %s: its jobs or pages were lost, or no producer or worker runs", s.o.ScanIdle)
-	s.o.Log.WarnContext(ctx, "scan stands still and is aborted", "scan", sc.ID, "reason", reason)
-	if err := s.bus.Publish(ctx, &event.ScanAborted{ScanID: sc.ID, Reason: reason}); err != nil {
-		s.o.Log.ErrorContext(ctx, "abort was not published", "scan", sc.ID, "err", err)
+// endLost ends the scans that run by the store while the results stream is
+// another one than the store has read: a server that came back empty has lost
+// what was on its way, and nobody goes on with them.
+func (s *Sink) endLost(ctx context.Context, at event.Position, created int64) {
+	if !s.o.EndLost || at.Stream == 0 || at.Stream == created || s.endedFor == created {
 		return
 	}
-	if sc.Kind != string(event.KindScan) || strings.Contains(sc.ID, again) {
+	scans, err := s.db.Scans(0)
+	if err != nil {
+		s.o.Log.ErrorContext(ctx, "scans were not read", "err", err)
 		return
+	}
+	for i := range scans {
+		if scans[i].State == record.ScanRunning && !s.abort(ctx, &scans[i], "NATS lost its streams while it ran: what was on its way is gone") {
+			return // once more at the next look
+		}
+	}
+	s.endedFor = created
+}
+
+// abort ends a scan whose jobs or pages were lost and asks for it again. Every
+// sink says the same, and repeats are one.
+func (s *Sink) abort(ctx context.Context, sc *record.Scan, reason string) (said bool) {
+	s.o.Log.WarnContext(ctx, "scan cannot go on and is aborted", "scan", sc.ID, "reason", reason)
+	if err := s.bus.Publish(ctx, &event.ScanAborted{ScanID: sc.ID, Reason: reason}); err != nil {
+		s.o.Log.ErrorContext(ctx, "abort was not published", "scan", sc.ID, "err", err)
+		return false
+	}
+	if sc.Kind != string(event.KindScan) || strings.Contains(sc.ID, again) {
+		return true
 	}
 	req := &event.ScanRequested{
 		ScanID: sc.ID + again, Kind: event.KindScan,
-		Reason: "again, since " + sc.ID + " stood still",
+		Reason: "again, since " + sc.ID + " was lost",
 	}
 	for _, scope := range sc.Scopes {
 		req.Accounts = append(req.Accounts, scope.Account)
@@ -358,4 +468,5 @@ func (s *Sink) abort(ctx context.Context, sc *record.Scan) {
 	if err := s.bus.Publish(ctx, req); err != nil {
 		s.o.Log.ErrorContext(ctx, "scan was not asked for again", "scan", sc.ID, "err", err)
 	}
+	return true
 }

@@ -347,6 +347,9 @@ func TestRescanByMessageChangesTheRecord(t *testing.T) {
 			t.Errorf("repeat: exit %d", again.code)
 		}
 	}
+	if missing := run(t, env(), "rescan", "i-bp1nobodyhasthis00", "--nats-url", natsURL); missing.code != 4 || !strings.Contains(missing.stderr, "i-bp1nobodyhasthis00") {
+		t.Errorf("rescan of an instance that does not exist: exit %d, want 4 and its id", missing.code)
+	}
 	var got1 struct {
 		Type string
 		Data struct{ Before, After record.Record }
@@ -369,6 +372,14 @@ func TestRescanByMessageChangesTheRecord(t *testing.T) {
 		t.Errorf("the metric of CentOS 5.8 did not move: %q", series.FindString(after))
 	}
 	p.stop()
+}
+
+// A store that is named by a relative path is told from what a killed scan left.
+func TestScanIntoARelativeFolder(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 50, Regions: 2, Seed: 7})
+	if r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", "./x", "--output", "jsonl"); r.code != 0 || len(records(t, r.stdout)) != 50 {
+		t.Errorf("exit %d, %d instances of 50", r.code, len(records(t, r.stdout)))
+	}
 }
 
 // instances reads all instances from the API, page by page.

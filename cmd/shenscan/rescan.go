@@ -98,8 +98,9 @@ func (f *rescanFlags) run(ctx context.Context, s *settings, ids []string, out, e
 			fmt.Fprintf(errOut, "shenscan: %s/%s: %s\n", sc.Account, sc.Region, fail.Error)
 		}
 	}
+	missing := 0
 	if !f.all {
-		if err := f.show(ctx, b, accepted, out, errOut); err != nil {
+		if missing, err = f.show(ctx, b, accepted, out, errOut); err != nil {
 			return err
 		}
 	} else if _, err := fmt.Fprintf(out, "%s %s: %d instances in %d scopes\n", scan.ID, scan.State, scan.Instances, len(scan.Scopes)); err != nil {
@@ -107,6 +108,9 @@ func (f *rescanFlags) run(ctx context.Context, s *settings, ids []string, out, e
 	}
 	if scan.State != record.ScanComplete {
 		return &exitError{exitPartial, fmt.Errorf("%s ended %s", scan.ID, scan.State)}
+	}
+	if missing > 0 {
+		return &exitError{exitPartial, fmt.Errorf("%d of %d instances were not found", missing, len(accepted))}
 	}
 	return nil
 }
@@ -149,7 +153,8 @@ func (f *rescanFlags) await(ctx context.Context, b *bus.Bus, scanID string) (*re
 		if err == nil && s.State != record.ScanRunning {
 			return &s, nil
 		}
-		if se, ok := errors.AsType[*bus.ServiceError](err); err != nil && (!ok || se.Code != "404") {
+		// A sink that starts, or has not caught up, does not answer yet.
+		if se, ok := errors.AsType[*bus.ServiceError](err); err != nil && !errors.Is(err, bus.ErrNobody) && (!ok || se.Code != "404") {
 			return nil, err
 		}
 		select {
@@ -160,20 +165,27 @@ func (f *rescanFlags) await(ctx context.Context, b *bus.Bus, scanID string) (*re
 	}
 }
 
-func (f *rescanFlags) show(ctx context.Context, b *bus.Bus, ids []string, out, errOut io.Writer) error {
+// show prints what the store holds of the instances and returns how many of
+// them it does not hold.
+func (f *rescanFlags) show(ctx context.Context, b *bus.Bus, ids []string, out, errOut io.Writer) (missing int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var records []*record.Record
 	for chunk := range slices.Chunk(ids, 50) {
 		var answer app.InstanceAnswer
 		if err := b.Call(ctx, event.SubjectQueryInstance, app.InstanceQuery{Account: f.account, Region: f.region, InstanceIDs: chunk}, &answer); err != nil {
-			return err
+			return 0, err
 		}
 		records = append(records, answer.Instances...)
+		missing += len(answer.NotFound)
 		for _, id := range answer.NotFound {
 			fmt.Fprintf(errOut, "shenscan: %s: no such instance in the accounts and regions that were asked\n", id)
 		}
 	}
+	return missing, f.print(records, out)
+}
+
+func (f *rescanFlags) print(records []*record.Record, out io.Writer) error {
 	enc := json.NewEncoder(out)
 	switch f.output {
 	case "json":

@@ -95,6 +95,11 @@ func openOnce(ctx context.Context, o app.Options) (*app.App, func(), error) {
 		}
 		return a, a.Close, nil
 	}
+	// What is deleted below is told from what is in use by its path.
+	var err error
+	if o.Store, err = filepath.Abs(o.Store); err != nil {
+		return nil, nil, fmt.Errorf("store: %w", err)
+	}
 	if err := os.MkdirAll(o.Store, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("store: %w; name a writable folder with --store", err)
 	}

@@ -183,7 +183,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}
 	if o.Roles&Sink != 0 {
 		a.sink = sink.New(a.db, a.bus, sink.Options{
-			Name: a.o.SinkName, ScanIdle: o.ScanIdle, DropApplied: o.DropApplied, Log: a.log, Now: o.Now,
+			Name: a.o.SinkName, ScanIdle: o.ScanIdle, EndLost: !o.NATS.Passing, DropApplied: o.DropApplied, Log: a.log, Now: o.Now,
 		})
 		eo := exporter.DefaultOptions()
 		eo.CaughtUp = a.sink.CaughtUp
@@ -253,6 +253,7 @@ func (a *App) openStore(ctx context.Context) error {
 		return err
 	}
 	a.db = db
+	a.registry.MustRegister(a.metrics.storeInPlace)
 	a.onClose(func() {
 		if err := db.Close(); err != nil {
 			a.log.Error("store was not closed cleanly", "err", err)
@@ -336,6 +337,11 @@ func (a *App) Run(ctx context.Context) error {
 		}
 	}
 	if a.o.Roles&Sink != 0 {
+		release, err := a.takeSinkName(ctx)
+		if err != nil {
+			return err
+		}
+		defer release()
 		a.startSink(ctx, group)
 	}
 	if a.o.Roles&(Producer|Worker) != 0 {
@@ -344,7 +350,7 @@ func (a *App) Run(ctx context.Context) error {
 	if a.o.KeepTypes {
 		group.Go(func() error { return a.keepTypes(ctx) })
 	}
-	group.Go(func() error { return a.metrics.watchBus(ctx, a.bus, 5*time.Second) })
+	group.Go(func() error { return a.metrics.watchBus(ctx, a.bus, a.db, 5*time.Second) })
 	group.Go(func() error { return a.serveHTTP(ctx) })
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) {
@@ -368,12 +374,10 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 	}
 	host, _ := os.Hostname()
 	a.desk = producer.NewDesk(producer.DefaultDeskOptions(), a.bus, &running{kv, a.bus, a.o.Now}, fmt.Sprintf("%s/%d/%d", host, os.Getpid(), a.o.Now().UnixNano()))
-	for _, s := range a.o.Schedules {
-		req := &event.ScanRequested{Kind: event.KindScan, Accounts: s.Accounts, Regions: s.Regions, Reason: "schedule " + s.Name}
-		if err := a.bus.Schedule(ctx, s.Name, s.Cron, s.Zone, req); err != nil {
-			return err
-		}
+	if err := a.storeSchedules(ctx); err != nil {
+		return err
 	}
+	a.bus.WhenMade(bus.StreamSchedules, a.storeSchedules)
 	consume := func(c bus.Consumer, handle func(context.Context, bus.Delivery) error) {
 		if a.o.Concurrency > 0 && (c.Name == bus.ConsumeLanes.Name || c.Name == bus.ConsumeScopes.Name) {
 			c.Concurrency = a.o.Concurrency
@@ -397,6 +401,18 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 	}))
 	group.Go(func() error { return a.desk.Run(ctx) })
 	group.Go(func() error { return a.serveDesk(ctx) })
+	return nil
+}
+
+// storeSchedules hands the schedules to the server, which fires them. A server
+// that lost them gets them again.
+func (a *App) storeSchedules(ctx context.Context) error {
+	for _, s := range a.o.Schedules {
+		req := &event.ScanRequested{Kind: event.KindScan, Accounts: s.Accounts, Regions: s.Regions, Reason: "schedule " + s.Name}
+		if err := a.bus.Schedule(ctx, s.Name, s.Cron, s.Zone, req); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -435,6 +451,18 @@ func (a *App) startWorker(ctx context.Context, group *errgroup.Group) error {
 		})
 	}
 	return nil
+}
+
+// takeSinkName makes sure that no other sink has this one's name: their
+// consumers, events and metrics could not be told apart.
+func (a *App) takeSinkName(ctx context.Context) (release func(), err error) {
+	host, _ := os.Hostname()
+	who := fmt.Sprintf("process %d on %s, started %s", os.Getpid(), host, a.o.Now().UTC().Format(time.RFC3339Nano))
+	release, err = a.bus.Sole(ctx, event.SubjectSinks+event.Token(a.o.SinkName), who)
+	if errors.Is(err, bus.ErrTaken) {
+		return nil, fmt.Errorf("a sink called %q runs on this NATS already: %w; give each a name of its own with --sink-name", a.o.SinkName, err)
+	}
+	return release, err
 }
 
 func (a *App) startSink(ctx context.Context, group *errgroup.Group) {

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/exporter-toolkit/web"
@@ -126,11 +129,8 @@ func (a *App) handler(metrics http.Handler) (http.Handler, error) {
 		return httpapi.New(httpapi.Options{
 			Store: pageStore{a}, Rescanner: pageRescanner{a.bus}, AllowRescan: a.trusted,
 			Ready: func() (bool, []string) {
-				ok, why := a.Ready()
-				if ok {
-					return true, nil
-				}
-				return false, []string{why}
+				why := a.notReady()
+				return len(why) == 0, why
 			},
 			Metrics: metrics, Version: version, Log: a.log, Now: a.o.Now,
 		})
@@ -148,13 +148,33 @@ func (a *App) handler(metrics http.Handler) (http.Handler, error) {
 	return mux, nil
 }
 
-// Ready says whether this process does what it is for, and if not, why.
+// Ready says whether this process does what it is for, and if not, why: NATS
+// answers and has every stream, this process reads as each of its consumers,
+// and its store is the file that others find, holding all that it should.
 func (a *App) Ready() (bool, string) {
-	if !a.bus.Connected() {
-		return false, "not connected to NATS"
+	why := a.notReady()
+	return len(why) == 0, strings.Join(why, "; ")
+}
+
+func (a *App) notReady() (why []string) {
+	health := a.bus.Health()
+	if err := health.Ready(); err != nil {
+		why = append(why, err.Error())
 	}
-	if a.sink != nil && !a.sink.CaughtUp() {
-		return false, "the store is still catching up with the results stream"
+	lives := a.bus.Lives()
+	for _, name := range slices.Sorted(maps.Keys(lives)) {
+		if life := lives[name]; !life.Up {
+			why = append(why, fmt.Sprintf("nothing is read as consumer %s: %v", name, life.Err))
+		}
 	}
-	return true, ""
+	if a.sink == nil {
+		return why
+	}
+	if err := a.db.InPlace(); err != nil {
+		why = append(why, err.Error())
+	}
+	if !a.sink.CaughtUp() {
+		why = append(why, "the store is still catching up with the results stream")
+	}
+	return why
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 // Metrics are what the running pipeline counts; the fleet's own numbers come
@@ -26,6 +27,14 @@ type Metrics struct {
 	ackPending  *prometheus.GaugeVec
 	deadHeld    prometheus.Gauge
 	streamBytes *prometheus.GaugeVec
+
+	connected     prometheus.Gauge
+	quorum        prometheus.Gauge
+	streamPresent *prometheus.GaugeVec
+	consumerUp    *prometheus.GaugeVec
+	restarts      *prometheus.CounterVec
+	restartsSeen  map[string]uint64 // for watchBus alone
+	storeInPlace  prometheus.Gauge
 }
 
 // NewMetrics registers the pipeline's metrics with reg.
@@ -62,6 +71,25 @@ func NewMetrics(reg prometheus.Registerer, ruleset string) *Metrics {
 		streamBytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "shenscan_stream_bytes", Help: "Bytes that a stream holds.",
 		}, []string{"stream"}),
+		connected: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "shenscan_nats_connected", Help: "1 while this process is connected to NATS.",
+		}),
+		quorum: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "shenscan_nats_quorum", Help: "1 while JetStream answers for every stream that is there: each has a leader.",
+		}),
+		streamPresent: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "shenscan_stream_present", Help: "1 while NATS has the stream, 0 while it is missing; absent while nobody answers.",
+		}, []string{"stream"}),
+		consumerUp: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "shenscan_consumer_up", Help: "1 while this process reads as the consumer, 0 while it makes it again.",
+		}, []string{"consumer"}),
+		restarts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shenscan_consumer_restarts_total", Help: "How often reading as a consumer ended though nobody stopped it, and was begun again.",
+		}, []string{"consumer"}),
+		restartsSeen: map[string]uint64{},
+		storeInPlace: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "shenscan_store_in_place", Help: "1 while the file at the store's path is the one that this process has open.",
+		}),
 	}
 	// A counter that is absent until its first event hides that event from rate().
 	for _, stream := range []string{bus.StreamWork, bus.StreamPages, bus.StreamResults} {
@@ -73,7 +101,7 @@ func NewMetrics(reg prometheus.Registerer, ruleset string) *Metrics {
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version(), "ruleset": ruleset},
 	})
 	build.Set(1)
-	reg.MustRegister(m.requests, m.seconds, m.retries, m.rate, m.classified, m.dead, m.pending, m.ackPending, m.deadHeld, m.streamBytes, build)
+	reg.MustRegister(m.requests, m.seconds, m.retries, m.rate, m.classified, m.dead, m.pending, m.ackPending, m.deadHeld, m.streamBytes, m.connected, m.quorum, m.streamPresent, m.consumerUp, m.restarts, build)
 	return m
 }
 
@@ -99,12 +127,16 @@ func (m *Metrics) Rate(account, region, action string, perSecond float64) {
 // Classified counts instances.
 func (m *Metrics) Classified(n int) { m.classified.Add(float64(n)) }
 
-// watchBus keeps the gauges of the broker current until ctx ends.
-func (m *Metrics) watchBus(ctx context.Context, b *bus.Bus, every time.Duration) error {
+// watchBus keeps the gauges of the broker, and of the store where this process
+// has one, current until ctx ends.
+func (m *Metrics) watchBus(ctx context.Context, b *bus.Bus, db *store.DB, every time.Duration) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		m.lookAtBus(ctx, b)
+		if db != nil {
+			m.storeInPlace.Set(oneIf(db.InPlace() == nil))
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -114,29 +146,50 @@ func (m *Metrics) watchBus(ctx context.Context, b *bus.Bus, every time.Duration)
 }
 
 func (m *Metrics) lookAtBus(ctx context.Context, b *bus.Bus) {
+	m.lookAtHealth(b)
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	consumers, err := b.Consumers(ctx)
-	if err != nil {
-		// A number that was not read is absent, never zero.
-		m.pending.Reset()
-		m.ackPending.Reset()
-		return
-	}
 	m.pending.Reset()
 	m.ackPending.Reset()
+	if err != nil {
+		return // a number that was not read is absent, never zero
+	}
 	for _, c := range consumers {
 		m.pending.WithLabelValues(c.Stream, c.Consumer).Set(float64(c.Pending))
 		m.ackPending.WithLabelValues(c.Stream, c.Consumer).Set(float64(c.AckPending))
 	}
-	for _, stream := range []string{bus.StreamWork, bus.StreamPages, bus.StreamResults, bus.StreamEvents, bus.StreamDead} {
-		if st, err := b.State(ctx, stream); err == nil {
-			m.streamBytes.WithLabelValues(stream).Set(float64(st.Bytes))
-			if stream == bus.StreamDead {
-				m.deadHeld.Set(float64(st.Messages))
-			}
+}
+
+// lookAtHealth shows what the bus itself saw last.
+func (m *Metrics) lookAtHealth(b *bus.Bus) {
+	health := b.Health()
+	m.connected.Set(oneIf(health.Connected))
+	m.quorum.Set(oneIf(health.Quorum))
+	m.streamPresent.Reset()
+	m.streamBytes.Reset()
+	for _, stream := range health.Missing {
+		m.streamPresent.WithLabelValues(stream).Set(0)
+	}
+	for stream, state := range health.Streams {
+		m.streamPresent.WithLabelValues(stream).Set(1)
+		m.streamBytes.WithLabelValues(stream).Set(float64(state.Bytes))
+		if stream == bus.StreamDead {
+			m.deadHeld.Set(float64(state.Messages))
 		}
 	}
+	for consumer, life := range b.Lives() {
+		m.consumerUp.WithLabelValues(consumer).Set(oneIf(life.Up))
+		m.restarts.WithLabelValues(consumer).Add(float64(life.Restarts - m.restartsSeen[consumer]))
+		m.restartsSeen[consumer] = life.Restarts
+	}
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // releaseVersion and releaseRevision are set by the linker in a release

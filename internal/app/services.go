@@ -53,7 +53,14 @@ type InstanceAnswer struct {
 // maxQuery bounds one instance query: its answer must fit a message.
 const maxQuery = 200
 
+// serveQueries answers while the store has caught up: one that lacks what the
+// results stream holds would say of a running scan that it is not known, and of
+// an instance that it does not exist.
 func (a *App) serveQueries(ctx context.Context) error {
+	return a.sink.WhileCaughtUp(ctx, a.serveQueriesNow)
+}
+
+func (a *App) serveQueriesNow(ctx context.Context) error {
 	return a.bus.Serve(ctx, "shenscan-query", "what the store holds", serviceVersion, 64, []bus.Endpoint{
 		{Name: "instance", Subject: event.SubjectQueryInstance, Handle: a.queryInstance},
 		{Name: "summary", Subject: event.SubjectQuerySummary, Handle: a.querySummary},

@@ -88,7 +88,7 @@ var libraries = []ownership{
 	{"github.com/go-logr/logr", []string{"internal/trace"}}, // only to silence the exporter, which logs headers
 	{"google.golang.org/protobuf/", []string{"internal/trace/tracetest"}},
 	{"github.com/spf13/", []string{"cmd/shenscan", "internal/config"}},
-	{"github.com/cenkalti/backoff/", []string{"internal/ecs/ecsapi"}},
+	{"github.com/cenkalti/backoff/", []string{"internal/ecs/ecsapi", "internal/bus", "sink"}},
 	{"github.com/go-json-experiment/json", []string{"internal/ecs/ecsapi"}},
 	{"github.com/klauspost/compress/", []string{"sink/store/format"}},
 	{"github.com/chromedp/", []string{"internal/report/reporttest"}},

@@ -110,12 +110,19 @@ type Bus struct {
 
 	bucketsMu sync.Mutex
 	buckets   []jetstream.KeyValueConfig // those in use
-	restoring sync.WaitGroup
-	quit      context.CancelFunc // ends the restoring
 
-	payloads sync.Pool        // *[]byte that messages are encoded into
-	created  map[string]int64 // stream name -> unix nanoseconds of its creation; written by Open alone
+	watching sync.WaitGroup
+	unwatch  context.CancelFunc // ends watch; nil where nobody watches
+	suspect  chan struct{}      // holds a token where something seems to be missing
+
+	healthMu sync.Mutex
+	health   Health
+	whenMade []*madeHook
+	created  map[string]int64 // stream name -> unix nanoseconds of its creation
+
+	payloads sync.Pool // *[]byte that messages are encoded into
 	denials  denials
+	lives    lives
 	onBury   func(stream string)
 }
 
@@ -133,6 +140,9 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 		b.Close()
 		return nil, err
 	}
+	life, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+	b.unwatch = unwatch
+	b.watching.Go(func() { b.watch(life) })
 	return b, nil
 }
 
@@ -142,15 +152,13 @@ func Dial(ctx context.Context, o Options) (_ *Bus, err error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	b := &Bus{o: o, log: o.Log, created: map[string]int64{}, onBury: func(string) {}}
+	b := &Bus{o: o, log: o.Log, created: map[string]int64{}, suspect: make(chan struct{}, 1), onBury: func(string) {}}
 	defer func() {
 		if err != nil {
 			b.Close()
 		}
 	}()
-	life, quit := context.WithCancel(context.WithoutCancel(ctx))
-	b.quit = quit
-	opts, err := b.connectOptions(life)
+	opts, err := b.connectOptions()
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +230,7 @@ func (b *Bus) startServer(listen string) error {
 	return nil
 }
 
-func (b *Bus) connectOptions(ctx context.Context) ([]nats.Option, error) {
+func (b *Bus) connectOptions() ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name(b.o.Name), nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond),
 		nats.RetryOnFailedConnect(false), nats.Timeout(5 * time.Second),
@@ -233,11 +241,7 @@ func (b *Bus) connectOptions(ctx context.Context) ([]nats.Option, error) {
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) {
 			b.log.Info("reconnected to NATS")
-			b.bucketsMu.Lock()
-			defer b.bucketsMu.Unlock()
-			if ctx.Err() == nil { // Close waits for what was begun before
-				b.restoring.Go(func() { b.restore(ctx) })
-			}
+			b.lookSoon() // it may have come back without what it had
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			b.denials.heard(err)
@@ -284,10 +288,10 @@ func (b *Bus) Close() {
 		b.untend()
 		b.untend = nil
 	}
-	b.bucketsMu.Lock()
-	b.quit()
-	b.bucketsMu.Unlock()
-	b.restoring.Wait()
+	if b.unwatch != nil {
+		b.unwatch()
+		b.watching.Wait()
+	}
 	if b.nc != nil {
 		if b.discard != nil {
 			b.discard()
@@ -348,7 +352,8 @@ func (b *Bus) Publish(ctx context.Context, m event.Message) error {
 func (b *Bus) publish(ctx context.Context, msg *nats.Msg, id string, extra ...jetstream.PublishOpt) error {
 	opts := append([]jetstream.PublishOpt{jetstream.WithMsgID(id)}, extra...)
 	setTrace(ctx, msg.Header)
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+	wait := patience(50*time.Millisecond, 2*time.Second)
+	for {
 		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
 		_, err := b.js.PublishMsg(attempt, msg, opts...)
 		cancel()
@@ -359,13 +364,15 @@ func (b *Bus) publish(ctx context.Context, msg *nats.Msg, id string, extra ...je
 			return fmt.Errorf("publish %s on %s: %w", id, msg.Subject, err)
 		}
 		b.log.DebugContext(ctx, "publish is tried again", "message", id, "subject", msg.Subject, "err", err)
-		if isAPIError(err, streamFull) { // workers make room all the time
-			wait = min(wait, 400*time.Millisecond)
+		next := wait.NextBackOff()
+		switch {
+		case isAPIError(err, streamFull): // workers make room all the time
+			next = min(next, 400*time.Millisecond)
+		case errors.Is(err, jetstream.ErrNoStreamResponse):
+			b.lookSoon()
 		}
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, next) {
 			return fmt.Errorf("publish %s on %s: %w", id, msg.Subject, err)
-		case <-time.After(wait):
 		}
 	}
 }

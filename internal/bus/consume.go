@@ -61,7 +61,7 @@ func (c Consumer) pull(ctx context.Context, cons jetstream.Consumer) (next func(
 		return nil, nil, err
 	}
 	ended := context.AfterFunc(ctx, iter.Stop)
-	return func() (jetstream.Msg, error) { return iter.Next() }, func() { ended() }, nil
+	return func() (jetstream.Msg, error) { return iter.Next() }, func() { ended(); iter.Stop() }, nil
 }
 
 // Delivery is a message on its way to a handler.
@@ -93,20 +93,9 @@ const softStop = 8 * time.Second
 // until ctx ends, then waits for the running ones. The error of handle decides
 // the message's fate: nil acknowledges it, event.Terminal dead-letters it,
 // event.RetryAfter delays it, anything else backs off. onDead hears of what
-// this process dead-lettered.
+// this process dead-lettered. A consumer or a stream that is gone is made or
+// waited for again.
 func (b *Bus) Consume(ctx context.Context, c Consumer, handle func(context.Context, Delivery) error, onDead func(context.Context, Dead) error) error {
-	cons, err := b.js.CreateOrUpdateConsumer(ctx, c.Stream, jetstream.ConsumerConfig{
-		Durable: c.Name, FilterSubject: c.Filter, AckPolicy: jetstream.AckExplicitPolicy,
-		AckWait: c.AckWait, MaxDeliver: c.MaxDeliver, MaxAckPending: 4096,
-	})
-	if err != nil {
-		return fmt.Errorf("create consumer %s on %s: %w", c.Name, c.Stream, err)
-	}
-	next, stop, err := c.pull(ctx, cons)
-	if err != nil {
-		return fmt.Errorf("pull from %s: %w", c.Name, err)
-	}
-	defer stop()
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	hard := context.AfterFunc(ctx, func() { time.AfterFunc(softStop, cancel) })
@@ -115,33 +104,54 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, handle func(context.Conte
 	var running sync.WaitGroup
 	defer running.Wait()
 	slots := make(chan struct{}, c.Concurrency)
-	for {
-		slots <- struct{}{}
-		msg, err := next()
-		switch {
-		case errors.Is(err, jetstream.ErrMsgIteratorClosed) || ctx.Err() != nil:
-			if msg != nil {
-				_ = msg.Nak()
-			}
-			return nil
-		case errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded):
-			<-slots // nothing to do
-			continue
-		case err != nil:
-			// Missed heartbeats and lost leaders pass; the next pull finds them gone.
-			b.log.Debug("pull", "consumer", c.Name, "err", err)
-			<-slots
-			select {
-			case <-ctx.Done():
-			case <-time.After(100 * time.Millisecond):
-			}
-			continue
-		}
-		running.Go(func() {
-			defer func() { <-slots }()
-			b.handle(work, c, msg, handle, onDead)
+	b.keepReading(ctx, c.Name, func(ctx context.Context) error {
+		cons, err := b.js.CreateOrUpdateConsumer(ctx, c.Stream, jetstream.ConsumerConfig{
+			Durable: c.Name, FilterSubject: c.Filter, AckPolicy: jetstream.AckExplicitPolicy,
+			AckWait: c.AckWait, MaxDeliver: c.MaxDeliver, MaxAckPending: 4096,
 		})
-	}
+		if err != nil {
+			return fmt.Errorf("create consumer %s on %s: %w", c.Name, c.Stream, err)
+		}
+		next, stop, err := c.pull(ctx, cons)
+		if err != nil {
+			return fmt.Errorf("pull from %s: %w", c.Name, err)
+		}
+		defer stop()
+		b.isUp(ctx, c.Name)
+		for {
+			slots <- struct{}{}
+			msg, err := next()
+			switch {
+			case ctx.Err() != nil:
+				if msg != nil {
+					_ = msg.Nak()
+				}
+				return nil
+			case errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded):
+				<-slots // nothing to do
+				continue
+			case errors.Is(err, jetstream.ErrNoHeartbeat) && stillConsumer(ctx, cons):
+				<-slots // the server or this process was away for a moment
+				continue
+			case err != nil:
+				<-slots
+				return fmt.Errorf("pull from %s: %w", c.Name, err)
+			}
+			running.Go(func() {
+				defer func() { <-slots }()
+				b.handle(work, c, msg, handle, onDead)
+			})
+		}
+	})
+	return nil
+}
+
+// stillConsumer reports whether the server has the consumer.
+func stillConsumer(ctx context.Context, cons jetstream.Consumer) bool {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	_, err := cons.Info(ctx)
+	return err == nil
 }
 
 func (b *Bus) handle(ctx context.Context, c Consumer, msg jetstream.Msg, handle func(context.Context, Delivery) error, onDead func(context.Context, Dead) error) {
@@ -187,7 +197,7 @@ func (b *Bus) settle(ctx context.Context, c Consumer, msg jetstream.Msg, meta *j
 		settled = msg.NakWithDelay(delay)
 	default:
 		b.log.WarnContext(ctx, "message is tried again", about(m, msg, "attempt", attempt, "err", err)...)
-		settled = msg.NakWithDelay(backoff(attempt))
+		settled = msg.NakWithDelay(redeliveryDelay(attempt))
 	}
 	if settled != nil && !errors.Is(settled, nats.ErrConnectionClosed) {
 		// Not settled means delivered again: every handler stands that.
@@ -217,8 +227,8 @@ func (b *Bus) heartbeat(ctx context.Context, msg jetstream.Msg, every time.Durat
 	return func() { cancel(); done.Wait() }
 }
 
-// backoff is exponential from 200 ms to 30 s with full jitter above half.
-func backoff(attempt int) time.Duration {
+// redeliveryDelay is exponential from 200 ms to 30 s with full jitter above half.
+func redeliveryDelay(attempt int) time.Duration {
 	d := min(200*time.Millisecond<<min(attempt-1, 10), 30*time.Second)
 	return d/2 + rand.N(d/2)
 }

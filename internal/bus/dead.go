@@ -45,7 +45,7 @@ func (b *Bus) bury(ctx context.Context, stream, consumer string, seq uint64, del
 	if err != nil {
 		return fmt.Errorf("encode dead letter: %w", err)
 	}
-	id := fmt.Sprintf("dead/%s/%d/%d", stream, b.created[stream], seq)
+	id := fmt.Sprintf("dead/%s/%d/%d", stream, b.streamCreated(stream), seq)
 	msg := &nats.Msg{Subject: event.SubjectDead + "." + event.Token(stream) + "." + event.Token(consumer), Data: body, Header: nats.Header{}}
 	err = b.publish(ctx, msg, id)
 	if errors.Is(err, nats.ErrMaxPayload) {
@@ -73,38 +73,39 @@ func (b *Bus) bury(ctx context.Context, stream, consumer string, seq uint64, del
 // stream for ever otherwise, to the dead letters, until ctx ends. It is the
 // road for messages that kill their worker before it can say a word.
 func (b *Bus) MoveDead(ctx context.Context, onDead func(context.Context, Dead) error) error {
-	cons, err := b.js.CreateOrUpdateConsumer(ctx, StreamAdvisories, jetstream.ConsumerConfig{
-		Durable: "mover", AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second,
-	})
-	if err != nil {
-		return fmt.Errorf("create consumer mover: %w", err)
-	}
-	iter, err := cons.Messages(jetstream.PullMaxMessages(1), jetstream.PullExpiry(5*time.Second))
-	if err != nil {
-		return fmt.Errorf("pull advisories: %w", err)
-	}
-	stop := context.AfterFunc(ctx, iter.Stop)
-	defer stop()
-	for {
-		msg, err := iter.Next()
-		if errors.Is(err, jetstream.ErrMsgIteratorClosed) || ctx.Err() != nil {
-			return nil
-		}
+	b.keepReading(ctx, moverName, func(ctx context.Context) error {
+		cons, err := b.js.CreateOrUpdateConsumer(ctx, StreamAdvisories, jetstream.ConsumerConfig{
+			Durable: moverName, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second,
+		})
 		if err != nil {
-			select {
-			case <-ctx.Done():
-			case <-time.After(100 * time.Millisecond):
+			return fmt.Errorf("create consumer %s: %w", moverName, err)
+		}
+		iter, err := cons.Messages(jetstream.PullMaxMessages(1), jetstream.PullExpiry(pullWait))
+		if err != nil {
+			return fmt.Errorf("pull advisories: %w", err)
+		}
+		defer iter.Stop()
+		stop := context.AfterFunc(ctx, iter.Stop)
+		defer stop()
+		b.isUp(ctx, moverName)
+		for {
+			msg, err := iter.Next()
+			if err != nil {
+				return fmt.Errorf("pull advisories: %w", err)
 			}
-			continue
+			if err := b.move(ctx, msg.Data(), onDead); err != nil {
+				b.log.WarnContext(ctx, "dead message was not moved yet", "err", err)
+				_ = msg.NakWithDelay(5 * time.Second)
+				continue
+			}
+			_ = msg.Ack()
 		}
-		if err := b.move(ctx, msg.Data(), onDead); err != nil {
-			b.log.Warn("dead message was not moved yet", "err", err)
-			_ = msg.NakWithDelay(5 * time.Second)
-			continue
-		}
-		_ = msg.Ack()
-	}
+	})
+	return nil
 }
+
+// moverName is the consumer of the advisories.
+const moverName = "mover"
 
 func (b *Bus) move(ctx context.Context, advisory []byte, onDead func(context.Context, Dead) error) error {
 	var a struct {
@@ -151,14 +152,15 @@ func (b *Bus) DeadLetters(ctx context.Context, limit int) ([]StoredDeadLetter, e
 		return nil, fmt.Errorf("look at stream %s: %w", StreamDead, err)
 	}
 	var out []StoredDeadLetter
-	for seq := s.CachedInfo().State.FirstSeq; seq <= s.CachedInfo().State.LastSeq && len(out) < limit; seq++ {
-		raw, err := s.GetMsg(ctx, seq)
+	for seq := max(s.CachedInfo().State.FirstSeq, 1); len(out) < limit; seq++ {
+		raw, err := s.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(event.SubjectDead+".>")) // the next one that is there
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			continue
+			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read dead letter %d: %w", seq, err)
+			return nil, fmt.Errorf("read dead letters from %d on: %w", seq, err)
 		}
+		seq = raw.Sequence
 		d := StoredDeadLetter{ID: seq}
 		if err := json.Unmarshal(raw.Data, &d.DeadLetter); err != nil {
 			d.Cause = "unreadable dead letter: " + err.Error()
@@ -182,7 +184,7 @@ func (b *Bus) RetryDead(ctx context.Context, id uint64) error {
 		return fmt.Errorf("dead letter %d holds no message: %s", id, letter.Cause)
 	}
 	msg := &nats.Msg{Subject: letter.Subject, Data: letter.Payload, Header: nats.Header{}}
-	if err := b.publish(ctx, msg, "retry/"+strconv.FormatUint(id, 10)+"/"+strconv.FormatInt(b.created[StreamDead], 36)); err != nil {
+	if err := b.publish(ctx, msg, "retry/"+strconv.FormatUint(id, 10)+"/"+strconv.FormatInt(b.streamCreated(StreamDead), 36)); err != nil {
 		return err
 	}
 	return s.DeleteMsg(ctx, id)

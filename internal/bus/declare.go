@@ -94,7 +94,7 @@ func (b *Bus) declare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.created[cfg.Name] = info.Created.UnixNano()
+		b.setCreated(cfg.Name, info.Created.UnixNano())
 	}
 	return nil
 }

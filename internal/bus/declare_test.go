@@ -288,7 +288,7 @@ func TestGoldenMessagesInTheStreamsAreRead(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- b.FollowResults(ctx, bus.Follow{Name: "s", MaxBatch: 2, Linger: time.Millisecond}, func() event.Position { return event.Position{} },
+		done <- b.FollowResults(ctx, bus.Follow{Name: "s", MaxBatch: 2, Linger: time.Millisecond}, event.Position{},
 			func(_ context.Context, batch []event.Received) error {
 				for _, r := range batch {
 					got <- event.AboutOf(r.Msg).Type
@@ -371,7 +371,7 @@ func TestASinkWaitsBeforeANewerResult(t *testing.T) {
 	}
 	var read []uint64
 	f := bus.Follow{Name: "s", MaxBatch: 1, Linger: time.Millisecond}
-	err := b.FollowResults(t.Context(), f, func() event.Position { return event.Position{} }, func(_ context.Context, batch []event.Received) error {
+	err := b.FollowResults(t.Context(), f, event.Position{}, func(_ context.Context, batch []event.Received) error {
 		read = append(read, batch[0].Seq)
 		return nil
 	})

@@ -67,7 +67,8 @@ func (b *Bus) NewEmitter() *Emitter { return &Emitter{b: b, last: map[string]emi
 // position is there already. It waits out outages until ctx ends.
 func (e *Emitter) Emit(ctx context.Context, subject string, at event.Position, index int, body []byte) error {
 	pos := position{at.Stream, at.Seq, index}
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+	wait := patience(50*time.Millisecond, 2*time.Second)
+	for {
 		err := e.try(ctx, subject, pos, body)
 		if err == nil {
 			return nil
@@ -76,10 +77,8 @@ func (e *Emitter) Emit(ctx context.Context, subject string, at event.Position, i
 		if !isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequence) && !retryable(err) {
 			return fmt.Errorf("publish event on %s: %w", subject, err)
 		}
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, wait.NextBackOff()) {
 			return fmt.Errorf("publish event on %s: %w", subject, err)
-		case <-time.After(wait):
 		}
 	}
 }

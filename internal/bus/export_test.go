@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -86,4 +87,13 @@ func Refusal(info *jetstream.StreamInfo, want *jetstream.StreamConfig) string {
 		}
 	}
 	return ""
+}
+
+// PutDead stores a dead letter.
+func (b *Bus) PutDead(ctx context.Context, d *DeadLetter) error {
+	body, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	return b.publish(ctx, &nats.Msg{Subject: event.SubjectDead + ".X.y", Data: body, Header: nats.Header{}}, "dead/"+d.Cause)
 }

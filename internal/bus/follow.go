@@ -2,10 +2,12 @@ package bus
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/shenscan/shenscan/internal/event"
@@ -13,7 +15,7 @@ import (
 
 // Follow says how the results stream is read in batches.
 type Follow struct {
-	Name     string // of the sink: its durable consumer is sink-<Name>
+	Name     string // of the sink; its consumers are called sink-<Name>
 	MaxBatch int    // messages a batch
 	// Linger is how long a batch waits for more after its first message.
 	Linger time.Duration
@@ -22,24 +24,33 @@ type Follow struct {
 	Gap func(missed uint64)
 }
 
-// errGap means that a delivery was lost on its way: the consumer is made anew
-// from the store's position, since a late redelivery would come out of order.
-var errGap = errors.New("a delivery was lost")
+// The ways in which following ends without an error of the server or of handle.
+var (
+	errStreamReplaced = errors.New("the results stream was made anew: what was in the old one is lost")
+	errFollowEnded    = errors.New("the server handed out no more results though nobody stopped it")
+)
+
+// idleCheck is how long a follower waits without a message before it makes sure
+// that the stream is still the one that it follows.
+const idleCheck = 3 * time.Second
 
 // FollowResults hands the results stream to handle in order, without a gap and
-// in batches, until ctx ends, and acknowledges a batch when handle returned
-// nil. from is asked where to go on: the position is the store's and not the
-// consumer's, so that a store that was deleted, restored or moved gets what it
-// lacks.
-func (b *Bus) FollowResults(ctx context.Context, f Follow, from func() event.Position, handle func(context.Context, []event.Received) error) error {
-	for ctx.Err() == nil {
-		err := b.follow(ctx, f, from(), handle)
-		if !errors.Is(err, errGap) {
-			return err
-		}
-		b.log.Info("results are read again from the store's position", "err", err)
+// in batches, until ctx ends: only then it returns nil. from says where to go
+// on: the position is the store's and not the consumer's, so that a store that
+// was deleted, restored or moved gets what it lacks. The end of the stream is
+// an error like any other: call it again, with the position of then.
+func (b *Bus) FollowResults(ctx context.Context, f Follow, from event.Position, handle func(context.Context, []event.Received) error) error {
+	name := "sink-" + event.Token(f.Name)
+	err := b.follow(ctx, name, f, from, handle)
+	if ctx.Err() != nil {
+		b.lives.forget(name)
+		return nil
 	}
-	return nil
+	if err == nil {
+		err = errFollowEnded
+	}
+	b.hasEnded(ctx, name, err)
+	return err
 }
 
 // DropResults removes the results up to a position from the stream, which must
@@ -59,51 +70,67 @@ func (b *Bus) DropResults(ctx context.Context, upTo event.Position) error {
 	return nil
 }
 
-func (b *Bus) follow(ctx context.Context, f Follow, from event.Position, handle func(context.Context, []event.Received) error) error {
-	cons, created, err := b.followConsumer(ctx, f, from)
+// follow reads with an ordered consumer of nats.go: it is made again from the
+// last message on where it is lost, where a delivery is, and where a reconnect
+// may have cost one. Whether the stream is still the same, it does not look.
+func (b *Bus) follow(ctx context.Context, name string, f Follow, from event.Position, handle func(context.Context, []event.Received) error) error {
+	created, start, err := b.startOf(ctx, f, from)
 	if err != nil {
 		return err
 	}
-	iter, err := cons.Messages(jetstream.PullMaxMessages(f.MaxBatch), jetstream.PullExpiry(5*time.Second))
+	cons, err := b.js.OrderedConsumer(ctx, StreamResults, jetstream.OrderedConsumerConfig{
+		// No two consumers are alike: what an earlier process left lingers for a while.
+		NamePrefix: name + consumerMark + rand.Text()[:8], DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: start,
+		// One try: what is wrong is for the caller to show, and to look at anew.
+		MaxResetAttempts: 1, InactiveThreshold: 30 * time.Second,
+	})
+	if err != nil {
+		return fmt.Errorf("create consumer %s on %s: %w", name, StreamResults, err)
+	}
+	iter, err := cons.Messages(jetstream.PullMaxMessages(f.MaxBatch), jetstream.PullExpiry(pullWait))
 	if err != nil {
 		return fmt.Errorf("pull results: %w", err)
 	}
 	stop := context.AfterFunc(ctx, iter.Stop)
 	defer stop()
 	msgs := make(chan jetstream.Msg, f.MaxBatch)
-	pumped := make(chan struct{})
+	pumped := make(chan error, 1)
 	go func() {
-		defer close(pumped)
-		b.pump(ctx, iter, msgs)
+		defer close(msgs)
+		pumped <- b.pump(ctx, iter, created, msgs)
 	}()
 	defer func() {
 		iter.Stop()
 		for range msgs { // the pump may be waiting to hand one over
 		}
-		<-pumped
 	}()
-	next := uint64(1) // consumer sequence
+	b.isUp(ctx, name)
+	reader := &resultsReader{bus: b, name: name, created: created, handle: handle}
 	for {
 		batch, open := gather(msgs, f)
 		if len(batch) > 0 {
-			if err := b.apply(ctx, batch, created, &next, handle); err != nil {
+			if err := reader.apply(ctx, batch); err != nil {
 				return err
 			}
 		}
 		if !open {
-			return nil
+			return <-pumped
 		}
 	}
 }
 
-func (b *Bus) followConsumer(ctx context.Context, f Follow, from event.Position) (jetstream.Consumer, int64, error) {
+// consumerMark stands between the name of a sink and what tells its consumers
+// apart.
+const consumerMark = "--"
+
+// startOf finds out which stream there is and where in it a store goes on.
+func (b *Bus) startOf(ctx context.Context, f Follow, from event.Position) (created int64, start uint64, err error) {
 	s, err := b.js.Stream(ctx, StreamResults)
 	if err != nil {
-		return nil, 0, fmt.Errorf("look at stream %s: %w", StreamResults, err)
+		return 0, 0, fmt.Errorf("look at stream %s: %w", StreamResults, err)
 	}
 	info := s.CachedInfo()
-	created := info.Created.UnixNano()
-	start := uint64(1)
+	created, start = info.Created.UnixNano(), 1
 	if from.Stream == created && from.Seq <= info.State.LastSeq {
 		start = from.Seq + 1
 	}
@@ -113,41 +140,41 @@ func (b *Bus) followConsumer(ctx context.Context, f Follow, from event.Position)
 		}
 		start = info.State.FirstSeq
 	}
-	// Always made anew: what an earlier process was handed and did not
-	// acknowledge would otherwise come late and out of order.
-	name := "sink-" + event.Token(f.Name)
-	if err := s.DeleteConsumer(ctx, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return nil, 0, fmt.Errorf("reset consumer %s: %w", name, err)
-	}
-	cons, err := s.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		Durable: name, AckPolicy: jetstream.AckAllPolicy, AckWait: 2 * time.Minute, MaxAckPending: 50_000,
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(start, 1),
-	})
-	if err != nil {
-		return nil, 0, fmt.Errorf("create consumer %s: %w", name, err)
-	}
-	return cons, created, nil
+	return created, max(start, 1), nil
 }
 
-func (b *Bus) pump(ctx context.Context, iter jetstream.MessagesContext, msgs chan<- jetstream.Msg) {
-	defer close(msgs)
+// stillThere makes sure that the results stream is the one that was made at
+// created.
+func (b *Bus) stillThere(ctx context.Context, created int64) error {
+	s, err := b.js.Stream(ctx, StreamResults)
+	if err != nil {
+		return fmt.Errorf("look at stream %s: %w", StreamResults, err)
+	}
+	if s.CachedInfo().Created.UnixNano() != created {
+		return errStreamReplaced
+	}
+	return nil
+}
+
+// pump hands over what arrives, until the iterator ends or fails.
+func (b *Bus) pump(ctx context.Context, iter jetstream.MessagesContext, created int64, msgs chan<- jetstream.Msg) error {
 	for {
-		msg, err := iter.Next()
+		msg, err := iter.Next(jetstream.NextMaxWait(idleCheck))
 		switch {
-		case errors.Is(err, jetstream.ErrMsgIteratorClosed) || ctx.Err() != nil:
-			return
-		case err != nil:
-			b.log.Debug("pull results", "err", err)
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(100 * time.Millisecond):
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, nats.ErrTimeout) && !b.nc.IsConnected(): // an outage; the client reconnects
+		case errors.Is(err, nats.ErrTimeout):
+			if err := b.stillThere(ctx, created); err != nil {
+				return err
 			}
+		case err != nil:
+			return fmt.Errorf("pull results: %w", err)
 		default:
 			select {
 			case msgs <- msg:
 			case <-ctx.Done():
-				return
+				return nil
 			}
 		}
 	}
@@ -177,48 +204,54 @@ func gather(msgs <-chan jetstream.Msg, f Follow) (batch []jetstream.Msg, open bo
 	return batch, true
 }
 
-func (b *Bus) apply(ctx context.Context, batch []jetstream.Msg, created int64, next *uint64, handle func(context.Context, []event.Received) error) error {
+// resultsReader decodes batches of the results stream that was made at created.
+type resultsReader struct {
+	bus      *Bus
+	name     string
+	created  int64
+	consumer string // the consumer whose messages are known to be of that stream
+	handle   func(context.Context, []event.Received) error
+}
+
+func (r *resultsReader) apply(ctx context.Context, batch []jetstream.Msg) error {
+	b := r.bus
 	received := make([]event.Received, 0, len(batch))
 	var spans fold
-	defer func() { spans.end(errGap) }() // of what was read before the batch was given up
-	var consumer string
+	defer func() { spans.end(errFollowEnded) }() // of what was read before the batch was given up
 	for _, msg := range batch {
 		meta, err := msg.Metadata()
 		if err != nil {
 			return fmt.Errorf("results message without metadata: %w", err)
 		}
-		if meta.Sequence.Consumer != *next || meta.NumDelivered != 1 {
-			return fmt.Errorf("%w: delivery %d of message %d where %d was due", errGap, meta.Sequence.Consumer, meta.Sequence.Stream, *next)
+		// A consumer goes with its stream. One that is new may have been made on
+		// a new stream, whose messages are no continuation of the old one's.
+		if meta.Consumer != r.consumer {
+			if err := b.stillThere(ctx, r.created); err != nil {
+				return err
+			}
+			r.consumer = meta.Consumer
 		}
-		*next++
 		m, err := event.Decode(msg.Data())
 		if errors.Is(err, event.ErrNewer) {
-			return fmt.Errorf("results message %d: %w; upgrade this sink", meta.Sequence.Stream, err)
+			return fmt.Errorf("results message %[1]d: %[2]w; upgrade this sink, or set the message aside with `shenscan dead aside %[1]d`", meta.Sequence.Stream, err)
 		}
 		if err != nil {
 			d := Dead{Stream: StreamResults, Cause: err.Error()}
-			if err := b.bury(ctx, StreamResults, meta.Consumer, meta.Sequence.Stream, int(meta.NumDelivered), msg.Subject(), msg.Data(), d, nil); err != nil {
+			if err := b.bury(ctx, StreamResults, r.name, meta.Sequence.Stream, int(meta.NumDelivered), msg.Subject(), msg.Data(), d, nil); err != nil {
 				return err
 			}
 			continue
 		}
 		spans.add(ctx, b, msg, m)
-		consumer = meta.Consumer
 		received = append(received, event.Received{
-			Position: event.Position{Stream: created, Seq: meta.Sequence.Stream},
+			Position: event.Position{Stream: r.created, Seq: meta.Sequence.Stream},
 			Stored:   meta.Timestamp.UnixNano(), Msg: m,
 		})
 	}
-	if len(received) > 0 {
-		err := handle(spans.begin(ctx, consumer, len(received)), received)
-		spans.end(err)
-		if err != nil {
-			return err
-		}
+	if len(received) == 0 {
+		return nil
 	}
-	if err := batch[len(batch)-1].Ack(); err != nil && ctx.Err() == nil {
-		// The store's own position decides what is read after a restart.
-		b.log.Debug("acknowledge results", "err", err)
-	}
-	return nil
+	err := r.handle(spans.begin(ctx, r.name, len(received)), received)
+	spans.end(err)
+	return err
 }

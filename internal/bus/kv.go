@@ -36,17 +36,21 @@ func (b *Bus) KV(ctx context.Context, bucket string, ttl time.Duration, memory b
 	defer cancel()
 	cfg := jetstream.KeyValueConfig{Bucket: bucket, TTL: ttl, Replicas: b.o.Replicas, Storage: jetstream.FileStorage, MaxBytes: 256 << 20}
 	if memory {
-		cfg.Storage, cfg.MaxBytes = jetstream.MemoryStorage, 96<<20 // the server that the operations page describes has room for two
+		cfg.Storage, cfg.MaxBytes = jetstream.MemoryStorage, memoryBytes
 	}
 	kv, made, err := b.bucket(ctx, cfg)
+	for try := 0; try < 20 && isAPIError(err, noMemory); try++ {
+		// Another process may be making it, and the server has set the memory
+		// aside for both of us for a moment.
+		pause(ctx, 100*time.Millisecond)
+		kv, made, err = b.bucket(ctx, cfg)
+	}
 	if err == nil && !made && b.o.Declare {
 		kv = b.changeBucket(ctx, kv, cfg)
 	}
 	for denied := err; errors.Is(denied, errDenied) && err != nil; {
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, 250*time.Millisecond) {
 			return nil, fmt.Errorf("bucket %s does not exist and this user may not create it: %w; start a producer first, whose user may", bucket, denied)
-		case <-time.After(250 * time.Millisecond):
 		}
 		kv, err = b.lookUp(ctx, bucket)
 	}
@@ -58,6 +62,14 @@ func (b *Bus) KV(ctx context.Context, bucket string, ttl time.Duration, memory b
 	b.buckets = append(b.buckets, cfg)
 	return &KV{bus: b, kv: kv}, nil
 }
+
+// noMemory is the server's word that it has no memory left to set aside.
+const noMemory jetstream.ErrorCode = 10028
+
+// memoryBytes is what a bucket in memory may hold: about 150,000 images. The
+// server sets it aside when the bucket is made, twice where two processes ask
+// for it at the same moment; with 256 MB of memory that is to fit.
+const memoryBytes = 48 << 20
 
 func (b *Bus) lookUp(ctx context.Context, bucket string) (jetstream.KeyValue, error) {
 	return ask(ctx, b, "$JS.API.STREAM.INFO.KV_"+bucket, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.KeyValue(ctx, bucket) })
@@ -83,21 +95,15 @@ func (b *Bus) restore(ctx context.Context) {
 	b.bucketsMu.Lock()
 	buckets := slices.Clone(b.buckets)
 	b.bucketsMu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, declareTime)
-	defer cancel()
 	for _, cfg := range buckets {
-		_, made, err := b.bucket(ctx, cfg)
-		for err != nil && !errors.Is(err, errDenied) { // JetStream may still be starting
-			select {
-			case <-ctx.Done():
-				b.log.WarnContext(ctx, "buckets were not looked for; what they share is not shared until the next connection or a restart of a producer", "bucket", cfg.Bucket, "err", err)
-				return
-			case <-time.After(250 * time.Millisecond):
-			}
-			_, made, err = b.bucket(ctx, cfg)
-		}
-		if made {
+		looking, cancel := context.WithTimeout(ctx, lookTime)
+		_, made, err := b.bucket(looking, cfg)
+		cancel()
+		switch {
+		case made:
 			b.log.WarnContext(ctx, "bucket was gone and was made again", "bucket", cfg.Bucket)
+		case err != nil && !errors.Is(err, errDenied):
+			b.log.DebugContext(ctx, "bucket was not looked for; what it shares is not shared meanwhile", "bucket", cfg.Bucket, "err", err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -141,7 +142,7 @@ func TestKVIsMadeAgainWhereTheServerLostIt(t *testing.T) {
 	port := srv.Addr().(*net.TCPAddr).Port
 	o := bus.DefaultOptions()
 	o.URL = srv.ClientURL()
-	b, err := bus.Dial(t.Context(), o)
+	b, err := bus.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,4 +190,32 @@ func TestKVSaysWhatItCouldNotReadOrWrite(t *testing.T) {
 	if _, err := kv.WriteAll(t.Context(), []bus.Write{{Key: "a"}}); err == nil || errors.Is(err, bus.ErrConflict) || !strings.Contains(err.Error(), "write 1 keys to test") {
 		t.Errorf("WriteAll: %v", err)
 	}
+}
+
+// Producers that start together ask for the same buckets at once. The memory
+// that deploy/nats gives the server is enough for that.
+func TestProducersThatStartTogetherFitIntoTheServersMemory(t *testing.T) {
+	srv, err := natsserver.NewServer(&natsserver.Options{
+		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, JetStreamMaxMemory: 256 << 20, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	if !srv.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server did not start")
+	}
+	var starting sync.WaitGroup
+	for range 4 {
+		b := open(t, func(o *bus.Options) { o.URL, o.Dir = srv.ClientURL(), "" })
+		starting.Go(func() {
+			for _, bucket := range []string{"shenscan-rate", "shenscan-images"} {
+				if _, err := b.KV(t.Context(), bucket, time.Hour, true); err != nil {
+					t.Errorf("%s: %v", bucket, err)
+				}
+			}
+		})
+	}
+	starting.Wait()
 }

@@ -158,6 +158,9 @@ func callerOf(r micro.Request) string {
 	return reply
 }
 
+// ErrNobody is returned where nobody serves what is asked for.
+var ErrNobody = errors.New("nobody answers")
+
 // Call sends a JSON request to a service and decodes its answer into reply.
 func (b *Bus) Call(ctx context.Context, subject string, request, reply any) error {
 	body, err := json.Marshal(request)
@@ -170,7 +173,7 @@ func (b *Bus) Call(ctx context.Context, subject string, request, reply any) erro
 	msg, err := b.nc.RequestMsgWithContext(ctx, question)
 	span.End(err)
 	if errors.Is(err, nats.ErrNoResponders) {
-		return fmt.Errorf("%s: nobody answers; is a shenscan running on this NATS? %w", subject, err)
+		return fmt.Errorf("%s: %w; is a shenscan running on this NATS?", subject, ErrNobody)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", subject, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -122,8 +123,11 @@ func (b *Bus) State(ctx context.Context, name string) (StreamState, error) {
 	if err != nil {
 		return StreamState{}, fmt.Errorf("look at stream %s: %w", name, err)
 	}
-	info := s.CachedInfo()
-	return StreamState{info.Created.UnixNano(), info.State.FirstSeq, info.State.LastSeq, info.State.Msgs, info.State.Bytes}, nil
+	return stateOf(s.CachedInfo()), nil
+}
+
+func stateOf(info *jetstream.StreamInfo) StreamState {
+	return StreamState{info.Created.UnixNano(), info.State.FirstSeq, info.State.LastSeq, info.State.Msgs, info.State.Bytes}
 }
 
 // ConsumerState is how far behind a consumer is.
@@ -132,9 +136,12 @@ type ConsumerState struct {
 	Pending, AckPending uint64
 }
 
-// Consumers lists every consumer of shenscan's streams.
+// Consumers lists every consumer of shenscan's streams. The consumers of a
+// sink, of which those that earlier processes left linger for a while, are one:
+// the one that is least behind.
 func (b *Bus) Consumers(ctx context.Context) ([]ConsumerState, error) {
 	var out []ConsumerState
+	sinks := map[string]int{} // name -> place in out
 	for _, name := range []string{StreamWork, StreamPages, StreamResults} {
 		s, err := b.js.Stream(ctx, name)
 		if err != nil {
@@ -142,7 +149,16 @@ func (b *Bus) Consumers(ctx context.Context) ([]ConsumerState, error) {
 		}
 		list := s.ListConsumers(ctx)
 		for c := range list.Info() {
-			out = append(out, ConsumerState{name, c.Name, c.NumPending, uint64(max(c.NumAckPending, 0))})
+			state := ConsumerState{name, c.Name, c.NumPending, uint64(max(c.NumAckPending, 0))}
+			if sink, _, ok := strings.Cut(c.Name, consumerMark); ok {
+				state.Consumer = sink
+				if at, ok := sinks[sink]; ok {
+					out[at].Pending = min(out[at].Pending, state.Pending)
+					continue
+				}
+				sinks[sink] = len(out)
+			}
+			out = append(out, state)
 		}
 		if err := list.Err(); err != nil {
 			return nil, fmt.Errorf("list consumers of %s: %w", name, err)

@@ -26,6 +26,8 @@ const (
 	SubjectScanEvents    = "shenscan.events.scan"    // .<state>
 	SubjectDead          = "shenscan.dead"           // .<stream>.<consumer>
 
+	SubjectSinks = "shenscan.sink." // <name of a sink>: who has that name
+
 	subjectWorkScan   = "shenscan.work.scan"
 	subjectWorkRescan = "shenscan.work.rescan"
 	subjectWorkScope  = "shenscan.work.scope"

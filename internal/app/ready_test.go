@@ -1,0 +1,132 @@
+package app_test
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
+	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+)
+
+// options are those of one process that does everything, on a small simulated
+// fleet.
+func options(t *testing.T) app.Options {
+	t.Helper()
+	sim, err := ecssim.Start(ecssim.Options{Instances: 40, Regions: 2, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sim.Close() })
+	cloud := ecsapi.DefaultOptions()
+	cloud.Endpoint = sim.URL
+	cloud.Base = &ecsapi.Keys{AccessKeyID: ecsapi.NewSecret(ecssim.DemoAccessKeyID), AccessKeySecret: ecsapi.NewSecret(ecssim.DemoAccessKeySecret)}
+	o := app.Options{
+		Roles: app.All, NATS: bus.DefaultOptions(), Cloud: cloud, Store: t.TempDir(), SinkName: "a",
+		Concurrency: 4, ScanIdle: time.Minute, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	}
+	o.NATS.Sync = bus.SyncInterval
+	return o
+}
+
+// serve runs an App until the test ends.
+func serve(t *testing.T, o app.Options) *app.App {
+	t.Helper()
+	a, err := app.New(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	t.Cleanup(func() { stop(); running.Wait(); a.Close() })
+	running.Go(func() {
+		if err := a.Run(ctx); err != nil {
+			t.Errorf("the process ended: %v", err)
+		}
+	})
+	within(t, "it is ready", func() bool { ok, _ := a.Ready(); return ok })
+	return a
+}
+
+func within(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("did not happen: " + what)
+		}
+	}
+}
+
+func TestReadyMeansThatNothingStandsStill(t *testing.T) {
+	t.Run("a store whose file was deleted", func(t *testing.T) {
+		o := options(t)
+		a := serve(t, o)
+		if err := os.Remove(app.StoreFile(o.Store)); err != nil {
+			t.Fatal(err)
+		}
+		if ok, why := a.Ready(); ok || !strings.Contains(why, "store's file is gone") {
+			t.Errorf("ready %v: %s", ok, why)
+		}
+	})
+	t.Run("a stream that is gone", func(t *testing.T) {
+		o := options(t)
+		o.NATS.Listen = "127.0.0.1:0"
+		a := serve(t, o)
+		nc, err := nats.Connect(a.NATSURL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		js, err := jetstream.New(nc)
+		if err == nil {
+			err = js.DeleteStream(t.Context(), bus.StreamResults)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		within(t, "it says so", func() bool { ok, why := a.Ready(); return !ok && strings.Contains(why, "consumer sink-a") })
+		within(t, "it made the stream again and reads it", func() bool { ok, _ := a.Ready(); return ok })
+	})
+}
+
+// Two sinks of one name cannot be told apart: the second is refused, and says
+// who is there.
+func TestTwoSinksOfOneNameRefuseEachOther(t *testing.T) {
+	o := options(t)
+	o.NATS.Listen = "127.0.0.1:0"
+	first := serve(t, o)
+	second := options(t)
+	second.NATS.URL, second.Roles, second.Distributed = first.NATSURL(), app.Sink, true
+	refused := func(name string) error {
+		second.SinkName, second.Store = name, t.TempDir()
+		a, err := app.New(t.Context(), second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		go func() {
+			for ok := false; !ok && ctx.Err() == nil; time.Sleep(5 * time.Millisecond) {
+				ok, _ = a.Ready()
+			}
+			cancel()
+		}()
+		return a.Run(ctx)
+	}
+	if err := refused("a"); err == nil || !strings.Contains(err.Error(), "--sink-name") || !strings.Contains(err.Error(), "process ") {
+		t.Errorf("the second sink of one name: %v", err)
+	}
+	if err := refused("b"); err != nil {
+		t.Errorf("a sink of another name: %v", err)
+	}
+}
