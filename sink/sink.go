@@ -68,9 +68,9 @@ type Sink struct {
 	caughtUp caughtUp
 	applied  event.Position // before the batch at hand; for DropApplied
 	dropped  uint64
-	// endedFor is the creation of the results stream for which the scans that the
-	// one before held were ended; for watch alone.
-	endedFor int64
+
+	lostMu sync.Mutex
+	lost   []record.Scan // scans to be ended: NATS lost what they had on its way
 }
 
 // New returns a Sink; Run does the work.
@@ -165,7 +165,7 @@ func (s *Sink) Run(ctx context.Context) error {
 }
 
 func (s *Sink) follow(ctx context.Context) error {
-	f := bus.Follow{Name: s.o.Name, MaxBatch: s.o.MaxBatch, Linger: s.o.Linger, Gap: func(missed uint64) {
+	f := bus.Follow{Name: s.o.Name, MaxBatch: s.o.MaxBatch, Linger: s.o.Linger, Replaced: s.noteLost, Gap: func(missed uint64) {
 		s.o.Log.Error("results were dropped before this sink read them; scan again, or restore a backup of another sink", "missed", missed)
 	}}
 	wait := patience()
@@ -387,7 +387,7 @@ func (s *Sink) look(ctx context.Context, progress map[string]standing, seen *mar
 	pos := s.db.Position()
 	s.caughtUp.Store(err == nil && seen.reached(pos, event.Position{Stream: st.Created, Seq: st.LastSeq}, s.o.Now()))
 	if err == nil {
-		s.endLost(ctx, pos, st.Created)
+		s.endLost(ctx)
 	}
 	if s.o.ScanIdle <= 0 || !s.caughtUp.Load() {
 		return
@@ -423,11 +423,12 @@ func (s *Sink) look(ctx context.Context, progress map[string]standing, seen *mar
 // again ends the id of a scan that is run for the second and last time.
 const again = "-again"
 
-// endLost ends the scans that run by the store while the results stream is
+// noteLost notes the scans that run by the store while the results stream is
 // another one than the store has read: a server that came back empty has lost
-// what was on its way, and nobody goes on with them.
-func (s *Sink) endLost(ctx context.Context, at event.Position, created int64) {
-	if !s.o.EndLost || at.Stream == 0 || at.Stream == created || s.endedFor == created {
+// what was on its way. It is asked before anything of the new stream is read:
+// what processes still hold of a lost scan soon arrives there.
+func (s *Sink) noteLost(ctx context.Context) {
+	if !s.o.EndLost {
 		return
 	}
 	scans, err := s.db.Scans(0)
@@ -435,12 +436,23 @@ func (s *Sink) endLost(ctx context.Context, at event.Position, created int64) {
 		s.o.Log.ErrorContext(ctx, "scans were not read", "err", err)
 		return
 	}
+	s.lostMu.Lock()
+	defer s.lostMu.Unlock()
 	for i := range scans {
-		if scans[i].State == record.ScanRunning && !s.abort(ctx, &scans[i], "NATS lost its streams while it ran: what was on its way is gone") {
-			return // once more at the next look
+		known := func(sc record.Scan) bool { return sc.ID == scans[i].ID }
+		if scans[i].State == record.ScanRunning && !slices.ContainsFunc(s.lost, known) {
+			s.lost = append(s.lost, scans[i])
 		}
 	}
-	s.endedFor = created
+}
+
+// endLost ends the scans that noteLost noted.
+func (s *Sink) endLost(ctx context.Context) {
+	s.lostMu.Lock()
+	defer s.lostMu.Unlock()
+	for len(s.lost) > 0 && s.abort(ctx, &s.lost[0], "NATS lost its streams while it ran: what was on its way is gone") {
+		s.lost = s.lost[1:]
+	}
 }
 
 // abort ends a scan whose jobs or pages were lost and asks for it again. Every

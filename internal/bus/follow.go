@@ -22,6 +22,9 @@ type Follow struct {
 	// Gap hears of results that were dropped by age or size before this sink
 	// read them.
 	Gap func(missed uint64)
+	// Replaced hears, before anything of it is read, that the stream is another
+	// one than the position is in.
+	Replaced func(context.Context)
 }
 
 // The ways in which following ends without an error of the server or of handle.
@@ -131,6 +134,9 @@ func (b *Bus) startOf(ctx context.Context, f Follow, from event.Position) (creat
 	}
 	info := s.CachedInfo()
 	created, start = info.Created.UnixNano(), 1
+	if from.Stream != 0 && from.Stream != created && f.Replaced != nil {
+		f.Replaced(ctx)
+	}
 	if from.Stream == created && from.Seq <= info.State.LastSeq {
 		start = from.Seq + 1
 	}
@@ -233,7 +239,7 @@ func (r *resultsReader) apply(ctx context.Context, batch []jetstream.Msg) error 
 		}
 		m, err := event.Decode(msg.Data())
 		if errors.Is(err, event.ErrNewer) {
-			return fmt.Errorf("results message %[1]d: %[2]w; upgrade this sink, or set the message aside with `shenscan dead aside %[1]d`", meta.Sequence.Stream, err)
+			return fmt.Errorf("results message %d: %w; upgrade this sink", meta.Sequence.Stream, err)
 		}
 		if err != nil {
 			d := Dead{Stream: StreamResults, Cause: err.Error()}

@@ -176,7 +176,13 @@ func TestKVIsMadeAgainWhereTheServerLostIt(t *testing.T) {
 }
 
 func TestKVSaysWhatItCouldNotReadOrWrite(t *testing.T) {
-	b := open(t, nil)
+	o := bus.DefaultOptions()
+	o.Dir = t.TempDir()
+	b, err := bus.Dial(t.Context(), o) // which does not make again what is gone
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
 	kv, err := b.KV(t.Context(), "test", time.Hour, true)
 	if err != nil {
 		t.Fatal(err)

@@ -173,7 +173,7 @@ func (b *Bus) Call(ctx context.Context, subject string, request, reply any) erro
 	msg, err := b.nc.RequestMsgWithContext(ctx, question)
 	span.End(err)
 	if errors.Is(err, nats.ErrNoResponders) {
-		return fmt.Errorf("%s: %w; is a shenscan running on this NATS?", subject, ErrNobody)
+		return fmt.Errorf("%s: %w; is a shenscan running on this NATS? %w", subject, ErrNobody, err)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", subject, err)

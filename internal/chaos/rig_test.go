@@ -294,6 +294,23 @@ func failures(s *record.Scan) (out []string) {
 	return out
 }
 
+// handedOut reports whether a consumer that sink i made after since has handed
+// out all results.
+func (r *rig) handedOut(i int, since time.Time) bool {
+	s, err := r.js.Stream(r.t.Context(), bus.StreamResults)
+	if err != nil {
+		return false
+	}
+	list := s.ListConsumers(r.t.Context())
+	found := false
+	for c := range list.Info() {
+		if strings.HasPrefix(c.Name, fmt.Sprintf("sink-s%d--", i)) && c.Created.After(since) {
+			found = found || c.NumPending == 0 && c.Delivered.Consumer > 0
+		}
+	}
+	return found && list.Err() == nil
+}
+
 // shenscan runs the binary to its end and returns its stdout.
 func (r *rig) shenscan(args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(r.t.Context(), 3*time.Minute)
