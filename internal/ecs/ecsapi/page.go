@@ -251,14 +251,14 @@ func (r *pageReader) text(i int) (string, int) {
 		return "", -1
 	}
 	at, end := r.own.Len(), plainEnd(b, i+1)
-	switch {
-	case b[end] == '"':
+	switch b[end] {
+	case '"':
 		if !valid(b, i+1, end) {
 			return "", -1
 		}
 		r.own.Write(b[i+1 : end])
 		end++
-	case b[end] == '\\':
+	case '\\':
 		if end = skipString(b, i+1); end < 0 {
 			return "", -1
 		}
