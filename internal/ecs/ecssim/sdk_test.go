@@ -26,7 +26,7 @@ func sdk(t testing.TB, s *Server, change ...func(*openapi.Config)) *ecs.Client {
 	t.Helper()
 	cfg := &openapi.Config{
 		AccessKeyId: new(DemoAccessKeyID), AccessKeySecret: new(DemoAccessKeySecret),
-		Endpoint: new(s.Addr), Protocol: new("http"), ReadTimeout: new(20000), ConnectTimeout: new(5),
+		Endpoint: new(s.Addr), Protocol: new("http"), ReadTimeout: new(20000), ConnectTimeout: new(20000), // milliseconds
 	}
 	for _, fn := range change {
 		fn(cfg)
