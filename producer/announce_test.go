@@ -83,7 +83,7 @@ func TestNothingIsAnnouncedThatMayNeverCome(t *testing.T) {
 			for left := 0; !whole && left < 50; left++ {
 				j := &breaking{}
 				j.left.Store(int64(left))
-				whole = handle(producer.New(options(), fleet, j, nil)) == nil
+				whole = handle(producer.New(options(), fleet, accounts(fleet, "1"), j, nil)) == nil
 				if broken := promised(&j.journal); len(broken) > 0 {
 					t.Errorf("dead after %d messages: announced and never to come: %v", left, broken)
 				}
@@ -97,7 +97,8 @@ func TestNothingIsAnnouncedThatMayNeverCome(t *testing.T) {
 
 func TestAnnouncementsComeLast(t *testing.T) {
 	j := &journal{}
-	p := producer.New(options(), &cloud{regions: []string{"cn-x"}, instances: fleet(300, time.Hour), pageSize: 10}, j, nil)
+	c := &cloud{regions: []string{"cn-x"}, instances: fleet(300, time.Hour), pageSize: 10}
+	p := producer.New(options(), c, accounts(c, "1"), j, nil)
 	if err := p.HandleScope(t.Context(), &event.ScopeJob{ScanID: "s", Kind: event.KindScan, Scope: scope}, "1"); err != nil {
 		t.Fatal(err)
 	}

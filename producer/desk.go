@@ -86,6 +86,7 @@ func DefaultDeskOptions() DeskOptions {
 // must be running.
 type Desk struct {
 	o       DeskOptions
+	roster  *Roster
 	bus     Publisher
 	running Running
 	salt    string
@@ -108,8 +109,8 @@ type answered struct {
 }
 
 // NewDesk returns a Desk. salt tells this process's scan ids from others'.
-func NewDesk(o DeskOptions, bus Publisher, running Running, salt string) *Desk {
-	return &Desk{o: o, bus: bus, running: running, salt: salt, waiting: make(chan *asked, 1024), callers: map[string]*rate.Limiter{}}
+func NewDesk(o DeskOptions, roster *Roster, bus Publisher, running Running, salt string) *Desk {
+	return &Desk{o: o, roster: roster, bus: bus, running: running, salt: salt, waiting: make(chan *asked, 1024), callers: map[string]*rate.Limiter{}}
 }
 
 // Scan handles a request on shenscan.scan.
@@ -118,10 +119,13 @@ func (d *Desk) Scan(ctx context.Context, body []byte) (*ScanReply, error) {
 	if err := decode(body, &r); err != nil {
 		return nil, err
 	}
-	slices.Sort(r.Accounts)
+	accounts, err := d.resolve(ctx, r.Accounts, r.Regions)
+	if err != nil {
+		return nil, err
+	}
 	slices.Sort(r.Regions)
 	req := &event.ScanRequested{
-		Kind: event.KindScan, Accounts: slices.Compact(r.Accounts), Regions: slices.Compact(r.Regions),
+		Kind: event.KindScan, Accounts: accounts, Regions: slices.Compact(r.Regions),
 		Reason: clip(r.Reason), ScanID: d.newID(event.KindScan),
 	}
 	id, err := d.running.Claim(ctx, req.ScopeKey(), req.ScanID)
@@ -172,12 +176,11 @@ func (d *Desk) Rescan(ctx context.Context, body []byte, caller string) (*RescanR
 		return reply, nil
 	}
 	req := &event.ScanRequested{Kind: event.KindRescan, InstanceIDs: ids, Reason: clip(r.Reason)}
-	if r.Account != "" {
-		req.Accounts = []string{clip(r.Account)}
+	var err error
+	if req.Accounts, err = d.resolve(ctx, some(r.Account), some(r.Region)); err != nil {
+		return nil, err
 	}
-	if r.Region != "" {
-		req.Regions = []string{clip(r.Region)}
-	}
+	req.Regions = some(r.Region)
 	a := &asked{req: req, span: trace.Current(ctx), answer: make(chan answered, 1)}
 	select {
 	case d.waiting <- a:
@@ -194,6 +197,27 @@ func (d *Desk) Rescan(ctx context.Context, body []byte, caller string) (*RescanR
 	case <-ctx.Done():
 		return nil, &RequestError{"503", "shenscan is stopping"}
 	}
+}
+
+// some is a list of s, an empty one where there is none.
+func some(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+// resolve refuses accounts and regions that are not there, before anything is
+// stored: a misspelt name becomes nothing. It returns the accounts' ids.
+func (d *Desk) resolve(ctx context.Context, accounts, regions []string) ([]string, error) {
+	ids, err := d.roster.Resolve(ctx, accounts, regions)
+	if err == nil {
+		return ids, nil
+	}
+	if re, ok := errors.AsType[*RequestError](err); ok {
+		return nil, re
+	}
+	return nil, &RequestError{"503", err.Error()}
 }
 
 // Run stores gathered rescans until ctx ends.

@@ -36,7 +36,7 @@ func desk(t *testing.T, j *journal, change func(*producer.DeskOptions)) *produce
 	if change != nil {
 		change(&o)
 	}
-	d := producer.NewDesk(o, j, &claims{held: map[string]string{}}, "test")
+	d := producer.NewDesk(o, accounts(&cloud{regions: []string{"a", "b", "cn-x"}}, "1"), j, &claims{held: map[string]string{}}, "test")
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx) }()

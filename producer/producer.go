@@ -5,13 +5,16 @@
 package producer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
@@ -38,8 +41,6 @@ type Locator interface {
 
 // Options of a Producer.
 type Options struct {
-	// Accounts are those that a request without accounts means.
-	Accounts []string
 	// LaneSize is how many instances a lane should hold; larger scopes are
 	// cut by creation time into lanes that are walked side by side.
 	LaneSize int
@@ -63,14 +64,15 @@ func DefaultOptions() Options {
 type Producer struct {
 	o       Options
 	cloud   Cloud
+	roster  *Roster
 	bus     Publisher
 	locator Locator
 }
 
-// New returns a Producer. locator may be nil: instances are then looked for
-// in every scope.
-func New(o Options, cloud Cloud, bus Publisher, locator Locator) *Producer {
-	return &Producer{o: o, cloud: cloud, bus: bus, locator: locator}
+// New returns a Producer. A request without accounts means those of the
+// roster. locator may be nil: instances are then looked for in every scope.
+func New(o Options, cloud Cloud, roster *Roster, bus Publisher, locator Locator) *Producer {
+	return &Producer{o: o, cloud: cloud, roster: roster, bus: bus, locator: locator}
 }
 
 // HandleScan plans a scan: which accounts and regions, handed out as one scope
@@ -81,60 +83,127 @@ func (p *Producer) HandleScan(ctx context.Context, req *event.ScanRequested, epo
 		return event.Terminal(err)
 	}
 	plan := &event.ScanPlanned{ScanID: req.ScanID, Kind: req.Kind, Reason: req.Reason, Epoch: epoch}
-	accounts := req.Accounts
-	if len(accounts) == 0 {
-		accounts = p.o.Accounts
+	accounts, failed, err := p.accountsOf(ctx, req)
+	if err != nil {
+		return err
 	}
-	for _, account := range accounts {
-		if err := p.planAccount(ctx, plan, account, req.Regions); err != nil {
-			return err
+	plan.Failed = failed
+	// Side by side, and each handed out as soon as it is known: one account that
+	// is throttled holds up nobody.
+	err = p.planAccounts(ctx, plan, accounts, req.Regions, func(ctx context.Context, scopes []ecs.Scope) error {
+		for _, s := range scopes {
+			if err := p.bus.Publish(ctx, &event.ScopeJob{ScanID: req.ScanID, Kind: req.Kind, Scope: s, Epoch: epoch}); err != nil {
+				return err
+			}
 		}
-	}
-	for _, s := range plan.Scopes {
-		if err := p.bus.Publish(ctx, &event.ScopeJob{ScanID: req.ScanID, Kind: req.Kind, Scope: s, Epoch: epoch}); err != nil {
-			return err
-		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	p.o.Log.InfoContext(ctx, "scan planned", "scan", plan.ScanID, "scopes", len(plan.Scopes), "failed", len(plan.Failed))
 	return p.bus.Publish(ctx, plan)
 }
 
-// planAccount adds the account's regions to plan: those that are wanted, all of
-// them where none is named. A failure of the account is part of the plan; only a
-// stop is an error.
-func (p *Producer) planAccount(ctx context.Context, plan *event.ScanPlanned, account string, wanted []string) error {
-	if !slices.Contains(p.o.Accounts, account) {
-		plan.Failed = append(plan.Failed, record.Failure{
-			Account: account, Class: ecs.BadRequest.String(), Error: fmt.Sprintf("account %q is not configured", account),
-			Mend: "name one of: " + strings.Join(p.o.Accounts, ", "),
-		})
-		return nil
-	}
-	regions, err := p.cloud.Regions(ctx, account)
+// accountsOf says which accounts a request means, and what is wrong with the
+// others. Only a stop is an error.
+func (p *Producer) accountsOf(ctx context.Context, req *event.ScanRequested) (ids []string, failed []record.Failure, err error) {
+	accounts, err := p.roster.Accounts(ctx)
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return nil, nil, ctx.Err()
 	}
 	if err != nil {
-		plan.Failed = append(plan.Failed, failure(ecs.Scope{Account: account}, "DescribeRegions", err))
-		return nil
+		// What was not listed is not known by its id: the failure is nobody's own.
+		failed = append(failed, failure(ecs.Scope{}, "ListAccounts", fmt.Errorf("not every account could be listed: %w", err)))
+	}
+	wanted := func(a ecs.Account) bool {
+		return len(req.Accounts) == 0 || slices.ContainsFunc(req.Accounts, func(name string) bool { return isCalled(a, name) })
+	}
+	for _, a := range accounts {
+		switch {
+		case !wanted(a) || a.Excluded:
+		case a.Err != nil:
+			failed = append(failed, failure(ecs.Scope{Account: a.ID}, "GetCallerIdentity", fmt.Errorf("account %s: %w", a, a.Err)))
+		default:
+			ids = append(ids, a.ID)
+		}
+	}
+	for _, name := range req.Accounts {
+		if !slices.ContainsFunc(accounts, func(a ecs.Account) bool { return isCalled(a, name) }) {
+			failed = append(failed, record.Failure{
+				API: "ListAccounts", Class: ecs.BadRequest.String(), Error: fmt.Sprintf("no account is called %q", name),
+				Mend: "correct the accounts of the schedule, or wait until the accounts can be listed",
+			})
+		}
+	}
+	return slices.Compact(ids), failed, nil
+}
+
+// accountsAtOnce bounds how many accounts are planned side by side. Most of the
+// time of each is spent waiting for an answer.
+const accountsAtOnce = 64
+
+// planAccounts adds the regions of the accounts to plan and passes those of
+// each on as soon as they are known. A failure of an account is part of the
+// plan; only a stop and what pass returns is an error.
+func (p *Producer) planAccounts(ctx context.Context, plan *event.ScanPlanned, accounts, wanted []string, pass func(context.Context, []ecs.Scope) error) error {
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(accountsAtOnce)
+	for _, account := range accounts {
+		group.Go(func() error {
+			scopes, failed := p.planAccount(ctx, account, wanted)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err := pass(ctx, scopes); err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			plan.Scopes = append(plan.Scopes, scopes...)
+			plan.Failed = append(plan.Failed, failed...)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	slices.SortFunc(plan.Scopes, compareScopes)
+	slices.SortStableFunc(plan.Failed, func(a, b record.Failure) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
+	})
+	return nil
+}
+
+func compareScopes(a, b ecs.Scope) int {
+	return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
+}
+
+// planAccount finds the account's regions among the wanted ones, all where none
+// are named.
+func (p *Producer) planAccount(ctx context.Context, account string, wanted []string) (scopes []ecs.Scope, failed []record.Failure) {
+	regions, err := p.roster.Regions(ctx, account)
+	if err != nil {
+		return nil, []record.Failure{failure(ecs.Scope{Account: account}, "DescribeRegions", err)}
 	}
 	known := map[string]bool{}
 	for _, r := range regions {
-		known[r.ID] = true
-		if len(wanted) == 0 || slices.Contains(wanted, r.ID) {
-			plan.Scopes = append(plan.Scopes, ecs.Scope{Account: account, Region: r.ID})
+		if !known[r.ID] && (len(wanted) == 0 || slices.Contains(wanted, r.ID)) {
+			scopes = append(scopes, ecs.Scope{Account: account, Region: r.ID})
 		}
+		known[r.ID] = true
 	}
 	for _, asked := range wanted {
 		if !known[asked] {
-			plan.Failed = append(plan.Failed, record.Failure{
-				Account: account, Region: asked, API: "DescribeRegions", Class: ecs.RegionClosed.String(),
+			failed = append(failed, record.Failure{
+				Account: account, API: "DescribeRegions", Class: ecs.RegionClosed.String(),
 				Error: fmt.Sprintf("region %q is not among the %d that DescribeRegions names", asked, len(regions)),
 				Mend:  "check the spelling, or activate the region for the account",
 			})
 		}
 	}
-	return nil
+	return scopes, failed
 }
 
 // maxIDs bounds one rescan request.

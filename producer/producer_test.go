@@ -140,9 +140,24 @@ func of[T event.Message](j *journal) []T {
 
 func options() producer.Options {
 	o := producer.DefaultOptions()
-	o.Accounts, o.LaneSize, o.PageWait = []string{"1"}, 50, time.Hour
+	o.LaneSize, o.PageWait = 50, time.Hour
 	o.Now = func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
 	return o
+}
+
+// listed are accounts by their ids.
+type listed []string
+
+func (l listed) Accounts(context.Context) ([]ecs.Account, error) {
+	var out []ecs.Account
+	for _, id := range l {
+		out = append(out, ecs.Account{ID: id, Name: "name-of-" + id})
+	}
+	return out, nil
+}
+
+func accounts(c producer.Cloud, ids ...string) *producer.Roster {
+	return producer.NewRoster(listed(ids), c, nil, time.Now)
 }
 
 func fleet(n int, spread time.Duration) []ecs.Instance {
@@ -193,7 +208,7 @@ func TestLanesNeitherOverlapNorLeaveAGap(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, j := &cloud{instances: fleet(tc.n, tc.spread), pageSize: 10}, &journal{}
-			scan(t, producer.New(options(), c, j, nil), j)
+			scan(t, producer.New(options(), c, accounts(c, "1"), j, nil), j)
 			lanes := of[*event.LaneJob](j)
 			if len(lanes) < tc.leastLane || len(lanes) > tc.mostLane {
 				t.Errorf("%d lanes, want %d to %d", len(lanes), tc.leastLane, tc.mostLane)
@@ -227,7 +242,7 @@ func TestUnreadableCreationTimeIsNotLost(t *testing.T) {
 	// unbounded on one side, so let the fake list it there.
 	c.instances[len(c.instances)-1].CreationTime = "2031-01-01T00:00Z" // beyond the clock's idea of now
 	j := &journal{}
-	scan(t, producer.New(options(), c, j, nil), j)
+	scan(t, producer.New(options(), c, accounts(c, "1"), j, nil), j)
 	if got := seen(j); got["i-odd"] != 1 || len(got) != 501 {
 		t.Errorf("instance with a creation time in the future seen %d times, %d in all", got["i-odd"], len(got))
 	}
@@ -241,7 +256,7 @@ func TestExpiredTokenRestartsTheLaneAlone(t *testing.T) {
 		}
 		return nil
 	}
-	p := producer.New(options(), c, j, nil)
+	p := producer.New(options(), c, accounts(c, "1"), j, nil)
 	scan(t, p, j)
 	ended := of[*event.LaneEnded](j)
 	if len(ended) != 1 || ended[0].Failure != nil || ended[0].Walk != "1.1" || ended[0].Instances != 45 || ended[0].Pages != 1 {
@@ -264,7 +279,7 @@ func TestTokenThatExpiresForEverEndsTheLane(t *testing.T) {
 		}
 		return nil
 	}
-	scan(t, producer.New(options(), c, j, nil), j)
+	scan(t, producer.New(options(), c, accounts(c, "1"), j, nil), j)
 	ended := of[*event.LaneEnded](j)
 	if len(ended) != 1 || ended[0].Failure == nil || ended[0].Failure.Class != "token-expired" {
 		t.Errorf("ended %+v", ended)
@@ -273,7 +288,7 @@ func TestTokenThatExpiresForEverEndsTheLane(t *testing.T) {
 
 func TestEmptyAnswerIsVerified(t *testing.T) {
 	c, j := &cloud{pageSize: 10, denied: true}, &journal{}
-	scan(t, producer.New(options(), c, j, nil), j)
+	scan(t, producer.New(options(), c, accounts(c, "1"), j, nil), j)
 	ended := of[*event.LaneEnded](j)
 	if len(ended) != 1 || ended[0].Failure == nil || ended[0].Failure.Code != "Forbidden.RAM" {
 		t.Errorf("an empty answer that RAM may have made ended %+v", ended)
@@ -288,7 +303,7 @@ func TestFailureInTheMiddleNamesCauseAndKeepsPages(t *testing.T) {
 		}
 		return nil
 	}
-	scan(t, producer.New(options(), c, j, nil), j)
+	scan(t, producer.New(options(), c, accounts(c, "1"), j, nil), j)
 	ended := of[*event.LaneEnded](j)
 	if len(ended) != 1 || ended[0].Pages != 1 || ended[0].Instances != 30 || ended[0].Failure == nil || ended[0].Failure.RequestID != "R1" || ended[0].Failure.Mend != "wait" {
 		t.Errorf("ended %+v", ended)
@@ -307,7 +322,7 @@ func TestADoubtInOnePageEndsTheLanePartialWithAllThatWasRead(t *testing.T) {
 		}
 		return nil
 	}
-	scan(t, producer.New(options(), c, j, nil), j)
+	scan(t, producer.New(options(), c, accounts(c, "1"), j, nil), j)
 	ended := of[*event.LaneEnded](j)
 	if len(ended) != 1 || ended[0].Instances != 45 || ended[0].Failure == nil || ended[0].Failure.Class != "contradicted" {
 		t.Errorf("ended %+v", ended)
@@ -320,7 +335,7 @@ func TestADoubtInOnePageEndsTheLanePartialWithAllThatWasRead(t *testing.T) {
 func TestADoubtfulAnswerSaysOfNoInstanceThatItIsNotThere(t *testing.T) {
 	c, j := &cloud{instances: fleet(3, time.Hour), doubt: func(int) *ecs.Error { return contradicted() }}, &journal{}
 	req := &event.ScanRequested{ScanID: "s", Kind: event.KindRescan, Accounts: []string{scope.Account}, Regions: []string{scope.Region}, InstanceIDs: []string{"i-000001", "i-away"}}
-	if err := producer.New(options(), c, j, nil).HandleRescan(t.Context(), req, time.Now(), "1"); err != nil {
+	if err := producer.New(options(), c, accounts(c, "1"), j, nil).HandleRescan(t.Context(), req, time.Now(), "1"); err != nil {
 		t.Fatal(err)
 	}
 	ended := of[*event.LaneEnded](j)
@@ -348,7 +363,7 @@ func TestAnAnswersAgeIsCountedFromTheCallAndNotFromTheQueueBeforeIt(t *testing.T
 			}
 			return nil
 		}
-		if err := producer.New(o, queued{c}, j, nil).HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0"}, "1"); err != nil {
+		if err := producer.New(o, queued{c}, accounts(queued{c}, "1"), j, nil).HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0"}, "1"); err != nil {
 			t.Fatal(err)
 		}
 		if ended := of[*event.LaneEnded](j); len(ended) != 1 || ended[0].Failure != nil || ended[0].Instances != 45 || c.calls != 5 {
@@ -361,7 +376,7 @@ func TestAnswersFillPages(t *testing.T) {
 	o := options()
 	o.LaneSize = 5000
 	c, j := &cloud{instances: fleet(2*event.MaxInstances+7, time.Hour), pageSize: 100}, &journal{}
-	scan(t, producer.New(o, c, j, nil), j)
+	scan(t, producer.New(o, c, accounts(c, "1"), j, nil), j)
 	var sizes, numbers []int
 	for _, m := range of[*event.InstancesListed](j) {
 		sizes, numbers = append(sizes, m.Rows.Len()), append(numbers, m.Page)
@@ -392,7 +407,7 @@ func TestInstancesWaitForOthersForAMomentOnly(t *testing.T) {
 		begun, done := time.Now(), make(chan error)
 		go func() {
 			c := slow{&cloud{instances: fleet(45, time.Hour), pageSize: 10}}
-			done <- producer.New(o, c, j, nil).HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0"}, "1")
+			done <- producer.New(o, c, accounts(c, "1"), j, nil).HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0"}, "1")
 		}()
 		time.Sleep(3*time.Second + 251*time.Millisecond)
 		pages := of[*event.InstancesListed](j)
@@ -417,7 +432,7 @@ func TestPageIsAsOldAsItsOldest(t *testing.T) {
 		j := &journal{}
 		first := time.Now().Add(time.Second)
 		c := slow{&cloud{instances: fleet(45, time.Hour), pageSize: 10}}
-		if err := producer.New(o, c, j, nil).HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0"}, "1"); err != nil {
+		if err := producer.New(o, c, accounts(c, "1"), j, nil).HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0"}, "1"); err != nil {
 			t.Fatal(err)
 		}
 		pages := of[*event.InstancesListed](j)
@@ -438,7 +453,7 @@ func TestLargeInstancesAreSentInSmallerPages(t *testing.T) {
 	}
 	o := options()
 	o.LaneSize = 5000
-	scan(t, producer.New(o, c, j, nil), j)
+	scan(t, producer.New(o, c, accounts(c, "1"), j, nil), j)
 	pages := of[*event.InstancesListed](j)
 	for _, m := range pages {
 		if _, err := event.Append(nil, m); err != nil {
@@ -452,7 +467,7 @@ func TestLargeInstancesAreSentInSmallerPages(t *testing.T) {
 
 func TestBusErrorIsReturnedForAnotherTry(t *testing.T) {
 	c, j := &cloud{instances: fleet(5, time.Hour), pageSize: 10}, &journal{err: errors.New("bus is down")}
-	err := producer.New(options(), c, j, nil).HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0"}, "1")
+	err := producer.New(options(), c, accounts(c, "1"), j, nil).HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0"}, "1")
 	if err == nil || !errors.Is(err, j.err) {
 		t.Errorf("HandleLane = %v", err)
 	}
@@ -460,17 +475,16 @@ func TestBusErrorIsReturnedForAnotherTry(t *testing.T) {
 
 func TestScanPlanNamesWhatCannotBeScanned(t *testing.T) {
 	o := options()
-	o.Accounts = []string{"1", "broken"}
 	c, j := &cloud{regions: []string{"cn-x", "cn-y"}}, &journal{}
 	req := &event.ScanRequested{ScanID: "s", Kind: event.KindScan, Regions: []string{"cn-y", "cn-nowhere"}}
-	if err := producer.New(o, c, j, nil).HandleScan(t.Context(), req, time.Unix(100, 0)); err != nil {
+	if err := producer.New(o, c, accounts(c, "1", "broken"), j, nil).HandleScan(t.Context(), req, time.Unix(100, 0)); err != nil {
 		t.Fatal(err)
 	}
 	plan := of[*event.ScanPlanned](j)[0]
 	if diff := cmp.Diff([]ecs.Scope{{Account: "1", Region: "cn-y"}}, plan.Scopes); diff != "" {
 		t.Error(diff)
 	}
-	if len(plan.Failed) != 2 || plan.Failed[0].Region != "cn-nowhere" || plan.Failed[1].Account != "broken" {
+	if len(plan.Failed) != 2 || plan.Failed[0].Region != "" || !strings.Contains(plan.Failed[0].Error, "cn-nowhere") || plan.Failed[1].Account != "broken" {
 		t.Errorf("failed %+v", plan.Failed)
 	}
 	if jobs := of[*event.ScopeJob](j); len(jobs) != 1 || !jobs[0].Epoch.Equal(time.Unix(100, 0)) {
@@ -479,7 +493,7 @@ func TestScanPlanNamesWhatCannotBeScanned(t *testing.T) {
 }
 
 func TestNonsenseRequestIsTerminal(t *testing.T) {
-	p := producer.New(options(), &cloud{}, &journal{}, nil)
+	p := producer.New(options(), &cloud{}, accounts(&cloud{}, "1"), &journal{}, nil)
 	for _, req := range []*event.ScanRequested{
 		{Kind: event.KindScan},
 		{ScanID: "s", Kind: "other"},
@@ -498,7 +512,7 @@ func (k known) Locate(context.Context, []string) (map[string]ecs.Scope, error) {
 
 func TestRescanAsksWhereTheInstanceIs(t *testing.T) {
 	c, j := &cloud{regions: []string{"cn-x", "cn-y"}, instances: fleet(3, time.Hour)}, &journal{}
-	p := producer.New(options(), c, j, known{"i-000001": scope})
+	p := producer.New(options(), c, accounts(c, "1"), j, known{"i-000001": scope})
 	req := &event.ScanRequested{ScanID: "r", Kind: event.KindRescan, InstanceIDs: []string{"i-000001", "i-000001"}}
 	if err := p.HandleRescan(t.Context(), req, time.Unix(5, 0), "1"); err != nil {
 		t.Fatal(err)
@@ -511,7 +525,7 @@ func TestRescanAsksWhereTheInstanceIs(t *testing.T) {
 
 func TestRescanOfAnUnknownInstanceAsksEverywhere(t *testing.T) {
 	c, j := &cloud{regions: []string{"cn-x", "cn-y"}}, &journal{}
-	p := producer.New(options(), c, j, known{})
+	p := producer.New(options(), c, accounts(c, "1"), j, known{})
 	if err := p.HandleRescan(t.Context(), &event.ScanRequested{ScanID: "r", Kind: event.KindRescan, InstanceIDs: []string{"i-gone"}}, time.Unix(5, 0), "2"); err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,9 @@
 package producer
 
 import (
+	"cmp"
 	"context"
-	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/trace"
 )
 
@@ -21,7 +23,7 @@ func (p *Producer) HandleRescan(ctx context.Context, req *event.ScanRequested, e
 	if err := validate(req); err != nil {
 		return event.Terminal(err)
 	}
-	plan := &event.ScanPlanned{ScanID: req.ScanID, Kind: event.KindRescan, Reason: req.Reason, Epoch: epoch}
+	plan := &event.ScanPlanned{ScanID: req.ScanID, Kind: event.KindRescan, Reason: req.Reason, Epoch: epoch, InstanceIDs: req.InstanceIDs}
 	byScope, err := p.locate(ctx, req, plan)
 	if err != nil {
 		return err
@@ -29,18 +31,7 @@ func (p *Producer) HandleRescan(ctx context.Context, req *event.ScanRequested, e
 	for s := range byScope {
 		plan.Scopes = append(plan.Scopes, s)
 	}
-	slices.SortFunc(plan.Scopes, func(a, b ecs.Scope) int {
-		if a.Account != b.Account {
-			if a.Account < b.Account {
-				return -1
-			}
-			return 1
-		}
-		if a.Region < b.Region {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(plan.Scopes, compareScopes)
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	for _, s := range plan.Scopes {
@@ -79,15 +70,14 @@ func (p *Producer) locate(ctx context.Context, req *event.ScanRequested, plan *e
 	if len(unknown) == 0 {
 		return byScope, nil
 	}
-	accounts := req.Accounts
-	if len(accounts) == 0 {
-		accounts = p.o.Accounts
+	accounts, failed, err := p.accountsOf(ctx, req)
+	if err != nil {
+		return nil, err
 	}
-	everywhere := &event.ScanPlanned{}
-	for _, account := range accounts {
-		if err := p.planAccount(ctx, everywhere, account, req.Regions); err != nil {
-			return nil, err
-		}
+	everywhere := &event.ScanPlanned{Failed: failed}
+	err = p.planAccounts(ctx, everywhere, accounts, req.Regions, func(context.Context, []ecs.Scope) error { return nil })
+	if err != nil {
+		return nil, err
 	}
 	plan.Failed = everywhere.Failed
 	for _, s := range everywhere.Scopes {
@@ -101,67 +91,122 @@ func allowed(req *event.ScanRequested, s ecs.Scope) bool {
 		(len(req.Regions) == 0 || slices.Contains(req.Regions, s.Region))
 }
 
-// rescanScope reads the instances in calls of up to a page each, side by side.
+// rescanScope reads the instances and says of each whether it was found.
 func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, s ecs.Scope, ids []string, epoch time.Time, try string) error {
 	w := event.Walk{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Lane: try + ".0", Walk: try + ".0"}
 	planned := &event.ScopePlanned{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Plan: try, Lanes: []string{w.Lane}}
 	ended := &event.LaneEnded{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Lane: w.Lane, Walk: w.Walk}
-	var mu sync.Mutex
-	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(4)
-	for chunk := range slices.Chunk(slices.Compact(slices.Sorted(slices.Values(ids))), ecs.MaxPage) {
-		group.Go(func() error {
-			fetch, span := trace.Start(gctx, "fetch page", trace.Int("shenscan.instances", len(chunk)))
-			page, err := p.cloud.Instances(fetch, s, ecs.Query{InstanceIDs: chunk})
-			span.End(err)
-			if err != nil {
-				return err
-			}
-			found := map[string]bool{}
-			for i := range page.Instances {
-				found[page.Instances[i].ID] = true
-			}
-			m := &event.InstancesListed{Walk: w, Epoch: epoch.UnixNano(), Observed: p.o.Now().Add(-time.Since(page.Asked)).UnixNano()}
-			m.SetInstances(page.Instances)
-			mu.Lock()
-			for _, id := range chunk {
-				if !found[id] && page.Doubt == nil {
-					ended.NotFound = append(ended.NotFound, id)
-				}
-			}
-			if len(page.Instances) > 0 {
-				m.Page = ended.Pages
-				ended.Pages++
-				ended.Instances += len(page.Instances)
-			}
-			mu.Unlock()
-			if len(page.Instances) > 0 {
-				if err := p.bus.Publish(gctx, m); err != nil {
-					return busError{err}
-				}
-			}
-			if page.Doubt != nil {
-				return page.Doubt
-			}
-			return nil
-		})
-	}
-	err := group.Wait()
+	got := p.lookUp(ctx, s, ids)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if bus, ok := errors.AsType[busError](err); ok {
-		return bus.error
+	for page := range slices.Chunk(got.found, ecs.MaxPage) {
+		m := &event.InstancesListed{Walk: w, Page: ended.Pages, Epoch: epoch.UnixNano(), Observed: got.observed.UnixNano()}
+		m.SetInstances(page)
+		if err := p.bus.Publish(ctx, m); err != nil {
+			return err
+		}
+		ended.Pages++
+		ended.Instances += len(page)
 	}
-	if err != nil {
-		f := failure(s, "DescribeInstances", err)
-		ended.Failure = &f
+	for i := range got.found {
+		ended.Found = append(ended.Found, got.found[i].ID)
 	}
+	ended.NotFound, ended.NotRead = got.absent, got.unread
+	ended.Listed = len(got.found)
+	ended.Failure = failureOf(s, "DescribeInstances", got.err)
 	if err := p.bus.Publish(ctx, ended); err != nil {
 		return err
 	}
 	return p.bus.Publish(ctx, planned)
 }
 
-// busError marks an error of the bus among those of the cloud.
-type busError struct{ error }
+// lookedUp is what asking for instances by their ids came to: each of them is
+// in one of the lists.
+type lookedUp struct {
+	found    []ecs.Instance
+	observed time.Time // when the first of them was
+	absent   []string  // not there, and asking is allowed
+	unread   []string
+	err      error // why the unread were not read
+}
+
+// lookUp asks for instances by their ids, ecs.MaxPage a call. What a page
+// lacks was asked for until an answer held none of it and is absent; where an
+// answer contradicts itself or the question, it is unread.
+func (p *Producer) lookUp(ctx context.Context, s ecs.Scope, ids []string) lookedUp {
+	var all lookedUp
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(4)
+	for chunk := range slices.Chunk(slices.Compact(slices.Sorted(slices.Values(ids))), ecs.MaxPage) {
+		group.Go(func() error {
+			got := p.lookUpChunk(ctx, s, chunk)
+			mu.Lock()
+			defer mu.Unlock()
+			all.add(&got)
+			return nil
+		})
+	}
+	_ = group.Wait() // errors stand in all
+	slices.Sort(all.absent)
+	slices.Sort(all.unread)
+	slices.SortFunc(all.found, func(a, b ecs.Instance) int { return cmp.Compare(a.ID, b.ID) })
+	return all
+}
+
+func (l *lookedUp) add(x *lookedUp) {
+	if len(x.found) > 0 && (l.observed.IsZero() || x.observed.Before(l.observed)) {
+		l.observed = x.observed
+	}
+	l.found, l.absent, l.unread = append(l.found, x.found...), append(l.absent, x.absent...), append(l.unread, x.unread...)
+	if l.err == nil {
+		l.err = x.err
+	}
+}
+
+func (p *Producer) lookUpChunk(ctx context.Context, s ecs.Scope, chunk []string) lookedUp {
+	fetch, span := trace.Start(ctx, "fetch page", trace.Int("shenscan.instances", len(chunk)))
+	page, err := p.cloud.Instances(fetch, s, ecs.Query{InstanceIDs: chunk})
+	span.End(err)
+	if err != nil {
+		return lookedUp{unread: chunk, err: err}
+	}
+	out := lookedUp{observed: p.o.Now().Add(-time.Since(page.Asked))}
+	if page.Doubt != nil {
+		out.err = page.Doubt
+	}
+	missing := make(map[string]bool, len(chunk))
+	for _, id := range chunk {
+		missing[id] = true
+	}
+	for i := range page.Instances {
+		x := &page.Instances[i]
+		if missing[x.ID] {
+			delete(missing, x.ID)
+			out.found = append(out.found, *x)
+		} else if !slices.Contains(chunk, x.ID) {
+			out.err = &ecs.Error{
+				Action: "DescribeInstances", Scope: s, Class: ecs.Contradicted, RequestID: page.RequestID,
+				Err:  fmt.Errorf("asked for %d instances by id, the answer holds %.64q, which is none of them", len(chunk), x.ID),
+				Mend: "ask again; look at what stands between shenscan and the API if it stays so",
+			}
+		}
+	}
+	left := slices.DeleteFunc(slices.Clone(chunk), func(id string) bool { return !missing[id] })
+	if out.err != nil {
+		out.unread = left
+	} else {
+		out.absent = left
+	}
+	return out
+}
+
+// failureOf is what a report says of err, nil where there is none.
+func failureOf(s ecs.Scope, action string, err error) *record.Failure {
+	if err == nil {
+		return nil
+	}
+	f := failure(s, action, err)
+	return &f
+}

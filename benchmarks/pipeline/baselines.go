@@ -129,11 +129,11 @@ func withFetch(ctx context.Context, endpoint string, names *osNames, keep func([
 		return err
 	}
 	defer client.Close()
-	accounts, err := client.ResolveAccounts(ctx)
+	accounts, err := client.Accounts(ctx)
 	if err != nil {
 		return err
 	}
-	regions, err := client.Regions(ctx, accounts[0])
+	regions, err := client.Regions(ctx, accounts[0].ID)
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func withFetch(ctx context.Context, endpoint string, names *osNames, keep func([
 		group.Go(func() error {
 			q := ecs.Query{}
 			for {
-				page, err := client.Instances(ctx, ecs.Scope{Account: accounts[0], Region: r.ID}, q)
+				page, err := client.Instances(ctx, ecs.Scope{Account: accounts[0].ID, Region: r.ID}, q)
 				if err != nil {
 					return err
 				}

@@ -19,6 +19,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/producer"
 )
 
 // finding is one thing that doctor looked at.
@@ -188,14 +189,28 @@ func (f *doctorFlags) cloudOK(ctx context.Context, s *settings) []finding {
 		return []finding{{Check: "cloud", Text: err.Error()}}
 	}
 	defer client.Close()
-	accounts, err := client.ResolveAccounts(ctx)
+	accounts, err := producer.NewRoster(client, client, f.cloud.accounts, time.Now).Accounts(ctx)
+	var found []finding
 	if err != nil {
-		return []finding{{Check: "credentials", Text: err.Error(), Mend: mendOf(err)}}
+		found = append(found, finding{Check: "accounts", Text: err.Error(), Mend: mendOf(err)})
 	}
-	found := []finding{{Check: "credentials", OK: true, Text: fmt.Sprintf("%d accounts: %s", len(accounts), strings.Join(accounts, ", "))}}
+	var names []string
 	for _, account := range accounts {
-		if len(f.cloud.accounts) == 0 || slices.Contains(f.cloud.accounts, account) {
-			found = append(found, f.accountOK(ctx, client, account)...)
+		switch {
+		case account.Err != nil:
+			found = append(found, finding{Check: "credentials", Where: account.String(), Text: account.Err.Error(), Mend: mendOf(account.Err)})
+		case account.Excluded:
+			names = append(names, account.String()+", excluded")
+		default:
+			names = append(names, account.String())
+		}
+	}
+	if len(names) > 0 {
+		found = slices.Insert(found, 0, finding{Check: "credentials", OK: true, Text: fmt.Sprintf("%d accounts: %s", len(names), strings.Join(names, ", "))})
+	}
+	for _, account := range accounts {
+		if account.Err == nil && !account.Excluded {
+			found = append(found, f.accountOK(ctx, client, account.ID)...)
 		}
 	}
 	return append(found, clockOK(client))

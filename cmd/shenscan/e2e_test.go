@@ -513,9 +513,10 @@ func TestBadInputIsOneClearLine(t *testing.T) {
 	}{
 		"unknown command":        {[]string{"scna"}, nil, 2, []string{"scna", "--help"}},
 		"unknown flag":           {scan("--regoin", "x"), nil, 2, []string{"regoin"}},
-		"unknown region":         {scan("--region", "cn-nowhere"), nil, 1, []string{"cn-nowhere", "DescribeRegions"}},
-		"one unknown region":     {scan("--region", "cn-nowhere", "--region", "cn-hangzhou"), nil, 4, []string{"cn-nowhere"}},
-		"unknown account":        {scan("--account", "42"), nil, 2, []string{"42"}},
+		"unknown region":         {scan("--region", "cn-nowhere"), nil, 2, []string{"cn-nowhere", "there are", "cn-hangzhou"}},
+		"misspelt region":        {scan("--region", "cn-hangzou", "--region", "cn-beijing"), nil, 2, []string{`did you mean "cn-hangzhou"`}},
+		"unknown account":        {scan("--account", "prod"), nil, 2, []string{"--account prod"}},
+		"unknown account id":     {scan("--account", "42"), nil, 2, []string{"--account 42"}},
 		"unknown target":         {scan("--target", "shenlong-5"), nil, 2, []string{"shenlong-5", "shenlong-6"}},
 		"unknown output":         {scan("--output", "xml"), nil, 2, []string{"xml", "jsonl"}},
 		"unknown verdict":        {scan("--fail-on", "bad"), nil, 2, []string{"bad", "incompatible"}},

@@ -115,7 +115,7 @@ func (f *cloudFlags) add(cmd *cobra.Command) {
 	fl.IntVar(&f.concurrency, "concurrency", 32, "lanes and calls side by side")
 	fl.Float64Var(&f.rate, "rate", 0, "ceiling of ECS calls a second and account; 0 leaves it to the adaptive limit")
 	fl.Float64Var(&f.startRate, "start-rate", ecsapi.DefaultOptions().StartRate, "ECS calls a second that an account, region and action begin with; the limit then adapts")
-	fl.StringSliceVar(&f.accounts, "account", nil, "accounts to scan, of those configured")
+	fl.StringSliceVar(&f.accounts, "account", nil, "accounts to scan, by id or name, of those that are configured or in the resource directory")
 }
 
 // addEndpoints adds what a command needs that asks the cloud only a little.
@@ -136,9 +136,10 @@ func (f *cloudFlags) options(s *settings) ecsapi.Options {
 	o.Logger = s.log
 	version, _ := app.Version()
 	o.UserAgent = "shenscan/" + version
-	for _, a := range s.file.Accounts {
+	for _, a := range s.file.Accounts.List {
 		o.Accounts = append(o.Accounts, ecsapi.Account(a))
 	}
+	o.Exclude = s.file.Accounts.Exclude
 	o.Directory.RoleName, o.Directory.ExternalID = s.file.Directory.RoleName, s.file.Directory.ExternalID
 	return o
 }

@@ -128,12 +128,12 @@ func (f *rescanFlags) ask(ctx context.Context, b *bus.Bus, ids []string, errOut 
 		}
 		var reply producer.ScanReply
 		err := b.Call(ctx, event.SubjectScan, req, &reply)
-		return reply.ScanID, nil, err
+		return reply.ScanID, nil, refused(err)
 	}
 	var reply producer.RescanReply
 	req := producer.RescanRequest{Account: f.account, Region: f.region, InstanceIDs: ids, Reason: f.reason}
 	if err := b.Call(ctx, event.SubjectRescan, req, &reply); err != nil {
-		return "", nil, err
+		return "", nil, refused(err)
 	}
 	bad := map[string]bool{}
 	for _, r := range reply.Rejected {
@@ -141,6 +141,14 @@ func (f *rescanFlags) ask(ctx context.Context, b *bus.Bus, ids []string, errOut 
 		fmt.Fprintf(errOut, "shenscan: %s: %s\n", r.InstanceID, r.Error)
 	}
 	return reply.ScanID, slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return bad[id] }), nil
+}
+
+// refused tells a request that has to be changed from one that failed.
+func refused(err error) error {
+	if se, ok := errors.AsType[*bus.ServiceError](err); ok && se.Code == "400" {
+		return usage(se)
+	}
+	return err
 }
 
 // await asks until the scan has ended.

@@ -74,7 +74,7 @@ type Options struct {
 	Cloud ecsapi.Options
 	// API replaces the client of the real SDK; tests use it.
 	API ecs.API
-	// Accounts narrows the configured accounts.
+	// Accounts narrows the accounts that there are, by id or name.
 	Accounts []string
 	Store    string // folder; the file in it is store.db
 	// StoreMaxMiB is what that file may grow to; 0 is as much as the disk takes.
@@ -109,7 +109,7 @@ type App struct {
 	log        *slog.Logger
 	bus        *bus.Bus
 	cloud      ecs.API
-	accounts   []string
+	roster     *producer.Roster // nil without a producer
 	classifier *rules.Classifier
 	db         *store.DB
 	registry   *prometheus.Registry
@@ -274,7 +274,8 @@ func (a *App) today() string { return a.o.Now().UTC().Format(time.DateOnly) }
 
 func (a *App) openCloud(ctx context.Context) error {
 	if a.o.API != nil {
-		a.cloud, a.accounts = a.o.API, a.o.Accounts
+		a.cloud = a.o.API
+		a.roster = producer.NewRoster(fixed(a.o.Accounts), a.cloud, nil, a.o.Now)
 		return nil
 	}
 	o := a.o.Cloud
@@ -295,31 +296,8 @@ func (a *App) openCloud(ctx context.Context) error {
 	if a.o.Roles&Producer == 0 {
 		return nil
 	}
-	accounts, err := client.ResolveAccounts(ctx)
-	if err != nil {
-		return fmt.Errorf("find out which accounts to scan: %w", err)
-	}
-	if a.accounts, err = narrow(accounts, a.o.Accounts); err != nil {
-		return err
-	}
-	return nil
-}
-
-// narrow keeps the wanted accounts, all where none is wanted.
-func narrow(configured, wanted []string) ([]string, error) {
-	if len(wanted) == 0 {
-		return configured, nil
-	}
-	have := map[string]bool{}
-	for _, c := range configured {
-		have[c] = true
-	}
-	for _, w := range wanted {
-		if !have[w] {
-			return nil, &ConfigError{fmt.Errorf("--account %s is not among the configured accounts %v", w, configured)}
-		}
-	}
-	return wanted, nil
+	a.roster = producer.NewRoster(client, client, a.o.Accounts, a.o.Now)
+	return a.checkAccounts(ctx)
 }
 
 // Run runs the process's roles until ctx ends or one of them fails, then stops
@@ -361,8 +339,8 @@ func (a *App) Run(ctx context.Context) error {
 
 func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 	o := producer.DefaultOptions()
-	o.Accounts, o.Log, o.Now = a.accounts, a.log, a.o.Now
-	p := producer.New(o, a.cloud, a.bus, locator{a.bus})
+	o.Log, o.Now = a.log, a.o.Now
+	p := producer.New(o, a.cloud, a.roster, a.bus, locator{a.bus})
 	kv, err := a.bus.KV(ctx, "shenscan-scans", 7*24*time.Hour, false)
 	if err != nil {
 		return err
@@ -373,7 +351,7 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 		}
 	}
 	host, _ := os.Hostname()
-	a.desk = producer.NewDesk(producer.DefaultDeskOptions(), a.bus, &running{kv, a.bus, a.o.Now}, fmt.Sprintf("%s/%d/%d", host, os.Getpid(), a.o.Now().UnixNano()))
+	a.desk = producer.NewDesk(producer.DefaultDeskOptions(), a.roster, a.bus, &running{kv, a.bus, a.o.Now}, fmt.Sprintf("%s/%d/%d", host, os.Getpid(), a.o.Now().UnixNano()))
 	if err := a.storeSchedules(ctx); err != nil {
 		return err
 	}

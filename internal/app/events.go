@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
-	"slices"
 
 	"github.com/shenscan/shenscan/producer"
 	"github.com/shenscan/shenscan/producer/cloudevents"
@@ -30,7 +28,10 @@ func (a *App) withEvents(next http.Handler) (http.Handler, error) {
 	}
 	o := cloudevents.DefaultOptions()
 	o.Secrets, o.Rescanner, o.Log, o.Now = a.o.Events.Secrets, eventRescanner{a.desk}, a.log, a.o.Now
-	o.Accounts = a.accountIDs()
+	o.Account = func(ctx context.Context, id string) bool {
+		found, err := a.roster.Find(ctx, id)
+		return err == nil && found.ID == id
+	}
 	events, err := cloudevents.New(o, a.registry)
 	if err != nil {
 		return nil, err
@@ -39,38 +40,6 @@ func (a *App) withEvents(next http.Handler) (http.Handler, error) {
 	mux.Handle(EventsPath, events)
 	mux.Handle("/", next)
 	return mux, nil
-}
-
-// roleAccount finds the account in the name of a role.
-var roleAccount = regexp.MustCompile(`^acs:ram::([0-9]{5,20}):role/`)
-
-// onlyDigits is what an account id looks like.
-var onlyDigits = regexp.MustCompile(`^[0-9]{5,20}$`)
-
-// accountIDs maps the ids of the accounts that are scanned to their names:
-// events carry ids, records names. An account that has neither its id for a
-// name nor a role that tells it cannot be recognised.
-func (a *App) accountIDs() map[string]string {
-	ids := map[string]string{}
-	known := map[string]bool{}
-	for _, c := range a.o.Cloud.Accounts {
-		if m := roleAccount.FindStringSubmatch(c.RoleARN); m != nil {
-			name := orDefault(c.Name, m[1])
-			if slices.Contains(a.accounts, name) && ids[m[1]] == "" {
-				ids[m[1]], known[name] = name, true
-			}
-		}
-	}
-	for _, name := range a.accounts {
-		switch {
-		case known[name]:
-		case onlyDigits.MatchString(name):
-			ids[name] = name
-		default:
-			a.log.Warn("events of this account are not recognised: name it by its id, or give it a role_arn", "account", name)
-		}
-	}
-	return ids
 }
 
 // eventRescanner asks the desk of this process, as any caller would over the

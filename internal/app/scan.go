@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -9,12 +10,24 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/producer"
 )
 
 // RequestScan stores a scan request and returns the scan's id. The scans that
 // an earlier process of this store left running are ended first: nobody works
-// on them any more.
+// on them any more. Accounts and regions that are not there are a ConfigError.
 func (a *App) RequestScan(ctx context.Context, accounts, regions []string, reason string) (string, error) {
+	ids, err := a.roster.Resolve(ctx, accounts, regions)
+	if re, ok := errors.AsType[*producer.RequestError](err); ok && re.Code == "400" {
+		return "", &ConfigError{re}
+	}
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	if err != nil { // it cannot be checked now; the scan names what it then cannot read
+		a.log.WarnContext(ctx, "accounts and regions could not be checked before the scan", "err", err)
+		ids = accounts
+	}
 	if !a.o.Distributed {
 		scans, err := a.db.Scans(0)
 		if err != nil {
@@ -33,7 +46,7 @@ func (a *App) RequestScan(ctx context.Context, accounts, regions []string, reaso
 	host, _ := os.Hostname()
 	req := &event.ScanRequested{
 		ScanID: event.NewScanID(event.KindScan, now, fmt.Sprintf("%s/%d/%d", host, os.Getpid(), now.UnixNano())),
-		Kind:   event.KindScan, Accounts: slices.Sorted(slices.Values(accounts)), Regions: slices.Sorted(slices.Values(regions)),
+		Kind:   event.KindScan, Accounts: slices.Sorted(slices.Values(ids)), Regions: slices.Sorted(slices.Values(regions)),
 		Reason: reason,
 	}
 	return req.ScanID, a.bus.Publish(ctx, req)

@@ -38,7 +38,11 @@ func (a *App) keepTypes(ctx context.Context) error {
 // beside the store.
 func (a *App) FetchTypes(ctx context.Context) error {
 	byID := map[string]ecs.InstanceType{}
-	for _, account := range a.accounts {
+	accounts, err := a.accountIDs(ctx)
+	if err != nil && len(accounts) == 0 {
+		return err
+	}
+	for _, account := range accounts {
 		types, err := a.cloud.InstanceTypes(ctx, account)
 		if err != nil {
 			return err

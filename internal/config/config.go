@@ -5,6 +5,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +18,7 @@ import (
 
 // Account is one entry of accounts: in the file.
 type Account struct {
-	Name          string `yaml:"name"`            // how it appears in records; default the id in role_arn
+	Name          string `yaml:"name"`            // what people call it, beside its id; default the id in role_arn
 	RoleARN       string `yaml:"role_arn"`        // acs:ram::1234567890123456:role/shenscan
 	ExternalID    string `yaml:"external_id"`     // where the role's trust policy demands one
 	SessionName   string `yaml:"session_name"`    // default shenscan
@@ -40,9 +41,37 @@ type Schedule struct {
 	Regions  []string `yaml:"regions"`
 }
 
+// Accounts is accounts: in the file: a list, or an object with the list and
+// the accounts that are left alone.
+type Accounts struct {
+	List    []Account `yaml:"list"`
+	Exclude []string  `yaml:"exclude"` // ids or names; they stand in every report
+}
+
+// UnmarshalYAML reads both forms and refuses unknown names in them.
+func (a *Accounts) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.SequenceNode {
+		return strict(n, &a.List)
+	}
+	type object Accounts // has no UnmarshalYAML
+	return strict(n, (*object)(a))
+}
+
+// strict decodes n and refuses unknown names in it, which Node.Decode would
+// pass over.
+func strict(n *yaml.Node, into any) error {
+	body, err := yaml.Marshal(n)
+	if err != nil {
+		return err
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(body))
+	dec.KnownFields(true)
+	return dec.Decode(into)
+}
+
 // File is what only the file can say.
 type File struct {
-	Accounts  []Account  `yaml:"accounts"`
+	Accounts  Accounts   `yaml:"accounts"`
 	Directory Directory  `yaml:"resource_directory"`
 	Schedules []Schedule `yaml:"schedules"`
 }

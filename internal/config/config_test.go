@@ -76,11 +76,31 @@ resource_directory: {role_name: shenscan}
 		t.Fatal(err)
 	}
 	want := &config.File{
-		Accounts:  []config.Account{{Name: "prod", RoleARN: "acs:ram::1234567890123456:role/shenscan", ExternalID: "x"}},
+		Accounts:  config.Accounts{List: []config.Account{{Name: "prod", RoleARN: "acs:ram::1234567890123456:role/shenscan", ExternalID: "x"}}},
 		Schedules: []config.Schedule{{Name: "daily", Cron: "0 0 3 * * *", Zone: "Asia/Shanghai", Regions: []string{"cn-hangzhou"}}},
 		Directory: config.Directory{RoleName: "shenscan"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAccountsMayBeLeftAlone(t *testing.T) {
+	got, err := config.Apply(newFlags().set, known, file(t, `
+accounts:
+  list:
+    - name: prod
+      role_arn: acs:ram::1234567890123456:role/shenscan
+  exclude: ["2345678901234567", sandbox]
+`), env(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Accounts{
+		List:    []config.Account{{Name: "prod", RoleARN: "acs:ram::1234567890123456:role/shenscan"}},
+		Exclude: []string{"2345678901234567", "sandbox"},
+	}
+	if diff := cmp.Diff(want, got.Accounts); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -91,16 +111,18 @@ func TestEveryMistakeIsNamedWithItsPlace(t *testing.T) {
 		env  map[string]string
 		want []string
 	}{
-		"not yaml":           {"a: [", nil, []string{"shenscan.yaml"}},
-		"not a map":          {"- a\n", nil, []string{"shenscan.yaml:1"}},
-		"two unknown keys":   {"x: 1\nstore_dir: y\nz: 2\n", nil, []string{"shenscan.yaml:1", `"x"`, "shenscan.yaml:3", `"z"`}},
-		"flag spelling":      {"store-dir: x\n", nil, []string{"store-dir", "_"}},
-		"no value":           {"rate:\n", nil, []string{"shenscan.yaml:1", "rate"}},
-		"wrong type":         {"rate: fast\n", nil, []string{"rate", "fast"}},
-		"list for one value": {"rate: [1, 2]\n", nil, []string{"rate", "one value"}},
-		"map for a value":    {"rate: {a: 1}\n", nil, []string{"shenscan.yaml:1", "rate"}},
-		"unknown inside":     {"accounts:\n  - nmae: x\n", nil, []string{"accounts", "nmae"}},
-		"environment":        {"", map[string]string{"SHENSCAN_RATE": "much"}, []string{"SHENSCAN_RATE"}},
+		"not yaml":                  {"a: [", nil, []string{"shenscan.yaml"}},
+		"not a map":                 {"- a\n", nil, []string{"shenscan.yaml:1"}},
+		"two unknown keys":          {"x: 1\nstore_dir: y\nz: 2\n", nil, []string{"shenscan.yaml:1", `"x"`, "shenscan.yaml:3", `"z"`}},
+		"flag spelling":             {"store-dir: x\n", nil, []string{"store-dir", "_"}},
+		"no value":                  {"rate:\n", nil, []string{"shenscan.yaml:1", "rate"}},
+		"wrong type":                {"rate: fast\n", nil, []string{"rate", "fast"}},
+		"list for one value":        {"rate: [1, 2]\n", nil, []string{"rate", "one value"}},
+		"map for a value":           {"rate: {a: 1}\n", nil, []string{"shenscan.yaml:1", "rate"}},
+		"unknown inside":            {"accounts:\n  - nmae: x\n", nil, []string{"accounts", "nmae"}},
+		"unknown beside the list":   {"accounts:\n  exclued: [x]\n", nil, []string{"accounts", "exclued"}},
+		"unknown inside the object": {"accounts:\n  list: [{nmae: x}]\n", nil, []string{"accounts", "nmae"}},
+		"environment":               {"", map[string]string{"SHENSCAN_RATE": "much"}, []string{"SHENSCAN_RATE"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := config.Apply(newFlags().set, known, file(t, tc.body), env(tc.env))

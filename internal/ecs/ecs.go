@@ -18,12 +18,35 @@ const MaxPage = 100
 
 // Scope is one account in one region: the unit of completeness.
 type Scope struct {
-	Account string `json:"account"` // Alibaba Cloud account id, or the configured name
+	Account string `json:"account"` // Alibaba Cloud account id
 	Region  string `json:"region"`  // "cn-hangzhou"
 }
 
 // String formats the scope as account/region.
 func (s Scope) String() string { return s.Account + "/" + s.Region }
+
+// Account is one account that there is to look at.
+type Account struct {
+	ID   string // the cloud's id, which scopes, records and metrics carry; "" while it cannot be learnt
+	Name string // what people call it: the configured name, else the one in the resource directory
+	// Status is that of a member of the resource directory, "" for others.
+	Status string
+	// Excluded accounts are named and left alone.
+	Excluded bool
+	// Err is why the account cannot be looked at.
+	Err error
+}
+
+// String is the account as people are told of it.
+func (a Account) String() string {
+	switch {
+	case a.ID == "":
+		return a.Name
+	case a.Name == "" || a.Name == a.ID:
+		return a.ID
+	}
+	return a.ID + " (" + a.Name + ")"
+}
 
 // Region is one row of DescribeRegions.
 type Region struct {

@@ -120,6 +120,8 @@ type ScanPlanned struct {
 	Epoch  time.Time        `json:"epoch"`
 	Scopes []ecs.Scope      `json:"scopes"`           // to be enumerated
 	Failed []record.Failure `json:"failed,omitempty"` // accounts or regions that could not even be planned
+	// InstanceIDs are those that a rescan was asked for.
+	InstanceIDs []string `json:"instance_ids,omitempty"`
 }
 
 // ScopePlanned announces how a scope was cut. A scope is complete when every
@@ -142,9 +144,12 @@ type LaneEnded struct {
 	Walk      string          `json:"walk"`
 	Pages     int             `json:"pages"`
 	Instances int             `json:"instances"` // rows published, repeats included
+	Listed    int             `json:"listed"`    // distinct instances that the API listed
 	Failure   *record.Failure `json:"failure,omitempty"`
-	// NotFound lists asked-for ids that the API did not return (rescan only).
-	NotFound []string `json:"not_found,omitempty"`
+	// A rescan says of each id that was asked for what became of it.
+	Found    []string `json:"found,omitempty"`
+	NotFound []string `json:"not_found,omitempty"` // not there, and asking is allowed
+	NotRead  []string `json:"not_read,omitempty"`  // for the cause in Failure
 }
 
 // ScopeFailed announces that a scope could not be enumerated at all.

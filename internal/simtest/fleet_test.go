@@ -169,6 +169,15 @@ func (f *fleet) accounts() []string {
 	return out
 }
 
+// Accounts implements producer.Accounts.
+func (f *fleet) Accounts(context.Context) ([]ecs.Account, error) {
+	var out []ecs.Account
+	for _, id := range f.accounts() {
+		out = append(out, ecs.Account{ID: id, Name: id})
+	}
+	return out, nil
+}
+
 // call takes its time and fails as the dice say.
 func (f *fleet) call(ctx context.Context, action string, s ecs.Scope, what string) error {
 	r := f.dice.roll("call/" + action + "/" + s.String() + "/" + what)

@@ -79,7 +79,7 @@ func TestSeeds(t *testing.T) {
 // lookup had failed displaced better ones of the same scan, which was complete;
 // and (15, 27, 35) late repeats of an ended scan, dated by a clock that ran
 // ahead, displaced what a newer scan had seen.
-var failedOnce = []uint64{231, 773, 837, 1207, 2737, 3605, 4743, 15, 27, 35}
+var failedOnce = []uint64{231, 773, 837, 1207, 2737, 3605, 4743, 15, 27, 35, 543}
 
 func TestSeedsThatFailedOnce(t *testing.T) {
 	c := classifier(t)

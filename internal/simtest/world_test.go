@@ -193,9 +193,9 @@ func (w *world) producerNames() []string {
 
 func (w *world) startProducer(run func(func(context.Context) error)) {
 	o := producer.DefaultOptions()
-	o.Accounts, o.LaneSize, o.Log, o.Now = w.fleet.accounts(), 120, w.log, w.clock()
+	o.LaneSize, o.Log, o.Now = 120, w.log, w.clock()
 	o.PageWait = []time.Duration{0, 20 * time.Millisecond, o.PageWait}[w.dice.roll("page wait").IntN(3)]
-	p := producer.New(o, w.fleet, lossy{w}, located{w})
+	p := producer.New(o, w.fleet, producer.NewRoster(w.fleet, w.fleet, nil, w.clock()), lossy{w}, located{w})
 	consume(w, run, bus.ConsumeScans, func(ctx context.Context, m *event.ScanRequested, d bus.Delivery) error {
 		return p.HandleScan(ctx, m, d.Stored)
 	})

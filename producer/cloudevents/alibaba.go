@@ -80,10 +80,10 @@ var (
 	resource  = regexp.MustCompile(`^acs[:.]ecs:([a-z0-9-]+):([0-9]+):(.*)$`)
 )
 
-// Interpret says what an event asks for. accounts maps the ids of the accounts
-// that are scanned to their names. The error is a *NothingToDoError where no rescan
+// Interpret says what an event asks for. scanned says whether an account is
+// looked at. The error is a *NothingToDoError where no rescan
 // is due; any other says what is wrong with the event.
-func Interpret(e *Event, accounts map[string]string) (*Change, error) {
+func Interpret(e *Event, scanned func(account string) bool) (*Change, error) {
 	var data map[string]json.RawMessage
 	if e.Data != nil {
 		if err := json.Unmarshal(e.Data, &data); err != nil {
@@ -114,8 +114,7 @@ func Interpret(e *Event, accounts map[string]string) (*Change, error) {
 	case !regionID.MatchString(c.Scope.Region):
 		return nil, fmt.Errorf("the region %.60q is no region id", c.Scope.Region)
 	}
-	var known bool
-	if c.Scope.Account, known = accounts[account]; !known {
+	if c.Scope.Account = account; !scanned(account) {
 		return nil, &NothingToDoError{OutcomeUnknownAccount, "the account " + account + " is not among those that this process scans"}
 	}
 	c.Source, c.ID = e.Source(), e.ID()

@@ -53,8 +53,8 @@ type Rescanner interface {
 type Options struct {
 	Secrets   Secrets
 	Rescanner Rescanner
-	// Accounts maps the ids of the accounts that are scanned to their names.
-	Accounts map[string]string
+	// Account says whether the account with that id is scanned.
+	Account  func(ctx context.Context, id string) bool
 	MaxBody  int64 // bytes
 	MaxBatch int   // events of one request
 	// MaxInFlight bounds the requests whose bodies are held at once; more wait.
@@ -246,7 +246,7 @@ func (h *Handler) handle(ctx context.Context, events []readEvent) []Result {
 	}
 	scopes := map[ecs.Scope]*wanted{}
 	for i, e := range events {
-		change, result := h.interpret(e)
+		change, result := h.interpret(ctx, e)
 		results[i] = result
 		if change == nil {
 			continue
@@ -278,11 +278,11 @@ func (h *Handler) handle(ctx context.Context, events []readEvent) []Result {
 }
 
 // interpret says what an event asks for; without a change the result is final.
-func (h *Handler) interpret(e readEvent) (*Change, Result) {
+func (h *Handler) interpret(ctx context.Context, e readEvent) (*Change, Result) {
 	err := e.err
 	var change *Change
 	if err == nil {
-		change, err = Interpret(&e.Event, h.o.Accounts)
+		change, err = Interpret(&e.Event, func(account string) bool { return h.o.Account(ctx, account) })
 	}
 	var nothing *NothingToDoError
 	switch {

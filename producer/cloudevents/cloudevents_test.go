@@ -89,7 +89,7 @@ func serve(t *testing.T, change func(*cloudevents.Options)) *endpoint {
 	e := &endpoint{desk: &desk{}, registry: prometheus.NewPedanticRegistry()}
 	o := cloudevents.DefaultOptions()
 	o.Secrets, o.Rescanner, o.Gather = secrets, e.desk, 0
-	o.Accounts = map[string]string{account: "shop"}
+	o.Account = func(_ context.Context, id string) bool { return id == account }
 	o.Log = slog.New(slog.DiscardHandler)
 	if change != nil {
 		change(&o)
@@ -173,7 +173,7 @@ func recorded(t testing.TB, name string) string {
 
 func TestRecordedEvents(t *testing.T) {
 	rescan := func(region, reason string, ids ...string) *cloudevents.Request {
-		return &cloudevents.Request{Scope: ecs.Scope{Account: "shop", Region: region}, InstanceIDs: ids, Reason: reason}
+		return &cloudevents.Request{Scope: ecs.Scope{Account: account, Region: region}, InstanceIDs: ids, Reason: reason}
 	}
 	for name, c := range map[string]struct {
 		want   *cloudevents.Request // nil: there is nothing to do
@@ -252,7 +252,7 @@ func TestEveryModeOfTheBindingIsRead(t *testing.T) {
 			if c.events == 0 {
 				return
 			}
-			want := cloudevents.Request{Scope: ecs.Scope{Account: "shop", Region: "cn-hangzhou"}}
+			want := cloudevents.Request{Scope: ecs.Scope{Account: account, Region: "cn-hangzhou"}}
 			asked := e.desk.requests()
 			if len(asked) != 1 || asked[0].Scope != want.Scope || !slices.Contains(asked[0].InstanceIDs, "i-bp1ecr000000005go2go") {
 				t.Errorf("asked %+v", asked)

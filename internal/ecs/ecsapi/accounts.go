@@ -1,49 +1,62 @@
 package ecsapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/shenscan/shenscan/internal/ecs"
 )
 
 // accounts knows which credentials belong to which account.
 type accounts struct {
-	c    *Client
-	base *keyring
+	c     *Client
+	base  *identity
+	known []*identity // configured, in order
 
-	mu       sync.Mutex
-	rings    map[string]*keyring
-	names    []string // configured, in order
-	identity string   // the account of the base credentials, once learnt
-	asking   turn     // held by the one caller who learns it
+	mu    sync.Mutex
+	rings map[string]*keyring // by account id
+}
+
+// identity is a set of credentials and the account that they belong to.
+type identity struct {
+	account Account
+	ring    *keyring
+	asking  turn // held by the one caller who learns it
+
+	mu sync.Mutex
+	id string // "" until it is learnt
 }
 
 func (a *accounts) init(c *Client) {
-	a.c, a.rings, a.asking = c, map[string]*keyring{}, newTurn()
+	a.c, a.rings = c, map[string]*keyring{}
+	a.base = &identity{account: Account{Name: "base credentials"}, asking: newTurn()}
 	switch {
 	case c.o.Base != nil:
-		a.base = newKeyring(static(*c.o.Base), c.o.Logger)
+		a.base.ring = newKeyring(static(*c.o.Base), c.o.Logger)
 	default:
-		a.base = newKeyring(newChain(), c.o.Logger)
+		a.base.ring = newKeyring(newChain(), c.o.Logger)
 	}
 	for _, acc := range c.o.Accounts {
-		name := acc.name()
-		a.names = append(a.names, name)
-		a.rings[name] = a.make(acc)
+		known := &identity{account: acc, ring: a.make(acc), id: acc.id(), asking: newTurn()}
+		a.known = append(a.known, known)
+		if known.id != "" {
+			a.rings[known.id] = known.ring
+		}
 	}
 }
 
 // make builds the keyring of an account.
 func (a *accounts) make(acc Account) *keyring {
-	base := a.base
+	base := a.base.ring
 	if acc.AccessKeyFile != "" {
 		base = newKeyring(keyFile(acc.AccessKeyFile), a.c.o.Logger.With("account", acc.name()))
 	}
@@ -55,42 +68,50 @@ func (a *accounts) make(acc Account) *keyring {
 }
 
 // ring returns the keyring of an account. Accounts that are not configured
-// are refused: names come with messages, too.
-func (a *accounts) ring(ctx context.Context, name string) (*keyring, error) {
+// are refused: ids come with messages, too.
+func (a *accounts) ring(ctx context.Context, id string) (*keyring, error) {
 	a.mu.Lock()
-	r := a.rings[name]
+	r := a.rings[id]
 	a.mu.Unlock()
 	if r != nil {
 		return r, nil
 	}
-	unknown := &ecs.Error{
-		Action: "Credentials", Scope: ecs.Scope{Account: clip(name, 60)}, Class: ecs.BadRequest,
+	dir := a.c.o.Directory
+	var unsure error
+	for _, known := range a.known {
+		if got, err := a.whoami(ctx, known); err != nil {
+			unsure = err
+		} else if got == id {
+			return known.ring, nil
+		}
+	}
+	if len(a.known) == 0 || dir.RoleName != "" {
+		if got, err := a.whoami(ctx, a.base); err != nil {
+			unsure = err
+		} else if got == id {
+			return a.base.ring, nil
+		}
+	}
+	switch {
+	case dir.RoleName != "" && accountID(id):
+		return a.add(id, Account{Name: id, RoleARN: "acs:ram::" + id + ":role/" + dir.RoleName, ExternalID: dir.ExternalID}), nil
+	case unsure != nil: // it may be the one that could not be identified
+		return nil, unsure
+	}
+	return nil, &ecs.Error{
+		Action: "Credentials", Scope: ecs.Scope{Account: clip(id, 60)}, Class: ecs.BadRequest,
 		Err: errors.New("the account is not configured"), Mend: "add it to accounts, or set the directory role",
 	}
-	if dir := a.c.o.Directory; dir.RoleName != "" && accountID(name) {
-		return a.add(name, Account{Name: name, RoleARN: "acs:ram::" + name + ":role/" + dir.RoleName, ExternalID: dir.ExternalID}), nil
-	}
-	if len(a.names) > 0 {
-		return nil, unknown
-	}
-	id, err := a.whoami(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if id != name {
-		return nil, unknown
-	}
-	return a.base, nil
 }
 
-func (a *accounts) add(name string, acc Account) *keyring {
+func (a *accounts) add(id string, acc Account) *keyring {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if r := a.rings[name]; r != nil {
+	if r := a.rings[id]; r != nil {
 		return r
 	}
 	r := a.make(acc)
-	a.rings[name] = r
+	a.rings[id] = r
 	return r
 }
 
@@ -99,20 +120,20 @@ func accountID(s string) bool {
 	return err == nil && len(s) >= 5 && len(s) <= 20
 }
 
-// whoami learns the account of the base credentials, once.
-func (a *accounts) whoami(ctx context.Context) (string, error) {
-	if err := a.asking.take(ctx); err != nil {
+// whoami learns, once, which account credentials belong to.
+func (a *accounts) whoami(ctx context.Context, who *identity) (string, error) {
+	if err := who.asking.take(ctx); err != nil {
 		return "", err
 	}
-	defer a.asking.give()
-	a.mu.Lock()
-	id := a.identity
-	a.mu.Unlock()
+	defer who.asking.give()
+	who.mu.Lock()
+	id := who.id
+	who.mu.Unlock()
 	if id != "" {
 		return id, nil
 	}
 	err := a.c.at(ctx, a.c.sts, call{
-		scope: stsScope("base"), ring: a.base, req: newRequest(stsVersion, actIdentity),
+		scope: stsScope(who.account.name()), ring: who.ring, req: newRequest(stsVersion, actIdentity),
 		decode: func(body []byte) error {
 			var m struct {
 				AccountID string `json:"AccountId"`
@@ -129,57 +150,143 @@ func (a *accounts) whoami(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	who.mu.Lock()
+	who.id = id
+	who.mu.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.identity = id
-	a.rings[id] = a.base
+	if a.rings[id] == nil {
+		a.rings[id] = who.ring
+	}
 	return id, nil
 }
 
+// directoryScope is the scope of calls to the resource directory.
+var directoryScope = ecs.Scope{Account: "base", Region: "directory"}
+
 func stsScope(account string) ecs.Scope { return ecs.Scope{Account: account, Region: "sts"} }
 
-// ResolveAccounts returns the names of all accounts to look at, sorted: the
-// configured ones and the active members of the resource directory when its
-// role is set, or else the account of the base credentials.
-func (c *Client) ResolveAccounts(ctx context.Context) ([]string, error) {
-	names := map[string]bool{}
-	for _, n := range c.accounts.names {
-		names[n] = true
-	}
-	if dir := c.o.Directory; dir.RoleName != "" {
-		members, err := c.Members(ctx)
-		if err != nil {
-			return nil, err
+// Accounts lists every account that there is to look at, by id, and leaves none
+// out: the configured ones; where the directory has a role, its members in
+// whatever status and the account of the base credentials; where nothing is
+// configured, that account alone. Those that cannot be identified and those
+// that are excluded are among them and say so. The error is a directory that
+// could not be listed in full; the accounts that are known all the same are
+// returned with it.
+func (c *Client) Accounts(ctx context.Context) ([]ecs.Account, error) {
+	a, dir := &c.accounts, c.o.Directory.RoleName != ""
+	var found []ecs.Account
+	at := map[string]int{}
+	add := func(x ecs.Account) {
+		if i, ok := at[x.ID]; ok && x.ID != "" {
+			found[i].Status = orString(found[i].Status, x.Status)
+			if found[i].Name == x.ID {
+				found[i].Name = x.Name
+			}
+			return
 		}
+		at[x.ID] = len(found)
+		found = append(found, x)
+	}
+	asked := a.known
+	if dir || len(a.known) == 0 {
+		asked = append(slices.Clone(a.known), a.base)
+	}
+	for _, x := range a.identify(ctx, asked) {
+		add(x)
+	}
+	var failed error
+	if dir {
+		members, err := c.Members(ctx)
+		failed = err
 		for _, m := range members {
-			if m.Active() && !names[m.ID] {
-				names[m.ID] = true
+			add(ecs.Account{ID: m.ID, Name: orString(clip(m.DisplayName, 128), m.ID), Status: orString(clip(m.Status, 40), "no status")})
+		}
+		if i, ok := at[a.base.learnt()]; err == nil && ok && found[i].Status != "" {
+			// A member lists the directory for somebody else, whom it does not list.
+			manager, err := c.managementAccount(ctx)
+			failed = err
+			if err == nil {
+				add(manager)
 			}
 		}
 	}
-	if len(names) == 0 {
-		id, err := c.accounts.whoami(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return []string{id}, nil
+	for i := range found {
+		x := &found[i]
+		x.Excluded = slices.Contains(c.o.Exclude, x.ID) || slices.Contains(c.o.Exclude, x.Name)
 	}
-	out := make([]string, 0, len(names))
-	for n := range names {
-		out = append(out, n)
-	}
-	sort.Strings(out)
-	return out, nil
+	slices.SortStableFunc(found, func(a, b ecs.Account) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Name, b.Name)) })
+	return found, failed
 }
 
-// Member is an account of the resource directory.
+// identify learns the ids of several accounts side by side.
+func (a *accounts) identify(ctx context.Context, asked []*identity) []ecs.Account {
+	out := make([]ecs.Account, len(asked))
+	var group errgroup.Group
+	group.SetLimit(8)
+	for i, who := range asked {
+		group.Go(func() error {
+			id, err := a.whoami(ctx, who)
+			name := who.account.name()
+			if who == a.base && id != "" {
+				name = id
+			}
+			out[i] = ecs.Account{ID: id, Name: name, Err: err}
+			return nil
+		})
+	}
+	_ = group.Wait() // errors stand in the accounts
+	return out
+}
+
+func (who *identity) learnt() string {
+	who.mu.Lock()
+	defer who.mu.Unlock()
+	return who.id
+}
+
+func orString(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}
+
+// managementAccount asks for the account that owns the resource directory.
+func (c *Client) managementAccount(ctx context.Context) (ecs.Account, error) {
+	ep, err := c.serviceEndpoint(c.o.Directory.Endpoint, "resourcemanager.aliyuncs.com")
+	if err != nil {
+		return ecs.Account{}, fmt.Errorf("directory endpoint: %w", err)
+	}
+	var out ecs.Account
+	err = c.at(ctx, ep, call{
+		scope: directoryScope, ring: c.accounts.base.ring, req: newRequest(rdVersion, actDirectory),
+		decode: func(body []byte) error {
+			var m struct {
+				ResourceDirectory struct {
+					MasterAccountID   string `json:"MasterAccountId"`
+					MasterAccountName string
+				}
+			}
+			if err := unmarshal(body, &m); err != nil {
+				return err
+			}
+			out.ID, out.Name = m.ResourceDirectory.MasterAccountID, m.ResourceDirectory.MasterAccountName
+			if !accountID(out.ID) {
+				return missing("ResourceDirectory.MasterAccountId")
+			}
+			out.Name = orString(clip(out.Name, 128), out.ID)
+			return nil
+		},
+	})
+	return out, err
+}
+
+// Member is an account of the resource directory. Its machines run in whatever
+// status it is: one that cannot be changed into a cloud account is a member
+// all the same.
 type Member struct {
 	ID, DisplayName, Status string
-}
-
-// Active reports whether the member has joined: its role can be assumed.
-func (m Member) Active() bool {
-	return strings.HasSuffix(m.Status, "Success") || m.Status == "" // CreateSuccess, InviteSuccess, PromoteSuccess
 }
 
 const (
@@ -194,7 +301,7 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 	if err != nil {
 		return nil, fmt.Errorf("directory endpoint: %w", err)
 	}
-	scope := ecs.Scope{Account: "base", Region: "directory"}
+	scope := directoryScope
 	var out []Member
 	total := 0
 	for page := 1; page <= memberPages; page++ {
@@ -203,14 +310,14 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 		req.set("PageSize", strconv.Itoa(memberPage))
 		var got []Member
 		err := c.at(ctx, ep, call{
-			scope: scope, ring: c.accounts.base, req: req,
+			scope: scope, ring: c.accounts.base.ring, req: req,
 			decode: func(body []byte) (err error) {
 				got, total, err = decodeMembers(body)
 				return err
 			},
 		})
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		out = append(out, got...)
 		if len(out) >= total {
@@ -220,7 +327,7 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 			break
 		}
 	}
-	return nil, &ecs.Error{Action: actMembers, Scope: scope, Class: ecs.BadAnswer, Err: fmt.Errorf("the directory counts %d members and lists %d", total, len(out))}
+	return out, &ecs.Error{Action: actMembers, Scope: scope, Class: ecs.BadAnswer, Err: fmt.Errorf("the directory counts %d members and lists %d", total, len(out))}
 }
 
 func decodeMembers(body []byte) ([]Member, int, error) {

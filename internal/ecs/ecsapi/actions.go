@@ -12,6 +12,7 @@ const (
 	actAssume    = "AssumeRole"
 	actIdentity  = "GetCallerIdentity"
 	actMembers   = "ListAccounts"
+	actDirectory = "GetResourceDirectory"
 )
 
 // Action is one API action that this package calls and the permission it
@@ -38,6 +39,7 @@ func Actions() []Action {
 		{Name: actAssume, Permission: "sts:AssumeRole", Hub: true},
 		{Name: actIdentity, Hub: true},
 		{Name: actMembers, Permission: "resourcemanager:ListAccounts", Hub: true},
+		{Name: actDirectory, Permission: "resourcemanager:GetResourceDirectory", Hub: true, Optional: true}, // delegated administrators
 	}
 }
 

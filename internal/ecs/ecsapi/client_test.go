@@ -244,7 +244,7 @@ func TestCancellationEndsACallAtOnce(t *testing.T) {
 	}})
 	defer close(release)
 	c := newTestClient(t, f, nil)
-	if _, err := c.ResolveAccounts(t.Context()); err != nil {
+	if _, err := c.Accounts(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -360,10 +360,16 @@ func TestMendSaysWhatToDo(t *testing.T) {
 }
 
 func TestClockSkew(t *testing.T) {
-	f := newFake(t, map[string]http.HandlerFunc{actInstances: func(w http.ResponseWriter, r *http.Request) {
+	late := func(w http.ResponseWriter) {
 		w.Header().Set("Date", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat))
-		onePage(w, r)
-	}})
+	}
+	f := newFake(t, map[string]http.HandlerFunc{
+		actInstances: func(w http.ResponseWriter, r *http.Request) { late(w); onePage(w, r) },
+		actIdentity: func(w http.ResponseWriter, _ *http.Request) {
+			late(w)
+			answer(w, 200, `{"AccountId":"`+testAccount+`","RequestId":"r"}`)
+		},
+	})
 	c := newTestClient(t, f, func(o *Options) { o.Accounts = []Account{{Name: testAccount}} })
 	if _, known := c.ClockSkew(); known {
 		t.Error("the skew is known before the first answer")
@@ -597,6 +603,10 @@ func TestAScopeThatKeepsFailingIsGivenUpAndOthersAreNot(t *testing.T) {
 func TestTheProxyPasswordStaysWithTheProxy(t *testing.T) {
 	seen := make(chan http.Header, 4)
 	f := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("x-acs-action") == actIdentity {
+			answer(w, 200, `{"AccountId":"`+testAccount+`","RequestId":"r"}`)
+			return
+		}
 		seen <- r.Header.Clone()
 		onePage(w, r)
 	}))
@@ -607,7 +617,7 @@ func TestTheProxyPasswordStaysWithTheProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Instances(t.Context(), ecs.Scope{Account: "a", Region: "r"}, ecs.Query{}); err != nil {
+	if _, err := c.Instances(t.Context(), ecs.Scope{Account: testAccount, Region: "r"}, ecs.Query{}); err != nil {
 		t.Fatal(err)
 	}
 	if h := <-seen; h.Get("Proxy-Authorization") != "" {

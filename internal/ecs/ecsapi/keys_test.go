@@ -208,7 +208,7 @@ func TestAccountsThatAreNotConfiguredAreRefused(t *testing.T) {
 		bad    []string
 	}{
 		"base only":  {nil, []string{testAccount}, []string{"9999999999999999", "", "base"}},
-		"configured": {func(o *Options) { o.Accounts = []Account{{Name: "prod"}} }, []string{"prod"}, []string{testAccount, "dev"}},
+		"configured": {func(o *Options) { o.Accounts = []Account{{Name: "prod"}} }, []string{testAccount}, []string{"prod", "dev"}},
 	} {
 		c := newTestClient(t, f, tc.change)
 		for _, a := range tc.ok {
@@ -223,39 +223,113 @@ func TestAccountsThatAreNotConfiguredAreRefused(t *testing.T) {
 	}
 }
 
-func TestResolveAccounts(t *testing.T) {
-	members := garbage(200, "application/json", `{"TotalCount":3,"Accounts":{"Account":[{"AccountId":"1111111111111111","Status":"CreateSuccess"},{"AccountId":"2222222222222222","Status":"InviteFailed"},{"AccountId":3333333333333333,"Status":"InviteSuccess"}]}}`)
+// idsOf are the ids of accounts that may be looked at.
+func idsOf(accounts []ecs.Account, err error) ([]string, error) {
+	var out []string
+	for _, a := range accounts {
+		if a.Err == nil && !a.Excluded {
+			out = append(out, a.ID)
+		}
+	}
+	return out, err
+}
+
+func TestAnAccountIsItsIDWhateverItIsCalled(t *testing.T) {
+	members := garbage(200, "application/json", `{"TotalCount":6,"Accounts":{"Account":[{"AccountId":"1111111111111111","Status":"CreateSuccess"},`+
+		`{"AccountId":"2222222222222222","Status":"PromoteFailed"},{"AccountId":3333333333333333,"Status":"InviteSuccess","DisplayName":"shop"},`+
+		`{"AccountId":"4444444444444444","Status":"PromoteVerifying"},{"AccountId":"5555555555555555","Status":"PromoteExpired"},{"AccountId":"6666666666666666","Status":"NeverHeardOf"}]}}`)
 	f := newFake(t, map[string]http.HandlerFunc{actMembers: members})
 	for name, tc := range map[string]struct {
 		change func(*Options)
-		want   []string
+		want   []ecs.Account
 	}{
-		"base":      {nil, []string{testAccount}},
-		"accounts":  {func(o *Options) { o.Accounts = []Account{{Name: "b"}, {RoleARN: "acs:ram::1111111111111111:role/r"}} }, []string{"1111111111111111", "b"}},
-		"directory": {func(o *Options) { o.Directory.RoleName = "shenscan" }, []string{"1111111111111111", "3333333333333333"}},
+		"the account of the environment's keys": {nil, []ecs.Account{{ID: testAccount, Name: testAccount}}},
+		"the same account named in the file": {
+			func(o *Options) { o.Accounts = []Account{{Name: "prod"}} }, []ecs.Account{{ID: testAccount, Name: "prod"}},
+		},
+		"a role": {
+			func(o *Options) { o.Accounts = []Account{{Name: "b", RoleARN: "acs:ram::1111111111111111:role/r"}} }, []ecs.Account{{ID: "1111111111111111", Name: "b"}},
+		},
+		"members in whatever status, and the account that manages them": {func(o *Options) {
+			o.Directory.RoleName = "shenscan"
+			o.Accounts = []Account{{Name: "prod", RoleARN: "acs:ram::1111111111111111:role/r"}}
+			o.Exclude = []string{"shop", "2222222222222222"}
+		}, []ecs.Account{
+			{ID: "1111111111111111", Name: "prod", Status: "CreateSuccess"}, {ID: testAccount, Name: testAccount},
+			{ID: "2222222222222222", Name: "2222222222222222", Status: "PromoteFailed", Excluded: true},
+			{ID: "3333333333333333", Name: "shop", Status: "InviteSuccess", Excluded: true},
+			{ID: "4444444444444444", Name: "4444444444444444", Status: "PromoteVerifying"},
+			{ID: "5555555555555555", Name: "5555555555555555", Status: "PromoteExpired"}, {ID: "6666666666666666", Name: "6666666666666666", Status: "NeverHeardOf"},
+		}},
 	} {
-		got, err := newTestClient(t, f, tc.change).ResolveAccounts(t.Context())
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if diff := cmp.Diff(tc.want, got); diff != "" {
-			t.Errorf("%s: %s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			got, err := newTestClient(t, f, tc.change).Accounts(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
+}
+
+func TestADirectoryThatCannotBeReadLeavesTheOtherAccounts(t *testing.T) {
+	directory := func(o *Options) { o.Directory.RoleName = "shenscan" }
 	// A directory that lists fewer members than it counts would leave accounts out.
 	for _, body := range []string{`{"TotalCount":3,"Accounts":{"Account":[]}}`, `{"TotalCount":0,"Accounts":{}}`, `{"TotalCount":2,"Accounts":{"Account":""}}`} {
 		short := newFake(t, map[string]http.HandlerFunc{actMembers: garbage(200, "application/json", body)})
-		got, err := newTestClient(t, short, func(o *Options) { o.Directory.RoleName = "shenscan" }).ResolveAccounts(t.Context())
-		if err == nil {
-			t.Errorf("%s: accounts %q", body, got)
-			continue
-		}
+		got, err := newTestClient(t, short, directory).Accounts(t.Context())
 		mustClass(t, err, ecs.BadAnswer)
+		if len(got) != 1 || got[0].ID != testAccount {
+			t.Errorf("%s: %v", body, got)
+		}
 	}
 	denied := newFake(t, map[string]http.HandlerFunc{actMembers: refusal(403, "NoPermission")})
-	_, err := newTestClient(t, denied, func(o *Options) { o.Directory.RoleName = "shenscan" }).ResolveAccounts(t.Context())
+	_, err := newTestClient(t, denied, directory).Accounts(t.Context())
 	if e := mustClass(t, err, ecs.Permission); !strings.Contains(e.Mend, "resourcemanager:ListAccounts") {
 		t.Errorf("mend = %q", e.Mend)
+	}
+}
+
+// A delegated administrator lists the directory of the management account,
+// which is no member of it.
+func TestTheManagementAccountIsNamedByADelegatedAdministrator(t *testing.T) {
+	members := garbage(200, "application/json", `{"TotalCount":1,"Accounts":{"Account":[{"AccountId":"`+testAccount+`","Status":"CreateSuccess"}]}}`)
+	directory := func(o *Options) { o.Directory.RoleName = "shenscan" }
+	f := newFake(t, map[string]http.HandlerFunc{
+		actMembers:   members,
+		actDirectory: garbage(200, "application/json", `{"ResourceDirectory":{"MasterAccountId":"7777777777777777","MasterAccountName":"head"}}`),
+	})
+	got, err := newTestClient(t, f, directory).Accounts(t.Context())
+	want := []ecs.Account{{ID: testAccount, Name: testAccount, Status: "CreateSuccess"}, {ID: "7777777777777777", Name: "head"}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+	denied := newFake(t, map[string]http.HandlerFunc{actMembers: members, actDirectory: refusal(403, "NoPermission")})
+	if _, err := newTestClient(t, denied, directory).Accounts(t.Context()); err == nil {
+		t.Error("a management account that nobody can name was left out without a word")
+	}
+}
+
+func TestAnAccountThatCannotBeIdentifiedSaysSo(t *testing.T) {
+	f := newFake(t, map[string]http.HandlerFunc{actIdentity: refusal(403, "NoPermission")})
+	got, err := newTestClient(t, f, func(o *Options) {
+		o.Accounts = []Account{{Name: "prod"}, {RoleARN: "acs:ram::1111111111111111:role/r"}}
+	}).Accounts(t.Context())
+	if err != nil || len(got) != 2 || got[0].ID != "" || got[0].Name != "prod" || got[0].Err == nil || got[1].ID != "1111111111111111" || got[1].Err != nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestOneAccountIsConfiguredOnce(t *testing.T) {
+	for _, accounts := range [][]Account{
+		{{Name: "a", RoleARN: "acs:ram::1111111111111111:role/r"}, {Name: "b", RoleARN: "acs:ram::1111111111111111:role/s"}},
+		{{Name: "2222222222222222", RoleARN: "acs:ram::1111111111111111:role/r"}},
+	} {
+		if err := (Options{Accounts: accounts}).Validate(); err == nil {
+			t.Errorf("%+v passed", accounts)
+		}
 	}
 }
 

@@ -52,8 +52,8 @@ type Keys struct {
 
 // Account is one Alibaba Cloud account to look at.
 type Account struct {
-	// Name is how the account appears in scopes, records and metrics: usually
-	// its 16-digit id. "" takes the id from RoleARN.
+	// Name is what people call the account: a label beside its id, which alone
+	// says which account it is. "" takes the id from RoleARN.
 	Name string
 	// RoleARN is a role to assume with the base credentials,
 	// "acs:ram::1234567890123456:role/shenscan". "" means that the account's
@@ -101,6 +101,8 @@ type Options struct {
 	Accounts []Account
 	// Directory lists further accounts.
 	Directory Directory
+	// Exclude are ids or names of accounts that are named and left alone.
+	Exclude []string
 	// SessionDuration asked of AssumeRole, 15 minutes to 12 hours.
 	SessionDuration time.Duration
 
@@ -234,8 +236,19 @@ func (o Options) Validate() error {
 func validateAccounts(accounts []Account) (errs []error) {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	seen := map[string]bool{}
+	ids := map[string]int{}
 	for i, a := range accounts {
 		name := a.name()
+		if id := a.id(); id != "" {
+			if first, ok := ids[id]; ok {
+				bad("accounts[%d]: account %s is accounts[%d] already", i, id, first)
+			} else {
+				ids[id] = i
+			}
+			if accountID(a.Name) && a.Name != id {
+				bad("accounts[%d]: the name %s is the id of another account than role_arn's %s", i, a.Name, id)
+			}
+		}
 		if name == "" {
 			bad("accounts[%d]: give it a name or a role_arn", i)
 		}
@@ -260,6 +273,11 @@ func (a Account) name() string {
 	if a.Name != "" {
 		return a.Name
 	}
+	return a.id()
+}
+
+// id is the account's id where its role tells it, else "".
+func (a Account) id() string {
 	if m := roleARN.FindStringSubmatch(a.RoleARN); m != nil {
 		return m[1]
 	}

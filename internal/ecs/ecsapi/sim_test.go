@@ -97,7 +97,7 @@ func walkAll(t *testing.T, sim *ecssim.Server, c *Client, accounts []string) {
 
 func TestAgainstTheSimulatorEverythingIsRead(t *testing.T) {
 	sim, c := simulate(t, ecssim.Options{Instances: 3000, Regions: 4, Seed: 7}, nil)
-	accounts, err := c.ResolveAccounts(t.Context())
+	accounts, err := idsOf(c.Accounts(t.Context()))
 	if err != nil || len(accounts) != 1 || accounts[0] != ecssim.DemoAccountID {
 		t.Fatalf("%v, %v", accounts, err)
 	}
@@ -191,7 +191,7 @@ func TestTwoRolesWhoseKeysExpireInSecondsAreReadThrough(t *testing.T) {
 
 func TestTheDirectorysMembersAreAssumed(t *testing.T) {
 	sim, c := simulate(t, ecssim.Options{Instances: 900, Regions: 2, Accounts: 3, Seed: 5}, func(o *Options) { o.Directory.RoleName = "shenscan" })
-	names, err := c.ResolveAccounts(t.Context())
+	names, err := idsOf(c.Accounts(t.Context()))
 	if err != nil || len(names) != 3 {
 		t.Fatalf("%v, %v", names, err)
 	}

@@ -275,7 +275,7 @@ func versionOf(action string) string {
 		return "2014-05-26"
 	case "AssumeRole", "GetCallerIdentity":
 		return "2015-04-01"
-	case "ListAccounts":
+	case "ListAccounts", "GetResourceDirectory":
 		return "2020-03-31"
 	}
 	return ""
@@ -306,6 +306,8 @@ func (s *Simulator) dispatch(c *call, b []byte, a *answer) ([]byte, *apiError) {
 		return s.callerIdentity(c, a.requestID), nil
 	case "ListAccounts":
 		return s.listAccounts(c, a.requestID)
+	case "GetResourceDirectory":
+		return s.resourceDirectory(a.requestID), nil
 	}
 	region := c.params.get("RegionId")
 	if region == "" {

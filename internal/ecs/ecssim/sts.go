@@ -174,6 +174,18 @@ func (s *Simulator) callerIdentity(c *call, requestID string) []byte {
 	return append(appendJSON(b, arn), '}')
 }
 
+// members are the accounts of the resource directory. The first account
+// manages it and is no member.
+func (s *Simulator) members() []Account { return s.opt.Keys[1:] }
+
+// resourceDirectory answers GetResourceDirectory.
+func (s *Simulator) resourceDirectory(requestID string) []byte {
+	b := append(append([]byte(`{"RequestId":"`), requestID...), `","ResourceDirectory":{"ResourceDirectoryId":"rd-sim001","RootFolderId":"r-sim001","CreateTime":"2021-03-04T05:06:07Z","MasterAccountId":`...)
+	b = appendJSON(b, s.opt.Keys[0].ID)
+	b = append(b, `,"MasterAccountName":`...)
+	return append(appendJSON(b, s.opt.Keys[0].Name), "}}"...)
+}
+
 // listAccounts answers ListAccounts of the resource directory.
 func (s *Simulator) listAccounts(c *call, requestID string) ([]byte, *apiError) {
 	page, err := c.params.int("PageNumber", 1)
@@ -185,9 +197,9 @@ func (s *Simulator) listAccounts(c *call, requestID string) ([]byte, *apiError) 
 		return nil, errInvalid("PageSize")
 	}
 	b := append(append([]byte(`{"RequestId":"`), requestID...), `","Accounts":{"Account":[`...)
-	n := 0
-	for i := (page - 1) * size; i < min(page*size, len(s.opt.Keys)); i++ {
-		a := s.opt.Keys[i]
+	n, members := 0, s.members()
+	for i := (page - 1) * size; i < min(page*size, len(members)); i++ {
+		a := members[i]
 		b = appendComma(b, n)
 		b = append(b, `{"AccountId":`...)
 		b = appendJSON(b, a.ID)
@@ -197,7 +209,7 @@ func (s *Simulator) listAccounts(c *call, requestID string) ([]byte, *apiError) 
 		n++
 	}
 	b = append(b, `]},"TotalCount":`...)
-	b = appendInt(b, len(s.opt.Keys))
+	b = appendInt(b, len(members))
 	b = append(b, `,"PageNumber":`...)
 	b = appendInt(b, page)
 	b = append(b, `,"PageSize":`...)

@@ -1,0 +1,296 @@
+package producer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+// Accounts lists every account that there is to look at. Where it returns an
+// error, some may be missing from the list.
+type Accounts interface {
+	Accounts(ctx context.Context) ([]ecs.Account, error)
+}
+
+// Roster knows which accounts there are and which regions each of them has. It
+// asks anew for every scan, so that an account which joined the resource
+// directory is scanned without a restart, and remembers the last answer for
+// requests, which are checked against it. It is safe for concurrent use.
+type Roster struct {
+	source  Accounts
+	regions func(ctx context.Context, account string) ([]ecs.Region, error)
+	wanted  []string // ids or names; empty: all
+	now     func() time.Time
+
+	mu       sync.Mutex
+	last     []ecs.Account
+	at       time.Time
+	regionOf map[string]regionList
+}
+
+type regionList struct {
+	ids []string
+	at  time.Time
+}
+
+// NewRoster returns a Roster of the accounts of source, narrowed to the wanted
+// ones where any are named.
+func NewRoster(source Accounts, cloud Cloud, wanted []string, now func() time.Time) *Roster {
+	return &Roster{source: source, regions: cloud.Regions, wanted: wanted, now: now, regionOf: map[string]regionList{}}
+}
+
+// Accounts asks which accounts there are. The error is what kept some of them
+// from being listed; those that were listed before are then among the accounts
+// all the same.
+func (r *Roster) Accounts(ctx context.Context) ([]ecs.Account, error) {
+	listed, err := r.source.Accounts(ctx)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		for _, a := range r.last {
+			if a.ID != "" && !slices.ContainsFunc(listed, func(b ecs.Account) bool { return b.ID == a.ID }) {
+				listed = append(listed, a)
+			}
+		}
+	} else {
+		r.at = r.now()
+	}
+	r.last = listed
+	return r.narrow(listed), err
+}
+
+// narrow keeps the wanted accounts. One that is not there any more is named.
+func (r *Roster) narrow(listed []ecs.Account) []ecs.Account {
+	if len(r.wanted) == 0 {
+		return slices.Clone(listed)
+	}
+	var out []ecs.Account
+	for _, name := range r.wanted {
+		i := slices.IndexFunc(listed, func(a ecs.Account) bool { return isCalled(a, name) })
+		if i < 0 {
+			out = append(out, ecs.Account{Name: name, Err: fmt.Errorf("no configured account and no member of the resource directory is called %q", name)})
+			continue
+		}
+		out = append(out, listed[i])
+	}
+	return out
+}
+
+func isCalled(a ecs.Account, name string) bool { return name != "" && (a.ID == name || a.Name == name) }
+
+// How old an answer may be that a request is checked against. What it does not
+// know is asked for anew, but not more often than every askAgain.
+const (
+	fresh    = 10 * time.Minute
+	askAgain = 10 * time.Second
+)
+
+// known returns the accounts that may be looked at, from memory where it is
+// younger than age.
+func (r *Roster) known(ctx context.Context, age time.Duration) ([]ecs.Account, error) {
+	r.mu.Lock()
+	young := !r.at.IsZero() && r.now().Sub(r.at) < age
+	accounts := r.narrow(r.last)
+	r.mu.Unlock()
+	if young {
+		return accounts, nil
+	}
+	return r.Accounts(ctx)
+}
+
+// Find returns the account with that id or name. Whoever asks for one that is
+// not there gets a *RequestError.
+func (r *Roster) Find(ctx context.Context, name string) (ecs.Account, error) {
+	var accounts []ecs.Account
+	var err error
+	for _, age := range []time.Duration{fresh, askAgain} {
+		if accounts, err = r.known(ctx, age); ctx.Err() != nil {
+			return ecs.Account{}, ctx.Err()
+		}
+		i := slices.IndexFunc(accounts, func(a ecs.Account) bool { return isCalled(a, name) && (a.ID != "" || a.Err == nil) })
+		switch {
+		case i < 0:
+		case accounts[i].Excluded:
+			return ecs.Account{}, &RequestError{"400", fmt.Sprintf("account %s is excluded by accounts.exclude", accounts[i])}
+		default:
+			return accounts[i], nil
+		}
+	}
+	if err != nil {
+		return ecs.Account{}, &RequestError{"503", fmt.Sprintf("account %q is not known, and the accounts could not be listed: %v", clip(name), err)}
+	}
+	var names []string
+	for _, a := range accounts {
+		if a.Err == nil && !a.Excluded {
+			names = append(names, a.ID, a.Name)
+		}
+	}
+	return ecs.Account{}, &RequestError{"400", fmt.Sprintf("no account is called %q%s", clip(name), suggest(name, names))}
+}
+
+// CheckRegion returns a *RequestError where none of the accounts has the
+// region. An account whose regions cannot be read now proves nothing.
+func (r *Roster) CheckRegion(ctx context.Context, accounts []string, region string) error {
+	all := map[string]bool{}
+	var unread error
+	for _, account := range accounts {
+		ids, err := r.regionsOf(ctx, account, region)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			unread = err
+			continue
+		}
+		if slices.Contains(ids, region) {
+			return nil
+		}
+		for _, id := range ids {
+			all[id] = true
+		}
+	}
+	if unread != nil {
+		return &RequestError{"503", fmt.Sprintf("whether there is a region %q could not be checked: %v", clip(region), unread)}
+	}
+	var ids []string
+	for id := range all {
+		ids = append(ids, id)
+	}
+	return &RequestError{"400", fmt.Sprintf("no region is called %q%s", clip(region), suggest(region, ids))}
+}
+
+// regionsOf returns the regions of an account, from memory where that knows
+// the wanted one.
+func (r *Roster) regionsOf(ctx context.Context, account, wanted string) ([]string, error) {
+	r.mu.Lock()
+	had, ok := r.regionOf[account]
+	r.mu.Unlock()
+	age := askAgain
+	if slices.Contains(had.ids, wanted) {
+		age = fresh
+	}
+	if ok && r.now().Sub(had.at) < age {
+		return had.ids, nil
+	}
+	regions, err := r.Regions(ctx, account)
+	ids := make([]string, len(regions))
+	for i, region := range regions {
+		ids[i] = region.ID
+	}
+	return ids, err
+}
+
+// Regions asks which regions an account has. That it has none is no answer.
+func (r *Roster) Regions(ctx context.Context, account string) ([]ecs.Region, error) {
+	regions, err := r.regions(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	if len(regions) == 0 {
+		return nil, &ecs.Error{
+			Action: "DescribeRegions", Scope: ecs.Scope{Account: account}, Class: ecs.BadAnswer,
+			Err:  errors.New("the answer names no region at all"),
+			Mend: "every account has regions: ask again, and look whether the endpoint is that of Alibaba Cloud",
+		}
+	}
+	ids := make([]string, len(regions))
+	for i := range regions {
+		ids[i] = regions[i].ID
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.regionOf[account] = regionList{ids, r.now()}
+	return regions, nil
+}
+
+// Resolve checks the accounts and regions of a request and turns names of
+// accounts into ids. It returns a *RequestError for what is not there.
+func (r *Roster) Resolve(ctx context.Context, accounts, regions []string) (ids []string, err error) {
+	for _, name := range accounts {
+		a, err := r.Find(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if a.ID == "" {
+			return nil, &RequestError{"503", fmt.Sprintf("account %s could not be identified: %v", a, a.Err)}
+		}
+		ids = append(ids, a.ID)
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	if len(regions) == 0 {
+		return ids, nil
+	}
+	of := ids
+	if len(of) == 0 {
+		known, err := r.known(ctx, fresh)
+		if err != nil && len(known) == 0 {
+			return nil, &RequestError{"503", fmt.Sprintf("the accounts could not be listed: %v", err)}
+		}
+		for _, a := range known {
+			if a.ID != "" && a.Err == nil && !a.Excluded {
+				of = append(of, a.ID)
+			}
+		}
+	}
+	for _, region := range regions {
+		if err := r.CheckRegion(ctx, of, region); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
+// suggest is the end of a sentence that says that a name is not known: the
+// nearest of those that are, or some of them.
+func suggest(name string, known []string) string {
+	slices.Sort(known)
+	known = slices.Compact(known)
+	known = slices.DeleteFunc(known, func(s string) bool { return s == "" })
+	if len(known) == 0 {
+		return ""
+	}
+	nearest := slices.MinFunc(known, func(a, b string) int { return cmp.Compare(distance(name, a), distance(name, b)) })
+	if distance(name, nearest) <= max(2, len(name)/4) {
+		return fmt.Sprintf("; did you mean %q?", nearest)
+	}
+	const some = 8
+	more := ""
+	if len(known) > some {
+		more = fmt.Sprintf(" and %d more", len(known)-some)
+	}
+	return "; there are " + strings.Join(known[:min(some, len(known))], ", ") + more
+}
+
+// distance is how many letters must be changed, added or taken away to make a
+// of b (Levenshtein).
+func distance(a, b string) int {
+	a, b = a[:min(len(a), 200)], b[:min(len(b), 200)]
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,220 @@
+package producer_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/producer"
+)
+
+// directory is a resource directory that changes.
+type directory struct {
+	accounts []ecs.Account
+	err      error
+}
+
+func (d *directory) Accounts(context.Context) ([]ecs.Account, error) {
+	return slices.Clone(d.accounts), d.err
+}
+
+func plan(t *testing.T, c producer.Cloud, r *producer.Roster, req *event.ScanRequested) (*event.ScanPlanned, *journal) {
+	t.Helper()
+	j := &journal{}
+	req.ScanID, req.Kind = "s", event.KindScan
+	if err := producer.New(options(), c, r, j, nil).HandleScan(t.Context(), req, time.Unix(100, 0)); err != nil {
+		t.Fatal(err)
+	}
+	return of[*event.ScanPlanned](j)[0], j
+}
+
+func TestAnAccountThatJoinsIsScannedWithoutARestart(t *testing.T) {
+	c, d := &cloud{regions: []string{"cn-x"}}, &directory{accounts: []ecs.Account{{ID: "1"}}}
+	r := producer.NewRoster(d, c, nil, time.Now)
+	plan(t, c, r, &event.ScanRequested{})
+	d.accounts = append(d.accounts, ecs.Account{ID: "2", Status: "PromoteFailed"})
+	got, _ := plan(t, c, r, &event.ScanRequested{})
+	if diff := cmp.Diff([]ecs.Scope{{Account: "1", Region: "cn-x"}, {Account: "2", Region: "cn-x"}}, sorted(got.Scopes)); diff != "" {
+		t.Error(diff)
+	}
+	// A directory that is down leaves out nobody who was in it, and is named.
+	d.accounts, d.err = nil, &ecs.Error{Action: "ListAccounts", Class: ecs.Transient, Err: errors.New("down")}
+	got, _ = plan(t, c, r, &event.ScanRequested{})
+	if len(got.Scopes) != 2 || len(got.Failed) != 1 || got.Failed[0].API != "ListAccounts" || got.Failed[0].Account != "" {
+		t.Errorf("plan %+v", got)
+	}
+}
+
+func sorted(scopes []ecs.Scope) []ecs.Scope {
+	slices.SortFunc(scopes, func(a, b ecs.Scope) int { return strings.Compare(a.String(), b.String()) })
+	return scopes
+}
+
+func TestAnAccountThatCannotBeIdentifiedIsNamed(t *testing.T) {
+	c := &cloud{regions: []string{"cn-x"}}
+	r := producer.NewRoster(&directory{accounts: []ecs.Account{{ID: "1"}, {Name: "prod", Err: errors.New("no keys")}, {ID: "9", Excluded: true}}}, c, nil, time.Now)
+	got, _ := plan(t, c, r, &event.ScanRequested{})
+	if len(got.Scopes) != 1 || len(got.Failed) != 1 || !strings.Contains(got.Failed[0].Error, "prod: no keys") {
+		t.Errorf("plan %+v", got)
+	}
+}
+
+func TestAnAnswerWithoutRegionsIsNoFleetWithoutRegions(t *testing.T) {
+	c := &cloud{}
+	got, _ := plan(t, c, accounts(c, "1"), &event.ScanRequested{})
+	if len(got.Scopes) != 0 || len(got.Failed) != 1 || got.Failed[0].API != "DescribeRegions" || got.Failed[0].Class != "bad-answer" {
+		t.Errorf("plan %+v", got)
+	}
+}
+
+// slowAccount answers for account 2 only when told.
+type slowAccount struct {
+	*cloud
+	release chan struct{}
+}
+
+func (c slowAccount) Regions(ctx context.Context, account string) ([]ecs.Region, error) {
+	if account == "2" {
+		<-c.release
+	}
+	return c.cloud.Regions(ctx, account)
+}
+
+// tapped passes on what is published.
+type tapped struct{ scopes chan string }
+
+func (p tapped) Publish(_ context.Context, m event.Message) error {
+	if job, ok := m.(*event.ScopeJob); ok {
+		p.scopes <- job.Scope.Account
+	}
+	return nil
+}
+
+func TestOneSlowAccountHoldsUpNobody(t *testing.T) {
+	c := slowAccount{&cloud{regions: []string{"cn-x"}}, make(chan struct{})}
+	out := tapped{make(chan string, 9)}
+	done := make(chan error, 1)
+	go func() {
+		done <- producer.New(options(), c, accounts(c, "1", "2", "3"), out, nil).HandleScan(t.Context(), &event.ScanRequested{ScanID: "s", Kind: event.KindScan}, time.Unix(100, 0))
+	}()
+	got := []string{<-out.scopes, <-out.scopes} // would hang where accounts wait for each other
+	slices.Sort(got)
+	close(c.release)
+	if err := <-done; err != nil || !slices.Equal(got, []string{"1", "3"}) || <-out.scopes != "2" {
+		t.Errorf("%v before the slow account answered, %v", got, err)
+	}
+}
+
+func TestWhatIsNotThereIsRefusedWhenAskedAndLeavesNothing(t *testing.T) {
+	c := &cloud{regions: []string{"cn-hangzhou", "cn-beijing"}}
+	for body, want := range map[string]string{
+		`{"accounts":["name-of-12345678"]}`:   `did you mean "name-of-123456789"?`,
+		`{"regions":["cn-hangzou"]}`:          `did you mean "cn-hangzhou"?`,
+		`{"accounts":["sandbox"]}`:            "sandbox (excluded)",
+		`{"regions":["CN-HANGZHOU"]}`:         "there are cn-beijing, cn-hangzhou",
+		`{"accounts":["1"],"regions":["cn"]}`: "no region",
+	} {
+		j := &journal{}
+		d := &directory{accounts: []ecs.Account{{ID: "1", Name: "one"}, {ID: "123456789", Name: "name-of-123456789"}, {ID: "77", Name: "sandbox", Excluded: true}}}
+		desk := producer.NewDesk(producer.DefaultDeskOptions(), producer.NewRoster(d, c, nil, time.Now), j, &claims{held: map[string]string{}}, "test")
+		_, err := desk.Scan(t.Context(), []byte(body))
+		re, ok := errors.AsType[*producer.RequestError](err)
+		if !ok || re.Code != "400" || !strings.Contains(strings.Replace(re.Text, "is excluded", "sandbox (excluded)", 1), want) {
+			t.Errorf("%s: %v", body, err)
+		}
+		rescan := strings.NewReplacer(`"accounts":["`, `"account":"`, `"regions":["`, `"region":"`, `"]`, `"`).Replace(strings.TrimSuffix(body, "}")) + `,"instance_ids":["i-good0001"]}`
+		if _, err := desk.Rescan(t.Context(), []byte(rescan), "c"); err == nil || !strings.Contains(err.Error(), re.Text) {
+			t.Errorf("%s: %v", rescan, err)
+		}
+		if len(j.msgs) != 0 {
+			t.Errorf("%s left %v behind", body, j.msgs)
+		}
+	}
+}
+
+func TestWhatCannotBeCheckedNowIsAskedForLater(t *testing.T) {
+	j, c := &journal{}, &cloud{}
+	d := &directory{err: &ecs.Error{Action: "ListAccounts", Class: ecs.Transient, Err: errors.New("down")}, accounts: []ecs.Account{{ID: "broken"}}}
+	desk := producer.NewDesk(producer.DefaultDeskOptions(), producer.NewRoster(d, c, nil, time.Now), j, &claims{held: map[string]string{}}, "test")
+	for _, body := range []string{`{"accounts":["member"]}`, `{"regions":["cn-x"]}`} {
+		_, err := desk.Scan(t.Context(), []byte(body))
+		if re, ok := errors.AsType[*producer.RequestError](err); !ok || re.Code != "503" {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
+
+func TestARequestNamesAccountsAsItLikes(t *testing.T) {
+	j := &journal{}
+	d := desk(t, j, nil)
+	byName, err := d.Scan(t.Context(), []byte(`{"accounts":["name-of-1"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	byID, err := d.Scan(t.Context(), []byte(`{"accounts":["1"]}`))
+	if err != nil || byID.ScanID != byName.ScanID {
+		t.Errorf("%v and %v are two scans, %v", byName, byID, err)
+	}
+	if got := of[*event.ScanRequested](j); len(got) != 1 || !slices.Equal(got[0].Accounts, []string{"1"}) {
+		t.Errorf("stored %+v", got)
+	}
+}
+
+func TestARescanSaysWhatBecameOfEachInstance(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change                   func(*cloud)
+		found, notFound, notRead []string
+		failed                   string
+	}{
+		"one is released": {func(*cloud) {}, []string{"i-000001"}, []string{"i-away"}, nil, ""},
+		"a refused call": {func(c *cloud) {
+			c.fail = func(int, ecs.Query) error {
+				return &ecs.Error{Action: "DescribeInstances", Class: ecs.Permission, Err: errors.New("denied")}
+			}
+		}, nil, nil, []string{"i-000001", "i-away"}, "permission"},
+		"an answer with a doubt": {func(c *cloud) { c.doubt = func(int) *ecs.Error { return contradicted() } }, []string{"i-000001"}, nil, []string{"i-away"}, "contradicted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, j := &cloud{instances: fleet(3, time.Hour), regions: []string{scope.Region}}, &journal{}
+			tc.change(c)
+			req := &event.ScanRequested{ScanID: "s", Kind: event.KindRescan, Accounts: []string{scope.Account}, Regions: []string{scope.Region}, InstanceIDs: []string{"i-000001", "i-away"}}
+			if err := producer.New(options(), c, accounts(c, "1"), j, nil).HandleRescan(t.Context(), req, time.Now(), "1"); err != nil {
+				t.Fatal(err)
+			}
+			ended, planned := of[*event.LaneEnded](j)[0], of[*event.ScanPlanned](j)[0]
+			if !slices.Equal(ended.Found, tc.found) || !slices.Equal(ended.NotFound, tc.notFound) || !slices.Equal(ended.NotRead, tc.notRead) ||
+				(ended.Failure == nil) != (tc.failed == "") || ended.Failure != nil && ended.Failure.Class != tc.failed {
+				t.Errorf("ended %+v, %+v", ended, ended.Failure)
+			}
+			if !slices.Equal(planned.InstanceIDs, req.InstanceIDs) {
+				t.Errorf("planned %+v", planned)
+			}
+		})
+	}
+}
+
+// strangers answers a question by ids with another instance.
+type strangers struct{ *cloud }
+
+func (c strangers) Instances(_ context.Context, _ ecs.Scope, q ecs.Query) (*ecs.Page, error) {
+	return &ecs.Page{Instances: []ecs.Instance{{ID: "i-somebody-elses"}}, Asked: time.Now()}, nil
+}
+
+func TestAnotherInstanceIsNoAnswer(t *testing.T) {
+	j, c := &journal{}, strangers{&cloud{}}
+	req := &event.ScanRequested{ScanID: "s", Kind: event.KindRescan, Accounts: []string{scope.Account}, Regions: []string{scope.Region}, InstanceIDs: []string{"i-000001"}}
+	if err := producer.New(options(), c, accounts(c, "1"), j, nil).HandleRescan(t.Context(), req, time.Now(), "1"); err != nil {
+		t.Fatal(err)
+	}
+	ended := of[*event.LaneEnded](j)[0]
+	if len(seen(j)) != 0 || !slices.Equal(ended.NotRead, []string{"i-000001"}) || ended.Failure == nil {
+		t.Errorf("ended %+v with %v", ended, seen(j))
+	}
+}
