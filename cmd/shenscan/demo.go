@@ -27,7 +27,8 @@ type demoFlags struct {
 	seed      uint64
 	html      string
 	serve     bool
-	passing   bool // the store goes with the demo
+	against   []string // contradictions of the simulator
+	passing   bool     // the store goes with the demo
 }
 
 func newDemoCmd(s *settings) *cobra.Command {
@@ -48,6 +49,7 @@ real SDK and an embedded NATS, prints the report and writes it as HTML too. With
 	fl.IntVar(&f.instances, "instances", 12_000, "instances in the simulated fleet")
 	fl.IntVar(&f.regions, "regions", 18, "regions in the simulated fleet")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed of the simulated fleet")
+	addContradict(cmd, &f.against)
 	fl.StringVar(&f.html, "html", "shenscan-demo.html", "file for the HTML report; \"\" for none")
 	fl.BoolVar(&f.serve, "serve", false, "keep the web page and the metrics up afterwards")
 	fl.StringVar(&f.store.dir, "store", "", "folder of the store; default a temporary one")
@@ -65,7 +67,7 @@ func (f *demoFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if err != nil {
 		return err
 	}
-	sim, err := ecssim.Start(ecssim.Options{Instances: f.instances, Regions: f.regions, Seed: f.seed})
+	sim, err := ecssim.Start(ecssim.Options{Instances: f.instances, Regions: f.regions, Seed: f.seed, Contradict: f.against})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,7 +42,14 @@ find: one JSON object a line with account, region, instance_id, os and the verdi
 target. The URL is printed to stdout; the keys that the simulator accepts go to stderr.
 
 Faults: --fault kind=KIND[,action=A][,region=R][,account=ID][,rate=0.02][,after=N][,count=N][,delay=5s][,bytes=N][,to=URL]
-may be given many times. While it serves, GET /_sim/stats says what it was asked, and POST
+may be given many times.
+
+Contradictions: --contradict NAME makes the API behave in a way that the documents leave open
+or that was recorded somewhere; every one that is known is listed below. What a scan says then
+stands in docs/RELIABILITY.md. Parameters that the simulator does not implement are refused.
+
+` + contradictionHelp() + `
+While it serves, GET /_sim/stats says what it was asked, and POST
 /_sim/faults, /_sim/churn, /_sim/instances/ID and others change it (loopback only).`,
 		Example: `  shenscan simulate --instances 100000 --regions 20 --truth truth.jsonl
   shenscan simulate --latency lognormal:300ms,0.4 --fault kind=throttle,rate=0.05 --fault kind=html-503,rate=0.02
@@ -64,6 +72,7 @@ func (f *simulateFlags) register(cmd *cobra.Command) {
 	fl.IntVar(&o.Accounts, "accounts", 1, "accounts; the first has the demo keys, every one a role to assume")
 	fl.IntVar(&o.Images, "images", 0, "distinct images, counted for every account and region (default 3 in 1000 instances)")
 	fl.Uint64Var(&o.Seed, "seed", 1, "seed of the fleet and of every random fault")
+	addContradict(cmd, &o.Contradict)
 	fl.StringVar(&f.truth, "truth", "", "write the expected family, version and verdicts of every instance to this file (JSON lines)")
 	fl.StringVar(&o.RoleName, "role", "", "the only role name that AssumeRole knows (default: every name)")
 	fl.StringVar(&o.ExternalID, "external-id", "", "external id that AssumeRole demands")
@@ -109,6 +118,20 @@ func (f *simulateFlags) parse() (ecssim.Options, error) {
 		o.Faults = append(o.Faults, fault)
 	}
 	return o, nil
+}
+
+// addContradict adds the flag of simulators that contradict.
+func addContradict(cmd *cobra.Command, names *[]string) {
+	cmd.Flags().StringSliceVar(names, "contradict", nil, "ways in which the simulated API behaves as a client may not expect; shenscan simulate --help lists them")
+}
+
+// contradictionHelp lists the contradictions, one a line.
+func contradictionHelp() string {
+	var b strings.Builder
+	for _, c := range ecssim.Contradictions() {
+		fmt.Fprintf(&b, "  %-24s %s\n", c.Name, c.Says)
+	}
+	return b.String()
 }
 
 // runSimulate serves until ctx ends.

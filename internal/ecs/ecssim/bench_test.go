@@ -18,7 +18,7 @@ func BenchmarkPage(b *testing.B) {
 	size := 0
 	b.ReportAllocs()
 	for n := 0; b.Loop(); n++ {
-		q.token = s.tokens.seal(hash(q.hash, uint64(sc.index)), n%9000*100, time.Now())
+		q.token = s.tokens.seal(hash(q.hash, uint64(sc.index)), n%9000*100, 0, time.Now())
 		out, apiErr := s.instancesPage(buf[:0], sc, q, "00000000-0000-0000-0000-000000000000")
 		if apiErr != nil {
 			b.Fatal(apiErr)

@@ -16,8 +16,13 @@ func (s *Simulator) describeRegions(c *call, requestID string) ([]byte, *apiErro
 		return nil, &apiError{404, "InvalidAcceptLanguage.NotFound", "The specified AcceptLanguage is not found."}
 	}
 	b := append(append([]byte(`{"RequestId":"`), requestID...), `","Regions":{"Region":[`...)
+	n := 0
 	for i, r := range s.fleet.data.regions[:s.opt.Regions] {
-		b = appendComma(b, i)
+		if s.against(RegionsEmpty) || i == 1 && s.against(RegionVanishes) {
+			continue
+		}
+		b = appendComma(b, n)
+		n++
 		name := r.localNameEn
 		if lang == "" || lang == "zh-CN" {
 			name = r.localName
@@ -66,7 +71,7 @@ func (s *Simulator) describeInstanceTypes(c *call, requestID string) ([]byte, *a
 	}
 	next := ""
 	if at < len(types) {
-		next = s.tokens.seal(bound, at, s.opt.Now())
+		next = s.tokens.seal(bound, at, 0, s.opt.Now())
 	}
 	return append(append(append(b, `]},"NextToken":"`...), next...), `"}`...), nil
 }
@@ -103,6 +108,10 @@ func (s *Simulator) describeAvailableResource(c *call, sc *scope, requestID stri
 		return nil, errMissing("DestinationResource")
 	case c.params.get("DestinationResource") != "InstanceType": // no other is needed
 		return nil, errInvalid("DestinationResource")
+	case c.params.get("ResourceType") != "" && c.params.get("ResourceType") != "instance":
+		return nil, errInvalid("ResourceType")
+	case c.params.get("IoOptimized") != "" && c.params.get("IoOptimized") != "optimized": // no other is sold
+		return nil, errInvalid("IoOptimized")
 	case charge != "" && charge != "PostPaid" && charge != "PrePaid":
 		return nil, errInvalid("InstanceChargeType")
 	case zone != "" && !slices.Contains(sc.zones, zone):

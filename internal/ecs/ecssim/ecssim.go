@@ -35,6 +35,10 @@ type Simulator struct {
 	latency      atomic.Pointer[Latency]
 	sessionEpoch atomic.Uint32
 	serial       atomic.Uint64
+	shapes       map[string]*shape
+	quirks       atomic.Uint64 // the contradictions in force
+	struck       sync.Map      // what a contradiction has struck once
+	counted      atomic.Uint64 // calls while one is in force
 	buffers      sync.Pool
 }
 
@@ -53,6 +57,12 @@ func New(o Options) (*Simulator, error) {
 		return nil, err
 	}
 	s.buffers.New = func() any { b := make([]byte, 0, 400<<10); return &b }
+	if s.shapes, err = parseShapes(); err != nil {
+		return nil, err
+	}
+	if err := s.Contradict(o.Contradict...); err != nil {
+		return nil, err
+	}
 	s.latency.Store(&o.Latency)
 	s.faults.set(o.Seed, o.Faults)
 	s.quota.set(o.Quota)
@@ -222,6 +232,9 @@ func (s *Simulator) answer(c *call, b []byte) answer {
 		a.throttled = err.code == "Throttling.User"
 		return a.fail(s, c, b, err)
 	}
+	if err := s.contradictCall(c, &a); err != nil {
+		return a.fail(s, c, b, err)
+	}
 	body, err := s.dispatch(c, b, &a)
 	if err != nil {
 		return a.fail(s, c, b, err)
@@ -295,6 +308,9 @@ func (s *Simulator) dispatch(c *call, b []byte, a *answer) ([]byte, *apiError) {
 	case c.version != v:
 		return nil, &apiError{400, "InvalidVersion", "Specified parameter Version is not valid."}
 	}
+	if err := c.params.known(c.action); err != nil {
+		return nil, err
+	}
 	switch c.action {
 	case "DescribeRegions":
 		return s.describeRegions(c, a.requestID)
@@ -333,20 +349,24 @@ func isRead(action string) bool {
 }
 
 func (s *Simulator) describeInstances(c *call, b []byte, sc *scope, a *answer) ([]byte, *apiError) {
-	q, err := parseInstanceQuery(c.params)
+	q, err := parseInstanceQuery(c.params, s.filterOrder())
 	if err != nil {
 		return nil, err
 	}
 	denied := a.fault != nil && a.fault.Kind == FaultEmpty
+	s.bend(q, c.params)
 	switch {
-	case c.params.bool("DryRun") && denied:
+	case c.params.bool("DryRun") && (denied || s.against(RevokedMidway)):
 		return nil, errForbidden()
 	case c.params.bool("DryRun"):
 		return nil, errDryRun()
 	case denied:
 		return emptyPage(b, q, a.requestID), nil
 	}
-	return s.instancesPage(b, sc, q, a.requestID)
+	if body := s.contradictList(b, sc, q, a.requestID); body != nil {
+		return body, nil
+	}
+	return s.instancesPage(b, s.elsewhere(sc, q), q, a.requestID)
 }
 
 // requestID makes the next request id.

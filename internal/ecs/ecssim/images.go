@@ -2,6 +2,7 @@ package ecssim
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -16,7 +17,7 @@ func (s *Simulator) describeImages(b []byte, sc *scope, p params, requestID stri
 	if err != nil || size < 1 || size > 100 {
 		return nil, errInvalid("PageSize")
 	}
-	f := imageFilter{status: []string{"Available"}, owner: p.get("ImageOwnerAlias"), arch: p.get("Architecture"), osType: p.get("OSType"), expired: p.bool("ShowExpired")}
+	f := imageFilter{status: []string{"Available"}, owner: p.get("ImageOwnerAlias"), public: p.get("IsPublic"), byAlias: s.against(ImagesByAlias), arch: p.get("Architecture"), osType: p.get("OSType"), expired: p.bool("ShowExpired")}
 	if v := p.get("Status"); v != "" {
 		f.status = strings.Split(v, ",")
 	}
@@ -25,7 +26,13 @@ func (s *Simulator) describeImages(b []byte, sc *scope, p params, requestID stri
 	default:
 		return nil, &apiError{400, "InvalidImageOwnerAlias.ValueNotSupported", "The specified parameter ImageOwnerAlias is not valid."}
 	}
-	found := sc.findImages(p.get("ImageId"), f)
+	if s.against(ImagesErrorAs200) {
+		return errorBody(b, requestID, noImages), nil
+	}
+	found := sc.findImages(s.imageIDs(p.get("ImageId")), f)
+	if s.against(ImagesEmpty) {
+		found = nil
+	}
 	b = append(append(append(b, `{"RequestId":"`...), requestID...), `","RegionId":`...)
 	b = appendJSON(b, sc.region.id)
 	b = append(b, `,"TotalCount":`...)
@@ -46,14 +53,31 @@ func (s *Simulator) describeImages(b []byte, sc *scope, p params, requestID stri
 type imageFilter struct {
 	status              []string
 	owner, arch, osType string
-	expired             bool
+	public              string // IsPublic as it was asked: "", "true" or "false"
+	byAlias, expired    bool
 }
 
 func (f imageFilter) match(s *slot) bool {
 	return s.present && slices.Contains(f.status, s.status) &&
 		(f.owner == "" || f.owner == s.owner) &&
+		(f.public == "" || strings.EqualFold(f.public, strconv.FormatBool(s.shown()))) &&
+		(!f.byAlias || f.owned(s)) &&
 		(f.arch == "" || f.arch == s.kind.arch) &&
 		(f.osType == "" || f.osType == s.kind.osType())
+}
+
+// owned says whether an image is returned where the owner must be asked for:
+// images of the marketplace, the community and of others are not without.
+func (f imageFilter) owned(s *slot) bool {
+	switch {
+	case s.owner == "marketplace":
+		return f.owner == "marketplace"
+	case s.owner != "others":
+		return true
+	case s.community():
+		return f.owner == "others" && strings.EqualFold(f.public, "true")
+	}
+	return f.owner == "others"
 }
 
 // findImages lists the images of the scope: those of the comma-joined ids, or
@@ -115,7 +139,7 @@ func appendImage(b []byte, s *slot) []byte {
 	flag("IsSupportIoOptimized", !s.noIO)
 	flag("IsSupportCloudinit", s.boot != "")
 	flag("IsCopied", false)
-	flag("IsPublic", s.public)
+	flag("IsPublic", s.shown())
 	if s.public {
 		str("IsSelfShared", "")
 	} else {

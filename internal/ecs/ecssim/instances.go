@@ -1,24 +1,92 @@
 package ecssim
 
+import "strconv"
+
 // instancesPage answers DescribeInstances for a scope. A page is of one moment:
 // churn waits for it.
 func (s *Simulator) instancesPage(b []byte, sc *scope, q *instanceQuery, requestID string) ([]byte, *apiError) {
 	sc.mu.RLock()
 	defer sc.mu.RUnlock()
-	b = append(append(append(b, `{"RequestId":"`...), requestID...), `","Instances":{"Instance":[`...)
+	w := pageWriter{s: s, sc: sc, q: q, requestID: requestID, shape: s.shape()}
+	if w.shape == nil {
+		b = append(append(append(b, `{"RequestId":"`...), requestID...), `","Instances":{"Instance":[`...)
+	}
+	w.b = b
 	switch {
 	case q.ids != nil:
-		return s.byIDs(b, sc, q), nil
+		return w.byIDs(), nil
 	case q.byPage:
-		return s.byNumber(b, sc, q), nil
+		return w.byNumber(), nil
 	}
-	return s.byToken(b, sc, q)
+	return w.byToken()
 }
 
-// appendFoot closes the list and appends the paging fields.
-func appendFoot(b []byte, next string, total, page, size int) []byte {
-	b = append(append(append(b, `]},"NextToken":"`...), next...), `","TotalCount":`...)
-	b = appendInt(b, total)
+// pageWriter writes one answer of DescribeInstances.
+type pageWriter struct {
+	s         *Simulator
+	sc        *scope
+	q         *instanceQuery
+	requestID string
+	shape     *shape // of an example body; nil is the simulator's own
+	b         []byte
+	n         int // instances written
+}
+
+// row appends an instance.
+func (w *pageWriter) row(in *instance) {
+	w.b = appendComma(w.b, w.n)
+	w.n++
+	at := len(w.b)
+	w.b = w.sc.appendInstance(w.b, in, w.q.opt)
+	if w.s.against(RowsUnkeepable) {
+		id := in.id(w.sc)
+		rest := append([]byte(nil), w.b[at+len(`{"InstanceId":"`)+len(id):]...)
+		w.b = append(append(append(w.b[:at], `{"InstanceId":"`...), w.s.unkeepable(w.sc, in.i, id)...), rest...)
+	}
+	if w.shape != nil {
+		rendered := append([]byte(nil), w.b[at:]...)
+		w.b = w.shape.reshape(w.b[:at], rendered)
+	}
+}
+
+// end closes the list and appends the paging fields.
+func (w *pageWriter) end(next string, total, page, size int) []byte {
+	if w.shape != nil {
+		return w.shape.wrap(nil, w.b, w.requestID, next, w.s.count(total), page, size)
+	}
+	token, again := w.nextToken(next)
+	return appendFoot(w.b, token, again, w.s.totalCount(total), page, size)
+}
+
+// nextToken is the member that holds the token, and what is put behind
+// TotalCount.
+func (w *pageWriter) nextToken(next string) (member, again string) {
+	s, several := w.s, w.q.token == "" && next != ""
+	switch {
+	case s.byNumberAlone(), several && s.against(TokenMissing):
+		return "", ""
+	case several && s.against(TokenNull):
+		return `,"NextToken":null`, ""
+	case several && s.against(TokenEmpty):
+		return `,"NextToken":""`, ""
+	case several && s.against(TokenTwice):
+		again = `,"NextToken":""`
+	}
+	return `,"NextToken":"` + next + `"`, again
+}
+
+// totalCount is the member that holds TotalCount.
+func (s *Simulator) totalCount(n int) string {
+	if s.against(CountMissing) {
+		return ""
+	}
+	return `,"TotalCount":` + strconv.Itoa(s.count(n))
+}
+
+// appendFoot closes the list and appends the paging fields: token and count are
+// whole members.
+func appendFoot(b []byte, token, again, count string, page, size int) []byte {
+	b = append(append(append(append(b, `]}`...), token...), count...), again...)
 	b = append(b, `,"PageNumber":`...)
 	b = appendInt(b, page)
 	b = append(b, `,"PageSize":`...)
@@ -26,24 +94,24 @@ func appendFoot(b []byte, next string, total, page, size int) []byte {
 }
 
 // byIDs is the targeted call: unknown ids are simply absent.
-func (s *Simulator) byIDs(b []byte, sc *scope, q *instanceQuery) []byte {
-	n := 0
-	seen := make(map[int]bool, len(q.ids))
-	for _, id := range q.ids {
-		at, i, ok := s.fleet.locate(id)
-		if !ok || at != sc || !sc.live(i) || seen[i] {
+func (w *pageWriter) byIDs() []byte {
+	seen := make(map[int]bool, len(w.q.ids))
+	for _, id := range w.q.ids {
+		at, i, ok := w.s.fleet.locate(id)
+		if !ok || at != w.sc || !w.sc.live(i) || seen[i] {
 			continue
 		}
 		seen[i] = true
-		in := sc.at(i)
-		if !q.match(sc, &in) {
-			continue
+		in := w.sc.at(i)
+		if w.q.match(w.sc, &in) {
+			w.row(&in)
 		}
-		b = appendComma(b, n)
-		b = sc.appendInstance(b, &in, q.opt)
-		n++
 	}
-	return appendFoot(b, "", n, 1, max(q.size, 10))
+	next := ""
+	if w.s.against(BodiesDocumented) && len(w.q.ids) > 0 {
+		next = w.s.tokens.seal(hash(w.q.hash, uint64(w.sc.index)), w.sc.count(), 0, w.s.opt.Now())
+	}
+	return w.end(next, w.n, 1, max(w.q.size, 10))
 }
 
 func appendComma(b []byte, n int) []byte {
@@ -54,35 +122,32 @@ func appendComma(b []byte, n int) []byte {
 }
 
 // byNumber is the old paging, with a meaningful TotalCount.
-func (s *Simulator) byNumber(b []byte, sc *scope, q *instanceQuery) []byte {
+func (w *pageWriter) byNumber() []byte {
+	sc, q := w.sc, w.q
 	lo, hi := q.span(sc)
-	skip, n, total := (q.page-1)*q.size, 0, 0
+	skip, total := (q.page-1)*q.size, 0
 	if !q.narrows() {
 		total = hi - lo - sc.goneBetween(lo, hi)
-		for i := sc.nth(lo, hi, skip); i < hi && n < q.size; i++ {
-			if sc.isGone(i) {
+		for i := sc.nth(lo, hi, skip); i < hi && skip < total && w.n < q.size; i++ {
+			if sc.isGone(i) || !w.s.listed(sc, i) {
 				continue
 			}
 			in := sc.at(i)
-			b = appendComma(b, n)
-			b = sc.appendInstance(b, &in, q.opt)
-			n++
+			w.row(&in)
 		}
-		return appendFoot(b, "", total, q.page, q.size)
+		return w.end("", total, q.page, q.size)
 	}
 	for i := lo; i < hi; i++ {
 		in := sc.at(i)
 		if sc.isGone(i) || !q.match(sc, &in) {
 			continue
 		}
-		if total >= skip && n < q.size {
-			b = appendComma(b, n)
-			b = sc.appendInstance(b, &in, q.opt)
-			n++
+		if total >= skip && w.n < q.size && w.s.listed(sc, i) {
+			w.row(&in)
 		}
 		total++
 	}
-	return appendFoot(b, "", total, q.page, q.size)
+	return w.end("", total, q.page, q.size)
 }
 
 // nth is the index of the k-th live instance of [lo,hi), or hi.
@@ -98,10 +163,14 @@ func (sc *scope) nth(lo, hi, k int) int {
 }
 
 // byToken is the chain of NextTokens; TotalCount means nothing beside it.
-func (s *Simulator) byToken(b []byte, sc *scope, q *instanceQuery) ([]byte, *apiError) {
-	lo, hi := q.span(sc)
+func (w *pageWriter) byToken() ([]byte, *apiError) {
+	s, sc, q := w.s, w.sc, w.q
+	from, hi := q.span(sc)
+	whole := hi
+	hi = s.cutAt(from, hi)
 	bound := hash(q.hash, uint64(sc.index))
 	now := s.opt.Now()
+	lo := from
 	if q.token != "" {
 		at, err := s.tokens.open(q.token, bound, now)
 		if err != nil {
@@ -109,29 +178,34 @@ func (s *Simulator) byToken(b []byte, sc *scope, q *instanceQuery) ([]byte, *api
 		}
 		lo = max(lo, at)
 	}
-	n, i := 0, lo
+	i := lo
 	if q.token != "" && lo > 0 && s.duplicates(sc, lo) && !sc.isGone(lo-1) {
 		in := sc.at(lo - 1)
-		b = sc.appendInstance(b, &in, q.opt)
-		n++
+		w.row(&in)
 	}
-	for ; i < hi && n < q.size; i++ {
-		if len(sc.gone) > 0 && sc.isGone(i) {
+	for ; i < hi && w.n < q.size; i++ {
+		if len(sc.gone) > 0 && sc.isGone(i) || !s.listed(sc, i) {
 			continue
 		}
 		in := sc.at(i)
 		if q.narrows() && !q.match(sc, &in) {
 			continue
 		}
-		b = appendComma(b, n)
-		b = sc.appendInstance(b, &in, q.opt)
-		n++
+		w.row(&in)
 	}
-	next := ""
-	if i < hi {
-		next = s.tokens.seal(bound, i, now)
+	next, total := "", 0
+	switch {
+	case i < hi:
+		next = s.tokens.seal(bound, i, 0, now)
+	case s.against(TokenEndless):
+		next = s.tokens.seal(bound, from, uint32(s.serial.Add(1)), now)
+	case s.against(TokenEndlessEmpty), (s.against(TokenAfterLast) || s.against(BodiesDocumented)) && (q.token == "" || lo < hi):
+		next = s.tokens.seal(bound, hi, uint32(s.serial.Add(1)), now)
 	}
-	return appendFoot(b, next, 0, 0, q.size), nil
+	if s.against(ListCut) || w.shape != nil {
+		total = whole - from - sc.goneBetween(from, whole)
+	}
+	return w.end(next, total, max(q.page, 1), q.size), nil
 }
 
 // duplicates says whether the page that begins here repeats an instance.
@@ -143,5 +217,5 @@ func (s *Simulator) duplicates(sc *scope, at int) bool {
 // emptyPage is the answer for a caller whom RAM denies DescribeInstances.
 func emptyPage(b []byte, q *instanceQuery, requestID string) []byte {
 	b = append(append(append(b, `{"RequestId":"`...), requestID...), `","Instances":{"Instance":[`...)
-	return appendFoot(b, "", 0, max(q.page, 1), q.size)
+	return appendFoot(b, `,"NextToken":""`, "", `,"TotalCount":0`, max(q.page, 1), q.size)
 }

@@ -51,6 +51,7 @@ type Options struct {
 	Latency       Latency
 	Quota         Quota
 	Faults        []Fault
+	Contradict    []string         // names of Contradictions in force
 	NoControl     bool             // do not serve /_sim/
 	Now           func() time.Time // default time.Now
 	DuplicateRate float64          // share of pages that repeat the last instance of the page before

@@ -2,7 +2,9 @@ package ecssim
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +32,46 @@ func (p params) int(key string, def int) (int, *apiError) {
 		return 0, errInvalid(key)
 	}
 	return n, nil
+}
+
+// Parameters that signatures of the older style put beside the others, and
+// that every action takes.
+var commonParams = []string{"Action", "Version", "Format", "Timestamp", "AccessKeyId", "SignatureMethod", "SignatureVersion", "SignatureNonce", "SignatureType", "Signature", "SecurityToken", "RegionId"}
+
+// paramsOf are the parameters of every action that are implemented; "#" stands
+// for a number.
+var paramsOf = map[string][]string{
+	"DescribeRegions":           {"AcceptLanguage"},
+	"DescribeInstances":         {"InstanceIds", "InstanceTypeFamily", "InstanceType", "ImageId", "ZoneId", "Status", "AdditionalAttributes.#", "Filter.#.Key", "Filter.#.Value", "PageNumber", "PageSize", "MaxResults", "NextToken", "DryRun"},
+	"DescribeImages":            {"ImageId", "Status", "ShowExpired", "ImageOwnerAlias", "IsPublic", "Architecture", "OSType", "PageNumber", "PageSize"},
+	"DescribeInstanceTypes":     {"InstanceTypes.#", "InstanceTypeFamily", "CpuArchitecture", "MaxResults", "NextToken"},
+	"DescribeAvailableResource": {"DestinationResource", "InstanceChargeType", "InstanceType", "IoOptimized", "ResourceType", "ZoneId"},
+	"AssumeRole":                {"RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId"},
+	"GetCallerIdentity":         {},
+	"ListAccounts":              {"PageNumber", "PageSize"},
+}
+
+// known refuses parameters that are not implemented, and numbers without the
+// number before them: an ignored filter would answer another question than was
+// asked.
+func (p params) known(action string) *apiError {
+	for key := range p {
+		pattern, before := key, ""
+		if parts := strings.Split(key, "."); len(parts) > 1 {
+			if n, err := strconv.Atoi(parts[1]); err == nil && n > 0 {
+				parts[1] = strconv.Itoa(n - 1)
+				if n > 1 {
+					before = strings.Join(parts, ".")
+				}
+				parts[1] = "#"
+				pattern = strings.Join(parts, ".")
+			}
+		}
+		if !slices.Contains(commonParams, pattern) && !slices.Contains(paramsOf[action], pattern) || before != "" && p.get(before) == "" {
+			return &apiError{400, "UnsupportedParameter", fmt.Sprintf("The simulator does not implement the parameter %s of %s.", key, action)}
+		}
+	}
+	return nil
 }
 
 // list reads Key.1, Key.2, ... and stops at the first gap.
@@ -68,7 +110,7 @@ func (q *instanceQuery) narrows() bool {
 }
 
 // parseInstanceQuery reads the parameters of DescribeInstances.
-func parseInstanceQuery(p params) (*instanceQuery, *apiError) {
+func parseInstanceQuery(p params, order filterOrder) (*instanceQuery, *apiError) {
 	q := &instanceQuery{from: 0, to: -1, zone: p.get("ZoneId"), family: p.get("InstanceTypeFamily"), typ: p.get("InstanceType"), image: p.get("ImageId"), token: p.get("NextToken")}
 	if s := p.get("Status"); s != "" {
 		st, ok := parseStatus(s)
@@ -85,7 +127,7 @@ func parseInstanceQuery(p params) (*instanceQuery, *apiError) {
 	for _, a := range p.list("AdditionalAttributes") {
 		q.opt.nvme = q.opt.nvme || a == "CURRENT_OS_NVME_SUPPORTED"
 	}
-	if err := q.parseFilters(p); err != nil {
+	if err := q.parseFilters(p, order); err != nil {
 		return nil, err
 	}
 	if err := q.parsePaging(p); err != nil {
@@ -95,7 +137,8 @@ func parseInstanceQuery(p params) (*instanceQuery, *apiError) {
 	return q, nil
 }
 
-func (q *instanceQuery) parseFilters(p params) *apiError {
+func (q *instanceQuery) parseFilters(p params, order filterOrder) *apiError {
+	inPlace := [...]string{1: "CreationStartTime", 2: "CreationEndTime"}
 	for i := 1; ; i++ {
 		key := p.get("Filter." + strconv.Itoa(i) + ".Key")
 		if key == "" {
@@ -107,6 +150,9 @@ func (q *instanceQuery) parseFilters(p params) *apiError {
 			return &apiError{404, "InvalidFilterKey.NotFound", "The specified FilterKey is not found."}
 		case err != nil:
 			return errInvalid("Filter." + strconv.Itoa(i) + ".Value")
+		case order == orderRefuses && (i >= len(inPlace) || key != inPlace[i]):
+			return &apiError{404, "InvalidFilterKey.NotFound", "The specified FilterKey is not found."}
+		case order == orderIgnores && (i >= len(inPlace) || key != inPlace[i]):
 		case key == "CreationStartTime":
 			q.from = t.Unix() / 60
 		default:

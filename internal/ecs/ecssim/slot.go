@@ -26,6 +26,13 @@ type slot struct {
 	frag []byte // the part of an instance that comes from the image
 }
 
+// community says whether an image of somebody else is one of the community,
+// and not shared with the account alone.
+func (s *slot) community() bool { return s.owner == "others" && hashString(s.imageID)%2 == 0 }
+
+// shown is IsPublic.
+func (s *slot) shown() bool { return s.public || s.community() }
+
 // newSlot makes image k of the scope.
 func (sc *scope) newSlot(kind *osKind, k int) *slot {
 	h := hash(sc.fleet.seed, 'k', uint64(sc.index), uint64(k))

@@ -205,7 +205,9 @@ func (s *Simulator) listAccounts(c *call, requestID string) ([]byte, *apiError) 
 		b = appendJSON(b, a.ID)
 		b = append(b, `,"DisplayName":`...)
 		b = appendJSON(b, a.Name)
-		b = append(b, `,"Status":"CreateSuccess","Type":"ResourceAccount","JoinMethod":"created","FolderId":"r-sim001","ResourceDirectoryId":"rd-sim001","JoinTime":"2021-03-04T05:06:07Z","ModifyTime":"2021-03-04T05:06:07Z"}`...)
+		b = append(b, `,"Status":`...)
+		b = appendJSON(b, s.memberStatus(i))
+		b = append(b, `,"Type":"ResourceAccount","JoinMethod":"created","FolderId":"r-sim001","ResourceDirectoryId":"rd-sim001","JoinTime":"2021-03-04T05:06:07Z","ModifyTime":"2021-03-04T05:06:07Z"}`...)
 		n++
 	}
 	b = append(b, `]},"TotalCount":`...)

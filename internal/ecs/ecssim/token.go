@@ -37,10 +37,13 @@ func errToken() *apiError {
 	return &apiError{400, "InvalidParameter", "The specified parameter NextToken is not valid."}
 }
 
-func (t *tokenBox) seal(bound uint64, at int, now time.Time) string {
+// seal makes the token for the instances from index at on. Tokens with
+// different serials differ.
+func (t *tokenBox) seal(bound uint64, at int, serial uint32, now time.Time) string {
 	var raw [32]byte
 	binary.BigEndian.PutUint64(raw[0:], bound)
-	binary.BigEndian.PutUint64(raw[8:], uint64(at))
+	binary.BigEndian.PutUint32(raw[8:], serial)
+	binary.BigEndian.PutUint32(raw[12:], uint32(at))
 	binary.BigEndian.PutUint64(raw[16:], uint64(now.UnixMilli()))
 	binary.BigEndian.PutUint32(raw[24:], t.epoch.Load())
 	copy(raw[28:], "next")
@@ -80,5 +83,5 @@ func (t *tokenBox) open(token string, bound uint64, now time.Time) (int, *apiErr
 	case every > 0 && asked%every == 0:
 		return 0, errToken()
 	}
-	return int(binary.BigEndian.Uint64(raw[8:])), nil
+	return int(binary.BigEndian.Uint32(raw[12:])), nil
 }

@@ -1,0 +1,378 @@
+package ecssim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A contradiction is a way in which the API may behave that a client does not
+// expect: the documents leave it open, two of them disagree, or answers were
+// recorded that say so. The simulator's own picture of the API is otherwise
+// the client's, and nothing that both take for granted would ever be tried.
+
+// Names of the contradictions.
+const (
+	BoundsExclusive    = "bounds-exclusive"
+	BoundsHalfOpen     = "bounds-half-open"
+	BoundsAfter        = "bounds-after"
+	FiltersPositional  = "filters-positional"
+	FiltersRefused     = "filters-refused"
+	FiltersIgnored     = "filters-ignored"
+	FiltersInCounts    = "filters-in-counts-alone"
+	EndIgnored         = "end-ignored"
+	MaxResultsIgnored  = "max-results-ignored"
+	PagesByNumber      = "pages-by-number-alone"
+	TokenMissing       = "token-missing"
+	TokenEmpty         = "token-empty"
+	TokenNull          = "token-null"
+	TokenTwice         = "token-twice"
+	TokenAfterLast     = "token-after-last"
+	TokenEndless       = "token-endless"
+	TokenEndlessEmpty  = "token-endless-empty"
+	TokenUnknownCode   = "token-unknown-code"
+	ListCut            = "list-cut"
+	RowsLeftOut        = "rows-left-out"
+	RowsOfOtherRegions = "rows-of-other-regions"
+	RowsUnkeepable     = "rows-unkeepable"
+	CountMissing       = "count-missing"
+	CountZero          = "count-zero"
+	CountHigh          = "count-high"
+	CountHuge          = "count-huge"
+	ErrorAs200         = "error-as-200"
+	RevokedMidway      = "revoked-midway"
+	IDsIgnored         = "ids-ignored"
+	IDsCapped          = "ids-capped"
+	IDsEmpty           = "ids-empty"
+	ImagesByAlias      = "images-by-alias"
+	ImagesCapped       = "images-capped"
+	ImagesUnasked      = "images-unasked"
+	ImagesEmpty        = "images-empty"
+	ImagesErrorAs200   = "images-error-as-200"
+	RegionsEmpty       = "regions-empty"
+	RegionVanishes     = "region-vanishes"
+	MembersPromoted    = "members-promoted"
+	DirectoryDown      = "directory-down"
+	ThrottleLong       = "throttle-long"
+	ThrottleMillis     = "throttle-millis"
+	BusyUnknownCodes   = "busy-unknown-codes"
+	BodiesDocumented   = "bodies-documented"
+	Bodies2015         = "bodies-2015"
+	Bodies2024         = "bodies-2024"
+)
+
+// Contradiction describes one of them.
+type Contradiction struct {
+	Name string
+	Says string // what the API does then
+	From string // where it is known from, or why it may be
+}
+
+const (
+	fromSDK      = "the SDK's comments"
+	fromSilence  = "no document rules it out"
+	fromRecorded = "recorded bodies"
+)
+
+// Contradictions lists them all, what belongs together side by side.
+func Contradictions() []Contradiction {
+	return []Contradiction{
+		{BoundsExclusive, "both creation-time bounds are exclusive", fromSDK + ": created \"after the specified time\""},
+		{BoundsHalfOpen, "CreationEndTime is exclusive", fromSilence},
+		{BoundsAfter, "CreationStartTime is exclusive", fromSDK + ": created \"after the specified time\""},
+		{FiltersPositional, "Filter.1 is CreationStartTime and Filter.2 CreationEndTime; in any other place they are ignored", fromSDK + ": the key of filter 1 is CreationStartTime"},
+		{FiltersRefused, "the same, but in any other place they are refused with InvalidFilterKey.NotFound", fromSDK + ": the key of filter 1 is CreationStartTime"},
+		{FiltersIgnored, "creation-time filters are ignored", fromSilence},
+		{FiltersInCounts, "creation-time filters narrow what is counted and not what is listed by tokens", fromSilence},
+		{EndIgnored, "CreationEndTime is ignored", fromSilence},
+		{MaxResultsIgnored, "MaxResults is ignored: pages of 10", "the SDK's comments: 10 is the default"},
+		{PagesByNumber, "MaxResults and NextToken are not known: pages of 10 by PageNumber, no NextToken in the answer", fromRecorded + " of 2015 and of Apsara Stack"},
+		{TokenMissing, "the first page has no NextToken although more follow", fromSilence},
+		{TokenEmpty, "the first page has an empty NextToken although more follow", fromSilence},
+		{TokenNull, "the first page's NextToken is null although more follow", fromSilence},
+		{TokenTwice, "the first page has two NextTokens, the second one empty", fromSilence},
+		{TokenAfterLast, "the last page has a NextToken, too, and an empty page follows", "the example body of DescribeInstances: 1 of 1 instances and a NextToken"},
+		{TokenEndless, "the last page's NextToken leads back to the first page, under a new token each time", fromSilence},
+		{TokenEndlessEmpty, "behind the last page come empty pages with a new NextToken each", fromSilence},
+		{TokenUnknownCode, "each region refuses its first NextToken with a code of its own that is documented nowhere", "no source names the code"},
+		{ListCut, "chains end after six tenths of the instances; TotalCount beside them says how many there are", fromSilence},
+		{RowsLeftOut, "lists leave out every tenth instance; it is counted, and found by its id", fromSilence},
+		{RowsOfOtherRegions, "lists by token hold another region's instances, whose RegionId says so", fromSilence},
+		{RowsUnkeepable, "every twentieth instance has an id that nothing can keep: too long, with NUL, a lone surrogate, none", fromSilence},
+		{CountMissing, "there is no TotalCount", fromSDK + ": it means nothing beside NextToken"},
+		{CountZero, "TotalCount is 0 always", fromSDK + ": it means nothing beside NextToken"},
+		{CountHigh, "TotalCount is seven tenths too high", fromSilence},
+		{CountHuge, "TotalCount is 1,000,000,000 always", fromSilence},
+		{ErrorAs200, "in every second region lists are HTTP 200 with Code and Message beside an empty list, in the others from the second page on", fromSilence},
+		{RevokedMidway, "the permission goes after a chain's first page: empty lists from then on, by id too, and dry runs are refused", "the documents: a caller without permission gets an empty list"},
+		{IDsIgnored, "InstanceIds is ignored: the region's first page answers", fromSilence},
+		{IDsCapped, "only the first 20 of InstanceIds are answered", "no document names the cap of every form of the list"},
+		{IDsEmpty, "InstanceIds is answered by an empty list", "the documents: a caller without permission gets an empty list"},
+		{ImagesByAlias, "marketplace and community images are returned with ImageOwnerAlias=marketplace, or others and IsPublic=true, alone; shared ones with others alone", "the SDK's comments on ImageOwnerAlias"},
+		{ImagesCapped, "only the first 20 of the ids in ImageId are answered", "no document names the cap"},
+		{ImagesUnasked, "ImageId is ignored: the region's first images answer", fromSilence},
+		{ImagesEmpty, "DescribeImages answers an empty list", "the documents: a caller without permission gets an empty list"},
+		{ImagesErrorAs200, "DescribeImages is HTTP 200 with Code and Message beside an empty list", fromSilence},
+		{RegionsEmpty, "DescribeRegions answers an empty list", "the documents: a caller without permission gets an empty list"},
+		{RegionVanishes, "DescribeRegions leaves out the second region", "regions are closed and given up"},
+		{MembersPromoted, "members of the directory are PromoteVerifying, PromoteFailed, PromoteExpired, PromoteCancelled, and so on", "the resource directory's documents"},
+		{DirectoryDown, "ListAccounts answers 503", fromSilence},
+		{ThrottleLong, "each region's first DescribeInstances is refused with Retry-After: 110", "windows of the quota are minutes"},
+		{ThrottleMillis, "every seventh DescribeInstances is refused with x-acs-retry-after in milliseconds", "recorded headers of the gateway"},
+		{BusyUnknownCodes, "every fifth DescribeInstances is 429, 408 or 400 SystemBusy with codes that are documented nowhere", fromSilence},
+		{BodiesDocumented, "instances look as in the documents' example body: a NextToken on the last page and beside InstanceIds, TotalCount beside tokens", "the example body of DescribeInstances"},
+		{Bodies2015, "instances look as in the example body of 2015: numbers and booleans as strings, no OSName, no NextToken, pages by number", "the older example body of DescribeInstances"},
+		{Bodies2024, "instances look as in a body recorded in 2024", fromRecorded},
+	}
+}
+
+// quirks is a set of contradictions, a bit each.
+type quirks uint64
+
+// quirk bits, by index of Contradictions.
+var quirkBits = func() map[string]quirks {
+	out := map[string]quirks{}
+	for i, c := range Contradictions() {
+		out[c.Name] = 1 << i
+	}
+	return out
+}()
+
+// parseQuirks reads names.
+func parseQuirks(names []string) (quirks, error) {
+	var set quirks
+	for _, n := range names {
+		bit, ok := quirkBits[n]
+		if !ok {
+			all := make([]string, 0, len(quirkBits))
+			for _, c := range Contradictions() {
+				all = append(all, c.Name)
+			}
+			return 0, fmt.Errorf("%w: contradiction %q: want one of %s", ErrOptions, n, strings.Join(all, " "))
+		}
+		set |= bit
+	}
+	return set, nil
+}
+
+// names lists the contradictions of the set.
+func (q quirks) names() []string {
+	out := []string{}
+	for _, c := range Contradictions() {
+		if q&quirkBits[c.Name] != 0 {
+			out = append(out, c.Name)
+		}
+	}
+	return out
+}
+
+// Contradict puts contradictions in force, instead of those that are.
+func (s *Simulator) Contradict(names ...string) error {
+	set, err := parseQuirks(names)
+	if err == nil {
+		s.quirks.Store(uint64(set))
+		s.struck.Clear()
+	}
+	return err
+}
+
+// against says whether a contradiction is in force.
+func (s *Simulator) against(name string) bool {
+	set := quirks(s.quirks.Load())
+	return set != 0 && set&quirkBits[name] != 0
+}
+
+// first says whether name is asked about for the first time since the
+// contradictions were put in force.
+func (s *Simulator) first(name string) bool {
+	_, before := s.struck.LoadOrStore(name, true)
+	return !before
+}
+
+// contradictCall refuses calls as the contradictions say.
+func (s *Simulator) contradictCall(c *call, a *answer) *apiError {
+	if quirks(s.quirks.Load()) == 0 {
+		return nil
+	}
+	scope := c.caller.account.ID + "/" + c.params.get("RegionId")
+	n := s.counted.Add(1)
+	switch {
+	case c.action == "ListAccounts" && s.against(DirectoryDown):
+		return &apiError{503, "ServiceUnavailable", "The request has failed due to a temporary failure of the server."}
+	case c.action != "DescribeInstances":
+	case s.against(ThrottleLong) && s.first(scope):
+		a.throttled, a.header = true, map[string]string{"Retry-After": "110"}
+		return &apiError{429, "Throttling.User", "Request was denied due to user flow control."}
+	case s.against(ThrottleMillis) && n%7 == 0:
+		a.throttled, a.header = true, map[string]string{"x-acs-retry-after": "200"}
+		return &apiError{429, "Throttling.User", "Request was denied due to user flow control."}
+	case s.against(BusyUnknownCodes) && n%5 == 0:
+		return [...]*apiError{
+			{429, "TooManyRequests", "Too many requests."},
+			{408, "RequestTimeout", "The request has timed out."},
+			{400, "SystemBusy", "The system is busy, please try again later."},
+		}[n/5%3]
+	case s.against(TokenUnknownCode) && c.params.get("NextToken") != "" && s.first(scope):
+		return [...]*apiError{
+			{400, "PaginationToken.Expired", "The pagination token has expired."},
+			{404, "NextToken.NotFound", "The specified NextToken does not exist."},
+			{403, "Forbidden.Token", "The specified NextToken does not belong to this request."},
+			{400, "InvalidPageToken", "The page token is not valid."},
+		}[hashString(scope)%4]
+	}
+	return nil
+}
+
+// bend changes what a call asks for into what is answered then.
+func (s *Simulator) bend(q *instanceQuery, p params) {
+	if s.against(BoundsExclusive) || s.against(BoundsAfter) {
+		if q.from > 0 {
+			q.from++
+		}
+	}
+	if s.against(BoundsExclusive) || s.against(BoundsHalfOpen) {
+		if q.to >= 0 {
+			q.to = max(q.to-1, 0)
+		}
+	}
+	if s.against(FiltersIgnored) || s.against(FiltersInCounts) && !q.byPage && q.ids == nil {
+		q.from, q.to = 0, -1
+	}
+	if s.against(EndIgnored) {
+		q.to = -1
+	}
+	if !q.byPage && s.against(MaxResultsIgnored) {
+		q.size = 10
+	}
+	if !q.byPage && s.byNumberAlone() {
+		q.byPage, q.token, q.page, q.size = true, "", 1, 10
+		if n, err := p.int("PageNumber", 1); err == nil {
+			q.page = max(n, 1)
+		}
+		if n, err := p.int("PageSize", 10); err == nil {
+			q.size = min(max(n, 1), 100)
+		}
+	}
+	switch {
+	case q.ids == nil:
+	case s.against(IDsIgnored):
+		q.ids = nil
+	case s.against(IDsCapped):
+		q.ids = q.ids[:min(len(q.ids), 20)]
+	case s.against(IDsEmpty), s.against(RevokedMidway):
+		q.ids = []string{}
+	}
+}
+
+func (s *Simulator) byNumberAlone() bool { return s.against(PagesByNumber) || s.against(Bodies2015) }
+
+// filterOrder is what positions of creation-time filters the simulator minds.
+type filterOrder uint8
+
+const (
+	anyOrder filterOrder = iota
+	orderIgnores
+	orderRefuses
+)
+
+func (s *Simulator) filterOrder() filterOrder {
+	switch {
+	case s.against(FiltersRefused):
+		return orderRefuses
+	case s.against(FiltersPositional):
+		return orderIgnores
+	}
+	return anyOrder
+}
+
+// errorBody is the whole answer of an error that comes as a 200, beside a
+// well-formed empty list.
+func errorBody(b []byte, requestID, list string) []byte {
+	b = append(append(append(b, `{"RequestId":"`...), requestID...), `","Code":"InternalError","Message":"The request processing has failed due to some unknown error.",`...)
+	return append(append(b, list...), '}')
+}
+
+const (
+	noInstances = `"Instances":{"Instance":[]},"NextToken":"","TotalCount":0,"PageNumber":1,"PageSize":10`
+	noImages    = `"Images":{"Image":[]},"TotalCount":0,"PageNumber":1,"PageSize":100`
+)
+
+// contradictList answers a list of instances as the contradictions say; nil
+// when they leave it alone.
+func (s *Simulator) contradictList(b []byte, sc *scope, q *instanceQuery, requestID string) []byte {
+	switch {
+	case quirks(s.quirks.Load()) == 0 || q.ids != nil:
+	case s.against(ErrorAs200) && !q.byPage && (sc.index%2 == 1 || q.token != ""):
+		return errorBody(b, requestID, noInstances)
+	case s.against(RevokedMidway) && q.token != "":
+		return emptyPage(b, q, requestID)
+	}
+	return nil
+}
+
+// elsewhere is the scope whose instances a list of sc holds.
+func (s *Simulator) elsewhere(sc *scope, q *instanceQuery) *scope {
+	if q.byPage || q.ids != nil || !s.against(RowsOfOtherRegions) {
+		return sc
+	}
+	regions := s.opt.Regions
+	return s.fleet.scopes[sc.index/regions*regions+(sc.index+1)%regions]
+}
+
+// listed says whether a list shows instance i.
+func (s *Simulator) listed(sc *scope, i int) bool {
+	return !s.against(RowsLeftOut) || hash(sc.fleet.seed, 'o', uint64(sc.index), uint64(i))%10 != 0
+}
+
+// cutAt is where a chain over [lo,hi) ends.
+func (s *Simulator) cutAt(lo, hi int) int {
+	if !s.against(ListCut) {
+		return hi
+	}
+	return lo + (hi-lo)*6/10
+}
+
+// count bends a TotalCount.
+func (s *Simulator) count(n int) int {
+	switch {
+	case s.against(CountZero):
+		return 0
+	case s.against(CountHigh):
+		return n*17/10 + 1
+	case s.against(CountHuge):
+		return 1_000_000_000
+	}
+	return n
+}
+
+// unkeepable is what stands between the quotes for an instance's id.
+func (s *Simulator) unkeepable(sc *scope, i int, id string) string {
+	if hash(sc.fleet.seed, 'w', uint64(sc.index), uint64(i))%20 != 0 {
+		return id
+	}
+	return [...]string{id + strings.Repeat("0", 240), id + `\u0000`, `i-surrogate\ud800`, `i-surrogate\udfff`, ""}[i%5]
+}
+
+// memberStatuses are what a joined member of a resource directory may be.
+var memberStatuses = []string{"CreateSuccess", "PromoteVerifying", "InviteSuccess", "PromoteFailed", "PromoteExpired", "PromoteCancelled", "PromoteSuccess"}
+
+// memberStatus is the status of the i-th member.
+func (s *Simulator) memberStatus(i int) string {
+	if s.against(MembersPromoted) {
+		return memberStatuses[i%len(memberStatuses)]
+	}
+	return "CreateSuccess"
+}
+
+// imageIDs are the ids that DescribeImages looks at.
+func (s *Simulator) imageIDs(joined string) string {
+	switch {
+	case joined == "":
+	case s.against(ImagesUnasked):
+		return ""
+	case s.against(ImagesCapped):
+		ids := strings.Split(joined, ",")
+		return strings.Join(slices.Clone(ids[:min(len(ids), 20)]), ",")
+	}
+	return joined
+}

@@ -1,0 +1,407 @@
+package ecssim
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	ecs "github.com/alibabacloud-go/ecs-20140526/v4/client"
+)
+
+const here, there = "cn-hangzhou", "cn-shanghai"
+
+// idsOf are the ids of a page.
+func (p page) ids() []string {
+	out := make([]string, 0, len(p.Instances.Instance))
+	for _, in := range p.Instances.Instance {
+		out = append(out, in.InstanceId)
+	}
+	return out
+}
+
+// probe asks a simulator what a contradiction is about.
+type probe struct {
+	*testing.T
+	s *Server
+}
+
+func (p probe) ask(kv ...string) result {
+	return ask(p.T, p.s, "DescribeInstances", append([]string{"RegionId", here}, kv...)...)
+}
+
+func (p probe) images(kv ...string) (code string, ids []string) {
+	r := ask(p.T, p.s, "DescribeImages", append([]string{"RegionId", here, "PageSize", "100", "Status", everyStatus, "ShowExpired", "true"}, kv...)...)
+	var v struct {
+		Images struct{ Image []struct{ ImageId string } }
+	}
+	if err := json.Unmarshal(r.body, &v); err != nil {
+		p.Fatalf("%v in %.300s", err, r.body)
+	}
+	for _, i := range v.Images.Image {
+		ids = append(ids, i.ImageId)
+	}
+	return r.code(), ids
+}
+
+// first is the first full page.
+func (p probe) first() page { return p.ask("MaxResults", "100").page(p.T) }
+
+// chain follows the tokens for at most so many pages and returns their sizes.
+func (p probe) chain(most int) (sizes []int) {
+	token := ""
+	for range most {
+		page := p.ask("MaxResults", "100", "NextToken", token).page(p.T)
+		sizes = append(sizes, len(page.Instances.Instance))
+		if token = page.NextToken; token == "" {
+			break
+		}
+	}
+	return sizes
+}
+
+// created counts the instances between two minutes; the filters stand in the
+// given places.
+func (p probe) created(from, to string, start, end int) (n int, code string) {
+	kv := []string{"PageNumber", "1", "PageSize", "100"}
+	if from != "" {
+		kv = append(kv, fmt.Sprintf("Filter.%d.Key", start), "CreationStartTime", fmt.Sprintf("Filter.%d.Value", start), from)
+	}
+	if to != "" {
+		kv = append(kv, fmt.Sprintf("Filter.%d.Key", end), "CreationEndTime", fmt.Sprintf("Filter.%d.Value", end), to)
+	}
+	r := p.ask(kv...)
+	return r.page(p.T).TotalCount, r.code()
+}
+
+// minute is the creation time of the instance in the middle of the page.
+func (p probe) minute() string { return p.first().Instances.Instance[50].CreationTime }
+
+func (p probe) total() int { return p.ask("PageNumber", "1", "PageSize", "1").page(p.T).TotalCount }
+
+// has says whether a member is in the answer.
+func has(r result, member string) bool { return strings.Contains(string(r.body), `"`+member+`"`) }
+
+// shows holds one check a contradiction: whether it is in force.
+var shows = map[string]func(p probe) bool{
+	BoundsExclusive: func(p probe) bool {
+		at := p.minute()
+		both, _ := p.created(at, at, 1, 2)
+		from, _ := p.created(at, "", 1, 2)
+		to, _ := p.created("", at, 1, 1)
+		return both == 0 && from+to < p.total()
+	},
+	BoundsHalfOpen: func(p probe) bool {
+		at := p.minute()
+		from, _ := p.created(at, "", 1, 2)
+		to, _ := p.created("", at, 1, 1)
+		return from+to == p.total()
+	},
+	BoundsAfter: func(p probe) bool {
+		first := p.first().Instances.Instance[0].CreationTime
+		from, _ := p.created(first, "", 1, 2)
+		return from < p.total()
+	},
+	FiltersPositional: func(p probe) bool {
+		n, code := p.created("2098-01-01T00:00Z", "2099-01-01T00:00Z", 2, 1)
+		return n == p.total() && code == ""
+	},
+	FiltersRefused: func(p probe) bool {
+		_, code := p.created("2098-01-01T00:00Z", "2099-01-01T00:00Z", 2, 1)
+		_, inPlace := p.created("2098-01-01T00:00Z", "2099-01-01T00:00Z", 1, 2)
+		return code == "InvalidFilterKey.NotFound" && inPlace == ""
+	},
+	FiltersIgnored: func(p probe) bool {
+		n, _ := p.created("2098-01-01T00:00Z", "2099-01-01T00:00Z", 1, 2)
+		return n == p.total()
+	},
+	FiltersInCounts: func(p probe) bool {
+		n, _ := p.created("2098-01-01T00:00Z", "2099-01-01T00:00Z", 1, 2)
+		return n == 0 && len(p.ask("MaxResults", "100", "Filter.1.Key", "CreationStartTime", "Filter.1.Value", "2098-01-01T00:00Z").page(p.T).ids()) == 100
+	},
+	EndIgnored: func(p probe) bool {
+		n, _ := p.created("2001-01-01T00:00Z", "2002-01-01T00:00Z", 1, 2)
+		return n == p.total()
+	},
+	MaxResultsIgnored: func(p probe) bool { page := p.first(); return len(page.ids()) == 10 && page.NextToken != "" },
+	PagesByNumber: func(p probe) bool {
+		r := p.ask("MaxResults", "100")
+		second := p.ask("PageNumber", "2", "PageSize", "100").page(p.T)
+		return len(r.page(p.T).ids()) == 10 && !has(r, "NextToken") && r.page(p.T).TotalCount > 100 && len(second.ids()) == 100
+	},
+	TokenMissing: func(p probe) bool { return !has(p.ask("MaxResults", "100"), "NextToken") },
+	TokenEmpty:   func(p probe) bool { return bytes.Contains(p.ask("MaxResults", "100").body, []byte(`"NextToken":""`)) },
+	TokenNull:    func(p probe) bool { return bytes.Contains(p.ask("MaxResults", "100").body, []byte(`"NextToken":null`)) },
+	TokenTwice:   func(p probe) bool { return bytes.Count(p.ask("MaxResults", "100").body, []byte(`"NextToken"`)) == 2 },
+	TokenAfterLast: func(p probe) bool {
+		sizes := p.chain(20)
+		return sizes[len(sizes)-1] == 0 && len(sizes) < 20
+	},
+	TokenEndless:      func(p probe) bool { sizes := p.chain(20); return len(sizes) == 20 && sizes[19] > 0 },
+	TokenEndlessEmpty: func(p probe) bool { sizes := p.chain(20); return len(sizes) == 20 && sizes[19] == 0 },
+	TokenUnknownCode: func(p probe) bool {
+		token := p.first().NextToken
+		once := p.ask("NextToken", token).code()
+		return once != "" && once != "InvalidParameter" && p.ask("NextToken", token).code() == ""
+	},
+	ListCut: func(p probe) bool {
+		n := 0
+		for _, size := range p.chain(20) {
+			n += size
+		}
+		return n < p.total() && p.first().TotalCount == p.total()
+	},
+	RowsLeftOut: func(p probe) bool {
+		n := 0
+		for _, size := range p.chain(20) {
+			n += size
+		}
+		return n < p.total()*95/100 && n > p.total()*80/100
+	},
+	RowsOfOtherRegions: func(p probe) bool {
+		return bytes.Contains(p.ask("MaxResults", "100").body, []byte(`"RegionId":"`+there+`"`))
+	},
+	RowsUnkeepable: func(p probe) bool {
+		return slices.ContainsFunc(p.first().ids(), func(id string) bool { return len(id) != 22 })
+	},
+	CountMissing: func(p probe) bool { return !has(p.ask("PageNumber", "1"), "TotalCount") && !has(p.ask(), "TotalCount") },
+	CountZero:    func(p probe) bool { return p.total() == 0 },
+	CountHigh:    func(p probe) bool { return p.total() > p.s.ScopeSize(DemoAccountID, here) },
+	CountHuge:    func(p probe) bool { return p.total() == 1_000_000_000 },
+	ErrorAs200: func(p probe) bool {
+		r := ask(p.T, p.s, "DescribeInstances", "RegionId", there, "MaxResults", "100")
+		second := p.ask("MaxResults", "100", "NextToken", p.first().NextToken)
+		return r.status == 200 && r.code() != "" && second.status == 200 && second.code() != "" && second.page(p.T).NextToken == ""
+	},
+	RevokedMidway: func(p probe) bool {
+		first := p.first()
+		second := p.ask("MaxResults", "100", "NextToken", first.NextToken)
+		return len(first.ids()) == 100 && second.status == 200 && len(second.page(p.T).ids()) == 0 && p.ask("DryRun", "true").code() == "Forbidden.RAM"
+	},
+	IDsIgnored: func(p probe) bool {
+		return len(p.ask("InstanceIds", `["i-1"]`, "MaxResults", "100").page(p.T).ids()) == 100
+	},
+	IDsCapped: func(p probe) bool {
+		return len(p.ask("InstanceIds", quoted(p.first().ids()), "MaxResults", "100").page(p.T).ids()) == 20
+	},
+	IDsEmpty: func(p probe) bool {
+		return len(p.ask("InstanceIds", quoted(p.first().ids()), "MaxResults", "100").page(p.T).ids()) == 0
+	},
+	ImagesByAlias: func(p probe) bool {
+		_, plain := p.images()
+		_, bought := p.images("ImageOwnerAlias", "marketplace")
+		_, shared := p.images("ImageOwnerAlias", "others")
+		_, community := p.images("ImageOwnerAlias", "others", "IsPublic", "true")
+		disjoint := !slices.ContainsFunc(slices.Concat(bought, shared, community), func(id string) bool { return slices.Contains(plain, id) })
+		return len(bought) > 0 && len(shared) > 0 && len(community) > 0 && disjoint && !slices.Contains(shared, community[0])
+	},
+	ImagesCapped: func(p probe) bool {
+		_, all := p.images()
+		_, got := p.images("ImageId", strings.Join(all[:50], ","))
+		return len(got) == 20
+	},
+	ImagesUnasked: func(p probe) bool {
+		_, got := p.images("ImageId", "m-nobody")
+		return len(got) > 0
+	},
+	ImagesEmpty:      func(p probe) bool { code, got := p.images(); return code == "" && len(got) == 0 },
+	ImagesErrorAs200: func(p probe) bool { code, got := p.images(); return code != "" && len(got) == 0 },
+	RegionsEmpty:     func(p probe) bool { return !has(ask(p.T, p.s, "DescribeRegions"), "RegionId") },
+	RegionVanishes: func(p probe) bool {
+		return !strings.Contains(string(ask(p.T, p.s, "DescribeRegions").body), `"`+there+`"`) && ask(p.T, p.s, "DescribeInstances", "RegionId", there).code() == ""
+	},
+	MembersPromoted: func(p probe) bool { return strings.Contains(string(p.members().body), `"PromoteVerifying"`) },
+	DirectoryDown:   func(p probe) bool { return p.members().status == 503 },
+	ThrottleLong: func(p probe) bool {
+		r := p.ask()
+		return r.code() == "Throttling.User" && r.header.Get("Retry-After") == "110" && p.ask().status == 200
+	},
+	ThrottleMillis: func(p probe) bool {
+		for range 7 {
+			if r := p.ask(); r.code() == "Throttling.User" && r.header.Get("x-acs-retry-after") == "200" {
+				return true
+			}
+		}
+		return false
+	},
+	BusyUnknownCodes: func(p probe) bool {
+		seen := map[string]bool{}
+		for range 20 {
+			r := p.ask()
+			seen[fmt.Sprint(r.status, " ", r.code())] = true
+		}
+		return seen["429 TooManyRequests"] && seen["408 RequestTimeout"] && seen["400 SystemBusy"]
+	},
+	BodiesDocumented: func(p probe) bool {
+		r := p.ask("InstanceIds", quoted(p.first().ids()[:1]))
+		return r.page(p.T).NextToken != "" && p.first().TotalCount == p.total()
+	},
+	Bodies2015: func(p probe) bool {
+		r := p.ask("PageNumber", "1")
+		return !has(r, "OSName") && !has(r, "NextToken") && has(r, "InstanceId")
+	},
+	Bodies2024: func(p probe) bool {
+		return !has(p.ask(), "AdditionalInfo") && has(p.ask(), "ImageOptions") && has(p.ask(), "OSName")
+	},
+}
+
+func quoted(ids []string) string {
+	b, err := json.Marshal(ids)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func (p probe) members() result {
+	return do(signed(p.T, p.s.URL, "2020-03-31", "ListAccounts", demoKeys(), url.Values{}))
+}
+
+// Each contradiction shows in the answers while it is in force, and not
+// without it.
+func TestContradictions(t *testing.T) {
+	for _, c := range Contradictions() {
+		t.Run(c.Name, func(t *testing.T) {
+			check := shows[c.Name]
+			if check == nil || c.Says == "" || c.From == "" {
+				t.Fatal("no check, no text or no source of this contradiction")
+			}
+			s := start(t, Options{Instances: 4000, Regions: 2, Images: 700, Accounts: 8, Seed: 9})
+			if check(probe{t, s}) {
+				t.Error("shows without being in force: the check proves nothing")
+			}
+			if err := s.Contradict(c.Name); err != nil {
+				t.Fatal(err)
+			}
+			if !check(probe{t, s}) {
+				t.Errorf("does not show: %s", c.Says)
+			}
+			if err := s.Contradict(); err != nil {
+				t.Fatal(err)
+			}
+			if check(probe{t, s}) {
+				t.Error("shows after it was ended")
+			}
+		})
+	}
+	if len(shows) != len(Contradictions()) {
+		t.Errorf("%d checks of %d contradictions", len(shows), len(Contradictions()))
+	}
+}
+
+// Whatever it contradicts, an answer fits the SDK's own type: only fields that
+// it knows, except where the contradiction is about that.
+func TestContradictoryAnswersFitTheSDK(t *testing.T) {
+	apart := []string{TokenTwice, ErrorAs200, ImagesErrorAs200, Bodies2015} // a key twice; fields of an error; strings for numbers
+	for _, c := range Contradictions() {
+		if slices.Contains(apart, c.Name) {
+			continue
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			s := start(t, Options{Instances: 300, Regions: 2, Seed: 9, Contradict: []string{c.Name}})
+			for _, kv := range [][]string{{"MaxResults", "100", "AdditionalAttributes.1", "CURRENT_OS_NVME_SUPPORTED"}, {"PageNumber", "1", "PageSize", "50"}} {
+				if r := ask(t, s, "DescribeInstances", append(kv, "RegionId", here)...); r.status == 200 {
+					strict(t, c.Name, r.body, &ecs.DescribeInstancesResponseBody{})
+				} else if r.code() == "" {
+					t.Errorf("%d without a code: %.200s", r.status, r.body)
+				}
+			}
+			strict(t, c.Name, ask(t, s, "DescribeImages", "RegionId", here).body, &ecs.DescribeImagesResponseBody{})
+			strict(t, c.Name, ask(t, s, "DescribeRegions").body, &ecs.DescribeRegionsResponseBody{})
+		})
+	}
+}
+
+// The example bodies are shown member by member, in their order and of their
+// types, with the fleet's own instances in them.
+func TestAnswersTakeOnTheShapeOfExamples(t *testing.T) {
+	for name, example := range map[string][]byte{BodiesDocumented: bodyDocumented, Bodies2015: body2015, Bodies2024: body2024} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, Options{Instances: 300, Regions: 1, Seed: 9, Contradict: []string{name}})
+			r := ask(t, s, "DescribeInstances", "RegionId", here, "PageNumber", "1", "PageSize", "10")
+			have, want := paths(t, r.body), paths(t, example)
+			for at, kind := range want {
+				if have[at] != kind {
+					t.Errorf("%s is a %s in the example, here %q", at, kind, have[at])
+				}
+			}
+			for at := range have {
+				if want[at] == "" {
+					t.Errorf("%s is not in the example", at)
+				}
+			}
+			truth := map[string]bool{}
+			_ = s.EachTruth(func(tr *Truth) error { truth[tr.InstanceID] = true; return nil })
+			for _, id := range looseIDs(t, r.body) {
+				if !truth[id] {
+					t.Errorf("%s is not of the fleet", id)
+				}
+			}
+		})
+	}
+}
+
+// looseIDs are the ids of an answer whose numbers may be strings.
+func looseIDs(t *testing.T, body []byte) (ids []string) {
+	t.Helper()
+	var v struct {
+		Instances struct{ Instance []struct{ InstanceId string } }
+	}
+	if err := json.Unmarshal(body, &v); err != nil || len(v.Instances.Instance) != 10 {
+		t.Fatalf("%d instances, %v", len(v.Instances.Instance), err)
+	}
+	for _, in := range v.Instances.Instance {
+		ids = append(ids, in.InstanceId)
+	}
+	return ids
+}
+
+func TestParametersThatAreNotImplementedAreRefused(t *testing.T) {
+	s := start(t, Options{Instances: 100, Regions: 1})
+	for _, tt := range []struct {
+		action string
+		kv     []string
+		named  string
+	}{
+		{"DescribeInstances", []string{"VpcId", "vpc-1"}, "VpcId"},
+		{"DescribeInstances", []string{"Tag.1.Key", "team", "Tag.1.Value", "a"}, "Tag.1"},
+		{"DescribeInstances", []string{"Filter.3.Key", "ExpiredStartTime", "Filter.3.Value", "2020-01-01T00:00Z"}, "Filter.3"},
+		{"DescribeInstances", []string{"Filter.1.Name", "CreationStartTime"}, "Filter.1.Name"},
+		{"DescribeImages", []string{"ImageName", "app"}, "ImageName"},
+		{"DescribeRegions", []string{"ResourceType", "instance"}, "ResourceType"},
+		{"DescribeInstanceTypes", []string{"MinimumCpuCoreCount", "8"}, "MinimumCpuCoreCount"},
+	} {
+		r := ask(t, s, tt.action, append(tt.kv, "RegionId", here)...)
+		if r.status != 400 || r.code() != "UnsupportedParameter" || !strings.Contains(string(r.body), tt.named) {
+			t.Errorf("%s %v: %d %.300s", tt.action, tt.kv, r.status, r.body)
+		}
+	}
+}
+
+func TestUnknownContradictionsAreRefused(t *testing.T) {
+	_, err := New(Options{Instances: 10, Regions: 1, Contradict: []string{BoundsAfter, "bounds-sideways"}})
+	if !errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), "bounds-sideways") || !strings.Contains(err.Error(), BoundsHalfOpen) {
+		t.Errorf("%v", err)
+	}
+}
+
+// Contradictions are put in force over HTTP, too.
+func TestContradictionsAreControlled(t *testing.T) {
+	s := start(t, Options{Instances: 100, Regions: 1})
+	status := post(t, s, "POST", "contradictions", `["count-zero","ids-capped"]`, nil)
+	var names []string
+	if post(t, s, "GET", "contradictions", "", &names); status != 200 || !slices.Equal(names, []string{CountZero, IDsCapped}) {
+		t.Errorf("%d %v", status, names)
+	}
+	var refused struct{ Error string }
+	if status := post(t, s, "POST", "contradictions", `["count-none"]`, &refused); status != 400 || !strings.Contains(refused.Error, "count-none") {
+		t.Errorf("%d %s", status, refused.Error)
+	}
+	if n := (probe{t, s}).total(); n != 0 {
+		t.Errorf("counts %d", n)
+	}
+}

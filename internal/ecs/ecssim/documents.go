@@ -1,0 +1,153 @@
+package ecssim
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"strconv"
+)
+
+// Bodies of DescribeInstances whose shape the simulator can take on;
+// data/bodies/SOURCES.tsv says where each is from.
+var (
+	//go:embed data/bodies/instances-doc.json
+	bodyDocumented []byte
+	//go:embed data/bodies/instances-2015.json
+	body2015 []byte
+	//go:embed data/bodies/instances-2024.json
+	body2024 []byte
+)
+
+// field is a member of a JSON object, in its place.
+type field struct {
+	key string
+	raw json.RawMessage
+}
+
+// shape is the members of an answer and of the instances in it.
+type shape struct{ envelope, row []field }
+
+// parseShapes reads the bodies, by the contradiction that shows them.
+func parseShapes() (map[string]*shape, error) {
+	out := map[string]*shape{}
+	for name, body := range map[string][]byte{BodiesDocumented: bodyDocumented, Bodies2015: body2015, Bodies2024: body2024} {
+		var first struct {
+			Instances struct{ Instance []json.RawMessage }
+		}
+		envelope, err := fields(body)
+		if err == nil {
+			err = json.Unmarshal(body, &first)
+		}
+		if err != nil || len(first.Instances.Instance) == 0 {
+			return nil, fmt.Errorf("ecssim: body of %s: no instance: %w", name, err)
+		}
+		row, err := fields(first.Instances.Instance[0])
+		if err != nil {
+			return nil, fmt.Errorf("ecssim: body of %s: %w", name, err)
+		}
+		out[name] = &shape{envelope, row}
+	}
+	return out, nil
+}
+
+// fields takes an object apart in order.
+func fields(object []byte) ([]field, error) {
+	dec := json.NewDecoder(bytes.NewReader(object))
+	if _, err := dec.Token(); err != nil {
+		return nil, err
+	}
+	var out []field
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		f := field{key: fmt.Sprint(key)}
+		if err := dec.Decode(&f.raw); err != nil {
+			return nil, err
+		}
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, f.raw); err != nil {
+			return nil, err
+		}
+		f.raw = compact.Bytes()
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+// shape is the shape that instances have now; nil is the simulator's own.
+func (s *Simulator) shape() *shape {
+	if s.quirks.Load() == 0 {
+		return nil
+	}
+	for name, sh := range s.shapes {
+		if s.against(name) {
+			return sh
+		}
+	}
+	return nil
+}
+
+// ofInstance are the members of an example instance that are the fleet's own;
+// the others stay as they are in the example.
+var ofInstance = map[string]bool{
+	"InstanceId": true, "InstanceName": true, "HostName": true, "RegionId": true, "ZoneId": true, "ImageId": true, "OSName": true, "OSNameEn": true, "OSType": true,
+	"InstanceType": true, "InstanceTypeFamily": true, "Status": true, "CreationTime": true, "StartTime": true, "IoOptimized": true, "Cpu": true, "Memory": true, "SerialNumber": true, "ImageOptions": true,
+}
+
+// reshape writes an instance that the simulator rendered in the example's
+// shape: its members, in their order and of their types.
+func (sh *shape) reshape(b, rendered []byte) []byte {
+	var own map[string]json.RawMessage
+	if err := json.Unmarshal(rendered, &own); err != nil {
+		return append(b, rendered...) // an instance that is no JSON on purpose
+	}
+	b = append(b, '{')
+	for i, f := range sh.row {
+		b = appendComma(b, i)
+		b = append(appendJSON(b, f.key), ':')
+		if v, ok := own[f.key]; ok && ofInstance[f.key] {
+			b = append(b, ofType(v, f.raw)...)
+			continue
+		}
+		b = append(b, f.raw...)
+	}
+	return append(b, '}')
+}
+
+// ofType spells a value as the example does: as a string where that has one.
+func ofType(v, example json.RawMessage) json.RawMessage {
+	if len(v) > 0 && len(example) > 0 && example[0] == '"' && v[0] != '"' && v[0] != '{' && v[0] != '[' {
+		return json.RawMessage(strconv.Quote(string(v)))
+	}
+	return v
+}
+
+// wrap writes an answer around a list of instances in the example's shape.
+func (sh *shape) wrap(b, list []byte, requestID, next string, total, page, size int) []byte {
+	b = append(b, '{')
+	for i, f := range sh.envelope {
+		b = appendComma(b, i)
+		b = append(appendJSON(b, f.key), ':')
+		v := f.raw
+		switch f.key {
+		case "Instances":
+			b = append(append(append(b, `{"Instance":[`...), list...), `]}`...)
+			continue
+		case "RequestId":
+			v = json.RawMessage(strconv.Quote(requestID))
+		case "NextToken":
+			v = json.RawMessage(strconv.Quote(next))
+		case "TotalCount":
+			v = ofType(json.RawMessage(strconv.Itoa(total)), v)
+		case "PageNumber":
+			v = ofType(json.RawMessage(strconv.Itoa(page)), v)
+		case "PageSize":
+			v = ofType(json.RawMessage(strconv.Itoa(size)), v)
+		}
+		b = append(b, v...)
+	}
+	return append(b, '}')
+}
