@@ -29,19 +29,26 @@ const chunkChanges = 4096
 // are remembered. It holds no transaction while the caller has one. The range
 // ends with an error, if there is one.
 func (db *DB) ChangesSince(ctx context.Context, since time.Time) iter.Seq2[*Moved, error] {
+	return db.reading().changesSince(ctx, since, func(*scopeSnap) bool { return true })
+}
+
+func (r *reading) changesSince(ctx context.Context, since time.Time, within func(*scopeSnap) bool) iter.Seq2[*Moved, error] {
 	return func(yield func(*Moved, error) bool) {
-		for _, sc := range db.snap.Load().scopes {
-			r := changeReader{sc: sc, since: since}
-			for !r.done {
+		for _, sc := range r.scopes() {
+			if !within(sc) {
+				continue
+			}
+			c := changeReader{sc: sc, since: since}
+			for !c.done {
 				err := ctx.Err()
 				if err == nil {
-					err = db.view(r.chunk)
+					err = r.view(c.chunk)
 				}
 				if err != nil {
 					yield(nil, fmt.Errorf("read the history of %s: %w", sc.key, err))
 					return
 				}
-				for _, m := range r.out {
+				for _, m := range c.out {
 					if !yield(m, nil) {
 						return
 					}

@@ -85,6 +85,7 @@ type DB struct {
 	closed  bool
 	broken  error
 	hold    bool // commits are not published
+	commit  int  // bbolt's number of the last one
 	batch   uint64
 	meta    meta
 	seed    maphash.Seed
@@ -100,6 +101,9 @@ type DB struct {
 	changes map[ChangeKey]uint64 // since this process opened the store
 
 	readers atomic.Pointer[tables]
+
+	viewsMu sync.Mutex
+	views   map[*View]struct{} // open ones; nil once the store is closed
 }
 
 // judge is a classifier with what is often asked of it.
@@ -141,7 +145,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err := create(&o); err != nil {
 		return nil, err
 	}
-	db := &DB{o: o, seed: maphash.MakeSeed(), changes: map[ChangeKey]uint64{}}
+	db := &DB{o: o, seed: maphash.MakeSeed(), changes: map[ChangeKey]uint64{}, views: map[*View]struct{}{}}
 	db.judge.Store(o.judge(o.Classifier))
 	if err := db.openFile(); err != nil {
 		return nil, err
@@ -315,7 +319,7 @@ func (db *DB) update(fn func(tx *bbolt.Tx) error) error {
 	case db.broken != nil:
 		return db.broken
 	}
-	began := time.Now()
+	began, number := time.Now(), 0
 	err := db.guard(func() error {
 		return db.bolt.Update(func(tx *bbolt.Tx) error {
 			if err := fn(tx); err != nil {
@@ -325,10 +329,12 @@ func (db *DB) update(fn func(tx *bbolt.Tx) error) error {
 			if err != nil {
 				return err
 			}
+			number = tx.ID()
 			return tx.Bucket(bucketMeta).Put(keyMeta, v)
 		})
 	})
 	if err == nil {
+		db.commit = number
 		db.commits.observe(time.Since(began))
 		db.measure()
 		if !db.hold {
@@ -377,7 +383,7 @@ func (db *DB) Close() error {
 		return nil
 	}
 	db.closed = true
-	return db.shut()
+	return errors.Join(db.endViews(), db.shut())
 }
 
 // shut closes bbolt. A damaged file can have left bbolt holding its own locks:

@@ -63,10 +63,34 @@ const chunkBlocks = 16
 // record, so that a commit in between shows in what follows. The range ends
 // with an error, if there is one.
 func (db *DB) Instances(ctx context.Context, f Filter) iter.Seq2[*record.Record, error] {
-	return db.instances(ctx, db.matcher(&f), &f)
+	return db.reading().instances(ctx, db.matcher(&f), &f)
 }
 
-func (db *DB) instances(ctx context.Context, m *matcher, f *Filter) iter.Seq2[*record.Record, error] {
+// reading is a way to read the store: each call in a transaction of its own as
+// things are by then, or all of them at one moment.
+type reading struct {
+	db   *DB
+	snap *snapshot // nil: as it is by then
+	view func(fn func(tx *bbolt.Tx) error) error
+}
+
+func (db *DB) reading() *reading { return &reading{db: db, view: db.view} }
+
+func (r *reading) scopes() []*scopeSnap {
+	if r.snap != nil {
+		return r.snap.scopes
+	}
+	return r.db.snap.Load().scopes
+}
+
+func (r *reading) tables() *tables {
+	if r.snap != nil {
+		return r.snap.tables
+	}
+	return r.db.readers.Load()
+}
+
+func (r *reading) instances(ctx context.Context, m *matcher, f *Filter) iter.Seq2[*record.Record, error] {
 	return func(yield func(*record.Record, error) bool) {
 		from, after, err := parseCursor(f.Cursor)
 		if err != nil {
@@ -77,11 +101,11 @@ func (db *DB) instances(ctx context.Context, m *matcher, f *Filter) iter.Seq2[*r
 			m.narrow(nil) // all of them again
 		}
 		left := f.Limit
-		for _, sc := range db.snap.Load().scopes {
+		for _, sc := range r.scopes() {
 			if compareScopes(sc.key, from) < 0 || !m.scope(sc) {
 				continue
 			}
-			w := &walker{db: db, m: m, sc: sc, want: left}
+			w := &walker{reading: r, m: m, sc: sc, want: left}
 			if sc.key == from {
 				w.after = []byte(after)
 			}
@@ -90,12 +114,12 @@ func (db *DB) instances(ctx context.Context, m *matcher, f *Filter) iter.Seq2[*r
 					yield(nil, err)
 					return
 				}
-				if err := db.view(w.chunk); err != nil {
+				if err := r.view(w.chunk); err != nil {
 					yield(nil, fmt.Errorf("read %s: %w", sc.key, err))
 					return
 				}
-				for _, r := range w.out {
-					if !yield(r, nil) {
+				for _, rec := range w.out {
+					if !yield(rec, nil) {
 						return
 					}
 					if left--; left == 0 {
@@ -109,7 +133,7 @@ func (db *DB) instances(ctx context.Context, m *matcher, f *Filter) iter.Seq2[*r
 
 // walker reads one scope in chunks.
 type walker struct {
-	db    *DB
+	*reading
 	m     *matcher
 	sc    *scopeSnap
 	after []byte // id of the last row that was looked at
@@ -150,7 +174,7 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 		}
 	}
 	w.waive = nil
-	if w.m.j.waivers {
+	if w.m.j.waivers && !w.m.judges() {
 		w.waive = newWaivedCursor(tx, w.sc.no, w.after)
 	}
 	w.refresh()
@@ -190,7 +214,7 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 // refresh takes the profiles as they are published now: those of the
 // transaction at hand are among them.
 func (w *walker) refresh() {
-	t := w.db.readers.Load().profs.readers.Load()
+	t := w.tables().profs.readers.Load()
 	if w.facts == nil {
 		w.facts = t.reader()
 	}
@@ -260,7 +284,7 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 		return nil
 	}
 	_, name, profile := format.RowHead(f.row)
-	fit, err := w.m.fit(profile, w.waive, id)
+	fit, err := w.fit(tx, f, profile, id)
 	if err != nil {
 		return err
 	}
@@ -269,7 +293,7 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 	}
 	fit.pass = !w.m.f.First
 	if w.take != nil {
-		w.cand = candidateRow{finding: f, id: id, name: name, profile: profile, rank: fit.rank}
+		w.cand = candidateRow{finding: f, id: id, name: name, profile: profile, rank: fit.rank, class: &fit.class}
 		return w.take(tx, &w.cand)
 	}
 	r, err := w.render(tx, f)
@@ -279,9 +303,33 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 	return err
 }
 
+// fit says what the filter makes of a row.
+func (w *walker) fit(tx *bbolt.Tx, f finding, profile uint32, id []byte) (*fit, error) {
+	if !w.m.judges() {
+		return w.m.fit(profile, w.waive, id)
+	}
+	if got := w.m.judged[profile]; got != nil && !w.m.j.waivers {
+		return got, nil
+	}
+	facts, err := w.facts.facts(tx, profile)
+	if err != nil {
+		return nil, err
+	}
+	if !w.m.j.waivers {
+		got := w.m.known(new(classOf(w.m.j.Classify(&facts))))
+		w.m.judged[profile] = got
+		return got, nil
+	}
+	row, _, err := format.ReadRow(f.row, w.tables().dict.Words())
+	if err != nil {
+		return nil, fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, id, err)
+	}
+	return w.m.known(new(classOf(w.m.j.judgeRow(&w.value, &row, &facts)))), nil
+}
+
 // render makes the record of a row.
 func (w *walker) render(tx *bbolt.Tx, f finding) (*record.Record, error) {
-	row, profile, err := format.ReadRow(f.row, w.db.readers.Load().dict.Words())
+	row, profile, err := format.ReadRow(f.row, w.tables().dict.Words())
 	if err != nil {
 		return nil, fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, format.RowID(f.row), err)
 	}

@@ -19,6 +19,7 @@ func (db *DB) reload() error {
 	db.codec = &format.RowCodec{Dict: db.dict}
 	db.scopes, db.byNo, db.running = map[ecs.Scope]*scope{}, map[uint32]*scope{}, map[string]*scanState{}
 	err := db.bolt.View(func(tx *bbolt.Tx) error {
+		db.commit = tx.ID()
 		if err := format.ReadJSON("meta", tx.Bucket(bucketMeta).Get(keyMeta), &db.meta); err != nil {
 			return err
 		}

@@ -21,19 +21,28 @@ type matcher struct {
 	rank  func(*format.Class) string // what a class sorts by; nil: nothing
 	only  *string                    // with rank: lets only this one through
 	fits  map[uint32]*fit            // by class
-	other map[format.Class]*fit      // the same by what a class is
+	// foreign says that the stored verdicts are not j's: rows are judged anew.
+	foreign bool
+	judged  map[uint32]*fit       // by profile, where rows are judged anew without waivers
+	other   map[format.Class]*fit // the same by what a class is
 }
 
 // fit is what a filter makes of a class.
 type fit struct {
-	pass bool
-	rank string
+	pass  bool
+	rank  string
+	class format.Class
 }
 
-func (db *DB) matcher(f *Filter) *matcher {
+// judges says whether rows are judged anew.
+func (m *matcher) judges() bool { return m.foreign }
+
+func (db *DB) matcher(f *Filter) *matcher { return newMatcher(f, db.judge.Load(), db.readers.Load()) }
+
+func newMatcher(f *Filter, j *judge, t *tables) *matcher {
 	m := &matcher{
-		f: f, j: db.judge.Load(), t: db.readers.Load(), query: []byte(strings.ToLower(f.Query)), since: -1 << 63,
-		fits: map[uint32]*fit{}, other: map[format.Class]*fit{},
+		f: f, j: j, t: t, query: []byte(strings.ToLower(f.Query)), since: -1 << 63,
+		fits: map[uint32]*fit{}, other: map[format.Class]*fit{}, judged: map[uint32]*fit{},
 	}
 	if !f.ObservedSince.IsZero() {
 		m.since = f.ObservedSince.UnixNano()
@@ -53,10 +62,20 @@ func (m *matcher) scopes(all []*scopeSnap) []*scopeSnap {
 }
 
 func (m *matcher) scope(sc *scopeSnap) bool {
-	if m.f.Account != "" && sc.key.Account != m.f.Account || m.f.Region != "" && sc.key.Region != m.f.Region {
+	if !m.within(sc) {
 		return false
 	}
-	return m.f.Gone || slices.ContainsFunc(sc.counts, func(c classCount) bool { return m.known(&c.Class).pass })
+	return m.f.Gone || m.judges() || slices.ContainsFunc(sc.counts, func(c classCount) bool { return m.known(&c.Class).pass })
+}
+
+// within says whether the filter's accounts and regions hold a scope.
+func (m *matcher) within(sc *scopeSnap) bool {
+	return (m.f.Account == "" || sc.key.Account == m.f.Account) && (m.f.Region == "" || sc.key.Region == m.f.Region)
+}
+
+// scopesOnly says whether the filter is about accounts and regions alone.
+func (f *Filter) scopesOnly() bool {
+	return f.Target == "" && f.Verdict == "" && f.OSFamily == "" && f.OSVersion == "" && f.Legacy == nil && f.Query == "" && f.ObservedSince.IsZero()
 }
 
 // fit says what the filter makes of an instance by its profile and, where
@@ -89,7 +108,7 @@ func (m *matcher) known(c *format.Class) *fit {
 	if f := m.other[*c]; f != nil {
 		return f
 	}
-	f := &fit{pass: m.class(c)}
+	f := &fit{pass: m.class(c), class: *c}
 	m.other[*c] = f
 	if f.pass && m.rank != nil {
 		f.rank = m.rank(c)
@@ -102,6 +121,7 @@ func (m *matcher) known(c *format.Class) *fit {
 func (m *matcher) narrow(rank *string) {
 	m.only = rank
 	clear(m.fits)
+	clear(m.judged)
 	clear(m.other)
 }
 

@@ -12,9 +12,11 @@ import (
 
 // Scans returns the scans that run, then up to n that ended, the newest first.
 // Scans and rescans are mixed.
-func (db *DB) Scans(n int) ([]record.Scan, error) {
+func (db *DB) Scans(n int) ([]record.Scan, error) { return db.reading().scans(n) }
+
+func (r *reading) scans(n int) ([]record.Scan, error) {
 	var running, ended []record.Scan
-	err := db.view(func(tx *bbolt.Tx) error {
+	err := r.view(func(tx *bbolt.Tx) error {
 		for k := range scan(tx.Bucket(bucketScans), nil) {
 			s, err := readRunning(tx, k)
 			if err != nil {
@@ -77,9 +79,11 @@ func readRunning(tx *bbolt.Tx, id []byte) (*scanState, error) {
 }
 
 // Scan returns a scan that runs or is remembered, or ErrNotFound.
-func (db *DB) Scan(id string) (*record.Scan, error) {
+func (db *DB) Scan(id string) (*record.Scan, error) { return db.reading().scan(id) }
+
+func (r *reading) scan(id string) (*record.Scan, error) {
 	var out *record.Scan
-	err := db.view(func(tx *bbolt.Tx) error {
+	err := r.view(func(tx *bbolt.Tx) error {
 		if id == "" || len(id) > maxID {
 			return nil
 		}

@@ -103,6 +103,7 @@ type candidateRow struct {
 	id, name []byte
 	profile  uint32
 	rank     string // what its class sorts by
+	class    *format.Class
 }
 
 // sortedRow is a copy of one.
@@ -157,7 +158,7 @@ func compareText(a []byte, b string) int {
 // scope takes the best of one scope.
 func (s *sorter) scope(ctx context.Context, sc *scopeSnap) error {
 	s.at = sc
-	w := &walker{db: s.db, m: s.m, sc: sc, take: s.take}
+	w := &walker{reading: s.db.reading(), m: s.m, sc: sc, take: s.take}
 	byID := s.by.By == SortByID && !s.by.Down
 	if byID && s.after != nil && s.after.Value != "" {
 		w.after = []byte(s.after.Value[:len(s.after.Value)-1]) // just before it
@@ -252,7 +253,7 @@ func (s *sorter) first(ctx context.Context) (bool, error) {
 	}
 	s.m.narrow(&value)
 	defer s.m.narrow(nil)
-	for r, err := range s.db.instances(ctx, s.m, &f) {
+	for r, err := range s.db.reading().instances(ctx, s.m, &f) {
 		if err != nil {
 			return false, err
 		}
@@ -274,7 +275,7 @@ func (s *sorter) render() ([]Placed, error) {
 			r := &s.rows[i]
 			w := walkers[r.sc]
 			if w == nil {
-				w = &walker{db: s.db, m: s.m, sc: r.sc}
+				w = &walker{reading: s.db.reading(), m: s.m, sc: r.sc}
 				w.refresh()
 				if err := format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(r.sc.no)), &w.value); err != nil {
 					return err

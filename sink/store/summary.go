@@ -19,8 +19,11 @@ import (
 type snapshot struct {
 	at       event.Position
 	now      int64
+	commit   int // bbolt's number of it
 	digest   string
 	targets  []string
+	today    string
+	tables   *tables
 	scopes   []*scopeSnap // by account and region
 	accounts map[string]AccountStatus
 	changes  map[ChangeKey]uint64
@@ -56,7 +59,7 @@ type ChangeKey struct{ Target, From, To string }
 func (db *DB) publish() {
 	s := &snapshot{
 		at: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, now: db.meta.Now,
-		digest: db.meta.Digest, targets: db.meta.Targets,
+		commit: db.commit, digest: db.meta.Digest, targets: db.meta.Targets, today: db.meta.Today, tables: db.readers.Load(),
 		accounts: maps.Clone(db.meta.Accounts), changes: maps.Clone(db.changes),
 		scopes: make([]*scopeSnap, 0, len(db.scopes)),
 	}
@@ -89,46 +92,49 @@ func (db *DB) snapScope(sc *scope) *scopeSnap {
 func (db *DB) Summary() *record.Summary { return db.snap.Load().total() }
 
 func (s *snapshot) total() *record.Summary {
-	s.once.Do(func() {
-		t := &record.Summary{
-			Targets: s.targets, Verdicts: map[string]map[string]int{}, Groups: []record.Group{},
-			Scopes: []record.ScopeStatus{}, Ruleset: s.digest,
-		}
-		if s.now > 0 {
-			t.AsOf = utc(s.now)
-		}
-		for _, target := range s.targets {
-			t.Verdicts[target] = noVerdicts()
-		}
-		for _, sc := range s.scopes {
-			t.Instances += sc.present
-			t.Gone += sc.gone
-			for i := range sc.counts {
-				c := &sc.counts[i]
-				if c.Legacy {
-					t.Legacy += c.n
-				}
-				for j, target := range s.targets {
-					t.Verdicts[target][c.Level(j).String()] += c.n
-				}
-			}
-			t.Groups = append(t.Groups, sc.grouped()...)
-			t.Scopes = append(t.Scopes, sc.status)
-		}
-		for account, st := range s.accounts {
-			if len(st.Failures) > 0 {
-				end := st.EndedAt
-				t.Scopes = append(t.Scopes, record.ScopeStatus{
-					Account: account, Completeness: record.ScopeFailed, LastScan: st.ScanID, LastEnd: &end, Failures: st.Failures,
-				})
-			}
-		}
-		slices.SortStableFunc(t.Scopes, func(a, b record.ScopeStatus) int {
-			return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
-		})
-		s.summary = t
-	})
+	s.once.Do(func() { s.summary = total(s.now, s.digest, s.targets, s.scopes, s.accounts) })
 	return s.summary
+}
+
+// total adds scopes up, whose classes have a verdict for each of the targets.
+func total(now int64, digest string, targets []string, scopes []*scopeSnap, accounts map[string]AccountStatus) *record.Summary {
+	t := &record.Summary{
+		Targets: targets, Verdicts: map[string]map[string]int{}, Groups: []record.Group{},
+		Scopes: []record.ScopeStatus{}, Ruleset: digest,
+	}
+	if now > 0 {
+		t.AsOf = utc(now)
+	}
+	for _, target := range targets {
+		t.Verdicts[target] = noVerdicts()
+	}
+	for _, sc := range scopes {
+		t.Instances += sc.present
+		t.Gone += sc.gone
+		for i := range sc.counts {
+			c := &sc.counts[i]
+			if c.Legacy {
+				t.Legacy += c.n
+			}
+			for j, target := range targets {
+				t.Verdicts[target][c.Level(j).String()] += c.n
+			}
+		}
+		t.Groups = append(t.Groups, sc.grouped()...)
+		t.Scopes = append(t.Scopes, sc.status)
+	}
+	for account, st := range accounts {
+		if len(st.Failures) > 0 {
+			end := st.EndedAt
+			t.Scopes = append(t.Scopes, record.ScopeStatus{
+				Account: account, Completeness: record.ScopeFailed, LastScan: st.ScanID, LastEnd: &end, Failures: st.Failures,
+			})
+		}
+	}
+	slices.SortStableFunc(t.Scopes, func(a, b record.ScopeStatus) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
+	})
+	return t
 }
 
 func noVerdicts() map[string]int {

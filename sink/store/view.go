@@ -1,0 +1,268 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store/format"
+)
+
+// View is one answer of the store: what was committed at one moment, judged by
+// one classifier and narrowed by one filter. Totals, groups, rows and the
+// number of instances at a verdict or worse all come from it, so that they
+// cannot disagree. It holds a read transaction, which keeps the pages of that
+// moment: close it soon. It is safe for concurrent use, one call at a time.
+type View struct {
+	db   *DB
+	j    *judge
+	own  bool // j's verdicts are the stored ones
+	f    Filter
+	snap *snapshot
+
+	mu     sync.Mutex
+	tx     *bbolt.Tx // nil once closed
+	scopes []*scopeSnap
+}
+
+// View opens a view. The classifier may be nil: that of the store. The filter's
+// Cursor, Limit and First do not count; they belong to one listing.
+func (db *DB) View(ctx context.Context, c Classifier, f Filter) (*View, error) {
+	j := db.judge.Load()
+	if c != nil {
+		if n := len(c.Targets()); n == 0 || n > format.MaxTargets {
+			return nil, fmt.Errorf("store: %d targets; name 1 to %d", n, format.MaxTargets)
+		}
+		j = db.o.judge(c)
+	}
+	f.Cursor, f.Limit, f.First = "", 0, false
+	v := &View{db: db, j: j, f: f}
+	if err := v.begin(ctx); err != nil {
+		return nil, fmt.Errorf("read the store: %w", err)
+	}
+	v.own = v.snap.digest == j.Digest() && slices.Equal(v.snap.targets, j.targets) && v.snap.today == j.today
+	if err := v.count(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("count the stored fleet: %w", err), v.Close())
+	}
+	return v, nil
+}
+
+// begin takes a transaction and what was published of the same commit.
+func (v *View) begin(ctx context.Context) error {
+	for {
+		var tx *bbolt.Tx
+		v.snap = v.db.snap.Load()
+		err := v.db.guard(func() (err error) {
+			tx, err = v.db.bolt.Begin(false)
+			return err
+		})
+		switch {
+		case errors.Is(err, berrors.ErrDatabaseNotOpen):
+			return ErrClosed
+		case err != nil:
+			return err
+		case tx.ID() == v.snap.commit:
+			v.tx = tx
+			return v.db.keep(v)
+		}
+		// A commit is between the file and its publication.
+		if err := tx.Rollback(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// keep remembers a view, so that closing the store ends it.
+func (db *DB) keep(v *View) error {
+	db.viewsMu.Lock()
+	defer db.viewsMu.Unlock()
+	if db.views == nil {
+		return errors.Join(ErrClosed, v.tx.Rollback())
+	}
+	db.views[v] = struct{}{}
+	return nil
+}
+
+// endViews ends all views and lets no new one begin.
+func (db *DB) endViews() error {
+	db.viewsMu.Lock()
+	views := db.views
+	db.views = nil
+	db.viewsMu.Unlock()
+	var err error
+	for v := range views {
+		err = errors.Join(err, v.end())
+	}
+	return err
+}
+
+// Close lets the moment go. It is safe to call twice.
+func (v *View) Close() error {
+	v.db.viewsMu.Lock()
+	delete(v.db.views, v)
+	v.db.viewsMu.Unlock()
+	return v.end()
+}
+
+func (v *View) end() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.tx == nil {
+		return nil
+	}
+	tx := v.tx
+	v.tx = nil
+	return v.db.guard(tx.Rollback)
+}
+
+// view runs fn in the view's transaction.
+func (v *View) view(fn func(tx *bbolt.Tx) error) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.tx == nil {
+		return ErrClosed
+	}
+	return v.db.guard(func() error { return fn(v.tx) })
+}
+
+// reading is how the view reads.
+func (v *View) reading() *reading { return &reading{db: v.db, snap: v.snap, view: v.view} }
+
+// matcher judges and filters for one pass.
+func (v *View) matcher(f *Filter) *matcher {
+	m := newMatcher(f, v.j, v.snap.tables)
+	m.foreign = !v.own
+	return m
+}
+
+// count finds out how many instances of each class the filter lets through:
+// from the stored counts where they are about just that, else row by row.
+func (v *View) count(ctx context.Context) error {
+	f := v.f
+	f.Gone = true
+	m := v.matcher(&f)
+	for _, sc := range v.snap.scopes {
+		if !m.within(sc) {
+			continue
+		}
+		if v.own && v.f.scopesOnly() {
+			v.scopes = append(v.scopes, sc)
+			continue
+		}
+		narrowed, err := v.countScope(ctx, m, sc)
+		if err != nil {
+			return fmt.Errorf("%s: %w", sc.key, err)
+		}
+		v.scopes = append(v.scopes, narrowed)
+	}
+	return nil
+}
+
+// countScope counts the rows of one scope that the filter lets through.
+func (v *View) countScope(ctx context.Context, m *matcher, sc *scopeSnap) (*scopeSnap, error) {
+	out := &scopeSnap{no: sc.no, key: sc.key, targets: v.j.targets, status: sc.status}
+	counts := map[format.Class]int{}
+	w := &walker{reading: v.reading(), m: m, sc: sc}
+	w.take = func(_ *bbolt.Tx, c *candidateRow) error {
+		if c.stamp.Order < w.value.floor() {
+			out.gone++
+			return nil
+		}
+		out.present++
+		counts[*c.class]++
+		return nil
+	}
+	for !w.done {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := v.view(w.chunk); err != nil {
+			return nil, err
+		}
+	}
+	for c, n := range counts {
+		out.counts = append(out.counts, classCount{c, n})
+	}
+	out.status.Instances = out.present
+	return out, nil
+}
+
+// Summary returns the totals of what the view shows. CaughtUp is for the caller
+// to fill in.
+func (v *View) Summary() *record.Summary {
+	accounts := map[string]AccountStatus{}
+	for account, st := range v.snap.accounts {
+		if v.f.Account == "" || v.f.Account == account {
+			accounts[account] = st
+		}
+	}
+	return total(v.snap.now, v.j.Digest(), v.j.targets, v.scopes, accounts)
+}
+
+// AtLeast counts the instances whose verdict on a target of the view is level
+// or worse: on any target, and on each.
+func (v *View) AtLeast(level rules.Level) (instances int, byTarget map[string]int) {
+	byTarget = map[string]int{}
+	for _, sc := range v.scopes {
+		for i := range sc.counts {
+			c, hit := &sc.counts[i], false
+			for t, target := range v.j.targets {
+				if c.Level(t).AtLeast(level) {
+					hit = true
+					byTarget[target] += c.n
+				}
+			}
+			if hit {
+				instances += c.n
+			}
+		}
+	}
+	return instances, byTarget
+}
+
+// Judged says by which rule set the store's own verdicts were made, for which
+// targets, and whether the view shows these.
+func (v *View) Judged() (digest string, targets []string, own bool) {
+	return v.snap.digest, v.snap.targets, v.own
+}
+
+// Instances ranges over what the view shows, by account, region and id. The
+// range ends with an error, if there is one.
+func (v *View) Instances(ctx context.Context) iter.Seq2[*record.Record, error] {
+	f := v.f
+	return v.reading().instances(ctx, v.matcher(&f), &f)
+}
+
+// Examples ranges over the first instance of those that count alike: system,
+// version, legacy, verdicts.
+func (v *View) Examples(ctx context.Context) iter.Seq2[*record.Record, error] {
+	f := v.f
+	f.First = true
+	return v.reading().instances(ctx, v.matcher(&f), &f)
+}
+
+// ChangesSince is DB.ChangesSince within the view's accounts and regions.
+func (v *View) ChangesSince(ctx context.Context, since time.Time) iter.Seq2[*Moved, error] {
+	f := v.f
+	return v.reading().changesSince(ctx, since, v.matcher(&f).within)
+}
+
+// Scans is DB.Scans at the view's moment.
+func (v *View) Scans(n int) ([]record.Scan, error) { return v.reading().scans(n) }
+
+// Scan is DB.Scan at the view's moment.
+func (v *View) Scan(id string) (*record.Scan, error) { return v.reading().scan(id) }

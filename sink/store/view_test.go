@@ -1,0 +1,284 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store"
+)
+
+// rowsOf lists what a view shows.
+func rowsOf(tb testing.TB, v *store.View) []*record.Record {
+	tb.Helper()
+	var out []*record.Record
+	for r, err := range v.Instances(tb.Context()) {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// added is what rows add up to.
+func added(rows []*record.Record, targets []string) *record.Summary {
+	sum := &record.Summary{Instances: len(rows), Targets: targets, Verdicts: map[string]map[string]int{}}
+	for _, target := range targets {
+		sum.Verdicts[target] = map[string]int{"compatible": 0, "needs-action": 0, "unknown": 0, "incompatible": 0}
+	}
+	groups := map[record.Group]int{}
+	for _, r := range rows {
+		if r.Legacy {
+			sum.Legacy++
+		}
+		for _, v := range r.Verdicts {
+			sum.Verdicts[v.Target][v.Level.String()]++
+			groups[record.Group{Account: r.Account, Region: r.Region, Target: v.Target, Verdict: v.Level.String(), OSFamily: r.OS.Family, OSVersion: r.OS.Version, Legacy: r.Legacy}]++
+		}
+	}
+	for g, n := range groups {
+		g.Instances = n
+		sum.Groups = append(sum.Groups, g)
+	}
+	return sum
+}
+
+// sameTotals holds the totals of a view against its rows.
+func sameTotals(t *testing.T, v *store.View, targets []string, rows []*record.Record) {
+	t.Helper()
+	got, want := v.Summary(), added(rows, targets)
+	if got.Instances != want.Instances || got.Legacy != want.Legacy {
+		t.Errorf("totals say %d instances, %d legacy; rows are %d, %d legacy", got.Instances, got.Legacy, want.Instances, want.Legacy)
+	}
+	if diff := cmp.Diff(want.Verdicts, got.Verdicts); diff != "" {
+		t.Errorf("verdicts of rows and totals: %s", diff)
+	}
+	groups := map[record.Group]bool{}
+	for _, g := range got.Groups {
+		groups[g] = true
+	}
+	if len(got.Groups) != len(want.Groups) {
+		t.Errorf("%d groups, rows make %d", len(got.Groups), len(want.Groups))
+	}
+	for _, g := range want.Groups {
+		if !groups[g] {
+			t.Errorf("no group %+v", g)
+		}
+	}
+	inScopes := 0
+	for _, sc := range got.Scopes {
+		inScopes += sc.Instances
+	}
+	if inScopes != len(rows) {
+		t.Errorf("scopes hold %d instances, rows are %d", inScopes, len(rows))
+	}
+	for _, level := range rules.Levels() {
+		want, each := 0, map[string]int{}
+		for _, r := range rows {
+			hit := false
+			for _, d := range r.Verdicts {
+				if d.Level.AtLeast(level) {
+					hit = true
+					each[d.Target]++
+				}
+			}
+			if hit {
+				want++
+			}
+		}
+		n, byTarget := v.AtLeast(level)
+		if n != want {
+			t.Errorf("%d instances at least %s, rows are %d", n, level, want)
+		}
+		if diff := cmp.Diff(each, byTarget); diff != "" {
+			t.Errorf("at least %s by target: %s", level, diff)
+		}
+	}
+}
+
+// TestViewAddsUp holds totals, groups, scopes and gates of every kind of view
+// against its rows, and its rows against those of every other way to ask.
+func TestViewAddsUp(t *testing.T) {
+	const seed = 41
+	r := rand.New(rand.NewPCG(seed, seed))
+	kept := newJudge("a", oldOnes)
+	kept.waive, kept.until = map[string]string{"waive": "yes"}, "2026-12-31"
+	db := open(t, t.TempDir()+"/store.db", kept)
+	s := newStream()
+	s.now = 1000
+	beijing := ecs.Scope{Account: "prod", Region: "cn-beijing"}
+	other := ecs.Scope{Account: "test", Region: "cn-beijing"}
+	tagged := func(fleet []machine) []machine {
+		for i := range fleet {
+			if r.IntN(5) == 0 {
+				fleet[i].tags = []ecs.Tag{{Key: "waive", Value: "yes"}}
+			}
+		}
+		return fleet
+	}
+	first := tagged(fleetOf(r, 900))
+	apply(t, db, s.put(whole("s1", hangzhou, 100, first...)...))
+	apply(t, db, s.put(whole("s2", hangzhou, 200, first[:700]...)...)) // 200 are gone
+	apply(t, db, s.put(whole("s3", beijing, 200, tagged(fleetOf(r, 700))...)...))
+	apply(t, db, s.put(whole("s4", other, 200, tagged(fleetOf(r, 300))...)...))
+	apply(t, db, s.put(page("r1", rescanKind, beijing, "1.0", "1.0", 0, 300, tagged(fleetOf(r, 90))...))) // in the journal only
+
+	strict := newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible, "ubuntu 22.04": rules.Unknown, "": rules.NeedsAction})
+	single := newJudge("a", oldOnes)
+	single.targets = []string{"shenlong-7"}
+	more := newJudge("c", oldOnes)
+	more.targets = append(more.targets, "ecs.g8i", "ecs.g9i")
+	ended := newJudge("d", oldOnes)
+	ended.waive, ended.until = kept.waive, "2026-01-01"
+	waiving := newJudge("e", map[string]rules.Level{"debian 12": rules.Incompatible})
+	waiving.waive, waiving.until = kept.waive, kept.until
+	legacy := true
+	filters := map[string]store.Filter{
+		"all": {}, "account": {Account: "prod"}, "region": {Region: "cn-beijing"}, "nowhere": {Region: "eu-central-1"},
+		"family": {OSFamily: "debian"}, "version": {OSFamily: "debian", OSVersion: "12"}, "legacy": {Legacy: &legacy},
+		"verdict": {Verdict: "incompatible"}, "verdict on a target": {Verdict: "needs-action", Target: "shenlong-7"},
+		"text": {Query: "bp1a"}, "since": {ObservedSince: at(250)},
+	}
+	for name, j := range map[string]*judge{"own": nil, "same": kept, "rules": strict, "target": single, "targets": more, "ended waiver": ended, "waiver and rules": waiving} {
+		for what, f := range filters {
+			t.Run(fmt.Sprintf("%s/%s", name, what), func(t *testing.T) {
+				var c store.Classifier
+				targets := kept.targets
+				if j != nil {
+					c, targets = j, j.targets
+				}
+				v, err := db.View(t.Context(), c, f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer v.Close()
+				rows := rowsOf(t, v)
+				sameTotals(t, v, targets, rows)
+				// What a filter lets through is what stands in the rows without it.
+				whole, err := db.View(t.Context(), c, store.Filter{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer whole.Close()
+				want := 0
+				for _, r := range rowsOf(t, whole) {
+					if passes(r, &f) {
+						want++
+					}
+				}
+				if len(rows) != want {
+					t.Errorf("%d rows, %d of all pass the filter", len(rows), want)
+				}
+				examples := map[string]bool{}
+				for r, err := range v.Examples(t.Context()) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					examples[kind(r)] = true
+				}
+				for _, r := range rows {
+					if !examples[kind(r)] {
+						t.Fatalf("no example of %s", kind(r))
+					}
+				}
+			})
+		}
+	}
+}
+
+// kind is what makes instances count alike.
+func kind(r *record.Record) string {
+	out := fmt.Sprint(r.OS.Family, " ", r.OS.Version, " ", r.Legacy)
+	for _, v := range r.Verdicts {
+		out += " " + v.Level.String()
+	}
+	return out
+}
+
+// passes is what a filter means, said of a record.
+func passes(r *record.Record, f *store.Filter) bool {
+	verdict := f.Verdict == ""
+	for _, v := range r.Verdicts {
+		verdict = verdict || (f.Target == "" || f.Target == v.Target) && v.Level.String() == f.Verdict
+	}
+	return verdict && (f.Account == "" || r.Account == f.Account) && (f.Region == "" || r.Region == f.Region) &&
+		(f.OSFamily == "" || r.OS.Family == f.OSFamily) && (f.OSVersion == "" || r.OS.Version == f.OSVersion) &&
+		(f.Legacy == nil || r.Legacy == *f.Legacy) && !r.ObservedAt.Before(f.ObservedSince) &&
+		(f.Query == "" || holds(r.InstanceID, f.Query) || holds(r.InstanceName, f.Query))
+}
+
+func holds(s, part string) bool {
+	for i := 0; i+len(part) <= len(s); i++ {
+		if s[i:i+len(part)] == part {
+			return true
+		}
+	}
+	return false
+}
+
+// TestViewIsOneMoment reads a view while commits and another rule set change
+// the store.
+func TestViewIsOneMoment(t *testing.T) {
+	db := fresh(t)
+	r := rand.New(rand.NewPCG(7, 7))
+	s := newStream()
+	s.now = 1000
+	fleet := fleetOf(r, 5000)
+	apply(t, db, s.put(whole("s1", hangzhou, 100, fleet...)...))
+	v, err := db.View(t.Context(), nil, store.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	before := v.Summary()
+	n := 0
+	for _, err := range v.Instances(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 1000 {
+			apply(t, db, s.put(whole("s2", hangzhou, 200, append(fleet[4000:], fleetOf(r, 3000)...)...)...))
+			if _, err := db.Reclassify(t.Context(), newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n++
+	}
+	if n != 5000 {
+		t.Errorf("%d rows of a view of 5000 instances", n)
+	}
+	sameTotals(t, v, before.Targets, rowsOf(t, v))
+	if _, err := v.Scan("s2"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a scan that came later: %v", err)
+	}
+	if _, err := db.Scan("s2"); err != nil {
+		t.Error(err)
+	}
+	now, err := db.View(t.Context(), nil, store.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := now.Summary(); got.Instances != 4000 || got.Ruleset != "b" {
+		t.Errorf("a view opened now: %d instances by rule set %s", got.Instances, got.Ruleset)
+	}
+	sameTotals(t, now, before.Targets, rowsOf(t, now))
+	// Closing the store ends views instead of waiting for them.
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range now.Instances(t.Context()) {
+		if !errors.Is(err, store.ErrClosed) {
+			t.Errorf("rows of a closed store: %v", err)
+		}
+	}
+	if _, err := db.View(t.Context(), nil, store.Filter{}); !errors.Is(err, store.ErrClosed) {
+		t.Errorf("a view of a closed store: %v", err)
+	}
+}
