@@ -108,20 +108,21 @@ func (f *demoFlags) scanAndShow(ctx context.Context, s *settings, a *app.App, fo
 	if err := a.FetchTypes(running); err != nil {
 		return err
 	}
-	r, err := a.Report(ctx, scan.ID, "")
+	r, err := a.Report(ctx, app.Question{Scan: scan.ID})
 	if err != nil {
 		return err
 	}
+	defer r.Close()
 	r.Hints.Store = f.store.named()
 	if f.passing {
 		r.Hints = report.Hints{Store: "demo-store", Keep: "shenscan demo --store demo-store"}
 	}
-	if err := f.output.write(format, r, stdout); err != nil {
+	if err := f.output.write(format, r.Report, stdout); err != nil {
 		return err
 	}
 	if f.html != "" {
 		html := outputFlags{out: f.html}
-		if err := html.write(report.HTML, r, stdout); err != nil {
+		if err := html.write(report.HTML, r.Report, stdout); err != nil {
 			return err
 		}
 		path, err := filepath.Abs(f.html)
@@ -142,5 +143,5 @@ func (f *demoFlags) scanAndShow(ctx context.Context, s *settings, a *app.App, fo
 	if err := partialExit(scan); err != nil {
 		return err
 	}
-	return verdictExit(&r.Summary, failOn)
+	return verdictExit(r.View, failOn)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,7 @@ import (
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 // outputFlags say how results are shown.
@@ -105,23 +107,62 @@ func writeTable(out io.Writer, head []string, rows [][]string) error {
 	return tab.Write(out, 0, false)
 }
 
-// verdictExit is exit code 3 where --fail-on asks for it.
-func verdictExit(s *record.Summary, at *rules.Level) error {
+// verdictExit is exit code 3 where --fail-on asks for it. It counts the
+// instances that the report shows, on the targets that it shows.
+func verdictExit(view *store.View, at *rules.Level) error {
 	if at == nil {
 		return nil
 	}
-	n := 0
-	for _, byLevel := range s.Verdicts {
-		for name, count := range byLevel {
-			if l, err := rules.ParseLevel(name); err == nil && rules.Worse(l, *at) == l {
-				n = max(n, count)
-			}
-		}
-	}
+	n, byTarget := view.AtLeast(*at)
 	if n == 0 {
 		return nil
 	}
-	return &exitError{exitFailOn, fmt.Errorf("%d instances are %s or worse on a target (--fail-on)", n, *at)}
+	sum := view.Summary()
+	var each []string
+	for _, target := range sum.Targets {
+		if hit := byTarget[target]; hit > 0 {
+			each = append(each, fmt.Sprintf("%s on %s", report.Number(hit), report.Clean(target)))
+		}
+	}
+	return &exitError{exitFailOn, fmt.Errorf("%s of %s are %s or worse on a target: %s (--fail-on)", report.Number(n), report.Plural(sum.Instances, "instance", "instances"), *at, strings.Join(each, ", "))}
+}
+
+// unreadExit is exit code 4 where some account or region of what the store was
+// asked for was not read to its end, or none ever was.
+func unreadExit(s *record.Summary) error {
+	if len(s.Scopes) == 0 {
+		return &exitError{exitPartial, errors.New("nothing of what was asked for was ever read: the store knows no account or region of it; run `shenscan scan`")}
+	}
+	var errs []error
+	bad := 0
+	for i := range s.Scopes {
+		sc := &s.Scopes[i]
+		if sc.Completeness == record.ScopeComplete {
+			continue
+		}
+		bad++
+		if bad > 20 {
+			continue
+		}
+		where := sc.Account
+		if sc.Region != "" {
+			where += "/" + sc.Region
+		}
+		if len(sc.Failures) == 0 {
+			errs = append(errs, errors.New(report.Clean(where+": no scan of it has ended")))
+		}
+		for _, f := range sc.Failures {
+			errs = append(errs, errors.New(oneLine(f)))
+		}
+	}
+	if bad == 0 {
+		return nil
+	}
+	if bad > 20 {
+		errs = append(errs, fmt.Errorf("and %d more, listed in the report", bad-20))
+	}
+	what := fmt.Errorf("partial: %d of %s were not read to the end; the report is of what was read", bad, report.Plural(len(s.Scopes), "account and region", "accounts and regions"))
+	return &exitError{exitPartial, errors.Join(append([]error{what}, errs...)...)}
 }
 
 // partialExit is exit code 4, or 1 where nothing at all was read.

@@ -104,20 +104,28 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if len(types) == 0 {
 		fmt.Fprintln(stderr, "shenscan: the store holds no catalogue of instance types, so no replacement types are named; a scan of a real account or simulator leaves one")
 	}
+	view, err := db.View(ctx, nil, store.Filter{Account: f.account, Region: f.region})
+	if err != nil {
+		return err
+	}
+	defer view.Close()
 	o := plan.Options{
 		Target: to, Families: rs.Families(), Rules: rs, Types: types, OwnerTag: f.owner, KeepOS: f.keepOS,
-		Checks: rs.Definition().Checks, Now: time.Now().UTC(), Summary: db.Summary(),
+		Checks: rs.Definition().Checks, Now: time.Now().UTC(), Summary: view.Summary(),
 	}
 	if f.availability {
 		if o.Stock, err = f.ask(ctx, s, o, stderr); err != nil {
 			return err
 		}
 	}
-	p, err := plan.Build(db.Instances(ctx, store.Filter{Account: f.account, Region: f.region}), o)
+	p, err := plan.Build(view.Instances(ctx), o)
 	if err != nil {
 		return err
 	}
-	return f.output.writeWith(stdout, func(w io.Writer, o report.Options) error { return plan.Write(w, format, p, o) })
+	if err := f.output.writeWith(stdout, func(w io.Writer, o report.Options) error { return plan.Write(w, format, p, o) }); err != nil {
+		return err
+	}
+	return unreadExit(view.Summary())
 }
 
 // ask asks the cloud what the zones of the planned scopes sell. Only a mistake
@@ -128,7 +136,7 @@ func (f *planFlags) ask(ctx context.Context, s *settings, o plan.Options, stderr
 		return nil, usage(err)
 	}
 	defer client.Close()
-	stock, err := plan.AskStock(ctx, client, o, f.scopes(o.Summary), f.chargeType)
+	stock, err := plan.AskStock(ctx, client, o, plannedScopes(o.Summary), f.chargeType)
 	if err != nil {
 		return nil, err
 	}
@@ -142,12 +150,12 @@ func (f *planFlags) ask(ctx context.Context, s *settings, o plan.Options, stderr
 	return stock, nil
 }
 
-// scopes are those with instances that the plan is about.
-func (f *planFlags) scopes(sum *record.Summary) []ecs.Scope {
+// plannedScopes are those with instances that the plan is about.
+func plannedScopes(sum *record.Summary) []ecs.Scope {
 	var out []ecs.Scope
 	for i := range sum.Scopes {
 		sc := &sum.Scopes[i]
-		if sc.Instances > 0 && (f.account == "" || f.account == sc.Account) && (f.region == "" || f.region == sc.Region) {
+		if sc.Instances > 0 {
 			out = append(out, ecs.Scope{Account: sc.Account, Region: sc.Region})
 		}
 	}

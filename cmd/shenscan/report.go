@@ -48,15 +48,19 @@ A running shenscan holds the store; its page and API (--listen) show the same.`,
 			if scans {
 				return listScans(cmd.OutOrStdout(), db)
 			}
-			r, err := app.StoreReport(cmd.Context(), db, "", since)
+			r, err := app.StoreReport(cmd.Context(), db, app.Question{Since: since})
 			if err != nil {
 				return err
 			}
+			defer r.Close()
 			r.Hints.Store = dir.named()
-			if err := output.write(format, r, cmd.OutOrStdout()); err != nil {
+			if err := output.write(format, r.Report, cmd.OutOrStdout()); err != nil {
 				return err
 			}
-			return verdictExit(&r.Summary, failOn)
+			if err := unreadExit(&r.Summary); err != nil {
+				return err
+			}
+			return verdictExit(r.View, failOn)
 		},
 	}
 	dir.add(cmd)

@@ -70,18 +70,19 @@ func (f *scanFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if err != nil {
 		return err
 	}
-	r, err := a.Report(ctx, scan.ID, "")
+	r, err := a.Report(ctx, app.Question{Scan: scan.ID})
 	if err != nil {
 		return err
 	}
+	defer r.Close()
 	r.Hints.Store = f.store.named()
-	if err := f.output.write(format, r, stdout); err != nil {
+	if err := f.output.write(format, r.Report, stdout); err != nil {
 		return err
 	}
 	if err := partialExit(scan); err != nil {
 		return err
 	}
-	return verdictExit(&r.Summary, failOn)
+	return verdictExit(r.View, failOn)
 }
 
 // openOnce opens an App for a single scan. Its embedded NATS lives in a folder

@@ -53,19 +53,49 @@ func CheckStore(ctx context.Context, dir string) (string, error) {
 	return fmt.Sprintf("sound; %d instances, %d gone, %d bytes", s.Instances, s.Gone, db.Size()), db.Close()
 }
 
-// StoreReport is the report of a scan, or of all that the store holds where
-// scan is "". since names a scan or a time after which changes are told; where
-// it is "", they are told since the scan before.
-func StoreReport(ctx context.Context, db *store.DB, scan, since string) (*report.Report, error) {
-	r := &report.Report{Summary: *db.Summary(), Instances: db.Instances(ctx, store.Filter{}), Examples: db.Instances(ctx, store.Filter{First: true})}
-	// The reader waited for the end of the scan, or has the file to itself:
-	// nothing more is coming in.
-	r.Summary.CaughtUp = true
-	scans, err := db.Scans(1000)
+// Answer is a report, and the view of the store that all of it comes from.
+type Answer struct {
+	*report.Report
+	View *store.View
+}
+
+// Close lets the view go; the report's instances cannot be read any more.
+func (a *Answer) Close() error { return a.View.Close() }
+
+// Question says what is reported.
+type Question struct {
+	Filter store.Filter
+	// Scan is the scan that is reported, "" the last one that ended.
+	Scan string
+	// Since names a scan or a time after which changes are told; where it is "",
+	// they are told since the scan before.
+	Since string
+}
+
+// StoreReport answers from what the store holds at one moment, judged as the
+// store was opened to be.
+func StoreReport(ctx context.Context, db *store.DB, q Question) (*Answer, error) {
+	view, err := db.View(ctx, nil, q.Filter)
 	if err != nil {
 		return nil, err
 	}
-	last := scan
+	r, err := viewReport(ctx, view, q)
+	if err != nil {
+		return nil, errors.Join(err, view.Close())
+	}
+	return &Answer{r, view}, nil
+}
+
+func viewReport(ctx context.Context, view *store.View, q Question) (*report.Report, error) {
+	r := &report.Report{Summary: *view.Summary(), Instances: view.Instances(ctx), Examples: view.Examples(ctx)}
+	// The reader waited for the end of the scan, or has the file to itself:
+	// nothing more is coming in.
+	r.Summary.CaughtUp = true
+	scans, err := view.Scans(1000)
+	if err != nil {
+		return nil, err
+	}
+	last := q.Scan
 	if last == "" {
 		for i := range scans {
 			if scans[i].Kind == "scan" && scans[i].State != record.ScanRunning {
@@ -75,7 +105,7 @@ func StoreReport(ctx context.Context, db *store.DB, scan, since string) (*report
 		}
 	}
 	if last != "" {
-		s, err := db.Scan(last)
+		s, err := view.Scan(last)
 		if err != nil {
 			return nil, fmt.Errorf("scan %q: %w", last, err)
 		}
@@ -84,12 +114,12 @@ func StoreReport(ctx context.Context, db *store.DB, scan, since string) (*report
 	for _, sc := range r.Summary.Scopes {
 		r.Failures = append(r.Failures, sc.Failures...)
 	}
-	from, err := beginning(db, scans, &r.Scan, since, time.Now())
+	from, err := beginning(view, scans, &r.Scan, q.Since, time.Now())
 	if err != nil {
 		return nil, err
 	}
 	if !from.at.IsZero() {
-		if r.Since, err = changedSince(ctx, db, scans, from); err != nil {
+		if r.Since, err = changedSince(ctx, view, scans, from); err != nil {
 			return nil, err
 		}
 	}
@@ -105,7 +135,7 @@ type moment struct {
 
 // beginning reads --since: a scan, a time, or how long ago. Where nothing was
 // named, it is the end of the scan before the one that is reported.
-func beginning(db *store.DB, scans []record.Scan, shown *record.Scan, since string, now time.Time) (moment, error) {
+func beginning(view *store.View, scans []record.Scan, shown *record.Scan, since string, now time.Time) (moment, error) {
 	if since == "" {
 		for i := range scans {
 			s := &scans[i]
@@ -119,7 +149,7 @@ func beginning(db *store.DB, scans []record.Scan, shown *record.Scan, since stri
 	if at, ok := parseTime(since, now); ok {
 		return moment{at: at, asked: true}, nil
 	}
-	s, err := db.Scan(since)
+	s, err := view.Scan(since)
 	if err != nil {
 		return moment{}, fmt.Errorf("--since %q is no scan that the store knows, no time (2026-11-23, 2026-11-23T08:00:00Z) and no duration (24h, 7d): %w; `shenscan report --scans` lists the scans", since, err)
 	}
@@ -146,9 +176,9 @@ func parseTime(s string, now time.Time) (time.Time, bool) {
 }
 
 // changedSince counts and lists what changed.
-func changedSince(ctx context.Context, db *store.DB, scans []record.Scan, from moment) (*report.Since, error) {
+func changedSince(ctx context.Context, view *store.View, scans []record.Scan, from moment) (*report.Since, error) {
 	out, err := report.NewSince(from.scan, from.at, func(yield func(*report.Change, error) bool) {
-		for m, err := range db.ChangesSince(ctx, from.at) {
+		for m, err := range view.ChangesSince(ctx, from.at) {
 			if err != nil {
 				yield(nil, err)
 				return

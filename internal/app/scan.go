@@ -9,7 +9,6 @@ import (
 
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
-	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/producer"
 )
 
@@ -63,8 +62,7 @@ func (a *App) ScanMoved() <-chan struct{} { return a.sink.Moved() }
 // one tells.
 func (a *App) Expected() int { return a.db.Summary().Instances }
 
-// Report is the report of a scan, or of all that the store holds where scan is
-// "". since, where it is not "", adds what changed after that scan.
-func (a *App) Report(ctx context.Context, scan, since string) (*report.Report, error) {
-	return StoreReport(ctx, a.db, scan, since)
+// Report answers from this process's store.
+func (a *App) Report(ctx context.Context, q Question) (*Answer, error) {
+	return StoreReport(ctx, a.db, q)
 }

@@ -7,6 +7,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
@@ -69,8 +70,10 @@ func (m *matcher) scope(sc *scopeSnap) bool {
 }
 
 // within says whether the filter's accounts and regions hold a scope.
-func (m *matcher) within(sc *scopeSnap) bool {
-	return (m.f.Account == "" || sc.key.Account == m.f.Account) && (m.f.Region == "" || sc.key.Region == m.f.Region)
+func (m *matcher) within(sc *scopeSnap) bool { return m.f.within(sc.key) }
+
+func (f *Filter) within(key ecs.Scope) bool {
+	return (f.Account == "" || key.Account == f.Account) && (f.Region == "" || key.Region == f.Region)
 }
 
 // scopesOnly says whether the filter is about accounts and regions alone.

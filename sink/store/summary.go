@@ -131,10 +131,14 @@ func total(now int64, digest string, targets []string, scopes []*scopeSnap, acco
 			})
 		}
 	}
-	slices.SortStableFunc(t.Scopes, func(a, b record.ScopeStatus) int {
+	sortScopes(t.Scopes)
+	return t
+}
+
+func sortScopes(scopes []record.ScopeStatus) {
+	slices.SortStableFunc(scopes, func(a, b record.ScopeStatus) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
 	})
-	return t
 }
 
 func noVerdicts() map[string]int {

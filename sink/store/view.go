@@ -12,6 +12,8 @@ import (
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store/format"
@@ -32,6 +34,7 @@ type View struct {
 	mu     sync.Mutex
 	tx     *bbolt.Tx // nil once closed
 	scopes []*scopeSnap
+	unread []record.ScopeStatus // of scans that have not ended, where no scan ever did
 }
 
 // View opens a view. The classifier may be nil: that of the store. The filter's
@@ -48,6 +51,9 @@ func (db *DB) View(ctx context.Context, c Classifier, f Filter) (*View, error) {
 	v := &View{db: db, j: j, f: f}
 	if err := v.begin(ctx); err != nil {
 		return nil, fmt.Errorf("read the store: %w", err)
+	}
+	if err := v.findUnread(); err != nil {
+		return nil, errors.Join(fmt.Errorf("read the scans that run: %w", err), v.Close())
 	}
 	v.own = v.snap.digest == j.Digest() && slices.Equal(v.snap.targets, j.targets) && v.snap.today == j.today
 	if err := v.count(ctx); err != nil {
@@ -84,6 +90,36 @@ func (v *View) begin(ctx context.Context) error {
 		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+// findUnread finds the accounts and regions that a scan was to read which has
+// not ended, and that no scan before it read. A store whose scan was killed
+// would otherwise say that all it knows of was read.
+func (v *View) findUnread() error {
+	scans, err := v.Scans(0)
+	if err != nil {
+		return err
+	}
+	known := map[ecs.Scope]bool{}
+	for _, sc := range v.snap.scopes {
+		known[sc.key] = true
+	}
+	for i := range scans {
+		if scans[i].Kind != string(event.KindScan) {
+			continue
+		}
+		for _, sc := range scans[i].Scopes {
+			key := ecs.Scope{Account: sc.Account, Region: sc.Region}
+			if known[key] || !v.f.within(key) {
+				continue
+			}
+			known[key] = true
+			v.unread = append(v.unread, record.ScopeStatus{
+				Account: sc.Account, Region: sc.Region, Completeness: record.ScopePending, LastScan: scans[i].ID, Failures: sc.Failures,
+			})
+		}
+	}
+	return nil
 }
 
 // keep remembers a view, so that closing the store ends it.
@@ -210,7 +246,10 @@ func (v *View) Summary() *record.Summary {
 			accounts[account] = st
 		}
 	}
-	return total(v.snap.now, v.j.Digest(), v.j.targets, v.scopes, accounts)
+	t := total(v.snap.now, v.j.Digest(), v.j.targets, v.scopes, accounts)
+	t.Scopes = append(t.Scopes, v.unread...)
+	sortScopes(t.Scopes)
+	return t
 }
 
 // AtLeast counts the instances whose verdict on a target of the view is level
