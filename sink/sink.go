@@ -459,7 +459,7 @@ func (s *Sink) endLost(ctx context.Context) {
 // sink says the same, and repeats are one.
 func (s *Sink) abort(ctx context.Context, sc *record.Scan, reason string) (said bool) {
 	s.o.Log.WarnContext(ctx, "scan cannot go on and is aborted", "scan", sc.ID, "reason", reason)
-	if err := s.bus.Publish(ctx, &event.ScanAborted{ScanID: sc.ID, Reason: reason}); err != nil {
+	if err := s.bus.Publish(ctx, &event.ScanAborted{ScanID: sc.ID, Kind: event.Kind(sc.Kind), Reason: reason}); err != nil {
 		s.o.Log.ErrorContext(ctx, "abort was not published", "scan", sc.ID, "err", err)
 		return false
 	}

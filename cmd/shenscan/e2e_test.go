@@ -371,6 +371,35 @@ func TestRescanByMessageChangesTheRecord(t *testing.T) {
 	if diff := cmp.Diff(series.FindString(before), series.FindString(after)); diff == "" {
 		t.Errorf("the metric of CentOS 5.8 did not move: %q", series.FindString(after))
 	}
+	// A released instance is not found: the verdict that the store still has of
+	// it is no answer. Nor is it one where the call is refused.
+	post := func(path, body string) {
+		t.Helper()
+		resp, err := http.Post(sim.URL+path, "application/json", strings.NewReader(body))
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("POST %s: %v %v", path, resp, err)
+		}
+		_ = resp.Body.Close()
+	}
+	post("/_sim/instances/"+victim.InstanceID, `{"gone":true}`)
+	r = run(t, env(), "rescan", victim.InstanceID, "--nats-url", natsURL, "--output", "jsonl")
+	if r.code != 4 || !strings.Contains(r.stderr, "not found in "+victim.Account+"/"+victim.Region) || strings.Contains(r.stdout, "verdicts") || !strings.Contains(r.stdout, `"outcome":"not-found"`) {
+		t.Errorf("rescan of a released instance: exit %d\n%s\n%s", r.code, r.stdout, r.stderr)
+	}
+	post("/_sim/faults", `{"kind":"unauthorized-empty","action":"DescribeInstances"}`)
+	r = run(t, env(), "rescan", victim.InstanceID, "--nats-url", natsURL, "--output", "jsonl")
+	if r.code != 4 || !strings.Contains(r.stderr, "not read: ") || !strings.Contains(r.stdout, `"outcome":"not-read"`) {
+		t.Errorf("rescan that is refused: exit %d\n%s\n%s", r.code, r.stdout, r.stderr)
+	}
+	for _, misspelt := range [][]string{{"--region", "cn-hangzou"}, {"--account", "nobody"}} {
+		r = run(t, env(), append([]string{"rescan", victim.InstanceID, "--nats-url", natsURL}, misspelt...)...)
+		if r.code != 2 || !strings.Contains(r.stderr, misspelt[1]) {
+			t.Errorf("rescan %s: exit %d\n%s", misspelt, r.code, r.stderr)
+		}
+	}
+	if m := scrape(t, page); strings.Contains(m, "cn-hangzou") || strings.Contains(m, `account="nobody"`) {
+		t.Error("a misspelt name became a metric")
+	}
 	p.stop()
 }
 

@@ -83,7 +83,7 @@ func (f *rescanFlags) run(ctx context.Context, s *settings, ids []string, out, e
 		return err
 	}
 	if scanID == "" {
-		return errors.New("no instance was accepted")
+		return usage(errors.New("no instance was accepted"))
 	}
 	if f.noWait {
 		_, err := fmt.Fprintf(out, "%s\n", scanID)
@@ -93,24 +93,62 @@ func (f *rescanFlags) run(ctx context.Context, s *settings, ids []string, out, e
 	if err != nil {
 		return err
 	}
-	for _, sc := range scan.Scopes {
-		for _, fail := range sc.Failures {
-			fmt.Fprintf(errOut, "shenscan: %s/%s: %s\n", sc.Account, sc.Region, fail.Error)
-		}
-	}
-	missing := 0
-	if !f.all {
-		if missing, err = f.show(ctx, b, accepted, out, errOut); err != nil {
+	if f.all {
+		tellFailures(scan, nil, errOut)
+		if _, err := fmt.Fprintf(out, "%s %s: %d instances in %d scopes\n", scan.ID, scan.State, scan.Instances, len(scan.Scopes)); err != nil {
 			return err
 		}
-	} else if _, err := fmt.Fprintf(out, "%s %s: %d instances in %d scopes\n", scan.ID, scan.State, scan.Instances, len(scan.Scopes)); err != nil {
+		return ended(scan)
+	}
+	asked, err := f.show(ctx, b, scan, accepted, out)
+	if err != nil {
 		return err
 	}
+	return f.verdict(scan, ids, asked, errOut)
+}
+
+// verdict tells of the instances for which there is no verdict. Exit code 0
+// says that every one of them was found and read.
+func (f *rescanFlags) verdict(scan *record.Scan, ids []string, asked []record.AskedInstance, errOut io.Writer) error {
+	notFound, notRead := 0, 0
+	for i := range asked {
+		x := &asked[i]
+		where := "any account and region that shenscan may ask"
+		if x.Region != "" {
+			where = x.Account + "/" + x.Region
+		}
+		switch x.Outcome {
+		case record.Found:
+		case record.NotFound:
+			notFound++
+			fmt.Fprintf(errOut, "shenscan: %s: not found in %s, where asking is allowed: it was released, or the id is wrong\n", x.InstanceID, where)
+		default:
+			notRead++
+			fmt.Fprintf(errOut, "shenscan: %s: not read: %s\n", x.InstanceID, x.Cause)
+		}
+	}
+	tellFailures(scan, asked, errOut)
+	refused := len(ids) - len(asked)
+	if notFound+notRead+refused > 0 {
+		return &exitError{exitPartial, fmt.Errorf("%d of %d instances have no new verdict: %d were not found, %d were not read, %d were refused", notFound+notRead+refused, len(ids), notFound, notRead, refused)}
+	}
+	return ended(scan)
+}
+
+// tellFailures prints what the scan failed of, apart from what was said of an
+// instance already.
+func tellFailures(scan *record.Scan, asked []record.AskedInstance, errOut io.Writer) {
+	for _, f := range failuresOf(scan) {
+		if !slices.ContainsFunc(asked, func(x record.AskedInstance) bool { return x.Cause == f.Error }) {
+			fmt.Fprintf(errOut, "shenscan: %s\n", oneLine(f))
+		}
+	}
+}
+
+// ended is the exit code of a scan or rescan that is not whole.
+func ended(scan *record.Scan) error {
 	if scan.State != record.ScanComplete {
 		return &exitError{exitPartial, fmt.Errorf("%s ended %s", scan.ID, scan.State)}
-	}
-	if missing > 0 {
-		return &exitError{exitPartial, fmt.Errorf("%d of %d instances were not found", missing, len(accepted))}
 	}
 	return nil
 }
@@ -173,35 +211,39 @@ func (f *rescanFlags) await(ctx context.Context, b *bus.Bus, scanID string) (*re
 	}
 }
 
-// show prints what the store holds of the instances and returns how many of
-// them it does not hold.
-func (f *rescanFlags) show(ctx context.Context, b *bus.Bus, ids []string, out, errOut io.Writer) (missing int, err error) {
+// show prints the new verdicts and returns what the rescan came to for each
+// instance.
+func (f *rescanFlags) show(ctx context.Context, b *bus.Bus, scan *record.Scan, ids []string, out io.Writer) (asked []record.AskedInstance, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var records []*record.Record
 	for chunk := range slices.Chunk(ids, 50) {
 		var answer app.InstanceAnswer
-		if err := b.Call(ctx, event.SubjectQueryInstance, app.InstanceQuery{Account: f.account, Region: f.region, InstanceIDs: chunk}, &answer); err != nil {
-			return 0, err
+		if err := b.Call(ctx, event.SubjectQueryInstance, app.InstanceQuery{ScanID: scan.ID, InstanceIDs: chunk}, &answer); err != nil {
+			return nil, err
 		}
 		records = append(records, answer.Instances...)
-		missing += len(answer.NotFound)
-		for _, id := range answer.NotFound {
-			fmt.Fprintf(errOut, "shenscan: %s: no such instance in the accounts and regions that were asked\n", id)
-		}
+		asked = append(asked, answer.Asked...)
 	}
-	return missing, f.print(records, out)
+	return asked, f.print(records, asked, out)
 }
 
-func (f *rescanFlags) print(records []*record.Record, out io.Writer) error {
+func (f *rescanFlags) print(records []*record.Record, asked []record.AskedInstance, out io.Writer) error {
 	enc := json.NewEncoder(out)
 	switch f.output {
 	case "json":
-		return enc.Encode(map[string]any{"instances": records})
+		return enc.Encode(map[string]any{"instances": records, "asked": asked})
 	case "jsonl":
 		for _, r := range records {
 			if err := enc.Encode(r); err != nil {
 				return err
+			}
+		}
+		for i := range asked {
+			if asked[i].Outcome != record.Found {
+				if err := enc.Encode(&asked[i]); err != nil {
+					return err
+				}
 			}
 		}
 		return nil

@@ -28,7 +28,7 @@ func (a *App) onDead(ctx context.Context, d bus.Dead) error {
 	case *event.ScopeJob:
 		said = &event.ScopeFailed{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Failure: fail(m.Scope)}
 	case *event.ScanRequested:
-		said = &event.ScanAborted{ScanID: m.ScanID, Reason: "the request was dead-lettered: " + d.Cause}
+		said = &event.ScanAborted{ScanID: m.ScanID, Kind: m.Kind, Reason: "the request was dead-lettered: " + d.Cause}
 	default:
 		return nil
 	}

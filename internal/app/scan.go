@@ -36,7 +36,7 @@ func (a *App) RequestScan(ctx context.Context, accounts, regions []string, reaso
 			if old.State != record.ScanRunning {
 				continue
 			}
-			if err := a.bus.Publish(ctx, &event.ScanAborted{ScanID: old.ID, Reason: "the process that ran it ended"}); err != nil {
+			if err := a.bus.Publish(ctx, &event.ScanAborted{ScanID: old.ID, Kind: event.Kind(old.Kind), Reason: "the process that ran it ended"}); err != nil {
 				return "", err
 			}
 		}

@@ -42,12 +42,17 @@ type InstanceQuery struct {
 	Region      string   `json:"region,omitempty"`
 	InstanceID  string   `json:"instance_id,omitempty"`
 	InstanceIDs []string `json:"instance_ids,omitempty"`
+	// ScanID is that of a rescan which ended: the answer then says what it came
+	// to for each of them, and holds only what was found by it.
+	ScanID string `json:"scan_id,omitempty"`
 }
 
 // InstanceAnswer is what the store holds of them.
 type InstanceAnswer struct {
 	Instances []*record.Record `json:"instances"`
 	NotFound  []string         `json:"not_found"`
+	// Asked is what the named rescan came to for each.
+	Asked []record.AskedInstance `json:"asked,omitempty"`
 }
 
 // maxQuery bounds one instance query: its answer must fit a message.
@@ -85,7 +90,21 @@ func (a *App) queryInstance(_ context.Context, r bus.Request) (any, error) {
 		return nil, &bus.ServiceError{Code: "400", Text: fmt.Sprintf("name 1 to %d instances in instance_ids", maxQuery)}
 	}
 	answer := InstanceAnswer{Instances: []*record.Record{}, NotFound: []string{}}
-	for _, id := range q.InstanceIDs {
+	if q.ScanID != "" {
+		var err error
+		answer.Asked, err = a.db.Asked(q.ScanID, q.InstanceIDs)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil, &bus.ServiceError{Code: "404", Text: fmt.Sprintf("no rescan %q has ended", q.ScanID)}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for i, id := range q.InstanceIDs {
+		if answer.Asked != nil && answer.Asked[i].Outcome != record.Found {
+			answer.NotFound = append(answer.NotFound, id)
+			continue
+		}
 		found, err := a.db.Find(id)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err

@@ -175,6 +175,7 @@ type PageFailed struct {
 // ScanAborted ends a scan that cannot end by itself.
 type ScanAborted struct {
 	ScanID string `json:"scan_id"`
+	Kind   Kind   `json:"kind"`
 	Reason string `json:"reason"`
 }
 

@@ -75,6 +75,38 @@ type Scan struct {
 	New       int         `json:"new"`
 	Changed   int         `json:"changed"` // verdict changes
 	Scopes    []ScanScope `json:"scopes"`
+	// Asked is what a rescan came to for the instances that it was asked for.
+	Asked *AskedTotals `json:"asked,omitempty"`
+}
+
+// AskedTotals counts the instances of a rescan by what became of them.
+type AskedTotals struct {
+	Instances int `json:"instances"`
+	Found     int `json:"found"`
+	NotFound  int `json:"not_found"`
+	NotRead   int `json:"not_read"`
+}
+
+// Outcome is what asking for one instance came to.
+type Outcome string
+
+// The outcomes of a rescan. NotFound is said only where asking was proved to be
+// allowed, in every place where the instance may be.
+const (
+	Found    Outcome = "found"     // the store holds what was seen
+	NotFound Outcome = "not-found" // released, or never there
+	NotRead  Outcome = "not-read"  // nobody knows; Cause says why
+)
+
+// AskedInstance is what a rescan came to for one instance.
+type AskedInstance struct {
+	InstanceID string  `json:"instance_id"`
+	Outcome    Outcome `json:"outcome"`
+	// Account and Region are where it was found, or where it was looked for if
+	// that was one place.
+	Account string `json:"account,omitempty"`
+	Region  string `json:"region,omitempty"`
+	Cause   string `json:"cause,omitempty"`
 }
 
 // Completeness of one account and region in one scan.

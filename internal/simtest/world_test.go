@@ -293,7 +293,7 @@ func (w *world) onDead(ctx context.Context, d bus.Dead) error {
 	case *event.ScopeJob:
 		return w.current().Publish(ctx, &event.ScopeFailed{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Failure: f})
 	case *event.ScanRequested:
-		return w.current().Publish(ctx, &event.ScanAborted{ScanID: m.ScanID, Reason: "the request was dead-lettered: " + d.Cause})
+		return w.current().Publish(ctx, &event.ScanAborted{ScanID: m.ScanID, Kind: m.Kind, Reason: "the request was dead-lettered: " + d.Cause})
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ func (a *applier) page(m *event.InstancesClassified) error {
 		return nil
 	}
 	sc := a.scope(&m.Walk)
+	a.toldOf(sc)
 	p := &pager{applier: a, m: m, sc: sc, order: m.Order}
 	if stored := a.msg.Stored; stored > 0 && p.order > stored+clockTolerance {
 		p.order = stored

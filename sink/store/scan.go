@@ -57,7 +57,8 @@ type scanState struct {
 	New     int              `json:"new"`
 	Changed int              `json:"changed"`
 	Gone    int              `json:"gone"`
-	Touched int64            `json:"touched"` // broker time of the last message of it
+	Touched int64            `json:"touched"`         // broker time of the last message of it
+	Asked   []string         `json:"asked,omitempty"` // ids of a rescan, ascending
 
 	progress map[ecs.Scope]*progress
 }
@@ -91,6 +92,7 @@ type walk struct {
 	Announced int             `json:"announced,omitempty"`
 	Failure   *record.Failure `json:"failure,omitempty"`
 	Losses    *record.Failure `json:"losses,omitempty"`
+	Asked     *asked          `json:"asked,omitempty"`
 	got       int
 }
 
@@ -150,6 +152,7 @@ func (w *walk) end(m *event.LaneEnded) {
 		return
 	}
 	w.Ended, w.Announced, w.Failure = true, m.Pages, m.Failure
+	w.Asked = askedOf(m)
 	w.recount()
 }
 

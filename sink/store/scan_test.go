@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -331,5 +332,84 @@ func TestHostileMessages(t *testing.T) {
 	}
 	if err := db.Check(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestARescanIsAnsweredForEveryInstance(t *testing.T) {
+	beijing := ecs.Scope{Account: "prod", Region: "cn-beijing"}
+	one := machine{id: "i-1", os: "centos 5.8"}
+	rescanned := func(s ecs.Scope, try string, pages int, found, notFound, notRead []string) *event.LaneEnded {
+		m := laneEnded("r1", rescanKind, s, try, try, pages)
+		m.Found, m.NotFound, m.NotRead = found, notFound, notRead
+		if notRead != nil {
+			f := refused("denied")
+			m.Failure = &f
+		}
+		return m
+	}
+	plan := func(s ...ecs.Scope) *event.ScanPlanned {
+		m := planned("r1", rescanKind, 100, s...)
+		m.InstanceIDs = []string{"i-2", "i-1"}
+		return m
+	}
+	lost := &event.PageFailed{ScanID: "r1", Kind: rescanKind, Scope: hangzhou, Lane: "1.0", Walk: "1.0", Page: 0, Failure: refused("poison")}
+	in := page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, 101, one)
+	both := []string{"i-1", "i-2"}
+	unlisted := plan(hangzhou)
+	unlisted.Failed = []record.Failure{refused("no regions")}
+	for name, c := range map[string]struct {
+		msgs []event.Message
+		want string
+	}{
+		"one is there and one is released": {[]event.Message{in, rescanned(hangzhou, "1.0", 1, both[:1], both[1:], nil), scopePlanned("r1", rescanKind, hangzhou, "1", "1.0"), plan(hangzhou)}, "i-1 found, i-2 not-found"},
+		"a refused call":                   {[]event.Message{rescanned(hangzhou, "1.0", 0, nil, nil, both), scopePlanned("r1", rescanKind, hangzhou, "1", "1.0"), plan(hangzhou)}, "i-1 not-read denied, i-2 not-read denied"},
+		"not there in one place, and the other is not read": {[]event.Message{
+			in, rescanned(hangzhou, "1.0", 1, both[:1], both[1:], nil), scopePlanned("r1", rescanKind, hangzhou, "1", "1.0"),
+			rescanned(beijing, "1.0", 0, nil, nil, both), scopePlanned("r1", rescanKind, beijing, "1", "1.0"), plan(hangzhou, beijing),
+		}, "i-1 found, i-2 not-read denied"},
+		"seen and not stored":             {[]event.Message{rescanned(hangzhou, "1.0", 1, both[:1], both[1:], nil), lost, scopePlanned("r1", rescanKind, hangzhou, "1", "1.0"), plan(hangzhou)}, "i-1 not-read it was seen, and what was seen of it was not stored: poison, i-2 not-found"},
+		"a second delivery reads it":      {[]event.Message{rescanned(hangzhou, "0.0", 0, nil, nil, both), in, rescanned(hangzhou, "1.0", 1, both[:1], both[1:], nil), scopePlanned("r1", rescanKind, hangzhou, "1", "1.0"), plan(hangzhou)}, "i-1 found, i-2 not-found"},
+		"regions that were not listed":    {[]event.Message{in, rescanned(hangzhou, "1.0", 1, both[:1], both[1:], nil), scopePlanned("r1", rescanKind, hangzhou, "1", "1.0"), unlisted}, "i-1 found, i-2 not-read no regions"},
+		"no place to look at":             {[]event.Message{plan()}, "i-1 not-read no account and region was asked for it, i-2 not-read no account and region was asked for it"},
+		"a request that is dead-lettered": {[]event.Message{&event.ScanAborted{ScanID: "r1", Kind: rescanKind, Reason: "poison"}}, "i-1 not-read poison, i-2 not-read poison"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, s := fresh(t), newStream()
+			s.now = 200
+			apply(t, db, s.put(whole("s1", hangzhou, 10, one)...))
+			apply(t, db, s.put(c.msgs...))
+			asked, err := db.Asked("r1", []string{"i-1", "i-2"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, x := range asked {
+				got = append(got, strings.TrimSpace(x.InstanceID+" "+string(x.Outcome)+" "+x.Cause))
+			}
+			if strings.Join(got, ", ") != c.want {
+				t.Errorf("asked %q, want %q", strings.Join(got, ", "), c.want)
+			}
+			// Nobody but a scan marks anything gone, is a scan of the trend, or
+			// makes a region known in which nothing was found.
+			trend, err := db.Trend(9)
+			if sum := db.Summary(); err != nil || len(trend) != 1 || sum.Gone != 0 || len(sum.Scopes) != 1 {
+				t.Errorf("%d scans of the trend, %+v, %v", len(trend), db.Summary().Scopes, err)
+			}
+		})
+	}
+}
+
+func TestARegionThatOnlyARescanAskedIsToldOfOnceThereIsSomething(t *testing.T) {
+	db, s := fresh(t), newStream()
+	s.now = 200
+	nothing := laneEnded("r1", rescanKind, hangzhou, "1.0", "1.0", 0)
+	nothing.NotFound = []string{"i-1"}
+	apply(t, db, s.put(nothing, scopePlanned("r1", rescanKind, hangzhou, "1", "1.0"), planned("r1", rescanKind, 100, hangzhou)))
+	if got := db.Summary().Scopes; len(got) != 0 {
+		t.Fatalf("scopes %+v", got)
+	}
+	apply(t, db, s.put(whole("s1", hangzhou, 10)...))
+	if got := db.Summary().Scopes; len(got) != 1 || got[0].Completeness != record.ScopeComplete {
+		t.Errorf("scopes %+v", got)
 	}
 }

@@ -86,7 +86,22 @@ func (a *applier) known(id string, kind event.Kind, key ecs.Scope) (*scanState, 
 	if s == nil || err != nil {
 		return nil, nil, err
 	}
-	return s, a.progress(s, a.scope(&event.Walk{Scope: key})), nil
+	_, had := a.db.scopes[key]
+	sc := a.scope(&event.Walk{Scope: key})
+	if !had {
+		sc.Unread = s.Kind == event.KindRescan
+	} else if s.Kind == event.KindScan {
+		a.toldOf(sc)
+	}
+	return s, a.progress(s, sc), nil
+}
+
+// toldOf notes that there is something to tell of a scope.
+func (a *applier) toldOf(sc *scope) {
+	if sc.Unread {
+		sc.Unread, sc.snap = false, nil
+		a.scopes[sc] = true
+	}
 }
 
 func (a *applier) scanPlanned(m *event.ScanPlanned) error {
@@ -99,6 +114,10 @@ func (a *applier) scanPlanned(m *event.ScanPlanned) error {
 		return err
 	}
 	plan := *m
+	if len(plan.InstanceIDs) > maxAsked {
+		plan.InstanceIDs = plan.InstanceIDs[:maxAsked]
+		a.out.Invalid++
+	}
 	plan.Scopes = slices.DeleteFunc(slices.Clone(m.Scopes), func(k ecs.Scope) bool { return !usable(k.Account, k.Region) })
 	a.out.Invalid += len(m.Scopes) - len(plan.Scopes)
 	if s.plan(&plan, a.msg.Stored) {
@@ -135,7 +154,7 @@ func (a *applier) laneEnded(m *event.LaneEnded) error {
 		return err
 	}
 	w := p.walk(m.Lane, m.Walk)
-	if w == nil {
+	if w == nil || len(m.Found)+len(m.NotFound)+len(m.NotRead) > maxAsked {
 		a.out.Invalid++
 		return nil
 	}
@@ -175,7 +194,11 @@ func (a *applier) scanAborted(m *event.ScanAborted) error {
 		a.out.Invalid++
 		return nil
 	}
-	s, err := a.scan(m.ScanID, event.KindScan)
+	kind := m.Kind
+	if kind != event.KindRescan {
+		kind = event.KindScan
+	}
+	s, err := a.scan(m.ScanID, kind)
 	if s == nil || err != nil {
 		return err
 	}
@@ -297,7 +320,12 @@ func (a *applier) end(s *scanState, abort string) error {
 		return err
 	}
 	end := endedScan{Scan: final}
-	if s.Kind == event.KindScan {
+	switch {
+	case s.Kind == event.KindRescan:
+		end.Outcomes = s.outcomes(abort)
+		end.Asked = countOutcomes(end.Outcomes)
+		final.Asked = end.Asked
+	case s.Planned: // one whose request was dead-lettered read nothing
 		end.Trend = a.db.trend(&final, a.j)
 	}
 	if err := a.storeEnded(&end); err != nil {
@@ -334,6 +362,7 @@ func (a *applier) endScopes(s *scanState, final *record.Scan) error {
 			continue // told when it was decided
 		}
 		sc := a.scope(&event.Walk{Scope: key})
+		a.toldOf(sc)
 		sc.ended(s.ID, epoch, row.Completeness, row.Failures, a.msg.Stored)
 		a.scopes[sc] = true
 		if sc.ix != nil {
@@ -379,7 +408,8 @@ func (a *applier) storeScans() error {
 // endedScan is what is kept of a scan that ended.
 type endedScan struct {
 	record.Scan
-	Trend *TrendPoint `json:"trend,omitempty"`
+	Trend    *TrendPoint            `json:"trend,omitempty"`
+	Outcomes []record.AskedInstance `json:"outcomes,omitempty"` // of a rescan, by id
 }
 
 func (a *applier) storeEnded(e *endedScan) error {

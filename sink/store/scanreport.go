@@ -35,6 +35,7 @@ func (s *scanState) plan(m *event.ScanPlanned, stored int64) bool {
 	}
 	if first {
 		s.Kind, s.Reason, s.Failed = m.Kind, m.Reason, m.Failed
+		s.Asked = slices.Compact(slices.Sorted(slices.Values(m.InstanceIDs)))
 		s.Scopes = slices.Clone(m.Scopes)
 		slices.SortFunc(s.Scopes, compareScopes)
 		s.Scopes = slices.Compact(s.Scopes)

@@ -17,6 +17,9 @@ type scopeValue struct {
 	Status      *record.ScopeStatus `json:"status,omitempty"`
 	StatusEpoch int64               `json:"status_epoch,omitempty"`
 	WholeEpoch  int64               `json:"whole_epoch,omitempty"` // of the last complete one
+	// Unread says that only a rescan asked here, and found nothing: there is
+	// nothing to tell of the scope.
+	Unread bool `json:"unread,omitempty"`
 }
 
 // AccountStatus is how the last ended scan of an account went.

@@ -64,6 +64,9 @@ func (db *DB) publish() {
 		scopes: make([]*scopeSnap, 0, len(db.scopes)),
 	}
 	for _, sc := range db.scopes {
+		if sc.Unread {
+			continue
+		}
 		if sc.snap == nil {
 			sc.snap = db.snapScope(sc)
 		}

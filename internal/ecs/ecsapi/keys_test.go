@@ -255,11 +255,13 @@ func TestAnAccountIsItsIDWhateverItIsCalled(t *testing.T) {
 			o.Accounts = []Account{{Name: "prod", RoleARN: "acs:ram::1111111111111111:role/r"}}
 			o.Exclude = []string{"shop", "2222222222222222"}
 		}, []ecs.Account{
-			{ID: "1111111111111111", Name: "prod", Status: "CreateSuccess"}, {ID: testAccount, Name: testAccount},
+			{ID: "1111111111111111", Name: "prod", Status: "CreateSuccess"},
+			{ID: testAccount, Name: testAccount},
 			{ID: "2222222222222222", Name: "2222222222222222", Status: "PromoteFailed", Excluded: true},
 			{ID: "3333333333333333", Name: "shop", Status: "InviteSuccess", Excluded: true},
 			{ID: "4444444444444444", Name: "4444444444444444", Status: "PromoteVerifying"},
-			{ID: "5555555555555555", Name: "5555555555555555", Status: "PromoteExpired"}, {ID: "6666666666666666", Name: "6666666666666666", Status: "NeverHeardOf"},
+			{ID: "5555555555555555", Name: "5555555555555555", Status: "PromoteExpired"},
+			{ID: "6666666666666666", Name: "6666666666666666", Status: "NeverHeardOf"},
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
