@@ -15,7 +15,8 @@ type Definition struct {
 	// systems only, as all later ones do.
 	Restricted []string `yaml:"restricted_families"`
 	// EndOfSupport is the last day of standard support by family, or
-	// family/edition, and release.
+	// family/edition, and release; "*" is every release, where the whole family
+	// ended.
 	EndOfSupport map[string]map[string]string `yaml:"end_of_support"`
 	Rules        []Rule                       `yaml:"rules"`
 	Overrides    []Override                   `yaml:"overrides"`

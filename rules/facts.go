@@ -266,7 +266,7 @@ func (r *Ruleset) endOfSupport(os *OS) string {
 		}
 		v = v[:i]
 	}
-	return ""
+	return byVersion["*"]
 }
 
 func not(t Tri) Tri {

@@ -272,6 +272,39 @@ func TestWindowsChecklistAndOrder(t *testing.T) {
 	}
 }
 
+// A machine on the classic network gets another address, and Windows does not
+// start with less than 1 GiB: the plan says both and offers no type below.
+func TestClassicNetworkAndLittleMemory(t *testing.T) {
+	o := options(t, "shenlong-6", nil)
+	o.Types = append(o.Types, ecs.InstanceType{ID: "ecs.c6.tiny", Family: "ecs.c6", Arch: "X86", CPU: 1, MemoryGiB: 0.5, BootModes: []string{"BIOS"}})
+	for _, c := range []struct {
+		os, kind, network string
+		memory            int
+		wantNetwork       bool
+		wantMemory        bool
+		wantType          string
+	}{
+		{"Windows Server 2019", "windows", "classic", 512, true, true, "ecs.c6.large"},
+		{"Windows Server 2019", "windows", "vpc", 1024, false, false, "ecs.c6.large"},
+		{"Debian 12", "linux", "classic", 512, true, false, "ecs.c6.tiny"},
+		{"Debian 12", "linux", "", 512, false, false, "ecs.c6.tiny"},
+	} {
+		it := only(t, build(t, one(t, facts(c.os, c.kind, "ecs.n1.tiny"), func(rec *record.Record) {
+			rec.CPU, rec.MemoryMiB, rec.NetworkType = 1, c.memory, c.network
+		}), o))
+		text := strings.Join(it.Checklist, "\n")
+		if got := strings.Contains(text, "plan-network"); got != c.wantNetwork {
+			t.Errorf("%+v: plan-network in the checklist: %v", c, got)
+		}
+		if got := strings.Contains(text, "windows-memory"); got != c.wantMemory {
+			t.Errorf("%+v: windows-memory in the checklist: %v", c, got)
+		}
+		if it.Replacement.Type != c.wantType {
+			t.Errorf("%+v: %s is recommended (%s)", c, it.Replacement.Type, it.Replacement.Why)
+		}
+	}
+}
+
 func TestKeepOSStays(t *testing.T) {
 	o := options(t, "shenlong-7", nil)
 	o.KeepOS = true

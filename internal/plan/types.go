@@ -168,6 +168,9 @@ func (c *chooser) size(rec *record.Record) (cpu int, memoryMiB int, cpuArch stri
 			cpu, memoryMiB = have.CPU, int(have.MemoryGiB*1024)
 		}
 	}
+	if memoryMiB > 0 && strings.HasPrefix(rec.OS.Family, "windows") {
+		memoryMiB = max(memoryMiB, windowsMemoryMiB)
+	}
 	return cpu, memoryMiB, cpuArch
 }
 

@@ -107,11 +107,15 @@ func remedies(v *rules.Verdict, id WaveID) (needed, others []*rules.Remedy) {
 	return needed, others
 }
 
+// windowsMemoryMiB is the least memory with which Windows may be started
+// (Alibaba Cloud, images and the instance families that they match, 2026).
+const windowsMemoryMiB = 1024
+
 // checkOrder is the order in which a checklist is worked through; what it does
 // not name comes before the snapshot.
 var checkOrder = []string{
 	"confirm-version", "restart", "remove-security-software", "sfc", "verify-virtio", "essd-disks", "nvme-io-timeout", "igb-uio",
-	"plan-network", "new-instance", "snapshot", "custom-image-trial",
+	"plan-network", "windows-memory", "new-instance", "snapshot", "custom-image-trial",
 }
 
 // checkTexts are what a check means where the rule set has no text for it.
@@ -129,6 +133,12 @@ func (b *builder) checklist(rec *record.Record, v *rules.Verdict) []string {
 	ids := append([]string{"restart", "snapshot", "custom-image-trial"}, v.Checks...)
 	if strings.HasPrefix(rec.OS.Family, "windows") {
 		ids = append(ids, "sfc", "remove-security-software")
+		if 0 < rec.MemoryMiB && rec.MemoryMiB < windowsMemoryMiB {
+			ids = append(ids, "windows-memory")
+		}
+	}
+	if rec.NetworkType == "classic" {
+		ids = append(ids, "plan-network")
 	}
 	place := func(id string) int {
 		if at := slices.Index(checkOrder, id); at >= 0 {

@@ -25,6 +25,7 @@ type Record struct {
 	ImageOwner     string            `json:"image_owner"`
 	CPU            int               `json:"cpu"`
 	MemoryMiB      int               `json:"memory_mib"`
+	NetworkType    string            `json:"network_type,omitempty"` // classic or vpc, "" where the API did not say
 	Tags           map[string]string `json:"tags"`
 	rules.Classification
 	ObservedAt time.Time  `json:"observed_at"` // when the cloud was asked, UTC

@@ -48,6 +48,7 @@ type (
 		ImageOwner     string            `json:"image_owner"`
 		CPU            int               `json:"cpu"`
 		MemoryMiB      int               `json:"memory_mib"`
+		NetworkType    string            `json:"network_type,omitempty"`
 		Tags           map[string]string `json:"tags"`
 	}
 	recordTail struct {
@@ -66,7 +67,7 @@ func (e *recordEncoder) encode(rec *record.Record) ([]byte, error) {
 	}
 	head := recordHead{
 		rec.Account, rec.Region, rec.Zone, rec.InstanceID, rec.InstanceName, rec.InstanceType, rec.InstanceFamily, rec.Generation,
-		rec.Virtualization, rec.Status, rec.ImageID, rec.ImageOwner, rec.CPU, rec.MemoryMiB, rec.Tags,
+		rec.Virtualization, rec.Status, rec.ImageID, rec.ImageOwner, rec.CPU, rec.MemoryMiB, rec.NetworkType, rec.Tags,
 	}
 	if head.Tags == nil {
 		head.Tags = map[string]string{}

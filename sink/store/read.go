@@ -28,7 +28,7 @@ func (j *judge) render(sc *scopeValue, r *event.Row, f *rules.Facts, st format.S
 		Account: sc.Account, Region: sc.Region, Zone: r.Zone, InstanceID: r.ID, InstanceName: r.Name,
 		InstanceType: f.InstanceType, InstanceFamily: f.InstanceFamily,
 		Generation: machine.Generation, Virtualization: machine.Virtualization,
-		Status: r.Status, ImageID: f.ImageID, ImageOwner: f.Image.Owner, CPU: int(r.CPU), MemoryMiB: int(r.MemoryMiB),
+		Status: r.Status, ImageID: f.ImageID, ImageOwner: f.Image.Owner, CPU: int(r.CPU), MemoryMiB: int(r.MemoryMiB), NetworkType: r.NetworkType,
 		Tags: make(map[string]string, len(r.Tags)), Classification: *cl,
 		ObservedAt: utc(st.Order), ScanID: st.Scan, Ruleset: j.Digest(),
 	}
