@@ -117,6 +117,9 @@ func boundaryFacts(row map[string]string) *rules.Facts {
 		"rocky": "Rocky Linux ", "almalinux": "AlmaLinux ", "fedora": "Fedora ", "coreos": "CoreOS ", "kylin": "Kylin ", "uos": "UOS ",
 	}
 	version := strings.Replace(row["version"], "r2", " R2", 1)
+	if row["family"] == "opensuse" && len(version) == 8 {
+		version = "Tumbleweed " + version // the day alone would be that of an image
+	}
 	f := &rules.Facts{OSName: strings.TrimSpace(names[row["family"]] + version)}
 	if row["family"] == "other-linux" && version == "" {
 		f.OSName = "Others Linux"

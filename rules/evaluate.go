@@ -125,7 +125,10 @@ type evaluation struct {
 func (r *Ruleset) evaluate(p *profile, id *identity, targets []Target, tr tracer) *Classification {
 	e := evaluation{r: r, p: p, id: id, tr: tr}
 	e.cands = append(e.cands, newCandidate(p.os.Family, p.os.Version, p.os.ServicePack, p.os.Edition, p.os.Kernel))
-	if !id.settled {
+	if id.several {
+		e.cands = e.cands[:0]
+	}
+	if !id.settled || id.several {
 		for _, a := range id.alts {
 			e.cands = append(e.cands, newCandidate(a.family, a.version, a.sp, a.edition, p.os.Kernel))
 		}
@@ -150,7 +153,7 @@ func (r *Ruleset) evaluate(p *profile, id *identity, targets []Target, tr tracer
 // identity, or of one that contradicts it, whichever is worse.
 func (e *evaluation) os(stage string, t *Target) osJudgement {
 	out := e.r.judgeOS(stage, t, &e.cands[0], e.p, e.tr)
-	if e.p.free {
+	if e.p.unsure {
 		out.confidence = min(out.confidence, Medium)
 	}
 	for i := 1; i < len(e.cands); i++ {
@@ -167,11 +170,14 @@ func (e *evaluation) os(stage string, t *Target) osJudgement {
 			alt.confidence = min(alt.confidence, most)
 			alt.legacy = alt.legacy || out.legacy
 			alt.prefix = "The running kernel " + e.p.os.Kernel + " belongs to " + osText(k.family, k.version) + ", which is older than the release, and the older of the two counts. "
-			if !k.byKernel {
+			if !k.byKernel && !e.id.several {
 				alt.prefix = "The evidence contradicts itself, and the worse reading counts: " + osText(e.p.os.Family, e.p.os.Version) + " or " + osText(k.family, k.version) + ". "
 			}
 			out = alt
 		}
+	}
+	if e.id.several {
+		out.prefix = "Several releases are named, and the worst of them counts. " + out.prefix
 	}
 	return out
 }
@@ -197,7 +203,7 @@ func (e *evaluation) verdict(t *Target) Verdict {
 		if o.rule == nil { // the rule set has no catch-all
 			o.judged = judged{rule: unnamed(stage), level: Unknown, confidence: Low}
 		}
-		if o.partial && o.level != Compatible {
+		if o.partial && o.level != Compatible && e.p.os.Version != "" {
 			o.prefix += fmt.Sprintf("Of the release only %q is known, and the worst it can be counts. ", e.p.os.Version)
 		}
 		found = append(found, o.judged)

@@ -87,11 +87,11 @@ func (c *claim) says() string {
 		}
 	}
 	s += sSb81.String()
-	if c.Several {
-		s += " (several versions)"
+	for i := range c.Also {
+		s += " and " + osName(c.Also[i].Family, c.Also[i].Version, c.Also[i].ServicePack)
 	}
-	if c.AlsoFamily != "" {
-		s += " and " + osText(c.AlsoFamily, c.AlsoVersion)
+	if c.Unreal {
+		s += " (and a version that never existed)"
 	}
 	return s
 }

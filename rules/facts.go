@@ -31,13 +31,14 @@ const (
 	factNVMeRuns                 // it runs on a machine that attaches disks by NVMe
 	factImageKernel              // the kernel that runs is the image's own
 	factBootMode                 // the image tells its boot mode
+	factNewRelease               // the release may have come after the table of releases was made
 	numFacts
 )
 
 var factNames = [numFacts]string{
 	"virtio", "nvme", "xen_source", "image_io_optimized", "platform_check", "xen_residue", "device_names",
 	"security_software", "freebsd_patch", "image_missing", "image_deprecated", "amd_image", "not_r2", "virtio_proven", "out_of_support",
-	"nvme_proven", "runs_on_nvme", "kernel_of_image", "boot_mode_known",
+	"nvme_proven", "runs_on_nvme", "kernel_of_image", "boot_mode_known", "new_release",
 }
 
 func factNamed(name string) (fact, bool) {
@@ -57,7 +58,7 @@ type profile struct {
 	nvme    string // of the machine's family
 	facts   [numFacts]Tri
 	running bool
-	free    bool
+	unsure  bool           // no verdict is firmer than medium: freely written text decides, or a release that nobody has seen yet
 	routes  *family.Routes // from the machine's family; nil: none that are known
 	counts  string         // the class that the machine's family counts as
 	support string         // the last day of standard support, where it is past
@@ -104,7 +105,7 @@ func (r *Ruleset) software(f *Facts, id *identity) software {
 	g, im := &f.Guest, &f.Image
 	proven := first(g.Virtio, im.CheckVirtio)
 	s := software{guestNVMe: g.NVMe, checkNVMe: im.CheckNVMe, imageNVMe: im.NVMe}
-	s.os, s.free, s.owner = id.os, id.free, strings.ToLower(im.Owner)
+	s.os, s.unsure, s.owner = id.os, id.free || id.newest == distro.NextMinor, strings.ToLower(im.Owner)
 	s.facts = [numFacts]Tri{
 		factImageIO:      im.IoOptimized,
 		factSupported:    im.CheckSupported,
@@ -123,6 +124,7 @@ func (r *Ruleset) software(f *Facts, id *identity) software {
 	}
 	s.support = r.endOfSupport(&s.os)
 	s.facts[factOutOfSupport] = yes(s.support != "")
+	s.facts[factNewRelease] = yes(id.newest == distro.NewMajor)
 	switch {
 	case strings.EqualFold(im.BootMode, "BIOS"):
 		s.boot = "BIOS"

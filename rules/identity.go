@@ -30,7 +30,9 @@ type identity struct {
 	os        OS
 	notR2     bool
 	amd       bool
-	free      bool // rests on freely written text alone
+	free      bool // rests on freely written text: family, version or kernel
+	newest    distro.Standing
+	several   bool // one text names several releases: all are in alts, none is chosen
 	settled   bool // the machine itself said it: contradictions are history
 	conflicts []Conflict
 	alts      []alternative
@@ -45,7 +47,7 @@ func (f *Facts) claims(out []claim) []claim {
 			return
 		}
 		g := distro.Identify(text)
-		if g.Family == "" && g.Version == "" && g.Arch == "" {
+		if g.Family == "" && g.Version == "" && g.Arch == "" && g.Kernel == "" {
 			return
 		}
 		out = append(out, claim{Guess: g, evidence: e, field: field, text: text, free: free})
@@ -102,6 +104,7 @@ func (f *Facts) identify() identity {
 	id.family(claims)
 	id.versions(claims)
 	id.rest(f, claims)
+	id.newest = id.standing()
 	return id
 }
 
@@ -136,11 +139,30 @@ func (id *identity) family(claims []claim) {
 	}
 }
 
+// standing says whether the release, or one that contradicts it, may have come
+// after the table of releases was made: the one of which least is known counts.
+func (id *identity) standing() distro.Standing {
+	newest := distro.StandingOf(id.os.Family, id.os.Edition, id.os.Version, id.os.ServicePack)
+	if id.settled {
+		return newest
+	}
+	for _, a := range id.alts {
+		newest = max(newest, distro.StandingOf(a.family, a.edition, a.version, a.sp))
+	}
+	return newest
+}
+
 // familyConflict keeps a claim of another family.
 func (id *identity) familyConflict(c *claim) {
-	if c.AlsoFamily != "" && c.AlsoFamily != id.os.Family {
-		id.conflict("family", id.os.Family, c.AlsoFamily, c)
-		id.alternative(alternative{family: c.AlsoFamily, version: c.AlsoVersion})
+	if c.Cut {
+		id.conflict("family", id.os.Family, "whatever stands beyond the part of the text that is read", c)
+		id.alternative(alternative{family: distro.Unknown})
+	}
+	for i := range c.Also {
+		if a := &c.Also[i]; a.Family != id.os.Family {
+			id.conflict("family", id.os.Family, osName(a.Family, a.Version, a.ServicePack), c)
+			id.alternative(alternative{family: a.Family, version: a.Version, sp: a.ServicePack, edition: a.Edition})
+		}
 	}
 	switch {
 	case c.kernel && c.el > 0:
@@ -193,7 +215,8 @@ func (id *identity) versions(claims []claim) {
 				continue
 			}
 		case c.Family == "":
-			if id.os.Family == distro.Unknown {
+			v = bareVersion(id.os.Family, id.os.Edition, v)
+			if v == "" {
 				continue
 			}
 		case c.Family != id.os.Family:
@@ -201,30 +224,76 @@ func (id *identity) versions(claims []claim) {
 				continue
 			}
 		}
-		if id.os.Family == distro.Debian && c.Family == "" && strings.HasPrefix(v, "6.") && strings.Count(v, ".") == 1 && v != "6.0" {
-			v = "6.0." + strings.TrimLeft(v[2:], "0")
-		}
 		id.version(v, c, &from)
-		if c.AlsoFamily == id.os.Family && c.AlsoVersion != "" {
-			id.version(c.AlsoVersion, c, &from)
-		}
+	}
+	for i := range claims {
+		id.listed(&claims[i])
 	}
 }
+
+// listed keeps the further releases of the family that one string names: none
+// makes another finer, each may be what runs.
+func (id *identity) listed(c *claim) {
+	for i := range c.Also {
+		a := &c.Also[i]
+		if a.Family != id.os.Family || id.os.Version != "" && a.Version == id.os.Version && (a.ServicePack == id.os.ServicePack || a.ServicePack == "") ||
+			a.ServicePack == "" && finer(a.Version, id.os.Version) && a.Version != c.Version {
+			continue
+		}
+		id.conflict("version", sayVersion(id.os.Version, id.os.ServicePack), sayVersion(a.Version, a.ServicePack), c)
+		id.alternative(alternative{family: a.Family, version: a.Version, sp: a.ServicePack, edition: a.Edition})
+	}
+}
+
+// bareVersion reads a version that stands alone, the whole of
+// /etc/debian_version, as a release of the family; "" when it has no such one.
+func bareVersion(family, edition, v string) string {
+	if family == distro.Debian && strings.HasPrefix(v, "6.") && strings.Count(v, ".") == 1 && v != "6.0" {
+		v = "6.0." + strings.TrimLeft(v[2:], "0")
+	}
+	for v != "" && distro.StandingOf(family, edition, v, "") == distro.NoRelease {
+		i := strings.LastIndexByte(v, '.')
+		if i < 0 {
+			return ""
+		}
+		v = v[:i]
+	}
+	return v
+}
+
+func sayVersion(v, sp string) string {
+	if sp != "" {
+		return v + " sp" + sp
+	}
+	return v
+}
+
+func osName(family, v, sp string) string { return strings.TrimSpace(family + " " + sayVersion(v, sp)) }
 
 // version merges one version into the identity.
 func (id *identity) version(v string, c *claim, from *Evidence) {
 	have := id.os.Version
 	switch {
+	case id.several:
+		id.alternative(alternative{family: id.os.Family, version: v, sp: c.ServicePack, edition: c.Edition})
+	case have == "" && c.Listed: // none is chosen, each counts
+		id.several, id.notR2 = true, c.NotR2
+		id.alternative(alternative{family: id.os.Family, version: v, sp: c.ServicePack, edition: c.Edition})
+		id.conflict("version", "", sayVersion(v, c.ServicePack), c)
+		*from = c.evidence
+		id.os.Evidence = c.evidence
+		id.free = id.free || c.free
 	case have == "" || finer(have, v) && !(id.notR2 && strings.HasSuffix(v, "r2")):
 		id.os.Version, id.os.ServicePack, id.notR2 = v, c.ServicePack, c.NotR2
 		*from = c.evidence
 		id.os.Evidence = c.evidence
+		id.free = id.free || c.free
 		id.settled = id.settled && (c.evidence == EvidenceGuest || have != "")
 	case have == v:
 		if c.ServicePack != "" && id.os.ServicePack == "" {
 			id.os.ServicePack = c.ServicePack
 		} else if c.ServicePack != "" && c.ServicePack != id.os.ServicePack {
-			id.conflict("version", have+" sp"+id.os.ServicePack, v+" sp"+c.ServicePack, c)
+			id.conflict("version", sayVersion(have, id.os.ServicePack), sayVersion(v, c.ServicePack), c)
 			id.alternative(alternative{family: id.os.Family, version: v, sp: c.ServicePack, edition: c.Edition})
 		}
 		id.notR2 = id.notR2 || c.NotR2
@@ -260,7 +329,13 @@ func (id *identity) rest(f *Facts, claims []claim) {
 	for _, k := range [...]string{f.Guest.Kernel, f.Image.TagKernelVersion, f.Image.CheckKernel} {
 		if k != "" && version.ParseKernel(k).OK {
 			id.os.Kernel = k
-			break
+			return
+		}
+	}
+	for i := range claims {
+		if c := &claims[i]; c.Kernel != "" && version.ParseKernel(c.Kernel).OK {
+			id.os.Kernel, id.free = c.Kernel, id.free || c.free
+			return
 		}
 	}
 }

@@ -38,14 +38,18 @@ func key(family, v string) (version.Key, int) {
 	switch family {
 	case distro.WindowsServer:
 		switch v {
-		case "nt4":
-			return version.Key{4}, 1
+		case "nt3", "nt4":
+			return version.Key{uint32(v[2] - '0')}, 1
 		case "1709", "1803", "1809", "1903", "1909", "2004", "20h2":
 			k, _ := version.Parse(v)
 			return version.Key{2016, 1, k[0]}, 3
+		case "23h2":
+			return version.Key{2022, 1}, 2
 		}
 	case distro.WindowsClient:
 		switch v {
+		case "95", "98", "me":
+			return version.Key{4}, 1
 		case "xp":
 			return version.Key{5, 1}, 2
 		case "vista":

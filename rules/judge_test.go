@@ -165,8 +165,6 @@ func neighbours() []neighbour {
 		{"SUSE Linux Enterprise Server 11", "2.6.16.33-xenU", A, I, I},
 		{"CoreOS 199.0.0", "", C, C, C},
 		{"CoreOS 200.0.0", "", C, C, U},
-		{"openSUSE 14.1", "", C, C, U},
-		{"openSUSE 41.0", "", C, C, C},
 		{"openSUSE 43.0", "", U, U, U},
 		{"openSUSE Tumbleweed 19999999", "", U, U, U},
 		{"openSUSE Tumbleweed 20000000", "", C, C, U},
@@ -199,6 +197,7 @@ func neighbours() []neighbour {
 		{"", "4.18.0-348.el8.x86_64", C, C, C},
 		{"Aliyun Linux 5.9", "", C, I, I},
 		{"Aliyun Linux 1.0", "", U, U, U},
+		{"Red Hat Linux release 9 (Shrike)", "", A, I, I},
 		{"m-bp1xxxxxxxxxxxxxxxxx", "", U, U, U},
 		{"Fedora", "", U, U, U},
 		{"CoreOS", "", U, U, U},
@@ -211,6 +210,9 @@ func neighbours() []neighbour {
 		}
 		if rest, ok := strings.CutPrefix(b.name, "CentOS "); ok && rest != "9" {
 			for _, name := range []string{"Red Hat Enterprise Linux ", "Oracle Linux ", "Scientific Linux "} {
+				if name == "Scientific Linux " && rest[0] == '8' {
+					continue // there was none
+				}
 				b.name = name + rest
 				list = append(list, b)
 			}

@@ -17,9 +17,17 @@ type mutant struct {
 	def  rules.Definition
 }
 
+const noRelease = "no release lies between the two boundaries"
+
 // equivalent are the mutants that no operating system can tell from the
 // original, each with the reason.
 var equivalent = map[string]string{
+	"rebuilds: version >=6": noRelease, "alinux.modern: version >=1 <5": noRelease,
+	"alinux.15: version >=14 <16": noRelease, "alinux.15: version >=15 <17": noRelease, "alinux.17: version >=16 <18": noRelease, "alinux.17: version >=17 <19": noRelease,
+	"opensuse.42: version >=42 <44": noRelease, "opensuse.13: version >=13 <14": noRelease, "opensuse.leap: version >=15 <41": noRelease,
+	"nvme.aliyun-linux-5: version >=5 <7": noRelease, "systems nvme-dracut alinux: version >=1 <5": noRelease, "systems accepted sles: version >=14": noRelease,
+	"systems accepted-8th opensuse: version >=14 <42": noRelease, "systems accepted-8th opensuse: version >=15 <41": noRelease,
+	"os.version-missing: version dropped":                                                "a rule before it takes every release that exists",
 	"el5.kernel-new: version >=5.8":                                                      "el5.release comes first and takes 5.8",
 	"el5.custom-kernel: version >=5.8 <6":                                                "el5.release comes first and takes 5.8",
 	"el5.kernel-old: kernel >=2.6.18-127 <=2.6.18-348":                                   "el5.kernel-oldest comes first and takes 127",

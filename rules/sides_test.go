@@ -133,9 +133,7 @@ func acceptedSides() []side {
 		{"SUSE Linux Enterprise Server 12 SP5", "", "cU"},
 		{"SUSE Linux Enterprise Server 14", "", "UU"},
 		{"SUSE Linux Enterprise Server 15", "", "CC"},
-		{"openSUSE 14.1", "", "UU"},
 		{"openSUSE 15.0", "", "cU"},
-		{"openSUSE 41.0", "", "cU"},
 		{"openSUSE 42.3", "", "UU"},
 		{"Fedora 31", "", "UU"},
 		{"", "5.6.6-300.fc32.x86_64", "cU"},
@@ -161,8 +159,8 @@ func rebuilds(list []side) []side {
 		}
 		for _, name := range []string{"Red Hat Enterprise Linux ", "Oracle Linux ", "Scientific Linux "} {
 			early := (rest == "6.0" || rest == "6.4") && b.kernel == ""
-			if name == "Oracle Linux " && early || name == "Scientific Linux " && len(b.want) == 2 {
-				continue // Oracle may run UEK; Scientific Linux is not among the systems that are accepted
+			if name == "Oracle Linux " && early || name == "Scientific Linux " && (len(b.want) == 2 || rest[0] == '8') {
+				continue // Oracle may run UEK; Scientific Linux is not among the systems that are accepted, and ended with release 7
 			}
 			list = append(list, side{name + rest, b.kernel, b.want})
 		}

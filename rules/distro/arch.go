@@ -32,7 +32,7 @@ func (sc *scan) arch(family string) string {
 			}
 		default:
 			if sc.t[i].num && bare == "" {
-				bare = sc.width(i)
+				bare = sc.bareWidth(i)
 			}
 		}
 	}
@@ -48,8 +48,8 @@ func (sc *scan) plain86() string {
 	return "i386"
 }
 
-// width reads a bare 64 or 32 at token i.
-func (sc *scan) width(i int) string {
+// bareWidth reads a bare 64 or 32 at token i, also one glued to a version.
+func (sc *scan) bareWidth(i int) string {
 	t := &sc.t[i]
 	if sc.digits(i) == 4 && sc.is(i+1, "bit") && t.sep == '.' { // Ubuntu14.0464位
 		if t.val%100 == 64 {
@@ -60,7 +60,7 @@ func (sc *scan) width(i int) string {
 		}
 		return ""
 	}
-	if sc.digits(i) != 2 || t.val != 64 && t.val != 32 || sc.isSize(i) {
+	if sc.digits(i) != 2 || t.val != 64 && t.val != 32 || sc.unit(i) {
 		return ""
 	}
 	bit := sc.is(i+1, "bit") || sc.is(i+1, "bits")

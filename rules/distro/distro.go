@@ -1,9 +1,14 @@
 // Package distro reads an operating system's identity out of one string: an
 // OSName in English or Chinese, an image id, an image family, a Platform
 // value, a release line of a guest, a kernel release. It never guesses: what
-// the string does not say stays "". It judges nothing and combines nothing;
-// package rules does both.
+// the string does not say stays "", and a version that no release ever had is
+// never said. It judges nothing and combines nothing; package rules does both.
 package distro
+
+import (
+	"cmp"
+	"slices"
+)
 
 // The operating system families that Identify tells apart.
 const (
@@ -40,20 +45,28 @@ func Families() []string {
 	}
 }
 
+// System is an operating system that a string names.
+type System struct {
+	Family, Version, ServicePack, Edition string
+}
+
 // Guess is what one string says. The zero value says nothing.
 type Guess struct {
 	Family      string // "" when the string names no operating system
-	Version     string // canonical: "5.8", "6.0.9", "2008r2"
+	Version     string // canonical: "5.8", "6.0.9", "2008r2"; a release that exists, or ""
 	ServicePack string // of SUSE and Kylin releases, whose version it completes
 	Edition     string
 	Arch        string // "i386", "x86_64", "arm64"
+	Kernel      string // a kernel release that stands in the string
 	Vague       bool   // Family is a catch-all that any other string may refine
 	NotR2       bool   // Windows: the string rules out an R2 release
 	AMD         bool   // an image made for AMD families
-	Several     bool   // several versions are named, so none is chosen
-	// AlsoFamily and AlsoVersion are a second, different operating system that
-	// the same string names.
-	AlsoFamily, AlsoVersion string
+	Unreal      bool   // a version was read that no release ever had
+	Cut         bool   // the text is longer than what is read
+	Listed      bool   // several releases of Family are named, any of which may be meant
+	// Also are the other operating systems and releases that the string names
+	// or may mean. Version is the oldest of those that it names of Family.
+	Also []System
 }
 
 // Identify reads s. It takes time linear in len(s), never fails, and ignores
@@ -63,8 +76,10 @@ func Identify(s string) Guess {
 		return Guess{}
 	}
 	var sc scan
-	sc.read(s)
-	return sc.identify()
+	sc.read(decode(s))
+	sc.measure()
+	sc.walk()
+	return sc.guess()
 }
 
 // opaque says whether s is the id of a custom image, whose letters are drawn by
@@ -81,77 +96,149 @@ func opaque(s string) bool {
 	return true
 }
 
-func (sc *scan) identify() Guess {
-	var g Guess
-	for i := 0; i < sc.n; i++ {
-		if sc.t[i].num {
+// guess makes one answer of all that was read.
+func (sc *scan) guess() Guess {
+	g := Guess{Kernel: sc.kern, Unreal: sc.unreal, Cut: sc.cut, AMD: sc.amd(), Arch: sc.arch("")}
+	sc.family(&g)
+	if g.Family != "" && !g.Vague && !isWindows(g.Family) {
+		sc.looseVersions(&g)
+	}
+	pick := -1
+	for i := range sc.found {
+		f := &sc.found[i]
+		if f.Family != g.Family || f.Version == "" || f.possible || f.Family == OtherLinux && f.Edition != g.Edition {
 			continue
 		}
-		k, ok := sc.keyword(i)
-		if !ok {
-			continue
+		if pick < 0 || f.order < sc.found[pick].order {
+			pick = i
 		}
-		i = max(i, sc.take(&g, k)-1)
 	}
-	if g.Family == "" {
-		sc.contained(&g)
+	if pick >= 0 {
+		f := &sc.found[pick]
+		g.Version, g.ServicePack = f.Version, f.ServicePack
+		g.Vague = false
 	}
-	if g.Family == "" || g.Vague {
-		g.Version, g.ServicePack = sc.bareVersion(g)
-	}
-	g.Arch = sc.arch(g.Family)
-	g.AMD = sc.amd()
+	sc.also(&g)
+	sc.edition(&g)
 	sc.windowsFacts(&g)
+	if g.Family == "" {
+		g.Version = sc.bareVersion()
+	}
 	return g
 }
 
-// take merges a keyword into g and returns the index after what it used.
-func (sc *scan) take(g *Guess, k keyword) int {
-	r := sc.release(k)
+// family chooses the family: the first that is named, a code name or a
+// catch-all only where there is no other.
+func (sc *scan) family(g *Guess) {
+	n := &sc.named
 	switch {
-	case g.Family == "" || g.Vague && !k.vague:
-		g.Family, g.Vague = k.family, k.vague
-		g.Version, g.ServicePack, g.Several = r.version, r.sp, r.several
-		g.Edition = r.edition
-	case k.vague || k.weak:
-	case k.family == g.Family:
-		// "Alibaba Cloud Linux (Aliyun Linux) release 2.1903".
-		if g.Version == "" && !g.Several {
-			g.Version, g.ServicePack, g.Several = r.version, r.sp, r.several
-		} else if r.version != "" && r.version != g.Version && g.AlsoFamily == "" {
-			g.AlsoFamily, g.AlsoVersion = k.family, r.version
+	case n.family != "":
+		g.Family, g.Edition = n.family, n.edition
+		if n.code != nil && n.code.family == n.family {
+			sc.add(n.family, n.code.edition, n.code.version, "", false)
 		}
-		if g.Edition == "" {
-			g.Edition = r.edition
+	case n.code != nil:
+		g.Family, g.Edition = n.code.family, n.code.edition
+		sc.add(g.Family, g.Edition, n.code.version, "", false)
+	case n.weak.role != roleUnknown && n.weak.edition != "year":
+		g.Family = n.weak.family
+		if n.weak.version != "" {
+			sc.add(g.Family, "", n.weak.version, "", false)
 		}
-	case g.AlsoFamily == "":
-		g.AlsoFamily, g.AlsoVersion = k.family, r.version
+	case n.vague != "":
+		g.Family, g.Edition, g.Vague = n.vague, n.vagueEdition, true
+	default:
+		for i := range sc.found { // "file server 2019": it may be Windows
+			g.Family, g.Vague = sc.found[i].Family, true
+		}
 	}
-	return r.next
 }
 
-// contained is the second look, for keywords glued into longer words
-// ("mycentos7"). It finds only names that are parts of no other word.
-func (sc *scan) contained(g *Guess) {
-	for i := 0; i < sc.n; i++ {
-		if sc.t[i].num {
+// looseVersions reads the dotted numbers that stand neither after the name nor
+// after anything else that is known, where the name has none of its own.
+func (sc *scan) looseVersions(g *Guess) {
+	if sc.looseN == 0 || sc.mention.family != g.Family || slices.ContainsFunc(sc.found, func(r reading) bool { return r.Family == g.Family && r.Version != "" }) {
+		return
+	}
+	at := sc.mention.at
+	for _, i := range sc.loose[:sc.looseN] {
+		possible := true
+		if i < 0 { // nothing stands before it
+			i = -i - 1
+			possible = i+2 != at
+		}
+		sc.release(i, possible)
+	}
+}
+
+// also lists what else was read: a release that is told more exactly by another
+// is left out.
+func (sc *scan) also(g *Guess) {
+	exact := 0
+	for i := range sc.found {
+		f := &sc.found[i]
+		if f.Family == g.Family && f.Version == g.Version && f.ServicePack == g.ServicePack && (f.Family != OtherLinux || f.Edition == g.Edition) {
 			continue
 		}
-		if family := suffixFamily(sc.word(i)); family != "" {
-			sc.take(g, keyword{family: family, at: i, next: i + 1})
+		if f.Version == "" && (f.Family == g.Family || slices.ContainsFunc(sc.found, func(o reading) bool { return o.Family == f.Family && o.Version != "" })) {
+			continue
+		}
+		if f.Family == g.Family && f.ServicePack == "" && coarser(f.Version, g.Version) && !f.possible {
+			continue
+		}
+		if f.Family == g.Family && !f.possible && coarser(g.Version, f.Version) && g.ServicePack == "" {
+			exact++
+		}
+		if f.Family == g.Family && !f.possible && f.Version != g.Version {
+			g.Listed = true
+		}
+		g.Also = append(g.Also, f.System)
+	}
+	if exact > 0 && exact == len(g.Also) && exact == 1 { // "CentOS 7 (CentOS 7.9)"
+		g.Version, g.ServicePack, g.Also = g.Also[0].Version, g.Also[0].ServicePack, nil
+		g.Listed = false
+	}
+	slices.SortStableFunc(g.Also, func(a, b System) int { return cmp.Compare(a.Family, b.Family) })
+}
+
+// coarser says whether b is a, told more exactly: 6 and 6.0.9.
+func coarser(a, b string) bool {
+	return len(b) > len(a) && b[:len(a)] == a && b[len(a)] == '.'
+}
+
+// edition finds the editions that are told apart, for the families that have
+// them.
+func (sc *scan) edition(g *Guess) {
+	if g.Edition != "" && g.Edition != "server" {
+		return
+	}
+	g.Edition = ""
+	for i := 0; i < sc.n; i++ {
+		w := sc.word(i)
+		switch {
+		case g.Family == Alinux && (w == "lts" || w == "pro"),
+			g.Family == OpenEuler && w == "lts",
+			g.Family == Anolis && (w == "anck" || w == "rhck"),
+			g.Family == SLES && w == "sap":
+			g.Edition = w
+			return
+		case g.Family == SLES && w == "slessap":
+			g.Edition = "sap"
 			return
 		}
 	}
 }
 
-func suffixFamily(w string) string {
-	for _, f := range [...]string{CentOS, Ubuntu, Debian, FreeBSD, OpenSUSE, Gentoo, RHEL} {
-		if len(w) > len(f) && w[len(w)-len(f):] == f {
-			return f
+// bareVersion reads a string that is nothing but a version ("6.0.9", the whole
+// of /etc/debian_version).
+func (sc *scan) bareVersion() string {
+	if sc.n == 0 || sc.n > 4 {
+		return ""
+	}
+	for i := 0; i < sc.n; i++ {
+		if !sc.t[i].num || sc.t[i].no || sc.digits(i) > 4 || i > 0 && sc.t[i].sep != '.' {
+			return ""
 		}
 	}
-	if len(w) > 7 && w[len(w)-7:] == "windows" {
-		return WindowsServer
-	}
-	return ""
+	return sc.s[sc.t[0].start:sc.t[sc.n-1].end]
 }

@@ -1,109 +1,497 @@
 package distro
 
-// windowsRelease reads what follows "Windows", "Windows Server", "win".
-func (sc *scan) windowsRelease(k keyword) release {
-	r := release{next: k.next}
-	server := k.edition == "server" || k.edition == "core"
-	if w := sc.word(k.at); k.family == WindowsClient {
-		r.version = "xp"
-		if w == "windowsvista" {
-			r.version = "vista"
-		}
-		return r
-	}
-	i := k.next
-	for ; i < sc.n && !sc.t[i].num; i++ {
-		switch sc.word(i) {
-		case "server":
-			server = true
-		case "tm", "version", "r", "nt", "embedded", "release", "professional":
-		case "xp", "vista":
-			r.version, r.next = sc.word(i), i+1
-			return r
-		case "standard", "enterprise", "datacenter", "dtcc", "dtc", "hyper", "v":
-		default:
-			return r
-		}
-	}
-	if k.edition == "server" && sc.word(k.at) == "winsvr" { // winsvr_64_dtcC_1809
-		for j := i; j < sc.n; j++ {
-			if sc.isNum(j) && semiAnnual(sc.word(j)) {
-				i = j
-				break
-			}
-		}
-	}
-	if !sc.isNum(i) {
-		return r
-	}
-	y, ok := windowsYear(sc.word(i))
-	switch {
-	case ok:
-		r.version, r.next = y, i+1
-		if sc.isNum(i+1) && sc.t[i+1].sep == '/' {
-			r.version, r.several = "", true
-		} else if sc.r2(i+1) && (y == "2003" || y == "2008" || y == "2012") {
-			r.version = y + "r2"
-		}
-	case sc.t[i].val == 20 && sc.is(i+1, "h") && sc.isNum(i+2) && sc.t[i+1].sep == 0:
-		r.version, r.next = "20h2", i+3
-	case !server && sc.t[i].val == 8 && sc.isNum(i+1) && sc.t[i+1].sep == '.' && sc.t[i+1].val == 1:
-		r.version, r.next = "8.1", i+2
-	case !server && isClient(sc.t[i].val):
-		r.version, r.next = join(int(sc.t[i].val)), i+1
-	case sc.is(i-1, "nt") && sc.t[i].val == 4:
-		r.version, r.next = "nt4", i+1
-	}
-	return r
+import "strconv"
+
+// windowsScope is what a name of Windows and the words that belong to it say.
+type windowsScope struct {
+	server  bool
+	nt      bool // a kernel version follows
+	release string
+	client  bool
+	order   uint64
+	spTwo   bool // service pack 2
+	denied  bool // R2 is said not to be
+	at      int  // the reading in sc.found, -1 before there is one
 }
 
-// r2 says whether "R2" stands at token i or later.
-func (sc *scan) r2(i int) bool {
-	for ; i < sc.n-1; i++ {
-		if sc.is(i, "r") && sc.isNum(i+1) && sc.t[i+1].val == 2 && sc.digits(i+1) == 1 && sc.t[i+1].sep == 0 {
-			return true
-		}
+// mainYear reads a Windows Server release that is named by a year.
+func mainYear(digits string) (string, bool) {
+	switch digits {
+	case "2000", "2003", "2008", "2012", "2016", "2019", "2022", "2025", "2028":
+		return digits, true
+	}
+	return "", false
+}
+
+// shortYear reads the two digits of ws08, w2k3.
+func shortYear(v uint32) (string, bool) {
+	switch v {
+	case 0, 3, 8:
+		return "200" + strconv.Itoa(int(v)), true
+	case 12, 16, 19, 22, 25:
+		return "20" + strconv.Itoa(int(v)), true
+	}
+	return "", false
+}
+
+func semiAnnual(y string) bool {
+	switch y {
+	case "1709", "1803", "1809", "1903", "1909", "2004", "20h2", "23h2":
+		return true
 	}
 	return false
 }
 
-// windowsFacts settles family, edition and what rules out R2, which need the
-// whole string.
-func (sc *scan) windowsFacts(g *Guess) {
-	if g.Family != WindowsServer {
-		if g.Family == WindowsClient {
-			g.Edition = sc.windowsEdition()
+func isClient(v uint32) bool {
+	switch v {
+	case 7, 8, 9, 10, 11, 12, 95, 98:
+		return true
+	}
+	return false
+}
+
+// builds are the releases of Windows by the build of their kernel.
+var builds = map[uint32]System{
+	1381: {Family: WindowsServer, Version: "nt4"}, 2195: {Family: WindowsServer, Version: "2000"},
+	2600: {Family: WindowsClient, Version: "xp"}, 3790: {Family: WindowsServer, Version: "2003"},
+	6000: {Family: WindowsClient, Version: "vista"}, 6001: {Family: WindowsServer, Version: "2008"},
+	6002: {Family: WindowsServer, Version: "2008"}, 6003: {Family: WindowsServer, Version: "2008"},
+	7600: {Family: WindowsServer, Version: "2008r2"}, 7601: {Family: WindowsServer, Version: "2008r2"},
+	9200: {Family: WindowsServer, Version: "2012"}, 9600: {Family: WindowsServer, Version: "2012r2"},
+	10240: {Family: WindowsClient, Version: "10"}, 10586: {Family: WindowsClient, Version: "10"}, 14393: {Family: WindowsServer, Version: "2016"},
+	15063: {Family: WindowsClient, Version: "10"}, 16299: {Family: WindowsServer, Version: "1709"}, 17134: {Family: WindowsServer, Version: "1803"},
+	17763: {Family: WindowsServer, Version: "2019"}, 18362: {Family: WindowsServer, Version: "1903"}, 18363: {Family: WindowsServer, Version: "1909"},
+	19041: {Family: WindowsServer, Version: "2004"}, 19042: {Family: WindowsServer, Version: "20h2"},
+	19043: {Family: WindowsClient, Version: "10"}, 19044: {Family: WindowsClient, Version: "10"}, 19045: {Family: WindowsClient, Version: "10"},
+	20348: {Family: WindowsServer, Version: "2022"}, 22000: {Family: WindowsClient, Version: "11"}, 22621: {Family: WindowsClient, Version: "11"},
+	22631: {Family: WindowsClient, Version: "11"}, 25398: {Family: WindowsServer, Version: "23h2"}, 26100: {Family: WindowsServer, Version: "2025"},
+}
+
+// kernels are the releases of Windows by the version of their kernel: that of
+// the server where client and server share it.
+func ntRelease(major, minor uint32) (System, bool) {
+	switch {
+	case major == 3:
+		return System{Family: WindowsServer, Version: "nt3"}, true
+	case major == 4:
+		return System{Family: WindowsServer, Version: "nt4"}, true
+	case major == 5 && minor == 0:
+		return System{Family: WindowsServer, Version: "2000"}, true
+	case major == 5 && minor == 1:
+		return System{Family: WindowsClient, Version: "xp"}, true
+	case major == 5 && minor == 2:
+		return System{Family: WindowsServer, Version: "2003"}, true
+	case major == 6 && minor == 0:
+		return System{Family: WindowsServer, Version: "2008"}, true
+	case major == 6 && minor == 1:
+		return System{Family: WindowsServer, Version: "2008r2"}, true
+	case major == 6 && minor == 2:
+		return System{Family: WindowsServer, Version: "2012"}, true
+	case major == 6 && minor == 3:
+		return System{Family: WindowsServer, Version: "2012r2"}, true
+	}
+	return System{}, false
+}
+
+// windowsNumber says whether the number at token i makes Windows of a short
+// word before it: win2008, ws08, w2k3, nt 5.2.
+func (sc *scan) windowsNumber(short string, i int) bool {
+	t := &sc.t[i]
+	if t.sep != 0 && t.sep != '_' && t.sep != '-' && t.sep != ' ' {
+		return false
+	}
+	if t.year {
+		return true
+	}
+	text := sc.word(i)
+	switch short {
+	case "w":
+		return false
+	case "nt":
+		_, ok := ntRelease(t.val, 0)
+		return ok || sc.dotted(i)
+	}
+	if _, ok := mainYear(text); ok || len(text) == 4 && semiAnnual(text) {
+		return true
+	}
+	if _, ok := shortYear(t.val); ok && len(text) == 2 && (t.sep == 0 || text[0] == '0') {
+		return true
+	}
+	if short == "ws" {
+		return false
+	}
+	if len(text) > 4 {
+		_, ok := mainYear(text[:4])
+		return ok
+	}
+	return isClient(t.val) || text == "81"
+}
+
+// windows reads a name of Windows and what belongs to it, up to the next name
+// of something else, and returns the token after that.
+func (sc *scan) windows(w *word, i, next int) (int, owner) {
+	ws := windowsScope{at: -1, nt: w.edition == "nt", server: w.edition == "server" || w.edition == "core"}
+	sc.mention = mention{family: WindowsServer, at: i, next: next}
+	first := sc.named.family == ""
+	if first {
+		sc.named.family = w.family
+	}
+	if w.version != "" {
+		ws.keep(sc, w.family, w.version)
+	} else if !first && !isWindows(sc.named.family) {
+		sc.note(reading{System: System{Family: w.family}})
+	}
+	return sc.scope(&ws, next)
+}
+
+// scope reads the words and numbers that belong to a name of Windows.
+func (sc *scan) scope(ws *windowsScope, i int) (int, owner) {
+	listed := false
+	for i < sc.n {
+		if sc.t[i].num {
+			s := sc.sep(i)
+			i = sc.windowsNumberAt(ws, i, listed || s == ',' || s == '/')
+			listed = false
+			continue
 		}
-		return
+		if n, ok := sc.r2At(i); ok {
+			if sc.takesR2(ws, n) {
+				ws.release += "r2"
+				sc.renew(ws)
+			}
+			i, ws.denied = n, false
+			continue
+		}
+		word, next := sc.lookup(i)
+		switch {
+		case sc.is(i, "server"), sc.is(i, "srv"), sc.is(i, "svr"), sc.is(i, "serv"), sc.is(i, "servguest"), sc.is(i, "advservguest"):
+			sc.serverAfter(ws)
+		case sc.is(i, "nt"):
+			ws.nt = true
+		case sc.is(i, "build") || sc.is(i, "r") || sc.is(i, "svrnext") || sc.is(i, "srvguest"):
+		case sc.is(i, "sp") || sc.is(i, "service"):
+			i = sc.windowsPack(ws, i)
+			continue
+		case sc.is(i, "xp") || sc.is(i, "vista") || sc.is(i, "me"):
+			if ws.at < 0 || listed {
+				ws.at = -1
+				ws.keep(sc, WindowsClient, sc.word(i))
+			}
+		case word.role == roleOS && isWindows(word.family) && word.version == "" && ws.at < 0:
+			ws.server = ws.server || word.edition == "server"
+		case word.role == roleFiller, word.role == roleWeak && word.edition == "year":
+		case word.role == roleList:
+			listed = true
+		case word.role == roleDeny:
+			ws.denied = true
+		case word.role == roleExcept:
+			sc.except(ws)
+		default:
+			return i, sc.afterWindows(word)
+		}
+		i = next
 	}
-	switch g.Version {
-	case "7", "8", "8.1", "10", "11", "xp", "vista":
-		g.Family = WindowsClient
-		g.Edition = sc.windowsEdition()
-		return
-	case "":
-		g.Vague = true
+	return i, ownerUnknown
+}
+
+func (sc *scan) afterWindows(w *word) owner {
+	if w.role == roleOther {
+		return ownerOther
 	}
-	edition := sc.windowsEdition()
-	core := sc.has("wincore") || sc.has("core") || sc.has("dtcc") || sc.has("without") || semiAnnual(g.Version)
-	if edition == "datacenter" && core {
-		edition = "datacenter-core"
+	return ownerUnknown
+}
+
+// keep adds the release that was read.
+func (ws *windowsScope) keep(sc *scan, family, version string) {
+	ws.release, ws.client = version, family == WindowsClient
+	before := len(sc.found)
+	sc.add(family, "", version, "", false)
+	ws.at = before
+	if len(sc.found) == before { // it is there already
+		for i := range sc.found {
+			if sc.found[i].Family == family && sc.found[i].Version == version {
+				ws.at = i
+			}
+		}
 	}
-	if edition != "" && sc.has("container") {
-		edition += "-container"
-	}
-	g.Edition = edition
-	if g.Version == "2008" || g.Version == "2003" || g.Version == "2012" {
-		g.NotR2 = edition != "" || g.Arch == "i386" && g.Version == "2008"
+	sc.mention.read = true
+	if sc.named.family == WindowsServer && sc.named.version == "" {
+		sc.named.family, sc.named.version = family, version
 	}
 }
 
+// renew changes the release that was read last.
+func (sc *scan) renew(ws *windowsScope) {
+	family := WindowsServer
+	if ws.client {
+		family = WindowsClient
+	}
+	f := &sc.found[ws.at]
+	if sc.named.version == f.Version && sc.named.family == f.Family {
+		sc.named.family, sc.named.version = family, ws.release
+	}
+	f.Family, f.Version = family, ws.release
+	v, _ := levelOf(family, ws.release, "")
+	_, f.order = stands(releases[family], v)
+}
+
+// r2At says whether R2 stands at token i.
+func (sc *scan) r2At(i int) (next int, ok bool) {
+	return i + 2, sc.is(i, "r") && sc.isNum(i+1) && sc.t[i+1].val == 2 && sc.digits(i+1) == 1 && sc.sep(i+1) == 0
+}
+
+// takesR2 says whether the release that was read last has an R2, and nothing
+// speaks against this one being it. next is the token after R2.
+func (sc *scan) takesR2(ws *windowsScope, next int) bool {
+	if ws.at < 0 || ws.client || ws.denied {
+		return false
+	}
+	if w, _ := sc.lookup(next); next < sc.n && w.role == roleExcept {
+		return false
+	}
+	switch ws.release {
+	case "2003", "2012":
+		return true
+	case "2008":
+		return !ws.spTwo
+	}
+	return false
+}
+
+// except undoes an R2 that is excluded after the fact.
+func (sc *scan) except(ws *windowsScope) {
+	ws.denied = true
+}
+
+// windowsPack reads a service pack: 2008 had a second one, 2008 R2 has not.
+func (sc *scan) windowsPack(ws *windowsScope, i int) int {
+	j := i + 1
+	if sc.is(j, "pack") {
+		j++
+	}
+	if !sc.isNum(j) || sc.digits(j) > 3 {
+		return j
+	}
+	if n := sc.t[j].val; ws.at >= 0 && n/10 == 0 && n == 2 {
+		ws.spTwo = true
+		if ws.release == "2008r2" {
+			ws.release = "2008"
+			sc.renew(ws)
+		}
+	}
+	return j + 1
+}
+
+// serverAfter reads "server" after a number: the client's name of a server.
+func (sc *scan) serverAfter(ws *windowsScope) {
+	ws.server = true
+	if ws.at < 0 || !ws.client {
+		return
+	}
+	release := ""
+	switch ws.release {
+	case "7":
+		release = "2008r2"
+	case "8":
+		release = "2012"
+	case "8.1":
+		release = "2012r2"
+	case "9", "10":
+		release = "2016"
+	default:
+		return
+	}
+	ws.release, ws.client = release, false
+	sc.renew(ws)
+}
+
+// windowsNumberAt reads the number at token i within a scope and returns the
+// token after it.
+func (sc *scan) windowsNumberAt(ws *windowsScope, i int, listed bool) int {
+	t := &sc.t[i]
+	if t.no || sc.width(i) && !sc.isNum(i+1) {
+		return i + 1
+	}
+	if next, ok := sc.windowsKernel(ws, i); ok {
+		return next
+	}
+	if n := sc.halfYear(ws, i); n > 0 {
+		return n
+	}
+	text := sc.word(i)
+	if t.year {
+		text = strconv.Itoa(int(t.val))
+	}
+	y, rest := "", ""
+	if len(text) >= 4 {
+		y, rest = text[:4], text[4:]
+	}
+	if y, ok := mainYear(y); ok && (rest == "" || len(rest) < 4) {
+		if rest != "" && rest != "64" && rest != "32" {
+			sc.unreal = sc.unreal || ws.at >= 0
+		}
+		sc.windowsYear(ws, y, i)
+		return i + 1
+	}
+	if ws.at >= 0 && !listed {
+		return i + 1 // win2019_1809: the version of the image
+	}
+	if len(text) == 4 && semiAnnual(text) {
+		ws.at = -1
+		ws.keep(sc, WindowsServer, text)
+		return i + 1
+	}
+	if y, ok := shortYear(t.val); ok && len(text) == 2 && (t.sep == 0 && ws.at < 0 && !sc.is(i-1, "windows") || text[0] == '0') {
+		ws.at = -1
+		ws.keep(sc, WindowsServer, y)
+		return i + 1
+	}
+	return sc.clientAt(ws, i, listed)
+}
+
+// windowsYear keeps a release that is named by a year.
+func (sc *scan) windowsYear(ws *windowsScope, y string, i int) {
+	ws.at, ws.spTwo = -1, false
+	if y == "2028" && !ws.server {
+		return
+	}
+	ws.server = true
+	ws.keep(sc, WindowsServer, y)
+}
+
+// clientAt reads the number of a Windows client.
+func (sc *scan) clientAt(ws *windowsScope, i int, listed bool) int {
+	t := &sc.t[i]
+	text := sc.word(i)
+	switch {
+	case text == "81" && t.sep == 0, t.val == 8 && sc.dotted(i) && sc.t[i+1].val == 1:
+		ws.at = -1
+		ws.keep(sc, WindowsClient, "8.1")
+		if text == "8" {
+			return i + 2
+		}
+		return i + 1
+	case text[0] == '0' || !isClient(t.val):
+	case ws.server && !listed: // Windows Server 7 is no release
+		sc.unreal = true
+	case t.val == 9: // what became Windows 10
+		if !sc.is(i+1, "server") && !sc.is(i+1, "guest") && !sc.width(i+1) {
+			break
+		}
+		ws.at = -1
+		ws.keep(sc, WindowsClient, "10")
+	default:
+		ws.at = -1
+		ws.keep(sc, WindowsClient, join(int(t.val)))
+	}
+	next := i + 1
+	for sc.isNum(next) && sc.sep(next) == '.' {
+		next++
+	}
+	return next
+}
+
+// windowsKernel reads "NT 6.1", "6.0.6002", "10.0.17763.1", "7601".
+func (sc *scan) windowsKernel(ws *windowsScope, i int) (int, bool) {
+	t := &sc.t[i]
+	if s, ok := builds[t.val]; ok && sc.digits(i) >= 4 && !t.year {
+		if ws.at < 0 {
+			ws.keep(sc, s.Family, s.Version)
+		}
+		return i + 1, true
+	}
+	if !sc.dotted(i) {
+		if ws.nt && ws.at < 0 && (t.val == 3 || t.val == 4) {
+			s, _ := ntRelease(t.val, 0)
+			ws.keep(sc, s.Family, s.Version)
+			return i + 1, true
+		}
+		return 0, false
+	}
+	next := i + 2
+	for sc.isNum(next) && sc.sep(next) == '.' {
+		next++
+	}
+	if next > i+2 {
+		if s, ok := builds[sc.t[i+2].val]; ok {
+			if ws.at < 0 {
+				ws.keep(sc, s.Family, s.Version)
+			}
+			return next, true
+		}
+	}
+	if s, ok := ntRelease(t.val, sc.t[i+1].val); ok && (ws.nt || t.val >= 5) && sc.digits(i) == 1 {
+		if ws.at < 0 {
+			ws.keep(sc, s.Family, s.Version)
+		}
+		return next, true
+	}
+	return 0, false
+}
+
+// halfYear reads 20H2 and returns the token after it, or 0.
+func (sc *scan) halfYear(ws *windowsScope, i int) int {
+	if !sc.is(i+1, "h") || sc.sep(i+1) != 0 || !sc.isNum(i+2) || sc.sep(i+2) != 0 || sc.digits(i) != 2 || sc.digits(i+2) != 1 {
+		return 0
+	}
+	if v := sc.word(i) + "h" + sc.word(i+2); semiAnnual(v) && ws.at < 0 {
+		ws.keep(sc, WindowsServer, v)
+	}
+	return i + 3
+}
+
+// bareYear reads a server release in a text that does not say Windows:
+// "server 2008 r2", "2008R2". Where an unknown word stands before it, it may
+// be any other server.
+func (sc *scan) bareYear(i int, own owner) (int, bool) {
+	if sc.named.family != "" {
+		return 0, false
+	}
+	y, ok := mainYear(sc.word(i))
+	if sc.t[i].year {
+		y, ok = strconv.Itoa(int(sc.t[i].val)), true
+	}
+	if !ok {
+		return 0, false
+	}
+	_, r2 := sc.r2At(i + 1)
+	r2 = r2 && (y == "2003" || y == "2008" || y == "2012")
+	server := sc.is(i-1, "server") || sc.is(i-1, "essentials") || sc.is(i-1, "edition") && sc.is(i-2, "server")
+	if !server && !r2 {
+		return 0, false
+	}
+	ws := windowsScope{at: -1, server: true}
+	if own == ownerNone || r2 {
+		sc.named.family = WindowsServer
+		sc.mention = mention{family: WindowsServer, at: i, next: i}
+		next, _ := sc.scope(&ws, i)
+		return next, true
+	}
+	sc.add(WindowsServer, "", y, "", true)
+	return i + 1, true
+}
+
+// weak reads a name that counts only where there is no other.
+func (sc *scan) weak(w *word, i, next int, own owner) (int, owner) {
+	if w.edition != "year" || own == ownerOther || !sc.isNum(next) || sc.named.family != "" {
+		return next, own
+	}
+	if y, ok := mainYear(sc.word(next)); ok && (y <= "2008" || own == ownerNone) {
+		return sc.windows(w, i, next)
+	}
+	return next, own
+}
+
+// windowsEdition finds the edition in the words that are Windows' own.
 func (sc *scan) windowsEdition() string {
 	for i := 0; i < sc.n; i++ {
+		if w := words[sc.word(i)]; w != nil && w.role == roleOther && i > 0 && !sc.is(i, "net") {
+			return ""
+		}
 		switch sc.word(i) {
 		case "standard", "std", "stand":
 			return "standard"
-		case "enterprise", "ent":
+		case "enterprise", "ent", "ee":
 			return "enterprise"
 		case "datacenter", "dtc", "dtcc", "dc", "datactr":
 			return "datacenter"
@@ -122,4 +510,30 @@ func (sc *scan) windowsEdition() string {
 		}
 	}
 	return ""
+}
+
+// windowsFacts settles edition and what rules out R2, which need the whole
+// string.
+func (sc *scan) windowsFacts(g *Guess) {
+	switch {
+	case g.Family == WindowsClient:
+		g.Edition = sc.windowsEdition()
+		return
+	case g.Family != WindowsServer:
+		return
+	case g.Version == "":
+		g.Vague = true
+	}
+	edition := sc.windowsEdition()
+	core := sc.has("wincore") || sc.has("core") || sc.has("dtcc") || sc.has("without") || semiAnnual(g.Version)
+	if edition == "datacenter" && core {
+		edition = "datacenter-core"
+	}
+	if edition != "" && sc.has("container") {
+		edition += "-container"
+	}
+	g.Edition = edition
+	if g.Version == "2008" || g.Version == "2003" || g.Version == "2012" {
+		g.NotR2 = edition != "" || g.Arch == "i386" && g.Version == "2008"
+	}
 }

@@ -1,0 +1,86 @@
+package distro
+
+import (
+	"html"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxInput bounds the bytes of a string that are looked at.
+const maxInput = 8 << 10
+
+// decode undoes what a name may have suffered on its way: percent-encoding,
+// HTML entities, \u escapes, each at most twice over.
+func decode(s string) string {
+	if len(s) > maxInput && strings.ContainsAny(s, "%&\\") {
+		s = strings.TrimLeft(s, " \t\r\n")
+		s = s[:min(len(s), maxInput)]
+	}
+	for range 2 {
+		before := s
+		if strings.IndexByte(s, '%') >= 0 {
+			s = percent(s)
+		}
+		if strings.IndexByte(s, '&') >= 0 && strings.IndexByte(s, ';') >= 0 {
+			s = html.UnescapeString(s)
+		}
+		if strings.Contains(s, `\u`) {
+			s = escapes(s)
+		}
+		if s == before {
+			break
+		}
+	}
+	return s
+}
+
+// percent decodes what is percent-encoded and leaves any other "%" alone.
+func percent(s string) string {
+	if !encoded(s) {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if v, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b.WriteByte(byte(v))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+func encoded(s string) bool {
+	for i := 0; i+2 < len(s); i++ {
+		if s[i] == '%' && hex(s[i+1]) && hex(s[i+2]) {
+			return true
+		}
+	}
+	return false
+}
+
+func hex(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+}
+
+// escapes decodes \u4f4d.
+func escapes(s string) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+5 < len(s) && s[i+1] == 'u' {
+			if v, err := strconv.ParseUint(s[i+2:i+6], 16, 16); err == nil && utf8.ValidRune(rune(v)) {
+				b.WriteRune(rune(v))
+				i += 5
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}

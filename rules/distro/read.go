@@ -1,0 +1,340 @@
+package distro
+
+// reading is one operating system that the text names.
+type reading struct {
+	System
+	order    uint64 // place in the order of the family's releases
+	possible bool   // the text may mean it, and may mean something else
+}
+
+// mention is a name of an operating system that numbers may belong to.
+type mention struct {
+	family, edition string
+	at, next        int  // tokens [at, next) are the name
+	read            bool // it has a version
+}
+
+// named is the first name of each kind.
+type named struct {
+	family, edition, version string // of an operating system
+	vague, vagueEdition      string
+	weak                     word
+	code                     *word
+}
+
+// owner says whom the next number belongs to.
+type owner uint8
+
+const (
+	ownerNone owner = iota
+	ownerSystem
+	ownerUnknown
+	ownerOther
+)
+
+// walk goes through the text once: names open a mention, numbers belong to
+// what was named last.
+func (sc *scan) walk() {
+	sc.found = sc.buf[:0]
+	own, listed := ownerNone, false
+	for i := 0; i < sc.n; {
+		if sc.t[i].num {
+			i, own = sc.number(i, own, listed)
+			listed = false
+			continue
+		}
+		w, next := sc.lookup(i)
+		switch sc.roleOf(w, i, next) {
+		case roleOS:
+			if isWindows(w.family) {
+				next, own = sc.windows(w, i, next)
+			} else {
+				sc.name(w, i, next)
+				own = ownerSystem
+			}
+			listed = false
+		case roleVague:
+			if own != ownerSystem || sc.mention.read {
+				next, own = sc.vague(w, i, next, own)
+			}
+		case roleWeak:
+			if sc.named.weak.role == roleUnknown {
+				sc.named.weak = *w
+			}
+			next, own = sc.weak(w, i, next, own)
+		case roleCode:
+			sc.codeName(w, own)
+		case roleFiller:
+			own = sc.filler(i, own)
+		case roleList:
+			listed = true
+		case roleOther:
+			own, listed = ownerOther, false
+		case roleUnknown:
+			own, listed = sc.unknown(i, &next, own), listed && own == ownerNone
+		default:
+		}
+		i = next
+	}
+}
+
+func isWindows(family string) bool { return family == WindowsServer || family == WindowsClient }
+
+// roleOf is the role of a word where it stands.
+func (sc *scan) roleOf(w *word, i, next int) role {
+	if w.role != roleNumbered {
+		return w.role
+	}
+	if !sc.isNum(next) || sc.t[next].no {
+		return roleUnknown
+	}
+	switch w.family {
+	case WindowsServer:
+		if !sc.windowsNumber(sc.word(i), next) {
+			return roleUnknown
+		}
+	case Fedora: // fc33, and no other fc
+		if sc.sep(next) != 0 {
+			return roleUnknown
+		}
+	default:
+		if sep := sc.sep(next); sep == ',' || sep == ';' || sep == '/' {
+			return roleUnknown
+		}
+	}
+	return roleOS
+}
+
+// name opens a mention.
+func (sc *scan) name(w *word, i, next int) {
+	sc.mention = mention{family: w.family, edition: w.edition, at: i, next: next}
+	edition := w.edition
+	if w.family == RHEL {
+		edition = "" // until the version tells Red Hat Linux from Red Hat Enterprise Linux
+	}
+	if sc.named.family == "" {
+		sc.named.family, sc.named.edition = w.family, edition
+	} else if w.family != sc.named.family {
+		sc.note(reading{System: System{Family: w.family, Edition: edition}})
+	}
+}
+
+// vague reads names that say no more than a kind.
+func (sc *scan) vague(w *word, i, next int, own owner) (int, owner) {
+	if w.family == SLES && sc.isNum(next) && !sc.t[next].no && !sc.width(next) || w.family == SLES && sc.is(next, "sles") {
+		sc.name(w, i, next)
+		return next, ownerSystem
+	}
+	if sc.named.vague == "" || sc.named.vague == OtherLinux {
+		sc.named.vague, sc.named.vagueEdition = w.family, w.edition
+	}
+	if own == ownerOther {
+		return next, own
+	}
+	return next, ownerUnknown
+}
+
+// codeName reads the code name of a release.
+func (sc *scan) codeName(w *word, own owner) {
+	if own == ownerSystem && sc.mention.family == w.family || sc.named.family == w.family {
+		sc.add(w.family, w.edition, w.version, "", false)
+		if own == ownerSystem && sc.mention.family == w.family && !sc.mention.read {
+			sc.mention.read = true
+		}
+		return
+	}
+	if sc.named.code == nil {
+		sc.named.code = w
+	}
+}
+
+// filler looks at the words that may stand between a name and its version.
+func (sc *scan) filler(i int, own owner) owner {
+	m := &sc.mention
+	switch sc.word(i) {
+	case "v", "ver", "version":
+		if own == ownerSystem && m.read && sc.isNum(i+1) && sc.sep(i+1) == 0 || own == ownerNone {
+			return ownerOther // "CentOS 7.2 V2.0": the version of something else
+		}
+	case "stream":
+		if m.family == CentOS {
+			m.edition, sc.named.edition = "stream", "stream"
+		}
+	case "tumbleweed":
+		if m.family == OpenSUSE {
+			m.edition, sc.named.edition = "tumbleweed", "tumbleweed"
+		}
+	}
+	return own
+}
+
+// unknown looks at a word that is not in the table.
+func (sc *scan) unknown(i int, next *int, own owner) owner {
+	text := sc.word(i)
+	if text == "aliyun" || text == "alibaba" || text == "alicloud" {
+		if sc.aliyun(i) {
+			sc.name(words["alinux"], i, i+1)
+			return ownerSystem
+		}
+		if sc.is(i+1, "customized") {
+			sc.named.vague = OtherLinux
+		}
+		return ownerUnknown
+	}
+	if text == "customized" || text == "other" || text == "others" || text == "customizd" {
+		if sc.linuxNear(i) && sc.named.vague == "" {
+			sc.named.vague = OtherLinux
+		}
+		return own
+	}
+	if w, ends := within(text); w != nil && sc.named.family == "" {
+		if isWindows(w.family) {
+			var o owner
+			*next, o = sc.windows(w, i, *next)
+			return o
+		}
+		sc.name(w, i, *next)
+		if ends {
+			return ownerSystem
+		}
+	}
+	if own == ownerOther {
+		return own
+	}
+	return ownerUnknown
+}
+
+// linuxNear says whether the word linux follows within a few tokens.
+func (sc *scan) linuxNear(i int) bool {
+	for j := i + 1; j < min(i+6, sc.n); j++ {
+		if sc.is(j, "linux") {
+			return true
+		}
+	}
+	return false
+}
+
+// aliyun tells the operating system from the company: the image id
+// aliyun_3_x64_20G_alibase_20240101.vhd names a system, aliyun-3 does not.
+func (sc *scan) aliyun(i int) bool {
+	if sc.n == 1 {
+		return true // Platform "Aliyun"
+	}
+	if !sc.isNum(i+1) || sc.t[i+1].no || sc.sep(i+1) != '_' && sc.sep(i+1) != 0 {
+		return false
+	}
+	j := i + 2
+	if sc.digits(i+1) == 4 { // aliyun1501_64
+		return sc.pinned(j)
+	}
+	if sc.isNum(j) && !sc.t[j].no && (sc.sep(j) == '_' || sc.sep(j) == '.') && !sc.width(j) {
+		j++
+	}
+	return sc.pinned(j) || j > i+2 && sc.digits(j-1) == 4
+}
+
+// number reads the number at token i, whoever it belongs to, and returns the
+// token after what it read.
+func (sc *scan) number(i int, own owner, listed bool) (int, owner) {
+	t := &sc.t[i]
+	m := &sc.mention
+	if t.no && !(own == ownerSystem && (m.family == CoreOS || m.edition == "tumbleweed") && sc.digits(i) == 8) {
+		return i + 1, own
+	}
+	sep := t.sep
+	listed = listed || sep == ',' || sep == '/'
+	switch {
+	case own == ownerSystem && !m.read:
+		if sc.width(i) && !sc.isVersion32(i) {
+			return i + 1, own
+		}
+		next := sc.release(i, false)
+		if !m.read {
+			return next, ownerUnknown
+		}
+		return next, own
+	case sc.width(i):
+		return i + 1, own
+	case own == ownerSystem && listed:
+		return sc.release(i, false), own
+	case (own == ownerSystem || own == ownerUnknown && listed) && sc.dotted(i) && m.family != "" && !isWindows(m.family):
+		return sc.release(i, own == ownerUnknown), own
+	case own == ownerNone || own == ownerUnknown:
+		if next, ok := sc.bareYear(i, own); ok {
+			return next, ownerUnknown
+		}
+		if sc.dotted(i) && sc.looseN < len(sc.loose) {
+			sc.loose[sc.looseN] = i
+			if own == ownerNone {
+				sc.loose[sc.looseN] = -i - 1
+			}
+			sc.looseN++
+		}
+	}
+	next := i + 1
+	for sc.isNum(next) && sc.sep(next) == '.' {
+		next++
+	}
+	return next, own
+}
+
+// dotted says whether the number at token i goes on after a dot.
+func (sc *scan) dotted(i int) bool {
+	return sc.isNum(i+1) && sc.sep(i+1) == '.' && !sc.t[i+1].no
+}
+
+// width says whether number i is a bare word size: 64, 32.
+func (sc *scan) width(i int) bool {
+	if !sc.isNum(i) {
+		return false
+	}
+	t := &sc.t[i]
+	return t.arch || (t.val == 64 || t.val == 32) && sc.digits(i) == 2 && !(sc.isNum(i+1) && sc.sep(i+1) == '.') && t.sep != '.' &&
+		(t.sep != 0 || sc.is(i+1, "bit") || sc.is(i+1, "bits") || sc.is(i+1, "guest"))
+}
+
+// isVersion32 tells Fedora 32 from a 32-bit Fedora.
+func (sc *scan) isVersion32(i int) bool {
+	return sc.mention.family == Fedora && sc.t[i].val == 32 && sc.sep(i) == ' ' && sc.pinned(i+1) && !sc.is(i+1, "bit") && !sc.is(i+1, "bits")
+}
+
+// pinned says whether what stands at token i follows a whole version: a word
+// size, an architecture, a disk size, a boot mode.
+func (sc *scan) pinned(i int) bool {
+	if i >= sc.n || sc.sep(i) == ',' {
+		return false
+	}
+	if sc.t[i].num {
+		return sc.width(i) || sc.t[i].no && sc.unit(i)
+	}
+	switch sc.word(i) {
+	case "x", "i":
+		return sc.isNum(i+1) && sc.t[i+1].arch
+	case "amd", "arm", "aarch", "uefi", "bit", "bits", "scc", "anck", "rhck", "lts", "stream":
+		return true
+	}
+	return false
+}
+
+// note keeps a reading that is not there yet.
+func (sc *scan) note(r reading) {
+	for i := range sc.found {
+		if f := &sc.found[i]; f.System == r.System {
+			f.possible = f.possible && r.possible
+			return
+		}
+	}
+	sc.found = append(sc.found, r)
+}
+
+// add keeps a reading of a release that the table has.
+func (sc *scan) add(family, edition, version, sp string, possible bool) {
+	r := reading{System: System{Family: family, Version: version, ServicePack: sp, Edition: edition}, possible: possible}
+	if family != OtherLinux && edition != "tumbleweed" && edition != "stream" {
+		r.Edition = ""
+	}
+	if v, ok := levelOf(family, version, sp); ok {
+		_, r.order = stands(releases.rows(family, edition), v)
+	}
+	sc.note(r)
+}

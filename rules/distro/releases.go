@@ -1,0 +1,244 @@
+package distro
+
+import (
+	_ "embed"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+//go:embed releases.tsv
+var releasesFile string
+
+// Standing says what the table of releases knows of a version.
+type Standing uint8
+
+// The standings of a version.
+const (
+	NoRelease Standing = iota // no such release was ever made
+	Listed                    // a release, or a major release of which more is not known
+	NextMinor                 // the minor release after the newest of a major that is still maintained
+	NewMajor                  // a major release that may have come since the table was made
+)
+
+// line is one row of the table: major releases lo to hi and their minors.
+type line struct {
+	name     string // major release that is no number: "V10", "2008r2", "xp"
+	lo, hi   uint32
+	minors   []span
+	any      bool // any minor release
+	bare     bool
+	newest   uint32 // minor release
+	standing Standing
+	living   bool
+	order    uint32 // the rows of a family are in the order of its releases
+}
+
+// span is the minor releases lo to hi, or the point releases of the minor lo.
+type span struct {
+	lo, hi           uint32
+	points           bool
+	pointLo, pointHi uint32
+}
+
+type releaseTable map[string][]line
+
+var releases = mustReleases(releasesFile)
+
+func mustReleases(text string) releaseTable {
+	t, err := parseReleases(text)
+	if err != nil {
+		panic(err) // the embedded table; a test parses it
+	}
+	return t
+}
+
+func parseReleases(text string) (releaseTable, error) {
+	t := releaseTable{}
+	n := uint32(0)
+	for row := range strings.Lines(text) {
+		row = strings.TrimRight(row, "\n")
+		if row == "" || row[0] == '#' || strings.HasPrefix(row, "family\t") {
+			continue
+		}
+		f := strings.Split(row, "\t")
+		if len(f) != 6 {
+			return nil, fmt.Errorf("releases: %q has %d columns, not 6", row, len(f))
+		}
+		n++
+		l := line{bare: f[3] == "yes", standing: Listed, living: f[4] == "living", order: n}
+		if f[4] == "new" {
+			l.standing = NewMajor
+		}
+		if lo, hi, ok := numberRange(f[1]); ok {
+			l.lo, l.hi = lo, hi
+		} else {
+			l.name = strings.ToLower(f[1])
+		}
+		if err := l.readMinors(f[2]); err != nil {
+			return nil, fmt.Errorf("releases: %q: %w", row, err)
+		}
+		t[f[0]] = append(t[f[0]], l)
+	}
+	return t, nil
+}
+
+func (l *line) readMinors(s string) error {
+	switch s {
+	case "-":
+		return nil
+	case "*":
+		l.any = true
+		return nil
+	}
+	for part := range strings.SplitSeq(s, ",") {
+		minor, points, dotted := strings.Cut(part, ".")
+		lo, hi, ok := numberRange(minor)
+		m := span{lo: lo, hi: hi, points: dotted}
+		if dotted && ok {
+			m.pointLo, m.pointHi, ok = numberRange(points)
+		}
+		if !ok {
+			return fmt.Errorf("%q is no range of minor releases", part)
+		}
+		l.minors = append(l.minors, m)
+		if hi < 1000 {
+			l.newest = max(l.newest, hi)
+		}
+	}
+	return nil
+}
+
+func numberRange(s string) (lo, hi uint32, ok bool) {
+	a, b, ranged := strings.Cut(s, "-")
+	if !ranged {
+		b = a
+	}
+	x, errX := strconv.ParseUint(a, 10, 32)
+	y, errY := strconv.ParseUint(b, 10, 32)
+	return uint32(x), uint32(y), errX == nil && errY == nil
+}
+
+// table returns the rows of a family and edition.
+func (t releaseTable) rows(family, edition string) []line {
+	if family == OtherLinux {
+		if edition == "" {
+			return nil
+		}
+		return t[family+"/"+edition]
+	}
+	return t[family]
+}
+
+// level is a version as the table orders it.
+type level struct {
+	major, minor, point uint32
+	parts               int // how many of them are known
+	name                string
+}
+
+// stands looks a version up. order puts the releases of a family in a row.
+func stands(rows []line, v level) (s Standing, order uint64) {
+	for i := range rows {
+		l := &rows[i]
+		if l.name != v.name || v.major < l.lo || v.major > l.hi {
+			continue
+		}
+		st := l.has(v)
+		if st == NoRelease {
+			continue
+		}
+		return st, uint64(l.order)<<44 | uint64(v.major)<<28 | uint64(min(v.minor, 1<<14-1))<<12 | uint64(min(v.point, 1<<12-1))
+	}
+	return NoRelease, 0
+}
+
+func (l *line) has(v level) Standing {
+	if v.parts == 1 {
+		if l.bare {
+			return l.standing
+		}
+		return NoRelease
+	}
+	if l.any {
+		return l.standing
+	}
+	for _, m := range l.minors {
+		if v.minor < m.lo || v.minor > m.hi {
+			continue
+		}
+		if v.parts == 2 || m.points && v.point >= m.pointLo && v.point <= m.pointHi {
+			return l.standing
+		}
+	}
+	if v.parts == 2 && l.living && v.minor == l.newest+1 {
+		return NextMinor
+	}
+	return NoRelease
+}
+
+// StandingOf says what the table knows of an identity that Identify returned,
+// or that was spelt like one.
+func StandingOf(family, edition, version, servicePack string) Standing {
+	if version == "" {
+		return NoRelease
+	}
+	v, ok := levelOf(family, version, servicePack)
+	if !ok {
+		return NoRelease
+	}
+	if edition == "tumbleweed" && v.parts == 1 && len(version) == 8 {
+		return Listed
+	}
+	s, _ := stands(releases.rows(family, edition), v)
+	return s
+}
+
+// levelOf reads a canonical version.
+func levelOf(family, version, servicePack string) (level, bool) {
+	v := level{parts: 1}
+	switch family {
+	case WindowsServer:
+		if len(version) > 4 || version != "" && (version[0] == 'n' || len(version) == 4 && version[2] == 'h') {
+			v.name = version
+			return v, true
+		}
+	case Kylin:
+		if version != "" && (version[0] == 'V' || version[0] == 'v') {
+			v.name = strings.ToLower(version)
+			if servicePack != "" {
+				v.parts, v.point = 3, uint32(atoi(servicePack))
+			}
+			return v, true
+		}
+	case WindowsClient:
+		if version != "" && (version[0] < '0' || version[0] > '9') {
+			v.name = version
+			return v, true
+		}
+	}
+	v.parts = 0
+	for part := range strings.SplitSeq(version, ".") {
+		n, err := strconv.ParseUint(part, 10, 32)
+		if err != nil {
+			return level{}, false
+		}
+		v.put(uint32(n))
+	}
+	if servicePack != "" {
+		v.put(uint32(atoi(servicePack)))
+	}
+	return v, v.parts > 0
+}
+
+func (v *level) put(n uint32) {
+	switch v.parts {
+	case 0:
+		v.major = n
+	case 1:
+		v.minor = n
+	case 2:
+		v.point = n
+	}
+	v.parts = min(v.parts+1, 3)
+}

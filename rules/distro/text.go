@@ -1,0 +1,299 @@
+package distro
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	maxText   = 1024 // normalised bytes that are looked at
+	maxTokens = 192
+)
+
+// token is a run of letters or of digits in the normalised text.
+type token struct {
+	start, end uint16
+	sep        byte // what stands before it: 0 glued, one of " ._-/:", ',' for whatever separates a list, ';' for any other
+	num        bool
+	no         bool // a number that is no version: an address, a date, a size
+	arch       bool // a part of x86_64, amd64, i386, arm64
+	sized      bool // a number that goes on a dotted one and has a unit glued to it: 5.840G
+	year       bool // 2k8, which has the value 2008
+	val        uint32
+}
+
+// scan is the normalised text: ASCII, lower case, one space between words, the
+// Chinese words that matter in English. It lives on the stack.
+type scan struct {
+	n    int
+	len  int
+	cut  bool // the text is longer than what is looked at
+	t    [maxTokens]token
+	b    [maxText]byte
+	s    string
+	kern string // a kernel release within the text
+
+	found   []reading
+	buf     [8]reading
+	mention mention // the name that numbers belong to now
+	named   named
+	loose   [4]int
+	looseN  int
+	unreal  bool // a version was read that no release ever had
+}
+
+// read normalises s and splits it into tokens.
+func (sc *scan) read(s string) {
+	i := 0
+	for i < len(s) && sc.len < maxText {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			sc.put(c)
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r >= 0xFF01 && r <= 0xFF5E: // full width
+			sc.put(byte(r - 0xFF01 + '!'))
+		case r >= 0x3400 && r <= 0x9FFF || r >= 0x3040 && r <= 0x30FF || r >= 0xAC00 && r <= 0xD7A3:
+			text, n := han(s[i:])
+			sc.putWord(text)
+			size = max(size, n)
+		default:
+			if c, ok := mark(r); ok {
+				sc.put(c)
+			}
+		}
+		i += size
+	}
+	sc.cut = i < len(s)
+	sc.s = string(sc.b[:sc.len])
+	sc.split()
+}
+
+// mark is the ASCII that a rune stands for; ok is false for one that is not
+// seen.
+func mark(r rune) (c byte, ok bool) {
+	switch r {
+	case 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD:
+		return 0, false
+	case '、', '→', '⇒', '丨':
+		return ',', true
+	case '。', '．', '｡':
+		return '.', true
+	case '‐', '‑', '‒', '–', '—', '―', '−':
+		return '-', true
+	}
+	return ' ', true
+}
+
+func (sc *scan) put(c byte) {
+	switch {
+	case c >= 'A' && c <= 'Z':
+		c += 'a' - 'A'
+	case c == '\n':
+		c = ','
+	case c <= ' ' || c == 0x7F:
+		c = ' '
+		if sc.len == 0 || sc.b[sc.len-1] == ' ' {
+			return
+		}
+	}
+	if sc.len < maxText {
+		sc.b[sc.len] = c
+		sc.len++
+	}
+}
+
+// putWord puts an English word for a Chinese one. Of unknown words in a row one
+// is enough.
+func (sc *scan) putWord(text string) {
+	if text[0] != ' ' { // a measure
+		n := sc.len
+		if text == "core " && n > 1 && sc.b[n-1] == ' ' {
+			n--
+		}
+		if n > 0 && sc.b[n-1] >= '0' && sc.b[n-1] <= '9' {
+			sc.len = n
+		} else {
+			text = unknownHan
+		}
+	}
+	if text == unknownHan && strings.HasSuffix(string(sc.b[max(0, sc.len-len(unknownHan)):sc.len]), unknownHan) {
+		return
+	}
+	for j := range len(text) {
+		sc.put(text[j])
+	}
+}
+
+func (sc *scan) split() {
+	sep := byte(' ')
+	for i := 0; i < sc.len; {
+		c := sc.b[i]
+		digit := c >= '0' && c <= '9'
+		if !digit && (c < 'a' || c > 'z') {
+			sep = separator(c, sep)
+			i++
+			continue
+		}
+		if sc.n == maxTokens {
+			sc.cut = true
+			return
+		}
+		if sc.n == 0 {
+			sep = ' '
+		}
+		t := token{start: uint16(i), sep: sep, num: digit}
+		for i < sc.len {
+			c = sc.b[i]
+			if digit && c >= '0' && c <= '9' {
+				if t.val < 200_000_000 {
+					t.val = t.val*10 + uint32(c-'0')
+				}
+			} else if digit || c < 'a' || c > 'z' {
+				break
+			}
+			i++
+		}
+		t.end = uint16(i)
+		sc.t[sc.n] = t
+		sc.n++
+		sep = 0
+	}
+}
+
+// separator merges c into what stood before it: the strongest one counts, and
+// spaces around a mark do not.
+func separator(c, before byte) byte {
+	switch c {
+	case ' ', '\'', '"', '`', '*', '\\':
+		if before == 0 {
+			return ' '
+		}
+		return before
+	case ',', ';', '|', '&', '+', '>', '~':
+		return ','
+	}
+	if before == ',' {
+		return ','
+	}
+	switch c {
+	case '/':
+		return '/'
+	case '.', '_', '-':
+		if before == 0 || before == c || before == ' ' && c == '.' {
+			return c
+		}
+	case ':', '=':
+		if before == 0 || before == ' ' || before == ':' {
+			return ':'
+		}
+	}
+	if before == '/' {
+		return '/'
+	}
+	return ';'
+}
+
+func (sc *scan) word(i int) string {
+	if i < 0 || i >= sc.n {
+		return ""
+	}
+	return sc.s[sc.t[i].start:sc.t[i].end]
+}
+
+func (sc *scan) isNum(i int) bool { return i >= 0 && i < sc.n && sc.t[i].num }
+
+func (sc *scan) digits(i int) int { return int(sc.t[i].end - sc.t[i].start) }
+
+// is says whether token i is the word w.
+func (sc *scan) is(i int, w string) bool { return i >= 0 && i < sc.n && sc.word(i) == w }
+
+// sep is what stands before token i.
+func (sc *scan) sep(i int) byte {
+	if i < 0 || i >= sc.n {
+		return ';'
+	}
+	return sc.t[i].sep
+}
+
+// has says whether the word w stands anywhere.
+func (sc *scan) has(w string) bool {
+	for i := 0; i < sc.n; i++ {
+		if sc.word(i) == w {
+			return true
+		}
+	}
+	return false
+}
+
+// unknownHan stands for Chinese text that says nothing of an operating system.
+const unknownHan = " han "
+
+// hanWords are the Chinese words that matter. A measure is glued to its number.
+var hanWords = [...]struct{ english, han string }{
+	{" datacenter ", "数据中心 資料中心"},
+	{" standard ", "标准 標準"},
+	{" enterprise ", "企业 企業"},
+	{" foundation ", "基础"},
+	{" web ", "网络"},
+	{" professional ", "专业 專業"},
+	{" bit ", "位"},
+	{" without ", "不含"},
+	{" ui ", "图形化桌面"},
+	{" container ", "容器"},
+	{" other ", "其他 其它"},
+	{" neokylin ", "中标麒麟"},
+	{" kylin ", "麒麟 银河麒麟"},
+	{" uos ", "统信"},
+	{" anolis ", "龙蜥"},
+	{" openeuler ", "欧拉"},
+	{" redhat ", "红帽 紅帽"},
+	{" redflag ", "红旗"},
+	{" aliyun ", "阿里云 阿里雲"},
+	{" customized ", "定制"},
+	{" server ", "服务器 伺服器"},
+	{" edition ", "操作系统 系统 作業系統 系統 版本 版 正式 官方 原版 公共镜像 镜像 鏡像 中文 英文 简体 繁体 日文 激活 自动 个人 個人 已激活 未激活 最新 纯净 旗舰 家庭 高级 第 精简 安装 版的 的 発行 リリース サーバー"},
+	{" and ", "和 与 與 及 以及 或 或者 到 至 升级 升级到 升级至 升到 升級 还有 以及 并 還有 原 曾 由 从"},
+	{" non ", "非 不是 没有 无 不带 不支持 沒有 無"},
+	{" excluded ", "以外 之外 除外"},
+	{" dengbao ", "等保 安全加固 宝塔 寶塔 金蝶 用友 致远 泛微 护卫神 帝国 织梦 数据库 環境 运行环境 面板 内核"},
+	{"core ", "核 核心"},
+	{"day ", "年 月 日 号"},
+	{"pcs ", "天 小时 分钟 秒 周 个 個 台 块 元 兆 次 套 级 級 倍 条 條 人"},
+}
+
+// hanWord is an entry of hanWords.
+type hanWord struct{ han, english string }
+
+// hanIndex holds hanWords by their first character, the longest first.
+var hanIndex = indexHan()
+
+func indexHan() map[string][]hanWord {
+	m := map[string][]hanWord{}
+	for _, w := range hanWords {
+		for h := range strings.FieldsSeq(w.han) {
+			_, size := utf8.DecodeRuneInString(h)
+			list := append(m[h[:size]], hanWord{h, w.english})
+			for i := len(list) - 1; i > 0 && len(list[i].han) > len(list[i-1].han); i-- {
+				list[i], list[i-1] = list[i-1], list[i]
+			}
+			m[h[:size]] = list
+		}
+	}
+	return m
+}
+
+// han returns the English word for the Chinese one that s starts with and its
+// length in bytes.
+func han(s string) (english string, n int) {
+	_, size := utf8.DecodeRuneInString(s)
+	for _, w := range hanIndex[s[:size]] {
+		if strings.HasPrefix(s, w.han) {
+			return w.english, len(w.han)
+		}
+	}
+	return unknownHan, size
+}

@@ -1,0 +1,72 @@
+package rules_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/shenscan/shenscan/rules"
+)
+
+// nameFacts puts a row of names-2.tsv where the API would: a JSON object is an
+// observation, an OS name is one, and whatever else a person wrote is a bare
+// string.
+func nameFacts(tb testing.TB, kind, input string) *rules.Facts {
+	tb.Helper()
+	if strings.HasPrefix(input, "{") {
+		var o rules.Observation
+		if err := json.Unmarshal([]byte(input), &o); err != nil {
+			tb.Fatalf("%s: %v", input, err)
+		}
+		f := o.Facts()
+		return &f
+	}
+	return asFacts(kind, input)
+}
+
+// milder says whether a level promises more than another.
+func milder(a, b rules.Level) bool { return !a.AtLeast(b) }
+
+// Names that were collected after the parser was written, with the verdict that
+// each deserves: none may come out milder.
+func TestNamesAreNeverTakenForMilder(t *testing.T) {
+	c := ruleset(t).NewClassifier(nil)
+	all := rows(t, "names-2.tsv")
+	mild, open, other := 0, 0, 0
+	for _, row := range all {
+		for _, kind := range []string{"", "os_name", "image_name"} {
+			cl := c.Classify(nameFacts(t, kind, row["input"]))
+			unknown := false
+			for _, target := range []string{"kvm", "shenlong-6"} {
+				label, err := rules.ParseLevel(row[target])
+				if err != nil {
+					t.Fatal(err)
+				}
+				v := verdict(cl, target)
+				if milder(v.Level, label) {
+					mild++
+					t.Errorf("%s %q as %q on %s: %s %s is %s by %s, labelled %s", row["kind"], row["input"], kind, target, cl.OS.Family, cl.OS.Version, v.Level, v.Rule, label)
+				}
+				if v.Level == rules.Unknown && label != rules.Unknown {
+					unknown = true
+				}
+				if v.Level != label && v.Level != rules.Unknown && !milder(v.Level, label) {
+					t.Logf("%q as %q on %s: %s %s is %s by %s, labelled %s", row["input"], kind, target, cl.OS.Family, cl.OS.Version, v.Level, v.Rule, label)
+				}
+			}
+			if unknown {
+				open++
+				t.Logf("%q as %q stays unknown: %s %s, labelled %s %s", row["input"], kind, cl.OS.Family, cl.OS.Version, row["family"], row["version"])
+			}
+			sp := strings.TrimPrefix(row["version"], cl.OS.Version+" sp")
+			if row["family"] != "" && (cl.OS.Family != row["family"] || cl.OS.Version != row["version"] && cl.OS.ServicePack != sp) {
+				other++
+				t.Logf("%q as %q: read as %s %s %s, labelled %s %s", row["input"], kind, cl.OS.Family, cl.OS.Version, cl.OS.ServicePack, row["family"], row["version"])
+			}
+		}
+	}
+	if open*100 > 4*3*len(all) {
+		t.Errorf("%d of %d readings are left unknown, more than 4 %%", open, 3*len(all))
+	}
+	t.Logf("%d names, each bare, as an OS name and as an image name: %d verdicts milder, %d left unknown, %d identities differ from the label", len(all), mild, open, other)
+}
