@@ -33,6 +33,11 @@ type cloud struct {
 	calls  int
 	probes int
 	denied bool
+	bounds bounds
+	// uncounted answers without a TotalCount; short leaves the last instances
+	// out of every listing that it does not answer by id.
+	uncounted bool
+	short     int
 }
 
 func (c *cloud) Regions(_ context.Context, account string) ([]ecs.Region, error) {
@@ -46,8 +51,16 @@ func (c *cloud) Regions(_ context.Context, account string) ([]ecs.Region, error)
 	return out, nil
 }
 
-// matches is inclusive at both ends, as far as the API's documentation goes.
-func matches(x *ecs.Instance, q ecs.Query) bool {
+// bounds is what a server makes of the times of a filter.
+type bounds int
+
+const (
+	inclusive bounds = iota // at both ends, as far as the API's documentation goes
+	halfOpen
+	exclusive
+)
+
+func (c *cloud) matches(x *ecs.Instance, q ecs.Query) bool {
 	if len(q.InstanceIDs) > 0 {
 		return slices.Contains(q.InstanceIDs, x.ID)
 	}
@@ -55,7 +68,14 @@ func matches(x *ecs.Instance, q ecs.Query) bool {
 	if err != nil {
 		return q.CreatedFrom.IsZero() && q.CreatedTo.IsZero()
 	}
-	return (q.CreatedFrom.IsZero() || !t.Before(q.CreatedFrom)) && (q.CreatedTo.IsZero() || !t.After(q.CreatedTo))
+	from, to := q.CreatedFrom, q.CreatedTo
+	if c.bounds == exclusive && !from.IsZero() {
+		from = from.Add(time.Minute)
+	}
+	if c.bounds != inclusive && !to.IsZero() {
+		to = to.Add(-time.Minute)
+	}
+	return (from.IsZero() || !t.Before(from)) && (to.IsZero() || !t.After(to))
 }
 
 func (c *cloud) Instances(_ context.Context, s ecs.Scope, q ecs.Query) (*ecs.Page, error) {
@@ -69,9 +89,12 @@ func (c *cloud) Instances(_ context.Context, s ecs.Scope, q ecs.Query) (*ecs.Pag
 	}
 	var hit []ecs.Instance
 	for i := range c.instances {
-		if matches(&c.instances[i], q) {
+		if c.matches(&c.instances[i], q) {
 			hit = append(hit, c.instances[i])
 		}
+	}
+	if len(q.InstanceIDs) == 0 {
+		hit = hit[:max(0, len(hit)-c.short)]
 	}
 	from := 0
 	if q.NextToken != "" {
@@ -100,9 +123,12 @@ func (c *cloud) CountInstances(_ context.Context, _ ecs.Scope, q ecs.Query) (int
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.probes++
+	if c.uncounted {
+		return ecs.NoCount, nil
+	}
 	n := 0
 	for i := range c.instances {
-		if matches(&c.instances[i], q) {
+		if c.matches(&c.instances[i], q) {
 			n++
 		}
 	}
@@ -233,6 +259,86 @@ func TestLanesNeitherOverlapNorLeaveAGap(t *testing.T) {
 				t.Errorf("announced %d rows in %d pages, published %d in %d", rows, pages, tc.n, len(of[*event.InstancesListed](j)))
 			}
 		})
+	}
+}
+
+func TestLanesLoseNothingWhateverTheBoundsMean(t *testing.T) {
+	for name, b := range map[string]bounds{"inclusive": inclusive, "half-open": halfOpen, "exclusive": exclusive} {
+		t.Run(name, func(t *testing.T) {
+			c, j := &cloud{instances: fleet(1000, 20*time.Second), pageSize: 10, bounds: b}, &journal{}
+			scan(t, producer.New(options(), c, accounts(c, "1"), j, nil), j)
+			if n := len(of[*event.LaneJob](j)); n < 10 {
+				t.Errorf("%d lanes", n)
+			}
+			got := seen(j)
+			for id, times := range got {
+				if times != 1 {
+					t.Errorf("%s seen %d times", id, times)
+				}
+			}
+			if len(got) != 1000 {
+				t.Errorf("%d of 1000 instances seen", len(got))
+			}
+			for _, e := range of[*event.LaneEnded](j) {
+				if e.Failure != nil || e.Listed != e.Instances {
+					t.Errorf("lane %s listed %d, published %d: %+v", e.Lane, e.Listed, e.Instances, e.Failure)
+				}
+			}
+		})
+	}
+}
+
+func TestAScopeThatTheCloudDoesNotCountIsOneLane(t *testing.T) {
+	c, j := &cloud{instances: fleet(1000, time.Hour), pageSize: 100, uncounted: true}, &journal{}
+	scan(t, producer.New(options(), c, accounts(c, "1"), j, nil), j)
+	plans, ended := of[*event.ScopePlanned](j), of[*event.LaneEnded](j)
+	if len(plans) != 1 || plans[0].Counted != nil || len(ended) != 1 || ended[0].Failure != nil || ended[0].Counted != nil || ended[0].Listed != 1000 {
+		t.Errorf("planned %+v, ended %+v", plans, ended)
+	}
+}
+
+func TestAListingThatDisagreesWithTheCountIsReadOnceMore(t *testing.T) {
+	for name, tc := range map[string]struct {
+		shortFor int // walks
+		failed   bool
+	}{"once": {1, false}, "for ever": {100, true}} {
+		t.Run(name, func(t *testing.T) {
+			c, j := &cloud{instances: fleet(45, time.Hour), pageSize: 100, short: 10}, &journal{}
+			c.fail = func(call int, _ ecs.Query) error {
+				if call > tc.shortFor {
+					c.short = 0
+				}
+				return nil
+			}
+			scan(t, producer.New(options(), c, accounts(c, "1"), j, nil), j)
+			ended := of[*event.LaneEnded](j)
+			if len(ended) != 1 || c.calls != 2 || (ended[0].Failure != nil) != tc.failed {
+				t.Fatalf("%d calls ended %+v", c.calls, ended)
+			}
+			if f := ended[0].Failure; f != nil && (f.Class != "contradicted" || !strings.Contains(f.Error, "45 instances are counted before and 45 after a listing of 35")) {
+				t.Errorf("failure %+v", f)
+			}
+		})
+	}
+}
+
+func TestWhatIsCreatedWhileAScopeIsReadRaisesNoDoubt(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	c, j := &cloud{instances: fleet(45, time.Hour), pageSize: 10}, &journal{}
+	c.fail = func(call int, _ ecs.Query) error {
+		// One is created and an old one released behind each call.
+		c.instances = append(c.instances[1:], ecs.Instance{ID: fmt.Sprintf("i-new%d", call), CreationTime: now.Format("2006-01-02T15:04Z")})
+		return nil
+	}
+	p := producer.New(options(), c, accounts(c, "1"), j, nil)
+	if err := p.HandleScope(t.Context(), &event.ScopeJob{ScanID: "s", Kind: event.KindScan, Scope: scope, Epoch: now}, "1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.HandleLane(t.Context(), of[*event.LaneJob](j)[0], "1"); err != nil {
+		t.Fatal(err)
+	}
+	if ended := of[*event.LaneEnded](j); len(ended) != 1 || ended[0].Failure != nil || ended[0].Created == 0 {
+		t.Errorf("ended %+v", ended)
 	}
 }
 

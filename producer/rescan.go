@@ -111,6 +111,7 @@ func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, s 
 	}
 	for i := range got.found {
 		ended.Found = append(ended.Found, got.found[i].ID)
+		ended.IDs += event.IDSum(got.found[i].ID)
 	}
 	ended.NotFound, ended.NotRead = got.absent, got.unread
 	ended.Listed = len(got.found)

@@ -32,6 +32,8 @@ func fill(v reflect.Value, n *int) {
 		v.SetString("s" + strings.Repeat("x", *n%7) + string(rune('a'+*n%26)))
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		v.SetInt(int64(*n * 3))
+	case reflect.Uint64:
+		v.SetUint(uint64(*n * 3))
 	case reflect.Uint8:
 		v.SetUint(uint64(1 + *n%2))
 	case reflect.Struct:

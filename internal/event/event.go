@@ -11,6 +11,8 @@ package event
 import (
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
@@ -55,6 +57,9 @@ type LaneJob struct {
 	// unbounded. Lanes of one plan are disjoint and leave no gap.
 	From time.Time `json:"from,omitzero"`
 	To   time.Time `json:"to,omitzero"`
+	// Counted is how many instances the probe of the scope counted, where the
+	// lane is all of it; nil where the lane is a part or nothing was counted.
+	Counted *int `json:"counted,omitempty"`
 }
 
 // Walk names one attempt to walk one lane; pages and their announced counts
@@ -132,20 +137,34 @@ type ScopePlanned struct {
 	Scope  ecs.Scope `json:"scope"`
 	Plan   string    `json:"plan"` // names the delivery of the scope job
 	Lanes  []string  `json:"lanes"`
+	// Counted is how many instances a probe counted before the scope was cut;
+	// nil where the cloud did not say.
+	Counted *int `json:"counted,omitempty"`
 }
 
-// LaneEnded announces the end of one walk: how many pages and instance rows
-// it published, or why it stopped.
+// LaneEnded announces the end of one walk: how many pages and instances it
+// published, or why it stopped. What the cloud counted, what the walk listed
+// and what it published are told apart, so that whoever reads on can hold each
+// stage against the one before.
 type LaneEnded struct {
-	ScanID    string          `json:"scan_id"`
-	Kind      Kind            `json:"kind"`
-	Scope     ecs.Scope       `json:"scope"`
-	Lane      string          `json:"lane"`
-	Walk      string          `json:"walk"`
-	Pages     int             `json:"pages"`
-	Instances int             `json:"instances"` // rows published, repeats included
-	Listed    int             `json:"listed"`    // distinct instances that the API listed
-	Failure   *record.Failure `json:"failure,omitempty"`
+	ScanID string    `json:"scan_id"`
+	Kind   Kind      `json:"kind"`
+	Scope  ecs.Scope `json:"scope"`
+	Lane   string    `json:"lane"`
+	Walk   string    `json:"walk"`
+	Pages  int       `json:"pages"`
+	// Instances are the distinct instances in the published pages, and IDs is
+	// the sum of IDSum over them, by which a reader knows the same set again.
+	Instances int    `json:"instances"`
+	IDs       uint64 `json:"ids,omitempty"`
+	// Listed are the distinct instances that the cloud listed of the lane, and
+	// Created those of them that were created since the scan was asked for.
+	Listed  int `json:"listed,omitempty"`
+	Created int `json:"created,omitempty"`
+	// Counted is what the last probe of the lane counted, by its own bounds;
+	// nil where there was none or the cloud did not say.
+	Counted *int            `json:"counted,omitempty"`
+	Failure *record.Failure `json:"failure,omitempty"`
 	// A rescan says of each id that was asked for what became of it.
 	Found    []string `json:"found,omitempty"`
 	NotFound []string `json:"not_found,omitempty"` // not there, and asking is allowed
@@ -193,6 +212,10 @@ func (*LaneEnded) isMessage()           {}
 func (*ScopeFailed) isMessage()         {}
 func (*PageFailed) isMessage()          {}
 func (*ScanAborted) isMessage()         {}
+
+// IDSum is a number made of an instance id. Sums of them tell sets of ids
+// apart: every process makes the same of the same id.
+func IDSum(id string) uint64 { return xxhash.Sum64String(id) }
 
 // Position is a place in the results stream. Positions of different
 // incarnations are not comparable: a stream that was deleted or lost starts

@@ -121,15 +121,27 @@ const (
 	ScopeFailed   Completeness = "failed"
 )
 
+// Numbers are how many instances of a scope each stage of a scan had in hand.
+// In a complete scope they agree. Counted may differ from the others by what
+// was created or released while the scope was read.
+type Numbers struct {
+	Counted    *int `json:"counted"`    // by the cloud, when it was asked last; nil where it did not say
+	Listed     int  `json:"listed"`     // by the cloud, each id once
+	Published  int  `json:"published"`  // by the producer, in pages for the workers
+	Classified int  `json:"classified"` // by the workers, as it reached the sink
+	Stored     int  `json:"stored"`     // by the sink
+}
+
 // ScanScope is what a scan knows of one account and region.
 type ScanScope struct {
 	Account      string       `json:"account"`
 	Region       string       `json:"region"`
 	Completeness Completeness `json:"completeness"`
-	Instances    int          `json:"instances"`
-	Pages        int          `json:"pages"`
-	Gone         int          `json:"gone"`
-	Failures     []Failure    `json:"failures,omitempty"`
+	Instances    int          `json:"instances"` // distinct ones that were stored, by whatever attempt
+	Numbers
+	Pages    int       `json:"pages"`
+	Gone     int       `json:"gone"`
+	Failures []Failure `json:"failures,omitempty"`
 }
 
 // Failure names one thing that could not be read, and the mend.
@@ -180,5 +192,6 @@ type ScopeStatus struct {
 	LastScan     string       `json:"last_scan"`
 	LastEnd      *time.Time   `json:"last_end,omitempty"`      // of the last ended scan, whatever its end
 	LastComplete *time.Time   `json:"last_complete,omitempty"` // of the last complete scan
+	Numbers      *Numbers     `json:"numbers,omitempty"`       // of the last ended scan
 	Failures     []Failure    `json:"failures,omitempty"`
 }

@@ -52,7 +52,10 @@ type world struct {
 	late   sync.WaitGroup // repeats on their way; added to under mu, until ended
 	ending chan struct{}  // closed when they may not be on their way any longer
 
-	mu     sync.Mutex
+	mu sync.Mutex
+	// dropped are the pages that the mutant producerDrops has lost.
+	dropped map[event.Walk]*event.InstancesListed
+
 	ended  bool
 	errs   []error
 	faults int
@@ -327,6 +330,10 @@ func (l lossy) Publish(ctx context.Context, m event.Message) error {
 	}
 	if page, ok := m.(*event.InstancesClassified); ok && w.mutant == poorIsNew && len(page.Failures) > 0 {
 		page.Order = time.Now().UnixNano()
+	}
+	m, lost := w.discard(m)
+	if lost {
+		return nil
 	}
 	if err := w.current().Publish(ctx, m); err != nil {
 		return err

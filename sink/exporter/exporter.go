@@ -46,7 +46,7 @@ type Collector struct {
 	o   Options
 	src Source
 
-	completed, complete, duration, failed, changes                *prometheus.Desc
+	completed, complete, stages, duration, failed, changes        *prometheus.Desc
 	commits, size, limit, held, gone, unknown, observed, caughtUp *prometheus.Desc
 
 	mu                sync.Mutex
@@ -70,6 +70,7 @@ func New(src Source, o Options) *Collector {
 		legacy:    newGroups("shenscan_legacy_os_instances", "Instances whose operating system is on the list of legacy ones.", "account", "os_family", "os_version", "region"),
 		completed: desc("scan_last_completion_timestamp_seconds", "When the last complete scan of the scope ended.", "account", "region"),
 		complete:  desc("scan_complete", "Whether the last scan of the scope was whole.", "account", "region"),
+		stages:    desc("scan_instances", "Instances that each stage of the last ended scan of the scope had in hand; where they differ, it is not complete.", "account", "region", "stage"),
 		duration:  desc("scan_duration_seconds", "How long the last ended scan of the account took.", "account"),
 		failed:    desc("scan_failed_regions", "Regions that the last ended scan of the account could not read, or not to the end.", "account"),
 		changes:   desc("verdict_changes_total", "Verdicts that changed, since this process started.", "target", "from", "to"),
@@ -87,7 +88,7 @@ func New(src Source, o Options) *Collector {
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.completed, c.complete, c.duration, c.failed, c.changes,
+		c.completed, c.complete, c.stages, c.duration, c.failed, c.changes,
 		c.commits, c.size, c.limit, c.held, c.gone, c.unknown, c.observed,
 	} {
 		ch <- d
@@ -134,6 +135,7 @@ func (c *Collector) totals(s *record.Summary) []prometheus.Metric {
 func (c *Collector) scopes(scopes []record.ScopeStatus) []prometheus.Metric {
 	type key [2]string
 	complete, last := map[key]float64{}, map[key]float64{}
+	numbers := map[key]*record.Numbers{}
 	for i := range scopes {
 		s := &scopes[i]
 		k := key{label(s.Account), label(s.Region)}
@@ -142,6 +144,9 @@ func (c *Collector) scopes(scopes []record.ScopeStatus) []prometheus.Metric {
 			if s.Completeness == record.ScopeComplete {
 				complete[k] = 1
 			}
+		}
+		if s.Numbers != nil && (s.Completeness == record.ScopeComplete || s.Completeness == record.ScopePartial) {
+			numbers[k] = s.Numbers
 		}
 		if s.LastComplete != nil {
 			last[k] = float64(s.LastComplete.UnixMilli()) / 1e3
@@ -153,6 +158,14 @@ func (c *Collector) scopes(scopes []record.ScopeStatus) []prometheus.Metric {
 	}
 	for k, v := range last {
 		out = append(out, gauge(c.completed, v, k[0], k[1]))
+	}
+	for k, n := range numbers {
+		if n.Counted != nil {
+			out = append(out, gauge(c.stages, float64(*n.Counted), k[0], k[1], "counted"))
+		}
+		for stage, v := range map[string]int{"listed": n.Listed, "published": n.Published, "classified": n.Classified, "stored": n.Stored} {
+			out = append(out, gauge(c.stages, float64(v), k[0], k[1], stage))
+		}
 	}
 	return out
 }

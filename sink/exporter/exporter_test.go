@@ -51,7 +51,7 @@ func small() *fixed {
 				group("shenlong-7", "incompatible", "centos", "5.8", true, 2), group("shenlong-7", "compatible", "debian", "12", false, 2), group("shenlong-7", "unknown", "unknown", "", false, 1),
 			},
 			Scopes: []record.ScopeStatus{
-				{Account: "prod", Region: "cn-hangzhou", Instances: 5, Completeness: record.ScopeComplete, LastEnd: &end, LastComplete: &end},
+				{Account: "prod", Region: "cn-hangzhou", Instances: 5, Completeness: record.ScopeComplete, LastEnd: &end, LastComplete: &end, Numbers: &record.Numbers{Counted: new(5), Listed: 5, Published: 5, Classified: 5, Stored: 5}},
 				{Account: "prod", Region: "cn-beijing", Completeness: record.ScopeFailed, LastEnd: &end},
 				{Account: "prod", Region: "cn-new", Completeness: record.ScopePending},
 			},

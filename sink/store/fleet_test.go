@@ -113,16 +113,45 @@ func at(seconds int64) time.Time { return time.Unix(0, t0+seconds*second).UTC() 
 
 // stream gives messages their places in a results stream.
 type stream struct {
-	id  int64
-	seq uint64
-	now int64 // seconds since t0
+	id    int64
+	seq   uint64
+	now   int64 // seconds since t0
+	pages []*event.InstancesClassified
+}
+
+// announce gives the end of a walk the numbers of the pages that it announces,
+// as a producer would, unless it has numbers.
+func (s *stream) announce(m *event.LaneEnded) {
+	if m.Instances != 0 || m.Listed != 0 {
+		return
+	}
+	known := map[int]bool{}
+	for _, p := range s.pages {
+		if p.ScanID != m.ScanID || p.Scope != m.Scope || p.Lane != m.Lane || p.Walk.Walk != m.Walk || p.Page >= m.Pages || known[p.Page] {
+			continue
+		}
+		known[p.Page] = true
+		for row := range p.Rows.All() {
+			m.Instances++
+			m.Listed++
+			m.IDs += event.IDSum(row.ID)
+		}
+	}
 }
 
 func newStream() *stream { return &stream{id: t0} }
 
 func (s *stream) put(msgs ...event.Message) []event.Received {
 	out := make([]event.Received, len(msgs))
+	for _, m := range msgs {
+		if p, ok := m.(*event.InstancesClassified); ok {
+			s.pages = append(s.pages, p)
+		}
+	}
 	for i, m := range msgs {
+		if end, ok := m.(*event.LaneEnded); ok {
+			s.announce(end)
+		}
 		s.seq++
 		out[i] = event.Received{Position: event.Position{Stream: s.id, Seq: s.seq}, Stored: t0 + s.now*second, Msg: m}
 	}

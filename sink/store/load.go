@@ -169,7 +169,7 @@ func (db *DB) loadScans(tx *bbolt.Tx) error {
 				w.recount()
 			}
 			if p.Plans == nil {
-				p.Plans = map[string][]string{}
+				p.Plans = map[string]*plan{}
 			}
 			s.progress[p.Scope] = p
 		}

@@ -22,6 +22,7 @@ type pager struct {
 	profiles []uint32
 	order    int64
 	floor    int64
+	tally    tally
 	name     uint32   // of the scan, in the index
 	touched  []uint32 // rows that the page's section holds
 }
@@ -33,7 +34,7 @@ func (a *applier) page(m *event.InstancesClassified) error {
 	}
 	sc := a.scope(&m.Walk)
 	a.toldOf(sc)
-	p := &pager{applier: a, m: m, sc: sc, order: m.Order}
+	p := &pager{applier: a, m: m, sc: sc, order: m.Order, tally: tally{rows: m.Rows.Len()}}
 	if stored := a.msg.Stored; stored > 0 && p.order > stored+clockTolerance {
 		p.order = stored
 	}
@@ -101,6 +102,8 @@ func (p *pager) rows() error {
 		if err != nil {
 			return fmt.Errorf("instance %.64q in %s: %w", format.RowID(p.row), p.sc.key, err)
 		}
+		p.tally.stored++
+		p.tally.ids += c.id
 		if p.pr != nil && p.pr.seen.set(int(ordinal)) {
 			p.pr.Instances++
 		}
@@ -142,6 +145,19 @@ type candidate struct {
 	ordinal    uint32
 	found      bool
 	h, content uint64
+	id         uint64 // its event.IDSum
+}
+
+// refuse notes why the row that in is at cannot be stored.
+func (t *tally) refuse(in *event.RowReader) {
+	switch {
+	case in.ID == "":
+		t.refused = "an instance has no id"
+	case !usable(in.ID):
+		t.refused = fmt.Sprintf("the instance id %.40q is longer than %d bytes or has a NUL, and cannot be stored", in.ID, maxID)
+	default:
+		t.refused = fmt.Sprintf("the instance %.40q came without its facts", in.ID)
+	}
 }
 
 // encode encodes the page's rows and looks them all up. Lookups one after
@@ -154,9 +170,10 @@ func (p *pager) encode() {
 	for in.Next() {
 		if !usable(in.ID) || in.Profile >= len(p.profiles) {
 			p.out.Invalid++
+			p.tally.refuse(in)
 			continue
 		}
-		c := candidate{from: len(p.buf), of: in.Profile, profile: p.profiles[in.Profile]}
+		c := candidate{from: len(p.buf), of: in.Profile, profile: p.profiles[in.Profile], id: event.IDSum(in.ID)}
 		p.buf = p.db.codec.Append(p.buf, in, c.profile)
 		c.to = len(p.buf)
 		c.h, c.content = p.ix.hashes(p.buf[c.from:c.to])

@@ -111,6 +111,7 @@ func tell(r *rand.Rand) *story {
 			st.want[key] = fmt.Sprintf("%s %q %s %s %s @%d %s%s", key, got.name, cl.OS.Family, cl.OS.Version, cl.Verdicts[2].Level, got.order, got.scan, gone)
 		}
 	}
+	newStream().put(st.msgs...) // gives the ends of walks their numbers
 	return st
 }
 

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"fmt"
+	"maps"
 	"math/bits"
 	"slices"
 	"time"
@@ -67,7 +69,7 @@ type scanState struct {
 type progress struct {
 	Scope     ecs.Scope           `json:"scope"`
 	No        uint32              `json:"no"`
-	Plans     map[string][]string `json:"plans,omitempty"` // plan -> lanes
+	Plans     map[string]*plan    `json:"plans,omitempty"`
 	Walks     []*walk             `json:"walks,omitempty"`
 	Refused   []record.Failure    `json:"refused,omitempty"`  // ScopeFailed
 	Evidence  []record.Failure    `json:"evidence,omitempty"` // lookups that failed
@@ -82,6 +84,12 @@ type progress struct {
 	seen bitset // ordinals; nil while the index is not in memory
 }
 
+// plan is one way in which a scope was cut.
+type plan struct {
+	Lanes   []string `json:"lanes"`
+	Counted *int     `json:"counted,omitempty"` // before it was cut
+}
+
 // walk is one attempt to walk one lane.
 type walk struct {
 	Lane      string          `json:"lane"`
@@ -93,16 +101,30 @@ type walk struct {
 	Failure   *record.Failure `json:"failure,omitempty"`
 	Losses    *record.Failure `json:"losses,omitempty"`
 	Asked     *asked          `json:"asked,omitempty"`
-	got       int
+
+	// What the lane's end announced.
+	Counted   *int   `json:"counted,omitempty"`
+	Listed    int    `json:"listed,omitempty"`
+	Created   int    `json:"created,omitempty"`
+	Published int    `json:"published,omitempty"`
+	IDs       uint64 `json:"ids,omitempty"`
+	// What came of it: rows of its committed pages, and those of them that were
+	// stored, with the sum of their ids.
+	Classified int    `json:"classified,omitempty"`
+	Stored     int    `json:"stored,omitempty"`
+	StoredIDs  uint64 `json:"stored_ids,omitempty"`
+	Refused    string `json:"refused,omitempty"` // why a row of it could not be stored
+
+	got int
 }
 
 func (w *walk) done() bool {
-	return w.Ended && w.Failure == nil && w.got >= w.Announced
+	return w.Ended && w.Failure == nil && w.got >= w.Announced && w.disagreement() == ""
 }
 
 // failed says that the walk is over and did not read the lane.
 func (w *walk) failed() bool {
-	if !w.Ended || w.Failure == nil && len(w.Lost) == 0 {
+	if !w.Ended || w.Failure == nil && len(w.Lost) == 0 && w.disagreement() == "" {
 		return false
 	}
 	in := 0
@@ -112,6 +134,36 @@ func (w *walk) failed() bool {
 		}
 	}
 	return in >= w.Announced && !w.done()
+}
+
+// disagreement says which stages of a walk whose pages are all committed do not
+// have the same instances, or "".
+func (w *walk) disagreement() string {
+	if !w.Ended || w.got < w.Announced {
+		return ""
+	}
+	numbers := fmt.Sprintf("lane %s: %d instances listed, %d published, %d classified, %d stored", w.Lane, w.Listed, w.Published, w.Classified, w.Stored)
+	switch {
+	case w.Refused != "":
+		return numbers + "; " + w.Refused
+	case w.Listed != w.Published || w.Published != w.Classified || w.Classified != w.Stored:
+		return numbers
+	case w.IDs != w.StoredIDs:
+		return numbers + ", but not the same ones"
+	}
+	return ""
+}
+
+// contradiction is the disagreement of the walk as a cause.
+func (w *walk) contradiction(s ecs.Scope) *record.Failure {
+	text := w.disagreement()
+	if text == "" {
+		return nil
+	}
+	return &record.Failure{
+		Account: s.Account, Region: s.Region, API: "shenscan", Class: ecs.Contradicted.String(), Error: text,
+		Mend: "scan again; if it stays so, a part of shenscan loses instances: report it with this text",
+	}
 }
 
 func (p *progress) walk(lane, name string) *walk {
@@ -128,14 +180,28 @@ func (p *progress) walk(lane, name string) *walk {
 	return w
 }
 
-// page notes a committed page and reports whether it may be counted at all.
-func (p *progress) page(lane, name string, page int) bool {
+// tally is what a page brought to the store.
+type tally struct {
+	rows, stored int
+	ids          uint64 // sum over the stored ones
+	refused      string // why a row could not be stored
+}
+
+// page notes a committed page and reports whether it may be counted at all. A
+// repeat of a page adds nothing.
+func (p *progress) page(lane, name string, page int, t *tally) bool {
 	w := p.walk(lane, name)
 	if w == nil || page < 0 || page >= maxPages {
 		return false
 	}
 	if w.Got.set(page) {
 		p.Pages++
+		w.Classified += t.rows
+		w.Stored += t.stored
+		w.StoredIDs += t.ids
+		if w.Refused == "" {
+			w.Refused = t.refused
+		}
 		if !w.Ended || page < w.Announced {
 			w.got++
 		}
@@ -152,6 +218,7 @@ func (w *walk) end(m *event.LaneEnded) {
 		return
 	}
 	w.Ended, w.Announced, w.Failure = true, m.Pages, m.Failure
+	w.Counted, w.Listed, w.Created, w.Published, w.IDs = m.Counted, m.Listed, m.Created, m.Instances, m.IDs
 	w.Asked = askedOf(m)
 	w.recount()
 }
@@ -182,7 +249,7 @@ func (p *progress) decide() record.Completeness {
 	for _, plan := range p.Plans {
 		open := 0
 		whole := true
-		for _, lane := range plan {
+		for _, lane := range plan.Lanes {
 			s := lanes[lane]
 			read = read || s.done
 			whole = whole && s.done
@@ -223,6 +290,7 @@ func (p *progress) failures() []record.Failure {
 			if !done[w.Lane] {
 				add(w.Failure)
 				add(w.Losses)
+				add(w.contradiction(p.Scope))
 			}
 		}
 		for i := range p.Refused {
@@ -236,13 +304,49 @@ func (p *progress) failures() []record.Failure {
 	return out
 }
 
+// numbers are what each stage had of the scope: of the plan that is whole, or
+// else of the one that came furthest, by the best walk of each lane.
+func (p *progress) numbers() record.Numbers {
+	best := map[string]*walk{}
+	for _, w := range p.Walks {
+		if had := best[w.Lane]; had == nil || !had.done() && (w.done() || w.Stored > had.Stored) {
+			best[w.Lane] = w
+		}
+	}
+	var out record.Numbers
+	whole := false
+	for i, name := range slices.Sorted(maps.Keys(p.Plans)) {
+		plan := p.Plans[name]
+		n, all := record.Numbers{Counted: plan.Counted}, true
+		for _, lane := range plan.Lanes {
+			w := best[lane]
+			if w == nil {
+				all = false
+				continue
+			}
+			all = all && w.done()
+			n.Listed += w.Listed
+			n.Published += w.Published
+			n.Classified += w.Classified
+			n.Stored += w.Stored
+			if len(plan.Lanes) == 1 && w.Counted != nil {
+				n.Counted = w.Counted
+			}
+		}
+		if i == 0 || all && !whole || all == whole && n.Stored > out.Stored {
+			out, whole = n, all
+		}
+	}
+	return out
+}
+
 // report is the scope as the scan shows it.
 func (p *progress) report() record.ScanScope {
 	if p.Seal != nil {
 		return *p.Seal
 	}
 	return record.ScanScope{
-		Account: p.Scope.Account, Region: p.Scope.Region, Completeness: p.State,
+		Account: p.Scope.Account, Region: p.Scope.Region, Completeness: p.State, Numbers: p.numbers(),
 		Instances: p.Instances, Pages: p.Pages, Gone: p.Gone, Failures: p.failures(),
 	}
 }

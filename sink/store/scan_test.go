@@ -413,3 +413,37 @@ func TestARegionThatOnlyARescanAskedIsToldOfOnceThereIsSomething(t *testing.T) {
 		t.Errorf("scopes %+v", got)
 	}
 }
+
+func TestARowThatCannotBeStoredIsNamed(t *testing.T) {
+	for name, id := range map[string]string{"none": "", "too long": strings.Repeat("i", 201), "with a NUL": "i-1\x00"} {
+		t.Run(name, func(t *testing.T) {
+			db := fresh(t)
+			s := newStream()
+			s.now = 50
+			apply(t, db, s.put(whole("s1", hangzhou, 10, machine{id: "i-0"}, machine{id: "i-1"})...))
+			s.now = 500
+			apply(t, db, s.put(whole("s2", hangzhou, 100, machine{id: "i-1"}, machine{id: id})...))
+			got, err := db.Scan("s2")
+			if err != nil {
+				t.Fatal(err)
+			}
+			sc := got.Scopes[0]
+			if sc.Completeness != record.ScopePartial || len(sc.Failures) != 1 || sc.Listed != 2 || sc.Classified != 2 || sc.Stored != 1 || sc.Gone != 0 {
+				t.Fatalf("scope %+v", sc)
+			}
+			if f := sc.Failures[0]; f.Class != "contradicted" || !strings.Contains(f.Error, "2 classified, 1 stored") || !strings.Contains(f.Error, "id") {
+				t.Errorf("cause %+v", f)
+			}
+		})
+	}
+}
+
+func TestAScopeThatTheStoreCannotNameIsAFailure(t *testing.T) {
+	db := fresh(t)
+	s := newStream()
+	s.now = 50
+	apply(t, db, s.put(append([]event.Message{planned("s1", scanKind, 10, hangzhou, ecs.Scope{Account: "prod", Region: strings.Repeat("r", 300)})}, whole("s1", hangzhou, 10, machine{id: "i-1"})[1:]...)...))
+	if got, err := db.Scan("s1"); err != nil || got.State != record.ScanPartial || len(got.Scopes) != 2 {
+		t.Errorf("scan %+v, %v", got, err)
+	}
+}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"slices"
 
@@ -68,7 +69,7 @@ func (a *applier) forget(s *scanState) error {
 func (a *applier) progress(s *scanState, sc *scope) *progress {
 	p := s.progress[sc.key]
 	if p == nil {
-		p = &progress{Scope: sc.key, No: sc.no, State: record.ScopePending, Plans: map[string][]string{}}
+		p = &progress{Scope: sc.key, No: sc.no, State: record.ScopePending, Plans: map[string]*plan{}}
 		s.progress[sc.key] = p
 	}
 	a.pages[p] = s
@@ -118,8 +119,18 @@ func (a *applier) scanPlanned(m *event.ScanPlanned) error {
 		plan.InstanceIDs = plan.InstanceIDs[:maxAsked]
 		a.out.Invalid++
 	}
-	plan.Scopes = slices.DeleteFunc(slices.Clone(m.Scopes), func(k ecs.Scope) bool { return !usable(k.Account, k.Region) })
-	a.out.Invalid += len(m.Scopes) - len(plan.Scopes)
+	plan.Scopes = nil
+	for _, k := range m.Scopes {
+		if usable(k.Account, k.Region) {
+			plan.Scopes = append(plan.Scopes, k)
+			continue
+		}
+		a.out.Invalid++
+		plan.Failed = append(slices.Clip(plan.Failed), record.Failure{
+			Account: k.Account, Region: k.Region, API: "shenscan", Class: ecs.BadAnswer.String(),
+			Error: fmt.Sprintf("the store cannot keep an account or region of that name: it is empty, longer than %d bytes or has a NUL", maxID),
+		})
+	}
 	if s.plan(&plan, a.msg.Stored) {
 		a.scanEvent(s.report())
 	}
@@ -143,7 +154,7 @@ func (a *applier) scopePlanned(m *event.ScopePlanned) error {
 		return err
 	}
 	if _, ok := p.Plans[m.Plan]; !ok && len(p.Plans) < maxFailures {
-		p.Plans[m.Plan] = m.Lanes
+		p.Plans[m.Plan] = &plan{m.Lanes, m.Counted}
 	}
 	return a.settled(s, p)
 }
@@ -214,7 +225,7 @@ func (a *applier) scanAborted(m *event.ScanAborted) error {
 
 // count notes the page in its scan.
 func (p *pager) count() error {
-	if !p.pr.page(p.m.Lane, p.m.Walk.Walk, p.m.Page) {
+	if !p.pr.page(p.m.Lane, p.m.Walk.Walk, p.m.Page, &p.tally) {
 		p.out.Invalid++
 		return nil
 	}
@@ -261,7 +272,8 @@ func (a *applier) decide(s *scanState, p *progress) error {
 	if p.State == record.ScopePending || p.State == was || s.Kind != event.KindScan {
 		return nil
 	}
-	sc.ended(s.ID, s.Epoch.UnixNano(), p.State, p.failures(), a.msg.Stored)
+	numbers := p.report().Numbers
+	sc.ended(s.ID, s.Epoch.UnixNano(), p.State, &numbers, p.failures(), a.msg.Stored)
 	a.scopes[sc] = true
 	a.fold[sc] = true
 	return nil
@@ -363,7 +375,7 @@ func (a *applier) endScopes(s *scanState, final *record.Scan) error {
 		}
 		sc := a.scope(&event.Walk{Scope: key})
 		a.toldOf(sc)
-		sc.ended(s.ID, epoch, row.Completeness, row.Failures, a.msg.Stored)
+		sc.ended(s.ID, epoch, row.Completeness, &row.Numbers, row.Failures, a.msg.Stored)
 		a.scopes[sc] = true
 		if sc.ix != nil {
 			a.fold[sc] = true

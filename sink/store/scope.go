@@ -73,7 +73,7 @@ func (v *scopeValue) prune(cutoff int64) {
 
 // ended notes how a scan of the scope ended. An older scan that ends late
 // changes nothing that a newer one said.
-func (v *scopeValue) ended(scanID string, epoch int64, c record.Completeness, failures []record.Failure, end int64) {
+func (v *scopeValue) ended(scanID string, epoch int64, c record.Completeness, numbers *record.Numbers, failures []record.Failure, end int64) {
 	at := utc(end)
 	if v.Status == nil {
 		v.Status = &record.ScopeStatus{Account: v.Account, Region: v.Region}
@@ -85,7 +85,7 @@ func (v *scopeValue) ended(scanID string, epoch int64, c record.Completeness, fa
 	}
 	if epoch >= v.StatusEpoch {
 		v.StatusEpoch = epoch
-		st.Completeness, st.LastScan, st.LastEnd, st.Failures = c, scanID, &at, failures
+		st.Completeness, st.LastScan, st.LastEnd, st.Numbers, st.Failures = c, scanID, &at, numbers, failures
 	}
 	v.Status = &st
 }

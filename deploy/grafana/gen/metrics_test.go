@@ -15,6 +15,7 @@ var exported = map[string][]string{
 	"shenscan_legacy_os_instances":                      {"account", "region", "os_family", "os_version"},
 	"shenscan_scan_last_completion_timestamp_seconds":   {"account", "region"},
 	"shenscan_scan_complete":                            {"account", "region"},
+	"shenscan_scan_instances":                           {"account", "region", "stage"},
 	"shenscan_scan_duration_seconds":                    {"account"},
 	"shenscan_scan_failed_regions":                      {"account"},
 	"shenscan_verdict_changes_total":                    {"target", "from", "to"},

@@ -150,12 +150,14 @@ func (f *Fleet) sum() {
 		Regions: len(scopes), Done: len(scopes), Instances: len(f.Records), Pages: (len(f.Records) + 99) / 100,
 	}
 	for _, sc := range scopes {
+		n := perScope[sc]
+		numbers := record.Numbers{Counted: &n, Listed: n, Published: n, Classified: n, Stored: n}
 		s.Scopes = append(s.Scopes, record.ScopeStatus{
-			Account: sc.account, Region: sc.region, Instances: perScope[sc], Completeness: record.ScopeComplete,
-			LastScan: f.Scan.ID, LastEnd: &ended, LastComplete: &ended,
+			Account: sc.account, Region: sc.region, Instances: n, Completeness: record.ScopeComplete,
+			LastScan: f.Scan.ID, LastEnd: &ended, LastComplete: &ended, Numbers: &numbers,
 		})
 		f.Scan.Scopes = append(f.Scan.Scopes, record.ScanScope{
-			Account: sc.account, Region: sc.region, Completeness: record.ScopeComplete, Instances: perScope[sc], Pages: perScope[sc]/100 + 1,
+			Account: sc.account, Region: sc.region, Completeness: record.ScopeComplete, Instances: n, Numbers: numbers, Pages: n/100 + 1,
 		})
 	}
 	f.Summary = s

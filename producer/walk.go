@@ -1,0 +1,363 @@
+package producer
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"math"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/trace"
+)
+
+// HandleLane walks one token chain to its end, holds what it listed against
+// what the cloud counts, and announces how it ended. A walk that cannot go on,
+// or that disagrees with the counts twice, ends the lane with its cause; only a
+// stop or a bus that refuses is an error. try names this delivery of the job.
+func (p *Producer) HandleLane(ctx context.Context, job *event.LaneJob, try string) error {
+	l := &lane{p: p, job: job, try: try, query: query(job)}
+	w, err := l.read(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if w != nil && w.busErr != nil {
+		return w.busErr
+	}
+	ended := &event.LaneEnded{ScanID: job.ScanID, Kind: event.KindScan, Scope: job.Scope, Lane: job.Lane, Walk: try, Counted: said(l.after)}
+	if w != nil {
+		ended.Walk, ended.Pages, ended.Instances, ended.IDs = w.Walk.Walk, w.pages, w.rows, w.ids
+		ended.Listed, ended.Created = w.listed, w.created
+	}
+	if err != nil {
+		f := failure(job.Scope, "DescribeInstances", err)
+		ended.Failure = &f
+		p.o.Log.WarnContext(ctx, "lane failed", "scan", job.ScanID, "account", job.Scope.Account, "region", job.Scope.Region, "lane", job.Lane, "err", err)
+	}
+	return p.bus.Publish(ctx, ended)
+}
+
+// lane is what HandleLane knows of a lane.
+type lane struct {
+	p             *Producer
+	job           *event.LaneJob
+	try           string
+	query         ecs.Query
+	walks         int
+	before, after int // what probes counted before and after the last walk, or ecs.NoCount
+}
+
+// query asks for the lane's creation times and a minute more on both sides, so
+// that nothing is lost whether the API's bounds are inclusive, half-open or
+// exclusive. within drops what is too much.
+func query(job *event.LaneJob) ecs.Query {
+	q := ecs.Query{CreatedFrom: job.From, CreatedTo: job.To}
+	if !q.CreatedFrom.IsZero() {
+		q.CreatedFrom = q.CreatedFrom.Add(-time.Minute)
+	}
+	if !q.CreatedTo.IsZero() {
+		q.CreatedTo = q.CreatedTo.Add(time.Minute)
+	}
+	return q
+}
+
+// read walks the lane until a walk agrees with the counts, twice at most. It
+// returns the last walk, if there was one.
+func (l *lane) read(ctx context.Context) (w *walk, err error) {
+	if err := l.countBefore(ctx); err != nil {
+		return nil, err
+	}
+	for again := false; ; again = true {
+		if w, err = l.walk(ctx); err != nil {
+			return w, err
+		}
+		if l.after, err = l.p.cloud.CountInstances(ctx, l.job.Scope, l.query); err != nil {
+			return w, err
+		}
+		doubt := l.doubt(w)
+		if doubt == nil {
+			return w, nil
+		}
+		if again {
+			return w, doubt
+		}
+		l.p.o.Log.InfoContext(ctx, "the listing disagrees with the counts, the lane is walked again", "scan", l.job.ScanID,
+			"account", l.job.Scope.Account, "region", l.job.Scope.Region, "lane", l.job.Lane, "err", doubt)
+		l.before = l.after
+	}
+}
+
+// countBefore finds out how many instances there are to be listed. A lane that
+// is all of its scope was counted when the scope was.
+func (l *lane) countBefore(ctx context.Context) (err error) {
+	l.before, l.after = ecs.NoCount, ecs.NoCount
+	switch {
+	case l.job.Counted != nil:
+		l.before = *l.job.Counted
+	case l.job.From.IsZero() && l.job.To.IsZero(): // nothing was counted then
+	default:
+		l.before, err = l.p.cloud.CountInstances(ctx, l.job.Scope, l.query)
+	}
+	return err
+}
+
+// doubt holds a walk against the counts before and after it: what was there all
+// the while was counted twice and listed. Instances that were created meanwhile
+// widen the range.
+func (l *lane) doubt(w *walk) error {
+	if l.before == ecs.NoCount || l.after == ecs.NoCount {
+		return nil
+	}
+	if w.read >= min(l.before, l.after)-w.created && w.read <= max(l.before, l.after)+w.created {
+		return nil
+	}
+	return &ecs.Error{
+		Action: "DescribeInstances", Scope: l.job.Scope, Class: ecs.Contradicted,
+		Err:  fmt.Errorf("%d instances are counted before and %d after a listing of %d, of which %d are new", l.before, l.after, w.read, w.created),
+		Mend: "nothing is taken for gone here; scan again, and if it stays so, compare with the console and ask the cloud's support",
+	}
+}
+
+// walk walks the lane once, from its start wherever its token expires.
+func (l *lane) walk(ctx context.Context) (*walk, error) {
+	for restart := 0; ; restart++ {
+		w := &walk{p: l.p, job: l.job, query: l.query, Walk: event.Walk{
+			ScanID: l.job.ScanID, Kind: event.KindScan, Scope: l.job.Scope,
+			Lane: l.job.Lane, Walk: fmt.Sprintf("%s.%d", l.try, l.walks),
+		}}
+		l.walks++
+		err := w.run(ctx)
+		if ctx.Err() != nil || w.busErr != nil || err == nil || ecs.ClassOf(err) != ecs.TokenExpired || restart >= l.p.o.Restarts {
+			return w, err
+		}
+		l.p.o.Log.InfoContext(ctx, "token expired, lane starts over", "scan", l.job.ScanID, "account", l.job.Scope.Account, "region", l.job.Scope.Region, "lane", l.job.Lane)
+	}
+}
+
+// walk is one attempt to read one lane.
+type walk struct {
+	event.Walk
+	p             *Producer
+	job           *event.LaneJob
+	query         ecs.Query
+	after, before uint64 // creation times between these are the lane's, see event.PackMinute
+	since         uint64 // creation times from here on are new
+
+	// What the chain brought: distinct instances in all, those of the lane, and
+	// the new ones of all.
+	known                 idSet
+	read, listed, created int
+	// What was published.
+	pages, rows int
+	ids         uint64
+	busErr      error
+}
+
+func (w *walk) run(ctx context.Context) error {
+	w.bounds()
+	answers, chained := make(chan answer), make(chan error, 1)
+	// The calls are made on the short stack: the SDK prints the whole of it into
+	// each one's nonce.
+	go func() {
+		defer close(answers)
+		chained <- w.chain(ctx, answers)
+	}()
+	w.busErr = w.gather(ctx, answers)
+	err := <-chained
+	if w.busErr != nil {
+		return w.busErr
+	}
+	return err
+}
+
+// answer is what one call returned.
+type answer struct {
+	instances []ecs.Instance // of the lane, none of them in an answer before
+	observed  time.Time
+}
+
+// stale bounds how long ago a call may have left when its answer is taken: an
+// older answer is read again rather than passed off as new. What the call spent
+// in the queue of the rate limit before it left does not count.
+const stale = time.Minute
+
+// chain reads the lane, call by call, to its end. A doubt in a page is the
+// error once the end is reached, so that the lane has all that could be read
+// and is not complete.
+func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
+	q := w.query
+	seen := map[string]bool{}
+	var doubt error
+	for {
+		fetch, span := trace.Start(ctx, "fetch page", trace.Int("shenscan.page", len(seen)))
+		page, err := w.p.cloud.Instances(fetch, w.job.Scope, q)
+		span.End(err)
+		if err != nil {
+			return err
+		}
+		observed := w.p.o.Now()
+		if time.Since(page.Asked) > stale { // both by this machine's monotonic clock
+			// The process was held up; the answer's age is not known.
+			continue
+		}
+		answers <- answer{w.fresh(page.Instances), observed}
+		if page.Doubt != nil && doubt == nil {
+			doubt = page.Doubt
+		}
+		if page.NextToken == "" {
+			return doubt
+		}
+		if seen[page.NextToken] {
+			return &ecs.Error{
+				Action: "DescribeInstances", Scope: w.job.Scope, Class: ecs.BadAnswer, RequestID: page.RequestID,
+				Err: fmt.Errorf("the token chain runs in a circle after %d pages", len(seen)+1),
+			}
+		}
+		seen[page.NextToken] = true
+		q.NextToken = page.NextToken
+	}
+}
+
+// fresh counts the instances of an answer and keeps those that are the lane's
+// and were in no answer before. It writes to the list.
+func (w *walk) fresh(list []ecs.Instance) []ecs.Instance {
+	out := list[:0]
+	for i := range list {
+		x := &list[i]
+		if !w.known.add(maphash.String(idSeed, x.ID)) {
+			continue
+		}
+		w.read++
+		at, ok := event.PackMinute(x.CreationTime)
+		if ok && at >= w.since {
+			w.created++
+		}
+		if ok && at > w.after && at < w.before || w.within(x) {
+			w.listed++
+			out = append(out, *x)
+		}
+	}
+	return out
+}
+
+// gather makes pages of the answers and publishes them, while the next call is
+// under way, until there are no more. The error is the bus's.
+func (w *walk) gather(ctx context.Context, answers <-chan answer) error {
+	var publishing errgroup.Group
+	publishing.SetLimit(w.p.o.PagesInFlight)
+	page := event.NewLister()
+	defer page.Close()
+	var observed time.Time
+	wait := time.NewTimer(w.p.o.PageWait)
+	flush := func() {
+		wait.Stop()
+		if page.Len() == 0 {
+			return
+		}
+		m := &event.InstancesListed{Walk: w.Walk, Page: w.pages, Epoch: w.job.Epoch.UnixNano(), Observed: observed.UnixNano()}
+		w.pages++
+		w.rows += page.Len()
+		page.Put(m)
+		publishing.Go(func() error { return w.p.bus.Publish(ctx, m) })
+	}
+	for {
+		select {
+		case a, open := <-answers:
+			if !open {
+				flush()
+				return publishing.Wait()
+			}
+			for i := range a.instances {
+				if page.Len() == 0 {
+					// The page is as old as the oldest that is in it.
+					observed = a.observed
+					wait.Reset(w.p.o.PageWait)
+				}
+				page.Add(&a.instances[i])
+				w.ids += event.IDSum(a.instances[i].ID)
+				if page.Full() {
+					flush()
+				}
+			}
+		case <-wait.C:
+			flush()
+		}
+	}
+}
+
+// minute is how ECS spells a creation time.
+const minute = "2006-01-02T15:04Z"
+
+// bounds sets what within and fresh compare with.
+func (w *walk) bounds() {
+	w.before, w.since = math.MaxUint64, math.MaxUint64
+	if !w.job.From.IsZero() {
+		w.after, _ = event.PackMinute(w.job.From.UTC().Format(minute))
+	}
+	if !w.job.To.IsZero() {
+		w.before, _ = event.PackMinute(w.job.To.UTC().Format(minute))
+	}
+	if !w.job.Epoch.IsZero() {
+		w.since, _ = event.PackMinute(w.job.Epoch.UTC().Format(minute))
+	}
+}
+
+// within says whether an instance was created in the lane's own time. Whether
+// the API's bounds are inclusive then does not matter: a row on a cut belongs
+// to one lane only. A row whose creation time cannot be read is kept.
+func (w *walk) within(x *ecs.Instance) bool {
+	t, err := time.Parse(minute, x.CreationTime)
+	if err != nil {
+		return true
+	}
+	return !t.Before(w.job.From) && (w.job.To.IsZero() || t.Before(w.job.To))
+}
+
+// idSeed is secret and of this process, so that nobody can choose ids that look
+// like one.
+var idSeed = maphash.MakeSeed()
+
+// idSet is a set of ids, by their hashes: ids themselves are parts of answers,
+// which would stay in memory with them. Two of ten thousand ids have the same
+// hash once in 10^11 lanes; the counts would disagree then.
+type idSet struct {
+	slots []uint64 // open addressing; 0 is free
+	n     int
+}
+
+// add adds a hash and reports whether it is new.
+func (s *idSet) add(h uint64) bool {
+	if 2*s.n >= len(s.slots) {
+		s.grow()
+	}
+	h = max(h, 1)
+	mask := uint64(len(s.slots) - 1)
+	at := h & mask
+	for ; s.slots[at] != 0; at = (at + 1) & mask {
+		if s.slots[at] == h {
+			return false
+		}
+	}
+	s.slots[at] = h
+	s.n++
+	return true
+}
+
+func (s *idSet) grow() {
+	old := s.slots
+	s.slots = make([]uint64, max(256, 2*len(old)))
+	mask := uint64(len(s.slots) - 1)
+	for _, h := range old {
+		if h == 0 {
+			continue
+		}
+		at := h & mask
+		for s.slots[at] != 0 {
+			at = (at + 1) & mask
+		}
+		s.slots[at] = h
+	}
+}
