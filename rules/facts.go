@@ -58,7 +58,7 @@ type profile struct {
 	nvme    string // of the machine's family
 	facts   [numFacts]Tri
 	running bool
-	unsure  bool           // no verdict is firmer than medium: freely written text decides, or a release that nobody has seen yet
+	unsure  bool           // no verdict is firmer than medium: freely written text decides, a release that nobody has seen yet, or the image is gone
 	routes  *family.Routes // from the machine's family; nil: none that are known
 	counts  string         // the class that the machine's family counts as
 	support string         // the last day of standard support, where it is past
@@ -105,7 +105,7 @@ func (r *Ruleset) software(f *Facts, id *identity) software {
 	g, im := &f.Guest, &f.Image
 	proven := first(g.Virtio, im.CheckVirtio)
 	s := software{guestNVMe: g.NVMe, checkNVMe: im.CheckNVMe, imageNVMe: im.NVMe}
-	s.os, s.unsure, s.owner = id.os, id.free || id.newest == distro.NextMinor, strings.ToLower(im.Owner)
+	s.os, s.unsure, s.owner = id.os, id.free || id.newest == distro.NextMinor || f.lostImage(id), strings.ToLower(im.Owner)
 	s.facts = [numFacts]Tri{
 		factImageIO:      im.IoOptimized,
 		factSupported:    im.CheckSupported,
@@ -143,6 +143,13 @@ func (r *Ruleset) software(f *Facts, id *identity) software {
 		}
 	}
 	return s
+}
+
+// lostImage says whether the image that would tell more of the system is gone:
+// what it would say against the verdict is not known. The id of a public image
+// tells as much as the image, and a machine that was asked tells more.
+func (f *Facts) lostImage(id *identity) bool {
+	return f.Image.Presence == ImageMissing && id.os.Evidence < EvidenceGuest && distro.Identify(f.ImageID).Family == ""
 }
 
 // machine derives what the rules look at from the machine alone.

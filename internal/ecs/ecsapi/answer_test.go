@@ -117,7 +117,7 @@ func FuzzAnswer(f *testing.F) {
 		var all wireAll
 		_ = unmarshal(body, &all)
 		_, _, _ = decodeTypes(body)
-		_, _ = decodeImages(body, false)
+		_, _ = decodeImages(body, "cn-hangzhou")
 		_, _ = decodeStock(body)
 		_, _ = decodeRegions(body)
 	})
@@ -128,7 +128,7 @@ func FuzzAnswer(f *testing.F) {
 func BenchmarkListing(b *testing.B) {
 	read := map[string]func([]byte) error{
 		actTypes:  func(body []byte) error { _, _, err := decodeTypes(body); return err },
-		actImages: func(body []byte) error { _, err := decodeImages(body, false); return err },
+		actImages: func(body []byte) error { _, err := decodeImages(body, "cn-hangzhou"); return err },
 		actStock:  func(body []byte) error { _, err := decodeStock(body); return err },
 	}
 	for action, body := range listings(b) {

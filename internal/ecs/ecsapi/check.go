@@ -31,7 +31,7 @@ func (c *Client) Check(ctx context.Context, s ecs.Scope) []Permission {
 	}{
 		{actRegions, func() error { _, err := c.Regions(ctx, s.Account); return err }},
 		{actInstances, func() error { return c.VerifyAccess(ctx, s) }},
-		{actImages, func() error { return c.probeImages(ctx, s) }},
+		{actImages, func() error { _, err := c.countImages(ctx, s); return err }},
 		{actTypes, func() error { return c.probeTypes(ctx, s) }},
 	}
 	out := make([]Permission, 0, len(probes))
@@ -43,17 +43,6 @@ func (c *Client) Check(ctx context.Context, s ecs.Scope) []Permission {
 		}
 	}
 	return out
-}
-
-func (c *Client) probeImages(ctx context.Context, s ecs.Scope) error {
-	req := newRequest(ecsVersion, actImages)
-	req.set("RegionId", s.Region)
-	req.set("PageNumber", "1")
-	req.set("PageSize", "1")
-	return c.do(ctx, s, req, func(body []byte) error {
-		_, err := decodeImages(body, false)
-		return err
-	})
 }
 
 func (c *Client) probeTypes(ctx context.Context, s ecs.Scope) error {

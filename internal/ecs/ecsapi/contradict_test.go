@@ -9,7 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+	"github.com/shenscan/shenscan/rules"
 )
 
 // hostile is a server of instances that contradicts what is documented of it.
@@ -277,5 +281,148 @@ func TestAnUpperBoundOfCreationComesSecondAmongTheFilters(t *testing.T) {
 	q := f.request().URL.Query()
 	if q.Get("Filter.1.Key") != "CreationStartTime" || q.Get("Filter.1.Value") != "2000-01-01T00:00Z" || q.Get("Filter.2.Key") != "CreationEndTime" {
 		t.Errorf("query = %v", q)
+	}
+}
+
+// shelf is a server of images that contradicts what is documented of it.
+type shelf struct {
+	cap     int                       // of the ids that it looks at; 0 is all
+	owner   func(id string) string    // what must be asked for: ImageOwnerAlias and IsPublic
+	gone    string                    // prefix of ids that are deleted
+	extra   string                    // items beside those that are asked for
+	total   func(n, asked int) string // TotalCount
+	ignores bool                      // ImageId
+	empty   bool                      // shows nothing, whatever is asked
+	region  string
+	asked   map[string]int // by id and question
+	calls   int
+}
+
+func (h *shelf) serve(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	h.calls++
+	var rows []string
+	asked := strings.Split(q.Get("ImageId"), ",")
+	if q.Get("ImageId") == "" {
+		asked = []string{"centos_7_9_x64_20G_alibase_20220727.vhd"}
+	}
+	for i, id := range asked {
+		h.asked[id+" "+q.Get("ImageOwnerAlias")+q.Get("IsPublic")]++
+		switch {
+		case h.cap > 0 && i >= h.cap, h.gone != "" && strings.HasPrefix(id, h.gone), h.empty, h.ignores:
+		case h.owner != nil && strings.HasPrefix(id, "m-") && h.owner(id) != q.Get("ImageOwnerAlias")+q.Get("IsPublic"):
+		default:
+			rows = append(rows, fmt.Sprintf(`{"ImageId":%q,"OSName":"CentOS 7.9"}`, id))
+		}
+	}
+	if h.extra != "" {
+		rows = append(rows, h.extra)
+	}
+	total := fmt.Sprintf(`,"TotalCount":%d`, len(rows))
+	if h.total != nil {
+		total = h.total(len(rows), len(asked))
+	}
+	answer(w, 200, fmt.Sprintf(`{"RequestId":"r","RegionId":%q%s,"Images":{"Image":[%s]}}`, h.region, total, strings.Join(rows, ",")))
+}
+
+func TestImagesAreAskedForAgainBeforeTheyAreMissing(t *testing.T) {
+	ids := make([]string, 60)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("m-%02d", i)
+	}
+	everyOwner := func(id string) string {
+		return map[byte]string{'0': "marketplace", '1': "otherstrue", '2': "others"}[id[3]]
+	}
+	for name, tc := range map[string]struct {
+		h       shelf
+		missing int
+		calls   int
+		fails   string
+	}{
+		"all are there":                         {shelf{}, 0, 2, ""},
+		"one is deleted":                        {shelf{gone: "m-59"}, 1, 6, ""},
+		"the first twenty of the asked":         {shelf{cap: 20}, 0, 4, ""},
+		"the first twenty, and ten are deleted": {shelf{cap: 20, gone: "m-4"}, 10, 7, ""},
+		"shown to those who ask for the owner":  {shelf{owner: everyOwner, gone: "m-59"}, 1, 9, ""},
+		"counts what it leaves out":             {shelf{cap: 20, total: func(_, asked int) string { return fmt.Sprintf(`,"TotalCount":%d`, asked) }}, 0, 4, ""},
+		"counts what it never shows":            {shelf{gone: "m-4", total: func(_, asked int) string { return fmt.Sprintf(`,"TotalCount":%d`, asked) }}, 0, 6, "10 of the images were not found, but an answer counts 10 images and holds 0"},
+		"others that were not asked for":        {shelf{ignores: true, extra: `{"ImageId":"m-other"}`}, 0, 8, "60 of the images were not found, but an answer holds 1 images that were not asked for and lacks"},
+		"all, and others that were not asked":   {shelf{extra: `{"ImageId":"m-other"}`}, 0, 2, ""},
+		"all are deleted":                       {shelf{gone: "m-"}, 60, 9, ""},
+		"shows no image at all":                 {shelf{empty: true}, 0, 9, "not even one of Alibaba Cloud's own"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := tc.h
+			h.asked, h.region = map[string]int{}, testScope.Region
+			got, err := newTestClient(t, newFake(t, map[string]http.HandlerFunc{actImages: h.serve}), nil).Images(t.Context(), testScope, ids)
+			if h.calls != tc.calls {
+				t.Errorf("%d calls, want %d", h.calls, tc.calls)
+			}
+			if tc.fails != "" {
+				mustClass(t, err, ecs.Contradicted)
+				if !strings.Contains(err.Error(), tc.fails) {
+					t.Errorf("%v, want %q", err, tc.fails)
+				}
+				return
+			}
+			if err != nil || len(got) != len(ids) {
+				t.Fatalf("%d images, %v", len(got), err)
+			}
+			missing := 0
+			for _, img := range got {
+				if img.Facts.Presence == rules.ImageMissing {
+					missing++
+				} else if n := h.asked[img.ID+" "]; n > 1 && tc.h.cap == 0 && tc.h.owner == nil {
+					t.Errorf("%s is there and was asked for %d times", img.ID, n)
+				}
+			}
+			if missing != tc.missing {
+				t.Errorf("%d missing, want %d", missing, tc.missing)
+			}
+		})
+	}
+}
+
+func TestImagesOfAnotherRegionAreNoAnswer(t *testing.T) {
+	h := shelf{asked: map[string]int{}, region: "cn-beijing"}
+	_, err := newTestClient(t, newFake(t, map[string]http.HandlerFunc{actImages: h.serve}), nil).Images(t.Context(), testScope, []string{"m-1"})
+	mustClass(t, err, ecs.BadAnswer)
+}
+
+// Against the simulator: what it hides from those who do not ask for its owner
+// is found all the same, and nothing is called deleted that is not.
+func TestNoImageIsCalledDeletedThatIsThere(t *testing.T) {
+	sim, c := simulate(t, ecssim.Options{Instances: 4000, Regions: 1, Images: 300, Seed: 5}, nil)
+	s := ecs.Scope{Account: ecssim.DemoAccountID, Region: sim.Regions()[0]}
+	var ids []string
+	for q := (ecs.Query{}); ; {
+		p, err := c.Instances(t.Context(), s, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range p.Instances {
+			ids = append(ids, p.Instances[i].ImageID)
+		}
+		if q.NextToken = p.NextToken; q.NextToken == "" {
+			break
+		}
+	}
+	want, err := c.Images(t.Context(), s, ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, fails := range map[string]bool{ecssim.ImagesByAlias: false, ecssim.ImagesCapped: false, ecssim.ImagesUnasked: true, ecssim.ImagesEmpty: true, ecssim.ImagesErrorAs200: true} {
+		t.Run(name, func(t *testing.T) {
+			if err := sim.Contradict(name); err != nil {
+				t.Fatal(err)
+			}
+			got, err := c.Images(t.Context(), s, ids)
+			if (err != nil) != fails {
+				t.Fatalf("%v", err)
+			}
+			if diff := cmp.Diff(want, got); !fails && diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/shenscan/shenscan/internal/ecs"
@@ -16,36 +17,104 @@ const (
 	maxImageID    = 200
 )
 
+// imageQuestion is whose images are asked for.
+type imageQuestion struct{ owner, public string }
+
+// imageQuestions are asked one after the other for the images that are not
+// found yet. By one document the first one shows all images that the account
+// may use, by another images of the marketplace, of the community and of other
+// accounts are shown only to those who ask for them.
+var imageQuestions = [...]imageQuestion{{}, {owner: "marketplace"}, {owner: "others", public: "true"}, {owner: "others"}}
+
 // Images implements ecs.API: one image for each distinct id, in the order of
-// ids. An id that no image can have is never sent; it is missing.
+// ids. An id that no image can have is never sent; it is missing. Any other is
+// missing only after every question was asked for it and no answer gave reason
+// to doubt that it was one to the question.
 func (c *Client) Images(ctx context.Context, s ecs.Scope, ids []string) ([]ecs.Image, error) {
+	l := &imageLookup{c: c, scope: s, found: make(map[string]rules.ImageFacts, len(ids))}
 	out := make([]ecs.Image, 0, len(ids))
-	at := make(map[string]int, len(ids))
-	var ask []string
+	seen := make(map[string]bool, len(ids))
 	for _, id := range ids {
-		if _, dup := at[id]; dup {
+		if seen[id] {
 			continue
 		}
-		at[id] = len(out)
+		seen[id] = true
 		out = append(out, ecs.Image{ID: id, Facts: rules.ImageFacts{Presence: rules.ImageMissing}})
 		if sendableImage(id) {
-			ask = append(ask, id)
+			l.rest = append(l.rest, id)
 		}
 	}
-	for len(ask) > 0 {
-		n := min(len(ask), imageBatch)
-		found, err := c.imageBatch(ctx, s, ask[:n])
-		if err != nil {
-			return nil, err
+	if err := l.run(ctx); err != nil {
+		return nil, err
+	}
+	for i := range out {
+		if facts, ok := l.found[out[i].ID]; ok {
+			out[i].Facts = facts
 		}
-		for _, img := range found {
-			if i, asked := at[img.ID]; asked { // others were not asked for
-				out[i] = img
-			}
-		}
-		ask = ask[n:]
 	}
 	return out, nil
+}
+
+// imageLookup looks for images until all are found or every question is asked.
+type imageLookup struct {
+	c     *Client
+	scope ecs.Scope
+	rest  []string // ids that are not found yet
+	found map[string]rules.ImageFacts
+	// doubt says why an answer to the question may have left out images that are
+	// there.
+	doubt string
+}
+
+func (l *imageLookup) run(ctx context.Context) error {
+	doubt := ""
+	for _, q := range imageQuestions {
+		for again := true; again && len(l.rest) > 0; {
+			before := len(l.rest)
+			if err := l.ask(ctx, q); err != nil {
+				return err
+			}
+			// Some servers look at the first few ids only: what an answer lacks is
+			// asked for again, without what it has, until it has none of them.
+			again = len(l.rest) < before
+		}
+		if doubt == "" {
+			doubt = l.doubt
+		}
+	}
+	if len(l.rest) == 0 {
+		return nil
+	}
+	if doubt == "" && len(l.found) == 0 {
+		n, err := l.c.countImages(ctx, l.scope)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			doubt = "the region shows no image at all, not even one of Alibaba Cloud's own"
+		}
+	}
+	if doubt == "" {
+		return nil
+	}
+	return &ecs.Error{
+		Action: actImages, Scope: l.scope, Class: ecs.Contradicted, Err: fmt.Errorf("%d of the images were not found, but %s", len(l.rest), doubt),
+		Mend: "the images count as not read and not as deleted; scan again, and if it stays so, show it to the cloud's support",
+	}
+}
+
+// ask asks a question for the rest, in batches.
+func (l *imageLookup) ask(ctx context.Context, q imageQuestion) error {
+	rest := l.rest
+	l.rest, l.doubt = nil, ""
+	for len(rest) > 0 {
+		n := min(len(rest), imageBatch)
+		if err := l.batch(ctx, q, rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	return nil
 }
 
 // sendableImage reports whether an id may go into the comma-joined parameter.
@@ -62,34 +131,83 @@ func sendableImage(id string) bool {
 	return true
 }
 
-// imageBatch looks up ids in one call. When the API refuses the batch because
-// of one of its ids, the halves are asked alone.
-func (c *Client) imageBatch(ctx context.Context, s ecs.Scope, ids []string) ([]ecs.Image, error) {
+// batch asks a question for ids in one call. When the API refuses it because of
+// one of the ids, the halves are asked alone.
+func (l *imageLookup) batch(ctx context.Context, q imageQuestion, ids []string) error {
 	req := newRequest(ecsVersion, actImages)
-	req.set("RegionId", s.Region)
+	req.set("RegionId", l.scope.Region)
 	req.set("ImageId", strings.Join(ids, ","))
 	req.set("Status", imageStatuses)
 	req.set("ShowExpired", "true")
 	req.set("PageNumber", "1")
 	req.set("PageSize", "100")
-	var found []ecs.Image
-	err := c.do(ctx, s, req, func(body []byte) (err error) {
-		found, err = decodeImages(body, true)
+	if q.owner != "" {
+		req.set("ImageOwnerAlias", q.owner)
+	}
+	if q.public != "" {
+		req.set("IsPublic", q.public)
+	}
+	var got *imageListing
+	err := l.c.do(ctx, l.scope, req, func(body []byte) (err error) {
+		got, err = decodeImages(body, l.scope.Region)
 		return err
 	})
 	if e, ok := errors.AsType[*ecs.Error](err); ok && e.Class == ecs.BadRequest && strings.Contains(e.Code, "ImageId") {
 		if len(ids) == 1 {
-			return nil, nil // no image can have this id
+			return nil // no image can have this id
 		}
 		half := len(ids) / 2
-		a, err := c.imageBatch(ctx, s, ids[:half])
-		if err != nil {
-			return nil, err
+		if err := l.batch(ctx, q, ids[:half]); err != nil {
+			return err
 		}
-		b, err := c.imageBatch(ctx, s, ids[half:])
-		return append(a, b...), err
+		return l.batch(ctx, q, ids[half:])
 	}
-	return found, err
+	if err != nil {
+		return err
+	}
+	l.take(got, ids)
+	return nil
+}
+
+// take files an answer for ids.
+func (l *imageLookup) take(got *imageListing, ids []string) {
+	unasked := 0
+	for _, img := range got.images {
+		if slices.Contains(ids, img.ID) {
+			l.found[img.ID] = img.Facts
+		} else {
+			unasked++
+		}
+	}
+	before := len(l.rest)
+	for _, id := range ids {
+		if _, ok := l.found[id]; !ok {
+			l.rest = append(l.rest, id)
+		}
+	}
+	switch lacking := len(l.rest) - before; {
+	case lacking == 0:
+	case unasked > 0:
+		l.doubt = fmt.Sprintf("an answer holds %d images that were not asked for and lacks %d that were", unasked, lacking)
+	case got.total > len(got.images):
+		l.doubt = fmt.Sprintf("an answer counts %d images and holds %d", got.total, len(got.images))
+	}
+}
+
+// countImages asks how many images the region has.
+func (c *Client) countImages(ctx context.Context, s ecs.Scope) (n int, err error) {
+	req := newRequest(ecsVersion, actImages)
+	req.set("RegionId", s.Region)
+	req.set("PageNumber", "1")
+	req.set("PageSize", "1")
+	err = c.do(ctx, s, req, func(body []byte) error {
+		got, err := decodeImages(body, s.Region)
+		if err == nil {
+			n = max(got.total, len(got.images))
+		}
+		return err
+	})
+	return n, err
 }
 
 // wireImage is one image of DescribeImages.
@@ -112,15 +230,21 @@ type wireImage struct {
 // detection is one item of an image check.
 type detection struct{ Name, Value, RiskCode string }
 
+// imageListing is what an answer of DescribeImages says.
+type imageListing struct {
+	images []ecs.Image
+	total  int // TotalCount, ecs.NoCount where there is none
+}
+
 // wireImages is an answer of DescribeImages.
 type wireImages struct {
+	RegionID   string `json:"RegionId"`
 	TotalCount *int
 	Images     maybe[struct{ Image list[wireImage] }]
 }
 
-// decodeImages reads an answer of DescribeImages; whole means that the answer
-// must hold all the images that it counts.
-func decodeImages(body []byte, whole bool) ([]ecs.Image, error) {
+// decodeImages reads an answer of DescribeImages for a region.
+func decodeImages(body []byte, region string) (*imageListing, error) {
 	var m wireImages
 	if err := unmarshal(body, &m); err != nil {
 		return nil, err
@@ -129,15 +253,18 @@ func decodeImages(body []byte, whole bool) ([]ecs.Image, error) {
 	if items == nil {
 		return nil, missing("Images.Image")
 	}
-	if whole && m.TotalCount != nil && *m.TotalCount > len(items) {
-		return nil, fmt.Errorf("the answer counts %d images and holds %d", *m.TotalCount, len(items))
+	if m.RegionID != "" && m.RegionID != region {
+		return nil, fmt.Errorf("the images are of region %q", clip(m.RegionID, 60))
 	}
-	out := make([]ecs.Image, len(items))
+	out := &imageListing{images: make([]ecs.Image, len(items)), total: ecs.NoCount}
+	if m.TotalCount != nil {
+		out.total = *m.TotalCount
+	}
 	for i := range items {
 		if items[i].ImageID == "" {
 			return nil, missing("ImageId")
 		}
-		out[i] = ecs.Image{ID: items[i].ImageID, Facts: items[i].facts()}
+		out.images[i] = ecs.Image{ID: items[i].ImageID, Facts: items[i].facts()}
 	}
 	return out, nil
 }

@@ -86,10 +86,15 @@ func (sc *scope) findImages(ids string, f imageFilter) []*slot {
 	sc.mu.RLock()
 	defer sc.mu.RUnlock()
 	var out []*slot
+	unused := sc.fleet.data.onSale()
 	if ids != "" {
 		seen := map[string]bool{}
 		for id := range strings.SplitSeq(ids, ",") {
-			if s := sc.images[id]; s != nil && !seen[id] && f.match(s) {
+			s := sc.images[id]
+			if s == nil && unused != nil && id == unused.imageID {
+				s = unused
+			}
+			if s != nil && !seen[id] && f.match(s) {
 				seen[id] = true
 				out = append(out, s)
 			}
@@ -101,8 +106,24 @@ func (sc *scope) findImages(ids string, f imageFilter) []*slot {
 			out = append(out, s)
 		}
 	}
+	if unused != nil && sc.images[unused.imageID] == nil && f.match(unused) {
+		out = append(out, unused)
+	}
 	slices.SortFunc(out, func(a, b *slot) int { return strings.Compare(a.imageID, b.imageID) })
 	return out
+}
+
+// onSale is a public image of every region, which nothing may run of: no region
+// is without any.
+func (d *data) onSale() *slot {
+	for _, kind := range d.kinds {
+		for _, id := range kind.imageIDs {
+			if s := newPublicSlot(kind, id); s.present && s.status == "Available" {
+				return s
+			}
+		}
+	}
+	return nil // the data know no such image
 }
 
 // appendImage appends one element of Images.Image. What old public images do
