@@ -218,9 +218,10 @@ func (f *Facts) sameSoftware(o *Facts) bool {
 		a.CheckXen == b.CheckXen && a.CheckFstab == b.CheckFstab && a.CheckGRUB == b.CheckGRUB && a.CheckSupported == b.CheckSupported &&
 		eq(a.CheckOSVersion, b.CheckOSVersion) && eq(a.CheckKernel, b.CheckKernel) &&
 		eq(a.TagOSVersion, b.TagOSVersion) && eq(a.TagKernelVersion, b.TagKernelVersion) &&
+		eq(a.Offered, b.Offered) && eq(a.Refused, b.Refused) &&
 		eq(g.Release, h.Release) && eq(g.Kernel, h.Kernel) && eq(g.Architecture, h.Architecture) &&
 		g.Virtio == h.Virtio && g.NVMe == h.NVMe && g.XenResidue == h.XenResidue && g.DeviceNames == h.DeviceNames &&
-		g.SecuritySoft == h.SecuritySoft && g.FreeBSDPatch == h.FreeBSDPatch
+		g.SecuritySoft == h.SecuritySoft && g.FreeBSDPatch == h.FreeBSDPatch && g.Up == h.Up
 }
 
 func eq(a, b string) bool { return len(a) == len(b) && (a == "" || a == b) }
@@ -260,13 +261,8 @@ func mix(a, b uint64) uint64 {
 // pins no message buffer and a comparison walks along.
 func (f *Facts) clone() Facts {
 	out := *f
-	all := [...]*string{
-		&out.OSName, &out.OSNameEn, &out.OSType, &out.ImageID, &out.InstanceType, &out.InstanceFamily,
-		&out.Image.Name, &out.Image.Family, &out.Image.Platform, &out.Image.OSName, &out.Image.OSNameEn, &out.Image.OSType,
-		&out.Image.Architecture, &out.Image.BootMode, &out.Image.Owner, &out.Image.Status,
-		&out.Image.CheckOSVersion, &out.Image.CheckKernel, &out.Image.TagOSVersion, &out.Image.TagKernelVersion,
-		&out.Guest.Release, &out.Guest.Kernel, &out.Guest.Architecture, &out.Name,
-	}
+	texts := out.Texts()
+	all := append(texts[:], &out.InstanceType, &out.InstanceFamily)
 	n := 0
 	for _, s := range all {
 		n += len(*s)

@@ -150,7 +150,7 @@ func (r *Ruleset) index() {
 					r.byOS[rl.stage][f] = append(r.byOS[rl.stage][f], rl)
 				}
 			}
-		case rl.stage != StageObserved:
+		case rl.stage != StageObserved && rl.stage != StageAnswer:
 			r.others = append(r.others, rl)
 		}
 	}
@@ -287,7 +287,7 @@ func (c *compiler) rule(src *Rule) {
 		c.bad(part, "the id is used twice")
 	}
 	switch src.Stage {
-	case StageOS, StageNVMe, StagePlatform, StageFinding, StageAdvisory, StageObserved:
+	case StageOS, StageNVMe, StagePlatform, StageFinding, StageAdvisory, StageObserved, StageAnswer:
 	default:
 		c.bad(part, "stage %q is none of os, nvme, platform, finding, advisory, observed", src.Stage)
 	}

@@ -40,7 +40,7 @@ type RemedyDef struct {
 type Rule struct {
 	ID        string            `yaml:"id"`
 	Title     string            `yaml:"title"`
-	Stage     string            `yaml:"stage"` // StageOS, StageNVMe, StagePlatform, StageFinding, StageAdvisory, StageObserved
+	Stage     string            `yaml:"stage"` // StageOS, StageNVMe, StagePlatform, StageFinding, StageAdvisory, StageObserved, StageAnswer
 	Withdrawn bool              `yaml:"withdrawn"`
 	When      When              `yaml:"when"`
 	Verdicts  map[string]string `yaml:"verdicts"` // class -> verdict; a class that is not named is not judged
@@ -75,6 +75,10 @@ const (
 	StageFinding = "finding"
 	// StageAdvisory tells something that does not touch the verdict.
 	StageAdvisory = "advisory"
+	// StageAnswer takes the place of an operating system or platform rule that
+	// leaves the question open, where the platform itself answered it. It never
+	// touches what another verdict rests on.
+	StageAnswer = "answer"
 	// StageObserved replaces the judgement of the operating system where the
 	// machine already runs on the target's class.
 	StageObserved = "observed"
@@ -214,6 +218,9 @@ type Observation struct {
 	DeviceNames    Tri    `yaml:"device_names,omitempty" json:"device_names,omitzero"`
 	SecuritySoft   Tri    `yaml:"security_software,omitempty" json:"security_software,omitzero"`
 	FreeBSDPatch   Tri    `yaml:"freebsd_patch,omitempty" json:"freebsd_patch,omitzero"`
+	Up             Tri    `yaml:"guest_up,omitempty" json:"guest_up,omitzero"`
+	Offered        string `yaml:"platform_offers,omitempty" json:"platform_offers,omitzero"`   // families, separated by spaces
+	Refused        string `yaml:"platform_refuses,omitempty" json:"platform_refuses,omitzero"` // families, separated by spaces
 }
 
 // UnmarshalYAML reads a bare string as the name, anything else as an object.
@@ -234,11 +241,11 @@ func (o *Observation) Facts() Facts {
 			Name: o.ImageName, Family: o.ImageFamily, Platform: o.Platform, OSName: o.ImageOSName, Owner: o.ImageOwner,
 			Status: o.ImageStatus, Architecture: o.Architecture, BootMode: o.BootMode, IoOptimized: o.ImageIO, NVMe: o.ImageNVMe,
 			CheckVirtio: o.CheckVirtio, CheckNVMe: o.CheckNVMe, CheckFstab: o.CheckFstab, CheckGRUB: o.CheckGRUB,
-			CheckSupported: o.CheckSupported, TagKernelVersion: o.ImageKernel,
+			CheckSupported: o.CheckSupported, TagKernelVersion: o.ImageKernel, Offered: o.Offered, Refused: o.Refused,
 		},
 		Guest: GuestFacts{
 			Release: o.Release, Kernel: o.Kernel, Virtio: o.Virtio, NVMe: o.NVMe, XenResidue: o.XenResidue,
-			DeviceNames: o.DeviceNames, SecuritySoft: o.SecuritySoft, FreeBSDPatch: o.FreeBSDPatch,
+			DeviceNames: o.DeviceNames, SecuritySoft: o.SecuritySoft, FreeBSDPatch: o.FreeBSDPatch, Up: o.Up,
 		},
 	}
 	if o.ImageMissing {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/shenscan/shenscan/rules/distro"
 	"github.com/shenscan/shenscan/rules/family"
 )
 
@@ -206,7 +207,7 @@ func (e *evaluation) verdict(t *Target) Verdict {
 		if o.partial && o.level != Compatible && e.p.os.Version != "" {
 			o.prefix += fmt.Sprintf("Of the release only %q is known, and the worst it can be counts. ", e.p.os.Version)
 		}
-		found = append(found, o.judged)
+		found = append(found, e.answered(stage, t, &o))
 	}
 	for _, rl := range e.r.others {
 		if !rl.has[t.Class] {
@@ -234,6 +235,34 @@ func (e *evaluation) verdict(t *Target) Verdict {
 		found = append(found, j)
 	}
 	return e.assemble(t, found, partial)
+}
+
+// answered is a stage's judgement, or what the platform itself answered where
+// the stage leaves open whether a system that is known is accepted. NVMe is a
+// question of its own, which the platform was not asked.
+func (e *evaluation) answered(stage string, t *Target, o *osJudgement) judged {
+	if o.level != Unknown || stage == StageNVMe || o.rule.match.missing || e.contradicted() || e.p.os.Family == distro.Unknown || !e.p.offers(t) {
+		return o.judged
+	}
+	for _, rl := range e.r.rules {
+		if rl.stage != StageAnswer || rl.disabled || !rl.has[t.Class] {
+			continue
+		}
+		if out, why := rl.match.os(&e.cands[0], e.p, e.cands[0].span); out != outcomeCertain {
+			trace(e.tr, t, rl, "no: "+why)
+			continue
+		}
+		if why := rl.match.machines(e.p, t); why != "" {
+			trace(e.tr, t, rl, "no: "+why)
+			continue
+		}
+		trace(e.tr, t, rl, "matches")
+		return judged{
+			rule: rl, level: rl.level[t.Class], confidence: rl.confidence[t.Class],
+			prefix: fmt.Sprintf("By its operating system alone it would be %s (%s). ", o.level, o.rule.id()),
+		}
+	}
+	return o.judged
 }
 
 // contradicted says whether an identity contradicts the chosen one.
@@ -283,7 +312,9 @@ func (e *evaluation) observed(t *Target) *judged {
 		trace(e.tr, t, rl, "matches")
 		out := &judged{rule: rl, level: rl.level[t.Class], confidence: rl.confidence[t.Class]}
 		if os := e.os(StageOS, t); os.level != Compatible {
-			out.confidence = Low
+			if os.level == Incompatible || e.p.facts[factGuestUp] != Yes {
+				out.confidence = Low
+			}
 			out.prefix = fmt.Sprintf("By its operating system alone it would be %s (%s). ", os.level, os.rule.id())
 		}
 		return out
@@ -342,7 +373,7 @@ func (e *evaluation) assemble(t *Target, found []judged, confirm bool) Verdict {
 }
 
 func stageOrder(stage string) int {
-	return strings.Index("observed os nvme platform finding advisory", stage)
+	return strings.Index("observed answer os nvme platform finding advisory", stage)
 }
 
 // remedies adds what helps against a rule on a target.

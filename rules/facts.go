@@ -31,6 +31,7 @@ const (
 	factNVMeRuns                 // it runs on a machine that attaches disks by NVMe
 	factImageKernel              // the kernel that runs is the image's own
 	factBootMode                 // the image tells its boot mode
+	factGuestUp                  // the guest was heard of since it started
 	factNewRelease               // the release may have come after the table of releases was made
 	numFacts
 )
@@ -38,7 +39,7 @@ const (
 var factNames = [numFacts]string{
 	"virtio", "nvme", "xen_source", "image_io_optimized", "platform_check", "xen_residue", "device_names",
 	"security_software", "freebsd_patch", "image_missing", "image_deprecated", "amd_image", "not_r2", "virtio_proven", "out_of_support",
-	"nvme_proven", "runs_on_nvme", "kernel_of_image", "boot_mode_known", "new_release",
+	"nvme_proven", "runs_on_nvme", "kernel_of_image", "boot_mode_known", "guest_up", "new_release",
 }
 
 func factNamed(name string) (fact, bool) {
@@ -64,6 +65,10 @@ type profile struct {
 	support string         // the last day of standard support, where it is past
 	boot    string         // BIOS, UEFI, UEFI-Preferred
 	owner   string
+	// What the platform answered for the image: families, and the classes that
+	// follow from them.
+	offered, refused               string
+	offeredClasses, refusedClasses [classes]bool
 }
 
 func yes(b bool) Tri {
@@ -118,6 +123,7 @@ func (r *Ruleset) software(f *Facts, id *identity) software {
 		factAMD:          yes(id.amd),
 		factNotR2:        yes(id.notR2),
 		factVirtioSeen:   proven,
+		factGuestUp:      g.Up,
 	}
 	if im.CheckGRUB == No || im.CheckFstab == No {
 		s.facts[factDeviceNames] = first(g.DeviceNames, Yes)
@@ -132,6 +138,8 @@ func (r *Ruleset) software(f *Facts, id *identity) software {
 		s.boot = "UEFI"
 	}
 	s.facts[factBootMode] = yes(im.BootMode != "")
+	s.offered, s.refused = im.Offered, im.Refused
+	s.offeredClasses, s.refusedClasses = r.answered(im)
 	own := im.TagKernelVersion
 	if own == "" {
 		own = im.CheckKernel
@@ -150,6 +158,54 @@ func (r *Ruleset) software(f *Facts, id *identity) software {
 // tells as much as the image, and a machine that was asked tells more.
 func (f *Facts) lostImage(id *identity) bool {
 	return f.Image.Presence == ImageMissing && id.os.Evidence < EvidenceGuest && distro.Identify(f.ImageID).Family == ""
+}
+
+// answered is what the platform's answer for an image says of whole classes: a
+// class is offered where some of its families are and none is refused, and
+// refused where some of them are refused and none is offered. Where its
+// families disagree nothing is said of the class.
+func (r *Ruleset) answered(im *ImageFacts) (offered, refused [classes]bool) {
+	mark := func(families string, in *[classes]bool) {
+		for name := range strings.FieldsSeq(families) {
+			class := r.families.Lookup("", name).Class
+			for c := range classes {
+				in[c] = in[c] || Class(c).String() == class
+			}
+		}
+	}
+	var some, none [classes]bool
+	mark(im.Offered, &some)
+	mark(im.Refused, &none)
+	for c := range classes {
+		offered[c], refused[c] = some[c] && !none[c], none[c] && !some[c]
+	}
+	return offered, refused
+}
+
+// offers says whether the platform answered that it offers the image there.
+func (p *profile) offers(t *Target) bool {
+	if t.Family != "" {
+		return hasWord(p.offered, t.Family)
+	}
+	return p.offeredClasses[t.Class]
+}
+
+// refuses says whether the platform answered that it does not offer the image
+// there, where it offers others.
+func (p *profile) refuses(t *Target) bool {
+	if t.Family != "" {
+		return hasWord(p.refused, t.Family)
+	}
+	return p.refusedClasses[t.Class]
+}
+
+func hasWord(list, word string) bool {
+	for w := range strings.FieldsSeq(list) {
+		if w == word {
+			return true
+		}
+	}
+	return false
 }
 
 // machine derives what the rules look at from the machine alone.

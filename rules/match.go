@@ -208,6 +208,10 @@ func mismatch(kind string, p *profile, t *Target) bool {
 		return p.machine.Family != "" && !p.changesTo(t)
 	case "to-nvme":
 		return p.machine.Family != "" && !p.attachesNVMe() && t.AttachesNVMe()
+	case "platform-offers":
+		return p.offers(t)
+	case "platform-refuses":
+		return p.refuses(t)
 	case "to-virtio":
 		return p.attachesNVMe() && !t.AttachesNVMe()
 	}

@@ -87,6 +87,12 @@ type ImageFacts struct {
 	CheckSupported                   Tri    // GUESTOS.SupportMocInstanceTypes: Alibaba's own answer
 	CheckOSVersion, CheckKernel      string // DetectionOptions GUESTOS.OSVersion, GUESTOS.KernelVersion
 	TagOSVersion, TagKernelVersion   string // tags acs:ecs:image:osVersion, acs:ecs:image:kernelVersion
+	// Offered are the instance families on which the platform offers the image
+	// in its region (DescribeImageSupportInstanceTypes), sorted, separated by
+	// spaces; Refused are those on which it offers a current public image of the
+	// same architecture there and not this one. Both are "" where it was not
+	// asked.
+	Offered, Refused string
 }
 
 // GuestFacts are what the machine itself answered (the in-guest probe).
@@ -100,6 +106,31 @@ type GuestFacts struct {
 	DeviceNames  Tri    // fstab or boot loader names devices by /dev/xvdX, /dev/vdX
 	SecuritySoft Tri    // Windows: third-party security software is running
 	FreeBSDPatch Tri    // FreeBSD: the patch or kern.maxphys setting is in place
+	Up           Tri    // the guest itself was heard of since it started: a heartbeat, or a console log that reached login
+}
+
+// Texts are the fields of f that hold text of everything but the machine, in
+// the order in which messages and the store spell them. With Tris it is the
+// one list of them: what writes, hashes or copies facts goes by it.
+func (f *Facts) Texts() [24]*string {
+	return [...]*string{
+		&f.OSName, &f.OSNameEn, &f.OSType, &f.ImageID, &f.Name,
+		&f.Image.Name, &f.Image.Family, &f.Image.Platform, &f.Image.OSName, &f.Image.OSNameEn, &f.Image.OSType,
+		&f.Image.Architecture, &f.Image.BootMode, &f.Image.Owner, &f.Image.Status,
+		&f.Image.CheckOSVersion, &f.Image.CheckKernel, &f.Image.TagOSVersion, &f.Image.TagKernelVersion,
+		&f.Image.Offered, &f.Image.Refused,
+		&f.Guest.Release, &f.Guest.Kernel, &f.Guest.Architecture,
+	}
+}
+
+// Tris are the three-valued fields of f of everything but the machine, in the
+// order in which messages and the store spell them.
+func (f *Facts) Tris() [15]*Tri {
+	return [...]*Tri{
+		&f.Image.IoOptimized, &f.Image.NVMe, &f.Image.CheckVirtio, &f.Image.CheckNVMe, &f.Image.CheckXen,
+		&f.Image.CheckFstab, &f.Image.CheckGRUB, &f.Image.CheckSupported,
+		&f.Guest.Virtio, &f.Guest.NVMe, &f.Guest.XenResidue, &f.Guest.DeviceNames, &f.Guest.SecuritySoft, &f.Guest.FreeBSDPatch, &f.Guest.Up,
+	}
 }
 
 // Level is a verdict's severity. The zero value is Unknown, so that a verdict

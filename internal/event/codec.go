@@ -178,24 +178,6 @@ func (r *reader) hardware() rules.Hardware {
 	return rules.Hardware{InstanceType: r.word(), InstanceFamily: r.word(), IoOptimized: r.tri(), OSNVMe: r.tri(), Running: r.tri()}
 }
 
-func softwareStrings(f *rules.Facts) [22]*string {
-	return [22]*string{
-		&f.OSName, &f.OSNameEn, &f.OSType, &f.ImageID, &f.Name,
-		&f.Image.Name, &f.Image.Family, &f.Image.Platform, &f.Image.OSName, &f.Image.OSNameEn, &f.Image.OSType,
-		&f.Image.Architecture, &f.Image.BootMode, &f.Image.Owner, &f.Image.Status,
-		&f.Image.CheckOSVersion, &f.Image.CheckKernel, &f.Image.TagOSVersion, &f.Image.TagKernelVersion,
-		&f.Guest.Release, &f.Guest.Kernel, &f.Guest.Architecture,
-	}
-}
-
-func softwareTris(f *rules.Facts) [14]*rules.Tri {
-	return [14]*rules.Tri{
-		&f.Image.IoOptimized, &f.Image.NVMe, &f.Image.CheckVirtio, &f.Image.CheckNVMe, &f.Image.CheckXen,
-		&f.Image.CheckFstab, &f.Image.CheckGRUB, &f.Image.CheckSupported,
-		&f.Guest.Virtio, &f.Guest.NVMe, &f.Guest.XenResidue, &f.Guest.DeviceNames, &f.Guest.SecuritySoft, &f.Guest.FreeBSDPatch,
-	}
-}
-
 // AppendFacts appends the flat encoding of f, the one that messages carry, to
 // b.
 func AppendFacts(b []byte, f *rules.Facts) []byte {

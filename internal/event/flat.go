@@ -107,7 +107,7 @@ func (r *reader) failures() (out []record.Failure) {
 // facts writes what is known of software: which of its strings there are, and
 // those. Most are empty.
 func (w *writer) facts(f *rules.Facts) {
-	all := softwareStrings(f)
+	all := f.Texts()
 	there := uint64(0)
 	for i, s := range all {
 		if *s != "" {
@@ -122,14 +122,14 @@ func (w *writer) facts(f *rules.Facts) {
 	}
 	w.byte(byte(f.Image.Presence))
 	v := uint64(0)
-	for i, t := range softwareTris(f) {
+	for i, t := range f.Tris() {
 		v |= uint64(*t) << (2 * i)
 	}
 	w.uint(v)
 }
 
 func (r *reader) facts(f *rules.Facts) {
-	all := softwareStrings(f)
+	all := f.Texts()
 	there := r.uint()
 	if there>>len(all) != 0 {
 		r.fail("more strings than facts have")
@@ -141,7 +141,7 @@ func (r *reader) facts(f *rules.Facts) {
 		}
 	}
 	f.Image.Presence = rules.ImagePresence(r.enum(byte(rules.ImageMissing)))
-	tris := softwareTris(f)
+	tris := f.Tris()
 	v := r.uint()
 	if v>>(2*len(tris)) != 0 {
 		r.fail("more observations than facts have")

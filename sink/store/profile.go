@@ -242,23 +242,13 @@ func (p *profiles) hardwareOf(h rules.Hardware) uint32 {
 func hashSoftware(seed maphash.Seed, f *rules.Facts) uint64 {
 	const odd = 0x9E3779B97F4A7C15
 	h := uint64(odd)
-	for i, s := range [...]*string{
-		&f.OSName, &f.OSNameEn, &f.OSType, &f.ImageID, &f.Name,
-		&f.Image.Name, &f.Image.Family, &f.Image.Platform, &f.Image.OSName, &f.Image.OSNameEn, &f.Image.OSType,
-		&f.Image.Architecture, &f.Image.BootMode, &f.Image.Owner, &f.Image.Status,
-		&f.Image.CheckOSVersion, &f.Image.CheckKernel, &f.Image.TagOSVersion, &f.Image.TagKernelVersion,
-		&f.Guest.Release, &f.Guest.Kernel, &f.Guest.Architecture,
-	} {
+	for i, s := range f.Texts() {
 		if *s != "" {
 			h = (bits.RotateLeft64(h, 29) ^ maphash.String(seed, *s) + uint64(i)) * odd
 		}
 	}
-	for _, t := range [...]rules.Tri{
-		f.Image.IoOptimized, f.Image.NVMe, f.Image.CheckVirtio, f.Image.CheckNVMe, f.Image.CheckXen,
-		f.Image.CheckFstab, f.Image.CheckGRUB, f.Image.CheckSupported,
-		f.Guest.Virtio, f.Guest.NVMe, f.Guest.XenResidue, f.Guest.DeviceNames, f.Guest.SecuritySoft, f.Guest.FreeBSDPatch,
-	} {
-		h = h<<2 ^ h>>62 ^ uint64(t)
+	for _, t := range f.Tris() {
+		h = h<<2 ^ h>>62 ^ uint64(*t)
 	}
 	h = (h ^ uint64(f.Image.Presence)) * odd
 	return h ^ h>>32
