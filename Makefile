@@ -89,6 +89,12 @@ test/deploy: test/dashboards ## the files of deploy/ (needs promtool)
 test/live: ## what deploy/ deploys, running: keys, panels, every alert brought about (needs prometheus, promtool)
 	cd deploy/grafana/gen && $(GO) test -count=1 -tags live -run Deployment ./...
 
+.PHONY: test/docs
+test/docs: ## every command block of the guide, as printed, in a simulated deployment (ONLY=docs/RUNBOOK.md; Linux)
+	@mkdir -p $(BUILD)
+	$(GO) build -modfile=internal/tools/nats/go.mod -o $(BUILD)/nats github.com/nats-io/natscli/nats
+	$(GO) test -count=1 -v ./docs -args -whole -nats $(abspath $(BUILD))/nats -only '$(ONLY)' | grep -vE '^(=== |    --- PASS)'
+
 .PHONY: test/clock
 test/clock: ## what holds against the real clock on a quiet machine only
 	$(GO) test -count=1 -tags live -run FourClients ./internal/ecs/ecsapi

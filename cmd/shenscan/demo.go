@@ -40,7 +40,7 @@ real SDK and an embedded NATS, prints the report and writes it as HTML too. With
 --serve the web page and the metrics stay up.`,
 		Example: `  shenscan demo
   shenscan demo --serve
-  shenscan demo --instances 1000000 --regions 30 --output jsonl --out fleet.jsonl`,
+  shenscan demo --instances 100000 --regions 30 --output jsonl --out fleet.jsonl`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.run(cmd.Context(), s, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},

@@ -33,7 +33,7 @@ A running shenscan holds the store; its page and API (--listen) show the same.`,
 		Example: `  shenscan report
   shenscan report --output csv --out fleet.csv
   shenscan report --scans                      # the scans that the store knows
-  shenscan report --since 20261123T010203Z-0abc1234
+  shenscan report --since s-20261123T010203-0abc123
   shenscan report --since 7d --output csv --out changes.csv`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			format, failOn, err := output.check()

@@ -38,7 +38,7 @@ configuration file.`,
 		Example: `  shenscan scan
   shenscan scan --region cn-hangzhou --region cn-beijing --target ecs.g8i
   shenscan scan --output html --out report.html
-  shenscan scan --endpoint http://127.0.0.1:10480     # a simulator: shenscan simulate`,
+  shenscan scan --endpoint http://127.0.0.1:10471     # a simulator: shenscan simulate`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.run(cmd.Context(), s, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},

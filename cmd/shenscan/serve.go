@@ -54,8 +54,8 @@ requests, keeps the store and serves the web page, the API and the metrics.
 The embedded NATS opens no socket unless --nats-listen names one; requests from
 other programs (nats req shenscan.rescan …) need that, or --nats-url.`,
 		Example: `  shenscan serve --config shenscan.yaml
-  shenscan serve --nats-listen 127.0.0.1:4222 &
-  nats req shenscan.scan '{}'`,
+  shenscan serve --nats-listen 127.0.0.1:4222
+  nats req shenscan.scan '{}'                      # in another terminal`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o := f.options(s, "shenscan-serve", app.All, bus.SyncAlways)
 			var err error

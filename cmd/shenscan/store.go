@@ -40,7 +40,7 @@ func newStoreBackupCmd() *cobra.Command {
 	dir := &storeFlags{}
 	cmd := &cobra.Command{
 		Use: "backup FILE", Short: "Write a copy of the store", Args: oneArg("file to write"),
-		Example: "  shenscan store backup /backup/shenscan-store.db",
+		Example: "  shenscan store backup shenscan-backup.db",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withStore(cmd, dir, func(db *store.DB) (err error) {
 				out, err := os.OpenFile(args[0], os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)

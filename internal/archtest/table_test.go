@@ -58,6 +58,7 @@ var layers = []layer{
 	{"internal/simtest/...", nil},
 	{"internal/archtest", nil},
 	{"deploy/nats", nil},
+	{"docs", nil},
 }
 
 // ownership says which packages may import a library directly.
