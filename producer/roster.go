@@ -1,16 +1,15 @@
 package producer
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/filter"
 )
 
 // Accounts lists every account that there is to look at. Where it returns an
@@ -135,7 +134,7 @@ func (r *Roster) Find(ctx context.Context, name string) (ecs.Account, error) {
 			names = append(names, a.ID, a.Name)
 		}
 	}
-	return ecs.Account{}, &RequestError{"400", fmt.Sprintf("no account is called %q%s", clip(name), suggest(name, names))}
+	return ecs.Account{}, &RequestError{"400", fmt.Sprintf("no account is called %q%s", clip(name), filter.Nearest(name, names))}
 }
 
 // CheckRegion returns a *RequestError where none of the accounts has the
@@ -166,7 +165,7 @@ func (r *Roster) CheckRegion(ctx context.Context, accounts []string, region stri
 	for id := range all {
 		ids = append(ids, id)
 	}
-	return &RequestError{"400", fmt.Sprintf("no region is called %q%s", clip(region), suggest(region, ids))}
+	return &RequestError{"400", fmt.Sprintf("no region is called %q%s", clip(region), filter.Nearest(region, ids))}
 }
 
 // regionsOf returns the regions of an account, from memory where that knows
@@ -249,48 +248,4 @@ func (r *Roster) Resolve(ctx context.Context, accounts, regions []string) (ids [
 		}
 	}
 	return ids, nil
-}
-
-// suggest is the end of a sentence that says that a name is not known: the
-// nearest of those that are, or some of them.
-func suggest(name string, known []string) string {
-	slices.Sort(known)
-	known = slices.Compact(known)
-	known = slices.DeleteFunc(known, func(s string) bool { return s == "" })
-	if len(known) == 0 {
-		return ""
-	}
-	nearest := slices.MinFunc(known, func(a, b string) int { return cmp.Compare(distance(name, a), distance(name, b)) })
-	if distance(name, nearest) <= max(2, len(name)/4) {
-		return fmt.Sprintf("; did you mean %q?", nearest)
-	}
-	const some = 8
-	more := ""
-	if len(known) > some {
-		more = fmt.Sprintf(" and %d more", len(known)-some)
-	}
-	return "; there are " + strings.Join(known[:min(some, len(known))], ", ") + more
-}
-
-// distance is how many letters must be changed, added or taken away to make a
-// of b (Levenshtein).
-func distance(a, b string) int {
-	a, b = a[:min(len(a), 200)], b[:min(len(b), 200)]
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -85,6 +85,9 @@ func TestOneAnswer(t *testing.T) {
 	for name, flags := range map[string][]string{
 		"as stored": nil, "rules": {"--rules", overlay}, "target": {"--target", "shenlong-8"},
 		"family as target": {"--target", "ecs.g8i"}, "rules and targets": {"--rules", overlay, "--target", "kvm,shenlong-7"},
+		"region": {"--region", sim.Regions()[0]}, "system": {"--os", "centos,windows-server", "--exclude", "os=centos:5"},
+		"verdict on a target":    {"--verdict", "shenlong-8=incompatible", "--confidence", "high"},
+		"verdict by other rules": {"--verdict", "incompatible", "--rules", overlay, "--target", "shenlong-7", "--exclude", "region=" + sim.Regions()[1]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			show := func(more ...string) result {
@@ -95,10 +98,10 @@ func TestOneAnswer(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := counted(a.Summary.Targets, a.Instances)
-			if diff := cmp.Diff(want, a.Summary.Verdicts); diff != "" || a.Summary.Instances != len(a.Instances) || len(a.Instances) != 400 {
+			if diff := cmp.Diff(want, a.Summary.Verdicts); diff != "" || a.Summary.Instances != len(a.Instances) || len(a.Instances) == 0 {
 				t.Errorf("%d rows, %d in the totals; verdicts of rows and totals of JSON: %s", len(a.Instances), a.Summary.Instances, diff)
 			}
-			if rows := records(t, show("--output", "jsonl").stdout); len(rows) != 400 {
+			if rows := records(t, show("--output", "jsonl").stdout); len(rows) != len(a.Instances) {
 				t.Errorf("%d JSON Lines", len(rows))
 			} else {
 				var list []*record.Record
@@ -129,11 +132,56 @@ func TestOneAnswer(t *testing.T) {
 				if bad > 0 {
 					code = 3
 				}
-				if r.code != code || bad > 0 && !strings.Contains(r.stderr, fmt.Sprintf("%d of 400 instances are %s or worse", bad, level)) {
+				if r.code != code || bad > 0 && !strings.Contains(r.stderr, fmt.Sprintf("%d of %d instances are %s or worse", bad, len(a.Instances), level)) {
 					t.Errorf("--fail-on %s: exit %d for %d rows: %s", level, r.code, bad, r.stderr)
 				}
 			}
 		})
+	}
+}
+
+// A filter names what there is; everything else is a mistake that names the
+// nearest, not an empty answer.
+func TestFilterNamesWhatThereIs(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 120, Regions: 3, Seed: 5})
+	store := t.TempDir()
+	if r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "csv"); r.code != 0 {
+		t.Fatalf("exit %d", r.code)
+	}
+	for name, c := range map[string]struct {
+		args, env []string
+		want      string
+	}{
+		"region":       {[]string{"report", "--region", "cn-hangzou"}, nil, `did you mean "cn-hangzhou"`},
+		"verdict":      {[]string{"report", "--verdict", "incompatable"}, nil, `did you mean "incompatible"`},
+		"confidence":   {[]string{"plan", "--confidence", "hihg"}, nil, `did you mean "high"`},
+		"account":      {[]string{"plan", "--account", "nobody"}, nil, "is no account"},
+		"target":       {[]string{"report", "--target", "kvm", "--verdict", "shenlong-8=unknown"}, nil, "names no target"},
+		"os":           {[]string{"report", "--os", "centoss"}, nil, `did you mean "centos"`},
+		"family":       {[]string{"report", "--family", "ecs.zz9"}, nil, "is no instance family"},
+		"tag":          {[]string{"report", "--tag", "nobody-has-this"}, nil, "is no tag"},
+		"exclude":      {[]string{"report", "--exclude", "regoin=cn-hangzhou"}, nil, `did you mean "region"`},
+		"scan":         {[]string{"scan", "--endpoint", sim.URL, "--verdict", "bad"}, nil, "--verdict"},
+		"environment":  {[]string{"report"}, []string{"SHENSCAN_REGOIN=cn-hangzhou"}, `did you mean "SHENSCAN_REGION"`},
+		"as a setting": {[]string{"report"}, []string{"SHENSCAN_REGION=cn-hangzou"}, `did you mean "cn-hangzhou"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t, env(c.env...), append(c.args, "--store", store)...)
+			if r.code != 2 || !strings.Contains(r.stderr, c.want) || r.stdout != "" {
+				t.Errorf("exit %d: %s", r.code, r.stderr)
+			}
+		})
+	}
+	// A scan of one region is about that region, whatever the store holds.
+	region := sim.Regions()[0]
+	r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--region", region, "--output", "jsonl")
+	if r.code != 0 {
+		t.Fatalf("exit %d", r.code)
+	}
+	for _, rec := range records(t, r.stdout) {
+		if rec.Region != region {
+			t.Fatalf("a record of %s in the report of a scan of %s", rec.Region, region)
+		}
 	}
 }
 

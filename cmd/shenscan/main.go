@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -157,8 +159,13 @@ func (s *settings) prepare(root, cmd *cobra.Command) error {
 		c.Flags().VisitAll(func(f *pflag.Flag) { known[config.Key(f.Name)] = true })
 		c.PersistentFlags().VisitAll(func(f *pflag.Flag) { known[config.Key(f.Name)] = true })
 	})
-	s.file, err = config.Apply(cmd.Flags(), func(name string) bool { return known[name] }, path, os.LookupEnv)
-	if err != nil {
+	names := slices.Sorted(maps.Keys(known))
+	variables := []string{strings.TrimPrefix(eventsSecretEnv, config.EnvPrefix)}
+	for _, name := range names {
+		variables = append(variables, strings.ToUpper(name))
+	}
+	s.file, err = config.Apply(cmd.Flags(), names, path, os.LookupEnv)
+	if err := errors.Join(err, config.CheckEnv(os.Environ(), variables)); err != nil {
 		return usage(err)
 	}
 	if err := s.openLog(); err != nil {

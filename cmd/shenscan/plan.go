@@ -25,8 +25,7 @@ type planFlags struct {
 	output        outputFlags
 	cloud         cloudFlags
 	target, owner string
-	account       string
-	region        string
+	narrow        filterFlags
 	keepOS        bool
 	availability  bool
 	chargeType    string
@@ -58,8 +57,7 @@ could not be asked is named, and the plan is made all the same.`,
 	fl.StringSliceVar(&f.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
 	fl.StringVar(&f.target, "target", "shenlong-6", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type")
 	fl.StringVar(&f.owner, "owner-tag", "", "tag that names an instance's owner; the plan is then grouped by it")
-	fl.StringVar(&f.account, "account", "", "only this account")
-	fl.StringVar(&f.region, "region", "", "only this region")
+	f.narrow.add(cmd)
 	fl.BoolVar(&f.keepOS, "keep-os", false, "prefer a 5th-generation family over another operating system where both are offered")
 	fl.BoolVar(&f.availability, "availability", false, "ask the cloud which types each zone sells now, and recommend what is sold there; needs credentials")
 	fl.StringVar(&f.chargeType, "charge-type", "PostPaid", "how the new type will be paid for, for --availability: PostPaid or PrePaid")
@@ -79,6 +77,10 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	}
 	if f.chargeType != "PostPaid" && f.chargeType != "PrePaid" {
 		return usage(fmt.Errorf("--charge-type %q is not PostPaid or PrePaid", report.Short(f.chargeType, 40)))
+	}
+	scope, err := f.narrow.parse(s, nil)
+	if err != nil {
+		return err
 	}
 	targets := []string{f.target}
 	if f.target != "kvm" {
@@ -104,11 +106,14 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if len(types) == 0 {
 		fmt.Fprintln(stderr, "shenscan: the store holds no catalogue of instance types, so no replacement types are named; a scan of a real account or simulator leaves one")
 	}
-	view, err := db.View(ctx, nil, store.Filter{Account: f.account, Region: f.region})
+	view, err := db.View(ctx, nil, store.Filter{Scope: scope})
 	if err != nil {
 		return err
 	}
 	defer view.Close()
+	if err := checkFilter(view, &scope, s, stderr); err != nil {
+		return err
+	}
 	o := plan.Options{
 		Target: to, Families: rs.Families(), Rules: rs, Types: types, OwnerTag: f.owner, KeepOS: f.keepOS,
 		Checks: rs.Definition().Checks, Now: time.Now().UTC(), Summary: view.Summary(),

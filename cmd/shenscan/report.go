@@ -16,6 +16,7 @@ func newReportCmd(s *settings) *cobra.Command {
 		dir    storeFlags
 		rules  ruleFlags
 		output outputFlags
+		narrow filterFlags
 		since  string
 		scans  bool
 	)
@@ -29,6 +30,8 @@ instance, from which verdict to which on which target, when, and why (another
 operating system, another type, other facts, other rules; appeared, gone, back).
 With --since, csv and jsonl hold the changes instead of the instances.
 
+The filter narrows everything alike: totals, instances, exit code.
+
 A running shenscan holds the store; its page and API (--listen) show the same.`,
 		Example: `  shenscan report
   shenscan report --output csv --out fleet.csv
@@ -40,6 +43,10 @@ A running shenscan holds the store; its page and API (--listen) show the same.`,
 			if err != nil {
 				return err
 			}
+			scope, err := narrow.parse(s, nil)
+			if err != nil {
+				return err
+			}
 			db, err := app.OpenStore(cmd.Context(), dir.dir, rules.rules, rules.targets)
 			if err != nil {
 				return err
@@ -48,11 +55,15 @@ A running shenscan holds the store; its page and API (--listen) show the same.`,
 			if scans {
 				return listScans(cmd.OutOrStdout(), db)
 			}
-			r, err := app.StoreReport(cmd.Context(), db, app.Question{Since: since})
+			r, err := app.StoreReport(cmd.Context(), db, app.Question{Since: since, Filter: store.Filter{Scope: scope}})
 			if err != nil {
 				return err
 			}
 			defer r.Close()
+			if err := checkFilter(r.View, &scope, s, cmd.ErrOrStderr()); err != nil {
+				return err
+			}
+			noteJudgement(r.View, &rules, cmd.ErrOrStderr())
 			r.Hints.Store = dir.named()
 			if err := output.write(format, r.Report, cmd.OutOrStdout()); err != nil {
 				return err
@@ -66,6 +77,7 @@ A running shenscan holds the store; its page and API (--listen) show the same.`,
 	dir.add(cmd)
 	rules.add(cmd)
 	output.add(cmd)
+	narrow.add(cmd)
 	cmd.Flags().StringVar(&since, "since", "", "what changed after this scan ended, after this time (2026-11-23, 2026-11-23T08:00:00Z), or in so long (24h, 7d)")
 	cmd.Flags().BoolVar(&scans, "scans", false, "list the scans instead")
 	return cmd

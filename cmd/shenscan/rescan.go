@@ -22,11 +22,12 @@ import (
 )
 
 type rescanFlags struct {
-	nats            natsFlags
-	account, region string
-	reason, output  string
-	all, noWait     bool
-	wait            time.Duration
+	nats           natsFlags
+	accounts       []string
+	regions        []string
+	reason, output string
+	all, noWait    bool
+	wait           time.Duration
 }
 
 func newRescanCmd(s *settings) *cobra.Command {
@@ -44,6 +45,9 @@ before it is answered: it survives whatever dies afterwards.`,
 			if f.all == (len(args) > 0) {
 				return usage(errors.New("name instance ids, or --all, and not both"))
 			}
+			if len(args) > 0 && (len(f.accounts) > 1 || len(f.regions) > 1) {
+				return usage(errors.New("named instances are in one --account and one --region; several are for --all"))
+			}
 			if f.output != "table" && f.output != "json" && f.output != "jsonl" {
 				return usage(fmt.Errorf("--output %q is not table, json or jsonl", f.output))
 			}
@@ -55,14 +59,22 @@ before it is answered: it survives whatever dies afterwards.`,
 	}
 	f.nats.add(cmd, false)
 	fl := cmd.Flags()
-	fl.StringVar(&f.account, "account", "", "only in this account")
-	fl.StringVar(&f.region, "region", "", "only in this region")
+	fl.StringSliceVar(&f.accounts, "account", nil, "only in this account, with --all in these")
+	fl.StringSliceVar(&f.regions, "region", nil, "only in this region, with --all in these")
 	fl.StringVar(&f.reason, "reason", "", "why, for the record")
 	fl.BoolVar(&f.all, "all", false, "scan everything again")
 	fl.BoolVar(&f.noWait, "no-wait", false, "return once the request is stored")
 	fl.DurationVar(&f.wait, "wait", 2*time.Minute, "how long to wait for the verdicts")
 	fl.StringVar(&f.output, "output", "table", "table, json or jsonl")
 	return cmd
+}
+
+// only is the one value of a list, "" where it has none.
+func only(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
 }
 
 func orEnv(name, def string) string {
@@ -157,19 +169,13 @@ func (f *rescanFlags) ask(ctx context.Context, b *bus.Bus, ids []string, errOut 
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	if f.all {
-		req := producer.ScanRequest{Reason: f.reason}
-		if f.account != "" {
-			req.Accounts = []string{f.account}
-		}
-		if f.region != "" {
-			req.Regions = []string{f.region}
-		}
+		req := producer.ScanRequest{Accounts: f.accounts, Regions: f.regions, Reason: f.reason}
 		var reply producer.ScanReply
 		err := b.Call(ctx, event.SubjectScan, req, &reply)
 		return reply.ScanID, nil, refused(err)
 	}
 	var reply producer.RescanReply
-	req := producer.RescanRequest{Account: f.account, Region: f.region, InstanceIDs: ids, Reason: f.reason}
+	req := producer.RescanRequest{Account: only(f.accounts), Region: only(f.regions), InstanceIDs: ids, Reason: f.reason}
 	if err := b.Call(ctx, event.SubjectRescan, req, &reply); err != nil {
 		return "", nil, refused(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,13 +15,16 @@ import (
 
 	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 type scanFlags struct {
 	processFlags
 	scope  scopeFlags
 	output outputFlags
+	narrow filterFlags
 }
 
 func newScanCmd(s *settings) *cobra.Command {
@@ -30,6 +34,10 @@ func newScanCmd(s *settings) *cobra.Command {
 		Long: `scan enumerates every account and region (or those that are named), classifies
 every instance and prints the report. Results are kept in the store, so that
 "shenscan report --since" can say what changed.
+
+--account and --region narrow what is read, and with --tag, --family, --os,
+--verdict, --confidence and --exclude what is reported and what the exit code is
+about.
 
 Credentials come from the usual places of Alibaba Cloud tools: the environment
 (ALIBABA_CLOUD_ACCESS_KEY_ID …), OIDC, the CLI's profile, the credentials file,
@@ -49,6 +57,7 @@ configuration file.`,
 	f.rules.add(cmd)
 	f.scope.add(cmd)
 	f.output.add(cmd)
+	f.narrow.add(cmd, "tag", "family", "os", "verdict", "confidence", "exclude")
 	f.listen.add(cmd, "")
 	f.trace.add(cmd)
 	f.addSink(cmd)
@@ -58,6 +67,9 @@ configuration file.`,
 func (f *scanFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
 	format, failOn, err := f.output.check()
 	if err != nil {
+		return err
+	}
+	if _, err := f.narrow.parse(s, nil); err != nil {
 		return err
 	}
 	o := f.options(s, "shenscan-scan", app.All, bus.SyncInterval)
@@ -70,11 +82,18 @@ func (f *scanFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if err != nil {
 		return err
 	}
-	r, err := a.Report(ctx, app.Question{Scan: scan.ID})
+	scope, err := f.narrow.parse(s, f.scanned(scan))
+	if err != nil {
+		return err
+	}
+	r, err := a.Report(ctx, app.Question{Scan: scan.ID, Filter: store.Filter{Scope: scope}})
 	if err != nil {
 		return err
 	}
 	defer r.Close()
+	if err := checkFilter(r.View, &scope, s, stderr); err != nil {
+		return err
+	}
 	r.Hints.Store = f.store.named()
 	if err := f.output.write(format, r.Report, stdout); err != nil {
 		return err
@@ -83,6 +102,20 @@ func (f *scanFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 		return err
 	}
 	return verdictExit(r.View, failOn)
+}
+
+// scanned are the accounts and regions that the scan was narrowed to, as the
+// scan has them: an account may have been given by its name.
+func (f *scanFlags) scanned(scan *record.Scan) filter.Values {
+	out := filter.Values{"region": f.scope.regions}
+	if len(f.cloud.accounts) > 0 {
+		for i := range scan.Scopes {
+			if account := scan.Scopes[i].Account; !slices.Contains(out["account"], account) {
+				out["account"] = append(out["account"], account)
+			}
+		}
+	}
+	return out
 }
 
 // openOnce opens an App for a single scan. Its embedded NATS lives in a folder

@@ -21,6 +21,7 @@ var layers = []layer{
 	// Nouns and seams.
 	{"internal/ecs", []string{"rules"}}, // an instance has Facts
 	{"internal/record", []string{"rules"}},
+	{"internal/filter", []string{"rules"}}, // what narrows an answer, whoever gives it
 	{"internal/event", []string{"internal/ecs", "internal/record", "rules"}},
 	// Spans know no message: whoever makes one names it.
 	{"internal/trace/...", []string{"internal/trace/..."}},
@@ -31,12 +32,12 @@ var layers = []layer{
 	{"internal/bus/...", []string{"internal/ecs", "internal/event", "internal/bus/...", "internal/trace"}},
 
 	// Stages: they meet on the bus and never import each other.
-	{"producer/...", append([]string{"producer/...", "internal/trace"}, nouns...)},
+	{"producer/...", append([]string{"producer/...", "internal/trace", "internal/filter"}, nouns...)},
 	{"workers/...", append([]string{"workers/...", "internal/trace"}, nouns...)},
 	// The sink follows the results in their order and emits events in its own;
 	// both are more of the bus than one small interface could say.
 	{"sink", append([]string{"internal/bus", "sink/store"}, nouns...)},
-	{"sink/store", append([]string{"sink/store/format"}, nouns...)},
+	{"sink/store", append([]string{"sink/store/format", "internal/filter"}, nouns...)},
 	// The bytes of the store: pure, without a transaction.
 	{"sink/store/format", []string{"internal/ecs", "internal/event", "rules"}},
 	{"sink/exporter/...", []string{"internal/record", "rules", "sink/store"}},
@@ -44,11 +45,11 @@ var layers = []layer{
 	// Views of the sink's records.
 	{"internal/report/...", []string{"internal/ecs", "internal/record", "internal/report/...", "rules"}},
 	{"internal/plan/...", []string{"internal/ecs", "internal/record", "internal/plan/...", "internal/report", "rules/..."}}, // tables and escaping are the report's
-	{"sink/httpapi/...", []string{"internal/record", "internal/report", "internal/plan", "sink/httpapi/...", "sink/store", "rules/..."}},
+	{"sink/httpapi/...", []string{"internal/record", "internal/filter", "internal/report", "internal/plan", "sink/httpapi/...", "sink/store", "rules/..."}},
 
 	// Configuration, wiring, command line.
 	{"internal/config/...", []string{
-		"internal/bus", "internal/ecs/...", "producer", "rules/...", "sink", "sink/...", "workers", "internal/config/...",
+		"internal/bus", "internal/ecs/...", "internal/filter", "producer", "rules/...", "sink", "sink/...", "workers", "internal/config/...",
 	}},
 	{"internal/app/...", []string{"internal/...", "producer/...", "rules/...", "sink/...", "workers/..."}},
 	{"cmd/...", []string{"internal/...", "producer/...", "rules/...", "sink/...", "workers", "cmd/..."}},

@@ -9,11 +9,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/shenscan/shenscan/internal/filter"
 )
 
 // Account is one entry of accounts: in the file.
@@ -88,16 +93,16 @@ const EnvPrefix = "SHENSCAN_"
 func Key(flag string) string { return strings.NewReplacer("-", "_", ".", "_").Replace(flag) }
 
 // Apply fills every flag of set that the command line left alone from the
-// environment (getenv), else from the file at path ("" for none). known says
-// whether a name is a flag of any command: the one file serves all of them. It
+// environment (getenv), else from the file at path ("" for none). names are the keys of the
+// flags of all commands: the one file serves all of them. It
 // reports every mistake, with its line.
-func Apply(set *pflag.FlagSet, known func(string) bool, path string, getenv func(string) (string, bool)) (*File, error) {
+func Apply(set *pflag.FlagSet, names []string, path string, getenv func(string) (string, bool)) (*File, error) {
 	f := &File{}
 	values := map[string][]string{}
 	var errs []error
 	if path != "" {
 		var err error
-		if f, values, err = read(path, known); err != nil {
+		if f, values, err = read(path, names); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -121,6 +126,30 @@ func Apply(set *pflag.FlagSet, known func(string) bool, path string, getenv func
 	return f, errors.Join(errs...)
 }
 
+// byCluster are variables that Kubernetes sets in every container for Services
+// whose name begins with shenscan.
+var byCluster = regexp.MustCompile(`^SHENSCAN_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST=|SERVICE_PORT(?:_[A-Z0-9_]+)?=|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_[A-Z]+)?=|PORT=[a-z]+://)`)
+
+// CheckEnv refuses variables of this program's prefix that nothing reads: a
+// misspelt one would otherwise be a setting that is silently not in force. names
+// are those that there are, without the prefix, in capitals.
+func CheckEnv(environ, names []string) error {
+	var errs []error
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		rest, ours := strings.CutPrefix(name, EnvPrefix)
+		if !ours || slices.Contains(names, rest) || byCluster.MatchString(entry) {
+			continue
+		}
+		var known []string
+		for _, n := range names {
+			known = append(known, EnvPrefix+n)
+		}
+		errs = append(errs, fmt.Errorf("%s in the environment is read by nothing%s", name, filter.Nearest(name, known)))
+	}
+	return errors.Join(errs...)
+}
+
 func assign(set *pflag.FlagSet, fl *pflag.Flag, values []string) error {
 	if list, ok := fl.Value.(pflag.SliceValue); ok && len(values) != 1 {
 		fl.Changed = true
@@ -132,7 +161,7 @@ func assign(set *pflag.FlagSet, fl *pflag.Flag, values []string) error {
 	return set.Set(fl.Name, values[0])
 }
 
-func read(path string, known func(string) bool) (*File, map[string][]string, error) {
+func read(path string, names []string) (*File, map[string][]string, error) {
 	f, values := &File{}, map[string][]string{}
 	body, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -160,8 +189,8 @@ func read(path string, known func(string) bool) (*File, map[string][]string, err
 			if err := decodeStrict(f, key, value); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", path, err))
 			}
-		case !known(key.Value):
-			errs = append(errs, fmt.Errorf("%s:%d: no setting is called %q; `shenscan help` lists the flags, spelt here with _", path, key.Line, key.Value))
+		case !slices.Contains(names, key.Value):
+			errs = append(errs, fmt.Errorf("%s:%d: no setting is called %q; `shenscan help` lists the flags, spelt here with _%s", path, key.Line, key.Value, nearestKey(key.Value, names)))
 		default:
 			list, err := scalars(value)
 			if err != nil {
@@ -171,6 +200,14 @@ func read(path string, known func(string) bool) (*File, map[string][]string, err
 		}
 	}
 	return f, values, errors.Join(errs...)
+}
+
+// nearestKey names the setting that was meant, where one is near.
+func nearestKey(key string, names []string) string {
+	if s := filter.Nearest(key, append(slices.Sorted(maps.Keys(structured)), names...)); strings.Contains(s, "did you mean") {
+		return s
+	}
+	return ""
 }
 
 // decodeStrict decodes one structured key and refuses unknown names in it.

@@ -29,8 +29,28 @@ func newFlags() *flags {
 	return f
 }
 
-func known(key string) bool {
-	return map[string]bool{"store_dir": true, "rate": true, "region": true, "web_config_file": true, "other_command": true}[key]
+// known are the keys of flags, one of them another command's.
+func known() []string {
+	return []string{"store_dir", "rate", "region", "web_config_file", "other_command"}
+}
+
+func TestEnvironmentNobodyReads(t *testing.T) {
+	names := []string{"RATE", "NATS_URL", "STORE", "CONFIG"}
+	for entry, want := range map[string]string{
+		"SHENSCAN_RATE=3": "", "SHENSCAN_CONFIG=x.yaml": "", "PATH=/bin": "", "SHENSCAN=1": "",
+		"SHENSCAN_SERVICE_HOST=10.0.0.1": "", "SHENSCAN_SERVICE_PORT=10470": "", "SHENSCAN_SERVICE_PORT_HTTP=10470": "", "SHENSCAN_PORT=tcp://10.0.0.1:10470": "",
+		"SHENSCAN_PORT_10470_TCP=tcp://10.0.0.1:10470": "", "SHENSCAN_PORT_10470_TCP_PORT=10470": "", "SHENSCAN_PORT_10470_TCP_ADDR=10.0.0.1": "",
+		"SHENSCAN_SINK_SERVICE_HOST=10.0.0.1": "", "SHENSCAN_SINK_PORT=tcp://10.0.0.1:10470": "",
+		"SHENSCAN_RATES=3":       `did you mean "SHENSCAN_RATE"`,
+		"SHENSCAN_NATS_ULR=x":    `did you mean "SHENSCAN_NATS_URL"`,
+		"SHENSCAN_STROE=":        `did you mean "SHENSCAN_STORE"`,
+		"SHENSCAN_WEB_PORT=8080": "SHENSCAN_WEB_PORT",
+	} {
+		err := config.CheckEnv([]string{"HOME=/", entry}, names)
+		if (err != nil) != (want != "") || want != "" && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; want %q", entry, err, want)
+		}
+	}
 }
 
 func file(t *testing.T, body string) string {
@@ -52,7 +72,7 @@ func TestFlagOverEnvironmentOverFile(t *testing.T) {
 	if err := f.set.Parse([]string{"--store-dir", "flag"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := config.Apply(f.set, known, path, env(map[string]string{"SHENSCAN_STORE_DIR": "env", "SHENSCAN_RATE": "3"})); err != nil {
+	if _, err := config.Apply(f.set, known(), path, env(map[string]string{"SHENSCAN_STORE_DIR": "env", "SHENSCAN_RATE": "3"})); err != nil {
 		t.Fatal(err)
 	}
 	got := []any{f.store, f.rate, f.regions, f.web}
@@ -71,7 +91,7 @@ schedules:
   - {name: daily, cron: "0 0 3 * * *", zone: Asia/Shanghai, regions: [cn-hangzhou]}
 resource_directory: {role_name: shenscan}
 `)
-	got, err := config.Apply(newFlags().set, known, path, env(nil))
+	got, err := config.Apply(newFlags().set, known(), path, env(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +106,7 @@ resource_directory: {role_name: shenscan}
 }
 
 func TestAccountsMayBeLeftAlone(t *testing.T) {
-	got, err := config.Apply(newFlags().set, known, file(t, `
+	got, err := config.Apply(newFlags().set, known(), file(t, `
 accounts:
   list:
     - name: prod
@@ -125,7 +145,7 @@ func TestEveryMistakeIsNamedWithItsPlace(t *testing.T) {
 		"environment":               {"", map[string]string{"SHENSCAN_RATE": "much"}, []string{"SHENSCAN_RATE"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := config.Apply(newFlags().set, known, file(t, tc.body), env(tc.env))
+			_, err := config.Apply(newFlags().set, known(), file(t, tc.body), env(tc.env))
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -136,7 +156,7 @@ func TestEveryMistakeIsNamedWithItsPlace(t *testing.T) {
 			}
 		})
 	}
-	if _, err := config.Apply(newFlags().set, known, "/nonexistent/x.yaml", env(nil)); err == nil || !strings.Contains(err.Error(), "--config") {
+	if _, err := config.Apply(newFlags().set, known(), "/nonexistent/x.yaml", env(nil)); err == nil || !strings.Contains(err.Error(), "--config") {
 		t.Errorf("missing file: %v", err)
 	}
 }
@@ -165,7 +185,7 @@ func FuzzFile(f *testing.F) {
 		if err := os.WriteFile(path, []byte(body), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := config.Apply(newFlags().set, known, path, env(nil)); err == nil && got == nil {
+		if got, err := config.Apply(newFlags().set, known(), path, env(nil)); err == nil && got == nil {
 			t.Error("neither settings nor an error")
 		}
 	})

@@ -351,15 +351,20 @@ func (j *judge) judgeRow(sc *scopeValue, r *event.Row, f *rules.Facts) *rules.Cl
 	}
 	return j.Waive(cl, rules.Waivable{
 		Account: sc.Account, Region: sc.Region, InstanceID: r.ID, ImageID: f.ImageID, Today: j.today,
-		Tags: func(key string) (string, bool) {
-			for i := range r.Tags {
-				if r.Tags[i].Key == key {
-					return r.Tags[i].Value, true
-				}
-			}
-			return "", false
-		},
+		Tags: tagsOf(r),
 	})
+}
+
+// tagsOf looks up tags of a row.
+func tagsOf(r *event.Row) func(key string) (string, bool) {
+	return func(key string) (string, bool) {
+		for i := range r.Tags {
+			if r.Tags[i].Key == key {
+				return r.Tags[i].Value, true
+			}
+		}
+		return "", false
+	}
 }
 
 // history appends a change of an instance and forgets the oldest ones.

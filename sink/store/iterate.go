@@ -15,6 +15,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
@@ -26,6 +27,7 @@ type Filter struct {
 	Target, Verdict     string // Verdict alone means: for any target
 	OSFamily, OSVersion string
 	Legacy              *bool
+	Scope               filter.Filter
 	Query               string    // part of an instance's id or name, in any case
 	ObservedSince       time.Time // zero: whenever
 	Gone                bool      // gone instances too
@@ -308,23 +310,33 @@ func (w *walker) fit(tx *bbolt.Tx, f finding, profile uint32, id []byte) (*fit, 
 	if !w.m.judges() {
 		return w.m.fit(profile, w.waive, id)
 	}
-	if got := w.m.judged[profile]; got != nil && !w.m.j.waivers {
+	got := w.m.judged[profile]
+	byRow := w.m.j.waivers || w.m.f.Scope.ByRow()
+	if got != nil && !byRow {
 		return got, nil
 	}
 	facts, err := w.facts.facts(tx, profile)
 	if err != nil {
 		return nil, err
 	}
-	if !w.m.j.waivers {
-		got := w.m.known(new(classOf(w.m.j.Classify(&facts))))
+	if got == nil && !w.m.j.waivers {
+		got = w.m.judge(w.m.j.Classify(&facts), &facts)
 		w.m.judged[profile] = got
+	}
+	if !byRow || got != nil && !got.pass {
 		return got, nil
 	}
 	row, _, err := format.ReadRow(f.row, w.tables().dict.Words())
 	if err != nil {
 		return nil, fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, id, err)
 	}
-	return w.m.known(new(classOf(w.m.j.judgeRow(&w.value, &row, &facts)))), nil
+	if got == nil {
+		got = w.m.judge(w.m.j.judgeRow(&w.value, &row, &facts), &facts)
+	}
+	if got.pass && !w.m.f.Scope.Row(row.ID, tagsOf(&row)) {
+		return &fit{class: got.class}, nil
+	}
+	return got, nil
 }
 
 // render makes the record of a row.

@@ -36,7 +36,24 @@ type fit struct {
 }
 
 // judges says whether rows are judged anew.
-func (m *matcher) judges() bool { return m.foreign }
+func (m *matcher) judges() bool { return m.foreign || !m.f.Scope.ByScope() }
+
+// judge says what the filter makes of a classification.
+func (m *matcher) judge(cl *rules.Classification, f *rules.Facts) *fit {
+	c := classOf(cl)
+	if !m.f.Scope.Judged(cl, m.family(f)) {
+		return &fit{class: c}
+	}
+	return m.known(&c)
+}
+
+// family is the instance family as records name it.
+func (m *matcher) family(f *rules.Facts) string {
+	if f.InstanceFamily != "" {
+		return f.InstanceFamily
+	}
+	return m.j.Machine(f.Hardware()).Family
+}
 
 func (db *DB) matcher(f *Filter) *matcher { return newMatcher(f, db.judge.Load(), db.readers.Load()) }
 
@@ -73,12 +90,12 @@ func (m *matcher) scope(sc *scopeSnap) bool {
 func (m *matcher) within(sc *scopeSnap) bool { return m.f.within(sc.key) }
 
 func (f *Filter) within(key ecs.Scope) bool {
-	return (f.Account == "" || key.Account == f.Account) && (f.Region == "" || key.Region == f.Region)
+	return (f.Account == "" || key.Account == f.Account) && (f.Region == "" || key.Region == f.Region) && f.Scope.Scope(key.Account, key.Region)
 }
 
 // scopesOnly says whether the filter is about accounts and regions alone.
 func (f *Filter) scopesOnly() bool {
-	return f.Target == "" && f.Verdict == "" && f.OSFamily == "" && f.OSVersion == "" && f.Legacy == nil && f.Query == "" && f.ObservedSince.IsZero()
+	return f.Target == "" && f.Verdict == "" && f.OSFamily == "" && f.OSVersion == "" && f.Legacy == nil && f.Query == "" && f.ObservedSince.IsZero() && f.Scope.ByScope()
 }
 
 // fit says what the filter makes of an instance by its profile and, where

@@ -223,7 +223,7 @@ func (s *sorter) copyOf(c *candidateRow, value, room []byte) sortedRow {
 // their keys, where there are so many of them that this ends soon. It reports
 // whether they fill the page.
 func (s *sorter) first(ctx context.Context) (bool, error) {
-	if len(s.m.query) > 0 || s.m.f.Gone || s.m.since > -1<<63 {
+	if len(s.m.query) > 0 || s.m.judges() || s.m.f.Gone || s.m.since > -1<<63 {
 		return false, nil // counts do not tell how many pass
 	}
 	scopes := s.m.scopes(s.db.snap.Load().scopes)

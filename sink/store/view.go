@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store/format"
@@ -242,7 +245,7 @@ func (v *View) countScope(ctx context.Context, m *matcher, sc *scopeSnap) (*scop
 func (v *View) Summary() *record.Summary {
 	accounts := map[string]AccountStatus{}
 	for account, st := range v.snap.accounts {
-		if v.f.Account == "" || v.f.Account == account {
+		if (v.f.Account == "" || v.f.Account == account) && v.f.Scope.Scope(account, v.anyRegion()) {
 			accounts[account] = st
 		}
 	}
@@ -250,6 +253,56 @@ func (v *View) Summary() *record.Summary {
 	t.Scopes = append(t.Scopes, v.unread...)
 	sortScopes(t.Scopes)
 	return t
+}
+
+// anyRegion is a region that the filter names, if it names one: what failed for
+// an account as a whole failed in each of them.
+func (v *View) anyRegion() string {
+	if regions := v.f.Scope.Regions(); len(regions) > 0 {
+		return regions[0]
+	}
+	return ""
+}
+
+// Known is what the names of a filter are held against: what this store has
+// seen, gone instances included.
+func (v *View) Known() *filter.Known { return known(v.snap, v.j, v.own, v.unread) }
+
+// Known is View.Known for what the store shows by itself.
+func (db *DB) Known() *filter.Known { return known(db.snap.Load(), db.judge.Load(), true, nil) }
+
+func known(s *snapshot, j *judge, own bool, unread []record.ScopeStatus) *filter.Known {
+	k := &filter.Known{Targets: j.targets}
+	for _, sc := range s.scopes {
+		k.Accounts, k.Regions = append(k.Accounts, sc.key.Account), append(k.Regions, sc.key.Region)
+	}
+	for account := range s.accounts {
+		k.Accounts = append(k.Accounts, account)
+	}
+	for i := range unread {
+		k.Accounts, k.Regions = append(k.Accounts, unread[i].Account), append(k.Regions, unread[i].Region)
+	}
+	families := map[string]bool{}
+	for _, h := range s.tables.profs.readers.Load().hardware {
+		family := h.InstanceFamily
+		if family == "" {
+			family = j.Machine(h).Family
+		}
+		families[family] = true
+	}
+	k.Families = slices.Sorted(maps.Keys(families))
+	if own { // another rule set may see other systems
+		systems := map[string]bool{}
+		for _, c := range *s.tables.classes.list.Load() {
+			systems[c.Family], systems[strings.TrimSpace(c.Family+" "+c.Version)] = true, true
+		}
+		k.Systems = slices.Sorted(maps.Keys(systems))
+	}
+	k.Tags = s.tables.dict.Plain()
+	slices.Sort(k.Accounts)
+	slices.Sort(k.Regions)
+	k.Accounts, k.Regions = slices.Compact(k.Accounts), slices.Compact(k.Regions)
+	return k
 }
 
 // AtLeast counts the instances whose verdict on a target of the view is level

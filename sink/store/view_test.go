@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store"
@@ -146,6 +148,13 @@ func TestViewAddsUp(t *testing.T) {
 		"verdict": {Verdict: "incompatible"}, "verdict on a target": {Verdict: "needs-action", Target: "shenlong-7"},
 		"text": {Query: "bp1a"}, "since": {ObservedSince: at(250)},
 	}
+	for _, text := range []string{
+		"account=prod", "region=cn-beijing account=prod", "tag=waive=yes", "tag=waive", "os=debian,centos:5", "verdict=incompatible", "verdict=shenlong-7=needs-action",
+		"confidence=high", "confidence=low", "family=ecs.c5", "family=ecs.g6", "exclude=region=cn-hangzhou", "exclude=tag=waive=yes", "exclude=os=debian verdict=incompatible",
+		"exclude=" + first[0].id,
+	} {
+		filters[text] = store.Filter{Scope: scopeOf(t, text)}
+	}
 	for name, j := range map[string]*judge{"own": nil, "same": kept, "rules": strict, "target": single, "targets": more, "ended waiver": ended, "waiver and rules": waiving} {
 		for what, f := range filters {
 			t.Run(fmt.Sprintf("%s/%s", name, what), func(t *testing.T) {
@@ -208,10 +217,29 @@ func passes(r *record.Record, f *store.Filter) bool {
 	for _, v := range r.Verdicts {
 		verdict = verdict || (f.Target == "" || f.Target == v.Target) && v.Level.String() == f.Verdict
 	}
+	tag := func(k string) (string, bool) { v, ok := r.Tags[k]; return v, ok }
+	if !f.Scope.Scope(r.Account, r.Region) || !f.Scope.Judged(&r.Classification, r.InstanceFamily) || !f.Scope.Row(r.InstanceID, tag) {
+		return false
+	}
 	return verdict && (f.Account == "" || r.Account == f.Account) && (f.Region == "" || r.Region == f.Region) &&
 		(f.OSFamily == "" || r.OS.Family == f.OSFamily) && (f.OSVersion == "" || r.OS.Version == f.OSVersion) &&
 		(f.Legacy == nil || r.Legacy == *f.Legacy) && !r.ObservedAt.Before(f.ObservedSince) &&
 		(f.Query == "" || holds(r.InstanceID, f.Query) || holds(r.InstanceName, f.Query))
+}
+
+// scopeOf reads "word=value word=value".
+func scopeOf(t *testing.T, text string) filter.Filter {
+	t.Helper()
+	v := filter.Values{}
+	for part := range strings.FieldsSeq(text) {
+		word, value, _ := strings.Cut(part, "=")
+		v[word] = append(v[word], value)
+	}
+	f, err := filter.Parse(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
 }
 
 func holds(s, part string) bool {

@@ -98,6 +98,21 @@ func (d *Dict) Stored() { d.fresh = 0 }
 // Words are for decoding; they stay valid.
 func (d *Dict) Words() Words { return *d.list.Load() }
 
+// Plain lists the words that are no values of tags: tag keys, zones, states. It
+// returns nil where there were too many to keep all, or none.
+func (d *Dict) Plain() []string {
+	var out []string
+	for _, entry := range *d.list.Load() {
+		if entry[:4] == "\x00\x00\x00\x00" {
+			out = append(out, entry[4:])
+		}
+	}
+	if len(out) >= maxWords {
+		return nil
+	}
+	return out
+}
+
 // At is the string with a number.
 func (d *Dict) At(n uint32) string { return (*d.list.Load())[n][4:] }
 

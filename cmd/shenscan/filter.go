@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shenscan/shenscan/internal/config"
+	"github.com/shenscan/shenscan/internal/filter"
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/sink/store"
+)
+
+// filterFlags are the words of the one filter.
+type filterFlags struct{ values map[string]*[]string }
+
+// filterHelp says what the words mean.
+func filterHelp(word string) string {
+	return map[string]string{
+		"account":    "only these accounts, by id or configured name",
+		"region":     "only these regions",
+		"tag":        "only instances with this tag, KEY or KEY=VALUE; values of one key are alternatives, every key must fit",
+		"family":     "only these instance families, such as ecs.g5",
+		"os":         "only these operating systems, such as centos, centos:5 (every 5.x) or windows-server:2003",
+		"verdict":    "only instances with this verdict on a target of the answer, or on one: shenlong-8=incompatible",
+		"confidence": "only instances with this confidence, on a target with that verdict where --verdict is given too: high, medium or low",
+		"exclude":    "leave out WORD=VALUE, such as region=cn-hangzhou or tag=env=test, or an instance id",
+	}[word]
+}
+
+// add adds the flags of some words, of all where none is named.
+func (f *filterFlags) add(cmd *cobra.Command, words ...string) {
+	f.values = map[string]*[]string{}
+	if len(words) == 0 {
+		words = filter.Words()
+	}
+	for _, word := range words {
+		list := &[]string{}
+		f.values[word] = list
+		cmd.Flags().StringSliceVar(list, word, nil, filterHelp(word))
+	}
+}
+
+// parse reads the flags, and more values that other flags named.
+func (f *filterFlags) parse(s *settings, more filter.Values) (filter.Filter, error) {
+	values := filter.Values{}
+	for word, list := range f.values {
+		values[word] = *list
+	}
+	for word, list := range more {
+		values[word] = slices.Concat(values[word], list)
+	}
+	out, err := filter.Parse(values)
+	if err != nil {
+		return out, usage(fmt.Errorf("--%w", err))
+	}
+	out.Rename(accountIDs(s.file))
+	return out, nil
+}
+
+// accountIDs are the ids of configured accounts, by name, as far as the file
+// tells.
+func accountIDs(file *config.File) map[string]string {
+	out := map[string]string{}
+	for _, a := range file.Accounts.List {
+		if parts := strings.Split(a.RoleARN, ":"); len(parts) > 3 && a.Name != "" && parts[3] != "" {
+			out[a.Name] = parts[3]
+		}
+	}
+	return out
+}
+
+// checkFilter refuses names that the store does not know, and says where
+// nothing passes.
+func checkFilter(view *store.View, f *filter.Filter, s *settings, stderr io.Writer) error {
+	known := view.Known()
+	for name, id := range accountIDs(s.file) {
+		known.Accounts = append(known.Accounts, name, id)
+	}
+	if err := f.Check(known); err != nil {
+		return usage(fmt.Errorf("--%w", err))
+	}
+	if !f.IsZero() && view.Summary().Instances == 0 {
+		fmt.Fprintln(stderr, "shenscan: no instance passes the filter now")
+	}
+	return nil
+}
+
+// noteJudgement says where an answer judges anew without having been asked to.
+func noteJudgement(view *store.View, r *ruleFlags, stderr io.Writer) {
+	digest, targets, own := view.Judged()
+	if own || len(r.rules) > 0 || len(r.targets) > 0 {
+		return
+	}
+	fmt.Fprintf(stderr, "shenscan: the stored verdicts are of rule set %s for %s; this answer judges the stored facts anew by %s; name the same --rules and --target, or a waiver's day has come\n",
+		digest, report.Clean(strings.Join(targets, ", ")), view.Summary().Ruleset)
+}

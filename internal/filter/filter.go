@@ -1,0 +1,324 @@
+// Package filter is the one filter of shenscan: the same words narrow a scan, a
+// report, a plan and a listing of the API, and mean the same everywhere. It
+// parses and matches; it reads nothing, and what is known comes from its caller.
+package filter
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Words are the names of the filter's flags and query parameters.
+func Words() []string {
+	return []string{"account", "region", "tag", "family", "os", "verdict", "confidence", "exclude"}
+}
+
+// Values are a filter as it is written: values by word, each of which may hold
+// several, separated by commas.
+type Values map[string][]string
+
+// Error is a value that means nothing, or nothing here: a mistake of the one
+// who asks.
+type Error struct {
+	Word, Value, Why string
+}
+
+// Error names word, value and what is wrong with it.
+func (e *Error) Error() string { return fmt.Sprintf("%s %q %s", e.Word, clip(e.Value), e.Why) }
+
+func clip(s string) string { return s[:min(len(s), 60)] }
+
+// Bounds of a filter: it comes from outside.
+const (
+	maxValues = 200 // in all
+	maxValue  = 300 // bytes
+	// maxKnownTag bounds the tag keys, in bytes, of which it is known whether the
+	// store has seen them.
+	maxKnownTag = 128
+)
+
+// condition is one value of a word.
+type condition struct {
+	word       string
+	name       string // account, region, family, system, tag key, target of a verdict, instance id
+	value      string // version, tag value
+	any        bool   // tag: whatever its value
+	level      rules.Level
+	confidence rules.Confidence
+	text       string // as it was written
+}
+
+// Filter narrows instances. The zero value lets every one through. Values of
+// one word are alternatives, except tags: those of one key are alternatives, and
+// every key must fit. Words narrow each other. Verdict and confidence must fit
+// on one and the same target.
+type Filter struct {
+	accounts, regions, tags, families, systems, verdicts, confidences, excluded []condition
+}
+
+// Parse reads a filter. Closed words are checked here, the others by Check.
+func Parse(v Values) (Filter, error) {
+	var f Filter
+	n := 0
+	for _, word := range Words() {
+		for _, list := range v[word] {
+			for value := range strings.SplitSeq(list, ",") {
+				value = strings.TrimSpace(value)
+				if value == "" {
+					continue
+				}
+				if n++; n > maxValues || len(value) > maxValue {
+					return f, &Error{word, value, fmt.Sprintf("is too much: a filter has at most %d values of %d bytes", maxValues, maxValue)}
+				}
+				c, err := parse(word, value)
+				if err != nil {
+					return f, err
+				}
+				*f.list(word) = append(*f.list(word), c)
+			}
+		}
+	}
+	return f, nil
+}
+
+func (f *Filter) list(word string) *[]condition {
+	return map[string]*[]condition{
+		"account": &f.accounts, "region": &f.regions, "tag": &f.tags, "family": &f.families, "os": &f.systems,
+		"verdict": &f.verdicts, "confidence": &f.confidences, "exclude": &f.excluded,
+	}[word]
+}
+
+func parse(word, value string) (condition, error) {
+	c := condition{word: word, name: value, text: value}
+	switch word {
+	case "tag":
+		key, want, ok := strings.Cut(value, "=")
+		if key == "" {
+			return c, &Error{word, value, "names no tag: write KEY or KEY=VALUE"}
+		}
+		c.name, c.value, c.any = key, want, !ok
+	case "os":
+		// "centos", "centos 5", "centos:5.8"
+		c.name, c.value, _ = strings.Cut(strings.Replace(value, ":", " ", 1), " ")
+		c.name, c.value = strings.ToLower(c.name), strings.ToLower(strings.TrimSpace(c.value))
+	case "verdict":
+		target, verdict, ok := strings.Cut(value, "=")
+		if !ok {
+			target, verdict = "", value
+		}
+		level, err := rules.ParseLevel(verdict)
+		if err != nil {
+			return c, &Error{word, value, "is none of " + strings.Join(levels(), ", ") + Nearest(verdict, levels()) + "; TARGET=VERDICT means the verdict on one target"}
+		}
+		c.name, c.level = target, level
+	case "confidence":
+		level, err := rules.ParseConfidence(value)
+		if err != nil {
+			return c, &Error{word, value, "is none of high, medium, low" + Nearest(value, []string{"high", "medium", "low"})}
+		}
+		c.confidence = level
+	case "exclude":
+		return parseExcluded(value)
+	}
+	return c, nil
+}
+
+// parseExcluded reads WORD=VALUE, or the id of an instance.
+func parseExcluded(value string) (condition, error) {
+	word, what, ok := strings.Cut(value, "=")
+	if !ok {
+		if !strings.HasPrefix(value, "i-") && !strings.HasPrefix(value, "eci-") {
+			return condition{}, &Error{"exclude", value, "is no instance id and no WORD=VALUE, such as region=cn-hangzhou or tag=env=test"}
+		}
+		return condition{word: "instance", name: value, text: value}, nil
+	}
+	if word == "instance" {
+		return condition{word: word, name: what, text: value}, nil
+	}
+	words := slices.DeleteFunc(Words(), func(w string) bool { return w == "exclude" })
+	if !slices.Contains(words, word) || what == "" {
+		return condition{}, &Error{"exclude", value, "begins with none of " + strings.Join(words, ", ") + ", instance" + Nearest(word, words)}
+	}
+	c, err := parse(word, what)
+	if err != nil {
+		return c, fmt.Errorf("exclude: %w", err)
+	}
+	return c, nil
+}
+
+func levels() []string {
+	var out []string
+	for _, l := range rules.Levels() {
+		out = append(out, l.String())
+	}
+	return out
+}
+
+// IsZero says whether the filter lets everything through.
+func (f *Filter) IsZero() bool {
+	return f.ByScope() && len(f.accounts)+len(f.regions)+len(f.excluded) == 0
+}
+
+// ByScope says whether accounts and regions alone decide.
+func (f *Filter) ByScope() bool {
+	return len(f.tags)+len(f.families)+len(f.systems)+len(f.verdicts)+len(f.confidences) == 0 &&
+		!slices.ContainsFunc(f.excluded, func(c condition) bool { return c.word != "account" && c.word != "region" })
+}
+
+// ByRow says whether it takes an instance's id or tags to decide.
+func (f *Filter) ByRow() bool {
+	return len(f.tags) > 0 || slices.ContainsFunc(f.excluded, func(c condition) bool { return c.word == "tag" || c.word == "instance" })
+}
+
+// Accounts are the accounts that are named.
+func (f *Filter) Accounts() []string { return names(f.accounts) }
+
+// Regions are the regions that are named.
+func (f *Filter) Regions() []string { return names(f.regions) }
+
+func names(list []condition) []string {
+	var out []string
+	for _, c := range list {
+		out = append(out, c.name)
+	}
+	return out
+}
+
+// Rename replaces the names of accounts by their ids.
+func (f *Filter) Rename(ids map[string]string) {
+	for _, list := range [][]condition{f.accounts, f.excluded} {
+		for i := range list {
+			if id, ok := ids[list[i].name]; ok && list[i].word == "account" {
+				list[i].name = id
+			}
+		}
+	}
+}
+
+// Scope says whether instances of an account and region can pass.
+func (f *Filter) Scope(account, region string) bool {
+	named := func(list []condition, name string) bool {
+		return len(list) == 0 || slices.ContainsFunc(list, func(c condition) bool { return c.name == name })
+	}
+	return named(f.accounts, account) && named(f.regions, region) && !slices.ContainsFunc(f.excluded, func(c condition) bool {
+		return c.word == "account" && c.name == account || c.word == "region" && c.name == region
+	})
+}
+
+// Judged says whether instances of a family with this classification can pass.
+func (f *Filter) Judged(cl *rules.Classification, family string) bool {
+	fits := func(c condition) bool {
+		switch c.word {
+		case "family":
+			return c.name == family
+		case "os":
+			return c.system(cl.OS.Family, cl.OS.Version)
+		case "verdict", "confidence":
+			return slices.ContainsFunc(cl.Verdicts, func(v rules.Verdict) bool { return c.verdict(&v) })
+		}
+		return false
+	}
+	for _, list := range [][]condition{f.families, f.systems} {
+		if len(list) > 0 && !slices.ContainsFunc(list, fits) {
+			return false
+		}
+	}
+	if len(f.verdicts)+len(f.confidences) > 0 && !slices.ContainsFunc(cl.Verdicts, func(v rules.Verdict) bool {
+		on := func(c condition) bool { return c.verdict(&v) }
+		return (len(f.verdicts) == 0 || slices.ContainsFunc(f.verdicts, on)) && (len(f.confidences) == 0 || slices.ContainsFunc(f.confidences, on))
+	}) {
+		return false
+	}
+	return !slices.ContainsFunc(f.excluded, fits)
+}
+
+// system says whether an operating system is the one that is named: "5" is
+// every 5.x.
+func (c *condition) system(family, version string) bool {
+	return c.name == family && (c.value == "" || c.value == version || strings.HasPrefix(version, c.value+"."))
+}
+
+func (c *condition) verdict(v *rules.Verdict) bool {
+	if c.word == "confidence" {
+		return v.Confidence == c.confidence
+	}
+	return v.Level == c.level && (c.name == "" || c.name == v.Target)
+}
+
+// Row says whether an instance passes by its id and tags.
+func (f *Filter) Row(id string, tag func(key string) (string, bool)) bool {
+	fits := func(c condition) bool {
+		if c.word == "instance" {
+			return c.name == id
+		}
+		value, ok := tag(c.name)
+		return c.word == "tag" && ok && (c.any || value == c.value)
+	}
+	for _, c := range f.tags {
+		if !slices.ContainsFunc(f.tags, func(o condition) bool { return o.name == c.name && fits(o) }) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(f.excluded, fits)
+}
+
+// Known is what a filter's names are held against.
+type Known struct {
+	Accounts, Regions []string // ids and names of accounts
+	Targets           []string
+	// What the history of the store has seen; nil is not known, and then nothing
+	// is refused.
+	Families, Systems, Tags []string // systems as "family" and "family version"
+}
+
+// Check returns the first name that is not known, with the nearest one that is.
+func (f *Filter) Check(k *Known) error {
+	for _, list := range [][]condition{f.accounts, f.regions, f.families, f.systems, f.tags, f.verdicts, f.excluded} {
+		for i := range list {
+			if err := list[i].check(k); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *condition) check(k *Known) error {
+	name, known, where := c.name, []string(nil), ""
+	switch c.word {
+	case "account":
+		known, where = k.Accounts, "is no account that is known here"
+	case "region":
+		known, where = k.Regions, "is no region that is known here"
+	case "family":
+		known, where = k.Families, "is no instance family that this store has ever seen"
+	case "tag":
+		if len(name) > maxKnownTag {
+			return nil
+		}
+		known, where = k.Tags, "is no tag that this store has ever seen"
+	case "verdict":
+		if name == "" {
+			return nil
+		}
+		known, where = k.Targets, "names no target of this answer"
+	case "os":
+		known, where = k.Systems, "is no operating system that this store has ever seen"
+		if slices.ContainsFunc(known, func(s string) bool {
+			family, version, _ := strings.Cut(s, " ")
+			return c.system(family, version)
+		}) {
+			return nil
+		}
+		name = strings.TrimSpace(name + " " + c.value)
+	default:
+		return nil
+	}
+	if known == nil || slices.Contains(known, name) {
+		return nil
+	}
+	return &Error{c.word, c.text, where + Nearest(name, known)}
+}

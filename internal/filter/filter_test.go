@@ -1,0 +1,138 @@
+package filter_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/shenscan/shenscan/internal/filter"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// machine is an instance as a filter sees it.
+type machine struct {
+	account, region, id, family string
+	tags                        map[string]string
+	cl                          rules.Classification
+}
+
+func (m *machine) passes(f *filter.Filter) bool {
+	tag := func(k string) (string, bool) { v, ok := m.tags[k]; return v, ok }
+	return f.Scope(m.account, m.region) && f.Judged(&m.cl, m.family) && f.Row(m.id, tag)
+}
+
+var centos = &machine{
+	"1234", "cn-hangzhou", "i-1", "ecs.g5", map[string]string{"team": "shop", "env": "prod", "empty": ""},
+	rules.Classification{OS: rules.OS{Family: "centos", Version: "5.11"}, Verdicts: []rules.Verdict{
+		{Target: "kvm", Level: rules.Compatible, Confidence: rules.High}, {Target: "shenlong-8", Level: rules.Incompatible, Confidence: rules.Low},
+	}},
+}
+
+func TestWords(t *testing.T) {
+	for text, want := range map[string]bool{
+		"":                                      true,
+		"account=1234":                          true,
+		"account=1234,99":                       true,
+		"account=99":                            false,
+		"region=cn-hangzhou account=99":         false,
+		"region=cn-beijing,cn-hangzhou":         true,
+		"tag=team":                              true,
+		"tag=team=shop":                         true,
+		"tag=team=bank":                         false,
+		"tag=team=bank,team=shop":               true,
+		"tag=team=shop,env=test":                false,
+		"tag=team=shop,env=prod":                true,
+		"tag=empty":                             true,
+		"tag=empty=":                            true,
+		"tag=team=":                             false,
+		"tag=nobody":                            false,
+		"family=ecs.g5":                         true,
+		"family=ecs.g6":                         false,
+		"os=centos":                             true,
+		"os=CentOS":                             true,
+		"os=centos:5":                           true,
+		"os=centos:5.11":                        true,
+		"os=centos:5.1":                         false,
+		"os=debian,centos":                      true,
+		"verdict=incompatible":                  true,
+		"verdict=unknown":                       false,
+		"verdict=kvm=incompatible":              false,
+		"verdict=shenlong-8=unknown":            false,
+		"verdict=kvm=compatible":                true,
+		"confidence=low":                        true,
+		"confidence=medium":                     false,
+		"verdict=compatible confidence=low":     false, // low on another target
+		"verdict=incompatible confidence=low":   true,
+		"exclude=i-1":                           false,
+		"exclude=i-2":                           true,
+		"exclude=instance=i-1":                  false,
+		"exclude=region=cn-hangzhou":            false,
+		"exclude=account=99":                    true,
+		"exclude=tag=team":                      false,
+		"exclude=tag=team=bank":                 true,
+		"exclude=os=centos:5":                   false,
+		"exclude=verdict=incompatible":          false,
+		"exclude=verdict=kvm=incompatible":      true,
+		"exclude=family=ecs.g6,confidence=high": false,
+	} {
+		v := filter.Values{}
+		for part := range strings.FieldsSeq(text) {
+			word, value, _ := strings.Cut(part, "=")
+			v[word] = append(v[word], value)
+		}
+		f, err := filter.Parse(v)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got := centos.passes(&f); got != want {
+			t.Errorf("%s lets it through: %t", text, got)
+		}
+		if f.IsZero() != (text == "") {
+			t.Errorf("%s lets everything through: %t", text, f.IsZero())
+		}
+	}
+}
+
+func TestMistakesNameTheNearest(t *testing.T) {
+	known := &filter.Known{
+		Accounts: []string{"1234567890123456", "prod"}, Regions: []string{"cn-beijing", "cn-hangzhou"}, Targets: []string{"kvm", "shenlong-8"},
+		Families: []string{"ecs.g5"}, Systems: []string{"centos", "centos 5.11", "debian", "debian 7"}, Tags: []string{"team"},
+	}
+	for word, values := range map[string]map[string]string{
+		"account":    {"prd": `did you mean "prod"`},
+		"region":     {"cn-hangzou": `did you mean "cn-hangzhou"`, "eu-central-1": "there are cn-beijing, cn-hangzhou"},
+		"tag":        {"taem": `did you mean "team"`, "=x": "KEY or KEY=VALUE"},
+		"family":     {"ecs.g4": `did you mean "ecs.g5"`},
+		"os":         {"centso": `did you mean "centos"`, "centos:6": `did you mean "centos`},
+		"verdict":    {"incompatable": `did you mean "incompatible"`, "shenlong-9=unknown": `did you mean "shenlong-8"`},
+		"confidence": {"hihg": `did you mean "high"`},
+		"exclude":    {"regoin=x": `did you mean "region"`, "region=cn-bejing": `did you mean "cn-beijing"`, "everything": "WORD=VALUE", "verdict=no": "incompatible"},
+	} {
+		for value, want := range values {
+			f, err := filter.Parse(filter.Values{word: {value}})
+			if err == nil {
+				err = f.Check(known)
+			}
+			var mistake *filter.Error
+			if !errors.As(err, &mistake) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s %s: %v; want %s", word, value, err, want)
+			}
+		}
+	}
+	f, err := filter.Parse(filter.Values{"account": {"prod"}, "region": {"cn-beijing"}, "tag": {"team=x"}, "family": {"ecs.g5"}, "os": {"centos:5,debian"}, "verdict": {"kvm=unknown"}, "exclude": {"i-1"}})
+	if err != nil || f.Check(known) != nil {
+		t.Errorf("%v, %v", err, f.Check(known))
+	}
+	if err := f.Check(&filter.Known{Accounts: known.Accounts, Regions: known.Regions, Targets: known.Targets}); err != nil {
+		t.Errorf("where nothing is known of them: %v", err)
+	}
+	f.Rename(map[string]string{"prod": "1234567890123456"})
+	if !f.Scope("1234567890123456", "cn-beijing") {
+		t.Error("the name of an account is not its id")
+	}
+	many := strings.Repeat("x,", 300)
+	if _, err := filter.Parse(filter.Values{"region": {many}}); err == nil {
+		t.Error("300 values were taken")
+	}
+}

@@ -1,0 +1,52 @@
+package filter
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Nearest is the end of a sentence that says that a name is not known: the
+// nearest of those that are, or some of them.
+func Nearest(name string, known []string) string {
+	known = slices.Sorted(slices.Values(known))
+	known = slices.Compact(known)
+	known = slices.DeleteFunc(known, func(s string) bool { return s == "" })
+	if len(known) == 0 {
+		return ""
+	}
+	nearest := slices.MinFunc(known, func(a, b string) int { return cmp.Compare(distance(name, a), distance(name, b)) })
+	if distance(name, nearest) <= max(2, len(name)/4) {
+		return fmt.Sprintf("; did you mean %q?", nearest)
+	}
+	const some = 8
+	more := ""
+	if len(known) > some {
+		more = fmt.Sprintf(" and %d more", len(known)-some)
+	}
+	return "; there are " + strings.Join(known[:min(some, len(known))], ", ") + more
+}
+
+// distance is how many letters must be changed, added or taken away to make a
+// of b (Levenshtein).
+func distance(a, b string) int {
+	a, b = a[:min(len(a), 200)], b[:min(len(b), 200)]
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
