@@ -1,0 +1,89 @@
+package archtest
+
+import (
+	"bytes"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// addingRow is a row of a table in docs/ADDING.md: file, word.
+var addingRow = regexp.MustCompile("^\\| ([^ |]+) \\| `([^`]+)` \\|")
+
+// The recipes of docs/ADDING.md name every place of their examples: somebody
+// who follows one and misses nothing in it has missed nothing at all.
+func TestRecipesNameEveryPlace(t *testing.T) {
+	const root = "../.."
+	doc, err := os.ReadFile(filepath.Join(root, "docs/ADDING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]map[string]bool{} // word: files
+	for line := range strings.Lines(string(doc)) {
+		if m := addingRow.FindStringSubmatch(line); m != nil {
+			if named[m[2]] == nil {
+				named[m[2]] = map[string]bool{}
+			}
+			named[m[2]][m[1]] = true
+		}
+	}
+	if recipes := strings.Count(string(doc), "\n## "); recipes != 8 || len(named) < recipes {
+		t.Fatalf("%d recipes with %d examples", recipes, len(named))
+	}
+	found := map[string]map[string]bool{}
+	words := map[string]*regexp.Regexp{}
+	for word := range named {
+		found[word] = map[string]bool{}
+		// A word ends where neither a letter nor what joins the parts of an id follows.
+		words[word] = regexp.MustCompile(`(^|[^\w-])` + regexp.QuoteMeta(word) + `($|[^\w-])`)
+	}
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() {
+			if name == ".git" || name == "testdata" || name == "bin" || name == "dist" {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !slices.Contains([]string{".go", ".yaml", ".json", ".tsv", ".md", ".html"}, filepath.Ext(name)) || strings.HasSuffix(name, "_test.go") || name == "CHANGELOG.md" || name == "ADDING.md" {
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		for word, pattern := range words {
+			if bytes.Contains(b, []byte(word)) && pattern.Match(b) {
+				found[word][filepath.ToSlash(rel)] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range slices.Sorted(maps.Keys(named)) {
+		for _, file := range slices.Sorted(maps.Keys(found[word])) {
+			if !named[word][file] {
+				t.Errorf("docs/ADDING.md: %s stands in %s too, which the recipe does not name", word, file)
+			}
+		}
+		for _, file := range slices.Sorted(maps.Keys(named[word])) {
+			if !found[word][file] {
+				t.Errorf("docs/ADDING.md: %s does not stand in %s", word, file)
+			}
+		}
+	}
+}
