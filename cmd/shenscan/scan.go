@@ -25,12 +25,13 @@ type scanFlags struct {
 	scope  scopeFlags
 	output outputFlags
 	narrow filterFlags
+	from   fromFlags
 }
 
 func newScanCmd(s *settings) *cobra.Command {
 	f := &scanFlags{}
 	cmd := &cobra.Command{
-		Use: "scan", Short: "Scan the fleet once in this process and print the report", Args: noArgs,
+		Use: "scan", Short: "Scan the fleet once in this process and print the report", Args: f.from.arguments,
 		Long: `scan enumerates every account and region (or those that are named), classifies
 every instance and prints the report. Results are kept in the store, so that
 "shenscan report --since" can say what changed.
@@ -42,10 +43,18 @@ about.
 Credentials come from the usual places of Alibaba Cloud tools: the environment
 (ALIBABA_CLOUD_ACCESS_KEY_ID …), OIDC, the CLI's profile, the credentials file,
 the instance's RAM role. Roles of other accounts stand under accounts: in the
-configuration file.`,
+configuration file.
+
+--from scans files instead of the cloud: saved answers of DescribeInstances,
+DescribeImages and DescribeInstanceTypes as the aliyun CLI prints them, single
+items of them, or JSON Lines of either. They stand for one account (--account,
+default "offline"), and their results are kept apart from those of the cloud,
+in the folder offline of the default store, unless --store is given. A listing
+that the files hold only a part of ends partial and says what is missing.`,
 		Example: `  shenscan scan
   shenscan scan --region cn-hangzhou --region cn-beijing --target ecs.g8i
   shenscan scan --output html --out report.html
+  shenscan scan --from instances.json --from images.json
   shenscan scan --endpoint http://127.0.0.1:10471     # a simulator: shenscan simulate`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.run(cmd.Context(), s, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -56,6 +65,7 @@ configuration file.`,
 	f.cloud.add(cmd)
 	f.rules.add(cmd)
 	f.scope.add(cmd)
+	f.from.add(cmd)
 	f.output.add(cmd)
 	f.narrow.add(cmd, "tag", "family", "os", "verdict", "confidence", "exclude")
 	f.listen.add(cmd, "")
@@ -73,12 +83,18 @@ func (f *scanFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 		return err
 	}
 	o := f.options(s, "shenscan-scan", app.All, bus.SyncInterval)
+	saved, err := f.from.open(ctx, &o, stderr)
+	if err != nil {
+		return err
+	}
+	f.store.dir = o.Store
 	a, cleanup, err := openOnce(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer cleanup()
-	scan, err := scanOnce(ctx, s, a, f.cloud.accounts, f.scope.regions, stderr)
+	keepTypes := saved == nil || saved.HasTypes()
+	scan, err := scanOnce(ctx, s, a, o.Accounts, f.scope.regions, keepTypes, stderr)
 	if err != nil {
 		return err
 	}
@@ -94,7 +110,7 @@ func (f *scanFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if err := checkFilter(r.View, &scope, s, stderr); err != nil {
 		return err
 	}
-	r.Hints.Store = f.store.named()
+	r.Hints.Store, r.Hints.From = f.store.named(), f.from.files
 	if err := f.output.write(format, r.Report, stdout); err != nil {
 		return err
 	}
@@ -160,13 +176,16 @@ func openOnce(ctx context.Context, o app.Options) (*app.App, func(), error) {
 }
 
 // scanOnce runs the App for one scan and returns it as the store has it.
-func scanOnce(ctx context.Context, s *settings, a *app.App, accounts, regions []string, stderr io.Writer) (*record.Scan, error) {
+// keepTypes has it read the catalogue of instance types, too.
+func scanOnce(ctx context.Context, s *settings, a *app.App, accounts, regions []string, keepTypes bool, stderr io.Writer) (*record.Scan, error) {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(running) }()
 	var types errgroup.Group
-	types.Go(func() error { return a.FetchTypes(running) })
+	if keepTypes {
+		types.Go(func() error { return a.FetchTypes(running) })
+	}
 	scan, err := awaitScan(running, s, a, accounts, regions, "scan command", stderr, ended)
 	if err != nil {
 		stop()

@@ -26,6 +26,7 @@ var layers = []layer{
 	// Spans know no message: whoever makes one names it.
 	{"internal/trace/...", []string{"internal/trace/..."}},
 	{"internal/ecs/ecsapi/...", []string{"internal/ecs", "internal/ecs/ecsapi/...", "internal/trace", "rules"}}, // fills the Facts
+	{"internal/ecs/ecsfile", []string{"internal/ecs", "internal/ecs/ecsapi", "rules"}},                          // saved answers are spelt like live ones
 	// The simulator knows what it holds without asking rules, so that it can check them.
 	{"internal/ecs/ecssim/...", []string{"internal/ecs", "internal/ecs/ecssim/..."}},
 	{"internal/ecs/ecstest", []string{"internal/ecs", "rules"}}, // one suite for every ecs.API
@@ -91,7 +92,7 @@ var libraries = []ownership{
 	{"google.golang.org/protobuf/", []string{"internal/trace/tracetest"}},
 	{"github.com/spf13/", []string{"cmd/shenscan", "internal/config"}},
 	{"github.com/cenkalti/backoff/", []string{"internal/ecs/ecsapi", "internal/bus", "sink"}},
-	{"github.com/go-json-experiment/json", []string{"internal/ecs/ecsapi"}},
+	{"github.com/go-json-experiment/json", []string{"internal/ecs/ecsapi", "internal/ecs/ecsfile"}},
 	{"github.com/cespare/xxhash/", []string{"internal/event"}}, // stages sum ids: a seed of each process would tell them nothing
 	{"github.com/klauspost/compress/", []string{"sink/store/format"}},
 	{"github.com/chromedp/", []string{"internal/report/reporttest"}},

@@ -19,6 +19,24 @@ type Hints struct {
 	// Keep is the command that makes that store, where there is none yet: that
 	// of a demo is gone when it ends.
 	Keep string
+	// From are the files that were scanned in place of the cloud, which must
+	// then not be asked by any of the next steps.
+	From []string
+}
+
+// scan is the command that scans again what was scanned.
+func (h *Hints) scan(rest string) string {
+	if len(h.From) > 0 {
+		words := make([]string, len(h.From))
+		for i, file := range h.From {
+			words[i] = quoted(file)
+		}
+		if most := 4; len(words) > most {
+			words = append(words[:most], "…")
+		}
+		rest = "--from " + strings.Join(words, " ")
+	}
+	return h.with("shenscan scan", rest)
 }
 
 // with adds the store to a command.
@@ -52,7 +70,11 @@ func NextSteps(r *Report) []Step {
 		if d.Whole.Scopes == 0 {
 			why = "Nothing was read yet. Check credentials and permissions, then scan:"
 		}
-		out = append(out, Step{Why: why, Command: "shenscan doctor && " + h.with("shenscan scan", "")})
+		command := "shenscan doctor && " + h.scan("")
+		if len(h.From) > 0 {
+			why, command = "The files do not hold the whole fleet. Save what is missing (see above), then scan all of it:", h.scan("")
+		}
+		out = append(out, Step{Why: why, Command: command})
 	}
 	if r.Summary.Instances == 0 {
 		return out
@@ -71,7 +93,7 @@ func NextSteps(r *Report) []Step {
 		})
 	}
 	out = append(out, Step{Why: "Look at every instance, filter and sort:", Command: h.with("shenscan report", "--output html --out report.html"), all: true})
-	if total.Of("incompatible", "needs-action") > 0 && h.Keep == "" && len(d.Scopes) > 0 {
+	if total.Of("incompatible", "needs-action") > 0 && h.Keep == "" && len(d.Scopes) > 0 && len(h.From) == 0 {
 		out = append(out, Step{
 			Why:     "After a repair, read that region again (a running `shenscan serve` looks at one instance: shenscan rescan INSTANCE_ID):",
 			Command: h.with("shenscan scan", "--region "+Short(d.Scopes[0].Region, 64)),

@@ -102,17 +102,18 @@ func (c *Client) InstanceTypes(ctx context.Context, account string) ([]ecs.Insta
 // wireTypes is an answer of DescribeInstanceTypes.
 type wireTypes struct {
 	NextToken     string
-	InstanceTypes maybe[struct {
-		InstanceType list[struct {
-			InstanceTypeID     string `json:"InstanceTypeId"`
-			InstanceTypeFamily string
-			CPUArchitecture    string `json:"CpuArchitecture"`
-			CPUCoreCount       int    `json:"CpuCoreCount"`
-			MemorySize         float64
-			NvmeSupport        string
-			SupportedBootModes maybe[struct{ SupportedBootMode list[string] }]
-		}]
-	}]
+	InstanceTypes maybe[struct{ InstanceType list[wireType] }]
+}
+
+// wireType is one instance type of DescribeInstanceTypes.
+type wireType struct {
+	InstanceTypeID     string `json:"InstanceTypeId"`
+	InstanceTypeFamily string
+	CPUArchitecture    string `json:"CpuArchitecture"`
+	CPUCoreCount       int    `json:"CpuCoreCount"`
+	MemorySize         float64
+	NvmeSupport        string
+	SupportedBootModes maybe[struct{ SupportedBootMode list[string] }]
 }
 
 func decodeTypes(body []byte) ([]ecs.InstanceType, string, error) {
@@ -123,15 +124,20 @@ func decodeTypes(body []byte) ([]ecs.InstanceType, string, error) {
 	if m.InstanceTypes.v.InstanceType == nil {
 		return nil, "", missing("InstanceTypes.InstanceType")
 	}
+	types, err := typesOf(m.InstanceTypes.v.InstanceType)
+	return types, m.NextToken, err
+}
+
+func typesOf(items []wireType) ([]ecs.InstanceType, error) {
 	var out []ecs.InstanceType
-	for _, t := range m.InstanceTypes.v.InstanceType {
+	for _, t := range items {
 		if t.InstanceTypeID == "" {
-			return nil, "", missing("InstanceTypeId")
+			return nil, missing("InstanceTypeId")
 		}
 		out = append(out, ecs.InstanceType{
 			ID: t.InstanceTypeID, Family: t.InstanceTypeFamily, Arch: t.CPUArchitecture,
 			CPU: t.CPUCoreCount, MemoryGiB: t.MemorySize, NVMe: t.NvmeSupport, BootModes: t.SupportedBootModes.v.SupportedBootMode,
 		})
 	}
-	return out, m.NextToken, nil
+	return out, nil
 }

@@ -256,15 +256,22 @@ func decodeImages(body []byte, region string) (*imageListing, error) {
 	if m.RegionID != "" && m.RegionID != region {
 		return nil, fmt.Errorf("the images are of region %q", clip(m.RegionID, 60))
 	}
-	out := &imageListing{images: make([]ecs.Image, len(items)), total: ecs.NoCount}
+	out := &imageListing{total: ecs.NoCount}
 	if m.TotalCount != nil {
 		out.total = *m.TotalCount
 	}
+	var err error
+	out.images, err = imagesOf(items)
+	return out, err
+}
+
+func imagesOf(items []wireImage) ([]ecs.Image, error) {
+	out := make([]ecs.Image, len(items))
 	for i := range items {
 		if items[i].ImageID == "" {
 			return nil, missing("ImageId")
 		}
-		out.images[i] = ecs.Image{ID: items[i].ImageID, Facts: items[i].facts()}
+		out[i] = ecs.Image{ID: items[i].ImageID, Facts: items[i].facts()}
 	}
 	return out, nil
 }
