@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -39,16 +38,12 @@ func withStore(cmd *cobra.Command, dir *storeFlags, f func(*store.DB) error) err
 func newStoreBackupCmd() *cobra.Command {
 	dir := &storeFlags{}
 	cmd := &cobra.Command{
-		Use: "backup FILE", Short: "Write a copy of the store", Args: oneArg("file to write"),
+		Use: "backup FILE", Short: "Write a copy of the store, and check both", Args: oneArg("file to write"),
 		Example: "  shenscan store backup shenscan-backup.db",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withStore(cmd, dir, func(db *store.DB) (err error) {
-				out, err := os.OpenFile(args[0], os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-				if err != nil {
-					return fmt.Errorf("backup: %w; name a file that does not exist yet", err)
-				}
-				if err := errors.Join(db.Backup(cmd.Context(), out), out.Sync(), out.Close()); err != nil {
-					return errors.Join(err, os.Remove(args[0]))
+			return withStore(cmd, dir, func(db *store.DB) error {
+				if err := db.BackupFile(cmd.Context(), args[0]); err != nil {
+					return err
 				}
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d instances\n", args[0], db.Summary().Instances)
 				return nil
@@ -62,10 +57,20 @@ func newStoreBackupCmd() *cobra.Command {
 func newStoreCheckCmd() *cobra.Command {
 	dir := &storeFlags{}
 	cmd := &cobra.Command{
-		Use: "check", Short: "Read everything in the store and say whether it is sound", Args: noArgs,
-		Example: "  shenscan store check --store /var/lib/shenscan",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			said, err := app.CheckStore(cmd.Context(), dir.dir)
+		Use: "check [FILE]", Short: "Read everything in the store, or in a copy of one, and say whether it is sound",
+		Example: `  shenscan store check --store /var/lib/shenscan
+  shenscan store check /backup/shenscan-store.db`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			file := app.StoreFile(dir.dir)
+			switch {
+			case len(args) > 1:
+				return usage(fmt.Errorf("store check takes one file, got %q", args))
+			case len(args) == 1 && cmd.Flags().Changed("store"):
+				return usage(errors.New("name a file or --store, not both"))
+			case len(args) == 1:
+				file = args[0]
+			}
+			said, err := app.CheckStore(cmd.Context(), file)
 			if err != nil {
 				return err
 			}
@@ -80,42 +85,19 @@ func newStoreCheckCmd() *cobra.Command {
 func newStoreCompactCmd() *cobra.Command {
 	dir := &storeFlags{}
 	cmd := &cobra.Command{
-		Use: "compact", Short: "Rewrite the store without free space", Args: noArgs,
+		Use: "compact", Short: "Rewrite the store without free space, and check both before the old one is replaced", Args: noArgs,
 		Example: "  shenscan store compact --store /var/lib/shenscan",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			path := app.StoreFile(dir.dir)
-			tmp := path + ".compact"
-			if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-			var before int64
-			err := withStore(cmd, dir, func(db *store.DB) error {
-				before = db.Size()
-				return db.Compact(cmd.Context(), tmp)
-			})
-			if err != nil {
-				return errors.Join(err, removeIfThere(tmp))
-			}
-			info, err := os.Stat(tmp)
+			before, after, err := app.CompactStore(cmd.Context(), dir.dir)
 			if err != nil {
 				return err
 			}
-			if err := os.Rename(tmp, path); err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d bytes, was %d\n", path, info.Size(), before)
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d bytes, was %d\n", app.StoreFile(dir.dir), after, before)
 			return nil
 		},
 	}
 	dir.add(cmd)
 	return cmd
-}
-
-func removeIfThere(path string) error {
-	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
 }
 
 func newRulesPreviewCmd() *cobra.Command {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -18,39 +19,62 @@ import (
 // ErrNoStore is returned where nothing was ever scanned.
 var ErrNoStore = errors.New("nothing was scanned yet")
 
-// OpenStore opens an existing store to read it with a rule set and targets of
-// the caller's choice, the built-in ones where none are named.
+// OpenStore opens an existing store to read it, and nothing else, with a rule
+// set and targets of the caller's choice, the built-in ones where none are
+// named.
 func OpenStore(ctx context.Context, dir string, overlays, targets []string) (*store.DB, error) {
-	path := StoreFile(dir)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no store in %s: %w; run `shenscan scan`, or name another folder with --store", dir, ErrNoStore)
-	}
 	c, err := Classifier(overlays, targets)
 	if err != nil {
 		return nil, err
 	}
-	db, err := store.Open(ctx, store.Options{Path: path, Classifier: c})
-	if err != nil {
-		return nil, err
-	}
-	return db, nil
+	db, err := store.Open(ctx, store.Options{Path: StoreFile(dir), Classifier: c, ReadOnly: true})
+	return db, noStore(dir, err)
 }
 
-// CheckStore reads the whole store and says how it is.
-func CheckStore(ctx context.Context, dir string) (string, error) {
+// noStore is ErrNoStore, with what to do about it, where err says that there is
+// no file.
+func noStore(dir string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("no store in %s: %w; run `shenscan scan`, or name another folder with --store", dir, ErrNoStore)
+	}
+	return err
+}
+
+// CheckStore reads the whole store in a file and says how it is.
+func CheckStore(ctx context.Context, file string) (string, error) {
 	c, err := Classifier(nil, nil)
 	if err != nil {
 		return "", err
 	}
-	db, err := store.Open(ctx, store.Options{Path: StoreFile(dir), Classifier: c})
+	db, err := store.Open(ctx, store.Options{Path: file, Classifier: c, ReadOnly: true})
 	if err != nil {
-		return "", err
+		return "", noStore(filepath.Dir(file), err)
 	}
 	if err := db.Check(ctx); err != nil {
 		return "", errors.Join(err, db.Close())
 	}
 	s := db.Summary()
 	return fmt.Sprintf("sound; %d instances, %d gone, %d bytes", s.Instances, s.Gone, db.Size()), db.Close()
+}
+
+// CompactStore rewrites the store in a folder without free space and returns how
+// large it was and is.
+func CompactStore(ctx context.Context, dir string) (before, after int64, err error) {
+	c, err := Classifier(nil, nil)
+	if err != nil {
+		return 0, 0, err
+	}
+	path := StoreFile(dir)
+	if _, err := os.Stat(path); err != nil {
+		return 0, 0, noStore(dir, err)
+	}
+	db, err := store.Open(ctx, store.Options{Path: path, Classifier: c})
+	if err != nil {
+		return 0, 0, err
+	}
+	before = db.Size()
+	after, err = db.CompactInPlace(ctx)
+	return before, after, errors.Join(err, db.Close())
 }
 
 // Answer is a report, and the view of the store that all of it comes from.

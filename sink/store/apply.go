@@ -261,7 +261,7 @@ func (db *DB) loadIndex(tx *bbolt.Tx, sc *scope) (*index, error) {
 		}
 	}
 	ix := newIndex(db.seed)
-	err := ix.load(tx, sc.no, func(scan string, ordinal uint32) {
+	err := ix.load(tx, sc.no, sc.Rows, func(scan string, ordinal uint32) {
 		if p := marks[scan]; p != nil {
 			p.seen.set(int(ordinal))
 		}

@@ -11,7 +11,9 @@ import (
 	"math/bits"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -132,7 +134,7 @@ func (o *Options) judge(c Classifier) *judge {
 // Open opens the store at o.Path, making it where there is none. A file that
 // another process holds is ErrLocked; a damaged one is ErrCorrupt, never a
 // panic; one that a newer shenscan wrote is ErrNewer, and one of an
-// older format ErrFormat. Where NeedsReclassify
+// older format ErrFormat. With o.ReadOnly nothing is made or changed. Where NeedsReclassify
 // reports true, Reclassify must be called before Apply.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	o, err := o.withDefaults()
@@ -142,8 +144,10 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := create(&o); err != nil {
-		return nil, err
+	if !o.ReadOnly {
+		if err := create(&o); err != nil {
+			return nil, err
+		}
 	}
 	db := &DB{o: o, seed: maphash.MakeSeed(), changes: map[ChangeKey]uint64{}, views: map[*View]struct{}{}}
 	db.judge.Store(o.judge(o.Classifier))
@@ -151,12 +155,16 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, err
 	}
 	err = db.guard(func() error {
-		if err := db.bolt.Update(db.prepare); err != nil {
+		prepare := db.bolt.Update
+		if o.ReadOnly {
+			prepare = db.bolt.View
+		}
+		if err := prepare(db.prepare); err != nil {
 			return err
 		}
 		return db.reload()
 	})
-	if err == nil {
+	if err == nil && !o.ReadOnly {
 		err = db.sweepProfiles()
 	}
 	if err != nil {
@@ -217,20 +225,50 @@ func syncDir(dir string) error {
 	return nil
 }
 
-// openFile opens the bbolt file, after its pages were found sound.
+// openFile opens the bbolt file, after its pages were found sound, and makes
+// sure that it still is the file of that name: one that was compacted while its
+// lock was waited for is nobody's any more.
 func (db *DB) openFile() error {
 	path := db.o.Path
-	if err := format.CheckPages(path); err != nil {
+	for {
+		if err := db.openOnce(); err != nil {
+			return err
+		}
+		opened, err := db.file.Stat()
+		if err != nil {
+			return errors.Join(fmt.Errorf("open store %s: %w", path, err), db.shut())
+		}
+		if named, err := os.Stat(path); err == nil && os.SameFile(named, opened) {
+			return nil
+		} else if err != nil {
+			return errors.Join(fmt.Errorf("open store %s: %w", path, err), db.shut())
+		}
+		if err := db.shut(); err != nil {
+			return fmt.Errorf("open store %s: %w", path, err)
+		}
+	}
+}
+
+func (db *DB) openOnce() error {
+	path := db.o.Path
+	// While somebody writes, pages are of two moments and nothing can be said.
+	err := withoutWriters(path, db.o.LockWait, func() error { return format.CheckPages(path) })
+	switch {
+	case errors.Is(err, ErrLocked):
+		return fmt.Errorf("open store %s: %w", path, inUse)
+	case errors.Is(err, ErrCorrupt):
 		return fmt.Errorf("open store %s: %w; move it away: it is built again from the results stream, or restore a backup", path, err)
+	case err != nil:
+		return fmt.Errorf("open store %s: %w", path, err)
 	}
 	mmap := 0
-	if bits.UintSize == 64 {
+	if bits.UintSize == 64 && !db.o.ReadOnly {
 		mmap = 1 << 30 // address space only: the file is not remapped while it grows
 	}
-	err := db.guard(func() error {
+	err = db.guard(func() error {
 		var err error
 		db.bolt, err = bbolt.Open(path, 0o600, &bbolt.Options{
-			Timeout: db.o.LockWait, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mmap, MaxSize: int(db.o.MaxSize), NoStatistics: true,
+			Timeout: db.o.LockWait, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mmap, MaxSize: int(db.o.MaxSize), NoStatistics: true, ReadOnly: db.o.ReadOnly,
 			OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
 				f, err := os.OpenFile(name, flag, perm)
 				db.file = f
@@ -244,7 +282,7 @@ func (db *DB) openFile() error {
 		db.bolt.AllocSize = 4 << 20 // the file grows in these steps
 		return nil
 	case errors.Is(err, berrors.ErrTimeout):
-		return fmt.Errorf("open store %s: %w: stop it, or ask it over NATS or HTTP instead", path, ErrLocked)
+		return fmt.Errorf("open store %s: %w", path, inUse)
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, ErrCorrupt):
 		if db.file != nil {
 			db.file.Close()
@@ -253,6 +291,9 @@ func (db *DB) openFile() error {
 	}
 	return fmt.Errorf("open store %s: %w", path, noRoom(err))
 }
+
+// inUse is ErrLocked with what to do about it.
+var inUse = fmt.Errorf("%w: stop it, or ask it over NATS or HTTP instead", ErrLocked)
 
 // prepare makes what a new file lacks and refuses one of another format.
 func (db *DB) prepare(tx *bbolt.Tx) error {
@@ -276,6 +317,9 @@ func (db *DB) prepare(tx *bbolt.Tx) error {
 			return nil
 		}
 	}
+	if db.o.ReadOnly {
+		return fmt.Errorf("%w: nothing was ever stored in it", ErrCorrupt)
+	}
 	for _, name := range buckets() {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
@@ -290,16 +334,46 @@ func (db *DB) prepare(tx *bbolt.Tx) error {
 }
 
 // guard runs fn so that a damaged file, which bbolt answers with a panic or a
-// fault of the mapped memory, becomes ErrCorrupt.
+// fault of the mapped memory, becomes ErrCorrupt. A panic of anything else, such
+// as the rules, is a mistake in the program and stays one.
 func (db *DB) guard(fn func() error) (err error) {
 	old := debug.SetPanicOnFault(true)
 	defer debug.SetPanicOnFault(old)
 	defer func() {
 		if r := recover(); r != nil {
+			if !ofTheFile(r) {
+				panic(r)
+			}
 			err = fmt.Errorf("%w: %v", ErrCorrupt, r)
 		}
 	}()
 	return fn()
+}
+
+// ofTheFile reports whether the panic that is being recovered from says that
+// the file is damaged: a fault of mapped memory, or a panic of bbolt itself.
+func ofTheFile(recovered any) bool {
+	if _, fault := recovered.(interface{ Addr() uintptr }); fault {
+		return true
+	}
+	// Frames: those of the runtime, the deferred function, the runtime's panic,
+	// and then whoever panicked.
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(0, pcs)])
+	panicking := false
+	for {
+		frame, more := frames.Next()
+		ofRuntime := strings.HasPrefix(frame.Function, "runtime.")
+		switch {
+		case frame.Function == "runtime.gopanic":
+			panicking = true
+		case panicking && !ofRuntime:
+			return strings.HasPrefix(frame.Function, "go.etcd.io/bbolt")
+		}
+		if !more {
+			return false
+		}
+	}
 }
 
 func (db *DB) view(fn func(tx *bbolt.Tx) error) error {
@@ -318,6 +392,8 @@ func (db *DB) update(fn func(tx *bbolt.Tx) error) error {
 		return ErrClosed
 	case db.broken != nil:
 		return db.broken
+	case db.o.ReadOnly:
+		return errors.New("store is open to be read only")
 	}
 	began, number := time.Now(), 0
 	err := db.guard(func() error {
@@ -389,7 +465,7 @@ func (db *DB) Close() error {
 // shut closes bbolt. A damaged file can have left bbolt holding its own locks:
 // then only the file is let go of.
 func (db *DB) shut() error {
-	if db.broken == nil {
+	if !errors.Is(db.broken, ErrCorrupt) {
 		if err := db.guard(db.bolt.Close); err == nil || !errors.Is(err, ErrCorrupt) {
 			return err
 		}

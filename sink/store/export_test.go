@@ -1,6 +1,9 @@
 package store
 
 import (
+	"context"
+	"errors"
+
 	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/sink/store/format"
@@ -8,6 +11,26 @@ import (
 
 // NoSync spares tests of other things the wait for the disk.
 func (db *DB) NoSync() { db.bolt.NoSync = true }
+
+// CopyDropping makes a checked copy with a writer that loses a key.
+func (db *DB) CopyDropping(ctx context.Context, dst string) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.copyTo(ctx, dst, func(tmp string) error {
+		if err := db.writeDense(tmp); err != nil {
+			return err
+		}
+		out, err := bbolt.Open(tmp, 0o600, nil)
+		if err != nil {
+			return err
+		}
+		err = out.Update(func(tx *bbolt.Tx) error {
+			k, _ := tx.Bucket(bucketHistory).Cursor().First()
+			return tx.Bucket(bucketHistory).Delete(k)
+		})
+		return errors.Join(err, out.Close())
+	})
+}
 
 // Profiles is how many profiles are stored.
 func (db *DB) Profiles() int {

@@ -97,6 +97,7 @@ func (f *folder) run() error {
 	f.remap()
 	f.sc.prune(f.cutoff)
 	f.sc.Fold++
+	f.sc.Rows = len(f.moved)
 	f.a.scopes[f.sc] = true
 	f.a.db.drop(f.sc)
 	return nil

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"hash/maphash"
 	"slices"
@@ -138,11 +139,15 @@ func (ix *index) hashes(row []byte) (id, content uint64) {
 	return maphash.Bytes(ix.seed, format.RowID(row)), maphash.Bytes(ix.seed, row)
 }
 
-// load fills the index from the scope's blocks and journal. seen is told of
-// every row that a journal entry of a scan names; it may be nil.
-func (ix *index) load(tx *bbolt.Tx, scope uint32, seen func(scan string, ordinal uint32)) error {
+// load fills the index from the scope's blocks, which hold so many rows, and
+// its journal. seen is told of every row that a journal entry of a scan names;
+// it may be nil.
+func (ix *index) load(tx *bbolt.Tx, scope uint32, rows int, seen func(scan string, ordinal uint32)) error {
 	if err := ix.loadBlocks(tx, scope); err != nil {
 		return err
+	}
+	if ix.base != rows {
+		return fmt.Errorf("%w: its blocks hold %d rows, of %d that were written", ErrCorrupt, ix.base, rows)
 	}
 	return ix.loadJournal(tx, scope, seen)
 }
@@ -160,6 +165,9 @@ func (ix *index) loadBlocks(tx *bbolt.Tx, scope uint32) error {
 		o, err := format.ReadOrders(stamps.Get(k))
 		if err != nil || o.Len != len(rows) {
 			return fmt.Errorf("orders %x: %w", k, format.OrCorrupt(err, "orders do not fit their block"))
+		}
+		if len(rows) == 0 || !bytes.Equal(format.RowID(rows[0]), k[4:]) {
+			return fmt.Errorf("block %x: %w: it does not begin with the row that it is named after", k, ErrCorrupt)
 		}
 		names = names[:0]
 		for _, s := range o.Scans {

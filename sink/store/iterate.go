@@ -108,7 +108,8 @@ func (r *reading) instances(ctx context.Context, m *matcher, f *Filter) iter.Seq
 				continue
 			}
 			w := &walker{reading: r, m: m, sc: sc, want: left}
-			if sc.key == from {
+			resumed := sc.key == from
+			if resumed {
 				w.after = []byte(after)
 			}
 			for !w.done && (!f.First || m.scope(sc)) {
@@ -129,6 +130,12 @@ func (r *reading) instances(ctx context.Context, m *matcher, f *Filter) iter.Seq
 					}
 				}
 			}
+			if w.done && !resumed {
+				if err := w.agrees(); err != nil {
+					yield(nil, err)
+					return
+				}
+			}
 		}
 	}
 }
@@ -140,6 +147,7 @@ type walker struct {
 	sc    *scopeSnap
 	after []byte // id of the last row that was looked at
 	done  bool
+	there int // rows that were come upon and are not gone
 	want  int // rows that the caller asks for; 0: all
 	out   []*record.Record
 	// take gets what passes the filter; nil renders it into out. What it is
@@ -152,6 +160,23 @@ type walker struct {
 	value scopeValue
 	facts *factsReader
 	rows  [][]byte
+}
+
+// agrees holds what was read of a whole scope against its total. Where the scope
+// changed meanwhile, the two are of different moments and nothing can be said.
+func (w *walker) agrees() error {
+	if w.there == w.sc.present {
+		return nil
+	}
+	if w.snap == nil {
+		w.db.mu.Lock() // a commit that is about to be published is waited for
+		now := w.db.snap.Load()
+		w.db.mu.Unlock()
+		if !slices.Contains(now.scopes, w.sc) {
+			return nil
+		}
+	}
+	return fmt.Errorf("read %s: %w: %d instances are listed, of %d that are counted; see `shenscan store check`", w.sc.key, ErrCorrupt, w.there, w.sc.present)
 }
 
 // overlay is what the journal of a scope says beyond its blocks.
@@ -282,6 +307,9 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 		return nil
 	}
 	w.after = append(w.after[:0], id...)
+	if f.stamp.Order >= w.value.floor() {
+		w.there++
+	}
 	if f.stamp.Order < w.m.since || !w.m.f.Gone && f.stamp.Order < w.value.floor() {
 		return nil
 	}

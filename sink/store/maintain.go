@@ -2,10 +2,13 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc64"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -37,36 +40,198 @@ func (w *ctxWriter) Write(b []byte) (int, error) {
 	return w.w.Write(b)
 }
 
-// Compact writes the store without free space to dst, which must not exist.
-// No commit happens meanwhile.
+// BackupFile writes a copy of the store to a new file, checks the store and the
+// copy, and gives it its name only then. No commit happens meanwhile.
+func (db *DB) BackupFile(ctx context.Context, path string) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	err := db.copyTo(ctx, path, func(tmp string) error {
+		out, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		return errors.Join(db.Backup(ctx, out), out.Sync(), out.Close())
+	})
+	if err != nil {
+		return fmt.Errorf("back up the store: %w", err)
+	}
+	return nil
+}
+
+// Compact writes the store without free space to dst, which must not exist,
+// as BackupFile does.
 func (db *DB) Compact(ctx context.Context, dst string) error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
+	if err := db.copyTo(ctx, dst, db.writeDense); err != nil {
+		return fmt.Errorf("compact the store: %w", err)
+	}
+	return nil
+}
+
+// CompactInPlace puts a copy of the store without free space in its place, after
+// it checked both. Another process never sees anything but one or the other.
+// The store is to be closed afterwards; it takes nothing more. It returns the
+// size of the new file.
+func (db *DB) CompactInPlace(ctx context.Context) (int64, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	tmp := db.o.Path + ".compact"
+	if err := db.writeChecked(ctx, tmp, db.writeDense); err != nil {
+		return 0, fmt.Errorf("compact the store: %w", err)
+	}
+	was, err := db.file.Stat()
+	if err == nil {
+		err = keepOwner(tmp, was)
+	}
+	if err == nil && !replacesOpenFiles {
+		db.closed = true
+		err = db.shut()
+	}
+	if err == nil {
+		err = os.Rename(tmp, db.o.Path)
+	}
+	if err != nil {
+		return 0, errors.Join(fmt.Errorf("compact the store: %w; it is as it was", err), os.Remove(tmp))
+	}
+	db.broken = errors.New("the store was replaced by its compacted copy")
+	info, err := os.Stat(db.o.Path)
+	if err == nil {
+		err = syncDir(filepath.Dir(db.o.Path))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("compact the store: it is compacted, but may come back as it was after a power cut: %w", err)
+	}
+	return info.Size(), nil
+}
+
+// copyTo makes a checked copy under a name that nothing has.
+func (db *DB) copyTo(ctx context.Context, dst string, write func(tmp string) error) error {
+	if _, err := os.Lstat(dst); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(fmt.Errorf("%s is already there; name a new file", dst), err)
+	}
+	tmp := dst + ".part"
+	if err := db.writeChecked(ctx, tmp, write); err != nil {
+		return err
+	}
+	// Link refuses to replace what somebody made meanwhile; where the file
+	// system has no links, nobody else can have known the name.
+	err := os.Link(tmp, dst)
+	switch {
+	case err == nil:
+		err = os.Remove(tmp)
+	case !errors.Is(err, fs.ErrExist):
+		err = os.Rename(tmp, dst)
+	}
+	if err != nil {
+		return errors.Join(err, removeIfThere(tmp))
+	}
+	return syncDir(filepath.Dir(dst))
+}
+
+// writeChecked writes a copy to tmp and holds both sides against each other:
+// the store must be sound, and the copy, which is opened anew, sound and of the
+// same content. What is not is removed.
+func (db *DB) writeChecked(ctx context.Context, tmp string, write func(tmp string) error) (err error) {
 	if db.closed {
 		return ErrClosed
 	}
-	if _, err := os.Stat(dst); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("compact the store: %s is already there; name a new file", dst)
-	}
-	if err := ctx.Err(); err != nil {
+	if err := db.check(ctx); err != nil {
 		return err
 	}
-	tmp := dst + ".part"
+	if err := removeIfThere(tmp); err != nil { // what an earlier run left
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(noRoom(err), removeIfThere(tmp))
+		}
+	}()
+	if err := write(tmp); err != nil {
+		return err
+	}
+	o := db.o
+	o.Path, o.ReadOnly = tmp, true
+	written, err := Open(ctx, o)
+	if err != nil {
+		return fmt.Errorf("read what was written: %w", err)
+	}
+	defer func() { err = errors.Join(err, written.Close()) }()
+	if err := written.Check(ctx); err != nil {
+		return fmt.Errorf("read what was written: %w", err)
+	}
+	have, err := db.content(ctx)
+	if err != nil {
+		return err
+	}
+	got, err := written.content(ctx)
+	if err != nil {
+		return fmt.Errorf("read what was written: %w", err)
+	}
+	if !maps.Equal(have, got) {
+		return fmt.Errorf("%w: what was written to %s is not what was read", ErrCorrupt, tmp)
+	}
+	return nil
+}
+
+// writeDense writes a copy without free space.
+func (db *DB) writeDense(tmp string) error {
 	out, err := bbolt.Open(tmp, 0o600, &bbolt.Options{Timeout: db.o.LockWait, FreelistType: bbolt.FreelistMapType})
 	if err != nil {
-		return fmt.Errorf("compact the store: %w", noRoom(err))
+		return err
 	}
 	err = db.guard(func() error { return bbolt.Compact(out, db.bolt, 16<<20) })
+	// A file has two heads, of its last two commits, and falls back to the older
+	// where the newer is damaged: that one must not be of an empty store.
+	for range 2 {
+		if err == nil {
+			err = out.Update(func(*bbolt.Tx) error { return nil })
+		}
+	}
 	if err == nil {
 		err = out.Sync()
 	}
-	if err = errors.Join(err, out.Close()); err != nil {
-		return errors.Join(fmt.Errorf("compact the store: %w", noRoom(err)), os.Remove(tmp))
+	return errors.Join(err, out.Close())
+}
+
+// content tells what each part of the store holds, by number of keys and a hash
+// over them and their values.
+func (db *DB) content(ctx context.Context) (map[string]contentOf, error) {
+	out := map[string]contentOf{}
+	err := db.view(func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			of := contentOf{}
+			h := crc64.New(crc64.MakeTable(crc64.ECMA))
+			var lengths [16]byte
+			for k, v := range scan(b, nil) {
+				of.keys++
+				binary.LittleEndian.PutUint64(lengths[:], uint64(len(k)))
+				binary.LittleEndian.PutUint64(lengths[8:], uint64(len(v)))
+				for _, part := range [][]byte{lengths[:], k, v} {
+					_, _ = h.Write(part)
+				}
+			}
+			of.sum = h.Sum64()
+			out[string(name)] = of
+			return nil
+		})
+	})
+	return out, err
+}
+
+type contentOf struct {
+	keys int
+	sum  uint64
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	if err := os.Rename(tmp, dst); err != nil {
-		return fmt.Errorf("compact the store: %w", err)
-	}
-	return syncDir(filepath.Dir(dst))
+	return nil
 }
 
 // Check reads everything in the store and returns what is wrong with it. The
@@ -77,6 +242,10 @@ func (db *DB) Check(ctx context.Context) error {
 	if db.closed {
 		return ErrClosed
 	}
+	return db.check(ctx)
+}
+
+func (db *DB) check(ctx context.Context) error {
 	if err := format.CheckPages(db.o.Path); err != nil {
 		return fmt.Errorf("check %s: %w", db.o.Path, err)
 	}
@@ -119,7 +288,7 @@ func (db *DB) Check(ctx context.Context) error {
 		facts := (&profileTable{db.profs.list, db.profs.hardware}).reader()
 		for _, sc := range db.byNo {
 			ix := newIndex(db.seed)
-			if err := ix.load(tx, sc.no, nil); err != nil {
+			if err := ix.load(tx, sc.no, sc.Rows, nil); err != nil {
 				return fmt.Errorf("%s: %w", sc.key, err)
 			}
 			for i := range ix.at {

@@ -33,6 +33,10 @@ type Options struct {
 	// Today is the date that waivers are held against, "2026-11-23".
 	Today func() string
 
+	// ReadOnly opens a store that is there to read it, also on a file system that
+	// takes no writes, and beside others that only read. Nothing can be applied.
+	ReadOnly bool
+
 	LockWait           time.Duration // how long to wait for another process to let go of the file; 1s
 	MaxSize            int64         // bytes the file may have; 0: as much as the disk takes
 	HistoryPerInstance int           // changes remembered of an instance; 20
@@ -72,7 +76,7 @@ func def[T comparable](v *T, d T) {
 }
 
 const (
-	fileFormat = 3
+	fileFormat = 4
 	// maxID bounds account, region, scan and instance ids: they become keys.
 	maxID = 200
 )

@@ -12,6 +12,7 @@ type scopeValue struct {
 	Account string  `json:"account"`
 	Region  string  `json:"region"`
 	Fold    uint64  `json:"fold"`   // counts folds: readers see by it that ordinals moved
+	Rows    int     `json:"rows"`   // in its blocks since the last fold, gone ones too
 	Epochs  []int64 `json:"epochs"` // of complete scans, ascending
 	// The last ended scan of the scope, by epoch.
 	Status      *record.ScopeStatus `json:"status,omitempty"`

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -49,11 +50,16 @@ type pageCheck struct {
 	f    io.ReaderAt
 	meta boltMeta
 	used []bool
+	last struct { // the page that was read last, without what runs over its end
+		id    uint64
+		bytes []byte
+	}
 }
 
-// CheckPages finds out whether the structure of a bbolt file is sound. It reads
-// the headers of pages, not what they hold. A file that cannot be read at all
-// is left for bbolt to complain about.
+// CheckPages finds out whether the structure of a bbolt file is sound: its pages
+// and the order of its keys, without which a search passes rows by in silence.
+// It does not read values. A file that cannot be read at all is left for bbolt
+// to complain about.
 func CheckPages(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -106,7 +112,7 @@ func (c *pageCheck) run(size int64) error {
 	}
 	c.used = make([]bool, c.meta.high)
 	c.used[0], c.used[1] = true, true
-	if err := c.tree(c.meta.root, 0); err != nil {
+	if err := c.tree(c.meta.root, 0, nil, nil); err != nil {
 		return err
 	}
 	return c.freelist()
@@ -118,13 +124,13 @@ func (c *pageCheck) head(id uint64) (flags uint16, elems []byte, size uint64, er
 	if id < 2 || id >= c.meta.high {
 		return 0, nil, 0, fmt.Errorf("page %d does not exist", id)
 	}
-	var h [pageHead]byte
-	if _, err := c.f.ReadAt(h[:], int64(id*c.meta.pageSize)); err != nil {
-		return 0, nil, 0, fmt.Errorf("page %d: %w", id, err)
+	h, err := c.bytes(id, 0, pageHead)
+	if err != nil {
+		return 0, nil, 0, err
 	}
 	flags, count, overflow := le.Uint16(h[8:]), uint64(le.Uint16(h[10:])), uint64(le.Uint32(h[12:]))
-	if le.Uint64(h[:]) != id {
-		return 0, nil, 0, fmt.Errorf("page %d says it is page %d", id, le.Uint64(h[:]))
+	if le.Uint64(h) != id {
+		return 0, nil, 0, fmt.Errorf("page %d says it is page %d", id, le.Uint64(h))
 	}
 	if overflow >= c.meta.high-id {
 		return 0, nil, 0, fmt.Errorf("page %d runs over the end", id)
@@ -138,11 +144,11 @@ func (c *pageCheck) head(id uint64) (flags uint16, elems []byte, size uint64, er
 	size = (overflow + 1) * c.meta.pageSize
 	if flags == flagFreelist {
 		if count == 0xFFFF {
-			var n [8]byte
-			if _, err := c.f.ReadAt(n[:], int64(id*c.meta.pageSize+pageHead)); err != nil {
-				return 0, nil, 0, fmt.Errorf("page %d: %w", id, err)
+			n, err := c.bytes(id, pageHead, 8)
+			if err != nil {
+				return 0, nil, 0, err
 			}
-			count = le.Uint64(n[:]) + 1
+			count = le.Uint64(n) + 1
 		}
 		count = (count + 1) / 2 // 8 bytes each
 	}
@@ -150,15 +156,52 @@ func (c *pageCheck) head(id uint64) (flags uint16, elems []byte, size uint64, er
 		return 0, nil, 0, fmt.Errorf("page %d has %d elements, more than fit", id, count)
 	}
 	n := min(pageHead+count*pageElem, size)
-	elems = make([]byte, n-pageHead)
-	if _, err := c.f.ReadAt(elems, int64(id*c.meta.pageSize+pageHead)); err != nil {
-		return 0, nil, 0, fmt.Errorf("page %d: %w", id, err)
+	if elems, err = c.bytes(id, pageHead, n-pageHead); err != nil {
+		return 0, nil, 0, err
 	}
 	return flags, elems, size, nil
 }
 
-// tree walks the pages of one bucket.
-func (c *pageCheck) tree(id uint64, depth int) error {
+// keysInOrder reads the keys of a page, which must ascend from least to before
+// most; nil bounds nothing.
+type keysInOrder struct {
+	page        uint64
+	least, most []byte
+	last        []byte
+}
+
+func (k *keysInOrder) next(key []byte) error {
+	switch {
+	case k.last == nil && bytes.Compare(key, k.least) < 0, k.last != nil && bytes.Compare(key, k.last) <= 0, k.most != nil && bytes.Compare(key, k.most) >= 0:
+		return fmt.Errorf("page %d has a key out of order", k.page)
+	}
+	k.last = key
+	return nil
+}
+
+// bytes reads a part of a page that lies within it. What it returns stays as it
+// is.
+func (c *pageCheck) bytes(id, at, n uint64) ([]byte, error) {
+	if at+n > c.meta.pageSize {
+		b := make([]byte, n)
+		if _, err := c.f.ReadAt(b, int64(id*c.meta.pageSize+at)); err != nil {
+			return nil, fmt.Errorf("page %d: %w", id, err)
+		}
+		return b, nil
+	}
+	if c.last.id != id || c.last.bytes == nil {
+		b := make([]byte, c.meta.pageSize)
+		if _, err := c.f.ReadAt(b, int64(id*c.meta.pageSize)); err != nil {
+			return nil, fmt.Errorf("page %d: %w", id, err)
+		}
+		c.last.id, c.last.bytes = id, b
+	}
+	return c.last.bytes[at : at+n : at+n], nil
+}
+
+// tree walks the pages of one bucket, whose keys are least or more and less
+// than most.
+func (c *pageCheck) tree(id uint64, depth int, least, most []byte) error {
 	if depth > maxDepth {
 		return errors.New("the pages are nested too deeply")
 	}
@@ -166,25 +209,13 @@ func (c *pageCheck) tree(id uint64, depth int) error {
 	if err != nil {
 		return err
 	}
-	le := binary.LittleEndian
+	keys := &keysInOrder{page: id, least: least, most: most}
 	switch flags {
 	case flagBranch:
-		if len(elems) == 0 {
-			return fmt.Errorf("branch page %d is empty", id)
-		}
-		for at := 0; at < len(elems); at += pageElem {
-			pos, ksize := uint64(le.Uint32(elems[at:])), uint64(le.Uint32(elems[at+4:]))
-			if pageHead+uint64(at)+pos+ksize > size {
-				return fmt.Errorf("page %d has a key beyond its end", id)
-			}
-			if err := c.tree(le.Uint64(elems[at+8:]), depth+1); err != nil {
-				return err
-			}
-		}
-		return nil
+		return c.branch(id, size, elems, depth, keys)
 	case flagLeaf:
 		for at := 0; at < len(elems); at += pageElem {
-			if err := c.leafElem(id, size, elems, at, depth); err != nil {
+			if err := c.leafElem(id, size, elems, at, depth, keys); err != nil {
 				return err
 			}
 		}
@@ -193,13 +224,54 @@ func (c *pageCheck) tree(id uint64, depth int) error {
 	return fmt.Errorf("page %d is neither branch nor leaf", id)
 }
 
-func (c *pageCheck) leafElem(id, size uint64, elems []byte, at, depth int) error {
+// branch walks the children of a page, each between its key and the next one's.
+func (c *pageCheck) branch(id, size uint64, elems []byte, depth int, order *keysInOrder) error {
+	if len(elems) == 0 {
+		return fmt.Errorf("branch page %d is empty", id)
+	}
+	le := binary.LittleEndian
+	var keys [][]byte
+	for at := 0; at < len(elems); at += pageElem {
+		pos, ksize := pageHead+uint64(at)+uint64(le.Uint32(elems[at:])), uint64(le.Uint32(elems[at+4:]))
+		if pos+ksize > size {
+			return fmt.Errorf("page %d has a key beyond its end", id)
+		}
+		key, err := c.bytes(id, pos, ksize)
+		if err == nil {
+			err = order.next(key)
+		}
+		if err != nil {
+			return err
+		}
+		keys = append(keys, key)
+	}
+	for i, key := range keys {
+		most := order.most
+		if i+1 < len(keys) {
+			most = keys[i+1]
+		}
+		if err := c.tree(le.Uint64(elems[i*pageElem+8:]), depth+1, key, most); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *pageCheck) leafElem(id, size uint64, elems []byte, at, depth int, order *keysInOrder) error {
 	le := binary.LittleEndian
 	e := elems[at:]
 	flags, pos, ksize, vsize := le.Uint32(e), uint64(le.Uint32(e[4:])), uint64(le.Uint32(e[8:])), uint64(le.Uint32(e[12:]))
-	value := pageHead + uint64(at) + pos + ksize
+	keyAt := pageHead + uint64(at) + pos
+	value := keyAt + ksize
 	if ksize == 0 || value+vsize > size {
 		return fmt.Errorf("page %d has a value beyond its end", id)
+	}
+	key, err := c.bytes(id, keyAt, ksize)
+	if err == nil {
+		err = order.next(key)
+	}
+	if err != nil {
+		return err
 	}
 	if flags&flagBucket == 0 {
 		return nil
@@ -207,12 +279,12 @@ func (c *pageCheck) leafElem(id, size uint64, elems []byte, at, depth int) error
 	if vsize < 16 {
 		return fmt.Errorf("page %d has a bucket without a head", id)
 	}
-	head := make([]byte, vsize)
-	if _, err := c.f.ReadAt(head, int64(id*c.meta.pageSize+value)); err != nil {
-		return fmt.Errorf("page %d: %w", id, err)
+	head, err := c.bytes(id, value, vsize)
+	if err != nil {
+		return err
 	}
 	if root := le.Uint64(head); root != 0 {
-		return c.tree(root, depth+1)
+		return c.tree(root, depth+1, nil, nil)
 	}
 	return c.inline(id, head[16:])
 }
@@ -227,11 +299,16 @@ func (c *pageCheck) inline(id uint64, b []byte) error {
 	if pageHead+count*pageElem > len(b) {
 		return fmt.Errorf("page %d has a small bucket that is cut short", id)
 	}
+	keys := &keysInOrder{page: id}
 	for i := range count {
 		at := pageHead + i*pageElem
-		end := uint64(at) + uint64(le.Uint32(b[at+4:])) + uint64(le.Uint32(b[at+8:])) + uint64(le.Uint32(b[at+12:]))
-		if le.Uint32(b[at:]) != 0 || le.Uint32(b[at+8:]) == 0 || end > uint64(len(b)) {
+		key := uint64(at) + uint64(le.Uint32(b[at+4:]))
+		value := key + uint64(le.Uint32(b[at+8:]))
+		if le.Uint32(b[at:]) != 0 || le.Uint32(b[at+8:]) == 0 || value+uint64(le.Uint32(b[at+12:])) > uint64(len(b)) {
 			return fmt.Errorf("page %d has a small bucket with a value beyond its end", id)
+		}
+		if err := keys.next(b[key:value]); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -250,8 +327,8 @@ func (c *pageCheck) freelist() error {
 		return fmt.Errorf("page %d is no freelist", c.meta.freelist)
 	}
 	le := binary.LittleEndian
-	var h [pageHead + 8]byte
-	if _, err := c.f.ReadAt(h[:], int64(c.meta.freelist*c.meta.pageSize)); err != nil {
+	h, err := c.bytes(c.meta.freelist, 0, pageHead+8)
+	if err != nil {
 		return fmt.Errorf("freelist: %w", err)
 	}
 	n := int(le.Uint16(h[10:]))
