@@ -59,7 +59,7 @@ func newStoreCheckCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "check [FILE]", Short: "Read everything in the store, or in a copy of one, and say whether it is sound",
 		Example: `  shenscan store check --store /var/lib/shenscan
-  shenscan store check /backup/shenscan-store.db`,
+  shenscan store check shenscan-backup.db`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file := app.StoreFile(dir.dir)
 			switch {

@@ -155,11 +155,11 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, err
 	}
 	err = db.guard(func() error {
-		prepare := db.bolt.Update
-		if o.ReadOnly {
-			prepare = db.bolt.View
+		err := db.bolt.View(db.prepare) // what is there already is not written to
+		if errors.Is(err, errEmpty) && !o.ReadOnly {
+			err = db.bolt.Update(db.prepare)
 		}
-		if err := prepare(db.prepare); err != nil {
+		if err != nil {
 			return err
 		}
 		return db.reload()
@@ -295,6 +295,9 @@ func (db *DB) openOnce() error {
 // inUse is ErrLocked with what to do about it.
 var inUse = fmt.Errorf("%w: stop it, or ask it over NATS or HTTP instead", ErrLocked)
 
+// errEmpty is returned for a file that nothing was ever stored in.
+var errEmpty = fmt.Errorf("%w: nothing was ever stored in it", ErrCorrupt)
+
 // prepare makes what a new file lacks and refuses one of another format.
 func (db *DB) prepare(tx *bbolt.Tx) error {
 	if b := tx.Bucket(bucketMeta); b != nil {
@@ -317,8 +320,8 @@ func (db *DB) prepare(tx *bbolt.Tx) error {
 			return nil
 		}
 	}
-	if db.o.ReadOnly {
-		return fmt.Errorf("%w: nothing was ever stored in it", ErrCorrupt)
+	if !tx.Writable() {
+		return errEmpty
 	}
 	for _, name := range buckets() {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
