@@ -134,7 +134,7 @@ func (f *doctorFlags) storeOK(ctx context.Context) finding {
 		x.OK, x.Text = true, "not there yet; the first scan makes it"
 		return x
 	}
-	sum, err := app.CheckStore(ctx, f.store.dir)
+	sum, err := app.CheckStore(ctx, f.store.place())
 	if err != nil {
 		x.Text, x.Mend = err.Error(), "if another shenscan runs on it, that is fine; if it is damaged, restore a backup or delete it and scan again"
 		return x

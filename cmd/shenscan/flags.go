@@ -20,11 +20,20 @@ import (
 )
 
 // storeFlags say where the store is.
-type storeFlags struct{ dir string }
+type storeFlags struct{ dir, server string }
 
 func (f *storeFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.dir, "store", defaultStore(), "folder of the store")
 }
+
+// addReader adds what a command needs that only reads a store, also one that a
+// running process holds.
+func (f *storeFlags) addReader(cmd *cobra.Command) {
+	f.add(cmd)
+	cmd.Flags().StringVar(&f.server, "server", "", "page of a running shenscan whose store is read instead, such as http://127.0.0.1:10470; where a process on this machine holds --store, it is asked by itself")
+}
+
+func (f *storeFlags) place() app.Place { return app.Place{Dir: f.dir, Server: f.server} }
 
 // defaultStore is a folder of the user's own, or one below the working folder
 // where the system names none.

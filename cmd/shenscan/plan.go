@@ -52,7 +52,7 @@ could not be asked is named, and the plan is made all the same.`,
 			return f.run(cmd.Context(), s, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	f.store.add(cmd)
+	f.store.addReader(cmd)
 	fl := cmd.Flags()
 	fl.StringSliceVar(&f.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
 	fl.StringVar(&f.target, "target", "shenlong-6", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type")
@@ -86,7 +86,7 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if f.target != "kvm" {
 		targets = append(targets, "kvm") // whether an instance can stay on the 5th generation
 	}
-	db, err := app.OpenStore(ctx, f.store.dir, f.rules, targets)
+	db, err := app.OpenStore(ctx, f.store.place(), f.rules, targets)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if err != nil {
 		return usage(fmt.Errorf("--target: %w", err))
 	}
-	types, err := app.LoadTypes(f.store.dir)
+	types, err := app.LoadTypes(db.Dir)
 	if err != nil {
 		return err
 	}

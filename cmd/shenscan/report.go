@@ -32,7 +32,8 @@ With --since, csv and jsonl hold the changes instead of the instances.
 
 The filter narrows everything alike: totals, instances, exit code.
 
-A running shenscan holds the store; its page and API (--listen) show the same.`,
+Where a running shenscan holds the store, it is asked for a copy of its last
+commit, and the answer is made from that.`,
 		Example: `  shenscan report
   shenscan report --output csv --out fleet.csv
   shenscan report --scans                      # the scans that the store knows
@@ -47,15 +48,15 @@ A running shenscan holds the store; its page and API (--listen) show the same.`,
 			if err != nil {
 				return err
 			}
-			db, err := app.OpenStore(cmd.Context(), dir.dir, rules.rules, rules.targets)
+			db, err := app.OpenStore(cmd.Context(), dir.place(), rules.rules, rules.targets)
 			if err != nil {
 				return err
 			}
 			defer db.Close()
 			if scans {
-				return listScans(cmd.OutOrStdout(), db)
+				return listScans(cmd.OutOrStdout(), db.DB)
 			}
-			r, err := app.StoreReport(cmd.Context(), db, app.Question{Since: since, Filter: store.Filter{Scope: scope}})
+			r, err := app.StoreReport(cmd.Context(), db.DB, app.Question{Since: since, Filter: store.Filter{Scope: scope}})
 			if err != nil {
 				return err
 			}
@@ -74,7 +75,7 @@ A running shenscan holds the store; its page and API (--listen) show the same.`,
 			return verdictExit(r.View, failOn)
 		},
 	}
-	dir.add(cmd)
+	dir.addReader(cmd)
 	rules.add(cmd)
 	output.add(cmd)
 	narrow.add(cmd)

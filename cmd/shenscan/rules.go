@@ -318,7 +318,7 @@ the id of an instance in the store.`,
 			if err != nil {
 				return err
 			}
-			facts, err := factsToExplain(cmd.Context(), dir.dir, args[0])
+			facts, err := factsToExplain(cmd.Context(), dir.place(), args[0])
 			if err != nil {
 				return err
 			}
@@ -336,7 +336,7 @@ the id of an instance in the store.`,
 		},
 	}
 	rulesFlag(cmd, &paths)
-	dir.add(cmd)
+	dir.addReader(cmd)
 	cmd.Flags().StringSliceVar(&targets, "target", nil, rules.ClassList()+", an instance family or type; default all classes")
 	cmd.Flags().StringVar(&output, "output", "text", "text or json")
 	return cmd
@@ -344,11 +344,11 @@ the id of an instance in the store.`,
 
 // factsToExplain are the stored facts where arg is the id of a stored
 // instance, else what arg itself says.
-func factsToExplain(ctx context.Context, dir, arg string) (rules.Facts, error) {
+func factsToExplain(ctx context.Context, at app.Place, arg string) (rules.Facts, error) {
 	if !producer.IsInstanceID(arg) {
 		return factsOf(arg), nil
 	}
-	db, err := app.OpenStore(ctx, dir, nil, nil)
+	db, err := app.OpenStore(ctx, at, nil, nil)
 	if err != nil {
 		return rules.Facts{}, fmt.Errorf("%s looks like an instance: %w", arg, err)
 	}

@@ -18,9 +18,9 @@ import (
 func newStoreCmd(_ *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "store", Short: "Back up, check or compact the store",
-		Long: `The store is one file, store.db in the folder that --store names. A running
-shenscan holds it; stop that one first, or let it run and take the copy that its
-own results stream can rebuild.`,
+		Long: `The store is one file, store.db in the folder that --store names. Where a running
+shenscan holds it, backup and check work on a copy of its last commit, which that
+process sends; compact needs the store itself, so stop the process first.`,
 	}
 	cmd.AddCommand(newStoreBackupCmd(), newStoreCheckCmd(), newStoreCompactCmd())
 	return cmd
@@ -28,11 +28,11 @@ own results stream can rebuild.`,
 
 // withStore opens the store of --store for f.
 func withStore(cmd *cobra.Command, dir *storeFlags, f func(*store.DB) error) error {
-	db, err := app.OpenStore(cmd.Context(), dir.dir, nil, nil)
+	db, err := app.OpenStore(cmd.Context(), dir.place(), nil, nil)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(db), db.Close())
+	return errors.Join(f(db.DB), db.Close())
 }
 
 func newStoreBackupCmd() *cobra.Command {
@@ -50,7 +50,7 @@ func newStoreBackupCmd() *cobra.Command {
 			})
 		},
 	}
-	dir.add(cmd)
+	dir.addReader(cmd)
 	return cmd
 }
 
@@ -61,16 +61,16 @@ func newStoreCheckCmd() *cobra.Command {
 		Example: `  shenscan store check --store /var/lib/shenscan
   shenscan store check shenscan-backup.db`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			file := app.StoreFile(dir.dir)
+			at := dir.place()
 			switch {
 			case len(args) > 1:
 				return usage(fmt.Errorf("store check takes one file, got %q", args))
-			case len(args) == 1 && cmd.Flags().Changed("store"):
-				return usage(errors.New("name a file or --store, not both"))
+			case len(args) == 1 && (cmd.Flags().Changed("store") || dir.server != ""):
+				return usage(errors.New("name a file, or --store or --server, and not both"))
 			case len(args) == 1:
-				file = args[0]
+				at = app.Place{File: args[0]}
 			}
-			said, err := app.CheckStore(cmd.Context(), file)
+			said, err := app.CheckStore(cmd.Context(), at)
 			if err != nil {
 				return err
 			}
@@ -78,7 +78,7 @@ func newStoreCheckCmd() *cobra.Command {
 			return err
 		},
 	}
-	dir.add(cmd)
+	dir.addReader(cmd)
 	return cmd
 }
 
@@ -110,7 +110,7 @@ func newRulesPreviewCmd() *cobra.Command {
 			if len(args) == 0 {
 				return usage(errors.New("name the overlay files to try"))
 			}
-			db, err := app.OpenStore(cmd.Context(), dir.dir, nil, nil)
+			db, err := app.OpenStore(cmd.Context(), dir.place(), nil, nil)
 			if err != nil {
 				return err
 			}
@@ -126,7 +126,7 @@ func newRulesPreviewCmd() *cobra.Command {
 			return showPreview(cmd.OutOrStdout(), p)
 		},
 	}
-	dir.add(cmd)
+	dir.addReader(cmd)
 	cmd.Flags().IntVar(&limit, "limit", 20, "list at most so many instances")
 	return cmd
 }

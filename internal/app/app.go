@@ -118,6 +118,7 @@ type App struct {
 	desk       *producer.Desk
 	sink       *sink.Sink
 	listener   net.Listener
+	snapshots  *snapshots
 	trusted    bool // visitors of the page may start a rescan
 	closes     []func()
 }
@@ -252,7 +253,7 @@ func (a *App) openStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.db = db
+	a.db, a.snapshots = db, newSnapshots(a)
 	a.registry.MustRegister(a.metrics.storeInPlace)
 	a.onClose(func() {
 		if err := db.Close(); err != nil {
@@ -446,6 +447,7 @@ func (a *App) takeSinkName(ctx context.Context) (release func(), err error) {
 func (a *App) startSink(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return a.sink.Run(ctx) })
 	group.Go(func() error { return a.serveQueries(ctx) })
+	group.Go(func() error { return a.openDoor(ctx) })
 }
 
 func orDefault(s, def string) string {

@@ -132,6 +132,7 @@ func (a *App) handler(metrics http.Handler) (http.Handler, error) {
 				why := a.notReady()
 				return len(why) == 0, why
 			},
+			Snapshot: a.snapshots, Types: http.HandlerFunc(a.types),
 			Metrics: metrics, Version: version, Log: a.log, Now: a.o.Now,
 		})
 	}

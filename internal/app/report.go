@@ -13,22 +13,17 @@ import (
 
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
 // ErrNoStore is returned where nothing was ever scanned.
 var ErrNoStore = errors.New("nothing was scanned yet")
 
-// OpenStore opens an existing store to read it, and nothing else, with a rule
-// set and targets of the caller's choice, the built-in ones where none are
-// named.
-func OpenStore(ctx context.Context, dir string, overlays, targets []string) (*store.DB, error) {
-	c, err := Classifier(overlays, targets)
-	if err != nil {
-		return nil, err
-	}
-	db, err := store.Open(ctx, store.Options{Path: StoreFile(dir), Classifier: c, ReadOnly: true})
-	return db, noStore(dir, err)
+// openStoreFile opens an existing store to read it, and nothing else.
+func openStoreFile(ctx context.Context, path string, c *rules.Classifier) (*store.DB, error) {
+	db, err := store.Open(ctx, store.Options{Path: path, Classifier: c, ReadOnly: true})
+	return db, noStore(filepath.Dir(path), err)
 }
 
 // noStore is ErrNoStore, with what to do about it, where err says that there is
@@ -40,21 +35,22 @@ func noStore(dir string, err error) error {
 	return err
 }
 
-// CheckStore reads the whole store in a file and says how it is.
-func CheckStore(ctx context.Context, file string) (string, error) {
-	c, err := Classifier(nil, nil)
+// CheckStore reads a whole store and says how it is: a copy of it where a
+// running process holds it.
+func CheckStore(ctx context.Context, at Place) (string, error) {
+	db, err := OpenStore(ctx, at, nil, nil)
 	if err != nil {
 		return "", err
-	}
-	db, err := store.Open(ctx, store.Options{Path: file, Classifier: c, ReadOnly: true})
-	if err != nil {
-		return "", noStore(filepath.Dir(file), err)
 	}
 	if err := db.Check(ctx); err != nil {
 		return "", errors.Join(err, db.Close())
 	}
 	s := db.Summary()
-	return fmt.Sprintf("sound; %d instances, %d gone, %d bytes", s.Instances, s.Gone, db.Size()), db.Close()
+	said := fmt.Sprintf("sound; %d instances, %d gone, %d bytes", s.Instances, s.Gone, db.Size())
+	if db.From != "" {
+		said += ", read through the running shenscan at " + db.From
+	}
+	return said, db.Close()
 }
 
 // CompactStore rewrites the store in a folder without free space and returns how

@@ -22,7 +22,8 @@ func (m *machine) passes(f *filter.Filter) bool {
 }
 
 var centos = &machine{
-	"1234", "cn-hangzhou", "i-1", "ecs.g5", map[string]string{"team": "shop", "env": "prod", "empty": ""},
+	"1234", "cn-hangzhou", "i-1", "ecs.g5",
+	map[string]string{"team": "shop", "env": "prod", "empty": ""},
 	rules.Classification{OS: rules.OS{Family: "centos", Version: "5.11"}, Verdicts: []rules.Verdict{
 		{Target: "kvm", Level: rules.Compatible, Confidence: rules.High}, {Target: "shenlong-8", Level: rules.Incompatible, Confidence: rules.Low},
 	}},

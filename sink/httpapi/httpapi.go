@@ -26,11 +26,14 @@ type Options struct {
 	// authenticated or come from the same machine.
 	AllowRescan bool
 	// Ready tells whether the process serves what it should, and if not, why.
-	Ready   func() (bool, []string)
-	Metrics http.Handler // nil: /metrics is not served
-	Version string
-	Log     *slog.Logger
-	Now     func() time.Time
+	Ready func() (bool, []string)
+	// Snapshot and Types send the whole store and its catalogue of instance types
+	// to whoever may start a rescan; nil: they are not served.
+	Snapshot, Types http.Handler
+	Metrics         http.Handler // nil: /metrics is not served
+	Version         string
+	Log             *slog.Logger
+	Now             func() time.Time
 	// MaxInFlight bounds concurrent requests for pages and API; 0 is 64.
 	MaxInFlight int
 	// Timeout bounds the work on one request; 0 is 20 s.
@@ -75,6 +78,11 @@ func New(o Options) (http.Handler, error) {
 	if o.Metrics != nil {
 		mux.Handle("GET /metrics", o.Metrics)
 	}
+	for pattern, h := range map[string]http.Handler{"GET /api/v1/snapshot": o.Snapshot, "GET /api/v1/instance-types": o.Types} {
+		if h != nil {
+			mux.Handle(pattern, s.trusted(h))
+		}
+	}
 	mux.HandleFunc("GET "+s.stylePos, s.stylesheet)
 	for pattern, h := range map[string]http.HandlerFunc{
 		"GET /{$}":                   s.overview,
@@ -112,6 +120,17 @@ func secured(h http.Handler) http.Handler {
 		head.Set("Cross-Origin-Opener-Policy", "same-origin")
 		head.Set("Cross-Origin-Resource-Policy", "same-origin")
 		head.Set("Cache-Control", "no-store")
+		h.ServeHTTP(w, r)
+	})
+}
+
+// trusted answers only those who may change state.
+func (s *server) trusted(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.o.AllowRescan {
+			problem(w, http.StatusForbidden, "the whole store is only for authenticated visitors: configure --web.config.file with basic auth or client certificates, or listen on loopback")
+			return
+		}
 		h.ServeHTTP(w, r)
 	})
 }

@@ -271,7 +271,9 @@ func (db *DB) openOnce() error {
 			Timeout: db.o.LockWait, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mmap, MaxSize: int(db.o.MaxSize), NoStatistics: true, ReadOnly: db.o.ReadOnly,
 			OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
 				f, err := os.OpenFile(name, flag, perm)
-				db.file = f
+				if db.file == nil { // not that of a copy's reader, which is closed again
+					db.file = f
+				}
 				return f, err
 			},
 		})

@@ -1,0 +1,128 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+)
+
+// Every command that reads a store gives the answer of a store at rest while a
+// process holds it, found beside the store or named by --server.
+func TestBesideARunningService(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 300, Regions: 3, Seed: 12})
+	store := t.TempDir()
+	scanned := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "jsonl")
+	if scanned.code != 0 {
+		t.Fatalf("exit %d", scanned.code)
+	}
+	overlay := filepath.Join(t.TempDir(), "overlay.yaml")
+	if err := os.WriteFile(overlay, []byte(overlayOfTests), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	id := records(t, scanned.stdout)[0].InstanceID
+	asked := map[string][]string{
+		"report":          {"report", "--output", "json"},
+		"report by rules": {"report", "--output", "csv", "--rules", overlay, "--fail-on", "incompatible"},
+		"report narrowed": {"report", "--output", "jsonl", "--target", "shenlong-8", "--verdict", "incompatible"},
+		"since":           {"report", "--output", "csv", "--since", "2026-01-01"},
+		"scans":           {"report", "--scans"},
+		"plan":            {"plan", "--output", "csv", "--target", "shenlong-8"},
+		"explain":         {"rules", "explain", id, "--output", "json"},
+		"preview":         {"rules", "preview", overlay},
+	}
+	ask := func(more ...string) map[string]string {
+		out := map[string]string{}
+		for name, args := range asked {
+			r := run(t, env(), append(args, more...)...)
+			if r.code != 0 && r.code != 3 {
+				t.Errorf("%s: exit %d: %s", name, r.code, r.stderr)
+			}
+			out[name] = fmt.Sprintf("exit %d\n%s", r.code, r.stdout)
+		}
+		return out
+	}
+	rest := ask("--store", store)
+
+	port := freePort(t)
+	p := start(t, env(), shenscan, "serve", "--endpoint", sim.URL, "--store", store, "--listen", fmt.Sprintf("127.0.0.1:%d", port))
+	page := fmt.Sprintf("http://127.0.0.1:%d", port)
+	eventually(t, "serve is ready", func() bool { return status(page+"/readyz") == http.StatusOK })
+	door := filepath.Join(store, "server.json")
+	if info, err := os.Stat(door); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file beside the store: %v, %v", info, err)
+	}
+	if diff := cmp.Diff(rest, ask("--store", store)); diff != "" {
+		t.Errorf("beside the store (-at rest +running): %.3000s", diff)
+	}
+	if diff := cmp.Diff(rest, ask("--store", t.TempDir(), "--server", page)); diff != "" {
+		t.Errorf("by --server (-at rest +running): %.3000s", diff)
+	}
+	check := run(t, env("SHENSCAN_SERVER="+page), "store", "check", "--store", t.TempDir())
+	if check.code != 0 || !strings.Contains(check.stdout, "sound; 300 instances") {
+		t.Errorf("check: exit %d: %s", check.code, check.stdout)
+	}
+	backup := filepath.Join(t.TempDir(), "store.db")
+	if r := run(t, env(), "store", "backup", backup, "--store", store); r.code != 0 {
+		t.Errorf("backup: exit %d", r.code)
+	}
+	if r := run(t, env(), "report", "--store", filepath.Dir(backup), "--output", "json"); "exit 0\n"+r.stdout != rest["report"] {
+		t.Error("the report of the backup is another one")
+	}
+	if r := run(t, env(), "store", "compact", "--store", store); r.code != 1 {
+		t.Errorf("compact beside a running service: exit %d", r.code)
+	}
+	if got := status(page + "/readyz"); got != http.StatusOK {
+		t.Errorf("after copies /readyz answers %d", got)
+	}
+
+	// The door opens only to those who know its key, and only for reading.
+	var d struct{ URL, Key string }
+	body, err := os.ReadFile(door)
+	if err != nil || json.Unmarshal(body, &d) != nil || !regexp.MustCompile(`^http://127\.0\.0\.1:\d+$`).MatchString(d.URL) || len(d.Key) < 20 {
+		t.Fatalf("%s, %v", body, err)
+	}
+	for key, want := range map[string]int{"": 401, "Bearer ": 401, "Bearer x" + d.Key: 401, "Bearer " + d.Key: 200} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.URL+"/api/v1/snapshot", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", key)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, resp.Body)
+		if resp.StatusCode != want || want == 200 && (err != nil || n != resp.ContentLength) {
+			t.Errorf("with %q: %d, %d of %d bytes, %v", key, resp.StatusCode, n, resp.ContentLength, err)
+		}
+		resp.Body.Close()
+	}
+	p.stop()
+	left, err := filepath.Glob(filepath.Join(store, ".s*"))
+	if _, gone := os.Stat(door); err != nil || len(left) > 0 || !os.IsNotExist(gone) {
+		t.Errorf("left behind: %v, %v, %v", left, gone, err)
+	}
+	if diff := cmp.Diff(rest, ask("--store", store)); diff != "" {
+		t.Errorf("at rest again: %.3000s", diff)
+	}
+}
+
+// status is the status of a GET, 0 where nobody answers.
+func status(url string) int {
+	resp, err := http.Get(url) //nolint:gosec,noctx // an address of this test
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}

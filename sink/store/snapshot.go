@@ -1,0 +1,53 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// spare is what a copy leaves free on the disk, in bytes: commits go on.
+const spare = 64 << 20
+
+// Copy is a consistent copy of the store in a file without a name.
+type Copy struct {
+	*os.File
+	Size int64
+}
+
+// Close gives the room of the copy back.
+func (c *Copy) Close() error {
+	err := c.File.Close()
+	if gone := os.Remove(c.Name()); !errors.Is(gone, os.ErrNotExist) {
+		err = errors.Join(err, gone) // where an open file keeps its name
+	}
+	return err
+}
+
+// Snapshot copies the store as of the last commit, while work goes on. The read
+// transaction, which keeps freed pages from being used again, lasts as long as
+// the local disk takes; whoever reads the copy may then be as slow as they like.
+func (db *DB) Snapshot(ctx context.Context) (*Copy, error) {
+	if free := room(db.file); free >= 0 && free < db.Size()+spare {
+		return nil, fmt.Errorf("copy the store: %w: %d bytes are needed beside it and %d are free", ErrFull, db.Size()+spare, free)
+	}
+	f, err := os.CreateTemp(filepath.Dir(db.o.Path), ".snapshot-*")
+	if err != nil {
+		return nil, fmt.Errorf("copy the store: %w", err)
+	}
+	out := &Copy{File: f}
+	_ = os.Remove(f.Name()) // nothing is left of it whatever ends this process; Close removes it where that fails
+	err = db.Backup(ctx, f)
+	if err == nil {
+		out.Size, err = f.Seek(0, 1)
+	}
+	if err == nil {
+		_, err = f.Seek(0, 0)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("copy the store: %w", noRoom(err)), out.Close())
+	}
+	return out, nil
+}
