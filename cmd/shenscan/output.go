@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/files"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
@@ -28,7 +28,7 @@ type outputFlags struct {
 func (f *outputFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.format, "output", "table", "table, json, jsonl, csv, html or markdown")
-	fl.StringVar(&f.out, "out", "", "write the report to this file instead of stdout")
+	fl.StringVar(&f.out, "out", "", "write the report to this file instead of stdout; a new file is for its owner alone")
 	fl.StringVar(&f.failOn, "fail-on", "", "exit with 3 when an instance has this verdict or a worse one on any target: compatible, needs-action, unknown or incompatible")
 }
 
@@ -53,8 +53,9 @@ func (f *outputFlags) write(format report.Format, r *report.Report, stdout io.Wr
 	return f.writeWith(stdout, func(w io.Writer, o report.Options) error { return report.Write(w, format, r, o) })
 }
 
-// writeWith renders to --out or stdout. A file appears whole or not at all.
-func (f *outputFlags) writeWith(stdout io.Writer, render func(io.Writer, report.Options) error) (err error) {
+// writeWith renders to --out or stdout. A file appears whole or not at all, and
+// is its owner's alone where there was none.
+func (f *outputFlags) writeWith(stdout io.Writer, render func(io.Writer, report.Options) error) error {
 	o := report.Options{Now: time.Now(), Width: 100}
 	if f.out == "" {
 		if file, ok := stdout.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
@@ -65,22 +66,10 @@ func (f *outputFlags) writeWith(stdout io.Writer, render func(io.Writer, report.
 		}
 		return render(stdout, o)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(f.out), ".shenscan-report-*")
-	if err != nil {
-		return fmt.Errorf("--out: %w", err)
+	if err := files.Write(f.out, func(w io.Writer) error { return render(w, o) }); err != nil {
+		return fmt.Errorf("write %s: %w", f.out, err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(tmp.Name()))
-		}
-	}()
-	if err := render(tmp, o); err != nil {
-		return errors.Join(err, tmp.Close())
-	}
-	if err := errors.Join(tmp.Chmod(0o644), tmp.Close()); err != nil {
-		return fmt.Errorf("--out: %w", err)
-	}
-	return os.Rename(tmp.Name(), f.out)
+	return nil
 }
 
 // writeTable writes a table that is never cut; columns that hold whole numbers

@@ -40,6 +40,16 @@ func TestStoreCare(t *testing.T) {
 	do(0, "was", "store", "compact", "--store", store)
 	do(0, "sound; 500 instances", "store", "check", "--store", store)
 
+	out, link := filepath.Join(t.TempDir(), "fleet.csv"), filepath.Join(t.TempDir(), "link.csv")
+	do(0, "", "report", "--store", store, "--output", "csv", "--out", out)
+	if info, err := os.Stat(out); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("a new report has mode %v, %v", info.Mode(), err)
+	}
+	if err := os.Symlink(out, link); err != nil {
+		t.Fatal(err)
+	}
+	do(1, "symbolic link", "report", "--store", store, "--output", "csv", "--out", link)
+
 	path := filepath.Join(store, "store.db")
 	whole, err := os.ReadFile(path)
 	if err != nil {

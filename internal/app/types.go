@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/files"
 )
 
 // typesFile keeps the catalogue of instance types beside the store: a plan
@@ -59,11 +60,7 @@ func (a *App) FetchTypes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tmp := typesFile(a.o.Store) + ".new"
-	if err := os.WriteFile(tmp, body, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, typesFile(a.o.Store))
+	return files.WritePrivate(typesFile(a.o.Store), body)
 }
 
 // LoadTypes reads the catalogue that the last scan left beside the store; none

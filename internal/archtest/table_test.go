@@ -23,6 +23,7 @@ var layers = []layer{
 	{"internal/record", []string{"rules"}},
 	{"internal/filter", []string{"rules"}}, // what narrows an answer, whoever gives it
 	{"internal/event", []string{"internal/ecs", "internal/record", "rules"}},
+	{"internal/files", nil}, // how files are written, whatever is in them
 	// Spans know no message: whoever makes one names it.
 	{"internal/trace/...", []string{"internal/trace/..."}},
 	{"internal/ecs/ecsapi/...", []string{"internal/ecs", "internal/ecs/ecsapi/...", "internal/trace", "rules"}}, // fills the Facts
