@@ -80,16 +80,16 @@ func (c *claim) says() string {
 	if c.el > 0 {
 		s = "an Enterprise Linux kernel"
 	}
-	var sSb81 strings.Builder
+	var b strings.Builder
 	for _, part := range []struct{ label, text string }{{" ", c.Version}, {" service pack ", c.ServicePack}, {" ", c.Edition}, {" ", c.Arch}} {
 		if part.text != "" {
-			sSb81.WriteString(part.label + part.text)
+			b.WriteString(part.label + part.text)
 		}
 	}
-	s += sSb81.String()
 	for i := range c.Also {
-		s += " and " + osName(c.Also[i].Family, c.Also[i].Version, c.Also[i].ServicePack)
+		b.WriteString(" and " + osName(c.Also[i].Family, c.Also[i].Version, c.Also[i].ServicePack))
 	}
+	s += b.String()
 	if c.Unreal {
 		s += " (and a version that never existed)"
 	}

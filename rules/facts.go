@@ -169,7 +169,7 @@ func (r *Ruleset) answered(im *ImageFacts) (offered, refused [classes]bool) {
 		for name := range strings.FieldsSeq(families) {
 			class := r.families.Lookup("", name).Class
 			for c := range classes {
-				in[c] = in[c] || Class(c).String() == class
+				in[c] = in[c] || c.String() == class
 			}
 		}
 	}

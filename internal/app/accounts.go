@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/producer"
@@ -57,12 +58,7 @@ func (a *App) checkAccounts(ctx context.Context) error {
 }
 
 func (o *Options) named(name string) bool {
-	for _, w := range o.Accounts {
-		if w == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(o.Accounts, name)
 }
 
 func isCloud(err error) bool {
@@ -76,11 +72,8 @@ func passes(err error) bool {
 	if err == nil {
 		return false
 	}
-	switch ecs.ClassOf(err) {
-	case ecs.Transient, ecs.Throttled, ecs.BadAnswer:
-		return isCloud(err)
-	}
-	return false
+	class := ecs.ClassOf(err)
+	return isCloud(err) && (class == ecs.Transient || class == ecs.Throttled || class == ecs.BadAnswer)
 }
 
 // accountIDs are the ids of the accounts that may be looked at.

@@ -143,10 +143,10 @@ func canonical(g distro.Guess) string {
 		"almalinux": "AlmaLinux", "oracle": "Oracle Linux", "openeuler": "openEuler", "kylin": "Kylin", "uos": "UOS",
 	}
 	name := names[g.Family]
-	switch {
-	case g.Edition == "fedora-coreos":
+	switch g.Edition {
+	case "fedora-coreos":
 		name = "Fedora CoreOS"
-	case g.Edition == "tumbleweed":
+	case "tumbleweed":
 		name += " Tumbleweed"
 	}
 	s := name + " " + g.Version

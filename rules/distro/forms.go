@@ -277,19 +277,19 @@ func (sc *scan) minor(p *parts, possible bool) {
 
 // strip tries the digits of token i without a word size or a disk size that is
 // glued to them.
-func (sc *scan) strip(i int, real func(uint32) bool) (uint32, bool) {
+func (sc *scan) strip(i int, exists func(uint32) bool) (uint32, bool) {
 	text := sc.word(i)
 	if len(text) < 3 {
 		return 0, false
 	}
 	head, tail := text[:len(text)-2], text[len(text)-2:]
 	if tail == "64" || tail == "32" || sc.t[i].sized {
-		if v := uint32(atoi(head)); real(v) {
+		if v := uint32(atoi(head)); exists(v) {
 			return v, true
 		}
 	}
 	if sc.t[i].sized && len(text) > 3 {
-		if v := uint32(atoi(text[:len(text)-3])); real(v) {
+		if v := uint32(atoi(text[:len(text)-3])); exists(v) {
 			return v, true
 		}
 	}
@@ -425,7 +425,7 @@ func (sc *scan) debian(p *parts, possible bool) {
 		return
 	}
 	v := level{major: p.v[0], minor: p.v[1], parts: 2}
-	real := func(n uint32) bool { return sc.exists(level{major: p.v[0], minor: n, parts: 2}) }
+	exists := func(n uint32) bool { return sc.exists(level{major: p.v[0], minor: n, parts: 2}) }
 	switch {
 	case three && p.n == 2 && p.v[1] > 0 && p.v[1] < 100: // 6.09
 		v = level{major: p.v[0], point: p.v[1], parts: 3}
@@ -447,14 +447,14 @@ func (sc *scan) debian(p *parts, possible bool) {
 		}
 		sc.keep(v, possible)
 	default:
-		sc.debianRepair(p, v, major, real, possible)
+		sc.debianRepair(p, v, major, exists, possible)
 	}
 }
 
-func (sc *scan) debianRepair(p *parts, v, major level, real func(uint32) bool, possible bool) {
+func (sc *scan) debianRepair(p *parts, v, major level, exists func(uint32) bool, possible bool) {
 	last := p.tok[p.n-1]
 	three := p.v[0] == 5 || p.v[0] == 6
-	if n, ok := sc.strip(last, real); ok && (p.n == 2 || !three) {
+	if n, ok := sc.strip(last, exists); ok && (p.n == 2 || !three) {
 		v = level{major: p.v[0], minor: n, parts: 2}
 		sc.keep(v, possible)
 		return

@@ -8,7 +8,6 @@ type windowsScope struct {
 	nt      bool // a kernel version follows
 	release string
 	client  bool
-	order   uint64
 	spTwo   bool // service pack 2
 	denied  bool // R2 is said not to be
 	at      int  // the reading in sc.found, -1 before there is one

@@ -79,8 +79,10 @@ func weight(o record.Outcome) int {
 		return 3
 	case record.NotRead:
 		return 2
+	case record.NotFound:
+		return 1
 	}
-	return 1
+	return 0
 }
 
 // outcomes are those of one account and region. Of several walks, one that read

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -204,11 +205,11 @@ func TestViewAddsUp(t *testing.T) {
 
 // kind is what makes instances count alike.
 func kind(r *record.Record) string {
-	out := fmt.Sprint(r.OS.Family, " ", r.OS.Version, " ", r.Legacy)
+	parts := []string{r.OS.Family, r.OS.Version, strconv.FormatBool(r.Legacy)}
 	for _, v := range r.Verdicts {
-		out += " " + v.Level.String()
+		parts = append(parts, v.Level.String())
 	}
-	return out
+	return strings.Join(parts, " ")
 }
 
 // passes is what a filter means, said of a record.
