@@ -28,7 +28,12 @@ func (p *Producer) HandleScope(ctx context.Context, job *event.ScopeJob, try str
 		p.o.Log.WarnContext(ctx, "scope failed", "scan", job.ScanID, "account", job.Scope.Account, "region", job.Scope.Region, "err", err)
 		return p.bus.Publish(ctx, &event.ScopeFailed{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Failure: failure(job.Scope, "DescribeInstances", err)})
 	}
-	plan := &event.ScopePlanned{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Plan: try, Counted: said(counted)}
+	return p.plan(ctx, job, try, said(counted), cuts)
+}
+
+// plan hands out the lanes between the cuts and then announces them.
+func (p *Producer) plan(ctx context.Context, job *event.ScopeJob, name string, counted *int, cuts []time.Time) error {
+	plan := &event.ScopePlanned{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Plan: name, Counted: counted}
 	jobs := lanes(job, plan.Plan, cuts)
 	if len(jobs) == 1 {
 		jobs[0].Counted = plan.Counted

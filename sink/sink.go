@@ -226,7 +226,7 @@ func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
 		default:
 		}
 	}
-	if len(applied.Changes) > 0 || len(applied.Scans) > 0 {
+	if len(applied.Changes)+len(applied.Scans)+applied.Asked > 0 {
 		s.mayHold()
 	}
 	if s.o.DropApplied {
@@ -313,6 +313,11 @@ func (s *Sink) emitOne(ctx context.Context, emitter *bus.Emitter, e *store.Event
 		subject, body, err = verdictEvent(e)
 	case e.Scan != nil:
 		subject, body, err = scanEvent(e)
+	case e.Check != nil:
+		if !s.db.Awaits(e.Check) {
+			return nil // answered, or its scan has ended
+		}
+		return s.bus.Publish(ctx, e.Check)
 	default:
 		return nil
 	}
@@ -344,8 +349,8 @@ func (s *Sink) watch(ctx context.Context) error {
 
 // standing is how far a scan was and since when.
 type standing struct {
-	pages, done int
-	since       time.Time
+	pages, done, asked int
+	since              time.Time
 }
 
 // marks are where the results stream ended a while ago: a store that holds
@@ -404,13 +409,17 @@ func (s *Sink) look(ctx context.Context, progress map[string]standing, seen *mar
 		}
 		running[sc.ID] = true
 		was, ok := progress[sc.ID]
-		if !ok || was.pages != sc.Pages || was.done != sc.Done {
-			progress[sc.ID] = standing{sc.Pages, sc.Done, s.o.Now()}
+		asked := 0
+		for i := range sc.Scopes {
+			asked += sc.Scopes[i].AskedByID
+		}
+		if now := (standing{sc.Pages, sc.Done, asked, s.o.Now()}); !ok || was.pages != now.pages || was.done != now.done || was.asked != now.asked {
+			progress[sc.ID] = now
 			continue
 		}
 		if s.o.Now().Sub(was.since) > s.o.ScanIdle {
 			s.abort(ctx, &sc, fmt.Sprintf("no progress for %s: its jobs or pages were lost, or no producer or worker runs", s.o.ScanIdle))
-			progress[sc.ID] = standing{sc.Pages, sc.Done, s.o.Now()}
+			progress[sc.ID] = standing{sc.Pages, sc.Done, asked, s.o.Now()}
 		}
 	}
 	for id := range progress {

@@ -91,6 +91,7 @@ func TestEachUserIsHeldToItsSubjects(t *testing.T) {
 	publish := map[string][]string{ // subject -> who may publish it
 		"shenscan.work.scan.s-1":                                  {"producer", "sink"},
 		"shenscan.work.lane.a.cn-hangzhou":                        {"producer"},
+		"shenscan.work.check.a.cn-hangzhou":                       {"producer", "sink"},
 		"shenscan.pages.bulk.a.cn-hangzhou":                       {"producer"},
 		"shenscan.results.a.cn-hangzhou":                          {"producer", "worker"},
 		"shenscan.results.control":                                {"producer", "worker", "sink"},

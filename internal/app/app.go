@@ -372,6 +372,9 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 	consume(bus.ConsumeScopes, handler(func(ctx context.Context, m *event.ScopeJob, d bus.Delivery) error {
 		return p.HandleScope(ctx, m, d.Try())
 	}))
+	consume(bus.ConsumeChecks, handler(func(ctx context.Context, m *event.ScopeCheck, d bus.Delivery) error {
+		return p.HandleCheck(ctx, m, d.Try())
+	}))
 	consume(bus.ConsumeLanes, handler(func(ctx context.Context, m *event.LaneJob, d bus.Delivery) error {
 		return p.HandleLane(ctx, m, d.Try())
 	}))

@@ -25,6 +25,9 @@ func (a *App) onDead(ctx context.Context, d bus.Dead) error {
 	case *event.LaneJob:
 		f := fail(m.Scope)
 		said = &event.LaneEnded{ScanID: m.ScanID, Kind: event.KindScan, Scope: m.Scope, Lane: m.Lane, Walk: "dead", Failure: &f}
+	case *event.ScopeCheck:
+		f := fail(m.Scope)
+		said = &event.ScopeChecked{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Question: m.Question, Part: m.Part, Failure: &f}
 	case *event.ScopeJob:
 		said = &event.ScopeFailed{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Failure: fail(m.Scope)}
 	case *event.ScanRequested:

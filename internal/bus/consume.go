@@ -31,6 +31,7 @@ var (
 	ConsumeRescans   = Consumer{Stream: StreamWork, Name: "rescans", Filter: "shenscan.work.rescan.*", Concurrency: 16, AckWait: 15 * time.Second, MaxDeliver: 10}
 	ConsumeScopes    = Consumer{Stream: StreamWork, Name: "scopes", Filter: "shenscan.work.scope.*.*", Concurrency: 32, AckWait: 15 * time.Second, MaxDeliver: 10}
 	ConsumeLanes     = Consumer{Stream: StreamWork, Name: "lanes", Filter: "shenscan.work.lane.*.*", Concurrency: 32, AckWait: 15 * time.Second, MaxDeliver: 10}
+	ConsumeChecks    = Consumer{Stream: StreamWork, Name: "checks", Filter: "shenscan.work.check.*.*", Concurrency: 8, AckWait: 15 * time.Second, MaxDeliver: 10}
 	ConsumeBulkPages = Consumer{Stream: StreamPages, Name: "pages-bulk", Filter: "shenscan.pages.bulk.*.*", Concurrency: 8, AckWait: 15 * time.Second, MaxDeliver: 10}
 	ConsumeFastPages = Consumer{Stream: StreamPages, Name: "pages-fast", Filter: "shenscan.pages.fast.*.*", Concurrency: 4, AckWait: 15 * time.Second, MaxDeliver: 10}
 	ConsumeTicks     = Consumer{Stream: StreamSchedules, Name: "ticks", Filter: "shenscan.tick.*", Concurrency: 1, AckWait: 15 * time.Second, MaxDeliver: 10}

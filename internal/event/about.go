@@ -32,6 +32,10 @@ func AboutOf(m Message) About {
 		return About{"scope.planned", m.ScanID, m.Scope, 0}
 	case *LaneEnded:
 		return About{"lane.ended", m.ScanID, m.Scope, m.Instances}
+	case *ScopeCheck:
+		return About{"scope.check", m.ScanID, m.Scope, len(m.InstanceIDs)}
+	case *ScopeChecked:
+		return About{"scope.checked", m.ScanID, m.Scope, m.Found}
 	case *ScopeFailed:
 		return About{"scope.failed", m.ScanID, m.Scope, 0}
 	case *PageFailed:

@@ -92,6 +92,8 @@ var controlTypes = map[string]func() Message{
 	"scan.planned":   func() Message { return new(ScanPlanned) },
 	"scope.planned":  func() Message { return new(ScopePlanned) },
 	"lane.ended":     func() Message { return new(LaneEnded) },
+	"scope.check":    func() Message { return new(ScopeCheck) },
+	"scope.checked":  func() Message { return new(ScopeChecked) },
 	"scope.failed":   func() Message { return new(ScopeFailed) },
 	"page.failed":    func() Message { return new(PageFailed) },
 	"scan.aborted":   func() Message { return new(ScanAborted) },
@@ -111,6 +113,10 @@ func kindOf(m Message) (string, error) {
 		return "scope.planned", nil
 	case *LaneEnded:
 		return "lane.ended", nil
+	case *ScopeCheck:
+		return "scope.check", nil
+	case *ScopeChecked:
+		return "scope.checked", nil
 	case *ScopeFailed:
 		return "scope.failed", nil
 	case *PageFailed:

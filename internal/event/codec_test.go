@@ -32,6 +32,8 @@ func fill(v reflect.Value, n *int) {
 		v.SetString("s" + strings.Repeat("x", *n%7) + string(rune('a'+*n%26)))
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		v.SetInt(int64(*n * 3))
+	case reflect.Bool:
+		v.SetBool(true)
 	case reflect.Uint64:
 		v.SetUint(uint64(*n * 3))
 	case reflect.Uint8:
@@ -117,6 +119,8 @@ func messages(t *testing.T) map[string]event.Message {
 		"scan_planned":         full[event.ScanPlanned](t),
 		"scope_planned":        full[event.ScopePlanned](t),
 		"lane_ended":           full[event.LaneEnded](t),
+		"scope_check":          full[event.ScopeCheck](t),
+		"scope_checked":        full[event.ScopeChecked](t),
 		"scope_failed":         full[event.ScopeFailed](t),
 		"page_failed":          full[event.PageFailed](t),
 		"scan_aborted":         full[event.ScanAborted](t),

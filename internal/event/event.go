@@ -62,6 +62,29 @@ type LaneJob struct {
 	Counted *int `json:"counted,omitempty"`
 }
 
+// MaxCheckIDs is the most instances that one ScopeCheck names.
+const MaxCheckIDs = 2000
+
+// ScopeCheck asks a producer about a scope whose lanes have all ended. A sink
+// asks it before it takes anything for gone: it knows what was there before, and
+// a producer can ask the cloud. It is one part of one question.
+type ScopeCheck struct {
+	ScanID   string    `json:"scan_id"`
+	Kind     Kind      `json:"kind"`
+	Scope    ecs.Scope `json:"scope"`
+	Epoch    time.Time `json:"epoch"`
+	Question string    `json:"question"` // names the question: two sinks that ask the same are asked once
+	Part     int       `json:"part"`     // counted from 0
+	Parts    int       `json:"parts"`
+	// Count asks for the number of instances in the scope.
+	Count bool `json:"count,omitempty"`
+	// InstanceIDs were there before and no lane listed them.
+	InstanceIDs []string `json:"instance_ids,omitempty"`
+	// Again asks for nothing else but that the scope is listed once more, as one
+	// lane: its lanes together disagree with its counts.
+	Again bool `json:"again,omitempty"`
+}
+
 // Walk names one attempt to walk one lane; pages and their announced counts
 // refer to it.
 type Walk struct {
@@ -171,6 +194,21 @@ type LaneEnded struct {
 	NotRead  []string `json:"not_read,omitempty"`  // for the cause in Failure
 }
 
+// ScopeChecked answers one part of a question. A producer answers as often as
+// it is asked.
+type ScopeChecked struct {
+	ScanID   string    `json:"scan_id"`
+	Kind     Kind      `json:"kind"`
+	Scope    ecs.Scope `json:"scope"`
+	Question string    `json:"question"`
+	Part     int       `json:"part"`
+	Counted  *int      `json:"counted,omitempty"` // nil where it was not asked for or the cloud did not say
+	// Found is how many of the instances are there, and Examples are some.
+	Found    int             `json:"found,omitempty"`
+	Examples []string        `json:"examples,omitempty"`
+	Failure  *record.Failure `json:"failure,omitempty"` // why the question has no answer
+}
+
 // ScopeFailed announces that a scope could not be enumerated at all.
 type ScopeFailed struct {
 	ScanID  string         `json:"scan_id"`
@@ -209,6 +247,8 @@ func (*InstancesClassified) isMessage() {}
 func (*ScanPlanned) isMessage()         {}
 func (*ScopePlanned) isMessage()        {}
 func (*LaneEnded) isMessage()           {}
+func (*ScopeCheck) isMessage()          {}
+func (*ScopeChecked) isMessage()        {}
 func (*ScopeFailed) isMessage()         {}
 func (*PageFailed) isMessage()          {}
 func (*ScanAborted) isMessage()         {}

@@ -31,6 +31,7 @@ const (
 	subjectWorkScan   = "shenscan.work.scan"
 	subjectWorkRescan = "shenscan.work.rescan"
 	subjectWorkScope  = "shenscan.work.scope"
+	subjectWorkCheck  = "shenscan.work.check"
 	subjectWorkLane   = "shenscan.work.lane"
 	subjectPagesBulk  = "shenscan.pages.bulk"
 	subjectPagesFast  = "shenscan.pages.fast"
@@ -66,6 +67,10 @@ func Route(m Message) (subject, id string) {
 		return resultSubject(m.Scope), join("scope-planned", m.ScanID, m.Scope.String(), m.Plan)
 	case *LaneEnded:
 		return resultSubject(m.Scope), join("lane-ended", m.ScanID, m.Scope.String(), m.Lane, m.Walk)
+	case *ScopeCheck:
+		return subjectWorkCheck + "." + scopeTokens(m.Scope), join("check", m.ScanID, m.Scope.String(), m.Question, strconv.Itoa(m.Part))
+	case *ScopeChecked:
+		return resultSubject(m.Scope), join("checked", m.ScanID, m.Scope.String(), m.Question, strconv.Itoa(m.Part))
 	case *ScopeFailed:
 		return resultSubject(m.Scope), join("scope-failed", m.ScanID, m.Scope.String())
 	case *PageFailed:

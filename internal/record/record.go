@@ -139,9 +139,10 @@ type ScanScope struct {
 	Completeness Completeness `json:"completeness"`
 	Instances    int          `json:"instances"` // distinct ones that were stored, by whatever attempt
 	Numbers
-	Pages    int       `json:"pages"`
-	Gone     int       `json:"gone"`
-	Failures []Failure `json:"failures,omitempty"`
+	AskedByID int       `json:"asked_by_id,omitempty"` // instances that no listing had, before they were taken for gone
+	Pages     int       `json:"pages"`
+	Gone      int       `json:"gone"`
+	Failures  []Failure `json:"failures,omitempty"`
 }
 
 // Failure names one thing that could not be read, and the mend.

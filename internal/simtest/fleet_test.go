@@ -60,6 +60,9 @@ type fleet struct {
 	next   int
 	// forgetful leaves one instance out of each page.
 	forgetful bool
+	// hidden are neither listed nor counted, and answer when they are asked for
+	// by id: what a chain that is cut short looks like.
+	hidden map[string]bool
 }
 
 var operatingSystems = []struct{ en, typ string }{
@@ -243,7 +246,7 @@ func (f *fleet) Instances(ctx context.Context, s ecs.Scope, q ecs.Query) (*ecs.P
 	defer f.mu.Unlock()
 	page := &ecs.Page{Asked: time.Now()}
 	for _, x := range f.scopes[s] {
-		if !matches(&x, q) || x.ID <= q.NextToken {
+		if !matches(&x, q) || x.ID <= q.NextToken || f.hidden[x.ID] && len(q.InstanceIDs) == 0 {
 			continue
 		}
 		if len(page.Instances) == pageSize && len(q.InstanceIDs) == 0 {
@@ -267,7 +270,7 @@ func (f *fleet) CountInstances(ctx context.Context, s ecs.Scope, q ecs.Query) (i
 	defer f.mu.Unlock()
 	n := 0
 	for i := range f.scopes[s] {
-		if matches(&f.scopes[s][i], q) {
+		if matches(&f.scopes[s][i], q) && !f.hidden[f.scopes[s][i].ID] {
 			n++
 		}
 	}

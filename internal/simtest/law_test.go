@@ -111,8 +111,57 @@ func TestTheNumbersOfAScopeFindWhatAStageLoses(t *testing.T) {
 	}
 }
 
+// TestWhatAnswersByIDIsNotGone hides instances from every list and count of a
+// second scan.
+func TestWhatAnswersByIDIsNotGone(t *testing.T) {
+	var first, second *record.Scan
+	quietly(t, sound, func(ctx context.Context, w *world) {
+		first = w.once(ctx, t, "s-whole")
+		w.fleet.mu.Lock()
+		w.fleet.hidden = map[string]bool{}
+		for _, list := range w.fleet.scopes {
+			for i := range list[:len(list)/3] {
+				w.fleet.hidden[list[i].ID] = true
+			}
+		}
+		w.fleet.mu.Unlock()
+		second = w.once(ctx, t, "s-cut")
+		if gone := w.db.Summary().Gone; gone != 0 {
+			t.Errorf("%d instances are taken for gone", gone)
+		}
+	})
+	if first.State != record.ScanComplete || second.State != record.ScanPartial || first.Instances == second.Instances {
+		t.Fatalf("scans %+v, %+v", first, second)
+	}
+	for _, sc := range second.Scopes {
+		if sc.AskedByID > 0 && (sc.Completeness != record.ScopePartial || len(sc.Failures) != 1 || !strings.Contains(sc.Failures[0].Error, "the lists were cut short")) {
+			t.Errorf("scope %+v", sc)
+		}
+	}
+}
+
 // scanOnce runs one scan without faults.
 func scanOnce(t *testing.T, m mutant) (s *record.Scan) {
+	t.Helper()
+	quietly(t, m, func(ctx context.Context, w *world) { s = w.once(ctx, t, "s-law") })
+	return s
+}
+
+// once asks for a scan and waits for its end.
+func (w *world) once(ctx context.Context, t *testing.T, id string) *record.Scan {
+	t.Helper()
+	if err := w.publish(ctx, &event.ScanRequested{ScanID: id, Kind: event.KindScan}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := w.await(ctx, id, 20*time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// quietly runs a story in a world without faults.
+func quietly(t *testing.T, m mutant, story func(context.Context, *world)) {
 	t.Helper()
 	c := classifier(t)
 	dir, err := os.MkdirTemp(memory(), "simtest-") //nolint:usetesting // in memory where the system has it, which t.TempDir cannot say
@@ -137,15 +186,6 @@ func scanOnce(t *testing.T, m mutant) (s *record.Scan) {
 			w.close()
 			synctest.Wait()
 		}()
-		if err := w.publish(ctx, &event.ScanRequested{ScanID: "s-law", Kind: event.KindScan}); err != nil {
-			t.Fatal(err)
-		}
-		if s, err = w.await(ctx, "s-law", 20*time.Minute); err != nil {
-			t.Error(err)
-		}
+		story(ctx, w)
 	})
-	if s == nil {
-		t.Fatal("no scan")
-	}
-	return s
 }

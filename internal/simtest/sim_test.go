@@ -103,7 +103,7 @@ func report(t *testing.T, seed uint64, o outcome) {
 func TestMistakesAreFound(t *testing.T) {
 	c := classifier(t)
 	first := []uint64{1, 2, 3, 4, 5, 6, 7, 8}
-	for m, seeds := range map[mutant][]uint64{ackBeforeWork: first, lateIsNew: first, endWithoutPage: first, rowLost: first, poorIsNew: failedOnce} {
+	for m, seeds := range map[mutant][]uint64{ackBeforeWork: first, lateIsNew: first, endWithoutPage: first, rowLost: first, poorIsNew: first} {
 		t.Run(string(m), func(t *testing.T) {
 			t.Parallel()
 			for _, seed := range seeds {

@@ -32,7 +32,7 @@ const (
 	lateIsNew      mutant = "a late repeat counts as new"
 	endWithoutPage mutant = "an announced page is never published"
 	rowLost        mutant = "a row is left out of its page"
-	poorIsNew      mutant = "a page without its images counts as new"
+	poorIsNew      mutant = "a page of another walk, without its images, counts as new"
 )
 
 // world is one shenscan with everything it talks to.
@@ -208,6 +208,9 @@ func (w *world) startProducer(run func(func(context.Context) error)) {
 	consume(w, run, bus.ConsumeScopes, func(ctx context.Context, m *event.ScopeJob, d bus.Delivery) error {
 		return p.HandleScope(ctx, m, d.Try())
 	})
+	consume(w, run, bus.ConsumeChecks, func(ctx context.Context, m *event.ScopeCheck, d bus.Delivery) error {
+		return p.HandleCheck(ctx, m, d.Try())
+	})
 	consume(w, run, bus.ConsumeLanes, func(ctx context.Context, m *event.LaneJob, d bus.Delivery) error {
 		return p.HandleLane(ctx, m, d.Try())
 	})
@@ -219,9 +222,26 @@ func (w *world) startWorker(run func(func(context.Context) error)) {
 	wk := workers.New(w.classifier, images, lossy{w}, nobody{}, w.log)
 	for _, c := range []bus.Consumer{bus.ConsumeBulkPages, bus.ConsumeFastPages} {
 		consume(w, run, c, func(ctx context.Context, m *event.InstancesListed, d bus.Delivery) error {
+			if w.mutant == poorIsNew {
+				w.walkAgainWithoutImages(m)
+			}
 			return wk.HandlePage(ctx, m, d.Stored)
 		})
 	}
+}
+
+// walkAgainWithoutImages makes of some pages one more, of another walk, whose
+// images could not be looked up, and which is dated by its arrival.
+func (w *world) walkAgainWithoutImages(m *event.InstancesListed) {
+	r := w.dice.roll("without images/" + m.ScanID + m.Lane)
+	if m.Kind != event.KindScan || r.IntN(4) != 0 {
+		return
+	}
+	poor := workers.Classify(w.classifier, m, make([]*workers.Image, len(m.Software)))
+	poor.Walk.Walk += "-poor"
+	poor.Failures = []record.Failure{{Account: m.Scope.Account, Region: m.Scope.Region, API: "DescribeImages", Error: "the dice say so"}}
+	poor.Order = time.Now().UnixNano()
+	w.repeatLater(poor, r)
 }
 
 type nobody struct{}
@@ -293,6 +313,8 @@ func (w *world) onDead(ctx context.Context, d bus.Dead) error {
 		return w.current().Publish(ctx, &event.PageFailed{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Lane: m.Lane, Walk: m.Walk.Walk, Page: m.Page, Failure: f})
 	case *event.LaneJob:
 		return w.current().Publish(ctx, &event.LaneEnded{ScanID: m.ScanID, Kind: event.KindScan, Scope: m.Scope, Lane: m.Lane, Walk: "dead", Failure: &f})
+	case *event.ScopeCheck:
+		return w.current().Publish(ctx, &event.ScopeChecked{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Question: m.Question, Part: m.Part, Failure: &f})
 	case *event.ScopeJob:
 		return w.current().Publish(ctx, &event.ScopeFailed{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Failure: f})
 	case *event.ScanRequested:
@@ -327,9 +349,6 @@ func (l lossy) Publish(ctx context.Context, m event.Message) error {
 			short.SetInstances(page.Instances()[1:])
 			m = &short
 		}
-	}
-	if page, ok := m.(*event.InstancesClassified); ok && w.mutant == poorIsNew && len(page.Failures) > 0 {
-		page.Order = time.Now().UnixNano()
 	}
 	m, lost := w.discard(m)
 	if lost {

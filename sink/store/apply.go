@@ -27,6 +27,7 @@ type Change struct {
 type Applied struct {
 	Changes []Change      // in the order of the results stream
 	Scans   []record.Scan // that started or ended, in that order
+	Asked   int           // questions to producers
 	Rows    int           // rows applied or found to be known already
 	New     int           // instances seen for the first time
 	Stale   int           // rows older than what is known
@@ -39,6 +40,7 @@ type Applied struct {
 func (a *Applied) add(b *Applied) {
 	a.Changes = append(a.Changes, b.Changes...)
 	a.Scans = append(a.Scans, b.Scans...)
+	a.Asked += b.Asked
 	a.Rows += b.Rows
 	a.New += b.New
 	a.Stale += b.Stale
@@ -168,6 +170,8 @@ func (a *applier) message(r *event.Received) error {
 		return a.scopePlanned(m)
 	case *event.LaneEnded:
 		return a.laneEnded(m)
+	case *event.ScopeChecked:
+		return a.scopeChecked(m)
 	case *event.ScopeFailed:
 		return a.scopeFailed(m)
 	case *event.PageFailed:

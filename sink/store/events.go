@@ -22,6 +22,7 @@ type Event struct {
 	Time    time.Time             `json:"time"`
 	Change  *event.VerdictChanged `json:"change,omitempty"` // either this
 	Scan    *record.Scan          `json:"scan,omitempty"`   // or this
+	Check   *event.ScopeCheck     `json:"check,omitempty"`  // or this, which is for a producer
 }
 
 // scanEvent notes that a scan started or ended.

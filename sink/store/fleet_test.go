@@ -119,6 +119,9 @@ type stream struct {
 	pages []*event.InstancesClassified
 }
 
+// between leaves room in the stream for what answers a message.
+const between = 100
+
 // announce gives the end of a walk the numbers of the pages that it announces,
 // as a producer would, unless it has numbers.
 func (s *stream) announce(m *event.LaneEnded) {
@@ -152,7 +155,7 @@ func (s *stream) put(msgs ...event.Message) []event.Received {
 		if end, ok := m.(*event.LaneEnded); ok {
 			s.announce(end)
 		}
-		s.seq++
+		s.seq += between
 		out[i] = event.Received{Position: event.Position{Stream: s.id, Seq: s.seq}, Stored: t0 + s.now*second, Msg: m}
 	}
 	return out
@@ -248,7 +251,46 @@ func apply(tb testing.TB, db *store.DB, batch []event.Received) store.Applied {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	for len(batch) > 0 {
+		answers := nobodyIsThere(tb, db, batch[len(batch)-1].Stored)
+		if len(answers) == 0 {
+			return got
+		}
+		more, err := db.Apply(tb.Context(), answers)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		got.Changes, got.Scans = append(got.Changes, more.Changes...), append(got.Scans, more.Scans...)
+		got.Gone += more.Gone
+	}
 	return got
+}
+
+// questions are what the store wants to know of a producer.
+func questions(tb testing.TB, db *store.DB) (out []*event.ScopeCheck) {
+	tb.Helper()
+	events, err := db.Outbox(0, 1<<20)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for i := range events {
+		if m := events[i].Check; m != nil && db.Awaits(m) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// nobodyIsThere answers as a producer does where the cloud knows none of the
+// instances.
+func nobodyIsThere(tb testing.TB, db *store.DB, stored int64) (out []event.Received) {
+	tb.Helper()
+	at := db.Position()
+	for _, m := range questions(tb, db) {
+		at.Seq++
+		out = append(out, event.Received{Position: at, Stored: stored, Msg: &event.ScopeChecked{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Question: m.Question, Part: m.Part}})
+	}
+	return out
 }
 
 // all lists the store, gone instances included.

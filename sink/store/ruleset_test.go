@@ -42,7 +42,7 @@ func TestReclassify(t *testing.T) {
 				if _, err := db.Apply(t.Context(), s.put(planned("s3", scanKind, 1))); !errors.Is(err, store.ErrReclassify) {
 					t.Errorf("got %v", err)
 				}
-				s.seq--
+				s.seq -= between
 			}
 			got, err := db.Reclassify(t.Context(), stricter)
 			if err != nil {

@@ -77,7 +77,10 @@ type progress struct {
 	Pages     int                 `json:"pages"`              // distinct, over all walks
 	Seen      bitset              `json:"seen,omitempty"`     // ordinals, as of the last fold
 	State     record.Completeness `json:"state"`
-	Whole     bool                `json:"whole"` // every page of one plan is in
+	Check     *check              `json:"check,omitempty"`    // what is asked before anything is gone
+	Disputed  []string            `json:"disputed,omitempty"` // plans whose lanes together disagree with the counts
+	Doubts    []record.Failure    `json:"doubts,omitempty"`   // what speaks against a whole scope
+	Whole     bool                `json:"whole"`              // every page of one plan is in, and nothing is asked any more
 	Gone      int                 `json:"gone"`
 	Seal      *record.ScanScope   `json:"seal,omitempty"` // fixed once Whole
 
@@ -119,12 +122,12 @@ type walk struct {
 }
 
 func (w *walk) done() bool {
-	return w.Ended && w.Failure == nil && w.got >= w.Announced && w.disagreement() == ""
+	return w.Ended && w.Failure == nil && w.got >= w.Announced && w.agrees()
 }
 
 // failed says that the walk is over and did not read the lane.
 func (w *walk) failed() bool {
-	if !w.Ended || w.Failure == nil && len(w.Lost) == 0 && w.disagreement() == "" {
+	if !w.Ended || w.Failure == nil && len(w.Lost) == 0 && w.agrees() {
 		return false
 	}
 	in := 0
@@ -136,22 +139,28 @@ func (w *walk) failed() bool {
 	return in >= w.Announced && !w.done()
 }
 
-// disagreement says which stages of a walk whose pages are all committed do not
-// have the same instances, or "".
-func (w *walk) disagreement() string {
+// agrees reports whether all stages of a walk whose pages are all committed had
+// the same instances. Before that nothing can be said.
+func (w *walk) agrees() bool {
 	if !w.Ended || w.got < w.Announced {
+		return true
+	}
+	return w.Listed == w.Published && w.Published == w.Classified && w.Classified == w.Stored && w.IDs == w.StoredIDs
+}
+
+// disagreement says which stages of a walk do not agree, or "".
+func (w *walk) disagreement() string {
+	if w.agrees() {
 		return ""
 	}
 	numbers := fmt.Sprintf("lane %s: %d instances listed, %d published, %d classified, %d stored", w.Lane, w.Listed, w.Published, w.Classified, w.Stored)
 	switch {
 	case w.Refused != "":
 		return numbers + "; " + w.Refused
-	case w.Listed != w.Published || w.Published != w.Classified || w.Classified != w.Stored:
-		return numbers
-	case w.IDs != w.StoredIDs:
+	case w.Listed == w.Published && w.Published == w.Classified && w.Classified == w.Stored:
 		return numbers + ", but not the same ones"
 	}
-	return ""
+	return numbers
 }
 
 // contradiction is the disagreement of the walk as a cause.
@@ -245,8 +254,12 @@ func (p *progress) decide() record.Completeness {
 		s.failed = s.failed || w.failed()
 		lanes[w.Lane] = s
 	}
-	outstanding, read := false, p.Pages > 0
-	for _, plan := range p.Plans {
+	outstanding, read, plans := false, p.Pages > 0, 0
+	for name, plan := range p.Plans {
+		if slices.Contains(p.Disputed, name) {
+			continue
+		}
+		plans++
 		open := 0
 		whole := true
 		for _, lane := range plan.Lanes {
@@ -263,7 +276,7 @@ func (p *progress) decide() record.Completeness {
 		outstanding = outstanding || open > 0
 	}
 	switch {
-	case outstanding || len(p.Plans) == 0 && len(p.Refused) == 0:
+	case outstanding || plans == 0 && len(p.Refused) == 0:
 		return record.ScopePending
 	case read:
 		return record.ScopePartial
@@ -297,6 +310,9 @@ func (p *progress) failures() []record.Failure {
 			add(&p.Refused[i])
 		}
 	}
+	for i := range p.Doubts {
+		add(&p.Doubts[i])
+	}
 	for i := range p.Evidence {
 		add(&p.Evidence[i])
 	}
@@ -304,20 +320,36 @@ func (p *progress) failures() []record.Failure {
 	return out
 }
 
-// numbers are what each stage had of the scope: of the plan that is whole, or
-// else of the one that came furthest, by the best walk of each lane.
+// numbers are what each stage had of the scope.
 func (p *progress) numbers() record.Numbers {
+	best, _ := p.best()
+	if c := p.Check; c != nil && c.Counted != nil && c.Plan == best.name {
+		best.Counted = c.Counted
+	}
+	return best.Numbers
+}
+
+// planRead is what was read by one plan.
+type planRead struct {
+	record.Numbers
+	name    string
+	lanes   int
+	before  *int // counted before the scope was cut
+	created int  // of the listed, since the scan was asked for
+}
+
+// best is the reading of the plan that is whole and not disputed, and true; or
+// else the one that came furthest, by the best walk of each lane.
+func (p *progress) best() (out planRead, whole bool) {
 	best := map[string]*walk{}
 	for _, w := range p.Walks {
 		if had := best[w.Lane]; had == nil || !had.done() && (w.done() || w.Stored > had.Stored) {
 			best[w.Lane] = w
 		}
 	}
-	var out record.Numbers
-	whole := false
 	for i, name := range slices.Sorted(maps.Keys(p.Plans)) {
 		plan := p.Plans[name]
-		n, all := record.Numbers{Counted: plan.Counted}, true
+		n, all := planRead{Numbers: record.Numbers{Counted: plan.Counted}, name: name, lanes: len(plan.Lanes), before: plan.Counted}, !slices.Contains(p.Disputed, name)
 		for _, lane := range plan.Lanes {
 			w := best[lane]
 			if w == nil {
@@ -326,6 +358,7 @@ func (p *progress) numbers() record.Numbers {
 			}
 			all = all && w.done()
 			n.Listed += w.Listed
+			n.created += w.Created
 			n.Published += w.Published
 			n.Classified += w.Classified
 			n.Stored += w.Stored
@@ -337,7 +370,7 @@ func (p *progress) numbers() record.Numbers {
 			out, whole = n, all
 		}
 	}
-	return out
+	return out, whole
 }
 
 // report is the scope as the scan shows it.
@@ -347,7 +380,7 @@ func (p *progress) report() record.ScanScope {
 	}
 	return record.ScanScope{
 		Account: p.Scope.Account, Region: p.Scope.Region, Completeness: p.State, Numbers: p.numbers(),
-		Instances: p.Instances, Pages: p.Pages, Gone: p.Gone, Failures: p.failures(),
+		AskedByID: p.askedByID(), Instances: p.Instances, Pages: p.Pages, Gone: p.Gone, Failures: p.failures(),
 	}
 }
 

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -269,7 +270,7 @@ func TestNewStreamStartsOver(t *testing.T) {
 	}
 	other := stream{id: t0 + second, now: 2000}
 	got := apply(t, db, other.put(page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, 1500, machine{id: "i-1", os: "centos 5.8"})))
-	if got.Rows != 1 || len(got.Changes) != 1 || db.Position() != (event.Position{Stream: other.id, Seq: 1}) {
+	if got.Rows != 1 || len(got.Changes) != 1 || db.Position() != (event.Position{Stream: other.id, Seq: between}) {
 		t.Errorf("%+v at %v", got, db.Position())
 	}
 }
@@ -445,5 +446,134 @@ func TestAScopeThatTheStoreCannotNameIsAFailure(t *testing.T) {
 	apply(t, db, s.put(append([]event.Message{planned("s1", scanKind, 10, hangzhou, ecs.Scope{Account: "prod", Region: strings.Repeat("r", 300)})}, whole("s1", hangzhou, 10, machine{id: "i-1"})[1:]...)...))
 	if got, err := db.Scan("s1"); err != nil || got.State != record.ScanPartial || len(got.Scopes) != 2 {
 		t.Errorf("scan %+v, %v", got, err)
+	}
+}
+
+// TestNothingIsGoneBeforeItWasAskedFor plays a listing that lacks two instances
+// of before, and what a producer may answer about them.
+func TestNothingIsGoneBeforeItWasAskedFor(t *testing.T) {
+	denied := refused("denied")
+	for name, c := range map[string]struct {
+		answer func(*event.ScopeChecked)
+		scope  record.Completeness
+		gone   int
+		says   string
+	}{
+		"neither is there":  {func(*event.ScopeChecked) {}, record.ScopeComplete, 2, ""},
+		"one is there":      {func(m *event.ScopeChecked) { m.Found, m.Examples = 1, []string{"i-2"} }, record.ScopePartial, 0, "1 of 2 instances that no list had are there when they are asked for by id, such as i-2"},
+		"nobody can answer": {func(m *event.ScopeChecked) { m.Failure = &denied }, record.ScopePartial, 0, "denied"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "store.db")
+			j := newJudge("a", oldOnes)
+			db, s := open(t, path, j), newStream()
+			s.now = 50
+			apply(t, db, s.put(whole("s1", hangzhou, 10, machine{id: "i-1"}, machine{id: "i-2"}, machine{id: "i-3"})...))
+			s.now = 500
+			batch := s.put(whole("s2", hangzhou, 100, machine{id: "i-1"})...)
+			if _, err := db.Apply(t.Context(), batch); err != nil {
+				t.Fatal(err)
+			}
+			// Neither a kill nor a repeat makes the store forget what it asked.
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			db = open(t, path, j)
+			if _, err := db.Apply(t.Context(), batch); err != nil {
+				t.Fatal(err)
+			}
+			asked := questions(t, db)
+			if len(asked) != 1 || !slices.Equal(asked[0].InstanceIDs, []string{"i-2", "i-3"}) || asked[0].Count || asked[0].ScanID != "s2" {
+				t.Fatalf("asked %+v", asked)
+			}
+			if sc, err := db.Scan("s2"); err != nil || sc.State != record.ScanRunning || db.Summary().Gone != 0 {
+				t.Fatalf("before the answer %+v, %v", sc, err)
+			}
+			stray := &event.ScopeChecked{ScanID: "s2", Kind: scanKind, Scope: hangzhou, Question: "another", Found: 9}
+			answer := &event.ScopeChecked{ScanID: "s2", Kind: scanKind, Scope: hangzhou, Question: asked[0].Question}
+			c.answer(answer)
+			if _, err := db.Apply(t.Context(), s.put(stray, answer, answer)); err != nil {
+				t.Fatal(err)
+			}
+			got, err := db.Scan("s2")
+			if err != nil {
+				t.Fatal(err)
+			}
+			sc := got.Scopes[0]
+			if sc.Completeness != c.scope || sc.Gone != c.gone || db.Summary().Gone != c.gone || sc.AskedByID != 2 {
+				t.Errorf("scope %+v, %d gone in all", sc, db.Summary().Gone)
+			}
+			if c.says != "" && (len(sc.Failures) != 1 || !strings.Contains(sc.Failures[0].Error, c.says)) {
+				t.Errorf("causes %+v", sc.Failures)
+			}
+			if len(questions(t, db)) != 0 {
+				t.Error("it is asked again")
+			}
+		})
+	}
+}
+
+// TestLanesThatTogetherDisagreeWithTheCountsAreListedAgain plays a cut that
+// loses an instance between two lanes.
+func TestLanesThatTogetherDisagreeWithTheCountsAreListedAgain(t *testing.T) {
+	three := []machine{{id: "i-1"}, {id: "i-2"}, {id: "i-3"}}
+	cut := func(s *stream) []event.Received {
+		plan := scopePlanned("s1", scanKind, hangzhou, "1", "1.0", "1.1")
+		plan.Counted = new(3)
+		return s.put(
+			planned("s1", scanKind, 10, hangzhou), plan,
+			page("s1", scanKind, hangzhou, "1.0", "1.0", 0, 11, three[0]), laneEnded("s1", scanKind, hangzhou, "1.0", "1.0", 1),
+			page("s1", scanKind, hangzhou, "1.1", "1.0", 0, 11, three[1]), laneEnded("s1", scanKind, hangzhou, "1.1", "1.0", 1),
+		)
+	}
+	answer := func(t *testing.T, db *store.DB, counted int) event.Message {
+		t.Helper()
+		asked := questions(t, db)
+		if len(asked) != 1 || !asked[0].Count || asked[0].Again {
+			t.Fatalf("asked %+v", asked)
+		}
+		return &event.ScopeChecked{ScanID: "s1", Kind: scanKind, Scope: hangzhou, Question: asked[0].Question, Counted: new(counted)}
+	}
+	again := func(plan string, machines ...machine) []event.Message {
+		lane := plan + ".0"
+		planned := scopePlanned("s1", scanKind, hangzhou, plan, lane)
+		planned.Counted = new(3)
+		return []event.Message{planned, page("s1", scanKind, hangzhou, lane, lane, 0, 12, machines...), laneEnded("s1", scanKind, hangzhou, lane, lane, 1)}
+	}
+	for name, c := range map[string]struct {
+		counted int
+		then    []event.Message
+		scope   record.Completeness
+		listed  int
+	}{
+		"one was released meanwhile": {2, nil, record.ScopeComplete, 2},
+		"one lane has it":            {3, again("2", three...), record.ScopeComplete, 3},
+		"the other listing fails":    {3, []event.Message{scopePlanned("s1", scanKind, hangzhou, "2", "2.0"), failedLane("s1", "2.0", "2.0", 0)}, record.ScopePartial, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, s := fresh(t), newStream()
+			s.now = 50
+			if _, err := db.Apply(t.Context(), cut(s)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.Apply(t.Context(), s.put(answer(t, db, c.counted))); err != nil {
+				t.Fatal(err)
+			}
+			if c.then != nil {
+				if asked := questions(t, db); len(asked) != 1 || !asked[0].Again {
+					t.Fatalf("asked %+v", asked)
+				}
+				if _, err := db.Apply(t.Context(), s.put(c.then...)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := db.Scan("s1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if sc := got.Scopes[0]; sc.Completeness != c.scope || sc.Listed != c.listed || sc.Counted == nil {
+				t.Errorf("scope %+v", sc)
+			}
+		})
 	}
 }

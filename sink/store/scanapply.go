@@ -256,14 +256,23 @@ func (a *applier) decide(s *scanState, p *progress) error {
 	p.State = p.decide()
 	a.pages[p] = s
 	sc := a.db.scopes[p.Scope]
+	if p.State == record.ScopeComplete && s.Kind == event.KindScan {
+		settled, err := a.settle(s, p, sc)
+		if err != nil {
+			return err
+		}
+		if !settled {
+			p.State = record.ScopePending
+		}
+	}
 	if p.State == record.ScopeComplete {
 		p.Whole = true
-		if s.Kind == event.KindScan {
+		if s.Kind == event.KindScan && len(p.Doubts) == 0 {
 			if err := a.sweep(s, p, sc); err != nil {
 				return err
 			}
 		}
-		if len(p.Evidence) > 0 {
+		if len(p.Evidence) > 0 || len(p.Doubts) > 0 {
 			p.State = record.ScopePartial
 		}
 		seal := p.report()
