@@ -325,8 +325,8 @@ func (sc *scan) compact(p *parts, possible bool) {
 	if !glued {
 		return
 	}
-	for n := 2; n > 0; n-- { // debian640G: it may begin with a major release
-		if major := (level{major: uint32(atoi(text[:n])), parts: 1}); n < len(text) && sc.exists(major) {
+	for n := min(2, len(text)-1); n > 0; n-- { // debian640G: it may begin with a major release
+		if major := (level{major: uint32(atoi(text[:n])), parts: 1}); sc.exists(major) {
 			sc.keep(major, true)
 			return
 		}
