@@ -11,13 +11,16 @@ import (
 const maxInput = 8 << 10
 
 // decode undoes what a name may have suffered on its way: percent-encoding,
-// HTML entities, \u escapes, each at most twice over.
+// HTML entities, \u escapes, one over the other at most four times.
 func decode(s string) string {
 	if len(s) > maxInput && strings.ContainsAny(s, "%&\\") {
 		s = strings.TrimLeft(s, " \t\r\n")
 		s = s[:min(len(s), maxInput)]
 	}
-	for range 2 {
+	if strings.Contains(s, "％") || strings.Contains(s, "＆") || strings.Contains(s, "＼") {
+		s = strings.Map(halfWidth, s)
+	}
+	for range 4 {
 		before := s
 		if strings.IndexByte(s, '%') >= 0 {
 			s = percent(s)
@@ -33,6 +36,14 @@ func decode(s string) string {
 		}
 	}
 	return s
+}
+
+// halfWidth maps the full-width forms of ASCII to ASCII.
+func halfWidth(r rune) rune {
+	if r >= 0xFF01 && r <= 0xFF5E {
+		return r - 0xFF01 + '!'
+	}
+	return r
 }
 
 // percent decodes what is percent-encoded and leaves any other "%" alone.

@@ -135,11 +135,11 @@ func (sc *scan) family(g *Guess) {
 	case n.family != "":
 		g.Family, g.Edition = n.family, n.edition
 		if n.code != nil && n.code.family == n.family {
-			sc.add(n.family, n.code.edition, n.code.version, "", false)
+			sc.addCode(n.code)
 		}
 	case n.code != nil:
 		g.Family, g.Edition = n.code.family, n.code.edition
-		sc.add(g.Family, g.Edition, n.code.version, "", false)
+		sc.addCode(n.code)
 	case n.weak.role != roleUnknown && n.weak.edition != "year":
 		g.Family = n.weak.family
 		if n.weak.version != "" {
@@ -171,34 +171,41 @@ func (sc *scan) looseVersions(g *Guess) {
 	}
 }
 
-// also lists what else was read: a release that is told more exactly by another
-// is left out.
+// also lists what else was read. A release in brackets or by its code name that
+// agrees with the chosen one makes it finer, or says the same.
 func (sc *scan) also(g *Guess) {
-	exact := 0
+	finer := -1
 	for i := range sc.found {
 		f := &sc.found[i]
-		if f.Family == g.Family && f.Version == g.Version && f.ServicePack == g.ServicePack && (f.Family != OtherLinux || f.Edition == g.Edition) {
+		switch {
+		case f.Family != g.Family && f.Version == "" && slices.ContainsFunc(sc.found, func(o reading) bool { return o.Family == f.Family && o.Version != "" }),
+			f.Family == g.Family && f.Version == "",
+			f.Family == g.Family && f.Version == g.Version && f.ServicePack == g.ServicePack && (f.Family != OtherLinux || f.Edition == g.Edition):
 			continue
-		}
-		if f.Version == "" && (f.Family == g.Family || slices.ContainsFunc(sc.found, func(o reading) bool { return o.Family == f.Family && o.Version != "" })) {
-			continue
-		}
-		if f.Family == g.Family && f.ServicePack == "" && coarser(f.Version, g.Version) && !f.possible {
-			continue
-		}
-		if f.Family == g.Family && !f.possible && coarser(g.Version, f.Version) && g.ServicePack == "" {
-			exact++
+		case f.Family == g.Family && !f.possible && coarser(g.Version, f.Version) && g.ServicePack == "" && (f.aside || sc.chosenAside(g)):
+			if finer < 0 {
+				finer = i
+				continue
+			}
 		}
 		if f.Family == g.Family && !f.possible && f.Version != g.Version {
 			g.Listed = true
 		}
 		g.Also = append(g.Also, f.System)
 	}
-	if exact > 0 && exact == len(g.Also) && exact == 1 { // "CentOS 7 (CentOS 7.9)"
-		g.Version, g.ServicePack, g.Also = g.Also[0].Version, g.Also[0].ServicePack, nil
-		g.Listed = false
+	switch {
+	case finer < 0:
+	case len(g.Also) == 0: // "CentOS 7 (CentOS 7.9)"
+		g.Version, g.ServicePack = sc.found[finer].Version, sc.found[finer].ServicePack
+	default:
+		g.Also, g.Listed = append(g.Also, sc.found[finer].System), true
 	}
 	slices.SortStableFunc(g.Also, func(a, b System) int { return cmp.Compare(a.Family, b.Family) })
+}
+
+// chosenAside says whether the chosen release was read aside alone.
+func (sc *scan) chosenAside(g *Guess) bool {
+	return slices.ContainsFunc(sc.found, func(f reading) bool { return f.Family == g.Family && f.Version == g.Version && f.aside })
 }
 
 // coarser says whether b is a, told more exactly: 6 and 6.0.9.

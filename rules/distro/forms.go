@@ -169,7 +169,8 @@ func (sc *scan) keep(v level, possible bool) {
 }
 
 // redHatLinux tells Red Hat Linux, which ended with 9 and ran on 32 bits, from
-// Red Hat Enterprise Linux, which many call so too.
+// Red Hat Enterprise Linux, which many call so too. Where both are possible both
+// are kept: that the machine or the image has 64 bits says little of the system.
 func (sc *scan) redHatLinux(v level, version string, possible bool) {
 	const edition = "red-hat-linux"
 	old, _ := stands(releases.rows(OtherLinux, edition), v)
@@ -180,14 +181,14 @@ func (sc *scan) redHatLinux(v level, version string, possible bool) {
 			code = true
 		}
 	}
-	if old != NoRelease && (code || v.parts == 1 && v.major >= 7 && sc.arch("") != "x86_64") {
+	if old != NoRelease && (code || enterprise == NoRelease || v.parts == 1 && v.major >= 7 && sc.arch("") != "x86_64") {
 		if sc.named.family == RHEL {
 			sc.named.family, sc.named.edition = OtherLinux, edition
 		}
 		sc.add(OtherLinux, edition, version, "", possible)
 		return
 	}
-	if old != NoRelease && sc.arch("") != "x86_64" {
+	if old != NoRelease {
 		sc.add(OtherLinux, edition, version, "", possible)
 	}
 	if enterprise != NoRelease {
@@ -249,7 +250,8 @@ func (sc *scan) minor(p *parts, possible bool) {
 			sc.keep(v, possible)
 			return
 		}
-		if minor, ok := sc.strip(p.tok[1], func(n uint32) bool { return sc.exists(level{major: p.v[0], minor: n, parts: 2}) }); ok {
+		minor, ok := sc.strip(p.tok[1], func(n uint32) bool { return sc.exists(level{major: p.v[0], minor: n, parts: 2}) })
+		if ok && !(sc.exists(major) && sc.sep(p.tok[1]) == '-') {
 			sc.keep(level{major: p.v[0], minor: minor, parts: 2}, possible)
 			return
 		}
@@ -279,17 +281,23 @@ func (sc *scan) minor(p *parts, possible bool) {
 // glued to them.
 func (sc *scan) strip(i int, exists func(uint32) bool) (uint32, bool) {
 	text := sc.word(i)
+	if len(text) < 2 {
+		return 0, false
+	}
+	if sc.t[i].sized { // 5.1140G: the shorter version is the older one
+		for n := max(1, len(text)-3); n < len(text); n++ {
+			if v := uint32(atoi(text[:n])); text[n] != '0' && exists(v) {
+				return v, true
+			}
+		}
+		return 0, false
+	}
 	if len(text) < 3 {
 		return 0, false
 	}
 	head, tail := text[:len(text)-2], text[len(text)-2:]
-	if tail == "64" || tail == "32" || sc.t[i].sized {
+	if tail == "64" || tail == "32" {
 		if v := uint32(atoi(head)); exists(v) {
-			return v, true
-		}
-	}
-	if sc.t[i].sized && len(text) > 3 {
-		if v := uint32(atoi(text[:len(text)-3])); exists(v) {
 			return v, true
 		}
 	}

@@ -19,13 +19,24 @@ func (sc *scan) measure() {
 		case t.val == 2 && sc.digits(i) == 1 && sc.is(i+1, "k") && sc.sep(i+1) == 0:
 			sc.twoK(i)
 		case sc.unit(i):
-			if t.sep == '.' && sc.isNum(i-1) && !sc.t[i-1].no || sc.isNum(i-1) && sc.is(i-2, "u") {
+			if t.sep == '.' && sc.isNum(i-1) && !sc.t[i-1].no || sc.isNum(i-1) && sc.is(i-2, "u") || sc.yearAndMore(i) {
 				t.sized = true // the last number of a version that a size is glued to
 			} else {
 				t.no = true
 			}
 		}
 	}
+}
+
+// yearAndMore says whether number i begins with a release of Windows Server:
+// 200340G.
+func (sc *scan) yearAndMore(i int) bool {
+	text := sc.word(i)
+	if len(text) < 5 || len(text) > 7 {
+		return false
+	}
+	_, ok := mainYear(text[:4])
+	return ok
 }
 
 // unit says whether number i is a size or a count.
@@ -171,8 +182,20 @@ func (sc *scan) yearFirst(i int) bool {
 		return true
 	}
 	_, year := mainYear(sc.word(i))
+	if year && sc.t[i].val < 2016 && sc.windowsBefore(i) {
+		return false // older than any date that a name would have
+	}
 	if sc.digits(i+1) == 2 && sep != '_' && (!year || sc.t[i+1].val < 10) {
 		sc.skip(i, i+2)
+		return true
+	}
+	return false
+}
+
+// windowsBefore says whether number i follows a name of Windows.
+func (sc *scan) windowsBefore(i int) bool {
+	switch sc.word(i - 1) {
+	case "windows", "win", "server", "windowsserver", "winserver", "ws", "w", "winsvr", "svr":
 		return true
 	}
 	return false
@@ -203,7 +226,7 @@ func (sc *scan) between(i int, lo, hi uint32) bool {
 
 // clock finds 12:30 and 12:30:45.
 func (sc *scan) clock(i int) bool {
-	if sc.sep(i+1) != ':' || !sc.isNum(i+1) || sc.digits(i) > 2 || sc.digits(i+1) != 2 || sc.t[i].val > 23 || sc.t[i+1].val > 59 {
+	if sc.sep(i) == ':' || sc.sep(i+1) != ':' || !sc.isNum(i+1) || sc.digits(i) > 2 || sc.digits(i+1) != 2 || sc.t[i].val > 23 || sc.t[i+1].val > 59 {
 		return false
 	}
 	end := i + 2

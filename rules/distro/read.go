@@ -5,6 +5,7 @@ type reading struct {
 	System
 	order    uint64 // place in the order of the family's releases
 	possible bool   // the text may mean it, and may mean something else
+	aside    bool   // said in brackets or by a code name: it agrees with what it stands beside
 }
 
 // mention is a name of an operating system that numbers may belong to.
@@ -12,6 +13,7 @@ type mention struct {
 	family, edition string
 	at, next        int  // tokens [at, next) are the name
 	read            bool // it has a version
+	aside           bool // it stands in brackets
 }
 
 // named is the first name of each kind.
@@ -107,7 +109,7 @@ func (sc *scan) roleOf(w *word, i, next int) role {
 
 // name opens a mention.
 func (sc *scan) name(w *word, i, next int) {
-	sc.mention = mention{family: w.family, edition: w.edition, at: i, next: next}
+	sc.mention = mention{family: w.family, edition: w.edition, at: i, next: next, aside: sc.bracketed(i)}
 	edition := w.edition
 	if w.family == RHEL {
 		edition = "" // until the version tells Red Hat Linux from Red Hat Enterprise Linux
@@ -117,6 +119,12 @@ func (sc *scan) name(w *word, i, next int) {
 	} else if w.family != sc.named.family {
 		sc.note(reading{System: System{Family: w.family, Edition: edition}})
 	}
+}
+
+// bracketed says whether token i is the first in brackets.
+func (sc *scan) bracketed(i int) bool {
+	at := int(sc.t[i].start) - 1
+	return at >= 0 && (sc.s[at] == '(' || sc.s[at] == '[')
 }
 
 // vague reads names that say no more than a kind.
@@ -137,7 +145,7 @@ func (sc *scan) vague(w *word, i, next int, own owner) (int, owner) {
 // codeName reads the code name of a release.
 func (sc *scan) codeName(w *word, own owner) {
 	if own == ownerSystem && sc.mention.family == w.family || sc.named.family == w.family {
-		sc.add(w.family, w.edition, w.version, "", false)
+		sc.addCode(w)
 		if own == ownerSystem && sc.mention.family == w.family && !sc.mention.read {
 			sc.mention.read = true
 		}
@@ -187,7 +195,8 @@ func (sc *scan) unknown(i int, next *int, own owner) owner {
 		}
 		return own
 	}
-	if w, ends := within(text); w != nil && sc.named.family == "" {
+	if w, after, ends := sc.within(i); w != nil && w.family != sc.named.family {
+		*next = after
 		if isWindows(w.family) {
 			var o owner
 			*next, o = sc.windows(w, i, *next)
@@ -239,6 +248,9 @@ func (sc *scan) number(i int, own owner, listed bool) (int, owner) {
 	t := &sc.t[i]
 	m := &sc.mention
 	if t.no && !(own == ownerSystem && (m.family == CoreOS || m.edition == "tumbleweed") && sc.digits(i) == 8) {
+		if own == ownerSystem && !m.read && sc.unit(i) {
+			sc.beforeSize(i)
+		}
 		return i + 1, own
 	}
 	sep := t.sep
@@ -246,6 +258,9 @@ func (sc *scan) number(i int, own owner, listed bool) (int, owner) {
 	switch {
 	case own == ownerSystem && !m.read:
 		if sc.width(i) && !sc.isVersion32(i) {
+			if v, ok := sc.dot(sc.word(i)); ok && !t.arch && (sep == 0 || sep == ' ') && !sc.is(i+1, "bit") && !sc.is(i+1, "bits") && !isWindows(m.family) {
+				sc.keep(v, true) // CentOS 64 may be 6.4
+			}
 			return i + 1, own
 		}
 		next := sc.release(i, false)
@@ -276,6 +291,21 @@ func (sc *scan) number(i int, own owner, listed bool) (int, owner) {
 		next++
 	}
 	return next, own
+}
+
+// beforeSize keeps what the digits may begin with where a size or a count is
+// glued to a version: CentOS 6 and 40G in "CentOS 640G". A round number of two
+// digits is the size of a disk.
+func (sc *scan) beforeSize(i int) {
+	text := sc.word(i)
+	if s := sc.sep(i); s != 0 && s != ' ' || len(text) == 2 && text[1] == '0' {
+		return
+	}
+	for n := 1; n < len(text) && n <= 2; n++ {
+		if major := (level{major: uint32(atoi(text[:n])), parts: 1}); text[n] != '0' && sc.exists(major) {
+			sc.keep(major, true)
+		}
+	}
 }
 
 // dotted says whether the number at token i goes on after a dot.
@@ -320,16 +350,24 @@ func (sc *scan) pinned(i int) bool {
 func (sc *scan) note(r reading) {
 	for i := range sc.found {
 		if f := &sc.found[i]; f.System == r.System {
-			f.possible = f.possible && r.possible
+			f.possible, f.aside = f.possible && r.possible, f.aside && r.aside
 			return
 		}
 	}
 	sc.found = append(sc.found, r)
 }
 
+// addCode keeps the release that a code name stands for.
+func (sc *scan) addCode(w *word) {
+	aside := sc.mention.aside
+	sc.mention.aside = true
+	sc.add(w.family, w.edition, w.version, "", false)
+	sc.mention.aside = aside
+}
+
 // add keeps a reading of a release that the table has.
 func (sc *scan) add(family, edition, version, sp string, possible bool) {
-	r := reading{System: System{Family: family, Version: version, ServicePack: sp, Edition: edition}, possible: possible}
+	r := reading{System: System{Family: family, Version: version, ServicePack: sp, Edition: edition}, possible: possible, aside: sc.mention.aside}
 	if family != OtherLinux && edition != "tumbleweed" && edition != "stream" {
 		r.Edition = ""
 	}

@@ -158,11 +158,41 @@ func (sc *scan) split() {
 			i++
 		}
 		t.end = uint16(i)
+		if head := gluedDate(sc.s[t.start:t.end], strings.HasPrefix(sc.s[i:], "day")); digit && head > 0 && sc.n+1 < maxTokens {
+			date := token{start: t.start + uint16(head), end: t.end, sep: ' ', num: true, no: true}
+			t.end, t.val = date.start, uint32(atoi(sc.s[t.start:date.start]))
+			sc.t[sc.n] = t
+			sc.n++
+			t = date
+		}
 		sc.t[sc.n] = t
 		sc.n++
 		sep = 0
 	}
 }
+
+// gluedDate says how many digits stand before a date that is glued to them: 1 of
+// "620190512", 4 of "2008201905"; 0 where there is none. year says that the
+// digits end with a year.
+func gluedDate(digits string, year bool) int {
+	n := len(digits)
+	switch {
+	case year && n > 4 && n <= 8 && likelyYear(digits[n-4:]):
+		return n - 4
+	case n < 7 || n > 12 || n >= 8 && isDate(digits[:8]):
+	case n > 8 && isDate(digits[n-8:]):
+		return n - 8
+	case (n < 9 || n == 10) && isMonth(digits[n-6:]):
+		return n - 6
+	}
+	return 0
+}
+
+func likelyYear(s string) bool { return s >= "2000" && s <= "2039" }
+
+func isMonth(s string) bool { return likelyYear(s[:4]) && s[4:6] >= "01" && s[4:6] <= "12" }
+
+func isDate(s string) bool { return isMonth(s) && s[6:8] >= "01" && s[6:8] <= "31" }
 
 // separator merges c into what stood before it: the strongest one counts, and
 // spaces around a mark do not.

@@ -1,6 +1,9 @@
 package distro
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // windowsScope is what a name of Windows and the words that belong to it say.
 type windowsScope struct {
@@ -11,6 +14,7 @@ type windowsScope struct {
 	spTwo   bool // service pack 2
 	denied  bool // R2 is said not to be
 	at      int  // the reading in sc.found, -1 before there is one
+	again   bool // that reading was there before
 }
 
 // mainYear reads a Windows Server release that is named by a year.
@@ -156,7 +160,11 @@ func (sc *scan) scope(ws *windowsScope, i int) (int, owner) {
 		if n, ok := sc.r2At(i); ok {
 			if sc.takesR2(ws, n) {
 				ws.release += "r2"
-				sc.renew(ws)
+				if ws.again { // "2012 and 2012 R2"
+					ws.keep(sc, WindowsServer, ws.release)
+				} else {
+					sc.renew(ws)
+				}
 			}
 			i, ws.denied = n, false
 			continue
@@ -171,10 +179,10 @@ func (sc *scan) scope(ws *windowsScope, i int) (int, owner) {
 		case sc.is(i, "sp") || sc.is(i, "service"):
 			i = sc.windowsPack(ws, i)
 			continue
-		case sc.is(i, "xp") || sc.is(i, "vista") || sc.is(i, "me"):
+		case sc.is(i, "xp") || sc.is(i, "vista") || sc.is(i, "me") || sc.is(i, "xpx") || sc.is(i, "vistax"):
 			if ws.at < 0 || listed {
 				ws.at = -1
-				ws.keep(sc, WindowsClient, sc.word(i))
+				ws.keep(sc, WindowsClient, strings.TrimSuffix(sc.word(i), "x"))
 			}
 		case word.role == roleOS && isWindows(word.family) && word.version == "" && ws.at < 0:
 			ws.server = ws.server || word.edition == "server"
@@ -206,7 +214,8 @@ func (ws *windowsScope) keep(sc *scan, family, version string) {
 	before := len(sc.found)
 	sc.add(family, "", version, "", false)
 	ws.at = before
-	if len(sc.found) == before { // it is there already
+	ws.again = len(sc.found) == before
+	if ws.again {
 		for i := range sc.found {
 			if sc.found[i].Family == family && sc.found[i].Version == version {
 				ws.at = i
@@ -321,6 +330,9 @@ func (sc *scan) windowsNumberAt(ws *windowsScope, i int, listed bool) int {
 	if t.year {
 		text = strconv.Itoa(int(t.val))
 	}
+	if n := len(text); n > 2 && (text[n-2:] == "64" || text[n-2:] == "32") && (sc.is(i+1, "bit") || sc.is(i+1, "bits")) && !t.year {
+		text = text[:n-2] // 732 bit
+	}
 	y, rest := "", ""
 	if len(text) >= 4 {
 		y, rest = text[:4], text[4:]
@@ -345,7 +357,7 @@ func (sc *scan) windowsNumberAt(ws *windowsScope, i int, listed bool) int {
 		ws.keep(sc, WindowsServer, y)
 		return i + 1
 	}
-	return sc.clientAt(ws, i, listed)
+	return sc.clientAt(ws, i, text, listed)
 }
 
 // windowsYear keeps a release that is named by a year.
@@ -359,9 +371,8 @@ func (sc *scan) windowsYear(ws *windowsScope, y string, i int) {
 }
 
 // clientAt reads the number of a Windows client.
-func (sc *scan) clientAt(ws *windowsScope, i int, listed bool) int {
-	t := &sc.t[i]
-	text := sc.word(i)
+func (sc *scan) clientAt(ws *windowsScope, i int, text string, listed bool) int {
+	t, value := &sc.t[i], uint32(atoi(text))
 	switch {
 	case text == "81" && t.sep == 0, t.val == 8 && sc.dotted(i) && sc.t[i+1].val == 1:
 		ws.at = -1
@@ -370,10 +381,10 @@ func (sc *scan) clientAt(ws *windowsScope, i int, listed bool) int {
 			return i + 2
 		}
 		return i + 1
-	case text[0] == '0' || !isClient(t.val):
+	case text[0] == '0' || !isClient(value):
 	case ws.server && !listed: // Windows Server 7 is no release
 		sc.unreal = true
-	case t.val == 9: // what became Windows 10
+	case value == 9: // what became Windows 10
 		if !sc.is(i+1, "server") && !sc.is(i+1, "guest") && !sc.width(i+1) {
 			break
 		}
@@ -381,7 +392,7 @@ func (sc *scan) clientAt(ws *windowsScope, i int, listed bool) int {
 		ws.keep(sc, WindowsClient, "10")
 	default:
 		ws.at = -1
-		ws.keep(sc, WindowsClient, join(int(t.val)))
+		ws.keep(sc, WindowsClient, join(int(value)))
 	}
 	next := i + 1
 	for sc.isNum(next) && sc.sep(next) == '.' {
@@ -402,6 +413,10 @@ func (sc *scan) windowsKernel(ws *windowsScope, i int) (int, bool) {
 	if !sc.dotted(i) {
 		if ws.nt && ws.at < 0 && (t.val == 3 || t.val == 4) {
 			s, _ := ntRelease(t.val, 0)
+			ws.keep(sc, s.Family, s.Version)
+			return i + 1, true
+		}
+		if s, ok := ntRelease(t.val/10, t.val%10); ok && ws.nt && ws.at < 0 && sc.digits(i) == 2 { // NT 40
 			ws.keep(sc, s.Family, s.Version)
 			return i + 1, true
 		}

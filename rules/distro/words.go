@@ -96,8 +96,11 @@ func parseWords(text string) (map[string]*word, error) {
 
 var (
 	unknownWord = &word{}
-	glued       = [...]string{CentOS, Ubuntu, Debian, FreeBSD, OpenSUSE, Gentoo, "redhat", RHEL, "windows"}
-	vmware      = [...]string{"winnet", "winlonghorn", "winxp", "winvista"}
+	// glued are the names that are found within longer words, and the first words
+	// of names that are found at the end of one.
+	glued      = [...]string{CentOS, Ubuntu, Debian, FreeBSD, OpenSUSE, "suse", Gentoo, Fedora, CoreOS, "redhat", RHEL, "windows", "sles", "oraclelinux", "rockylinux", "almalinux", Kylin}
+	gluedFirst = [...]string{"red", "oracle", "scientific", "aliyun", "alibaba", "rocky", "alma", "win"}
+	vmware     = [...]string{"winnet", "winlonghorn", "winxp", "winvista"}
 )
 
 // lookup reads the word or phrase at token i and returns the token after it.
@@ -112,31 +115,54 @@ func (sc *scan) lookup(i int) (*word, int) {
 		}
 		return unknownWord, i + 1
 	}
-next:
 	for _, p := range w.longer {
-		for j, r := range p.rest {
-			if sc.word(i+1+j) != r || sc.t[i+1+j].sep == ',' {
-				continue next
-			}
+		if sc.follow(i+1, p.rest) {
+			return p.word, i + 1 + len(p.rest)
 		}
-		return p.word, i + 1 + len(p.rest)
 	}
 	return w, i + 1
 }
 
-// within finds a name glued into a longer word ("mycentos", "centosprod") and
-// says whether the name ends the word.
-func within(text string) (w *word, ends bool) {
+// within finds a name glued into a longer word at token i ("mycentos",
+// "centosprod", "ourRed Hat") and returns the token after the name; ends says
+// whether the name ends the word, so that numbers after it are its own.
+func (sc *scan) within(i int) (w *word, next int, ends bool) {
+	text := sc.word(i)
+	if len(text) < 5 {
+		return nil, 0, false
+	}
 	for _, g := range glued {
-		if len(text) <= len(g) {
+		at := strings.Index(text, g)
+		if at < 0 || len(text) == len(g) {
 			continue
 		}
-		if strings.HasSuffix(text, g) {
-			return words[g], true
+		if w := words[text[at:]]; w != nil && (w.role == roleOS || w.role == roleVague) {
+			return w, i + 1, true
 		}
-		if strings.HasPrefix(text, g) {
-			return words[g], false
+		return words[g], i + 1, at+len(g) == len(text)
+	}
+	for _, g := range gluedFirst {
+		if len(text) <= len(g) || !strings.HasSuffix(text, g) {
+			continue
+		}
+		for _, p := range words[g].longer {
+			if p.word.role == roleOS && sc.follow(i+1, p.rest) {
+				return p.word, i + 1 + len(p.rest), true
+			}
+		}
+		if _, year := mainYear(sc.word(i + 1)); g == "win" && year && sc.sep(i+1) == 0 {
+			return words["windows"], i + 1, true
 		}
 	}
-	return nil, false
+	return nil, 0, false
+}
+
+// follow says whether the words stand at token i and after.
+func (sc *scan) follow(i int, rest []string) bool {
+	for j, r := range rest {
+		if sc.word(i+j) != r || sc.t[i+j].sep == ',' && sc.s[sc.t[i+j].start-1] != '+' {
+			return false
+		}
+	}
+	return true
 }
