@@ -237,7 +237,7 @@ func (id *identity) listed(c *claim) {
 	for i := range c.Also {
 		a := &c.Also[i]
 		if a.Family != id.os.Family || id.os.Version != "" && a.Version == id.os.Version && (a.ServicePack == id.os.ServicePack || a.ServicePack == "") ||
-			a.ServicePack == "" && finer(a.Version, id.os.Version) && a.Version != c.Version {
+			a.ServicePack == "" && finer(a.Version, id.os.Version) && c.Version != id.os.Version {
 			continue
 		}
 		id.conflict("version", sayVersion(id.os.Version, id.os.ServicePack), sayVersion(a.Version, a.ServicePack), c)

@@ -15,7 +15,7 @@ import (
 
 var (
 	wholeNames = flag.Bool("names.whole", false, "TestVariants: try every variant of every name, and a hundred thousand pairs of changes")
-	namesSeed  = flag.Uint64("names.seed", 0, "TestVariants: the seed of the sample; 0 draws one")
+	namesSeed  = flag.Uint64("names.seed", 1, "TestVariants: the seed of the sample; 0 draws one")
 )
 
 // plainNames name systems of every family on both sides of every boundary, as
@@ -117,7 +117,13 @@ func changes() []change {
 			}
 			return string(r)
 		}),
-		mapped("percent-encoded whole", func(r rune) string { return fmt.Sprintf("%%%02X", string(r)) }),
+		mapped("percent-encoded whole", func(r rune) string {
+			var b strings.Builder
+			for _, c := range []byte(string(r)) {
+				fmt.Fprintf(&b, "%%%02X", c)
+			}
+			return b.String()
+		}),
 		mapped("decimal entities", func(r rune) string { return fmt.Sprintf("&#%d;", r) }),
 		mapped("hexadecimal entities", func(r rune) string { return fmt.Sprintf("&#x%x;", r) }),
 		mapped("escaped by \\u", func(r rune) string { return fmt.Sprintf(`\u%04x`, r) }),

@@ -17,7 +17,7 @@ func decode(s string) string {
 		s = strings.TrimLeft(s, " \t\r\n")
 		s = s[:min(len(s), maxInput)]
 	}
-	if strings.Contains(s, "％") || strings.Contains(s, "＆") || strings.Contains(s, "＼") {
+	if strings.Contains(s, "％") || strings.Contains(s, "＆") || strings.Contains(s, "＼") || strings.ContainsAny(s, `%&\`) && !ascii(s) {
 		s = strings.Map(halfWidth, s)
 	}
 	for range 4 {
@@ -26,7 +26,7 @@ func decode(s string) string {
 			s = percent(s)
 		}
 		if strings.IndexByte(s, '&') >= 0 && strings.IndexByte(s, ';') >= 0 {
-			s = html.UnescapeString(s)
+			s = entities(s)
 		}
 		if strings.Contains(s, `\u`) {
 			s = escapes(s)
@@ -38,8 +38,21 @@ func decode(s string) string {
 	return s
 }
 
-// halfWidth maps the full-width forms of ASCII to ASCII.
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// halfWidth maps the full-width forms of ASCII to ASCII, and what is not seen to
+// nothing.
 func halfWidth(r rune) rune {
+	if unseen(r) {
+		return -1
+	}
 	if r >= 0xFF01 && r <= 0xFF5E {
 		return r - 0xFF01 + '!'
 	}
@@ -77,6 +90,26 @@ func encoded(s string) bool {
 
 func hex(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+}
+
+// entities decodes HTML entities that are whole: "&CentOS;" and "&cent" are none.
+func entities(s string) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '&' {
+			if end := strings.IndexByte(s[i:min(len(s), i+12)], ';'); end > 1 {
+				entity := strings.ToLower(s[i : i+end+1])
+				if text := html.UnescapeString(entity); text != entity && (len(text) == 1 || !strings.HasSuffix(text, ";")) {
+					b.WriteString(text)
+					i += end
+					continue
+				}
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
 }
 
 // escapes decodes \u4f4d.

@@ -1,6 +1,9 @@
 package distro
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // How each family writes its versions.
 
@@ -143,10 +146,15 @@ func (sc *scan) joins(i int) bool {
 }
 
 // loosely says whether the last of the numbers hangs on by a mark that also
-// joins the index of a machine, and nothing after it tells that it does not.
+// joins the index of a machine, and the same mark does not join all of the name up
+// to the word size: centos_6_10_64.
 func (sc *scan) loosely(p *parts) bool {
 	s := sc.sep(p.tok[p.n-1])
-	return (s == '_' || s == '-') && !p.u && !sc.pinned(p.next)
+	if s != '_' && s != '-' || p.u {
+		return false
+	}
+	before := sc.sep(p.at)
+	return !sc.pinned(p.next) || sc.sep(p.next) != s || before != s && !(before == 0 && s == '_')
 }
 
 func (sc *scan) rows() []line {
@@ -238,6 +246,9 @@ func (sc *scan) minor(p *parts, possible bool) {
 	major := level{major: p.v[0], parts: 1}
 	if p.n > 1 {
 		v := level{major: p.v[0], minor: p.v[1], parts: 2}
+		if sc.t[p.tok[1]].sized && sc.word(p.tok[1])[0] == '0' { // 5.08 GB
+			v.minor = 0
+		}
 		switch {
 		case sc.digits(p.tok[1]) > 4:
 		case sc.exists(v) && (!sc.loosely(p) || v.minor > 999):
@@ -315,14 +326,12 @@ func (sc *scan) compact(p *parts, possible bool) {
 	glued := sc.sep(p.at) == 0
 	possible = possible || !glued && !sc.pinned(p.next)
 	v, ok := sc.dot(text)
-	if !ok && len(text) > 2 {
-		if tail := text[len(text)-2:]; tail == "64" || tail == "32" {
-			head := text[:len(text)-2]
-			if major := (level{major: uint32(atoi(head)), parts: 1}); head[0] != '0' && sc.exists(major) {
-				v, ok = major, true
-			} else {
-				v, ok = sc.dot(head)
-			}
+	for head := text; !ok && len(head) > 2 && (strings.HasSuffix(head, "64") || strings.HasSuffix(head, "32")); {
+		head = head[:len(head)-2]
+		if major := (level{major: uint32(atoi(head)), parts: 1}); head[0] != '0' && sc.exists(major) {
+			v, ok = major, true
+		} else {
+			v, ok = sc.dot(head)
 		}
 	}
 	if ok {

@@ -132,7 +132,7 @@ func (sc *scan) address(i int) bool {
 		}
 	}
 	end := i + 4
-	if sc.isNum(end) && sc.sep(end) == '.' {
+	if sc.is(end, "bit") || sc.unit(i+3) || sc.isNum(end) && (sc.sep(end) == '.' || sc.sep(end) == sep && sc.t[end].val <= 255) {
 		return false // five numbers are no address
 	}
 	if sc.isNum(end) && (sc.sep(end) == '/' || sc.sep(end) == ':') {
@@ -174,16 +174,16 @@ func (sc *scan) yearFirst(i int) bool {
 		sc.t[i].no = true
 		return true
 	}
-	if !sc.isNum(i+1) || sep != '-' && sep != '_' && sep != '.' && sep != '/' || !sc.between(i+1, 1, 12) {
+	_, year := mainYear(sc.word(i))
+	if year && sc.t[i].val < 2016 && sc.windowsBefore(i) {
+		return false // older than any date that a name would have
+	}
+	if !sc.isNum(i+1) || sc.t[i+1].start != sc.t[i].end+1 || sep != '-' && sep != '_' && sep != '.' && sep != '/' || !sc.between(i+1, 1, 12) {
 		return false
 	}
 	if sc.isNum(i+2) && sc.sep(i+2) == sep && sc.between(i+2, 1, 31) && !sc.unit(i+2) {
 		sc.skip(i, i+3)
 		return true
-	}
-	_, year := mainYear(sc.word(i))
-	if year && sc.t[i].val < 2016 && sc.windowsBefore(i) {
-		return false // older than any date that a name would have
 	}
 	if sc.digits(i+1) == 2 && sep != '_' && (!year || sc.t[i+1].val < 10) {
 		sc.skip(i, i+2)
@@ -212,6 +212,9 @@ func (sc *scan) yearLast(i int) bool {
 	}
 	if sep != '/' && (sc.digits(i) != 2 || sc.digits(i+1) != 2) { // CentOS 7.9.2009
 		return false
+	}
+	if sc.is(i-1, "ubuntu") && (sc.t[i+1].val == 4 || sc.t[i+1].val == 10) {
+		return false // Ubuntu 10-04-2019
 	}
 	if sc.t[i].val > 12 && sc.t[i+1].val > 12 || sc.sep(i) == '.' && sc.isNum(i-1) {
 		return false

@@ -1,5 +1,7 @@
 package distro
 
+import "strings"
+
 // reading is one operating system that the text names.
 type reading struct {
 	System
@@ -109,7 +111,7 @@ func (sc *scan) roleOf(w *word, i, next int) role {
 
 // name opens a mention.
 func (sc *scan) name(w *word, i, next int) {
-	sc.mention = mention{family: w.family, edition: w.edition, at: i, next: next, aside: sc.bracketed(i)}
+	sc.mention = mention{family: w.family, edition: w.edition, at: i, next: next, aside: sc.named.family != "" && sc.bracketed(i)}
 	edition := w.edition
 	if w.family == RHEL {
 		edition = "" // until the version tells Red Hat Linux from Red Hat Enterprise Linux
@@ -121,10 +123,19 @@ func (sc *scan) name(w *word, i, next int) {
 	}
 }
 
-// bracketed says whether token i is the first in brackets.
+// bracketed says whether token i begins a name that stands in brackets by itself.
 func (sc *scan) bracketed(i int) bool {
 	at := int(sc.t[i].start) - 1
-	return at >= 0 && (sc.s[at] == '(' || sc.s[at] == '[')
+	if at < 0 || sc.s[at] != '(' && sc.s[at] != '[' {
+		return false
+	}
+	end := at + strings.IndexAny(sc.s[at:], ")]")
+	for j := i; j < sc.n && int(sc.t[j].start) < end; j++ { // nothing but the name
+		if w := words[sc.word(j)]; !sc.t[j].num && (w == nil || w.role == roleOther || w.role == roleUnknown) {
+			return false
+		}
+	}
+	return end > at
 }
 
 // vague reads names that say no more than a kind.
@@ -195,7 +206,7 @@ func (sc *scan) unknown(i int, next *int, own owner) owner {
 		}
 		return own
 	}
-	if w, after, ends := sc.within(i); w != nil && w.family != sc.named.family {
+	if w, after, ends := sc.within(i); w != nil && (w.family != sc.named.family || sc.mention.read) {
 		*next = after
 		if isWindows(w.family) {
 			var o owner
@@ -298,12 +309,17 @@ func (sc *scan) number(i int, own owner, listed bool) (int, owner) {
 // digits is the size of a disk.
 func (sc *scan) beforeSize(i int) {
 	text := sc.word(i)
-	if s := sc.sep(i); s != 0 && s != ' ' || len(text) == 2 && text[1] == '0' {
+	if sc.sep(i) == ',' || len(text) == 2 && text[1] == '0' {
 		return
 	}
 	for n := 1; n < len(text) && n <= 2; n++ {
 		if major := (level{major: uint32(atoi(text[:n])), parts: 1}); text[n] != '0' && sc.exists(major) {
 			sc.keep(major, true)
+		}
+	}
+	for n := 3; n < len(text) && n <= 4; n++ {
+		if v, ok := sc.dot(text[:n]); ok && text[n] != '0' { // Ubuntu 80440G
+			sc.keep(v, true)
 		}
 	}
 }

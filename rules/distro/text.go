@@ -61,7 +61,11 @@ func (sc *scan) read(s string) {
 			sc.putWord(text)
 			size = max(size, n)
 		default:
-			if c, ok := mark(r); ok {
+			c, ok := mark(r)
+			if c == '.' && (i+size == len(s) || s[i+size] < '0' || s[i+size] > '9') {
+				c = ' ' // the end of a sentence
+			}
+			if ok {
 				sc.put(c)
 			}
 		}
@@ -75,9 +79,10 @@ func (sc *scan) read(s string) {
 // mark is the ASCII that a rune stands for; ok is false for one that is not
 // seen.
 func mark(r rune) (c byte, ok bool) {
-	switch r {
-	case 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD:
+	if unseen(r) {
 		return 0, false
+	}
+	switch r {
 	case '、', '→', '⇒', '丨':
 		return ',', true
 	case '。', '．', '｡':
@@ -86,6 +91,16 @@ func mark(r rune) (c byte, ok bool) {
 		return '-', true
 	}
 	return ' ', true
+}
+
+// unseen says whether a rune takes no room: a zero-width space, a byte order
+// mark, a soft hyphen.
+func unseen(r rune) bool {
+	switch r {
+	case 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD:
+		return true
+	}
+	return false
 }
 
 func (sc *scan) put(c byte) {
@@ -179,11 +194,17 @@ func gluedDate(digits string, year bool) int {
 	switch {
 	case year && n > 4 && n <= 8 && likelyYear(digits[n-4:]):
 		return n - 4
+	case n > 12 && n <= 24 && isDate(digits[n-8:]):
+		return gluedDate(digits[:n-8], false)
+	case n > 12 && n <= 24 && isMonth(digits[n-6:]):
+		return gluedDate(digits[:n-6], false)
 	case n < 7 || n > 12 || n >= 8 && isDate(digits[:8]):
 	case n > 8 && isDate(digits[n-8:]):
 		return n - 8
-	case (n < 9 || n == 10) && isMonth(digits[n-6:]):
+	case n <= 10 && isMonth(digits[n-6:]):
 		return n - 6
+	case n > 9 && (digits[n-2:] == "64" || digits[n-2:] == "32"):
+		return gluedDate(digits[:n-2], false)
 	}
 	return 0
 }
@@ -213,7 +234,7 @@ func separator(c, before byte) byte {
 	case '/':
 		return '/'
 	case '.', '_', '-':
-		if before == 0 || before == c || before == ' ' && c == '.' {
+		if before == 0 || before == c && c != '.' || before == ' ' && c == '.' {
 			return c
 		}
 	case ':', '=':

@@ -179,13 +179,14 @@ func (sc *scan) scope(ws *windowsScope, i int) (int, owner) {
 		case sc.is(i, "sp") || sc.is(i, "service"):
 			i = sc.windowsPack(ws, i)
 			continue
-		case sc.is(i, "xp") || sc.is(i, "vista") || sc.is(i, "me") || sc.is(i, "xpx") || sc.is(i, "vistax"):
+		case clientName(sc.word(i)) != "":
 			if ws.at < 0 || listed {
 				ws.at = -1
-				ws.keep(sc, WindowsClient, strings.TrimSuffix(sc.word(i), "x"))
+				ws.keep(sc, WindowsClient, clientName(sc.word(i)))
 			}
 		case word.role == roleOS && isWindows(word.family) && word.version == "" && ws.at < 0:
 			ws.server = ws.server || word.edition == "server"
+			ws.nt = ws.nt || word.edition == "nt"
 		case word.role == roleFiller, word.role == roleWeak && word.edition == "year":
 		case word.role == roleList:
 			listed = true
@@ -226,6 +227,20 @@ func (ws *windowsScope) keep(sc *scan, family, version string) {
 	if sc.named.family == WindowsServer && sc.named.version == "" {
 		sc.named.family, sc.named.version = family, version
 	}
+}
+
+// clientName reads a release of a Windows client that has no number, and what is
+// glued to it: XPx64.
+func clientName(text string) string {
+	switch {
+	case text == "me":
+		return text
+	case strings.HasPrefix(text, "vista"):
+		return "vista"
+	case strings.HasPrefix(text, "xp") && !strings.HasPrefix(text, "xps"):
+		return "xp"
+	}
+	return ""
 }
 
 // renew changes the release that was read last.
@@ -317,6 +332,9 @@ func (sc *scan) serverAfter(ws *windowsScope) {
 // token after it.
 func (sc *scan) windowsNumberAt(ws *windowsScope, i int, listed bool) int {
 	t := &sc.t[i]
+	if t.no && ws.at < 0 && !ws.server && sc.unit(i) {
+		sc.clientBeforeSize(i)
+	}
 	if t.no || sc.width(i) && !sc.isNum(i+1) {
 		return i + 1
 	}
@@ -330,7 +348,7 @@ func (sc *scan) windowsNumberAt(ws *windowsScope, i int, listed bool) int {
 	if t.year {
 		text = strconv.Itoa(int(t.val))
 	}
-	if n := len(text); n > 2 && (text[n-2:] == "64" || text[n-2:] == "32") && (sc.is(i+1, "bit") || sc.is(i+1, "bits")) && !t.year {
+	if n := len(text); n > 2 && (text[n-2:] == "64" || text[n-2:] == "32") && !t.year && (n > 4 || isClient(uint32(atoi(text[:n-2])))) {
 		text = text[:n-2] // 732 bit
 	}
 	y, rest := "", ""
@@ -360,6 +378,20 @@ func (sc *scan) windowsNumberAt(ws *windowsScope, i int, listed bool) int {
 	return sc.clientAt(ws, i, text, listed)
 }
 
+// clientBeforeSize keeps the Windows clients that the digits may begin with where
+// a size is glued to them: Windows 740G.
+func (sc *scan) clientBeforeSize(i int) {
+	text := sc.word(i)
+	if s := sc.sep(i); s != 0 && s != ' ' || len(text) == 2 && text[1] == '0' {
+		return
+	}
+	for n := 1; n < len(text) && n <= 2; n++ {
+		if v := uint32(atoi(text[:n])); isClient(v) && v != 9 && text[n] != '0' {
+			sc.add(WindowsClient, "", text[:n], "", true)
+		}
+	}
+}
+
 // windowsYear keeps a release that is named by a year.
 func (sc *scan) windowsYear(ws *windowsScope, y string, i int) {
 	ws.at, ws.spTwo = -1, false
@@ -374,7 +406,7 @@ func (sc *scan) windowsYear(ws *windowsScope, y string, i int) {
 func (sc *scan) clientAt(ws *windowsScope, i int, text string, listed bool) int {
 	t, value := &sc.t[i], uint32(atoi(text))
 	switch {
-	case text == "81" && t.sep == 0, t.val == 8 && sc.dotted(i) && sc.t[i+1].val == 1:
+	case text == "81", t.val == 8 && sc.dotted(i) && sc.t[i+1].val == 1:
 		ws.at = -1
 		ws.keep(sc, WindowsClient, "8.1")
 		if text == "8" {

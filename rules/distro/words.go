@@ -98,8 +98,8 @@ var (
 	unknownWord = &word{}
 	// glued are the names that are found within longer words, and the first words
 	// of names that are found at the end of one.
-	glued      = [...]string{CentOS, Ubuntu, Debian, FreeBSD, OpenSUSE, "suse", Gentoo, Fedora, CoreOS, "redhat", RHEL, "windows", "sles", "oraclelinux", "rockylinux", "almalinux", Kylin}
-	gluedFirst = [...]string{"red", "oracle", "scientific", "aliyun", "alibaba", "rocky", "alma", "win"}
+	glued      = [...]string{CentOS, Ubuntu, Debian, FreeBSD, OpenSUSE, "suse", Gentoo, Fedora, CoreOS, "redhat", RHEL, "windows", "sles", "scientificlinux", "aliyunlinux", "alibabacloudlinux", "oraclelinux", "rockylinux", "almalinux", Anolis, Flatcar, OpenEuler, Kylin}
+	gluedFirst = [...]string{"red", "oracle", "scientific", "aliyun", "alibaba", "rocky", "alma", "win", "uos"}
 	vmware     = [...]string{"winnet", "winlonghorn", "winxp", "winvista"}
 )
 
@@ -139,6 +139,9 @@ func (sc *scan) within(i int) (w *word, next int, ends bool) {
 		if w := words[text[at:]]; w != nil && (w.role == roleOS || w.role == roleVague) {
 			return w, i + 1, true
 		}
+		if rest := text[at+len(g):]; g == "windows" && clientName(rest) != "" {
+			return words["windows"+clientName(rest)], i + 1, false
+		}
 		return words[g], i + 1, at+len(g) == len(text)
 	}
 	for _, g := range gluedFirst {
@@ -149,6 +152,9 @@ func (sc *scan) within(i int) (w *word, next int, ends bool) {
 			if p.word.role == roleOS && sc.follow(i+1, p.rest) {
 				return p.word, i + 1 + len(p.rest), true
 			}
+		}
+		if g == "uos" && sc.isNum(i+1) {
+			return words["uos"], i + 1, true
 		}
 		if _, year := mainYear(sc.word(i + 1)); g == "win" && year && sc.sep(i+1) == 0 {
 			return words["windows"], i + 1, true
