@@ -155,7 +155,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.scrape = promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: a.registry, MaxRequestsInFlight: 8, Timeout: 30 * time.Second})
-	a.metrics = NewMetrics(a.registry, a.classifier.Digest())
+	a.metrics = NewMetrics(a.registry, a.classifier.Ruleset())
 	if o.Roles&Sink != 0 {
 		if err := a.openStore(ctx); err != nil {
 			return nil, err

@@ -1,15 +1,20 @@
 package app
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -37,8 +42,9 @@ type Metrics struct {
 	storeInPlace  prometheus.Gauge
 }
 
-// NewMetrics registers the pipeline's metrics with reg.
-func NewMetrics(reg prometheus.Registerer, ruleset string) *Metrics {
+// NewMetrics registers the pipeline's metrics with reg, and what the rule set
+// says of its own age and of its waivers.
+func NewMetrics(reg prometheus.Registerer, ruleset *rules.Ruleset) *Metrics {
 	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shenscan_ecs_requests_total", Help: "Calls of the ECS API by account, region, action and the API's code (OK when it answered).",
@@ -98,11 +104,41 @@ func NewMetrics(reg prometheus.Registerer, ruleset string) *Metrics {
 	version, _ := Version()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "shenscan_build_info", Help: "A metric with the value 1 that names the version, the Go version and the rule set in use.",
-		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version(), "ruleset": ruleset},
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version(), "ruleset": ruleset.Digest()},
 	})
 	build.Set(1)
+	registerKnowledge(reg, ruleset)
 	reg.MustRegister(m.requests, m.seconds, m.retries, m.rate, m.classified, m.dead, m.pending, m.ackPending, m.deadHeld, m.streamBytes, m.connected, m.quorum, m.streamPresent, m.consumerUp, m.restarts, build)
 	return m
+}
+
+// mostWaivers bounds the series of waivers: those that end first are shown.
+const mostWaivers = 1000
+
+func registerKnowledge(reg prometheus.Registerer, ruleset *rules.Ruleset) {
+	if day, err := time.Parse(time.DateOnly, ruleset.Definition().AsOf); err == nil {
+		asOf := prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "shenscan_knowledge_timestamp_seconds", Help: "The day that the knowledge of the rule set in use is of.",
+		})
+		asOf.Set(float64(day.Unix()))
+		reg.MustRegister(asOf)
+	}
+	ends := map[string]time.Time{}
+	for _, w := range ruleset.Definition().Waivers {
+		if day, err := time.Parse(time.DateOnly, w.Until); err == nil {
+			ends[w.ID] = day.AddDate(0, 0, 1) // it counts on its last day
+		}
+	}
+	ids := slices.SortedFunc(maps.Keys(ends), func(a, b string) int {
+		return cmp.Or(ends[a].Compare(ends[b]), strings.Compare(a, b))
+	})
+	waivers := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "shenscan_waiver_end_timestamp_seconds", Help: "When a waiver of the rule set in use stops to count.",
+	}, []string{"waiver"})
+	for _, id := range ids[:min(len(ids), mostWaivers)] {
+		waivers.WithLabelValues(id).Set(float64(ends[id].Unix()))
+	}
+	reg.MustRegister(waivers)
 }
 
 // Request counts one call of the ECS API.

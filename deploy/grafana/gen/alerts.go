@@ -1,18 +1,18 @@
 package main
 
 import (
-	"cmp"
+	"fmt"
 	"strings"
 	"time"
 )
 
 // alert is one thing that somebody must do something about. It fires while
-// value stands in relation op to the threshold, for as long as pending says.
+// value stands in relation op to the limit, for as long as pending says; these
+// three are in thresholds.yaml.
 type alert struct {
 	name     string
 	severity string // critical: look now; warning: look today
 	value    string // PromQL without comparison, so that both dialects can use it
-	inFull   string // the same without recorded series, for Grafana; "" for value
 	op       string // ">" or "<"
 	limit    float64
 	pending  time.Duration
@@ -24,6 +24,9 @@ type alert struct {
 }
 
 const (
+	// pagesStream holds the pages that wait for workers.
+	pagesStream = "SHENSCAN_PAGES"
+
 	runbook = "https://github.com/shenscan/shenscan/blob/main/docs/RUNBOOK.md#"
 
 	// lastCompletion is when each account and region was last read to its end.
@@ -47,98 +50,185 @@ var (
 	}
 )
 
-// rise is how much the recorded count grew over its lowest value of the last
-// hour.
-func (r recording) rise() string { return r.name + " - min_over_time(" + r.name + "[1h])" }
-
-// riseInFull is the same for a Prometheus that does not record it.
-func (r recording) riseInFull() string {
-	return "(" + r.expr + ")\n- min_over_time((\n" + r.expr + "\n)[1h:])"
+// rise is how much the recorded count grew over its lowest value of the window,
+// since the baseline. It outlives the scan that found it, and ends when the count
+// falls, when the window has passed, or when a newer baseline takes it for given.
+func (r recording) rise(t thresholds) string {
+	series := r.name + fmt.Sprintf("{baseline=%q}", t.Baseline)
+	return "max without (baseline) (" + series + " - min_over_time(" + series + "[" + t.RiseWindow + "]))"
 }
 
-// alerts are all of them, the fleet's first, then the scans', then those about
+// role is 1 with the name of a role while nothing that is its alone is scraped,
+// in whatever way its processes are found.
+func role(name, series string) string {
+	return fmt.Sprintf(`label_replace(max(absent(%s)), "role", %q, "", "")`, series, name)
+}
+
+// alerts are all of them with their values.
+func alerts() ([]alert, thresholds) {
+	t, err := readThresholds(thresholdsFile)
+	if err != nil {
+		panic(err) // of a file in this binary, which a test reads
+	}
+	all := list(t)
+	if err := t.apply(all); err != nil {
+		panic(err)
+	}
+	return all, t
+}
+
+// list are all of them, the fleet's first, then the scans', then those about
 // shenscan itself.
-func alerts() []alert {
+func list(t thresholds) []alert {
 	waiting := "max by (stream, consumer) (shenscan_consumer_pending_messages)"
 	return []alert{
 		{
 			name: "ShenscanLegacyInstancesRose", severity: "warning", noData: "OK",
-			value: legacyByScope.rise(), inFull: legacyByScope.riseInFull(), op: ">", limit: 0,
-			summary:     `{{ $labels.account }}/{{ $labels.region }} has {{ $value }} more instances with a legacy OS than within the last hour: find them on the web page (legacy=true) and stop the image or template that starts them.`,
+			value:       legacyByScope.rise(t),
+			summary:     `{{ $labels.account }}/{{ $labels.region }} has {{ $value }} more instances with a legacy OS than at its lowest of the last days: find them on the web page (legacy=true) and stop the image or template that starts them.`,
 			description: `Somebody starts new instances with an operating system that does not boot on current instance families. Every one of them is migration work later.`,
 		},
 		{
 			name: "ShenscanIncompatibleInstancesRose", severity: "warning", noData: "OK",
-			value: incompatibleByScope.rise(), inFull: incompatibleByScope.riseInFull(), op: ">", limit: 0,
-			summary:     `{{ $labels.account }}/{{ $labels.region }} has {{ $value }} more instances that do not boot on {{ $labels.target }}: look at their reasons on the web page (verdict=incompatible) before anybody moves them.`,
+			value:       incompatibleByScope.rise(t),
+			summary:     `{{ $labels.account }}/{{ $labels.region }} has {{ $value }} more instances that do not boot on {{ $labels.target }} than at its lowest of the last days: look at their reasons on the web page (verdict=incompatible) before anybody moves them.`,
 			description: `New instances, or instances whose verdict changed, cannot move to {{ $labels.target }} as they are.`,
 		},
 		{
-			name: "ShenscanUnknownShareHigh", severity: "warning", noData: "OK", pending: time.Hour,
+			name: "ShenscanUnknownShareHigh", severity: "warning", noData: "OK",
 			// Much is unknown for the newest class by right, as nobody lists what it
 			// accepts. What is unknown even for the target that asks least lacks
 			// facts of its own. A target without any unknown has no such series: 0 *.
 			value: `min by (account) (
   (sum by (account, target) (` + instances(`verdict="unknown"`) + `) or 0 * sum by (account, target) (` + instances() + `))
   / sum by (account, target) (` + instances() + `)
-)`, op: ">", limit: 0.1,
+)`,
 			summary:     `{{ $value | humanizePercentage }} of the instances of {{ $labels.account }} have no verdict even for the target that asks least: see which facts are missing with "shenscan report", permit DescribeImages, or waive what you have tested (docs/RULES.md).`,
 			description: `Unknown is not compatible: nobody has said that these instances boot anywhere.`,
 		},
 		{
-			name: "ShenscanScanStale", severity: "warning", noData: "OK", pending: 5 * time.Minute,
-			value: "time() - " + lastCompletion, op: ">", limit: 26 * 3600,
+			name: "ShenscanScanStale", severity: "warning", noData: "OK",
+			value:       "time() - " + lastCompletion,
 			summary:     `{{ $labels.account }}/{{ $labels.region }} was last read to its end {{ $value | humanizeDuration }} ago: check that a producer runs with a schedule, and run "shenscan doctor".`,
 			description: `The counts of this account and region are as old as that. The limit is a daily scan and two hours; a rarer schedule needs a higher one.`,
 		},
 		{
-			name: "ShenscanScanPartial", severity: "warning", noData: "OK", pending: 5 * time.Minute,
-			value: "min by (account, region) (shenscan_scan_complete)", op: "<", limit: 1,
+			name: "ShenscanScanPartial", severity: "warning", noData: "OK",
+			value:       "min by (account, region) (shenscan_scan_complete)",
 			summary:     `The last scan of {{ $labels.account }}/{{ $labels.region }} was not whole: /api/v1/scans names what failed and the mend; then scan again.`,
 			description: `Its counts are of what was read. Instances that were not seen are not taken for gone.`,
 		},
 		{
-			name: "ShenscanRegionsFailed", severity: "warning", noData: "OK", pending: 5 * time.Minute,
-			value: "max by (account) (shenscan_scan_failed_regions)", op: ">", limit: 0,
+			name: "ShenscanRegionsFailed", severity: "warning", noData: "OK",
+			value:       "max by (account) (shenscan_scan_failed_regions)",
 			summary:     `{{ $value }} regions of {{ $labels.account }} failed in its last scan: run "shenscan doctor" with its credentials, then scan again.`,
 			description: `A failed region is usually a missing permission, an endpoint that cannot be reached, or throttling that did not end.`,
 		},
 		{
-			name: "ShenscanThrottled", severity: "warning", noData: "OK", pending: 10 * time.Minute,
+			name: "ShenscanAccountRefused", severity: "critical", noData: "OK",
+			value: `sum by (account) (increase(shenscan_ecs_requests_total[30m]))
+unless on (account) (sum by (account) (increase(shenscan_ecs_requests_total{code="OK"}[30m])) > 0)`,
+			summary:     `Not one ECS call of {{ $labels.account }} was answered in half an hour: run "shenscan doctor" with its credentials and mend what it names.`,
+			description: `This account is not read at all; the others are. Its instances stay as they were last seen.`,
+		},
+		{
+			name: "ShenscanThrottled", severity: "warning", noData: "OK",
 			value: `sum by (account) (rate(shenscan_ecs_requests_total{code=~"(?i).*throttl.*"}[15m]))
-/ sum by (account) (rate(shenscan_ecs_requests_total[15m]))`, op: ">", limit: 0.05,
+/ sum by (account) (rate(shenscan_ecs_requests_total[15m]))`,
 			summary:     `{{ $value | humanizePercentage }} of the ECS requests of {{ $labels.account }} are throttled: lower --rate or --concurrency, or find who else uses the quota of this account.`,
 			description: `Scans slow down and other users of the account's API quota suffer. The adaptive limit alone should keep this below one percent.`,
 		},
 		{
-			name: "ShenscanDown", severity: "critical", noData: "Alerting", pending: 5 * time.Minute,
-			value: `(up{job="shenscan"} or absent(up{job="shenscan"}) - 1)`, op: "<", limit: 1,
+			name: "ShenscanDown", severity: "critical", noData: "Alerting",
+			value:       `(up{job="shenscan"} or absent(up{job="shenscan"}) - 1)`,
 			summary:     `shenscan {{ $labels.instance }} is not reached: look whether the process runs and what its last log lines say.`,
 			description: `Nothing is scanned, classified or stored by a process that is down. What was acknowledged is kept and goes on when it is back.`,
 		},
 		{
+			name: "ShenscanRoleMissing", severity: "critical", noData: "OK",
+			value: role("producer", `shenscan_consumer_up{consumer="scans"}`) + "\nor " +
+				role("worker", `shenscan_consumer_up{consumer="pages-bulk"}`) + "\nor " + role("sink", "shenscan_caught_up"),
+			summary:     `No {{ $labels.role }} is scraped: start one, or mend how Prometheus finds it.`,
+			description: `Where Prometheus finds processes by name, one that is gone leaves no target that could be down. Without producers nothing is read, without workers nothing is judged, without sinks nothing is kept.`,
+		},
+		{
+			name: "ShenscanNATSUnreachable", severity: "critical", noData: "OK",
+			value:       "min by (instance) (shenscan_nats_connected)",
+			summary:     `shenscan {{ $labels.instance }} has no connection to NATS: look whether the server runs, and at its log for refused keys.`,
+			description: `A process without NATS does nothing. It goes on by itself when it is connected again.`,
+		},
+		{
+			name: "ShenscanNATSNoQuorum", severity: "critical", noData: "OK",
+			value:       "min(shenscan_nats_quorum and on (instance) (shenscan_nats_connected == 1))",
+			summary:     `JetStream does not answer for every stream: bring back the servers of the cluster that are missing, and look at "nats server report jetstream".`,
+			description: `A stream without a leader takes and gives nothing. What was acknowledged is kept by the servers that hold it.`,
+		},
+		{
+			name: "ShenscanStreamMissing", severity: "critical", noData: "OK",
+			value:       "min by (stream) (shenscan_stream_present)",
+			summary:     `NATS has no stream {{ $labels.stream }}: start a producer, which makes it, and find out who deleted it.`,
+			description: `Producers make a missing stream within seconds. What it held is lost: scans that were under way end aborted and are named, and sinks go on with what they have stored.`,
+		},
+		{
+			name: "ShenscanConsumerDown", severity: "critical", noData: "OK",
+			value:       "min by (instance, consumer) (shenscan_consumer_up)",
+			summary:     `{{ $labels.instance }} cannot read as {{ $labels.consumer }}: its log says why; /readyz says so too.`,
+			description: `It tries again every few seconds. Until then the messages of this consumer wait, or others take them.`,
+		},
+		{
+			name: "ShenscanConsumerMadeAgain", severity: "warning", noData: "OK",
+			value:       "sum by (consumer) (increase(shenscan_consumer_restarts_total[15m]))",
+			summary:     `Reading as {{ $labels.consumer }} ended though nobody stopped it and was begun again: find out whether NATS was emptied, restored or lost its disk, and scan again if it was.`,
+			description: `A consumer or a whole stream was deleted. shenscan has made it again; what the stream held is lost where the stream was.`,
+		},
+		{
 			name: "ShenscanDeadLetters", severity: "critical", noData: "OK",
-			value: `max(shenscan_dead_letters_held)`, op: ">", limit: 0,
+			value:       `max(shenscan_dead_letters_held)`,
 			summary:     `{{ $value }} messages were set aside: "shenscan dead list" shows their causes; mend them, then "shenscan dead retry" or "shenscan dead drop".`,
 			description: `A message that cannot be processed holds instances whose verdicts are missing or old. Nothing is dropped: the dead letters keep it.`,
 		},
 		{
-			name: "ShenscanPipelineBehind", severity: "warning", noData: "OK", pending: 15 * time.Minute,
-			value: "(" + waiting + "\n  and " + waiting + " >= max by (stream, consumer) (shenscan_consumer_pending_messages offset 15m))", op: ">", limit: 0,
+			name: "ShenscanPipelineBehind", severity: "warning", noData: "OK",
+			value:       "(" + waiting + "\n  and " + waiting + " >= max by (stream, consumer) (shenscan_consumer_pending_messages offset 15m))",
 			summary:     `{{ $value }} messages of {{ $labels.stream }} wait for {{ $labels.consumer }} and their number has not fallen for half an hour: start more workers, or look why this consumer stands still.`,
 			description: `A large scan makes messages wait, but their number falls. Here it does not.`,
 		},
 		{
-			name: "ShenscanSinkNotCaughtUp", severity: "warning", noData: "OK", pending: 15 * time.Minute,
-			value: "min by (instance) (shenscan_caught_up)", op: "<", limit: 1,
+			name: "ShenscanPagesHeld", severity: "warning", noData: "OK",
+			value: "max by (consumer) (min_over_time(shenscan_consumer_ack_pending_messages{stream=\"" + pagesStream + "\"}[15m]))\n" +
+				"unless on () (sum(increase(shenscan_classified_total[15m])) > 0)",
+			summary:     `Workers hold {{ $value }} pages of {{ $labels.consumer }} and have classified nothing for a quarter of an hour: look at their logs, and start them again.`,
+			description: `A page that a worker holds waits for nobody else. It is delivered again when the worker ends or gives it up.`,
+		},
+		{
+			name: "ShenscanSinkNotCaughtUp", severity: "warning", noData: "OK",
+			value:       "min by (instance) (shenscan_caught_up)",
 			summary:     `The sink {{ $labels.instance }} shows an older state than the results stream holds: look at its commit duration and its disk; ask another sink meanwhile.`,
 			description: `A sink that starts anew reads the stream from where it was, or from its beginning. That takes minutes for a million instances, not longer.`,
 		},
 		{
-			name: "ShenscanStoreNearLimit", severity: "critical", noData: "OK", pending: 15 * time.Minute,
-			value: "shenscan_store_size_bytes / shenscan_store_size_limit_bytes", op: ">", limit: 0.9,
+			name: "ShenscanStoreNearLimit", severity: "critical", noData: "OK",
+			value:       "shenscan_store_size_bytes / shenscan_store_size_limit_bytes",
 			summary:     `The store of {{ $labels.instance }} has used {{ $value | humanizePercentage }} of what it may: stop the sink and run "shenscan store compact", or give it more room.`,
 			description: `A store that cannot grow refuses new results; they stay in the results stream until it can.`,
+		},
+		{
+			name: "ShenscanStoreReplaced", severity: "critical", noData: "OK",
+			value:       "min by (instance) (shenscan_store_in_place)",
+			summary:     `The file at the store's path of {{ $labels.instance }} is not the one that it has open: stop the sink, put the right file there, start it.`,
+			description: `Somebody moved, deleted or replaced the store under the running sink. What it writes now is lost when it ends.`,
+		},
+		{
+			name: "ShenscanWaiverEnding", severity: "warning", noData: "OK",
+			value:       "min by (waiver) (shenscan_waiver_end_timestamp_seconds) - time()",
+			summary:     `The waiver {{ $labels.waiver }} ends in {{ $value | humanizeDuration }}: do the work that it put off, give it another day with a reason, or take it out of the overlay.`,
+			description: `After its last day the verdicts that it set aside count again, in reports, exit codes and alerts.`,
+		},
+		{
+			name: "ShenscanKnowledgeOld", severity: "warning", noData: "OK",
+			value:       "time() - min(shenscan_knowledge_timestamp_seconds)",
+			summary:     `The knowledge of the rule set in use is {{ $value | humanizeDuration }} old: upgrade shenscan, or check its sources and say so in an overlay.`,
+			description: `Instance families and operating systems that came since are unknown to it; what it calls compatible may have been withdrawn.`,
 		},
 	}
 }
@@ -205,13 +295,15 @@ func (a alert) annotations() map[string]string {
 
 func prometheusRules() promFile {
 	group := promGroup{Name: "shenscan"}
+	all, t := alerts()
 	for _, r := range []recording{legacyByScope, incompatibleByScope} {
-		group.Rules = append(group.Rules, promRule{Record: r.name, Expr: r.expr})
+		group.Rules = append(group.Rules, promRule{Record: r.name, Expr: r.expr, Labels: map[string]string{"baseline": t.Baseline}})
 	}
-	for _, a := range alerts() {
+	for _, a := range all {
+		// In brackets: "unless" and "or" bind less than the comparison.
 		group.Rules = append(group.Rules, promRule{
 			Alert:  a.name,
-			Expr:   a.value + "\n" + a.op + " " + number10(a.limit),
+			Expr:   "(\n" + a.value + "\n) " + a.op + " " + number10(a.limit),
 			For:    duration(a.pending),
 			Labels: map[string]string{"severity": a.severity}, Annotations: a.annotations(),
 		})
@@ -225,7 +317,8 @@ func prometheusRules() promFile {
 func grafanaRules() grafanaFile {
 	group := grafanaGroup{OrgID: 1, Name: "shenscan", Folder: "shenscan", Interval: "1m"}
 	evaluator := map[string]string{">": "gt", "<": "lt"}
-	for _, a := range alerts() {
+	all, _ := alerts()
+	for _, a := range all {
 		annotations := a.annotations()
 		for k, text := range annotations {
 			annotations[k] = strings.ReplaceAll(text, "$value ", "$values.A.Value ")
@@ -236,7 +329,7 @@ func grafanaRules() grafanaFile {
 			Annotations: annotations, Labels: map[string]string{"severity": a.severity},
 			Data: []grafanaQuery{
 				{RefID: "A", RelativeTimeRange: grafanaRange{From: 3600}, DatasourceUID: datasourceUID, Model: map[string]any{
-					"refId": "A", "expr": cmp.Or(a.inFull, a.value), "instant": true, "range": false, "intervalMs": 60000, "maxDataPoints": 43200,
+					"refId": "A", "expr": a.value, "instant": true, "range": false, "intervalMs": 60000, "maxDataPoints": 43200,
 				}},
 				{RefID: "B", DatasourceUID: "__expr__", Model: map[string]any{
 					"refId": "B", "type": "threshold", "expression": "A",

@@ -33,12 +33,13 @@ const (
 )
 
 var (
-	window   = regexp.MustCompile(`\[(\d+)([mh])\]|offset (\d+)([mh])`)
-	staleFor = regexp.MustCompile(`> 93600$`)
+	window   = regexp.MustCompile(`\[(\d+)([mhd])\]|offset (\d+)([mh])`)
+	staleFor = regexp.MustCompile(`> (93600|15552000)$`) // a scan after a day, knowledge after half a year
 )
 
 // hurried is the real rules file with every span of time that much shorter, and
-// at least two seconds; a scan is stale after seconds instead of a day.
+// at least two seconds; a scan and
+// knowledge are old after seconds.
 func (f *fleet) hurried(t *testing.T) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(deploy, "prometheus/alerts.yml"))
@@ -54,7 +55,7 @@ func (f *fleet) hurried(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seconds := map[string]int{"m": 60, "h": 3600}[unit] * n / by
+		seconds := map[string]int{"m": 60, "h": 3600, "d": 86400}[unit] * n / by
 		return strconv.Itoa(max(seconds, 2)) + "s"
 	}
 	stale := 0
@@ -75,8 +76,8 @@ func (f *fleet) hurried(t *testing.T) {
 			r.For = short(r.For[:len(r.For)-1], r.For[len(r.For)-1:], hurryFor)
 		}
 	}
-	if stale != 1 {
-		t.Fatalf("%d rules compare with a day and two hours, want 1", stale)
+	if stale != 2 {
+		t.Fatalf("%d rules compare with a day and two hours or with half a year, want 2", stale)
 	}
 	out, err := yaml.Marshal(file)
 	if err != nil {
@@ -171,8 +172,16 @@ func checkEveryAlert(t *testing.T, f *fleet) {
 		{"others use up the quota", []string{"ShenscanThrottled"}, f.quotaUsedUp},
 		{"instances run systems that nobody knows", []string{"ShenscanUnknownShareHigh"}, f.systemsUnknown},
 		{"a message says nothing", []string{"ShenscanDeadLetters"}, f.messageHostile},
-		{"no worker takes pages", []string{"ShenscanDown", "ShenscanPipelineBehind"}, f.workersStopped},
-		{"a store may not grow", []string{"ShenscanStoreNearLimit", "ShenscanSinkNotCaughtUp"}, func(t *testing.T, alerts []string) { f.storeFull(t, small, alerts) }},
+		{"no worker takes pages", []string{"ShenscanDown", "ShenscanPipelineBehind", "ShenscanPagesHeld"}, f.workersStopped},
+		{"a store may not grow, and a waiver ends", []string{"ShenscanStoreNearLimit", "ShenscanSinkNotCaughtUp", "ShenscanWaiverEnding"}, func(t *testing.T, alerts []string) { f.storeFull(t, small, alerts) }},
+		{"the store is moved away", []string{"ShenscanStoreReplaced"}, f.storeMoved},
+		{"an account is refused", []string{"ShenscanAccountRefused"}, f.accountRefused},
+		{"NATS is emptied", []string{
+			"ShenscanNATSUnreachable", "ShenscanStreamMissing", "ShenscanConsumerDown", "ShenscanRoleMissing", "ShenscanConsumerMadeAgain",
+		}, func(_ *testing.T, alerts []string) { f.natsEmptied(t, alerts) }}, // the new server runs until the whole test ends
+		{"knowledge is old", []string{"ShenscanKnowledgeOld"}, func(t *testing.T, alerts []string) {
+			eventually(t, alerts[0]+" should fire", f.alerting(alerts[0], true)) // it ends with a newer release alone
+		}},
 		{"nobody scans", []string{"ShenscanScanStale"}, func(t *testing.T, alerts []string) {
 			for _, name := range alerts {
 				eventually(t, name+" should fire", f.alerting(name, true))
@@ -186,8 +195,8 @@ func checkEveryAlert(t *testing.T, f *fleet) {
 			seen[name] = true
 		}
 	}
-	for _, a := range alerts() {
-		if !seen[a.name] {
+	for _, a := range allAlerts() {
+		if !seen[a.name] && a.name != "ShenscanNATSNoQuorum" { // one server always has a quorum: internal/chaos kills servers of three
 			t.Errorf("%s was not brought about", a.name)
 		}
 	}
@@ -285,7 +294,7 @@ func (f *fleet) workersStopped(t *testing.T, alerts []string) {
 	f.untilAlert(t, alerts...)
 	f.simulator(t, http.MethodPost, "latency", `"0s"`)
 	goOn()
-	f.silent(t, "ShenscanPipelineBehind")
+	f.silent(t, "ShenscanPipelineBehind", "ShenscanPagesHeld")
 	// The small sink is not started yet: that one process is down is true.
 	eventually(t, "the workers should be up", func() error {
 		n, err := f.ask(`up{job="shenscan"} == 0`)
@@ -297,7 +306,12 @@ func (f *fleet) workersStopped(t *testing.T, alerts []string) {
 }
 
 func (f *fleet) storeFull(t *testing.T, address string, alerts []string) {
-	f.start(t, "small sink", f.bin, "sink", "--config", filepath.Join(f.dir, "shenscan.yaml"), "--nats-url", f.nats,
+	waiver := filepath.Join(f.dir, "waiver.yaml")
+	text := fmt.Sprintf("version: 1\nwaivers:\n  - {id: until-tomorrow, scope: {regions: [cn-none]}, until: %q, reason: the work is planned}\n", time.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly))
+	if err := os.WriteFile(waiver, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.start(t, "small sink", f.bin, "sink", "--rules", waiver, "--config", filepath.Join(f.dir, "shenscan.yaml"), "--nats-url", f.nats,
 		"--nats-nkey", filepath.Join(f.keys, "sink.nk"), "--listen", address, "--sink-name", "small",
 		"--store", filepath.Join(f.dir, "small"), "--store-max-mib", "1")
 	f.untilAlert(t, alerts...)  // a sink that lacks only the last few hundred messages counts as caught up
@@ -305,6 +319,59 @@ func (f *fleet) storeFull(t *testing.T, address string, alerts []string) {
 	if err := f.processes["small sink"].Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
+	f.silent(t, alerts...)
+}
+
+func (f *fleet) storeMoved(t *testing.T, alerts []string) {
+	path := filepath.Join(f.dir, "store", "store.db")
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, alerts[0]+" should fire", f.alerting(alerts[0], true))
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	f.silent(t, alerts...)
+}
+
+func (f *fleet) accountRefused(t *testing.T, alerts []string) {
+	f.simulator(t, http.MethodPost, "faults", `{"kind":"forbidden"}`)
+	f.untilAlert(t, alerts...)
+	f.simulator(t, http.MethodDelete, "faults", "")
+	f.scanAnew(t)
+	f.silent(t, alerts...)
+}
+
+// natsEmptied stops the server, deletes what it held, and starts it again while
+// no producer can make the streams.
+func (f *fleet) natsEmptied(t *testing.T, alerts []string) {
+	producer, server := f.processes["producer 0"], f.processes["nats-server"]
+	if err := server.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, alerts[0]+" should fire", f.alerting(alerts[0], true))
+	if err := producer.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	goOn := sync.OnceFunc(func() {
+		if err := producer.Signal(syscall.SIGCONT); err != nil {
+			t.Error(err)
+		}
+	})
+	defer goOn() // also when the test fails
+	if err := os.RemoveAll(filepath.Join(f.dir, "nats")); err != nil {
+		t.Fatal(err)
+	}
+	f.start(t, "nats-server again", filepath.Join(f.dir, "nats-server"), "-c", filepath.Join(f.dir, "nats-server.conf"))
+	for _, name := range alerts[1:4] {
+		eventually(t, name+" should fire", f.alerting(name, true))
+	}
+	goOn()
+	eventually(t, alerts[4]+" should fire", f.alerting(alerts[4], true))
+	for _, address := range f.metrics {
+		eventually(t, address+" should be ready again", func() error { _, err := get("http://" + address + "/readyz"); return err })
+	}
+	f.scanAnew(t)
 	f.silent(t, alerts...)
 }
 

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,10 +34,12 @@ import (
 var mayBeEmpty = []string{"Verdict changes", "Retries"}
 
 // silentAlerts ask for series that are there only in trouble.
-var silentAlerts = []string{"ShenscanPipelineBehind", "ShenscanThrottled"}
+var silentAlerts = []string{
+	"ShenscanPipelineBehind", "ShenscanThrottled", "ShenscanAccountRefused", "ShenscanRoleMissing", "ShenscanPagesHeld", "ShenscanWaiverEnding",
+}
 
 // notYet are metrics of the table that this fleet cannot show.
-var notYet = []string{"shenscan_ecs_retries_total", "shenscan_verdict_changes_total", "shenscan_cloud_events_total"} // the last: without a secret nobody takes events
+var notYet = []string{"shenscan_ecs_retries_total", "shenscan_verdict_changes_total", "shenscan_cloud_events_total", "shenscan_waiver_end_timestamp_seconds"} // without a secret nobody takes events, without an overlay there is no waiver
 
 // fleet is everything that runs.
 type fleet struct {
@@ -123,8 +126,12 @@ func (b *lockedBuffer) String() string {
 func eventually(t *testing.T, what string, ok func() error) {
 	t.Helper()
 	var err error
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+	begin := time.Now()
+	for time.Since(begin) < time.Minute {
 		if err = ok(); err == nil {
+			if strings.HasSuffix(what, " should fire") {
+				t.Logf("%s: it does after %s", what, time.Since(begin).Round(100*time.Millisecond))
+			}
 			return
 		}
 		select {
@@ -292,8 +299,11 @@ func TestDeploymentShowsAndAlerts(t *testing.T) {
 	t.Run("alerts", func(t *testing.T) { checkAlerts(t, f) })
 	t.Run("every_alert", func(t *testing.T) { checkEveryAlert(t, f) })
 	f.logs.Range(func(label, log any) bool {
-		if s := log.(*lockedBuffer).String(); strings.Contains(strings.ToLower(s), "permissions violation") {
-			t.Errorf("%s was refused something on the bus:\n%s", label, s)
+		for line := range strings.Lines(log.(*lockedBuffer).String()) {
+			// Workers and sinks try to make a stream that is missing; a producer does.
+			if strings.Contains(strings.ToLower(line), "permissions violation") && !strings.Contains(line, "$JS.API.STREAM.CREATE.") {
+				t.Errorf("%s was refused something on the bus: %s", label, line)
+			}
 		}
 		return true
 	})
@@ -369,7 +379,7 @@ func checkAlerts(t *testing.T, f *fleet) {
 	firing := func(name string) (int, error) {
 		return f.ask(`ALERTS{alertname="` + name + `", alertstate="firing"}`)
 	}
-	for _, a := range alerts() {
+	for _, a := range allAlerts() {
 		if n, err := firing(a.name); err != nil || n > 0 {
 			t.Errorf("%s fires on a healthy fleet (%d, %v)", a.name, n, err)
 		}
@@ -385,7 +395,8 @@ func checkAlerts(t *testing.T, f *fleet) {
 		t.Fatalf("churn: %s", answer)
 	}
 	f.rescanAll(t)
-	for _, name := range []string{"ShenscanLegacyInstancesRose", "ShenscanIncompatibleInstancesRose"} {
+	rose := []string{"ShenscanLegacyInstancesRose", "ShenscanIncompatibleInstancesRose"}
+	for _, name := range rose {
 		eventually(t, name, func() error {
 			n, err := firing(name)
 			if err == nil && n == 0 {
@@ -393,6 +404,19 @@ func checkAlerts(t *testing.T, f *fleet) {
 			}
 			return err
 		})
+	}
+	// Who takes the rises for given begins another baseline, and they end.
+	_, values := alerts()
+	f.edit(t, "prometheus/alerts.yml", "alerts.yml", "baseline: "+values.Baseline, "baseline: another", fmt.Sprintf("baseline=%q", values.Baseline), `baseline="another"`)
+	if err := f.processes["prometheus"].Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range rose {
+		eventually(t, name+" should end", f.alerting(name, false))
+	}
+	f.edit(t, "prometheus/alerts.yml", "alerts.yml") // as it was
+	if err := f.processes["prometheus"].Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
 	}
 	var rules grafanaFile
 	text, err := os.ReadFile(filepath.Join(deploy, "grafana/provisioning/alerting/shenscan.yml"))
@@ -404,13 +428,13 @@ func checkAlerts(t *testing.T, f *fleet) {
 	}
 	for _, rule := range rules.Groups[0].Rules {
 		expr := rule.Data[0].Model["expr"].(string)
-		n, err := f.ask(expr)
-		switch {
-		case err != nil:
-			t.Errorf("%s: %v", rule.Title, err)
-		case n == 0 && !slices.Contains(silentAlerts, rule.Title):
-			t.Errorf("%s: no data: %s", rule.Title, expr)
-		}
+		eventually(t, rule.Title+": "+expr, func() error {
+			n, err := f.ask(expr)
+			if err == nil && n == 0 && !slices.Contains(silentAlerts, rule.Title) {
+				err = fmt.Errorf("no data")
+			}
+			return err
+		})
 	}
 }
 

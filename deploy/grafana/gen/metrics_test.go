@@ -44,6 +44,8 @@ var exported = map[string][]string{
 	"shenscan_store_last_observation_timestamp_seconds": {},
 	"shenscan_unknown_ratio":                            {"target"},
 	"shenscan_caught_up":                                {},
+	"shenscan_knowledge_timestamp_seconds":              {},
+	"shenscan_waiver_end_timestamp_seconds":             {"waiver"},
 	"shenscan_build_info":                               {"version", "goversion", "ruleset"},
 	// Of the Go and process collectors, and of Prometheus itself.
 	"process_cpu_seconds_total":     {},
@@ -142,7 +144,9 @@ func unknown(expr string) (problems []string) {
 	for _, s := range selectors(expr) {
 		labels, ok := exported[s.metric]
 		for _, r := range []recording{legacyByScope, incompatibleByScope} {
-			ok = ok || s.metric == r.name
+			if s.metric == r.name {
+				labels, ok = append(labels, "baseline"), true
+			}
 		}
 		if !ok {
 			problems = append(problems, "no metric "+s.metric)
