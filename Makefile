@@ -76,6 +76,7 @@ test/browser: ## the pages in headless Chromium (needs chromium); screenshots go
 .PHONY: test/deploy
 test/deploy: test/dashboards ## the files of deploy/ (needs promtool)
 	cd deploy/kubernetes && $(GO) test ./...
+	cd deploy/helm && $(GO) test ./...
 	promtool check config --syntax-only deploy/prometheus/prometheus.yml
 	promtool check config --syntax-only deploy/prometheus/prometheus.compose.yml
 	promtool check rules deploy/prometheus/alerts.yml
@@ -88,6 +89,12 @@ test/deploy: test/dashboards ## the files of deploy/ (needs promtool)
 .PHONY: test/live
 test/live: ## what deploy/ deploys, running: keys, panels, every alert brought about (needs prometheus, promtool)
 	cd deploy/grafana/gen && $(GO) test -count=1 -tags live -run Deployment ./...
+
+# The same under the name of what it is: every role, NATS, Prometheus and the
+# alerts, from the files of deploy/.
+.PHONY: stack
+stack: ## run every role, NATS and Prometheus from deploy/, scan, and bring every alert about, with its times
+	cd deploy/grafana/gen && $(GO) test -count=1 -tags live -run DeploymentShowsAndAlerts -v ./... | grep -vE '^=== (RUN|NAME|PAUSE|CONT)'
 
 .PHONY: test/docs
 test/docs: ## every command block of the guide, as printed, in a simulated deployment (ONLY=docs/RUNBOOK.md; Linux)

@@ -150,6 +150,32 @@ func TestPodsAreConfined(t *testing.T) {
 	}
 }
 
+// Whether the port is open says nothing of a stream that is closed: every probe
+// asks a path, on a port that the container names.
+func TestProbesSeeMoreThanAPort(t *testing.T) {
+	_, objects := read(t)
+	for name, w := range pods(objects) {
+		for _, c := range w.pod.Spec.Containers {
+			ports := map[string]bool{}
+			for _, p := range c.Ports {
+				ports[p.Name] = true
+			}
+			for _, p := range []*corev1.Probe{c.StartupProbe, c.ReadinessProbe, c.LivenessProbe} {
+				if p == nil || p.HTTPGet == nil || !ports[p.HTTPGet.Port.String()] {
+					t.Errorf("%s: a probe is missing, or asks no path of a port that is there: %+v", name, p)
+				}
+			}
+		}
+	}
+	conf, err := os.ReadFile("nats-server.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(conf), `http: "0.0.0.0:8222"`) {
+		t.Error("nats-server.conf answers the kubelet's probes on loopback alone")
+	}
+}
+
 // Every volume that is mounted is there, and what it is made of too.
 func TestReferencesResolve(t *testing.T) {
 	k, objects := read(t)
