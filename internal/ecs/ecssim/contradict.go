@@ -288,7 +288,7 @@ func (s *Simulator) filterOrder() filterOrder {
 // errorBody is the whole answer of an error that comes as a 200, beside a
 // well-formed empty list.
 func errorBody(b []byte, requestID, list string) []byte {
-	b = append(append(append(b, `{"RequestId":"`...), requestID...), `","Code":"InternalError","Message":"The request processing has failed due to some unknown error.",`...)
+	b = append(append(append(b, `{"RequestId":"`...), requestID...), `","Code":"Forbidden.RAM","Message":"User not authorized to operate on the specified resource, or this API doesn't support RAM.",`...)
 	return append(append(b, list...), '}')
 }
 

@@ -13,6 +13,7 @@ type Stats struct {
 	Calls           []CallCount          `json:"calls"` // by account, region, action and code
 	Total           int                  `json:"total"`
 	Throttled       int                  `json:"throttled"`
+	Filtered        int                  `json:"filtered"` // DescribeInstances calls with creation-time filters
 	InFlight        int                  `json:"in_flight"`
 	PeakInFlight    int                  `json:"peak_in_flight"`
 	ImagesAsked     int                  `json:"images_asked"`      // ids in DescribeImages calls
@@ -63,6 +64,7 @@ type statsBox struct {
 	inFlight, peak int
 	imageIDs       map[string]int
 	imagesAsked    int
+	filtered       int
 	windows        map[quotaKey]*statWindow
 	seconds        map[string][]Seconds
 }
@@ -126,6 +128,9 @@ func (s *Simulator) record(c *call, a *answer) {
 	}
 	b.calls[k]++
 	b.total++
+	if c.params.get("Filter.1.Key") != "" {
+		b.filtered++
+	}
 	if a.throttled {
 		b.refused++
 	}
@@ -179,7 +184,7 @@ func (s *Simulator) Stats() Stats {
 	b := &s.stats
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	out := Stats{Total: b.total, Throttled: b.refused, InFlight: b.inFlight, PeakInFlight: b.peak, ImagesAsked: b.imagesAsked, ImagesDistinct: len(b.imageIDs), Calls: []CallCount{}, Peaks: []Peak{}, Seconds: map[string][]Seconds{}}
+	out := Stats{Total: b.total, Throttled: b.refused, Filtered: b.filtered, InFlight: b.inFlight, PeakInFlight: b.peak, ImagesAsked: b.imagesAsked, ImagesDistinct: len(b.imageIDs), Calls: []CallCount{}, Peaks: []Peak{}, Seconds: map[string][]Seconds{}}
 	for k, n := range b.calls {
 		k.Calls = n
 		out.Calls = append(out.Calls, k)
@@ -207,5 +212,5 @@ func (s *Simulator) ResetStats() {
 	b := &s.stats
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.calls, b.total, b.refused, b.peak, b.imageIDs, b.imagesAsked, b.windows, b.seconds = nil, 0, 0, b.inFlight, nil, 0, nil, nil
+	b.calls, b.total, b.refused, b.filtered, b.peak, b.imageIDs, b.imagesAsked, b.windows, b.seconds = nil, 0, 0, 0, b.inFlight, nil, 0, nil, nil
 }

@@ -1,0 +1,331 @@
+package main_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// make contradict tries all of it on larger fleets and from an empty store too.
+var (
+	contradictInstances = flag.Int("contradict-instances", 0, "instances of the fleet that every contradiction is tried on; 0 is a small one")
+	contradictSlow      = flag.Bool("contradict-slow", false, "try what waits for seconds or minutes, as the API asks, too")
+)
+
+// want is how a scan may end.
+type want uint8
+
+const (
+	// sound: complete or partial, and never complete and wrong.
+	sound want = iota
+	// whole: complete and right; nothing less will do.
+	whole
+	// partly: partial with a cause; the API's own answers disagree for good.
+	partly
+)
+
+// trial is a contradiction or a fault under which a fleet is scanned.
+type trial struct {
+	name string
+	want want
+	// facts says that instances show less than they do otherwise, so that
+	// verdicts may differ from the truth, though not be milder with high confidence.
+	facts   bool
+	lanes   bool // about creation times: the region is to be cut into lanes
+	members bool // accounts of a resource directory
+	slow    bool // waits for seconds or minutes
+	faults  []ecssim.Fault
+}
+
+// trials are the contradictions in the order of the simulator's help.
+var trials = []trial{
+	{name: ecssim.BoundsExclusive, want: whole, lanes: true},
+	{name: ecssim.BoundsHalfOpen, want: whole, lanes: true},
+	{name: ecssim.BoundsAfter, want: whole, lanes: true},
+	{name: ecssim.FiltersPositional, want: whole, lanes: true},
+	{name: ecssim.FiltersRefused, want: whole, lanes: true},
+	{name: ecssim.FiltersInCounts, lanes: true},
+	{name: ecssim.MaxResultsIgnored, want: whole},
+	{name: ecssim.PagesByNumber, want: whole},
+	{name: ecssim.TokenMissing},
+	{name: ecssim.TokenEmpty, want: partly},
+	{name: ecssim.TokenNull, want: partly},
+	{name: ecssim.TokenTwice, want: partly},
+	{name: ecssim.TokenAfterLast, want: whole},
+	{name: ecssim.ListCut, want: partly},
+	{name: ecssim.RowsLeftOut, want: partly},
+	{name: ecssim.RowsOfOtherRegions, want: partly},
+	{name: ecssim.RowsUnkeepable, want: partly},
+	{name: ecssim.CountMissing, want: whole},
+	{name: ecssim.CountZero},
+	{name: ecssim.CountHigh},
+	{name: ecssim.ErrorAs200, want: partly},
+	{name: ecssim.RevokedMidway, want: partly},
+	{name: ecssim.IDsIgnored, want: partly},
+	{name: ecssim.IDsCapped, want: whole},
+	{name: ecssim.IDsEmpty},
+	{name: ecssim.ImagesByAlias, want: whole},
+	{name: ecssim.ImagesCapped, want: whole},
+	{name: ecssim.ImagesUnasked, want: partly, facts: true},
+	{name: ecssim.ImagesEmpty, want: partly, facts: true},
+	{name: ecssim.ImagesErrorAs200, want: partly, facts: true},
+	{name: ecssim.RegionsEmpty, want: partly},
+	{name: ecssim.MembersPromoted, want: whole, members: true},
+	{name: ecssim.DirectoryDown, want: partly, members: true, slow: true},
+	{name: ecssim.ThrottleMillis, want: whole},
+	{name: ecssim.BodiesDocumented, want: whole, facts: true},
+	{name: ecssim.Bodies2015, want: whole, facts: true},
+	{name: ecssim.Bodies2024, want: whole, facts: true},
+}
+
+// TestScansUnderContradictions scans a fleet that was scanned before and has
+// lost and gained instances since, while the API contradicts what a client may
+// expect. A scope that is said to be complete holds what is true of it, and
+// nothing is gone that is still there. With larger fleets the same is scanned
+// into an empty store.
+func TestScansUnderContradictions(t *testing.T) {
+	before := lazily{parent: t, stores: map[string]string{}}
+	for i := range trials {
+		tr := &trials[i]
+		if tr.slow && !*contradictSlow {
+			continue
+		}
+		t.Run(tr.name, func(t *testing.T) { tr.run(t, &before) })
+	}
+}
+
+// TestScansUnderFaults is the same for each kind of fault, a tenth of the calls.
+func TestScansUnderFaults(t *testing.T) {
+	before := lazily{parent: t, stores: map[string]string{}}
+	for _, kind := range ecssim.FaultKinds() {
+		tr := trial{name: "fault-" + kind, faults: []ecssim.Fault{{Kind: kind, Action: "DescribeInstances", Rate: 0.1, Delay: ecssim.Duration(50 * time.Millisecond), Bytes: 1 << 20}}}
+		t.Run(kind, func(t *testing.T) { tr.run(t, &before) })
+	}
+}
+
+// lazily holds the store of the scan before, made once for each kind of fleet.
+type lazily struct {
+	parent *testing.T
+	stores map[string]string
+}
+
+// options are the fleet's. A region of 8,000 instances is read in lanes.
+func (tr *trial) options() ecssim.Options {
+	o := ecssim.Options{Instances: *contradictInstances, Regions: 3, Seed: 21}
+	if tr.lanes {
+		o.Regions = 1
+	}
+	switch {
+	case o.Instances > 0:
+	case tr.lanes:
+		o.Instances = 8_000
+	default:
+		o.Instances = 900
+	}
+	if tr.members {
+		o.Accounts = 8
+	}
+	return o
+}
+
+// args are a scan's beside the store.
+func (tr *trial) args(t *testing.T, url string) []string {
+	t.Helper()
+	args := []string{"scan", "--endpoint", url, "--output", "json", "--start-rate", "2000", "--scan-idle", "60s"}
+	if tr.members {
+		path := filepath.Join(t.TempDir(), "shenscan.yaml")
+		if err := os.WriteFile(path, []byte("resource_directory: {role_name: shenscan}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--config", path)
+	}
+	return args
+}
+
+// scanBefore copies the store of a scan of the fleet before anything happened
+// to it.
+func (l *lazily) scanBefore(t *testing.T, tr *trial) string {
+	t.Helper()
+	o := tr.options()
+	kind := fmt.Sprint(o.Instances, o.Regions, o.Accounts)
+	if l.stores[kind] == "" {
+		dir, err := os.MkdirTemp("", "shenscan-contradict-") //nolint:usetesting // outlives the subtest that makes it
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.parent.Cleanup(func() { _ = os.RemoveAll(dir) })
+		sim := simulator(t, o)
+		if r := run(t, env(), append(tr.args(t, sim.URL), "--store", dir)...); r.code != 0 {
+			t.Fatalf("the scan before: exit %d", r.code)
+		}
+		l.stores[kind] = dir
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(l.stores[kind])); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// outcome is what a scan reported.
+type outcome struct {
+	Scan      record.Scan      `json:"scan"`
+	Failures  []record.Failure `json:"failures"`
+	Instances []record.Record  `json:"instances"`
+	code      int
+	calls     int
+	filtered  int // of them with creation-time filters
+	took      time.Duration
+}
+
+func (tr *trial) run(t *testing.T, before *lazily) {
+	known := before.scanBefore(t, tr)
+	o := tr.options()
+	sim := simulator(t, o)
+	few := max(o.Instances/40, 1)
+	churned, err := sim.Churn(ecssim.ChurnPlan{Born: few, Gone: few, Reimaged: few})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tr.faults == nil {
+		err = sim.Contradict(tr.name)
+	}
+	for _, f := range tr.faults {
+		err = sim.AddFault(f)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := tr.scan(t, sim, known)
+	if tr.lanes && again.filtered == 0 {
+		t.Fatal("no lane was asked for by creation time, and nothing is shown of it")
+	}
+	tr.judge(t, "again", sim, &again, churned)
+	if *contradictInstances > 0 {
+		anew := tr.scan(t, sim, t.TempDir())
+		tr.judge(t, "anew", sim, &anew, churned)
+	}
+}
+
+func (tr *trial) scan(t *testing.T, sim *ecssim.Server, store string) (o outcome) {
+	t.Helper()
+	sim.ResetStats()
+	begun := time.Now()
+	r := run(t, env(), append(tr.args(t, sim.URL), "--store", store)...)
+	stats := sim.Stats()
+	o.code, o.took, o.calls, o.filtered = r.code, time.Since(begun), stats.Total, stats.Filtered
+	if r.stdout != "" {
+		if err := json.Unmarshal([]byte(r.stdout), &o); err != nil {
+			t.Fatalf("report: %v\n%.500s", err, r.stdout)
+		}
+	}
+	if r.code != 0 && len(strings.TrimSpace(r.stderr)) == 0 {
+		t.Errorf("exit %d without a cause", r.code)
+	}
+	return o
+}
+
+// judge holds a report against the truth.
+func (tr *trial) judge(t *testing.T, which string, sim *ecssim.Server, o *outcome, churned *ecssim.ChurnReport) {
+	t.Helper()
+	complete := map[string]bool{}
+	for _, s := range o.Scan.Scopes {
+		complete[s.Account+"/"+s.Region] = s.Completeness == record.ScopeComplete
+	}
+	got := map[string]*record.Record{}
+	for i := range o.Instances {
+		x := &o.Instances[i]
+		got[x.Account+"/"+x.Region+"/"+x.InstanceID] = x
+	}
+	bad := &faults{t: t, which: which}
+	truth := map[string]bool{}
+	err := sim.EachTruth(func(x *ecssim.Truth) error {
+		scope := x.Account + "/" + x.Region
+		key := scope + "/" + x.InstanceID
+		truth[key] = true
+		rec := got[key]
+		switch {
+		case rec == nil && (complete[scope] || o.code == 0):
+			bad.add("%s is not in a scan that says it is complete", key)
+		case rec == nil && which == "again" && !slices.Contains(churned.Born, x.InstanceID) && o.code != 1:
+			bad.add("%s is there and was marked gone", key)
+		case rec != nil && complete[scope]:
+			tr.compare(bad, rec, x)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key := range got {
+		scope, id := filepath.Split(key)
+		if scope = strings.TrimSuffix(scope, "/"); complete[scope] && !truth[key] {
+			bad.add("%s is in a complete scope and not in the truth (released: %v)", key, slices.Contains(churned.Gone, id))
+		}
+	}
+	failures := o.Failures
+	for _, s := range o.Scan.Scopes {
+		failures = append(failures, s.Failures...)
+	}
+	if o.code != 0 && len(failures) == 0 {
+		bad.add("exit %d, and no failure in the report says why", o.code)
+	}
+	if o.code == 0 && o.Scan.State != record.ScanComplete || o.code == 4 && o.Scan.State == record.ScanComplete {
+		bad.add("exit %d of a scan that is %s", o.code, o.Scan.State)
+	}
+	if tr.want == whole && o.code != 0 || tr.want == partly && o.code == 0 {
+		bad.add("exit %d; the contradiction allows %s", o.code, [...]string{"either", "a whole scan", "a partial scan alone"}[tr.want])
+	}
+	if limit := time.Minute; o.took > limit {
+		bad.add("took %s, more than %s", o.took.Round(time.Second), limit)
+	}
+	causes := map[string]bool{}
+	for _, f := range failures {
+		causes[f.Class+" "+f.Code+": "+f.Error] = true
+	}
+	t.Logf("%s: exit %d, %s, %d of %d instances, %d gone, %d calls, %s, %d causes, %d wrong", which, o.code, o.Scan.State, len(got), len(truth), o.Scan.Gone, o.calls, o.took.Round(10*time.Millisecond), len(causes), bad.n)
+}
+
+// faults are reported up to a few.
+type faults struct {
+	t     *testing.T
+	which string
+	n     int
+}
+
+func (f *faults) add(format string, args ...any) {
+	f.t.Helper()
+	if f.n++; f.n <= 5 {
+		f.t.Errorf(f.which+": "+format, args...)
+	}
+}
+
+// compare holds the verdicts of an instance against the truth.
+func (tr *trial) compare(bad *faults, rec *record.Record, x *ecssim.Truth) {
+	for _, v := range rec.Verdicts {
+		i := slices.Index(ecssim.Targets(), v.Target)
+		if i < 0 || x.Verdicts[i] == v.Level.String() {
+			continue
+		}
+		if tr.facts && !(milder(v.Level, x.Verdicts[i]) && v.Confidence == rules.High) {
+			continue
+		}
+		bad.add("%s is %s (%s) on %s by %s, the truth is %s", rec.InstanceID, v.Level, v.Confidence, v.Target, v.Rule, x.Verdicts[i])
+	}
+}
+
+// milder says whether a verdict is milder than the truth.
+func milder(l rules.Level, truth string) bool {
+	order := []string{"compatible", "needs-action", "unknown", "incompatible"}
+	return slices.Index(order, l.String()) < slices.Index(order, truth)
+}
