@@ -102,7 +102,7 @@ func TestCompactInPlace(t *testing.T) {
 	if err != nil || size >= before {
 		t.Errorf("%d bytes of %d, %v", size, before, err)
 	}
-	s := stream{id: t0, seq: 1000, now: 1_000_000}
+	s := stream{id: t0, seq: 1_000_000, now: 1_000_000}
 	if _, err := db.Apply(t.Context(), s.put(page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, s.now, machine{id: "i-lost"}))); err == nil {
 		t.Error("the file that was replaced took something")
 	}
@@ -197,7 +197,7 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 	if err := dbs[1].Check(t.Context()); err != nil {
 		t.Error(err)
 	}
-	s := stream{id: t0, seq: 1000, now: 1_000_000}
+	s := stream{id: t0, seq: 1_000_000, now: 1_000_000}
 	if _, err := dbs[0].Apply(t.Context(), s.put(page("r2", rescanKind, hangzhou, "1.0", "1.0", 0, s.now, machine{id: "i-later"}))); err == nil {
 		t.Error("it took something")
 	}
