@@ -87,10 +87,10 @@ func (p *Producer) HandleScan(ctx context.Context, req *event.ScanRequested, epo
 	if err != nil {
 		return err
 	}
-	plan.Failed = failed
+	plan.Failed, plan.Accounts, plan.AllAccounts = failed, accounts.planned, accounts.all
 	// Side by side, and each handed out as soon as it is known: one account that
 	// is throttled holds up nobody.
-	err = p.planAccounts(ctx, plan, accounts, req.Regions, func(ctx context.Context, scopes []ecs.Scope) error {
+	err = p.planAccounts(ctx, plan, accounts.ids, req.Regions, func(ctx context.Context, scopes []ecs.Scope) error {
 		for _, s := range scopes {
 			if err := p.bus.Publish(ctx, &event.ScopeJob{ScanID: req.ScanID, Kind: req.Kind, Scope: s, Epoch: epoch}); err != nil {
 				return err
@@ -105,13 +105,21 @@ func (p *Producer) HandleScan(ctx context.Context, req *event.ScanRequested, epo
 	return p.bus.Publish(ctx, plan)
 }
 
+// meant are the accounts that a request means.
+type meant struct {
+	ids     []string // to be looked at
+	planned []event.PlannedAccount
+	all     bool // there is no other account
+}
+
 // accountsOf says which accounts a request means, and what is wrong with the
 // others. Only a stop is an error.
-func (p *Producer) accountsOf(ctx context.Context, req *event.ScanRequested) (ids []string, failed []record.Failure, err error) {
+func (p *Producer) accountsOf(ctx context.Context, req *event.ScanRequested) (out meant, failed []record.Failure, err error) {
 	accounts, err := p.roster.Accounts(ctx)
 	if ctx.Err() != nil {
-		return nil, nil, ctx.Err()
+		return out, nil, ctx.Err()
 	}
+	out.all = err == nil && len(req.Accounts) == 0 && p.roster.whole
 	if err != nil {
 		// What was not listed is not known by its id: the failure is nobody's own.
 		failed = append(failed, failure(ecs.Scope{}, "ListAccounts", fmt.Errorf("not every account could be listed: %w", err)))
@@ -121,11 +129,17 @@ func (p *Producer) accountsOf(ctx context.Context, req *event.ScanRequested) (id
 	}
 	for _, a := range accounts {
 		switch {
+		case a.ID == "":
+			out.all = false // it may be any
+		case wanted(a) || a.Excluded:
+			out.planned = append(out.planned, event.PlannedAccount{ID: a.ID, Name: label(a), Excluded: a.Excluded, AllRegions: len(req.Regions) == 0})
+		}
+		switch {
 		case !wanted(a) || a.Excluded:
 		case a.Err != nil:
 			failed = append(failed, failure(ecs.Scope{Account: a.ID}, "GetCallerIdentity", fmt.Errorf("account %s: %w", a, a.Err)))
 		default:
-			ids = append(ids, a.ID)
+			out.ids = append(out.ids, a.ID)
 		}
 	}
 	for _, name := range req.Accounts {
@@ -136,7 +150,15 @@ func (p *Producer) accountsOf(ctx context.Context, req *event.ScanRequested) (id
 			})
 		}
 	}
-	return slices.Compact(ids), failed, nil
+	return out, failed, nil
+}
+
+// label is what people call the account, "" where they call it by its id.
+func label(a ecs.Account) string {
+	if a.Name == a.ID {
+		return ""
+	}
+	return clip(a.Name)
 }
 
 // accountsAtOnce bounds how many accounts are planned side by side. Most of the
@@ -152,7 +174,7 @@ func (p *Producer) planAccounts(ctx context.Context, plan *event.ScanPlanned, ac
 	group.SetLimit(accountsAtOnce)
 	for _, account := range accounts {
 		group.Go(func() error {
-			scopes, failed := p.planAccount(ctx, account, wanted)
+			scopes, listed, failed := p.planAccount(ctx, account, wanted)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -163,6 +185,11 @@ func (p *Producer) planAccounts(ctx context.Context, plan *event.ScanPlanned, ac
 			defer mu.Unlock()
 			plan.Scopes = append(plan.Scopes, scopes...)
 			plan.Failed = append(plan.Failed, failed...)
+			for i := range plan.Accounts {
+				if plan.Accounts[i].ID == account {
+					plan.Accounts[i].Listed = listed
+				}
+			}
 			return nil
 		})
 	}
@@ -182,10 +209,10 @@ func compareScopes(a, b ecs.Scope) int {
 
 // planAccount finds the account's regions among the wanted ones, all where none
 // are named.
-func (p *Producer) planAccount(ctx context.Context, account string, wanted []string) (scopes []ecs.Scope, failed []record.Failure) {
+func (p *Producer) planAccount(ctx context.Context, account string, wanted []string) (scopes []ecs.Scope, listed bool, failed []record.Failure) {
 	regions, err := p.roster.Regions(ctx, account)
 	if err != nil {
-		return nil, []record.Failure{failure(ecs.Scope{Account: account}, "DescribeRegions", err)}
+		return nil, false, []record.Failure{failure(ecs.Scope{Account: account}, "DescribeRegions", err)}
 	}
 	known := map[string]bool{}
 	for _, r := range regions {
@@ -203,7 +230,7 @@ func (p *Producer) planAccount(ctx context.Context, account string, wanted []str
 			})
 		}
 	}
-	return scopes, failed
+	return scopes, true, failed
 }
 
 // maxIDs bounds one rescan request.

@@ -75,7 +75,7 @@ func (p *Producer) locate(ctx context.Context, req *event.ScanRequested, plan *e
 		return nil, err
 	}
 	everywhere := &event.ScanPlanned{Failed: failed}
-	err = p.planAccounts(ctx, everywhere, accounts, req.Regions, func(context.Context, []ecs.Scope) error { return nil })
+	err = p.planAccounts(ctx, everywhere, accounts.ids, req.Regions, func(context.Context, []ecs.Scope) error { return nil })
 	if err != nil {
 		return nil, err
 	}

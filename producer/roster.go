@@ -18,6 +18,13 @@ type Accounts interface {
 	Accounts(ctx context.Context) ([]ecs.Account, error)
 }
 
+// AllAccounts is what Accounts may say beside: whether it lists every account
+// that somebody wants to be scanned. One that was scanned before and is not
+// listed is then told of, until it is settled.
+type AllAccounts interface {
+	AllAccounts() bool
+}
+
 // Roster knows which accounts there are and which regions each of them has. It
 // asks anew for every scan, so that an account which joined the resource
 // directory is scanned without a restart, and remembers the last answer for
@@ -26,6 +33,7 @@ type Roster struct {
 	source  Accounts
 	regions func(ctx context.Context, account string) ([]ecs.Region, error)
 	wanted  []string // ids or names; empty: all
+	whole   bool     // what source lists are all accounts that there are
 	now     func() time.Time
 
 	mu       sync.Mutex
@@ -42,7 +50,11 @@ type regionList struct {
 // NewRoster returns a Roster of the accounts of source, narrowed to the wanted
 // ones where any are named.
 func NewRoster(source Accounts, cloud Cloud, wanted []string, now func() time.Time) *Roster {
-	return &Roster{source: source, regions: cloud.Regions, wanted: wanted, now: now, regionOf: map[string]regionList{}}
+	r := &Roster{source: source, regions: cloud.Regions, wanted: wanted, now: now, regionOf: map[string]regionList{}}
+	if all, ok := source.(AllAccounts); ok && len(wanted) == 0 {
+		r.whole = all.AllAccounts()
+	}
+	return r
 }
 
 // Accounts asks which accounts there are. The error is what kept some of them

@@ -218,3 +218,30 @@ func TestAnotherInstanceIsNoAnswer(t *testing.T) {
 		t.Errorf("ended %+v with %v", ended, seen(j))
 	}
 }
+
+// everyone says of its accounts that there are no others.
+type everyone struct{ *directory }
+
+func (everyone) AllAccounts() bool { return true }
+
+func TestAPlanSaysWhatItIsAbout(t *testing.T) {
+	c := &cloud{regions: []string{"cn-x"}}
+	d := &directory{accounts: []ecs.Account{{ID: "1", Name: "shop"}, {ID: "9", Name: "9", Excluded: true}, {ID: "broken"}}}
+	shop, left, broken := event.PlannedAccount{ID: "1", Name: "shop", AllRegions: true, Listed: true}, event.PlannedAccount{ID: "9", AllRegions: true, Excluded: true}, event.PlannedAccount{ID: "broken", AllRegions: true}
+	check := func(name string, r *producer.Roster, req *event.ScanRequested, all bool, want ...event.PlannedAccount) {
+		t.Helper()
+		got, _ := plan(t, c, r, req)
+		if diff := cmp.Diff(want, got.Accounts); diff != "" || got.AllAccounts != all {
+			t.Errorf("%s: all accounts: %v\n%s", name, got.AllAccounts, diff)
+		}
+	}
+	check("everything", producer.NewRoster(everyone{d}, c, nil, time.Now), &event.ScanRequested{}, true, shop, left, broken)
+	check("keys alone", producer.NewRoster(d, c, nil, time.Now), &event.ScanRequested{}, false, shop, left, broken)
+	check("a producer of one account", producer.NewRoster(everyone{d}, c, []string{"shop"}, time.Now), &event.ScanRequested{}, false, shop)
+	check("one account", producer.NewRoster(everyone{d}, c, nil, time.Now), &event.ScanRequested{Accounts: []string{"1"}}, false, shop, left)
+	narrow := shop
+	narrow.AllRegions = false
+	check("one region", producer.NewRoster(everyone{d}, c, []string{"1"}, time.Now), &event.ScanRequested{Regions: []string{"cn-x"}}, false, narrow)
+	d.accounts = append(d.accounts, ecs.Account{Name: "plant", Err: errors.New("no keys")})
+	check("one that cannot be identified", producer.NewRoster(everyone{d}, c, nil, time.Now), &event.ScanRequested{}, false, shop, left, broken)
+}

@@ -411,6 +411,66 @@ func TestScanIntoARelativeFolder(t *testing.T) {
 	}
 }
 
+func TestARegionThatIsNotListedAnyMore(t *testing.T) {
+	fleet := ecssim.Options{Instances: 90, Regions: 3, Seed: 5}
+	before := simulator(t, fleet)
+	dir := t.TempDir()
+	scan := func(url string, args ...string) result {
+		return run(t, env(), append([]string{"scan", "--endpoint", url, "--store", dir, "--output", "json"}, args...)...)
+	}
+	if r := scan(before.URL); r.code != 0 {
+		t.Fatalf("exit %d", r.code)
+	}
+	lost := before.Regions()[2]
+	fleet.Regions = 2
+	after := simulator(t, fleet)
+	for _, when := range []string{"at first", "and again"} {
+		r := scan(after.URL)
+		if r.code != 4 || !strings.Contains(r.stderr, lost) || !strings.Contains(r.stderr, "store forget --account "+after.Accounts()[0].ID+" --region "+lost) {
+			t.Errorf("%s: exit %d, want 4 and %s\n%s", when, r.code, lost, r.stderr)
+		}
+		if !strings.Contains(r.stdout, `"unlisted":`) {
+			t.Errorf("%s: the report does not say since when", when)
+		}
+	}
+	forget := []string{"store", "forget", "--store", dir, "--account", after.Accounts()[0].ID, "--region"}
+	if r := run(t, env(), append(forget, lost+"x")...); r.code != 2 || !strings.Contains(r.stderr, lost) {
+		t.Errorf("forget of a misspelt region: exit %d\n%s", r.code, r.stderr)
+	}
+	if r := run(t, env(), append(forget, lost)...); r.code != 0 || !strings.Contains(r.stderr, lost) {
+		t.Errorf("forget: exit %d\n%s", r.code, r.stderr)
+	}
+	r := scan(after.URL)
+	if r.code != 0 || !strings.Contains(r.stdout, `"forgotten":[{"account":"`+after.Accounts()[0].ID+`","region":"`+lost+`"`) {
+		t.Errorf("after forget: exit %d\n%s", r.code, r.stderr)
+	}
+	if r := run(t, env(), "report", "--store", dir); r.code != 0 || !strings.Contains(r.stdout, "was forgotten on") {
+		t.Errorf("report: exit %d\n%s", r.code, r.stdout)
+	}
+}
+
+func TestAnExcludedAccountStandsInTheReport(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 90, Regions: 2, Accounts: 3, Seed: 5})
+	out, tried := sim.Accounts()[1], sim.Accounts()[2]
+	file := filepath.Join(t.TempDir(), "shenscan.yaml")
+	if err := os.WriteFile(file, []byte("accounts:\n  exclude: [\""+out.ID+"\"]\nresource_directory:\n  role_name: shenscan\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	scan := run(t, env(), "scan", "--config", file, "--endpoint", sim.URL, "--store", dir, "--output", "jsonl")
+	accounts := map[string]int{}
+	for _, rec := range records(t, scan.stdout) {
+		accounts[rec.Account]++
+	}
+	if scan.code != 0 || len(accounts) != 2 || accounts[out.ID] != 0 || accounts[tried.ID] == 0 {
+		t.Errorf("exit %d, accounts %v\n%s", scan.code, accounts, scan.stderr)
+	}
+	r := run(t, env(), "report", "--store", dir)
+	if r.code != 0 || !strings.Contains(r.stdout, "account "+out.ID) || !strings.Contains(r.stdout, "accounts.exclude") {
+		t.Errorf("exit %d, the report does not name the excluded account\n%s", r.code, r.stdout)
+	}
+}
+
 // instances reads all instances from the API, page by page.
 func instances(t *testing.T, page string) []record.Record {
 	t.Helper()

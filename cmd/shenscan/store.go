@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,12 +18,12 @@ import (
 
 func newStoreCmd(_ *settings) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "store", Short: "Back up, check or compact the store",
+		Use: "store", Short: "Back up, check or compact the store, or settle what is truly gone",
 		Long: `The store is one file, store.db in the folder that --store names. Where a running
 shenscan holds it, backup and check work on a copy of its last commit, which that
-process sends; compact needs the store itself, so stop the process first.`,
+process sends; compact and forget need the store itself, so stop the process first.`,
 	}
-	cmd.AddCommand(newStoreBackupCmd(), newStoreCheckCmd(), newStoreCompactCmd())
+	cmd.AddCommand(newStoreBackupCmd(), newStoreCheckCmd(), newStoreCompactCmd(), newStoreForgetCmd())
 	return cmd
 }
 
@@ -98,6 +99,60 @@ func newStoreCompactCmd() *cobra.Command {
 	}
 	dir.add(cmd)
 	return cmd
+}
+
+func newStoreForgetCmd() *cobra.Command {
+	dir := &storeFlags{}
+	var account, region string
+	cmd := &cobra.Command{
+		Use: "forget", Short: "Remove an account or region that is truly gone from the store", Args: noArgs,
+		Long: `An account or region that was scanned and is not named any more, by the
+configuration, the resource directory or DescribeRegions, stays in the store as
+it was, and every scan is partial until somebody settles it: with forget, where
+it is truly gone, or with accounts.exclude in the configuration.
+
+What was forgotten stands in every later report, until a scan finds it again.`,
+		Example: "  shenscan store forget --account 1234567890123456 --region ap-southeast-2",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if account == "" {
+				return usage(errors.New("name the --account, by its id, and the --region unless all of them are gone"))
+			}
+			return app.ChangeStore(cmd.Context(), dir.dir, func(db *store.DB) error {
+				removed, err := db.Forget(cmd.Context(), account, region, time.Now())
+				if errors.Is(err, store.ErrNotFound) {
+					return usage(errors.Join(err, errors.New("the store knows "+knownScopes(db))))
+				}
+				if err != nil {
+					return err
+				}
+				for _, x := range removed {
+					fmt.Fprintf(cmd.ErrOrStderr(), "forgot %s with %s\n", report.ScopeName(x.Account, x.Region), report.Plural(x.Instances, "instance", "instances"))
+				}
+				return nil
+			})
+		},
+	}
+	dir.add(cmd)
+	cmd.Flags().StringVar(&account, "account", "", "account to forget, by its id")
+	cmd.Flags().StringVar(&region, "region", "", "region of it to forget; without it, all of them")
+	return cmd
+}
+
+// knownScopes names some of the accounts and regions of a store.
+func knownScopes(db *store.DB) string {
+	const some = 20
+	var names []string
+	scopes := db.Summary().Scopes
+	for i := range scopes[:min(len(scopes), some)] {
+		names = append(names, report.ScopeName(scopes[i].Account, scopes[i].Region))
+	}
+	if len(scopes) > some {
+		names = append(names, fmt.Sprintf("%d more", len(scopes)-some))
+	}
+	if len(names) == 0 {
+		return "no account"
+	}
+	return strings.Join(names, ", ")
 }
 
 func newRulesPreviewCmd() *cobra.Command {

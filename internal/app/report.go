@@ -35,6 +35,22 @@ func noStore(dir string, err error) error {
 	return err
 }
 
+// ChangeStore opens an existing store, which nobody else may have open, for f.
+func ChangeStore(ctx context.Context, dir string, f func(*store.DB) error) error {
+	if _, err := os.Stat(StoreFile(dir)); err != nil {
+		return noStore(dir, err)
+	}
+	c, err := Classifier(nil, nil)
+	if err != nil {
+		return err
+	}
+	db, err := store.Open(ctx, store.Options{Path: StoreFile(dir), Classifier: c})
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(db), db.Close())
+}
+
 // CheckStore reads a whole store and says how it is: a copy of it where a
 // running process holds it.
 func CheckStore(ctx context.Context, at Place) (string, error) {

@@ -150,6 +150,24 @@ type ScanPlanned struct {
 	Failed []record.Failure `json:"failed,omitempty"` // accounts or regions that could not even be planned
 	// InstanceIDs are those that a rescan was asked for.
 	InstanceIDs []string `json:"instance_ids,omitempty"`
+	// Accounts are those that a scan was about and those that it left alone.
+	Accounts []PlannedAccount `json:"accounts,omitempty"`
+	// AllAccounts says that there is no account that the scan was not about:
+	// whichever was scanned before and is not among them is not there any more.
+	AllAccounts bool `json:"all_accounts,omitempty"`
+}
+
+// PlannedAccount is what planning a scan came to for one account.
+type PlannedAccount struct {
+	ID   string `json:"id"`
+	Name string `json:"name,omitempty"` // what people call it, beside its id
+	// AllRegions says that no region was left out on purpose; Listed, that the
+	// cloud named them. With both, a region that is not among the scopes is not
+	// there any more.
+	AllRegions bool `json:"all_regions,omitempty"`
+	Listed     bool `json:"listed,omitempty"`
+	// Excluded accounts are left alone because the configuration says so.
+	Excluded bool `json:"excluded,omitempty"`
 }
 
 // ScopePlanned announces how a scope was cut. A scope is complete when every

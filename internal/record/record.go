@@ -12,6 +12,7 @@ import (
 // Record is one instance as reports, the API and events show it.
 type Record struct {
 	Account        string            `json:"account"`
+	AccountName    string            `json:"account_name"` // what people call the account, "" where it is its id
 	Region         string            `json:"region"`
 	Zone           string            `json:"zone"`
 	InstanceID     string            `json:"instance_id"`
@@ -76,8 +77,25 @@ type Scan struct {
 	New       int         `json:"new"`
 	Changed   int         `json:"changed"` // verdict changes
 	Scopes    []ScanScope `json:"scopes"`
+	// Excluded are the accounts that the configuration leaves alone.
+	Excluded []AccountLabel `json:"excluded,omitempty"`
 	// Asked is what a rescan came to for the instances that it was asked for.
 	Asked *AskedTotals `json:"asked,omitempty"`
+}
+
+// AccountLabel is an account with what people call it.
+type AccountLabel struct {
+	Account string `json:"account"`
+	Name    string `json:"account_name,omitempty"`
+}
+
+// Forgotten is an account, or one of its regions, that somebody settled as
+// truly gone, with what the store held of it.
+type Forgotten struct {
+	Account   string    `json:"account"`
+	Region    string    `json:"region"`
+	Instances int       `json:"instances"` // that were there when it was forgotten
+	At        time.Time `json:"at"`
 }
 
 // AskedTotals counts the instances of a rescan by what became of them.
@@ -179,6 +197,8 @@ type Summary struct {
 	Verdicts  map[string]map[string]int `json:"verdicts"` // target -> verdict -> instances
 	Groups    []Group                   `json:"groups"`   // account, region, target, verdict, os_family, os_version
 	Scopes    []ScopeStatus             `json:"scopes"`
+	Excluded  []AccountLabel            `json:"excluded,omitempty"`  // left alone by the configuration, as of the last scan
+	Forgotten []Forgotten               `json:"forgotten,omitempty"` // settled as truly gone, the newest last
 	Ruleset   string                    `json:"ruleset"`
 	CaughtUp  bool                      `json:"caught_up"`
 	AsOf      time.Time                 `json:"as_of"`
@@ -187,6 +207,7 @@ type Summary struct {
 // ScopeStatus is how fresh and whole the knowledge of one scope is.
 type ScopeStatus struct {
 	Account      string       `json:"account"`
+	AccountName  string       `json:"account_name,omitempty"`
 	Region       string       `json:"region"`
 	Instances    int          `json:"instances"`
 	Completeness Completeness `json:"completeness"` // of the last ended scan of this scope
@@ -194,5 +215,8 @@ type ScopeStatus struct {
 	LastEnd      *time.Time   `json:"last_end,omitempty"`      // of the last ended scan, whatever its end
 	LastComplete *time.Time   `json:"last_complete,omitempty"` // of the last complete scan
 	Numbers      *Numbers     `json:"numbers,omitempty"`       // of the last ended scan
-	Failures     []Failure    `json:"failures,omitempty"`
+	// Unlisted is since when the region, or its account, is not named any more
+	// by those who list them: what is known of it is from before.
+	Unlisted *time.Time `json:"unlisted,omitempty"`
+	Failures []Failure  `json:"failures,omitempty"`
 }

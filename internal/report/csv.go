@@ -39,7 +39,7 @@ var csvHead = []string{
 var csvTarget = []string{"verdict", "confidence", "rule", "reason", "remedies", "checks", "source"}
 
 // csvTail are the columns after those of the targets.
-var csvTail = []string{"conflicts", "tags", "observed_at", "scan_id", "ruleset", "gone_at"}
+var csvTail = []string{"conflicts", "tags", "observed_at", "scan_id", "ruleset", "gone_at", "account_name"}
 
 // writeChanges writes one row a change with two columns a target.
 func writeChanges(w *bufio.Writer, s *Since, targets []string) error {
@@ -124,7 +124,7 @@ func csvRow(row []string, rec *record.Record, targets []string) []string {
 	if rec.GoneAt != nil {
 		gone = rec.GoneAt.UTC().Format(time.RFC3339)
 	}
-	return append(row, conflictList(rec.Conflicts), tagList(rec.Tags), rec.ObservedAt.UTC().Format(time.RFC3339), rec.ScanID, rec.Ruleset, gone)
+	return append(row, conflictList(rec.Conflicts), tagList(rec.Tags), rec.ObservedAt.UTC().Format(time.RFC3339), rec.ScanID, rec.Ruleset, gone, rec.AccountName)
 }
 
 // VerdictOn is the record's verdict on a target, nil when it has none.

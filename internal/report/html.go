@@ -52,7 +52,7 @@ func Inline(css, js string) string {
 func funcs() template.FuncMap {
 	return template.FuncMap{
 		"clean": Clean, "short": Short, "number": Number, "percent": Percent, "plural": Plural, "moment": moment,
-		"completeness": Completeness, "levels": Levels, "scope": ScopeName, "osname": OSName, "verdictOn": VerdictOn,
+		"completeness": Completeness, "leftOut": LeftOut, "levels": Levels, "scope": ScopeName, "osname": OSName, "verdictOn": VerdictOn,
 		"failure":  func(f record.Failure) string { return FailureHead(&f) },
 		"change":   func(c record.Change) string { return ChangeLine(&c) },
 		"remedy":   RemedyLine,

@@ -63,6 +63,9 @@ func writeMarkdown(w *bufio.Writer, r *Report, o Options) error {
 	fmt.Fprintf(w, "- Fleet: %s in %s of %s\n", FleetSize(s.Instances, d.Whole),
 		Plural(len(d.Regions), "region", "regions"), Plural(len(d.Accounts), "account", "accounts"))
 	fmt.Fprintf(w, "- Read: %s\n", Completeness(d.Whole))
+	for _, line := range LeftOut(*s) {
+		fmt.Fprintf(w, "- Left out: %s\n", MarkdownText(line))
+	}
 	fmt.Fprintf(w, "- Legacy operating systems: %s (%s)\n", AtLeast(s.Legacy, d.Whole), Percent(s.Legacy, s.Instances))
 	fmt.Fprintf(w, "- Rules: %s\n", MarkdownText(s.Ruleset))
 

@@ -35,6 +35,7 @@ const maxClassifications = 4096
 type (
 	recordHead struct {
 		Account        string            `json:"account"`
+		AccountName    string            `json:"account_name"`
 		Region         string            `json:"region"`
 		Zone           string            `json:"zone"`
 		InstanceID     string            `json:"instance_id"`
@@ -66,7 +67,7 @@ func (e *recordEncoder) encode(rec *record.Record) ([]byte, error) {
 		return nil, err
 	}
 	head := recordHead{
-		rec.Account, rec.Region, rec.Zone, rec.InstanceID, rec.InstanceName, rec.InstanceType, rec.InstanceFamily, rec.Generation,
+		rec.Account, rec.AccountName, rec.Region, rec.Zone, rec.InstanceID, rec.InstanceName, rec.InstanceType, rec.InstanceFamily, rec.Generation,
 		rec.Virtualization, rec.Status, rec.ImageID, rec.ImageOwner, rec.CPU, rec.MemoryMiB, rec.NetworkType, rec.Tags,
 	}
 	if head.Tags == nil {

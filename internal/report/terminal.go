@@ -82,6 +82,15 @@ func (t *terminal) scanned() {
 		style = Amber
 	}
 	t.field("Read", Completeness(t.d.Whole), style)
+	left := LeftOut(*s)
+	for i, line := range left[:min(len(left), termFailures)] {
+		label := ""
+		if i == 0 {
+			label = "Left out"
+		}
+		t.field(label, line, Amber)
+	}
+	t.more(len(left)-termFailures, "more: shenscan report --output json")
 	if !s.CaughtUp && len(s.Scopes) > 0 {
 		t.field("", "results are still coming in: numbers will move", Amber)
 	}

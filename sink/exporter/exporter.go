@@ -46,8 +46,8 @@ type Collector struct {
 	o   Options
 	src Source
 
-	completed, complete, stages, duration, failed, changes        *prometheus.Desc
-	commits, size, limit, held, gone, unknown, observed, caughtUp *prometheus.Desc
+	completed, complete, unlisted, stages, duration, failed, changes *prometheus.Desc
+	commits, size, limit, held, gone, unknown, observed, caughtUp    *prometheus.Desc
 
 	mu                sync.Mutex
 	of                *record.Summary // that instances and legacy were made from
@@ -71,6 +71,7 @@ func New(src Source, o Options) *Collector {
 		completed: desc("scan_last_completion_timestamp_seconds", "When the last complete scan of the scope ended.", "account", "region"),
 		complete:  desc("scan_complete", "Whether the last scan of the scope was whole.", "account", "region"),
 		stages:    desc("scan_instances", "Instances that each stage of the last ended scan of the scope had in hand; where they differ, it is not complete.", "account", "region", "stage"),
+		unlisted:  desc("unlisted_scopes", "Regions of the account that are not named any more by those who list them, or whose account is not; what is known of them is from before, until somebody settles it.", "account"),
 		duration:  desc("scan_duration_seconds", "How long the last ended scan of the account took.", "account"),
 		failed:    desc("scan_failed_regions", "Regions that the last ended scan of the account could not read, or not to the end.", "account"),
 		changes:   desc("verdict_changes_total", "Verdicts that changed, since this process started.", "target", "from", "to"),
@@ -88,7 +89,7 @@ func New(src Source, o Options) *Collector {
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.completed, c.complete, c.stages, c.duration, c.failed, c.changes,
+		c.completed, c.complete, c.unlisted, c.stages, c.duration, c.failed, c.changes,
 		c.commits, c.size, c.limit, c.held, c.gone, c.unknown, c.observed,
 	} {
 		ch <- d
@@ -136,8 +137,16 @@ func (c *Collector) scopes(scopes []record.ScopeStatus) []prometheus.Metric {
 	type key [2]string
 	complete, last := map[key]float64{}, map[key]float64{}
 	numbers := map[key]*record.Numbers{}
+	unlisted := map[string]float64{}
 	for i := range scopes {
 		s := &scopes[i]
+		if s.Account != "" {
+			unlisted[label(s.Account)] += 0
+		}
+		if s.Unlisted != nil { // one alert of the account says so, and none of each region
+			unlisted[label(s.Account)]++
+			continue
+		}
 		k := key{label(s.Account), label(s.Region)}
 		if s.LastEnd != nil {
 			complete[k] = 0
@@ -155,6 +164,9 @@ func (c *Collector) scopes(scopes []record.ScopeStatus) []prometheus.Metric {
 	var out []prometheus.Metric
 	for k, v := range complete {
 		out = append(out, gauge(c.complete, v, k[0], k[1]))
+	}
+	for account, n := range unlisted {
+		out = append(out, gauge(c.unlisted, n, account))
 	}
 	for k, v := range last {
 		out = append(out, gauge(c.completed, v, k[0], k[1]))

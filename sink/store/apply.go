@@ -230,7 +230,7 @@ func (a *applier) scope(m *event.Walk) *scope {
 		return sc
 	}
 	sc := &scope{no: uint32(len(a.db.byNo) + 1), key: m.Scope, counts: map[uint32]int{}}
-	sc.Account, sc.Region = m.Scope.Account, m.Scope.Region
+	sc.Account, sc.Region, sc.Label = m.Scope.Account, m.Scope.Region, a.db.meta.Labels[m.Scope.Account]
 	a.db.scopes[sc.key] = sc
 	a.db.byNo[sc.no] = sc
 	a.scopes[sc] = true

@@ -172,7 +172,7 @@ func TestNotAStore(t *testing.T) {
 }
 
 func TestAnotherFormatIsRefused(t *testing.T) {
-	for format, want := range map[int]error{99: store.ErrNewer, 3: store.ErrFormat, 1: store.ErrFormat} {
+	for format, want := range map[int]error{99: store.ErrNewer, 3: store.ErrFormat, 2: store.ErrFormat, 1: store.ErrFormat} {
 		path := filled(t)
 		db := open(t, path, newJudge("a", oldOnes))
 		if err := db.SetFormat(format); err != nil {

@@ -24,6 +24,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -57,18 +58,21 @@ func buckets() [][]byte {
 
 // meta is the state that every commit writes.
 type meta struct {
-	Format   int                      `json:"format"`
-	Stream   int64                    `json:"stream"` // the results stream, and how far it is applied
-	Seq      uint64                   `json:"seq"`
-	Now      int64                    `json:"now"`    // newest broker time seen
-	Digest   string                   `json:"digest"` // of the rule set that profiles were judged with
-	Targets  []string                 `json:"targets"`
-	Today    string                   `json:"today"` // that waivers were held against, "" without waivers
-	Journal  uint64                   `json:"journal"`
-	History  uint64                   `json:"history"`
-	Outbox   uint64                   `json:"outbox"`
-	Sent     uint64                   `json:"sent"` // events up to here are published
-	Accounts map[string]AccountStatus `json:"accounts"`
+	Format    int                      `json:"format"`
+	Stream    int64                    `json:"stream"` // the results stream, and how far it is applied
+	Seq       uint64                   `json:"seq"`
+	Now       int64                    `json:"now"`    // newest broker time seen
+	Digest    string                   `json:"digest"` // of the rule set that profiles were judged with
+	Targets   []string                 `json:"targets"`
+	Today     string                   `json:"today"` // that waivers were held against, "" without waivers
+	Journal   uint64                   `json:"journal"`
+	History   uint64                   `json:"history"`
+	Outbox    uint64                   `json:"outbox"`
+	Sent      uint64                   `json:"sent"` // events up to here are published
+	Accounts  map[string]AccountStatus `json:"accounts"`
+	Excluded  []record.AccountLabel    `json:"excluded,omitempty"`  // as of the last scan of all accounts
+	Labels    map[string]string        `json:"labels,omitempty"`    // account -> what people call it
+	Forgotten []record.Forgotten       `json:"forgotten,omitempty"` // the newest last
 }
 
 // DB is an open store. It is safe for concurrent use; there is one writer at a

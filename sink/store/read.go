@@ -25,7 +25,7 @@ func (j *judge) render(sc *scopeValue, r *event.Row, f *rules.Facts, st format.S
 	cl := j.judgeRow(sc, r, f)
 	machine := j.Machine(f.Hardware())
 	out := &record.Record{
-		Account: sc.Account, Region: sc.Region, Zone: r.Zone, InstanceID: r.ID, InstanceName: r.Name,
+		Account: sc.Account, AccountName: sc.Label, Region: sc.Region, Zone: r.Zone, InstanceID: r.ID, InstanceName: r.Name,
 		InstanceType: f.InstanceType, InstanceFamily: f.InstanceFamily,
 		Generation: machine.Generation, Virtualization: machine.Virtualization,
 		Status: r.Status, ImageID: f.ImageID, ImageOwner: f.Image.Owner, CPU: int(r.CPU), MemoryMiB: int(r.MemoryMiB), NetworkType: r.NetworkType,

@@ -48,19 +48,20 @@ func (b bitset) count() int {
 
 // scanState is a scan that runs, or whose first messages overtook its plan.
 type scanState struct {
-	ID      string           `json:"id"`
-	Kind    event.Kind       `json:"kind"`
-	Planned bool             `json:"planned"`
-	Reason  string           `json:"reason"`
-	Epoch   time.Time        `json:"epoch"`
-	Start   time.Time        `json:"start"`
-	Scopes  []ecs.Scope      `json:"scopes"`
-	Failed  []record.Failure `json:"failed"`
-	New     int              `json:"new"`
-	Changed int              `json:"changed"`
-	Gone    int              `json:"gone"`
-	Touched int64            `json:"touched"`         // broker time of the last message of it
-	Asked   []string         `json:"asked,omitempty"` // ids of a rescan, ascending
+	ID       string                `json:"id"`
+	Kind     event.Kind            `json:"kind"`
+	Planned  bool                  `json:"planned"`
+	Reason   string                `json:"reason"`
+	Epoch    time.Time             `json:"epoch"`
+	Start    time.Time             `json:"start"`
+	Scopes   []ecs.Scope           `json:"scopes"`
+	Failed   []record.Failure      `json:"failed"`
+	Excluded []record.AccountLabel `json:"excluded,omitempty"`
+	New      int                   `json:"new"`
+	Changed  int                   `json:"changed"`
+	Gone     int                   `json:"gone"`
+	Touched  int64                 `json:"touched"`         // broker time of the last message of it
+	Asked    []string              `json:"asked,omitempty"` // ids of a rescan, ascending
 
 	progress map[ecs.Scope]*progress
 }

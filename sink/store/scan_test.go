@@ -337,7 +337,6 @@ func TestHostileMessages(t *testing.T) {
 }
 
 func TestARescanIsAnsweredForEveryInstance(t *testing.T) {
-	beijing := ecs.Scope{Account: "prod", Region: "cn-beijing"}
 	one := machine{id: "i-1", os: "centos 5.8"}
 	rescanned := func(s ecs.Scope, try string, pages int, found, notFound, notRead []string) *event.LaneEnded {
 		m := laneEnded("r1", rescanKind, s, try, try, pages)

@@ -102,6 +102,7 @@ func (a *applier) toldOf(sc *scope) {
 	if sc.Unread {
 		sc.Unread, sc.snap = false, nil
 		a.scopes[sc] = true
+		a.db.meta.Forgotten = slices.DeleteFunc(slices.Clone(a.db.meta.Forgotten), func(f record.Forgotten) bool { return f.Account == sc.Account && f.Region == sc.Region })
 	}
 }
 
@@ -130,6 +131,9 @@ func (a *applier) scanPlanned(m *event.ScanPlanned) error {
 			Account: k.Account, Region: k.Region, API: "shenscan", Class: ecs.BadAnswer.String(),
 			Error: fmt.Sprintf("the store cannot keep an account or region of that name: it is empty, longer than %d bytes or has a NUL", maxID),
 		})
+	}
+	if !s.Planned && m.Kind == event.KindScan {
+		a.planScopes(s, &plan)
 	}
 	if s.plan(&plan, a.msg.Stored) {
 		a.scanEvent(s.report())
@@ -371,7 +375,8 @@ func (a *applier) endScopes(s *scanState, final *record.Scan) error {
 			acc = &AccountStatus{ScanID: s.ID, Epoch: epoch, EndedAt: *final.EndedAt, Duration: final.EndedAt.Sub(s.Start)}
 			accounts[row.Account] = acc
 		}
-		if row.Completeness == record.ScopeFailed || row.Completeness == record.ScopePartial {
+		known := a.db.scopes[ecs.Scope{Account: row.Account, Region: row.Region}]
+		if unlisted := known != nil && known.Unlisted != 0; !unlisted && (row.Completeness == record.ScopeFailed || row.Completeness == record.ScopePartial) {
 			acc.FailedRegions++
 		}
 		if !usable(row.Region) {

@@ -66,6 +66,7 @@ func (s *scanState) report() record.Scan {
 	out := record.Scan{
 		ID: s.ID, Kind: string(s.Kind), State: record.ScanRunning, Reason: s.Reason, StartedAt: s.Start,
 		Regions: len(s.Scopes) + len(s.Failed), Gone: s.Gone, New: s.New, Changed: s.Changed, Scopes: []record.ScanScope{},
+		Excluded: s.Excluded,
 	}
 	for _, sc := range s.Scopes {
 		row := record.ScanScope{Account: sc.Account, Region: sc.Region, Completeness: record.ScopePending}

@@ -11,9 +11,10 @@ import (
 type scopeValue struct {
 	Account string  `json:"account"`
 	Region  string  `json:"region"`
-	Fold    uint64  `json:"fold"`   // counts folds: readers see by it that ordinals moved
-	Rows    int     `json:"rows"`   // in its blocks since the last fold, gone ones too
-	Epochs  []int64 `json:"epochs"` // of complete scans, ascending
+	Label   string  `json:"label,omitempty"` // what people call the account
+	Fold    uint64  `json:"fold"`            // counts folds: readers see by it that ordinals moved
+	Rows    int     `json:"rows"`            // in its blocks since the last fold, gone ones too
+	Epochs  []int64 `json:"epochs"`          // of complete scans, ascending
 	// The last ended scan of the scope, by epoch.
 	Status      *record.ScopeStatus `json:"status,omitempty"`
 	StatusEpoch int64               `json:"status_epoch,omitempty"`
@@ -21,6 +22,9 @@ type scopeValue struct {
 	// Unread says that only a rescan asked here, and found nothing: there is
 	// nothing to tell of the scope.
 	Unread bool `json:"unread,omitempty"`
+	// Unlisted is the epoch of the first scan for which the region, or its
+	// account, was not there any more.
+	Unlisted int64 `json:"unlisted,omitempty"`
 }
 
 // AccountStatus is how the last ended scan of an account went.

@@ -27,9 +27,28 @@ type snapshot struct {
 	scopes   []*scopeSnap // by account and region
 	accounts map[string]AccountStatus
 	changes  map[ChangeKey]uint64
+	settled  settled
 
 	once    sync.Once
 	summary *record.Summary
+}
+
+// settled is what somebody decided about accounts and regions. It is not to be
+// changed.
+type settled struct {
+	excluded  []record.AccountLabel
+	forgotten []record.Forgotten
+}
+
+// of is what concerns one account, all of it where that is "".
+func (s settled) of(account string) settled {
+	if account == "" {
+		return s
+	}
+	return settled{
+		slices.DeleteFunc(slices.Clone(s.excluded), func(x record.AccountLabel) bool { return x.Account != account }),
+		slices.DeleteFunc(slices.Clone(s.forgotten), func(x record.Forgotten) bool { return x.Account != account }),
+	}
 }
 
 // scopeSnap is a scope's part of it.
@@ -61,7 +80,7 @@ func (db *DB) publish() {
 		at: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, now: db.meta.Now,
 		commit: db.commit, digest: db.meta.Digest, targets: db.meta.Targets, today: db.meta.Today, tables: db.readers.Load(),
 		accounts: maps.Clone(db.meta.Accounts), changes: maps.Clone(db.changes),
-		scopes: make([]*scopeSnap, 0, len(db.scopes)),
+		scopes: make([]*scopeSnap, 0, len(db.scopes)), settled: settled{db.meta.Excluded, db.meta.Forgotten},
 	}
 	for _, sc := range db.scopes {
 		if sc.Unread {
@@ -82,7 +101,11 @@ func (db *DB) snapScope(sc *scope) *scopeSnap {
 	if sc.Status != nil {
 		out.status = *sc.Status
 	}
-	out.status.Instances = sc.present
+	if sc.Unlisted != 0 {
+		since := utc(sc.Unlisted)
+		out.status.Unlisted = &since
+	}
+	out.status.Instances, out.status.AccountName = sc.present, sc.Label
 	out.counts = make([]classCount, 0, len(sc.counts))
 	for c, n := range sc.counts {
 		out.counts = append(out.counts, classCount{*db.classes.at(c), n})
@@ -95,15 +118,15 @@ func (db *DB) snapScope(sc *scope) *scopeSnap {
 func (db *DB) Summary() *record.Summary { return db.snap.Load().total() }
 
 func (s *snapshot) total() *record.Summary {
-	s.once.Do(func() { s.summary = total(s.now, s.digest, s.targets, s.scopes, s.accounts) })
+	s.once.Do(func() { s.summary = total(s.now, s.digest, s.targets, s.scopes, s.accounts, s.settled) })
 	return s.summary
 }
 
 // total adds scopes up, whose classes have a verdict for each of the targets.
-func total(now int64, digest string, targets []string, scopes []*scopeSnap, accounts map[string]AccountStatus) *record.Summary {
+func total(now int64, digest string, targets []string, scopes []*scopeSnap, accounts map[string]AccountStatus, by settled) *record.Summary {
 	t := &record.Summary{
 		Targets: targets, Verdicts: map[string]map[string]int{}, Groups: []record.Group{},
-		Scopes: []record.ScopeStatus{}, Ruleset: digest,
+		Scopes: []record.ScopeStatus{}, Ruleset: digest, Excluded: by.excluded, Forgotten: by.forgotten,
 	}
 	if now > 0 {
 		t.AsOf = utc(now)

@@ -249,7 +249,7 @@ func (v *View) Summary() *record.Summary {
 			accounts[account] = st
 		}
 	}
-	t := total(v.snap.now, v.j.Digest(), v.j.targets, v.scopes, accounts)
+	t := total(v.snap.now, v.j.Digest(), v.j.targets, v.scopes, accounts, v.snap.settled.of(v.f.Account))
 	t.Scopes = append(t.Scopes, v.unread...)
 	sortScopes(t.Scopes)
 	return t

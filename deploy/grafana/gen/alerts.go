@@ -132,6 +132,12 @@ unless on (account) (sum by (account) (increase(shenscan_ecs_requests_total{code
 			description: `This account is not read at all; the others are. Its instances stay as they were last seen.`,
 		},
 		{
+			name: "ShenscanScopesUnlisted", severity: "warning", noData: "OK",
+			value:       "max by (account) (shenscan_unlisted_scopes)",
+			summary:     `{{ $value }} regions of {{ $labels.account }} were scanned before and are not named any more: if they are truly gone, settle it with "shenscan store forget --account {{ $labels.account }}", with --region for one of them.`,
+			description: `A region, or its account, that DescribeRegions, the resource directory or the configuration no longer names is not read; what is known of its instances is from before.`,
+		},
+		{
 			name: "ShenscanThrottled", severity: "warning", noData: "OK",
 			value: `sum by (account) (rate(shenscan_ecs_requests_total{code=~"(?i).*throttl.*"}[15m]))
 / sum by (account) (rate(shenscan_ecs_requests_total[15m]))`,

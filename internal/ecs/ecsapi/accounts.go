@@ -219,6 +219,13 @@ func (c *Client) Accounts(ctx context.Context) ([]ecs.Account, error) {
 	return found, failed
 }
 
+// AllAccounts says whether somebody said which accounts there are: in the
+// configuration, or by naming the resource directory. Keys alone say nothing of
+// other accounts.
+func (c *Client) AllAccounts() bool {
+	return len(c.accounts.known) > 0 || c.o.Directory.RoleName != ""
+}
+
 // identify learns the ids of several accounts side by side.
 func (a *accounts) identify(ctx context.Context, asked []*identity) []ecs.Account {
 	out := make([]ecs.Account, len(asked))

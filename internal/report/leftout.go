@@ -1,0 +1,24 @@
+package report
+
+import (
+	"fmt"
+
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// LeftOut names, a line each, what somebody decided not to look at: accounts
+// that the configuration excludes, and what was settled as truly gone.
+func LeftOut(s record.Summary) []string {
+	var out []string
+	for _, x := range s.Excluded {
+		name := x.Account
+		if x.Name != "" {
+			name += " (" + Clean(x.Name) + ")"
+		}
+		out = append(out, "account "+name+" is excluded by the configuration (accounts.exclude)")
+	}
+	for _, x := range s.Forgotten {
+		out = append(out, fmt.Sprintf("%s was forgotten on %s, with %s", ScopeName(x.Account, x.Region), Moment(x.At), Plural(x.Instances, "instance", "instances")))
+	}
+	return out
+}
