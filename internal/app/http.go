@@ -133,7 +133,7 @@ func (a *App) handler(metrics http.Handler) (http.Handler, error) {
 				return len(why) == 0, why
 			},
 			Snapshot: a.snapshots, Types: http.HandlerFunc(a.types),
-			Metrics: metrics, Version: version, Log: a.log, Now: a.o.Now,
+			Metrics: metrics, Version: version, RulesAsOf: a.classifier.Ruleset().Definition().AsOf, Log: a.log, Now: a.o.Now,
 		})
 	}
 	mux := http.NewServeMux()

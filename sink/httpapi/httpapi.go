@@ -32,8 +32,11 @@ type Options struct {
 	Snapshot, Types http.Handler
 	Metrics         http.Handler // nil: /metrics is not served
 	Version         string
-	Log             *slog.Logger
-	Now             func() time.Time
+	// RulesAsOf is the day that the rule set's knowledge is of, "" when not
+	// known.
+	RulesAsOf string
+	Log       *slog.Logger
+	Now       func() time.Time
 	// MaxInFlight bounds concurrent requests for pages and API; 0 is 64.
 	MaxInFlight int
 	// Timeout bounds the work on one request; 0 is 20 s.

@@ -43,6 +43,7 @@ type view struct {
 	Navs    []navEntry
 	Style   string
 	Version string
+	Rules   string // how old the knowledge of the rule set is
 	Summary *record.Summary
 	Digest  *report.Digest
 	Old     string // says that the numbers are old; "" when they are not
@@ -81,9 +82,22 @@ type navEntry struct{ Name, Path string }
 func (s *server) view(title, at string) view {
 	sum := s.o.Store.Summary()
 	return view{
-		Title: report.Short(title, 80), Nav: at, Old: old(s.o.Now(), sum.Scopes), Style: s.stylePos, Version: s.o.Version, Summary: sum, Digest: report.NewDigest(sum),
+		Title: report.Short(title, 80), Nav: at, Old: old(s.o.Now(), sum.Scopes), Style: s.stylePos, Version: s.o.Version, Rules: knowledge(s.o.RulesAsOf, s.o.Now()), Summary: sum, Digest: report.NewDigest(sum),
 		Navs: []navEntry{{"Overview", "/"}, {"Instances", "/instances"}, {"Scans", "/scans"}},
 	}
+}
+
+// knowledge says of which day the knowledge of the rule set is.
+func knowledge(asOf string, now time.Time) string {
+	day, err := time.Parse(time.DateOnly, asOf)
+	if err != nil {
+		return ""
+	}
+	days := int(now.Sub(day) / (24 * time.Hour))
+	if days < 1 {
+		return "of " + asOf
+	}
+	return fmt.Sprintf("of %s, %s ago", asOf, report.Plural(days, "day", "days"))
 }
 
 // page renders a page whole before it is sent.
