@@ -215,6 +215,7 @@ func TestAHangEndsAtTheTimeout(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			release := make(chan struct{})
 			hang := func(w http.ResponseWriter, _ *http.Request) {
 				begin(w)
@@ -222,7 +223,7 @@ func TestAHangEndsAtTheTimeout(t *testing.T) {
 			}
 			f := newFake(t, map[string]http.HandlerFunc{actInstances: sequence(hang, onePage)})
 			t.Cleanup(func() { close(release) })
-			c := newTestClient(t, f, func(o *Options) { o.Timeout = 50 * time.Millisecond; o.MaxAttempts = 1 })
+			c := newTestClient(t, f, func(o *Options) { o.Timeout = time.Second; o.MaxAttempts = 1 })
 			_, err := c.Instances(t.Context(), testScope, ecs.Query{})
 			mustClass(t, err, ecs.Transient)
 			if errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, errTimeout) {

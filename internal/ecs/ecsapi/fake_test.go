@@ -112,7 +112,7 @@ var testScope = ecs.Scope{Account: testAccount, Region: "cn-hangzhou"}
 func testOptions(f *fake) Options {
 	return Options{
 		Endpoint: f.URL, Base: &Keys{AccessKeyID: NewSecret("testid"), AccessKeySecret: NewSecret("testsecret")},
-		BackoffBase: 2 * time.Millisecond, BackoffMax: 4 * time.Millisecond, Timeout: 2 * time.Second,
+		BackoffBase: 2 * time.Millisecond, BackoffMax: 4 * time.Millisecond, Timeout: 20 * time.Second,
 		StartRate: 10000, CircuitAfter: 1000,
 	}
 }

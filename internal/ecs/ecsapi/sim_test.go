@@ -23,7 +23,7 @@ func simulate(t testing.TB, so ecssim.Options, change func(*Options)) (*ecssim.S
 	o := Options{
 		Endpoint:  sim.URL,
 		Base:      &Keys{AccessKeyID: NewSecret(ecssim.DemoAccessKeyID), AccessKeySecret: NewSecret(ecssim.DemoAccessKeySecret)},
-		StartRate: 2000, BackoffBase: 5 * time.Millisecond, BackoffMax: 20 * time.Millisecond, Timeout: 2 * time.Second, CircuitAfter: 1000,
+		StartRate: 2000, BackoffBase: 5 * time.Millisecond, BackoffMax: 20 * time.Millisecond, Timeout: 10 * time.Second, CircuitAfter: 1000,
 	}
 	if change != nil {
 		change(&o)
