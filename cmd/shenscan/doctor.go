@@ -18,6 +18,7 @@ import (
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/producer"
 )
@@ -26,9 +27,11 @@ import (
 type finding struct {
 	Check string `json:"check"`
 	Where string `json:"where"`
-	OK    bool   `json:"ok"`
-	Text  string `json:"text"`
-	Mend  string `json:"mend,omitempty"`
+	// Places are all where it was found, if it was more than one.
+	Places []string `json:"places,omitempty"`
+	OK     bool     `json:"ok"`
+	Text   string   `json:"text"`
+	Mend   string   `json:"mend,omitempty"`
 }
 
 type doctorFlags struct {
@@ -46,7 +49,9 @@ credentials, asks every region for each permission in the smallest way there is
 (a dry run for DescribeInstances, whose refusal may look like an empty region),
 compares the clock with the cloud's, opens the rule files, the store and NATS.
 
-It exits with 1 when something is wrong.`,
+Accounts are looked at side by side, and what has one cause is one line. It exits with
+1 when something is wrong or nothing could be checked, and with 2 for a --region that no
+account has.`,
 		Example: `  shenscan doctor
   shenscan doctor --config shenscan.yaml --region cn-hangzhou --output json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -68,7 +73,11 @@ It exits with 1 when something is wrong.`,
 func (f *doctorFlags) run(ctx context.Context, s *settings, out io.Writer) error {
 	var found []finding
 	found = append(found, f.rulesOK(), f.storeOK(ctx), f.natsOK(ctx, s))
-	found = append(found, f.cloudOK(ctx, s)...)
+	cloud, err := f.cloudOK(ctx, s)
+	if err != nil {
+		return err
+	}
+	found = append(found, cloud...)
 	bad := 0
 	for _, x := range found {
 		if !x.OK {
@@ -183,10 +192,18 @@ func (f *doctorFlags) natsOK(ctx context.Context, s *settings) finding {
 	return x
 }
 
-func (f *doctorFlags) cloudOK(ctx context.Context, s *settings) []finding {
+// accountsAtOnce and regionsAtOnce bound what doctor asks side by side.
+const (
+	accountsAtOnce = 4
+	regionsAtOnce  = 8
+)
+
+// cloudOK looks at every account. Its error is one of usage: a region that no
+// account has.
+func (f *doctorFlags) cloudOK(ctx context.Context, s *settings) ([]finding, error) {
 	client, err := ecsapi.New(f.cloud.options(s))
 	if err != nil {
-		return []finding{{Check: "cloud", Text: err.Error()}}
+		return []finding{{Check: "cloud", Text: err.Error()}}, nil
 	}
 	defer client.Close()
 	accounts, err := producer.NewRoster(client, client, f.cloud.accounts, time.Now).Accounts(ctx)
@@ -195,6 +212,7 @@ func (f *doctorFlags) cloudOK(ctx context.Context, s *settings) []finding {
 		found = append(found, finding{Check: "accounts", Text: err.Error(), Mend: mendOf(err)})
 	}
 	var names []string
+	var look []string
 	for _, account := range accounts {
 		switch {
 		case account.Err != nil:
@@ -203,17 +221,131 @@ func (f *doctorFlags) cloudOK(ctx context.Context, s *settings) []finding {
 			names = append(names, account.String()+", excluded")
 		default:
 			names = append(names, account.String())
+			look = append(look, account.ID)
 		}
 	}
 	if len(names) > 0 {
 		found = slices.Insert(found, 0, finding{Check: "credentials", OK: true, Text: fmt.Sprintf("%d accounts: %s", len(names), strings.Join(names, ", "))})
 	}
-	for _, account := range accounts {
-		if account.Err == nil && !account.Excluded {
-			found = append(found, f.accountOK(ctx, client, account.ID)...)
+	if len(look) == 0 && err == nil && !slices.ContainsFunc(found, func(x finding) bool { return !x.OK }) {
+		found = append(found, finding{Check: "accounts", Text: "no account was checked", Mend: "look at --account and at accounts.exclude"})
+	}
+	seen := make([]accountSeen, len(look))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(accountsAtOnce)
+	for i, account := range look {
+		group.Go(func() error {
+			seen[i] = f.look(ctx, client, account)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	if err := f.knownRegions(seen); err != nil {
+		return nil, err
+	}
+	var causes []finding
+	for i := range seen {
+		found = append(found, seen[i].summary())
+		causes = append(causes, seen[i].problems...)
+	}
+	return append(append(found, together(causes)...), clockOK(client)), nil
+}
+
+// accountSeen is what doctor saw of an account.
+type accountSeen struct {
+	account  string
+	regions  []string // that DescribeRegions names
+	checked  int
+	problems []finding // one for each region and permission
+	err      error     // of DescribeRegions
+}
+
+// look asks an account for its regions and each of them for every permission.
+func (f *doctorFlags) look(ctx context.Context, client *ecsapi.Client, account string) accountSeen {
+	seen := accountSeen{account: account}
+	regions, err := client.Regions(ctx, account)
+	if err != nil {
+		seen.err = err
+		return seen
+	}
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(regionsAtOnce)
+	for _, r := range regions {
+		seen.regions = append(seen.regions, r.ID)
+		if len(f.scope.regions) > 0 && !slices.Contains(f.scope.regions, r.ID) {
+			continue
+		}
+		seen.checked++
+		group.Go(func() error {
+			perms := client.Check(ctx, ecs.Scope{Account: account, Region: r.ID})
+			mu.Lock()
+			defer mu.Unlock()
+			seen.problems = append(seen.problems, permissionFindings(account+"/"+r.ID, perms)...)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	slices.SortFunc(seen.problems, func(a, b finding) int { return strings.Compare(a.Check+" "+a.Where, b.Check+" "+b.Where) })
+	return seen
+}
+
+// summary is the line of the account. Nothing checked is no success.
+func (a *accountSeen) summary() finding {
+	x := finding{Check: "permissions", Where: a.account}
+	switch {
+	case a.err != nil:
+		x.Check, x.Text, x.Mend = "regions", causeOf(a.err), mendOf(a.err)
+	case len(a.regions) == 0:
+		x.Text, x.Mend = "no region was checked: DescribeRegions names none", "grant ecs:DescribeRegions with the policy in deploy/ram-policy.json; every account has regions"
+	case a.checked == 0:
+		x.Text, x.Mend = "no region was checked: the account has none of those that --region names", "leave --region out, or name one of "+strings.Join(a.regions, ", ")
+	default:
+		x.OK, x.Text = len(a.problems) == 0, fmt.Sprintf("%s checked, %s", report.Plural(a.checked, "region", "regions"), report.Plural(len(a.problems), "problem", "problems"))
+	}
+	return x
+}
+
+// knownRegions refuses a --region that no account has.
+func (f *doctorFlags) knownRegions(seen []accountSeen) error {
+	var known []string
+	for i := range seen {
+		known = append(known, seen[i].regions...)
+	}
+	if len(known) == 0 {
+		return nil // nothing is known of any region; the findings say why
+	}
+	for _, r := range f.scope.regions {
+		if !slices.Contains(known, r) {
+			return usage(fmt.Errorf("--region %q is no region of any account%s", r, filter.Nearest(r, known)))
 		}
 	}
-	return append(found, clockOK(client))
+	return nil
+}
+
+// together makes one finding of those that have the same cause, and names where
+// it was found.
+func together(found []finding) []finding {
+	var out []finding
+	at := map[[3]string]int{}
+	for _, x := range found {
+		key := [3]string{x.Check, x.Text, x.Mend}
+		i, ok := at[key]
+		if !ok {
+			i = len(out)
+			at[key] = i
+			out = append(out, x)
+		}
+		out[i].Places = append(out[i].Places, x.Where)
+	}
+	for i := range out {
+		if n := len(out[i].Places); n > 1 {
+			out[i].Where = fmt.Sprintf("in %d places (%s)", n, strings.Join(out[i].Places, ", "))
+		} else {
+			out[i].Places = nil
+		}
+	}
+	return out
 }
 
 // maxSkew is how far the clock may be off before the cloud refuses signed
@@ -235,35 +367,6 @@ func clockOK(client *ecsapi.Client) finding {
 	return x
 }
 
-func (f *doctorFlags) accountOK(ctx context.Context, client *ecsapi.Client, account string) []finding {
-	regions, err := client.Regions(ctx, account)
-	if err != nil {
-		return []finding{{Check: "regions", Where: account, Text: err.Error(), Mend: mendOf(err)}}
-	}
-	var mu sync.Mutex
-	var found []finding
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(8)
-	checked := 0
-	for _, r := range regions {
-		if len(f.scope.regions) > 0 && !slices.Contains(f.scope.regions, r.ID) {
-			continue
-		}
-		checked++
-		group.Go(func() error {
-			perms := client.Check(ctx, ecs.Scope{Account: account, Region: r.ID})
-			mu.Lock()
-			defer mu.Unlock()
-			found = append(found, permissionFindings(account+"/"+r.ID, perms)...)
-			return nil
-		})
-	}
-	_ = group.Wait()
-	slices.SortFunc(found, func(a, b finding) int { return strings.Compare(a.Where+a.Check, b.Where+b.Check) })
-	bad := len(found)
-	return append([]finding{{Check: "permissions", Where: account, OK: bad == 0, Text: fmt.Sprintf("%d regions checked, %d problems", checked, bad)}}, found...)
-}
-
 // permissionFindings keeps what is missing; what is granted needs no line.
 func permissionFindings(where string, perms []ecsapi.Permission) []finding {
 	var found []finding
@@ -277,11 +380,28 @@ func permissionFindings(where string, perms []ecsapi.Permission) []finding {
 			x.Mend = "grant it with the policy in deploy/ram-policy.json"
 		}
 		if p.Err != nil {
-			x.Text += ": " + p.Err.Error()
+			x.Text += ": " + causeOf(p.Err)
 		}
 		found = append(found, x)
 	}
 	return found
+}
+
+// causeOf is an error without where it happened and which request it was, so
+// that the same cause reads the same everywhere.
+func causeOf(err error) string {
+	e, ok := asECS(err)
+	if !ok {
+		return err.Error()
+	}
+	text := e.Class.String()
+	if e.Code != "" {
+		text += " (" + e.Code + ")"
+	}
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
 }
 
 func mendOf(err error) string {

@@ -1,0 +1,73 @@
+package main_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+)
+
+// directory is a configuration of all accounts of the resource directory.
+func directory(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "shenscan.yaml")
+	if err := os.WriteFile(path, []byte("resource_directory: {role_name: shenscan}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestDoctorWritesOneLineACause(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 120, Regions: 12, Accounts: 2, Seed: 1})
+	if err := sim.AddFault(ecssim.Fault{Kind: ecssim.FaultForbidden, Action: "DescribeImages"}); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, env(), "doctor", "--endpoint", sim.URL, "--store", t.TempDir(), "--config", directory(t))
+	if r.code != 1 || strings.Count(r.stdout, "FAIL  ecs:DescribeImages") != 1 || !strings.Contains(r.stdout, "in 24 places (") || strings.Count(r.stdout, "12 regions checked, 12 problems") != 2 {
+		t.Errorf("exit %d:\n%s", r.code, r.stdout)
+	}
+	for _, region := range sim.Regions() {
+		if !strings.Contains(r.stdout, ecssim.DemoAccountID+"/"+region) {
+			t.Errorf("%s is not named:\n%s", region, r.stdout)
+		}
+	}
+	r = run(t, env(), "doctor", "--endpoint", sim.URL, "--store", t.TempDir(), "--config", directory(t), "--output", "json")
+	var out struct {
+		OK       bool
+		Findings []struct {
+			Check  string
+			Places []string
+		}
+	}
+	if err := json.Unmarshal([]byte(r.stdout), &out); err != nil || out.OK {
+		t.Fatalf("%v in %s", err, r.stdout)
+	}
+	for _, x := range out.Findings {
+		if x.Check == "ecs:DescribeImages" && len(x.Places) != 24 {
+			t.Errorf("%d places", len(x.Places))
+		}
+	}
+}
+
+func TestDoctorRefusesARegionThatNobodyHas(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 4, Seed: 1})
+	r := run(t, env(), "doctor", "--endpoint", sim.URL, "--store", t.TempDir(), "--region", "cn-hangzou")
+	if r.code != 2 || !strings.Contains(r.stderr, `did you mean "cn-hangzhou"?`) {
+		t.Errorf("exit %d: %s", r.code, r.stderr)
+	}
+	r = run(t, env(), "doctor", "--endpoint", sim.URL, "--store", t.TempDir(), "--region", "cn-hangzhou")
+	if r.code != 0 || !strings.Contains(r.stdout, "1 region checked, 0 problems") {
+		t.Errorf("exit %d: %s", r.code, r.stdout)
+	}
+}
+
+func TestNothingCheckedIsNoSuccess(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 4, Seed: 1, Contradict: []string{ecssim.RegionsEmpty}})
+	r := run(t, env(), "doctor", "--endpoint", sim.URL, "--store", t.TempDir())
+	if r.code != 1 || !strings.Contains(r.stdout, "FAIL  ") || strings.Contains(r.stdout, "0 problems") {
+		t.Errorf("exit %d:\n%s", r.code, r.stdout)
+	}
+}
