@@ -10,6 +10,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 // processFlags are what serve and the roles share.
@@ -22,13 +23,27 @@ type processFlags struct {
 	trace    traceFlags
 	events   eventsFlags
 	storeMax int
+	keep     keepFlags
 	sinkName string
 	idle     time.Duration
+}
+
+// keepFlags say what the store remembers of the past.
+type keepFlags struct {
+	gone           time.Duration
+	history, scans int
+}
+
+func (f *keepFlags) add(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&f.gone, "keep-gone", store.DefaultGoneRetention, "how long an instance that is gone is remembered, with its history")
+	cmd.Flags().IntVar(&f.history, "keep-history", store.DefaultHistoryPerInstance, "changes remembered of each instance")
+	cmd.Flags().IntVar(&f.scans, "keep-scans", store.DefaultKeepScans, "ended scans remembered, and as many rescans")
 }
 
 func (f *processFlags) addSink(cmd *cobra.Command) {
 	host, _ := os.Hostname()
 	cmd.Flags().IntVar(&f.storeMax, "store-max-mib", 0, "MiB that the store's file may grow to; results wait in the stream while it is full. 0 is as much as the disk takes")
+	f.keep.add(cmd)
 	cmd.Flags().StringVar(&f.sinkName, "sink-name", host, "name of this sink; several sinks keep a store each")
 	cmd.Flags().DurationVar(&f.idle, "scan-idle", 15*time.Minute, "a scan without progress for so long ends aborted and is run again once")
 }
@@ -36,7 +51,7 @@ func (f *processFlags) addSink(cmd *cobra.Command) {
 func (f *processFlags) options(s *settings, name string, roles app.Role, def bus.Sync) app.Options {
 	o := app.Options{
 		Roles: roles, NATS: f.nats.options(s, name, def), Cloud: f.cloud.options(s), Accounts: f.cloud.accounts,
-		Store: f.store.dir, StoreMaxMiB: f.storeMax, SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
+		Store: f.store.dir, StoreMaxMiB: f.storeMax, KeepGone: f.keep.gone, KeepHistory: f.keep.history, KeepScans: f.keep.scans, SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
 		Concurrency: f.cloud.concurrency, ScanIdle: f.idle, Trace: f.trace.options(s, name), Log: s.log, Now: time.Now,
 		HTTP: app.HTTPOptions{Listen: f.listen.addr, WebConfig: f.listen.webConfig, Insecure: f.listen.insecure},
 	}

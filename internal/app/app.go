@@ -79,6 +79,12 @@ type Options struct {
 	Store    string // folder; the file in it is store.db
 	// StoreMaxMiB is what that file may grow to; 0 is as much as the disk takes.
 	StoreMaxMiB int
+	// KeepGone is how long the store remembers an instance that is gone,
+	// KeepHistory how many changes of each instance, KeepScans how many ended
+	// scans, and as many rescans. 0 is the default of each.
+	KeepGone    time.Duration
+	KeepHistory int
+	KeepScans   int
 	SinkName    string // tells several sinks apart; default the host's name
 	Targets     []string
 	Rules       []string // overlay files
@@ -243,12 +249,37 @@ func Ruleset(overlays []string) (*rules.Ruleset, error) {
 	return rs, nil
 }
 
+// What the store may be told to remember. Below the least a scan would forget
+// what the one before it found; beyond the most the file is no store of a fleet
+// any more.
+const (
+	leastGone, mostGone = time.Hour, 10 * 365 * 24 * time.Hour
+	mostHistory         = 1000
+	mostScans           = 10_000
+)
+
+func (o *Options) checkRetention() error {
+	switch {
+	case o.KeepGone != 0 && (o.KeepGone < leastGone || o.KeepGone > mostGone):
+		return fmt.Errorf("--keep-gone %s: give a time between %s and %s", o.KeepGone, leastGone, mostGone)
+	case o.KeepHistory < 0 || o.KeepHistory > mostHistory:
+		return fmt.Errorf("--keep-history %d: give a number of changes between 1 and %d", o.KeepHistory, mostHistory)
+	case o.KeepScans < 0 || o.KeepScans > mostScans:
+		return fmt.Errorf("--keep-scans %d: give a number of scans between 1 and %d", o.KeepScans, mostScans)
+	}
+	return nil
+}
+
 func (a *App) openStore(ctx context.Context) error {
+	if err := a.o.checkRetention(); err != nil {
+		return &ConfigError{err}
+	}
 	if err := os.MkdirAll(a.o.Store, 0o700); err != nil {
 		return fmt.Errorf("store: %w; name a writable folder with --store", err)
 	}
 	db, err := store.Open(ctx, store.Options{
 		Path: StoreFile(a.o.Store), Classifier: a.classifier, Today: a.today, MaxSize: int64(max(a.o.StoreMaxMiB, 0)) << 20,
+		GoneRetention: a.o.KeepGone, HistoryPerInstance: a.o.KeepHistory, KeepScans: a.o.KeepScans,
 	})
 	if err != nil {
 		return err

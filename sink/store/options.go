@@ -25,6 +25,13 @@ type Classifier interface {
 	Digest() string
 }
 
+// What is remembered of the past where Options say nothing.
+const (
+	DefaultHistoryPerInstance = 20
+	DefaultKeepScans          = 200
+	DefaultGoneRetention      = 90 * 24 * time.Hour
+)
+
 // Options say where the store is and how much it remembers. The zero value of
 // everything but Path and Classifier means the default.
 type Options struct {
@@ -39,9 +46,9 @@ type Options struct {
 
 	LockWait           time.Duration // how long to wait for another process to let go of the file; 1s
 	MaxSize            int64         // bytes the file may have; 0: as much as the disk takes
-	HistoryPerInstance int           // changes remembered of an instance; 20
-	KeepScans          int           // ended scans remembered, and as many rescans; 200
-	GoneRetention      time.Duration // how long a gone instance is remembered; 90 days
+	HistoryPerInstance int           // changes remembered of an instance
+	KeepScans          int           // ended scans remembered, and as many rescans
+	GoneRetention      time.Duration // how long a gone instance is remembered
 	TxRows             int           // rows in one transaction before Apply commits; 50,000
 	IndexRows          int           // instances whose index may stay in memory between batches; 4,000,000
 }
@@ -60,9 +67,9 @@ func (o Options) withDefaults() (Options, error) {
 		o.Today = func() string { return time.Now().UTC().Format(time.DateOnly) }
 	}
 	def(&o.LockWait, time.Second)
-	def(&o.HistoryPerInstance, 20)
-	def(&o.KeepScans, 200)
-	def(&o.GoneRetention, 90*24*time.Hour)
+	def(&o.HistoryPerInstance, DefaultHistoryPerInstance)
+	def(&o.KeepScans, DefaultKeepScans)
+	def(&o.GoneRetention, DefaultGoneRetention)
 	def(&o.TxRows, 50_000)
 	def(&o.IndexRows, 4_000_000)
 	return o, nil
