@@ -251,14 +251,7 @@ func bareVersion(family, edition, v string) string {
 	if family == distro.Debian && strings.HasPrefix(v, "6.") && strings.Count(v, ".") == 1 && v != "6.0" {
 		v = "6.0." + strings.TrimLeft(v[2:], "0")
 	}
-	for v != "" && distro.StandingOf(family, edition, v, "") == distro.NoRelease {
-		i := strings.LastIndexByte(v, '.')
-		if i < 0 {
-			return ""
-		}
-		v = v[:i]
-	}
-	return v
+	return distro.Existing(family, edition, v)
 }
 
 func sayVersion(v, sp string) string {

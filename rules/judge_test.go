@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/distro"
 )
 
 // judge judges facts for one target.
@@ -570,6 +571,9 @@ func FuzzClassify(f *testing.F) {
 		facts := rules.Facts{OSName: name, ImageID: image, InstanceType: typ, Running: rules.Tri(bits % 3), IoOptimized: rules.Tri(bits / 3 % 3)}
 		facts.Image.Platform, facts.Guest.Kernel, facts.Guest.Virtio = platform, kernel, rules.Tri(bits/9%3)
 		cl := c.Classify(&facts)
+		if o := &cl.OS; o.Version != "" && distro.StandingOf(o.Family, o.Edition, o.Version, o.ServicePack) == distro.NoRelease {
+			t.Errorf("%s %s %s sp %q was never released", o.Family, o.Edition, o.Version, o.ServicePack)
+		}
 		if len(cl.Verdicts) != len(rules.Classes()) {
 			t.Errorf("%+v", cl.Verdicts)
 		}

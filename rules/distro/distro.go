@@ -8,6 +8,7 @@ package distro
 import (
 	"cmp"
 	"slices"
+	"sync"
 )
 
 // The operating system families that Identify tells apart.
@@ -75,12 +76,18 @@ func Identify(s string) Guess {
 	if opaque(s) {
 		return Guess{}
 	}
-	var sc scan
+	sc := scans.Get().(*scan)
+	sc.reset()
 	sc.read(decode(s))
 	sc.measure()
 	sc.walk()
-	return sc.guess()
+	g := sc.guess()
+	scans.Put(sc)
+	return g
 }
+
+// scans are used again: a Guess holds nothing of the scan that it comes from.
+var scans = sync.Pool{New: func() any { return new(scan) }}
 
 // opaque says whether s is the id of a custom image, whose letters are drawn by
 // lot: m-bp1win7ux0centos5z8 names no operating system.

@@ -167,6 +167,14 @@ func FuzzIdentify(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		g := distro.Identify(s)
+		for _, r := range append([]distro.System{{Family: g.Family, Version: g.Version, ServicePack: g.ServicePack, Edition: g.Edition}}, g.Also...) {
+			if r.Family != "" && r.Version != "" && distro.StandingOf(r.Family, r.Edition, r.Version, r.ServicePack) == distro.NoRelease {
+				t.Errorf("%q: %s %s %s sp %q was never released", s, r.Family, r.Edition, r.Version, r.ServicePack)
+			}
+		}
+		if k := distro.IdentifyKernel(s); k.Family != "" && k.Version != "" && distro.StandingOf(k.Family, "", k.Version, "") == distro.NoRelease {
+			t.Errorf("kernel %q: %s %s was never released", s, k.Family, k.Version)
+		}
 		if ascii(s) {
 			for _, v := range []string{strings.ToUpper(s), strings.ToLower(s), strings.ReplaceAll(s, " ", "  "), " \t" + s + "\r\n "} {
 				if got := distro.Identify(v); !reflect.DeepEqual(got, g) && len(s) < 200 {

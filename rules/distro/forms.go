@@ -573,8 +573,7 @@ func (sc *scan) build(p *parts) {
 	if m.family == CoreOS && p.v[0] > 100 && p.n == 2 { // coreos_2303_3_x64 is 2303.3.0
 		p.n, p.v[2] = 3, 0
 	}
-	v := level{major: p.v[0], parts: min(p.n, 3)}
-	if !sc.exists(v) {
+	if v := (level{major: p.v[0], minor: p.v[1], parts: min(p.n, 2)}); !sc.exists(v) {
 		sc.unreal = true
 		return
 	}

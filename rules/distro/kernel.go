@@ -15,8 +15,20 @@ type KernelGuess struct {
 	Version string // canonical version of Family, or the major release of EL
 }
 
-// IdentifyKernel reads a kernel release by the tag of its builder.
+// IdentifyKernel reads a kernel release by the tag of its builder. A version that
+// no release ever had is not said.
 func IdentifyKernel(s string) KernelGuess {
+	g := builderOf(s)
+	if g.EL > 0 && Existing(OtherLinux, "el", g.Version) == "" {
+		return KernelGuess{}
+	}
+	if g.Family != "" {
+		g.Version = Existing(g.Family, "", g.Version)
+	}
+	return g
+}
+
+func builderOf(s string) KernelGuess {
 	k := version.ParseKernel(s)
 	if !k.OK {
 		return KernelGuess{}

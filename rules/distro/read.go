@@ -39,7 +39,6 @@ const (
 // walk goes through the text once: names open a mention, numbers belong to
 // what was named last.
 func (sc *scan) walk() {
-	sc.found = sc.buf[:0]
 	own, listed := ownerNone, false
 	for i := 0; i < sc.n; {
 		if sc.t[i].num {

@@ -194,6 +194,15 @@ func StandingOf(family, edition, version, servicePack string) Standing {
 	return s
 }
 
+// Existing is as much of a version as the table knows for the family and edition:
+// all of it, its beginning, or "".
+func Existing(family, edition, version string) string {
+	for version != "" && StandingOf(family, edition, version, "") == NoRelease {
+		version = version[:max(0, strings.LastIndexByte(version, '.'))]
+	}
+	return version
+}
+
 // levelOf reads a canonical version.
 func levelOf(family, version, servicePack string) (level, bool) {
 	v := level{parts: 1}
@@ -227,6 +236,9 @@ func levelOf(family, version, servicePack string) (level, bool) {
 	}
 	if servicePack != "" {
 		v.put(uint32(atoi(servicePack)))
+	}
+	if family == CoreOS || family == Flatcar {
+		v.parts = min(v.parts, 2) // the rest counts builds
 	}
 	return v, v.parts > 0
 }

@@ -23,7 +23,7 @@ type token struct {
 }
 
 // scan is the normalised text: ASCII, lower case, one space between words, the
-// Chinese words that matter in English. It lives on the stack.
+// Chinese words that matter in English.
 type scan struct {
 	n    int
 	len  int
@@ -40,6 +40,14 @@ type scan struct {
 	loose   [4]int
 	looseN  int
 	unreal  bool // a version was read that no release ever had
+}
+
+// reset empties the scan; tokens and text are overwritten by what is read next.
+func (sc *scan) reset() {
+	sc.n, sc.len, sc.s, sc.kern = 0, 0, "", ""
+	sc.cut, sc.unreal, sc.looseN = false, false, 0
+	sc.mention, sc.named = mention{}, named{}
+	sc.found = sc.buf[:0]
 }
 
 // read normalises s and splits it into tokens.
