@@ -3,7 +3,6 @@ package producer
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -86,17 +85,24 @@ type span struct {
 }
 
 // cut counts the scope and returns the creation times at which it is to be cut.
-// A small scope, and one that the cloud does not count, is not cut. Sizes come from page-number probes: beside a token
-// TotalCount means nothing.
+// A small scope is not cut, nor is one whose counts are no use: the cloud does
+// not give them, or they contradict each other. Sizes come from page-number
+// probes: beside a token TotalCount means nothing.
 func (p *Producer) cut(ctx context.Context, s ecs.Scope) (counted int, cuts []time.Time, err error) {
 	n, err := p.cloud.CountInstances(ctx, s, ecs.Query{})
-	if err != nil || n <= p.o.LaneSize*3/2 {
+	if err != nil || n <= p.o.LaneSize*3/2 || n > maxScope {
 		return n, nil, err
 	}
-	whole := span{firstECS, p.o.Now().UTC().Truncate(time.Minute).Add(time.Hour), n}
-	spans, err := p.split(ctx, s, whole)
-	if err != nil {
-		return n, nil, err
+	c := &cutter{p: p, scope: s, probes: min(maxProbes, 64+32*(n/p.o.LaneSize))}
+	spans := []span{{firstECS, p.o.Now().UTC().Truncate(time.Minute).Add(time.Hour), n}}
+	for more := true; more; {
+		if spans, more, err = c.divide(ctx, spans); err != nil {
+			return n, nil, err
+		}
+	}
+	if c.contradicted != "" {
+		p.o.Log.WarnContext(ctx, "scope is read in one lane: its counts contradict each other", "account", s.Account, "region", s.Region, "instances", n, "err", c.contradicted)
+		return n, nil, nil
 	}
 	size := 0
 	for i, sp := range spans {
@@ -110,34 +116,85 @@ func (p *Producer) cut(ctx context.Context, s ecs.Scope) (counted int, cuts []ti
 	return n, cuts, nil
 }
 
-// split divides sp until every part is small enough for a lane or a minute
-// short. Parts come back in order.
-func (p *Producer) split(ctx context.Context, s ecs.Scope, sp span) ([]span, error) {
-	const ways = 8
-	step := (sp.to.Sub(sp.from) / ways).Truncate(time.Minute)
-	if sp.n <= p.o.LaneSize || step < time.Minute {
-		return []span{sp}, nil
-	}
-	parts := make([][]span, ways)
-	group, ctx := errgroup.WithContext(ctx)
-	for i := range ways {
-		part := span{from: sp.from.Add(time.Duration(i) * step), to: sp.from.Add(time.Duration(i+1) * step)}
-		if i == ways-1 {
-			part.to = sp.to
+const (
+	// maxScope is more instances than one account has in one region. A count
+	// beyond is not believed and no reason to cut.
+	maxScope = 5_000_000
+	// maxProbes bounds the probes of one scope. Cutting ends with larger lanes
+	// where they are used up.
+	maxProbes = 4096
+	// probesAtOnce bounds those in flight.
+	probesAtOnce = 16
+	// ways is how many parts a span is divided into.
+	ways = 8
+)
+
+// cutter divides the creation times of a scope.
+type cutter struct {
+	p            *Producer
+	scope        ecs.Scope
+	probes       int    // that may still be made
+	contradicted string // why the counts are no use
+}
+
+// divide divides every span that is too large for a lane and longer than a few
+// minutes. Parts come back in order; more says that it may be worth another
+// pass. The depth is bounded by the minutes of a span.
+func (c *cutter) divide(ctx context.Context, spans []span) (out []span, more bool, err error) {
+	var group errgroup.Group
+	group.SetLimit(probesAtOnce)
+	parts := make([][]span, len(spans))
+	for i, sp := range spans {
+		step := (sp.to.Sub(sp.from) / ways).Truncate(time.Minute)
+		if sp.n <= c.p.o.LaneSize || step < time.Minute || c.probes < ways {
+			parts[i] = spans[i : i+1]
+			continue
 		}
-		group.Go(func() error {
-			var err error
-			// Both bounds of the filter may be inclusive: a minute counted
-			// twice only makes a lane a little smaller.
-			if part.n, err = p.cloud.CountInstances(ctx, s, ecs.Query{CreatedFrom: part.from, CreatedTo: part.to}); err != nil {
-				return err
+		c.probes -= ways
+		more = true
+		parts[i] = make([]span, ways)
+		for k := range ways {
+			part := &parts[i][k]
+			part.from, part.to = sp.from.Add(time.Duration(k)*step), sp.from.Add(time.Duration(k+1)*step)
+			if k == ways-1 {
+				part.to = sp.to
 			}
-			parts[i], err = p.split(ctx, s, part)
-			return err
-		})
+			group.Go(func() (err error) {
+				part.n, err = c.p.cloud.CountInstances(ctx, c.scope, ecs.Query{CreatedFrom: part.from, CreatedTo: part.to})
+				return err
+			})
+		}
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return slices.Concat(parts...), nil
+	for i := range spans {
+		if len(parts[i]) > 1 {
+			c.compare(&spans[i], parts[i])
+		}
+		out = append(out, parts[i]...)
+	}
+	return out, more && c.contradicted == "", nil
+}
+
+// compare holds the parts of a span against it. Both bounds of the filter may
+// be inclusive or exclusive, so that a minute at a cut counts twice or not at
+// all, and instances come and go: only what cannot be right is a contradiction.
+func (c *cutter) compare(whole *span, parts []span) {
+	sum := 0
+	for i := range parts {
+		n := parts[i].n
+		if n == ecs.NoCount {
+			c.contradicted = "a part is not counted"
+			return
+		}
+		if n > whole.n+whole.n/8+ecs.MaxPage {
+			c.contradicted = fmt.Sprintf("%d instances are counted from %s to %s and %d in a part of that time", whole.n, whole.from.Format(minute), whole.to.Format(minute), n)
+			return
+		}
+		sum += n
+	}
+	if sum < whole.n/2 || sum > 2*whole.n+c.p.o.LaneSize {
+		c.contradicted = fmt.Sprintf("%d instances are counted from %s to %s and %d in its parts", whole.n, whole.from.Format(minute), whole.to.Format(minute), sum)
+	}
 }

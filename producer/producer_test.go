@@ -60,14 +60,12 @@ const (
 	exclusive
 )
 
-func (c *cloud) matches(x *ecs.Instance, q ecs.Query) bool {
+// matcher returns what says whether a query asks for an instance.
+func (c *cloud) matcher(q ecs.Query) func(*ecs.Instance) bool {
 	if len(q.InstanceIDs) > 0 {
-		return slices.Contains(q.InstanceIDs, x.ID)
+		return func(x *ecs.Instance) bool { return slices.Contains(q.InstanceIDs, x.ID) }
 	}
-	t, err := time.Parse("2006-01-02T15:04Z", x.CreationTime)
-	if err != nil {
-		return q.CreatedFrom.IsZero() && q.CreatedTo.IsZero()
-	}
+	const minute = "2006-01-02T15:04Z"
 	from, to := q.CreatedFrom, q.CreatedTo
 	if c.bounds == exclusive && !from.IsZero() {
 		from = from.Add(time.Minute)
@@ -75,7 +73,10 @@ func (c *cloud) matches(x *ecs.Instance, q ecs.Query) bool {
 	if c.bounds != inclusive && !to.IsZero() {
 		to = to.Add(-time.Minute)
 	}
-	return (from.IsZero() || !t.Before(from)) && (to.IsZero() || !t.After(to))
+	first, last := from.Format(minute), to.Format(minute) // ordered like the times
+	return func(x *ecs.Instance) bool {
+		return (from.IsZero() || x.CreationTime >= first) && (to.IsZero() || x.CreationTime <= last)
+	}
 }
 
 func (c *cloud) Instances(_ context.Context, s ecs.Scope, q ecs.Query) (*ecs.Page, error) {
@@ -88,8 +89,9 @@ func (c *cloud) Instances(_ context.Context, s ecs.Scope, q ecs.Query) (*ecs.Pag
 		}
 	}
 	var hit []ecs.Instance
+	matches := c.matcher(q)
 	for i := range c.instances {
-		if c.matches(&c.instances[i], q) {
+		if matches(&c.instances[i]) {
 			hit = append(hit, c.instances[i])
 		}
 	}
@@ -126,9 +128,9 @@ func (c *cloud) CountInstances(_ context.Context, _ ecs.Scope, q ecs.Query) (int
 	if c.uncounted {
 		return ecs.NoCount, nil
 	}
-	n := 0
+	n, matches := 0, c.matcher(q)
 	for i := range c.instances {
-		if c.matches(&c.instances[i], q) {
+		if matches(&c.instances[i]) {
 			n++
 		}
 	}

@@ -2,6 +2,7 @@ package producer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"math"
@@ -47,6 +48,7 @@ type lane struct {
 	try           string
 	query         ecs.Query
 	walks         int
+	calls         int // of all walks
 	before, after int // what probes counted before and after the last walk, or ecs.NoCount
 }
 
@@ -124,7 +126,7 @@ func (l *lane) doubt(w *walk) error {
 // walk walks the lane once, from its start wherever its token expires.
 func (l *lane) walk(ctx context.Context) (*walk, error) {
 	for restart := 0; ; restart++ {
-		w := &walk{p: l.p, job: l.job, query: l.query, Walk: event.Walk{
+		w := &walk{lane: l, p: l.p, job: l.job, query: l.query, Walk: event.Walk{
 			ScanID: l.job.ScanID, Kind: event.KindScan, Scope: l.job.Scope,
 			Lane: l.job.Lane, Walk: fmt.Sprintf("%s.%d", l.try, l.walks),
 		}}
@@ -140,16 +142,20 @@ func (l *lane) walk(ctx context.Context) (*walk, error) {
 // walk is one attempt to read one lane.
 type walk struct {
 	event.Walk
+	lane          *lane
 	p             *Producer
 	job           *event.LaneJob
 	query         ecs.Query
 	after, before uint64 // creation times between these are the lane's, see event.PackMinute
 	since         uint64 // creation times from here on are new
+	first, last   uint64 // creation times that are asked for
 
 	// What the chain brought: distinct instances in all, those of the lane, and
 	// the new ones of all.
 	known                 idSet
 	read, listed, created int
+	foreign               int // instances of creation times that were not asked for
+	idle                  int // answers in a row that brought nothing new
 	// What was published.
 	pages, rows int
 	ids         uint64
@@ -192,6 +198,9 @@ func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
 	seen := map[string]bool{}
 	var doubt error
 	for {
+		if err := w.withinBudget(); err != nil {
+			return err
+		}
 		fetch, span := trace.Start(ctx, "fetch page", trace.Int("shenscan.page", len(seen)))
 		page, err := w.p.cloud.Instances(fetch, w.job.Scope, q)
 		span.End(err)
@@ -221,10 +230,49 @@ func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
 	}
 }
 
+const (
+	// maxIdle is how many answers in a row may bring nothing new.
+	maxIdle = 20
+	// maxForeign is how many instances may come that were not asked for.
+	maxForeign = 2 * ecs.MaxPage
+	// A lane may take leastCalls, and one call for every few instances that are
+	// counted or listed: some servers give ten a page, and a lane may be read
+	// twice. mostCalls bounds what a count may make of that.
+	leastCalls, mostCalls = 200, 60_000
+)
+
+// withinBudget ends a walk that would never end or never be of use, whatever
+// the API says.
+func (w *walk) withinBudget() error {
+	w.lane.calls++
+	budget := min(leastCalls+3*max(w.lane.before, w.read)/10, mostCalls)
+	var text string
+	switch {
+	case w.lane.calls > budget:
+		text = fmt.Sprintf("%d calls brought %d instances of %d that are counted: no more are made", w.lane.calls-1, w.read, w.lane.before)
+	case w.idle > maxIdle:
+		text = fmt.Sprintf("the list goes on and on: %d answers in a row brought no instance that was not listed before", w.idle)
+	case w.foreign > maxForeign:
+		text = fmt.Sprintf("%d instances were listed that were not created in the time that was asked for: the filter is not honoured", w.foreign)
+	default:
+		return nil
+	}
+	return &ecs.Error{
+		Action: "DescribeInstances", Scope: w.job.Scope, Class: ecs.Contradicted, Err: errors.New(text),
+		Mend: "nothing is taken for gone here; scan again, and if it stays so, look at what stands between shenscan and the API",
+	}
+}
+
 // fresh counts the instances of an answer and keeps those that are the lane's
 // and were in no answer before. It writes to the list.
 func (w *walk) fresh(list []ecs.Instance) []ecs.Instance {
 	out := list[:0]
+	before := w.read
+	defer func() {
+		if w.idle++; w.read > before {
+			w.idle = 0
+		}
+	}()
 	for i := range list {
 		x := &list[i]
 		if !w.known.add(maphash.String(idSeed, x.ID)) {
@@ -238,6 +286,8 @@ func (w *walk) fresh(list []ecs.Instance) []ecs.Instance {
 		if ok && at > w.after && at < w.before || w.within(x) {
 			w.listed++
 			out = append(out, *x)
+		} else if ok && (at < w.first || at > w.last) {
+			w.foreign++
 		}
 	}
 	return out
@@ -299,6 +349,13 @@ func (w *walk) bounds() {
 	}
 	if !w.job.To.IsZero() {
 		w.before, _ = event.PackMinute(w.job.To.UTC().Format(minute))
+	}
+	w.last = math.MaxUint64
+	if !w.query.CreatedFrom.IsZero() {
+		w.first, _ = event.PackMinute(w.query.CreatedFrom.UTC().Format(minute))
+	}
+	if !w.query.CreatedTo.IsZero() {
+		w.last, _ = event.PackMinute(w.query.CreatedTo.UTC().Format(minute))
 	}
 	if !w.job.Epoch.IsZero() {
 		w.since, _ = event.PackMinute(w.job.Epoch.UTC().Format(minute))

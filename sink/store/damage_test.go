@@ -83,7 +83,7 @@ func use(path string) error {
 	if _, err := db.Scans(100); err != nil {
 		return err
 	}
-	s := stream{id: t0, seq: 1000, now: 1_000_000}
+	s := stream{id: t0, seq: 1_000_000, now: 1_000_000}
 	if _, err := db.Apply(ctx, s.put(whole("s9", hangzhou, 999_000, machine{id: "i-new"})...)); err != nil {
 		return err
 	}
