@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -83,6 +84,48 @@ func TestBesideARunningService(t *testing.T) {
 	}
 	if got := status(page + "/readyz"); got != http.StatusOK {
 		t.Errorf("after copies /readyz answers %d", got)
+	}
+
+	// The API gives the same whole answers.
+	body200 := func(path string) string {
+		resp, err := http.Get(page + path) //nolint:gosec,noctx // an address of this test
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d, %v: %.300s", path, resp.StatusCode, err, b)
+		}
+		return string(b)
+	}
+	csvOf := run(t, env(), "report", "--store", store, "--output", "csv", "--target", "shenlong-8", "--verdict", "incompatible")
+	if got := body200("/api/v1/instances.csv?target=shenlong-8&verdict=incompatible"); got != csvOf.stdout || strings.Count(got, "\n") < 3 {
+		t.Errorf("instances.csv is not the report's: %s", cmp.Diff(csvOf.stdout, got))
+	}
+	planned := run(t, env(), "plan", "--store", store, "--output", "json", "--target", "shenlong-8")
+	made := regexp.MustCompile(`"made_at":"[^"]*"`)
+	if got := body200("/api/v1/plan?target=shenlong-8"); made.ReplaceAllString(got, "") != made.ReplaceAllString(planned.stdout, "") {
+		t.Errorf("the plan is another one: %.2000s", cmp.Diff(planned.stdout, got))
+	}
+	var explained, told map[string]any
+	if err := errors.Join(json.Unmarshal([]byte(body200("/api/v1/explain/"+id)), &explained), json.Unmarshal([]byte(strings.TrimPrefix(rest["explain"], "exit 0\n")), &told)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(told, explained); diff != "" {
+		t.Errorf("explained otherwise: %s", diff)
+	}
+	var changes struct {
+		New     int
+		Changes []any
+	}
+	if err := json.Unmarshal([]byte(body200("/api/v1/changes?since=2026-01-01")), &changes); err != nil || changes.New != 300 {
+		t.Errorf("changes: %+v, %v", changes, err)
+	}
+	for path, want := range map[string]int{"/api/v1/changes?since=nonsense": 400, "/api/v1/plan?target=shenlong-5": 400, "/api/v1/explain/i-nobody": 404, "/api/v1/plan?region=cn-hangzou": 400} {
+		if got := status(page + path); got != want {
+			t.Errorf("%s: %d, want %d", path, got, want)
+		}
 	}
 
 	// The door opens only to those who know its key, and only for reading.

@@ -116,6 +116,7 @@ type App struct {
 	bus        *bus.Bus
 	cloud      ecs.API
 	roster     *producer.Roster // nil without a producer
+	ruleset    *rules.Ruleset
 	classifier *rules.Classifier
 	db         *store.DB
 	registry   *prometheus.Registry
@@ -153,7 +154,10 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			a.Close()
 		}
 	}()
-	if a.classifier, err = Classifier(o.Rules, o.Targets); err != nil {
+	if a.ruleset, err = Ruleset(o.Rules); err != nil {
+		return nil, err
+	}
+	if a.classifier, err = classifierOf(a.ruleset, o.Targets); err != nil {
 		return nil, err
 	}
 	if err := a.openHTTP(); err != nil {
@@ -218,6 +222,10 @@ func Classifier(overlays, targets []string) (*rules.Classifier, error) {
 	if err != nil {
 		return nil, err
 	}
+	return classifierOf(rs, targets)
+}
+
+func classifierOf(rs *rules.Ruleset, targets []string) (*rules.Classifier, error) {
 	parsed := rules.DefaultTargets()
 	if len(targets) > 0 {
 		parsed = nil

@@ -127,7 +127,7 @@ func (a *App) handler(metrics http.Handler) (http.Handler, error) {
 	if a.sink != nil {
 		version, _ := Version()
 		return httpapi.New(httpapi.Options{
-			Store: pageStore{a}, Rescanner: pageRescanner{a.bus}, AllowRescan: a.trusted,
+			Store: pageStore{a}, Answers: answers{a}, Rescanner: pageRescanner{a.bus}, AllowRescan: a.trusted,
 			Ready: func() (bool, []string) {
 				why := a.notReady()
 				return len(why) == 0, why

@@ -9,6 +9,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/sink/httpapi"
 	"github.com/shenscan/shenscan/sink/store"
@@ -26,6 +27,9 @@ func (p pageStore) Summary() *record.Summary {
 	return &s
 }
 
+// Known implements httpapi.Store.
+func (p pageStore) Known() *filter.Known { return p.a.db.Known() }
+
 // Instances implements httpapi.Store.
 func (p pageStore) Instances(ctx context.Context, f httpapi.Filter) iter.Seq2[*record.Record, error] {
 	q := storeFilter(&f)
@@ -38,7 +42,7 @@ func (p pageStore) Instances(ctx context.Context, f httpapi.Filter) iter.Seq2[*r
 func storeFilter(f *httpapi.Filter) store.Filter {
 	return store.Filter{
 		Account: f.Account, Region: f.Region, Target: f.Target, Verdict: f.Verdict, OSFamily: f.OSFamily, OSVersion: f.OSVersion,
-		Legacy: f.Legacy, Query: f.Q, Gone: f.Gone, Limit: f.Limit,
+		Legacy: f.Legacy, Scope: f.Scope, Query: f.Q, Gone: f.Gone, Limit: f.Limit,
 	}
 }
 
@@ -111,7 +115,7 @@ func (p pageStore) Trend(_ context.Context, limit int) ([]httpapi.Point, error) 
 	points, err := p.a.db.Trend(limit)
 	out := make([]httpapi.Point, 0, len(points))
 	for _, t := range points {
-		out = append(out, httpapi.Point{At: t.At, Instances: t.Instances, Legacy: t.Legacy, Complete: t.State == record.ScanComplete})
+		out = append(out, httpapi.Point{At: t.At, Instances: t.Instances, Legacy: t.Legacy, Complete: t.State == record.ScanComplete, ScanID: t.ScanID, Verdicts: t.Verdicts})
 	}
 	return out, err
 }

@@ -187,13 +187,16 @@ func beginning(view *store.View, scans []record.Scan, shown *record.Scan, since 
 	}
 	s, err := view.Scan(since)
 	if err != nil {
-		return moment{}, fmt.Errorf("--since %q is no scan that the store knows, no time (2026-11-23, 2026-11-23T08:00:00Z) and no duration (24h, 7d): %w; `shenscan report --scans` lists the scans", since, err)
+		return moment{}, fmt.Errorf("%w %q is no scan that the store knows, no time (2026-11-23, 2026-11-23T08:00:00Z) and no duration (24h, 7d): %w; `shenscan report --scans` lists the scans", errSince, since, err)
 	}
 	if s.EndedAt == nil {
-		return moment{}, fmt.Errorf("--since %q: that scan has not ended", since)
+		return moment{}, fmt.Errorf("%w %q: that scan has not ended", errSince, since)
 	}
 	return moment{scan: s.ID, at: *s.EndedAt, asked: true}, nil
 }
+
+// errSince begins what is wrong with a beginning.
+var errSince = errors.New("since")
 
 // parseTime reads a time, a date, both in UTC, or a time as long ago as said.
 func parseTime(s string, now time.Time) (time.Time, bool) {

@@ -3,6 +3,7 @@ package report
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"unicode/utf8"
@@ -57,13 +58,32 @@ func writeJSON(w *bufio.Writer, r *Report) error {
 	return err
 }
 
-// writeSince writes what changed, with every change, and a comma.
+// writeSince writes what changed as a member of an object, and a comma.
 func writeSince(w *bufio.Writer, s *Since) error {
+	fmt.Fprint(w, `"since":`)
+	if err := writeChangesObject(w, s); err != nil {
+		return err
+	}
+	_, err := w.WriteString(",\n")
+	return err
+}
+
+// WriteChanges writes what changed as one JSON object, with every change.
+func WriteChanges(w io.Writer, s *Since) error {
+	b := bufio.NewWriterSize(w, 64<<10)
+	if err := writeChangesObject(b, s); err != nil {
+		return fmt.Errorf("write changes: %w", err)
+	}
+	_, err := b.WriteString("\n")
+	return errors.Join(err, b.Flush())
+}
+
+func writeChangesObject(w *bufio.Writer, s *Since) error {
 	head, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("encode: %w", err)
 	}
-	fmt.Fprintf(w, `"since":%s,"changes":[`, escapeJSON(head[:len(head)-1]))
+	fmt.Fprintf(w, `%s,"changes":[`, escapeJSON(head[:len(head)-1]))
 	sep := "\n"
 	for c, err := range s.Changes {
 		if err != nil {
@@ -75,7 +95,7 @@ func writeSince(w *bufio.Writer, s *Since) error {
 		}
 		sep = ",\n"
 	}
-	_, err = w.WriteString("\n]},\n")
+	_, err = w.WriteString("\n]}")
 	return err
 }
 

@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strconv"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 )
@@ -39,7 +41,7 @@ func problem(w http.ResponseWriter, status int, detail string) {
 // fault turns an error into a status and what may be said of it.
 func (s *server) fault(r *http.Request, err error) (status int, detail string) {
 	switch {
-	case errors.Is(err, errBadQuery):
+	case errors.Is(err, errBadQuery), isFilter(err):
 		return http.StatusBadRequest, err.Error()
 	case errors.Is(err, ErrNotFound):
 		return http.StatusNotFound, err.Error()
@@ -50,6 +52,11 @@ func (s *server) fault(r *http.Request, err error) (status int, detail string) {
 	}
 	s.o.Log.Error("request failed", "path", r.URL.Path, "err", err)
 	return http.StatusInternalServerError, "the request could not be answered; the log of this process says why"
+}
+
+func isFilter(err error) bool {
+	_, ok := errors.AsType[*filter.Error](err)
+	return ok
 }
 
 func (s *server) apiFault(w http.ResponseWriter, r *http.Request, err error) {
@@ -89,7 +96,7 @@ type instanceList struct {
 
 func (s *server) apiInstances(w http.ResponseWriter, r *http.Request) {
 	sum := s.o.Store.Summary()
-	l, err := parseListing(r.URL.Query(), sum.Targets)
+	l, err := parseListing(r.URL.Query(), sum.Targets, s.o.Store.Known)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
@@ -144,14 +151,10 @@ func (s *server) find(r *http.Request) (*record.Record, []record.Change, error) 
 const shownScans = 50
 
 func (s *server) apiScans(w http.ResponseWriter, r *http.Request) {
-	limit := shownScans
-	if q := r.URL.Query().Get("limit"); q != "" {
-		n, err := strconv.Atoi(q)
-		if err != nil || n < 1 || n > maxLimit {
-			s.apiFault(w, r, badQuery("limit is a number from 1 to %d", maxLimit))
-			return
-		}
-		limit = n
+	limit, err := limitOf(r.URL.Query(), shownScans)
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
 	}
 	scans, err := s.o.Store.Scans(r.Context(), limit)
 	if err != nil {
@@ -161,7 +164,20 @@ func (s *server) apiScans(w http.ResponseWriter, r *http.Request) {
 	if scans == nil {
 		scans = []record.Scan{}
 	}
-	s.json(w, http.StatusOK, map[string]any{"scans": scans})
+	s.json(w, http.StatusOK, scansAnswer{scans})
+}
+
+// limitOf reads limit.
+func limitOf(q url.Values, def int) (int, error) {
+	text := q.Get("limit")
+	if text == "" {
+		return def, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxLimit {
+		return 0, badQuery("limit is a number from 1 to %d", maxLimit)
+	}
+	return n, nil
 }
 
 func (s *server) apiScan(w http.ResponseWriter, r *http.Request) {
@@ -174,7 +190,12 @@ func (s *server) apiScan(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) apiTrend(w http.ResponseWriter, r *http.Request) {
-	points, err := s.o.Store.Trend(r.Context(), trendPoints)
+	limit, err := limitOf(r.URL.Query(), trendPoints)
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	points, err := s.o.Store.Trend(r.Context(), limit)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
@@ -182,7 +203,7 @@ func (s *server) apiTrend(w http.ResponseWriter, r *http.Request) {
 	if points == nil {
 		points = []Point{}
 	}
-	s.json(w, http.StatusOK, map[string]any{"points": points})
+	s.json(w, http.StatusOK, trendAnswer{points})
 }
 
 // maxRescan bounds the instances of one request.

@@ -21,6 +21,7 @@ import (
 // Options say what is served.
 type Options struct {
 	Store     Store
+	Answers   Answers   // nil: no whole answers are given
 	Rescanner Rescanner // nil: there is no rescan
 	// AllowRescan lets a visitor start a rescan. Set it only where visitors are
 	// authenticated or come from the same machine.
@@ -53,6 +54,9 @@ type server struct {
 	style    []byte
 	stylePos string // address of the stylesheet, with its digest
 	slots    chan struct{}
+	long     chan struct{} // for answers as large as the fleet
+	// description is that of the API.
+	description []byte
 }
 
 // New returns the handler for everything the sink serves.
@@ -66,7 +70,7 @@ func New(o Options) (http.Handler, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = 20 * time.Second
 	}
-	s := &server{o: o, style: []byte(report.Stylesheet()), slots: make(chan struct{}, o.MaxInFlight)}
+	s := &server{o: o, style: []byte(report.Stylesheet()), slots: make(chan struct{}, o.MaxInFlight), long: make(chan struct{}, longAnswers)}
 	sum := sha256.Sum256(s.style)
 	s.stylePos = "/static/" + hex.EncodeToString(sum[:8]) + ".css"
 	pages, err := parsePages()
@@ -81,29 +85,13 @@ func New(o Options) (http.Handler, error) {
 	if o.Metrics != nil {
 		mux.Handle("GET /metrics", o.Metrics)
 	}
-	for pattern, h := range map[string]http.Handler{"GET /api/v1/snapshot": o.Snapshot, "GET /api/v1/instance-types": o.Types} {
-		if h != nil {
-			mux.Handle(pattern, s.trusted(h))
-		}
-	}
 	mux.HandleFunc("GET "+s.stylePos, s.stylesheet)
-	for pattern, h := range map[string]http.HandlerFunc{
-		"GET /{$}":                   s.overview,
-		"GET /instances":             s.instances,
-		"GET /instances/{id}":        s.instance,
-		"GET /scans":                 s.scans,
-		"GET /scans/{id}":            s.scan,
-		"POST /rescan":               s.rescanForm,
-		"GET /api/v1/summary":        s.apiSummary,
-		"GET /api/v1/instances":      s.apiInstances,
-		"GET /api/v1/instances/{id}": s.apiInstance,
-		"GET /api/v1/scans":          s.apiScans,
-		"GET /api/v1/scans/{id}":     s.apiScan,
-		"GET /api/v1/trend":          s.apiTrend,
-		"POST /api/v1/rescan":        s.apiRescan,
-	} {
-		mux.Handle(pattern, s.bounded(h))
+	api := s.apiRoutes()
+	if s.description, err = describe(api, o.Version); err != nil {
+		return nil, fmt.Errorf("httpapi: describe the API: %w", err)
 	}
+	s.mount(mux, api)
+	s.mount(mux, s.pageRoutes())
 	mux.HandleFunc("/", s.nowhere)
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -128,14 +116,14 @@ func secured(h http.Handler) http.Handler {
 }
 
 // trusted answers only those who may change state.
-func (s *server) trusted(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (s *server) trusted(h http.Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		if !s.o.AllowRescan {
 			problem(w, http.StatusForbidden, "the whole store is only for authenticated visitors: configure --web.config.file with basic auth or client certificates, or listen on loopback")
 			return
 		}
 		h.ServeHTTP(w, r)
-	})
+	}
 }
 
 // bounded gives a request a slot and a deadline.

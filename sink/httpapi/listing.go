@@ -32,7 +32,7 @@ func (s *server) instances(w http.ResponseWriter, r *http.Request) {
 	v := instancesView{view: s.view("Instances", "Instances"), Q: r.URL.Query()}
 	v.Selects = v.selects()
 	status := http.StatusOK
-	l, err := parseListing(v.Q, v.Summary.Targets)
+	l, err := parseListing(v.Q, v.Summary.Targets, s.o.Store.Known)
 	if err != nil {
 		status, v.Error = s.fault(r, err)
 		v.Columns = v.columns(&listing{})

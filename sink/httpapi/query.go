@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 )
@@ -112,18 +113,45 @@ func verdictValue(c Class, target string) string {
 func sortKeys() []string { return []string{"", "id", "name", "type", "os", "verdict"} }
 
 // parseListing reads the query of a listing; everything in it is untrusted.
-func parseListing(q url.Values, targets []string) (*listing, error) {
+func parseListing(q url.Values, targets []string, known func() *filter.Known) (*listing, error) {
 	for name, values := range q {
+		if slices.Contains(filter.Words(), name) {
+			continue
+		}
 		if len(values) > 1 || len(values[0]) > maxParam && name != "cursor" {
 			return nil, badQuery("parameter %s stands twice or is longer than %d bytes", report.Short(name, 40), maxParam)
+		}
+	}
+	scope, err := scopeOf(q)
+	if err != nil {
+		return nil, err
+	}
+	if !scope.IsZero() {
+		if err := scope.Check(known()); err != nil {
+			return nil, err
 		}
 	}
 	l := &listing{
 		Limit: defaultLimit, Sort: q.Get("sort"), Down: q.Get("order") == "desc",
 		Filter: Filter{
-			Account: q.Get("account"), Region: q.Get("region"), Target: q.Get("target"), Verdict: q.Get("verdict"),
+			Target:   q.Get("target"),
 			OSFamily: q.Get("os_family"), OSVersion: q.Get("os_version"), Q: strings.TrimSpace(q.Get("q")), Gone: q.Get("gone") == "true",
 		},
+	}
+	// What the counts of the store can tell is asked of them: one account, one
+	// region, one verdict, which alone has to do with the target.
+	rest := url.Values{}
+	for _, word := range filter.Words() {
+		rest[word] = q[word]
+	}
+	for word, into := range map[string]*string{"account": &l.Filter.Account, "region": &l.Filter.Region, "verdict": &l.Filter.Verdict} {
+		if values := several(q, word); len(values) == 1 && !strings.Contains(values[0], "=") && len(q[word]) == 1 {
+			*into = values[0]
+			delete(rest, word)
+		}
+	}
+	if l.Filter.Scope, err = scopeOf(rest); err != nil {
+		return nil, err
 	}
 	if t := l.Filter.Target; t != "" && !slices.Contains(targets, t) {
 		return nil, badQuery("target %q is not one of %s", report.Short(t, 40), strings.Join(targets, ", "))
@@ -208,7 +236,7 @@ func keyOf(rec *record.Record) Key { return Key{rec.Account, rec.Region, rec.Ins
 // does not know names, nor which verdicts one instance has on several targets.
 func (l *listing) total(sum *record.Summary) (n int, known bool) {
 	f := &l.Filter
-	if f.Q != "" || f.Gone || f.Verdict != "" && f.Target == "" || len(sum.Targets) == 0 {
+	if f.Q != "" || !f.Scope.IsZero() || f.Gone || f.Verdict != "" && f.Target == "" || len(sum.Targets) == 0 {
 		return 0, false
 	}
 	target := cmp.Or(f.Target, sum.Targets[0])

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 )
 
@@ -25,10 +26,11 @@ type Filter struct {
 	Verdict             string // on any target when Target is ""
 	OSFamily, OSVersion string
 	Legacy              *bool
-	Q                   string // a part of the id or the name, whatever the case
-	Gone                bool   // gone instances too
-	After               Key    // start behind this place
-	Limit               int    // at most so many; 0 is no limit
+	Scope               filter.Filter // the other words of the one filter
+	Q                   string        // a part of the id or the name, whatever the case
+	Gone                bool          // gone instances too
+	After               Key           // start behind this place
+	Limit               int           // at most so many; 0 is no limit
 }
 
 // Order is an order of instances other than that of keys. Where two have the
@@ -61,6 +63,8 @@ type Placed struct {
 
 // Store is what the page reads. Implementations are safe for concurrent use.
 type Store interface {
+	// Known is what the names of a filter are held against.
+	Known() *filter.Known
 	// Summary returns the current totals. The caller does not change them.
 	Summary() *record.Summary
 	// Instances lists in the order of account, region and instance id. It
@@ -86,6 +90,9 @@ type Point struct {
 	Instances int       `json:"instances"`
 	Legacy    int       `json:"legacy"`
 	Complete  bool      `json:"complete"` // every scope had been read to its end
+	ScanID    string    `json:"scan_id"`
+	// Verdicts are instances by target and verdict, as they were judged then.
+	Verdicts map[string]map[string]int `json:"verdicts"`
 }
 
 // RescanRequest names instances to look at again.

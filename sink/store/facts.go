@@ -11,10 +11,16 @@ import (
 
 // Facts returns the raw facts of the instance with the id, the first one where
 // several accounts or regions have it, or ErrNotFound.
-func (db *DB) Facts(instanceID string) (*rules.Facts, error) {
+func (db *DB) Facts(instanceID string) (*rules.Facts, error) { return db.FactsOf("", "", instanceID) }
+
+// FactsOf is Facts within an account and a region, where they are not "".
+func (db *DB) FactsOf(account, region, instanceID string) (*rules.Facts, error) {
 	var out *rules.Facts
 	err := db.view(func(tx *bbolt.Tx) error {
 		for _, sc := range db.snap.Load().scopes {
+			if account != "" && sc.key.Account != account || region != "" && sc.key.Region != region {
+				continue
+			}
 			found, err := lookup(tx, sc.no, []string{instanceID})
 			if err != nil {
 				return err

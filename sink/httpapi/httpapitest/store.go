@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/httpapi"
@@ -130,6 +131,10 @@ func match(r *record.Record, f *httpapi.Filter) bool {
 		f.Legacy != nil && r.Legacy != *f.Legacy, !f.Gone && r.GoneAt != nil:
 		return false
 	}
+	tag := func(k string) (string, bool) { v, ok := r.Tags[k]; return v, ok }
+	if !f.Scope.Scope(r.Account, r.Region) || !f.Scope.Judged(&r.Classification, r.InstanceFamily) || !f.Scope.Row(r.InstanceID, tag) {
+		return false
+	}
 	if f.Verdict != "" && !slices.ContainsFunc(r.Verdicts, func(v rules.Verdict) bool {
 		return (f.Target == "" || v.Target == f.Target) && v.Level.String() == f.Verdict
 	}) {
@@ -157,6 +162,21 @@ func (s *Store) Instance(_ context.Context, account, region, id string) (*record
 		}
 	}
 	return nil, nil, fmt.Errorf("%w", httpapi.ErrNotFound)
+}
+
+// Known is what its records name.
+func (s *Store) Known() *filter.Known {
+	k := &filter.Known{Targets: s.Summary().Targets}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.recs {
+		k.Accounts, k.Regions, k.Families = append(k.Accounts, r.Account), append(k.Regions, r.Region), append(k.Families, r.InstanceFamily)
+		k.Systems = append(k.Systems, r.OS.Family, r.OS.Family+" "+r.OS.Version)
+		for key := range r.Tags {
+			k.Tags = append(k.Tags, key)
+		}
+	}
+	return k
 }
 
 // Scans returns the newest scans.

@@ -1,0 +1,125 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/shenscan/shenscan/internal/filter"
+	"github.com/shenscan/shenscan/internal/plan"
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/httpapi"
+	"github.com/shenscan/shenscan/sink/store"
+)
+
+// answers gives the API whole answers of one moment of the store.
+type answers struct{ a *App }
+
+var _ httpapi.Answers = answers{}
+
+// view opens a view for targets, those of the store where none is named.
+func (s answers) view(ctx context.Context, f filter.Filter, targets []string) (*store.View, error) {
+	var c store.Classifier
+	if len(targets) > 0 {
+		list, err := s.targets(targets)
+		if err != nil {
+			return nil, err
+		}
+		c = s.a.ruleset.NewClassifier(list)
+	}
+	v, err := s.a.db.View(ctx, c, store.Filter{Scope: f})
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Check(v.Known()); err != nil {
+		return nil, errors.Join(err, v.Close())
+	}
+	return v, nil
+}
+
+func (s answers) targets(names []string) ([]rules.Target, error) {
+	if len(names) > maxTargets {
+		return nil, fmt.Errorf("%w: at most %d targets", httpapi.ErrQuestion, maxTargets)
+	}
+	var out []rules.Target
+	for _, name := range names {
+		t, err := s.a.ruleset.ParseTarget(name)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", httpapi.ErrQuestion, err)
+		}
+		if !slices.ContainsFunc(out, func(have rules.Target) bool { return have.ID == t.ID }) {
+			out = append(out, t)
+		}
+	}
+	return out, nil
+}
+
+// maxTargets bounds the targets of one question.
+const maxTargets = 8
+
+// Report implements httpapi.Answers.
+func (s answers) Report(ctx context.Context, f filter.Filter, targets []string, since string) (*report.Report, func(), error) {
+	v, err := s.view(ctx, f, targets)
+	if err != nil {
+		return nil, nil, err
+	}
+	done := func() {
+		if err := v.Close(); err != nil {
+			s.a.log.Error("a view of the store was not closed cleanly", "err", err)
+		}
+	}
+	r, err := viewReport(ctx, v, Question{Since: since})
+	if err != nil {
+		done()
+		if errors.Is(err, errSince) {
+			err = fmt.Errorf("%w: %w", httpapi.ErrQuestion, err)
+		}
+		return nil, nil, err
+	}
+	r.Summary.CaughtUp = s.a.sink.CaughtUp()
+	return r, done, nil
+}
+
+// Plan implements httpapi.Answers.
+func (s answers) Plan(ctx context.Context, f filter.Filter, o httpapi.PlanRequest) (*plan.Plan, error) {
+	to, err := s.targets([]string{o.Target})
+	if err != nil {
+		return nil, err
+	}
+	names := []string{to[0].ID}
+	if to[0].ID != "kvm" {
+		names = append(names, "kvm") // whether an instance can stay on the 5th generation
+	}
+	v, err := s.view(ctx, f, names)
+	if err != nil {
+		return nil, err
+	}
+	types, err := LoadTypes(s.a.o.Store)
+	if err != nil {
+		return nil, errors.Join(err, v.Close())
+	}
+	rs := s.a.ruleset
+	p, err := plan.Build(v.Instances(ctx), plan.Options{
+		Target: to[0], Families: rs.Families(), Rules: rs, Types: types, OwnerTag: o.OwnerTag, KeepOS: o.KeepOS,
+		Checks: rs.Definition().Checks, Now: s.a.o.Now().UTC(), Summary: v.Summary(),
+	})
+	return p, errors.Join(err, v.Close())
+}
+
+// Explain implements httpapi.Answers.
+func (s answers) Explain(_ context.Context, account, region, id string, targets []string) (*rules.Explanation, error) {
+	if len(targets) == 0 {
+		targets = s.a.classifier.Targets()
+	}
+	list, err := s.targets(targets)
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.a.db.FactsOf(account, region, id)
+	if err != nil {
+		return nil, notFound(err)
+	}
+	return s.a.ruleset.Explain(f, list), nil
+}

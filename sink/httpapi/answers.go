@@ -1,0 +1,201 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/filter"
+	"github.com/shenscan/shenscan/internal/plan"
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// ErrQuestion marks an error of the one who asks.
+var ErrQuestion = errBadQuery
+
+// Answers gives whole answers, each of one moment of the store. An error that
+// wraps ErrQuestion or filter.Error is a mistake of the one who asks.
+type Answers interface {
+	// Report is what the store holds, judged for the targets, those of the store
+	// where none is named. since, where it is not "", names a scan or a time. The
+	// report can be read until done is called.
+	Report(ctx context.Context, f filter.Filter, targets []string, since string) (r *report.Report, done func(), err error)
+	// Plan is the migration plan for one target.
+	Plan(ctx context.Context, f filter.Filter, o PlanRequest) (*plan.Plan, error)
+	// Explain says how the verdicts of an instance come about, or ErrNotFound.
+	Explain(ctx context.Context, account, region, id string, targets []string) (*rules.Explanation, error)
+}
+
+// PlanRequest says what to plan.
+type PlanRequest struct {
+	Target   string
+	OwnerTag string
+	KeepOS   bool
+}
+
+// changesAnswer is what changed, with every change.
+type changesAnswer struct {
+	report.Since
+	Changes []changeRow `json:"changes"`
+}
+
+// changeRow is a change with the word for its cause.
+type changeRow struct {
+	report.Change
+	Why string `json:"why"`
+}
+
+// Bounds of answers that are as large as the fleet.
+const (
+	longAnswers = 4                // at a time: each keeps the pages of its moment
+	longTime    = 5 * time.Minute  // for one of them
+	longStill   = 30 * time.Second // that a reader may take nothing
+)
+
+// oneOf gives a request one of the few places for answers that are as large as
+// the fleet.
+func (s *server) oneOf(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case s.long <- struct{}{}:
+			defer func() { <-s.long }()
+		default:
+			w.Header().Set("Retry-After", "10")
+			problem(w, http.StatusServiceUnavailable, "too many answers as large as the fleet are being given; ask again in some seconds")
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), longTime)
+		defer cancel()
+		h.ServeHTTP(&patient{w, http.NewResponseController(w)}, r.WithContext(ctx))
+	})
+}
+
+// patient lets an answer take as long as its reader takes something of it.
+type patient struct {
+	http.ResponseWriter
+	ctl *http.ResponseController
+}
+
+// Unwrap is for http.ResponseController.
+func (p *patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// Write sends a part.
+func (p *patient) Write(b []byte) (int, error) {
+	if err := p.ctl.SetWriteDeadline(time.Now().Add(longStill)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
+	}
+	return p.ResponseWriter.Write(b)
+}
+
+// scopeOf reads the words of the filter.
+func scopeOf(q url.Values) (filter.Filter, error) {
+	v := filter.Values{}
+	for _, word := range filter.Words() {
+		v[word] = q[word]
+	}
+	return filter.Parse(v)
+}
+
+// several reads a parameter that may hold several values.
+func several(q url.Values, name string) []string {
+	var out []string
+	for _, list := range q[name] {
+		for value := range strings.SplitSeq(list, ",") {
+			if value = strings.TrimSpace(value); value != "" && len(value) <= maxParam && len(out) < 64 {
+				out = append(out, value)
+			}
+		}
+	}
+	return out
+}
+
+// stream sends an answer that may be as large as the fleet. What fails when a
+// part is sent ends the connection, so that nobody takes the part for all.
+func (s *server) stream(w http.ResponseWriter, r *http.Request, media string, write func(io.Writer) error) {
+	w.Header().Set("Content-Type", media)
+	if err := write(w); err != nil {
+		if r.Context().Err() == nil {
+			s.o.Log.Error("answer ended early", "path", r.URL.Path, "err", err)
+		}
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (s *server) apiCSV(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	f, err := scopeOf(q)
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	rep, done, err := s.o.Answers.Report(r.Context(), f, several(q, "target"), "")
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	defer done()
+	w.Header().Set("Content-Disposition", `attachment; filename="instances.csv"`)
+	s.stream(w, r, "text/csv; charset=utf-8", func(w io.Writer) error { return report.Write(w, report.CSV, rep, report.Options{Now: s.o.Now()}) })
+}
+
+func (s *server) apiChanges(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	f, err := scopeOf(q)
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	rep, done, err := s.o.Answers.Report(r.Context(), f, nil, q.Get("since"))
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	defer done()
+	s.stream(w, r, "application/json", func(w io.Writer) error { return report.WriteChanges(w, rep.Since) })
+}
+
+func (s *server) apiPlan(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	f, err := scopeOf(q)
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	o := PlanRequest{Target: q.Get("target"), OwnerTag: q.Get("owner_tag")}
+	if keep := q.Get("keep_os"); keep != "" {
+		if o.KeepOS, err = strconv.ParseBool(keep); err != nil {
+			s.apiFault(w, r, badQuery("keep_os is true or false"))
+			return
+		}
+	}
+	if o.Target == "" {
+		o.Target = "shenlong-6"
+	}
+	p, err := s.o.Answers.Plan(r.Context(), f, o)
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	s.stream(w, r, "application/json", func(w io.Writer) error { return plan.Write(w, report.JSON, p, report.Options{Now: s.o.Now()}) })
+}
+
+func (s *server) apiExplain(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	id := r.PathValue("id")
+	if !instanceID.MatchString(id) {
+		s.apiFault(w, r, badQuery("%q is not an instance id", report.Short(id, 64)))
+		return
+	}
+	e, err := s.o.Answers.Explain(r.Context(), q.Get("account"), q.Get("region"), id, several(q, "target"))
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	s.json(w, http.StatusOK, e)
+}

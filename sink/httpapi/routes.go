@@ -1,0 +1,201 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/shenscan/shenscan/internal/filter"
+	"github.com/shenscan/shenscan/internal/plan"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// param is a query parameter.
+type param struct {
+	name, text string
+	kind       string   // string, integer or boolean
+	values     []string // the only ones
+	repeated   bool     // may stand several times, or hold several values with commas
+	needed     bool
+}
+
+// route is one resource. What is not in its parameters is refused; the same
+// table makes the description of the API.
+type route struct {
+	method, path, text string
+	params             []param
+	answer             any    // an example of its type; nil: see media
+	media              string // "" is JSON
+	status             int    // 0 is 200
+	handle             http.HandlerFunc
+	long               bool // bounds itself: an answer as large as the fleet
+}
+
+// pattern is the route in the spelling of http.ServeMux.
+func (r *route) pattern() string { return r.method + " " + r.path }
+
+func text(name, text string) param { return param{name: name, text: text, kind: "string"} }
+
+// scopeParams are the words of the one filter.
+func scopeParams() []param {
+	what := map[string]string{
+		"account": "only these accounts", "region": "only these regions", "tag": "only with this tag, KEY or KEY=VALUE",
+		"family": "only these instance families", "os": "only these operating systems: centos, centos:5, windows-server:2003",
+		"verdict": "only with this verdict, on the target where one is named, or TARGET=VERDICT", "confidence": "only with this confidence",
+		"exclude": "leave out WORD=VALUE or an instance id",
+	}
+	var out []param
+	for _, word := range filter.Words() {
+		p := text(word, what[word])
+		p.repeated = true
+		out = append(out, p)
+	}
+	return out
+}
+
+func listingParams() []param {
+	return append(scopeParams(),
+		text("target", "with verdict: the verdict on this target; without: ignored"),
+		text("os_family", "only this operating system"), text("os_version", "only this version of it"),
+		param{name: "legacy", text: "only on the legacy list, or only not", kind: "boolean"},
+		text("q", "a part of the id or the name, whatever the case"),
+		param{name: "gone", text: "gone instances too", kind: "boolean"},
+		param{name: "sort", text: "default: account, region, instance id", kind: "string", values: sortKeys()},
+		param{name: "order", text: "direction of sort", kind: "string", values: []string{"asc", "desc"}},
+		param{name: "limit", text: "instances of a page, at most 500", kind: "integer"},
+		text("cursor", "next_cursor of the page before"),
+	)
+}
+
+// scansAnswer lists scans.
+type scansAnswer struct {
+	Scans []record.Scan `json:"scans"`
+}
+
+// trendAnswer lists points of the trend.
+type trendAnswer struct {
+	Points []Point `json:"points"`
+}
+
+// apiRoutes are the resources of the API.
+func (s *server) apiRoutes() []route {
+	target := text("target", "a class, an instance family or a type; default: those of the store")
+	target.repeated = true
+	since := text("since", "a scan, a time (2026-11-23, 2026-11-23T08:00:00Z) or how long ago (24h, 7d)")
+	since.needed = true
+	limit := param{name: "limit", text: "at most so many, up to 500", kind: "integer"}
+	place := []param{text("account", "where several accounts have the id"), text("region", "where several regions have the id")}
+	out := []route{
+		{method: http.MethodGet, path: "/api/v1/summary", text: "Totals, with how complete they are", answer: record.Summary{}, handle: s.apiSummary},
+		{method: http.MethodGet, path: "/api/v1/instances", text: "A page of instances", params: listingParams(), answer: instanceList{}, handle: s.apiInstances},
+		{method: http.MethodGet, path: "/api/v1/instances/{id}", text: "One instance with its history", params: place, answer: instanceAnswer{}, handle: s.apiInstance},
+		{method: http.MethodGet, path: "/api/v1/scans", text: "The scans that run, then the last ones", params: []param{limit}, answer: scansAnswer{}, handle: s.apiScans},
+		{method: http.MethodGet, path: "/api/v1/scans/{id}", text: "One scan", answer: record.Scan{}, handle: s.apiScan},
+		{method: http.MethodGet, path: "/api/v1/trend", text: "The fleet at the end of each scan, oldest first, as it was judged then", params: []param{limit}, answer: trendAnswer{}, handle: s.apiTrend},
+		{method: http.MethodGet, path: "/api/v1/openapi.json", text: "This description", media: "application/json", handle: s.apiDescription},
+		{method: http.MethodPost, path: "/api/v1/rescan", text: "Look at instances again; for visitors who may change state", answer: RescanReply{}, status: http.StatusAccepted, handle: s.apiRescan},
+	}
+	if s.o.Answers != nil {
+		out = append(out,
+			route{method: http.MethodGet, path: "/api/v1/instances.csv", text: "Every instance as CSV, with how complete the list is", params: append(scopeParams(), target), media: "text/csv", handle: s.apiCSV, long: true},
+			route{method: http.MethodGet, path: "/api/v1/changes", text: "What changed since a scan or a time", params: append(scopeParams()[:2], since), answer: changesAnswer{}, handle: s.apiChanges, long: true},
+			route{
+				method: http.MethodGet, path: "/api/v1/plan", text: "The migration plan for one target", params: append(scopeParams(), text("target", "where to; default shenlong-6"),
+					text("owner_tag", "tag that names an instance's owner"), param{name: "keep_os", text: "prefer a 5th-generation family over another operating system", kind: "boolean"}),
+				answer: plan.Plan{}, handle: s.apiPlan, long: true,
+			},
+			route{method: http.MethodGet, path: "/api/v1/explain/{id}", text: "How the verdicts of an instance come about", params: append(place, target), answer: rules.Explanation{}, handle: s.apiExplain},
+		)
+	}
+	if s.o.Snapshot != nil {
+		out = append(out, route{method: http.MethodGet, path: "/api/v1/snapshot", text: "A consistent copy of the store; for visitors who may change state", media: "application/octet-stream", handle: s.trusted(s.o.Snapshot), long: true})
+	}
+	if s.o.Types != nil {
+		out = append(out, route{method: http.MethodGet, path: "/api/v1/instance-types", text: "The catalogue of instance types that plans rest on; for visitors who may change state", media: "application/json", handle: s.trusted(s.o.Types)})
+	}
+	return out
+}
+
+// pageRoutes are the pages for people.
+func (s *server) pageRoutes() []route {
+	refresh := text("refresh", "")
+	return []route{
+		{method: http.MethodGet, path: "/{$}", params: []param{refresh}, handle: s.overview},
+		{method: http.MethodGet, path: "/instances", params: append(listingParams(), refresh), handle: s.instances},
+		{method: http.MethodGet, path: "/instances/{id}", params: []param{text("account", ""), text("region", ""), text("rescan", ""), refresh}, handle: s.instance},
+		{method: http.MethodGet, path: "/scans", params: []param{refresh}, handle: s.scans},
+		{method: http.MethodGet, path: "/scans/{id}", params: []param{refresh}, handle: s.scan},
+		{method: http.MethodPost, path: "/rescan", handle: s.rescanForm},
+	}
+}
+
+// mount adds routes, and an answer to other methods on their paths.
+func (s *server) mount(mux *http.ServeMux, routes []route) {
+	methods := map[string][]string{}
+	for i := range routes {
+		r := &routes[i]
+		methods[r.path] = append(methods[r.path], r.method)
+		if r.method == http.MethodGet {
+			methods[r.path] = append(methods[r.path], http.MethodHead)
+		}
+		h := http.Handler(s.asked(r))
+		if r.long {
+			h = s.oneOf(h)
+		} else {
+			h = s.bounded(h.ServeHTTP)
+		}
+		mux.Handle(r.pattern(), h)
+	}
+	for path, allowed := range methods {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			s.refuse(w, r, http.StatusMethodNotAllowed, r.Method+" is not what this address answers; it answers "+strings.Join(allowed, ", "))
+		})
+	}
+}
+
+// refuse answers a program with a problem, and a person with a page.
+func (s *server) refuse(w http.ResponseWriter, r *http.Request, status int, detail string) {
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		problem(w, status, detail)
+		return
+	}
+	s.failWith(w, status, report.Capital(detail)+".")
+}
+
+// asked refuses parameters that the route does not know: a misspelt one would
+// otherwise be a filter that is silently not in force.
+func (s *server) asked(rt *route) http.Handler {
+	names := make([]string, len(rt.params))
+	for i := range rt.params {
+		names[i] = rt.params[i].name
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		q, err := url.ParseQuery(r.URL.RawQuery)
+		if err != nil {
+			s.refuse(w, r, http.StatusBadRequest, "the query cannot be read: "+err.Error())
+			return
+		}
+		for name, values := range q {
+			at := slices.Index(names, name)
+			switch {
+			case at < 0:
+				s.refuse(w, r, http.StatusBadRequest, "parameter "+report.Short(name, 40)+" is not known here"+filter.Nearest(name, names))
+				return
+			case !rt.params[at].repeated && len(values) > 1:
+				s.refuse(w, r, http.StatusBadRequest, "parameter "+name+" stands twice")
+				return
+			}
+		}
+		for i := range rt.params {
+			if rt.params[i].needed && q.Get(rt.params[i].name) == "" {
+				s.refuse(w, r, http.StatusBadRequest, "parameter "+rt.params[i].name+" is needed: "+rt.params[i].text)
+				return
+			}
+		}
+		rt.handle(w, r)
+	})
+}
