@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,73 +8,86 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/event"
 )
 
+// deadFlags say whom the commands about dead letters ask.
+type deadFlags struct {
+	nats   natsFlags
+	store  storeFlags
+	output string
+	limit  int
+}
+
 func newDeadCmd(s *settings) *cobra.Command {
-	f := &natsFlags{}
+	f := &deadFlags{}
 	cmd := &cobra.Command{
-		Use: "dead", Short: "List, retry or drop messages that could not be processed",
+		Use: "dead", Short: "List, retry or drop messages that could not be processed, or set one aside",
 		Long: `Messages that could not be processed are kept, with their cause and their
-original payload, for 90 days. Mend the cause, then retry them.`,
+original payload, for 90 days. Mend the cause, then retry them. A running shenscan
+is asked to: the one that --nats-url names, else the one that holds --store.`,
 		Example: `  shenscan dead list
   shenscan dead retry 12 13
   shenscan dead drop 14`,
 	}
-	list := &cobra.Command{Use: "list", Short: "List the dead letters, oldest first", Args: noArgs}
-	var output string
-	var limit int
-	list.Flags().StringVar(&output, "output", "table", "table or jsonl")
-	list.Flags().IntVar(&limit, "limit", 1000, "at most so many")
-	list.RunE = func(cmd *cobra.Command, _ []string) error {
-		b, err := f.dial(cmd, s)
-		if err != nil {
-			return err
-		}
-		defer b.Close()
-		letters, err := b.DeadLetters(cmd.Context(), limit)
-		if err != nil {
-			return err
-		}
-		if output == "jsonl" {
-			enc := json.NewEncoder(cmd.OutOrStdout())
-			for _, l := range letters {
-				if err := enc.Encode(l); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
-		if output != "table" {
-			return usage(fmt.Errorf("--output %q is not table or jsonl", output))
-		}
-		var rows [][]string
-		for _, l := range letters {
-			rows = append(rows, []string{fmt.Sprint(l.ID), l.At.Format("2006-01-02 15:04:05Z"), l.Stream, l.Consumer, l.Subject, fmt.Sprint(l.Deliveries), l.Cause})
-		}
-		return writeTable(cmd.OutOrStdout(), []string{"ID", "AT", "STREAM", "CONSUMER", "SUBJECT", "DELIVERIES", "CAUSE"}, rows)
+	list := &cobra.Command{
+		Use: "list", Short: "List the dead letters, oldest first", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.list(cmd, s) },
 	}
+	list.Flags().StringVar(&f.output, "output", "table", "table or jsonl")
+	list.Flags().IntVar(&f.limit, "limit", 1000, "at most so many")
 	cmd.AddCommand(list,
-		f.eachLetter(s, "retry", "Put messages back where they were", (*bus.Bus).RetryDead),
-		f.eachLetter(s, "drop", "Delete dead letters", (*bus.Bus).DropDead))
+		f.each(s, "retry ID...", "retry", "Put messages back where they were"),
+		f.each(s, "drop ID...", "drop", "Delete dead letters"),
+		f.each(s, "aside NUMBER...", "aside", "Move messages of the results, by the numbers that a sink which cannot read them logs, to the dead letters"))
 	for _, sub := range cmd.Commands() {
-		f.add(sub, false)
+		f.nats.add(sub, false)
+		f.store.add(sub)
 	}
 	return cmd
 }
 
-func (f *natsFlags) dial(cmd *cobra.Command, s *settings) (*bus.Bus, error) {
-	if f.o.URL == "" {
-		f.o.URL = orEnv("NATS_URL", "nats://127.0.0.1:4222")
+func (f *deadFlags) list(cmd *cobra.Command, s *settings) error {
+	if f.output != "table" && f.output != "jsonl" {
+		return usage(fmt.Errorf("--output %q is not table or jsonl", f.output))
 	}
-	return bus.Dial(cmd.Context(), f.options(s, "shenscan-"+cmd.Name(), bus.SyncAlways))
+	b, err := f.nats.dial(cmd.Context(), s, "shenscan-dead", f.store.dir)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	enc := json.NewEncoder(cmd.OutOrStdout())
+	rows, after := [][]string{}, uint64(0)
+	for n := 0; n < f.limit; {
+		var reply app.LettersReply
+		if err := b.Call(cmd.Context(), event.SubjectLetters+"list", app.LettersRequest{After: after, Limit: f.limit - n}, &reply); err != nil {
+			return err
+		}
+		if len(reply.Letters) == 0 {
+			break
+		}
+		for _, l := range reply.Letters {
+			n, after = n+1, l.ID
+			if f.output == "jsonl" {
+				if err := enc.Encode(l); err != nil {
+					return err
+				}
+				continue
+			}
+			rows = append(rows, []string{strconv.FormatUint(l.ID, 10), l.At.Format("2006-01-02 15:04:05Z"), l.Stream, l.Consumer, l.Subject, strconv.Itoa(l.Deliveries), l.Cause})
+		}
+	}
+	if f.output == "jsonl" {
+		return nil
+	}
+	return writeTable(cmd.OutOrStdout(), []string{"ID", "AT", "STREAM", "CONSUMER", "SUBJECT", "DELIVERIES", "CAUSE"}, rows)
 }
 
-// eachLetter is a command that does something with the dead letters whose ids
-// are its arguments.
-func (f *natsFlags) eachLetter(s *settings, name, short string, do func(*bus.Bus, context.Context, uint64) error) *cobra.Command {
+// each is a command that has something done with each of its arguments.
+func (f *deadFlags) each(s *settings, use, name, short string) *cobra.Command {
 	return &cobra.Command{
-		Use: name + " ID...", Short: short,
+		Use: use, Short: short,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usage(errors.New("name the ids that `shenscan dead list` shows"))
@@ -83,18 +95,18 @@ func (f *natsFlags) eachLetter(s *settings, name, short string, do func(*bus.Bus
 			var ids []uint64
 			for _, arg := range args {
 				id, err := strconv.ParseUint(arg, 10, 64)
-				if err != nil {
-					return usage(fmt.Errorf("%q is not an id of a dead letter", arg))
+				if err != nil || id == 0 {
+					return usage(fmt.Errorf("%q is not an id of a message", arg))
 				}
 				ids = append(ids, id)
 			}
-			b, err := f.dial(cmd, s)
+			b, err := f.nats.dial(cmd.Context(), s, "shenscan-dead", f.store.dir)
 			if err != nil {
 				return err
 			}
 			defer b.Close()
 			for _, id := range ids {
-				if err := do(b, cmd.Context(), id); err != nil {
+				if err := b.Call(cmd.Context(), event.SubjectLetters+name, app.LetterRequest{ID: id}, &struct{}{}); err != nil {
 					return err
 				}
 			}

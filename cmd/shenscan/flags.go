@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -50,12 +51,13 @@ func defaultStore() string {
 // natsFlags say which broker to use.
 type natsFlags struct {
 	o          bus.Options
+	embedded   bool
 	sync       string
 	resultsAge time.Duration
 }
 
 func (f *natsFlags) add(cmd *cobra.Command, embedded bool) {
-	f.o = bus.DefaultOptions()
+	f.o, f.embedded = bus.DefaultOptions(), embedded
 	fl := cmd.Flags()
 	url := "NATS server or cluster"
 	if embedded {
@@ -70,7 +72,7 @@ func (f *natsFlags) add(cmd *cobra.Command, embedded bool) {
 	fl.IntVar(&f.o.Replicas, "nats-replicas", 1, "replicas of every stream: 1, or 3 or 5 on a cluster")
 	fl.DurationVar(&f.resultsAge, "results-age", f.o.Limits.ResultsAge, "how long results are kept for sinks that catch up")
 	if embedded {
-		fl.StringVar(&f.o.Listen, "nats-listen", "", "`address` on which the embedded NATS listens, such as 127.0.0.1:4222, for shenscan rescan and other clients")
+		fl.StringVar(&f.o.Listen, "nats-listen", "", "`address` of this machine on which the embedded NATS listens, such as 127.0.0.1:4222, for every client on it; serve listens on a free port for who may read the files beside the store")
 		fl.StringVar(&f.sync, "nats-sync", "", "when the embedded NATS syncs to disk: always (nothing acknowledged is lost at a power cut) or interval (two minutes may be); default always for serve, interval for scan and demo")
 	}
 }
@@ -79,11 +81,43 @@ func (f *natsFlags) options(s *settings, name string, def bus.Sync) bus.Options 
 	o := f.o
 	o.Name, o.Log = name, s.log
 	o.Limits.ResultsAge = f.resultsAge
+	if f.embedded {
+		o.Guard = bus.GuardOperator
+	} else {
+		o.Inbox = bus.InboxOperator // who asks; roles have their own
+	}
 	o.Sync = def
 	if f.sync != "" {
 		o.Sync = bus.Sync(f.sync)
 	}
 	return o
+}
+
+// dial connects to the server that was named, or to that of a shenscan which
+// runs beside the store.
+func (f *natsFlags) dial(ctx context.Context, s *settings, name, store string) (*bus.Bus, error) {
+	o := f.options(s, name, bus.SyncAlways)
+	if o.URL == "" {
+		o.URL = os.Getenv("NATS_URL")
+	}
+	found := false
+	if o.URL == "" {
+		var err error
+		if found, err = app.FindNATS(store, &o); err != nil {
+			return nil, err
+		}
+		if !found {
+			o.URL = "nats://127.0.0.1:4222"
+		}
+	}
+	b, err := bus.Dial(ctx, o)
+	if err != nil && found {
+		return nil, fmt.Errorf("the shenscan beside the store in %s does not answer any more: %w", store, err)
+	}
+	if err != nil && o.URL == "nats://127.0.0.1:4222" {
+		return nil, fmt.Errorf("no shenscan runs beside the store in %s: name its folder with --store, or a server with --nats-url: %w", store, err)
+	}
+	return b, err
 }
 
 // traceFlags say where spans go.

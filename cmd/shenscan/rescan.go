@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +22,7 @@ import (
 
 type rescanFlags struct {
 	nats           natsFlags
+	store          storeFlags
 	accounts       []string
 	regions        []string
 	reason, output string
@@ -36,7 +36,8 @@ func newRescanCmd(s *settings) *cobra.Command {
 		Use:   "rescan INSTANCE_ID...",
 		Short: "Ask a running shenscan to look at instances again, and wait for the verdicts",
 		Long: `rescan asks a running shenscan over NATS to look at the named instances now,
-ahead of a running scan, and waits for their verdicts. The request is stored
+ahead of a running scan, and waits for their verdicts: the one that --nats-url
+names, else the one that holds --store. The request is stored
 before it is answered: it survives whatever dies afterwards.`,
 		Example: `  shenscan rescan i-bp67acfmxazb4p0001
   shenscan rescan --region cn-hangzhou i-bp67acfmxazb4p0001 i-bp67acfmxazb4p0002 --output jsonl
@@ -51,13 +52,11 @@ before it is answered: it survives whatever dies afterwards.`,
 			if f.output != "table" && f.output != "json" && f.output != "jsonl" {
 				return usage(fmt.Errorf("--output %q is not table, json or jsonl", f.output))
 			}
-			if f.nats.o.URL == "" {
-				f.nats.o.URL = orEnv("NATS_URL", "nats://127.0.0.1:4222")
-			}
 			return f.run(cmd.Context(), s, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	f.nats.add(cmd, false)
+	f.store.add(cmd)
 	fl := cmd.Flags()
 	fl.StringSliceVar(&f.accounts, "account", nil, "only in this account, with --all in these")
 	fl.StringSliceVar(&f.regions, "region", nil, "only in this region, with --all in these")
@@ -77,15 +76,8 @@ func only(list []string) string {
 	return list[0]
 }
 
-func orEnv(name, def string) string {
-	if v := os.Getenv(name); v != "" {
-		return v
-	}
-	return def
-}
-
 func (f *rescanFlags) run(ctx context.Context, s *settings, ids []string, out, errOut io.Writer) error {
-	b, err := bus.Dial(ctx, f.nats.options(s, "shenscan-rescan", bus.SyncAlways))
+	b, err := f.nats.dial(ctx, s, "shenscan-rescan", f.store.dir)
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,11 @@ func (f *processFlags) options(s *settings, name string, roles app.Role, def bus
 		HTTP: app.HTTPOptions{Listen: f.listen.addr, WebConfig: f.listen.webConfig, Insecure: f.listen.insecure},
 	}
 	o.Distributed = o.NATS.URL != ""
+	if name != "shenscan-serve" {
+		o.NATS.Inbox = "" // that of its role
+	} else if o.NATS.URL == "" && o.NATS.Listen == "" {
+		o.NATS.Listen, o.NATS.Guard = "127.0.0.1:0", bus.GuardKey
+	}
 	return o
 }
 
@@ -66,8 +71,10 @@ func newServeCmd(s *settings) *cobra.Command {
 		Long: `serve scans on the schedules of the configuration file, answers scan and rescan
 requests, keeps the store and serves the web page, the API and the metrics.
 
-The embedded NATS opens no socket unless --nats-listen names one; requests from
-other programs (nats req shenscan.rescan …) need that, or --nats-url.`,
+The embedded NATS listens on a free port of this machine. Who may read nats.json
+and nats.nk beside the store finds it with their key: shenscan rescan and dead do
+so by themselves. --nats-listen names the port, and lets everybody on this machine
+ask.`,
 		Example: `  shenscan serve --config shenscan.yaml
   shenscan serve --nats-listen 127.0.0.1:4222
   nats req shenscan.scan '{}'                      # in another terminal`,

@@ -181,11 +181,15 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	a.onClose(func() { tracer.Close(ctx) })
 	// Producers see to the streams; workers and sinks take them as they are.
 	o.NATS.Tracer, o.NATS.Declare = tracer, o.Roles&Producer != 0
+	o.NATS.Inbox = orDefault(o.NATS.Inbox, inboxes[o.Roles])
 	o.NATS.Dir = orDefault(o.NATS.Dir, filepath.Join(o.Store, "nats"))
 	if a.bus, err = bus.Open(ctx, o.NATS); err != nil {
 		return nil, err
 	}
 	a.onClose(a.bus.Close)
+	if err := a.showDoor(); err != nil {
+		return nil, err
+	}
 	a.bus.OnDead(func(stream string) { a.metrics.dead.WithLabelValues(stream).Inc() })
 	if o.Roles&(Producer|Worker) != 0 {
 		if err := a.openCloud(ctx); err != nil {
@@ -204,6 +208,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}
 	return a, nil
 }
+
+// inboxes are the names of the inboxes of each role, whose user alone hears them.
+var inboxes = map[Role]string{Producer: bus.InboxProducer, Worker: bus.InboxWorker, Sink: bus.InboxSink, All: bus.InboxProcess}
 
 func (a *App) onClose(f func()) { a.closes = append(a.closes, f) }
 

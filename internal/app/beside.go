@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/files"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -158,16 +159,8 @@ func writeDoor(dir string, d *door) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(dir, ".server-*") // 0600
-	if err != nil {
+	if err := files.WritePrivate(doorFile(dir), body); err != nil {
 		return fmt.Errorf("name this process beside its store: %w", err)
-	}
-	_, err = tmp.Write(body)
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), doorFile(dir))
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("name this process beside its store: %w", err), os.Remove(tmp.Name()))
 	}
 	return nil
 }
@@ -232,7 +225,7 @@ func OpenStore(ctx context.Context, at Place, overlays, targets []string) (*Held
 }
 
 func readDoor(dir string) (*door, error) {
-	body, err := os.ReadFile(doorFile(dir))
+	body, err := files.ReadPrivate(doorFile(dir))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, errors.New("the process that holds it does not serve it: another command reads it, or an older shenscan runs; wait for it, or name a server with --server")
 	}

@@ -22,6 +22,8 @@ func (a *App) onDead(ctx context.Context, d bus.Dead) error {
 	switch m := d.Msg.(type) {
 	case *event.InstancesListed:
 		said = &event.PageFailed{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Lane: m.Lane, Walk: m.Walk.Walk, Page: m.Page, Failure: fail(m.Scope)}
+	case *event.InstancesClassified:
+		said = &event.PageFailed{ScanID: m.ScanID, Kind: m.Kind, Scope: m.Scope, Lane: m.Lane, Walk: m.Walk.Walk, Page: m.Page, Failure: fail(m.Scope)}
 	case *event.LaneJob:
 		f := fail(m.Scope)
 		said = &event.LaneEnded{ScanID: m.ScanID, Kind: event.KindScan, Scope: m.Scope, Lane: m.Lane, Walk: "dead", Failure: &f}

@@ -46,6 +46,11 @@ type Options struct {
 	// nkey seed, CA of a PEM file to trust, Cert and Key of a client
 	// certificate.
 	Creds, NKey, CA, Cert, Key string
+	// Seed is an nkey seed itself, in place of the file.
+	Seed string
+	// Inbox tells the inboxes of this user from others' (one of the Inbox names);
+	// "" for none of its own.
+	Inbox string
 	// Name of this process in the server's connection list.
 	Name string
 	// Dir holds the embedded server's streams.
@@ -56,6 +61,8 @@ type Options struct {
 	// Listen is the embedded server's address ("127.0.0.1:4222"); "" opens no
 	// socket.
 	Listen string
+	// Guard of Listen.
+	Guard Guard
 	// Sync of the embedded server; SyncAlways by default.
 	Sync Sync
 	// Replicas of every stream: 1, or 3 on a cluster.
@@ -91,6 +98,9 @@ func (o *Options) Validate() error {
 	if o.URL != "" && o.Listen != "" {
 		errs = append(errs, errors.New("--nats-listen is the embedded server's and means nothing beside --nats-url"))
 	}
+	if o.Listen != "" {
+		errs = append(errs, checkListen(o.Listen))
+	}
 	return errors.Join(errs...)
 }
 
@@ -106,7 +116,8 @@ type Bus struct {
 	server   *server.Server // nil with an external server
 	unwell   atomic.Bool    // the embedded server could not write
 	untend   func()         // ends tend
-	discard  func()         // deletes the streams; nil where they are kept
+	keys     guardKeys
+	discard  func() // deletes the streams; nil where they are kept
 
 	bucketsMu sync.Mutex
 	buckets   []jetstream.KeyValueConfig // those in use
@@ -165,10 +176,18 @@ func Dial(ctx context.Context, o Options) (_ *Bus, err error) {
 	target := o.URL
 	if target == "" {
 		b.o.Limits.PagesBytes = min(b.o.Limits.PagesBytes, embeddedPages)
+		if b.o.Listen == "" {
+			b.o.Guard = GuardNone // there is no door
+		} else if b.keys, err = newGuardKeys(); err != nil {
+			return nil, err
+		}
 		if err := b.startServer(b.o.Listen); err != nil {
 			return nil, err
 		}
 		opts = append(opts, nats.InProcessServer(inProcess{b}))
+		if b.o.Guard != GuardNone {
+			opts = append(opts, b.asOwner())
+		}
 		target = nats.DefaultURL
 	}
 	if b.nc, err = nats.Connect(target, opts...); err != nil {
@@ -213,6 +232,7 @@ func (b *Bus) startServer(listen string) error {
 		}
 		opts.Host, opts.Port = host, port
 	}
+	b.guard(opts)
 	srv, err := server.NewServer(opts)
 	if err != nil {
 		return fmt.Errorf("embedded NATS in %s: %w", b.o.Dir, err)
@@ -257,6 +277,16 @@ func (b *Bus) connectOptions() ([]nats.Option, error) {
 			return nil, fmt.Errorf("nkey of NATS: %w", err)
 		}
 		opts = append(opts, nkey)
+	}
+	if b.o.Seed != "" {
+		seed, err := seedOption(b.o.Seed)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, seed)
+	}
+	if b.o.Inbox != "" {
+		opts = append(opts, nats.CustomInboxPrefix(inboxPrefix+b.o.Inbox))
 	}
 	if b.o.Cert != "" {
 		opts = append(opts, nats.ClientCert(b.o.Cert, b.o.Key))

@@ -140,7 +140,7 @@ func TestErrorDecidesFate(t *testing.T) {
 	if attempts["0"] != 1 || attempts["1"] != 2 || attempts["2"] != 3 || len(dead) != 2 {
 		t.Errorf("attempts %v, dead %v", attempts, dead)
 	}
-	letters, err := b.DeadLetters(t.Context(), 10)
+	letters, err := b.DeadLetters(t.Context(), 0, 10)
 	if err != nil || len(letters) != 2 || letters[0].Cause != "cannot ever work" {
 		t.Fatalf("dead letters %+v, %v", letters, err)
 	}

@@ -145,14 +145,40 @@ func (b *Bus) move(ctx context.Context, advisory []byte, onDead func(context.Con
 	return nil
 }
 
-// DeadLetters lists at most limit dead letters, oldest first.
-func (b *Bus) DeadLetters(ctx context.Context, limit int) ([]StoredDeadLetter, error) {
+// SetAside moves one message of the results stream to the dead letters, so that
+// sinks which cannot read it go on behind it. The letter keeps it for a sink that
+// can.
+func (b *Bus) SetAside(ctx context.Context, seq uint64, onDead func(context.Context, Dead) error) error {
+	s, err := b.js.Stream(ctx, StreamResults)
+	if err != nil {
+		return fmt.Errorf("look at stream %s: %w", StreamResults, err)
+	}
+	raw, err := s.GetMsg(ctx, seq)
+	if err != nil {
+		return fmt.Errorf("read message %d of %s: %w", seq, StreamResults, err)
+	}
+	m, err := event.Decode(raw.Data)
+	d := Dead{Msg: m, Stream: StreamResults, Cause: "set aside by an operator"}
+	if err != nil {
+		d.Msg, d.Cause = nil, d.Cause+": "+err.Error()
+	}
+	if err := b.bury(ctx, StreamResults, "operator", seq, 1, raw.Subject, raw.Data, d, onDead); err != nil {
+		return err
+	}
+	if err := s.DeleteMsg(ctx, seq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return fmt.Errorf("delete message %d of %s: %w", seq, StreamResults, err)
+	}
+	return nil
+}
+
+// DeadLetters lists at most limit dead letters after an id, oldest first.
+func (b *Bus) DeadLetters(ctx context.Context, after uint64, limit int) ([]StoredDeadLetter, error) {
 	s, err := b.js.Stream(ctx, StreamDead)
 	if err != nil {
 		return nil, fmt.Errorf("look at stream %s: %w", StreamDead, err)
 	}
 	var out []StoredDeadLetter
-	for seq := max(s.CachedInfo().State.FirstSeq, 1); len(out) < limit; seq++ {
+	for seq := max(s.CachedInfo().State.FirstSeq, after+1); len(out) < limit; seq++ {
 		raw, err := s.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(event.SubjectDead+".>")) // the next one that is there
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			break

@@ -352,7 +352,7 @@ func TestANewerMessageIsDeadLetteredWithItsCause(t *testing.T) {
 			if d := <-dead; !strings.Contains(d.Cause, "newer version") || !strings.Contains(d.Cause, "upgrade") || !strings.Contains(d.Cause, "dead retry") {
 				t.Errorf("cause %q", d.Cause)
 			}
-			letters, err := b.DeadLetters(t.Context(), 10)
+			letters, err := b.DeadLetters(t.Context(), 0, 10)
 			if err != nil || len(letters) != 1 || !slices.Equal(letters[0].Payload, raw) {
 				t.Fatalf("letters %+v, %v", letters, err)
 			}
@@ -406,7 +406,7 @@ func TestTheLargestGarbageIsDeadLettered(t *testing.T) {
 		return nil
 	})
 	<-dead
-	letters, err := b.DeadLetters(t.Context(), 1)
+	letters, err := b.DeadLetters(t.Context(), 0, 1)
 	if err != nil || len(letters) != 1 || len(letters[0].Payload) != len(garbage) {
 		t.Fatalf("%d letters, %v", len(letters), err)
 	}

@@ -239,7 +239,7 @@ func (r *resultsReader) apply(ctx context.Context, batch []jetstream.Msg) error 
 		}
 		m, err := event.Decode(msg.Data())
 		if errors.Is(err, event.ErrNewer) {
-			return fmt.Errorf("results message %d: %w; upgrade this sink", meta.Sequence.Stream, err)
+			return fmt.Errorf("results message %d: %w; upgrade this sink, or set the message aside: shenscan dead aside %d", meta.Sequence.Stream, err, meta.Sequence.Stream)
 		}
 		if err != nil {
 			d := Dead{Stream: StreamResults, Cause: err.Error()}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,8 +20,8 @@ import (
 // Request is a request to one of shenscan's services.
 type Request struct {
 	Data []byte
-	// Caller tells callers apart for rate limits: the Shenscan-Caller header,
-	// else the connection behind the reply subject, else "".
+	// Caller tells users apart for rate limits: the one whose inbox the answer
+	// goes to, which no other user can hear.
 	Caller string
 	// Reply reports whether the caller waits for an answer.
 	Reply bool
@@ -108,7 +109,7 @@ func (h *handlers) stop() {
 
 func (b *Bus) answer(ctx context.Context, e Endpoint, r micro.Request) {
 	ctx, span := b.traceRequest(ctx, e.Subject, r)
-	reply, err := e.Handle(ctx, Request{Data: r.Data(), Caller: callerOf(r), Reply: r.Reply() != ""})
+	reply, err := e.Handle(ctx, Request{Data: r.Data(), Caller: callerOf(r.Reply()), Reply: r.Reply() != ""})
 	span.End(err)
 	b.respond(ctx, r, reply, err)
 }
@@ -133,29 +134,27 @@ func (b *Bus) respond(ctx context.Context, r micro.Request, reply any, err error
 		msg.Header.Set(micro.ErrorHeader, firstLine(err.Error()))
 		reply = map[string]string{"error": err.Error()}
 	}
-	if msg.Data, err = json.Marshal(reply); err == nil {
-		err = b.nc.PublishMsg(msg)
+	body, err := json.Marshal(reply)
+	if err == nil {
+		err = b.reply(r.Reply(), msg, body)
 	}
 	if err != nil {
 		b.log.WarnContext(ctx, "answer was not sent", "subject", r.Subject(), "err", err)
 	}
 }
 
-// callerOf reads who asks. A reply inbox starts with the connection's own
-// random part, which tells connections apart without trusting anything.
-func callerOf(r micro.Request) string {
-	if c := r.Headers().Get("Shenscan-Caller"); c != "" {
-		return c[:min(len(c), 64)]
-	}
-	reply := r.Reply()
-	for i, dots := 0, 0; i < len(reply); i++ {
-		if reply[i] == '.' {
-			if dots++; dots == 2 {
-				return reply[:i]
-			}
+// callerOf is the user who asks, as far as the server vouches for it: the owner
+// of the inbox that the answer goes to. What a request says of itself counts for
+// nothing, and users without an inbox of their own are one, so that nobody gets
+// more by another name.
+func callerOf(reply string) string {
+	if inbox, ok := strings.CutPrefix(reply, inboxPrefix); ok {
+		switch name, _, _ := strings.Cut(inbox, "."); name {
+		case InboxProcess, InboxProducer, InboxWorker, InboxSink, InboxViewer:
+			return name
 		}
 	}
-	return reply
+	return InboxOperator
 }
 
 // ErrNobody is returned where nobody serves what is asked for.

@@ -375,7 +375,7 @@ func TestHealthNamesWhatIsMissing(t *testing.T) {
 
 func TestNoDeadLettersAreNoError(t *testing.T) {
 	b := open(t, nil)
-	letters, err := b.DeadLetters(t.Context(), 10)
+	letters, err := b.DeadLetters(t.Context(), 0, 10)
 	if err != nil || len(letters) != 0 {
 		t.Fatalf("letters %v, error %v, before a message was ever dead", letters, err)
 	}
@@ -390,11 +390,11 @@ func TestNoDeadLettersAreNoError(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	letters, err = b.DeadLetters(t.Context(), 1)
+	letters, err = b.DeadLetters(t.Context(), 0, 1)
 	if err != nil || len(letters) != 1 || letters[0].ID != 2 {
 		t.Errorf("letters %+v, error %v, want the second alone", letters, err)
 	}
-	letters, err = b.DeadLetters(t.Context(), 10)
+	letters, err = b.DeadLetters(t.Context(), 0, 10)
 	if err != nil || len(letters) != 2 || letters[1].ID != 4 {
 		t.Errorf("letters %+v, error %v, want the second and the fourth", letters, err)
 	}

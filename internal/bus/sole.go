@@ -24,8 +24,8 @@ const (
 // at once, one is refused. A process that died does not answer and is in
 // nobody's way.
 func (b *Bus) Sole(ctx context.Context, subject, who string) (release func(), err error) {
-	if b.server != nil && b.o.Listen == "" {
-		return func() {}, nil // nobody else can be there
+	if b.server != nil && (b.o.Listen == "" || b.o.Guard != GuardNone) {
+		return func() {}, nil // nobody else can be a sink
 	}
 	asking, cancel := context.WithTimeout(ctx, soleAsk)
 	defer cancel()
@@ -80,15 +80,16 @@ func (b *Bus) reply(to string, msg *nats.Msg, body []byte) error {
 		return fmt.Errorf("%w: %q", errNoInbox, to)
 	}
 	msg.Data = body
-	return b.nc.PublishMsg(msg)
+	if err := b.nc.PublishMsg(msg); err != nil {
+		return fmt.Errorf("answer on %s: %w", to, err)
+	}
+	return nil
 }
 
 var errNoInbox = errors.New("the answer is wanted on a subject that is no inbox; it was not sent")
 
 // isInbox reports whether a reply subject is one that can only be an inbox of
-// somebody who waits: NATS' own, or that of a request from another account.
-func isInbox(subject string) bool {
-	return strings.HasPrefix(subject, inboxPrefix) || strings.HasPrefix(subject, "_R_.")
-}
+// somebody who waits.
+func isInbox(subject string) bool { return strings.HasPrefix(subject, inboxPrefix) }
 
-const inboxPrefix = "_INBOX"
+const inboxPrefix = nats.InboxPrefix

@@ -24,6 +24,7 @@ const (
 
 	SubjectVerdictEvents = "shenscan.events.verdict" // .<account>.<region>
 	SubjectScanEvents    = "shenscan.events.scan"    // .<state>
+	SubjectLetters       = "shenscan.letters."       // list, retry, drop, aside: what operators ask about dead letters
 	SubjectDead          = "shenscan.dead"           // .<stream>.<consumer>
 
 	SubjectSinks = "shenscan.sink." // <name of a sink>: who has that name

@@ -1,0 +1,78 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/files"
+)
+
+// natsDoor says how commands on this machine reach the NATS that a process has
+// in it. It has the form of a context of the nats program.
+type natsDoor struct {
+	Description string `json:"description"`
+	URL         string `json:"url"`
+	NKey        string `json:"nkey"` // path of the file with the seed
+	InboxPrefix string `json:"inbox_prefix"`
+}
+
+func natsDoorFile(dir string) string { return filepath.Join(dir, "nats.json") }
+func natsKeyFile(dir string) string  { return filepath.Join(dir, "nats.nk") }
+
+// showDoor writes address and key of a guarded listener beside the store, for
+// this process's own user alone.
+func (a *App) showDoor() error {
+	seed := a.bus.OperatorSeed()
+	if seed == "" {
+		return nil
+	}
+	key, err := filepath.Abs(natsKeyFile(a.o.Store))
+	if err != nil {
+		return fmt.Errorf("say beside the store how to reach NATS: %w", err)
+	}
+	body, err := json.Marshal(natsDoor{"a running shenscan", a.bus.ClientURL(), key, "_INBOX." + bus.InboxOperator})
+	if err == nil {
+		err = files.WritePrivate(natsKeyFile(a.o.Store), []byte(seed+"\n"))
+	}
+	if err == nil {
+		err = files.WritePrivate(natsDoorFile(a.o.Store), append(body, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("say beside the store how to reach NATS: %w", err)
+	}
+	a.onClose(func() {
+		if err := errors.Join(os.Remove(natsDoorFile(a.o.Store)), os.Remove(natsKeyFile(a.o.Store))); err != nil {
+			a.log.Warn("the files that say how to reach NATS were not removed", "err", err)
+		}
+	})
+	return nil
+}
+
+// FindNATS completes o, which names no server, with what a process that holds
+// the store in dir says of its own. It reports whether one does.
+func FindNATS(dir string, o *bus.Options) (bool, error) {
+	body, err := files.ReadPrivate(natsDoorFile(dir))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case errors.Is(err, fs.ErrPermission):
+		return false, fmt.Errorf("the shenscan that runs beside the store in %s lets its own user alone ask it: %w; run this as that user, or name a server with --nats-url", dir, err)
+	case err != nil:
+		return false, fmt.Errorf("find the NATS of the shenscan beside the store: %w", err)
+	}
+	var d natsDoor
+	if err := json.Unmarshal(body, &d); err != nil || d.URL == "" {
+		return false, fmt.Errorf("%s does not say how to reach NATS: %w", natsDoorFile(dir), errors.Join(err, errDoor))
+	}
+	seed, err := files.ReadPrivate(natsKeyFile(dir))
+	if err != nil {
+		return false, fmt.Errorf("find the NATS of the shenscan beside the store: %w", err)
+	}
+	o.URL, o.Seed = d.URL, string(seed)
+	return true, nil
+}
