@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-var roles = []string{"producer", "worker", "sink", "caller"}
+var roles = []string{"producer", "worker", "sink", "viewer", "operator"}
 
 // start runs nats-server.conf with keys of its own on a loopback port and
 // returns its URL and the seed file of each role.
@@ -39,7 +39,7 @@ func start(t *testing.T) (url string, seeds map[string]string) {
 		if err := os.WriteFile(seeds[role], seed, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&public, "%s: %q\n", strings.ToUpper(role), pub)
+		fmt.Fprintf(&public, "%s_KEY: %q\n", strings.ToUpper(role), pub)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "keys"), 0o700); err != nil {
 		t.Fatal(err)
@@ -99,12 +99,12 @@ func TestEachUserIsHeldToItsSubjects(t *testing.T) {
 		"shenscan.tick.daily":                                     {},
 		"shenscan.events.verdict.a.cn-hangzhou":                   {"sink"},
 		"shenscan.dead.SHENSCAN_PAGES.pages-bulk":                 {"producer", "worker", "sink"},
-		"shenscan.scan":                                           {"sink", "caller"},
-		"shenscan.rescan":                                         {"sink", "caller"},
-		"shenscan.query.summary":                                  {"caller"},
-		"shenscan.query.instance":                                 {"caller"},
-		"shenscan.query.locate":                                   {"producer", "caller"},
-		"shenscan.query.scan":                                     {"producer", "caller"},
+		"shenscan.scan":                                           {"sink", "operator"},
+		"shenscan.rescan":                                         {"sink", "operator"},
+		"shenscan.query.summary":                                  {"viewer", "operator"},
+		"shenscan.query.instance":                                 {"viewer", "operator"},
+		"shenscan.query.locate":                                   {"producer", "viewer", "operator"},
+		"shenscan.query.scan":                                     {"producer", "viewer", "operator"},
 		"shenscan.anything.else":                                  {},
 		"other":                                                   {},
 		"$KV.shenscan-images.x":                                   {"worker"},
@@ -115,11 +115,15 @@ func TestEachUserIsHeldToItsSubjects(t *testing.T) {
 		"$JS.API.STREAM.UPDATE.SHENSCAN_RESULTS":                  {"producer"},
 		"$JS.API.STREAM.CREATE.KV_shenscan-images":                {"producer"},
 		"$JS.API.STREAM.CREATE.KV_shenscan-rate":                  {"producer"},
-		"$JS.API.STREAM.INFO.SHENSCAN_RESULTS":                    {"producer", "worker", "sink"},
+		"$JS.API.STREAM.INFO.SHENSCAN_RESULTS":                    {"producer", "worker", "sink", "operator"},
 		"$JS.API.STREAM.CREATE.OTHER":                             {},
 		"$JS.API.STREAM.DELETE.SHENSCAN_RESULTS":                  {},
 		"$JS.API.STREAM.PURGE.SHENSCAN_RESULTS":                   {},
-		"$JS.API.STREAM.MSG.DELETE.SHENSCAN_RESULTS":              {},
+		"$JS.API.STREAM.MSG.DELETE.SHENSCAN_RESULTS":              {"producer"},
+		"$JS.API.STREAM.MSG.GET.SHENSCAN_RESULTS":                 {"producer"},
+		"$JS.API.STREAM.MSG.GET.SHENSCAN_DEAD":                    {"producer"},
+		"shenscan.letters.list":                                   {"operator"},
+		"$SRV.PING":                                               {"operator"},
 		"$JS.API.STREAM.MSG.DELETE.SHENSCAN_DEAD":                 {"producer"},
 		"$JS.API.STREAM.MSG.GET.SHENSCAN_PAGES":                   {"producer", "worker"},
 		"$JS.API.CONSUMER.MSG.NEXT.SHENSCAN_WORK.lanes":           {"producer"},
@@ -142,9 +146,14 @@ func TestEachUserIsHeldToItsSubjects(t *testing.T) {
 		"shenscan.scan":                 {"producer"},
 		"shenscan.rescan":               {"producer"},
 		"shenscan.query.instance":       {"sink"},
-		"shenscan.events.verdict.>":     {"caller"},
-		"shenscan.events.scan.complete": {"producer", "caller"},
-		"_INBOX.abc.*":                  roles,
+		"shenscan.events.verdict.>":     {"viewer", "operator"},
+		"shenscan.events.scan.complete": {"producer", "viewer", "operator"},
+		"shenscan.letters.retry":        {"producer"},
+		"_INBOX.abc.*":                  {"operator"},
+		"_INBOX.producer.*":             {"producer"},
+		"_INBOX.worker.*":               {"worker"},
+		"_INBOX.sink.*":                 {"sink"},
+		"_INBOX.viewer.*":               {"viewer"},
 	}
 	for _, role := range roles {
 		t.Run(role, func(t *testing.T) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes an nkey for each of shenscan's four NATS users: FOLDER/producer.nk,
-# worker.nk, sink.nk and caller.nk are secrets, keys.conf holds the public
+# Makes an nkey for each of shenscan's five NATS users: FOLDER/producer.nk,
+# worker.nk, sink.nk, viewer.nk and operator.nk are secrets, keys.conf holds the public
 # halves for nats-server.conf. What is there already is kept.
 #
 #   deploy/nats/keys.sh [FOLDER]
@@ -14,10 +14,10 @@ mkdir -p "$folder"
 chmod 0700 "$folder"
 folder=$(cd "$folder" && pwd)
 : > "$folder/keys.conf"
-for role in producer worker sink caller; do
+for role in producer worker sink viewer operator; do
   if [ ! -s "$folder/$role.nk" ]; then
     (cd "$root" && go run github.com/nats-io/nkeys/nk -gen user) > "$folder/$role.nk"
   fi
   public=$(cd "$root" && go run github.com/nats-io/nkeys/nk -inkey "$folder/$role.nk" -pubout)
-  printf '%s: "%s"\n' "$(tr '[:lower:]' '[:upper:]' <<<"$role")" "$public" >> "$folder/keys.conf"
+  printf '%s_KEY: "%s"\n' "$(tr '[:lower:]' '[:upper:]' <<<"$role")" "$public" >> "$folder/keys.conf"
 done

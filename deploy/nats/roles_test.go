@@ -43,7 +43,7 @@ func (l *lines) with(text string) (out []string) {
 
 func options(url, seed, role string, log *slog.Logger) bus.Options {
 	o := bus.DefaultOptions()
-	o.URL, o.NKey, o.Name, o.Log = url, seed, "shenscan-"+role, log
+	o.URL, o.NKey, o.Name, o.Inbox, o.Log = url, seed, "shenscan-"+role, role, log
 	return o
 }
 
@@ -67,7 +67,7 @@ func TestWhoMayNotMakeStreamsSaysWhoMust(t *testing.T) {
 	}
 }
 
-// The whole pipeline runs with the four users, each process with its own, and
+// The whole pipeline runs with its users, each process with its own, and
 // is refused nothing but to make the streams and buckets that the producer makes. Worker
 // and sink come first: they wait for it.
 func TestTheUsersMayDoAllThatTheirRolesNeed(t *testing.T) {
@@ -108,19 +108,19 @@ func TestTheUsersMayDoAllThatTheirRolesNeed(t *testing.T) {
 	wait(ctx, t, "worker and sink wait", func() bool { return len(logged.with("waiting for a producer")) == 2 })
 	run("producer", app.Producer)
 
-	caller, err := bus.Dial(ctx, options(url, seeds["caller"], "caller", log))
+	operator, err := bus.Dial(ctx, options(url, seeds["operator"], "operator", log))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer caller.Close()
+	defer operator.Close()
 	complete := func(subject string, request any) (scan record.Scan) {
 		t.Helper()
 		var asked struct {
 			ScanID string `json:"scan_id"`
 		}
-		wait(ctx, t, "an answer on "+subject, func() bool { return caller.Call(ctx, subject, request, &asked) == nil })
+		wait(ctx, t, "an answer on "+subject, func() bool { return operator.Call(ctx, subject, request, &asked) == nil })
 		wait(ctx, t, "the end of "+asked.ScanID, func() bool {
-			err := caller.Call(ctx, event.SubjectQueryScan, map[string]string{"scan_id": asked.ScanID}, &scan)
+			err := operator.Call(ctx, event.SubjectQueryScan, map[string]string{"scan_id": asked.ScanID}, &scan)
 			return err == nil && scan.State != record.ScanRunning
 		})
 		return scan

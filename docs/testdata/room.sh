@@ -51,9 +51,9 @@ case $with in
     role producer 10473
     role sink 10470 --store /var/lib/shenscan
     role worker 10472
-    shenscan-program rescan --all --nats-url nats://127.0.0.1:4222 --nats-nkey deploy/nats/keys/caller.nk >/dev/null
-    # Who asks is the caller, as docs/OPERATIONS.md says.
-    export NATS_NKEY=$PWD/deploy/nats/keys/caller.nk SHENSCAN_NATS_NKEY=$PWD/deploy/nats/keys/caller.nk
+    shenscan-program rescan --all --nats-url nats://127.0.0.1:4222 --nats-nkey deploy/nats/keys/operator.nk >/dev/null
+    # Who asks is the operator, as docs/OPERATIONS.md says.
+    export NATS_NKEY=$PWD/deploy/nats/keys/operator.nk SHENSCAN_NATS_NKEY=$PWD/deploy/nats/keys/operator.nk
     ;;
 esac
 

@@ -119,7 +119,7 @@ func (f *fleet) simulator(t *testing.T, method, path, body string) {
 // askForScan asks for a whole scan and does not wait for it.
 func (f *fleet) askForScan(t *testing.T) {
 	t.Helper()
-	f.command(t, f.dir, f.bin, "rescan", "--all", "--no-wait", "--nats-url", f.nats, "--nats-nkey", filepath.Join(f.keys, "caller.nk"))
+	f.command(t, f.dir, f.bin, "rescan", "--all", "--no-wait", "--nats-url", f.nats, "--nats-nkey", filepath.Join(f.keys, "operator.nk"))
 }
 
 // untilAlert scans again and again until the alerts fire.
@@ -392,7 +392,7 @@ func (f *fleet) publish(t *testing.T, key, subject, payload string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	public := regexp.MustCompile(`PRODUCER: "(U[A-Z2-7]+)"`).FindStringSubmatch(string(conf))
+	public := regexp.MustCompile(`PRODUCER_KEY: "(U[A-Z2-7]+)"`).FindStringSubmatch(string(conf))
 	if public == nil {
 		t.Fatalf("no key of the producer in %s", conf)
 	}

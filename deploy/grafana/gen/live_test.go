@@ -241,10 +241,10 @@ func launch(t *testing.T) *fleet {
 	return f
 }
 
-// rescanAll asks for a whole scan, as the caller, and waits for it.
+// rescanAll asks for a whole scan, as the operator, and waits for it.
 func (f *fleet) rescanAll(t *testing.T) {
 	t.Helper()
-	out := f.command(t, f.dir, f.bin, "rescan", "--all", "--nats-url", f.nats, "--nats-nkey", filepath.Join(f.keys, "caller.nk"))
+	out := f.command(t, f.dir, f.bin, "rescan", "--all", "--nats-url", f.nats, "--nats-nkey", filepath.Join(f.keys, "operator.nk"))
 	t.Log(strings.TrimSpace(out))
 }
 
