@@ -169,30 +169,67 @@ var codes = map[string]ecs.Class{
 	"InvalidFilterValue.Mismatch": ecs.BadRequest,
 }
 
-// classOf classifies what the API said. An unknown code of a 5xx answer is
-// transient, of any other answer a bad request.
-func classOf(f failure, status int) ecs.Class {
+// classOf classifies what the API said. chained says that the call carried a
+// NextToken. What is not on the list is judged by its code's beginning, by what
+// its text names and by the status, in this order.
+func classOf(f failure, status int, chained bool) ecs.Class {
 	if strings.Contains(f.Code, "Throttling") {
 		return ecs.Throttled
 	}
-	if mentionsToken(f) {
+	if mentionsToken(f) || chained && status >= 400 && status < 500 && namesAToken(f) {
 		return ecs.TokenExpired
 	}
 	if c, ok := codes[f.Code]; ok {
 		return c
 	}
+	for _, known := range []struct {
+		prefix string
+		class  ecs.Class
+	}{
+		{"InvalidAccessKey", ecs.Credentials},
+		{"InvalidSecurityToken", ecs.Credentials},
+		{"SecurityToken", ecs.Credentials},
+		{"InvalidTimeStamp", ecs.Credentials},
+		{"NoPermission", ecs.Permission},
+		{"Forbidden", ecs.Permission},
+		{"InvalidRegionId", ecs.RegionClosed},
+		{"MissingParameter", ecs.BadRequest},
+		{"InvalidParameter", ecs.BadRequest},
+		{"ServiceUnavailable", ecs.Transient},
+		{"InternalError", ecs.Transient},
+		{"SystemBusy", ecs.Throttled},
+	} {
+		if strings.HasPrefix(f.Code, known.prefix) {
+			return known.class
+		}
+	}
+	return classOfText(strings.ToLower(f.Code+" "+f.Message), status)
+}
+
+// classOfText judges a refusal whose code nobody has heard of.
+func classOfText(text string, status int) ecs.Class {
+	for _, known := range []struct {
+		words []string
+		class ecs.Class
+	}{
+		{[]string{"flow control", "too many requests", "rate limit", "throttl"}, ecs.Throttled},
+		{[]string{"access key", "accesskey", "security token", "securitytoken", "signature", "credential"}, ecs.Credentials},
+		{[]string{"not authorized", "not authorised", "no permission", "access denied", "accessdenied"}, ecs.Permission},
+	} {
+		for _, w := range known.words {
+			if strings.Contains(text, w) {
+				return known.class
+			}
+		}
+	}
 	switch {
-	case strings.HasPrefix(f.Code, "InvalidAccessKeyId"), strings.HasPrefix(f.Code, "InvalidSecurityToken"):
+	case status == http.StatusTooManyRequests:
+		return ecs.Throttled
+	case status == http.StatusUnauthorized:
 		return ecs.Credentials
-	case strings.HasPrefix(f.Code, "NoPermission"), strings.HasPrefix(f.Code, "Forbidden."):
+	case status == http.StatusForbidden:
 		return ecs.Permission
-	case strings.HasPrefix(f.Code, "InvalidRegionId"):
-		return ecs.RegionClosed
-	case strings.HasPrefix(f.Code, "MissingParameter"), strings.HasPrefix(f.Code, "InvalidParameter"):
-		return ecs.BadRequest
-	case strings.HasPrefix(f.Code, "ServiceUnavailable"), strings.HasPrefix(f.Code, "InternalError"):
-		return ecs.Transient
-	case status >= 500:
+	case status >= 500, status == http.StatusRequestTimeout:
 		return ecs.Transient
 	}
 	return ecs.BadRequest
@@ -207,12 +244,22 @@ func mentionsToken(f failure) bool {
 	return strings.Contains(f.Message, "NextToken") || strings.Contains(f.Code, "NextToken")
 }
 
+// namesAToken reports whether a refusal is about a token that is none of the
+// credentials'.
+func namesAToken(f failure) bool {
+	text := strings.ToLower(f.Code + " " + f.Message)
+	for _, other := range []string{"securitytoken", "security token", "security-token", "ststoken", "sts token"} {
+		text = strings.ReplaceAll(text, other, "")
+	}
+	return strings.Contains(text, "token")
+}
+
 // toError makes the *ecs.Error of one failed exchange. err is what the SDK
 // returned.
-func toError(action string, s ecs.Scope, x *exchange, err error, now time.Time) *ecs.Error {
-	e := &ecs.Error{Action: action, Scope: s, Status: x.status}
+func toError(req *request, s ecs.Scope, x *exchange, err error, now time.Time) *ecs.Error {
+	e := &ecs.Error{Action: req.action, Scope: s, Status: x.status}
 	if f, ok := parseFailure(x.failed); ok {
-		e.Class, e.Code, e.RequestID = classOf(f, x.status), f.Code, f.RequestID
+		e.Class, e.Code, e.RequestID = classOf(f, x.status, req.query["NextToken"] != nil), f.Code, f.RequestID
 		e.Err = faultError(f.Message)
 		e.Mend = mend(e, f, x.header, now)
 		return e
@@ -293,16 +340,31 @@ func permissionOf(action string) string {
 func credentialsMend(e *ecs.Error, h http.Header, now time.Time) string {
 	switch e.Code {
 	case "InvalidTimeStamp.Expired", "IllegalTimestamp", "InvalidTimeStamp.Format":
-		if server, err := http.ParseTime(h.Get("Date")); err == nil {
-			return fmt.Sprintf("this machine's clock is %s off: set it (NTP)", now.Sub(server).Round(time.Second))
-		}
-		return "this machine's clock is off: set it (NTP)"
+		return timestampMend(h, now)
 	case "EntityNotExist.Role":
 		return "the role does not exist: check role_arn"
 	case "InvalidAccessKeyId.Inactive", "Forbidden.AccessKeyDisabled":
 		return "the access key is disabled: enable it, or give another one"
 	}
 	return "check the credentials of account " + e.Scope.Account + ": shenscan doctor"
+}
+
+// clockRight is how far from the cloud's a clock may be that is right: the Date
+// of an answer has no fractions, and the answer took its time.
+const clockRight = 30 * time.Second
+
+// timestampMend says what to do about a timestamp that the cloud refused. It
+// takes one that is 15 minutes off; where this machine's clock is right,
+// something else is wrong.
+func timestampMend(h http.Header, now time.Time) string {
+	server, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return "this machine's clock may be off: compare it with the cloud's (shenscan doctor)"
+	}
+	if off := now.Sub(server); off.Abs() > clockRight {
+		return fmt.Sprintf("this machine's clock is %s off: set it (NTP)", off.Round(time.Second))
+	}
+	return "this machine's clock is right by the answer's Date: look for a proxy that holds requests back or sends them again"
 }
 
 // retryHint returns how long the API asks to wait: Retry-After, or TimeLeft

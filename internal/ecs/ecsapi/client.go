@@ -310,7 +310,7 @@ func (k *call) explain(x *exchange, err error) *ecs.Error {
 	if errors.Is(x.err, context.DeadlineExceeded) { // of the exchange, not of the caller
 		x.err = fmt.Errorf("%w within %s", errTimeout, k.c.o.Timeout)
 	}
-	e := toError(k.req.action, k.scope, x, err, time.Now())
+	e := toError(k.req, k.scope, x, err, time.Now())
 	if k.expected != "" && e.Code == k.expected {
 		return nil
 	}

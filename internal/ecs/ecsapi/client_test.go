@@ -337,6 +337,47 @@ func TestAnExpiredTokenIsTheCallersToHandle(t *testing.T) {
 	}
 }
 
+// TestAnUnknownCodeIsJudgedByItsTextAndStatus holds refusals that are in no
+// document against what they say, on a call that carried a NextToken.
+func TestAnUnknownCodeIsJudgedByItsTextAndStatus(t *testing.T) {
+	for name, tc := range map[string]struct {
+		status        int
+		code, message string
+		class         ecs.Class
+	}{
+		"a token by another name":      {400, "PagingContext.Stale", "The token of this listing is no longer known.", ecs.TokenExpired},
+		"an expired token, 404":        {404, "Token.Expired", "expired", ecs.TokenExpired},
+		"a parameter, in its message":  {400, "InvalidValue", "The parameter NextToken is not valid.", ecs.TokenExpired},
+		"a token of the credentials":   {400, "SecurityToken.Unknown", "The security token is not known.", ecs.Credentials},
+		"a server that fails":          {500, "Token.Store", "the token store is away", ecs.Transient},
+		"busy":                         {400, "SystemBusy", "try again", ecs.Throttled},
+		"too many requests":            {429, "Slow.Down", "", ecs.Throttled},
+		"flow control":                 {400, "Denied", "Request was denied due to user flow control.", ecs.Throttled},
+		"a request that took too long": {408, "Late", "", ecs.Transient},
+		"unauthorized":                 {401, "Who", "", ecs.Credentials},
+		"a key":                        {400, "KeyTrouble", "The access key is not known.", ecs.Credentials},
+		"forbidden":                    {403, "No", "", ecs.Permission},
+		"nothing to go by":             {400, "Odd", "odd", ecs.BadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t, map[string]http.HandlerFunc{actInstances: garbage(tc.status, "application/json",
+				fmt.Sprintf(`{"Code":%q,"Message":%q,"RequestId":"r"}`, tc.code, tc.message))})
+			c := newTestClient(t, f, func(o *Options) { o.MaxThrottles, o.MaxAttempts = 1, 1 })
+			_, err := c.Instances(t.Context(), testScope, ecs.Query{NextToken: "old"})
+			mustClass(t, err, tc.class)
+		})
+	}
+}
+
+func TestATimestampThatIsRefusedThoughTheClockIsRight(t *testing.T) {
+	f := newFake(t, map[string]http.HandlerFunc{actInstances: refusal(400, "IllegalTimestamp")})
+	_, err := newTestClient(t, f, nil).Instances(t.Context(), testScope, ecs.Query{})
+	if e := mustClass(t, err, ecs.Credentials); strings.Contains(e.Mend, "NTP") || !strings.Contains(e.Mend, "clock is right") {
+		t.Errorf("mend = %q", e.Mend)
+	}
+}
+
 func TestMendSaysWhatToDo(t *testing.T) {
 	ram, err := os.ReadFile(filepath.Join("testdata", "responses", "Error.example.ram.json"))
 	if err != nil {
