@@ -41,8 +41,11 @@ type Options struct {
 	// EndLost ends the scans that ran when NATS lost its streams and asks for
 	// them again. It is for a server that is to keep them.
 	EndLost bool
-	Log     *slog.Logger
-	Now     func() time.Time
+	// OnDay is called when the stored fleet is judged as of a new day, the first
+	// one included; nil for nobody.
+	OnDay func()
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 func (o *Options) fill() {
@@ -161,6 +164,7 @@ func (s *Sink) Run(ctx context.Context) error {
 	group.Go(func() error { return s.follow(ctx) })
 	group.Go(func() error { return s.emit(ctx) })
 	group.Go(func() error { return s.watch(ctx) })
+	group.Go(func() error { return s.keepDay(ctx) })
 	return group.Wait()
 }
 

@@ -438,6 +438,9 @@ overlap or can never fire are listed as warnings.`,
 			for _, m := range warnings {
 				fmt.Fprintln(cmd.OutOrStdout(), "warning:", inFile(m, args))
 			}
+			for _, note := range app.WaiverNotes(r, time.Now()) {
+				fmt.Fprintln(cmd.OutOrStdout(), "warning:", report.Clean(note))
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: valid; %d rules in force, digest %s\n", strings.Join(args, ", "), len(r.Definition().Rules), r.Digest())
 			return nil
 		},

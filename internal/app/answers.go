@@ -27,7 +27,7 @@ func (s answers) view(ctx context.Context, f filter.Filter, targets []string) (*
 		if err != nil {
 			return nil, err
 		}
-		c = s.a.ruleset.NewClassifier(list)
+		c = s.a.classifier.Ruleset().NewClassifier(list)
 	}
 	v, err := s.a.db.View(ctx, c, store.Filter{Scope: f})
 	if err != nil {
@@ -45,7 +45,7 @@ func (s answers) targets(names []string) ([]rules.Target, error) {
 	}
 	var out []rules.Target
 	for _, name := range names {
-		t, err := s.a.ruleset.ParseTarget(name)
+		t, err := s.a.classifier.Ruleset().ParseTarget(name)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", httpapi.ErrQuestion, err)
 		}
@@ -100,7 +100,7 @@ func (s answers) Plan(ctx context.Context, f filter.Filter, o httpapi.PlanReques
 	if err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
-	rs := s.a.ruleset
+	rs := s.a.classifier.Ruleset()
 	p, err := plan.Build(v.Instances(ctx), plan.Options{
 		Target: to[0], Families: rs.Families(), Rules: rs, Types: types, OwnerTag: o.OwnerTag, KeepOS: o.KeepOS,
 		Checks: rs.Definition().Checks, Now: s.a.o.Now().UTC(), Summary: v.Summary(),
@@ -121,5 +121,5 @@ func (s answers) Explain(_ context.Context, account, region, id string, targets 
 	if err != nil {
 		return nil, notFound(err)
 	}
-	return s.a.ruleset.Explain(f, list), nil
+	return s.a.classifier.Ruleset().Explain(f, list), nil
 }

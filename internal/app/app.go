@@ -116,7 +116,6 @@ type App struct {
 	bus        *bus.Bus
 	cloud      ecs.API
 	roster     *producer.Roster // nil without a producer
-	ruleset    *rules.Ruleset
 	classifier *rules.Classifier
 	db         *store.DB
 	registry   *prometheus.Registry
@@ -154,10 +153,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			a.Close()
 		}
 	}()
-	if a.ruleset, err = Ruleset(o.Rules); err != nil {
-		return nil, err
-	}
-	if a.classifier, err = classifierOf(a.ruleset, o.Targets); err != nil {
+	if a.classifier, err = Classifier(o.Rules, o.Targets); err != nil {
 		return nil, err
 	}
 	if err := a.openHTTP(); err != nil {
@@ -198,7 +194,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}
 	if o.Roles&Sink != 0 {
 		a.sink = sink.New(a.db, a.bus, sink.Options{
-			Name: a.o.SinkName, ScanIdle: o.ScanIdle, EndLost: !o.NATS.Passing, DropApplied: o.DropApplied, Log: a.log, Now: o.Now,
+			Name: a.o.SinkName, ScanIdle: o.ScanIdle, EndLost: !o.NATS.Passing, DropApplied: o.DropApplied, Log: a.log, Now: o.Now, OnDay: a.warnOfWaivers,
 		})
 		eo := exporter.DefaultOptions()
 		eo.CaughtUp = a.sink.CaughtUp
@@ -229,10 +225,6 @@ func Classifier(overlays, targets []string) (*rules.Classifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return classifierOf(rs, targets)
-}
-
-func classifierOf(rs *rules.Ruleset, targets []string) (*rules.Classifier, error) {
 	parsed := rules.DefaultTargets()
 	if len(targets) > 0 {
 		parsed = nil
@@ -315,6 +307,13 @@ func (a *App) openStore(ctx context.Context) error {
 	}
 	a.log.Info("stored fleet judged anew", "ruleset", a.classifier.Digest(), "changed", len(applied.Changes))
 	return nil
+}
+
+// warnOfWaivers says, once a day, which waivers have ended and which end soon.
+func (a *App) warnOfWaivers() {
+	for _, note := range WaiverNotes(a.classifier.Ruleset(), a.o.Now()) {
+		a.log.Warn("waiver", "note", note)
+	}
 }
 
 func (a *App) today() string { return a.o.Now().UTC().Format(time.DateOnly) }

@@ -71,6 +71,11 @@ func (db *DB) Reclassify(ctx context.Context, c Classifier) (Applied, error) {
 	return *a.out, nil
 }
 
+// Rejudge is Reclassify by the classifier in use: the day may be another one.
+func (db *DB) Rejudge(ctx context.Context) (Applied, error) {
+	return db.Reclassify(ctx, db.judge.Load().Classifier)
+}
+
 // Preview is what a rule set would move.
 type Preview struct {
 	Instances int               // judged

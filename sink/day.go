@@ -1,0 +1,52 @@
+package sink
+
+import (
+	"context"
+	"time"
+)
+
+// keepDay judges the stored fleet anew when a day begins, as far as waivers
+// make a difference: one ends at midnight (UTC) after its last day, also in a
+// process that nobody restarts.
+func (s *Sink) keepDay(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	wait := patience()
+	day := ""
+	for {
+		if today := s.o.Now().UTC().Format(time.DateOnly); today != day {
+			if err := s.newDay(ctx, today); err == nil {
+				day = today
+				if s.o.OnDay != nil {
+					s.o.OnDay()
+				}
+				wait.Reset()
+			} else if ctx.Err() == nil {
+				s.o.Log.ErrorContext(ctx, "the stored fleet was not judged for the new day; trying again", "day", today, "err", err)
+				if !pause(ctx, wait.NextBackOff()) {
+					return nil
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Sink) newDay(ctx context.Context, today string) error {
+	if !s.db.NeedsReclassify() {
+		return nil
+	}
+	applied, err := s.db.Rejudge(ctx)
+	if err != nil {
+		return err
+	}
+	s.o.Log.InfoContext(ctx, "stored fleet judged anew for a new day", "day", today, "changed", len(applied.Changes))
+	if len(applied.Changes) > 0 {
+		s.mayHold()
+	}
+	return nil
+}
