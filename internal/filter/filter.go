@@ -111,13 +111,13 @@ func parse(word, value string) (condition, error) {
 		}
 		level, err := rules.ParseLevel(verdict)
 		if err != nil {
-			return c, &Error{word, value, "is none of " + strings.Join(levels(), ", ") + Nearest(verdict, levels()) + "; TARGET=VERDICT means the verdict on one target"}
+			return c, &Error{word, value, "is not one of " + strings.Join(levels(), ", ") + Nearest(verdict, levels()) + "; TARGET=VERDICT means the verdict on one target"}
 		}
 		c.name, c.level = target, level
 	case "confidence":
 		level, err := rules.ParseConfidence(value)
 		if err != nil {
-			return c, &Error{word, value, "is none of high, medium, low" + Nearest(value, []string{"high", "medium", "low"})}
+			return c, &Error{word, value, "is not one of high, medium, low" + Nearest(value, []string{"high", "medium", "low"})}
 		}
 		c.confidence = level
 	case "exclude":
