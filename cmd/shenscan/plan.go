@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/plan"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
@@ -24,7 +27,10 @@ type planFlags struct {
 	rules         []string
 	output        outputFlags
 	cloud         cloudFlags
-	target, owner string
+	target        string
+	owners        []string
+	ownerFallback string
+	split         string
 	narrow        filterFlags
 	keepOS        bool
 	availability  bool
@@ -41,12 +47,24 @@ family, and unknown with the question to settle. For every instance it names the
 replacement type with the same vCPU, memory and CPU architecture, the fallback,
 the checklist and the steps. It changes nothing in the cloud.
 
+--split-by-owner DIR writes a folder to hand out: an index, and for each owner
+a page, a CSV file and an Excel workbook with a sheet a wave. Every instance is
+in the files of exactly one owner. Owners are named by the tags of --owner-tag,
+the first one that an instance has (acs:rm:rgId is its resource group); without
+it, accounts are the owners.
+
+plan_windows in the configuration file says when instances are moved: a list of
+windows with a name, the days from and until, and the words of the filter (tag,
+account, region, family, os, verdict, confidence, exclude); the first one that
+fits an instance stands in its window column.
+
 With --availability it asks the cloud once for every account and region which
 types the zones sell now (DescribeAvailableResource), recommends the next best
 type where the first choice is sold out, and names the zones that sell it. What
 could not be asked is named, and the plan is made all the same.`,
 		Example: `  shenscan plan --target shenlong-6
   shenscan plan --target ecs.g8i --owner-tag team --output html --out plan.html
+  shenscan plan --owner-tag team,owner --owner-fallback account --split-by-owner pack
   shenscan plan --target shenlong-7 --availability --charge-type PrePaid --output csv --out plan.csv`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.run(cmd.Context(), s, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -56,7 +74,9 @@ could not be asked is named, and the plan is made all the same.`,
 	fl := cmd.Flags()
 	fl.StringSliceVar(&f.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
 	fl.StringVar(&f.target, "target", "shenlong-6", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type")
-	fl.StringVar(&f.owner, "owner-tag", "", "tag that names an instance's owner; the plan is then grouped by it")
+	fl.StringSliceVar(&f.owners, "owner-tag", nil, "tags that name an instance's owner, the first that it has counts; the plan is then grouped by owner")
+	fl.StringVar(&f.ownerFallback, "owner-fallback", "none", "whose an instance without an owner tag is: none, or account")
+	fl.StringVar(&f.split, "split-by-owner", "", "write a new folder with an index and, for each owner, a page, a CSV file and an Excel workbook")
 	f.narrow.add(cmd)
 	fl.BoolVar(&f.keepOS, "keep-os", false, "prefer a 5th-generation family over another operating system where both are offered")
 	fl.BoolVar(&f.availability, "availability", false, "ask the cloud which types each zone sells now, and recommend what is sold there; needs credentials")
@@ -75,10 +95,20 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if !slices.Contains(plan.Formats(), format) {
 		return usage(fmt.Errorf("--output %s: a plan is written as one of %v", format, plan.Formats()))
 	}
+	if f.ownerFallback != "none" && f.ownerFallback != "account" {
+		return usage(fmt.Errorf("--owner-fallback %q is neither none nor account", report.Short(f.ownerFallback, 40)))
+	}
+	if f.split != "" && f.output.out != "" {
+		return usage(errors.New("--split-by-owner writes files of its own; leave --out away"))
+	}
 	if f.chargeType != "PostPaid" && f.chargeType != "PrePaid" {
 		return usage(fmt.Errorf("--charge-type %q is not PostPaid or PrePaid", report.Short(f.chargeType, 40)))
 	}
 	scope, err := f.narrow.parse(s, nil)
+	if err != nil {
+		return err
+	}
+	windows, err := planWindows(s)
 	if err != nil {
 		return err
 	}
@@ -115,7 +145,8 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 		return err
 	}
 	o := plan.Options{
-		Target: to, Families: rs.Families(), Rules: rs, Types: types, OwnerTag: f.owner, KeepOS: f.keepOS,
+		Target: to, Families: rs.Families(), Rules: rs, Types: types, OwnerTags: f.owners, OwnerAccount: f.ownerFallback == "account",
+		Windows: windows, KeepOS: f.keepOS,
 		Checks: rs.Definition().Checks, Now: time.Now().UTC(), Summary: view.Summary(),
 	}
 	if f.availability {
@@ -127,10 +158,58 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if err != nil {
 		return err
 	}
+	if f.split != "" {
+		if err := f.pack(p, stderr); err != nil {
+			return err
+		}
+		return unreadExit(view.Summary())
+	}
 	if err := f.output.writeWith(stdout, func(w io.Writer, o report.Options) error { return plan.Write(w, format, p, o) }); err != nil {
 		return err
 	}
 	return unreadExit(view.Summary())
+}
+
+// pack writes a folder with the files of each owner.
+func (f *planFlags) pack(p *plan.Plan, stderr io.Writer) error {
+	parts, err := plan.WritePack(f.split, p)
+	switch {
+	case errors.Is(err, plan.ErrNotEmpty):
+		return usage(fmt.Errorf("--split-by-owner: %w", err))
+	case errors.Is(err, plan.ErrTooManyOwners):
+		return usage(fmt.Errorf("--split-by-owner: %w; --owner-tag %v names machines rather than owners", err, f.owners))
+	case err != nil:
+		return err
+	}
+	fmt.Fprintf(stderr, "%s of %s in %s\n", report.Plural(p.Instances, "instance", "instances"), report.Plural(len(parts), "owner", "owners"), filepath.Join(f.split, "index.html"))
+	return nil
+}
+
+// planWindows are the windows of the configuration file.
+func planWindows(s *settings) ([]plan.Window, error) {
+	out := make([]plan.Window, 0, len(s.file.PlanWindows))
+	for i, w := range s.file.PlanWindows {
+		f, err := filter.Parse(filter.Values{
+			"account": w.Account, "region": w.Region, "tag": w.Tag, "family": w.Family, "os": w.OS, "verdict": w.Verdict, "confidence": w.Confidence, "exclude": w.Exclude,
+		})
+		if err != nil {
+			return nil, usage(fmt.Errorf("plan_windows, window %d: %w", i+1, err))
+		}
+		for _, day := range []string{w.From, w.Until} {
+			if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil {
+				return nil, usage(fmt.Errorf("plan_windows, window %d: %q is no day such as 2026-12-24", i+1, day))
+			}
+		}
+		if w.Name == "" || w.From != "" && w.Until != "" && w.Until < w.From {
+			return nil, usage(fmt.Errorf("plan_windows, window %d: it needs a name, and must not end before it begins", i+1))
+		}
+		f.Rename(accountIDs(s.file))
+		out = append(out, plan.Window{Name: w.Name, From: w.From, Until: w.Until, Fits: func(rec *record.Record) bool {
+			return f.Scope(rec.Account, rec.Region) && f.Judged(&rec.Classification, rec.InstanceFamily) &&
+				f.Row(rec.InstanceID, func(key string) (string, bool) { v, ok := rec.Tags[key]; return v, ok })
+		}})
+	}
+	return out, nil
 }
 
 // ask asks the cloud what the zones of the planned scopes sell. Only a mistake

@@ -46,6 +46,22 @@ type Schedule struct {
 	Regions  []string `yaml:"regions"`
 }
 
+// PlanWindow is one entry of plan_windows: in the file: when instances that the
+// words of the filter fit are moved.
+type PlanWindow struct {
+	Name       string   `yaml:"name"`
+	From       string   `yaml:"from"`  // a day, 2026-12-01; "" for none
+	Until      string   `yaml:"until"` // a day, included
+	Account    []string `yaml:"account"`
+	Region     []string `yaml:"region"`
+	Tag        []string `yaml:"tag"`
+	Family     []string `yaml:"family"`
+	OS         []string `yaml:"os"`
+	Verdict    []string `yaml:"verdict"`
+	Confidence []string `yaml:"confidence"`
+	Exclude    []string `yaml:"exclude"`
+}
+
 // Accounts is accounts: in the file: a list, or an object with the list and
 // the accounts that are left alone.
 type Accounts struct {
@@ -79,10 +95,12 @@ type File struct {
 	Accounts  Accounts   `yaml:"accounts"`
 	Directory Directory  `yaml:"resource_directory"`
 	Schedules []Schedule `yaml:"schedules"`
+	// PlanWindows are in order: the first that fits an instance counts.
+	PlanWindows []PlanWindow `yaml:"plan_windows"`
 }
 
 // structured are the keys of File; every other key of the file is a flag.
-var structured = map[string]bool{"accounts": true, "resource_directory": true, "schedules": true}
+var structured = map[string]bool{"accounts": true, "resource_directory": true, "schedules": true, "plan_windows": true}
 
 // EnvPrefix begins the environment variable of every flag: --nats-url is
 // SHENSCAN_NATS_URL.

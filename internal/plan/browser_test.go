@@ -11,16 +11,55 @@ import (
 	"github.com/shenscan/shenscan/internal/report/reporttest"
 )
 
-func TestBrowserPlanLooksAndReads(t *testing.T) {
-	f := reporttest.New(120, 9)
+func openPlan(t *testing.T, b *reporttest.Browser, n int) {
+	t.Helper()
+	f := reporttest.New(n, 9)
 	p := build(t, f.All(), options(t, "shenlong-6", &f.Summary))
 	path := filepath.Join(t.TempDir(), "plan.html")
 	if err := os.WriteFile(path, []byte(render(t, report.HTML, p)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	b := reporttest.NewBrowser(t)
 	b.Open(t, "file://"+path, "footer")
+}
+
+func TestBrowserPlanLooksAndReads(t *testing.T) {
+	b := reporttest.NewBrowser(t)
+	openPlan(t, b, 120)
 	b.Accessible(t)
 	b.Shoot(t, "plan", true)
+	b.Press(t, "#list-ready > summary")
+	b.Wait(t, "#list-ready details")
+	b.Press(t, "#list-ready details > summary")
+	b.Wait(t, "#list-ready tbody tr")
+	b.Press(t, "#list-ready tbody tr details > summary")
+	b.Wait(t, "#list-ready tbody tr ol li")
+	b.Accessible(t)
+	b.Shoot(t, "plan-open", true)
+	b.Set(t, "#q", "payments ubuntu")
+	b.Until(t, "/[0-9]+ instances? fits?/.test(document.getElementById('found').textContent)")
+	b.Sound(t, "file://")
+}
+
+// TestBrowserPlanOfThousandsIsLight: what a browser must build stays small
+// however many instances there are, folded and with a group unfolded.
+func TestBrowserPlanOfThousandsIsLight(t *testing.T) {
+	b := reporttest.NewBrowser(t)
+	openPlan(t, b, 12_000)
+	const elements = "document.querySelectorAll('*').length"
+	folded := reporttest.Eval[int](t, b, elements)
+	took := reporttest.Eval[float64](t, b, "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
+	b.Press(t, "#list-ready > summary")
+	b.Wait(t, "#list-ready details")
+	b.Press(t, "#list-ready details > summary")
+	b.Wait(t, "#list-ready tbody tr")
+	unfolded := reporttest.Eval[int](t, b, elements)
+	t.Logf("%d elements, loaded in %.0f ms; %d with a group unfolded", folded, took, unfolded)
+	if unfolded >= 15_000 || folded >= unfolded {
+		t.Errorf("%d elements, %d with a group unfolded", folded, unfolded)
+	}
+	// Two seconds on an idle machine; this one may be busy.
+	if took > 10_000 {
+		t.Errorf("it takes %.0f ms to load", took)
+	}
 	b.Sound(t, "file://")
 }

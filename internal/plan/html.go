@@ -2,8 +2,11 @@ package plan
 
 import (
 	_ "embed"
+	"encoding/json"
+	"fmt"
 	"html/template"
 	"io"
+	"strings"
 
 	"github.com/shenscan/shenscan/internal/report"
 )
@@ -11,32 +14,116 @@ import (
 //go:embed web/plan.html
 var page string
 
-// htmlItems bounds the instances of one wave that the HTML plan lists; CSV and
-// JSON list every one.
-const htmlItems = 2000
+//go:embed web/plan.js
+var script string
 
 type document struct {
 	CSP  string
 	CSS  template.CSS
+	JS   template.JS
+	Data template.JS // what the script lists
 	Plan *Plan
 }
 
-// writeHTML writes one file without a script: what is listed is listed, and
-// the steps of each instance fold open.
+// writeHTML writes one file that loads nothing. The instances stand in it as
+// data, of which a script shows what is unfolded: a page with a row for each of
+// thousands takes a browser many seconds.
 func writeHTML(w io.Writer, p *Plan) error {
 	t, err := report.Templates().Funcs(template.FuncMap{
 		"owners": func(w *Wave) string { return ownerLine(w.Owners, 8) }, "ownerName": ownerName,
-		"checklists": checklists, "routes": routes, "share": (*Solution).share, "capital": report.Capital, "how": solutionText, "list": (*Item).checklistNumber, "place": (*Item).place, "inc": func(i int) int { return i + 1 },
-		"shownItems": func(w *Wave) []*Item { return w.Items[:min(len(w.Items), htmlItems)] },
-		"hidden":     func(w *Wave) int { return max(0, len(w.Items)-htmlItems) },
-		"waveClass":  waveClass,
-		"bar":        func(w *Wave) []report.Segment { return shares(p, w) },
+		"routes": routes, "share": (*Solution).share, "capital": report.Capital, "join": func(list []string) string { return strings.Join(list, ", then ") },
+		"waveClass": waveClass,
+		"bar":       func(w *Wave) []report.Segment { return shares(p, w) },
 	}).Parse(page)
 	if err != nil {
 		return err
 	}
+	data, err := json.Marshal(newListed(p)) // spells < > & as escapes
+	if err != nil {
+		return err
+	}
 	css := report.Stylesheet()
-	return t.ExecuteTemplate(w, "plan", document{CSP: report.Inline(css, ""), CSS: template.CSS(css), Plan: p})
+	return t.ExecuteTemplate(w, "plan", document{
+		CSP: report.Inline(css, script), CSS: template.CSS(css), JS: template.JS(script), Data: template.JS(data), Plan: p,
+	})
+}
+
+// listed is what the script of the page lists. Texts and checklists stand in it
+// once; rows name them by number.
+type listed struct {
+	Texts []string     `json:"texts"`
+	Lists [][]string   `json:"lists"`
+	Waves []listedWave `json:"waves"`
+
+	texts map[string]int
+	lists map[string]int
+}
+
+type listedWave struct {
+	ID   WaveID  `json:"id"`
+	Rows [][]any `json:"rows"`
+}
+
+func newListed(p *Plan) *listed {
+	l := &listed{Texts: []string{}, Lists: [][]string{}, Waves: []listedWave{}, texts: map[string]int{}, lists: map[string]int{}}
+	for _, wave := range p.Waves {
+		w := listedWave{ID: wave.ID, Rows: make([][]any, len(wave.Items))}
+		for i, it := range wave.Items {
+			w.Rows[i] = l.row(p, it)
+		}
+		if len(w.Rows) > 0 {
+			l.Waves = append(l.Waves, w)
+		}
+	}
+	return l
+}
+
+// row has its places named in plan.js.
+func (l *listed) row(p *Plan, it *Item) []any {
+	owner := ""
+	if p.ByOwner {
+		owner = ownerName(it.Owner)
+	}
+	why := it.Reason
+	if it.Question != "" {
+		why = it.Question
+	}
+	system := it.OS
+	if it.Legacy {
+		system += " (legacy)"
+	}
+	text := func(s string, n int) int { return l.text(report.Short(s, n)) }
+	return []any{
+		report.Short(it.InstanceID, 64), report.Short(it.InstanceName, 60), text(owner, 80), l.text(report.ScopeName(report.Short(it.Account, 64), report.Short(it.place(), 64))),
+		text(system, 140), text(it.CurrentType, 60), text(it.Replacement.Type, 60), text(it.Replacement.Why, 200), text(string(it.Path), 60),
+		text(it.Fallback.Type, 60), text(it.Fallback.Why, 200), text(it.Verdict, 20), l.text(report.Clean(why)), l.text(report.Clean(it.Note)),
+		l.text(report.Clean(solutionText(it))), l.list(it.Checklist), text(it.Window, 120), text(it.Rule, 80), text(it.Source, 400), text(it.PathNote, 300),
+	}
+}
+
+func (l *listed) text(s string) int {
+	at, ok := l.texts[s]
+	if !ok {
+		at = len(l.Texts)
+		l.texts[s] = at
+		l.Texts = append(l.Texts, s)
+	}
+	return at
+}
+
+func (l *listed) list(checks []string) int {
+	key := fmt.Sprintf("%q", checks)
+	at, ok := l.lists[key]
+	if !ok {
+		at = len(l.Lists)
+		l.lists[key] = at
+		clean := make([]string, len(checks))
+		for i, c := range checks {
+			clean[i] = report.Clean(c)
+		}
+		l.Lists = append(l.Lists, clean)
+	}
+	return at
 }
 
 // waveClass lends a wave the look of a verdict.
@@ -46,7 +133,7 @@ func waveClass(id WaveID) string {
 		return "compatible"
 	case AfterChecks, Repair, MinorUpgrade:
 		return "needs-action"
-	case ReplaceOS, StayGen5:
+	case ReplaceOS, StayGen5, Waived:
 		return "incompatible"
 	default:
 		return "unknown"

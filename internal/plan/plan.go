@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/ecs"
@@ -30,6 +31,7 @@ const (
 	ReplaceOS    WaveID = "replace-os"
 	StayGen5     WaveID = "stay-gen5"
 	Unknown      WaveID = "unknown"
+	Waived       WaveID = "waived"
 	AlreadyThere WaveID = "already-there"
 )
 
@@ -51,7 +53,13 @@ type Options struct {
 	Rules    *rules.Ruleset     // judges single families; nil: they are as good as their generation
 	Types    []ecs.InstanceType // the catalogue (DescribeInstanceTypes); empty: no types are recommended
 	Stock    *Stock             // what zones sell; nil: it was not asked
-	OwnerTag string             // the tag that names an owner; "" groups nothing
+	// OwnerTags are the tags that name an owner; the first one counts that an
+	// instance has. None groups nothing.
+	OwnerTags []string
+	// OwnerAccount names the account as the owner of what has none of the tags.
+	OwnerAccount bool
+	// Windows say when instances are moved; the first one that fits counts.
+	Windows []Window
 	// KeepOS chooses a 5th-generation family over a new operating system where
 	// both are offered.
 	KeepOS bool
@@ -62,13 +70,35 @@ type Options struct {
 	Summary *record.Summary
 }
 
+// Window is a time in which some instances are moved, a rule of the user's own.
+type Window struct {
+	Name        string
+	From, Until string // days, "" for none
+	Fits        func(*record.Record) bool
+}
+
+// String names the window and its days.
+func (w *Window) String() string {
+	switch {
+	case w.From != "" && w.Until != "":
+		return w.Name + ", " + w.From + " to " + w.Until
+	case w.From != "":
+		return w.Name + ", from " + w.From
+	case w.Until != "":
+		return w.Name + ", until " + w.Until
+	}
+	return w.Name
+}
+
 // Plan is the work for one target.
 type Plan struct {
 	Target       string    `json:"target"`
 	MadeAt       time.Time `json:"made_at"`
 	Ruleset      string    `json:"ruleset"`
-	OwnerTag     string    `json:"owner_tag,omitempty"`
-	Complete     bool      `json:"complete"` // every scope was read to its end
+	OwnerTags    []string  `json:"owner_tags,omitempty"`
+	ByOwner      bool      `json:"by_owner"`        // the items name owners
+	Owner        string    `json:"owner,omitempty"` // whose plan it is, where it is one owner's part
+	Complete     bool      `json:"complete"`        // every scope was read to its end
 	Completeness string    `json:"completeness"`
 	Instances    int       `json:"instances"`
 	Availability *Stock    `json:"availability"` // null: nobody asked which types are sold
@@ -131,11 +161,16 @@ type Item struct {
 	Confidence   string `json:"confidence"`
 	Reason       string `json:"reason"`
 	Rule         string `json:"rule"`
-	CurrentType  string `json:"current_type"`
-	Replacement  Choice `json:"replacement"`
-	Fallback     Choice `json:"fallback"`
-	Path         Path   `json:"path"`
-	PathNote     string `json:"path_note,omitempty"`
+	Source       string `json:"source,omitempty"` // of the rule
+	// Waiver says which verdict is set aside until when; null where none is.
+	Waiver *rules.Waiver `json:"waiver,omitempty"`
+	// Window is when it is moved, "" where no rule says it.
+	Window      string `json:"window,omitempty"`
+	CurrentType string `json:"current_type"`
+	Replacement Choice `json:"replacement"`
+	Fallback    Choice `json:"fallback"`
+	Path        Path   `json:"path"`
+	PathNote    string `json:"path_note,omitempty"`
 	// Solutions are names in the wave's list. All of them are needed, in this
 	// order; Alternatives are other ways out.
 	Solutions    []string `json:"solutions"`
@@ -143,8 +178,6 @@ type Item struct {
 	Checklist    []string `json:"checklist"` // in the order in which it is worked through
 	Question     string   `json:"question,omitempty"`
 	Note         string   `json:"note,omitempty"`
-
-	list int // number of its checklist in the wave, from 1
 }
 
 // Build sorts records into waves. It holds one Item an instance; texts are
@@ -202,11 +235,15 @@ func (b *builder) add(rec *record.Record) error {
 	}
 	there := b.there(rec)
 	id := b.wave(v, there)
+	if v.Waiver != nil { // whatever the verdict was made to be, nobody has mended anything
+		id = Waived
+	}
 	w := b.waves[id]
 	it := &Item{
 		Account: rec.Account, Region: rec.Region, Zone: rec.Zone, InstanceID: rec.InstanceID, InstanceName: rec.InstanceName,
 		Owner: b.owner(rec), Status: rec.Status, OS: osName(rec), Legacy: rec.Legacy,
-		Verdict: v.Level.String(), Confidence: v.Confidence.String(), Reason: v.Reason, Rule: v.Rule, CurrentType: rec.InstanceType,
+		Verdict: v.Level.String(), Confidence: v.Confidence.String(), Reason: v.Reason, Rule: v.Rule, Source: v.Source, Waiver: v.Waiver,
+		Window: b.window(rec), CurrentType: rec.InstanceType,
 		Solutions: []string{}, Checklist: []string{},
 	}
 	if id != AlreadyThere {
@@ -236,6 +273,9 @@ func (b *builder) move(it *Item, rec *record.Record, v *rules.Verdict, id WaveID
 	for _, m := range others {
 		it.Alternatives = append(it.Alternatives, b.solution(id, m).Name)
 	}
+	if w := v.Waiver; w != nil {
+		it.Note = strings.TrimSpace(waivedText(w) + " " + it.Note)
+	}
 	if id == Unknown {
 		it.Question = v.Reason + " " + b.settle(v)
 	}
@@ -260,10 +300,32 @@ func (b *builder) move(it *Item, rec *record.Record, v *rules.Verdict, id WaveID
 }
 
 func (b *builder) owner(rec *record.Record) string {
-	if b.o.OwnerTag == "" {
-		return ""
+	for _, tag := range b.o.OwnerTags {
+		if name := rec.Tags[tag]; name != "" {
+			return name
+		}
 	}
-	return rec.Tags[b.o.OwnerTag]
+	if b.o.OwnerAccount {
+		return "account " + rec.Account
+	}
+	return ""
+}
+
+// byOwner says whether instances are grouped by owners.
+func (o *Options) byOwner() bool { return len(o.OwnerTags) > 0 || o.OwnerAccount }
+
+func (b *builder) window(rec *record.Record) string {
+	for i := range b.o.Windows {
+		if w := &b.o.Windows[i]; w.Fits(rec) {
+			return w.String()
+		}
+	}
+	return ""
+}
+
+// waivedText says what a waiver set aside, until when and why.
+func waivedText(w *rules.Waiver) string {
+	return fmt.Sprintf("Waived, until %s, because %s. Without the waiver it is %s.", w.Until, strings.TrimRight(w.Reason, ". "), w.Was)
 }
 
 // there tells whether the instance is on hardware of the target already.
@@ -299,7 +361,7 @@ func (b *builder) solution(id WaveID, m *rules.Remedy) *Solution {
 
 // plan sorts and counts.
 func (b *builder) plan() *Plan {
-	p := &Plan{Target: b.o.Target.ID, MadeAt: b.o.Now.UTC(), Ruleset: b.ruleset, OwnerTag: b.o.OwnerTag, Instances: b.n, Availability: b.o.Stock}
+	p := &Plan{Target: b.o.Target.ID, MadeAt: b.o.Now.UTC(), Ruleset: b.ruleset, OwnerTags: b.o.OwnerTags, ByOwner: b.o.byOwner(), Instances: b.n, Availability: b.o.Stock}
 	p.Complete, p.Completeness = completeness(b.o.Summary)
 	for _, w := range waves() {
 		wave := b.waves[w.ID]
@@ -309,14 +371,14 @@ func (b *builder) plan() *Plan {
 		slices.SortStableFunc(wave.Solutions, func(x, y *Solution) int {
 			return cmp.Or(cmp.Compare(y.Instances, x.Instances), cmp.Compare(x.Name, y.Name))
 		})
-		wave.Owners = owners(wave.Items, b.o.OwnerTag)
+		wave.Owners = owners(wave.Items, b.o.byOwner())
 		p.Waves = append(p.Waves, wave)
 	}
 	return p
 }
 
-func owners(items []*Item, tag string) []Owner {
-	if tag == "" {
+func owners(items []*Item, byOwner bool) []Owner {
+	if !byOwner {
 		return nil
 	}
 	counts := map[string]int{}

@@ -73,7 +73,7 @@ func options(t testing.TB, target string, sum *record.Summary) plan.Options {
 		t.Fatal(err)
 	}
 	return plan.Options{
-		Target: to, Families: rs.Families(), Types: types(), OwnerTag: "owner", Now: reporttest.Now(), Summary: sum,
+		Target: to, Families: rs.Families(), Types: types(), OwnerTags: []string{"owner"}, Now: reporttest.Now(), Summary: sum,
 		Checks: map[string]string{"snapshot": "Create snapshots of all disks right before the move."},
 	}
 }
@@ -411,7 +411,11 @@ func TestHostileNamesStayText(t *testing.T) {
 			}
 			switch format {
 			case report.HTML, report.Markdown:
-				if strings.Contains(out, "<img") || strings.Contains(out, "<script") {
+				own := 0
+				if format == report.HTML {
+					own = 2 // the data and the script that lists it
+				}
+				if strings.Contains(out, "<img") || strings.Count(out, "<script") != own {
 					t.Error("markup got through")
 				}
 			case report.JSON:

@@ -136,7 +136,7 @@ func waveStyle(id WaveID) report.Style {
 		return report.Green
 	case AfterChecks, Repair, MinorUpgrade:
 		return report.Amber
-	case ReplaceOS, StayGen5:
+	case ReplaceOS, StayGen5, Waived:
 		return report.Red
 	default:
 		return report.Violet
@@ -162,9 +162,9 @@ func ownerName(name string) string {
 }
 
 var csvHead = []string{
-	"wave", "owner", "account", "region", "zone", "instance_id", "instance_name", "status", "os", "legacy", "verdict", "confidence", "rule", "reason",
+	"wave", "owner", "window", "account", "region", "zone", "instance_id", "instance_name", "status", "os", "legacy", "verdict", "confidence", "rule", "reason",
 	"current_type", "replacement_type", "replacement_why", "replacement_availability", "replacement_first_choice", "first_choice_zones",
-	"path", "path_note", "fallback_type", "fallback_why", "fallback_availability", "solutions", "steps", "benefits", "drawbacks", "alternatives", "checklist", "question", "note",
+	"path", "path_note", "fallback_type", "fallback_why", "fallback_availability", "solutions", "steps", "benefits", "drawbacks", "alternatives", "checklist", "question", "note", "done", "completeness",
 }
 
 func writeCSV(w io.Writer, p *Plan) error {
@@ -187,10 +187,10 @@ func writeCSV(w io.Writer, p *Plan) error {
 				}
 			}
 			row := []string{
-				string(wave.ID), it.Owner, it.Account, it.Region, it.Zone, it.InstanceID, it.InstanceName, it.Status, it.OS, strconv.FormatBool(it.Legacy),
+				string(wave.ID), it.Owner, it.Window, it.Account, it.Region, it.Zone, it.InstanceID, it.InstanceName, it.Status, it.OS, strconv.FormatBool(it.Legacy),
 				it.Verdict, it.Confidence, it.Rule, it.Reason, it.CurrentType, it.Replacement.Type, it.Replacement.Why,
 				it.Replacement.Availability, it.Replacement.FirstChoice, strings.Join(it.Replacement.Zones, " "), string(it.Path), it.PathNote,
-				it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist), it.Question, it.Note,
+				it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist), it.Question, it.Note, "", p.Completeness,
 			}
 			for i := range row {
 				row[i] = report.FormulaSafe(row[i])
@@ -268,7 +268,7 @@ func writeMarkdown(w io.Writer, p *Plan) error {
 				fmt.Fprintf(w, "- %s, %s: %s\n", r.Path, report.Plural(r.N, "instance", "instances"), text(r.Note))
 			}
 		}
-		if err := mdItems(w, wave, p.OwnerTag); err != nil {
+		if err := mdItems(w, wave, p.ByOwner); err != nil {
 			return err
 		}
 	}
@@ -293,17 +293,21 @@ func mdUnasked(w io.Writer, s *Stock) error {
 	return nil
 }
 
-func mdItems(w io.Writer, wave *Wave, tag string) error {
+func mdItems(w io.Writer, wave *Wave, byOwner bool) error {
 	owner := "\x00"
+	numbers := map[string]string{}
+	for i, list := range checklists(wave) {
+		numbers[strings.Join(list.Checks, "\n")] = strconv.Itoa(i + 1)
+	}
 	for _, it := range wave.Items {
 		if it.Owner != owner {
 			owner = it.Owner
 			title := "Instances"
-			if tag != "" {
+			if byOwner {
 				title += " of " + report.MarkdownText(ownerName(owner))
 			}
 			fmt.Fprintf(w, "\n### %s\n\n", title)
-			if err := report.MarkdownHead(w, "instance", "name", "account / zone", "system", "type", "replacement", "path", "fallback", "solutions", "checklist:", "why"); err != nil {
+			if err := report.MarkdownHead(w, "instance", "name", "account / zone", "system", "type", "replacement", "path", "fallback", "window", "solutions", "checklist:", "why"); err != nil {
 				return err
 			}
 		}
@@ -315,7 +319,7 @@ func mdItems(w io.Writer, wave *Wave, tag string) error {
 			why += " " + it.Note
 		}
 		if err := report.MarkdownRow(w, it.InstanceID, report.Short(it.InstanceName, 120), it.Account+" / "+it.place(), it.OS, it.CurrentType, choiceText(it.Replacement),
-			string(it.Path), choiceText(it.Fallback), solutionText(it), it.checklistNumber(), why); err != nil {
+			string(it.Path), choiceText(it.Fallback), it.Window, solutionText(it), numbers[strings.Join(it.Checklist, "\n")], why); err != nil {
 			return err
 		}
 	}
@@ -357,31 +361,22 @@ type checkedList struct {
 	N      int
 }
 
-// checklists are the different checklists of a wave.
+// checklists are the different checklists of a wave, in the order of its items.
 func checklists(wave *Wave) []*checkedList {
 	if wave.ID == AlreadyThere {
 		return nil
 	}
 	var out []*checkedList
+	at := map[string]*checkedList{}
 	for _, it := range wave.Items {
-		at := slices.IndexFunc(out, func(l *checkedList) bool { return slices.Equal(l.Checks, it.Checklist) })
-		if at < 0 {
-			out = append(out, &checkedList{Checks: it.Checklist})
-			at = len(out) - 1
+		key := strings.Join(it.Checklist, "\n")
+		if at[key] == nil {
+			at[key] = &checkedList{Checks: it.Checklist}
+			out = append(out, at[key])
 		}
-		out[at].N++
-		it.list = at + 1
+		at[key].N++
 	}
 	return out
-}
-
-// checklistNumber is the number of the item's checklist among those of its
-// wave, "" before checklists has numbered them and where there is none.
-func (it *Item) checklistNumber() string {
-	if it.list == 0 {
-		return ""
-	}
-	return strconv.Itoa(it.list)
 }
 
 // place is the zone, which names its region, or the region.

@@ -20,6 +20,7 @@ func waves() []Wave {
 		{ID: ReplaceOS, Title: "OS replacement", What: "Their operating system does not boot on the target; it is replaced, or the application moves to a new instance."},
 		{ID: StayGen5, Title: "Stay where they are or on a 5th-generation family", What: "They cannot be mended, or are to keep their system: they stay on the family where they run, or on one that is not SHENLONG."},
 		{ID: Unknown, Title: "Unknown, with the question to settle", What: "What is known does not tell whether they boot. Settle the question; do not move them on a guess."},
+		{ID: Waived, Title: "Waived", What: "A rule of your own set their verdict aside until a day: nothing was mended. On that day they return to the wave of their verdict."},
 		{ID: AlreadyThere, Title: "Already there", What: "They run on hardware of the target and their verdict is compatible. Nothing is to be done."},
 	}
 }

@@ -1,0 +1,241 @@
+package plan
+
+import (
+	"cmp"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/csv"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/shenscan/shenscan/internal/report"
+)
+
+//go:embed web/index.html
+var indexPage string
+
+// MaxOwners bounds the parts of a pack: a tag with more values names machines
+// rather than owners.
+const MaxOwners = 5000
+
+// The ways in which a pack is refused.
+var (
+	ErrTooManyOwners = errors.New("plan: too many owners")
+	ErrNotEmpty      = errors.New("plan: the folder is not empty")
+)
+
+// Part is what one owner gets.
+type Part struct {
+	Owner string // "" where there is none
+	File  string // of its files, without the extension
+	Plan  *Plan
+}
+
+// Split divides the plan by owner, by account where no owner is named. Every
+// item is in exactly one part; together they are the plan.
+func (p *Plan) Split() ([]Part, error) {
+	owners := map[string]*Plan{}
+	for at, wave := range p.Waves {
+		for _, it := range wave.Items {
+			name := it.Owner
+			if !p.ByOwner {
+				name = "account " + it.Account
+			}
+			part := owners[name]
+			if part == nil {
+				if len(owners) == MaxOwners {
+					return nil, fmt.Errorf("%w: more than %d", ErrTooManyOwners, MaxOwners)
+				}
+				part = p.empty(name)
+				owners[name] = part
+			}
+			part.Instances++
+			part.Waves[at].Instances++
+			part.Waves[at].Items = append(part.Waves[at].Items, it)
+		}
+	}
+	parts := make([]Part, 0, len(owners))
+	sameFile := map[string]int{}
+	for name, plan := range owners {
+		for at, wave := range plan.Waves {
+			wave.Solutions = needed(p.Waves[at], wave.Items)
+		}
+		sameFile[fileName(name, false)]++
+		parts = append(parts, Part{Owner: name, Plan: plan})
+	}
+	for i := range parts {
+		parts[i].File = fileName(parts[i].Owner, sameFile[fileName(parts[i].Owner, false)] > 1)
+	}
+	slices.SortFunc(parts, func(x, y Part) int { return cmp.Compare(x.Owner, y.Owner) })
+	return parts, nil
+}
+
+// empty is the plan without its items, as an owner's.
+func (p *Plan) empty(owner string) *Plan {
+	part := *p
+	part.Owner, part.Instances, part.ByOwner, part.Waves = ownerName(owner), 0, false, make([]*Wave, len(p.Waves))
+	for i, wave := range p.Waves {
+		part.Waves[i] = &Wave{ID: wave.ID, Title: wave.Title, What: wave.What, Solutions: []*Solution{}, Items: []*Item{}}
+	}
+	return &part
+}
+
+// needed are the solutions of a wave that some of its items name, counted anew.
+func needed(wave *Wave, items []*Item) []*Solution {
+	counts, named := map[string]int{}, map[string]bool{}
+	for _, it := range items {
+		for _, name := range it.Solutions {
+			counts[name]++
+			named[name] = true
+		}
+		for _, name := range it.Alternatives {
+			named[name] = true
+		}
+	}
+	out := []*Solution{}
+	for _, s := range wave.Solutions {
+		if named[s.Name] {
+			own := *s
+			own.Instances = counts[s.Name]
+			out = append(out, &own)
+		}
+	}
+	return out
+}
+
+// fileName makes an owner's name one that every file system takes; marked adds
+// what tells it from others that would have the same.
+func fileName(owner string, marked bool) string {
+	if owner == "" {
+		return "no-owner"
+	}
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-', r == '_':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + ('a' - 'A')
+		}
+		return '-'
+	}, owner)
+	name = strings.Trim(name[:min(len(name), 60)], "-")
+	marked, name = marked || name == "", strings.TrimSuffix("owner-"+name, "-")
+	if marked {
+		sum := sha256.Sum256([]byte(owner))
+		name += "-" + hex.EncodeToString(sum[:4])
+	}
+	return name
+}
+
+// packFormats are the files of a part, by extension.
+var packFormats = []struct {
+	ext, title string
+	write      func(io.Writer, *Plan) error
+}{
+	{"html", "page", writeHTML},
+	{"csv", "CSV", writeCSV},
+	{"xlsx", "Excel", func(w io.Writer, p *Plan) error { return writeWorkbook(w, p, sheetRows) }},
+}
+
+// WritePack writes an index and the files of every part into a folder, which is
+// made; one that is there must be empty. It appears whole or not at all.
+func WritePack(dir string, p *Plan) ([]Part, error) {
+	parts, err := p.Split()
+	if err != nil {
+		return nil, err
+	}
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		return nil, fmt.Errorf("%w: %s holds %d files; name a new one", ErrNotEmpty, dir, len(entries))
+	}
+	above := filepath.Dir(filepath.Clean(dir))
+	if err := os.MkdirAll(above, 0o755); err != nil {
+		return nil, fmt.Errorf("plan: pack: %w", err)
+	}
+	made, err := os.MkdirTemp(above, ".shenscan-pack-*")
+	if err != nil {
+		return nil, fmt.Errorf("plan: pack: %w", err)
+	}
+	err = writeParts(made, p, parts)
+	if err == nil {
+		err = os.Chmod(made, 0o755)
+	}
+	if err == nil {
+		if err = os.Remove(dir); errors.Is(err, os.ErrNotExist) { // an empty one gives way
+			err = nil
+		}
+	}
+	if err == nil {
+		err = os.Rename(made, dir)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("plan: pack: %w", err), os.RemoveAll(made))
+	}
+	return parts, nil
+}
+
+func writeParts(dir string, p *Plan, parts []Part) error {
+	for i := range parts {
+		for _, f := range packFormats {
+			if err := writeFile(filepath.Join(dir, parts[i].File+"."+f.ext), func(w io.Writer) error { return f.write(w, parts[i].Plan) }); err != nil {
+				return fmt.Errorf("%s: %w", parts[i].File, err)
+			}
+		}
+	}
+	if err := writeFile(filepath.Join(dir, "index.csv"), func(w io.Writer) error { return writeIndexCSV(w, p, parts) }); err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, "index.html"), func(w io.Writer) error { return writeIndex(w, p, parts) })
+}
+
+func writeFile(path string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f), f.Close())
+}
+
+func writeIndexCSV(w io.Writer, p *Plan, parts []Part) error {
+	out := csv.NewWriter(w)
+	head := []string{"owner", "file", "instances"}
+	for _, wave := range p.Waves {
+		head = append(head, string(wave.ID))
+	}
+	rows := [][]string{append(head, "completeness")}
+	for i := range parts {
+		row := []string{report.FormulaSafe(parts[i].Owner), parts[i].File, strconv.Itoa(parts[i].Plan.Instances)}
+		for _, wave := range parts[i].Plan.Waves {
+			row = append(row, strconv.Itoa(wave.Instances))
+		}
+		rows = append(rows, append(row, p.Completeness))
+	}
+	return out.WriteAll(rows)
+}
+
+func writeIndex(w io.Writer, p *Plan, parts []Part) error {
+	t, err := report.Templates().Funcs(template.FuncMap{"ownerName": ownerName, "capital": report.Capital}).Parse(indexPage)
+	if err != nil {
+		return err
+	}
+	type format struct{ Ext, Title string }
+	var formats []format
+	for _, f := range packFormats {
+		formats = append(formats, format{f.ext, f.title})
+	}
+	css := report.Stylesheet()
+	return t.ExecuteTemplate(w, "index", struct {
+		CSP     string
+		CSS     template.CSS
+		Plan    *Plan
+		Parts   []Part
+		Formats []format
+	}{report.Inline(css, ""), template.CSS(css), p, parts, formats})
+}

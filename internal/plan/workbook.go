@@ -1,0 +1,238 @@
+package plan
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/xuri/excelize/v2"
+
+	"github.com/shenscan/shenscan/internal/report"
+)
+
+// sheetRows is how many instances a sheet takes below its head.
+const sheetRows = excelize.TotalRows - 1
+
+// sheetHead are the columns of a wave's sheet and their widths in characters.
+var sheetHead = []struct {
+	title string
+	width float64
+}{
+	{"instance", 26},
+	{"name", 28},
+	{"account", 20},
+	{"zone", 18},
+	{"status", 10},
+	{"system", 26},
+	{"current type", 20},
+	{"verdict", 14},
+	{"why", 60},
+	{"what to do, in order", 60},
+	{"before the move, in order", 60},
+	{"recommended type", 24},
+	{"why this type", 30},
+	{"path", 24},
+	{"note on the path", 40},
+	{"fallback", 24},
+	{"window", 24},
+	{"note", 40},
+	{"done", 8},
+}
+
+// sheetNames are titles of waves that fit into the 31 characters of a sheet's
+// name.
+var sheetNames = map[WaveID]string{
+	Ready: "Ready now", AfterChecks: "Ready after checks", Repair: "Driver or registry repair", MinorUpgrade: "OS minor upgrade",
+	ReplaceOS: "OS replacement", StayGen5: "Stay", Unknown: "Unknown", Waived: "Waived", AlreadyThere: "Already there",
+}
+
+// writeWorkbook writes a workbook with a sheet a wave, after one that says what
+// it is. Rows are streamed; a wave of more than rows of them goes on in a
+// further sheet.
+func writeWorkbook(w io.Writer, p *Plan, rows int) (err error) {
+	book := excelize.NewFile()
+	defer func() {
+		if closed := book.Close(); err == nil {
+			err = closed
+		}
+	}()
+	bold, err := book.NewStyle(&excelize.Style{Font: &excelize.Font{Bold: true}, Fill: excelize.Fill{Type: "pattern", Color: []string{"E8EDF3"}, Pattern: 1}})
+	if err != nil {
+		return err
+	}
+	wrap, err := book.NewStyle(&excelize.Style{Alignment: &excelize.Alignment{WrapText: true, Vertical: "top"}})
+	if err != nil {
+		return err
+	}
+	if err := book.SetSheetName("Sheet1", "Plan"); err != nil {
+		return err
+	}
+	if err := writeCover(book, p, bold, wrap); err != nil {
+		return err
+	}
+	for _, wave := range p.Waves {
+		for from, part := 0, 1; from < len(wave.Items); from, part = from+rows, part+1 {
+			name := sheetNames[wave.ID]
+			if part > 1 {
+				name = fmt.Sprintf("%s (%d)", name, part)
+			}
+			s := sheet{book: book, wave: wave, name: name, bold: bold, wrap: wrap}
+			if err := s.write(wave.Items[from:min(from+rows, len(wave.Items))]); err != nil {
+				return fmt.Errorf("sheet %s: %w", name, err)
+			}
+		}
+	}
+	return book.Write(w)
+}
+
+// writeCover says what the workbook is about.
+func writeCover(book *excelize.File, p *Plan, bold, wrap int) error {
+	out, err := book.NewStreamWriter("Plan")
+	if err != nil {
+		return err
+	}
+	if err := out.SetColWidth(1, 1, 28); err != nil {
+		return err
+	}
+	if err := out.SetColWidth(2, 3, 70); err != nil {
+		return err
+	}
+	owner := p.Owner
+	if owner == "" {
+		owner = "all"
+	}
+	lines := [][]any{
+		{"Migration plan to", report.Clean(p.Target)}, {"Owner", owner}, {"Made", report.Moment(p.MadeAt)}, {"Rules", report.Clean(p.Ruleset)},
+		{"Records", p.Completeness}, {"Availability", report.Clean(p.Availability.Words())}, {"Instances", p.Instances}, {},
+		{"Wave", "What it is", "Instances"},
+	}
+	for _, wave := range p.Waves {
+		lines = append(lines, []any{wave.Title, wave.What, wave.Instances})
+	}
+	for i, line := range lines {
+		for c := range line {
+			style := wrap
+			if c == 0 || line[0] == "Wave" {
+				style = bold
+			}
+			line[c] = excelize.Cell{StyleID: style, Value: line[c]}
+		}
+		if err := out.SetRow(fmt.Sprintf("A%d", i+1), line); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+// sheet is one sheet of a wave.
+type sheet struct {
+	book       *excelize.File
+	wave       *Wave
+	name       string
+	bold, wrap int
+}
+
+func (s *sheet) write(items []*Item) error {
+	if _, err := s.book.NewSheet(s.name); err != nil {
+		return err
+	}
+	out, err := s.book.NewStreamWriter(s.name)
+	if err != nil {
+		return err
+	}
+	head := make([]any, len(sheetHead))
+	for i, c := range sheetHead {
+		if err := out.SetColWidth(i+1, i+1, c.width); err != nil {
+			return err
+		}
+		head[i] = excelize.Cell{StyleID: s.bold, Value: c.title}
+	}
+	if err := out.SetPanes(&excelize.Panes{Freeze: true, XSplit: 1, YSplit: 1, TopLeftCell: "B2", ActivePane: "bottomRight"}); err != nil {
+		return err
+	}
+	if err := out.SetRow("A1", head); err != nil {
+		return err
+	}
+	steps := map[string]string{}
+	for i, it := range items {
+		if err := out.SetRow(fmt.Sprintf("A%d", i+2), s.row(it, steps)); err != nil {
+			return err
+		}
+	}
+	done, err := excelize.ColumnNumberToName(len(sheetHead))
+	if err != nil {
+		return err
+	}
+	choice := excelize.NewDataValidation(true)
+	choice.SetSqref(fmt.Sprintf("%s2:%s%d", done, done, len(items)+1))
+	if err := choice.SetDropList([]string{"no", "yes"}); err != nil {
+		return err
+	}
+	if err := s.book.AddDataValidation(s.name, choice); err != nil {
+		return err
+	}
+	if err := s.book.AutoFilter(s.name, fmt.Sprintf("A1:%s%d", done, len(items)+1), nil); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// row is what sheetHead says of an item. steps are texts that are made already.
+func (s *sheet) row(it *Item, steps map[string]string) []any {
+	key := strings.Join(it.Solutions, "\n")
+	what, ok := steps[key]
+	if !ok {
+		what = s.wave.steps(it)
+		steps[key] = what
+	}
+	if alternatives := strings.Join(it.Alternatives, ", or "); alternatives != "" {
+		what = strings.TrimSpace(what + "\nOr: " + alternatives)
+	}
+	why := it.Reason
+	if it.Question != "" {
+		why = it.Question
+	}
+	done := "no"
+	if s.wave.ID == AlreadyThere {
+		done = "yes"
+	}
+	texts := []string{
+		it.InstanceID, it.InstanceName, it.Account, it.place(), it.Status, it.OS, it.CurrentType, it.Verdict, why, what, listedSteps(it.Checklist),
+		it.Replacement.Type, it.Replacement.Why, string(it.Path), it.PathNote, choiceText(it.Fallback), it.Window, it.Note, done,
+	}
+	cells := make([]any, len(texts))
+	for i, text := range texts {
+		cells[i] = excelize.Cell{StyleID: s.wrap, Value: cellText(text)}
+	}
+	return cells
+}
+
+// steps are the solutions of an item with their steps, one below the other.
+func (w *Wave) steps(it *Item) string {
+	var lines []string
+	for _, name := range it.Solutions {
+		lines = append(lines, name)
+		if s := w.solution(name); s != nil {
+			lines = append(lines, listedSteps(s.Steps))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func listedSteps(steps []string) string {
+	lines := make([]string, len(steps))
+	for i, step := range steps {
+		lines[i] = fmt.Sprintf("%d) %s", i+1, step)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// cellText is what a cell takes: lines without control characters. What is
+// longer than a cell may be is cut where it is written.
+func cellText(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = report.Clean(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
