@@ -102,8 +102,14 @@ func writeCover(book *excelize.File, p *Plan, bold, wrap int) error {
 		owner = "all"
 	}
 	lines := [][]any{
-		{"Migration plan to", report.Clean(p.Target)}, {"Owner", owner}, {"Made", report.Moment(p.MadeAt)}, {"Rules", report.Clean(p.Ruleset)},
-		{"Records", p.Completeness}, {"Availability", report.Clean(p.Availability.Words())}, {"Instances", p.Instances}, {},
+		{"Migration plan to", report.Clean(p.Target)},
+		{"Owner", owner},
+		{"Made", report.Moment(p.MadeAt)},
+		{"Rules", report.Clean(p.Ruleset)},
+		{"Records", p.Completeness},
+		{"Availability", report.Clean(p.Availability.Words())},
+		{"Instances", p.Instances},
+		{},
 		{"Wave", "What it is", "Instances"},
 	}
 	for _, wave := range p.Waves {
