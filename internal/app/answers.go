@@ -100,9 +100,13 @@ func (s answers) Plan(ctx context.Context, f filter.Filter, o httpapi.PlanReques
 	if err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
+	var owners []string
+	if o.OwnerTag != "" {
+		owners = []string{o.OwnerTag}
+	}
 	rs := s.a.classifier.Ruleset()
 	p, err := plan.Build(v.Instances(ctx), plan.Options{
-		Target: to[0], Families: rs.Families(), Rules: rs, Types: types, OwnerTag: o.OwnerTag, KeepOS: o.KeepOS,
+		Target: to[0], Families: rs.Families(), Rules: rs, Types: types, OwnerTags: owners, KeepOS: o.KeepOS,
 		Checks: rs.Definition().Checks, Now: s.a.o.Now().UTC(), Summary: v.Summary(),
 	})
 	return p, errors.Join(err, v.Close())

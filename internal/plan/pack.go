@@ -165,9 +165,6 @@ func WritePack(dir string, p *Plan) ([]Part, error) {
 	}
 	err = writeParts(made, p, parts)
 	if err == nil {
-		err = os.Chmod(made, 0o755)
-	}
-	if err == nil {
 		if err = os.Remove(dir); errors.Is(err, os.ErrNotExist) { // an empty one gives way
 			err = nil
 		}
@@ -196,7 +193,7 @@ func writeParts(dir string, p *Plan, parts []Part) error {
 }
 
 func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // it holds what a whole team runs
 	if err != nil {
 		return err
 	}
