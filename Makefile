@@ -98,6 +98,12 @@ contradict: ## scans of 20,000 instances under every contradiction and fault of 
 test/live: ## what deploy/ deploys, running: keys, panels, every alert brought about (needs prometheus, promtool)
 	cd deploy/grafana/gen && $(GO) test -count=1 -tags live -run Deployment ./...
 
+.PHONY: test/upgrade
+test/upgrade: build ## every mix of roles of two versions, forth and back, on one NATS and one store (OLD=path of the last release's binary)
+	@mkdir -p $(BUILD)
+	$(GO) build -o $(BUILD)/nats-server github.com/nats-io/nats-server/v2
+	$(GO) test -count=1 -tags upgrade -v ./internal/upgradetest -args -old $(abspath $(or $(OLD),bin/shenscan)) -new $(abspath bin/shenscan) -nats-server $(abspath $(BUILD))/nats-server
+
 # The same under the name of what it is: every role, NATS, Prometheus and the
 # alerts, from the files of deploy/.
 .PHONY: stack

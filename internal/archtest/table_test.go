@@ -59,6 +59,7 @@ var layers = []layer{
 	// Tests alone; what tests import is their own business.
 	{"internal/chaos/...", nil},
 	{"internal/simtest/...", nil},
+	{"internal/upgradetest", nil},
 	{"internal/archtest", nil},
 	{"deploy/nats", nil},
 	{"docs", nil},
