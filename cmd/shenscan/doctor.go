@@ -36,8 +36,10 @@ type finding struct {
 
 type doctorFlags struct {
 	processFlags
-	scope  scopeFlags
-	output string
+	scope        scopeFlags
+	output       string
+	contract     bool
+	contractFile string
 }
 
 func newDoctorCmd(s *settings) *cobra.Command {
@@ -51,12 +53,20 @@ compares the clock with the cloud's, opens the rule files, the store and NATS.
 
 Accounts are looked at side by side, and what has one cause is one line. It exits with
 1 when something is wrong or nothing could be checked, and with 2 for a --region that no
-account has.`,
+account has.
+
+With --api-contract it asks nothing of that, but how the API of one account behaves where its
+documents leave it open: in the first region with more than a hundred instances, or the one
+of --region. What is otherwise than shenscan assumes is said, with what it does about it.`,
 		Example: `  shenscan doctor
-  shenscan doctor --config shenscan.yaml --region cn-hangzhou --output json`,
+  shenscan doctor --config shenscan.yaml --region cn-hangzhou --output json
+  shenscan doctor --api-contract --region cn-hangzhou`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.output != "table" && f.output != "json" {
 				return usage(fmt.Errorf("--output %q is not table or json", f.output))
+			}
+			if f.contract {
+				return f.apiContract(cmd.Context(), s, cmd.OutOrStdout())
 			}
 			return f.run(cmd.Context(), s, cmd.OutOrStdout())
 		},
@@ -67,6 +77,8 @@ account has.`,
 	f.rules.add(cmd)
 	f.scope.add(cmd)
 	cmd.Flags().StringVar(&f.output, "output", "table", "table or json")
+	cmd.Flags().BoolVar(&f.contract, "api-contract", false, "ask one account, with about twenty calls that read, how its API behaves where documents leave it open; prints a table to paste")
+	cmd.Flags().StringVar(&f.contractFile, "contract-file", "shenscan-contract.json", "file that --api-contract writes, without ids and names; shenscan simulate --contract takes it on")
 	return cmd
 }
 

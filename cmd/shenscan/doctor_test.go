@@ -2,8 +2,11 @@ package main_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,5 +72,45 @@ func TestNothingCheckedIsNoSuccess(t *testing.T) {
 	r := run(t, env(), "doctor", "--endpoint", sim.URL, "--store", t.TempDir())
 	if r.code != 1 || !strings.Contains(r.stdout, "FAIL  ") || strings.Contains(r.stdout, "0 problems") {
 		t.Errorf("exit %d:\n%s", r.code, r.stdout)
+	}
+}
+
+// The contract of a cloud that behaves otherwise than assumed says so, names
+// nothing of the account, and makes a simulator behave the same.
+func TestTheContractOfACloudIsTakenOnByTheSimulator(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 900, Regions: 3, Seed: 1, Contradict: []string{ecssim.BoundsHalfOpen, ecssim.IDsCapped}})
+	file := filepath.Join(t.TempDir(), "contract.json")
+	r := run(t, env(), "doctor", "--api-contract", "--contract-file", file, "--endpoint", sim.URL)
+	if r.code != 0 || strings.Count(r.stdout, "**otherwise**") != 2 || !strings.Contains(r.stdout, "| creation-end: CreationEndTime | inclusive | exclusive | **otherwise**") || !strings.Contains(r.stdout, "the rest is asked for again") {
+		t.Errorf("exit %d:\n%s", r.code, r.stdout)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(sim.Regions(), ecssim.DemoAccountID, "i-bp", "m-bp") {
+		if strings.Contains(string(b)+r.stdout, name) {
+			t.Errorf("%s is told of", name)
+		}
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	start(t, env(), shenscan, "simulate", "--listen", address, "--instances", "100", "--contract", file)
+	var names []string
+	eventually(t, "the simulator answers", func() bool {
+		resp, err := http.Get("http://" + address + "/_sim/contradictions")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		return json.NewDecoder(resp.Body).Decode(&names) == nil
+	})
+	if !slices.Equal(names, []string{ecssim.BoundsHalfOpen, ecssim.IDsCapped}) {
+		t.Errorf("the simulator contradicts with %v", names)
+	}
+	if r := run(t, env(), "doctor", "--api-contract", "--contract-file", file, "--endpoint", sim.URL, "--region", "cn-hangzou"); r.code != 2 {
+		t.Errorf("exit %d of a region that is not there", r.code)
+	}
+	if r := run(t, env(), "simulate", "--contract", filepath.Join(t.TempDir(), "none.json")); r.code == 0 {
+		t.Error("a contract that is not there is taken on")
 	}
 }

@@ -21,6 +21,7 @@ type simulateFlags struct {
 	listen   string
 	insecure bool
 	truth    string
+	contract string
 	options  ecssim.Options
 	latency  string
 	faults   []string
@@ -73,6 +74,7 @@ func (f *simulateFlags) register(cmd *cobra.Command) {
 	fl.IntVar(&o.Images, "images", 0, "distinct images, counted for every account and region (default 3 in 1000 instances)")
 	fl.Uint64Var(&o.Seed, "seed", 1, "seed of the fleet and of every random fault")
 	addContradict(cmd, &o.Contradict)
+	fl.StringVar(&f.contract, "contract", "", "behave as this file says, which shenscan doctor --api-contract wrote")
 	fl.StringVar(&f.truth, "truth", "", "write the expected family, version and verdicts of every instance to this file (JSON lines)")
 	fl.StringVar(&o.RoleName, "role", "", "the only role name that AssumeRole knows (default: every name)")
 	fl.StringVar(&o.ExternalID, "external-id", "", "external id that AssumeRole demands")
@@ -109,6 +111,13 @@ func (f *simulateFlags) parse() (ecssim.Options, error) {
 			o.Quota.Actions = map[string]int{}
 		}
 		o.Quota.Actions[action] = calls
+	}
+	if f.contract != "" {
+		names, err := takeOn(f.contract)
+		if err != nil {
+			return o, err
+		}
+		o.Contradict = append(o.Contradict, names...)
 	}
 	for _, s := range f.faults {
 		fault, err := ecssim.ParseFault(s)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -24,6 +26,8 @@ type Client struct {
 	limits   *limiter
 	circuits circuits
 	accounts accounts
+	// throttled holds the headers of the last answer that was throttled.
+	throttled atomic.Pointer[http.Header]
 
 	mu        sync.Mutex
 	signers   map[string]*signer   // by endpoint
@@ -290,6 +294,9 @@ func (k *call) attempt(ctx context.Context, keys *Keys) (*ecs.Error, time.Durati
 	k.c.o.Observer.Request(k.scope.Account, k.scope.Region, k.req.action, codeLabel(e), took)
 	if e == nil {
 		return nil, 0
+	}
+	if e.Class == ecs.Throttled && x.header != nil {
+		k.c.throttled.Store(&x.header)
 	}
 	return e, retryHint(x.header)
 }

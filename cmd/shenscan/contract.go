@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
+	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+	"github.com/shenscan/shenscan/internal/filter"
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/producer"
+)
+
+// regionsProbed bounds how many regions are counted in search of one with
+// instances and one without.
+const regionsProbed = 12
+
+// enough is how many instances settle every question of the contract.
+const enough = 101
+
+// apiContract asks one account how its API behaves, prints a table and writes
+// the file.
+func (f *doctorFlags) apiContract(ctx context.Context, s *settings, out io.Writer) error {
+	client, err := ecsapi.New(f.cloud.options(s))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	full, empty, n, err := f.contractScopes(ctx, client)
+	if err != nil {
+		return err
+	}
+	c, err := client.Contract(ctx, full, empty)
+	if err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(f.contractFile, append(b, '\n'), 0o600); err != nil {
+		return fmt.Errorf("write the contract: %w", err)
+	}
+	return showContract(out, c, n, f.contractFile)
+}
+
+// contractScopes chooses the region that is asked, the first one with enough
+// instances, else the one with the most; and one without any, if there is one.
+func (f *doctorFlags) contractScopes(ctx context.Context, client *ecsapi.Client) (full, empty ecs.Scope, most int, err error) {
+	accounts, err := producer.NewRoster(client, client, f.cloud.accounts, time.Now).Accounts(ctx)
+	at := slices.IndexFunc(accounts, func(a ecs.Account) bool { return a.Err == nil && !a.Excluded })
+	if at < 0 {
+		return full, empty, 0, fmt.Errorf("no account can be asked: %w", errors.Join(err, accountErrors(accounts)))
+	}
+	regions, err := client.Regions(ctx, accounts[at].ID)
+	if err != nil {
+		return full, empty, 0, err
+	}
+	var names []string
+	for _, r := range regions {
+		names = append(names, r.ID)
+	}
+	for _, r := range f.scope.regions {
+		if !slices.Contains(names, r) {
+			return full, empty, 0, usage(fmt.Errorf("--region %q is no region of the account%s", r, filter.Nearest(r, names)))
+		}
+	}
+	if len(f.scope.regions) > 0 {
+		names = f.scope.regions
+	}
+	for _, name := range names[:min(len(names), regionsProbed)] {
+		scope := ecs.Scope{Account: accounts[at].ID, Region: name}
+		n, err := client.CountInstances(ctx, scope, ecs.Query{})
+		switch {
+		case err != nil && ecs.ClassOf(err) != ecs.RegionClosed:
+			return full, empty, 0, err
+		case err != nil:
+		case n == 0:
+			empty = scope
+		case full == (ecs.Scope{}), n > most:
+			full, most = scope, n
+		}
+		if most >= enough && empty != (ecs.Scope{}) {
+			break
+		}
+	}
+	if full == (ecs.Scope{}) {
+		return full, empty, 0, fmt.Errorf("%s of the account have no instances: name one that has some with --region", report.Plural(min(len(names), regionsProbed), "region", "regions"))
+	}
+	return full, empty, most, nil
+}
+
+func accountErrors(accounts []ecs.Account) error {
+	var errs []error
+	for _, a := range accounts {
+		errs = append(errs, a.Err)
+	}
+	return errors.Join(errs...)
+}
+
+// showContract prints a Markdown table to paste.
+func showContract(out io.Writer, c *ecs.Contract, instances int, file string) error {
+	var b strings.Builder
+	size := report.Plural(instances, "instance", "instances")
+	if instances == ecs.NoCount {
+		size = "as many instances as it has, which it does not count"
+	}
+	fmt.Fprintf(&b, "How the API behaved on %s, asked in a region of %s. Ids and names are left out.\n\n", c.Day, size)
+	b.WriteString("| question | assumed | seen | |\n| --- | --- | --- | --- |\n")
+	other := 0
+	for i, q := range ecs.ContractQuestions() {
+		a := c.Answers[i]
+		seen, says := a.Answer, ""
+		switch {
+		case seen == "":
+			seen, says = "not settled", a.Detail
+		case q.Assumed == "" || seen == q.Assumed:
+			says = a.Detail
+		default:
+			other++
+			says = "**otherwise** (" + a.Detail + "): " + q.Does
+		}
+		fmt.Fprintf(&b, "| %s: %s | %s | %s | %s |\n", q.ID, q.Asks, q.Assumed, report.Clean(seen), report.Clean(says))
+	}
+	verdict := "Nothing is otherwise than assumed."
+	if other > 0 {
+		verdict = report.Plural(other, "answer is", "answers are") + " otherwise than assumed; the last column says what shenscan does about it."
+	}
+	fmt.Fprintf(&b, "\n%s Written to %s, which `shenscan simulate --contract` takes on.\n", verdict, report.Clean(file))
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// takeOn reads a contract for the simulator.
+func takeOn(file string) ([]string, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	c, err := ecs.ParseContract(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	names, err := ecssim.ContradictionsOf(c)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return names, nil
+}

@@ -1,0 +1,443 @@
+package ecsapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+// Contract asks, with about twenty calls that read, how the API behaves where
+// its documents leave it open. s is best a region with more than a hundred
+// instances, empty one without any; the zero Scope skips what needs it.
+func (c *Client) Contract(ctx context.Context, s, empty ecs.Scope) (*ecs.Contract, error) {
+	k := &contractor{c: c, scope: s, out: &ecs.Contract{Day: time.Now().UTC().Format(time.DateOnly)}}
+	k.paging(ctx)
+	k.filters(ctx)
+	k.tokens(ctx)
+	k.dryRuns(ctx, empty)
+	k.instanceIDs(ctx)
+	k.images(ctx)
+	k.directory(ctx)
+	k.throttling()
+	if k.err != nil {
+		return nil, fmt.Errorf("the contract of %s: %w", s, k.err)
+	}
+	for _, q := range ecs.ContractQuestions() {
+		a := ecs.ContractAnswer{Question: q.ID, Detail: "not asked"}
+		if got, ok := k.seen[q.ID]; ok {
+			a = got
+		}
+		k.out.Answers = append(k.out.Answers, a)
+	}
+	return k.out, nil
+}
+
+// contractor gathers the answers of a contract.
+type contractor struct {
+	c     *Client
+	scope ecs.Scope
+	out   *ecs.Contract
+	seen  map[string]ecs.ContractAnswer
+	first *listing // the first full page
+	total int
+	err   error // that made going on pointless
+}
+
+// see notes an answer; the detail has numbers and codes, no ids and no names.
+func (k *contractor) see(question, answer, detail string, args ...any) {
+	if k.seen == nil {
+		k.seen = map[string]ecs.ContractAnswer{}
+	}
+	k.seen[question] = ecs.ContractAnswer{Question: question, Answer: answer, Detail: fmt.Sprintf(detail, args...)}
+}
+
+// list asks for instances; code is what the API refused with.
+func (k *contractor) list(ctx context.Context, s ecs.Scope, kv ...string) (l *listing, code string) {
+	req := newRequest(ecsVersion, actInstances)
+	req.set("RegionId", s.Region)
+	for i := 0; i+1 < len(kv); i += 2 {
+		req.set(kv[i], kv[i+1])
+	}
+	return l, k.refused(k.c.do(ctx, s, req, func(body []byte) (err error) {
+		l, err = decodeListing(body, s.Region)
+		return err
+	}))
+}
+
+// refused is the code of a refusal, "" for none. What is no answer to a question
+// ends the asking.
+func (k *contractor) refused(err error) string {
+	e, ok := errors.AsType[*ecs.Error](err)
+	switch {
+	case err == nil:
+		return ""
+	case ok && e.Code != "" && e.Class != ecs.Credentials && e.Class != ecs.Throttled:
+		return e.Code
+	}
+	if k.err == nil {
+		k.err = err
+	}
+	return err.Error()
+}
+
+func (k *contractor) paging(ctx context.Context) {
+	counted, code := k.list(ctx, k.scope, "PageNumber", "1", "PageSize", "1")
+	switch {
+	case code != "":
+		k.see(ecs.QuestionCount, "", "refused with %s", code)
+	case counted.total == ecs.NoCount:
+		k.see(ecs.QuestionCount, ecs.AnswerMissing, "")
+	case counted.total == 0 && counted.rows() > 0:
+		k.see(ecs.QuestionCount, ecs.AnswerZero, "%d rows", counted.rows())
+	default:
+		k.total = counted.total
+		k.see(ecs.QuestionCount, ecs.AnswerGiven, "%d instances", counted.total)
+	}
+	first, code := k.list(ctx, k.scope, "MaxResults", fullPage)
+	if code != "" {
+		k.see(ecs.QuestionMaxResults, "", "refused with %s", code)
+		return
+	}
+	k.first = first
+	switch rows := first.rows(); {
+	case rows > 10 || rows == k.total && first.next == "":
+		k.see(ecs.QuestionMaxResults, ecs.AnswerKept, "%d rows", rows)
+	case rows == 10 && k.total > 10:
+		k.see(ecs.QuestionMaxResults, ecs.AnswerIgnored, "10 rows of %d", k.total)
+	default:
+		k.see(ecs.QuestionMaxResults, "", "%d rows of %d", rows, k.total)
+	}
+	beside := map[bool]string{true: ecs.AnswerGiven, false: ecs.AnswerZero}[first.total > 0]
+	if first.total == ecs.NoCount {
+		beside = ecs.AnswerMissing
+	}
+	k.see(ecs.QuestionCountToken, beside, "beside %d rows", first.rows())
+	switch {
+	case first.foreign > 0:
+		k.see(ecs.QuestionRows, ecs.AnswerOthers, "%d of %d rows", first.foreign, first.rows())
+	case first.rows() > 0:
+		k.see(ecs.QuestionRows, ecs.AnswerOwn, "%d rows", first.rows())
+	}
+}
+
+// between are the parameters of a creation-time filter.
+func between(from, to string) []string {
+	return []string{"Filter.1.Key", "CreationStartTime", "Filter.1.Value", from, "Filter.2.Key", "CreationEndTime", "Filter.2.Value", to}
+}
+
+// Two minutes before any instance was created.
+const (
+	longAgo   = "2000-01-01T00:00Z"
+	longSince = "2000-01-01T00:01Z"
+)
+
+func (k *contractor) filters(ctx context.Context) {
+	if k.first == nil || len(k.first.instances) == 0 {
+		return
+	}
+	listed, code := k.list(ctx, k.scope, append(between(longAgo, longSince), "MaxResults", fullPage)...)
+	counted, countCode := k.list(ctx, k.scope, append(between(longAgo, longSince), "PageNumber", "1", "PageSize", "1")...)
+	if code != "" || countCode != "" {
+		k.see(ecs.QuestionFilters, ecs.AnswerRefused, "with %s", code+countCode)
+		return
+	}
+	switch {
+	case listed.rows() > 0 && counted.rows() > 0:
+		k.see(ecs.QuestionFilters, ecs.AnswerIgnored, "%d rows of before there were any", listed.rows())
+		return
+	case listed.rows() > 0:
+		k.see(ecs.QuestionFilters, ecs.AnswerCounts, "%d rows listed and none counted of before there were any", listed.rows())
+		return
+	}
+	k.see(ecs.QuestionFilters, ecs.AnswerNarrow, "no row of before there were any")
+	k.bounds(ctx)
+	swapped, code := k.list(ctx, k.scope, "Filter.1.Key", "CreationEndTime", "Filter.1.Value", longSince, "Filter.2.Key", "CreationStartTime", "Filter.2.Value", longAgo, "MaxResults", fullPage)
+	switch {
+	case code != "":
+		k.see(ecs.QuestionOrder, ecs.AnswerRefused, "with %s", code)
+	case swapped.rows() > 0:
+		k.see(ecs.QuestionOrder, ecs.AnswerByPlace, "%d rows of before there were any", swapped.rows())
+	default:
+		k.see(ecs.QuestionOrder, ecs.AnswerAnyPlace, "")
+	}
+}
+
+// bounds asks for the minute in which an instance was created, as the first and
+// as the last one.
+func (k *contractor) bounds(ctx context.Context) {
+	x := &k.first.instances[len(k.first.instances)/2]
+	at, err := time.Parse(minuteTime, x.CreationTime)
+	if err != nil {
+		k.see(ecs.QuestionStart, "", "the creation time is not of the documented form")
+		return
+	}
+	for _, ask := range []struct {
+		question string
+		from, to time.Time
+	}{{ecs.QuestionStart, at, at.Add(time.Minute)}, {ecs.QuestionEnd, at.Add(-time.Minute), at}} {
+		question := ask.question
+		l, code := k.list(ctx, k.scope, append(between(ask.from.Format(minuteTime), ask.to.Format(minuteTime)), "MaxResults", fullPage)...)
+		switch {
+		case code != "":
+			k.see(question, ecs.AnswerRefused, "with %s", code)
+		case slices.ContainsFunc(l.instances, func(y ecs.Instance) bool { return y.ID == x.ID }):
+			k.see(question, ecs.AnswerInclusive, "%d rows", l.rows())
+		case l.next == "":
+			k.see(question, ecs.AnswerExclusive, "%d rows", l.rows())
+		default:
+			k.see(question, "", "more than %d rows in two minutes", l.rows())
+		}
+		if code == "" && l.rows() > 0 {
+			k.lastToken(l)
+		}
+	}
+}
+
+// lastToken looks for a token on a page that has room left.
+func (k *contractor) lastToken(l *listing) {
+	switch {
+	case l.next == "" && k.seen[ecs.QuestionLastToken].Answer == "":
+		k.see(ecs.QuestionLastToken, ecs.AnswerNone, "beside %d rows", l.rows())
+	case l.next != "" && l.rows() < ecs.MaxPage && k.seen[ecs.QuestionMaxResults].Answer == ecs.AnswerKept:
+		k.see(ecs.QuestionLastToken, ecs.AnswerOne, "beside %d rows", l.rows())
+	}
+}
+
+func (k *contractor) tokens(ctx context.Context) {
+	ask := func(question, token string, kv ...string) {
+		req := newRequest(ecsVersion, actInstances)
+		req.set("RegionId", k.scope.Region)
+		req.set("NextToken", token)
+		for i := 0; i+1 < len(kv); i += 2 {
+			req.set(kv[i], kv[i+1])
+		}
+		err := k.c.do(ctx, k.scope, req, func(body []byte) error {
+			_, err := decodeListing(body, k.scope.Region)
+			return err
+		})
+		switch code := k.refused(err); {
+		case err == nil:
+			k.see(question, ecs.AnswerAccepted, "")
+		case ecs.ClassOf(err) == ecs.TokenExpired:
+			k.see(question, ecs.AnswerByCode, "with %s", code)
+		default:
+			k.see(question, ecs.AnswerRefused, "with %s, which is taken for %s", code, ecs.ClassOf(err))
+		}
+	}
+	ask(ecs.QuestionUnknownToken, "AAAAAdDWBF2rubbJsW1UXhJRqFk4xvhpPbzGXpu7LF8=")
+	if k.first != nil && k.first.next != "" {
+		ask(ecs.QuestionForeignToken, k.first.next, "Status", "Stopped")
+	}
+}
+
+func (k *contractor) dryRuns(ctx context.Context, empty ecs.Scope) {
+	for _, ask := range []struct {
+		question string
+		scope    ecs.Scope
+	}{{ecs.QuestionDryRun, k.scope}, {ecs.QuestionDryRunEmpty, empty}} {
+		question, s := ask.question, ask.scope
+		if s == (ecs.Scope{}) {
+			k.see(question, "", "no region without instances was found")
+			continue
+		}
+		if _, code := k.list(ctx, s, "DryRun", "true"); code == "" {
+			k.see(question, ecs.AnswerAccepted, "answered as if it were none")
+		} else {
+			k.see(question, code, "")
+		}
+	}
+	k.see(ecs.QuestionDenied, "", "needs an identity without permission: run this with one and compare")
+}
+
+// manyIDs is how many ids a question asks for.
+const manyIDs = 50
+
+// ofAsked says what an answer holds of the ids that were asked for.
+func ofAsked(asked, got []string) string {
+	found := 0
+	for _, id := range got {
+		if !slices.Contains(asked, id) {
+			return ecs.AnswerUnasked
+		}
+		found++
+	}
+	switch {
+	case found == len(asked):
+		return ecs.AnswerAll
+	case found == 20 && !slices.ContainsFunc(asked[:20], func(id string) bool { return !slices.Contains(got, id) }):
+		return ecs.AnswerFirst
+	case found == 0:
+		return ecs.AnswerEmpty
+	}
+	return ecs.AnswerFewer
+}
+
+func (k *contractor) instanceIDs(ctx context.Context) {
+	var asked []string
+	if k.first != nil {
+		for i := range k.first.instances[:min(len(k.first.instances), manyIDs)] {
+			asked = append(asked, k.first.instances[i].ID)
+		}
+	}
+	if len(asked) > 20 {
+		ids, _ := json.Marshal(asked) // strings always encode
+		l, code := k.list(ctx, k.scope, "InstanceIds", string(ids), "MaxResults", fullPage)
+		if code != "" {
+			k.see(ecs.QuestionInstanceIDs, ecs.AnswerRefused, "with %s", code)
+		} else {
+			var got []string
+			for i := range l.instances {
+				got = append(got, l.instances[i].ID)
+			}
+			k.see(ecs.QuestionInstanceIDs, ofAsked(asked, got), "%d of %d", len(got), len(asked))
+		}
+	} else {
+		k.see(ecs.QuestionInstanceIDs, "", "%d instances are too few", len(asked))
+	}
+	l, code := k.list(ctx, k.scope, "InstanceIds", `["i-bp1thisneverwas00000"]`, "MaxResults", fullPage)
+	switch {
+	case code != "":
+		k.see(ecs.QuestionUnknownID, ecs.AnswerRefused, "with %s", code)
+	case l.rows() > 0:
+		k.see(ecs.QuestionUnknownID, ecs.AnswerUnasked, "%d rows", l.rows())
+	default:
+		k.see(ecs.QuestionUnknownID, ecs.AnswerEmpty, "")
+	}
+}
+
+// showImages asks for images.
+func (k *contractor) showImages(ctx context.Context, kv ...string) (ids []string, code string) {
+	req := newRequest(ecsVersion, actImages)
+	req.set("RegionId", k.scope.Region)
+	req.set("Status", imageStatuses)
+	req.set("ShowExpired", "true")
+	req.set("PageNumber", "1")
+	req.set("PageSize", "100")
+	for i := 0; i+1 < len(kv); i += 2 {
+		req.set(kv[i], kv[i+1])
+	}
+	return ids, k.refused(k.c.do(ctx, k.scope, req, func(body []byte) error {
+		got, err := decodeImages(body, k.scope.Region)
+		if err == nil {
+			ids = nil
+			for _, img := range got.images {
+				ids = append(ids, img.ID)
+			}
+		}
+		return err
+	}))
+}
+
+func (k *contractor) images(ctx context.Context) {
+	all, code := k.showImages(ctx)
+	if code != "" {
+		k.see(ecs.QuestionImageIDs, ecs.AnswerRefused, "with %s", code)
+		return
+	}
+	if asked := all[:min(len(all), manyIDs)]; len(asked) > 20 {
+		got, code := k.showImages(ctx, "ImageId", strings.Join(asked, ","))
+		if code != "" {
+			k.see(ecs.QuestionImageIDs, ecs.AnswerRefused, "with %s", code)
+		} else {
+			k.see(ecs.QuestionImageIDs, ofAsked(asked, got), "%d of %d", len(got), len(asked))
+		}
+	} else {
+		k.see(ecs.QuestionImageIDs, "", "%d images are too few", len(asked))
+	}
+	k.owners(ctx)
+	got, code := k.showImages(ctx, "ImageId", "m-bp1thisneverwas00000")
+	switch {
+	case code != "":
+		k.see(ecs.QuestionUnknownImage, ecs.AnswerRefused, "with %s", code)
+	case len(got) > 0:
+		k.see(ecs.QuestionUnknownImage, ecs.AnswerUnasked, "%d images", len(got))
+	default:
+		k.see(ecs.QuestionUnknownImage, ecs.AnswerEmpty, "")
+	}
+}
+
+// owners asks for images that must perhaps be asked for by their owner, and
+// then for some of them without saying so.
+func (k *contractor) owners(ctx context.Context) {
+	hidden, shown := 0, 0
+	for _, q := range imageQuestions[1:] {
+		kv := []string{"ImageOwnerAlias", q.owner}
+		if q.public != "" {
+			kv = append(kv, "IsPublic", q.public)
+		}
+		theirs, code := k.showImages(ctx, kv...)
+		if code != "" || len(theirs) == 0 {
+			continue
+		}
+		asked := theirs[:min(len(theirs), 20)]
+		plain, _ := k.showImages(ctx, "ImageId", strings.Join(asked, ","))
+		for _, id := range asked {
+			if slices.Contains(plain, id) {
+				shown++
+			} else {
+				hidden++
+			}
+		}
+	}
+	switch {
+	case hidden > 0:
+		k.see(ecs.QuestionImageOwners, ecs.AnswerByAlias, "%d of %d", hidden, hidden+shown)
+	case shown > 0:
+		k.see(ecs.QuestionImageOwners, ecs.AnswerShown, "%d images", shown)
+	default:
+		k.see(ecs.QuestionImageOwners, "", "no such image can be seen from here")
+	}
+}
+
+func (k *contractor) directory(ctx context.Context) {
+	if k.c.o.Directory.RoleName == "" {
+		k.see(ecs.QuestionDirectory, "", "no resource directory is configured")
+		return
+	}
+	members, err := k.c.Members(ctx)
+	if err != nil {
+		k.see(ecs.QuestionDirectory, "", "could not be asked: %s", ecs.ClassOf(err))
+		return
+	}
+	statuses := map[string]int{}
+	for _, m := range members {
+		statuses[clip(m.Status, 40)]++
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(statuses)) {
+		parts = append(parts, name+" "+strconv.Itoa(statuses[name]))
+	}
+	k.see(ecs.QuestionDirectory, strings.Join(parts, ", "), "%d members", len(members))
+}
+
+// throttling tells which headers came with an answer that was throttled, if
+// there was one.
+func (k *contractor) throttling() {
+	h := k.c.throttled.Load()
+	if h == nil {
+		k.see(ecs.QuestionThrottleHints, "", "nothing was throttled")
+		return
+	}
+	k.see(ecs.QuestionThrottleHints, strings.Join(hintHeaders(*h), ", "), "")
+}
+
+// hintHeaders are the names of the headers that may say how long to wait.
+func hintHeaders(h http.Header) []string {
+	var names []string
+	for name := range h {
+		if low := strings.ToLower(name); strings.Contains(low, "retry") || strings.Contains(low, "ratelimit") || strings.Contains(low, "throttl") {
+			names = append(names, low)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
