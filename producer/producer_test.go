@@ -573,6 +573,21 @@ func TestLargeInstancesAreSentInSmallerPages(t *testing.T) {
 	}
 }
 
+func TestAnInstanceThatFitsIntoNoMessageIsNamed(t *testing.T) {
+	c, j := &cloud{instances: fleet(30, time.Hour), pageSize: 100}, &journal{}
+	c.instances[7].Name = strings.Repeat("x", 1<<20)
+	scan(t, producer.New(options(), c, accounts(c, "1"), j, nil), j)
+	ended := of[*event.LaneEnded](j)
+	if len(ended) != 1 || ended[0].Listed != 30 || ended[0].Instances != 29 || ended[0].Failure == nil || !strings.Contains(ended[0].Failure.Error, `"i-000007" takes more than a message holds`) {
+		t.Errorf("ended %+v", ended)
+	}
+	for _, m := range of[*event.InstancesListed](j) {
+		if _, err := event.Append(nil, m); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestBusErrorIsReturnedForAnotherTry(t *testing.T) {
 	c, j := &cloud{instances: fleet(5, time.Hour), pageSize: 10}, &journal{err: errors.New("bus is down")}
 	err := producer.New(options(), c, accounts(c, "1"), j, nil).HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0"}, "1")

@@ -154,6 +154,7 @@ type walk struct {
 	// the new ones of all.
 	known                 idSet
 	read, listed, created int
+	unfit                 error
 	foreign               int // instances of creation times that were not asked for
 	idle                  int // answers in a row that brought nothing new
 	// What was published.
@@ -217,7 +218,7 @@ func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
 			doubt = page.Doubt
 		}
 		if page.NextToken == "" {
-			return doubt
+			return w.ended(doubt)
 		}
 		if seen[page.NextToken] {
 			return &ecs.Error{
@@ -228,6 +229,14 @@ func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
 		seen[page.NextToken] = true
 		q.NextToken = page.NextToken
 	}
+}
+
+// ended is how a chain that came to its end ended.
+func (w *walk) ended(doubt error) error {
+	if doubt == nil && w.unfit != nil {
+		return &ecs.Error{Action: "DescribeInstances", Scope: w.job.Scope, Class: ecs.BadAnswer, Err: w.unfit, Mend: "look at its name and tags: they are longer than the cloud allows"}
+	}
+	return doubt
 }
 
 const (
@@ -285,7 +294,11 @@ func (w *walk) fresh(list []ecs.Instance) []ecs.Instance {
 		}
 		if ok && at > w.after && at < w.before || w.within(x) {
 			w.listed++
-			out = append(out, *x)
+			if event.Fits(x) {
+				out = append(out, *x)
+			} else if w.unfit == nil {
+				w.unfit = fmt.Errorf("instance %.64q takes more than a message holds, and is left out", x.ID)
+			}
 		} else if ok && (at < w.first || at > w.last) {
 			w.foreign++
 		}

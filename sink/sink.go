@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -223,6 +224,7 @@ func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
 	for i := range applied.Scans {
 		sc := &applied.Scans[i]
 		s.o.Log.InfoContext(ctx, "scan moved on", "scan", sc.ID, "state", sc.State, "kind", sc.Kind, "instances", sc.Instances, "gone", sc.Gone, "changed", sc.Changed)
+		s.logScopes(ctx, sc)
 	}
 	if len(applied.Scans) > 0 {
 		select {
@@ -237,6 +239,32 @@ func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
 		s.drop(ctx)
 	}
 	return nil
+}
+
+// logScopes logs what each stage of a scan that ended had of its scopes: those
+// that are not complete as a warning.
+func (s *Sink) logScopes(ctx context.Context, sc *record.Scan) {
+	if sc.State == record.ScanRunning || sc.Kind != string(event.KindScan) {
+		return
+	}
+	for i := range sc.Scopes {
+		x := &sc.Scopes[i]
+		level, counted := slog.LevelInfo, "not told"
+		if x.Completeness != record.ScopeComplete {
+			level = slog.LevelWarn
+		}
+		if x.Counted != nil {
+			counted = strconv.Itoa(*x.Counted)
+		}
+		attrs := []any{
+			"scan", sc.ID, "account", x.Account, "region", x.Region, "completeness", x.Completeness, "counted", counted, "listed", x.Listed,
+			"published", x.Published, "classified", x.Classified, "stored", x.Stored, "gone", x.Gone, "asked_by_id", x.AskedByID,
+		}
+		if len(x.Failures) > 0 {
+			attrs = append(attrs, "cause", x.Failures[0].Error)
+		}
+		s.o.Log.Log(ctx, level, "scope ended", attrs...)
+	}
 }
 
 // drop drops what was applied before the batch at hand. What is not dropped only takes memory.

@@ -120,3 +120,47 @@ func TestMistakesAreFound(t *testing.T) {
 		}
 	})
 }
+
+// TestPlantedDiscardsAreFound builds products of which one stage loses
+// something without a word. Nothing else goes wrong: the numbers of the scopes
+// alone have to say so.
+func TestPlantedDiscardsAreFound(t *testing.T) {
+	for name, p := range map[string]patch{
+		"the decoder drops an instance of a list": {
+			"internal/ecs/ecsapi/page.go", "\tif i >= 0 && !usableID(x.ID) {\n",
+			"\tif i >= 0 && strings.HasSuffix(x.ID, \"7\") {\n\t\tl.instances = l.instances[:len(l.instances)-1]\n\t} else if i >= 0 && !usableID(x.ID) {\n",
+		},
+		"the producer drops a page": {
+			"producer/walk.go", "\t\tm := &event.InstancesListed{Walk: w.Walk, Page: w.pages, Epoch",
+			"\t\tif w.pages == 1 {\n\t\t\tpage.Put(new(event.InstancesListed))\n\t\t\treturn\n\t\t}\n\t\tm := &event.InstancesListed{Walk: w.Walk, Page: w.pages, Epoch",
+		},
+		"the worker drops the instances of a profile": {
+			"workers/workers.go", "\treturn out\n}",
+			"\tvar kept []event.Row\n\tfor row := range page.Rows.All() {\n\t\tif row.Profile != 0 {\n\t\t\tkept = append(kept, row)\n\t\t}\n\t}\n\tout.Rows = event.RowsOf(kept)\n\treturn out\n}",
+		},
+		"the sink drops a row": {
+			"sink/store/page.go", "\t\tp.row = p.buf[c.from:c.to]\n", "\t\tif i == 0 {\n\t\t\tcontinue\n\t\t}\n\t\tp.row = p.buf[c.from:c.to]\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, seed(t), setup{bin: mutate(t, p), instances: 10_000, lanes: 8, workers: 1})
+			r.start()
+			s, ok := r.await(r.request(), 2*time.Minute)
+			if !ok || s.State != record.ScanPartial {
+				t.Fatalf("the scan is %s", s.State)
+			}
+			found := 0
+			for i := range s.Scopes {
+				for _, f := range s.Scopes[i].Failures {
+					if f.Class == "contradicted" {
+						found++
+						t.Log(f.Error)
+					}
+				}
+			}
+			if found == 0 {
+				t.Errorf("no cause names the numbers: %+v", s.Scopes)
+			}
+		})
+	}
+}

@@ -19,6 +19,19 @@ const MaxInstances = 500
 // part of MaxPayload to what workers add for images.
 const pageSize = 256 << 10
 
+// maxRow is the most bytes that the texts of one instance may take; with 20 tags
+// of 128 characters each it is about 15 KB.
+const maxRow = 128 << 10
+
+// Fits reports whether an instance can be part of a page at all.
+func Fits(x *ecs.Instance) bool {
+	n := len(x.ID) + len(x.Name) + len(x.ImageID) + len(x.OSName) + len(x.OSNameEn) + len(x.Type) + len(x.Family) + len(x.Zone)
+	for i := range x.Tags {
+		n += len(x.Tags[i].Key) + len(x.Tags[i].Value)
+	}
+	return n <= maxRow
+}
+
 // Lister puts instances into pages.
 type Lister struct {
 	software numbered[Installed]
