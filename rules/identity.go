@@ -40,49 +40,50 @@ type identity struct {
 
 const maxClaims = 20
 
+// named is a text of facts that names a system, or a kernel.
+type named struct {
+	evidence     Evidence
+	field, text  string
+	free, kernel bool
+}
+
+// texts are the texts that name a system, the strongest evidence first. What
+// repeats another is "".
+func (f *Facts) texts() [15]named {
+	g, im := &f.Guest, &f.Image
+	once := func(text string, others ...string) string {
+		if slices.Contains(others, text) {
+			return ""
+		}
+		return text
+	}
+	return [...]named{
+		{EvidenceGuest, "guest.release", g.Release, false, false},
+		{EvidenceGuest, "guest.kernel", g.Kernel, false, true},
+		{EvidenceImage, "image.tag_os_version", im.TagOSVersion, false, false},
+		{EvidenceImage, "image.check_os_version", im.CheckOSVersion, false, false},
+		{EvidenceImage, "image.tag_kernel_version", im.TagKernelVersion, false, true},
+		{EvidenceImage, "image.check_kernel", im.CheckKernel, false, true},
+		{EvidenceImage, "image.os_name", im.OSName, false, false},
+		{EvidenceImage, "image.os_name_en", once(im.OSNameEn, im.OSName), false, false},
+		{EvidenceImage, "image.family", im.Family, false, false},
+		{EvidenceImage, "platform", im.Platform, false, false},
+		{EvidenceInstance, "os_name", once(f.OSName, im.OSName), false, false},
+		{EvidenceInstance, "os_name_en", once(f.OSNameEn, f.OSName, im.OSNameEn), false, false},
+		{EvidenceName, "image_id", f.ImageID, false, false},
+		{EvidenceName, "image_name", im.Name, true, false},
+		{EvidenceName, "name", f.Name, false, false},
+	}
+}
+
 // claims collects what the facts say, the strongest evidence first.
 func (f *Facts) claims(out []claim) []claim {
-	add := func(e Evidence, field, text string, free bool) {
-		if text == "" {
-			return
+	texts := f.texts()
+	for i := range texts {
+		if n := &texts[i]; n.text != "" {
+			out = n.claim(out)
 		}
-		g := distro.Identify(text)
-		if g.Family == "" && g.Version == "" && g.Arch == "" && g.Kernel == "" {
-			return
-		}
-		out = append(out, claim{Guess: g, evidence: e, field: field, text: text, free: free})
 	}
-	kernel := func(e Evidence, field, text string) {
-		if text == "" {
-			return
-		}
-		k := distro.IdentifyKernel(text)
-		if k.Family == "" && k.EL == 0 {
-			return
-		}
-		out = append(out, claim{Guess: distro.Guess{Family: k.Family, Version: k.Version}, evidence: e, field: field, text: text, kernel: true, el: k.EL})
-	}
-	add(EvidenceGuest, "guest.release", f.Guest.Release, false)
-	kernel(EvidenceGuest, "guest.kernel", f.Guest.Kernel)
-	add(EvidenceImage, "image.tag_os_version", f.Image.TagOSVersion, false)
-	add(EvidenceImage, "image.check_os_version", f.Image.CheckOSVersion, false)
-	kernel(EvidenceImage, "image.tag_kernel_version", f.Image.TagKernelVersion)
-	kernel(EvidenceImage, "image.check_kernel", f.Image.CheckKernel)
-	add(EvidenceImage, "image.os_name", f.Image.OSName, false)
-	if f.Image.OSNameEn != f.Image.OSName {
-		add(EvidenceImage, "image.os_name_en", f.Image.OSNameEn, false)
-	}
-	add(EvidenceImage, "image.family", f.Image.Family, false)
-	add(EvidenceImage, "platform", f.Image.Platform, false)
-	if f.OSName != f.Image.OSName {
-		add(EvidenceInstance, "os_name", f.OSName, false)
-	}
-	if f.OSNameEn != f.OSName && f.OSNameEn != f.Image.OSNameEn {
-		add(EvidenceInstance, "os_name_en", f.OSNameEn, false)
-	}
-	add(EvidenceName, "image_id", f.ImageID, false)
-	add(EvidenceName, "image_name", f.Image.Name, true)
-	add(EvidenceName, "name", f.Name, false)
 	if windows(f.OSType) || windows(f.Image.OSType) {
 		e := EvidenceInstance
 		if windows(f.Image.OSType) {
@@ -91,6 +92,26 @@ func (f *Facts) claims(out []claim) []claim {
 		out = append(out, claim{Guess: distro.Guess{Family: distro.WindowsServer, Vague: true}, evidence: e, field: "os_type", text: "windows"})
 	}
 	return out
+}
+
+// claim adds what the text says, if anything.
+func (n *named) claim(out []claim) []claim {
+	c := claim{evidence: n.evidence, field: n.field, text: n.text, free: n.free, kernel: n.kernel}
+	if n.kernel {
+		k := distro.IdentifyKernel(n.text)
+		c.Family, c.Version, c.el = k.Family, k.Version, k.EL
+		if k.Family == "" && k.EL == 0 {
+			return out
+		}
+	} else if c.Guess = distro.Identify(n.text); c.silent() {
+		return out
+	}
+	return append(out, c)
+}
+
+// silent says whether nothing was read.
+func (c *claim) silent() bool {
+	return c.Family == "" && c.Version == "" && c.Arch == "" && c.Kernel == "" && !c.Cut
 }
 
 func windows(osType string) bool { return strings.EqualFold(osType, "windows") }

@@ -70,3 +70,35 @@ func TestNamesAreNeverTakenForMilder(t *testing.T) {
 	}
 	t.Logf("%d names, each bare, as an OS name and as an image name: %d verdicts milder, %d left unknown, %d identities differ from the label", len(all), mild, open, other)
 }
+
+// Free text that decides the version never gives firm confidence, and what
+// contradicts is shown and counts.
+func TestConfidenceFollowsTheWeakestClaim(t *testing.T) {
+	c := ruleset(t).NewClassifier(nil)
+	for _, k := range []struct {
+		o         rules.Observation
+		level     rules.Level
+		most      rules.Confidence
+		conflicts int
+	}{
+		{rules.Observation{OSName: "CentOS 7.9"}, rules.Compatible, rules.High, 0},
+		{rules.Observation{Platform: "CentOS", ImageName: "centos-7.9-base"}, rules.Compatible, rules.Medium, 0},
+		{rules.Observation{Platform: "CentOS", ImageName: "centos 5.8"}, rules.Incompatible, rules.Medium, 0},
+		{rules.Observation{ImageName: "Windows 2016"}, rules.Compatible, rules.Medium, 0},
+		{rules.Observation{OSName: "CentOS 7.9", ImageName: "win2k3"}, rules.Incompatible, rules.Low, 1},
+		{rules.Observation{OSName: "CentOS 7.9", ImageName: "CentOS 5.8"}, rules.Incompatible, rules.Low, 1},
+		{rules.Observation{OSName: "CentOS 7.9/5.8"}, rules.Incompatible, rules.Low, 2},
+		{rules.Observation{OSName: "CentOS 7.9, Ubuntu 10.04"}, rules.Incompatible, rules.Low, 1},
+		{rules.Observation{OSName: "Red Hat Enterprise Linux 9.8"}, rules.Compatible, rules.Medium, 0},
+		{rules.Observation{OSName: "Red Hat Enterprise Linux 11"}, rules.Unknown, rules.Low, 0},
+		{rules.Observation{OSName: "CentOS 7.9", ImageName: "RHEL 11"}, rules.Unknown, rules.Low, 1},
+		{rules.Observation{OSName: "CentOS 7.9 " + strings.Repeat("x ", 2000)}, rules.Unknown, rules.Low, 1},
+	} {
+		f := k.o.Facts()
+		cl := c.Classify(&f)
+		v := verdict(cl, "shenlong-6")
+		if v.Level != k.level || v.Confidence > k.most || len(cl.Conflicts) != k.conflicts {
+			t.Errorf("%.100s: %s, %s, conflicts %+v; want %s, at most %s, %d conflicts", k.o.String(), v.Level, v.Confidence, cl.Conflicts, k.level, k.most, k.conflicts)
+		}
+	}
+}

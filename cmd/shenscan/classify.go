@@ -2,17 +2,21 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
 )
@@ -25,6 +29,8 @@ const maxLine = 1 << 20
 type classified struct {
 	Input string `json:"input"`
 	*rules.Classification
+	Unread []rules.Unread `json:"unread,omitempty"` // texts that took no part in the verdict
+	Error  string         `json:"error,omitempty"`  // why nothing of the line was read
 }
 
 type classifyFlags struct {
@@ -37,13 +43,18 @@ func newClassifyCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "classify [STRING...]",
 		Short: "Judge operating systems by their names, image ids or facts, without any cloud",
-		Long: `Judges its arguments, or the lines of stdin when there are none. A line is an OS
-name in English or Chinese, an image id, or a JSON object with any of os_name,
-os_name_en, os_type, platform, image_id, image_name, architecture, boot_mode,
-kernel, instance_type.
+		Long: `Judges its arguments, or the lines of stdin when there are none. A line is
+
+- an OS name in English or Chinese, or an image id;
+- a JSON object of facts, with any of
+` + wrapped(factNames, 78) + `
+- or one instance or image as DescribeInstances and DescribeImages spell it,
+  whose other keys are left alone. Whole answers go through scan --from.
 
 One JSON object comes out for every line, in order, also for an empty or absurd
-one; on a terminal a table does.`,
+one; on a terminal a table does. Its key unread lists the texts that could not be
+read and so took no part in the verdict. A line with an unknown fact gets the key
+error, nothing of it is judged, and the exit code is 2 at the end.`,
 		Example: `  shenscan classify "CentOS  5.8 64位"
   shenscan classify win2008_32_stand_sp2_cn_40G_alibase_20151212.vhd --target ecs.g8i
   echo '{"os_name":"CentOS 5.10","kernel":"2.6.18-348.el5"}' | shenscan classify
@@ -79,22 +90,49 @@ func (f *classifyFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	c, bad := r.NewClassifier(targets), 0
+	c, bad, wrong := r.NewClassifier(targets), 0, 0
 	err = eachLine(cmd.InOrStdin(), args, out.flush, func(line string) error {
-		facts := factsOf(line)
+		facts, err := factsOf(line)
+		v := &classified{Input: line}
+		if err != nil {
+			wrong++
+			v.Error = err.Error()
+		} else {
+			v.Unread = unreadOf(r, line, &facts)
+		}
 		cl := c.Classify(&facts)
+		v.Classification = cl
 		if failOn != nil && worstOf(cl).AtLeast(*failOn) {
 			bad++
 		}
-		return out.write(&classified{line, cl})
+		return out.write(v)
 	})
 	if err := errors.Join(err, out.end()); err != nil {
 		return fmt.Errorf("classify: %w", err)
+	}
+	if wrong > 0 {
+		return usage(fmt.Errorf("%d lines could not be read, the answer says why", wrong))
 	}
 	if bad > 0 {
 		return &exitError{exitFailOn, fmt.Errorf("%d lines are %s or worse on a target (--fail-on)", bad, *failOn)}
 	}
 	return nil
+}
+
+// wrapped puts words into indented lines of a width.
+func wrapped(words []string, width int) string {
+	var lines []string
+	line := " "
+	for i, w := range words {
+		if i < len(words)-1 {
+			w += ","
+		}
+		if len(line)+1+len(w) > width {
+			lines, line = append(lines, line), " "
+		}
+		line += " " + w
+	}
+	return strings.Join(append(lines, line), "\n") + ";"
 }
 
 func worstOf(cl *rules.Classification) rules.Level {
@@ -170,38 +208,93 @@ func readLine(r *bufio.Reader) (string, error) {
 	}
 }
 
-// factsOf reads a line: a JSON object of facts, or a bare string. In an object,
-// values of another type than text are ignored.
-func factsOf(line string) rules.Facts {
-	var o rules.Observation
-	if s := strings.TrimSpace(line); strings.HasPrefix(s, "{") {
-		if json.Unmarshal([]byte(s), &o) == nil {
-			return o.Facts()
-		}
-		var fields map[string]any
-		if json.Unmarshal([]byte(s), &fields) == nil {
-			return looseFacts(fields)
+// factsOf reads a line: a JSON object of facts, an instance or image as the API
+// spells it, or a bare string.
+func factsOf(line string) (rules.Facts, error) {
+	s := strings.TrimSpace(line)
+	if !strings.HasPrefix(s, "{") {
+		return rules.Facts{Name: line}, nil
+	}
+	keys, err := objectKeys(s)
+	if err != nil {
+		return rules.Facts{Name: line}, nil
+	}
+	own, api, foreign := 0, 0, ""
+	for i, key := range keys {
+		switch {
+		case slices.Contains(keys[:i], key):
+			return rules.Facts{}, fmt.Errorf("the key %q stands twice", key)
+		case slices.Contains(factNames, key):
+			own++
+		case key != "" && key[0] >= 'A' && key[0] <= 'Z':
+			api++
+			fallthrough
+		default:
+			foreign = cmp.Or(foreign, key, `""`)
 		}
 	}
-	return rules.Facts{Name: line}
+	if own == 0 && api > 0 {
+		f, err := ecsapi.DecodeFacts([]byte(s))
+		if err != nil {
+			return rules.Facts{}, err
+		}
+		return f, nil
+	}
+	if foreign != "" {
+		return rules.Facts{}, fmt.Errorf("there is no fact %q; classify --help lists them", foreign)
+	}
+	var o rules.Observation
+	if err := json.Unmarshal([]byte(s), &o); err != nil {
+		return rules.Facts{}, err
+	}
+	return o.Facts(), nil
 }
 
-func looseFacts(fields map[string]any) rules.Facts {
-	var o rules.Observation
-	for k, v := range fields {
-		if _, ok := v.(string); !ok {
-			continue
-		}
-		one, err := json.Marshal(map[string]any{k: v})
-		if err != nil {
-			continue
-		}
-		kept := o
-		if json.Unmarshal(one, &o) != nil {
-			o = kept
+// unreadOf lists what of a line could not be read.
+func unreadOf(r *rules.Ruleset, line string, f *rules.Facts) []rules.Unread {
+	unread := r.Unread(f)
+	if s := strings.TrimSpace(line); strings.HasPrefix(s, "{") && f.Name == line {
+		unread = append(unread, rules.Unread{Field: "line", Text: line, Why: "it begins like a JSON object and is none, so it is read as a name"})
+	}
+	return unread
+}
+
+// factNames are the keys of a JSON object of facts.
+var factNames = func() []string {
+	var names []string
+	for field := range reflect.TypeFor[rules.Observation]().Fields() {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "-" {
+			names = append(names, name)
 		}
 	}
-	return o.Facts()
+	return names
+}()
+
+// objectKeys are the keys of a JSON object, those that stand twice twice.
+func objectKeys(s string) ([]string, error) {
+	d := json.NewDecoder(strings.NewReader(s))
+	if _, err := d.Token(); err != nil {
+		return nil, err
+	}
+	var keys []string
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key.(string))
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, err
+	}
+	if d.More() {
+		return nil, errors.New("something follows the object")
+	}
+	return keys, nil
 }
 
 // classifyWriter writes answers in one of the formats.
@@ -271,14 +364,23 @@ var classifyColumns = []string{"INPUT", "OS", "TARGET", "VERDICT", "CONFIDENCE",
 
 // lines are the rows of an answer, one a target.
 func (v *classified) lines() [][]string {
-	os := strings.TrimSpace(v.OS.Family + " " + v.OS.Version)
+	os, note := strings.TrimSpace(v.OS.Family+" "+v.OS.Version), ""
 	if v.OS.ServicePack != "" {
 		os += " SP" + v.OS.ServicePack
+	}
+	for _, u := range v.Unread {
+		note += fmt.Sprintf(" Not read: %s %q, %s.", u.Field, report.Short(u.Text, 80), u.Why)
+	}
+	switch {
+	case v.Error != "":
+		os, note = "error: "+v.Error, " "+v.Error
+	case v.Unread != nil:
+		os += " (not all is read)"
 	}
 	var out [][]string
 	for i := range v.Verdicts {
 		d := &v.Verdicts[i]
-		out = append(out, []string{v.Input, os, d.Target, d.Level.String(), d.Confidence.String(), d.Rule, d.Reason})
+		out = append(out, []string{v.Input, os, d.Target, d.Level.String(), d.Confidence.String(), d.Rule, d.Reason + note})
 	}
 	return out
 }

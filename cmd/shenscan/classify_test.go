@@ -36,7 +36,7 @@ func execute(cmd *cobra.Command, stdin string, args ...string) (string, int) {
 func TestClassifyAnswersEveryLine(t *testing.T) {
 	lines := []string{
 		"CentOS  5.8 64位", "", "   ", `{"os_name":"CentOS 5.10","kernel":"2.6.18-348.el5"}`, `{"os_name":"CentOS 5.8"`, `{}`, `[1]`, "null",
-		`{"os_name":"Ubuntu 12.04","cpu":4,"platform":null}`, "\x00\xff\x1b[31m", strings.Repeat("x", 3*maxLine), "Debian  6.09 64位\r",
+		`{"os_name":"Ubuntu 12.04","platform":null}`, "\x00\xff\x1b[31m", strings.Repeat("x", 3*maxLine), "Debian  6.09 64位\r",
 		`{"os_name":"CentOS 7.9 64位","instance_type":"ecs.t1.small"}`, "<script>|`rm`",
 	}
 	out, code := execute(newClassifyCmd(), strings.Join(lines, "\n"))
@@ -79,6 +79,80 @@ func TestClassifyAnswersEveryLine(t *testing.T) {
 	for i, want := range map[int]string{0: "incompatible", 1: "unknown", 3: "incompatible", 4: "incompatible", 8: "compatible", 11: "compatible", 12: "needs-action"} {
 		if !strings.Contains(got[i], `"target":"shenlong-6","verdict":"`+want+`"`) {
 			t.Errorf("%.60q: not %s: %.400s", lines[i], want, got[i])
+		}
+	}
+}
+
+// Instances and images come as the API spells them, in or out of an answer.
+func TestClassifyReadsTheSpellingOfTheAPI(t *testing.T) {
+	for _, c := range []struct{ line, family, version, verdict string }{
+		{`{"InstanceId":"i-bp1","OSName":"CentOS  5.8 64位","OSType":"linux","ImageId":"m-bp1","InstanceType":"ecs.n4.large","Cpu":2,"VpcAttributes":{"VpcId":"v"}}`, "centos", "5.8", "incompatible"},
+		{`{"OSName":"CentOS  5.8 64位"}`, "centos", "5.8", "incompatible"},
+		{`{"ImageId":"m-bp1","ImageName":"base","Platform":"Windows Server 2008","OSType":"windows","OSName":"Windows Server  2008 标准版 32位","Size":40,"Tags":{"Tag":[]}}`, "windows-server", "2008", "needs-action"},
+		{`{"ImageId":"centos_7_9_x64_20G_alibase_20230613.vhd","ImageName":"x","OSName":"CentOS  7.9 64位","ImageOwnerAlias":"system"}`, "centos", "7.9", "compatible"},
+		{`{"InstanceId":"i-bp1","OSName":"CentOS  7.9 64位","ImageName":"win2k3-backup","InstanceType":"ecs.n4.large"}`, "centos", "7.9", "incompatible"},
+	} {
+		out, code := execute(newClassifyCmd(), c.line)
+		var v struct {
+			OS       struct{ Family, Version string }
+			Error    string
+			Verdicts []struct{ Target, Verdict string }
+		}
+		if err := json.Unmarshal([]byte(out), &v); err != nil || code != exitDone {
+			t.Errorf("%s: exit code %d, %v: %s", c.line, code, err, out)
+			continue
+		}
+		if v.OS.Family != c.family || v.OS.Version != c.version || v.Verdicts[1].Verdict != c.verdict {
+			t.Errorf("%s: %+v, want %s %s %s", c.line, v, c.family, c.version, c.verdict)
+		}
+	}
+}
+
+// What is not read is told: a fact that there is none is an error, and its line
+// is not judged by the rest.
+func TestClassifyTellsWhatIsNotRead(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"os_name":"CentOS 7.9","kernal":"2.6.18-348.el5"}`: `"error":"there is no fact \"kernal\"`,
+		`{"os_name":"CentOS 7.9","OSName":"CentOS 5.8"}`:     `"error":"there is no fact \"OSName\"`,
+		`{"os_name":"CentOS 7.9","os_name":"CentOS 5.8"}`:    `"error":"the key \"os_name\" stands twice"`,
+		`{"os_name":"CentOS 7.9","virtio":"perhaps"}`:        `"error":`,
+		`{"os_name":7}`:                       `"error":`,
+		`{"foo":1}`:                           `"error":"there is no fact \"foo\"`,
+		`{"Instances":{"Instance":[]}}`:       `"error":"it is a whole answer of the API`,
+		`{"Code":"Forbidden","Message":"no"}`: `"error":`,
+	} {
+		out, code := execute(newClassifyCmd(), line+"\nCentOS 7.9\n")
+		lines := strings.Split(out, "\n")
+		if code != exitUsage || len(lines) < 3 || !strings.Contains(lines[0], want) || strings.Contains(lines[0], `"verdict":"compatible"`) {
+			t.Errorf("%s: exit code %d, %s", line, code, out)
+		}
+		if len(lines) > 1 && (strings.Contains(lines[1], `"error"`) || !strings.Contains(lines[1], `"verdict":"compatible"`)) {
+			t.Errorf("%s: the next line: %s", line, lines[1])
+		}
+	}
+	for line, want := range map[string]string{
+		`{"os_name":"CentOS 7.9","kernel":"gibberish"}`:     `"unread":[{"field":"guest.kernel","text":"gibberish"`,
+		`{"os_name":"CentOS 7.99"}`:                         `"unread":[{"field":"os_name","text":"CentOS 7.99","why":"it names a release that was never made"`,
+		`{"os_name":"CentOS 7.9","image_name":"testImage"}`: `"unread":[{"field":"image_name","text":"testImage"`,
+		`{"os_name":"CentOS 7.9","architecture":"z80"}`:     `"unread":[{"field":"architecture","text":"z80"`,
+		`{"os_name":"CentOS 7.9","instance_type":"m5.big"}`: `"unread":[{"field":"instance_type","text":"m5.big"`,
+		`{"os_name":"CentOS 7.9"`:                           `"unread":[{"field":"line"`,
+		"no system at all":                                  `"unread":[{"field":"name","text":"no system at all"`,
+	} {
+		out, code := execute(newClassifyCmd(), line)
+		if code != exitDone || !strings.Contains(out, want) {
+			t.Errorf("%s: exit code %d, %s", line, code, out)
+		}
+	}
+	for _, line := range []string{"CentOS 7.9", `{"os_name":"CentOS 7.9","image_id":"m-bp1234567890abcdef","kernel":"3.10.0-1160.el7.x86_64","boot_mode":"BIOS"}`, "{}", ""} {
+		if out, code := execute(newClassifyCmd(), line+"\n"); code != exitDone || strings.Contains(out, `"unread"`) || strings.Contains(out, `"error"`) {
+			t.Errorf("%s: exit code %d, %s", line, code, out)
+		}
+	}
+	for _, format := range []string{"table", "csv", "markdown"} {
+		out, _ := execute(newClassifyCmd(), `{"os_name":"CentOS 7.9","kernal":"x"}`, "--output", format)
+		if !strings.Contains(out, "there is no fact") {
+			t.Errorf("%s: %s", format, out)
 		}
 	}
 }

@@ -346,7 +346,11 @@ the id of an instance in the store.`,
 // instance, else what arg itself says.
 func factsToExplain(ctx context.Context, at app.Place, arg string) (rules.Facts, error) {
 	if !producer.IsInstanceID(arg) {
-		return factsOf(arg), nil
+		f, err := factsOf(arg)
+		if err != nil {
+			return f, usage(err)
+		}
+		return f, nil
 	}
 	db, err := app.OpenStore(ctx, at, nil, nil)
 	if err != nil {

@@ -73,7 +73,7 @@ type Guess struct {
 // Identify reads s. It takes time linear in len(s), never fails, and ignores
 // case and the amount of white space.
 func Identify(s string) Guess {
-	if opaque(s) {
+	if Opaque(s) {
 		return Guess{}
 	}
 	sc := scans.Get().(*scan)
@@ -89,9 +89,9 @@ func Identify(s string) Guess {
 // scans are used again: a Guess holds nothing of the scan that it comes from.
 var scans = sync.Pool{New: func() any { return new(scan) }}
 
-// opaque says whether s is the id of a custom image, whose letters are drawn by
+// Opaque says whether s is the id of a custom image, whose letters are drawn by
 // lot: m-bp1win7ux0centos5z8 names no operating system.
-func opaque(s string) bool {
+func Opaque(s string) bool {
 	if len(s) < 12 || s[0] != 'm' && s[0] != 'M' || s[1] != '-' {
 		return false
 	}

@@ -1,0 +1,72 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/shenscan/shenscan/rules/distro"
+	"github.com/shenscan/shenscan/rules/version"
+)
+
+// Unread is a text that could not be read, or not all of it: it takes no part in
+// the verdict, though it may speak against it.
+type Unread struct {
+	Field string `json:"field"`
+	Text  string `json:"text"`
+	Why   string `json:"why"`
+}
+
+// Unread lists the texts of f that say nothing to the rules. The id of a custom
+// image is none of them: its letters are drawn by lot.
+func (r *Ruleset) Unread(f *Facts) []Unread {
+	var out []Unread
+	add := func(field, text, why string) { out = append(out, Unread{field, strings.Clone(text), why}) }
+	texts := f.texts()
+	for i := range texts {
+		if n := &texts[i]; strings.TrimSpace(n.text) != "" {
+			if why := n.unread(); why != "" {
+				add(n.field, n.text, why)
+			}
+		}
+	}
+	for _, o := range [...]struct {
+		field, text string
+		known       []string
+	}{
+		{"os_type", f.OSType, []string{"linux", "windows"}}, {"image.os_type", f.Image.OSType, []string{"linux", "windows"}},
+		{"boot_mode", f.Image.BootMode, []string{"bios", "uefi", "uefi-preferred"}},
+	} {
+		if o.text != "" && !slices.Contains(o.known, strings.ToLower(o.text)) {
+			add(o.field, o.text, "it is none of "+strings.Join(o.known, ", "))
+		}
+	}
+	for _, a := range [...][2]string{{"guest.architecture", f.Guest.Architecture}, {"architecture", f.Image.Architecture}} {
+		if a[1] != "" && archName(a[1]) == "" {
+			add(a[0], a[1], "no architecture is called so")
+		}
+	}
+	if hw := f.Hardware(); hw.InstanceType != "" && r.machine(hw).Family == "" {
+		add("instance_type", hw.InstanceType, "no instance family is known by it")
+	}
+	return out
+}
+
+// unread says why the text could not be read, "" where it could.
+func (n *named) unread() string {
+	if n.kernel {
+		if !version.ParseKernel(n.text).OK {
+			return "it names no kernel"
+		}
+		return ""
+	}
+	g := distro.Identify(n.text)
+	switch {
+	case g.Cut:
+		return "it is too long to be read whole"
+	case g.Unreal:
+		return "it names a release that was never made"
+	case g.Family == "" && g.Version == "" && g.Kernel == "" && !distro.Opaque(n.text):
+		return "it names no operating system"
+	}
+	return ""
+}
