@@ -33,7 +33,8 @@ func (r *Ruleset) Unread(f *Facts) []Unread {
 		field, text string
 		known       []string
 	}{
-		{"os_type", f.OSType, []string{"linux", "windows"}}, {"image.os_type", f.Image.OSType, []string{"linux", "windows"}},
+		{"os_type", f.OSType, []string{"linux", "windows"}},
+		{"image.os_type", f.Image.OSType, []string{"linux", "windows"}},
 		{"boot_mode", f.Image.BootMode, []string{"bios", "uefi", "uefi-preferred"}},
 	} {
 		if o.text != "" && !slices.Contains(o.known, strings.ToLower(o.text)) {

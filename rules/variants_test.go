@@ -94,7 +94,8 @@ func mapped(name string, f func(r rune) string) change {
 // TestMeaningChanges with its reason.
 func changes() []change {
 	list := []change{
-		{name: "upper case", do: strings.ToUpper}, {name: "lower case", do: strings.ToLower},
+		{name: "upper case", do: strings.ToUpper},
+		{name: "lower case", do: strings.ToLower},
 		mapped("letters by turns", func() func(rune) string {
 			up := false
 			return func(r rune) string {
@@ -128,7 +129,8 @@ func changes() []change {
 		mapped("hexadecimal entities", func(r rune) string { return fmt.Sprintf("&#x%x;", r) }),
 		mapped("escaped by \\u", func(r rune) string { return fmt.Sprintf(`\u%04x`, r) }),
 		mapped("a zero-width space after every letter", func(r rune) string { return string(r) + "\u200b" }),
-		{name: "percent-encoded as a path", do: url.PathEscape}, {name: "percent-encoded as a query", do: url.QueryEscape},
+		{name: "percent-encoded as a path", do: url.PathEscape},
+		{name: "percent-encoded as a query", do: url.QueryEscape},
 		{name: "percent-encoded twice", do: func(s string) string { return url.PathEscape(url.PathEscape(s)) }},
 		{name: "escaped for HTML", do: html.EscapeString},
 		{name: "escaped for HTML twice", do: func(s string) string { return html.EscapeString(html.EscapeString(s + " & more")) }},

@@ -364,13 +364,15 @@ var classifyColumns = []string{"INPUT", "OS", "TARGET", "VERDICT", "CONFIDENCE",
 
 // lines are the rows of an answer, one a target.
 func (v *classified) lines() [][]string {
-	os, note := strings.TrimSpace(v.OS.Family+" "+v.OS.Version), ""
+	os := strings.TrimSpace(v.OS.Family + " " + v.OS.Version)
 	if v.OS.ServicePack != "" {
 		os += " SP" + v.OS.ServicePack
 	}
+	var notes []string
 	for _, u := range v.Unread {
-		note += fmt.Sprintf(" Not read: %s %q, %s.", u.Field, report.Short(u.Text, 80), u.Why)
+		notes = append(notes, fmt.Sprintf(" Not read: %s %q, %s.", u.Field, report.Short(u.Text, 80), u.Why))
 	}
+	note := strings.Join(notes, "")
 	switch {
 	case v.Error != "":
 		os, note = "error: "+v.Error, " "+v.Error
