@@ -176,6 +176,7 @@ func checkEveryAlert(t *testing.T, f *fleet) {
 		{"a store may not grow, and a waiver ends", []string{"ShenscanStoreNearLimit", "ShenscanSinkNotCaughtUp", "ShenscanWaiverEnding"}, func(t *testing.T, alerts []string) { f.storeFull(t, small, alerts) }},
 		{"the store is moved away", []string{"ShenscanStoreReplaced"}, f.storeMoved},
 		{"an account is refused", []string{"ShenscanAccountRefused"}, f.accountRefused},
+		{"a region is not listed any more", []string{"ShenscanScopesUnlisted"}, f.regionUnlisted},
 		{"NATS is emptied", []string{
 			"ShenscanNATSUnreachable", "ShenscanStreamMissing", "ShenscanConsumerDown", "ShenscanRoleMissing", "ShenscanConsumerMadeAgain",
 		}, func(_ *testing.T, alerts []string) { f.natsEmptied(t, alerts) }}, // the new server runs until the whole test ends
@@ -338,6 +339,15 @@ func (f *fleet) accountRefused(t *testing.T, alerts []string) {
 	f.simulator(t, http.MethodPost, "faults", `{"kind":"forbidden"}`)
 	f.untilAlert(t, alerts...)
 	f.simulator(t, http.MethodDelete, "faults", "")
+	f.scanAnew(t)
+	f.silent(t, alerts...)
+}
+
+// regionUnlisted leaves a region out of DescribeRegions, and lists it again.
+func (f *fleet) regionUnlisted(t *testing.T, alerts []string) {
+	f.simulator(t, http.MethodPost, "contradictions", `["region-vanishes"]`)
+	f.untilAlert(t, alerts...)
+	f.simulator(t, http.MethodPost, "contradictions", `[]`)
 	f.scanAnew(t)
 	f.silent(t, alerts...)
 }
