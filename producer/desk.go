@@ -72,12 +72,24 @@ type DeskOptions struct {
 	MaxCallers  int           // callers remembered
 	Gather      time.Duration // how long a rescan waits for company before it is stored
 	Now         func() time.Time
+	// Ticked hears what came of a tick of a schedule.
+	Ticked func(schedule string, t Tick)
 }
+
+// Tick is what came of a tick of a schedule.
+type Tick string
+
+// What may come of a tick.
+const (
+	TickStarted Tick = "started" // a scan began
+	TickJoined  Tick = "joined"  // a scan that somebody else asked for runs and does what the tick wants
+	TickSkipped Tick = "skipped" // the scan of an earlier tick of the schedule still runs
+)
 
 // DefaultDeskOptions let a caller ask for a whole fleet at once, but not for
 // ever.
 func DefaultDeskOptions() DeskOptions {
-	return DeskOptions{CallerRate: 500, CallerBurst: 20_000, MaxCallers: 10_000, Gather: 2 * time.Millisecond, Now: time.Now}
+	return DeskOptions{CallerRate: 500, CallerBurst: 20_000, MaxCallers: 10_000, Gather: 2 * time.Millisecond, Now: time.Now, Ticked: func(string, Tick) {}}
 }
 
 // Desk takes requests from callers and stores them before it answers. Rescans
@@ -344,12 +356,25 @@ func (d *Desk) HandleTick(ctx context.Context, template *event.ScanRequested, sc
 	}
 	req := *template
 	req.ScanID = event.NewScanID(event.KindScan, tick, "schedule/"+schedule)
+	// By id it is the same scan as one that somebody asks for; what cannot be
+	// found now, the scan itself names.
+	if ids, err := d.roster.Resolve(ctx, template.Accounts, nil); err == nil {
+		req.Accounts = ids
+	}
 	id, err := d.running.Claim(ctx, req.ScopeKey(), req.ScanID)
 	if err != nil {
 		return err
 	}
-	if id != req.ScanID {
-		return nil // the scan before still runs: it is not piled upon
+	switch {
+	case id == req.ScanID:
+		if err := d.bus.Publish(ctx, &req); err != nil {
+			return err
+		}
+		d.o.Ticked(schedule, TickStarted)
+	case event.SameSalt(id, req.ScanID):
+		d.o.Ticked(schedule, TickSkipped) // it is not piled upon
+	default:
+		d.o.Ticked(schedule, TickJoined)
 	}
-	return d.bus.Publish(ctx, &req)
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -183,5 +184,28 @@ func TestTickIsOneScanHoweverManyHearOfIt(t *testing.T) {
 	}
 	if err := d.HandleTick(t.Context(), &event.ScanRequested{}, "x", tick); !event.IsTerminal(err) {
 		t.Errorf("a tick without a scan request: %v", err)
+	}
+}
+
+func TestEveryTickIsToldOf(t *testing.T) {
+	j, c := &journal{}, &claims{held: map[string]string{}}
+	var told []string
+	o := producer.DefaultDeskOptions()
+	o.Ticked = func(schedule string, what producer.Tick) { told = append(told, schedule+" "+string(what)) }
+	d := producer.NewDesk(o, accounts(&cloud{regions: []string{"cn-x"}}, "1"), j, c, "test")
+	tick := func(schedule string, at int64, accounts ...string) {
+		t.Helper()
+		if err := d.HandleTick(t.Context(), &event.ScanRequested{Kind: event.KindScan, Accounts: accounts}, schedule, time.Unix(at, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tick("daily", 100)
+	tick("daily", 200) // the scan of the first still runs
+	if _, err := d.Scan(t.Context(), []byte(`{"accounts":["1"]}`)); err != nil {
+		t.Fatal(err)
+	}
+	tick("shop", 300, "name-of-1") // by name, the same as by id
+	if want := []string{"daily started", "daily skipped", "shop joined"}; !slices.Equal(told, want) || len(of[*event.ScanRequested](j)) != 2 {
+		t.Errorf("%q with %d scans", told, len(of[*event.ScanRequested](j)))
 	}
 }

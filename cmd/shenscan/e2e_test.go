@@ -471,6 +471,37 @@ func TestAnExcludedAccountStandsInTheReport(t *testing.T) {
 	}
 }
 
+func TestSchedulesFollowTheConfiguration(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 2, Seed: 5})
+	dir, page := t.TempDir(), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	file := filepath.Join(t.TempDir(), "shenscan.yaml")
+	serve := func(schedules string) *process {
+		if err := os.WriteFile(file, []byte("schedules: "+schedules+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return start(t, env(), shenscan, "serve", "--config", file, "--endpoint", sim.URL, "--store", dir, "--listen", page)
+	}
+	const never = "0 0 0 1 1 *"
+	p := serve(`[{name: first, cron: "` + never + `"}]`)
+	eventually(t, "it is up", func() bool { return strings.Contains(p.output(), "is running") })
+	eventually(t, "a new service scans at its first start", func() bool { return strings.Contains(scrape(t, "http://"+page), "shenscan_scan_complete{") })
+	if m := scrape(t, "http://"+page); !strings.Contains(m, `shenscan_schedule_ticks_total{outcome="started",schedule="first"} 1`) {
+		t.Error("the tick is not counted")
+	}
+	p.stop()
+	p = serve(`[{name: first, cron: "` + never + `"}]`)
+	eventually(t, "it is up again", func() bool { return strings.Contains(p.output(), "is running") })
+	if m := scrape(t, "http://"+page); strings.Contains(m, "shenscan_schedule_ticks_total{") {
+		t.Error("a restart is no tick")
+	}
+	p.stop()
+	p = serve(`[{name: renamed, cron: "` + never + `"}]`)
+	eventually(t, "the old schedule ends", func() bool {
+		return strings.Contains(p.output(), "ended") && strings.Contains(p.output(), "schedule=first")
+	})
+	p.stop()
+}
+
 // instances reads all instances from the API, page by page.
 func instances(t *testing.T, page string) []record.Record {
 	t.Helper()

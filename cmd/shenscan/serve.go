@@ -84,6 +84,9 @@ ask.`,
 			if o.Events, err = f.events.options(o); err != nil {
 				return err
 			}
+			if s.file.Schedules != nil {
+				o.Schedules = []app.Schedule{}
+			}
 			for _, sc := range s.file.Schedules {
 				if sc.Name == "" || len(strings.Fields(sc.Cron)) != 6 && !strings.HasPrefix(sc.Cron, "@") {
 					return usage(fmt.Errorf("schedule %q: it needs a name and a cron of six fields, seconds first, such as \"0 0 3 * * *\"", sc.Name))
@@ -149,6 +152,9 @@ func newRoleCmd(s *settings, name string) *cobra.Command {
 				return err
 			}
 			if role == app.Producer {
+				if s.file.Schedules != nil {
+					o.Schedules = []app.Schedule{}
+				}
 				for _, sc := range s.file.Schedules {
 					o.Schedules = append(o.Schedules, app.Schedule(sc))
 				}

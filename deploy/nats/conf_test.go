@@ -124,6 +124,7 @@ func TestEachUserIsHeldToItsSubjects(t *testing.T) {
 		"$JS.API.STREAM.MSG.GET.SHENSCAN_DEAD":                    {"producer"},
 		"shenscan.letters.list":                                   {"operator"},
 		"$SRV.PING":                                               {"operator"},
+		"$JS.API.STREAM.PURGE.SHENSCAN_SCHEDULES":                 {"producer"},
 		"$JS.API.STREAM.MSG.DELETE.SHENSCAN_DEAD":                 {"producer"},
 		"$JS.API.STREAM.MSG.GET.SHENSCAN_PAGES":                   {"producer", "worker"},
 		"$JS.API.CONSUMER.MSG.NEXT.SHENSCAN_WORK.lanes":           {"producer"},

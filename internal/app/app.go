@@ -88,7 +88,9 @@ type Options struct {
 	SinkName    string // tells several sinks apart; default the host's name
 	Targets     []string
 	Rules       []string // overlay files
-	Schedules   []Schedule
+	// Schedules are all that there are: others that the server fires are ended.
+	// Where they are nil, other processes have them, and none is ended.
+	Schedules []Schedule
 	// DropApplied drops results once they are stored: nobody else reads them.
 	DropApplied bool
 	// Distributed says that other processes take roles too: image facts and
@@ -397,11 +399,12 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 		}
 	}
 	host, _ := os.Hostname()
-	a.desk = producer.NewDesk(producer.DefaultDeskOptions(), a.roster, a.bus, &running{kv, a.bus, a.o.Now}, fmt.Sprintf("%s/%d/%d", host, os.Getpid(), a.o.Now().UnixNano()))
-	if err := a.storeSchedules(ctx); err != nil {
+	do := producer.DefaultDeskOptions()
+	do.Ticked = a.ticked
+	a.desk = producer.NewDesk(do, a.roster, a.bus, &running{kv, a.bus, a.o.Now}, fmt.Sprintf("%s/%d/%d", host, os.Getpid(), a.o.Now().UnixNano()))
+	if err := a.startSchedules(ctx); err != nil {
 		return err
 	}
-	a.bus.WhenMade(bus.StreamSchedules, a.storeSchedules)
 	consume := func(c bus.Consumer, handle func(context.Context, bus.Delivery) error) {
 		if a.o.Concurrency > 0 && (c.Name == bus.ConsumeLanes.Name || c.Name == bus.ConsumeScopes.Name) {
 			c.Concurrency = a.o.Concurrency
@@ -428,18 +431,6 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 	}))
 	group.Go(func() error { return a.desk.Run(ctx) })
 	group.Go(func() error { return a.serveDesk(ctx) })
-	return nil
-}
-
-// storeSchedules hands the schedules to the server, which fires them. A server
-// that lost them gets them again.
-func (a *App) storeSchedules(ctx context.Context) error {
-	for _, s := range a.o.Schedules {
-		req := &event.ScanRequested{Kind: event.KindScan, Accounts: s.Accounts, Regions: s.Regions, Reason: "schedule " + s.Name}
-		if err := a.bus.Schedule(ctx, s.Name, s.Cron, s.Zone, req); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

@@ -30,6 +30,7 @@ type Metrics struct {
 	dead        *prometheus.CounterVec
 	pending     *prometheus.GaugeVec
 	ackPending  *prometheus.GaugeVec
+	ticks       *prometheus.CounterVec
 	deadHeld    prometheus.Gauge
 	streamBytes *prometheus.GaugeVec
 
@@ -71,6 +72,9 @@ func NewMetrics(reg prometheus.Registerer, ruleset *rules.Ruleset) *Metrics {
 		ackPending: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "shenscan_consumer_ack_pending_messages", Help: "Messages delivered to a consumer and not acknowledged yet.",
 		}, []string{"stream", "consumer"}),
+		ticks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shenscan_schedule_ticks_total", Help: "Ticks of schedules that this process took: started a scan, joined one that ran, or skipped because the schedule's own scan still ran.",
+		}, []string{"schedule", "outcome"}),
 		deadHeld: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "shenscan_dead_letters_held", Help: "Dead letters that wait for `shenscan dead retry` or `drop`.",
 		}),
@@ -108,7 +112,7 @@ func NewMetrics(reg prometheus.Registerer, ruleset *rules.Ruleset) *Metrics {
 	})
 	build.Set(1)
 	registerKnowledge(reg, ruleset)
-	reg.MustRegister(m.requests, m.seconds, m.retries, m.rate, m.classified, m.dead, m.pending, m.ackPending, m.deadHeld, m.streamBytes, m.connected, m.quorum, m.streamPresent, m.consumerUp, m.restarts, build)
+	reg.MustRegister(m.requests, m.seconds, m.retries, m.rate, m.classified, m.dead, m.pending, m.ackPending, m.deadHeld, m.ticks, m.streamBytes, m.connected, m.quorum, m.streamPresent, m.consumerUp, m.restarts, build)
 	return m
 }
 

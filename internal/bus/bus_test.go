@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -410,7 +411,7 @@ func TestScheduleTicksOnceForSeveralSchedulers(t *testing.T) {
 	b := open(t, nil)
 	req := &event.ScanRequested{Kind: event.KindScan, Reason: "schedule x"}
 	for range 10 {
-		if err := b.Schedule(t.Context(), "x", "*/1 * * * * *", "", req); err != nil {
+		if _, err := b.Schedule(t.Context(), "x", "*/1 * * * * *", "", req); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -432,8 +433,47 @@ func TestScheduleTicksOnceForSeveralSchedulers(t *testing.T) {
 			t.Errorf("%d ticks in second %d", n, at)
 		}
 	}
-	if err := b.Schedule(t.Context(), "y", "not a cron", "", req); err == nil {
+	if _, err := b.Schedule(t.Context(), "y", "not a cron", "", req); err == nil {
 		t.Error("a broken cron was taken")
+	}
+}
+
+func TestAScheduleThatNobodyHasAnyMoreEnds(t *testing.T) {
+	b := open(t, nil)
+	req := &event.ScanRequested{Kind: event.KindScan, Reason: "schedule"}
+	for i, name := range []string{"old name", "new", "new"} {
+		fresh, err := b.Schedule(t.Context(), name, "*/1 * * * * *", "", req)
+		if err != nil || fresh != (i < 2) {
+			t.Fatalf("%s is new: %v, %v", name, fresh, err)
+		}
+	}
+	others, err := b.OtherSchedules(t.Context(), []string{"new"})
+	if err != nil || !slices.Equal(others, []string{event.Token("old name")}) {
+		t.Fatalf("others %q, %v", others, err)
+	}
+	for _, name := range others {
+		if err := b.EndSchedule(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended := time.Now()
+	var mu sync.Mutex
+	ticks := map[string]int{}
+	stop := consume(t, b, bus.ConsumeTicks, func(_ context.Context, d bus.Delivery) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if d.Stored.After(ended) {
+			ticks[d.Subject]++
+		}
+		return nil
+	}, nil)
+	eventually(t, "three ticks", func() bool { mu.Lock(); defer mu.Unlock(); return ticks[bus.TickSubject("new")] >= 3 })
+	stop()
+	if n := ticks[bus.TickSubject("old name")]; n != 0 {
+		t.Errorf("the ended schedule ticked %d times", n)
+	}
+	if others, err := b.OtherSchedules(t.Context(), []string{"new"}); err != nil || len(others) != 0 {
+		t.Errorf("others %q, %v", others, err)
 	}
 }
 

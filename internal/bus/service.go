@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -188,29 +189,76 @@ func (b *Bus) Call(ctx context.Context, subject string, request, reply any) erro
 
 // Schedule stores a schedule in the server, which fires it whoever lives: on
 // each tick one message appears on the tick consumer, however many processes
-// stored the same schedule. cron has six fields, seconds first.
-func (b *Bus) Schedule(ctx context.Context, name, cron, zone string, request *event.ScanRequested) error {
+// stored the same schedule. cron has six fields, seconds first. It reports
+// whether the server knew no schedule of that name.
+func (b *Bus) Schedule(ctx context.Context, name, cron, zone string, request *event.ScanRequested) (fresh bool, err error) {
 	payload, err := event.Encode(request)
 	if err != nil {
-		return err
+		return false, err
 	}
-	subject := "shenscan.schedule." + event.Token(name)
+	subject := subjectSchedule + event.Token(name)
 	if s, err := b.js.Stream(ctx, StreamSchedules); err == nil {
+		raw, err := s.GetLastMsgForSubject(ctx, subject)
 		// An equal schedule is left alone, so that a restart does not move its next tick.
-		if raw, err := s.GetLastMsgForSubject(ctx, subject); err == nil &&
-			raw.Header.Get(jetstream.ScheduleHeader) == cron && raw.Header.Get(jetstream.ScheduleTimeZoneHeader) == zone && string(raw.Data) == string(payload) {
-			return nil
+		if err == nil && raw.Header.Get(jetstream.ScheduleHeader) == cron && raw.Header.Get(jetstream.ScheduleTimeZoneHeader) == zone && string(raw.Data) == string(payload) {
+			return false, nil
 		}
+		fresh = errors.Is(err, jetstream.ErrMsgNotFound)
 	}
 	opts := []jetstream.PublishOpt{
-		jetstream.WithScheduleCron(cron), jetstream.WithScheduleTarget("shenscan.tick." + event.Token(name)),
+		jetstream.WithScheduleCron(cron), jetstream.WithScheduleTarget(TickSubject(name)),
 	}
 	if zone != "" {
 		opts = append(opts, jetstream.WithScheduleTimeZone(zone))
 	}
 	msg := &nats.Msg{Subject: subject, Data: payload, Header: nats.Header{}}
 	if _, err := b.js.PublishMsg(ctx, msg, opts...); err != nil {
-		return fmt.Errorf("store schedule %q (%s): %w; six fields are needed, seconds first, and NATS 2.14 or later", name, cron, err)
+		return false, fmt.Errorf("store schedule %q (%s): %w; six fields are needed, seconds first, and NATS 2.14 or later", name, cron, err)
+	}
+	return fresh, nil
+}
+
+const (
+	subjectSchedule = "shenscan.schedule."
+	subjectTick     = "shenscan.tick."
+)
+
+// TickSubject is the subject on which the ticks of a schedule appear.
+func TickSubject(name string) string { return subjectTick + event.Token(name) }
+
+// OtherSchedules lists the schedules that the server fires beside those of the
+// names, as they are spelled in subjects.
+func (b *Bus) OtherSchedules(ctx context.Context, names []string) ([]string, error) {
+	s, err := b.js.Stream(ctx, StreamSchedules)
+	if err != nil {
+		return nil, fmt.Errorf("list schedules: %w", err)
+	}
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(subjectSchedule+"*"))
+	if err != nil {
+		return nil, fmt.Errorf("list schedules: %w", err)
+	}
+	var out []string
+	for subject := range info.State.Subjects {
+		name := strings.TrimPrefix(subject, subjectSchedule)
+		if !slices.ContainsFunc(names, func(known string) bool { return event.Token(known) == name }) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// EndSchedule ends a schedule of OtherSchedules, and its tick that nobody took
+// yet.
+func (b *Bus) EndSchedule(ctx context.Context, token string) error {
+	s, err := b.js.Stream(ctx, StreamSchedules)
+	for _, subject := range []string{subjectSchedule + token, subjectTick + token} {
+		if err == nil {
+			err = s.Purge(ctx, jetstream.WithPurgeSubject(subject))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("end schedule %s: %w", token, err)
 	}
 	return nil
 }

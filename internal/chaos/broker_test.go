@@ -118,6 +118,11 @@ func TestScheduleSurvivesItsProducers(t *testing.T) {
 	r := newRig(t, seed(t), setup{instances: 5_000, latency: 100 * time.Millisecond, lanes: 1, producers: 2, workers: 1, config: config})
 	r.slow()
 	r.start()
+	// A schedule that is new to the server ticks at once.
+	within(t, time.Minute, "the scan of the first start ends", func() bool {
+		states, err := r.scanStates()
+		return err == nil && len(states) > 0 && states[0][record.ScanComplete] == 1
+	})
 	first := time.Now().Truncate(slot).Add(slot)
 	for n := range slots {
 		at := first.Add(time.Duration(n) * slot)

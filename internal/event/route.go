@@ -137,6 +137,12 @@ func RetryDelay(err error) (time.Duration, bool) {
 	return r.after, ok
 }
 
+// SameSalt reports whether two ids of NewScanID were made with the same salt:
+// both are of one schedule.
+func SameSalt(a, b string) bool {
+	return a[strings.LastIndexByte(a, '-')+1:] == b[strings.LastIndexByte(b, '-')+1:]
+}
+
 // NewScanID names a scan. Scans of a schedule pass the tick they belong to, so
 // that every process names the scan of one tick alike.
 func NewScanID(kind Kind, at time.Time, salt string) string {

@@ -152,7 +152,7 @@ func (w *world) slots(n int) (scans, slots int) {
 // startSchedule makes a producer store the schedule and heed its ticks.
 func (w *world) startSchedule(ctx context.Context, name string, run func(func(context.Context) error)) error {
 	req := &event.ScanRequested{Kind: event.KindScan, Reason: reason}
-	if err := w.bus.Schedule(ctx, "hourly", slotCron, "", req); err != nil {
+	if _, err := w.bus.Schedule(ctx, "hourly", slotCron, "", req); err != nil {
 		return err
 	}
 	kv, err := w.bus.KV(ctx, "shenscan-scans", 7*24*time.Hour, false)

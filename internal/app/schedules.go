@@ -1,0 +1,94 @@
+package app
+
+import (
+	"context"
+	"strings"
+
+	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/producer"
+)
+
+// startSchedules makes the server's schedules those of the configuration. One
+// that the server did not know ticks at once: a new service scans at its first
+// start, and not when the hour comes.
+func (a *App) startSchedules(ctx context.Context) error {
+	fresh, err := a.storeSchedules(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.endOtherSchedules(ctx); err != nil {
+		return err
+	}
+	for _, s := range fresh {
+		if err := a.desk.HandleTick(ctx, s.request(), bus.TickSubject(s.Name), a.o.Now()); err != nil {
+			return err
+		}
+	}
+	// Whoever lost the streams asks for the scans that ran by himself.
+	a.bus.WhenMade(bus.StreamSchedules, func(ctx context.Context) error {
+		_, err := a.storeSchedules(ctx)
+		return err
+	})
+	return nil
+}
+
+func (s *Schedule) request() *event.ScanRequested {
+	return &event.ScanRequested{Kind: event.KindScan, Accounts: s.Accounts, Regions: s.Regions, Reason: "schedule " + s.Name}
+}
+
+// storeSchedules hands the schedules to the server, which fires them, and
+// returns those that it did not know. A server that lost them gets them again.
+func (a *App) storeSchedules(ctx context.Context) (fresh []*Schedule, err error) {
+	for i := range a.o.Schedules {
+		s := &a.o.Schedules[i]
+		isFresh, err := a.bus.Schedule(ctx, s.Name, s.Cron, s.Zone, s.request())
+		if err != nil {
+			return nil, err
+		}
+		if isFresh {
+			fresh = append(fresh, s)
+		}
+	}
+	return fresh, nil
+}
+
+// endOtherSchedules ends the schedules that left the configuration. A producer
+// without schedules of its own, beside others, only names them.
+func (a *App) endOtherSchedules(ctx context.Context) error {
+	names := make([]string, len(a.o.Schedules))
+	for i := range a.o.Schedules {
+		names[i] = a.o.Schedules[i].Name
+	}
+	others, err := a.bus.OtherSchedules(ctx, names)
+	if err != nil {
+		return err
+	}
+	if a.o.Distributed && a.o.Schedules == nil {
+		if len(others) > 0 {
+			a.log.Info("the server fires schedules that this process does not have: it has none, and leaves them alone; say schedules: [] to end them", "schedules", others)
+		}
+		return nil
+	}
+	for _, name := range others {
+		if err := a.bus.EndSchedule(ctx, name); err != nil {
+			return err
+		}
+		a.log.Warn("schedule is not in the configuration any more, and ended", "schedule", name)
+	}
+	return nil
+}
+
+// ticked counts and logs what came of a tick.
+func (a *App) ticked(subject string, t producer.Tick) {
+	name := subject[strings.LastIndexByte(subject, '.')+1:]
+	a.metrics.ticks.WithLabelValues(name, string(t)).Inc()
+	switch t {
+	case producer.TickStarted:
+		a.log.Info("tick of a schedule started a scan", "schedule", name)
+	case producer.TickJoined:
+		a.log.Info("tick of a schedule joins a scan that runs", "schedule", name)
+	default:
+		a.log.Warn("tick of a schedule is left out: the scan of an earlier tick still runs; scan less often, or look what holds it up", "schedule", name)
+	}
+}
