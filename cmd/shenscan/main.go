@@ -139,7 +139,7 @@ is of what was read, and the failures are listed.`,
 	root.AddCommand(
 		newDemoCmd(s), newScanCmd(s), newServeCmd(s),
 		newRoleCmd(s, "producer"), newRoleCmd(s, "worker"), newRoleCmd(s, "sink"),
-		newRescanCmd(s), newReportCmd(s), newPlanCmd(s), newStoreCmd(s), newDoctorCmd(s), newDeadCmd(s),
+		newRescanCmd(s), newCheckCmd(s), newReportCmd(s), newPlanCmd(s), newStoreCmd(s), newDoctorCmd(s), newDeadCmd(s),
 		newClassifyCmd(), newRulesCmd(), newSimulateCmd(), newVersionCmd(),
 	)
 	return root

@@ -51,6 +51,45 @@ func (a *App) RequestScan(ctx context.Context, accounts, regions []string, reaso
 	return req.ScanID, a.bus.Publish(ctx, req)
 }
 
+// RequestRescan stores a request to look at instances and returns its id. Where
+// accounts and regions are named, they are looked for there alone.
+func (a *App) RequestRescan(ctx context.Context, accounts, regions, instances []string, reason string) (string, error) {
+	ids, err := a.roster.Resolve(ctx, accounts, regions)
+	if err != nil {
+		if re, ok := errors.AsType[*producer.RequestError](err); ok && re.Code == "400" {
+			return "", &ConfigError{re}
+		}
+		return "", err
+	}
+	now := a.o.Now()
+	req := &event.ScanRequested{
+		ScanID: event.NewScanID(event.KindRescan, now, fmt.Sprintf("%s/%d", instances[0], now.UnixNano())),
+		Kind:   event.KindRescan, Accounts: ids, Regions: slices.Sorted(slices.Values(regions)), InstanceIDs: instances, Reason: reason,
+	}
+	return req.ScanID, a.bus.Publish(ctx, req)
+}
+
+// Outcome is what a rescan came to for one instance; the record is nil where it
+// was not found by it.
+func (a *App) Outcome(scan, id string) (*record.AskedInstance, *record.Record, error) {
+	asked, err := a.db.Asked(scan, []string{id})
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(asked) != 1 || asked[0].Outcome != record.Found {
+		out := &record.AskedInstance{InstanceID: id, Outcome: record.NotRead}
+		if len(asked) == 1 {
+			out = &asked[0]
+		}
+		return out, nil, nil
+	}
+	found, err := a.db.Get(asked[0].Account, asked[0].Region, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &asked[0], found.Record, nil
+}
+
 // Scan is what the store knows of a scan.
 func (a *App) Scan(id string) (*record.Scan, error) { return a.db.Scan(id) }
 

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/producer"
+	"github.com/shenscan/shenscan/rules"
+)
+
+type checkFlags struct {
+	processFlags
+	scope  scopeFlags
+	target string
+	output string
+	wait   time.Duration
+}
+
+func newCheckCmd(s *settings) *cobra.Command {
+	f := &checkFlags{}
+	cmd := &cobra.Command{
+		Use: "check INSTANCE_ID --target TARGET", Short: "Look at one instance now and say whether it may move: exit 0 only for compatible", Args: oneArg("the id of one instance"),
+		Long: `check asks the cloud about one instance and its image now, judges it for one
+target and prints the verdict with its reasons, remedies and the checks that are
+still open. It needs no store and no running shenscan, and disturbs none.
+
+The exit code is for pipelines that move machines: 0 only where the verdict is
+compatible; 3 where it is another one, also where a waiver sets it aside; 4 where
+the instance was not found or not read, which says nothing about it.
+
+Without --account and --region every account and region is asked.`,
+		Example: `  shenscan check i-bp67acfmxazb4p0001 --target ecs.g8i
+  shenscan check i-bp67acfmxazb4p0001 --target shenlong-8 --region cn-hangzhou --output json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.run(cmd.Context(), s, args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f.cloud.add(cmd)
+	f.scope.add(cmd)
+	fl := cmd.Flags()
+	fl.StringVar(&f.target, "target", "", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type; needed")
+	rulesFlag(cmd, &f.rules.rules)
+	fl.StringVar(&f.output, "output", "table", "table or json")
+	fl.DurationVar(&f.wait, "wait", 5*time.Minute, "how long to wait for the cloud's answers")
+	return cmd
+}
+
+func (f *checkFlags) run(ctx context.Context, s *settings, id string, stdout, stderr io.Writer) (err error) {
+	switch {
+	case !producer.IsInstanceID(id):
+		return usage(fmt.Errorf("%q is not the id of an instance", report.Short(id, 64)))
+	case f.target == "":
+		return usage(errors.New("name where the instance is to move with --target"))
+	case f.output != "table" && f.output != "json":
+		return usage(fmt.Errorf("--output %q is not table or json", report.Short(f.output, 40)))
+	}
+	f.rules.targets = []string{f.target}
+	if f.store.dir, err = os.MkdirTemp("", "shenscan-check-"); err != nil {
+		return fmt.Errorf("check: %w; name a writable folder with TMPDIR", err)
+	}
+	defer os.RemoveAll(f.store.dir)
+	f.nats.o = bus.DefaultOptions()
+	a, cleanup, err := openOnce(ctx, f.options(s, "shenscan-check", app.All, bus.SyncInterval))
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	asked, rec, err := f.look(ctx, a, id)
+	if err != nil {
+		return err
+	}
+	if rec == nil {
+		return &exitError{exitPartial, errors.New(report.Clean(strings.TrimRight(fmt.Sprintf("%s was %s: %s", id, notSeen(asked.Outcome), asked.Cause), ": ")))}
+	}
+	v := &rec.Verdicts[0]
+	if f.output == "json" {
+		if err := report.WriteJSONLine(stdout, report.Tidy(rec)); err != nil {
+			return err
+		}
+	} else if err := writeCheck(stdout, rec, v); err != nil {
+		return err
+	}
+	if v.Level == rules.Compatible && v.Waiver == nil {
+		return nil
+	}
+	what := v.Level.String()
+	if v.Waiver != nil {
+		what = fmt.Sprintf("%s, which waiver %s sets aside until %s", v.Waiver.Was, v.Waiver.ID, v.Waiver.Until)
+	}
+	return &exitError{exitFailOn, fmt.Errorf("%s is not to move to %s: the verdict is %s", id, f.target, report.Clean(what))}
+}
+
+func notSeen(o record.Outcome) string {
+	if o == record.NotRead {
+		return "not read"
+	}
+	return "not found in the accounts and regions that were asked"
+}
+
+// look asks the cloud for the instance and waits for what it came to. The
+// record is nil where it was not seen.
+func (f *checkFlags) look(ctx context.Context, a *app.App, id string) (*record.AskedInstance, *record.Record, error) {
+	running, stop := context.WithTimeout(ctx, f.wait)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(running) }()
+	scan, err := a.RequestRescan(running, f.cloud.accounts, f.scope.regions, []string{id}, "check command")
+	for err == nil {
+		var state *record.Scan
+		if state, err = a.Scan(scan); err == nil && state.State != record.ScanRunning {
+			break
+		}
+		err = nil // not there yet
+		select {
+		case <-running.Done():
+			err = fmt.Errorf("check %s: nothing was heard of it within %s", id, f.wait)
+		case err = <-ended:
+			if err == nil {
+				err = fmt.Errorf("check %s was interrupted", id)
+			}
+			return nil, nil, err
+		case <-a.ScanMoved():
+		}
+	}
+	var asked *record.AskedInstance
+	var rec *record.Record
+	if err == nil {
+		asked, rec, err = a.Outcome(scan, id)
+	}
+	stop()
+	return asked, rec, errors.Join(err, <-ended)
+}
+
+func writeCheck(out io.Writer, rec *record.Record, v *rules.Verdict) error {
+	fmt.Fprintf(out, "%s  %s/%s  %s  %s\n", rec.InstanceID, rec.Account, rec.Region, rec.InstanceType, report.OSName(rec.OS.Family, rec.OS.Version))
+	fmt.Fprintf(out, "%s: %s, confidence %s, by %s\n", report.Clean(v.Target), v.Level, v.Confidence, report.Clean(v.Rule))
+	for _, line := range report.Wrap(report.Clean(v.Reason), 98) {
+		fmt.Fprintf(out, "  %s\n", line)
+	}
+	if v.Waiver != nil {
+		fmt.Fprintf(out, "waived: %s until %s; the verdict is %s\n", report.Clean(v.Waiver.ID), v.Waiver.Until, v.Waiver.Was)
+	}
+	for i := range v.Findings {
+		fmt.Fprintf(out, "also: %s (%s): %s\n", v.Findings[i].Level, report.Clean(v.Findings[i].Rule), report.Clean(v.Findings[i].Reason))
+	}
+	for i := range v.Remedies {
+		fmt.Fprintf(out, "remedy: %s: %s\n", report.RemedyLine(&v.Remedies[i]), report.Clean(v.Remedies[i].Text))
+	}
+	for _, check := range v.Checks {
+		fmt.Fprintf(out, "open: %s\n", report.Clean(check))
+	}
+	return nil
+}
