@@ -88,7 +88,7 @@ func TestBesideARunningService(t *testing.T) {
 
 	// The API gives the same whole answers.
 	body200 := func(path string) string {
-		resp, err := http.Get(page + path) //nolint:gosec,noctx // an address of this test
+		resp, err := http.Get(page + path) //nolint:gosec // an address of this test
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +162,7 @@ func TestBesideARunningService(t *testing.T) {
 
 // status is the status of a GET, 0 where nobody answers.
 func status(url string) int {
-	resp, err := http.Get(url) //nolint:gosec,noctx // an address of this test
+	resp, err := http.Get(url) //nolint:gosec // an address of this test
 	if err != nil {
 		return 0
 	}

@@ -183,8 +183,8 @@ func (d *describer) fields(t reflect.Type, props object, required *[]string) {
 func fieldsOf(t reflect.Type) func(func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
 		for _, embedded := range []bool{false, true} {
-			for i := range t.NumField() {
-				if f := t.Field(i); f.Anonymous == embedded && !yield(f) {
+			for f := range t.Fields() {
+				if f.Anonymous == embedded && !yield(f) {
 					return
 				}
 			}

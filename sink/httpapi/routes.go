@@ -141,7 +141,7 @@ func (s *server) mount(mux *http.ServeMux, routes []route) {
 		if r.method == http.MethodGet {
 			methods[r.path] = append(methods[r.path], http.MethodHead)
 		}
-		h := http.Handler(s.asked(r))
+		h := s.asked(r)
 		if r.long {
 			h = s.oneOf(h)
 		} else {

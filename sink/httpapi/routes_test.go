@@ -208,11 +208,7 @@ func TestListingByTheOneFilter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v := filter.Values{}
-		for word, values := range q {
-			v[word] = values
-		}
-		f, err := filter.Parse(v)
+		f, err := filter.Parse(filter.Values(q))
 		if err != nil {
 			t.Fatal(err)
 		}
