@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/config"
 	"github.com/shenscan/shenscan/internal/ecs/ecsfile"
 	"github.com/shenscan/shenscan/internal/report"
 )
@@ -43,7 +44,7 @@ func (f *fromFlags) open(ctx context.Context, o *app.Options, stderr io.Writer) 
 		return nil, nil
 	}
 	for _, name := range []string{"nats-url", "endpoint"} {
-		if f.cmd.Flags().Changed(name) {
+		if config.Typed(f.cmd.Flags(), name) {
 			return nil, usage(fmt.Errorf("--from reads files in place of the cloud; it goes not together with --%s", name))
 		}
 	}
@@ -64,7 +65,8 @@ func (f *fromFlags) open(ctx context.Context, o *app.Options, stderr io.Writer) 
 		}
 		return nil, usage(fmt.Errorf("--from: %w", err))
 	}
-	o.API, o.Accounts = source, []string{account}
+	// No other process has the files.
+	o.API, o.Accounts, o.NATS.URL = source, []string{account}, ""
 	if !f.cmd.Flags().Changed("store") {
 		// What was saved elsewhere is kept apart from the fleet of one's own.
 		o.Store = filepath.Join(defaultStore(), offline)

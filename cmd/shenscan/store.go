@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/config"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/sink/store"
 )
@@ -66,7 +67,7 @@ func newStoreCheckCmd() *cobra.Command {
 			switch {
 			case len(args) > 1:
 				return usage(fmt.Errorf("store check takes one file, got %q", args))
-			case len(args) == 1 && (cmd.Flags().Changed("store") || dir.server != ""):
+			case len(args) == 1 && (config.Typed(cmd.Flags(), "store") || config.Typed(cmd.Flags(), "server")):
 				return usage(errors.New("name a file, or --store or --server, and not both"))
 			case len(args) == 1:
 				at = app.Place{File: args[0]}

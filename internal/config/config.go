@@ -133,15 +133,39 @@ func Apply(set *pflag.FlagSet, names []string, path string, getenv func(string) 
 			if err := assign(set, fl, []string{v}); err != nil {
 				errs = append(errs, fmt.Errorf("%s in the environment: %w", env, err))
 			}
+			notTyped(fl)
 			return
 		}
 		if v, ok := values[Key(fl.Name)]; ok {
 			if err := assign(set, fl, v); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %s: %w", path, Key(fl.Name), err))
 			}
+			notTyped(fl)
 		}
 	})
 	return f, errors.Join(errs...)
+}
+
+// fromElsewhere marks flags whose value the environment or the file gave.
+const fromElsewhere = "shenscan.from-elsewhere"
+
+func notTyped(fl *pflag.Flag) {
+	if fl.Annotations == nil {
+		fl.Annotations = map[string][]string{}
+	}
+	fl.Annotations[fromElsewhere] = nil
+}
+
+// Typed says whether the flag stands on the command line. What stands there
+// wins over settings of the environment or the file that it goes not together
+// with; two flags that were both typed are a mistake.
+func Typed(set *pflag.FlagSet, name string) bool {
+	fl := set.Lookup(name)
+	if fl == nil || !fl.Changed {
+		return false
+	}
+	_, elsewhere := fl.Annotations[fromElsewhere]
+	return !elsewhere
 }
 
 // byCluster are variables that Kubernetes sets in every container for Services

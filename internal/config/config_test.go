@@ -79,6 +79,11 @@ func TestFlagOverEnvironmentOverFile(t *testing.T) {
 	if diff := cmp.Diff([]any{"flag", 3.0, []string{"a", "b"}, "w.yml"}, got); diff != "" {
 		t.Error(diff)
 	}
+	for name, typed := range map[string]bool{"store-dir": true, "rate": false, "region": false, "web.config.file": false, "nobody": false} {
+		if config.Typed(f.set, name) != typed {
+			t.Errorf("--%s was typed: %v, want %v", name, !typed, typed)
+		}
+	}
 }
 
 func TestStructuredSettings(t *testing.T) {
