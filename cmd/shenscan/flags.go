@@ -145,7 +145,7 @@ func (f *traceFlags) options(s *settings, name string) trace.Options {
 // cloudFlags say how the cloud is asked.
 type cloudFlags struct {
 	endpoint, stsEndpoint, home string
-	vpc, gzip                   bool
+	vpc, gzip, fakeIP           bool
 	concurrency                 int
 	rate, startRate             float64
 	accounts                    []string
@@ -169,12 +169,14 @@ func (f *cloudFlags) addEndpoints(cmd *cobra.Command) {
 	fl.StringVar(&f.endpoint, "endpoint", "", "one ECS endpoint for all regions; plain http only to loopback")
 	fl.StringVar(&f.stsEndpoint, "sts-endpoint", "", "STS endpoint; default sts.aliyuncs.com, or --endpoint")
 	fl.StringVar(&f.home, "home-region", "cn-hangzhou", "region asked for what is not regional")
-	fl.BoolVar(&f.vpc, "vpc", false, "use the VPC endpoints of ECS")
+	fl.BoolVar(&f.vpc, "vpc", false, "use the VPC endpoints of ECS and STS, which need no Internet; --home-region is then a region that this network reaches")
+	fl.BoolVar(&f.fakeIP, "fake-ip", false, "let endpoints be dialled at 198.18.0.0/15, where the DNS of some proxies puts every name")
 }
 
 func (f *cloudFlags) options(s *settings) ecsapi.Options {
 	o := ecsapi.DefaultOptions()
 	o.Endpoint, o.STSEndpoint, o.HomeRegion = f.endpoint, f.stsEndpoint, f.home
+	o.FakeIP = f.fakeIP
 	o.VPC, o.Gzip, o.Concurrency, o.MaxRate, o.StartRate = f.vpc, f.gzip, f.concurrency, f.rate, f.startRate
 	o.Logger = s.log
 	version, _ := app.Version()

@@ -53,9 +53,13 @@ func New(o Options) (*Client, error) {
 	}
 	c.limits = newLimiter(&c.o)
 	c.circuits = circuits{o: &c.o, m: map[ecs.Scope]*circuit{}}
-	policy := dialPolicy{private: o.VPC}
+	policy := dialPolicy{private: o.VPC, fakeIP: o.FakeIP}
 	var err error
-	if c.sts, err = c.serviceEndpoint(o.STSEndpoint, "sts.aliyuncs.com"); err != nil {
+	sts := "sts.aliyuncs.com"
+	if o.VPC { // reached without the Internet
+		sts = "sts-vpc." + o.HomeRegion + ".aliyuncs.com"
+	}
+	if c.sts, err = c.serviceEndpoint(o.STSEndpoint, sts); err != nil {
 		return nil, err
 	}
 	if o.Endpoint != "" {
@@ -81,13 +85,16 @@ func (c *Client) Close() { c.guard.close() }
 // second or so), and false before the first answer.
 func (c *Client) ClockSkew() (time.Duration, bool) { return c.guard.skew() }
 
-// serviceEndpoint picks the endpoint of a service that is not ECS.
+// serviceEndpoint picks the endpoint of a service that is not ECS. A simulator
+// on loopback serves them all; a host of ECS knows none of the others.
 func (c *Client) serviceEndpoint(configured, def string) (endpoint, error) {
 	switch {
 	case configured != "":
 		def = configured
 	case c.o.Endpoint != "":
-		def = c.o.Endpoint
+		if ep, err := parseEndpoint(c.o.Endpoint); err != nil || ep.loopback {
+			return ep, err
+		}
 	}
 	return parseEndpoint(def)
 }

@@ -91,10 +91,10 @@ var errAddress = errors.New("refused to connect to that address")
 var (
 	metadataIP = netip.MustParseAddr("100.100.100.200")
 	cgnat      = netip.MustParsePrefix("100.64.0.0/10")
+	fakeIPs    = netip.MustParsePrefix("198.18.0.0/15") // the DNS of some proxies answers every name with one of these
 	neverDial  = []netip.Prefix{
 		netip.MustParsePrefix("0.0.0.0/8"),
 		netip.MustParsePrefix("192.0.0.0/24"),
-		netip.MustParsePrefix("198.18.0.0/15"),
 		netip.MustParsePrefix("240.0.0.0/4"),
 		netip.MustParsePrefix("64:ff9b::/96"), // NAT64 holds an IPv4 address that was not looked at
 		netip.MustParsePrefix("64:ff9b:1::/48"),
@@ -107,6 +107,7 @@ var (
 type dialPolicy struct {
 	loopback bool // a loopback endpoint is configured
 	private  bool // VPC endpoints are configured
+	fakeIP   bool // a proxy's DNS is configured
 }
 
 // check refuses an address after the name was resolved, so that a name that
@@ -127,7 +128,11 @@ func (p dialPolicy) check(ip netip.Addr) error {
 		return refuse("unspecified")
 	case ip.IsPrivate(), cgnat.Contains(ip):
 		if !p.private {
-			return refuse("a private address and VPC endpoints are not configured")
+			return refuse("a private address and VPC endpoints are not configured (--vpc)")
+		}
+	case fakeIPs.Contains(ip):
+		if !p.fakeIP {
+			return refuse("in " + fakeIPs.String() + ", where the DNS of some proxies puts every name; if yours does, say --fake-ip")
 		}
 	}
 	for _, pre := range neverDial {

@@ -24,6 +24,9 @@ func TestAddressesWhereNoEndpointIsAreRefused(t *testing.T) {
 	}{
 		{"47.88.1.2", dialPolicy{}, true},
 		{"2400:3200::1", dialPolicy{}, true},
+		{"198.18.0.7", dialPolicy{}, false},
+		{"198.18.0.7", dialPolicy{private: true}, false},
+		{"198.19.255.1", dialPolicy{fakeIP: true}, true},
 		{"127.0.0.1", dialPolicy{}, false},
 		{"127.8.8.8", dialPolicy{}, false},
 		{"::1", dialPolicy{}, false},
@@ -250,4 +253,35 @@ func FuzzErrorBody(f *testing.F) {
 			t.Fatalf("class %s without a code", e.Class)
 		}
 	})
+}
+
+func TestOnlyAnEndpointOnLoopbackServesWhatIsNotECS(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*Options)
+		sts    string
+		member string
+	}{
+		"nothing is configured":   {func(*Options) {}, "sts.aliyuncs.com", "resourcemanager.aliyuncs.com"},
+		"a region's own endpoint": {func(o *Options) { o.Endpoint = "https://ecs.cn-hangzhou.aliyuncs.com" }, "sts.aliyuncs.com", "resourcemanager.aliyuncs.com"},
+		"a simulator":             {func(o *Options) { o.Endpoint = "http://127.0.0.1:10480" }, "127.0.0.1:10480", "127.0.0.1:10480"},
+		"a network without Internet": {
+			func(o *Options) { o.VPC, o.HomeRegion = true, "cn-beijing" }, "sts-vpc.cn-beijing.aliyuncs.com", "resourcemanager.aliyuncs.com",
+		},
+		"what is named counts": {func(o *Options) { o.VPC, o.STSEndpoint = true, "sts.cn-shanghai.aliyuncs.com" }, "sts.cn-shanghai.aliyuncs.com", "resourcemanager.aliyuncs.com"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := DefaultOptions()
+			o.Base = &Keys{NewSecret("a"), NewSecret("b"), NewSecret("")}
+			tc.change(&o)
+			c, err := New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			member, err := c.serviceEndpoint(o.Directory.Endpoint, "resourcemanager.aliyuncs.com")
+			if err != nil || c.sts.host != tc.sts || member.host != tc.member {
+				t.Errorf("STS at %s, directory at %s, %v", c.sts.host, member.host, err)
+			}
+		})
+	}
 }

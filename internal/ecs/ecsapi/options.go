@@ -73,7 +73,7 @@ type Directory struct {
 	RoleName   string
 	ExternalID string
 	// Endpoint of the resource directory, default
-	// resourcemanager.aliyuncs.com, or Options.Endpoint when that is set.
+	// resourcemanager.aliyuncs.com, or Options.Endpoint when that is on loopback.
 	Endpoint string
 }
 
@@ -85,13 +85,18 @@ type Options struct {
 	// DescribeRegions names, or else the SDK's own for the region.
 	Endpoint string
 	// STSEndpoint serves AssumeRole and GetCallerIdentity. Default
-	// sts.aliyuncs.com, or Endpoint when that is set.
+	// sts.aliyuncs.com, with VPC that of the home region, or Endpoint when that
+	// is on loopback.
 	STSEndpoint string
 	// HomeRegion is asked for what is not regional: DescribeRegions and
 	// DescribeInstanceTypes.
 	HomeRegion string
-	// VPC uses the ecs-vpc.* endpoints and lets private addresses be dialled.
+	// VPC uses the ecs-vpc.* and sts-vpc.* endpoints and lets private addresses
+	// be dialled. The resource directory has no such endpoint.
 	VPC bool
+	// FakeIP lets addresses be dialled that the DNS of some proxies answers every
+	// name with. TLS still says who answers.
+	FakeIP bool
 	// AllowHosts are endpoint hosts accepted beyond *.aliyuncs.com.
 	AllowHosts []string
 
