@@ -95,6 +95,7 @@ type settings struct {
 	profiles  profiles
 	memoryMiB int64
 	log       *slog.Logger
+	level     *slog.LevelVar // of log, which the debug listener may set
 }
 
 func newRoot(s *settings) *cobra.Command {
@@ -187,7 +188,9 @@ func (s *settings) openLog() error {
 	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
 		return usage(fmt.Errorf("--log-level %q is not debug, info, warn or error", s.logLevel))
 	}
-	o := &slog.HandlerOptions{Level: level}
+	s.level = &slog.LevelVar{}
+	s.level.Set(level)
+	o := &slog.HandlerOptions{Level: s.level}
 	switch s.logFormat {
 	case "text":
 		s.log = slog.New(trace.LogHandler(slog.NewTextHandler(os.Stderr, o)))

@@ -24,6 +24,7 @@ type processFlags struct {
 	events   eventsFlags
 	storeMax int
 	keep     keepFlags
+	debug    string
 	sinkName string
 	idle     time.Duration
 }
@@ -48,12 +49,17 @@ func (f *processFlags) addSink(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.idle, "scan-idle", 15*time.Minute, "a scan without progress for so long ends aborted and is run again once")
 }
 
+func (f *processFlags) addDebug(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.debug, "debug-listen", "", "loopback `address` of profiles (/debug/pprof/) and of the level of the log (/log-level); none without it")
+}
+
 func (f *processFlags) options(s *settings, name string, roles app.Role, def bus.Sync) app.Options {
 	o := app.Options{
 		Roles: roles, NATS: f.nats.options(s, name, def), Cloud: f.cloud.options(s), Accounts: f.cloud.accounts,
 		Store: f.store.dir, StoreMaxMiB: f.storeMax, KeepGone: f.keep.gone, KeepHistory: f.keep.history, KeepScans: f.keep.scans, SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
 		Concurrency: f.cloud.concurrency, ScanIdle: f.idle, Trace: f.trace.options(s, name), Log: s.log, Now: time.Now,
-		HTTP: app.HTTPOptions{Listen: f.listen.addr, WebConfig: f.listen.webConfig, Insecure: f.listen.insecure},
+		HTTP:  app.HTTPOptions{Listen: f.listen.addr, WebConfig: f.listen.webConfig, Insecure: f.listen.insecure},
+		Debug: app.DebugOptions{Listen: f.debug, Level: s.level},
 	}
 	o.Distributed = o.NATS.URL != ""
 	if name != "shenscan-serve" {
@@ -102,6 +108,7 @@ ask.`,
 	f.cloud.add(cmd)
 	f.rules.add(cmd)
 	f.listen.add(cmd, defaultListen)
+	f.addDebug(cmd)
 	f.events.add(cmd)
 	f.trace.add(cmd)
 	f.addSink(cmd)
@@ -176,6 +183,7 @@ func newRoleCmd(s *settings, name string) *cobra.Command {
 		}
 	}
 	f.listen.add(cmd, def)
+	f.addDebug(cmd)
 	if role == app.Producer {
 		f.events.add(cmd)
 	}

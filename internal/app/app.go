@@ -104,6 +104,7 @@ type Options struct {
 	// ScanIdle ends a scan that made no progress for so long.
 	ScanIdle time.Duration
 	HTTP     HTTPOptions
+	Debug    DebugOptions
 	Events   EventsOptions
 	// Trace says where spans go; nowhere by default.
 	Trace trace.Options
@@ -126,6 +127,7 @@ type App struct {
 	desk       *producer.Desk
 	sink       *sink.Sink
 	listener   net.Listener
+	debug      net.Listener // of profiles and the level of the log
 	snapshots  *snapshots
 	trusted    bool // visitors of the page may start a rescan
 	closes     []func()
@@ -159,6 +161,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	if err := a.openHTTP(); err != nil {
+		return nil, err
+	}
+	if err := a.openDebug(); err != nil {
 		return nil, err
 	}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -378,6 +383,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { return a.metrics.watchBus(ctx, a.bus, a.db, 5*time.Second) })
 	group.Go(func() error { return a.serveHTTP(ctx) })
+	group.Go(func() error { return a.serveDebug(ctx) })
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil

@@ -55,10 +55,20 @@ func (m mix) inOrder() bool { return (m.sink || !m.worker && !m.producer) && (m.
 // walk visits every mix, one role at a time: the upgrade in its order, the
 // downgrade in its reverse, then the mixes that only a wrong order brings about.
 var walk = []mix{
-	{}, {sink: true}, {sink: true, worker: true}, {sink: true, worker: true, producer: true},
-	{sink: true, worker: true}, {sink: true}, {},
-	{producer: true}, {worker: true, producer: true}, {worker: true},
-	{}, {producer: true}, {sink: true, producer: true}, {sink: true, worker: true, producer: true},
+	{},
+	{sink: true},
+	{sink: true, worker: true},
+	{sink: true, worker: true, producer: true},
+	{sink: true, worker: true},
+	{sink: true},
+	{},
+	{producer: true},
+	{worker: true, producer: true},
+	{worker: true},
+	{},
+	{producer: true},
+	{sink: true, producer: true},
+	{sink: true, worker: true, producer: true},
 }
 
 type process struct {

@@ -1,0 +1,115 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"strings"
+	"time"
+)
+
+// DebugOptions are a second door for whoever looks into a running process:
+// profiles, and the level of its log. It is there when asked for, on loopback
+// alone.
+type DebugOptions struct {
+	Listen string         // "" for none
+	Level  *slog.LevelVar // what the log goes by
+}
+
+// openDebug takes the listening socket.
+func (a *App) openDebug() error {
+	o := a.o.Debug
+	if o.Listen == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return &ConfigError{fmt.Errorf("--debug-listen %q: %w", o.Listen, err)}
+	}
+	if !loopback(host) {
+		return &ConfigError{fmt.Errorf("--debug-listen %s: profiles and the level of the log are for this machine alone; name a loopback address such as 127.0.0.1:10479", o.Listen)}
+	}
+	l, err := net.Listen("tcp", o.Listen)
+	if err != nil {
+		return fmt.Errorf("--debug-listen: %w; name another port", err)
+	}
+	a.debug = l
+	a.onClose(func() { _ = l.Close() })
+	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Debugging is the address of that door, "" where there is none.
+func (a *App) Debugging() string {
+	if a.debug == nil {
+		return ""
+	}
+	return "http://" + a.debug.Addr().String()
+}
+
+func (a *App) serveDebug(ctx context.Context) error {
+	if a.debug == nil {
+		return nil
+	}
+	srv := &http.Server{
+		Handler: debugHandler(a.o.Debug.Level, a.log), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: 10 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, // a profile may be asked for over minutes
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
+	if err := srv.Serve(a.debug); !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
+		return fmt.Errorf("serve %s: %w", a.o.Debug.Listen, err)
+	}
+	return nil
+}
+
+// debugHandler answers requests that name a loopback host, so that a page of the
+// web in a browser of this machine cannot ask under a name of its own.
+func debugHandler(level *slog.LevelVar, log *slog.Logger) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	if level != nil {
+		mux.HandleFunc("GET /log-level", func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintln(w, strings.ToLower(level.Level().String()))
+		})
+		mux.HandleFunc("PUT /log-level", func(w http.ResponseWriter, r *http.Request) {
+			text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64))
+			var to slog.Level
+			if err == nil {
+				err = to.UnmarshalText([]byte(strings.TrimSpace(string(text))))
+			}
+			if err != nil {
+				http.Error(w, "the body is one of debug, info, warn and error", http.StatusBadRequest)
+				return
+			}
+			was := level.Level()
+			level.Set(to)
+			log.Log(r.Context(), max(was, to, slog.LevelWarn), "level of the log was changed", "from", was, "to", to)
+		})
+	}
+	guarded := http.NewCrossOriginProtection().Handler(mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = strings.Trim(r.Host, "[]")
+		}
+		if !loopback(host) {
+			http.Error(w, "ask under a loopback address", http.StatusForbidden)
+			return
+		}
+		guarded.ServeHTTP(w, r)
+	})
+}
