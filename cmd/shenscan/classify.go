@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
@@ -152,7 +153,7 @@ func parseTargets(r *rules.Ruleset, names []string) ([]rules.Target, error) {
 	for _, n := range names {
 		t, err := r.ParseTarget(n)
 		if err != nil {
-			return nil, usage(fmt.Errorf("--target: %w", err))
+			return nil, usage(fmt.Errorf("--target: %w%s", err, app.Meant(n, rules.Classes())))
 		}
 		if !seen[t.ID] {
 			seen[t.ID] = true

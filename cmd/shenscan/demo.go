@@ -113,9 +113,12 @@ func (f *demoFlags) scanAndShow(ctx context.Context, s *settings, a *app.App, fo
 		return err
 	}
 	defer r.Close()
-	r.Hints.Store = f.store.named()
+	again := "shenscan demo --store " + report.Quoted(f.store.dir)
+	r.Hints = report.Hints{Store: f.store.named(), Again: again}
 	if f.passing {
-		r.Hints = report.Hints{Store: "demo-store", Keep: "shenscan demo --store demo-store"}
+		r.Hints = report.Hints{Store: "demo-store", Keep: "shenscan demo --store demo-store", Again: "shenscan demo --store demo-store"}
+	} else if err := keepOrigin(f.store.dir, again); err != nil {
+		return err
 	}
 	if err := f.output.write(format, r.Report, stdout); err != nil {
 		return err

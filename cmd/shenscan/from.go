@@ -35,6 +35,28 @@ func (f *fromFlags) arguments(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// again is the command that scans the files again, "" where there are none.
+func (f *fromFlags) again(store string) string {
+	if len(f.files) == 0 {
+		return ""
+	}
+	command := "shenscan scan"
+	if store != "" {
+		command += " --store " + report.Quoted(store)
+	}
+	if account := given(f.cmd.Flags(), "account"); account != "" {
+		command += " " + account
+	}
+	command += " --from"
+	for i, file := range f.files {
+		if most := 4; i == most {
+			return command + " …"
+		}
+		command += " " + report.Quoted(file)
+	}
+	return command
+}
+
 // offline is the account that saved answers stand for where none is named.
 const offline = "offline"
 

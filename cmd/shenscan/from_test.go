@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -66,5 +67,51 @@ func TestScanOfSavedAnswers(t *testing.T) {
 		if r := run(t, noKeys, args...); r.code != 2 || r.stderr == "" {
 			t.Errorf("%v: exit %d\n%s", args, r.code, r.stderr)
 		}
+	}
+}
+
+// TestNextStepsNeverLeadFromADemoToTheCloud: neither the demo nor what is printed
+// about its store later names a command that asks the real cloud; flags that were
+// given are repeated.
+func TestNextStepsNeverLeadFromADemoToTheCloud(t *testing.T) {
+	environ, dir := []string{"PATH=/usr/bin:/bin", "HOME=" + t.TempDir()}, t.TempDir()
+	r := run(t, environ, "demo", "--instances", "300", "--regions", "3", "--store", dir, "--html", "")
+	later := run(t, environ, "report", "--store", dir, "--target", "shenlong-8", "--tag", "team=core")
+	for _, out := range []string{r.stdout, later.stdout} {
+		if strings.Contains(out, "shenscan scan") || strings.Contains(out, "shenscan doctor") || !strings.Contains(out, "shenscan plan --store "+dir) {
+			t.Errorf("the next steps:\n%s", out[strings.Index(out, "\nNext"):])
+		}
+	}
+	if !strings.Contains(later.stdout, "--target shenlong-8 --tag team=core --out plan.html") {
+		t.Errorf("the flags are not repeated:\n%s", later.stdout[strings.Index(later.stdout, "\nNext"):])
+	}
+	plan := run(t, environ, "plan", "--store", dir, "--target", "shenlong-8", "--owner-tag", "team", "--tag", "env=prod")
+	if want := "shenscan plan --store " + dir + " --target shenlong-8 --owner-tag team --tag env=prod --split-by-owner plan"; !strings.Contains(plan.stdout, want) {
+		t.Errorf("want %q in\n%s", want, plan.stdout)
+	}
+	page := filepath.Join(t.TempDir(), "page.html")
+	if r := run(t, environ, "report", "--store", dir, "--out", page); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	if body, err := os.ReadFile(page); err != nil || !strings.HasPrefix(string(body), "<!doctype html>") {
+		t.Errorf("a file whose name ends in .html begins %.40q, %v", body, err)
+	}
+}
+
+func TestWhatWasMeantIsNamed(t *testing.T) {
+	for args, want := range map[string]string{
+		"reprot":                         `did you mean "report"?`,
+		"rules lst":                      `did you mean "list"?`,
+		"scan --regoin x":                `did you mean "region"?`,
+		"classify x --target shenlong8":  `did you mean "shenlong-8"?`,
+		"plan --store x --account 1 --x": "unknown flag: --x",
+	} {
+		r := run(t, []string{"PATH=/usr/bin:/bin", "HOME=" + t.TempDir()}, strings.Fields(args)...)
+		if r.code != 2 || !strings.Contains(r.stderr, want) {
+			t.Errorf("%s: exit %d, want %q in %q", args, r.code, want, r.stderr)
+		}
+	}
+	if r := run(t, []string{"PATH=/usr/bin:/bin"}, "--version"); r.code != 0 || !strings.HasPrefix(r.stdout, "shenscan ") {
+		t.Errorf("--version: exit %d, %q", r.code, r.stdout)
 	}
 }

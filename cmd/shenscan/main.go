@@ -35,7 +35,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal ends the context; with the handler gone the second one
 	// ends the process at once.
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() {
+		stop()
+		fmt.Fprintln(os.Stderr, "\nshenscan: stopping; what is in hand is finished first, and a second signal ends it at once")
+	})
 	os.Exit(run(ctx, os.Args[1:]))
 }
 
@@ -115,14 +118,11 @@ is of what was read, and the failures are listed.`,
   shenscan scan --fail-on incompatible       # all regions; exit code 3 when something will not boot
   shenscan classify "CentOS  5.8 64位"       # no cloud at all`,
 		SilenceErrors: true, SilenceUsage: true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usage(fmt.Errorf("unknown command %q; see shenscan --help", args[0]))
-			}
-			return nil
-		},
+		Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.Version, _ = app.Version()
+	root.SetVersionTemplate("shenscan {{.Version}}\n")
 	pf := root.PersistentFlags()
 	pf.String("config", "", "YAML file with settings; every flag may stand in it, spelt with _")
 	pf.StringVar(&s.logFormat, "log-format", "text", "log lines as text or json, on stderr")
@@ -135,7 +135,7 @@ is of what was read, and the failures are listed.`,
 	_ = pf.MarkHidden("memprofile")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return s.prepare(root, cmd) }
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
+		return usage(fmt.Errorf("%w%s; see %s --help", err, nearFlag(cmd, err), cmd.CommandPath()))
 	})
 	root.AddCommand(
 		newDemoCmd(s), newScanCmd(s), newServeCmd(s),
@@ -143,7 +143,43 @@ is of what was read, and the failures are listed.`,
 		newRescanCmd(s), newCheckCmd(s), newReportCmd(s), newPlanCmd(s), newStoreCmd(s), newDoctorCmd(s), newDeadCmd(s),
 		newClassifyCmd(), newRulesCmd(), newSimulateCmd(), newVersionCmd(),
 	)
+	walk(root, func(c *cobra.Command) {
+		if c.HasSubCommands() && c.RunE == nil { // cobra shows its help for any word
+			c.Args = unknownCommand
+			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	})
 	return root
+}
+
+// unknownCommand refuses a word that is no command, and names the one that was
+// meant where one is near.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return usage(fmt.Errorf("unknown command %q for %s%s; see %s --help", args[0], cmd.CommandPath(), app.Meant(args[0], names), cmd.CommandPath()))
+}
+
+// nearFlag names the flag that was meant, where one is near.
+func nearFlag(cmd *cobra.Command, err error) string {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok || len(unknown.GetSpecifiedName()) < 2 {
+		return ""
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	return app.Meant(unknown.GetSpecifiedName(), names)
 }
 
 // prepare reads file and environment into the flags and sets the log up.

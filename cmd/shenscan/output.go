@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/shenscan/shenscan/internal/ecs"
@@ -23,17 +25,21 @@ import (
 // outputFlags say how results are shown.
 type outputFlags struct {
 	format, out, failOn string
+
+	set *pflag.FlagSet // where the flags were given; nil for none
 }
 
 func (f *outputFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringVar(&f.format, "output", "table", "table, json, jsonl, csv, html or markdown")
+	f.set = fl
+	fl.StringVar(&f.format, "output", "table", "table, json, jsonl, csv, html or markdown; default what the name of --out ends in, else table")
 	fl.StringVar(&f.out, "out", "", "write the report to this file instead of stdout; a new file is for its owner alone")
 	fl.StringVar(&f.failOn, "fail-on", "", "exit with 3 when an instance has this verdict or a worse one on any target: compatible, needs-action, unknown or incompatible")
 }
 
 // check reads the flags' values.
 func (f *outputFlags) check() (report.Format, *rules.Level, error) {
+	f.implied()
 	format, err := report.ParseFormat(f.format)
 	if err != nil {
 		return "", nil, usage(fmt.Errorf("--output: %w", err))
@@ -46,6 +52,19 @@ func (f *outputFlags) check() (report.Format, *rules.Level, error) {
 		return "", nil, usage(fmt.Errorf("--fail-on: %w", err))
 	}
 	return format, &level, nil
+}
+
+// implied takes the format from the name of the file, where none is named.
+func (f *outputFlags) implied() {
+	if f.set == nil || f.out == "" || f.set.Changed("output") {
+		return
+	}
+	format := map[string]report.Format{
+		".html": report.HTML, ".htm": report.HTML, ".csv": report.CSV, ".json": report.JSON, ".jsonl": report.JSONL, ".md": report.Markdown, ".markdown": report.Markdown,
+	}[strings.ToLower(filepath.Ext(f.out))]
+	if format != "" {
+		f.format = string(format)
+	}
 }
 
 // write renders r to --out or stdout.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -82,7 +83,8 @@ could not be asked is named, and the plan is made all the same.`,
 	fl.BoolVar(&f.availability, "availability", false, "ask the cloud which types each zone sells now, and recommend what is sold there; needs credentials")
 	fl.StringVar(&f.chargeType, "charge-type", "PostPaid", "how the new type will be paid for, for --availability: PostPaid or PrePaid")
 	f.cloud.addEndpoints(cmd)
-	fl.StringVar(&f.output.format, "output", "table", "table, json, csv, html or markdown")
+	f.output.set = fl
+	fl.StringVar(&f.output.format, "output", "table", "table, json, csv, html or markdown; default what the name of --out ends in, else table")
 	fl.StringVar(&f.output.out, "out", "", "write the plan to this file instead of stdout")
 	return cmd
 }
@@ -127,7 +129,7 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	}
 	to, err := rs.ParseTarget(f.target)
 	if err != nil {
-		return usage(fmt.Errorf("--target: %w", err))
+		return usage(fmt.Errorf("--target: %w%s", err, app.Meant(f.target, rules.Classes())))
 	}
 	types, err := app.LoadTypes(db.Dir)
 	if err != nil {
@@ -158,6 +160,7 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if err != nil {
 		return err
 	}
+	p.Command = f.command()
 	if f.split != "" {
 		if err := f.pack(p, stderr); err != nil {
 			return err
@@ -168,6 +171,25 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 		return err
 	}
 	return unreadExit(view.Summary())
+}
+
+// command is the command line that makes the same plan.
+func (f *planFlags) command() string {
+	words := []string{"shenscan plan"}
+	if dir := f.store.named(); dir != "" {
+		words = append(words, "--store "+report.Quoted(dir))
+	}
+	words = append(words, "--target "+report.Quoted(f.target))
+	if more := given(f.output.set, append([]string{"server", "rules", "owner-tag", "owner-fallback", "charge-type"}, narrowing...)...); more != "" {
+		words = append(words, more)
+	}
+	if f.keepOS {
+		words = append(words, "--keep-os")
+	}
+	if f.availability {
+		words = append(words, "--availability")
+	}
+	return strings.Join(words, " ")
 }
 
 // pack writes a folder with the files of each owner.

@@ -65,7 +65,7 @@ commit, and the answer is made from that.`,
 				return err
 			}
 			noteJudgement(r.View, &rules, cmd.ErrOrStderr())
-			r.Hints.Store = dir.named()
+			r.Hints = hints(cmd.Flags(), &dir)
 			if err := output.write(format, r.Report, cmd.OutOrStdout()); err != nil {
 				return err
 			}

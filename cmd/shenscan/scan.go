@@ -110,7 +110,10 @@ func (f *scanFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if err := checkFilter(r.View, &scope, s, stderr); err != nil {
 		return err
 	}
-	r.Hints.Store, r.Hints.From = f.store.named(), f.from.files
+	if err := keepOrigin(o.Store, f.from.again(f.store.named())); err != nil {
+		return err
+	}
+	r.Hints = hints(f.from.cmd.Flags(), &f.store)
 	if err := f.output.write(format, r.Report, stdout); err != nil {
 		return err
 	}

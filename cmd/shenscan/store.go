@@ -23,6 +23,8 @@ func newStoreCmd(_ *settings) *cobra.Command {
 		Long: `The store is one file, store.db in the folder that --store names. Where a running
 shenscan holds it, backup and check work on a copy of its last commit, which that
 process sends; compact and forget need the store itself, so stop the process first.`,
+		Example: `  shenscan store check
+  shenscan store backup store-copy.db`,
 	}
 	cmd.AddCommand(newStoreBackupCmd(), newStoreCheckCmd(), newStoreCompactCmd(), newStoreForgetCmd())
 	return cmd

@@ -25,6 +25,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/trace"
 	"github.com/shenscan/shenscan/producer"
 	"github.com/shenscan/shenscan/rules"
@@ -238,12 +239,20 @@ func Classifier(overlays, targets []string) (*rules.Classifier, error) {
 		for _, name := range targets {
 			t, err := rs.ParseTarget(name)
 			if err != nil {
-				return nil, &ConfigError{fmt.Errorf("--target: %w", err)}
+				return nil, &ConfigError{fmt.Errorf("--target: %w%s", err, Meant(name, rules.Classes()))}
 			}
 			parsed = append(parsed, t)
 		}
 	}
 	return rs.NewClassifier(parsed), nil
+}
+
+// Meant names the word that was meant, where one of those that there are is near.
+func Meant(name string, words []string) string {
+	if near := filter.Nearest(name, words); strings.Contains(near, "did you mean") {
+		return near
+	}
+	return ""
 }
 
 // Ruleset compiles the built-in rule set with the overlay files.

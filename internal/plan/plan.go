@@ -103,6 +103,10 @@ type Plan struct {
 	Instances    int       `json:"instances"`
 	Availability *Stock    `json:"availability"` // null: nobody asked which types are sold
 	Waves        []*Wave   `json:"waves"`
+
+	// Command is the command line that makes this plan, without what says where it
+	// goes; "" for one that names the target alone.
+	Command string `json:"-"`
 }
 
 // Wave is a set of instances that need the same kind of work.

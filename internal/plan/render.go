@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -98,8 +99,9 @@ func writeTable(w io.Writer, p *Plan, o report.Options) error {
 		}
 	}
 	fmt.Fprintf(w, "\n%s\n", bold("Next"))
-	fmt.Fprintf(w, "  Hand it out, with every step and instance:\n    %s\n",
-		report.Paint("shenscan plan --target "+report.Clean(p.Target)+" --output html --out plan.html", report.Cyan, o.Color))
+	command := cmp.Or(p.Command, "shenscan plan --target "+report.Clean(p.Target))
+	fmt.Fprintf(w, "  Read it, with every step and instance:\n    %s\n", report.Paint(command+" --out plan.html", report.Cyan, o.Color))
+	fmt.Fprintf(w, "  Hand it out, a part to each owner:\n    %s\n", report.Paint(command+" --split-by-owner plan", report.Cyan, o.Color))
 	return nil
 }
 

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -19,38 +20,32 @@ type Hints struct {
 	// Keep is the command that makes that store, where there is none yet: that
 	// of a demo is gone when it ends.
 	Keep string
-	// From are the files that were scanned in place of the cloud, which must
-	// then not be asked by any of the next steps.
-	From []string
-}
-
-// scan is the command that scans again what was scanned.
-func (h *Hints) scan(rest string) string {
-	if len(h.From) > 0 {
-		words := make([]string, len(h.From))
-		for i, file := range h.From {
-			words[i] = quoted(file)
-		}
-		if most := 4; len(words) > most {
-			words = append(words[:most], "…")
-		}
-		rest = "--from " + strings.Join(words, " ")
-	}
-	return h.with("shenscan scan", rest)
+	// Again is the command that filled the store, where that was not a scan of the
+	// cloud: no next step may then ask the cloud.
+	Again string
+	// Rules, Targets and Narrow are the flags that were given, as they are given to
+	// commands that shall be about the same.
+	Rules, Targets, Narrow string
 }
 
 // with adds the store to a command.
 func (h *Hints) with(command, rest string) string {
 	if h.Store != "" {
-		command += " --store " + quoted(h.Store)
+		command += " --store " + Quoted(h.Store)
 	}
 	return strings.TrimSpace(command + " " + rest)
 }
 
-// quoted is a word for a shell.
-func quoted(s string) string {
-	if s = Clean(s); strings.ContainsFunc(s, func(r rune) bool {
-		return !strings.ContainsRune("/._-+:,@%", r) && (r < '0' || r > 'z' || r > '9' && r < 'A' || r > 'Z' && r < 'a')
+// like adds to a command the store and what the report was narrowed to.
+func (h *Hints) like(command string, rest ...string) string {
+	words := append([]string{h.with(command, ""), h.Rules}, rest...)
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
+}
+
+// Quoted is a word for a shell.
+func Quoted(s string) string {
+	if s = Clean(s); s == "" || s[0] == '=' || strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("/._-+:,@%=", r) && (r < '0' || r > 'z' || r > '9' && r < 'A' || r > 'Z' && r < 'a')
 	}) {
 		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 	}
@@ -70,9 +65,9 @@ func NextSteps(r *Report) []Step {
 		if d.Whole.Scopes == 0 {
 			why = "Nothing was read yet. Check credentials and permissions, then scan:"
 		}
-		command := "shenscan doctor && " + h.scan("")
-		if len(h.From) > 0 {
-			why, command = "The files do not hold the whole fleet. Save what is missing (see above), then scan all of it:", h.scan("")
+		command := "shenscan doctor && " + h.with("shenscan scan", "")
+		if h.Again != "" {
+			why, command = "Not everything was read, see above. When that is mended:", h.Again
 		}
 		out = append(out, Step{Why: why, Command: command})
 	}
@@ -83,7 +78,7 @@ func NextSteps(r *Report) []Step {
 	if target, n := hardest(r.Summary.Targets, total, "incompatible", "needs-action"); n > 0 {
 		out = append(out, Step{
 			Why:     fmt.Sprintf("%s cannot move to %s as they are. Plan the work, wave by wave:", Plural(n, "instance", "instances"), target),
-			Command: h.with("shenscan plan", "--target "+target+" --output html --out plan.html"),
+			Command: h.like("shenscan plan", "--target "+target, h.Narrow, "--out plan.html"),
 		})
 	}
 	if target, n := hardest(r.Summary.Targets, total, "unknown"); n > 0 {
@@ -92,8 +87,8 @@ func NextSteps(r *Report) []Step {
 			Command: h.with("shenscan rules explain", "INSTANCE_ID"),
 		})
 	}
-	out = append(out, Step{Why: "Look at every instance, filter and sort:", Command: h.with("shenscan report", "--output html --out report.html"), all: true})
-	if total.Of("incompatible", "needs-action") > 0 && h.Keep == "" && len(d.Scopes) > 0 && len(h.From) == 0 {
+	out = append(out, Step{Why: "Look at every instance, filter and sort:", Command: h.like("shenscan report", h.Targets, h.Narrow, "--out report.html"), all: true})
+	if total.Of("incompatible", "needs-action") > 0 && h.Keep == "" && h.Again == "" && len(d.Scopes) > 0 {
 		out = append(out, Step{
 			Why:     "After a repair, read that region again (a running `shenscan serve` looks at one instance: shenscan rescan INSTANCE_ID):",
 			Command: h.with("shenscan scan", "--region "+Short(d.Scopes[0].Region, 64)),

@@ -129,6 +129,9 @@ func (t *terminal) verdicts() error {
 	if err := tab.Write(t.w, t.width, t.o.Color); err != nil {
 		return err
 	}
+	for _, line := range Wrap(legend, t.width-2) {
+		fmt.Fprintf(t.w, "  %s\n", t.paint(line, Dim))
+	}
 	style := Green
 	if s.Legacy > 0 {
 		style = Amber
@@ -137,6 +140,9 @@ func (t *terminal) verdicts() error {
 		AtLeast(s.Legacy, t.d.Whole), Plural(s.Instances, "instance", "instances"), Percent(s.Legacy, s.Instances)), style))
 	return nil
 }
+
+// legend says what the columns of the verdicts mean.
+const legend = "compatible boots as it is, needs-action after the named steps, incompatible does not boot; unknown: what is known does not tell"
 
 // note is what goes beside a heading over counts; it says when they are not
 // complete.
