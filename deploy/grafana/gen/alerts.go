@@ -24,6 +24,8 @@ type alert struct {
 }
 
 const (
+	skippedTicks = `shenscan_schedule_ticks_total{outcome="skipped"}`
+
 	// pagesStream holds the pages that wait for workers.
 	pagesStream = "SHENSCAN_PAGES"
 
@@ -111,6 +113,13 @@ func list(t thresholds) []alert {
 			value:       "time() - " + lastCompletion,
 			summary:     `{{ $labels.account }}/{{ $labels.region }} was last read to its end {{ $value | humanizeDuration }} ago: check that a producer runs with a schedule, and run "shenscan doctor".`,
 			description: `The counts of this account and region are as old as that. The limit is a daily scan and two hours; a rarer schedule needs a higher one.`,
+		},
+		{
+			name: "ShenscanTicksSkipped", severity: "warning", noData: "OK",
+			// A counter that was not there a day ago began at its first skip.
+			value:       "sum by (schedule) (\n  increase(" + skippedTicks + "[1d]) > 0\n  or (" + skippedTicks + " unless " + skippedTicks + " offset 1d)\n)",
+			summary:     `The schedule {{ $labels.schedule }} skipped a scan in the last day, as the one before still ran: look why scans take that long, or let the schedule come more rarely.`,
+			description: `Nothing is lost, but what the schedule promises is not kept: the counts are older than it says.`,
 		},
 		{
 			name: "ShenscanScanPartial", severity: "warning", noData: "OK",

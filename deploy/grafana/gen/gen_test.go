@@ -323,7 +323,7 @@ func promtoolTests(t *testing.T) map[string]shown {
 		s.silent = s.silent || expected == 0
 		all[name] = s
 	}
-	firing := regexp.MustCompile(`^ALERTS\{alertname="(\w+)", alertstate="firing"\}$`)
+	firing := regexp.MustCompile(`^ALERTS\{alertname="(\w+)", alertstate="firing"[^}]*\}$`)
 	for _, test := range file.Tests {
 		for _, a := range test.Alerts {
 			add(a.Name, len(a.Expect))
