@@ -51,6 +51,9 @@ func (sc *scan) plain86() string {
 // bareWidth reads a bare 64 or 32 at token i, also one glued to a version.
 func (sc *scan) bareWidth(i int) string {
 	t := &sc.t[i]
+	if t.version {
+		return ""
+	}
 	if sc.digits(i) == 4 && sc.is(i+1, "bit") && t.sep == '.' { // Ubuntu14.0464位
 		if t.val%100 == 64 {
 			return "x86_64"

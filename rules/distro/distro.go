@@ -8,6 +8,7 @@ package distro
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -97,6 +98,11 @@ func Opaque(s string) bool {
 	}
 	for i := 2; i < len(s); i++ {
 		if c := s[i] | 0x20; (c < 'a' || c > 'z') && (s[i] < '0' || s[i] > '9') {
+			return false
+		}
+	}
+	for _, name := range glued { // m-Windows2008
+		if len(s) > 2+len(name) && strings.EqualFold(s[2:2+len(name)], name) {
 			return false
 		}
 	}

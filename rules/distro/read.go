@@ -340,7 +340,9 @@ func (sc *scan) width(i int) bool {
 
 // isVersion32 tells Fedora 32 from a 32-bit Fedora.
 func (sc *scan) isVersion32(i int) bool {
-	return sc.mention.family == Fedora && sc.t[i].val == 32 && sc.sep(i) == ' ' && sc.pinned(i+1) && !sc.is(i+1, "bit") && !sc.is(i+1, "bits")
+	t := &sc.t[i]
+	t.version = sc.mention.family == Fedora && t.val == 32 && t.sep == ' ' && !t.arch && !sc.is(i+1, "bit") && !sc.is(i+1, "bits")
+	return t.version
 }
 
 // pinned says whether what stands at token i follows a whole version: a word

@@ -18,6 +18,7 @@ type token struct {
 	no         bool // a number that is no version: an address, a date, a size
 	arch       bool // a part of x86_64, amd64, i386, arm64
 	sized      bool // a number that goes on a dotted one and has a unit glued to it: 5.840G
+	version    bool // a 32 that is a version and no word size
 	year       bool // 2k8, which has the value 2008
 	val        uint32
 }
