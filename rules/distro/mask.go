@@ -32,7 +32,7 @@ func (sc *scan) measure() {
 // 200340G.
 func (sc *scan) yearAndMore(i int) bool {
 	text := sc.word(i)
-	if len(text) < 5 || len(text) > 7 {
+	if len(text) < 5 || len(text) > 9 {
 		return false
 	}
 	_, ok := mainYear(text[:4])

@@ -355,7 +355,7 @@ func (sc *scan) windowsNumberAt(ws *windowsScope, i int, listed bool) int {
 	if len(text) >= 4 {
 		y, rest = text[:4], text[4:]
 	}
-	if y, ok := mainYear(y); ok && (rest == "" || len(rest) < 4) {
+	if y, ok := mainYear(y); ok && (len(rest) < 4 || t.sized) {
 		if rest != "" && rest != "64" && rest != "32" {
 			sc.unreal = sc.unreal || ws.at >= 0
 		}
