@@ -231,7 +231,9 @@ func askChain(cred credentials.Credential, create func() (credentials.Credential
 			err = fmt.Errorf("%w (the credential chain panicked)", ErrNoCredentials)
 		}
 	}()
-	none := func(err error) error { return fmt.Errorf("%w (%s)", ErrNoCredentials, scrub(clip(tried(err.Error()), 400))) }
+	none := func(err error) error {
+		return fmt.Errorf("%w (%s)", ErrNoCredentials, scrub(clip(tried(err.Error()), 400)))
+	}
 	if cred == nil {
 		if cred, err = create(); err != nil {
 			return nil, lease{}, none(err)
