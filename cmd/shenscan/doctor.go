@@ -83,6 +83,7 @@ of --region. What is otherwise than shenscan assumes is said, with what it does 
 }
 
 func (f *doctorFlags) run(ctx context.Context, s *settings, out io.Writer) error {
+	out = maskWriter{out}
 	var found []finding
 	found = append(found, f.rulesOK(), f.storeOK(ctx), f.natsOK(ctx, s))
 	cloud, err := f.cloudOK(ctx, s)

@@ -15,6 +15,7 @@ import (
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/config"
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
+	"github.com/shenscan/shenscan/internal/files"
 	"github.com/shenscan/shenscan/internal/trace"
 	"github.com/shenscan/shenscan/producer/cloudevents"
 	"github.com/shenscan/shenscan/rules"
@@ -225,6 +226,9 @@ func (f *eventsFlags) options(process app.Options) (o app.EventsOptions, err err
 		if o.Secrets, err = cloudevents.ReadSecrets(f.secretFile); err != nil {
 			return o, usage(fmt.Errorf("--events-secret-file: %w", err))
 		}
+		if who := files.Exposed(f.secretFile); who != "" {
+			process.Log.Warn("the file with the events' secret may be read by others: chmod 0600 closes it", "file", f.secretFile, "open_to", who)
+		}
 	case secret != "":
 		if o.Secrets, err = cloudevents.ParseSecrets(secret); err != nil {
 			return o, usage(fmt.Errorf("%s: %w", eventsSecretEnv, err))
@@ -240,15 +244,22 @@ func (f *eventsFlags) options(process app.Options) (o app.EventsOptions, err err
 
 // listenFlags say where the web page, API and metrics are.
 type listenFlags struct {
-	addr, webConfig string
-	insecure        bool
+	addr, webConfig  string
+	insecure         bool
+	operators, hosts []string
+}
+
+func (f *listenFlags) options() app.HTTPOptions {
+	return app.HTTPOptions{Listen: f.addr, WebConfig: f.webConfig, Insecure: f.insecure, Operators: f.operators, Hosts: f.hosts}
 }
 
 func (f *listenFlags) add(cmd *cobra.Command, def string) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.addr, "listen", def, "address of the web page, API and metrics; \"\" for none")
 	fl.StringVar(&f.webConfig, "web.config.file", "", "TLS and basic auth, in the format of the Prometheus exporter-toolkit")
-	fl.BoolVar(&f.insecure, "insecure-listen", false, "allow --listen beyond loopback without authentication")
+	fl.BoolVar(&f.insecure, "insecure-listen", false, "allow --listen beyond loopback without authentication; whoever reaches it may read")
+	fl.StringSliceVar(&f.operators, "operator", nil, "users of --web.config.file (or names in client certificates) who may start rescans, reload and copy the store; the others read. Without users, whoever comes from this machine may")
+	fl.StringSliceVar(&f.hosts, "allow-host", nil, "names under which a proxy on this machine passes on the page, where --listen is on loopback without users")
 }
 
 const defaultListen = "127.0.0.1:10470"

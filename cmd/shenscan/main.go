@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -32,6 +33,9 @@ const (
 )
 
 func main() {
+	// A crash ends the process by SIGABRT. Go's own exit code of a crash, 2, is
+	// that of wrong usage here, after which nothing is to be started again.
+	debug.SetTraceback("crash")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal ends the context; with the handler gone the second one
 	// ends the process at once.
@@ -65,7 +69,7 @@ func run(ctx context.Context, args []string) int {
 		code = c.ExitCode()
 	}
 	if msg := err.Error(); msg != "" {
-		fmt.Fprintln(os.Stderr, "shenscan: "+strings.ReplaceAll(strings.TrimSpace(msg), "\n", "\nshenscan: "))
+		fmt.Fprintln(os.Stderr, "shenscan: "+strings.ReplaceAll(mask(strings.TrimSpace(msg)), "\n", "\nshenscan: "))
 	}
 	return code
 }
@@ -229,9 +233,9 @@ func (s *settings) openLog() error {
 	o := &slog.HandlerOptions{Level: s.level}
 	switch s.logFormat {
 	case "text":
-		s.log = slog.New(trace.LogHandler(slog.NewTextHandler(os.Stderr, o)))
+		s.log = slog.New(trace.LogHandler(slog.NewTextHandler(maskWriter{os.Stderr}, o)))
 	case "json":
-		s.log = slog.New(trace.LogHandler(slog.NewJSONHandler(os.Stderr, o)))
+		s.log = slog.New(trace.LogHandler(slog.NewJSONHandler(maskWriter{os.Stderr}, o)))
 	default:
 		return usage(fmt.Errorf("--log-format %q is not text or json", s.logFormat))
 	}

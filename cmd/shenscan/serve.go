@@ -58,7 +58,7 @@ func (f *processFlags) options(s *settings, name string, roles app.Role, def bus
 		Roles: roles, NATS: f.nats.options(s, name, def), Cloud: f.cloud.options(s), Accounts: f.cloud.accounts,
 		Store: f.store.dir, StoreMaxMiB: f.storeMax, KeepGone: f.keep.gone, KeepHistory: f.keep.history, KeepScans: f.keep.scans, SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
 		Concurrency: f.cloud.concurrency, ScanIdle: f.idle, Trace: f.trace.options(s, name), Log: s.log, Now: time.Now,
-		HTTP:  app.HTTPOptions{Listen: f.listen.addr, WebConfig: f.listen.webConfig, Insecure: f.listen.insecure},
+		HTTP:  f.listen.options(),
 		Debug: app.DebugOptions{Listen: f.debug, Level: s.level},
 	}
 	o.Distributed = o.NATS.URL != ""

@@ -25,6 +25,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/files"
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/trace"
 	"github.com/shenscan/shenscan/producer"
@@ -130,7 +131,7 @@ type App struct {
 	listener   net.Listener
 	debug      net.Listener // of profiles and the level of the log
 	snapshots  *snapshots
-	trusted    bool // visitors of the page may start a rescan
+	access     access // of the page
 	closes     []func()
 }
 
@@ -299,6 +300,9 @@ func (a *App) openStore(ctx context.Context) error {
 	}
 	if err := os.MkdirAll(a.o.Store, 0o700); err != nil {
 		return fmt.Errorf("store: %w; name a writable folder with --store", err)
+	}
+	if who := files.Exposed(a.o.Store); who != "" {
+		a.log.Warn("the folder of the store is open to others: it tells of the whole fleet; chmod 0700 closes it", "folder", a.o.Store, "open_to", who)
 	}
 	db, err := store.Open(ctx, store.Options{
 		Path: StoreFile(a.o.Store), Classifier: a.classifier, Today: a.today, MaxSize: int64(max(a.o.StoreMaxMiB, 0)) << 20,

@@ -23,30 +23,89 @@ type HTTPOptions struct {
 	Listen    string // "" for none
 	WebConfig string // exporter-toolkit's TLS and basic auth file
 	Insecure  bool   // beyond loopback without authentication
+	// Operators are the users of WebConfig who may have something done; others of
+	// them read.
+	Operators []string
+	// Hosts are names by which the page is known, apart from those of loopback;
+	// they count where whoever comes from this machine is an operator.
+	Hosts []string
 }
 
 // ErrInsecureListen is returned where the page would be open to the network
 // without authentication.
 var ErrInsecureListen = errors.New("refusing to listen beyond loopback without authentication")
 
-// check refuses an open door and reports whether whoever reaches the page may
-// start a rescan: on loopback, or where visitors are asked who they are.
-func (o HTTPOptions) check() (trusted bool, err error) {
+// access is who may do what on the page.
+type access struct {
+	web       config.WebAccess
+	loopback  bool // nobody else can connect
+	operators []string
+	hosts     []string
+}
+
+// check refuses an open door and says who may do what behind one.
+func (o HTTPOptions) check() (access, error) {
+	var a access
 	host, _, err := net.SplitHostPort(o.Listen)
 	if err != nil {
-		return false, &ConfigError{fmt.Errorf("--listen %q: %w", o.Listen, err)}
+		return a, &ConfigError{fmt.Errorf("--listen %q: %w", o.Listen, err)}
 	}
 	if o.WebConfig != "" {
-		if trusted, err = config.WebUsers(o.WebConfig); err != nil {
-			return false, &ConfigError{err}
+		if a.web, err = config.ReadWebAccess(o.WebConfig); err != nil {
+			return a, &ConfigError{err}
 		}
 	}
-	ip := net.ParseIP(host)
-	trusted = trusted || host == "localhost" || ip != nil && ip.IsLoopback()
-	if !trusted && !o.Insecure {
-		return false, &ConfigError{fmt.Errorf("%w: --listen is %s; name a --web.config.file with users, or say --insecure-listen", ErrInsecureListen, o.Listen)}
+	a.loopback, a.operators, a.hosts = isLoopback(host), o.Operators, o.Hosts
+	if !a.web.Asks() && !a.loopback && !o.Insecure {
+		return a, &ConfigError{fmt.Errorf("%w: --listen is %s; name a --web.config.file with users, or say --insecure-listen", ErrInsecureListen, o.Listen)}
 	}
-	return trusted, nil
+	for _, name := range o.Operators {
+		if !a.web.Certificates && !slices.Contains(a.web.Users, name) {
+			return a, &ConfigError{fmt.Errorf("--operator %q is none of the users of --web.config.file: %v", name, a.web.Users)}
+		}
+	}
+	return a, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// operator says whether whoever sent r may have something done. Where visitors
+// are asked who they are, the server has found that out already.
+func (a *access) operator(r *http.Request) bool {
+	if !a.web.Asks() {
+		return a.loopback
+	}
+	if user, _, ok := r.BasicAuth(); ok && slices.Contains(a.web.Users, user) {
+		return slices.Contains(a.operators, user)
+	}
+	if a.web.Certificates && len(a.web.Users) == 0 && r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		return slices.Contains(a.operators, r.TLS.VerifiedChains[0][0].Subject.CommonName)
+	}
+	return false
+}
+
+// knownHost refuses requests for another host's page where whoever comes from
+// this machine is an operator: a web site can have a browser on this machine
+// connect here under its own name.
+func (a *access) knownHost(next http.Handler) http.Handler {
+	if a.web.Asks() || !a.loopback {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		host = strings.Trim(host, "[]")
+		if host != "" && !isLoopback(host) && !slices.ContainsFunc(a.hosts, func(h string) bool { return strings.EqualFold(h, host) }) {
+			http.Error(w, "this is not the page of that host; where a proxy passes it on, name the host with --allow-host", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // openHTTP takes the listening socket, so that a taken port is an error at
@@ -55,11 +114,11 @@ func (a *App) openHTTP() error {
 	if a.o.HTTP.Listen == "" {
 		return nil
 	}
-	trusted, err := a.o.HTTP.check()
+	access, err := a.o.HTTP.check()
 	if err != nil {
 		return err
 	}
-	a.trusted = trusted
+	a.access = access
 	l, err := net.Listen("tcp", a.o.HTTP.Listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w; another shenscan may be running, name another port", err)
@@ -92,7 +151,7 @@ func (a *App) serveHTTP(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if handler, err = a.withEvents(handler); err != nil {
+	if handler, err = a.withEvents(a.access.knownHost(handler)); err != nil {
 		return err
 	}
 	srv := &http.Server{
@@ -127,7 +186,7 @@ func (a *App) handler(metrics http.Handler) (http.Handler, error) {
 	if a.sink != nil {
 		version, _ := Version()
 		return httpapi.New(httpapi.Options{
-			Store: pageStore{a}, Answers: answers{a}, Rescanner: pageRescanner{a.bus}, AllowRescan: a.trusted,
+			Store: pageStore{a}, Answers: answers{a}, Rescanner: pageRescanner{a.bus}, Operator: a.access.operator,
 			Ready: func() (bool, []string) {
 				why := a.notReady()
 				return len(why) == 0, why

@@ -173,11 +173,11 @@ func TestWebUsers(t *testing.T) {
 		"basic_auth_users: {a: b}\n":          true,
 		"tls_server_config: {client_auth_type: RequireAndVerifyClientCert}\n": true,
 	} {
-		if got, err := config.WebUsers(file(t, body)); err != nil || got != want {
+		if got, err := config.ReadWebAccess(file(t, body)); err != nil || got.Asks() != want {
 			t.Errorf("%q: %v, %v", body, got, err)
 		}
 	}
-	if _, err := config.WebUsers("/nonexistent"); err == nil {
+	if _, err := config.ReadWebAccess("/nonexistent"); err == nil {
 		t.Error("no error for a missing file")
 	}
 }

@@ -2,17 +2,28 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// WebUsers reports whether the web configuration file at path (the Prometheus
-// exporter-toolkit's) asks visitors for a password or a certificate.
-func WebUsers(path string) (bool, error) {
+// WebAccess is how a web configuration file (the Prometheus exporter-toolkit's)
+// tells visitors apart.
+type WebAccess struct {
+	Users        []string // who have a password
+	Certificates bool     // a client certificate is wanted of everybody
+}
+
+// Asks reports whether visitors are asked who they are.
+func (w WebAccess) Asks() bool { return len(w.Users) > 0 || w.Certificates }
+
+// ReadWebAccess reads the file at path.
+func ReadWebAccess(path string) (WebAccess, error) {
 	body, err := os.ReadFile(path)
 	if err != nil {
-		return false, fmt.Errorf("--web.config.file: %w", err)
+		return WebAccess{}, fmt.Errorf("--web.config.file: %w", err)
 	}
 	var f struct {
 		Users map[string]string `yaml:"basic_auth_users"`
@@ -21,7 +32,7 @@ func WebUsers(path string) (bool, error) {
 		} `yaml:"tls_server_config"`
 	}
 	if err := yaml.Unmarshal(body, &f); err != nil {
-		return false, fmt.Errorf("--web.config.file %s: %w", path, err)
+		return WebAccess{}, fmt.Errorf("--web.config.file %s: %w", path, err)
 	}
-	return len(f.Users) > 0 || f.TLS.ClientAuth == "RequireAndVerifyClientCert", nil
+	return WebAccess{slices.Sorted(maps.Keys(f.Users)), f.TLS.ClientAuth == "RequireAndVerifyClientCert"}, nil
 }

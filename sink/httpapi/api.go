@@ -242,8 +242,8 @@ func (s *server) rescan(r *http.Request, req RescanRequest) (RescanReply, int, e
 	switch {
 	case s.o.Rescanner == nil:
 		return RescanReply{}, http.StatusNotImplemented, errors.New("this process cannot start a rescan")
-	case !s.o.AllowRescan:
-		return RescanReply{}, http.StatusForbidden, errors.New("rescans are only for authenticated visitors: configure --web.config.file with basic auth or client certificates, or listen on loopback")
+	case !s.operator(r):
+		return RescanReply{}, http.StatusForbidden, errors.New(onlyOperators)
 	case len(req.InstanceIDs) == 0 || len(req.InstanceIDs) > maxRescan:
 		return RescanReply{}, 0, badQuery("name 1 to %d instance_ids", maxRescan)
 	case len(req.Account) > maxParam || len(req.Region) > maxParam || len(req.Reason) > maxParam:

@@ -5,12 +5,14 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -23,9 +25,9 @@ type Options struct {
 	Store     Store
 	Answers   Answers   // nil: no whole answers are given
 	Rescanner Rescanner // nil: there is no rescan
-	// AllowRescan lets a visitor start a rescan. Set it only where visitors are
-	// authenticated or come from the same machine.
-	AllowRescan bool
+	// Operator says whether whoever sent a request may have something done: a
+	// rescan, or a copy of the store. Nil: nobody may.
+	Operator func(*http.Request) bool
 	// Ready tells whether the process serves what it should, and if not, why.
 	Ready func() (bool, []string)
 	// Snapshot and Types send the whole store and its catalogue of instance types
@@ -115,20 +117,35 @@ func secured(h http.Handler) http.Handler {
 	})
 }
 
+// operator says whether whoever sent r may have something done.
+func (s *server) operator(r *http.Request) bool { return s.o.Operator != nil && s.o.Operator(r) }
+
+// onlyOperators is what others are told.
+const onlyOperators = "only operators may do this: they are the users of --web.config.file whom --operator names, or, where there are no users, whoever comes from this machine"
+
 // trusted answers only those who may change state.
 func (s *server) trusted(h http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if !s.o.AllowRescan {
-			problem(w, http.StatusForbidden, "the whole store is only for authenticated visitors: configure --web.config.file with basic auth or client certificates, or listen on loopback")
+		if !s.operator(r) {
+			problem(w, http.StatusForbidden, onlyOperators)
 			return
 		}
 		h.ServeHTTP(w, r)
 	}
 }
 
-// bounded gives a request a slot and a deadline.
+// bounded gives a request a slot and a deadline, once it is there as a whole: a
+// visitor who sends slowly keeps nobody else waiting.
 func (s *server) bounded(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			body, err := io.ReadAll(r.Body) // at most maxBody
+			if err != nil {
+				problem(w, http.StatusBadRequest, "the body of the request did not arrive as a whole, or is too large")
+				return
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
 		select {
 		case s.slots <- struct{}{}:
 			defer func() { <-s.slots }()

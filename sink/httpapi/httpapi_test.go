@@ -50,7 +50,7 @@ func newWorld(t testing.TB, n int, change func(*httpapi.Options)) *world {
 	}
 	w := &world{store: httpapitest.New(f.Records, &f.Summary, []record.Scan{running, f.Scan}, points), fleet: f}
 	o := httpapi.Options{
-		Store: w.store, Rescanner: w.store, AllowRescan: true, Version: "test",
+		Store: w.store, Rescanner: w.store, Operator: func(*http.Request) bool { return true }, Version: "test",
 		Ready: func() (bool, []string) { return true, nil }, Log: slog.New(slog.DiscardHandler), Now: reporttest.Now,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "shenscan_up 1\n") }),
 	}
@@ -343,7 +343,7 @@ func TestRescanOfTheAPI(t *testing.T) {
 }
 
 func TestRescanNeedsPermission(t *testing.T) {
-	w := newWorld(t, 5, func(o *httpapi.Options) { o.AllowRescan = false })
+	w := newWorld(t, 5, func(o *httpapi.Options) { o.Operator = nil })
 	if rec := w.post("/api/v1/rescan", "application/json", `{"instance_ids":["i-1"]}`); rec.Code != http.StatusForbidden {
 		t.Errorf("status %d, want 403", rec.Code)
 	}

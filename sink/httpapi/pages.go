@@ -238,7 +238,7 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request) {
 	v := instanceView{
 		view: s.view(rec.InstanceID, "Instances"), Rec: rec, History: history,
 		Facts: facts(rec), Tags: tags(rec.Tags), Evidence: evidence(rec.OS.Evidence.String()), Answers: report.Answers(rec),
-		CanRescan: s.o.Rescanner != nil && s.o.AllowRescan,
+		CanRescan: s.o.Rescanner != nil && s.operator(r),
 		JSON:      "/api/v1" + instancePath(rec),
 	}
 	if id := r.URL.Query().Get("rescan"); id != "" {

@@ -243,7 +243,7 @@ func TestWholeAnswers(t *testing.T) {
 		t.Errorf("status %d", rec.Code)
 	}
 	closed := newWorld(t, 5, func(o *httpapi.Options) {
-		o.AllowRescan, o.Snapshot = false, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the store was sent to a stranger") })
+		o.Operator, o.Snapshot = nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the store was sent to a stranger") })
 	})
 	if rec := closed.get("/api/v1/snapshot"); rec.Code != http.StatusForbidden {
 		t.Errorf("a stranger asks for the store: %d", rec.Code)
