@@ -101,6 +101,14 @@ func (o *Options) Validate() error {
 	if o.Listen != "" {
 		errs = append(errs, checkListen(o.Listen))
 	}
+	for part := range strings.SplitSeq(o.URL, ",") {
+		if part = strings.TrimSpace(part); !strings.Contains(part, "://") {
+			part = "nats://" + part
+		}
+		if _, err := url.Parse(part); err != nil { // which may hold a password
+			errs = append(errs, errors.New("--nats-url is not an address such as nats://127.0.0.1:4222; a password in it needs its special characters percent-encoded"))
+		}
+	}
 	return errors.Join(errs...)
 }
 
