@@ -10,12 +10,17 @@ func TestSecretsInAddressesAreMasked(t *testing.T) {
 	const secret = "s3cretpw"
 	good, bad := "//user:"+secret+"@127.0.0.1:1", "//user:"+secret+"@127.0.0.1:bad"
 	for _, args := range [][]string{
-		{"scan", "--endpoint", "http:" + good}, {"scan", "--endpoint", "http:" + bad}, {"scan", "--sts-endpoint", "http:" + bad},
-		{"rescan", "i-abc1234567", "--nats-url", "nats:" + good}, {"rescan", "i-abc1234567", "--nats-url", "nats:" + bad},
+		{"scan", "--endpoint", "http:" + good},
+		{"scan", "--endpoint", "http:" + bad},
+		{"scan", "--sts-endpoint", "http:" + bad},
+		{"rescan", "i-abc1234567", "--nats-url", "nats:" + good},
+		{"rescan", "i-abc1234567", "--nats-url", "nats:" + bad},
 		{"rescan", "i-abc1234567", "--nats-url", "nats://user:" + secret + "/x@127.0.0.1:1"},
-		{"report", "--server", "http:" + good}, {"report", "--server", "http:" + bad},
+		{"report", "--server", "http:" + good},
+		{"report", "--server", "http:" + bad},
 		{"doctor", "--endpoint", "http:" + good, "--nats-url", "nats:" + bad},
-		{"serve", "--listen", "http:" + good}, {"serve", "--nats-listen", "nats:" + good},
+		{"serve", "--listen", "http:" + good},
+		{"serve", "--nats-listen", "nats:" + good},
 		{"worker", "--nats-url", "nats:" + good, "--otlp-endpoint", "http:" + bad, "--log-level", "debug"},
 	} {
 		store := []string{"--store", t.TempDir()}

@@ -13,10 +13,6 @@ import (
 	"path/filepath"
 )
 
-// private is the mode of a new file: what is written tells of a fleet, or lets
-// somebody in.
-const private = 0o600
-
 // Write writes a file that a user named. A regular file that is there is
 // replaced as a whole and keeps its mode and, where that may be, its owner; where
 // there is none, the new one is its owner's alone. A pipe or a character device,
@@ -82,7 +78,7 @@ func WritePrivate(path string, body []byte) error {
 
 // replace writes beside path and renames; as is the file that was there.
 func replace(path string, as fs.FileInfo, write func(io.Writer) error) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".shenscan-*") // private
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".shenscan-*") // 0600
 	if err != nil {
 		return err
 	}

@@ -259,7 +259,7 @@ func (db *DB) openOnce() error {
 	err := withoutWriters(path, db.o.LockWait, func() error { return format.CheckPages(path) })
 	switch {
 	case errors.Is(err, ErrLocked):
-		return fmt.Errorf("open store %s: %w", path, inUse)
+		return fmt.Errorf("open store %s: %w", path, errInUse)
 	case errors.Is(err, ErrCorrupt):
 		return fmt.Errorf("open store %s: %w; move it away: it is built again from the results stream, or restore a backup", path, err)
 	case err != nil:
@@ -288,7 +288,7 @@ func (db *DB) openOnce() error {
 		db.bolt.AllocSize = 4 << 20 // the file grows in these steps
 		return nil
 	case errors.Is(err, berrors.ErrTimeout):
-		return fmt.Errorf("open store %s: %w", path, inUse)
+		return fmt.Errorf("open store %s: %w", path, errInUse)
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, ErrCorrupt):
 		if db.file != nil {
 			db.file.Close()
@@ -298,8 +298,8 @@ func (db *DB) openOnce() error {
 	return fmt.Errorf("open store %s: %w", path, noRoom(err))
 }
 
-// inUse is ErrLocked with what to do about it.
-var inUse = fmt.Errorf("%w: stop it, or ask it over NATS or HTTP instead", ErrLocked)
+// errInUse is ErrLocked with what to do about it.
+var errInUse = fmt.Errorf("%w: stop it, or ask it over NATS or HTTP instead", ErrLocked)
 
 // errEmpty is returned for a file that nothing was ever stored in.
 var errEmpty = fmt.Errorf("%w: nothing was ever stored in it", ErrCorrupt)
