@@ -14,7 +14,7 @@ import (
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
-// ErrRunning: a scan that has not ended reads what was to be forgotten.
+// ErrRunning is returned where a scan that has not ended reads what was to be forgotten.
 var ErrRunning = errors.New("a scan of it has not ended")
 
 // maxForgotten bounds how many forgotten scopes are told of.
