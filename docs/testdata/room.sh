@@ -37,6 +37,7 @@ case $with in
     cloud
     shenscan-program scan --store /var/lib/shenscan >/dev/null
     export SHENSCAN_STORE=/var/lib/shenscan
+    grep -q 'store backup' "$block" || shenscan-program store backup shenscan-backup.db >/dev/null
     ;;
   server)
     cloud
