@@ -252,6 +252,9 @@ func mistake(line string, general []string, commands map[string]command) string 
 		return ""
 	}
 	name := words[0]
+	if name == "completion" {
+		return "" // the library's own, which the reference leaves out
+	}
 	if len(words) > 1 {
 		if _, ok := commands[name+" "+words[1]]; ok {
 			name += " " + words[1]
