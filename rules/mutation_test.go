@@ -58,6 +58,8 @@ var equivalent = map[string]string{
 	"freebsd.patched: version >=10":                                                      "freebsd.old comes first and takes 10",
 	"windows.2008: version <2012":                                                        "nothing that rules R2 out is 2008 R2",
 	"windows.2008: family dropped":                                                       "R2 is ruled out of Windows alone",
+	"platform.supports: mismatch dropped":                                                "no rule of its stage is tried where the platform does not offer the image",
+	"platform.supports-custom: mismatch dropped":                                         "no rule of its stage is tried where the platform does not offer the image",
 	"coreos.container-linux: version dropped":                                            "coreos.fedora comes first; an unknown version is unknown by either",
 }
 
