@@ -263,7 +263,7 @@ func (f *fleet) systemsUnknown(t *testing.T, alerts []string) {
 func (f *fleet) messageHostile(t *testing.T, alerts []string) {
 	f.publish(t, "producer.nk", "shenscan.pages.bulk.account.region", "no page of any version")
 	f.untilAlert(t, alerts...)
-	as := []string{"--nats-url", f.nats, "--nats-nkey", filepath.Join(f.keys, "producer.nk")}
+	as := []string{"--nats-url", f.nats, "--nats-nkey", filepath.Join(f.keys, "caller.nk")}
 	list := f.command(t, f.dir, f.bin, append([]string{"dead", "list", "--output", "jsonl"}, as...)...)
 	for line := range strings.Lines(list) {
 		var one struct{ ID uint64 }
