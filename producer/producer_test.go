@@ -38,6 +38,7 @@ type cloud struct {
 	// out of every listing that it does not answer by id.
 	uncounted bool
 	short     int
+	counted   func(probe, n int) int // what the server says it counts; nil: the truth
 }
 
 func (c *cloud) Regions(_ context.Context, account string) ([]ecs.Region, error) {
@@ -133,6 +134,9 @@ func (c *cloud) CountInstances(_ context.Context, _ ecs.Scope, q ecs.Query) (int
 		if matches(&c.instances[i]) {
 			n++
 		}
+	}
+	if c.counted != nil {
+		n = c.counted(c.probes, n)
 	}
 	return n, nil
 }
@@ -318,6 +322,44 @@ func TestAListingThatDisagreesWithTheCountIsReadOnceMore(t *testing.T) {
 				t.Fatalf("%d calls ended %+v", c.calls, ended)
 			}
 			if f := ended[0].Failure; f != nil && (f.Class != "contradicted" || !strings.Contains(f.Error, "45 instances are counted before and 45 after a listing of 35")) {
+				t.Errorf("failure %+v", f)
+			}
+		})
+	}
+}
+
+// Two counts between which a whole answer could be missing are not believed,
+// though the listing lies between them: a probe that was refused counts nothing.
+func TestCountsThatLieFarApartAgreeWithNothing(t *testing.T) {
+	for name, tc := range map[string]struct {
+		size, short int
+		counted     func(probe, n int) int
+		failed      bool
+		calls       int
+	}{
+		"the second count is empty once": {45, 0, func(probe, n int) int {
+			if probe == 2 {
+				return 0
+			}
+			return n
+		}, false, 2},
+		"the first count is empty and the list is short for ever": {250, 100, func(probe, n int) int {
+			if probe%2 == 1 {
+				return 0
+			}
+			return n
+		}, true, 4},
+		"few, of which one was released": {40, 1, func(probe, n int) int { return n - min(1, probe-1) }, false, 1},
+		"few, of which most are missing": {40, 30, func(probe, n int) int { return n * (probe % 2) }, true, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, j := &cloud{instances: fleet(tc.size, time.Hour), pageSize: 100, short: tc.short, counted: tc.counted}, &journal{}
+			scan(t, producer.New(options(), c, accounts(c, "1"), j, nil), j)
+			ended := of[*event.LaneEnded](j)
+			if len(ended) != 1 || c.calls != tc.calls || (ended[0].Failure != nil) != tc.failed {
+				t.Fatalf("%d calls ended %+v", c.calls, ended)
+			}
+			if f := ended[0].Failure; f != nil && f.Class != "contradicted" {
 				t.Errorf("failure %+v", f)
 			}
 		})

@@ -88,7 +88,10 @@ func (l *lane) read(ctx context.Context) (w *walk, err error) {
 		}
 		l.p.o.Log.InfoContext(ctx, "the listing disagrees with the counts, the lane is walked again", "scan", l.job.ScanID,
 			"account", l.job.Scope.Account, "region", l.job.Scope.Region, "lane", l.job.Lane, "err", doubt)
-		l.before = l.after
+		// The count behind the first walk may be the one that is wrong.
+		if l.before, err = l.p.cloud.CountInstances(ctx, l.job.Scope, l.query); err != nil {
+			return w, err
+		}
 	}
 }
 
@@ -108,12 +111,17 @@ func (l *lane) countBefore(ctx context.Context) (err error) {
 
 // doubt holds a walk against the counts before and after it: what was there all
 // the while was counted twice and listed. Instances that were created meanwhile
-// widen the range.
+// widen the range. Where the counts themselves lie so far apart that a whole
+// answer, or half of the lane, could be missing between them, one of the two is
+// no count: nothing that lies between them agrees with them.
 func (l *lane) doubt(w *walk) error {
 	if l.before == ecs.NoCount || l.after == ecs.NoCount {
 		return nil
 	}
-	if w.read >= min(l.before, l.after)-w.created && w.read <= max(l.before, l.after)+w.created {
+	fewest, most := min(l.before, l.after), max(l.before, l.after)
+	apart := most - fewest - w.created
+	wide := apart >= ecs.MaxPage || apart > 0 && 2*apart >= most
+	if !wide && w.read >= fewest-w.created && w.read <= most+w.created {
 		return nil
 	}
 	return &ecs.Error{
