@@ -184,3 +184,17 @@ func TestAnswersGoToInboxesAlone(t *testing.T) {
 		}
 	}
 }
+
+// Who asks what nobody answers is told so: NATS says nothing to a user that may
+// not ask, and a command must not stand still for it.
+func TestAQuestionThatNobodyAnswersEnds(t *testing.T) {
+	b := open(t, nil)
+	if err := b.Deafen("shenscan.query.nothing"); err != nil {
+		t.Fatal(err)
+	}
+	defer bus.SetCallWait(200 * time.Millisecond)()
+	err := b.Call(t.Context(), "shenscan.query.nothing", struct{}{}, &struct{}{})
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "shenscan.query.nothing: no answer within 200ms; may this NATS user ask it") {
+		t.Errorf("err = %v", err)
+	}
+}

@@ -97,3 +97,16 @@ func (b *Bus) PutDead(ctx context.Context, d *DeadLetter) error {
 	}
 	return b.publish(ctx, &nats.Msg{Subject: event.SubjectDead + ".X.y", Data: body, Header: nats.Header{}}, "dead/"+d.Cause)
 }
+
+// Deafen subscribes to a subject and answers nothing.
+func (b *Bus) Deafen(subject string) error {
+	_, err := b.nc.Subscribe(subject, func(*nats.Msg) {})
+	return err
+}
+
+// SetCallWait changes how long Call waits, and returns what undoes it.
+func SetCallWait(d time.Duration) (undo func()) {
+	before := callWait
+	callWait = d
+	return func() { callWait = before }
+}

@@ -161,6 +161,10 @@ func callerOf(reply string) string {
 // ErrNobody is returned where nobody serves what is asked for.
 var ErrNobody = errors.New("nobody answers")
 
+// callWait is how long an answer is waited for where the caller sets no limit:
+// NATS drops what a user may not ask without a word to the one who waits.
+var callWait = 30 * time.Second
+
 // Call sends a JSON request to a service and decodes its answer into reply.
 func (b *Bus) Call(ctx context.Context, subject string, request, reply any) error {
 	body, err := json.Marshal(request)
@@ -170,8 +174,17 @@ func (b *Bus) Call(ctx context.Context, subject string, request, reply any) erro
 	ctx, span := trace.StartClient(ctx, "ask "+subject, trace.Str("messaging.system", "nats"), trace.Str("messaging.destination.name", subject))
 	question := &nats.Msg{Subject: subject, Data: body, Header: nats.Header{}}
 	setTrace(ctx, question.Header)
-	msg, err := b.nc.RequestMsgWithContext(ctx, question)
+	waiting := ctx
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		waiting, cancel = context.WithTimeout(ctx, callWait)
+		defer cancel()
+	}
+	msg, err := b.nc.RequestMsgWithContext(waiting, question)
 	span.End(err)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return fmt.Errorf("%s: no answer within %v; may this NATS user ask it, and is the shenscan that answers it alive? %w", subject, callWait, err)
+	}
 	if errors.Is(err, nats.ErrNoResponders) {
 		return fmt.Errorf("%s: %w; is a shenscan running on this NATS? %w", subject, ErrNobody, err)
 	}
