@@ -66,14 +66,21 @@ func freePort(t *testing.T) string {
 // command runs something to its end.
 func (f *fleet) command(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
+	out, err := f.try(t, dir, name, args...)
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// try runs a command that may fail.
+func (f *fleet) try(t *testing.T, dir, name string, args ...string) (string, error) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), f.environment...)
 	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-	return string(out)
+	return string(out), err
 }
 
 // start runs a process until the test ends. Its output is shown if it fails.
@@ -242,10 +249,13 @@ func launch(t *testing.T) *fleet {
 }
 
 // rescanAll asks for a whole scan, as the operator, and waits for it.
+func (f *fleet) rescan() []string {
+	return []string{"rescan", "--all", "--nats-url", f.nats, "--nats-nkey", filepath.Join(f.keys, "operator.nk")}
+}
+
 func (f *fleet) rescanAll(t *testing.T) {
 	t.Helper()
-	out := f.command(t, f.dir, f.bin, "rescan", "--all", "--nats-url", f.nats, "--nats-nkey", filepath.Join(f.keys, "operator.nk"))
-	t.Log(strings.TrimSpace(out))
+	t.Log(strings.TrimSpace(f.command(t, f.dir, f.bin, f.rescan()...)))
 }
 
 // ask returns how many series an expression has now.
