@@ -251,6 +251,7 @@ func (sc *scan) minor(p *parts, possible bool) {
 		}
 		switch {
 		case sc.digits(p.tok[1]) > 4:
+		case sc.sizeTakesAll(p.tok[1]): // 5.10M: a size has a digit of its own at least
 		case sc.exists(v) && (!sc.loosely(p) || v.minor > 999):
 			sc.keep(sc.servicePack(v, p), possible)
 			return
@@ -287,6 +288,10 @@ func (sc *scan) minor(p *parts, possible bool) {
 	}
 	sc.compact(p, possible || leading)
 }
+
+// sizeTakesAll says whether a size is glued to number i, so that not all of its
+// digits can be the version's. A zero in front is no part of a size.
+func (sc *scan) sizeTakesAll(i int) bool { return sc.t[i].sized && sc.word(i)[0] != '0' }
 
 // strip tries the digits of token i without a word size or a disk size that is
 // glued to them.
@@ -456,6 +461,8 @@ func (sc *scan) debian(p *parts, possible bool) {
 		}
 	}
 	switch {
+	case sc.sizeTakesAll(p.tok[p.n-1]):
+		sc.debianRepair(p, v, major, exists, possible)
 	case sc.exists(v) && !sc.loosely(p):
 		sc.keep(v, possible)
 	case sc.exists(v):
