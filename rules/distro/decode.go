@@ -28,7 +28,7 @@ func decode(s string) string {
 		if strings.IndexByte(s, '&') >= 0 && strings.IndexByte(s, ';') >= 0 {
 			s = entities(s)
 		}
-		if strings.Contains(s, `\u`) {
+		if strings.Contains(s, `\u`) || strings.Contains(s, `\U`) {
 			s = escapes(s)
 		}
 		if s == before {
@@ -112,19 +112,35 @@ func entities(s string) string {
 	return b.String()
 }
 
-// escapes decodes \u4f4d.
+// escapes decodes \u4f4d, also where case was changed (\U4F4D), and
+// \U00004f4d.
 func escapes(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+5 < len(s) && s[i+1] == 'u' {
-			if v, err := strconv.ParseUint(s[i+2:i+6], 16, 16); err == nil && utf8.ValidRune(rune(v)) {
-				b.WriteRune(rune(v))
-				i += 5
-				continue
-			}
+		if r, n := escaped(s[i:]); n > 0 {
+			b.WriteRune(r)
+			i += n - 1
+			continue
 		}
 		b.WriteByte(s[i])
 	}
 	return b.String()
+}
+
+// escaped reads the escape that s begins with, and says how long it is; 0 where
+// there is none.
+func escaped(s string) (r rune, n int) {
+	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' && s[1] != 'U' {
+		return 0, 0
+	}
+	for _, digits := range []int{8, 4} {
+		if digits == 8 && (s[1] != 'U' || len(s) < 10) {
+			continue
+		}
+		if v, err := strconv.ParseUint(s[2:2+digits], 16, 32); err == nil && v <= utf8.MaxRune && utf8.ValidRune(rune(v)) {
+			return rune(v), 2 + digits
+		}
+	}
+	return 0, 0
 }

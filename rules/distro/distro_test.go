@@ -222,3 +222,16 @@ func TestLongStrings(t *testing.T) {
 		t.Errorf("leading space hides the name: %+v", g)
 	}
 }
+
+func TestEscapesOfEitherCase(t *testing.T) {
+	for _, s := range []string{`\u0043entOS 6.4`, `\U0043entOS 6.4`, `\U00000043entOS 6.4`, `\u0043\U0065ntOS 6.4`} {
+		if g := distro.Identify(s); g.Family != distro.CentOS || g.Version != "6.4" {
+			t.Errorf("%s: %+v", s, g)
+		}
+	}
+	for _, s := range []string{`\U`, `\Uzzzz`, `\u004`, `\U00110000 x`} {
+		if g := distro.Identify(s); g.Family != distro.Unknown && g.Family != "" {
+			t.Errorf("%s: %+v", s, g)
+		}
+	}
+}
