@@ -14,6 +14,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
 	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+	"github.com/shenscan/shenscan/internal/files"
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/producer"
@@ -46,7 +47,11 @@ func (f *doctorFlags) apiContract(ctx context.Context, s *settings, out io.Write
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(f.contractFile, append(b, '\n'), 0o600); err != nil {
+	err = files.Write(f.contractFile, func(w io.Writer) error {
+		_, err := w.Write(append(b, '\n'))
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("write the contract: %w", err)
 	}
 	return showContract(out, c, n, f.contractFile)

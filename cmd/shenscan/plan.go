@@ -196,7 +196,7 @@ func (f *planFlags) command() string {
 func (f *planFlags) pack(p *plan.Plan, stderr io.Writer) error {
 	parts, err := plan.WritePack(f.split, p)
 	switch {
-	case errors.Is(err, plan.ErrNotEmpty):
+	case errors.Is(err, plan.ErrNotEmpty), errors.Is(err, plan.ErrNoFolder):
 		return usage(fmt.Errorf("--split-by-owner: %w", err))
 	case errors.Is(err, plan.ErrTooManyOwners):
 		return usage(fmt.Errorf("--split-by-owner: %w; --owner-tag %v names machines rather than owners", err, f.owners))

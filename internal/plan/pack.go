@@ -30,6 +30,7 @@ const MaxOwners = 5000
 var (
 	ErrTooManyOwners = errors.New("plan: too many owners")
 	ErrNotEmpty      = errors.New("plan: the folder is not empty")
+	ErrNoFolder      = errors.New("plan: what is there is no folder")
 )
 
 // Part is what one owner gets.
@@ -152,8 +153,22 @@ func WritePack(dir string, p *Plan) ([]Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return nil, fmt.Errorf("%w: %s holds %d files; name a new one", ErrNotEmpty, dir, len(entries))
+	// What the pack takes the place of below is an empty folder and nothing else:
+	// no file of anybody's, no device, and no link.
+	switch info, err := os.Lstat(dir); {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("plan: pack: %w", err)
+	case !info.IsDir():
+		return nil, fmt.Errorf("%w: %s; name a new one", ErrNoFolder, dir)
+	default:
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return nil, fmt.Errorf("plan: pack: %w", err)
+		}
+		if len(entries) > 0 {
+			return nil, fmt.Errorf("%w: %s holds %d files; name a new one", ErrNotEmpty, dir, len(entries))
+		}
 	}
 	above := filepath.Dir(filepath.Clean(dir))
 	if err := os.MkdirAll(above, 0o755); err != nil {

@@ -181,6 +181,34 @@ func TestEveryRowOfEveryOwnerIsInExactlyOneFile(t *testing.T) {
 	}
 }
 
+// A pack takes the place of an empty folder alone: a file that stands under its
+// name is somebody's, and is as it was.
+func TestAPackReplacesNoFile(t *testing.T) {
+	f := reporttest.New(20, 9)
+	p, dir := build(t, f.All(), options(t, "shenlong-6", &f.Summary)), t.TempDir()
+	file, link, folder := filepath.Join(dir, "notes.txt"), filepath.Join(dir, "link"), filepath.Join(dir, "empty")
+	if err := errors.Join(os.WriteFile(file, []byte("mine"), 0o600), os.Mkdir(folder, 0o700), os.Symlink(folder, link)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{file, link, filepath.Join(file, "below")} {
+		if parts, err := plan.WritePack(path, p); err == nil {
+			t.Errorf("%s: a pack of %d parts was written", path, len(parts))
+		}
+	}
+	if _, err := plan.WritePack(file, p); !errors.Is(err, plan.ErrNoFolder) {
+		t.Errorf("err = %v", err)
+	}
+	if b, err := os.ReadFile(file); string(b) != "mine" {
+		t.Errorf("the file holds %q (%v)", b, err)
+	}
+	if to, err := os.Readlink(link); to != folder {
+		t.Errorf("the link leads to %q (%v)", to, err)
+	}
+	if _, err := plan.WritePack(folder, p); err != nil {
+		t.Errorf("an empty folder: %v", err)
+	}
+}
+
 func TestAWorkbookHasASheetAWaveAndSaysWhatToDo(t *testing.T) {
 	f := reporttest.New(300, 9)
 	p := build(t, f.All(), options(t, "shenlong-6", &f.Summary))
