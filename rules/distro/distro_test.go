@@ -235,3 +235,15 @@ func TestEscapesOfEitherCase(t *testing.T) {
 		}
 	}
 }
+
+// A machine's number behind "_" is no minor release, also with a word size glued
+// to it.
+func TestAMachineNumberIsNoMinorRelease(t *testing.T) {
+	for s, want := range map[string]string{
+		"CentOS 7_0164位": "7", "CentOS 5_0264": "5", "CentOS 7_01": "7", "CentOS 5_864位": "5.8", "CentOS 5.864位": "5.8", "Ubuntu 12_0464位": "12.04",
+	} {
+		if g := distro.Identify(s); g.Version != want {
+			t.Errorf("%s: version %q, want %q", s, g.Version, want)
+		}
+	}
+}

@@ -263,7 +263,9 @@ func (sc *scan) minor(p *parts, possible bool) {
 			return
 		}
 		minor, ok := sc.strip(p.tok[1], func(n uint32) bool { return sc.exists(level{major: p.v[0], minor: n, parts: 2}) })
-		if ok && !(sc.exists(major) && sc.sep(p.tok[1]) == '-') {
+		// "9_0164位" is machine 01 of release 9, as "9-164" is machine 1.
+		counted := sc.sep(p.tok[1]) == '-' || sc.sep(p.tok[1]) == '_' && sc.word(p.tok[1])[0] == '0'
+		if ok && !(sc.exists(major) && counted) {
 			sc.keep(level{major: p.v[0], minor: minor, parts: 2}, possible)
 			return
 		}
