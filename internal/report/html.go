@@ -54,6 +54,7 @@ func funcs() template.FuncMap {
 		"clean": Clean, "short": Short, "number": Number, "percent": Percent, "plural": Plural, "moment": moment,
 		"completeness": Completeness, "leftOut": LeftOut, "levels": Levels, "scope": ScopeName, "osname": OSName, "verdictOn": VerdictOn,
 		"failure":  func(f record.Failure) string { return FailureHead(&f) },
+		"evidence": EvidenceLines,
 		"change":   func(c record.Change) string { return ChangeLine(&c) },
 		"remedy":   RemedyLine,
 		"ostext":   OSText,

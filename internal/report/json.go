@@ -21,6 +21,7 @@ func writeJSON(w *bufio.Writer, r *Report) error {
 		{"scan", tidyScan(r.Scan)},
 		{"summary", TidySummary(r.Summary)},
 		{"failures", orEmpty(r.Failures)},
+		{"evidence", orEmpty(r.Evidence)},
 	}
 	fmt.Fprint(w, "{")
 	for _, part := range head {

@@ -93,6 +93,9 @@ func writeMarkdown(w *bufio.Writer, r *Report, o Options) error {
 	if err := mdFailures(w, r.Failures); err != nil {
 		return err
 	}
+	if err := mdEvidence(w, r, o.Now); err != nil {
+		return err
+	}
 	return mdInstances(w, r)
 }
 

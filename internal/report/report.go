@@ -58,6 +58,9 @@ type Report struct {
 	Scan     record.Scan
 	Summary  record.Summary
 	Failures []record.Failure
+	// Evidence says what was known beyond the listing, by source, account and
+	// region.
+	Evidence []record.Evidence
 	// Instances yields every instance, sorted by account, region and instance
 	// id. It may be ranged over more than once and is left early when a format
 	// has seen enough. Nil stands for no instances.

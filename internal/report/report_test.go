@@ -30,7 +30,7 @@ func fleet() *report.Report {
 	failures := f.Fail()
 	s := changes(f)
 	s.New, s.Unlisted = s.New+7, 7
-	return &report.Report{Scan: f.Scan, Summary: f.Summary, Failures: failures, Instances: f.All(), Since: s}
+	return &report.Report{Scan: f.Scan, Summary: f.Summary, Failures: failures, Evidence: evidence(), Instances: f.All(), Since: s}
 }
 
 // changes plays one change of each kind on the fleet's first instances.
@@ -61,6 +61,19 @@ func changes(f *reporttest.Fleet) *report.Since {
 		panic(err)
 	}
 	return s
+}
+
+// evidence is of two regions, in one of which it is missing for two causes.
+func evidence() []record.Evidence {
+	oldest := reporttest.Now().AddDate(0, 0, -12)
+	return []record.Evidence{
+		{Source: "platform", Account: "1234567890123456", Region: "cn-hangzhou", About: "images", Asked: 24, Answered: 24, Calls: 2, Oldest: &oldest},
+		{Source: "platform", Account: "1234567890123456", Region: "cn-beijing", About: "images", Asked: 4, Calls: 1, Skipped: []record.EvidenceSkipped{
+			{Count: 3, Cause: "DescribeImageSupportInstanceTypes is not permitted", Mend: "grant ecs:DescribeImageSupportInstanceTypes"},
+			{Count: 1, Cause: "the answer is about another image: <script>alert(1)</script>"},
+		}},
+		{Source: "heartbeat", Account: "1234567890123456", Region: "cn-beijing", About: "instances", Asked: 10, Answered: 10, Calls: 1},
+	}
 }
 
 func options() report.Options { return report.Options{Now: reporttest.Now(), Width: 120} }
@@ -123,6 +136,7 @@ func TestJSONIsWholeAndJSONLIsSorted(t *testing.T) {
 		Scan      map[string]any   `json:"scan"`
 		Summary   map[string]any   `json:"summary"`
 		Failures  []any            `json:"failures"`
+		Evidence  []any            `json:"evidence"`
 		Instances []map[string]any `json:"instances"`
 	}
 	if err := json.Unmarshal([]byte(render(t, report.JSON, r, options())), &doc); err != nil {
@@ -131,6 +145,9 @@ func TestJSONIsWholeAndJSONLIsSorted(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(render(t, report.JSONL, r, options())), "\n")
 	if len(doc.Instances) != 24 || len(lines) != 24 || len(doc.Failures) != 2 {
 		t.Fatalf("%d instances, %d lines, %d failures; want 24, 24, 2", len(doc.Instances), len(lines), len(doc.Failures))
+	}
+	if len(doc.Evidence) != 3 {
+		t.Errorf("%d rows of evidence; want 3", len(doc.Evidence))
 	}
 	var keys []string
 	for i, line := range lines {

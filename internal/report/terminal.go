@@ -41,6 +41,7 @@ func writeTerminal(w *bufio.Writer, r *Report, o Options) error {
 		}
 	}
 	t.failures()
+	t.evidence()
 	t.next()
 	return nil
 }

@@ -1,0 +1,34 @@
+package record
+
+import "time"
+
+// Evidence says what one source of evidence beyond the listing came to in one
+// account and region. Evidence that is missing makes no scan partial; it is
+// named here with its cause.
+type Evidence struct {
+	Source  string `json:"source"`  // platform, heartbeat, disks, probe, fleet, …
+	Account string `json:"account"` // "" for all
+	Region  string `json:"region"`  // "" for all
+	About   string `json:"about"`   // what is asked about: "images", "instances"
+	// Asked is how many of these the source was wanted for, Answered how many of
+	// them have an answer in use: of this scan or kept from an earlier one.
+	Asked    int `json:"asked"`
+	Answered int `json:"answered"`
+	// Calls is how many calls of the API were made for it since the reported scan
+	// began.
+	Calls int `json:"calls"`
+	// Oldest is when the oldest answer in use was given; nil where there is none.
+	Oldest *time.Time `json:"oldest,omitempty"`
+	// Skipped says, by cause, why the others have no answer.
+	Skipped []EvidenceSkipped `json:"skipped,omitempty"`
+}
+
+// EvidenceSkipped is one cause for which a source has no answer.
+type EvidenceSkipped struct {
+	Count int    `json:"count"` // images, instances
+	Cause string `json:"cause"` // one plain sentence or what the API said
+	Mend  string `json:"mend,omitempty"`
+}
+
+// Missing is how many of what was asked about have no answer.
+func (e *Evidence) Missing() int { return max(0, e.Asked-e.Answered) }

@@ -1,0 +1,146 @@
+package report
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// EvidenceLine is one source over all accounts and regions, in words.
+type EvidenceLine struct {
+	Source string
+	Text   string
+	// Missing says why some of it is missing, each cause once.
+	Missing []string
+}
+
+// maxCauses bounds the causes that are told of one source; JSON has all.
+const maxCauses = 5
+
+// EvidenceLines tells what was known beyond the listing, a line for each source.
+func EvidenceLines(all []record.Evidence, now time.Time) []EvidenceLine {
+	var out []EvidenceLine
+	for _, source := range evidenceSources(all) {
+		out = append(out, evidenceLine(source, all, now))
+	}
+	return out
+}
+
+// evidenceSources are the sources in the order in which they came.
+func evidenceSources(all []record.Evidence) []string {
+	var names []string
+	for i := range all {
+		if !slices.Contains(names, all[i].Source) {
+			names = append(names, all[i].Source)
+		}
+	}
+	return names
+}
+
+func evidenceLine(source string, all []record.Evidence, now time.Time) EvidenceLine {
+	var sum record.Evidence
+	type cause struct {
+		text  string
+		count int
+		at    []string
+	}
+	var causes []*cause
+	for i := range all {
+		e := &all[i]
+		if e.Source != source {
+			continue
+		}
+		sum.About, sum.Asked, sum.Answered, sum.Calls = e.About, sum.Asked+e.Asked, sum.Answered+e.Answered, sum.Calls+e.Calls
+		if e.Oldest != nil && (sum.Oldest == nil || e.Oldest.Before(*sum.Oldest)) {
+			sum.Oldest = e.Oldest
+		}
+		for _, s := range e.Skipped {
+			text := Short(s.Cause, 300)
+			if s.Mend != "" {
+				text += "; " + Short(s.Mend, 300)
+			}
+			at := slices.IndexFunc(causes, func(c *cause) bool { return c.text == text })
+			if at < 0 {
+				at = len(causes)
+				causes = append(causes, &cause{text: text})
+			}
+			causes[at].count += s.Count
+			causes[at].at = append(causes[at].at, ScopeName(Short(e.Account, 64), Short(e.Region, 64)))
+		}
+	}
+	text := fmt.Sprintf("answers for %s of %s %s", Number(sum.Answered), Number(sum.Asked), Clean(sum.About))
+	if sum.Oldest != nil {
+		text += ", the oldest " + age(now.Sub(*sum.Oldest)) + " old"
+	}
+	text += ", " + Plural(sum.Calls, "call", "calls")
+	line := EvidenceLine{Source: Clean(source), Text: text}
+	slices.SortStableFunc(causes, func(a, b *cause) int { return cmp.Compare(b.count, a.count) })
+	for _, c := range causes[:min(len(causes), maxCauses)] {
+		where := c.at[0]
+		if len(c.at) > 1 {
+			where = fmt.Sprintf("%s and %s", where, Plural(len(c.at)-1, "more region", "more regions"))
+		}
+		line.Missing = append(line.Missing, fmt.Sprintf("%s of %s %s in %s: %s", Number(c.count), Number(sum.Asked), Clean(sum.About), where, c.text))
+	}
+	if rest := len(causes) - maxCauses; rest > 0 {
+		line.Missing = append(line.Missing, Plural(rest, "more cause", "more causes")+": shenscan report --output json")
+	}
+	return line
+}
+
+// age is a span of time in the unit that fits; less than nothing is nothing.
+func age(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d < time.Hour:
+		return Plural(int(d/time.Minute), "minute", "minutes")
+	case d < 48*time.Hour:
+		return Plural(int(d/time.Hour), "hour", "hours")
+	}
+	return Plural(int(d/(24*time.Hour)), "day", "days")
+}
+
+// evidence says what was known beyond the listing, and what is missing of it.
+func (t *terminal) evidence() {
+	lines := EvidenceLines(t.r.Evidence, t.o.Now)
+	if len(lines) == 0 {
+		return
+	}
+	t.section("Evidence", "beyond the listing; what is missing leaves verdicts open")
+	for _, l := range lines {
+		for i, text := range Wrap(l.Source+": "+l.Text, t.width-4) {
+			fmt.Fprintf(t.w, "  %s%s\n", indent(i), text)
+		}
+		for _, m := range l.Missing {
+			for i, text := range Wrap("missing: "+m, t.width-8) {
+				fmt.Fprintf(t.w, "    %s%s\n", indent(i), t.paint(text, Amber))
+			}
+		}
+	}
+}
+
+// indent sets the lines after the first a little in.
+func indent(line int) string {
+	if line > 0 {
+		return "  "
+	}
+	return ""
+}
+
+func mdEvidence(w *bufio.Writer, r *Report, now time.Time) error {
+	lines := EvidenceLines(r.Evidence, now)
+	if len(lines) == 0 {
+		return nil
+	}
+	fmt.Fprintf(w, "\n## Evidence beyond the listing\n\n")
+	for _, l := range lines {
+		fmt.Fprintf(w, "- %s: %s\n", MarkdownText(l.Source), MarkdownText(l.Text))
+		for _, m := range l.Missing {
+			fmt.Fprintf(w, "  - missing: %s\n", MarkdownText(m))
+		}
+	}
+	return nil
+}
