@@ -39,7 +39,9 @@ var layers = []layer{
 	// The sink follows the results in their order and emits events in its own;
 	// both are more of the bus than one small interface could say.
 	{"sink", append([]string{"internal/bus", "sink/store"}, nouns...)},
-	{"sink/store", append([]string{"sink/store/format", "internal/filter"}, nouns...)},
+	{"sink/store", append([]string{"sink/scans", "sink/store/format", "internal/filter"}, nouns...)},
+	// What scans have come to: pure, without a file, a clock or a network.
+	{"sink/scans", []string{"internal/ecs", "internal/event", "internal/record"}},
 	// The bytes of the store: pure, without a transaction.
 	{"sink/store/format", []string{"internal/ecs", "internal/event", "rules"}},
 	{"sink/exporter/...", []string{"internal/record", "rules", "sink/store"}},

@@ -11,6 +11,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/scans"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -134,10 +135,10 @@ type applier struct {
 
 	ruleset string // whose introduction this is, "" for observations
 
-	pages  map[*progress]*scanState // whose progress is to be stored
-	scans  map[*scanState]bool      // to be stored
-	scopes map[*scope]bool          // to be stored
-	fold   map[*scope]bool          // to be folded at the end
+	pages  map[*scans.Scope]*scans.Scan // whose progress is to be stored
+	scans  map[*scans.Scan]bool         // to be stored
+	scopes map[*scope]bool              // to be stored
+	fold   map[*scope]bool              // to be folded at the end
 	events []Event
 	row    []byte // the row at hand, encoded
 	buf    []byte
@@ -151,7 +152,7 @@ func (db *DB) begin() *applier {
 	db.batch++
 	return &applier{
 		db: db, j: db.judge.Load(), out: &Applied{},
-		pages: map[*progress]*scanState{}, scans: map[*scanState]bool{}, scopes: map[*scope]bool{}, fold: map[*scope]bool{},
+		pages: map[*scans.Scope]*scans.Scan{}, scans: map[*scans.Scan]bool{}, scopes: map[*scope]bool{}, fold: map[*scope]bool{},
 	}
 }
 
@@ -254,12 +255,12 @@ func (a *applier) index(sc *scope) (*index, error) {
 // loadIndex reads the index of a scope and what the running scans have seen of
 // it.
 func (db *DB) loadIndex(tx *bbolt.Tx, sc *scope) (*index, error) {
-	marks := map[string]*progress{}
+	marks := map[string]*scans.Scope{}
 	for id, s := range db.running {
-		if p := s.progress[sc.key]; p != nil {
-			p.seen = append(bitset(nil), p.Seen...)
-			if p.seen == nil {
-				p.seen = bitset{}
+		if p := s.Progress[sc.key]; p != nil {
+			p.SeenNow = append(scans.Set(nil), p.Seen...)
+			if p.SeenNow == nil {
+				p.SeenNow = scans.Set{}
 			}
 			marks[id] = p
 		}
@@ -267,7 +268,7 @@ func (db *DB) loadIndex(tx *bbolt.Tx, sc *scope) (*index, error) {
 	ix := newIndex(db.seed)
 	err := ix.load(tx, sc.no, sc.Rows, func(scan string, ordinal uint32) {
 		if p := marks[scan]; p != nil {
-			p.seen.set(int(ordinal))
+			p.SeenNow.Add(int(ordinal))
 		}
 	})
 	if err != nil {
@@ -283,8 +284,8 @@ func (db *DB) loadIndex(tx *bbolt.Tx, sc *scope) (*index, error) {
 func (db *DB) drop(sc *scope) {
 	sc.ix = nil
 	for _, s := range db.running {
-		if p := s.progress[sc.key]; p != nil {
-			p.seen = nil
+		if p := s.Progress[sc.key]; p != nil {
+			p.SeenNow = nil
 		}
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/scans"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -101,7 +102,7 @@ type DB struct {
 	classes *classes
 	scopes  map[ecs.Scope]*scope
 	byNo    map[uint32]*scope
-	running map[string]*scanState
+	running map[string]*scans.Scan
 	sec     format.SectionWriter
 	used    []bool               // profiles that some instance has, while opening
 	changes map[ChangeKey]uint64 // since this process opened the store

@@ -2,7 +2,8 @@
 // file: instances with their raw facts, verdict history, scans, and the events
 // that are not yet published. It is the only importer of bbolt. It knows no
 // NATS, calls nobody, and never derives a verdict itself: it asks a
-// Classifier.
+// Classifier. What a scan has come to is the affair of sink/scans, the bytes of
+// values that of sink/store/format.
 //
 // # What an instance is
 //

@@ -8,6 +8,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/shenscan/shenscan/sink/scans"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -95,7 +96,7 @@ func (f *folder) run() error {
 		}
 	}
 	f.remap()
-	f.sc.prune(f.cutoff)
+	f.sc.Prune(f.cutoff)
 	f.sc.Fold++
 	f.sc.Rows = len(f.moved)
 	f.a.scopes[f.sc] = true
@@ -167,7 +168,7 @@ func (f *folder) sort() {
 
 // expired says whether an instance is gone for so long that it is forgotten.
 func (f *folder) expired(ordinal uint32) bool {
-	at, gone := f.sc.goneAt(f.ix.at[ordinal].order)
+	at, gone := f.sc.GoneAt(f.ix.at[ordinal].order)
 	return gone && at < f.cutoff
 }
 
@@ -319,19 +320,19 @@ func (f *folder) writeStamps(key []byte, ordinals []uint32) error {
 // remap moves what running scans have seen to the new ordinals.
 func (f *folder) remap() {
 	for _, s := range f.a.db.running {
-		p := s.progress[f.sc.key]
-		if p == nil || p.seen == nil {
+		p := s.Progress[f.sc.key]
+		if p == nil || p.SeenNow == nil {
 			continue
 		}
-		var next bitset
+		var next scans.Set
 		if !p.Whole {
 			for i, old := range f.moved {
-				if p.seen.has(int(old)) {
-					next.set(i)
+				if p.SeenNow.Has(int(old)) {
+					next.Add(i)
 				}
 			}
 		}
-		p.Seen, p.seen = next, nil
+		p.Seen, p.SeenNow = next, nil
 		f.a.pages[p] = s
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/scans"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -46,7 +47,7 @@ func (db *DB) Forget(ctx context.Context, account, region string, now time.Time)
 	err := db.update(func(tx *bbolt.Tx) error {
 		for _, sc := range chosen {
 			for id, s := range db.running {
-				if s.progress[sc.key] != nil || slices.Contains(s.Scopes, sc.key) {
+				if s.Progress[sc.key] != nil || slices.Contains(s.Scopes, sc.key) {
 					return fmt.Errorf("forget %s: %w: %s; wait for its end, or start shenscan, which ends what a killed process left", sc.key, ErrRunning, id)
 				}
 			}
@@ -85,7 +86,7 @@ func (db *DB) forgetScope(tx *bbolt.Tx, sc *scope) error {
 		}
 	}
 	// Readers see by the number of folds that ordinals moved.
-	sc.scopeValue = scopeValue{Account: sc.Account, Region: sc.Region, Fold: sc.Fold + 1, Unread: true}
+	sc.scopeValue = scopeValue{Standing: scans.Standing{Account: sc.Account, Region: sc.Region, Unread: true}, Fold: sc.Fold + 1}
 	sc.ix, sc.counts, sc.present, sc.gone, sc.snap = nil, map[uint32]int{}, 0, 0, nil
 	v, err := format.JSON(&sc.scopeValue)
 	if err != nil {

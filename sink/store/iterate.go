@@ -307,10 +307,10 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 		return nil
 	}
 	w.after = append(w.after[:0], id...)
-	if f.stamp.Order >= w.value.floor() {
+	if f.stamp.Order >= w.value.Floor() {
 		w.there++
 	}
-	if f.stamp.Order < w.m.since || !w.m.f.Gone && f.stamp.Order < w.value.floor() {
+	if f.stamp.Order < w.m.since || !w.m.f.Gone && f.stamp.Order < w.value.Floor() {
 		return nil
 	}
 	_, name, profile := format.RowHead(f.row)

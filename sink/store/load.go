@@ -8,6 +8,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/scans"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -17,7 +18,7 @@ func (db *DB) reload() error {
 	db.measure()
 	db.dict, db.profs, db.classes = format.NewDict(), newProfiles(db.seed), newClasses()
 	db.codec = &format.RowCodec{Dict: db.dict}
-	db.scopes, db.byNo, db.running = map[ecs.Scope]*scope{}, map[uint32]*scope{}, map[string]*scanState{}
+	db.scopes, db.byNo, db.running = map[ecs.Scope]*scope{}, map[uint32]*scope{}, map[string]*scans.Scan{}
 	err := db.bolt.View(func(tx *bbolt.Tx) error {
 		db.commit = tx.ID()
 		if err := format.ReadJSON("meta", tx.Bucket(bucketMeta).Get(keyMeta), &db.meta); err != nil {
@@ -155,23 +156,18 @@ func (db *DB) loadScopes(tx *bbolt.Tx) error {
 
 func (db *DB) loadScans(tx *bbolt.Tx) error {
 	for k, v := range scan(tx.Bucket(bucketScans), nil) {
-		s := newScan(string(k), "")
+		s := scans.New(string(k), "")
 		if err := format.ReadJSON("scan", v, s); err != nil {
 			return err
 		}
 		db.running[s.ID] = s
 		for _, v := range scan(tx.Bucket(bucketProgress), append(append([]byte(nil), k...), 0)) {
-			p := &progress{}
+			p := &scans.Scope{}
 			if err := format.ReadJSON("progress of a scan", v, p); err != nil {
 				return err
 			}
-			for _, w := range p.Walks {
-				w.recount()
-			}
-			if p.Plans == nil {
-				p.Plans = map[string]*plan{}
-			}
-			s.progress[p.Scope] = p
+			p.Recount()
+			s.Progress[p.Key] = p
 		}
 	}
 	return nil
@@ -186,7 +182,7 @@ func (db *DB) loadCounts(tx *bbolt.Tx) error {
 		if err != nil {
 			return err
 		}
-		floor := sc.floor()
+		floor := sc.Floor()
 		for i := range ix.at {
 			e := &ix.at[i]
 			if _, ok := db.profs.classOf(e.profile); !ok {

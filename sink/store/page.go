@@ -8,6 +8,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/scans"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -17,12 +18,12 @@ type pager struct {
 	m        *event.InstancesClassified
 	sc       *scope
 	ix       *index
-	scan     *scanState // nil when the scan has ended
-	pr       *progress
+	scan     *scans.Scan // nil when the scan has ended
+	pr       *scans.Scope
 	profiles []uint32
 	order    int64
 	floor    int64
-	tally    tally
+	tally    scans.Tally
 	name     uint32   // of the scan, in the index
 	touched  []uint32 // rows that the page's section holds
 }
@@ -34,7 +35,7 @@ func (a *applier) page(m *event.InstancesClassified) error {
 	}
 	sc := a.scope(&m.Walk)
 	a.toldOf(sc)
-	p := &pager{applier: a, m: m, sc: sc, order: m.Order, tally: tally{rows: m.Rows.Len()}}
+	p := &pager{applier: a, m: m, sc: sc, order: m.Order, tally: scans.Tally{Rows: m.Rows.Len()}}
 	if stored := a.msg.Stored; stored > 0 && p.order > stored+clockTolerance {
 		p.order = stored
 	}
@@ -61,7 +62,7 @@ func (a *applier) page(m *event.InstancesClassified) error {
 	if p.profiles, err = a.profilesOf(m); err != nil {
 		return err
 	}
-	p.floor = sc.floor()
+	p.floor = sc.Floor()
 	if err := p.rows(); err != nil {
 		return err
 	}
@@ -88,8 +89,8 @@ func usable(names ...string) bool {
 
 func (p *pager) rows() error {
 	p.name = p.ix.name(p.m.ScanID)
-	if p.pr != nil && p.pr.seen == nil {
-		p.pr.seen = append(bitset{}, p.pr.Seen...)
+	if p.pr != nil && p.pr.SeenNow == nil {
+		p.pr.SeenNow = append(scans.Set{}, p.pr.Seen...)
 	}
 	sec := &p.db.sec
 	sec.Reset(p.m.ScanID, p.order)
@@ -102,9 +103,9 @@ func (p *pager) rows() error {
 		if err != nil {
 			return fmt.Errorf("instance %.64q in %s: %w", format.RowID(p.row), p.sc.key, err)
 		}
-		p.tally.stored++
-		p.tally.ids += c.id
-		if p.pr != nil && p.pr.seen.set(int(ordinal)) {
+		p.tally.Stored++
+		p.tally.IDs += c.id
+		if p.pr != nil && p.pr.SeenNow.Add(int(ordinal)) {
 			p.pr.Instances++
 		}
 	}
@@ -149,14 +150,14 @@ type candidate struct {
 }
 
 // refuse notes why the row that in is at cannot be stored.
-func (t *tally) refuse(in *event.RowReader) {
+func (p *pager) refuse(in *event.RowReader) {
 	switch {
 	case in.ID == "":
-		t.refused = "an instance has no id"
+		p.tally.Refused = "an instance has no id"
 	case !usable(in.ID):
-		t.refused = fmt.Sprintf("the instance id %.40q is longer than %d bytes or has a NUL, and cannot be stored", in.ID, maxID)
+		p.tally.Refused = fmt.Sprintf("the instance id %.40q is longer than %d bytes or has a NUL, and cannot be stored", in.ID, maxID)
 	default:
-		t.refused = fmt.Sprintf("the instance %.40q came without its facts", in.ID)
+		p.tally.Refused = fmt.Sprintf("the instance %.40q came without its facts", in.ID)
 	}
 }
 
@@ -170,7 +171,7 @@ func (p *pager) encode() {
 	for in.Next() {
 		if !usable(in.ID) || in.Profile >= len(p.profiles) {
 			p.out.Invalid++
-			p.tally.refuse(in)
+			p.refuse(in)
 			continue
 		}
 		c := candidate{from: len(p.buf), of: in.Profile, profile: p.profiles[in.Profile], id: event.IDSum(in.ID)}
@@ -440,14 +441,14 @@ func (a *applier) changed(before, after *record.Record, cause string) {
 // becomes as old as what is observed now.
 func (p *pager) heal() error {
 	stored := p.msg.Stored
-	if stored <= 0 || max(p.ix.newest, p.sc.floor()) <= stored+clockTolerance {
+	if stored <= 0 || max(p.ix.newest, p.sc.Floor()) <= stored+clockTolerance {
 		return nil
 	}
 	limit := min(stored, p.order) - 1
 	if p.scan != nil && p.scan.Planned {
 		limit = min(limit, p.scan.Epoch.UnixNano()-1)
 	}
-	floor := p.sc.floor()
+	floor := p.sc.Floor()
 	for i := range p.ix.at {
 		o := p.ix.at[i].order
 		if o > limit && o < floor {

@@ -41,7 +41,7 @@ func (j *judge) render(sc *scopeValue, r *event.Row, f *rules.Facts, st format.S
 	for _, t := range r.Tags {
 		out.Tags[t.Key] = t.Value
 	}
-	if at, gone := sc.goneAt(st.Order); gone {
+	if at, gone := sc.GoneAt(st.Order); gone {
 		t := utc(at)
 		out.GoneAt = &t
 	}
@@ -110,7 +110,7 @@ func (db *DB) Locate(ids []string) (map[string]ecs.Scope, error) {
 				return fmt.Errorf("%s: %w", sc.key, err)
 			}
 			for id, f := range found {
-				if f.stamp.Order >= v.floor() {
+				if f.stamp.Order >= v.Floor() {
 					out[id] = sc.key
 				}
 			}

@@ -196,7 +196,7 @@ func (g *grader) scope(sc *scope) error {
 	if err != nil {
 		return err
 	}
-	floor := sc.floor()
+	floor := sc.Floor()
 	for i := range ix.at {
 		order := ix.at[i].order
 		if err := g.row(sc, ix, uint32(i), order >= floor); err != nil {

@@ -10,13 +10,14 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/scans"
 )
 
 // planScopes holds the plan of a scan against the scopes that are known. What
 // was there and is not named any more is added to the plan's failures: nobody
 // looked at it, and what is known of it stays as it was. A failure of a whole
 // account is one of each of its scopes.
-func (a *applier) planScopes(s *scanState, plan *event.ScanPlanned) {
+func (a *applier) planScopes(s *scans.Scan, plan *event.ScanPlanned) {
 	planned := make(map[ecs.Scope]bool, len(plan.Scopes))
 	for _, key := range plan.Scopes {
 		planned[key] = true
@@ -61,7 +62,7 @@ func (a *applier) planScopes(s *scanState, plan *event.ScanPlanned) {
 			}
 		}
 	}
-	slices.SortFunc(failed, compareFailures)
+	slices.SortFunc(failed, scans.CompareFailures)
 	plan.Failed = slices.DeleteFunc(slices.Clone(plan.Failed), func(f record.Failure) bool { return f.Region == "" && spread[f.Account] })
 	plan.Failed = append(plan.Failed, failed...)
 	slices.SortStableFunc(plan.Failed, func(a, b record.Failure) int {
@@ -93,7 +94,7 @@ func unlistedFailure(sc *scope, api, what string, since time.Time) record.Failur
 
 // keepLabels remembers what people call the accounts, and which of them are
 // left alone.
-func (a *applier) keepLabels(s *scanState, plan *event.ScanPlanned) {
+func (a *applier) keepLabels(s *scans.Scan, plan *event.ScanPlanned) {
 	labels := maps.Clone(a.db.meta.Labels)
 	if labels == nil {
 		labels = map[string]string{}

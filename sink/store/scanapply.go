@@ -9,6 +9,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/scans"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -16,13 +17,13 @@ import (
 const maxStubs = 1024
 
 // scan returns the running scan with the id, or nil where it has ended.
-func (a *applier) scan(id string, kind event.Kind) (*scanState, error) {
+func (a *applier) scan(id string, kind event.Kind) (*scans.Scan, error) {
 	s := a.db.running[id]
 	if s == nil {
 		if a.tx.Bucket(bucketEndedIDs).Get([]byte(id)) != nil {
 			return nil, nil
 		}
-		s = newScan(id, kind)
+		s = scans.New(id, kind)
 		if err := a.dropStub(); err != nil {
 			return nil, err
 		}
@@ -35,7 +36,7 @@ func (a *applier) scan(id string, kind event.Kind) (*scanState, error) {
 
 // dropStub forgets the oldest scan without a plan where there are too many.
 func (a *applier) dropStub() error {
-	var oldest *scanState
+	var oldest *scans.Scan
 	n := 0
 	for _, s := range a.db.running {
 		if !s.Planned {
@@ -52,11 +53,11 @@ func (a *applier) dropStub() error {
 }
 
 // forget removes a scan from the running ones.
-func (a *applier) forget(s *scanState) error {
+func (a *applier) forget(s *scans.Scan) error {
 	delete(a.db.running, s.ID)
 	delete(a.scans, s)
 	b := a.tx.Bucket(bucketProgress)
-	for _, p := range s.progress {
+	for _, p := range s.Progress {
 		delete(a.pages, p)
 		if err := b.Delete(format.ProgressKey(s.ID, p.No)); err != nil {
 			return err
@@ -66,11 +67,11 @@ func (a *applier) forget(s *scanState) error {
 }
 
 // progress returns what the scan knows of the scope and marks it to be stored.
-func (a *applier) progress(s *scanState, sc *scope) *progress {
-	p := s.progress[sc.key]
+func (a *applier) progress(s *scans.Scan, sc *scope) *scans.Scope {
+	p := s.Progress[sc.key]
 	if p == nil {
-		p = &progress{Scope: sc.key, No: sc.no, State: record.ScopePending, Plans: map[string]*plan{}}
-		s.progress[sc.key] = p
+		p = scans.NewScope(sc.key, sc.no)
+		s.Progress[sc.key] = p
 	}
 	a.pages[p] = s
 	return p
@@ -78,7 +79,7 @@ func (a *applier) progress(s *scanState, sc *scope) *progress {
 
 // known returns the scan and scope of a control message, or nils where it
 // changes nothing.
-func (a *applier) known(id string, kind event.Kind, key ecs.Scope) (*scanState, *progress, error) {
+func (a *applier) known(id string, kind event.Kind, key ecs.Scope) (*scans.Scan, *scans.Scope, error) {
 	if !usable(id, key.Account, key.Region) {
 		a.out.Invalid++
 		return nil, nil, nil
@@ -116,8 +117,8 @@ func (a *applier) scanPlanned(m *event.ScanPlanned) error {
 		return err
 	}
 	plan := *m
-	if len(plan.InstanceIDs) > maxAsked {
-		plan.InstanceIDs = plan.InstanceIDs[:maxAsked]
+	if len(plan.InstanceIDs) > scans.MaxAsked {
+		plan.InstanceIDs = plan.InstanceIDs[:scans.MaxAsked]
 		a.out.Invalid++
 	}
 	plan.Scopes = nil
@@ -135,11 +136,11 @@ func (a *applier) scanPlanned(m *event.ScanPlanned) error {
 	if !s.Planned && m.Kind == event.KindScan {
 		a.planScopes(s, &plan)
 	}
-	if s.plan(&plan, a.msg.Stored) {
-		a.scanEvent(s.report())
+	if s.Plan(&plan, a.msg.Stored) {
+		a.scanEvent(s.Report())
 	}
 	for _, key := range s.Scopes {
-		if p := s.progress[key]; p != nil {
+		if p := s.Progress[key]; p != nil {
 			if err := a.decide(s, p); err != nil {
 				return err
 			}
@@ -149,7 +150,7 @@ func (a *applier) scanPlanned(m *event.ScanPlanned) error {
 }
 
 func (a *applier) scopePlanned(m *event.ScopePlanned) error {
-	if len(m.Lanes) == 0 || len(m.Lanes) > maxLanes {
+	if !scans.ValidPlan(m) {
 		a.out.Invalid++
 		return nil
 	}
@@ -157,9 +158,7 @@ func (a *applier) scopePlanned(m *event.ScopePlanned) error {
 	if p == nil || err != nil {
 		return err
 	}
-	if _, ok := p.Plans[m.Plan]; !ok && len(p.Plans) < maxFailures {
-		p.Plans[m.Plan] = &plan{m.Lanes, m.Counted}
-	}
+	p.Plan(m)
 	return a.settled(s, p)
 }
 
@@ -168,12 +167,12 @@ func (a *applier) laneEnded(m *event.LaneEnded) error {
 	if p == nil || err != nil {
 		return err
 	}
-	w := p.walk(m.Lane, m.Walk)
-	if w == nil || len(m.Found)+len(m.NotFound)+len(m.NotRead) > maxAsked {
+	w := p.Walk(m.Lane, m.Walk)
+	if w == nil || len(m.Found)+len(m.NotFound)+len(m.NotRead) > scans.MaxAsked {
 		a.out.Invalid++
 		return nil
 	}
-	w.end(m)
+	w.End(m)
 	return a.settled(s, p)
 }
 
@@ -182,7 +181,7 @@ func (a *applier) scopeFailed(m *event.ScopeFailed) error {
 	if p == nil || err != nil {
 		return err
 	}
-	p.Refused = addFailure(p.Refused, m.Failure)
+	p.Refuse(m.Failure)
 	return a.settled(s, p)
 }
 
@@ -191,15 +190,10 @@ func (a *applier) pageFailed(m *event.PageFailed) error {
 	if p == nil || err != nil {
 		return err
 	}
-	w := p.walk(m.Lane, m.Walk)
-	if w == nil || m.Page < 0 || m.Page >= maxPages {
+	w := p.Walk(m.Lane, m.Walk)
+	if w == nil || !w.Lose(m.Page, m.Failure) {
 		a.out.Invalid++
 		return nil
-	}
-	w.Lost.set(m.Page)
-	if w.Losses == nil || compareFailures(m.Failure, *w.Losses) < 0 {
-		f := m.Failure
-		w.Losses = &f
 	}
 	return a.settled(s, p)
 }
@@ -229,21 +223,21 @@ func (a *applier) scanAborted(m *event.ScanAborted) error {
 
 // count notes the page in its scan.
 func (p *pager) count() error {
-	if !p.pr.page(p.m.Lane, p.m.Walk.Walk, p.m.Page, &p.tally) {
+	if !p.pr.Page(p.m.Lane, p.m.Walk.Walk, p.m.Page, &p.tally) {
 		p.out.Invalid++
 		return nil
 	}
 	for _, f := range p.m.Failures {
-		p.pr.Evidence = addFailure(p.pr.Evidence, f)
+		p.pr.LookupFailed(f)
 	}
-	if w := p.pr.walk(p.m.Lane, p.m.Walk.Walk); !w.Ended {
+	if w := p.pr.Walk(p.m.Lane, p.m.Walk.Walk); !w.Ended {
 		return nil
 	}
 	return p.settled(p.scan, p.pr)
 }
 
 // settled decides the scope and, if it was the last one, ends the scan.
-func (a *applier) settled(s *scanState, p *progress) error {
+func (a *applier) settled(s *scans.Scan, p *scans.Scope) error {
 	if err := a.decide(s, p); err != nil {
 		return err
 	}
@@ -252,14 +246,13 @@ func (a *applier) settled(s *scanState, p *progress) error {
 
 // decide brings the standing of a scope up to date. A scope that is whole
 // stays so.
-func (a *applier) decide(s *scanState, p *progress) error {
-	if _, planned := slices.BinarySearchFunc(s.Scopes, p.Scope, compareScopes); !s.Planned || !planned || p.Whole {
+func (a *applier) decide(s *scans.Scan, p *scans.Scope) error {
+	was, open := s.Decide(p)
+	if !open {
 		return nil
 	}
-	was := p.State
-	p.State = p.decide()
 	a.pages[p] = s
-	sc := a.db.scopes[p.Scope]
+	sc := a.db.scopes[p.Key]
 	if p.State == record.ScopeComplete && s.Kind == event.KindScan {
 		settled, err := a.settle(s, p, sc)
 		if err != nil {
@@ -270,23 +263,19 @@ func (a *applier) decide(s *scanState, p *progress) error {
 		}
 	}
 	if p.State == record.ScopeComplete {
-		p.Whole = true
 		if s.Kind == event.KindScan && len(p.Doubts) == 0 {
 			if err := a.sweep(s, p, sc); err != nil {
 				return err
 			}
 		}
-		if len(p.Evidence) > 0 || len(p.Doubts) > 0 {
-			p.State = record.ScopePartial
-		}
-		seal := p.report()
-		p.Seal = &seal
+		p.Close()
 	}
 	if p.State == record.ScopePending || p.State == was || s.Kind != event.KindScan {
 		return nil
 	}
-	numbers := p.report().Numbers
-	sc.ended(s.ID, s.Epoch.UnixNano(), p.State, &numbers, p.failures(), a.msg.Stored)
+	row := p.Report()
+	row.Failures = p.Failures()
+	sc.End(s.ID, s.Epoch.UnixNano(), &row, a.msg.Stored)
 	a.scopes[sc] = true
 	a.fold[sc] = true
 	return nil
@@ -294,12 +283,12 @@ func (a *applier) decide(s *scanState, p *progress) error {
 
 // sweep raises the scope's floor to the scan's epoch: what was last observed
 // before is gone from now on.
-func (a *applier) sweep(s *scanState, p *progress, sc *scope) error {
+func (a *applier) sweep(s *scans.Scan, p *scans.Scope, sc *scope) error {
 	ix, err := a.index(sc)
 	if err != nil {
 		return err
 	}
-	floor, epoch := sc.floor(), s.Epoch.UnixNano()
+	floor, epoch := sc.Floor(), s.Epoch.UnixNano()
 	for i := range ix.at {
 		order := ix.at[i].order
 		if order < floor || order >= epoch {
@@ -321,21 +310,21 @@ func (a *applier) sweep(s *scanState, p *progress, sc *scope) error {
 	}
 	s.Gone += p.Gone
 	a.out.Gone += p.Gone
-	sc.addEpoch(epoch)
+	sc.AddEpoch(epoch)
 	a.scopes[sc] = true
 	return nil
 }
 
-func (a *applier) maybeEnd(s *scanState) error {
-	if !s.ended() {
+func (a *applier) maybeEnd(s *scans.Scan) error {
+	if !s.Ended() {
 		return nil
 	}
 	return a.end(s, "")
 }
 
 // end writes the end of a scan. abort is the reason of an aborted one.
-func (a *applier) end(s *scanState, abort string) error {
-	final := s.final(max(a.msg.Stored, s.Start.UnixNano()), abort)
+func (a *applier) end(s *scans.Scan, abort string) error {
+	final := s.Final(max(a.msg.Stored, s.Start.UnixNano()), abort)
 	if s.Kind == event.KindScan {
 		if err := a.endScopes(s, &final); err != nil {
 			return err
@@ -347,8 +336,8 @@ func (a *applier) end(s *scanState, abort string) error {
 	end := endedScan{Scan: final}
 	switch {
 	case s.Kind == event.KindRescan:
-		end.Outcomes = s.outcomes(abort)
-		end.Asked = countOutcomes(end.Outcomes)
+		end.Outcomes = s.Outcomes(abort)
+		end.Asked = scans.CountOutcomes(end.Outcomes)
 		final.Asked = end.Asked
 	case s.Planned: // one whose request was dead-lettered read nothing
 		end.Trend = a.db.trend(&final, a.j)
@@ -362,7 +351,7 @@ func (a *applier) end(s *scanState, abort string) error {
 
 // endScopes gives accounts, and scopes that were not decided on their own,
 // their standing.
-func (a *applier) endScopes(s *scanState, final *record.Scan) error {
+func (a *applier) endScopes(s *scans.Scan, final *record.Scan) error {
 	epoch := s.Epoch.UnixNano()
 	accounts := map[string]*AccountStatus{}
 	for i := range final.Scopes {
@@ -384,12 +373,12 @@ func (a *applier) endScopes(s *scanState, final *record.Scan) error {
 			continue
 		}
 		key := ecs.Scope{Account: row.Account, Region: row.Region}
-		if p := s.progress[key]; p != nil && p.State != record.ScopePending {
+		if p := s.Progress[key]; p != nil && p.State != record.ScopePending {
 			continue // told when it was decided
 		}
 		sc := a.scope(&event.Walk{Scope: key})
 		a.toldOf(sc)
-		sc.ended(s.ID, epoch, row.Completeness, &row.Numbers, row.Failures, a.msg.Stored)
+		sc.End(s.ID, epoch, row, a.msg.Stored)
 		a.scopes[sc] = true
 		if sc.ix != nil {
 			a.fold[sc] = true

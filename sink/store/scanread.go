@@ -7,6 +7,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/scans"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -23,7 +24,7 @@ func (r *reading) scans(n int) ([]record.Scan, error) {
 				return err
 			}
 			if s.Planned {
-				running = append(running, s.report())
+				running = append(running, s.Report())
 			}
 		}
 		for _, kind := range []byte("sz") {
@@ -60,20 +61,18 @@ func lastEnded(tx *bbolt.Tx, kind byte, n int) ([]*endedScan, error) {
 	return out, nil
 }
 
-func readRunning(tx *bbolt.Tx, id []byte) (*scanState, error) {
-	s := newScan(string(id), "")
+func readRunning(tx *bbolt.Tx, id []byte) (*scans.Scan, error) {
+	s := scans.New(string(id), "")
 	if err := format.ReadJSON("scan", tx.Bucket(bucketScans).Get(id), s); err != nil {
 		return nil, err
 	}
 	for _, v := range scan(tx.Bucket(bucketProgress), append(append([]byte(nil), id...), 0)) {
-		p := &progress{}
+		p := &scans.Scope{}
 		if err := format.ReadJSON("progress of a scan", v, p); err != nil {
 			return nil, err
 		}
-		for _, w := range p.Walks {
-			w.recount()
-		}
-		s.progress[p.Scope] = p
+		p.Recount()
+		s.Progress[p.Key] = p
 	}
 	return s, nil
 }
@@ -92,7 +91,7 @@ func (r *reading) scan(id string) (*record.Scan, error) {
 			if err != nil {
 				return err
 			}
-			r := s.report()
+			r := s.Report()
 			out = &r
 			return nil
 		}

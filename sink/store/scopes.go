@@ -1,6 +1,13 @@
 package store
 
-import "github.com/shenscan/shenscan/internal/ecs"
+import (
+	"cmp"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/scans"
+)
 
 // scope is what is kept in memory of one account and region. Only the writer
 // touches it.
@@ -15,3 +22,29 @@ type scope struct {
 	gone    int
 	snap    *scopeSnap // as published; nil once it changed
 }
+
+// scopeValue is what is stored of one account and region.
+type scopeValue struct {
+	scans.Standing
+
+	Fold uint64 `json:"fold"` // counts folds: readers see by it that ordinals moved
+	Rows int    `json:"rows"` // in its blocks since the last fold, gone ones too
+}
+
+// AccountStatus is how the last ended scan of an account went.
+type AccountStatus struct {
+	ScanID        string           `json:"scan_id"`
+	Epoch         int64            `json:"epoch"`
+	EndedAt       time.Time        `json:"ended_at"`
+	Duration      time.Duration    `json:"duration"`
+	FailedRegions int              `json:"failed_regions"`     // failed or partial
+	Failures      []record.Failure `json:"failures,omitempty"` // of the account as a whole
+}
+
+// compareScopes orders by account and region.
+func compareScopes(a, b ecs.Scope) int {
+	return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
+}
+
+// utc turns unix nanoseconds into a time.
+func utc(ns int64) time.Time { return time.Unix(0, ns).UTC() }

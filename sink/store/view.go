@@ -217,7 +217,7 @@ func (v *View) countScope(ctx context.Context, m *matcher, sc *scopeSnap) (*scop
 	counts := map[format.Class]int{}
 	w := &walker{reading: v.reading(), m: m, sc: sc}
 	w.take = func(_ *bbolt.Tx, c *candidateRow) error {
-		if c.stamp.Order < w.value.floor() {
+		if c.stamp.Order < w.value.Floor() {
 			out.gone++
 			return nil
 		}

@@ -1,0 +1,135 @@
+package scans
+
+import (
+	"slices"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// MaxAsked bounds the instances of one rescan: a producer takes half as many.
+const MaxAsked = 20_000
+
+// Asked is what a walk of a rescan says of the instances that it asked for, by
+// id.
+type Asked struct {
+	Found    []string `json:"found,omitempty"`
+	NotFound []string `json:"not_found,omitempty"`
+	NotRead  []string `json:"not_read,omitempty"`
+}
+
+// askedOf is what the end of a lane says of instances, nil where it says
+// nothing.
+func askedOf(m *event.LaneEnded) *Asked {
+	if len(m.Found)+len(m.NotFound)+len(m.NotRead) == 0 {
+		return nil
+	}
+	return &Asked{m.Found, m.NotFound, m.NotRead}
+}
+
+// Outcomes says of each instance that a rescan was asked for what became of it.
+// One that was seen anywhere is found. Else one that could not be read somewhere
+// is not read: only where every place says that it is not there, it is not.
+// abort is why the rescan was aborted, else "".
+func (s *Scan) Outcomes(abort string) []record.AskedInstance {
+	said := make(map[string]record.AskedInstance, len(s.Asked))
+	scopes := make([]ecs.Scope, 0, len(s.Progress))
+	for key := range s.Progress {
+		scopes = append(scopes, key)
+	}
+	slices.SortFunc(scopes, compareScopes)
+	for _, key := range scopes {
+		for id, here := range s.Progress[key].outcomes() {
+			had, ok := said[id]
+			switch {
+			case !ok || weight(here.Outcome) > weight(had.Outcome):
+				said[id] = here
+			case here.Outcome == record.NotFound && had.Outcome == record.NotFound:
+				had.Account, had.Region = "", ""
+				said[id] = had
+			}
+		}
+	}
+	unsure := abort
+	if unsure == "" && len(s.Failed) > 0 {
+		unsure = s.Failed[0].Error
+	}
+	out := make([]record.AskedInstance, 0, len(s.Asked))
+	for _, id := range s.Asked {
+		o, ok := said[id]
+		switch {
+		case !ok && unsure == "":
+			o = record.AskedInstance{Outcome: record.NotRead, Cause: "no account and region was asked for it"}
+		case !ok || o.Outcome == record.NotFound && unsure != "":
+			o = record.AskedInstance{Outcome: record.NotRead, Cause: unsure}
+		}
+		o.InstanceID = id
+		out = append(out, o)
+	}
+	return out
+}
+
+// weight orders what several places say of one instance.
+func weight(o record.Outcome) int {
+	switch o {
+	case record.Found:
+		return 3
+	case record.NotRead:
+		return 2
+	case record.NotFound:
+		return 1
+	}
+	return 0
+}
+
+// outcomes are those of one account and region. Of several walks, one that read
+// it counts more than one that could not.
+func (p *Scope) outcomes() map[string]record.AskedInstance {
+	out := map[string]record.AskedInstance{}
+	say := func(ids []string, o record.Outcome, cause string) {
+		for _, id := range ids {
+			had, ok := out[id]
+			if !ok || had.Outcome == record.NotRead || o == record.Found {
+				out[id] = record.AskedInstance{Outcome: o, Account: p.Key.Account, Region: p.Key.Region, Cause: cause}
+			}
+		}
+	}
+	for _, w := range p.Walks {
+		if w.Asked == nil {
+			continue
+		}
+		cause := "the region was not read"
+		if w.Failure != nil {
+			cause = w.Failure.Error
+		}
+		say(w.Asked.NotRead, record.NotRead, cause)
+		if w.over() {
+			say(w.Asked.Found, record.Found, "")
+		} else {
+			cause := "it was seen, and what was seen of it was not stored"
+			if w.Losses != nil {
+				cause += ": " + w.Losses.Error
+			}
+			say(w.Asked.Found, record.NotRead, cause)
+		}
+		say(w.Asked.NotFound, record.NotFound, "")
+	}
+	return out
+}
+
+// CountOutcomes counts what became of the instances of a rescan.
+func CountOutcomes(all []record.AskedInstance) *record.AskedTotals {
+	t := &record.AskedTotals{Instances: len(all)}
+	for i := range all {
+		switch all[i].Outcome {
+		case record.Found:
+			t.Found++
+		case record.NotFound:
+			t.NotFound++
+		default:
+			t.NotRead++
+		}
+	}
+	return t
+}

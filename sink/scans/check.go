@@ -1,0 +1,161 @@
+package scans
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// maxRounds bounds how often a question is asked anew because what it is about
+// has changed.
+const maxRounds = 16
+
+// maxExamples is how many instances a cause names.
+const maxExamples = 3
+
+// Check is what is asked about a scope whose lanes have all ended, and what was
+// answered: whether the instances that no listing had are still there, and how
+// many the API counts now. Nothing is gone before it is answered.
+type Check struct {
+	Question string          `json:"question"`
+	Plan     string          `json:"plan"`               // whose lanes ended
+	Round    int             `json:"round"`              // counted from 0
+	Missing  int             `json:"missing"`            // instances that are asked for by id
+	Sum      uint64          `json:"sum"`                // of event.IDSum over them
+	Parts    int             `json:"parts"`              // messages of the question
+	Answered Set             `json:"answered,omitempty"` // numbers of the parts that were answered
+	Counted  *int            `json:"counted,omitempty"`  // instances of the scope by the API's count
+	Found    int             `json:"found,omitempty"`    // of the missing ones, there after all
+	Examples []string        `json:"examples,omitempty"` // ids of up to three of them
+	Failure  *record.Failure `json:"failure,omitempty"`  // why it could not be answered
+}
+
+func (c *Check) done() bool { return c.Answered.Len() >= c.Parts }
+
+// askedByID is how many instances were asked for by id.
+func (p *Scope) askedByID() int {
+	if p.Check == nil {
+		return 0
+	}
+	return min(p.Check.Missing, p.Check.Answered.Len()*event.MaxCheckIDs)
+}
+
+// Awaits reports whether the question still waits for an answer.
+func (p *Scope) Awaits(m *event.ScopeCheck) bool {
+	c := p.Check
+	return !p.Whole && c != nil && c.Question == m.Question && !c.Answered.Has(m.Part)
+}
+
+// AwaitsAnswers reports whether a question about the plan that was read is
+// open, so that the scope cannot be settled yet.
+func (p *Scope) AwaitsAnswers() bool {
+	read, _ := p.best()
+	return p.Check != nil && p.Check.Plan == read.plan && !p.Check.done()
+}
+
+// Settle says whether a scope of the scan whose lanes have all ended can be
+// decided, given the ids of the instances that were there before the scan and
+// that it has not seen. Where it cannot, it returns the questions whose answers
+// decide it. What speaks against the scope's being whole is in Doubts then.
+func (s *Scan) Settle(p *Scope, missing []string) (settled bool, questions []*event.ScopeCheck) {
+	read, _ := p.best()
+	c := p.Check
+	if c == nil || c.Plan != read.plan {
+		if len(missing) == 0 && (read.lanes == 1 || read.before == nil) {
+			return true, nil // its lane was held against the counts already
+		}
+		return false, s.ask(p, &read, missing, 0)
+	}
+	doubt := func(format string, args ...any) {
+		p.Doubts = addFailure(p.Doubts, record.Failure{
+			Account: p.Key.Account, Region: p.Key.Region, API: "DescribeInstances", Class: ecs.Contradicted.String(), Error: fmt.Sprintf(format, args...),
+			Mend: "nothing is taken for gone here; scan again, and if it stays so, compare with the console and ask the cloud's support",
+		})
+	}
+	switch {
+	case c.Failure != nil:
+		p.Doubts = addFailure(p.Doubts, *c.Failure)
+	case c.Found > 0:
+		doubt("%d of %d instances that no list had are there when they are asked for by id, such as %s: the lists were cut short",
+			c.Found, c.Missing, strings.Join(c.Examples, ", "))
+	case read.disagrees(c.Counted) && len(p.Disputed) == 0:
+		return false, s.listAgain(p, read.plan)
+	case read.disagrees(c.Counted):
+		doubt("%d instances are counted before and %d after a listing of %d in %d lanes, of which %d are new", *read.before, *c.Counted, read.Listed, read.lanes, read.created)
+	case c.Missing != len(missing) || c.Sum != sumOf(missing):
+		if c.Round+1 < maxRounds {
+			return false, s.ask(p, &read, missing, c.Round+1)
+		}
+		doubt("what is missing here changed %d times while it was asked for by id", maxRounds)
+	}
+	return true, nil
+}
+
+// disagrees holds a listing in several lanes against the counts before and
+// after it: an instance that is in none of the lanes is in the counts.
+func (r *reading) disagrees(after *int) bool {
+	if r.lanes < 2 || r.before == nil || after == nil {
+		return false
+	}
+	return r.Listed < min(*r.before, *after)-r.created || r.Listed > max(*r.before, *after)+r.created
+}
+
+func sumOf(ids []string) (sum uint64) {
+	for _, id := range ids {
+		sum += event.IDSum(id)
+	}
+	return sum
+}
+
+// ask notes a question about the missing instances and returns its parts.
+func (s *Scan) ask(p *Scope, read *reading, missing []string, round int) []*event.ScopeCheck {
+	c := &Check{Plan: read.plan, Round: round, Missing: len(missing), Sum: sumOf(missing)}
+	c.Question = fmt.Sprintf("%s/%d/%d/%x", read.plan, round, c.Missing, c.Sum)
+	c.Parts = max(1, (len(missing)+event.MaxCheckIDs-1)/event.MaxCheckIDs)
+	p.Check = c
+	parts := make([]*event.ScopeCheck, c.Parts)
+	for part := range parts {
+		first := min(part*event.MaxCheckIDs, len(missing))
+		parts[part] = s.question(p, &event.ScopeCheck{
+			Part: part, Parts: c.Parts, Count: part == 0 && read.lanes > 1 && read.before != nil,
+			InstanceIDs: missing[first:min(first+event.MaxCheckIDs, len(missing))],
+		})
+	}
+	return parts
+}
+
+// listAgain asks for another listing, as one lane, in place of a plan.
+func (s *Scan) listAgain(p *Scope, plan string) []*event.ScopeCheck {
+	p.Disputed = append(p.Disputed, plan)
+	p.Check = &Check{Question: plan + "/again", Plan: plan, Parts: 1}
+	return []*event.ScopeCheck{s.question(p, &event.ScopeCheck{Parts: 1, Again: true})}
+}
+
+func (s *Scan) question(p *Scope, m *event.ScopeCheck) *event.ScopeCheck {
+	m.ScanID, m.Kind, m.Scope, m.Epoch, m.Question = s.ID, s.Kind, p.Key, s.Epoch, p.Check.Question
+	return m
+}
+
+// Answer notes an answer. It reports whether it belongs to the question that is
+// open and was not given before.
+func (p *Scope) Answer(m *event.ScopeChecked) bool {
+	c := p.Check
+	if c == nil || c.Question != m.Question || m.Part < 0 || m.Part >= c.Parts || !c.Answered.Add(m.Part) {
+		return false // another sink's question, or a repeat
+	}
+	c.Found += max(m.Found, 0)
+	c.Examples = append(c.Examples, m.Examples[:min(len(m.Examples), maxExamples-len(c.Examples))]...)
+	if m.Counted != nil {
+		c.Counted = m.Counted
+	}
+	if c.Failure == nil {
+		c.Failure = m.Failure
+	}
+	if m.Failure != nil && len(p.Disputed) > 0 && p.Disputed[len(p.Disputed)-1] == c.Plan {
+		p.Refuse(*m.Failure) // there will be no other listing
+	}
+	return true
+}

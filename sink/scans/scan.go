@@ -1,0 +1,152 @@
+package scans
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// Scan is a scan or rescan that runs, or whose first messages overtook its
+// plan.
+type Scan struct {
+	ID       string                `json:"id"`
+	Kind     event.Kind            `json:"kind"`
+	Planned  bool                  `json:"planned"`
+	Reason   string                `json:"reason"`
+	Epoch    time.Time             `json:"epoch"` // no page of it was observed before
+	Start    time.Time             `json:"start"`
+	Scopes   []ecs.Scope           `json:"scopes"` // planned, by account and region
+	Failed   []record.Failure      `json:"failed"` // accounts and regions that could not be planned
+	Excluded []record.AccountLabel `json:"excluded,omitempty"`
+	New      int                   `json:"new"`
+	Changed  int                   `json:"changed"`
+	Gone     int                   `json:"gone"`
+	Touched  int64                 `json:"touched"`         // broker's time of its last message, unix nanoseconds
+	Asked    []string              `json:"asked,omitempty"` // ids of a rescan, ascending
+
+	Progress map[ecs.Scope]*Scope `json:"-"`
+}
+
+// New returns a scan of which nothing but its id is known.
+func New(id string, kind event.Kind) *Scan {
+	return &Scan{ID: id, Kind: kind, Progress: map[ecs.Scope]*Scope{}}
+}
+
+// Plan takes an announcement of the scan's scopes and reports whether it is the
+// first. A request that was delivered twice is announced twice: the scopes of
+// the first announcement count, and the earliest epoch, since no page of the
+// scan was observed before it. stored is the broker's time of the message, in
+// unix nanoseconds.
+func (s *Scan) Plan(m *event.ScanPlanned, stored int64) bool {
+	first := !s.Planned
+	if first || m.Epoch.Before(s.Epoch) {
+		s.Epoch = m.Epoch.UTC()
+	}
+	if first {
+		s.Kind, s.Reason, s.Failed = m.Kind, m.Reason, m.Failed
+		s.Asked = slices.Compact(slices.Sorted(slices.Values(m.InstanceIDs)))
+		s.Scopes = slices.Clone(m.Scopes)
+		slices.SortFunc(s.Scopes, compareScopes)
+		s.Scopes = slices.Compact(s.Scopes)
+		s.Start = s.Epoch
+		if s.Start.IsZero() || s.Start.Unix() <= 0 {
+			s.Start = unixNano(stored)
+		}
+	}
+	s.Planned = true
+	return first
+}
+
+// Plans reports whether the scope is one of those that the scan is to read.
+// Before the plan has come none is.
+func (s *Scan) Plans(key ecs.Scope) bool {
+	_, found := slices.BinarySearchFunc(s.Scopes, key, compareScopes)
+	return s.Planned && found
+}
+
+// Decide brings the standing of a scope up to date and returns what it was. A
+// scope that is whole, or not planned, stays as it is: the second result is
+// false. A scope whose listing is complete is not whole yet: see Settle and
+// Scope.Close.
+func (s *Scan) Decide(p *Scope) (was record.Completeness, open bool) {
+	was = p.State
+	if p.Whole || !s.Plans(p.Key) {
+		return was, false
+	}
+	p.State = p.standing()
+	return was, true
+}
+
+// Ended says whether every planned scope is decided.
+func (s *Scan) Ended() bool {
+	if !s.Planned {
+		return false
+	}
+	for _, key := range s.Scopes {
+		if p := s.Progress[key]; p == nil || p.State == record.ScopePending {
+			return false
+		}
+	}
+	return true
+}
+
+// Report is the scan as it stands.
+func (s *Scan) Report() record.Scan {
+	out := record.Scan{
+		ID: s.ID, Kind: string(s.Kind), State: record.ScanRunning, Reason: s.Reason, StartedAt: s.Start,
+		Regions: len(s.Scopes) + len(s.Failed), Gone: s.Gone, New: s.New, Changed: s.Changed, Scopes: []record.ScanScope{},
+		Excluded: s.Excluded,
+	}
+	for _, key := range s.Scopes {
+		row := record.ScanScope{Account: key.Account, Region: key.Region, Completeness: record.ScopePending}
+		if p := s.Progress[key]; p != nil {
+			row = p.Report()
+		}
+		if row.Completeness != record.ScopePending {
+			out.Done++
+		}
+		out.Instances += row.Instances
+		out.Pages += row.Pages
+		out.Scopes = append(out.Scopes, row)
+	}
+	for _, f := range s.Failed {
+		out.Done++
+		out.Scopes = append(out.Scopes, record.ScanScope{Account: f.Account, Region: f.Region, Completeness: record.ScopeFailed, Failures: []record.Failure{f}})
+	}
+	slices.SortStableFunc(out.Scopes, func(a, b record.ScanScope) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
+	})
+	return out
+}
+
+// Final is the scan at its end, in unix nanoseconds. abort is the reason of an
+// aborted one, else "".
+func (s *Scan) Final(end int64, abort string) record.Scan {
+	out := s.Report()
+	at := unixNano(end)
+	out.EndedAt = &at
+	out.State = record.ScanComplete
+	for i := range out.Scopes {
+		sc := &out.Scopes[i]
+		if abort != "" && sc.Completeness == record.ScopePending {
+			sc.Completeness = record.ScopeFailed
+			if sc.Pages > 0 {
+				sc.Completeness = record.ScopePartial
+			}
+			sc.Failures = append(sc.Failures, record.Failure{
+				Account: sc.Account, Region: sc.Region, API: "scan", Class: "aborted", Error: abort, Mend: "start another scan",
+			})
+		}
+		if sc.Completeness != record.ScopeComplete {
+			out.State = record.ScanPartial
+		}
+	}
+	if abort != "" {
+		out.State, out.Reason, out.Done = record.ScanAborted, abort, out.Regions
+	}
+	return out
+}

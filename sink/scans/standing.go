@@ -1,0 +1,94 @@
+package scans
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// Standing is what the scans of one account and region have come to. An
+// instance of it is gone exactly if a complete scan began after the instance
+// was last observed.
+type Standing struct {
+	Account string  `json:"account"`
+	Region  string  `json:"region"`
+	Label   string  `json:"label,omitempty"` // what people call the account
+	Epochs  []int64 `json:"epochs"`          // of complete scans, ascending, unix nanoseconds
+	// The last ended scan of the scope, by epoch.
+	Status      *record.ScopeStatus `json:"status,omitempty"`
+	StatusEpoch int64               `json:"status_epoch,omitempty"`
+	WholeEpoch  int64               `json:"whole_epoch,omitempty"` // of the last complete one
+	// Unread says that only a rescan asked here, and found nothing: there is
+	// nothing to tell of the scope.
+	Unread bool `json:"unread,omitempty"`
+	// Unlisted is the epoch of the first scan for which the region, or its
+	// account, was not there any more.
+	Unlisted int64 `json:"unlisted,omitempty"`
+}
+
+// maxEpochs bounds the epochs kept; the retention of gone instances usually
+// does so earlier.
+const maxEpochs = 2400
+
+// Floor is the epoch of the newest complete scan: what was last observed before
+// it is gone.
+func (v *Standing) Floor() int64 {
+	if len(v.Epochs) == 0 {
+		return math.MinInt64
+	}
+	return v.Epochs[len(v.Epochs)-1]
+}
+
+// GoneAt returns when an instance that was last observed at a time was found
+// missing, and whether it was.
+func (v *Standing) GoneAt(observed int64) (int64, bool) {
+	i, _ := slices.BinarySearch(v.Epochs, observed+1)
+	if i == len(v.Epochs) {
+		return 0, false
+	}
+	return v.Epochs[i], true
+}
+
+// AddEpoch notes a complete scan.
+func (v *Standing) AddEpoch(epoch int64) {
+	i, found := slices.BinarySearch(v.Epochs, epoch)
+	if !found {
+		v.Epochs = slices.Insert(v.Epochs, i, epoch)
+	}
+}
+
+// Prune forgets epochs before cutoff, keeping the newest. Instances that were
+// found missing then are forgotten already.
+func (v *Standing) Prune(cutoff int64) {
+	n := 0
+	for n < len(v.Epochs)-1 && (v.Epochs[n] < cutoff || len(v.Epochs)-n > maxEpochs) {
+		n++
+	}
+	v.Epochs = slices.Delete(v.Epochs, 0, n)
+}
+
+// End notes how a scan ended here: its epoch and its end in unix nanoseconds,
+// how complete it was, its numbers and its failures. An older scan that ends
+// late changes nothing that a newer one said.
+func (v *Standing) End(scanID string, epoch int64, r *record.ScanScope, end int64) {
+	at := unixNano(end)
+	if v.Status == nil {
+		v.Status = &record.ScopeStatus{Account: v.Account, Region: v.Region}
+	}
+	st := *v.Status // a reader may hold the one before
+	if r.Completeness == record.ScopeComplete && epoch >= v.WholeEpoch {
+		v.WholeEpoch = epoch
+		st.LastComplete = &at
+	}
+	if epoch >= v.StatusEpoch {
+		v.StatusEpoch = epoch
+		numbers := r.Numbers
+		st.Completeness, st.LastScan, st.LastEnd, st.Numbers, st.Failures = r.Completeness, scanID, &at, &numbers, r.Failures
+	}
+	v.Status = &st
+}
+
+// unixNano turns unix nanoseconds into a time.
+func unixNano(ns int64) time.Time { return time.Unix(0, ns).UTC() }
