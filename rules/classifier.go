@@ -221,7 +221,7 @@ func (f *Facts) sameSoftware(o *Facts) bool {
 		eq(a.Offered, b.Offered) && eq(a.Refused, b.Refused) &&
 		eq(g.Release, h.Release) && eq(g.Kernel, h.Kernel) && eq(g.Architecture, h.Architecture) &&
 		g.Virtio == h.Virtio && g.NVMe == h.NVMe && g.XenResidue == h.XenResidue && g.DeviceNames == h.DeviceNames &&
-		g.SecuritySoft == h.SecuritySoft && g.FreeBSDPatch == h.FreeBSDPatch && g.Up == h.Up
+		g.SecuritySoft == h.SecuritySoft && g.FreeBSDPatch == h.FreeBSDPatch && g.SystemFiles == h.SystemFiles && g.Up == h.Up
 }
 
 func eq(a, b string) bool { return len(a) == len(b) && (a == "" || a == b) }

@@ -218,6 +218,7 @@ type Observation struct {
 	DeviceNames    Tri    `yaml:"device_names,omitempty" json:"device_names,omitzero"`
 	SecuritySoft   Tri    `yaml:"security_software,omitempty" json:"security_software,omitzero"`
 	FreeBSDPatch   Tri    `yaml:"freebsd_patch,omitempty" json:"freebsd_patch,omitzero"`
+	SystemFiles    Tri    `yaml:"system_files,omitempty" json:"system_files,omitzero"`
 	Up             Tri    `yaml:"guest_up,omitempty" json:"guest_up,omitzero"`
 	Offered        string `yaml:"platform_offers,omitempty" json:"platform_offers,omitzero"`   // families, separated by spaces
 	Refused        string `yaml:"platform_refuses,omitempty" json:"platform_refuses,omitzero"` // families, separated by spaces
@@ -245,7 +246,7 @@ func (o *Observation) Facts() Facts {
 		},
 		Guest: GuestFacts{
 			Release: o.Release, Kernel: o.Kernel, Virtio: o.Virtio, NVMe: o.NVMe, XenResidue: o.XenResidue,
-			DeviceNames: o.DeviceNames, SecuritySoft: o.SecuritySoft, FreeBSDPatch: o.FreeBSDPatch, Up: o.Up,
+			DeviceNames: o.DeviceNames, SecuritySoft: o.SecuritySoft, FreeBSDPatch: o.FreeBSDPatch, SystemFiles: o.SystemFiles, Up: o.Up,
 		},
 	}
 	if o.ImageMissing {

@@ -21,6 +21,7 @@ const (
 	factDeviceNames              // fstab or boot loader name devices by kernel name
 	factSecuritySoft             // Windows: third-party security software
 	factFreeBSDPatch             // FreeBSD: patch or setting in place
+	factSystemFiles              // Windows: SFC's last result
 	factImageMissing             // the image is gone
 	factDeprecated               // the image is deprecated
 	factAMD                      // the image is made for AMD families
@@ -38,7 +39,7 @@ const (
 
 var factNames = [numFacts]string{
 	"virtio", "nvme", "xen_source", "image_io_optimized", "platform_check", "xen_residue", "device_names",
-	"security_software", "freebsd_patch", "image_missing", "image_deprecated", "amd_image", "not_r2", "virtio_proven", "out_of_support",
+	"security_software", "freebsd_patch", "system_files", "image_missing", "image_deprecated", "amd_image", "not_r2", "virtio_proven", "out_of_support",
 	"nvme_proven", "runs_on_nvme", "kernel_of_image", "boot_mode_known", "guest_up", "new_release",
 }
 
@@ -118,6 +119,7 @@ func (r *Ruleset) software(f *Facts, id *identity) software {
 		factDeviceNames:  first(g.DeviceNames, not(im.CheckFstab), not(im.CheckGRUB)),
 		factSecuritySoft: g.SecuritySoft,
 		factFreeBSDPatch: g.FreeBSDPatch,
+		factSystemFiles:  g.SystemFiles,
 		factImageMissing: yes(im.Presence == ImageMissing),
 		factDeprecated:   yes(strings.EqualFold(im.Status, "Deprecated")),
 		factAMD:          yes(id.amd),

@@ -98,7 +98,7 @@ type ImageFacts struct {
 // GuestFacts are what the machine itself answered (the in-guest probe).
 type GuestFacts struct {
 	Release      string // first line of /etc/redhat-release and the like, or the Windows caption
-	Kernel       string // uname -r
+	Kernel       string // the release of the kernel that its boot loader starts, or where that is not told uname -r
 	Architecture string // uname -m
 	Virtio       Tri    // virtio drivers can be loaded at boot
 	NVMe         Tri    // NVMe driver can be loaded at boot
@@ -106,6 +106,7 @@ type GuestFacts struct {
 	DeviceNames  Tri    // fstab or boot loader names devices by /dev/xvdX, /dev/vdX
 	SecuritySoft Tri    // Windows: third-party security software is running
 	FreeBSDPatch Tri    // FreeBSD: the patch or kern.maxphys setting is in place
+	SystemFiles  Tri    // Windows: the last run of SFC found every system file sound
 	Up           Tri    // the guest itself was heard of since it started: a heartbeat, or a console log that reached login
 }
 
@@ -125,11 +126,11 @@ func (f *Facts) Texts() [24]*string {
 
 // Tris are the three-valued fields of f of everything but the machine, in the
 // order in which messages and the store spell them.
-func (f *Facts) Tris() [15]*Tri {
+func (f *Facts) Tris() [16]*Tri {
 	return [...]*Tri{
 		&f.Image.IoOptimized, &f.Image.NVMe, &f.Image.CheckVirtio, &f.Image.CheckNVMe, &f.Image.CheckXen,
 		&f.Image.CheckFstab, &f.Image.CheckGRUB, &f.Image.CheckSupported,
-		&f.Guest.Virtio, &f.Guest.NVMe, &f.Guest.XenResidue, &f.Guest.DeviceNames, &f.Guest.SecuritySoft, &f.Guest.FreeBSDPatch, &f.Guest.Up,
+		&f.Guest.Virtio, &f.Guest.NVMe, &f.Guest.XenResidue, &f.Guest.DeviceNames, &f.Guest.SecuritySoft, &f.Guest.FreeBSDPatch, &f.Guest.SystemFiles, &f.Guest.Up,
 	}
 }
 
