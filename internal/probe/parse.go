@@ -282,10 +282,10 @@ func (a answer) drivers(n int) (virtio, nvme rules.Tri, err error) {
 func all(parts ...rules.Tri) rules.Tri {
 	out := rules.Yes
 	for _, p := range parts {
-		switch {
-		case p == rules.No:
+		if p == rules.No {
 			return rules.No
-		case p == rules.Unobserved:
+		}
+		if p == rules.Unobserved {
 			out = rules.Unobserved
 		}
 	}

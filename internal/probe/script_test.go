@@ -385,5 +385,4 @@ func TestScriptsOnlyRead(t *testing.T) {
 			}
 		}
 	}
-
 }
