@@ -21,7 +21,7 @@ var layers = []layer{
 	// Nouns and seams.
 	{"internal/ecs", []string{"rules"}}, // an instance has Facts
 	{"internal/record", []string{"rules"}},
-	{"internal/filter", []string{"rules"}}, // what narrows an answer, whoever gives it
+	{"internal/filter", []string{"rules"}},    // what narrows an answer, whoever gives it
 	{"internal/probe", []string{"rules/..."}}, // what a machine is asked and how its answer is read
 	{"internal/event", []string{"internal/ecs", "internal/record", "rules"}},
 	{"internal/files", nil}, // how files are written, whatever is in them
