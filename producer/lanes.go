@@ -17,6 +17,11 @@ import (
 // lanes that were never handed out. try names this delivery of
 // the job: a repeated plan has a name of its own, since it may cut elsewhere.
 func (p *Producer) HandleScope(ctx context.Context, job *event.ScopeJob, try string) error {
+	pace := p.paces.of(job.Scope.Account)
+	if err := pace.begin(ctx); err != nil {
+		return err
+	}
+	defer pace.end()
 	probe, span := trace.Start(ctx, "cut scope")
 	counted, cuts, err := p.cut(probe, job.Scope)
 	span.End(err)
@@ -93,7 +98,7 @@ func (p *Producer) cut(ctx context.Context, s ecs.Scope) (counted int, cuts []ti
 	if err != nil || n <= p.o.LaneSize*3/2 || n > maxScope {
 		return n, nil, err
 	}
-	c := &cutter{p: p, scope: s, probes: min(maxProbes, 64+32*(n/p.o.LaneSize))}
+	c := &cutter{p: p, pace: p.paces.of(s.Account), scope: s, probes: min(maxProbes, 64+32*(n/p.o.LaneSize))}
 	spans := []span{{firstECS, p.o.Now().UTC().Truncate(time.Minute).Add(time.Hour), n}}
 	for more := true; more; {
 		if spans, more, err = c.divide(ctx, spans); err != nil {
@@ -132,6 +137,7 @@ const (
 // cutter divides the creation times of a scope.
 type cutter struct {
 	p            *Producer
+	pace         *pace
 	scope        ecs.Scope
 	probes       int    // that may still be made
 	contradicted string // why the counts are no use
@@ -159,9 +165,20 @@ func (c *cutter) divide(ctx context.Context, spans []span) (out []span, more boo
 			if k == ways-1 {
 				part.to = sp.to
 			}
-			group.Go(func() (err error) {
+			count := func() (err error) {
 				part.n, err = c.p.cloud.CountInstances(ctx, c.scope, ecs.Query{CreatedFrom: part.from, CreatedTo: part.to})
 				return err
+			}
+			if !c.pace.another() { // the scope's own turn serves one call at a time
+				if err := count(); err != nil {
+					_ = group.Wait() // one cause is enough
+					return nil, false, err
+				}
+				continue
+			}
+			group.Go(func() error {
+				defer c.pace.end()
+				return count()
 			})
 		}
 	}

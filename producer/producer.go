@@ -48,6 +48,10 @@ type Options struct {
 	PagesInFlight int
 	// PageWait is how long an instance may wait for others to fill a page.
 	PageWait time.Duration
+	// Rate is the ceiling of calls a second of an account, 0 where there is none.
+	// No more scopes and lanes of an account are worked on side by side than
+	// it serves: a token grows old while its call waits for its turn.
+	Rate float64
 	// Restarts bounds how often a lane starts over because its token expired.
 	Restarts int
 	Log      *slog.Logger
@@ -67,12 +71,13 @@ type Producer struct {
 	roster  *Roster
 	bus     Publisher
 	locator Locator
+	paces   paces
 }
 
 // New returns a Producer. A request without accounts means those of the
 // roster. locator may be nil: instances are then looked for in every scope.
 func New(o Options, cloud Cloud, roster *Roster, bus Publisher, locator Locator) *Producer {
-	return &Producer{o: o, cloud: cloud, roster: roster, bus: bus, locator: locator}
+	return &Producer{o: o, cloud: cloud, roster: roster, bus: bus, locator: locator, paces: paces{rate: o.Rate}}
 }
 
 // HandleScan plans a scan: which accounts and regions, handed out as one scope

@@ -20,6 +20,11 @@ import (
 // or that disagrees with the counts twice, ends the lane with its cause; only a
 // stop or a bus that refuses is an error. try names this delivery of the job.
 func (p *Producer) HandleLane(ctx context.Context, job *event.LaneJob, try string) error {
+	pace := p.paces.of(job.Scope.Account)
+	if err := pace.begin(ctx); err != nil {
+		return err
+	}
+	defer pace.end()
 	l := &lane{p: p, job: job, try: try, query: query(job)}
 	w, err := l.read(ctx)
 	if ctx.Err() != nil {

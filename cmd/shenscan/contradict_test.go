@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -41,10 +42,14 @@ type trial struct {
 	// facts says that instances show less than they do otherwise, so that
 	// verdicts may differ from the truth, though not be milder with high confidence.
 	facts   bool
-	lanes   bool // about creation times: the region is to be cut into lanes
-	members bool // accounts of a resource directory
-	stored  bool // nothing but a store that knows it from before can tell
-	slow    bool // waits for seconds or minutes
+	lanes   bool          // about creation times: the region is to be cut into lanes
+	members bool          // accounts of a resource directory
+	stored  bool          // nothing but a store that knows it from before can tell
+	slow    bool          // waits for seconds or minutes
+	as      string        // what the trial is called, where there is another of its name
+	flags   []string      // further ones of the scan
+	limit   time.Duration // that a scan may take; a minute where it is 0
+	says    string        // a part of a cause
 	faults  []ecssim.Fault
 }
 
@@ -90,6 +95,8 @@ var trials = []trial{
 	{name: ecssim.RegionVanishes, want: partly, stored: true},
 	{name: ecssim.MembersPromoted, want: whole, members: true},
 	{name: ecssim.DirectoryDown, want: partly, members: true, slow: true},
+	{name: ecssim.ThrottleLong, want: whole, slow: true, flags: []string{"--scan-idle", "5m"}, limit: 4 * time.Minute},
+	{name: ecssim.ThrottleLong, as: ecssim.ThrottleLong + "-refused", want: partly, flags: []string{"--throttle-wait", "20s"}, limit: 30 * time.Second, says: "the API asks to wait for 1m50s, until "},
 	{name: ecssim.ThrottleMillis, want: whole},
 	{name: ecssim.BusyUnknownCodes, want: whole},
 	{name: ecssim.BodiesDocumented, want: whole, facts: true},
@@ -105,7 +112,7 @@ var trials = []trial{
 func TestScansUnderContradictions(t *testing.T) {
 	for _, c := range ecssim.Contradictions() {
 		tried := slices.ContainsFunc(trials, func(tr trial) bool { return tr.name == c.Name })
-		if !tried && c.Name != ecssim.ThrottleLong { // which waits for minutes
+		if !tried {
 			t.Errorf("no scan is held against %s", c.Name)
 		}
 	}
@@ -115,7 +122,7 @@ func TestScansUnderContradictions(t *testing.T) {
 		if tr.slow && !*contradictSlow {
 			continue
 		}
-		t.Run(tr.name, func(t *testing.T) { tr.run(t, &before) })
+		t.Run(cmp.Or(tr.as, tr.name), func(t *testing.T) { tr.run(t, &before) })
 	}
 }
 
@@ -164,7 +171,7 @@ func (tr *trial) args(t *testing.T, url string) []string {
 		}
 		args = append(args, "--config", path)
 	}
-	return args
+	return append(args, tr.flags...)
 }
 
 // scanBefore copies the store of a scan of the fleet before anything happened
@@ -247,6 +254,11 @@ func (tr *trial) scan(t *testing.T, sim *ecssim.Server, store string) (o outcome
 	if r.code != 0 && len(strings.TrimSpace(r.stderr)) == 0 {
 		t.Errorf("exit %d without a cause", r.code)
 	}
+	for line := range strings.Lines(r.stderr) {
+		if strings.Contains(line, ": : ") || strings.HasPrefix(strings.TrimSpace(line), ":") {
+			t.Errorf("a message with an empty part: %s", line)
+		}
+	}
 	return o
 }
 
@@ -301,11 +313,17 @@ func (tr *trial) judge(t *testing.T, which string, sim *ecssim.Server, o *outcom
 	if tr.want == whole && o.code != 0 || tr.want == partly && o.code == 0 {
 		bad.add("exit %d; the contradiction allows %s", o.code, [...]string{"either", "a whole scan", "a partial scan alone"}[tr.want])
 	}
-	if limit := time.Minute; o.took > limit {
+	if limit := cmp.Or(tr.limit, time.Minute); o.took > limit {
 		bad.add("took %s, more than %s", o.took.Round(time.Second), limit)
+	}
+	if tr.says != "" && !slices.ContainsFunc(failures, func(f record.Failure) bool { return strings.Contains(f.Error, tr.says) }) {
+		bad.add("no cause says %q", tr.says)
 	}
 	causes := map[string]bool{}
 	for _, f := range failures {
+		if f.Account+f.Region+f.API == "" || strings.TrimSpace(f.Error) == "" {
+			bad.add("a failure without a place or a cause: %+v", f)
+		}
 		causes[f.Class+" "+f.Code+": "+f.Error] = true
 	}
 	t.Logf("%s: exit %d, %s, %d of %d instances, %d gone, %d calls, %s, %d causes, %d wrong", which, o.code, o.Scan.State, len(got), len(truth), o.Scan.Gone, o.calls, o.took.Round(10*time.Millisecond), len(causes), bad.n)

@@ -81,7 +81,7 @@ type result struct {
 // run executes the binary to its end.
 func run(t *testing.T, environ []string, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, shenscan, args...)
 	cmd.Env = environ

@@ -149,6 +149,7 @@ type cloudFlags struct {
 	vpc, gzip, fakeIP           bool
 	concurrency                 int
 	rate, startRate             float64
+	throttleWait                time.Duration
 	accounts                    []string
 }
 
@@ -159,13 +160,14 @@ func (f *cloudFlags) add(cmd *cobra.Command) {
 	fl.IntVar(&f.concurrency, "concurrency", 32, "lanes and calls side by side")
 	fl.Float64Var(&f.rate, "rate", 0, "ceiling of ECS calls a second and account; 0 leaves it to the adaptive limit")
 	fl.Float64Var(&f.startRate, "start-rate", ecsapi.DefaultOptions().StartRate, "ECS calls a second that an account, region and action begin with; the limit then adapts")
+	fl.DurationVar(&f.throttleWait, "throttle-wait", f.throttleWait, "longest wait that a throttled call takes where the API asks for it, and never more than half of --scan-idle; what is asked to wait for longer ends partial and says until when")
 	fl.StringSliceVar(&f.accounts, "account", nil, "accounts to scan, by id or name, of those that are configured or in the resource directory")
 }
 
 // addEndpoints adds what a command needs that asks the cloud only a little.
 func (f *cloudFlags) addEndpoints(cmd *cobra.Command) {
 	o := ecsapi.DefaultOptions()
-	f.concurrency, f.startRate = o.Concurrency, o.StartRate
+	f.concurrency, f.startRate, f.throttleWait = o.Concurrency, o.StartRate, o.ThrottleWait
 	fl := cmd.Flags()
 	fl.StringVar(&f.endpoint, "endpoint", "", "one ECS endpoint for all regions; plain http only to loopback")
 	fl.StringVar(&f.stsEndpoint, "sts-endpoint", "", "STS endpoint; default sts.aliyuncs.com, or --endpoint")
@@ -179,6 +181,7 @@ func (f *cloudFlags) options(s *settings) ecsapi.Options {
 	o.Endpoint, o.STSEndpoint, o.HomeRegion = f.endpoint, f.stsEndpoint, f.home
 	o.FakeIP = f.fakeIP
 	o.VPC, o.Gzip, o.Concurrency, o.MaxRate, o.StartRate = f.vpc, f.gzip, f.concurrency, f.rate, f.startRate
+	o.ThrottleWait = f.throttleWait
 	o.Logger = s.log
 	version, _ := app.Version()
 	o.UserAgent = "shenscan/" + version

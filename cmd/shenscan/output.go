@@ -213,11 +213,17 @@ func failuresOf(s *record.Scan) []record.Failure {
 }
 
 func oneLine(f record.Failure) string {
+	msg := f.Error
 	where := f.Account
 	if f.Region != "" {
 		where += "/" + f.Region
 	}
-	msg := where + ": " + f.Error
+	if where == "" { // it is nobody's own: the call says what failed
+		where = f.API
+	}
+	if where != "" {
+		msg = where + ": " + msg
+	}
 	if f.Mend != "" && !contains(f.Error, f.Mend) {
 		msg += "; " + f.Mend
 	}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,14 +33,47 @@ type processFlags struct {
 
 // keepFlags say what the store remembers of the past.
 type keepFlags struct {
-	gone           time.Duration
-	history, scans int
+	gone           keptFor
+	history, scans kept
+}
+
+// kept is how many of something are remembered: at least one.
+type kept int
+
+func (k *kept) String() string { return strconv.Itoa(int(*k)) }
+func (k *kept) Type() string   { return "int" }
+
+// Set reads the number. The default is no number of its own: 0 would mean it.
+func (k *kept) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return errors.New("give a number of at least 1; without the flag it is the default")
+	}
+	*k = kept(n)
+	return nil
+}
+
+// keptFor is for how long something is remembered: some time at least.
+type keptFor time.Duration
+
+func (k *keptFor) String() string { return time.Duration(*k).String() }
+func (k *keptFor) Type() string   { return "duration" }
+
+// Set reads the duration. The default is no duration of its own: 0 would mean it.
+func (k *keptFor) Set(s string) error {
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return errors.New("give a time such as 720h; without the flag it is the default")
+	}
+	*k = keptFor(d)
+	return nil
 }
 
 func (f *keepFlags) add(cmd *cobra.Command) {
-	cmd.Flags().DurationVar(&f.gone, "keep-gone", store.DefaultGoneRetention, "how long an instance that is gone is remembered, with its history")
-	cmd.Flags().IntVar(&f.history, "keep-history", store.DefaultHistoryPerInstance, "changes remembered of each instance")
-	cmd.Flags().IntVar(&f.scans, "keep-scans", store.DefaultKeepScans, "ended scans remembered, and as many rescans")
+	f.gone, f.history, f.scans = keptFor(store.DefaultGoneRetention), store.DefaultHistoryPerInstance, store.DefaultKeepScans
+	cmd.Flags().Var(&f.gone, "keep-gone", "how long an instance that is gone is remembered, with its history")
+	cmd.Flags().Var(&f.history, "keep-history", "changes remembered of each instance")
+	cmd.Flags().Var(&f.scans, "keep-scans", "ended scans remembered, and as many rescans")
 }
 
 func (f *processFlags) addSink(cmd *cobra.Command) {
@@ -56,10 +91,13 @@ func (f *processFlags) addDebug(cmd *cobra.Command) {
 func (f *processFlags) options(s *settings, name string, roles app.Role, def bus.Sync) app.Options {
 	o := app.Options{
 		Roles: roles, NATS: f.nats.options(s, name, def), Cloud: f.cloud.options(s), Accounts: f.cloud.accounts,
-		Store: f.store.dir, StoreMaxMiB: f.storeMax, KeepGone: f.keep.gone, KeepHistory: f.keep.history, KeepScans: f.keep.scans, SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
+		Store: f.store.dir, StoreMaxMiB: f.storeMax, KeepGone: time.Duration(f.keep.gone), KeepHistory: int(f.keep.history), KeepScans: int(f.keep.scans), SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
 		Concurrency: f.cloud.concurrency, ScanIdle: f.idle, Trace: f.trace.options(s, name), Log: s.log, Now: time.Now,
 		HTTP:  f.listen.options(),
 		Debug: app.DebugOptions{Listen: f.debug, Level: s.level},
+	}
+	if f.idle > 0 { // what waits for longer is taken for lost
+		o.Cloud.ThrottleWait, o.Cloud.MaxThrottled = min(o.Cloud.ThrottleWait, f.idle/2), min(o.Cloud.MaxThrottled, f.idle*2/3)
 	}
 	o.Distributed = o.NATS.URL != ""
 	if name != "shenscan-serve" {

@@ -406,7 +406,7 @@ func (a *App) Run(ctx context.Context) error {
 
 func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 	o := producer.DefaultOptions()
-	o.Log, o.Now = a.log, a.o.Now
+	o.Log, o.Now, o.Rate = a.log, a.o.Now, a.o.Cloud.MaxRate
 	p := producer.New(o, a.cloud, a.roster, a.bus, locator{a.bus})
 	kv, err := a.bus.KV(ctx, "shenscan-scans", 7*24*time.Hour, false)
 	if err != nil {

@@ -111,13 +111,13 @@ func parse(word, value string) (condition, error) {
 		}
 		level, err := rules.ParseLevel(verdict)
 		if err != nil {
-			return c, &Error{word, value, "is not one of " + strings.Join(levels(), ", ") + Nearest(verdict, levels()) + "; TARGET=VERDICT means the verdict on one target"}
+			return c, &Error{word, value, "is not one of " + strings.Join(levels(), ", ") + meant(verdict, levels()) + "; TARGET=VERDICT means the verdict on one target"}
 		}
 		c.name, c.level = target, level
 	case "confidence":
 		level, err := rules.ParseConfidence(value)
 		if err != nil {
-			return c, &Error{word, value, "is not one of high, medium, low" + Nearest(value, []string{"high", "medium", "low"})}
+			return c, &Error{word, value, "is not one of high, medium, low" + meant(value, []string{"high", "medium", "low"})}
 		}
 		c.confidence = level
 	case "exclude":
@@ -140,7 +140,7 @@ func parseExcluded(value string) (condition, error) {
 	}
 	words := slices.DeleteFunc(Words(), func(w string) bool { return w == "exclude" })
 	if !slices.Contains(words, word) || what == "" {
-		return condition{}, &Error{"exclude", value, "begins with none of " + strings.Join(words, ", ") + ", instance" + Nearest(word, words)}
+		return condition{}, &Error{"exclude", value, "begins with none of " + strings.Join(words, ", ") + ", instance" + meant(word, words)}
 	}
 	c, err := parse(word, what)
 	if err != nil {

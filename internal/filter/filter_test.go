@@ -137,3 +137,13 @@ func TestMistakesNameTheNearest(t *testing.T) {
 		t.Error("300 values were taken")
 	}
 }
+
+// TestClosedWordsAreListedOnce tells of a word that is none of a few.
+func TestClosedWordsAreListedOnce(t *testing.T) {
+	for word, closed := range map[string]string{"verdict": "incompatible", "confidence": "medium", "exclude": "region"} {
+		_, err := filter.Parse(filter.Values{word: {"bogus"}})
+		if err == nil || strings.Count(err.Error(), closed) != 1 {
+			t.Errorf("--%s bogus: %v", word, err)
+		}
+	}
+}

@@ -16,9 +16,8 @@ func Nearest(name string, known []string) string {
 	if len(known) == 0 {
 		return ""
 	}
-	nearest := slices.MinFunc(known, func(a, b string) int { return cmp.Compare(distance(name, a), distance(name, b)) })
-	if distance(name, nearest) <= max(2, len(name)/4) {
-		return fmt.Sprintf("; did you mean %q?", nearest)
+	if near := meant(name, known); near != "" {
+		return near
 	}
 	const some = 8
 	more := ""
@@ -26,6 +25,16 @@ func Nearest(name string, known []string) string {
 		more = fmt.Sprintf(" and %d more", len(known)-some)
 	}
 	return "; there are " + strings.Join(known[:min(some, len(known))], ", ") + more
+}
+
+// meant asks whether the one of the known that is near was meant, where there is
+// one; the caller has named them all.
+func meant(name string, known []string) string {
+	nearest := slices.MinFunc(known, func(a, b string) int { return cmp.Compare(distance(name, a), distance(name, b)) })
+	if distance(name, nearest) > max(2, len(name)/4) {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", nearest)
 }
 
 // distance is how many letters must be changed, added or taken away to make a

@@ -80,8 +80,11 @@ func ScopeName(account, region string) string {
 // FailureHead is the failure without its cause: the call, the class, the code.
 func FailureHead(f *record.Failure) string {
 	head := Clean(f.API)
-	if f.Class != "" {
-		head += ": " + Clean(f.Class)
+	switch class := Clean(f.Class); {
+	case head == "":
+		head = class
+	case class != "":
+		head += ": " + class
 	}
 	if f.Code != "" {
 		head += " (" + Clean(f.Code) + ")"

@@ -367,23 +367,35 @@ func timestampMend(h http.Header, now time.Time) string {
 	return "this machine's clock is right by the answer's Date: look for a proxy that holds requests back or sends them again"
 }
 
-// retryHint returns how long the API asks to wait: Retry-After, or TimeLeft
-// (milliseconds) of the rate limit headers of the API gateway.
-func retryHint(h http.Header) time.Duration {
+// longestHint bounds what is believed of a hint.
+const longestHint = 24 * time.Hour
+
+// retryHint returns how long the API asks to wait: Retry-After in seconds or as
+// a date, x-acs-retry-after in milliseconds, or TimeLeft (milliseconds) of the
+// rate limit headers of the API gateway; the longest of them.
+func retryHint(h http.Header, now time.Time) time.Duration {
 	var d time.Duration
+	millis := func(s string) {
+		if ms, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64); err == nil {
+			d = max(d, time.Duration(min(ms, longestHint.Milliseconds()))*time.Millisecond)
+		}
+	}
 	for _, name := range []string{"X-Ratelimit-User-Api", "X-Ratelimit-User"} {
 		for pair := range strings.SplitSeq(h.Get(name), ",") {
-			key, value, _ := strings.Cut(strings.TrimSpace(pair), ":")
-			if key != "TimeLeft" {
-				continue
-			}
-			if ms, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil {
-				d = max(d, time.Duration(ms)*time.Millisecond)
+			if key, value, _ := strings.Cut(strings.TrimSpace(pair), ":"); key == "TimeLeft" {
+				millis(value)
 			}
 		}
 	}
-	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil {
-		d = max(d, time.Duration(s)*time.Second)
+	millis(h.Get("X-Acs-Retry-After"))
+	after := strings.TrimSpace(h.Get("Retry-After"))
+	if s, err := strconv.ParseInt(after, 10, 64); err == nil {
+		d = max(d, time.Duration(min(s, int64(longestHint/time.Second)))*time.Second)
+	} else if at, err := http.ParseTime(after); err == nil {
+		if date, err := http.ParseTime(h.Get("Date")); err == nil { // by the clock that wrote it
+			now = date
+		}
+		d = max(d, at.Sub(now))
 	}
-	return min(max(d, 0), 2*time.Minute)
+	return min(d, longestHint)
 }

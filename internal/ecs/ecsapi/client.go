@@ -218,6 +218,9 @@ func (k *call) run(ctx context.Context) error {
 		}
 		queued := time.Now()
 		b, g, err := k.c.limits.wait(ctx, limitKey{k.scope.Account, k.scope.Region, k.req.action})
+		if held, ok := errors.AsType[*closedError](err); ok {
+			return k.heldBack(held)
+		}
 		if err != nil {
 			return k.gaveUp(err)
 		}
@@ -235,19 +238,40 @@ func (k *call) run(ctx context.Context) error {
 		}
 		if e.Class == ecs.Throttled {
 			b.refused(ctx, g, hint)
+			if hint > k.c.o.ThrottleWait {
+				b.closeUntil(time.Now().Add(hint))
+			}
 		}
 		if e.Class == ecs.Credentials {
 			k.ring.refused(keys)
 		}
 		wait, again := k.retry(e, hint)
 		if !again {
-			return e
+			return sayUntil(e, hint)
 		}
 		k.c.o.Observer.Retry(k.scope.Account, k.scope.Region, k.req.action, codeLabel(e))
 		if err := sleepUntil(ctx, time.Now().Add(wait)); err != nil {
 			return k.gaveUp(err)
 		}
 	}
+}
+
+// heldBack is the failure of a call that was not made, because one before it was
+// asked to wait for longer than a call may.
+func (k *call) heldBack(held *closedError) error {
+	return &ecs.Error{
+		Action: k.req.action, Scope: k.scope, Class: ecs.Throttled, Err: held,
+		Mend: "scan again then; to wait for so long, raise --throttle-wait",
+	}
+}
+
+// sayUntil adds to the failure of a call that is not made again how long the API
+// asked to wait.
+func sayUntil(e *ecs.Error, hint time.Duration) *ecs.Error {
+	if hint > 0 {
+		e.Err = fmt.Errorf("%w (the API asks to wait for %s, until %s)", e.Err, hint.Round(time.Millisecond), time.Now().Add(hint).UTC().Format(time.RFC3339))
+	}
+	return e
 }
 
 // endSpan ends the span of one exchange with the code and the class of its
@@ -305,7 +329,7 @@ func (k *call) attempt(ctx context.Context, keys *Keys) (*ecs.Error, time.Durati
 	if e.Class == ecs.Throttled && x.header != nil {
 		k.c.throttled.Store(&x.header)
 	}
-	return e, retryHint(x.header)
+	return e, retryHint(x.header, time.Now())
 }
 
 // explain makes the *ecs.Error of a failed exchange; nil when the failure is
@@ -358,7 +382,7 @@ func (k *call) retry(e *ecs.Error, hint time.Duration) (wait time.Duration, agai
 		if k.throttles == 1 {
 			k.sincePause = time.Now()
 		}
-		return 0, k.throttles <= o.MaxThrottles && time.Since(k.sincePause) < o.MaxThrottled
+		return 0, hint <= o.ThrottleWait && k.throttles <= o.MaxThrottles && time.Since(k.sincePause) < o.MaxThrottled
 	case ecs.Credentials: // once with fresh keys
 		again = !k.refreshed
 		k.refreshed = true

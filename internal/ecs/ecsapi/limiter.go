@@ -37,7 +37,7 @@ type bucket struct {
 	notify  func(rate float64)
 	log     *slog.Logger
 
-	leasing turn // held by the one caller who talks to shared
+	leasing turn // held by the one caller who reserves
 
 	mu     sync.Mutex
 	local  rateState
@@ -51,18 +51,72 @@ type bucket struct {
 	alone  bool // the last talk with shared failed
 	retry  time.Time
 
+	closed time.Time     // nobody is to ask before; later than a call may wait
+	shut   chan struct{} // closed when that is set: those who sleep then need not
+
 	doubtful uint64    // the epoch that a refusal without a hint ended
 	refusal  time.Time // when the refused call had started
 }
 
 func newBucket(key string, b rateBounds, shared Shared, penalty int, notify func(float64), log *slog.Logger) *bucket {
-	return &bucket{key: key, bounds: b, shared: shared, penalty: float64(penalty), notify: notify, log: log, wanted: 1, leasing: newTurn()}
+	return &bucket{key: key, bounds: b, shared: shared, penalty: float64(penalty), notify: notify, log: log, wanted: 1, leasing: newTurn(), shut: make(chan struct{})}
 }
 
 // grant is leave to make one call.
 type grant struct {
 	epoch uint64
 	at    time.Time
+}
+
+// closedError says that the API asked not to be asked again before a time that
+// is further away than a call may wait.
+type closedError struct{ until time.Time }
+
+func (e *closedError) Error() string {
+	return "the API asks not to be asked before " + e.until.UTC().Format(time.RFC3339)
+}
+
+// closeUntil makes every wait end with a closedError until then.
+func (b *bucket) closeUntil(at time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if at.After(b.closed) {
+		b.closed = at
+		close(b.shut)
+		b.shut = make(chan struct{})
+	}
+}
+
+func (b *bucket) open() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if time.Now().Before(b.closed) {
+		return &closedError{b.closed}
+	}
+	return nil
+}
+
+// sleep sleeps until then, or until the bucket is closed.
+func (b *bucket) sleep(ctx context.Context, at time.Time) error {
+	b.mu.Lock()
+	shut := b.shut
+	b.mu.Unlock()
+	if err := b.open(); err != nil {
+		return err
+	}
+	if d := time.Until(at); d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-ctx.Done():
+		case <-shut:
+		case <-t.C:
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return b.open()
 }
 
 // wait blocks until a call may start.
@@ -72,7 +126,7 @@ func (b *bucket) wait(ctx context.Context) (grant, error) {
 		if err != nil {
 			return grant{}, err
 		}
-		if err := sleepUntil(ctx, slot); err != nil {
+		if err := b.sleep(ctx, slot); err != nil {
 			return grant{}, err
 		}
 		b.mu.Lock()
@@ -99,15 +153,13 @@ func sleepUntil(ctx context.Context, at time.Time) error {
 	}
 }
 
+// slot takes the next free slot. Callers take theirs one after the other, each
+// when the one before is due: what was reserved far ahead would outlive a
+// refusal, would be lost with its caller, and in the shared state would look
+// like the work of a wrong clock.
 func (b *bucket) slot(ctx context.Context) (time.Time, uint64, error) {
-	if b.shared == nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		at, _ := b.local.take(b.bounds, time.Now(), 1, b.good)
-		b.good = 0
-		b.epoch = b.local.Epoch
-		b.show(b.local.Rate)
-		return at, b.epoch, nil
+	if err := b.open(); err != nil {
+		return time.Time{}, 0, err
 	}
 	if at, epoch, ok := b.leased(); ok {
 		return at, epoch, nil
@@ -119,11 +171,10 @@ func (b *bucket) slot(ctx context.Context) (time.Time, uint64, error) {
 	if at, epoch, ok := b.leased(); ok { // the caller before this one leased
 		return at, epoch, nil
 	}
-	// Slots far ahead would outlive a refusal that another process sees.
 	b.mu.Lock()
 	last := b.next.Add(-b.every)
 	b.mu.Unlock()
-	if err := sleepUntil(ctx, last); err != nil {
+	if err := b.sleep(ctx, last); err != nil {
 		return time.Time{}, 0, err
 	}
 	b.lease(ctx)
@@ -158,7 +209,7 @@ func (b *bucket) leased() (time.Time, uint64, bool) {
 // fails. Only the end of ctx keeps it from that.
 func (b *bucket) lease(ctx context.Context) {
 	b.mu.Lock()
-	good, n, alone := b.good, b.wanted, b.alone && time.Now().Before(b.retry)
+	good, n, alone := b.good, b.wanted, b.shared == nil || b.alone && time.Now().Before(b.retry)
 	b.good = 0
 	b.mu.Unlock()
 	if alone {
@@ -201,9 +252,13 @@ func (b *bucket) leaseAlone(good int) {
 	b.leaseOf(b.local, first, every, 1)
 }
 
-// aloneBounds are this process's cautious share.
+// aloneBounds are this process's cautious share, or all where nobody shares.
 func (b *bucket) aloneBounds() rateBounds {
-	return rateBounds{start: b.bounds.start / b.penalty, min: b.bounds.min / b.penalty, fixed: b.bounds.fixed}
+	out := b.bounds
+	if b.shared != nil {
+		out.start, out.min = out.start/b.penalty, out.min/b.penalty
+	}
+	return out
 }
 
 const retryShared = 5 * time.Second // how often a failing shared state is tried again
@@ -357,6 +412,7 @@ func (l *limiter) get(k limitKey) *bucket {
 			bounds.start = min(bounds.start, l.o.MaxRate)
 			bounds.min = min(bounds.min, l.o.MaxRate)
 		}
+		bounds.longest = l.o.ThrottleWait
 		if k.action == "" {
 			bounds = rateBounds{start: l.o.MaxRate, min: l.o.MaxRate, fixed: true}
 		}
@@ -395,12 +451,15 @@ func keyToken(s string) string {
 // wait blocks until a call may start under the action's limit and the
 // account's ceiling.
 func (l *limiter) wait(ctx context.Context, k limitKey) (*bucket, grant, error) {
+	b := l.get(k)
+	if err := b.open(); err != nil {
+		return nil, grant{}, err
+	}
 	if l.o.MaxRate > 0 {
 		if _, err := l.get(limitKey{account: k.account}).wait(ctx); err != nil {
 			return nil, grant{}, err
 		}
 	}
-	b := l.get(k)
 	g, err := b.wait(ctx)
 	return b, g, err
 }

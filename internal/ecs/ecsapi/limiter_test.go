@@ -5,10 +5,14 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
 )
 
 // quotaServer refuses calls beyond a quota in fixed windows, as the API does,
@@ -294,4 +298,137 @@ func TestAGarbledSharedStateIsBegunAnew(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestSlotsAreTakenOneAfterTheOther lets more callers wait than a far-away slot
+// would allow: with a rate of 0.15 a second the twentieth is two minutes behind,
+// which looked like the work of a wrong clock, and all were let go at once.
+func TestSlotsAreTakenOneAfterTheOther(t *testing.T) {
+	for name, shared := range map[string]Shared{"alone": nil, "shared": newMemoryShared()} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := DefaultOptions()
+				o.MaxRate, o.Shared = 0.15, shared
+				l := newLimiter(&o)
+				calls := make(chan time.Time, 64)
+				var wg sync.WaitGroup
+				for i := range 64 {
+					wg.Go(func() {
+						b, g, err := l.wait(t.Context(), limitKey{"acc", string(rune('a' + i%30)), "DescribeInstances"})
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						b.succeeded(t.Context(), g)
+						calls <- time.Now()
+					})
+				}
+				wg.Wait()
+				close(calls)
+				last := <-calls
+				for at := range calls {
+					if gap := at.Sub(last); gap < 6*time.Second {
+						t.Fatalf("two calls within %s at a rate of 0.15 a second", gap)
+					}
+					last = at
+				}
+			})
+		})
+	}
+}
+
+// TestALongHintIsWaitedForOrEndsTheCalls refuses one of forty callers with a
+// hint of minutes. Up to the longest wait all of them wait; beyond, all of them
+// end at once and say until when.
+func TestALongHintIsWaitedForOrEndsTheCalls(t *testing.T) {
+	for name, tc := range map[string]struct {
+		hint, longest time.Duration
+		waits         bool
+	}{
+		"110 s":               {110 * time.Second, 5 * time.Minute, true},
+		"300 s":               {300 * time.Second, 5 * time.Minute, true},
+		"300 s, at most 60 s": {300 * time.Second, time.Minute, false},
+		"an hour":             {time.Hour, 5 * time.Minute, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBucket("k", rateBounds{start: 1000, min: 1, longest: tc.longest}, nil, 4, func(float64) {}, slog.New(slog.DiscardHandler))
+				g, err := b.wait(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				var wg sync.WaitGroup
+				for range 40 {
+					wg.Go(func() {
+						time.Sleep(time.Second) // behind the refusal
+						_, err := b.wait(t.Context())
+						held, closed := errors.AsType[*closedError](err)
+						switch took := time.Since(began); {
+						case tc.waits && (err != nil || took < tc.hint || took > tc.hint*11/10+2*time.Minute):
+							t.Errorf("a call after %s: %v", took, err)
+						case !tc.waits && (!closed || took > 2*time.Second || held.until.Sub(began) != tc.hint):
+							t.Errorf("%v after %s", err, took)
+						}
+					})
+				}
+				b.refused(t.Context(), g, tc.hint)
+				if tc.hint > tc.longest {
+					b.closeUntil(time.Now().Add(tc.hint))
+				}
+				wg.Wait()
+			})
+		})
+	}
+}
+
+func TestEveryHintIsRead(t *testing.T) {
+	now := time.Date(2026, 11, 20, 3, 0, 0, 0, time.UTC)
+	for want, h := range map[time.Duration]map[string]string{
+		110 * time.Second:       {"Retry-After": "110"},
+		300 * time.Second:       {"Retry-After": "300"},
+		200 * time.Millisecond:  {"X-Acs-Retry-After": "200"},
+		90 * time.Second:        {"Retry-After": "Fri, 20 Nov 2026 04:01:30 GMT", "Date": "Fri, 20 Nov 2026 04:00:00 GMT"},
+		30 * time.Second:        {"Retry-After": "Fri, 20 Nov 2026 03:00:30 GMT"},
+		1500 * time.Millisecond: {"X-Ratelimit-User-Api": "TotalRemain:0,TimeLeft:1500", "Retry-After": "1"},
+		longestHint:             {"Retry-After": "99999999999"},
+		0:                       {"Retry-After": "-5", "X-Acs-Retry-After": "soon"},
+	} {
+		header := http.Header{}
+		for k, v := range h {
+			header.Set(k, v)
+		}
+		if got := retryHint(header, now); got != want {
+			t.Errorf("%v is read as %s, want %s", h, got, want)
+		}
+	}
+}
+
+// TestAnAnswerIsAsOldAsItsCall lets calls wait for their turns, a fifth of a
+// second each: what an answer shows is as old as its call, and not as the wait.
+func TestAnAnswerIsAsOldAsItsCall(t *testing.T) {
+	const calls, rate = 8, 5
+	f := newFake(t, nil)
+	c := newTestClient(t, f, func(o *Options) { o.MaxRate = rate })
+	var mu sync.Mutex
+	var asked []time.Time
+	var wg sync.WaitGroup
+	for i := range calls {
+		wg.Go(func() {
+			page, err := c.Instances(t.Context(), ecs.Scope{Account: testAccount, Region: "cn-" + string(rune('a'+i))}, ecs.Query{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			asked = append(asked, page.Asked)
+		})
+	}
+	wg.Wait()
+	slices.SortFunc(asked, time.Time.Compare)
+	// The last one left when seven turns had passed, however slow the machine is.
+	if span := asked[len(asked)-1].Sub(asked[0]); span < (calls-2)*time.Second/rate {
+		t.Errorf("%d calls at %d a second were asked within %s", calls, rate, span)
+	}
 }

@@ -119,12 +119,16 @@ type Options struct {
 	Proxy          string
 	CAFile         string // PEM file with further roots
 
-	MaxAttempts   int           // of one call, throttled ones not counted
-	MaxRetryTime  time.Duration // of one call from its first attempt
-	BackoffBase   time.Duration // first retry waits up to this
-	BackoffMax    time.Duration
-	MaxThrottles  int           // throttled answers that one call bears
-	MaxThrottled  time.Duration // time that one call bears being throttled
+	MaxAttempts  int           // of one call, throttled ones not counted
+	MaxRetryTime time.Duration // of one call from its first attempt
+	BackoffBase  time.Duration // first retry waits up to this
+	BackoffMax   time.Duration
+	MaxThrottles int           // throttled answers that one call bears
+	MaxThrottled time.Duration // time that one call bears being throttled
+	// ThrottleWait is the longest wait that the API may ask for. A call that is
+	// asked to wait for longer fails and says until when, as do all others that
+	// the same limit holds back.
+	ThrottleWait  time.Duration
 	CircuitAfter  int           // calls of one scope that fail in a row before it is given up
 	CircuitPause  time.Duration // how long a given-up scope is left alone
 	StartRate     float64       // calls a second an account, region and action begin with
@@ -153,6 +157,7 @@ func DefaultOptions() Options {
 		BackoffMax:      10 * time.Second,
 		MaxThrottles:    40,
 		MaxThrottled:    10 * time.Minute,
+		ThrottleWait:    5 * time.Minute,
 		CircuitAfter:    3,
 		CircuitPause:    30 * time.Second,
 		StartRate:       10,
@@ -185,6 +190,7 @@ func (o *Options) fill() {
 	orDefault(&o.BackoffMax, d.BackoffMax)
 	orDefault(&o.MaxThrottles, d.MaxThrottles)
 	orDefault(&o.MaxThrottled, d.MaxThrottled)
+	orDefault(&o.ThrottleWait, d.ThrottleWait)
 	orDefault(&o.CircuitAfter, d.CircuitAfter)
 	orDefault(&o.CircuitPause, d.CircuitPause)
 	orDefault(&o.StartRate, d.StartRate)
@@ -230,6 +236,9 @@ func (o Options) Validate() error {
 	}
 	if o.Directory.RoleName != "" && !roleName.MatchString(o.Directory.RoleName) {
 		bad("directory role %q is not the name of a role", o.Directory.RoleName)
+	}
+	if o.ThrottleWait != 0 && (o.ThrottleWait < time.Second || o.ThrottleWait > 10*time.Minute) {
+		bad("throttle wait %s is outside 1s to 10m", o.ThrottleWait)
 	}
 	if o.MaxRate < 0 || o.StartRate < 0 || o.MinRate < 0 {
 		bad("rates are calls a second and not negative")

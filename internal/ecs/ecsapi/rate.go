@@ -50,6 +50,12 @@ func (s *rateState) forgive(b rateBounds, now time.Time, epoch uint64) bool {
 type rateBounds struct {
 	start, min float64
 	fixed      bool
+	longest    time.Duration // pause that a refusal may ask for
+}
+
+// far is how far ahead a time may be that no clock was wrong for.
+func (b rateBounds) far(rate float64) int64 {
+	return max(farAhead, int64(b.longest+b.longest/20)+farAhead/3) + int64(4*float64(time.Second)/rate)
 }
 
 const (
@@ -74,7 +80,7 @@ func (s *rateState) init(b rateBounds, now time.Time) {
 	if s.Rate <= 0 || math.IsNaN(s.Rate) || math.IsInf(s.Rate, 0) || (b.fixed && s.Rate != b.start) {
 		*s = rateState{Rate: b.start, Grown: now.UnixNano(), Next: now.Add(-burst).UnixNano()}
 	}
-	if far := now.UnixNano() + farAhead + int64(4*float64(time.Second)/s.Rate); s.Next > far || s.Paused > far { // a clock was wrong
+	if far := now.UnixNano() + b.far(s.Rate); s.Next > far || s.Paused > far { // a clock was wrong
 		s.Next, s.Paused = now.UnixNano(), 0
 	}
 }
@@ -147,6 +153,7 @@ func (s *rateState) refuse(b rateBounds, now time.Time, epoch uint64, good int, 
 	wholeMinute := hint >= longHint || (hint == 0 && s.Strikes >= strikesToWait)
 	switch {
 	case hint > 0:
+		hint = min(hint, max(b.longest, longHint))
 		pause = hint + time.Duration(rand.Int64N(int64(20*time.Millisecond+hint/50)))
 	case wholeMinute:
 		pause = now.Truncate(time.Minute).Add(time.Minute).Sub(now) + time.Duration(rand.Int64N(int64(time.Second)))

@@ -350,3 +350,10 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+func TestAFolderIsToldFromTheFilesInIt(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := open(t, dir); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "*.json")) {
+		t.Errorf("a folder: %v", err)
+	}
+}

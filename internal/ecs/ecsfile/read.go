@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -77,6 +78,10 @@ func open(file string) (io.ReadCloser, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
+	}
+	if st, err := f.Stat(); err == nil && st.IsDir() {
+		_ = f.Close() // nothing was written to it
+		return nil, fmt.Errorf("%s is a folder: name the files in it, such as %s", file, filepath.Join(file, "*.json"))
 	}
 	decoded := transform.NewReader(f, unicode.BOMOverride(transform.Nop))
 	return struct {
