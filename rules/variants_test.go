@@ -16,6 +16,7 @@ import (
 var (
 	wholeNames = flag.Bool("names.whole", false, "TestVariants: try every variant of every name, and a hundred thousand pairs of changes")
 	namesSeed  = flag.Uint64("names.seed", 1, "TestVariants: the seed of the sample; 0 draws one")
+	namesSeeds = flag.Int("names.seeds", 1, "TestVariants: how many seeds draw pairs of changes, with -names.whole: the seed and those after it")
 )
 
 // plainNames name systems of every family on both sides of every boundary, as
@@ -246,17 +247,24 @@ func TestVariants(t *testing.T) {
 			}
 		}
 	}
-	pairs := 2000
+	pairs, seeds := 2000, 1
 	if *wholeNames {
-		pairs = 100_000
+		pairs, seeds = 100_000, *namesSeeds
 	}
-	for range pairs {
-		plain := plainNames[rng.IntN(len(plainNames))]
-		a, b := &all[rng.IntN(len(all))], &all[rng.IntN(len(all))]
-		if plain == "Others Linux" && (a.lists || b.lists) {
-			continue
+	for more := range seeds {
+		if more > 0 {
+			rng = rand.New(rand.NewPCG(seed+uint64(more), 1))
 		}
-		check(aVariant{plain: plain, text: b.do(a.do(plain)), did: a.name + ", then " + b.name, kind: kinds[rng.IntN(len(kinds))]})
+		before := bad
+		for range pairs {
+			plain := plainNames[rng.IntN(len(plainNames))]
+			a, b := &all[rng.IntN(len(all))], &all[rng.IntN(len(all))]
+			if plain == "Others Linux" && (a.lists || b.lists) {
+				continue
+			}
+			check(aVariant{plain: plain, text: b.do(a.do(plain)), did: a.name + ", then " + b.name, kind: kinds[rng.IntN(len(kinds))]})
+		}
+		t.Logf("seed %d: %d of %d pairs of changes came out milder", seed+uint64(more), bad-before, pairs)
 	}
 	t.Logf("%d variants, %d milder; run again with -names.seed=%d", n, bad, seed)
 	if bad > 0 {

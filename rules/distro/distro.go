@@ -106,14 +106,17 @@ func Opaque(s string) bool {
 			return false
 		}
 	}
-	return true
+	return !strings.EqualFold(s[2:5], "win") || s[5] != '2' && s[5] != 'n' && s[5] != 's' // m-win2008x64, m-winnt4server
 }
 
 // guess makes one answer of all that was read.
 func (sc *scan) guess() Guess {
 	g := Guess{Kernel: sc.kern, Unreal: sc.unreal, Cut: sc.cut, AMD: sc.amd(), Arch: sc.arch("")}
 	sc.family(&g)
-	if g.Family != "" && !g.Vague && !isWindows(g.Family) {
+	switch {
+	case isWindows(g.Family):
+		sc.looseYears()
+	case g.Family != "" && !g.Vague:
 		sc.looseVersions(&g)
 	}
 	pick := -1
@@ -168,19 +171,48 @@ func (sc *scan) family(g *Guess) {
 }
 
 // looseVersions reads the dotted numbers that stand neither after the name nor
-// after anything else that is known, where the name has none of its own.
+// after anything else that is known, where the name has none of its own, or the
+// text tells of a change from one to another: "5.8 upgraded to CentOS 7.9".
 func (sc *scan) looseVersions(g *Guess) {
-	if sc.looseN == 0 || sc.mention.family != g.Family || slices.ContainsFunc(sc.found, func(r reading) bool { return r.Family == g.Family && r.Version != "" }) {
+	if sc.looseN == 0 || sc.mention.family != g.Family ||
+		!sc.looseRange && slices.ContainsFunc(sc.found, func(r reading) bool { return r.Family == g.Family && r.Version != "" }) {
 		return
 	}
 	at := sc.mention.at
 	for _, i := range sc.loose[:sc.looseN] {
+		if !sc.dotted(max(i, -i-1)) { // a year, which only Windows has for a name
+			continue
+		}
 		possible := true
 		if i < 0 { // nothing stands before it
 			i = -i - 1
-			possible = i+2 != at
+			possible = !sc.besideName(i+2, at) || sc.looseRange
 		}
 		sc.release(i, possible)
+	}
+}
+
+// besideName says whether nothing but words without a meaning of their own stands
+// between token i and the name at token at: "6.5版 CentOS".
+func (sc *scan) besideName(i, at int) bool {
+	for ; i < at; i++ {
+		if w := words[sc.word(i)]; sc.t[i].num || w == nil || w.role != roleFiller {
+			return false
+		}
+	}
+	return i == at
+}
+
+// looseYears reads the years before the name of Windows in a text that tells of
+// a change from one to another: "2003 upgraded to Windows 2012".
+func (sc *scan) looseYears() {
+	if !sc.looseRange {
+		return
+	}
+	for _, i := range sc.loose[:sc.looseN] {
+		if y, ok := mainYear(sc.word(max(i, -i-1))); ok {
+			sc.add(WindowsServer, "", y, "", true)
+		}
 	}
 }
 

@@ -246,7 +246,7 @@ func (sc *scan) minor(p *parts, possible bool) {
 	major := level{major: p.v[0], parts: 1}
 	if p.n > 1 {
 		v := level{major: p.v[0], minor: p.v[1], parts: 2}
-		if sc.t[p.tok[1]].sized && sc.word(p.tok[1])[0] == '0' { // 5.08 GB
+		if sc.word(p.tok[1])[0] == '0' && (sc.t[p.tok[1]].sized || sc.digits(p.tok[1]) == 3 && sc.dotted(p.tok[1])) { // 5.08 GB, 6.010.0.0.5
 			v.minor = 0
 		}
 		switch {
@@ -263,9 +263,13 @@ func (sc *scan) minor(p *parts, possible bool) {
 			return
 		}
 		minor, ok := sc.strip(p.tok[1], func(n uint32) bool { return sc.exists(level{major: p.v[0], minor: n, parts: 2}) })
-		// "9_0164位" is machine 01 of release 9, as "9-164" is machine 1.
+		// "9_0164位" is machine 01 of release 9, as "9-164" is machine 1; "CentOS 6_932位"
+		// may be 6.9 and machine 9 of 6.
 		counted := sc.sep(p.tok[1]) == '-' || sc.sep(p.tok[1]) == '_' && sc.word(p.tok[1])[0] == '0'
 		if ok && !(sc.exists(major) && counted) {
+			if before := sc.sep(p.at); sc.sep(p.tok[1]) == '_' && before != '_' && before != 0 && sc.exists(major) {
+				sc.keep(major, true)
+			}
 			sc.keep(level{major: p.v[0], minor: minor, parts: 2}, possible)
 			return
 		}
@@ -303,7 +307,7 @@ func (sc *scan) strip(i int, exists func(uint32) bool) (uint32, bool) {
 		return 0, false
 	}
 	if sc.t[i].sized { // 5.1140G: the shorter version is the older one
-		for n := max(1, len(text)-3); n < len(text); n++ {
+		for n := 1; n < len(text); n++ {
 			if v := uint32(atoi(text[:n])); text[n] != '0' && exists(v) {
 				return v, true
 			}
@@ -453,6 +457,9 @@ func (sc *scan) debian(p *parts, possible bool) {
 	switch {
 	case three && p.n == 2 && p.v[1] > 0 && p.v[1] < 100: // 6.09
 		v = level{major: p.v[0], point: p.v[1], parts: 3}
+		if sc.digits(p.tok[1]) > 2 { // 6.010: it may be 6.0 and something else
+			sc.keep(level{major: p.v[0], parts: 2}, true)
+		}
 	case three && p.n == 3 && sc.digits(p.tok[2]) <= 2:
 		v = level{major: p.v[0], minor: p.v[1], point: p.v[2], parts: 3}
 	}
@@ -503,19 +510,36 @@ func (sc *scan) debianRepair(p *parts, v, major level, exists func(uint32) bool,
 	}
 }
 
+// undotted reads a version of the open mention that is written without its dots.
+func (sc *scan) undotted(text string) (level, bool) {
+	if sc.mention.family == Debian {
+		if v, ok := sc.debianUndotted(text); ok {
+			return v, true
+		}
+	}
+	return sc.dot(text)
+}
+
+// debianUndotted reads the releases of Debian that have three numbers: "606",
+// "6010", "60".
+func (sc *scan) debianUndotted(text string) (level, bool) {
+	if len(text) < 2 || len(text) > 4 || text[0] != '5' && text[0] != '6' || text[1] != '0' {
+		return level{}, false
+	}
+	v := level{major: uint32(text[0] - '0'), parts: 2}
+	if len(text) > 2 {
+		v.parts, v.point = 3, uint32(atoi(text[2:]))
+	}
+	return v, sc.exists(v)
+}
+
 // debianCompact splits "606", "609", "6010", "750", "804", "1106", "60".
 func (sc *scan) debianCompact(p *parts, possible bool) {
 	text := sc.word(p.at)
 	for {
-		if len(text) >= 2 && (text[0] == '5' || text[0] == '6') && text[1] == '0' && len(text) <= 4 {
-			v := level{major: uint32(text[0] - '0'), parts: 2}
-			if len(text) > 2 {
-				v.parts, v.point = 3, uint32(atoi(text[2:]))
-			}
-			if sc.exists(v) {
-				sc.keep(v, possible || sc.sep(p.at) != 0 && !sc.pinned(p.next))
-				return
-			}
+		if v, ok := sc.debianUndotted(text); ok {
+			sc.keep(v, possible || sc.sep(p.at) != 0 && !sc.pinned(p.next))
+			return
 		}
 		tail := ""
 		if len(text) > 3 {

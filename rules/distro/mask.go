@@ -1,5 +1,7 @@
 package distro
 
+import "strings"
+
 // measure finds the numbers that are no versions: addresses, dates, times,
 // sizes, counts, and the parts of architecture names and kernel releases.
 func (sc *scan) measure() {
@@ -18,6 +20,8 @@ func (sc *scan) measure() {
 		case sc.kernelAt(i), sc.address(i), sc.date(i), sc.clock(i):
 		case t.val == 2 && sc.digits(i) == 1 && sc.is(i+1, "k") && sc.sep(i+1) == 0:
 			sc.twoK(i)
+		case t.val == 2 && sc.digits(i) == 1 && sc.sep(i+1) == 0 && sc.kAndEdition(i):
+			sc.t[i].val, sc.t[i].year = 2000, true
 		case sc.unit(i):
 			if t.sep == '.' && sc.isNum(i-1) && !sc.t[i-1].no || sc.isNum(i-1) && sc.is(i-2, "u") || sc.yearAndMore(i) {
 				t.sized = true // the last number of a version that a size is glued to
@@ -192,13 +196,37 @@ func (sc *scan) yearFirst(i int) bool {
 	return false
 }
 
-// windowsBefore says whether number i follows a name of Windows.
+// windowsBefore says whether token i follows a name of Windows, and no more than
+// an edition stands between.
 func (sc *scan) windowsBefore(i int) bool {
-	switch sc.word(i - 1) {
-	case "windows", "win", "server", "windowsserver", "winserver", "ws", "w", "winsvr", "svr":
-		return true
+	for back := 1; back <= 5 && back <= i; back++ {
+		text := sc.word(i - back)
+		switch text {
+		case "server", "ws", "w", "winsvr", "svr", "srv", "sbs":
+			return true
+		}
+		if strings.HasSuffix(text, "windows") || strings.HasSuffix(text, "win") || strings.HasSuffix(text, "winserver") || strings.HasSuffix(text, "windowsserver") {
+			return true
+		}
+		if w := words[text]; w == nil || w.role != roleFiller {
+			return false
+		}
 	}
 	return false
+}
+
+// yearGlued says whether digits, which follow what was read so far, begin with the
+// year of a Windows release and go on with something else: 20038 and 200864, of a
+// release that is newer than the first images of ECS only where they are no date.
+func (sc *scan) yearGlued(digits string) bool {
+	if len(digits) < 5 {
+		return false
+	}
+	y, ok := mainYear(digits[:4])
+	if !ok || y > "2008" && (len(digits) >= 6 && isMonth(digits[:6]) || len(digits) >= 8 && likelyYear(digits[4:8])) {
+		return false
+	}
+	return sc.windowsBefore(sc.n)
 }
 
 // yearLast finds 01-05-2018 and 1/5/2018.
@@ -257,9 +285,30 @@ func (sc *scan) twoK(i int) {
 	}
 }
 
+// kAndEdition says whether a k with the name of an edition glued to it follows
+// token i, which stands for Windows 2000: w2ksp4, win2kadv. It cuts the k off.
+func (sc *scan) kAndEdition(i int) bool {
+	text := sc.word(i + 1)
+	if len(text) < 3 || text[0] != 'k' || !sc.is(i-1, "w") && !sc.is(i-1, "win") && !sc.is(i-1, "windows") {
+		return false
+	}
+	if w := words[text[1:]]; w == nil || w.role != roleFiller {
+		return false
+	}
+	sc.t[i+1].start++
+	return true
+}
+
 func (sc *scan) remove(i, n int) {
 	copy(sc.t[i:sc.n], sc.t[i+n:sc.n])
 	sc.n -= n
+}
+
+// debianRelease says whether the three numbers at token i follow the name of
+// Debian and are one of its releases: Debian 5.0.8-201905-amd64. It had no kernel
+// 5.0 or 6.0.
+func (sc *scan) debianRelease(i int) bool {
+	return strings.HasSuffix(sc.word(i-1), Debian) && (sc.t[i].val == 5 || sc.t[i].val == 6) && sc.t[i+1].val == 0 && sc.t[i+2].val <= 10
 }
 
 // kernelAt finds a kernel release such as 2.6.18-348.el5 and keeps it.
@@ -273,6 +322,9 @@ func (sc *scan) kernelAt(i int) bool {
 	j := i + 3
 	for sc.isNum(j) && sc.sep(j) == '.' {
 		j++
+	}
+	if sc.debianRelease(i) {
+		return false
 	}
 	old := sc.t[i].val == 2 && (sc.t[i+1].val == 6 || sc.t[i+1].val == 4)
 	if !old && (sc.t[i].val < 3 || !sc.isNum(j) || sc.sep(j) != '-') {

@@ -43,7 +43,7 @@ func (sc *scan) walk() {
 	for i := 0; i < sc.n; {
 		if sc.t[i].num {
 			i, own = sc.number(i, own, listed)
-			listed = false
+			listed, sc.ranged = false, false
 			continue
 		}
 		w, next := sc.lookup(i)
@@ -55,7 +55,7 @@ func (sc *scan) walk() {
 				sc.name(w, i, next)
 				own = ownerSystem
 			}
-			listed = false
+			listed, sc.ranged = false, false
 		case roleVague:
 			if own != ownerSystem || sc.mention.read {
 				next, own = sc.vague(w, i, next, own)
@@ -71,10 +71,13 @@ func (sc *scan) walk() {
 			own = sc.filler(i, own)
 		case roleList:
 			listed = true
+		case roleRange:
+			listed, sc.ranged = true, true
+			sc.looseRange = sc.looseRange || sc.looseN > 0 && sc.named.family == ""
 		case roleOther:
-			own, listed = ownerOther, false
+			own, listed, sc.ranged = ownerOther, false, false
 		case roleUnknown:
-			own, listed = sc.unknown(i, &next, own), listed && own == ownerNone
+			own, listed = sc.unknown(i, &next, own), sc.ranged || listed && own == ownerNone
 		default:
 		}
 		i = next
@@ -96,7 +99,7 @@ func (sc *scan) roleOf(w *word, i, next int) role {
 		if !sc.windowsNumber(sc.word(i), next) {
 			return roleUnknown
 		}
-	case Fedora: // fc33, and no other fc
+	case Fedora, Debian: // fc33 and deb6, and no other fc or deb
 		if sc.sep(next) != 0 {
 			return roleUnknown
 		}
@@ -268,8 +271,8 @@ func (sc *scan) number(i int, own owner, listed bool) (int, owner) {
 	switch {
 	case own == ownerSystem && !m.read:
 		if sc.width(i) && !sc.isVersion32(i) {
-			if v, ok := sc.dot(sc.word(i)); ok && !t.arch && (sep == 0 || sep == ' ') && !sc.is(i+1, "bit") && !sc.is(i+1, "bits") && !isWindows(m.family) {
-				sc.keep(v, true) // CentOS 64 may be 6.4
+			if v, ok := sc.dot(sc.word(i)); ok && !t.arch && !sc.is(i+1, "bit") && !sc.is(i+1, "bits") && !isWindows(m.family) {
+				sc.keep(v, true) // CentOS_64 may be 6.4
 			}
 			return i + 1, own
 		}
@@ -288,7 +291,9 @@ func (sc *scan) number(i int, own owner, listed bool) (int, owner) {
 		if next, ok := sc.bareYear(i, own); ok {
 			return next, ownerUnknown
 		}
-		if sc.dotted(i) && sc.looseN < len(sc.loose) {
+		_, year := mainYear(sc.word(i))
+		if (sc.dotted(i) || year && sc.named.family == "") && sc.looseN < len(sc.loose) {
+			sc.looseRange = sc.looseRange || sc.ranged
 			sc.loose[sc.looseN] = i
 			if own == ownerNone {
 				sc.loose[sc.looseN] = -i - 1
@@ -308,7 +313,7 @@ func (sc *scan) number(i int, own owner, listed bool) (int, owner) {
 // digits is the size of a disk.
 func (sc *scan) beforeSize(i int) {
 	text := sc.word(i)
-	if sc.sep(i) == ',' || len(text) == 2 && text[1] == '0' {
+	if sc.listedNumber(i) || len(text) == 2 && text[1] == '0' {
 		return
 	}
 	for n := 1; n < len(text) && n <= 2; n++ {
@@ -316,12 +321,16 @@ func (sc *scan) beforeSize(i int) {
 			sc.keep(major, true)
 		}
 	}
-	for n := 3; n < len(text) && n <= 4; n++ {
-		if v, ok := sc.dot(text[:n]); ok && text[n] != '0' { // Ubuntu 80440G
+	for n := 2; n < len(text) && n <= 4; n++ {
+		if v, ok := sc.undotted(text[:n]); ok && text[n] != '0' { // Ubuntu 80440G
 			sc.keep(v, true)
 		}
 	}
 }
+
+// listedNumber says whether a mark that separates a list stands before token i.
+// A "+" is none: it is how a space is written in an address.
+func (sc *scan) listedNumber(i int) bool { return sc.sep(i) == ',' && sc.s[sc.t[i].start-1] != '+' }
 
 // dotted says whether the number at token i goes on after a dot.
 func (sc *scan) dotted(i int) bool {

@@ -40,6 +40,9 @@ type scan struct {
 	named   named
 	loose   [4]int
 	looseN  int
+	ranged  bool // the text tells of a change from one to another, and the number of the other is still to come
+	// looseRange says that it tells so of the loose numbers.
+	looseRange bool
 	unreal  bool // a version was read that no release ever had
 }
 
@@ -47,6 +50,7 @@ type scan struct {
 func (sc *scan) reset() {
 	sc.n, sc.len, sc.s, sc.kern = 0, 0, "", ""
 	sc.cut, sc.unreal, sc.looseN = false, false, 0
+	sc.ranged, sc.looseRange = false, false
 	sc.mention, sc.named = mention{}, named{}
 	sc.found = sc.buf[:0]
 }
@@ -92,7 +96,7 @@ func mark(r rune) (c byte, ok bool) {
 		return 0, false
 	}
 	switch r {
-	case '、', '→', '⇒', '丨':
+	case '、', '→', '⇒', '←', '⇐', '↔', '⇔', '➜', '➔', '➡', '⟶', '»', '›', '丨':
 		return ',', true
 	case '。', '．', '｡':
 		return '.', true
@@ -169,6 +173,12 @@ func (sc *scan) split() {
 		if sc.n == 0 {
 			sep = ' '
 		}
+		if end := sc.drawn(i); sep != 0 && end > 0 {
+			sc.t[sc.n] = token{start: uint16(i), end: uint16(end), sep: sep}
+			sc.n++
+			i, sep = end, 0
+			continue
+		}
 		t := token{start: uint16(i), sep: sep, num: digit}
 		for i < sc.len {
 			c = sc.b[i]
@@ -182,6 +192,13 @@ func (sc *scan) split() {
 			i++
 		}
 		t.end = uint16(i)
+		if digit && sc.n+1 < maxTokens && sc.yearGlued(sc.s[t.start:t.end]) {
+			year := t
+			year.end, year.val = t.start+4, value(sc.s[t.start:t.start+4])
+			sc.t[sc.n] = year
+			sc.n++
+			t = token{start: year.end, end: t.end, num: true, val: value(sc.s[year.end:t.end])}
+		}
 		if head := gluedDate(sc.s[t.start:t.end], strings.HasPrefix(sc.s[i:], "day")); digit && head > 0 && sc.n+1 < maxTokens {
 			date := token{start: t.start + uint16(head), end: t.end, sep: ' ', num: true, no: true}
 			t.end, t.val = date.start, uint32(atoi(sc.s[t.start:date.start]))
@@ -194,6 +211,37 @@ func (sc *scan) split() {
 		sep = 0
 	}
 }
+
+// drawn returns the end of an id whose letters are drawn by lot and that begins at
+// i, or 0: sixteen or more hexadecimal digits of both kinds, which name no Fedora
+// (…04fc0bc8…). It looks no further than a name can be long.
+func (sc *scan) drawn(i int) int {
+	digits, letters := false, false
+	j := i
+	for ; j < sc.len && j < i+128; j++ {
+		switch c := sc.b[j]; {
+		case c >= '0' && c <= '9':
+			digits = true
+		case c >= 'a' && c <= 'f':
+			letters = true
+		case c > 'f' && c <= 'z':
+			return 0
+		default:
+			if j-i >= 16 && digits && letters {
+				return j
+			}
+			return 0
+		}
+	}
+	if j-i >= 16 && digits && letters {
+		return j
+	}
+	return 0
+}
+
+// value is the number that digits write; of one that is too long to mean anything
+// the first digits.
+func value(digits string) uint32 { return uint32(atoi(digits[:min(len(digits), 9)])) }
 
 // gluedDate says how many digits stand before a date that is glued to them: 1 of
 // "620190512", 4 of "2008201905"; 0 where there is none. year says that the
@@ -233,7 +281,7 @@ func separator(c, before byte) byte {
 			return ' '
 		}
 		return before
-	case ',', ';', '|', '&', '+', '>', '~':
+	case ',', ';', '|', '&', '+', '>', '<', '~':
 		return ','
 	}
 	if before == ',' {
@@ -316,7 +364,9 @@ var hanWords = [...]struct{ english, han string }{
 	{" customized ", "定制"},
 	{" server ", "服务器 伺服器"},
 	{" edition ", "操作系统 系统 作業系統 系統 版本 版 正式 官方 原版 公共镜像 镜像 鏡像 中文 英文 简体 繁体 日文 激活 自动 个人 個人 已激活 未激活 最新 纯净 旗舰 家庭 高级 第 精简 安装 版的 的 発行 リリース サーバー"},
-	{" and ", "和 与 與 及 以及 或 或者 到 至 升级 升级到 升级至 升到 升級 还有 以及 并 還有 原 曾 由 从"},
+	{" and ", "和 与 與 及 以及 或 或者 还有 并 還有"},
+	{" upgrade ", "到 至 升级 升级到 升级至 升到 升至 升級 升 原 曾 由 从 從 自 迁移 迁自 迁到 迁至 遷移 更新 重装 变更 變更 更换 更換 替换 替換 转换 轉換 转 改 换 換 而是 并非 並非 降级 降級 降到 降至 回退 回滚 切换 变成 变为 变 现 現 目前 当前 當前 之前 以前 旧 舊 之后 以后 而来 取代 代替 替代"},
+	{" the ", "为 爲 為 是 之 的 了 前 后 後 成 于 於 来 來 在 有 已 经 已经 仍 还是 就 才 只"},
 	{" non ", "非 不是 没有 无 不带 不支持 沒有 無"},
 	{" excluded ", "以外 之外 除外"},
 	{" dengbao ", "等保 安全加固 宝塔 寶塔 金蝶 用友 致远 泛微 护卫神 帝国 织梦 数据库 環境 运行环境 面板 内核"},

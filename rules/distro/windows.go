@@ -154,7 +154,7 @@ func (sc *scan) scope(ws *windowsScope, i int) (int, owner) {
 		if sc.t[i].num {
 			s := sc.sep(i)
 			i = sc.windowsNumberAt(ws, i, listed || s == ',' || s == '/')
-			listed = false
+			listed, sc.ranged = false, false
 			continue
 		}
 		if n, ok := sc.r2At(i); ok {
@@ -190,6 +190,9 @@ func (sc *scan) scope(ws *windowsScope, i int) (int, owner) {
 		case word.role == roleFiller, word.role == roleWeak && word.edition == "year":
 		case word.role == roleList:
 			listed = true
+		case word.role == roleRange:
+			listed, sc.ranged = true, true
+		case word.role == roleUnknown && sc.ranged && sc.rangeGoesOn(next):
 		case word.role == roleDeny:
 			ws.denied = true
 		case word.role == roleExcept:
@@ -200,6 +203,18 @@ func (sc *scan) scope(ws *windowsScope, i int) (int, owner) {
 		i = next
 	}
 	return i, ownerUnknown
+}
+
+// rangeGoesOn says whether the year of another release follows within a few
+// words, in a text that tells of a change to or from it.
+func (sc *scan) rangeGoesOn(i int) bool {
+	for end := min(i+4, sc.n); i < end; i++ {
+		if sc.t[i].num {
+			_, year := mainYear(sc.word(i))
+			return year && !sc.t[i].no
+		}
+	}
+	return false
 }
 
 func (sc *scan) afterWindows(w *word) owner {
@@ -502,6 +517,10 @@ func (sc *scan) bareYear(i int, own owner) (int, bool) {
 	}
 	_, r2 := sc.r2At(i + 1)
 	r2 = r2 && (y == "2003" || y == "2008" || y == "2012")
+	if y <= "2008" && sc.is(i+1, "server") { // "2003 server"
+		sc.add(WindowsServer, "", y, "", true)
+		return i + 1, true
+	}
 	server := sc.is(i-1, "server") || sc.is(i-1, "essentials") || sc.is(i-1, "edition") && sc.is(i-2, "server")
 	if !server && !r2 {
 		return 0, false

@@ -22,6 +22,7 @@ const (
 	roleCode                 // the code name of a release
 	roleFiller               // may stand between a name and its version
 	roleList                 // joins several
+	roleRange                // tells of a change from one to another: the numbers after it are meant too
 	roleDeny                 // denies what follows
 	roleExcept               // denies what stood before
 	roleOther                // another product, which owns the numbers after it
@@ -29,7 +30,7 @@ const (
 
 var roleNames = map[string]role{
 	"os": roleOS, "vague": roleVague, "numbered": roleNumbered, "weak": roleWeak, "code": roleCode, "filler": roleFiller,
-	"list": roleList, "deny": roleDeny, "except": roleExcept, "other": roleOther,
+	"list": roleList, "range": roleRange, "deny": roleDeny, "except": roleExcept, "other": roleOther,
 }
 
 // word is what the table says of a word or of several in a row.
