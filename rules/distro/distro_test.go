@@ -247,3 +247,54 @@ func TestAMachineNumberIsNoMinorRelease(t *testing.T) {
 		}
 	}
 }
+
+// Where a text tells of a change from one release to another, both are meant; who
+// reads one of them alone reads the wrong one half of the time.
+func TestBothSidesOfAChangeAreRead(t *testing.T) {
+	for _, c := range []struct{ in, family, older, newer string }{
+		{"CentOS 7.9升级前5.8", "centos", "5.8", "7.9"},
+		{"CentOS 7.9升级前为5.8", "centos", "5.8", "7.9"},
+		{"CentOS 7.9（由5.8升级而来）", "centos", "5.8", "7.9"},
+		{"从 5.8 升级到 CentOS 7.9", "centos", "5.8", "7.9"},
+		{"CentOS7.9(原5.8)", "centos", "5.8", "7.9"},
+		{"CentOS not 5.8 but 7.9", "centos", "5.8", "7.9"},
+		{"CentOS 7.9, previously on release 5.8", "centos", "5.8", "7.9"},
+		{"CentOS 7 <- 5", "centos", "5", "7"},
+		{"Windows 2012R2（原2003迁移）", "windows-server", "2003", "2012r2"},
+		{"windows server 2003 升到 2016", "windows-server", "2003", "2016"},
+		{"由2003升级到Windows 2008 R2", "windows-server", "2003", "2008r2"},
+		{"Debian 11 (ex-squeeze)", "debian", "6", "11"},
+	} {
+		g := distro.Identify(c.in)
+		read := map[string]bool{g.Version: true}
+		for _, a := range g.Also {
+			read[a.Version] = true
+		}
+		if g.Family != c.family || !read[c.older] || !read[c.newer] {
+			t.Errorf("%s: %+v, want %s %s and %s", c.in, g, c.family, c.older, c.newer)
+		}
+	}
+}
+
+// What is certain of a run of digits stays, whatever is glued to it.
+func TestWhatIsCertainOfGluedDigitsStays(t *testing.T) {
+	for _, c := range []struct{ in, version string }{
+		{"myWindows 2003-02box", "2003"}, {"Windows Server 20032019051264", "2003"}, {"Win20036432", "2003"}, {"WindowsServer200312:30", "2003"},
+		{"Win2003201905128核16G", "2003"}, {"m-Win2008x64", "2008"}, {"Windows Server 20083232位", "2008"}, {"Windows200310M带宽", "2003"}, {"Windows20032018/01/01", "2003"},
+		{"Debian 5088核16G", "5.0.8"}, {"Scientific_Linux_64", "6.4"}, {"CentOS+64", "6.4"}, {"Red+Hat+Linux+98核16G", "9"}, {"CentOS+540G", "5"},
+		{"CentOS 5.06440G", "5.0"}, {"Debian 5.0.8-201905-amd64", "5.0.8"}, {"CentOS 6_932位", "6"}, {"CentOS6.010.0.0.5", "6.0"}, {"Ubuntu 91064位", "9.10"},
+		{"w2ksp4", "2000"}, {"2003服务器", "2003"},
+	} {
+		g := distro.Identify(c.in)
+		read := map[string]bool{g.Version: true}
+		for _, a := range g.Also {
+			read[a.Version] = true
+		}
+		if !read[c.version] {
+			t.Errorf("%s: %+v, which says nothing of %s", c.in, g, c.version)
+		}
+	}
+	if g := distro.Identify("a699494373c04fc0bc8f2bb1389d6106__Windows-Server-2012-R2"); g.Family != distro.WindowsServer || len(g.Also) > 0 {
+		t.Errorf("an id of hexadecimal digits names a system: %+v", g)
+	}
+}

@@ -557,6 +557,9 @@ func (sc *scan) debianCompact(p *parts, possible bool) {
 func (sc *scan) ubuntu(p *parts, possible bool) {
 	year, month := p.v[0], uint32(0)
 	text := sc.word(p.at)
+	if n := len(text); (n == 5 || n == 7) && (text[n-2:] == "64" || text[n-2:] == "32") { // 91064
+		text = text[:n-2]
+	}
 	switch d := len(text); {
 	case d >= 4 && d <= 8 && d%2 == 0: // 1204, 140405, 120464
 		year, month = uint32(atoi(text[:2])), uint32(atoi(text[2:4]))

@@ -112,7 +112,7 @@ func (sc *scan) archName(i int) int {
 // address finds four dotted numbers, or four joined otherwise that start like
 // a private network.
 func (sc *scan) address(i int) bool {
-	if i+3 >= sc.n || sc.sep(i) == '.' && sc.isNum(i-1) {
+	if i+3 >= sc.n || sc.sep(i) == '.' && sc.isNum(i-1) || sc.debianRelease(i) {
 		return false
 	}
 	sep := sc.sep(i + 1)

@@ -216,6 +216,7 @@ func (sc *scan) unknown(i int, next *int, own owner) owner {
 			return o
 		}
 		sc.name(w, i, *next)
+		sc.alsoWithin(text, w.family)
 		if ends {
 			return ownerSystem
 		}
@@ -224,6 +225,19 @@ func (sc *scan) unknown(i int, next *int, own owner) owner {
 		return own
 	}
 	return ownerUnknown
+}
+
+// alsoWithin notes the systems that a word names beside the one that was found in
+// it: gentootoubuntu.
+func (sc *scan) alsoWithin(text, family string) {
+	for _, name := range glued {
+		if len(text) < len(name)+6 { // no room for another
+			continue
+		}
+		if w := words[name]; w.role == roleOS && w.family != family && !isWindows(w.family) && strings.Contains(text, name) {
+			sc.note(reading{System: System{Family: w.family}})
+		}
+	}
 }
 
 // linuxNear says whether the word linux follows within a few tokens.
