@@ -70,8 +70,8 @@ test/seeds: ## the deterministic simulation with SEEDS (300) seeds from FIRST (1
 	$(GO) test -count=1 -timeout 120m -run TestSeeds ./internal/simtest -args -seeds $(or $(SEEDS),300) -first $(or $(FIRST),1)
 
 .PHONY: test/names
-test/names: ## every variant of the plain names of systems, and 100,000 pairs of changes by SEED (drawn)
-	$(GO) test -count=1 -v -timeout 30m -run TestVariants ./rules -args -names.whole -names.seed=$(or $(SEED),0)
+test/names: ## every variant of the plain names of systems, and 100,000 pairs of changes for each of SEEDS (5) seeds from SEED (drawn)
+	$(GO) test -count=1 -v -timeout 30m -run TestVariants ./rules -args -names.whole -names.seed=$(or $(SEED),0) -names.seeds=$(or $(SEEDS),5)
 
 .PHONY: test/browser
 test/browser: ## the pages in headless Chromium (needs chromium); screenshots go to build/
