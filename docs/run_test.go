@@ -154,6 +154,7 @@ func furnish(root, work string) error {
 // commands and has no room for comments: the section, and what its examples
 // count on.
 var generatedMarks = map[string]string{
+	"shenscan config":    "runs with store",
 	"shenscan check":     "not run: the id is that of an instance of an account",
 	"shenscan classify":  "runs with nothing, exits 3",
 	"shenscan dead":      "not run: the numbers are those of letters that are there",

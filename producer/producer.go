@@ -120,11 +120,11 @@ type meant struct {
 // accountsOf says which accounts a request means, and what is wrong with the
 // others. Only a stop is an error.
 func (p *Producer) accountsOf(ctx context.Context, req *event.ScanRequested) (out meant, failed []record.Failure, err error) {
-	accounts, err := p.roster.Accounts(ctx)
+	accounts, whole, err := p.roster.list(ctx)
 	if ctx.Err() != nil {
 		return out, nil, ctx.Err()
 	}
-	out.all = err == nil && len(req.Accounts) == 0 && p.roster.whole
+	out.all = err == nil && len(req.Accounts) == 0 && whole
 	if err != nil {
 		// What was not listed is not known by its id: the failure is nobody's own.
 		failed = append(failed, failure(ecs.Scope{}, "ListAccounts", fmt.Errorf("not every account could be listed: %w", err)))

@@ -30,13 +30,14 @@ type AllAccounts interface {
 // directory is scanned without a restart, and remembers the last answer for
 // requests, which are checked against it. It is safe for concurrent use.
 type Roster struct {
-	source  Accounts
 	regions func(ctx context.Context, account string) ([]ecs.Region, error)
-	wanted  []string // ids or names; empty: all
-	whole   bool     // what source lists are all accounts that there are
 	now     func() time.Time
 
 	mu       sync.Mutex
+	source   Accounts
+	uses     int      // how often source was replaced
+	wanted   []string // ids or names; empty: all
+	whole    bool     // what source lists are all accounts that there are
 	last     []ecs.Account
 	at       time.Time
 	regionOf map[string]regionList
@@ -50,23 +51,48 @@ type regionList struct {
 // NewRoster returns a Roster of the accounts of source, narrowed to the wanted
 // ones where any are named.
 func NewRoster(source Accounts, cloud Cloud, wanted []string, now func() time.Time) *Roster {
-	r := &Roster{source: source, regions: cloud.Regions, wanted: wanted, now: now, regionOf: map[string]regionList{}}
+	r := &Roster{regions: cloud.Regions, now: now, regionOf: map[string]regionList{}}
+	r.Use(source, wanted)
+	return r
+}
+
+// Use makes the accounts those of another source, narrowed to the wanted ones;
+// what was remembered of the one before is forgotten. A plan that is being made
+// is of the one that it asked.
+func (r *Roster) Use(source Accounts, wanted []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.source, r.wanted, r.whole = source, wanted, false
+	r.uses++
 	if all, ok := source.(AllAccounts); ok && len(wanted) == 0 {
 		r.whole = all.AllAccounts()
 	}
-	return r
+	r.last, r.at, r.regionOf = nil, time.Time{}, map[string]regionList{}
 }
 
 // Accounts asks which accounts there are. The error is what kept some of them
 // from being listed; those that were listed before are then among the accounts
 // all the same.
 func (r *Roster) Accounts(ctx context.Context) ([]ecs.Account, error) {
-	listed, err := r.source.Accounts(ctx)
+	listed, _, err := r.list(ctx)
+	return listed, err
+}
+
+// list is Accounts, and whether there are no others.
+func (r *Roster) list(ctx context.Context) (listed []ecs.Account, whole bool, err error) {
+	r.mu.Lock()
+	source, uses, wanted := r.source, r.uses, r.wanted
+	whole = r.whole
+	r.mu.Unlock()
+	listed, err = source.Accounts(ctx)
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return nil, false, ctx.Err()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.uses != uses { // replaced meanwhile: what it lists is nothing to remember
+		return narrow(listed, wanted), whole, err
+	}
 	if err != nil {
 		for _, a := range r.last {
 			if a.ID != "" && !slices.ContainsFunc(listed, func(b ecs.Account) bool { return b.ID == a.ID }) {
@@ -77,16 +103,16 @@ func (r *Roster) Accounts(ctx context.Context) ([]ecs.Account, error) {
 		r.at = r.now()
 	}
 	r.last = listed
-	return r.narrow(listed), err
+	return narrow(listed, wanted), whole, err
 }
 
 // narrow keeps the wanted accounts. One that is not there any more is named.
-func (r *Roster) narrow(listed []ecs.Account) []ecs.Account {
-	if len(r.wanted) == 0 {
+func narrow(listed []ecs.Account, wanted []string) []ecs.Account {
+	if len(wanted) == 0 {
 		return slices.Clone(listed)
 	}
 	var out []ecs.Account
-	for _, name := range r.wanted {
+	for _, name := range wanted {
 		i := slices.IndexFunc(listed, func(a ecs.Account) bool { return isCalled(a, name) })
 		if i < 0 {
 			out = append(out, ecs.Account{Name: name, Err: fmt.Errorf("no configured account and no member of the resource directory is called %q", name)})
@@ -111,7 +137,7 @@ const (
 func (r *Roster) known(ctx context.Context, age time.Duration) ([]ecs.Account, error) {
 	r.mu.Lock()
 	young := !r.at.IsZero() && r.now().Sub(r.at) < age
-	accounts := r.narrow(r.last)
+	accounts := narrow(r.last, r.wanted)
 	r.mu.Unlock()
 	if young {
 		return accounts, nil

@@ -3,6 +3,8 @@ package sink
 import (
 	"context"
 	"time"
+
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 // keepDay judges the stored fleet anew when a day begins, as far as waivers
@@ -49,4 +51,17 @@ func (s *Sink) newDay(ctx context.Context, today string) error {
 		s.mayHold()
 	}
 	return nil
+}
+
+// Judge has the stored fleet judged by c from now on, and says how many
+// instances have other verdicts. Where it fails, the one before stays in use.
+func (s *Sink) Judge(ctx context.Context, c store.Classifier) (moved int, err error) {
+	applied, err := s.db.Reclassify(ctx, c)
+	if err != nil {
+		return 0, err
+	}
+	if len(applied.Changes) > 0 {
+		s.mayHold()
+	}
+	return len(applied.Changes), nil
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/ecs"
@@ -37,15 +38,21 @@ type Observer interface{ Classified(instances int) }
 type Worker struct {
 	images     Images
 	bus        Publisher
-	classifier *rules.Classifier
+	classifier atomic.Pointer[rules.Classifier]
 	observer   Observer
 	log        *slog.Logger
 }
 
 // New returns a Worker that classifies with c.
 func New(c *rules.Classifier, images Images, bus Publisher, observer Observer, log *slog.Logger) *Worker {
-	return &Worker{classifier: c, images: images, bus: bus, observer: observer, log: log}
+	w := &Worker{images: images, bus: bus, observer: observer, log: log}
+	w.Use(c)
+	return w
 }
+
+// Use has pages classified with c from now on; one that is at hand may still be
+// classified with the one before, which its result names.
+func (w *Worker) Use(c *rules.Classifier) { w.classifier.Store(c) }
 
 // HandlePage classifies one page and publishes the result. stored is the
 // broker's time when the page was taken.
@@ -60,7 +67,7 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 		return err
 	}
 	_, span = trace.Start(ctx, "classify", trace.Int("shenscan.instances", page.Rows.Len()))
-	out := Classify(w.classifier, page, images)
+	out := Classify(w.classifier.Load(), page, images)
 	span.End(nil)
 	out.Failures = failures
 	out.Order = order(page, stored)

@@ -48,7 +48,7 @@ func main() {
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string) int {
-	s := &settings{}
+	s := &settings{args: args}
 	root := newRoot(s)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -103,6 +103,13 @@ type settings struct {
 	memoryMiB int64
 	log       *slog.Logger
 	level     *slog.LevelVar // of log, which the debug listener may set
+	args      []string       // of the command line
+	// taken, where it is set, takes what a process would run with instead of
+	// running it.
+	taken func(app.Options)
+	flags *pflag.FlagSet // of the command
+	path  string         // of the file, "" for none
+	names []string       // that may stand in the file
 }
 
 func newRoot(s *settings) *cobra.Command {
@@ -144,7 +151,7 @@ is of what was read, and the failures are listed.`,
 	root.AddCommand(
 		newDemoCmd(s), newScanCmd(s), newServeCmd(s),
 		newRoleCmd(s, "producer"), newRoleCmd(s, "worker"), newRoleCmd(s, "sink"),
-		newRescanCmd(s), newCheckCmd(s), newReportCmd(s), newPlanCmd(s), newStoreCmd(s), newDoctorCmd(s), newDeadCmd(s),
+		newRescanCmd(s), newCheckCmd(s), newReportCmd(s), newPlanCmd(s), newStoreCmd(s), newDoctorCmd(s), newDeadCmd(s), newConfigCmd(),
 		newClassifyCmd(), newRulesCmd(), newSimulateCmd(), newVersionCmd(),
 	)
 	walk(root, func(c *cobra.Command) {
@@ -205,12 +212,16 @@ func (s *settings) prepare(root, cmd *cobra.Command) error {
 	for _, name := range names {
 		variables = append(variables, strings.ToUpper(name))
 	}
+	s.flags, s.path, s.names = cmd.Flags(), path, names
 	s.file, err = config.Apply(cmd.Flags(), names, path, os.LookupEnv)
 	if err := errors.Join(err, config.CheckEnv(os.Environ(), variables)); err != nil {
 		return usage(err)
 	}
 	if err := s.openLog(); err != nil {
 		return err
+	}
+	if s.taken != nil {
+		return nil
 	}
 	app.LimitMemory(cmd.Context(), s.memoryMiB<<20)
 	return s.profiles.start()

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -128,15 +130,7 @@ ask.`,
 			if o.Events, err = f.events.options(o); err != nil {
 				return err
 			}
-			if s.file.Schedules != nil {
-				o.Schedules = []app.Schedule{}
-			}
-			for _, sc := range s.file.Schedules {
-				if sc.Name == "" || len(strings.Fields(sc.Cron)) != 6 && !strings.HasPrefix(sc.Cron, "@") {
-					return usage(fmt.Errorf("schedule %q: it needs a name and a cron of six fields, seconds first, such as \"0 0 3 * * *\"", sc.Name))
-				}
-				o.Schedules = append(o.Schedules, app.Schedule(sc))
-			}
+			o.Schedules = s.schedules()
 			o.KeepTypes = true
 			return runApp(cmd, s, o)
 		},
@@ -153,8 +147,28 @@ ask.`,
 	return cmd
 }
 
+// schedules are those of the file; nil where it says nothing of them.
+func (s *settings) schedules() []app.Schedule {
+	if s.file.Schedules == nil {
+		return nil
+	}
+	out := []app.Schedule{}
+	for _, sc := range s.file.Schedules {
+		out = append(out, app.Schedule(sc))
+	}
+	return out
+}
+
 // runApp runs until the command is interrupted.
 func runApp(cmd *cobra.Command, s *settings, o app.Options) error {
+	if s.taken != nil {
+		s.taken(o)
+		return nil
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	o.Hangup, o.Reread = hangup, s.rereader(cmd.Flags())
 	a, err := app.New(cmd.Context(), o)
 	if err != nil {
 		return err
@@ -197,12 +211,7 @@ func newRoleCmd(s *settings, name string) *cobra.Command {
 				return err
 			}
 			if role == app.Producer {
-				if s.file.Schedules != nil {
-					o.Schedules = []app.Schedule{}
-				}
-				for _, sc := range s.file.Schedules {
-					o.Schedules = append(o.Schedules, app.Schedule(sc))
-				}
+				o.Schedules = s.schedules()
 			}
 			return runApp(cmd, s, o)
 		},

@@ -22,12 +22,12 @@ func (f fixed) Accounts(context.Context) ([]ecs.Account, error) {
 	return out, nil
 }
 
-// checkAccounts looks at a start whether there is any account to look at, and
+// checkAccounts looks, at a start and before a reload, whether there is any account to look at, and
 // whether those that were asked for exist. What passes by itself (a resource
 // directory that is down) ends no process: every scan asks anew, and names what
 // it could not list.
-func (a *App) checkAccounts(ctx context.Context) error {
-	accounts, err := a.roster.Accounts(ctx)
+func (a *App) checkAccounts(ctx context.Context, roster *producer.Roster, wanted []string) error {
+	accounts, err := roster.Accounts(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -39,7 +39,7 @@ func (a *App) checkAccounts(ctx context.Context) error {
 		switch {
 		case x.Excluded:
 			a.log.Info("account is excluded", "account", x.String())
-		case x.Err != nil && x.ID == "" && a.o.named(x.Name) && err == nil && !isCloud(x.Err):
+		case x.Err != nil && x.ID == "" && slices.Contains(wanted, x.Name) && err == nil && !isCloud(x.Err):
 			return &ConfigError{fmt.Errorf("--account %s: %w", x.Name, x.Err)}
 		case x.Err != nil:
 			a.log.Warn("account cannot be looked at now", "account", x.String(), "err", x.Err)
@@ -55,10 +55,6 @@ func (a *App) checkAccounts(ctx context.Context) error {
 		return fmt.Errorf("find out which accounts to scan: %w", err)
 	}
 	return &ConfigError{errors.New("every account is excluded by accounts.exclude: nothing is left to scan")}
-}
-
-func (o *Options) named(name string) bool {
-	return slices.Contains(o.Accounts, name)
 }
 
 func isCloud(err error) bool {

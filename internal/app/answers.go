@@ -27,7 +27,7 @@ func (s answers) view(ctx context.Context, f filter.Filter, targets []string) (*
 		if err != nil {
 			return nil, err
 		}
-		c = s.a.classifier.Ruleset().NewClassifier(list)
+		c = s.a.classifier.Load().Ruleset().NewClassifier(list)
 	}
 	v, err := s.a.db.View(ctx, c, store.Filter{Scope: f})
 	if err != nil {
@@ -45,7 +45,7 @@ func (s answers) targets(names []string) ([]rules.Target, error) {
 	}
 	var out []rules.Target
 	for _, name := range names {
-		t, err := s.a.classifier.Ruleset().ParseTarget(name)
+		t, err := s.a.classifier.Load().Ruleset().ParseTarget(name)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", httpapi.ErrQuestion, err)
 		}
@@ -104,7 +104,7 @@ func (s answers) Plan(ctx context.Context, f filter.Filter, o httpapi.PlanReques
 	if o.OwnerTag != "" {
 		owners = []string{o.OwnerTag}
 	}
-	rs := s.a.classifier.Ruleset()
+	rs := s.a.classifier.Load().Ruleset()
 	p, err := plan.Build(v.Instances(ctx), plan.Options{
 		Target: to[0], Families: rs.Families(), Rules: rs, Types: types, OwnerTags: owners, KeepOS: o.KeepOS,
 		Checks: rs.Definition().Checks, Now: s.a.o.Now().UTC(), Summary: v.Summary(),
@@ -115,7 +115,7 @@ func (s answers) Plan(ctx context.Context, f filter.Filter, o httpapi.PlanReques
 // Explain implements httpapi.Answers.
 func (s answers) Explain(_ context.Context, account, region, id string, targets []string) (*rules.Explanation, error) {
 	if len(targets) == 0 {
-		targets = s.a.classifier.Targets()
+		targets = s.a.classifier.Load().Targets()
 	}
 	list, err := s.targets(targets)
 	if err != nil {
@@ -125,5 +125,5 @@ func (s answers) Explain(_ context.Context, account, region, id string, targets 
 	if err != nil {
 		return nil, notFound(err)
 	}
-	return s.a.classifier.Ruleset().Explain(f, list), nil
+	return s.a.classifier.Load().Ruleset().Explain(f, list), nil
 }

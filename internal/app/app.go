@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -112,6 +113,10 @@ type Options struct {
 	Trace trace.Options
 	Log   *slog.Logger
 	Now   func() time.Time
+	// Reread reads the configuration again for a reload; nil where there is none.
+	Reread Reread
+	// Hangup asks for a reload whenever it is sent to.
+	Hangup <-chan os.Signal
 }
 
 // App is one process of shenscan.
@@ -120,8 +125,10 @@ type App struct {
 	log        *slog.Logger
 	bus        *bus.Bus
 	cloud      ecs.API
+	client     *ecsapi.Client   // nil in tests that bring their own cloud
 	roster     *producer.Roster // nil without a producer
-	classifier *rules.Classifier
+	classifier atomic.Pointer[rules.Classifier]
+	worker     *workers.Worker // nil without
 	db         *store.DB
 	registry   *prometheus.Registry
 	scrape     http.Handler // the registry's metrics, and the fleet's where there is a sink
@@ -133,6 +140,14 @@ type App struct {
 	snapshots  *snapshots
 	access     access // of the page
 	closes     []func()
+
+	schedules atomic.Pointer[[]Schedule] // those that the server fires, of a producer
+
+	reloads reloading
+	ended   chan struct{} // closed when nobody takes reloads any more
+	// Of keepReloading alone, once the process runs.
+	settings      Settings
+	schedulesOwed bool // the server's schedules may be those of a refused reload
 }
 
 // ConfigError is a mistake in flags, environment or files: nothing was tried.
@@ -153,13 +168,18 @@ func StoreFile(dir string) string { return filepath.Join(dir, "store.db") }
 // New opens everything that o asks for; nothing runs yet. A failed New closes
 // what it opened.
 func New(ctx context.Context, o Options) (_ *App, err error) {
-	a := &App{o: o, log: o.Log, registry: prometheus.NewRegistry()}
+	a := &App{o: o, log: o.Log, registry: prometheus.NewRegistry(), reloads: make(reloading), ended: make(chan struct{}), settings: o.Settings()}
 	defer func() {
 		if err != nil {
 			a.Close()
 		}
 	}()
-	if a.classifier, err = Classifier(o.Rules, o.Targets); err != nil {
+	classifier, err := Classifier(o.Rules, o.Targets)
+	if err != nil {
+		return nil, err
+	}
+	a.classifier.Store(classifier)
+	if err := CheckSchedules(o.Schedules); err != nil {
 		return nil, err
 	}
 	if err := a.openHTTP(); err != nil {
@@ -170,7 +190,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.scrape = promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: a.registry, MaxRequestsInFlight: 8, Timeout: 30 * time.Second})
-	a.metrics = NewMetrics(a.registry, a.classifier.Ruleset())
+	a.metrics = NewMetrics(a.registry, classifier.Ruleset())
+	a.metrics.reloadSuccess.Set(1)
+	a.metrics.reloadTime.Set(float64(o.Now().Unix()))
 	if o.Roles&Sink != 0 {
 		if err := a.openStore(ctx); err != nil {
 			return nil, err
@@ -305,7 +327,7 @@ func (a *App) openStore(ctx context.Context) error {
 		a.log.Warn("the folder of the store is open to others: it tells of the whole fleet; chmod 0700 closes it", "folder", a.o.Store, "open_to", who)
 	}
 	db, err := store.Open(ctx, store.Options{
-		Path: StoreFile(a.o.Store), Classifier: a.classifier, Today: a.today, MaxSize: int64(max(a.o.StoreMaxMiB, 0)) << 20,
+		Path: StoreFile(a.o.Store), Classifier: a.classifier.Load(), Today: a.today, MaxSize: int64(max(a.o.StoreMaxMiB, 0)) << 20,
 		GoneRetention: a.o.KeepGone, HistoryPerInstance: a.o.KeepHistory, KeepScans: a.o.KeepScans,
 	})
 	if err != nil {
@@ -321,17 +343,17 @@ func (a *App) openStore(ctx context.Context) error {
 	if !db.NeedsReclassify() {
 		return nil
 	}
-	applied, err := db.Reclassify(ctx, a.classifier)
+	applied, err := db.Reclassify(ctx, a.classifier.Load())
 	if err != nil {
 		return fmt.Errorf("judge the stored fleet by the rule set in use: %w", err)
 	}
-	a.log.Info("stored fleet judged anew", "ruleset", a.classifier.Digest(), "changed", len(applied.Changes))
+	a.log.Info("stored fleet judged anew", "ruleset", a.classifier.Load().Digest(), "changed", len(applied.Changes))
 	return nil
 }
 
 // warnOfWaivers says, once a day, which waivers have ended and which end soon.
 func (a *App) warnOfWaivers() {
-	for _, note := range WaiverNotes(a.classifier.Ruleset(), a.o.Now()) {
+	for _, note := range WaiverNotes(a.classifier.Load().Ruleset(), a.o.Now()) {
 		a.log.Warn("waiver", "note", note)
 	}
 }
@@ -358,12 +380,12 @@ func (a *App) openCloud(ctx context.Context) error {
 		return &ConfigError{err}
 	}
 	a.onClose(client.Close)
-	a.cloud = client
+	a.cloud, a.client = client, client
 	if a.o.Roles&Producer == 0 {
 		return nil
 	}
 	a.roster = producer.NewRoster(client, client, a.o.Accounts, a.o.Now)
-	return a.checkAccounts(ctx)
+	return a.checkAccounts(ctx, a.roster, a.o.Accounts)
 }
 
 // Run runs the process's roles until ctx ends or one of them fails, then stops
@@ -395,6 +417,7 @@ func (a *App) Run(ctx context.Context) error {
 		group.Go(func() error { return a.keepTypes(ctx) })
 	}
 	group.Go(func() error { return a.metrics.watchBus(ctx, a.bus, a.db, 5*time.Second) })
+	group.Go(func() error { return a.keepReloading(ctx) })
 	group.Go(func() error { return a.serveHTTP(ctx) })
 	group.Go(func() error { return a.serveDebug(ctx) })
 	err := group.Wait()
@@ -479,7 +502,8 @@ func (a *App) startWorker(ctx context.Context, group *errgroup.Group) error {
 		shared = &sharedImages{kv, a.o.Now}
 	}
 	images := workers.NewImageCache(a.cloud, shared, 200_000, imageTTL, a.o.Now, a.log)
-	w := workers.New(a.classifier, images, a.bus, a.metrics, a.log)
+	w := workers.New(a.classifier.Load(), images, a.bus, a.metrics, a.log)
+	a.worker = w
 	for _, c := range []bus.Consumer{bus.ConsumeBulkPages, bus.ConsumeFastPages} {
 		group.Go(func() error {
 			return a.bus.Consume(ctx, c, handler(func(ctx context.Context, m *event.InstancesListed, d bus.Delivery) error {

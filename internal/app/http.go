@@ -192,7 +192,8 @@ func (a *App) handler(metrics http.Handler) (http.Handler, error) {
 				return len(why) == 0, why
 			},
 			Snapshot: a.snapshots, Types: http.HandlerFunc(a.types),
-			Metrics: metrics, Version: version, RulesAsOf: a.classifier.Ruleset().Definition().AsOf, Log: a.log, Now: a.o.Now,
+			Metrics: metrics, Version: version, Reload: reloadHandler{a},
+			RulesAsOf: func() string { return a.classifier.Load().Ruleset().Definition().AsOf }, Log: a.log, Now: a.o.Now,
 		})
 	}
 	mux := http.NewServeMux()
@@ -205,7 +206,14 @@ func (a *App) handler(metrics http.Handler) (http.Handler, error) {
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	return mux, nil
+	mux.HandleFunc("POST "+httpapi.ReloadPath, func(w http.ResponseWriter, r *http.Request) {
+		if !a.access.operator(r) {
+			httpapi.Problem(w, http.StatusForbidden, httpapi.OnlyOperators)
+			return
+		}
+		reloadHandler{a}.ServeHTTP(w, r)
+	})
+	return http.NewCrossOriginProtection().Handler(mux), nil
 }
 
 // Ready says whether this process does what it is for, and if not, why: NATS

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,6 +42,10 @@ type Metrics struct {
 	restarts      *prometheus.CounterVec
 	restartsSeen  map[string]uint64 // for watchBus alone
 	storeInPlace  prometheus.Gauge
+
+	knowledge     *knowledge
+	reloadSuccess prometheus.Gauge
+	reloadTime    prometheus.Gauge
 }
 
 // NewMetrics registers the pipeline's metrics with reg, and what the rule set
@@ -96,6 +101,12 @@ func NewMetrics(reg prometheus.Registerer, ruleset *rules.Ruleset) *Metrics {
 		restarts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shenscan_consumer_restarts_total", Help: "How often reading as a consumer ended though nobody stopped it, and was begun again.",
 		}, []string{"consumer"}),
+		reloadSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "shenscan_reload_success", Help: "1 while the configuration in use is that of the last start or reload, 0 after a reload that was refused.",
+		}),
+		reloadTime: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "shenscan_reload_success_timestamp_seconds", Help: "When the configuration was last taken, at the start or by a reload.",
+		}),
 		restartsSeen: map[string]uint64{},
 		storeInPlace: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "shenscan_store_in_place", Help: "1 while the file at the store's path is the one that this process has open.",
@@ -105,27 +116,47 @@ func NewMetrics(reg prometheus.Registerer, ruleset *rules.Ruleset) *Metrics {
 	for _, stream := range []string{bus.StreamWork, bus.StreamPages, bus.StreamResults} {
 		m.dead.WithLabelValues(stream)
 	}
-	version, _ := Version()
-	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "shenscan_build_info", Help: "A metric with the value 1 that names the version, the Go version and the rule set in use.",
-		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version(), "ruleset": ruleset.Digest()},
-	})
-	build.Set(1)
-	registerKnowledge(reg, ruleset)
-	reg.MustRegister(m.requests, m.seconds, m.retries, m.rate, m.classified, m.dead, m.pending, m.ackPending, m.deadHeld, m.ticks, m.streamBytes, m.connected, m.quorum, m.streamPresent, m.consumerUp, m.restarts, build)
+	m.knowledge = newKnowledge(ruleset)
+	reg.MustRegister(m.requests, m.seconds, m.retries, m.rate, m.classified, m.dead, m.pending, m.ackPending, m.deadHeld, m.ticks, m.streamBytes, m.connected, m.quorum, m.streamPresent, m.consumerUp, m.restarts, m.knowledge, m.reloadSuccess, m.reloadTime)
 	return m
 }
 
 // mostWaivers bounds the series of waivers: those that end first are shown.
 const mostWaivers = 1000
 
-func registerKnowledge(reg prometheus.Registerer, ruleset *rules.Ruleset) {
+// knowledge tells of the rule set in use, which a reload replaces.
+type knowledge struct {
+	atomic.Pointer[rules.Ruleset]
+	build, asOf, waiver *prometheus.Desc
+}
+
+func newKnowledge(ruleset *rules.Ruleset) *knowledge {
+	k := &knowledge{
+		build:  prometheus.NewDesc("shenscan_build_info", "A metric with the value 1 that names the version, the Go version and the rule set in use.", []string{"version", "goversion", "ruleset"}, nil),
+		asOf:   prometheus.NewDesc("shenscan_knowledge_timestamp_seconds", "The day that the knowledge of the rule set in use is of.", nil, nil),
+		waiver: prometheus.NewDesc("shenscan_waiver_end_timestamp_seconds", "When a waiver of the rule set in use stops to count.", []string{"waiver"}, nil),
+	}
+	k.Store(ruleset)
+	return k
+}
+
+// Describe implements prometheus.Collector.
+func (k *knowledge) Describe(out chan<- *prometheus.Desc) {
+	out <- k.build
+	out <- k.asOf
+	out <- k.waiver
+}
+
+// Collect implements prometheus.Collector.
+func (k *knowledge) Collect(out chan<- prometheus.Metric) {
+	ruleset := k.Load()
+	version, _ := Version()
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(k.build, 1, version, runtime.Version(), ruleset.Digest())
 	if day, err := time.Parse(time.DateOnly, ruleset.Definition().AsOf); err == nil {
-		asOf := prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "shenscan_knowledge_timestamp_seconds", Help: "The day that the knowledge of the rule set in use is of.",
-		})
-		asOf.Set(float64(day.Unix()))
-		reg.MustRegister(asOf)
+		gauge(k.asOf, float64(day.Unix()))
 	}
 	ends := map[string]time.Time{}
 	for _, w := range ruleset.Definition().Waivers {
@@ -136,13 +167,9 @@ func registerKnowledge(reg prometheus.Registerer, ruleset *rules.Ruleset) {
 	ids := slices.SortedFunc(maps.Keys(ends), func(a, b string) int {
 		return cmp.Or(ends[a].Compare(ends[b]), strings.Compare(a, b))
 	})
-	waivers := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "shenscan_waiver_end_timestamp_seconds", Help: "When a waiver of the rule set in use stops to count.",
-	}, []string{"waiver"})
 	for _, id := range ids[:min(len(ids), mostWaivers)] {
-		waivers.WithLabelValues(id).Set(float64(ends[id].Unix()))
+		gauge(k.waiver, float64(ends[id].Unix()), id)
 	}
-	reg.MustRegister(waivers)
 }
 
 // Request counts one call of the ECS API.

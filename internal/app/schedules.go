@@ -13,24 +13,47 @@ import (
 // that the server did not know ticks at once: a new service scans at its first
 // start, and not when the hour comes.
 func (a *App) startSchedules(ctx context.Context) error {
-	fresh, err := a.storeSchedules(ctx)
+	fresh, err := a.setSchedules(ctx, a.o.Schedules)
 	if err != nil {
 		return err
 	}
-	if err := a.endOtherSchedules(ctx); err != nil {
-		return err
-	}
 	for _, s := range fresh {
-		if err := a.desk.HandleTick(ctx, s.request(), bus.TickSubject(s.Name), a.o.Now()); err != nil {
+		if err := a.tick(ctx, s); err != nil {
 			return err
 		}
 	}
 	// Whoever lost the streams asks for the scans that ran by himself.
 	a.bus.WhenMade(bus.StreamSchedules, func(ctx context.Context) error {
-		_, err := a.storeSchedules(ctx)
+		_, err := a.storeSchedules(ctx, *a.schedules.Load())
 		return err
 	})
 	return nil
+}
+
+// setSchedules makes the server's schedules those of the list, and returns those
+// that it did not know.
+func (a *App) setSchedules(ctx context.Context, list []Schedule) (fresh []*Schedule, err error) {
+	if fresh, err = a.storeSchedules(ctx, list); err != nil {
+		return nil, err
+	}
+	if err := a.endOtherSchedules(ctx, list); err != nil {
+		return nil, err
+	}
+	a.schedules.Store(&list)
+	return fresh, nil
+}
+
+func (a *App) tick(ctx context.Context, s *Schedule) error {
+	return a.desk.HandleTick(ctx, s.request(), bus.TickSubject(s.Name), a.o.Now())
+}
+
+// tickFresh lets the schedules that a reload brought tick at once.
+func (a *App) tickFresh(ctx context.Context, fresh []*Schedule) {
+	for _, s := range fresh {
+		if err := a.tick(ctx, s); err != nil {
+			a.log.Error("the first scan of a new schedule was not asked for; it happens when its hour comes", "schedule", s.Name, "err", err)
+		}
+	}
 }
 
 func (s *Schedule) request() *event.ScanRequested {
@@ -39,9 +62,9 @@ func (s *Schedule) request() *event.ScanRequested {
 
 // storeSchedules hands the schedules to the server, which fires them, and
 // returns those that it did not know. A server that lost them gets them again.
-func (a *App) storeSchedules(ctx context.Context) (fresh []*Schedule, err error) {
-	for i := range a.o.Schedules {
-		s := &a.o.Schedules[i]
+func (a *App) storeSchedules(ctx context.Context, list []Schedule) (fresh []*Schedule, err error) {
+	for i := range list {
+		s := &list[i]
 		isFresh, err := a.bus.Schedule(ctx, s.Name, s.Cron, s.Zone, s.request())
 		if err != nil {
 			return nil, err
@@ -55,16 +78,16 @@ func (a *App) storeSchedules(ctx context.Context) (fresh []*Schedule, err error)
 
 // endOtherSchedules ends the schedules that left the configuration. A producer
 // without schedules of its own, beside others, only names them.
-func (a *App) endOtherSchedules(ctx context.Context) error {
-	names := make([]string, len(a.o.Schedules))
-	for i := range a.o.Schedules {
-		names[i] = a.o.Schedules[i].Name
+func (a *App) endOtherSchedules(ctx context.Context, list []Schedule) error {
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = list[i].Name
 	}
 	others, err := a.bus.OtherSchedules(ctx, names)
 	if err != nil {
 		return err
 	}
-	if a.o.Distributed && a.o.Schedules == nil {
+	if a.o.Distributed && list == nil {
 		if len(others) > 0 {
 			a.log.Info("the server fires schedules that this process does not have: it has none, and leaves them alone; say schedules: [] to end them", "schedules", others)
 		}

@@ -133,14 +133,14 @@ func Apply(set *pflag.FlagSet, names []string, path string, getenv func(string) 
 			if err := assign(set, fl, []string{v}); err != nil {
 				errs = append(errs, fmt.Errorf("%s in the environment: %w", env, err))
 			}
-			notTyped(fl)
+			notTyped(fl, "environment "+env)
 			return
 		}
 		if v, ok := values[Key(fl.Name)]; ok {
 			if err := assign(set, fl, v); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %s: %w", path, Key(fl.Name), err))
 			}
-			notTyped(fl)
+			notTyped(fl, "file "+path)
 		}
 	})
 	return f, errors.Join(errs...)
@@ -149,11 +149,22 @@ func Apply(set *pflag.FlagSet, names []string, path string, getenv func(string) 
 // fromElsewhere marks flags whose value the environment or the file gave.
 const fromElsewhere = "shenscan.from-elsewhere"
 
-func notTyped(fl *pflag.Flag) {
+func notTyped(fl *pflag.Flag, from string) {
 	if fl.Annotations == nil {
 		fl.Annotations = map[string][]string{}
 	}
-	fl.Annotations[fromElsewhere] = nil
+	fl.Annotations[fromElsewhere] = []string{from}
+}
+
+// source says where the value of a flag comes from.
+func source(fl *pflag.Flag) string {
+	switch from := fl.Annotations[fromElsewhere]; {
+	case len(from) > 0:
+		return from[0]
+	case fl.Changed:
+		return "flag"
+	}
+	return "default"
 }
 
 // Typed says whether the flag stands on the command line. What stands there

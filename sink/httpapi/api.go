@@ -38,6 +38,9 @@ func problem(w http.ResponseWriter, status int, detail string) {
 	_, _ = w.Write(b.Bytes()) // the reader went away
 }
 
+// Problem answers with what went wrong, as the API does.
+func Problem(w http.ResponseWriter, status int, detail string) { problem(w, status, detail) }
+
 // fault turns an error into a status and what may be said of it.
 func (s *server) fault(r *http.Request, err error) (status int, detail string) {
 	switch {
@@ -243,7 +246,7 @@ func (s *server) rescan(r *http.Request, req RescanRequest) (RescanReply, int, e
 	case s.o.Rescanner == nil:
 		return RescanReply{}, http.StatusNotImplemented, errors.New("this process cannot start a rescan")
 	case !s.operator(r):
-		return RescanReply{}, http.StatusForbidden, errors.New(onlyOperators)
+		return RescanReply{}, http.StatusForbidden, errors.New(OnlyOperators)
 	case len(req.InstanceIDs) == 0 || len(req.InstanceIDs) > maxRescan:
 		return RescanReply{}, 0, badQuery("name 1 to %d instance_ids", maxRescan)
 	case len(req.Account) > maxParam || len(req.Region) > maxParam || len(req.Reason) > maxParam:

@@ -35,9 +35,12 @@ type Options struct {
 	Snapshot, Types http.Handler
 	Metrics         http.Handler // nil: /metrics is not served
 	Version         string
-	// RulesAsOf is the day that the rule set's knowledge is of, "" when not
-	// known.
-	RulesAsOf string
+	// Reload takes the configuration anew for whoever may have something done; nil:
+	// it is not served.
+	Reload http.Handler
+	// RulesAsOf is the day that the knowledge of the rule set in use is of, "" when
+	// not known; nil: nobody knows.
+	RulesAsOf func() string
 	Log       *slog.Logger
 	Now       func() time.Time
 	// MaxInFlight bounds concurrent requests for pages and API; 0 is 64.
@@ -120,14 +123,14 @@ func secured(h http.Handler) http.Handler {
 // operator says whether whoever sent r may have something done.
 func (s *server) operator(r *http.Request) bool { return s.o.Operator != nil && s.o.Operator(r) }
 
-// onlyOperators is what others are told.
-const onlyOperators = "only operators may do this: they are the users of --web.config.file whom --operator names, or, where there are no users, whoever comes from this machine"
+// OnlyOperators is what others are told.
+const OnlyOperators = "only operators may do this: they are the users of --web.config.file whom --operator names, or, where there are no users, whoever comes from this machine"
 
 // trusted answers only those who may change state.
 func (s *server) trusted(h http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !s.operator(r) {
-			problem(w, http.StatusForbidden, onlyOperators)
+			problem(w, http.StatusForbidden, OnlyOperators)
 			return
 		}
 		h.ServeHTTP(w, r)

@@ -472,7 +472,7 @@ func BenchmarkFilter(b *testing.B) {
 // Every page says of which day the knowledge behind the verdicts is.
 func TestPagesSayHowOldTheKnowledgeIs(t *testing.T) {
 	day := reporttest.Now().AddDate(0, 0, -28).Format(time.DateOnly)
-	w := newWorld(t, 3, func(o *httpapi.Options) { o.RulesAsOf = day })
+	w := newWorld(t, 3, func(o *httpapi.Options) { o.RulesAsOf = func() string { return day } })
 	for _, path := range []string{"/", "/instances", "/scans"} {
 		if body := w.get(path).Body.String(); !strings.Contains(body, "of "+day+", 28 days ago") {
 			t.Errorf("%s does not say that the knowledge is of %s", path, day)

@@ -84,8 +84,8 @@ func (d *describer) operation(r *route) object {
 			"default":            object{"description": "a problem", "content": object{"application/problem+json": object{"schema": d.schema(reflect.TypeFor[problemBody]())}}},
 		},
 	}
-	if r.method == http.MethodPost {
-		op["requestBody"] = object{"required": true, "content": object{"application/json": object{"schema": d.schema(reflect.TypeFor[RescanRequest]())}}}
+	if r.body != nil {
+		op["requestBody"] = object{"required": true, "content": object{"application/json": object{"schema": d.schema(reflect.TypeOf(r.body))}}}
 	}
 	return op
 }

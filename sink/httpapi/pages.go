@@ -82,7 +82,7 @@ type navEntry struct{ Name, Path string }
 func (s *server) view(title, at string) view {
 	sum := s.o.Store.Summary()
 	return view{
-		Title: report.Short(title, 80), Nav: at, Old: old(s.o.Now(), sum.Scopes), Style: s.stylePos, Version: s.o.Version, Rules: knowledge(s.o.RulesAsOf, s.o.Now()), Summary: sum, Digest: report.NewDigest(sum),
+		Title: report.Short(title, 80), Nav: at, Old: old(s.o.Now(), sum.Scopes), Style: s.stylePos, Version: s.o.Version, Rules: knowledge(s.rulesAsOf(), s.o.Now()), Summary: sum, Digest: report.NewDigest(sum),
 		Navs: []navEntry{{"Overview", "/"}, {"Instances", "/instances"}, {"Scans", "/scans"}},
 	}
 }
@@ -357,3 +357,10 @@ func still(r *http.Request) string {
 // stale tells whether a running scan has been silent for so long that waiting
 // for it is no use.
 func stale(now, started time.Time) bool { return now.Sub(started) > 24*time.Hour }
+
+func (s *server) rulesAsOf() string {
+	if s.o.RulesAsOf == nil {
+		return ""
+	}
+	return s.o.RulesAsOf()
+}

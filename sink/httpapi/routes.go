@@ -28,6 +28,7 @@ type route struct {
 	method, path, text string
 	params             []param
 	answer             any    // an example of its type; nil: see media
+	body               any    // likewise of what is sent; nil: nothing
 	media              string // "" is JSON
 	status             int    // 0 is 200
 	handle             http.HandlerFunc
@@ -96,7 +97,7 @@ func (s *server) apiRoutes() []route {
 		{method: http.MethodGet, path: "/api/v1/scans/{id}", text: "One scan", answer: record.Scan{}, handle: s.apiScan},
 		{method: http.MethodGet, path: "/api/v1/trend", text: "The fleet at the end of each scan, oldest first, as it was judged then", params: []param{limit}, answer: trendAnswer{}, handle: s.apiTrend},
 		{method: http.MethodGet, path: "/api/v1/openapi.json", text: "This description", media: "application/json", handle: s.apiDescription},
-		{method: http.MethodPost, path: "/api/v1/rescan", text: "Look at instances again; for visitors who may change state", answer: RescanReply{}, status: http.StatusAccepted, handle: s.apiRescan},
+		{method: http.MethodPost, path: "/api/v1/rescan", text: "Look at instances again; for visitors who may change state", body: RescanRequest{}, answer: RescanReply{}, status: http.StatusAccepted, handle: s.apiRescan},
 	}
 	if s.o.Answers != nil {
 		out = append(out,
@@ -116,8 +117,14 @@ func (s *server) apiRoutes() []route {
 	if s.o.Types != nil {
 		out = append(out, route{method: http.MethodGet, path: "/api/v1/instance-types", text: "The catalogue of instance types that plans rest on; for visitors who may change state", media: "application/json", handle: s.trusted(s.o.Types)})
 	}
+	if s.o.Reload != nil {
+		out = append(out, route{method: http.MethodPost, path: ReloadPath, text: "Take rules, targets, waivers, schedules, accounts and log level anew, all or nothing; for visitors who may change state", media: "application/json", handle: s.trusted(s.o.Reload), long: true})
+	}
 	return out
 }
+
+// ReloadPath is where a process takes its configuration anew.
+const ReloadPath = "/-/reload"
 
 // pageRoutes are the pages for people.
 func (s *server) pageRoutes() []route {
@@ -159,7 +166,7 @@ func (s *server) mount(mux *http.ServeMux, routes []route) {
 
 // refuse answers a program with a problem, and a person with a page.
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, status int, detail string) {
-	if strings.HasPrefix(r.URL.Path, "/api/") {
+	if strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == ReloadPath {
 		problem(w, status, detail)
 		return
 	}

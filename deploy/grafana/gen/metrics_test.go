@@ -48,6 +48,8 @@ var exported = map[string][]string{
 	"shenscan_caught_up":                                {},
 	"shenscan_knowledge_timestamp_seconds":              {},
 	"shenscan_waiver_end_timestamp_seconds":             {"waiver"},
+	"shenscan_reload_success":                           {},
+	"shenscan_reload_success_timestamp_seconds":         {},
 	"shenscan_build_info":                               {"version", "goversion", "ruleset"},
 	// Of the Go and process collectors, and of Prometheus itself.
 	"process_cpu_seconds_total":     {},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -16,15 +17,26 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 )
 
-// accounts knows which credentials belong to which account.
-type accounts struct {
-	c     *Client
-	base  *identity
-	known []*identity // configured, in order
+// AccountSet is which accounts there are and which credentials belong to each.
+// A Client uses one at a time.
+type AccountSet struct {
+	c         *Client
+	directory Directory
+	exclude   []string
+	base      *identity
+	known     []*identity // configured, in order
+	// retired are accounts of the set before this one that are not in this one
+	// any more: a scan that has begun may end with them.
+	retired      map[string]*keyring
+	retiredUntil time.Time
 
 	mu    sync.Mutex
 	rings map[string]*keyring // by account id
 }
+
+// retiredFor is how long a scan may go on reading an account that is not
+// configured any more.
+const retiredFor = 6 * time.Hour
 
 // identity is a set of credentials and the account that they belong to.
 type identity struct {
@@ -36,26 +48,68 @@ type identity struct {
 	id string // "" until it is learnt
 }
 
-func (a *accounts) init(c *Client) {
-	a.c, a.rings = c, map[string]*keyring{}
-	a.base = &identity{account: Account{Name: "base credentials"}, asking: newTurn()}
+func firstAccounts(c *Client) *AccountSet {
+	base := &identity{account: Account{Name: "base credentials"}, asking: newTurn()}
 	switch {
 	case c.o.Base != nil:
-		a.base.ring = newKeyring(static(*c.o.Base), c.o.Logger)
+		base.ring = newKeyring(static(*c.o.Base), c.o.Logger)
 	default:
-		a.base.ring = newKeyring(newChain(), c.o.Logger)
+		base.ring = newKeyring(newChain(), c.o.Logger)
 	}
-	for _, acc := range c.o.Accounts {
-		known := &identity{account: acc, ring: a.make(acc), id: acc.id(), asking: newTurn()}
+	return newAccounts(c, base, c.o.Accounts, c.o.Directory, c.o.Exclude, nil)
+}
+
+// newAccounts keeps from the set before what is configured as it was: what was
+// learnt of it, and the keys that it holds.
+func newAccounts(c *Client, base *identity, list []Account, directory Directory, exclude []string, before *AccountSet) *AccountSet {
+	a := &AccountSet{c: c, directory: directory, exclude: exclude, base: base, rings: map[string]*keyring{}}
+	for _, acc := range list {
+		known := &identity{account: acc, id: acc.id(), asking: newTurn()}
+		if before != nil {
+			if i := slices.IndexFunc(before.known, func(k *identity) bool { return k.account == acc }); i >= 0 {
+				known = before.known[i]
+			}
+		}
+		if known.ring == nil {
+			known.ring = a.make(acc)
+		}
 		a.known = append(a.known, known)
-		if known.id != "" {
-			a.rings[known.id] = known.ring
+		if id := known.learnt(); id != "" {
+			a.rings[id] = known.ring
 		}
 	}
+	return a
+}
+
+// NewAccounts prepares another set of accounts beside the one in use, which
+// UseAccounts makes the one in use. It makes no call.
+func (c *Client) NewAccounts(list []Account, directory Directory, exclude []string) (*AccountSet, error) {
+	o := c.o
+	o.Accounts, o.Directory, o.Exclude = list, directory, exclude
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("accounts: %w", err)
+	}
+	now := c.accounts.Load()
+	return newAccounts(c, now.base, slices.Clone(list), directory, slices.Clone(exclude), now), nil
+}
+
+// UseAccounts makes a set of NewAccounts the one in use. Whoever is in the
+// middle of reading an account that is not in it may go on for some hours.
+func (c *Client) UseAccounts(next *AccountSet) {
+	now := c.accounts.Load()
+	retired := map[string]*keyring{}
+	if time.Now().Before(now.retiredUntil) {
+		maps.Copy(retired, now.retired)
+	}
+	now.mu.Lock()
+	maps.Copy(retired, now.rings)
+	now.mu.Unlock()
+	next.retired, next.retiredUntil = retired, time.Now().Add(retiredFor)
+	c.accounts.Store(next)
 }
 
 // make builds the keyring of an account.
-func (a *accounts) make(acc Account) *keyring {
+func (a *AccountSet) make(acc Account) *keyring {
 	base := a.base.ring
 	if acc.AccessKeyFile != "" {
 		base = newKeyring(keyFile(acc.AccessKeyFile), a.c.o.Logger.With("account", acc.name()))
@@ -69,14 +123,14 @@ func (a *accounts) make(acc Account) *keyring {
 
 // ring returns the keyring of an account. Accounts that are not configured
 // are refused: ids come with messages, too.
-func (a *accounts) ring(ctx context.Context, id string) (*keyring, error) {
+func (a *AccountSet) ring(ctx context.Context, id string) (*keyring, error) {
 	a.mu.Lock()
 	r := a.rings[id]
 	a.mu.Unlock()
 	if r != nil {
 		return r, nil
 	}
-	dir := a.c.o.Directory
+	dir := a.directory
 	var unsure error
 	for _, known := range a.known {
 		if got, err := a.whoami(ctx, known); err != nil {
@@ -95,6 +149,8 @@ func (a *accounts) ring(ctx context.Context, id string) (*keyring, error) {
 	switch {
 	case dir.RoleName != "" && accountID(id):
 		return a.add(id, Account{Name: id, RoleARN: "acs:ram::" + id + ":role/" + dir.RoleName, ExternalID: dir.ExternalID}), nil
+	case a.retired[id] != nil && time.Now().Before(a.retiredUntil):
+		return a.retired[id], nil
 	case unsure != nil: // it may be the one that could not be identified
 		return nil, unsure
 	}
@@ -104,7 +160,7 @@ func (a *accounts) ring(ctx context.Context, id string) (*keyring, error) {
 	}
 }
 
-func (a *accounts) add(id string, acc Account) *keyring {
+func (a *AccountSet) add(id string, acc Account) *keyring {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if r := a.rings[id]; r != nil {
@@ -121,7 +177,7 @@ func accountID(s string) bool {
 }
 
 // whoami learns, once, which account credentials belong to.
-func (a *accounts) whoami(ctx context.Context, who *identity) (string, error) {
+func (a *AccountSet) whoami(ctx context.Context, who *identity) (string, error) {
 	if err := who.asking.take(ctx); err != nil {
 		return "", err
 	}
@@ -174,7 +230,13 @@ func stsScope(account string) ecs.Scope { return ecs.Scope{Account: account, Reg
 // could not be listed in full; the accounts that are known all the same are
 // returned with it.
 func (c *Client) Accounts(ctx context.Context) ([]ecs.Account, error) {
-	a, dir := &c.accounts, c.o.Directory.RoleName != ""
+	return c.accounts.Load().Accounts(ctx)
+}
+
+// Accounts lists the accounts of a set as Client.Accounts does those of the set
+// in use.
+func (a *AccountSet) Accounts(ctx context.Context) ([]ecs.Account, error) {
+	c, dir := a.c, a.directory.RoleName != ""
 	var found []ecs.Account
 	at := map[string]int{}
 	add := func(x ecs.Account) {
@@ -213,7 +275,7 @@ func (c *Client) Accounts(ctx context.Context) ([]ecs.Account, error) {
 	}
 	for i := range found {
 		x := &found[i]
-		x.Excluded = slices.Contains(c.o.Exclude, x.ID) || slices.Contains(c.o.Exclude, x.Name)
+		x.Excluded = slices.Contains(a.exclude, x.ID) || slices.Contains(a.exclude, x.Name)
 	}
 	slices.SortStableFunc(found, func(a, b ecs.Account) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Name, b.Name)) })
 	return found, failed
@@ -222,12 +284,15 @@ func (c *Client) Accounts(ctx context.Context) ([]ecs.Account, error) {
 // AllAccounts says whether somebody said which accounts there are: in the
 // configuration, or by naming the resource directory. Keys alone say nothing of
 // other accounts.
-func (c *Client) AllAccounts() bool {
-	return len(c.accounts.known) > 0 || c.o.Directory.RoleName != ""
+func (c *Client) AllAccounts() bool { return c.accounts.Load().AllAccounts() }
+
+// AllAccounts says the same of a set.
+func (a *AccountSet) AllAccounts() bool {
+	return len(a.known) > 0 || a.directory.RoleName != ""
 }
 
 // identify learns the ids of several accounts side by side.
-func (a *accounts) identify(ctx context.Context, asked []*identity) []ecs.Account {
+func (a *AccountSet) identify(ctx context.Context, asked []*identity) []ecs.Account {
 	out := make([]ecs.Account, len(asked))
 	var group errgroup.Group
 	group.SetLimit(8)
@@ -267,7 +332,7 @@ func (c *Client) managementAccount(ctx context.Context) (ecs.Account, error) {
 	}
 	var out ecs.Account
 	err = c.at(ctx, ep, call{
-		scope: directoryScope, ring: c.accounts.base.ring, req: newRequest(rdVersion, actDirectory),
+		scope: directoryScope, ring: c.accounts.Load().base.ring, req: newRequest(rdVersion, actDirectory),
 		decode: func(body []byte) error {
 			var m struct {
 				ResourceDirectory struct {
@@ -317,7 +382,7 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 		req.set("PageSize", strconv.Itoa(memberPage))
 		var got []Member
 		err := c.at(ctx, ep, call{
-			scope: scope, ring: c.accounts.base.ring, req: req,
+			scope: scope, ring: c.accounts.Load().base.ring, req: req,
 			decode: func(body []byte) (err error) {
 				got, total, err = decodeMembers(body)
 				return err

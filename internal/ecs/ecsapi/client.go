@@ -25,7 +25,7 @@ type Client struct {
 	sts      endpoint
 	limits   *limiter
 	circuits circuits
-	accounts accounts
+	accounts atomic.Pointer[AccountSet]
 	// throttled holds the headers of the last answer that was throttled.
 	throttled atomic.Pointer[http.Header]
 
@@ -73,7 +73,7 @@ func New(o Options) (*Client, error) {
 	if c.guard, err = newGuard(&c.o, policy); err != nil {
 		return nil, err
 	}
-	c.accounts.init(c)
+	c.accounts.Store(firstAccounts(c))
 	return c, nil
 }
 
@@ -175,7 +175,7 @@ func (c *Client) doExpect(ctx context.Context, s ecs.Scope, req *request, decode
 	if !regionID.MatchString(s.Region) { // names come with messages, too
 		return badRequest(req.action, s, errors.New("that is no region id"))
 	}
-	ring, err := c.accounts.ring(ctx, s.Account)
+	ring, err := c.accounts.Load().ring(ctx, s.Account)
 	if err != nil {
 		return err
 	}

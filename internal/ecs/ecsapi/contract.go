@@ -399,7 +399,7 @@ func (k *contractor) owners(ctx context.Context) {
 }
 
 func (k *contractor) directory(ctx context.Context) {
-	if k.c.o.Directory.RoleName == "" {
+	if k.c.accounts.Load().directory.RoleName == "" {
 		k.see(ecs.QuestionDirectory, "", "no resource directory is configured")
 		return
 	}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/spf13/pflag"
+
+	"github.com/shenscan/shenscan/internal/app"
+)
+
+// reloaded are the flags that a running process takes anew.
+var reloaded = map[string]bool{"rules": true, "target": true, "account": true, "log-level": true}
+
+// rereader reads the same command line again, with the environment and the file
+// as it is then. flags are those that the process started with.
+func (s *settings) rereader(flags *pflag.FlagSet) app.Reread {
+	return func(ctx context.Context) (next app.Settings, restart []string, err error) {
+		o, is, err := takeOptions(ctx, s.args)
+		if err != nil {
+			return next, nil, err
+		}
+		flags.VisitAll(func(f *pflag.Flag) {
+			if other := is.flags.Lookup(f.Name); !reloaded[f.Name] && other != nil && other.Value.String() != f.Value.String() {
+				restart = append(restart, "--"+f.Name)
+			}
+		})
+		return o.Settings(), restart, nil
+	}
+}
+
+// takeOptions says what a command line would run with, and runs nothing.
+func takeOptions(ctx context.Context, args []string) (o app.Options, s *settings, err error) {
+	s = &settings{args: args}
+	s.taken = func(is app.Options) { o = is }
+	root := newRoot(s)
+	root.SetArgs(args)
+	root.SetOut(io.Discard)
+	root.SetErr(io.Discard)
+	if err := root.ExecuteContext(ctx); err != nil {
+		return o, nil, err
+	}
+	if o.Roles == 0 {
+		return o, nil, errors.New("the command line runs no process")
+	}
+	return o, s, nil
+}

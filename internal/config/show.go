@@ -1,0 +1,92 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+)
+
+// secret stands where a value is nobody's business.
+const secret = "<secret>"
+
+// Show writes the settings of set and f as a configuration file in which a
+// comment says where each comes from. Values that let somebody in are masked;
+// mask does so for the texts of flags.
+func Show(set *pflag.FlagSet, f *File, mask func(string) string) ([]byte, error) {
+	root := &yaml.Node{Kind: yaml.MappingNode}
+	add := func(name string, value *yaml.Node, comment string) {
+		key := &yaml.Node{Kind: yaml.ScalarNode, Value: name}
+		if value.Kind == yaml.ScalarNode || len(value.Content) == 0 {
+			value.LineComment = comment
+		} else {
+			key.HeadComment = comment
+		}
+		root.Content = append(root.Content, key, value)
+	}
+	var failed error
+	set.VisitAll(func(fl *pflag.Flag) {
+		if fl.Hidden || fl.Name == "help" || fl.Name == "config" {
+			return
+		}
+		value := &yaml.Node{}
+		if list, ok := fl.Value.(pflag.SliceValue); ok {
+			value.Kind, value.Style = yaml.SequenceNode, yaml.FlowStyle
+			for _, v := range list.GetSlice() {
+				value.Content = append(value.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: mask(v)})
+			}
+		} else if err := value.Encode(mask(fl.Value.String())); err != nil {
+			failed = fmt.Errorf("--%s: %w", fl.Name, err)
+			return
+		}
+		add(Key(fl.Name), value, source(fl))
+	})
+	if failed != nil {
+		return nil, failed
+	}
+	for _, part := range []struct {
+		name string
+		is   any
+		any  bool
+	}{
+		{"accounts", hidden(f.Accounts), len(f.Accounts.List)+len(f.Accounts.Exclude) > 0},
+		{"resource_directory", Directory{f.Directory.RoleName, hide(f.Directory.ExternalID)}, f.Directory != Directory{}},
+		{"schedules", f.Schedules, f.Schedules != nil},
+		{"plan_windows", f.PlanWindows, len(f.PlanWindows) > 0},
+	} {
+		if !part.any {
+			continue
+		}
+		value := &yaml.Node{}
+		if err := value.Encode(part.is); err != nil {
+			return nil, fmt.Errorf("%s: %w", part.name, err)
+		}
+		add(part.name, value, "file")
+	}
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := enc.Encode(root); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), enc.Close()
+}
+
+func hide(s string) string {
+	if s == "" {
+		return ""
+	}
+	return secret
+}
+
+// hidden are accounts without what their owners keep to themselves.
+func hidden(a Accounts) Accounts {
+	list := make([]Account, len(a.List))
+	for i, x := range a.List {
+		x.ExternalID = hide(x.ExternalID)
+		list[i] = x
+	}
+	a.List = list
+	return a
+}
