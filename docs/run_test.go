@@ -154,24 +154,25 @@ func furnish(root, work string) error {
 // commands and has no room for comments: the section, and what its examples
 // count on.
 var generatedMarks = map[string]string{
-	"shenscan config":    "runs with store",
-	"shenscan check":     "not run: the id is that of an instance of an account",
-	"shenscan classify":  "runs with nothing, exits 3",
-	"shenscan dead":      "not run: the numbers are those of letters that are there",
-	"shenscan demo":      "runs with cloud", // which it does not need, but it takes longer than `go test` should
-	"shenscan doctor":    "runs with cloud",
-	"shenscan plan":      "runs with store",
-	"shenscan producer":  "runs with server",
-	"shenscan report":    "runs with store",
-	"shenscan rescan":    "runs with deployment",
-	"shenscan scan":      "runs with cloud",
-	"shenscan serve":     "runs with cloud",
-	"shenscan simulate":  "",
-	"shenscan sink":      "runs with server",
-	"shenscan worker":    "runs with server",
-	"shenscan store":     "runs with store",
-	"shenscan rules":     "runs with nothing, exits 1",
-	"rules that compare": "runs with store",
+	"shenscan config check": "runs with cloud",
+	"shenscan config show":  "runs with cloud",
+	"shenscan check":        "not run: the id is that of an instance of an account",
+	"shenscan classify":     "runs with nothing, exits 3",
+	"shenscan dead":         "not run: the numbers are those of letters that are there",
+	"shenscan demo":         "runs with cloud", // which it does not need, but it takes longer than `go test` should
+	"shenscan doctor":       "runs with cloud",
+	"shenscan plan":         "runs with store",
+	"shenscan producer":     "runs with server",
+	"shenscan report":       "runs with store",
+	"shenscan rescan":       "runs with deployment",
+	"shenscan scan":         "runs with cloud",
+	"shenscan serve":        "runs with cloud",
+	"shenscan simulate":     "",
+	"shenscan sink":         "runs with server",
+	"shenscan worker":       "runs with server",
+	"shenscan store":        "runs with store",
+	"shenscan rules":        "runs with nothing, exits 1",
+	"rules that compare":    "runs with store",
 }
 
 // setup is what all rooms share: a folder with the programs, made once.

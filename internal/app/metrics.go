@@ -140,6 +140,10 @@ func newKnowledge(ruleset *rules.Ruleset) *knowledge {
 	return k
 }
 
+func gauge(d *prometheus.Desc, v float64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
 // Describe implements prometheus.Collector.
 func (k *knowledge) Describe(out chan<- *prometheus.Desc) {
 	out <- k.build
@@ -151,12 +155,9 @@ func (k *knowledge) Describe(out chan<- *prometheus.Desc) {
 func (k *knowledge) Collect(out chan<- prometheus.Metric) {
 	ruleset := k.Load()
 	version, _ := Version()
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	gauge(k.build, 1, version, runtime.Version(), ruleset.Digest())
+	out <- gauge(k.build, 1, version, runtime.Version(), ruleset.Digest())
 	if day, err := time.Parse(time.DateOnly, ruleset.Definition().AsOf); err == nil {
-		gauge(k.asOf, float64(day.Unix()))
+		out <- gauge(k.asOf, float64(day.Unix()))
 	}
 	ends := map[string]time.Time{}
 	for _, w := range ruleset.Definition().Waivers {
@@ -168,7 +169,7 @@ func (k *knowledge) Collect(out chan<- prometheus.Metric) {
 		return cmp.Or(ends[a].Compare(ends[b]), strings.Compare(a, b))
 	})
 	for _, id := range ids[:min(len(ids), mostWaivers)] {
-		gauge(k.waiver, float64(ends[id].Unix()), id)
+		out <- gauge(k.waiver, float64(ends[id].Unix()), id)
 	}
 }
 
