@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules/waves"
 )
 
 //go:embed web/plan.html
@@ -60,8 +61,8 @@ type listed struct {
 }
 
 type listedWave struct {
-	ID   WaveID  `json:"id"`
-	Rows [][]any `json:"rows"`
+	ID   waves.ID `json:"id"`
+	Rows [][]any  `json:"rows"`
 }
 
 func newListed(p *Plan) *listed {
@@ -127,13 +128,13 @@ func (l *listed) list(checks []string) int {
 }
 
 // waveClass lends a wave the look of a verdict.
-func waveClass(id WaveID) string {
+func waveClass(id waves.ID) string {
 	switch id {
-	case Ready, AlreadyThere:
+	case waves.Ready, waves.AlreadyThere:
 		return "compatible"
-	case AfterChecks, Repair, MinorUpgrade:
+	case waves.AfterChecks, waves.Repair, waves.MinorUpgrade:
 		return "needs-action"
-	case ReplaceOS, StayGen5, Waived:
+	case waves.ReplaceOS, waves.StayGen5, waves.Waived:
 		return "incompatible"
 	default:
 		return "unknown"

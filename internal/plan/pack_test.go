@@ -20,6 +20,7 @@ import (
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report/reporttest"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/waves"
 )
 
 // owned gives each record of a fleet one of the owners.
@@ -275,14 +276,14 @@ func TestWaivedIsAWaveOfItsOwn(t *testing.T) {
 	o := options(t, "shenlong-6", nil)
 	p := build(t, one(t, f, waive), o)
 	it := only(t, p)
-	if at := slices.IndexFunc(p.Waves, func(w *plan.Wave) bool { return w.Instances == 1 }); p.Waves[at].ID != plan.Waived {
+	if at := slices.IndexFunc(p.Waves, func(w *plan.Wave) bool { return w.Instances == 1 }); p.Waves[at].ID != waves.Waived {
 		t.Errorf("wave %s", p.Waves[at].ID)
 	}
 	if want := "Waived, until 2026-12-31, because the vendor supports it. Without the waiver it is incompatible."; it.Note != want || it.Waiver == nil {
 		t.Errorf("note %q, want %q", it.Note, want)
 	}
 	expired := build(t, one(t, f, nil), o) // without the waiver it is in the wave of its verdict
-	if at := slices.IndexFunc(expired.Waves, func(w *plan.Wave) bool { return w.Instances == 1 }); expired.Waves[at].ID != plan.MinorUpgrade {
+	if at := slices.IndexFunc(expired.Waves, func(w *plan.Wave) bool { return w.Instances == 1 }); expired.Waves[at].ID != waves.MinorUpgrade {
 		t.Errorf("wave %s once the waiver ended", expired.Waves[at].ID)
 	}
 }

@@ -17,22 +17,7 @@ import (
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/family"
-)
-
-// WaveID names a wave.
-type WaveID string
-
-// The waves, in the order in which they are worked on.
-const (
-	Ready        WaveID = "ready"
-	AfterChecks  WaveID = "after-checks"
-	Repair       WaveID = "repair"
-	MinorUpgrade WaveID = "minor-upgrade"
-	ReplaceOS    WaveID = "replace-os"
-	StayGen5     WaveID = "stay-gen5"
-	Unknown      WaveID = "unknown"
-	Waived       WaveID = "waived"
-	AlreadyThere WaveID = "already-there"
+	"github.com/shenscan/shenscan/rules/waves"
 )
 
 // Path says how an instance gets to its new type.
@@ -111,7 +96,7 @@ type Plan struct {
 
 // Wave is a set of instances that need the same kind of work.
 type Wave struct {
-	ID        WaveID      `json:"id"`
+	ID        waves.ID    `json:"id"`
 	Title     string      `json:"title"`
 	What      string      `json:"what"` // what this wave is, in a sentence
 	Instances int         `json:"instances"`
@@ -209,7 +194,7 @@ var ErrNoVerdict = errors.New("plan: no verdict for this target")
 type builder struct {
 	o         Options
 	chooser   *chooser
-	waves     map[WaveID]*Wave
+	waves     map[waves.ID]*Wave
 	solutions map[solutionKey]*Solution
 	lists     map[string][]string // shared checklists
 	ways      map[way]wayFound
@@ -218,13 +203,13 @@ type builder struct {
 }
 
 type solutionKey struct {
-	wave       WaveID
+	wave       waves.ID
 	name, text string
 }
 
 func newBuilder(o Options) *builder {
-	b := &builder{o: o, chooser: newChooser(o), waves: map[WaveID]*Wave{}, solutions: map[solutionKey]*Solution{}, lists: map[string][]string{}, ways: map[way]wayFound{}}
-	for _, w := range waves() {
+	b := &builder{o: o, chooser: newChooser(o), waves: map[waves.ID]*Wave{}, solutions: map[solutionKey]*Solution{}, lists: map[string][]string{}, ways: map[way]wayFound{}}
+	for _, w := range newWaves() {
 		wave := w
 		wave.Solutions, wave.Items = []*Solution{}, []*Item{}
 		b.waves[w.ID] = &wave
@@ -238,10 +223,7 @@ func (b *builder) add(rec *record.Record) error {
 		return fmt.Errorf("%w: instance %.64q has none on %q; scan with --target %s", ErrNoVerdict, rec.InstanceID, b.o.Target.ID, b.o.Target.ID)
 	}
 	there := b.there(rec)
-	id := b.wave(v, there)
-	if v.Waiver != nil { // whatever the verdict was made to be, nobody has mended anything
-		id = Waived
-	}
+	id := waves.Of(v, there, b.o.KeepOS)
 	w := b.waves[id]
 	it := &Item{
 		Account: rec.Account, Region: rec.Region, Zone: rec.Zone, InstanceID: rec.InstanceID, InstanceName: rec.InstanceName,
@@ -250,7 +232,7 @@ func (b *builder) add(rec *record.Record) error {
 		Window: b.window(rec), CurrentType: rec.InstanceType,
 		Solutions: []string{}, Checklist: []string{},
 	}
-	if id != AlreadyThere {
+	if id != waves.AlreadyThere {
 		b.move(it, rec, v, id, there)
 	}
 	w.Items = append(w.Items, it)
@@ -263,7 +245,7 @@ func (b *builder) add(rec *record.Record) error {
 }
 
 // move fills in how the instance moves.
-func (b *builder) move(it *Item, rec *record.Record, v *rules.Verdict, id WaveID, there bool) {
+func (b *builder) move(it *Item, rec *record.Record, v *rules.Verdict, id waves.ID, there bool) {
 	if there {
 		it.Note = "It is on a family of this target already: it may not come back from its next restart."
 	}
@@ -280,22 +262,22 @@ func (b *builder) move(it *Item, rec *record.Record, v *rules.Verdict, id WaveID
 	if w := v.Waiver; w != nil {
 		it.Note = strings.TrimSpace(waivedText(w) + " " + it.Note)
 	}
-	if id == Unknown {
+	if id == waves.Unknown {
 		it.Question = v.Reason + " " + b.settle(v)
 	}
 	switch {
 	case there:
 		it.Replacement.Why = "it is on hardware of the target already"
 		it.Path, it.PathNote = PathUnknown, "no move is needed, only what mends it"
-	case id != StayGen5:
+	case id != waves.StayGen5:
 		it.Replacement = b.chooser.replacement(rec)
 		b.o.Stock.count(&it.Replacement)
 		it.Path, it.PathNote = b.path(rec, cmp.Or(b.o.Families.FamilyOf(it.Replacement.Type), b.o.Target.Family), b.o.Target.Class)
 	}
-	if id != Ready {
+	if id != waves.Ready {
 		it.Fallback = b.chooser.fallback(rec)
 	}
-	if id == StayGen5 && !there {
+	if id == waves.StayGen5 && !there {
 		it.Path, it.PathNote = PathUnknown, "no move is needed while the current family is sold"
 		if it.Fallback.Type != "" && it.Fallback.Type != rec.InstanceType {
 			it.Path, it.PathNote = b.path(rec, b.o.Families.FamilyOf(it.Fallback.Type), rules.ClassKVM)
@@ -334,21 +316,10 @@ func waivedText(w *rules.Waiver) string {
 
 // there tells whether the instance is on hardware of the target already.
 func (b *builder) there(rec *record.Record) bool {
-	t := &b.o.Target
-	switch {
-	case t.Type != "":
-		return rec.InstanceType == t.Type
-	case t.Family != "":
-		return rec.InstanceFamily == t.Family
-	case t.Class == rules.ClassKVM:
-		return rec.Virtualization == family.KVM
-	default:
-		class, ok := rules.ClassOf(rec.Virtualization, rec.Generation)
-		return ok && class >= t.Class
-	}
+	return waves.There(&b.o.Target, rec.InstanceType, &rules.Machine{Family: rec.InstanceFamily, Generation: rec.Generation, Virtualization: rec.Virtualization})
 }
 
-func (b *builder) solution(id WaveID, m *rules.Remedy) *Solution {
+func (b *builder) solution(id waves.ID, m *rules.Remedy) *Solution {
 	key := solutionKey{id, report.RemedyLine(m), m.Text}
 	s := b.solutions[key]
 	if s == nil {
@@ -367,7 +338,7 @@ func (b *builder) solution(id WaveID, m *rules.Remedy) *Solution {
 func (b *builder) plan() *Plan {
 	p := &Plan{Target: b.o.Target.ID, MadeAt: b.o.Now.UTC(), Ruleset: b.ruleset, OwnerTags: b.o.OwnerTags, ByOwner: b.o.byOwner(), Instances: b.n, Availability: b.o.Stock}
 	p.Complete, p.Completeness = completeness(b.o.Summary)
-	for _, w := range waves() {
+	for _, w := range newWaves() {
 		wave := b.waves[w.ID]
 		slices.SortStableFunc(wave.Items, func(x, y *Item) int {
 			return cmp.Or(cmp.Compare(x.Owner, y.Owner), cmp.Compare(x.Account, y.Account), cmp.Compare(x.Region, y.Region), cmp.Compare(x.InstanceID, y.InstanceID))

@@ -25,6 +25,7 @@ import (
 	"github.com/shenscan/shenscan/internal/report/reporttest"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/catalog"
+	"github.com/shenscan/shenscan/rules/waves"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -151,20 +152,20 @@ func TestTenInstancesAgainstTheCompatibilityPage(t *testing.T) {
 		name     string
 		facts    rules.Facts
 		target   string
-		wave     plan.WaveID
+		wave     waves.ID
 		solution string // the recommended one
 		fallback bool
 	}{
-		{"centos_5_8_upgrades_to_5_11", facts("CentOS  5.8 64位", "linux", "ecs.g5.large"), "shenlong-6", plan.MinorUpgrade, "minor-upgrade to 5.11", true},
-		{"centos_5_8_is_replaced_for_the_7th", facts("CentOS  5.8 64位", "linux", "ecs.g5.large"), "shenlong-7", plan.ReplaceOS, "replace-os", true},
-		{"debian_6_0_6_upgrades", facts("Debian  6.0.6 64位", "linux", "ecs.g5.large"), "shenlong-6", plan.MinorUpgrade, "minor-upgrade", true},
-		{"ubuntu_10_04_is_replaced", facts("Ubuntu  10.04 64位", "linux", "ecs.g5.large"), "shenlong-6", plan.ReplaceOS, "replace-os", true},
-		{"windows_2003_is_replaced", facts("Windows Server 2003 R2 企业版 SP2 64位中文版", "windows", "ecs.g5.large"), "shenlong-6", plan.ReplaceOS, "replace-os", true},
-		{"windows_2008_standard_is_repaired", facts("Windows Server 2008 标准版 SP2 32位中文版", "windows", "ecs.g5.large"), "shenlong-6", plan.Repair, "clear-xen-registry", true},
-		{"windows_on_xen_is_repaired", xen, "shenlong-6", plan.Repair, "install-virtio", true},
-		{"freebsd_11_gets_its_patch", facts("FreeBSD  11.1 64位", "linux", "ecs.g5.large"), "shenlong-6", plan.Repair, "apply-freebsd-patch", true},
-		{"centos_7_9_is_ready", facts("CentOS 7.9 64位", "linux", "ecs.g5.large"), "shenlong-6", plan.Ready, "", false},
-		{"no_name_at_all_is_a_question", facts("", "linux", "ecs.g5.large"), "shenlong-6", plan.Unknown, "", true},
+		{"centos_5_8_upgrades_to_5_11", facts("CentOS  5.8 64位", "linux", "ecs.g5.large"), "shenlong-6", waves.MinorUpgrade, "minor-upgrade to 5.11", true},
+		{"centos_5_8_is_replaced_for_the_7th", facts("CentOS  5.8 64位", "linux", "ecs.g5.large"), "shenlong-7", waves.ReplaceOS, "replace-os", true},
+		{"debian_6_0_6_upgrades", facts("Debian  6.0.6 64位", "linux", "ecs.g5.large"), "shenlong-6", waves.MinorUpgrade, "minor-upgrade", true},
+		{"ubuntu_10_04_is_replaced", facts("Ubuntu  10.04 64位", "linux", "ecs.g5.large"), "shenlong-6", waves.ReplaceOS, "replace-os", true},
+		{"windows_2003_is_replaced", facts("Windows Server 2003 R2 企业版 SP2 64位中文版", "windows", "ecs.g5.large"), "shenlong-6", waves.ReplaceOS, "replace-os", true},
+		{"windows_2008_standard_is_repaired", facts("Windows Server 2008 标准版 SP2 32位中文版", "windows", "ecs.g5.large"), "shenlong-6", waves.Repair, "clear-xen-registry", true},
+		{"windows_on_xen_is_repaired", xen, "shenlong-6", waves.Repair, "install-virtio", true},
+		{"freebsd_11_gets_its_patch", facts("FreeBSD  11.1 64位", "linux", "ecs.g5.large"), "shenlong-6", waves.Repair, "apply-freebsd-patch", true},
+		{"centos_7_9_is_ready", facts("CentOS 7.9 64位", "linux", "ecs.g5.large"), "shenlong-6", waves.Ready, "", false},
+		{"no_name_at_all_is_a_question", facts("", "linux", "ecs.g5.large"), "shenlong-6", waves.Unknown, "", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := build(t, one(t, c.facts, nil), options(t, c.target, nil))
@@ -179,7 +180,7 @@ func TestTenInstancesAgainstTheCompatibilityPage(t *testing.T) {
 					if got := it.Fallback.Type != ""; got != c.fallback {
 						t.Errorf("fallback %+v, want one: %v", it.Fallback, c.fallback)
 					}
-					if w.ID == plan.Unknown && it.Question == "" {
+					if w.ID == waves.Unknown && it.Question == "" {
 						t.Error("no question is put")
 					}
 				}
@@ -313,7 +314,7 @@ func TestKeepOSStays(t *testing.T) {
 		f.Running = rules.No
 		p := build(t, one(t, f, nil), o)
 		for _, w := range p.Waves {
-			if w.Instances > 0 && w.ID != plan.StayGen5 {
+			if w.Instances > 0 && w.ID != waves.StayGen5 {
 				t.Errorf("%s: wave %s, want stay-gen5", typ, w.ID)
 			}
 		}
@@ -325,7 +326,7 @@ func TestKeepOSStays(t *testing.T) {
 
 func TestAlreadyThereAndGone(t *testing.T) {
 	p := build(t, one(t, facts("CentOS 7.9 64位", "linux", "ecs.g6.large"), nil), options(t, "shenlong-6", nil))
-	if w := p.Waves[len(p.Waves)-1]; w.ID != plan.AlreadyThere || w.Instances != 1 {
+	if w := p.Waves[len(p.Waves)-1]; w.ID != waves.AlreadyThere || w.Instances != 1 {
 		t.Errorf("wave %s has %d, want already-there with 1", w.ID, w.Instances)
 	}
 	gone := reporttest.Now()

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules/waves"
 )
 
 // Formats lists the formats that Write knows.
@@ -71,7 +72,7 @@ func writeTable(w io.Writer, p *Plan, o report.Options) error {
 		return err
 	}
 	for _, wave := range p.Waves {
-		if wave.Instances == 0 || wave.ID == AlreadyThere {
+		if wave.Instances == 0 || wave.ID == waves.AlreadyThere {
 			continue
 		}
 		fmt.Fprintf(w, "\n%s  %s\n", bold(wave.Title), dim(report.Plural(wave.Instances, "instance", "instances")))
@@ -132,13 +133,13 @@ func tableItems(w io.Writer, wave *Wave, width int, color bool) error {
 	return nil
 }
 
-func waveStyle(id WaveID) report.Style {
+func waveStyle(id waves.ID) report.Style {
 	switch id {
-	case Ready, AlreadyThere:
+	case waves.Ready, waves.AlreadyThere:
 		return report.Green
-	case AfterChecks, Repair, MinorUpgrade:
+	case waves.AfterChecks, waves.Repair, waves.MinorUpgrade:
 		return report.Amber
-	case ReplaceOS, StayGen5, Waived:
+	case waves.ReplaceOS, waves.StayGen5, waves.Waived:
 		return report.Red
 	default:
 		return report.Violet
@@ -243,7 +244,7 @@ func writeMarkdown(w io.Writer, p *Plan) error {
 			continue
 		}
 		fmt.Fprintf(w, "\n## %s (%s)\n\n%s\n", wave.Title, report.Number(wave.Instances), text(wave.What))
-		if wave.ID == AlreadyThere {
+		if wave.ID == waves.AlreadyThere {
 			continue
 		}
 		for _, s := range wave.Solutions {
@@ -365,7 +366,7 @@ type checkedList struct {
 
 // checklists are the different checklists of a wave, in the order of its items.
 func checklists(wave *Wave) []*checkedList {
-	if wave.ID == AlreadyThere {
+	if wave.ID == waves.AlreadyThere {
 		return nil
 	}
 	var out []*checkedList

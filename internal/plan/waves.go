@@ -8,87 +8,41 @@ import (
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/waves"
 )
 
-// waves are the waves in order, empty.
-func waves() []Wave {
+// newWaves are the waves in order, empty.
+func newWaves() []Wave {
 	return []Wave{
-		{ID: Ready, Title: "Ready now", What: "They boot on the target as they are. Work through the checklist and move them."},
-		{ID: AfterChecks, Title: "Ready after checks", What: "They boot once the named checks pass; nothing is known to be broken."},
-		{ID: Repair, Title: "Driver or registry repair", What: "They boot after a repair inside the machine: virtio or NVMe drivers, the Windows registry, a kernel patch, the boot configuration."},
-		{ID: MinorUpgrade, Title: "OS minor upgrade", What: "They boot after an upgrade to the last minor release of the same operating system."},
-		{ID: ReplaceOS, Title: "OS replacement", What: "Their operating system does not boot on the target; it is replaced, or the application moves to a new instance."},
-		{ID: StayGen5, Title: "Stay where they are or on a 5th-generation family", What: "They cannot be mended, or are to keep their system: they stay on the family where they run, or on one that is not SHENLONG."},
-		{ID: Unknown, Title: "Unknown, with the question to settle", What: "What is known does not tell whether they boot. Settle the question; do not move them on a guess."},
-		{ID: Waived, Title: "Waived", What: "A rule of your own set their verdict aside until a day: nothing was mended. On that day they return to the wave of their verdict."},
-		{ID: AlreadyThere, Title: "Already there", What: "They run on hardware of the target and their verdict is compatible. Nothing is to be done."},
+		{ID: waves.Ready, Title: waves.Ready.Title(), What: "They boot on the target as they are. Work through the checklist and move them."},
+		{ID: waves.AfterChecks, Title: waves.AfterChecks.Title(), What: "They boot once the named checks pass; nothing is known to be broken."},
+		{ID: waves.Repair, Title: waves.Repair.Title(), What: "They boot after a repair inside the machine: virtio or NVMe drivers, the Windows registry, a kernel patch, the boot configuration."},
+		{ID: waves.MinorUpgrade, Title: waves.MinorUpgrade.Title(), What: "They boot after an upgrade to the last minor release of the same operating system."},
+		{ID: waves.ReplaceOS, Title: waves.ReplaceOS.Title(), What: "Their operating system does not boot on the target; it is replaced, or the application moves to a new instance."},
+		{ID: waves.StayGen5, Title: waves.StayGen5.Title(), What: "They cannot be mended, or are to keep their system: they stay on the family where they run, or on one that is not SHENLONG."},
+		{ID: waves.Unknown, Title: waves.Unknown.Title(), What: "What is known does not tell whether they boot. Settle the question; do not move them on a guess."},
+		{ID: waves.Waived, Title: waves.Waived.Title(), What: "A rule of your own set their verdict aside until a day: nothing was mended. On that day they return to the wave of their verdict."},
+		{ID: waves.AlreadyThere, Title: waves.AlreadyThere.Title(), What: "They run on hardware of the target and their verdict is compatible. Nothing is to be done."},
 	}
 }
 
-// repairs are the remedies inside a machine that keep its operating system, in
-// the order in which they are done: what the new machine needs is there before
-// what the old one used is taken away.
-var repairs = []string{"install-virtio", "install-nvme", "set-nvme-flag", "apply-freebsd-patch", "upgrade-gentoo", "update-kernel", "fix-boot-config", "clear-xen-registry"}
+// repairs keep the operating system, in the order in which they are done.
+var repairs = waves.Repairs()
 
 func has(v *rules.Verdict, ids ...string) bool {
 	return slices.ContainsFunc(v.Remedies, func(m rules.Remedy) bool { return slices.Contains(ids, m.ID) })
 }
 
-// wave finds the wave of a verdict.
-func (b *builder) wave(v *rules.Verdict, there bool) WaveID {
-	switch v.Level {
-	case rules.Compatible:
-		switch {
-		case there:
-			return AlreadyThere
-		case v.Confidence == rules.Low || slices.Contains(v.Checks, "confirm-version") || slices.Contains(v.Checks, "verify-virtio"):
-			return AfterChecks
-		}
-		return Ready
-	case rules.NeedsAction:
-		switch {
-		case has(v, repairs...):
-			return Repair
-		case has(v, "minor-upgrade"):
-			return MinorUpgrade
-		case has(v, "replace-os", "change-arch"):
-			return b.orStay(v)
-		case has(v, "stay-gen5", "stay-family"):
-			return StayGen5
-		}
-		return AfterChecks
-	case rules.Incompatible:
-		switch {
-		case has(v, "minor-upgrade"):
-			return MinorUpgrade
-		case has(v, "replace-os", "change-arch"):
-			return b.orStay(v)
-		case has(v, "stay-gen5", "stay-family"):
-			return StayGen5
-		}
-		return ReplaceOS
-	default:
-		return Unknown
-	}
-}
-
-func (b *builder) orStay(v *rules.Verdict) WaveID {
-	if b.o.KeepOS && has(v, "stay-gen5", "stay-family") {
-		return StayGen5
-	}
-	return ReplaceOS
-}
-
 // remedies divides a verdict's remedies into those that its wave stands for,
 // all needed in this order, and the other ways out. An upgraded system needs
 // its repairs too; a replaced one does not.
-func remedies(v *rules.Verdict, id WaveID) (needed, others []*rules.Remedy) {
+func remedies(v *rules.Verdict, id waves.ID) (needed, others []*rules.Remedy) {
 	rank := func(m *rules.Remedy) int {
 		repair := slices.Contains(repairs, m.ID)
 		switch {
-		case id == Repair && repair, m.ID == string(id), id == StayGen5 && m.ID == "stay-family", id == ReplaceOS && m.ID == "change-arch":
+		case id == waves.Repair && repair, m.ID == string(id), id == waves.StayGen5 && m.ID == "stay-family", id == waves.ReplaceOS && m.ID == "change-arch":
 			return 0
-		case id == MinorUpgrade && repair:
+		case id == waves.MinorUpgrade && repair:
 			return 1
 		}
 		return 2

@@ -8,6 +8,7 @@ import (
 	"github.com/xuri/excelize/v2"
 
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules/waves"
 )
 
 // sheetRows is how many instances a sheet takes below its head.
@@ -41,9 +42,9 @@ var sheetHead = []struct {
 
 // sheetNames are titles of waves that fit into the 31 characters of a sheet's
 // name.
-var sheetNames = map[WaveID]string{
-	Ready: "Ready now", AfterChecks: "Ready after checks", Repair: "Driver or registry repair", MinorUpgrade: "OS minor upgrade",
-	ReplaceOS: "OS replacement", StayGen5: "Stay", Unknown: "Unknown", Waived: "Waived", AlreadyThere: "Already there",
+var sheetNames = map[waves.ID]string{
+	waves.Ready: "Ready now", waves.AfterChecks: "Ready after checks", waves.Repair: "Driver or registry repair", waves.MinorUpgrade: "OS minor upgrade",
+	waves.ReplaceOS: "OS replacement", waves.StayGen5: "Stay", waves.Unknown: "Unknown", waves.Waived: "Waived", waves.AlreadyThere: "Already there",
 }
 
 // writeWorkbook writes a workbook with a sheet a wave, after one that says what
@@ -199,7 +200,7 @@ func (s *sheet) row(it *Item, steps map[string]string) []any {
 		why = it.Question
 	}
 	done := "no"
-	if s.wave.ID == AlreadyThere {
+	if s.wave.ID == waves.AlreadyThere {
 		done = "yes"
 	}
 	texts := []string{

@@ -7,12 +7,14 @@ import (
 	"testing"
 
 	"github.com/xuri/excelize/v2"
+
+	"github.com/shenscan/shenscan/rules/waves"
 )
 
 // TestAWaveThatIsTooLongForASheetGoesOnInTheNext splits at three rows what is
 // split at a million.
 func TestAWaveThatIsTooLongForASheetGoesOnInTheNext(t *testing.T) {
-	wave := &Wave{ID: Ready, Title: "Ready now"}
+	wave := &Wave{ID: waves.Ready, Title: "Ready now"}
 	for i := range 7 {
 		wave.Items = append(wave.Items, &Item{InstanceID: fmt.Sprint("i-", i)})
 	}
