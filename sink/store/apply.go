@@ -135,6 +135,8 @@ type applier struct {
 
 	ruleset string // whose introduction this is, "" for observations
 
+	moves []*record.Moves // by target: what moved since the last point of progress
+
 	pages  map[*scans.Scope]*scans.Scan // whose progress is to be stored
 	scans  map[*scans.Scan]bool         // to be stored
 	scopes map[*scope]bool              // to be stored
@@ -150,10 +152,12 @@ type applier struct {
 
 func (db *DB) begin() *applier {
 	db.batch++
-	return &applier{
+	a := &applier{
 		db: db, j: db.judge.Load(), out: &Applied{},
 		pages: map[*scans.Scope]*scans.Scan{}, scans: map[*scans.Scan]bool{}, scopes: map[*scope]bool{}, fold: map[*scope]bool{},
 	}
+	a.countMoves(db.meta.Targets)
+	return a
 }
 
 func (a *applier) message(r *event.Received) error {
@@ -274,7 +278,7 @@ func (db *DB) loadIndex(tx *bbolt.Tx, sc *scope) (*index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("index of %s: %w", sc.key, err)
 	}
-	if db.judge.Load().waivers {
+	if db.judge.Load().waivers || db.meta.Today != "" { // or the stored verdicts were made with waivers
 		return ix, db.loadWaived(tx, sc, ix)
 	}
 	return ix, nil
@@ -327,24 +331,31 @@ func (a *applier) profilesOf(m *event.InstancesClassified) ([]uint32, error) {
 		p := &m.Profiles[i]
 		software, hardware := a.software[p.Software], a.hardware[p.Hardware]
 		a.profiles = append(a.profiles, ps.number(software, hardware, func() uint32 {
-			return a.db.classNumber(ps.judge(a.j, software, hardware, m.Software[p.Software], m.Hardware[p.Hardware]))
+			h := m.Hardware[p.Hardware]
+			return a.db.classNumber(a.j, ps.judge(a.j, software, hardware, m.Software[p.Software], h), h)
 		}))
 	}
 	return a.profiles, ps.storeParts(a.tx)
 }
 
-// classNumber numbers the class of a classification, which the classifier
-// shares among many instances.
-func (db *DB) classNumber(cl *rules.Classification) uint32 {
-	known := db.profs.known
-	if n, ok := known[cl]; ok {
+// judgedOn is a classification, which the classifier shares among many
+// instances, and the targets whose hardware they run on.
+type judgedOn struct {
+	cl    *rules.Classification
+	there uint32
+}
+
+// classNumber numbers the class of a classification on a machine.
+func (db *DB) classNumber(j *judge, cl *rules.Classification, h rules.Hardware) uint32 {
+	key, known := judgedOn{cl, j.there(h)}, db.profs.known
+	if n, ok := known[key]; ok {
 		return n
 	}
 	if len(known) >= 1<<16 {
 		clear(known)
 	}
-	n := db.classes.number(classOf(cl))
-	known[cl] = n
+	n := db.classes.number(j.class(cl, key.there))
+	known[key] = n
 	return n
 }
 

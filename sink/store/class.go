@@ -6,16 +6,53 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/waves"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
-// classOf reduces a classification.
-func classOf(cl *rules.Classification) format.Class {
+// classOf reduces the classification of an instance on a machine.
+func (j *judge) classOf(cl *rules.Classification, h rules.Hardware) format.Class {
+	return j.class(cl, j.there(h))
+}
+
+// class is classOf on a machine that is there, on the targets of these bits.
+func (j *judge) class(cl *rules.Classification, there uint32) format.Class {
+	c := levelsOnly(cl)
+	standings := make([]byte, len(cl.Verdicts))
+	for i := range cl.Verdicts {
+		v := &cl.Verdicts[i]
+		was := v.Level
+		if v.Waiver != nil {
+			was = v.Waiver.Was
+		}
+		standings[i] = format.Standing{Wave: waves.Of(v, there>>i&1 == 1, false).Number(), Confidence: v.Confidence, Was: was}.Byte()
+	}
+	c.Standings = string(standings)
+	return c
+}
+
+// levelsOnly is a class that says nothing of a plan.
+func levelsOnly(cl *rules.Classification) format.Class {
 	levels := make([]byte, len(cl.Verdicts))
 	for i := range cl.Verdicts {
 		levels[i] = byte(cl.Verdicts[i].Level)
 	}
 	return format.Class{Levels: string(levels), Family: cl.OS.Family, Version: cl.OS.Version, Legacy: cl.Legacy}
+}
+
+// there has a bit for each target whose hardware it is.
+func (j *judge) there(h rules.Hardware) uint32 {
+	m := j.Machine(h)
+	if h.InstanceFamily != "" {
+		m.Family = h.InstanceFamily
+	}
+	bits := uint32(0)
+	for i := range j.list {
+		if waves.There(&j.list[i], h.InstanceType, &m) {
+			bits |= 1 << i
+		}
+	}
+	return bits
 }
 
 // classes numbers classes.

@@ -25,6 +25,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/scans"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
@@ -47,6 +48,8 @@ var (
 	bucketEnded    = []byte("ended")
 	bucketEndedIDs = []byte("endedids")
 	bucketOutbox   = []byte("outbox")
+	bucketPoints   = []byte("points")
+	bucketParts    = []byte("parts")
 	keyMeta        = []byte("meta")
 )
 
@@ -54,6 +57,7 @@ func buckets() [][]byte {
 	return [][]byte{
 		bucketMeta, bucketStrings, bucketProfiles, bucketSoftware, bucketHardware, bucketClasses, bucketScopes, bucketBlocks, bucketOrders,
 		bucketJournal, bucketHistory, bucketWaived, bucketScans, bucketProgress, bucketEnded, bucketEndedIDs, bucketOutbox,
+		bucketPoints, bucketParts,
 	}
 }
 
@@ -74,6 +78,11 @@ type meta struct {
 	Excluded  []record.AccountLabel    `json:"excluded,omitempty"`  // as of the last scan of all accounts
 	Labels    map[string]string        `json:"labels,omitempty"`    // account -> what people call it
 	Forgotten []record.Forgotten       `json:"forgotten,omitempty"` // the newest last
+	// Since the last point of progress, whose number Points is.
+	Points     uint64                   `json:"points,omitempty"`
+	Moves      map[string]*record.Moves `json:"moves,omitempty"` // by target
+	Handovers  []record.Handover        `json:"handovers,omitempty"`
+	HandedOver int                      `json:"handed_over,omitempty"`
 }
 
 // DB is an open store. It is safe for concurrent use; there is one writer at a
@@ -117,6 +126,7 @@ type DB struct {
 type judge struct {
 	Classifier
 	targets []string
+	list    []rules.Target // the same
 	waivers bool
 	today   string
 }
@@ -129,7 +139,7 @@ type tables struct {
 }
 
 func (o *Options) judge(c Classifier) *judge {
-	j := &judge{Classifier: c, targets: c.Targets(), waivers: c.HasWaivers()}
+	j := &judge{Classifier: c, targets: c.Targets(), list: c.TargetList(), waivers: c.HasWaivers()}
 	if j.waivers {
 		j.today = o.Today()
 	}

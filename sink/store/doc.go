@@ -23,18 +23,20 @@
 //	profiles  id/256 u32                 -> what rows refer to: class, software and hardware by their numbers
 //	software  id u32                     -> the facts of an operating system and its image, which repeat on many machines
 //	hardware  id u32                     -> the facts of a machine
-//	classes   id u32                     -> verdict levels, family, version: how profiles were last judged
+//	classes   id u32                     -> verdict levels, waves, family, version: how profiles were last judged
 //	scopes    scope u32                  -> account, region, epochs of complete scans, completeness (JSON)
 //	blocks    scope u32, first id        -> up to 256 rows sorted by instance id
 //	orders    scope u32, first id        -> when and by which scan each row of that block was last observed
 //	journal   scope u32, number u64      -> one page: changed rows in full, unchanged ones by ordinal
 //	history   scope u32, id, 0, number   -> one change of an instance (JSON)
-//	waived    scope u32, id              -> verdict levels of an instance that a waiver changes
+//	waived    scope u32, id              -> verdicts and waves of an instance that a waiver changes
 //	scans     scan id                    -> a scan that runs (JSON)
 //	progress  scan id, 0, scope u32      -> what that scan has committed of one scope (JSON)
 //	ended     kind, end u64, scan id     -> a scan that ended (JSON, S2)
 //	endedids  scan id                    -> key in ended
 //	outbox    number u64                 -> events not yet published (JSON, S2)
+//	points    number u64, time u64       -> how far the fleet was when a scan had ended or other rules had judged it (JSON, S2)
+//	parts     number u64, time u64       -> the same by owner, account and region (JSON, S2)
 //
 // A page is one journal entry, which appends cheaply and makes an early
 // acknowledgement possible. When a scan of a scope is decided, or the journal

@@ -102,7 +102,14 @@ func (j *judge) Machine(h rules.Hardware) rules.Machine {
 
 func (j *judge) HasWaivers() bool  { return len(j.waive) > 0 }
 func (j *judge) Targets() []string { return j.targets }
-func (j *judge) Digest() string    { return j.digest }
+func (j *judge) TargetList() []rules.Target {
+	out := make([]rules.Target, len(j.targets))
+	for i, t := range j.targets {
+		out[i] = rules.Target{ID: t, Class: rules.Class(max(0, slices.Index(rules.Classes(), t)))}
+	}
+	return out
+}
+func (j *judge) Digest() string { return j.digest }
 
 const second = int64(time.Second)
 

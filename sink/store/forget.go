@@ -85,6 +85,9 @@ func (db *DB) forgetScope(tx *bbolt.Tx, sc *scope) error {
 			}
 		}
 	}
+	for class, n := range sc.counts {
+		db.went(class, n)
+	}
 	// Readers see by the number of folds that ordinals moved.
 	sc.scopeValue = scopeValue{Standing: scans.Standing{Account: sc.Account, Region: sc.Region, Unread: true}, Fold: sc.Fold + 1}
 	sc.ix, sc.counts, sc.present, sc.gone, sc.snap = nil, map[uint32]int{}, 0, 0, nil

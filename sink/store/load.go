@@ -275,13 +275,11 @@ func (db *DB) loadWaived(tx *bbolt.Tx, sc *scope, ix *index) error {
 	}
 	prefix := format.Key32(sc.no)
 	for k, v := range scan(tx.Bucket(bucketWaived), prefix) {
-		levels, err := format.Unseal("waived verdicts", v)
-		if err != nil {
-			return err
-		}
 		if ordinal, ok := ix.findID(k[4:]); ok {
 			c := *db.classes.at(ix.class[ordinal])
-			c.Levels = string(levels)
+			if err := format.ReadWaived(v, &c); err != nil {
+				return err
+			}
 			ix.class[ordinal] = db.classes.number(c)
 		}
 	}
@@ -303,7 +301,7 @@ func (p *pager) classFor(c *candidate) (uint32, error) {
 	}
 	f := p.m.Facts(c.of)
 	if waived := p.j.judgeRow(&p.sc.scopeValue, &row, &f); waived != p.j.Classify(&f) {
-		return p.db.classes.number(classOf(waived)), nil
+		return p.db.classes.number(p.j.classOf(waived, f.Hardware())), nil
 	}
 	return own, nil
 }
@@ -323,8 +321,8 @@ func (p *pager) newClass(ordinal uint32, c *candidate) (uint32, error) {
 	return class, storeWaived(p.tx, p.sc.no, format.RowID(p.row), own, class, p.db.classes)
 }
 
-// storeWaived keeps the levels of an instance whose class is not its
-// profile's.
+// storeWaived keeps what is of its own in the class of an instance, where that
+// is not its profile's.
 func storeWaived(tx *bbolt.Tx, scope uint32, id []byte, own, class uint32, cs *classes) error {
 	b := tx.Bucket(bucketWaived)
 	key := format.RowKey(scope, id)
@@ -334,7 +332,7 @@ func storeWaived(tx *bbolt.Tx, scope uint32, id []byte, own, class uint32, cs *c
 		}
 		return b.Delete(key)
 	}
-	return b.Put(key, format.Sealed(cs.at(class).Levels))
+	return b.Put(key, format.WaivedValue(cs.at(class)))
 }
 
 // needsReclassify reports whether stored verdicts are not j's.

@@ -40,7 +40,7 @@ func (m *matcher) judges() bool { return m.foreign || !m.f.Scope.ByScope() }
 
 // judge says what the filter makes of a classification.
 func (m *matcher) judge(cl *rules.Classification, f *rules.Facts) *fit {
-	c := classOf(cl)
+	c := levelsOnly(cl)
 	if !m.f.Scope.Judged(cl, m.family(f)) {
 		return &fit{class: c}
 	}
@@ -106,13 +106,12 @@ func (m *matcher) fit(profile uint32, w *waivedCursor, id []byte) (*fit, error) 
 		return &fit{pass: true}, nil // not ours to hide
 	}
 	if w != nil {
-		levels, err := w.levels(id)
+		c := *m.t.classes.at(n)
+		waived, err := w.put(id, &c)
 		if err != nil {
 			return nil, err
 		}
-		if levels != "" {
-			c := *m.t.classes.at(n)
-			c.Levels = levels
+		if waived {
 			return m.known(&c), nil
 		}
 	}
@@ -215,15 +214,14 @@ func (w *waivedCursor) hold(k, v []byte) {
 	}
 }
 
-// levels returns the verdict levels of an instance that a waiver changed, or
-// "". Ids come in their order.
-func (w *waivedCursor) levels(id []byte) (string, error) {
+// put changes the class of an instance to what a waiver made of it, and reports
+// whether one did. Ids come in their order.
+func (w *waivedCursor) put(id []byte, c *format.Class) (bool, error) {
 	for w.k != nil && bytes.Compare(w.k, id) < 0 {
 		w.hold(w.c.Next())
 	}
 	if w.k == nil || !bytes.Equal(w.k, id) {
-		return "", nil
+		return false, nil
 	}
-	levels, err := format.Unseal("waived verdicts", w.v)
-	return string(levels), err
+	return true, format.ReadWaived(w.v, c)
 }

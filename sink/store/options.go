@@ -22,6 +22,7 @@ type Classifier interface {
 	Waive(cl *rules.Classification, w rules.Waivable) *rules.Classification
 	HasWaivers() bool
 	Targets() []string
+	TargetList() []rules.Target // the same ones in the same order
 	Digest() string
 }
 
@@ -39,6 +40,12 @@ type Options struct {
 	Classifier Classifier
 	// Today is the date that waivers are held against, "2026-11-23".
 	Today func() string
+
+	// OwnerTags are the tags that name the owner of an instance, for the counts of
+	// progress; the first one counts that an instance has. None counts no owners.
+	OwnerTags []string
+	// OwnerAccount names the account as the owner of what has none of the tags.
+	OwnerAccount bool
 
 	// ReadOnly opens a store that is there to read it, also on a file system that
 	// takes no writes, and beside others that only read. Nothing can be applied.
@@ -83,7 +90,7 @@ func def[T comparable](v *T, d T) {
 }
 
 const (
-	fileFormat = 4
+	fileFormat = 5
 	// maxID bounds account, region, scan and instance ids: they become keys.
 	maxID = 200
 )

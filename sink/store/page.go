@@ -241,6 +241,7 @@ func (p *pager) first(c *candidate) (uint32, error) {
 		p.scan.New++
 	}
 	p.enter(class)
+	p.came(class)
 	if len(p.sc.Epochs) == 0 {
 		return ordinal, nil // the first reading of a scope is no news
 	}
@@ -278,6 +279,15 @@ func (p *pager) replace(ordinal uint32, c *candidate) error {
 			return err
 		}
 	}
+	if wasThere && isThere && len(p.db.o.OwnerTags) > 0 {
+		old, err := p.rowOf(ordinal)
+		if err != nil {
+			return err
+		}
+		if err := p.handedOver(p.sc.Account, old, p.row); err != nil {
+			return err
+		}
+	}
 	p.ix.set(ordinal, c.content, p.order, c.profile, p.name)
 	p.keep(ordinal)
 	if _, err := p.newClass(ordinal, c); err != nil {
@@ -294,7 +304,11 @@ func (p *pager) replace(ordinal uint32, c *candidate) error {
 	}
 	p.leave(was)
 	p.enter(is)
+	p.moved(was, is)
 	if before == nil {
+		if p.db.classes.at(was).Alike(p.db.classes.at(is)) {
+			return nil
+		}
 		return p.remember(was, is, nil, nil)
 	}
 	after, err := p.record(ordinal)
@@ -315,6 +329,7 @@ func (p *pager) replace(ordinal uint32, c *candidate) error {
 func (p *pager) returned(ordinal uint32, class uint32) error {
 	p.sc.gone--
 	p.enter(class)
+	p.came(class)
 	return p.history(p.sc, format.RowID(p.row), &record.Change{
 		At: utc(p.order), ScanID: p.m.ScanID, Cause: "returned",
 		After: p.j.levels(p.db.classes.at(class)), OS: p.db.classes.at(class).OS(),

@@ -33,7 +33,7 @@ type profiles struct {
 	byHardware map[rules.Hardware]uint32
 	freshHard  int // at the end of hardware, not stored yet
 
-	known map[*rules.Classification]uint32 // classes by what they were made of
+	known map[judgedOn]uint32 // classes by what they were made of
 
 	of      *judge          // who read these, by their numbers; nil was not read yet
 	systems []*rules.System // at most maxSoftware
@@ -56,7 +56,7 @@ type freshValue struct {
 func newProfiles(seed maphash.Seed) *profiles {
 	p := &profiles{
 		seed: seed, dirty: map[uint32]struct{}{}, softByHash: map[uint64]uint32{},
-		byHardware: map[rules.Hardware]uint32{}, known: map[*rules.Classification]uint32{},
+		byHardware: map[rules.Hardware]uint32{}, known: map[judgedOn]uint32{},
 	}
 	p.publish()
 	return p

@@ -55,6 +55,7 @@ func (db *DB) Reclassify(ctx context.Context, c Classifier) (Applied, error) {
 		if err := g.store(); err != nil {
 			return err
 		}
+		g.countMoves()
 		db.meta.Digest, db.meta.Targets, db.meta.Today = j.Digest(), j.targets, j.today
 		return a.finish()
 	})
@@ -67,8 +68,38 @@ func (db *DB) Reclassify(ctx context.Context, c Classifier) (Applied, error) {
 		db.broken = err
 		return *a.out, fmt.Errorf("reclassify: read again: %w", err)
 	}
+	db.hold = false
+	db.publish()
+	if err := db.pointByRules(); err != nil {
+		return *a.out, fmt.Errorf("reclassify: count the progress: %w", err)
+	}
 	db.count(a.out.Changes)
 	return *a.out, nil
+}
+
+// countMoves counts what the rules opened and closed, on targets that both judge.
+func (g *grader) countMoves() {
+	db := g.db
+	for target := range db.meta.Moves {
+		if !slices.Contains(g.j.targets, target) {
+			delete(db.meta.Moves, target)
+		}
+	}
+	for t, target := range g.j.targets {
+		was := slices.Index(db.meta.Targets, target)
+		if was < 0 {
+			continue
+		}
+		m := db.movesOn(target)
+		for pair, n := range g.moves {
+			switch wasOpen, isOpen := open(db.classes.at(pair[0]), was), open(g.is.at(pair[1]), t); {
+			case wasOpen && !isOpen:
+				m.ClosedByRules += n
+			case !wasOpen && isOpen:
+				m.OpenedByRules += n
+			}
+		}
+	}
 }
 
 // Rejudge is Reclassify by the classifier in use: the day may be another one.
@@ -129,8 +160,9 @@ type grader struct {
 	db        *DB
 	tx        *bbolt.Tx
 	old, j    *judge
-	is        *classes // classes under j
-	own       []uint32 // class under j by profile
+	is        *classes          // classes under j
+	moves     map[[2]uint32]int // instances that are there, by their classes before and under j
+	own       []uint32          // class under j by profile
 	facts     *factsReader
 	instances int
 	limit     int // records rendered; -1: all
@@ -143,7 +175,7 @@ type grader struct {
 
 func (db *DB) regrade(tx *bbolt.Tx, old, j *judge) *grader {
 	return &grader{
-		db: db, tx: tx, old: old, j: j, is: newClasses(), own: make([]uint32, len(db.profs.list)), limit: -1,
+		db: db, tx: tx, old: old, j: j, is: newClasses(), moves: map[[2]uint32]int{}, own: make([]uint32, len(db.profs.list)), limit: -1,
 		facts: (&profileTable{db.profs.list, db.profs.hardware}).reader(),
 	}
 }
@@ -157,7 +189,7 @@ func (g *grader) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		g.own[id] = g.is.number(classOf(g.j.Classify(&f)))
+		g.own[id] = g.is.number(g.j.classOf(g.j.Classify(&f), f.Hardware()))
 	}
 	scopes := slices.SortedFunc(mapValues(g.db.scopes), func(a, b *scope) int { return compareScopes(a.key, b.key) })
 	for _, sc := range scopes {
@@ -213,7 +245,10 @@ func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 	if there {
 		g.instances++
 	}
-	if !g.j.waivers && ix.class == nil && (!there || *oldClass == *g.is.at(is)) {
+	if !g.j.waivers && ix.class == nil && (!there || oldClass.Alike(g.is.at(is))) {
+		if there {
+			g.moves[[2]uint32{was, is}]++
+		}
 		return nil
 	}
 	enc, err := ix.row(g.tx, sc.no, ordinal)
@@ -229,15 +264,19 @@ func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 		return err
 	}
 	if g.j.waivers {
-		is = g.is.number(classOf(g.j.judgeRow(&sc.scopeValue, &row, &f)))
+		is = g.is.number(g.j.classOf(g.j.judgeRow(&sc.scopeValue, &row, &f), f.Hardware()))
 	}
 	if g.waived != nil && (g.j.waivers || ix.class != nil) {
 		if err := g.waived(sc, format.RowID(enc), own, is); err != nil {
 			return err
 		}
 	}
+	if !there {
+		return nil
+	}
+	g.moves[[2]uint32{was, is}]++
 	newClass := g.is.at(is)
-	if !there || *oldClass == *newClass {
+	if oldClass.Alike(newClass) {
 		return nil
 	}
 	var before, after *record.Record

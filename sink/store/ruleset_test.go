@@ -14,6 +14,36 @@ import (
 	"github.com/shenscan/shenscan/sink/store"
 )
 
+// TestAWaiverThatIsTakenAwayIsAChange takes the waivers out of the rule set, in
+// the running process or with the next one: the verdicts behind them come back,
+// and are told.
+func TestAWaiverThatIsTakenAwayIsAChange(t *testing.T) {
+	for _, reopen := range []bool{false, true} {
+		t.Run(fmt.Sprint("reopened_", reopen), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "store.db")
+			waiving, plain := newJudge("a", oldOnes), newJudge("b", oldOnes)
+			waiving.waive, waiving.until = map[string]string{"waive": "yes"}, "2026-12-31"
+			db := open(t, path, waiving)
+			s := newStream()
+			s.now = 1000
+			apply(t, db, s.put(whole("s1", hangzhou, 100, machine{id: "i-1", os: "centos 5.8", tags: []ecs.Tag{{Key: "waive", Value: "yes"}}})...))
+			if reopen {
+				if err := db.Close(); err != nil {
+					t.Fatal(err)
+				}
+				db = open(t, path, plain)
+			}
+			got, err := db.Reclassify(t.Context(), plain)
+			if err != nil || len(got.Changes) != 1 {
+				t.Fatalf("%+v, %v", got.Changes, err)
+			}
+			if sum := db.Summary(); sum.Verdicts["shenlong-7"]["incompatible"] != 1 {
+				t.Errorf("%v", sum.Verdicts)
+			}
+		})
+	}
+}
+
 func TestReclassify(t *testing.T) {
 	for _, reopen := range []bool{false, true} {
 		t.Run(fmt.Sprint("reopened_", reopen), func(t *testing.T) {

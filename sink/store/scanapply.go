@@ -301,6 +301,7 @@ func (a *applier) sweep(s *scans.Scan, p *scans.Scope, sc *scope) error {
 			return err
 		}
 		sc.leave(class)
+		a.db.went(class, 1)
 		sc.gone++
 		p.Gone++
 		c := a.db.classes.at(class)
@@ -346,6 +347,11 @@ func (a *applier) end(s *scans.Scan, abort string) error {
 		return err
 	}
 	a.scanEvent(final)
+	if s.Kind == event.KindScan && s.Planned {
+		if err := a.point(record.PointScan, &final); err != nil {
+			return fmt.Errorf("count the progress at the end of scan %s: %w", s.ID, err)
+		}
+	}
 	return nil
 }
 

@@ -126,6 +126,77 @@ func RowProfile(row []byte) (uint32, bool) {
 	return uint32(p), !d.bad && p <= MaxProfile
 }
 
+// AppendTag appends to dst the value of the first of the keys that a row has a
+// tag of, other than an empty one.
+func AppendTag(dst, row []byte, w Words, keys []string) ([]byte, error) {
+	d := dec{b: row}
+	d.bytes()
+	d.bytes()
+	d.uint()
+	for range 3 { // zone, status, network type
+		w.skip(&d)
+	}
+	if d.uint() == 0 { // when it was created, in full
+		d.bytes()
+	}
+	d.int()
+	d.int()
+	from, best := len(dst), len(keys)
+	for range d.count(2) {
+		at := w.place(&d, keys[:best])
+		if at < 0 {
+			w.skip(&d)
+			continue
+		}
+		had := len(dst)
+		dst = w.append(dst, &d)
+		if len(dst) == had {
+			continue // an empty value names nothing
+		}
+		dst, best = append(dst[:from], dst[had:]...), at
+	}
+	return dst, d.err()
+}
+
+// skip passes over a word.
+func (w Words) skip(d *dec) {
+	if d.uint() == 0 {
+		d.bytes()
+	}
+}
+
+// append appends a word to dst.
+func (w Words) append(dst []byte, d *dec) []byte {
+	switch n := d.uint(); {
+	case n == 0:
+		return append(dst, d.bytes()...)
+	case n > uint64(len(w)):
+		d.fail()
+		return dst
+	default:
+		return append(dst, w[n-1][4:]...)
+	}
+}
+
+// place reads a word and finds it among keys, or returns -1.
+func (w Words) place(d *dec, keys []string) int {
+	n := d.uint()
+	switch {
+	case n == 0:
+		text := d.bytes()
+		for i := range keys {
+			if keys[i] == string(text) {
+				return i
+			}
+		}
+	case n > uint64(len(w)):
+		d.fail()
+	default:
+		return slices.Index(keys, w[n-1][4:])
+	}
+	return -1
+}
+
 // Words resolves the numbers of interned strings.
 type Words []string
 

@@ -1,0 +1,627 @@
+package store
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/waves"
+	"github.com/shenscan/shenscan/sink/store/format"
+)
+
+// Bounds of what a point of progress holds and of how many are kept.
+const (
+	maxShares    = 200     // owners, accounts and regions by name, each; the rest is one more
+	maxOwners    = 1 << 16 // different owners told apart while they are counted
+	maxOwnerName = 256     // bytes
+	maxHandovers = 50      // pairs of owners
+	maxCarried   = 50      // accounts and regions by name
+	keepPoints   = 200     // the newest points; of those before, the last of each day
+	keepDays     = 730     // such days
+)
+
+// numbers are the counts of some instances on one target: by verdict, then by
+// wave.
+const (
+	levels  = int(rules.Incompatible) + 1
+	perWave = 16 // what a standing can name
+)
+
+type numbers [levels + perWave]int
+
+// part counts instances on every target.
+type part struct {
+	instances int
+	on        []numbers
+}
+
+func newPart(targets int) *part { return &part{on: make([]numbers, targets)} }
+
+// add counts n instances of a class.
+func (p *part) add(c *format.Class, n int) {
+	p.instances += n
+	for t := range p.on {
+		p.on[t][c.Level(t)] += n
+		if s, ok := c.Standing(t); ok {
+			p.on[t][levels+s.Wave] += n
+		}
+	}
+}
+
+func (p *part) merge(o *part) {
+	p.instances += o.instances
+	for t := range p.on {
+		for i, n := range o.on[t] {
+			p.on[t][i] += n
+		}
+	}
+}
+
+// standing spells the counts on the target with a number.
+func (p *part) standing(t int) record.Standing {
+	out := record.Standing{Verdicts: noVerdicts(), Waves: map[string]int{}}
+	for level := range levels {
+		out.Verdicts[rules.Level(level).String()] = p.on[t][level]
+	}
+	for i, id := range waves.All() {
+		n := p.on[t][levels+i]
+		out.Waves[string(id)] = n
+		if id.Open() {
+			out.Open += n
+		}
+	}
+	return out
+}
+
+func (p *part) standings(targets []string) map[string]record.Standing {
+	out := make(map[string]record.Standing, len(targets))
+	for t, name := range targets {
+		out[name] = p.standing(t)
+	}
+	return out
+}
+
+// openWaves has a bit for each wave whose instances are open.
+var openWaves = func() (bits uint32) {
+	for i, id := range waves.All() {
+		if id.Open() {
+			bits |= 1 << i
+		}
+	}
+	return bits
+}()
+
+// open tells whether instances of a class are open on the target with a number.
+func open(c *format.Class, target int) bool {
+	s, ok := c.Standing(target)
+	return ok && openWaves>>s.Wave&1 == 1
+}
+
+// movesOn is where moves on a target are counted until the next point.
+func (db *DB) movesOn(target string) *record.Moves {
+	m := db.meta.Moves[target]
+	if m == nil {
+		m = &record.Moves{}
+		if db.meta.Moves == nil {
+			db.meta.Moves = map[string]*record.Moves{}
+		}
+		db.meta.Moves[target] = m
+	}
+	return m
+}
+
+// came counts an instance that was found, or found again.
+func (a *applier) came(class uint32) {
+	for t, m := range a.moves {
+		if open(a.db.classes.at(class), t) {
+			m.Came++
+		}
+	}
+}
+
+// went counts n instances that are not there any more.
+func (db *DB) went(class uint32, n int) {
+	c := db.classes.at(class)
+	for t, target := range db.meta.Targets {
+		if open(c, t) {
+			db.movesOn(target).Went += n
+		}
+	}
+}
+
+// moved counts an instance that an observation moved to another class.
+func (a *applier) moved(was, is uint32) {
+	before, after := a.db.classes.at(was), a.db.classes.at(is)
+	for t, m := range a.moves {
+		switch wasOpen, isOpen := open(before, t), open(after, t); {
+		case wasOpen && !isOpen:
+			m.Closed++
+		case !wasOpen && isOpen:
+			m.Opened++
+		}
+	}
+}
+
+// handedOver counts an instance whose owner is another one than it was.
+func (a *applier) handedOver(account string, old, row []byte) error {
+	if len(a.db.o.OwnerTags) == 0 {
+		return nil
+	}
+	from, err := a.db.owner(account, old)
+	if err != nil {
+		return err
+	}
+	to, err := a.db.owner(account, row)
+	if err != nil || from == to {
+		return err
+	}
+	m := &a.db.meta
+	m.HandedOver++
+	at := slices.IndexFunc(m.Handovers, func(h record.Handover) bool { return h.From == from && h.To == to })
+	switch {
+	case at >= 0:
+		m.Handovers[at].Instances++
+	case len(m.Handovers) < maxHandovers:
+		m.Handovers = append(m.Handovers, record.Handover{From: from, To: to, Instances: 1})
+	}
+	return nil
+}
+
+// owner is whose the instance of a row is.
+func (db *DB) owner(account string, row []byte) (string, error) {
+	b, err := db.appendOwner(nil, account, row)
+	return string(b), err
+}
+
+func (db *DB) appendOwner(dst []byte, account string, row []byte) ([]byte, error) {
+	from := len(dst)
+	dst, err := format.AppendTag(dst, row, db.dict.Words(), db.o.OwnerTags)
+	if len(dst) == from && db.o.OwnerAccount {
+		dst = append(append(dst, "account "...), account...)
+	}
+	return dst[:min(len(dst), from+maxOwnerName)], err
+}
+
+// byOwner counts the present instances of all scopes by owner, in one pass over
+// the rows. No scope may have a journal.
+func (a *applier) byOwner() (map[string]*part, error) {
+	o := &ownerCount{a: a, number: map[string]uint32{}, counts: map[uint64]int{}}
+	for _, sc := range a.db.scopes {
+		if err := o.scope(sc); err != nil {
+			return nil, fmt.Errorf("count the owners of %s: %w", sc.key, err)
+		}
+	}
+	out := map[string]*part{}
+	for key, n := range o.counts {
+		name := o.names[key>>32]
+		p := out[name]
+		if p == nil {
+			p = newPart(len(a.j.targets))
+			out[name] = p
+		}
+		p.add(a.db.classes.at(uint32(key)), n)
+	}
+	return out, nil
+}
+
+// ownerCount is one pass over the rows.
+type ownerCount struct {
+	a      *applier
+	names  []string
+	number map[string]uint32
+	counts map[uint64]int // by owner and class
+	owner  []byte
+	rows   [][]byte
+}
+
+// beyond is whose instances are that belong to more owners than are told apart.
+// No tag has this value: it is not UTF-8.
+const beyond = "\xff"
+
+func (o *ownerCount) numberOf(owner []byte) uint32 {
+	n, ok := o.number[string(owner)]
+	if ok {
+		return n
+	}
+	if len(o.names) >= maxOwners {
+		return o.numberOf([]byte(beyond))
+	}
+	n = uint32(len(o.names))
+	if len(o.names) == maxOwners-1 {
+		owner = []byte(beyond)
+	}
+	name := string(owner)
+	o.names = append(o.names, name)
+	o.number[name] = n
+	return n
+}
+
+func (o *ownerCount) scope(sc *scope) error {
+	tx, db := o.a.tx, o.a.db
+	var waived *waivedCursor
+	if o.a.j.waivers {
+		waived = newWaivedCursor(tx, sc.no, nil)
+	}
+	stamps, floor, present := tx.Bucket(bucketOrders), sc.Floor(), 0
+	for k, v := range scan(tx.Bucket(bucketBlocks), format.Key32(sc.no)) {
+		var err error
+		if o.rows, err = format.BlockRows(v, o.rows[:0]); err != nil {
+			return err
+		}
+		orders, err := format.ReadOrders(stamps.Get(k))
+		if err != nil || orders.Len != len(o.rows) {
+			return format.OrCorrupt(err, "orders do not fit their block")
+		}
+		for i, row := range o.rows {
+			if orders.At(i) < floor {
+				continue
+			}
+			present++
+			profile, _ := format.RowProfile(row)
+			class, ok := db.profs.classOf(profile)
+			if !ok {
+				return fmt.Errorf("%w: profile %d is missing", ErrCorrupt, profile)
+			}
+			if waived != nil {
+				c := *db.classes.at(class)
+				changed, err := waived.put(format.RowID(row), &c)
+				if err != nil {
+					return err
+				}
+				if changed {
+					class = db.classes.number(c)
+				}
+			}
+			if o.owner, err = db.appendOwner(o.owner[:0], sc.Account, row); err != nil {
+				return err
+			}
+			o.counts[uint64(o.numberOf(o.owner))<<32|uint64(class)]++
+		}
+	}
+	if present != sc.present {
+		return fmt.Errorf("%w: %d instances are in its rows, of %d that are counted", ErrCorrupt, present, sc.present)
+	}
+	return nil
+}
+
+// foldAll leaves no scope with a journal.
+func (a *applier) foldAll() error {
+	c := a.tx.Bucket(bucketJournal).Cursor()
+	var pending []*scope
+	for k, _ := c.First(); k != nil; {
+		no := binary.BigEndian.Uint32(k)
+		if sc := a.db.byNo[no]; sc != nil {
+			pending = append(pending, sc)
+		}
+		k, _ = c.Seek(format.Key32(no + 1))
+	}
+	for _, sc := range pending {
+		if err := a.foldScope(sc); err != nil {
+			return err
+		}
+		delete(a.fold, sc)
+	}
+	return nil
+}
+
+// point writes how far the fleet is: counts, what moved since the point before,
+// and which of it rests on earlier scans. ended is the scan that ended last.
+func (a *applier) point(kind string, ended *record.Scan) error {
+	db, targets := a.db, a.j.targets
+	p := &record.Progress{ProgressPoint: record.ProgressPoint{
+		Number: db.meta.Points + 1, At: utc(a.msg.Stored), Kind: kind, Ruleset: a.j.Digest(), Targets: targets, Moves: map[string]record.Moves{},
+		OwnerTags: append([]string{}, db.o.OwnerTags...), OwnerAccount: db.o.OwnerAccount && len(db.o.OwnerTags) > 0,
+		HandedOver: db.meta.HandedOver, Handovers: db.meta.Handovers, Carried: []record.CarriedScope{},
+	}}
+	whole, accounts, regions := newPart(len(targets)), map[string]*part{}, map[string]*part{}
+	for _, sc := range db.scopes {
+		if sc.Unread {
+			continue
+		}
+		p.Scopes++
+		for class, n := range sc.counts {
+			c := db.classes.at(class)
+			whole.add(c, n)
+			partOf(accounts, sc.Account, len(targets)).add(c, n)
+			partOf(regions, sc.Region, len(targets)).add(c, n)
+		}
+	}
+	p.Instances, p.On = whole.instances, whole.standings(targets)
+	for _, t := range targets {
+		p.Moves[t] = *db.movesOn(t)
+	}
+	p.Accounts, p.Regions = shares(accounts, targets), shares(regions, targets)
+	if len(db.o.OwnerTags) > 0 {
+		if err := a.foldAll(); err != nil {
+			return err
+		}
+		owners, err := a.byOwner()
+		if err != nil {
+			return err
+		}
+		all := shares(owners, targets)
+		p.Owners = &all
+	}
+	a.carried(p, ended)
+	if ended.EndedAt != nil {
+		p.At = *ended.EndedAt
+	}
+	if err := a.storePoint(p); err != nil {
+		return err
+	}
+	db.meta.Points, db.meta.Moves, db.meta.Handovers, db.meta.HandedOver = p.Number, nil, nil, 0
+	a.countMoves(targets)
+	return nil
+}
+
+// countMoves has the moves of this transaction counted from now on.
+func (a *applier) countMoves(targets []string) {
+	a.moves = a.moves[:0]
+	for _, t := range targets {
+		a.moves = append(a.moves, a.db.movesOn(t))
+	}
+}
+
+func partOf(parts map[string]*part, name string, targets int) *part {
+	p := parts[name]
+	if p == nil {
+		p = newPart(targets)
+		parts[name] = p
+	}
+	return p
+}
+
+// shares names the largest parts and adds up the rest.
+func shares(parts map[string]*part, targets []string) record.Shares {
+	names := slices.SortedFunc(maps.Keys(parts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(parts[b].instances, parts[a].instances), cmp.Compare(a, b))
+	})
+	out := record.Shares{Names: len(names), Largest: []record.Share{}}
+	rest := newPart(len(targets))
+	more := false
+	for _, name := range names {
+		if name == beyond || len(out.Largest) == maxShares {
+			rest.merge(parts[name])
+			more = true
+			continue
+		}
+		out.Largest = append(out.Largest, record.Share{Name: name, Instances: parts[name].instances, Targets: parts[name].standings(targets)})
+	}
+	slices.SortFunc(out.Largest, func(a, b record.Share) int { return cmp.Compare(a.Name, b.Name) })
+	if more {
+		out.Rest = &record.Share{Instances: rest.instances, Targets: rest.standings(targets)}
+	}
+	return out
+}
+
+// carried names the accounts and regions whose counts are of an earlier scan.
+func (a *applier) carried(p *record.Progress, ended *record.Scan) {
+	add := func(c record.CarriedScope) {
+		p.CarriedScopes++
+		p.CarriedInstances += c.Instances
+		p.Carried = append(p.Carried, c)
+	}
+	known, about := map[string]bool{}, map[[2]string]bool{}
+	p.ScanID, p.State = ended.ID, ended.State
+	for i := range ended.Scopes {
+		about[[2]string{ended.Scopes[i].Account, ended.Scopes[i].Region}] = true
+	}
+	for _, sc := range a.db.scopes {
+		if sc.Unread {
+			continue
+		}
+		known[sc.Account] = true
+		c := record.CarriedScope{Account: sc.Account, Region: sc.Region, Instances: sc.present, Completeness: record.ScopePending}
+		if sc.Status != nil {
+			c.Completeness, c.LastComplete = sc.Status.Completeness, sc.Status.LastComplete
+		}
+		switch {
+		case c.Completeness != record.ScopeComplete || sc.Unlisted != 0:
+			add(c)
+		case p.Kind == record.PointScan && !about[[2]string{sc.Account, sc.Region}]:
+			p.Others++
+		}
+	}
+	for account, st := range a.db.meta.Accounts {
+		if len(st.Failures) > 0 && !known[account] {
+			add(record.CarriedScope{Account: account, Completeness: record.ScopeFailed})
+		}
+	}
+	slices.SortFunc(p.Carried, func(x, y record.CarriedScope) int {
+		return cmp.Or(cmp.Compare(y.Instances, x.Instances), cmp.Compare(x.Account, y.Account), cmp.Compare(x.Region, y.Region))
+	})
+	p.Carried = p.Carried[:min(len(p.Carried), maxCarried)]
+}
+
+// storePoint writes a point, and forgets what is not kept any longer.
+func (a *applier) storePoint(p *record.Progress) error {
+	key := append(format.Key64(p.Number), format.Key64(uint64(p.At.UnixNano()))...)
+	head, err := format.Packed(&p.ProgressPoint)
+	if err != nil {
+		return err
+	}
+	if err := a.tx.Bucket(bucketPoints).Put(key, head); err != nil {
+		return err
+	}
+	body, err := format.Packed(&pointParts{p.Owners, p.Accounts, p.Regions})
+	if err != nil {
+		return err
+	}
+	if err := a.tx.Bucket(bucketParts).Put(key, body); err != nil {
+		return err
+	}
+	return a.thin()
+}
+
+// pointParts is what is stored of a point beside its head.
+type pointParts struct {
+	Owners   *record.Shares `json:"owners"`
+	Accounts record.Shares  `json:"accounts"`
+	Regions  record.Shares  `json:"regions"`
+}
+
+// thin keeps the newest points, of the time before the last one of each day, and
+// of those no more than keepDays. What moved up to a point that is forgotten is
+// told by the next one.
+func (a *applier) thin() error {
+	heads, parts := a.tx.Bucket(bucketPoints), a.tx.Bucket(bucketParts)
+	var keys [][]byte
+	for k := range scan(heads, nil) {
+		keys = append(keys, slices.Clone(k))
+	}
+	day := func(k []byte) string { return utc(int64(binary.BigEndian.Uint64(k[8:]))).Format(time.DateOnly) }
+	old := max(0, len(keys)-keepPoints)
+	kept := keys[:0:0]
+	for i, k := range keys[:old] {
+		if day(k) != day(keys[i+1]) {
+			kept = append(kept, k)
+			continue
+		}
+		if err := mergePoints(heads, k, keys[i+1]); err != nil {
+			return err
+		}
+		if err := parts.Delete(k); err != nil {
+			return err
+		}
+	}
+	for n := len(kept) - keepDays; n > 0; n-- {
+		if err := heads.Delete(kept[0]); err != nil {
+			return err
+		}
+		if err := parts.Delete(kept[0]); err != nil {
+			return err
+		}
+		kept = kept[1:]
+	}
+	return nil
+}
+
+// mergePoints forgets a point and has the next one tell what moved up to it.
+func mergePoints(b *bbolt.Bucket, gone, next []byte) error {
+	var from, into record.ProgressPoint
+	if err := readPoint(b.Get(gone), &from); err != nil {
+		return err
+	}
+	if err := readPoint(b.Get(next), &into); err != nil {
+		return err
+	}
+	for target, moves := range into.Moves {
+		if before, ok := from.Moves[target]; ok {
+			moves.Add(&before)
+			into.Moves[target] = moves
+		}
+	}
+	into.HandedOver += from.HandedOver
+	for _, h := range from.Handovers {
+		at := slices.IndexFunc(into.Handovers, func(x record.Handover) bool { return x.From == h.From && x.To == h.To })
+		switch {
+		case at >= 0:
+			into.Handovers[at].Instances += h.Instances
+		case len(into.Handovers) < maxHandovers:
+			into.Handovers = append(into.Handovers, h)
+		}
+	}
+	v, err := format.Packed(&into)
+	if err != nil {
+		return err
+	}
+	if err := b.Put(next, v); err != nil {
+		return err
+	}
+	return b.Delete(gone)
+}
+
+func readPoint(v []byte, p *record.ProgressPoint) error {
+	return format.ReadPacked("point of progress", v, 4<<20, p)
+}
+
+// pointByRules writes a point after the fleet was judged anew, where there is one
+// to compare it with.
+func (db *DB) pointByRules() error {
+	var last record.ProgressPoint
+	err := db.view(func(tx *bbolt.Tx) error {
+		k, v := tx.Bucket(bucketPoints).Cursor().Last()
+		if k == nil {
+			return nil
+		}
+		return readPoint(v, &last)
+	})
+	if err != nil || last.Number == 0 {
+		return err
+	}
+	quiet := last.Ruleset == db.meta.Digest && slices.Equal(last.Targets, db.meta.Targets)
+	for _, m := range db.meta.Moves {
+		quiet = quiet && m.ClosedByRules == 0 && m.OpenedByRules == 0
+	}
+	if quiet {
+		return nil
+	}
+	a := db.begin()
+	a.msg = &event.Received{Stored: db.meta.Now}
+	return db.update(func(tx *bbolt.Tx) error {
+		a.tx = tx
+		if err := a.point(record.PointRules, &record.Scan{ID: last.ScanID, State: last.State}); err != nil {
+			return err
+		}
+		return a.finish()
+	})
+}
+
+// Points returns the last n points of progress, the oldest first.
+func (db *DB) Points(n int) ([]record.ProgressPoint, error) { return db.reading().points(n) }
+
+// Points is DB.Points at the view's moment.
+func (v *View) Points(n int) ([]record.ProgressPoint, error) { return v.reading().points(n) }
+
+func (r *reading) points(n int) ([]record.ProgressPoint, error) {
+	out := []record.ProgressPoint{}
+	err := r.view(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(bucketPoints).Cursor()
+		for k, v := c.Last(); k != nil && len(out) < n; k, v = c.Prev() {
+			var p record.ProgressPoint
+			if err := readPoint(v, &p); err != nil {
+				return err
+			}
+			out = append(out, p)
+		}
+		return nil
+	})
+	slices.Reverse(out)
+	return out, err
+}
+
+// Progress returns a point with its parts by its number, or ErrNotFound.
+func (db *DB) Progress(number uint64) (*record.Progress, error) { return db.reading().progress(number) }
+
+// Progress is DB.Progress at the view's moment.
+func (v *View) Progress(number uint64) (*record.Progress, error) { return v.reading().progress(number) }
+
+func (r *reading) progress(number uint64) (*record.Progress, error) {
+	var out *record.Progress
+	err := r.view(func(tx *bbolt.Tx) error {
+		for k, v := range scan(tx.Bucket(bucketPoints), format.Key64(number)) {
+			out = &record.Progress{}
+			if err := readPoint(v, &out.ProgressPoint); err != nil {
+				return err
+			}
+			var parts pointParts
+			if err := format.ReadPacked("parts of a point of progress", tx.Bucket(bucketParts).Get(k), 64<<20, &parts); err != nil {
+				return err
+			}
+			out.Owners, out.Accounts, out.Regions = parts.Owners, parts.Accounts, parts.Regions
+		}
+		return nil
+	})
+	if err == nil && out == nil {
+		err = fmt.Errorf("point of progress %d: %w", number, ErrNotFound)
+	}
+	return out, err
+}
