@@ -252,7 +252,7 @@ func (a *applier) index(sc *scope) (*index, error) {
 		sc.ix = ix
 	}
 	sc.ix.used = a.db.batch
-	sc.snap = nil
+	sc.snap, sc.owned = nil, nil
 	return sc.ix, nil
 }
 

@@ -361,3 +361,26 @@ func BenchmarkTenDays(b *testing.B) {
 	}
 	report(b, db, n, spent, written()-before)
 }
+
+// BenchmarkScanEnd ends a scan of one empty region beside a large fleet: what it
+// takes is what every scan's end takes to count the fleet, with the owners and
+// without.
+func BenchmarkScanEnd(b *testing.B) {
+	f := newBenchFleet(benchRows(b))
+	path := filepath.Join(b.TempDir(), "store.db")
+	db := open(b, path, newJudge("a", oldOnes))
+	measured(b, db, f, "first")
+	for _, owners := range [][]string{nil, {"team"}} {
+		if err := db.Close(); err != nil {
+			b.Fatal(err)
+		}
+		db = openFor(b, path, newJudge("a", oldOnes), owners...)
+		b.Run(fmt.Sprint("owners_", len(owners)), func(b *testing.B) {
+			for b.Loop() {
+				f.stream.now += 60
+				id := fmt.Sprint("empty", f.stream.now)
+				apply(b, db, f.stream.put(planned(id, event.KindScan, f.stream.now, hangzhou), scopePlanned(id, event.KindScan, hangzhou, "1", "1.0"), laneEnded(id, event.KindScan, hangzhou, "1.0", "1.0", 0)))
+			}
+		})
+	}
+}

@@ -190,34 +190,56 @@ func (db *DB) appendOwner(dst []byte, account string, row []byte) ([]byte, error
 	return dst[:min(len(dst), from+maxOwnerName)], err
 }
 
-// byOwner counts the present instances of all scopes by owner, in one pass over
-// the rows. No scope may have a journal.
+// owned counts instances of one scope, owner and class.
+type owned struct {
+	owner string
+	class uint32
+	n     int
+}
+
+// byOwner counts the present instances of all scopes by owner: in one pass over
+// the rows of those that were written to since they were last counted. No scope
+// may have a journal.
 func (a *applier) byOwner() (map[string]*part, error) {
-	o := &ownerCount{a: a, number: map[string]uint32{}, counts: map[uint64]int{}}
-	for _, sc := range a.db.scopes {
-		if err := o.scope(sc); err != nil {
-			return nil, fmt.Errorf("count the owners of %s: %w", sc.key, err)
-		}
-	}
 	out := map[string]*part{}
-	for key, n := range o.counts {
-		name := o.names[key>>32]
-		p := out[name]
-		if p == nil {
-			p = newPart(len(a.j.targets))
-			out[name] = p
+	o := &ownerCount{a: a, names: map[string]string{}, counts: map[ownedKey]int{}}
+	for _, sc := range a.db.scopes {
+		list := sc.owned
+		if list == nil {
+			var err error
+			if list, err = o.scope(sc); err != nil {
+				return nil, fmt.Errorf("count the owners of %s: %w", sc.key, err)
+			}
+			if len(list) <= max(1024, sc.present/4) { // a tag that names machines is not worth the memory
+				sc.owned = list
+			}
 		}
-		p.add(a.db.classes.at(uint32(key)), n)
+		present := 0
+		for i := range list {
+			name := list[i].owner
+			if _, known := out[name]; !known && len(out) >= maxOwners {
+				name = beyond
+			}
+			partOf(out, name, len(a.j.targets)).add(a.db.classes.at(list[i].class), list[i].n)
+			present += list[i].n
+		}
+		if present != sc.present {
+			return nil, fmt.Errorf("count the owners of %s: %w: %d instances are in its rows, of %d that are counted", sc.key, ErrCorrupt, present, sc.present)
+		}
 	}
 	return out, nil
+}
+
+type ownedKey struct {
+	owner string
+	class uint32
 }
 
 // ownerCount is one pass over the rows.
 type ownerCount struct {
 	a      *applier
-	names  []string
-	number map[string]uint32
-	counts map[uint64]int // by owner and class
+	names  map[string]string // so that equal ones share their bytes
+	counts map[ownedKey]int  // of the scope at hand
 	owner  []byte
 	rows   [][]byte
 }
@@ -226,70 +248,65 @@ type ownerCount struct {
 // No tag has this value: it is not UTF-8.
 const beyond = "\xff"
 
-func (o *ownerCount) numberOf(owner []byte) uint32 {
-	n, ok := o.number[string(owner)]
-	if ok {
-		return n
+func (o *ownerCount) name() string {
+	name, ok := o.names[string(o.owner)]
+	if !ok {
+		if len(o.names) >= maxOwners {
+			return beyond
+		}
+		name = string(o.owner)
+		o.names[name] = name
 	}
-	if len(o.names) >= maxOwners {
-		return o.numberOf([]byte(beyond))
-	}
-	n = uint32(len(o.names))
-	if len(o.names) == maxOwners-1 {
-		owner = []byte(beyond)
-	}
-	name := string(owner)
-	o.names = append(o.names, name)
-	o.number[name] = n
-	return n
+	return name
 }
 
-func (o *ownerCount) scope(sc *scope) error {
+func (o *ownerCount) scope(sc *scope) ([]owned, error) {
+	clear(o.counts)
 	tx, db := o.a.tx, o.a.db
 	var waived *waivedCursor
 	if o.a.j.waivers {
 		waived = newWaivedCursor(tx, sc.no, nil)
 	}
-	stamps, floor, present := tx.Bucket(bucketOrders), sc.Floor(), 0
+	stamps, floor := tx.Bucket(bucketOrders), sc.Floor()
 	for k, v := range scan(tx.Bucket(bucketBlocks), format.Key32(sc.no)) {
 		var err error
 		if o.rows, err = format.BlockRows(v, o.rows[:0]); err != nil {
-			return err
+			return nil, err
 		}
 		orders, err := format.ReadOrders(stamps.Get(k))
 		if err != nil || orders.Len != len(o.rows) {
-			return format.OrCorrupt(err, "orders do not fit their block")
+			return nil, format.OrCorrupt(err, "orders do not fit their block")
 		}
 		for i, row := range o.rows {
 			if orders.At(i) < floor {
 				continue
 			}
-			present++
 			profile, _ := format.RowProfile(row)
 			class, ok := db.profs.classOf(profile)
 			if !ok {
-				return fmt.Errorf("%w: profile %d is missing", ErrCorrupt, profile)
+				return nil, fmt.Errorf("%w: profile %d is missing", ErrCorrupt, profile)
 			}
 			if waived != nil {
 				c := *db.classes.at(class)
 				changed, err := waived.put(format.RowID(row), &c)
 				if err != nil {
-					return err
+					return nil, err
 				}
 				if changed {
 					class = db.classes.number(c)
 				}
 			}
 			if o.owner, err = db.appendOwner(o.owner[:0], sc.Account, row); err != nil {
-				return err
+				return nil, err
 			}
-			o.counts[uint64(o.numberOf(o.owner))<<32|uint64(class)]++
+			o.counts[ownedKey{o.name(), class}]++
 		}
 	}
-	if present != sc.present {
-		return fmt.Errorf("%w: %d instances are in its rows, of %d that are counted", ErrCorrupt, present, sc.present)
+	out := make([]owned, 0, len(o.counts))
+	for key, n := range o.counts {
+		out = append(out, owned{key.owner, key.class, n})
 	}
-	return nil
+	return out, nil
 }
 
 // foldAll leaves no scope with a journal.

@@ -90,7 +90,7 @@ func (db *DB) forgetScope(tx *bbolt.Tx, sc *scope) error {
 	}
 	// Readers see by the number of folds that ordinals moved.
 	sc.scopeValue = scopeValue{Standing: scans.Standing{Account: sc.Account, Region: sc.Region, Unread: true}, Fold: sc.Fold + 1}
-	sc.ix, sc.counts, sc.present, sc.gone, sc.snap = nil, map[uint32]int{}, 0, 0, nil
+	sc.ix, sc.counts, sc.present, sc.gone, sc.snap, sc.owned = nil, map[uint32]int{}, 0, 0, nil, nil
 	v, err := format.JSON(&sc.scopeValue)
 	if err != nil {
 		return err

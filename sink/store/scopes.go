@@ -21,6 +21,7 @@ type scope struct {
 	present int
 	gone    int
 	snap    *scopeSnap // as published; nil once it changed
+	owned   []owned    // as last counted; nil once it may have changed
 }
 
 // scopeValue is what is stored of one account and region.
