@@ -2,6 +2,7 @@ package ecsapi
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -25,7 +26,8 @@ type pageReader struct {
 	b      []byte // the answer and padding
 	region string
 	out    *listing
-	own    strings.Builder // every string of the page, in one piece
+	own    strings.Builder // every different string of the page, in one piece
+	words  [512]string     // some of them, by a hash of their text; see word
 	tags   []ecs.Tag       // every tag of the page
 
 	// How much room the last pages took.
@@ -56,6 +58,7 @@ func (r *pageReader) read(body []byte, region string) (*listing, bool) {
 	r.instances, r.tagRoom, r.textRoom = len(l.instances), room(r.tagRoom, len(r.tags)), room(r.textRoom, r.own.Len())
 	r.b, r.out, r.tags = nil, nil, nil
 	r.own.Reset()
+	clear(r.words[:])
 	return l, ok
 }
 
@@ -108,6 +111,10 @@ func (r *pageReader) instanceList(key []byte, i int) int {
 	return array(r.b, i, r.instance)
 }
 
+// ownFields is the number of the last field that hardly any two instances have
+// the same in.
+const ownFields = 3
+
 func (r *pageReader) instance(i int) int {
 	l := r.out
 	l.instances = append(l.instances, ecs.Instance{})
@@ -122,8 +129,10 @@ func (r *pageReader) instance(i int) int {
 			field, text = 1, &x.ID
 		case "InstanceName":
 			field, text = 2, &x.Name
+		case "CreationTime":
+			field, text = ownFields, &x.CreationTime
 		case "RegionId":
-			field, text = 3, &region
+			field, text = 12, &region
 		case "ZoneId":
 			field, text = 4, &x.Zone
 		case "InstanceType":
@@ -140,8 +149,6 @@ func (r *pageReader) instance(i int) int {
 			field, text = 10, &x.OSType
 		case "Status":
 			field, text = 11, &x.Status
-		case "CreationTime":
-			field, text = 12, &x.CreationTime
 		case "InstanceNetworkType":
 			field, text = 13, &x.NetworkType
 		case "Cpu":
@@ -165,8 +172,12 @@ func (r *pageReader) instance(i int) int {
 		if !once(&seen, field) {
 			return -1
 		}
-		if text != nil {
+		switch {
+		case text == nil:
+		case field <= ownFields:
 			*text, i = r.text(i)
+		default:
+			*text, i = r.word(i)
 		}
 		return i
 	})
@@ -220,10 +231,10 @@ func (r *pageReader) tag(i int) int {
 		switch string(key) {
 		case "TagKey":
 			field = 1
-			t.Key, i = r.text(i)
+			t.Key, i = r.word(i)
 		case "TagValue":
 			field = 2
-			t.Value, i = r.text(i)
+			t.Value, i = r.word(i)
 		case "Key", "Value": // an older spelling
 			return -1
 		default:
@@ -239,6 +250,42 @@ func (r *pageReader) tag(i int) int {
 	}
 	r.tags = append(r.tags, t)
 	return i
+}
+
+// word reads a string, or null, that is likely to be in the page more than
+// once: it is copied and checked only where it is new. Equal strings that lie in
+// one place are also what makes writing the page cheap.
+func (r *pageReader) word(i int) (string, int) {
+	b := r.b
+	if b[i] != '"' {
+		return r.text(i)
+	}
+	end := plainEnd(b, i+1)
+	if b[end] != '"' {
+		return r.text(i)
+	}
+	known := &r.words[hash(b, i+1, end)%uint64(len(r.words))]
+	if *known == string(b[i+1:end]) {
+		return *known, end + 1
+	}
+	s, end := r.text(i)
+	if end >= 0 {
+		*known = s
+	}
+	return s, end
+}
+
+// hash is a hash of b[from:to], of its length, beginning and end. b is padded.
+func hash(b []byte, from, to int) uint64 {
+	n := to - from
+	h := binary.LittleEndian.Uint64(b[from:])
+	if n < 8 {
+		h &= 1<<(8*uint(n)) - 1
+	} else {
+		h = bits.RotateLeft64(h, 23) ^ binary.LittleEndian.Uint64(b[to-8:])
+	}
+	h = (h ^ uint64(n)) * 0x9E3779B97F4A7C15
+	return h ^ h>>32
 }
 
 // text reads a string, or null. It is copied: the answer's buffer is used again.

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
@@ -317,4 +318,32 @@ func FuzzDecodePage(f *testing.F) {
 	f.Add([]byte(`{"Instances":{"Instance":[{"InstanceId":"a","Tags":{"Tag":[{"TagKey":"k","TagValue":"v"},{"TagKey":"l","TagValue":"w"}]}},{"InstanceId":"b","Tags":{"Tag":[{"TagKey":"k","TagValue":"v"},{"TagKey":"l","TagValue":"x","Z":1}]}}]}}`))
 	f.Add([]byte(`{"TotalCount":1,"NextToken":"","Instances":{"Instance":[{"InstanceId":"i","RegionId":"cn-beijing"},{"InstanceId":"j","RegionId":"cn-hangzhou"}]}}`))
 	f.Fuzz(func(t *testing.T, body []byte) { readAlike(t, body) })
+}
+
+// Words are looked up by their length, beginning and end; their text decides.
+// Equal ones lie in one place, and none outlives its page there.
+func TestWordsOfAPageAreToldApart(t *testing.T) {
+	page := func(values ...string) []byte {
+		var rows []string
+		for i, v := range values {
+			rows = append(rows, fmt.Sprintf(`{"InstanceId":"i-%d","RegionId":"cn-hangzhou","Tags":{"Tag":[{"TagKey":"k","TagValue":%q}]}}`, i, v))
+		}
+		return []byte(`{"Instances":{"Instance":[` + strings.Join(rows, ",") + `]}}`)
+	}
+	values := []string{"eight-on-A-the-end", "eight-on-B-the-end", "eight-on-A-the-end", "short", "", "shor\u00e9", "eight-on-B-the-end"}
+	for range 2 {
+		l, ok := readPage(page(values...), "cn-hangzhou")
+		if !ok || len(l.instances) != len(values) {
+			t.Fatalf("not read: %+v", l)
+		}
+		for i, want := range values {
+			if got := l.instances[i].Tags[0].Value; got != want {
+				t.Errorf("tag of row %d is %q, not %q", i, got, want)
+			}
+		}
+		if a, b := l.instances[0].Tags[0].Key, l.instances[2].Tags[0].Key; unsafe.StringData(a) != unsafe.StringData(b) {
+			t.Error("the same word lies in two places")
+		}
+		values[0], values[2] = values[1], values[1]
+	}
 }
