@@ -139,6 +139,10 @@ fmt: ## format every Go file
 deadcode: ## functions that nothing calls, tests included
 	@out=$$($(call tool,deadcode) -test ./...); printf '%s\n' "$$out"; [ -z "$$out" ]
 
+.PHONY: mutants
+mutants: ## change one operator at a time in MUTANTS (sink/scans) and see whether that package's tests notice
+	$(call tool,gremlins) unleash ./$(or $(MUTANTS),sink/scans) --workers 1 --timeout-coefficient 30 --invert-logical --invert-loopctrl --output-statuses lct
+
 .PHONY: vuln
 vuln: ## known vulnerabilities in what the binary calls (VULNDB=file:///… without network)
 	$(call tool,govulncheck) $(if $(VULNDB),-db $(VULNDB)) ./...

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -116,28 +117,49 @@ func TestScansUnderContradictions(t *testing.T) {
 			t.Errorf("no scan is held against %s", c.Name)
 		}
 	}
-	before := lazily{parent: t, stores: map[string]string{}}
-	for i := range trials {
-		tr := &trials[i]
-		if tr.slow && !*contradictSlow {
-			continue
+	var some []trial
+	for _, tr := range trials {
+		if !tr.slow || *contradictSlow {
+			some = append(some, tr)
 		}
-		t.Run(cmp.Or(tr.as, tr.name), func(t *testing.T) { tr.run(t, &before) })
 	}
+	sideBySide(t, some)
 }
 
 // TestScansUnderFaults is the same for each kind of fault, a tenth of the calls.
 func TestScansUnderFaults(t *testing.T) {
-	before := lazily{parent: t, stores: map[string]string{}}
+	var each []trial
 	for _, kind := range ecssim.FaultKinds() {
-		tr := trial{name: "fault-" + kind, faults: []ecssim.Fault{{Kind: kind, Action: "DescribeInstances", Rate: 0.1, Delay: ecssim.Duration(50 * time.Millisecond), Bytes: 1 << 20}}}
-		t.Run(kind, func(t *testing.T) { tr.run(t, &before) })
+		each = append(each, trial{name: kind, faults: []ecssim.Fault{{Kind: kind, Action: "DescribeInstances", Rate: 0.1, Delay: ecssim.Duration(50 * time.Millisecond), Bytes: 1 << 20}}})
 	}
+	sideBySide(t, each)
+}
+
+// sideBySide runs trials, several at a time whatever the number of CPUs is: a
+// scan of a sick API mostly waits.
+func sideBySide(t *testing.T, all []trial) {
+	t.Helper()
+	before := lazily{parent: t, stores: map[string]string{}}
+	next := make(chan *trial)
+	var running sync.WaitGroup
+	for range 4 {
+		running.Go(func() {
+			for tr := range next {
+				t.Run(cmp.Or(tr.as, tr.name), func(t *testing.T) { tr.run(t, &before) })
+			}
+		})
+	}
+	for i := range all {
+		next <- &all[i]
+	}
+	close(next)
+	running.Wait()
 }
 
 // lazily holds the store of the scan before, made once for each kind of fleet.
 type lazily struct {
 	parent *testing.T
+	mu     sync.Mutex
 	stores map[string]string
 }
 
@@ -178,6 +200,8 @@ func (tr *trial) args(t *testing.T, url string) []string {
 // to it.
 func (l *lazily) scanBefore(t *testing.T, tr *trial) string {
 	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	o := tr.options()
 	kind := fmt.Sprint(o.Instances, o.Regions, o.Accounts)
 	if l.stores[kind] == "" {

@@ -382,3 +382,141 @@ func TestAnAbortedScanNamesWhatItDidNotRead(t *testing.T) {
 		t.Errorf("with nothing against it the state is %s", got.State)
 	}
 }
+
+// TestOutcomesOfARescan: of what several accounts and regions say of an instance
+// the strongest counts, and "not found" only where everybody says so.
+func TestOutcomesOfARescan(t *testing.T) {
+	beijing := ecs.Scope{Account: "2", Region: "cn-beijing"}
+	rescan := func(failed ...record.Failure) *Scan {
+		s := New("r", event.KindRescan)
+		s.Plan(&event.ScanPlanned{ScanID: "r", Kind: event.KindRescan, Epoch: time.Unix(100, 0), Scopes: []ecs.Scope{hangzhou, beijing}, InstanceIDs: []string{"i-2", "i-1", "i-1"}, Failed: failed}, 0)
+		return s
+	}
+	said := func(s *Scan, key ecs.Scope, walk string, m event.LaneEnded) {
+		p := s.Progress[key]
+		if p == nil {
+			p = NewScope(key, 1)
+			s.Progress[key] = p
+		}
+		p.Walk("a", walk).End(&m)
+	}
+	found, notFound, notRead := event.LaneEnded{Found: []string{"i-1"}}, event.LaneEnded{NotFound: []string{"i-1"}}, event.LaneEnded{NotRead: []string{"i-1"}}
+	outstanding := event.LaneEnded{Found: []string{"i-1"}, Pages: 1}
+	refused := notRead
+	refused.Failure = &record.Failure{Error: "denied"}
+	for name, c := range map[string]struct {
+		here, again, there *event.LaneEnded
+		failed             []record.Failure
+		abort              string
+		want               record.AskedInstance
+	}{
+		"found_here":                   {here: &found, there: &notFound, want: record.AskedInstance{Outcome: record.Found, Account: "1", Region: "cn-hangzhou"}},
+		"found_there":                  {here: &notRead, there: &found, want: record.AskedInstance{Outcome: record.Found, Account: "2", Region: "cn-beijing"}},
+		"found_and_not_stored":         {here: &outstanding, there: &notFound, want: record.AskedInstance{Outcome: record.NotRead, Account: "1", Region: "cn-hangzhou", Cause: "it was seen, and what was seen of it was not stored"}},
+		"found_by_a_later_walk":        {here: &notRead, again: &found, there: &notFound, want: record.AskedInstance{Outcome: record.Found, Account: "1", Region: "cn-hangzhou"}},
+		"found_by_an_earlier_walk":     {here: &found, again: &notRead, there: &notFound, want: record.AskedInstance{Outcome: record.Found, Account: "1", Region: "cn-hangzhou"}},
+		"nowhere":                      {here: &notFound, there: &notFound, want: record.AskedInstance{Outcome: record.NotFound}},
+		"nowhere_else_asked":           {here: &notFound, want: record.AskedInstance{Outcome: record.NotFound, Account: "1", Region: "cn-hangzhou"}},
+		"not_read_in_one_place":        {here: &refused, there: &notFound, want: record.AskedInstance{Outcome: record.NotRead, Account: "1", Region: "cn-hangzhou", Cause: "denied"}},
+		"nobody_asked":                 {want: record.AskedInstance{Outcome: record.NotRead, Cause: "no account and region was asked for it"}},
+		"nobody_asked_for_a_failure":   {failed: []record.Failure{{Error: "no role"}}, want: record.AskedInstance{Outcome: record.NotRead, Cause: "no role"}},
+		"nowhere_but_one_place_failed": {here: &notFound, failed: []record.Failure{{Error: "no role"}}, want: record.AskedInstance{Outcome: record.NotRead, Cause: "no role"}},
+		"nowhere_but_aborted":          {here: &notFound, abort: "stopped", want: record.AskedInstance{Outcome: record.NotRead, Cause: "stopped"}},
+		"found_though_aborted":         {here: &found, abort: "stopped", want: record.AskedInstance{Outcome: record.Found, Account: "1", Region: "cn-hangzhou"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := rescan(c.failed...)
+			if c.here != nil {
+				said(s, hangzhou, "w", *c.here)
+			}
+			if c.again != nil {
+				said(s, hangzhou, "w2", *c.again)
+			}
+			if c.there != nil {
+				said(s, beijing, "w", *c.there)
+			}
+			got := s.Outcomes(c.abort)
+			if len(got) != 2 || got[0].InstanceID != "i-1" || got[1].InstanceID != "i-2" {
+				t.Fatalf("outcomes %+v, want one of each id", got)
+			}
+			c.want.InstanceID = "i-1"
+			if diff := cmp.Diff(c.want, got[0]); diff != "" {
+				t.Error(diff)
+			}
+			if got[1].Outcome != record.NotRead {
+				t.Errorf("of i-2 nobody said anything, and it is %s", got[1].Outcome)
+			}
+		})
+	}
+	if got := CountOutcomes([]record.AskedInstance{{Outcome: record.Found}, {Outcome: record.NotFound}, {Outcome: record.NotRead}, {Outcome: record.Found}, {Outcome: "else"}}); *got != (record.AskedTotals{Instances: 5, Found: 2, NotFound: 1, NotRead: 2}) {
+		t.Errorf("counted %+v", got)
+	}
+}
+
+// TestAnswersThatSpeakAgainstAScope: a question that could not be answered, and
+// counts that still disagree after another listing.
+func TestAnswersThatSpeakAgainstAScope(t *testing.T) {
+	s, p := listing(t, 0, 0)
+	_, questions := s.Settle(p, []string{"i-1"})
+	p.Answer(&event.ScopeChecked{Question: questions[0].Question, Failure: &record.Failure{Error: "denied"}})
+	if settled, _ := s.Settle(p, []string{"i-1"}); !settled || len(p.Doubts) != 1 || p.Doubts[0].Error != "denied" {
+		t.Errorf("settled %t with doubts %+v", settled, p.Doubts)
+	}
+
+	before, after := 10, 10
+	s, p = listing(t, before, 3, 4)
+	_, questions = s.Settle(p, nil)
+	p.Answer(&event.ScopeChecked{Question: questions[0].Question, Counted: &after})
+	if n := p.numbers(); *n.Counted != after || n.Listed != 7 {
+		t.Errorf("numbers %+v", n)
+	}
+	_, questions = s.Settle(p, nil)
+	if !questions[0].Again || len(p.Disputed) != 1 {
+		t.Fatalf("asked %+v, want another listing", questions[0])
+	}
+	if _, open := s.Decide(p); !open || p.State != record.ScopePending {
+		t.Errorf("while it is listed again the scope is %s", p.State)
+	}
+	// The other listing cannot be had.
+	p.Answer(&event.ScopeChecked{Question: questions[0].Question, Failure: &record.Failure{Error: "denied"}})
+	if s.Decide(p); p.State != record.ScopePartial {
+		t.Errorf("without another listing the scope is %s", p.State)
+	}
+	// It came after all, in lanes that disagree again.
+	p.Plan(&event.ScopePlanned{Plan: "q", Lanes: []string{"b", "c"}, Counted: &before})
+	for _, lane := range []string{"b", "c"} {
+		p.Page(lane, "w", 0, &Tally{Rows: 2, Stored: 2})
+		p.Walk(lane, "w").End(&event.LaneEnded{Pages: 1, Listed: 2, Instances: 2})
+	}
+	if s.Decide(p); p.State != record.ScopeComplete {
+		t.Fatalf("with another plan read the listing is %s", p.State)
+	}
+	_, questions = s.Settle(p, nil)
+	p.Answer(&event.ScopeChecked{Question: questions[0].Question, Counted: &after})
+	if settled, again := s.Settle(p, nil); !settled || len(again) != 0 || len(p.Doubts) != 1 {
+		t.Errorf("settled %t asking %+v with doubts %+v, want one doubt and no third listing", settled, again, p.Doubts)
+	}
+}
+
+func TestADisagreementNamesItsCause(t *testing.T) {
+	for name, c := range map[string]struct {
+		tally Tally
+		want  string
+	}{
+		"a_row_refused":   {Tally{Rows: 2, Stored: 1, IDs: 7, Refused: "too long"}, "1 stored; too long"},
+		"a_row_missing":   {Tally{Rows: 2, Stored: 1, IDs: 7}, "2 classified, 1 stored"},
+		"one_for_another": {Tally{Rows: 2, Stored: 2, IDs: 8}, "2 stored, but not the same ones"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := NewScope(hangzhou, 1)
+			p.Plan(&event.ScopePlanned{Plan: "p", Lanes: []string{"a"}})
+			p.Page("a", "w", 0, &c.tally)
+			p.Page("a", "w", 1, &Tally{Refused: c.tally.Refused})
+			w := p.Walk("a", "w")
+			w.End(&event.LaneEnded{Pages: 2, Listed: 2, Instances: 2, IDs: 7})
+			if !strings.HasSuffix(w.disagreement(), c.want) {
+				t.Errorf("%q, want it to end in %q", w.disagreement(), c.want)
+			}
+		})
+	}
+}
