@@ -93,7 +93,7 @@ test/deploy: test/dashboards ## the files of deploy/ (needs promtool)
 
 .PHONY: contradict
 contradict: ## scans of 20,000 instances under every contradiction and fault of the simulator (INSTANCES=n, RUN=name)
-	$(GO) test -count=1 -timeout 60m -v -run 'TestScansUnder.*/$(RUN)' ./cmd/shenscan -args -contradict-instances $(or $(INSTANCES),20000) -contradict-slow
+	$(GO) test -count=1 -timeout 60m -v -run '(TestScansUnder.*|TestASickRegionIsBounded)/$(RUN)' ./cmd/shenscan -args -contradict-instances $(or $(INSTANCES),20000) -contradict-slow
 
 .PHONY: test/live
 test/live: ## what deploy/ deploys, running: keys, panels, every alert brought about (needs prometheus, promtool)

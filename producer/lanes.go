@@ -98,6 +98,15 @@ func (p *Producer) cut(ctx context.Context, s ecs.Scope) (counted int, cuts []ti
 	if err != nil || n <= p.o.LaneSize*3/2 || n > maxScope {
 		return n, nil, err
 	}
+	if cloud, ok := p.cloud.(counter); ok {
+		// A few instances may have gone meanwhile.
+		if listed, err := cloud.ListsUpTo(ctx, s, n-n/8); err != nil || !listed {
+			if err == nil {
+				p.o.Log.WarnContext(ctx, "scope is read in one lane: more instances are counted than listed", "account", s.Account, "region", s.Region, "counted", n)
+			}
+			return n, nil, err
+		}
+	}
 	c := &cutter{p: p, pace: p.paces.of(s.Account), scope: s, probes: min(maxProbes, 64+32*(n/p.o.LaneSize))}
 	spans := []span{{firstECS, p.o.Now().UTC().Truncate(time.Minute).Add(time.Hour), n}}
 	for more := true; more; {

@@ -28,6 +28,12 @@ type Cloud interface {
 	CountInstances(ctx context.Context, s ecs.Scope, q ecs.Query) (int, error)
 }
 
+// counter is a Cloud that can say whether as many instances as it counts are
+// listed.
+type counter interface {
+	ListsUpTo(ctx context.Context, s ecs.Scope, n int) (bool, error)
+}
+
 // Publisher stores a message durably before it returns nil. A repeat of a
 // message is harmless.
 type Publisher interface {

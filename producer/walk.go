@@ -160,7 +160,7 @@ type walk struct {
 	job           *event.LaneJob
 	query         ecs.Query
 	after, before uint64 // creation times between these are the lane's, see event.PackMinute
-	since         uint64 // creation times from here on are new
+	since, now    uint64 // creation times between these are new
 	first, last   uint64 // creation times that are asked for
 
 	// What the chain brought: distinct instances in all, those of the lane, and
@@ -168,8 +168,9 @@ type walk struct {
 	known                 idSet
 	read, listed, created int
 	unfit                 error
-	foreign               int // instances of creation times that were not asked for
-	idle                  int // answers in a row that brought nothing new
+	differ                error // an instance came twice, and not as the same one
+	foreign               int   // instances of creation times that were not asked for
+	idle                  int   // answers in a row that brought nothing new
 	// What was published.
 	pages, rows int
 	ids         uint64
@@ -246,6 +247,9 @@ func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
 
 // ended is how a chain that came to its end ended.
 func (w *walk) ended(doubt error) error {
+	if doubt == nil && w.differ != nil {
+		return &ecs.Error{Action: "DescribeInstances", Scope: w.job.Scope, Class: ecs.Contradicted, Err: w.differ, Mend: "scan again: it may have been changed just then"}
+	}
 	if doubt == nil && w.unfit != nil {
 		return &ecs.Error{Action: "DescribeInstances", Scope: w.job.Scope, Class: ecs.BadAnswer, Err: w.unfit, Mend: "look at its name and tags: they are longer than the cloud allows"}
 	}
@@ -297,12 +301,16 @@ func (w *walk) fresh(list []ecs.Instance) []ecs.Instance {
 	}()
 	for i := range list {
 		x := &list[i]
-		if !w.known.add(maphash.String(idSeed, x.ID)) {
+		judged := judgedBy(x)
+		if was, isNew := w.known.add(maphash.String(idSeed, x.ID), judged); !isNew {
+			if was != judged && w.differ == nil {
+				w.differ = fmt.Errorf("instance %.64q is listed twice, with another system, image or type each time", x.ID)
+			}
 			continue
 		}
 		w.read++
 		at, ok := event.PackMinute(x.CreationTime)
-		if ok && at >= w.since {
+		if ok && at >= w.since && at <= w.now {
 			w.created++
 		}
 		if ok && at > w.after && at < w.before || w.within(x) {
@@ -367,6 +375,11 @@ func (w *walk) gather(ctx context.Context, answers <-chan answer) error {
 // minute is how ECS spells a creation time.
 const minute = "2006-01-02T15:04Z"
 
+// sinceBegun is how long a walk may take for what is created meanwhile to count
+// as new. Where this machine's clock is further behind, a listing may be read
+// once more.
+const sinceBegun = 30 * time.Minute
+
 // bounds sets what within and fresh compare with.
 func (w *walk) bounds() {
 	w.before, w.since = math.MaxUint64, math.MaxUint64
@@ -383,6 +396,8 @@ func (w *walk) bounds() {
 	if !w.query.CreatedTo.IsZero() {
 		w.last, _ = event.PackMinute(w.query.CreatedTo.UTC().Format(minute))
 	}
+	// What says that it will be created is not new: that would hide what is missing.
+	w.now, _ = event.PackMinute(w.p.o.Now().UTC().Add(sinceBegun).Format(minute))
 	if !w.job.Epoch.IsZero() {
 		w.since, _ = event.PackMinute(w.job.Epoch.UTC().Format(minute))
 	}
@@ -403,44 +418,61 @@ func (w *walk) within(x *ecs.Instance) bool {
 // like one.
 var idSeed = maphash.MakeSeed()
 
+// judgedBy is a hash of what a verdict rests on. An instance that starts, stops
+// or is renamed between two calls is the same.
+func judgedBy(x *ecs.Instance) uint64 {
+	var h uint64
+	for _, s := range [...]string{x.ImageID, x.OSName, x.OSNameEn, x.OSType, x.Type} {
+		h = h*0x9e3779b97f4a7c15 + uint64(len(s))
+		if s != "" {
+			h ^= maphash.String(idSeed, s)
+		}
+	}
+	return h
+}
+
 // idSet is a set of ids, by their hashes: ids themselves are parts of answers,
 // which would stay in memory with them. Two of ten thousand ids have the same
 // hash once in 10^11 lanes; the counts would disagree then.
 type idSet struct {
-	slots []uint64 // open addressing; 0 is free
+	slots []idSlot // open addressing; id 0 is free
 	n     int
 }
 
-// add adds a hash and reports whether it is new.
-func (s *idSet) add(h uint64) bool {
+// idSlot is an id and what came with it, as hashes.
+type idSlot struct{ id, with uint64 }
+
+// add adds a hash and what comes with it. It reports whether the hash is new,
+// and what came with it before.
+func (s *idSet) add(h, with uint64) (was uint64, isNew bool) {
 	if 2*s.n >= len(s.slots) {
 		s.grow()
 	}
 	h = max(h, 1)
 	mask := uint64(len(s.slots) - 1)
 	at := h & mask
-	for ; s.slots[at] != 0; at = (at + 1) & mask {
-		if s.slots[at] == h {
-			return false
+	for ; s.slots[at].id != 0; at = (at + 1) & mask {
+		if s.slots[at].id == h {
+			return s.slots[at].with, false
 		}
 	}
-	s.slots[at] = h
+	s.slots[at] = idSlot{h, with}
 	s.n++
-	return true
+	return 0, true
 }
 
 func (s *idSet) grow() {
 	old := s.slots
-	s.slots = make([]uint64, max(256, 2*len(old)))
+	s.slots = make([]idSlot, max(256, 2*len(old)))
 	mask := uint64(len(s.slots) - 1)
-	for _, h := range old {
-		if h == 0 {
+	for _, slot := range old {
+		if slot.id == 0 {
 			continue
 		}
-		at := h & mask
-		for s.slots[at] != 0 {
+		at := slot.id & mask
+		for s.slots[at].id != 0 {
 			at = (at + 1) & mask
 		}
-		s.slots[at] = h
+		s.slots[at] = slot
 	}
 }

@@ -375,7 +375,8 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 	}
 	scope := directoryScope
 	var out []Member
-	total := 0
+	known := map[string]bool{}
+	total := ecs.NoCount
 	for page := 1; page <= memberPages; page++ {
 		req := newRequest(rdVersion, actMembers)
 		req.set("PageNumber", strconv.Itoa(page))
@@ -391,20 +392,28 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 		if err != nil {
 			return out, err
 		}
-		out = append(out, got...)
-		if len(out) >= total {
+		before := len(out)
+		for _, m := range got {
+			if !known[m.ID] {
+				known[m.ID] = true
+				out = append(out, m)
+			}
+		}
+		// A page that brings nobody new is the end, of those who count and of
+		// those who do not.
+		if total != ecs.NoCount && len(out) >= total || total == ecs.NoCount && len(out) == before {
 			return out, nil
 		}
-		if len(got) == 0 {
-			break
+		if len(out) == before {
+			return out, &ecs.Error{Action: actMembers, Scope: scope, Class: ecs.BadAnswer, Err: fmt.Errorf("the directory counts %d members and lists %d", total, len(out))}
 		}
 	}
-	return out, &ecs.Error{Action: actMembers, Scope: scope, Class: ecs.BadAnswer, Err: fmt.Errorf("the directory counts %d members and lists %d", total, len(out))}
+	return out, &ecs.Error{Action: actMembers, Scope: scope, Class: ecs.BadAnswer, Err: fmt.Errorf("the list of the directory's members does not end: %d came on %d pages", len(out), memberPages)}
 }
 
 func decodeMembers(body []byte) ([]Member, int, error) {
 	var m struct {
-		TotalCount int
+		TotalCount *int
 		Accounts   maybe[struct {
 			Account list[struct {
 				AccountID           string `json:"AccountId"`
@@ -425,7 +434,10 @@ func decodeMembers(body []byte) ([]Member, int, error) {
 		}
 		out = append(out, Member{a.AccountID, a.DisplayName, a.Status})
 	}
-	return out, m.TotalCount, nil
+	if m.TotalCount == nil || *m.TotalCount < 0 {
+		return out, ecs.NoCount, nil
+	}
+	return out, *m.TotalCount, nil
 }
 
 // role assumes a role through STS.

@@ -301,6 +301,30 @@ func (c *Client) CountInstances(ctx context.Context, s ecs.Scope, q ecs.Query) (
 	return n, err
 }
 
+// ListsUpTo reports whether the n-th instance of a scope is listed: a count that
+// is far too high is contradicted by one call. Where the API takes no page number
+// of that size, nothing is contradicted.
+func (c *Client) ListsUpTo(ctx context.Context, s ecs.Scope, n int) (bool, error) {
+	req, err := instancesRequest(s, ecs.Query{})
+	if err != nil {
+		return false, badRequest(actInstances, s, err)
+	}
+	req.set("PageNumber", strconv.Itoa((n+ecs.MaxPage-1)/ecs.MaxPage))
+	req.set("PageSize", fullPage)
+	rows := 0
+	err = c.do(ctx, s, req, func(body []byte) error {
+		l, err := decodeListing(body, s.Region)
+		if err == nil {
+			rows = l.rows()
+		}
+		return err
+	})
+	if err != nil && ecs.ClassOf(err) == ecs.BadRequest {
+		return true, nil
+	}
+	return rows > 0, err
+}
+
 const dryRunAllowed = "DryRunOperation"
 
 // VerifyAccess implements ecs.API.

@@ -33,7 +33,8 @@ func (s *Simulator) describeRegions(c *call, requestID string) ([]byte, *apiErro
 		b = appendJSON(b, c.req.Host)
 		b = append(b, `,"LocalName":`...)
 		b = appendJSON(b, name)
-		b = append(b, `,"Status":"available"}`...)
+		b = append(b, `,"Status":`...)
+		b = append(appendJSON(b, s.regionStatus(i)), '}')
 	}
 	return append(b, "]}}"...), nil
 }

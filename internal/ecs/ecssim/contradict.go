@@ -1,7 +1,10 @@
 package ecssim
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -59,6 +62,25 @@ const (
 	BodiesDocumented   = "bodies-documented"
 	Bodies2015         = "bodies-2015"
 	Bodies2024         = "bodies-2024"
+	CountTimes500      = "count-500"
+	CountElsewhere     = "count-elsewhere"
+	CountFalls         = "count-falls"
+	CountNegative      = "count-negative"
+	RowsTwice          = "rows-twice"
+	RowsNull           = "rows-null"
+	PagesRepeated      = "pages-repeated"
+	PagesTooLarge      = "pages-too-large"
+	TokenForgets       = "token-forgets-filters"
+	CreatedLater       = "created-later"
+	CreatedNever       = "created-never"
+	ListEmptyAtFirst   = "list-empty-at-first"
+	List206            = "list-206"
+	List204            = "list-204"
+	ListGzipCut        = "list-gzip-cut"
+	ListTwice          = "list-twice"
+	JSONTwice          = "json-twice"
+	RegionsClosed      = "regions-in-any-status"
+	MembersUncounted   = "members-uncounted"
 )
 
 // Contradiction describes one of them.
@@ -123,24 +145,48 @@ func Contradictions() []Contradiction {
 		{BodiesDocumented, "instances look as in the documents' example body: a NextToken on the last page and beside InstanceIds, TotalCount beside tokens", "the example body of DescribeInstances"},
 		{Bodies2015, "instances look as in the example body of 2015: numbers and booleans as strings, no OSName, no NextToken, pages by number", "the older example body of DescribeInstances"},
 		{Bodies2024, "instances look as in a body recorded in 2024", fromRecorded},
+		{CountTimes500, "TotalCount is 500 times too high, in every part", fromSilence},
+		{CountElsewhere, "TotalCount is that of the next region, whatever is asked for", fromSilence},
+		{CountFalls, "TotalCount falls from page to page: it is what is left", fromSDK + ": it means nothing beside NextToken"},
+		{CountNegative, "TotalCount is -1", fromSilence},
+		{RowsTwice, "each page begins with the last instance of the page before, of another system and stopped", "instances move between the calls of a listing"},
+		{RowsNull, "every tenth row of a list is null", fromSilence},
+		{PagesRepeated, "each page comes twice, the second time under a new token", fromSilence},
+		{PagesTooLarge, "pages hold 150 instances, whatever MaxResults says", fromSilence},
+		{TokenForgets, "NextToken forgets the filters: from the second page on a list goes to the region's end", fromSilence},
+		{CreatedLater, "every tenth instance says that it was created in 2099", "clocks are wrong"},
+		{CreatedNever, "every tenth instance has no CreationTime", fromSDK + ": members are optional"},
+		{ListEmptyAtFirst, "each region's first list is empty", "answers come from caches and replicas"},
+		{List206, "every third list is HTTP 206 with an empty list", "proxies answer in the API's place"},
+		{List204, "every third list is HTTP 204", "proxies answer in the API's place"},
+		{ListGzipCut, "every third list is gzip, asked for or not, and cut short", "proxies answer in the API's place"},
+		{ListTwice, "lists by token have Instances twice, the second time empty", fromSilence},
+		{JSONTwice, "behind a list by token stands a second object, which is an error", fromSilence},
+		{RegionsClosed, "DescribeRegions says that the regions are soldOut, closed or in a status that no document has", fromSilence},
+		{MembersUncounted, "ListAccounts gives five members a page and no TotalCount", fromSilence},
 	}
 }
 
 // quirks is a set of contradictions, a bit each.
-type quirks uint64
+type quirks [2]uint64
 
-// quirk bits, by index of Contradictions.
-var quirkBits = func() map[string]quirks {
-	out := map[string]quirks{}
+// quirkBits are the bits by name.
+var quirkBits = func() map[string]int {
+	out := map[string]int{}
 	for i, c := range Contradictions() {
-		out[c.Name] = 1 << i
+		out[c.Name] = i
 	}
 	return out
 }()
 
+func (q *quirks) has(bit int) bool { return q != nil && q[bit/64]&(1<<(bit%64)) != 0 }
+
 // parseQuirks reads names.
-func parseQuirks(names []string) (quirks, error) {
-	var set quirks
+func parseQuirks(names []string) (*quirks, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	set := new(quirks)
 	for _, n := range names {
 		bit, ok := quirkBits[n]
 		if !ok {
@@ -148,18 +194,18 @@ func parseQuirks(names []string) (quirks, error) {
 			for _, c := range Contradictions() {
 				all = append(all, c.Name)
 			}
-			return 0, fmt.Errorf("%w: contradiction %q: want one of %s", ErrOptions, n, strings.Join(all, " "))
+			return nil, fmt.Errorf("%w: contradiction %q: want one of %s", ErrOptions, n, strings.Join(all, " "))
 		}
-		set |= bit
+		set[bit/64] |= 1 << (bit % 64)
 	}
 	return set, nil
 }
 
 // names lists the contradictions of the set.
-func (q quirks) names() []string {
+func (q *quirks) names() []string {
 	out := []string{}
 	for _, c := range Contradictions() {
-		if q&quirkBits[c.Name] != 0 {
+		if q.has(quirkBits[c.Name]) {
 			out = append(out, c.Name)
 		}
 	}
@@ -170,7 +216,7 @@ func (q quirks) names() []string {
 func (s *Simulator) Contradict(names ...string) error {
 	set, err := parseQuirks(names)
 	if err == nil {
-		s.quirks.Store(uint64(set))
+		s.quirks.Store(set)
 		s.struck.Clear()
 	}
 	return err
@@ -178,8 +224,8 @@ func (s *Simulator) Contradict(names ...string) error {
 
 // against says whether a contradiction is in force.
 func (s *Simulator) against(name string) bool {
-	set := quirks(s.quirks.Load())
-	return set != 0 && set&quirkBits[name] != 0
+	set := s.quirks.Load()
+	return set != nil && set.has(quirkBits[name])
 }
 
 // first says whether name is asked about for the first time since the
@@ -191,7 +237,7 @@ func (s *Simulator) first(name string) bool {
 
 // contradictCall refuses calls as the contradictions say.
 func (s *Simulator) contradictCall(c *call, a *answer) *apiError {
-	if quirks(s.quirks.Load()) == 0 {
+	if s.quirks.Load() == nil {
 		return nil
 	}
 	scope := c.caller.account.ID + "/" + c.params.get("RegionId")
@@ -243,6 +289,9 @@ func (s *Simulator) bend(q *instanceQuery, p params) {
 	}
 	if !q.byPage && s.against(MaxResultsIgnored) {
 		q.size = 10
+	}
+	if !q.byPage && q.ids == nil && s.against(PagesTooLarge) {
+		q.size = 150
 	}
 	if !q.byPage && s.byNumberAlone() {
 		q.byPage, q.token, q.page, q.size = true, "", 1, 10
@@ -301,13 +350,42 @@ const (
 // when they leave it alone.
 func (s *Simulator) contradictList(b []byte, sc *scope, q *instanceQuery, requestID string) []byte {
 	switch {
-	case quirks(s.quirks.Load()) == 0 || q.ids != nil:
+	case s.quirks.Load() == nil || q.ids != nil:
 	case s.against(ErrorAs200) && !q.byPage && (sc.index%2 == 1 || q.token != ""):
 		return errorBody(b, requestID, noInstances)
-	case s.against(RevokedMidway) && q.token != "":
+	case s.against(RevokedMidway) && q.token != "", s.against(ListEmptyAtFirst) && !q.byPage && s.first("list "+sc.region.id+"/"+sc.account.ID):
 		return emptyPage(b, q, requestID)
 	}
 	return nil
+}
+
+// bendList changes a whole answer that lists by token.
+func (s *Simulator) bendList(a *answer, q *instanceQuery, body []byte) []byte {
+	if s.quirks.Load() == nil || q.byPage || q.ids != nil {
+		return body
+	}
+	third := s.lists.Add(1)%3 == 0
+	switch {
+	case s.against(ListTwice):
+		return append(body[:len(body)-1], `,"Instances":{"Instance":[]}}`...)
+	case s.against(JSONTwice):
+		return append(body, `{"RequestId":"`+a.requestID+`","Code":"InternalError","Message":"The request processing has failed."}`...)
+	case s.against(List206) && third:
+		a.status = http.StatusPartialContent
+		return emptyPage(body[:0], q, a.requestID)
+	case s.against(List204) && third:
+		a.status = http.StatusNoContent
+		return nil
+	case s.against(ListGzipCut) && third:
+		var z bytes.Buffer
+		zw := gzip.NewWriter(&z)
+		if _, err := zw.Write(body); err != nil || zw.Close() != nil {
+			return body
+		}
+		a.header = map[string]string{"Content-Encoding": "gzip"}
+		return z.Bytes()[:z.Len()/2]
+	}
+	return body
 }
 
 // elsewhere is the scope whose instances a list of sc holds.
@@ -315,6 +393,11 @@ func (s *Simulator) elsewhere(sc *scope, q *instanceQuery) *scope {
 	if q.byPage || q.ids != nil || !s.against(RowsOfOtherRegions) {
 		return sc
 	}
+	return s.next(sc)
+}
+
+// next is the same account's next region.
+func (s *Simulator) next(sc *scope) *scope {
 	regions := s.opt.Regions
 	return s.fleet.scopes[sc.index/regions*regions+(sc.index+1)%regions]
 }
@@ -332,9 +415,22 @@ func (s *Simulator) cutAt(lo, hi int) int {
 	return lo + (hi-lo)*6/10
 }
 
-// count bends a TotalCount.
-func (s *Simulator) count(n int) int {
+// size is how many instances a scope has.
+func (sc *scope) size() int {
+	sc.mu.RLock()
+	defer sc.mu.RUnlock()
+	return sc.count() - sc.goneBetween(0, sc.count())
+}
+
+// count bends a TotalCount; elsewhere is that of the next region.
+func (s *Simulator) count(n, elsewhere int) int {
 	switch {
+	case s.against(CountTimes500):
+		return n * 500
+	case s.against(CountNegative):
+		return -1
+	case s.against(CountElsewhere):
+		return elsewhere
 	case s.against(CountZero):
 		return 0
 	case s.against(CountHigh):
@@ -351,6 +447,14 @@ func (s *Simulator) unkeepable(sc *scope, i int, id string) string {
 		return id
 	}
 	return [...]string{id + strings.Repeat("0", 240), id + `\u0000`, `i-surrogate\ud800`, `i-surrogate\udfff`, ""}[i%5]
+}
+
+// regionStatus is what DescribeRegions says of its i-th region.
+func (s *Simulator) regionStatus(i int) string {
+	if s.against(RegionsClosed) {
+		return [...]string{"soldOut", "closed", "evacuated", ""}[i%4]
+	}
+	return "available"
 }
 
 // memberStatuses are what a joined member of a resource directory may be.

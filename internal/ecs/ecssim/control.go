@@ -49,7 +49,7 @@ func (s *Simulator) control(w http.ResponseWriter, r *http.Request) {
 	mux.HandleFunc("GET /_sim/faults", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.faults.list()) })
 	mux.HandleFunc("POST /_sim/faults", handle(func(_ *http.Request, f Fault) (any, error) { return struct{}{}, s.AddFault(f) }))
 	mux.HandleFunc("DELETE /_sim/faults", func(w http.ResponseWriter, _ *http.Request) { s.ClearFaults(); reply(w, struct{}{}) })
-	mux.HandleFunc("GET /_sim/contradictions", func(w http.ResponseWriter, _ *http.Request) { reply(w, quirks(s.quirks.Load()).names()) })
+	mux.HandleFunc("GET /_sim/contradictions", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.quirks.Load().names()) })
 	mux.HandleFunc("POST /_sim/contradictions", handle(func(_ *http.Request, names []string) (any, error) { return struct{}{}, s.Contradict(names...) }))
 	mux.HandleFunc("POST /_sim/latency", handle(func(_ *http.Request, l Latency) (any, error) { s.SetLatency(l); return struct{}{}, nil }))
 	mux.HandleFunc("POST /_sim/quota", handle(func(_ *http.Request, q Quota) (any, error) { return struct{}{}, s.SetQuota(q) }))

@@ -79,7 +79,7 @@ func fields(object []byte) ([]field, error) {
 
 // shape is the shape that instances have now; nil is the simulator's own.
 func (s *Simulator) shape() *shape {
-	if s.quirks.Load() == 0 {
+	if s.quirks.Load() == nil {
 		return nil
 	}
 	for name, sh := range s.shapes {

@@ -36,9 +36,10 @@ type Simulator struct {
 	sessionEpoch atomic.Uint32
 	serial       atomic.Uint64
 	shapes       map[string]*shape
-	quirks       atomic.Uint64 // the contradictions in force
-	struck       sync.Map      // what a contradiction has struck once
-	counted      atomic.Uint64 // calls while one is in force
+	quirks       atomic.Pointer[quirks] // the contradictions in force
+	lists        atomic.Uint64          // lists by token that were answered under one
+	struck       sync.Map               // what a contradiction has struck once
+	counted      atomic.Uint64          // calls while one is in force
 	buffers      sync.Pool
 }
 
@@ -366,7 +367,11 @@ func (s *Simulator) describeInstances(c *call, b []byte, sc *scope, a *answer) (
 	if body := s.contradictList(b, sc, q, a.requestID); body != nil {
 		return body, nil
 	}
-	return s.instancesPage(b, s.elsewhere(sc, q), q, a.requestID)
+	body, err := s.instancesPage(b, s.elsewhere(sc, q), q, a.requestID)
+	if err != nil {
+		return nil, err
+	}
+	return s.bendList(a, q, body), nil
 }
 
 // requestID makes the next request id.
@@ -395,7 +400,9 @@ func (s *Simulator) send(w http.ResponseWriter, r *http.Request, a *answer) {
 			a.body = z.Bytes()
 		}
 	}
-	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	if a.status != http.StatusNoContent {
+		h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	}
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body) // the client went away: nothing to do about it
 }

@@ -1,13 +1,21 @@
 package ecssim
 
-import "strconv"
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+)
 
 // instancesPage answers DescribeInstances for a scope. A page is of one moment:
 // churn waits for it.
 func (s *Simulator) instancesPage(b []byte, sc *scope, q *instanceQuery, requestID string) ([]byte, *apiError) {
+	elsewhere := 0
+	if s.against(CountElsewhere) {
+		elsewhere = s.next(sc).size()
+	}
 	sc.mu.RLock()
 	defer sc.mu.RUnlock()
-	w := pageWriter{s: s, sc: sc, q: q, requestID: requestID, shape: s.shape()}
+	w := pageWriter{s: s, elsewhere: elsewhere, sc: sc, q: q, requestID: requestID, shape: s.shape()}
 	if w.shape == nil {
 		b = append(append(append(b, `{"RequestId":"`...), requestID...), `","Instances":{"Instance":[`...)
 	}
@@ -30,6 +38,7 @@ type pageWriter struct {
 	shape     *shape // of an example body; nil is the simulator's own
 	b         []byte
 	n         int // instances written
+	elsewhere int // instances of the next region
 }
 
 // row appends an instance.
@@ -43,19 +52,44 @@ func (w *pageWriter) row(in *instance) {
 		rest := append([]byte(nil), w.b[at+len(`{"InstanceId":"`)+len(id):]...)
 		w.b = append(append(append(w.b[:at], `{"InstanceId":"`...), w.s.unkeepable(w.sc, in.i, id)...), rest...)
 	}
+	if w.q.ids == nil && w.s.quirks.Load() != nil {
+		w.bend(in.i, at)
+	}
 	if w.shape != nil {
 		rendered := append([]byte(nil), w.b[at:]...)
 		w.b = w.shape.reshape(w.b[:at], rendered)
 	}
 }
 
+// bend changes the instance that was written at a place.
+func (w *pageWriter) bend(i, at int) {
+	if hash(w.sc.fleet.seed, 'q', uint64(w.sc.index), uint64(i))%10 != 0 {
+		return
+	}
+	const created = `"CreationTime":"`
+	switch {
+	case w.s.against(RowsNull):
+		w.b = append(w.b[:at], "null"...)
+	case w.s.against(CreatedLater):
+		if year := bytes.Index(w.b[at:], []byte(created)); year >= 0 {
+			copy(w.b[at+year+len(created):], "2099")
+		}
+	case w.s.against(CreatedNever):
+		row := append([]byte(nil), w.b[at:]...)
+		if from := bytes.Index(row, []byte(created)); from >= 0 {
+			to := from + len(created) + bytes.IndexByte(row[from+len(created):], '"') + len(`",`)
+			w.b = append(append(w.b[:at], row[:from]...), row[to:]...)
+		}
+	}
+}
+
 // end closes the list and appends the paging fields.
 func (w *pageWriter) end(next string, total, page, size int) []byte {
 	if w.shape != nil {
-		return w.shape.wrap(nil, w.b, w.requestID, next, w.s.count(total), page, size)
+		return w.shape.wrap(nil, w.b, w.requestID, next, w.s.count(total, w.elsewhere), page, size)
 	}
 	token, again := w.nextToken(next)
-	return appendFoot(w.b, token, again, w.s.totalCount(total), page, size)
+	return appendFoot(w.b, token, again, w.totalCount(total), page, size)
 }
 
 // nextToken is the member that holds the token, and what is put behind
@@ -76,11 +110,11 @@ func (w *pageWriter) nextToken(next string) (member, again string) {
 }
 
 // totalCount is the member that holds TotalCount.
-func (s *Simulator) totalCount(n int) string {
-	if s.against(CountMissing) {
+func (w *pageWriter) totalCount(n int) string {
+	if w.s.against(CountMissing) {
 		return ""
 	}
-	return `,"TotalCount":` + strconv.Itoa(s.count(n))
+	return `,"TotalCount":` + strconv.Itoa(w.s.count(n, w.elsewhere))
 }
 
 // appendFoot closes the list and appends the paging fields: token and count are
@@ -135,7 +169,7 @@ func (w *pageWriter) byNumber() []byte {
 			in := sc.at(i)
 			w.row(&in)
 		}
-		return w.end("", total, q.page, q.size)
+		return w.end("", w.left(total, skip), q.page, q.size)
 	}
 	for i := lo; i < hi; i++ {
 		in := sc.at(i)
@@ -147,7 +181,15 @@ func (w *pageWriter) byNumber() []byte {
 		}
 		total++
 	}
-	return w.end("", total, q.page, q.size)
+	return w.end("", w.left(total, skip), q.page, q.size)
+}
+
+// left is what is counted of total behind the first pages.
+func (w *pageWriter) left(total, skipped int) int {
+	if w.s.against(CountFalls) {
+		return max(total-skipped, 0)
+	}
+	return total
 }
 
 // nth is the index of the k-th live instance of [lo,hi), or hi.
@@ -176,9 +218,17 @@ func (w *pageWriter) byToken() ([]byte, *apiError) {
 		if err != nil {
 			return nil, err
 		}
+		if s.against(TokenForgets) {
+			hi, whole = sc.count(), sc.count()
+		}
 		lo = max(lo, at)
 	}
 	i := lo
+	if q.token != "" && lo > from && s.against(RowsTwice) && !sc.isGone(lo-1) {
+		in := sc.at(lo - 1)
+		in.slot, in.status = sc.slots[(lo+len(sc.slots)/2)%len(sc.slots)], statusStopped
+		w.row(&in)
+	}
 	if q.token != "" && lo > 0 && s.duplicates(sc, lo) && !sc.isGone(lo-1) {
 		in := sc.at(lo - 1)
 		w.row(&in)
@@ -195,6 +245,8 @@ func (w *pageWriter) byToken() ([]byte, *apiError) {
 	}
 	next, total := "", 0
 	switch {
+	case s.against(PagesRepeated) && s.first(fmt.Sprint("page ", bound, lo)):
+		next = s.tokens.seal(bound, lo, uint32(s.serial.Add(1)), now)
 	case i < hi:
 		next = s.tokens.seal(bound, i, 0, now)
 	case s.against(TokenEndless):
@@ -202,7 +254,10 @@ func (w *pageWriter) byToken() ([]byte, *apiError) {
 	case s.against(TokenEndlessEmpty), (s.against(TokenAfterLast) || s.against(BodiesDocumented)) && (q.token == "" || lo < hi):
 		next = s.tokens.seal(bound, hi, uint32(s.serial.Add(1)), now)
 	}
-	if s.against(ListCut) || w.shape != nil {
+	switch {
+	case s.against(CountFalls):
+		total = hi - lo - sc.goneBetween(lo, hi)
+	case s.against(ListCut) || w.shape != nil || s.against(CountTimes500) || s.against(CountElsewhere) || s.against(CountNegative):
 		total = whole - from - sc.goneBetween(from, whole)
 	}
 	return w.end(next, total, max(q.page, 1), q.size), nil

@@ -196,6 +196,9 @@ func (s *Simulator) listAccounts(c *call, requestID string) ([]byte, *apiError) 
 	if err != nil || size < 1 || size > 100 {
 		return nil, errInvalid("PageSize")
 	}
+	if s.against(MembersUncounted) {
+		size = min(size, 5)
+	}
 	b := append(append([]byte(`{"RequestId":"`), requestID...), `","Accounts":{"Account":[`...)
 	n, members := 0, s.members()
 	for i := (page - 1) * size; i < min(page*size, len(members)); i++ {
@@ -210,8 +213,11 @@ func (s *Simulator) listAccounts(c *call, requestID string) ([]byte, *apiError) 
 		b = append(b, `,"Type":"ResourceAccount","JoinMethod":"created","FolderId":"r-sim001","ResourceDirectoryId":"rd-sim001","JoinTime":"2021-03-04T05:06:07Z","ModifyTime":"2021-03-04T05:06:07Z"}`...)
 		n++
 	}
-	b = append(b, `]},"TotalCount":`...)
-	b = appendInt(b, len(members))
+	b = append(b, `]}`...)
+	if !s.against(MembersUncounted) {
+		b = append(b, `,"TotalCount":`...)
+		b = appendInt(b, len(members))
+	}
 	b = append(b, `,"PageNumber":`...)
 	b = appendInt(b, page)
 	b = append(b, `,"PageSize":`...)

@@ -1,0 +1,75 @@
+package main_test
+
+import (
+	"encoding/json"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// endless are contradictions under which a scan may come to no end; mostEndless
+// are those that took most calls.
+var (
+	mostEndless = []string{"", ecssim.MaxResultsIgnored, ecssim.TokenEndless, ecssim.CountTimes500, ecssim.ThrottleLong}
+	endless     = []string{
+		"", ecssim.FiltersIgnored, ecssim.FiltersInCounts, ecssim.EndIgnored, ecssim.MaxResultsIgnored, ecssim.PagesByNumber,
+		ecssim.TokenEndless, ecssim.TokenEndlessEmpty, ecssim.TokenUnknownCode, ecssim.ListCut, ecssim.RowsLeftOut, ecssim.CountZero, ecssim.CountHigh,
+		ecssim.CountHuge, ecssim.CountTimes500, ecssim.CountElsewhere, ecssim.CountMissing, ecssim.PagesRepeated, ecssim.TokenForgets, ecssim.CreatedLater, ecssim.CreatedNever, ecssim.ErrorAs200, ecssim.RevokedMidway, ecssim.IDsIgnored, ecssim.BusyUnknownCodes, ecssim.ThrottleLong,
+	}
+)
+
+// TestASickRegionIsBounded scans a region of 10,000 instances: at most 4,000
+// calls and 45 s, and SIGTERM ends the scan within 10 s in the middle of it.
+func TestASickRegionIsBounded(t *testing.T) {
+	const most = 4000
+	names := mostEndless
+	if *contradictSlow {
+		names = endless
+	}
+	for _, name := range names {
+		t.Run("sick "+name, func(t *testing.T) {
+			t.Parallel()
+			o := ecssim.Options{Instances: 10_000, Regions: 1, Seed: 9}
+			if name == ecssim.CountElsewhere { // the larger one has two thirds
+				o.Instances, o.Regions = 15_000, 2
+			}
+			sim := simulator(t, o)
+			if name != "" {
+				if err := sim.Contradict(name); err != nil {
+					t.Fatal(err)
+				}
+			}
+			args := []string{"scan", "--endpoint", sim.URL, "--output", "json", "--start-rate", "2000", "--store"}
+			if name != ecssim.ThrottleLong { // which waits for two minutes
+				begun := time.Now()
+				r := run(t, env(), append(args, t.TempDir())...)
+				var o struct{ Scan record.Scan }
+				if err := json.Unmarshal([]byte(r.stdout), &o); err != nil && r.code < 2 {
+					t.Fatal(err)
+				}
+				calls := sim.Stats().Total
+				t.Logf("exit %d, %s, %d instances, %d calls, %s", r.code, o.Scan.State, o.Scan.Instances, calls, time.Since(begun).Round(100*time.Millisecond))
+				if calls > most || time.Since(begun) > 45*time.Second {
+					t.Errorf("%d calls, more than %d, or more than 45 s", calls, most)
+				}
+			}
+			sim.ResetStats()
+			p := start(t, env(), shenscan, append(slices.Clone(args), t.TempDir())...)
+			eventually(t, "calls are made", func() bool { return sim.Stats().Total > 3 })
+			asked := time.Now()
+			if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-p.done:
+				t.Logf("ended %s after SIGTERM, %d calls", time.Since(asked).Round(10*time.Millisecond), sim.Stats().Total)
+			case <-time.After(10 * time.Second):
+				t.Errorf("does not end within 10 s of SIGTERM")
+			}
+		})
+	}
+}

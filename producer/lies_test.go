@@ -1,0 +1,116 @@
+package producer_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/producer"
+)
+
+// listOnce walks the whole scope as one lane and returns how that ended.
+func listOnce(t *testing.T, c producer.Cloud) *event.LaneEnded {
+	t.Helper()
+	o := options()
+	j := &journal{}
+	p := producer.New(o, c, accounts(c, "1"), j, nil)
+	counted, err := c.CountInstances(t.Context(), scope, ecs.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0", Epoch: o.Now().Add(-time.Minute), Counted: &counted}, "1"); err != nil {
+		t.Fatal(err)
+	}
+	return of[*event.LaneEnded](j)[0]
+}
+
+// TestWhatIsCreatedInTheFutureHidesNothing lists 60 of 100 instances, of which
+// 40 say that they will be created: they are no reason for which 40 may be
+// missing.
+func TestWhatIsCreatedInTheFutureHidesNothing(t *testing.T) {
+	c := &cloud{instances: fleet(100, time.Hour), pageSize: 100, short: 40}
+	for i := 20; i < 100; i++ {
+		c.instances[i].CreationTime = "2099-01-01T00:00Z"
+	}
+	if e := listOnce(t, c); e.Failure == nil || e.Failure.Class != ecs.Contradicted.String() {
+		t.Errorf("%d of 100 instances were listed and nothing is wrong: %+v", e.Listed, e.Failure)
+	}
+}
+
+// twice lists an instance again on the second page, changed.
+type twice struct {
+	*cloud
+	change func(*ecs.Instance)
+}
+
+func (c *twice) Instances(ctx context.Context, s ecs.Scope, q ecs.Query) (*ecs.Page, error) {
+	p, err := c.cloud.Instances(ctx, s, q)
+	if err == nil && q.NextToken != "" {
+		again := c.instances[0]
+		c.change(&again)
+		p.Instances = append(p.Instances, again)
+	}
+	return p, err
+}
+
+// TestAnInstanceThatIsListedTwiceIsOne unless the two are not the same machine.
+func TestAnInstanceThatIsListedTwiceIsOne(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*ecs.Instance)
+		same   bool
+	}{
+		"as it was":           {func(*ecs.Instance) {}, true},
+		"stopped and renamed": {func(x *ecs.Instance) { x.Status, x.Name = "Stopped", "other" }, true},
+		"of another system":   {func(x *ecs.Instance) { x.OSName = "CentOS  5.8 64位" }, false},
+		"of another type":     {func(x *ecs.Instance) { x.Type = "ecs.g8y.large" }, false},
+		"of another image":    {func(x *ecs.Instance) { x.ImageID = "m-2" }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := listOnce(t, &twice{&cloud{instances: fleet(150, time.Hour), pageSize: 100}, tc.change})
+			if e.Listed != 150 || (e.Failure == nil) != tc.same {
+				t.Errorf("%d of 150 instances, %+v", e.Listed, e.Failure)
+			}
+			if !tc.same && !strings.Contains(e.Failure.Error, "listed twice") {
+				t.Errorf("the cause is %q", e.Failure.Error)
+			}
+		})
+	}
+}
+
+// boastful counts far more than it lists, of every part.
+type boastful struct {
+	*sick
+	asked int
+}
+
+func (b *boastful) ListsUpTo(_ context.Context, _ ecs.Scope, n int) (bool, error) {
+	b.asked++
+	return n <= len(b.instances), nil
+}
+
+// TestACountThatIsFarTooHighCutsNothing holds a count against what is listed
+// before it makes hundreds of lanes.
+func TestACountThatIsFarTooHighCutsNothing(t *testing.T) {
+	for name, times := range map[string]int{"right": 1, "500 times too high": 500} {
+		t.Run(name, func(t *testing.T) {
+			c := &boastful{sick: &sick{cloud: &cloud{instances: fleet(1000, 5*time.Hour), pageSize: 100}, count: func(n int, _ ecs.Query) int { return n * times }}}
+			j := &journal{}
+			scan(t, producer.New(options(), c, accounts(c, "1"), j, nil), j)
+			lanes := len(of[*event.LaneJob](j))
+			if c.asked != 1 || (lanes > 1) != (times == 1) || len(seen(j)) != 1000 {
+				t.Errorf("%s", fmt.Sprint(lanes, " lanes, ", c.lists+c.counts, " calls, ", len(seen(j)), " instances"))
+			}
+			wrong := false
+			for _, e := range of[*event.LaneEnded](j) {
+				wrong = wrong || e.Failure != nil
+			}
+			if wrong != (times > 1) {
+				t.Errorf("failed: %v", wrong)
+			}
+		})
+	}
+}
