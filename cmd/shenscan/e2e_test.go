@@ -201,12 +201,16 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+// records reads JSON Lines; the line that says how complete they are is none.
 func records(t *testing.T, jsonl string) []record.Record {
 	t.Helper()
 	var out []record.Record
 	dec := json.NewDecoder(strings.NewReader(jsonl))
 	for {
-		var r record.Record
+		var r struct {
+			record.Record
+			Report *json.RawMessage
+		}
 		err := dec.Decode(&r)
 		if errors.Is(err, io.EOF) {
 			return out
@@ -214,7 +218,9 @@ func records(t *testing.T, jsonl string) []record.Record {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, r)
+		if r.Report == nil {
+			out = append(out, r.Record)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/shenscan/shenscan/internal/config"
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/files"
 	"github.com/shenscan/shenscan/internal/record"
@@ -25,6 +26,7 @@ import (
 // outputFlags say how results are shown.
 type outputFlags struct {
 	format, out, failOn string
+	compact, excel      bool
 
 	set *pflag.FlagSet // where the flags were given; nil for none
 }
@@ -34,7 +36,13 @@ func (f *outputFlags) add(cmd *cobra.Command) {
 	f.set = fl
 	fl.StringVar(&f.format, "output", "table", "table, json, jsonl, csv, html or markdown; default what the name of --out ends in, else table")
 	fl.StringVar(&f.out, "out", "", "write the report to this file instead of stdout; a new file is for its owner alone")
+	fl.BoolVar(&f.compact, "compact", false, "json and jsonl: rows that refer to a legend of verdicts and remedies, which is printed once")
+	f.addExcel(fl)
 	fl.StringVar(&f.failOn, "fail-on", "", "exit with 3 when an instance has this verdict or a worse one on any target: compatible, needs-action, unknown or incompatible")
+}
+
+func (f *outputFlags) addExcel(fl *pflag.FlagSet) {
+	fl.BoolVar(&f.excel, "excel", false, "csv as Excel reads it: with a byte order mark, without which it garbles Chinese, and long numbers such as account ids as text")
 }
 
 // check reads the flags' values.
@@ -43,6 +51,14 @@ func (f *outputFlags) check() (report.Format, *rules.Level, error) {
 	format, err := report.ParseFormat(f.format)
 	if err != nil {
 		return "", nil, usage(fmt.Errorf("--output: %w", err))
+	}
+	if f.set != nil {
+		if f.compact && format != report.JSON && format != report.JSONL && config.Typed(f.set, "compact") {
+			return "", nil, usage(fmt.Errorf("--compact is for --output json and jsonl, and the output is %s", format))
+		}
+		if f.excel && format != report.CSV && config.Typed(f.set, "excel") {
+			return "", nil, usage(fmt.Errorf("--excel is for --output csv, and the output is %s", format))
+		}
 	}
 	if f.failOn == "" {
 		return format, nil, nil
@@ -75,7 +91,7 @@ func (f *outputFlags) write(format report.Format, r *report.Report, stdout io.Wr
 // writeWith renders to --out or stdout. A file appears whole or not at all, and
 // is its owner's alone where there was none.
 func (f *outputFlags) writeWith(stdout io.Writer, render func(io.Writer, report.Options) error) error {
-	o := report.Options{Now: time.Now(), Width: 100}
+	o := report.Options{Now: time.Now(), Width: 100, Compact: f.compact, Excel: f.excel}
 	if f.out == "" {
 		if file, ok := stdout.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 			o.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"

@@ -86,6 +86,7 @@ could not be asked is named, and the plan is made all the same.`,
 	f.output.set = fl
 	fl.StringVar(&f.output.format, "output", "table", "table, json, csv, html or markdown; default what the name of --out ends in, else table")
 	fl.StringVar(&f.output.out, "out", "", "write the plan to this file instead of stdout")
+	f.output.addExcel(fl)
 	return cmd
 }
 

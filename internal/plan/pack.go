@@ -142,7 +142,7 @@ var packFormats = []struct {
 	write      func(io.Writer, *Plan) error
 }{
 	{"html", "page", writeHTML},
-	{"csv", "CSV", writeCSV},
+	{"csv", "CSV", func(w io.Writer, p *Plan) error { return writeCSV(w, p, false) }},
 	{"xlsx", "Excel", func(w io.Writer, p *Plan) error { return writeWorkbook(w, p, sheetRows) }},
 }
 

@@ -3,7 +3,6 @@ package plan
 import (
 	"bufio"
 	"cmp"
-	"encoding/csv"
 	"fmt"
 	"io"
 	"slices"
@@ -29,7 +28,7 @@ func Write(w io.Writer, f report.Format, p *Plan, o report.Options) error {
 	case report.JSON:
 		err = report.WriteJSONLine(b, p)
 	case report.CSV:
-		err = writeCSV(b, p)
+		err = writeCSV(b, p, o.Excel)
 	case report.Markdown:
 		err = writeMarkdown(b, p)
 	case report.HTML:
@@ -170,8 +169,11 @@ var csvHead = []string{
 	"path", "path_note", "fallback_type", "fallback_why", "fallback_availability", "solutions", "steps", "benefits", "drawbacks", "alternatives", "checklist", "question", "note", "done", "completeness",
 }
 
-func writeCSV(w io.Writer, p *Plan) error {
-	out := csv.NewWriter(w)
+func writeCSV(w io.Writer, p *Plan, excel bool) error {
+	out, err := report.NewCSV(w, excel)
+	if err != nil {
+		return err
+	}
 	if err := out.Write(csvHead); err != nil {
 		return err
 	}
@@ -194,9 +196,6 @@ func writeCSV(w io.Writer, p *Plan) error {
 				it.Verdict, it.Confidence, it.Rule, it.Reason, it.CurrentType, it.Replacement.Type, it.Replacement.Why,
 				it.Replacement.Availability, it.Replacement.FirstChoice, strings.Join(it.Replacement.Zones, " "), string(it.Path), it.PathNote,
 				it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist), it.Question, it.Note, "", p.Completeness,
-			}
-			for i := range row {
-				row[i] = report.FormulaSafe(row[i])
 			}
 			if err := out.Write(row); err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/csv"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,42 @@ func FormulaSafe(s string) string {
 	return s
 }
 
+// CSVWriter writes rows in which no spreadsheet finds a formula. For Excel it
+// begins with a byte order mark, without which Excel takes UTF-8 for the code
+// page of the machine (GBK in China), and numbers that Excel would round, as the
+// ids of accounts, have a tab before them, which makes them text.
+type CSVWriter struct {
+	*csv.Writer
+	excel bool
+	row   []string
+}
+
+// NewCSV returns a CSVWriter.
+func NewCSV(w io.Writer, excel bool) (*CSVWriter, error) {
+	if excel {
+		if _, err := io.WriteString(w, "\ufeff"); err != nil {
+			return nil, err
+		}
+	}
+	return &CSVWriter{Writer: csv.NewWriter(w), excel: excel}, nil
+}
+
+// mostDigits is how many digits of a number Excel keeps.
+const mostDigits = 15
+
+// Write writes one row.
+func (c *CSVWriter) Write(row []string) error {
+	c.row = c.row[:0]
+	for _, s := range row {
+		s = FormulaSafe(s)
+		if c.excel && len(s) > mostDigits && strings.Trim(s, "0123456789") == "" {
+			s = "\t" + s
+		}
+		c.row = append(c.row, s)
+	}
+	return c.Writer.Write(c.row)
+}
+
 // csvHead are the columns of every instance, before those of the targets.
 var csvHead = []string{
 	"account", "region", "zone", "instance_id", "instance_name", "instance_type", "instance_family", "generation",
@@ -39,11 +76,14 @@ var csvHead = []string{
 var csvTarget = []string{"verdict", "confidence", "rule", "reason", "remedies", "checks", "source"}
 
 // csvTail are the columns after those of the targets.
-var csvTail = []string{"conflicts", "tags", "observed_at", "scan_id", "ruleset", "gone_at", "account_name"}
+var csvTail = []string{"conflicts", "tags", "observed_at", "scan_id", "ruleset", "gone_at", "account_name", "completeness"}
 
 // writeChanges writes one row a change with two columns a target.
-func writeChanges(w *bufio.Writer, s *Since, targets []string) error {
-	out := csv.NewWriter(w)
+func writeChanges(w *bufio.Writer, s *Since, targets []string, excel bool) error {
+	out, err := NewCSV(w, excel)
+	if err != nil {
+		return err
+	}
 	head := []string{"at", "account", "region", "instance_id", "instance_name", "why", "os_before", "os", "type_before", "type"}
 	for _, target := range targets {
 		head = append(head, Clean(target)+"_before", Clean(target)+"_after")
@@ -59,11 +99,7 @@ func writeChanges(w *bufio.Writer, s *Since, targets []string) error {
 		for _, target := range targets {
 			row = append(row, c.Before[target], c.After[target])
 		}
-		row = append(row, c.ScanID)
-		for i := range row {
-			row[i] = FormulaSafe(row[i])
-		}
-		if err := out.Write(row); err != nil {
+		if err := out.Write(append(row, c.ScanID)); err != nil {
 			return err
 		}
 	}
@@ -73,11 +109,19 @@ func writeChanges(w *bufio.Writer, s *Since, targets []string) error {
 
 // writeCSV writes one row an instance with a group of columns a target; where
 // somebody asked what changed, one row a change.
-func writeCSV(w *bufio.Writer, r *Report) error {
+func writeCSV(w *bufio.Writer, r *Report, excel bool) error {
 	if r.Since != nil && r.Since.Asked {
-		return writeChanges(w, r.Since, r.Summary.Targets)
+		return writeChanges(w, r.Since, r.Summary.Targets, excel)
 	}
-	out := csv.NewWriter(w)
+	out, err := NewCSV(w, excel)
+	if err != nil {
+		return err
+	}
+	whole := map[[2]string]string{} // completeness by account and region
+	for i := range r.Summary.Scopes {
+		sc := &r.Summary.Scopes[i]
+		whole[[2]string{sc.Account, sc.Region}] = string(sc.Completeness)
+	}
 	targets := r.Summary.Targets
 	head := slices.Clone(csvHead)
 	for _, target := range targets {
@@ -95,10 +139,7 @@ func writeCSV(w *bufio.Writer, r *Report) error {
 			return fmt.Errorf("read instances: %w", err)
 		}
 		row = csvRow(row[:0], rec, targets)
-		for i := range row {
-			row[i] = FormulaSafe(row[i])
-		}
-		if err := out.Write(row); err != nil {
+		if err := out.Write(append(row, whole[[2]string{rec.Account, rec.Region}])); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +14,7 @@ import (
 )
 
 // writeJSON writes one object; the instances stream through it.
-func writeJSON(w *bufio.Writer, r *Report) error {
+func writeJSON(w *bufio.Writer, r *Report, compact bool) error {
 	head := []struct {
 		name  string
 		value any
@@ -38,7 +39,18 @@ func writeJSON(w *bufio.Writer, r *Report) error {
 	}
 	fmt.Fprint(w, `"instances":[`)
 	sep := "\n"
-	var encoder recordEncoder
+	var encoder interface {
+		encode(rec *record.Record) ([]byte, error)
+	} = &recordEncoder{}
+	var entries bytes.Buffer // of the legend, which comes last
+	if compact {
+		encoder = &compactEncoder{legendBook: newLegend(func(v any) error {
+			if entries.Len() > 0 {
+				entries.WriteString(",\n")
+			}
+			return writeValue(&entries, v)
+		})}
+	}
 	for rec, err := range r.instances() {
 		if err != nil {
 			return fmt.Errorf("read instances: %w", err)
@@ -54,6 +66,14 @@ func writeJSON(w *bufio.Writer, r *Report) error {
 			return err
 		}
 		sep = ",\n"
+	}
+	if !compact {
+		_, err := w.WriteString("\n]}\n")
+		return err
+	}
+	fmt.Fprint(w, "\n],\n\"legend\":[\n")
+	if _, err := entries.WriteTo(w); err != nil {
+		return err
 	}
 	_, err := w.WriteString("\n]}\n")
 	return err
@@ -106,9 +126,10 @@ type changeRow struct {
 	Why string `json:"why"`
 }
 
-// writeJSONL writes one record a line; where somebody asked what changed, one
-// change a line.
-func writeJSONL(w *bufio.Writer, r *Report) error {
+// writeJSONL writes one record a line, and where not everything was read to its
+// end a last line that says so; where somebody asked what changed, one change a
+// line.
+func writeJSONL(w *bufio.Writer, r *Report, compact bool) error {
 	if r.Since != nil && r.Since.Asked {
 		for c, err := range r.Since.Changes {
 			if err != nil {
@@ -120,7 +141,11 @@ func writeJSONL(w *bufio.Writer, r *Report) error {
 		}
 		return nil
 	}
+	if compact {
+		return writeCompactJSONL(w, r)
+	}
 	var encoder recordEncoder
+	rows := 0
 	for rec, err := range r.instances() {
 		if err != nil {
 			return fmt.Errorf("read instances: %w", err)
@@ -132,6 +157,10 @@ func writeJSONL(w *bufio.Writer, r *Report) error {
 		if _, err := w.Write(append(b, '\n')); err != nil {
 			return err
 		}
+		rows++
+	}
+	if last := reportLine(r, rows); !last.Complete {
+		return WriteJSONLine(w, map[string]any{"report": last})
 	}
 	return nil
 }

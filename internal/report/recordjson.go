@@ -66,6 +66,13 @@ func (e *recordEncoder) encode(rec *record.Record) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.b, err = enclose(e.b[:0], rec, class, &recordTail{rec.ObservedAt, rec.ScanID, rec.Ruleset, rec.GoneAt})
+	return e.b, err
+}
+
+// enclose appends an object of a record's head, what was encoded of its
+// classification, and a tail.
+func enclose(b []byte, rec *record.Record, class []byte, tail any) ([]byte, error) {
 	head := recordHead{
 		rec.Account, rec.AccountName, rec.Region, rec.Zone, rec.InstanceID, rec.InstanceName, rec.InstanceType, rec.InstanceFamily, rec.Generation,
 		rec.Virtualization, rec.Status, rec.ImageID, rec.ImageOwner, rec.CPU, rec.MemoryMiB, rec.NetworkType, rec.Tags,
@@ -77,19 +84,17 @@ func (e *recordEncoder) encode(rec *record.Record) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", rec.InstanceID, err)
 	}
-	after, err := json.Marshal(&recordTail{rec.ObservedAt, rec.ScanID, rec.Ruleset, rec.GoneAt})
+	after, err := json.Marshal(tail)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", rec.InstanceID, err)
 	}
-	e.b = append(e.b[:0], escapeJSON(before[:len(before)-1])...)
-	e.b = append(append(e.b, ','), class...)
-	e.b = append(append(e.b, ','), escapeJSON(after[1:])...)
-	return e.b, nil
+	b = append(b, escapeJSON(before[:len(before)-1])...)
+	b = append(append(b, ','), class...)
+	return append(append(b, ','), escapeJSON(after[1:])...), nil
 }
 
-// classification returns the fields of the record's classification, without
-// braces.
-func (e *recordEncoder) classification(rec *record.Record) ([]byte, error) {
+// sharedBy is what a record's classification is known by.
+func sharedBy(rec *record.Record) shared {
 	key := shared{os: rec.OS, legacy: rec.Legacy, nVerdict: len(rec.Verdicts), nConflict: len(rec.Conflicts)}
 	if key.nVerdict > 0 {
 		key.verdicts = &rec.Verdicts[0]
@@ -97,6 +102,13 @@ func (e *recordEncoder) classification(rec *record.Record) ([]byte, error) {
 	if key.nConflict > 0 {
 		key.conflicts = &rec.Conflicts[0]
 	}
+	return key
+}
+
+// classification returns the fields of the record's classification, without
+// braces.
+func (e *recordEncoder) classification(rec *record.Record) ([]byte, error) {
+	key := sharedBy(rec)
 	if b, ok := e.known[key]; ok {
 		return b, nil
 	}

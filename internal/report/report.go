@@ -79,6 +79,10 @@ type Options struct {
 	Width int       // columns of the terminal, 0 for 100 (table only)
 	Now   time.Time // when the report is made
 	Rows  int       // instances in the table, about, 0 for 250,000 (html only)
+	// Compact has rows refer to a legend (json and jsonl only).
+	Compact bool
+	// Excel writes CSV as Excel reads it: see CSVWriter.
+	Excel bool
 }
 
 // Write renders r as f. An error of w, or of the stream of instances, is
@@ -90,11 +94,11 @@ func Write(w io.Writer, f Format, r *Report, o Options) error {
 	case Table:
 		err = writeTerminal(b, r, o)
 	case JSON:
-		err = writeJSON(b, r)
+		err = writeJSON(b, r, o.Compact)
 	case JSONL:
-		err = writeJSONL(b, r)
+		err = writeJSONL(b, r, o.Compact)
 	case CSV:
-		err = writeCSV(b, r)
+		err = writeCSV(b, r, o.Excel)
 	case Markdown:
 		err = writeMarkdown(b, r, o)
 	case HTML:

@@ -141,7 +141,8 @@ func (s *server) apiCSV(w http.ResponseWriter, r *http.Request) {
 	}
 	defer done()
 	w.Header().Set("Content-Disposition", `attachment; filename="instances.csv"`)
-	s.stream(w, r, "text/csv; charset=utf-8", func(w io.Writer) error { return report.Write(w, report.CSV, rep, report.Options{Now: s.o.Now()}) })
+	o := report.Options{Now: s.o.Now(), Excel: q.Get("excel") == "true"}
+	s.stream(w, r, "text/csv; charset=utf-8", func(w io.Writer) error { return report.Write(w, report.CSV, rep, o) })
 }
 
 func (s *server) apiChanges(w http.ResponseWriter, r *http.Request) {

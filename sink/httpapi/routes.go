@@ -101,7 +101,7 @@ func (s *server) apiRoutes() []route {
 	}
 	if s.o.Answers != nil {
 		out = append(out,
-			route{method: http.MethodGet, path: "/api/v1/instances.csv", text: "Every instance as CSV, with how complete the list is", params: append(scopeParams(), target), media: "text/csv", handle: s.apiCSV, long: true},
+			route{method: http.MethodGet, path: "/api/v1/instances.csv", text: "Every instance as CSV, with how complete the list is", params: append(scopeParams(), target, param{name: "excel", text: "as Excel reads it: with a byte order mark, and long numbers as text", kind: "boolean"}), media: "text/csv", handle: s.apiCSV, long: true},
 			route{method: http.MethodGet, path: "/api/v1/changes", text: "What changed since a scan or a time", params: append(scopeParams()[:2], since), answer: changesAnswer{}, handle: s.apiChanges, long: true},
 			route{
 				method: http.MethodGet, path: "/api/v1/plan", text: "The migration plan for one target", params: append(scopeParams(), text("target", "where to; default shenlong-6"),

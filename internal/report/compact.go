@@ -1,0 +1,200 @@
+package report
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// The compact form says of each instance what differs from instance to instance,
+// and refers to a legend, which says once what verdicts rest on and what can be
+// done. In JSON the legend is the last member. In JSON Lines each of its entries
+// stands in a line before the first that refers to it, and the last line tells
+// what the list is of.
+
+// compactRow is what stands between the head and the tail of a record.
+type compactRow struct {
+	OS        rules.OS          `json:"os"`
+	Legacy    bool              `json:"legacy"`
+	Conflicts []rules.Conflict  `json:"conflicts,omitempty"`
+	Verdicts  map[string]string `json:"verdicts"` // by target
+	Because   map[string]int    `json:"because"`  // by target: numbers of the legend's verdicts
+	Waived    []string          `json:"waived,omitempty"`
+}
+
+// legendVerdict is a verdict on a target with all that it rests on.
+type legendVerdict struct {
+	Legend     string           `json:"legend"` // verdict
+	Number     int              `json:"number"`
+	Target     string           `json:"target"`
+	Level      rules.Level      `json:"verdict"`
+	Confidence rules.Confidence `json:"confidence"`
+	Rule       string           `json:"rule"`
+	Reason     string           `json:"reason"`
+	Source     string           `json:"source"`
+	Remedies   []int            `json:"remedies"` // numbers of the legend's remedies
+	Checks     []string         `json:"checks"`
+	Findings   []rules.Finding  `json:"findings,omitempty"`
+	Waiver     *rules.Waiver    `json:"waiver,omitempty"`
+}
+
+// legendRemedy is a way to make instances boot on a target.
+type legendRemedy struct {
+	Legend string `json:"legend"` // remedy
+	Number int    `json:"number"`
+	rules.Remedy
+}
+
+// legendReport is the last line of JSON Lines: what the list is of, and how
+// complete it is.
+type legendReport struct {
+	Legend    string               `json:"legend,omitempty"` // report
+	ScanID    string               `json:"scan_id"`
+	State     record.ScanState     `json:"state"`
+	Complete  bool                 `json:"complete"`
+	Ruleset   string               `json:"ruleset"`
+	Instances int                  `json:"instances"` // lines of instances
+	Scopes    []record.ScopeStatus `json:"scopes"`
+	Failures  []record.Failure     `json:"failures"`
+}
+
+func reportLine(r *Report, rows int) *legendReport {
+	s := TidySummary(r.Summary)
+	return &legendReport{
+		ScanID: r.Scan.ID, State: r.Scan.State, Complete: NewDigest(&r.Summary).Whole.All(), Ruleset: s.Ruleset, Instances: rows,
+		Scopes: s.Scopes, Failures: orEmpty(r.Failures),
+	}
+}
+
+// legendBook numbers what rows refer to. Entries are written when they are first
+// referred to.
+type legendBook struct {
+	entry    func(v any) error
+	verdicts map[string]int
+	remedies map[string]int
+	last     int
+	known    map[shared][]byte // encoded compactRow, without braces
+}
+
+// mostLegend bounds the entries that are remembered: later ones are written
+// again, under new numbers.
+const mostLegend = 100_000
+
+func newLegend(entry func(v any) error) *legendBook {
+	return &legendBook{entry: entry, verdicts: map[string]int{}, remedies: map[string]int{}, known: map[shared][]byte{}}
+}
+
+// number numbers a thing by its content and writes it where it is new.
+func (l *legendBook) number(of map[string]int, content any, entry func(number int) any) (int, error) {
+	key, err := json.Marshal(content)
+	if err != nil {
+		return 0, fmt.Errorf("encode legend: %w", err)
+	}
+	if n, ok := of[string(key)]; ok {
+		return n, nil
+	}
+	if len(of) >= mostLegend {
+		clear(of)
+		clear(l.known)
+	}
+	l.last++
+	n := l.last
+	of[string(key)] = n
+	return n, l.entry(entry(n))
+}
+
+// row is the part of a row that stands for the record's classification, encoded,
+// without braces.
+func (l *legendBook) row(rec *record.Record) ([]byte, error) {
+	key := sharedBy(rec)
+	if b, ok := l.known[key]; ok {
+		return b, nil
+	}
+	row := compactRow{OS: rec.OS, Legacy: rec.Legacy, Conflicts: rec.Conflicts, Verdicts: map[string]string{}, Because: map[string]int{}}
+	for i := range rec.Verdicts {
+		v := &rec.Verdicts[i]
+		number, err := l.verdict(v)
+		if err != nil {
+			return nil, err
+		}
+		row.Verdicts[v.Target], row.Because[v.Target] = v.Level.String(), number
+		if v.Waiver != nil {
+			row.Waived = append(row.Waived, v.Target)
+		}
+	}
+	b, err := json.Marshal(&row)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", rec.InstanceID, err)
+	}
+	b = escapeJSON(b[1 : len(b)-1])
+	if len(l.known) >= maxClassifications {
+		clear(l.known)
+	}
+	l.known[key] = b
+	return b, nil
+}
+
+func (l *legendBook) verdict(v *rules.Verdict) (int, error) {
+	remedies := make([]int, len(v.Remedies))
+	for i := range v.Remedies {
+		n, err := l.number(l.remedies, v.Remedies[i], func(n int) any { return legendRemedy{"remedy", n, v.Remedies[i]} })
+		if err != nil {
+			return 0, err
+		}
+		remedies[i] = n
+	}
+	return l.number(l.verdicts, v, func(n int) any {
+		return legendVerdict{
+			"verdict", n, v.Target, v.Level, v.Confidence, v.Rule, v.Reason, v.Source, remedies, orEmpty(v.Checks), v.Findings, v.Waiver,
+		}
+	})
+}
+
+// compactTail stands behind the classification in a compact row.
+type compactTail struct {
+	ObservedAt time.Time  `json:"observed_at"`
+	ScanID     string     `json:"scan_id"`
+	GoneAt     *time.Time `json:"gone_at,omitempty"`
+}
+
+// compactEncoder encodes records as compact rows.
+type compactEncoder struct {
+	*legendBook
+	b []byte
+}
+
+// encode returns the JSON of a compact row, valid until the next call. Entries
+// of the legend that are new were written before it returns.
+func (e *compactEncoder) encode(rec *record.Record) ([]byte, error) {
+	class, err := e.row(rec)
+	if err != nil {
+		return nil, err
+	}
+	e.b, err = enclose(e.b[:0], rec, class, &compactTail{rec.ObservedAt, rec.ScanID, rec.GoneAt})
+	return e.b, err
+}
+
+func writeCompactJSONL(w *bufio.Writer, r *Report) error {
+	rows := 0
+	e := compactEncoder{legendBook: newLegend(func(v any) error { return WriteJSONLine(w, v) })}
+	for rec, err := range r.instances() {
+		if err != nil {
+			return fmt.Errorf("read instances: %w", err)
+		}
+		b, err := e.encode(rec)
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(append(b, '\n')); err != nil {
+			return err
+		}
+		rows++
+	}
+	last := reportLine(r, rows)
+	last.Legend = "report"
+	return WriteJSONLine(w, last)
+}
