@@ -123,14 +123,14 @@ func TestWhatIsNotThereIsRefusedWhenAskedAndLeavesNothing(t *testing.T) {
 	} {
 		j := &journal{}
 		d := &directory{accounts: []ecs.Account{{ID: "1", Name: "one"}, {ID: "123456789", Name: "name-of-123456789"}, {ID: "77", Name: "sandbox", Excluded: true}}}
-		desk := producer.NewDesk(producer.DefaultDeskOptions(), producer.NewRoster(d, c, nil, time.Now), j, &claims{held: map[string]string{}}, "test")
-		_, err := desk.Scan(t.Context(), []byte(body))
+		q := producer.NewRequests(producer.DefaultRequestOptions(), producer.NewRoster(d, c, nil, time.Now), j, &claims{held: map[string]string{}}, "test")
+		_, err := q.Scan(t.Context(), []byte(body))
 		re, ok := errors.AsType[*producer.RequestError](err)
 		if !ok || re.Code != "400" || !strings.Contains(strings.Replace(re.Text, "is excluded", "sandbox (excluded)", 1), want) {
 			t.Errorf("%s: %v", body, err)
 		}
 		rescan := strings.NewReplacer(`"accounts":["`, `"account":"`, `"regions":["`, `"region":"`, `"]`, `"`).Replace(strings.TrimSuffix(body, "}")) + `,"instance_ids":["i-good0001"]}`
-		if _, err := desk.Rescan(t.Context(), []byte(rescan), "c"); err == nil || !strings.Contains(err.Error(), re.Text) {
+		if _, err := q.Rescan(t.Context(), []byte(rescan), "c"); err == nil || !strings.Contains(err.Error(), re.Text) {
 			t.Errorf("%s: %v", rescan, err)
 		}
 		if len(j.msgs) != 0 {
@@ -142,9 +142,9 @@ func TestWhatIsNotThereIsRefusedWhenAskedAndLeavesNothing(t *testing.T) {
 func TestWhatCannotBeCheckedNowIsAskedForLater(t *testing.T) {
 	j, c := &journal{}, &cloud{}
 	d := &directory{err: &ecs.Error{Action: "ListAccounts", Class: ecs.Transient, Err: errors.New("down")}, accounts: []ecs.Account{{ID: "broken"}}}
-	desk := producer.NewDesk(producer.DefaultDeskOptions(), producer.NewRoster(d, c, nil, time.Now), j, &claims{held: map[string]string{}}, "test")
+	q := producer.NewRequests(producer.DefaultRequestOptions(), producer.NewRoster(d, c, nil, time.Now), j, &claims{held: map[string]string{}}, "test")
 	for _, body := range []string{`{"accounts":["member"]}`, `{"regions":["cn-x"]}`} {
-		_, err := desk.Scan(t.Context(), []byte(body))
+		_, err := q.Scan(t.Context(), []byte(body))
 		if re, ok := errors.AsType[*producer.RequestError](err); !ok || re.Code != "503" {
 			t.Errorf("%s: %v", body, err)
 		}
@@ -153,7 +153,7 @@ func TestWhatCannotBeCheckedNowIsAskedForLater(t *testing.T) {
 
 func TestARequestNamesAccountsAsItLikes(t *testing.T) {
 	j := &journal{}
-	d := desk(t, j, nil)
+	d := requests(t, j, nil)
 	byName, err := d.Scan(t.Context(), []byte(`{"accounts":["name-of-1"]}`))
 	if err != nil {
 		t.Fatal(err)

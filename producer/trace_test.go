@@ -22,7 +22,7 @@ func TestMergedRescansAreLinkedWithTheirRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := desk(t, &journal{}, func(o *producer.DeskOptions) { o.Gather = time.Hour }) // until 5,000 instances are together
+	d := requests(t, &journal{}, func(o *producer.RequestOptions) { o.Gather = time.Hour }) // until 5,000 instances are together
 	var callers sync.WaitGroup
 	for caller := range 2 {
 		callers.Go(func() {

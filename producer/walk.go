@@ -332,7 +332,7 @@ func (w *walk) fresh(list []ecs.Instance) []ecs.Instance {
 func (w *walk) gather(ctx context.Context, answers <-chan answer) error {
 	var publishing errgroup.Group
 	publishing.SetLimit(w.p.o.PagesInFlight)
-	page := event.NewLister()
+	page := event.NewPageWriter()
 	defer page.Close()
 	var observed time.Time
 	wait := time.NewTimer(w.p.o.PageWait)

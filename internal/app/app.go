@@ -133,7 +133,7 @@ type App struct {
 	registry   *prometheus.Registry
 	scrape     http.Handler // the registry's metrics, and the fleet's where there is a sink
 	metrics    *Metrics
-	desk       *producer.Desk
+	requests   *producer.Requests
 	sink       *sink.Sink
 	listener   net.Listener
 	debug      net.Listener // of profiles and the level of the log
@@ -441,9 +441,9 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 		}
 	}
 	host, _ := os.Hostname()
-	do := producer.DefaultDeskOptions()
+	do := producer.DefaultRequestOptions()
 	do.Ticked = a.ticked
-	a.desk = producer.NewDesk(do, a.roster, a.bus, &running{kv, a.bus, a.o.Now}, fmt.Sprintf("%s/%d/%d", host, os.Getpid(), a.o.Now().UnixNano()))
+	a.requests = producer.NewRequests(do, a.roster, a.bus, &running{kv, a.bus, a.o.Now}, fmt.Sprintf("%s/%d/%d", host, os.Getpid(), a.o.Now().UnixNano()))
 	if err := a.startSchedules(ctx); err != nil {
 		return err
 	}
@@ -469,9 +469,9 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 		return p.HandleLane(ctx, m, d.Try())
 	}))
 	consume(bus.ConsumeTicks, handler(func(ctx context.Context, m *event.ScanRequested, d bus.Delivery) error {
-		return a.desk.HandleTick(ctx, m, d.Subject, d.Stored)
+		return a.requests.HandleTick(ctx, m, d.Subject, d.Stored)
 	}))
-	group.Go(func() error { return a.desk.Run(ctx) })
+	group.Go(func() error { return a.requests.Run(ctx) })
 	group.Go(func() error { return a.serveDesk(ctx) })
 	return nil
 }

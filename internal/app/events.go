@@ -20,14 +20,14 @@ type EventsOptions struct {
 }
 
 // withEvents adds the endpoint of the cloud's events to next where this process
-// has a desk and a secret. It stands before the page's own checks: a sender is
+// takes requests and has a secret. It stands before the page's own checks: a sender is
 // no visitor, and the secret is what lets it in.
 func (a *App) withEvents(next http.Handler) (http.Handler, error) {
-	if a.o.Events.Secrets.Empty() || a.desk == nil {
+	if a.o.Events.Secrets.Empty() || a.requests == nil {
 		return next, nil
 	}
 	o := cloudevents.DefaultOptions()
-	o.Secrets, o.Rescanner, o.Log, o.Now = a.o.Events.Secrets, eventRescanner{a.desk}, a.log, a.o.Now
+	o.Secrets, o.Rescanner, o.Log, o.Now = a.o.Events.Secrets, eventRescanner{a.requests}, a.log, a.o.Now
 	o.Account = func(ctx context.Context, id string) bool {
 		found, err := a.roster.Find(ctx, id)
 		return err == nil && found.ID == id
@@ -42,10 +42,10 @@ func (a *App) withEvents(next http.Handler) (http.Handler, error) {
 	return mux, nil
 }
 
-// eventRescanner asks the desk of this process, as any caller would over the
+// eventRescanner asks the request service of this process, as any caller would over the
 // bus: the request is stored before the answer, merged with others of the same
 // moment, limited per caller and served ahead of a running scan.
-type eventRescanner struct{ desk *producer.Desk }
+type eventRescanner struct{ requests *producer.Requests }
 
 // Rescan implements cloudevents.Rescanner.
 func (e eventRescanner) Rescan(ctx context.Context, r cloudevents.Request) (string, error) {
@@ -55,7 +55,7 @@ func (e eventRescanner) Rescan(ctx context.Context, r cloudevents.Request) (stri
 	if err != nil {
 		return "", err
 	}
-	reply, err := e.desk.Rescan(ctx, body, "events/"+r.Scope.Account)
+	reply, err := e.requests.Rescan(ctx, body, "events/"+r.Scope.Account)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return "", fmt.Errorf("rescan of %d instances not stored in time; is NATS reachable? %w", len(r.InstanceIDs), ctx.Err())

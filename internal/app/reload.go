@@ -155,7 +155,7 @@ func (a *App) takeAnew(ctx context.Context) (*Reloaded, error) {
 	judged := a.classifier.Load()
 	otherRules := judged.Digest() != classifier.Digest() || !slices.Equal(judged.Targets(), classifier.Targets())
 	var fresh []*Schedule
-	if what := changedSchedules(now.Schedules, next.Schedules); a.desk != nil && len(what) > 0 {
+	if what := changedSchedules(now.Schedules, next.Schedules); a.requests != nil && len(what) > 0 {
 		if fresh, err = a.setSchedules(ctx, next.Schedules); err != nil {
 			return nil, a.keepSchedules(ctx, err)
 		}
@@ -275,7 +275,7 @@ func TryCrons(ctx context.Context, list []Schedule) (err error) {
 // keepSchedules has the server fire what it fired before a reload that failed
 // for err.
 func (a *App) keepSchedules(ctx context.Context, err error) error {
-	if a.desk == nil {
+	if a.requests == nil {
 		return err
 	}
 	if again := a.restoreSchedules(ctx); again != nil {

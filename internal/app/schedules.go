@@ -44,7 +44,7 @@ func (a *App) setSchedules(ctx context.Context, list []Schedule) (fresh []*Sched
 }
 
 func (a *App) tick(ctx context.Context, s *Schedule) error {
-	return a.desk.HandleTick(ctx, s.request(), bus.TickSubject(s.Name), a.o.Now())
+	return a.requests.HandleTick(ctx, s.request(), bus.TickSubject(s.Name), a.o.Now())
 }
 
 // tickFresh lets the schedules that a reload brought tick at once.

@@ -19,11 +19,11 @@ const serviceVersion = "1.0.0"
 func (a *App) serveDesk(ctx context.Context) error {
 	return a.bus.Serve(ctx, "shenscan", "ask for a scan or a rescan, and what is done with dead letters", serviceVersion, 4096, append([]bus.Endpoint{
 		{Name: "scan", Subject: event.SubjectScan, Handle: func(ctx context.Context, r bus.Request) (any, error) {
-			reply, err := a.desk.Scan(ctx, r.Data)
+			reply, err := a.requests.Scan(ctx, r.Data)
 			return reply, serviceError(err)
 		}},
 		{Name: "rescan", Subject: event.SubjectRescan, Handle: func(ctx context.Context, r bus.Request) (any, error) {
-			reply, err := a.desk.Rescan(ctx, r.Data, r.Caller)
+			reply, err := a.requests.Rescan(ctx, r.Data, r.Caller)
 			return reply, serviceError(err)
 		}},
 	}, a.letters()...))

@@ -32,78 +32,78 @@ func Fits(x *ecs.Instance) bool {
 	return n <= maxRow
 }
 
-// Lister puts instances into pages.
-type Lister struct {
+// PageWriter puts instances into pages.
+type PageWriter struct {
 	software numbered[Installed]
 	hardware numbered[rules.Hardware]
 	profiles numbered[[2]int]
 	rows     *rowWriter
 }
 
-var listers = sync.Pool{New: func() any { return new(Lister) }}
+var pageWriters = sync.Pool{New: func() any { return new(PageWriter) }}
 
-// NewLister returns a Lister without instances. It is to be closed after use.
-func NewLister() *Lister {
-	l := listers.Get().(*Lister)
-	l.rows = newRowWriter()
-	return l
+// NewPageWriter returns a PageWriter without instances. It is to be closed after use.
+func NewPageWriter() *PageWriter {
+	w := pageWriters.Get().(*PageWriter)
+	w.rows = newRowWriter()
+	return w
 }
 
-// Close ends the use of l.
-func (l *Lister) Close() {
-	l.reset()
-	l.rows.release()
-	l.rows = nil
-	listers.Put(l)
+// Close ends the use of w.
+func (w *PageWriter) Close() {
+	w.reset()
+	w.rows.release()
+	w.rows = nil
+	pageWriters.Put(w)
 }
 
 // Add adds an instance. Nothing of it is kept but strings.
-func (l *Lister) Add(x *ecs.Instance) {
+func (w *PageWriter) Add(x *ecs.Instance) {
 	sw := Installed{OSName: x.OSName, OSNameEn: x.OSNameEn, OSType: x.OSType, ImageID: x.ImageID}
 	hw := x.Hardware()
 	pair := [2]int{
-		l.software.number(&sw, maphash.String(seed, sw.ImageID)^mix(maphash.String(seed, sw.OSName))),
-		l.hardware.number(&hw, maphash.String(seed, hw.InstanceType)),
+		w.software.number(&sw, maphash.String(seed, sw.ImageID)^mix(maphash.String(seed, sw.OSName))),
+		w.hardware.number(&hw, maphash.String(seed, hw.InstanceType)),
 	}
-	l.rows.row(&Row{
+	w.rows.row(&Row{
 		ID: x.ID, Name: x.Name, Zone: x.Zone, Status: x.Status, CreationTime: x.CreationTime, NetworkType: x.NetworkType,
-		CPU: x.CPU, MemoryMiB: x.MemoryMiB, Tags: x.Tags, Profile: l.profiles.number(&pair, mix(uint64(pair[0])<<32|uint64(pair[1]))),
+		CPU: x.CPU, MemoryMiB: x.MemoryMiB, Tags: x.Tags, Profile: w.profiles.number(&pair, mix(uint64(pair[0])<<32|uint64(pair[1]))),
 	})
 }
 
 // Len is the number of instances that were added.
-func (l *Lister) Len() int { return l.rows.n }
+func (w *PageWriter) Len() int { return w.rows.n }
 
 // Full says that the instances are to be put into a page before more come.
-func (l *Lister) Full() bool { return l.rows.n >= MaxInstances || l.rows.size() >= pageSize }
+func (w *PageWriter) Full() bool { return w.rows.n >= MaxInstances || w.rows.size() >= pageSize }
 
 // Put makes m a page of the instances and begins anew.
-func (l *Lister) Put(m *InstancesListed) {
-	m.Rows = l.rows.rows()
-	m.Software, m.Hardware = slices.Clone(l.software.list), slices.Clone(l.hardware.list)
-	m.Profiles = make([]Profile, len(l.profiles.list))
-	for i, p := range l.profiles.list {
+func (w *PageWriter) Put(m *InstancesListed) {
+	m.Rows = w.rows.rows()
+	m.Software, m.Hardware = slices.Clone(w.software.list), slices.Clone(w.hardware.list)
+	m.Profiles = make([]Profile, len(w.profiles.list))
+	for i, p := range w.profiles.list {
 		m.Profiles[i] = Profile{Software: p[0], Hardware: p[1]}
 	}
-	l.reset()
-	l.rows.reset()
+	w.reset()
+	w.rows.reset()
 }
 
-func (l *Lister) reset() {
-	l.software.reset()
-	l.hardware.reset()
-	l.profiles.reset()
+func (w *PageWriter) reset() {
+	w.software.reset()
+	w.hardware.reset()
+	w.profiles.reset()
 }
 
 // SetInstances makes the page one of these instances. Nothing of them is kept
 // but strings.
 func (m *InstancesListed) SetInstances(instances []ecs.Instance) {
-	l := NewLister()
-	defer l.Close()
+	w := NewPageWriter()
+	defer w.Close()
 	for i := range instances {
-		l.Add(&instances[i])
+		w.Add(&instances[i])
 	}
-	l.Put(m)
+	w.Put(m)
 }
 
 // Instances puts the page's instances together again.

@@ -38,7 +38,7 @@ type Moves struct {
 	Went          int `json:"went"` // open when they were not found any more, or forgotten
 }
 
-// Add adds what another stretch of time saw.
+// Add adds what was seen over another span of time.
 func (m *Moves) Add(o *Moves) {
 	m.Closed += o.Closed
 	m.Opened += o.Opened

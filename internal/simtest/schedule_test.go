@@ -159,7 +159,7 @@ func (w *world) startSchedule(ctx context.Context, name string, run func(func(co
 	if err != nil {
 		return err
 	}
-	desk := producer.NewDesk(producer.DefaultDeskOptions(), producer.NewRoster(w.fleet, w.fleet, nil, w.clock()), lossy{w}, claims{w, kv}, name)
+	desk := producer.NewRequests(producer.DefaultRequestOptions(), producer.NewRoster(w.fleet, w.fleet, nil, w.clock()), lossy{w}, claims{w, kv}, name)
 	consume(w, run, bus.ConsumeTicks, func(ctx context.Context, m *event.ScanRequested, d bus.Delivery) error {
 		schedule := d.Subject
 		if w.mutant == everyoneScans {

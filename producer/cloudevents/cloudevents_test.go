@@ -32,8 +32,8 @@ const (
 	account = "1547353256850001"
 )
 
-// desk stores rescans, or refuses to.
-type desk struct {
+// requester stores rescans, or refuses to.
+type requester struct {
 	mu      sync.Mutex
 	asked   []cloudevents.Request
 	err     error
@@ -41,7 +41,7 @@ type desk struct {
 	release chan struct{} // each call waits for it, where not nil
 }
 
-func (d *desk) Rescan(ctx context.Context, r cloudevents.Request) (string, error) {
+func (d *requester) Rescan(ctx context.Context, r cloudevents.Request) (string, error) {
 	if d.entered != nil {
 		d.entered <- struct{}{}
 	}
@@ -61,13 +61,13 @@ func (d *desk) Rescan(ctx context.Context, r cloudevents.Request) (string, error
 	return fmt.Sprintf("r-%d", len(d.asked)), nil
 }
 
-func (d *desk) requests() []cloudevents.Request {
+func (d *requester) requests() []cloudevents.Request {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.asked)
 }
 
-func (d *desk) fail(err error) {
+func (d *requester) fail(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.err = err
@@ -75,9 +75,9 @@ func (d *desk) fail(err error) {
 
 // endpoint is a handler behind a real server.
 type endpoint struct {
-	url      string
-	desk     *desk
-	registry *prometheus.Registry
+	url       string
+	requester *requester
+	registry  *prometheus.Registry
 }
 
 func serve(t *testing.T, change func(*cloudevents.Options)) *endpoint {
@@ -86,9 +86,9 @@ func serve(t *testing.T, change func(*cloudevents.Options)) *endpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &endpoint{desk: &desk{}, registry: prometheus.NewPedanticRegistry()}
+	e := &endpoint{requester: &requester{}, registry: prometheus.NewPedanticRegistry()}
 	o := cloudevents.DefaultOptions()
-	o.Secrets, o.Rescanner, o.Gather = secrets, e.desk, 0
+	o.Secrets, o.Rescanner, o.Gather = secrets, e.requester, 0
 	o.Account = func(_ context.Context, id string) bool { return id == account }
 	o.Log = slog.New(slog.DiscardHandler)
 	if change != nil {
@@ -202,7 +202,7 @@ func TestRecordedEvents(t *testing.T) {
 					t.Errorf("%+v", got.Results[0])
 				}
 			}
-			if diff := cmp.Diff(want, e.desk.requests()); diff != "" {
+			if diff := cmp.Diff(want, e.requester.requests()); diff != "" {
 				t.Errorf("asked (-want +got):\n%s", diff)
 			}
 			if r := got.Results[0]; r.Outcome != outcome || !strings.Contains(r.Detail, c.detail) {
@@ -253,7 +253,7 @@ func TestEveryModeOfTheBindingIsRead(t *testing.T) {
 				return
 			}
 			want := cloudevents.Request{Scope: ecs.Scope{Account: account, Region: "cn-hangzhou"}}
-			asked := e.desk.requests()
+			asked := e.requester.requests()
 			if len(asked) != 1 || asked[0].Scope != want.Scope || !slices.Contains(asked[0].InstanceIDs, "i-bp1ecr000000005go2go") {
 				t.Errorf("asked %+v", asked)
 			}
@@ -279,7 +279,7 @@ func TestWithoutTheSecretNothingIsRead(t *testing.T) {
 			}
 		})
 	}
-	if n := len(e.desk.requests()); n != 0 {
+	if n := len(e.requester.requests()); n != 0 {
 		t.Errorf("%d rescans", n)
 	}
 	if n := e.counted(t, cloudevents.OutcomeUnauthorized); n != 7 {
@@ -323,13 +323,13 @@ func TestSecretsAreRefusedOrHidden(t *testing.T) {
 
 func TestWhatCannotBeStoredIsSentAgain(t *testing.T) {
 	e := serve(t, nil)
-	e.desk.fail(errors.New("nats: no responders at 10.0.0.7"))
+	e.requester.fail(errors.New("nats: no responders at 10.0.0.7"))
 	body := recorded(t, "replace-system-disk.json")
 	got := e.send(t, body)
 	if got.Status != http.StatusServiceUnavailable || got.header.Get("Retry-After") != "10" || strings.Contains(got.Results[0].Detail, "10.0.0.7") {
 		t.Errorf("%+v", got)
 	}
-	e.desk.fail(nil)
+	e.requester.fail(nil)
 	if got := e.send(t, body); got.Status != http.StatusOK || got.Results[0].Outcome != cloudevents.OutcomeRescan {
 		t.Errorf("sent again: %+v", got)
 	}
@@ -340,16 +340,16 @@ func TestWhatCannotBeStoredIsSentAgain(t *testing.T) {
 
 func TestNoAnswerBeforeTheRescanIsStored(t *testing.T) {
 	e := serve(t, nil)
-	e.desk.entered, e.desk.release = make(chan struct{}), make(chan struct{})
+	e.requester.entered, e.requester.release = make(chan struct{}), make(chan struct{})
 	answered := make(chan reply, 1)
 	go func() { answered <- e.send(t, recorded(t, "run-instances.json")) }()
-	<-e.desk.entered
+	<-e.requester.entered
 	select {
 	case got := <-answered:
 		t.Fatalf("answered before: %+v", got)
 	default:
 	}
-	close(e.desk.release)
+	close(e.requester.release)
 	if got := <-answered; got.Status != http.StatusOK {
 		t.Errorf("%+v", got)
 	}
@@ -375,7 +375,7 @@ func TestTwoHundredRepeatsAreOneRescan(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	if n := len(e.desk.requests()); n != 1 {
+	if n := len(e.requester.requests()); n != 1 {
 		t.Errorf("%d rescans", n)
 	}
 	// Another event of the same instance is none, and much later nor is the same.
@@ -408,7 +408,7 @@ func TestWhoeverJoinsWaitsForTheRescan(t *testing.T) {
 	}
 	wait.Wait()
 	stored := map[string]bool{}
-	for _, r := range e.desk.requests() {
+	for _, r := range e.requester.requests() {
 		for _, id := range r.InstanceIDs {
 			if stored[id] {
 				t.Errorf("%s is stored twice", id)
@@ -423,14 +423,14 @@ func TestWhoeverJoinsWaitsForTheRescan(t *testing.T) {
 
 func TestEventsOfOneMomentAreOneRescan(t *testing.T) {
 	e := serve(t, func(o *cloudevents.Options) { o.SourceBurst = 10_000 })
-	e.desk.entered, e.desk.release = make(chan struct{}, 1000), make(chan struct{})
+	e.requester.entered, e.requester.release = make(chan struct{}, 1000), make(chan struct{})
 	event := func(i int) string {
 		return strings.NewReplacer("i-bp1ecr000000005go2go", fmt.Sprintf("i-bp1ecr00000000%04d", i), "3A0000000077", fmt.Sprint(i)).Replace(recorded(t, "state-change.json"))
 	}
 	// One request is held; what comes as a batch meanwhile is one more rescan.
 	var wait sync.WaitGroup
 	wait.Go(func() { e.send(t, event(0)) })
-	<-e.desk.entered
+	<-e.requester.entered
 	var batch []string
 	for i := range 100 {
 		batch = append(batch, event(i))
@@ -440,10 +440,10 @@ func TestEventsOfOneMomentAreOneRescan(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	})
-	<-e.desk.entered
-	close(e.desk.release)
+	<-e.requester.entered
+	close(e.requester.release)
 	wait.Wait()
-	asked := e.desk.requests()
+	asked := e.requester.requests()
 	if len(asked) != 2 || max(len(asked[0].InstanceIDs), len(asked[1].InstanceIDs)) != 100 {
 		t.Errorf("%d rescans", len(asked))
 	}

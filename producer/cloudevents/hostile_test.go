@@ -93,7 +93,7 @@ func TestEventsThatDoNotSayWhereToLookAreRefused(t *testing.T) {
 			}
 		})
 	}
-	if n := len(e.desk.requests()); n != 0 {
+	if n := len(e.requester.requests()); n != 0 {
 		t.Errorf("%d rescans", n)
 	}
 }
@@ -177,7 +177,7 @@ func TestRequestsThatAreNoEventsAreRefused(t *testing.T) {
 			}
 		})
 	}
-	if n := len(e.desk.requests()); n != 0 {
+	if n := len(e.requester.requests()); n != 0 {
 		t.Errorf("%d rescans", n)
 	}
 	resp, err := http.Get(e.url)
@@ -208,7 +208,7 @@ func TestASoundEventInABadBatchIsStored(t *testing.T) {
 	for _, r := range got.Results {
 		outcomes = append(outcomes, string(r.Outcome))
 	}
-	if got.Status != http.StatusBadRequest || strings.Join(outcomes, " ") != "refused rescan ignored" || len(e.desk.requests()) != 1 {
+	if got.Status != http.StatusBadRequest || strings.Join(outcomes, " ") != "refused rescan ignored" || len(e.requester.requests()) != 1 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -56,7 +56,7 @@ func (a *applier) page(m *event.InstancesClassified) error {
 	if p.ix, err = a.index(sc); err != nil {
 		return err
 	}
-	if err := p.heal(); err != nil {
+	if err := p.clampClock(); err != nil {
 		return err
 	}
 	if p.profiles, err = a.profilesOf(m); err != nil {
@@ -451,10 +451,10 @@ func (a *applier) changed(before, after *record.Record, cause string) {
 	a.event++
 }
 
-// heal puts right what a clock that ran ahead left behind: what was observed
+// clampClock puts right what a clock that ran ahead left behind: what was observed
 // in the future of the broker's clock would never be overwritten. All of it
 // becomes as old as what is observed now.
-func (p *pager) heal() error {
+func (p *pager) clampClock() error {
 	stored := p.msg.Stored
 	if stored <= 0 || max(p.ix.newest, p.sc.Floor()) <= stored+clockTolerance {
 		return nil

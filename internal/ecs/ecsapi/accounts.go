@@ -42,14 +42,14 @@ const retiredFor = 6 * time.Hour
 type identity struct {
 	account Account
 	ring    *keyring
-	asking  turn // held by the one caller who learns it
+	asking  ctxLock // held by the one caller who learns it
 
 	mu sync.Mutex
 	id string // "" until it is learnt
 }
 
 func firstAccounts(c *Client) *AccountSet {
-	base := &identity{account: Account{Name: "base credentials"}, asking: newTurn()}
+	base := &identity{account: Account{Name: "base credentials"}, asking: newCtxLock()}
 	switch {
 	case c.o.Base != nil:
 		base.ring = newKeyring(static(*c.o.Base), c.o.Logger)
@@ -64,7 +64,7 @@ func firstAccounts(c *Client) *AccountSet {
 func newAccounts(c *Client, base *identity, list []Account, directory Directory, exclude []string, before *AccountSet) *AccountSet {
 	a := &AccountSet{c: c, directory: directory, exclude: exclude, base: base, rings: map[string]*keyring{}}
 	for _, acc := range list {
-		known := &identity{account: acc, id: acc.id(), asking: newTurn()}
+		known := &identity{account: acc, id: acc.id(), asking: newCtxLock()}
 		if before != nil {
 			if i := slices.IndexFunc(before.known, func(k *identity) bool { return k.account == acc }); i >= 0 {
 				known = before.known[i]

@@ -65,7 +65,7 @@ type keyring struct {
 	src source
 	log *slog.Logger
 
-	fetching turn // held by the one caller who renews
+	fetching ctxLock // held by the one caller who renews
 
 	mu      sync.Mutex
 	cur     *Keys
@@ -74,7 +74,7 @@ type keyring struct {
 }
 
 func newKeyring(src source, log *slog.Logger) *keyring {
-	return &keyring{src: src, log: log, fetching: newTurn()}
+	return &keyring{src: src, log: log, fetching: newCtxLock()}
 }
 
 // get returns keys that are good for the next call.
@@ -253,27 +253,27 @@ func askChain(cred credentials.Credential, create func() (credentials.Credential
 	return cred, l, nil
 }
 
-// turn is a lock that is waited for no longer than a context lasts.
-type turn chan struct{}
+// ctxLock is a lock that is waited for no longer than a context lasts.
+type ctxLock chan struct{}
 
-func newTurn() turn { return make(turn, 1) }
+func newCtxLock() ctxLock { return make(ctxLock, 1) }
 
-func (t turn) take(ctx context.Context) error {
+func (l ctxLock) take(ctx context.Context) error {
 	select {
-	case t <- struct{}{}:
+	case l <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (t turn) tryTake() bool {
+func (l ctxLock) tryTake() bool {
 	select {
-	case t <- struct{}{}:
+	case l <- struct{}{}:
 		return true
 	default:
 		return false
 	}
 }
 
-func (t turn) give() { <-t }
+func (l ctxLock) give() { <-l }

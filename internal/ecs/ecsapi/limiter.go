@@ -37,7 +37,7 @@ type bucket struct {
 	notify  func(rate float64)
 	log     *slog.Logger
 
-	leasing turn // held by the one caller who reserves
+	leasing ctxLock // held by the one caller who reserves
 
 	mu     sync.Mutex
 	local  rateState
@@ -59,7 +59,7 @@ type bucket struct {
 }
 
 func newBucket(key string, b rateBounds, shared Shared, penalty int, notify func(float64), log *slog.Logger) *bucket {
-	return &bucket{key: key, bounds: b, shared: shared, penalty: float64(penalty), notify: notify, log: log, wanted: 1, leasing: newTurn(), shut: make(chan struct{})}
+	return &bucket{key: key, bounds: b, shared: shared, penalty: float64(penalty), notify: notify, log: log, wanted: 1, leasing: newCtxLock(), shut: make(chan struct{})}
 }
 
 // grant is leave to make one call.

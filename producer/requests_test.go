@@ -31,13 +31,13 @@ func (c *claims) Claim(_ context.Context, key, id string) (string, error) {
 	return id, nil
 }
 
-func desk(t *testing.T, j *journal, change func(*producer.DeskOptions)) *producer.Desk {
+func requests(t *testing.T, j *journal, change func(*producer.RequestOptions)) *producer.Requests {
 	t.Helper()
-	o := producer.DefaultDeskOptions()
+	o := producer.DefaultRequestOptions()
 	if change != nil {
 		change(&o)
 	}
-	d := producer.NewDesk(o, accounts(&cloud{regions: []string{"a", "b", "cn-x"}}, "1"), j, &claims{held: map[string]string{}}, "test")
+	d := producer.NewRequests(o, accounts(&cloud{regions: []string{"a", "b", "cn-x"}}, "1"), j, &claims{held: map[string]string{}}, "test")
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx) }()
@@ -52,7 +52,7 @@ func desk(t *testing.T, j *journal, change func(*producer.DeskOptions)) *produce
 
 func TestScanOfARunningScopeIsTheSameScan(t *testing.T) {
 	j := &journal{}
-	d := desk(t, j, nil)
+	d := requests(t, j, nil)
 	first, err := d.Scan(t.Context(), []byte(`{"regions":["b","a"]}`))
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func TestScanOfARunningScopeIsTheSameScan(t *testing.T) {
 
 func TestRescansThatArriveTogetherAreMerged(t *testing.T) {
 	j := &journal{}
-	d := desk(t, j, func(o *producer.DeskOptions) { o.Gather = 50 * time.Millisecond })
+	d := requests(t, j, func(o *producer.RequestOptions) { o.Gather = 50 * time.Millisecond })
 	var callers sync.WaitGroup
 	var mu sync.Mutex
 	scans := map[string]int{}
@@ -113,7 +113,7 @@ func TestRescansThatArriveTogetherAreMerged(t *testing.T) {
 }
 
 func TestRescanNamesWhatItRejects(t *testing.T) {
-	d := desk(t, &journal{}, nil)
+	d := requests(t, &journal{}, nil)
 	body, err := json.Marshal(map[string]any{"instance_ids": []string{"i-good0001", "", "x", "i-.>*", strings.Repeat("i-a", 1000)}})
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestRescanNamesWhatItRejects(t *testing.T) {
 }
 
 func TestRequestsAreReadStrictly(t *testing.T) {
-	d := desk(t, &journal{}, nil)
+	d := requests(t, &journal{}, nil)
 	for _, body := range []string{`{"instance_id":"i-good0001"}`, `[]`, `{"instance_ids":[]}`, `{"instance_ids":["i-good0001"]} x`, "\xff", ``} {
 		_, err := d.Rescan(t.Context(), []byte(body), "c")
 		if re, ok := errors.AsType[*producer.RequestError](err); !ok || re.Code != "400" {
@@ -139,7 +139,7 @@ func TestRequestsAreReadStrictly(t *testing.T) {
 
 func TestOneCallerCannotAskForEver(t *testing.T) {
 	now := time.Unix(0, 0)
-	d := desk(t, &journal{}, func(o *producer.DeskOptions) {
+	d := requests(t, &journal{}, func(o *producer.RequestOptions) {
 		o.CallerRate, o.CallerBurst, o.Now = 1, 3, func() time.Time { return now }
 	})
 	var refused int
@@ -157,7 +157,7 @@ func TestOneCallerCannotAskForEver(t *testing.T) {
 }
 
 func TestRequestThatCannotBeStoredIsNotAnswered(t *testing.T) {
-	d := desk(t, &journal{err: errors.New("no broker")}, nil)
+	d := requests(t, &journal{err: errors.New("no broker")}, nil)
 	if _, err := d.Rescan(t.Context(), []byte(`{"instance_ids":["i-good0001"]}`), "c"); err == nil {
 		t.Error("answered without being stored")
 	}
@@ -168,7 +168,7 @@ func TestRequestThatCannotBeStoredIsNotAnswered(t *testing.T) {
 
 func TestTickIsOneScanHoweverManyHearOfIt(t *testing.T) {
 	j := &journal{}
-	d := desk(t, j, nil)
+	d := requests(t, j, nil)
 	tick := time.Unix(1_700_000_000, 0)
 	for range 3 {
 		if err := d.HandleTick(t.Context(), &event.ScanRequested{Kind: event.KindScan, Reason: "schedule x"}, "x", tick); err != nil {
@@ -190,9 +190,9 @@ func TestTickIsOneScanHoweverManyHearOfIt(t *testing.T) {
 func TestEveryTickIsToldOf(t *testing.T) {
 	j, c := &journal{}, &claims{held: map[string]string{}}
 	var told []string
-	o := producer.DefaultDeskOptions()
+	o := producer.DefaultRequestOptions()
 	o.Ticked = func(schedule string, what producer.Tick) { told = append(told, schedule+" "+string(what)) }
-	d := producer.NewDesk(o, accounts(&cloud{regions: []string{"cn-x"}}, "1"), j, c, "test")
+	d := producer.NewRequests(o, accounts(&cloud{regions: []string{"cn-x"}}, "1"), j, c, "test")
 	tick := func(schedule string, at int64, accounts ...string) {
 		t.Helper()
 		if err := d.HandleTick(t.Context(), &event.ScanRequested{Kind: event.KindScan, Accounts: accounts}, schedule, time.Unix(at, 0)); err != nil {

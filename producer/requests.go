@@ -65,8 +65,8 @@ type Running interface {
 	Claim(ctx context.Context, key, id string) (string, error)
 }
 
-// DeskOptions bound what callers may ask.
-type DeskOptions struct {
+// RequestOptions bound what callers may ask.
+type RequestOptions struct {
 	CallerRate  float64 // requests a second of one caller
 	CallerBurst int
 	MaxCallers  int           // callers remembered
@@ -86,18 +86,18 @@ const (
 	TickSkipped Tick = "skipped" // the scan of an earlier tick of the schedule still runs
 )
 
-// DefaultDeskOptions let a caller ask for a whole fleet at once, but not for
+// DefaultRequestOptions let a caller ask for a whole fleet at once, but not for
 // ever.
-func DefaultDeskOptions() DeskOptions {
-	return DeskOptions{CallerRate: 500, CallerBurst: 20_000, MaxCallers: 10_000, Gather: 2 * time.Millisecond, Now: time.Now, Ticked: func(string, Tick) {}}
+func DefaultRequestOptions() RequestOptions {
+	return RequestOptions{CallerRate: 500, CallerBurst: 20_000, MaxCallers: 10_000, Gather: 2 * time.Millisecond, Now: time.Now, Ticked: func(string, Tick) {}}
 }
 
-// Desk takes requests from callers and stores them before it answers. Rescans
+// Requests takes requests from callers and stores them before it answers. Rescans
 // that arrive together are stored as one, equal instances merged: a sync to
 // disk then serves hundreds of callers. It is safe for concurrent use; Run
 // must be running.
-type Desk struct {
-	o       DeskOptions
+type Requests struct {
+	o       RequestOptions
 	roster  *Roster
 	bus     Publisher
 	running Running
@@ -120,32 +120,32 @@ type answered struct {
 	err    error
 }
 
-// NewDesk returns a Desk. salt tells this process's scan ids from others'.
-func NewDesk(o DeskOptions, roster *Roster, bus Publisher, running Running, salt string) *Desk {
-	return &Desk{o: o, roster: roster, bus: bus, running: running, salt: salt, waiting: make(chan *asked, 1024), callers: map[string]*rate.Limiter{}}
+// NewRequests returns a Requests. salt tells this process's scan ids from others'.
+func NewRequests(o RequestOptions, roster *Roster, bus Publisher, running Running, salt string) *Requests {
+	return &Requests{o: o, roster: roster, bus: bus, running: running, salt: salt, waiting: make(chan *asked, 1024), callers: map[string]*rate.Limiter{}}
 }
 
 // Scan handles a request on shenscan.scan.
-func (d *Desk) Scan(ctx context.Context, body []byte) (*ScanReply, error) {
+func (q *Requests) Scan(ctx context.Context, body []byte) (*ScanReply, error) {
 	var r ScanRequest
 	if err := decode(body, &r); err != nil {
 		return nil, err
 	}
-	accounts, err := d.resolve(ctx, r.Accounts, r.Regions)
+	accounts, err := q.resolve(ctx, r.Accounts, r.Regions)
 	if err != nil {
 		return nil, err
 	}
 	slices.Sort(r.Regions)
 	req := &event.ScanRequested{
 		Kind: event.KindScan, Accounts: accounts, Regions: slices.Compact(r.Regions),
-		Reason: clip(r.Reason), ScanID: d.newID(event.KindScan),
+		Reason: clip(r.Reason), ScanID: q.newID(event.KindScan),
 	}
-	id, err := d.running.Claim(ctx, req.ScopeKey(), req.ScanID)
+	id, err := q.running.Claim(ctx, req.ScopeKey(), req.ScanID)
 	if err != nil {
 		return nil, &RequestError{"503", err.Error()}
 	}
 	if id == req.ScanID {
-		if err := d.bus.Publish(ctx, req); err != nil {
+		if err := q.bus.Publish(ctx, req); err != nil {
 			return nil, &RequestError{"503", err.Error()}
 		}
 	}
@@ -160,9 +160,9 @@ var instanceID = regexp.MustCompile(`^(i|eci|hbm|AY)-?[A-Za-z0-9]{6,60}$`)
 func IsInstanceID(s string) bool { return instanceID.MatchString(s) }
 
 // Rescan handles a request on shenscan.rescan.
-func (d *Desk) Rescan(ctx context.Context, body []byte, caller string) (*RescanReply, error) {
-	if !d.allow(caller) {
-		return nil, &RequestError{"429", fmt.Sprintf("more than %g requests a second from one caller; wait and ask again", d.o.CallerRate)}
+func (q *Requests) Rescan(ctx context.Context, body []byte, caller string) (*RescanReply, error) {
+	if !q.allow(caller) {
+		return nil, &RequestError{"429", fmt.Sprintf("more than %g requests a second from one caller; wait and ask again", q.o.CallerRate)}
 	}
 	var r RescanRequest
 	if err := decode(body, &r); err != nil {
@@ -189,13 +189,13 @@ func (d *Desk) Rescan(ctx context.Context, body []byte, caller string) (*RescanR
 	}
 	req := &event.ScanRequested{Kind: event.KindRescan, InstanceIDs: ids, Reason: clip(r.Reason)}
 	var err error
-	if req.Accounts, err = d.resolve(ctx, some(r.Account), some(r.Region)); err != nil {
+	if req.Accounts, err = q.resolve(ctx, some(r.Account), some(r.Region)); err != nil {
 		return nil, err
 	}
 	req.Regions = some(r.Region)
 	a := &asked{req: req, span: trace.Current(ctx), answer: make(chan answered, 1)}
 	select {
-	case d.waiting <- a:
+	case q.waiting <- a:
 	case <-ctx.Done():
 		return nil, &RequestError{"503", "shenscan is stopping"}
 	}
@@ -221,8 +221,8 @@ func some(s string) []string {
 
 // resolve refuses accounts and regions that are not there, before anything is
 // stored: a misspelt name becomes nothing. It returns the accounts' ids.
-func (d *Desk) resolve(ctx context.Context, accounts, regions []string) ([]string, error) {
-	ids, err := d.roster.Resolve(ctx, accounts, regions)
+func (q *Requests) resolve(ctx context.Context, accounts, regions []string) ([]string, error) {
+	ids, err := q.roster.Resolve(ctx, accounts, regions)
 	if err == nil {
 		return ids, nil
 	}
@@ -233,20 +233,20 @@ func (d *Desk) resolve(ctx context.Context, accounts, regions []string) ([]strin
 }
 
 // Run stores gathered rescans until ctx ends.
-func (d *Desk) Run(ctx context.Context) error {
+func (q *Requests) Run(ctx context.Context) error {
 	for {
 		var batch []*asked
 		select {
 		case <-ctx.Done():
 			return nil
-		case a := <-d.waiting:
+		case a := <-q.waiting:
 			batch = append(batch, a)
 		}
-		timer := time.NewTimer(d.o.Gather)
+		timer := time.NewTimer(q.o.Gather)
 	gather:
 		for ids := len(batch[0].req.InstanceIDs); ids < maxIDs/2; {
 			select {
-			case a := <-d.waiting:
+			case a := <-q.waiting:
 				batch = append(batch, a)
 				ids += len(a.req.InstanceIDs)
 			case <-timer.C:
@@ -254,12 +254,12 @@ func (d *Desk) Run(ctx context.Context) error {
 			}
 		}
 		timer.Stop()
-		d.storeBatch(ctx, batch)
+		q.storeBatch(ctx, batch)
 	}
 }
 
 // storeBatch stores one request for each narrowing (account, region) in the batch.
-func (d *Desk) storeBatch(ctx context.Context, batch []*asked) {
+func (q *Requests) storeBatch(ctx context.Context, batch []*asked) {
 	groups := map[string][]*asked{}
 	for _, a := range batch {
 		key := fmt.Sprintf("%q%q", a.req.Accounts, a.req.Regions)
@@ -268,7 +268,7 @@ func (d *Desk) storeBatch(ctx context.Context, batch []*asked) {
 	for _, group := range groups {
 		for len(group) > 0 {
 			merged := *group[0].req
-			merged.ScanID = d.newID(event.KindRescan)
+			merged.ScanID = q.newID(event.KindRescan)
 			seen := map[string]bool{}
 			merged.InstanceIDs = nil
 			n := 0
@@ -284,7 +284,7 @@ func (d *Desk) storeBatch(ctx context.Context, batch []*asked) {
 				}
 				n++
 			}
-			err := d.publishMerged(ctx, &merged, group[:n])
+			err := q.publishMerged(ctx, &merged, group[:n])
 			for _, a := range group[:n] {
 				a.answer <- answered{merged.ScanID, err}
 			}
@@ -295,7 +295,7 @@ func (d *Desk) storeBatch(ctx context.Context, batch []*asked) {
 
 // publishMerged stores what several callers asked for at once; its span is
 // linked with theirs.
-func (d *Desk) publishMerged(ctx context.Context, merged *event.ScanRequested, group []*asked) error {
+func (q *Requests) publishMerged(ctx context.Context, merged *event.ScanRequested, group []*asked) error {
 	var spans []trace.Span
 	for _, a := range group {
 		if a.span.Recording() {
@@ -303,31 +303,31 @@ func (d *Desk) publishMerged(ctx context.Context, merged *event.ScanRequested, g
 		}
 	}
 	ctx, span := trace.Join(ctx, "store rescans", spans, trace.Int("shenscan.requests", len(group)), trace.Int("shenscan.instances", len(merged.InstanceIDs)))
-	err := d.bus.Publish(ctx, merged)
+	err := q.bus.Publish(ctx, merged)
 	span.End(err)
 	return err
 }
 
-func (d *Desk) newID(kind event.Kind) string {
-	d.mu.Lock()
-	d.count++
-	n := d.count
-	d.mu.Unlock()
-	return event.NewScanID(kind, d.o.Now(), fmt.Sprintf("%s/%d", d.salt, n))
+func (q *Requests) newID(kind event.Kind) string {
+	q.mu.Lock()
+	q.count++
+	n := q.count
+	q.mu.Unlock()
+	return event.NewScanID(kind, q.o.Now(), fmt.Sprintf("%s/%d", q.salt, n))
 }
 
-func (d *Desk) allow(caller string) bool {
-	d.mu.Lock()
-	l, ok := d.callers[caller]
+func (q *Requests) allow(caller string) bool {
+	q.mu.Lock()
+	l, ok := q.callers[caller]
 	if !ok {
-		if len(d.callers) >= d.o.MaxCallers {
-			clear(d.callers) // forgetting is kinder than refusing strangers
+		if len(q.callers) >= q.o.MaxCallers {
+			clear(q.callers) // forgetting is kinder than refusing strangers
 		}
-		l = rate.NewLimiter(rate.Limit(d.o.CallerRate), d.o.CallerBurst)
-		d.callers[caller] = l
+		l = rate.NewLimiter(rate.Limit(q.o.CallerRate), q.o.CallerBurst)
+		q.callers[caller] = l
 	}
-	d.mu.Unlock()
-	return l.AllowN(d.o.Now(), 1)
+	q.mu.Unlock()
+	return l.AllowN(q.o.Now(), 1)
 }
 
 // decode reads a request strictly: a misspelt key would silently widen it.
@@ -350,7 +350,7 @@ func clip(s string) string { return s[:min(len(s), 200)] }
 
 // HandleTick turns a tick of a schedule into its scan. The scan is named after
 // the tick, so that it happens once however many producers hear of it.
-func (d *Desk) HandleTick(ctx context.Context, template *event.ScanRequested, schedule string, tick time.Time) error {
+func (q *Requests) HandleTick(ctx context.Context, template *event.ScanRequested, schedule string, tick time.Time) error {
 	if template.Kind != event.KindScan {
 		return event.Terminal(errors.New("schedule " + schedule + " holds no scan request"))
 	}
@@ -358,23 +358,23 @@ func (d *Desk) HandleTick(ctx context.Context, template *event.ScanRequested, sc
 	req.ScanID = event.NewScanID(event.KindScan, tick, "schedule/"+schedule)
 	// By id it is the same scan as one that somebody asks for; what cannot be
 	// found now, the scan itself names.
-	if ids, err := d.roster.Resolve(ctx, template.Accounts, nil); err == nil {
+	if ids, err := q.roster.Resolve(ctx, template.Accounts, nil); err == nil {
 		req.Accounts = ids
 	}
-	id, err := d.running.Claim(ctx, req.ScopeKey(), req.ScanID)
+	id, err := q.running.Claim(ctx, req.ScopeKey(), req.ScanID)
 	if err != nil {
 		return err
 	}
 	switch {
 	case id == req.ScanID:
-		if err := d.bus.Publish(ctx, &req); err != nil {
+		if err := q.bus.Publish(ctx, &req); err != nil {
 			return err
 		}
-		d.o.Ticked(schedule, TickStarted)
+		q.o.Ticked(schedule, TickStarted)
 	case event.SameSalt(id, req.ScanID):
-		d.o.Ticked(schedule, TickSkipped) // it is not piled upon
+		q.o.Ticked(schedule, TickSkipped) // it is not piled upon
 	default:
-		d.o.Ticked(schedule, TickJoined)
+		q.o.Ticked(schedule, TickJoined)
 	}
 	return nil
 }
