@@ -58,6 +58,7 @@ real SDK and an embedded NATS, prints the report and writes it as HTML too. With
 	f.output.add(cmd)
 	f.listen.add(cmd, defaultListen)
 	f.nats.add(cmd, true)
+	f.owners.tags = []string{"team"} // as the simulator has them
 	f.addSink(cmd)
 	return cmd
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/shenscan/shenscan/internal/config"
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
 	"github.com/shenscan/shenscan/internal/files"
+	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/internal/trace"
 	"github.com/shenscan/shenscan/producer/cloudevents"
 	"github.com/shenscan/shenscan/rules"
@@ -199,6 +200,33 @@ type ruleFlags struct{ targets, rules []string }
 func (f *ruleFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.targets, "target", nil, rules.ClassList()+", an instance family (ecs.g8i) or type; default all classes")
 	cmd.Flags().StringSliceVar(&f.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
+}
+
+// ownerFlags say whose an instance is.
+type ownerFlags struct {
+	tags     []string
+	fallback ownerFallback
+}
+
+func (f *ownerFlags) add(cmd *cobra.Command, usage string) {
+	f.fallback = "none"
+	cmd.Flags().StringSliceVar(&f.tags, "owner-tag", f.tags, usage)
+	cmd.Flags().Var(&f.fallback, "owner-fallback", "whose an instance without an owner tag is: none, or account")
+}
+
+// ownerFallback is none or account.
+type ownerFallback string
+
+func (f *ownerFallback) String() string { return string(*f) }
+func (f *ownerFallback) Type() string   { return "string" }
+
+// Set takes one of the two words.
+func (f *ownerFallback) Set(s string) error {
+	if s != "none" && s != "account" {
+		return fmt.Errorf("%q is neither none nor account", report.Short(s, 40))
+	}
+	*f = ownerFallback(s)
+	return nil
 }
 
 // scopeFlags narrow what is scanned.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/config"
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
 	"github.com/shenscan/shenscan/internal/filter"
@@ -24,18 +25,19 @@ import (
 )
 
 type planFlags struct {
-	store         storeFlags
-	rules         []string
-	output        outputFlags
-	cloud         cloudFlags
-	target        string
-	owners        []string
-	ownerFallback string
-	split         string
-	narrow        filterFlags
-	keepOS        bool
-	availability  bool
-	chargeType    string
+	store        storeFlags
+	rules        []string
+	output       outputFlags
+	cloud        cloudFlags
+	target       string
+	owners       ownerFlags
+	split        string
+	progress     bool
+	since        string
+	narrow       filterFlags
+	keepOS       bool
+	availability bool
+	chargeType   string
 }
 
 func newPlanCmd(s *settings) *cobra.Command {
@@ -59,6 +61,13 @@ windows with a name, the days from and until, and the words of the filter (tag,
 account, region, family, os, verdict, confidence, exclude); the first one that
 fits an instance stands in its window column.
 
+--progress shows how far the migration is: how many instances still need work
+before the target, what was mended, came and went since a week or since --since,
+and which owners, accounts and regions are behind. It is counted at the end of
+every scan; owners are counted where the scans were run with --owner-tag, or
+owner_tag stands in the configuration file. What other rules moved is told apart:
+it mended nothing.
+
 With --availability it asks the cloud once for every account and region which
 types the zones sell now (DescribeAvailableResource), recommends the next best
 type where the first choice is sold out, and names the zones that sell it. What
@@ -66,6 +75,7 @@ could not be asked is named, and the plan is made all the same.`,
 		Example: `  shenscan plan --target shenlong-6
   shenscan plan --target ecs.g8i --owner-tag team --output html --out plan.html
   shenscan plan --owner-tag team,owner --owner-fallback account --split-by-owner pack
+  shenscan plan --progress --target shenlong-6 --since 14d
   shenscan plan --target shenlong-7 --availability --charge-type PrePaid --output csv --out plan.csv`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.run(cmd.Context(), s, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -75,8 +85,9 @@ could not be asked is named, and the plan is made all the same.`,
 	fl := cmd.Flags()
 	fl.StringSliceVar(&f.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
 	fl.StringVar(&f.target, "target", "shenlong-6", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type")
-	fl.StringSliceVar(&f.owners, "owner-tag", nil, "tags that name an instance's owner, the first that it has counts; the plan is then grouped by owner")
-	fl.StringVar(&f.ownerFallback, "owner-fallback", "none", "whose an instance without an owner tag is: none, or account")
+	f.owners.add(cmd, "tags that name an instance's owner, the first that it has counts; the plan is then grouped by owner")
+	fl.BoolVar(&f.progress, "progress", false, "show the burn-down instead: how many instances still need work, what moved, and who is behind")
+	fl.StringVar(&f.since, "since", "", "with --progress: compare with this scan, with a time (2026-11-23) or with so long before the last scan (24h, 7d); default 7d")
 	fl.StringVar(&f.split, "split-by-owner", "", "write a new folder with an index and, for each owner, a page, a CSV file and an Excel workbook")
 	f.narrow.add(cmd)
 	fl.BoolVar(&f.keepOS, "keep-os", false, "prefer a 5th-generation family over another operating system where both are offered")
@@ -98,8 +109,11 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if !slices.Contains(plan.Formats(), format) {
 		return usage(fmt.Errorf("--output %s: a plan is written as one of %v", format, plan.Formats()))
 	}
-	if f.ownerFallback != "none" && f.ownerFallback != "account" {
-		return usage(fmt.Errorf("--owner-fallback %q is neither none nor account", report.Short(f.ownerFallback, 40)))
+	if f.progress {
+		return f.burnDown(ctx, format, stdout)
+	}
+	if f.since != "" {
+		return usage(errors.New("--since is for --progress"))
 	}
 	if f.split != "" && f.output.out != "" {
 		return usage(errors.New("--split-by-owner writes files of its own; leave --out away"))
@@ -148,7 +162,7 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 		return err
 	}
 	o := plan.Options{
-		Target: to, Families: rs.Families(), Rules: rs, Types: types, OwnerTags: f.owners, OwnerAccount: f.ownerFallback == "account",
+		Target: to, Families: rs.Families(), Rules: rs, Types: types, OwnerTags: f.owners.tags, OwnerAccount: f.owners.fallback == "account",
 		Windows: windows, KeepOS: f.keepOS,
 		Checks: rs.Definition().Checks, Now: time.Now().UTC(), Summary: view.Summary(),
 	}
@@ -172,6 +186,36 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 		return err
 	}
 	return unreadExit(view.Summary())
+}
+
+// burnDown shows the progress.
+func (f *planFlags) burnDown(ctx context.Context, format report.Format, stdout io.Writer) error {
+	if !slices.Contains(plan.ProgressFormats(), format) {
+		return usage(fmt.Errorf("--output %s: progress is written as one of %v", format, plan.ProgressFormats()))
+	}
+	for _, name := range append([]string{"split-by-owner", "keep-os", "availability", "owner-tag", "owner-fallback"}, narrowing...) {
+		if config.Typed(f.output.set, name) {
+			return usage(fmt.Errorf("--%s: progress is counted when scans end, of the whole fleet and by the owner tags of the scans; leave the flag away", name))
+		}
+	}
+	db, err := app.OpenStore(ctx, f.store.place(), nil, nil)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	p, err := app.StoreProgress(db.DB, f.target, f.since, time.Now().UTC())
+	switch {
+	case errors.Is(err, plan.ErrNotJudged), errors.Is(err, plan.ErrNoSuchPoint):
+		return usage(fmt.Errorf("%w%s", err, app.Meant(f.target, db.Known().Targets)))
+	case errors.Is(err, plan.ErrNoProgress):
+		return fmt.Errorf("%w: run `shenscan scan`", err)
+	case err != nil:
+		return err
+	}
+	if err := f.output.writeWith(stdout, func(w io.Writer, o report.Options) error { return plan.WriteProgress(w, format, p, o) }); err != nil {
+		return err
+	}
+	return unreadExit(db.Summary())
 }
 
 // command is the command line that makes the same plan.
@@ -200,7 +244,7 @@ func (f *planFlags) pack(p *plan.Plan, stderr io.Writer) error {
 	case errors.Is(err, plan.ErrNotEmpty), errors.Is(err, plan.ErrNoFolder):
 		return usage(fmt.Errorf("--split-by-owner: %w", err))
 	case errors.Is(err, plan.ErrTooManyOwners):
-		return usage(fmt.Errorf("--split-by-owner: %w; --owner-tag %v names machines rather than owners", err, f.owners))
+		return usage(fmt.Errorf("--split-by-owner: %w; --owner-tag %v names machines rather than owners", err, f.owners.tags))
 	case err != nil:
 		return err
 	}

@@ -28,6 +28,7 @@ type processFlags struct {
 	events   eventsFlags
 	storeMax int
 	keep     keepFlags
+	owners   ownerFlags
 	debug    string
 	sinkName string
 	idle     time.Duration
@@ -82,6 +83,7 @@ func (f *processFlags) addSink(cmd *cobra.Command) {
 	host, _ := os.Hostname()
 	cmd.Flags().IntVar(&f.storeMax, "store-max-mib", 0, "MiB that the store's file may grow to; results wait in the stream while it is full. 0 is as much as the disk takes")
 	f.keep.add(cmd)
+	f.owners.add(cmd, "tags that name an instance's owner, the first that it has counts; progress is then counted by owner too")
 	cmd.Flags().StringVar(&f.sinkName, "sink-name", host, "name of this sink; several sinks keep a store each")
 	cmd.Flags().DurationVar(&f.idle, "scan-idle", 15*time.Minute, "a scan without progress for so long ends aborted and is run again once")
 }
@@ -93,7 +95,7 @@ func (f *processFlags) addDebug(cmd *cobra.Command) {
 func (f *processFlags) options(s *settings, name string, roles app.Role, def bus.Sync) app.Options {
 	o := app.Options{
 		Roles: roles, NATS: f.nats.options(s, name, def), Cloud: f.cloud.options(s), Accounts: f.cloud.accounts,
-		Store: f.store.dir, StoreMaxMiB: f.storeMax, KeepGone: time.Duration(f.keep.gone), KeepHistory: int(f.keep.history), KeepScans: int(f.keep.scans), SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
+		Store: f.store.dir, StoreMaxMiB: f.storeMax, KeepGone: time.Duration(f.keep.gone), KeepHistory: int(f.keep.history), KeepScans: int(f.keep.scans), OwnerTags: f.owners.tags, OwnerAccount: f.owners.fallback == "account", SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
 		Concurrency: f.cloud.concurrency, ScanIdle: f.idle, Trace: f.trace.options(s, name), Log: s.log, Now: time.Now,
 		HTTP:  f.listen.options(),
 		Debug: app.DebugOptions{Listen: f.debug, Level: s.level},

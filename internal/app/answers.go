@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/plan"
@@ -110,6 +111,32 @@ func (s answers) Plan(ctx context.Context, f filter.Filter, o httpapi.PlanReques
 		Checks: rs.Definition().Checks, Now: s.a.o.Now().UTC(), Summary: v.Summary(),
 	})
 	return p, errors.Join(err, v.Close())
+}
+
+// Progress implements httpapi.Answers.
+func (s answers) Progress(_ context.Context, target, since string) (*plan.Progress, error) {
+	p, err := StoreProgress(s.a.db, target, since, s.a.o.Now().UTC())
+	switch {
+	case errors.Is(err, plan.ErrNoProgress):
+		return nil, fmt.Errorf("%w: %w", httpapi.ErrNotFound, err)
+	case errors.Is(err, plan.ErrNotJudged), errors.Is(err, plan.ErrNoSuchPoint):
+		return nil, fmt.Errorf("%w: %w", httpapi.ErrQuestion, err)
+	}
+	return p, err
+}
+
+// StoreProgress is the burn-down of one target, compared with the point that
+// since names: a scan, a time, or how long before the newest point; "" is a week.
+func StoreProgress(src plan.ProgressSource, target, since string, now time.Time) (*plan.Progress, error) {
+	var from plan.Beginning
+	if ago, ok := parseAgo(since); ok {
+		from.Ago = max(ago, 1)
+	} else if at, ok := parseTime(since, now); ok {
+		from.At = at
+	} else {
+		from.Scan = since
+	}
+	return plan.NewProgress(src, target, from, now)
 }
 
 // Explain implements httpapi.Answers.

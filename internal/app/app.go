@@ -88,9 +88,13 @@ type Options struct {
 	KeepGone    time.Duration
 	KeepHistory int
 	KeepScans   int
-	SinkName    string // tells several sinks apart; default the host's name
-	Targets     []string
-	Rules       []string // overlay files
+	// OwnerTags are the tags that name an owner, for the counts of progress;
+	// OwnerAccount names the account as the owner of what has none of them.
+	OwnerTags    []string
+	OwnerAccount bool
+	SinkName     string // tells several sinks apart; default the host's name
+	Targets      []string
+	Rules        []string // overlay files
 	// Schedules are all that there are: others that the server fires are ended.
 	// Where they are nil, other processes have them, and none is ended.
 	Schedules []Schedule
@@ -328,7 +332,7 @@ func (a *App) openStore(ctx context.Context) error {
 	}
 	db, err := store.Open(ctx, store.Options{
 		Path: StoreFile(a.o.Store), Classifier: a.classifier.Load(), Today: a.today, MaxSize: int64(max(a.o.StoreMaxMiB, 0)) << 20,
-		GoneRetention: a.o.KeepGone, HistoryPerInstance: a.o.KeepHistory, KeepScans: a.o.KeepScans,
+		GoneRetention: a.o.KeepGone, HistoryPerInstance: a.o.KeepHistory, KeepScans: a.o.KeepScans, OwnerTags: a.o.OwnerTags, OwnerAccount: a.o.OwnerAccount,
 	})
 	if err != nil {
 		return err

@@ -205,13 +205,20 @@ func parseTime(s string, now time.Time) (time.Time, bool) {
 			return at.UTC(), true
 		}
 	}
-	if days, err := strconv.Atoi(strings.TrimSuffix(s, "d")); err == nil && strings.HasSuffix(s, "d") && days >= 0 {
-		return now.UTC().AddDate(0, 0, -days), true
-	}
-	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
-		return now.UTC().Add(-d), true
+	if ago, ok := parseAgo(s); ok {
+		return now.UTC().Add(-ago), true
 	}
 	return time.Time{}, false
+}
+
+// parseAgo reads how long ago something was: 24h, 7d.
+func parseAgo(s string) (time.Duration, bool) {
+	const mostDays = 100_000 // a duration holds no more
+	if days, err := strconv.Atoi(strings.TrimSuffix(s, "d")); err == nil && strings.HasSuffix(s, "d") && days >= 0 && days <= mostDays {
+		return time.Duration(days) * 24 * time.Hour, true
+	}
+	d, err := time.ParseDuration(s)
+	return d, err == nil && d >= 0
 }
 
 // changedSince counts and lists what changed.

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -28,6 +29,9 @@ type Answers interface {
 	Report(ctx context.Context, f filter.Filter, targets []string, since string) (r *report.Report, done func(), err error)
 	// Plan is the migration plan for one target.
 	Plan(ctx context.Context, f filter.Filter, o PlanRequest) (*plan.Plan, error)
+	// Progress is the burn-down of one target, compared with the point that since
+	// names; "" is a week before.
+	Progress(ctx context.Context, target, since string) (*plan.Progress, error)
 	// Explain says how the verdicts of an instance come about, or ErrNotFound.
 	Explain(ctx context.Context, account, region, id string, targets []string) (*rules.Explanation, error)
 }
@@ -184,6 +188,23 @@ func (s *server) apiPlan(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.stream(w, r, "application/json", func(w io.Writer) error { return plan.Write(w, report.JSON, p, report.Options{Now: s.o.Now()}) })
+}
+
+func (s *server) apiProgress(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	target := cmp.Or(q.Get("target"), "shenlong-6")
+	p, err := s.o.Answers.Progress(r.Context(), target, q.Get("since"))
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	limit, err := limitOf(q, maxLimit)
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	p.Points = p.Points[max(0, len(p.Points)-limit):]
+	s.json(w, http.StatusOK, p)
 }
 
 func (s *server) apiExplain(w http.ResponseWriter, r *http.Request) {

@@ -108,6 +108,14 @@ func (s *server) apiRoutes() []route {
 					text("owner_tag", "tag that names an instance's owner"), param{name: "keep_os", text: "prefer a 5th-generation family over another operating system", kind: "boolean"}),
 				answer: plan.Plan{}, handle: s.apiPlan, long: true,
 			},
+			route{
+				method: http.MethodGet, path: "/api/v1/progress", text: "The burn-down of one target: what is open, what moved since, and who is behind",
+				params: []param{
+					text("target", "one of the targets of the store; default shenlong-6"),
+					text("since", "a scan, a time or how long before the last point (24h, 7d); default 7d"), limit,
+				},
+				answer: plan.Progress{}, handle: s.apiProgress,
+			},
 			route{method: http.MethodGet, path: "/api/v1/explain/{id}", text: "How the verdicts of an instance come about", params: append(place, target), answer: rules.Explanation{}, handle: s.apiExplain},
 		)
 	}

@@ -55,6 +55,33 @@ func (w whole) Plan(_ context.Context, _ filter.Filter, o httpapi.PlanRequest) (
 	return plan.Build(w.fleet.All(), plan.Options{Target: t, Families: rs.Families(), Rules: rs, Now: reporttest.Now(), Summary: &w.fleet.Summary})
 }
 
+func (w whole) Progress(_ context.Context, target, _ string) (*plan.Progress, error) {
+	return plan.NewProgress(points{}, target, plan.Beginning{}, reporttest.Now())
+}
+
+// points are two moments of a fleet of ten.
+type points struct{}
+
+func (points) Points(int) ([]record.ProgressPoint, error) {
+	at := reporttest.Now()
+	return []record.ProgressPoint{point(1, at.Add(-plan.Week), 5, record.Moves{}), point(2, at, 3, record.Moves{Closed: 2})}, nil
+}
+
+func (p points) Progress(number uint64) (*record.Progress, error) {
+	all, _ := p.Points(2)
+	out := &record.Progress{ProgressPoint: all[number-1]}
+	whole := record.Shares{Names: 1, Largest: []record.Share{{Name: "1", Instances: 10, Targets: out.On}}}
+	out.Accounts, out.Regions = whole, whole
+	return out, nil
+}
+
+func point(number uint64, at time.Time, open int, m record.Moves) record.ProgressPoint {
+	return record.ProgressPoint{
+		Number: number, At: at, Kind: record.PointScan, ScanID: "s", State: record.ScanComplete, Targets: []string{"shenlong-6"}, Instances: 10, OwnerTags: []string{}, Carried: []record.CarriedScope{},
+		On: map[string]record.Standing{"shenlong-6": {Open: open, Verdicts: map[string]int{"compatible": 10 - open, "incompatible": open}, Waves: map[string]int{"ready": 10 - open, "replace-os": open}}}, Moves: map[string]record.Moves{"shenlong-6": m},
+	}
+}
+
 func (w whole) Explain(_ context.Context, _, _, id string, _ []string) (*rules.Explanation, error) {
 	if id != w.fleet.Records[0].InstanceID {
 		return nil, httpapi.ErrNotFound
@@ -85,6 +112,10 @@ func (l *later) Report(ctx context.Context, f filter.Filter, targets []string, s
 
 func (l *later) Plan(ctx context.Context, f filter.Filter, o httpapi.PlanRequest) (*plan.Plan, error) {
 	return whole{(*l.w).fleet}.Plan(ctx, f, o)
+}
+
+func (l *later) Progress(ctx context.Context, target, since string) (*plan.Progress, error) {
+	return whole{(*l.w).fleet}.Progress(ctx, target, since)
 }
 
 func (l *later) Explain(ctx context.Context, account, region, id string, targets []string) (*rules.Explanation, error) {
@@ -146,7 +177,7 @@ func TestOpenAPI(t *testing.T) {
 			}
 		})
 	}
-	for _, path := range []string{"/api/v1/plan", "/api/v1/changes", "/api/v1/instances.csv", "/api/v1/trend", "/api/v1/snapshot", "/api/v1/explain/{id}", "/api/v1/openapi.json", "/api/v1/rescan"} {
+	for _, path := range []string{"/api/v1/plan", "/api/v1/progress", "/api/v1/changes", "/api/v1/instances.csv", "/api/v1/trend", "/api/v1/snapshot", "/api/v1/explain/{id}", "/api/v1/openapi.json", "/api/v1/rescan"} {
 		if doc.Paths.Value(path) == nil {
 			t.Errorf("%s is not described", path)
 		}

@@ -1,0 +1,272 @@
+package plan
+
+import (
+	"bufio"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules/waves"
+)
+
+// ProgressFormats lists the formats that WriteProgress knows.
+func ProgressFormats() []report.Format {
+	return []report.Format{report.Table, report.JSON, report.CSV, report.Markdown}
+}
+
+// WriteProgress renders p as f.
+func WriteProgress(w io.Writer, f report.Format, p *Progress, o report.Options) error {
+	b := bufio.NewWriterSize(w, 64<<10)
+	var err error
+	switch f {
+	case report.Table:
+		err = p.table(b, o)
+	case report.JSON:
+		err = report.WriteJSONLine(b, p)
+	case report.CSV:
+		err = p.csv(b)
+	case report.Markdown:
+		err = p.markdown(b)
+	default:
+		return fmt.Errorf("%w %q: progress is written as table, json, csv or markdown", report.ErrFormat, report.Short(string(f), 40))
+	}
+	if err == nil {
+		err = b.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("write %s progress: %w", f, err)
+	}
+	return nil
+}
+
+// Bounds of what the terminal shows.
+const (
+	shownParts  = 12
+	shownPoints = 10
+)
+
+func (p *Progress) table(w io.Writer, o report.Options) error {
+	width := o.Width
+	if width <= 0 {
+		width = 100
+	}
+	width = min(max(width, 60), 160)
+	bold := func(s string) string { return report.Paint(s, report.Bold, o.Color) }
+	for _, line := range report.Wrap(p.Sentence, width) {
+		fmt.Fprintln(w, bold(line))
+	}
+	for _, note := range p.Notes {
+		for i, line := range report.Wrap(note, width-2) {
+			fmt.Fprintf(w, "%s%s\n", []string{"- ", "  "}[min(i, 1)], report.Paint(line, report.Amber, o.Color))
+		}
+	}
+	fmt.Fprintln(w)
+	if err := p.waveTable().Write(w, width, o.Color); err != nil {
+		return err
+	}
+	for _, list := range p.lists() {
+		if len(list.parts) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "\n%s%s\n", bold(list.title), report.Paint(behindWords(list.parts), report.Dim, o.Color))
+		if err := partTable(list.name, list.parts[:min(len(list.parts), shownParts)]).Write(w, width, o.Color); err != nil {
+			return err
+		}
+		if more := len(list.parts) - shownParts; more > 0 {
+			fmt.Fprintf(w, "  %s\n", report.Paint("and "+report.Number(more)+" more; --output csv has all", report.Dim, o.Color))
+		}
+	}
+	fmt.Fprintf(w, "\n%s\n", bold("Scan by scan"))
+	return p.pointTable(shownPoints).Write(w, width, o.Color)
+}
+
+// partList is one of the ways in which the fleet is divided.
+type partList struct {
+	title, name string
+	parts       []ProgressPart
+}
+
+func (p *Progress) lists() []partList {
+	return []partList{{"Owners", "owner", p.Owners}, {"Accounts", "account", p.Accounts}, {"Regions", "region", p.Regions}}
+}
+
+// behindWords says how many parts are behind.
+func behindWords(parts []ProgressPart) string {
+	n := 0
+	for i := range parts {
+		if parts[i].Behind {
+			n++
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return "  " + report.Number(n) + " behind: some are open, and no fewer than there were"
+}
+
+// waveTable counts the waves now and then.
+func (p *Progress) waveTable() *report.TextTable {
+	right := func(s string) report.Cell { return report.Cell{Text: s, Right: true} }
+	t := &report.TextTable{Indent: 2, Shrink: []int{0}, Head: []report.Cell{{Text: "wave"}, right("now")}}
+	if p.Then != nil {
+		t.Head = append(t.Head, right("then"), right("change"))
+	}
+	for _, id := range waves.All() {
+		now := p.Now.Waves[string(id)]
+		row := []report.Cell{{Text: id.Title(), Style: waveStyle(id)}, right(report.Number(now))}
+		if p.Then != nil {
+			then := p.Then.Waves[string(id)]
+			row = append(row, right(report.Number(then)), right(signed(now-then)))
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t
+}
+
+func partTable(name string, parts []ProgressPart) *report.TextTable {
+	right := func(s string) report.Cell { return report.Cell{Text: s, Right: true} }
+	t := &report.TextTable{
+		Indent: 2, Shrink: []int{5, 0},
+		Head: []report.Cell{{Text: name}, right("instances"), right("open"), right("then"), right("change"), {Text: ""}},
+	}
+	for i := range parts {
+		part := &parts[i]
+		note, style := part.Note, report.Dim
+		if part.Behind {
+			note, style = "behind", report.Red
+		}
+		t.Rows = append(t.Rows, []report.Cell{
+			{Text: part.title()}, right(report.Number(part.Instances)), right(report.Number(part.Open)), right(known(part.Then, report.Number)), right(known(part.Change, signed)), {Text: note, Style: style},
+		})
+	}
+	return t
+}
+
+func (p *ProgressPart) title() string {
+	if p.Rest {
+		return "all others"
+	}
+	return ownerName(p.Name)
+}
+
+func known(n *int, spell func(int) string) string {
+	if n == nil {
+		return "not known"
+	}
+	return spell(*n)
+}
+
+func signed(n int) string {
+	if n > 0 {
+		return "+" + report.Number(n)
+	}
+	return report.Number(n)
+}
+
+// last are the newest points, at most n.
+func (p *Progress) last(n int) []ProgressMark { return p.Points[max(0, len(p.Points)-n):] }
+
+func (p *Progress) pointTable(n int) *report.TextTable {
+	right := func(s string) report.Cell { return report.Cell{Text: s, Right: true} }
+	t := &report.TextTable{
+		Indent: 2, Shrink: []int{1},
+		Head: []report.Cell{{Text: "when"}, {Text: "what"}, right("instances"), right("open"), right("mended"), right("new"), right("gone"), right("worse"), right("by rules")},
+	}
+	for _, m := range p.last(n) {
+		what := string(m.State)
+		if m.Kind == "rules" {
+			what = "other rules"
+		}
+		t.Rows = append(t.Rows, []report.Cell{
+			{Text: report.Moment(m.At)}, {Text: what}, right(report.Number(m.Instances)), right(report.Number(m.Open)), right(report.Number(m.Moves.Closed)), right(report.Number(m.Moves.Came)),
+			right(report.Number(m.Moves.Went)), right(report.Number(m.Moves.Opened)), right(signed(m.Moves.OpenedByRules - m.Moves.ClosedByRules)),
+		})
+	}
+	return t
+}
+
+func (p *Progress) csv(w io.Writer) error {
+	out := csv.NewWriter(w)
+	head := []string{"target", "by", "name", "instances", "open", "then", "change", "behind", "note", "at", "then_at"}
+	for _, id := range waves.All() {
+		head = append(head, string(id))
+	}
+	if err := out.Write(head); err != nil {
+		return err
+	}
+	then := ""
+	if p.Then != nil {
+		then = p.Then.At.Format(time.RFC3339)
+	}
+	all := ProgressPart{Instances: p.Now.Instances, Open: p.Now.Open, Waves: p.Now.Waves, Note: strings.Join(append([]string{p.Sentence}, p.Notes...), " ")}
+	if p.Then != nil {
+		all.Then, all.Change = &p.Then.Open, &p.Change
+	}
+	lists := slices.Insert(p.lists(), 0, partList{name: "all", parts: []ProgressPart{all}})
+	for _, list := range lists {
+		for i := range list.parts {
+			part := &list.parts[i]
+			name := part.Name
+			if part.Rest {
+				name = "all others"
+			}
+			row := []string{p.Target, list.name, report.FormulaSafe(name), strconv.Itoa(part.Instances), strconv.Itoa(part.Open), known(part.Then, strconv.Itoa), known(part.Change, strconv.Itoa), strconv.FormatBool(part.Behind), report.FormulaSafe(part.Note), p.Now.At.Format(time.RFC3339), then}
+			for _, id := range waves.All() {
+				row = append(row, strconv.Itoa(part.Waves[string(id)]))
+			}
+			if err := out.Write(row); err != nil {
+				return err
+			}
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+func (p *Progress) markdown(w io.Writer) error {
+	fmt.Fprintf(w, "# Progress to %s\n\n%s\n\n", report.MarkdownText(p.Target), report.MarkdownText(p.Sentence))
+	for _, note := range p.Notes {
+		fmt.Fprintf(w, "- %s\n", report.MarkdownText(note))
+	}
+	if err := markdownTable(w, "Waves", p.waveTable()); err != nil {
+		return err
+	}
+	for _, list := range p.lists() {
+		if len(list.parts) == 0 {
+			continue
+		}
+		if err := markdownTable(w, list.title, partTable(list.name, list.parts)); err != nil {
+			return err
+		}
+	}
+	return markdownTable(w, "Scan by scan", p.pointTable(len(p.Points)))
+}
+
+func markdownTable(w io.Writer, title string, t *report.TextTable) error {
+	fmt.Fprintf(w, "\n## %s\n\n", title)
+	var titles []string
+	for _, cell := range t.Head {
+		if cell.Right {
+			cell.Text += ":"
+		}
+		titles = append(titles, cell.Text)
+	}
+	if err := report.MarkdownHead(w, titles...); err != nil {
+		return err
+	}
+	for _, row := range t.Rows {
+		var cells []string
+		for _, cell := range row {
+			cells = append(cells, cell.Text)
+		}
+		if err := report.MarkdownRow(w, cells...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
