@@ -166,6 +166,7 @@ func changes() []change {
 	}
 	list = append(list, around("PHP运行环境（", " Nginx1.4.4 PHP5.5.7）"), around("LAMP(", " | Apache2.2 | MySQL5.1)"), around("<b>", "</b>"), around("“", "”"), around("【", "】"), around("my", "box"),
 		around("backup-", "-20190101"), around("http://mirrors.example.com/", "/os/x86_64/"), around("OpenLogic:", ":latest"), around("{", "}"), around("image: ", ", 40G, 2019-01-01"))
+	list = append(list, furtherChanges()...)
 	for _, other := range []string{"CentOS 7.9", "Ubuntu 20.04", "Windows Server 2019", "Debian 11", "Rocky Linux 9.4"} {
 		for _, sep := range []string{",", ", ", ";", "; ", "|", " | ", "/", " / ", "、", " and ", " 和 ", "和", " & ", "&", " + ", "+", "\n", " or ", " 或 ", " to ", " 升级到 ", "升级", " 升级 ", "->", " → ", " upgraded to ", " ", "_", "-"} {
 			a, b := after(sep+other), before(other+sep)
@@ -174,6 +175,37 @@ func changes() []change {
 		}
 	}
 	return list
+}
+
+// furtherChanges are what was seen in the names of hosts, images and market places
+// after the first list was written.
+func furtherChanges() []change {
+	var list []change
+	for _, space := range []string{"/", "\\", "~", "|", ",", "，", "、", ";", "@", "#", "*", "'", "%2B", "%2520", "—", "–", "…", "=", "()", " _ ", "::"} {
+		list = append(list, replaced(" ", space))
+	}
+	for _, dot := range []string{",", "·", ":", "点", "__", "--", "/", " _", "·"} {
+		list = append(list, versionDots(dot))
+	}
+	for _, a := range []string{
+		"iZ2ze", "iZbp1-", "hz-", "bj_", "prod/", "ns1.", "www.", "10.0.0.5_", "2019年", "2019_", "20190101", "1.", "(1)", "5.", "v1.0 ", "8G", "4C8G-", "SQL2008 ", "PHP5.6 ", "JDK8 ", "阿里云2核4G ", "腾讯云", "华为云 ",
+		"AWS ", "Azure ", "vm-", "VM_", "tpl-", "base-", "golden-", "img_", "snapshot of ", "升级前", "升级后", "原", "旧", "新", "现", "迁移自", "由", "系统：", "操作系统:", "OS: ", "name=", "\\", "/", "|", ">", "#", "-", "_", "--", "__",
+		"老服务器", "从库", "主库", "3号机", "第2台", "No.5 ", "12:30 ", "2.5GHz ", "x3 ", "P2V_", "p2v-", "v2v ", "从VMware迁移的", "migrated ", "formerly ", "was ", "was: ", "a699494373c04fc0bc8f2bb1389d6106__", "ami-0abc1234 ",
+	} {
+		list = append(list, before(a))
+	}
+	for _, a := range []string{
+		"_amd64_vhd", "_uefi", " HVM", " (x86_64)", " [64-bit]", "/64", " 64 bit", " x64 Edition", "x86", " x86", "_x86", "-ia32", "６４位", "64-bit", "64bit", "x86_64", "amd64", "i386", "i686", "_x64", "-x64", " 64Bit", "/x86_64",
+		".ova", ".vmdk", ".vhdx", "_copy", "(copy 1)", "-clone-3", "-snap-20190101-1230", "_bak20190101", "bak", "old", "_OLD", "-new", "_final2", "_rev3", "-r1", " build 1234", " b12", " p1", " rc1", "-beta2", " v7", "-v5.8", " ver 2", " version 3.1", " 1.0.0", "_1.0", "-1.0.2", " 2.0版",
+		" 2核4G", "2C4G", " 2U4G", " 2vcpu", " 16 GB RAM", " 500 GB", " 1TB SSD", " 40GB", "40GB", "100G", "500G", " 200M", "5M", "10M", "100M", " 5Mbps", " 3年", "3年", " 12个月", "12个月", " 100元/月", " 30天", "×3", "x3", "*2", " x2", "3台", "10台", "3号机", " 第2台", " No.5", " no 7", "@7", "[7]", " 7号", " -- 7", "__7", "#12", "：3",
+		" 19-01-01", "_190101", "190101", " 2019.1", " 201901011200", " 1546300800", " Jan 2019", " 2019Q1", " 20190101T120000Z", "-2019-01-01T12-00-00Z", " 2019/1/1 12:30", " 1/1/2019", "2019-01-01", "2019.01.01", "20190101_1230", "2019年", "2019年1月", "12:30", " 8:05", "20190101",
+		"10.0.0.5", "192.168.1.10", "-10-0-0-5", ":22", " 22端口", " /24", "_192.168.1.10", "@10.0.0.5",
+		"MySQL5.7", "PHP7", "Tomcat8", "Oracle11g", "SQL2008", "IIS7", "JDK8", "Nginx", "LNMP", "Docker", "DB", "Web", "test", "prod", "beijing", "hk", "ECS", "+PHP5.6", "+SQL2008R2", "&MySQL5.6", "/PHP5.6", ",PHP5.6", "_php56", "-nginx118",
+		"服务器", "系统", "模板", "备份2019", "专用", "测试机", "生产", "（勿动）", "主库", "从库", "已过期", "带宽5M", "迁移", "迁移用", "升级前备份", "升级前快照", "升级后", "待升级", " 升级前", " 之前", " 以前的", " 原", "（原）", "(旧)", " before migration", " after upgrade", " was", " old disk", " -> ", "→", "2号", "①", "Ⅱ", " 一号",
+	} {
+		list = append(list, after(a))
+	}
+	return append(list, around("原", "系统"), around("升级前", "升级后"), around("<p>", "</p>"), around("『", "』"), around("a_", "_b"), around("1-", "-2"), around("(", ")x3"), around("VM", "机"), around("20190101-", "-10.0.0.5"), around("8核16G", "40G"))
 }
 
 // newerVersions make a list of a name: the same system, another release.

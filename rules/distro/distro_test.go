@@ -298,3 +298,28 @@ func TestWhatIsCertainOfGluedDigitsStays(t *testing.T) {
 		t.Errorf("an id of hexadecimal digits names a system: %+v", g)
 	}
 }
+
+// Reading takes time linear in the length of what is read, whatever is repeated.
+func TestReadingIsLinear(t *testing.T) {
+	pieces := []string{
+		"CentOS ", "centos", "5.8", "5.8 ", "5,", "2003", "win2003", "Windows ", "20031", "升级前", "原5.8", "R2", "8核16G", "4G", "deadbeef01", "a1", "&amp;", "%25", `\u0035`, "１", "\u200b", "2019-01-01", "10.0.0.5.", "12:30",
+		"red,hat,", "old ", "from ", "w2k", "(", "2.6.18-", ".el5", "gred", "gentooto", "SP4 ", "/", "、", "{", "xp", "\n", "aliyun_", "5.06440G",
+	}
+	took := func(s string) time.Duration {
+		best := time.Duration(0)
+		for range 5 {
+			start := time.Now()
+			distro.Identify(s)
+			if d := time.Since(start); best == 0 || d < best {
+				best = d
+			}
+		}
+		return best
+	}
+	for _, piece := range pieces {
+		short, long := strings.Repeat(piece, 8<<10/len(piece)), strings.Repeat(piece, 512<<10/len(piece))
+		if a, b := took(short), took(long); b > 64*8*a+20*time.Millisecond {
+			t.Errorf("%q: %v for 8 KiB, %v for 512 KiB", piece, a, b)
+		}
+	}
+}

@@ -48,6 +48,7 @@ func (sc *scan) release(i int, possible bool) int {
 		m.read = true
 	} else if !m.read {
 		sc.unreal = true
+		sc.beforeOther(i)
 	}
 	return p.next
 }
@@ -246,7 +247,7 @@ func (sc *scan) minor(p *parts, possible bool) {
 	major := level{major: p.v[0], parts: 1}
 	if p.n > 1 {
 		v := level{major: p.v[0], minor: p.v[1], parts: 2}
-		if sc.word(p.tok[1])[0] == '0' && (sc.t[p.tok[1]].sized || sc.digits(p.tok[1]) == 3 && sc.dotted(p.tok[1])) { // 5.08 GB, 6.010.0.0.5
+		if sc.word(p.tok[1])[0] == '0' && (sc.t[p.tok[1]].sized || sc.digits(p.tok[1]) == 3) { // 5.08 GB, 6.010.0.0.5
 			v.minor = 0
 		}
 		switch {
@@ -283,6 +284,9 @@ func (sc *scan) minor(p *parts, possible bool) {
 			return
 		}
 		p.n, p.next = 1, p.tok[1]
+		if sc.sep(p.at) == ' ' && sc.digits(p.at) > 2 {
+			sc.heads(sc.word(p.at))
+		}
 	}
 	leading := sc.s[sc.t[p.at].start] == '0'
 	if sc.exists(major) && !leading {
@@ -347,6 +351,9 @@ func (sc *scan) compact(p *parts, possible bool) {
 	}
 	if ok {
 		sc.keep(sc.servicePack(v, p), possible)
+		if !glued && sc.sep(p.at) == ' ' && len(text) > 2 { // "Red Hat Linux 940": 9.40 and 9 with a size
+			sc.heads(text)
+		}
 		return
 	}
 	sc.unreal = true

@@ -223,7 +223,7 @@ func (sc *scan) yearGlued(digits string) bool {
 		return false
 	}
 	y, ok := mainYear(digits[:4])
-	if !ok || y > "2008" && (len(digits) >= 6 && isMonth(digits[:6]) || len(digits) >= 8 && likelyYear(digits[4:8])) {
+	if !ok || y > "2008" && len(digits) >= 6 && isMonth(digits[:6]) {
 		return false
 	}
 	return sc.windowsBefore(sc.n)

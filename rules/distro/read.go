@@ -234,7 +234,12 @@ func (sc *scan) alsoWithin(text, family string) {
 		if len(text) < len(name)+6 { // no room for another
 			continue
 		}
-		if w := words[name]; w.role == roleOS && w.family != family && !isWindows(w.family) && strings.Contains(text, name) {
+		at := strings.Index(text, name)
+		if w := words[name]; at >= 0 && w.role == roleOS && w.family != family {
+			if client := clientName(text[at+len(name):]); isWindows(w.family) && client != "" {
+				sc.add(WindowsClient, "", client, "", true)
+				continue
+			}
 			sc.note(reading{System: System{Family: w.family}})
 		}
 	}
@@ -274,13 +279,28 @@ func (sc *scan) aliyun(i int) bool {
 func (sc *scan) number(i int, own owner, listed bool) (int, owner) {
 	t := &sc.t[i]
 	m := &sc.mention
+	sep := t.sep
 	if t.no && !(own == ownerSystem && (m.family == CoreOS || m.edition == "tumbleweed") && sc.digits(i) == 8) {
-		if own == ownerSystem && !m.read && sc.unit(i) {
+		switch {
+		case own != ownerSystem || m.read:
+		case sc.unit(i):
 			sc.beforeSize(i)
+		case i == m.next && sc.sep(i+1) == ':' && sc.sep(i) != ':' && !isWindows(m.family):
+			sc.beforeClock(i)
+		case i == m.next && (sc.sep(i+1) == '-' || sc.sep(i+1) == '_') && sc.sep(i+3) == sc.sep(i+1) && !isWindows(m.family): // SLES 10-10-0-0-5
+			sc.heads(sc.word(i))
+			if major := (level{major: t.val, parts: 1}); sc.exists(major) {
+				sc.keep(major, true)
+			}
+		case i == m.next && sep == '.' && sc.isNum(i+1) && !isWindows(m.family): // "Ubuntu.10.10.2.0": it may be an address
+			if v := (level{major: t.val, minor: sc.t[i+1].val, parts: 2}); sc.exists(v) {
+				sc.keep(v, true)
+			}
+		case i == m.next && sc.digits(i) >= 8 && !isDate(sc.word(i)[:8]) && !isWindows(m.family): // SLES 10190101
+			sc.heads(sc.word(i))
 		}
 		return i + 1, own
 	}
-	sep := t.sep
 	listed = listed || sep == ',' || sep == '/'
 	switch {
 	case own == ownerSystem && !m.read:
@@ -327,9 +347,14 @@ func (sc *scan) number(i int, own owner, listed bool) (int, owner) {
 // digits is the size of a disk.
 func (sc *scan) beforeSize(i int) {
 	text := sc.word(i)
-	if sc.listedNumber(i) || len(text) == 2 && text[1] == '0' {
+	if sc.sep(i) == ',' && sc.s[sc.t[i].start-1] == ' ' || len(text) == 2 && text[1] == '0' { // "CentOS, 512G"
 		return
 	}
+	sc.heads(text)
+}
+
+// heads keeps the releases of the open mention that digits may begin with.
+func (sc *scan) heads(text string) {
 	for n := 1; n < len(text) && n <= 2; n++ {
 		if major := (level{major: uint32(atoi(text[:n])), parts: 1}); text[n] != '0' && sc.exists(major) {
 			sc.keep(major, true)
@@ -342,9 +367,25 @@ func (sc *scan) beforeSize(i int) {
 	}
 }
 
-// listedNumber says whether a mark that separates a list stands before token i.
-// A "+" is none: it is how a space is written in an address.
-func (sc *scan) listedNumber(i int) bool { return sc.sep(i) == ',' && sc.s[sc.t[i].start-1] != '+' }
+// beforeOther keeps what number i may begin with where it is no release as it
+// stands: CentOS 5 and a date, a time or an address in "CentOS 5190101". The
+// number of a machine is left alone.
+func (sc *scan) beforeOther(i int) {
+	text := sc.word(i)
+	s, after := sc.sep(i), sc.sep(i+1)
+	if (s == '-' || s == '_') && len(text) <= 3 && after != ':' && after != '.' || isWindows(sc.mention.family) || text[0] == '0' {
+		return
+	}
+	sc.heads(text)
+}
+
+// beforeClock keeps the release that the hour of a time may be: CentOS 5:22.
+func (sc *scan) beforeClock(i int) {
+	if major := (level{major: sc.t[i].val, parts: 1}); sc.sep(i+1) == ':' && sc.s[sc.t[i].start] != '0' && sc.exists(major) {
+		sc.keep(major, true)
+	}
+	sc.heads(sc.word(i))
+}
 
 // dotted says whether the number at token i goes on after a dot.
 func (sc *scan) dotted(i int) bool {

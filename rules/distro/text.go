@@ -206,10 +206,32 @@ func (sc *scan) split() {
 			sc.n++
 			t = date
 		}
+		if !digit && t.sep == 0 && sc.n+1 < maxTokens && sc.nameAfterUnit(sc.s[t.start:t.end]) {
+			sc.t[sc.n] = token{start: t.start, end: t.start + 1}
+			sc.n++
+			t.start++
+		}
 		sc.t[sc.n] = t
 		sc.n++
 		sep = 0
 	}
+}
+
+// nameAfterUnit says whether a letter that measures what stands before it has a
+// name glued to it: 16GRed Hat, 8GWin2003.
+func (sc *scan) nameAfterUnit(text string) bool {
+	if words[text] != nil {
+		return false
+	}
+	switch text[1:] {
+	case "x", "amd", "i": // 5Mx64
+		return words[text[:1]] != nil && words[text[:1]].unit
+	}
+	if len(text) < 3 {
+		return false
+	}
+	unit, name := words[text[:1]], words[text[1:]]
+	return unit != nil && unit.unit && name != nil && (name.role == roleOS || name.role == roleOther || name.role == roleNumbered || len(name.longer) > 0)
 }
 
 // drawn returns the end of an id whose letters are drawn by lot and that begins at

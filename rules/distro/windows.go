@@ -172,7 +172,10 @@ func (sc *scan) scope(ws *windowsScope, i int) (int, owner) {
 		word, next := sc.lookup(i)
 		switch {
 		case sc.is(i, "server"), sc.is(i, "srv"), sc.is(i, "svr"), sc.is(i, "serv"), sc.is(i, "servguest"), sc.is(i, "advservguest"):
-			sc.serverAfter(ws)
+			client, guest := ws.release, sc.sep(i) == 0 && sc.has("guest")
+			if sc.serverAfter(ws) && !guest { // "Windows 10 server": it may be what the machine is for
+				sc.add(WindowsClient, "", client, "", true)
+			}
 		case sc.is(i, "nt"):
 			ws.nt = true
 		case sc.is(i, "build") || sc.is(i, "r") || sc.is(i, "svrnext") || sc.is(i, "srvguest"):
@@ -252,7 +255,7 @@ func clientName(text string) string {
 		return text
 	case strings.HasPrefix(text, "vista"):
 		return "vista"
-	case strings.HasPrefix(text, "xp") && !strings.HasPrefix(text, "xps"):
+	case strings.HasPrefix(text, "xp") && text != "xps":
 		return "xp"
 	}
 	return ""
@@ -320,11 +323,12 @@ func (sc *scan) windowsPack(ws *windowsScope, i int) int {
 	return j + 1
 }
 
-// serverAfter reads "server" after a number: the client's name of a server.
-func (sc *scan) serverAfter(ws *windowsScope) {
+// serverAfter reads "server" after a number: the client's name of a server. It says
+// whether it made a server of a client.
+func (sc *scan) serverAfter(ws *windowsScope) bool {
 	ws.server = true
 	if ws.at < 0 || !ws.client {
-		return
+		return false
 	}
 	release := ""
 	switch ws.release {
@@ -337,20 +341,32 @@ func (sc *scan) serverAfter(ws *windowsScope) {
 	case "9", "10":
 		release = "2016"
 	default:
-		return
+		return false
 	}
 	ws.release, ws.client = release, false
 	sc.renew(ws)
+	return true
 }
 
 // windowsNumberAt reads the number at token i within a scope and returns the
 // token after it.
 func (sc *scan) windowsNumberAt(ws *windowsScope, i int, listed bool) int {
 	t := &sc.t[i]
-	if t.no && ws.at < 0 && !ws.server && sc.unit(i) {
+	if t.no && ws.at < 0 && !ws.server && (sc.unit(i) || i == sc.mention.next) {
 		sc.clientBeforeSize(i)
+		if isClient(t.val) && t.val != 9 && !sc.unit(i) && sc.word(i)[0] != '0' { // Windows 7:22
+			sc.add(WindowsClient, "", sc.word(i), "", true)
+		}
+		if ws.nt {
+			sc.kernelBeforeSize(i)
+		}
 	}
 	if t.no || sc.width(i) && !sc.isNum(i+1) {
+		if sc.digits(i) > 4 && ws.at < 0 {
+			if y, ok := mainYear(sc.word(i)[:4]); ok { // 201212个月: the date begins with a release
+				sc.add(WindowsServer, "", y, "", true)
+			}
+		}
 		return i + 1
 	}
 	if next, ok := sc.windowsKernel(ws, i); ok {
@@ -407,6 +423,20 @@ func (sc *scan) clientBeforeSize(i int) {
 	}
 }
 
+// kernelBeforeSize keeps what the digits may begin with after "NT": 4.0 in
+// "NT 4010台".
+func (sc *scan) kernelBeforeSize(i int) {
+	text := sc.word(i)
+	if len(text) < 2 {
+		return
+	}
+	if s, ok := ntRelease(uint32(text[0]-'0'), 0); ok && text[0] < '5' {
+		sc.add(s.Family, "", s.Version, "", true)
+	} else if s, ok := ntRelease(uint32(text[0]-'0'), uint32(text[1]-'0')); ok {
+		sc.add(s.Family, "", s.Version, "", true)
+	}
+}
+
 // windowsYear keeps a release that is named by a year.
 func (sc *scan) windowsYear(ws *windowsScope, y string, i int) {
 	ws.at, ws.spTwo = -1, false
@@ -428,7 +458,11 @@ func (sc *scan) clientAt(ws *windowsScope, i int, text string, listed bool) int 
 			return i + 2
 		}
 		return i + 1
-	case text[0] == '0' || !isClient(value):
+	case text[0] == '0':
+	case !isClient(value):
+		if ws.at < 0 && !ws.server {
+			sc.clientBeforeSize(i)
+		}
 	case ws.server && !listed: // Windows Server 7 is no release
 		sc.unreal = true
 	case value == 9: // what became Windows 10
@@ -463,7 +497,11 @@ func (sc *scan) windowsKernel(ws *windowsScope, i int) (int, bool) {
 			ws.keep(sc, s.Family, s.Version)
 			return i + 1, true
 		}
-		if s, ok := ntRelease(t.val/10, t.val%10); ok && ws.nt && ws.at < 0 && sc.digits(i) == 2 { // NT 40
+		kernel := t.val
+		if sc.digits(i) == 4 && (t.val%100 == 32 || t.val%100 == 64) { // NT 4032位
+			kernel /= 100
+		}
+		if s, ok := ntRelease(kernel/10, kernel%10); ok && ws.nt && ws.at < 0 && kernel < 100 && kernel > 9 { // NT 40
 			ws.keep(sc, s.Family, s.Version)
 			return i + 1, true
 		}

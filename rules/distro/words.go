@@ -117,7 +117,7 @@ func (sc *scan) lookup(i int) (*word, int) {
 		return unknownWord, i + 1
 	}
 	for _, p := range w.longer {
-		if sc.follow(i+1, p.rest) {
+		if sc.follow(i+1, p.rest, w.role != roleOS) {
 			return p.word, i + 1 + len(p.rest)
 		}
 	}
@@ -150,7 +150,7 @@ func (sc *scan) within(i int) (w *word, next int, ends bool) {
 			continue
 		}
 		for _, p := range words[g].longer {
-			if p.word.role == roleOS && sc.follow(i+1, p.rest) {
+			if p.word.role == roleOS && sc.follow(i+1, p.rest, true) {
 				return p.word, i + 1 + len(p.rest), true
 			}
 		}
@@ -164,10 +164,12 @@ func (sc *scan) within(i int) (w *word, next int, ends bool) {
 	return nil, 0, false
 }
 
-// follow says whether the words stand at token i and after.
-func (sc *scan) follow(i int, rest []string) bool {
+// follow says whether the words stand at token i and after. Where the word before
+// them is a name by itself, the marks of a list stand between two names: "Ubuntu,
+// Kylin"; "Red,Hat" is one all the same.
+func (sc *scan) follow(i int, rest []string, listed bool) bool {
 	for j, r := range rest {
-		if sc.word(i+j) != r || sc.t[i+j].sep == ',' && sc.s[sc.t[i+j].start-1] != '+' {
+		if sc.word(i+j) != r || !listed && sc.t[i+j].sep == ',' && sc.s[sc.t[i+j].start-1] != '+' {
 			return false
 		}
 	}
