@@ -175,16 +175,41 @@ type Failure struct {
 	RequestID string `json:"request_id,omitempty"`
 }
 
-// Group is a count of instances that share a few attributes.
+// Group is a count of instances that share a few attributes. Those whose verdict
+// is not of high confidence, and those whose verdict a waiver set aside, are
+// among Instances.
 type Group struct {
-	Account   string `json:"account"`
-	Region    string `json:"region"`
-	Target    string `json:"target"`
-	Verdict   string `json:"verdict"`
-	OSFamily  string `json:"os_family"`
-	OSVersion string `json:"os_version"`
-	Legacy    bool   `json:"legacy"`
-	Instances int    `json:"instances"`
+	Account          string `json:"account"`
+	Region           string `json:"region"`
+	Target           string `json:"target"`
+	Verdict          string `json:"verdict"`
+	OSFamily         string `json:"os_family"`
+	OSVersion        string `json:"os_version"`
+	Legacy           bool   `json:"legacy"`
+	Instances        int    `json:"instances"`
+	LowConfidence    int    `json:"low_confidence"`
+	MediumConfidence int    `json:"medium_confidence"`
+	Waived           int    `json:"waived"`
+}
+
+// Add counts n instances whose verdict is so sure and waived or not.
+func (g *Group) Add(n int, c rules.Confidence, waived bool) {
+	g.Instances += n
+	switch c {
+	case rules.Low:
+		g.LowConfidence += n
+	case rules.Medium:
+		g.MediumConfidence += n
+	case rules.High:
+	}
+	if waived {
+		g.Waived += n
+	}
+}
+
+// NoConfidence counts nothing at each confidence.
+func NoConfidence() map[string]int {
+	return map[string]int{rules.High.String(): 0, rules.Medium.String(): 0, rules.Low.String(): 0}
 }
 
 // Summary is the store's totals; counts never travel without Scopes, which
@@ -195,13 +220,18 @@ type Summary struct {
 	Legacy    int                       `json:"legacy"`
 	Targets   []string                  `json:"targets"`
 	Verdicts  map[string]map[string]int `json:"verdicts"` // target -> verdict -> instances
-	Groups    []Group                   `json:"groups"`   // account, region, target, verdict, os_family, os_version
-	Scopes    []ScopeStatus             `json:"scopes"`
-	Excluded  []AccountLabel            `json:"excluded,omitempty"`  // left alone by the configuration, as of the last scan
-	Forgotten []Forgotten               `json:"forgotten,omitempty"` // settled as truly gone, the newest last
-	Ruleset   string                    `json:"ruleset"`
-	CaughtUp  bool                      `json:"caught_up"`
-	AsOf      time.Time                 `json:"as_of"`
+	// Confidence tells the same instances apart by how sure their verdict is:
+	// target -> verdict -> high, medium, low -> instances.
+	Confidence map[string]map[string]map[string]int `json:"confidence"`
+	// Waived are the instances whose verdict a waiver set aside, by target.
+	Waived    map[string]int `json:"waived"`
+	Groups    []Group        `json:"groups"` // account, region, target, verdict, os_family, os_version
+	Scopes    []ScopeStatus  `json:"scopes"`
+	Excluded  []AccountLabel `json:"excluded,omitempty"`  // left alone by the configuration, as of the last scan
+	Forgotten []Forgotten    `json:"forgotten,omitempty"` // settled as truly gone, the newest last
+	Ruleset   string         `json:"ruleset"`
+	CaughtUp  bool           `json:"caught_up"`
+	AsOf      time.Time      `json:"as_of"`
 }
 
 // ScopeStatus is how fresh and whole the knowledge of one scope is.

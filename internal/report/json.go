@@ -254,6 +254,12 @@ func TidySummary(s record.Summary) record.Summary {
 	if s.Verdicts == nil {
 		s.Verdicts = map[string]map[string]int{}
 	}
+	if s.Confidence == nil {
+		s.Confidence = map[string]map[string]map[string]int{}
+	}
+	if s.Waived == nil {
+		s.Waived = map[string]int{}
+	}
 	return s
 }
 

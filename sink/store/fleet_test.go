@@ -72,7 +72,7 @@ func (j *judge) classify(f *rules.Facts) *rules.Classification {
 		level = rules.Unknown
 	}
 	for i, t := range j.targets {
-		v := rules.Verdict{Target: t, Level: level, Confidence: rules.High, Rule: "test", Reason: "a test says so", Remedies: []rules.Remedy{}, Checks: []string{}}
+		v := rules.Verdict{Target: t, Level: level, Confidence: rules.Confidence(len(f.OSName) % 3), Rule: "test", Reason: "a test says so", Remedies: []rules.Remedy{}, Checks: []string{}}
 		if i == 0 && level == rules.Incompatible {
 			v.Level = rules.NeedsAction
 		}

@@ -126,6 +126,7 @@ func (s *snapshot) total() *record.Summary {
 func total(now int64, digest string, targets []string, scopes []*scopeSnap, accounts map[string]AccountStatus, by settled) *record.Summary {
 	t := &record.Summary{
 		Targets: targets, Verdicts: map[string]map[string]int{}, Groups: []record.Group{},
+		Confidence: map[string]map[string]map[string]int{}, Waived: map[string]int{},
 		Scopes: []record.ScopeStatus{}, Ruleset: digest, Excluded: by.excluded, Forgotten: by.forgotten,
 	}
 	if now > 0 {
@@ -133,6 +134,11 @@ func total(now int64, digest string, targets []string, scopes []*scopeSnap, acco
 	}
 	for _, target := range targets {
 		t.Verdicts[target] = noVerdicts()
+		t.Confidence[target] = map[string]map[string]int{}
+		for level := range t.Verdicts[target] {
+			t.Confidence[target][level] = record.NoConfidence()
+		}
+		t.Waived[target] = 0
 	}
 	for _, sc := range scopes {
 		t.Instances += sc.present
@@ -143,7 +149,13 @@ func total(now int64, digest string, targets []string, scopes []*scopeSnap, acco
 				t.Legacy += c.n
 			}
 			for j, target := range targets {
-				t.Verdicts[target][c.Level(j).String()] += c.n
+				level := c.Level(j)
+				sure, waived := sureness(&c.Class, j)
+				t.Verdicts[target][level.String()] += c.n
+				t.Confidence[target][level.String()][sure.String()] += c.n
+				if waived {
+					t.Waived[target] += c.n
+				}
 			}
 		}
 		t.Groups = append(t.Groups, sc.grouped()...)
@@ -184,24 +196,38 @@ func (sc *scopeSnap) grouped() []record.Group {
 			family, version string
 			legacy          bool
 		}
-		merged := map[key]int{}
+		merged := map[key]*record.Group{}
 		for i := range sc.counts {
 			c := &sc.counts[i]
 			for t := range sc.targets {
-				merged[key{t, c.Level(t), c.Family, c.Version, c.Legacy}] += c.n
+				sure, waived := sureness(&c.Class, t)
+				k := key{t, c.Level(t), c.Family, c.Version, c.Legacy}
+				g := merged[k]
+				if g == nil {
+					g = &record.Group{
+						Account: sc.key.Account, Region: sc.key.Region, Target: sc.targets[t], Verdict: k.level.String(),
+						OSFamily: c.Family, OSVersion: c.Version, Legacy: c.Legacy,
+					}
+					merged[k] = g
+				}
+				g.Add(c.n, sure, waived)
 			}
 		}
 		out := make([]record.Group, 0, len(merged))
-		for k, n := range merged {
-			out = append(out, record.Group{
-				Account: sc.key.Account, Region: sc.key.Region, Target: sc.targets[k.target], Verdict: k.level.String(),
-				OSFamily: k.family, OSVersion: k.version, Legacy: k.legacy, Instances: n,
-			})
+		for _, g := range merged {
+			out = append(out, *g)
 		}
 		slices.SortFunc(out, compareGroups)
 		sc.groups = out
 	})
 	return sc.groups
+}
+
+// sureness says how sure the verdict of a class is on a target, and whether a
+// waiver set another one aside.
+func sureness(c *format.Class, target int) (sure rules.Confidence, waived bool) {
+	s, ok := c.Standing(target)
+	return s.Confidence, ok && s.Was != c.Level(target)
 }
 
 func compareGroups(a, b record.Group) int {

@@ -32,23 +32,40 @@ func rowsOf(tb testing.TB, v *store.View) []*record.Record {
 
 // added is what rows add up to.
 func added(rows []*record.Record, targets []string) *record.Summary {
-	sum := &record.Summary{Instances: len(rows), Targets: targets, Verdicts: map[string]map[string]int{}}
+	sum := &record.Summary{
+		Instances: len(rows), Targets: targets, Verdicts: map[string]map[string]int{},
+		Confidence: map[string]map[string]map[string]int{}, Waived: map[string]int{},
+	}
 	for _, target := range targets {
 		sum.Verdicts[target] = map[string]int{"compatible": 0, "needs-action": 0, "unknown": 0, "incompatible": 0}
+		sum.Confidence[target], sum.Waived[target] = map[string]map[string]int{}, 0
+		for level := range sum.Verdicts[target] {
+			sum.Confidence[target][level] = map[string]int{"high": 0, "medium": 0, "low": 0}
+		}
 	}
-	groups := map[record.Group]int{}
+	groups := map[record.Group]*record.Group{}
 	for _, r := range rows {
 		if r.Legacy {
 			sum.Legacy++
 		}
 		for _, v := range r.Verdicts {
 			sum.Verdicts[v.Target][v.Level.String()]++
-			groups[record.Group{Account: r.Account, Region: r.Region, Target: v.Target, Verdict: v.Level.String(), OSFamily: r.OS.Family, OSVersion: r.OS.Version, Legacy: r.Legacy}]++
+			sum.Confidence[v.Target][v.Level.String()][v.Confidence.String()]++
+			if v.Waiver != nil {
+				sum.Waived[v.Target]++
+			}
+			key := record.Group{Account: r.Account, Region: r.Region, Target: v.Target, Verdict: v.Level.String(), OSFamily: r.OS.Family, OSVersion: r.OS.Version, Legacy: r.Legacy}
+			g := groups[key]
+			if g == nil {
+				g = &record.Group{}
+				*g = key
+				groups[key] = g
+			}
+			g.Add(1, v.Confidence, v.Waiver != nil)
 		}
 	}
-	for g, n := range groups {
-		g.Instances = n
-		sum.Groups = append(sum.Groups, g)
+	for _, g := range groups {
+		sum.Groups = append(sum.Groups, *g)
 	}
 	return sum
 }
@@ -62,6 +79,12 @@ func sameTotals(t *testing.T, v *store.View, targets []string, rows []*record.Re
 	}
 	if diff := cmp.Diff(want.Verdicts, got.Verdicts); diff != "" {
 		t.Errorf("verdicts of rows and totals: %s", diff)
+	}
+	if diff := cmp.Diff(want.Confidence, got.Confidence); diff != "" {
+		t.Errorf("confidence of rows and totals: %s", diff)
+	}
+	if diff := cmp.Diff(want.Waived, got.Waived); diff != "" {
+		t.Errorf("waived rows and totals: %s", diff)
 	}
 	groups := map[record.Group]bool{}
 	for _, g := range got.Groups {

@@ -120,9 +120,10 @@ func (f *Fleet) sum() {
 	ended := Now()
 	s := record.Summary{
 		Instances: len(f.Records), Targets: Targets(), Verdicts: map[string]map[string]int{},
+		Confidence: map[string]map[string]map[string]int{}, Waived: map[string]int{},
 		Ruleset: "0123456789ab", CaughtUp: true, AsOf: ended,
 	}
-	groups := map[record.Group]int{}
+	groups := map[record.Group]*record.Group{}
 	perScope := map[scope]int{}
 	for _, r := range f.Records {
 		if r.Legacy {
@@ -131,18 +132,32 @@ func (f *Fleet) sum() {
 		perScope[scope{r.Account, r.Region}]++
 		for _, v := range r.Verdicts {
 			if s.Verdicts[v.Target] == nil {
-				s.Verdicts[v.Target] = map[string]int{}
+				s.Verdicts[v.Target], s.Confidence[v.Target] = map[string]int{}, map[string]map[string]int{}
 			}
-			s.Verdicts[v.Target][v.Level.String()]++
-			groups[record.Group{
-				Account: r.Account, Region: r.Region, Target: v.Target, Verdict: v.Level.String(),
+			level := v.Level.String()
+			s.Verdicts[v.Target][level]++
+			if s.Confidence[v.Target][level] == nil {
+				s.Confidence[v.Target][level] = record.NoConfidence()
+			}
+			s.Confidence[v.Target][level][v.Confidence.String()]++
+			if v.Waiver != nil {
+				s.Waived[v.Target]++
+			}
+			key := record.Group{
+				Account: r.Account, Region: r.Region, Target: v.Target, Verdict: level,
 				OSFamily: r.OS.Family, OSVersion: r.OS.Version, Legacy: r.Legacy,
-			}]++
+			}
+			g := groups[key]
+			if g == nil {
+				g = &record.Group{}
+				*g = key
+				groups[key] = g
+			}
+			g.Add(1, v.Confidence, v.Waiver != nil)
 		}
 	}
-	for g, n := range groups {
-		g.Instances = n
-		s.Groups = append(s.Groups, g)
+	for _, g := range groups {
+		s.Groups = append(s.Groups, *g)
 	}
 	slices.SortFunc(s.Groups, func(a, b record.Group) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 	f.Scan = record.Scan{
