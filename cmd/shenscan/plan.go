@@ -272,8 +272,8 @@ func planWindows(s *settings) ([]plan.Window, error) {
 		}
 		f.Rename(accountIDs(s.file))
 		out = append(out, plan.Window{Name: w.Name, From: w.From, Until: w.Until, Fits: func(rec *record.Record) bool {
-			return f.Scope(rec.Account, rec.Region) && f.Judged(&rec.Classification, rec.InstanceFamily) &&
-				f.Row(rec.InstanceID, func(key string) (string, bool) { v, ok := rec.Tags[key]; return v, ok })
+			return f.Scope(rec.Account, rec.Region) && f.Judged(&rec.Classification, filter.Machine{Family: rec.InstanceFamily, Image: rec.ImageID}) &&
+				f.Row(rec.InstanceID, rec.Status, func(key string) (string, bool) { v, ok := rec.Tags[key]; return v, ok })
 		}})
 	}
 	return out, nil

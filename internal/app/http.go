@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/shenscan/shenscan/internal/config"
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/httpapi"
 )
 
@@ -187,13 +188,13 @@ func (a *App) handler(metrics http.Handler) (http.Handler, error) {
 		version, _ := Version()
 		return httpapi.New(httpapi.Options{
 			Store: pageStore{a}, Answers: answers{a}, Rescanner: pageRescanner{a.bus}, Operator: a.access.operator,
+			Rules: func() *rules.Definition { return a.classifier.Load().Ruleset().Definition() },
 			Ready: func() (bool, []string) {
 				why := a.notReady()
 				return len(why) == 0, why
 			},
 			Snapshot: a.snapshots, Types: http.HandlerFunc(a.types),
-			Metrics: metrics, Version: version, Reload: reloadHandler{a},
-			RulesAsOf: func() string { return a.classifier.Load().Ruleset().Definition().AsOf }, Log: a.log, Now: a.o.Now,
+			Metrics: metrics, Version: version, Reload: reloadHandler{a}, NextScan: a.nextScan, Log: a.log, Now: a.o.Now,
 		})
 	}
 	mux := http.NewServeMux()

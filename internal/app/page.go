@@ -3,14 +3,14 @@ package app
 import (
 	"context"
 	"errors"
-	"iter"
 	"slices"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/event"
-	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/producer"
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/httpapi"
 	"github.com/shenscan/shenscan/sink/store"
 )
@@ -20,36 +20,37 @@ type pageStore struct{ a *App }
 
 var _ httpapi.Store = pageStore{}
 
-// Summary implements httpapi.Store.
-func (p pageStore) Summary() *record.Summary {
-	s := *p.a.db.Summary()
-	s.CaughtUp = p.a.sink.CaughtUp()
-	return &s
-}
-
-// Known implements httpapi.Store.
-func (p pageStore) Known() *filter.Known { return p.a.db.Known() }
-
-// Instances implements httpapi.Store.
-func (p pageStore) Instances(ctx context.Context, f httpapi.Filter) iter.Seq2[*record.Record, error] {
-	q := storeFilter(&f)
-	if f.After != (httpapi.Key{}) {
-		q.Cursor = store.CursorAfter(&record.Record{Account: f.After.Account, Region: f.After.Region, InstanceID: f.After.InstanceID})
-	}
-	return p.a.db.Instances(ctx, q)
-}
-
-func storeFilter(f *httpapi.Filter) store.Filter {
-	return store.Filter{
+// View implements httpapi.Store.
+func (p pageStore) View(ctx context.Context, f httpapi.Filter) (httpapi.View, error) {
+	v, err := p.a.db.View(ctx, nil, store.Filter{
 		Account: f.Account, Region: f.Region, Target: f.Target, Verdict: f.Verdict, OSFamily: f.OSFamily, OSVersion: f.OSVersion,
-		Legacy: f.Legacy, Scope: f.Scope, Query: f.Q, Gone: f.Gone, Limit: f.Limit,
+		Legacy: f.Legacy, Scope: f.Scope, Query: f.Q, Gone: f.Gone,
+	})
+	if err != nil {
+		return nil, err
 	}
+	return &pageView{v, p.a}, nil
 }
 
-// Sorted implements httpapi.Store.
-func (p pageStore) Sorted(ctx context.Context, f httpapi.Filter, by httpapi.Order, after *httpapi.Place) ([]httpapi.Placed, error) {
-	sort := store.Sort{By: store.SortByID, Down: by.Down}
+// pageView shows one moment of the store to a page.
+type pageView struct {
+	*store.View
+	a *App
+}
+
+// Summary implements httpapi.View.
+func (p *pageView) Summary() *record.Summary {
+	s := p.View.Summary()
+	s.CaughtUp = p.a.sink.CaughtUp()
+	return s
+}
+
+// Rows implements httpapi.View.
+func (p *pageView) Rows(ctx context.Context, by httpapi.Order, after *httpapi.Place, limit int) ([]httpapi.Placed, error) {
+	sort := store.Sort{By: store.SortByKey, Down: by.Down, Back: by.Back}
 	switch by.By {
+	case "id":
+		sort.By = store.SortByID
 	case "name":
 		sort.By = store.SortByName
 	case "type":
@@ -67,7 +68,7 @@ func (p pageStore) Sorted(ctx context.Context, f httpapi.Filter, by httpapi.Orde
 	if after != nil {
 		place = &store.Place{Value: after.Value, Account: after.Key.Account, Region: after.Key.Region, InstanceID: after.Key.InstanceID}
 	}
-	got, err := p.a.db.Sorted(ctx, storeFilter(&f), sort, place)
+	got, err := p.Sorted(ctx, sort, place, limit)
 	out := make([]httpapi.Placed, len(got))
 	for i, g := range got {
 		out[i] = httpapi.Placed{
@@ -78,9 +79,9 @@ func (p pageStore) Sorted(ctx context.Context, f httpapi.Filter, by httpapi.Orde
 	return out, err
 }
 
-// Instance implements httpapi.Store.
-func (p pageStore) Instance(_ context.Context, account, region, id string) (*record.Record, []record.Change, error) {
-	found, err := p.a.db.Find(id)
+// Instance implements httpapi.View.
+func (p *pageView) Instance(account, region, id string) (*record.Record, []record.Change, error) {
+	found, err := p.Find(id)
 	for _, f := range found {
 		if (account == "" || account == f.Record.Account) && (region == "" || region == f.Record.Region) {
 			history := slices.Clone(f.History)
@@ -91,6 +92,19 @@ func (p pageStore) Instance(_ context.Context, account, region, id string) (*rec
 	return nil, nil, notFound(errors.Join(err, store.ErrNotFound))
 }
 
+// Explain implements httpapi.View.
+func (p *pageView) Explain(account, region, id string) (*rules.Explanation, error) {
+	targets, err := answers{p.a}.targets(p.a.classifier.Load().Targets())
+	if err != nil {
+		return nil, err
+	}
+	f, err := p.Facts(account, region, id)
+	if err != nil {
+		return nil, notFound(err)
+	}
+	return p.a.classifier.Load().Ruleset().Explain(f, targets), nil
+}
+
 func notFound(err error) error {
 	if errors.Is(err, store.ErrNotFound) {
 		return httpapi.ErrNotFound
@@ -98,21 +112,21 @@ func notFound(err error) error {
 	return err
 }
 
-// Scans implements httpapi.Store.
-func (p pageStore) Scans(_ context.Context, limit int) ([]record.Scan, error) {
-	scans, err := p.a.db.Scans(limit)
+// Scans implements httpapi.View.
+func (p *pageView) Scans(limit int) ([]record.Scan, error) {
+	scans, err := p.View.Scans(limit)
 	return scans[:min(limit, len(scans))], err
 }
 
-// Scan implements httpapi.Store.
-func (p pageStore) Scan(_ context.Context, id string) (*record.Scan, error) {
-	s, err := p.a.db.Scan(id)
+// Scan implements httpapi.View.
+func (p *pageView) Scan(id string) (*record.Scan, error) {
+	s, err := p.View.Scan(id)
 	return s, notFound(err)
 }
 
-// Trend implements httpapi.Store.
-func (p pageStore) Trend(_ context.Context, limit int) ([]httpapi.Point, error) {
-	points, err := p.a.db.Trend(limit)
+// Trend implements httpapi.View.
+func (p *pageView) Trend(limit int) ([]httpapi.Point, error) {
+	points, err := p.View.Trend(limit)
 	out := make([]httpapi.Point, 0, len(points))
 	for _, t := range points {
 		out = append(out, httpapi.Point{At: t.At, Instances: t.Instances, Legacy: t.Legacy, Complete: t.State == record.ScanComplete, ScanID: t.ScanID, Verdicts: t.Verdicts})
@@ -130,4 +144,13 @@ func (p pageRescanner) Rescan(ctx context.Context, r httpapi.RescanRequest) (htt
 	var reply httpapi.RescanReply
 	err := p.bus.Call(ctx, event.SubjectRescan, r, &reply)
 	return reply, err
+}
+
+// Scan implements httpapi.Rescanner.
+func (p pageRescanner) Scan(ctx context.Context, reason string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	var reply producer.ScanReply
+	err := p.bus.Call(ctx, event.SubjectScan, producer.ScanRequest{Reason: reason}, &reply)
+	return reply.ScanID, err
 }

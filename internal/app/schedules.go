@@ -3,6 +3,9 @@ package app
 import (
 	"context"
 	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
 
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/event"
@@ -100,6 +103,41 @@ func (a *App) endOtherSchedules(ctx context.Context, list []Schedule) error {
 		a.log.Warn("schedule is not in the configuration any more, and ended", "schedule", name)
 	}
 	return nil
+}
+
+// nextScan is when the first of the configured schedules asks for a scan, and its
+// name; "" where none is configured here.
+func (a *App) nextScan() (at time.Time, name string) {
+	list := a.schedules.Load()
+	if list == nil {
+		return time.Time{}, ""
+	}
+	now := a.o.Now()
+	for i := range *list {
+		s := &(*list)[i]
+		if next, ok := s.next(now); ok && (name == "" || next.Before(at)) {
+			at, name = next, s.Name
+		}
+	}
+	return at, name
+}
+
+// next is when the schedule ticks after now, as the server reckons it.
+func (s *Schedule) next(now time.Time) (time.Time, bool) {
+	zone := time.UTC
+	if s.Zone != "" {
+		var err error
+		if zone, err = time.LoadLocation(s.Zone); err != nil {
+			return time.Time{}, false
+		}
+	}
+	parser := cron.NewParser(cron.Second | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
+	at, err := parser.Parse(s.Cron)
+	if err != nil {
+		return time.Time{}, false
+	}
+	next := at.Next(now.In(zone))
+	return next.UTC(), !next.IsZero()
 }
 
 // ticked counts and logs what came of a tick.

@@ -9,11 +9,12 @@ import (
 	"strings"
 
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/distro"
 )
 
 // Words are the names of the filter's flags and query parameters.
 func Words() []string {
-	return []string{"account", "region", "tag", "family", "os", "verdict", "confidence", "exclude"}
+	return []string{"account", "region", "tag", "family", "image", "status", "os", "verdict", "confidence", "waived", "exclude"}
 }
 
 // Values are a filter as it is written: values by word, each of which may hold
@@ -40,12 +41,17 @@ const (
 	maxKnownTag = 128
 )
 
+// NoVersion stands for the release of an operating system of which no release
+// is known: "centos:unknown".
+const NoVersion = "unknown"
+
 // condition is one value of a word.
 type condition struct {
 	word       string
 	name       string // account, region, family, system, tag key, target of a verdict, instance id
 	value      string // version, tag value
 	any        bool   // tag: whatever its value
+	yes        bool   // waived
 	level      rules.Level
 	confidence rules.Confidence
 	text       string // as it was written
@@ -53,11 +59,14 @@ type condition struct {
 
 // Filter narrows instances. The zero value lets every one through. Values of
 // one word are alternatives, except tags: those of one key are alternatives, and
-// every key must fit. Words narrow each other. Verdict and confidence must fit
-// on one and the same target.
+// every key must fit. Words narrow each other. Verdict, confidence and waived
+// must fit on one and the same target.
 type Filter struct {
-	accounts, regions, tags, families, systems, verdicts, confidences, excluded []condition
+	accounts, regions, tags, families, images, statuses, systems, verdicts, confidences, waived, excluded []condition
 }
+
+// Machine is what a filter looks at beside the classification.
+type Machine struct{ Family, Image string }
 
 // Parse reads a filter. Closed words are checked here, the others by Check.
 func Parse(v Values) (Filter, error) {
@@ -86,8 +95,8 @@ func Parse(v Values) (Filter, error) {
 
 func (f *Filter) list(word string) *[]condition {
 	return map[string]*[]condition{
-		"account": &f.accounts, "region": &f.regions, "tag": &f.tags, "family": &f.families, "os": &f.systems,
-		"verdict": &f.verdicts, "confidence": &f.confidences, "exclude": &f.excluded,
+		"account": &f.accounts, "region": &f.regions, "tag": &f.tags, "family": &f.families, "image": &f.images, "status": &f.statuses,
+		"os": &f.systems, "verdict": &f.verdicts, "confidence": &f.confidences, "waived": &f.waived, "exclude": &f.excluded,
 	}[word]
 }
 
@@ -101,9 +110,7 @@ func parse(word, value string) (condition, error) {
 		}
 		c.name, c.value, c.any = key, want, !ok
 	case "os":
-		// "centos", "centos 5", "centos:5.8"
-		c.name, c.value, _ = strings.Cut(strings.Replace(value, ":", " ", 1), " ")
-		c.name, c.value = strings.ToLower(c.name), strings.ToLower(strings.TrimSpace(c.value))
+		c.name, c.value = system(value)
 	case "verdict":
 		target, verdict, ok := strings.Cut(value, "=")
 		if !ok {
@@ -120,10 +127,29 @@ func parse(word, value string) (condition, error) {
 			return c, &Error{word, value, "is not one of high, medium, low" + meant(value, []string{"high", "medium", "low"})}
 		}
 		c.confidence = level
+	case "waived":
+		if value != "yes" && value != "no" {
+			return c, &Error{word, value, "is neither yes nor no"}
+		}
+		c.yes = value == "yes"
 	case "exclude":
 		return parseExcluded(value)
 	}
 	return c, nil
+}
+
+// system reads an operating system as records name it ("centos", "centos 5",
+// "centos:5.8") or as people do ("Windows Server 2008 R2", "Red Hat 6").
+func system(value string) (family, version string) {
+	family, version, _ = strings.Cut(strings.Replace(value, ":", " ", 1), " ")
+	family, version = strings.ToLower(family), strings.ToLower(strings.ReplaceAll(version, " ", ""))
+	if slices.Contains(distro.Families(), family) {
+		return family, version
+	}
+	if g := distro.Identify(value); g.Family != "" && !g.Vague {
+		return g.Family, g.Version
+	}
+	return family, version
 }
 
 // parseExcluded reads WORD=VALUE, or the id of an instance.
@@ -164,13 +190,15 @@ func (f *Filter) IsZero() bool {
 
 // ByScope says whether accounts and regions alone decide.
 func (f *Filter) ByScope() bool {
-	return len(f.tags)+len(f.families)+len(f.systems)+len(f.verdicts)+len(f.confidences) == 0 &&
+	return len(f.tags)+len(f.families)+len(f.images)+len(f.statuses)+len(f.systems)+len(f.verdicts)+len(f.confidences)+len(f.waived) == 0 &&
 		!slices.ContainsFunc(f.excluded, func(c condition) bool { return c.word != "account" && c.word != "region" })
 }
 
-// ByRow says whether it takes an instance's id or tags to decide.
+// ByRow says whether it takes an instance's id, status or tags to decide.
 func (f *Filter) ByRow() bool {
-	return len(f.tags) > 0 || slices.ContainsFunc(f.excluded, func(c condition) bool { return c.word == "tag" || c.word == "instance" })
+	return len(f.tags)+len(f.statuses) > 0 || slices.ContainsFunc(f.excluded, func(c condition) bool {
+		return c.word == "tag" || c.word == "status" || c.word == "instance"
+	})
 }
 
 // Accounts are the accounts that are named.
@@ -208,27 +236,31 @@ func (f *Filter) Scope(account, region string) bool {
 	})
 }
 
-// Judged says whether instances of a family with this classification can pass.
-func (f *Filter) Judged(cl *rules.Classification, family string) bool {
+// Judged says whether instances on such a machine with this classification can
+// pass.
+func (f *Filter) Judged(cl *rules.Classification, m Machine) bool {
 	fits := func(c condition) bool {
 		switch c.word {
 		case "family":
-			return c.name == family
+			return c.name == m.Family
+		case "image":
+			return c.name == m.Image
 		case "os":
 			return c.system(cl.OS.Family, cl.OS.Version)
-		case "verdict", "confidence":
+		case "verdict", "confidence", "waived":
 			return slices.ContainsFunc(cl.Verdicts, func(v rules.Verdict) bool { return c.verdict(&v) })
 		}
 		return false
 	}
-	for _, list := range [][]condition{f.families, f.systems} {
+	for _, list := range [][]condition{f.families, f.images, f.systems} {
 		if len(list) > 0 && !slices.ContainsFunc(list, fits) {
 			return false
 		}
 	}
-	if len(f.verdicts)+len(f.confidences) > 0 && !slices.ContainsFunc(cl.Verdicts, func(v rules.Verdict) bool {
-		on := func(c condition) bool { return c.verdict(&v) }
-		return (len(f.verdicts) == 0 || slices.ContainsFunc(f.verdicts, on)) && (len(f.confidences) == 0 || slices.ContainsFunc(f.confidences, on))
+	if len(f.verdicts)+len(f.confidences)+len(f.waived) > 0 && !slices.ContainsFunc(cl.Verdicts, func(v rules.Verdict) bool {
+		return !slices.ContainsFunc([][]condition{f.verdicts, f.confidences, f.waived}, func(list []condition) bool {
+			return len(list) > 0 && !slices.ContainsFunc(list, func(c condition) bool { return c.verdict(&v) })
+		})
 	}) {
 		return false
 	}
@@ -238,24 +270,33 @@ func (f *Filter) Judged(cl *rules.Classification, family string) bool {
 // system says whether an operating system is the one that is named: "5" is
 // every 5.x.
 func (c *condition) system(family, version string) bool {
-	return c.name == family && (c.value == "" || c.value == version || strings.HasPrefix(version, c.value+"."))
+	return c.name == family && (c.value == "" || c.value == version || strings.HasPrefix(version, c.value+".") || c.value == NoVersion && version == "")
 }
 
 func (c *condition) verdict(v *rules.Verdict) bool {
-	if c.word == "confidence" {
+	switch c.word {
+	case "confidence":
 		return v.Confidence == c.confidence
+	case "waived":
+		return c.yes == (v.Waiver != nil)
 	}
 	return v.Level == c.level && (c.name == "" || c.name == v.Target)
 }
 
-// Row says whether an instance passes by its id and tags.
-func (f *Filter) Row(id string, tag func(key string) (string, bool)) bool {
+// Row says whether an instance passes by its id, status and tags.
+func (f *Filter) Row(id, status string, tag func(key string) (string, bool)) bool {
 	fits := func(c condition) bool {
-		if c.word == "instance" {
+		switch c.word {
+		case "instance":
 			return c.name == id
+		case "status":
+			return strings.EqualFold(c.name, status)
 		}
 		value, ok := tag(c.name)
 		return c.word == "tag" && ok && (c.any || value == c.value)
+	}
+	if len(f.statuses) > 0 && !slices.ContainsFunc(f.statuses, fits) {
+		return false
 	}
 	for _, c := range f.tags {
 		if !slices.ContainsFunc(f.tags, func(o condition) bool { return o.name == c.name && fits(o) }) {

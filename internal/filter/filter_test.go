@@ -18,7 +18,7 @@ type machine struct {
 
 func (m *machine) passes(f *filter.Filter) bool {
 	tag := func(k string) (string, bool) { v, ok := m.tags[k]; return v, ok }
-	return f.Scope(m.account, m.region) && f.Judged(&m.cl, m.family) && f.Row(m.id, tag)
+	return f.Scope(m.account, m.region) && f.Judged(&m.cl, filter.Machine{Family: m.family, Image: "m-bp1"}) && f.Row(m.id, "Stopped", tag)
 }
 
 var centos = &machine{
@@ -55,6 +55,16 @@ func TestWords(t *testing.T) {
 		"os=centos:5.11":                        true,
 		"os=centos:5.1":                         false,
 		"os=debian,centos":                      true,
+		"os=CentOS:5":                           true,
+		"os=centos:unknown":                     false,
+		"image=m-bp1":                           true,
+		"image=m-bp2":                           false,
+		"status=stopped":                        true,
+		"status=Running":                        false,
+		"waived=yes":                            false,
+		"waived=no":                             true,
+		"exclude=status=Stopped":                false,
+		"exclude=image=m-bp1":                   false,
 		"verdict=incompatible":                  true,
 		"verdict=unknown":                       false,
 		"verdict=kvm=incompatible":              false,
@@ -144,6 +154,33 @@ func TestClosedWordsAreListedOnce(t *testing.T) {
 		_, err := filter.Parse(filter.Values{word: {"bogus"}})
 		if err == nil || strings.Count(err.Error(), closed) != 1 {
 			t.Errorf("--%s bogus: %v", word, err)
+		}
+	}
+}
+
+// People write the names of operating systems as they stand on a box.
+func TestSystemsAsPeopleWriteThem(t *testing.T) {
+	for written, want := range map[string]rules.OS{
+		"CentOS 5":                     {Family: "centos", Version: "5.11"},
+		"centos:5.11":                  {Family: "centos", Version: "5.11"},
+		"Windows Server 2008 R2":       {Family: "windows-server", Version: "2008r2"},
+		"windows-server 2008 R2":       {Family: "windows-server", Version: "2008r2"},
+		"Red Hat Enterprise Linux 6.4": {Family: "rhel", Version: "6.4"},
+		"SUSE Linux Enterprise Server": {Family: "sles", Version: "12"},
+		"Alibaba Cloud Linux 3":        {Family: "alinux", Version: "3"},
+		"Debian 7":                     {Family: "debian", Version: "7"},
+		"centos:unknown":               {Family: "centos"},
+	} {
+		f, err := filter.Parse(filter.Values{"os": {written}})
+		if err != nil {
+			t.Errorf("%s: %v", written, err)
+			continue
+		}
+		if !f.Judged(&rules.Classification{OS: want}, filter.Machine{}) {
+			t.Errorf("%s is not %s %s", written, want.Family, want.Version)
+		}
+		if f.Judged(&rules.Classification{OS: rules.OS{Family: want.Family, Version: "99"}}, filter.Machine{}) && strings.ContainsAny(written, "0123456789") {
+			t.Errorf("%s is every release", written)
 		}
 	}
 }

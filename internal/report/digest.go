@@ -55,6 +55,7 @@ type Bucket struct {
 	Legacy            bool
 	Instances         int
 	Verdicts          Counts
+	Low               Counts // of them, with low confidence
 }
 
 // OS names the operating system of b for people.
@@ -127,7 +128,7 @@ func (bs buckets) get(b Bucket) *Bucket {
 	key := bucketKey{b.Account, b.Region, b.OSFamily, b.Version, b.Family, b.Legacy}
 	have := bs[key]
 	if have == nil {
-		b.Verdicts = Counts{}
+		b.Verdicts, b.Low = Counts{}, Counts{}
 		have = &b
 		bs[key] = have
 	}
@@ -137,6 +138,9 @@ func (bs buckets) get(b Bucket) *Bucket {
 func (bs buckets) add(b Bucket, g *record.Group, first bool) {
 	have := bs.get(b)
 	have.Verdicts.add(g.Target, g.Verdict, g.Instances)
+	if g.LowConfidence > 0 {
+		have.Low.add(g.Target, g.Verdict, g.LowConfidence)
+	}
 	if first {
 		have.Instances += g.Instances
 	}

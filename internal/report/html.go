@@ -62,7 +62,9 @@ func funcs() template.FuncMap {
 		"rest":     func(s *Since) int { return s.Listed() - 20 },
 		"beyond":   func(s *Since) int { return s.Listed() - keptChanges },
 		"scanline": func(s record.Scan) string { return Clean(scanLine(&s)) },
-		"shown":    func() []string { return []string{"compatible", "needs-action", "incompatible", "unknown"} },
+		"cells":    func(t BucketTable, b *Bucket, target string) []Count { return t.Cells(b, target) },
+		"means":    Means, "meansTarget": MeansTarget, "meansConfidence": MeansConfidence,
+		"source": SourceParts,
 		"sign": func(verdict string) string {
 			return map[string]string{"incompatible": "✕", "unknown": "?", "needs-action": "!", "compatible": "✓", "running": "…"}[verdict]
 		},
@@ -92,7 +94,7 @@ type Segment struct {
 func Segments(byVerdict map[string]int, total int) []Segment {
 	var out []Segment
 	x := 0.0
-	for _, v := range []string{"compatible", "needs-action", "unknown", "incompatible"} {
+	for _, v := range []string{"compatible", "needs-action", "unknown", "incompatible"} { // as a road from green to red
 		n := byVerdict[v]
 		if n == 0 || total <= 0 {
 			continue
@@ -104,15 +106,111 @@ func Segments(byVerdict map[string]int, total int) []Segment {
 	return out
 }
 
+// Selection is what a count is of; the page of a service leads from it to the
+// list.
+type Selection struct{ Target, Verdict, Confidence string }
+
+// Count is a number of instances with one verdict on one target.
+type Count struct {
+	Verdict       string
+	N             int
+	Share         string // of all
+	Low, Medium   int    // of them, with less than high confidence
+	Link          string // where N leads; "" nowhere
+	LowLink, Mild string // where Low and Medium lead
+}
+
+// Card is a target with its counts.
+type Card struct {
+	Target   string
+	Segments []Segment
+	Counts   []Count
+	Waived   int
+	Link     string // where Waived leads
+}
+
+// Cards are the totals of a summary, a card a target. link may be nil.
+func Cards(s *record.Summary, link func(Selection) string, waived func(target string) string) []Card {
+	if link == nil {
+		link = func(Selection) string { return "" }
+	}
+	var out []Card
+	for _, target := range s.Targets {
+		c := Card{Target: target, Segments: Segments(s.Verdicts[target], s.Instances), Waived: s.Waived[target]}
+		if waived != nil {
+			c.Link = waived(target)
+		}
+		for _, verdict := range shownLevels() {
+			n, sure := s.Verdicts[target][verdict], s.Confidence[target][verdict]
+			c.Counts = append(c.Counts, Count{
+				Verdict: verdict, N: n, Share: Percent(n, s.Instances), Low: sure["low"], Medium: sure["medium"],
+				Link: link(Selection{target, verdict, ""}), LowLink: link(Selection{target, verdict, "low"}), Mild: link(Selection{target, verdict, "medium"}),
+			})
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// shownLevels are the verdicts in the order in which people ask for them.
+func shownLevels() []string { return []string{"compatible", "needs-action", "incompatible", "unknown"} }
+
+// Headline says in one sentence what a summary comes to on the strictest
+// target.
+func Headline(s *record.Summary) string {
+	w := wholeOf(s.Scopes)
+	switch {
+	case w.Scopes == 0 || len(s.Targets) == 0:
+		return "Nothing was read yet: no number here means zero."
+	case s.Instances == 0 && w.All():
+		return "No instance was found in " + Plural(w.Scopes, "region", "regions") + ", all read to the end."
+	case s.Instances == 0:
+		return fmt.Sprintf("No instance is known yet, and only %s of %s read to the end.", Number(w.Complete), Plural(w.Scopes, "region was", "regions were"))
+	}
+	target := s.Targets[len(s.Targets)-1]
+	c, low := s.Verdicts[target], s.Confidence[target]["compatible"]["low"]
+	sure := ""
+	if low > 0 {
+		sure = fmt.Sprintf(" (%s of them by a verdict of low confidence)", Number(low))
+	}
+	of := "Of"
+	if !w.All() {
+		of = "Of at least"
+	}
+	line := fmt.Sprintf("%s %s, %s as they are on %s%s", of, Plural(s.Instances, "instance", "instances"),
+		Plural(c["compatible"], "boots", "boot"), Short(target, 40), sure)
+	line += fmt.Sprintf(", %s action first, %s not boot there and of %s it is not known.",
+		Plural(c["needs-action"], "needs", "need"), Plural(c["incompatible"], "does", "do"), Number(c["unknown"]))
+	return line
+}
+
 // BucketTable is a table of buckets on a page.
 type BucketTable struct {
 	Title, Column string
 	Targets       []string
 	Buckets       []*Bucket
 	Name          func(*Bucket) string
-	Link          func(*Bucket) string // where the name leads; nil: nowhere
-	Remedies      func(*Bucket) string // nil: no such column
-	Status        func(*Bucket) string // nil: no such column
+	Link          func(*Bucket) string            // where the name leads; nil: nowhere
+	Count         func(*Bucket, Selection) string // where a count leads; nil: nowhere
+	Remedies      func(*Bucket) string            // nil: no such column
+	Status        func(*Bucket) string            // nil: no such column
+}
+
+// Cells are the counts of a bucket on a target, worst last.
+func (t *BucketTable) Cells(b *Bucket, target string) []Count {
+	var out []Count
+	for _, verdict := range Levels() {
+		n := b.Verdicts[target][verdict]
+		if n == 0 {
+			continue
+		}
+		c := Count{Verdict: verdict, N: n, Low: b.Low[target][verdict]}
+		if t.Count != nil {
+			c.Link, c.LowLink = t.Count(b, Selection{target, verdict, ""}), t.Count(b, Selection{target, verdict, "low"})
+		}
+		out = append(out, c)
+	}
+	return out
 }
 
 // Folded is a table of which only the first rows stand open.
@@ -183,6 +281,9 @@ type document struct {
 	Report                        *Report
 	Summary                       *record.Summary
 	Digest                        *Digest
+	Headline                      string
+	Cards                         []Card
+	LegacyLink                    string
 	Next                          []Step
 	OS, Regions, Families, Scopes Folded
 	Top                           []*record.Record
@@ -239,7 +340,7 @@ func newDocument(r *Report, o Options, e *encoder) *document {
 	scopes := table("By account and region", "account / region", d.Scopes, func(b *Bucket) string { return ScopeName(Short(b.Account, 64), Short(b.Region, 64)) })
 	scopes.Status = ScopeStatus(r.Summary.Scopes)
 	return &document{
-		Now: o.Now, Report: r, Summary: &r.Summary, Digest: d, Next: slices.DeleteFunc(NextSteps(r), func(s Step) bool { return s.all }),
+		Now: o.Now, Report: r, Summary: &r.Summary, Digest: d, Headline: Headline(&r.Summary), Cards: Cards(&r.Summary, nil, nil), Next: slices.DeleteFunc(NextSteps(r), func(s Step) bool { return s.all }),
 		OS:       Fold(os, 15),
 		Regions:  Fold(table("By region", "region", d.Regions, func(b *Bucket) string { return Short(b.Region, 64) }), 10),
 		Families: Fold(table("By instance family", "family", e.families.sorted(), func(b *Bucket) string { return Short(b.Family, 64) }), 10),

@@ -81,39 +81,51 @@ func (s *server) json(w http.ResponseWriter, status int, v any) {
 	s.write(w, b.Bytes())
 }
 
-func (s *server) apiSummary(w http.ResponseWriter, _ *http.Request) {
-	s.json(w, http.StatusOK, report.TidySummary(*s.o.Store.Summary()))
+func (s *server) apiSummary(w http.ResponseWriter, r *http.Request) {
+	v, err := s.o.Store.View(r.Context(), Filter{})
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	defer s.close(v)
+	s.json(w, http.StatusOK, report.TidySummary(*v.Summary()))
+}
+
+// close lets the moment of a view go.
+func (s *server) close(v View) {
+	if err := v.Close(); err != nil {
+		s.o.Log.Error("a view of the store was not closed cleanly", "err", err)
+	}
 }
 
 // instanceList is the answer of /api/v1/instances. Complete is false when some
 // account or region was not read to its end, so that instances may be missing.
-// Total is how many match the filter, absent where only reading them all would
-// tell.
+// Total is how many match the filter.
 type instanceList struct {
 	Instances  []*record.Record `json:"instances"`
-	Total      *int             `json:"total,omitempty"`
+	Total      int              `json:"total"`
 	NextCursor string           `json:"next_cursor,omitempty"`
+	PrevCursor string           `json:"prev_cursor,omitempty"`
 	Complete   bool             `json:"complete"`
 	AsOf       time.Time        `json:"as_of"`
 }
 
 func (s *server) apiInstances(w http.ResponseWriter, r *http.Request) {
-	sum := s.o.Store.Summary()
-	l, err := parseListing(r.URL.Query(), sum.Targets, s.o.Store.Known)
+	l, err := parseListing(r.URL.Query())
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
-	recs, next, err := l.page(r.Context(), s.o.Store)
+	p, err := s.listed(r, l)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
-	out := instanceList{Instances: make([]*record.Record, 0, len(recs)), NextCursor: next, Complete: report.NewDigest(sum).Whole.All(), AsOf: sum.AsOf}
-	if n, known := l.total(sum); known {
-		out.Total = &n
+	out := instanceList{
+		Instances: make([]*record.Record, 0, len(p.rows)), NextCursor: p.next, PrevCursor: p.prev,
+		Total: p.total, Complete: report.NewDigest(p.summary).Whole.All(), AsOf: p.summary.AsOf,
 	}
-	for _, rec := range recs {
+	for _, rec := range p.rows {
 		out.Instances = append(out.Instances, report.Tidy(rec))
 	}
 	s.json(w, http.StatusOK, out)
@@ -126,7 +138,13 @@ type instanceAnswer struct {
 }
 
 func (s *server) apiInstance(w http.ResponseWriter, r *http.Request) {
-	rec, history, err := s.find(r)
+	v, err := s.o.Store.View(r.Context(), Filter{})
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	defer s.close(v)
+	rec, history, err := s.find(r, v)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
@@ -138,12 +156,12 @@ func (s *server) apiInstance(w http.ResponseWriter, r *http.Request) {
 }
 
 // find looks up the instance that the address names.
-func (s *server) find(r *http.Request) (*record.Record, []record.Change, error) {
+func (s *server) find(r *http.Request, v View) (*record.Record, []record.Change, error) {
 	id, q := r.PathValue("id"), r.URL.Query()
 	if len(id) > maxParam {
 		return nil, nil, badQuery("instance id is longer than %d bytes", maxParam)
 	}
-	rec, history, err := s.o.Store.Instance(r.Context(), q.Get("account"), q.Get("region"), id)
+	rec, history, err := v.Instance(q.Get("account"), q.Get("region"), id)
 	if err != nil {
 		return nil, nil, fmt.Errorf("instance %s: %w", report.Short(id, 64), err)
 	}
@@ -159,7 +177,13 @@ func (s *server) apiScans(w http.ResponseWriter, r *http.Request) {
 		s.apiFault(w, r, err)
 		return
 	}
-	scans, err := s.o.Store.Scans(r.Context(), limit)
+	v, err := s.o.Store.View(r.Context(), Filter{})
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	defer s.close(v)
+	scans, err := v.Scans(limit)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
@@ -184,7 +208,13 @@ func limitOf(q url.Values, def int) (int, error) {
 }
 
 func (s *server) apiScan(w http.ResponseWriter, r *http.Request) {
-	scan, err := s.o.Store.Scan(r.Context(), r.PathValue("id"))
+	v, err := s.o.Store.View(r.Context(), Filter{})
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	defer s.close(v)
+	scan, err := v.Scan(r.PathValue("id"))
 	if err != nil {
 		s.apiFault(w, r, fmt.Errorf("scan %s: %w", report.Short(r.PathValue("id"), 64), err))
 		return
@@ -198,7 +228,13 @@ func (s *server) apiTrend(w http.ResponseWriter, r *http.Request) {
 		s.apiFault(w, r, err)
 		return
 	}
-	points, err := s.o.Store.Trend(r.Context(), limit)
+	v, err := s.o.Store.View(r.Context(), Filter{})
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	defer s.close(v)
+	points, err := v.Trend(limit)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return

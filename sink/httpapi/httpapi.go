@@ -1,7 +1,8 @@
 // Package httpapi serves what the sink holds: pages for people, JSON for
-// programs, health for supervisors. It reads and never writes the store; the
-// one thing it starts is a rescan, and only where the caller allows that. Its
-// pages work without JavaScript and load nothing from elsewhere.
+// programs, health for supervisors. It reads and never writes the store; what
+// it starts is a scan or a rescan, and only where the caller allows that. Every
+// number of an answer is of one moment. Its pages work without JavaScript, with
+// which they keep themselves current, and load nothing from elsewhere.
 package httpapi
 
 import (
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
 )
 
 // Options say what is served.
@@ -38,11 +40,14 @@ type Options struct {
 	// Reload takes the configuration anew for whoever may have something done; nil:
 	// it is not served.
 	Reload http.Handler
-	// RulesAsOf is the day that the knowledge of the rule set in use is of, "" when
-	// not known; nil: nobody knows.
-	RulesAsOf func() string
-	Log       *slog.Logger
-	Now       func() time.Time
+	// Rules is the rule set, for the page that explains its codes and says of
+	// which day its knowledge is; nil: there is no such page.
+	Rules func() *rules.Definition
+	// NextScan is when a schedule asks for the next scan, and its name; nil, or a
+	// name of "": no schedule is known here.
+	NextScan func() (at time.Time, name string)
+	Log      *slog.Logger
+	Now      func() time.Time
 	// MaxInFlight bounds concurrent requests for pages and API; 0 is 64.
 	MaxInFlight int
 	// Timeout bounds the work on one request; 0 is 20 s.
@@ -54,12 +59,12 @@ const maxBody = 256 << 10
 
 // server holds what handlers share.
 type server struct {
-	o        Options
-	pages    *template.Template
-	style    []byte
-	stylePos string // address of the stylesheet, with its digest
-	slots    chan struct{}
-	long     chan struct{} // for answers as large as the fleet
+	o      Options
+	pages  *template.Template
+	style  asset
+	script asset
+	slots  chan struct{}
+	long   chan struct{} // for answers as large as the fleet
 	// description is that of the API.
 	description []byte
 }
@@ -75,9 +80,14 @@ func New(o Options) (http.Handler, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = 20 * time.Second
 	}
-	s := &server{o: o, style: []byte(report.Stylesheet()), slots: make(chan struct{}, o.MaxInFlight), long: make(chan struct{}, longAnswers)}
-	sum := sha256.Sum256(s.style)
-	s.stylePos = "/static/" + hex.EncodeToString(sum[:8]) + ".css"
+	live, err := web.ReadFile("web/live.js")
+	if err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
+	s := &server{
+		o: o, slots: make(chan struct{}, o.MaxInFlight), long: make(chan struct{}, longAnswers),
+		style: newAsset([]byte(report.Stylesheet()), "css"), script: newAsset(live, "js"),
+	}
 	pages, err := parsePages()
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
@@ -90,7 +100,9 @@ func New(o Options) (http.Handler, error) {
 	if o.Metrics != nil {
 		mux.Handle("GET /metrics", o.Metrics)
 	}
-	mux.HandleFunc("GET "+s.stylePos, s.stylesheet)
+	for _, a := range []asset{s.style, s.script} {
+		mux.HandleFunc("GET "+a.path, s.static(a))
+	}
 	api := s.apiRoutes()
 	if s.description, err = describe(api, o.Version); err != nil {
 		return nil, fmt.Errorf("httpapi: describe the API: %w", err)
@@ -109,7 +121,7 @@ func New(o Options) (http.Handler, error) {
 func secured(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		head := w.Header()
-		head.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		head.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 		head.Set("X-Content-Type-Options", "nosniff")
 		head.Set("X-Frame-Options", "DENY")
 		head.Set("Referrer-Policy", "same-origin")
@@ -163,10 +175,24 @@ func (s *server) bounded(h http.HandlerFunc) http.Handler {
 	})
 }
 
-func (s *server) stylesheet(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/css; charset=utf-8")
-	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	s.write(w, s.style)
+// asset is a file that pages load. Its address holds its digest.
+type asset struct {
+	data        []byte
+	path, media string
+}
+
+func newAsset(data []byte, kind string) asset {
+	sum := sha256.Sum256(data)
+	media := map[string]string{"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}[kind]
+	return asset{data, "/static/" + hex.EncodeToString(sum[:8]) + "." + kind, media}
+}
+
+func (s *server) static(a asset) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", a.media)
+		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+		s.write(w, a.data)
+	}
 }
 
 // write sends an answer; a reader who went away is not an error worth more

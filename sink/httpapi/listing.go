@@ -4,7 +4,9 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 )
@@ -12,61 +14,114 @@ import (
 // instancesView is one page of the listing.
 type instancesView struct {
 	view
-	Q                 url.Values
-	Selects           []selectView
-	Columns           []column
-	Rows              []*record.Record
-	Filtered          bool
-	Total             string // how many match, "" where only reading them all would tell
-	First, Next, JSON string
+	Q                       url.Values
+	Fields                  []field
+	Hidden                  []chip // parameters that no field shows
+	Chips                   []chip // what the listing is narrowed to
+	Columns                 []column
+	Rows                    []*record.Record
+	Failures                []record.Failure
+	Total                   string
+	First, Prev, Next, JSON string
+	CSV                     string
 }
 
-type selectView struct {
-	Name, Label, Value string
-	Options            []string
+// field is a control of the filter.
+type field struct {
+	Name, Label, Value, Hint string
+	Options                  []option // of a select; of what is typed, suggestions
+	Typed                    bool
 }
+
+type option struct{ Value, Label string }
+
+// chip is a parameter in force.
+type chip struct{ Name, Label, Value, Remove string }
 
 type column struct{ Label, Class, Href, Order string }
 
+// worstFirst is the order of the page where none is asked for.
+const worstFirst = "verdict"
+
 func (s *server) instances(w http.ResponseWriter, r *http.Request) {
-	v := instancesView{view: s.view("Instances", "Instances"), Q: r.URL.Query()}
-	v.Selects = v.selects()
+	q := r.URL.Query()
+	asked := url.Values{}
+	for name, values := range q {
+		if name != "refresh" {
+			asked[name] = values
+		}
+	}
+	if asked.Get("sort") == "" {
+		asked = clone(asked)
+		asked.Set("sort", worstFirst)
+	}
+	l, err := parseListing(asked)
+	var p *listed
+	if err == nil {
+		p, err = s.listed(r, l)
+	}
+	v := instancesView{Q: q}
 	status := http.StatusOK
-	l, err := parseListing(v.Q, v.Summary.Targets, s.o.Store.Known)
 	if err != nil {
-		status, v.Error = s.fault(r, err)
-		v.Columns = v.columns(&listing{})
-		s.page(w, status, "instances", v)
-		return
+		if p == nil { // not even the filter could be read
+			l = &listing{}
+			p, _ = s.listed(r, &listing{Limit: 1})
+		}
+		if p == nil {
+			s.fail(w, r, err)
+			return
+		}
+		p.rows, p.next, p.prev = nil, "", ""
 	}
-	rows, next, err := l.page(r.Context(), s.o.Store)
+	v.view = s.viewOf("Instances", "Instances", p.summary)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		if status, v.Error = s.fault(r, err); status >= 500 {
+			s.failWith(w, r, status, v.Error)
+			return
+		}
 	}
-	v.Rows, v.Columns = rows, v.columns(l)
-	if n, known := l.total(v.Summary); known {
-		v.Total = report.Number(n)
+	v.Chips = v.chips()
+	if words := v.words(); words != "" {
+		v.Title = report.Short("Instances: "+words, 120)
 	}
-	v.JSON = "/api/v1/instances?" + v.Q.Encode()
+	v.Fields, v.Hidden = v.fields(p), v.hidden()
+	v.Rows, v.Columns, v.Total = p.rows, v.columns(l, p.known.Targets), report.Number(p.total)
+	for i := range p.summary.Scopes {
+		v.Failures = append(v.Failures, p.summary.Scopes[i].Failures...)
+	}
+	v.Failures = v.Failures[:min(len(v.Failures), maxFailures)]
+	v.JSON = "/api/v1/instances?" + asked.Encode()
+	if s.o.Answers != nil {
+		v.CSV = v.csv()
+	}
 	if l.cursor != nil {
 		v.First = v.with("cursor", "")
 	}
-	if next != "" {
-		v.Next = v.with("cursor", next)
+	if p.next != "" {
+		v.Next = v.with("cursor", p.next)
 	}
-	for name, values := range v.Q {
-		v.Filtered = v.Filtered || name != "sort" && name != "order" && values[0] != ""
+	if p.prev != "" {
+		v.Prev = v.with("cursor", p.prev)
 	}
-	s.page(w, status, "instances", v)
+	s.page(w, r, status, "instances", &v)
+}
+
+func clone(q url.Values) url.Values {
+	out := url.Values{}
+	for name, values := range q {
+		out[name] = slices.Clone(values)
+	}
+	return out
 }
 
 // with is the address of the listing with one parameter changed.
 func (v *instancesView) with(pairs ...string) string {
 	q := url.Values{}
 	for name, values := range v.Q {
-		if len(values) > 0 && values[0] != "" {
-			q.Set(name, values[0])
+		for _, value := range values {
+			if value != "" {
+				q.Add(name, value)
+			}
 		}
 	}
 	for i := 0; i < len(pairs); i += 2 {
@@ -76,44 +131,187 @@ func (v *instancesView) with(pairs ...string) string {
 			q.Set(pairs[i], pairs[i+1])
 		}
 	}
+	if len(q) == 0 {
+		return "/instances"
+	}
 	return "/instances?" + q.Encode()
 }
 
-// selects offers the values that occur.
-func (v *instancesView) selects() []selectView {
-	values := func(get func(*record.Group) string) []string {
-		seen := map[string]bool{}
-		for i := range v.Summary.Groups {
-			if value := get(&v.Summary.Groups[i]); value != "" {
-				seen[value] = true
-			}
+// csv is the address of the same instances as CSV, "" where only the listing
+// can tell them.
+func (v *instancesView) csv() string {
+	q := url.Values{}
+	for name, values := range v.Q {
+		switch {
+		case len(values) == 0 || values[0] == "" || name == "sort" || name == "order" || name == "cursor" || name == "limit":
+		case slices.Contains(filter.Words(), name):
+			q[name] = values
+		case name == "target": // with verdict
+		default:
+			return ""
 		}
-		out := make([]string, 0, len(seen))
-		for value := range seen {
-			out = append(out, value)
-		}
-		slices.Sort(out)
-		return out
 	}
-	return []selectView{
-		{"target", "Target", v.Q.Get("target"), v.Summary.Targets},
-		{"verdict", "Verdict", v.Q.Get("verdict"), report.Levels()},
-		{"os_family", "Operating system", v.Q.Get("os_family"), values(func(g *record.Group) string { return g.OSFamily })},
-		{"account", "Account", v.Q.Get("account"), values(func(g *record.Group) string { return g.Account })},
-		{"region", "Region", v.Q.Get("region"), values(func(g *record.Group) string { return g.Region })},
+	if target, verdict := v.Q.Get("target"), v.Q.Get("verdict"); target != "" && verdict != "" && !strings.Contains(verdict, "=") {
+		q.Set("verdict", target+"="+verdict)
+	}
+	return strings.TrimSuffix("/api/v1/instances.csv?"+q.Encode(), "?")
+}
+
+// plainNames are the names of parameters for people.
+func plainNames() [][2]string {
+	return [][2]string{
+		{"q", "Search"}, {"verdict", "Verdict"}, {"target", "Target"}, {"confidence", "Confidence"}, {"waived", "Waived"}, {"os", "Operating system"},
+		{"os_family", "Operating system"}, {"os_version", "Version"}, {"legacy", "Legacy"}, {"account", "Account"}, {"region", "Region"},
+		{"tag", "Tag"}, {"family", "Family"}, {"image", "Image"}, {"status", "Status"}, {"exclude", "Without"}, {"gone", "Gone too"},
 	}
 }
 
+// chips are what the listing is narrowed to, each with the way out.
+func (v *instancesView) chips() []chip {
+	var out []chip
+	for _, n := range plainNames() {
+		value := strings.Join(v.Q[n[0]], ", ")
+		if value == "" || n[0] == "target" && v.Q.Get("verdict") == "" {
+			continue
+		}
+		pairs := []string{n[0], "", "cursor", ""}
+		if n[0] == "os_family" {
+			pairs = append(pairs, "os_version", "")
+			value = report.OSName(value, strings.Replace(v.Q.Get("os_version"), filter.NoVersion, "", 1))
+			if v.Q.Get("os_version") == "" {
+				value = strings.TrimSuffix(value, " (version not known)")
+			}
+		}
+		if n[0] == "os_version" && v.Q.Get("os_family") != "" {
+			continue
+		}
+		out = append(out, chip{n[0], n[1], report.Short(value, 80), v.with(pairs...)})
+	}
+	return out
+}
+
+// words name the filter in a title.
+func (v *instancesView) words() string {
+	var out []string
+	for _, c := range v.Chips {
+		switch c.Name {
+		case "verdict":
+			if target := v.Q.Get("target"); target != "" {
+				c.Value += " on " + target
+			}
+		case "target":
+			continue
+		case "confidence":
+			c.Value += " confidence"
+		case "legacy":
+			c.Value = map[string]string{"true": "legacy", "false": "not legacy"}[c.Value]
+		case "waived":
+			c.Value = map[string]string{"yes": "waived", "no": "not waived"}[c.Value]
+		case "gone":
+			c.Value = "gone too"
+		case "exclude":
+			c.Value = "without " + c.Value
+		}
+		out = append(out, c.Value)
+	}
+	return strings.Join(out, ", ")
+}
+
+// hidden keeps the parameters that no field shows.
+func (v *instancesView) hidden() []chip {
+	var out []chip
+	for _, name := range []string{"os_family", "os_version", "exclude", "order", "limit"} {
+		for _, value := range v.Q[name] {
+			if value != "" {
+				out = append(out, chip{Name: name, Value: value})
+			}
+		}
+	}
+	return out
+}
+
+// fields offer what occurs.
+func (v *instancesView) fields(p *listed) []field {
+	plain := func(values []string) []option {
+		var out []option
+		for _, value := range values {
+			if value != "" {
+				out = append(out, option{value, report.Short(value, 60)})
+			}
+		}
+		return out
+	}
+	var systems []option
+	for _, s := range p.known.Systems {
+		family, version, _ := strings.Cut(s, " ")
+		name := report.OSName(family, version)
+		if version == "" {
+			name = strings.TrimSuffix(name, " (version not known)")
+		}
+		systems = append(systems, option{name, ""})
+	}
+	fields := []field{
+		{Name: "target", Label: "Target", Options: plain(p.known.Targets)},
+		{Name: "verdict", Label: "Verdict", Options: plain(report.Levels())},
+		{Name: "confidence", Label: "Confidence", Options: plain([]string{"high", "medium", "low"})},
+		{Name: "waived", Label: "Waived", Options: []option{{"yes", "waived"}, {"no", "not waived"}}},
+		{Name: "os", Label: "Operating system", Options: systems, Typed: true, Hint: "CentOS 5, Debian"},
+		{Name: "tag", Label: "Owner or other tag", Typed: true, Hint: "owner=payments"},
+		{Name: "family", Label: "Family", Options: plain(p.known.Families), Typed: true, Hint: "ecs.g5"},
+		{Name: "image", Label: "Image", Typed: true, Hint: "m-bp1…"},
+		{Name: "status", Label: "Status", Options: plain([]string{"Running", "Stopped", "Starting", "Stopping", "Pending"})},
+		{Name: "account", Label: "Account", Options: plain(p.known.Accounts)},
+		{Name: "region", Label: "Region", Options: v.regions(p)},
+		{Name: "sort", Label: "Order", Options: []option{{"", "worst first"}, {"place", "account and region"}, {"id", "id"}, {"name", "name"}, {"type", "type"}, {"os", "operating system"}}},
+	}
+	for i := range fields {
+		f := &fields[i]
+		f.Value = strings.Join(v.Q[f.Name], ",")
+		if f.Name == "sort" && f.Value == worstFirst {
+			f.Value = ""
+		}
+		if !f.Typed && f.Value != "" && !slices.ContainsFunc(f.Options, func(o option) bool { return o.Value == f.Value }) {
+			f.Options = append(f.Options, option{f.Value, report.Short(f.Value, 60)}) // several values, or one that is not known
+		}
+	}
+	return fields
+}
+
+// regions are those that are known, with what was not read of them.
+func (v *instancesView) regions(p *listed) []option {
+	lacks := map[string]string{}
+	for i := range p.summary.Scopes {
+		if sc := &p.summary.Scopes[i]; sc.Completeness != record.ScopeComplete {
+			lacks[sc.Region] = map[record.Completeness]string{record.ScopeFailed: "failed", record.ScopePartial: "partial"}[sc.Completeness]
+			if lacks[sc.Region] == "" {
+				lacks[sc.Region] = "not read yet"
+			}
+		}
+	}
+	var out []option
+	for _, region := range p.known.Regions {
+		if region == "" {
+			continue
+		}
+		label := report.Short(region, 60)
+		if lack := lacks[region]; lack != "" {
+			label += " (" + lack + ")"
+		}
+		out = append(out, option{region, label})
+	}
+	return out
+}
+
 // columns are the heads of the table; each sorts by itself.
-func (v *instancesView) columns(l *listing) []column {
+func (v *instancesView) columns(l *listing, targets []string) []column {
 	var out []column
 	for _, c := range []struct{ label, class, sort string }{
-		{"instance", "", "id"}, {"name", "opt", "name"}, {"account / region", "opt", ""}, {"type", "opt", "type"}, {"operating system", "opt", "os"},
+		{"instance", "", "id"}, {"name", "opt", "name"}, {"account / region", "opt", "place"}, {"type", "opt", "type"}, {"operating system", "opt", "os"},
 	} {
-		out = append(out, v.column(l, c.label, c.class, c.sort, "", c.sort == l.Sort))
+		out = append(out, v.column(l, c.label, c.class, c.sort, "", c.sort == l.Sort || c.sort == "place" && l.Sort == ""))
 	}
-	for _, target := range v.Summary.Targets {
-		out = append(out, v.column(l, report.Short(target, 40), "", "verdict", target, l.Sort == "verdict" && l.Filter.Target == target))
+	for _, target := range targets {
+		out = append(out, v.column(l, report.Short(target, 40), "vd", worstFirst, target, l.Sort == worstFirst && l.Filter.Target == target))
 	}
 	return out
 }
@@ -125,7 +323,7 @@ func (v *instancesView) column(l *listing, label, class, sort, target string, cu
 		c.Order = "ascending"
 		if l.Down {
 			c.Order = "descending"
-		} else if sort != "" { // the order of keys has one direction
+		} else if sort != "place" { // the order of keys has one direction
 			order = "desc"
 		}
 	}

@@ -2,7 +2,11 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -12,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 )
@@ -19,8 +24,15 @@ import (
 //go:embed web
 var web embed.FS
 
-// refreshEvery is how often a page that waits for something comes again.
-const refreshEvery = 2
+// How often a page comes again, in seconds: one that waits for something, and
+// one that only stays current.
+const (
+	refreshSoon = 3
+	refreshLate = 30
+)
+
+// maxFailures bounds the failures that a page lists.
+const maxFailures = 100
 
 // trendPoints is how many points the trend shows at most.
 const trendPoints = 90
@@ -31,7 +43,7 @@ func parsePages() (*template.Template, error) {
 		return nil, err
 	}
 	return report.Templates().Funcs(template.FuncMap{
-		"fleet": report.FleetSize, "instancePath": instancePath, "took": took,
+		"moment": momentTag, "fleet": report.FleetSize, "instancePath": instancePath, "took": took,
 		"stateClass": stateClass, "scopeClass": scopeClass,
 	}).Parse(string(text))
 }
@@ -42,14 +54,44 @@ type view struct {
 	Nav     string // the name of the entry of Navs that this page belongs to
 	Navs    []navEntry
 	Style   string
+	Script  string
 	Version string
 	Rules   string // how old the knowledge of the rule set is
+	HasRule bool   // the codes of the rule set have a page
 	Summary *record.Summary
 	Digest  *report.Digest
 	Old     string // says that the numbers are old; "" when they are not
 	Error   string
 	Pending string // what the page waits for; "" when it stands still
 	Still   string // the address of the page that stands still
+	Refresh int    // seconds until the page comes again; 0: never
+}
+
+// current lets a page come again after some seconds, unless its reader stopped
+// that.
+func (v *view) current(r *http.Request, seconds int) bool {
+	if r.URL.Query().Get("refresh") == "off" {
+		return false
+	}
+	v.Refresh, v.Still = seconds, still(r)
+	return true
+}
+
+// momentTag is a time with what a script needs to add the reader's own.
+func momentTag(t any) template.HTML {
+	var at time.Time
+	switch t := t.(type) {
+	case time.Time:
+		at = t
+	case *time.Time:
+		if t != nil {
+			at = *t
+		}
+	}
+	if at.IsZero() {
+		return "never"
+	}
+	return template.HTML(`<time datetime="` + at.UTC().Format(time.RFC3339) + `">` + report.Moment(at) + `</time>`) // digits and letters alone
 }
 
 // freshFor is how long the numbers of a scope count as fresh: a daily scan and
@@ -79,12 +121,19 @@ func old(now time.Time, scopes []record.ScopeStatus) string {
 
 type navEntry struct{ Name, Path string }
 
-func (s *server) view(title, at string) view {
-	sum := s.o.Store.Summary()
-	return view{
-		Title: report.Short(title, 80), Nav: at, Old: old(s.o.Now(), sum.Scopes), Style: s.stylePos, Version: s.o.Version, Rules: knowledge(s.rulesAsOf(), s.o.Now()), Summary: sum, Digest: report.NewDigest(sum),
+func (s *server) viewOf(title, at string, sum *record.Summary) view {
+	v := view{
+		Title: report.Short(title, 120), Nav: at, Old: old(s.o.Now(), sum.Scopes), Style: s.style.path, Script: s.script.path, Version: s.o.Version, Summary: sum, Digest: report.NewDigest(sum),
 		Navs: []navEntry{{"Overview", "/"}, {"Instances", "/instances"}, {"Scans", "/scans"}},
 	}
+	if s.o.Answers != nil {
+		v.Navs = append(v.Navs, navEntry{"Plan", "/plan"})
+	}
+	if s.o.Rules != nil {
+		v.Navs, v.HasRule = append(v.Navs, navEntry{"Rules", "/rules"}), true
+		v.Rules = knowledge(s.o.Rules().AsOf, s.o.Now())
+	}
+	return v
 }
 
 // knowledge says of which day the knowledge of the rule set is.
@@ -100,8 +149,9 @@ func knowledge(asOf string, now time.Time) string {
 	return fmt.Sprintf("of %s, %s ago", asOf, report.Plural(days, "day", "days"))
 }
 
-// page renders a page whole before it is sent.
-func (s *server) page(w http.ResponseWriter, status int, name string, data any) {
+// page renders a page whole before it is sent. A reader who has it already is
+// told so.
+func (s *server) page(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
 	var b bytes.Buffer
 	if err := s.pages.ExecuteTemplate(&b, name, data); err != nil {
 		s.o.Log.Error("page not rendered", "page", name, "err", err)
@@ -109,6 +159,15 @@ func (s *server) page(w http.ResponseWriter, status int, name string, data any) 
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if status == http.StatusOK {
+		sum := sha256.Sum256(b.Bytes())
+		tag := `"` + hex.EncodeToString(sum[:12]) + `"`
+		w.Header().Set("ETag", tag)
+		if r.Header.Get("If-None-Match") == tag {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
 	w.WriteHeader(status)
 	s.write(w, b.Bytes())
 }
@@ -116,13 +175,14 @@ func (s *server) page(w http.ResponseWriter, status int, name string, data any) 
 // fail shows an error as a page.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status, detail := s.fault(r, err)
-	s.failWith(w, status, detail)
+	s.failWith(w, r, status, detail)
 }
 
-func (s *server) failWith(w http.ResponseWriter, status int, detail string) {
-	v := s.view(http.StatusText(status), "")
+// failWith needs no store: it may be what failed.
+func (s *server) failWith(w http.ResponseWriter, r *http.Request, status int, detail string) {
+	v := s.viewOf(http.StatusText(status), "", &record.Summary{CaughtUp: true})
 	v.Error = report.Clean(detail)
-	s.page(w, status, "error", v)
+	s.page(w, r, status, "error", v)
 }
 
 // nowhere answers for addresses that do not exist.
@@ -131,54 +191,107 @@ func (s *server) nowhere(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, "there is no such resource")
 		return
 	}
-	s.failWith(w, http.StatusNotFound, "There is no such page.")
+	s.failWith(w, r, http.StatusNotFound, "There is no such page.")
 }
 
 // overviewView is the first page.
 type overviewView struct {
 	view
+	Headline       string
+	Cards          []report.Card
+	LegacyLink     string
 	OS, Scopes     report.Folded
 	Failures       []record.Failure
+	Failed         int // failures in all
 	Scans, Running []record.Scan
 	Trend          *trendView
+	Taken          string // the scan that was just asked for
+	Next           *time.Time
+	NextName       string
+	Schedules      bool // whether it is known when scans are asked for
+	CanScan        bool
+}
+
+// listAddress is the address of a listing.
+func listAddress(pairs ...string) string {
+	q := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			q.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return "/instances?" + q.Encode()
 }
 
 func (s *server) overview(w http.ResponseWriter, r *http.Request) {
-	scans, err := s.o.Store.Scans(r.Context(), 5)
+	sv, err := s.o.Store.View(r.Context(), Filter{})
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	points, err := s.o.Store.Trend(r.Context(), trendPoints)
+	defer s.close(sv)
+	scans, err := sv.Scans(5)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	v := overviewView{view: s.view("Overview", "Overview"), Scans: scans, Trend: newTrend(points)}
+	points, err := sv.Trend(trendPoints)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	v := overviewView{view: s.viewOf("Overview", "Overview", sv.Summary()), Scans: scans, Trend: newTrend(points)}
+	v.Headline = report.Headline(v.Summary)
+	v.Cards = report.Cards(v.Summary, func(c report.Selection) string {
+		return listAddress("target", c.Target, "verdict", c.Verdict, "confidence", c.Confidence)
+	}, func(target string) string { return listAddress("target", target, "waived", "yes") })
+	v.LegacyLink = listAddress("legacy", "true")
+	v.CanScan = s.o.Rescanner != nil && s.operator(r)
+	if s.o.NextScan != nil {
+		if at, name := s.o.NextScan(); name != "" {
+			v.Next, v.NextName, v.Schedules = &at, report.Short(name, 60), true
+		}
+	}
 	for i := range scans {
 		if scans[i].State == record.ScanRunning {
 			v.Running = append(v.Running, scans[i])
 		}
 	}
+	if asked := r.URL.Query().Get("asked"); asked != "" && len(asked) <= maxParam {
+		if _, err := sv.Scan(asked); errors.Is(err, ErrNotFound) {
+			v.Taken = report.Short(asked, 64)
+		}
+	}
+	soon := refreshLate
+	if len(v.Running) > 0 || v.Taken != "" || !v.Summary.CaughtUp {
+		soon = refreshSoon
+	}
+	v.current(r, soon)
 	for i := range v.Summary.Scopes {
 		v.Failures = append(v.Failures, v.Summary.Scopes[i].Failures...)
 	}
-	v.Failures = v.Failures[:min(len(v.Failures), 50)]
+	v.Failed = len(v.Failures)
+	v.Failures = v.Failures[:min(len(v.Failures), maxFailures)]
 	v.OS = report.Fold(report.BucketTable{
 		Title: "Operating systems", Column: "operating system", Targets: v.Summary.Targets, Buckets: v.Digest.OS,
 		Name: (*report.Bucket).OS, Link: func(b *report.Bucket) string {
-			return "/instances?" + url.Values{"os_family": {b.OSFamily}, "os_version": {b.Version}}.Encode()
+			return listAddress("os_family", b.OSFamily, "os_version", cmp.Or(b.Version, filter.NoVersion), "legacy", strconv.FormatBool(b.Legacy))
+		},
+		Count: func(b *report.Bucket, c report.Selection) string {
+			return listAddress("os_family", b.OSFamily, "os_version", cmp.Or(b.Version, filter.NoVersion), "legacy", strconv.FormatBool(b.Legacy),
+				"target", c.Target, "verdict", c.Verdict, "confidence", c.Confidence)
 		},
 	}, 12)
 	v.Scopes = report.Fold(report.BucketTable{
 		Title: "Accounts and regions", Column: "account / region", Targets: v.Summary.Targets, Buckets: v.Digest.Scopes,
 		Name: func(b *report.Bucket) string { return report.Short(b.Account, 64) + " / " + report.Short(b.Region, 64) },
-		Link: func(b *report.Bucket) string {
-			return "/instances?" + url.Values{"account": {b.Account}, "region": {b.Region}}.Encode()
+		Link: func(b *report.Bucket) string { return listAddress("account", b.Account, "region", b.Region) },
+		Count: func(b *report.Bucket, c report.Selection) string {
+			return listAddress("account", b.Account, "region", b.Region, "target", c.Target, "verdict", c.Verdict, "confidence", c.Confidence)
 		},
 		Status: report.ScopeStatus(v.Summary.Scopes),
 	}, 12)
-	s.page(w, http.StatusOK, "overview", v)
+	s.page(w, r, http.StatusOK, "overview", v)
 }
 
 // trendView is the line of legacy counts over time.
@@ -230,24 +343,30 @@ type instanceView struct {
 type fact struct{ Name, Value string }
 
 func (s *server) instance(w http.ResponseWriter, r *http.Request) {
-	rec, history, err := s.find(r)
+	sv, err := s.o.Store.View(r.Context(), Filter{})
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	defer s.close(sv)
+	rec, history, err := s.find(r, sv)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	v := instanceView{
-		view: s.view(rec.InstanceID, "Instances"), Rec: rec, History: history,
+		view: s.viewOf(rec.InstanceID, "Instances", sv.Summary()), Rec: rec, History: history,
 		Facts: facts(rec), Tags: tags(rec.Tags), Evidence: evidence(rec.OS.Evidence.String()), Answers: report.Answers(rec),
 		CanRescan: s.o.Rescanner != nil && s.operator(r),
 		JSON:      "/api/v1" + instancePath(rec),
 	}
 	if id := r.URL.Query().Get("rescan"); id != "" {
-		if err := s.waitFor(w, r, &v, id); err != nil {
+		if err := s.waitFor(r, sv, &v, id); err != nil {
 			s.fail(w, r, err)
 			return
 		}
 	}
-	s.page(w, http.StatusOK, "instance", v)
+	s.page(w, r, http.StatusOK, "instance", v)
 }
 
 // evidence says where an identity came from.
@@ -338,15 +457,6 @@ func scopeClass(c record.Completeness) string {
 	}
 }
 
-// refresh lets the browser ask again soon, unless the reader stopped that.
-func refresh(w http.ResponseWriter, r *http.Request) bool {
-	if r.URL.Query().Get("refresh") == "off" {
-		return false
-	}
-	w.Header().Set("Refresh", strconv.Itoa(refreshEvery))
-	return true
-}
-
 // still is the address of the page without refreshing.
 func still(r *http.Request) string {
 	q := r.URL.Query()
@@ -357,10 +467,3 @@ func still(r *http.Request) string {
 // stale tells whether a running scan has been silent for so long that waiting
 // for it is no use.
 func stale(now, started time.Time) bool { return now.Sub(started) > 24*time.Hour }
-
-func (s *server) rulesAsOf() string {
-	if s.o.RulesAsOf == nil {
-		return ""
-	}
-	return s.o.RulesAsOf()
-}

@@ -1,12 +1,12 @@
 package httpapi
 
 import (
-	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -38,13 +38,15 @@ type listing struct {
 	Sort   string // "" is account, region, instance id
 	Down   bool
 	cursor *cursor
+	scope  filter.Filter // every word of the one filter
 }
 
-// cursor is the place behind which a page starts, and the order in which it is
-// one. It is opaque to clients.
+// cursor is the place behind which a page starts, or before which it ends, and
+// the order in which it is one. It is opaque to clients.
 type cursor struct {
 	Sort  string `json:"s,omitempty"`
 	Down  bool   `json:"d,omitempty"`
+	Back  bool   `json:"b,omitempty"`
 	Value []byte `json:"v,omitempty"`
 	Key   Key    `json:"k"`
 }
@@ -85,7 +87,7 @@ func osValue(family, version string) string {
 
 // order is how the store sorts the listing.
 func (l *listing) order() Order {
-	o := Order{By: l.Sort, Down: l.Down}
+	o := Order{By: l.Sort, Down: l.Down, Back: l.cursor != nil && l.cursor.Back}
 	switch l.Sort {
 	case "os":
 		o.By, o.Class = "class", func(c Class) string { return osValue(c.OSFamily, c.OSVersion) }
@@ -108,12 +110,12 @@ func verdictValue(c Class, target string) string {
 	return noVerdict
 }
 
-// sortKeys are what a listing can be sorted by; "" is account, region,
-// instance id.
-func sortKeys() []string { return []string{"", "id", "name", "type", "os", "verdict"} }
+// sortKeys are what a listing can be sorted by; "" and "place" are account,
+// region, instance id.
+func sortKeys() []string { return []string{"", "place", "id", "name", "type", "os", "verdict"} }
 
 // parseListing reads the query of a listing; everything in it is untrusted.
-func parseListing(q url.Values, targets []string, known func() *filter.Known) (*listing, error) {
+func parseListing(q url.Values) (*listing, error) {
 	for name, values := range q {
 		if slices.Contains(filter.Words(), name) {
 			continue
@@ -126,12 +128,8 @@ func parseListing(q url.Values, targets []string, known func() *filter.Known) (*
 	if err != nil {
 		return nil, err
 	}
-	if !scope.IsZero() {
-		if err := scope.Check(known()); err != nil {
-			return nil, err
-		}
-	}
 	l := &listing{
+		scope: scope,
 		Limit: defaultLimit, Sort: q.Get("sort"), Down: q.Get("order") == "desc",
 		Filter: Filter{
 			Target:   q.Get("target"),
@@ -153,14 +151,14 @@ func parseListing(q url.Values, targets []string, known func() *filter.Known) (*
 	if l.Filter.Scope, err = scopeOf(rest); err != nil {
 		return nil, err
 	}
-	if t := l.Filter.Target; t != "" && !slices.Contains(targets, t) {
-		return nil, badQuery("target %q is not one of %s", report.Short(t, 40), strings.Join(targets, ", "))
-	}
 	if v := l.Filter.Verdict; v != "" && !slices.Contains(report.Levels(), v) {
 		return nil, badQuery("verdict %q is not one of %s", report.Short(v, 40), strings.Join(report.Levels(), ", "))
 	}
 	if !slices.Contains(sortKeys(), l.Sort) {
-		return nil, badQuery("sort %q is not one of id, name, type, os, verdict", report.Short(l.Sort, 40))
+		return nil, badQuery("sort %q is not one of place, id, name, type, os, verdict", report.Short(l.Sort, 40))
+	}
+	if l.Sort == "place" {
+		l.Sort = ""
 	}
 	if s := q.Get("legacy"); s != "" {
 		legacy, err := strconv.ParseBool(s)
@@ -187,67 +185,75 @@ func parseListing(q url.Values, targets []string, known func() *filter.Known) (*
 	return l, nil
 }
 
-// page reads one page and the cursor of the next, "" when there is none.
-func (l *listing) page(ctx context.Context, st Store) ([]*record.Record, string, error) {
-	rows, err := l.rows(ctx, st)
-	if err != nil {
-		return nil, "", fmt.Errorf("list instances: %w", err)
+// check holds the names of a listing against what the store knows.
+func (l *listing) check(v View) error {
+	known := v.Known()
+	if t := l.Filter.Target; t != "" && !slices.Contains(known.Targets, t) {
+		return badQuery("target %q is not one of %s", report.Short(t, 40), strings.Join(known.Targets, ", "))
 	}
-	next := ""
-	if len(rows) > l.Limit {
-		rows = rows[:l.Limit]
-		last := rows[l.Limit-1].Place
-		next = cursor{Sort: l.Sort, Down: l.Down && l.Sort != "", Value: []byte(last.Value), Key: last.Key}.String()
-	}
-	out := make([]*record.Record, len(rows))
-	for i := range rows {
-		out[i] = rows[i].Record
-	}
-	return out, next, nil
+	return l.scope.Check(known)
 }
 
-// rows reads a page and one more, which tells whether there is another.
-func (l *listing) rows(ctx context.Context, st Store) ([]Placed, error) {
-	f := l.Filter
-	f.Limit = l.Limit + 1
-	if l.Sort != "" {
-		var after *Place
-		if l.cursor != nil {
-			after = &Place{Value: string(l.cursor.Value), Key: l.cursor.Key}
-		}
-		return st.Sorted(ctx, f, l.order(), after)
+// listed is one page of a listing, and what all of it comes to.
+type listed struct {
+	rows       []*record.Record
+	next, prev string // cursors, "" where there is no such page
+	summary    *record.Summary
+	known      *filter.Known
+	total      int
+}
+
+// listed reads one page of a listing.
+func (s *server) listed(r *http.Request, l *listing) (*listed, error) {
+	v, err := s.o.Store.View(r.Context(), l.Filter)
+	if err != nil {
+		return nil, fmt.Errorf("list instances: %w", err)
 	}
-	if l.cursor != nil {
-		f.After = l.cursor.Key
+	defer s.close(v)
+	out := &listed{summary: v.Summary(), known: v.Known()}
+	if err := l.check(v); err != nil {
+		return out, err
 	}
-	var out []Placed
-	for rec, err := range st.Instances(ctx, f) {
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, Placed{Place{Key: keyOf(rec)}, rec})
+	if out.total = out.summary.Instances; l.Filter.Gone {
+		out.total += out.summary.Gone
+	}
+	if err := l.page(r.Context(), v, out); err != nil {
+		return out, fmt.Errorf("list instances: %w", err)
 	}
 	return out, nil
 }
 
-func keyOf(rec *record.Record) Key { return Key{rec.Account, rec.Region, rec.InstanceID} }
-
-// total counts what the filter lets through, where the summary can tell: it
-// does not know names, nor which verdicts one instance has on several targets.
-func (l *listing) total(sum *record.Summary) (n int, known bool) {
-	f := &l.Filter
-	if f.Q != "" || !f.Scope.IsZero() || f.Gone || f.Verdict != "" && f.Target == "" || len(sum.Targets) == 0 {
-		return 0, false
+// page reads the rows of a page and one more, which tells whether there is
+// another.
+func (l *listing) page(ctx context.Context, v View, out *listed) error {
+	var at *Place
+	back := l.cursor != nil && l.cursor.Back
+	if l.cursor != nil {
+		at = &Place{Value: string(l.cursor.Value), Key: l.cursor.Key}
 	}
-	target := cmp.Or(f.Target, sum.Targets[0])
-	for i := range sum.Groups {
-		g := &sum.Groups[i]
-		if g.Target != target || f.Account != "" && g.Account != f.Account || f.Region != "" && g.Region != f.Region ||
-			f.Verdict != "" && g.Verdict != f.Verdict || f.OSFamily != "" && g.OSFamily != f.OSFamily ||
-			f.OSVersion != "" && g.OSVersion != f.OSVersion || f.Legacy != nil && g.Legacy != *f.Legacy {
-			continue
-		}
-		n += g.Instances
+	rows, err := v.Rows(ctx, l.order(), at, l.Limit+1)
+	if err != nil {
+		return err
 	}
-	return n, true
+	more := len(rows) > l.Limit
+	rows = rows[:min(len(rows), l.Limit)]
+	if back {
+		slices.Reverse(rows)
+	}
+	for i := range rows {
+		out.rows = append(out.rows, rows[i].Record)
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	cursorAt := func(p Place, back bool) string {
+		return cursor{Sort: l.Sort, Down: l.Down && l.Sort != "", Back: back, Value: []byte(p.Value), Key: p.Key}.String()
+	}
+	if more || back {
+		out.next = cursorAt(rows[len(rows)-1].Place, false)
+	}
+	if at != nil && !back || back && more {
+		out.prev = cursorAt(rows[0].Place, true)
+	}
+	return nil
 }

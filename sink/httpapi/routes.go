@@ -44,7 +44,8 @@ func text(name, text string) param { return param{name: name, text: text, kind: 
 func scopeParams() []param {
 	what := map[string]string{
 		"account": "only these accounts", "region": "only these regions", "tag": "only with this tag, KEY or KEY=VALUE",
-		"family": "only these instance families", "os": "only these operating systems: centos, centos:5, windows-server:2003",
+		"family": "only these instance families", "os": "only these operating systems: centos, centos:5, CentOS 5, Windows Server 2003; centos:unknown where no version is known",
+		"image": "only made from these images", "status": "only with this status", "waived": "yes: only with a waived verdict; no: only with one that is not",
 		"verdict": "only with this verdict, on the target where one is named, or TARGET=VERDICT", "confidence": "only with this confidence",
 		"exclude": "leave out WORD=VALUE or an instance id",
 	}
@@ -60,14 +61,14 @@ func scopeParams() []param {
 func listingParams() []param {
 	return append(scopeParams(),
 		text("target", "with verdict: the verdict on this target; without: ignored"),
-		text("os_family", "only this operating system"), text("os_version", "only this version of it"),
+		text("os_family", "only this operating system"), text("os_version", "only this version of it; unknown: none is known"),
 		param{name: "legacy", text: "only on the legacy list, or only not", kind: "boolean"},
 		text("q", "a part of the id or the name, whatever the case"),
 		param{name: "gone", text: "gone instances too", kind: "boolean"},
 		param{name: "sort", text: "default: account, region, instance id", kind: "string", values: sortKeys()},
 		param{name: "order", text: "direction of sort", kind: "string", values: []string{"asc", "desc"}},
 		param{name: "limit", text: "instances of a page, at most 500", kind: "integer"},
-		text("cursor", "next_cursor of the page before"),
+		text("cursor", "next_cursor or prev_cursor of another page"),
 	)
 }
 
@@ -137,14 +138,19 @@ const ReloadPath = "/-/reload"
 // pageRoutes are the pages for people.
 func (s *server) pageRoutes() []route {
 	refresh := text("refresh", "")
-	return []route{
-		{method: http.MethodGet, path: "/{$}", params: []param{refresh}, handle: s.overview},
+	out := []route{
+		{method: http.MethodGet, path: "/{$}", params: []param{refresh, text("asked", "")}, handle: s.overview},
 		{method: http.MethodGet, path: "/instances", params: append(listingParams(), refresh), handle: s.instances},
 		{method: http.MethodGet, path: "/instances/{id}", params: []param{text("account", ""), text("region", ""), text("rescan", ""), refresh}, handle: s.instance},
 		{method: http.MethodGet, path: "/scans", params: []param{refresh}, handle: s.scans},
 		{method: http.MethodGet, path: "/scans/{id}", params: []param{refresh}, handle: s.scan},
 		{method: http.MethodPost, path: "/rescan", handle: s.rescanForm},
+		{method: http.MethodPost, path: "/scan", handle: s.scanForm},
 	}
+	if s.o.Rules != nil {
+		out = append(out, route{method: http.MethodGet, path: "/rules", handle: s.codes})
+	}
+	return out
 }
 
 // mount adds routes, and an answer to other methods on their paths.
@@ -178,7 +184,7 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, status int, deta
 		problem(w, status, detail)
 		return
 	}
-	s.failWith(w, status, report.Capital(detail)+".")
+	s.failWith(w, r, status, report.Capital(detail)+".")
 }
 
 // asked refuses parameters that the route does not know: a misspelt one would

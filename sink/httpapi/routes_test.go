@@ -245,7 +245,7 @@ func TestListingByTheOneFilter(t *testing.T) {
 		}
 		want := 0
 		for _, r := range w.fleet.Records {
-			if f.Scope(r.Account, r.Region) && f.Judged(&r.Classification, r.InstanceFamily) {
+			if f.Scope(r.Account, r.Region) && f.Judged(&r.Classification, filter.Machine{Family: r.InstanceFamily, Image: r.ImageID}) {
 				want++
 			}
 		}

@@ -18,12 +18,20 @@ type scansView struct {
 }
 
 func (s *server) scans(w http.ResponseWriter, r *http.Request) {
-	scans, err := s.o.Store.Scans(r.Context(), shownScans)
+	sv, err := s.o.Store.View(r.Context(), Filter{})
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	s.page(w, http.StatusOK, "scans", scansView{s.view("Scans", "Scans"), scans})
+	defer s.close(sv)
+	scans, err := sv.Scans(shownScans)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	v := scansView{s.viewOf("Scans", "Scans", sv.Summary()), scans}
+	v.current(r, refreshLate)
+	s.page(w, r, http.StatusOK, "scans", v)
 }
 
 // scanView is one scan with its progress.
@@ -36,23 +44,29 @@ type scanView struct {
 
 func (s *server) scan(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	scan, err := s.o.Store.Scan(r.Context(), id)
+	sv, err := s.o.Store.View(r.Context(), Filter{})
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	defer s.close(sv)
+	scan, err := sv.Scan(id)
 	if err != nil {
 		s.fail(w, r, fmt.Errorf("scan %s: %w", report.Short(id, 64), err))
 		return
 	}
-	v := scanView{view: s.view("Scan "+id, "Scans"), Scan: scan, Progress: "0"}
+	v := scanView{view: s.viewOf("Scan "+id, "Scans", sv.Summary()), Scan: scan, Progress: "0"}
 	if scan.Regions > 0 {
 		v.Progress = strconv.FormatFloat(100*float64(scan.Done)/float64(scan.Regions), 'f', 2, 64)
 	}
 	for i := range scan.Scopes {
 		v.Failures = append(v.Failures, scan.Scopes[i].Failures...)
 	}
-	v.Failures = v.Failures[:min(len(v.Failures), 100)]
-	if scan.State == record.ScanRunning && !stale(s.o.Now(), scan.StartedAt) && refresh(w, r) {
-		v.Pending, v.Still = "This scan is running; the page refreshes itself.", still(r)
+	v.Failures = v.Failures[:min(len(v.Failures), maxFailures)]
+	if scan.State == record.ScanRunning && !stale(s.o.Now(), scan.StartedAt) && v.current(r, refreshSoon) {
+		v.Pending = "This scan is running; the page refreshes itself."
 	}
-	s.page(w, http.StatusOK, "scan", v)
+	s.page(w, r, http.StatusOK, "scan", v)
 }
 
 // rescanForm takes the button of an instance's page and leads back to it.
@@ -71,32 +85,51 @@ func (s *server) rescanForm(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	case err != nil:
-		s.failWith(w, status, err.Error())
+		s.failWith(w, r, status, err.Error())
 		return
 	case len(reply.Rejected) > 0:
-		s.failWith(w, http.StatusUnprocessableEntity, "The instance cannot be looked at again: "+reply.Rejected[0].Error)
+		s.failWith(w, r, http.StatusUnprocessableEntity, "The instance cannot be looked at again: "+reply.Rejected[0].Error)
 		return
 	}
 	q := url.Values{"account": {req.Account}, "region": {req.Region}, "rescan": {reply.ScanID}}
 	http.Redirect(w, r, "/instances/"+url.PathEscape(req.InstanceIDs[0])+"?"+q.Encode(), http.StatusSeeOther)
 }
 
+// scanForm takes the button of the overview and leads back to it.
+func (s *server) scanForm(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case s.o.Rescanner == nil:
+		s.failWith(w, r, http.StatusNotImplemented, "This process cannot start a scan.")
+		return
+	case !s.operator(r):
+		s.failWith(w, r, http.StatusForbidden, report.Capital(OnlyOperators)+".")
+		return
+	}
+	id, err := s.o.Rescanner.Scan(r.Context(), "web page")
+	if err != nil {
+		s.o.Log.Error("scan not taken", "err", err)
+		s.failWith(w, r, http.StatusBadGateway, "The request was not taken: no producer answered; see the log of this process.")
+		return
+	}
+	http.Redirect(w, r, "/?"+url.Values{"asked": {id}}.Encode(), http.StatusSeeOther)
+}
+
 // waitFor says on an instance's page how far a rescan of it is.
-func (s *server) waitFor(w http.ResponseWriter, r *http.Request, v *instanceView, id string) error {
+func (s *server) waitFor(r *http.Request, sv View, v *instanceView, id string) error {
 	if len(id) > maxParam {
 		return badQuery("rescan id is longer than %d bytes", maxParam)
 	}
-	scan, err := s.o.Store.Scan(r.Context(), id)
+	scan, err := sv.Scan(id)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		if refresh(w, r) {
-			v.Pending, v.Still = "The rescan was taken and will start in a moment.", still(r)
+		if v.current(r, refreshSoon) {
+			v.Pending = "The rescan was taken and will start in a moment."
 		}
 	case err != nil:
 		return err
 	case scan.State == record.ScanRunning && !stale(s.o.Now(), scan.StartedAt):
-		if refresh(w, r) {
-			v.Pending, v.Still = "The rescan is running.", still(r)
+		if v.current(r, refreshSoon) {
+			v.Pending = "The rescan is running."
 		}
 	case scan.State == record.ScanComplete:
 		v.Notice = "The rescan is complete: what stands below was seen " + report.Moment(v.Rec.ObservedAt) + "."

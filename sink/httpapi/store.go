@@ -3,11 +3,11 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"iter"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
 )
 
 // ErrNotFound is what a Store returns for an instance or a scan that it does
@@ -24,20 +24,21 @@ type Filter struct {
 	Account, Region     string
 	Target              string // with Verdict: the verdict on this target; without: ignored
 	Verdict             string // on any target when Target is ""
-	OSFamily, OSVersion string
+	OSFamily, OSVersion string // filter.NoVersion: no version is known
 	Legacy              *bool
 	Scope               filter.Filter // the other words of the one filter
 	Q                   string        // a part of the id or the name, whatever the case
 	Gone                bool          // gone instances too
-	After               Key           // start behind this place
-	Limit               int           // at most so many; 0 is no limit
 }
 
-// Order is an order of instances other than that of keys. Where two have the
-// same value, their keys decide, upwards in either direction.
+// Order is an order of instances. Where two have the same value, their keys
+// decide, upwards in either direction.
 type Order struct {
-	By   string // "id", "name", "type" or "class"
+	By   string // "" (their keys), "id", "name", "type" or "class"
 	Down bool
+	// Back turns all of it around, keys too: what stands before a place comes
+	// first, the nearest one in front.
+	Back bool
 	// Class gives all instances of one class their value; it is for "class".
 	Class func(Class) string
 }
@@ -61,27 +62,36 @@ type Placed struct {
 	Record *record.Record
 }
 
-// Store is what the page reads. Implementations are safe for concurrent use.
+// Store is what pages and API read. Implementations are safe for concurrent
+// use.
 type Store interface {
+	// View opens one answer: what the filter lets through at one moment, judged by
+	// one rule set. Whoever opens it closes it soon.
+	View(ctx context.Context, f Filter) (View, error)
+}
+
+// View is one answer. Totals, rows, scans and trend are of the same moment.
+type View interface {
 	// Known is what the names of a filter are held against.
 	Known() *filter.Known
-	// Summary returns the current totals. The caller does not change them.
+	// Summary returns the totals of what the filter lets through. The caller does
+	// not change them.
 	Summary() *record.Summary
-	// Instances lists in the order of account, region and instance id. It
-	// holds no transaction while the caller looks at a record.
-	Instances(ctx context.Context, f Filter) iter.Seq2[*record.Record, error]
-	// Sorted lists in another order, from behind a place if there is one, at
-	// most f.Limit; f.After does not count. What it keeps in memory does not
-	// grow with the fleet.
-	Sorted(ctx context.Context, f Filter, by Order, after *Place) ([]Placed, error)
+	// Rows lists in an order, from behind a place if there is one, at most limit.
+	// What it keeps in memory does not grow with the fleet.
+	Rows(ctx context.Context, by Order, after *Place, limit int) ([]Placed, error)
 	// Instance returns one instance, gone or not, with its verdict history,
-	// newest first. Account and region narrow the search when not empty.
-	Instance(ctx context.Context, account, region, id string) (*record.Record, []record.Change, error)
+	// newest first. Account and region narrow the search when not empty; the
+	// filter does not.
+	Instance(account, region, id string) (*record.Record, []record.Change, error)
+	// Explain says how the verdicts of an instance come about, or ErrNotFound.
+	Explain(account, region, id string) (*rules.Explanation, error)
 	// Scans returns the newest scans first, at most limit.
-	Scans(ctx context.Context, limit int) ([]record.Scan, error)
-	Scan(ctx context.Context, id string) (*record.Scan, error)
+	Scans(limit int) ([]record.Scan, error)
+	Scan(id string) (*record.Scan, error)
 	// Trend returns totals over time, oldest first, at most limit points.
-	Trend(ctx context.Context, limit int) ([]Point, error)
+	Trend(limit int) ([]Point, error)
+	Close() error
 }
 
 // Point is the fleet at one moment.
@@ -116,7 +126,10 @@ type Rejected struct {
 	Error      string `json:"error"`
 }
 
-// Rescanner takes rescan requests. What it accepted is durable.
+// Rescanner takes requests for rescans and scans. What it accepted is durable.
 type Rescanner interface {
 	Rescan(ctx context.Context, r RescanRequest) (RescanReply, error)
+	// Scan asks for a scan of everything that is configured and returns its id,
+	// that of the scan that runs where there is one.
+	Scan(ctx context.Context, reason string) (string, error)
 }

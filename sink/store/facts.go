@@ -15,9 +15,13 @@ func (db *DB) Facts(instanceID string) (*rules.Facts, error) { return db.FactsOf
 
 // FactsOf is Facts within an account and a region, where they are not "".
 func (db *DB) FactsOf(account, region, instanceID string) (*rules.Facts, error) {
+	return db.reading().factsOf(account, region, instanceID)
+}
+
+func (r *reading) factsOf(account, region, instanceID string) (*rules.Facts, error) {
 	var out *rules.Facts
-	err := db.view(func(tx *bbolt.Tx) error {
-		for _, sc := range db.snap.Load().scopes {
+	err := r.view(func(tx *bbolt.Tx) error {
+		for _, sc := range r.scopes() {
 			if account != "" && sc.key.Account != account || region != "" && sc.key.Region != region {
 				continue
 			}
@@ -29,11 +33,11 @@ func (db *DB) FactsOf(account, region, instanceID string) (*rules.Facts, error) 
 			if !ok {
 				continue
 			}
-			_, profile, err := format.ReadRow(f.row, db.readers.Load().dict.Words())
+			_, profile, err := format.ReadRow(f.row, r.tables().dict.Words())
 			if err != nil {
 				return fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 			}
-			facts, err := db.facts(tx, profile)
+			facts, err := r.facts(tx, profile)
 			out = &facts
 			return err
 		}
@@ -43,8 +47,8 @@ func (db *DB) FactsOf(account, region, instanceID string) (*rules.Facts, error) 
 }
 
 // facts reads the facts of one profile, as readers see it.
-func (db *DB) facts(tx *bbolt.Tx, profile uint32) (rules.Facts, error) {
-	return db.readers.Load().profs.readers.Load().reader().facts(tx, profile)
+func (r *reading) facts(tx *bbolt.Tx, profile uint32) (rules.Facts, error) {
+	return r.tables().profs.readers.Load().reader().facts(tx, profile)
 }
 
 // facts reads the facts of one profile, those of this transaction included.

@@ -361,7 +361,7 @@ func (w *walker) fit(tx *bbolt.Tx, f finding, profile uint32, id []byte) (*fit, 
 	if got == nil {
 		got = w.m.judge(w.m.j.judgeRow(&w.value, &row, &facts), &facts)
 	}
-	if got.pass && !w.m.f.Scope.Row(row.ID, tagsOf(&row)) {
+	if got.pass && !w.m.f.Scope.Row(row.ID, row.Status, tagsOf(&row)) {
 		return &fit{class: got.class}, nil
 	}
 	return got, nil

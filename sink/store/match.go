@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
@@ -40,8 +41,8 @@ func (m *matcher) judges() bool { return m.foreign || !m.f.Scope.ByScope() }
 
 // judge says what the filter makes of a classification.
 func (m *matcher) judge(cl *rules.Classification, f *rules.Facts) *fit {
-	c := levelsOnly(cl)
-	if !m.f.Scope.Judged(cl, m.family(f)) {
+	c := m.j.classOf(cl, f.Hardware())
+	if !m.f.Scope.Judged(cl, filter.Machine{Family: m.family(f), Image: f.ImageID}) {
 		return &fit{class: c}
 	}
 	return m.known(&c)
@@ -146,7 +147,7 @@ func (m *matcher) narrow(rank *string) {
 
 func (m *matcher) class(c *format.Class) bool {
 	f := m.f
-	if f.OSFamily != "" && c.Family != f.OSFamily || f.OSVersion != "" && c.Version != f.OSVersion || f.Legacy != nil && c.Legacy != *f.Legacy {
+	if f.OSFamily != "" && c.Family != f.OSFamily || f.OSVersion != "" && c.Version != f.OSVersion && (f.OSVersion != filter.NoVersion || c.Version != "") || f.Legacy != nil && c.Legacy != *f.Legacy {
 		return false
 	}
 	if f.Verdict == "" {

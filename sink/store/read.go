@@ -62,7 +62,7 @@ func (db *DB) Get(account, region, instanceID string) (*Found, error) {
 	if !ok {
 		return nil, fmt.Errorf("instance %.64q in %s/%s: %w", instanceID, account, region, ErrNotFound)
 	}
-	found, err := db.find(s.scopes[i:i+1], instanceID)
+	found, err := db.reading().find(db.judge.Load(), s.scopes[i:i+1], instanceID)
 	if err != nil {
 		return nil, err
 	}
@@ -72,14 +72,14 @@ func (db *DB) Get(account, region, instanceID string) (*Found, error) {
 // Find returns every instance with the id, whatever its account and region,
 // or ErrNotFound.
 func (db *DB) Find(instanceID string) ([]Found, error) {
-	return db.find(db.snap.Load().scopes, instanceID)
+	return db.reading().find(db.judge.Load(), db.snap.Load().scopes, instanceID)
 }
 
-func (db *DB) find(scopes []*scopeSnap, instanceID string) ([]Found, error) {
+func (r *reading) find(j *judge, scopes []*scopeSnap, instanceID string) ([]Found, error) {
 	var out []Found
-	err := db.view(func(tx *bbolt.Tx) error {
+	err := r.view(func(tx *bbolt.Tx) error {
 		for _, sc := range scopes {
-			f, err := db.lookup(tx, sc, instanceID)
+			f, err := r.lookup(tx, j, sc, instanceID)
 			if err != nil {
 				return fmt.Errorf("instance %.64q in %s: %w", instanceID, sc.key, err)
 			}
@@ -121,7 +121,7 @@ func (db *DB) Locate(ids []string) (map[string]ecs.Scope, error) {
 }
 
 // lookup renders an instance of one scope, or nil.
-func (db *DB) lookup(tx *bbolt.Tx, sc *scopeSnap, id string) (*Found, error) {
+func (r *reading) lookup(tx *bbolt.Tx, j *judge, sc *scopeSnap, id string) (*Found, error) {
 	found, err := lookup(tx, sc.no, []string{id})
 	if err != nil || len(found) == 0 {
 		return nil, err
@@ -130,7 +130,7 @@ func (db *DB) lookup(tx *bbolt.Tx, sc *scopeSnap, id string) (*Found, error) {
 	if err := format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(sc.no)), &v); err != nil {
 		return nil, err
 	}
-	rec, err := db.renderRow(tx, &v, found[id])
+	rec, err := r.renderRow(tx, j, &v, found[id])
 	if err != nil {
 		return nil, err
 	}
@@ -145,16 +145,16 @@ func (db *DB) lookup(tx *bbolt.Tx, sc *scopeSnap, id string) (*Found, error) {
 	return out, nil
 }
 
-func (db *DB) renderRow(tx *bbolt.Tx, sc *scopeValue, f finding) (*record.Record, error) {
-	row, profile, err := format.ReadRow(f.row, db.readers.Load().dict.Words())
+func (r *reading) renderRow(tx *bbolt.Tx, j *judge, sc *scopeValue, f finding) (*record.Record, error) {
+	row, profile, err := format.ReadRow(f.row, r.tables().dict.Words())
 	if err != nil {
 		return nil, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 	}
-	facts, err := db.facts(tx, profile)
+	facts, err := r.facts(tx, profile)
 	if err != nil {
 		return nil, err
 	}
-	return db.judge.Load().render(sc, &row, &facts, f.stamp), nil
+	return j.render(sc, &row, &facts, f.stamp), nil
 }
 
 // lookup finds instances of one scope in its blocks and its journal.

@@ -112,9 +112,11 @@ func (r *reading) scan(id string) (*record.Scan, error) {
 
 // Trend returns the fleet's totals at the end of the last n scans, the oldest
 // first.
-func (db *DB) Trend(n int) ([]TrendPoint, error) {
+func (db *DB) Trend(n int) ([]TrendPoint, error) { return db.reading().trend(n) }
+
+func (r *reading) trend(n int) ([]TrendPoint, error) {
 	out := []TrendPoint{}
-	err := db.view(func(tx *bbolt.Tx) error {
+	err := r.view(func(tx *bbolt.Tx) error {
 		found, err := lastEnded(tx, 's', n)
 		for _, e := range found {
 			if e.Trend != nil {

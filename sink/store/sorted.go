@@ -19,9 +19,10 @@ import (
 // SortBy is what Sorted goes by.
 type SortBy int
 
-// Orders of a listing, beside that of keys which Instances has.
+// Orders of a listing.
 const (
-	SortByID SortBy = iota
+	SortByID  SortBy = iota
+	SortByKey        // account, region and id, as Instances does
 	SortByName
 	SortByType
 	SortByClass // what Sort.Class says
@@ -32,6 +33,9 @@ const (
 type Sort struct {
 	By   SortBy
 	Down bool
+	// Back turns all of it around, keys too: what stands before a place, the
+	// nearest first.
+	Back bool
 	// Class gives all instances of one class their value. It is called a few
 	// times for each class.
 	Class func(*Class) string
@@ -65,18 +69,31 @@ const (
 // does not count. It reads the rows of the scopes in question once at most,
 // looks at no more than their heads, and holds no more than it returns.
 func (db *DB) Sorted(ctx context.Context, f Filter, by Sort, after *Place) ([]Placed, error) {
-	if f.Limit <= 0 || f.Limit > maxSorted {
-		f.Limit = maxSorted
+	return db.reading().sorted(ctx, db.matcher(&f), by, after, f.Limit)
+}
+
+// Sorted is DB.Sorted of what the view shows, at most limit instances.
+func (v *View) Sorted(ctx context.Context, by Sort, after *Place, limit int) ([]Placed, error) {
+	f := v.f
+	return v.reading().sorted(ctx, v.matcher(&f), by, after, limit)
+}
+
+func (r *reading) sorted(ctx context.Context, m *matcher, by Sort, after *Place, limit int) ([]Placed, error) {
+	if limit <= 0 || limit > maxSorted {
+		limit = maxSorted
 	}
-	s := &sorter{db: db, m: db.matcher(&f), by: by, limit: f.Limit, after: after}
+	m.f.Limit = limit
+	if by.By == SortByKey && !by.Back {
+		return r.byKey(ctx, m, after)
+	}
+	s := &sorter{reading: r, m: m, by: by, limit: limit, after: after}
 	if by.By == SortByClass {
 		s.m.rank = func(c *format.Class) string { return by.Class(s.m.describe(c)) }
 		if done, err := s.first(ctx); err != nil || done {
 			return s.placed, err
 		}
 	}
-	scopes := s.m.scopes(db.snap.Load().scopes)
-	for _, sc := range scopes {
+	for _, sc := range s.m.scopes(s.scopes()) {
 		if err := s.scope(ctx, sc); err != nil {
 			return nil, fmt.Errorf("read %s: %w", sc.key, err)
 		}
@@ -85,9 +102,25 @@ func (db *DB) Sorted(ctx context.Context, f Filter, by Sort, after *Place) ([]Pl
 	return s.render()
 }
 
+// byKey lists in the order in which rows lie.
+func (r *reading) byKey(ctx context.Context, m *matcher, after *Place) ([]Placed, error) {
+	f := *m.f
+	if after != nil {
+		f.Cursor = CursorAfter(&record.Record{Account: after.Account, Region: after.Region, InstanceID: after.InstanceID})
+	}
+	out := []Placed{}
+	for rec, err := range r.instances(ctx, m, &f) {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Placed{Place{Account: rec.Account, Region: rec.Region, InstanceID: rec.InstanceID}, rec})
+	}
+	return out, nil
+}
+
 // sorter keeps the best rows of an order.
 type sorter struct {
-	db     *DB
+	*reading
 	m      *matcher
 	by     Sort
 	limit  int
@@ -130,7 +163,14 @@ func (s *sorter) Pop() any {
 }
 
 func (s *sorter) compare(a, b *sortedRow) int {
-	return cmp.Or(s.direction(cmp.Compare(a.value, b.value)), compareScopes(a.sc.key, b.sc.key), bytes.Compare(a.id, b.id))
+	return s.turned(cmp.Or(s.direction(cmp.Compare(a.value, b.value)), compareScopes(a.sc.key, b.sc.key), bytes.Compare(a.id, b.id)))
+}
+
+func (s *sorter) turned(c int) int {
+	if s.by.Back {
+		return -c
+	}
+	return c
 }
 
 func (s *sorter) direction(c int) int {
@@ -142,7 +182,7 @@ func (s *sorter) direction(c int) int {
 
 // behind says whether a row stands behind a place.
 func (s *sorter) behind(value, id []byte, value2 string, scope ecs.Scope, id2 string) bool {
-	return cmp.Or(s.direction(compareText(value, value2)), compareScopes(s.at.key, scope), compareText(id, id2)) > 0
+	return s.turned(cmp.Or(s.direction(compareText(value, value2)), compareScopes(s.at.key, scope), compareText(id, id2))) > 0
 }
 
 func compareText(a []byte, b string) int {
@@ -158,8 +198,8 @@ func compareText(a []byte, b string) int {
 // scope takes the best of one scope.
 func (s *sorter) scope(ctx context.Context, sc *scopeSnap) error {
 	s.at = sc
-	w := &walker{reading: s.db.reading(), m: s.m, sc: sc, take: s.take}
-	byID := s.by.By == SortByID && !s.by.Down
+	w := &walker{reading: s.reading, m: s.m, sc: sc, take: s.take}
+	byID := s.by.By == SortByID && !s.by.Down && !s.by.Back
 	if byID && s.after != nil && s.after.Value != "" {
 		w.after = []byte(s.after.Value[:len(s.after.Value)-1]) // just before it
 	}
@@ -167,7 +207,7 @@ func (s *sorter) scope(ctx context.Context, sc *scopeSnap) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.db.view(w.chunk); err != nil {
+		if err := s.view(w.chunk); err != nil {
 			return err
 		}
 		if byID && len(s.rows) >= s.limit && string(w.after) > s.rows[0].value {
@@ -183,10 +223,11 @@ func (s *sorter) take(tx *bbolt.Tx, c *candidateRow) error {
 	switch s.by.By {
 	case SortByID:
 		value = c.id
+	case SortByKey:
 	case SortByName:
 		value = c.name[:min(len(c.name), maxSortValue)]
 	case SortByType:
-		t, err := s.db.readers.Load().profs.readers.Load().instanceType(c.profile)
+		t, err := s.tables().profs.readers.Load().instanceType(c.profile)
 		if err != nil {
 			return err
 		}
@@ -223,10 +264,10 @@ func (s *sorter) copyOf(c *candidateRow, value, room []byte) sortedRow {
 // their keys, where there are so many of them that this ends soon. It reports
 // whether they fill the page.
 func (s *sorter) first(ctx context.Context) (bool, error) {
-	if len(s.m.query) > 0 || s.m.judges() || s.m.f.Gone || s.m.since > -1<<63 {
+	if s.by.Back || len(s.m.query) > 0 || s.m.judges() || s.m.f.Gone || s.m.since > -1<<63 {
 		return false, nil // counts do not tell how many pass
 	}
-	scopes := s.m.scopes(s.db.snap.Load().scopes)
+	scopes := s.m.scopes(s.scopes())
 	counts := map[string]int{}
 	for _, sc := range scopes {
 		for i := range sc.counts {
@@ -253,7 +294,7 @@ func (s *sorter) first(ctx context.Context) (bool, error) {
 	}
 	s.m.narrow(&value)
 	defer s.m.narrow(nil)
-	for r, err := range s.db.reading().instances(ctx, s.m, &f) {
+	for r, err := range s.reading.instances(ctx, s.m, &f) {
 		if err != nil {
 			return false, err
 		}
@@ -269,13 +310,13 @@ func (s *sorter) first(ctx context.Context) (bool, error) {
 // render makes the records of the best rows.
 func (s *sorter) render() ([]Placed, error) {
 	out := make([]Placed, 0, len(s.rows))
-	err := s.db.view(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		walkers := map[*scopeSnap]*walker{}
 		for i := range s.rows {
 			r := &s.rows[i]
 			w := walkers[r.sc]
 			if w == nil {
-				w = &walker{reading: s.db.reading(), m: s.m, sc: r.sc}
+				w = &walker{reading: s.reading, m: s.m, sc: r.sc}
 				w.refresh()
 				if err := format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(r.sc.no)), &w.value); err != nil {
 					return err

@@ -356,5 +356,19 @@ func (v *View) ChangesSince(ctx context.Context, since time.Time) iter.Seq2[*Mov
 // Scans is DB.Scans at the view's moment.
 func (v *View) Scans(n int) ([]record.Scan, error) { return v.reading().scans(n) }
 
+// Trend is DB.Trend at the view's moment.
+func (v *View) Trend(n int) ([]TrendPoint, error) { return v.reading().trend(n) }
+
+// Find is DB.Find at the view's moment, judged as the view is. The view's filter
+// does not count.
+func (v *View) Find(instanceID string) ([]Found, error) {
+	return v.reading().find(v.j, v.snap.scopes, instanceID)
+}
+
+// Facts are the raw facts of an instance at the view's moment, or ErrNotFound.
+func (v *View) Facts(account, region, instanceID string) (*rules.Facts, error) {
+	return v.reading().factsOf(account, region, instanceID)
+}
+
 // Scan is DB.Scan at the view's moment.
 func (v *View) Scan(id string) (*record.Scan, error) { return v.reading().scan(id) }

@@ -174,7 +174,7 @@ func TestViewAddsUp(t *testing.T) {
 	}
 	for _, text := range []string{
 		"account=prod", "region=cn-beijing account=prod", "tag=waive=yes", "tag=waive", "os=debian,centos:5", "verdict=incompatible", "verdict=shenlong-7=needs-action",
-		"confidence=high", "confidence=low", "family=ecs.c5", "family=ecs.g6", "exclude=region=cn-hangzhou", "exclude=tag=waive=yes", "exclude=os=debian verdict=incompatible",
+		"confidence=high", "confidence=low", "waived=yes", "waived=no verdict=incompatible", "status=stopped", "status=Running tag=waive", "image=m-none", "family=ecs.c5", "family=ecs.g6", "exclude=region=cn-hangzhou", "exclude=tag=waive=yes", "exclude=os=debian verdict=incompatible",
 		"exclude=" + first[0].id,
 	} {
 		filters[text] = store.Filter{Scope: scopeOf(t, text)}
@@ -242,7 +242,7 @@ func passes(r *record.Record, f *store.Filter) bool {
 		verdict = verdict || (f.Target == "" || f.Target == v.Target) && v.Level.String() == f.Verdict
 	}
 	tag := func(k string) (string, bool) { v, ok := r.Tags[k]; return v, ok }
-	if !f.Scope.Scope(r.Account, r.Region) || !f.Scope.Judged(&r.Classification, r.InstanceFamily) || !f.Scope.Row(r.InstanceID, tag) {
+	if !f.Scope.Scope(r.Account, r.Region) || !f.Scope.Judged(&r.Classification, filter.Machine{Family: r.InstanceFamily, Image: r.ImageID}) || !f.Scope.Row(r.InstanceID, r.Status, tag) {
 		return false
 	}
 	return verdict && (f.Account == "" || r.Account == f.Account) && (f.Region == "" || r.Region == f.Region) &&

@@ -182,15 +182,20 @@ func (b *Browser) Sound(t *testing.T, allowed ...string) {
 	b.problems, b.requests = nil, nil
 }
 
-// Shoot writes four pictures of the page to build/screenshots: wide and
-// narrow, light and dark.
+// Shoot writes pictures of the page to build/screenshots, from a telephone's
+// width to a wall's, light and dark, and fails where the page is wider than the
+// window.
 func (b *Browser) Shoot(t *testing.T, name string, full bool) {
 	t.Helper()
 	for _, shot := range []struct {
 		suffix        string
 		width, height int64
 		dark          bool
-	}{{"1440-light", 1440, 1000, false}, {"1440-dark", 1440, 1000, true}, {"390-light", 390, 844, false}, {"390-dark", 390, 844, true}} {
+	}{
+		{"390-light", 390, 844, false}, {"390-dark", 390, 844, true}, {"768-light", 768, 1024, false}, {"768-dark", 768, 1024, true},
+		{"1024-light", 1024, 768, false}, {"1024-dark", 1024, 768, true}, {"1440-light", 1440, 1000, false}, {"1440-dark", 1440, 1000, true},
+		{"1920-light", 1920, 1080, false}, {"1920-dark", 1920, 1080, true},
+	} {
 		b.View(t, shot.width, shot.height, shot.dark)
 		action := chromedp.CaptureScreenshot()
 		if full {
@@ -251,14 +256,14 @@ const axeRun = `axe.run(document).then(r => r.violations.map(v => ({
 	Nodes: v.nodes.slice(0, 3).map(n => ({HTML: n.html, FailureSummary: n.failureSummary})),
 })))`
 
-// Accessible runs axe-core on the page in both colour schemes and both widths
-// and fails on serious and critical findings.
+// Accessible runs axe-core on the page in both colour schemes and several widths
+// and fails on every finding.
 func (b *Browser) Accessible(t *testing.T) {
 	t.Helper()
 	for _, view := range []struct {
 		width int64
 		dark  bool
-	}{{1440, false}, {1440, true}, {390, false}} {
+	}{{1440, false}, {1440, true}, {768, false}, {390, true}} {
 		b.View(t, view.width, 1000, view.dark)
 		Eval[bool](t, b, axe+";true")
 		for _, f := range Eval[[]finding](t, b, axeRun) {
@@ -267,11 +272,7 @@ func (b *Browser) Accessible(t *testing.T) {
 			for _, n := range f.Nodes {
 				fmt.Fprintf(&text, "\n  %s\n  %s", n.HTML, n.FailureSummary)
 			}
-			if f.Impact == "serious" || f.Impact == "critical" {
-				t.Error(text.String())
-			} else {
-				t.Log(text.String())
-			}
+			t.Error(text.String())
 		}
 	}
 	b.View(t, 1440, 1000, false)

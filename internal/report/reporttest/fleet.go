@@ -115,21 +115,17 @@ func pick(kinds []kind, at int) *kind {
 	return &kinds[0]
 }
 
-// sum counts the records as a store would.
-func (f *Fleet) sum() {
-	ended := Now()
+// Count adds records up as a store would.
+func Count(recs []*record.Record, targets []string) record.Summary {
 	s := record.Summary{
-		Instances: len(f.Records), Targets: Targets(), Verdicts: map[string]map[string]int{},
+		Instances: len(recs), Targets: targets, Verdicts: map[string]map[string]int{},
 		Confidence: map[string]map[string]map[string]int{}, Waived: map[string]int{},
-		Ruleset: "0123456789ab", CaughtUp: true, AsOf: ended,
 	}
 	groups := map[record.Group]*record.Group{}
-	perScope := map[scope]int{}
-	for _, r := range f.Records {
+	for _, r := range recs {
 		if r.Legacy {
 			s.Legacy++
 		}
-		perScope[scope{r.Account, r.Region}]++
 		for _, v := range r.Verdicts {
 			if s.Verdicts[v.Target] == nil {
 				s.Verdicts[v.Target], s.Confidence[v.Target] = map[string]int{}, map[string]map[string]int{}
@@ -160,6 +156,18 @@ func (f *Fleet) sum() {
 		s.Groups = append(s.Groups, *g)
 	}
 	slices.SortFunc(s.Groups, func(a, b record.Group) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	return s
+}
+
+// sum counts the records and says that all of them were read.
+func (f *Fleet) sum() {
+	ended := Now()
+	s := Count(f.Records, Targets())
+	s.Ruleset, s.CaughtUp, s.AsOf = "0123456789ab", true, ended
+	perScope := map[scope]int{}
+	for _, r := range f.Records {
+		perScope[scope{r.Account, r.Region}]++
+	}
 	f.Scan = record.Scan{
 		ID: "20261123T012000Z-demo", Kind: "scan", State: record.ScanComplete, StartedAt: ended.Add(-92 * time.Second), EndedAt: &ended,
 		Regions: len(scopes), Done: len(scopes), Instances: len(f.Records), Pages: (len(f.Records) + 99) / 100,

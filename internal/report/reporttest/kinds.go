@@ -91,7 +91,14 @@ func kinds() []kind {
 	}
 	for i := range kinds {
 		for j := range kinds[i].class.Verdicts {
-			kinds[i].class.Verdicts[j].Rule += fmt.Sprintf(".%d", j+1)
+			v := &kinds[i].class.Verdicts[j]
+			v.Rule += fmt.Sprintf(".%d", j+1)
+			switch kinds[i].class.OS.Family {
+			case "windows-server":
+				v.Confidence = rules.Low
+			case "freebsd":
+				v.Confidence = rules.Medium
+			}
 		}
 	}
 	return kinds

@@ -6,13 +6,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report/reporttest"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/httpapi"
 )
@@ -33,6 +33,8 @@ type Store struct {
 
 	// OnRescan is called with each request; nil answers that all is well.
 	OnRescan func(httpapi.RescanRequest) (httpapi.RescanReply, error)
+	// OnScan is called with each reason; nil answers that all is well.
+	OnScan func(reason string) (string, error)
 }
 
 // New returns a store that holds the records, which it sorts.
@@ -50,54 +52,61 @@ func compare(a, b httpapi.Key) int {
 	return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.InstanceID, b.InstanceID))
 }
 
-// Summary returns the totals.
-func (s *Store) Summary() *record.Summary {
+// View implements httpapi.Store.
+func (s *Store) View(_ context.Context, f httpapi.Filter) (httpapi.View, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.summary
-}
-
-// Instances lists what matches.
-func (s *Store) Instances(ctx context.Context, f httpapi.Filter) iter.Seq2[*record.Record, error] {
-	s.mu.Lock()
-	recs := slices.Clone(s.recs)
-	s.mu.Unlock()
-	return func(yield func(*record.Record, error) bool) {
-		n := 0
-		for _, r := range recs {
-			if err := ctx.Err(); err != nil {
-				yield(nil, err)
-				return
-			}
-			if f.After != (httpapi.Key{}) && compare(key(r), f.After) <= 0 || !match(r, &f) {
-				continue
-			}
-			if !yield(r, nil) {
-				return
-			}
-			if n++; n == f.Limit {
-				return
-			}
+	v := &view{s: s, f: f, summary: s.summary, all: s.recs}
+	for _, r := range s.recs {
+		if match(r, &f) {
+			v.recs = append(v.recs, r)
 		}
 	}
+	v.recs, v.all = slices.Clone(v.recs), slices.Clone(s.recs)
+	return v, nil
 }
 
-// Sorted lists in another order.
-func (s *Store) Sorted(ctx context.Context, f httpapi.Filter, by httpapi.Order, after *httpapi.Place) ([]httpapi.Placed, error) {
-	limit := f.Limit
-	f.After, f.Limit = httpapi.Key{}, 0
+// view is what the store held.
+type view struct {
+	s         *Store
+	f         httpapi.Filter
+	recs, all []*record.Record
+	summary   *record.Summary
+}
+
+// Close implements httpapi.View.
+func (v *view) Close() error { return nil }
+
+// Summary counts what the filter lets through.
+func (v *view) Summary() *record.Summary {
+	if len(v.recs) == len(v.all) {
+		return v.summary
+	}
+	present := slices.DeleteFunc(slices.Clone(v.recs), func(r *record.Record) bool { return r.GoneAt != nil })
+	sum := reporttest.Count(present, v.summary.Targets)
+	sum.Ruleset, sum.CaughtUp, sum.AsOf, sum.Gone = v.summary.Ruleset, v.summary.CaughtUp, v.summary.AsOf, len(v.recs)-len(present)
+	for _, sc := range v.summary.Scopes {
+		if (v.f.Account == "" || v.f.Account == sc.Account) && (v.f.Region == "" || v.f.Region == sc.Region) && v.f.Scope.Scope(sc.Account, sc.Region) {
+			sum.Scopes = append(sum.Scopes, sc)
+		}
+	}
+	return &sum
+}
+
+// Rows lists in an order.
+func (v *view) Rows(_ context.Context, by httpapi.Order, after *httpapi.Place, limit int) ([]httpapi.Placed, error) {
 	order := func(a, b httpapi.Placed) int {
 		c := cmp.Compare(a.Place.Value, b.Place.Value)
 		if by.Down {
 			c = -c
 		}
-		return cmp.Or(c, compare(a.Place.Key, b.Place.Key))
+		if c = cmp.Or(c, compare(a.Place.Key, b.Place.Key)); by.Back {
+			c = -c
+		}
+		return c
 	}
 	var out []httpapi.Placed
-	for r, err := range s.Instances(ctx, f) {
-		if err != nil {
-			return nil, err
-		}
+	for _, r := range v.recs {
 		p := httpapi.Placed{Place: httpapi.Place{Value: value(r, by), Key: key(r)}, Record: r}
 		if after == nil || order(p, httpapi.Placed{Place: *after}) > 0 {
 			out = append(out, p)
@@ -121,18 +130,21 @@ func value(r *record.Record, by httpapi.Order) string {
 		}
 		return by.Class(c)
 	}
+	if by.By == "" {
+		return ""
+	}
 	return r.InstanceID
 }
 
 func match(r *record.Record, f *httpapi.Filter) bool {
 	switch {
 	case f.Account != "" && r.Account != f.Account, f.Region != "" && r.Region != f.Region,
-		f.OSFamily != "" && r.OS.Family != f.OSFamily, f.OSVersion != "" && r.OS.Version != f.OSVersion,
+		f.OSFamily != "" && r.OS.Family != f.OSFamily, f.OSVersion != "" && r.OS.Version != f.OSVersion && (f.OSVersion != filter.NoVersion || r.OS.Version != ""),
 		f.Legacy != nil && r.Legacy != *f.Legacy, !f.Gone && r.GoneAt != nil:
 		return false
 	}
 	tag := func(k string) (string, bool) { v, ok := r.Tags[k]; return v, ok }
-	if !f.Scope.Scope(r.Account, r.Region) || !f.Scope.Judged(&r.Classification, r.InstanceFamily) || !f.Scope.Row(r.InstanceID, tag) {
+	if !f.Scope.Scope(r.Account, r.Region) || !f.Scope.Judged(&r.Classification, filter.Machine{Family: r.InstanceFamily, Image: r.ImageID}) || !f.Scope.Row(r.InstanceID, r.Status, tag) {
 		return false
 	}
 	if f.Verdict != "" && !slices.ContainsFunc(r.Verdicts, func(v rules.Verdict) bool {
@@ -153,46 +165,69 @@ func match(r *record.Record, f *httpapi.Filter) bool {
 }
 
 // Instance finds one instance.
-func (s *Store) Instance(_ context.Context, account, region, id string) (*record.Record, []record.Change, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range s.recs {
+func (v *view) Instance(account, region, id string) (*record.Record, []record.Change, error) {
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	for _, r := range v.all {
 		if r.InstanceID == id && (account == "" || r.Account == account) && (region == "" || r.Region == region) {
-			return r, slices.Clone(s.history[id]), nil
+			return r, slices.Clone(v.s.history[id]), nil
 		}
 	}
 	return nil, nil, fmt.Errorf("%w", httpapi.ErrNotFound)
 }
 
+// Explain tells that the findings of a record are what was considered.
+func (v *view) Explain(account, region, id string) (*rules.Explanation, error) {
+	r, _, err := v.Instance(account, region, id)
+	if err != nil {
+		return nil, err
+	}
+	out := &rules.Explanation{Classification: &r.Classification, Digest: r.Ruleset, Seen: []rules.Seen{{Field: "os_name", Text: r.OS.Family + " " + r.OS.Version, Evidence: r.OS.Evidence, Says: r.OS.Family}}}
+	for i := range r.Verdicts {
+		x := &r.Verdicts[i]
+		te := rules.TargetExplanation{Target: x.Target, Verdict: x.Level, Confidence: x.Confidence, Winner: x.Rule, Why: x.Reason}
+		for _, f := range x.Findings {
+			te.Considered = append(te.Considered, rules.Considered{Rule: f.Rule, Stage: "os", Outcome: "matches", Won: f.Rule == x.Rule})
+		}
+		out.Targets = append(out.Targets, te)
+	}
+	return out, nil
+}
+
 // Known is what its records name.
-func (s *Store) Known() *filter.Known {
-	k := &filter.Known{Targets: s.Summary().Targets}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range s.recs {
+func (v *view) Known() *filter.Known {
+	k := &filter.Known{Targets: v.summary.Targets}
+	for i := range v.summary.Scopes {
+		k.Accounts, k.Regions = append(k.Accounts, v.summary.Scopes[i].Account), append(k.Regions, v.summary.Scopes[i].Region)
+	}
+	for _, r := range v.all {
 		k.Accounts, k.Regions, k.Families = append(k.Accounts, r.Account), append(k.Regions, r.Region), append(k.Families, r.InstanceFamily)
 		k.Systems = append(k.Systems, r.OS.Family, r.OS.Family+" "+r.OS.Version)
 		for key := range r.Tags {
 			k.Tags = append(k.Tags, key)
 		}
 	}
+	for _, list := range []*[]string{&k.Accounts, &k.Regions, &k.Families, &k.Systems, &k.Tags} {
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
+	}
 	return k
 }
 
 // Scans returns the newest scans.
-func (s *Store) Scans(_ context.Context, limit int) ([]record.Scan, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.scans[:min(len(s.scans), limit)]), nil
+func (v *view) Scans(limit int) ([]record.Scan, error) {
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	return slices.Clone(v.s.scans[:min(len(v.s.scans), limit)]), nil
 }
 
 // Scan returns one scan.
-func (s *Store) Scan(_ context.Context, id string) (*record.Scan, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := range s.scans {
-		if s.scans[i].ID == id {
-			scan := s.scans[i]
+func (v *view) Scan(id string) (*record.Scan, error) {
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	for i := range v.s.scans {
+		if v.s.scans[i].ID == id {
+			scan := v.s.scans[i]
 			return &scan, nil
 		}
 	}
@@ -200,10 +235,10 @@ func (s *Store) Scan(_ context.Context, id string) (*record.Scan, error) {
 }
 
 // Trend returns the points.
-func (s *Store) Trend(_ context.Context, limit int) ([]httpapi.Point, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.points[max(0, len(s.points)-limit):]), nil
+func (v *view) Trend(limit int) ([]httpapi.Point, error) {
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	return slices.Clone(v.s.points[max(0, len(v.s.points)-limit):]), nil
 }
 
 // Put replaces an instance and notes what changed.
@@ -239,4 +274,12 @@ func (s *Store) Rescan(_ context.Context, r httpapi.RescanRequest) (httpapi.Resc
 		return httpapi.RescanReply{ScanID: "rescan-1", Accepted: len(r.InstanceIDs)}, nil
 	}
 	return s.OnRescan(r)
+}
+
+// Scan passes a request to OnScan.
+func (s *Store) Scan(_ context.Context, reason string) (string, error) {
+	if s.OnScan == nil {
+		return "20261123T013000Z-asked", nil
+	}
+	return s.OnScan(reason)
 }

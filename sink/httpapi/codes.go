@@ -1,0 +1,87 @@
+package httpapi
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// codesView explains the codes of the rule set.
+type codesView struct {
+	view
+	Rules    []codeRule
+	Remedies []codeRemedy
+	Checks   []fact
+	Waivers  []rules.WaiverRule
+}
+
+type codeRule struct {
+	ID, Title, Reason, Source string
+	AsOf                      string
+	Legacy                    bool
+	Answers                   []codeAnswer
+}
+
+// codeAnswer is what a rule says for a class.
+type codeAnswer struct{ Target, Verdict, Confidence string }
+
+type codeRemedy struct {
+	ID string
+	rules.RemedyDef
+}
+
+func (s *server) codes(w http.ResponseWriter, r *http.Request) {
+	sv, err := s.o.Store.View(r.Context(), Filter{})
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	defer s.close(sv)
+	s.page(w, r, http.StatusOK, "rules", newCodes(s.viewOf("Rules", "Rules", sv.Summary()), s.o.Rules()))
+}
+
+func newCodes(v view, def *rules.Definition) *codesView {
+	out := &codesView{view: v, Waivers: def.Waivers}
+	for i := range def.Rules {
+		u := &def.Rules[i]
+		if u.Withdrawn {
+			continue
+		}
+		c := codeRule{ID: u.ID, Title: u.Title, Reason: u.Reason, Source: def.Sources[u.Source], AsOf: def.RuleAsOf(u), Legacy: u.Legacy}
+		for _, target := range rules.Classes() {
+			if verdict := u.Verdicts[target]; verdict != "" {
+				confidence := u.Confidence
+				if at := u.ConfidenceAt[target]; at != "" {
+					confidence = at
+				}
+				c.Answers = append(c.Answers, codeAnswer{target, verdict, confidence})
+			}
+		}
+		out.Rules = append(out.Rules, c)
+	}
+	for _, id := range slices.Sorted(maps.Keys(def.Remedies)) {
+		out.Remedies = append(out.Remedies, codeRemedy{id, def.Remedies[id]})
+	}
+	for _, id := range slices.Sorted(maps.Keys(def.Checks)) {
+		out.Checks = append(out.Checks, fact{id, def.Checks[id]})
+	}
+	return out
+}
+
+// checkTexts writes the checks of a record out.
+func (s *server) checkTexts(rec *record.Record) map[string]string {
+	out := map[string]string{}
+	if s.o.Rules == nil {
+		return out
+	}
+	def := s.o.Rules()
+	for i := range rec.Verdicts {
+		for _, id := range rec.Verdicts[i].Checks {
+			out[id] = def.Checks[id]
+		}
+	}
+	return out
+}

@@ -1,0 +1,114 @@
+'use strict';
+// Keeps a page current: asks for it again, puts what changed in its place, and
+// says so where it could not be reached. Without it the page is whole, and the
+// browser loads it again by itself. It makes elements only of what the server
+// sent as a page, and text through textContent.
+(() => {
+  const $ = s => document.querySelector(s);
+  let tag = '', timer = 0, asking = null, failed = 0, since = '';
+
+  // The reader's own time beside UTC.
+  function localise(root) {
+    for (const t of root.querySelectorAll('time[datetime]')) {
+      const at = new Date(t.dateTime);
+      if (isNaN(at) || at.getTimezoneOffset() === 0) continue;
+      const two = n => String(n).padStart(2, '0');
+      const clock = two(at.getHours()) + ':' + two(at.getMinutes());
+      const same = at.getDate() === at.getUTCDate();
+      const own = document.createElement('span');
+      own.className = 'local';
+      own.textContent = ' (' + (same ? '' : at.getFullYear() + '-' + two(at.getMonth() + 1) + '-' + two(at.getDate()) + ' ') + clock + ' here)';
+      t.append(own);
+    }
+  }
+
+  // Folded rows are printed, too.
+  let opened = [];
+  addEventListener('beforeprint', () => {
+    opened = [...document.querySelectorAll('details:not([open])')];
+    for (const d of opened) d.open = true;
+  });
+  addEventListener('afterprint', () => { for (const d of opened) d.open = false; opened = []; });
+
+  const every = () => Number(document.body.dataset.refresh || 0) * 1000;
+
+  function say(text) {
+    let p = $('#unreached');
+    if (!text) { if (p) p.remove(); return; }
+    if (!p) {
+      p = document.createElement('p');
+      p.id = 'unreached';
+      p.className = 'banner bad';
+      p.setAttribute('role', 'alert');
+      p.append(document.createElement('span'));
+      $('main').prepend(p);
+    }
+    if (p.firstChild.textContent !== text) p.firstChild.textContent = text;
+  }
+
+  // Puts a newer page in place of this one; what the reader unfolded, marked or
+  // filled in stays.
+  function replace(text) {
+    const next = new DOMParser().parseFromString(text, 'text/html');
+    const main = next.querySelector('main');
+    if (!main) return;
+    const open = new Set([...document.querySelectorAll('main details[open] > summary')].map(s => s.textContent));
+    for (const s of main.querySelectorAll('details > summary')) if (open.has(s.textContent)) s.parentElement.open = true;
+    const at = document.activeElement;
+    const where = at && at !== document.body && $('main').contains(at) ? [...$('main').querySelectorAll('a, button, input, select, summary, [tabindex]')].indexOf(at) : -1;
+    localise(main);
+    $('main').replaceWith(main);
+    const meta = next.querySelector('.top .meta');
+    if (meta) { localise(meta); $('.top .meta').replaceWith(meta); }
+    document.body.dataset.refresh = next.body.dataset.refresh || '0';
+    document.title = next.title;
+    if (where >= 0) {
+      const again = [...main.querySelectorAll('a, button, input, select, summary, [tabindex]')][where];
+      if (again) again.focus({preventScroll: true});
+    }
+  }
+
+  async function ask() {
+    clearTimeout(timer);
+    if (asking || document.hidden || !every()) return;
+    const stop = new AbortController();
+    asking = stop;
+    const late = setTimeout(() => stop.abort(), 20000);
+    try {
+      const answer = await fetch(location.href, {headers: tag ? {'If-None-Match': tag} : {}, cache: 'no-store', signal: stop.signal});
+      if (answer.status === 200) {
+        const text = await answer.text();
+        if (!$('main').contains(document.activeElement) || !/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName)) replace(text);
+        tag = answer.headers.get('ETag') || '';
+      } else if (answer.status !== 304) {
+        throw new Error('status ' + answer.status);
+      }
+      failed = 0;
+      since = '';
+      say('');
+    } catch (e) {
+      failed++;
+      since = since || new Date().toLocaleTimeString();
+      say('shenscan did not answer since ' + since + ': what stands here may be old. This page goes on asking.');
+    } finally {
+      clearTimeout(late);
+      asking = null;
+      plan();
+    }
+  }
+
+  function plan() {
+    clearTimeout(timer);
+    if (!every()) return;
+    timer = setTimeout(ask, failed ? Math.min(30000, 1000 * 2 ** failed) : every());
+  }
+
+  // A timer may have slept with the machine or the tab.
+  document.addEventListener('visibilitychange', () => { if (!document.hidden) ask(); });
+  addEventListener('online', ask);
+  addEventListener('pageshow', e => { if (e.persisted) ask(); });
+  addEventListener('focus', ask);
+
+  localise(document);
+  plan();
+})();
