@@ -62,6 +62,13 @@ func (j *judge) classify(f *rules.Facts) *rules.Classification {
 	if family == "" {
 		family = "unknown"
 	}
+	sure := rules.High
+	switch family {
+	case "ubuntu":
+		sure = rules.Low
+	case "alinux":
+		sure = rules.Medium
+	}
 	out := &rules.Classification{OS: rules.OS{Family: family, Version: version, Evidence: rules.EvidenceInstance}}
 	level, old := j.old[f.OSName]
 	out.Legacy = old
@@ -72,7 +79,7 @@ func (j *judge) classify(f *rules.Facts) *rules.Classification {
 		level = rules.Unknown
 	}
 	for i, t := range j.targets {
-		v := rules.Verdict{Target: t, Level: level, Confidence: rules.Confidence(len(f.OSName) % 3), Rule: "test", Reason: "a test says so", Remedies: []rules.Remedy{}, Checks: []string{}}
+		v := rules.Verdict{Target: t, Level: level, Confidence: sure, Rule: "test", Reason: "a test says so", Remedies: []rules.Remedy{}, Checks: []string{}}
 		if i == 0 && level == rules.Incompatible {
 			v.Level = rules.NeedsAction
 		}
@@ -87,6 +94,9 @@ func (j *judge) Waive(cl *rules.Classification, w rules.Waivable) *rules.Classif
 			c := *cl
 			c.Verdicts = slices.Clone(cl.Verdicts)
 			for i := range c.Verdicts {
+				if c.Verdicts[i].Level == rules.Compatible {
+					continue // nothing is to be waived
+				}
 				c.Verdicts[i].Waiver = &rules.Waiver{ID: "w", Was: c.Verdicts[i].Level, Until: j.until}
 				c.Verdicts[i].Level = rules.Compatible
 			}
