@@ -28,25 +28,26 @@ type cloudEvent struct {
 	Data            any       `json:"data"`
 }
 
-// eventID is the same whichever sink derives the event. A change of rule set
-// has no place in the results stream; there the rule set and the instance name
-// the event.
-func eventID(e *store.Event) string {
-	if e.Ruleset != "" && e.Change != nil {
-		r := e.Change.After
-		return fmt.Sprintf("ruleset-%s-%s-%s-%s", e.Ruleset, r.Account, r.Region, r.InstanceID)
-	}
-	return fmt.Sprintf("%x-%d-%d", e.At.Stream, e.At.Seq, e.Index)
+// eventID names the occurrence and is the same whichever sink derives it. A
+// change of judgement has no place in the results stream; there the emitter
+// makes the id.
+func eventID(e *store.Event) string { return fmt.Sprintf("%x-%d-%d", e.At.Stream, e.At.Seq, e.Index) }
+
+func verdictSubject(r *record.Record) string {
+	return event.SubjectVerdictEvents + "." + event.Token(r.Account) + "." + event.Token(r.Region)
 }
 
-func verdictEvent(e *store.Event) (subject string, body []byte, err error) {
+func verdictEvent(e *store.Event, id string) ([]byte, error) {
 	r := e.Change.After
-	body, err = json.Marshal(cloudEvent{
-		SpecVersion: "1.0", ID: eventID(e), Source: "shenscan/" + r.Account + "/" + r.Region,
+	return json.Marshal(cloudEvent{
+		SpecVersion: "1.0", ID: id, Source: "shenscan/" + r.Account + "/" + r.Region,
 		Type: TypeVerdictChanged, Subject: r.InstanceID, Time: e.Time.UTC(), DataContentType: "application/json", Data: e.Change,
 	})
-	return event.SubjectVerdictEvents + "." + event.Token(r.Account) + "." + event.Token(r.Region), body, err
 }
+
+// mostScopes bounds the bytes that the scopes of a scan take in an event. Where
+// they take more, the event says how many are left out and where they are.
+const mostScopes = 256 << 10
 
 func scanEvent(e *store.Event) (subject string, body []byte, err error) {
 	state := string(e.Scan.State)
@@ -55,7 +56,7 @@ func scanEvent(e *store.Event) (subject string, body []byte, err error) {
 	}
 	body, err = json.Marshal(cloudEvent{
 		SpecVersion: "1.0", ID: eventID(e), Source: "shenscan", Type: TypeScanPrefix + state + ".v1",
-		Subject: e.Scan.ID, Time: e.Time.UTC(), DataContentType: "application/json", Data: e.Scan,
+		Subject: e.Scan.ID, Time: e.Time.UTC(), DataContentType: "application/json", Data: e.Scan.Brief(mostScopes),
 	})
 	return event.SubjectScanEvents + "." + state, body, err
 }

@@ -2,10 +2,15 @@ package sink_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/event"
@@ -48,5 +53,79 @@ func TestSinkOutlivesAnEventThatCannotBePublished(t *testing.T) {
 	}
 	if out, err := db.Outbox(0, 10); err != nil || len(out) == 0 {
 		t.Errorf("the outbox holds %d events (%v)", len(out), err)
+	}
+}
+
+// An event that its stream refuses, here because it is larger than the stream
+// takes, is kept as a dead letter with the cause; what stands behind it in the
+// outbox is published.
+func TestAnEventThatIsRefusedHoldsUpNobody(t *testing.T) {
+	rs, err := catalog.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "store.db"), Classifier: rs.NewClassifier(rules.DefaultTargets())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for i, reason := range []string{strings.Repeat("too much ", 400), "short"} {
+		plan := &event.ScanPlanned{ScanID: fmt.Sprintf("s-%d", i), Kind: event.KindScan, Reason: reason, Epoch: time.Unix(int64(100+i), 0)}
+		if _, err := db.Apply(t.Context(), []event.Received{{Position: event.Position{Stream: 1, Seq: uint64(i + 1)}, Stored: int64(100+i) * 1e9, Msg: plan}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := bus.DefaultOptions()
+	o.Dir, o.Listen, o.Declare = t.TempDir(), "127.0.0.1:0", true
+	b, err := bus.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	nc, err := nats.Connect(b.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), bus.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.MaxMsgSize = 2000
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- sink.New(db, b, sink.Options{Name: "x", Log: slog.New(slog.DiscardHandler), Now: time.Now}).Run(ctx)
+	}()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		out, err := db.Outbox(0, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(out) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d events still wait", len(out))
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	letters, err := b.DeadLetters(t.Context(), 0, 10)
+	if err != nil || len(letters) == 0 || letters[0].Stream != bus.StreamEvents || letters[0].Cause == "" || !strings.Contains(string(letters[0].Payload), "s-0") {
+		t.Errorf("dead letters: %+v, %v", letters, err)
+	}
+	if st, err := b.State(t.Context(), bus.StreamEvents); err != nil || st.Messages == 0 {
+		t.Errorf("no event behind it was published: %+v, %v", st, err)
 	}
 }

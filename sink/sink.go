@@ -326,40 +326,70 @@ func (s *Sink) empty(ctx context.Context, emitter *bus.Emitter) error {
 			return nil
 		}
 		for i := range entries {
-			if err := s.emitOne(ctx, emitter, &entries[i]); err != nil {
+			// A judgement that was followed by another is told of and forgotten before
+			// that: told of again after a crash it would be one more occurrence.
+			if i > 0 && entries[i].Judgement != entries[i-1].Judgement {
+				if err := s.delivered(entries[i-1].Key); err != nil {
+					return err
+				}
+			}
+			if err := s.emitOrBury(ctx, emitter, &entries[i]); err != nil {
 				return err
 			}
 		}
-		if err := s.db.Delivered(entries[len(entries)-1].Key); err != nil {
-			return fmt.Errorf("empty outbox: %w", err)
+		if err := s.delivered(entries[len(entries)-1].Key); err != nil {
+			return err
 		}
 	}
 }
 
-func (s *Sink) emitOne(ctx context.Context, emitter *bus.Emitter, e *store.Event) error {
-	var subject string
-	var body []byte
-	var err error
+func (s *Sink) delivered(upto uint64) error {
+	if err := s.db.Delivered(upto); err != nil {
+		return fmt.Errorf("empty outbox: %w", err)
+	}
+	return nil
+}
+
+// emitOrBury publishes one entry of the outbox. An event that would be refused
+// however often it is published becomes a dead letter with the cause, and those
+// behind it go on.
+func (s *Sink) emitOrBury(ctx context.Context, emitter *bus.Emitter, e *store.Event) error {
+	subject, body, err := s.emitOne(ctx, emitter, e)
+	if err == nil || !bus.IsRefused(err) {
+		return err
+	}
+	s.o.Log.ErrorContext(ctx, "event cannot be published and is set aside; see `shenscan dead list`", "subject", subject, "bytes", len(body), "err", err)
+	return s.bus.BuryEvent(ctx, s.o.Name, subject, eventID(e), body, err)
+}
+
+func (s *Sink) emitOne(ctx context.Context, emitter *bus.Emitter, e *store.Event) (subject string, body []byte, err error) {
 	switch {
+	case e.Change != nil && e.Judgement != "":
+		r := e.Change.After
+		subject = verdictSubject(r)
+		err := emitter.EmitJudged(ctx, subject, e.Judgement, r.Account+"-"+r.Region+"-"+r.InstanceID, func(id string) ([]byte, error) {
+			var err error
+			body, err = verdictEvent(e, id)
+			return body, err
+		})
+		return subject, body, err
 	case e.Change != nil:
-		subject, body, err = verdictEvent(e)
+		subject = verdictSubject(e.Change.After)
+		body, err = verdictEvent(e, eventID(e))
 	case e.Scan != nil:
 		subject, body, err = scanEvent(e)
 	case e.Check != nil:
 		if !s.db.Awaits(e.Check) {
-			return nil // answered, or its scan has ended
+			return "", nil, nil // answered, or its scan has ended
 		}
-		return s.bus.Publish(ctx, e.Check)
+		return "", nil, s.bus.Publish(ctx, e.Check)
 	default:
-		return nil
+		return "", nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("encode event: %w", err)
+		return subject, nil, fmt.Errorf("encode event: %w", err)
 	}
-	if e.Ruleset != "" {
-		return emitter.EmitOnce(ctx, subject, eventID(e), body)
-	}
-	return emitter.Emit(ctx, subject, e.At, e.Index, body)
+	return subject, body, emitter.Emit(ctx, subject, e.At, e.Index, body)
 }
 
 // watch looks every second whether the store has caught up, and now and then

@@ -215,11 +215,18 @@ func (f *rescanFlags) show(ctx context.Context, b *bus.Bus, scan *record.Scan, i
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var records []*record.Record
-	for chunk := range slices.Chunk(ids, 50) {
+	for rest, n := ids, 50; len(rest) > 0; {
+		chunk := rest[:min(n, len(rest))]
 		var answer app.InstanceAnswer
-		if err := b.Call(ctx, event.SubjectQueryInstance, app.InstanceQuery{ScanID: scan.ID, InstanceIDs: chunk}, &answer); err != nil {
+		err := b.Call(ctx, event.SubjectQueryInstance, app.InstanceQuery{ScanID: scan.ID, InstanceIDs: chunk}, &answer)
+		if se, ok := errors.AsType[*bus.ServiceError](err); ok && se.Code == bus.CodeTooLarge && len(chunk) > 1 {
+			n = len(chunk) / 2
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
+		rest = rest[len(chunk):]
 		records = append(records, answer.Instances...)
 		asked = append(asked, answer.Asked...)
 	}

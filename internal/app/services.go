@@ -145,7 +145,7 @@ func (a *App) queryScan(_ context.Context, r bus.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	return s.Brief(event.MaxPayload / 2), nil
 }
 
 func (a *App) queryLocate(_ context.Context, r bus.Request) (any, error) {

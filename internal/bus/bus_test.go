@@ -310,6 +310,64 @@ func TestEventsAreEmittedOnceBySeveralSinks(t *testing.T) {
 	}
 }
 
+// A judgement that comes back is told of again: the id of an event names the
+// occurrence. Sinks that make the same changes tell of each once, also when one
+// of them does so again.
+func TestJudgementsThatComeBackAreOccurrencesOfTheirOwn(t *testing.T) {
+	b := open(t, nil)
+	const subject = "shenscan.events.verdict.a.r"
+	tell := func(e *bus.Emitter, judgement string) {
+		t.Helper()
+		for _, instance := range []string{"i-1", "i-2"} {
+			if err := e.EmitJudged(t.Context(), subject, judgement, instance, func(id string) ([]byte, error) { return []byte(id), nil }); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	first, second := b.NewEmitter(), b.NewEmitter()
+	for i, judgement := range []string{"A", "B", "A", "B"} {
+		tell(first, judgement)
+		if err := first.Emit(t.Context(), subject, event.Position{Stream: 1, Seq: uint64(i + 1)}, 0, []byte("seen")); err != nil {
+			t.Fatal(err)
+		}
+		tell(second, judgement)
+		tell(b.NewEmitter(), judgement) // after a crash
+		if err := second.Emit(t.Context(), subject, event.Position{Stream: 1, Seq: uint64(i + 1)}, 0, []byte("seen")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st, err := b.State(t.Context(), bus.StreamEvents)
+	if err != nil || st.Messages != 8+4 {
+		t.Errorf("%d events, want 8 of four judgements of two instances, and 4 of what was seen (%v)", st.Messages, err)
+	}
+}
+
+// Whoever asks for more than fits into a message hears so at once.
+func TestAnAnswerThatIsTooLargeSaysSo(t *testing.T) {
+	b := open(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() {
+		served <- b.Serve(ctx, "svc", "", "1.0.0", 4, []bus.Endpoint{{Name: "echo", Subject: "shenscan.test", Handle: func(_ context.Context, r bus.Request) (any, error) {
+			var n int
+			if err := json.Unmarshal(r.Data, &n); err != nil {
+				return nil, err
+			}
+			return strings.Repeat("x", n), nil
+		}}})
+	}()
+	var got string
+	eventually(t, "the service answers", func() bool { return b.Call(t.Context(), "shenscan.test", 1, &got) == nil })
+	err := b.Call(t.Context(), "shenscan.test", 3<<20, &got)
+	if se, ok := errors.AsType[*bus.ServiceError](err); !ok || se.Code != bus.CodeTooLarge || !strings.Contains(se.Text, "less") {
+		t.Errorf("%v", err)
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestServiceAnswersAndRefuses(t *testing.T) {
 	b := open(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())

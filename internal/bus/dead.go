@@ -41,22 +41,8 @@ func (b *Bus) bury(ctx context.Context, stream, consumer string, seq uint64, del
 		Cause: d.Cause, Stream: stream, Consumer: consumer, Subject: subject,
 		Seq: seq, Deliveries: deliveries, At: time.Now().UTC(), Payload: payload,
 	}
-	body, err := json.Marshal(letter)
-	if err != nil {
-		return fmt.Errorf("encode dead letter: %w", err)
-	}
 	id := fmt.Sprintf("dead/%s/%d/%d", stream, b.streamCreated(stream), seq)
-	msg := &nats.Msg{Subject: event.SubjectDead + "." + event.Token(stream) + "." + event.Token(consumer), Data: body, Header: nats.Header{}}
-	err = b.publish(ctx, msg, id)
-	if errors.Is(err, nats.ErrMaxPayload) {
-		// A server with a smaller limit than ours: the letter without its payload
-		// is better than a message that comes back for ever.
-		letter.Cause, letter.Payload = fmt.Sprintf("%s (its %d bytes did not fit into a dead letter and are gone)", letter.Cause, len(payload)), nil
-		if msg.Data, err = json.Marshal(letter); err != nil {
-			return fmt.Errorf("encode dead letter: %w", err)
-		}
-		err = b.publish(ctx, msg, id)
-	}
+	err := b.buryLetter(ctx, &letter, id)
 	if err != nil {
 		return err
 	}
@@ -67,6 +53,24 @@ func (b *Bus) bury(ctx context.Context, stream, consumer string, seq uint64, del
 		return nil
 	}
 	return onDead(ctx, d)
+}
+
+func (b *Bus) buryLetter(ctx context.Context, letter *DeadLetter, id string) error {
+	body, err := json.Marshal(letter)
+	if err != nil {
+		return fmt.Errorf("encode dead letter: %w", err)
+	}
+	msg := &nats.Msg{Subject: event.SubjectDead + "." + event.Token(letter.Stream) + "." + event.Token(letter.Consumer), Data: body, Header: nats.Header{}}
+	if err = b.publish(ctx, msg, id); IsRefused(err) {
+		// A server with a smaller limit than ours: the letter without its payload
+		// is better than a message that comes back for ever.
+		letter.Cause, letter.Payload = fmt.Sprintf("%s (its %d bytes did not fit into a dead letter and are gone)", letter.Cause, len(letter.Payload)), nil
+		if msg.Data, err = json.Marshal(letter); err != nil {
+			return fmt.Errorf("encode dead letter: %w", err)
+		}
+		err = b.publish(ctx, msg, id)
+	}
+	return err
 }
 
 // MoveDead takes messages that were delivered too often, which stay in their

@@ -14,7 +14,12 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 )
 
-const positionHeader = "Shenscan-Position"
+const (
+	positionHeader = "Shenscan-Position"
+	// judgementHeader names the last change of judgement that an event of the
+	// subject told of, as one occurrence.
+	judgementHeader = "Shenscan-Judgement"
+)
 
 // Emitter publishes public events exactly once each, also when several sinks
 // derive the same event from the same results or one of them does so again
@@ -26,8 +31,9 @@ type Emitter struct {
 }
 
 type emitted struct {
-	seq uint64 // of the last event on the subject, in the events stream
-	pos position
+	seq       uint64 // of the last event on the subject, in the events stream
+	pos       position
+	judgement string // name@occurrence
 }
 
 type position struct {
@@ -67,9 +73,40 @@ func (b *Bus) NewEmitter() *Emitter { return &Emitter{b: b, last: map[string]emi
 // position is there already. It waits out outages until ctx ends.
 func (e *Emitter) Emit(ctx context.Context, subject string, at event.Position, index int, body []byte) error {
 	pos := position{at.Stream, at.Seq, index}
+	return e.patiently(ctx, subject, func(ctx context.Context, last emitted) error {
+		if last.seq > 0 && pos.notAfter(last.pos) {
+			return nil
+		}
+		return e.send(ctx, subject, "event/"+subject+"/"+pos.String(), body, emitted{last.seq, pos, last.judgement})
+	})
+}
+
+// EmitJudged publishes an event that has no place in the results stream: a
+// verdict that moved because the rule set did, or the day. judgement names what
+// it moved to. Sinks that make the same change tell of one occurrence: the first
+// event of it names the occurrence, which the subject remembers until it is told
+// of another judgement. body makes the event with an id for the occurrence.
+func (e *Emitter) EmitJudged(ctx context.Context, subject, judgement, key string, body func(id string) ([]byte, error)) error {
+	return e.patiently(ctx, subject, func(ctx context.Context, last emitted) error {
+		name, _, _ := strings.Cut(last.judgement, "@")
+		if name != judgement {
+			last.judgement = judgement + "@" + strconv.FormatInt(time.Now().UnixNano(), 36)
+		}
+		id := "judgement-" + last.judgement + "-" + key
+		b, err := body(id)
+		if err != nil {
+			return err
+		}
+		return e.send(ctx, subject, "event/"+id, b, last)
+	})
+}
+
+// patiently tries to publish an event behind the last one of its subject. Where
+// another sink was faster it looks again, and it waits out outages.
+func (e *Emitter) patiently(ctx context.Context, subject string, try func(context.Context, emitted) error) error {
 	wait := patience(50*time.Millisecond, 2*time.Second)
 	for {
-		err := e.try(ctx, subject, pos, body)
+		err := e.once(ctx, subject, try)
 		if err == nil {
 			return nil
 		}
@@ -83,34 +120,7 @@ func (e *Emitter) Emit(ctx context.Context, subject string, at event.Position, i
 	}
 }
 
-// EmitOnce publishes body on subject; id keeps repeats out within the stream's
-// duplicate window. It is for events that have no place in the results stream.
-func (e *Emitter) EmitOnce(ctx context.Context, subject, id string, body []byte) error {
-	delete(e.last, subject)
-	msg := &nats.Msg{Subject: subject, Data: body, Header: nats.Header{}}
-	if last, err := e.lastPosition(ctx, subject); err == nil && last != "" {
-		// The positions of the subject go on behind this event.
-		msg.Header.Set(positionHeader, last)
-	}
-	msg.Header.Set("Content-Type", "application/cloudevents+json")
-	return e.b.publish(ctx, msg, "event/"+id)
-}
-
-func (e *Emitter) lastPosition(ctx context.Context, subject string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	s, err := e.b.js.Stream(ctx, StreamEvents)
-	if err != nil {
-		return "", err
-	}
-	raw, err := s.GetLastMsgForSubject(ctx, subject)
-	if err != nil {
-		return "", err
-	}
-	return raw.Header.Get(positionHeader), nil
-}
-
-func (e *Emitter) try(ctx context.Context, subject string, pos position, body []byte) error {
+func (e *Emitter) once(ctx context.Context, subject string, try func(context.Context, emitted) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	last, ok := e.last[subject]
@@ -124,23 +134,53 @@ func (e *Emitter) try(ctx context.Context, subject string, pos position, body []
 			return err
 		}
 		if err == nil {
-			last = emitted{raw.Sequence, parsePosition(raw.Header.Get(positionHeader))}
+			last = emitted{raw.Sequence, parsePosition(raw.Header.Get(positionHeader)), raw.Header.Get(judgementHeader)}
 		}
 		e.last[subject] = last
 	}
-	if last.seq > 0 && pos.notAfter(last.pos) {
-		return nil
-	}
+	return try(ctx, last)
+}
+
+// send publishes an event right behind that of is.seq; is is what its subject
+// then remembers.
+func (e *Emitter) send(ctx context.Context, subject, id string, body []byte, is emitted) error {
 	msg := &nats.Msg{Subject: subject, Data: body, Header: nats.Header{}}
-	msg.Header.Set(positionHeader, pos.String())
+	msg.Header.Set(positionHeader, is.pos.String())
+	if is.judgement != "" {
+		msg.Header.Set(judgementHeader, is.judgement)
+	}
 	msg.Header.Set("Content-Type", "application/cloudevents+json")
-	ack, err := e.b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(last.seq),
-		jetstream.WithMsgID("event/"+subject+"/"+pos.String()))
+	ack, err := e.b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(is.seq), jetstream.WithMsgID(id))
 	if err != nil {
 		return err
 	}
-	e.last[subject] = emitted{ack.Sequence, pos}
+	if ack.Duplicate { // the position of the subject's last event is another one
+		delete(e.last, subject)
+		return nil
+	}
+	is.seq = ack.Sequence
+	e.last[subject] = is
 	return nil
+}
+
+// IsRefused says that an error of publishing is about the message itself: it
+// would be refused again.
+func IsRefused(err error) bool {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		return api.ErrorCode == messageTooLarge
+	}
+	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrInvalidMsg) || errors.Is(err, nats.ErrBadSubject)
+}
+
+// messageTooLarge is the server's word that a message is larger than its stream
+// takes.
+const messageTooLarge jetstream.ErrorCode = 10054
+
+// BuryEvent keeps an event that cannot be published as a dead letter with its
+// cause.
+func (b *Bus) BuryEvent(ctx context.Context, sink, subject, id string, body []byte, cause error) error {
+	letter := DeadLetter{Cause: cause.Error(), Stream: StreamEvents, Consumer: "sink-" + sink, Subject: subject, Deliveries: 1, At: time.Now().UTC(), Payload: body}
+	return b.buryLetter(ctx, &letter, "dead/"+StreamEvents+"/"+id)
 }
 
 // Listen hands every event from now on to handle until ctx ends.

@@ -139,10 +139,31 @@ func (b *Bus) respond(ctx context.Context, r micro.Request, reply any, err error
 	if err == nil {
 		err = b.reply(r.Reply(), msg, body)
 	}
-	if err != nil {
-		b.log.WarnContext(ctx, "answer was not sent", "subject", r.Subject(), "err", err)
+	if err == nil {
+		return
+	}
+	b.log.WarnContext(ctx, "answer was not sent", "subject", r.Subject(), "err", err)
+	if errors.Is(err, errNoInbox) {
+		return
+	}
+	// Whoever asks hears why there is no answer, and does not wait for it.
+	why := &ServiceError{Code: "500", Text: "the answer could not be sent; the log of the process that gives it says why"}
+	if errors.Is(err, nats.ErrMaxPayload) {
+		why = &ServiceError{Code: CodeTooLarge, Text: fmt.Sprintf("the answer has %d bytes and NATS takes %d: ask for less at a time, or ask the API over HTTP", len(body), b.nc.MaxPayload())}
+	}
+	failed := nats.NewMsg(r.Reply())
+	failed.Header.Set(micro.ErrorCodeHeader, why.Code)
+	failed.Header.Set(micro.ErrorHeader, why.Text)
+	if text, err := json.Marshal(map[string]string{"error": why.Text}); err == nil {
+		if err := b.reply(r.Reply(), failed, text); err != nil {
+			b.log.WarnContext(ctx, "answer was not sent", "subject", r.Subject(), "err", err)
+		}
 	}
 }
+
+// CodeTooLarge is the code of a ServiceError for an answer that is larger than a
+// message may be.
+const CodeTooLarge = "413"
 
 // callerOf is the user who asks, as far as the server vouches for it: the owner
 // of the inbox that the answer goes to. What a request says of itself counts for

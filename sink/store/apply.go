@@ -133,7 +133,7 @@ type applier struct {
 	msg   *event.Received
 	event int // events of this message so far
 
-	ruleset string // whose introduction this is, "" for observations
+	judgement string // whose introduction this is, "" for observations
 
 	moves []*record.Moves // by target: what moved since the last point of progress
 

@@ -15,14 +15,16 @@ import (
 // Event is something that happened and is to be published. It stays in the
 // outbox until Delivered.
 type Event struct {
-	Key     uint64                `json:"key"` // ascending, without meaning beyond this store
-	At      event.Position        `json:"at"`
-	Index   int                   `json:"index"`             // within the message at At, or within a change of rule set
-	Ruleset string                `json:"ruleset,omitempty"` // digest of the rule set that caused it
-	Time    time.Time             `json:"time"`
-	Change  *event.VerdictChanged `json:"change,omitempty"` // either this
-	Scan    *record.Scan          `json:"scan,omitempty"`   // or this
-	Check   *event.ScopeCheck     `json:"check,omitempty"`  // or this, which is for a producer
+	Key   uint64         `json:"key"` // ascending, without meaning beyond this store
+	At    event.Position `json:"at"`
+	Index int            `json:"index"` // within the message at At, or within a change of judgement
+	// Judgement names the rule set, and the day, that caused it: nothing that was
+	// observed did.
+	Judgement string                `json:"judgement,omitempty"`
+	Time      time.Time             `json:"time"`
+	Change    *event.VerdictChanged `json:"change,omitempty"` // either this
+	Scan      *record.Scan          `json:"scan,omitempty"`   // or this
+	Check     *event.ScopeCheck     `json:"check,omitempty"`  // or this, which is for a producer
 }
 
 // scanEvent notes that a scan started or ended.

@@ -445,7 +445,7 @@ func (a *applier) changed(before, after *record.Record, cause string) {
 	c := Change{At: a.msg.Position, Index: a.event, Before: before, After: after, Cause: cause}
 	a.out.Changes = append(a.out.Changes, c)
 	a.events = append(a.events, Event{
-		At: c.At, Index: c.Index, Time: utc(a.msg.Stored), Ruleset: a.ruleset,
+		At: c.At, Index: c.Index, Time: utc(a.msg.Stored), Judgement: a.judgement,
 		Change: &event.VerdictChanged{Before: before, After: after, Cause: cause},
 	})
 	a.event++

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.etcd.io/bbolt"
 
@@ -31,7 +32,7 @@ func (db *DB) Reclassify(ctx context.Context, c Classifier) (Applied, error) {
 	}
 	a := db.begin()
 	a.msg = &event.Received{Position: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, Stored: db.meta.Now}
-	a.j, a.ruleset = j, j.Digest()
+	a.j, a.judgement = j, strings.TrimSuffix(j.Digest()+"/"+j.today, "/")
 	db.hold = true // half of what readers see is still of the old rule set
 	defer func() { db.hold = false }()
 	err := db.update(func(tx *bbolt.Tx) error {

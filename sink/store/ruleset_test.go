@@ -92,7 +92,7 @@ func TestReclassify(t *testing.T) {
 				t.Errorf("again: %+v, %v", again, err)
 			}
 			events, err := db.Outbox(0, 100)
-			if err != nil || events[len(events)-1].Ruleset != "b" {
+			if err != nil || events[len(events)-1].Judgement != "b" {
 				t.Errorf("%+v, %v", events, err)
 			}
 			if got := apply(t, db, s.put(whole("s3", hangzhou, 300, machine{id: "i-1", os: "debian 12"}, machine{id: "i-2", os: "centos 5.8"})...)); len(got.Changes) != 0 || got.New != 0 {

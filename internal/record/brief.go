@@ -1,0 +1,48 @@
+package record
+
+import (
+	"encoding/json"
+	"slices"
+)
+
+// ScanBrief is a scan as a message tells it: as many of its scopes as fit, those
+// that are not complete first.
+type ScanBrief struct {
+	Scan
+	Scopes []ScanScope `json:"scopes"`
+	// ScopesLeftOut is how many scopes are not among them, and Details where all
+	// of them are.
+	ScopesLeftOut int    `json:"scopes_left_out,omitempty"`
+	Details       string `json:"details,omitempty"`
+}
+
+// Brief returns s with at most so many bytes of scopes, as they are encoded.
+func (s *Scan) Brief(most int) ScanBrief {
+	out := ScanBrief{Scan: *s, Scopes: []ScanScope{}}
+	worst := make([]int, 0, len(s.Scopes))
+	for _, bad := range []bool{true, false} {
+		for i := range s.Scopes {
+			if (s.Scopes[i].Completeness != ScopeComplete) == bad {
+				worst = append(worst, i)
+			}
+		}
+	}
+	var kept []int
+	size := 0
+	for _, i := range worst {
+		b, err := json.Marshal(&s.Scopes[i])
+		if err != nil || size+len(b)+1 > most {
+			continue // a smaller one may still fit
+		}
+		size += len(b) + 1
+		kept = append(kept, i)
+	}
+	slices.Sort(kept)
+	for _, i := range kept {
+		out.Scopes = append(out.Scopes, s.Scopes[i])
+	}
+	if out.ScopesLeftOut = len(s.Scopes) - len(kept); out.ScopesLeftOut > 0 {
+		out.Details = "/api/v1/scans/" + s.ID
+	}
+	return out
+}
