@@ -98,9 +98,9 @@ func (p *Producer) cut(ctx context.Context, s ecs.Scope) (counted int, cuts []ti
 	if err != nil || n <= p.o.LaneSize*3/2 || n > maxScope {
 		return n, nil, err
 	}
-	if cloud, ok := p.cloud.(counter); ok {
+	if cloud, ok := p.cloud.(pager); ok {
 		// A few instances may have gone meanwhile.
-		if listed, err := cloud.ListsUpTo(ctx, s, n-n/8); err != nil || !listed {
+		if listed, known, err := cloud.ListsUpTo(ctx, s, n-n/8); err != nil || known && !listed {
 			if err == nil {
 				p.o.Log.WarnContext(ctx, "scope is read in one lane: more instances are counted than listed", "account", s.Account, "region", s.Region, "counted", n)
 			}

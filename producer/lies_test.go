@@ -18,11 +18,15 @@ func listOnce(t *testing.T, c producer.Cloud) *event.LaneEnded {
 	o := options()
 	j := &journal{}
 	p := producer.New(o, c, accounts(c, "1"), j, nil)
-	counted, err := c.CountInstances(t.Context(), scope, ecs.Query{})
+	n, err := c.CountInstances(t.Context(), scope, ecs.Query{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0", Epoch: o.Now().Add(-time.Minute), Counted: &counted}, "1"); err != nil {
+	counted := &n
+	if n == ecs.NoCount {
+		counted = nil
+	}
+	if err := p.HandleLane(t.Context(), &event.LaneJob{ScanID: "s", Scope: scope, Lane: "1.0", Epoch: o.Now().Add(-time.Minute), Counted: counted}, "1"); err != nil {
 		t.Fatal(err)
 	}
 	return of[*event.LaneEnded](j)[0]
@@ -87,9 +91,22 @@ type boastful struct {
 	asked int
 }
 
-func (b *boastful) ListsUpTo(_ context.Context, _ ecs.Scope, n int) (bool, error) {
+func (b *boastful) ListsUpTo(_ context.Context, _ ecs.Scope, n int) (listed, known bool, err error) {
 	b.asked++
-	return n <= len(b.instances), nil
+	return n <= len(b.instances), true, nil
+}
+
+// TestAChainThatNothingCountsIsHeldAgainstPages cuts lists short where there is
+// no TotalCount.
+func TestAChainThatNothingCountsIsHeldAgainstPages(t *testing.T) {
+	for name, short := range map[string]int{"whole": 0, "cut short": 5} {
+		t.Run(name, func(t *testing.T) {
+			c := &boastful{sick: &sick{cloud: &cloud{instances: fleet(45, time.Hour), pageSize: 100, uncounted: true, short: short}}}
+			if e := listOnce(t, c); (e.Failure == nil) != (short == 0) {
+				t.Errorf("%d of 45 instances are listed: %+v", e.Listed, e.Failure)
+			}
+		})
+	}
 }
 
 // TestACountThatIsFarTooHighCutsNothing holds a count against what is listed

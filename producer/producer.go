@@ -28,10 +28,10 @@ type Cloud interface {
 	CountInstances(ctx context.Context, s ecs.Scope, q ecs.Query) (int, error)
 }
 
-// counter is a Cloud that can say whether as many instances as it counts are
-// listed.
-type counter interface {
-	ListsUpTo(ctx context.Context, s ecs.Scope, n int) (bool, error)
+// pager is a Cloud that can also be asked in another way whether a scope has an
+// n-th instance.
+type pager interface {
+	ListsUpTo(ctx context.Context, s ecs.Scope, n int) (listed, known bool, err error)
 }
 
 // Publisher stores a message durably before it returns nil. A repeat of a

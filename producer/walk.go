@@ -86,7 +86,10 @@ func (l *lane) read(ctx context.Context) (w *walk, err error) {
 		}
 		doubt := l.doubt(w)
 		if doubt == nil {
-			return w, nil
+			doubt, err = l.more(ctx, w)
+		}
+		if err != nil || doubt == nil {
+			return w, err
 		}
 		if again {
 			return w, doubt
@@ -134,6 +137,25 @@ func (l *lane) doubt(w *walk) error {
 		Err:  fmt.Errorf("%d instances are counted before and %d after a listing of %d, of which %d are new", l.before, l.after, w.read, w.created),
 		Mend: "nothing is taken for gone here; scan again, and if it stays so, compare with the console and ask the cloud's support",
 	}
+}
+
+// more asks, where nothing is counted, for one instance more than was listed by
+// tokens: a chain that was cut short is contradicted by nothing else.
+func (l *lane) more(ctx context.Context, w *walk) (doubt, err error) {
+	cloud, ok := l.p.cloud.(pager)
+	uncounted := l.before == ecs.NoCount || l.after == ecs.NoCount
+	if !ok || !uncounted || !l.job.From.IsZero() || !l.job.To.IsZero() {
+		return nil, nil
+	}
+	listed, known, err := cloud.ListsUpTo(ctx, l.job.Scope, w.read+1)
+	if err != nil || !known || !listed {
+		return nil, err
+	}
+	return &ecs.Error{
+		Action: "DescribeInstances", Scope: l.job.Scope, Class: ecs.Contradicted,
+		Err:  fmt.Errorf("%d instances are listed by tokens, and more by page number", w.read),
+		Mend: "nothing is taken for gone here; scan again, and if it stays so, compare with the console and ask the cloud's support",
+	}, nil
 }
 
 // walk walks the lane once, from its start wherever its token expires.

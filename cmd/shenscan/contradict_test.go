@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +22,8 @@ import (
 // make contradict tries all of it on larger fleets and from an empty store too.
 var (
 	contradictInstances = flag.Int("contradict-instances", 0, "instances of the fleet that every contradiction is tried on; 0 is a small one")
+	contradictPairs     = flag.Int("contradict-pairs", 6, "pairs of contradictions to scan under")
+	contradictSeed      = flag.Uint64("contradict-seed", 1, "draws the pairs")
 	contradictSlow      = flag.Bool("contradict-slow", false, "try what waits for seconds or minutes, as the API asks, too")
 )
 
@@ -39,6 +42,7 @@ const (
 // trial is a contradiction or a fault under which a fleet is scanned.
 type trial struct {
 	name string
+	with string // another one that is in force beside it
 	want want
 	// facts says that instances show less than they do otherwise, so that
 	// verdicts may differ from the truth, though not be milder with high confidence.
@@ -107,6 +111,8 @@ var trials = []trial{
 	{name: ecssim.CountElsewhere, want: partly},
 	{name: ecssim.CountFalls, want: whole},
 	{name: ecssim.CountNegative, want: whole},
+	{name: ecssim.CountNegative, with: ecssim.ListCut, as: "count-negative+list-cut", want: partly},
+	{name: ecssim.CountMissing, with: ecssim.ListCut, as: "count-missing+list-cut", want: partly},
 	{name: ecssim.RowsTwice, want: partly},
 	{name: ecssim.RowsNull, want: partly},
 	{name: ecssim.PagesRepeated, want: whole},
@@ -144,6 +150,30 @@ func TestScansUnderContradictions(t *testing.T) {
 		}
 	}
 	sideBySide(t, some)
+}
+
+// TestScansUnderPairs tries two contradictions at once, which may hide one
+// another: pairs by seed, as many as the flag says.
+func TestScansUnderPairs(t *testing.T) {
+	before := lazily{parent: t, stores: map[string]string{}}
+	var quick []*trial
+	for i := range trials {
+		if tr := &trials[i]; !tr.slow && tr.as == "" {
+			quick = append(quick, tr)
+		}
+	}
+	draw := rand.New(rand.NewPCG(*contradictSeed, 7))
+	for range *contradictPairs {
+		one, other := quick[draw.IntN(len(quick))], quick[draw.IntN(len(quick))]
+		if one == other {
+			continue
+		}
+		tr := trial{
+			name: one.name, with: other.name, want: sound, facts: one.facts || other.facts,
+			lanes: one.lanes || other.lanes, members: one.members || other.members, stored: one.stored || other.stored, limit: 2 * time.Minute,
+		}
+		t.Run(tr.name+"+"+tr.with, func(t *testing.T) { tr.run(t, &before) })
+	}
 }
 
 // TestScansUnderFaults is the same for each kind of fault, a tenth of the calls.
@@ -264,7 +294,11 @@ func (tr *trial) run(t *testing.T, before *lazily) {
 		t.Fatal(err)
 	}
 	if tr.faults == nil {
-		err = sim.Contradict(tr.name)
+		names := []string{tr.name}
+		if tr.with != "" {
+			names = append(names, tr.with)
+		}
+		err = sim.Contradict(names...)
 	}
 	for _, f := range tr.faults {
 		err = sim.AddFault(f)
@@ -273,11 +307,11 @@ func (tr *trial) run(t *testing.T, before *lazily) {
 		t.Fatal(err)
 	}
 	again := tr.scan(t, sim, known)
-	if tr.lanes && again.filtered == 0 {
+	if tr.lanes && tr.with == "" && again.filtered == 0 {
 		t.Fatal("no lane was asked for by creation time, and nothing is shown of it")
 	}
 	tr.judge(t, "again", sim, &again, churned)
-	if *contradictInstances > 0 && !tr.stored {
+	if (*contradictInstances > 0 || tr.with != "") && !tr.stored {
 		anew := tr.scan(t, sim, t.TempDir())
 		tr.judge(t, "anew", sim, &anew, churned)
 	}

@@ -117,6 +117,15 @@ func TestMistakesAreFound(t *testing.T) {
 	}
 }
 
+// TestWalksWithoutTheirImagesYield is the sound product under what the mistake
+// poorIsNew is planted into.
+func TestWalksWithoutTheirImagesYield(t *testing.T) {
+	c := classifier(t)
+	for seed := uint64(1); seed <= 8; seed++ {
+		report(t, seed, simulate(t, seed, walkedAgain, c, slog.New(slog.DiscardHandler)))
+	}
+}
+
 func classifier(t *testing.T) *rules.Classifier {
 	t.Helper()
 	rs, err := catalog.Default()

@@ -32,7 +32,10 @@ const (
 	lateIsNew      mutant = "a late repeat counts as new"
 	endWithoutPage mutant = "an announced page is never published"
 	rowLost        mutant = "a row is left out of its page"
-	poorIsNew      mutant = "a page of another walk, without its images, counts as new"
+	poorIsNew      mutant = "a page without its images counts as new"
+	// walkedAgain is no mistake but what poorIsNew needs to strike: pages are
+	// walked again while their images cannot be looked up.
+	walkedAgain mutant = "pages are walked again without their images"
 )
 
 // world is one shenscan with everything it talks to.
@@ -220,28 +223,40 @@ func (w *world) startProducer(run func(func(context.Context) error)) {
 func (w *world) startWorker(run func(func(context.Context) error)) {
 	images := workers.NewImageCache(w.fleet, nil, 1000, time.Hour, time.Now, w.log)
 	wk := workers.New(w.classifier, images, lossy{w}, nobody{}, w.log)
+	poor := workers.New(w.classifier, blind{}, lossy{w}, nobody{}, w.log)
 	for _, c := range []bus.Consumer{bus.ConsumeBulkPages, bus.ConsumeFastPages} {
 		consume(w, run, c, func(ctx context.Context, m *event.InstancesListed, d bus.Delivery) error {
-			if w.mutant == poorIsNew {
-				w.walkAgainWithoutImages(m)
+			err := wk.HandlePage(ctx, m, d.Stored)
+			if err == nil && (w.mutant == walkedAgain || w.mutant == poorIsNew) {
+				w.walkAgainWithoutImages(poor, m, d.Stored)
 			}
-			return wk.HandlePage(ctx, m, d.Stored)
+			return err
 		})
 	}
 }
 
-// walkAgainWithoutImages makes of some pages one more, of another walk, whose
-// images could not be looked up, and which is dated by its arrival.
-func (w *world) walkAgainWithoutImages(m *event.InstancesListed) {
+// blind knows no image and cannot ask for any.
+type blind struct{}
+
+// Lookup implements workers.Images.
+func (blind) Lookup(_ context.Context, s ecs.Scope, ids []string) ([]*workers.Image, []record.Failure, error) {
+	return make([]*workers.Image, len(ids)), []record.Failure{{Account: s.Account, Region: s.Region, API: "DescribeImages", Error: "the dice say so"}}, nil
+}
+
+// walkAgainWithoutImages gives some pages to a worker once more, as another walk
+// of their lane, while images cannot be looked up: so late that their scan has
+// mostly ended, for it would be partial otherwise. What comes of them is dated by
+// the product itself.
+func (w *world) walkAgainWithoutImages(poor *workers.Worker, m *event.InstancesListed, stored time.Time) {
 	r := w.dice.roll("without images/" + m.ScanID + m.Lane)
 	if m.Kind != event.KindScan || r.IntN(4) != 0 {
 		return
 	}
-	poor := workers.Classify(w.classifier, m, make([]*workers.Image, len(m.Software)))
-	poor.Walk.Walk += "-poor"
-	poor.Failures = []record.Failure{{Account: m.Scope.Account, Region: m.Scope.Region, API: "DescribeImages", Error: "the dice say so"}}
-	poor.Order = time.Now().UnixNano()
-	w.repeatLater(poor, r)
+	again := *m
+	again.Walk.Walk += "-poor"
+	w.later(5*time.Minute+time.Duration(r.Int64N(int64(5*time.Minute))), func(ctx context.Context) {
+		_ = poor.HandlePage(ctx, &again, stored) // the server may be down: then nothing was walked again
+	})
 }
 
 type nobody struct{}
@@ -350,6 +365,9 @@ func (l lossy) Publish(ctx context.Context, m event.Message) error {
 			m = &short
 		}
 	}
+	if page, ok := m.(*event.InstancesClassified); ok && w.mutant == poorIsNew && len(page.Failures) > 0 {
+		page.Order = time.Now().UnixNano()
+	}
 	m, lost := w.discard(m)
 	if lost {
 		return nil
@@ -387,7 +405,21 @@ func (w *world) lastRepeats() {
 
 // repeatLater publishes m once more: soon, or when its id is long forgotten.
 func (w *world) repeatLater(m event.Message, r *rand.Rand) {
-	after := time.Duration(r.Int64N(int64(8 * time.Minute)))
+	w.later(time.Duration(r.Int64N(int64(8*time.Minute))), func(ctx context.Context) {
+		if page, ok := m.(*event.InstancesClassified); ok && w.mutant == lateIsNew {
+			fresh := *page
+			fresh.Order = time.Now().UnixNano()
+			fresh.ScanID += "-late" // the store dates a page of an ended scan by itself
+			fresh.Page += 1000      // an id of its own
+			m = &fresh
+		}
+		_ = w.current().Publish(ctx, m) // the server may be down: then nothing was repeated
+	})
+}
+
+// later does something when that time has passed, or when all late things are to
+// happen.
+func (w *world) later(after time.Duration, do func(context.Context)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended {
@@ -398,15 +430,8 @@ func (w *world) repeatLater(m event.Message, r *rand.Rand) {
 		case <-w.ending:
 		case <-time.After(after):
 		}
-		if page, ok := m.(*event.InstancesClassified); ok && w.mutant == lateIsNew {
-			fresh := *page
-			fresh.Order = time.Now().UnixNano()
-			fresh.ScanID += "-late" // the store dates a page of an ended scan by itself
-			fresh.Page += 1000      // an id of its own
-			m = &fresh
-		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		_ = w.current().Publish(ctx, m) // the server may be down: then nothing was repeated
+		do(ctx)
 	})
 }

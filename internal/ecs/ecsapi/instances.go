@@ -301,15 +301,16 @@ func (c *Client) CountInstances(ctx context.Context, s ecs.Scope, q ecs.Query) (
 	return n, err
 }
 
-// ListsUpTo reports whether the n-th instance of a scope is listed: a count that
-// is far too high is contradicted by one call. Where the API takes no page number
-// of that size, nothing is contradicted.
-func (c *Client) ListsUpTo(ctx context.Context, s ecs.Scope, n int) (bool, error) {
+// ListsUpTo reports whether a listing by page number has an n-th instance: one
+// call holds a count, or a chain of tokens, against the other way of paging.
+// known is false where the API takes no page of that number.
+func (c *Client) ListsUpTo(ctx context.Context, s ecs.Scope, n int) (listed, known bool, err error) {
 	req, err := instancesRequest(s, ecs.Query{})
 	if err != nil {
-		return false, badRequest(actInstances, s, err)
+		return false, false, badRequest(actInstances, s, err)
 	}
-	req.set("PageNumber", strconv.Itoa((n+ecs.MaxPage-1)/ecs.MaxPage))
+	page := (n + ecs.MaxPage - 1) / ecs.MaxPage
+	req.set("PageNumber", strconv.Itoa(page))
 	req.set("PageSize", fullPage)
 	rows := 0
 	err = c.do(ctx, s, req, func(body []byte) error {
@@ -320,9 +321,9 @@ func (c *Client) ListsUpTo(ctx context.Context, s ecs.Scope, n int) (bool, error
 		return err
 	})
 	if err != nil && ecs.ClassOf(err) == ecs.BadRequest {
-		return true, nil
+		return false, false, nil
 	}
-	return rows > 0, err
+	return rows >= n-(page-1)*ecs.MaxPage, err == nil, err
 }
 
 const dryRunAllowed = "DryRunOperation"
