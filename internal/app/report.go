@@ -123,7 +123,7 @@ func StoreReport(ctx context.Context, db *store.DB, q Question) (*Answer, error)
 }
 
 func viewReport(ctx context.Context, view *store.View, q Question) (*report.Report, error) {
-	r := &report.Report{Summary: *view.Summary(), Instances: view.Instances(ctx), Examples: view.Examples(ctx)}
+	r := &report.Report{Summary: *view.Summary(), Instances: view.Instances(ctx), Alike: func() ([]record.Alike, error) { return view.Alike(ctx) }}
 	// The reader waited for the end of the scan, or has the file to itself:
 	// nothing more is coming in.
 	r.Summary.CaughtUp = true

@@ -1,6 +1,10 @@
 package record
 
-import "time"
+import (
+	"time"
+
+	"github.com/shenscan/shenscan/rules"
+)
 
 // Standing is how the instances of a part of the fleet stand on one target.
 type Standing struct {
@@ -113,4 +117,10 @@ type Progress struct {
 	Owners   *Shares `json:"owners"` // null where no owner tag was configured
 	Accounts Shares  `json:"accounts"`
 	Regions  Shares  `json:"regions"`
+}
+
+// Alike is a classification that instances share.
+type Alike struct {
+	*rules.Classification
+	Instances int
 }

@@ -31,7 +31,7 @@ type encoder struct {
 	limit    int // rows that copyTo writes at most, to a block
 	book     book
 	families buckets
-	remedies map[[2]string]string // OS family and version -> first remedy
+	remedies remedyCounts
 	worst    *worstFew
 	spools   [4]spool // by severity
 	total    int      // records seen
@@ -56,7 +56,7 @@ func newEncoder(targets []string, limit int) (*encoder, error) {
 	if limit <= 0 {
 		limit = maxRows
 	}
-	e := &encoder{targets: targets, limit: limit, families: buckets{}, remedies: map[[2]string]string{}, worst: &worstFew{limit: 50}}
+	e := &encoder{targets: targets, limit: limit, families: buckets{}, remedies: remedyCounts{}, worst: &worstFew{limit: 50}}
 	z, err := flate.NewWriter(io.Discard, flate.BestSpeed)
 	if err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
@@ -209,12 +209,7 @@ func (e *encoder) count(rec *record.Record) {
 	for i := range rec.Verdicts {
 		b.Verdicts.add(rec.Verdicts[i].Target, rec.Verdicts[i].Level.String(), 1)
 	}
-	os := [2]string{rec.OS.Family, rec.OS.Version}
-	if e.remedies[os] == "" {
-		if text := firstRemedy(rec); text != "" {
-			e.remedies[os] = text
-		}
-	}
+	e.remedies.add(&rec.Classification, 1)
 	e.worst.add(rec)
 }
 

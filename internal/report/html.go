@@ -336,7 +336,7 @@ func newDocument(r *Report, o Options, e *encoder) *document {
 		return BucketTable{Title: title, Column: column, Targets: r.Summary.Targets, Buckets: buckets, Name: name}
 	}
 	os := table("By operating system", "operating system", d.OS, (*Bucket).OS)
-	os.Remedies = func(b *Bucket) string { return Short(e.remedies[[2]string{b.OSFamily, b.Version}], 80) }
+	os.Remedies = func(b *Bucket) string { return Short(e.remedies.of(b), 160) }
 	scopes := table("By account and region", "account / region", d.Scopes, func(b *Bucket) string { return ScopeName(Short(b.Account, 64), Short(b.Region, 64)) })
 	scopes.Status = ScopeStatus(r.Summary.Scopes)
 	return &document{

@@ -65,10 +65,9 @@ type Report struct {
 	// id. It may be ranged over more than once and is left early when a format
 	// has seen enough. Nil stands for no instances.
 	Instances iter.Seq2[*record.Record, error]
-	// Examples yields the first instance of each operating system and set of
-	// verdicts, which is quicker than to look for them among all. Nil stands for
-	// Instances.
-	Examples iter.Seq2[*record.Record, error]
+	// Alike counts the instances by what was judged of them, which is quicker than
+	// to look at each. Nil stands for Instances.
+	Alike func() ([]record.Alike, error)
 	Since    *Since // nil: there is nothing to compare with
 	Hints    Hints
 }
@@ -113,14 +112,6 @@ func Write(w io.Writer, f Format, r *Report, o Options) error {
 		return fmt.Errorf("write %s report: %w", f, err)
 	}
 	return nil
-}
-
-// examples is r.Examples, or every instance.
-func (r *Report) examples() iter.Seq2[*record.Record, error] {
-	if r.Examples == nil {
-		return r.instances()
-	}
-	return r.Examples
 }
 
 // instances is r.Instances, or an empty stream.

@@ -177,7 +177,7 @@ func (t *terminal) groups() error {
 		most = termNarrow // each takes two lines
 	}
 	shown := all[:min(len(all), most)]
-	remedies, err := firstRemedies(t.r, shown)
+	remedies, err := t.r.remedies()
 	if err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (t *terminal) groups() error {
 // it stands on a line of its own.
 const wideEnough = 110
 
-func (t *terminal) groupTable(shown []*Bucket, remedies map[*Bucket]string) error {
+func (t *terminal) groupTable(shown []*Bucket, remedies remedyCounts) error {
 	wide := t.width >= wideEnough
 	tab := TextTable{Indent: 2, Shrink: []int{0}, Head: []Cell{{Text: "operating system"}, {Text: "instances", Right: true}}}
 	for _, target := range t.r.Summary.Targets {
@@ -217,8 +217,8 @@ func (t *terminal) groupTable(shown []*Bucket, remedies map[*Bucket]string) erro
 			row = append(row, Cell{Text: text, Style: VerdictStyle(verdict)})
 		}
 		if wide {
-			row = append(row, Cell{Text: remedies[b]})
-		} else if m := remedies[b]; m != "" {
+			row = append(row, Cell{Text: remedies.of(b)})
+		} else if m := remedies.of(b); m != "" {
 			tab.Below = append(tab.Below, Below{Row: len(tab.Rows), Text: "first remedy: " + m})
 		}
 		tab.Rows = append(tab.Rows, row)
@@ -232,65 +232,6 @@ func (t *terminal) more(n int, what string) {
 			fmt.Fprintf(t.w, "  %s\n", t.paint(line, Dim))
 		}
 	}
-}
-
-// firstRemedies reads examples only until every shown bucket has its example.
-func firstRemedies(r *Report, shown []*Bucket) (map[*Bucket]string, error) {
-	type osKey struct{ family, version string }
-	open := map[osKey][]*Bucket{}
-	left := 0
-	for _, b := range shown {
-		if b.Verdicts.Of("incompatible", "needs-action") == 0 {
-			continue // nothing to mend is known, so no record need be looked for
-		}
-		key := osKey{b.OSFamily, b.Version}
-		open[key] = append(open[key], b)
-		left++
-	}
-	out := map[*Bucket]string{}
-	if left == 0 {
-		return out, nil
-	}
-	for rec, err := range r.examples() {
-		if err != nil {
-			return nil, fmt.Errorf("read instances: %w", err)
-		}
-		for _, b := range open[osKey{rec.OS.Family, rec.OS.Version}] {
-			if out[b] != "" || b.Legacy != rec.Legacy {
-				continue
-			}
-			if text := firstRemedy(rec); text != "" {
-				out[b] = text
-				left--
-			}
-		}
-		if left == 0 {
-			break
-		}
-	}
-	return out, nil
-}
-
-// firstRemedy is the first remedy of the worst verdict.
-func firstRemedy(rec *record.Record) string {
-	v := WorstVerdict(rec)
-	if v == nil || len(v.Remedies) == 0 {
-		return ""
-	}
-	return RemedyLine(&v.Remedies[0])
-}
-
-// WorstVerdict is the most severe verdict of a record, the first of several
-// equal ones; nil when it has none.
-func WorstVerdict(rec *record.Record) *rules.Verdict {
-	for _, level := range []rules.Level{rules.Incompatible, rules.Unknown, rules.NeedsAction, rules.Compatible} {
-		for i := range rec.Verdicts {
-			if rec.Verdicts[i].Level == level {
-				return &rec.Verdicts[i]
-			}
-		}
-	}
-	return nil
 }
 
 // RemedyLine is a remedy in a few words: "minor-upgrade to 5.11".

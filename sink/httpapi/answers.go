@@ -190,6 +190,32 @@ func (s *server) apiPlan(w http.ResponseWriter, r *http.Request) {
 	s.stream(w, r, "application/json", func(w io.Writer) error { return plan.Write(w, report.JSON, p, report.Options{Now: s.o.Now()}) })
 }
 
+// remediesAnswer lists the first remedies of operating systems.
+type remediesAnswer struct {
+	Systems []report.SystemRemedies `json:"systems"`
+}
+
+func (s *server) apiRemedies(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	f, err := scopeOf(q)
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	rep, done, err := s.o.Answers.Report(r.Context(), f, several(q, "target"), "")
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	defer done()
+	systems, err := rep.Remedies()
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	s.json(w, http.StatusOK, remediesAnswer{systems})
+}
+
 func (s *server) apiProgress(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	target := cmp.Or(q.Get("target"), "shenlong-6")

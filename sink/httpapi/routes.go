@@ -110,6 +110,10 @@ func (s *server) apiRoutes() []route {
 				answer: plan.Plan{}, handle: s.apiPlan, long: true,
 			},
 			route{
+				method: http.MethodGet, path: "/api/v1/remedies", text: "The first remedies of each operating system, the one that fits most instances first",
+				params: append(scopeParams(), target), answer: remediesAnswer{}, handle: s.apiRemedies, long: true,
+			},
+			route{
 				method: http.MethodGet, path: "/api/v1/progress", text: "The burn-down of one target: what is open, what moved since, and who is behind",
 				params: []param{
 					text("target", "one of the targets of the store; default shenlong-6"),

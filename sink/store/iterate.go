@@ -31,7 +31,6 @@ type Filter struct {
 	Query               string    // part of an instance's id or name, in any case
 	ObservedSince       time.Time // zero: whenever
 	Gone                bool      // gone instances too
-	First               bool      // only the first of those that count alike: system, version, legacy, verdicts
 	Cursor              string    // what CursorAfter returned; "" begins at the beginning
 	Limit               int       // 0: no limit
 }
@@ -99,9 +98,6 @@ func (r *reading) instances(ctx context.Context, m *matcher, f *Filter) iter.Seq
 			yield(nil, err)
 			return
 		}
-		if f.First {
-			m.narrow(nil) // all of them again
-		}
 		left := f.Limit
 		for _, sc := range r.scopes() {
 			if compareScopes(sc.key, from) < 0 || !m.scope(sc) {
@@ -112,7 +108,7 @@ func (r *reading) instances(ctx context.Context, m *matcher, f *Filter) iter.Seq
 			if resumed {
 				w.after = []byte(after)
 			}
-			for !w.done && (!f.First || m.scope(sc)) {
+			for !w.done {
 				if err := ctx.Err(); err != nil {
 					yield(nil, err)
 					return
@@ -321,7 +317,6 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 	if !fit.pass || !w.m.text(id, name) {
 		return nil
 	}
-	fit.pass = !w.m.f.First
 	if w.take != nil {
 		w.cand = candidateRow{finding: f, id: id, name: name, profile: profile, rank: fit.rank, class: &fit.class}
 		return w.take(tx, &w.cand)

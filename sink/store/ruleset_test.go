@@ -228,34 +228,6 @@ func TestFilterAndCursor(t *testing.T) {
 			}
 		})
 	}
-	t.Run("first", func(t *testing.T) {
-		var want []string
-		seen := map[string]bool{}
-		for _, r := range whole {
-			var levels []rules.Level
-			for _, v := range r.Verdicts {
-				levels = append(levels, v.Level)
-			}
-			key := fmt.Sprintf("%s %s %t %x", r.OS.Family, r.OS.Version, r.Legacy, levels)
-			if !seen[key] {
-				seen[key] = true
-				want = append(want, r.Region+" "+r.InstanceID)
-			}
-		}
-		firsts := db.Instances(t.Context(), store.Filter{First: true})
-		for range 2 { // a range may be walked again
-			var got []string
-			for r, err := range firsts {
-				if err != nil {
-					t.Fatal(err)
-				}
-				got = append(got, r.Region+" "+r.InstanceID)
-			}
-			if diff := cmp.Diff(want, got); diff != "" || len(want) < 3 {
-				t.Errorf("%d classes: %s", len(want), diff)
-			}
-		}
-	})
 	for _, q := range []string{"needle", "针", "I-ZZ"} {
 		if got := all(t, db, store.Filter{Query: q}); len(got) != 1 || got[0].InstanceID != "i-zz" {
 			t.Errorf("query %q: %v", q, lines(got))

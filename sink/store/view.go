@@ -41,7 +41,7 @@ type View struct {
 }
 
 // View opens a view. The classifier may be nil: that of the store. The filter's
-// Cursor, Limit and First do not count; they belong to one listing.
+// Cursor and Limit do not count; they belong to one listing.
 func (db *DB) View(ctx context.Context, c Classifier, f Filter) (*View, error) {
 	j := db.judge.Load()
 	if c != nil {
@@ -50,7 +50,7 @@ func (db *DB) View(ctx context.Context, c Classifier, f Filter) (*View, error) {
 		}
 		j = db.o.judge(c)
 	}
-	f.Cursor, f.Limit, f.First = "", 0, false
+	f.Cursor, f.Limit = "", 0
 	v := &View{db: db, j: j, f: f}
 	if err := v.begin(ctx); err != nil {
 		return nil, fmt.Errorf("read the store: %w", err)
@@ -336,14 +336,6 @@ func (v *View) Judged() (digest string, targets []string, own bool) {
 // range ends with an error, if there is one.
 func (v *View) Instances(ctx context.Context) iter.Seq2[*record.Record, error] {
 	f := v.f
-	return v.reading().instances(ctx, v.matcher(&f), &f)
-}
-
-// Examples ranges over the first instance of those that count alike: system,
-// version, legacy, verdicts.
-func (v *View) Examples(ctx context.Context) iter.Seq2[*record.Record, error] {
-	f := v.f
-	f.First = true
 	return v.reading().instances(ctx, v.matcher(&f), &f)
 }
 

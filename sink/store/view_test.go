@@ -209,16 +209,20 @@ func TestViewAddsUp(t *testing.T) {
 				if len(rows) != want {
 					t.Errorf("%d rows, %d of all pass the filter", len(rows), want)
 				}
-				examples := map[string]bool{}
-				for r, err := range v.Examples(t.Context()) {
-					if err != nil {
-						t.Fatal(err)
-					}
-					examples[kind(r)] = true
+				alike, err := v.Alike(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				counts := map[string]int{}
+				for _, a := range alike {
+					counts[kind(&record.Record{Classification: *a.Classification})] += a.Instances
 				}
 				for _, r := range rows {
-					if !examples[kind(r)] {
-						t.Fatalf("no example of %s", kind(r))
+					counts[kind(r)]--
+				}
+				for what, n := range counts {
+					if n != 0 {
+						t.Fatalf("%+d of %s are counted as alike", n, what)
 					}
 				}
 			})
