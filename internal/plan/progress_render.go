@@ -183,7 +183,9 @@ func (p *Progress) pointTable(n int) *report.TextTable {
 			what = "other rules"
 		}
 		t.Rows = append(t.Rows, []report.Cell{
-			{Text: report.Moment(m.At)}, {Text: what}, right(report.Number(m.Instances)), right(report.Number(m.Open)), right(report.Number(m.Moves.Closed)), right(report.Number(m.Moves.Came)),
+			{Text: report.Moment(m.At)},
+			{Text: what},
+			right(report.Number(m.Instances)), right(report.Number(m.Open)), right(report.Number(m.Moves.Closed)), right(report.Number(m.Moves.Came)),
 			right(report.Number(m.Moves.Went)), right(report.Number(m.Moves.Opened)), right(signed(m.Moves.OpenedByRules - m.Moves.ClosedByRules)),
 		})
 	}

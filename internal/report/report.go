@@ -68,8 +68,8 @@ type Report struct {
 	// Alike counts the instances by what was judged of them, which is quicker than
 	// to look at each. Nil stands for Instances.
 	Alike func() ([]record.Alike, error)
-	Since    *Since // nil: there is nothing to compare with
-	Hints    Hints
+	Since *Since // nil: there is nothing to compare with
+	Hints Hints
 }
 
 // Options says how to show it.
