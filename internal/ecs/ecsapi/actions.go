@@ -9,6 +9,9 @@ const (
 	actImages    = "DescribeImages"
 	actTypes     = "DescribeInstanceTypes"
 	actStock     = "DescribeAvailableResource"
+	actAgents    = "DescribeCloudAssistantStatus"
+	actRun       = "RunCommand"
+	actResults   = "DescribeInvocationResults"
 	actAssume    = "AssumeRole"
 	actIdentity  = "GetCallerIdentity"
 	actMembers   = "ListAccounts"
@@ -25,10 +28,14 @@ type Action struct {
 	Hub bool
 	// Optional is true when a scan does without it.
 	Optional bool
+	// Probe is true when only asking the machines themselves needs it, which is
+	// off unless somebody turns it on.
+	Probe bool
 }
 
 // Actions returns every action that this package calls.
-// deploy/ram-policy.json grants exactly the ones that are not Hub.
+// deploy/ram-policy.json grants exactly the ones that are neither Hub nor Probe,
+// deploy/ram-policy-probe.json those that are Probe.
 func Actions() []Action {
 	return []Action{
 		{Name: actRegions, Permission: "ecs:DescribeRegions"},
@@ -36,6 +43,9 @@ func Actions() []Action {
 		{Name: actImages, Permission: "ecs:DescribeImages"},
 		{Name: actTypes, Permission: "ecs:DescribeInstanceTypes"},
 		{Name: actStock, Permission: "ecs:DescribeAvailableResource", Optional: true}, // plan --availability
+		{Name: actAgents, Permission: "ecs:DescribeCloudAssistantStatus", Probe: true, Optional: true},
+		{Name: actRun, Permission: "ecs:RunCommand", Probe: true, Optional: true},
+		{Name: actResults, Permission: "ecs:DescribeInvocationResults", Probe: true, Optional: true},
 		{Name: actAssume, Permission: "sts:AssumeRole", Hub: true},
 		{Name: actIdentity, Hub: true},
 		{Name: actMembers, Permission: "resourcemanager:ListAccounts", Hub: true},

@@ -325,7 +325,13 @@ func permissionMend(e *ecs.Error, f failure) string {
 	if e.Action == actAssume {
 		return "let the base identity call sts:AssumeRole on the role, and let the role's trust policy name that identity"
 	}
-	return "grant " + action + " to the identity that shenscan uses in account " + e.Scope.Account + " (deploy/ram-policy.json holds all that is needed)"
+	file := "deploy/ram-policy.json"
+	for _, a := range Actions() {
+		if a.Name == e.Action && a.Probe {
+			file = "deploy/ram-policy-probe.json"
+		}
+	}
+	return "grant " + action + " to the identity that shenscan uses in account " + e.Scope.Account + " (" + file + " holds all that is needed)"
 }
 
 func permissionOf(action string) string {

@@ -1,0 +1,224 @@
+package ecsapi
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+var _ ecs.GuestAPI = (*Client)(nil)
+
+// Bounds of what is asked and answered about machines themselves.
+const (
+	maxAgents      = 50       // ids of one DescribeCloudAssistantStatus
+	maxResultPages = 20       // of one invocation, which has MaxCommandInstances results
+	maxOutput      = 24 << 10 // bytes of one output, as the API cuts it
+	maxCommand     = 18 << 10 // bytes of a command
+)
+
+// Agents implements ecs.GuestAPI.
+func (c *Client) Agents(ctx context.Context, s ecs.Scope, ids []string) ([]ecs.Agent, error) {
+	var out []ecs.Agent
+	for chunk := range slices.Chunk(ids, maxAgents) {
+		req := newRequest(ecsVersion, actAgents)
+		req.set("RegionId", s.Region)
+		req.set("PageSize", strconv.Itoa(maxAgents))
+		for i, id := range chunk {
+			req.set("InstanceId."+strconv.Itoa(i+1), id)
+		}
+		var agents []ecs.Agent
+		err := c.do(ctx, s, req, func(body []byte) (err error) {
+			agents, err = decodeAgents(body, chunk)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, agents...)
+	}
+	return out, nil
+}
+
+// wireAgents is an answer of DescribeCloudAssistantStatus.
+type wireAgents struct {
+	InstanceCloudAssistantStatusSet maybe[struct {
+		InstanceCloudAssistantStatus list[struct {
+			InstanceID           string `json:"InstanceId"`
+			CloudAssistantStatus string
+			LastHeartbeatTime    string
+		}]
+	}]
+}
+
+func decodeAgents(body []byte, asked []string) ([]ecs.Agent, error) {
+	var m wireAgents
+	if err := unmarshal(body, &m); err != nil {
+		return nil, err
+	}
+	if !m.InstanceCloudAssistantStatusSet.there {
+		return nil, missing("InstanceCloudAssistantStatusSet")
+	}
+	var out []ecs.Agent
+	for _, a := range m.InstanceCloudAssistantStatusSet.v.InstanceCloudAssistantStatus {
+		if !slices.Contains(asked, a.InstanceID) {
+			return nil, fmt.Errorf("the answer tells of %.40q, which was not asked for", a.InstanceID)
+		}
+		out = append(out, ecs.Agent{InstanceID: a.InstanceID, Installed: a.CloudAssistantStatus == "true", Heartbeat: instant(a.LastHeartbeatTime)})
+	}
+	return out, nil
+}
+
+// instant reads a time of the API; the zero time where there is none.
+func instant(text string) time.Time {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+// RunCommand implements ecs.GuestAPI. A call that is repeated because its answer
+// was lost has the token of the first, and runs nothing twice.
+func (c *Client) RunCommand(ctx context.Context, s ecs.Scope, cmd *ecs.Command) (string, error) {
+	req := newRequest(ecsVersion, actRun)
+	switch {
+	case len(cmd.InstanceIDs) == 0 || len(cmd.InstanceIDs) > ecs.MaxCommandInstances:
+		return "", badRequest(actRun, s, fmt.Errorf("%d instances: between 1 and %d are asked at once", len(cmd.InstanceIDs), ecs.MaxCommandInstances))
+	case cmd.Token == "":
+		return "", badRequest(actRun, s, errors.New("a command without a token could run twice"))
+	case len(cmd.Content) > maxCommand:
+		return "", badRequest(actRun, s, fmt.Errorf("a command of %d bytes is too long", len(cmd.Content)))
+	}
+	req.set("RegionId", s.Region)
+	req.set("Name", "shenscan-probe")
+	req.set("Description", "shenscan asks for the release, kernel and boot drivers; it reads only")
+	req.set("Type", string(cmd.Type))
+	req.set("CommandContent", base64.StdEncoding.EncodeToString([]byte(cmd.Content)))
+	req.set("ContentEncoding", "Base64")
+	req.set("EnableParameter", "false")
+	req.set("KeepCommand", "false")
+	req.set("RepeatMode", "Once")
+	req.set("TerminationMode", "ProcessTree")
+	req.set("Timeout", strconv.Itoa(int(cmd.Timeout.Seconds())))
+	req.set("ClientToken", cmd.Token)
+	for i, id := range cmd.InstanceIDs {
+		req.set("InstanceId."+strconv.Itoa(i+1), id)
+	}
+	var m struct {
+		InvokeID string `json:"InvokeId"`
+	}
+	err := c.do(ctx, s, req, func(body []byte) error {
+		if err := unmarshal(body, &m); err != nil {
+			return err
+		}
+		if m.InvokeID == "" || len(m.InvokeID) > 100 {
+			return missing("InvokeId")
+		}
+		return nil
+	})
+	return m.InvokeID, err
+}
+
+// Invocation implements ecs.GuestAPI.
+func (c *Client) Invocation(ctx context.Context, s ecs.Scope, invocation string) ([]ecs.Invoked, error) {
+	var out []ecs.Invoked
+	token := ""
+	for range maxResultPages {
+		req := newRequest(ecsVersion, actResults)
+		req.set("RegionId", s.Region)
+		req.set("InvokeId", invocation)
+		req.set("ContentEncoding", "Base64")
+		req.set("MaxResults", strconv.Itoa(ecs.MaxCommandInstances))
+		if token != "" {
+			req.set("NextToken", token)
+		}
+		var page []ecs.Invoked
+		var next string
+		err := c.do(ctx, s, req, func(body []byte) (err error) {
+			page, next, err = decodeResults(body, invocation)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, page...)
+		if next == "" {
+			return out, nil
+		}
+		if token = next; len(page) == 0 || len(out) > ecs.MaxCommandInstances {
+			break
+		}
+	}
+	return nil, &ecs.Error{Action: actResults, Scope: s, Class: ecs.BadAnswer, Err: errors.New("the results of one invocation go on and on")}
+}
+
+// wireResults is an answer of DescribeInvocationResults, whose token stands
+// within.
+type wireResults struct {
+	Invocation maybe[struct {
+		NextToken         string
+		InvocationResults maybe[struct {
+			InvocationResult list[struct {
+				InvokeID         string `json:"InvokeId"`
+				InstanceID       string `json:"InstanceId"`
+				InvocationStatus string
+				ExitCode         int
+				Output           string
+				Dropped          int
+				ErrorCode        string
+				FinishedTime     string
+			}]
+		}]
+	}]
+}
+
+func decodeResults(body []byte, invocation string) ([]ecs.Invoked, string, error) {
+	var m wireResults
+	if err := unmarshal(body, &m); err != nil {
+		return nil, "", err
+	}
+	if !m.Invocation.there {
+		return nil, "", missing("Invocation")
+	}
+	var out []ecs.Invoked
+	for _, r := range m.Invocation.v.InvocationResults.v.InvocationResult {
+		switch {
+		case r.InstanceID == "":
+			return nil, "", missing("InstanceId")
+		case r.InvokeID != "" && r.InvokeID != invocation:
+			return nil, "", fmt.Errorf("the answer has results of %.40q, which was not asked for", r.InvokeID)
+		}
+		x := ecs.Invoked{
+			InstanceID: r.InstanceID, State: invocationState(r.InvocationStatus), Status: clip(r.InvocationStatus, 40), Dropped: r.Dropped,
+			ErrorCode: clip(r.ErrorCode, 60), Finished: instant(r.FinishedTime),
+		}
+		if x.State == ecs.InvocationFinished && r.ExitCode != 0 {
+			x.State = ecs.InvocationFailed
+		}
+		text, err := base64.StdEncoding.DecodeString(r.Output)
+		if err != nil { // it was asked for in base64; what came otherwise is garbled
+			text = []byte(r.Output)
+		}
+		if x.Output = string(text); len(text) > maxOutput {
+			x.Output, x.Dropped = string(text[:maxOutput]), x.Dropped+len(text)-maxOutput
+		}
+		out = append(out, x)
+	}
+	return out, m.Invocation.v.NextToken, nil
+}
+
+func invocationState(status string) ecs.InvocationState {
+	switch status {
+	case "Success":
+		return ecs.InvocationFinished
+	case "Failed", "Error", "Timeout", "Cancelled", "Stopped", "Terminated", "Aborted", "Invalid", "PartialFailed":
+		return ecs.InvocationFailed
+	}
+	return ecs.InvocationRunning
+}
