@@ -45,6 +45,12 @@ type Locator interface {
 	Locate(ctx context.Context, ids []string) (map[string]ecs.Scope, error)
 }
 
+// Guests knows what machines themselves answered. Fill sets Guest of those of
+// which it is known and still believed.
+type Guests interface {
+	Fill(ctx context.Context, s ecs.Scope, instances []ecs.Instance) error
+}
+
 // Options of a Producer.
 type Options struct {
 	// LaneSize is how many instances a lane should hold; larger scopes are
@@ -60,8 +66,10 @@ type Options struct {
 	Rate float64
 	// Restarts bounds how often a lane starts over because its token expired.
 	Restarts int
-	Log      *slog.Logger
-	Now      func() time.Time
+	// Guests knows what machines themselves answered; nil where none was asked.
+	Guests Guests
+	Log    *slog.Logger
+	Now    func() time.Time
 }
 
 // DefaultOptions are right for any fleet.

@@ -100,6 +100,7 @@ func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, s 
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	p.fill(ctx, s, got.found)
 	for page := range slices.Chunk(got.found, ecs.MaxPage) {
 		m := &event.InstancesListed{Walk: w, Page: ended.Pages, Epoch: epoch.UnixNano(), Observed: got.observed.UnixNano()}
 		m.SetInstances(page)

@@ -249,7 +249,9 @@ func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
 			// The process was held up; the answer's age is not known.
 			continue
 		}
-		answers <- answer{w.fresh(page.Instances), observed}
+		fresh := w.fresh(page.Instances)
+		w.p.fill(ctx, w.job.Scope, fresh)
+		answers <- answer{fresh, observed}
 		if page.Doubt != nil && doubt == nil {
 			doubt = page.Doubt
 		}
@@ -264,6 +266,17 @@ func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
 		}
 		seen[page.NextToken] = true
 		q.NextToken = page.NextToken
+	}
+}
+
+// fill adds what the machines themselves answered. Where that cannot be read,
+// they are judged without it, as those are that were never asked.
+func (p *Producer) fill(ctx context.Context, s ecs.Scope, instances []ecs.Instance) {
+	if p.o.Guests == nil || len(instances) == 0 {
+		return
+	}
+	if err := p.o.Guests.Fill(ctx, s, instances); err != nil {
+		p.o.Log.WarnContext(ctx, "what machines answered could not be read; they are judged without it", "account", s.Account, "region", s.Region, "err", err)
 	}
 }
 

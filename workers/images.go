@@ -79,16 +79,17 @@ type reading struct {
 // which may be nil, and reads it. The facts are shared.
 func (m *Image) read(c *rules.Classifier, s *event.Installed) (*rules.Facts, *rules.System) {
 	if m == nil {
-		f := &rules.Facts{OSName: s.OSName, OSNameEn: s.OSNameEn, OSType: s.OSType, ImageID: s.ImageID}
+		f := &rules.Facts{OSName: s.OSName, OSNameEn: s.OSNameEn, OSType: s.OSType, ImageID: s.ImageID, Guest: s.Guest}
 		return f, c.System(f)
 	}
-	if r := m.last.Load(); r != nil && r.by == c && r.facts.ImageID == s.ImageID && r.facts.OSName == s.OSName && r.facts.OSNameEn == s.OSNameEn && r.facts.OSType == s.OSType {
+	if r := m.last.Load(); r != nil && r.by == c && r.facts.ImageID == s.ImageID && r.facts.OSName == s.OSName && r.facts.OSNameEn == s.OSNameEn && r.facts.OSType == s.OSType && r.facts.Guest == s.Guest {
 		return r.facts, r.system
 	}
 	f := &rules.Facts{ // its strings are parts of a message, which is not to be kept for them
 		OSName: strings.Clone(s.OSName), OSNameEn: strings.Clone(s.OSNameEn), OSType: strings.Clone(s.OSType), ImageID: strings.Clone(s.ImageID),
-		Image: m.Facts,
+		Image: m.Facts, Guest: s.Guest,
 	}
+	f.Guest.Release, f.Guest.Kernel, f.Guest.Architecture = strings.Clone(f.Guest.Release), strings.Clone(f.Guest.Kernel), strings.Clone(f.Guest.Architecture)
 	r := &reading{c, f, c.System(f)}
 	m.last.Store(r)
 	return r.facts, r.system

@@ -17,6 +17,7 @@ import (
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/producer/prober"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -26,6 +27,7 @@ type scanFlags struct {
 	output outputFlags
 	narrow filterFlags
 	from   fromFlags
+	probe  probeFlags
 }
 
 func newScanCmd(s *settings) *cobra.Command {
@@ -45,6 +47,11 @@ Credentials come from the usual places of Alibaba Cloud tools: the environment
 the instance's RAM role. Roles of other accounts stand under accounts: in the
 configuration file.
 
+--probe asks the machines themselves, once the scan has ended: those that the
+filter lets through, through Cloud Assistant, each at most once a week. What they
+answer decides over every name. --probe --dry-run says what would be asked of
+whom.
+
 --from scans files instead of the cloud: saved answers of DescribeInstances,
 DescribeImages and DescribeInstanceTypes as the aliyun CLI prints them, single
 items of them, or JSON Lines of either. They stand for one account (--account,
@@ -54,6 +61,7 @@ that the files hold only a part of ends partial and says what is missing.`,
 		Example: `  shenscan scan
   shenscan scan --region cn-hangzhou --region cn-beijing --target ecs.g8i
   shenscan scan --output html --out report.html
+  shenscan scan --probe --dry-run --verdict unknown
   shenscan scan --from instances.json --from images.json
   shenscan scan --endpoint http://127.0.0.1:10471     # a simulator: shenscan simulate`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -68,6 +76,7 @@ that the files hold only a part of ends partial and says what is missing.`,
 	f.from.add(cmd)
 	f.output.add(cmd)
 	f.narrow.add(cmd, "tag", "family", "os", "verdict", "confidence", "exclude")
+	f.probe.add(cmd)
 	f.listen.add(cmd, "")
 	f.trace.add(cmd)
 	f.addSink(cmd)
@@ -87,6 +96,9 @@ func (f *scanFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if err != nil {
 		return err
 	}
+	if err := f.probe.check(&o, saved != nil); err != nil {
+		return err
+	}
 	f.store.dir = o.Store
 	a, cleanup, err := openOnce(ctx, o)
 	if err != nil {
@@ -94,9 +106,18 @@ func (f *scanFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	}
 	defer cleanup()
 	keepTypes := saved == nil || saved.HasTypes()
-	scan, err := scanOnce(ctx, s, a, o.Accounts, f.scope.regions, keepTypes, stderr)
+	var asked asked
+	scan, err := scanOnce(ctx, s, a, o.Accounts, f.scope.regions, keepTypes, stderr, func(ctx context.Context, scan *record.Scan) error {
+		return f.ask(ctx, s, a, scan, &asked)
+	})
 	if err != nil {
 		return err
+	}
+	if asked.plan != nil {
+		if err := writeProbePlan(stdout, asked.plan); err != nil {
+			return err
+		}
+		return partialExit(scan)
 	}
 	scope, err := f.narrow.parse(s, f.scanned(scan))
 	if err != nil {
@@ -107,6 +128,9 @@ func (f *scanFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 		return err
 	}
 	defer r.Close()
+	if asked.outcome != nil {
+		r.Evidence = append(r.Evidence, app.ProbeEvidence(asked.outcome)...)
+	}
 	if err := checkFilter(r.View, &scope, s, stderr); err != nil {
 		return err
 	}
@@ -121,6 +145,30 @@ func (f *scanFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 		return err
 	}
 	return verdictExit(r.View, failOn)
+}
+
+// asked is what asking machines came to, or would.
+type asked struct {
+	plan    *prober.Plan
+	outcome *prober.Outcome
+}
+
+// ask has the machines asked that the filter lets through, where that is wanted.
+// A machine that cannot be asked is no reason not to report what is known.
+func (f *scanFlags) ask(ctx context.Context, s *settings, a *app.App, scan *record.Scan, out *asked) error {
+	if !f.probe.on {
+		return nil
+	}
+	scope, err := f.narrow.parse(s, f.scanned(scan))
+	if err != nil {
+		return err
+	}
+	if f.probe.dryRun {
+		out.plan, err = a.ProbePlan(ctx, store.Filter{Scope: scope})
+		return err
+	}
+	out.outcome, err = a.Probe(ctx, store.Filter{Scope: scope})
+	return err
 }
 
 // scanned are the accounts and regions that the scan was narrowed to, as the
@@ -179,8 +227,11 @@ func openOnce(ctx context.Context, o app.Options) (*app.App, func(), error) {
 }
 
 // scanOnce runs the App for one scan and returns it as the store has it.
-// keepTypes has it read the catalogue of instance types, too.
-func scanOnce(ctx context.Context, s *settings, a *app.App, accounts, regions []string, keepTypes bool, stderr io.Writer) (*record.Scan, error) {
+// keepTypes has it read the catalogue of instance types, too, and then is done
+// while the App still runs.
+func scanOnce(
+	ctx context.Context, s *settings, a *app.App, accounts, regions []string, keepTypes bool, stderr io.Writer, then func(context.Context, *record.Scan) error,
+) (*record.Scan, error) {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
@@ -193,6 +244,26 @@ func scanOnce(ctx context.Context, s *settings, a *app.App, accounts, regions []
 	if err != nil {
 		stop()
 		_ = types.Wait() // of no use without a scan
+		return nil, err
+	}
+	asking, give := context.WithCancel(running)
+	over := make(chan error, 1)
+	go func() { over <- then(asking, scan) }()
+	select {
+	case err = <-over:
+	case err = <-ended: // the App stopped first: nothing will come of it
+		give()
+		<-over
+		if err == nil {
+			err = fmt.Errorf("scan %s is done, what came after it was interrupted", scan.ID)
+		}
+		ended <- err
+	}
+	give()
+	if err != nil {
+		stop()
+		_ = types.Wait()
+		<-ended
 		return nil, err
 	}
 	if err := types.Wait(); err != nil {

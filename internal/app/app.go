@@ -30,6 +30,7 @@ import (
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/trace"
 	"github.com/shenscan/shenscan/producer"
+	"github.com/shenscan/shenscan/producer/prober"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/catalog"
 	"github.com/shenscan/shenscan/sink"
@@ -106,6 +107,10 @@ type Options struct {
 	// KeepTypes refreshes the catalogue of instance types beside the store once
 	// a day, for plans.
 	KeepTypes bool
+	// Probe lets machines be asked, with App.Probe; nothing runs on any without
+	// it. Prober replaces the options of asking; tests use it.
+	Probe  bool
+	Prober prober.Options
 	// Concurrency bounds lanes and pages handled side by side.
 	Concurrency int
 	// ScanIdle ends a scan that made no progress for so long.
@@ -139,6 +144,7 @@ type App struct {
 	metrics    *Metrics
 	requests   *producer.Requests
 	sink       *sink.Sink
+	guests     *prober.Journal // nil where no machine was ever asked
 	listener   net.Listener
 	debug      net.Listener // of profiles and the level of the log
 	snapshots  *snapshots
@@ -201,6 +207,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		if err := a.openStore(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if err := a.openGuests(); err != nil {
+		return nil, err
 	}
 	if err := o.NATS.Validate(); err != nil {
 		return nil, &ConfigError{err}
@@ -434,6 +443,9 @@ func (a *App) Run(ctx context.Context) error {
 func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 	o := producer.DefaultOptions()
 	o.Log, o.Now, o.Rate = a.log, a.o.Now, a.o.Cloud.MaxRate
+	if a.guests != nil {
+		o.Guests = prober.Filler{Book: a.guests, Now: a.o.Now}
+	}
 	p := producer.New(o, a.cloud, a.roster, a.bus, locator{a.bus})
 	kv, err := a.bus.KV(ctx, "shenscan-scans", 7*24*time.Hour, false)
 	if err != nil {

@@ -35,7 +35,7 @@ var layers = []layer{
 	{"internal/bus/...", []string{"internal/ecs", "internal/event", "internal/bus/...", "internal/trace"}},
 
 	// Stages: they meet on the bus and never import each other.
-	{"producer/...", append([]string{"producer/...", "internal/trace", "internal/filter"}, nouns...)},
+	{"producer/...", append([]string{"producer/...", "internal/trace", "internal/filter", "internal/probe"}, nouns...)},
 	{"workers/...", append([]string{"workers/...", "internal/trace"}, nouns...)},
 	// The sink follows the results in their order and emits events in its own;
 	// both are more of the bus than one small interface could say.

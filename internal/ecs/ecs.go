@@ -76,6 +76,9 @@ type Instance struct {
 	CPU          int32     // vCPUs
 	MemoryMiB    int32
 	Tags         []Tag
+	// Guest is what the machine itself answered; nil where it was not asked. It
+	// comes from no answer of the API.
+	Guest *rules.GuestFacts
 }
 
 // Hardware returns what the rules look at of the machine.

@@ -108,8 +108,12 @@ type InstancesListed struct {
 	Rows     Rows
 }
 
-// Installed is what DescribeInstances tells of an instance's software.
-type Installed struct{ OSName, OSNameEn, OSType, ImageID string }
+// Installed is what DescribeInstances tells of an instance's software, and what
+// the machine itself answered where it was asked.
+type Installed struct {
+	OSName, OSNameEn, OSType, ImageID string
+	Guest                             rules.GuestFacts
+}
 
 // InstancesClassified is a page after the workers: instances, their facts and
 // the verdict levels that the named rule set gives them.

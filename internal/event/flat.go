@@ -22,6 +22,7 @@ func appendListed(b []byte, m *InstancesListed) []byte {
 		w.word(s.OSNameEn)
 		w.word(s.OSType)
 		w.word(s.ImageID)
+		w.guest(&s.Guest)
 	}
 	w.machines(m.Hardware)
 	w.profiles(m.Profiles, 0)
@@ -30,9 +31,10 @@ func appendListed(b []byte, m *InstancesListed) []byte {
 
 func readListed(r *reader) *InstancesListed {
 	m := &InstancesListed{Walk: r.walk(), Page: int(r.uint()), Epoch: r.int(), Observed: r.int()}
-	m.Software = make([]Installed, r.count(4))
+	m.Software = make([]Installed, r.count(5))
 	for i := range m.Software {
 		m.Software[i] = Installed{OSName: r.word(), OSNameEn: r.word(), OSType: r.word(), ImageID: r.word()}
+		r.guest(&m.Software[i].Guest)
 	}
 	m.Hardware = r.machines()
 	m.Profiles = r.profiles(len(m.Software), len(m.Hardware), 0)
@@ -153,6 +155,29 @@ func (r *reader) facts(f *rules.Facts) {
 			r.fail("unknown enumeration value")
 		}
 	}
+}
+
+// guest writes what a machine itself answered, in one byte where it was not
+// asked, as most are not.
+func (w *writer) guest(g *rules.GuestFacts) {
+	if *g == (rules.GuestFacts{}) {
+		w.byte(0)
+		return
+	}
+	w.byte(1)
+	w.facts(&rules.Facts{Guest: *g})
+}
+
+func (r *reader) guest(g *rules.GuestFacts) {
+	if r.enum(1) == 0 {
+		return
+	}
+	var f rules.Facts
+	if r.facts(&f); f != (rules.Facts{Guest: f.Guest}) {
+		r.fail("a machine answers for more than itself")
+		return
+	}
+	*g = f.Guest
 }
 
 func (w *writer) machines(list []rules.Hardware) {

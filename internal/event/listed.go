@@ -60,6 +60,9 @@ func (w *PageWriter) Close() {
 // Add adds an instance. Nothing of it is kept but strings.
 func (w *PageWriter) Add(x *ecs.Instance) {
 	sw := Installed{OSName: x.OSName, OSNameEn: x.OSNameEn, OSType: x.OSType, ImageID: x.ImageID}
+	if x.Guest != nil {
+		sw.Guest = *x.Guest
+	}
 	hw := x.Hardware()
 	pair := [2]int{
 		w.software.number(&sw, maphash.String(seed, sw.ImageID)^mix(maphash.String(seed, sw.OSName))),
@@ -112,8 +115,12 @@ func (m *InstancesListed) Instances() []ecs.Instance {
 	for r := range m.Rows.All() {
 		p := &m.Profiles[r.Profile]
 		sw, hw := &m.Software[p.Software], &m.Hardware[p.Hardware]
+		var guest *rules.GuestFacts
+		if sw.Guest != (rules.GuestFacts{}) {
+			guest = &sw.Guest
+		}
 		out = append(out, ecs.Instance{
-			ID: r.ID, Name: r.Name, Type: hw.InstanceType, Family: hw.InstanceFamily, ImageID: sw.ImageID,
+			Guest: guest, ID: r.ID, Name: r.Name, Type: hw.InstanceType, Family: hw.InstanceFamily, ImageID: sw.ImageID,
 			OSName: sw.OSName, OSNameEn: sw.OSNameEn, OSType: sw.OSType, Status: r.Status, Zone: r.Zone,
 			CreationTime: r.CreationTime, NetworkType: r.NetworkType, IoOptimized: hw.IoOptimized, OSNVMe: hw.OSNVMe,
 			CPU: r.CPU, MemoryMiB: r.MemoryMiB, Tags: r.Tags,

@@ -4,7 +4,8 @@
 // up to ten million instances is computed from a seed and not held in memory.
 // It knows the truth about every instance from the labels of its own data
 // files; it refuses to know the product's rules, holds nothing of a real
-// account, and carries out no action that would change something.
+// account, and carries out no action that would change something: a command for
+// its guests is answered and nothing is run.
 package ecssim
 
 import (
@@ -32,6 +33,7 @@ type Simulator struct {
 	faults       faultBox
 	quota        quotaBox
 	stats        statsBox
+	commands     commandBox
 	latency      atomic.Pointer[Latency]
 	sessionEpoch atomic.Uint32
 	serial       atomic.Uint64
@@ -285,7 +287,8 @@ func (s *Simulator) read(c *call) *apiError {
 // versionOf is the API version of every action that is answered.
 func versionOf(action string) string {
 	switch action {
-	case "DescribeRegions", "DescribeInstances", "DescribeImages", "DescribeInstanceTypes", "DescribeAvailableResource":
+	case "DescribeRegions", "DescribeInstances", "DescribeImages", "DescribeInstanceTypes", "DescribeAvailableResource",
+		"DescribeCloudAssistantStatus", "RunCommand", "DescribeInvocationResults":
 		return "2014-05-26"
 	case "AssumeRole", "GetCallerIdentity":
 		return "2015-04-01"
@@ -340,6 +343,12 @@ func (s *Simulator) dispatch(c *call, b []byte, a *answer) ([]byte, *apiError) {
 		return s.describeImages(b, sc, c.params, a.requestID)
 	case "DescribeAvailableResource":
 		return s.describeAvailableResource(c, sc, a.requestID)
+	case "DescribeCloudAssistantStatus":
+		return s.describeAgents(sc, c.params, b, a.requestID)
+	case "RunCommand":
+		return s.runCommand(c, sc, b, a.requestID)
+	case "DescribeInvocationResults":
+		return s.describeResults(sc, c.params, b, a.requestID)
 	}
 	return s.describeInstances(c, b, sc, a)
 }

@@ -41,11 +41,16 @@ var commonParams = []string{"Action", "Version", "Format", "Timestamp", "AccessK
 // paramsOf are the parameters of every action that are implemented; "#" stands
 // for a number.
 var paramsOf = map[string][]string{
-	"DescribeRegions":           {"AcceptLanguage"},
-	"DescribeInstances":         {"InstanceIds", "InstanceTypeFamily", "InstanceType", "ImageId", "ZoneId", "Status", "AdditionalAttributes.#", "Filter.#.Key", "Filter.#.Value", "PageNumber", "PageSize", "MaxResults", "NextToken", "DryRun"},
-	"DescribeImages":            {"ImageId", "Status", "ShowExpired", "ImageOwnerAlias", "IsPublic", "Architecture", "OSType", "PageNumber", "PageSize"},
-	"DescribeInstanceTypes":     {"InstanceTypes.#", "InstanceTypeFamily", "CpuArchitecture", "MaxResults", "NextToken"},
-	"DescribeAvailableResource": {"DestinationResource", "InstanceChargeType", "InstanceType", "IoOptimized", "ResourceType", "ZoneId"},
+	"DescribeRegions":              {"AcceptLanguage"},
+	"DescribeInstances":            {"InstanceIds", "InstanceTypeFamily", "InstanceType", "ImageId", "ZoneId", "Status", "AdditionalAttributes.#", "Filter.#.Key", "Filter.#.Value", "PageNumber", "PageSize", "MaxResults", "NextToken", "DryRun"},
+	"DescribeImages":               {"ImageId", "Status", "ShowExpired", "ImageOwnerAlias", "IsPublic", "Architecture", "OSType", "PageNumber", "PageSize"},
+	"DescribeInstanceTypes":        {"InstanceTypes.#", "InstanceTypeFamily", "CpuArchitecture", "MaxResults", "NextToken"},
+	"DescribeAvailableResource":    {"DestinationResource", "InstanceChargeType", "InstanceType", "IoOptimized", "ResourceType", "ZoneId"},
+	"DescribeCloudAssistantStatus": {"InstanceId.#", "PageSize", "PageNumber"},
+	"RunCommand": {
+		"Name", "Description", "Type", "CommandContent", "ContentEncoding", "EnableParameter", "KeepCommand", "RepeatMode", "TerminationMode", "Timeout", "ClientToken", "InstanceId.#",
+	},
+	"DescribeInvocationResults": {"InvokeId", "ContentEncoding", "MaxResults", "NextToken"},
 	"AssumeRole":                {"RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId"},
 	"GetCallerIdentity":         {},
 	"ListAccounts":              {"PageNumber", "PageSize"},

@@ -21,6 +21,7 @@ type Stats struct {
 	ImagesMostAsked int                  `json:"images_most_asked"` // how often the most asked one was
 	Peaks           []Peak               `json:"peaks"`             // busiest window of every account, region and action
 	Seconds         map[string][]Seconds `json:"seconds"`           // by account: calls of every second, STS apart
+	Commands        CommandStats         `json:"commands"`          // what was asked of the guests; not reset
 }
 
 // CallCount is how often a call had one outcome. Code is "" for success.
@@ -181,10 +182,10 @@ func (b *statsBox) second(account string, at int64, throttled bool) {
 
 // Stats returns what was counted so far.
 func (s *Simulator) Stats() Stats {
-	b := &s.stats
+	b, commands := &s.stats, s.commandStats()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	out := Stats{Total: b.total, Throttled: b.refused, Filtered: b.filtered, InFlight: b.inFlight, PeakInFlight: b.peak, ImagesAsked: b.imagesAsked, ImagesDistinct: len(b.imageIDs), Calls: []CallCount{}, Peaks: []Peak{}, Seconds: map[string][]Seconds{}}
+	out := Stats{Total: b.total, Throttled: b.refused, Filtered: b.filtered, InFlight: b.inFlight, PeakInFlight: b.peak, ImagesAsked: b.imagesAsked, ImagesDistinct: len(b.imageIDs), Calls: []CallCount{}, Peaks: []Peak{}, Seconds: map[string][]Seconds{}, Commands: commands}
 	for k, n := range b.calls {
 		k.Calls = n
 		out.Calls = append(out.Calls, k)

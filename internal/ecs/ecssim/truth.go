@@ -52,6 +52,8 @@ type Truth struct {
 	Account, Region, InstanceID  string
 	Family, Version, ServicePack string
 	Verdicts                     [targets]string // in the order of Targets
+	// Guest is what really runs there, which a vague name does not tell.
+	Guest struct{ Family, Version, ServicePack string }
 }
 
 // MarshalJSON is the truth as a line of the truth file has it.
@@ -131,6 +133,8 @@ func (sc *scope) truth(in *instance) Truth {
 	t := Truth{Account: sc.account.ID, Region: sc.region.id, InstanceID: in.id(sc)}
 	k := in.slot.kind
 	t.Family, t.Version, t.ServicePack = k.family, k.version, k.servicePack
+	g := sc.fleet.data.concrete(k, hashString(in.slot.imageID))
+	t.Guest.Family, t.Guest.Version, t.Guest.ServicePack = g.family, g.version, g.servicePack
 	m := machineFacts{class: in.typ.class(in.ioOptimized), ioOptimized: in.ioOptimized, running: in.status == statusRunning}
 	for j, v := range judge(in.slot, m) {
 		t.Verdicts[j] = v.String()
@@ -165,5 +169,11 @@ func appendTruth(b []byte, t *Truth) []byte {
 		b = append(b, ':')
 		b = strconv.AppendQuote(b, t.Verdicts[i])
 	}
+	b = append(b, `},"guest":{"family":`...)
+	b = strconv.AppendQuote(b, t.Guest.Family)
+	b = append(b, `,"version":`...)
+	b = strconv.AppendQuote(b, t.Guest.Version)
+	b = append(b, `,"service_pack":`...)
+	b = strconv.AppendQuote(b, t.Guest.ServicePack)
 	return append(b, "}}\n"...)
 }

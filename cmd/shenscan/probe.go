@@ -1,0 +1,113 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
+	"github.com/shenscan/shenscan/internal/probe"
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/producer/prober"
+)
+
+// probeFlags let machines be asked.
+type probeFlags struct{ on, dryRun bool }
+
+func (f *probeFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.BoolVar(&f.on, "probe", false, "ask the machines themselves, those that the filter lets through: one fixed script that only reads, run by Cloud Assistant as root or SYSTEM; needs deploy/ram-policy-probe.json")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "with --probe: print what would be asked of whom and what that needs, and ask nobody")
+}
+
+// check refuses what makes no sense together.
+func (f *probeFlags) check(o *app.Options, from bool) error {
+	switch {
+	case f.dryRun && !f.on:
+		return usage(errors.New("--dry-run is about --probe; give both"))
+	case !f.on:
+		return nil
+	case from:
+		return usage(errors.New("--probe asks machines through the cloud, which --from does not read; give one of them"))
+	case o.Distributed:
+		return usage(errors.New("--probe works in a process of its own, without --nats-url: what machines answer is kept beside its store"))
+	}
+	o.Probe = true
+	return nil
+}
+
+// writeProbePlan says what a probe would ask.
+func writeProbePlan(w io.Writer, p *prober.Plan) error {
+	type group struct {
+		scope    ecs.Scope
+		platform string
+	}
+	ask := map[group][]string{}
+	for i := range p.Ask {
+		c := &p.Ask[i]
+		script, _ := probe.ScriptFor(c.OSType)
+		g := group{c.Scope, script.Platform}
+		ask[g] = append(ask[g], c.ID)
+	}
+	var err error
+	line := func(format string, args ...any) {
+		if err == nil {
+			_, err = fmt.Fprintf(w, format+"\n", args...)
+		}
+	}
+	line("%d machines would be asked. Nobody was.", len(p.Ask))
+	line("")
+	line("It needs, in each account (deploy/ram-policy-probe.json):")
+	for _, a := range ecsapi.Actions() {
+		if a.Probe {
+			line("  %s", a.Permission)
+		}
+	}
+	line("")
+	line("What runs there, as root or SYSTEM, and only reads:")
+	for _, osType := range []string{"linux", "windows"} {
+		s, _ := probe.ScriptFor(osType)
+		line("  %-7s  %d bytes, SHA-256 %s", s.Platform, len(s.Content), s.Digest)
+	}
+	groups := slices.SortedFunc(maps.Keys(ask), func(a, b group) int {
+		return cmp.Or(strings.Compare(a.scope.String(), b.scope.String()), strings.Compare(a.platform, b.platform))
+	})
+	for _, g := range groups {
+		ids := ask[g]
+		line("")
+		line("%s, %s: %d machines, %d calls of RunCommand at least", report.Clean(g.scope.String()), g.platform, len(ids), (len(ids)+ecs.MaxCommandInstances-1)/ecs.MaxCommandInstances)
+		for _, id := range ids {
+			line("  %s", report.Clean(id))
+		}
+	}
+	answered := 0
+	causes := map[string]int{}
+	for i := range p.Kept {
+		if c := p.Kept[i].Cause; c != "" {
+			causes[c]++
+		} else {
+			answered++
+		}
+	}
+	for cause, list := range p.Not {
+		causes[cause] += len(list)
+	}
+	if answered+len(causes) > 0 {
+		line("")
+	}
+	if answered > 0 {
+		line("%d machines were asked lately and are not asked again.", answered)
+	}
+	for _, cause := range slices.Sorted(maps.Keys(causes)) {
+		line("%d are not asked: %s.", causes[cause], cause)
+	}
+	return err
+}

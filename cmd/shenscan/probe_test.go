@@ -1,0 +1,123 @@
+package main_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// probed are the calls that reach machines.
+func probed(sim *ecssim.Server) (out []string) {
+	for _, c := range sim.Stats().Calls {
+		if c.Action == "RunCommand" || c.Action == "DescribeInvocationResults" {
+			out = append(out, c.Action)
+		}
+	}
+	return out
+}
+
+// Nothing runs on any machine unless --probe says so; what machines answered
+// then decides in that report and in later ones, and nobody is asked again.
+func TestMachinesAreAskedWithProbeAlone(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 150, Regions: 2, Seed: 5, OfflineAgents: 0.1})
+	dir := t.TempDir()
+	scan := func(more ...string) result {
+		t.Helper()
+		r := run(t, env(), append([]string{"scan", "--endpoint", sim.URL, "--store", dir, "--output", "json"}, more...)...)
+		if r.code != 0 {
+			t.Fatalf("%v: exit %d: %s", more, r.code, r.stderr)
+		}
+		return r
+	}
+	answers := func(r result) (byID map[string]record.Record, evidence []record.Evidence) {
+		t.Helper()
+		var got struct {
+			Instances []record.Record
+			Evidence  []record.Evidence
+		}
+		if err := json.Unmarshal([]byte(r.stdout), &got); err != nil {
+			t.Fatal(err)
+		}
+		byID = map[string]record.Record{}
+		for _, x := range got.Instances {
+			byID[x.InstanceID] = x
+		}
+		return byID, got.Evidence
+	}
+	before, _ := answers(scan())
+	plan := scan("--probe", "--dry-run", "--region", sim.Regions()[0])
+	if calls := probed(sim); len(calls) > 0 {
+		t.Fatalf("machines were asked though nobody said so: %v", calls)
+	}
+	for _, want := range []string{"would be asked. Nobody was.", "ecs:RunCommand", "SHA-256", sim.Regions()[0]} {
+		if !strings.Contains(plan.stdout, want) {
+			t.Errorf("the plan does not say %q:\n%s", want, plan.stdout)
+		}
+	}
+	if strings.Contains(plan.stdout, sim.Regions()[1]) {
+		t.Errorf("the plan goes beyond the filter:\n%s", plan.stdout)
+	}
+
+	asked, evidence := answers(scan("--probe"))
+	stats := sim.Stats().Commands
+	if stats.MostAsked != 1 || len(stats.Contents) != 2 {
+		t.Errorf("%+v", stats)
+	}
+	guests, all := 0, 0
+	for id, r := range asked {
+		if r.OS.Evidence == rules.EvidenceGuest {
+			guests++
+		}
+		if len(before[id].Verdicts) == 0 {
+			t.Errorf("%s was not there before", id)
+		}
+	}
+	for _, e := range evidence {
+		if e.Source != "probe" {
+			continue
+		}
+		all += e.Asked
+		missing := 0
+		for _, s := range e.Skipped {
+			missing += s.Count
+		}
+		if e.Answered+missing != e.Asked || e.Calls == 0 {
+			t.Errorf("%+v", e)
+		}
+	}
+	if guests < 75 || all != 150 {
+		t.Errorf("%d machines answered, %d of 150 are accounted for", guests, all)
+	}
+
+	later, _ := answers(scan())
+	for id, r := range later {
+		if r.OS.Evidence != asked[id].OS.Evidence || r.OS.Version != asked[id].OS.Version {
+			t.Errorf("%s is forgotten: %+v, it was %+v", id, r.OS, asked[id].OS)
+		}
+	}
+	scan("--probe")
+	if again := sim.Stats().Commands; again.MostAsked != 1 || again.Instances != stats.Instances {
+		t.Errorf("asked again: %+v", again)
+	}
+	for args, want := range map[string]string{"--dry-run": "--probe", "--probe --nats-url nats://127.0.0.1:1": "--nats-url"} {
+		if r := run(t, env(), append([]string{"scan", "--endpoint", sim.URL, "--store", dir}, strings.Fields(args)...)...); r.code != 2 || !strings.Contains(r.stderr, want) {
+			t.Errorf("%s: exit %d: %s", args, r.code, r.stderr)
+		}
+	}
+}
+
+// A permission that is missing is named, and the scan is as it would be without.
+func TestAProbeWithoutPermissionLeavesTheScanWhole(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 1, Seed: 5})
+	if err := sim.AddFault(ecssim.Fault{Kind: ecssim.FaultForbidden, Action: "RunCommand"}); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", t.TempDir(), "--probe")
+	if r.code != 0 || !strings.Contains(r.stderr, "ram-policy-probe.json") || !strings.Contains(r.stdout, "asking is not possible") {
+		t.Errorf("exit %d: %s\n%s", r.code, r.stderr, r.stdout)
+	}
+}

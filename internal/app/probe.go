@@ -1,0 +1,235 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/producer/prober"
+	"github.com/shenscan/shenscan/rules/distro"
+	"github.com/shenscan/shenscan/sink/store"
+)
+
+// guestsFile keeps what machines themselves answered, beside the store.
+func guestsFile(dir string) string { return filepath.Join(dir, "guests.jsonl") }
+
+// openGuests opens what machines answered, where any was ever asked or may be
+// now.
+func (a *App) openGuests() error {
+	if a.o.Roles&(Producer|Sink) != Producer|Sink {
+		return nil
+	}
+	path := guestsFile(a.o.Store)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !a.o.Probe {
+		return nil
+	}
+	journal, err := prober.OpenJournal(path, a.o.Now, a.log)
+	if err != nil {
+		return err
+	}
+	a.guests = journal
+	a.onClose(func() {
+		if err := journal.Close(); err != nil {
+			a.log.Error("what machines answered was not closed cleanly", "err", err)
+		}
+	})
+	return nil
+}
+
+// prober returns what asks machines. Nothing but this makes a client that can
+// run commands, and only where Options.Probe is set.
+func (a *App) prober() (*prober.Prober, error) {
+	if !a.o.Probe {
+		return nil, errors.New("machines are asked only with --probe")
+	}
+	api, ok := a.cloud.(ecs.GuestAPI)
+	if !ok || a.guests == nil {
+		return nil, &ConfigError{errors.New("--probe asks machines through the cloud, which this scan does not read")}
+	}
+	o := a.o.Prober
+	if o.Now == nil {
+		o = prober.DefaultOptions()
+	}
+	o.Log, o.Now = a.log, a.o.Now
+	return prober.New(api, a.guests, o), nil
+}
+
+// candidates are the instances that a filter lets through.
+func (a *App) candidates(ctx context.Context, f store.Filter) ([]prober.Candidate, error) {
+	var out []prober.Candidate
+	for r, err := range a.db.Instances(ctx, f) {
+		if err != nil {
+			return nil, err
+		}
+		osType, err := a.osType(r)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, prober.Candidate{
+			Scope: ecs.Scope{Account: r.Account, Region: r.Region}, ID: r.InstanceID, OSType: osType, ImageID: r.ImageID, Type: r.InstanceType,
+			Running: r.Status == "Running",
+		})
+	}
+	return out, nil
+}
+
+// osType is the kind of system that the cloud says an instance has.
+func (a *App) osType(r *record.Record) (string, error) {
+	facts, err := a.db.FactsOf(r.Account, r.Region, r.InstanceID)
+	switch {
+	case errors.Is(err, store.ErrNotFound): // gone meanwhile
+	case err != nil:
+		return "", err
+	case facts.OSType != "":
+		return facts.OSType, nil
+	case facts.Image.OSType != "":
+		return facts.Image.OSType, nil
+	}
+	switch r.OS.Family {
+	case distro.WindowsServer, distro.WindowsClient:
+		return "windows", nil
+	case distro.Unknown, "":
+		return "", nil
+	}
+	return "linux", nil
+}
+
+// ProbePlan says what Probe would ask of whom. It asks nobody.
+func (a *App) ProbePlan(ctx context.Context, f store.Filter) (*prober.Plan, error) {
+	p, err := a.prober()
+	if err != nil {
+		return nil, err
+	}
+	list, err := a.candidates(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	return p.Plan(ctx, list)
+}
+
+// maxProbedRescan is how many instances one rescan of those that answered names.
+const maxProbedRescan = 2000
+
+// Probe asks the machines that a filter lets through, waits for their answers
+// and has those that answered looked at again. The App runs meanwhile.
+func (a *App) Probe(ctx context.Context, f store.Filter) (*prober.Outcome, error) {
+	p, err := a.prober()
+	if err != nil {
+		return nil, err
+	}
+	list, err := a.candidates(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	out, err := p.Run(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	byScope := map[ecs.Scope][]string{}
+	for _, g := range out.Answered {
+		byScope[g.Scope] = append(byScope[g.Scope], g.ID)
+	}
+	var scans []string
+	for scope, ids := range byScope {
+		for chunk := range slices.Chunk(ids, maxProbedRescan) {
+			now := a.o.Now()
+			req := &event.ScanRequested{
+				ScanID: event.NewScanID(event.KindRescan, now, fmt.Sprintf("probe/%s/%s/%d", scope, chunk[0], now.UnixNano())), Kind: event.KindRescan,
+				Accounts: []string{scope.Account}, Regions: []string{scope.Region}, InstanceIDs: chunk, Reason: "the machines answered",
+			}
+			if err := a.bus.Publish(ctx, req); err != nil {
+				return nil, err
+			}
+			scans = append(scans, req.ScanID)
+		}
+	}
+	return out, a.awaitScans(ctx, scans)
+}
+
+// awaitScans waits until scans have ended.
+func (a *App) awaitScans(ctx context.Context, ids []string) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for len(ids) > 0 {
+		ids = slices.DeleteFunc(ids, func(id string) bool {
+			s, err := a.db.Scan(id)
+			return err == nil && s.State != record.ScanRunning
+		})
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// ProbeEvidence says what asking machines came to, by account and region.
+func ProbeEvidence(out *prober.Outcome) []record.Evidence {
+	by := map[ecs.Scope]*record.Evidence{}
+	var order []ecs.Scope
+	of := func(s ecs.Scope) *record.Evidence {
+		if by[s] == nil {
+			by[s] = &record.Evidence{Source: "probe", Account: s.Account, Region: s.Region, About: "instances"}
+			order = append(order, s)
+		}
+		return by[s]
+	}
+	skip := func(e *record.Evidence, cause string) {
+		e.Asked++
+		for i := range e.Skipped {
+			if e.Skipped[i].Cause == cause {
+				e.Skipped[i].Count++
+				return
+			}
+		}
+		e.Skipped = append(e.Skipped, record.EvidenceSkipped{Count: 1, Cause: cause})
+	}
+	take := func(g *prober.Guest) {
+		e := of(g.Scope)
+		if g.Cause != "" {
+			skip(e, g.Cause)
+			return
+		}
+		if e.Asked++; g.Answered.IsZero() {
+			return
+		}
+		if e.Answered++; e.Oldest == nil || g.Answered.Before(*e.Oldest) {
+			at := g.Answered
+			e.Oldest = &at
+		}
+	}
+	for i := range out.Plan.Kept {
+		take(&out.Plan.Kept[i])
+	}
+	for i := range out.Answered {
+		take(&out.Answered[i])
+	}
+	for i := range out.Silent {
+		take(&out.Silent[i])
+	}
+	for cause, list := range out.Plan.Not {
+		for i := range list {
+			skip(of(list[i].Scope), cause)
+		}
+	}
+	for s, calls := range out.Calls {
+		of(s).Calls = calls
+	}
+	slices.SortFunc(order, func(a, b ecs.Scope) int { return strings.Compare(a.String(), b.String()) })
+	list := make([]record.Evidence, 0, len(order))
+	for _, s := range order {
+		slices.SortFunc(by[s].Skipped, func(a, b record.EvidenceSkipped) int { return strings.Compare(a.Cause, b.Cause) })
+		list = append(list, *by[s])
+	}
+	return list
+}

@@ -1,0 +1,258 @@
+package ecssim
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Limits of commands, as the API has them.
+const (
+	maxCommandInstances = 100
+	maxCommandBytes     = 18 << 10
+	maxInvocations      = 50_000 // kept by the simulator; the oldest go first
+)
+
+// commandBox holds the invocations of commands and counts what was asked of
+// whom.
+type commandBox struct {
+	mu       sync.Mutex
+	byID     map[string]*invocation
+	byToken  map[string]*invocation
+	order    []string
+	asked    map[string]int // by instance
+	contents map[string]int // by SHA-256 of the content
+}
+
+// invocation is one RunCommand.
+type invocation struct {
+	id, token string
+	scope     *scope
+	kind      string // the type of the command
+	digest    string
+	ids       []string
+	at        time.Time
+	polls     int
+}
+
+// describeAgents answers DescribeCloudAssistantStatus.
+func (s *Simulator) describeAgents(sc *scope, p params, b []byte, requestID string) ([]byte, *apiError) {
+	ids := p.list("InstanceId")
+	if len(ids) > maxTargeted {
+		return nil, errInvalid("InstanceId")
+	}
+	type status struct {
+		InstanceID           string `json:"InstanceId"`
+		OSType               string
+		CloudAssistantStatus string
+		LastHeartbeatTime    string
+	}
+	list := []status{}
+	now := s.opt.Now().UTC()
+	sc.mu.RLock()
+	for _, id := range ids {
+		in, ok := sc.find(id)
+		if !ok {
+			continue
+		}
+		g := sc.guest(&in)
+		st := status{InstanceID: id, OSType: map[bool]string{true: "Windows", false: "Linux"}[g.kind.osType() == "windows"], CloudAssistantStatus: strconv.FormatBool(g.agent)}
+		switch {
+		case g.answers && in.status == statusRunning:
+			st.LastHeartbeatTime = now.Add(-time.Duration(in.h%50) * time.Second).Format(time.RFC3339)
+		case g.agent:
+			st.LastHeartbeatTime = now.Add(-90 * 24 * time.Hour).Format(time.RFC3339)
+		}
+		list = append(list, st)
+	}
+	sc.mu.RUnlock()
+	return appendMarshalled(b, map[string]any{
+		"RequestId": requestID, "TotalCount": len(list), "PageNumber": 1, "PageSize": max(len(list), 10), "NextToken": "",
+		"InstanceCloudAssistantStatusSet": map[string]any{"InstanceCloudAssistantStatus": list},
+	}), nil
+}
+
+// find returns a live instance of the scope. The caller holds mu.
+func (sc *scope) find(id string) (instance, bool) {
+	at, i, ok := sc.fleet.locate(id)
+	if !ok || at != sc || !sc.live(i) {
+		return instance{}, false
+	}
+	return sc.at(i), true
+}
+
+func appendMarshalled(b []byte, v any) []byte {
+	body, err := json.Marshal(v)
+	if err != nil { // maps and texts of our own
+		panic(err)
+	}
+	return append(b, body...)
+}
+
+// runCommand answers RunCommand: it has the guests asked, which are its own. As
+// in the cloud, one instance that cannot run it fails the whole call, and a
+// token that was seen before is answered with the first invocation.
+func (s *Simulator) runCommand(c *call, sc *scope, b []byte, requestID string) ([]byte, *apiError) {
+	p := c.params
+	content, err := base64.StdEncoding.DecodeString(p.get("CommandContent"))
+	ids := p.list("InstanceId")
+	switch {
+	case p.get("Type") != "RunShellScript" && p.get("Type") != "RunPowerShellScript":
+		return nil, &apiError{403, "InvalidCmdType.NotFound", "The specified CmdType is not found."}
+	case p.get("ContentEncoding") != "Base64" || err != nil || len(content) == 0 || len(content) > maxCommandBytes:
+		return nil, errInvalid("CommandContent")
+	case p.bool("EnableParameter") || p.bool("KeepCommand") || p.get("RepeatMode") != "Once":
+		return nil, errInvalid("RepeatMode")
+	case len(ids) == 0:
+		return nil, errMissing("InstanceId")
+	case len(ids) > maxCommandInstances:
+		return nil, &apiError{403, "InstanceIds.ExceedLimit", "The number of instance IDs exceeds the limit."}
+	}
+	sum := sha256.Sum256(content)
+	inv := &invocation{token: p.get("ClientToken"), scope: sc, kind: p.get("Type"), digest: hex.EncodeToString(sum[:]), ids: ids, at: s.opt.Now()}
+	box := &s.commands
+	box.mu.Lock()
+	defer box.mu.Unlock()
+	if old := box.byToken[c.caller.account.ID+"/"+inv.token]; inv.token != "" && old != nil {
+		if old.scope != sc || old.digest != inv.digest || !slices.Equal(old.ids, ids) {
+			return nil, &apiError{400, "IdempotentParameterMismatch", "The specified parameters do not match those of the first request with this ClientToken."}
+		}
+		return invoked(b, old, requestID), nil
+	}
+	sc.mu.RLock()
+	defer sc.mu.RUnlock()
+	for _, id := range ids {
+		in, ok := sc.find(id)
+		if !ok {
+			return nil, &apiError{404, "InvalidInstance.NotFound", "The specified instances do not exist."}
+		}
+		g := sc.guest(&in)
+		if (g.kind.osType() == "windows") != (inv.kind == "RunPowerShellScript") {
+			return nil, &apiError{403, "InvalidInstance.NotMatch", "The specified instance does not match the type of the command."}
+		}
+	}
+	if box.byID == nil {
+		box.byID, box.byToken, box.asked, box.contents = map[string]*invocation{}, map[string]*invocation{}, map[string]int{}, map[string]int{}
+	}
+	inv.id = "t-" + sc.region.prefix + string(appendBase36(nil, hash(s.fleet.seed, s.serial.Add(1)), 13))
+	box.byID[inv.id], box.byToken[c.caller.account.ID+"/"+inv.token] = inv, inv
+	if box.order = append(box.order, inv.id); len(box.order) > maxInvocations {
+		old := box.byID[box.order[0]]
+		delete(box.byToken, c.caller.account.ID+"/"+old.token)
+		delete(box.byID, old.id)
+		box.order = box.order[1:]
+	}
+	for _, id := range ids {
+		box.asked[id]++
+	}
+	box.contents[inv.digest]++
+	return invoked(b, inv, requestID), nil
+}
+
+func invoked(b []byte, inv *invocation, requestID string) []byte {
+	return appendMarshalled(b, map[string]any{"RequestId": requestID, "CommandId": "c" + inv.id[1:], "InvokeId": inv.id})
+}
+
+// describeResults answers DescribeInvocationResults. Slow guests are still at it
+// when they are first asked about.
+func (s *Simulator) describeResults(sc *scope, p params, b []byte, requestID string) ([]byte, *apiError) {
+	if p.get("ContentEncoding") != "Base64" {
+		return nil, errInvalid("ContentEncoding")
+	}
+	size, bad := p.int("MaxResults", 10)
+	if bad != nil || size < 1 || size > 50 {
+		return nil, errInvalid("MaxResults")
+	}
+	from, err := strconv.Atoi("0" + p.get("NextToken"))
+	if err != nil {
+		return nil, errInvalid("NextToken")
+	}
+	s.commands.mu.Lock()
+	inv := s.commands.byID[p.get("InvokeId")]
+	polls := 0
+	if inv != nil && from == 0 {
+		inv.polls++
+	}
+	if inv != nil {
+		polls = inv.polls
+	}
+	s.commands.mu.Unlock()
+	if inv == nil || inv.scope != sc {
+		return appendMarshalled(b, map[string]any{"RequestId": requestID, "Invocation": map[string]any{"TotalCount": 0, "NextToken": "", "InvocationResults": map[string]any{"InvocationResult": []any{}}}}), nil
+	}
+	next := ""
+	to := min(from+size, len(inv.ids))
+	if to < len(inv.ids) {
+		next = strconv.Itoa(to)
+	}
+	list := []map[string]any{}
+	for _, id := range inv.ids[min(from, to):to] {
+		list = append(list, s.result(inv, id, polls))
+	}
+	return appendMarshalled(b, map[string]any{"RequestId": requestID, "Invocation": map[string]any{
+		"TotalCount": len(inv.ids), "PageNumber": 1, "PageSize": size, "NextToken": next, "InvocationResults": map[string]any{"InvocationResult": list},
+	}}), nil
+}
+
+// result is what became of a command on one instance.
+func (s *Simulator) result(inv *invocation, id string, polls int) map[string]any {
+	out := map[string]any{
+		"InvokeId": inv.id, "CommandId": "c" + inv.id[1:], "InstanceId": id, "InvocationStatus": "Success", "InvokeRecordStatus": "Finished", "ExitCode": 0, "Output": "",
+		"Dropped": 0, "ErrorCode": "", "ErrorInfo": "", "Repeats": 1, "StartTime": inv.at.UTC().Format(time.RFC3339), "StopTime": "", "FinishedTime": s.opt.Now().UTC().Format(time.RFC3339),
+		"Username": "root", "Tags": map[string]any{"Tag": []any{}},
+	}
+	fail := func(status, code string) map[string]any {
+		out["InvocationStatus"], out["ErrorCode"], out["ExitCode"] = status, code, 1
+		return out
+	}
+	inv.scope.mu.RLock()
+	defer inv.scope.mu.RUnlock()
+	in, ok := inv.scope.find(id)
+	if !ok {
+		return fail("Failed", "InstanceNotExists")
+	}
+	g := inv.scope.guest(&in)
+	switch {
+	case in.status != statusRunning:
+		return fail("Failed", "InstanceNotRunning")
+	case !g.answers:
+		return fail("Failed", "ClientNotRunning")
+	case g.oddity == oddTimeout:
+		return fail("Timeout", "ExecutionTimeout")
+	case g.slow && polls < 2:
+		out["InvocationStatus"], out["InvokeRecordStatus"], out["FinishedTime"] = "Running", "Running", ""
+		return out
+	case g.oddity == oddExit:
+		out["InvocationStatus"], out["ExitCode"], out["ErrorCode"] = "Failed", 127, "ExitCodeNonzero"
+		return out
+	}
+	out["Output"] = base64.StdEncoding.EncodeToString([]byte(g.says()))
+	return out
+}
+
+// CommandStats counts what was asked of the guests.
+type CommandStats struct {
+	Instances int      `json:"instances"`  // distinct ones that were asked
+	MostAsked int      `json:"most_asked"` // how often the most asked one was
+	Contents  []string `json:"contents"`   // SHA-256 of the commands that ran
+}
+
+func (s *Simulator) commandStats() CommandStats {
+	box := &s.commands
+	box.mu.Lock()
+	defer box.mu.Unlock()
+	out := CommandStats{Instances: len(box.asked), Contents: []string{}}
+	for _, n := range box.asked {
+		out.MostAsked = max(out.MostAsked, n)
+	}
+	for digest := range box.contents {
+		out.Contents = append(out.Contents, digest)
+	}
+	slices.Sort(out.Contents)
+	return out
+}

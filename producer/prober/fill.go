@@ -1,0 +1,35 @@
+package prober
+
+import (
+	"context"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+// Filler gives instances what is kept of them, where it is believed.
+type Filler struct {
+	Book Book
+	Now  func() time.Time
+}
+
+// Fill sets Guest of the instances of which an answer is kept that is evidence
+// for them as they are now.
+func (f Filler) Fill(ctx context.Context, s ecs.Scope, instances []ecs.Instance) error {
+	ids := make([]string, len(instances))
+	for i := range instances {
+		ids[i] = instances[i].ID
+	}
+	known, err := f.Book.Guests(ctx, s, ids)
+	if err != nil {
+		return err
+	}
+	now := f.Now()
+	for i := range instances {
+		x := &instances[i]
+		if g, ok := known[x.ID]; ok && g.Believed(x.ImageID, x.Type, now) {
+			x.Guest = &g.Facts
+		}
+	}
+	return nil
+}

@@ -1,0 +1,222 @@
+package prober
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+// Journal is a Book in one file: a line for every change, synced before Write
+// returns, and written anew when it is opened with much in it that is
+// superseded. One process has it open. It is safe for concurrent use.
+type Journal struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	file    *os.File
+	guests  map[guestKey]Guest
+	batches map[string]Batch
+	failed  error // of a write: what the file then holds is not known
+}
+
+type guestKey struct {
+	scope ecs.Scope
+	id    string
+}
+
+// entry is one line.
+type entry struct {
+	Batch *Batch `json:"batch,omitempty"`
+	Guest *Guest `json:"guest,omitempty"`
+}
+
+// maxEntry bounds a line of the file.
+const maxEntry = 64 << 10
+
+// OpenJournal opens the file, which is made where there is none. A last line
+// that was cut off by a kill is dropped: what it said had not been promised.
+// Lines that cannot be read are said in the log and dropped.
+func OpenJournal(path string, now func() time.Time, log *slog.Logger) (*Journal, error) {
+	j := &Journal{now: now, guests: map[guestKey]Guest{}, batches: map[string]Batch{}}
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("what machines answered: %w", err)
+	}
+	bad := j.load(old)
+	if bad > 0 {
+		log.Warn("what some machines answered cannot be read and is forgotten; they may be asked again", "file", path, "lines", bad)
+	}
+	if err := j.rewrite(path); err != nil {
+		return nil, fmt.Errorf("what machines answered: %w", err)
+	}
+	return j, nil
+}
+
+// load reads the lines of a file and counts those that cannot be read.
+func (j *Journal) load(content []byte) (bad int) {
+	whole := content[:bytes.LastIndexByte(content, '\n')+1]
+	lines := bufio.NewScanner(bytes.NewReader(whole))
+	lines.Buffer(nil, maxEntry)
+	for lines.Scan() {
+		var e entry
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			bad++
+			continue
+		}
+		j.take(&e)
+	}
+	if lines.Err() != nil {
+		bad++
+	}
+	// A guest that waits for a batch that is not known was not asked: a batch is
+	// written down before it is.
+	for k, g := range j.guests {
+		if _, there := j.batches[g.Batch]; g.Answered.IsZero() && !there {
+			delete(j.guests, k)
+		}
+	}
+	return bad
+}
+
+// take makes a line part of what is known.
+func (j *Journal) take(e *entry) {
+	if e.Batch != nil {
+		if e.Batch.Closed {
+			delete(j.batches, e.Batch.Token)
+		} else {
+			j.batches[e.Batch.Token] = *e.Batch
+		}
+	}
+	if e.Guest != nil {
+		j.guests[guestKey{e.Guest.Scope, e.Guest.ID}] = *e.Guest
+	}
+}
+
+// rewrite writes what is known into a new file that takes the place of the old
+// one. What is too old to be of use is left out.
+func (j *Journal) rewrite(path string) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }()
+	w := bufio.NewWriter(tmp)
+	enc := json.NewEncoder(w)
+	for _, b := range j.batches {
+		if err := enc.Encode(entry{Batch: &b}); err != nil {
+			return err
+		}
+	}
+	for k, g := range j.guests {
+		if j.now().Sub(g.Asked) > believed+forgotten {
+			delete(j.guests, k)
+			continue
+		}
+		if err := enc.Encode(entry{Guest: &g}); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(w.Flush(), tmp.Sync()); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	j.file = tmp
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// Close closes the file.
+func (j *Journal) Close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.file.Close()
+}
+
+// Guests implements Book.
+func (j *Journal) Guests(_ context.Context, s ecs.Scope, ids []string) (map[string]Guest, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	out := map[string]Guest{}
+	for _, id := range ids {
+		if g, ok := j.guests[guestKey{s, id}]; ok {
+			out[id] = g
+		}
+	}
+	return out, nil
+}
+
+// Len is the number of machines that something is kept of.
+func (j *Journal) Len() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.guests)
+}
+
+// Open implements Book.
+func (j *Journal) Open(context.Context) ([]Batch, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var out []Batch
+	for _, b := range j.batches {
+		out = append(out, b)
+	}
+	slices.SortFunc(out, func(a, b Batch) int { return strings.Compare(a.Token, b.Token) })
+	return out, nil
+}
+
+// Write implements Book.
+func (j *Journal) Write(_ context.Context, b *Batch, guests []Guest) error {
+	var lines bytes.Buffer
+	enc := json.NewEncoder(&lines)
+	entries := make([]entry, 0, len(guests)+1)
+	// The batch comes last: a kill between the lines leaves no batch whose guests
+	// are not written down.
+	for i := range guests {
+		entries = append(entries, entry{Guest: &guests[i]})
+	}
+	if b != nil {
+		open := *b
+		entries = append(entries, entry{Batch: &open})
+	}
+	for i := range entries {
+		if err := enc.Encode(&entries[i]); err != nil {
+			return fmt.Errorf("write down what machines answered: %w", err)
+		}
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.failed != nil {
+		return j.failed
+	}
+	if _, err := io.Copy(j.file, &lines); err != nil {
+		j.failed = fmt.Errorf("write down what machines answered: %w", err)
+		return j.failed
+	}
+	if err := j.file.Sync(); err != nil {
+		j.failed = fmt.Errorf("write down what machines answered: %w", err)
+		return j.failed
+	}
+	for i := range entries {
+		j.take(&entries[i])
+	}
+	return nil
+}

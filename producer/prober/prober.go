@@ -1,0 +1,566 @@
+// Package prober asks machines themselves: it runs the one fixed script of
+// their platform through Cloud Assistant, in batches, and keeps what they
+// answer. It asks only those that it is given, each at most once while an
+// answer, or the lack of one, is fresh; a batch is written down before it is
+// asked, so that a process that was killed asks nobody twice. It judges nothing.
+package prober
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/probe"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Candidate is an instance that may be asked.
+type Candidate struct {
+	Scope                         ecs.Scope
+	ID, OSType, ImageID, Type, OS string
+	Running                       bool
+}
+
+// Guest is what is kept of one machine: that it was asked, and what came of it.
+type Guest struct {
+	Scope   ecs.Scope `json:"scope"`
+	ID      string    `json:"id"`
+	ImageID string    `json:"image_id"` // what it was when it was asked
+	Type    string    `json:"type"`
+	Script  int       `json:"script"` // version of the script and its format
+	Asked   time.Time `json:"asked"`
+	// Batch is the token of the batch that it was asked in; "" where it was not
+	// asked because its agent does not answer.
+	Batch    string    `json:"batch,omitempty"`
+	Answered time.Time `json:"answered,omitzero"` // zero while its batch is open
+	// Cause says why there is no evidence; "" where Facts are what it answered.
+	Cause string           `json:"cause,omitempty"`
+	Facts rules.GuestFacts `json:"facts,omitzero"`
+}
+
+// Batch is one RunCommand.
+type Batch struct {
+	Token    string    `json:"token"`
+	Scope    ecs.Scope `json:"scope"`
+	Platform string    `json:"platform"`
+	IDs      []string  `json:"ids"`
+	Asked    time.Time `json:"asked"`
+	// Invocation is "" where it is not known whether the call came through: it is
+	// repeated with the same token, and runs nothing twice.
+	Invocation string `json:"invocation,omitempty"`
+	Closed     bool   `json:"closed,omitempty"`
+}
+
+// Book keeps guests and batches. What Write was given is on disk when it
+// returns.
+type Book interface {
+	// Guests returns what is kept of each id; those of which nothing is are left
+	// out.
+	Guests(ctx context.Context, s ecs.Scope, ids []string) (map[string]Guest, error)
+	// Open returns the batches that are not closed.
+	Open(ctx context.Context) ([]Batch, error)
+	// Write keeps a batch, where there is one, and guests.
+	Write(ctx context.Context, b *Batch, guests []Guest) error
+}
+
+// Options of a Prober.
+type Options struct {
+	// Refresh is how old an answer may be before its machine is asked again, and
+	// Retry the same where there was none.
+	Refresh, Retry time.Duration
+	// Timeout is after which a machine stops the script, Grace how much longer an
+	// answer is waited for.
+	Timeout, Grace time.Duration
+	// PollFirst is how long after a batch was asked it is looked after first; then
+	// less and less often, to PollLast.
+	PollFirst, PollLast time.Duration
+	// Batches is how many batches are open at the same time in one scope.
+	Batches int
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// DefaultOptions returns the options in use.
+func DefaultOptions() Options {
+	return Options{
+		Refresh: 7 * 24 * time.Hour, Retry: 24 * time.Hour, Timeout: time.Minute, Grace: 90 * time.Second,
+		PollFirst: 2 * time.Second, PollLast: 10 * time.Second, Batches: 4, Log: slog.Default(), Now: time.Now,
+	}
+}
+
+// Bounds of what is believed and kept.
+const (
+	// believed is how old an answer may be that is evidence: what a machine said a
+	// month ago may be of another kernel.
+	believed = 30 * 24 * time.Hour
+	// forgotten is how old a batch may be that is still looked after: its results
+	// are kept for four weeks, but its machines are long done.
+	forgotten = 24 * time.Hour
+	// tokenLife is how old a batch may be whose call is repeated: for how long the
+	// cloud knows a token again is not documented.
+	tokenLife = time.Hour
+	// awake is how old the last heartbeat of an agent may be that answers. It
+	// sends one a minute.
+	awake = 5 * time.Minute
+)
+
+// Believed says whether what is kept of a machine is evidence for it as it is
+// now: it answered, not too long ago, and neither its image nor its type has
+// changed since, with which its kernel or initramfs may have.
+func (g *Guest) Believed(imageID, instanceType string, now time.Time) bool {
+	return g.Cause == "" && !g.Answered.IsZero() && g.Script == probe.Version && g.ImageID == imageID && g.Type == instanceType && now.Sub(g.Answered) < believed
+}
+
+// Prober asks machines. It is safe for one Run at a time.
+type Prober struct {
+	api  ecs.GuestAPI
+	book Book
+	o    Options
+}
+
+// New returns a Prober.
+func New(api ecs.GuestAPI, book Book, o Options) *Prober { return &Prober{api, book, o} }
+
+// Plan is what a run would do, by instance.
+type Plan struct {
+	Ask  []Candidate            // asked
+	Kept []Guest                // not asked: what it said is fresh
+	Not  map[string][]Candidate // not asked, by cause
+}
+
+// Plan sorts candidates. It asks nobody.
+func (p *Prober) Plan(ctx context.Context, candidates []Candidate) (*Plan, error) {
+	out := &Plan{Not: map[string][]Candidate{}}
+	slices.SortFunc(candidates, func(a, b Candidate) int {
+		return cmp.Or(cmp.Compare(a.Scope.Account, b.Scope.Account), cmp.Compare(a.Scope.Region, b.Scope.Region), cmp.Compare(a.ID, b.ID))
+	})
+	for len(candidates) > 0 {
+		scope := candidates[0].Scope
+		n := slices.IndexFunc(candidates, func(c Candidate) bool { return c.Scope != scope })
+		if n < 0 {
+			n = len(candidates)
+		}
+		ids := make([]string, n)
+		for i := range ids {
+			ids[i] = candidates[i].ID
+		}
+		known, err := p.book.Guests(ctx, scope, ids)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range candidates[:n] {
+			_, platform := probe.ScriptFor(c.OSType)
+			g, there := known[c.ID]
+			switch {
+			case there && p.fresh(&g, &c):
+				out.Kept = append(out.Kept, g)
+			case !c.Running:
+				out.Not[causeStopped] = append(out.Not[causeStopped], c)
+			case !platform:
+				out.Not[causePlatform] = append(out.Not[causePlatform], c)
+			default:
+				out.Ask = append(out.Ask, c)
+			}
+		}
+		candidates = candidates[n:]
+	}
+	return out, nil
+}
+
+// Causes for which a machine is not asked or has not answered.
+const (
+	causeStopped  = "it does not run"
+	causePlatform = "its kind of system is not known, and so not which script it can run"
+	causeNoAgent  = "it has no agent of Cloud Assistant"
+	causeSilent   = "its agent of Cloud Assistant does not answer"
+	causeOpen     = "it was not asked, or has not answered yet"
+)
+
+// fresh says whether a machine need not be asked.
+func (p *Prober) fresh(g *Guest, c *Candidate) bool {
+	age := p.o.Now().Sub(g.Asked)
+	switch {
+	case g.Answered.IsZero():
+		return age < forgotten // its batch is open, and looked after
+	case g.ImageID != c.ImageID || g.Type != c.Type || g.Script != probe.Version:
+		return false
+	case g.Cause != "":
+		return age < p.o.Retry
+	}
+	return age < p.o.Refresh
+}
+
+// Outcome is what a run came to.
+type Outcome struct {
+	Plan     *Plan
+	Answered []Guest           // by this run, with evidence
+	Silent   []Guest           // of this run, without, each with its cause
+	Calls    map[ecs.Scope]int // of any kind
+	Errors   []error           // why machines of a scope have no answer
+}
+
+// Run asks the candidates that are to be asked, after it has looked after the
+// batches that an earlier run left open. What could not be asked for is an
+// error of the outcome; the error of Run is the book's, or the end of ctx.
+func (p *Prober) Run(ctx context.Context, candidates []Candidate) (*Outcome, error) {
+	r := &run{Prober: p, out: &Outcome{Calls: map[ecs.Scope]int{}}, refused: map[ecs.Scope]bool{}}
+	open, err := p.book.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for i := range open {
+		group.Go(func() error { return r.resume(gctx, &open[i]) })
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if r.out.Plan, err = p.Plan(ctx, candidates); err != nil {
+		return nil, err
+	}
+	byScope := map[ecs.Scope][]Candidate{}
+	for _, c := range r.out.Plan.Ask {
+		byScope[c.Scope] = append(byScope[c.Scope], c)
+	}
+	group, gctx = errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for scope, list := range byScope {
+		group.Go(func() error { return r.scope(gctx, scope, list) })
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	r.unanswered()
+	slices.SortFunc(r.out.Answered, func(a, b Guest) int {
+		return cmp.Or(cmp.Compare(a.Scope.Account, b.Scope.Account), cmp.Compare(a.Scope.Region, b.Scope.Region), cmp.Compare(a.ID, b.ID))
+	})
+	return r.out, nil
+}
+
+// unanswered gives those that were to be asked and of which nothing came the
+// cause, so that none is left out.
+func (r *run) unanswered() {
+	done := map[string]bool{}
+	for _, list := range [][]Guest{r.out.Answered, r.out.Silent} {
+		for i := range list {
+			done[list[i].Scope.String()+"/"+list[i].ID] = true
+		}
+	}
+	for i := range r.out.Plan.Ask {
+		c := &r.out.Plan.Ask[i]
+		if !done[c.Scope.String()+"/"+c.ID] {
+			g := c.guest(r.o.Now(), "")
+			g.Cause = causeOpen
+			r.out.Silent = append(r.out.Silent, g)
+		}
+	}
+}
+
+// run is one Run.
+type run struct {
+	*Prober
+	mu      sync.Mutex
+	out     *Outcome
+	refused map[ecs.Scope]bool // where the cloud refuses to have anything asked
+}
+
+// stopped notes why machines of a scope have no answer; nil where that is all.
+func (r *run) stopped(ctx context.Context, s ecs.Scope, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	r.o.Log.WarnContext(ctx, "not all machines that were to be asked have answered", "account", s.Account, "region", s.Region, "err", err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.out.Errors = append(r.out.Errors, err)
+	return nil
+}
+
+func (r *run) called(s ecs.Scope, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.out.Calls[s] += n
+}
+
+// scope asks the machines of one account and region.
+func (r *run) scope(ctx context.Context, s ecs.Scope, list []Candidate) error {
+	var err error
+	if list, err = r.awake(ctx, s, list); err != nil {
+		return err
+	}
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(r.o.Batches)
+	for _, platform := range []string{probe.Unix, probe.Windows} {
+		var fit []Candidate
+		for _, c := range list {
+			if script, _ := probe.ScriptFor(c.OSType); script.Platform == platform {
+				fit = append(fit, c)
+			}
+		}
+		for batch := range slices.Chunk(fit, ecs.MaxCommandInstances) {
+			group.Go(func() error { return r.ask(gctx, s, platform, batch) })
+		}
+	}
+	return group.Wait()
+}
+
+// awake leaves the machines whose agents answer, and writes down why the others
+// are not asked.
+func (r *run) awake(ctx context.Context, s ecs.Scope, list []Candidate) ([]Candidate, error) {
+	var ids []string
+	for _, c := range list {
+		ids = append(ids, c.ID)
+	}
+	r.called(s, (len(ids)+ecs.MaxCommandInstances-1)/ecs.MaxCommandInstances)
+	agents, err := r.api.Agents(ctx, s, ids)
+	if err != nil {
+		return nil, r.stopped(ctx, s, err)
+	}
+	by := map[string]ecs.Agent{}
+	for _, a := range agents {
+		by[a.InstanceID] = a
+	}
+	now := r.o.Now()
+	var out []Candidate
+	var silent []Guest
+	for _, c := range list {
+		cause := ""
+		switch a := by[c.ID]; {
+		case !a.Installed:
+			cause = causeNoAgent
+		case now.Sub(a.Heartbeat) > awake:
+			cause = causeSilent
+		default:
+			out = append(out, c)
+			continue
+		}
+		g := c.guest(now, "")
+		g.Answered, g.Cause = now, cause
+		silent = append(silent, g)
+	}
+	return out, r.keep(ctx, nil, silent)
+}
+
+func (c *Candidate) guest(now time.Time, batch string) Guest {
+	return Guest{Scope: c.Scope, ID: c.ID, ImageID: c.ImageID, Type: c.Type, Script: probe.Version, Asked: now.UTC(), Batch: batch}
+}
+
+// keep writes guests down and counts them.
+func (r *run) keep(ctx context.Context, b *Batch, guests []Guest) error {
+	if b == nil && len(guests) == 0 {
+		return nil
+	}
+	if err := r.book.Write(ctx, b, guests); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, g := range guests {
+		switch {
+		case g.Answered.IsZero():
+		case g.Cause == "":
+			r.out.Answered = append(r.out.Answered, g)
+		default:
+			r.out.Silent = append(r.out.Silent, g)
+		}
+	}
+	return nil
+}
+
+// ask has one batch asked and waits for its answers. Where one of its machines
+// is unfit, which fails the whole call, each half is asked.
+func (r *run) ask(ctx context.Context, s ecs.Scope, platform string, list []Candidate) error {
+	r.mu.Lock()
+	refused := r.refused[s]
+	r.mu.Unlock()
+	if refused {
+		return nil // as it would be again
+	}
+	now := r.o.Now()
+	b := &Batch{Token: rand.Text(), Scope: s, Platform: platform, Asked: now.UTC()}
+	var guests []Guest
+	for i := range list {
+		b.IDs = append(b.IDs, list[i].ID)
+		guests = append(guests, list[i].guest(now, b.Token))
+	}
+	if err := r.keep(ctx, b, guests); err != nil { // before the call
+		return err
+	}
+	err := r.call(ctx, b)
+	var cloud *ecs.Error
+	switch {
+	case err == nil:
+		return r.follow(ctx, b, guests)
+	case !errors.As(err, &cloud) || cloud.Class == ecs.Transient || cloud.Class == ecs.BadAnswer || cloud.Class == ecs.Throttled:
+		return r.stopped(ctx, s, err) // it may have come through: the batch stays open
+	case cloud.Class == ecs.BadRequest && unfit(cloud.Code) && len(list) > 1:
+		b.Closed = true
+		if err := r.keep(ctx, b, nil); err != nil {
+			return err
+		}
+		if err := r.ask(ctx, s, platform, list[:len(list)/2]); err != nil {
+			return err
+		}
+		return r.ask(ctx, s, platform, list[len(list)/2:])
+	case cloud.Class == ecs.BadRequest && unfit(cloud.Code):
+		return r.close(ctx, b, guests, "the cloud cannot run a command there ("+cloud.Code+")")
+	}
+	// Refused: nothing ran, and nothing else will.
+	for i := range guests {
+		guests[i].Asked = time.Time{} // not asked: the next run may
+	}
+	if err := r.close(ctx, b, guests, "asking is not possible ("+cloud.Class.String()+")"); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.refused[s] = true
+	r.mu.Unlock()
+	return r.stopped(ctx, s, err)
+}
+
+// unfit says whether a code is about one of the machines.
+func unfit(code string) bool {
+	return strings.HasPrefix(code, "InvalidInstance") || strings.HasPrefix(code, "InstanceIds.") || code == "IncorrectInstanceStatus"
+}
+
+// call makes the RunCommand of a batch and writes down its invocation.
+func (r *run) call(ctx context.Context, b *Batch) error {
+	script, types := probe.Script{}, map[string]ecs.CommandType{probe.Unix: ecs.ShellCommand, probe.Windows: ecs.PowerShellCommand}
+	for _, osType := range []string{"linux", "windows"} {
+		if x, _ := probe.ScriptFor(osType); x.Platform == b.Platform {
+			script = x
+		}
+	}
+	r.o.Log.InfoContext(ctx, "machines are asked", "account", b.Scope.Account, "region", b.Scope.Region, "machines", len(b.IDs), "platform", b.Platform, "script_sha256", script.Digest)
+	r.called(b.Scope, 1)
+	id, err := r.api.RunCommand(ctx, b.Scope, &ecs.Command{Type: types[b.Platform], Content: script.Content, InstanceIDs: b.IDs, Token: b.Token, Timeout: r.o.Timeout})
+	if err != nil {
+		return err
+	}
+	b.Invocation = id
+	return r.keep(ctx, b, nil)
+}
+
+// close ends a batch whose machines have not answered for one cause.
+func (r *run) close(ctx context.Context, b *Batch, guests []Guest, cause string) error {
+	b.Closed = true
+	now := r.o.Now().UTC()
+	for i := range guests {
+		guests[i].Answered, guests[i].Cause = now, cause
+	}
+	return r.keep(ctx, b, guests)
+}
+
+// resume looks after a batch that an earlier run left open.
+func (r *run) resume(ctx context.Context, b *Batch) error {
+	known, err := r.book.Guests(ctx, b.Scope, b.IDs)
+	if err != nil {
+		return err
+	}
+	var guests []Guest
+	for _, id := range b.IDs {
+		if g, ok := known[id]; ok && g.Batch == b.Token && g.Answered.IsZero() {
+			guests = append(guests, g)
+		}
+	}
+	switch age := r.o.Now().Sub(b.Asked); {
+	case age > forgotten:
+		return r.close(ctx, b, guests, "no answer came")
+	case b.Invocation == "" && age > tokenLife:
+		return r.close(ctx, b, guests, "it is not known whether it was asked")
+	case b.Invocation == "":
+		if err := r.call(ctx, b); err != nil {
+			return r.stopped(ctx, b.Scope, err)
+		}
+	}
+	return r.follow(ctx, b, guests)
+}
+
+// follow waits for the answers of a batch. Those that do not come in time leave
+// it open: another run looks after it, and does not ask again.
+func (r *run) follow(ctx context.Context, b *Batch, guests []Guest) error {
+	wait, until := r.o.PollFirst, r.o.Now().Add(r.o.Timeout+r.o.Grace)
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+		r.called(b.Scope, 1)
+		results, err := r.api.Invocation(ctx, b.Scope, b.Invocation)
+		if err != nil {
+			return r.stopped(ctx, b.Scope, err)
+		}
+		var done []Guest
+		done, guests = r.take(b, guests, results)
+		b.Closed = len(guests) == 0
+		if len(done) > 0 || b.Closed {
+			if err := r.keep(ctx, b, done); err != nil {
+				return err
+			}
+		}
+		if b.Closed {
+			return nil
+		}
+		if r.o.Now().After(until) {
+			return r.stopped(ctx, b.Scope, fmt.Errorf("%d machines of %s have not answered in %s; the next run looks again, without asking again", len(guests), b.Scope, r.o.Timeout+r.o.Grace))
+		}
+		wait = min(wait*3/2, r.o.PollLast)
+	}
+}
+
+// take parts the machines that have answered, or never will, from the others.
+func (r *run) take(b *Batch, guests []Guest, results []ecs.Invoked) (done, open []Guest) {
+	by := map[string]*ecs.Invoked{}
+	for i := range results {
+		by[results[i].InstanceID] = &results[i]
+	}
+	now := r.o.Now().UTC()
+	for _, g := range guests {
+		x := by[g.ID]
+		if x == nil || x.State == ecs.InvocationRunning {
+			open = append(open, g)
+			continue
+		}
+		g.Answered = now
+		g.Facts, g.Cause = read(b.Platform, x)
+		done = append(done, g)
+	}
+	return done, open
+}
+
+// read reads one answer. A cause is one of few: it holds no text of the machine.
+func read(platform string, x *ecs.Invoked) (rules.GuestFacts, string) {
+	switch {
+	case x.State == ecs.InvocationFailed && knownCode(x.ErrorCode):
+		return rules.GuestFacts{}, "the script did not come to its end (" + x.ErrorCode + ")"
+	case x.State == ecs.InvocationFailed:
+		return rules.GuestFacts{}, "the script did not come to its end"
+	case x.Dropped > 0:
+		return rules.GuestFacts{}, "answer not read: it is cut short"
+	}
+	f, err := probe.Read(platform, x.Output)
+	if err != nil {
+		return rules.GuestFacts{}, err.Error()
+	}
+	return f, ""
+}
+
+// codes are what Cloud Assistant says of a command that came to no end.
+var codes = []string{
+	"InstanceNotExists", "InstanceReleased", "InstanceNotRunning", "CommandNotApplicable", "AccountNotExists", "DirectoryNotExists", "ClientNotRunning", "ClientNotResponse",
+	"ClientIsUpgrading", "ClientNeedUpgrade", "DeliveryTimeout", "ExecutionTimeout", "ExecutionException", "ExecutionInterrupted", "ExitCodeNonzero", "SecurityGroupRuleDenied",
+}
+
+func knownCode(code string) bool { return slices.Contains(codes, code) }

@@ -1,0 +1,384 @@
+package prober_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
+	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+	"github.com/shenscan/shenscan/internal/probe"
+	"github.com/shenscan/shenscan/producer/prober"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/distro"
+)
+
+// cloud is a simulated cloud behind the real SDK.
+type cloud struct {
+	*ecssim.Server
+	*ecsapi.Client
+}
+
+func newCloud(t *testing.T, o ecssim.Options) *cloud {
+	t.Helper()
+	sim, err := ecssim.Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sim.Close() })
+	client, err := ecsapi.New(ecsapi.Options{Endpoint: sim.URL, StartRate: 1000, Base: &ecsapi.Keys{AccessKeyID: ecsapi.NewSecret(ecssim.DemoAccessKeyID), AccessKeySecret: ecsapi.NewSecret(ecssim.DemoAccessKeySecret)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return &cloud{sim, client}
+}
+
+// candidates are all instances, as a scan finds them.
+func (c *cloud) candidates(t *testing.T) (out []prober.Candidate) {
+	t.Helper()
+	for _, region := range c.Server.Regions() {
+		s := ecs.Scope{Account: ecssim.DemoAccountID, Region: region}
+		for q := (ecs.Query{}); ; {
+			page, err := c.Client.Instances(t.Context(), s, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range page.Instances {
+				x := &page.Instances[i]
+				out = append(out, prober.Candidate{Scope: s, ID: x.ID, OSType: x.OSType, ImageID: x.ImageID, Type: x.Type, Running: x.Status == "Running"})
+			}
+			if q.NextToken = page.NextToken; q.NextToken == "" {
+				break
+			}
+		}
+	}
+	return out
+}
+
+func options() prober.Options {
+	o := prober.DefaultOptions()
+	o.PollFirst, o.PollLast, o.Log = time.Millisecond, 5*time.Millisecond, slog.New(slog.DiscardHandler)
+	return o
+}
+
+func journal(t *testing.T, path string, now func() time.Time) *prober.Journal {
+	t.Helper()
+	j, err := prober.OpenJournal(path, now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = j.Close() })
+	return j
+}
+
+// What machines answer through the real SDK is what they are, whatever their
+// names say; each is asked once, with the one script of its platform, and those
+// that do not answer are named with a cause and are no evidence.
+func TestMachinesAnswerForThemselves(t *testing.T) {
+	c := newCloud(t, ecssim.Options{Instances: 1500, Regions: 2, OfflineAgents: 0.1, OddAnswers: 0.1})
+	book := journal(t, filepath.Join(t.TempDir(), "guests.jsonl"), time.Now)
+	list := c.candidates(t)
+	out, err := prober.New(c, book, options()).Run(t.Context(), list)
+	if err != nil || len(out.Errors) > 0 {
+		t.Fatal(err, out.Errors)
+	}
+	truth := map[string]*ecssim.Truth{}
+	if err := c.EachTruth(func(tr *ecssim.Truth) error { truth[tr.InstanceID] = tr; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for i := range out.Answered {
+		g := &out.Answered[i]
+		tr, got := truth[g.ID], distro.Identify(g.Facts.Release)
+		if got.Family != tr.Guest.Family || got.Version != tr.Guest.Version && !strings.HasPrefix(tr.Guest.Version, got.Version+".") || g.Facts.Virtio == rules.Unobserved {
+			t.Errorf("%s: %+v of %q, the machine is %+v", g.ID, got, g.Facts.Release, tr.Guest)
+		}
+		if g.Facts.Kernel != "" && got.Family != distro.FreeBSD && distro.Identify(g.Facts.Kernel).Vague {
+			t.Errorf("%s: kernel %q", g.ID, g.Facts.Kernel)
+		}
+	}
+	causes := map[string]int{}
+	for i := range out.Silent {
+		if g := &out.Silent[i]; g.Facts != (rules.GuestFacts{}) {
+			t.Errorf("%s is evidence without an answer: %+v", g.ID, g)
+		}
+		causes[out.Silent[i].Cause]++
+	}
+	for cause, list := range out.Plan.Not {
+		causes[cause] += len(list)
+	}
+	for _, want := range []string{
+		"it does not run", "it has no agent of Cloud Assistant", "its agent of Cloud Assistant does not answer", "answer not read: it is cut short",
+		"the script did not come to its end (ExecutionTimeout)", "the script did not come to its end (ExitCodeNonzero)",
+	} {
+		if causes[want] == 0 {
+			t.Errorf("nobody is without an answer because %q: %v", want, causes)
+		}
+	}
+	n := len(out.Answered)
+	for _, count := range causes {
+		n += count
+	}
+	if n != len(list) {
+		t.Errorf("%d of %d machines are accounted for: %d answered, %v", n, len(list), len(out.Answered), causes)
+	}
+	stats := c.Stats().Commands
+	var scripts []string
+	for _, osType := range []string{"linux", "windows"} {
+		s, _ := probe.ScriptFor(osType)
+		scripts = append(scripts, s.Digest)
+	}
+	if stats.MostAsked != 1 || len(stats.Contents) != 2 || !strings.Contains(strings.Join(scripts, " "), stats.Contents[0]) || !strings.Contains(strings.Join(scripts, " "), stats.Contents[1]) {
+		t.Errorf("%+v, the scripts are %v", stats, scripts)
+	}
+	// Again: nobody is asked while answers are fresh.
+	again, err := prober.New(c, book, options()).Run(t.Context(), list)
+	if err != nil || len(again.Plan.Ask) > 0 || c.Stats().Commands.MostAsked != 1 || len(again.Plan.Kept) != len(list)-len(out.Plan.Not["it does not run"]) {
+		t.Errorf("%v: %d are asked again, %d kept", err, len(again.Plan.Ask), len(again.Plan.Kept))
+	}
+}
+
+// errKilled stands for the end of the process.
+var errKilled = errors.New("killed")
+
+// dying is a cloud under a process that is killed at its n-th call.
+type dying struct {
+	ecs.GuestAPI
+	kill context.CancelFunc
+	// before says that the call does not come through; otherwise its answer is lost.
+	before bool
+
+	mu   sync.Mutex
+	left int
+}
+
+func (d *dying) dies() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left--
+	if d.left <= 0 {
+		d.kill()
+	}
+	return d.left <= 0
+}
+
+func (d *dying) RunCommand(ctx context.Context, s ecs.Scope, cmd *ecs.Command) (string, error) {
+	dies := d.dies()
+	if dies && d.before {
+		return "", errKilled
+	}
+	id, err := d.GuestAPI.RunCommand(context.WithoutCancel(ctx), s, cmd)
+	if dies {
+		return "", errKilled
+	}
+	return id, err
+}
+
+func (d *dying) Invocation(ctx context.Context, s ecs.Scope, id string) ([]ecs.Invoked, error) {
+	if d.dies() {
+		return nil, errKilled
+	}
+	return d.GuestAPI.Invocation(context.WithoutCancel(ctx), s, id)
+}
+
+// However often the process is killed, and wherever: in the end every machine
+// has answered and none was asked twice.
+func TestAKilledProbeAsksNobodyTwice(t *testing.T) {
+	c := newCloud(t, ecssim.Options{Instances: 600, Regions: 2})
+	path := filepath.Join(t.TempDir(), "guests.jsonl")
+	list := c.candidates(t)
+	kills := 0
+	for n := 1; n < 12; n++ {
+		ctx, kill := context.WithCancel(t.Context())
+		book := journal(t, path, time.Now)
+		_, err := prober.New(&dying{GuestAPI: c, kill: kill, left: n, before: n%2 == 0}, book, options()).Run(ctx, list)
+		if err != nil {
+			kills++
+		}
+		_ = book.Close()
+		kill()
+	}
+	book := journal(t, path, time.Now)
+	out, err := prober.New(c, book, options()).Run(t.Context(), list)
+	if err != nil || len(out.Errors) > 0 {
+		t.Fatal(err, out.Errors)
+	}
+	if open, err := book.Open(t.Context()); err != nil || len(open) > 0 {
+		t.Errorf("%d batches are open: %v", len(open), err)
+	}
+	stats := c.Stats().Commands
+	if kills == 0 || stats.MostAsked != 1 {
+		t.Errorf("%d kills, the most asked machine was asked %d times", kills, stats.MostAsked)
+	}
+	again, err := prober.New(c, book, options()).Plan(t.Context(), list)
+	if err != nil || len(again.Ask) > 0 {
+		t.Errorf("%v: %d machines are without an answer", err, len(again.Ask))
+	}
+	if running := len(list) - len(again.Not["it does not run"]); len(again.Kept) != running {
+		t.Errorf("%d of %d running machines are kept", len(again.Kept), running)
+	}
+}
+
+// unfitAPI refuses every batch that has a certain machine, as the cloud does.
+type unfitAPI struct {
+	ecs.GuestAPI
+	id, code string
+	class    ecs.Class
+}
+
+func (u *unfitAPI) RunCommand(ctx context.Context, s ecs.Scope, cmd *ecs.Command) (string, error) {
+	for _, id := range cmd.InstanceIDs {
+		if u.id == "" || id == u.id {
+			return "", &ecs.Error{Action: "RunCommand", Scope: s, Class: u.class, Code: u.code}
+		}
+	}
+	return u.GuestAPI.RunCommand(ctx, s, cmd)
+}
+
+func TestOneUnfitMachineKeepsNoOtherFromAnswering(t *testing.T) {
+	c := newCloud(t, ecssim.Options{Instances: 200, Regions: 1})
+	list := c.candidates(t)
+	book := journal(t, filepath.Join(t.TempDir(), "guests.jsonl"), time.Now)
+	first, err := prober.New(c, book, options()).Plan(t.Context(), list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var unfit string
+	for _, x := range first.Ask {
+		if agents, err := c.Agents(t.Context(), x.Scope, []string{x.ID}); err == nil && agents[0].Installed {
+			unfit = x.ID
+			break
+		}
+	}
+	out, err := prober.New(&unfitAPI{c, unfit, "InvalidInstance.NotMatch", ecs.BadRequest}, book, options()).Run(t.Context(), list)
+	if err != nil || len(out.Errors) > 0 {
+		t.Fatal(err, out.Errors)
+	}
+	named := 0
+	for _, g := range out.Silent {
+		if strings.Contains(g.Cause, "InvalidInstance.NotMatch") {
+			named++
+			if g.ID != unfit {
+				t.Errorf("%s has the cause of %s", g.ID, unfit)
+			}
+		}
+	}
+	if named != 1 || len(out.Answered) < len(first.Ask)/2 || c.Stats().Commands.MostAsked != 1 {
+		t.Errorf("%d are named unfit, %d of %d answered, %+v", named, len(out.Answered), len(first.Ask), c.Stats().Commands)
+	}
+}
+
+// A permission that is missing is named, asks no batch after the other for the
+// same answer, and keeps nobody from being asked once it is there.
+func TestAPermissionThatIsMissingIsNamed(t *testing.T) {
+	c := newCloud(t, ecssim.Options{Instances: 400, Regions: 1})
+	list := c.candidates(t)
+	book := journal(t, filepath.Join(t.TempDir(), "guests.jsonl"), time.Now)
+	o := options()
+	o.Batches = 1
+	out, err := prober.New(&unfitAPI{c, "", "Forbidden.RAM", ecs.Permission}, book, o).Run(t.Context(), list)
+	if err != nil || len(out.Errors) != 1 || ecs.ClassOf(out.Errors[0]) != ecs.Permission || len(out.Answered) > 0 {
+		t.Fatalf("%v %v, %d answered", err, out.Errors, len(out.Answered))
+	}
+	then, err := prober.New(c, book, o).Run(t.Context(), list)
+	if err != nil || len(then.Errors) > 0 || len(then.Answered) == 0 || c.Stats().Commands.MostAsked != 1 {
+		t.Errorf("%v %v, %d answered", err, then.Errors, len(then.Answered))
+	}
+}
+
+// An answer is evidence for the machine as it was asked: with another image or
+// type its kernel or initramfs may be another. It is asked again then, and when
+// its answer is old.
+func TestAnswersGrowOld(t *testing.T) {
+	at := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	now := at
+	book := journal(t, filepath.Join(t.TempDir(), "guests.jsonl"), func() time.Time { return now })
+	s := ecs.Scope{Account: "1", Region: "cn-hangzhou"}
+	g := prober.Guest{Scope: s, ID: "i-1", ImageID: "m-1", Type: "ecs.g5.large", Script: probe.Version, Asked: at, Answered: at, Facts: rules.GuestFacts{Kernel: "k"}}
+	mute := prober.Guest{Scope: s, ID: "i-2", ImageID: "m-1", Type: "ecs.g5.large", Script: probe.Version, Asked: at, Answered: at, Cause: "none"}
+	if err := book.Write(t.Context(), nil, []prober.Guest{g, mute}); err != nil {
+		t.Fatal(err)
+	}
+	const day = 24 * time.Hour
+	for _, c := range []struct {
+		id, image, typ string
+		age            time.Duration
+		asked, used    bool
+	}{
+		{"i-1", "m-1", "ecs.g5.large", day, false, true},
+		{"i-1", "m-1", "ecs.g5.large", 8 * day, true, true},
+		{"i-1", "m-1", "ecs.g5.large", 31 * day, true, false},
+		{"i-1", "m-2", "ecs.g5.large", day, true, false},
+		{"i-1", "m-1", "ecs.g7.large", day, true, false},
+		{"i-2", "m-1", "ecs.g5.large", time.Hour, false, false},
+		{"i-2", "m-1", "ecs.g5.large", 25 * time.Hour, true, false},
+	} {
+		now = at.Add(c.age)
+		o := options()
+		o.Now = func() time.Time { return now }
+		plan, err := prober.New(nil, book, o).Plan(t.Context(), []prober.Candidate{{Scope: s, ID: c.id, OSType: "linux", ImageID: c.image, Type: c.typ, Running: true}})
+		x := []ecs.Instance{{ID: c.id, ImageID: c.image, Type: c.typ}}
+		if fill := (prober.Filler{Book: book, Now: o.Now}).Fill(t.Context(), s, x); err != nil || fill != nil {
+			t.Fatal(err, fill)
+		}
+		if asked := len(plan.Ask) == 1; asked != c.asked || (x[0].Guest != nil) != c.used {
+			t.Errorf("%+v: asked %v, used %v", c, asked, x[0].Guest != nil)
+		}
+	}
+}
+
+// A journal that a kill cut off, or that was damaged, holds everything else.
+func TestAJournalOutlivesKillsAndDamage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "guests.jsonl")
+	s := ecs.Scope{Account: "1", Region: "cn-hangzhou"}
+	j := journal(t, path, time.Now)
+	var guests []prober.Guest
+	for i := range 5 {
+		guests = append(guests, prober.Guest{Scope: s, ID: fmt.Sprintf("i-%d", i), Asked: time.Now().UTC(), Answered: time.Now().UTC(), Script: probe.Version})
+	}
+	batch := &prober.Batch{Token: "t", Scope: s, IDs: []string{"i-9"}, Asked: time.Now().UTC()}
+	waiting := prober.Guest{Scope: s, ID: "i-9", Asked: time.Now().UTC(), Batch: "t"}
+	lost := prober.Guest{Scope: s, ID: "i-8", Asked: time.Now().UTC(), Batch: "never written"}
+	for _, err := range []error{j.Write(t.Context(), nil, guests), j.Write(t.Context(), batch, []prober.Guest{waiting}), j.Write(t.Context(), nil, []prober.Guest{lost}), j.Close()} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content = bytes.Replace(content, []byte(`"i-2"`), []byte("\x00\xff\"i"), 1)
+	content = append(content, `{"guest":{"scope":{"account":"1","region":"cn-hangzhou"},"id":"i-7"`...)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	again, err := prober.OpenJournal(path, time.Now, slog.New(slog.NewTextHandler(&said, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = again.Close() }()
+	known, err := again.Guests(t.Context(), s, []string{"i-0", "i-1", "i-2", "i-3", "i-4", "i-7", "i-8", "i-9"})
+	open, err2 := again.Open(t.Context())
+	if err != nil || err2 != nil || len(known) != 5 || len(open) != 1 || !strings.Contains(said.String(), "lines=1") {
+		t.Errorf("%v %v: %v %v %s", err, err2, known, open, said.String())
+	}
+	if diff := cmp.Diff(waiting, known["i-9"]); diff != "" {
+		t.Error(diff)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info.Mode(), err)
+	}
+}
