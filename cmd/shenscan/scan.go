@@ -253,7 +253,7 @@ func scanOnce(
 	case err = <-over:
 	case err = <-ended: // the App stopped first: nothing will come of it
 		give()
-		<-over
+		_ = <-over // its error is that it was interrupted
 		if err == nil {
 			err = fmt.Errorf("scan %s is done, what came after it was interrupted", scan.ID)
 		}
@@ -263,7 +263,7 @@ func scanOnce(
 	if err != nil {
 		stop()
 		_ = types.Wait()
-		<-ended
+		_ = <-ended // stopped by us
 		return nil, err
 	}
 	if err := types.Wait(); err != nil {

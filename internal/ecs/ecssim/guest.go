@@ -294,10 +294,10 @@ func (g *guest) sayWindows(say func(key, value string)) {
 
 // bent is the answer with what is wrong with it.
 func (g *guest) bent(s string) string {
-	switch g.oddity {
-	case oddCut:
+	if g.oddity == oddCut {
 		return s[:len(s)*2/3]
-	case oddGarbled:
+	}
+	if g.oddity == oddGarbled {
 		return strings.Replace(s, "=", "=\x1b[31m", 1)
 	}
 	return s
