@@ -12,10 +12,11 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 )
 
-var roles = []string{"producer", "worker", "sink", "viewer", "operator"}
+var roles = []string{"producer", "worker", "sink", "viewer", "operator", "admin"}
 
 // start runs nats-server.conf with keys of its own on a loopback port and
 // returns its URL and the seed file of each role.
@@ -28,7 +29,7 @@ func start(t *testing.T) (url string, seeds map[string]string) {
 	}
 	seeds = map[string]string{}
 	var public strings.Builder
-	for _, role := range roles {
+	for _, role := range append(slices.Clone(roles), "system") {
 		key, err := nkeys.CreateUser()
 		if err != nil {
 			t.Fatal(err)
@@ -112,12 +113,18 @@ func TestEachUserIsHeldToItsSubjects(t *testing.T) {
 		"$JS.API.DIRECT.GET.KV_shenscan-images":                   {"worker"},
 		"$KV.shenscan-scans.x":                                    {"producer"},
 		"$JS.API.STREAM.CREATE.SHENSCAN_PAGES":                    {"producer"},
-		"$JS.API.STREAM.UPDATE.SHENSCAN_RESULTS":                  {"producer"},
+		"$JS.API.STREAM.UPDATE.SHENSCAN_RESULTS":                  {"producer", "admin"},
 		"$JS.API.STREAM.CREATE.KV_shenscan-images":                {"producer"},
 		"$JS.API.STREAM.CREATE.KV_shenscan-rate":                  {"producer"},
-		"$JS.API.STREAM.INFO.SHENSCAN_RESULTS":                    {"producer", "worker", "sink", "operator"},
+		"$JS.API.STREAM.INFO.SHENSCAN_RESULTS":                    {"producer", "worker", "sink", "operator", "admin"},
 		"$JS.API.STREAM.CREATE.OTHER":                             {},
-		"$JS.API.STREAM.DELETE.SHENSCAN_RESULTS":                  {},
+		"$JS.API.STREAM.DELETE.SHENSCAN_RESULTS":                  {"admin"},
+		"$JS.API.STREAM.DELETE.OTHER":                             {},
+		"$JS.API.STREAM.SNAPSHOT.SHENSCAN_EVENTS":                 {"admin"},
+		"$JS.API.STREAM.LEADER.STEPDOWN.SHENSCAN_WORK":            {"admin"},
+		"$JS.API.META.LEADER.STEPDOWN":                            {},
+		"$JS.API.CONSUMER.DELETE.SHENSCAN_RESULTS.sink-a":         {"sink", "admin"},
+		"$JS.API.CONSUMER.INFO.SHENSCAN_RESULTS.sink-a":           {"sink", "admin"},
 		"$JS.API.STREAM.PURGE.SHENSCAN_RESULTS":                   {},
 		"$JS.API.STREAM.MSG.DELETE.SHENSCAN_RESULTS":              {"producer"},
 		"$JS.API.STREAM.MSG.GET.SHENSCAN_RESULTS":                 {"producer"},
@@ -155,6 +162,8 @@ func TestEachUserIsHeldToItsSubjects(t *testing.T) {
 		"_INBOX.worker.*":               {"worker"},
 		"_INBOX.sink.*":                 {"sink"},
 		"_INBOX.viewer.*":               {"viewer"},
+		"_INBOX.admin.*":                {"admin"},
+		"$SYS.>":                        {},
 	}
 	for _, role := range roles {
 		t.Run(role, func(t *testing.T) {
@@ -225,5 +234,81 @@ func TestStrangersAreRefused(t *testing.T) {
 	if nc, err := natsgo.Connect(url, option); err == nil {
 		nc.Close()
 		t.Error("a client with an unknown key was let in")
+	}
+}
+
+// TestTheAdministratorSeesToStreams does with the administrator's key what the
+// guide tells: a consumer that nobody reads is removed, a stream is edited, copied
+// and deleted.
+func TestTheAdministratorSeesToStreams(t *testing.T) {
+	url, seeds := start(t)
+	ctx := t.Context()
+	jetStream := func(role string) jetstream.JetStream {
+		key, err := natsgo.NkeyOptionFromSeed(seeds[role])
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc, err := natsgo.Connect(url, key, natsgo.CustomInboxPrefix("_INBOX."+role))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(nc.Close)
+		js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(5*time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return js
+	}
+	config := jetstream.StreamConfig{Name: "SHENSCAN_RESULTS", Subjects: []string{"shenscan.results.>"}}
+	if _, err := jetStream("producer").CreateStream(ctx, config); err != nil {
+		t.Fatal(err)
+	}
+	sink, err := jetStream("sink").Stream(ctx, config.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sink.CreateConsumer(ctx, jetstream.ConsumerConfig{Durable: "sink-old", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
+		t.Fatal(err)
+	}
+	admin := jetStream("admin")
+	if err := admin.DeleteConsumer(ctx, config.Name, "sink-old"); err != nil {
+		t.Errorf("delete a consumer: %v", err)
+	}
+	config.MaxMsgs = 1000
+	if _, err := admin.UpdateStream(ctx, config); err != nil {
+		t.Errorf("edit a stream: %v", err)
+	}
+	if err := admin.DeleteStream(ctx, config.Name); err != nil {
+		t.Errorf("delete a stream: %v", err)
+	}
+	if _, err := admin.CreateStream(ctx, config); err == nil {
+		t.Error("the administrator made a stream")
+	}
+}
+
+// TestTheSystemUserLooksAtServersAlone asks for what `nats server report jetstream`
+// shows, and for what would end a server.
+func TestTheSystemUserLooksAtServersAlone(t *testing.T) {
+	url, seeds := start(t)
+	key, err := natsgo.NkeyOptionFromSeed(seeds["system"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := natsgo.Connect(url, key, natsgo.CustomInboxPrefix("_INBOX.system"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	answer, err := nc.Request("$SYS.REQ.SERVER.PING.JSZ", []byte(`{"streams":true,"accounts":true}`), 5*time.Second)
+	if err != nil || !strings.Contains(string(answer.Data), `"jsz"`) && !strings.Contains(string(answer.Data), `"streams"`) {
+		t.Fatalf("%v: %.200s", err, answer.Data)
+	}
+	for _, subject := range []string{"$SYS.REQ.SERVER.ID.RELOAD", "$SYS.REQ.SERVER.ID.LDM", "$JS.API.INFO", "shenscan.scan"} {
+		if _, err := nc.Request(subject, nil, time.Second); err == nil {
+			t.Errorf("%s was answered", subject)
+		}
+		if err := nc.LastError(); !errors.Is(err, natsgo.ErrPermissionViolation) || !strings.Contains(err.Error(), subject) {
+			t.Errorf("%s: %v, want a permissions violation", subject, err)
+		}
 	}
 }

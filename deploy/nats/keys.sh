@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes an nkey for each of shenscan's five NATS users: FOLDER/producer.nk,
-# worker.nk, sink.nk, viewer.nk and operator.nk are secrets, keys.conf holds the public
-# halves for nats-server.conf. What is there already is kept.
+# Makes an nkey for each of shenscan's NATS users: FOLDER/producer.nk, worker.nk,
+# sink.nk, viewer.nk, operator.nk, admin.nk and system.nk are secrets, keys.conf holds
+# the public halves for nats-server.conf. What is there already is kept.
 #
 #   deploy/nats/keys.sh [FOLDER]
 set -euo pipefail
@@ -14,7 +14,7 @@ mkdir -p "$folder"
 chmod 0700 "$folder"
 folder=$(cd "$folder" && pwd)
 : > "$folder/keys.conf"
-for role in producer worker sink viewer operator; do
+for role in producer worker sink viewer operator admin system; do
   if [ ! -s "$folder/$role.nk" ]; then
     (cd "$root" && go run github.com/nats-io/nkeys/nk -gen user) > "$folder/$role.nk"
   fi
