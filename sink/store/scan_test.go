@@ -197,6 +197,52 @@ func TestLateObservationChangesNothing(t *testing.T) {
 	}
 }
 
+// TestWhatIsSeenInTheMomentAScanBeginsIsThere: at its epoch a scan may already
+// read, so an instance that was last observed in that very moment is neither
+// gone nor asked for.
+func TestWhatIsSeenInTheMomentAScanBeginsIsThere(t *testing.T) {
+	for observed, gone := range map[int64]int{99: 1, 100: 0, 101: 0} {
+		db, s := fresh(t), newStream()
+		s.now = 500
+		apply(t, db, s.put(whole("s1", hangzhou, 10, machine{id: "i-1"})...))
+		apply(t, db, s.put(page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, observed, machine{id: "i-2"})))
+		batch := s.put(whole("s2", hangzhou, 100, machine{id: "i-1"})...)
+		if _, err := db.Apply(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+		asked := questions(t, db)
+		if len(asked) != gone {
+			t.Errorf("observed at %d: asked %+v, want %d questions", observed, asked, gone)
+		}
+		for _, q := range asked {
+			apply(t, db, s.put(&event.ScopeChecked{ScanID: "s2", Kind: scanKind, Scope: hangzhou, Question: q.Question}))
+		}
+		if sum := db.Summary(); sum.Gone != gone || sum.Instances != 2-gone {
+			t.Errorf("observed at %d: %d gone of %d, want %d", observed, sum.Gone, sum.Instances, gone)
+		}
+	}
+}
+
+// TestTwoScansOfOneMomentLeaveOneStore: whichever of their pages arrives last,
+// the instance belongs to the scan whose id sorts last.
+func TestTwoScansOfOneMomentLeaveOneStore(t *testing.T) {
+	for _, order := range [][]string{{"r1", "r2"}, {"r2", "r1"}} {
+		db, s := fresh(t), newStream()
+		s.now = 500
+		apply(t, db, s.put(whole("s1", hangzhou, 10, machine{id: "i-1"})...))
+		for _, scan := range order {
+			apply(t, db, s.put(page(scan, rescanKind, hangzhou, "1.0", "1.0", 0, 100, machine{id: "i-1"})))
+		}
+		got, err := db.Get("prod", "cn-hangzhou", "i-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Record.ScanID != "r2" {
+			t.Errorf("%v arrived: the instance belongs to %s, want r2", order, got.Record.ScanID)
+		}
+	}
+}
+
 // A page is dated no later than the broker took it. One that is taken a second
 // time, dated by a clock that runs ahead, would be as new as the repeat is.
 func TestRepeatDatedByAFastClockIsNoNewerThanItsScan(t *testing.T) {
