@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/trace"
 )
 
@@ -24,39 +25,6 @@ type RequestError struct {
 }
 
 func (e *RequestError) Error() string { return e.Text }
-
-// ScanRequest is the body of a request on shenscan.scan.
-type ScanRequest struct {
-	Accounts []string `json:"accounts"`
-	Regions  []string `json:"regions"`
-	Reason   string   `json:"reason"`
-}
-
-// ScanReply answers it.
-type ScanReply struct {
-	ScanID string `json:"scan_id"`
-}
-
-// RescanRequest is the body of a request on shenscan.rescan.
-type RescanRequest struct {
-	Account     string   `json:"account"`
-	Region      string   `json:"region"`
-	InstanceIDs []string `json:"instance_ids"`
-	Reason      string   `json:"reason"`
-}
-
-// RescanReply answers it.
-type RescanReply struct {
-	ScanID   string     `json:"scan_id"`
-	Accepted int        `json:"accepted"`
-	Rejected []Rejected `json:"rejected"`
-}
-
-// Rejected is an instance id that will not be looked at, and why.
-type Rejected struct {
-	InstanceID string `json:"instance_id"`
-	Error      string `json:"error"`
-}
 
 // Running remembers, for all processes, which scan of a scope runs.
 type Running interface {
@@ -126,8 +94,8 @@ func NewRequests(o RequestOptions, roster *Roster, bus Publisher, running Runnin
 }
 
 // Scan handles a request on shenscan.scan.
-func (q *Requests) Scan(ctx context.Context, body []byte) (*ScanReply, error) {
-	var r ScanRequest
+func (q *Requests) Scan(ctx context.Context, body []byte) (*record.ScanReply, error) {
+	var r record.ScanRequest
 	if err := decode(body, &r); err != nil {
 		return nil, err
 	}
@@ -149,7 +117,7 @@ func (q *Requests) Scan(ctx context.Context, body []byte) (*ScanReply, error) {
 			return nil, &RequestError{"503", err.Error()}
 		}
 	}
-	return &ScanReply{ScanID: id}, nil
+	return &record.ScanReply{ScanID: id}, nil
 }
 
 // instanceID is the shape of an ECS instance id; what does not have it is
@@ -160,22 +128,22 @@ var instanceID = regexp.MustCompile(`^(i|eci|hbm|AY)-?[A-Za-z0-9]{6,60}$`)
 func IsInstanceID(s string) bool { return instanceID.MatchString(s) }
 
 // Rescan handles a request on shenscan.rescan.
-func (q *Requests) Rescan(ctx context.Context, body []byte, caller string) (*RescanReply, error) {
+func (q *Requests) Rescan(ctx context.Context, body []byte, caller string) (*record.RescanReply, error) {
 	if !q.allow(caller) {
 		return nil, &RequestError{"429", fmt.Sprintf("more than %g requests a second from one caller; wait and ask again", q.o.CallerRate)}
 	}
-	var r RescanRequest
+	var r record.RescanRequest
 	if err := decode(body, &r); err != nil {
 		return nil, err
 	}
-	reply := &RescanReply{Rejected: []Rejected{}}
+	reply := &record.RescanReply{Rejected: []record.Rejected{}}
 	var ids []string
 	for _, id := range r.InstanceIDs {
 		switch {
 		case !IsInstanceID(id):
-			reply.Rejected = append(reply.Rejected, Rejected{clip(id), "not an instance id: it looks like i-bp67acfmxazb4p0001"})
+			reply.Rejected = append(reply.Rejected, record.Rejected{InstanceID: clip(id), Error: "not an instance id: it looks like i-bp67acfmxazb4p0001"})
 		case len(ids) == maxIDs:
-			reply.Rejected = append(reply.Rejected, Rejected{id, fmt.Sprintf("one request takes at most %d instances", maxIDs)})
+			reply.Rejected = append(reply.Rejected, record.Rejected{InstanceID: id, Error: fmt.Sprintf("one request takes at most %d instances", maxIDs)})
 		case !slices.Contains(ids[max(0, len(ids)-64):], id):
 			ids = append(ids, id)
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/trace"
 	"github.com/shenscan/shenscan/internal/trace/tracetest"
 	"github.com/shenscan/shenscan/producer"
@@ -26,7 +27,7 @@ func TestMergedRescansAreLinkedWithTheirRequests(t *testing.T) {
 	var callers sync.WaitGroup
 	for caller := range 2 {
 		callers.Go(func() {
-			request := producer.RescanRequest{}
+			request := record.RescanRequest{}
 			for i := range 2500 {
 				request.InstanceIDs = append(request.InstanceIDs, fmt.Sprintf("i-%d%08d", caller, i))
 			}

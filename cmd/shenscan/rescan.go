@@ -17,7 +17,6 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
-	"github.com/shenscan/shenscan/producer"
 )
 
 type rescanFlags struct {
@@ -161,13 +160,13 @@ func (f *rescanFlags) ask(ctx context.Context, b *bus.Bus, ids []string, errOut 
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	if f.all {
-		req := producer.ScanRequest{Accounts: f.accounts, Regions: f.regions, Reason: f.reason}
-		var reply producer.ScanReply
+		req := record.ScanRequest{Accounts: f.accounts, Regions: f.regions, Reason: f.reason}
+		var reply record.ScanReply
 		err := b.Call(ctx, event.SubjectScan, req, &reply)
 		return reply.ScanID, nil, refused(err)
 	}
-	var reply producer.RescanReply
-	req := producer.RescanRequest{Account: only(f.accounts), Region: only(f.regions), InstanceIDs: ids, Reason: f.reason}
+	var reply record.RescanReply
+	req := record.RescanRequest{Account: only(f.accounts), Region: only(f.regions), InstanceIDs: ids, Reason: f.reason}
 	if err := b.Call(ctx, event.SubjectRescan, req, &reply); err != nil {
 		return "", nil, refused(err)
 	}

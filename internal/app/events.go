@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/producer"
 	"github.com/shenscan/shenscan/producer/cloudevents"
 )
@@ -49,7 +50,7 @@ type eventRescanner struct{ requests *producer.Requests }
 
 // Rescan implements cloudevents.Rescanner.
 func (e eventRescanner) Rescan(ctx context.Context, r cloudevents.Request) (string, error) {
-	body, err := json.Marshal(producer.RescanRequest{
+	body, err := json.Marshal(record.RescanRequest{
 		Account: r.Scope.Account, Region: r.Scope.Region, InstanceIDs: r.InstanceIDs, Reason: r.Reason,
 	})
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
-	"github.com/shenscan/shenscan/producer"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/httpapi"
 	"github.com/shenscan/shenscan/sink/store"
@@ -138,10 +137,10 @@ func (p *pageView) Trend(limit int) ([]httpapi.Point, error) {
 type pageRescanner struct{ bus *bus.Bus }
 
 // Rescan implements httpapi.Rescanner.
-func (p pageRescanner) Rescan(ctx context.Context, r httpapi.RescanRequest) (httpapi.RescanReply, error) {
+func (p pageRescanner) Rescan(ctx context.Context, r record.RescanRequest) (record.RescanReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	var reply httpapi.RescanReply
+	var reply record.RescanReply
 	err := p.bus.Call(ctx, event.SubjectRescan, r, &reply)
 	return reply, err
 }
@@ -150,7 +149,7 @@ func (p pageRescanner) Rescan(ctx context.Context, r httpapi.RescanRequest) (htt
 func (p pageRescanner) Scan(ctx context.Context, reason string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	var reply producer.ScanReply
-	err := p.bus.Call(ctx, event.SubjectScan, producer.ScanRequest{Reason: reason}, &reply)
+	var reply record.ScanReply
+	err := p.bus.Call(ctx, event.SubjectScan, record.ScanRequest{Reason: reason}, &reply)
 	return reply.ScanID, err
 }

@@ -33,8 +33,8 @@ func TestRescansDuringAScanOfAMillion(t *testing.T) {
 	var took []time.Duration
 	for _, one := range ids {
 		asked := time.Now()
-		var reply producer.RescanReply
-		if err := r.call(10*time.Second, event.SubjectRescan, producer.RescanRequest{InstanceIDs: []string{one}}, &reply); err != nil {
+		var reply record.RescanReply
+		if err := r.call(10*time.Second, event.SubjectRescan, record.RescanRequest{InstanceIDs: []string{one}}, &reply); err != nil {
 			t.Fatal(err)
 		}
 		if s, ok := r.awaitFast(reply.ScanID, 30*time.Second); !ok || s.State != record.ScanComplete || s.Instances != 1 {

@@ -38,8 +38,8 @@ func TestRescansDuringAScan(t *testing.T) {
 	var took []time.Duration
 	for _, one := range ids[:60] {
 		began := time.Now()
-		var reply producer.RescanReply
-		if err := r.call(5*time.Second, event.SubjectRescan, producer.RescanRequest{InstanceIDs: []string{one}}, &reply); err != nil {
+		var reply record.RescanReply
+		if err := r.call(5*time.Second, event.SubjectRescan, record.RescanRequest{InstanceIDs: []string{one}}, &reply); err != nil {
 			t.Fatal(err)
 		}
 		if s, ok := r.awaitFast(reply.ScanID, 20*time.Second); !ok || s.State != record.ScanComplete || s.Instances != 1 {
@@ -96,7 +96,7 @@ func (r *rig) flood(ids []string) {
 				unanswered++
 				return
 			}
-			var reply producer.RescanReply
+			var reply record.RescanReply
 			code := msg.Header.Get("Nats-Service-Error-Code")
 			_ = json.Unmarshal(msg.Data, &reply)
 			switch {

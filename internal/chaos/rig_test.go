@@ -229,8 +229,8 @@ func (r *rig) call(limit time.Duration, subject string, request, reply any) erro
 // request asks for a scan of everything and returns its id.
 func (r *rig) request() string {
 	r.t.Helper()
-	var reply producer.ScanReply
-	if err := r.call(time.Minute, event.SubjectScan, producer.ScanRequest{Reason: "chaos"}, &reply); err != nil {
+	var reply record.ScanReply
+	if err := r.call(time.Minute, event.SubjectScan, record.ScanRequest{Reason: "chaos"}, &reply); err != nil {
 		r.t.Fatal(err)
 	}
 	return reply.ScanID

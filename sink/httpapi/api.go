@@ -256,7 +256,7 @@ func (s *server) apiRescan(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusUnsupportedMediaType, "send application/json")
 		return
 	}
-	var req RescanRequest
+	var req record.RescanRequest
 	dec := json.NewDecoder(r.Body)
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&req); err != nil {
@@ -277,29 +277,29 @@ func (s *server) apiRescan(w http.ResponseWriter, r *http.Request) {
 
 // rescan checks a request and passes it on. A status of 0 leaves the choice to
 // fault.
-func (s *server) rescan(r *http.Request, req RescanRequest) (RescanReply, int, error) {
+func (s *server) rescan(r *http.Request, req record.RescanRequest) (record.RescanReply, int, error) {
 	switch {
 	case s.o.Rescanner == nil:
-		return RescanReply{}, http.StatusNotImplemented, errors.New("this process cannot start a rescan")
+		return record.RescanReply{}, http.StatusNotImplemented, errors.New("this process cannot start a rescan")
 	case !s.operator(r):
-		return RescanReply{}, http.StatusForbidden, errors.New(OnlyOperators)
+		return record.RescanReply{}, http.StatusForbidden, errors.New(OnlyOperators)
 	case len(req.InstanceIDs) == 0 || len(req.InstanceIDs) > maxRescan:
-		return RescanReply{}, 0, badQuery("name 1 to %d instance_ids", maxRescan)
+		return record.RescanReply{}, 0, badQuery("name 1 to %d instance_ids", maxRescan)
 	case len(req.Account) > maxParam || len(req.Region) > maxParam || len(req.Reason) > maxParam:
-		return RescanReply{}, 0, badQuery("account, region and reason have at most %d bytes", maxParam)
+		return record.RescanReply{}, 0, badQuery("account, region and reason have at most %d bytes", maxParam)
 	}
 	for _, id := range req.InstanceIDs {
 		if !instanceID.MatchString(id) {
-			return RescanReply{}, 0, badQuery("%q is not an instance id", report.Short(id, 64))
+			return record.RescanReply{}, 0, badQuery("%q is not an instance id", report.Short(id, 64))
 		}
 	}
 	reply, err := s.o.Rescanner.Rescan(r.Context(), req)
 	if err != nil {
 		s.o.Log.Error("rescan not taken", "err", err)
-		return RescanReply{}, http.StatusBadGateway, errors.New("the request was not taken: no producer answered; see the log of this process")
+		return record.RescanReply{}, http.StatusBadGateway, errors.New("the request was not taken: no producer answered; see the log of this process")
 	}
 	if reply.Rejected == nil {
-		reply.Rejected = []Rejected{}
+		reply.Rejected = []record.Rejected{}
 	}
 	return reply, 0, nil
 }

@@ -86,9 +86,9 @@ func TestBrowserRescanShowsTheNewVerdict(t *testing.T) {
 	// The rescan runs until the page was seen waiting, then finds the instance
 	// upgraded.
 	scan := record.Scan{ID: "rescan-1", Kind: "rescan", State: record.ScanRunning, StartedAt: reporttest.Now(), Regions: 1}
-	w.store.OnRescan = func(r httpapi.RescanRequest) (httpapi.RescanReply, error) {
+	w.store.OnRescan = func(r record.RescanRequest) (record.RescanReply, error) {
 		w.store.PutScan(scan)
-		return httpapi.RescanReply{ScanID: scan.ID, Accepted: len(r.InstanceIDs)}, nil
+		return record.RescanReply{ScanID: scan.ID, Accepted: len(r.InstanceIDs)}, nil
 	}
 	b.Open(t, url+"/instances/"+rec.InstanceID, "form button")
 	b.Press(t, `form[action="/rescan"] button`)

@@ -300,10 +300,10 @@ func TestInstanceComesWithItsHistory(t *testing.T) {
 func TestRescanOfTheAPI(t *testing.T) {
 	const body = `{"instance_ids":["i-abc"],"account":"a","region":"cn-hangzhou"}`
 	w := newWorld(t, 5, nil)
-	var asked []httpapi.RescanRequest
-	w.store.OnRescan = func(r httpapi.RescanRequest) (httpapi.RescanReply, error) {
+	var asked []record.RescanRequest
+	w.store.OnRescan = func(r record.RescanRequest) (record.RescanReply, error) {
 		asked = append(asked, r)
-		return httpapi.RescanReply{ScanID: "r1", Accepted: 1}, nil
+		return record.RescanReply{ScanID: "r1", Accepted: 1}, nil
 	}
 	if rec := w.post("/api/v1/rescan", "application/json", body); rec.Code != http.StatusAccepted || !strings.Contains(rec.Body.String(), `"scan_id":"r1"`) || !strings.Contains(rec.Body.String(), `"rejected":[]`) {
 		t.Errorf("%d %s, want 202 and the scan's id", rec.Code, rec.Body)
@@ -333,8 +333,8 @@ func TestRescanOfTheAPI(t *testing.T) {
 	if len(asked) != 1 {
 		t.Errorf("%d requests got through, want 1", len(asked))
 	}
-	w.store.OnRescan = func(httpapi.RescanRequest) (httpapi.RescanReply, error) {
-		return httpapi.RescanReply{}, errors.New("secret of the network")
+	w.store.OnRescan = func(record.RescanRequest) (record.RescanReply, error) {
+		return record.RescanReply{}, errors.New("secret of the network")
 	}
 	if rec := w.post("/api/v1/rescan", "application/json", body); rec.Code != http.StatusBadGateway || strings.Contains(rec.Body.String(), "secret") {
 		t.Errorf("%d %s, want 502 without the cause", rec.Code, rec.Body)
@@ -437,10 +437,10 @@ func TestHostileRecordsOnPages(t *testing.T) {
 func TestTooManyRequestsAreTurnedAway(t *testing.T) {
 	release, inside := make(chan struct{}), make(chan struct{})
 	w := newWorld(t, 5, func(o *httpapi.Options) { o.MaxInFlight = 1 })
-	w.store.OnRescan = func(httpapi.RescanRequest) (httpapi.RescanReply, error) {
+	w.store.OnRescan = func(record.RescanRequest) (record.RescanReply, error) {
 		close(inside)
 		<-release
-		return httpapi.RescanReply{}, nil
+		return record.RescanReply{}, nil
 	}
 	done := make(chan struct{})
 	go func() {

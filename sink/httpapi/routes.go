@@ -98,7 +98,7 @@ func (s *server) apiRoutes() []route {
 		{method: http.MethodGet, path: "/api/v1/scans/{id}", text: "One scan", answer: record.Scan{}, handle: s.apiScan},
 		{method: http.MethodGet, path: "/api/v1/trend", text: "The fleet at the end of each scan, oldest first, as it was judged then", params: []param{limit}, answer: trendAnswer{}, handle: s.apiTrend},
 		{method: http.MethodGet, path: "/api/v1/openapi.json", text: "This description", media: "application/json", handle: s.apiDescription},
-		{method: http.MethodPost, path: "/api/v1/rescan", text: "Look at instances again; for visitors who may change state", body: RescanRequest{}, answer: RescanReply{}, status: http.StatusAccepted, handle: s.apiRescan},
+		{method: http.MethodPost, path: "/api/v1/rescan", text: "Look at instances again; for visitors who may change state", body: record.RescanRequest{}, answer: record.RescanReply{}, status: http.StatusAccepted, handle: s.apiRescan},
 	}
 	if s.o.Answers != nil {
 		out = append(out,

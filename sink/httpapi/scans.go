@@ -75,7 +75,7 @@ func (s *server) rescanForm(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, badQuery("form is not readable"))
 		return
 	}
-	req := RescanRequest{
+	req := record.RescanRequest{
 		Account: r.PostForm.Get("account"), Region: r.PostForm.Get("region"),
 		InstanceIDs: []string{r.PostForm.Get("instance_id")}, Reason: "web page",
 	}

@@ -105,30 +105,9 @@ type Point struct {
 	Verdicts map[string]map[string]int `json:"verdicts"`
 }
 
-// RescanRequest names instances to look at again.
-type RescanRequest struct {
-	Account     string   `json:"account"`
-	Region      string   `json:"region"`
-	InstanceIDs []string `json:"instance_ids"`
-	Reason      string   `json:"reason"`
-}
-
-// RescanReply says what became of a request.
-type RescanReply struct {
-	ScanID   string     `json:"scan_id"`
-	Accepted int        `json:"accepted"`
-	Rejected []Rejected `json:"rejected"`
-}
-
-// Rejected is an instance that cannot be looked at again, and why.
-type Rejected struct {
-	InstanceID string `json:"instance_id"`
-	Error      string `json:"error"`
-}
-
 // Rescanner takes requests for rescans and scans. What it accepted is durable.
 type Rescanner interface {
-	Rescan(ctx context.Context, r RescanRequest) (RescanReply, error)
+	Rescan(ctx context.Context, r record.RescanRequest) (record.RescanReply, error)
 	// Scan asks for a scan of everything that is configured and returns its id,
 	// that of the scan that runs where there is one.
 	Scan(ctx context.Context, reason string) (string, error)

@@ -32,7 +32,7 @@ type Store struct {
 	points  []httpapi.Point
 
 	// OnRescan is called with each request; nil answers that all is well.
-	OnRescan func(httpapi.RescanRequest) (httpapi.RescanReply, error)
+	OnRescan func(record.RescanRequest) (record.RescanReply, error)
 	// OnScan is called with each reason; nil answers that all is well.
 	OnScan func(reason string) (string, error)
 }
@@ -269,9 +269,9 @@ func (s *Store) PutScan(scan record.Scan) {
 }
 
 // Rescan passes a request to OnRescan.
-func (s *Store) Rescan(_ context.Context, r httpapi.RescanRequest) (httpapi.RescanReply, error) {
+func (s *Store) Rescan(_ context.Context, r record.RescanRequest) (record.RescanReply, error) {
 	if s.OnRescan == nil {
-		return httpapi.RescanReply{ScanID: "rescan-1", Accepted: len(r.InstanceIDs)}, nil
+		return record.RescanReply{ScanID: "rescan-1", Accepted: len(r.InstanceIDs)}, nil
 	}
 	return s.OnRescan(r)
 }
