@@ -203,7 +203,7 @@ func checkEveryAlert(t *testing.T, f *fleet) {
 		}
 	}
 	for _, a := range allAlerts() {
-		// One server always has a quorum, and the schedule of this fleet comes at night.
+		// TestDeploymentClusterAlerts brings these about: one server always has a quorum, and the schedule of this fleet comes at night.
 		if !seen[a.name] && a.name != "ShenscanNATSNoQuorum" && a.name != "ShenscanTicksSkipped" {
 			t.Errorf("%s was not brought about", a.name)
 		}
@@ -362,7 +362,7 @@ func (f *fleet) regionUnlisted(t *testing.T, alerts []string) {
 // natsEmptied stops the server, deletes what it held, and starts it again while
 // no producer can make the streams.
 func (f *fleet) natsEmptied(t *testing.T, alerts []string) {
-	producer, server := f.processes["producer 0"], f.processes["nats-server"]
+	producer, server := f.processes["producer 0"], f.processes["nats-server 0"]
 	if err := server.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
@@ -376,10 +376,10 @@ func (f *fleet) natsEmptied(t *testing.T, alerts []string) {
 		}
 	})
 	defer goOn() // also when the test fails
-	if err := os.RemoveAll(filepath.Join(f.dir, "nats")); err != nil {
+	if err := os.RemoveAll(filepath.Join(f.dir, "nats0")); err != nil {
 		t.Fatal(err)
 	}
-	f.start(t, "nats-server again", filepath.Join(f.dir, "nats-server"), "-c", filepath.Join(f.dir, "nats-server.conf"))
+	f.startServer(t, "nats-server again", 0)
 	for _, name := range alerts[1:4] {
 		eventually(t, name+" should fire", f.alerting(name, true))
 	}

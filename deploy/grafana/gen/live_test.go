@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -193,7 +194,45 @@ func (f *fleet) edit(t *testing.T, from, to string, replace ...string) {
 	}
 }
 
-func launch(t *testing.T) *fleet {
+// setup is what a fleet has otherwise.
+type setup struct {
+	servers int    // of NATS: one, or a cluster of so many
+	cron    string // the schedule's, if not that of deploy/shenscan.yaml
+}
+
+func launch(t *testing.T) *fleet { return launchWith(t, setup{servers: 1}) }
+
+// startServer starts a server of NATS, the i-th.
+func (f *fleet) startServer(t *testing.T, label string, i int) {
+	t.Helper()
+	f.start(t, label, filepath.Join(f.dir, "nats-server"), "-c", filepath.Join(f.dir, fmt.Sprintf("nats-server-%d.conf", i)))
+}
+
+// startServers starts NATS by nats-server.conf and returns its addresses.
+func (f *fleet) startServers(t *testing.T, n int) (addresses []string) {
+	t.Helper()
+	routes := make([]string, n)
+	for i := range routes {
+		routes[i] = freePort(t)
+	}
+	for i := range n {
+		address, more := freePort(t), ""
+		if n > 1 {
+			more = inCluster(i, routes)
+		}
+		conf := fmt.Sprintf("nats-server-%d.conf", i)
+		f.edit(t, "nats/nats-server.conf", conf, "0.0.0.0:4222", address, `http: "127.0.0.1:8222"`, "", `"/data"`, fmt.Sprintf("%q", filepath.Join(f.dir, fmt.Sprintf("nats%d", i))),
+			"server_name: shenscan", fmt.Sprintf("server_name: shenscan-%d", i), "system_account: SYS\n", "system_account: SYS\n"+more)
+		f.startServer(t, fmt.Sprintf("nats-server %d", i), i)
+		addresses = append(addresses, address)
+	}
+	for _, address := range addresses {
+		eventually(t, "nats-server", reachable(address))
+	}
+	return addresses
+}
+
+func launchWith(t *testing.T, o setup) *fleet {
 	t.Helper()
 	f := &fleet{dir: t.TempDir(), processes: map[string]*os.Process{}}
 	root, err := filepath.Abs(filepath.Join(deploy, ".."))
@@ -205,21 +244,23 @@ func launch(t *testing.T) *fleet {
 	f.command(t, root, "go", "build", "-o", filepath.Join(f.dir, "nats-server"), "github.com/nats-io/nats-server/v2")
 	f.command(t, root, filepath.Join(root, "deploy/nats/keys.sh"), f.keys)
 
-	natsAddress, simAddress := freePort(t), freePort(t)
-	f.nats, f.sim = "nats://"+natsAddress, "http://"+simAddress
-	f.edit(t, "nats/nats-server.conf", "nats-server.conf", "0.0.0.0:4222", natsAddress, `http: "127.0.0.1:8222"`, "", `"/data"`, `"`+f.dir+`/nats"`)
-	f.start(t, "nats-server", filepath.Join(f.dir, "nats-server"), "-c", filepath.Join(f.dir, "nats-server.conf"))
+	simAddress := freePort(t)
+	f.nats, f.sim = "nats://"+strings.Join(f.startServers(t, o.servers), ",nats://"), "http://"+simAddress
 	f.start(t, "simulate", f.bin, "simulate", "--listen", simAddress, "--instances", "2000", "--regions", "4")
-	eventually(t, "nats-server", reachable(natsAddress))
 	eventually(t, "simulator", reachable(simAddress))
 
 	f.environment = []string{"ALIBABA_CLOUD_ACCESS_KEY_ID=LTAISIMULATORDEMO", "ALIBABA_CLOUD_ACCESS_KEY_SECRET=shenscan-simulator-demo-secret"}
-	f.edit(t, "shenscan.yaml", "shenscan.yaml")
+	const nightly = `"0 0 3 * * *"`
+	cron := nightly
+	if o.cron != "" {
+		cron = fmt.Sprintf("%q", o.cron)
+	}
+	f.edit(t, "shenscan.yaml", "shenscan.yaml", nightly, cron)
 	// The producer first: it alone may make the streams.
 	for _, role := range []string{"producer", "sink", "worker", "worker"} {
 		address := freePort(t)
 		args := []string{
-			role, "--config", filepath.Join(f.dir, "shenscan.yaml"), "--nats-url", f.nats, "--nats-nkey", filepath.Join(f.keys, role+".nk"), "--listen", address,
+			role, "--config", filepath.Join(f.dir, "shenscan.yaml"), "--nats-replicas", strconv.Itoa(o.servers), "--nats-url", f.nats, "--nats-nkey", filepath.Join(f.keys, role+".nk"), "--listen", address,
 		}
 		if role == "sink" {
 			args = append(args, "--store", filepath.Join(f.dir, "store"))
