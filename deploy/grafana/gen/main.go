@@ -7,6 +7,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -63,6 +64,16 @@ func render(deploy string) (map[string][]byte, error) {
 		}
 		files[copied] = append([]byte("# A copy of deploy/"+from+", made by `make dashboards`; change it there.\n"), text...)
 	}
+	// The NATS project's chart has a configuration of its own, and takes the accounts.
+	conf, err := os.ReadFile(filepath.Join(deploy, "nats/nats-server.conf"))
+	if err != nil {
+		return nil, err
+	}
+	_, accounts, found := bytes.Cut(conf, []byte("\naccounts {\n"))
+	if !found {
+		return nil, errors.New("nats/nats-server.conf: no accounts")
+	}
+	files["nats/accounts.conf"] = append([]byte("# The accounts of deploy/nats/nats-server.conf, copied by `make dashboards`; change them there.\n# keys.conf lies beside it.\ninclude ./keys.conf\naccounts {\n"), accounts...)
 	for name, builder := range map[string]*dashboard.DashboardBuilder{
 		"fleet": fleetDashboard(), "scans": scansDashboard(), "pipeline": pipelineDashboard(),
 	} {
