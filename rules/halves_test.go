@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -37,11 +38,15 @@ func TestSharedClassificationsAreTheirOwn(t *testing.T) {
 				IoOptimized: rules.Tri((i + j) % 3), Running: rules.Tri((i + j) / 3 % 3), OSNVMe: rules.Tri((i + j) / 9 % 3),
 			})
 			want := r.Explain(&f, nil)
-			if diff := cmp.Diff(want.Classification, c.Classify(&f), cmpopts.EquateEmpty()); diff != "" {
-				t.Fatalf("%+v on %+v (-alone +shared):\n%s", f.Software(), f.Hardware(), diff)
-			}
 			if m := c.Machine(f.Hardware()); m != want.Machine {
 				t.Fatalf("%+v: machine %+v, alone %+v", f.Hardware(), m, want.Machine)
+			}
+			got := c.Classify(&f)
+			if reflect.DeepEqual(want.Classification, got) {
+				continue // which is much faster than to look for the difference
+			}
+			if diff := cmp.Diff(want.Classification, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Fatalf("%+v on %+v (-alone +shared):\n%s", f.Software(), f.Hardware(), diff)
 			}
 		}
 	}

@@ -12,12 +12,22 @@ import (
 // judge judges facts for one target.
 func judge(t *testing.T, r *rules.Ruleset, o rules.Observation, target string) *rules.Verdict {
 	t.Helper()
-	tg, err := r.ParseTarget(target)
-	if err != nil {
-		t.Fatal(err)
-	}
 	f := o.Facts()
-	return &r.NewClassifier([]rules.Target{tg}).Classify(&f).Verdicts[0]
+	return &classifierOf(t, r, target).Classify(&f).Verdicts[0]
+}
+
+// classifierOf judges for the targets alone.
+func classifierOf(t *testing.T, r *rules.Ruleset, targets ...string) *rules.Classifier {
+	t.Helper()
+	var list []rules.Target
+	for _, name := range targets {
+		tg, err := r.ParseTarget(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, tg)
+	}
+	return r.NewClassifier(list)
 }
 
 func hasRemedy(v *rules.Verdict, id string) bool {

@@ -15,6 +15,7 @@ import (
 type mutant struct {
 	name string
 	def  rules.Definition
+	rule string // the rule that was changed, "" for another part
 }
 
 const noRelease = "no release lies between the two boundaries"
@@ -67,7 +68,7 @@ var equivalent = map[string]string{
 // that is dropped and every boundary that is shifted to the next release.
 func TestMutants(t *testing.T) {
 	def := *ruleset(t).Definition()
-	if got := noticed(t, mutant{"the original", def}, &def); got != "" {
+	if got := noticed(t, mutant{name: "the original", def: def}, &def); got != "" {
 		t.Fatalf("the original is refused: %s", got)
 	}
 	list := mutants(&def)
@@ -95,6 +96,9 @@ func noticed(t *testing.T, m mutant, original *rules.Definition) string {
 	if w := r.Warnings(); len(w) > 0 {
 		return w[0].String()
 	}
+	if diff := fixturesDiffer(t, r, original, m.rule); m.rule != "" && diff != "" { // who notices first as a rule
+		return diff
+	}
 	c := r.NewClassifier(nil)
 	for _, b := range neighbours() {
 		if diff := b.differs(c); diff != "" {
@@ -120,8 +124,18 @@ func noticed(t *testing.T, m mutant, original *rules.Definition) string {
 			return diff
 		}
 	}
+	return fixturesDiffer(t, r, original, "")
+}
+
+// fixturesDiffer names the first fixture of a rule, or of all for "", that does
+// not hold.
+func fixturesDiffer(t *testing.T, r *rules.Ruleset, original *rules.Definition, rule string) string {
+	t.Helper()
 	for i := range original.Rules {
 		u := &original.Rules[i]
+		if rule != "" && u.ID != rule {
+			continue
+		}
 		for _, set := range []struct {
 			fire bool
 			list []rules.Observation
@@ -166,7 +180,7 @@ func mutants(def *rules.Definition) []mutant {
 			d := *def
 			d.Rules = slices.Clone(def.Rules)
 			d.Rules[i] = changed
-			out = append(out, mutant{u.ID + ": " + what, d})
+			out = append(out, mutant{u.ID + ": " + what, d, u.ID})
 		}
 		add("dropped", func(r *rules.Rule) { r.Withdrawn = true })
 		for _, v := range shifted(u.When.Family, u.When.Version) {
@@ -189,7 +203,7 @@ func mutants(def *rules.Definition) []mutant {
 				d := *def
 				d.Systems = maps.Clone(def.Systems)
 				d.Systems[name] = change(slices.Clone(list))
-				out = append(out, mutant{"systems " + name + " " + strings.Join(list[i].Family, ",") + ": " + what, d})
+				out = append(out, mutant{"systems " + name + " " + strings.Join(list[i].Family, ",") + ": " + what, d, ""})
 			}
 			add("dropped", func(l []rules.OSMatch) []rules.OSMatch { return slices.Delete(l, i, i+1) })
 			for _, v := range shifted(list[i].Family, list[i].Version) {

@@ -168,11 +168,10 @@ func rebuilds(list []side) []side {
 	return list
 }
 
-// says is what the rules of a stage say of facts on a target.
-func says(t *testing.T, r *rules.Ruleset, o rules.Observation, target, stage string) string {
-	t.Helper()
-	v := judge(t, r, o, target)
-	for _, f := range v.Findings {
+// says is what the rules of a stage say of facts on a target of the classifier.
+func says(r *rules.Ruleset, c *rules.Classifier, o rules.Observation, target, stage string) string {
+	f := o.Facts()
+	for _, f := range verdict(c.Classify(&f), target).Findings {
 		u, ok := r.Rule(f.Rule)
 		if !ok || u.Stage != stage {
 			continue
@@ -189,11 +188,12 @@ func says(t *testing.T, r *rules.Ruleset, o rules.Observation, target, stage str
 // sidesDiffer names the first system that the stages judge otherwise.
 func sidesDiffer(t *testing.T, r *rules.Ruleset) string {
 	t.Helper()
+	c := classifierOf(t, r, "ecs.g8i", "ecs.g9i", "ecs.g7t")
 	for _, s := range nvmeSides() {
 		var said strings.Builder
 		for _, o := range []rules.Observation{{}, {ImageNVMe: rules.Yes}, {NVMe: rules.Yes}} {
 			o.OSName, o.Kernel = s.name, s.kernel
-			said.WriteString(says(t, r, o, "ecs.g8i", rules.StageNVMe))
+			said.WriteString(says(r, c, o, "ecs.g8i", rules.StageNVMe))
 		}
 		got := said.String()
 		if got != s.want {
@@ -201,13 +201,13 @@ func sidesDiffer(t *testing.T, r *rules.Ruleset) string {
 		}
 	}
 	own := rules.Observation{OSName: "CentOS 7.9", ImageNVMe: rules.Yes, Kernel: "3.10.0-1160.el7.x86_64", ImageKernel: "3.10.0-1160.el7.x86_64"}
-	if got := says(t, r, own, "ecs.g8i", rules.StageNVMe); got != "C" {
+	if got := says(r, c, own, "ecs.g8i", rules.StageNVMe); got != "C" {
 		return "the kernel of the image: " + got
 	}
 	for _, s := range acceptedSides() {
 		var said strings.Builder
 		for _, target := range []string{"ecs.g8i", "ecs.g9i"} {
-			said.WriteString(says(t, r, rules.Observation{OSName: s.name, Kernel: s.kernel}, target, rules.StagePlatform))
+			said.WriteString(says(r, c, rules.Observation{OSName: s.name, Kernel: s.kernel}, target, rules.StagePlatform))
 		}
 		got := said.String()
 		if got != s.want {
@@ -215,8 +215,8 @@ func sidesDiffer(t *testing.T, r *rules.Ruleset) string {
 		}
 	}
 	for _, s := range biosSides() {
-		v := judge(t, r, rules.Observation{OSName: s.name, Kernel: s.kernel}, "ecs.g7t")
-		if got := hasFinding(v, "boot.bios-by-rule"); got != (s.want == "I") {
+		f := (&rules.Observation{OSName: s.name, Kernel: s.kernel}).Facts()
+		if got := hasFinding(verdict(c.Classify(&f), "ecs.g7t"), "boot.bios-by-rule"); got != (s.want == "I") {
 			return s.name + " on a family that starts by UEFI alone: by rule it starts by BIOS: " + map[bool]string{true: "yes", false: "no"}[got]
 		}
 	}

@@ -279,11 +279,27 @@ func TestBothSidesOfAChangeAreRead(t *testing.T) {
 // What is certain of a run of digits stays, whatever is glued to it.
 func TestWhatIsCertainOfGluedDigitsStays(t *testing.T) {
 	for _, c := range []struct{ in, version string }{
-		{"myWindows 2003-02box", "2003"}, {"Windows Server 20032019051264", "2003"}, {"Win20036432", "2003"}, {"WindowsServer200312:30", "2003"},
-		{"Win2003201905128核16G", "2003"}, {"m-Win2008x64", "2008"}, {"Windows Server 20083232位", "2008"}, {"Windows200310M带宽", "2003"}, {"Windows20032018/01/01", "2003"},
-		{"Debian 5088核16G", "5.0.8"}, {"Scientific_Linux_64", "6.4"}, {"CentOS+64", "6.4"}, {"Red+Hat+Linux+98核16G", "9"}, {"CentOS+540G", "5"},
-		{"CentOS 5.06440G", "5.0"}, {"Debian 5.0.8-201905-amd64", "5.0.8"}, {"CentOS 6_932位", "6"}, {"CentOS6.010.0.0.5", "6.0"}, {"Ubuntu 91064位", "9.10"},
-		{"w2ksp4", "2000"}, {"2003服务器", "2003"},
+		{"myWindows 2003-02box", "2003"},
+		{"Windows Server 20032019051264", "2003"},
+		{"Win20036432", "2003"},
+		{"WindowsServer200312:30", "2003"},
+		{"Win2003201905128核16G", "2003"},
+		{"m-Win2008x64", "2008"},
+		{"Windows Server 20083232位", "2008"},
+		{"Windows200310M带宽", "2003"},
+		{"Windows20032018/01/01", "2003"},
+		{"Debian 5088核16G", "5.0.8"},
+		{"Scientific_Linux_64", "6.4"},
+		{"CentOS+64", "6.4"},
+		{"Red+Hat+Linux+98核16G", "9"},
+		{"CentOS+540G", "5"},
+		{"CentOS 5.06440G", "5.0"},
+		{"Debian 5.0.8-201905-amd64", "5.0.8"},
+		{"CentOS 6_932位", "6"},
+		{"CentOS6.010.0.0.5", "6.0"},
+		{"Ubuntu 91064位", "9.10"},
+		{"w2ksp4", "2000"},
+		{"2003服务器", "2003"},
 	} {
 		g := distro.Identify(c.in)
 		read := map[string]bool{g.Version: true}

@@ -46,6 +46,9 @@ func (sc *scan) release(i int, possible bool) int {
 	}
 	if len(sc.found) > before {
 		m.read = true
+		if sc.sep(i+1) == ':' && sc.isNum(i+1) && sc.digits(i+1) == 2 { // CentOS68:05
+			sc.heads(sc.word(i))
+		}
 	} else if !m.read {
 		sc.unreal = true
 		sc.beforeOther(i)

@@ -292,9 +292,12 @@ func (sc *scan) number(i int, own owner, listed bool) (int, owner) {
 			if major := (level{major: t.val, parts: 1}); sc.exists(major) {
 				sc.keep(major, true)
 			}
-		case i == m.next && sep == '.' && sc.isNum(i+1) && !isWindows(m.family): // "Ubuntu.10.10.2.0": it may be an address
-			if v := (level{major: t.val, minor: sc.t[i+1].val, parts: 2}); sc.exists(v) {
-				sc.keep(v, true)
+		case i == m.next && (sep == '.' || sep == 0) && sc.isNum(i+1) && !isWindows(m.family): // "Ubuntu.10.10.2.0", "CentOS5.91.0.0": it may be an address
+			text := sc.word(i + 1)
+			for n := 1; n <= len(text); n++ {
+				if v := (level{major: t.val, minor: value(text[:n]), parts: 2}); sc.exists(v) {
+					sc.keep(v, true)
+				}
 			}
 		case i == m.next && sc.digits(i) >= 8 && !isDate(sc.word(i)[:8]) && !isWindows(m.family): // SLES 10190101
 			sc.heads(sc.word(i))

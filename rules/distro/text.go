@@ -231,7 +231,7 @@ func (sc *scan) nameAfterUnit(text string) bool {
 		return false
 	}
 	unit, name := words[text[:1]], words[text[1:]]
-	return unit != nil && unit.unit && name != nil && (name.role == roleOS || name.role == roleOther || name.role == roleNumbered || len(name.longer) > 0)
+	return unit != nil && unit.unit && name != nil && (name.role == roleOS || name.role == roleOther || name.role == roleNumbered || name.role == roleRange || len(name.longer) > 0)
 }
 
 // drawn returns the end of an id whose letters are drawn by lot and that begins at
