@@ -38,7 +38,7 @@ type identity struct {
 	alts      []alternative
 }
 
-const maxClaims = 20
+const maxClaims = 32
 
 // named is a text of facts that names a system, or a kernel.
 type named struct {
@@ -106,7 +106,11 @@ func (n *named) claim(out []claim) []claim {
 	} else if c.Guess = distro.Identify(n.text); c.silent() {
 		return out
 	}
-	return append(out, c)
+	out = append(out, c)
+	if k := distro.IdentifyKernel(c.Kernel); c.Kernel != "" && k.EL > 0 && (c.Family == "" || c.Vague) { // a line of uname -a where a name is expected
+		out = append(out, claim{Guess: distro.Guess{Version: k.Version}, el: k.EL, evidence: n.evidence, field: n.field, text: n.text, free: n.free, kernel: true})
+	}
+	return out
 }
 
 // silent says whether nothing was read.
@@ -146,6 +150,9 @@ func (id *identity) family(claims []claim) {
 	case pick >= 0:
 		id.os.Family, id.os.Evidence, id.free = claims[pick].Family, claims[pick].evidence, claims[pick].free
 		id.settled = claims[pick].evidence == EvidenceGuest
+		if claims[pick].Vague && id.os.Family == distro.OtherLinux && slices.ContainsFunc(claims, func(c claim) bool { return c.el > 0 }) {
+			id.os.Edition = "el" // "Linux", and a kernel of Enterprise Linux
+		}
 	default:
 		for i := range claims {
 			if claims[i].el > 0 { // an Enterprise Linux of unknown make

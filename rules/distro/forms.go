@@ -46,14 +46,29 @@ func (sc *scan) release(i int, possible bool) int {
 	}
 	if len(sc.found) > before {
 		m.read = true
-		if sc.sep(i+1) == ':' && sc.isNum(i+1) && sc.digits(i+1) == 2 { // CentOS68:05
-			sc.heads(sc.word(i))
-		}
+		sc.beforeMoment(&p)
 	} else if !m.read {
 		sc.unreal = true
 		sc.beforeOther(i)
 	}
 	return p.next
+}
+
+// beforeMoment keeps what may be left of a version whose last digits may be the hour
+// of a time or the day of a date: CentOS68:05, RedHatLinux91/1/2019.
+func (sc *scan) beforeMoment(p *parts) {
+	after := p.next
+	clock := sc.sep(after) == ':' && sc.isNum(after) && sc.digits(after) == 2
+	day := sc.sep(after) == '/' && sc.isNum(after) && sc.sep(after+1) == '/' && sc.isNum(after+1) && sc.digits(after+1) == 4
+	switch {
+	case !clock && !day || isWindows(sc.mention.family):
+	case p.n == 1:
+		sc.heads(sc.word(p.at))
+	case sc.sep(p.at) == '.': // CentOS.6.8:05
+		if major := (level{major: p.v[0], parts: 1}); sc.exists(major) {
+			sc.keep(major, true)
+		}
+	}
 }
 
 // guestType reads the numbers of a hypervisor's guest type, "CentOS 4/5/6/7
@@ -472,6 +487,9 @@ func (sc *scan) debian(p *parts, possible bool) {
 		}
 	case three && p.n == 3 && sc.digits(p.tok[2]) <= 2:
 		v = level{major: p.v[0], minor: p.v[1], point: p.v[2], parts: 3}
+	}
+	if before := sc.sep(p.at); sc.sep(p.tok[1]) == '_' && before != '_' && before != 0 && sc.exists(major) && !sc.exists(v) {
+		sc.keep(major, true) // "Debian 6_964位" may be 6.0.9 and machine 9 of 6
 	}
 	if three && v.parts == 3 && !sc.exists(v) {
 		if n, ok := sc.strip(p.tok[p.n-1], func(n uint32) bool { return sc.exists(level{major: p.v[0], point: n, parts: 3}) }); ok && n > 0 {

@@ -305,10 +305,10 @@ func (sc *scan) remove(i, n int) {
 }
 
 // debianRelease says whether the three numbers at token i follow the name of
-// Debian and are one of its releases: Debian 5.0.8-201905-amd64. It had no kernel
-// 5.0 or 6.0.
+// Debian and begin like its releases 5.0 and 6.0: Debian 5.0.8-201905-amd64. It had
+// no such kernel.
 func (sc *scan) debianRelease(i int) bool {
-	return strings.HasSuffix(sc.word(i-1), Debian) && (sc.t[i].val == 5 || sc.t[i].val == 6) && sc.t[i+1].val == 0 && sc.t[i+2].val <= 10
+	return strings.HasSuffix(sc.word(i-1), Debian) && (sc.t[i].val == 5 || sc.t[i].val == 6) && sc.t[i+1].val == 0
 }
 
 // kernelAt finds a kernel release such as 2.6.18-348.el5 and keeps it.
@@ -341,7 +341,11 @@ func (sc *scan) kernelAt(i int) bool {
 	if !tagged {
 		return false
 	}
-	sc.kern = sc.s[sc.t[i].start:sc.t[j-1].end]
+	from := i
+	if sep := sc.sep(i); sep == '-' && (sc.is(i-1, "xen") || sc.is(i-1, "uek")) { // kernel-xen-2.6.18-398.el5
+		from--
+	}
+	sc.kern = sc.s[sc.t[from].start:sc.t[j-1].end]
 	sc.skip(i, j)
 	return true
 }

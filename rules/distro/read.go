@@ -113,7 +113,7 @@ func (sc *scan) roleOf(w *word, i, next int) role {
 
 // name opens a mention.
 func (sc *scan) name(w *word, i, next int) {
-	sc.mention = mention{family: w.family, edition: w.edition, at: i, next: next, aside: sc.named.family != "" && sc.bracketed(i)}
+	sc.mention = mention{family: w.family, edition: w.edition, at: i, next: next, aside: sc.named.family != "" && !sc.ranged && sc.bracketed(i)}
 	edition := w.edition
 	if w.family == RHEL {
 		edition = "" // until the version tells Red Hat Linux from Red Hat Enterprise Linux

@@ -427,13 +427,12 @@ func (sc *scan) clientBeforeSize(i int) {
 // "NT 4010台".
 func (sc *scan) kernelBeforeSize(i int) {
 	text := sc.word(i)
-	if len(text) < 2 {
-		return
-	}
 	if s, ok := ntRelease(uint32(text[0]-'0'), 0); ok && text[0] < '5' {
 		sc.add(s.Family, "", s.Version, "", true)
-	} else if s, ok := ntRelease(uint32(text[0]-'0'), uint32(text[1]-'0')); ok {
-		sc.add(s.Family, "", s.Version, "", true)
+	} else if len(text) > 1 {
+		if s, ok := ntRelease(uint32(text[0]-'0'), uint32(text[1]-'0')); ok {
+			sc.add(s.Family, "", s.Version, "", true)
+		}
 	}
 }
 

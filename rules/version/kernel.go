@@ -22,17 +22,34 @@ func ParseKernel(s string) Kernel {
 		s = s[:256]
 	}
 	fields := strings.Fields(s)
-	if len(fields) > 2 && (fields[0] == "Linux" || fields[0] == "FreeBSD") {
+	if len(fields) > 2 && (fields[0] == "Linux" || fields[0] == "FreeBSD") && (parseField(fields[2]).OK || !parseField(fields[1]).OK) {
 		fields = fields[2:] // the system's and the host's name come first
 	}
 	for _, f := range fields {
-		if at := strings.IndexAny(f, "0123456789"); at == 0 || at > 0 && f[at-1] == '-' {
-			if k := parseKernel(f[at:]); k.OK {
-				return k
-			}
+		if k := parseField(f); k.OK {
+			return k
 		}
 	}
 	return Kernel{}
+}
+
+// flavours are the builds that are told apart wherever their word stands.
+var flavours = [...]string{"xen", "uek"}
+
+// parseField reads a word that is a kernel release, or the name of a package or
+// file that ends with one: what the package is built for counts (kernel-xen-…).
+func parseField(f string) Kernel {
+	at := strings.IndexAny(f, "0123456789")
+	if at < 0 || at > 0 && f[at-1] != '-' {
+		return Kernel{}
+	}
+	k := parseKernel(f[at:])
+	for _, word := range flavours {
+		if k.OK && built(lowerString(f[:at]), word) {
+			k.Flavour = word
+		}
+	}
+	return k
 }
 
 func parseKernel(s string) Kernel {
@@ -103,7 +120,7 @@ func (k Kernel) release(s string) Kernel {
 		}
 	}
 	k.Flavour = lowerString(s[i:j])
-	for _, word := range [...]string{"xen", "uek"} {
+	for _, word := range flavours {
 		if built(lowerString(s), word) {
 			k.Flavour = word
 		}

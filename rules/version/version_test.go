@@ -55,6 +55,14 @@ func TestParseKernel(t *testing.T) {
 		{"5.4.0-74-generic", "", "generic"},
 		{"11.2-RELEASE-p9", "", "release"},
 		{"2.6.18-348", "", ""},
+		{"kernel-xen-2.6.18-398.el5", "el5", "xen"},
+		{"kernel-uek-2.6.39-400.17.1.el6", "el6", "uek"},
+		{"linux-image-2.6.26-2-xen-amd64", "", "xen"},
+		{"vmlinuz-2.6.18-398.el5xen", "el5", "xen"},
+		{"Linux 2.6.18-398.el5xen #1 SMP", "el5", "xen"},
+		{"Linux db01 2.6.18-398.el5 #1 SMP", "el5", ""},
+		{"Linux 5.8-web 2.6.18-398.el5xen #1 SMP", "el5", "xen"},
+		{"Linux version 2.6.18-398.el5 (mockbuild@builder)", "el5", ""},
 	} {
 		if k := version.ParseKernel(c.in); !k.OK || k.Tag != c.tag || k.Flavour != c.flavour {
 			t.Errorf("%s: %+v", c.in, k)
