@@ -152,7 +152,7 @@ is of what was read, and the failures are listed.`,
 		newDemoCmd(s), newScanCmd(s), newServeCmd(s),
 		newRoleCmd(s, "producer"), newRoleCmd(s, "worker"), newRoleCmd(s, "sink"),
 		newRescanCmd(s), newCheckCmd(s), newReportCmd(s), newPlanCmd(s), newStoreCmd(s), newDoctorCmd(s), newDeadCmd(s), newConfigCmd(),
-		newClassifyCmd(), newRulesCmd(), newSimulateCmd(), newVersionCmd(),
+		newClassifyCmd(), newRulesCmd(), newSimulateCmd(), newReadyCmd(), newVersionCmd(),
 	)
 	walk(root, func(c *cobra.Command) {
 		if c.HasSubCommands() && c.RunE == nil { // cobra shows its help for any word

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shenscan/shenscan/internal/report"
+)
+
+// readyWait is how long a process may take to say whether it is ready.
+const readyWait = 5 * time.Second
+
+func newReadyCmd() *cobra.Command {
+	server := "http://127.0.0.1:10470"
+	cmd := &cobra.Command{
+		Use: "ready", Short: "Ask a running process whether it is ready, as the health check of a container", Args: noArgs,
+		Long: `ready asks /readyz of a process and exits with 0 where it is ready, else with 1
+and the reason: NATS is out of reach or has closed a stream's consumer, the store is
+not the file that others find, or results are not caught up with.`,
+		Example: `  shenscan ready
+  shenscan ready --server http://127.0.0.1:10471`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return askReady(cmd.Context(), server)
+		},
+	}
+	cmd.Flags().StringVar(&server, "server", server, "address of the process")
+	return cmd
+}
+
+func askReady(ctx context.Context, server string) error {
+	u, err := url.Parse(server)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return usage(errors.New("--server is no address such as http://127.0.0.1:10470"))
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyWait)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("readyz").String(), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		if cause, ok := errors.AsType[*url.Error](err); ok { // which would show a password in the address
+			err = cause.Err
+		}
+		return fmt.Errorf("ask %s whether it is ready: %w", u.Host, err)
+	}
+	defer resp.Body.Close()
+	why, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	if resp.StatusCode == http.StatusOK {
+		return err
+	}
+	return fmt.Errorf("%s is not ready: %s", u.Host, report.Clean(string(why)))
+}
