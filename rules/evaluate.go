@@ -241,7 +241,8 @@ func (e *evaluation) verdict(t *Target) Verdict {
 // the stage leaves open whether a system that is known is accepted. NVMe is a
 // question of its own, which the platform was not asked.
 func (e *evaluation) answered(stage string, t *Target, o *osJudgement) judged {
-	if o.level != Unknown || stage == StageNVMe || o.rule.match.missing || e.contradicted() || e.p.os.Family == distro.Unknown || !e.p.offers(t) {
+	named := e.p.os.Family != distro.Unknown && (e.p.os.Family != distro.OtherLinux || e.p.os.Version != "")
+	if o.level != Unknown || stage == StageNVMe || o.rule.match.missing || e.contradicted() || !named || !e.p.offers(t) {
 		return o.judged
 	}
 	for _, rl := range e.r.rules {

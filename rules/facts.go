@@ -165,13 +165,17 @@ func (f *Facts) lostImage(id *identity) bool {
 // answered is what the platform's answer for an image says of whole classes: a
 // class is offered where some of its families are and none is refused, and
 // refused where some of them are refused and none is offered. Where its
-// families disagree nothing is said of the class.
+// families disagree nothing is said of the class, and a family whose generation
+// is not known says nothing of any.
 func (r *Ruleset) answered(im *ImageFacts) (offered, refused [classes]bool) {
 	mark := func(families string, in *[classes]bool) {
 		for name := range strings.FieldsSeq(families) {
-			class := r.families.Lookup("", name).Class
+			info := r.families.Lookup("", name)
+			if info.Generation == 0 {
+				continue // it counts as the newest that it may be of, and proves nothing for that
+			}
 			for c := range classes {
-				in[c] = in[c] || c.String() == class
+				in[c] = in[c] || c.String() == info.Class
 			}
 		}
 	}

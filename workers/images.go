@@ -14,6 +14,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/family"
 )
 
 // ImageAPI looks images up in the cloud; ecs.API satisfies it. Every id comes
@@ -65,6 +66,8 @@ type Image struct {
 	// a short time.
 	failed *record.Failure
 	last   atomic.Pointer[reading]
+	// refused are the classes on which the platform refuses the image.
+	refused atomic.Pointer[[]string]
 }
 
 // reading is how a classifier read a system that was made from an image. What
@@ -95,6 +98,24 @@ func (m *Image) read(c *rules.Classifier, s *event.Installed) (*rules.Facts, *ru
 	return r.facts, r.system
 }
 
+// refusedClasses are the classes of which the platform offers the image on no
+// family.
+func (m *Image) refusedClasses(t *family.Table) []string {
+	if known := m.refused.Load(); known != nil {
+		return *known
+	}
+	var out []string
+	for name := range strings.FieldsSeq(m.Facts.Refused) {
+		out = append(out, t.Lookup("", name).Class)
+	}
+	for name := range strings.FieldsSeq(m.Facts.Offered) {
+		class := t.Lookup("", name).Class
+		out = slices.DeleteFunc(out, func(c string) bool { return c == class })
+	}
+	m.refused.Store(&out)
+	return out
+}
+
 // NewImageCache returns a cache of at most about limit images that are looked
 // up again after ttl.
 func NewImageCache(api ImageAPI, shared SharedImages, limit int, ttl time.Duration, now func() time.Time, log *slog.Logger) *ImageCache {
@@ -102,6 +123,16 @@ func NewImageCache(api ImageAPI, shared SharedImages, limit int, ttl time.Durati
 		api: api, shared: shared, max: max(limit/2, 1), ttl: ttl, now: now, log: log,
 		scopes: map[ecs.Scope]uint32{}, young: map[imageKey]*Image{}, old: map[imageKey]*Image{}, pending: map[imageKey]chan struct{}{},
 	}
+}
+
+// Doubt takes back what the platform said of an image, for every process.
+func (c *ImageCache) Doubt(ctx context.Context, s ecs.Scope, id string, f rules.ImageFacts) *Image {
+	f.Offered, f.Refused = "", ""
+	c.store(s, []ecs.Image{{ID: id, Facts: f}})
+	if c.shared != nil {
+		c.publish(ctx, s, []string{id})
+	}
+	return &Image{Facts: f}
 }
 
 // Len is the number of images held, those about to be forgotten included.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,12 @@ type Images interface {
 	Lookup(ctx context.Context, s ecs.Scope, ids []string) ([]*Image, []record.Failure, error)
 }
 
+// Doubter is the ability of Images to take back what the platform said of an
+// image where the fleet says otherwise.
+type Doubter interface {
+	Doubt(ctx context.Context, s ecs.Scope, id string, f rules.ImageFacts) *Image
+}
+
 // Observer hears how many instances were classified.
 type Observer interface{ Classified(instances int) }
 
@@ -38,6 +45,7 @@ type Observer interface{ Classified(instances int) }
 type Worker struct {
 	images     Images
 	bus        Publisher
+	platform   *Platform // nil where the platform is not asked
 	classifier atomic.Pointer[rules.Classifier]
 	observer   Observer
 	log        *slog.Logger
@@ -54,6 +62,12 @@ func New(c *rules.Classifier, images Images, bus Publisher, observer Observer, l
 // classified with the one before, which its result names.
 func (w *Worker) Use(c *rules.Classifier) { w.classifier.Store(c) }
 
+// WithPlatform lets the worker hold the platform's answers against the fleet.
+func (w *Worker) WithPlatform(p *Platform) *Worker {
+	w.platform = p
+	return w
+}
+
 // HandlePage classifies one page and publishes the result. stored is the
 // broker's time when the page was taken.
 func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, stored time.Time) error {
@@ -64,6 +78,9 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 	images, failures, err := w.images.Lookup(lookup, page.Scope, imageIDs(page.Software))
 	span.End(err)
 	if err != nil {
+		return err
+	}
+	if err := w.holdAgainstFleet(ctx, page, images); err != nil {
 		return err
 	}
 	_, span = trace.Start(ctx, "classify", trace.Int("shenscan.instances", page.Rows.Len()))
@@ -81,6 +98,39 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 		return err
 	}
 	w.observer.Classified(out.Rows.Len())
+	return nil
+}
+
+// holdAgainstFleet looks for instances that run on machines of a class on which
+// the platform refuses their image: one of the two is wrong, and the instance is
+// seen. What the platform said of the image then counts for nothing.
+func (w *Worker) holdAgainstFleet(ctx context.Context, page *event.InstancesListed, images []*Image) error {
+	doubter, ok := w.images.(Doubter)
+	if w.platform == nil || !ok {
+		return nil
+	}
+	for _, p := range page.Profiles {
+		image, machine := images[p.Software], &page.Hardware[p.Hardware]
+		if image == nil || image.Facts.Refused == "" || machine.Running != rules.Yes {
+			continue
+		}
+		families := w.classifier.Load().Ruleset().Families()
+		class := families.Lookup(machine.InstanceType, machine.InstanceFamily).Class
+		if class == "" || !slices.Contains(image.refusedClasses(families), class) {
+			continue
+		}
+		id := page.Software[p.Software].ImageID
+		why := fmt.Sprintf("the answer for image %s is not believed: it lacks %s and every other family of its class, and an instance of the image is Running on %s", id, machine.InstanceFamily, machine.InstanceType)
+		if err := w.platform.Distrust(ctx, page.Scope, id, why); err != nil {
+			return err
+		}
+		doubted := doubter.Doubt(ctx, page.Scope, id, image.Facts)
+		for i := range page.Software { // several systems may be of one image
+			if page.Software[i].ImageID == id {
+				images[i] = doubted
+			}
+		}
+	}
 	return nil
 }
 

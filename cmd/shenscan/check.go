@@ -47,6 +47,7 @@ Without --account and --region every account and region is asked.`,
 		},
 	}
 	f.cloud.add(cmd)
+	f.evidence.add(cmd)
 	f.scope.add(cmd)
 	fl := cmd.Flags()
 	fl.StringVar(&f.target, "target", "", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type; needed")

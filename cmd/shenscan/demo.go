@@ -59,6 +59,7 @@ real SDK and an embedded NATS, prints the report and writes it as HTML too. With
 	f.listen.add(cmd, defaultListen)
 	f.nats.add(cmd, true)
 	f.owners.tags = []string{"team"} // as the simulator has them
+	f.evidence.add(cmd)
 	f.addSink(cmd)
 	return cmd
 }

@@ -194,6 +194,17 @@ func (f *cloudFlags) options(s *settings) ecsapi.Options {
 	return o
 }
 
+// evidenceFlags say what is asked beyond the listing.
+type evidenceFlags struct{ platform bool }
+
+func (f *evidenceFlags) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.platform, "platform-evidence", true, "ask the platform on which instance types it offers each image (DescribeImageSupportInstanceTypes): once for each image of an account and region, kept for 30 days; where it is not permitted, it is left out and the report says so")
+}
+
+func (f *evidenceFlags) options() app.EvidenceOptions {
+	return app.EvidenceOptions{Platform: f.platform}
+}
+
 // ruleFlags say what is judged and by which rules.
 type ruleFlags struct{ targets, rules []string }
 

@@ -71,6 +71,7 @@ that the files hold only a part of ends partial and says what is missing.`,
 	f.store.add(cmd)
 	f.nats.add(cmd, true)
 	f.cloud.add(cmd)
+	f.evidence.add(cmd)
 	f.rules.add(cmd)
 	f.scope.add(cmd)
 	f.from.add(cmd)

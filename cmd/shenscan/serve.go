@@ -26,6 +26,7 @@ type processFlags struct {
 	listen   listenFlags
 	trace    traceFlags
 	events   eventsFlags
+	evidence evidenceFlags
 	storeMax int
 	keep     keepFlags
 	owners   ownerFlags
@@ -97,7 +98,7 @@ func (f *processFlags) options(s *settings, name string, roles app.Role, def bus
 		Roles: roles, NATS: f.nats.options(s, name, def), Cloud: f.cloud.options(s), Accounts: f.cloud.accounts,
 		Store: f.store.dir, StoreMaxMiB: f.storeMax, KeepGone: time.Duration(f.keep.gone), KeepHistory: int(f.keep.history), KeepScans: int(f.keep.scans), OwnerTags: f.owners.tags, OwnerAccount: f.owners.fallback == "account", SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
 		Concurrency: f.cloud.concurrency, ScanIdle: f.idle, Trace: f.trace.options(s, name), Log: s.log, Now: time.Now,
-		HTTP:  f.listen.options(),
+		HTTP: f.listen.options(), Evidence: f.evidence.options(),
 		Debug: app.DebugOptions{Listen: f.debug, Level: s.level},
 	}
 	if f.idle > 0 { // what waits for longer is taken for lost
@@ -140,6 +141,7 @@ ask.`,
 	f.store.add(cmd)
 	f.nats.add(cmd, true)
 	f.cloud.add(cmd)
+	f.evidence.add(cmd)
 	f.rules.add(cmd)
 	f.listen.add(cmd, defaultListen)
 	f.addDebug(cmd)
@@ -228,6 +230,7 @@ func newRoleCmd(s *settings, name string) *cobra.Command {
 	} else {
 		f.cloud.add(cmd)
 		if role == app.Worker {
+			f.evidence.add(cmd)
 			f.rules.add(cmd)
 		}
 	}

@@ -84,6 +84,7 @@ func (f *simulateFlags) register(cmd *cobra.Command) {
 	fl.Float64Var(&o.DuplicateRate, "duplicates", 0, "share of pages that repeat the last instance of the page before")
 	fl.Float64Var(&o.OfflineAgents, "offline-agents", 0, "share of machines with an agent of Cloud Assistant that does not answer")
 	fl.Float64Var(&o.OddAnswers, "odd-answers", 0, "share of machines whose answer to a probe is cut short, garbled, late or a failure")
+	fl.BoolVar(&o.NoPlatform, "no-platform", false, "deny DescribeImageSupportInstanceTypes, which says where the platform offers an image; --truth is then without it")
 	fl.BoolVar(&o.Gzip, "gzip", false, "compress answers for clients that ask for it")
 	fl.StringVar(&f.latency, "latency", "", "time an answer takes: 50ms, uniform:20ms-80ms or lognormal:50ms,0.5 (median, sigma)")
 	fl.IntVar(&o.Quota.Calls, "quota", 0, "calls in one window for each account, region and action")

@@ -115,6 +115,8 @@ type Options struct {
 	Concurrency int
 	// ScanIdle ends a scan that made no progress for so long.
 	ScanIdle time.Duration
+	// Evidence says what is asked beyond the listing.
+	Evidence EvidenceOptions
 	HTTP     HTTPOptions
 	Debug    DebugOptions
 	Events   EventsOptions
@@ -517,8 +519,9 @@ func (a *App) startWorker(ctx context.Context, group *errgroup.Group) error {
 		}
 		shared = &sharedImages{kv, a.o.Now}
 	}
-	images := workers.NewImageCache(a.cloud, shared, 200_000, imageTTL, a.o.Now, a.log)
-	w := workers.New(a.classifier.Load(), images, a.bus, a.metrics, a.log)
+	api, platform := a.imageAPI()
+	images := workers.NewImageCache(api, shared, 200_000, imageTTL, a.o.Now, a.log)
+	w := workers.New(a.classifier.Load(), images, a.bus, a.metrics, a.log).WithPlatform(platform)
 	a.worker = w
 	for _, c := range []bus.Consumer{bus.ConsumeBulkPages, bus.ConsumeFastPages} {
 		group.Go(func() error {
@@ -545,6 +548,7 @@ func (a *App) takeSinkName(ctx context.Context) (release func(), err error) {
 func (a *App) startSink(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return a.sink.Run(ctx) })
 	group.Go(func() error { return a.serveQueries(ctx) })
+	group.Go(func() error { return a.serveEvidence(ctx) })
 	group.Go(func() error { return a.openDoor(ctx) })
 }
 

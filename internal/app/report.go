@@ -150,6 +150,9 @@ func viewReport(ctx context.Context, view *store.View, q Question) (*report.Repo
 	for _, sc := range r.Summary.Scopes {
 		r.Failures = append(r.Failures, sc.Failures...)
 	}
+	if r.Evidence, err = view.Evidence(r.Scan.StartedAt); err != nil {
+		return nil, err
+	}
 	from, err := beginning(view, scans, &r.Scan, q.Since, time.Now())
 	if err != nil {
 		return nil, err

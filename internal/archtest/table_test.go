@@ -98,7 +98,7 @@ var libraries = []ownership{
 	{"google.golang.org/protobuf/", []string{"internal/trace/tracetest"}},
 	{"github.com/spf13/", []string{"cmd/shenscan", "internal/config"}},
 	{"github.com/robfig/cron/", []string{"internal/app"}}, // when the server will fire a schedule: its parser is this one's
-	{"github.com/cenkalti/backoff/", []string{"internal/ecs/ecsapi", "internal/bus", "sink"}},
+	{"github.com/cenkalti/backoff/", []string{"internal/ecs/ecsapi", "internal/app", "internal/bus", "sink"}},
 	{"github.com/go-json-experiment/json", []string{"internal/ecs/ecsapi", "internal/ecs/ecsfile"}},
 	{"github.com/cespare/xxhash/", []string{"internal/event"}}, // stages sum ids: a seed of each process would tell them nothing
 	{"github.com/xuri/excelize/", []string{"internal/plan"}},   // workbooks that teams fill in

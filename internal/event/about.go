@@ -40,6 +40,8 @@ func AboutOf(m Message) About {
 		return About{"scope.failed", m.ScanID, m.Scope, 0}
 	case *PageFailed:
 		return About{"page.failed", m.ScanID, m.Scope, 0}
+	case *EvidenceRead:
+		return About{"evidence.read", "", m.Scope, 0}
 	case *ScanAborted:
 		return About{"scan.aborted", m.ScanID, ecs.Scope{}, 0}
 	}

@@ -96,6 +96,7 @@ var controlTypes = map[string]func() Message{
 	"scope.checked":  func() Message { return new(ScopeChecked) },
 	"scope.failed":   func() Message { return new(ScopeFailed) },
 	"page.failed":    func() Message { return new(PageFailed) },
+	"evidence.read":  func() Message { return new(EvidenceRead) },
 	"scan.aborted":   func() Message { return new(ScanAborted) },
 }
 
@@ -121,6 +122,8 @@ func kindOf(m Message) (string, error) {
 		return "scope.failed", nil
 	case *PageFailed:
 		return "page.failed", nil
+	case *EvidenceRead:
+		return "evidence.read", nil
 	case *ScanAborted:
 		return "scan.aborted", nil
 	}

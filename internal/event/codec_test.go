@@ -123,6 +123,7 @@ func messages(t *testing.T) map[string]event.Message {
 		"scope_checked":        full[event.ScopeChecked](t),
 		"scope_failed":         full[event.ScopeFailed](t),
 		"page_failed":          full[event.PageFailed](t),
+		"evidence_read":        full[event.EvidenceRead](t),
 		"scan_aborted":         full[event.ScanAborted](t),
 	}
 }

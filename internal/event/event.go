@@ -251,6 +251,46 @@ type PageFailed struct {
 	Failure record.Failure `json:"failure"`
 }
 
+// EvidenceRead announces what a worker knows of some images, or of other things
+// that evidence is about, beyond their description. It belongs to no scan: an
+// answer serves scans for weeks, and missing evidence makes none partial.
+type EvidenceRead struct {
+	Scope  ecs.Scope      `json:"scope"`
+	Source string         `json:"source"` // EvidencePlatform
+	At     time.Time      `json:"at"`     // when the worker had it together
+	Items  []EvidenceItem `json:"items"`  // at most MaxEvidence
+}
+
+// EvidencePlatform is the platform's answer on which instance types it offers
+// an image.
+const EvidencePlatform = "platform"
+
+// YardstickPrefix begins the id of an EvidenceItem that others are compared
+// with; it is no image of the fleet.
+const YardstickPrefix = "yardstick "
+
+// MaxEvidence is the most items of one EvidenceRead.
+const MaxEvidence = 100
+
+// EvidenceItem is what is known of one image or other thing.
+type EvidenceItem struct {
+	ID string `json:"id"`
+	// Kept says that what is stored of it is in use, and nothing else.
+	Kept bool `json:"kept,omitempty"`
+	// Asked is when the cloud gave the answer; the zero time without one.
+	Asked time.Time `json:"asked,omitzero"`
+	// Calls is how many calls were made for it.
+	Calls int `json:"calls,omitempty"`
+	// Types counts the instance types of the answer by family, in order of their
+	// names: "ecs.g6=11 ecs.g7=9".
+	Types string `json:"types,omitempty"`
+	// Image is the image that was asked about where ID is no image's own.
+	Image string `json:"image,omitempty"`
+	// Cause is why there is no answer that can be used, and Mend what to do.
+	Cause string `json:"cause,omitempty"`
+	Mend  string `json:"mend,omitempty"`
+}
+
 // ScanAborted ends a scan that cannot end by itself.
 type ScanAborted struct {
 	ScanID string `json:"scan_id"`
@@ -273,6 +313,7 @@ func (*ScopeCheck) isMessage()          {}
 func (*ScopeChecked) isMessage()        {}
 func (*ScopeFailed) isMessage()         {}
 func (*PageFailed) isMessage()          {}
+func (*EvidenceRead) isMessage()        {}
 func (*ScanAborted) isMessage()         {}
 
 // IDSum is a number made of an instance id. Sums of them tell sets of ids

@@ -21,6 +21,7 @@ const (
 	SubjectQuerySummary  = "shenscan.query.summary"
 	SubjectQueryScan     = "shenscan.query.scan"
 	SubjectQueryLocate   = "shenscan.query.locate"
+	SubjectQueryEvidence = "shenscan.query.evidence"
 
 	SubjectVerdictEvents = "shenscan.events.verdict" // .<account>.<region>
 	SubjectScanEvents    = "shenscan.events.scan"    // .<state>
@@ -76,10 +77,22 @@ func Route(m Message) (subject, id string) {
 		return resultSubject(m.Scope), join("scope-failed", m.ScanID, m.Scope.String())
 	case *PageFailed:
 		return resultSubject(m.Scope), join("page-failed", m.ScanID, m.Scope.String(), m.Lane, m.Walk, strconv.Itoa(m.Page))
+	case *EvidenceRead:
+		return resultSubject(m.Scope), join("evidence", m.Source, m.Scope.String(), strconv.FormatInt(m.At.UnixNano(), 36), m.itemsID())
 	case *ScanAborted:
 		return subjectResults + ".control", join("aborted", m.ScanID)
 	}
 	return "", ""
+}
+
+// itemsID names the items of one worker's moment.
+func (m *EvidenceRead) itemsID() string {
+	h := fnv.New64a()
+	for i := range m.Items {
+		_, _ = h.Write([]byte(m.Items[i].ID))
+		_, _ = h.Write([]byte{0})
+	}
+	return strconv.FormatUint(h.Sum64(), 36)
 }
 
 func scopeTokens(s ecs.Scope) string { return Token(s.Account) + "." + Token(s.Region) }

@@ -84,7 +84,10 @@ func evidenceLine(source string, all []record.Evidence, now time.Time) EvidenceL
 		if len(c.at) > 1 {
 			where = fmt.Sprintf("%s and %s", where, Plural(len(c.at)-1, "more region", "more regions"))
 		}
-		line.Missing = append(line.Missing, fmt.Sprintf("%s of %s %s in %s: %s", Number(c.count), Number(sum.Asked), Clean(sum.About), where, c.text))
+		if c.count > 0 {
+			where = fmt.Sprintf("%s of %s %s in %s", Number(c.count), Number(sum.Asked), Clean(sum.About), where)
+		}
+		line.Missing = append(line.Missing, where+": "+c.text)
 	}
 	if rest := len(causes) - maxCauses; rest > 0 {
 		line.Missing = append(line.Missing, Plural(rest, "more cause", "more causes")+": shenscan report --output json")

@@ -181,6 +181,8 @@ func (a *applier) message(r *event.Received) error {
 		return a.scopeFailed(m)
 	case *event.PageFailed:
 		return a.pageFailed(m)
+	case *event.EvidenceRead:
+		return a.evidenceRead(m)
 	case *event.ScanAborted:
 		return a.scanAborted(m)
 	}

@@ -50,6 +50,7 @@ var (
 	bucketOutbox   = []byte("outbox")
 	bucketPoints   = []byte("points")
 	bucketParts    = []byte("parts")
+	bucketEvidence = []byte("evidence")
 	keyMeta        = []byte("meta")
 )
 
@@ -57,7 +58,7 @@ func buckets() [][]byte {
 	return [][]byte{
 		bucketMeta, bucketStrings, bucketProfiles, bucketSoftware, bucketHardware, bucketClasses, bucketScopes, bucketBlocks, bucketOrders,
 		bucketJournal, bucketHistory, bucketWaived, bucketScans, bucketProgress, bucketEnded, bucketEndedIDs, bucketOutbox,
-		bucketPoints, bucketParts,
+		bucketPoints, bucketParts, bucketEvidence,
 	}
 }
 
@@ -104,6 +105,7 @@ type DB struct {
 	commit  int  // bbolt's number of the last one
 	batch   uint64
 	meta    meta
+	pruned  time.Time // when evidence that nobody needs was last looked for
 	seed    maphash.Seed
 	dict    *format.Dict
 	codec   *format.RowCodec

@@ -37,6 +37,7 @@
 //	outbox    number u64                 -> events not yet published (JSON, S2)
 //	points    number u64, time u64       -> how far the fleet was when a scan had ended or other rules had judged it (JSON, S2)
 //	parts     number u64, time u64       -> the same by owner, account and region (JSON, S2)
+//	evidence  account, 0, region, 0, source, 0, id -> what was asked for beyond the listing (JSON)
 //
 // A page is one journal entry, which appends cheaply and makes an early
 // acknowledgement possible. When a scan of a scope is decided, or the journal

@@ -73,8 +73,11 @@ func (db *DB) Forget(ctx context.Context, account, region string, now time.Time)
 // forgetScope removes all that stands under the scope's number, which it keeps.
 func (db *DB) forgetScope(tx *bbolt.Tx, sc *scope) error {
 	prefix := format.Key32(sc.no)
-	for _, name := range [][]byte{bucketBlocks, bucketOrders, bucketJournal, bucketHistory, bucketWaived} {
-		b := tx.Bucket(name)
+	for name, prefix := range map[string][]byte{
+		string(bucketBlocks): prefix, string(bucketOrders): prefix, string(bucketJournal): prefix, string(bucketHistory): prefix, string(bucketWaived): prefix,
+		string(bucketEvidence): []byte(sc.Account + "\x00" + sc.Region + "\x00"),
+	} {
+		b := tx.Bucket([]byte(name))
 		var keys [][]byte
 		for k := range scan(b, prefix) {
 			keys = append(keys, slices.Clone(k))

@@ -269,6 +269,7 @@ func (db *DB) check(ctx context.Context) error {
 			{bucketProgress, checksum},
 			{bucketScopes, checksum},
 			{bucketStrings, checksum},
+			{bucketEvidence, checksum},
 			{bucketMeta, checksum},
 		} {
 			var last []byte

@@ -90,7 +90,7 @@ func def[T comparable](v *T, d T) {
 }
 
 const (
-	fileFormat = 5
+	fileFormat = 6
 	// maxID bounds account, region, scan and instance ids: they become keys.
 	maxID = 200
 )

@@ -12,6 +12,7 @@ const (
 	actAgents    = "DescribeCloudAssistantStatus"
 	actRun       = "RunCommand"
 	actResults   = "DescribeInvocationResults"
+	actOffered   = "DescribeImageSupportInstanceTypes"
 	actAssume    = "AssumeRole"
 	actIdentity  = "GetCallerIdentity"
 	actMembers   = "ListAccounts"
@@ -46,6 +47,7 @@ func Actions() []Action {
 		{Name: actAgents, Permission: "ecs:DescribeCloudAssistantStatus", Probe: true, Optional: true},
 		{Name: actRun, Permission: "ecs:RunCommand", Probe: true, Optional: true},
 		{Name: actResults, Permission: "ecs:DescribeInvocationResults", Probe: true, Optional: true},
+		{Name: actOffered, Permission: "ecs:DescribeImageSupportInstanceTypes", Optional: true}, // --platform-evidence
 		{Name: actAssume, Permission: "sts:AssumeRole", Hub: true},
 		{Name: actIdentity, Hub: true},
 		{Name: actMembers, Permission: "resourcemanager:ListAccounts", Hub: true},

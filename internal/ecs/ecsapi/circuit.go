@@ -66,14 +66,21 @@ func (c *circuit) done(now time.Time, err *ecs.Error) {
 	}
 }
 
+// circuitKey tells circuits apart: calls that gather evidence aside of a scan
+// have one of their own, so that their failures hold no listing up.
+type circuitKey struct {
+	scope ecs.Scope
+	aside bool
+}
+
 // circuits are those of all scopes.
 type circuits struct {
 	o  *Options
 	mu sync.Mutex
-	m  map[ecs.Scope]*circuit
+	m  map[circuitKey]*circuit
 }
 
-func (cs *circuits) get(s ecs.Scope) *circuit {
+func (cs *circuits) get(s circuitKey) *circuit {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	c := cs.m[s]

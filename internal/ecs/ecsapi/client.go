@@ -52,7 +52,7 @@ func New(o Options) (*Client, error) {
 		endpoints: map[ecs.Scope]string{},
 	}
 	c.limits = newLimiter(&c.o)
-	c.circuits = circuits{o: &c.o, m: map[ecs.Scope]*circuit{}}
+	c.circuits = circuits{o: &c.o, m: map[circuitKey]*circuit{}}
 	policy := dialPolicy{private: o.VPC, fakeIP: o.FakeIP}
 	var err error
 	sts := "sts.aliyuncs.com"
@@ -151,6 +151,9 @@ type call struct {
 	decode func(body []byte) error
 	// expected is a code that is the good answer (dry runs).
 	expected string
+	// aside says that nothing but evidence hangs on the call: its failures do
+	// not count against the scope, which is listed all the same.
+	aside bool
 
 	started    time.Time
 	bo         *backoff.ExponentialBackOff
@@ -172,6 +175,17 @@ func (c *Client) do(ctx context.Context, s ecs.Scope, req *request, decode func(
 }
 
 func (c *Client) doExpect(ctx context.Context, s ecs.Scope, req *request, decode func([]byte) error, expected string) error {
+	return c.inScope(ctx, call{scope: s, req: req, decode: decode, expected: expected})
+}
+
+// doAside calls an ECS action in a scope for evidence that a scan does without.
+func (c *Client) doAside(ctx context.Context, s ecs.Scope, req *request, decode func([]byte) error) error {
+	return c.inScope(ctx, call{scope: s, req: req, decode: decode, aside: true})
+}
+
+// inScope runs a call at the endpoint and with the keys of its scope.
+func (c *Client) inScope(ctx context.Context, k call) error {
+	s, req := k.scope, k.req
 	if !regionID.MatchString(s.Region) { // names come with messages, too
 		return badRequest(req.action, s, errors.New("that is no region id"))
 	}
@@ -183,7 +197,8 @@ func (c *Client) doExpect(ctx context.Context, s ecs.Scope, req *request, decode
 	if err != nil {
 		return &ecs.Error{Action: req.action, Scope: s, Class: ecs.BadRequest, Err: err}
 	}
-	return c.at(ctx, ep, call{scope: s, ring: ring, req: req, decode: decode, expected: expected})
+	k.ring = ring
+	return c.at(ctx, ep, k)
 }
 
 // at runs a call at an endpoint.
@@ -192,7 +207,7 @@ func (c *Client) at(ctx context.Context, ep endpoint, k call) error {
 	if err != nil {
 		return &ecs.Error{Action: k.req.action, Scope: k.scope, Class: ecs.BadRequest, Err: err}
 	}
-	cb := c.circuits.get(k.scope)
+	cb := c.circuits.get(circuitKey{k.scope, k.aside})
 	if last := cb.allow(time.Now()); last != nil {
 		e := &ecs.Error{Action: k.req.action, Scope: k.scope, Class: ecs.ClassOf(last), Err: fmt.Errorf("%w, the last: %w", ErrGivenUp, last)}
 		return e

@@ -53,6 +53,12 @@ const (
 	ImagesEmpty        = "images-empty"
 	ImagesErrorAs200   = "images-error-as-200"
 	RegionsEmpty       = "regions-empty"
+	OfferedErrorAs200  = "offered-error-as-200"
+	OfferedOfOthers    = "offered-of-others"
+	OfferedEmpty       = "offered-empty"
+	OfferedOldAlone    = "offered-old-alone"
+	OfferedUnknown     = "offered-unknown"
+	OfferedCut         = "offered-cut"
 	RegionVanishes     = "region-vanishes"
 	MembersPromoted    = "members-promoted"
 	DirectoryDown      = "directory-down"
@@ -135,6 +141,12 @@ func Contradictions() []Contradiction {
 		{ImagesUnasked, "ImageId is ignored: the region's first images answer", fromSilence},
 		{ImagesEmpty, "DescribeImages answers an empty list", "the documents: a caller without permission gets an empty list"},
 		{ImagesErrorAs200, "DescribeImages is HTTP 200 with Code and Message beside an empty list", fromSilence},
+		{OfferedErrorAs200, "DescribeImageSupportInstanceTypes is HTTP 200 with Code and Message beside an empty list", fromSilence},
+		{OfferedOfOthers, "DescribeImageSupportInstanceTypes answers for another image than was asked for", fromSilence},
+		{OfferedEmpty, "DescribeImageSupportInstanceTypes answers an empty list", "the documents: a caller without permission gets an empty list"},
+		{OfferedOldAlone, "DescribeImageSupportInstanceTypes leaves out, for images that are not public, the types of the 6th generation and later, also those on which they run", "no source says what it filters by"},
+		{OfferedUnknown, "DescribeImageSupportInstanceTypes names a type that no other answer names", fromSilence},
+		{OfferedCut, "DescribeImageSupportInstanceTypes ends with a NextToken, which none of its parameters takes", fromSilence},
 		{RegionsEmpty, "DescribeRegions answers an empty list", "the documents: a caller without permission gets an empty list"},
 		{RegionVanishes, "DescribeRegions leaves out the second region", "regions are closed and given up"},
 		{MembersPromoted, "members of the directory are PromoteVerifying, PromoteFailed, PromoteExpired, PromoteCancelled, and so on", "the resource directory's documents"},

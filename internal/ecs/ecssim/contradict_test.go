@@ -208,9 +208,17 @@ var shows = map[string]func(p probe) bool{
 		_, got := p.images("ImageId", "m-nobody")
 		return len(got) > 0
 	},
-	ImagesEmpty:      func(p probe) bool { code, got := p.images(); return code == "" && len(got) == 0 },
-	ImagesErrorAs200: func(p probe) bool { code, got := p.images(); return code != "" && len(got) == 0 },
-	RegionsEmpty:     func(p probe) bool { return !has(ask(p.T, p.s, "DescribeRegions"), "RegionId") },
+	ImagesEmpty:       func(p probe) bool { code, got := p.images(); return code == "" && len(got) == 0 },
+	ImagesErrorAs200:  func(p probe) bool { code, got := p.images(); return code != "" && len(got) == 0 },
+	OfferedErrorAs200: func(p probe) bool { return p.offered(true).code() != "" && p.offered(true).status == 200 },
+	OfferedOfOthers:   func(p probe) bool { return bytes.Contains(p.offered(true).body, []byte("anotherimage")) },
+	OfferedEmpty:      func(p probe) bool { return len(p.offeredTypes(true)) == 0 && p.offered(true).code() == "" },
+	OfferedOldAlone: func(p probe) bool {
+		return !slices.Contains(p.offeredTypes(false), "ecs.g6.large") && slices.Contains(p.offeredTypes(false), "ecs.g5.large")
+	},
+	OfferedUnknown: func(p probe) bool { return slices.Contains(p.offeredTypes(true), "ecs.zz99x.large") },
+	OfferedCut:     func(p probe) bool { return has(p.offered(true), "NextToken") },
+	RegionsEmpty:   func(p probe) bool { return !has(ask(p.T, p.s, "DescribeRegions"), "RegionId") },
 	RegionVanishes: func(p probe) bool {
 		return !strings.Contains(string(ask(p.T, p.s, "DescribeRegions").body), `"`+there+`"`) && ask(p.T, p.s, "DescribeInstances", "RegionId", there).code() == ""
 	},
@@ -324,6 +332,31 @@ func quoted(ids []string) string {
 	return string(b)
 }
 
+// offered asks on which types an image is offered: a public one or one of the
+// account's own.
+func (p probe) offered(public bool) result {
+	id := "aliyun_3_x64_20G_alibase_20260513.vhd"
+	if !public {
+		for _, s := range p.s.fleet.byName[scopeName{DemoAccountID, here}].slots {
+			if s.owner == "self" && s.present && s.kind.arch == "x86_64" {
+				id = s.imageID
+			}
+		}
+	}
+	return ask(p.T, p.s, actOffered, "RegionId", here, "ImageId", id)
+}
+
+func (p probe) offeredTypes(public bool) (ids []string) {
+	var body ecs.DescribeImageSupportInstanceTypesResponseBody
+	if err := json.Unmarshal(p.offered(public).body, &body); err != nil {
+		p.Fatal(err)
+	}
+	for _, t := range body.InstanceTypes.InstanceType {
+		ids = append(ids, *t.InstanceTypeId)
+	}
+	return ids
+}
+
 func (p probe) members() result {
 	return do(signed(p.T, p.s.URL, "2020-03-31", "ListAccounts", demoKeys(), url.Values{}))
 }
@@ -363,7 +396,7 @@ func TestContradictions(t *testing.T) {
 // Whatever it contradicts, an answer fits the SDK's own type: only fields that
 // it knows, except where the contradiction is about that.
 func TestContradictoryAnswersFitTheSDK(t *testing.T) {
-	apart := []string{TokenTwice, ErrorAs200, ImagesErrorAs200, Bodies2015, List206, List204, ListGzipCut, ListTwice, JSONTwice} // a key twice; fields of an error; strings for numbers
+	apart := []string{TokenTwice, OfferedErrorAs200, OfferedCut, ErrorAs200, ImagesErrorAs200, Bodies2015, List206, List204, ListGzipCut, ListTwice, JSONTwice} // a key twice; fields of an error; strings for numbers
 	for _, c := range Contradictions() {
 		if slices.Contains(apart, c.Name) {
 			continue
@@ -378,6 +411,7 @@ func TestContradictoryAnswersFitTheSDK(t *testing.T) {
 				}
 			}
 			strict(t, c.Name, ask(t, s, "DescribeImages", "RegionId", here).body, &ecs.DescribeImagesResponseBody{})
+			strict(t, c.Name, ask(t, s, actOffered, "RegionId", here, "ImageId", "aliyun_3_x64_20G_alibase_20260513.vhd").body, &ecs.DescribeImageSupportInstanceTypesResponseBody{})
 			strict(t, c.Name, ask(t, s, "DescribeRegions").body, &ecs.DescribeRegionsResponseBody{})
 		})
 	}

@@ -287,7 +287,7 @@ func (s *Simulator) read(c *call) *apiError {
 // versionOf is the API version of every action that is answered.
 func versionOf(action string) string {
 	switch action {
-	case "DescribeRegions", "DescribeInstances", "DescribeImages", "DescribeInstanceTypes", "DescribeAvailableResource",
+	case "DescribeRegions", "DescribeInstances", "DescribeImages", "DescribeInstanceTypes", "DescribeAvailableResource", actOffered,
 		"DescribeCloudAssistantStatus", "RunCommand", "DescribeInvocationResults":
 		return "2014-05-26"
 	case "AssumeRole", "GetCallerIdentity":
@@ -341,6 +341,8 @@ func (s *Simulator) dispatch(c *call, b []byte, a *answer) ([]byte, *apiError) {
 	case "DescribeImages":
 		s.stats.images(c.caller.account.ID, region, c.params.get("ImageId"))
 		return s.describeImages(b, sc, c.params, a.requestID)
+	case actOffered:
+		return s.describeImageSupport(c, b, sc, a.requestID)
 	case "DescribeAvailableResource":
 		return s.describeAvailableResource(c, sc, a.requestID)
 	case "DescribeCloudAssistantStatus":

@@ -20,6 +20,7 @@ type fleet struct {
 	scopes []*scope // account-major
 	byName map[scopeName]*scope
 	guests guestOptions
+	asked  bool // the platform answers what it is asked about images
 }
 
 type scopeName struct{ account, region string }
@@ -51,7 +52,7 @@ type override struct {
 
 // newFleet lays out the scopes and their images.
 func newFleet(d *data, o Options) *fleet {
-	f := &fleet{data: d, seed: o.Seed, ids: newBijection(o.Seed), byName: map[scopeName]*scope{}, guests: guestOptions{o.OfflineAgents, o.OddAnswers}}
+	f := &fleet{data: d, seed: o.Seed, ids: newBijection(o.Seed), byName: map[scopeName]*scope{}, guests: guestOptions{o.OfflineAgents, o.OddAnswers}, asked: !o.NoPlatform}
 	for _, a := range o.Keys {
 		for r := range o.Regions {
 			sc := &scope{fleet: f, index: len(f.scopes), account: a, region: d.regions[r], over: map[int]override{}, images: map[string]*slot{}}

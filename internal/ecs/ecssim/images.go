@@ -106,10 +106,27 @@ func (sc *scope) findImages(ids string, f imageFilter) []*slot {
 			out = append(out, s)
 		}
 	}
-	if unused != nil && sc.images[unused.imageID] == nil && f.match(unused) {
+	if f.owner == "system" { // every region sells all public images
+		for _, s := range sc.fleet.data.public() {
+			if sc.images[s.imageID] == nil && f.match(s) {
+				out = append(out, s)
+			}
+		}
+	} else if unused != nil && sc.images[unused.imageID] == nil && f.match(unused) {
 		out = append(out, unused)
 	}
 	slices.SortFunc(out, func(a, b *slot) int { return strings.Compare(a.imageID, b.imageID) })
+	return out
+}
+
+// public are the public images.
+func (d *data) public() []*slot {
+	var out []*slot
+	for _, kind := range d.kinds {
+		for _, id := range kind.imageIDs {
+			out = append(out, newPublicSlot(kind, id))
+		}
+	}
 	return out
 }
 

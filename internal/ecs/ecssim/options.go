@@ -52,6 +52,7 @@ type Options struct {
 	Quota         Quota
 	Faults        []Fault
 	Contradict    []string         // names of Contradictions in force
+	NoPlatform    bool             // deny DescribeImageSupportInstanceTypes; the truth is without it
 	NoControl     bool             // do not serve /_sim/
 	Now           func() time.Time // default time.Now
 	OfflineAgents float64          // share of machines with an agent whose agent does not answer

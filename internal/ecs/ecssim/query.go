@@ -45,6 +45,7 @@ var paramsOf = map[string][]string{
 	"DescribeInstances":            {"InstanceIds", "InstanceTypeFamily", "InstanceType", "ImageId", "ZoneId", "Status", "AdditionalAttributes.#", "Filter.#.Key", "Filter.#.Value", "PageNumber", "PageSize", "MaxResults", "NextToken", "DryRun"},
 	"DescribeImages":               {"ImageId", "Status", "ShowExpired", "ImageOwnerAlias", "IsPublic", "Architecture", "OSType", "PageNumber", "PageSize"},
 	"DescribeInstanceTypes":        {"InstanceTypes.#", "InstanceTypeFamily", "CpuArchitecture", "MaxResults", "NextToken"},
+	actOffered:                     {"ImageId", "ActionType"},
 	"DescribeAvailableResource":    {"DestinationResource", "InstanceChargeType", "InstanceType", "IoOptimized", "ResourceType", "ZoneId"},
 	"DescribeCloudAssistantStatus": {"InstanceId.#", "PageSize", "PageNumber"},
 	"RunCommand": {

@@ -19,6 +19,8 @@ type Stats struct {
 	ImagesAsked     int                  `json:"images_asked"`      // ids in DescribeImages calls
 	ImagesDistinct  int                  `json:"images_distinct"`   // distinct account, region and id
 	ImagesMostAsked int                  `json:"images_most_asked"` // how often the most asked one was
+	OfferedAsked    int                  `json:"offered_asked"`     // calls that ask for the types of an image
+	OfferedDistinct int                  `json:"offered_distinct"`  // distinct account, region and image of them
 	Peaks           []Peak               `json:"peaks"`             // busiest window of every account, region and action
 	Seconds         map[string][]Seconds `json:"seconds"`           // by account: calls of every second, STS apart
 	Commands        CommandStats         `json:"commands"`          // what was asked of the guests; not reset
@@ -65,6 +67,8 @@ type statsBox struct {
 	inFlight, peak int
 	imageIDs       map[string]int
 	imagesAsked    int
+	offeredIDs     map[string]int
+	offeredAsked   int
 	filtered       int
 	windows        map[quotaKey]*statWindow
 	seconds        map[string][]Seconds
@@ -104,6 +108,19 @@ func (b *statsBox) images(account, region, ids string) {
 		if len(b.imageIDs) < maxStatImages {
 			b.imageIDs[account+"/"+region+"/"+strings.Clone(id)]++
 		}
+	}
+}
+
+// offered counts a call that asks for the types of an image.
+func (b *statsBox) offered(account, region, id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.offeredIDs == nil {
+		b.offeredIDs = map[string]int{}
+	}
+	b.offeredAsked++
+	if len(b.offeredIDs) < maxStatImages {
+		b.offeredIDs[account+"/"+region+"/"+strings.Clone(id)]++
 	}
 }
 
@@ -185,7 +202,7 @@ func (s *Simulator) Stats() Stats {
 	b, commands := &s.stats, s.commandStats()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	out := Stats{Total: b.total, Throttled: b.refused, Filtered: b.filtered, InFlight: b.inFlight, PeakInFlight: b.peak, ImagesAsked: b.imagesAsked, ImagesDistinct: len(b.imageIDs), Calls: []CallCount{}, Peaks: []Peak{}, Seconds: map[string][]Seconds{}, Commands: commands}
+	out := Stats{Total: b.total, Throttled: b.refused, Filtered: b.filtered, InFlight: b.inFlight, PeakInFlight: b.peak, ImagesAsked: b.imagesAsked, ImagesDistinct: len(b.imageIDs), OfferedAsked: b.offeredAsked, OfferedDistinct: len(b.offeredIDs), Calls: []CallCount{}, Peaks: []Peak{}, Seconds: map[string][]Seconds{}, Commands: commands}
 	for k, n := range b.calls {
 		k.Calls = n
 		out.Calls = append(out.Calls, k)
@@ -213,5 +230,5 @@ func (s *Simulator) ResetStats() {
 	b := &s.stats
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.calls, b.total, b.refused, b.filtered, b.peak, b.imageIDs, b.imagesAsked, b.windows, b.seconds = nil, 0, 0, 0, b.inFlight, nil, 0, nil, nil
+	b.calls, b.total, b.refused, b.filtered, b.peak, b.imageIDs, b.imagesAsked, b.offeredIDs, b.offeredAsked, b.windows, b.seconds = nil, 0, 0, 0, b.inFlight, nil, 0, nil, 0, nil, nil
 }

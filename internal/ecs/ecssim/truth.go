@@ -79,6 +79,13 @@ type machineFacts struct {
 //     cases). On SHENLONG 8 it depends on whether the flags of image and
 //     instance say that NVMe is supported.
 //
+//     Where the platform is asked (DescribeImageSupportInstanceTypes; an image
+//     that is gone cannot be asked about), its answer counts: a class on which
+//     the image is not offered is incompatible, and one on which it is offered
+//     settles what is unknown of a system whose release is known: as compatible
+//     for public images and those of the marketplace, and as needs-action for
+//     all others and on SHENLONG 8 without the flag for NVMe.
+//
 //  3. A source on Xen (families t1, s1; s2 s3 m1 m2 c1 c2 with IoOptimized
 //     false) without proof of virtio needs action at least
 //     (virtio.unverified). An image whose check reports Virtio Supported is
@@ -97,18 +104,29 @@ type machineFacts struct {
 // Overlays that need a concrete target type (NVMe, boot mode, architecture,
 // AMD, RHEL policy) and advisories (end of life, deleted image, classic
 // network) do not touch the default targets.
-func judge(s *slot, m machineFacts) [targets]level {
+func judge(s *slot, m machineFacts, asked bool) [targets]level {
 	var out [targets]level
 	for i, t := range target {
-		out[i] = judgeOne(s, m, i, t.class)
+		out[i] = judgeOne(s, m, i, t.class, asked)
 	}
 	return out
 }
 
-func judgeOne(s *slot, m machineFacts, i int, target machineClass) level {
+func judgeOne(s *slot, m machineFacts, i int, target machineClass, asked bool) level {
 	v := s.kind.verdicts[i]
 	if target == classShenlong8 && s.nvme {
 		v = s.kind.flagged
+	}
+	if asked && s.present {
+		switch offered, refused := s.answers(target); {
+		case refused:
+			v = levelIncompatible
+		case offered && v == levelUnknown && s.kind.version != "":
+			v = levelNeedsAction
+			if (s.owner == "system" || s.owner == "marketplace") && (target != classShenlong8 || s.nvme) {
+				v = levelCompatible
+			}
+		}
 	}
 	if m.running && m.class == target {
 		v = levelCompatible
@@ -136,7 +154,7 @@ func (sc *scope) truth(in *instance) Truth {
 	g := sc.fleet.data.concrete(k, hashString(in.slot.imageID))
 	t.Guest.Family, t.Guest.Version, t.Guest.ServicePack = g.family, g.version, g.servicePack
 	m := machineFacts{class: in.typ.class(in.ioOptimized), ioOptimized: in.ioOptimized, running: in.status == statusRunning}
-	for j, v := range judge(in.slot, m) {
+	for j, v := range judge(in.slot, m, sc.fleet.asked) {
 		t.Verdicts[j] = v.String()
 	}
 	return t

@@ -69,6 +69,40 @@ func TestLaterTargetIsNeverMilder(t *testing.T) {
 	}
 }
 
+// What the platform answers for an image counts where it is asked.
+func TestJudgeWithThePlatform(t *testing.T) {
+	d, err := loadData()
+	if err != nil {
+		t.Fatal(err)
+	}
+	os := func(name string) *osKind { return d.kindOf(Change{OS: name}) }
+	kvm := machineFacts{classKVM, true, true}
+	for _, tt := range []struct {
+		name string
+		slot slot
+		m    machineFacts
+		want string
+	}{
+		{"a public image is settled where it is offered", slot{kind: os("centos 7.4"), owner: "system", present: true}, kvm, "compatible compatible compatible incompatible"},
+		{"one of the marketplace, too", slot{kind: os("centos 7.4"), owner: "marketplace", present: true}, kvm, "compatible compatible compatible incompatible"},
+		{"a custom image asks for a trial", slot{kind: os("centos 7.4"), owner: "self", present: true}, kvm, "compatible compatible needs-action incompatible"},
+		{"an image that is gone is not asked about", slot{kind: os("centos 7.4"), owner: "system"}, kvm, "compatible compatible unknown unknown"},
+		{"a system that nobody knows stays unknown", slot{kind: os("centos"), owner: "system", present: true}, kvm, "compatible unknown unknown incompatible"},
+		{"the legacy list stands", slot{kind: os("centos 5.8"), owner: "system", present: true}, kvm, "compatible incompatible incompatible incompatible"},
+		{"without the flag for NVMe", slot{kind: os("centos 7.9"), owner: "system", present: true}, kvm, "compatible compatible compatible needs-action"},
+		{"with the flag for NVMe", slot{kind: os("centos 7.9"), owner: "system", present: true, nvme: true}, kvm, "compatible compatible compatible compatible"},
+		{"what runs there runs there", slot{kind: os("ubuntu 10.04"), owner: "self", present: true}, machineFacts{classShenlong7, true, true}, "compatible incompatible compatible incompatible"},
+	} {
+		var got []string
+		for _, v := range judge(&tt.slot, tt.m, true) {
+			got = append(got, v.String())
+		}
+		if s := strings.Join(got, " "); s != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, s, tt.want)
+		}
+	}
+}
+
 func TestJudge(t *testing.T) {
 	d, err := loadData()
 	if err != nil {
@@ -109,7 +143,7 @@ func TestJudge(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var got []string
-		for _, v := range judge(&tt.slot, tt.m) {
+		for _, v := range judge(&tt.slot, tt.m, false) {
 			got = append(got, v.String())
 		}
 		if s := strings.Join(got, " "); s != tt.want {

@@ -1,0 +1,121 @@
+package ecsapi
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+func offeredBy(body string, status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { answer(w, status, body) }
+}
+
+func TestOfferedTypesAreThoseOfADocumentedAnswer(t *testing.T) {
+	for name, body := range responses(t, "DescribeImageSupportInstanceTypes.") {
+		t.Run(name, func(t *testing.T) { documentedOffer(t, string(body)) })
+	}
+}
+
+func documentedOffer(t *testing.T, body string) {
+	f := newFake(t, map[string]http.HandlerFunc{actOffered: offeredBy(body, 200)})
+	got, err := newTestClient(t, f, nil).OfferedTypes(t.Context(), testScope, "ubuntu_16_0402_64_20G_alibase_20180409.vhd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]ecs.OfferedType{{ID: "ecs.t1.xsmall", Family: "ecs.t1"}, {ID: "ecs.t1.small", Family: "ecs.t1"}}, got); diff != "" {
+		t.Error(diff)
+	}
+	q := f.request().URL.Query()
+	for key, want := range map[string]string{"RegionId": testScope.Region, "ImageId": "ubuntu_16_0402_64_20G_alibase_20180409.vhd", "ActionType": "CreateEcs"} {
+		if q.Get(key) != want {
+			t.Errorf("%s=%q, want %q", key, q.Get(key), want)
+		}
+	}
+}
+
+func TestOfferedTypesDoubtsWhatContradictsItself(t *testing.T) {
+	const types = `"InstanceTypes":{"InstanceType":[{"InstanceTypeId":"ecs.g6.large","InstanceTypeFamily":"ecs.g6"}]}`
+	for name, tt := range map[string]struct{ body, want string }{
+		"another_image":        {`{"ImageId":"m-2","RegionId":"cn-hangzhou",` + types + `}`, `about image "m-2"`},
+		"another_region":       {`{"ImageId":"m-1","RegionId":"cn-beijing",` + types + `}`, `about region "cn-beijing"`},
+		"an_empty_list":        {`{"ImageId":"m-1","InstanceTypes":{"InstanceType":[]}}`, "no instance type at all"},
+		"no_list":              {`{"ImageId":"m-1"}`, "no instance type at all"},
+		"a_token":              {`{"ImageId":"m-1",` + types + `,"NextToken":"AAA"}`, "goes on"},
+		"a_count_of_more":      {`{"ImageId":"m-1",` + types + `,"TotalCount":700}`, "counts 700"},
+		"a_type_of_no_family":  {strings.Replace(`{"ImageId":"m-1",`+types+`}`, `"ecs.g6.large"`, `"ecs.g7.large"`, 1), "not of the families"},
+		"something_else":       {strings.Replace(`{"ImageId":"m-1",`+types+`}`, `"ecs.g6.large"`, `"large"`, 1), "is no instance type"},
+		"a_family_with_spaces": {strings.ReplaceAll(`{"ImageId":"m-1",`+types+`}`, "ecs.g6", "ecs.g6 ecs.g7"), "is no instance type"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, map[string]http.HandlerFunc{actOffered: offeredBy(tt.body, 200)})
+			got, err := newTestClient(t, f, nil).OfferedTypes(t.Context(), testScope, "m-1")
+			if ecs.ClassOf(err) != ecs.Contradicted || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, %v; want a contradiction that says %q", got, err, tt.want)
+			}
+			if n := f.count(actOffered); n != 1 {
+				t.Errorf("asked %d times; an answer that contradicts itself is not asked for again", n)
+			}
+		})
+	}
+}
+
+func TestOfferedTypesNamesTheMissingPermissionAndTheUnknownAction(t *testing.T) {
+	for name, tt := range map[string]struct {
+		body   string
+		status int
+		class  ecs.Class
+	}{
+		"denied":        {`{"Code":"Forbidden.RAM","Message":"no"}`, 403, ecs.Permission},
+		"denied_as_200": {`{"Code":"Forbidden.RAM","Message":"no","InstanceTypes":{"InstanceType":[]}}`, 200, ecs.Permission},
+		"unknown":       {`{"Code":"InvalidAction.NotFound","Message":"no"}`, 404, ecs.BadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, map[string]http.HandlerFunc{actOffered: offeredBy(tt.body, tt.status)})
+			_, err := newTestClient(t, f, nil).OfferedTypes(t.Context(), testScope, "m-1")
+			if ecs.ClassOf(err) != tt.class {
+				t.Errorf("%v is %s; want %s", err, ecs.ClassOf(err), tt.class)
+			}
+			if tt.class == ecs.Permission && !strings.Contains(err.Error(), "ecs:DescribeImageSupportInstanceTypes") {
+				t.Errorf("%v does not name the permission", err)
+			}
+		})
+	}
+}
+
+// Calls that only gather evidence fail on their own account: the listing of
+// their region goes on.
+func TestFailedEvidenceDoesNotHoldTheListingUp(t *testing.T) {
+	f := newFake(t, map[string]http.HandlerFunc{
+		actOffered: offeredBy(`{"Code":"InternalError","Message":"no"}`, 500),
+		actImages:  garbage(200, "application/json", `{"TotalCount":0,"Images":{"Image":[]}}`),
+	})
+	c := newTestClient(t, f, func(o *Options) { o.MaxAttempts, o.CircuitAfter, o.CircuitPause = 1, 2, time.Hour })
+	for range 5 {
+		if _, err := c.OfferedTypes(t.Context(), testScope, "m-1"); err == nil {
+			t.Fatal("no error")
+		}
+	}
+	if n := f.count(actOffered); n != 2 {
+		t.Errorf("asked %d times; a region that fails twice in a row is left alone", n)
+	}
+	if _, err := c.countImages(t.Context(), testScope); err != nil {
+		t.Errorf("the region itself: %v", err)
+	}
+}
+
+func TestSystemImagesAreTheOnesAskedFor(t *testing.T) {
+	f := newFake(t, map[string]http.HandlerFunc{actImages: garbage(200, "application/json", `{"TotalCount":4,"Images":{"Image":[
+		{"ImageId":"a","ImageOwnerAlias":"system","Status":"Available","Architecture":"x86_64"},
+		{"ImageId":"b","ImageOwnerAlias":"self","Status":"Available","Architecture":"x86_64"},
+		{"ImageId":"c","ImageOwnerAlias":"system","Status":"Deprecated","Architecture":"x86_64"},
+		{"ImageId":"d","ImageOwnerAlias":"system","Status":"Available","Architecture":"arm64"}]}}`)})
+	got, err := newTestClient(t, f, nil).SystemImages(t.Context(), testScope, "x86_64")
+	if err != nil || len(got) != 1 || got[0].ID != "a" {
+		t.Errorf("%+v, %v; want image a alone", got, err)
+	}
+}

@@ -1,0 +1,141 @@
+package ecssim
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// actOffered is the action that says on which types the platform offers an
+// image.
+const actOffered = "DescribeImageSupportInstanceTypes"
+
+// describeImageSupport answers DescribeImageSupportInstanceTypes: every type of
+// the catalogue on which the image is offered, in one answer.
+func (s *Simulator) describeImageSupport(c *call, b []byte, sc *scope, requestID string) ([]byte, *apiError) {
+	if s.opt.NoPlatform {
+		return nil, errForbidden()
+	}
+	id := c.params.get("ImageId")
+	switch action := c.params.get("ActionType"); {
+	case id == "":
+		return nil, errMissing("ImageId")
+	case action != "" && action != "CreateEcs" && action != "ChangeOS":
+		return nil, errInvalid("ActionType")
+	}
+	img := sc.image(id)
+	if img == nil || !img.present {
+		return nil, &apiError{404, "InvalidImageId.NotFound", "The specified ImageId does not exist."}
+	}
+	s.stats.offered(c.caller.account.ID, sc.region.id, id)
+	if s.against(OfferedErrorAs200) {
+		return errorBody(b, requestID, `"InstanceTypes":{"InstanceType":[]}`), nil
+	}
+	b = append(append(append(b, `{"RequestId":"`...), requestID...), `","RegionId":`...)
+	b = appendJSON(b, sc.region.id)
+	b = append(b, `,"ImageId":`...)
+	if s.against(OfferedOfOthers) {
+		id = "m-" + sc.region.prefix + "anotherimage00000"
+	}
+	b = appendJSON(b, id)
+	b = append(b, `,"InstanceTypes":{"InstanceType":[`...)
+	n := 0
+	for _, t := range s.fleet.data.types {
+		if !img.offeredOn(t) || s.against(OfferedEmpty) || s.against(OfferedOldAlone) && t.newer() >= 6 && !img.public {
+			continue
+		}
+		b = appendComma(b, n)
+		b = appendOffered(b, t.id, t.family, t)
+		n++
+	}
+	if s.against(OfferedUnknown) {
+		b = appendComma(b, n)
+		b = appendOffered(b, "ecs.zz99x.large", "ecs.zz99x", s.fleet.data.types[0])
+	}
+	b = append(b, `]}`...)
+	if s.against(OfferedCut) {
+		b = append(b, `,"NextToken":"AAAAAdDWBF2rubbJsW1UXhJRqFk4xvhpPbzGXpu7LF8="`...)
+	}
+	return append(b, '}'), nil
+}
+
+func appendOffered(b []byte, id, family string, t *instanceType) []byte {
+	b = append(b, `{"InstanceTypeId":`...)
+	b = appendJSON(b, id)
+	b = append(b, `,"InstanceTypeFamily":`...)
+	b = appendJSON(b, family)
+	b = append(b, `,"CpuCoreCount":`...)
+	b = appendInt(b, t.vcpu)
+	b = append(b, `,"MemorySize":`...)
+	return append(strconv.AppendFloat(b, t.memoryGiB, 'f', 1, 64), '}')
+}
+
+// image is the image of an id: one that the scope has, or a public one that
+// nothing in it was made from.
+func (sc *scope) image(id string) *slot {
+	sc.mu.RLock()
+	defer sc.mu.RUnlock()
+	if s := sc.images[id]; s != nil {
+		return s
+	}
+	return sc.fleet.data.publicImage(id)
+}
+
+// publicImage is the public image of an id; nil where there is none.
+func (d *data) publicImage(id string) *slot {
+	for _, kind := range d.kinds {
+		if slices.Contains(kind.imageIDs, id) {
+			return newPublicSlot(kind, id)
+		}
+	}
+	return nil
+}
+
+// newer is the number in the family's name, which for the families that say it
+// is the generation; those of ecs.u2 are of the 8th.
+func (t *instanceType) newer() int {
+	if strings.HasPrefix(t.family, "ecs.u2") {
+		return 8
+	}
+	if at := strings.IndexAny(t.family, "123456789"); at >= 0 {
+		return int(t.family[at] - '0')
+	}
+	return 0
+}
+
+// oldest and newest families by which the simulated platform goes: systems of
+// the time of Xen are offered up to the 6th generation, those of the time of
+// KVM up to the 7th. The real platform's list is documented nowhere.
+func (k *osKind) offeredTo() int {
+	switch k.hosts {
+	case "xen", "old":
+		return 6
+	case "mid", "midnx":
+		return 7
+	}
+	return 9
+}
+
+// offeredOn says whether the platform offers the image on a type: by its
+// architecture, its boot mode, the age of its system, and whether it is made
+// for I/O optimized machines.
+func (s *slot) offeredOn(t *instanceType) bool {
+	boot := s.boot
+	if boot == "" {
+		boot = "BIOS"
+	}
+	return (s.kind.arch == "arm64") == (t.arch == "ARM") && slices.Contains(t.bootModes, boot) &&
+		t.newer() <= s.kind.offeredTo() && (!s.noIO || t.pool == "xen" || t.pool == "byio")
+}
+
+// answers says what the platform's answer for the image comes to on a class: it
+// is offered there, refused, or neither. It is refused on what a current public
+// image of the same architecture is offered on; for i386 there is none.
+func (s *slot) answers(target machineClass) (offered, refused bool) {
+	generation := map[machineClass]int{classShenlong6: 6, classShenlong7: 7, classShenlong8: 8}[target]
+	if generation == 0 || s.kind.arch == "arm64" && generation == 7 { // there are no such machines
+		return false, false
+	}
+	offered = !s.noIO && generation <= s.kind.offeredTo()
+	return offered, !offered && s.kind.arch != "i386"
+}

@@ -1,0 +1,93 @@
+package ecssim
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	ecs "github.com/alibabacloud-go/ecs-20140526/v4/client"
+)
+
+func TestThePlatformOffersByArchitectureBootModeAndAge(t *testing.T) {
+	s := start(t, Options{Instances: 300, Regions: 1, Seed: 9})
+	p := probe{t, s}
+	for _, tt := range []struct {
+		image, on, notOn string
+	}{
+		{"aliyun_3_x64_20G_alibase_20260513.vhd", "ecs.g8i.large", "ecs.g8y.large"},   // x86
+		{"aliyun_3_arm64_20G_alibase_20240528.vhd", "ecs.g8y.large", "ecs.g8i.large"}, // Arm
+		{"centos_7_04_x64_20G_alibase_20220310.vhd", "ecs.g7.large", "ecs.g8i.large"}, // of the time of KVM
+		{"freebsd_12_1_x64_30G_alibase_20201022.vhd", "ecs.g6.large", "ecs.g7.large"}, // of the time of Xen
+		{"aliyun_3_x64_20G_alibase_20260513.vhd", "ecs.g7.large", "ecs.g7t.large"},    // starts by BIOS
+	} {
+		r := ask(p.T, s, actOffered, "RegionId", here, "ImageId", tt.image)
+		var body ecs.DescribeImageSupportInstanceTypesResponseBody
+		strict(t, tt.image, r.body, &body)
+		var ids []string
+		for _, x := range body.InstanceTypes.InstanceType {
+			ids = append(ids, *x.InstanceTypeId)
+		}
+		if !slices.Contains(ids, tt.on) || slices.Contains(ids, tt.notOn) {
+			t.Errorf("%s is offered on %d types; want %s among them and %s not", tt.image, len(ids), tt.on, tt.notOn)
+		}
+	}
+	if code := ask(t, s, actOffered, "RegionId", here, "ImageId", "m-nobody").code(); code != "InvalidImageId.NotFound" {
+		t.Errorf("an image that is not there: %q", code)
+	}
+	if code := ask(t, s, actOffered, "RegionId", here).code(); code != "MissingParameter" {
+		t.Errorf("no image: %q", code)
+	}
+	if st := s.Stats(); st.OfferedAsked != 5 || st.OfferedDistinct != 4 {
+		t.Errorf("%d calls for %d images counted; want 5 for 4", st.OfferedAsked, st.OfferedDistinct)
+	}
+}
+
+func TestThePlatformIsDeniedAndTheTruthIsWithoutIt(t *testing.T) {
+	o := Options{Instances: 300, Regions: 1, Seed: 9, NoPlatform: true}
+	denied := start(t, o)
+	r := ask(t, denied, actOffered, "RegionId", here, "ImageId", "aliyun_3_x64_20G_alibase_20260513.vhd")
+	if r.status != 403 || r.code() != "Forbidden.RAM" {
+		t.Errorf("%d %s; want 403 Forbidden.RAM", r.status, r.code())
+	}
+	o.NoPlatform = false
+	open := start(t, o)
+	var a, b []Truth
+	for s, into := range map[*Server]*[]Truth{denied: &a, open: &b} {
+		if err := s.EachTruth(func(tr *Truth) error { *into = append(*into, *tr); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settled, refused := 0, 0
+	for i := range a {
+		for j := range a[i].Verdicts {
+			was, is := a[i].Verdicts[j], b[i].Verdicts[j]
+			switch {
+			case was == is:
+			case is == "incompatible":
+				refused++
+			case was == "unknown":
+				settled++
+			default:
+				t.Errorf("%s on %s: %s becomes %s", a[i].InstanceID, Targets()[j], was, is)
+			}
+		}
+	}
+	if settled == 0 || refused == 0 {
+		t.Errorf("%d verdicts are settled and %d refused; want some of both", settled, refused)
+	}
+}
+
+func TestAListingOfSystemImagesHoldsWhatNothingRunsOf(t *testing.T) {
+	s := start(t, Options{Instances: 10, Regions: 1, Images: 1, Seed: 9})
+	for arch, want := range map[string]string{"x86_64": "aliyun_3_x64_20G_alibase_20260513.vhd", "arm64": "aliyun_3_arm64_20G_alibase_20240528.vhd"} {
+		r := ask(t, s, "DescribeImages", "RegionId", here, "ImageOwnerAlias", "system", "Architecture", arch, "PageSize", "100")
+		var body ecs.DescribeImagesResponseBody
+		if err := json.Unmarshal(r.body, &body); err != nil {
+			t.Fatal(err)
+		}
+		found := slices.ContainsFunc(body.Images.Image, func(x *ecs.DescribeImagesResponseBodyImagesImage) bool { return *x.ImageId == want })
+		if !found {
+			t.Errorf("%d images of %s, and %s is not among them", len(body.Images.Image), arch, want)
+		}
+	}
+}

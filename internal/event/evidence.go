@@ -1,0 +1,46 @@
+package event
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// counts reads Types; what is no count is left out.
+func (e EvidenceItem) counts() map[string]int {
+	out := map[string]int{}
+	for pair := range strings.FieldsSeq(e.Types) {
+		family, n, _ := strings.Cut(pair, "=")
+		if count, err := strconv.Atoi(n); err == nil && count > 0 {
+			out[family] = count
+		}
+	}
+	return out
+}
+
+// Families says on which instance families the platform offers the image, and
+// on which it offers the yardstick and not the image. A family of which it
+// offers some types is neither. Without a yardstick nothing is refused: what is
+// not offered may not be sold in the region at all.
+func (e EvidenceItem) Families(yardstick EvidenceItem) (offered, refused []string) {
+	if e.Cause != "" || e.Types == "" {
+		return nil, nil
+	}
+	has, all := e.counts(), map[string]int{}
+	if yardstick.Cause == "" {
+		all = yardstick.counts()
+	}
+	for family, n := range has {
+		if n >= all[family] {
+			offered = append(offered, family)
+		}
+	}
+	for family := range all {
+		if has[family] == 0 {
+			refused = append(refused, family)
+		}
+	}
+	slices.Sort(offered)
+	slices.Sort(refused)
+	return offered, refused
+}

@@ -1,0 +1,212 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/store/format"
+)
+
+// StoredEvidence is what is kept of one thing that evidence was asked for.
+type StoredEvidence struct {
+	event.EvidenceItem
+	Seen  time.Time `json:"seen"`           // when a worker needed it last
+	Tried time.Time `json:"tried,omitzero"` // when Calls were made
+}
+
+const (
+	// evidenceLife is how long evidence that nobody needs any more is kept.
+	evidenceLife = 45 * 24 * time.Hour
+	// evidenceUse is how long before a scan an image may have been looked up that
+	// is in use in it: workers remember images for six hours, twice where one
+	// took it from another.
+	evidenceUse = 13 * time.Hour
+	// maxEvidenceText bounds each text of an item.
+	maxEvidenceText = 64 << 10
+)
+
+func evidencePrefix(s ecs.Scope, source string) []byte {
+	return []byte(s.Account + "\x00" + s.Region + "\x00" + source + "\x00")
+}
+
+func keepable(texts ...string) bool {
+	for _, s := range texts {
+		if s == "" || len(s) > maxID || strings.ContainsRune(s, 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// evidenceRead keeps what a worker knows. The newest answer counts, in whatever
+// order messages come.
+func (a *applier) evidenceRead(m *event.EvidenceRead) error {
+	if !keepable(m.Scope.Account, m.Scope.Region, m.Source) || len(m.Items) > event.MaxEvidence {
+		a.out.Invalid++
+		return nil
+	}
+	b := a.tx.Bucket(bucketEvidence)
+	prefix := evidencePrefix(m.Scope, m.Source)
+	for i := range m.Items {
+		item := &m.Items[i]
+		if !keepable(item.ID) || len(item.Types) > maxEvidenceText || len(item.Cause) > maxEvidenceText || len(item.Mend) > maxEvidenceText || len(item.Image) > maxID {
+			a.out.Invalid++
+			continue
+		}
+		if err := a.keepEvidence(b, append(bytes.Clone(prefix), item.ID...), m, item); err != nil {
+			return fmt.Errorf("evidence of %s in %s: %w", item.ID, m.Scope, err)
+		}
+	}
+	return a.pruneEvidence(b)
+}
+
+func (a *applier) keepEvidence(b *bbolt.Bucket, key []byte, m *event.EvidenceRead, item *event.EvidenceItem) error {
+	var had StoredEvidence
+	v := b.Get(key)
+	if v != nil {
+		if err := format.ReadJSON("evidence", v, &had); err != nil {
+			return err
+		}
+	}
+	is := had
+	switch {
+	case !item.Kept && !m.At.Before(had.Seen):
+		is.EvidenceItem = *item
+	case v == nil:
+		return nil // kept by a store that this one is not
+	}
+	is.ID, is.Kept, is.Seen = "", false, had.Seen
+	if m.At.After(had.Seen) {
+		is.Seen = m.At.UTC()
+	}
+	if item.Calls > 0 && m.At.After(had.Tried) {
+		is.Calls, is.Tried = item.Calls, m.At.UTC()
+	}
+	out, err := format.JSON(&is)
+	if err != nil {
+		return err
+	}
+	return b.Put(key, out)
+}
+
+// pruneEvidence forgets, once a day, what nobody needed for long.
+func (a *applier) pruneEvidence(b *bbolt.Bucket) error {
+	now := time.Unix(0, a.db.meta.Now)
+	if now.Sub(a.db.pruned) < 24*time.Hour {
+		return nil
+	}
+	a.db.pruned = now
+	var old [][]byte
+	for k, v := range scan(b, nil) {
+		var is StoredEvidence
+		if err := format.ReadJSON("evidence", v, &is); err != nil {
+			return err
+		}
+		if now.Sub(is.Seen) > evidenceLife {
+			old = append(old, bytes.Clone(k))
+		}
+	}
+	for _, k := range old {
+		if err := b.Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Evidence returns what is kept of ids; what nothing is kept of is absent.
+func (db *DB) Evidence(s ecs.Scope, source string, ids []string) (map[string]StoredEvidence, error) {
+	out := map[string]StoredEvidence{}
+	err := db.view(func(tx *bbolt.Tx) error {
+		b, prefix := tx.Bucket(bucketEvidence), evidencePrefix(s, source)
+		for _, id := range ids {
+			v := b.Get(append(bytes.Clone(prefix), id...))
+			if v == nil {
+				continue
+			}
+			var is StoredEvidence
+			if err := format.ReadJSON("evidence", v, &is); err != nil {
+				return err
+			}
+			is.ID = id
+			out[id] = is
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Evidence sums up, by source, account and region, what workers needed since
+// the scan that began then, or shortly before.
+func (v *View) Evidence(began time.Time) ([]record.Evidence, error) {
+	rows := map[string]*record.Evidence{}
+	err := v.view(func(tx *bbolt.Tx) error {
+		for k, value := range scan(tx.Bucket(bucketEvidence), nil) {
+			part := strings.SplitN(string(k), "\x00", 4)
+			if len(part) != 4 {
+				return fmt.Errorf("%w: key of evidence", ErrCorrupt)
+			}
+			s := ecs.Scope{Account: part[0], Region: part[1]}
+			if !v.f.within(s) {
+				continue
+			}
+			var is StoredEvidence
+			if err := format.ReadJSON("evidence", value, &is); err != nil {
+				return err
+			}
+			if is.Seen.Before(began.Add(-evidenceUse)) {
+				continue
+			}
+			row := rows[string(k[:len(k)-len(part[3])])]
+			if row == nil {
+				row = &record.Evidence{Source: part[2], Account: s.Account, Region: s.Region, About: "images"}
+				rows[string(k[:len(k)-len(part[3])])] = row
+			}
+			is.ID = part[3]
+			is.addTo(row, began)
+		}
+		return nil
+	})
+	out := make([]record.Evidence, 0, len(rows))
+	for _, row := range rows {
+		out = append(out, *row)
+	}
+	slices.SortFunc(out, func(a, b record.Evidence) int {
+		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
+	})
+	return out, err
+}
+
+func (e *StoredEvidence) addTo(row *record.Evidence, began time.Time) {
+	if e.Calls > 0 && !e.Tried.Before(began) {
+		row.Calls += e.Calls
+	}
+	about := 1
+	if strings.HasPrefix(e.ID, event.YardstickPrefix) {
+		about = 0
+	}
+	row.Asked += about
+	if e.Cause == "" {
+		row.Answered += about
+		if !e.Asked.IsZero() && (row.Oldest == nil || e.Asked.Before(*row.Oldest)) {
+			asked := e.Asked
+			row.Oldest = &asked
+		}
+		return
+	}
+	at := slices.IndexFunc(row.Skipped, func(s record.EvidenceSkipped) bool { return s.Cause == e.Cause && s.Mend == e.Mend })
+	if at < 0 {
+		at = len(row.Skipped)
+		row.Skipped = append(row.Skipped, record.EvidenceSkipped{Cause: e.Cause, Mend: e.Mend})
+	}
+	row.Skipped[at].Count += about
+}

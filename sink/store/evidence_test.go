@@ -1,0 +1,115 @@
+package store_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/store"
+)
+
+var evidenceScope = hangzhou
+
+func evidenceAt(at time.Time, items ...event.EvidenceItem) *event.EvidenceRead {
+	return &event.EvidenceRead{Scope: evidenceScope, Source: event.EvidencePlatform, At: at, Items: items}
+}
+
+func evidenceOf(t *testing.T, db *store.DB, f store.Filter, began time.Time) []record.Evidence {
+	t.Helper()
+	v, err := db.View(t.Context(), nil, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	rows, err := v.Evidence(began)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+func TestEvidenceIsKeptAndSummedUp(t *testing.T) {
+	db, s := fresh(t), newStream()
+	asked := time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
+	now := asked.AddDate(0, 0, 20)
+	apply(t, db, s.put(
+		evidenceAt(asked, event.EvidenceItem{ID: "m-1", Asked: asked, Calls: 1, Types: "ecs.g6=2"}),
+		evidenceAt(asked, event.EvidenceItem{ID: "m-old", Asked: asked, Calls: 1, Types: "ecs.g6=2"}), // nothing runs of it any more
+		evidenceAt(now,
+			event.EvidenceItem{ID: "m-1", Kept: true},
+			event.EvidenceItem{ID: "m-2", Asked: now, Calls: 1, Types: "ecs.g6=2 ecs.g7=1"},
+			event.EvidenceItem{ID: "m-3", Calls: 1, Cause: "denied", Mend: "grant it"},
+			event.EvidenceItem{ID: "m-4", Cause: "denied", Mend: "grant it"},
+			event.EvidenceItem{ID: event.YardstickPrefix + "x86_64", Image: "aliyun", Asked: now, Calls: 2, Types: "ecs.g6=2"},
+		)))
+	want := []record.Evidence{{
+		Source: "platform", Account: "prod", Region: "cn-hangzhou", About: "images", Asked: 4, Answered: 2, Calls: 4, Oldest: &asked,
+		Skipped: []record.EvidenceSkipped{{Count: 2, Cause: "denied", Mend: "grant it"}},
+	}}
+	if diff := cmp.Diff(want, evidenceOf(t, db, store.Filter{}, now.Add(-time.Minute))); diff != "" {
+		t.Error(diff)
+	}
+	if rows := evidenceOf(t, db, store.Filter{Region: "cn-beijing"}, now); len(rows) != 0 {
+		t.Errorf("evidence of another region: %+v", rows)
+	}
+	had, err := db.Evidence(evidenceScope, event.EvidencePlatform, []string{"m-1", "m-2", "m-5"})
+	if err != nil || len(had) != 2 || had["m-1"].Types != "ecs.g6=2" || !had["m-1"].Asked.Equal(asked) || had["m-1"].Kept {
+		t.Errorf("%+v, %v", had, err)
+	}
+	if other, err := db.Evidence(evidenceScope, "heartbeat", []string{"m-1"}); err != nil || len(other) != 0 {
+		t.Errorf("another source has %+v, %v", other, err)
+	}
+}
+
+func TestLateEvidenceIsIgnored(t *testing.T) {
+	db, s := fresh(t), newStream()
+	at := time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
+	young := event.EvidenceItem{ID: "m-1", Asked: at.Add(time.Hour), Calls: 1, Types: "ecs.g7=1"}
+	old := event.EvidenceItem{ID: "m-1", Asked: at, Calls: 1, Types: "ecs.g6=1"}
+	apply(t, db, s.put(evidenceAt(at.Add(time.Hour), young), evidenceAt(at, old), evidenceAt(at.Add(time.Hour), young)))
+	had, err := db.Evidence(evidenceScope, event.EvidencePlatform, []string{"m-1"})
+	if err != nil || had["m-1"].Types != "ecs.g7=1" {
+		t.Errorf("%+v, %v; want the newest answer", had, err)
+	}
+	if rows := evidenceOf(t, db, store.Filter{}, at); len(rows) != 1 || rows[0].Asked != 1 || rows[0].Calls != 1 {
+		t.Errorf("%+v", rows)
+	}
+}
+
+func TestEvidenceThatCannotBeKeptIsLeftOut(t *testing.T) {
+	db, s := fresh(t), newStream()
+	at := time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
+	long := strings.Repeat("x", 70<<10)
+	done := apply(t, db, s.put(evidenceAt(at,
+		event.EvidenceItem{ID: "", Asked: at, Types: "ecs.g6=1"},
+		event.EvidenceItem{ID: "m\x001", Asked: at, Types: "ecs.g6=1"},
+		event.EvidenceItem{ID: long, Asked: at},
+		event.EvidenceItem{ID: "m-2", Cause: long},
+		event.EvidenceItem{ID: "m-3", Asked: at, Types: "ecs.g6=1"},
+	)))
+	if done.Invalid != 4 {
+		t.Errorf("%d items were left out; want 4", done.Invalid)
+	}
+	if rows := evidenceOf(t, db, store.Filter{}, at); len(rows) != 1 || rows[0].Asked != 1 {
+		t.Errorf("%+v", rows)
+	}
+	if err := db.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEvidenceOfAForgottenAccountGoesWithIt(t *testing.T) {
+	db, s := fresh(t), newStream()
+	at := time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
+	apply(t, db, s.put(append(whole("s1", evidenceScope, 10, machine{id: "i-1", os: "centos 5.8"}), evidenceAt(at, event.EvidenceItem{ID: "m-1", Asked: at, Types: "ecs.g6=1"}))...))
+	if _, err := db.Forget(t.Context(), evidenceScope.Account, "", at); err != nil {
+		t.Fatal(err)
+	}
+	if had, err := db.Evidence(evidenceScope, event.EvidencePlatform, []string{"m-1"}); err != nil || len(had) != 0 {
+		t.Errorf("%+v, %v", had, err)
+	}
+}

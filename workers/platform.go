@@ -1,0 +1,453 @@
+package workers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// PlatformCloud is what Platform asks of the cloud.
+type PlatformCloud interface {
+	ImageAPI
+	ecs.PlatformAPI
+}
+
+// Kept is where answers of earlier scans are kept, for whichever process needs
+// them. What nothing is kept of is absent.
+type Kept interface {
+	Evidence(ctx context.Context, s ecs.Scope, source string, ids []string) (map[string]event.EvidenceItem, error)
+}
+
+// Platform looks images up like the cloud itself, and adds on which instance
+// families the platform offers them. It asks once for each image of an account
+// and region, and for one current public image of each architecture as the
+// yardstick; answers serve for 30 days. What it does not get makes no lookup
+// fail: it is announced with its cause. It is safe for concurrent use.
+type Platform struct {
+	cloud    PlatformCloud
+	kept     Kept
+	bus      Publisher
+	families familyTable
+	targets  []string // families that targets name
+	now      func() time.Time
+	log      *slog.Logger
+
+	mu         sync.Mutex
+	denied     map[ecs.Scope]denial
+	yardsticks map[yardstickKey]*yardstick
+}
+
+type yardstickKey struct {
+	scope ecs.Scope
+	arch  string
+}
+
+// yardstick is what this process knows of one: what it learnt may not have
+// reached the place where it is kept when the next lookup needs it.
+type yardstick struct {
+	mu   sync.Mutex // held while the cloud is asked
+	item event.EvidenceItem
+	at   time.Time
+}
+
+// denial is why a scope is not asked for a while.
+type denial struct {
+	item  event.EvidenceItem
+	until time.Time
+}
+
+// NewPlatform returns a Platform that reduces answers to what the targets of c
+// need.
+func NewPlatform(c *rules.Classifier, cloud PlatformCloud, kept Kept, bus Publisher, now func() time.Time, log *slog.Logger) *Platform {
+	p := &Platform{cloud: cloud, kept: kept, bus: bus, families: familyTable{c}, now: now, log: log, denied: map[ecs.Scope]denial{}, yardsticks: map[yardstickKey]*yardstick{}}
+	for _, t := range c.TargetList() {
+		if t.Family != "" {
+			p.targets = append(p.targets, t.Family)
+		}
+	}
+	return p
+}
+
+const (
+	// answerLife is how long an answer counts. It is asked for again once within
+	// that time, on a day that the image's id decides, so that one thirtieth of
+	// the images is asked about a day.
+	answerLife = 30
+	// askedAtOnce is how many images of one lookup are asked about side by side;
+	// the client's rate limit decides how fast.
+	askedAtOnce = 8
+	// deniedFor is how long a scope that refuses the question is not asked.
+	deniedFor = time.Hour
+	// yardstickFor is how long this process remembers a yardstick by itself.
+	yardstickFor = time.Hour
+)
+
+// Images implements ImageAPI.
+func (p *Platform) Images(ctx context.Context, s ecs.Scope, ids []string) ([]ecs.Image, error) {
+	images, err := p.cloud.Images(ctx, s, ids)
+	if err != nil {
+		return nil, err
+	}
+	for part := range slices.Chunk(images, event.MaxEvidence/2) {
+		if err := p.fill(ctx, s, part); err != nil {
+			return nil, err
+		}
+	}
+	return images, nil
+}
+
+// fill adds the platform's answers to images.
+func (p *Platform) fill(ctx context.Context, s ecs.Scope, images []ecs.Image) error {
+	q := &platformLookup{p: p, scope: s, said: map[string]event.EvidenceItem{}}
+	var ids []string
+	archs := map[string]bool{}
+	for i := range images {
+		if f := &images[i].Facts; f.Presence == rules.ImageFound {
+			ids = append(ids, images[i].ID)
+			if f.Architecture != "" {
+				archs[f.Architecture] = true
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	for _, arch := range slices.Sorted(maps.Keys(archs)) {
+		ids = append(ids, event.YardstickPrefix+arch)
+	}
+	had, err := p.kept.Evidence(ctx, s, event.EvidencePlatform, ids)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil { // asking again what is known would cost calls without end
+		p.log.WarnContext(ctx, "answers of the platform that are kept could not be read; verdicts do without them", "account", s.Account, "region", s.Region, "err", err)
+		return nil
+	}
+	for _, arch := range slices.Sorted(maps.Keys(archs)) {
+		if err := q.yardstick(ctx, arch, had); err != nil {
+			return err
+		}
+	}
+	if err := q.ask(ctx, ids, had); err != nil {
+		return err
+	}
+	if err := q.publish(ctx, ids); err != nil {
+		return err
+	}
+	for i := range images {
+		f := &images[i].Facts
+		if f.Presence != rules.ImageFound {
+			continue
+		}
+		offered, refused := q.said[images[i].ID].Families(q.said[event.YardstickPrefix+f.Architecture])
+		f.Offered, f.Refused = p.reduce(offered), p.reduce(refused)
+	}
+	return nil
+}
+
+// platformLookup is one lookup of some images of a scope.
+type platformLookup struct {
+	p     *Platform
+	scope ecs.Scope
+
+	mu   sync.Mutex
+	said map[string]event.EvidenceItem
+}
+
+// yardstick makes known what others are compared with, which lookups side by
+// side ask for once.
+func (q *platformLookup) yardstick(ctx context.Context, arch string, had map[string]event.EvidenceItem) error {
+	key, id := yardstickKey{q.scope, arch}, event.YardstickPrefix+arch
+	q.p.mu.Lock()
+	y := q.p.yardsticks[key]
+	if y == nil {
+		y = &yardstick{}
+		q.p.yardsticks[key] = y
+	}
+	q.p.mu.Unlock()
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if !y.at.IsZero() && q.p.now().Sub(y.at) < yardstickFor {
+		q.said[id] = keptItem(id, y.item)
+		return nil
+	}
+	if err := q.ask(ctx, []string{id}, had); err != nil {
+		return err
+	}
+	y.item, y.at = q.said[id], q.p.now()
+	return nil
+}
+
+func keptItem(id string, item event.EvidenceItem) event.EvidenceItem {
+	item.ID, item.Kept, item.Calls = id, true, 0
+	return item
+}
+
+// ask takes what is kept and asks the cloud for the rest: for the first alone,
+// since what refuses that refuses all.
+func (q *platformLookup) ask(ctx context.Context, ids []string, had map[string]event.EvidenceItem) error {
+	group, asking := errgroup.WithContext(ctx)
+	group.SetLimit(askedAtOnce)
+	asked := false
+	for _, id := range ids {
+		if _, done := q.said[id]; done {
+			continue
+		}
+		item, known := had[id]
+		switch {
+		case known && !due(id, &item, q.p.now()):
+			q.take(id, keptItem(id, item))
+		case !asked:
+			asked = true
+			q.take(id, q.renew(ctx, id, item))
+		default:
+			group.Go(func() error {
+				q.take(id, q.renew(asking, id, item))
+				return asking.Err()
+			})
+		}
+	}
+	return cmp.Or(group.Wait(), ctx.Err())
+}
+
+func (q *platformLookup) take(id string, item event.EvidenceItem) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.said[id] = item
+}
+
+// renew asks the cloud. An answer that could not be renewed counts as long as it
+// would have.
+func (q *platformLookup) renew(ctx context.Context, id string, had event.EvidenceItem) event.EvidenceItem {
+	got := q.askOne(ctx, id)
+	if got.Cause != "" && had.Types != "" && had.Cause == "" && q.p.now().Sub(had.Asked) < answerLife*24*time.Hour {
+		calls := got.Calls
+		got = keptItem(id, had)
+		got.Calls = calls
+	}
+	got.ID = id
+	return got
+}
+
+// due says whether an answer is to be asked for (again): one that is not there,
+// one whose day has come since, and one that could not be had an hour ago.
+func due(id string, item *event.EvidenceItem, now time.Time) bool {
+	if item.Asked.IsZero() || item.Asked.After(now.Add(time.Hour)) {
+		return true
+	}
+	day := func(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
+	next := day(item.Asked) + 1
+	turn := int64(event.IDSum(id) % answerLife)
+	next += (turn - next%answerLife + answerLife) % answerLife
+	return day(now) >= next
+}
+
+// askOne asks the cloud about one image, or about the yardstick of an
+// architecture.
+func (q *platformLookup) askOne(ctx context.Context, id string) event.EvidenceItem {
+	p, s := q.p, q.scope
+	p.mu.Lock()
+	d, ok := p.denied[s]
+	p.mu.Unlock()
+	if ok && p.now().Before(d.until) {
+		item := d.item
+		item.Calls = 0
+		return item
+	}
+	item := event.EvidenceItem{Image: id}
+	if arch, is := strings.CutPrefix(id, event.YardstickPrefix); is {
+		image, calls, err := p.newest(ctx, s, arch)
+		item.Calls += calls
+		if err != nil {
+			return q.failed(ctx, item, err)
+		}
+		if item.Image = image; image == "" {
+			item.Asked, item.Cause = p.now(), fmt.Sprintf("there is no current public image for %s in the region, so that refusals are not told from what is not sold", arch)
+			return item
+		}
+	}
+	types, err := p.cloud.OfferedTypes(ctx, s, item.Image)
+	item.Calls++
+	if err != nil {
+		return q.failed(ctx, item, err)
+	}
+	item.Asked, item.Types = p.now(), p.families.count(types)
+	if item.Types == "" {
+		item.Cause = "the answer names no instance family that is known"
+	}
+	if item.Image == id {
+		item.Image = ""
+	}
+	return item
+}
+
+// failed says why there is no answer. Where the question itself is refused, the
+// scope is not asked again for a while.
+func (q *platformLookup) failed(ctx context.Context, item event.EvidenceItem, err error) event.EvidenceItem {
+	p, s := q.p, q.scope
+	item.Cause = err.Error()
+	e, ok := errors.AsType[*ecs.Error](err)
+	if ok {
+		item.Cause, item.Mend = fmt.Sprintf("%s: %s", e.Action, e.Class), e.Mend
+		if e.Code != "" {
+			item.Cause += " (" + e.Code + ")"
+		}
+		if e.Class == ecs.Contradicted { // it says why
+			item.Cause += ": " + e.Err.Error()
+		}
+	}
+	refused := ok && (e.Class == ecs.Permission || e.Class == ecs.RegionClosed || e.Class == ecs.Credentials || unknownAction(e.Code))
+	if ctx.Err() != nil {
+		return item
+	}
+	if ok && (e.Class == ecs.Contradicted || e.Class == ecs.BadRequest) && !refused {
+		item.Asked = p.now() // the same question has the same answer: not before its day
+	}
+	if !refused {
+		p.log.DebugContext(ctx, "the platform did not say where it offers an image", "account", s.Account, "region", s.Region, "image", item.Image, "err", err)
+		return item
+	}
+	p.mu.Lock()
+	_, before := p.denied[s]
+	p.denied[s] = denial{event.EvidenceItem{Cause: item.Cause, Mend: item.Mend}, p.now().Add(deniedFor)}
+	p.mu.Unlock()
+	if !before {
+		p.log.InfoContext(ctx, "the platform is not asked where it offers images; verdicts do without it", "account", s.Account, "region", s.Region, "err", err)
+	}
+	return item
+}
+
+// unknownAction says whether a code means that there is no such action.
+func unknownAction(code string) bool {
+	return code == "InvalidAction.NotFound" || code == "UnsupportedOperation" || code == "InvalidVersion"
+}
+
+// newest chooses the newest public image of a system that every family of
+// today takes.
+func (p *Platform) newest(ctx context.Context, s ecs.Scope, arch string) (id string, calls int, err error) {
+	images, err := p.cloud.SystemImages(ctx, s, arch)
+	if err != nil {
+		return "", 1, err
+	}
+	best := -1
+	for i := range images {
+		rank := p.families.rank(&images[i])
+		if rank > best || rank == best && rank >= 0 && images[i].ID > id {
+			id, best = images[i].ID, rank
+		}
+	}
+	return id, 1, nil
+}
+
+// publish announces what became of the lookup.
+func (q *platformLookup) publish(ctx context.Context, ids []string) error {
+	m := &event.EvidenceRead{Scope: q.scope, Source: event.EvidencePlatform, At: q.p.now().UTC()}
+	for _, id := range ids {
+		item := q.said[id]
+		if item.Kept {
+			item = event.EvidenceItem{ID: id, Kept: true, Calls: item.Calls}
+		}
+		m.Items = append(m.Items, item)
+	}
+	return q.p.bus.Publish(ctx, m)
+}
+
+// Distrust takes back what the platform said of an image: the fleet says
+// otherwise.
+func (p *Platform) Distrust(ctx context.Context, s ecs.Scope, image, why string) error {
+	p.log.WarnContext(ctx, "the platform's answer for an image is not believed", "account", s.Account, "region", s.Region, "image", image, "cause", why)
+	now := p.now().UTC()
+	return p.bus.Publish(ctx, &event.EvidenceRead{Scope: s, Source: event.EvidencePlatform, At: now, Items: []event.EvidenceItem{
+		{ID: image, Asked: now, Cause: why, Mend: "verdicts do without it; if it stays so, show it to the cloud's support"},
+	}})
+}
+
+// familyTable is what the rules know of families.
+type familyTable struct{ c *rules.Classifier }
+
+// count counts types by family, those of families that nobody knows left out.
+func (t familyTable) count(types []ecs.OfferedType) string {
+	counts := map[string]int{}
+	for _, x := range types {
+		if t.c.Ruleset().Families().Lookup("", x.Family).Listed {
+			counts[x.Family]++
+		}
+	}
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(name + "=" + strconv.Itoa(counts[name]))
+	}
+	return b.String()
+}
+
+// rank orders public images by how surely every family of today takes them; -1
+// is no yardstick.
+func (t familyTable) rank(img *ecs.Image) int {
+	c := t.c.Classify(&rules.Facts{ImageID: img.ID, Image: img.Facts})
+	release := func(least int) bool {
+		major, _, _ := strings.Cut(c.OS.Version, ".")
+		n, err := strconv.Atoi(major)
+		return err == nil && n >= least
+	}
+	switch {
+	case c.OS.Family == "alinux" && release(3) && !release(17): // Aliyun Linux 17.1 came before
+		return 3
+	case c.OS.Family == "ubuntu" && release(22), c.OS.Family == "debian" && release(12):
+		return 2
+	case c.OS.Family == "anolis" && release(8), c.OS.Family == "rocky" && release(9), c.OS.Family == "almalinux" && release(9):
+		return 1
+	}
+	return -1
+}
+
+// reduce keeps of a list of families what targets need: those that targets
+// name, and one of each class, whose families are all alike where rules speak of
+// the class. A family of whose generation nothing is known speaks for no class.
+func (p *Platform) reduce(families []string) string {
+	var out []string
+	classes := map[string]string{}
+	for _, name := range families {
+		if slices.Contains(p.targets, name) {
+			out = append(out, name)
+		}
+		info := p.families.c.Ruleset().Families().Lookup("", name)
+		if info.Generation == 0 || info.Class == "" || info.Lifecycle == "retired" {
+			continue
+		}
+		if had := classes[info.Class]; had == "" || moreTypical(name, had) {
+			classes[info.Class] = name
+		}
+	}
+	out = append(out, slices.Collect(maps.Values(classes))...)
+	slices.Sort(out)
+	return strings.Join(slices.Compact(out), " ")
+}
+
+// moreTypical prefers the general families, so that the same one stands for a
+// class as long as it can: the shortest name, of these the one with a g.
+func moreTypical(a, b string) bool {
+	general := func(name string) int {
+		if strings.HasPrefix(name, "ecs.g") {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(general(a), general(b)), cmp.Compare(a, b)) < 0
+}

@@ -1,0 +1,399 @@
+package workers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/catalog"
+	"github.com/shenscan/shenscan/workers"
+)
+
+const newestImage = "aliyun_3_x64_20G_alibase_20260513.vhd"
+
+// platformCloud offers public images on three families and all others on those
+// that it is told of.
+type platformCloud struct {
+	imageAPI
+	families map[string][]string // by image; "" is every other
+	refuse   error
+	broken   map[string]error
+	system   []ecs.Image
+
+	platformMu sync.Mutex
+	offered    map[string]int // calls by image
+	listings   int
+}
+
+func (c *platformCloud) Images(ctx context.Context, s ecs.Scope, ids []string) ([]ecs.Image, error) {
+	images, err := c.imageAPI.Images(ctx, s, ids)
+	for i := range images {
+		if images[i].Facts.Presence == rules.ImageFound {
+			images[i].Facts.Architecture = "x86_64"
+		}
+	}
+	return images, err
+}
+
+func (c *platformCloud) OfferedTypes(_ context.Context, _ ecs.Scope, image string) ([]ecs.OfferedType, error) {
+	c.platformMu.Lock()
+	defer c.platformMu.Unlock()
+	c.offered[image]++
+	if c.refuse != nil {
+		return nil, c.refuse
+	}
+	if err := c.broken[image]; err != nil {
+		return nil, err
+	}
+	families, ok := c.families[image]
+	if !ok {
+		families = c.families[""]
+	}
+	var out []ecs.OfferedType
+	for _, family := range families {
+		name, only, some := strings.Cut(family, ":")
+		for _, size := range []string{"large", "xlarge"} {
+			if !some || size == only {
+				out = append(out, ecs.OfferedType{ID: name + "." + size, Family: name})
+			}
+		}
+	}
+	return out, nil
+}
+
+func (c *platformCloud) SystemImages(_ context.Context, _ ecs.Scope, arch string) ([]ecs.Image, error) {
+	c.platformMu.Lock()
+	defer c.platformMu.Unlock()
+	c.listings++
+	if arch != "x86_64" {
+		return nil, nil
+	}
+	return c.system, nil
+}
+
+func (c *platformCloud) calls() (n int) {
+	c.platformMu.Lock()
+	defer c.platformMu.Unlock()
+	for _, asked := range c.offered {
+		n += asked
+	}
+	return n
+}
+
+// memory keeps what workers announce, as a sink does.
+type memory struct {
+	mu    sync.Mutex
+	items map[string]event.EvidenceItem
+	err   error
+	other []event.Message
+}
+
+func (m *memory) Evidence(_ context.Context, s ecs.Scope, source string, ids []string) (map[string]event.EvidenceItem, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := map[string]event.EvidenceItem{}
+	for _, id := range ids {
+		if item, ok := m.items[s.String()+source+id]; ok {
+			out[id] = item
+		}
+	}
+	return out, m.err
+}
+
+func (m *memory) Publish(_ context.Context, msg event.Message) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, ok := msg.(*event.EvidenceRead)
+	if !ok {
+		m.other = append(m.other, msg)
+		return nil
+	}
+	for _, item := range e.Items {
+		if !item.Kept {
+			m.items[e.Scope.String()+e.Source+item.ID] = item
+		}
+	}
+	return nil
+}
+
+func (m *memory) cause(id string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.items[scope.String()+event.EvidencePlatform+id].Cause
+}
+
+type platformRig struct {
+	*workers.Platform
+	cloud  *platformCloud
+	memory *memory
+	now    time.Time
+}
+
+func newPlatform(t *testing.T, targets ...string) *platformRig {
+	t.Helper()
+	rs, err := catalog.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := rules.DefaultTargets()
+	for _, name := range targets {
+		target, err := rs.ParseTarget(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, target)
+	}
+	rig := &platformRig{
+		now: time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC), memory: &memory{items: map[string]event.EvidenceItem{}},
+		cloud: &platformCloud{
+			imageAPI: imageAPI{asked: map[string]int{}}, offered: map[string]int{}, broken: map[string]error{},
+			families: map[string][]string{"": {"ecs.g6", "ecs.g7"}, newestImage: {"ecs.g6", "ecs.g7", "ecs.g8i", "ecs.c8i"}},
+			system: []ecs.Image{
+				{ID: newestImage, Facts: rules.ImageFacts{Presence: rules.ImageFound, OSName: "Alibaba Cloud Linux  3.2104 LTS 64位", Architecture: "x86_64"}},
+				{ID: "aliyun_3_x64_20G_alibase_20230424.vhd", Facts: rules.ImageFacts{Presence: rules.ImageFound, OSName: "Alibaba Cloud Linux  3.2104 LTS 64位", Architecture: "x86_64"}},
+				{ID: "centos_6_10_x64_20G_alibase_20201120.vhd", Facts: rules.ImageFacts{Presence: rules.ImageFound, OSName: "CentOS  6.10 64位", Architecture: "x86_64"}},
+			},
+		},
+	}
+	rig.Platform = workers.NewPlatform(rs.NewClassifier(list), rig.cloud, rig.memory, rig.memory, func() time.Time { return rig.now }, slog.New(slog.DiscardHandler))
+	return rig
+}
+
+// look returns what a lookup says of one image.
+func (r *platformRig) look(t *testing.T, id string) rules.ImageFacts {
+	t.Helper()
+	images, err := r.Images(t.Context(), scope, []string{id})
+	if err != nil || len(images) != 1 {
+		t.Fatalf("%+v, %v", images, err)
+	}
+	return images[0].Facts
+}
+
+func TestPlatformAsksOnceForAnImageAndComparesItWithAYardstick(t *testing.T) {
+	r := newPlatform(t, "ecs.c8i")
+	for range 3 {
+		f := r.look(t, "m-1")
+		if f.Offered != "ecs.g6 ecs.g7" || f.Refused != "ecs.c8i ecs.g8i" {
+			t.Fatalf("offered on %q and refused on %q", f.Offered, f.Refused)
+		}
+	}
+	if r.cloud.offered["m-1"] != 1 || r.cloud.offered[newestImage] != 1 || r.cloud.calls() != 2 || r.cloud.listings != 1 {
+		t.Errorf("asked %v and listed public images %d times; want one call for the image, one for the newest public one", r.cloud.offered, r.cloud.listings)
+	}
+	if gone := r.look(t, "gone-1"); gone.Offered != "" || r.cloud.offered["gone-1"] != 0 {
+		t.Error("an image that is gone was asked about")
+	}
+}
+
+func TestPlatformKeepsOfEachClassWhatTargetsNeed(t *testing.T) {
+	r := newPlatform(t)
+	r.cloud.families["m-1"] = []string{"ecs.c6", "ecs.g6", "ecs.r6", "ecs.r7", "ecs.c7", "ecs.i4", "ecs.u1", "ecs.zz99x"}
+	r.cloud.families[newestImage] = []string{"ecs.c6", "ecs.g6", "ecs.g7", "ecs.g8i", "ecs.r8i"}
+	// ecs.i4 and ecs.u1 speak for no class, ecs.zz99x is known to nobody.
+	if f := r.look(t, "m-1"); f.Offered != "ecs.c7 ecs.g6" || f.Refused != "ecs.g7 ecs.g8i" {
+		t.Errorf("offered on %q and refused on %q", f.Offered, f.Refused)
+	}
+}
+
+func TestPlatformFamilyOfWhichSomeTypesAreOfferedIsNeither(t *testing.T) {
+	r := newPlatform(t, "ecs.g7")
+	r.cloud.families["m-1"] = []string{"ecs.g6", "ecs.g7:large"}
+	if f := r.look(t, "m-1"); f.Offered != "ecs.g6" || f.Refused != "ecs.g8i" {
+		t.Errorf("offered on %q and refused on %q", f.Offered, f.Refused)
+	}
+}
+
+func TestPlatformRefusesNothingWithoutAYardstick(t *testing.T) {
+	r := newPlatform(t)
+	r.cloud.system = r.cloud.system[2:] // CentOS 6 is of no use
+	if f := r.look(t, "m-1"); f.Offered != "ecs.g6 ecs.g7" || f.Refused != "" {
+		t.Errorf("offered on %q and refused on %q", f.Offered, f.Refused)
+	}
+	if cause := r.memory.cause("yardstick x86_64"); !strings.Contains(cause, "no current public image for x86_64") {
+		t.Errorf("the cause is %q", cause)
+	}
+}
+
+func TestPlatformAnswersAreRenewedByThirtieths(t *testing.T) {
+	r := newPlatform(t)
+	const images, days = 600, 90
+	ids := make([]string, images)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("m-%d", i)
+	}
+	for day := range days {
+		before := r.cloud.calls()
+		if _, err := r.Images(t.Context(), scope, ids); err != nil {
+			t.Fatal(err)
+		}
+		asked := r.cloud.calls() - before
+		if day > 0 && asked > 2*images/30 {
+			t.Errorf("day %d: %d calls for %d images; a thirtieth is %d", day, asked, images, images/30)
+		}
+		for _, id := range ids {
+			if age := r.now.Sub(r.memory.items[scope.String()+event.EvidencePlatform+id].Asked); age > 30*24*time.Hour {
+				t.Fatalf("day %d: the answer for %s is %s old", day, id, age)
+			}
+		}
+		r.now = r.now.Add(24 * time.Hour)
+	}
+	for _, id := range ids { // once at first, and once in each 30 days
+		if n := r.cloud.offered[id]; n < 3 || n > 4 {
+			t.Errorf("%s was asked about %d times in %d days", id, n, days)
+		}
+	}
+}
+
+func TestPlatformThatMayNotBeAskedIsAskedOnce(t *testing.T) {
+	for name, refusal := range map[string]*ecs.Error{
+		"denied":         {Action: "DescribeImageSupportInstanceTypes", Class: ecs.Permission, Code: "Forbidden.RAM", Mend: "grant it", Err: errors.New("no")},
+		"unknown_action": {Action: "DescribeImageSupportInstanceTypes", Class: ecs.BadRequest, Code: "InvalidAction.NotFound", Err: errors.New("no")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newPlatform(t)
+			r.cloud.refuse = refusal
+			ids := []string{"m-1", "m-2", "m-3", "m-4"}
+			for range 5 {
+				images, err := r.Images(t.Context(), scope, ids)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, img := range images {
+					if img.Facts.Offered != "" || img.Facts.Refused != "" || img.Facts.Presence != rules.ImageFound {
+						t.Errorf("%+v", img.Facts)
+					}
+				}
+			}
+			if n := r.cloud.calls(); n != 1 {
+				t.Errorf("%d calls; want one", n)
+			}
+			for _, id := range ids {
+				if cause := r.memory.cause(id); !strings.Contains(cause, refusal.Code) {
+					t.Errorf("the cause for %s is %q", id, cause)
+				}
+			}
+			r.cloud.refuse = nil // permitted since
+			r.now = r.now.Add(2 * time.Hour)
+			if f := r.look(t, "m-1"); f.Offered == "" {
+				t.Error("it is not asked again")
+			}
+		})
+	}
+}
+
+func TestPlatformAnswerThatContradictsItselfIsNotAskedForAgainBeforeItsDay(t *testing.T) {
+	r := newPlatform(t)
+	r.cloud.broken["m-1"] = &ecs.Error{Action: "DescribeImageSupportInstanceTypes", Class: ecs.Contradicted, Err: errors.New("it names no instance type at all")}
+	for range 3 {
+		if f := r.look(t, "m-1"); f.Offered != "" || f.Refused != "" {
+			t.Errorf("%+v", f)
+		}
+	}
+	if n := r.cloud.offered["m-1"]; n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+	if cause := r.memory.cause("m-1"); !strings.Contains(cause, "names no instance type") {
+		t.Errorf("the cause is %q", cause)
+	}
+}
+
+func TestPlatformAnswerCountsWhileItCannotBeRenewed(t *testing.T) {
+	r := newPlatform(t)
+	r.look(t, "m-1")
+	r.cloud.broken["m-1"] = &ecs.Error{Action: "DescribeImageSupportInstanceTypes", Class: ecs.Transient, Err: errors.New("down")}
+	asked := r.now
+	for range 60 {
+		r.now = r.now.Add(24 * time.Hour)
+		f := r.look(t, "m-1")
+		if young := r.now.Sub(asked) < 30*24*time.Hour; young != (f.Offered != "") {
+			t.Fatalf("after %s it is offered on %q", r.now.Sub(asked), f.Offered)
+		}
+	}
+}
+
+func TestPlatformIsNotAskedWhereWhatIsKeptCannotBeRead(t *testing.T) {
+	r := newPlatform(t)
+	r.memory.err = errors.New("no sink answers")
+	if f := r.look(t, "m-1"); f.Offered != "" || f.Presence != rules.ImageFound {
+		t.Errorf("%+v", f)
+	}
+	if n := r.cloud.calls(); n != 0 {
+		t.Errorf("%d calls; what is known would be asked for again and again", n)
+	}
+}
+
+func TestPlatformYardstickIsAskedForOnceByLookupsSideBySide(t *testing.T) {
+	r := newPlatform(t)
+	var group sync.WaitGroup
+	for i := range 20 {
+		group.Go(func() {
+			if _, err := r.Images(t.Context(), scope, []string{fmt.Sprintf("m-%d", i)}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if r.cloud.offered[newestImage] != 1 || r.cloud.calls() != 21 {
+		t.Errorf("the yardstick was asked about %d times in %d calls", r.cloud.offered[newestImage], r.cloud.calls())
+	}
+}
+
+// The fleet wins over the platform: where an instance of the image runs on
+// machines of a class that the platform refuses, its answer counts for nothing.
+func TestPlatformAnswerThatTheFleetContradictsIsNotBelieved(t *testing.T) {
+	r := newPlatform(t)
+	r.cloud.families["m-1"] = []string{"ecs.g5"}
+	r.cloud.families["m-2"] = []string{"ecs.g5"}
+	r.cloud.families[newestImage] = []string{"ecs.g5", "ecs.g6", "ecs.g7"}
+	rs, err := catalog.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := func() time.Time { return r.now }
+	cache := workers.NewImageCache(r, nil, 1000, time.Hour, now, slog.New(slog.DiscardHandler))
+	w := workers.New(rs.NewClassifier(rules.DefaultTargets()), cache, r.memory, nobody{}, slog.New(slog.DiscardHandler)).WithPlatform(r.Platform)
+	page := &event.InstancesListed{Walk: event.Walk{ScanID: "s-1", Kind: event.KindScan, Scope: scope, Lane: "l", Walk: "w"}}
+	page.SetInstances([]ecs.Instance{
+		{ID: "i-1", ImageID: "m-1", OSName: "CentOS  7.4 64位", Type: "ecs.g6.large", Family: "ecs.g6", Status: "Running"},
+		{ID: "i-2", ImageID: "m-2", OSName: "CentOS  7.4 64位", Type: "ecs.g6.large", Family: "ecs.g6", Status: "Stopped"},
+		{ID: "i-3", ImageID: "m-1", OSName: "CentOS  7.4 64位", Type: "ecs.g5.large", Family: "ecs.g5", Status: "Running"},
+	})
+	for range 2 {
+		if err := w.HandlePage(t.Context(), page, r.now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, m := range r.memory.other {
+		out, ok := m.(*event.InstancesClassified)
+		if !ok {
+			t.Fatalf("%T was published", m)
+		}
+		for _, p := range out.Profiles {
+			f := out.Software[p.Software]
+			if believed := f.Image.Refused != ""; believed != (f.ImageID == "m-2") {
+				t.Errorf("image %s is refused on %q", f.ImageID, f.Image.Refused)
+			}
+		}
+	}
+	if cause := r.memory.cause("m-1"); !strings.Contains(cause, "not believed") || !strings.Contains(cause, "ecs.g6.large") {
+		t.Errorf("the cause for m-1 is %q", cause)
+	}
+	if cause := r.memory.cause("m-2"); cause != "" {
+		t.Errorf("the cause for m-2 is %q; a stopped instance proves nothing", cause)
+	}
+	if n := r.cloud.offered["m-1"]; n != 1 {
+		t.Errorf("m-1 was asked about %d times", n)
+	}
+}
+
+type nobody struct{}
+
+func (nobody) Classified(int) {}
