@@ -204,7 +204,7 @@ func (q *platformLookup) ask(ctx context.Context, ids []string, had map[string]e
 	group.SetLimit(askedAtOnce)
 	asked := false
 	for _, id := range ids {
-		if _, done := q.said[id]; done {
+		if q.knows(id) {
 			continue
 		}
 		item, known := had[id]
@@ -222,6 +222,13 @@ func (q *platformLookup) ask(ctx context.Context, ids []string, had map[string]e
 		}
 	}
 	return cmp.Or(group.Wait(), ctx.Err())
+}
+
+func (q *platformLookup) knows(id string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	_, known := q.said[id]
+	return known
 }
 
 func (q *platformLookup) take(id string, item event.EvidenceItem) {
