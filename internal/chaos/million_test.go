@@ -13,7 +13,6 @@ import (
 
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
-	"github.com/shenscan/shenscan/producer"
 )
 
 // TestRescansDuringAScanOfAMillion asks for one instance after another while a

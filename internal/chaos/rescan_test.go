@@ -13,7 +13,6 @@ import (
 
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
-	"github.com/shenscan/shenscan/producer"
 )
 
 // TestRescansDuringAScan asks for single instances while a large scan runs,

@@ -25,7 +25,6 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs/ecssim"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
-	"github.com/shenscan/shenscan/producer"
 )
 
 // setup says what a rig consists of.
