@@ -23,9 +23,13 @@ import (
 type probeFlags struct{ on, dryRun bool }
 
 func (f *probeFlags) add(cmd *cobra.Command) {
-	fl := cmd.Flags()
-	fl.BoolVar(&f.on, "probe", false, "ask the machines themselves, those that the filter lets through: one fixed script that only reads, run by Cloud Assistant as root or SYSTEM; needs deploy/ram-policy-probe.json")
-	fl.BoolVar(&f.dryRun, "dry-run", false, "with --probe: print what would be asked of whom and what that needs, and ask nobody")
+	f.addOn(cmd)
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "with --probe: print what would be asked of whom and what that needs, and ask nobody")
+}
+
+// addOn adds what a process takes that goes on.
+func (f *probeFlags) addOn(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.on, "probe", false, "ask the machines themselves, those that the filter lets through: one fixed script that only reads, run by Cloud Assistant as root or SYSTEM; needs deploy/ram-policy-probe.json")
 }
 
 // check refuses what makes no sense together.

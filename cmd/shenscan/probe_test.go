@@ -121,3 +121,43 @@ func TestAProbeWithoutPermissionLeavesTheScanWhole(t *testing.T) {
 		t.Errorf("exit %d: %s\n%s", r.code, r.stderr, r.stdout)
 	}
 }
+
+// A service asks after each scan those that its filter names, is killed while it
+// asks, and asks nobody twice when it is back.
+func TestAServiceAsksWithinItsFilterAndNobodyTwice(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 400, Regions: 2, Seed: 5})
+	dir := t.TempDir()
+	if r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", dir); r.code != 0 {
+		t.Fatalf("exit %d: %s", r.code, r.stderr)
+	}
+	serve := []string{"serve", "--endpoint", sim.URL, "--store", dir, "--listen", "127.0.0.1:0", "--probe", "--os", "windows-server", "--log-level", "info"}
+	if r := run(t, env(), "serve", "--endpoint", sim.URL, "--store", dir, "--os", "windows-server"); r.code != 2 || !strings.Contains(r.stderr, "--probe") {
+		t.Fatalf("a filter of nothing: exit %d: %s", r.code, r.stderr)
+	}
+	p := start(t, env(), shenscan, serve...)
+	eventually(t, "machines are asked", func() bool { return sim.Stats().Commands.Instances > 0 })
+	p.kill()
+	killed := p.output()
+	p = start(t, env(), shenscan, serve...)
+	eventually(t, "the machines have answered", func() bool { return strings.Contains(p.output(), "msg=\"machines were asked\"") && strings.Contains(p.output(), "answered=") })
+	p.stop()
+	if !strings.Contains(p.output(), "script_sha256=") && !strings.Contains(killed, "script_sha256=") {
+		t.Errorf("the script is not named:\n%s", p.output())
+	}
+	if got := sim.Stats().Commands; got.MostAsked != 1 || len(got.Contents) != 1 {
+		t.Errorf("%+v", got)
+	}
+	r := run(t, env(), "report", "--store", dir, "--output", "jsonl")
+	guests := 0
+	for _, x := range records(t, r.stdout) {
+		if x.OS.Evidence != rules.EvidenceGuest {
+			continue
+		}
+		if guests++; x.OS.Family != "windows-server" {
+			t.Errorf("%s, which is %s, was asked beyond the filter", x.InstanceID, x.OS.Family)
+		}
+	}
+	if guests == 0 {
+		t.Error("no machine's answer is in the store")
+	}
+}

@@ -114,7 +114,7 @@ func (f *processFlags) options(s *settings, name string, roles app.Role, def bus
 }
 
 func newServeCmd(s *settings) *cobra.Command {
-	f := &processFlags{}
+	f, narrow, probing := &processFlags{}, &filterFlags{}, &probeFlags{}
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run scheduler, producer, workers, sink and web page in one process, until stopped", Args: noArgs,
 		Long: `serve scans on the schedules of the configuration file, answers scan and rescan
@@ -123,7 +123,11 @@ requests, keeps the store and serves the web page, the API and the metrics.
 The embedded NATS listens on a free port of this machine. Who may read nats.json
 and nats.nk beside the store finds it with their key: shenscan rescan and dead do
 so by themselves. --nats-listen names the port, and lets everybody on this machine
-ask.`,
+ask.
+
+--probe asks, after each scan, the machines themselves, each at most once a week:
+those that --tag, --family, --os, --verdict, --confidence and --exclude let
+through. Without it these flags mean nothing and are refused.`,
 		Example: `  shenscan serve --config shenscan.yaml
   shenscan serve --nats-listen 127.0.0.1:4222
   nats req shenscan.scan '{}'                      # in another terminal`,
@@ -132,6 +136,15 @@ ask.`,
 			var err error
 			if o.Events, err = f.events.options(o); err != nil {
 				return err
+			}
+			if o.ProbeFilter, err = narrow.parse(s, nil); err != nil {
+				return err
+			}
+			if err := probing.check(&o, false); err != nil {
+				return err
+			}
+			if o.ProbeScans = o.Probe; !o.Probe && !o.ProbeFilter.IsZero() {
+				return usage(errors.New("serve scans everything; a filter says which machines --probe asks, and --probe is not given"))
 			}
 			o.Schedules = s.schedules()
 			o.KeepTypes = true
@@ -148,6 +161,8 @@ ask.`,
 	f.events.add(cmd)
 	f.trace.add(cmd)
 	f.addSink(cmd)
+	probing.addOn(cmd)
+	narrow.add(cmd, "tag", "family", "os", "verdict", "confidence", "exclude")
 	return cmd
 }
 

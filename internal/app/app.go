@@ -111,6 +111,10 @@ type Options struct {
 	// it. Prober replaces the options of asking; tests use it.
 	Probe  bool
 	Prober prober.Options
+	// ProbeScans asks, after each whole scan, the machines that ProbeFilter lets
+	// through.
+	ProbeScans  bool
+	ProbeFilter filter.Filter
 	// Concurrency bounds lanes and pages handled side by side.
 	Concurrency int
 	// ScanIdle ends a scan that made no progress for so long.
@@ -430,6 +434,9 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	if a.o.KeepTypes {
 		group.Go(func() error { return a.keepTypes(ctx) })
+	}
+	if a.o.Probe && a.o.ProbeScans {
+		group.Go(func() error { return a.keepProbing(ctx) })
 	}
 	group.Go(func() error { return a.metrics.watchBus(ctx, a.bus, a.db, 5*time.Second) })
 	group.Go(func() error { return a.keepReloading(ctx) })

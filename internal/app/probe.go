@@ -155,6 +155,58 @@ func (a *App) Probe(ctx context.Context, f store.Filter) (*prober.Outcome, error
 	return out, a.awaitScans(ctx, scans)
 }
 
+// keepProbing asks machines after each scan, and after a start, as the last
+// process may have been ended while it asked. What cannot be asked is said in
+// the log and tried again after the next scan.
+func (a *App) keepProbing(ctx context.Context) error {
+	tick := time.NewTicker(30 * time.Second)
+	defer tick.Stop()
+	after := ""
+	for {
+		last, err := a.lastScan()
+		if err == nil && last != after {
+			after = last
+			err = a.probeAfter(ctx, last)
+		}
+		if err != nil && ctx.Err() == nil {
+			a.log.WarnContext(ctx, "machines were not asked; they may be after the next scan", "scan", last, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.sink.Moved():
+		case <-tick.C:
+		}
+	}
+}
+
+// lastScan is the id of the newest scan that ended, "" where there is none.
+func (a *App) lastScan() (string, error) {
+	scans, err := a.db.Scans(1)
+	if err != nil {
+		return "", err
+	}
+	for i := range scans {
+		if scans[i].State != record.ScanRunning && event.Kind(scans[i].Kind) == event.KindScan {
+			return scans[i].ID, nil
+		}
+	}
+	return "", nil
+}
+
+func (a *App) probeAfter(ctx context.Context, scan string) error {
+	out, err := a.Probe(ctx, store.Filter{Scope: a.o.ProbeFilter})
+	if err != nil {
+		return err
+	}
+	calls := 0
+	for _, n := range out.Calls {
+		calls += n
+	}
+	a.log.InfoContext(ctx, "machines were asked", "scan", scan, "answered", len(out.Answered), "silent", len(out.Silent), "kept", len(out.Plan.Kept), "calls", calls)
+	return nil
+}
+
 // awaitScans waits until scans have ended.
 func (a *App) awaitScans(ctx context.Context, ids []string) error {
 	tick := time.NewTicker(100 * time.Millisecond)

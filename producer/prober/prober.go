@@ -308,6 +308,11 @@ func (r *run) scope(ctx context.Context, s ecs.Scope, list []Candidate) error {
 				fit = append(fit, c)
 			}
 		}
+		if len(fit) > 0 {
+			script, _ := probe.ScriptFor(fit[0].OSType)
+			// Who reads the log at its default level sees that something runs, and what.
+			r.o.Log.WarnContext(ctx, "machines are asked: a script that only reads runs on them", "account", s.Account, "region", s.Region, "machines", len(fit), "platform", platform, "script_sha256", script.Digest)
+		}
 		for batch := range slices.Chunk(fit, ecs.MaxCommandInstances) {
 			group.Go(func() error { return r.ask(gctx, s, platform, batch) })
 		}
@@ -442,7 +447,7 @@ func (r *run) call(ctx context.Context, b *Batch) error {
 			script = x
 		}
 	}
-	r.o.Log.InfoContext(ctx, "machines are asked", "account", b.Scope.Account, "region", b.Scope.Region, "machines", len(b.IDs), "platform", b.Platform, "script_sha256", script.Digest)
+	r.o.Log.InfoContext(ctx, "a batch of machines is asked", "account", b.Scope.Account, "region", b.Scope.Region, "machines", len(b.IDs), "platform", b.Platform, "script_sha256", script.Digest)
 	r.called(b.Scope, 1)
 	id, err := r.api.RunCommand(ctx, b.Scope, &ecs.Command{Type: types[b.Platform], Content: script.Content, InstanceIDs: b.IDs, Token: b.Token, Timeout: r.o.Timeout})
 	if err != nil {
