@@ -139,7 +139,9 @@ func TestAServiceAsksWithinItsFilterAndNobodyTwice(t *testing.T) {
 	p.kill()
 	killed := p.output()
 	p = start(t, env(), shenscan, serve...)
-	eventually(t, "the machines have answered", func() bool { return strings.Contains(p.output(), "msg=\"machines were asked\"") && strings.Contains(p.output(), "answered=") })
+	eventually(t, "the machines have answered", func() bool {
+		return strings.Contains(p.output(), "msg=\"machines were asked\"") && strings.Contains(p.output(), "answered=")
+	})
 	p.stop()
 	if !strings.Contains(p.output(), "script_sha256=") && !strings.Contains(killed, "script_sha256=") {
 		t.Errorf("the script is not named:\n%s", p.output())
