@@ -236,15 +236,37 @@ func (f *Filter) Scope(account, region string) bool {
 	})
 }
 
+// ByMachine says whether it takes an instance's family or image to decide.
+func (f *Filter) ByMachine() bool {
+	return len(f.families)+len(f.images) > 0 || slices.ContainsFunc(f.excluded, func(c condition) bool {
+		return c.word == "family" || c.word == "image"
+	})
+}
+
 // Judged says whether instances on such a machine with this classification can
 // pass.
 func (f *Filter) Judged(cl *rules.Classification, m Machine) bool {
+	return f.Machine(m) && f.Classed(cl)
+}
+
+// Machine says whether instances on such a machine can pass.
+func (f *Filter) Machine(m Machine) bool {
+	fits := func(c condition) bool {
+		return c.word == "family" && c.name == m.Family || c.word == "image" && c.name == m.Image
+	}
+	for _, list := range [][]condition{f.families, f.images} {
+		if len(list) > 0 && !slices.ContainsFunc(list, fits) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(f.excluded, fits)
+}
+
+// Classed says whether instances with this classification can pass. It looks at
+// the operating system and at each verdict's level, confidence and waiver.
+func (f *Filter) Classed(cl *rules.Classification) bool {
 	fits := func(c condition) bool {
 		switch c.word {
-		case "family":
-			return c.name == m.Family
-		case "image":
-			return c.name == m.Image
 		case "os":
 			return c.system(cl.OS.Family, cl.OS.Version)
 		case "verdict", "confidence", "waived":
@@ -252,10 +274,8 @@ func (f *Filter) Judged(cl *rules.Classification, m Machine) bool {
 		}
 		return false
 	}
-	for _, list := range [][]condition{f.families, f.images, f.systems} {
-		if len(list) > 0 && !slices.ContainsFunc(list, fits) {
-			return false
-		}
+	if len(f.systems) > 0 && !slices.ContainsFunc(f.systems, fits) {
+		return false
 	}
 	if len(f.verdicts)+len(f.confidences)+len(f.waived) > 0 && !slices.ContainsFunc(cl.Verdicts, func(v rules.Verdict) bool {
 		return !slices.ContainsFunc([][]condition{f.verdicts, f.confidences, f.waived}, func(list []condition) bool {

@@ -33,7 +33,7 @@ func writeHTML(w io.Writer, p *Plan) error {
 	t, err := report.Templates().Funcs(template.FuncMap{
 		"owners": func(w *Wave) string { return ownerLine(w.Owners, 8) }, "ownerName": ownerName,
 		"routes": routes, "share": (*Solution).share, "capital": report.Capital, "join": func(list []string) string { return strings.Join(list, ", then ") },
-		"waveClass": waveClass,
+		"waveClass": WaveClass,
 		"bar":       func(w *Wave) []report.Segment { return shares(p, w) },
 	}).Parse(page)
 	if err != nil {
@@ -127,8 +127,8 @@ func (l *listed) list(checks []string) int {
 	return at
 }
 
-// waveClass lends a wave the look of a verdict.
-func waveClass(id waves.ID) string {
+// WaveClass lends a wave the look of a verdict.
+func WaveClass(id waves.ID) string {
 	switch id {
 	case waves.Ready, waves.AlreadyThere:
 		return "compatible"
@@ -142,5 +142,5 @@ func waveClass(id waves.ID) string {
 }
 
 func shares(p *Plan, w *Wave) []report.Segment {
-	return report.Segments(map[string]int{waveClass(w.ID): w.Instances}, p.Instances)
+	return report.Segments(map[string]int{WaveClass(w.ID): w.Instances}, p.Instances)
 }

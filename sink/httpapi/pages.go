@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -19,6 +20,7 @@ import (
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
 )
 
 //go:embed web
@@ -205,6 +207,7 @@ type overviewView struct {
 	Failed         int // failures in all
 	Scans, Running []record.Scan
 	Trend          *trendView
+	Burndown       []burndown
 	Taken          string // the scan that was just asked for
 	Next           *time.Time
 	NextName       string
@@ -246,6 +249,10 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 		return listAddress("target", c.Target, "verdict", c.Verdict, "confidence", c.Confidence)
 	}, func(target string) string { return listAddress("target", target, "waived", "yes") })
 	v.LegacyLink = listAddress("legacy", "true")
+	if v.Burndown, err = newBurndown(sv, v.Summary.Targets, s.o.Now()); err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	v.CanScan = s.o.Rescanner != nil && s.operator(r)
 	if s.o.NextScan != nil {
 		if at, name := s.o.NextScan(); name != "" {
@@ -335,6 +342,11 @@ type instanceView struct {
 	Tags      []fact
 	Evidence  string
 	Answers   []report.Answer
+	Settle    []settling
+	Checks    map[string]string // texts by id
+	Explained *rules.Explanation
+	Siblings  *siblings
+	Plans     []fact // addresses of its steps by target
 	CanRescan bool
 	Notice    string
 	JSON      string
@@ -359,6 +371,26 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request) {
 		Facts: facts(rec), Tags: tags(rec.Tags), Evidence: evidence(rec.OS.Evidence.String()), Answers: report.Answers(rec),
 		CanRescan: s.o.Rescanner != nil && s.operator(r),
 		JSON:      "/api/v1" + instancePath(rec),
+		Checks:    s.checkTexts(rec),
+	}
+	if rec.InstanceName != "" {
+		v.Title = report.Short(rec.InstanceID+" "+rec.InstanceName, 120)
+	}
+	v.Settle = settle(rec, v.Checks)
+	if v.Explained, err = sv.Explain(rec.Account, rec.Region, rec.InstanceID); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if v.Siblings, err = s.siblings(r.Context(), rec); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if s.o.Answers != nil && rec.GoneAt == nil {
+		for i := range rec.Verdicts {
+			target := rec.Verdicts[i].Target
+			q := url.Values{"target": {target}, "account": {rec.Account}, "region": {rec.Region}, "instance": {rec.InstanceID}}
+			v.Plans = append(v.Plans, fact{target, "/plan?" + q.Encode()})
+		}
 	}
 	if id := r.URL.Query().Get("rescan"); id != "" {
 		if err := s.waitFor(r, sv, &v, id); err != nil {
@@ -368,6 +400,82 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request) {
 	}
 	s.page(w, r, http.StatusOK, "instance", v)
 }
+
+// settling is what would settle a question about an instance.
+type settling struct{ Target, Verdict, Why, Check, Text string }
+
+// settle lists what would make a verdict surer: the checks of those that are
+// unknown or of low confidence.
+func settle(rec *record.Record, texts map[string]string) []settling {
+	var out []settling
+	for i := range rec.Verdicts {
+		v := &rec.Verdicts[i]
+		if v.Level != rules.Unknown && v.Confidence != rules.Low {
+			continue
+		}
+		x := settling{Target: v.Target, Verdict: v.Level.String(), Why: v.Reason}
+		if slices.Contains(v.Checks, "confirm-version") {
+			x.Check = "confirm-version"
+		} else if slices.Contains(v.Checks, "ask-platform") {
+			x.Check = "ask-platform"
+		}
+		if x.Text = texts[x.Check]; x.Text == "" {
+			x.Check, x.Text = "custom-image-trial", cmp.Or(texts["custom-image-trial"], "Start a test instance of the target from a custom image and see whether it boots.")
+		}
+		if at := slices.IndexFunc(out, func(o settling) bool { return o.Check == x.Check && o.Why == x.Why && o.Verdict == x.Verdict }); at >= 0 {
+			out[at].Target += ", " + x.Target
+			continue
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// siblings are the other instances of an image.
+type siblings struct {
+	Image, Link string
+	N           int // with this one
+	Cards       []report.Card
+	Rows        []*record.Record
+}
+
+// shownSiblings bounds the siblings that are named.
+const shownSiblings = 10
+
+// siblings finds the instances that were made from the same image, nil where
+// there are none.
+func (s *server) siblings(ctx context.Context, rec *record.Record) (*siblings, error) {
+	f, err := filter.Parse(filter.Values{"image": {rec.ImageID}})
+	if rec.ImageID == "" || err != nil || strings.Contains(rec.ImageID, ",") {
+		return nil, nil // no image, or a name that no filter can hold
+	}
+	sv, err := s.o.Store.View(ctx, Filter{Scope: f})
+	if err != nil {
+		return nil, fmt.Errorf("instances of image %s: %w", report.Short(rec.ImageID, 64), err)
+	}
+	defer s.close(sv)
+	sum := sv.Summary()
+	if sum.Instances < 2 {
+		return nil, nil
+	}
+	out := &siblings{Image: rec.ImageID, N: sum.Instances, Link: listAddress("image", rec.ImageID)}
+	out.Cards = report.Cards(sum, func(c report.Selection) string {
+		return listAddress("image", rec.ImageID, "target", c.Target, "verdict", c.Verdict, "confidence", c.Confidence)
+	}, nil)
+	l := listing{Sort: worstFirst}
+	rows, err := sv.Rows(ctx, l.order(), nil, shownSiblings+1)
+	if err != nil {
+		return nil, fmt.Errorf("instances of image %s: %w", report.Short(rec.ImageID, 64), err)
+	}
+	for _, row := range rows {
+		if row.Place.Key != keyOf(rec) && len(out.Rows) < shownSiblings {
+			out.Rows = append(out.Rows, row.Record)
+		}
+	}
+	return out, nil
+}
+
+func keyOf(rec *record.Record) Key { return Key{rec.Account, rec.Region, rec.InstanceID} }
 
 // evidence says where an identity came from.
 func evidence(kind string) string {

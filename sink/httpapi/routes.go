@@ -151,6 +151,9 @@ func (s *server) pageRoutes() []route {
 		{method: http.MethodPost, path: "/rescan", handle: s.rescanForm},
 		{method: http.MethodPost, path: "/scan", handle: s.scanForm},
 	}
+	if s.o.Answers != nil {
+		out = append(out, route{method: http.MethodGet, path: "/plan", params: planParams(), handle: s.planPage, long: true})
+	}
 	if s.o.Rules != nil {
 		out = append(out, route{method: http.MethodGet, path: "/rules", handle: s.codes})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -50,7 +51,7 @@ func (w whole) Plan(_ context.Context, _ filter.Filter, o httpapi.PlanRequest) (
 	}
 	t, err := rs.ParseTarget(o.Target)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", httpapi.ErrQuestion, err)
 	}
 	return plan.Build(w.fleet.All(), plan.Options{Target: t, Families: rs.Families(), Rules: rs, Now: reporttest.Now(), Summary: &w.fleet.Summary})
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/shenscan/shenscan/internal/filter"
+	"github.com/shenscan/shenscan/internal/plan"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 )
@@ -91,6 +92,8 @@ type View interface {
 	Scan(id string) (*record.Scan, error)
 	// Trend returns totals over time, oldest first, at most limit points.
 	Trend(limit int) ([]Point, error)
+	// The counts at the end of each scan, from which the burn-down is drawn.
+	plan.ProgressSource
 	Close() error
 }
 

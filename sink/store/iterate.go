@@ -331,7 +331,14 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 // fit says what the filter makes of a row.
 func (w *walker) fit(tx *bbolt.Tx, f finding, profile uint32, id []byte) (*fit, error) {
 	if !w.m.judges() {
-		return w.m.fit(profile, w.waive, id)
+		got, err := w.m.fit(profile, w.waive, id)
+		if err != nil || !got.pass {
+			return got, err
+		}
+		if passes, err := w.beyond(tx, f, profile, id); err != nil || !passes {
+			return &fit{class: got.class}, err
+		}
+		return got, nil
 	}
 	got := w.m.judged[profile]
 	byRow := w.m.j.waivers || w.m.f.Scope.ByRow()
@@ -360,6 +367,31 @@ func (w *walker) fit(tx *bbolt.Tx, f finding, profile uint32, id []byte) (*fit, 
 		return &fit{class: got.class}, nil
 	}
 	return got, nil
+}
+
+// beyond says whether a row passes by what its class does not tell: machine,
+// image, id, status and tags.
+func (w *walker) beyond(tx *bbolt.Tx, f finding, profile uint32, id []byte) (bool, error) {
+	scope := &w.m.f.Scope
+	if scope.ByMachine() {
+		passes, known := w.m.onto[profile]
+		if !known {
+			facts, err := w.facts.facts(tx, profile)
+			if err != nil {
+				return false, err
+			}
+			passes = scope.Machine(filter.Machine{Family: w.m.family(&facts), Image: facts.ImageID})
+			w.m.onto[profile] = passes
+		}
+		if !passes {
+			return false, nil
+		}
+	}
+	if !scope.ByRow() {
+		return true, nil
+	}
+	words := w.tables().dict.Words()
+	return scope.Row(string(id), format.RowStatus(f.row, words), func(key string) (string, bool) { return format.RowTag(f.row, words, key) }), nil
 }
 
 // render makes the record of a row.

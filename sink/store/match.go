@@ -26,6 +26,7 @@ type matcher struct {
 	// foreign says that the stored verdicts are not j's: rows are judged anew.
 	foreign bool
 	judged  map[uint32]*fit       // by profile, where rows are judged anew without waivers
+	onto    map[uint32]bool       // by profile, whether its machine passes
 	other   map[format.Class]*fit // the same by what a class is
 }
 
@@ -37,7 +38,13 @@ type fit struct {
 }
 
 // judges says whether rows are judged anew.
-func (m *matcher) judges() bool { return m.foreign || !m.f.Scope.ByScope() }
+func (m *matcher) judges() bool { return m.foreign }
+
+// classed says whether the class alone decides, beside account and region: then
+// the stored counts tell how many pass.
+func (m *matcher) classed() bool {
+	return !m.foreign && !m.f.Scope.ByMachine() && !m.f.Scope.ByRow() && len(m.query) == 0 && m.since == -1<<63
+}
 
 // judge says what the filter makes of a classification.
 func (m *matcher) judge(cl *rules.Classification, f *rules.Facts) *fit {
@@ -61,7 +68,7 @@ func (db *DB) matcher(f *Filter) *matcher { return newMatcher(f, db.judge.Load()
 func newMatcher(f *Filter, j *judge, t *tables) *matcher {
 	m := &matcher{
 		f: f, j: j, t: t, query: []byte(strings.ToLower(f.Query)), since: -1 << 63,
-		fits: map[uint32]*fit{}, other: map[format.Class]*fit{}, judged: map[uint32]*fit{},
+		fits: map[uint32]*fit{}, other: map[format.Class]*fit{}, judged: map[uint32]*fit{}, onto: map[uint32]bool{},
 	}
 	if !f.ObservedSince.IsZero() {
 		m.since = f.ObservedSince.UnixNano()
@@ -150,6 +157,9 @@ func (m *matcher) class(c *format.Class) bool {
 	if f.OSFamily != "" && c.Family != f.OSFamily || f.OSVersion != "" && c.Version != f.OSVersion && (f.OSVersion != filter.NoVersion || c.Version != "") || f.Legacy != nil && c.Legacy != *f.Legacy {
 		return false
 	}
+	if !f.Scope.ByScope() && !f.Scope.Classed(m.classification(c)) {
+		return false
+	}
 	if f.Verdict == "" {
 		return f.Target == "" || slices.Contains(m.j.targets, f.Target)
 	}
@@ -159,6 +169,20 @@ func (m *matcher) class(c *format.Class) bool {
 		}
 	}
 	return false
+}
+
+// classification is as much of one as a class holds.
+func (m *matcher) classification(c *format.Class) *rules.Classification {
+	cl := &rules.Classification{OS: rules.OS{Family: c.Family, Version: c.Version}, Legacy: c.Legacy, Verdicts: make([]rules.Verdict, len(m.j.targets))}
+	for t, name := range m.j.targets {
+		v := &cl.Verdicts[t]
+		v.Target, v.Level = name, c.Level(t)
+		var waived bool
+		if v.Confidence, waived = sureness(c, t); waived {
+			v.Waiver = &rules.Waiver{}
+		}
+	}
+	return cl
 }
 
 // describe shows a class to those who give it a place in an order.

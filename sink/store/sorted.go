@@ -264,7 +264,7 @@ func (s *sorter) copyOf(c *candidateRow, value, room []byte) sortedRow {
 // their keys, where there are so many of them that this ends soon. It reports
 // whether they fill the page.
 func (s *sorter) first(ctx context.Context) (bool, error) {
-	if s.by.Back || len(s.m.query) > 0 || s.m.judges() || s.m.f.Gone || s.m.since > -1<<63 {
+	if s.by.Back || !s.m.classed() || s.m.f.Gone {
 		return false, nil // counts do not tell how many pass
 	}
 	scopes := s.m.scopes(s.scopes())

@@ -202,6 +202,10 @@ func (v *View) count(ctx context.Context) error {
 			v.scopes = append(v.scopes, sc)
 			continue
 		}
+		if sc.gone == 0 && m.classed() { // of those that are gone no counts are kept
+			v.scopes = append(v.scopes, m.counted(sc))
+			continue
+		}
 		narrowed, err := v.countScope(ctx, m, sc)
 		if err != nil {
 			return fmt.Errorf("%s: %w", sc.key, err)
@@ -209,6 +213,19 @@ func (v *View) count(ctx context.Context) error {
 		v.scopes = append(v.scopes, narrowed)
 	}
 	return nil
+}
+
+// counted is what the filter lets through of a scope's counts.
+func (m *matcher) counted(sc *scopeSnap) *scopeSnap {
+	out := &scopeSnap{no: sc.no, key: sc.key, targets: m.j.targets, status: sc.status}
+	for i := range sc.counts {
+		if m.known(&sc.counts[i].Class).pass {
+			out.counts = append(out.counts, sc.counts[i])
+			out.present += sc.counts[i].n
+		}
+	}
+	out.status.Instances = out.present
+	return out
 }
 
 // countScope counts the rows of one scope that the filter lets through.

@@ -33,6 +33,8 @@ type Store struct {
 
 	// OnRescan is called with each request; nil answers that all is well.
 	OnRescan func(record.RescanRequest) (record.RescanReply, error)
+	// Burndown are the counts at the end of each scan.
+	Burndown []record.ProgressPoint
 	// OnScan is called with each reason; nil answers that all is well.
 	OnScan func(reason string) (string, error)
 }
@@ -186,8 +188,8 @@ func (v *view) Explain(account, region, id string) (*rules.Explanation, error) {
 	for i := range r.Verdicts {
 		x := &r.Verdicts[i]
 		te := rules.TargetExplanation{Target: x.Target, Verdict: x.Level, Confidence: x.Confidence, Winner: x.Rule, Why: x.Reason}
-		for _, f := range x.Findings {
-			te.Considered = append(te.Considered, rules.Considered{Rule: f.Rule, Stage: "os", Outcome: "matches", Won: f.Rule == x.Rule})
+		for i, f := range x.Findings {
+			te.Considered = append(te.Considered, rules.Considered{Rule: f.Rule, Stage: "os", Outcome: "matches", Won: i == 0})
 		}
 		out.Targets = append(out.Targets, te)
 	}
@@ -239,6 +241,25 @@ func (v *view) Trend(limit int) ([]httpapi.Point, error) {
 	v.s.mu.Lock()
 	defer v.s.mu.Unlock()
 	return slices.Clone(v.s.points[max(0, len(v.s.points)-limit):]), nil
+}
+
+// Points are those that the store was given.
+func (v *view) Points(n int) ([]record.ProgressPoint, error) {
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	return slices.Clone(v.s.Burndown[max(0, len(v.s.Burndown)-n):]), nil
+}
+
+// Progress is a point without parts.
+func (v *view) Progress(number uint64) (*record.Progress, error) {
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	for i := range v.s.Burndown {
+		if v.s.Burndown[i].Number == number {
+			return &record.Progress{ProgressPoint: v.s.Burndown[i]}, nil
+		}
+	}
+	return nil, fmt.Errorf("%w", httpapi.ErrNotFound)
 }
 
 // Put replaces an instance and notes what changed.

@@ -158,6 +158,41 @@ func AppendTag(dst, row []byte, w Words, keys []string) ([]byte, error) {
 	return dst, d.err()
 }
 
+// RowStatus is the status in a row. It decodes nothing else.
+func RowStatus(row []byte, w Words) string {
+	d := dec{b: row}
+	d.bytes()
+	d.bytes()
+	d.uint()
+	w.skip(&d) // zone
+	return w.read(&d)
+}
+
+// RowTag is the value of the tag of a row that has the key.
+func RowTag(row []byte, w Words, key string) (value string, ok bool) {
+	d := dec{b: row}
+	d.bytes()
+	d.bytes()
+	d.uint()
+	for range 3 { // zone, status, network type
+		w.skip(&d)
+	}
+	if d.uint() == 0 { // when it was created, in full
+		d.bytes()
+	}
+	d.int()
+	d.int()
+	keys := [1]string{key}
+	for range d.count(2) {
+		if w.place(&d, keys[:]) < 0 {
+			w.skip(&d)
+			continue
+		}
+		return w.read(&d), !d.bad
+	}
+	return "", false
+}
+
 // skip passes over a word.
 func (w Words) skip(d *dec) {
 	if d.uint() == 0 {

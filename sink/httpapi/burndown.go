@@ -1,0 +1,95 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/plan"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report"
+)
+
+// burndown is a picture of how many instances still need work before a target,
+// scan by scan.
+type burndown struct {
+	Target, Sentence string
+	Notes            []string
+	Points           string // of a line, in a picture of 100 by 40
+	Area             string
+	Label            string
+	From, To         string
+	High             string // the number at the top of the picture
+	JSON             string
+}
+
+// shownScansOfBurndown bounds the points of a picture.
+const shownScansOfBurndown = 200
+
+// once reads the points of a view one time for all targets.
+type once struct {
+	View
+	points []record.ProgressPoint
+}
+
+// Points implements plan.ProgressSource.
+func (o *once) Points(n int) ([]record.ProgressPoint, error) {
+	if o.points == nil {
+		points, err := o.View.Points(n)
+		if err != nil {
+			return nil, err
+		}
+		o.points = points
+	}
+	return o.points[max(0, len(o.points)-n):], nil
+}
+
+// newBurndown makes the pictures of all targets, none where no scan has ended.
+func newBurndown(v View, targets []string, now time.Time) ([]burndown, error) {
+	src := &once{View: v}
+	var out []burndown
+	for _, target := range targets {
+		p, err := plan.NewProgress(src, target, plan.Beginning{}, now)
+		switch {
+		case errors.Is(err, plan.ErrNoProgress), errors.Is(err, plan.ErrNotJudged):
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("burn-down of %s: %w", target, err)
+		}
+		out = append(out, picture(p))
+	}
+	return out, nil
+}
+
+func picture(p *plan.Progress) burndown {
+	b := burndown{Target: p.Target, Sentence: report.Clean(p.Sentence), JSON: "/api/v1/progress?target=" + p.Target}
+	for _, note := range p.Notes {
+		b.Notes = append(b.Notes, report.Clean(note))
+	}
+	marks := p.Points[max(0, len(p.Points)-shownScansOfBurndown):]
+	if len(marks) < 2 {
+		return b
+	}
+	first, last := &marks[0], &marks[len(marks)-1]
+	span, high := last.At.Sub(first.At).Seconds(), 1
+	for i := range marks {
+		high = max(high, marks[i].Open)
+	}
+	coords := make([]string, len(marks))
+	for i := range marks {
+		x := 100 * float64(i) / float64(len(marks)-1)
+		if span > 0 {
+			x = 100 * marks[i].At.Sub(first.At).Seconds() / span
+		}
+		coords[i] = fmt.Sprintf("%.2f,%.2f", x, 39-37*float64(marks[i].Open)/float64(high))
+	}
+	b.Points = strings.Join(coords, " ")
+	b.Area = "0,40 " + b.Points + " 100,40"
+	label := func(m *plan.ProgressMark) string {
+		return m.At.UTC().Format(time.DateOnly) + ": " + report.Number(m.Open)
+	}
+	b.From, b.To, b.High = label(first), label(last), report.Number(high)
+	b.Label = fmt.Sprintf("Instances that still need work before %s, scan by scan, from %s to %s", report.Short(p.Target, 40), b.From, b.To)
+	return b
+}

@@ -1,0 +1,159 @@
+package httpapi_test
+
+import (
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/shenscan/shenscan/internal/report/reporttest"
+	"github.com/shenscan/shenscan/rules/catalog"
+	"github.com/shenscan/shenscan/sink/httpapi"
+)
+
+// everyPage is a world in which every page is served.
+func everyPage(t testing.TB, n int) *world {
+	t.Helper()
+	rs, err := catalog.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w *world
+	w = newWorld(t, n, func(o *httpapi.Options) { o.Answers, o.Rules = &later{&w}, rs.Definition })
+	return w
+}
+
+var linkToWave = regexp.MustCompile(`<td class="n"><a href="(/plan\?[^"#]*)#list">([0-9,]+)</a>`)
+
+// The waves of the page add up to the fleet, and each leads to as many
+// instances, page by page.
+func TestWavesLeadToTheirInstances(t *testing.T) {
+	w := everyPage(t, 230)
+	body := w.get("/plan?target=shenlong-7").Body.String()
+	sum := 0
+	for _, link := range linkToWave.FindAllStringSubmatch(body, -1) {
+		want, err := strconv.Atoi(strings.ReplaceAll(link[2], ",", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += want
+		listed := 0
+		for next := html.UnescapeString(link[1]); next != ""; {
+			page := w.get(next).Body.String()
+			listed += strings.Count(page, `<div class="card verdict-card item">`)
+			next = ""
+			if m := regexp.MustCompile(`rel="next" href="([^"#]*)`).FindStringSubmatch(page); m != nil {
+				next = html.UnescapeString(m[1])
+			}
+		}
+		if listed != want {
+			t.Errorf("%s: %d instances are listed, the wave has %d", link[1], listed, want)
+		}
+	}
+	if sum != 230 {
+		t.Errorf("the waves hold %d instances, want 230", sum)
+	}
+}
+
+func TestStepsOfOneInstance(t *testing.T) {
+	w := everyPage(t, 200)
+	for _, r := range w.fleet.Records {
+		if r.OS.Version != "5.8" {
+			continue
+		}
+		page := w.get("/instances/" + r.InstanceID).Body.String()
+		at := "/plan?" + url.Values{"target": {"shenlong-6"}, "account": {r.Account}, "region": {r.Region}, "instance": {r.InstanceID}}.Encode()
+		if !strings.Contains(page, html.EscapeString(at)) {
+			t.Fatalf("the page of %s does not lead to its steps", r.InstanceID)
+		}
+		steps := w.get(at).Body.String()
+		for _, want := range []string{"minor-upgrade to 5.11", "Upgrade to 5.11 with the package manager.", "Checklist", r.InstanceID, "/rules#rule-el.5.8"} {
+			if !strings.Contains(steps, want) {
+				t.Errorf("the steps of %s lack %q", r.InstanceID, want)
+			}
+		}
+		return
+	}
+	t.Fatal("no instance has CentOS 5.8")
+}
+
+// The page of an instance says everything that is known of it, in place.
+func TestInstancePageExplains(t *testing.T) {
+	w := everyPage(t, 300)
+	seen := map[string]bool{}
+	for _, r := range w.fleet.Records {
+		if seen[r.OS.Family] {
+			continue
+		}
+		seen[r.OS.Family] = true
+		page := w.get("/instances/" + r.InstanceID + "?account=" + r.Account + "&region=" + r.Region).Body.String()
+		want := []string{
+			"How the verdicts come about", "decides", "Before the move:", "Create snapshots of all disks right before the move.", "Of the same image",
+			html.EscapeString("/instances?" + url.Values{"image": {r.ImageID}}.Encode()), `href="https://www.alibabacloud.com/help/en/ecs/" rel="noreferrer"`,
+		}
+		if r.OS.Family == "unknown" || r.OS.Family == "windows-server" {
+			want = append(want, "What would settle it")
+		}
+		for _, text := range want {
+			if !strings.Contains(page, text) {
+				t.Errorf("the page of %s (%s) lacks %q", r.InstanceID, r.OS.Family, text)
+			}
+		}
+	}
+	if len(seen) < 5 {
+		t.Errorf("%d systems were looked at, want more", len(seen))
+	}
+}
+
+// Every rule, remedy and check that a page leads to is explained.
+func TestCodesLeadToTheirMeaning(t *testing.T) {
+	w := everyPage(t, 5)
+	page := w.get("/rules").Body.String()
+	rs, err := catalog.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	def := rs.Definition()
+	for i := range def.Rules {
+		if !def.Rules[i].Withdrawn && !strings.Contains(page, `id="rule-`+def.Rules[i].ID+`"`) {
+			t.Errorf("rule %s is not explained", def.Rules[i].ID)
+		}
+	}
+	for id := range def.Checks {
+		if !strings.Contains(page, `id="check-`+id+`"`) {
+			t.Errorf("check %s is not explained", id)
+		}
+	}
+	for id := range def.Remedies {
+		if !strings.Contains(page, `id="remedy-`+id+`"`) {
+			t.Errorf("remedy %s is not explained", id)
+		}
+	}
+}
+
+func TestPlanPageTakesQuestionsApart(t *testing.T) {
+	w := everyPage(t, 20)
+	for path, status := range map[string]int{
+		"/plan": 200, "/plan?target=mars": 400, "/plan?wave=none": 400, "/plan?from=-1": 400, "/plan?verdict=fine": 400, "/plan?nonsense=1": 400,
+	} {
+		if rec := w.get(path); rec.Code != status || !strings.Contains(rec.Body.String(), "</html>") {
+			t.Errorf("%s: status %d, want %d and a whole page", path, rec.Code, status)
+		}
+	}
+	hostile := everyPage(t, len(reporttest.Hostile()))
+	for _, path := range []string{"/plan?wave=ready", "/plan?wave=unknown", "/plan?owner=-", "/plan?owner=" + url.QueryEscape(`"><script>alert(1)</script>`)} {
+		rec := hostile.get(path)
+		body := rec.Body.String()
+		for _, bad := range []string{"<script>", "<img", "\x1b", "\u202e", "\u009b", "\x00"} {
+			if strings.Contains(body, bad) {
+				t.Errorf("%s contains %q", path, bad)
+			}
+		}
+		if rec.Code != http.StatusOK {
+			t.Errorf("%s: status %d", path, rec.Code)
+		}
+	}
+}
