@@ -173,6 +173,10 @@ bench/compare: ## build/bench.txt against build/bench.old.txt
 bench-full: build ## shenscan against the loops one would write instead, on simulated fleets
 	$(GO) run ./benchmarks/pipeline
 
+.PHONY: bench-filters
+bench-filters: build ## every filter of the page over 100,000 instances; fails beyond 300 ms
+	$(GO) run ./benchmarks/page -instances 100000 -within 300ms
+
 .PHONY: bench-page
 bench-page: build ## scrapes and the live table while a million instances are scanned
 	$(GO) run ./benchmarks/page

@@ -39,6 +39,7 @@ func main() {
 	flag.IntVar(&r.scrapes, "scrapes", 200, "scrapes at rest")
 	flag.IntVar(&r.rounds, "rounds", 3, "times that every question is asked at rest; 0 leaves the live table out")
 	flag.IntVar(&r.scans, "scans", 1, "scans during which questions are asked")
+	flag.DurationVar(&r.within, "within", 0, "ask every kind of filter alone, and fail where the middle answer took longer; 0 leaves that out")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -55,6 +56,7 @@ type rig struct {
 	latency            string
 	scrapes, rounds    int
 	scans              int
+	within             time.Duration
 
 	base, nats string
 	pid        int // of serve
@@ -81,6 +83,9 @@ func (r *rig) run(ctx context.Context) (err error) {
 	}
 	fmt.Printf("### %s, %s/%s, %d CPUs, %s\n\n", time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 	fmt.Printf("%d instances in %d regions; the first scan took %s. Times in ms.\n\n", r.instances, r.regions, took.Round(time.Second))
+	if r.within > 0 {
+		return r.filters(ctx)
+	}
 	if err := r.metrics(ctx); err != nil {
 		return err
 	}
@@ -296,9 +301,9 @@ func (r *rig) questions(ctx context.Context) ([]question, error) {
 		"os_family=" + one.OS.Family + "&os_version=" + url.QueryEscape(one.OS.Version), "legacy=true&q=prod", "region=" + one.Region, "gone=true",
 	}
 	var out []question
-	for _, order := range []string{"", "id", "name", "type", "os", "verdict"} {
+	for _, order := range []string{"place", "id", "name", "type", "os", "verdict"} {
 		for _, direction := range []string{"", "desc"} {
-			if order == "" && direction != "" {
+			if order == "place" && direction != "" {
 				continue // the order of keys has one direction
 			}
 			for _, filter := range filters {
@@ -365,6 +370,66 @@ func (r *rig) table(ctx context.Context) error {
 		took += d
 	}
 	printTable(fmt.Sprintf("during %d scans of %s", r.scans, (took/time.Duration(r.scans)).Round(time.Second)), questions, busy)
+	return nil
+}
+
+// filters asks for the page of every filter that people can set, worst first,
+// and for the one before the second.
+func (r *rig) filters(ctx context.Context) error {
+	body, err := r.get(ctx, "/api/v1/instances?limit=1&sort=verdict")
+	if err != nil {
+		return err
+	}
+	var list struct {
+		Instances []struct {
+			Region         string
+			InstanceFamily string            `json:"instance_family"`
+			ImageID        string            `json:"image_id"`
+			Tags           map[string]string `json:"tags"`
+		} `json:"instances"`
+	}
+	if err := json.Unmarshal(body, &list); err != nil || len(list.Instances) == 0 {
+		return fmt.Errorf("no instance in %.200s: %w", body, err)
+	}
+	one := list.Instances[0]
+	asked := []string{
+		"", "verdict=incompatible&target=shenlong-8", "verdict=compatible&target=shenlong-8&confidence=low", "confidence=medium", "waived=yes", "os=CentOS+5",
+		"os=Windows+Server", "legacy=true", "status=Stopped", "status=Running&verdict=unknown", "family=" + one.InstanceFamily, "image=" + url.QueryEscape(one.ImageID),
+		"region=" + one.Region, "q=prod", "q=nothing+is+called+that", "gone=true", "exclude=status=Stopped",
+	}
+	for key, value := range one.Tags {
+		asked = append(asked, "tag="+url.QueryEscape(key), "tag="+url.QueryEscape(key+"="+value))
+		break
+	}
+	fmt.Printf("| filter of the page, worst first, and back | answers | p50 | max |\n| --- | ---: | ---: | ---: |\n")
+	var slow []string
+	for _, filter := range asked {
+		var took times
+		for range max(r.rounds, 3) {
+			path := "/instances?" + filter
+			for _, link := range []string{`rel="next" href="`, `rel="prev" href="`, ""} {
+				began := time.Now()
+				body, err := r.get(ctx, path)
+				if err != nil {
+					return err
+				}
+				took = append(took, time.Since(began))
+				_, after, ok := strings.Cut(string(body), link)
+				if !ok || link == "" {
+					break
+				}
+				after, _, _ = strings.Cut(after, `"`)
+				path = strings.ReplaceAll(after, "&amp;", "&")
+			}
+		}
+		fmt.Printf("| %s | %d | %.0f | %.0f |\n", filter, len(took), took.at(0.5), took.at(1))
+		if took.at(0.5) > float64(r.within.Milliseconds()) {
+			slow = append(slow, filter)
+		}
+	}
+	if len(slow) > 0 {
+		return fmt.Errorf("%d filters took longer than %v: %s", len(slow), r.within, strings.Join(slow, ", "))
+	}
 	return nil
 }
 

@@ -146,7 +146,7 @@ func system(value string) (family, version string) {
 	if slices.Contains(distro.Families(), family) {
 		return family, version
 	}
-	if g := distro.Identify(value); g.Family != "" && !g.Vague {
+	if g := distro.Identify(value); g.Family != "" && g.Family != "other-linux" {
 		return g.Family, g.Version
 	}
 	return family, version

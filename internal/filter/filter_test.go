@@ -168,6 +168,7 @@ func TestSystemsAsPeopleWriteThem(t *testing.T) {
 		"Red Hat Enterprise Linux 6.4": {Family: "rhel", Version: "6.4"},
 		"SUSE Linux Enterprise Server": {Family: "sles", Version: "12"},
 		"Alibaba Cloud Linux 3":        {Family: "alinux", Version: "3"},
+		"Windows Server":               {Family: "windows-server", Version: "2012"},
 		"Debian 7":                     {Family: "debian", Version: "7"},
 		"centos:unknown":               {Family: "centos"},
 	} {

@@ -3,8 +3,11 @@
 package httpapi_test
 
 import (
+	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +32,12 @@ func live(t *testing.T, n int) (*world, *reporttest.Browser, string) {
 		o.Answers, o.Rules = &later{&w}, rs.Definition
 		o.NextScan = func() (time.Time, string) { return reporttest.Now().Add(20 * time.Hour), "daily" }
 	})
+	for i := range 12 {
+		at := reporttest.Now().AddDate(0, 0, i-11)
+		p := point(uint64(i+1), at, n/3-i*i*n/400, record.Moves{Closed: i * n / 200})
+		p.Instances = n
+		w.store.Burndown = append(w.store.Burndown, p)
+	}
 	srv := httptest.NewServer(w.handler)
 	t.Cleanup(srv.Close)
 	return w, reporttest.NewBrowser(t), srv.URL
@@ -137,6 +146,9 @@ func TestBrowserPagesLookAndRead(t *testing.T) {
 		{"instances", "/instances?sort=verdict&target=shenlong-6"},
 		{"instances-none", "/instances?q=nothing+like+this"},
 		{"instance", "/instances/" + rec.InstanceID},
+		{"plan", "/plan?target=shenlong-8&owner_tag=owner"},
+		{"plan-wave", "/plan?target=shenlong-8&wave=repair"},
+		{"instances-narrowed", "/instances?target=shenlong-8&verdict=compatible&confidence=low&tag=owner%3Dpayments&os=Windows+Server"},
 		{"rules", "/rules"},
 		{"scans", "/scans"},
 		{"scan-running", "/scans/20261123T012900Z-running?refresh=off"},
@@ -147,11 +159,79 @@ func TestBrowserPagesLookAndRead(t *testing.T) {
 			if page.name != "rules" { // hundreds of rows of what the others have, too
 				b.Accessible(t)
 			}
-			b.Shoot(t, page.name, true)
+			b.Shoot(t, page.name, page.name != "rules")
+			if page.name == "overview" || page.name == "instance" || page.name == "plan" {
+				b.Print(t, page.name)
+			}
 			b.Sound(t, url)
 		})
 	}
 	b.Open(t, url+"/scans/20261123T012900Z-running", "footer")
+	b.Sound(t, url)
+}
+
+// The overview follows a scan without being loaded again, says when nobody
+// answers, and finds back.
+func TestBrowserOverviewFollowsAScan(t *testing.T) {
+	w := newWorld(t, 200, nil)
+	var broken atomic.Bool
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if broken.Load() {
+			http.Error(rw, "no", http.StatusBadGateway)
+			return
+		}
+		w.handler.ServeHTTP(rw, r)
+	}))
+	t.Cleanup(srv.Close)
+	b := reporttest.NewBrowser(t)
+	b.Open(t, srv.URL+"/", "footer")
+	reporttest.Eval[bool](t, b, `(window.same = true, document.querySelector('.legend').open = true)`)
+	has := func(text string) string {
+		return fmt.Sprintf(`document.querySelector('main').innerText.includes(%q) && window.same`, text)
+	}
+	running := w.fleet.Scan
+	running.ID, running.State, running.EndedAt, running.Regions, running.Done, running.Instances = "20261123T012900Z-running", record.ScanRunning, nil, 6, 5, 123
+	w.store.PutScan(running)
+	b.Until(t, has("5 of 6 regions, 123 instances so far"))
+	if !reporttest.Eval[bool](t, b, `document.querySelector('.legend').open`) {
+		t.Error("what the reader unfolded was folded again")
+	}
+	broken.Store(true)
+	b.Until(t, has("shenscan did not answer since"))
+	broken.Store(false)
+	running.Done = 6
+	w.store.PutScan(running)
+	b.Until(t, has("6 of 6 regions"))
+	b.Until(t, `!document.querySelector('#unreached') && window.same`)
+	// The machine slept, and wakes: the page asks at once, whatever its timer.
+	running.Instances = 456
+	w.store.PutScan(running)
+	reporttest.Eval[bool](t, b, `dispatchEvent(new Event('online'))`)
+	b.Until(t, has("456 instances so far"))
+}
+
+// Without JavaScript the pages are whole, and the overview comes again.
+func TestBrowserWithoutScripts(t *testing.T) {
+	w, b, url := live(t, 300)
+	b.Scripts(t, false)
+	b.Open(t, url+"/", "footer")
+	running := w.fleet.Scan
+	running.ID, running.State, running.EndedAt, running.Regions, running.Done, running.Instances = "20261123T012900Z-running", record.ScanRunning, nil, 6, 5, 123
+	w.store.PutScan(running)
+	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		if strings.Contains(reporttest.Eval[string](t, b, `document.body ? document.body.innerText : ''`), "123 instances so far") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the overview does not come again by itself")
+		}
+	}
+	b.Open(t, url+"/instances?os=CentOS+5.8", "footer")
+	if n := len(rowsOf(t, b)); n == 0 {
+		t.Error("no instance is listed")
+	}
+	b.Open(t, url+"/plan?wave=unknown", "footer")
+	b.Wait(t, ".item")
 	b.Sound(t, url)
 }
 

@@ -51,6 +51,7 @@ type planItem struct {
 	*plan.Item
 	Link                    string
 	Solutions, Alternatives []*plan.Solution
+	Open                    bool // its steps are unfolded
 }
 
 const (
@@ -217,7 +218,9 @@ func (v *planView) list() error {
 		}
 		return badQuery("wave %q is not one of %s", report.Short(wave, 40), strings.Join(names, ", "))
 	}
-	v.From = min(from, v.All)
+	if v.From = min(from, v.All); len(v.Items) == 1 {
+		v.Items[0].Open = true
+	}
 	if from > 0 {
 		v.Prev = v.with("from", strconv.Itoa(max(0, from-planRows))) + "#list"
 	}

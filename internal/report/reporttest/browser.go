@@ -44,7 +44,7 @@ func NewBrowser(t *testing.T) *Browser {
 	)
 	alloc, stop := chromedp.NewExecAllocator(t.Context(), options...)
 	ctx, cancel := chromedp.NewContext(alloc)
-	ctx, timeout := context.WithTimeout(ctx, 4*time.Minute)
+	ctx, timeout := context.WithTimeout(ctx, 10*time.Minute)
 	t.Cleanup(func() {
 		timeout()
 		cancel()
@@ -212,6 +212,31 @@ func (b *Browser) Shoot(t *testing.T, name string, full bool) {
 		b.fits(t, name+" at "+shot.suffix)
 	}
 	b.View(t, 1440, 1000, false)
+}
+
+// Print writes the page as it is printed to build/screenshots, and fails where
+// something that is folded would not be on paper.
+func (b *Browser) Print(t *testing.T, name string) {
+	t.Helper()
+	pdf, err := chromedp.Run(b.ctx, chromedp.PrintToPDF())
+	if err != nil {
+		t.Fatalf("browser: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(screenshots(t), name+".pdf"), pdf, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	call(t, b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
+	if folded := Eval[[]string](t, b, `[...document.querySelectorAll('main details')].filter(d => d.lastElementChild.getBoundingClientRect().height === 0).map(d => d.querySelector('summary').textContent)`); len(folded) > 0 {
+		t.Errorf("%s is printed without what is folded under %q", name, folded)
+	}
+	call(t, b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{})
+	b.View(t, 1440, 1000, false)
+}
+
+// Scripts lets scripts run, or none.
+func (b *Browser) Scripts(t *testing.T, run bool) {
+	t.Helper()
+	call(t, b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !run})
 }
 
 // fits fails the test when the page is wider than the window.
