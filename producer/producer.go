@@ -11,7 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -94,34 +94,66 @@ func New(o Options, cloud Cloud, roster *Roster, bus Publisher, locator Locator)
 	return &Producer{o: o, cloud: cloud, roster: roster, bus: bus, locator: locator, paces: paces{rate: o.Rate}}
 }
 
-// HandleScan plans a scan: which accounts and regions, handed out as one scope
-// job each and then announced as ScanPlanned, so that nobody waits for what a
-// dead producer never handed out. epoch is the broker's time of the request.
+// HandleScan plans a scan. It is announced (ScanPlanned) as soon as its accounts
+// are known; the regions of an account are handed out as one scope job each and
+// then announced, so that nobody waits for what a dead producer never handed
+// out. epoch is the broker's time of the request.
 func (p *Producer) HandleScan(ctx context.Context, req *event.ScanRequested, epoch time.Time) error {
 	if err := validate(req); err != nil {
 		return event.Terminal(err)
 	}
-	plan := &event.ScanPlanned{ScanID: req.ScanID, Kind: req.Kind, Reason: req.Reason, Epoch: epoch}
 	accounts, failed, err := p.accountsOf(ctx, req)
 	if err != nil {
 		return err
 	}
-	plan.Failed, plan.Accounts, plan.AllAccounts = failed, accounts.planned, accounts.all
-	// Side by side, and each handed out as soon as it is known: one account that
-	// is throttled holds up nobody.
-	err = p.planAccounts(ctx, plan, accounts.ids, req.Regions, func(ctx context.Context, scopes []ecs.Scope) error {
-		for _, s := range scopes {
+	part := func(name string) *event.ScanPlanned {
+		return &event.ScanPlanned{ScanID: req.ScanID, Kind: req.Kind, Reason: req.Reason, Epoch: epoch, Part: name, More: true}
+	}
+	head := part("accounts")
+	head.Failed, head.Accounts = failed, accounts.planned
+	at := map[string]event.PlannedAccount{}
+	for i := range head.Accounts {
+		x := &head.Accounts[i]
+		at[x.ID] = *x
+		x.Pending = slices.Contains(accounts.ids, x.ID)
+	}
+	if err := p.announce(ctx, head); err != nil {
+		return err
+	}
+	// Side by side, and each handed out and announced as soon as it is known: one
+	// account that is throttled holds up nobody.
+	var scopes, failures atomic.Int64
+	err = p.planAccounts(ctx, accounts.ids, req.Regions, func(ctx context.Context, id string, is planned) error {
+		for _, s := range is.scopes {
 			if err := p.bus.Publish(ctx, &event.ScopeJob{ScanID: req.ScanID, Kind: req.Kind, Scope: s, Epoch: epoch}); err != nil {
 				return err
 			}
 		}
-		return nil
+		scopes.Add(int64(len(is.scopes)))
+		failures.Add(int64(len(is.failed)))
+		account := part("account-" + id)
+		x := at[id]
+		x.Listed = is.listed
+		account.Scopes, account.Failed, account.Accounts = is.scopes, is.failed, []event.PlannedAccount{x}
+		return p.announce(ctx, account)
 	})
 	if err != nil {
 		return err
 	}
-	p.o.Log.InfoContext(ctx, "scan planned", "scan", plan.ScanID, "scopes", len(plan.Scopes), "failed", len(plan.Failed))
-	return p.bus.Publish(ctx, plan)
+	p.o.Log.InfoContext(ctx, "scan planned", "scan", req.ScanID, "scopes", scopes.Load(), "failed", len(failed)+int(failures.Load()))
+	end := part("end")
+	end.More, end.AllAccounts = false, accounts.all
+	return p.announce(ctx, end)
+}
+
+// announce publishes an announcement in as many messages as it takes.
+func (p *Producer) announce(ctx context.Context, plan *event.ScanPlanned) error {
+	for _, part := range plan.Parts() {
+		if err := p.bus.Publish(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // meant are the accounts that a request means.
@@ -184,42 +216,29 @@ func label(a ecs.Account) string {
 // time of each is spent waiting for an answer.
 const accountsAtOnce = 64
 
-// planAccounts adds the regions of the accounts to plan and passes those of
-// each on as soon as they are known. A failure of an account is part of the
-// plan; only a stop and what pass returns is an error.
-func (p *Producer) planAccounts(ctx context.Context, plan *event.ScanPlanned, accounts, wanted []string, pass func(context.Context, []ecs.Scope) error) error {
-	var mu sync.Mutex
+// planned is what planning one account came to.
+type planned struct {
+	scopes []ecs.Scope
+	listed bool
+	failed []record.Failure
+}
+
+// planAccounts finds the regions of the accounts, side by side, and passes those
+// of each on as soon as they are known. A failure of an account is part of what
+// is passed on; only a stop and what pass returns is an error.
+func (p *Producer) planAccounts(ctx context.Context, accounts, wanted []string, pass func(context.Context, string, planned) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(accountsAtOnce)
 	for _, account := range accounts {
 		group.Go(func() error {
-			scopes, listed, failed := p.planAccount(ctx, account, wanted)
+			is := p.planAccount(ctx, account, wanted)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if err := pass(ctx, scopes); err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			plan.Scopes = append(plan.Scopes, scopes...)
-			plan.Failed = append(plan.Failed, failed...)
-			for i := range plan.Accounts {
-				if plan.Accounts[i].ID == account {
-					plan.Accounts[i].Listed = listed
-				}
-			}
-			return nil
+			return pass(ctx, account, is)
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	slices.SortFunc(plan.Scopes, compareScopes)
-	slices.SortStableFunc(plan.Failed, func(a, b record.Failure) int {
-		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
-	})
-	return nil
+	return group.Wait()
 }
 
 func compareScopes(a, b ecs.Scope) int {
@@ -228,11 +247,13 @@ func compareScopes(a, b ecs.Scope) int {
 
 // planAccount finds the account's regions among the wanted ones, all where none
 // are named.
-func (p *Producer) planAccount(ctx context.Context, account string, wanted []string) (scopes []ecs.Scope, listed bool, failed []record.Failure) {
+func (p *Producer) planAccount(ctx context.Context, account string, wanted []string) planned {
 	regions, err := p.roster.Regions(ctx, account)
 	if err != nil {
-		return nil, false, []record.Failure{failure(ecs.Scope{Account: account}, "DescribeRegions", err)}
+		return planned{failed: []record.Failure{failure(ecs.Scope{Account: account}, "DescribeRegions", err)}}
 	}
+	var scopes []ecs.Scope
+	var failed []record.Failure
 	known := map[string]bool{}
 	for _, r := range regions {
 		if !known[r.ID] && (len(wanted) == 0 || slices.Contains(wanted, r.ID)) {
@@ -249,7 +270,8 @@ func (p *Producer) planAccount(ctx context.Context, account string, wanted []str
 			})
 		}
 	}
-	return scopes, true, failed
+	slices.SortFunc(scopes, compareScopes)
+	return planned{scopes, true, failed}
 }
 
 // maxIDs bounds one rescan request.

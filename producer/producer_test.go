@@ -645,7 +645,7 @@ func TestScanPlanNamesWhatCannotBeScanned(t *testing.T) {
 	if err := producer.New(o, c, accounts(c, "1", "broken"), j, nil).HandleScan(t.Context(), req, time.Unix(100, 0)); err != nil {
 		t.Fatal(err)
 	}
-	plan := of[*event.ScanPlanned](j)[0]
+	plan := whole(t, j)
 	if diff := cmp.Diff([]ecs.Scope{{Account: "1", Region: "cn-y"}}, plan.Scopes); diff != "" {
 		t.Error(diff)
 	}

@@ -42,7 +42,7 @@ func (p *Producer) HandleRescan(ctx context.Context, req *event.ScanRequested, e
 	}
 	// Announced last: another attempt may look elsewhere, and nobody then waits
 	// for the scopes of this one.
-	return p.bus.Publish(ctx, plan)
+	return p.announce(ctx, plan)
 }
 
 // locate finds the scopes to ask for the request's instances.
@@ -74,15 +74,23 @@ func (p *Producer) locate(ctx context.Context, req *event.ScanRequested, plan *e
 	if err != nil {
 		return nil, err
 	}
-	everywhere := &event.ScanPlanned{Failed: failed}
-	err = p.planAccounts(ctx, everywhere, accounts.ids, req.Regions, func(context.Context, []ecs.Scope) error { return nil })
+	var mu sync.Mutex
+	plan.Failed = failed
+	err = p.planAccounts(ctx, accounts.ids, req.Regions, func(_ context.Context, _ string, is planned) error {
+		mu.Lock()
+		defer mu.Unlock()
+		plan.Failed = append(plan.Failed, is.failed...)
+		for _, s := range is.scopes {
+			byScope[s] = append(byScope[s], unknown...)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	plan.Failed = everywhere.Failed
-	for _, s := range everywhere.Scopes {
-		byScope[s] = append(byScope[s], unknown...)
-	}
+	slices.SortStableFunc(plan.Failed, func(a, b record.Failure) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
+	})
 	return byScope, nil
 }
 

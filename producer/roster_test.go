@@ -12,6 +12,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/producer"
 )
 
@@ -32,7 +33,33 @@ func plan(t *testing.T, c producer.Cloud, r *producer.Roster, req *event.ScanReq
 	if err := producer.New(options(), c, r, j, nil).HandleScan(t.Context(), req, time.Unix(100, 0)); err != nil {
 		t.Fatal(err)
 	}
-	return of[*event.ScanPlanned](j)[0], j
+	return whole(t, j), j
+}
+
+// whole puts the parts of a scan's announcement together.
+func whole(t *testing.T, j *journal) *event.ScanPlanned {
+	t.Helper()
+	parts := of[*event.ScanPlanned](j)
+	out := *parts[0]
+	out.Scopes, out.Failed = nil, nil
+	for i, m := range parts {
+		if last := i == len(parts)-1; m.More == last {
+			t.Errorf("part %d of %d says that more follow: %v", i, len(parts), m.More)
+		}
+		out.Scopes, out.Failed = append(out.Scopes, m.Scopes...), append(out.Failed, m.Failed...)
+		out.AllAccounts = m.AllAccounts
+		for _, a := range m.Accounts {
+			at := slices.IndexFunc(out.Accounts, func(x event.PlannedAccount) bool { return x.ID == a.ID })
+			if at < 0 {
+				t.Errorf("account %s was not announced before its regions", a.ID)
+				continue
+			}
+			out.Accounts[at] = a
+		}
+	}
+	sorted(out.Scopes)
+	slices.SortStableFunc(out.Failed, func(a, b record.Failure) int { return strings.Compare(a.Account+a.Region, b.Account+b.Region) })
+	return &out
 }
 
 func TestAnAccountThatJoinsIsScannedWithoutARestart(t *testing.T) {

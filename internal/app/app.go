@@ -247,7 +247,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			Name: a.o.SinkName, ScanIdle: o.ScanIdle, EndLost: !o.NATS.Passing, DropApplied: o.DropApplied, Log: a.log, Now: o.Now, OnDay: a.warnOfWaivers,
 		})
 		eo := exporter.DefaultOptions()
-		eo.CaughtUp = a.sink.CaughtUp
+		eo.CaughtUp, eo.Running = a.sink.CaughtUp, a.db.Running
 		fleet := exporter.New(a.db, eo)
 		a.registry.MustRegister(fleet)
 		a.scrape = fleet.Handler(a.registry, a.log)

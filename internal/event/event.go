@@ -9,6 +9,7 @@
 package event
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -144,7 +145,9 @@ func (m *InstancesClassified) Facts(profile int) rules.Facts {
 	return f
 }
 
-// ScanPlanned announces a scan and its scopes.
+// ScanPlanned announces a scan and its scopes, or a part of that: a scan is
+// announced as soon as it is known which accounts it is about, each account when
+// its regions are known, and then the end of the announcement.
 type ScanPlanned struct {
 	ScanID string           `json:"scan_id"`
 	Kind   Kind             `json:"kind"`
@@ -159,6 +162,42 @@ type ScanPlanned struct {
 	// AllAccounts says that there is no account that the scan was not about:
 	// whichever was scanned before and is not among them is not there any more.
 	AllAccounts bool `json:"all_accounts,omitempty"`
+	// Part names a part of the announcement; More says that others follow it.
+	Part string `json:"part,omitempty"`
+	More bool   `json:"more,omitempty"`
+}
+
+// What fits into one part of an announcement, with room to spare.
+const (
+	scopesInPart   = 3000
+	failuresInPart = 80
+	accountsInPart = 2000
+)
+
+// Parts splits the announcement into parts that fit a message. Its own Part and
+// More are those of the whole.
+func (m *ScanPlanned) Parts() []*ScanPlanned {
+	n := max(1, parts(len(m.Scopes), scopesInPart), parts(len(m.Failed), failuresInPart), parts(len(m.Accounts), accountsInPart))
+	out := make([]*ScanPlanned, n)
+	for i := range out {
+		part := *m
+		part.Scopes, part.Failed, part.Accounts = cut(m.Scopes, i, scopesInPart), cut(m.Failed, i, failuresInPart), cut(m.Accounts, i, accountsInPart)
+		if i > 0 {
+			part.InstanceIDs = nil
+			part.Part += "+" + strconv.Itoa(i)
+		}
+		if i < n-1 {
+			part.More, part.AllAccounts = true, false
+		}
+		out[i] = &part
+	}
+	return out
+}
+
+func parts(n, size int) int { return (n + size - 1) / size }
+
+func cut[T any](list []T, i, size int) []T {
+	return list[min(i*size, len(list)):min((i+1)*size, len(list))]
 }
 
 // PlannedAccount is what planning a scan came to for one account.
@@ -172,6 +211,8 @@ type PlannedAccount struct {
 	Listed     bool `json:"listed,omitempty"`
 	// Excluded accounts are left alone because the configuration says so.
 	Excluded bool `json:"excluded,omitempty"`
+	// Pending says that the regions are not known yet; a later part names them.
+	Pending bool `json:"pending,omitempty"`
 }
 
 // ScopePlanned announces how a scope was cut. A scope is complete when every

@@ -64,7 +64,7 @@ func Route(m Message) (subject, id string) {
 	case *InstancesClassified:
 		return resultSubject(m.Scope), m.pageID("result", m.Page)
 	case *ScanPlanned:
-		return subjectResults + ".control", join("planned", m.ScanID, strconv.FormatInt(m.Epoch.UnixNano(), 36))
+		return subjectResults + ".control", join("planned", m.ScanID, strconv.FormatInt(m.Epoch.UnixNano(), 36), Token(m.Part))
 	case *ScopePlanned:
 		return resultSubject(m.Scope), join("scope-planned", m.ScanID, m.Scope.String(), m.Plan)
 	case *LaneEnded:

@@ -10,15 +10,23 @@ import (
 type ScanBrief struct {
 	Scan
 	Scopes []ScanScope `json:"scopes"`
+	// Accounts are those of Scan, where all of them fit.
+	Accounts []ScanAccount `json:"accounts,omitempty"`
 	// ScopesLeftOut is how many scopes are not among them, and Details where all
 	// of them are.
 	ScopesLeftOut int    `json:"scopes_left_out,omitempty"`
 	Details       string `json:"details,omitempty"`
 }
 
+// mostAccounts is how many accounts a message tells of one by one.
+const mostAccounts = 500
+
 // Brief returns s with at most so many bytes of scopes, as they are encoded.
 func (s *Scan) Brief(most int) ScanBrief {
 	out := ScanBrief{Scan: *s, Scopes: []ScanScope{}}
+	if len(s.Accounts) <= mostAccounts {
+		out.Accounts = s.Accounts
+	}
 	worst := make([]int, 0, len(s.Scopes))
 	for _, bad := range []bool{true, false} {
 		for i := range s.Scopes {

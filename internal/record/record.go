@@ -77,10 +77,29 @@ type Scan struct {
 	New       int         `json:"new"`
 	Changed   int         `json:"changed"` // verdict changes
 	Scopes    []ScanScope `json:"scopes"`
+	// Accounts are the same scopes summed up by account.
+	Accounts []ScanAccount `json:"accounts,omitempty"`
 	// Excluded are the accounts that the configuration leaves alone.
 	Excluded []AccountLabel `json:"excluded,omitempty"`
 	// Asked is what a rescan came to for the instances that it was asked for.
 	Asked *AskedTotals `json:"asked,omitempty"`
+}
+
+// ScanAccount is how far a scan is with one account. Regions that are neither
+// complete nor partial nor failed are still being read.
+type ScanAccount struct {
+	Account  string `json:"account"`
+	Name     string `json:"account_name,omitempty"`
+	Planning bool   `json:"planning,omitempty"` // which regions it has is not known yet
+	Regions  int    `json:"regions"`
+	Complete int    `json:"regions_complete"`
+	Partial  int    `json:"regions_partial"`
+	Failed   int    `json:"regions_failed"`
+	// Instances are distinct ones that were stored.
+	Instances int `json:"instances"`
+	// Seconds is how long it took, from the start of the scan, until the last of
+	// its regions that ended had.
+	Seconds float64 `json:"duration_seconds"`
 }
 
 // AccountLabel is an account with what people call it.

@@ -33,6 +33,8 @@ type Options struct {
 	// CaughtUp says whether the store holds all that was on the results stream
 	// when the process started. nil: shenscan_caught_up is not exported.
 	CaughtUp func() bool
+	// Running lists the scans that run; nil: they are not shown.
+	Running func() ([]record.Scan, error)
 }
 
 // DefaultOptions keep a scrape small enough for the default scrape timeout.
@@ -48,6 +50,7 @@ type Collector struct {
 
 	completed, complete, unlisted, stages, duration, failed, changes *prometheus.Desc
 	commits, size, limit, held, gone, unknown, observed, caughtUp    *prometheus.Desc
+	running, regions, planning                                       *prometheus.Desc
 
 	mu                sync.Mutex
 	of                *record.Summary // that instances and legacy were made from
@@ -82,6 +85,9 @@ func New(src Source, o Options) *Collector {
 		gone:      desc("store_gone_instances", "Instances that complete scans no longer found and that are still remembered."),
 		unknown:   desc("unknown_ratio", "Part of the instances whose verdict for the target is unknown.", "target"),
 		observed:  desc("store_last_observation_timestamp_seconds", "Broker time of the newest result in the store."),
+		running:   desc("scans_in_progress", "Scans that run now; rescans are not counted."),
+		regions:   desc("scan_regions", "Regions of the account in the scans that run now, by how they stand.", "account", "state"),
+		planning:  desc("scan_account_planning", "1 while a scan that runs waits to hear which regions the account has; absent while none does.", "account"),
 		caughtUp:  desc("caught_up", "Whether the store holds all that the results stream held when this process started."),
 	}
 }
@@ -97,6 +103,11 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	if c.o.CaughtUp != nil {
 		ch <- c.caughtUp
 	}
+	if c.o.Running != nil {
+		ch <- c.running
+		ch <- c.regions
+		ch <- c.planning
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -105,12 +116,51 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- m
 	}
 	c.stats(c.src.Stats(), ch)
+	if c.o.Running != nil {
+		c.inProgress(ch)
+	}
 	if c.o.CaughtUp != nil {
 		v := 0.0
 		if c.o.CaughtUp() {
 			v = 1
 		}
 		ch <- gauge(c.caughtUp, v)
+	}
+}
+
+// inProgress shows how far the scans that run are with each account.
+func (c *Collector) inProgress(ch chan<- prometheus.Metric) {
+	list, err := c.o.Running()
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(c.running, err)
+		return
+	}
+	n := 0
+	regions, planning := map[[2]string]float64{}, map[string]bool{}
+	for i := range list {
+		if list[i].Kind != "scan" {
+			continue
+		}
+		n++
+		for _, a := range list[i].Accounts {
+			account := label(a.Account)
+			planning[account] = planning[account] || a.Planning
+			for state, k := range map[record.Completeness]int{
+				record.ScopePending: a.Regions - a.Complete - a.Partial - a.Failed, record.ScopeComplete: a.Complete,
+				record.ScopePartial: a.Partial, record.ScopeFailed: a.Failed,
+			} {
+				regions[[2]string{account, string(state)}] += float64(k)
+			}
+		}
+	}
+	ch <- gauge(c.running, float64(n))
+	for k, v := range regions {
+		ch <- gauge(c.regions, v, k[0], k[1])
+	}
+	for account, waits := range planning {
+		if waits {
+			ch <- gauge(c.planning, 1, account)
+		}
 	}
 }
 

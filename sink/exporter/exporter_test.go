@@ -208,3 +208,33 @@ func BenchmarkScrape(b *testing.B) {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
 	}
 }
+
+// How far a scan is with each account is shown while it runs, and adds up.
+func TestAccountsOfScansThatRun(t *testing.T) {
+	o := exporter.DefaultOptions()
+	o.Running = func() ([]record.Scan, error) {
+		return []record.Scan{
+			{Kind: "scan", Accounts: []record.ScanAccount{
+				{Account: "prod", Regions: 30, Complete: 8, Partial: 1, Failed: 20}, {Account: "slow", Planning: true},
+			}},
+			{Kind: "rescan", Accounts: []record.ScanAccount{{Account: "prod", Regions: 1}}},
+		}, nil
+	}
+	text := scrape(t, exporter.New(small(), o))
+	for _, want := range []string{
+		"shenscan_scans_in_progress 1",
+		`shenscan_scan_regions{account="prod",state="complete"} 8`, `shenscan_scan_regions{account="prod",state="failed"} 20`,
+		`shenscan_scan_regions{account="prod",state="partial"} 1`, `shenscan_scan_regions{account="prod",state="pending"} 1`,
+		`shenscan_scan_account_planning{account="slow"} 1`,
+	} {
+		if !strings.Contains(text, want+"\n") {
+			t.Errorf("metrics lack %s", want)
+		}
+	}
+	if strings.Contains(text, `shenscan_scan_account_planning{account="prod"}`) {
+		t.Error("an account whose regions are known is waited for")
+	}
+	if problems, err := promlint.New(strings.NewReader(text)).Lint(); err != nil || len(problems) > 0 {
+		t.Errorf("promlint: %v %v", problems, err)
+	}
+}

@@ -25,8 +25,11 @@ type Scan struct {
 	New      int                   `json:"new"`
 	Changed  int                   `json:"changed"`
 	Gone     int                   `json:"gone"`
-	Touched  int64                 `json:"touched"`         // broker's time of its last message, unix nanoseconds
-	Asked    []string              `json:"asked,omitempty"` // ids of a rescan, ascending
+	Open     bool                  `json:"open,omitempty"`     // parts of the announcement are still to come
+	Accounts []record.AccountLabel `json:"accounts,omitempty"` // that the announcement named, by id
+	Awaited  []string              `json:"awaited,omitempty"`  // of them, those whose regions are not known yet
+	Touched  int64                 `json:"touched"`            // broker's time of its last message, unix nanoseconds
+	Asked    []string              `json:"asked,omitempty"`    // ids of a rescan, ascending
 
 	Progress map[ecs.Scope]*Scope `json:"-"`
 }
@@ -36,29 +39,70 @@ func New(id string, kind event.Kind) *Scan {
 	return &Scan{ID: id, Kind: kind, Progress: map[ecs.Scope]*Scope{}}
 }
 
-// Plan takes an announcement of the scan's scopes and reports whether it is the
-// first. A request that was delivered twice is announced twice: the scopes of
-// the first announcement count, and the earliest epoch, since no page of the
-// scan was observed before it. stored is the broker's time of the message, in
-// unix nanoseconds.
+// TakesPlans says whether an announcement adds to what the scan is about: its
+// last part has not come.
+func (s *Scan) TakesPlans() bool { return !s.Planned || s.Open }
+
+// Plan takes an announcement of the scan's scopes, or a part of it, and reports
+// whether it is the first. A request that was delivered twice is announced
+// twice: what came until the announcement ended counts, and the earliest epoch,
+// since no page of the scan was observed before it. stored is the broker's time
+// of the message, in unix nanoseconds.
 func (s *Scan) Plan(m *event.ScanPlanned, stored int64) bool {
 	first := !s.Planned
 	if first || m.Epoch.Before(s.Epoch) {
 		s.Epoch = m.Epoch.UTC()
 	}
 	if first {
-		s.Kind, s.Reason, s.Failed = m.Kind, m.Reason, m.Failed
-		s.Asked = slices.Compact(slices.Sorted(slices.Values(m.InstanceIDs)))
-		s.Scopes = slices.Clone(m.Scopes)
-		slices.SortFunc(s.Scopes, compareScopes)
-		s.Scopes = slices.Compact(s.Scopes)
+		s.Kind, s.Reason = m.Kind, m.Reason
 		s.Start = s.Epoch
 		if s.Start.IsZero() || s.Start.Unix() <= 0 {
 			s.Start = unixNano(stored)
 		}
 	}
+	if s.TakesPlans() {
+		s.Asked = slices.Compact(slices.Sorted(slices.Values(append(s.Asked, m.InstanceIDs...))))
+		for _, f := range m.Failed {
+			if !slices.Contains(s.Failed, f) {
+				s.Failed = append(s.Failed, f)
+			}
+		}
+		s.Scopes = append(s.Scopes, m.Scopes...)
+		slices.SortFunc(s.Scopes, compareScopes)
+		s.Scopes = slices.Compact(s.Scopes)
+		for i := range m.Accounts {
+			s.account(&m.Accounts[i])
+		}
+		if s.Open = m.More; !s.Open {
+			s.Awaited = nil
+		}
+	}
 	s.Planned = true
 	return first
+}
+
+// account notes what the announcement says of one account.
+func (s *Scan) account(a *event.PlannedAccount) {
+	if a.Excluded {
+		return
+	}
+	at, found := slices.BinarySearchFunc(s.Accounts, a.ID, func(x record.AccountLabel, id string) int { return cmp.Compare(x.Account, id) })
+	if !found {
+		s.Accounts = slices.Insert(s.Accounts, at, record.AccountLabel{Account: a.ID, Name: a.Name})
+	}
+	at, awaited := slices.BinarySearch(s.Awaited, a.ID)
+	switch {
+	case awaited && !a.Pending:
+		s.Awaited = slices.Delete(s.Awaited, at, at+1)
+	case !awaited && !found && a.Pending:
+		s.Awaited = slices.Insert(s.Awaited, at, a.ID)
+	}
+}
+
+// Names says whether the announcement named the account as one to be looked at.
+func (s *Scan) Names(account string) bool {
+	_, found := slices.BinarySearchFunc(s.Accounts, account, func(x record.AccountLabel, id string) int { return cmp.Compare(x.Account, id) })
+	return found
 }
 
 // Plans reports whether the scope is one of those that the scan is to read.
@@ -83,7 +127,7 @@ func (s *Scan) Decide(p *Scope) (was record.Completeness, open bool) {
 
 // Ended says whether every planned scope is decided.
 func (s *Scan) Ended() bool {
-	if !s.Planned {
+	if s.TakesPlans() {
 		return false
 	}
 	for _, key := range s.Scopes {
@@ -120,6 +164,42 @@ func (s *Scan) Report() record.Scan {
 	slices.SortStableFunc(out.Scopes, func(a, b record.ScanScope) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
 	})
+	out.Accounts = s.accounts(out.Scopes)
+	return out
+}
+
+// accounts sums the scopes, which are sorted, up by account.
+func (s *Scan) accounts(scopes []record.ScanScope) []record.ScanAccount {
+	var out []record.ScanAccount
+	at := map[string]int{}
+	for _, a := range s.Accounts {
+		at[a.Account] = len(out)
+		_, awaited := slices.BinarySearch(s.Awaited, a.Account)
+		out = append(out, record.ScanAccount{Account: a.Account, Name: a.Name, Planning: awaited})
+	}
+	for i := range scopes {
+		sc := &scopes[i]
+		n, ok := at[sc.Account]
+		if !ok {
+			n = len(out)
+			at[sc.Account] = n
+			out = append(out, record.ScanAccount{Account: sc.Account})
+		}
+		acc := &out[n]
+		acc.Regions++
+		acc.Instances += sc.Instances
+		switch sc.Completeness {
+		case record.ScopeComplete:
+			acc.Complete++
+		case record.ScopePartial:
+			acc.Partial++
+		case record.ScopeFailed:
+			acc.Failed++
+		}
+		if p := s.Progress[ecs.Scope{Account: sc.Account, Region: sc.Region}]; p != nil && p.Decided > 0 {
+			acc.Seconds = max(acc.Seconds, unixNano(p.Decided).Sub(s.Start).Seconds())
+		}
+	}
 	return out
 }
 
@@ -145,6 +225,7 @@ func (s *Scan) Final(end int64, abort string) record.Scan {
 			out.State = record.ScanPartial
 		}
 	}
+	out.Accounts = s.accounts(out.Scopes)
 	if abort != "" {
 		out.State, out.Reason, out.Done = record.ScanAborted, abort, out.Regions
 	}

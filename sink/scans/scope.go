@@ -37,6 +37,7 @@ type Scope struct {
 	Whole     bool                `json:"whole"`              // every page of one plan is in, and nothing is asked any more
 	Gone      int                 `json:"gone"`               // instances that the scan found missing
 	Seal      *record.ScanScope   `json:"seal,omitempty"`     // the report, fixed once Whole
+	Decided   int64               `json:"decided,omitempty"`  // broker's time when State was last decided, unix nanoseconds
 
 	// SeenNow are the ordinals of the instances seen, as the caller's index in
 	// memory numbers them; nil while there is none.

@@ -45,7 +45,7 @@ func (a *applier) planScopes(s *scans.Scan, plan *event.ScanPlanned) {
 		case sc.Unread || plan.Epoch.UnixNano() < sc.StatusEpoch:
 		case planned[sc.key]:
 			a.unlisted(sc, 0)
-		case acc == nil && plan.AllAccounts:
+		case acc == nil && plan.AllAccounts && !s.Names(sc.Account) && !isLabelled(s.Excluded, sc.Account):
 			since := a.unlisted(sc, plan.Epoch.UnixNano())
 			failed = append(failed, unlistedFailure(sc, "ListAccounts", "the account is not configured any more and no member of the resource directory", since))
 		case acc == nil:
@@ -68,6 +68,10 @@ func (a *applier) planScopes(s *scans.Scan, plan *event.ScanPlanned) {
 	slices.SortStableFunc(plan.Failed, func(a, b record.Failure) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
 	})
+}
+
+func isLabelled(list []record.AccountLabel, account string) bool {
+	return slices.ContainsFunc(list, func(x record.AccountLabel) bool { return x.Account == account })
 }
 
 // unlisted notes since when a scope is not named any more, 0 where it is, and
@@ -104,7 +108,7 @@ func (a *applier) keepLabels(s *scans.Scan, plan *event.ScanPlanned) {
 			a.out.Invalid++
 			continue
 		}
-		if acc.Excluded {
+		if acc.Excluded && !isLabelled(s.Excluded, acc.ID) {
 			s.Excluded = append(s.Excluded, record.AccountLabel{Account: acc.ID, Name: acc.Name})
 		}
 		if acc.Name == "" {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
@@ -133,13 +134,13 @@ func (a *applier) scanPlanned(m *event.ScanPlanned) error {
 			Error: fmt.Sprintf("the store cannot keep an account or region of that name: it is empty, longer than %d bytes or has a NUL", maxID),
 		})
 	}
-	if !s.Planned && m.Kind == event.KindScan {
+	if s.TakesPlans() && m.Kind == event.KindScan {
 		a.planScopes(s, &plan)
 	}
 	if s.Plan(&plan, a.msg.Stored) {
 		a.scanEvent(s.Report())
 	}
-	for _, key := range s.Scopes {
+	for _, key := range plan.Scopes {
 		if p := s.Progress[key]; p != nil {
 			if err := a.decide(s, p); err != nil {
 				return err
@@ -270,6 +271,9 @@ func (a *applier) decide(s *scans.Scan, p *scans.Scope) error {
 		}
 		p.Close()
 	}
+	if p.State != record.ScopePending && p.State != was {
+		p.Decided = a.msg.Stored
+	}
 	if p.State == record.ScopePending || p.State == was || s.Kind != event.KindScan {
 		return nil
 	}
@@ -360,6 +364,10 @@ func (a *applier) end(s *scans.Scan, abort string) error {
 func (a *applier) endScopes(s *scans.Scan, final *record.Scan) error {
 	epoch := s.Epoch.UnixNano()
 	accounts := map[string]*AccountStatus{}
+	took := map[string]time.Duration{}
+	for _, acc := range final.Accounts {
+		took[acc.Account] = time.Duration(acc.Seconds * float64(time.Second))
+	}
 	for i := range final.Scopes {
 		row := &final.Scopes[i]
 		if !usable(row.Account) {
@@ -367,7 +375,7 @@ func (a *applier) endScopes(s *scans.Scan, final *record.Scan) error {
 		}
 		acc := accounts[row.Account]
 		if acc == nil {
-			acc = &AccountStatus{ScanID: s.ID, Epoch: epoch, EndedAt: *final.EndedAt, Duration: final.EndedAt.Sub(s.Start)}
+			acc = &AccountStatus{ScanID: s.ID, Epoch: epoch, EndedAt: *final.EndedAt, Duration: took[row.Account]}
 			accounts[row.Account] = acc
 		}
 		known := a.db.scopes[ecs.Scope{Account: row.Account, Region: row.Region}]

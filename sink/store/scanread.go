@@ -46,6 +46,9 @@ func (r *reading) scans(n int) ([]record.Scan, error) {
 	return append(running, ended[:min(n, len(ended))]...), nil
 }
 
+// Running returns the scans and rescans that run, the newest first.
+func (db *DB) Running() ([]record.Scan, error) { return db.reading().scans(0) }
+
 // lastEnded returns the n last ended scans of a kind, the newest first.
 func lastEnded(tx *bbolt.Tx, kind byte, n int) ([]*endedScan, error) {
 	var out []*endedScan
