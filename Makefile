@@ -194,7 +194,15 @@ chaos/scale: ## what more producers and workers bring, and rescans while a milli
 	$(GO) test -count=1 -tags scale -timeout 40m -v -run '$(RUN)' ./internal/chaos
 
 .PHONY: soak
-soak: ## ten seeds of 200 kills each in a scan of 100,000 instances
+soak: ## thirty minutes of serve with churn, scans, rescans, scrapes, a NATS restart and an emptied NATS: flat, nothing doubled (SOAK=30m)
+	$(GO) test -count=1 -tags soak -timeout 24h -v -run TestSoak ./internal/chaos -args -seed $(or $(SEED),0) -soak $(or $(SOAK),30m)
+
+.PHONY: soak/short
+soak/short: ## the same in a minute and a half
+	$(GO) test -count=1 -tags soak -timeout 15m -v -run TestSoak ./internal/chaos -args -seed $(or $(SEED),0) -soak 75s
+
+.PHONY: chaos/seeds
+chaos/seeds: ## ten seeds of 200 kills each in a scan of 100,000 instances
 	$(GO) test -count=1 -tags chaos -timeout 6h -v -run TestKills ./internal/chaos -args -seeds 10 -kills 200 -instances 100000
 
 .PHONY: powercut

@@ -1,4 +1,4 @@
-//go:build chaos || powercut || scale
+//go:build chaos || powercut || scale || soak
 
 package chaos
 

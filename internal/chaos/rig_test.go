@@ -1,4 +1,4 @@
-//go:build chaos || powercut || scale
+//go:build chaos || powercut || scale || soak
 
 package chaos
 
@@ -63,6 +63,7 @@ type rig struct {
 	want      map[string]bool // instances whose verdict changed
 	nc        *nats.Conn
 	js        jetstream.JetStream
+	recent    []string // instances that the last churn reimaged
 }
 
 func environ() []string {
