@@ -20,7 +20,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/event"
-	"github.com/shenscan/shenscan/producer"
+	"github.com/shenscan/shenscan/internal/record"
 )
 
 var soakFlag = flag.Duration("soak", 30*time.Minute, "how long TestSoak runs")
@@ -181,8 +181,8 @@ func (r *rig) rescanSome() bool {
 		ids = append(ids, r.recent[r.rng.IntN(len(r.recent))])
 	}
 	slices.Sort(ids)
-	var reply producer.RescanReply
-	return r.call(0, event.SubjectRescan, producer.RescanRequest{InstanceIDs: slices.Compact(ids), Reason: "soak"}, &reply) == nil
+	var reply record.RescanReply
+	return r.call(0, event.SubjectRescan, record.RescanRequest{InstanceIDs: slices.Compact(ids), Reason: "soak"}, &reply) == nil
 }
 
 // measure reads what the process takes.
