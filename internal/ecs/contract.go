@@ -51,6 +51,7 @@ const (
 	QuestionImageIDs      = "image-ids"
 	QuestionImageOwners   = "image-owners"
 	QuestionUnknownImage  = "unknown-image-id"
+	QuestionOffered       = "types-of-images"
 	QuestionDirectory     = "directory-statuses"
 	QuestionThrottleHints = "throttle-hints"
 )
@@ -107,6 +108,7 @@ func ContractQuestions() []ContractQuestion {
 		{QuestionImageIDs, "ids in ImageId", AnswerAll, "the rest is asked for again; where others come that were not asked for, the images count as not read"},
 		{QuestionImageOwners, "images of the marketplace, the community and other accounts", AnswerShown, "each owner is asked for before an image counts as deleted"},
 		{QuestionUnknownImage, "an image id that is not there", AnswerEmpty, "ids that the API refuses are asked for alone"},
+		{QuestionOffered, "types on which an old public image is offered, beside those of a current one", "", ""},
 		{QuestionDirectory, "statuses of the directory's members", "", ""},
 		{QuestionThrottleHints, "headers of throttled answers", "", ""},
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +27,7 @@ func (c *Client) Contract(ctx context.Context, s, empty ecs.Scope) (*ecs.Contrac
 	k.dryRuns(ctx, empty)
 	k.instanceIDs(ctx)
 	k.images(ctx)
+	k.offered(ctx)
 	k.directory(ctx)
 	k.throttling()
 	if k.err != nil {
@@ -397,6 +399,58 @@ func (k *contractor) owners(ctx context.Context) {
 		k.see(ecs.QuestionImageOwners, "", "no such image can be seen from here")
 	}
 }
+
+// maxLacking bounds the families that a contract names.
+const maxLacking = 40
+
+// offered compares on which types the platform offers the oldest and the newest
+// of its public images, whose ids end with a day: nobody documents what it goes
+// by.
+func (k *contractor) offered(ctx context.Context) {
+	images, err := k.c.SystemImages(ctx, k.scope, "x86_64")
+	if k.refused(err) != "" || len(images) < 2 {
+		k.see(ecs.QuestionOffered, "", "no two public images for x86_64 were found")
+		return
+	}
+	day := func(x ecs.Image) string { return publicDay.FindString(x.ID) }
+	slices.SortFunc(images, func(a, b ecs.Image) int { return strings.Compare(day(a), day(b)) })
+	families := func(image ecs.Image) (map[string]bool, int) {
+		types, err := k.c.OfferedTypes(ctx, k.scope, image.ID)
+		if code := k.refused(err); code != "" {
+			k.see(ecs.QuestionOffered, ecs.AnswerRefused, "with %s", clip(code, 100))
+			return nil, 0
+		}
+		out := map[string]bool{}
+		for _, t := range types {
+			out[strings.TrimPrefix(t.Family, "ecs.")] = true
+		}
+		return out, len(types)
+	}
+	old, oldTypes := families(images[0])
+	if old == nil {
+		return
+	}
+	current, types := families(images[len(images)-1])
+	if current == nil {
+		return
+	}
+	var lacking []string
+	for name := range current {
+		if !old[name] {
+			lacking = append(lacking, name)
+		}
+	}
+	slices.Sort(lacking)
+	answer, rest := ecs.AnswerAll, ""
+	if len(lacking) > 0 {
+		answer = ecs.AnswerFewer
+		rest = fmt.Sprintf("; of %s it lacks %d families: %s", day(images[len(images)-1]), len(lacking), strings.Join(lacking[:min(len(lacking), maxLacking)], " "))
+	}
+	k.see(ecs.QuestionOffered, answer, "%d types for an image of %s, %d for one of %s%s", oldTypes, day(images[0]), types, day(images[len(images)-1]), rest)
+}
+
+// publicDay is the day in the id of a public image.
+var publicDay = regexp.MustCompile(`20\d{6}`)
 
 func (k *contractor) directory(ctx context.Context) {
 	if k.c.accounts.Load().directory.RoleName == "" {

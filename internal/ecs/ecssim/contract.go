@@ -33,7 +33,7 @@ var contradictionOf = map[[2]string]string{
 // asItIs are answers without an assumption, or other ones, which the simulator
 // gives anyway or need not give.
 var asItIs = []string{
-	ecs.QuestionCountToken, ecs.QuestionDenied, ecs.QuestionDirectory, ecs.QuestionThrottleHints, ecs.QuestionForeignToken,
+	ecs.QuestionCountToken, ecs.QuestionDenied, ecs.QuestionOffered, ecs.QuestionDirectory, ecs.QuestionThrottleHints, ecs.QuestionForeignToken,
 }
 
 // ContradictionsOf are the contradictions under which the simulator behaves as
