@@ -100,7 +100,7 @@ func (p *Producer) cut(ctx context.Context, s ecs.Scope) (counted int, cuts []ti
 	}
 	if cloud, ok := p.cloud.(pager); ok {
 		// A few instances may have gone meanwhile.
-		if listed, known, err := cloud.ListsUpTo(ctx, s, n-n/8); err != nil || known && !listed {
+		if reaches, err := cloud.ListsUpTo(ctx, s, n-n/8); err != nil || reaches != ecs.NoCount && reaches < n-n/8 {
 			if err == nil {
 				p.o.Log.WarnContext(ctx, "scope is read in one lane: more instances are counted than listed", "account", s.Account, "region", s.Region, "counted", n)
 			}

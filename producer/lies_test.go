@@ -91,9 +91,37 @@ type boastful struct {
 	asked int
 }
 
-func (b *boastful) ListsUpTo(_ context.Context, _ ecs.Scope, n int) (listed, known bool, err error) {
+func (b *boastful) ListsUpTo(_ context.Context, _ ecs.Scope, n int) (int, error) {
 	b.asked++
-	return n <= len(b.instances), true, nil
+	return max((n-1)/ecs.MaxPage*ecs.MaxPage, min(len(b.instances), (n+ecs.MaxPage-1)/ecs.MaxPage*ecs.MaxPage)), nil
+}
+
+// forgetful counts now and then.
+type forgetful struct {
+	*cloud
+	says []int // what each count says, one after the other
+}
+
+func (f *forgetful) CountInstances(context.Context, ecs.Scope, ecs.Query) (int, error) {
+	n := f.says[0]
+	f.says = f.says[min(1, len(f.says)-1):]
+	return n, nil
+}
+
+// TestOneCountIsEnoughToDoubt lists 35 of 45 instances, where some counts are
+// missing.
+func TestOneCountIsEnoughToDoubt(t *testing.T) {
+	const no = ecs.NoCount
+	for name, says := range map[string][]int{
+		"before alone": {45, no, 45, no}, "after alone": {no, 45, no, 45}, "when asked once more": {no, no, 45, no, no, 45},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &forgetful{&cloud{instances: fleet(45, time.Hour), pageSize: 100, short: 10}, says}
+			if e := listOnce(t, c); e.Failure == nil {
+				t.Errorf("%d of 45 instances are listed, and nothing is wrong", e.Listed)
+			}
+		})
+	}
 }
 
 // TestAChainThatNothingCountsIsHeldAgainstPages cuts lists short where there is

@@ -28,10 +28,11 @@ type Cloud interface {
 	CountInstances(ctx context.Context, s ecs.Scope, q ecs.Query) (int, error)
 }
 
-// pager is a Cloud that can also be asked in another way whether a scope has an
-// n-th instance.
+// pager is a Cloud that can also be asked, by the number of a page, how far the
+// listing of a scope reaches on the page of its n-th instance; ecs.NoCount where
+// that is not known.
 type pager interface {
-	ListsUpTo(ctx context.Context, s ecs.Scope, n int) (listed, known bool, err error)
+	ListsUpTo(ctx context.Context, s ecs.Scope, n int) (int, error)
 }
 
 // Publisher stores a message durably before it returns nil. A repeat of a

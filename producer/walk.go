@@ -123,39 +123,51 @@ func (l *lane) countBefore(ctx context.Context) (err error) {
 // answer, or half of the lane, could be missing between them, one of the two is
 // no count: nothing that lies between them agrees with them.
 func (l *lane) doubt(w *walk) error {
-	if l.before == ecs.NoCount || l.after == ecs.NoCount {
-		return nil
+	before, after := l.before, l.after
+	switch {
+	case before == ecs.NoCount && after == ecs.NoCount:
+		return nil // see more
+	case before == ecs.NoCount: // one that counts now and then is held to what it counts
+		before = after
+	case after == ecs.NoCount:
+		after = before
 	}
-	fewest, most := min(l.before, l.after), max(l.before, l.after)
+	fewest, most := min(before, after), max(before, after)
 	apart := most - fewest - w.created
 	wide := apart >= ecs.MaxPage || apart > 0 && 2*apart >= most
 	if !wide && w.read >= fewest-w.created && w.read <= most+w.created {
 		return nil
 	}
-	return &ecs.Error{
-		Action: "DescribeInstances", Scope: l.job.Scope, Class: ecs.Contradicted,
-		Err:  fmt.Errorf("%d instances are counted before and %d after a listing of %d, of which %d are new", l.before, l.after, w.read, w.created),
-		Mend: "nothing is taken for gone here; scan again, and if it stays so, compare with the console and ask the cloud's support",
-	}
+	return l.contradicted("%d instances are counted before and %d after a listing of %d, of which %d are new", before, after, w.read, w.created)
 }
 
-// more asks, where nothing is counted, for one instance more than was listed by
-// tokens: a chain that was cut short is contradicted by nothing else.
+// more asks, where nothing is counted, once more for a count, and how far the
+// list by page number reaches: a chain of tokens that was cut short is contradicted
+// by nothing else.
 func (l *lane) more(ctx context.Context, w *walk) (doubt, err error) {
+	if l.before != ecs.NoCount || l.after != ecs.NoCount {
+		return nil, nil // doubt had one of them
+	}
+	if l.after, err = l.p.cloud.CountInstances(ctx, l.job.Scope, l.query); err != nil || l.after != ecs.NoCount {
+		return l.doubt(w), err
+	}
 	cloud, ok := l.p.cloud.(pager)
-	uncounted := l.before == ecs.NoCount || l.after == ecs.NoCount
-	if !ok || !uncounted || !l.job.From.IsZero() || !l.job.To.IsZero() {
+	if !ok || !l.job.From.IsZero() || !l.job.To.IsZero() {
 		return nil, nil
 	}
-	listed, known, err := cloud.ListsUpTo(ctx, l.job.Scope, w.read+1)
-	if err != nil || !known || !listed {
-		return nil, err
+	reaches, err := cloud.ListsUpTo(ctx, l.job.Scope, w.read+1)
+	before := w.read / ecs.MaxPage * ecs.MaxPage // on the pages before that one
+	if err != nil || reaches == ecs.NoCount || reaches == w.read || reaches < w.read && reaches > before {
+		return nil, err // as far, or a few have gone since
 	}
+	return l.contradicted("%d instances are listed by tokens, and by page number the list reaches to %d", w.read, reaches), nil
+}
+
+func (l *lane) contradicted(format string, args ...any) error {
 	return &ecs.Error{
-		Action: "DescribeInstances", Scope: l.job.Scope, Class: ecs.Contradicted,
-		Err:  fmt.Errorf("%d instances are listed by tokens, and more by page number", w.read),
+		Action: "DescribeInstances", Scope: l.job.Scope, Class: ecs.Contradicted, Err: fmt.Errorf(format, args...),
 		Mend: "nothing is taken for gone here; scan again, and if it stays so, compare with the console and ask the cloud's support",
-	}, nil
+	}
 }
 
 // walk walks the lane once, from its start wherever its token expires.

@@ -301,13 +301,14 @@ func (c *Client) CountInstances(ctx context.Context, s ecs.Scope, q ecs.Query) (
 	return n, err
 }
 
-// ListsUpTo reports whether a listing by page number has an n-th instance: one
-// call holds a count, or a chain of tokens, against the other way of paging.
-// known is false where the API takes no page of that number.
-func (c *Client) ListsUpTo(ctx context.Context, s ecs.Scope, n int) (listed, known bool, err error) {
+// ListsUpTo reports how far a listing by page number reaches, as far as the page
+// of the n-th instance tells: one call holds a count, or a chain of tokens, against
+// the other way of paging. It is ecs.NoCount where the API takes no page of that
+// number.
+func (c *Client) ListsUpTo(ctx context.Context, s ecs.Scope, n int) (int, error) {
 	req, err := instancesRequest(s, ecs.Query{})
 	if err != nil {
-		return false, false, badRequest(actInstances, s, err)
+		return 0, badRequest(actInstances, s, err)
 	}
 	page := (n + ecs.MaxPage - 1) / ecs.MaxPage
 	req.set("PageNumber", strconv.Itoa(page))
@@ -321,9 +322,9 @@ func (c *Client) ListsUpTo(ctx context.Context, s ecs.Scope, n int) (listed, kno
 		return err
 	})
 	if err != nil && ecs.ClassOf(err) == ecs.BadRequest {
-		return false, false, nil
+		return ecs.NoCount, nil
 	}
-	return rows >= n-(page-1)*ecs.MaxPage, err == nil, err
+	return (page-1)*ecs.MaxPage + rows, err
 }
 
 const dryRunAllowed = "DryRunOperation"
