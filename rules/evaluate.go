@@ -134,12 +134,23 @@ func (r *Ruleset) evaluate(p *profile, id *identity, targets []Target, tr tracer
 			e.cands = append(e.cands, newCandidate(a.family, a.version, a.sp, a.edition, p.os.Kernel))
 		}
 	}
+	conflicts := slices.Clip(id.conflicts)
 	for i := range e.cands {
+		release := ""
 		if older, ok := e.cands[i].olderByKernel(); ok {
 			e.cands = append(e.cands, older)
+			release = older.version
+		} else if release = e.cands[i].newerByKernel(); release == "" {
+			continue
+		}
+		if k := id.kernelConflict(&e.cands[i], release); !slices.Contains(conflicts, k) {
+			conflicts = append(conflicts, k)
 		}
 	}
-	c := &Classification{OS: p.os, Conflicts: id.conflicts, Verdicts: make([]Verdict, 0, len(targets))}
+	for i := range targets {
+		conflicts = append(conflicts, targets[i].conflicts...)
+	}
+	c := &Classification{OS: p.os, Conflicts: conflicts, Verdicts: make([]Verdict, 0, len(targets))}
 	for i := range targets {
 		c.Verdicts = append(c.Verdicts, e.verdict(&targets[i]))
 	}

@@ -360,6 +360,7 @@ func (m *Machine) class() (c Class, ok bool) { return ClassOf(m.Virtualization, 
 type candidate struct {
 	family, version, sp, edition string
 	kernel                       version.Kernel
+	source                       string   // the text that the kernel was read from
 	span                         interval // the releases that it may be
 	stated                       interval // those that the version alone leaves open
 	spanned                      bool
@@ -368,7 +369,7 @@ type candidate struct {
 
 func newCandidate(family, v, sp, edition, kernel string) candidate {
 	c := candidate{family: family, version: v, sp: sp, edition: edition}
-	c.kernel = version.ParseKernel(kernel)
+	c.kernel, c.source = version.ParseKernel(kernel), kernel
 	c.span, c.spanned = known(family, v, sp)
 	c.stated = c.span
 	if !c.kernel.OK || !(elFamily(family) || family == distro.OtherLinux) {

@@ -27,15 +27,17 @@ type alternative struct {
 
 // identity is what all the evidence together says.
 type identity struct {
-	os        OS
-	notR2     bool
-	amd       bool
-	free      bool // rests on freely written text: family, version or kernel
-	newest    distro.Standing
-	several   bool // one text names several releases: all are in alts, none is chosen
-	settled   bool // the machine itself said it: contradictions are history
-	conflicts []Conflict
-	alts      []alternative
+	os    OS
+	notR2 bool
+	amd   bool
+	// kernelFrom is where the kernel was seen.
+	kernelFrom Evidence
+	free       bool // rests on freely written text: family, version or kernel
+	newest     distro.Standing
+	several    bool // one text names several releases: all are in alts, none is chosen
+	settled    bool // the machine itself said it: contradictions are history
+	conflicts  []Conflict
+	alts       []alternative
 }
 
 const maxClaims = 32
@@ -347,15 +349,18 @@ func (id *identity) rest(f *Facts, claims []claim) {
 		}
 	}
 	id.arch(f, claims)
-	for _, k := range [...]string{f.Guest.Kernel, f.Image.TagKernelVersion, f.Image.CheckKernel} {
+	for i, k := range [...]string{f.Guest.Kernel, f.Image.TagKernelVersion, f.Image.CheckKernel} {
 		if k != "" && version.ParseKernel(k).OK {
-			id.os.Kernel = k
+			id.os.Kernel, id.kernelFrom = k, EvidenceImage
+			if i == 0 {
+				id.kernelFrom = EvidenceGuest
+			}
 			return
 		}
 	}
 	for i := range claims {
 		if c := &claims[i]; c.Kernel != "" && version.ParseKernel(c.Kernel).OK {
-			id.os.Kernel, id.free = c.Kernel, id.free || c.free
+			id.os.Kernel, id.kernelFrom, id.free = c.Kernel, c.evidence, id.free || c.free
 			return
 		}
 	}

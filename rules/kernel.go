@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/shenscan/shenscan/rules/distro"
 	"github.com/shenscan/shenscan/rules/version"
@@ -65,14 +66,55 @@ func ordinal(family string, k version.Key) version.Key {
 	return k
 }
 
+// line is the family whose kernels tell its releases apart.
+func (k *candidate) line() string {
+	if elFamily(k.family) || k.family == distro.OtherLinux && (k.edition == "scientific" || k.edition == "el") {
+		return elLine
+	}
+	return k.family
+}
+
+// newerByKernel is the release that the running kernel came with, where no update
+// of what k may be ever had one so new; "" else. A kernel of Enterprise Linux says
+// by its tag what it is built for, and one of another make has a rule of its own.
+func (k *candidate) newerByKernel() string {
+	line := k.line()
+	table := firstKernels[line]
+	if table == nil || line == elLine || !k.kernel.OK || !k.spanned || k.version == "" || k.kernel.Flavour == "uek" {
+		return ""
+	}
+	i, found := slices.BinarySearchFunc(table, k.kernel.Base, func(f firstKernel, base version.Key) int { return f.kernel.Cmp(base) })
+	if !found {
+		i--
+	}
+	later := uint32(0) // how many releases on a kernel is still offered to an older one
+	switch line {
+	case distro.Ubuntu: // to the next release with long support, two years on
+		later = 2
+	case distro.Debian: // backports
+		later = 1
+	case distro.Fedora:
+		later = 3
+	}
+	if i < 0 || ordinal(line, table[i].order)[0] <= ordinal(line, k.span.lo)[0]+later {
+		return ""
+	}
+	return table[i].release
+}
+
+// kernelConflict says that the kernel is one of another release.
+func (id *identity) kernelConflict(k *candidate, release string) Conflict {
+	return Conflict{
+		Field: "kernel", Chosen: osName(k.family, k.version, k.sp), Other: "a kernel of " + osName(k.family, release, ""),
+		Evidence: id.kernelFrom, Text: strings.Clone(k.source),
+	}
+}
+
 // olderByKernel is the release that the running kernel belongs to, where that is
 // older than all that k may be: a system is as old as its kernel. A newer kernel
 // makes no newer release.
 func (k *candidate) olderByKernel() (candidate, bool) {
-	line := k.family
-	if elFamily(line) || line == distro.OtherLinux && (k.edition == "scientific" || k.edition == "el") {
-		line = elLine
-	}
+	line := k.line()
 	table := firstKernels[line]
 	if table == nil || !k.kernel.OK || !k.spanned || k.kernel.Flavour == "uek" {
 		return candidate{}, false

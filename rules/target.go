@@ -72,6 +72,130 @@ type Target struct {
 	BootModes  []string // boot modes of the family: "BIOS", "UEFI"; empty when not known
 	Unlisted   bool     // the family is in no table: its facts are from its name
 	MemoryMiB  int      // smallest memory of the type or family, 0 when not known
+
+	conflicts []Conflict // what the API says of its types against the table
+}
+
+// TypeFacts is what DescribeInstanceTypes says of an instance type.
+type TypeFacts struct {
+	Type, Family string
+	Arch         string   // "x86_64", "arm64", "" when it does not say
+	NVMe         string   // "required", "supported", "unsupported", "" when it does not say
+	BootModes    []string // "BIOS", "UEFI"; none when it does not say
+}
+
+// Learn is the target with what the API says of its types: of the type itself,
+// of all types of the family, of all types that count as the class. What every one
+// of them says holds. Where that contradicts the table of families the worse
+// counts, and every classification for the target shows both. news says whether
+// they said anything that was not known.
+func (r *Ruleset) Learn(t Target, types []TypeFacts) (learned Target, news bool) {
+	var said []*TypeFacts
+	for i := range types {
+		f := &types[i]
+		switch {
+		case t.Type != "" && f.Type != t.Type, t.Family != "" && f.Family != t.Family:
+			continue
+		case t.Family == "":
+			if info := r.families.Lookup(f.Type, f.Family); info.Class != t.Class.String() || info.Lifecycle == "private" {
+				continue
+			}
+		}
+		said = append(said, f)
+	}
+	if len(said) == 0 {
+		return t, false
+	}
+	before := t
+	t.learnArch(agreed(said, func(f *TypeFacts) string { return f.Arch }))
+	t.learnNVMe(agreed(said, func(f *TypeFacts) string { return f.NVMe }))
+	if t.Family == "" {
+		t.learnBoot(agreedModes(said, false))
+	} else {
+		t.learnBoot(agreedModes(said, true))
+	}
+	return t, t.Arch != before.Arch || t.NVMe != before.NVMe || !slices.Equal(t.BootModes, before.BootModes) || len(t.conflicts) > 0
+}
+
+// agreed is what every one says, "" where one says another thing or nothing.
+func agreed(said []*TypeFacts, of func(*TypeFacts) string) string {
+	first := of(said[0])
+	for _, f := range said[1:] {
+		if of(f) != first {
+			return ""
+		}
+	}
+	return first
+}
+
+// agreedModes are the boot modes that all have, or, of a class, that any has: an
+// image that starts on one of its types has somewhere to go.
+func agreedModes(said []*TypeFacts, all bool) []string {
+	var out []string
+	for _, mode := range []string{"BIOS", "UEFI"} {
+		has := 0
+		for _, f := range said {
+			if len(f.BootModes) == 0 {
+				return nil
+			}
+			if slices.Contains(f.BootModes, mode) {
+				has++
+			}
+		}
+		if has == len(said) || !all && has > 0 {
+			out = append(out, mode)
+		}
+	}
+	return out
+}
+
+func (t *Target) contradict(field, table, api string) {
+	t.conflicts = append(t.conflicts, Conflict{
+		Field: "target " + field, Chosen: table, Other: api, Text: "DescribeInstanceTypes on " + t.ID,
+	})
+}
+
+func (t *Target) learnArch(arch string) {
+	switch {
+	case arch == "" || arch == t.Arch:
+	case t.Arch == "" && (t.Family != "" || arch != "x86_64"):
+		t.Arch = arch
+	case t.Arch != "":
+		t.contradict("architecture", t.Arch, arch)
+		t.Arch = "" // neither is known to fit
+	}
+}
+
+func (t *Target) learnNVMe(nvme string) {
+	switch {
+	case nvme == "" || nvme == t.NVMe:
+	case t.Unlisted: // its name alone spoke before
+		t.NVMe = nvme
+	case nvme == "required":
+		if t.NVMe == "unsupported" {
+			t.contradict("NVMe", t.NVMe, nvme)
+		}
+		t.NVMe = nvme
+	case t.NVMe == "required":
+		t.contradict("NVMe", t.NVMe, nvme)
+	case nvme == "unsupported" && t.Class != ClassShenlong8 && t.Family != "":
+		t.NVMe = nvme
+	}
+}
+
+func (t *Target) learnBoot(modes []string) {
+	if len(modes) == 0 || slices.Equal(modes, t.BootModes) || t.Family == "" && len(modes) > 1 {
+		return
+	}
+	if len(t.BootModes) == 0 {
+		t.BootModes = modes
+		return
+	}
+	t.contradict("boot modes", strings.Join(t.BootModes, " "), strings.Join(modes, " "))
+	both := slices.DeleteFunc(slices.Clone(modes), func(m string) bool { return !slices.Contains(t.BootModes, m) })
+	if len(both) > 0 {
+		t.BootModes = both
+	}
 }
 
 // AttachesNVMe says whether the target attaches disks by NVMe. From the 8th

@@ -182,9 +182,10 @@ type OS struct {
 	Evidence    Evidence `json:"evidence"`
 }
 
-// Conflict is a piece of evidence that contradicts the chosen identity.
+// Conflict is a piece of evidence that contradicts the chosen identity, or what
+// the table of families says of a target.
 type Conflict struct {
-	Field    string   `json:"field"` // "family", "version", "arch", ...
+	Field    string   `json:"field"` // "family", "version", "arch", "kernel", "target NVMe", ...
 	Chosen   string   `json:"chosen"`
 	Other    string   `json:"other"`
 	Evidence Evidence `json:"evidence"` // where Other was seen

@@ -205,7 +205,7 @@ func furtherChanges() []change {
 	} {
 		list = append(list, after(a))
 	}
-	return append(list, around("原", "系统"), around("升级前", "升级后"), around("<p>", "</p>"), around("『", "』"), around("a_", "_b"), around("1-", "-2"), around("(", ")x3"), around("VM", "机"), around("20190101-", "-10.0.0.5"), around("8核16G", "40G"))
+	return append(list, around("原", "系统"), around("升级前", "升级后"), around("<p>", "</p>"), around("『", "』"), around("a_", "_b"), around("1-", "-2"), around("*", "*x3"), around("VM", "机"), around("20190101-", "-10.0.0.5"), around("8核16G", "40G"))
 }
 
 // newerVersions make a list of a name: the same system, another release.
@@ -301,5 +301,22 @@ func TestVariants(t *testing.T) {
 	t.Logf("%d variants, %d milder; run again with -names.seed=%d", n, bad, seed)
 	if bad > 0 {
 		t.Errorf("%d of %d variants came out milder than their plain name, -names.seed=%d", bad, n, seed)
+	}
+}
+
+// What stands in brackets right after a name, and is the same system told less or
+// more exactly, is no other one: so no change puts brackets around a name that then
+// gets another beside it.
+func TestMeaningChanges(t *testing.T) {
+	c := ruleset(t).NewClassifier(nil)
+	for _, text := range []string{"CentOS 7.9 (CentOS 7)", "CentOS 7 (CentOS 7.9)"} {
+		if cl := c.Classify(asFacts("os_name", text)); cl.OS.Version != "7.9" || len(cl.Conflicts) > 0 {
+			t.Errorf("%s: %+v, conflicts %+v", text, cl.OS, cl.Conflicts)
+		}
+	}
+	for _, text := range []string{"CentOS 7.9 / (CentOS 7)", "CentOS 7.9 or (CentOS 7)", "CentOS 7.9升级(CentOS 7)"} {
+		if cl := c.Classify(asFacts("os_name", text)); len(cl.Conflicts) == 0 {
+			t.Errorf("%s: %+v, no conflict", text, cl.OS)
+		}
 	}
 }

@@ -153,7 +153,12 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if len(types) == 0 {
 		fmt.Fprintln(stderr, "shenscan: the store holds no catalogue of instance types, so no replacement types are named; a scan of a real account or simulator leaves one")
 	}
-	view, err := db.View(ctx, nil, store.Filter{Scope: scope})
+	var judge store.Classifier
+	to, news := rs.Learn(to, ecs.TypeFacts(types))
+	if news {
+		judge = rs.NewClassifier(planTargets(to))
+	}
+	view, err := db.View(ctx, judge, store.Filter{Scope: scope})
 	if err != nil {
 		return err
 	}
@@ -186,6 +191,16 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 		return err
 	}
 	return unreadExit(view.Summary())
+}
+
+// planTargets are the target of a plan, and whether an instance can stay on the
+// 5th generation.
+func planTargets(to rules.Target) []rules.Target {
+	out := []rules.Target{to}
+	if kvm := rules.DefaultTargets()[rules.ClassKVM]; to.ID != kvm.ID {
+		out = append(out, kvm)
+	}
+	return out
 }
 
 // burnDown shows the progress.

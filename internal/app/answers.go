@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/plan"
 	"github.com/shenscan/shenscan/internal/report"
@@ -45,11 +46,17 @@ func (s answers) targets(names []string) ([]rules.Target, error) {
 		return nil, fmt.Errorf("%w: at most %d targets", httpapi.ErrQuestion, maxTargets)
 	}
 	var out []rules.Target
+	rs := s.a.classifier.Load().Ruleset()
+	types, err := LoadTypes(s.a.o.Store)
+	if err != nil {
+		s.a.log.Warn("targets are judged by the table of families alone", "err", err)
+	}
 	for _, name := range names {
-		t, err := s.a.classifier.Load().Ruleset().ParseTarget(name)
+		t, err := rs.ParseTarget(name)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", httpapi.ErrQuestion, err)
 		}
+		t, _ = rs.Learn(t, ecs.TypeFacts(types))
 		if !slices.ContainsFunc(out, func(have rules.Target) bool { return have.ID == t.ID }) {
 			out = append(out, t)
 		}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/shenscan/shenscan/rules"
@@ -137,6 +138,27 @@ type InstanceType struct {
 	MemoryGiB  float64
 	NVMe       string   // NvmeSupport: required, supported, unsupported
 	BootModes  []string // SupportedBootModes
+}
+
+// Facts are those of the type that rules look at.
+func (t *InstanceType) Facts() rules.TypeFacts {
+	f := rules.TypeFacts{Type: t.ID, Family: t.Family, NVMe: strings.ToLower(t.NVMe), BootModes: t.BootModes}
+	switch strings.ToUpper(t.Arch) {
+	case "X86":
+		f.Arch = "x86_64"
+	case "ARM":
+		f.Arch = "arm64"
+	}
+	return f
+}
+
+// TypeFacts are the facts of the types.
+func TypeFacts(types []InstanceType) []rules.TypeFacts {
+	out := make([]rules.TypeFacts, len(types))
+	for i := range types {
+		out[i] = types[i].Facts()
+	}
+	return out
 }
 
 // Stock is how much of an instance type a zone has to sell.

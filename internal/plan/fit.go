@@ -15,6 +15,7 @@ type fits struct {
 	rules    *rules.Ruleset
 	families []string // that may be recommended
 	class    rules.Target
+	types    []rules.TypeFacts
 	judges   map[string]*rules.Classifier
 	known    map[systemKey]*reserve
 	same     map[string]*reserve
@@ -29,8 +30,8 @@ type systemKey struct {
 // system that it holds for.
 type reserve map[string]string
 
-func newFits(rs *rules.Ruleset, class rules.Target, offers []*offer) *fits {
-	f := &fits{rules: rs, class: class, judges: map[string]*rules.Classifier{}, known: map[systemKey]*reserve{}, same: map[string]*reserve{}}
+func newFits(rs *rules.Ruleset, class rules.Target, offers []*offer, types []rules.TypeFacts) *fits {
+	f := &fits{rules: rs, class: class, types: types, judges: map[string]*rules.Classifier{}, known: map[systemKey]*reserve{}, same: map[string]*reserve{}}
 	seen := map[string]bool{}
 	for _, of := range offers {
 		if !seen[of.Family] {
@@ -91,6 +92,7 @@ func (f *fits) against(family string, rec *record.Record, facts *rules.Facts) st
 		if err != nil {
 			return "" // no family that the rules know
 		}
+		target, _ = f.rules.Learn(target, f.types)
 		judge = f.rules.NewClassifier([]rules.Target{f.class, target})
 		f.judges[family] = judge
 	}

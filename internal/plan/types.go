@@ -67,11 +67,11 @@ func newChooser(o Options) *chooser {
 	}
 	class := o.Target
 	if class.Type == "" && class.Family == "" {
-		c.onClass = newFits(o.Rules, class, c.targets)
+		c.onClass = newFits(o.Rules, class, c.targets, ecs.TypeFacts(o.Types))
 	} else {
-		c.onClass = newFits(nil, class, nil) // the family was chosen by a person, and the verdict is its own
+		c.onClass = newFits(nil, class, nil, nil) // the family was chosen by a person, and the verdict is its own
 	}
-	c.onGen5 = newFits(o.Rules, rules.Target{ID: "kvm", Class: rules.ClassKVM}, c.gen5)
+	c.onGen5 = newFits(o.Rules, rules.Target{ID: "kvm", Class: rules.ClassKVM}, c.gen5, ecs.TypeFacts(o.Types))
 	return c
 }
 

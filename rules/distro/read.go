@@ -113,7 +113,7 @@ func (sc *scan) roleOf(w *word, i, next int) role {
 
 // name opens a mention.
 func (sc *scan) name(w *word, i, next int) {
-	sc.mention = mention{family: w.family, edition: w.edition, at: i, next: next, aside: sc.named.family != "" && !sc.ranged && sc.bracketed(i)}
+	sc.mention = mention{family: w.family, edition: w.edition, at: i, next: next, aside: sc.named.family != "" && !sc.ranged && sc.sep(i) == ';' && !sc.listWord(i-1) && sc.bracketed(i)}
 	edition := w.edition
 	if w.family == RHEL {
 		edition = "" // until the version tells Red Hat Linux from Red Hat Enterprise Linux
@@ -123,6 +123,12 @@ func (sc *scan) name(w *word, i, next int) {
 	} else if w.family != sc.named.family {
 		sc.note(reading{System: System{Family: w.family, Edition: edition}})
 	}
+}
+
+// listWord says whether token i joins several systems.
+func (sc *scan) listWord(i int) bool {
+	w := words[sc.word(i)]
+	return w != nil && w.role == roleList
 }
 
 // bracketed says whether token i begins a name that stands in brackets by itself.
@@ -221,10 +227,21 @@ func (sc *scan) unknown(i int, next *int, own owner) owner {
 			return ownerSystem
 		}
 	}
-	if own == ownerOther {
-		return own
+	if own == ownerOther || endsWithProduct(text) {
+		return ownerOther
 	}
 	return ownerUnknown
+}
+
+// endsWithProduct says whether a word ends with the name of another product, which
+// owns the numbers after it: myphp7, vmsql2008.
+func endsWithProduct(text string) bool {
+	for k := max(1, len(text)-12); k+3 <= len(text); k++ {
+		if w := words[text[k:]]; w != nil && w.role == roleOther {
+			return true
+		}
+	}
+	return false
 }
 
 // alsoWithin notes the systems that a word names beside the one that was found in

@@ -462,6 +462,9 @@ func (sc *scan) clientAt(ws *windowsScope, i int, text string, listed bool) int 
 		if ws.at < 0 && !ws.server {
 			sc.clientBeforeSize(i)
 		}
+		if ws.at < 0 && ws.nt { // NT 402019.01.01
+			sc.kernelBeforeSize(i)
+		}
 	case ws.server && !listed: // Windows Server 7 is no release
 		sc.unreal = true
 	case value == 9: // what became Windows 10
