@@ -7,6 +7,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/schema"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -25,6 +26,7 @@ type cloudEvent struct {
 	Subject         string    `json:"subject,omitempty"`
 	Time            time.Time `json:"time"`
 	DataContentType string    `json:"datacontenttype"`
+	DataSchema      string    `json:"dataschema"`
 	Data            any       `json:"data"`
 }
 
@@ -41,7 +43,7 @@ func verdictEvent(e *store.Event, id string) ([]byte, error) {
 	r := e.Change.After
 	return json.Marshal(cloudEvent{
 		SpecVersion: "1.0", ID: id, Source: "shenscan/" + r.Account + "/" + r.Region,
-		Type: TypeVerdictChanged, Subject: r.InstanceID, Time: e.Time.UTC(), DataContentType: "application/json", Data: e.Change,
+		Type: TypeVerdictChanged, Subject: r.InstanceID, Time: e.Time.UTC(), DataContentType: "application/json", DataSchema: schema.Base + schema.VerdictChanged, Data: e.Change,
 	})
 }
 
@@ -56,7 +58,7 @@ func scanEvent(e *store.Event) (subject string, body []byte, err error) {
 	}
 	body, err = json.Marshal(cloudEvent{
 		SpecVersion: "1.0", ID: eventID(e), Source: "shenscan", Type: TypeScanPrefix + state + ".v1",
-		Subject: e.Scan.ID, Time: e.Time.UTC(), DataContentType: "application/json", Data: e.Scan.Brief(mostScopes),
+		Subject: e.Scan.ID, Time: e.Time.UTC(), DataContentType: "application/json", DataSchema: schema.Base + schema.Scan, Data: e.Scan.Brief(mostScopes),
 	})
 	return event.SubjectScanEvents + "." + state, body, err
 }

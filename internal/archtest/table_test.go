@@ -21,6 +21,7 @@ var layers = []layer{
 	// Nouns and seams.
 	{"internal/ecs", []string{"rules"}}, // an instance has Facts
 	{"internal/record", []string{"rules"}},
+	{"internal/schema", []string{"internal/record", "rules"}},
 	{"internal/filter", []string{"rules", "rules/distro"}}, // what narrows an answer, whoever gives it
 	{"internal/probe", []string{"rules/..."}},              // what a machine is asked and how its answer is read
 	{"internal/event", []string{"internal/ecs", "internal/record", "rules"}},
@@ -39,7 +40,7 @@ var layers = []layer{
 	{"workers/...", append([]string{"workers/...", "internal/trace"}, nouns...)},
 	// The sink follows the results in their order and emits events in its own;
 	// both are more of the bus than one small interface could say.
-	{"sink", append([]string{"internal/bus", "sink/store"}, nouns...)},
+	{"sink", append([]string{"internal/bus", "internal/schema", "sink/store"}, nouns...)},
 	{"sink/store", append([]string{"sink/scans", "sink/store/format", "internal/filter"}, nouns...)},
 	// What scans have come to: pure, without a file, a clock or a network.
 	{"sink/scans", []string{"internal/ecs", "internal/event", "internal/record"}},
@@ -51,7 +52,7 @@ var layers = []layer{
 	{"internal/report/...", []string{"internal/ecs", "internal/record", "internal/report/...", "rules"}},
 	{"internal/plan/...", []string{"internal/ecs", "internal/record", "internal/plan/...", "internal/report", "rules/..."}},             // tables and escaping are the report's
 	{"sink/httpapi/httpapitest", []string{"internal/record", "internal/filter", "internal/report/reporttest", "sink/httpapi", "rules"}}, // counts as the fleets of tests do
-	{"sink/httpapi/...", []string{"internal/record", "internal/filter", "internal/report", "internal/plan", "sink/httpapi/...", "sink/store", "rules/..."}},
+	{"sink/httpapi/...", []string{"internal/record", "internal/schema", "internal/filter", "internal/report", "internal/plan", "sink/httpapi/...", "sink/store", "rules/..."}},
 
 	// Configuration, wiring, command line.
 	{"internal/config/...", []string{

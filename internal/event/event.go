@@ -377,8 +377,4 @@ type Received struct {
 }
 
 // VerdictChanged is the data of one dev.shenscan.verdict.changed.v1 event.
-type VerdictChanged struct {
-	Before *record.Record `json:"before"`
-	After  *record.Record `json:"after"`
-	Cause  string         `json:"cause"` // observation or ruleset
-}
+type VerdictChanged = record.VerdictChanged

@@ -50,6 +50,13 @@ type Change struct {
 	TypeBefore string `json:"type_before,omitempty"`
 }
 
+// VerdictChanged is the data of one dev.shenscan.verdict.changed.v1 event.
+type VerdictChanged struct {
+	Before *Record `json:"before"`
+	After  *Record `json:"after"`
+	Cause  string  `json:"cause"` // observation or ruleset
+}
+
 // ScanState is where a scan is.
 type ScanState string
 

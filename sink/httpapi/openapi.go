@@ -1,23 +1,26 @@
 package httpapi
 
 import (
-	"encoding"
 	"encoding/json"
 	"net/http"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
+
+	"github.com/shenscan/shenscan/internal/filter"
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/internal/schema"
 )
 
 // object is a JSON object of the description.
-type object = map[string]any
+type object = schema.Object
 
 // describe makes the OpenAPI description of the routes: addresses, parameters
 // and the schemas of answers, from the types that they are encoded from.
 func describe(routes []route, version string) ([]byte, error) {
-	d := &describer{schemas: object{}, seen: map[reflect.Type]string{}}
+	d := &describer{schema.NewTypes("#/components/schemas/")}
 	paths := object{}
 	for i := range routes {
 		r := &routes[i]
@@ -37,14 +40,11 @@ func describe(routes []route, version string) ([]byte, error) {
 			"title": "shenscan", "version": version,
 			"description": "What a sink of shenscan holds. Parameters that a resource does not name are refused; errors are RFC 9457 problems.",
 		},
-		"paths": paths, "components": object{"schemas": d.schemas},
+		"paths": paths, "components": object{"schemas": d.Named()},
 	})
 }
 
-type describer struct {
-	schemas object
-	seen    map[reflect.Type]string
-}
+type describer struct{ *schema.Types }
 
 var inPath = regexp.MustCompile(`\{(\w+)\}`)
 
@@ -67,7 +67,7 @@ func (d *describer) operation(r *route) object {
 	content := object{}
 	switch {
 	case r.answer != nil:
-		content["application/json"] = object{"schema": d.schema(reflect.TypeOf(r.answer))}
+		content["application/json"] = object{"schema": d.Schema(reflect.TypeOf(r.answer))}
 	case r.media == "application/json":
 		content[r.media] = object{"schema": object{}}
 	default:
@@ -81,115 +81,28 @@ func (d *describer) operation(r *route) object {
 		"summary": r.text, "parameters": params,
 		"responses": object{
 			strconv.Itoa(status): object{"description": http.StatusText(status), "content": content},
-			"default":            object{"description": "a problem", "content": object{"application/problem+json": object{"schema": d.schema(reflect.TypeFor[problemBody]())}}},
+			"default":            object{"description": "a problem", "content": object{"application/problem+json": object{"schema": d.Schema(reflect.TypeFor[problemBody]())}}},
 		},
 	}
 	if r.body != nil {
-		op["requestBody"] = object{"required": true, "content": object{"application/json": object{"schema": d.schema(reflect.TypeOf(r.body))}}}
+		op["requestBody"] = object{"required": true, "content": object{"application/json": object{"schema": d.Schema(reflect.TypeOf(r.body))}}}
 	}
 	return op
 }
 
-// schema describes how encoding/json writes a type.
-func (d *describer) schema(t reflect.Type) object {
-	switch {
-	case t == reflect.TypeFor[time.Time]():
-		return object{"type": "string", "format": "date-time"}
-	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
-		return object{"type": "string"}
-	case t.Implements(reflect.TypeFor[json.Marshaler]()):
-		return object{}
+func (s *server) apiSchema(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	if !slices.Contains(schema.Names(), name) {
+		problem(w, http.StatusNotFound, "no schema is called "+report.Short(name, 64)+filter.Nearest(name, schema.Names()))
+		return
 	}
-	switch t.Kind() {
-	case reflect.Pointer:
-		s := d.schema(t.Elem())
-		if ref, ok := s["$ref"]; ok {
-			s = object{"allOf": []object{{"$ref": ref}}}
-		}
-		s["nullable"] = true
-		return s
-	case reflect.Bool:
-		return object{"type": "boolean"}
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		return object{"type": "integer"}
-	case reflect.Float32, reflect.Float64:
-		return object{"type": "number"}
-	case reflect.String:
-		return object{"type": "string"}
-	case reflect.Slice, reflect.Array:
-		return object{"type": "array", "items": d.schema(t.Elem()), "nullable": true}
-	case reflect.Map:
-		return object{"type": "object", "additionalProperties": d.schema(t.Elem()), "nullable": true}
-	case reflect.Struct:
-		return d.ref(t)
-	default:
-		return object{}
+	body, err := schema.JSON(name)
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
 	}
-}
-
-// ref names the schema of a struct, once.
-func (d *describer) ref(t reflect.Type) object {
-	name, ok := d.seen[t]
-	if !ok {
-		name = t.Name()
-		if _, taken := d.schemas[name]; taken {
-			pkg := t.PkgPath()
-			name = pkg[strings.LastIndex(pkg, "/")+1:] + "." + name
-		}
-		d.seen[t] = name
-		d.schemas[name] = object{} // a type may hold itself
-		props, required := object{}, []string{}
-		d.fields(t, props, &required)
-		s := object{"type": "object", "properties": props}
-		if len(required) > 0 {
-			s["required"] = required
-		}
-		d.schemas[name] = s
-	}
-	return object{"$ref": "#/components/schemas/" + name}
-}
-
-func (d *describer) fields(t reflect.Type, props object, required *[]string) {
-	for f := range fieldsOf(t) {
-		tag, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if f.Anonymous && tag == "" {
-			inner := f.Type
-			if inner.Kind() == reflect.Pointer {
-				inner = inner.Elem()
-			}
-			if inner.Kind() == reflect.Struct {
-				d.fields(inner, props, required)
-				continue
-			}
-		}
-		if tag == "-" || !f.IsExported() {
-			continue
-		}
-		if tag == "" {
-			tag = f.Name
-		}
-		if _, outer := props[tag]; outer {
-			continue // the outer field is the one that is written
-		}
-		props[tag] = d.schema(f.Type)
-		if !strings.Contains(options, "omit") {
-			*required = append(*required, tag)
-		}
-	}
-}
-
-// fieldsOf ranges over the fields of a struct, its own before those of what it
-// embeds.
-func fieldsOf(t reflect.Type) func(func(reflect.StructField) bool) {
-	return func(yield func(reflect.StructField) bool) {
-		for _, embedded := range []bool{false, true} {
-			for f := range t.Fields() {
-				if f.Anonymous == embedded && !yield(f) {
-					return
-				}
-			}
-		}
-	}
+	w.Header().Set("Content-Type", "application/schema+json")
+	s.write(w, body)
 }
 
 func (s *server) apiDescription(w http.ResponseWriter, _ *http.Request) {

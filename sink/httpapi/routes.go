@@ -10,6 +10,7 @@ import (
 	"github.com/shenscan/shenscan/internal/plan"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/internal/schema"
 	"github.com/shenscan/shenscan/rules"
 )
 
@@ -98,6 +99,7 @@ func (s *server) apiRoutes() []route {
 		{method: http.MethodGet, path: "/api/v1/scans/{id}", text: "One scan", answer: record.Scan{}, handle: s.apiScan},
 		{method: http.MethodGet, path: "/api/v1/trend", text: "The fleet at the end of each scan, oldest first, as it was judged then", params: []param{limit}, answer: trendAnswer{}, handle: s.apiTrend},
 		{method: http.MethodGet, path: "/api/v1/openapi.json", text: "This description", media: "application/json", handle: s.apiDescription},
+		{method: http.MethodGet, path: "/api/v1/schema/{name}", text: "A JSON Schema that events name as dataschema: " + strings.Join(schema.Names(), ", "), media: "application/schema+json", handle: s.apiSchema},
 		{method: http.MethodPost, path: "/api/v1/rescan", text: "Look at instances again; for visitors who may change state", body: record.RescanRequest{}, answer: record.RescanReply{}, status: http.StatusAccepted, handle: s.apiRescan},
 	}
 	if s.o.Answers != nil {

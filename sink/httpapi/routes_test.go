@@ -144,7 +144,7 @@ func TestOpenAPI(t *testing.T) {
 	examples := map[string]string{
 		"/api/v1/instances": "/api/v1/instances?limit=20&sort=verdict&target=kvm", "/api/v1/instances/{id}": "/api/v1/instances/" + first,
 		"/api/v1/scans/{id}": "/api/v1/scans/" + w.fleet.Scan.ID, "/api/v1/explain/{id}": "/api/v1/explain/" + first, "/api/v1/changes": "/api/v1/changes?since=7d",
-		"/api/v1/plan": "/api/v1/plan?target=shenlong-7&keep_os=true",
+		"/api/v1/plan": "/api/v1/plan?target=shenlong-7&keep_os=true", "/api/v1/schema/{name}": "/api/v1/schema/record.v1.json",
 	}
 	for path, item := range doc.Paths.Map() {
 		if item.Get == nil {
