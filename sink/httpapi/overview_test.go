@@ -195,3 +195,22 @@ func TestPreviousLeadsBack(t *testing.T) {
 		}
 	}
 }
+
+func TestOverviewShowsWhatEvidenceIsMissing(t *testing.T) {
+	w := newWorld(t, 30, nil)
+	if page := w.get("/").Body.String(); strings.Contains(page, `id="evidence"`) {
+		t.Error("a section without evidence")
+	}
+	asked := reporttest.Now().AddDate(0, 0, -12)
+	w.store.Evidence = []record.Evidence{
+		{Source: "platform", Account: "1", Region: "cn-beijing", About: "images", Asked: 7, Answered: 5, Calls: 2, Oldest: &asked, Skipped: []record.EvidenceSkipped{
+			{Count: 2, Cause: "<b>denied</b>", Mend: "grant it"},
+		}},
+	}
+	page := w.get("/").Body.String()
+	for _, want := range []string{"answers for 5 of 7 images, the oldest 12 days old, 2 calls", "2 of 7 images in 1 / cn-beijing: &lt;b&gt;denied&lt;/b&gt;; grant it"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+}

@@ -205,6 +205,8 @@ type overviewView struct {
 	OS, Scopes     report.Folded
 	Failures       []record.Failure
 	Failed         int // failures in all
+	Evidence       []record.Evidence
+	Now            time.Time
 	Scans, Running []record.Scan
 	Trend          *trendView
 	Burndown       []burndown
@@ -213,6 +215,17 @@ type overviewView struct {
 	NextName       string
 	Schedules      bool // whether it is known when scans are asked for
 	CanScan        bool
+}
+
+// lastBegan is when the newest whole scan of scans began; a day ago where there
+// is none.
+func lastBegan(scans []record.Scan, now time.Time) time.Time {
+	for i := range scans {
+		if scans[i].Kind == "scan" && scans[i].State != record.ScanRunning {
+			return scans[i].StartedAt
+		}
+	}
+	return now.AddDate(0, 0, -1)
 }
 
 // listAddress is the address of a listing.
@@ -279,6 +292,11 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 	}
 	v.Failed = len(v.Failures)
 	v.Failures = v.Failures[:min(len(v.Failures), maxFailures)]
+	v.Now = s.o.Now()
+	if v.Evidence, err = sv.Evidence(lastBegan(scans, v.Now)); err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	v.OS = report.Fold(report.BucketTable{
 		Title: "Operating systems", Column: "operating system", Targets: v.Summary.Targets, Buckets: v.Digest.OS,
 		Name: (*report.Bucket).OS, Link: func(b *report.Bucket) string {

@@ -90,6 +90,9 @@ type View interface {
 	// Scans returns the newest scans first, at most limit.
 	Scans(limit int) ([]record.Scan, error)
 	Scan(id string) (*record.Scan, error)
+	// Evidence says what each source of evidence beyond the listing came to, as of
+	// a scan that began then.
+	Evidence(began time.Time) ([]record.Evidence, error)
 	// Trend returns totals over time, oldest first, at most limit points.
 	Trend(limit int) ([]Point, error)
 	// The counts at the end of each scan, from which the burn-down is drawn.

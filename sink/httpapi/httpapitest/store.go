@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
@@ -35,6 +36,8 @@ type Store struct {
 	OnRescan func(record.RescanRequest) (record.RescanReply, error)
 	// Burndown are the counts at the end of each scan.
 	Burndown []record.ProgressPoint
+	// Evidence is what sources of evidence came to.
+	Evidence []record.Evidence
 	// OnScan is called with each reason; nil answers that all is well.
 	OnScan func(reason string) (string, error)
 }
@@ -241,6 +244,13 @@ func (v *view) Trend(limit int) ([]httpapi.Point, error) {
 	v.s.mu.Lock()
 	defer v.s.mu.Unlock()
 	return slices.Clone(v.s.points[max(0, len(v.s.points)-limit):]), nil
+}
+
+// Evidence is what the store was given.
+func (v *view) Evidence(time.Time) ([]record.Evidence, error) {
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	return slices.Clone(v.s.Evidence), nil
 }
 
 // Points are those that the store was given.
