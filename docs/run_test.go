@@ -164,6 +164,7 @@ var generatedMarks = map[string]string{
 	"shenscan plan":         "runs with store",
 	"shenscan producer":     "runs with server",
 	"shenscan report":       "runs with store",
+	"shenscan ready":        "runs with deployment",
 	"shenscan rescan":       "runs with deployment",
 	"shenscan scan":         "runs with cloud",
 	"shenscan serve":        "runs with cloud",

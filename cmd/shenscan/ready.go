@@ -24,8 +24,7 @@ func newReadyCmd() *cobra.Command {
 		Long: `ready asks /readyz of a process and exits with 0 where it is ready, else with 1
 and the reason: NATS is out of reach or has closed a stream's consumer, the store is
 not the file that others find, or results are not caught up with.`,
-		Example: `  shenscan ready
-  shenscan ready --server http://127.0.0.1:10471`,
+		Example: `  shenscan ready --server http://127.0.0.1:10470`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return askReady(cmd.Context(), server)
 		},
