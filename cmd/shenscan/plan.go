@@ -33,6 +33,7 @@ type planFlags struct {
 	owners       ownerFlags
 	split        string
 	progress     bool
+	settle       bool
 	since        string
 	narrow       filterFlags
 	keepOS       bool
@@ -68,6 +69,12 @@ every scan; owners are counted where the scans were run with --owner-tag, or
 owner_tag stands in the configuration file. What other rules moved is told apart:
 it mended nothing.
 
+--settle lists the questions that would settle the verdicts that are unknown on
+the target, those that settle the most for a call first, with what each needs and
+the command that asks it: the platform about an image, the machines themselves.
+Every answer that a question can have is tried by the rules on every instance;
+it settles those whose verdict is then known whatever the answer is.
+
 With --availability it asks the cloud once for every account and region which
 types the zones sell now (DescribeAvailableResource), recommends the next best
 type where the first choice is sold out, and names the zones that sell it. What
@@ -75,6 +82,7 @@ could not be asked is named, and the plan is made all the same.`,
 		Example: `  shenscan plan --target shenlong-6
   shenscan plan --target ecs.g8i --owner-tag team --output html --out plan.html
   shenscan plan --owner-tag team,owner --owner-fallback account --split-by-owner pack
+  shenscan plan --settle --target shenlong-8
   shenscan plan --progress --target shenlong-6 --since 14d
   shenscan plan --target shenlong-7 --availability --charge-type PrePaid --output csv --out plan.csv`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -87,6 +95,7 @@ could not be asked is named, and the plan is made all the same.`,
 	fl.StringVar(&f.target, "target", "shenlong-6", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type")
 	f.owners.add(cmd, "tags that name an instance's owner, the first that it has counts; the plan is then grouped by owner")
 	fl.BoolVar(&f.progress, "progress", false, "show the burn-down instead: how many instances still need work, what moved, and who is behind")
+	fl.BoolVar(&f.settle, "settle", false, "list the cheapest questions that would settle what is unknown on the target, with the command that asks each")
 	fl.StringVar(&f.since, "since", "", "with --progress: compare with this scan, with a time (2026-11-23) or with so long before the last scan (24h, 7d); default 7d")
 	fl.StringVar(&f.split, "split-by-owner", "", "write a new folder with an index and, for each owner, a page, a CSV file and an Excel workbook")
 	f.narrow.add(cmd)
@@ -111,6 +120,9 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	}
 	if f.progress {
 		return f.burnDown(ctx, format, stdout)
+	}
+	if f.settle {
+		return f.questions(ctx, s, format, stdout, stderr)
 	}
 	if f.since != "" {
 		return usage(errors.New("--since is for --progress"))
@@ -231,6 +243,47 @@ func (f *planFlags) burnDown(ctx context.Context, format report.Format, stdout i
 		return err
 	}
 	return unreadExit(db.Summary())
+}
+
+// questions lists what would settle the verdicts that are unknown.
+func (f *planFlags) questions(ctx context.Context, s *settings, format report.Format, stdout, stderr io.Writer) error {
+	if !slices.Contains(plan.SettleFormats(), format) {
+		return usage(fmt.Errorf("--output %s: questions are written as one of %v", format, plan.SettleFormats()))
+	}
+	for _, name := range []string{"since", "split-by-owner", "keep-os", "availability", "owner-tag", "owner-fallback"} {
+		if config.Typed(f.output.set, name) {
+			return usage(fmt.Errorf("--%s is not for --settle, which lists questions and plans nothing; leave the flag away", name))
+		}
+	}
+	scope, err := f.narrow.parse(s, nil)
+	if err != nil {
+		return err
+	}
+	db, err := app.OpenStore(ctx, f.store.place(), f.rules, []string{f.target})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	classifier, err := app.Classifier(f.rules, []string{f.target})
+	if err != nil {
+		return err
+	}
+	view, err := db.View(ctx, nil, store.Filter{Scope: scope})
+	if err != nil {
+		return err
+	}
+	defer view.Close()
+	if err := checkFilter(view, &scope, s, stderr); err != nil {
+		return err
+	}
+	found, err := app.Questions(ctx, db.DB, view, classifier)
+	if err != nil {
+		return err
+	}
+	if err := f.output.writeWith(stdout, func(w io.Writer, _ report.Options) error { return plan.WriteSettle(w, format, found) }); err != nil {
+		return err
+	}
+	return unreadExit(view.Summary())
 }
 
 // command is the command line that makes the same plan.

@@ -163,3 +163,59 @@ func TestAServiceAsksWithinItsFilterAndNobodyTwice(t *testing.T) {
 		t.Error("no machine's answer is in the store")
 	}
 }
+
+// The questions that are listed come with commands that run, and none is made
+// up: asked, they settle what they said.
+func TestQuestionsThatSettleWhatIsUnknown(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 400, Regions: 2, Seed: 5})
+	dir := t.TempDir()
+	unknown := func() (n, certain int) {
+		t.Helper()
+		r := run(t, env(), "plan", "--settle", "--target", "shenlong-8", "--store", dir, "--output", "json")
+		var s struct {
+			Unknown, Rest int
+			Questions     []struct {
+				Ask          string
+				Settles, May int
+				Commands     []string
+			}
+		}
+		if err := json.Unmarshal([]byte(r.stdout), &s); err != nil || r.code != 0 {
+			t.Fatalf("exit %d: %v: %s", r.code, err, r.stderr)
+		}
+		total := s.Rest
+		for _, q := range s.Questions {
+			total += q.Settles + q.May
+			if q.Ask == "platform" {
+				certain = q.Settles
+			}
+		}
+		if total != s.Unknown {
+			t.Errorf("%d of %d are accounted for", total, s.Unknown)
+		}
+		return s.Unknown, certain
+	}
+	for _, evidence := range []string{"--platform-evidence=false", "--platform-evidence=true"} {
+		if r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", dir, evidence); r.code != 0 {
+			t.Fatalf("exit %d: %s", r.code, r.stderr)
+		}
+		if evidence == "--platform-evidence=true" {
+			continue
+		}
+		before, certain := unknown()
+		if before == 0 || certain == 0 {
+			t.Fatalf("%d are unknown, the platform would settle %d", before, certain)
+		}
+		defer func() {
+			if after, again := unknown(); after >= before || again > 0 {
+				t.Errorf("%d were unknown, %d are, and the platform, which was asked, is to settle %d", before, after, again)
+			}
+		}()
+	}
+	if r := run(t, env(), "plan", "--settle", "--output", "csv", "--store", dir); r.code != 2 || !strings.Contains(r.stderr, "csv") {
+		t.Errorf("exit %d: %s", r.code, r.stderr)
+	}
+	if r := run(t, env(), "plan", "--settle", "--availability", "--store", dir); r.code != 2 || !strings.Contains(r.stderr, "--availability") {
+		t.Errorf("exit %d: %s", r.code, r.stderr)
+	}
+}
