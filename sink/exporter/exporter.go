@@ -6,6 +6,7 @@
 package exporter
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -21,13 +22,14 @@ import (
 // shared and not changed.
 type Source interface {
 	Summary() *record.Summary
+	Standings() *store.Standings
 	Stats() store.Stats
 }
 
 // Options bound what is exported.
 type Options struct {
-	// MaxSeries bounds shenscan_instances and shenscan_legacy_os_instances,
-	// each. Beyond it the smallest groups lose their os_version, and if need be
+	// MaxSeries bounds shenscan_instances, shenscan_legacy_os_instances and
+	// shenscan_wave_instances, each; the last loses its region and account. Beyond it the smallest groups lose their os_version, and if need be
 	// their os_family, to "other"; totals stay true.
 	MaxSeries int
 	// CaughtUp says whether the store holds all that was on the results stream
@@ -51,10 +53,13 @@ type Collector struct {
 	completed, complete, unlisted, stages, duration, failed, changes *prometheus.Desc
 	commits, size, limit, held, gone, unknown, observed, caughtUp    *prometheus.Desc
 	running, regions, planning                                       *prometheus.Desc
+	waived, confidence, owned                                        *prometheus.Desc
 
 	mu                sync.Mutex
 	of                *record.Summary // that instances and legacy were made from
 	instances, legacy groups
+	standing          *store.Standings // that waves was made from
+	waves             groups
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
@@ -69,26 +74,30 @@ func New(src Source, o Options) *Collector {
 	}
 	return &Collector{
 		o: o, src: src,
-		instances: newGroups("shenscan_instances", "Instances by verdict for a target; one that the cloud no longer lists is not counted.", "account", "os_family", "os_version", "region", "target", "verdict"),
-		legacy:    newGroups("shenscan_legacy_os_instances", "Instances whose operating system is on the list of legacy ones.", "account", "os_family", "os_version", "region"),
-		completed: desc("scan_last_completion_timestamp_seconds", "When the last complete scan of the scope ended.", "account", "region"),
-		complete:  desc("scan_complete", "Whether the last scan of the scope was whole.", "account", "region"),
-		stages:    desc("scan_instances", "Instances that each stage of the last ended scan of the scope had in hand; where they differ, it is not complete.", "account", "region", "stage"),
-		unlisted:  desc("unlisted_scopes", "Regions of the account that are not named any more by those who list them, or whose account is not; what is known of them is from before, until somebody settles it.", "account"),
-		duration:  desc("scan_duration_seconds", "How long the last ended scan of the account took.", "account"),
-		failed:    desc("scan_failed_regions", "Regions that the last ended scan of the account could not read, or not to the end.", "account"),
-		changes:   desc("verdict_changes_total", "Verdicts that changed, since this process started.", "target", "from", "to"),
-		commits:   desc("store_commit_duration_seconds", "Time that commits to the store took, sync to disk included."),
-		size:      desc("store_size_bytes", "Size of the store's file."),
-		limit:     desc("store_size_limit_bytes", "Size that the store's file may grow to, by its limit or by what the disk has left."),
-		held:      desc("store_instances", "Instances in the store, those that are gone not counted."),
-		gone:      desc("store_gone_instances", "Instances that complete scans no longer found and that are still remembered."),
-		unknown:   desc("unknown_ratio", "Part of the instances whose verdict for the target is unknown.", "target"),
-		observed:  desc("store_last_observation_timestamp_seconds", "Broker time of the newest result in the store."),
-		running:   desc("scans_in_progress", "Scans that run now; rescans are not counted."),
-		regions:   desc("scan_regions", "Regions of the account in the scans that run now, by how they stand.", "account", "state"),
-		planning:  desc("scan_account_planning", "1 while a scan that runs waits to hear which regions the account has; absent while none does.", "account"),
-		caughtUp:  desc("caught_up", "Whether the store holds all that the results stream held when this process started."),
+		instances:  newGroups("shenscan_instances", "Instances by verdict for a target; one that the cloud no longer lists is not counted.", "account", "os_family", "os_version", "region", "target", "verdict"),
+		legacy:     newGroups("shenscan_legacy_os_instances", "Instances whose operating system is on the list of legacy ones.", "account", "os_family", "os_version", "region"),
+		waves:      newGroups("shenscan_wave_instances", "Instances by the wave of a plan for a target: what is to be done before they can move.", "account", "region", "target", "wave"),
+		waived:     desc("waived_instances", "Instances whose verdict for the target is waived, by what it was.", "target", "verdict"),
+		confidence: desc("confidence_instances", "Instances by verdict for a target and how firmly it is carried.", "target", "verdict", "confidence"),
+		owned:      desc("owner_open_instances", "Instances of the owner that still needed work before the target when progress was last counted; the fifty owners with most instances, the others together.", "owner", "target"),
+		completed:  desc("scan_last_completion_timestamp_seconds", "When the last complete scan of the scope ended.", "account", "region"),
+		complete:   desc("scan_complete", "Whether the last scan of the scope was whole.", "account", "region"),
+		stages:     desc("scan_instances", "Instances that each stage of the last ended scan of the scope had in hand; where they differ, it is not complete.", "account", "region", "stage"),
+		unlisted:   desc("unlisted_scopes", "Regions of the account that are not named any more by those who list them, or whose account is not; what is known of them is from before, until somebody settles it.", "account"),
+		duration:   desc("scan_duration_seconds", "How long the last ended scan of the account took.", "account"),
+		failed:     desc("scan_failed_regions", "Regions that the last ended scan of the account could not read, or not to the end.", "account"),
+		changes:    desc("verdict_changes_total", "Verdicts that changed, since this process started.", "target", "from", "to"),
+		commits:    desc("store_commit_duration_seconds", "Time that commits to the store took, sync to disk included."),
+		size:       desc("store_size_bytes", "Size of the store's file."),
+		limit:      desc("store_size_limit_bytes", "Size that the store's file may grow to, by its limit or by what the disk has left."),
+		held:       desc("store_instances", "Instances in the store, those that are gone not counted."),
+		gone:       desc("store_gone_instances", "Instances that complete scans no longer found and that are still remembered."),
+		unknown:    desc("unknown_ratio", "Part of the instances whose verdict for the target is unknown.", "target"),
+		observed:   desc("store_last_observation_timestamp_seconds", "Broker time of the newest result in the store."),
+		running:    desc("scans_in_progress", "Scans that run now; rescans are not counted."),
+		regions:    desc("scan_regions", "Regions of the account in the scans that run now, by how they stand.", "account", "state"),
+		planning:   desc("scan_account_planning", "1 while a scan that runs waits to hear which regions the account has; absent while none does.", "account"),
+		caughtUp:   desc("caught_up", "Whether the store holds all that the results stream held when this process started."),
 	}
 }
 
@@ -96,7 +105,7 @@ func New(src Source, o Options) *Collector {
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.completed, c.complete, c.unlisted, c.stages, c.duration, c.failed, c.changes,
-		c.commits, c.size, c.limit, c.held, c.gone, c.unknown, c.observed,
+		c.commits, c.size, c.limit, c.held, c.gone, c.unknown, c.observed, c.waived, c.confidence, c.owned,
 	} {
 		ch <- d
 	}
@@ -115,6 +124,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	for _, m := range c.totals(c.src.Summary()) {
 		ch <- m
 	}
+	c.standings(c.src.Standings(), ch)
 	c.stats(c.src.Stats(), ch)
 	if c.o.Running != nil {
 		c.inProgress(ch)
@@ -181,6 +191,57 @@ func (c *Collector) totals(s *record.Summary) []prometheus.Metric {
 		}
 	}
 	return append(out, gauge(c.held, float64(s.Instances)), gauge(c.gone, float64(s.Gone)))
+}
+
+// mostOwners bounds the series of owners, whose names are tags.
+const mostOwners = 50
+
+// standings are the metrics of what a plan makes of the verdicts that have few
+// series.
+func (c *Collector) standings(s *store.Standings, ch chan<- prometheus.Metric) {
+	for k, n := range s.Waived {
+		ch <- gauge(c.waived, float64(n), label(k.Target), k.Verdict)
+	}
+	for k, n := range s.Confidence {
+		ch <- gauge(c.confidence, float64(n), label(k.Target), k.Verdict, k.Confidence)
+	}
+	for k, n := range ownersOf(s.Owners) {
+		ch <- gauge(c.owned, float64(n), k.owner, k.target)
+	}
+}
+
+type ownerKey struct{ owner, target string }
+
+// ownersOf are the open instances of the largest owners and of the others.
+func ownersOf(s *record.Shares) map[ownerKey]int {
+	out := map[ownerKey]int{}
+	if s == nil {
+		return out
+	}
+	add := func(name string, share *record.Share) {
+		for target, st := range share.Targets {
+			out[ownerKey{label(name), label(target)}] += st.Open
+		}
+	}
+	order := make([]*record.Share, len(s.Largest))
+	for i := range s.Largest {
+		order[i] = &s.Largest[i]
+	}
+	slices.SortStableFunc(order, func(a, b *record.Share) int { return b.Instances - a.Instances })
+	for i, share := range order {
+		name := share.Name
+		switch {
+		case i >= mostOwners:
+			name = other
+		case name == "":
+			name = "none"
+		}
+		add(name, share)
+	}
+	if s.Rest != nil {
+		add(other, s.Rest)
+	}
+	return out
 }
 
 func (c *Collector) scopes(scopes []record.ScopeStatus) []prometheus.Metric {

@@ -30,12 +30,19 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // fixed is a Source that always says the same.
 type fixed struct {
-	summary *record.Summary
-	stats   store.Stats
+	summary   *record.Summary
+	standings *store.Standings
+	stats     store.Stats
 }
 
 func (f *fixed) Summary() *record.Summary { return f.summary }
-func (f *fixed) Stats() store.Stats       { return f.stats }
+func (f *fixed) Standings() *store.Standings {
+	if f.standings == nil {
+		f.standings = &store.Standings{}
+	}
+	return f.standings
+}
+func (f *fixed) Stats() store.Stats { return f.stats }
 
 func small() *fixed {
 	end := time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC)
@@ -55,6 +62,15 @@ func small() *fixed {
 				{Account: "prod", Region: "cn-beijing", Completeness: record.ScopeFailed, LastEnd: &end},
 				{Account: "prod", Region: "cn-new", Completeness: record.ScopePending},
 			},
+		},
+		standings: &store.Standings{
+			Waves:      map[store.WaveKey]int{{Account: "prod", Region: "cn-hangzhou", Target: "shenlong-7", Wave: "ready"}: 2, {Account: "prod", Region: "cn-hangzhou", Target: "shenlong-7", Wave: "waived"}: 3},
+			Confidence: map[store.ConfidenceKey]int{{Target: "shenlong-7", Verdict: "compatible", Confidence: "high"}: 5},
+			Waived:     map[store.WaivedKey]int{{Target: "shenlong-7", Verdict: "incompatible"}: 3},
+			Owners: &record.Shares{Largest: []record.Share{
+				{Name: "", Instances: 1, Targets: map[string]record.Standing{"shenlong-7": {Open: 1}}},
+				{Name: "payments", Instances: 4, Targets: map[string]record.Standing{"shenlong-7": {Open: 2}}},
+			}},
 		},
 		stats: store.Stats{
 			Size: 4096, SizeLimit: 1 << 30, Commits: 3, CommitSeconds: 0.5, CommitBuckets: map[float64]uint64{0.01: 1, 0.1: 2, 1: 3},

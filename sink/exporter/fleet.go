@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 // series is the values of fleetLabels. Legacy counts have the first four.
@@ -114,10 +115,14 @@ func (c *Collector) Handler(g prometheus.Gatherer, log *slog.Logger) http.Handle
 				return
 			}
 		}
-		fleet := c.fleet(c.src.Summary())
+		parts := append([][]byte{b.Bytes()}, c.fleet(c.src.Summary(), c.src.Standings())...)
+		length := 0
+		for _, part := range parts {
+			length += len(part)
+		}
 		w.Header().Set("Content-Type", string(format))
-		w.Header().Set("Content-Length", strconv.Itoa(b.Len()+len(fleet[0])+len(fleet[1])))
-		for _, part := range [][]byte{b.Bytes(), fleet[0], fleet[1]} {
+		w.Header().Set("Content-Length", strconv.Itoa(length))
+		for _, part := range parts {
 			if _, err := w.Write(part); err != nil {
 				return // the scraper went away
 			}
@@ -127,7 +132,7 @@ func (c *Collector) Handler(g prometheus.Gatherer, log *slog.Logger) http.Handle
 
 // fleet counts the groups of a summary, once for each summary, and returns
 // them in the text format.
-func (c *Collector) fleet(s *record.Summary) [2][]byte {
+func (c *Collector) fleet(s *record.Summary, standing *store.Standings) [][]byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.of != s {
@@ -140,17 +145,25 @@ func (c *Collector) fleet(s *record.Summary) [2][]byte {
 				legacy[series{k[0], k[1], k[2], k[3]}] += g.Instances
 			}
 		}
-		c.instances.update(bound(all, c.o.MaxSeries))
-		c.legacy.update(bound(legacy, c.o.MaxSeries))
+		c.instances.update(bound(all, c.o.MaxSeries, []int{version}, []int{family, version}))
+		c.legacy.update(bound(legacy, c.o.MaxSeries, []int{version}, []int{family, version}))
 		c.of = s
 	}
-	return [2][]byte{c.instances.text, c.legacy.text}
+	if c.standing != standing {
+		counts := make(map[series]int, len(standing.Waves))
+		for k, n := range standing.Waves {
+			counts[series{label(k.Account), label(k.Region), label(k.Target), k.Wave}] += n
+		}
+		c.waves.update(bound(counts, c.o.MaxSeries, []int{1}, []int{0, 1}))
+		c.standing = standing
+	}
+	return [][]byte{c.instances.text, c.legacy.text, c.waves.text}
 }
 
-// bound merges the smallest series until there are at most limit, or nothing
-// is left to merge.
-func bound(counts map[series]int, limit int) map[series]int {
-	for _, fields := range [][]int{{version}, {family, version}} {
+// bound merges the smallest series, first over the first labels given, until
+// there are at most limit, or nothing is left to merge.
+func bound(counts map[series]int, limit int, merge ...[]int) map[series]int {
+	for _, fields := range merge {
 		if len(counts) <= limit {
 			break
 		}

@@ -374,6 +374,7 @@ func (a *applier) point(kind string, ended *record.Scan) error {
 	if err := a.storePoint(p); err != nil {
 		return err
 	}
+	db.owners = p.Owners
 	db.meta.Points, db.meta.Moves, db.meta.Handovers, db.meta.HandedOver = p.Number, nil, nil, 0
 	a.countMoves(targets)
 	return nil
@@ -560,6 +561,24 @@ func readPoint(v []byte, p *record.ProgressPoint) error {
 	return format.ReadPacked("point of progress", v, 4<<20, p)
 }
 
+// loadOwners remembers the owners of the last point.
+func (db *DB) loadOwners(tx *bbolt.Tx) error {
+	k, v := tx.Bucket(bucketParts).Cursor().Last()
+	if k == nil {
+		return nil
+	}
+	var parts pointParts
+	if err := readParts(v, &parts); err != nil {
+		return err
+	}
+	db.owners = parts.Owners
+	return nil
+}
+
+func readParts(v []byte, p *pointParts) error {
+	return format.ReadPacked("parts of a point of progress", v, 64<<20, p)
+}
+
 // pointByRules writes a point after the fleet was judged anew, where there is one
 // to compare it with.
 func (db *DB) pointByRules() error {
@@ -630,7 +649,7 @@ func (r *reading) progress(number uint64) (*record.Progress, error) {
 				return err
 			}
 			var parts pointParts
-			if err := format.ReadPacked("parts of a point of progress", tx.Bucket(bucketParts).Get(k), 64<<20, &parts); err != nil {
+			if err := readParts(tx.Bucket(bucketParts).Get(k), &parts); err != nil {
 				return err
 			}
 			out.Owners, out.Accounts, out.Regions = parts.Owners, parts.Accounts, parts.Regions

@@ -115,6 +115,7 @@ type DB struct {
 	byNo    map[uint32]*scope
 	running map[string]*scans.Scan
 	sec     format.SectionWriter
+	owners  *record.Shares       // of the last point of progress
 	used    []bool               // profiles that some instance has, while opening
 	changes map[ChangeKey]uint64 // since this process opened the store
 

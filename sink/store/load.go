@@ -14,7 +14,7 @@ import (
 
 // reload makes memory what the file says.
 func (db *DB) reload() error {
-	db.meta = meta{}
+	db.meta, db.owners = meta{}, nil
 	db.measure()
 	db.dict, db.profs, db.classes = format.NewDict(), newProfiles(db.seed), newClasses()
 	db.codec = &format.RowCodec{Dict: db.dict}
@@ -24,7 +24,7 @@ func (db *DB) reload() error {
 		if err := format.ReadJSON("meta", tx.Bucket(bucketMeta).Get(keyMeta), &db.meta); err != nil {
 			return err
 		}
-		for _, load := range []func(*bbolt.Tx) error{db.loadWords, db.loadProfiles, db.loadScopes, db.loadScans, db.loadCounts} {
+		for _, load := range []func(*bbolt.Tx) error{db.loadWords, db.loadProfiles, db.loadScopes, db.loadScans, db.loadCounts, db.loadOwners} {
 			if err := load(tx); err != nil {
 				return err
 			}

@@ -29,8 +29,13 @@ type snapshot struct {
 	changes  map[ChangeKey]uint64
 	settled  settled
 
+	owners *record.Shares // of the last point of progress
+
 	once    sync.Once
 	summary *record.Summary
+
+	standOnce sync.Once
+	standings *Standings
 }
 
 // settled is what somebody decided about accounts and regions. It is not to be
@@ -81,6 +86,7 @@ func (db *DB) publish() {
 		commit: db.commit, digest: db.meta.Digest, targets: db.meta.Targets, today: db.meta.Today, tables: db.readers.Load(),
 		accounts: maps.Clone(db.meta.Accounts), changes: maps.Clone(db.changes),
 		scopes: make([]*scopeSnap, 0, len(db.scopes)), settled: settled{db.meta.Excluded, db.meta.Forgotten},
+		owners: db.owners,
 	}
 	for _, sc := range db.scopes {
 		if sc.Unread {

@@ -1,0 +1,63 @@
+package store
+
+import (
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/waves"
+)
+
+// WaveKey names a wave in one account and region.
+type WaveKey struct{ Account, Region, Target, Wave string }
+
+// ConfidenceKey names a verdict by how firm it is.
+type ConfidenceKey struct{ Target, Verdict, Confidence string }
+
+// WaivedKey names what a verdict was before it was waived.
+type WaivedKey struct{ Target, Verdict string }
+
+// Standings are counts of instances by what a plan makes of their verdicts. They
+// are not to be changed.
+type Standings struct {
+	Waves      map[WaveKey]int
+	Confidence map[ConfidenceKey]int
+	Waived     map[WaivedKey]int
+	// Owners are those of the last point of progress; nil where none are counted.
+	Owners *record.Shares
+}
+
+// Standings returns the counts as of the last commit. It reads no file.
+func (db *DB) Standings() *Standings { return db.snap.Load().stand() }
+
+func (s *snapshot) stand() *Standings {
+	s.standOnce.Do(func() {
+		out := &Standings{Waves: map[WaveKey]int{}, Confidence: map[ConfidenceKey]int{}, Waived: map[WaivedKey]int{}, Owners: s.owners}
+		names := waves.All()
+		for _, sc := range s.scopes {
+			for i := range sc.counts {
+				c := &sc.counts[i]
+				for t, target := range s.targets {
+					st, ok := c.Standing(t)
+					if !ok || st.Wave >= len(names) {
+						continue
+					}
+					id := names[st.Wave]
+					out.Waves[WaveKey{sc.key.Account, sc.key.Region, target, string(id)}] += c.n
+					out.Confidence[ConfidenceKey{target, c.Level(t).String(), st.Confidence.String()}] += c.n
+					if id == waves.Waived {
+						out.Waived[WaivedKey{target, st.Was.String()}] += c.n
+					}
+				}
+			}
+		}
+		// What nobody has is 0 and not absent, where the target is judged.
+		for _, target := range s.targets {
+			for _, level := range []rules.Level{rules.Compatible, rules.NeedsAction, rules.Incompatible, rules.Unknown} {
+				if level != rules.Compatible {
+					out.Waived[WaivedKey{target, level.String()}] += 0
+				}
+			}
+		}
+		s.standings = out
+	})
+	return s.standings
+}
