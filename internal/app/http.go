@@ -194,6 +194,9 @@ func (a *App) handler(metrics http.Handler) (http.Handler, error) {
 				return len(why) == 0, why
 			},
 			Snapshot: a.snapshots, Types: http.HandlerFunc(a.types),
+			Took: func(route string, d time.Duration) {
+				a.metrics.requestSeconds.WithLabelValues(route).Observe(d.Seconds())
+			},
 			Metrics: metrics, Version: version, Reload: reloadHandler{a}, NextScan: a.nextScan, Log: a.log, Now: a.o.Now,
 		})
 	}

@@ -23,17 +23,19 @@ import (
 // from the store. Labels are bounded: accounts, regions, actions and codes of
 // the API, never an instance.
 type Metrics struct {
-	requests    *prometheus.CounterVec
-	seconds     *prometheus.HistogramVec
-	retries     *prometheus.CounterVec
-	rate        *prometheus.GaugeVec
-	classified  prometheus.Counter
-	dead        *prometheus.CounterVec
-	pending     *prometheus.GaugeVec
-	ackPending  *prometheus.GaugeVec
-	ticks       *prometheus.CounterVec
-	deadHeld    prometheus.Gauge
-	streamBytes *prometheus.GaugeVec
+	requests   *prometheus.CounterVec
+	seconds    *prometheus.HistogramVec
+	retries    *prometheus.CounterVec
+	rate       *prometheus.GaugeVec
+	classified prometheus.Counter
+	dead       *prometheus.CounterVec
+	pending    *prometheus.GaugeVec
+	ackPending *prometheus.GaugeVec
+	ticks      *prometheus.CounterVec
+	deadHeld   prometheus.Gauge
+	// Of the page and the API, by the address of the route.
+	requestSeconds *prometheus.HistogramVec
+	streamBytes    *prometheus.GaugeVec
 
 	connected     prometheus.Gauge
 	quorum        prometheus.Gauge
@@ -80,6 +82,10 @@ func NewMetrics(reg prometheus.Registerer, ruleset *rules.Ruleset) *Metrics {
 		ticks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shenscan_schedule_ticks_total", Help: "Ticks of schedules that this process took: started a scan, joined one that ran, or skipped because the schedule's own scan still ran.",
 		}, []string{"schedule", "outcome"}),
+		requestSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "shenscan_http_request_duration_seconds", Help: "How long requests to the page and the API took, by the address of the route.",
+			Buckets: []float64{.001, .005, .01, .05, .1, .25, .5, 1, 5, 30},
+		}, []string{"route"}),
 		deadHeld: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "shenscan_dead_letters_held", Help: "Dead letters that wait for `shenscan dead retry` or `drop`.",
 		}),
@@ -117,7 +123,7 @@ func NewMetrics(reg prometheus.Registerer, ruleset *rules.Ruleset) *Metrics {
 		m.dead.WithLabelValues(stream)
 	}
 	m.knowledge = newKnowledge(ruleset)
-	reg.MustRegister(m.requests, m.seconds, m.retries, m.rate, m.classified, m.dead, m.pending, m.ackPending, m.deadHeld, m.ticks, m.streamBytes, m.connected, m.quorum, m.streamPresent, m.consumerUp, m.restarts, m.knowledge, m.reloadSuccess, m.reloadTime)
+	reg.MustRegister(m.requests, m.seconds, m.retries, m.rate, m.classified, m.requestSeconds, m.dead, m.pending, m.ackPending, m.deadHeld, m.ticks, m.streamBytes, m.connected, m.quorum, m.streamPresent, m.consumerUp, m.restarts, m.knowledge, m.reloadSuccess, m.reloadTime)
 	return m
 }
 

@@ -36,7 +36,10 @@ type Options struct {
 	// to whoever may start a rescan; nil: they are not served.
 	Snapshot, Types http.Handler
 	Metrics         http.Handler // nil: /metrics is not served
-	Version         string
+	// Took hears how long each request took, by the address of its route; nil
+	// for nobody.
+	Took    func(route string, d time.Duration)
+	Version string
 	// Reload takes the configuration anew for whoever may have something done; nil:
 	// it is not served.
 	Reload http.Handler

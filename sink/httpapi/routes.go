@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/plan"
@@ -177,7 +178,7 @@ func (s *server) mount(mux *http.ServeMux, routes []route) {
 		} else {
 			h = s.bounded(h.ServeHTTP)
 		}
-		mux.Handle(r.pattern(), h)
+		mux.Handle(r.pattern(), s.timed(r.path, h))
 	}
 	for path, allowed := range methods {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
@@ -185,6 +186,18 @@ func (s *server) mount(mux *http.ServeMux, routes []route) {
 			s.refuse(w, r, http.StatusMethodNotAllowed, r.Method+" is not what this address answers; it answers "+strings.Join(allowed, ", "))
 		})
 	}
+}
+
+// timed measures how long a route takes, whatever comes of it.
+func (s *server) timed(route string, h http.Handler) http.Handler {
+	if s.o.Took == nil {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		defer func() { s.o.Took(route, time.Since(began)) }()
+		h.ServeHTTP(w, r)
+	})
 }
 
 // refuse answers a program with a problem, and a person with a page.

@@ -9,6 +9,7 @@ const (
 	ofAccount = `account=~"$account"`
 	ofRegion  = `region=~"$region"`
 	ofTarget  = `target=~"$target"`
+	ofOwner   = `owner=~"$owner"`
 )
 
 // orNone makes a count that has no series 0 where instances were read; where
@@ -16,6 +17,7 @@ const (
 // was scanned.
 const (
 	orNone    = " or 0 * sum(shenscan_instances{" + ofAccount + ", " + ofRegion + "})"
+	waveNone  = " or 0 * sum by (target) (shenscan_wave_instances{" + ofAccount + ", " + ofRegion + ", " + ofTarget + "})"
 	perTarget = " or 0 * sum by (target) (shenscan_instances{" + ofAccount + ", " + ofRegion + ", " + ofTarget + "})"
 )
 
@@ -27,21 +29,46 @@ func fleetDashboard() *dashboard.DashboardBuilder {
 		return query{"sum by (target) (" + instances(ofAccount, ofRegion, ofTarget, verdict(v)) + ")" + perTarget, "{{target}}"}
 	}
 	red := steps("green", from(1, "red"))
-	return board("shenscan-fleet", "shenscan / Fleet", "Which instances boot on which virtualization, where the legacy operating systems are, and whether their number falls.").
+	return board("shenscan-fleet", "shenscan / Fleet", "Which instances boot on which virtualization, where the legacy operating systems are, and how far the migration is.", "30d").
+		Refresh("5m").
 		WithVariable(choice("account", "Account", "shenscan_instances")).
 		WithVariable(choice("region", "Region", "shenscan_instances")).
 		WithVariable(choice("target", "Target", "shenscan_instances")).
+		WithVariable(choice("owner", "Owner", "shenscan_owner_open_instances")).
 		WithRow(row("Now")).
 		WithPanel(figure("Instances", "Instances present, in the accounts and regions chosen above.", units.Short, 4, steps("text"),
-			query{"max(sum by (target) (" + instances(ofAccount, ofRegion) + "))", "instances"})).
+			query{"max(sum by (target) (" + instances(ofAccount, ofRegion) + "))", "instances"}).
+			Links(page("All instances", "/instances"))).
 		WithPanel(figure("Legacy OS", "Instances with an operating system on the list of known legacy ones, whatever the target.", units.Short, 4, red,
-			query{"sum(" + legacies(ofAccount, ofRegion) + ")" + orNone, "legacy"})).
-		WithPanel(figure("Incompatible", "Instances that do not boot, for each chosen target.", units.Short, 4, red, counted("incompatible"))).
-		WithPanel(figure("Need action", "Instances that boot after the named remedies or checks, for each chosen target.", units.Short, 4, steps("green", from(1, "orange")), counted("needs-action"))).
-		WithPanel(figure("Unknown", "Instances of which what is known does not tell whether they boot, for each chosen target.", units.Short, 4, steps("green", from(1, "orange")), counted("unknown"))).
+			query{"sum(" + legacies(ofAccount, ofRegion) + ")" + orNone, "legacy"}).
+			Links(page("Instances with a legacy system", "/instances?legacy=true"))).
+		WithPanel(figure("Incompatible", "Instances that do not boot, for each chosen target.", units.Short, 4, red, counted("incompatible")).
+			Links(page("Incompatible instances", "/instances?verdict=incompatible"))).
+		WithPanel(figure("Need action", "Instances that boot after the named remedies or checks, for each chosen target.", units.Short, 4, steps("green", from(1, "orange")), counted("needs-action")).
+			Links(page("Instances that need action", "/instances?verdict=needs-action"))).
+		WithPanel(figure("Unknown", "Instances of which what is known does not tell whether they boot, for each chosen target.", units.Short, 4, steps("green", from(1, "orange")), counted("unknown")).
+			Links(page("Unknown instances", "/instances?verdict=unknown"))).
 		WithPanel(figure("Oldest complete scan", "Time since the account and region that was scanned longest ago was read to its end. The numbers beside it are as old as this.", units.Seconds, 4,
 			steps("green", from(26*3600, "orange"), from(50*3600, "red")),
 			query{"time() - min(" + once("account, region", "shenscan_scan_last_completion_timestamp_seconds", ofAccount, ofRegion) + ")", "age"})).
+		WithRow(row("Burn-down")).
+		WithPanel(lines("Still need work, by target", "Instances that need something before they can move: all but those that are ready and those that are there. Waived ones are among them. A rule set that changed moves them too: see the marks.", units.Short, 12,
+			query{"sum by (target) (" + open(ofAccount, ofRegion, ofTarget) + ")" + waveNone, "{{target}}"}).Links(page("Progress", "/api/v1/progress"))).
+		WithPanel(layers("Work by wave", "Instances by what is to be done before they can move, for the chosen targets together: choose one target.", units.Short, 12,
+			query{"sum by (wave) (" + open(ofAccount, ofRegion, ofTarget) + ")", "{{wave}}"})).
+		WithPanel(lines("Still need work, by owner", "Open instances of the twenty owners with most of them, as counted when the last scan ended. Owners are counted where owner_tag is configured.", units.Short, 12,
+			query{"topk(20, sum by (owner, target) (" + owned(ofOwner, ofTarget) + "))", "{{owner}} {{target}}"})).
+		WithPanel(lines("Still need work, by region", "Open instances of the twenty regions with most of them.", units.Short, 12,
+			query{"topk(20, sum by (region, target) (" + open(ofAccount, ofRegion, ofTarget) + "))", "{{region}} {{target}}"})).
+		WithPanel(rows("Owners behind", "Open instances of owners that have no fewer than seven days ago. What other rules moved is in it.", units.Short, 12,
+			map[string]string{"owner": "Owner", "target": "Target"},
+			query{"sort_desc(" + owned(ofOwner, ofTarget) + " > 0 and " + owned(ofOwner, ofTarget) + " >= max by (owner, target) (shenscan_owner_open_instances{" + ofOwner + ", " + ofTarget + "} offset 7d))", ""})).
+		WithPanel(figure("Moved in seven days", "By how much the open instances grew in seven days, for each chosen target; less is better. It counts what came, went and was judged by other rules: `shenscan plan --progress` tells them apart.", units.Short, 6, steps("text"),
+			query{"sum by (target) (" + open(ofAccount, ofRegion, ofTarget) + ") - sum by (target) (max by (account, region, target, wave) (shenscan_wave_instances{" + ofAccount + ", " + ofRegion + ", " + ofTarget + `, wave!~"ready|already-there"} offset 7d))`, "{{target}}"})).
+		WithPanel(figure("Waived", "Instances whose verdict a waiver sets aside until a day: nothing was mended on them.", units.Short, 6, steps("green", from(1, "orange")),
+			query{"sum by (target) (" + once("target, verdict", "shenscan_waived_instances", ofTarget) + ")", "{{target}}"})).
+		WithPanel(layers("Confidence", "Instances by how firmly the evidence and the rule carry their verdict, for the chosen targets together.", units.Short, 12,
+			query{"sum by (confidence) (" + once("target, verdict, confidence", "shenscan_confidence_instances", ofTarget) + ")", "{{confidence}}"})).
 		WithRow(row("Over time")).
 		WithPanel(layers("Legacy instances by operating system", "Instances with a legacy operating system. A rise raises the alert ShenscanLegacyInstancesRose.", units.Short, 12,
 			query{"sum by (os_family) (" + legacies(ofAccount, ofRegion) + ")", "{{os_family}}"})).
@@ -51,9 +78,11 @@ func fleetDashboard() *dashboard.DashboardBuilder {
 		WithPanel(bars("Legacy instances by version", "The twenty legacy versions with most instances.", units.Short, 12,
 			query{"topk(20, sum by (os_family, os_version) (" + legacies(ofAccount, ofRegion) + "))", "{{os_family}} {{os_version}}"})).
 		WithPanel(bars("Legacy instances by region", "The twenty regions with most legacy instances.", units.Short, 6,
-			query{"topk(20, sum by (region) (" + legacies(ofAccount, ofRegion) + "))", "{{region}}"})).
+			query{"topk(20, sum by (region) (" + legacies(ofAccount, ofRegion) + "))", "{{region}}"}).
+			DataLinks(page("Its instances", "/instances?legacy=true&region=${__field.labels.region}"))).
 		WithPanel(bars("Legacy instances by account", "The twenty accounts with most legacy instances.", units.Short, 6,
-			query{"topk(20, sum by (account) (" + legacies(ofAccount, ofRegion) + "))", "{{account}}"})).
+			query{"topk(20, sum by (account) (" + legacies(ofAccount, ofRegion) + "))", "{{account}}"}).
+			DataLinks(page("Its instances", "/instances?legacy=true&account=${__field.labels.account}"))).
 		WithPanel(rows("Work by operating system", "Instances that do not simply boot on a chosen target, by operating system.", units.Short, 12,
 			map[string]string{"os_family": "OS", "os_version": "Version", "target": "Target", "verdict": "Verdict"},
 			query{"sort_desc(sum by (os_family, os_version, target, verdict) (" + instances(ofAccount, ofRegion, ofTarget, `verdict!="compatible"`) + "))", ""})).

@@ -66,6 +66,12 @@ type dashboardFile struct {
 			Query      any
 		}
 	}
+	Annotations struct {
+		List []struct {
+			Name, Expr string
+			Datasource struct{ UID string }
+		}
+	}
 	Panels []panel
 }
 
@@ -98,6 +104,17 @@ func lint(board dashboardFile) (problems []string) {
 	}
 	if len(board.Templating.List) == 0 || board.Templating.List[0].Type != "datasource" {
 		problem("the first variable chooses the data source")
+	}
+	if len(board.Annotations.List) < 3 {
+		problem("scans, rule sets and alerts are marked")
+	}
+	for _, a := range board.Annotations.List {
+		for _, u := range unknown(a.Expr) {
+			problem("mark %q: %s", a.Name, u)
+		}
+		if a.Expr == "" || a.Datasource.UID != "${datasource}" {
+			problem("mark %q asks nothing, or not the chosen data source", a.Name)
+		}
 	}
 	ids := map[int]string{}
 	for i, p := range board.Panels {
@@ -192,6 +209,8 @@ func TestDashboardsAreSound(t *testing.T) {
 
 func TestLintFindsFaults(t *testing.T) {
 	for fault, spoil := range map[string]func(*dashboardFile){
+		"mark \"Alert\"":         func(b *dashboardFile) { b.Annotations.List[2].Expr = "ALARMS" },
+		"are marked":             func(b *dashboardFile) { b.Annotations.List = nil },
 		"overlaps":               func(b *dashboardFile) { b.Panels[2].GridPos = b.Panels[1].GridPos },
 		"has the id":             func(b *dashboardFile) { b.Panels[2].ID = b.Panels[1].ID },
 		"no description":         func(b *dashboardFile) { b.Panels[1].Description = "" },

@@ -32,7 +32,7 @@ import (
 // with the same rules in a hurry every other trouble that an alert is for.
 
 // mayBeEmpty are panels that show nothing while all is well.
-var mayBeEmpty = []string{"Verdict changes", "Retries"}
+var mayBeEmpty = []string{"Verdict changes", "Retries", "Owners behind", "Moved in seven days", "Still need work, by owner", "Page and API"}
 
 // silentAlerts ask for series that are there only in trouble.
 var silentAlerts = []string{
@@ -40,7 +40,7 @@ var silentAlerts = []string{
 }
 
 // notYet are metrics of the table that this fleet cannot show.
-var notYet = []string{"shenscan_ecs_retries_total", "shenscan_verdict_changes_total", "shenscan_cloud_events_total", "shenscan_waiver_end_timestamp_seconds", "shenscan_schedule_ticks_total"} // its schedule comes at night; without a secret nobody takes events, without an overlay there is no waiver
+var notYet = []string{"shenscan_owner_open_instances", "shenscan_http_request_duration_seconds_bucket", "shenscan_ecs_retries_total", "shenscan_verdict_changes_total", "shenscan_cloud_events_total", "shenscan_waiver_end_timestamp_seconds", "shenscan_schedule_ticks_total"} // its schedule comes at night; without a secret nobody takes events, without an overlay there is no waiver, without owner_tag no owner, and nobody asks for pages
 
 // fleet is everything that runs.
 type fleet struct {

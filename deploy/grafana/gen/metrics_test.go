@@ -13,6 +13,11 @@ import (
 var exported = map[string][]string{
 	"shenscan_instances":                                {"account", "region", "target", "verdict", "os_family", "os_version"},
 	"shenscan_legacy_os_instances":                      {"account", "region", "os_family", "os_version"},
+	"shenscan_wave_instances":                           {"account", "region", "target", "wave"},
+	"shenscan_owner_open_instances":                     {"owner", "target"},
+	"shenscan_waived_instances":                         {"target", "verdict"},
+	"shenscan_confidence_instances":                     {"target", "verdict", "confidence"},
+	"shenscan_http_request_duration_seconds_bucket":     {"route", "le"},
 	"shenscan_scan_last_completion_timestamp_seconds":   {"account", "region"},
 	"shenscan_scan_complete":                            {"account", "region"},
 	"shenscan_scan_instances":                           {"account", "region", "stage"},
@@ -59,6 +64,7 @@ var exported = map[string][]string{
 	"process_resident_memory_bytes": {},
 	"go_goroutines":                 {},
 	"up":                            {},
+	"ALERTS":                        {"alertname", "alertstate"},
 }
 
 // targetLabels are added by Prometheus when it scrapes.

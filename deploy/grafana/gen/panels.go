@@ -24,14 +24,15 @@ func source() common.DataSourceRef {
 	return common.DataSourceRef{Type: new("prometheus"), Uid: new("${datasource}")}
 }
 
-// board starts a dashboard with the variables that all have: the data source
-// and the account.
-func board(uid, title, description string) *dashboard.DashboardBuilder {
+// board starts a dashboard with what all have: the data source, the address of
+// the page that panels lead to, and marks for what happened. since is the range
+// that it opens with.
+func board(uid, title, description, since string) *dashboard.DashboardBuilder {
 	return dashboard.NewDashboardBuilder(title).
 		Uid(uid).
 		Description(description).
 		Tags([]string{"shenscan"}).
-		Time("now-7d", "now").
+		Time("now-"+since, "now").
 		Refresh("1m").
 		Timezone("browser").
 		Readonly().
@@ -44,7 +45,29 @@ func board(uid, title, description string) *dashboard.DashboardBuilder {
 			Type(dashboard.DashboardLinkTypeLink).
 			Url(strings.TrimSuffix(runbook, "#")).Tooltip("What each alert says, means and wants done").Icon("doc").TargetBlank(true)).
 		WithVariable(dashboard.NewDatasourceVariableBuilder("datasource").
-			Label("Data source").Type("prometheus"))
+			Label("Data source").Type("prometheus")).
+		WithVariable(dashboard.NewTextBoxVariableBuilder("page").
+			Label("Page").Description("Address of the page of shenscan that panels lead to").
+			DefaultValue(dashboard.StringOrMap{String: new("http://127.0.0.1:10470")})).
+		Annotation(mark("Scan ended", "blue", "max by (account) (shenscan_scan_last_completion_timestamp_seconds) * 1000", "a scan of {{account}} read everything").
+			UseValueForTime(true)).
+		Annotation(mark("Rule set changed", "purple", "max by (ruleset) (shenscan_build_info) unless max by (ruleset) (shenscan_build_info offset 10m)", "rule set {{ruleset}} judges: verdicts may move though nobody mended anything")).
+		Annotation(mark("Alert", "red", `max by (alertname) (ALERTS{alertname=~"Shenscan.+", alertstate="firing"})`, "{{alertname}} fires"))
+}
+
+// mark is a line across the graphs of a dashboard for each time that expr is
+// there.
+func mark(name, colour, expr, text string) *dashboard.AnnotationQueryBuilder {
+	return dashboard.NewAnnotationQueryBuilder().
+		Name(name).Datasource(source()).Enable(true).IconColor(colour).Expr(expr).
+		TitleFormat(name).TextFormat(text).Step("60s")
+}
+
+// page is a link to a page of shenscan.
+func page(title, path string) []cog.Builder[dashboard.DashboardLink] {
+	return []cog.Builder[dashboard.DashboardLink]{
+		dashboard.NewDashboardLinkBuilder(title).Type(dashboard.DashboardLinkTypeLink).Url("${page}" + path).TargetBlank(true),
+	}
 }
 
 // choice is a variable that holds the values of one label.
@@ -188,6 +211,20 @@ func selector(metric string, matchers ...string) string {
 // fleet, so a plain sum would count an instance once for each sink.
 func once(labels, metric string, matchers ...string) string {
 	return "max by (" + labels + ") (" + selector(metric, matchers...) + ")"
+}
+
+// inWave are the counts by wave, open those that still need work; owned are what
+// owners had open.
+func inWave(matchers ...string) string {
+	return once("account, region, target, wave", "shenscan_wave_instances", matchers...)
+}
+
+func open(matchers ...string) string {
+	return inWave(append(matchers, `wave!~"ready|already-there"`)...)
+}
+
+func owned(matchers ...string) string {
+	return once("owner, target", "shenscan_owner_open_instances", matchers...)
 }
 
 const (

@@ -15,7 +15,7 @@ func scansDashboard() *dashboard.DashboardBuilder {
 	quantile := func(q string) string {
 		return "histogram_quantile(" + q + ", sum by (le, action) (rate(shenscan_ecs_request_duration_seconds_bucket{" + ofRegion + "}[$__rate_interval])))"
 	}
-	return board("shenscan-scans", "shenscan / Scan health", "How old and how whole the last scans are, and how the ECS API answered them.").
+	return board("shenscan-scans", "shenscan / Scan health", "How old and how whole the last scans are, and how the ECS API answered them.", "7d").
 		WithVariable(choice("account", "Account", "shenscan_scan_complete")).
 		WithVariable(choice("region", "Region", "shenscan_scan_complete")).
 		WithRow(row("Completeness")).
@@ -26,7 +26,8 @@ func scansDashboard() *dashboard.DashboardBuilder {
 		WithPanel(figure("Failed regions", "Regions that the last scan of each account could not read.", units.Short, 6, steps("green", from(1, "red")),
 			query{"sum(" + once("account", "shenscan_scan_failed_regions", ofAccount) + ")", "failed"})).
 		WithPanel(figure("Longest scan", "The last scan that took longest, of the chosen accounts.", units.Seconds, 6, steps("text"),
-			query{"max(" + once("account", "shenscan_scan_duration_seconds", ofAccount) + ")", "duration"})).
+			query{"max(" + once("account", "shenscan_scan_duration_seconds", ofAccount) + ")", "duration"}).
+			Links(page("Scans", "/scans"))).
 		WithPanel(bars("Age of the last complete scan", "The twenty accounts and regions that were read to their end longest ago.", units.Seconds, 12,
 			query{"topk(20, time() - " + once("account, region", "shenscan_scan_last_completion_timestamp_seconds", ofAccount, ofRegion) + ")", "{{account}} {{region}}"})).
 		WithPanel(lines("Scan duration", "How long the last scan of each account took.", units.Seconds, 12,
