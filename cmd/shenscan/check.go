@@ -153,6 +153,9 @@ func writeCheck(out io.Writer, rec *record.Record, v *rules.Verdict) error {
 		fmt.Fprintf(out, "waived: %s until %s; the verdict is %s\n", report.Clean(v.Waiver.ID), v.Waiver.Until, v.Waiver.Was)
 	}
 	for i := range v.Findings {
+		if f := &v.Findings[i]; f.Rule == v.Rule && f.Reason == v.Reason {
+			continue // that is the verdict
+		}
 		fmt.Fprintf(out, "also: %s (%s): %s\n", v.Findings[i].Level, report.Clean(v.Findings[i].Rule), report.Clean(v.Findings[i].Reason))
 	}
 	for i := range v.Remedies {

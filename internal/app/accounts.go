@@ -35,6 +35,7 @@ func (a *App) checkAccounts(ctx context.Context, roster *producer.Roster, wanted
 		a.log.Warn("not every account could be listed; each scan asks again and is partial until they are", "err", err)
 	}
 	usable := 0
+	var lost []ecs.Account
 	for _, x := range accounts {
 		switch {
 		case x.Excluded:
@@ -42,7 +43,7 @@ func (a *App) checkAccounts(ctx context.Context, roster *producer.Roster, wanted
 		case x.Err != nil && x.ID == "" && slices.Contains(wanted, x.Name) && err == nil && !isCloud(x.Err):
 			return &ConfigError{fmt.Errorf("--account %s: %w", x.Name, x.Err)}
 		case x.Err != nil:
-			a.log.Warn("account cannot be looked at now", "account", x.String(), "err", x.Err)
+			lost = append(lost, x)
 			err = errors.Join(err, x.Err)
 		default:
 			usable++
@@ -50,7 +51,12 @@ func (a *App) checkAccounts(ctx context.Context, roster *producer.Roster, wanted
 	}
 	switch {
 	case usable > 0 || passes(err):
+		for _, x := range lost {
+			a.log.Warn("account cannot be looked at now", "account", x.String(), "err", x.Err)
+		}
 		return nil
+	case len(lost) == 1 && ecs.ClassOf(lost[0].Err) == ecs.Credentials:
+		return lost[0].Err // it says what to do
 	case err != nil:
 		return fmt.Errorf("find out which accounts to scan: %w", err)
 	}

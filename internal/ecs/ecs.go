@@ -258,6 +258,32 @@ func (c Class) String() string {
 	return [...]string{"transient", "throttled", "credentials", "permission", "region-closed", "token-expired", "bad-request", "bad-answer", "contradicted"}[c]
 }
 
+// Words names the class for people.
+func (c Class) Words() string {
+	switch c {
+	case Transient:
+		return "temporary failure"
+	case TokenExpired:
+		return "page token expired"
+	case BadRequest:
+		return "refused as wrong"
+	case BadAnswer:
+		return "unusable answer"
+	case Throttled, Credentials, Permission, RegionClosed, Contradicted: // plain as they are
+	}
+	return c.String()
+}
+
+// ClassWords names for people the class that is spelt name.
+func ClassWords(name string) string {
+	for c := Transient; c <= Contradicted; c++ {
+		if c.String() == name {
+			return c.Words()
+		}
+	}
+	return name
+}
+
 // Error is a call that the cloud refused or that did not come through. It
 // never holds a credential.
 type Error struct {
@@ -273,7 +299,10 @@ type Error struct {
 
 // Error says what failed, where, why and what to do.
 func (e *Error) Error() string {
-	msg := fmt.Sprintf("%s in %s: %s", e.Action, e.Scope, e.Class)
+	if e.Class == Credentials && e.Code == "" && e.Err != nil {
+		return e.lacking() // nobody was asked yet
+	}
+	msg := fmt.Sprintf("%s in %s: %s", e.Action, e.where(), e.Class.Words())
 	if e.Code != "" {
 		msg += " (" + e.Code + ")"
 	}
@@ -287,6 +316,34 @@ func (e *Error) Error() string {
 		msg += "; " + e.Mend
 	}
 	return msg
+}
+
+// lacking says what is missing before a call can be made, the cause first.
+func (e *Error) lacking() string {
+	msg := e.Err.Error()
+	if e.Scope.Account != "" && e.Scope.Account != BaseCredentials {
+		msg = "account " + e.Scope.Account + ": " + msg
+	}
+	if e.Mend != "" && !strings.Contains(msg, e.Mend) {
+		msg += "; " + e.Mend
+	}
+	return msg
+}
+
+// BaseCredentials stands for the account where nothing but the credentials of
+// this process is known.
+const BaseCredentials = "base credentials"
+
+// SecurityTokens stands for the region where the service that gives out tokens
+// is asked, which has none.
+const SecurityTokens = "sts"
+
+// where names the scope for people.
+func (e *Error) where() string {
+	if e.Scope.Region == SecurityTokens {
+		return e.Scope.Account
+	}
+	return e.Scope.String()
 }
 
 // Unwrap returns the cause.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/record"
 )
 
@@ -80,7 +81,7 @@ func ScopeName(account, region string) string {
 // FailureHead is the failure without its cause: the call, the class, the code.
 func FailureHead(f *record.Failure) string {
 	head := Clean(f.API)
-	switch class := Clean(f.Class); {
+	switch class := Clean(ecs.ClassWords(f.Class)); {
 	case head == "":
 		head = class
 	case class != "":

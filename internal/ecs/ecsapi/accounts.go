@@ -49,7 +49,7 @@ type identity struct {
 }
 
 func firstAccounts(c *Client) *AccountSet {
-	base := &identity{account: Account{Name: "base credentials"}, asking: newCtxLock()}
+	base := &identity{account: Account{Name: ecs.BaseCredentials}, asking: newCtxLock()}
 	switch {
 	case c.o.Base != nil:
 		base.ring = newKeyring(static(*c.o.Base), c.o.Logger)
@@ -220,7 +220,7 @@ func (a *AccountSet) whoami(ctx context.Context, who *identity) (string, error) 
 // directoryScope is the scope of calls to the resource directory.
 var directoryScope = ecs.Scope{Account: "base", Region: "directory"}
 
-func stsScope(account string) ecs.Scope { return ecs.Scope{Account: account, Region: "sts"} }
+func stsScope(account string) ecs.Scope { return ecs.Scope{Account: account, Region: ecs.SecurityTokens} }
 
 // Accounts lists every account that there is to look at, by id, and leaves none
 // out: the configured ones; where the directory has a role, its members in

@@ -15,6 +15,8 @@ var sources = []struct {
 	{regexp.MustCompile(`unable to get credentials from enviro\w+ variables, Access key secret must be specified via environment variable \((\w+)\)`), "the environment has no $1"},
 	{regexp.MustCompile(`reading aliyun cli config from '([^']*)' failed open [^,]*: no such file or directory`), "the aliyun CLI has no $1"},
 	{regexp.MustCompile(`ERROR: Can not open file\s*open ([^,]*): no such file or directory`), "there is no $1"},
+	{regexp.MustCompile(`get role name failed: GET (http://[^/ ]+)\S* 404`), "the machine has no instance role ($1 knows none)"},
+	{regexp.MustCompile(`get (?:role name|metadata token) failed: (?:GET|Get|PUT|Put) "?(http://[^/ "]+)[^,;]*`), "no instance role is to be had (nothing answers at $1, as on machines outside Alibaba Cloud)"},
 	{regexp.MustCompile(`unable to get credentials from any of the providers in the chain:?`), ""},
 }
 
