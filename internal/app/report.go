@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/plan"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
@@ -161,6 +162,11 @@ func viewReport(ctx context.Context, view *store.View, q Question) (*report.Repo
 		if r.Since, err = changedSince(ctx, view, scans, from); err != nil {
 			return nil, err
 		}
+		if from.asked && q.Filter.Everything() {
+			if r.Since.Progress, err = progressSince(view, r.Summary.Targets, from.at); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return r, nil
 }
@@ -222,6 +228,26 @@ func parseAgo(s string) (time.Duration, bool) {
 	}
 	d, err := time.ParseDuration(s)
 	return d, err == nil && d >= 0
+}
+
+// progressSince says how far each target is, of those that the store judges by
+// itself.
+func progressSince(view *store.View, targets []string, since time.Time) ([]string, error) {
+	if _, _, own := view.Judged(); !own {
+		return nil, nil
+	}
+	var out []string
+	for _, target := range targets {
+		p, err := plan.NewProgress(view, target, plan.Beginning{At: since}, since)
+		switch {
+		case errors.Is(err, plan.ErrNoProgress), errors.Is(err, plan.ErrNotJudged):
+			continue
+		case err != nil:
+			return nil, err
+		}
+		out = append(out, strings.Join(append([]string{p.Sentence}, p.Notes...), " "))
+	}
+	return out, nil
 }
 
 // changedSince counts and lists what changed.

@@ -24,6 +24,9 @@ type Since struct {
 	Changed  int            `json:"changed"`  // verdict changes
 	Causes   map[string]int `json:"causes"`   // of verdict changes, as Change.Why spells them
 	Unlisted int            `json:"unlisted"` // see New
+	// Progress says for each target how many instances still need work and how
+	// many did then, where that was counted and the whole fleet is shown.
+	Progress []string `json:"progress,omitempty"`
 	// Changes lists every change, by account, region and instance.
 	Changes iter.Seq2[*Change, error] `json:"-"`
 	// Asked is true where somebody named ScanID or At: formats that hold one

@@ -18,6 +18,11 @@ func (t *terminal) since() error {
 	for _, line := range Wrap(s.Words(), t.width-2) {
 		fmt.Fprintf(t.w, "  %s\n", line)
 	}
+	for _, text := range s.Progress {
+		for _, line := range Wrap(text, t.width-2) {
+			fmt.Fprintf(t.w, "  %s\n", line)
+		}
+	}
 	tab := TextTable{Indent: 2, Shrink: []int{2, 1}}
 	for _, c := range s.First(termChanges) {
 		tab.Rows = append(tab.Rows, []Cell{{Text: c.InstanceID}, {Text: c.InstanceName}, {Text: c.Region, Style: Dim}, {Text: Moment(c.At), Style: Dim}})

@@ -106,6 +106,11 @@ func (f *Filter) scopesOnly() bool {
 	return f.Target == "" && f.Verdict == "" && f.OSFamily == "" && f.OSVersion == "" && f.Legacy == nil && f.Query == "" && f.ObservedSince.IsZero() && f.Scope.ByScope()
 }
 
+// Everything says whether the filter lets the whole fleet through.
+func (f *Filter) Everything() bool {
+	return f.Account == "" && f.Region == "" && f.Scope.IsZero() && f.scopesOnly()
+}
+
 // fit says what the filter makes of an instance by its profile and, where
 // there are waivers, by what they changed.
 func (m *matcher) fit(profile uint32, w *waivedCursor, id []byte) (*fit, error) {

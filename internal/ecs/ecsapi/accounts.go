@@ -220,7 +220,9 @@ func (a *AccountSet) whoami(ctx context.Context, who *identity) (string, error) 
 // directoryScope is the scope of calls to the resource directory.
 var directoryScope = ecs.Scope{Account: "base", Region: "directory"}
 
-func stsScope(account string) ecs.Scope { return ecs.Scope{Account: account, Region: ecs.SecurityTokens} }
+func stsScope(account string) ecs.Scope {
+	return ecs.Scope{Account: account, Region: ecs.SecurityTokens}
+}
 
 // Accounts lists every account that there is to look at, by id, and leaves none
 // out: the configured ones; where the directory has a role, its members in
