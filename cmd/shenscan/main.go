@@ -160,6 +160,7 @@ is of what was read, and the failures are listed.`,
 			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		}
 	})
+	completions(root)
 	return root
 }
 

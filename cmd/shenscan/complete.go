@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/config"
+	"github.com/shenscan/shenscan/internal/filter"
+	"github.com/shenscan/shenscan/internal/plan"
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/catalog"
+)
+
+// completeTimeout bounds how long a shell waits for values of a store.
+const completeTimeout = 2 * time.Second
+
+// completions have shells complete the values of flags and arguments: words of
+// closed lists, rules, and what the store holds.
+func completions(root *cobra.Command) {
+	walk(root, func(c *cobra.Command) {
+		c.Flags().VisitAll(func(fl *pflag.Flag) { completeFlag(c, fl) })
+		c.PersistentFlags().VisitAll(func(fl *pflag.Flag) { completeFlag(c, fl) })
+		switch c.CommandPath() {
+		case "shenscan rules show":
+			c.ValidArgsFunction = func(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+				return matching(ruleIDs(), args, typed), cobra.ShellCompDirectiveNoFileComp
+			}
+		case "shenscan rescan", "shenscan check", "shenscan classify":
+			c.ValidArgsFunction = cobra.NoFileCompletions
+		}
+	})
+}
+
+func completeFlag(c *cobra.Command, fl *pflag.Flag) {
+	values := valuesOf(c, fl.Name)
+	if values == nil {
+		return
+	}
+	_, several := fl.Value.(pflag.SliceValue)
+	// The error says that the flag has a completion already.
+	_ = c.RegisterFlagCompletionFunc(fl.Name, func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		before := ""
+		if at := strings.LastIndexByte(typed, ','); several && at >= 0 {
+			before, typed = typed[:at+1], typed[at+1:]
+		}
+		out := matching(values(cmd), strings.Split(before, ","), typed)
+		for i := range out {
+			out[i] = before + out[i]
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
+	})
+}
+
+// matching leaves what begins as typed and is not there yet.
+func matching(values, have []string, typed string) []string {
+	return slices.DeleteFunc(slices.Clone(values), func(v string) bool {
+		return !strings.HasPrefix(v, typed) || slices.Contains(have, v)
+	})
+}
+
+// valuesOf are the values that the flag of a command may have; nil where the
+// shell completes file names, or nothing.
+func valuesOf(c *cobra.Command, flag string) func(*cobra.Command) []string {
+	words := func(list ...string) func(*cobra.Command) []string {
+		return func(*cobra.Command) []string { return list }
+	}
+	known := func(pick func(*filter.Known) []string) func(*cobra.Command) []string {
+		return func(cmd *cobra.Command) []string {
+			if k := stored(cmd); k != nil {
+				return pick(k)
+			}
+			return nil
+		}
+	}
+	switch flag {
+	case "output":
+		if c.Name() == "plan" {
+			return words(spelt(plan.Formats())...)
+		}
+		return words(spelt(report.Formats())...)
+	case "target":
+		return func(cmd *cobra.Command) []string {
+			out := rules.Classes()
+			if k := stored(cmd); k != nil {
+				out = append(out, k.Targets...)
+			}
+			slices.Sort(out)
+			return slices.Compact(out)
+		}
+	case "region":
+		return known(func(k *filter.Known) []string { return k.Regions })
+	case "account":
+		return known(func(k *filter.Known) []string { return k.Accounts })
+	case "tag", "owner-tag":
+		return known(func(k *filter.Known) []string { return k.Tags })
+	case "family":
+		return known(func(k *filter.Known) []string { return k.Families })
+	case "verdict", "fail-on":
+		return words(report.Levels()...)
+	case "confidence":
+		return words("high", "medium", "low")
+	case "since":
+		return scanIDs
+	case "owner-fallback":
+		return words("none", "account")
+	case "charge-type":
+		return words("PostPaid", "PrePaid")
+	case "log-level":
+		return words("debug", "info", "warn", "error")
+	case "log-format":
+		return words("text", "json")
+	case "nats-sync":
+		return words("always", "interval")
+	}
+	return nil
+}
+
+func spelt(formats []report.Format) []string {
+	out := make([]string, len(formats))
+	for i, f := range formats {
+		out[i] = string(f)
+	}
+	return out
+}
+
+// inStore asks the store that the command line names, or that of the
+// environment, if it can be had at once.
+func inStore(cmd *cobra.Command, ask func(context.Context, *app.Held)) {
+	place := storeFlags{dir: defaultStore()}
+	for _, name := range []string{"store", "server"} {
+		value := os.Getenv(config.EnvPrefix + strings.ToUpper(name))
+		if fl := cmd.Flags().Lookup(name); fl != nil && fl.Changed {
+			value = fl.Value.String()
+		}
+		switch {
+		case value == "":
+		case name == "store":
+			place.dir = value
+		default:
+			place.server = value
+		}
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completeTimeout)
+	defer cancel()
+	db, err := app.OpenStore(ctx, place.place(), nil, nil)
+	if err != nil {
+		return // a shell that completes nothing says so
+	}
+	defer db.Close()
+	ask(ctx, db)
+}
+
+func stored(cmd *cobra.Command) (out *filter.Known) {
+	inStore(cmd, func(_ context.Context, db *app.Held) { out = db.Known() })
+	return out
+}
+
+// shownIDs is how many scans a shell is offered.
+const shownIDs = 50
+
+func scanIDs(cmd *cobra.Command) (out []string) {
+	inStore(cmd, func(_ context.Context, db *app.Held) {
+		scans, err := db.Scans(shownIDs)
+		if err != nil {
+			return
+		}
+		for i := range scans {
+			if scans[i].Kind == "scan" && scans[i].EndedAt != nil {
+				out = append(out, scans[i].ID)
+			}
+		}
+	})
+	return append(out, "24h", "7d", "30d")
+}
+
+func ruleIDs() []string {
+	rs, err := catalog.Load()
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, r := range rs.Definition().Rules {
+		out = append(out, r.ID)
+	}
+	return out
+}
