@@ -160,9 +160,23 @@ func (v *instancesView) csv() string {
 // plainNames are the names of parameters for people.
 func plainNames() [][2]string {
 	return [][2]string{
-		{"q", "Search"}, {"verdict", "Verdict"}, {"target", "Target"}, {"confidence", "Confidence"}, {"waived", "Waived"}, {"os", "Operating system"},
-		{"os_family", "Operating system"}, {"os_version", "Version"}, {"legacy", "Legacy"}, {"account", "Account"}, {"region", "Region"},
-		{"tag", "Tag"}, {"family", "Family"}, {"image", "Image"}, {"status", "Status"}, {"exclude", "Without"}, {"gone", "Gone too"},
+		{"q", "Search"},
+		{"verdict", "Verdict"},
+		{"target", "Target"},
+		{"confidence", "Confidence"},
+		{"waived", "Waived"},
+		{"os", "Operating system"},
+		{"os_family", "Operating system"},
+		{"os_version", "Version"},
+		{"legacy", "Legacy"},
+		{"account", "Account"},
+		{"region", "Region"},
+		{"tag", "Tag"},
+		{"family", "Family"},
+		{"image", "Image"},
+		{"status", "Status"},
+		{"exclude", "Without"},
+		{"gone", "Gone too"},
 	}
 }
 

@@ -160,11 +160,11 @@ func (v *planView) fill(known *filter.Known, target string) {
 		}
 		v.Chips = append(v.Chips, chip{n[0], n[1], report.Short(value, 80), v.with(n[0], "", "from", "")})
 	}
-	title := "Plan to " + report.Short(target, 40)
+	words := make([]string, len(v.Chips))
 	for i, c := range v.Chips {
-		title += []string{": ", ", "}[min(i, 1)] + c.Value
+		words[i] = c.Value
 	}
-	v.Title = report.Short(title, 120)
+	v.Title = report.Short(strings.TrimSuffix("Plan to "+report.Short(target, 40)+": "+strings.Join(words, ", "), ": "), 120)
 	api := url.Values{}
 	for name, values := range v.Q {
 		if slices.Contains(filter.Words(), name) || name == "owner_tag" || name == "keep_os" {

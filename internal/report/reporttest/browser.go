@@ -192,9 +192,16 @@ func (b *Browser) Shoot(t *testing.T, name string, full bool) {
 		width, height int64
 		dark          bool
 	}{
-		{"390-light", 390, 844, false}, {"390-dark", 390, 844, true}, {"768-light", 768, 1024, false}, {"768-dark", 768, 1024, true},
-		{"1024-light", 1024, 768, false}, {"1024-dark", 1024, 768, true}, {"1440-light", 1440, 1000, false}, {"1440-dark", 1440, 1000, true},
-		{"1920-light", 1920, 1080, false}, {"1920-dark", 1920, 1080, true},
+		{"390-light", 390, 844, false},
+		{"390-dark", 390, 844, true},
+		{"768-light", 768, 1024, false},
+		{"768-dark", 768, 1024, true},
+		{"1024-light", 1024, 768, false},
+		{"1024-dark", 1024, 768, true},
+		{"1440-light", 1440, 1000, false},
+		{"1440-dark", 1440, 1000, true},
+		{"1920-light", 1920, 1080, false},
+		{"1920-dark", 1920, 1080, true},
 	} {
 		b.View(t, shot.width, shot.height, shot.dark)
 		action := chromedp.CaptureScreenshot()
