@@ -143,8 +143,8 @@ func parse(word, value string) (condition, error) {
 func system(value string) (family, version string) {
 	family, version, _ = strings.Cut(strings.Replace(value, ":", " ", 1), " ")
 	family, version = strings.ToLower(family), strings.ToLower(strings.ReplaceAll(version, " ", ""))
-	if slices.Contains(distro.Families(), family) {
-		return family, version
+	if slices.Contains(distro.Families(), family) || !strings.Contains(value, " ") {
+		return family, version // one word is a name of ours, or a mistake that is told
 	}
 	if g := distro.Identify(value); g.Family != "" && g.Family != "other-linux" {
 		return g.Family, g.Version
@@ -241,6 +241,11 @@ func (f *Filter) ByMachine() bool {
 	return len(f.families)+len(f.images) > 0 || slices.ContainsFunc(f.excluded, func(c condition) bool {
 		return c.word == "family" || c.word == "image"
 	})
+}
+
+// ByImage says whether it takes an instance's image to decide.
+func (f *Filter) ByImage() bool {
+	return len(f.images) > 0 || slices.ContainsFunc(f.excluded, func(c condition) bool { return c.word == "image" })
 }
 
 // Judged says whether instances on such a machine with this classification can

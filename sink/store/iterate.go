@@ -17,6 +17,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -376,9 +377,14 @@ func (w *walker) beyond(tx *bbolt.Tx, f finding, profile uint32, id []byte) (boo
 	if scope.ByMachine() {
 		passes, known := w.m.onto[profile]
 		if !known {
-			facts, err := w.facts.facts(tx, profile)
-			if err != nil {
-				return false, err
+			var facts rules.Facts // of which the software takes reading
+			if _, there := w.facts.classOf(profile); scope.ByImage() || !there {
+				var err error
+				if facts, err = w.facts.facts(tx, profile); err != nil {
+					return false, err
+				}
+			} else {
+				facts.Put(w.facts.hardware[w.facts.list[profile].Hardware])
 			}
 			passes = scope.Machine(filter.Machine{Family: w.m.family(&facts), Image: facts.ImageID})
 			w.m.onto[profile] = passes

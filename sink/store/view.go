@@ -33,6 +33,7 @@ type View struct {
 	own  bool // j's verdicts are the stored ones
 	f    Filter
 	snap *snapshot
+	onto map[uint32]bool // by profile, whether its machine passes the filter
 
 	mu     sync.Mutex
 	tx     *bbolt.Tx // nil once closed
@@ -185,6 +186,10 @@ func (v *View) reading() *reading { return &reading{db: v.db, snap: v.snap, view
 func (v *View) matcher(f *Filter) *matcher {
 	m := newMatcher(f, v.j, v.snap.tables)
 	m.foreign = !v.own
+	if v.onto == nil {
+		v.onto = m.onto
+	}
+	m.onto = v.onto // what one pass found out, the next one knows
 	return m
 }
 
