@@ -43,6 +43,7 @@ type setup struct {
 	natsURL    string // where the roles find NATS; "" for the servers themselves
 	natsDir    string // of the server's streams; "" for a folder of the test's
 	config     string // of the producers; "" for none
+	memory     string // of the server's streams in memory; "" for its own choice
 	storeDir   string // of the first sink; "" for a folder of the test's
 }
 
@@ -111,6 +112,13 @@ func (r *rig) startNATS() {
 			continue
 		}
 		args := []string{"-a", "127.0.0.1", "-p", fmt.Sprint(port), "-js", "-sd", filepath.Join(r.dir, fmt.Sprintf("js%d", i))}
+		if r.o.memory != "" {
+			conf := filepath.Join(r.dir, "small.conf")
+			if err := os.WriteFile(conf, fmt.Appendf(nil, "jetstream { store_dir: %q, max_memory_store: %s }\n", filepath.Join(r.dir, "small"), r.o.memory), 0o600); err != nil {
+				r.t.Fatal(err)
+			}
+			args = []string{"-a", "127.0.0.1", "-p", fmt.Sprint(port), "-c", conf}
+		}
 		if len(ports) > 1 {
 			args = append(args, "--name", fmt.Sprintf("n%d", i), "--cluster_name", "chaos",
 				"--cluster", fmt.Sprintf("nats://127.0.0.1:%d", clusters[i]), "--routes", strings.Join(routes, ","))

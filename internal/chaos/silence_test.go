@@ -3,8 +3,12 @@
 package chaos
 
 import (
+	"fmt"
+	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,4 +82,76 @@ func TestEmptiedBroker(t *testing.T) {
 	if !r.equal("after the emptied broker", before, r.reported(0)) {
 		t.Error("the store is not what a fault-free run's is")
 	}
+}
+
+// TestTwoSinksOfOneNameInProcesses starts a second sink under a name that is
+// taken: it ends with a message that says so, and the first goes on.
+func TestTwoSinksOfOneNameInProcesses(t *testing.T) {
+	r := newRig(t, seed(t), setup{instances: 2000, workers: 1})
+	r.start()
+	if _, err := r.complete(r.request(), 2*time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	out, err := r.shenscan("sink", "--nats-url", r.natsURL, "--sink-name", "s0", "--store", filepath.Join(r.dir, "second"), "--listen", "")
+	if err == nil || !strings.Contains(err.Error(), "runs on this NATS already") {
+		t.Errorf("the second sink: %v %s", err, out)
+	}
+	if _, err := r.complete(r.request(), 2*time.Minute); err != nil {
+		t.Error(err)
+	}
+	r.healthy()
+}
+
+// TestReadyzMeansIt takes from a sink what it needs, one after the other: NATS,
+// what NATS held, the file of its store. It says so, and that it is ready again.
+func TestReadyzMeansIt(t *testing.T) {
+	r := newRig(t, seed(t), setup{instances: 2000, workers: 1})
+	r.start()
+	listen, dir := fmt.Sprintf("127.0.0.1:%d", freePort(t)), filepath.Join(r.dir, "watched")
+	sink := newMember(t, r.dir, "watched", bins.shenscan, r.env, "sink", "--nats-url", r.natsURL, "--sink-name", "watched", "--store", dir, "--listen", listen)
+	r.roles = append(r.roles, sink)
+	is := func(want int) func() bool {
+		return func() bool {
+			c := http.Client{Timeout: 5 * time.Second}
+			resp, err := c.Get("http://" + listen + "/readyz")
+			if err != nil {
+				return false
+			}
+			_ = resp.Body.Close()
+			return resp.StatusCode == want
+		}
+	}
+	within(t, time.Minute, "it is ready", is(http.StatusOK))
+	r.nats[0].stop(syscall.SIGKILL)
+	within(t, time.Minute, "it misses NATS", is(http.StatusServiceUnavailable))
+	for i, arg := range r.nats[0].args {
+		if arg == "-sd" {
+			r.nats[0].args[i+1] = filepath.Join(r.dir, "emptied")
+		}
+	}
+	r.nats[0].revive(t)
+	within(t, 2*time.Minute, "it is ready on an emptied NATS", is(http.StatusOK))
+	if err := os.Remove(filepath.Join(dir, "store.db")); err != nil {
+		t.Fatal(err)
+	}
+	within(t, time.Minute, "it misses the file of its store", is(http.StatusServiceUnavailable))
+	if sink.own > 0 {
+		t.Error("it ended by itself")
+	}
+}
+
+// TestTwoProducersOnASmallServer starts two producers on a server whose memory
+// holds no more than 256 MB: both work.
+func TestTwoProducersOnASmallServer(t *testing.T) {
+	r := newRig(t, seed(t), setup{instances: 2000, workers: 1, producers: 2, memory: "256MB"})
+	r.start()
+	if _, err := r.complete(r.request(), 2*time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range r.roles {
+		if m.own > 0 {
+			t.Errorf("%s ended %d times by itself:\n%s", m.name, m.own, tail(m.log, 1000))
+		}
+	}
+	r.healthy()
 }
