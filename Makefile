@@ -201,6 +201,10 @@ soak: ## thirty minutes of serve with churn, scans, rescans, scrapes, a NATS res
 soak/short: ## the same in a minute and a half
 	$(GO) test -count=1 -tags soak -timeout 15m -v -run TestSoak ./internal/chaos -args -seed $(or $(SEED),0) -soak 75s
 
+.PHONY: answers
+answers: ## everything that a service answers, under load and then at rest: equal (INSTANCES=1500)
+	$(GO) test -count=1 -tags soak -timeout 30m -v -run TestAnswersUnderLoad ./internal/chaos -args -seed $(or $(SEED),0) -answers $(or $(INSTANCES),1500)
+
 .PHONY: chaos/seeds
 chaos/seeds: ## ten seeds of 200 kills each in a scan of 100,000 instances
 	$(GO) test -count=1 -tags chaos -timeout 6h -v -run TestKills ./internal/chaos -args -seeds 10 -kills 200 -instances 100000
