@@ -177,6 +177,10 @@ bench-full: build ## shenscan against the loops one would write instead, on simu
 bench-filters: build ## every filter of the page over 100,000 instances; fails beyond 300 ms
 	$(GO) run ./benchmarks/page -instances 100000 -within 300ms
 
+.PHONY: bench-newcomer
+bench-newcomer: ## the first minutes as the README has them, timed: clone, first report, first plan, first command without keys
+	benchmarks/newcomer.sh
+
 .PHONY: bench-page
 bench-page: build ## scrapes and the live table while a million instances are scanned
 	$(GO) run ./benchmarks/page

@@ -48,6 +48,18 @@ type Cell struct {
 	Text  string
 	Style Style
 	Right bool // aligned to the right
+	// Tail is the end of Text that stays to be seen where Text is cut.
+	Tail string
+}
+
+// fitted is the text in at most n columns.
+func (c *Cell) fitted(n int) string {
+	const least = 4 // columns of what goes before the tail
+	head, ok := strings.CutSuffix(c.Text, c.Tail)
+	if c.Tail == "" || !ok || Width(c.Text) <= n || Width(c.Tail)+least > n {
+		return Short(c.Text, n)
+	}
+	return Short(head, n-Width(c.Tail)) + c.Tail
 }
 
 // TextTable is a table for a terminal: columns as wide as their widest cell,
@@ -82,7 +94,7 @@ func (t *TextTable) Write(w io.Writer, width int, color bool) error {
 		var line strings.Builder
 		line.WriteString(strings.Repeat(" ", t.Indent))
 		for c, cell := range row {
-			text := Short(cell.Text, widths[c])
+			text := cell.fitted(widths[c])
 			pad := strings.Repeat(" ", max(0, widths[c]-Width(text)))
 			style := cell.Style
 			if i == 0 && t.Head != nil {
@@ -128,7 +140,7 @@ func (t *TextTable) cleaned() [][]Cell {
 	for i, row := range rows {
 		out[i] = make([]Cell, len(row))
 		for c, cell := range row {
-			cell.Text = Short(cell.Text, 400)
+			cell.Text, cell.Tail = Short(cell.Text, 400), Clean(cell.Tail)
 			out[i][c] = cell
 		}
 	}

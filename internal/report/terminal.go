@@ -208,6 +208,9 @@ func (t *terminal) groupTable(shown []*Bucket, remedies remedyCounts) error {
 			name += " *"
 		}
 		row := []Cell{{Text: name}, {Text: Number(b.Instances), Right: true}}
+		if b.Version != "" { // two groups of one system are told apart by it
+			row[0].Tail = strings.TrimPrefix(name, strings.TrimSuffix(OSName(b.OSFamily, ""), " (version not known)"))
+		}
 		for _, target := range t.r.Summary.Targets {
 			verdict, n := b.Verdicts.Worst(target)
 			text := verdict
