@@ -369,7 +369,7 @@ func (sc *scan) compact(p *parts, possible bool) {
 	}
 	if ok {
 		sc.keep(sc.servicePack(v, p), possible)
-		if !glued && sc.sep(p.at) == ' ' && len(text) > 2 { // "Red Hat Linux 940": 9.40 and 9 with a size
+		if !glued && (sc.sep(p.at) == ' ' && len(text) > 2 || sc.maybeUnit(p.at+1)) { // "Red Hat Linux 940": 9.40 and 9 with a size
 			sc.heads(text)
 		}
 		return
@@ -384,6 +384,17 @@ func (sc *scan) compact(p *parts, possible bool) {
 			return
 		}
 	}
+}
+
+// maybeUnit says whether an unknown word that may begin with a unit is glued to the
+// number before token i: 65Mbeijing.
+func (sc *scan) maybeUnit(i int) bool {
+	if i >= sc.n || sc.t[i].num || sc.sep(i) != 0 {
+		return false
+	}
+	text := sc.word(i)
+	first := words[text[:1]]
+	return words[text] == nil && first != nil && first.unit
 }
 
 // dot puts a dot into digits where the table has such a release.
