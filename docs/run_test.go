@@ -154,6 +154,7 @@ func furnish(root, work string) error {
 // commands and has no room for comments: the section, and what its examples
 // count on.
 var generatedMarks = map[string]string{
+	"shenscan config":       "runs with cloud",
 	"shenscan config check": "runs with cloud",
 	"shenscan config show":  "runs with cloud",
 	"shenscan check":        "not run: the id is that of an instance of an account",

@@ -157,7 +157,7 @@ func TestFilterNamesWhatThereIs(t *testing.T) {
 		"confidence":   {[]string{"plan", "--confidence", "hihg"}, nil, `did you mean "high"`},
 		"account":      {[]string{"plan", "--account", "nobody"}, nil, "is no account"},
 		"target":       {[]string{"report", "--target", "kvm", "--verdict", "shenlong-8=unknown"}, nil, "names no target"},
-		"os":           {[]string{"report", "--os", "centoss"}, nil, `did you mean "centos"`},
+		"os":           {[]string{"report", "--os", "centso"}, nil, `did you mean "centos"`},
 		"family":       {[]string{"report", "--family", "ecs.zz9"}, nil, "is no instance family"},
 		"tag":          {[]string{"report", "--tag", "nobody-has-this"}, nil, "is no tag"},
 		"exclude":      {[]string{"report", "--exclude", "regoin=cn-hangzhou"}, nil, `did you mean "region"`},

@@ -16,7 +16,10 @@ import (
 )
 
 func newConfigCmd() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Say what a process would run with, and whether it would"}
+	cmd := &cobra.Command{
+		Use: "config", Short: "Say what a process would run with, and whether it would",
+		Example: "  shenscan config show sink",
+	}
 	cmd.AddCommand(
 		&cobra.Command{
 			Use: "check [serve|producer|worker|sink] [FLAG...]", Short: "Check flags, environment, file, rules, schedules and accounts, and start nothing",
