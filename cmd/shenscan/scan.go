@@ -254,7 +254,9 @@ func scanOnce(
 	case err = <-over:
 	case err = <-ended: // the App stopped first: nothing will come of it
 		give()
-		_ = <-over // its error is that it was interrupted
+		if late := <-over; late != nil {
+			s.log.Debug("what came after the scan was interrupted", "err", late)
+		}
 		if err == nil {
 			err = fmt.Errorf("scan %s is done, what came after it was interrupted", scan.ID)
 		}
@@ -264,7 +266,9 @@ func scanOnce(
 	if err != nil {
 		stop()
 		_ = types.Wait()
-		_ = <-ended // stopped by us
+		if late := <-ended; late != nil {
+			s.log.Debug("the process did not stop cleanly", "err", late)
+		}
 		return nil, err
 	}
 	if err := types.Wait(); err != nil {
