@@ -12,6 +12,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"html"
 	"io"
 	"net"
 	"net/http"
@@ -332,7 +333,7 @@ func (r *rig) ask(ctx context.Context, q question, into map[question]*times) err
 			return nil
 		}
 		link, _, _ = strings.Cut(link, `"`)
-		path = strings.ReplaceAll(link, "&amp;", "&")
+		path = html.UnescapeString(link)
 	}
 	return nil
 }
@@ -419,7 +420,7 @@ func (r *rig) filters(ctx context.Context) error {
 					break
 				}
 				after, _, _ = strings.Cut(after, `"`)
-				path = strings.ReplaceAll(after, "&amp;", "&")
+				path = html.UnescapeString(after)
 			}
 		}
 		fmt.Printf("| %s | %d | %.0f | %.0f |\n", filter, len(took), took.at(0.5), took.at(1))
