@@ -299,6 +299,9 @@ func TestWhatIsCertainOfGluedDigitsStays(t *testing.T) {
 		{"CentOS6.010.0.0.5", "6.0"},
 		{"Ubuntu 91064位", "9.10"},
 		{"w2ksp4", "2000"},
+		{"CentOS 65Mbeijing", "6"},
+		{"Windows NT 402019.01.01", "nt4"},
+		{"CentOS68:05", "6"},
 		{"2003服务器", "2003"},
 	} {
 		g := distro.Identify(c.in)
