@@ -224,10 +224,10 @@ func TestAWeekOfRepairs(t *testing.T) {
 				return nil
 			}
 			change := ecssim.Change{OS: "centos 7.9"}
-			switch {
-			case n == 4:
+			switch n {
+			case 4:
 				change = ecssim.Change{Gone: true}
-			case n == 5:
+			case 5:
 				change = ecssim.Change{OS: "centos 5.8"}
 			}
 			if err := sim.Apply(truth.InstanceID, change); err != nil {

@@ -414,7 +414,7 @@ func (c *comparison) parts() {
 }
 
 // compare lists the parts of now with what they were, those behind first.
-func (c *comparison) compare(now, then *record.Shares, comparable bool, notes map[string]string) []ProgressPart {
+func (c *comparison) compare(now, then *record.Shares, known bool, notes map[string]string) []ProgressPart {
 	before := map[string]int{}
 	for i := range then.Largest {
 		before[then.Largest[i].Name] = then.Largest[i].Targets[c.target].Open
@@ -425,17 +425,17 @@ func (c *comparison) compare(now, then *record.Shares, comparable bool, notes ma
 		s := &now.Largest[i]
 		seen[s.Name] = true
 		part := ProgressPart{Name: s.Name, Instances: s.Instances, Open: s.Targets[c.target].Open, Waves: s.Targets[c.target].Waves, Note: notes[s.Name]}
-		was, known := before[s.Name]
+		was, named := before[s.Name]
 		switch {
-		case !comparable:
-		case known || then.Rest == nil: // who is not named, where all are, had none
+		case !known:
+		case named || then.Rest == nil: // who is not named, where all are, had none
 			part.since(was)
 		default:
 			part.Note = strings.TrimPrefix(part.Note+"; not among the largest then", "; ")
 		}
 		out = append(out, part)
 	}
-	if comparable && now.Rest == nil {
+	if known && now.Rest == nil {
 		for i := range then.Largest {
 			s := &then.Largest[i]
 			if !seen[s.Name] {
