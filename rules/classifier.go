@@ -71,9 +71,8 @@ type Host struct {
 
 // remembered is the classification of a pair of numbers.
 type remembered struct {
-	pair   uint64
-	cl     *Classification
-	levels []Level // of cl, by target
+	pair uint64
+	cl   *Classification
 }
 
 // maxNumbered bounds what is numbered at a time; beyond it equal content gets
@@ -115,29 +114,34 @@ func (c *Classifier) Machine(h Hardware) Machine { return c.Host(h).Machine }
 // Classify says what the rule set says of f. The result is shared and must not
 // be changed. f is not kept: strings that are remembered are copied.
 func (c *Classifier) Classify(f *Facts) *Classification {
-	cl, _ := c.Judge(c.System(f), c.Host(f.Hardware()))
-	return cl
+	return c.Judge(c.System(f), c.Host(f.Hardware()))
 }
 
+// Pair numbers what rules look at in a system and a host, both read by one
+// Classifier: it judges what has the same number alike.
+func Pair(s *System, m *Host) uint64 { return uint64(s.no)<<32 | uint64(m.no) }
+
 // Judge says what the rule set says of a system on a host, both read by this
-// Classifier, and the level for each target. The results are shared and must
-// not be changed.
-func (c *Classifier) Judge(s *System, m *Host) (*Classification, []Level) {
-	pair := uint64(s.no)<<32 | uint64(m.no)
+// Classifier. The result is shared and must not be changed.
+func (c *Classifier) Judge(s *System, m *Host) *Classification {
+	pair := Pair(s, m)
 	h := mix(pair, pair>>32)
 	set := c.verdict.set(h)
 	for i := range set {
 		if e := set[i].Load(); e != nil && e.pair == pair {
-			return e.cl, e.levels
+			return e.cl
 		}
 	}
-	p := s.soft.on(&m.machine)
-	e := &remembered{pair: pair, cl: c.r.evaluate(&p, &s.id, c.targets, nil)}
-	for i := range e.cl.Verdicts {
-		e.levels = append(e.levels, e.cl.Verdicts[i].Level)
-	}
+	e := &remembered{pair, c.Evaluate(s, m)}
 	c.verdict.put(h, e)
-	return e.cl, e.levels
+	return e.cl
+}
+
+// Evaluate is Judge for those who remember what they made of it: it neither
+// looks whether the pair is known nor remembers it.
+func (c *Classifier) Evaluate(s *System, m *Host) *Classification {
+	p := s.soft.on(&m.machine)
+	return c.r.evaluate(&p, &s.id, c.targets, nil)
 }
 
 // System reads the operating system, from memory where the same facts were

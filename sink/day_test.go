@@ -45,7 +45,7 @@ func TestWaiverEndsInARunningProcess(t *testing.T) {
 			Order: clock.Load(), Ruleset: rs.Digest(), Targets: []string{"kvm", "shenlong-6", "shenlong-7", "shenlong-8"},
 		}
 		page.Software, page.Hardware = append(page.Software, facts.Software()), append(page.Hardware, facts.Hardware())
-		page.Profiles = append(page.Profiles, event.Profile{Levels: make([]rules.Level, 4)})
+		page.Profiles = append(page.Profiles, event.Profile{})
 		page.Rows = event.RowsOf([]event.Row{{ID: "i-" + sc.Region, Name: "one", Zone: sc.Region + "-b", Status: "Running"}})
 		msgs = append(msgs, page)
 	}

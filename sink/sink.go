@@ -71,6 +71,7 @@ type Sink struct {
 	moved    chan struct{} // holds one token since a scan moved on
 	caughtUp caughtUp
 	applied  event.Position // before the batch at hand; for DropApplied
+	warned   map[store.JudgedBy]bool
 	dropped  uint64
 
 	lostMu sync.Mutex
@@ -80,7 +81,7 @@ type Sink struct {
 // New returns a Sink; Run does the work.
 func New(db *store.DB, b *bus.Bus, o Options) *Sink {
 	o.fill()
-	return &Sink{o: o, db: db, bus: b, drain: make(chan struct{}, 1), moved: make(chan struct{}, 1)}
+	return &Sink{o: o, db: db, bus: b, drain: make(chan struct{}, 1), moved: make(chan struct{}, 1), warned: map[store.JudgedBy]bool{}}
 }
 
 // CaughtUp reports whether the store holds all that the results stream held a
@@ -226,6 +227,7 @@ func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
 		s.o.Log.InfoContext(ctx, "scan moved on", "scan", sc.ID, "state", sc.State, "kind", sc.Kind, "instances", sc.Instances, "gone", sc.Gone, "changed", sc.Changed)
 		s.logScopes(ctx, sc)
 	}
+	s.warnAnew(ctx, applied.Anew)
 	if len(applied.Scans) > 0 {
 		select {
 		case s.moved <- struct{}{}:
@@ -239,6 +241,22 @@ func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
 		s.drop(ctx)
 	}
 	return nil
+}
+
+// warnAnew logs, once each, whose pages are judged anew.
+func (s *Sink) warnAnew(ctx context.Context, anew map[store.JudgedBy]int) {
+	for by := range anew {
+		if s.warned[by] {
+			continue
+		}
+		s.warned[by] = true
+		if by.Unsound {
+			s.o.Log.ErrorContext(ctx, "pages came with verdicts that no rule set gives; they are judged anew: look for what else publishes on the results stream", "ruleset", by.Ruleset)
+			continue
+		}
+		s.o.Log.WarnContext(ctx, "a worker judges by another rule set or for other targets; its pages are judged anew: give workers and sinks the same --rules and --target",
+			"ruleset", by.Ruleset, "targets", by.Targets, "own_ruleset", s.db.Summary().Ruleset)
+	}
 }
 
 // logScopes logs what each stage of a scan that ended had of its scopes: those

@@ -8,6 +8,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/catalog"
+	"github.com/shenscan/shenscan/rules/outcome"
 	"github.com/shenscan/shenscan/workers"
 )
 
@@ -39,7 +40,7 @@ func TestAllocationsOfAKnownPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := r.NewClassifier(nil)
+	c := outcome.NewReader(r.NewClassifier(nil))
 	page, images := fullPage()
 	const most = 7 // the message and its slices
 	if n := testing.AllocsPerRun(50, func() { workers.Classify(c, page, images) }); n > most {
@@ -54,7 +55,7 @@ func BenchmarkClassifyPage(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	c := r.NewClassifier(nil)
+	c := outcome.NewReader(r.NewClassifier(nil))
 	page, images := fullPage()
 	b.ReportAllocs()
 	for b.Loop() {

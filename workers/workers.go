@@ -16,6 +16,7 @@ import (
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/trace"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/outcome"
 )
 
 // Publisher stores a message durably before it returns nil. A repeat of a
@@ -43,12 +44,12 @@ type Observer interface{ Classified(instances int) }
 
 // Worker classifies pages. It is safe for concurrent use.
 type Worker struct {
-	images     Images
-	bus        Publisher
-	platform   *Platform // nil where the platform is not asked
-	classifier atomic.Pointer[rules.Classifier]
-	observer   Observer
-	log        *slog.Logger
+	images   Images
+	bus      Publisher
+	platform *Platform // nil where the platform is not asked
+	reader   atomic.Pointer[outcome.Reader]
+	observer Observer
+	log      *slog.Logger
 }
 
 // New returns a Worker that classifies with c.
@@ -60,7 +61,7 @@ func New(c *rules.Classifier, images Images, bus Publisher, observer Observer, l
 
 // Use has pages classified with c from now on; one that is at hand may still be
 // classified with the one before, which its result names.
-func (w *Worker) Use(c *rules.Classifier) { w.classifier.Store(c) }
+func (w *Worker) Use(c *rules.Classifier) { w.reader.Store(outcome.NewReader(c)) }
 
 // WithPlatform lets the worker hold the platform's answers against the fleet.
 func (w *Worker) WithPlatform(p *Platform) *Worker {
@@ -84,7 +85,7 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 		return err
 	}
 	_, span = trace.Start(ctx, "classify", trace.Int("shenscan.instances", page.Rows.Len()))
-	out := Classify(w.classifier.Load(), page, images)
+	out := Classify(w.reader.Load(), page, images)
 	span.End(nil)
 	out.Failures = failures
 	out.Order = order(page, stored)
@@ -114,7 +115,7 @@ func (w *Worker) holdAgainstFleet(ctx context.Context, page *event.InstancesList
 		if image == nil || image.Facts.Refused == "" || machine.Running != rules.Yes {
 			continue
 		}
-		families := w.classifier.Load().Ruleset().Families()
+		families := w.reader.Load().Classifier().Ruleset().Families()
 		class := families.Lookup(machine.InstanceType, machine.InstanceFamily).Class
 		if class == "" || !slices.Contains(image.refusedClasses(families), class) {
 			continue
@@ -165,21 +166,37 @@ func imageIDs(software []event.Installed) []string {
 
 // Classify judges a page: what its instances have in common, once. images are
 // those of its software.
-func Classify(c *rules.Classifier, page *event.InstancesListed, images []*Image) *event.InstancesClassified {
+func Classify(r *outcome.Reader, page *event.InstancesListed, images []*Image) *event.InstancesClassified {
+	c := r.Classifier()
 	out := &event.InstancesClassified{
 		Walk: page.Walk, Page: page.Page, Ruleset: c.Digest(), Targets: c.Targets(),
 		Software: make([]*rules.Facts, len(page.Software)), Hardware: page.Hardware, Profiles: make([]event.Profile, len(page.Profiles)), Rows: page.Rows,
 	}
-	systems, hosts := make([]*rules.System, len(page.Software)), make([]*rules.Host, len(page.Hardware))
+	systems, hosts := make([]*rules.System, len(page.Software)), make([]host, len(page.Hardware))
 	for i := range page.Software {
 		out.Software[i], systems[i] = images[i].read(c, &page.Software[i])
 	}
-	for i := range page.Hardware {
-		hosts[i] = c.Host(page.Hardware[i])
+	for i, hardware := range page.Hardware {
+		h := c.Host(hardware)
+		hosts[i] = host{h, r.There(h, hardware)}
 	}
+	numbers := map[*outcome.Class]int{}
 	for i, p := range page.Profiles {
-		_, p.Levels = c.Judge(systems[p.Software], hosts[p.Hardware])
+		class := r.Class(systems[p.Software], hosts[p.Hardware].Host, hosts[p.Hardware].there)
+		number, known := numbers[class]
+		if !known {
+			number = len(out.Classes)
+			numbers[class] = number
+			out.Classes = append(out.Classes, *class)
+		}
+		p.Class = number
 		out.Profiles[i] = p
 	}
 	return out
+}
+
+// host is a machine, and the targets that it is there on.
+type host struct {
+	*rules.Host
+	there uint32
 }

@@ -24,7 +24,7 @@ var layers = []layer{
 	{"internal/schema", []string{"internal/record", "rules"}},
 	{"internal/filter", []string{"rules", "rules/distro"}}, // what narrows an answer, whoever gives it
 	{"internal/probe", []string{"rules/..."}},              // what a machine is asked and how its answer is read
-	{"internal/event", []string{"internal/ecs", "internal/record", "rules"}},
+	{"internal/event", []string{"internal/ecs", "internal/record", "rules", "rules/outcome"}},
 	{"internal/files", nil}, // how files are written, whatever is in them
 	// Spans know no message: whoever makes one names it.
 	{"internal/trace/...", []string{"internal/trace/..."}},
@@ -45,7 +45,7 @@ var layers = []layer{
 	// What scans have come to: pure, without a file, a clock or a network.
 	{"sink/scans", []string{"internal/ecs", "internal/event", "internal/record"}},
 	// The bytes of the store: pure, without a transaction.
-	{"sink/store/format", []string{"internal/ecs", "internal/event", "rules"}},
+	{"sink/store/format", []string{"internal/ecs", "internal/event", "rules", "rules/outcome"}},
 	{"sink/exporter/...", []string{"internal/record", "rules", "sink/store"}},
 
 	// Views of the sink's records.

@@ -20,6 +20,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/outcome"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -74,18 +75,18 @@ func classified(t *testing.T) *event.InstancesClassified {
 		Ruleset  string
 		Targets  []string
 		Facts    []rules.Facts
-		Levels   [][]rules.Level
+		Classes  []outcome.Class
 		Rows     []event.Row
 		Failures []record.Failure
 	}](t)
 	m := &event.InstancesClassified{
-		Walk: whole.Walk, Page: whole.Page, Order: whole.Order, Ruleset: whole.Ruleset, Targets: whole.Targets,
+		Walk: whole.Walk, Page: whole.Page, Order: whole.Order, Ruleset: whole.Ruleset, Targets: whole.Targets, Classes: whole.Classes,
 		Failures: whole.Failures,
 	}
 	for i := range whole.Facts {
 		m.Software = append(m.Software, whole.Facts[i].Software())
 		m.Hardware = append(m.Hardware, whole.Facts[i].Hardware())
-		m.Profiles = append(m.Profiles, event.Profile{Software: i, Hardware: i, Levels: whole.Levels[i]})
+		m.Profiles = append(m.Profiles, event.Profile{Software: i, Hardware: i, Class: 1 - i})
 	}
 	whole.Rows[0].Profile, whole.Rows[1].Profile = 1, 0
 	m.Rows = event.RowsOf(whole.Rows)
@@ -367,7 +368,8 @@ func BenchmarkEncodePage(b *testing.B) {
 	for range 40 {
 		m.Software = append(m.Software, &rules.Facts{OSName: "CentOS  7.6 64位", OSNameEn: "CentOS  7.6 64 bit", ImageID: "centos_7_06_64_20G_alibase_20190218.vhd"})
 		m.Hardware = append(m.Hardware, rules.Hardware{InstanceType: "ecs.g6.large"})
-		m.Profiles = append(m.Profiles, event.Profile{Software: len(m.Profiles), Hardware: len(m.Profiles), Levels: []rules.Level{1, 1, 1}})
+		m.Profiles = append(m.Profiles, event.Profile{Software: len(m.Profiles), Hardware: len(m.Profiles), Class: len(m.Profiles)})
+		m.Classes = append(m.Classes, outcome.Class{Levels: "\x01\x01\x01", Standings: "\x09\x09\x09", Family: "centos", Version: "7.6"})
 	}
 	var rows []event.Row
 	for i := range 100 {

@@ -17,6 +17,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/outcome"
 )
 
 // Kind says what a scan enumerates.
@@ -117,13 +118,15 @@ type Installed struct {
 }
 
 // InstancesClassified is a page after the workers: instances, their facts and
-// the verdict levels that the named rule set gives them.
+// what the named rule set says of them for the named targets. A sink that has
+// the same takes it as it is.
 type InstancesClassified struct {
 	Walk
 	Page     int
 	Order    int64            // unix nanoseconds: when this was observed, bounded by the broker's clock
-	Ruleset  string           // digest that Levels were made with
-	Targets  []string         // the targets of Levels
+	Ruleset  string           // digest of the rule set that judged
+	Targets  []string         // the targets that it judged, in the order of Class.Levels
+	Classes  []outcome.Class  // what it said, each once
 	Software []*rules.Facts   // what runs in the page, each once, without the machine's part; not to be changed
 	Hardware []rules.Hardware // the machines of the page, each once
 	Profiles []Profile        // which of them come together
@@ -133,8 +136,8 @@ type InstancesClassified struct {
 
 // Profile is software on hardware.
 type Profile struct {
-	Software, Hardware int           // indexes into the page's
-	Levels             []rules.Level // by target
+	Software, Hardware int // indexes into the page's
+	Class              int // index into the page's classes; a listed page has none
 }
 
 // Facts returns the facts of a profile.

@@ -1,8 +1,11 @@
 package event
 
 import (
+	"math"
+
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/outcome"
 )
 
 // The flat encoding: the head of the message, what its instances have in common,
@@ -25,7 +28,7 @@ func appendListed(b []byte, m *InstancesListed) []byte {
 		w.guest(&s.Guest)
 	}
 	w.machines(m.Hardware)
-	w.profiles(m.Profiles, 0)
+	w.profiles(m.Profiles, false)
 	return append(w.b, m.Rows.encoding()...)
 }
 
@@ -37,7 +40,7 @@ func readListed(r *reader) *InstancesListed {
 		r.guest(&m.Software[i].Guest)
 	}
 	m.Hardware = r.machines()
-	m.Profiles = r.profiles(len(m.Software), len(m.Hardware), 0)
+	m.Profiles = r.profiles(len(m.Software), len(m.Hardware), false)
 	m.Rows = r.rows(len(m.Profiles))
 	return m
 }
@@ -64,7 +67,8 @@ func appendClassified(b []byte, m *InstancesClassified) []byte {
 		w.facts(m.Software[i])
 	}
 	w.machines(m.Hardware)
-	w.profiles(m.Profiles, len(m.Targets))
+	w.classes(m.Classes)
+	w.profiles(m.Profiles, true)
 	return append(w.b, m.Rows.encoding()...)
 }
 
@@ -73,7 +77,8 @@ func readClassified(r *reader) *InstancesClassified {
 	m.Targets, m.Failures = r.targets(), r.failures()
 	m.Software = r.systems()
 	m.Hardware = r.machines()
-	m.Profiles = r.profiles(len(m.Software), len(m.Hardware), len(m.Targets))
+	m.Classes = r.classes()
+	m.Profiles = r.profiles(len(m.Software), len(m.Hardware), true)
 	m.Rows = r.rows(len(m.Profiles))
 	return m
 }
@@ -195,36 +200,63 @@ func (r *reader) machines() []rules.Hardware {
 	return list
 }
 
-// profiles writes which parts come together, with a level for each target.
-func (w *writer) profiles(list []Profile, targets int) {
+// classes writes what was said of the profiles, each once.
+func (w *writer) classes(list []outcome.Class) {
+	w.uint(uint64(len(list)))
+	for i := range list {
+		c := &list[i]
+		w.word(c.Levels)
+		w.word(c.Standings)
+		w.word(c.Family)
+		w.word(c.Version)
+		w.byte(legacyByte(c.Legacy))
+	}
+}
+
+func legacyByte(legacy bool) byte {
+	if legacy {
+		return 1
+	}
+	return 0
+}
+
+// classes reads them as they are, sound or not.
+func (r *reader) classes() []outcome.Class {
+	list := make([]outcome.Class, r.count(5))
+	for i := range list {
+		list[i] = outcome.Class{Levels: r.word(), Standings: r.word(), Family: r.word(), Version: r.word(), Legacy: r.enum(1) == 1}
+	}
+	return list
+}
+
+// profiles writes which parts come together, and the class where they were
+// judged.
+func (w *writer) profiles(list []Profile, judged bool) {
 	w.uint(uint64(len(list)))
 	for i := range list {
 		p := &list[i]
 		w.uint(uint64(p.Software))
 		w.uint(uint64(p.Hardware))
-		for t := range targets {
-			w.byte(byte(p.Levels[t]))
+		if judged {
+			w.uint(uint64(p.Class))
 		}
 	}
 }
 
-func (r *reader) profiles(software, hardware, targets int) []Profile {
-	list := make([]Profile, r.count(2+targets))
-	levels := make([]rules.Level, len(list)*targets)
+// profiles reads them. A class may be one that is not there: whoever wants it
+// judges anew.
+func (r *reader) profiles(software, hardware int, judged bool) []Profile {
+	list := make([]Profile, r.count(2))
 	for i := range list {
 		sw, hw := r.uint(), r.uint()
 		if r.err != nil || sw >= uint64(software) || hw >= uint64(hardware) {
 			r.fail("profile refers to a part that is not there")
 			return nil
 		}
-		p := Profile{Software: int(sw), Hardware: int(hw)}
-		if targets > 0 {
-			p.Levels, levels = levels[:targets:targets], levels[targets:]
+		list[i] = Profile{Software: int(sw), Hardware: int(hw)}
+		if judged {
+			list[i].Class = int(min(r.uint(), math.MaxInt32))
 		}
-		for t := range p.Levels {
-			p.Levels[t] = rules.Level(r.enum(byte(rules.Incompatible)))
-		}
-		list[i] = p
 	}
 	return list
 }

@@ -256,8 +256,21 @@ type Summary struct {
 	Excluded  []AccountLabel `json:"excluded,omitempty"`  // left alone by the configuration, as of the last scan
 	Forgotten []Forgotten    `json:"forgotten,omitempty"` // settled as truly gone, the newest last
 	Ruleset   string         `json:"ruleset"`
-	CaughtUp  bool           `json:"caught_up"`
-	AsOf      time.Time      `json:"as_of"`
+	// JudgedAnew are the pages that the store judged by its own rule set,
+	// although a worker had judged them, since the process started.
+	JudgedAnew []JudgedAnew `json:"judged_anew,omitempty"`
+	CaughtUp   bool         `json:"caught_up"`
+	AsOf       time.Time    `json:"as_of"`
+}
+
+// JudgedAnew says of pages who had judged them before the store did.
+type JudgedAnew struct {
+	Ruleset string   `json:"ruleset"` // digest of the worker's rule set
+	Targets []string `json:"targets"`
+	Pages   int      `json:"pages"`
+	// Unsound says that it was the store's own rule set, and that what came
+	// cannot be what a rule set says.
+	Unsound bool `json:"unsound,omitempty"`
 }
 
 // ScopeStatus is how fresh and whole the knowledge of one scope is.

@@ -29,6 +29,7 @@ import (
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/catalog"
+	kept "github.com/shenscan/shenscan/rules/outcome"
 	"github.com/shenscan/shenscan/sink/store"
 	"github.com/shenscan/shenscan/workers"
 )
@@ -416,12 +417,13 @@ func (w *world) expected() map[string]string {
 				images[i] = &workers.Image{Facts: *facts}
 			}
 		}
-		page := workers.Classify(w.classifier, listed, images)
+		page := workers.Classify(kept.NewReader(w.classifier), listed, images)
 		i := 0
 		for row := range page.Rows.All() {
 			var b strings.Builder
-			for t, l := range page.Profiles[row.Profile].Levels {
-				fmt.Fprintf(&b, "%s=%s ", page.Targets[t], l)
+			class := &page.Classes[page.Profiles[row.Profile].Class]
+			for t, name := range page.Targets {
+				fmt.Fprintf(&b, "%s=%s ", name, class.Level(t))
 			}
 			x := &list[i]
 			i++

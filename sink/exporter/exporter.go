@@ -52,7 +52,7 @@ type Collector struct {
 
 	completed, complete, unlisted, stages, duration, failed, changes *prometheus.Desc
 	commits, size, limit, held, gone, unknown, observed, caughtUp    *prometheus.Desc
-	running, regions, planning                                       *prometheus.Desc
+	running, regions, planning, anew                                 *prometheus.Desc
 	waived, confidence, owned                                        *prometheus.Desc
 
 	mu                sync.Mutex
@@ -98,6 +98,7 @@ func New(src Source, o Options) *Collector {
 		regions:    desc("scan_regions", "Regions of the account in the scans that run now, by how they stand.", "account", "state"),
 		planning:   desc("scan_account_planning", "1 while a scan that runs waits to hear which regions the account has; absent while none does.", "account"),
 		caughtUp:   desc("caught_up", "Whether the store holds all that the results stream held when this process started."),
+		anew:       desc("pages_judged_anew_total", "Pages that the store judged by its own rule set although a worker had judged them, since this process started: by another rule set or for other targets, or not as a rule set can.", "reason"),
 	}
 }
 
@@ -105,7 +106,8 @@ func New(src Source, o Options) *Collector {
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.completed, c.complete, c.unlisted, c.stages, c.duration, c.failed, c.changes,
-		c.commits, c.size, c.limit, c.held, c.gone, c.unknown, c.observed, c.waived, c.confidence, c.owned,
+		c.commits, c.size, c.limit, c.held, c.gone, c.unknown, c.observed, c.waived, c.confidence, c.owned, c.anew,
+		c.completed, c.complete, c.unlisted, c.stages, c.duration, c.failed, c.changes, c.anew,
 	} {
 		ch <- d
 	}
@@ -310,6 +312,17 @@ func (c *Collector) stats(s store.Stats, ch chan<- prometheus.Metric) {
 	}
 	for k, n := range changes {
 		ch <- counter(c.changes, n, k.Target, k.From, k.To)
+	}
+	anew := map[string]int{"ruleset": 0, "unsound": 0}
+	for i := range s.JudgedAnew {
+		reason := "ruleset"
+		if s.JudgedAnew[i].Unsound {
+			reason = "unsound"
+		}
+		anew[reason] += s.JudgedAnew[i].Pages
+	}
+	for reason, n := range anew {
+		ch <- counter(c.anew, float64(n), reason)
 	}
 	ch <- prometheus.MustNewConstHistogram(c.commits, s.Commits, s.CommitSeconds, s.CommitBuckets)
 	ch <- gauge(c.size, float64(s.Size))

@@ -74,7 +74,12 @@ func small() *fixed {
 		},
 		stats: store.Stats{
 			Size: 4096, SizeLimit: 1 << 30, Commits: 3, CommitSeconds: 0.5, CommitBuckets: map[float64]uint64{0.01: 1, 0.1: 2, 1: 3},
-			Changes:  map[store.ChangeKey]uint64{{Target: "kvm", From: "compatible", To: "incompatible"}: 4},
+			Changes: map[store.ChangeKey]uint64{{Target: "kvm", From: "compatible", To: "incompatible"}: 4},
+			JudgedAnew: []record.JudgedAnew{
+				{Ruleset: "other", Targets: []string{"kvm"}, Pages: 3},
+				{Ruleset: "third", Targets: []string{"kvm"}, Pages: 2},
+				{Ruleset: "own", Targets: []string{"kvm"}, Pages: 1, Unsound: true},
+			},
 			Accounts: map[string]store.AccountStatus{"prod": {Duration: 90 * time.Second, FailedRegions: 1}}, Observed: end,
 		},
 	}

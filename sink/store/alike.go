@@ -8,6 +8,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/outcome"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -69,7 +70,7 @@ func (c *alikeCount) take(tx *bbolt.Tx, w *walker, r *candidateRow) error {
 		c.shared[cl]++
 		return nil
 	}
-	key := waivedKey{own, levelsOnly(cl).Levels}
+	key := waivedKey{own, outcome.LevelsOnly(cl).Levels}
 	if c.waived[key] == nil {
 		c.waived[key] = &record.Alike{Classification: cl}
 	}

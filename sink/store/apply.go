@@ -11,6 +11,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/outcome"
 	"github.com/shenscan/shenscan/sink/scans"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
@@ -26,16 +27,17 @@ type Change struct {
 
 // Applied says what Apply or Reclassify did.
 type Applied struct {
-	Changes []Change      // in the order of the results stream
-	Scans   []record.Scan // that started or ended, in that order
-	Asked   int           // questions to producers
-	Rows    int           // rows applied or found to be known already
-	New     int           // instances seen for the first time
-	Stale   int           // rows older than what is known
-	Same    int           // rows as they are known
-	Gone    int           // instances found missing
-	Invalid int           // rows or messages that cannot be stored, and were skipped
-	Skipped int           // messages at or before the checkpoint
+	Changes []Change         // in the order of the results stream
+	Scans   []record.Scan    // that started or ended, in that order
+	Asked   int              // questions to producers
+	Rows    int              // rows applied or found to be known already
+	New     int              // instances seen for the first time
+	Stale   int              // rows older than what is known
+	Same    int              // rows as they are known
+	Gone    int              // instances found missing
+	Invalid int              // rows or messages that cannot be stored, and were skipped
+	Anew    map[JudgedBy]int // pages that the store judged itself, by what had judged them
+	Skipped int              // messages at or before the checkpoint
 }
 
 func (a *Applied) add(b *Applied) {
@@ -49,6 +51,12 @@ func (a *Applied) add(b *Applied) {
 	a.Gone += b.Gone
 	a.Invalid += b.Invalid
 	a.Skipped += b.Skipped
+	for by, pages := range b.Anew {
+		if a.Anew == nil {
+			a.Anew = map[JudgedBy]int{}
+		}
+		a.Anew[by] += pages
+	}
 }
 
 // clockTolerance is how far broker times of different streams may differ
@@ -115,7 +123,7 @@ func (db *DB) applyPart(batch []event.Received) (*Applied, error) {
 	if err != nil {
 		return nil, err
 	}
-	db.count(a.out.Changes)
+	db.count(a.out)
 	db.evict()
 	return a.out, nil
 }
@@ -318,7 +326,9 @@ func (db *DB) evict() {
 	}
 }
 
-// profilesOf numbers the profiles of a page.
+// profilesOf numbers the profiles of a page. A new one has the class that the
+// worker gave it, or that this store's own rule set gives where that is not to
+// be taken.
 func (a *applier) profilesOf(m *event.InstancesClassified) ([]uint32, error) {
 	ps := a.db.profs
 	a.software, a.hardware = a.software[:0], a.hardware[:0]
@@ -329,10 +339,14 @@ func (a *applier) profilesOf(m *event.InstancesClassified) ([]uint32, error) {
 		a.hardware = append(a.hardware, ps.hardwareOf(m.Hardware[i]))
 	}
 	a.profiles = a.profiles[:0]
+	taken := a.takes(m)
 	for i := range m.Profiles {
 		p := &m.Profiles[i]
 		software, hardware := a.software[p.Software], a.hardware[p.Hardware]
 		a.profiles = append(a.profiles, ps.number(software, hardware, func() uint32 {
+			if taken {
+				return a.db.classes.number(m.Classes[p.Class])
+			}
 			h := m.Hardware[p.Hardware]
 			return a.db.classNumber(a.j, ps.judge(a.j, software, hardware, m.Software[p.Software], h), h)
 		}))
@@ -356,7 +370,7 @@ func (db *DB) classNumber(j *judge, cl *rules.Classification, h rules.Hardware) 
 	if len(known) >= 1<<16 {
 		clear(known)
 	}
-	n := db.classes.number(j.class(cl, key.there))
+	n := db.classes.number(outcome.Of(cl, key.there))
 	known[key] = n
 	return n
 }

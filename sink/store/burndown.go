@@ -13,6 +13,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/outcome"
 	"github.com/shenscan/shenscan/rules/waves"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
@@ -46,7 +47,7 @@ type part struct {
 func newPart(targets int) *part { return &part{on: make([]numbers, targets)} }
 
 // add counts n instances of a class.
-func (p *part) add(c *format.Class, n int) {
+func (p *part) add(c *outcome.Class, n int) {
 	p.instances += n
 	for t := range p.on {
 		p.on[t][c.Level(t)] += n
@@ -100,7 +101,7 @@ var openWaves = func() (bits uint32) {
 }()
 
 // open tells whether instances of a class are open on the target with a number.
-func open(c *format.Class, target int) bool {
+func open(c *outcome.Class, target int) bool {
 	s, ok := c.Standing(target)
 	return ok && openWaves>>s.Wave&1 == 1
 }

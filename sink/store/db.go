@@ -118,6 +118,7 @@ type DB struct {
 	owners  *record.Shares       // of the last point of progress
 	used    []bool               // profiles that some instance has, while opening
 	changes map[ChangeKey]uint64 // since this process opened the store
+	anew    map[JudgedBy]int     // pages judged anew, since then
 
 	readers atomic.Pointer[tables]
 
@@ -167,7 +168,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 			return nil, err
 		}
 	}
-	db := &DB{o: o, seed: maphash.MakeSeed(), changes: map[ChangeKey]uint64{}, views: map[*View]struct{}{}}
+	db := &DB{o: o, seed: maphash.MakeSeed(), changes: map[ChangeKey]uint64{}, anew: map[JudgedBy]int{}, views: map[*View]struct{}{}}
 	db.judge.Store(o.judge(o.Classifier))
 	if err := db.openFile(); err != nil {
 		return nil, err

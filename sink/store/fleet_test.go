@@ -14,6 +14,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/outcome"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -52,9 +53,9 @@ func (j *judge) System(f *rules.Facts) *rules.System {
 
 func (j *judge) Host(rules.Hardware) *rules.Host { return nil }
 
-func (j *judge) Judge(s *rules.System, _ *rules.Host) (*rules.Classification, []rules.Level) {
+func (j *judge) Judge(s *rules.System, _ *rules.Host) *rules.Classification {
 	cl, _ := j.systems.Load(s)
-	return cl.(*rules.Classification), nil
+	return cl.(*rules.Classification)
 }
 
 func (j *judge) classify(f *rules.Facts) *rules.Classification {
@@ -190,6 +191,9 @@ type machine struct {
 	tags         []ecs.Tag
 }
 
+// honest judges what workers of the test fleets judge.
+var honest = newJudge("a", oldOnes)
+
 // page is a classified page of machines.
 func page(scan string, kind event.Kind, s ecs.Scope, lane, walk string, n int, seconds int64, machines ...machine) *event.InstancesClassified {
 	m := &event.InstancesClassified{
@@ -209,7 +213,8 @@ func page(scan string, kind event.Kind, s ecs.Scope, lane, walk string, n int, s
 			f := facts(x.os)
 			m.Software = append(m.Software, f.Software())
 			m.Hardware = append(m.Hardware, f.Hardware())
-			m.Profiles = append(m.Profiles, event.Profile{Software: p, Hardware: p, Levels: make([]rules.Level, 3)})
+			m.Profiles = append(m.Profiles, event.Profile{Software: p, Hardware: p, Class: p})
+			m.Classes = append(m.Classes, outcome.Of(honest.Classify(&f), outcome.There(honest.TargetList(), f.Hardware(), honest.Machine(f.Hardware()))))
 		}
 		name := x.name
 		if name == "" {

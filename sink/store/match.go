@@ -10,6 +10,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/outcome"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -20,21 +21,21 @@ type matcher struct {
 	t     *tables
 	query []byte // in lower case
 	since int64
-	rank  func(*format.Class) string // what a class sorts by; nil: nothing
-	only  *string                    // with rank: lets only this one through
-	fits  map[uint32]*fit            // by class
+	rank  func(*outcome.Class) string // what a class sorts by; nil: nothing
+	only  *string                     // with rank: lets only this one through
+	fits  map[uint32]*fit             // by class
 	// foreign says that the stored verdicts are not j's: rows are judged anew.
 	foreign bool
-	judged  map[uint32]*fit       // by profile, where rows are judged anew without waivers
-	onto    map[uint32]bool       // by profile, whether its machine passes
-	other   map[format.Class]*fit // the same by what a class is
+	judged  map[uint32]*fit        // by profile, where rows are judged anew without waivers
+	onto    map[uint32]bool        // by profile, whether its machine passes
+	other   map[outcome.Class]*fit // the same by what a class is
 }
 
 // fit is what a filter makes of a class.
 type fit struct {
 	pass  bool
 	rank  string
-	class format.Class
+	class outcome.Class
 }
 
 // judges says whether rows are judged anew.
@@ -68,7 +69,7 @@ func (db *DB) matcher(f *Filter) *matcher { return newMatcher(f, db.judge.Load()
 func newMatcher(f *Filter, j *judge, t *tables) *matcher {
 	m := &matcher{
 		f: f, j: j, t: t, query: []byte(strings.ToLower(f.Query)), since: -1 << 63,
-		fits: map[uint32]*fit{}, other: map[format.Class]*fit{}, judged: map[uint32]*fit{}, onto: map[uint32]bool{},
+		fits: map[uint32]*fit{}, other: map[outcome.Class]*fit{}, judged: map[uint32]*fit{}, onto: map[uint32]bool{},
 	}
 	if !f.ObservedSince.IsZero() {
 		m.since = f.ObservedSince.UnixNano()
@@ -136,7 +137,7 @@ func (m *matcher) fit(profile uint32, w *waivedCursor, id []byte) (*fit, error) 
 	return f, nil
 }
 
-func (m *matcher) known(c *format.Class) *fit {
+func (m *matcher) known(c *outcome.Class) *fit {
 	if f := m.other[*c]; f != nil {
 		return f
 	}
@@ -157,7 +158,7 @@ func (m *matcher) narrow(rank *string) {
 	clear(m.other)
 }
 
-func (m *matcher) class(c *format.Class) bool {
+func (m *matcher) class(c *outcome.Class) bool {
 	f := m.f
 	if f.OSFamily != "" && c.Family != f.OSFamily || f.OSVersion != "" && c.Version != f.OSVersion && (f.OSVersion != filter.NoVersion || c.Version != "") || f.Legacy != nil && c.Legacy != *f.Legacy {
 		return false
@@ -177,7 +178,7 @@ func (m *matcher) class(c *format.Class) bool {
 }
 
 // classification is as much of one as a class holds.
-func (m *matcher) classification(c *format.Class) *rules.Classification {
+func (m *matcher) classification(c *outcome.Class) *rules.Classification {
 	cl := &rules.Classification{OS: rules.OS{Family: c.Family, Version: c.Version}, Legacy: c.Legacy, Verdicts: make([]rules.Verdict, len(m.j.targets))}
 	for t, name := range m.j.targets {
 		v := &cl.Verdicts[t]
@@ -191,7 +192,7 @@ func (m *matcher) classification(c *format.Class) *rules.Classification {
 }
 
 // describe shows a class to those who give it a place in an order.
-func (m *matcher) describe(c *format.Class) *Class {
+func (m *matcher) describe(c *outcome.Class) *Class {
 	out := &Class{OSFamily: c.Family, OSVersion: c.Version, Levels: make(map[string]rules.Level, len(m.j.targets))}
 	for t, name := range m.j.targets {
 		out.Levels[name] = c.Level(t)
@@ -246,7 +247,7 @@ func (w *waivedCursor) hold(k, v []byte) {
 
 // put changes the class of an instance to what a waiver made of it, and reports
 // whether one did. Ids come in their order.
-func (w *waivedCursor) put(id []byte, c *format.Class) (bool, error) {
+func (w *waivedCursor) put(id []byte, c *outcome.Class) (bool, error) {
 	for w.k != nil && bytes.Compare(w.k, id) < 0 {
 		w.hold(w.c.Next())
 	}

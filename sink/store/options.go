@@ -16,7 +16,7 @@ type Classifier interface {
 	// System, Host and Judge are Classify in parts.
 	System(f *rules.Facts) *rules.System
 	Host(h rules.Hardware) *rules.Host
-	Judge(s *rules.System, h *rules.Host) (*rules.Classification, []rules.Level)
+	Judge(s *rules.System, h *rules.Host) *rules.Classification
 	Machine(h rules.Hardware) rules.Machine
 	// Waive returns cl itself where no waiver of the rule set applies to w.
 	Waive(cl *rules.Classification, w rules.Waivable) *rules.Classification

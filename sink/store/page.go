@@ -8,6 +8,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/outcome"
 	"github.com/shenscan/shenscan/sink/scans"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
@@ -354,7 +355,7 @@ func (p *pager) remember(was, is uint32, from, to *record.Record) error {
 }
 
 // levels spells the verdicts of a class.
-func (j *judge) levels(c *format.Class) map[string]string {
+func (j *judge) levels(c *outcome.Class) map[string]string {
 	out := make(map[string]string, len(j.targets))
 	for t, name := range j.targets {
 		out[name] = c.Level(t).String()

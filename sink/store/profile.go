@@ -219,8 +219,7 @@ func (p *profiles) judge(j *judge, software, hardware uint32, f *rules.Facts, h 
 	if p.hosts[hardware] == nil {
 		p.hosts[hardware] = j.Host(h)
 	}
-	cl, _ := j.Judge(system, p.hosts[hardware])
-	return cl
+	return j.Judge(system, p.hosts[hardware])
 }
 
 // hardwareOf returns the number of what it runs on.

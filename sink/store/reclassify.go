@@ -11,6 +11,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/outcome"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -74,7 +75,7 @@ func (db *DB) Reclassify(ctx context.Context, c Classifier) (Applied, error) {
 	if err := db.pointByRules(); err != nil {
 		return *a.out, fmt.Errorf("reclassify: count the progress: %w", err)
 	}
-	db.count(a.out.Changes)
+	db.count(a.out)
 	return *a.out, nil
 }
 
@@ -215,7 +216,7 @@ func mapValues[K comparable, V any](m map[K]V) func(func(V) bool) {
 }
 
 // moved says whether a verdict differs for a target that both classes have.
-func (g *grader) moved(was, is *format.Class) bool {
+func (g *grader) moved(was, is *outcome.Class) bool {
 	for t, target := range g.j.targets {
 		if o := slices.Index(g.db.meta.Targets, target); o >= 0 && was.Level(o) != is.Level(t) {
 			return true
@@ -291,7 +292,7 @@ func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 
 // before is the record as it was judged. Where that rule set is no longer at
 // hand, its verdicts are known but not their reasons.
-func (g *grader) before(sc *scope, row *event.Row, f *rules.Facts, was *format.Class, st format.Stamp) *record.Record {
+func (g *grader) before(sc *scope, row *event.Row, f *rules.Facts, was *outcome.Class, st format.Stamp) *record.Record {
 	m := &g.db.meta
 	if g.old.Digest() == m.Digest && slices.Equal(g.old.targets, m.Targets) && g.old.today == m.Today {
 		return g.old.render(&sc.scopeValue, row, f, st)
@@ -335,7 +336,7 @@ func (g *grader) store() error {
 	return nil
 }
 
-func levelsOf(targets []string, c *format.Class) map[string]string {
+func levelsOf(targets []string, c *outcome.Class) map[string]string {
 	j := judge{targets: targets}
 	return j.levels(c)
 }

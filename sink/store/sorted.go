@@ -13,6 +13,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/outcome"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -88,7 +89,7 @@ func (r *reading) sorted(ctx context.Context, m *matcher, by Sort, after *Place,
 	}
 	s := &sorter{reading: r, m: m, by: by, limit: limit, after: after}
 	if by.By == SortByClass {
-		s.m.rank = func(c *format.Class) string { return by.Class(s.m.describe(c)) }
+		s.m.rank = func(c *outcome.Class) string { return by.Class(s.m.describe(c)) }
 		if done, err := s.first(ctx); err != nil || done {
 			return s.placed, err
 		}
@@ -136,7 +137,7 @@ type candidateRow struct {
 	id, name []byte
 	profile  uint32
 	rank     string // what its class sorts by
-	class    *format.Class
+	class    *outcome.Class
 }
 
 // sortedRow is a copy of one.

@@ -12,7 +12,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
-	"github.com/shenscan/shenscan/sink/store/format"
+	"github.com/shenscan/shenscan/rules/outcome"
 )
 
 // snapshot is what a commit published: immutable, and all of one moment.
@@ -27,6 +27,7 @@ type snapshot struct {
 	scopes   []*scopeSnap // by account and region
 	accounts map[string]AccountStatus
 	changes  map[ChangeKey]uint64
+	anew     []record.JudgedAnew
 	settled  settled
 
 	owners *record.Shares // of the last point of progress
@@ -71,7 +72,7 @@ type scopeSnap struct {
 }
 
 type classCount struct {
-	format.Class
+	outcome.Class
 	n int
 }
 
@@ -84,7 +85,7 @@ func (db *DB) publish() {
 	s := &snapshot{
 		at: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, now: db.meta.Now,
 		commit: db.commit, digest: db.meta.Digest, targets: db.meta.Targets, today: db.meta.Today, tables: db.readers.Load(),
-		accounts: maps.Clone(db.meta.Accounts), changes: maps.Clone(db.changes),
+		accounts: maps.Clone(db.meta.Accounts), changes: maps.Clone(db.changes), anew: db.judgedAnew(),
 		scopes: make([]*scopeSnap, 0, len(db.scopes)), settled: settled{db.meta.Excluded, db.meta.Forgotten},
 		owners: db.owners,
 	}
@@ -124,7 +125,10 @@ func (db *DB) snapScope(sc *scope) *scopeSnap {
 func (db *DB) Summary() *record.Summary { return db.snap.Load().total() }
 
 func (s *snapshot) total() *record.Summary {
-	s.once.Do(func() { s.summary = total(s.now, s.digest, s.targets, s.scopes, s.accounts, s.settled) })
+	s.once.Do(func() {
+		s.summary = total(s.now, s.digest, s.targets, s.scopes, s.accounts, s.settled)
+		s.summary.JudgedAnew = s.anew
+	})
 	return s.summary
 }
 
@@ -231,7 +235,7 @@ func (sc *scopeSnap) grouped() []record.Group {
 
 // sureness says how sure the verdict of a class is on a target, and whether a
 // waiver set another one aside.
-func sureness(c *format.Class, target int) (sure rules.Confidence, waived bool) {
+func sureness(c *outcome.Class, target int) (sure rules.Confidence, waived bool) {
 	s, ok := c.Standing(target)
 	return s.Confidence, ok && s.Was != c.Level(target)
 }
@@ -279,10 +283,15 @@ func (db *DB) trend(s *record.Scan, j *judge) *TrendPoint {
 	return out
 }
 
-// count adds verdict changes to the counters of this process.
-func (db *DB) count(changes []Change) {
-	if len(changes) == 0 {
+// count adds verdict changes, and pages judged anew, to the counters of this
+// process.
+func (db *DB) count(done *Applied) {
+	changes := done.Changes
+	if len(changes)+len(done.Anew) == 0 {
 		return
+	}
+	for by, pages := range done.Anew {
+		db.noteAnew(by, pages)
 	}
 	for i := range changes {
 		was := map[string]rules.Level{}
@@ -327,6 +336,7 @@ type Stats struct {
 	CommitSeconds float64
 	CommitBuckets map[float64]uint64 // upper bound in seconds -> commits at most that long
 	Changes       map[ChangeKey]uint64
+	JudgedAnew    []record.JudgedAnew
 	Accounts      map[string]AccountStatus
 	At            event.Position
 	Observed      time.Time // newest broker time in the store; zero when empty
@@ -338,7 +348,7 @@ func (db *DB) Stats() Stats {
 	out := Stats{
 		Size: db.size.Load(), SizeLimit: db.limit.Load(), Commits: db.commits.count.Load(),
 		CommitSeconds: time.Duration(db.commits.nanos.Load()).Seconds(), CommitBuckets: map[float64]uint64{},
-		Changes: s.changes, Accounts: s.accounts, At: s.at,
+		Changes: s.changes, JudgedAnew: s.anew, Accounts: s.accounts, At: s.at,
 	}
 	if s.now > 0 {
 		out.Observed = utc(s.now)

@@ -19,6 +19,7 @@ import (
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/outcome"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -236,7 +237,7 @@ func (m *matcher) counted(sc *scopeSnap) *scopeSnap {
 // countScope counts the rows of one scope that the filter lets through.
 func (v *View) countScope(ctx context.Context, m *matcher, sc *scopeSnap) (*scopeSnap, error) {
 	out := &scopeSnap{no: sc.no, key: sc.key, targets: v.j.targets, status: sc.status}
-	counts := map[format.Class]int{}
+	counts := map[outcome.Class]int{}
 	w := &walker{reading: v.reading(), m: m, sc: sc}
 	w.take = func(_ *bbolt.Tx, c *candidateRow) error {
 		if c.stamp.Order < w.value.Floor() {

@@ -28,6 +28,7 @@ var exported = map[string][]string{
 	"shenscan_scan_failed_regions":                      {"account"},
 	"shenscan_unlisted_scopes":                          {"account"},
 	"shenscan_verdict_changes_total":                    {"target", "from", "to"},
+	"shenscan_pages_judged_anew_total":                  {"reason"},
 	"shenscan_ecs_requests_total":                       {"account", "region", "action", "code"},
 	"shenscan_ecs_request_duration_seconds_bucket":      {"region", "action", "le"},
 	"shenscan_ecs_rate_limit":                           {"account", "region", "action"},

@@ -1,0 +1,192 @@
+// Package outcome reduces classifications to what is kept of them: what is
+// counted, and what changes are seen by. Workers make it, messages carry it and
+// stores keep it. It is pure.
+package outcome
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/waves"
+)
+
+// Class is what is kept of a classification: instances of one class count
+// alike.
+type Class struct {
+	Levels    string // one byte for each target, in the classifier's order
+	Standings string // the same: one Standing each
+	Family    string
+	Version   string
+	Legacy    bool
+}
+
+// Standing is what a plan makes of a verdict.
+type Standing struct {
+	Wave       int // its place in the order of waves; at most 15
+	Confidence rules.Confidence
+	Was        rules.Level // the verdict without waivers
+}
+
+// Byte is the standing as a class holds it.
+func (s Standing) Byte() byte { return byte(s.Wave)<<4 | byte(s.Confidence)&3<<2 | byte(s.Was)&3 }
+
+func standing(b byte) Standing {
+	return Standing{Wave: int(b >> 4), Confidence: rules.Confidence(b >> 2 & 3), Was: rules.Level(b & 3)}
+}
+
+// Of reduces the classification of an instance on a machine that is there on
+// the targets of these bits (see There).
+func Of(cl *rules.Classification, there uint32) Class {
+	c := LevelsOnly(cl)
+	standings := make([]byte, len(cl.Verdicts))
+	for i := range cl.Verdicts {
+		v := &cl.Verdicts[i]
+		was := v.Level
+		if v.Waiver != nil {
+			was = v.Waiver.Was
+		}
+		standings[i] = Standing{Wave: waves.Of(v, there>>i&1 == 1, false).Number(), Confidence: v.Confidence, Was: was}.Byte()
+	}
+	c.Standings = string(standings)
+	return c
+}
+
+// LevelsOnly is a class that says nothing of a plan.
+func LevelsOnly(cl *rules.Classification) Class {
+	levels := make([]byte, len(cl.Verdicts))
+	for i := range cl.Verdicts {
+		levels[i] = byte(cl.Verdicts[i].Level)
+	}
+	return Class{Levels: string(levels), Family: cl.OS.Family, Version: cl.OS.Version, Legacy: cl.Legacy}
+}
+
+// There has a bit for each target whose hardware it is; m is what is known of
+// the hardware.
+func There(targets []rules.Target, h rules.Hardware, m rules.Machine) uint32 {
+	if h.InstanceFamily != "" {
+		m.Family = h.InstanceFamily
+	}
+	bits := uint32(0)
+	for i := range targets {
+		if waves.There(&targets[i], h.InstanceType, &m) {
+			bits |= 1 << i
+		}
+	}
+	return bits
+}
+
+// Level is the verdict for the target with a number; Unknown where the class
+// has none for it.
+func (c *Class) Level(target int) rules.Level {
+	if target >= len(c.Levels) {
+		return rules.Unknown
+	}
+	return rules.Level(c.Levels[target])
+}
+
+// Standing is that for the target with a number, and whether the class has one
+// for it.
+func (c *Class) Standing(target int) (Standing, bool) {
+	if target >= len(c.Standings) {
+		return Standing{}, false
+	}
+	return standing(c.Standings[target]), true
+}
+
+// Alike tells whether instances of two classes have the same system and
+// verdicts, whatever a plan makes of them.
+func (c *Class) Alike(o *Class) bool {
+	return c.Levels == o.Levels && c.Family == o.Family && c.Version == o.Version && c.Legacy == o.Legacy
+}
+
+// OS names the operating system for the history.
+func (c *Class) OS() string { return strings.TrimSpace(c.Family + " " + c.Version) }
+
+// Clone is a copy that is no part of a message.
+func (c *Class) Clone() Class {
+	return Class{strings.Clone(c.Levels), strings.Clone(c.Standings), strings.Clone(c.Family), strings.Clone(c.Version), c.Legacy}
+}
+
+// maxText bounds the family and the version of a class, in bytes.
+const maxText = 64
+
+// Sound says whether c can be what a rule set says for so many targets of an
+// instance that no waiver touches: what comes in a message is looked at before
+// it is kept.
+func (c *Class) Sound(targets int) bool {
+	if len(c.Levels) != targets || len(c.Standings) != targets || c.Family == "" || len(c.Family) > maxText || len(c.Version) > maxText {
+		return false
+	}
+	for i := range len(c.Levels) {
+		level, stands := rules.Level(c.Levels[i]), standing(c.Standings[i])
+		if level > rules.Incompatible || stands.Was != level || stands.Confidence > rules.High || stands.Wave >= len(waves.All()) || stands.Wave == waves.Waived.Number() {
+			return false
+		}
+	}
+	return true
+}
+
+// Reader finds the classes of systems on hosts. It remembers what it found
+// rather than the classifications, which are a thousand times as large. It is
+// safe for concurrent use.
+type Reader struct {
+	by      *rules.Classifier
+	targets []rules.Target
+
+	mu    sync.Mutex
+	known map[combination]uint32 // numbers in list; no pointers, which collections of garbage would follow
+	list  []*Class
+	same  map[Class]uint32
+}
+
+// combination is what a class depends on.
+type combination struct {
+	pair  uint64
+	there uint32
+}
+
+// maxKnown bounds what a Reader remembers: about 4 MB.
+const maxKnown = 1 << 17
+
+// NewReader returns a Reader that judges by c.
+func NewReader(c *rules.Classifier) *Reader {
+	return &Reader{by: c, targets: c.TargetList(), known: map[combination]uint32{}, same: map[Class]uint32{}}
+}
+
+// Classifier is what r judges by.
+func (r *Reader) Classifier() *rules.Classifier { return r.by }
+
+// There says on which targets a host is already.
+func (r *Reader) There(h *rules.Host, hw rules.Hardware) uint32 {
+	return There(r.targets, hw, h.Machine)
+}
+
+// Class is that of a system on a host that is there on some targets, both read
+// by the Reader's Classifier. It is shared and must not be changed.
+func (r *Reader) Class(s *rules.System, h *rules.Host, there uint32) *Class {
+	key := combination{rules.Pair(s, h), there}
+	r.mu.Lock()
+	if n, ok := r.known[key]; ok {
+		class := r.list[n]
+		r.mu.Unlock()
+		return class
+	}
+	r.mu.Unlock()
+	is := Of(r.by.Evaluate(s, h), there)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.known) >= maxKnown {
+		clear(r.known)
+		clear(r.same)
+		r.list = nil
+	}
+	n, ok := r.same[is]
+	if !ok {
+		n = uint32(len(r.list))
+		r.list = append(r.list, &is)
+		r.same[is] = n
+	}
+	r.known[key] = n
+	return r.list[n]
+}

@@ -1,0 +1,90 @@
+package store
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// A page comes with what a worker's rule set says of it. That is what is
+// stored where the store has the same rule set and targets: it would say the
+// same. Where it has others, and where what came cannot be what a rule set
+// says, the store judges by its own. Everything in a store is of one judgement.
+
+// JudgedBy tells by what pages were judged that the store judged anew.
+type JudgedBy struct {
+	Ruleset, Targets string // digest, and targets with commas between them
+	// Unsound says that both were the store's, but the verdicts none that a rule
+	// set gives.
+	Unsound bool
+}
+
+// takes says whether the classes of a page are taken as they are.
+func (a *applier) takes(m *event.InstancesClassified) bool {
+	if m.Ruleset != a.j.Digest() || !slices.Equal(m.Targets, a.j.targets) {
+		a.anew(m, false)
+		return false
+	}
+	if !sound(m) {
+		a.anew(m, true)
+		return false
+	}
+	return true
+}
+
+// sound says whether every profile has a class that a rule set can give.
+func sound(m *event.InstancesClassified) bool {
+	for i := range m.Classes {
+		if !m.Classes[i].Sound(len(m.Targets)) {
+			return false
+		}
+	}
+	for i := range m.Profiles {
+		if class := m.Profiles[i].Class; class < 0 || class >= len(m.Classes) {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *applier) anew(m *event.InstancesClassified, unsound bool) {
+	if a.out.Anew == nil {
+		a.out.Anew = map[JudgedBy]int{}
+	}
+	a.out.Anew[oneOf(a.out.Anew, JudgedBy{clip(m.Ruleset), clip(strings.Join(m.Targets, ",")), unsound})]++
+}
+
+// maxJudges bounds how many judges are told apart, and maxJudge how much of
+// what they call themselves is kept: both come with messages.
+const (
+	maxJudges = 16
+	maxJudge  = 200
+)
+
+func clip(s string) string { return strings.ToValidUTF8(strings.Clone(s[:min(len(s), maxJudge)]), "?") }
+
+// oneOf is by, or what stands for the many where there are too many.
+func oneOf(judges map[JudgedBy]int, by JudgedBy) JudgedBy {
+	if _, there := judges[by]; there || len(judges) < maxJudges {
+		return by
+	}
+	return JudgedBy{Ruleset: "others", Unsound: by.Unsound}
+}
+
+// noteAnew counts pages judged anew.
+func (db *DB) noteAnew(by JudgedBy, pages int) { db.anew[oneOf(db.anew, by)] += pages }
+
+// judgedAnew lists what noteAnew counted.
+func (db *DB) judgedAnew() []record.JudgedAnew {
+	var out []record.JudgedAnew
+	for by, pages := range db.anew {
+		out = append(out, record.JudgedAnew{Ruleset: by.Ruleset, Targets: strings.Split(by.Targets, ","), Pages: pages, Unsound: by.Unsound})
+	}
+	slices.SortFunc(out, func(a, b record.JudgedAnew) int {
+		return cmp.Or(cmp.Compare(a.Ruleset, b.Ruleset), slices.Compare(a.Targets, b.Targets))
+	})
+	return out
+}
