@@ -156,6 +156,7 @@ type applier struct {
 	in     event.RowReader
 
 	software, hardware, profiles []uint32 // of the page at hand
+	classes                      []uint32 // those of its classes that were taken, plus one
 }
 
 func (db *DB) begin() *applier {
@@ -345,7 +346,7 @@ func (a *applier) profilesOf(m *event.InstancesClassified) ([]uint32, error) {
 		software, hardware := a.software[p.Software], a.hardware[p.Hardware]
 		a.profiles = append(a.profiles, ps.number(software, hardware, func() uint32 {
 			if taken {
-				return a.db.classes.number(m.Classes[p.Class])
+				return a.taken(m, p.Class)
 			}
 			h := m.Hardware[p.Hardware]
 			return a.db.classNumber(a.j, ps.judge(a.j, software, hardware, m.Software[p.Software], h), h)

@@ -32,7 +32,16 @@ func (a *applier) takes(m *event.InstancesClassified) bool {
 		a.anew(m, true)
 		return false
 	}
+	a.classes = append(a.classes[:0], make([]uint32, len(m.Classes))...)
 	return true
+}
+
+// taken numbers a class of the page at hand, which is taken as it is.
+func (a *applier) taken(m *event.InstancesClassified, class int) uint32 {
+	if a.classes[class] == 0 {
+		a.classes[class] = a.db.classes.number(m.Classes[class]) + 1
+	}
+	return a.classes[class] - 1
 }
 
 // sound says whether every profile has a class that a rule set can give.
