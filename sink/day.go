@@ -46,8 +46,8 @@ func (s *Sink) newDay(ctx context.Context, today string) error {
 	if err != nil {
 		return err
 	}
-	s.o.Log.InfoContext(ctx, "stored fleet judged anew for a new day", "day", today, "changed", len(applied.Changes))
-	if len(applied.Changes) > 0 {
+	s.o.Log.InfoContext(ctx, "stored fleet judged anew for a new day", "day", today, "changed", applied.Moved)
+	if applied.Moved > 0 {
 		s.mayHold()
 	}
 	return nil
@@ -60,8 +60,8 @@ func (s *Sink) Judge(ctx context.Context, c store.Classifier) (moved int, err er
 	if err != nil {
 		return 0, err
 	}
-	if len(applied.Changes) > 0 {
+	if applied.Moved > 0 {
 		s.mayHold()
 	}
-	return len(applied.Changes), nil
+	return applied.Moved, nil
 }

@@ -177,7 +177,10 @@ func (s *Sink) follow(ctx context.Context) error {
 	wait := patience()
 	for {
 		began := s.o.Now()
-		err := s.bus.FollowResults(ctx, f, s.db.Position(), s.apply)
+		err := s.settle(ctx)
+		if err == nil {
+			err = s.bus.FollowResults(ctx, f, s.db.Position(), s.apply)
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -195,6 +198,23 @@ func (s *Sink) follow(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// settle tells the rest of what a change of rule set, targets or day moved:
+// results wait for it.
+func (s *Sink) settle(ctx context.Context) error {
+	if !s.db.NeedsReclassify() {
+		return nil
+	}
+	told, err := s.db.Rejudge(ctx)
+	if err != nil {
+		return err
+	}
+	s.o.Log.InfoContext(ctx, "what the change of rules moved is known", "changed", told.Moved)
+	if told.Moved > 0 {
+		s.mayHold()
+	}
+	return nil
 }
 
 // patience is how long to wait between tries, from a tenth of a second to five.

@@ -362,11 +362,10 @@ func (a *App) openStore(ctx context.Context) error {
 	if !db.NeedsReclassify() {
 		return nil
 	}
-	applied, err := db.Reclassify(ctx, a.classifier.Load())
-	if err != nil {
+	if err := db.Turn(ctx, a.classifier.Load()); err != nil {
 		return fmt.Errorf("judge the stored fleet by the rule set in use: %w", err)
 	}
-	a.log.Info("stored fleet judged anew", "ruleset", a.classifier.Load().Digest(), "changed", len(applied.Changes))
+	a.log.Info("stored fleet judged anew; what moved is told before results are read", "ruleset", a.classifier.Load().Digest())
 	return nil
 }
 

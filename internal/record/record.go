@@ -259,9 +259,22 @@ type Summary struct {
 	// JudgedAnew are the pages that the store judged by its own rule set,
 	// although a worker had judged them, since the process started.
 	JudgedAnew []JudgedAnew `json:"judged_anew,omitempty"`
-	CaughtUp   bool         `json:"caught_up"`
-	AsOf       time.Time    `json:"as_of"`
+	// Rejudging says how far the instances were looked at for what another
+	// rule set, target or day moved; it is there until that is known of all. The
+	// totals are of the new judgement already.
+	Rejudging *Rejudging `json:"rejudging,omitempty"`
+	CaughtUp  bool       `json:"caught_up"`
+	AsOf      time.Time  `json:"as_of"`
 }
+
+// Rejudging says how far a change of judgement is told.
+type Rejudging struct {
+	Instances int `json:"instances"` // looked at
+	Of        int `json:"of"`
+}
+
+// Percent is how much that is, at most 99: it is not there any more at the end.
+func (r *Rejudging) Percent() int { return min(99, 100*r.Instances/max(r.Of, 1)) }
 
 // JudgedAnew says of pages who had judged them before the store did.
 type JudgedAnew struct {

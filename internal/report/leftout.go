@@ -6,6 +6,11 @@ import (
 	"github.com/shenscan/shenscan/internal/record"
 )
 
+// judgingAnew says how far it is known what another judgement moved.
+func judgingAnew(r *record.Rejudging) string {
+	return fmt.Sprintf("judging anew, %d %%: the verdicts here are those of the present rules; which of them changed, and their events, follow", r.Percent())
+}
+
 // LeftOut names, a line each, what somebody decided not to look at: accounts
 // that the configuration excludes, and what was settled as truly gone.
 func LeftOut(s record.Summary) []string {

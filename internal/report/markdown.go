@@ -68,6 +68,9 @@ func writeMarkdown(w *bufio.Writer, r *Report, o Options) error {
 	}
 	fmt.Fprintf(w, "- Legacy operating systems: %s (%s)\n", AtLeast(s.Legacy, d.Whole), Percent(s.Legacy, s.Instances))
 	fmt.Fprintf(w, "- Rules: %s\n", MarkdownText(s.Ruleset))
+	if s.Rejudging != nil {
+		fmt.Fprintf(w, "- %s\n", judgingAnew(s.Rejudging))
+	}
 
 	fmt.Fprintf(w, "\n## Verdicts\n\n")
 	if err := mdVerdicts(w, s); err != nil {

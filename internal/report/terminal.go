@@ -95,6 +95,9 @@ func (t *terminal) scanned() {
 	if !s.CaughtUp && len(s.Scopes) > 0 {
 		t.field("", "results are still coming in: numbers will move", Amber)
 	}
+	if s.Rejudging != nil {
+		t.field("", judgingAnew(s.Rejudging), Amber)
+	}
 	if s.Ruleset != "" {
 		t.field("Rules", fmt.Sprintf("%s, as of %s", s.Ruleset, Moment(s.AsOf)), Dim)
 	}

@@ -27,6 +27,7 @@ type Change struct {
 
 // Applied says what Apply or Reclassify did.
 type Applied struct {
+	Moved   int              // by a change of judgement; Changes are the first of them
 	Changes []Change         // in the order of the results stream
 	Scans   []record.Scan    // that started or ended, in that order
 	Asked   int              // questions to producers
@@ -70,6 +71,8 @@ const clockTolerance = int64(5e9)
 // leaves unapplied is as if it had never been tried; the same batch may be
 // applied again.
 func (db *DB) Apply(ctx context.Context, batch []event.Received) (Applied, error) {
+	db.turn.Lock()
+	defer db.turn.Unlock()
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	var done Applied

@@ -78,6 +78,7 @@ type meta struct {
 	Accounts  map[string]AccountStatus `json:"accounts"`
 	Excluded  []record.AccountLabel    `json:"excluded,omitempty"`  // as of the last scan of all accounts
 	Labels    map[string]string        `json:"labels,omitempty"`    // account -> what people call it
+	Rejudging *rejudging               `json:"rejudging,omitempty"` // a change of judgement that is not told to its end
 	Forgotten []record.Forgotten       `json:"forgotten,omitempty"` // the newest last
 	// Since the last point of progress, whose number Points is.
 	Points     uint64                   `json:"points,omitempty"`
@@ -98,6 +99,7 @@ type DB struct {
 	limit   atomic.Int64
 	commits commitStats
 
+	turn    sync.Mutex // of whoever applies results or changes the judgement; taken before mu
 	mu      sync.Mutex // the writer's; everything below is its
 	closed  bool
 	broken  error
@@ -502,7 +504,8 @@ func (db *DB) Position() event.Position { return db.snap.Load().at }
 
 // NeedsReclassify reports whether the stored verdicts were made with another
 // rule set or for other targets than the classifier's, or, where it has
-// waivers, on another day.
+// waivers, on another day, or whether what such a change moved is not told to
+// its end.
 func (db *DB) NeedsReclassify() bool {
 	db.mu.Lock()
 	defer db.mu.Unlock()

@@ -335,8 +335,12 @@ func storeWaived(tx *bbolt.Tx, scope uint32, id []byte, own, class uint32, cs *c
 	return b.Put(key, format.WaivedValue(cs.at(class)))
 }
 
-// needsReclassify reports whether stored verdicts are not j's.
-func (db *DB) needsReclassify(j *judge) bool {
+// needsReclassify reports whether Reclassify has to do something before
+// anything can be applied.
+func (db *DB) needsReclassify(j *judge) bool { return db.meta.Rejudging != nil || db.differs(j) }
+
+// differs reports whether stored verdicts are not j's.
+func (db *DB) differs(j *judge) bool {
 	if db.meta.Digest != j.Digest() || db.meta.Today != j.today || len(db.meta.Targets) != len(j.targets) {
 		return true
 	}

@@ -57,6 +57,7 @@ type Options struct {
 	KeepScans          int           // ended scans remembered, and as many rescans
 	GoneRetention      time.Duration // how long a gone instance is remembered
 	TxRows             int           // rows in one transaction before Apply commits; 50,000
+	TellRows           int           // instances that a change of judgement moved, in one transaction; 1,000
 	IndexRows          int           // instances whose index may stay in memory between batches; 4,000,000
 }
 
@@ -78,6 +79,7 @@ func (o Options) withDefaults() (Options, error) {
 	def(&o.KeepScans, DefaultKeepScans)
 	def(&o.GoneRetention, DefaultGoneRetention)
 	def(&o.TxRows, 50_000)
+	def(&o.TellRows, 1000)
 	def(&o.IndexRows, 4_000_000)
 	return o, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"go.etcd.io/bbolt"
 
@@ -15,41 +14,82 @@ import (
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
-// Reclassify judges every stored instance with c and keeps c from then on, all
-// in one transaction. Instances that are there and whose verdict for a target
-// differs, where both rule sets judge that target, become Changes with Cause
-// "ruleset". Calling it again with the same rule set, targets and day changes
-// nothing.
+// Reclassify judges every stored instance with c and keeps c from then on: all
+// in one transaction, after which everything that is read is of c. Instances that
+// are there and whose verdict for a target differs, where both rule sets judge
+// that target, then become events and Changes with Cause "ruleset", bit by bit
+// (see rejudge.go): Moved of them, of which the first are returned. Calling it
+// again with the same rule set, targets and day changes nothing but goes on
+// where an error left off.
 func (db *DB) Reclassify(ctx context.Context, c Classifier) (Applied, error) {
-	db.mu.Lock()
-	defer db.mu.Unlock()
+	db.turn.Lock()
+	defer db.turn.Unlock()
+	told, old, err := db.turnTo(ctx, c)
+	if err != nil || !db.telling() {
+		return told, err
+	}
+	rest, err := db.tell(ctx, old)
+	rest.Moved += told.Moved
+	rest.Changes = append(told.Changes, rest.Changes...)
+	return rest, err
+}
+
+// Turn is the first part of Reclassify. NeedsReclassify reports true until
+// Reclassify has done the other.
+func (db *DB) Turn(ctx context.Context, c Classifier) error {
+	db.turn.Lock()
+	defer db.turn.Unlock()
+	_, _, err := db.turnTo(ctx, c)
+	return err
+}
+
+func (db *DB) telling() (is bool) {
+	_ = db.locked(func() error { is = db.meta.Rejudging != nil; return nil })
+	return is
+}
+
+// turnTo has everything judged by c. What an earlier change left untold, to
+// another judgement than c's, is told before. It returns by what was judged
+// until now.
+func (db *DB) turnTo(ctx context.Context, c Classifier) (told Applied, old *judge, err error) {
 	if n := len(c.Targets()); n == 0 || n > format.MaxTargets {
-		return Applied{}, fmt.Errorf("store: %d targets; name 1 to %d", n, format.MaxTargets)
+		return told, nil, fmt.Errorf("store: %d targets; name 1 to %d", n, format.MaxTargets)
 	}
-	old, j := db.judge.Load(), db.o.judge(c)
-	if !db.needsReclassify(j) {
-		db.judge.Store(j)
-		return Applied{}, nil
+	j := db.o.judge(c)
+	differs := false
+	_ = db.locked(func() error {
+		if differs = db.differs(j); !differs {
+			db.judge.Store(j)
+		}
+		return nil
+	})
+	if !differs {
+		return told, nil, nil
 	}
+	if db.telling() {
+		if told, err = db.tell(ctx, nil); err != nil {
+			return told, nil, err
+		}
+	}
+	return told, db.judge.Load(), db.locked(func() error { return db.turnLocked(ctx, j) })
+}
+
+// turnLocked has every profile, and every instance that a waiver touches,
+// judged by j, in one transaction.
+func (db *DB) turnLocked(ctx context.Context, j *judge) error {
 	a := db.begin()
 	a.msg = &event.Received{Position: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, Stored: db.meta.Now}
-	a.j, a.judgement = j, strings.TrimSuffix(j.Digest()+"/"+j.today, "/")
+	a.j = j
 	db.hold = true // half of what readers see is still of the old rule set
 	defer func() { db.hold = false }()
 	err := db.update(func(tx *bbolt.Tx) error {
 		a.tx = tx
-		g := db.regrade(tx, old, j)
-		g.changed = func(sc *scope, id []byte, was, is uint32, before, after *record.Record) error {
-			if before != nil {
-				a.changed(before, after, "ruleset")
-			}
-			return a.history(sc, id, &record.Change{
-				At: utc(db.meta.Now), ScanID: "", Cause: "ruleset", OS: g.is.at(is).OS(),
-				Before: levelsOf(db.meta.Targets, db.classes.at(was)), After: j.levels(g.is.at(is)),
-			})
-		}
+		g := db.regrade(tx, db.judge.Load(), j)
 		g.waived = func(sc *scope, id []byte, own, class uint32) error {
 			return storeWaived(tx, sc.no, id, own, class, g.is)
+		}
+		if err := g.setAside(); err != nil {
+			return err
 		}
 		if err := g.run(ctx); err != nil {
 			return err
@@ -62,21 +102,20 @@ func (db *DB) Reclassify(ctx context.Context, c Classifier) (Applied, error) {
 		return a.finish()
 	})
 	if err != nil {
-		return Applied{}, fmt.Errorf("reclassify: %w", err)
+		return fmt.Errorf("reclassify: %w", err)
 	}
 	// The file now is as j says; memory follows.
 	db.judge.Store(j)
 	if err := db.guard(db.reload); err != nil {
 		db.broken = err
-		return *a.out, fmt.Errorf("reclassify: read again: %w", err)
+		return fmt.Errorf("reclassify: read again: %w", err)
 	}
 	db.hold = false
 	db.publish()
 	if err := db.pointByRules(); err != nil {
-		return *a.out, fmt.Errorf("reclassify: count the progress: %w", err)
+		return fmt.Errorf("reclassify: count the progress: %w", err)
 	}
-	db.count(a.out)
-	return *a.out, nil
+	return nil
 }
 
 // countMoves counts what the rules opened and closed, on targets that both judge.
@@ -131,7 +170,7 @@ func (db *DB) Preview(ctx context.Context, c Classifier, limit int) (*Preview, e
 		g := db.regrade(tx, db.judge.Load(), j)
 		g.limit = limit
 		g.changed = func(_ *scope, _ []byte, was, is uint32, before, after *record.Record) error {
-			if !g.moved(db.classes.at(was), g.is.at(is)) {
+			if !verdictMoved(db.meta.Targets, j.targets, db.classes.at(was), g.is.at(is)) {
 				return nil
 			}
 			out.Changed++
@@ -215,16 +254,6 @@ func mapValues[K comparable, V any](m map[K]V) func(func(V) bool) {
 	}
 }
 
-// moved says whether a verdict differs for a target that both classes have.
-func (g *grader) moved(was, is *outcome.Class) bool {
-	for t, target := range g.j.targets {
-		if o := slices.Index(g.db.meta.Targets, target); o >= 0 && was.Level(o) != is.Level(t) {
-			return true
-		}
-	}
-	return false
-}
-
 func (g *grader) scope(sc *scope) error {
 	ix, err := g.db.loadIndex(g.tx, sc)
 	if err != nil {
@@ -247,7 +276,7 @@ func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 	if there {
 		g.instances++
 	}
-	if !g.j.waivers && ix.class == nil && (!there || oldClass.Alike(g.is.at(is))) {
+	if !g.j.waivers && ix.class == nil && (!there || g.changed == nil || oldClass.Alike(g.is.at(is))) {
 		if there {
 			g.moves[[2]uint32{was, is}]++
 		}
@@ -278,11 +307,11 @@ func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 	}
 	g.moves[[2]uint32{was, is}]++
 	newClass := g.is.at(is)
-	if oldClass.Alike(newClass) {
+	if g.changed == nil || oldClass.Alike(newClass) {
 		return nil
 	}
 	var before, after *record.Record
-	if g.limit != 0 && g.moved(oldClass, newClass) {
+	if g.limit != 0 && verdictMoved(g.db.meta.Targets, g.j.targets, oldClass, newClass) {
 		g.limit--
 		st := format.Stamp{Order: ix.at[ordinal].order, Scan: ix.names[ix.at[ordinal].scan]}
 		before, after = g.before(sc, &row, &f, oldClass, st), g.j.render(&sc.scopeValue, &row, &f, st)
@@ -290,19 +319,36 @@ func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 	return g.changed(sc, format.RowID(enc), was, is, before, after)
 }
 
-// before is the record as it was judged. Where that rule set is no longer at
-// hand, its verdicts are known but not their reasons.
+// before is the record as it was judged.
 func (g *grader) before(sc *scope, row *event.Row, f *rules.Facts, was *outcome.Class, st format.Stamp) *record.Record {
 	m := &g.db.meta
-	if g.old.Digest() == m.Digest && slices.Equal(g.old.targets, m.Targets) && g.old.today == m.Today {
-		return g.old.render(&sc.scopeValue, row, f, st)
+	then := judgedThen{g.old, m.Digest, m.Targets}
+	if g.old.today != m.Today {
+		then.by = nil
 	}
-	r := g.j.render(&sc.scopeValue, row, f, st)
-	r.Ruleset = m.Digest
+	return then.record(g.j, &sc.scopeValue, row, f, was, st)
+}
+
+// judgedThen is a judgement of the past: its digest and targets, and by what it
+// was made, where that is still at hand.
+type judgedThen struct {
+	by      *judge
+	digest  string
+	targets []string
+}
+
+// record is the record as it was judged. Where that rule set is no longer at
+// hand, its verdicts are known but not their reasons; now says the rest.
+func (then judgedThen) record(now *judge, sc *scopeValue, row *event.Row, f *rules.Facts, was *outcome.Class, st format.Stamp) *record.Record {
+	if then.by != nil && then.by.Digest() == then.digest && slices.Equal(then.by.targets, then.targets) {
+		return then.by.render(sc, row, f, st)
+	}
+	r := now.render(sc, row, f, st)
+	r.Ruleset = then.digest
 	r.Classification = rules.Classification{OS: rules.OS{Family: was.Family, Version: was.Version}, Legacy: was.Legacy}
-	for t, target := range m.Targets {
+	for t, target := range then.targets {
 		r.Verdicts = append(r.Verdicts, rules.Verdict{
-			Target: target, Level: was.Level(t), Reason: "judged by rule set " + m.Digest + ", which is no longer in use",
+			Target: target, Level: was.Level(t), Reason: "judged by rule set " + then.digest + ", which is no longer in use",
 			Remedies: []rules.Remedy{}, Checks: []string{},
 		})
 	}

@@ -28,6 +28,7 @@ type snapshot struct {
 	accounts map[string]AccountStatus
 	changes  map[ChangeKey]uint64
 	anew     []record.JudgedAnew
+	telling  *record.Rejudging
 	settled  settled
 
 	owners *record.Shares // of the last point of progress
@@ -85,7 +86,7 @@ func (db *DB) publish() {
 	s := &snapshot{
 		at: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, now: db.meta.Now,
 		commit: db.commit, digest: db.meta.Digest, targets: db.meta.Targets, today: db.meta.Today, tables: db.readers.Load(),
-		accounts: maps.Clone(db.meta.Accounts), changes: maps.Clone(db.changes), anew: db.judgedAnew(),
+		accounts: maps.Clone(db.meta.Accounts), changes: maps.Clone(db.changes), anew: db.judgedAnew(), telling: db.rejudged(),
 		scopes: make([]*scopeSnap, 0, len(db.scopes)), settled: settled{db.meta.Excluded, db.meta.Forgotten},
 		owners: db.owners,
 	}
@@ -127,7 +128,7 @@ func (db *DB) Summary() *record.Summary { return db.snap.Load().total() }
 func (s *snapshot) total() *record.Summary {
 	s.once.Do(func() {
 		s.summary = total(s.now, s.digest, s.targets, s.scopes, s.accounts, s.settled)
-		s.summary.JudgedAnew = s.anew
+		s.summary.JudgedAnew, s.summary.Rejudging = s.anew, s.telling
 	})
 	return s.summary
 }

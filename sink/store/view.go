@@ -273,6 +273,7 @@ func (v *View) Summary() *record.Summary {
 		}
 	}
 	t := total(v.snap.now, v.j.Digest(), v.j.targets, v.scopes, accounts, v.snap.settled.of(v.f.Account))
+	t.JudgedAnew, t.Rejudging = v.snap.anew, v.snap.telling
 	t.Scopes = append(t.Scopes, v.unread...)
 	sortScopes(t.Scopes)
 	return t

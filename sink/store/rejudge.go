@@ -1,0 +1,310 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules/outcome"
+	"github.com/shenscan/shenscan/sink/store/format"
+)
+
+// A change of judgement has two parts. In one transaction every profile gets
+// its new class: from then on all totals and rows are of the new rule set, and
+// what the classes were before is set aside. Then instance by instance, in
+// transactions of bounded size that each commit how far they came, what moved
+// becomes history and events. Readers and the outbox go on meanwhile; results
+// wait. What a process leaves undone the next one goes on with.
+
+// bucketBefore holds, while a change of judgement is being told, what was
+// judged before: classes, the classes of profiles, and what waivers made of
+// instances.
+var bucketBefore = []byte("before")
+
+const (
+	beforeClasses  = 'c' // number -> class
+	beforeProfiles = 'p' // chunk -> profiles
+	beforeWaived   = 'w' // scope, id -> waived verdicts
+)
+
+func beforeKey(kind byte, key []byte) []byte { return append([]byte{kind}, key...) }
+
+// rejudging says how far a change of judgement is told.
+type rejudging struct {
+	Digest  string   `json:"digest"` // what was judged by before
+	Targets []string `json:"targets"`
+	Today   string   `json:"today"`
+	Scope   uint32   `json:"scope"` // where to go on: the number of a scope and of a row in it
+	Row     uint32   `json:"row"`
+	Events  int      `json:"events"` // so far
+	Rows    int      `json:"rows"`   // looked at so far, of all
+	Of      int      `json:"of"`
+}
+
+// rejudged shows readers how far that is.
+func (db *DB) rejudged() *record.Rejudging {
+	if rj := db.meta.Rejudging; rj != nil {
+		return &record.Rejudging{Instances: rj.Rows, Of: rj.Of}
+	}
+	return nil
+}
+
+// setAside keeps what the classes are before a change.
+func (g *grader) setAside() error {
+	before, err := g.tx.CreateBucket(bucketBefore)
+	if err != nil {
+		return err
+	}
+	for kind, name := range map[byte][]byte{beforeClasses: bucketClasses, beforeProfiles: bucketProfiles, beforeWaived: bucketWaived} {
+		for k, v := range scan(g.tx.Bucket(name), nil) {
+			if err := before.Put(beforeKey(kind, k), v); err != nil {
+				return err
+			}
+		}
+	}
+	m := &g.db.meta
+	m.Rejudging = &rejudging{Digest: m.Digest, Targets: m.Targets, Today: m.Today}
+	for _, sc := range g.db.scopes {
+		m.Rejudging.Of += sc.present + sc.gone
+	}
+	return nil
+}
+
+// teller tells what a change of judgement moved.
+type teller struct {
+	db      *DB
+	old     *judge // by which was judged before; nil where it is not at hand
+	classes []outcome.Class
+	own     []uint32 // class before, by profile
+	scope   uint32   // that waived is of
+	waived  map[uint32]outcome.Class
+	told    Applied
+}
+
+// mostTold bounds the changes that Reclassify returns; all are in the outbox.
+const mostTold = 1000
+
+// tell tells the rest of a change of judgement; old is nil where the rule set
+// before is not at hand.
+func (db *DB) tell(ctx context.Context, old *judge) (Applied, error) {
+	t := &teller{db: db, old: old}
+	if err := db.locked(t.load); err != nil {
+		return t.told, err
+	}
+	for done := false; !done; {
+		if err := ctx.Err(); err != nil {
+			return t.told, err
+		}
+		err := db.locked(func() (err error) { done, err = t.part(); return err })
+		if err != nil {
+			return t.told, err
+		}
+	}
+	return t.told, nil
+}
+
+// locked runs fn as the writer.
+func (db *DB) locked(fn func() error) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return fn()
+}
+
+func (t *teller) load() error {
+	rj := t.db.meta.Rejudging
+	if t.old != nil && (t.old.Digest() != rj.Digest || !slices.Equal(t.old.targets, rj.Targets)) {
+		t.old = nil
+	}
+	if t.old != nil && t.old.today != rj.Today {
+		then := *t.old
+		then.today = rj.Today
+		t.old = &then
+	}
+	return t.db.view(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketBefore)
+		if b == nil {
+			return fmt.Errorf("%w: what was judged before is missing", ErrCorrupt)
+		}
+		for _, v := range scan(b, []byte{beforeClasses}) {
+			c, err := format.ReadClass(v)
+			if err != nil {
+				return err
+			}
+			t.classes = append(t.classes, c)
+		}
+		var part []format.Profile
+		for k, v := range scan(b, []byte{beforeProfiles}) {
+			no, err := format.Number32(k[1:])
+			if err != nil {
+				return err
+			}
+			if part, err = format.ReadProfiles(v, part[:0]); err != nil {
+				return err
+			}
+			if int(no) > format.MaxProfile/format.MaxChunk {
+				return fmt.Errorf("%w: number of profiles %d is out of range", ErrCorrupt, no)
+			}
+			for len(t.own) < int(no)*format.MaxChunk {
+				t.own = append(t.own, format.NoClass)
+			}
+			for _, p := range part {
+				if p.Class != format.NoClass && int(p.Class) >= len(t.classes) {
+					return fmt.Errorf("%w: a profile had class %d, which is not there", ErrCorrupt, p.Class)
+				}
+				t.own = append(t.own, p.Class)
+			}
+		}
+		return nil
+	})
+}
+
+// part is one transaction: as many rows as move TellRows of them, or a hundred
+// times as many that did not.
+func (t *teller) part() (done bool, err error) {
+	db := t.db
+	a := db.begin()
+	a.msg = &event.Received{Position: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, Stored: db.meta.Now}
+	a.judgement = strings.TrimSuffix(db.meta.Digest+"/"+db.meta.Today, "/")
+	err = db.update(func(tx *bbolt.Tx) error {
+		a.tx = tx
+		rj := *db.meta.Rejudging
+		a.event = rj.Events
+		facts := (&profileTable{db.profs.list, db.profs.hardware}).reader()
+		looked, moved := 0, 0
+		for moved < db.o.TellRows && looked < 100*db.o.TellRows {
+			sc := t.next(&rj)
+			if sc == nil {
+				done = true
+				break
+			}
+			ix, err := a.index(sc)
+			if err != nil {
+				return err
+			}
+			if err := t.waivers(tx, sc, ix); err != nil {
+				return err
+			}
+			for ; int(rj.Row) < len(ix.at) && moved < db.o.TellRows && looked < 100*db.o.TellRows; rj.Row++ {
+				looked++
+				did, err := t.row(a, sc, ix, rj.Row, facts)
+				if err != nil {
+					return fmt.Errorf("%s: %w", sc.key, err)
+				}
+				if did {
+					moved++
+				}
+			}
+			if int(rj.Row) >= len(ix.at) {
+				rj.Scope, rj.Row = sc.no+1, 0
+			}
+		}
+		rj.Rows, rj.Events = rj.Rows+looked, a.event
+		db.meta.Rejudging = &rj
+		if done {
+			db.meta.Rejudging = nil
+			if err := tx.DeleteBucket(bucketBefore); err != nil {
+				return err
+			}
+		}
+		return a.finish()
+	})
+	if err != nil {
+		return false, fmt.Errorf("tell what a change of judgement moved: %w", err)
+	}
+	db.count(a.out)
+	db.evict()
+	t.told.Moved += len(a.out.Changes)
+	if room := mostTold - len(t.told.Changes); room > 0 {
+		t.told.Changes = append(t.told.Changes, a.out.Changes[:min(room, len(a.out.Changes))]...)
+	}
+	return done, nil
+}
+
+// next is the scope to go on in.
+func (t *teller) next(rj *rejudging) (next *scope) {
+	for no, sc := range t.db.byNo {
+		if no >= rj.Scope && (next == nil || no < next.no) {
+			next = sc
+		}
+	}
+	if next != nil && next.no > rj.Scope {
+		rj.Scope, rj.Row = next.no, 0
+	}
+	return next
+}
+
+// waivers reads what waivers had made of instances of the scope.
+func (t *teller) waivers(tx *bbolt.Tx, sc *scope, ix *index) error {
+	if t.waived != nil && t.scope == sc.no {
+		return nil
+	}
+	t.scope, t.waived = sc.no, map[uint32]outcome.Class{}
+	prefix := beforeKey(beforeWaived, format.Key32(sc.no))
+	for k, v := range scan(tx.Bucket(bucketBefore), prefix) {
+		ordinal, ok := ix.findID(k[len(prefix):])
+		if !ok || int(ix.at[ordinal].profile) >= len(t.own) || t.own[ix.at[ordinal].profile] == format.NoClass {
+			continue
+		}
+		c := t.classes[t.own[ix.at[ordinal].profile]]
+		if err := format.ReadWaived(v, &c); err != nil {
+			return err
+		}
+		t.waived[ordinal] = c
+	}
+	return nil
+}
+
+// row tells what became of one instance, and whether that was anything.
+func (t *teller) row(a *applier, sc *scope, ix *index, ordinal uint32, facts *factsReader) (bool, error) {
+	db, at := t.db, &ix.at[ordinal]
+	if at.order < sc.Floor() || int(at.profile) >= len(t.own) || t.own[at.profile] == format.NoClass {
+		return false, nil
+	}
+	was, waived := t.waived[ordinal]
+	if !waived {
+		was = t.classes[t.own[at.profile]]
+	}
+	is := db.classes.at(db.classAt(ix, ordinal))
+	if was.Alike(is) {
+		return false, nil
+	}
+	enc, err := ix.row(a.tx, sc.no, ordinal)
+	if err != nil {
+		return false, err
+	}
+	row, profile, err := format.ReadRow(enc, db.dict.Words())
+	if err != nil {
+		return false, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
+	}
+	f, err := facts.facts(a.tx, profile)
+	if err != nil {
+		return false, err
+	}
+	rj := db.meta.Rejudging
+	if verdictMoved(rj.Targets, db.meta.Targets, &was, is) {
+		stamp := format.Stamp{Order: at.order, Scan: ix.names[at.scan]}
+		before := judgedThen{t.old, rj.Digest, rj.Targets}.record(a.j, &sc.scopeValue, &row, &f, &was, stamp)
+		after := judgedThen{a.j, db.meta.Digest, db.meta.Targets}.record(a.j, &sc.scopeValue, &row, &f, is, stamp)
+		a.changed(before, after, "ruleset")
+	}
+	return true, a.history(sc, format.RowID(enc), &record.Change{
+		At: utc(db.meta.Now), ScanID: "", Cause: "ruleset", OS: is.OS(),
+		Before: levelsOf(rj.Targets, &was), After: levelsOf(db.meta.Targets, is),
+	})
+}
+
+// verdictMoved says whether a verdict differs for a target that both classes
+// have.
+func verdictMoved(before, after []string, was, is *outcome.Class) bool {
+	for t, target := range after {
+		if o := slices.Index(before, target); o >= 0 && was.Level(o) != is.Level(t) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,225 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store"
+)
+
+// stopsAfter is a context that ends when it was asked so often.
+type stopsAfter struct {
+	context.Context
+	left *int
+}
+
+func (c stopsAfter) Err() error {
+	if *c.left--; *c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func cut(t *testing.T, after int) context.Context { return stopsAfter{t.Context(), &after} }
+
+// rejudged is a store of 30 machines in two regions, of which 20 are to move, and 10 of
+// them are waived where j waives.
+func rejudged(t *testing.T, path string, j *judge) *store.DB {
+	db := reopen(t, path, j)
+	s := newStream()
+	s.now = 1000
+	for i, sc := range []ecs.Scope{hangzhou, {Account: "prod", Region: "cn-beijing"}} {
+		var machines []machine
+		for n := range 15 {
+			m := machine{id: fmt.Sprintf("i-%d-%02d", i, n), os: []string{"debian 12", "centos 5.8", "debian 13"}[n%3]}
+			if n%3 == 1 {
+				m.tags = []ecs.Tag{{Key: "waive", Value: "yes"}}
+			}
+			machines = append(machines, m)
+		}
+		apply(t, db, s.put(whole(fmt.Sprint("s", i), sc, int64(100+i), machines...)...))
+	}
+	entries, err := db.Outbox(0, 1000)
+	if err != nil || len(entries) == 0 {
+		t.Fatal(len(entries), err)
+	}
+	if err := db.Delivered(entries[len(entries)-1].Key); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+func reopen(t *testing.T, path string, j *judge) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), store.Options{Path: path, Classifier: j, TellRows: 2, Today: func() string { return "2026-11-23" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.NoSync()
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// moves are the events of the outbox, with what they say in one line each.
+func moves(t *testing.T, db *store.DB) []string {
+	entries, err := db.Outbox(0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for i := range entries {
+		e := &entries[i]
+		if e.Index != i {
+			t.Errorf("event %d has the index %d", i, e.Index)
+		}
+		if e.Change != nil {
+			before, after := e.Change.Before, e.Change.After
+			out = append(out, fmt.Sprintf("%s %s: %s by %s, %s by %s", e.Judgement, after.InstanceID, before.Verdicts[2].Level, before.Ruleset, after.Verdicts[2].Level, after.Ruleset))
+		}
+	}
+	return out
+}
+
+// A change of judgement that is cut off anywhere, again and again, by ends of
+// processes, tells what it would have told in one go; all that is read is of
+// the new judgement from the beginning, and nothing is applied before the end.
+func TestChangeOfJudgementIsToldToItsEnd(t *testing.T) {
+	stricter := func() *judge {
+		return newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible, "centos 5.8": rules.NeedsAction})
+	}
+	waiving := func(j *judge) *judge {
+		j.waive, j.until = map[string]string{"waive": "yes"}, "2026-12-31"
+		return j
+	}
+	for name, c := range map[string]struct {
+		from, to func() *judge
+		want     map[string]int
+		moved    int
+	}{
+		"stricter":        {from: func() *judge { return newJudge("a", oldOnes) }, to: stricter, want: map[string]int{"incompatible": 10, "needs-action": 10, "compatible": 10, "unknown": 0}, moved: 20},
+		"waivers_come":    {from: func() *judge { return newJudge("a", oldOnes) }, to: func() *judge { return waiving(newJudge("b", oldOnes)) }, want: map[string]int{"compatible": 30, "incompatible": 0, "needs-action": 0, "unknown": 0}, moved: 10},
+		"waivers_go":      {from: func() *judge { return waiving(newJudge("a", oldOnes)) }, to: func() *judge { return newJudge("b", oldOnes) }, want: map[string]int{"compatible": 20, "incompatible": 10, "needs-action": 0, "unknown": 0}, moved: 10},
+		"waivers_and_all": {from: func() *judge { return waiving(newJudge("a", oldOnes)) }, to: func() *judge { return waiving(stricter()) }, want: map[string]int{"incompatible": 10, "compatible": 20, "needs-action": 0, "unknown": 0}, moved: 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			whole := rejudged(t, filepath.Join(t.TempDir(), "store.db"), c.from())
+			done, err := whole.Reclassify(t.Context(), c.to())
+			if err != nil || done.Moved != c.moved || len(done.Changes) != c.moved {
+				t.Fatalf("%d moved, %d changes, %v", done.Moved, len(done.Changes), err)
+			}
+			want := moves(t, whole)
+			if len(want) != c.moved || whole.Summary().Rejudging != nil || whole.NeedsReclassify() {
+				t.Errorf("%d events, %+v", len(want), whole.Summary().Rejudging)
+			}
+
+			path := filepath.Join(t.TempDir(), "store.db")
+			db := rejudged(t, path, c.from())
+			if err := db.Turn(t.Context(), c.to()); err != nil {
+				t.Fatal(err)
+			}
+			told := 0
+			for cuts := 0; ; cuts++ {
+				if diff := cmp.Diff(c.want, db.Summary().Verdicts["shenlong-7"]); diff != "" {
+					t.Fatalf("after %d cuts: %s", cuts, diff)
+				}
+				counted := map[string]int{"compatible": 0, "incompatible": 0, "needs-action": 0, "unknown": 0}
+				for _, r := range all(t, db, store.Filter{}) {
+					counted[r.Verdicts[2].Level.String()]++
+				}
+				if diff := cmp.Diff(c.want, counted); diff != "" {
+					t.Fatalf("rows after %d cuts: %s", cuts, diff)
+				}
+				if !db.NeedsReclassify() {
+					break
+				}
+				at := db.Summary().Rejudging
+				if at == nil || at.Of != 30 || at.Instances < told || cuts == 0 && at.Instances != 0 || cuts > 30 {
+					t.Fatalf("after %d cuts: %+v", cuts, at)
+				}
+				told = at.Instances
+				if _, err := db.Apply(t.Context(), newStream().put(planned("s9", scanKind, 900))); !errors.Is(err, store.ErrReclassify) {
+					t.Fatalf("results were taken meanwhile: %v", err)
+				}
+				if err := db.Close(); err != nil {
+					t.Fatal(err)
+				}
+				db = reopen(t, path, c.to())
+				if _, err := db.Reclassify(cut(t, 1), c.to()); err != nil && !errors.Is(err, context.Canceled) {
+					t.Fatal(err)
+				}
+			}
+			if told == 0 {
+				t.Error("it was never cut off half-way")
+			}
+			got := moves(t, db)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+			if err := db.Check(t.Context()); err != nil {
+				t.Error(err)
+			}
+			for _, id := range []string{"i-0-00", "i-1-13"} {
+				if diff := cmp.Diff(historyOf(t, whole, id), historyOf(t, db, id)); diff != "" {
+					t.Errorf("history of %s: %s", id, diff)
+				}
+			}
+		})
+	}
+}
+
+func historyOf(t *testing.T, db *store.DB, id string) []record.Change {
+	t.Helper()
+	region := map[byte]string{'0': "cn-hangzhou", '1': "cn-beijing"}[id[2]]
+	found, err := db.Get("prod", region, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.History
+}
+
+// A change that comes while another is being told waits for it: the events of
+// an instance are a chain without a gap.
+func TestChangesOfJudgementFollowEachOther(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	b := newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible, "centos 5.8": rules.NeedsAction})
+	c := newJudge("c", map[string]rules.Level{"debian 12": rules.NeedsAction})
+	db := rejudged(t, path, newJudge("a", oldOnes))
+	if _, err := db.Reclassify(cut(t, 4), b); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = reopen(t, path, c)
+	if _, err := db.Reclassify(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := db.Outbox(0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := map[string]*record.Record{}
+	for i := range entries {
+		change := entries[i].Change
+		if before := last[change.After.InstanceID]; before != nil && (before.Ruleset != change.Before.Ruleset || before.Verdicts[2].Level != change.Before.Verdicts[2].Level) {
+			t.Errorf("%s went on from %s by %s, and was %s by %s", change.After.InstanceID, change.Before.Verdicts[2].Level, change.Before.Ruleset, before.Verdicts[2].Level, before.Ruleset)
+		}
+		last[change.After.InstanceID] = change.After
+	}
+	for id, r := range last {
+		if r.Ruleset != "c" {
+			t.Errorf("%s ends by %s", id, r.Ruleset)
+		}
+	}
+	if len(entries) != 40 || len(last) != 20 {
+		t.Errorf("%d events of %d instances", len(entries), len(last))
+	}
+}
