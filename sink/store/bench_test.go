@@ -1,11 +1,16 @@
 package store_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"runtime/metrics"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -279,6 +284,46 @@ func drain(b *testing.B, db *store.DB) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkReclassify moves every verdict of the fleet, and says how much memory
+// was taken at most, the mapped file apart.
+func BenchmarkReclassify(b *testing.B) {
+	n := benchRows(b)
+	f := newBenchFleet(n)
+	stricter := map[string]rules.Level{}
+	for i := range f.facts {
+		stricter[f.facts[i].OSName] = rules.NeedsAction
+	}
+	from, to := newJudge("a", oldOnes), newJudge("b", stricter)
+	db := open(b, filepath.Join(b.TempDir(), "store.db"), from)
+	measured(b, db, f, "first")
+	drain(b, db)
+	debug.FreeOSMemory()
+	var most atomic.Uint64
+	ctx, stop := context.WithCancel(b.Context())
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+		for ctx.Err() == nil {
+			metrics.Read(samples)
+			most.Store(max(most.Load(), samples[0].Value.Uint64()-samples[1].Value.Uint64()))
+			time.Sleep(20 * time.Millisecond)
+		}
+	})
+	moved := 0
+	for b.Loop() {
+		done, err := db.Reclassify(b.Context(), to)
+		if err != nil {
+			b.Fatal(err)
+		}
+		moved += done.Moved
+		from, to = to, from
+	}
+	stop()
+	watch.Wait()
+	b.ReportMetric(float64(moved)/float64(b.N), "moved/op")
+	b.ReportMetric(float64(most.Load())/(1<<20), "most-MiB")
 }
 
 func BenchmarkReadAll(b *testing.B) {
