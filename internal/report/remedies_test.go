@@ -58,3 +58,18 @@ func TestFirstRemedyOfAGroup(t *testing.T) {
 		t.Errorf("%+v, %v", systems, err)
 	}
 }
+
+// A remedy in a few words does not list two dozen families: the legend and the
+// rule's page do.
+func TestRemedyLineIsAFewWords(t *testing.T) {
+	for want, m := range map[string]rules.Remedy{
+		"minor-upgrade to 5.11": {ID: "minor-upgrade", To: "5.11"},
+		"stay: ecs.n4, ecs.g5":  {ID: "stay", Families: []string{"ecs.n4", "ecs.g5"}},
+		"lift on 7 families":    {ID: "lift", Families: make([]string, 7)},
+		"replace-os":            {ID: "replace-os"},
+	} {
+		if got := report.RemedyLine(&m); got != want {
+			t.Errorf("%+v is %q, want %q", m, got, want)
+		}
+	}
+}

@@ -240,11 +240,16 @@ func (t *terminal) more(n int, what string) {
 	}
 }
 
+// namedFamilies is how many instance families a remedy in a few words names.
+const namedFamilies = 6
+
 // RemedyLine is a remedy in a few words: "minor-upgrade to 5.11".
 func RemedyLine(m *rules.Remedy) string {
 	switch {
 	case m.To != "":
 		return m.ID + " to " + m.To
+	case len(m.Families) > namedFamilies:
+		return fmt.Sprintf("%s on %d families", m.ID, len(m.Families))
 	case len(m.Families) > 0:
 		return m.ID + ": " + strings.Join(m.Families, ", ")
 	}
