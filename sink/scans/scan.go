@@ -195,6 +195,7 @@ func (s *Scan) accounts(scopes []record.ScanScope) []record.ScanAccount {
 			acc.Partial++
 		case record.ScopeFailed:
 			acc.Failed++
+		case record.ScopePending: // in none of the three yet
 		}
 		if p := s.Progress[ecs.Scope{Account: sc.Account, Region: sc.Region}]; p != nil && p.Decided > 0 {
 			acc.Seconds = max(acc.Seconds, unixNano(p.Decided).Sub(s.Start).Seconds())
