@@ -156,7 +156,8 @@ func (r *Ruleset) index() {
 	}
 }
 
-// Digest identifies the effective rule set: 12 hex digits.
+// Digest identifies the effective rule set and the code that judges by it: 12
+// hex digits. Where two digests are equal, so is every judgement.
 func (r *Ruleset) Digest() string { return r.digest }
 
 // Definition is the effective rule set as data. It must not be changed.
@@ -177,6 +178,8 @@ func (r *Ruleset) Warnings() []Problem { return slices.Clone(r.warnings) }
 // Families is the table of instance families in force.
 func (r *Ruleset) Families() *family.Table { return r.families }
 
+// digest is over the rules, the families and the code that reads names and tries
+// rules.
 func digest(def *Definition, families string) string {
 	h := sha256.New()
 	b, err := json.Marshal(def)
@@ -185,6 +188,7 @@ func digest(def *Definition, families string) string {
 	}
 	h.Write(b)
 	h.Write([]byte(families))
+	h.Write(code())
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }
 
