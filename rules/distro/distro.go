@@ -119,6 +119,9 @@ func (sc *scan) guess() Guess {
 	case g.Family != "" && !g.Vague:
 		sc.looseVersions(&g)
 	}
+	if g.Arch == "i386" {
+		sc.noR2Of32Bits()
+	}
 	pick := -1
 	for i := range sc.found {
 		f := &sc.found[i]

@@ -299,6 +299,16 @@ func (sc *scan) takesR2(ws *windowsScope, next int) bool {
 	return false
 }
 
+// noR2Of32Bits takes 2008 R2 for 2008 in a text that says 32 bits: there is no
+// such R2, so one of the two words is wrong, and 2008 is the worse release.
+func (sc *scan) noR2Of32Bits() {
+	for i := range sc.found {
+		if f := &sc.found[i]; f.Family == WindowsServer && f.Version == "2008r2" {
+			f.Version = "2008"
+		}
+	}
+}
+
 // except undoes an R2 that is excluded after the fact.
 func (sc *scan) except(ws *windowsScope) {
 	ws.denied = true
