@@ -101,6 +101,9 @@ func Opaque(s string) bool {
 			return false
 		}
 	}
+	if s[2:4] == "iZ" { // m-iZ2ze…: as the cloud names hosts, not drawn by lot
+		return false
+	}
 	for _, name := range glued { // m-Windows2008
 		if len(s) > 2+len(name) && strings.EqualFold(s[2:2+len(name)], name) {
 			return false

@@ -259,13 +259,24 @@ func (sc *scan) exists(v level) bool {
 	return s != NoRelease
 }
 
+// isEL says whether a family counts its minor releases without a leading zero,
+// as Red Hat does: 6.05 is no 6.5, but 6.0 with something behind it. The ids of
+// public images are spelt centos_6_08_…, with no point.
+func isEL(family string) bool {
+	switch family {
+	case CentOS, RHEL, Oracle, Rocky, AlmaLinux:
+		return true
+	}
+	return false
+}
+
 // minor reads the versions of most families: a major and a minor release.
 func (sc *scan) minor(p *parts, possible bool) {
 	m := &sc.mention
 	major := level{major: p.v[0], parts: 1}
 	if p.n > 1 {
 		v := level{major: p.v[0], minor: p.v[1], parts: 2}
-		if sc.word(p.tok[1])[0] == '0' && (sc.t[p.tok[1]].sized || sc.digits(p.tok[1]) == 3) { // 5.08 GB, 6.010.0.0.5
+		if sc.word(p.tok[1])[0] == '0' && (sc.t[p.tok[1]].sized || sc.digits(p.tok[1]) == 3 || isEL(m.family) && sc.digits(p.tok[1]) == 2 && sc.sep(p.tok[1]) == '.') { // 5.08 GB, 6.010.0.0.5, 6.05Mbox
 			v.minor = 0
 		}
 		switch {
