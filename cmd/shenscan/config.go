@@ -18,7 +18,7 @@ import (
 func newConfigCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "config", Short: "Say what a process would run with, and whether it would",
-		Example: "  shenscan config show sink",
+		Example: "  shenscan config show",
 	}
 	cmd.AddCommand(
 		&cobra.Command{

@@ -62,7 +62,7 @@ esac
 # a terminal of its own: the next command finds it running.
 shenscan() {
   case "$1 $*" in
-    serve*|producer*|worker*|sink*|simulate*|*--serve*)
+    serve*|producer*|worker*|sink*|simulate*|*" --serve "*|*" --serve")
       SHENSCAN_LOG_LEVEL=info shenscan-program "$@" &
       local process=$! port=
       echo "$process shenscan $*" >>"$ROOM_OUT/going"
