@@ -161,36 +161,40 @@ func (b *bucket) slot(ctx context.Context) (time.Time, uint64, error) {
 	if err := b.open(); err != nil {
 		return time.Time{}, 0, err
 	}
-	if at, epoch, ok := b.leased(); ok {
+	if at, epoch, ok, _ := b.leased(); ok {
 		return at, epoch, nil
 	}
 	if err := b.leasing.take(ctx); err != nil {
 		return time.Time{}, 0, err
 	}
 	defer b.leasing.give()
-	if at, epoch, ok := b.leased(); ok { // the caller before this one leased
+	if at, epoch, ok, _ := b.leased(); ok { // the caller before this one leased
 		return at, epoch, nil
 	}
-	b.mu.Lock()
-	last := b.next.Add(-b.every)
-	b.mu.Unlock()
-	if err := b.sleep(ctx, last); err != nil {
-		return time.Time{}, 0, err
+	for {
+		b.mu.Lock()
+		last := b.next.Add(-b.every)
+		b.mu.Unlock()
+		if err := b.sleep(ctx, last); err != nil {
+			return time.Time{}, 0, err
+		}
+		b.lease(ctx)
+		if err := ctx.Err(); err != nil {
+			return time.Time{}, 0, err
+		}
+		switch at, epoch, ok, late := b.leased(); {
+		case ok:
+			return at, epoch, nil
+		case late: // a lease far too old to be used: take its last slot
+			return time.Now(), epoch, nil
+		}
+		// A caller that just came took it: without a slot nobody goes.
 	}
-	b.lease(ctx)
-	if err := ctx.Err(); err != nil {
-		return time.Time{}, 0, err
-	}
-	at, epoch, ok := b.leased()
-	if !ok { // a lease far too old to be used: take its last slot
-		return time.Now(), epoch, nil
-	}
-	return at, epoch, nil
 }
 
 // leased takes a slot of the current lease. Slots that nobody used in time
-// are dropped, lest they be used in a burst.
-func (b *bucket) leased() (time.Time, uint64, bool) {
+// are dropped, lest they be used in a burst; late says that there were some.
+func (b *bucket) leased() (slot time.Time, epoch uint64, ok, late bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	stale := time.Now().Add(-burst)
@@ -199,10 +203,11 @@ func (b *bucket) leased() (time.Time, uint64, bool) {
 		b.left--
 		b.next = b.next.Add(b.every)
 		if at.After(stale) {
-			return at, b.epoch, true
+			return at, b.epoch, true, late
 		}
+		late = true
 	}
-	return time.Time{}, b.epoch, false
+	return time.Time{}, b.epoch, false, late
 }
 
 // lease reserves slots in the shared state, or in the local one while that
