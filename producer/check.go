@@ -30,7 +30,7 @@ func (p *Producer) HandleCheck(ctx context.Context, job *event.ScopeCheck, try s
 		out.Failure = failureOf(job.Scope, "DescribeInstances", err)
 	}
 	if len(job.InstanceIDs) > 0 && out.Failure == nil {
-		got := p.lookUp(ctx, job.Scope, job.InstanceIDs)
+		got := p.lookUp(ctx, job.Scope, job.InstanceIDs, examples) // one is enough to say that lists were cut short
 		out.Found, out.Failure = len(got.found), failureOf(job.Scope, "DescribeInstances", got.err)
 		for i := range got.found[:min(len(got.found), examples)] {
 			out.Examples = append(out.Examples, got.found[i].ID)
@@ -52,5 +52,5 @@ func (p *Producer) listAgain(ctx context.Context, job *event.ScopeCheck, try str
 		f := failure(job.Scope, "DescribeInstances", err)
 		return p.bus.Publish(ctx, &event.ScopeChecked{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Question: job.Question, Part: job.Part, Failure: &f})
 	}
-	return p.plan(ctx, &event.ScopeJob{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Epoch: job.Epoch}, try, said(n), nil)
+	return p.plan(ctx, &event.ScopeJob{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Epoch: job.Epoch}, try, &cutting{counted: n, may: againCalls(max(n, 0)), took: 1})
 }

@@ -23,7 +23,7 @@ func (p *Producer) HandleScope(ctx context.Context, job *event.ScopeJob, try str
 	}
 	defer pace.end()
 	probe, span := trace.Start(ctx, "cut scope")
-	counted, cuts, err := p.cut(probe, job.Scope)
+	by, err := p.cut(probe, job.Scope)
 	span.End(err)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -32,16 +32,26 @@ func (p *Producer) HandleScope(ctx context.Context, job *event.ScopeJob, try str
 		p.o.Log.WarnContext(ctx, "scope failed", "scan", job.ScanID, "account", job.Scope.Account, "region", job.Scope.Region, "err", err)
 		return p.bus.Publish(ctx, &event.ScopeFailed{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Failure: failure(job.Scope, "DescribeInstances", err)})
 	}
-	return p.plan(ctx, job, try, said(counted), cuts)
+	return p.plan(ctx, job, try, by)
+}
+
+// cutting is how a scope is cut, and what it may cost.
+type cutting struct {
+	counted int         // or ecs.NoCount
+	cuts    []time.Time // of creation times, ascending
+	sizes   []int       // of the parts between them
+	may     int         // calls that all lanes and the cutting itself may take
+	took    int         // of them, so far
 }
 
 // plan hands out the lanes between the cuts and then announces them.
-func (p *Producer) plan(ctx context.Context, job *event.ScopeJob, name string, counted *int, cuts []time.Time) error {
-	plan := &event.ScopePlanned{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Plan: name, Counted: counted}
-	jobs := lanes(job, plan.Plan, cuts)
+func (p *Producer) plan(ctx context.Context, job *event.ScopeJob, name string, by *cutting) error {
+	plan := &event.ScopePlanned{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Plan: name, Counted: said(by.counted)}
+	jobs := lanes(job, plan.Plan, by.cuts)
 	if len(jobs) == 1 {
-		jobs[0].Counted = plan.Counted
+		jobs[0].Counted, by.sizes = plan.Counted, []int{1}
 	}
+	share(jobs, by.sizes, by.may, by.took)
 	for _, lane := range jobs {
 		plan.Lanes = append(plan.Lanes, lane.Lane)
 	}
@@ -89,45 +99,50 @@ type span struct {
 	n        int
 }
 
-// cut counts the scope and returns the creation times at which it is to be cut.
+// cut counts the scope and says at which creation times it is to be cut.
 // A small scope is not cut, nor is one whose counts are no use: the cloud does
 // not give them, or they contradict each other. Sizes come from page-number
 // probes: beside a token TotalCount means nothing.
-func (p *Producer) cut(ctx context.Context, s ecs.Scope) (counted int, cuts []time.Time, err error) {
+func (p *Producer) cut(ctx context.Context, s ecs.Scope) (*cutting, error) {
 	n, err := p.cloud.CountInstances(ctx, s, ecs.Query{})
-	if err != nil || n <= p.o.LaneSize*3/2 || n > maxScope {
-		return n, nil, err
+	by := &cutting{counted: n, may: uncutCalls(n), took: 1}
+	if err != nil || n <= p.o.LaneSize*3/2 || !believable(n) {
+		return by, err
 	}
 	if cloud, ok := p.cloud.(pager); ok {
+		by.took++
 		// A few instances may have gone meanwhile.
 		if reaches, err := cloud.ListsUpTo(ctx, s, n-n/8); err != nil || reaches != ecs.NoCount && reaches < n-n/8 {
 			if err == nil {
 				p.o.Log.WarnContext(ctx, "scope is read in one lane: more instances are counted than listed", "account", s.Account, "region", s.Region, "counted", n)
 			}
-			return n, nil, err
+			return by, err
 		}
 	}
-	c := &cutter{p: p, pace: p.paces.of(s.Account), scope: s, probes: min(maxProbes, 64+32*(n/p.o.LaneSize))}
+	probes := min(maxProbes, 64+32*(n/p.o.LaneSize))
+	c := &cutter{p: p, pace: p.paces.of(s.Account), scope: s, probes: probes}
 	spans := []span{{firstECS, p.o.Now().UTC().Truncate(time.Minute).Add(time.Hour), n}}
 	for more := true; more; {
 		if spans, more, err = c.divide(ctx, spans); err != nil {
-			return n, nil, err
+			return by, err
 		}
 	}
+	by.took += probes - c.probes
 	if c.contradicted != "" {
 		p.o.Log.WarnContext(ctx, "scope is read in one lane: its counts contradict each other", "account", s.Account, "region", s.Region, "instances", n, "err", c.contradicted)
-		return n, nil, nil
+		return by, nil
 	}
-	size := 0
+	by.may, by.sizes = listingCalls(n, p.o.LaneSize), []int{0}
 	for i, sp := range spans {
-		if i > 0 && size+sp.n > p.o.LaneSize {
-			cuts = append(cuts, sp.from)
-			size = 0
+		last := len(by.sizes) - 1
+		if i > 0 && by.sizes[last]+sp.n > p.o.LaneSize {
+			by.cuts, by.sizes = append(by.cuts, sp.from), append(by.sizes, 0)
+			last++
 		}
-		size += sp.n
+		by.sizes[last] += sp.n
 	}
-	p.o.Log.DebugContext(ctx, "scope cut", "account", s.Account, "region", s.Region, "instances", n, "lanes", len(cuts)+1)
-	return n, cuts, nil
+	p.o.Log.DebugContext(ctx, "scope cut", "account", s.Account, "region", s.Region, "instances", n, "lanes", len(by.sizes))
+	return by, nil
 }
 
 const (

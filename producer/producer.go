@@ -87,6 +87,8 @@ type Producer struct {
 	bus     Publisher
 	locator Locator
 	paces   paces
+	// spendings are what lanes took of the calls that they may make.
+	spendings spendings
 }
 
 // New returns a Producer. A request without accounts means those of the

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -104,7 +105,7 @@ func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, s 
 	w := event.Walk{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Lane: try + ".0", Walk: try + ".0"}
 	planned := &event.ScopePlanned{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Plan: try, Lanes: []string{w.Lane}}
 	ended := &event.LaneEnded{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Lane: w.Lane, Walk: w.Walk}
-	got := p.lookUp(ctx, s, ids)
+	got := p.lookUp(ctx, s, ids, math.MaxInt)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -141,16 +142,22 @@ type lookedUp struct {
 	err      error // why the unread were not read
 }
 
-// lookUp asks for instances by their ids, ecs.MaxPage a call. What a page
-// lacks was asked for until an answer held none of it and is absent; where an
-// answer contradicts itself or the question, it is unread.
-func (p *Producer) lookUp(ctx context.Context, s ecs.Scope, ids []string) lookedUp {
+// lookUp asks for instances by their ids, ecs.MaxPage a call, until it has read
+// enough. What a page lacks was asked for until an answer held none of it and is
+// absent; where an answer contradicts itself or the question, it is unread.
+func (p *Producer) lookUp(ctx context.Context, s ecs.Scope, ids []string, enough int) lookedUp {
 	var all lookedUp
 	var mu sync.Mutex
 	var group errgroup.Group
 	group.SetLimit(4)
 	for chunk := range slices.Chunk(slices.Compact(slices.Sorted(slices.Values(ids))), ecs.MaxPage) {
 		group.Go(func() error {
+			mu.Lock()
+			done := len(all.found) >= enough
+			mu.Unlock()
+			if done {
+				return nil
+			}
 			got := p.lookUpChunk(ctx, s, chunk)
 			mu.Lock()
 			defer mu.Unlock()

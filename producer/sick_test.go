@@ -18,6 +18,7 @@ type sick struct {
 	unfiltered    bool                         // lists every instance whatever the time
 	count         func(n int, q ecs.Query) int // of what is there
 	token         func(calls int, p *ecs.Page) // what becomes of a page's token
+	page          func(calls int, p *ecs.Page) // what becomes of the rest of it
 	tiny          int                          // instances a page, or 0
 	lists, counts int
 }
@@ -34,6 +35,9 @@ func (s *sick) Instances(ctx context.Context, scope ecs.Scope, q ecs.Query) (*ec
 	p, err := s.cloud.Instances(ctx, scope, q)
 	if err == nil && s.token != nil {
 		s.token(s.lists, p)
+	}
+	if err == nil && s.page != nil {
+		s.page(s.lists, p)
 	}
 	return p, err
 }
@@ -82,6 +86,21 @@ func TestASickRegionTakesFewCallsAndEndsPartialOrRight(t *testing.T) {
 		}}, 0, false},
 		"empty pages for ever": {sick{token: func(calls int, p *ecs.Page) {
 			p.Instances, p.NextToken = nil, fmt.Sprintf("again%d", calls)
+		}}, 0, false},
+		"one instance a page":                       {sick{tiny: 1}, 0, false},
+		"one instance a page and a billion counted": {sick{tiny: 1, count: func(int, ecs.Query) int { return 1e9 }}, 0, false},
+		"ten instances a page, all of them twice": {sick{tiny: 10, count: func(n int, q ecs.Query) int {
+			if q.CreatedFrom.IsZero() && q.CreatedTo.IsZero() {
+				return n
+			}
+			return n + n/3
+		}}, 0, false},
+		"instances without end, in each part": {sick{page: func(calls int, p *ecs.Page) {
+			p.Instances = slices.Repeat(p.Instances[:1], ecs.MaxPage)
+			for i := range p.Instances {
+				p.Instances[i].ID = fmt.Sprintf("i-made-up-%d-%d", calls, i)
+			}
+			p.NextToken = fmt.Sprintf("again%d", calls)
 		}}, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {

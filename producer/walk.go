@@ -2,7 +2,6 @@ package producer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"math"
@@ -25,7 +24,7 @@ func (p *Producer) HandleLane(ctx context.Context, job *event.LaneJob, try strin
 		return err
 	}
 	defer pace.end()
-	l := &lane{p: p, job: job, try: try, query: query(job)}
+	l := &lane{p: p, job: job, try: try, query: query(job), spent: p.spendings.of(job)}
 	w, err := l.read(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -43,7 +42,11 @@ func (p *Producer) HandleLane(ctx context.Context, job *event.LaneJob, try strin
 		ended.Failure = &f
 		p.o.Log.WarnContext(ctx, "lane failed", "scan", job.ScanID, "account", job.Scope.Account, "region", job.Scope.Region, "lane", job.Lane, "err", err)
 	}
-	return p.bus.Publish(ctx, ended)
+	if err := p.bus.Publish(ctx, ended); err != nil {
+		return err
+	}
+	p.spendings.forget(job)
+	return nil
 }
 
 // lane is what HandleLane knows of a lane.
@@ -53,7 +56,7 @@ type lane struct {
 	try           string
 	query         ecs.Query
 	walks         int
-	calls         int // of all walks
+	spent         *spending
 	before, after int // what probes counted before and after the last walk, or ecs.NoCount
 }
 
@@ -81,7 +84,7 @@ func (l *lane) read(ctx context.Context) (w *walk, err error) {
 		if w, err = l.walk(ctx); err != nil {
 			return w, err
 		}
-		if l.after, err = l.p.cloud.CountInstances(ctx, l.job.Scope, l.query); err != nil {
+		if l.after, err = l.count(ctx); err != nil {
 			return w, err
 		}
 		doubt := l.doubt(w)
@@ -97,7 +100,7 @@ func (l *lane) read(ctx context.Context) (w *walk, err error) {
 		l.p.o.Log.InfoContext(ctx, "the listing disagrees with the counts, the lane is walked again", "scan", l.job.ScanID,
 			"account", l.job.Scope.Account, "region", l.job.Scope.Region, "lane", l.job.Lane, "err", doubt)
 		// The count behind the first walk may be the one that is wrong.
-		if l.before, err = l.p.cloud.CountInstances(ctx, l.job.Scope, l.query); err != nil {
+		if l.before, err = l.count(ctx); err != nil {
 			return w, err
 		}
 	}
@@ -112,9 +115,17 @@ func (l *lane) countBefore(ctx context.Context) (err error) {
 		l.before = *l.job.Counted
 	case l.job.From.IsZero() && l.job.To.IsZero(): // nothing was counted then
 	default:
-		l.before, err = l.p.cloud.CountInstances(ctx, l.job.Scope, l.query)
+		l.before, err = l.count(ctx)
 	}
 	return err
+}
+
+// count is one call.
+func (l *lane) count(ctx context.Context) (int, error) {
+	if err := l.spend(); err != nil {
+		return ecs.NoCount, err
+	}
+	return l.p.cloud.CountInstances(ctx, l.job.Scope, l.query)
 }
 
 // doubt holds a walk against the counts before and after it: what was there all
@@ -148,12 +159,15 @@ func (l *lane) more(ctx context.Context, w *walk) (doubt, err error) {
 	if l.before != ecs.NoCount || l.after != ecs.NoCount {
 		return nil, nil // doubt had one of them
 	}
-	if l.after, err = l.p.cloud.CountInstances(ctx, l.job.Scope, l.query); err != nil || l.after != ecs.NoCount {
+	if l.after, err = l.count(ctx); err != nil || l.after != ecs.NoCount {
 		return l.doubt(w), err
 	}
 	cloud, ok := l.p.cloud.(pager)
 	if !ok || !l.job.From.IsZero() || !l.job.To.IsZero() {
 		return nil, nil
+	}
+	if err := l.spend(); err != nil {
+		return nil, err
 	}
 	reaches, err := cloud.ListsUpTo(ctx, l.job.Scope, w.read+1)
 	before := w.read / ecs.MaxPage * ecs.MaxPage // on the pages before that one
@@ -247,7 +261,7 @@ func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
 	seen := map[string]bool{}
 	var doubt error
 	for {
-		if err := w.withinBudget(); err != nil {
+		if err := w.goesOn(); err != nil {
 			return err
 		}
 		fetch, span := trace.Start(ctx, "fetch page", trace.Int("shenscan.page", len(seen)))
@@ -301,39 +315,6 @@ func (w *walk) ended(doubt error) error {
 		return &ecs.Error{Action: "DescribeInstances", Scope: w.job.Scope, Class: ecs.BadAnswer, Err: w.unfit, Mend: "look at its name and tags: they are longer than the cloud allows"}
 	}
 	return doubt
-}
-
-const (
-	// maxIdle is how many answers in a row may bring nothing new.
-	maxIdle = 20
-	// maxForeign is how many instances may come that were not asked for.
-	maxForeign = 2 * ecs.MaxPage
-	// A lane may take leastCalls, and one call for every few instances that are
-	// counted or listed: some servers give ten a page, and a lane may be read
-	// twice. mostCalls bounds what a count may make of that.
-	leastCalls, mostCalls = 200, 60_000
-)
-
-// withinBudget ends a walk that would never end or never be of use, whatever
-// the API says.
-func (w *walk) withinBudget() error {
-	w.lane.calls++
-	budget := min(leastCalls+3*max(w.lane.before, w.read)/10, mostCalls)
-	var text string
-	switch {
-	case w.lane.calls > budget:
-		text = fmt.Sprintf("%d calls brought %d instances of %d that are counted: no more are made", w.lane.calls-1, w.read, w.lane.before)
-	case w.idle > maxIdle:
-		text = fmt.Sprintf("the list goes on and on: %d answers in a row brought no instance that was not listed before", w.idle)
-	case w.foreign > maxForeign:
-		text = fmt.Sprintf("%d instances were listed that were not created in the time that was asked for: the filter is not honoured", w.foreign)
-	default:
-		return nil
-	}
-	return &ecs.Error{
-		Action: "DescribeInstances", Scope: w.job.Scope, Class: ecs.Contradicted, Err: errors.New(text),
-		Mend: "nothing is taken for gone here; scan again, and if it stays so, look at what stands between shenscan and the API",
-	}
 }
 
 // fresh counts the instances of an answer and keeps those that are the lane's

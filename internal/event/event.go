@@ -62,6 +62,10 @@ type LaneJob struct {
 	// Counted is how many instances the probe of the scope counted, where the
 	// lane is all of it; nil where the lane is a part or nothing was counted.
 	Counted *int `json:"counted,omitempty"`
+	// Calls is how many calls the lane may take, of ScopeCalls that the scope may;
+	// 0 where only what the calls bring bounds them.
+	Calls      int `json:"calls,omitempty"`
+	ScopeCalls int `json:"scope_calls,omitempty"`
 }
 
 // MaxCheckIDs is the most instances that one ScopeCheck names.

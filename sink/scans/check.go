@@ -79,7 +79,7 @@ func (s *Scan) Settle(p *Scope, missing []string) (settled bool, questions []*ev
 	case c.Failure != nil:
 		p.Doubts = addFailure(p.Doubts, *c.Failure)
 	case c.Found > 0:
-		doubt("%d of %d instances that no list had are there when they are asked for by id, such as %s: the lists were cut short",
+		doubt("at least %d of %d instances that no list had are there when they are asked for by id, such as %s: the lists were cut short",
 			c.Found, c.Missing, strings.Join(c.Examples, ", "))
 	case read.disagrees(c.Counted) && len(p.Disputed) == 0:
 		return false, s.listAgain(p, read.plan)

@@ -426,3 +426,21 @@ func TestNoImageIsCalledDeletedThatIsThere(t *testing.T) {
 		})
 	}
 }
+
+// TestAServerThatAnswersOneIDACallIsNotAskedForEver asks for a hundred instances
+// by id, of which each answer holds one.
+func TestAServerThatAnswersOneIDACallIsNotAskedForEver(t *testing.T) {
+	h := &hostile{n: 100, ids: func(asked []string) []string { return asked[:1] }}
+	f := newFake(t, map[string]http.HandlerFunc{actInstances: h.serve})
+	var ids []string
+	for i := range 100 {
+		ids = append(ids, fmt.Sprintf("i-%03d", i))
+	}
+	p, err := newTestClient(t, f, nil).Instances(t.Context(), testScope, ecs.Query{InstanceIDs: ids})
+	if err != nil || p.Doubt == nil || !strings.Contains(p.Doubt.Error(), "12 of 100 instances that were asked for by id were answered in 12 calls") {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	if calls := f.count(actInstances); calls != maxNamed {
+		t.Errorf("%d calls", calls)
+	}
+}
