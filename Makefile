@@ -109,7 +109,7 @@ test/upgrade: build ## every mix of roles of two versions, forth and back, on on
 # alerts, from the files of deploy/.
 .PHONY: stack
 stack: ## run every role, NATS and Prometheus from deploy/, scan, and bring every alert about, with its times
-	cd deploy/grafana/gen && $(GO) test -count=1 -tags live -run "DeploymentShowsAndAlerts|DeploymentClusterAlerts" -v . -args -recovery | grep -vE '^=== (RUN|NAME|PAUSE|CONT)'
+	cd deploy/grafana/gen && $(GO) test -count=1 -tags live -run "DeploymentShowsAndAlerts|DeploymentClusterAlerts" -v . | grep -vE '^=== (RUN|NAME|PAUSE|CONT)'
 
 .PHONY: test/docs
 test/docs: ## every command block of the guide, as printed, in a simulated deployment (ONLY=docs/RUNBOOK.md; Linux)

@@ -128,11 +128,14 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, handle func(context.Conte
 					_ = msg.Nak()
 				}
 				return nil
-			case errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded):
-				<-slots // nothing to do
+			case errors.Is(err, nats.ErrTimeout):
+				<-slots // the server says that nothing waits
 				continue
-			case errors.Is(err, jetstream.ErrNoHeartbeat) && stillConsumer(ctx, cons):
-				<-slots // the server or this process was away for a moment
+			case isSilence(err):
+				<-slots // the server or this process was away for a moment, or the consumer has no leader
+				if b.nc.IsConnected() && !stillConsumer(ctx, cons) {
+					return fmt.Errorf("pull from %s: the server said nothing for %s, nor what the consumer is: %w", c.Name, pullWait, err)
+				}
 				continue
 			case err != nil:
 				<-slots
@@ -145,6 +148,12 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, handle func(context.Conte
 		}
 	})
 	return nil
+}
+
+// isSilence reports whether a pull ended without a word of the server, which says
+// so where nothing waits.
+func isSilence(err error) bool {
+	return errors.Is(err, jetstream.ErrNoHeartbeat) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // stillConsumer reports whether the server has the consumer.

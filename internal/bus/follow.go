@@ -5,9 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/shenscan/shenscan/internal/event"
@@ -33,9 +33,9 @@ var (
 	errFollowEnded    = errors.New("the server handed out no more results though nobody stopped it")
 )
 
-// idleCheck is how long a follower waits without a message before it makes sure
-// that the stream is still the one that it follows.
-const idleCheck = 3 * time.Second
+// streamCheck is how often a follower makes sure that the stream is still the
+// one that it follows.
+const streamCheck = 3 * time.Second
 
 // FollowResults hands the results stream to handle in order, without a gap and
 // in batches, until ctx ends: only then it returns nil. from says where to go
@@ -90,7 +90,7 @@ func (b *Bus) follow(ctx context.Context, name string, f Follow, from event.Posi
 	if err != nil {
 		return fmt.Errorf("create consumer %s on %s: %w", name, StreamResults, err)
 	}
-	iter, err := cons.Messages(jetstream.PullMaxMessages(f.MaxBatch), jetstream.PullExpiry(pullWait))
+	iter, err := cons.Messages(jetstream.PullMaxMessages(f.MaxBatch), jetstream.PullExpiry(pullWait), jetstream.PullHeartbeat(pullWait/2))
 	if err != nil {
 		return fmt.Errorf("pull results: %w", err)
 	}
@@ -162,26 +162,45 @@ func (b *Bus) stillThere(ctx context.Context, created int64) error {
 	return nil
 }
 
-// pump hands over what arrives, until the iterator ends or fails.
+// pump hands over what arrives, until the iterator ends or fails, or the stream
+// is another one.
+//
+// It waits for each message without a limit of its own: a server that ends says
+// nothing of the consumers that it had, and all that tells is that their
+// heartbeats stay away. nats.go counts those from the call of Next on, and misses
+// them after five seconds: calls that return sooner never miss any.
 func (b *Bus) pump(ctx context.Context, iter jetstream.MessagesContext, created int64, msgs chan<- jetstream.Msg) error {
+	reading, end := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer end(nil)
+	watching.Go(func() {
+		for pause(reading, streamCheck) {
+			if !b.nc.IsConnected() { // the client connects again
+				continue
+			}
+			if err := b.stillThere(reading, created); err != nil {
+				end(err)
+			}
+		}
+	})
 	for {
-		msg, err := iter.Next(jetstream.NextMaxWait(idleCheck))
+		msg, err := iter.Next(jetstream.NextContext(reading))
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, nats.ErrTimeout) && !b.nc.IsConnected(): // an outage; the client reconnects
-		case errors.Is(err, nats.ErrTimeout):
-			if err := b.stillThere(ctx, created); err != nil {
-				return err
-			}
+		case reading.Err() != nil:
+			return context.Cause(reading)
 		case err != nil:
 			return fmt.Errorf("pull results: %w", err)
-		default:
-			select {
-			case msgs <- msg:
-			case <-ctx.Done():
+		}
+		select {
+		case msgs <- msg:
+		case <-reading.Done():
+			if ctx.Err() != nil {
 				return nil
 			}
+			return context.Cause(reading)
 		}
 	}
 }
@@ -234,6 +253,9 @@ func (r *resultsReader) apply(ctx context.Context, batch []jetstream.Msg) error 
 		if meta.Consumer != r.consumer {
 			if err := b.stillThere(ctx, r.created); err != nil {
 				return err
+			}
+			if r.consumer != "" {
+				b.log.InfoContext(ctx, "results are read on as another consumer: the server of the one before had ended or did not answer", "consumer", r.name)
 			}
 			r.consumer = meta.Consumer
 		}

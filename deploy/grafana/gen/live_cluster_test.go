@@ -3,7 +3,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -11,10 +10,6 @@ import (
 	"syscall"
 	"testing"
 )
-
-// recovery has a whole scan follow the return of the quorum. It does not always
-// end within the two minutes that rescan waits.
-var recovery = flag.Bool("recovery", false, "scan once more after the quorum came back")
 
 // inCluster is one server's part of a cluster, for the end of nats-server.conf.
 func inCluster(i int, routes []string) string {
@@ -27,7 +22,7 @@ func inCluster(i int, routes []string) string {
 
 // TestDeploymentClusterAlerts runs the roles on three servers, with a schedule that comes
 // more often than a scan takes: ticks are skipped. Then two of the servers end,
-// and no stream has a leader.
+// and no stream has a leader. When they are back, a whole scan follows.
 func TestDeploymentClusterAlerts(t *testing.T) {
 	f := launchWith(t, setup{servers: 3, cron: "*/5 * * * * *"})
 	f.hurried(t)
@@ -51,7 +46,5 @@ func TestDeploymentClusterAlerts(t *testing.T) {
 		f.startServer(t, fmt.Sprintf("nats-server %d again", i), i)
 	}
 	f.silent(t, quorum)
-	if *recovery {
-		f.rescanAll(t)
-	}
+	f.rescanAll(t)
 }

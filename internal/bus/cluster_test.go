@@ -1,0 +1,104 @@
+package bus_test
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	natsserver "github.com/nats-io/nats-server/v2/server"
+
+	"github.com/shenscan/shenscan/internal/bus"
+)
+
+// startCluster starts three servers that are one cluster.
+func startCluster(t *testing.T) []*natsserver.Server {
+	t.Helper()
+	ports := make([]int, 3)
+	routes := ""
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports[i] = l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+		routes += fmt.Sprintf("nats://127.0.0.1:%d,", ports[i])
+	}
+	servers := make([]*natsserver.Server, len(ports))
+	dir := t.TempDir()
+	for i, port := range ports {
+		srv, err := natsserver.NewServer(&natsserver.Options{
+			ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: filepath.Join(dir, fmt.Sprint(i)), NoLog: true, NoSigs: true,
+			Cluster: natsserver.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port}, Routes: natsserver.RoutesFromStr(routes[:len(routes)-1]),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv.Start()
+		t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+		servers[i] = srv
+	}
+	for _, srv := range servers {
+		if !srv.ReadyForConnections(20 * time.Second) {
+			t.Fatal("a server did not start")
+		}
+	}
+	eventually(t, "the servers have a leader", func() bool {
+		for _, srv := range servers {
+			if srv.JetStreamIsLeader() {
+				return true
+			}
+		}
+		return false
+	})
+	return servers
+}
+
+// The consumer of a sink is on one server of a cluster, the sink's connection on
+// another. When the server of the consumer ends, nobody tells the sink: only the
+// heartbeats of the consumer stay away.
+func TestAFollowerOutlivesTheServerOfItsConsumer(t *testing.T) {
+	servers := startCluster(t)
+	b := open(t, func(o *bus.Options) { o.URL, o.Dir, o.Replicas = servers[0].ClientURL(), "", 3 })
+	stream, err := b.JetStream().Stream(t.Context(), bus.StreamResults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The cluster chooses where a consumer is: ask until one is elsewhere.
+	var f *following
+	var host *natsserver.Server
+	for try := 0; host == nil; try++ {
+		if try == 40 {
+			t.Fatal("40 consumers were all made on the server that the sink is connected to")
+		}
+		name := fmt.Sprintf("s%d", try)
+		f = follow(t, b, name)
+		eventually(t, "the sink reads", func() bool { return b.Lives()["sink-"+name].Up })
+		infos := stream.ListConsumers(t.Context())
+		for info := range infos.Info() {
+			if info.Cluster == nil || len(info.Name) < len(name)+7 || info.Name[:len(name)+7] != "sink-"+name+"--" {
+				continue
+			}
+			for _, srv := range servers[1:] {
+				if srv.Name() == info.Cluster.Leader {
+					host = srv
+				}
+			}
+		}
+		if err := infos.Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say(t, b, "before")
+	eventually(t, "the first result", func() bool { return f.has("before") })
+	host.Shutdown()
+	host.WaitForShutdown()
+	say(t, b, "after")
+	for deadline := time.Now().Add(time.Minute); !f.has("after"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the sink reads nothing a minute after the server of its consumer ended")
+		}
+	}
+}
