@@ -12,6 +12,7 @@ import (
 // that is not.
 type guest struct {
 	kind    *osKind
+	naming  naming // what the names that the instance shows tell of it
 	kernel  string
 	virtio  bool // the drivers can be loaded at boot
 	nvme    bool
@@ -38,7 +39,8 @@ const (
 // guest computes what runs in an instance. The caller holds mu.
 func (sc *scope) guest(in *instance) guest {
 	h := hash(sc.fleet.seed, 'g', in.h)
-	g := guest{kind: sc.fleet.data.concrete(in.slot.kind, hashString(in.slot.imageID)), names: int(mix(h^1) % 16 / 15)}
+	g := guest{names: int(mix(h^1) % 16 / 15)}
+	g.kind, g.naming = sc.runs(in)
 	g.kernel = g.kind.kernel()
 	m := in.typ.class(in.ioOptimized)
 	g.virtio = m != classXen || in.slot.virtio

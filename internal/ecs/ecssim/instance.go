@@ -89,7 +89,8 @@ func (in *instance) place(sc *scope) {
 	pools, r := sc.fleet.data.pools, mix(in.h^'p')
 	in.ioOptimized = true
 	k := in.slot.kind
-	plan := hostPlans[k.hosts]
+	hosts := in.slot.hosts()
+	plan := hostPlans[hosts]
 	x, r2 := int(r%100), r>>8
 	switch {
 	case x < plan.xen:
@@ -113,7 +114,7 @@ func (in *instance) place(sc *scope) {
 		in.typ = pools["sl6"].pick(r2)
 	case x < 100-plan.other:
 		in.typ = pools["sl7"].pick(r2 >> 4)
-		if in.slot.nvme && r2%3 == 0 {
+		if in.slot.nvme && hosts == "new" && r2%3 == 0 {
 			in.typ = pools["sl8"].pick(r2 >> 4)
 		}
 	default:

@@ -8,7 +8,8 @@ import (
 // slot is one image of a scope, with the label of its operating system. What
 // instances show of it was copied when they were created.
 type slot struct {
-	kind    *osKind
+	kind    *osKind // what the image and its instances show
+	inside  *osKind // what is in it where that is another system; nil: it is as it shows
 	imageID string
 	name    string
 	public  bool
@@ -44,6 +45,7 @@ func (sc *scope) newSlot(kind *osKind, k int) *slot {
 	}
 	s := sc.customSlot(kind, h)
 	sc.disposeCustom(s, mix(h))
+	sc.mislabel(s, h)
 	s.render()
 	return s
 }

@@ -51,9 +51,24 @@ func Targets() []string {
 type Truth struct {
 	Account, Region, InstanceID  string
 	Family, Version, ServicePack string
-	Verdicts                     [targets]string // in the order of Targets
-	// Guest is what really runs there, which a vague name does not tell.
-	Guest struct{ Family, Version, ServicePack string }
+	// Verdicts, in the order of Targets, are what the evidence that every scan
+	// reads can show: it goes by the names of instance and image.
+	Verdicts [targets]string
+	// Guest is what really runs there, which a name may not tell.
+	Guest TruthOfGuest
+}
+
+// TruthOfGuest is what really runs in an instance.
+type TruthOfGuest struct {
+	Family, Version, ServicePack string
+	// Names says what the names that the instance shows tell of it: right, vague,
+	// wrong (the image is registered as another system) or stale (the machine's
+	// system was replaced since it was made).
+	Names string
+	// Answers says whether the machine answers when it is asked itself, and
+	// Verdicts what holds then.
+	Answers  bool
+	Verdicts [targets]string
 }
 
 // MarshalJSON is the truth as a line of the truth file has it.
@@ -151,11 +166,15 @@ func (sc *scope) truth(in *instance) Truth {
 	t := Truth{Account: sc.account.ID, Region: sc.region.id, InstanceID: in.id(sc)}
 	k := in.slot.kind
 	t.Family, t.Version, t.ServicePack = k.family, k.version, k.servicePack
-	g := sc.fleet.data.concrete(k, hashString(in.slot.imageID))
-	t.Guest.Family, t.Guest.Version, t.Guest.ServicePack = g.family, g.version, g.servicePack
+	g := sc.guest(in)
+	t.Guest.Family, t.Guest.Version, t.Guest.ServicePack = g.kind.family, g.kind.version, g.kind.servicePack
+	t.Guest.Names, t.Guest.Answers = g.naming.String(), g.answers && g.oddity == oddNone && in.status == statusRunning
 	m := machineFacts{class: in.typ.class(in.ioOptimized), ioOptimized: in.ioOptimized, running: in.status == statusRunning}
 	for j, v := range judge(in.slot, m, sc.fleet.asked) {
 		t.Verdicts[j] = v.String()
+	}
+	for j, v := range g.judge(in.slot, m, sc.fleet.asked) {
+		t.Guest.Verdicts[j] = v.String()
 	}
 	return t
 }
@@ -178,20 +197,32 @@ func appendTruth(b []byte, t *Truth) []byte {
 	b = strconv.AppendQuote(b, t.Family)
 	b = append(b, `,"version":`...)
 	b = strconv.AppendQuote(b, t.Version)
-	b = append(b, `,"verdicts":{`...)
+	b = append(b, `,"verdicts":`...)
+	b = appendVerdicts(b, &t.Verdicts)
+	b = append(b, `,"guest":{"family":`...)
+	b = strconv.AppendQuote(b, t.Guest.Family)
+	b = append(b, `,"version":`...)
+	b = strconv.AppendQuote(b, t.Guest.Version)
+	b = append(b, `,"service_pack":`...)
+	b = strconv.AppendQuote(b, t.Guest.ServicePack)
+	b = append(b, `,"names":`...)
+	b = strconv.AppendQuote(b, t.Guest.Names)
+	b = append(b, `,"answers":`...)
+	b = strconv.AppendBool(b, t.Guest.Answers)
+	b = append(b, `,"verdicts":`...)
+	b = appendVerdicts(b, &t.Guest.Verdicts)
+	return append(b, "}}\n"...)
+}
+
+func appendVerdicts(b []byte, verdicts *[targets]string) []byte {
+	b = append(b, '{')
 	for i, at := range target {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = strconv.AppendQuote(b, at.name)
 		b = append(b, ':')
-		b = strconv.AppendQuote(b, t.Verdicts[i])
+		b = strconv.AppendQuote(b, verdicts[i])
 	}
-	b = append(b, `},"guest":{"family":`...)
-	b = strconv.AppendQuote(b, t.Guest.Family)
-	b = append(b, `,"version":`...)
-	b = strconv.AppendQuote(b, t.Guest.Version)
-	b = append(b, `,"service_pack":`...)
-	b = strconv.AppendQuote(b, t.Guest.ServicePack)
-	return append(b, "}}\n"...)
+	return append(b, '}')
 }

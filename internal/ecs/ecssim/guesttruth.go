@@ -1,0 +1,112 @@
+package ecssim
+
+import (
+	"strconv"
+	"strings"
+)
+
+// judge derives what holds of an instance whose machine was asked itself: its
+// system and kernel are known, and so are the drivers that it can load at boot.
+// What the platform answered for the image counts as it does without (judge),
+// and so does what the machine adds:
+//
+//  1. What an instance runs on it boots on, unless Linux cannot load the disks'
+//     driver there at all.
+//
+//  2. Otherwise the verdict of the operating system that runs stands. On
+//     SHENLONG 8 the platform accepts listed systems only, and the system needs
+//     the NVMe driver at boot: where the guest has it that is settled, where it
+//     has not it is to be added, and kernels without one never start.
+//
+//  3. A source on Xen whose virtio drivers do not load at boot needs action, and
+//     so does Windows with remnants of Xen, Linux that names disks as the kernel
+//     numbers them, and an image that is not I/O optimized.
+func (g *guest) judge(s *slot, m machineFacts, asked bool) [targets]level {
+	var out [targets]level
+	for i, t := range target {
+		out[i] = g.judgeOne(s, m, i, t.class, asked)
+	}
+	return out
+}
+
+func (g *guest) judgeOne(s *slot, m machineFacts, i int, to machineClass, asked bool) level {
+	offered, refused := false, false
+	if asked && s.present {
+		offered, refused = s.answers(to)
+	}
+	settled := levelNeedsAction
+	if s.owner == "system" || s.owner == "marketplace" {
+		settled = levelCompatible
+	}
+	// open is what is left of a question that the platform may have answered.
+	open := func(v level) level {
+		if v == levelUnknown && offered && g.kind.version != "" {
+			return settled
+		}
+		return v
+	}
+	there := m.running && m.class == to
+	v := levelCompatible
+	if !there {
+		v = open(g.kind.verdicts[min(i, 2)]) // on SHENLONG 8 no other than on 7, but for what follows
+		if to == classShenlong8 && !g.kind.accepted() {
+			v = max(v, open(levelUnknown))
+		}
+	}
+	if to == classShenlong8 {
+		v = max(v, g.fromNVMe())
+	}
+	if refused && !there {
+		v = levelIncompatible
+	}
+	windows := g.kind.osType() == "windows"
+	if !there && (m.class == classXen && !g.virtio || windows && g.residue || !windows && g.names > 0 || s.present && s.noIO) {
+		v = max(v, levelNeedsAction)
+	}
+	return v
+}
+
+// accepted says whether the system is one of those that families of the 8th
+// generation and later are known to accept: the data file says of them that a
+// flag, or for Windows a driver, is all that is missing.
+func (k *osKind) accepted() bool {
+	return k.flagged == levelCompatible || k.flagged == levelNeedsAction
+}
+
+// fromNVMe says what a guest whose kernel and drivers are known needs to start
+// from an NVMe disk.
+func (g *guest) fromNVMe() level {
+	k := g.kind
+	first, second := g.kernelNumbers()
+	backported := k.family == "sles" && k.version == "11" || strings.Contains(g.kernel, ".el6")
+	switch {
+	case k.verdicts[3] == levelIncompatible, k.osType() == "linux" && first > 0 && (first < 3 || first == 3 && second < 3) && !backported:
+		return levelIncompatible
+	case g.nvme:
+		return levelCompatible
+	}
+	switch k.family {
+	case "windows-server":
+		if k.version == "2008r2" || k.version == "2012" {
+			return levelUnknown // a hotfix or a vendor's driver may be there
+		}
+	case "sles":
+		if k.version == "11" {
+			return levelUnknown
+		}
+	case "coreos":
+		return levelUnknown
+	}
+	return levelNeedsAction
+}
+
+// kernelNumbers are the first two numbers of the kernel's release.
+func (g *guest) kernelNumbers() (first, second int) {
+	parts := strings.SplitN(g.kernel, ".", 3)
+	if len(parts) < 2 {
+		return 0, 0
+	}
+	first, _ = strconv.Atoi(parts[0])
+	second, _ = strconv.Atoi(parts[1])
+	return first, second
+}
