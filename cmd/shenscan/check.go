@@ -144,25 +144,30 @@ func (f *checkFlags) look(ctx context.Context, a *app.App, id string) (*record.A
 }
 
 func writeCheck(out io.Writer, rec *record.Record, v *rules.Verdict) error {
-	fmt.Fprintf(out, "%s  %s/%s  %s  %s\n", rec.InstanceID, rec.Account, rec.Region, rec.InstanceType, report.OSName(rec.OS.Family, rec.OS.Version))
-	fmt.Fprintf(out, "%s: %s, confidence %s, by %s\n", report.Clean(v.Target), v.Level, v.Confidence, report.Clean(v.Rule))
-	for _, line := range report.Wrap(report.Clean(v.Reason), 98) {
-		fmt.Fprintf(out, "  %s\n", line)
+	screen := onScreen(out)
+	var err error
+	line := func(lead, format string, args ...any) {
+		if err == nil {
+			err = screen.say(lead, fmt.Sprintf(format, args...))
+		}
 	}
+	line(rec.InstanceID+"  ", "%s/%s %s %s", rec.Account, rec.Region, rec.InstanceType, report.OSName(rec.OS.Family, rec.OS.Version))
+	line("", "%s: %s, confidence %s, by %s", v.Target, v.Level, v.Confidence, v.Rule)
+	line("  ", "%s", v.Reason)
 	if v.Waiver != nil {
-		fmt.Fprintf(out, "waived: %s until %s; the verdict is %s\n", report.Clean(v.Waiver.ID), v.Waiver.Until, v.Waiver.Was)
+		line("waived: ", "%s until %s; the verdict is %s", v.Waiver.ID, v.Waiver.Until, v.Waiver.Was)
 	}
 	for i := range v.Findings {
 		if f := &v.Findings[i]; f.Rule == v.Rule && f.Reason == v.Reason {
 			continue // that is the verdict
 		}
-		fmt.Fprintf(out, "also: %s (%s): %s\n", v.Findings[i].Level, report.Clean(v.Findings[i].Rule), report.Clean(v.Findings[i].Reason))
+		line("also: ", "%s (%s): %s", v.Findings[i].Level, v.Findings[i].Rule, v.Findings[i].Reason)
 	}
 	for i := range v.Remedies {
-		fmt.Fprintf(out, "remedy: %s: %s\n", report.RemedyLine(&v.Remedies[i]), report.Clean(v.Remedies[i].Text))
+		line("remedy: ", "%s: %s", report.RemedyLine(&v.Remedies[i]), v.Remedies[i].Text)
 	}
 	for _, check := range v.Checks {
-		fmt.Fprintf(out, "open: %s\n", report.Clean(check))
+		line("open: ", "%s", check)
 	}
-	return nil
+	return err
 }

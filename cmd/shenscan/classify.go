@@ -300,15 +300,16 @@ func objectKeys(s string) ([]string, error) {
 
 // classifyWriter writes answers in one of the formats.
 type classifyWriter struct {
-	w     *bufio.Writer
-	write func(*classified) error
-	end   func() error
+	w      *bufio.Writer
+	screen screen
+	write  func(*classified) error
+	end    func() error
 }
 
 func (c *classifyWriter) flush() error { return c.w.Flush() }
 
 func newClassifyWriter(format string, out io.Writer) (*classifyWriter, error) {
-	c := &classifyWriter{w: bufio.NewWriterSize(out, 64<<10)}
+	c := &classifyWriter{w: bufio.NewWriterSize(out, 64<<10), screen: onScreen(out)}
 	c.end = c.w.Flush
 	if format == "" {
 		format = "jsonl"
@@ -411,7 +412,9 @@ func (c *classifyWriter) table() {
 		}
 		return nil
 	}
-	c.end = func() error { return errors.Join(t.Write(c.w, 160, false), c.w.Flush()) }
+	c.end = func() error {
+		return errors.Join(t.Write(c.w, cmp.Or(c.screen.width, mostColumns), c.screen.color), c.w.Flush())
+	}
 }
 
 func (c *classifyWriter) csv() {

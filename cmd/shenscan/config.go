@@ -13,6 +13,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/config"
+	"github.com/shenscan/shenscan/internal/report"
 )
 
 func newConfigCmd() *cobra.Command {
@@ -90,12 +91,14 @@ func checkConfig(ctx context.Context, w io.Writer, o *app.Options, again *settin
 	if err := errors.Join(again.checkAllCommands(), err); err != nil {
 		return usage(err)
 	}
+	screen := onScreen(w)
 	for _, note := range checked.Notes {
-		fmt.Fprintln(w, "note: "+note)
+		if err := screen.say("note: ", note); err != nil {
+			return err
+		}
 	}
-	fmt.Fprintf(w, "the configuration is good: rule set %s with %d waivers, targets %s, %d schedules, %d accounts configured\n",
-		checked.Ruleset, checked.Waivers, strings.Join(checked.Targets, ", "), len(o.Schedules), len(o.Cloud.Accounts))
-	return nil
+	return screen.say("", fmt.Sprintf("the configuration is good: rule set %s with %s, targets %s, %s, %s configured", checked.Ruleset, report.Plural(checked.Waivers, "waiver", "waivers"),
+		strings.Join(checked.Targets, ", "), report.Plural(len(o.Schedules), "schedule", "schedules"), report.Plural(len(o.Cloud.Accounts), "account", "accounts")))
 }
 
 // checkAllCommands reports values in the file that a command could not use,

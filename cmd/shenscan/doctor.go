@@ -111,6 +111,7 @@ func (f *doctorFlags) run(ctx context.Context, s *settings, out io.Writer) error
 }
 
 func showFindings(out io.Writer, found []finding) error {
+	screen := onScreen(out)
 	for _, x := range found {
 		mark := "ok  "
 		if !x.OK {
@@ -120,11 +121,11 @@ func showFindings(out io.Writer, found []finding) error {
 		if x.Where != "" {
 			where = " " + x.Where
 		}
-		if _, err := fmt.Fprintf(out, "%s  %s%s: %s\n", mark, x.Check, report.Clean(where), report.Clean(x.Text)); err != nil {
+		if err := screen.say(mark+"  ", fmt.Sprintf("%s%s: %s", x.Check, where, x.Text)); err != nil {
 			return err
 		}
 		if x.Mend != "" {
-			if _, err := fmt.Fprintf(out, "      %s\n", report.Clean(x.Mend)); err != nil {
+			if err := screen.say("      ", x.Mend); err != nil {
 				return err
 			}
 		}

@@ -69,7 +69,10 @@ func run(ctx context.Context, args []string) int {
 		code = c.ExitCode()
 	}
 	if msg := err.Error(); msg != "" {
-		fmt.Fprintln(os.Stderr, "shenscan: "+strings.ReplaceAll(mask(strings.TrimSpace(msg)), "\n", "\nshenscan: "))
+		screen := onScreen(os.Stderr)
+		for line := range strings.Lines(mask(strings.TrimSpace(msg))) {
+			_ = screen.say("", "shenscan: "+strings.TrimSuffix(line, "\n"))
+		}
 	}
 	return code
 }
@@ -161,6 +164,7 @@ is of what was read, and the failures are listed.`,
 		}
 	})
 	completions(root)
+	helpOnScreen(root)
 	return root
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"github.com/shenscan/shenscan/internal/config"
 	"github.com/shenscan/shenscan/internal/ecs"
@@ -91,14 +89,10 @@ func (f *outputFlags) write(format report.Format, r *report.Report, stdout io.Wr
 // writeWith renders to --out or stdout. A file appears whole or not at all, and
 // is its owner's alone where there was none.
 func (f *outputFlags) writeWith(stdout io.Writer, render func(io.Writer, report.Options) error) error {
-	o := report.Options{Now: time.Now(), Width: 100, Compact: f.compact, Excel: f.excel}
+	o := report.Options{Now: time.Now(), Compact: f.compact, Excel: f.excel}
 	if f.out == "" {
-		if file, ok := stdout.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-			o.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-			if w, _, err := term.GetSize(int(file.Fd())); err == nil && w > 0 {
-				o.Width = w
-			}
-		}
+		s := onScreen(stdout)
+		o.Width, o.Color = s.width, s.color
 		return render(stdout, o)
 	}
 	if err := files.Write(f.out, func(w io.Writer) error { return render(w, o) }); err != nil {
@@ -107,7 +101,7 @@ func (f *outputFlags) writeWith(stdout io.Writer, render func(io.Writer, report.
 	return nil
 }
 
-// writeTable writes a table that is never cut; columns that hold whole numbers
+// writeTable writes a table whose cells are never cut; columns that hold whole numbers
 // alone stand on the right.
 func writeTable(out io.Writer, head []string, rows [][]string) error {
 	tab := report.TextTable{}
@@ -128,7 +122,7 @@ func writeTable(out io.Writer, head []string, rows [][]string) error {
 		}
 		tab.Rows = append(tab.Rows, cells)
 	}
-	return tab.Write(out, 0, false)
+	return onScreen(out).show(&tab)
 }
 
 // verdictExit is exit code 3 where --fail-on asks for it. It counts the

@@ -280,7 +280,7 @@ func (f *planFlags) questions(ctx context.Context, s *settings, format report.Fo
 	if err != nil {
 		return err
 	}
-	if err := f.output.writeWith(stdout, func(w io.Writer, _ report.Options) error { return plan.WriteSettle(w, format, found) }); err != nil {
+	if err := f.output.writeWith(stdout, func(w io.Writer, o report.Options) error { return plan.WriteSettle(w, format, found, o) }); err != nil {
 		return err
 	}
 	return unreadExit(view.Summary())

@@ -62,10 +62,14 @@ func writeProbePlan(w io.Writer, p *prober.Plan) error {
 		ask[g] = append(ask[g], c.ID)
 	}
 	var err error
+	screen := onScreen(w)
 	line := func(format string, args ...any) {
-		if err == nil {
-			_, err = fmt.Fprintf(w, format+"\n", args...)
+		if err != nil {
+			return
 		}
+		text := fmt.Sprintf(format, args...)
+		body := strings.TrimLeft(text, " ")
+		err = screen.say(text[:len(text)-len(body)], body)
 	}
 	line("%d machines would be asked. Nobody was.", len(p.Ask))
 	line("")

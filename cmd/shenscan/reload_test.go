@@ -86,7 +86,7 @@ schedules:
 	if again.code != 0 || !strings.Contains(again.stdout, "store: /var/lib/shenscan") {
 		t.Errorf("exit %d: %s", again.code, again.stderr)
 	}
-	if r := run(t, env(), "config", "check", "--config", good); r.code != 0 || !strings.Contains(r.stdout, "1 schedules, 1 accounts") {
+	if r := run(t, env(), "config", "check", "--config", good); r.code != 0 || !strings.Contains(r.stdout, "1 schedule, 1 account") {
 		t.Errorf("exit %d: %s", r.code, r.stdout)
 	}
 	for name, tc := range map[string]struct{ file, want string }{

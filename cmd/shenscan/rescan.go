@@ -266,5 +266,5 @@ func (f *rescanFlags) print(records []*record.Record, asked []record.AskedInstan
 		}
 		tab.Rows = append(tab.Rows, row)
 	}
-	return tab.Write(out, 0, false)
+	return onScreen(out).show(&tab)
 }

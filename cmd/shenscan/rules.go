@@ -134,8 +134,8 @@ func newRulesListCmd() *cobra.Command {
 			if err := writeTable(out, append(header, "AS OF", "TITLE"), rows); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(out, "\n%d rules, %d overrides, %d waivers; digest %s\n%s\n", len(def.Rules), len(def.Overrides), len(def.Waivers), r.Digest(), age(r, time.Now()))
-			return err
+			fmt.Fprintf(out, "\n%d rules, %d overrides, %d waivers; digest %s\n", len(def.Rules), len(def.Overrides), len(def.Waivers), r.Digest())
+			return onScreen(out).say("", age(r, time.Now()))
 		},
 	}
 	rulesFlag(cmd, &paths)
@@ -364,11 +364,15 @@ func factsToExplain(ctx context.Context, at app.Place, arg string) (rules.Facts,
 }
 
 func writeExplanation(out io.Writer, e *rules.Explanation) error {
+	screen := onScreen(out)
+	if screen.width == 0 {
+		screen.width = mostColumns
+	}
 	seen := &report.TextTable{Head: []report.Cell{{Text: "SEEN IN"}, {Text: "EVIDENCE"}, {Text: "TEXT"}, {Text: "SAYS"}}}
 	for _, s := range e.Seen {
 		seen.Rows = append(seen.Rows, []report.Cell{{Text: s.Field}, {Text: s.Evidence.String()}, {Text: report.Short(s.Text, 60)}, {Text: s.Says}})
 	}
-	if err := seen.Write(out, 160, false); err != nil {
+	if err := screen.show(seen); err != nil {
 		return err
 	}
 	if len(e.Seen) == 0 {
@@ -387,11 +391,14 @@ func writeExplanation(out io.Writer, e *rules.Explanation) error {
 		fact("conflict", fmt.Sprintf("%s: %s is chosen, %s says %s (%s)", c.Field, c.Chosen, c.Evidence, c.Other, report.Short(c.Text, 60)))
 	}
 	fmt.Fprintln(out)
-	if err := facts.Write(out, 0, false); err != nil {
+	if err := screen.show(&facts); err != nil {
 		return err
 	}
 	for _, t := range e.Targets {
-		fmt.Fprintf(out, "\n%s: %s, confidence %s, by %s\n%s\n", t.Target, t.Verdict, t.Confidence, t.Winner, report.Clean(t.Why))
+		fmt.Fprintf(out, "\n%s: %s, confidence %s, by %s\n", t.Target, t.Verdict, t.Confidence, t.Winner)
+		if err := screen.say("", t.Why); err != nil {
+			return err
+		}
 		considered := report.TextTable{Indent: 2}
 		for _, c := range t.Considered {
 			won := " "
@@ -400,7 +407,7 @@ func writeExplanation(out io.Writer, e *rules.Explanation) error {
 			}
 			considered.Rows = append(considered.Rows, []report.Cell{{Text: won + " " + c.Rule}, {Text: c.Stage}, {Text: c.Outcome}})
 		}
-		if err := considered.Write(out, 0, false); err != nil {
+		if err := screen.show(&considered); err != nil {
 			return err
 		}
 	}

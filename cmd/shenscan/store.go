@@ -191,11 +191,12 @@ func newRulesPreviewCmd() *cobra.Command {
 
 func showPreview(out io.Writer, p *store.Preview) error {
 	fmt.Fprintf(out, "%d of %d instances would get another verdict\n", p.Changed, p.Instances)
+	screen := onScreen(out)
 	moves := report.TextTable{Indent: 2}
 	for _, k := range sortedMoves(p.Moves) {
 		moves.Rows = append(moves.Rows, []report.Cell{{Text: k.Target}, {Text: k.From}, {Text: "-> " + k.To}, {Text: report.Number(p.Moves[k]), Right: true}})
 	}
-	if err := moves.Write(out, 0, false); err != nil {
+	if err := screen.show(&moves); err != nil {
 		return err
 	}
 	examples := report.TextTable{}
@@ -209,7 +210,7 @@ func showPreview(out io.Writer, p *store.Preview) error {
 		}
 		examples.Rows = append(examples.Rows, []report.Cell{{Text: a.Account + "/" + a.Region}, {Text: a.InstanceID}, {Text: report.OSName(a.OS.Family, a.OS.Version)}, {Text: strings.Join(moved, " ")}})
 	}
-	return examples.Write(out, 0, false)
+	return screen.show(&examples)
 }
 
 func sortedMoves(moves map[store.ChangeKey]int) []store.ChangeKey {

@@ -51,11 +51,7 @@ const (
 )
 
 func (p *Progress) table(w io.Writer, o report.Options) error {
-	width := o.Width
-	if width <= 0 {
-		width = 100
-	}
-	width = min(max(width, 60), 160)
+	width := o.Columns()
 	bold := func(s string) string { return report.Paint(s, report.Bold, o.Color) }
 	for _, line := range report.Wrap(p.Sentence, width) {
 		fmt.Fprintln(w, bold(line))

@@ -49,23 +49,24 @@ func Write(w io.Writer, f report.Format, p *Plan, o report.Options) error {
 const shownItems = 5
 
 func writeTable(w io.Writer, p *Plan, o report.Options) error {
-	width := o.Width
-	if width <= 0 {
-		width = 100
-	}
-	width = min(max(width, 60), 160)
+	width := o.Columns()
 	bold := func(s string) string { return report.Paint(s, report.Bold, o.Color) }
 	dim := func(s string) string { return report.Paint(s, report.Dim, o.Color) }
-	fmt.Fprintf(w, "%s\n%s; %s\n", bold("Migration plan to "+report.Clean(p.Target)), report.Plural(p.Instances, "instance", "instances"), p.Completeness)
+	fmt.Fprintln(w, bold("Migration plan to "+report.Clean(p.Target)))
+	for _, line := range report.Wrap(report.Plural(p.Instances, "instance", "instances")+"; "+p.Completeness, width) {
+		fmt.Fprintln(w, line)
+	}
 	for _, line := range report.Wrap(report.Capital(p.Availability.Words())+".", width) {
 		fmt.Fprintln(w, dim(line))
 	}
 	fmt.Fprintln(w)
 	tab := report.TextTable{Indent: 2, Shrink: []int{2, 0}, Head: []report.Cell{{Text: "wave"}, {Text: "instances", Right: true}, {Text: "first owners"}}}
+	if !p.ByOwner {
+		tab.Head = tab.Head[:2]
+	}
 	for _, wave := range p.Waves {
-		tab.Rows = append(tab.Rows, []report.Cell{
-			{Text: wave.Title, Style: waveStyle(wave.ID)}, {Text: report.Number(wave.Instances), Right: true}, {Text: ownerLine(wave.Owners, 4)},
-		})
+		row := []report.Cell{{Text: wave.Title, Style: waveStyle(wave.ID)}, {Text: report.Number(wave.Instances), Right: true}, {Text: ownerLine(wave.Owners, 4)}}
+		tab.Rows = append(tab.Rows, row[:len(tab.Head)])
 	}
 	if err := tab.Write(w, width, o.Color); err != nil {
 		return err
@@ -79,7 +80,7 @@ func writeTable(w io.Writer, p *Plan, o report.Options) error {
 			fmt.Fprintf(w, "  %s\n", line)
 		}
 		for _, s := range wave.Solutions {
-			fmt.Fprintf(w, "  %s %s\n", report.Short(s.Name, width-20), dim(s.share()))
+			fmt.Fprintf(w, "  %s %s\n", report.Short(s.Name, max(width-24, 16)), dim(s.share()))
 		}
 		if err := tableItems(w, wave, width, o.Color); err != nil {
 			return err
@@ -89,7 +90,7 @@ func writeTable(w io.Writer, p *Plan, o report.Options) error {
 		fmt.Fprintf(w, "\n%s\n", bold("Availability not checked"))
 		for i := range s.Failures[:min(len(s.Failures), shownItems)] {
 			f := &s.Failures[i]
-			fmt.Fprintf(w, "  %s  %s\n", report.ScopeName(f.Account, f.Region), report.FailureHead(f))
+			fmt.Fprint(w, report.Hung("  ", report.ScopeName(f.Account, f.Region)+": "+report.FailureHead(f), width))
 			for _, line := range report.Wrap(f.Error+" "+f.Mend, width-4) {
 				fmt.Fprintf(w, "    %s\n", dim(line))
 			}
@@ -117,7 +118,7 @@ func tableItems(w io.Writer, wave *Wave, width int, color bool) error {
 			move += " -> " + to
 		}
 		tab.Rows = append(tab.Rows, []report.Cell{
-			{Text: it.InstanceID}, {Text: it.InstanceName}, {Text: it.OS}, {Text: move},
+			{Text: it.InstanceID}, {Text: it.InstanceName}, {Text: it.OS, Tail: report.VersionTail(it.OS)}, {Text: move},
 		})
 		if it.Question != "" {
 			tab.Below = append(tab.Below, report.Below{Row: i, Text: it.Question})

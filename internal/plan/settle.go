@@ -280,7 +280,7 @@ func (s *settler) question(i int) Question {
 func SettleFormats() []report.Format { return []report.Format{report.Table, report.JSON} }
 
 // WriteSettle writes the questions.
-func WriteSettle(w io.Writer, f report.Format, s *Settle) error {
+func WriteSettle(w io.Writer, f report.Format, s *Settle, o report.Options) error {
 	b := bufio.NewWriter(w)
 	switch f {
 	case report.JSON:
@@ -288,7 +288,7 @@ func WriteSettle(w io.Writer, f report.Format, s *Settle) error {
 			return fmt.Errorf("write questions: %w", err)
 		}
 	case report.Table:
-		s.table(b)
+		s.table(b, o.Columns())
 	default:
 		return fmt.Errorf("%w %q: questions are written as table or json", report.ErrFormat, report.Short(string(f), 40))
 	}
@@ -298,18 +298,18 @@ func WriteSettle(w io.Writer, f report.Format, s *Settle) error {
 	return nil
 }
 
-func (s *Settle) table(w io.Writer) {
+func (s *Settle) table(w io.Writer, width int) {
 	fmt.Fprintf(w, "%s unknown on %s.\n", report.Plural(s.Unknown, "instance is", "instances are"), report.Clean(s.Target))
 	for i := range s.Questions {
 		q := &s.Questions[i]
-		fmt.Fprintf(w, "\n%d. %s\n", i+1, q.Text)
-		fmt.Fprintf(w, "   settles %d, may settle %d more; %d %s, %d calls at least\n", q.Settles, q.May, q.About, q.Unit, q.Calls)
-		fmt.Fprintf(w, "   needs %s\n", strings.Join(q.Needs, ", "))
+		fmt.Fprint(w, "\n", report.Hung(fmt.Sprintf("%d. ", i+1), q.Text, width))
+		fmt.Fprint(w, report.Hung("   ", fmt.Sprintf("settles %d, may settle %d more; %d %s, %s at least", q.Settles, q.May, q.About, q.Unit, report.Plural(q.Calls, "call", "calls")), width))
+		fmt.Fprint(w, report.Hung("   ", "needs "+strings.Join(q.Needs, ", "), width))
 		for _, c := range q.Commands {
 			fmt.Fprintf(w, "     %s\n", c)
 		}
 	}
 	if s.Rest > 0 {
-		fmt.Fprintf(w, "\nNo answer to these settles %d: look at the question of each (shenscan plan), or try a copy (custom-image-trial).\n", s.Rest)
+		fmt.Fprint(w, "\n", report.Hung("", fmt.Sprintf("No answer to these settles %d: look at the question of each (shenscan plan), or try a copy (custom-image-trial).", s.Rest), width))
 	}
 }

@@ -80,11 +80,11 @@ func TestSettleFindsTheCheapestQuestion(t *testing.T) {
 	}
 	for _, f := range plan.SettleFormats() {
 		var b bytes.Buffer
-		if err := plan.WriteSettle(&b, f, s); err != nil || !strings.Contains(b.String(), "shenscan scan --target shenlong-8 --probe --verdict unknown") {
+		if err := plan.WriteSettle(&b, f, s, report.Options{}); err != nil || !strings.Contains(b.String(), "shenscan scan --target shenlong-8 --probe --verdict unknown") {
 			t.Errorf("%s: %v\n%s", f, err, b.String())
 		}
 	}
-	if err := plan.WriteSettle(&bytes.Buffer{}, report.HTML, s); !errors.Is(err, report.ErrFormat) {
+	if err := plan.WriteSettle(&bytes.Buffer{}, report.HTML, s, report.Options{}); !errors.Is(err, report.ErrFormat) {
 		t.Errorf("html: %v", err)
 	}
 	broken := errors.New("broken")

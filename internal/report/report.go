@@ -84,6 +84,19 @@ type Options struct {
 	Excel bool
 }
 
+// Columns is how wide a text for a terminal is.
+func (o Options) Columns() int {
+	switch {
+	case o.Width <= 0:
+		return 100
+	case o.Width < 40:
+		return 40
+	case o.Width > 160:
+		return 160
+	}
+	return o.Width
+}
+
 // Write renders r as f. An error of w, or of the stream of instances, is
 // returned and what was written until then is not a whole report.
 func Write(w io.Writer, f Format, r *Report, o Options) error {

@@ -50,20 +50,25 @@ type Cell struct {
 	Right bool // aligned to the right
 	// Tail is the end of Text that stays to be seen where Text is cut.
 	Tail string
+	// Brief stands for Text where the table would not fit otherwise.
+	Brief string
 }
+
+// leastHead is how many columns of what goes before the tail are seen.
+const leastHead = 4
 
 // fitted is the text in at most n columns.
 func (c *Cell) fitted(n int) string {
-	const least = 4 // columns of what goes before the tail
 	head, ok := strings.CutSuffix(c.Text, c.Tail)
-	if c.Tail == "" || !ok || Width(c.Text) <= n || Width(c.Tail)+least > n {
+	if c.Tail == "" || !ok || Width(c.Text) <= n || Width(c.Tail)+leastHead > n {
 		return Short(c.Text, n)
 	}
 	return Short(head, n-Width(c.Tail)) + c.Tail
 }
 
 // TextTable is a table for a terminal: columns as wide as their widest cell,
-// the widest column shortened when the line would not fit.
+// some of them cut when the line would not fit, and where that is not enough
+// each row as a few lines in which every cell is named.
 type TextTable struct {
 	Head []Cell
 	Rows [][]Cell
@@ -73,7 +78,7 @@ type TextTable struct {
 	Below  []Below
 }
 
-// Below is a line of text under a row.
+// Below is a text under a row.
 type Below struct {
 	Row  int // index into Rows
 	Text string
@@ -85,35 +90,98 @@ const tableGap = 2
 // minColumn is the narrowest that a shrunk column gets.
 const minColumn = 8
 
-// Write writes the table in at most width columns, if its fixed columns allow.
+// Write writes the table in at most width columns; 0 is without a limit.
 func (t *TextTable) Write(w io.Writer, width int, color bool) error {
 	rows := t.cleaned()
-	widths := t.widths(rows, width)
+	gap := tableGap
+	widths, fits := t.widths(rows, width, gap)
+	if !fits {
+		brief(rows)
+		gap = 1
+		widths, fits = t.widths(rows, width, gap)
+	}
 	var b strings.Builder
 	for i, row := range rows {
-		var line strings.Builder
-		line.WriteString(strings.Repeat(" ", t.Indent))
-		for c, cell := range row {
-			text := cell.fitted(widths[c])
-			pad := strings.Repeat(" ", max(0, widths[c]-Width(text)))
-			style := cell.Style
-			if i == 0 && t.Head != nil {
-				style = Dim
-			}
-			painted := Paint(text, style, color)
-			if cell.Right {
-				painted = pad + painted
-			} else {
-				painted += pad
-			}
-			line.WriteString(painted + strings.Repeat(" ", tableGap))
+		switch {
+		case fits:
+			t.writeRow(&b, i, row, widths, gap, color)
+		case i > 0 || t.Head == nil:
+			t.writeStacked(&b, rows, i, width, color)
 		}
-		b.WriteString(strings.TrimRight(line.String(), " "))
-		b.WriteByte('\n')
 		t.writeBelow(&b, i, width, color)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeRow writes the i-th row as columns.
+func (t *TextTable) writeRow(b *strings.Builder, i int, row []Cell, widths []int, gap int, color bool) {
+	var line strings.Builder
+	line.WriteString(strings.Repeat(" ", t.Indent))
+	for c, cell := range row {
+		text := cell.fitted(widths[c])
+		pad := strings.Repeat(" ", max(0, widths[c]-Width(text)))
+		style := cell.Style
+		if i == 0 && t.Head != nil {
+			style = Dim
+		}
+		painted := Paint(text, style, color)
+		if cell.Right {
+			painted = pad + painted
+		} else {
+			painted += pad
+		}
+		line.WriteString(painted + strings.Repeat(" ", gap))
+	}
+	b.WriteString(strings.TrimRight(line.String(), " "))
+	b.WriteByte('\n')
+}
+
+// writeStacked writes the i-th row as its first cell and then each of the others
+// behind the title of its column, on as many lines as that takes.
+func (t *TextTable) writeStacked(b *strings.Builder, rows [][]Cell, i, width int, color bool) {
+	lead := strings.Repeat(" ", t.Indent)
+	hang := lead + "  "
+	line, used, empty := lead, t.Indent, true
+	if len(rows[i]) > 0 && rows[i][0].Text == "" { // it goes on from the row above
+		line, used = hang, len(hang)
+	}
+	for c, cell := range rows[i] {
+		if cell.Text == "" {
+			continue
+		}
+		title := ""
+		if c > 0 && t.Head != nil && c < len(rows[0]) && rows[0][c].Text != "" {
+			title = strings.ToLower(rows[0][c].Text) + " "
+		}
+		parts := Wrap(cell.Text, max(width-len(hang)-Width(title), minColumn))
+		size := Width(title) + Width(parts[0])
+		switch {
+		case empty:
+		case used+tableGap+size > width || len(parts) > 1:
+			b.WriteString(line + "\n")
+			line, used = hang, len(hang)
+		default:
+			line, used = line+strings.Repeat(" ", tableGap), used+tableGap
+		}
+		line, used, empty = line+Paint(title, Dim, color)+Paint(parts[0], cell.Style, color), used+size, false
+		for _, part := range parts[1:] {
+			b.WriteString(line + "\n")
+			line, used = hang+strings.Repeat(" ", Width(title))+Paint(part, cell.Style, color), width
+		}
+	}
+	b.WriteString(line + "\n")
+}
+
+// brief puts the brief texts of cells in the place of the long ones.
+func brief(rows [][]Cell) {
+	for _, row := range rows {
+		for c := range row {
+			if row[c].Brief != "" {
+				row[c].Text = Short(row[c].Brief, 400)
+			}
+		}
+	}
 }
 
 // writeBelow writes the lines that belong under the i-th written row.
@@ -123,8 +191,10 @@ func (t *TextTable) writeBelow(b *strings.Builder, i, width int, color bool) {
 	}
 	for _, line := range t.Below {
 		if line.Row == i {
-			indent := t.Indent + 2
-			b.WriteString(strings.Repeat(" ", indent) + Paint(Short(line.Text, width-indent), Dim, color) + "\n")
+			lead := strings.Repeat(" ", t.Indent+2)
+			for n, text := range Wrap(Short(line.Text, 600), width-t.Indent-4) {
+				b.WriteString(lead + indent(n) + Paint(text, Dim, color) + "\n")
+			}
 		}
 	}
 }
@@ -147,33 +217,46 @@ func (t *TextTable) cleaned() [][]Cell {
 	return out
 }
 
-func (t *TextTable) widths(rows [][]Cell, width int) []int {
-	var widths []int
-	for _, row := range rows {
+// widths are those of the columns in width columns altogether, and whether they
+// are no more than that.
+func (t *TextTable) widths(rows [][]Cell, width, gap int) ([]int, bool) {
+	var widths, least []int
+	for i, row := range rows {
 		for c, cell := range row {
 			if c == len(widths) {
-				widths = append(widths, 0)
+				widths, least = append(widths, 0), append(least, minColumn)
 			}
 			widths[c] = max(widths[c], Width(cell.Text))
+			if i == 0 && t.Head != nil {
+				least[c] = max(least[c], Width(cell.Text))
+			} else if cell.Tail != "" {
+				least[c] = max(least[c], Width(cell.Tail)+leastHead)
+			}
 		}
 	}
-	total := t.Indent
-	for _, w := range widths {
-		total += w + tableGap
+	if width <= 0 {
+		return widths, true
 	}
-	over := total - tableGap - width
+	over := t.Indent - gap - width
+	for _, w := range widths {
+		over += w + gap
+	}
 	for _, c := range t.Shrink {
-		if over <= 0 || c >= len(widths) {
+		if over <= 0 {
 			break
 		}
-		cut := min(over, max(0, widths[c]-minColumn))
+		if c >= len(widths) {
+			continue
+		}
+		cut := min(over, max(0, widths[c]-least[c]))
 		widths[c] -= cut
 		over -= cut
 	}
-	return widths
+	return widths, over <= 0
 }
 
-// Wrap breaks text at spaces into lines of at most width columns.
+// Wrap breaks text at spaces into lines of at most width columns; a word that
+// is longer stands alone. 0 is without a limit.
 func Wrap(text string, width int) []string {
 	var lines []string
 	line := ""
@@ -181,7 +264,7 @@ func Wrap(text string, width int) []string {
 		switch {
 		case line == "":
 			line = word
-		case Width(line)+1+Width(word) <= width:
+		case width <= 0 || Width(line)+1+Width(word) <= width:
 			line += " " + word
 		default:
 			lines = append(lines, line)
@@ -192,4 +275,27 @@ func Wrap(text string, width int) []string {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// Hung is text in lines of at most width columns: lead stands before the first,
+// as many spaces before the others. 0 is without a limit: one line.
+func Hung(lead, text string, width int) string {
+	text = Clean(text)
+	room := max(width-Width(lead), minColumn)
+	if width <= 0 || Width(text) <= room {
+		return lead + text + "\n"
+	}
+	rest := strings.Repeat(" ", Width(lead))
+	return lead + strings.Join(Wrap(text, room), "\n"+rest) + "\n"
+}
+
+// VersionTail is the end of a system's name that says which version it is, from
+// the first word that begins with a digit: what stays where the name is cut.
+func VersionTail(name string) string {
+	for i := 1; i < len(name); i++ {
+		if name[i-1] == ' ' && name[i] >= '0' && name[i] <= '9' {
+			return name[i-1:]
+		}
+	}
+	return ""
 }

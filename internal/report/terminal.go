@@ -29,11 +29,7 @@ type terminal struct {
 }
 
 func writeTerminal(w *bufio.Writer, r *Report, o Options) error {
-	t := &terminal{w: w, r: r, d: NewDigest(&r.Summary), o: o, width: o.Width}
-	if t.width <= 0 {
-		t.width = 100
-	}
-	t.width = min(max(t.width, 60), 160)
+	t := &terminal{w: w, r: r, d: NewDigest(&r.Summary), o: o, width: o.Columns()}
 	t.scanned()
 	for _, part := range []func() error{t.verdicts, t.groups, t.scopes, t.since} {
 		if err := part(); err != nil {
@@ -50,10 +46,22 @@ func (t *terminal) paint(s string, style Style) string { return Paint(s, style, 
 
 func (t *terminal) section(title, note string) {
 	fmt.Fprintf(t.w, "\n%s", t.paint(title, Bold))
-	if note != "" {
-		fmt.Fprintf(t.w, "  %s", t.paint(note, Dim))
+	switch {
+	case note == "":
+		fmt.Fprintln(t.w)
+	case Width(title)+2+Width(note) <= t.width:
+		fmt.Fprintf(t.w, "  %s\n", t.paint(note, Dim))
+	default:
+		fmt.Fprintln(t.w)
+		t.lines(note, Dim)
 	}
-	fmt.Fprintln(t.w)
+}
+
+// lines writes a text below a heading.
+func (t *terminal) lines(text string, style Style) {
+	for _, line := range Wrap(text, t.width-2) {
+		fmt.Fprintf(t.w, "  %s\n", t.paint(line, style))
+	}
 }
 
 // field writes a labelled line, wrapped under itself.
@@ -75,8 +83,11 @@ func (t *terminal) scanned() {
 		t.field("", t.r.Scan.Reason, Red)
 	}
 	if len(s.Scopes) > 0 {
-		t.field("Fleet", fmt.Sprintf("%s in %s of %s", FleetSize(s.Instances, t.d.Whole),
-			Plural(len(t.d.Regions), "region", "regions"), Plural(len(t.d.Accounts), "account", "accounts")), Plain)
+		accounts := Plural(len(t.d.Accounts), "account", "accounts")
+		if len(t.d.Accounts) == 1 {
+			accounts = "account " + Short(t.d.Accounts[0].Account, 64)
+		}
+		t.field("Fleet", fmt.Sprintf("%s in %s of %s", FleetSize(s.Instances, t.d.Whole), Plural(len(t.d.Regions), "region", "regions"), accounts), Plain)
 	}
 	style := Green
 	if !t.d.Whole.All() {
@@ -126,22 +137,20 @@ func (t *terminal) verdicts() error {
 			if n == 0 {
 				style = Dim
 			}
-			row = append(row, Cell{Text: fmt.Sprintf("%s %6s", Number(n), Percent(n, s.Instances)), Style: style, Right: true})
+			row = append(row, Cell{Text: fmt.Sprintf("%s %6s", Number(n), Percent(n, s.Instances)), Brief: Number(n), Style: style, Right: true})
 		}
 		tab.Rows = append(tab.Rows, row)
 	}
 	if err := tab.Write(t.w, t.width, t.o.Color); err != nil {
 		return err
 	}
-	for _, line := range Wrap(legend, t.width-2) {
-		fmt.Fprintf(t.w, "  %s\n", t.paint(line, Dim))
-	}
+	t.lines(legend, Dim)
 	style := Green
 	if s.Legacy > 0 {
 		style = Amber
 	}
-	fmt.Fprintf(t.w, "  %s\n", t.paint(fmt.Sprintf("%s of %s run a legacy operating system (%s)",
-		AtLeast(s.Legacy, t.d.Whole), Plural(s.Instances, "instance", "instances"), Percent(s.Legacy, s.Instances)), style))
+	t.lines(fmt.Sprintf("%s of %s run a legacy operating system (%s)",
+		AtLeast(s.Legacy, t.d.Whole), Plural(s.Instances, "instance", "instances"), Percent(s.Legacy, s.Instances)), style)
 	return nil
 }
 
@@ -210,10 +219,8 @@ func (t *terminal) groupTable(shown []*Bucket, remedies remedyCounts) error {
 		if b.Legacy {
 			name += " *"
 		}
-		row := []Cell{{Text: name}, {Text: Number(b.Instances), Right: true}}
-		if b.Version != "" { // two groups of one system are told apart by it
-			row[0].Tail = strings.TrimPrefix(name, strings.TrimSuffix(OSName(b.OSFamily, ""), " (version not known)"))
-		}
+		// Two groups of one system are told apart by the version.
+		row := []Cell{{Text: name, Tail: VersionTail(name)}, {Text: Number(b.Instances), Right: true}}
 		for _, target := range t.r.Summary.Targets {
 			verdict, n := b.Verdicts.Worst(target)
 			text := verdict
@@ -234,9 +241,7 @@ func (t *terminal) groupTable(shown []*Bucket, remedies remedyCounts) error {
 
 func (t *terminal) more(n int, what string) {
 	if n > 0 {
-		for _, line := range Wrap(fmt.Sprintf("and %s %s", Number(n), what), t.width-2) {
-			fmt.Fprintf(t.w, "  %s\n", t.paint(line, Dim))
-		}
+		t.lines(fmt.Sprintf("and %s %s", Number(n), what), Dim)
 	}
 }
 
@@ -263,18 +268,26 @@ func (t *terminal) scopes() error {
 	for _, s := range t.r.Summary.Scopes {
 		status[s.Account+"/"+s.Region] = s
 	}
-	tab := TextTable{Indent: 2, Shrink: []int{1, 0}, Head: []Cell{
-		{Text: "region"},
-		{Text: "account"},
+	several := len(t.d.Accounts) > 1
+	tab := TextTable{Indent: 2, Shrink: []int{0}, Head: []Cell{{Text: "region"}}}
+	if several {
+		tab.Shrink = []int{1, 0}
+		tab.Head = append(tab.Head, Cell{Text: "account"})
+	}
+	tab.Head = append(tab.Head, []Cell{
 		{Text: "instances", Right: true},
 		{Text: "incompatible", Right: true},
 		{Text: "needs-action", Right: true},
 		{Text: "unknown", Right: true},
 		{Text: "read"},
-	}}
+	}...)
 	for _, b := range t.d.Scopes[:min(len(t.d.Scopes), termScopes)] {
 		s := status[b.Account+"/"+b.Region]
-		row := []Cell{{Text: b.Region}, {Text: b.Account, Style: Dim}, {Text: Number(b.Instances), Right: true}}
+		row := []Cell{{Text: b.Region}}
+		if several {
+			row = append(row, Cell{Text: b.Account, Style: Dim})
+		}
+		row = append(row, Cell{Text: Number(b.Instances), Right: true})
 		for _, v := range []string{"incompatible", "needs-action", "unknown"} {
 			n := b.Verdicts.Of(v)
 			style := VerdictStyle(v)
@@ -307,9 +320,7 @@ func (t *terminal) scopes() error {
 func (t *terminal) next() {
 	t.section("Next", "")
 	for _, step := range NextSteps(t.r) {
-		for _, line := range Wrap(step.Why, t.width-2) {
-			fmt.Fprintf(t.w, "  %s\n", line)
-		}
+		t.lines(step.Why, Plain)
 		fmt.Fprintf(t.w, "    %s\n", t.paint(step.Command, Cyan))
 	}
 }

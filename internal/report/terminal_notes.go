@@ -15,13 +15,9 @@ func (t *terminal) since() error {
 		return nil
 	}
 	t.section(s.Title(), "")
-	for _, line := range Wrap(s.Words(), t.width-2) {
-		fmt.Fprintf(t.w, "  %s\n", line)
-	}
+	t.lines(s.Words(), Plain)
 	for _, text := range s.Progress {
-		for _, line := range Wrap(text, t.width-2) {
-			fmt.Fprintf(t.w, "  %s\n", line)
-		}
+		t.lines(text, Plain)
 	}
 	tab := TextTable{Indent: 2, Shrink: []int{2, 1}}
 	for _, c := range s.First(termChanges) {
@@ -57,7 +53,12 @@ func (t *terminal) failures() {
 	t.section(fmt.Sprintf("Not read (%s)", Number(len(all))), "")
 	for i := range all[:min(len(all), termFailures)] {
 		f := &all[i]
-		fmt.Fprintf(t.w, "  %s  %s\n", t.paint(Short(ScopeName(f.Account, f.Region), t.width-30), Red), FailureHead(f))
+		where, head := Short(ScopeName(f.Account, f.Region), t.width-2), FailureHead(f)
+		if 2+Width(where)+2+Width(head) <= t.width {
+			fmt.Fprintf(t.w, "  %s  %s\n", t.paint(where, Red), head)
+		} else {
+			fmt.Fprintf(t.w, "  %s\n%s", t.paint(where, Red), Hung("    ", head, t.width))
+		}
 		for _, line := range Wrap(Short(f.Error, 600), t.width-6) {
 			fmt.Fprintf(t.w, "    %s\n", t.paint(line, Dim))
 		}

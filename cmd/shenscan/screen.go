@@ -1,0 +1,119 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/shenscan/shenscan/internal/report"
+)
+
+// screen is where people read: a terminal, or whatever COLUMNS says it is as
+// wide as.
+type screen struct {
+	io.Writer
+	// width is in columns; 0 where nobody reads lines of a bounded length.
+	width int
+	color bool
+}
+
+// The widths that texts are made for; a narrower terminal breaks the lines.
+const (
+	leastColumns = 40
+	mostColumns  = 160
+)
+
+// onScreen finds out how wide w is and whether it shows colours.
+func onScreen(w io.Writer) screen {
+	s := screen{Writer: w}
+	under := w
+	if masked, ok := w.(maskWriter); ok {
+		under = masked.Writer
+	}
+	if file, ok := under.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		s.color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		if columns, _, err := term.GetSize(int(file.Fd())); err == nil {
+			s.width = columns
+		}
+	}
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
+		s.width = n
+	}
+	if s.width > 0 {
+		s.width = min(max(s.width, leastColumns), mostColumns)
+	}
+	return s
+}
+
+// say writes a text behind lead, its other lines set in as far as the first.
+func (s screen) say(lead, text string) error {
+	_, err := io.WriteString(s, report.Hung(lead, text, s.width))
+	return err
+}
+
+// show writes a table.
+func (s screen) show(t *report.TextTable) error { return t.Write(s, s.width, s.color) }
+
+// helpOnScreen breaks the lines of help for a terminal that is narrower.
+func helpOnScreen(root *cobra.Command) {
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		out := cmd.OutOrStdout()
+		s := onScreen(out)
+		if s.width == 0 {
+			help(cmd, args)
+			return
+		}
+		var text strings.Builder
+		cmd.SetOut(&text)
+		help(cmd, args)
+		cmd.SetOut(out)
+		_, _ = io.WriteString(out, reflow(text.String(), s.width))
+	})
+}
+
+// reflow breaks the lines of a help text: paragraphs anew, what stands in a
+// column under itself, and commands never, so that they can be copied.
+func reflow(text string, width int) string {
+	var b strings.Builder
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i := 0; i < len(lines); i++ {
+		line := lines[i]
+		body := strings.TrimLeft(line, " ")
+		switch {
+		case report.Width(line) <= width && (body != line || body == ""), strings.HasPrefix(body, "shenscan "):
+			b.WriteString(line + "\n")
+		case body != line:
+			lead, text := columns(line)
+			if report.Width(lead) > width/2 {
+				b.WriteString(strings.TrimRight(lead, " ") + "\n")
+				lead = strings.Repeat(" ", 10)
+			}
+			b.WriteString(report.Hung(lead, text, width))
+		default:
+			first := i
+			for i+1 < len(lines) && lines[i+1] != "" && lines[i+1][0] != ' ' {
+				i++
+			}
+			b.WriteString(report.Hung("", strings.Join(lines[first:i+1], " "), width))
+		}
+	}
+	return b.String()
+}
+
+// columns takes a line of a list apart: what is named, up to where the text about
+// it begins, and that text.
+func columns(line string) (lead, text string) {
+	body := strings.TrimLeft(line, " ")
+	margin := len(line) - len(body)
+	at := strings.Index(body, "  ")
+	if at < 0 {
+		return line[:margin], body
+	}
+	text = strings.TrimLeft(body[at:], " ")
+	return line[:len(line)-len(text)], text
+}
