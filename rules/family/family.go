@@ -438,7 +438,7 @@ func splitName(s string) (body, digits, suffix string) {
 		i++
 	}
 	j := i
-	for j < len(s) && j < i+2 && s[j] >= '0' && s[j] <= '9' {
+	for j < len(s) && s[j] >= '0' && s[j] <= '9' {
 		j++
 	}
 	return s[:i], s[i:j], s[j:]

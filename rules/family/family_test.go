@@ -328,3 +328,62 @@ func isASCII(s string) bool {
 	}
 	return true
 }
+
+// What the naming rule decides ends exactly where the naming page ends.
+func TestNamingAtItsBounds(t *testing.T) {
+	nothing, err := family.ParseTable("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]struct {
+		family     string
+		generation int
+		nvme       string
+		arch       string
+	}{
+		"ecs.g4.large":           {"ecs.g4", 0, "unknown", ""},
+		"ecs.g5.large":           {"ecs.g5", 5, "unsupported", "x86_64"},
+		"ecs.g6.large":           {"ecs.g6", 6, "unsupported", "x86_64"},
+		"ecs.g7.large":           {"ecs.g7", 7, "unknown", "x86_64"},
+		"ecs.g20.large":          {"ecs.g20", 20, "unknown", "x86_64"},
+		"ecs.g21.large":          {"ecs.g21", 0, "unknown", ""},
+		"ecs.z9.large":           {"ecs.z9", 0, "unknown", ""},
+		"ecs.a0-z9.large":        {"ecs.a0", 0, "unknown", ""},
+		"ecs.g7y.large":          {"ecs.g7y", 7, "unknown", "arm64"},
+		"ecs.g100.large":         {"ecs.g100", 0, "unknown", ""}, // no generation of today, and not the tenth
+		"ecs.7g.large":           {"", 0, "unknown", ""},
+		"ecs.{7.large":           {"", 0, "unknown", ""},
+		"ecs.g7{.large":          {"", 0, "unknown", ""},
+		"ecs.g7:.large":          {"", 0, "unknown", ""},
+		"ecs.g7/.large":          {"", 0, "unknown", ""},
+		"ecs.g7`.large":          {"", 0, "unknown", ""},
+		"ecs." + big(60):         {"ecs." + big(60), 0, "unknown", ""},
+		"ecs." + big(61):         {"", 0, "unknown", ""},
+		"ecs.ebmg7.large":        {"ecs.ebmg7", 7, "unknown", "x86_64"},
+		"ecs.sccg6.large":        {"ecs.sccg6", 6, "unsupported", "x86_64"},
+		"ecs.ebm.large":          {"ecs.ebm", 0, "unknown", ""},
+		"ecs.g8ih.large":         {"ecs.g8ih", 8, "unknown", "x86_64"},
+		"ecs.g7-c1m2-vws.large":  {"ecs.g7-vws", 7, "unknown", "x86_64"},
+		"ecs.video-trans.2xhevc": {"ecs.video-trans", 0, "unknown", ""},
+	} {
+		got := nothing.Lookup(id, "")
+		if got.Family != want.family || got.Generation != want.generation || got.NVMe != want.nvme || got.Arch != want.arch {
+			t.Errorf("%s: family %q, generation %d, NVMe %s, architecture %q; want %+v", id, got.Family, got.Generation, got.NVMe, got.Arch, want)
+		}
+	}
+}
+
+// big is a name of n letters.
+func big(n int) string { return strings.Repeat("a", n) }
+
+func TestSizeAtItsBounds(t *testing.T) {
+	for id, want := range map[string]int{
+		"ecs.g6.nano": 1, "ecs.n1.tiny": 1, "ecs.t1.xsmall": 1, "ecs.n1.small": 1, "ecs.n1.medium": 1,
+		"ecs.g6.large": 2, "ecs.g6.xlarge": 4, "ecs.g6.1xlarge": 4, "ecs.g6.26xlarge": 104, "ecs.g6.999xlarge": 3996, " ECS.G6.2XLARGE ": 8, "ecs.e.large": 2,
+		"ecs.g6.0xlarge": 0, "ecs.g6.-1xlarge": 0, "ecs.g6.1000xlarge": 0, "ecs.g6.2": 0, "ecs.g6.xxlarge": 0, "ecs.g6": 0, "ecs..large": 0, "ecs.large": 0, "": 0, "g6.large": 0,
+	} {
+		if got, ok := family.Size(id); got != want || ok != (want > 0) {
+			t.Errorf("%q: %d vCPUs, well formed %v; want %d", id, got, ok, want)
+		}
+	}
+}

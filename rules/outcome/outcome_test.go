@@ -2,6 +2,7 @@ package outcome_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -116,4 +117,87 @@ func BenchmarkReader(b *testing.B) {
 func ExampleClass_OS() {
 	fmt.Println((&outcome.Class{Family: "centos", Version: "5.8"}).OS())
 	// Output: centos 5.8
+}
+
+// A class that came in a message is kept only if a rule set can have said it.
+func TestUnsoundClassesAreTold(t *testing.T) {
+	standing := func(wave waves.ID, c rules.Confidence, was rules.Level) string {
+		return string([]byte{outcome.Standing{Wave: wave.Number(), Confidence: c, Was: was}.Byte()})
+	}
+	sound := outcome.Class{
+		Levels: string([]byte{byte(rules.Incompatible)}), Standings: standing(waves.AlreadyThere, rules.High, rules.Incompatible),
+		Family: strings.Repeat("f", 64), Version: strings.Repeat("v", 64),
+	}
+	if !sound.Sound(1) {
+		t.Fatalf("%+v passes for unsound", sound)
+	}
+	for name, change := range map[string]func(c *outcome.Class){
+		"a level of another target":      func(c *outcome.Class) { c.Levels += c.Levels },
+		"a standing of another target":   func(c *outcome.Class) { c.Standings += c.Standings },
+		"no standing":                    func(c *outcome.Class) { c.Standings = "" },
+		"no family":                      func(c *outcome.Class) { c.Family = "" },
+		"a family too long":              func(c *outcome.Class) { c.Family += "f" },
+		"a version too long":             func(c *outcome.Class) { c.Version += "v" },
+		"a level of nobody's":            func(c *outcome.Class) { c.Levels = string([]byte{byte(rules.Incompatible) + 1}) },
+		"another verdict without waiver": func(c *outcome.Class) { c.Standings = standing(waves.Ready, rules.High, rules.Compatible) },
+		"a confidence of nobody's":       func(c *outcome.Class) { c.Standings = standing(waves.Ready, rules.High+1, rules.Incompatible) },
+		"a wave of nobody's": func(c *outcome.Class) {
+			c.Standings = string([]byte{outcome.Standing{Wave: len(waves.All()), Confidence: rules.High, Was: rules.Incompatible}.Byte()})
+		},
+		"a waiver, which workers do not know": func(c *outcome.Class) { c.Standings = standing(waves.Waived, rules.High, rules.Incompatible) },
+	} {
+		c := sound.Clone()
+		if change(&c); c.Sound(1) {
+			t.Errorf("%s: %+v passes for sound", name, c)
+		}
+	}
+	if sound.Sound(0) || sound.Sound(2) {
+		t.Error("a class of one target passes for one of another number")
+	}
+}
+
+// What a plan makes of instances does not make them unlike.
+func TestAlikeIsWhatChangesAreSeenBy(t *testing.T) {
+	one := outcome.Class{Levels: "\x01", Standings: "\x01", Family: "centos", Version: "5.8"}
+	for name, c := range map[string]struct {
+		change func(c *outcome.Class)
+		alike  bool
+	}{
+		"the same":          {func(*outcome.Class) {}, true},
+		"another standing":  {func(c *outcome.Class) { c.Standings = "\x02" }, true},
+		"another verdict":   {func(c *outcome.Class) { c.Levels = "\x02" }, false},
+		"another family":    {func(c *outcome.Class) { c.Family = "debian" }, false},
+		"another version":   {func(c *outcome.Class) { c.Version = "5.9" }, false},
+		"legacy by another": {func(c *outcome.Class) { c.Legacy = true }, false},
+	} {
+		other := one.Clone()
+		if c.change(&other); one.Alike(&other) != c.alike || other.Alike(&one) != c.alike {
+			t.Errorf("%s: alike is %v", name, !c.alike)
+		}
+	}
+}
+
+// A target that a class does not know is unknown, and has no standing.
+func TestTargetsBeyondTheClassAreUnknown(t *testing.T) {
+	c := outcome.Class{Levels: string([]byte{byte(rules.Compatible)}), Standings: string([]byte{outcome.Standing{Wave: 3, Confidence: rules.Medium, Was: rules.NeedsAction}.Byte()})}
+	if c.Level(0) != rules.Compatible || c.Level(1) != rules.Unknown {
+		t.Errorf("levels %v and %v", c.Level(0), c.Level(1))
+	}
+	if s, ok := c.Standing(0); !ok || s != (outcome.Standing{Wave: 3, Confidence: rules.Medium, Was: rules.NeedsAction}) {
+		t.Errorf("standing %+v, %v", s, ok)
+	}
+	if s, ok := c.Standing(1); ok || s != (outcome.Standing{}) {
+		t.Errorf("standing %+v, %v of a target that the class does not know", s, ok)
+	}
+}
+
+// A waiver keeps what the verdict was.
+func TestWaivedClassesRememberTheVerdict(t *testing.T) {
+	cl := rules.Classification{Verdicts: []rules.Verdict{{Level: rules.Compatible, Waiver: &rules.Waiver{Was: rules.Incompatible}}, {Level: rules.Compatible, Confidence: rules.High}}}
+	c := outcome.Of(&cl, 2)
+	for i, want := range []outcome.Standing{{Wave: waves.Waived.Number(), Was: rules.Incompatible}, {Wave: waves.AlreadyThere.Number(), Confidence: rules.High, Was: rules.Compatible}} {
+		if got, _ := c.Standing(i); got != want {
+			t.Errorf("target %d: %+v, not %+v", i, got, want)
+		}
+	}
 }

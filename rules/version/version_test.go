@@ -84,6 +84,94 @@ func TestNext(t *testing.T) {
 	}
 }
 
+// What has no number comes before nothing: everything may follow it.
+func TestNothingFollowsAVersionWithoutNumbers(t *testing.T) {
+	biggest, _ := version.Parse("99999999999.99999999999.99999999999.99999999999")
+	for _, n := range []int{0, -1} {
+		if got := (version.Key{}).Next(n); got != biggest {
+			t.Errorf("Next(%d) is %v", n, got)
+		}
+	}
+	if got := (version.Key{1, 2, 3, 4}).Next(9); got != (version.Key{1, 2, 3, 5}) {
+		t.Errorf("Next(9) is %v", got)
+	}
+}
+
+func TestParseTakesNumbersApart(t *testing.T) {
+	for in, want := range map[string]struct {
+		key version.Key
+		n   int
+	}{
+		"":                        {},
+		"V":                       {},
+		"V10":                     {version.Key{10}, 1},
+		"2008r2":                  {version.Key{2008, 2}, 2},
+		"1465.8.0":                {version.Key{1465, 8}, 3},
+		"1.2.3.4.5":               {version.Key{1, 2, 3, 4}, 4},
+		"/0:9":                    {version.Key{0, 9}, 2},
+		"214748362":               {version.Key{214748362}, 1},
+		"2147483639":              {version.Key{2147483639}, 1}, // the last that is told apart with any digit behind it
+		"2147483640":              {version.Key{1<<31 - 1}, 1},
+		"99999999999999999999.10": {version.Key{1<<31 - 1, 10}, 2},
+	} {
+		if key, n := version.Parse(in); key != want.key || n != want.n {
+			t.Errorf("%q: %v and %d numbers, not %v and %d", in, key, n, want.key, want.n)
+		}
+	}
+}
+
+func TestKernelsAreTakenApart(t *testing.T) {
+	for in, want := range map[string]version.Kernel{
+		"2.6.18-348.18.1.el5":  {Base: version.Key{2, 6, 18}, Release: [6]uint32{348, 18, 1}, N: 3, Tag: "el5", OK: true},
+		"4.18.0-1.2.3.4.5.6.7": {Base: version.Key{4, 18, 0}, Release: [6]uint32{1, 2, 3, 4, 5, 6}, N: 6, OK: true},
+		"4.18.0-1.2.3.4.5.6":   {Base: version.Key{4, 18, 0}, Release: [6]uint32{1, 2, 3, 4, 5, 6}, N: 6, OK: true},
+		"1.2.3.4":              {Base: version.Key{1, 2, 3, 4}, OK: true},
+		"5.4":                  {Base: version.Key{5, 4}, OK: true},
+		"5.4.":                 {Base: version.Key{5, 4}, OK: true},
+		"5.4.0--74-generic":    {Base: version.Key{5, 4, 0}, Release: [6]uint32{74}, N: 1, Flavour: "generic", OK: true},
+		"4.18.0-240.22.1.EL8_3.X86_64": {
+			Base: version.Key{4, 18, 0}, Release: [6]uint32{240, 22, 1}, N: 3, Tag: "el8_3", OK: true,
+		},
+		"3.0.101-63-xenU":     {Base: version.Key{3, 0, 101}, Release: [6]uint32{63}, N: 1, Flavour: "xen", OK: true},
+		"4.4.0-21-xenial":     {Base: version.Key{4, 4, 0}, Release: [6]uint32{21}, N: 1, Flavour: "xenial", OK: true},
+		"Linux 5.4.0":         {Base: version.Key{5, 4, 0}, OK: true},
+		"FreeBSD host 11.2 x": {Base: version.Key{11, 2}, OK: true},
+	} {
+		if got := version.ParseKernel(in); got != want {
+			t.Errorf("%q: %+v, not %+v", in, got, want)
+		}
+	}
+	long := strings.Repeat("x", 250)
+	if !version.ParseKernel(long+" 4.18").OK || version.ParseKernel(long+"xxxx 4.18 4.19").OK {
+		t.Error("other than the first 256 bytes are read")
+	}
+}
+
+// The number of a tag is its first.
+func TestTagsAreTakenApart(t *testing.T) {
+	for in, want := range map[string]struct {
+		name   string
+		number uint32
+	}{"4.18.0-1.el8_3": {"el", 8}, "2.6.18-398.el5xen": {"el", 5}, "4.19.91-23.al7.x86_64": {"al", 7}, "5.4.0-74-generic": {"", 0}} {
+		if name, number := version.ParseKernel(in).TagNumber(); name != want.name || number != want.number {
+			t.Errorf("%s: %q and %d", in, name, number)
+		}
+	}
+}
+
+// A release with more numbers is after the one that it begins with, and tags and
+// flavours order nothing.
+func TestKernelsOfOneReleaseAreEqual(t *testing.T) {
+	same := [2]version.Kernel{version.ParseKernel("2.6.18-398.el5xen"), version.ParseKernel("2.6.18-398.el6")}
+	if version.CmpKernel(same[0], same[1]) != 0 {
+		t.Errorf("%+v and %+v are not equal", same[0], same[1])
+	}
+	more := version.ParseKernel("2.6.18-398.0.0.0.0.1")
+	if version.CmpKernel(same[0], more) != -1 || version.CmpKernel(more, same[0]) != 1 {
+		t.Errorf("%+v is not before %+v", same[0], more)
+	}
+}
+
 func FuzzCompare(f *testing.F) {
 	f.Add("5.8", "5.10")
 	f.Add("2008r2", "2008")
