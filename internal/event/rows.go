@@ -8,7 +8,8 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 )
 
-// Row is one instance of a page: what is not shared with others.
+// Row is one instance of a page: what it does not share with the others. What it
+// does share is in the profile that it refers to.
 type Row struct {
 	ID, Name, Zone, Status, CreationTime, NetworkType string
 	CPU, MemoryMiB                                    int32
@@ -16,14 +17,14 @@ type Row struct {
 	Profile                                           int // index into Profiles
 }
 
-// Rows are the instances of a page as they travel. Whoever reads the page from
-// the cloud encodes them, and only the sink looks into them: workers, who judge
-// what the instances have in common, pass them on as they are.
+// Rows are the instances of a page in their encoding. The producer encodes them
+// and only the sink decodes them. Workers judge profiles, which many instances
+// share, and pass the rows on unread.
 //
-// Their encoding is the number of rows, the words that stand in them, each
-// once, and the rows, which name words by number. It is part of the message's.
+// The encoding is the number of rows, then every word that occurs in them once,
+// then the rows, which refer to words by number. It is the last part of a message.
 type Rows struct {
-	s        string // complete and sound: Decode has checked it
+	s        string // the encoding, checked by Decode: readers need not check it again
 	n        int
 	nameless bool
 }
@@ -31,7 +32,7 @@ type Rows struct {
 // Len is the number of rows.
 func (r Rows) Len() int { return r.n }
 
-// Nameless reports whether a row has no instance id.
+// Nameless reports whether some row has no instance id, which no stage may store.
 func (r Rows) Nameless() bool { return r.nameless }
 
 // Equal reports whether both hold the same rows.
@@ -64,7 +65,8 @@ func (r *Row) equal(o *Row) bool {
 		r.NetworkType == o.NetworkType && r.CPU == o.CPU && r.MemoryMiB == o.MemoryMiB && r.Profile == o.Profile
 }
 
-// All decodes every row. Strings are parts of the message.
+// All decodes every row. The strings share memory with the message: who keeps one
+// for longer must clone it.
 func (r Rows) All() iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		for in := r.Reader(nil); in.Next(); {
@@ -85,8 +87,9 @@ func RowsOf(rows []Row) Rows {
 	return w.rows()
 }
 
-// rowWriter encodes rows. It has a place of its own for each word of a row, as
-// neighbours have the same in most.
+// rowWriter encodes rows. For each place in a row it remembers the word that stood
+// there last, because neighbouring rows mostly have the same one, and comparing it
+// is cheaper than looking the word up.
 type rowWriter struct {
 	writer
 	last     [rowPlaces]lastWord
@@ -99,8 +102,8 @@ type lastWord struct {
 	number int
 }
 
-// rowPlaces are how many words of a row have a place of their own: three and
-// the first tags.
+// rowPlaces is the number of places whose last word is remembered: zone, status,
+// network type, and the keys and values of the first eight tags.
 const rowPlaces = 3 + 2*8
 
 var rowWriters = sync.Pool{New: func() any { return new(rowWriter) }}
@@ -111,7 +114,7 @@ func newRowWriter() *rowWriter {
 	return w
 }
 
-// release gives the writer back.
+// release returns the writer to the pool.
 func (w *rowWriter) release() {
 	w.reset()
 	w.speller.release()
@@ -119,19 +122,20 @@ func (w *rowWriter) release() {
 	rowWriters.Put(w)
 }
 
-// reset begins anew; the writer holds no string of what it wrote any more.
+// reset empties the writer. It keeps its buffer and drops every string of the rows
+// it wrote, so that the pool keeps no message alive.
 func (w *rowWriter) reset() {
 	w.speller.reset()
 	*w = rowWriter{writer: writer{b: w.b[:0], speller: w.speller}}
 }
 
-// size is about how many bytes the rows take.
+// size is roughly the length of the encoding in bytes.
 func (w *rowWriter) size() int { return len(w.b) + w.speller.size }
 
 func (w *rowWriter) row(x *Row) {
 	w.n++
 	w.nameless = w.nameless || x.ID == ""
-	b := w.b // the field is written once: every such write is one of a pointer
+	b := w.b // appended to locally: every store into the field costs the garbage collector's write barrier
 	b = appendStr(b, x.ID)
 	b = appendStr(b, x.Name)
 	b = appendUint(b, uint64(x.Profile))
@@ -150,8 +154,8 @@ func (w *rowWriter) row(x *Row) {
 	w.b = b
 }
 
-// at appends the number of a word, or 0 and the word where it has none. place
-// is where it stands in the row.
+// at appends the number of the word s, or 0 and the word itself where the table
+// of words is full. place is its place in the row.
 func (w *rowWriter) at(b []byte, place int, s string) []byte {
 	if place < rowPlaces {
 		if last := &w.last[place]; last.number != 0 && last.text == s {
@@ -169,7 +173,7 @@ func (w *rowWriter) at(b []byte, place int, s string) []byte {
 	return b
 }
 
-// rows puts the encoding together.
+// rows returns the encoding: the number of rows, the table of words, the rows.
 func (w *rowWriter) rows() Rows {
 	head := writer{b: make([]byte, 0, 8+w.size())}
 	head.uint(uint64(w.n))
@@ -180,8 +184,8 @@ func (w *rowWriter) rows() Rows {
 	return Rows{textOf(append(head.b, w.b...)), w.n, w.nameless}
 }
 
-// appendMinute appends a time such as "2017-12-10T04:04Z" as a number, and
-// anything else as it is behind a 0.
+// appendMinute appends a time such as "2017-12-10T04:04Z" as a number, and any
+// other text as 0 followed by the text.
 func appendMinute(b []byte, s string) []byte {
 	v, ok := PackMinute(s)
 	b = appendUint(b, v)
@@ -193,8 +197,9 @@ func appendMinute(b []byte, s string) []byte {
 
 const minuteShape = "0000-00-00T00:00Z"
 
-// PackMinute makes a number of a time that is spelt like "2017-12-10T04:04Z",
-// by its digits. Other text has none; its number is 0.
+// PackMinute turns a time that is spelt like "2017-12-10T04:04Z" into a number, by
+// its digits alone: 0000-00-00T00:00Z is 1. It returns 0 and false for any other
+// text.
 func PackMinute(s string) (uint64, bool) {
 	if len(s) != len(minuteShape) {
 		return 0, false
@@ -215,7 +220,7 @@ func PackMinute(s string) (uint64, bool) {
 	return v + 1, true
 }
 
-// UnpackMinute is the text of a number that PackMinute gave.
+// UnpackMinute returns the text that PackMinute turned into v.
 func UnpackMinute(v uint64) string {
 	b := []byte(minuteShape)
 	v--
@@ -228,22 +233,22 @@ func UnpackMinute(v uint64) string {
 	return string(b)
 }
 
-// Word is a string of a row: the N-th of the reader's Words, counted from 1, or
-// a text of its own where N is 0. RowReader.String returns it.
+// Word refers to a string of a row: to the N-th of RowReader.Words, counted from
+// 1, or, where N is 0, to bytes of the encoding. RowReader.String resolves it.
 type Word struct{ N, from, to int32 }
 
-// RowReader walks the rows of a page without making anything of them. The
-// fields tell of the row that Next went to.
+// RowReader reads the rows of a page one by one without allocating. Its fields
+// describe the row that Next went to.
 type RowReader struct {
-	Words []string
+	Words []string // the words of the page, which Word refers to
 
 	ID, Name                  string
 	Profile                   int
 	Zone, Status, NetworkType Word
-	Created                   uint64 // what PackMinute gave, or 0: then CreatedText has it
+	Created                   uint64 // the creation time by PackMinute; 0: it is spelt otherwise, see CreatedText
 	CreatedText               Word
 	CPU, MemoryMiB            int32
-	Tags                      []TagWords // valid until the next row
+	Tags                      []TagWords // reused by the next call of Next
 
 	r    reader
 	left int
@@ -252,14 +257,15 @@ type RowReader struct {
 // TagWords is a tag of a row.
 type TagWords struct{ Key, Value Word }
 
-// Reader begins to read the rows. words is room for Words; it may be nil.
+// Reader returns a reader of the rows. words, which may be nil, is a slice whose
+// memory is used for RowReader.Words.
 func (r Rows) Reader(words []string) *RowReader {
 	in := &RowReader{Words: words}
 	in.Reset(r)
 	return in
 }
 
-// Reset begins to read other rows in the same room.
+// Reset makes the reader read other rows, in the memory that it has.
 func (in *RowReader) Reset(rows Rows) {
 	in.r, in.left, in.Words = reader{s: rows.s}, rows.n, in.Words[:0]
 	if rows.s == "" {
@@ -271,7 +277,7 @@ func (in *RowReader) Reset(rows Rows) {
 	}
 }
 
-// Next goes to the next row; false means that there is none.
+// Next goes to the next row and reports whether there is one.
 func (in *RowReader) Next() bool {
 	if in.left == 0 {
 		return false
@@ -306,7 +312,7 @@ func (in *RowReader) word() Word {
 	return in.text()
 }
 
-// text reads a word that is spelt out.
+// text refers to a word that stands in the row itself.
 func (in *RowReader) text() Word {
 	n := in.r.skip()
 	return Word{from: int32(in.r.off - n), to: int32(in.r.off)}
@@ -320,7 +326,7 @@ func (in *RowReader) String(w Word) string {
 	return in.r.s[w.from:w.to]
 }
 
-// Row makes a Row of the row that Next went to.
+// Row returns the row that Next went to, in memory of its own but for the strings.
 func (in *RowReader) Row() Row {
 	x := Row{
 		ID: in.ID, Name: in.Name, Profile: in.Profile, Zone: in.String(in.Zone), Status: in.String(in.Status), NetworkType: in.String(in.NetworkType),
@@ -338,8 +344,8 @@ func (in *RowReader) Row() Row {
 	return x
 }
 
-// rows checks the rows, which end the message, so that whoever reads them later
-// needs not.
+// rows takes the rest of the message as rows and checks all of it: counts, numbers
+// of words and profiles, and times. RowReader relies on that and checks nothing.
 func (r *reader) rows(profiles int) Rows {
 	out := Rows{s: r.s[r.off:], n: r.count(10)}
 	words := r.count(1)
@@ -361,7 +367,7 @@ func (r *reader) rows(profiles int) Rows {
 	return out
 }
 
-// row checks what comes behind the id of a row.
+// row checks the fields of a row that follow its id.
 func (r *reader) row(profiles, words uint64) {
 	r.skip()
 	if r.uint() >= profiles {
@@ -382,7 +388,7 @@ func (r *reader) row(profiles, words uint64) {
 	}
 }
 
-// skipWord checks a word of a row.
+// skipWord checks one word of a row: a number of the table, or a text.
 func (r *reader) skipWord(words uint64) {
 	if n := r.uint(); n == 0 {
 		r.skip()

@@ -26,9 +26,11 @@ type Shared interface {
 	Store(ctx context.Context, key string, value []byte, expect uint64) error
 }
 
-// bucket is the limiter of one key in this process. With a Shared it leases
-// slots from the common state, 60 ms worth at a time; without one, or while
-// that fails, it keeps the state itself.
+// bucket limits the calls that this process makes under one key. A slot is the
+// time at which one call may start. With a Shared, the bucket reserves slots in
+// the state that all processes share, as many as fall due within leaseWorth;
+// without one, or while the shared state cannot be reached, it counts in a state
+// of its own.
 type bucket struct {
 	key     string
 	bounds  rateBounds
@@ -37,46 +39,48 @@ type bucket struct {
 	notify  func(rate float64)
 	log     *slog.Logger
 
-	leasing ctxLock // held by the one caller who reserves
+	leasing ctxLock // held by the one caller that is reserving slots
 
 	mu     sync.Mutex
 	local  rateState
-	good   int // good answers not yet told
-	left   int // slots left of the lease
-	next   time.Time
-	every  time.Duration
-	epoch  uint64
-	wanted int // size of the next lease
-	shown  float64
-	alone  bool // the last talk with shared failed
-	retry  time.Time
+	good   int           // good answers since the last lease, which raise the rate when it is next updated
+	left   int           // reserved slots that nobody has taken yet
+	next   time.Time     // the first of them
+	every  time.Duration // the distance between two of them
+	epoch  uint64        // counts refusals: slots of an earlier epoch were reserved at a rate that was too high
+	wanted int           // how many slots to reserve next; doubles with every lease
+	shown  float64       // the rate that the observer was last told, calls a second
+	alone  bool          // the shared state could not be reached: count locally until retry
+	retry  time.Time     // when to try the shared state again
 
-	closed time.Time     // nobody is to ask before; later than a call may wait
-	shut   chan struct{} // closed when that is set: those who sleep then need not
+	closed time.Time     // the API asked for no call before this time, and a call may not wait that long
+	shut   chan struct{} // closed whenever closed is set, so that waiting callers return at once
 
-	doubtful uint64    // the epoch that a refusal without a hint ended
-	refusal  time.Time // when the refused call had started
+	doubtful uint64    // the epoch that ended with a refusal which named no time to wait
+	refusal  time.Time // when the call that was refused so had started
 }
 
 func newBucket(key string, b rateBounds, shared Shared, penalty int, notify func(float64), log *slog.Logger) *bucket {
 	return &bucket{key: key, bounds: b, shared: shared, penalty: float64(penalty), notify: notify, log: log, wanted: 1, leasing: newCtxLock(), shut: make(chan struct{})}
 }
 
-// grant is leave to make one call.
+// grant permits one call. Its epoch and start tell later whether an answer
+// speaks of the current rate.
 type grant struct {
 	epoch uint64
 	at    time.Time
 }
 
-// closedError says that the API asked not to be asked again before a time that
-// is further away than a call may wait.
+// closedError says that the API wants no call before a certain time, and that
+// this is longer than a call may wait (Options.ThrottleWait).
 type closedError struct{ until time.Time }
 
 func (e *closedError) Error() string {
 	return "the API asks not to be asked before " + e.until.UTC().Format(time.RFC3339)
 }
 
-// closeUntil makes every wait end with a closedError until then.
+// closeUntil makes every wait, those in progress included, fail with a
+// closedError until the time has come.
 func (b *bucket) closeUntil(at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -96,7 +100,7 @@ func (b *bucket) open() error {
 	return nil
 }
 
-// sleep sleeps until then, or until the bucket is closed.
+// sleep waits until at. It fails early when ctx ends or the bucket is closed.
 func (b *bucket) sleep(ctx context.Context, at time.Time) error {
 	b.mu.Lock()
 	shut := b.shut
@@ -132,7 +136,7 @@ func (b *bucket) wait(ctx context.Context) (grant, error) {
 		b.mu.Lock()
 		same := epoch == b.epoch
 		b.mu.Unlock()
-		if same { // else it was refused meanwhile: ask again
+		if same { // otherwise a call was refused meanwhile, and the slot is of a rate that was too high
 			return grant{epoch, time.Now()}, nil
 		}
 	}
@@ -153,10 +157,11 @@ func sleepUntil(ctx context.Context, at time.Time) error {
 	}
 }
 
-// slot takes the next free slot. Callers take theirs one after the other, each
-// when the one before is due: what was reserved far ahead would outlive a
-// refusal, would be lost with its caller, and in the shared state would look
-// like the work of a wrong clock.
+// slot takes the next free slot, and reserves more when none is left. One caller
+// at a time reserves, and only once the last reserved slot is due. Slots reserved
+// far ahead would still be used after the API has refused a call, would be lost
+// if their caller gave up, and would look to other processes as if this one's
+// clock were wrong.
 func (b *bucket) slot(ctx context.Context) (time.Time, uint64, error) {
 	if err := b.open(); err != nil {
 		return time.Time{}, 0, err
@@ -185,15 +190,17 @@ func (b *bucket) slot(ctx context.Context) (time.Time, uint64, error) {
 		switch at, epoch, ok, late := b.leased(); {
 		case ok:
 			return at, epoch, nil
-		case late: // a lease far too old to be used: take its last slot
+		case late: // the reservation itself took so long that every slot is past: go on the last of them
 			return time.Now(), epoch, nil
 		}
-		// A caller that just came took it: without a slot nobody goes.
+		// Another caller has taken the new slots meanwhile. Going without one would
+		// exceed the rate, so reserve again.
 	}
 }
 
-// leased takes a slot of the current lease. Slots that nobody used in time
-// are dropped, lest they be used in a burst; late says that there were some.
+// leased takes one of the reserved slots, if there is one. Slots that are long
+// past are dropped, since using them up would be a burst of calls; late says
+// that there were such slots.
 func (b *bucket) leased() (slot time.Time, epoch uint64, ok, late bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -210,8 +217,8 @@ func (b *bucket) leased() (slot time.Time, epoch uint64, ok, late bool) {
 	return time.Time{}, b.epoch, false, late
 }
 
-// lease reserves slots in the shared state, or in the local one while that
-// fails. Only the end of ctx keeps it from that.
+// lease reserves slots in the shared state, or in the local one while the shared
+// state cannot be reached. It reserves none only when ctx ends.
 func (b *bucket) lease(ctx context.Context) {
 	b.mu.Lock()
 	good, n, alone := b.good, b.wanted, b.shared == nil || b.alone && time.Now().Before(b.retry)
@@ -231,7 +238,7 @@ func (b *bucket) lease(ctx context.Context) {
 		return true
 	})
 	switch {
-	case ctx.Err() != nil: // the caller's end says nothing about the state
+	case ctx.Err() != nil: // the caller gave up, which does not mean that the shared state is out of reach
 	case err != nil:
 		b.goAlone(ctx, err)
 		b.leaseAlone(good)
@@ -243,6 +250,7 @@ func (b *bucket) lease(ctx context.Context) {
 	}
 }
 
+// leaseOf takes over n slots that were reserved in a state.
 func (b *bucket) leaseOf(st rateState, first time.Time, every time.Duration, n int) {
 	b.epoch, b.left, b.next, b.every = st.Epoch, n, first, every
 	b.wanted = min(2*n, 4096)
@@ -257,7 +265,8 @@ func (b *bucket) leaseAlone(good int) {
 	b.leaseOf(b.local, first, every, 1)
 }
 
-// aloneBounds are this process's cautious share, or all where nobody shares.
+// aloneBounds are the rates for counting alone. Where other processes may be
+// calling too and cannot be asked, they are a cautious part of the quota.
 func (b *bucket) aloneBounds() rateBounds {
 	out := b.bounds
 	if b.shared != nil {
@@ -266,9 +275,10 @@ func (b *bucket) aloneBounds() rateBounds {
 	return out
 }
 
-const retryShared = 5 * time.Second // how often a failing shared state is tried again
+const retryShared = 5 * time.Second // how long to count alone before the shared state is tried again
 
-// goAlone makes the local state a cautious copy of what was last shared.
+// goAlone begins to count in the local state, at a cautious part of the rate that
+// was shared last.
 func (b *bucket) goAlone(ctx context.Context, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -283,8 +293,9 @@ func (b *bucket) goAlone(ctx context.Context, err error) {
 	b.local.Threshold = b.local.Rate
 }
 
-// update changes the shared state by change, again when another process was
-// faster. change reports whether there is anything to write.
+// update applies change to the shared state and stores it. When another process
+// stored a state in between, it loads that one and applies change again, up to
+// sixteen times. change reports whether there is anything to store.
 func (b *bucket) update(ctx context.Context, change func(*rateState) bool) (rateState, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -295,7 +306,7 @@ func (b *bucket) update(ctx context.Context, change func(*rateState) bool) (rate
 			return s, err
 		}
 		if len(raw) > 0 && json.Unmarshal(raw, &s) != nil {
-			s = rateState{} // whatever it was, begin anew
+			s = rateState{} // not a state that this version reads: start from the configured rate
 		}
 		if !change(&s) {
 			return s, nil
@@ -316,14 +327,16 @@ func (b *bucket) update(ctx context.Context, change func(*rateState) bool) (rate
 	}
 }
 
-// succeeded takes note of a good answer.
+// succeeded counts a good answer. One to a call that started after a refused call
+// and in the same second shows that the refusal was about something else than the
+// rate, and takes it back.
 func (b *bucket) succeeded(ctx context.Context, g grant) {
 	b.mu.Lock()
 	if g.epoch == b.epoch {
 		b.good++
 	}
-	// Quotas are counted in whole seconds or minutes: within one second a
-	// later call is not answered because a new window began.
+	// The API counts quotas in whole seconds or minutes. A later call in the same
+	// second was therefore not answered because a new window had begun.
 	late := g.epoch == b.doubtful && g.at.After(b.refusal) && g.at.Unix() == b.refusal.Unix()
 	epoch := b.epoch
 	b.mu.Unlock()
@@ -332,7 +345,9 @@ func (b *bucket) succeeded(ctx context.Context, g grant) {
 	}
 }
 
-// refused takes note of a throttled call.
+// refused lowers the rate after a throttled call. hint is how long the API asked
+// to wait, or 0. Refusals of calls from before the last refusal change nothing:
+// the rate was lowered for them already.
 func (b *bucket) refused(ctx context.Context, g grant, hint time.Duration) {
 	b.mu.Lock()
 	stale, good := g.epoch != b.epoch, b.good
@@ -352,8 +367,8 @@ func (b *bucket) refused(ctx context.Context, g grant, hint time.Duration) {
 	}
 }
 
-// change changes the state after an answer, here or where it is shared, and
-// reports whether it did.
+// change applies f, which follows from an answer, to the state in use, and reports
+// whether f changed anything.
 func (b *bucket) change(ctx context.Context, f func(*rateState) bool) bool {
 	b.mu.Lock()
 	if b.shared == nil || b.alone {
@@ -375,20 +390,20 @@ func (b *bucket) change(ctx context.Context, f func(*rateState) bool) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if changed || st.Epoch != b.epoch { // another process may have been faster
+	if changed || st.Epoch != b.epoch { // another process may have lowered the rate first
 		b.local = st
 		b.after(st)
 	}
 	return changed
 }
 
-// after makes callers ask for new slots after a change.
+// after drops the reserved slots, which were of the rate before the change.
 func (b *bucket) after(st rateState) {
 	b.epoch, b.left, b.good, b.wanted, b.next = st.Epoch, 0, 0, 1, time.Time{}
 	b.show(st.Rate)
 }
 
-// show tells the observer of a rate that is noticeably another one.
+// show tells the observer the rate when it has changed by more than 5 %.
 func (b *bucket) show(rate float64) {
 	if d := rate - b.shown; b.shown == 0 || d > 0.05*b.shown || d < -0.05*b.shown {
 		b.shown = rate
@@ -396,13 +411,15 @@ func (b *bucket) show(rate float64) {
 	}
 }
 
-// limiter hands out the buckets.
+// limiter has a bucket for each action of an account in a region, and one for
+// each account as a whole.
 type limiter struct {
 	o  *Options
 	mu sync.Mutex
 	m  map[limitKey]*bucket
 }
 
+// limitKey names a bucket; without region and action it is the account's.
 type limitKey struct{ account, region, action string }
 
 func newLimiter(o *Options) *limiter { return &limiter{o: o, m: map[limitKey]*bucket{}} }
@@ -431,7 +448,7 @@ func (l *limiter) get(k limitKey) *bucket {
 	return b
 }
 
-// String is the key in a Shared.
+// String is the key of the bucket's state in a Shared.
 func (k limitKey) String() string {
 	if k.action == "" {
 		return "rate." + keyToken(k.account)
@@ -439,7 +456,7 @@ func (k limitKey) String() string {
 	return "rate." + keyToken(k.account) + "." + keyToken(k.region) + "." + k.action
 }
 
-// keyToken makes a token that a NATS key may hold.
+// keyToken replaces every character that a token of a NATS key may not hold.
 func keyToken(s string) string {
 	if s == "" {
 		return "_"
