@@ -73,6 +73,7 @@ func tableCounts(t *testing.T, text string, targets []string, row string) map[st
 // For every flag that says how a store is judged or narrowed, and every format,
 // the rows add up to the totals, and the exit code follows from the rows.
 func TestOneAnswer(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 400, Regions: 4, Seed: 18})
 	store := t.TempDir()
 	if r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--out", filepath.Join(t.TempDir(), "first.txt")); r.code != 0 {
@@ -143,6 +144,7 @@ func TestOneAnswer(t *testing.T) {
 // A filter names what there is; everything else is a mistake that names the
 // nearest, not an empty answer.
 func TestFilterNamesWhatThereIs(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 120, Regions: 3, Seed: 5})
 	store := t.TempDir()
 	if r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "csv"); r.code != 0 {
@@ -212,6 +214,7 @@ func csvCounts(t *testing.T, text string, targets []string) map[string]map[strin
 // A store that was never, or only partly, read is answered with exit code 4,
 // which goes before 3, whatever command reads it.
 func TestPartlyReadStore(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 300, Regions: 5, Seed: 3})
 	store := t.TempDir()
 	scan := func() result {

@@ -20,6 +20,7 @@ import (
 // Every command that reads a store gives the answer of a store at rest while a
 // process holds it, found beside the store or named by --server.
 func TestBesideARunningService(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 300, Regions: 3, Seed: 12})
 	store := t.TempDir()
 	scanned := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "jsonl")

@@ -13,6 +13,7 @@ import (
 // check says of one instance what a scan says of it, and exits 0 for no verdict
 // but compatible.
 func TestCheckIsGoOrNoGo(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 200, Regions: 3, Seed: 21})
 	scanned := run(t, env(), "scan", "--endpoint", sim.URL, "--store", t.TempDir(), "--target", "shenlong-7", "--output", "jsonl")
 	if scanned.code != 0 {

@@ -34,6 +34,7 @@ func execute(cmd *cobra.Command, stdin string, args ...string) (string, int) {
 }
 
 func TestClassifyAnswersEveryLine(t *testing.T) {
+	t.Parallel()
 	lines := []string{
 		"CentOS  5.8 64位", "", "   ", `{"os_name":"CentOS 5.10","kernel":"2.6.18-348.el5"}`, `{"os_name":"CentOS 5.8"`, `{}`, `[1]`, "null",
 		`{"os_name":"Ubuntu 12.04","platform":null}`, "\x00\xff\x1b[31m", strings.Repeat("x", 3*maxLine), "Debian  6.09 64位\r",
@@ -85,6 +86,7 @@ func TestClassifyAnswersEveryLine(t *testing.T) {
 
 // Instances and images come as the API spells them, in or out of an answer.
 func TestClassifyReadsTheSpellingOfTheAPI(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ line, family, version, verdict string }{
 		{`{"InstanceId":"i-bp1","OSName":"CentOS  5.8 64位","OSType":"linux","ImageId":"m-bp1","InstanceType":"ecs.n4.large","Cpu":2,"VpcAttributes":{"VpcId":"v"}}`, "centos", "5.8", "incompatible"},
 		{`{"OSName":"CentOS  5.8 64位"}`, "centos", "5.8", "incompatible"},
@@ -111,6 +113,7 @@ func TestClassifyReadsTheSpellingOfTheAPI(t *testing.T) {
 // What is not read is told: a fact that there is none is an error, and its line
 // is not judged by the rest.
 func TestClassifyTellsWhatIsNotRead(t *testing.T) {
+	t.Parallel()
 	for line, want := range map[string]string{
 		`{"os_name":"CentOS 7.9","kernal":"2.6.18-348.el5"}`: `"error":"there is no fact \"kernal\"`,
 		`{"os_name":"CentOS 7.9","OSName":"CentOS 5.8"}`:     `"error":"there is no fact \"OSName\"`,
@@ -158,6 +161,7 @@ func TestClassifyTellsWhatIsNotRead(t *testing.T) {
 }
 
 func TestClassifyNoInput(t *testing.T) {
+	t.Parallel()
 	for format, want := range map[string]string{"jsonl": "", "json": "[]\n"} {
 		if out, code := execute(newClassifyCmd(), "", "--output", format); out != want || code != exitDone {
 			t.Errorf("%s: %q, exit code %d", format, out, code)
@@ -166,6 +170,7 @@ func TestClassifyNoInput(t *testing.T) {
 }
 
 func TestClassifyFormats(t *testing.T) {
+	t.Parallel()
 	for format, want := range map[string]string{
 		"table": "INPUT", "csv": "input,os,target", "markdown": "| INPUT |", "json": "[\n", "jsonl": `{"input":"=1+1 CentOS 5.8"`,
 	} {
@@ -180,6 +185,7 @@ func TestClassifyFormats(t *testing.T) {
 }
 
 func TestClassifyExitCodes(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		args []string
 		want int
@@ -201,6 +207,7 @@ func TestClassifyExitCodes(t *testing.T) {
 }
 
 func TestRulesCommands(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	good, bad := filepath.Join(dir, "good.yaml"), filepath.Join(dir, "bad.yaml")
 	for path, text := range map[string]string{

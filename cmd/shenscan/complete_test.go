@@ -10,6 +10,7 @@ import (
 // TestShellsCompleteValues asks what a shell is offered, as the scripts of bash,
 // zsh and fish do.
 func TestShellsCompleteValues(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "store")
 	if r := run(t, nil, "demo", "--instances", "60", "--regions", "2", "--store", dir, "--html", "", "--out", filepath.Join(t.TempDir(), "r.json")); r.code != 0 {
 		t.Fatalf("demo: %d %s", r.code, r.stderr)

@@ -143,6 +143,7 @@ var trials = []trial{
 // nothing is gone that is still there. With larger fleets the same is scanned
 // into an empty store.
 func TestScansUnderContradictions(t *testing.T) {
+	t.Parallel()
 	for _, c := range ecssim.Contradictions() {
 		tried := slices.ContainsFunc(trials, func(tr trial) bool { return tr.name == c.Name })
 		if !tried {
@@ -161,7 +162,7 @@ func TestScansUnderContradictions(t *testing.T) {
 // TestScansUnderPairs tries two contradictions at once, which may hide one
 // another: pairs by seed, as many as the flag says.
 func TestScansUnderPairs(t *testing.T) {
-	before := lazily{parent: t, stores: map[string]string{}}
+	t.Parallel()
 	var quick []*trial
 	for i := range trials {
 		if tr := &trials[i]; !tr.slow && tr.as == "" {
@@ -169,21 +170,24 @@ func TestScansUnderPairs(t *testing.T) {
 		}
 	}
 	draw := rand.New(rand.NewPCG(*contradictSeed, 7))
+	var pairs []trial
 	for range *contradictPairs {
 		one, other := quick[draw.IntN(len(quick))], quick[draw.IntN(len(quick))]
 		if one == other {
 			continue
 		}
-		tr := trial{
+		pairs = append(pairs, trial{
 			name: one.name, with: other.name, want: sound, facts: one.facts || other.facts,
 			lanes: one.lanes || other.lanes, members: one.members || other.members, stored: one.stored || other.stored, limit: 2 * time.Minute,
-		}
-		t.Run(tr.name+"+"+tr.with, func(t *testing.T) { tr.run(t, &before) })
+			as: one.name + "+" + other.name,
+		})
 	}
+	sideBySide(t, pairs)
 }
 
 // TestScansUnderFaults is the same for each kind of fault, a tenth of the calls.
 func TestScansUnderFaults(t *testing.T) {
+	t.Parallel()
 	var each []trial
 	for _, kind := range ecssim.FaultKinds() {
 		each = append(each, trial{name: kind, faults: []ecssim.Fault{{Kind: kind, Action: "DescribeInstances", Rate: 0.1, Delay: ecssim.Duration(50 * time.Millisecond), Bytes: 1 << 20}}})
@@ -191,25 +195,16 @@ func TestScansUnderFaults(t *testing.T) {
 	sideBySide(t, each)
 }
 
-// sideBySide runs trials, several at a time whatever the number of CPUs is: a
-// scan of a sick API mostly waits.
+// sideBySide runs trials in parallel: a scan of a sick API mostly waits.
 func sideBySide(t *testing.T, all []trial) {
 	t.Helper()
 	before := lazily{parent: t, stores: map[string]string{}}
-	next := make(chan *trial)
-	var running sync.WaitGroup
-	for range 4 {
-		running.Go(func() {
-			for tr := range next {
-				t.Run(cmp.Or(tr.as, tr.name), func(t *testing.T) { tr.run(t, &before) })
-			}
+	for i := range all {
+		t.Run(cmp.Or(all[i].as, all[i].name), func(t *testing.T) {
+			t.Parallel()
+			all[i].run(t, &before)
 		})
 	}
-	for i := range all {
-		next <- &all[i]
-	}
-	close(next)
-	running.Wait()
 }
 
 // lazily holds the store of the scan before, made once for each kind of fleet.
@@ -241,7 +236,7 @@ func (tr *trial) options() ecssim.Options {
 // args are a scan's beside the store.
 func (tr *trial) args(t *testing.T, url string) []string {
 	t.Helper()
-	args := []string{"scan", "--endpoint", url, "--output", "json", "--start-rate", "2000", "--scan-idle", "60s"}
+	args := []string{"scan", "--endpoint", url, "--output", "json", "--compact", "--scan-idle", "60s"}
 	if tr.members {
 		path := filepath.Join(t.TempDir(), "shenscan.yaml")
 		if err := os.WriteFile(path, []byte("resource_directory: {role_name: shenscan}\n"), 0o600); err != nil {
@@ -279,15 +274,31 @@ func (l *lazily) scanBefore(t *testing.T, tr *trial) string {
 	return dir
 }
 
-// outcome is what a scan reported.
+// outcome is what a scan reported, in the compact form.
 type outcome struct {
 	Scan      record.Scan      `json:"scan"`
 	Failures  []record.Failure `json:"failures"`
-	Instances []record.Record  `json:"instances"`
+	Instances []row            `json:"instances"`
+	Legend    []entry          `json:"legend"` // by number, from 1
 	code      int
 	calls     int
 	filtered  int // of them with creation-time filters
 	took      time.Duration
+}
+
+// entry is one of the legend of a compact report; those of remedies are empty.
+type entry struct {
+	Level      rules.Level      `json:"verdict"`
+	Confidence rules.Confidence `json:"confidence"`
+	Rule       string           `json:"rule"`
+}
+
+// row is an instance of a compact report.
+type row struct {
+	Account    string         `json:"account"`
+	Region     string         `json:"region"`
+	InstanceID string         `json:"instance_id"`
+	Because    map[string]int `json:"because"` // by target
 }
 
 func (tr *trial) run(t *testing.T, before *lazily) {
@@ -353,7 +364,7 @@ func (tr *trial) judge(t *testing.T, which string, sim *ecssim.Server, o *outcom
 	for _, s := range o.Scan.Scopes {
 		complete[s.Account+"/"+s.Region] = s.Completeness == record.ScopeComplete
 	}
-	got := map[string]*record.Record{}
+	got := map[string]*row{}
 	for i := range o.Instances {
 		x := &o.Instances[i]
 		got[x.Account+"/"+x.Region+"/"+x.InstanceID] = x
@@ -371,7 +382,7 @@ func (tr *trial) judge(t *testing.T, which string, sim *ecssim.Server, o *outcom
 		case rec == nil && which == "again" && !slices.Contains(churned.Born, x.InstanceID) && o.code != 1:
 			bad.add("%s is there and was marked gone", key)
 		case rec != nil && complete[scope]:
-			tr.compare(bad, rec, x)
+			tr.compare(bad, o.Legend, rec, x)
 		}
 		return nil
 	})
@@ -428,16 +439,19 @@ func (f *faults) add(format string, args ...any) {
 }
 
 // compare holds the verdicts of an instance against the truth.
-func (tr *trial) compare(bad *faults, rec *record.Record, x *ecssim.Truth) {
-	for _, v := range rec.Verdicts {
-		i := slices.Index(ecssim.Targets(), v.Target)
+func (tr *trial) compare(bad *faults, legend []entry, rec *row, x *ecssim.Truth) {
+	if len(rec.Because) != len(ecssim.Targets()) {
+		bad.add("%s has verdicts on %d targets", rec.InstanceID, len(rec.Because))
+	}
+	for target, number := range rec.Because {
+		i, v := slices.Index(ecssim.Targets(), target), &legend[number-1]
 		if i < 0 || x.Verdicts[i] == v.Level.String() {
 			continue
 		}
 		if tr.facts && !(milder(v.Level, x.Verdicts[i]) && v.Confidence == rules.High) {
 			continue
 		}
-		bad.add("%s is %s (%s) on %s by %s, the truth is %s", rec.InstanceID, v.Level, v.Confidence, v.Target, v.Rule, x.Verdicts[i])
+		bad.add("%s is %s (%s) on %s by %s, the truth is %s", rec.InstanceID, v.Level, v.Confidence, target, v.Rule, x.Verdicts[i])
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 // A crash is not wrong usage: whoever restarts shenscan after a failure leaves
 // it alone after exit code 2. SIGQUIT ends a Go program as a crash does.
 func TestACrashIsNotWrongUsage(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 50, Regions: 1, Seed: 5})
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", `ulimit -c 0; exec "$0" "$@"`, shenscan, "serve", "--endpoint", sim.URL, "--store", t.TempDir(), "--listen", "")
 	cmd.Env, cmd.Dir = env(), t.TempDir()

@@ -24,6 +24,7 @@ func directory(t *testing.T) string {
 }
 
 func TestDoctorWritesOneLineACause(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 120, Regions: 12, Accounts: 2, Seed: 1})
 	if err := sim.AddFault(ecssim.Fault{Kind: ecssim.FaultForbidden, Action: "DescribeImages"}); err != nil {
 		t.Fatal(err)
@@ -56,6 +57,7 @@ func TestDoctorWritesOneLineACause(t *testing.T) {
 }
 
 func TestDoctorRefusesARegionThatNobodyHas(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 4, Seed: 1})
 	r := run(t, env(), "doctor", "--endpoint", sim.URL, "--store", t.TempDir(), "--region", "cn-hangzou")
 	if r.code != 2 || !strings.Contains(r.stderr, `did you mean "cn-hangzhou"?`) {
@@ -68,6 +70,7 @@ func TestDoctorRefusesARegionThatNobodyHas(t *testing.T) {
 }
 
 func TestNothingCheckedIsNoSuccess(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 4, Seed: 1, Contradict: []string{ecssim.RegionsEmpty}})
 	r := run(t, env(), "doctor", "--endpoint", sim.URL, "--store", t.TempDir())
 	if r.code != 1 || !strings.Contains(r.stdout, "FAIL  ") || strings.Contains(r.stdout, "0 problems") {
@@ -78,6 +81,7 @@ func TestNothingCheckedIsNoSuccess(t *testing.T) {
 // The contract of a cloud that behaves otherwise than assumed says so, names
 // nothing of the account, and makes a simulator behave the same.
 func TestTheContractOfACloudIsTakenOnByTheSimulator(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 900, Regions: 3, Seed: 1, Contradict: []string{ecssim.BoundsHalfOpen, ecssim.IDsCapped}})
 	file := filepath.Join(t.TempDir(), "contract.json")
 	r := run(t, env(), "doctor", "--api-contract", "--contract-file", file, "--endpoint", sim.URL)

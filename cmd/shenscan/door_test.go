@@ -14,6 +14,7 @@ import (
 // Without an address of its own serve listens for its user alone, who finds it
 // beside the store.
 func TestServeIsFoundBesideItsStore(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 50, Regions: 2, Seed: 5})
 	store := t.TempDir()
 	p := start(t, env(), shenscan, "serve", "--endpoint", sim.URL, "--store", store, "--listen", "")

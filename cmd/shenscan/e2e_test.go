@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -14,9 +15,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -32,6 +36,14 @@ import (
 var shenscan, natsServer string
 
 func TestMain(m *testing.M) {
+	// Tests here wait for processes more than they compute, whatever the number
+	// of CPUs is.
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		if err := parallel.Value.Set("8"); err != nil {
+			panic(err)
+		}
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "shenscan-e2e-")
 		if err != nil {
@@ -64,9 +76,11 @@ func simulator(t *testing.T, o ecssim.Options) *ecssim.Server {
 	return sim
 }
 
-// env is a clean environment with the simulator's keys.
+// env is a clean environment with the simulator's keys. The simulator takes
+// calls as fast as they come, so nobody waits for a limiter to get going.
 func env(extra ...string) []string {
 	return append([]string{
+		"SHENSCAN_START_RATE=2000",
 		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent",
 		"ALIBABA_CLOUD_ACCESS_KEY_ID=" + ecssim.DemoAccessKeyID,
 		"ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + ecssim.DemoAccessKeySecret,
@@ -166,15 +180,27 @@ func (p *process) stop() {
 	}
 }
 
-// freePort is a port that nobody listens on right now.
+// nextPort is the last port that freePort gave away. Its ports are below those
+// that systems give to connections, so that nothing takes one before its
+// process listens; where it begins depends on the process.
+var nextPort = func() *atomic.Int64 {
+	var p atomic.Int64
+	p.Store(11_000 + int64(os.Getpid())*53%18_000)
+	return &p
+}()
+
+// freePort is a port that nobody listens on and that no other test gets.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		port := int(nextPort.Add(1))
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			_ = l.Close()
+			return port
+		} else if port > 32_000 {
+			t.Fatal(err)
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // nats starts a nats-server with JetStream and returns its URL.
@@ -234,6 +260,7 @@ func same(rs []record.Record) []record.Record {
 }
 
 func TestScanEqualsTheTruth(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 3000, Regions: 16, Seed: 7})
 	store := t.TempDir()
 	r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "jsonl")
@@ -282,6 +309,7 @@ func TestScanEqualsTheTruth(t *testing.T) {
 }
 
 func TestRolesOnAnExternalServerGiveTheSameReport(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 2000, Regions: 15, Seed: 3})
 	whole := run(t, env(), "scan", "--endpoint", sim.URL, "--store", t.TempDir(), "--output", "jsonl")
 	if whole.code != 0 {
@@ -308,6 +336,7 @@ func TestRolesOnAnExternalServerGiveTheSameReport(t *testing.T) {
 }
 
 func TestRescanByMessageChangesTheRecord(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 400, Regions: 4, Seed: 5})
 	natsPort, httpPort := freePort(t), freePort(t)
 	natsURL, page := fmt.Sprintf("nats://127.0.0.1:%d", natsPort), fmt.Sprintf("http://127.0.0.1:%d", httpPort)
@@ -411,6 +440,7 @@ func TestRescanByMessageChangesTheRecord(t *testing.T) {
 
 // A store that is named by a relative path is told from what a killed scan left.
 func TestScanIntoARelativeFolder(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 50, Regions: 2, Seed: 7})
 	if r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", "./x", "--output", "jsonl"); r.code != 0 || len(records(t, r.stdout)) != 50 {
 		t.Errorf("exit %d, %d instances of 50", r.code, len(records(t, r.stdout)))
@@ -418,6 +448,7 @@ func TestScanIntoARelativeFolder(t *testing.T) {
 }
 
 func TestARegionThatIsNotListedAnyMore(t *testing.T) {
+	t.Parallel()
 	fleet := ecssim.Options{Instances: 90, Regions: 3, Seed: 5}
 	before := simulator(t, fleet)
 	dir := t.TempDir()
@@ -456,6 +487,7 @@ func TestARegionThatIsNotListedAnyMore(t *testing.T) {
 }
 
 func TestAnExcludedAccountStandsInTheReport(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 90, Regions: 2, Accounts: 3, Seed: 5})
 	out, tried := sim.Accounts()[1], sim.Accounts()[2]
 	file := filepath.Join(t.TempDir(), "shenscan.yaml")
@@ -478,6 +510,7 @@ func TestAnExcludedAccountStandsInTheReport(t *testing.T) {
 }
 
 func TestSchedulesFollowTheConfiguration(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 2, Seed: 5})
 	dir, page := t.TempDir(), fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	file := filepath.Join(t.TempDir(), "shenscan.yaml")
@@ -548,6 +581,7 @@ func scrape(t *testing.T, page string) string {
 }
 
 func TestDoctorSaysWhatIsMissingAndWhere(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 4, Seed: 1})
 	well := run(t, env(), "doctor", "--endpoint", sim.URL, "--store", t.TempDir())
 	if well.code != 0 || strings.Contains(well.stdout, "FAIL") || !strings.Contains(well.stdout, "ok    clock") {
@@ -566,6 +600,7 @@ func TestDoctorSaysWhatIsMissingAndWhere(t *testing.T) {
 // Three of many regions fail in different ways: the rest is right, the three
 // are named with cause and mend, and nothing of theirs is gone.
 func TestFailedRegionsAreNamedAndLoseNothing(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 900, Regions: 30, Seed: 9})
 	store := t.TempDir()
 	whole := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "jsonl")
@@ -593,6 +628,7 @@ func TestFailedRegionsAreNamedAndLoseNothing(t *testing.T) {
 }
 
 func TestAssumedRolesWhoseKeysExpire(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 1200, Regions: 6, Accounts: 3, Seed: 4, ExternalID: "ext", SessionTTL: 60 * time.Second})
 	var accounts strings.Builder
 	accounts.WriteString("accounts:\n")
@@ -616,6 +652,7 @@ func TestAssumedRolesWhoseKeysExpire(t *testing.T) {
 }
 
 func TestBadInputIsOneClearLine(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 3, Seed: 1})
 	locked := t.TempDir()
 	p := start(t, env(), shenscan, "serve", "--endpoint", sim.URL, "--store", locked, "--listen", "")
@@ -666,6 +703,7 @@ func TestBadInputIsOneClearLine(t *testing.T) {
 		"keys on the wire":       {scan(), []string{"DEBUG=dara"}, 2, []string{"DEBUG"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := run(t, env(tc.env...), tc.args...)
 			if r.code != tc.code {
 				t.Errorf("exit %d, want %d", r.code, tc.code)

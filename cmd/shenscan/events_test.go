@@ -57,6 +57,7 @@ func lookups(sim *ecssim.Server) (n int) {
 }
 
 func TestACloudEventChangesTheRecord(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 400, Regions: 4, Seed: 5})
 	secretFile := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secretFile, []byte(eventsSecret+"\n"), 0o600); err != nil {
@@ -165,6 +166,7 @@ func TestACloudEventChangesTheRecord(t *testing.T) {
 }
 
 func TestEventsNeedASecretThatIsOne(t *testing.T) {
+	t.Parallel()
 	short := filepath.Join(t.TempDir(), "short")
 	if err := os.WriteFile(short, []byte("hunter2\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -190,6 +192,7 @@ func TestEventsNeedASecretThatIsOne(t *testing.T) {
 }
 
 func TestWithoutASecretThereAreNoEvents(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 20, Regions: 1, Seed: 5})
 	port := freePort(t)
 	page := fmt.Sprintf("http://127.0.0.1:%d", port)

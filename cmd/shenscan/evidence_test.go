@@ -20,7 +20,7 @@ type evidenceReport struct {
 
 func scanEvidence(t *testing.T, sim *ecssim.Server, store string, args ...string) evidenceReport {
 	t.Helper()
-	r := run(t, env(), append([]string{"scan", "--endpoint", sim.URL, "--store", store, "--start-rate", "2000", "--output", "json"}, args...)...)
+	r := run(t, env(), append([]string{"scan", "--endpoint", sim.URL, "--store", store, "--output", "json"}, args...)...)
 	if r.code != 0 {
 		t.Fatalf("exit %d: evidence that is missing makes no scan partial\n%s", r.code, r.stderr)
 	}
@@ -35,6 +35,7 @@ func scanEvidence(t *testing.T, sim *ecssim.Server, store string, args ...string
 // Each image of a region is asked about once, for one scan as for the next, and
 // the report says how old the answers are.
 func TestThePlatformIsAskedOnceForAnImage(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 1500, Regions: 4, Seed: 7})
 	store := t.TempDir()
 	first := scanEvidence(t, sim, store)
@@ -72,6 +73,7 @@ func TestThePlatformIsAskedOnceForAnImage(t *testing.T) {
 // Answers that are none leave verdicts as they are without asking, and the
 // report names the cause.
 func TestWhatThePlatformDoesNotSayLeavesVerdictsAsTheyAre(t *testing.T) {
+	t.Parallel()
 	o := ecssim.Options{Instances: 600, Regions: 2, Seed: 21}
 	without := scanEvidence(t, simulator(t, o), t.TempDir(), "--platform-evidence=false")
 	if len(without.Evidence) != 0 {
@@ -90,6 +92,7 @@ func TestWhatThePlatformDoesNotSayLeavesVerdictsAsTheyAre(t *testing.T) {
 		ecssim.OfferedCut:        {o, "NextToken"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			if name != "denied" {
 				tt.options.Contradict = []string{name}
 			}

@@ -21,6 +21,7 @@ func saved(t *testing.T, name string) string {
 // TestScanOfSavedAnswers scans recorded bodies without any key: the same report
 // as of the cloud, and no word that it is whole where it is not.
 func TestScanOfSavedAnswers(t *testing.T) {
+	t.Parallel()
 	noKeys := []string{"PATH=/usr/bin:/bin", "HOME=" + t.TempDir()}
 	whole := saved(t, "DescribeInstances.recorded.troubleshooter.01.json")
 	r := run(t, noKeys, "scan", "--from", whole, "--output", "json")
@@ -74,6 +75,7 @@ func TestScanOfSavedAnswers(t *testing.T) {
 // about its store later names a command that asks the real cloud; flags that were
 // given are repeated.
 func TestNextStepsNeverLeadFromADemoToTheCloud(t *testing.T) {
+	t.Parallel()
 	environ, dir := []string{"PATH=/usr/bin:/bin", "HOME=" + t.TempDir()}, t.TempDir()
 	r := run(t, environ, "demo", "--instances", "300", "--regions", "3", "--store", dir, "--html", "")
 	later := run(t, environ, "report", "--store", dir, "--target", "shenlong-8", "--tag", "team=core")
@@ -99,6 +101,7 @@ func TestNextStepsNeverLeadFromADemoToTheCloud(t *testing.T) {
 }
 
 func TestWhatWasMeantIsNamed(t *testing.T) {
+	t.Parallel()
 	for args, want := range map[string]string{
 		"reprot":                         `did you mean "report"?`,
 		"rules lst":                      `did you mean "list"?`,

@@ -7,6 +7,7 @@ import (
 
 // User and password of an address are shown nowhere, whatever is wrong with it.
 func TestSecretsInAddressesAreMasked(t *testing.T) {
+	t.Parallel()
 	const secret = "s3cretpw"
 	good, bad := "//user:"+secret+"@127.0.0.1:1", "//user:"+secret+"@127.0.0.1:bad"
 	for _, args := range [][]string{

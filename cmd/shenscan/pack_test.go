@@ -10,6 +10,7 @@ import (
 // TestPlanIsHandedOutByOwner makes a pack of a scanned fleet, with windows of the
 // configuration file, and refuses what is none.
 func TestPlanIsHandedOutByOwner(t *testing.T) {
+	t.Parallel()
 	home := t.TempDir()
 	noKeys, dir := []string{"PATH=/usr/bin:/bin", "HOME=" + home}, filepath.Join(home, "store")
 	if r := run(t, noKeys, "scan", "--from", saved(t, "DescribeInstances.recorded.troubleshooter.01.json"), "--store", dir, "--output", "csv"); r.code != 0 {

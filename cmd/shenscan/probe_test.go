@@ -23,6 +23,7 @@ func probed(sim *ecssim.Server) (out []string) {
 // Nothing runs on any machine unless --probe says so; what machines answered
 // then decides in that report and in later ones, and nobody is asked again.
 func TestMachinesAreAskedWithProbeAlone(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 150, Regions: 2, Seed: 5, OfflineAgents: 0.1})
 	dir := t.TempDir()
 	scan := func(more ...string) result {
@@ -112,6 +113,7 @@ func TestMachinesAreAskedWithProbeAlone(t *testing.T) {
 
 // A permission that is missing is named, and the scan is as it would be without.
 func TestAProbeWithoutPermissionLeavesTheScanWhole(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 1, Seed: 5})
 	if err := sim.AddFault(ecssim.Fault{Kind: ecssim.FaultForbidden, Action: "RunCommand"}); err != nil {
 		t.Fatal(err)
@@ -125,6 +127,7 @@ func TestAProbeWithoutPermissionLeavesTheScanWhole(t *testing.T) {
 // A service asks after each scan those that its filter names, is killed while it
 // asks, and asks nobody twice when it is back.
 func TestAServiceAsksWithinItsFilterAndNobodyTwice(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 400, Regions: 2, Seed: 5})
 	dir := t.TempDir()
 	if r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", dir); r.code != 0 {
@@ -167,6 +170,7 @@ func TestAServiceAsksWithinItsFilterAndNobodyTwice(t *testing.T) {
 // The questions that are listed come with commands that run, and none is made
 // up: asked, they settle what they said.
 func TestQuestionsThatSettleWhatIsUnknown(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 400, Regions: 2, Seed: 5})
 	dir := t.TempDir()
 	unknown := func() (n, certain int) {

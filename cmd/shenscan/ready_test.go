@@ -10,6 +10,7 @@ import (
 // TestReadyIsTheHealthCheckOfAContainer asks processes that are ready, not ready
 // and not there.
 func TestReadyIsTheHealthCheckOfAContainer(t *testing.T) {
+	t.Parallel()
 	why := ""
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/readyz" {

@@ -41,6 +41,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 }
 
 func TestEveryCommandAndFlagIsExplained(t *testing.T) {
+	t.Parallel()
 	walk(newRoot(&settings{}), func(c *cobra.Command) {
 		if c.Short == "" {
 			t.Errorf("%s has no short description", c.CommandPath())
@@ -59,6 +60,7 @@ func TestEveryCommandAndFlagIsExplained(t *testing.T) {
 
 // The overlay that docs/RULES.md shows is one that shenscan takes.
 func TestOverlayExampleIsSound(t *testing.T) {
+	t.Parallel()
 	const example = "../../docs/overlay.example.yaml"
 	if code := run(t.Context(), []string{"rules", "validate", example}); code != exitDone {
 		t.Errorf("shenscan rules validate %s: exit code %d", example, code)

@@ -14,6 +14,7 @@ import (
 // SIGHUP takes the configuration anew, refuses a wrong one as a whole, and ends
 // nothing.
 func TestHangupReloads(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 2, Seed: 5})
 	home, page := t.TempDir(), fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	file, rules := filepath.Join(home, "shenscan.yaml"), filepath.Join(home, "rules.yaml")
@@ -53,6 +54,7 @@ func TestHangupReloads(t *testing.T) {
 }
 
 func TestConfigCheckAndShow(t *testing.T) {
+	t.Parallel()
 	home := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(home, name)

@@ -25,6 +25,7 @@ var (
 // TestASickRegionIsBounded scans a region of 10,000 instances: at most 4,000
 // calls and 45 s, and SIGTERM ends the scan within 10 s in the middle of it.
 func TestASickRegionIsBounded(t *testing.T) {
+	t.Parallel()
 	const most = 4000
 	names := mostEndless
 	if *contradictSlow {
@@ -43,7 +44,7 @@ func TestASickRegionIsBounded(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			args := []string{"scan", "--endpoint", sim.URL, "--output", "json", "--start-rate", "2000", "--store"}
+			args := []string{"scan", "--endpoint", sim.URL, "--output", "json", "--compact", "--store"}
 			if name != ecssim.ThrottleLong { // which waits for two minutes
 				begun := time.Now()
 				r := run(t, env(), append(args, t.TempDir())...)

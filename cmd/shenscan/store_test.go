@@ -11,6 +11,7 @@ import (
 
 // Care of the store, from a scan to a page that is lost.
 func TestStoreCare(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts processes")
 	}

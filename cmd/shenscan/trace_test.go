@@ -14,6 +14,7 @@ import (
 // A scan by four processes, nats-server apart, is one trace: from the caller's
 // request over each page to the commit that holds it.
 func TestAScanIsOneTraceAcrossProcesses(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 1500, Regions: 6, Seed: 3})
 	collector := tracetest.Start()
 	defer collector.Close()
@@ -87,6 +88,7 @@ func TestAScanIsOneTraceAcrossProcesses(t *testing.T) {
 
 // A collector that takes every request and answers none changes nothing.
 func TestASilentCollectorDoesNotDisturbAScan(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	defer silent.Close()
