@@ -39,6 +39,12 @@ type Options struct {
 	DropApplied bool
 	// ScanIdle ends a scan that made no progress for so long; 0 never does.
 	ScanIdle time.Duration
+	// LostAfter ends a scan of which nothing was on its way for so long: neither a
+	// job nor a page nor a result. 20 s by default, and never where ScanIdle is 0.
+	LostAfter time.Duration
+	// OnAborted hears of each scan that this sink ends because it cannot go on;
+	// nil for nobody.
+	OnAborted func(Aborted)
 	// EndLost ends the scans that ran when NATS lost its streams and asks for
 	// them again. It is for a server that is to keep them.
 	EndLost bool
@@ -49,7 +55,23 @@ type Options struct {
 	Now   func() time.Time
 }
 
+// Aborted says why a scan cannot go on.
+type Aborted string
+
+// The causes.
+const (
+	AbortedStreams Aborted = "streams-lost" // NATS lost what it held
+	AbortedWork    Aborted = "work-lost"    // NATS holds nothing of the scan that anybody could do
+	AbortedIdle    Aborted = "idle"         // it made no progress for ScanIdle
+)
+
 func (o *Options) fill() {
+	if o.LostAfter == 0 {
+		o.LostAfter = 20 * time.Second
+	}
+	if o.OnAborted == nil {
+		o.OnAborted = func(Aborted) {}
+	}
 	if o.MaxBatch == 0 {
 		o.MaxBatch = 128
 	}
@@ -73,6 +95,7 @@ type Sink struct {
 	applied  event.Position // before the batch at hand; for DropApplied
 	warned   map[store.JudgedBy]bool
 	dropped  uint64
+	quiet    quiet
 
 	lostMu sync.Mutex
 	lost   []record.Scan // scans to be ended: NATS lost what they had on its way
@@ -503,6 +526,10 @@ func (s *Sink) look(ctx context.Context, progress map[string]standing, seen *mar
 		return
 	}
 	running := map[string]bool{}
+	lost := sync.OnceValue(func() bool {
+		at, nothing := s.nothingOnItsWay(ctx)
+		return s.quiet.since(at, nothing, s.o.Now()) >= s.o.LostAfter/2
+	})
 	for _, sc := range scans {
 		if sc.State != record.ScanRunning {
 			continue
@@ -513,20 +540,62 @@ func (s *Sink) look(ctx context.Context, progress map[string]standing, seen *mar
 		for i := range sc.Scopes {
 			asked += sc.Scopes[i].AskedByID
 		}
-		if now := (standing{sc.Pages, sc.Done, asked, s.o.Now()}); !ok || was.pages != now.pages || was.done != now.done || was.asked != now.asked {
+		now := standing{sc.Pages, sc.Done, asked, s.o.Now()}
+		if !ok || was.pages != now.pages || was.done != now.done || was.asked != now.asked {
 			progress[sc.ID] = now
 			continue
 		}
-		if s.o.Now().Sub(was.since) > s.o.ScanIdle {
-			s.abort(ctx, &sc, fmt.Sprintf("no progress for %s: its jobs or pages were lost, or no producer or worker runs", s.o.ScanIdle))
-			progress[sc.ID] = standing{sc.Pages, sc.Done, asked, s.o.Now()}
+		switch stands := now.since.Sub(was.since); {
+		case stands > s.o.ScanIdle:
+			s.abort(ctx, &sc, AbortedIdle, fmt.Sprintf("no progress for %s: its jobs or pages were lost, or no producer or worker runs", s.o.ScanIdle))
+		case stands >= s.o.LostAfter/2 && lost():
+			s.abort(ctx, &sc, AbortedWork, "its jobs or pages were lost: NATS holds none that are still to be done, and every result is stored")
+		default:
+			continue
 		}
+		progress[sc.ID] = now
 	}
 	for id := range progress {
 		if !running[id] {
 			delete(progress, id)
 		}
 	}
+}
+
+// nothingOnItsWay says whether a scan that runs by the store can go on no more, and
+// the position at which that is so. Whoever does a job stores what comes of it
+// before the job leaves its stream. The streams are looked at in that order, and the
+// store last: what is in none of them then, and in no transaction since, was lost.
+func (s *Sink) nothingOnItsWay(ctx context.Context) (at event.Position, nothing bool) {
+	at = s.db.Position()
+	if waits, err := s.db.Outbox(0, 1); err != nil || len(waits) > 0 { // a question of ours, perhaps
+		return at, false
+	}
+	for _, stream := range []string{bus.StreamWork, bus.StreamPages} {
+		if st, err := s.bus.State(ctx, stream); err != nil || st.Messages > 0 {
+			return at, false
+		}
+	}
+	st, err := s.bus.State(ctx, bus.StreamResults)
+	return at, err == nil && st.Created == at.Stream && st.LastSeq <= at.Seq && s.db.Position() == at
+}
+
+// quiet is since when nothing was on its way.
+type quiet struct {
+	at   event.Position
+	from time.Time
+}
+
+// since returns for how long nothing has been on its way and nothing arrived.
+func (q *quiet) since(at event.Position, nothing bool, now time.Time) time.Duration {
+	switch {
+	case !nothing:
+		*q = quiet{}
+		return 0
+	case q.from.IsZero() || q.at != at:
+		*q = quiet{at, now}
+	}
+	return now.Sub(q.from)
 }
 
 // again ends the id of a scan that is run for the second and last time.
@@ -559,19 +628,20 @@ func (s *Sink) noteLost(ctx context.Context) {
 func (s *Sink) endLost(ctx context.Context) {
 	s.lostMu.Lock()
 	defer s.lostMu.Unlock()
-	for len(s.lost) > 0 && s.abort(ctx, &s.lost[0], "NATS lost its streams while it ran: what was on its way is gone") {
+	for len(s.lost) > 0 && s.abort(ctx, &s.lost[0], AbortedStreams, "NATS lost its streams while it ran: what was on its way is gone") {
 		s.lost = s.lost[1:]
 	}
 }
 
 // abort ends a scan whose jobs or pages were lost and asks for it again. Every
 // sink says the same, and repeats are one.
-func (s *Sink) abort(ctx context.Context, sc *record.Scan, reason string) (said bool) {
+func (s *Sink) abort(ctx context.Context, sc *record.Scan, cause Aborted, reason string) (said bool) {
 	s.o.Log.WarnContext(ctx, "scan cannot go on and is aborted", "scan", sc.ID, "reason", reason)
 	if err := s.bus.Publish(ctx, &event.ScanAborted{ScanID: sc.ID, Kind: event.Kind(sc.Kind), Reason: reason}); err != nil {
 		s.o.Log.ErrorContext(ctx, "abort was not published", "scan", sc.ID, "err", err)
 		return false
 	}
+	s.o.OnAborted(cause)
 	if sc.Kind != string(event.KindScan) || strings.Contains(sc.ID, again) {
 		return true
 	}

@@ -245,6 +245,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if o.Roles&Sink != 0 {
 		a.sink = sink.New(a.db, a.bus, sink.Options{
 			Name: a.o.SinkName, ScanIdle: o.ScanIdle, EndLost: !o.NATS.Passing, DropApplied: o.DropApplied, Log: a.log, Now: o.Now, OnDay: a.warnOfWaivers,
+			OnAborted: func(why sink.Aborted) { a.metrics.aborted.WithLabelValues(string(why)).Inc() },
 		})
 		eo := exporter.DefaultOptions()
 		eo.CaughtUp, eo.Running = a.sink.CaughtUp, a.db.Running

@@ -16,6 +16,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -32,6 +33,7 @@ type Metrics struct {
 	pending    *prometheus.GaugeVec
 	ackPending *prometheus.GaugeVec
 	ticks      *prometheus.CounterVec
+	aborted    *prometheus.CounterVec
 	deadHeld   prometheus.Gauge
 	// Of the page and the API, by the address of the route.
 	requestSeconds *prometheus.HistogramVec
@@ -82,6 +84,9 @@ func NewMetrics(reg prometheus.Registerer, ruleset *rules.Ruleset) *Metrics {
 		ticks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shenscan_schedule_ticks_total", Help: "Ticks of schedules that this process took: started a scan, joined one that ran, or skipped because the schedule's own scan still ran.",
 		}, []string{"schedule", "outcome"}),
+		aborted: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shenscan_scans_aborted_total", Help: "Scans that this sink ended because they could not go on, by cause: streams-lost (NATS came back without its streams), work-lost (NATS held no job and no page that was still to be done) or idle (no progress for --scan-idle).",
+		}, []string{"cause"}),
 		requestSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "shenscan_http_request_duration_seconds", Help: "How long requests to the page and the API took, by the address of the route.",
 			Buckets: []float64{.001, .005, .01, .05, .1, .25, .5, 1, 5, 30},
@@ -122,8 +127,11 @@ func NewMetrics(reg prometheus.Registerer, ruleset *rules.Ruleset) *Metrics {
 	for _, stream := range []string{bus.StreamWork, bus.StreamPages, bus.StreamResults} {
 		m.dead.WithLabelValues(stream)
 	}
+	for _, cause := range []sink.Aborted{sink.AbortedStreams, sink.AbortedWork, sink.AbortedIdle} {
+		m.aborted.WithLabelValues(string(cause))
+	}
 	m.knowledge = newKnowledge(ruleset)
-	reg.MustRegister(m.requests, m.seconds, m.retries, m.rate, m.classified, m.requestSeconds, m.dead, m.pending, m.ackPending, m.deadHeld, m.ticks, m.streamBytes, m.connected, m.quorum, m.streamPresent, m.consumerUp, m.restarts, m.knowledge, m.reloadSuccess, m.reloadTime)
+	reg.MustRegister(m.requests, m.seconds, m.retries, m.rate, m.classified, m.requestSeconds, m.dead, m.aborted, m.pending, m.ackPending, m.deadHeld, m.ticks, m.streamBytes, m.connected, m.quorum, m.streamPresent, m.consumerUp, m.restarts, m.knowledge, m.reloadSuccess, m.reloadTime)
 	return m
 }
 

@@ -37,6 +37,7 @@ var exported = map[string][]string{
 	"shenscan_dead_letters_total":                       {"stream"},
 	"shenscan_cloud_events_total":                       {"outcome"},
 	"shenscan_schedule_ticks_total":                     {"schedule", "outcome"},
+	"shenscan_scans_aborted_total":                      {"cause"},
 	"shenscan_dead_letters_held":                        {},
 	"shenscan_stream_bytes":                             {"stream"},
 	"shenscan_consumer_pending_messages":                {"stream", "consumer"},
