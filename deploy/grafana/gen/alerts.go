@@ -234,6 +234,12 @@ unless on (account) (sum by (account) (increase(shenscan_ecs_requests_total{code
 			description: `Somebody moved, deleted or replaced the store under the running sink. What it writes now is lost when it ends.`,
 		},
 		{
+			name: "ShenscanReloadRefused", severity: "warning", noData: "OK",
+			value:       "min by (instance) (shenscan_reload_success)",
+			summary:     `{{ $labels.instance }} refused its last reload and goes on with the configuration of before: "shenscan config check" names every mistake; mend them and reload again.`,
+			description: `Rules, waivers, targets, schedules and accounts that were changed since do not count in this process; in others they may, and then two processes judge by different rules.`,
+		},
+		{
 			name: "ShenscanWaiverEnding", severity: "warning", noData: "OK",
 			value:       "min by (waiver) (shenscan_waiver_end_timestamp_seconds) - time()",
 			summary:     `The waiver {{ $labels.waiver }} ends in {{ $value | humanizeDuration }}: do the work that it put off, give it another day with a reason, or take it out of the overlay.`,

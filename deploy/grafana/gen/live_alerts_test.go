@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/ed25519"
 	"encoding/base32"
 	"encoding/base64"
@@ -180,6 +181,7 @@ func checkEveryAlert(t *testing.T, f *fleet) {
 		{"a message says nothing", []string{"ShenscanDeadLetters"}, f.messageHostile},
 		{"no worker takes pages", []string{"ShenscanDown", "ShenscanPipelineBehind", "ShenscanPagesHeld"}, f.workersStopped},
 		{"a store may not grow, and a waiver ends", []string{"ShenscanStoreNearLimit", "ShenscanSinkNotCaughtUp", "ShenscanWaiverEnding"}, func(t *testing.T, alerts []string) { f.storeFull(t, small, alerts) }},
+		{"a reload is refused", []string{"ShenscanReloadRefused"}, f.reloadRefused},
 		{"the store is moved away", []string{"ShenscanStoreReplaced"}, f.storeMoved},
 		{"an account is refused", []string{"ShenscanAccountRefused"}, f.accountRefused},
 		{"a region is not listed any more", []string{"ShenscanScopesUnlisted"}, f.regionUnlisted},
@@ -339,6 +341,28 @@ func (f *fleet) storeMoved(t *testing.T, alerts []string) {
 	if err := os.Rename(path+".away", path); err != nil {
 		t.Fatal(err)
 	}
+	f.silent(t, alerts...)
+}
+
+// reloadRefused lets the sink read a configuration with a mistake, and then the
+// right one again.
+func (f *fleet) reloadRefused(t *testing.T, alerts []string) {
+	path := filepath.Join(f.dir, "shenscan.yaml")
+	right, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reload := func(config []byte) {
+		if err := os.WriteFile(path, config, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.processes["sink 1"].Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reload(append(bytes.Clone(right), "\nno_such_setting: 1\n"...))
+	eventually(t, alerts[0]+" should fire", f.alerting(alerts[0], true))
+	reload(right)
 	f.silent(t, alerts...)
 }
 
