@@ -17,6 +17,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
 	"github.com/shenscan/shenscan/internal/filter"
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/plan"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
@@ -307,7 +308,7 @@ func (f *planFlags) command() string {
 
 // pack writes a folder with the files of each owner.
 func (f *planFlags) pack(p *plan.Plan, stderr io.Writer) error {
-	parts, err := plan.WritePack(f.split, p)
+	parts, err := plan.WritePack(f.split, p, lang.English)
 	switch {
 	case errors.Is(err, plan.ErrNotEmpty), errors.Is(err, plan.ErrNoFolder):
 		return usage(fmt.Errorf("--split-by-owner: %w", err))

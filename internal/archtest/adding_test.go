@@ -32,7 +32,7 @@ func TestRecipesNameEveryPlace(t *testing.T) {
 			named[m[2]][m[1]] = true
 		}
 	}
-	if recipes := strings.Count(string(doc), "\n## "); recipes != 8 || len(named) < recipes {
+	if recipes := strings.Count(string(doc), "\n## "); recipes != 9 || len(named) < recipes {
 		t.Fatalf("%d recipes with %d examples", recipes, len(named))
 	}
 	found := map[string]map[string]bool{}

@@ -25,6 +25,7 @@ var layers = []layer{
 	{"internal/filter", []string{"rules", "rules/distro"}}, // what narrows an answer, whoever gives it
 	{"internal/probe", []string{"rules/..."}},              // what a machine is asked and how its answer is read
 	{"internal/event", []string{"internal/ecs", "internal/record", "rules", "rules/outcome"}},
+	{"internal/lang", nil},  // texts in other languages, whoever shows them
 	{"internal/files", nil}, // how files are written, whatever is in them
 	// Spans know no message: whoever makes one names it.
 	{"internal/trace/...", []string{"internal/trace/..."}},
@@ -49,10 +50,10 @@ var layers = []layer{
 	{"sink/exporter/...", []string{"internal/record", "rules", "sink/store"}},
 
 	// Views of the sink's records.
-	{"internal/report/...", []string{"internal/ecs", "internal/record", "internal/report/...", "rules"}},
-	{"internal/plan/...", []string{"internal/ecs", "internal/record", "internal/plan/...", "internal/report", "rules/..."}},             // tables and escaping are the report's
-	{"sink/httpapi/httpapitest", []string{"internal/record", "internal/filter", "internal/report/reporttest", "sink/httpapi", "rules"}}, // counts as the fleets of tests do
-	{"sink/httpapi/...", []string{"internal/record", "internal/schema", "internal/filter", "internal/report", "internal/plan", "sink/httpapi/...", "sink/store", "rules/..."}},
+	{"internal/report/...", []string{"internal/ecs", "internal/lang", "internal/record", "internal/report/...", "rules"}},
+	{"internal/plan/...", []string{"internal/ecs", "internal/lang", "internal/record", "internal/plan/...", "internal/report", "rules/..."}}, // tables and escaping are the report's
+	{"sink/httpapi/httpapitest", []string{"internal/record", "internal/filter", "internal/report/reporttest", "sink/httpapi", "rules"}},      // counts as the fleets of tests do
+	{"sink/httpapi/...", []string{"internal/lang", "internal/record", "internal/schema", "internal/filter", "internal/report", "internal/plan", "sink/httpapi/...", "sink/store", "rules/..."}},
 
 	// Configuration, wiring, command line.
 	{"internal/config/...", []string{

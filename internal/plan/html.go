@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules/waves"
 )
@@ -29,17 +30,19 @@ type document struct {
 // writeHTML writes one file that loads nothing. The instances stand in it as
 // data, of which a script shows what is unfolded: a page with a row for each of
 // thousands takes a browser many seconds.
-func writeHTML(w io.Writer, p *Plan) error {
-	t, err := report.Templates().Funcs(template.FuncMap{
-		"owners": func(w *Wave) string { return ownerLine(w.Owners, 8) }, "ownerName": ownerName,
-		"routes": routes, "share": (*Solution).share, "capital": report.Capital, "join": func(list []string) string { return strings.Join(list, ", then ") },
+func writeHTML(w io.Writer, p *Plan, in lang.Language) error {
+	t, err := report.Templates(in).Funcs(template.FuncMap{
+		"texts":  func() string { return in.Script(script) },
+		"owners": func(w *Wave) string { return ownerLine(w.Owners, 8, in) }, "ownerName": func(name string) string { return sayOwner(in, name) },
+		"routes": routes, "share": func(s *Solution) string { return in.Say(s.share()) }, "capital": report.Capital,
+		"join":      func(list []string) string { return strings.Join(list, in.Say(", then ")) },
 		"waveClass": WaveClass,
 		"bar":       func(w *Wave) []report.Segment { return shares(p, w) },
-	}).Parse(page)
+	}).Parse(in.Template(page))
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(newListed(p)) // spells < > & as escapes
+	data, err := json.Marshal(newListed(p, in)) // spells < > & as escapes
 	if err != nil {
 		return err
 	}
@@ -58,6 +61,7 @@ type listed struct {
 
 	texts map[string]int
 	lists map[string]int
+	in    lang.Language
 }
 
 type listedWave struct {
@@ -65,8 +69,8 @@ type listedWave struct {
 	Rows [][]any  `json:"rows"`
 }
 
-func newListed(p *Plan) *listed {
-	l := &listed{Texts: []string{}, Lists: [][]string{}, Waves: []listedWave{}, texts: map[string]int{}, lists: map[string]int{}}
+func newListed(p *Plan, in lang.Language) *listed {
+	l := &listed{in: in, Texts: []string{}, Lists: [][]string{}, Waves: []listedWave{}, texts: map[string]int{}, lists: map[string]int{}}
 	for _, wave := range p.Waves {
 		w := listedWave{ID: wave.ID, Rows: make([][]any, len(wave.Items))}
 		for i, it := range wave.Items {
@@ -83,22 +87,23 @@ func newListed(p *Plan) *listed {
 func (l *listed) row(p *Plan, it *Item) []any {
 	owner := ""
 	if p.ByOwner {
-		owner = ownerName(it.Owner)
+		owner = sayOwner(l.in, it.Owner)
 	}
 	why := it.Reason
 	if it.Question != "" {
 		why = it.Question
 	}
-	system := it.OS
+	system := l.in.Say(it.OS)
 	if it.Legacy {
-		system += " (legacy)"
+		system += " " + l.in.Say("(legacy)")
 	}
 	text := func(s string, n int) int { return l.text(report.Short(s, n)) }
+	say := func(s string, n int) int { return text(l.in.Say(s), n) }
 	return []any{
 		report.Short(it.InstanceID, 64), report.Short(it.InstanceName, 60), text(owner, 80), l.text(report.ScopeName(report.Short(it.Account, 64), report.Short(it.place(), 64))),
-		text(system, 140), text(it.CurrentType, 60), text(it.Replacement.Type, 60), text(it.Replacement.Why, 200), text(string(it.Path), 60),
-		text(it.Fallback.Type, 60), text(it.Fallback.Why, 200), text(it.Verdict, 20), l.text(report.Clean(why)), l.text(report.Clean(it.Note)),
-		l.text(report.Clean(solutionText(it))), l.list(it.Checklist), text(it.Window, 120), text(it.Rule, 80), text(it.Source, 400), text(it.PathNote, 300),
+		text(system, 140), text(it.CurrentType, 60), text(it.Replacement.Type, 60), say(it.Replacement.Why, 200), say(string(it.Path), 60),
+		text(it.Fallback.Type, 60), say(it.Fallback.Why, 200), text(it.Verdict, 20), l.text(report.Clean(l.in.Say(why))), l.text(report.Clean(l.in.Say(it.Note))),
+		l.text(report.Clean(solutionText(it, l.in))), l.list(it.Checklist), text(it.Window, 120), text(it.Rule, 80), say(it.Source, 400), say(it.PathNote, 300),
 	}
 }
 
@@ -120,7 +125,7 @@ func (l *listed) list(checks []string) int {
 		l.lists[key] = at
 		clean := make([]string, len(checks))
 		for i, c := range checks {
-			clean[i] = report.Clean(c)
+			clean[i] = report.Clean(l.in.Say(c))
 		}
 		l.Lists = append(l.Lists, clean)
 	}

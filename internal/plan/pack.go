@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/report"
 )
 
@@ -139,16 +140,17 @@ func fileName(owner string, marked bool) string {
 // packFormats are the files of a part, by extension.
 var packFormats = []struct {
 	ext, title string
-	write      func(io.Writer, *Plan) error
+	write      func(io.Writer, *Plan, lang.Language) error
 }{
 	{"html", "page", writeHTML},
-	{"csv", "CSV", func(w io.Writer, p *Plan) error { return writeCSV(w, p, false) }},
-	{"xlsx", "Excel", func(w io.Writer, p *Plan) error { return writeWorkbook(w, p, sheetRows) }},
+	{"csv", "CSV", func(w io.Writer, p *Plan, _ lang.Language) error { return writeCSV(w, p, false) }},
+	{"xlsx", "Excel", func(w io.Writer, p *Plan, in lang.Language) error { return writeWorkbook(w, p, sheetRows, in) }},
 }
 
 // WritePack writes an index and the files of every part into a folder, which is
-// made; one that is there must be empty. It appears whole or not at all.
-func WritePack(dir string, p *Plan) ([]Part, error) {
+// made; one that is there must be empty. It appears whole or not at all. Its
+// pages and workbooks speak the language; its CSV does not.
+func WritePack(dir string, p *Plan, in lang.Language) ([]Part, error) {
 	parts, err := p.Split()
 	if err != nil {
 		return nil, err
@@ -178,7 +180,7 @@ func WritePack(dir string, p *Plan) ([]Part, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan: pack: %w", err)
 	}
-	err = writeParts(made, p, parts)
+	err = writeParts(made, p, parts, in)
 	if err == nil {
 		if err = os.Remove(dir); errors.Is(err, os.ErrNotExist) { // an empty one gives way
 			err = nil
@@ -193,10 +195,10 @@ func WritePack(dir string, p *Plan) ([]Part, error) {
 	return parts, nil
 }
 
-func writeParts(dir string, p *Plan, parts []Part) error {
+func writeParts(dir string, p *Plan, parts []Part, in lang.Language) error {
 	for i := range parts {
 		for _, f := range packFormats {
-			if err := writeFile(filepath.Join(dir, parts[i].File+"."+f.ext), func(w io.Writer) error { return f.write(w, parts[i].Plan) }); err != nil {
+			if err := writeFile(filepath.Join(dir, parts[i].File+"."+f.ext), func(w io.Writer) error { return f.write(w, parts[i].Plan, in) }); err != nil {
 				return fmt.Errorf("%s: %w", parts[i].File, err)
 			}
 		}
@@ -204,7 +206,7 @@ func writeParts(dir string, p *Plan, parts []Part) error {
 	if err := writeFile(filepath.Join(dir, "index.csv"), func(w io.Writer) error { return writeIndexCSV(w, p, parts) }); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, "index.html"), func(w io.Writer) error { return writeIndex(w, p, parts) })
+	return writeFile(filepath.Join(dir, "index.html"), func(w io.Writer) error { return writeIndex(w, p, parts, in) })
 }
 
 func writeFile(path string, write func(io.Writer) error) error {
@@ -232,15 +234,17 @@ func writeIndexCSV(w io.Writer, p *Plan, parts []Part) error {
 	return out.WriteAll(rows)
 }
 
-func writeIndex(w io.Writer, p *Plan, parts []Part) error {
-	t, err := report.Templates().Funcs(template.FuncMap{"ownerName": ownerName, "capital": report.Capital}).Parse(indexPage)
+func writeIndex(w io.Writer, p *Plan, parts []Part, in lang.Language) error {
+	t, err := report.Templates(in).Funcs(template.FuncMap{
+		"ownerName": func(name string) string { return sayOwner(in, name) }, "capital": report.Capital,
+	}).Parse(in.Template(indexPage))
 	if err != nil {
 		return err
 	}
 	type format struct{ Ext, Title string }
 	var formats []format
 	for _, f := range packFormats {
-		formats = append(formats, format{f.ext, f.title})
+		formats = append(formats, format{f.ext, in.Say(f.title)})
 	}
 	css := report.Stylesheet()
 	return t.ExecuteTemplate(w, "index", struct {

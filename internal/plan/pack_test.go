@@ -16,6 +16,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/xuri/excelize/v2"
 
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/plan"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report/reporttest"
@@ -103,7 +104,7 @@ func TestEveryRowOfEveryOwnerIsInExactlyOneFile(t *testing.T) {
 	owners := []string{"payments", "Payments", "支付", "支", "../../etc/passwd", "=cmd|' /C calc'!A0", strings.Repeat("x", 200), ""}
 	p := build(t, owned(f, owners), o)
 	dir := filepath.Join(t.TempDir(), "a", "pack")
-	parts, err := plan.WritePack(dir, p)
+	parts, err := plan.WritePack(dir, p, lang.English)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +178,7 @@ func TestEveryRowOfEveryOwnerIsInExactlyOneFile(t *testing.T) {
 			t.Errorf("the index does not lead to %s", part.File)
 		}
 	}
-	if _, err := plan.WritePack(dir, p); !errors.Is(err, plan.ErrNotEmpty) {
+	if _, err := plan.WritePack(dir, p, lang.English); !errors.Is(err, plan.ErrNotEmpty) {
 		t.Errorf("a second pack into the same folder: %v", err)
 	}
 }
@@ -192,11 +193,11 @@ func TestAPackReplacesNoFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{file, link, filepath.Join(file, "below")} {
-		if parts, err := plan.WritePack(path, p); err == nil {
+		if parts, err := plan.WritePack(path, p, lang.English); err == nil {
 			t.Errorf("%s: a pack of %d parts was written", path, len(parts))
 		}
 	}
-	if _, err := plan.WritePack(file, p); !errors.Is(err, plan.ErrNoFolder) {
+	if _, err := plan.WritePack(file, p, lang.English); !errors.Is(err, plan.ErrNoFolder) {
 		t.Errorf("err = %v", err)
 	}
 	if b, err := os.ReadFile(file); string(b) != "mine" {
@@ -205,7 +206,7 @@ func TestAPackReplacesNoFile(t *testing.T) {
 	if to, err := os.Readlink(link); to != folder {
 		t.Errorf("the link leads to %q (%v)", to, err)
 	}
-	if _, err := plan.WritePack(folder, p); err != nil {
+	if _, err := plan.WritePack(folder, p, lang.English); err != nil {
 		t.Errorf("an empty folder: %v", err)
 	}
 }
@@ -214,7 +215,7 @@ func TestAWorkbookHasASheetAWaveAndSaysWhatToDo(t *testing.T) {
 	f := reporttest.New(300, 9)
 	p := build(t, f.All(), options(t, "shenlong-6", &f.Summary))
 	dir := filepath.Join(t.TempDir(), "pack")
-	parts, err := plan.WritePack(dir, p)
+	parts, err := plan.WritePack(dir, p, lang.English)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +255,7 @@ func TestTooManyOwnersAreRefused(t *testing.T) {
 		names[i] = fmt.Sprint("machine-", i)
 	}
 	dir := filepath.Join(t.TempDir(), "pack")
-	if _, err := plan.WritePack(dir, build(t, owned(f, names), o)); !errors.Is(err, plan.ErrTooManyOwners) {
+	if _, err := plan.WritePack(dir, build(t, owned(f, names), o), lang.English); !errors.Is(err, plan.ErrTooManyOwners) {
 		t.Errorf("%v", err)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules/waves"
 )
@@ -32,7 +33,7 @@ func Write(w io.Writer, f report.Format, p *Plan, o report.Options) error {
 	case report.Markdown:
 		err = writeMarkdown(b, p)
 	case report.HTML:
-		err = writeHTML(b, p)
+		err = writeHTML(b, p, o.Language)
 	default:
 		return fmt.Errorf("%w %q: a plan is written as table, json, csv, html or markdown", report.ErrFormat, report.Short(string(f), 40))
 	}
@@ -65,7 +66,7 @@ func writeTable(w io.Writer, p *Plan, o report.Options) error {
 		tab.Head = tab.Head[:2]
 	}
 	for _, wave := range p.Waves {
-		row := []report.Cell{{Text: wave.Title, Style: waveStyle(wave.ID)}, {Text: report.Number(wave.Instances), Right: true}, {Text: ownerLine(wave.Owners, 4)}}
+		row := []report.Cell{{Text: wave.Title, Style: waveStyle(wave.ID)}, {Text: report.Number(wave.Instances), Right: true}, {Text: ownerLine(wave.Owners, 4, o.Language)}}
 		tab.Rows = append(tab.Rows, row[:len(tab.Head)])
 	}
 	if err := tab.Write(w, width, o.Color); err != nil {
@@ -146,15 +147,23 @@ func waveStyle(id waves.ID) report.Style {
 	}
 }
 
-func ownerLine(owners []Owner, n int) string {
+func ownerLine(owners []Owner, n int, in lang.Language) string {
 	var parts []string
 	for _, o := range owners[:min(len(owners), n)] {
-		parts = append(parts, ownerName(o.Name)+" "+report.Number(o.Instances))
+		parts = append(parts, sayOwner(in, o.Name)+" "+report.Number(o.Instances))
 	}
 	if more := len(owners) - len(parts); more > 0 {
-		parts = append(parts, report.Plural(more, "other", "others"))
+		parts = append(parts, in.Say(report.Plural(more, "other", "others")))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// sayOwner is the name of an owner, or in the language that there is none.
+func sayOwner(in lang.Language, name string) string {
+	if name == "" {
+		return in.Say(ownerName(""))
+	}
+	return ownerName(name)
 }
 
 func ownerName(name string) string {
@@ -232,7 +241,7 @@ func writeMarkdown(w io.Writer, p *Plan) error {
 		return err
 	}
 	for _, wave := range p.Waves {
-		if err := report.MarkdownRow(w, wave.Title, report.Number(wave.Instances), ownerLine(wave.Owners, 8)); err != nil {
+		if err := report.MarkdownRow(w, wave.Title, report.Number(wave.Instances), ownerLine(wave.Owners, 8, lang.English)); err != nil {
 			return err
 		}
 	}
@@ -322,7 +331,7 @@ func mdItems(w io.Writer, wave *Wave, byOwner bool) error {
 			why += " " + it.Note
 		}
 		if err := report.MarkdownRow(w, it.InstanceID, report.Short(it.InstanceName, 120), it.Account+" / "+it.place(), it.OS, it.CurrentType, choiceText(it.Replacement),
-			string(it.Path), choiceText(it.Fallback), it.Window, solutionText(it), numbers[strings.Join(it.Checklist, "\n")], why); err != nil {
+			string(it.Path), choiceText(it.Fallback), it.Window, solutionText(it, lang.English), numbers[strings.Join(it.Checklist, "\n")], why); err != nil {
 			return err
 		}
 	}
@@ -337,15 +346,24 @@ func (s *Solution) share() string {
 	return "for " + report.Plural(s.Instances, "instance", "instances")
 }
 
-func solutionText(it *Item) string {
-	text := strings.Join(it.Solutions, ", then ")
+func solutionText(it *Item, in lang.Language) string {
+	text := strings.Join(sayAll(in, it.Solutions), in.Say(", then "))
 	if len(it.Alternatives) > 0 {
 		if text != "" {
-			text += "; "
+			text += in.Say("; ")
 		}
-		text += "or " + strings.Join(it.Alternatives, ", or ")
+		text += in.Say("or ") + strings.Join(sayAll(in, it.Alternatives), in.Say(", or "))
 	}
 	return text
+}
+
+// sayAll is every text of a list in the language.
+func sayAll(in lang.Language, list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = in.Say(s)
+	}
+	return out
 }
 
 func choiceText(c Choice) string {

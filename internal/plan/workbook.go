@@ -7,6 +7,7 @@ import (
 
 	"github.com/xuri/excelize/v2"
 
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules/waves"
 )
@@ -50,7 +51,7 @@ var sheetNames = map[waves.ID]string{
 // writeWorkbook writes a workbook with a sheet a wave, after one that says what
 // it is. Rows are streamed; a wave of more than rows of them goes on in a
 // further sheet.
-func writeWorkbook(w io.Writer, p *Plan, rows int) (err error) {
+func writeWorkbook(w io.Writer, p *Plan, rows int, in lang.Language) (err error) {
 	book := excelize.NewFile()
 	defer func() {
 		if closed := book.Close(); err == nil {
@@ -65,19 +66,19 @@ func writeWorkbook(w io.Writer, p *Plan, rows int) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := book.SetSheetName("Sheet1", "Plan"); err != nil {
+	if err := book.SetSheetName("Sheet1", in.Say("Plan")); err != nil {
 		return err
 	}
-	if err := writeCover(book, p, bold, wrap); err != nil {
+	if err := writeCover(book, p, bold, wrap, in); err != nil {
 		return err
 	}
 	for _, wave := range p.Waves {
 		for from, part := 0, 1; from < len(wave.Items); from, part = from+rows, part+1 {
-			name := sheetNames[wave.ID]
+			name := in.Say(sheetNames[wave.ID])
 			if part > 1 {
 				name = fmt.Sprintf("%s (%d)", name, part)
 			}
-			s := sheet{book: book, wave: wave, name: name, bold: bold, wrap: wrap}
+			s := sheet{book: book, wave: wave, name: name, bold: bold, wrap: wrap, in: in}
 			if err := s.write(wave.Items[from:min(from+rows, len(wave.Items))]); err != nil {
 				return fmt.Errorf("sheet %s: %w", name, err)
 			}
@@ -87,8 +88,8 @@ func writeWorkbook(w io.Writer, p *Plan, rows int) (err error) {
 }
 
 // writeCover says what the workbook is about.
-func writeCover(book *excelize.File, p *Plan, bold, wrap int) error {
-	out, err := book.NewStreamWriter("Plan")
+func writeCover(book *excelize.File, p *Plan, bold, wrap int, in lang.Language) error {
+	out, err := book.NewStreamWriter(in.Say("Plan"))
 	if err != nil {
 		return err
 	}
@@ -100,26 +101,27 @@ func writeCover(book *excelize.File, p *Plan, bold, wrap int) error {
 	}
 	owner := p.Owner
 	if owner == "" {
-		owner = "all"
+		owner = in.Say("all")
 	}
 	lines := [][]any{
-		{"Migration plan to", report.Clean(p.Target)},
-		{"Owner", owner},
-		{"Made", report.Moment(p.MadeAt)},
-		{"Rules", report.Clean(p.Ruleset)},
-		{"Records", p.Completeness},
-		{"Availability", report.Clean(p.Availability.Words())},
-		{"Instances", p.Instances},
+		{in.Say("Migration plan to"), report.Clean(p.Target)},
+		{in.Say("Owner"), owner},
+		{in.Say("Made"), report.Moment(p.MadeAt)},
+		{in.Say("Rules"), report.Clean(p.Ruleset)},
+		{in.Say("Records"), in.Say(p.Completeness)},
+		{in.Say("Availability"), report.Clean(in.Say(p.Availability.Words()))},
+		{in.Say("Instances"), p.Instances},
 		{},
-		{"Wave", "What it is", "Instances"},
+		{in.Say("Wave"), in.Say("What it is"), in.Say("Instances")},
 	}
+	head := len(lines) - 1
 	for _, wave := range p.Waves {
-		lines = append(lines, []any{wave.Title, wave.What, wave.Instances})
+		lines = append(lines, []any{in.Say(wave.Title), in.Say(wave.What), wave.Instances})
 	}
 	for i, line := range lines {
 		for c := range line {
 			style := wrap
-			if c == 0 || line[0] == "Wave" {
+			if c == 0 || i == head {
 				style = bold
 			}
 			line[c] = excelize.Cell{StyleID: style, Value: line[c]}
@@ -137,6 +139,7 @@ type sheet struct {
 	wave       *Wave
 	name       string
 	bold, wrap int
+	in         lang.Language
 }
 
 func (s *sheet) write(items []*Item) error {
@@ -152,7 +155,7 @@ func (s *sheet) write(items []*Item) error {
 		if err := out.SetColWidth(i+1, i+1, c.width); err != nil {
 			return err
 		}
-		head[i] = excelize.Cell{StyleID: s.bold, Value: c.title}
+		head[i] = excelize.Cell{StyleID: s.bold, Value: s.in.Say(c.title)}
 	}
 	if err := out.SetPanes(&excelize.Panes{Freeze: true, XSplit: 1, YSplit: 1, TopLeftCell: "B2", ActivePane: "bottomRight"}); err != nil {
 		return err
@@ -172,7 +175,7 @@ func (s *sheet) write(items []*Item) error {
 	}
 	choice := excelize.NewDataValidation(true)
 	choice.SetSqref(fmt.Sprintf("%s2:%s%d", done, done, len(items)+1))
-	if err := choice.SetDropList([]string{"no", "yes"}); err != nil {
+	if err := choice.SetDropList([]string{s.in.Say("no"), s.in.Say("yes")}); err != nil {
 		return err
 	}
 	if err := s.book.AddDataValidation(s.name, choice); err != nil {
@@ -189,11 +192,11 @@ func (s *sheet) row(it *Item, steps map[string]string) []any {
 	key := strings.Join(it.Solutions, "\n")
 	what, ok := steps[key]
 	if !ok {
-		what = s.wave.steps(it)
+		what = s.wave.steps(it, s.in)
 		steps[key] = what
 	}
-	if alternatives := strings.Join(it.Alternatives, ", or "); alternatives != "" {
-		what = strings.TrimSpace(what + "\nOr: " + alternatives)
+	if alternatives := strings.Join(sayAll(s.in, it.Alternatives), s.in.Say(", or ")); alternatives != "" {
+		what = strings.TrimSpace(what + "\n" + s.in.Say("Or:") + " " + alternatives)
 	}
 	why := it.Reason
 	if it.Question != "" {
@@ -204,8 +207,8 @@ func (s *sheet) row(it *Item, steps map[string]string) []any {
 		done = "yes"
 	}
 	texts := []string{
-		it.InstanceID, it.InstanceName, it.Account, it.place(), it.Status, it.OS, it.CurrentType, it.Verdict, why, what, listedSteps(it.Checklist),
-		it.Replacement.Type, it.Replacement.Why, string(it.Path), it.PathNote, choiceText(it.Fallback), it.Window, it.Note, done,
+		it.InstanceID, it.InstanceName, it.Account, it.place(), it.Status, s.in.Say(it.OS), it.CurrentType, s.in.Say(it.Verdict), s.in.Say(why), what, listedSteps(sayAll(s.in, it.Checklist)),
+		it.Replacement.Type, s.in.Say(it.Replacement.Why), s.in.Say(string(it.Path)), s.in.Say(it.PathNote), choiceText(sayChoice(s.in, it.Fallback)), it.Window, s.in.Say(it.Note), s.in.Say(done),
 	}
 	cells := make([]any, len(texts))
 	for i, text := range texts {
@@ -215,15 +218,21 @@ func (s *sheet) row(it *Item, steps map[string]string) []any {
 }
 
 // steps are the solutions of an item with their steps, one below the other.
-func (w *Wave) steps(it *Item) string {
+func (w *Wave) steps(it *Item, in lang.Language) string {
 	var lines []string
 	for _, name := range it.Solutions {
-		lines = append(lines, name)
+		lines = append(lines, in.Say(name))
 		if s := w.solution(name); s != nil {
-			lines = append(lines, listedSteps(s.Steps))
+			lines = append(lines, listedSteps(sayAll(in, s.Steps)))
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+// sayChoice is a choice with its reason in the language.
+func sayChoice(in lang.Language, c Choice) Choice {
+	c.Why = in.Say(c.Why)
+	return c
 }
 
 func listedSteps(steps []string) string {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/xuri/excelize/v2"
 
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/rules/waves"
 )
 
@@ -19,7 +20,7 @@ func TestAWaveThatIsTooLongForASheetGoesOnInTheNext(t *testing.T) {
 		wave.Items = append(wave.Items, &Item{InstanceID: fmt.Sprint("i-", i)})
 	}
 	var b bytes.Buffer
-	if err := writeWorkbook(&b, &Plan{Target: "shenlong-6", Waves: []*Wave{wave}}, 3); err != nil {
+	if err := writeWorkbook(&b, &Plan{Target: "shenlong-6", Waves: []*Wave{wave}}, 3, lang.English); err != nil {
 		t.Fatal(err)
 	}
 	book, err := excelize.OpenReader(&b)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 )
@@ -23,6 +24,7 @@ type book struct {
 	Profiles set[encoded] `json:"profiles"`
 
 	known map[knownKey]int
+	in    lang.Language
 }
 
 // knownKey recognises a shared classification without looking into it.
@@ -112,7 +114,7 @@ func (b *book) profile(rec *record.Record, targets []string) int {
 			return at
 		}
 	}
-	p := profile{Name: OSName(rec.OS.Family, rec.OS.Version), OS: rec.OS, Legacy: rec.Legacy, Conflicts: rec.Conflicts}
+	p := profile{Name: b.in.Say(OSName(rec.OS.Family, rec.OS.Version)), OS: rec.OS, Legacy: rec.Legacy, Conflicts: rec.Conflicts}
 	for _, target := range targets {
 		p.Verdicts = append(p.Verdicts, b.verdict(rec, target))
 	}
@@ -133,11 +135,20 @@ func (b *book) verdict(rec *record.Record, target string) int {
 		v = &rules.Verdict{Target: target, Reason: "no verdict is held for this target"}
 	}
 	out := sharedVerdict{
-		Target: v.Target, Level: v.Level, Confidence: v.Confidence, Rule: v.Rule, Reason: v.Reason,
-		Source: b.Strings.number(v.Source), Remedies: make([]int, len(v.Remedies)), Checks: orEmpty(v.Checks), Waiver: v.Waiver,
+		Target: v.Target, Level: v.Level, Confidence: v.Confidence, Rule: v.Rule, Reason: b.in.Say(v.Reason),
+		Source: b.Strings.number(b.in.Say(v.Source)), Remedies: make([]int, len(v.Remedies)), Checks: orEmpty(v.Checks), Waiver: v.Waiver,
 	}
 	for i := range v.Remedies {
-		out.Remedies[i] = b.Remedies.number(encoded(content(v.Remedies[i])))
+		out.Remedies[i] = b.Remedies.number(encoded(content(sayRemedy(b.in, v.Remedies[i]))))
 	}
 	return b.Verdicts.number(encoded(content(out)))
+}
+
+// sayRemedy is a remedy with its texts in the language.
+func sayRemedy(in lang.Language, m rules.Remedy) rules.Remedy {
+	m.Text, m.Benefit, m.Drawback = in.Say(m.Text), in.Say(m.Benefit), in.Say(m.Drawback)
+	if m.Steps != nil {
+		m.Steps = sayAll(in, m.Steps)
+	}
+	return m
 }

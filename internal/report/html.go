@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 )
@@ -29,10 +30,11 @@ func asset(name string) string {
 	return string(data)
 }
 
-// Templates returns the parts that pages are made of, to which a caller adds
-// its own. Every function in it cleans what it shows.
-func Templates() *template.Template {
-	return template.Must(template.New("report").Funcs(funcs()).Parse(asset("parts.html")))
+// Templates returns the parts that pages are made of in a language, to which a
+// caller adds its own by way of the same language. Every function in it cleans
+// what it shows.
+func Templates(in lang.Language) *template.Template {
+	return template.Must(template.New("report").Funcs(funcs(in)).Parse(in.Template(asset("parts.html"))))
 }
 
 // Inline is the policy for a page that consists of one style and one script
@@ -49,27 +51,61 @@ func Inline(css, js string) string {
 	return "default-src 'none'; style-src " + hash(css) + "; script-src " + script + "; img-src data:; base-uri 'none'; form-action 'none'"
 }
 
-func funcs() template.FuncMap {
+func funcs(in lang.Language) template.FuncMap {
+	say := func(s string) string { return in.Say(s) }
 	return template.FuncMap{
-		"clean": Clean, "short": Short, "number": Number, "percent": Percent, "plural": Plural, "moment": moment,
-		"completeness": Completeness, "leftOut": LeftOut, "levels": Levels, "scope": ScopeName, "osname": OSName, "verdictOn": VerdictOn,
-		"failure":  func(f record.Failure) string { return FailureHead(&f) },
-		"evidence": EvidenceLines,
-		"change":   func(c record.Change) string { return ChangeLine(&c) },
-		"remedy":   RemedyLine,
-		"ostext":   OSText,
-		"listed":   func(d *document) int { return d.Streamed - d.Left },
-		"rest":     func(s *Since) int { return s.Listed() - 20 },
-		"beyond":   func(s *Since) int { return s.Listed() - keptChanges },
-		"scanline": func(s record.Scan) string { return Clean(scanLine(&s)) },
-		"cells":    func(t BucketTable, b *Bucket, target string) []Count { return t.Cells(b, target) },
-		"means":    Means, "meansTarget": MeansTarget, "meansConfidence": MeansConfidence,
-		"source": SourceParts,
+		"lang":  in.Tag,
+		"say":   func(v any) string { return Clean(in.Say(fmt.Sprint(v))) },
+		"clean": Clean, "short": Short, "number": Number, "percent": Percent, "moment": func(t any) string { return say(moment(t)) },
+		"plural": func(n int, one, many string) string { return say(Plural(n, one, many)) },
+		"levels": Levels, "verdictOn": VerdictOn,
+		"completeness": func(w Whole) string { return say(Completeness(w)) },
+		"leftOut":      func(s record.Summary) []string { return sayAll(in, LeftOut(s)) },
+		"scope":        func(account, region string) string { return sayScope(in, account, region) },
+		"osname":       func(family, version string) string { return say(OSName(family, version)) },
+		"failure":      func(f record.Failure) string { return say(FailureHead(&f)) },
+		"evidence": func(all []record.Evidence, now time.Time) []EvidenceLine {
+			lines := EvidenceLines(all, now)
+			for i := range lines {
+				lines[i].Source, lines[i].Text, lines[i].Missing = say(lines[i].Source), say(lines[i].Text), sayAll(in, lines[i].Missing)
+			}
+			return lines
+		},
+		"change":          func(c record.Change) string { return say(ChangeLine(&c)) },
+		"remedy":          func(m rules.Remedy) string { return say(RemedyLine(&m)) },
+		"ostext":          func(s string) string { return say(OSText(s)) },
+		"listed":          func(d *document) int { return d.Streamed - d.Left },
+		"rest":            func(s *Since) int { return s.Listed() - 20 },
+		"beyond":          func(s *Since) int { return s.Listed() - keptChanges },
+		"scanline":        func(s record.Scan) string { return Clean(say(scanLine(&s))) },
+		"cells":           func(t BucketTable, b *Bucket, target string) []Count { return t.Cells(b, target) },
+		"means":           func(verdict string) string { return say(Means(verdict)) },
+		"meansTarget":     func(target string) string { return say(MeansTarget(target)) },
+		"meansConfidence": func(confidence string) string { return say(MeansConfidence(confidence)) },
+		"source":          func(s string) []SourcePart { return SourceParts(say(s)) },
 		"sign": func(verdict string) string {
 			return map[string]string{"incompatible": "✕", "unknown": "?", "needs-action": "!", "compatible": "✓", "running": "…"}[verdict]
 		},
 		"segments": Segments,
 	}
+}
+
+// sayAll is every sentence of a list in the language.
+func sayAll(in lang.Language, list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = in.Say(s)
+	}
+	return out
+}
+
+// sayScope names an account and region in the language; their ids stay.
+func sayScope(in lang.Language, account, region string) string {
+	name := ScopeName(account, region)
+	if account != "" && region != "" {
+		return name
+	}
+	return in.Say(name)
 }
 
 func moment(t any) string {
@@ -298,6 +334,7 @@ func writeHTML(w *bufio.Writer, r *Report, o Options) error {
 	if err != nil {
 		return err
 	}
+	e.book.in = o.Language
 	for rec, err := range r.instances() {
 		if err != nil {
 			return fmt.Errorf("read instances: %w", err)
@@ -314,7 +351,7 @@ func writeHTML(w *bufio.Writer, r *Report, o Options) error {
 	doc := newDocument(r, o, e)
 	doc.Left = e.total - rows
 	doc.CSP, doc.CSS, doc.JS = Inline(css, js), template.CSS(css), template.JS(js)
-	page, err := Templates().Parse(asset("report.html"))
+	page, err := Templates(o.Language).Funcs(template.FuncMap{"texts": func() string { return o.Language.Script(js) }}).Parse(o.Language.Template(asset("report.html")))
 	if err != nil {
 		return fmt.Errorf("parse template: %w", err)
 	}

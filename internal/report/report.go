@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/record"
 )
 
@@ -82,6 +83,9 @@ type Options struct {
 	Compact bool
 	// Excel writes CSV as Excel reads it: see CSVWriter.
 	Excel bool
+	// Language is that of what people read; "" is English. What programs read
+	// stays as it is.
+	Language lang.Language
 }
 
 // Columns is how wide a text for a terminal is.

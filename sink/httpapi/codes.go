@@ -40,7 +40,7 @@ func (s *server) codes(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.close(sv)
-	s.page(w, r, http.StatusOK, "rules", newCodes(s.viewOf("Rules", "Rules", sv.Summary()), s.o.Rules()))
+	s.page(w, r, http.StatusOK, "rules", newCodes(s.viewOf(r, languageOf(r).Say("Rules"), "Rules", sv.Summary()), s.o.Rules()))
 }
 
 func newCodes(v view, def *rules.Definition) *codesView {

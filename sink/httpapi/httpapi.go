@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
 )
@@ -51,6 +52,9 @@ type Options struct {
 	NextScan func() (at time.Time, name string)
 	Log      *slog.Logger
 	Now      func() time.Time
+	// Languages are those that pages speak, the first where a reader neither chose
+	// one nor asks for one by the browser; none: English alone.
+	Languages []lang.Language
 	// MaxInFlight bounds concurrent requests for pages and API; 0 is 64.
 	MaxInFlight int
 	// Timeout bounds the work on one request; 0 is 20 s.
@@ -63,7 +67,7 @@ const maxBody = 256 << 10
 // server holds what handlers share.
 type server struct {
 	o      Options
-	pages  *template.Template
+	pages  map[lang.Language]*template.Template
 	style  asset
 	script asset
 	slots  chan struct{}
@@ -88,14 +92,16 @@ func New(o Options) (http.Handler, error) {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	s := &server{
-		o: o, slots: make(chan struct{}, o.MaxInFlight), long: make(chan struct{}, longAnswers),
+		o: o, pages: map[lang.Language]*template.Template{}, slots: make(chan struct{}, o.MaxInFlight), long: make(chan struct{}, longAnswers),
 		style: newAsset([]byte(report.Stylesheet()), "css"), script: newAsset(live, "js"),
 	}
-	pages, err := parsePages()
-	if err != nil {
-		return nil, fmt.Errorf("httpapi: %w", err)
+	for _, in := range lang.Languages() {
+		pages, err := parsePages(in, string(live))
+		if err != nil {
+			return nil, fmt.Errorf("httpapi: pages in %s: %w", in, err)
+		}
+		s.pages[in] = pages
 	}
-	s.pages = pages
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
@@ -117,7 +123,7 @@ func New(o Options) (http.Handler, error) {
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		problem(w, http.StatusForbidden, "the request comes from another site")
 	}))
-	return secured(origin.Handler(http.MaxBytesHandler(mux, maxBody))), nil
+	return secured(s.spoken(origin.Handler(http.MaxBytesHandler(mux, maxBody)))), nil
 }
 
 // secured sets the headers that go with every answer.

@@ -73,7 +73,7 @@ func (s *server) instances(w http.ResponseWriter, r *http.Request) {
 		}
 		p.rows, p.next, p.prev = nil, "", ""
 	}
-	v.view = s.viewOf("Instances", "Instances", p.summary)
+	v.view = s.viewOf(r, languageOf(r).Say("Instances"), "Instances", p.summary)
 	if err != nil {
 		if status, v.Error = s.fault(r, err); status >= 500 {
 			s.failWith(w, r, status, v.Error)
@@ -82,7 +82,12 @@ func (s *server) instances(w http.ResponseWriter, r *http.Request) {
 	}
 	v.Chips = v.chips()
 	if words := v.words(); words != "" {
-		v.Title = report.Short("Instances: "+words, 120)
+		v.Title = report.Short(v.lang.Say("Instances")+": "+words, 120)
+	}
+	for i := range v.Chips {
+		if c := &v.Chips[i]; closed(c.Name) {
+			c.Value = v.lang.Say(c.Value)
+		}
 	}
 	v.Fields, v.Hidden = v.fields(p), v.hidden()
 	v.Rows, v.Columns, v.Total = p.rows, v.columns(l, p.known.Targets), report.Number(p.total)
@@ -204,6 +209,11 @@ func (v *instancesView) chips() []chip {
 	return out
 }
 
+// closed tells whether the values of a parameter are words of shenscan.
+func closed(name string) bool {
+	return slices.Contains([]string{"verdict", "confidence", "waived", "legacy", "gone"}, name)
+}
+
 // words name the filter in a title.
 func (v *instancesView) words() string {
 	var out []string
@@ -225,6 +235,9 @@ func (v *instancesView) words() string {
 			c.Value = "gone too"
 		case "exclude":
 			c.Value = "without " + c.Value
+		}
+		if closed(c.Name) || c.Name == "exclude" {
+			c.Value = v.lang.Say(c.Value)
 		}
 		out = append(out, c.Value)
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/shenscan/shenscan/internal/filter"
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
@@ -39,19 +40,23 @@ const maxFailures = 100
 // trendPoints is how many points the trend shows at most.
 const trendPoints = 90
 
-func parsePages() (*template.Template, error) {
+func parsePages(in lang.Language, live string) (*template.Template, error) {
 	text, err := web.ReadFile("web/pages.html")
 	if err != nil {
 		return nil, err
 	}
-	return report.Templates().Funcs(template.FuncMap{
-		"moment": momentTag, "fleet": report.FleetSize, "instancePath": instancePath, "took": took,
+	return report.Templates(in).Funcs(template.FuncMap{
+		"moment": func(t any) template.HTML { return momentTag(in, t) }, "instancePath": instancePath,
+		"took":       func(s record.Scan) string { return in.Say(took(s)) },
 		"stateClass": stateClass, "scopeClass": scopeClass,
-	}).Parse(string(text))
+		"texts": func() string { return in.Script(live) },
+	}).Parse(in.Template(string(text)))
 }
 
 // view is what every page has.
 type view struct {
+	lang    lang.Language
+	Other   []otherLanguage // that the page may be read in
 	Title   string
 	Nav     string // the name of the entry of Navs that this page belongs to
 	Navs    []navEntry
@@ -80,7 +85,7 @@ func (v *view) current(r *http.Request, seconds int) bool {
 }
 
 // momentTag is a time with what a script needs to add the reader's own.
-func momentTag(t any) template.HTML {
+func momentTag(in lang.Language, t any) template.HTML {
 	var at time.Time
 	switch t := t.(type) {
 	case time.Time:
@@ -91,7 +96,7 @@ func momentTag(t any) template.HTML {
 		}
 	}
 	if at.IsZero() {
-		return "never"
+		return template.HTML(in.Say("never")) // of the catalogue
 	}
 	return template.HTML(`<time datetime="` + at.UTC().Format(time.RFC3339) + `">` + report.Moment(at) + `</time>`) // digits and letters alone
 }
@@ -123,8 +128,9 @@ func old(now time.Time, scopes []record.ScopeStatus) string {
 
 type navEntry struct{ Name, Path string }
 
-func (s *server) viewOf(title, at string, sum *record.Summary) view {
+func (s *server) viewOf(r *http.Request, title, at string, sum *record.Summary) view {
 	v := view{
+		lang: languageOf(r), Other: s.other(r),
 		Title: report.Short(title, 120), Nav: at, Old: old(s.o.Now(), sum.Scopes), Style: s.style.path, Script: s.script.path, Version: s.o.Version, Summary: sum, Digest: report.NewDigest(sum),
 		Navs: []navEntry{{"Overview", "/"}, {"Instances", "/instances"}, {"Scans", "/scans"}},
 	}
@@ -155,9 +161,9 @@ func knowledge(asOf string, now time.Time) string {
 // told so.
 func (s *server) page(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
 	var b bytes.Buffer
-	if err := s.pages.ExecuteTemplate(&b, name, data); err != nil {
+	if err := s.pages[languageOf(r)].ExecuteTemplate(&b, name, data); err != nil {
 		s.o.Log.Error("page not rendered", "page", name, "err", err)
-		http.Error(w, "the page could not be rendered", http.StatusInternalServerError)
+		http.Error(w, languageOf(r).Say("the page could not be rendered"), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -182,7 +188,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // failWith needs no store: it may be what failed.
 func (s *server) failWith(w http.ResponseWriter, r *http.Request, status int, detail string) {
-	v := s.viewOf(http.StatusText(status), "", &record.Summary{CaughtUp: true})
+	v := s.viewOf(r, languageOf(r).Say(http.StatusText(status)), "", &record.Summary{CaughtUp: true})
 	v.Error = report.Clean(detail)
 	s.page(w, r, status, "error", v)
 }
@@ -256,7 +262,7 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	v := overviewView{view: s.viewOf("Overview", "Overview", sv.Summary()), Scans: scans, Trend: newTrend(points)}
+	v := overviewView{view: s.viewOf(r, languageOf(r).Say("Overview"), "Overview", sv.Summary()), Scans: scans, Trend: newTrend(points)}
 	v.Headline = report.Headline(v.Summary)
 	v.Cards = report.Cards(v.Summary, func(c report.Selection) string {
 		return listAddress("target", c.Target, "verdict", c.Verdict, "confidence", c.Confidence)
@@ -385,8 +391,8 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := instanceView{
-		view: s.viewOf(rec.InstanceID, "Instances", sv.Summary()), Rec: rec, History: history,
-		Facts: facts(rec), Tags: tags(rec.Tags), Evidence: evidence(rec.OS.Evidence.String()), Answers: report.Answers(rec),
+		view: s.viewOf(r, rec.InstanceID, "Instances", sv.Summary()), Rec: rec, History: history,
+		Facts: facts(rec, languageOf(r)), Tags: tags(rec.Tags), Evidence: evidence(rec.OS.Evidence.String()), Answers: report.Answers(rec),
 		CanRescan: s.o.Rescanner != nil && s.operator(r),
 		JSON:      "/api/v1" + instancePath(rec),
 		Checks:    s.checkTexts(rec),
@@ -510,7 +516,7 @@ func evidence(kind string) string {
 	return "none: nothing names its operating system"
 }
 
-func facts(rec *record.Record) []fact {
+func facts(rec *record.Record, in lang.Language) []fact {
 	var out []fact
 	add := func(name string, parts ...string) {
 		var have []string
@@ -531,7 +537,7 @@ func facts(rec *record.Record) []fact {
 	}
 	generation := ""
 	if rec.Generation > 0 {
-		generation = "generation " + strconv.Itoa(rec.Generation)
+		generation = in.Say("generation " + strconv.Itoa(rec.Generation))
 	}
 	add("type", rec.InstanceType, size)
 	add("family", rec.InstanceFamily, generation, rec.Virtualization)

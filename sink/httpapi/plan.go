@@ -80,7 +80,7 @@ func (s *server) planPage(w http.ResponseWriter, r *http.Request) {
 	if o.Target == "" && len(summary.Targets) > 0 {
 		o.Target = summary.Targets[len(summary.Targets)-1]
 	}
-	v := &planView{view: s.viewOf("Plan", "Plan", summary), Q: q, KeepOS: o.KeepOS}
+	v := &planView{view: s.viewOf(r, "", "Plan", summary), Q: q, KeepOS: o.KeepOS}
 	f, err := scopeOf(q)
 	if err == nil {
 		v.Plan, err = s.o.Answers.Plan(r.Context(), f, o)
@@ -158,13 +158,16 @@ func (v *planView) fill(known *filter.Known, target string) {
 		if n[0] == "owner" && value == noOwner {
 			value = "without an owner"
 		}
+		if closed(n[0]) || n[0] == "owner" && v.Q.Get("owner") == noOwner {
+			value = v.lang.Say(value)
+		}
 		v.Chips = append(v.Chips, chip{n[0], n[1], report.Short(value, 80), v.with(n[0], "", "from", "")})
 	}
 	words := make([]string, len(v.Chips))
 	for i, c := range v.Chips {
 		words[i] = c.Value
 	}
-	v.Title = report.Short(strings.TrimSuffix("Plan to "+report.Short(target, 40)+": "+strings.Join(words, ", "), ": "), 120)
+	v.Title = report.Short(strings.TrimSuffix(v.lang.Say("Plan to "+report.Short(target, 40))+": "+strings.Join(words, ", "), ": "), 120)
 	api := url.Values{}
 	for name, values := range v.Q {
 		if slices.Contains(filter.Words(), name) || name == "owner_tag" || name == "keep_os" {

@@ -29,7 +29,7 @@ func (s *server) scans(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	v := scansView{s.viewOf("Scans", "Scans", sv.Summary()), scans}
+	v := scansView{s.viewOf(r, languageOf(r).Say("Scans"), "Scans", sv.Summary()), scans}
 	v.current(r, refreshLate)
 	s.page(w, r, http.StatusOK, "scans", v)
 }
@@ -55,7 +55,7 @@ func (s *server) scan(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, fmt.Errorf("scan %s: %w", report.Short(id, 64), err))
 		return
 	}
-	v := scanView{view: s.viewOf("Scan "+id, "Scans", sv.Summary()), Scan: scan, Progress: "0"}
+	v := scanView{view: s.viewOf(r, languageOf(r).Say("Scan")+" "+id, "Scans", sv.Summary()), Scan: scan, Progress: "0"}
 	if scan.Regions > 0 {
 		v.Progress = strconv.FormatFloat(100*float64(scan.Done)/float64(scan.Regions), 'f', 2, 64)
 	}

@@ -8,9 +8,13 @@
   const ID = 0, NAME = 1, OWNER = 2, SCOPE = 3, OS = 4, TYPE = 5, TO = 6, TOWHY = 7, PATH = 8, BACK = 9, BACKWHY = 10, VERDICT = 11,
     WHY = 12, NOTE = 13, HOW = 14, LIST = 15, WINDOW = 16, RULE = 17, SOURCE = 18, PATHNOTE = 19;
   const $ = id => document.getElementById(id);
+  // The texts of this script in the reader's language, as the server put them
+  // into the page; English where it put none.
+  const texts = JSON.parse(document.body.dataset.texts || '{}');
+  const t = (s, ...values) => (texts[s] || s).replace(/\{(\d)\}/g, (_, n) => values[n - 1]);
   const data = JSON.parse($('data').textContent);
   const T = data.texts;
-  const lower = T.map(t => t.toLowerCase());
+  const lower = T.map(s => s.toLowerCase());
   const num = n => n.toLocaleString('en-US');
   const el = (tag, cls, ...content) => {
     const e = document.createElement(tag);
@@ -25,16 +29,16 @@
   const badge = v => {
     const sign = el('i', '', SIGN[v] || '');
     sign.setAttribute('aria-hidden', 'true');
-    return el('span', 'v v-' + v, sign, el('span', 'w', v));
+    return el('span', 'v v-' + v, sign, el('span', 'w', t(v)));
   };
   const source = text => {
     if (!/^https:\/\/[^\s]+$/.test(text)) return text;
-    const a = el('a', '', 'source');
+    const a = el('a', '', t('source'));
     a.href = text;
     a.rel = 'noreferrer';
     return a;
   };
-  const HEAD = ['instance', 'account / zone', 'system', 'type and replacement', 'path', 'fallback', 'window', 'why and how'];
+  const HEAD = [t('instance'), t('account / zone'), t('system'), t('type and replacement'), t('path'), t('fallback'), t('window'), t('why and how')];
 
   function line(row) {
     const tr = el('tr');
@@ -44,11 +48,11 @@
     if (T[row[TOWHY]]) type.append(el('br'), el('span', 'muted', T[row[TOWHY]]));
     const why = el('td', 'wrap', badge(T[row[VERDICT]]), ' ', T[row[WHY]]);
     if (T[row[NOTE]]) why.append(' ', el('strong', '', T[row[NOTE]]));
-    if (T[row[HOW]]) why.append(el('br'), 'Do: ' + T[row[HOW]]);
-    if (T[row[RULE]]) why.append(el('br'), el('span', 'muted', 'Rule ' + T[row[RULE]], T[row[SOURCE]] ? ', ' : '', T[row[SOURCE]] ? source(T[row[SOURCE]]) : ''));
+    if (T[row[HOW]]) why.append(el('br'), t('Do: {1}', T[row[HOW]]));
+    if (T[row[RULE]]) why.append(el('br'), el('span', 'muted', t('Rule {1}', T[row[RULE]]), T[row[SOURCE]] ? ', ' : '', T[row[SOURCE]] ? source(T[row[SOURCE]]) : ''));
     const checks = data.lists[row[LIST]];
     if (checks.length) {
-      const list = el('details', '', el('summary', '', 'Before the move (' + checks.length + ')'));
+      const list = el('details', '', el('summary', '', t('Before the move ({1})', checks.length)));
       list.addEventListener('toggle', () => {
         if (list.open && list.children.length === 1) list.append(el('ol', '', ...checks.map(c => el('li', '', c))));
       });
@@ -74,7 +78,7 @@
       body.append(...rows.slice(shown, shown + PAGE).map(line));
       shown = Math.min(shown + PAGE, rows.length);
       more.hidden = shown === rows.length;
-      more.textContent = 'Show more (' + num(rows.length - shown) + ' left)';
+      more.textContent = t('Show more ({1} left)', num(rows.length - shown));
     };
     more.addEventListener('click', grow);
     grow();
@@ -91,7 +95,7 @@
       groups.get(row[OWNER]).push(row);
     }
     if (groups.size <= 1) {
-      if (rows.length) inside.append(...table(rows, 'Instances: ' + wave.id));
+      if (rows.length) inside.append(...table(rows, t('Instances: {1}', wave.id)));
       return;
     }
     for (const [owner, own] of groups) {
@@ -116,10 +120,10 @@
       const box = $('list-' + wave.id);
       const rows = matching(wave);
       all += rows.length;
-      box.querySelector('.count').textContent = narrowed ? num(rows.length) + ' of ' + num(wave.rows.length) : num(wave.rows.length);
+      box.querySelector('.count').textContent = narrowed ? t('{1} of {2}', num(rows.length), num(wave.rows.length)) : num(wave.rows.length);
       if (box.open) fill(box, wave, rows);
     }
-    $('found').textContent = narrowed ? num(all) + (all === 1 ? ' instance fits' : ' instances fit') : '';
+    $('found').textContent = narrowed ? all === 1 ? t('1 instance fits') : t('{1} instances fit', num(all)) : '';
   }
 
   for (const wave of data.waves) {

@@ -7,6 +7,10 @@
   const RANK = {incompatible: 3, unknown: 2, 'needs-action': 1, compatible: 0};
   const SIGN = {incompatible: '\u2715', unknown: '?', 'needs-action': '!', compatible: '\u2713'};
   const $ = id => document.getElementById(id);
+  // The texts of this script in the reader's language, as the server put them
+  // into the page; English where it put none.
+  const texts = JSON.parse(document.body.dataset.texts || '{}');
+  const t = (s, ...values) => (texts[s] || s).replace(/\{(\d)\}/g, (_, n) => values[n - 1]);
   // What a terminal must not see, a page should not either: controls and
   // characters that turn text around are spelled out.
   const clean = s => String(s).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]|(?!\u200d)\p{Cf}/gu,
@@ -28,7 +32,7 @@
     const b = el('span', 'v v-' + v);
     const sign = el('i', '', SIGN[v] || '');
     sign.setAttribute('aria-hidden', 'true');
-    b.append(sign, el('span', 'w', v));
+    b.append(sign, el('span', 'w', t(v)));
     return b;
   };
 
@@ -58,7 +62,7 @@
       for (const v of p.verdicts) p.rank = Math.max(p.rank, RANK[v.verdict]);
       p.text = (p.name + ' ' + p.os.family + ' ' + p.os.version + ' ' + p.os.kernel).toLowerCase();
     }
-    dict.typeText = dict.types.map(t => (t[0] + ' ' + t[1]).toLowerCase());
+    dict.typeText = dict.types.map(row => (row[0] + ' ' + row[1]).toLowerCase());
     dict.imageText = dict.images.map(i => i[0].toLowerCase());
     dict.stringText = dict.strings.map(s => s.toLowerCase());
     const fill = (id, values) => {
@@ -67,7 +71,7 @@
     fill('os', dict.profiles.map(p => p.name));
     fill('account', dict.scopes.map(s => s[0]));
     fill('region', dict.scopes.map(s => s[1]));
-    fill('family', dict.types.map(t => t[1]));
+    fill('family', dict.types.map(row => row[1]));
   }
 
   function filter() {
@@ -77,8 +81,8 @@
       (!os || p.name === os) && (!legacy || p.legacy) &&
       (!verdict || (target >= 0 ? p.verdicts[target] && p.verdicts[target].verdict === verdict : p.verdicts.some(v => v.verdict === verdict))));
     const okScope = dict.scopes.map(s => (!account || s[0] === account) && (!region || s[1] === region));
-    const okType = dict.types.map(t => !family || t[1] === family);
-    const has = texts => texts.map(t => !!q && t.includes(q));
+    const okType = dict.types.map(row => !family || row[1] === family);
+    const has = list => list.map(s => !!q && s.includes(q));
     const inProfile = has(dict.profiles.map(p => p.text)), inType = has(dict.typeText), inImage = has(dict.imageText), inStrings = has(dict.stringText);
     const inTags = r => { for (const i of r[TAGS]) if (typeof i === 'number' ? inStrings[i] : i.toLowerCase().includes(q)) return true; return false; };
     shown = [];
@@ -105,7 +109,7 @@
     if (sortKey === 'id') key = i => rows[i][ID];
     else if (sortKey === 'name') key = i => rows[i][NAME];
     else if (sortKey === 'scope') { const place = by(dict.scopes, s => s[0] + ' ' + s[1]); key = i => place[rows[i][SCOPE]]; }
-    else if (sortKey === 'type') { const place = by(dict.types, t => t[0]); key = i => place[rows[i][TYPE]]; }
+    else if (sortKey === 'type') { const place = by(dict.types, row => row[0]); key = i => place[rows[i][TYPE]]; }
     else if (sortKey === 'os') { const place = by(dict.profiles, p => p.name); key = i => place[rows[i][PROFILE]]; }
     else {
       const target = sortKey === '' ? +$('target').value : +sortKey;
@@ -126,16 +130,16 @@
     const body = document.createDocumentFragment();
     for (const i of shown.slice(page * PAGE, page * PAGE + PAGE)) body.append(line(i));
     if (!shown.length) {
-      const td = el('td', 'empty', 'No instance matches these filters.');
+      const td = el('td', 'empty', t('No instance matches these filters.'));
       td.colSpan = 99;
       const tr = el('tr');
       tr.append(td);
       body.append(tr);
     }
     $('rows').replaceChildren(body);
-    $('found').textContent = num(shown.length) + ' of ' + num(rows.length);
-    $('status').textContent = num(shown.length) + ' instances found';
-    $('where').textContent = 'Page ' + num(page + 1) + ' of ' + num(pages);
+    $('found').textContent = t('{1} of {2}', num(shown.length), num(rows.length));
+    $('status').textContent = t('{1} instances found', num(shown.length));
+    $('where').textContent = t('Page {1} of {2}', num(page + 1), num(pages));
     $('prev').disabled = page === 0;
     $('next').disabled = page >= pages - 1;
     for (const th of document.querySelectorAll('#table th[data-sort]')) {
@@ -151,13 +155,13 @@
     open.setAttribute('aria-expanded', 'false');
     open.addEventListener('click', () => toggle(open, tr, r));
     const cell = el('td', 'nw');
-    cell.append(open, el('span', 'narrow', r[NAME]), el('span', 'narrow', p.name + (p.legacy ? ' (legacy)' : '')));
+    cell.append(open, el('span', 'narrow', r[NAME]), el('span', 'narrow', p.name + (p.legacy ? ' ' + t('(legacy)') : '')));
     tr.append(cell);
     const name = el('td', 'cut opt', r[NAME]);
     name.title = r[NAME];
     tr.append(name, el('td', 'opt nw', dict.scopes[r[SCOPE]].join(' / ')), el('td', 'opt nw', dict.types[r[TYPE]][0]));
     const os = el('td', 'opt', p.name);
-    if (p.legacy) os.append(' ', el('span', 'tag', 'legacy'));
+    if (p.legacy) os.append(' ', el('span', 'tag', t('legacy')));
     tr.append(os);
     for (const v of p.verdicts) {
       const td = el('td');
@@ -179,21 +183,21 @@
   }
 
   function detail(r) {
-    const grid = el('div', 'detail-grid'), p = dict.profiles[r[PROFILE]], t = dict.types[r[TYPE]], image = dict.images[r[IMAGE]];
+    const grid = el('div', 'detail-grid'), p = dict.profiles[r[PROFILE]], kind = dict.types[r[TYPE]], image = dict.images[r[IMAGE]];
     const facts = el('dl', 'facts');
-    const fact = (k, v) => { if (v) facts.append(el('dt', '', k), el('dd', '', v)); };
+    const fact = (k, v) => { if (v) facts.append(el('dt', '', t(k)), el('dd', '', v)); };
     const time = s => s > 0 ? new Date(s * 1000).toISOString().slice(0, 16).replace('T', ' ') + ' UTC' : '';
     fact('name', r[NAME]);
     fact('account / region', dict.scopes[r[SCOPE]].join(' / '));
     fact('zone', dict.strings[r[ZONE]]);
-    fact('type', t[0] + (t[3] ? ', ' + t[3] + ' vCPU' : '') + (t[4] ? ', ' + t[4] + ' MiB' : '') + (t[2] ? ', ' + t[2] : ''));
+    fact('type', kind[0] + (kind[3] ? ', ' + kind[3] + ' vCPU' : '') + (kind[4] ? ', ' + kind[4] + ' MiB' : '') + (kind[2] ? ', ' + kind[2] : ''));
     fact('status', dict.strings[r[STATUS]]);
     fact('image', image[0] + (image[1] ? ' (' + image[1] + ')' : ''));
     const os = p.os;
     fact('operating system', [p.name, os.service_pack && 'SP' + os.service_pack, os.edition, os.arch].filter(Boolean).join(' '));
     fact('kernel', os.kernel);
     fact('evidence', os.evidence);
-    for (const c of p.conflicts || []) fact('conflict', c.field + ': took ' + c.chosen + ', but ' + c.evidence + ' says ' + c.other + ' (' + c.text + ')');
+    for (const c of p.conflicts || []) fact('conflict', t('{1}: took {2}, but {3} says {4} ({5})', t(c.field), c.chosen, t(c.evidence), c.other, c.text));
     const tags = r[TAGS], text = i => typeof i === 'number' ? dict.strings[i] : i;
     for (let i = 0; i < tags.length; i += 2) fact('tag ' + text(tags[i]), text(tags[i + 1]) || '(empty)');
     fact('seen', time(r[SEEN]));
@@ -215,24 +219,24 @@
 
   function verdict(v, targets) {
     const box = el('div'), head = el('h3');
-    head.append(badge(v.verdict), ' on ', el('code', '', targets.join(', ')), ' ', el('span', 'muted', '(' + v.confidence + ' confidence)'));
+    head.append(badge(v.verdict), ' ', t('on'), ' ', el('code', '', targets.join(', ')), ' ', el('span', 'muted', t('({1} confidence)', t(v.confidence))));
     box.append(head, el('p', '', v.reason));
-    if (v.waiver) box.append(el('p', 'muted', 'Waived until ' + v.waiver.until + ' by ' + v.waiver.id + ' (was ' + v.waiver.was + '): ' + v.waiver.reason));
+    if (v.waiver) box.append(el('p', 'muted', t('Waived until {1} by {2} (was {3}): {4}', v.waiver.until, v.waiver.id, t(v.waiver.was), v.waiver.reason)));
     for (const m of v.remedies) {
       const p = el('p');
-      p.append(el('strong', '', m.id + (m.to ? ' to ' + m.to : '') + (m.families ? ': ' + m.families.join(', ') : '')), clean(': ' + m.text));
+      p.append(el('strong', '', m.id + (m.to ? ' ' + t('to {1}', m.to) : '') + (m.families ? ': ' + m.families.join(', ') : '')), clean(': ' + m.text));
       box.append(p);
       if (m.steps) {
         const fold = el('details'), ol = el('ol');
         for (const s of m.steps) ol.append(el('li', '', s));
-        fold.append(el('summary', '', m.steps.length + (m.steps.length === 1 ? ' step' : ' steps')), ol);
+        fold.append(el('summary', '', m.steps.length === 1 ? t('1 step') : t('{1} steps', m.steps.length)), ol);
         box.append(fold);
       }
-      if (m.benefit) box.append(el('p', 'muted', 'Benefit: ' + m.benefit));
-      if (m.drawback) box.append(el('p', 'muted', 'Drawback: ' + m.drawback));
+      if (m.benefit) box.append(el('p', 'muted', t('Benefit: {1}', m.benefit)));
+      if (m.drawback) box.append(el('p', 'muted', t('Drawback: {1}', m.drawback)));
     }
-    if (v.checks.length) box.append(el('p', 'muted', 'Before the move: ' + v.checks.join(', ')));
-    box.append(el('p', 'muted', 'Rule ' + v.rule + (v.source ? ', source: ' + v.source : '')));
+    if (v.checks.length) box.append(el('p', 'muted', t('Before the move: {1}', v.checks.join(', '))));
+    box.append(el('p', 'muted', v.source ? t('Rule {1}, source: {2}', v.rule, v.source) : t('Rule {1}', v.rule)));
     return box;
   }
 

@@ -5,20 +5,24 @@
 // sent as a page, and text through textContent.
 (() => {
   const $ = s => document.querySelector(s);
+  // The texts of this script in the reader's language, as the server put them
+  // into the page; English where it put none.
+  const texts = JSON.parse(document.body.dataset.texts || '{}');
+  const t = (s, ...values) => (texts[s] || s).replace(/\{(\d)\}/g, (_, n) => values[n - 1]);
   let tag = '', timer = 0, asking = null, failed = 0, since = '';
 
   // The reader's own time beside UTC.
   function localise(root) {
-    for (const t of root.querySelectorAll('time[datetime]')) {
-      const at = new Date(t.dateTime);
+    for (const moment of root.querySelectorAll('time[datetime]')) {
+      const at = new Date(moment.dateTime);
       if (isNaN(at) || at.getTimezoneOffset() === 0) continue;
       const two = n => String(n).padStart(2, '0');
       const clock = two(at.getHours()) + ':' + two(at.getMinutes());
       const same = at.getDate() === at.getUTCDate();
       const own = document.createElement('span');
       own.className = 'local';
-      own.textContent = ' (' + (same ? '' : at.getFullYear() + '-' + two(at.getMonth() + 1) + '-' + two(at.getDate()) + ' ') + clock + ' here)';
-      t.append(own);
+      own.textContent = ' ' + t('({1} here)', (same ? '' : at.getFullYear() + '-' + two(at.getMonth() + 1) + '-' + two(at.getDate()) + ' ') + clock);
+      moment.append(own);
     }
   }
 
@@ -89,7 +93,7 @@
     } catch (e) {
       failed++;
       since = since || new Date().toLocaleTimeString();
-      say('shenscan did not answer since ' + since + ': what stands here may be old. This page goes on asking.');
+      say(t('shenscan did not answer since {1}: what stands here may be old. This page goes on asking.', since));
     } finally {
       clearTimeout(late);
       asking = null;

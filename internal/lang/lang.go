@@ -1,0 +1,355 @@
+// Package lang holds the texts that people read in other languages than English:
+// one catalogue, and how a text is found in it. English is what the code, the
+// templates and the rule set say, and it is the key. The package knows no page
+// and no report, and it never touches what programs read: JSON, the heads of CSV,
+// ids, codes, metrics and logs stay as they are.
+package lang
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/text/language"
+)
+
+// Language is a language that shenscan speaks to people.
+type Language string
+
+// The languages.
+const (
+	English Language = "en"
+	Chinese Language = "zh"
+)
+
+// Languages are all of them, English first.
+func Languages() []Language { return []Language{English, Chinese} }
+
+// Parse reads the name of a language.
+func Parse(s string) (Language, bool) {
+	l := Language(strings.ToLower(strings.TrimSpace(s)))
+	switch l {
+	case "zh-cn", "zh-hans", "zh_cn":
+		l = Chinese
+	}
+	return l, slices.Contains(Languages(), l)
+}
+
+// matcher finds the language that suits a reader best.
+var matcher = language.NewMatcher([]language.Tag{language.English, language.SimplifiedChinese})
+
+// Unknown is the error for a language that shenscan does not speak.
+func Unknown(name string) error {
+	return fmt.Errorf("%w %q: use en or zh", ErrUnknown, name)
+}
+
+// ErrUnknown is what Unknown wraps.
+var ErrUnknown = errors.New("unknown language")
+
+// Wished is the language that a browser asks for by its Accept-Language; not ok
+// where it asks for none of ours.
+func Wished(accept string) (in Language, ok bool) {
+	if accept == "" || len(accept) > 512 { // nobody knows so many languages
+		return English, false
+	}
+	tags, _, err := language.ParseAcceptLanguage(accept)
+	if err != nil || len(tags) == 0 {
+		return English, false
+	}
+	_, at, sure := matcher.Match(tags...)
+	return Languages()[at], sure > language.No
+}
+
+// Tag is the language as HTML and HTTP name it.
+func (l Language) Tag() string {
+	if l == Chinese {
+		return "zh-CN"
+	}
+	return "en"
+}
+
+// Name is the language in its own words.
+func (l Language) Name() string {
+	if l == Chinese {
+		return "中文"
+	}
+	return "English"
+}
+
+//go:embed zh/*.tsv
+var files embed.FS
+
+// The files of the catalogue. Texts of templates and scripts with holes are found
+// by what they are; sentences and the texts of rules, which code puts together,
+// by how they look.
+var names = []string{"templates", "sentences", "rules"}
+
+// Entry is a text in both languages.
+type Entry struct {
+	File             string
+	Line             int
+	English, Chinese string
+}
+
+// Entries are the whole catalogue, in its order.
+func Entries() ([]Entry, error) {
+	var out []Entry
+	for _, name := range names {
+		data, err := files.ReadFile("zh/" + name + ".tsv")
+		if err != nil {
+			return nil, fmt.Errorf("catalogue of texts: %w", err)
+		}
+		n := 0
+		for line := range strings.Lines(string(data)) {
+			n++
+			line = strings.TrimRight(line, "\r\n")
+			if line == "" || line[0] == '#' {
+				continue
+			}
+			en, zh, ok := strings.Cut(line, "\t")
+			if !ok || en == "" || zh == "" || strings.Contains(zh, "\t") {
+				return nil, fmt.Errorf("catalogue of texts: %s.tsv:%d is not English, a tab, Chinese", name, n)
+			}
+			out = append(out, Entry{name, n, en, zh})
+		}
+	}
+	return out, nil
+}
+
+// pattern is how a sentence with holes looks.
+type pattern struct {
+	english string
+	longest string // the longest text between holes, for a quick look
+	literal int    // letters between the holes
+	holes   []byte // the number of each hole, in order
+	match   func() *regexp.Regexp
+	chinese string
+	entry   int
+}
+
+// catalogue is the entries, ready to be looked up.
+type catalogue struct {
+	units    map[string]int // as they stand in templates and scripts, and all without holes
+	patterns []pattern      // the most letters first
+	entries  []Entry
+}
+
+var chinese = sync.OnceValue(func() *catalogue {
+	entries, err := Entries()
+	if err != nil {
+		panic(err) // it is in the binary, and a test reads it
+	}
+	c := &catalogue{units: map[string]int{}, entries: entries}
+	for i, e := range entries {
+		if e.File == "templates" {
+			c.units[e.English] = i
+			continue
+		}
+		for _, variant := range variants(e.English) {
+			if !hole.MatchString(variant) {
+				c.units[variant] = i
+				continue
+			}
+			c.patterns = append(c.patterns, newPattern(variant, e.Chinese, i))
+		}
+	}
+	slices.SortStableFunc(c.patterns, func(a, b pattern) int { return b.literal - a.literal })
+	return c
+})
+
+var (
+	// hole is a place in an English sentence: {1} holds anything, {1#} a number.
+	hole = regexp.MustCompile(`\{[1-9]#?\}`)
+	// place is the same in Chinese: {1} is what stood there, {1:say} that in
+	// Chinese, too.
+	place  = regexp.MustCompile(`\{([1-9])(:say)?\}`)
+	choice = regexp.MustCompile(`\[([^\[\]]*)\]`)
+)
+
+// variants spells out the choices of an English sentence: "region[s]" is
+// "region" or "regions", "[is|are]" one of both.
+func variants(s string) []string {
+	at := choice.FindStringSubmatchIndex(s)
+	if at == nil {
+		return []string{s}
+	}
+	options := strings.Split(s[at[2]:at[3]], "|")
+	if len(options) == 1 {
+		options = append(options, "")
+	}
+	var out []string
+	for _, o := range options {
+		out = append(out, variants(s[:at[0]]+o+s[at[1]:])...)
+	}
+	return out
+}
+
+func newPattern(english, chinese string, entry int) pattern {
+	p := pattern{english: english, chinese: chinese, entry: entry}
+	expression := "(?s)^"
+	last := 0
+	add := func(text string) {
+		expression += regexp.QuoteMeta(text)
+		p.literal += len(text)
+		if len(text) > len(p.longest) {
+			p.longest = text
+		}
+	}
+	for _, at := range hole.FindAllStringIndex(english, -1) {
+		add(english[last:at[0]])
+		p.holes = append(p.holes, english[at[0]+1]-'0')
+		if english[at[1]-2] == '#' {
+			expression += `(-?[0-9][0-9,.]*)`
+		} else {
+			expression += `(.+?)`
+		}
+		last = at[1]
+	}
+	add(english[last:])
+	expression += "$"
+	p.match = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
+	return p
+}
+
+// maxSentence bounds what is looked at; whatever is longer is no sentence of
+// ours.
+const maxSentence = 4 << 10
+
+// maxRemembered bounds the sentences whose translation is remembered.
+const maxRemembered = 1 << 14
+
+var (
+	rememberMutex sync.RWMutex
+	remembered    = map[string]string{}
+)
+
+// Say is a sentence of ours in the language. One that the catalogue does not
+// hold, such as a name or what a cloud answered, stays as it is.
+func (l Language) Say(s string) string {
+	if l != Chinese || s == "" || len(s) > maxSentence {
+		return s
+	}
+	c := chinese()
+	if i, ok := c.units[s]; ok {
+		return c.entries[i].Chinese
+	}
+	rememberMutex.RLock()
+	have, ok := remembered[s]
+	rememberMutex.RUnlock()
+	if ok {
+		return have
+	}
+	out, ok := c.say(s, 4)
+	if !ok {
+		out = s
+	}
+	rememberMutex.Lock()
+	if len(remembered) >= maxRemembered {
+		clear(remembered)
+	}
+	remembered[strings.Clone(s)] = out
+	rememberMutex.Unlock()
+	return out
+}
+
+// Knows tells whether the catalogue holds the sentence in the language.
+func (l Language) Knows(s string) bool {
+	if l == English {
+		return true
+	}
+	_, ok := chinese().say(s, 4)
+	return ok
+}
+
+// say looks a sentence up as a whole, by how it looks, and at last part by part.
+// depth bounds sentences inside of sentences.
+func (c *catalogue) say(s string, depth int) (string, bool) {
+	if i, ok := c.units[s]; ok {
+		return c.entries[i].Chinese, true
+	}
+	if depth == 0 {
+		return s, false
+	}
+	if out, ok := c.parts(s, "; ", "；", depth-1); ok {
+		return out, true
+	}
+	for i := range c.patterns {
+		p := &c.patterns[i]
+		if len(s) < p.literal || !strings.Contains(s, p.longest) {
+			continue
+		}
+		found := p.match().FindStringSubmatch(s)
+		if found == nil {
+			continue
+		}
+		return place.ReplaceAllStringFunc(p.chinese, func(at string) string {
+			inside := found[1+slices.Index(p.holes, at[1]-'0')]
+			if strings.HasSuffix(at, ":say}") {
+				inside, _ = c.say(inside, depth-1)
+			}
+			return inside
+		}), true
+	}
+	for _, joint := range []struct{ english, chinese string }{{". ", ""}, {", ", "、"}} {
+		if out, ok := c.parts(s, joint.english, joint.chinese, depth-1); ok {
+			return out, true
+		}
+	}
+	return s, false
+}
+
+// parts translates a sentence that is several, where every one of them is known.
+func (c *catalogue) parts(s, joint, in string, depth int) (string, bool) {
+	list := strings.Split(s, joint)
+	if len(list) < 2 || len(list) > 64 {
+		return s, false
+	}
+	var out strings.Builder
+	for at := 0; at < len(list); {
+		known := false
+		for end := len(list); end > at && !known; end-- { // the longest that is known
+			part := strings.Join(list[at:end], joint)
+			if joint == ". " && end < len(list) {
+				part += "."
+			}
+			if at == 0 && end == len(list) {
+				continue
+			}
+			var said string
+			if i, ok := c.units[part]; ok {
+				said, known = c.entries[i].Chinese, true
+			} else if end == at+1 {
+				said, known = c.say(part, depth)
+			}
+			if known {
+				if at > 0 {
+					out.WriteString(in)
+				}
+				out.WriteString(said)
+				at = end
+				break
+			}
+		}
+		if !known {
+			return s, false
+		}
+	}
+	return out.String(), true
+}
+
+// Fill puts what belongs there into the holes of a text of a script or template:
+// {1} is the first.
+func Fill(s string, args ...any) string {
+	return place.ReplaceAllStringFunc(s, func(at string) string {
+		n, err := strconv.Atoi(at[1:2])
+		if err != nil || n > len(args) {
+			return at
+		}
+		return fmt.Sprint(args[n-1])
+	})
+}

@@ -1,0 +1,274 @@
+package lang
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+// Unit is a text of a template as it is translated: what stands between two tags
+// or branches, with {1}, {2} for the values in it.
+type Unit struct {
+	English string
+	Line    int
+}
+
+// Template is the source of a template in the language. What it shows of its
+// values is not touched: that is for the functions that it calls.
+func (l Language) Template(source string) string {
+	if l != Chinese {
+		return source
+	}
+	c := chinese()
+	out, _ := walk(source, func(english string) (string, bool) {
+		i, ok := c.units[english]
+		if !ok {
+			return "", false
+		}
+		return c.entries[i].Chinese, true
+	})
+	return out
+}
+
+// Units are the texts of a template's source.
+func Units(source string) []Unit {
+	_, units := walk(source, func(string) (string, bool) { return "", false })
+	return units
+}
+
+// spoken are the attributes whose values people read or hear.
+var spoken = regexp.MustCompile(`(\s(?:aria-label|title|placeholder|alt)=")([^"]*)(")`)
+
+// control is what begins an action that shows nothing by itself.
+var control = regexp.MustCompile(`^\{\{-?\s*(?:if|else|end|range|with|define|template|block|break|continue|/\*|\$\w+\s*:?=)`)
+
+// walker reads the source of a template.
+type walker struct {
+	source    string
+	translate func(string) (string, bool)
+	out       strings.Builder
+	text      strings.Builder // of the unit that is being read: text and values
+	units     []Unit
+}
+
+func walk(source string, translate func(string) (string, bool)) (string, []Unit) {
+	w := &walker{source: source, translate: translate}
+	for at := 0; at < len(source); {
+		rest := source[at:]
+		switch {
+		case strings.HasPrefix(rest, "{{"):
+			end := at + actionEnd(rest)
+			if control.MatchString(rest) {
+				w.flush(at)
+				w.out.WriteString(source[at:end])
+			} else {
+				w.text.WriteString(source[at:end])
+			}
+			at = end
+		case rest[0] == '<':
+			w.flush(at)
+			end := at + tagEnd(rest)
+			w.tag(source[at:end], at)
+			at = end
+			for _, name := range []string{"code", "script", "style"} { // not text
+				if open := source[:end]; strings.HasPrefix(rest, "<"+name) && strings.ContainsRune(" >", rune(rest[len(name)+1])) {
+					if n := strings.Index(source[end:], "</"+name+">"); n >= 0 {
+						w.out.WriteString(source[len(open) : len(open)+n])
+						at = end + n
+					}
+				}
+			}
+		default:
+			w.text.WriteByte(rest[0])
+			at++
+		}
+	}
+	w.flush(len(source))
+	return w.out.String(), w.units
+}
+
+// actionEnd is the length of the action that s begins with.
+func actionEnd(s string) int {
+	if strings.HasPrefix(s, "{{/*") || strings.HasPrefix(s, "{{- /*") {
+		if n := strings.Index(s, "*/"); n >= 0 {
+			if m := strings.Index(s[n:], "}}"); m >= 0 {
+				return n + m + 2
+			}
+		}
+		return len(s)
+	}
+	quoted := false
+	for i := 2; i < len(s); i++ {
+		switch {
+		case s[i] == '"':
+			quoted = !quoted
+		case !quoted && strings.HasPrefix(s[i:], "}}"):
+			return i + 2
+		}
+	}
+	return len(s)
+}
+
+// tagEnd is the length of the tag that s begins with.
+func tagEnd(s string) int {
+	quoted := false
+	for i := 1; i < len(s); i++ {
+		switch {
+		case strings.HasPrefix(s[i:], "{{"):
+			i += actionEnd(s[i:]) - 1
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == '>' && !quoted:
+			return i + 1
+		}
+	}
+	return len(s)
+}
+
+// tag writes a tag with its spoken attributes translated.
+func (w *walker) tag(tag string, at int) {
+	// Values in actions may hold quotes: they are set aside while attributes are
+	// looked for.
+	var actions []string
+	var bare strings.Builder
+	for i := 0; i < len(tag); {
+		if strings.HasPrefix(tag[i:], "{{") {
+			n := actionEnd(tag[i:])
+			bare.WriteString("\x00" + string(rune('A'+len(actions))))
+			actions = append(actions, tag[i:i+n])
+			i += n
+			continue
+		}
+		bare.WriteByte(tag[i])
+		i++
+	}
+	back := func(s string) string {
+		for i, action := range actions {
+			s = strings.ReplaceAll(s, "\x00"+string(rune('A'+i)), action)
+		}
+		return s
+	}
+	w.out.WriteString(back(spoken.ReplaceAllStringFunc(bare.String(), func(s string) string {
+		m := spoken.FindStringSubmatch(s)
+		return m[1] + w.unit(back(m[2]), at) + m[3]
+	})))
+}
+
+// flush ends the unit that was read until at.
+func (w *walker) flush(at int) {
+	if w.text.Len() > 0 {
+		w.out.WriteString(w.unit(w.text.String(), at))
+		w.text.Reset()
+	}
+}
+
+// unit translates a text with its values; what surrounds it stays.
+func (w *walker) unit(s string, at int) string {
+	trimmed := strings.TrimSpace(s)
+	if trimmed == "" {
+		return s
+	}
+	lead, tail := s[:strings.Index(s, trimmed)], s[strings.Index(s, trimmed)+len(trimmed):]
+	var key, words strings.Builder
+	var values []string
+	for i := 0; i < len(trimmed); {
+		if strings.HasPrefix(trimmed[i:], "{{") {
+			n := actionEnd(trimmed[i:])
+			values = append(values, trimmed[i:i+n])
+			key.WriteString("{" + string(rune('0'+len(values))) + "}")
+			i += n
+			continue
+		}
+		key.WriteByte(trimmed[i])
+		words.WriteByte(trimmed[i])
+		i++
+	}
+	english := strings.Join(strings.Fields(key.String()), " ")
+	if !strings.ContainsFunc(words.String(), func(r rune) bool { return !unicode.IsSpace(r) }) {
+		return s // values alone
+	}
+	if strings.ContainsFunc(words.String(), unicode.IsLetter) {
+		line := 1 + strings.Count(w.source[:at], "\n")
+		w.units = append(w.units, Unit{english, line})
+	}
+	said, ok := w.translate(english)
+	if !ok {
+		return s
+	}
+	said = place.ReplaceAllStringFunc(said, func(p string) string {
+		if n := int(p[1] - '1'); n < len(values) {
+			return values[n]
+		}
+		return p
+	})
+	// Full-width marks have their room in them.
+	if strings.ContainsRune(full, firstRune(said)) {
+		lead = strings.TrimLeft(lead, " ")
+	}
+	if strings.ContainsRune(full, lastRune(said)) {
+		tail = strings.TrimRight(tail, " ")
+	}
+	return lead + said + tail
+}
+
+const full = "，。；：？！、（）“”"
+
+func firstRune(s string) rune {
+	for _, r := range s {
+		return r
+	}
+	return 0
+}
+
+func lastRune(s string) (last rune) {
+	for _, r := range s {
+		last = r
+	}
+	return last
+}
+
+// inScript finds the texts of a script.
+var inScript = regexp.MustCompile(`\bt\('((?:[^'\\]|\\.)*)'`)
+
+// ScriptUnits are the texts of a script, which it hands to a function t.
+func ScriptUnits(source string) []Unit {
+	var out []Unit
+	for _, at := range inScript.FindAllStringSubmatchIndex(source, -1) {
+		out = append(out, Unit{source[at[2]:at[3]], 1 + strings.Count(source[:at[0]], "\n")})
+	}
+	return out
+}
+
+// shownByScripts are the words of records that scripts show.
+var shownByScripts = []string{
+	"compatible", "needs-action", "incompatible", "unknown", "high", "medium", "low",
+	"guest", "image", "instance", "name", "family", "version", "arch", "kernel",
+	"zone", "type", "status", "account / region", "operating system", "evidence", "conflict",
+}
+
+// Script is what the script of a page needs to speak the language: its texts in
+// JSON, "" for a script that needs none.
+func (l Language) Script(source string) string {
+	if l != Chinese {
+		return ""
+	}
+	c := chinese()
+	out := map[string]string{}
+	add := func(english string) {
+		if i, ok := c.units[english]; ok {
+			out[english] = c.entries[i].Chinese
+		}
+	}
+	for _, u := range ScriptUnits(source) {
+		add(u.English)
+	}
+	for _, word := range shownByScripts {
+		add(word)
+	}
+	data, err := json.Marshal(out)
+	if err != nil { // cannot happen: texts alone
+		return ""
+	}
+	return string(data)
+}

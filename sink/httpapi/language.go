@@ -1,0 +1,114 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/shenscan/shenscan/internal/lang"
+	"github.com/shenscan/shenscan/internal/report"
+)
+
+// languageParam names the language in an address, languageCookie the one that a
+// reader chose by it.
+const (
+	languageParam  = "lang"
+	languageCookie = "shenscan_lang"
+)
+
+// languageKey is the context key of the language of an answer.
+type languageKey struct{}
+
+// languageOf is the language in which a request is answered.
+func languageOf(r *http.Request) lang.Language {
+	if in, ok := r.Context().Value(languageKey{}).(lang.Language); ok {
+		return in
+	}
+	return lang.English
+}
+
+// otherLanguage leads to the same page in another language.
+type otherLanguage struct{ Name, Tag, Href string }
+
+// other are the languages in which the page of a request may be read, but that
+// of the answer.
+func (s *server) other(r *http.Request) []otherLanguage {
+	var out []otherLanguage
+	for _, in := range s.o.Languages {
+		if in == languageOf(r) {
+			continue
+		}
+		path, q := r.URL.Path, r.URL.Query()
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			path, q = "/", url.Values{}
+		}
+		q.Set(languageParam, string(in))
+		out = append(out, otherLanguage{in.Name(), in.Tag(), path + "?" + q.Encode()})
+	}
+	return out
+}
+
+// spoken chooses the language of a page: the one in its address, which a cookie
+// keeps, or that of the cookie, or what the browser asks for. What programs read
+// speaks none.
+func (s *server) spoken(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(s.o.Languages) == 0 || !forPeople(r.URL.Path) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Add("Vary", "Accept-Language, Cookie")
+		in := s.wished(r)
+		q := r.URL.Query()
+		asked := q[languageParam]
+		named := len(asked) == 1
+		if named {
+			if in, named = lang.Parse(asked[0]); named && slices.Contains(s.o.Languages, in) {
+				http.SetCookie(w, &http.Cookie{
+					Name: languageCookie, Value: string(in), Path: "/", MaxAge: 365 * 24 * 60 * 60,
+					HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
+				})
+			} else {
+				in, named = s.wished(r), false
+			}
+		}
+		r = r.WithContext(context.WithValue(r.Context(), languageKey{}, in))
+		if len(asked) > 0 && !named {
+			s.failWith(w, r, http.StatusBadRequest, lang.Unknown(report.Short(strings.Join(asked, ", "), 40)).Error()+".")
+			return
+		}
+		if named { // what handlers read of an address is what it asks for
+			address := *r.URL
+			q.Del(languageParam)
+			address.RawQuery = q.Encode()
+			r.URL = &address
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// wished is the language that a reader chose before, or that the browser asks
+// for.
+func (s *server) wished(r *http.Request) lang.Language {
+	if c, err := r.Cookie(languageCookie); err == nil {
+		if in, ok := lang.Parse(c.Value); ok && slices.Contains(s.o.Languages, in) {
+			return in
+		}
+	}
+	if in, ok := lang.Wished(r.Header.Get("Accept-Language")); ok && slices.Contains(s.o.Languages, in) {
+		return in
+	}
+	return s.o.Languages[0]
+}
+
+// forPeople tells whether an address is that of a page.
+func forPeople(path string) bool {
+	for _, prefix := range []string{"/api/", "/static/", "/metrics", "/healthz", "/readyz", ReloadPath} {
+		if strings.HasPrefix(path, prefix) {
+			return false
+		}
+	}
+	return true
+}

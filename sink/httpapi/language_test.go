@@ -1,0 +1,208 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"html"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/shenscan/shenscan/internal/lang"
+	"github.com/shenscan/shenscan/rules/catalog"
+	"github.com/shenscan/shenscan/sink/httpapi"
+)
+
+// spoken is a world whose pages speak all languages.
+func spoken(t *testing.T, n int) *world {
+	t.Helper()
+	rs, err := catalog.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w *world
+	w = newWorld(t, n, func(o *httpapi.Options) {
+		o.Answers, o.Rules, o.Languages = &later{&w}, rs.Definition, lang.Languages()
+	})
+	return w
+}
+
+func (w *world) ask(path string, head ...string) *http.Response {
+	req := httptest.NewRequest(http.MethodGet, path, nil)
+	for i := 0; i < len(head); i += 2 {
+		req.Header.Set(head[i], head[i+1])
+	}
+	rec := httptest.NewRecorder()
+	w.handler.ServeHTTP(rec, req)
+	return rec.Result()
+}
+
+func TestThePageSpeaksTheLanguageThatIsAskedFor(t *testing.T) {
+	w := spoken(t, 20)
+	const chinese = "zh-CN,zh;q=0.9"
+	for name, c := range map[string]struct {
+		path string
+		head []string
+		want string
+		set  string
+	}{
+		"nothing is asked for":      {"/", nil, "en", ""},
+		"the browser's wish":        {"/", []string{"Accept-Language", chinese}, "zh-CN", ""},
+		"a wish that nobody speaks": {"/", []string{"Accept-Language", "fr"}, "en", ""},
+		"the address":               {"/?lang=zh", nil, "zh-CN", "zh"},
+		"the address over the wish": {"/scans?lang=en", []string{"Accept-Language", chinese}, "en", "en"},
+		"the cookie over the wish":  {"/rules", []string{"Cookie", "shenscan_lang=en", "Accept-Language", chinese}, "en", ""},
+		"a cookie of nonsense":      {"/instances", []string{"Cookie", "shenscan_lang=xx", "Accept-Language", chinese}, "zh-CN", ""},
+		"an error":                  {"/no-such-page", []string{"Accept-Language", chinese}, "zh-CN", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			res := w.ask(c.path, c.head...)
+			body := bodyOf(t, res)
+			if !strings.Contains(body, `<html lang="`+c.want+`">`) {
+				t.Errorf("the page begins %.80q, want language %s", body, c.want)
+			}
+			if res.Header.Get("Vary") != "Accept-Language, Cookie" {
+				t.Errorf("Vary is %q", res.Header.Get("Vary"))
+			}
+			set := ""
+			for _, k := range res.Cookies() {
+				if set = k.Value; k.Name != "shenscan_lang" || !k.HttpOnly || k.SameSite != http.SameSiteLaxMode {
+					t.Errorf("the cookie is %v", k)
+				}
+			}
+			if set != c.set {
+				t.Errorf("the cookie is %q, want %q", set, c.set)
+			}
+			if other := map[string]string{"en": "中文", "zh-CN": "English"}[c.want]; !strings.Contains(body, ">"+other+"</a>") {
+				t.Errorf("nothing leads to %s", other)
+			}
+		})
+	}
+	if res := w.ask("/?lang=zz"); res.StatusCode != http.StatusBadRequest || !strings.Contains(html.UnescapeString(bodyOf(t, res)), `unknown language "zz": use en or zh`) {
+		t.Errorf("a language that nobody speaks is answered with %d", res.StatusCode)
+	}
+	// The choice does not get in the way of filters.
+	if res := w.ask("/instances?lang=zh&verdict=incompatible&limit=5"); res.StatusCode != http.StatusOK {
+		t.Errorf("a filter with a language is answered with %d", res.StatusCode)
+	}
+}
+
+// What programs read is the same in every language, byte for byte.
+func TestWhatProgramsReadSpeaksNoLanguage(t *testing.T) {
+	w := spoken(t, 60)
+	id := w.fleet.Records[0].InstanceID
+	for _, path := range []string{
+		"/api/v1/summary", "/api/v1/instances?limit=20", "/api/v1/instances/" + id, "/api/v1/scans", "/api/v1/trend", "/api/v1/plan", "/api/v1/instances.csv",
+		"/api/v1/openapi.json", "/api/v1/progress", "/api/v1/explain?instance=" + id, "/metrics", "/healthz", "/readyz", "/api/v1/nothing",
+	} {
+		english, chinese := w.ask(path), w.ask(path, "Accept-Language", "zh-CN", "Cookie", "shenscan_lang=zh")
+		if a, b := bodyOf(t, english), bodyOf(t, chinese); a != b || english.StatusCode != chinese.StatusCode {
+			t.Errorf("%s: Chinese changes the answer:\n%.300s\n%.300s", path, a, b)
+		}
+		if chinese.Header.Get("Content-Language") != "" || len(chinese.Cookies()) > 0 {
+			t.Errorf("%s: the headers know a language", path)
+		}
+	}
+	if res := w.ask("/api/v1/summary?lang=zh"); res.StatusCode != http.StatusBadRequest {
+		t.Errorf("the API takes a language: status %d", res.StatusCode)
+	}
+}
+
+var (
+	notText = regexp.MustCompile(`(?s)<(script|style|code|svg)[ >].*?</(?:script|style|code|svg)>|<!doctype html>|<title>.*?</title>`)
+	heard   = regexp.MustCompile(`\s(?:aria-label|title|placeholder|alt)="([^"]*)"`)
+	tags    = regexp.MustCompile(`(?s)<[^>]*>`)
+	words   = regexp.MustCompile(`[A-Za-z][A-Za-z_'-]+`)
+	address = regexp.MustCompile(`https://\S+`)
+)
+
+// english are the words of a page that are in Latin letters, but those that data
+// holds or that stay as they are in every language.
+func english(page string, data ...string) []string {
+	known := map[string]bool{}
+	for _, d := range data {
+		for _, w := range words.FindAllString(d, -1) {
+			known[strings.ToLower(w)] = true
+		}
+	}
+	page = notText.ReplaceAllString(page, " ")
+	var texts []string
+	for _, m := range heard.FindAllStringSubmatch(page, -1) {
+		texts = append(texts, m[1])
+	}
+	texts = append(texts, tags.Split(page, -1)...)
+	var out []string
+	for _, s := range texts {
+		s = address.ReplaceAllString(html.UnescapeString(s), "")
+		for _, w := range words.FindAllString(s, -1) {
+			if !known[strings.ToLower(w)] && !slices.Contains(staying, strings.ToLower(w)) {
+				out = append(out, w+" in "+strings.Join(strings.Fields(s), " "))
+				break
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// staying are words that no language translates: names, formats, commands.
+var staying = strings.Fields(`
+shenscan json csv excel prometheus english sink worker producer utc ecs nvme virtio kvm shenlong vcpu mib gib id api url os
+cpu amd intel arm uefi bios javascript linux windows dns ntp stop
+sle sles el sp rhel lts anck server alibaba cloud standard sfc scannow test starting stopping pending repair nothing ram
+os_name
+`)
+
+func TestNoEnglishIsLeftOverInTheChinesePage(t *testing.T) {
+	w := spoken(t, 400)
+	rec := w.fleet.Records[0]
+	for _, r := range w.fleet.Records {
+		if len(r.Conflicts) > 0 {
+			rec = r
+			break
+		}
+	}
+	data := []string{w.fleet.Scan.ID, "20261123T012900Z-running"}
+	for i := range w.fleet.Summary.Scopes {
+		for _, f := range w.fleet.Summary.Scopes[i].Failures {
+			data = append(data, f.API, f.Error, f.RequestID, f.Code, f.Mend)
+		}
+	}
+	for _, r := range w.fleet.Records {
+		b, err := json.Marshal(struct{ A, B, C, D, E, F, G, H, I any }{
+			r.Account, r.Region, r.InstanceID, r.InstanceName, r.InstanceType, r.ImageID, r.Tags, r.Status, r.OS.Family + " " + r.OS.Edition + " " + r.ImageOwner + " " + r.Zone + " " + r.Virtualization + " " + r.InstanceFamily,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = append(data, string(b))
+		for _, v := range r.Verdicts { // of a rule set of tests; the real one has a test of its own
+			data = append(data, v.Rule, v.Target, strings.Join(v.Checks, " "), v.Reason)
+			for _, m := range v.Remedies {
+				data = append(data, m.ID, m.Text, m.Benefit, m.Drawback, strings.Join(m.Steps, " "))
+			}
+		}
+	}
+	for _, path := range []string{
+		"/", "/instances", "/instances?verdict=incompatible&target=shenlong-6&os=CentOS", "/instances?q=nothing", "/instances/" + rec.InstanceID,
+		"/plan", "/plan?wave=repair", "/scans", "/scans/20261123T012900Z-running", "/scans/" + w.fleet.Scan.ID, "/nowhere",
+	} {
+		t.Run(path, func(t *testing.T) {
+			for _, left := range english(bodyOf(t, w.ask(path, "Accept-Language", "zh")), data...) {
+				t.Error(left)
+			}
+		})
+	}
+}
+
+func bodyOf(t *testing.T, res *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
