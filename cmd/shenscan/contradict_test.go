@@ -81,6 +81,7 @@ var trials = []trial{
 	{name: ecssim.ListCut, want: partly},
 	{name: ecssim.RowsLeftOut, want: partly},
 	{name: ecssim.RowsOfOtherRegions, want: partly},
+	{name: ecssim.IDsOfOtherRegions, want: partly},
 	{name: ecssim.RowsUnkeepable, want: partly},
 	{name: ecssim.CountMissing, want: whole},
 	{name: ecssim.CountZero, want: sound},

@@ -188,14 +188,17 @@ func partialExit(s *record.Scan) error {
 	if s.State == record.ScanComplete {
 		return nil
 	}
-	read := 0
+	read, bad := 0, 0
 	for _, sc := range s.Scopes {
+		if len(sc.Failures) > 0 {
+			bad++
+		}
 		if sc.Completeness == record.ScopeComplete || sc.Pages > 0 {
 			read++
 		}
 	}
 	failures := failuresOf(s)
-	what := fmt.Errorf("scan %s ended %s: %d of %d scopes have failures", s.ID, s.State, len(failures), len(s.Scopes))
+	what := fmt.Errorf("scan %s ended %s: %d of %s not whole", s.ID, s.State, bad, report.Plural(len(s.Scopes), "account and region is", "accounts and regions are"))
 	if s.State == record.ScanAborted {
 		what = fmt.Errorf("scan %s was aborted: %s", s.ID, s.Reason)
 	}

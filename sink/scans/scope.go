@@ -272,6 +272,28 @@ func (p *Scope) Report() record.ScanScope {
 	}
 }
 
+// Doubt notes what speaks against the scope, also where it was whole already,
+// and reports whether that is new.
+func (p *Scope) Doubt(f record.Failure) bool {
+	known := len(p.Doubts)
+	if p.Doubts = addFailure(p.Doubts, f); len(p.Doubts) == known {
+		return false
+	}
+	if p.Seal != nil {
+		p.State = record.ScopePartial
+		p.Seal.Completeness, p.Seal.Failures = p.State, p.Failures()
+	}
+	return true
+}
+
+// Ungone takes back that the scan found instances missing.
+func (p *Scope) Ungone() {
+	p.Gone = 0
+	if p.Seal != nil {
+		p.Seal.Gone = 0
+	}
+}
+
 // Close makes the scope whole: nothing is outstanding or asked any more. What
 // speaks against it makes it partial, and its report is fixed.
 func (p *Scope) Close() {

@@ -20,6 +20,9 @@ type Standing struct {
 	Status      *record.ScopeStatus `json:"status,omitempty"`
 	StatusEpoch int64               `json:"status_epoch,omitempty"`
 	WholeEpoch  int64               `json:"whole_epoch,omitempty"` // of the last complete one
+	// The complete one before it, which counts again where that is taken back.
+	BeforeEpoch    int64      `json:"before_epoch,omitempty"`
+	BeforeComplete *time.Time `json:"before_complete,omitempty"`
 	// Unread says that only a rescan asked here, and found nothing: there is
 	// nothing to tell of the scope.
 	Unread bool `json:"unread,omitempty"`
@@ -59,6 +62,35 @@ func (v *Standing) AddEpoch(epoch int64) {
 	}
 }
 
+// DropEpoch takes back that the last complete scan was complete. It reports
+// whether there was one.
+func (v *Standing) DropEpoch(epoch int64) bool {
+	i, found := slices.BinarySearch(v.Epochs, epoch)
+	if !found {
+		return false
+	}
+	v.Epochs = slices.Delete(v.Epochs, i, i+1)
+	if v.WholeEpoch == epoch && v.Status != nil {
+		st := *v.Status
+		st.LastComplete = v.BeforeComplete
+		v.WholeEpoch, v.BeforeEpoch, v.BeforeComplete, v.Status = v.BeforeEpoch, 0, nil, &st
+	}
+	return true
+}
+
+// Doubt notes what speaks against what the last scan said of the scope.
+func (v *Standing) Doubt(f record.Failure) {
+	if v.Status == nil || slices.Contains(v.Status.Failures, f) {
+		return
+	}
+	st := *v.Status
+	st.Failures = addFailure(slices.Clone(st.Failures), f)
+	if st.Completeness == record.ScopeComplete {
+		st.Completeness = record.ScopePartial
+	}
+	v.Status = &st
+}
+
 // Prune forgets epochs before cutoff, keeping the newest. Instances that were
 // found missing then are forgotten already.
 func (v *Standing) Prune(cutoff int64) {
@@ -79,6 +111,9 @@ func (v *Standing) End(scanID string, epoch int64, r *record.ScanScope, end int6
 	}
 	st := *v.Status // a reader may hold the one before
 	if r.Completeness == record.ScopeComplete && epoch >= v.WholeEpoch {
+		if epoch > v.WholeEpoch {
+			v.BeforeEpoch, v.BeforeComplete = v.WholeEpoch, st.LastComplete
+		}
 		v.WholeEpoch = epoch
 		st.LastComplete = &at
 	}

@@ -164,9 +164,9 @@ func TestProgressAddsUp(t *testing.T) {
 		}
 		for step := range 12 {
 			what := fmt.Sprintf("seed %d step %d", seed, step)
-			for _, sc := range scopes {
+			for no, sc := range scopes {
 				for i := range 8 {
-					id := fmt.Sprint("i-", i)
+					id := fmt.Sprint("i-", 10*no+i)
 					switch r.IntN(5) {
 					case 0:
 						delete(fleet[sc], id)

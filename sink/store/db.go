@@ -116,6 +116,7 @@ type DB struct {
 	scopes  map[ecs.Scope]*scope
 	byNo    map[uint32]*scope
 	running map[string]*scans.Scan
+	places  *whereabouts
 	sec     format.SectionWriter
 	owners  *record.Shares       // of the last point of progress
 	used    []bool               // profiles that some instance has, while opening

@@ -19,6 +19,7 @@ func (db *DB) reload() error {
 	db.dict, db.profs, db.classes = format.NewDict(), newProfiles(db.seed), newClasses()
 	db.codec = &format.RowCodec{Dict: db.dict}
 	db.scopes, db.byNo, db.running = map[ecs.Scope]*scope{}, map[uint32]*scope{}, map[string]*scans.Scan{}
+	db.places = newWhereabouts()
 	err := db.bolt.View(func(tx *bbolt.Tx) error {
 		db.commit = tx.ID()
 		if err := format.ReadJSON("meta", tx.Bucket(bucketMeta).Get(keyMeta), &db.meta); err != nil {
@@ -189,6 +190,9 @@ func (db *DB) loadCounts(tx *bbolt.Tx) error {
 				return fmt.Errorf("%w: an instance of %s refers to profile %d, which is not there", ErrCorrupt, sc.key, e.profile)
 			}
 			db.used[e.profile] = true
+			if !db.o.ReadOnly {
+				db.places.put(e.hash, sc.no)
+			}
 			if e.order < floor {
 				sc.gone++
 				continue

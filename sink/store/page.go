@@ -184,6 +184,9 @@ func (p *pager) encode() {
 	for i := range p.batch {
 		c := &p.batch[i]
 		c.ordinal, c.found = p.ix.find(c.h)
+		if !c.found {
+			p.db.places.put(c.h, p.sc.no)
+		}
 	}
 }
 
@@ -364,8 +367,12 @@ func (j *judge) levels(c *outcome.Class) map[string]string {
 }
 
 func (p *pager) enter(class uint32) {
-	p.sc.counts[class]++
-	p.sc.present++
+	p.sc.enter(class)
+}
+
+func (sc *scope) enter(class uint32) {
+	sc.counts[class]++
+	sc.present++
 }
 
 func (p *pager) leave(class uint32) {

@@ -49,9 +49,9 @@ func tell(r *rand.Rand) *story {
 		}
 		epoch := now
 		st.msgs = append(st.msgs, planned(id, kind, epoch, scopes...))
-		for _, sc := range scopes {
+		for no, sc := range scopes {
 			for i := range 6 { // the fleet moves on
-				m := machine{id: fmt.Sprint("i-", i), os: systems[r.IntN(len(systems))], name: fmt.Sprint("n", r.IntN(2))}
+				m := machine{id: fmt.Sprint("i-", 10*no+i), os: systems[r.IntN(len(systems))], name: fmt.Sprint("n", r.IntN(2))}
 				switch r.IntN(4) {
 				case 0:
 					delete(fleet[sc], m.id)
@@ -91,9 +91,9 @@ func tell(r *rand.Rand) *story {
 			}
 		}
 	}
-	for _, sc := range scopes {
-		for _, id := range []string{"i-0", "i-1", "i-2", "i-3", "i-4", "i-5"} {
-			key := sc.String() + " " + id
+	for no, sc := range scopes {
+		for i := range 6 {
+			key := fmt.Sprint(sc, " i-", 10*no+i)
 			got, ok := newest[key]
 			if !ok {
 				continue

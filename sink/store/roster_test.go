@@ -145,7 +145,7 @@ func TestForgetSettlesWhatIsTrulyGone(t *testing.T) {
 	}
 	db = open(t, path, newJudge("a", oldOnes))
 	check("opened again", "prod/cn-hangzhou 1 complete", 1, 1)
-	apply(t, db, s.put(append([]event.Message{about("s4", 320, prod, hangzhou, beijing)}, append(read("s4", hangzhou, 320, one), read("s4", beijing, 320, one, two)...)...)...))
+	apply(t, db, s.put(append([]event.Message{about("s4", 320, prod, hangzhou, beijing)}, append(read("s4", hangzhou, 320, one), read("s4", beijing, 320, two, machine{id: "i-3", os: "debian 12"})...)...)...))
 	check("back again", "prod/cn-beijing 2 complete, prod/cn-hangzhou 1 complete", 0, 3)
 	if got, err := db.Forget(t.Context(), "prod", "", at(500)); err != nil || len(got) != 2 || len(db.Stats().Accounts) != 0 {
 		t.Errorf("Forget of the account = %+v, %v, %v", got, err, db.Stats().Accounts)

@@ -263,6 +263,11 @@ func (a *applier) decide(s *scans.Scan, p *scans.Scope) error {
 			p.State = record.ScopePending
 		}
 	}
+	if s.Kind == event.KindScan && p.State != record.ScopePending && p.State != was {
+		if err := a.dispute(s, p, sc); err != nil {
+			return err
+		}
+	}
 	if p.State == record.ScopeComplete {
 		if s.Kind == event.KindScan && len(p.Doubts) == 0 {
 			if err := a.sweep(s, p, sc); err != nil {

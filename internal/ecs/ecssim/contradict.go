@@ -37,6 +37,7 @@ const (
 	ListCut            = "list-cut"
 	RowsLeftOut        = "rows-left-out"
 	RowsOfOtherRegions = "rows-of-other-regions"
+	IDsOfOtherRegions  = "ids-of-other-regions"
 	RowsUnkeepable     = "rows-unkeepable"
 	CountMissing       = "count-missing"
 	CountZero          = "count-zero"
@@ -126,6 +127,7 @@ func Contradictions() []Contradiction {
 		{ListCut, "chains end after six tenths of the instances; TotalCount beside them says how many there are", fromSilence},
 		{RowsLeftOut, "lists leave out every tenth instance; it is counted, and found by its id", fromSilence},
 		{RowsOfOtherRegions, "lists by token hold another region's instances, whose RegionId says so", fromSilence},
+		{IDsOfOtherRegions, "every tenth instance of a list has the id of one of the next region, and says that it is here", fromSilence},
 		{RowsUnkeepable, "every twentieth instance has an id that nothing can keep: too long, with NUL, a lone surrogate, none", fromSilence},
 		{CountMissing, "there is no TotalCount", fromSDK + ": it means nothing beside NextToken"},
 		{CountZero, "TotalCount is 0 always", fromSDK + ": it means nothing beside NextToken"},

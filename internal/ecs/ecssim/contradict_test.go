@@ -165,6 +165,11 @@ var shows = map[string]func(p probe) bool{
 	RowsOfOtherRegions: func(p probe) bool {
 		return bytes.Contains(p.ask("MaxResults", "100").body, []byte(`"RegionId":"`+there+`"`))
 	},
+	IDsOfOtherRegions: func(p probe) bool {
+		mine := p.first().ids()
+		r := ask(p.T, p.s, "DescribeInstances", "RegionId", there, "InstanceIds", quoted(mine))
+		return len(r.page(p.T).Instances.Instance) > 0 && !bytes.Contains(p.ask("MaxResults", "100").body, []byte(`"RegionId":"`+there+`"`))
+	},
 	RowsUnkeepable: func(p probe) bool {
 		return slices.ContainsFunc(p.first().ids(), func(id string) bool { return len(id) != 22 })
 	},

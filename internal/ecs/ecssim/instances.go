@@ -68,6 +68,10 @@ func (w *pageWriter) bend(i, at int) {
 	}
 	const created = `"CreationTime":"`
 	switch {
+	case w.s.against(IDsOfOtherRegions):
+		if next := w.s.next(w.sc); i < next.n {
+			copy(w.b[at+len(`{"InstanceId":"`):], next.appendID(nil, i))
+		}
 	case w.s.against(RowsNull):
 		w.b = append(w.b[:at], "null"...)
 	case w.s.against(CreatedLater):

@@ -1,0 +1,263 @@
+package store
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/scans"
+	"github.com/shenscan/shenscan/sink/store/format"
+)
+
+// whereabouts knows which scopes have an id in common: an instance is in one
+// account and region, and a cloud that lists it in two contradicts itself. It
+// remembers one scope an id, by the id's hash, in eight bytes; what it finds is
+// held against the rows themselves before it counts.
+type whereabouts struct {
+	slots []uint64 // open addressing by the first bits: 44 bits of the hash and the scope's number; 0 is free
+	n     int
+	skip  uint64 // ids whose hash has one of these bits are left out
+	most  int
+	pairs map[pair]bool
+}
+
+// pair is two scopes by their numbers, the lower one first.
+type pair struct{ a, b uint32 }
+
+const (
+	// mostPlaces bounds the ids that are remembered: of more, every second is.
+	mostPlaces = 4_000_000
+	// mostPairs bounds the pairs of scopes that have an id in common.
+	mostPairs = 10_000
+	// scopeBits are those of a slot that number the scope.
+	scopeBits = 20
+	scopeMask = 1<<scopeBits - 1
+)
+
+func newWhereabouts() *whereabouts {
+	return &whereabouts{most: mostPlaces, pairs: map[pair]bool{}}
+}
+
+// put notes that a scope has the id of the hash.
+func (w *whereabouts) put(h uint64, scope uint32) {
+	if h&w.skip != 0 || scope > scopeMask {
+		return
+	}
+	if 3*w.n >= 2*len(w.slots) {
+		w.grow()
+	}
+	slot := h&^scopeMask | uint64(scope)
+	if slot>>scopeBits == 0 {
+		slot |= 1 << scopeBits // a free slot is 0
+	}
+	mask := uint64(len(w.slots) - 1)
+	at := w.first(slot)
+	for ; w.slots[at] != 0; at = (at + 1) & mask {
+		if w.slots[at]>>scopeBits != slot>>scopeBits {
+			continue
+		}
+		if other := uint32(w.slots[at] & scopeMask); other != scope && len(w.pairs) < mostPairs {
+			w.pairs[pair{min(scope, other), max(scope, other)}] = true
+		}
+		return
+	}
+	w.slots[at] = slot
+	w.n++
+}
+
+// first is where the search for a slot begins.
+func (w *whereabouts) first(slot uint64) uint64 {
+	return slot >> (64 - bits.TrailingZeros(uint(len(w.slots))))
+}
+
+// grow makes room, or leaves out half of the ids where there are too many.
+func (w *whereabouts) grow() {
+	old, size := w.slots, max(1024, 2*len(w.slots))
+	if w.n >= w.most {
+		size = len(old)
+		w.skip = max(w.skip<<1, 1<<scopeBits) | w.skip
+	}
+	w.slots, w.n = make([]uint64, size), 0
+	mask := uint64(size - 1)
+	for _, slot := range old {
+		if slot == 0 || slot&w.skip != 0 {
+			continue
+		}
+		at := w.first(slot)
+		for w.slots[at] != 0 {
+			at = (at + 1) & mask
+		}
+		w.slots[at] = slot
+		w.n++
+	}
+}
+
+// with lists the scopes that may have an id in common with one.
+func (w *whereabouts) with(scope uint32) []uint32 {
+	var out []uint32
+	for p := range w.pairs {
+		switch scope {
+		case p.a:
+			out = append(out, p.b)
+		case p.b:
+			out = append(out, p.a)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (w *whereabouts) forget(a, b uint32) { delete(w.pairs, pair{min(a, b), max(a, b)}) }
+
+// dispute holds a scope whose lanes have ended against the others: ids that it
+// has in common with another, and that are there in both, speak against both.
+// One that is still being read says so itself when it is decided; one that was
+// complete is so no more, and what it lacked is gone no more.
+func (a *applier) dispute(s *scans.Scan, p *scans.Scope, sc *scope) error {
+	for _, no := range a.db.places.with(sc.no) {
+		other := a.db.byNo[no]
+		if other == nil || other.Unlisted != 0 {
+			continue
+		}
+		n, examples, err := a.inBoth(s, sc, other)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			continue
+		}
+		if q := s.Progress[other.key]; s.Plans(other.key) && (q == nil || q.State == record.ScopePending) {
+			continue
+		}
+		p.Doubt(listedIn(sc, other, n, examples))
+		if err := a.doubtElsewhere(s, other, listedIn(other, sc, n, examples)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxCommon is how many ids that two scopes have in common are looked up for
+// the examples of a cause.
+const maxCommon = 1000
+
+// inBoth counts the instances that are there in both scopes, and names some. It
+// forgets a pair that has no id in common.
+func (a *applier) inBoth(s *scans.Scan, one, other *scope) (n int, examples []string, err error) {
+	x, err := a.index(one)
+	if err != nil {
+		return 0, nil, err
+	}
+	y, err := a.index(other)
+	if err != nil {
+		return 0, nil, err
+	}
+	if x.len() > y.len() {
+		one, other, x, y = other, one, y, x
+	}
+	since, sinceOther := since(s, one), since(s, other)
+	common := false
+	for i := range x.at {
+		ordinal, found := y.find(x.at[i].hash)
+		if !found {
+			continue
+		}
+		common = true
+		if x.at[i].order < since || y.at[ordinal].order < sinceOther {
+			continue
+		}
+		if n++; n <= maxCommon {
+			row, err := x.row(a.tx, one.no, uint32(i))
+			if err != nil {
+				return 0, nil, err
+			}
+			examples = append(examples, string(format.RowID(row)))
+		}
+	}
+	if !common {
+		a.db.places.forget(one.no, other.no)
+	}
+	slices.Sort(examples)
+	return n, examples[:min(len(examples), 3)], nil
+}
+
+// since is how old an observation in the scope may be that a scan is held
+// against: its own where it reads the scope, else that of whatever is there.
+func since(s *scans.Scan, sc *scope) int64 {
+	if s.Plans(sc.key) {
+		return s.Epoch.UnixNano()
+	}
+	return sc.Floor()
+}
+
+// listedIn is what speaks against a scope.
+func listedIn(sc, other *scope, n int, examples []string) record.Failure {
+	where := other.Region
+	if other.Account != sc.Account {
+		where = "account " + other.Account + ", " + where
+	}
+	return record.Failure{
+		Account: sc.Account, Region: sc.Region, API: "DescribeInstances", Class: ecs.Contradicted.String(),
+		Error: fmt.Sprintf("instances are listed here and in %s too, %d of them, such as %s: an instance is in one region", where, n, strings.Join(examples, ", ")),
+		Mend:  "nothing is taken for gone in either; scan again, and if it stays so, compare with the console and ask the cloud's support",
+	}
+}
+
+// doubtElsewhere notes what speaks against a scope that was decided.
+func (a *applier) doubtElsewhere(s *scans.Scan, sc *scope, f record.Failure) error {
+	a.scopes[sc] = true
+	q := s.Progress[sc.key]
+	if !s.Plans(sc.key) || q == nil { // another scan read it
+		sc.Doubt(f)
+		return nil
+	}
+	whole := q.State == record.ScopeComplete
+	if !q.Doubt(f) {
+		return nil
+	}
+	a.pages[q] = s
+	if whole {
+		if err := a.unsweep(s, q, sc); err != nil {
+			return err
+		}
+	}
+	row := q.Report()
+	sc.End(s.ID, s.Epoch.UnixNano(), &row, a.msg.Stored)
+	return nil
+}
+
+// unsweep takes back that a scan was complete: what it found missing is there.
+func (a *applier) unsweep(s *scans.Scan, p *scans.Scope, sc *scope) error {
+	epoch := s.Epoch.UnixNano()
+	if sc.Floor() != epoch || !sc.DropEpoch(epoch) {
+		return nil // a later scan has decided
+	}
+	ix, err := a.index(sc)
+	if err != nil {
+		return err
+	}
+	floor := sc.Floor()
+	for i := range ix.at {
+		if order := ix.at[i].order; order < floor || order >= epoch {
+			continue
+		}
+		class := a.db.classAt(ix, uint32(i))
+		row, err := ix.row(a.tx, sc.no, uint32(i))
+		if err != nil {
+			return err
+		}
+		sc.gone--
+		sc.enter(class)
+		a.came(class)
+		c := a.db.classes.at(class)
+		if err := a.history(sc, format.RowID(row), &record.Change{At: utc(epoch), ScanID: s.ID, Cause: "returned", After: a.j.levels(c), OS: c.OS()}); err != nil {
+			return err
+		}
+	}
+	s.Gone -= p.Gone
+	p.Ungone()
+	return nil
+}
