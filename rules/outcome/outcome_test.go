@@ -201,3 +201,19 @@ func TestWaivedClassesRememberTheVerdict(t *testing.T) {
 		}
 	}
 }
+
+// The family that the cloud names counts before the one that the type is named
+// after.
+func TestThereGoesByTheFamilyThatTheCloudNames(t *testing.T) {
+	c := classifier(t)
+	family, err := c.Ruleset().ParseTarget("ecs.g7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for named, want := range map[string]uint32{"": 1, "ecs.g7": 1, "ecs.c7": 0} {
+		h := rules.Hardware{InstanceType: "ecs.g7.large", InstanceFamily: named}
+		if got := outcome.There([]rules.Target{family}, h, rules.Machine{Family: "ecs.g7"}); got != want {
+			t.Errorf("named %q: %b", named, got)
+		}
+	}
+}

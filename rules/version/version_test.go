@@ -68,7 +68,7 @@ func TestParseKernel(t *testing.T) {
 			t.Errorf("%s: %+v", c.in, k)
 		}
 	}
-	for _, s := range []string{"", "el5", "5", "generic", "-", "a.b.c"} {
+	for _, s := range []string{"", "el5", "5", "generic", "-", "a.b.c", "5.x", "7.el", "Darwin"} {
 		if version.ParseKernel(s).OK {
 			t.Errorf("%q passes for a kernel release", s)
 		}
@@ -136,6 +136,10 @@ func TestKernelsAreTakenApart(t *testing.T) {
 		"4.4.0-21-xenial":     {Base: version.Key{4, 4, 0}, Release: [6]uint32{21}, N: 1, Flavour: "xenial", OK: true},
 		"Linux 5.4.0":         {Base: version.Key{5, 4, 0}, OK: true},
 		"FreeBSD host 11.2 x": {Base: version.Key{11, 2}, OK: true},
+		"FreeBSD 9.1 11.2 x":  {Base: version.Key{11, 2}, OK: true}, // the host is called 9.1
+		"Darwin 9.1 11.2 x":   {Base: version.Key{9, 1}, OK: true},
+		"4.18.0-1.el_8":       {Base: version.Key{4, 18, 0}, Release: [6]uint32{1}, N: 1, Flavour: "el", OK: true},
+		"4.18.0-1.Zz9":        {Base: version.Key{4, 18, 0}, Release: [6]uint32{1}, N: 1, Tag: "zz9", OK: true},
 	} {
 		if got := version.ParseKernel(in); got != want {
 			t.Errorf("%q: %+v, not %+v", in, got, want)
