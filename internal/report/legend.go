@@ -41,7 +41,7 @@ func MeansConfidence(confidence string) string {
 type SourcePart struct{ Text, Href string }
 
 // inSource finds addresses, and those that were written without https.
-var inSource = regexp.MustCompile(`(?:https?://)?(?:[a-z0-9-]+\.)+(?:com|org|cn|io|net)/[^\s()<>"]+|https://[^\s()<>"]+`)
+var inSource = regexp.MustCompile(`(?:https?://)?(?:[a-z0-9-]+\.)+(?:com|org|cn|io|net)/[^\s()<>"（）；，。]+|https://[^\s()<>"（）；，。]+`)
 
 // SourceParts takes a source apart, so that what stands in it as an address can
 // be followed.

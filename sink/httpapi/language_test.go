@@ -206,3 +206,20 @@ func bodyOf(t *testing.T, res *http.Response) string {
 	}
 	return string(b)
 }
+
+// The page of rules names hundreds of systems, files and commands; a sentence of
+// English is what has several small words and nothing Chinese.
+func TestNoEnglishSentenceIsLeftOverInTheChinesePageOfRules(t *testing.T) {
+	han, small := regexp.MustCompile(`\p{Han}`), regexp.MustCompile(`(?:^| )[a-z][a-z']+`)
+	page := notText.ReplaceAllString(bodyOf(t, spoken(t, 5).ask("/rules", "Accept-Language", "zh")), " ")
+	n := 0
+	for _, s := range tags.Split(page, -1) {
+		s = strings.TrimSpace(html.UnescapeString(s))
+		if n++; !han.MatchString(s) && len(small.FindAllString(s, -1)) > 1 {
+			t.Errorf("%q is not Chinese", s)
+		}
+	}
+	if n < 2000 {
+		t.Errorf("only %d texts were looked at", n)
+	}
+}
