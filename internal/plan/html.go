@@ -1,8 +1,10 @@
 package plan
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -27,6 +29,9 @@ type document struct {
 	Plan *Plan
 }
 
+// dataHere stands in the page where the data of the script goes.
+const dataHere = `{"here":"the instances"}`
+
 // writeHTML writes one file that loads nothing. The instances stand in it as
 // data, of which a script shows what is unfolded: a page with a row for each of
 // thousands takes a browser many seconds.
@@ -42,45 +47,73 @@ func writeHTML(w io.Writer, p *Plan, in lang.Language) error {
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(newListed(p, in)) // spells < > & as escapes
+	css := report.Stylesheet()
+	var around bytes.Buffer
+	err = t.ExecuteTemplate(&around, "plan", document{
+		CSP: report.Inline(css, script), CSS: template.CSS(css), JS: template.JS(script), Data: dataHere, Plan: p,
+	})
 	if err != nil {
 		return err
 	}
-	css := report.Stylesheet()
-	return t.ExecuteTemplate(w, "plan", document{
-		CSP: report.Inline(css, script), CSS: template.CSS(css), JS: template.JS(script), Data: template.JS(data), Plan: p,
-	})
+	// What the page says of instances by itself is escaped and holds no quotes.
+	before, after, ok := bytes.Cut(around.Bytes(), []byte(dataHere))
+	if !ok {
+		return errors.New("the page has no place for its data")
+	}
+	if _, err := w.Write(before); err != nil {
+		return err
+	}
+	if err := writeListed(w, p, in); err != nil {
+		return err
+	}
+	_, err = w.Write(after)
+	return err
 }
 
 // listed is what the script of the page lists. Texts and checklists stand in it
 // once; rows name them by number.
 type listed struct {
-	Texts []string     `json:"texts"`
-	Lists [][]string   `json:"lists"`
-	Waves []listedWave `json:"waves"`
+	Texts []string   `json:"texts"`
+	Lists [][]string `json:"lists"`
 
 	texts map[string]int
 	lists map[string]int
 	in    lang.Language
 }
 
-type listedWave struct {
-	ID   waves.ID `json:"id"`
-	Rows [][]any  `json:"rows"`
-}
-
-func newListed(p *Plan, in lang.Language) *listed {
-	l := &listed{in: in, Texts: []string{}, Lists: [][]string{}, Waves: []listedWave{}, texts: map[string]int{}, lists: map[string]int{}}
-	for _, wave := range p.Waves {
-		w := listedWave{ID: wave.ID, Rows: make([][]any, len(wave.Items))}
-		for i, it := range wave.Items {
-			w.Rows[i] = l.row(p, it)
-		}
-		if len(w.Rows) > 0 {
-			l.Waves = append(l.Waves, w)
-		}
+// writeListed writes the rows wave by wave, then the texts that they name. All
+// of it spells < > & as escapes.
+func writeListed(w io.Writer, p *Plan, in lang.Language) error {
+	l := &listed{in: in, Texts: []string{}, Lists: [][]string{}, texts: map[string]int{}, lists: map[string]int{}}
+	if _, err := io.WriteString(w, `{"waves":[`); err != nil {
+		return err
 	}
-	return l
+	between := ""
+	for _, wave := range p.Waves {
+		if wave.Instances == 0 {
+			continue
+		}
+		fmt.Fprintf(w, `%s{"id":%q,"rows":`, between, wave.ID)
+		between = ","
+		open := "["
+		for it := range wave.Items {
+			row, err := json.Marshal(l.row(p, it))
+			if err != nil {
+				return err
+			}
+			if _, err := fmt.Fprintf(w, "%s%s", open, row); err != nil {
+				return err
+			}
+			open = ","
+		}
+		fmt.Fprint(w, "]}")
+	}
+	texts, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "],%s", texts[1:])
+	return err
 }
 
 // row has its places named in plan.js.

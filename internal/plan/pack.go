@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bufio"
 	"cmp"
 	"crypto/sha256"
 	_ "embed"
@@ -46,10 +47,10 @@ type Part struct {
 func (p *Plan) Split() ([]Part, error) {
 	owners := map[string]*Plan{}
 	for at, wave := range p.Waves {
-		for _, it := range wave.Items {
-			name := it.Owner
+		for _, r := range wave.pile.runs {
+			name := r.owner
 			if !p.ByOwner {
-				name = "account " + it.Account
+				name = "account " + name
 			}
 			part := owners[name]
 			if part == nil {
@@ -59,16 +60,17 @@ func (p *Plan) Split() ([]Part, error) {
 				part = p.empty(name)
 				owners[name] = part
 			}
-			part.Instances++
-			part.Waves[at].Instances++
-			part.Waves[at].Items = append(part.Waves[at].Items, it)
+			own := *wave.pile
+			own.runs = []*run{r}
+			part.Waves[at].hold(&own)
+			part.Instances += r.n
 		}
 	}
 	parts := make([]Part, 0, len(owners))
 	sameFile := map[string]int{}
 	for name, plan := range owners {
 		for at, wave := range plan.Waves {
-			wave.Solutions = needed(p.Waves[at], wave.Items)
+			wave.Solutions = needed(p.Waves[at], wave.alike())
 		}
 		sameFile[fileName(name, false)]++
 		parts = append(parts, Part{Owner: name, Plan: plan})
@@ -85,17 +87,18 @@ func (p *Plan) empty(owner string) *Plan {
 	part := *p
 	part.Owner, part.Instances, part.ByOwner, part.Waves = ownerName(owner), 0, false, make([]*Wave, len(p.Waves))
 	for i, wave := range p.Waves {
-		part.Waves[i] = &Wave{ID: wave.ID, Title: wave.Title, What: wave.What, Solutions: []*Solution{}, Items: []*Item{}}
+		part.Waves[i] = &Wave{ID: wave.ID, Title: wave.Title, What: wave.What, Solutions: []*Solution{}}
+		part.Waves[i].hold(&pile{})
 	}
 	return &part
 }
 
 // needed are the solutions of a wave that some of its items name, counted anew.
-func needed(wave *Wave, items []*Item) []*Solution {
+func needed(wave *Wave, items []same) []*Solution {
 	counts, named := map[string]int{}, map[string]bool{}
 	for _, it := range items {
 		for _, name := range it.Solutions {
-			counts[name]++
+			counts[name] += it.N
 			named[name] = true
 		}
 		for _, name := range it.Alternatives {
@@ -214,7 +217,12 @@ func writeFile(path string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(write(f), f.Close())
+	b := bufio.NewWriterSize(f, 64<<10)
+	err = write(b)
+	if err == nil {
+		err = b.Flush()
+	}
+	return errors.Join(err, f.Close())
 }
 
 func writeIndexCSV(w io.Writer, p *Plan, parts []Part) error {

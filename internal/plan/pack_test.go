@@ -116,7 +116,7 @@ func TestEveryRowOfEveryOwnerIsInExactlyOneFile(t *testing.T) {
 	for _, part := range parts {
 		want := map[string]string{}
 		for _, w := range p.Waves {
-			for _, it := range w.Items {
+			for it := range w.Items {
 				if it.Owner == part.Owner {
 					want[it.InstanceID] = it.Replacement.Type
 				}

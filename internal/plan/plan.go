@@ -102,7 +102,11 @@ type Wave struct {
 	Instances int         `json:"instances"`
 	Owners    []Owner     `json:"owners,omitempty"`
 	Solutions []*Solution `json:"solutions"` // what the items refer to by name
-	Items     []*Item     `json:"items"`     // by owner, account, region, instance id
+	// Items ranges over the instances by owner, account, region and instance id.
+	// Only Write knows how to spell it in JSON.
+	Items iter.Seq[*Item] `json:"items"`
+
+	pile *pile // what Items ranges over
 }
 
 // Owner is the share of one owner.
@@ -169,8 +173,8 @@ type Item struct {
 	Note         string   `json:"note,omitempty"`
 }
 
-// Build sorts records into waves. It holds one Item an instance; texts are
-// shared.
+// Build sorts records into waves. The records must come by account, region and
+// instance id. It keeps some 50 bytes an instance; texts are shared.
 func Build(records iter.Seq2[*record.Record, error], o Options) (*Plan, error) {
 	b := newBuilder(o)
 	for rec, err := range records {
@@ -198,6 +202,7 @@ type builder struct {
 	solutions map[solutionKey]*Solution
 	lists     map[string][]string // shared checklists
 	ways      map[way]wayFound
+	items     *collector
 	ruleset   string
 	n         int
 }
@@ -208,10 +213,10 @@ type solutionKey struct {
 }
 
 func newBuilder(o Options) *builder {
-	b := &builder{o: o, chooser: newChooser(o), waves: map[waves.ID]*Wave{}, solutions: map[solutionKey]*Solution{}, lists: map[string][]string{}, ways: map[way]wayFound{}}
+	b := &builder{o: o, chooser: newChooser(o), waves: map[waves.ID]*Wave{}, solutions: map[solutionKey]*Solution{}, lists: map[string][]string{}, ways: map[way]wayFound{}, items: newCollector(o.byOwner())}
 	for _, w := range newWaves() {
 		wave := w
-		wave.Solutions, wave.Items = []*Solution{}, []*Item{}
+		wave.Solutions = []*Solution{}
 		b.waves[w.ID] = &wave
 	}
 	return b
@@ -235,8 +240,9 @@ func (b *builder) add(rec *record.Record) error {
 	if id != waves.AlreadyThere {
 		b.move(it, rec, v, id, there)
 	}
-	w.Items = append(w.Items, it)
-	w.Instances++
+	if err := b.items.add(w, it); err != nil {
+		return err
+	}
 	b.n++
 	if b.ruleset == "" {
 		b.ruleset = rec.Ruleset
@@ -340,32 +346,11 @@ func (b *builder) plan() *Plan {
 	p.Complete, p.Completeness = completeness(b.o.Summary)
 	for _, w := range newWaves() {
 		wave := b.waves[w.ID]
-		slices.SortStableFunc(wave.Items, func(x, y *Item) int {
-			return cmp.Or(cmp.Compare(x.Owner, y.Owner), cmp.Compare(x.Account, y.Account), cmp.Compare(x.Region, y.Region), cmp.Compare(x.InstanceID, y.InstanceID))
-		})
 		slices.SortStableFunc(wave.Solutions, func(x, y *Solution) int {
 			return cmp.Or(cmp.Compare(y.Instances, x.Instances), cmp.Compare(x.Name, y.Name))
 		})
-		wave.Owners = owners(wave.Items, b.o.byOwner())
 		p.Waves = append(p.Waves, wave)
 	}
+	b.items.hold(p.Waves)
 	return p
-}
-
-func owners(items []*Item, byOwner bool) []Owner {
-	if !byOwner {
-		return nil
-	}
-	counts := map[string]int{}
-	for _, it := range items {
-		counts[it.Owner]++
-	}
-	out := make([]Owner, 0, len(counts))
-	for name, n := range counts {
-		out = append(out, Owner{name, n})
-	}
-	slices.SortFunc(out, func(x, y Owner) int {
-		return cmp.Or(cmp.Compare(y.Instances, x.Instances), cmp.Compare(x.Name, y.Name))
-	})
-	return out
 }

@@ -6,9 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -170,7 +173,7 @@ func TestTenInstancesAgainstTheCompatibilityPage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := build(t, one(t, c.facts, nil), options(t, c.target, nil))
 			for _, w := range p.Waves {
-				for _, it := range w.Items {
+				for it := range w.Items {
 					if w.ID != c.wave {
 						t.Errorf("wave %s, want %s (%s: %s, remedies %v)", w.ID, c.wave, it.Verdict, it.Reason, it.Solutions)
 					}
@@ -192,8 +195,8 @@ func TestTenInstancesAgainstTheCompatibilityPage(t *testing.T) {
 func only(t *testing.T, p *plan.Plan) *plan.Item {
 	t.Helper()
 	for _, w := range p.Waves {
-		if len(w.Items) > 0 {
-			return w.Items[0]
+		for it := range w.Items {
+			return it
 		}
 	}
 	t.Fatal("the plan is empty")
@@ -360,8 +363,8 @@ func TestEveryInstanceIsInOneWave(t *testing.T) {
 	p := build(t, f.All(), options(t, "shenlong-7", &f.Summary))
 	seen := map[string]int{}
 	for _, w := range p.Waves {
-		if w.Instances != len(w.Items) {
-			t.Errorf("wave %s says %d and lists %d", w.ID, w.Instances, len(w.Items))
+		if n := len(slices.Collect(w.Items)); w.Instances != n {
+			t.Errorf("wave %s says %d and lists %d", w.ID, w.Instances, n)
 		}
 		owners := 0
 		for _, o := range w.Owners {
@@ -370,7 +373,7 @@ func TestEveryInstanceIsInOneWave(t *testing.T) {
 		if owners != w.Instances {
 			t.Errorf("the owners of %s have %d instances, the wave %d", w.ID, owners, w.Instances)
 		}
-		for _, it := range w.Items {
+		for it := range w.Items {
 			seen[it.InstanceID]++
 		}
 	}
@@ -390,6 +393,59 @@ func TestErrors(t *testing.T) {
 	}
 	if err := plan.Write(&bytes.Buffer{}, report.JSONL, &plan.Plan{}, report.Options{}); !errors.Is(err, report.ErrFormat) {
 		t.Errorf("Write(jsonl) = %v, want ErrFormat", err)
+	}
+}
+
+// Items of one wave and owner are kept as they come: what came out of order
+// would stand in the plan out of order.
+func TestInstancesMustComeInOrder(t *testing.T) {
+	f := reporttest.New(2, 1)
+	seq := func(yield func(*record.Record, error) bool) { _ = yield(f.Records[1], nil) && yield(f.Records[0], nil) }
+	if _, err := plan.Build(seq, options(t, "shenlong-6", nil)); !errors.Is(err, plan.ErrOrder) {
+		t.Errorf("Build = %v, want ErrOrder", err)
+	}
+}
+
+// A plan of ten million instances must fit into a gigabyte beside what reads
+// them: an item that is kept as a whole takes seven times as much.
+func TestAnItemTakesFewBytes(t *testing.T) {
+	const n = 50_000
+	f := reporttest.New(500, 3)
+	seq := func(yield func(*record.Record, error) bool) {
+		for i := range n {
+			rec := *f.Records[i%len(f.Records)]
+			rec.Account, rec.Region = "1234567890123456", "cn-hangzhou"
+			rec.InstanceID, rec.InstanceName = fmt.Sprintf("i-bp1%017d", i), fmt.Sprintf("prod-web-%011d", i)
+			if !yield(&rec, nil) {
+				return
+			}
+		}
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	p := build(t, seq, options(t, "shenlong-6", nil))
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / n; each > 70 {
+		t.Errorf("%d bytes an instance", each)
+	}
+	seen, at := 0, ""
+	for _, w := range p.Waves {
+		owner := ""
+		for it := range w.Items {
+			if it.Owner != owner {
+				owner, at = it.Owner, ""
+			}
+			if it.InstanceID <= at || it.InstanceName != "prod-web-"+it.InstanceID[len("i-bp1")+6:] || it.Region != "cn-hangzhou" {
+				t.Fatalf("%s, %s, %s after %s", it.InstanceID, it.InstanceName, it.Region, at)
+			}
+			at = it.InstanceID
+			seen++
+		}
+	}
+	if seen != n {
+		t.Errorf("%d of %d", seen, n)
 	}
 }
 
@@ -420,9 +476,24 @@ func TestHostileNamesStayText(t *testing.T) {
 					t.Error("markup got through")
 				}
 			case report.JSON:
-				var doc plan.Plan
-				if err := json.Unmarshal([]byte(out), &doc); err != nil || doc.Instances != len(reporttest.Hostile()) {
-					t.Errorf("not the plan: %v", err)
+				var doc struct {
+					plan.Plan
+					Waves []struct {
+						Instances int
+						Items     []plan.Item
+					} `json:"waves"`
+				}
+				if err := json.Unmarshal([]byte(out), &doc); err != nil {
+					t.Fatal(err)
+				}
+				listed := 0
+				for _, w := range doc.Waves {
+					if listed += len(w.Items); w.Items == nil || len(w.Items) != w.Instances {
+						t.Errorf("a wave of %d lists %d", w.Instances, len(w.Items))
+					}
+				}
+				if n := len(reporttest.Hostile()); doc.Instances != n || listed != n {
+					t.Errorf("%d instances, %d listed, want %d", doc.Instances, listed, n)
 				}
 			case report.CSV:
 				rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
@@ -469,7 +540,7 @@ func TestEveryCellOfTheMatrixDecidesThePath(t *testing.T) {
 		o.Target = rules.Target{ID: to, Family: to, Class: rules.ClassShenlong6}
 		o.Types = []ecs.InstanceType{{ID: to + ".large", Family: to, Arch: "X86", CPU: 2, MemoryGiB: 8}, {ID: to + ".xlarge", Family: to, Arch: "ARM", CPU: 2, MemoryGiB: 8}}
 		seq := func(yield func(*record.Record, error) bool) {
-			for from := range matrix {
+			for _, from := range slices.Sorted(maps.Keys(matrix)) {
 				rec := &record.Record{Account: "a", Region: "r", InstanceID: from, InstanceType: from + ".small", InstanceFamily: from, CPU: 2, MemoryMiB: 8192}
 				rec.Verdicts = []rules.Verdict{reporttest.Verdict(to, rules.Compatible, "x", "x")}
 				if from != to && !yield(rec, nil) {
@@ -478,7 +549,7 @@ func TestEveryCellOfTheMatrixDecidesThePath(t *testing.T) {
 			}
 		}
 		for _, w := range build(t, seq, o).Waves {
-			for _, it := range w.Items {
+			for it := range w.Items {
 				want := plan.NewInstance
 				if slices.Contains(matrix[it.InstanceID], to) {
 					want = plan.TypeChange

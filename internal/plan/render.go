@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -27,7 +28,7 @@ func Write(w io.Writer, f report.Format, p *Plan, o report.Options) error {
 	case report.Table:
 		err = writeTable(b, p, o)
 	case report.JSON:
-		err = report.WriteJSONLine(b, p)
+		err = writeJSON(b, p)
 	case report.CSV:
 		err = writeCSV(b, p, o.Excel)
 	case report.Markdown:
@@ -44,6 +45,65 @@ func Write(w io.Writer, f report.Format, p *Plan, o report.Options) error {
 		return fmt.Errorf("write %s plan: %w", f, err)
 	}
 	return nil
+}
+
+// writeJSON writes one object. Waves and their items are the last members of
+// what they are in, so that what comes before them is encoded as it is and they
+// follow one by one.
+func writeJSON(w *bufio.Writer, p *Plan) error {
+	head := *p
+	head.Waves = []*Wave{}
+	if err := writeOpen(w, &head, `[]}`); err != nil {
+		return err
+	}
+	between := "["
+	for _, wave := range p.Waves {
+		fmt.Fprint(w, between)
+		between = ","
+		if err := writeWave(w, wave); err != nil {
+			return err
+		}
+	}
+	_, err := w.WriteString("]}\n")
+	return err
+}
+
+func writeWave(w *bufio.Writer, wave *Wave) error {
+	type shown Wave
+	head := struct {
+		*shown
+		Items []*Item `json:"items"`
+	}{(*shown)(wave), []*Item{}}
+	if err := writeOpen(w, &head, `[]}`); err != nil {
+		return err
+	}
+	between := "["
+	for it := range wave.Items {
+		data, err := report.EncodeJSON(it)
+		if err != nil {
+			return fmt.Errorf("%s: %w", report.Short(it.InstanceID, 64), err)
+		}
+		fmt.Fprint(w, between)
+		between = ","
+		if _, err := w.Write(data); err != nil {
+			return err
+		}
+	}
+	if between == "[" {
+		fmt.Fprint(w, "[")
+	}
+	_, err := w.WriteString("]}")
+	return err
+}
+
+// writeOpen writes v without its end.
+func writeOpen(w *bufio.Writer, v any, end string) error {
+	data, err := report.EncodeJSON(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(bytes.TrimSuffix(data, []byte(end)))
+	return err
 }
 
 // shownItems is how many instances of a wave the terminal shows.
@@ -109,7 +169,10 @@ func writeTable(w io.Writer, p *Plan, o report.Options) error {
 
 func tableItems(w io.Writer, wave *Wave, width int, color bool) error {
 	tab := report.TextTable{Indent: 2, Shrink: []int{2, 1}}
-	for i, it := range wave.Items[:min(len(wave.Items), shownItems)] {
+	for it := range wave.Items {
+		if len(tab.Rows) == shownItems {
+			break
+		}
 		to := it.Replacement.Type
 		if to == "" {
 			to = it.Fallback.Type
@@ -122,13 +185,13 @@ func tableItems(w io.Writer, wave *Wave, width int, color bool) error {
 			{Text: it.InstanceID}, {Text: it.InstanceName}, {Text: it.OS, Tail: report.VersionTail(it.OS)}, {Text: move},
 		})
 		if it.Question != "" {
-			tab.Below = append(tab.Below, report.Below{Row: i, Text: it.Question})
+			tab.Below = append(tab.Below, report.Below{Row: len(tab.Rows) - 1, Text: it.Question})
 		}
 	}
 	if err := tab.Write(w, width, color); err != nil {
 		return err
 	}
-	if more := len(wave.Items) - len(tab.Rows); more > 0 {
+	if more := wave.Instances - len(tab.Rows); more > 0 {
 		fmt.Fprintf(w, "  %s\n", report.Paint("and "+report.Number(more)+" more", report.Dim, color))
 	}
 	return nil
@@ -188,7 +251,7 @@ func writeCSV(w io.Writer, p *Plan, excel bool) error {
 		return err
 	}
 	for _, wave := range p.Waves {
-		for _, it := range wave.Items {
+		for it := range wave.Items {
 			var steps, benefits, drawbacks []string
 			for _, name := range it.Solutions {
 				if s := wave.solution(name); s != nil {
@@ -311,7 +374,7 @@ func mdItems(w io.Writer, wave *Wave, byOwner bool) error {
 	for i, list := range checklists(wave) {
 		numbers[strings.Join(list.Checks, "\n")] = strconv.Itoa(i + 1)
 	}
-	for _, it := range wave.Items {
+	for it := range wave.Items {
 		if it.Owner != owner {
 			owner = it.Owner
 			title := "Instances"
@@ -389,13 +452,13 @@ func checklists(wave *Wave) []*checkedList {
 	}
 	var out []*checkedList
 	at := map[string]*checkedList{}
-	for _, it := range wave.Items {
+	for _, it := range wave.alike() {
 		key := strings.Join(it.Checklist, "\n")
 		if at[key] == nil {
 			at[key] = &checkedList{Checks: it.Checklist}
 			out = append(out, at[key])
 		}
-		at[key].N++
+		at[key].N += it.N
 	}
 	return out
 }
@@ -421,7 +484,7 @@ const shownRoutes = 20
 // routes are the different paths of a wave, the commonest first.
 func routes(wave *Wave) []route {
 	var out []route
-	for _, it := range wave.Items {
+	for _, it := range wave.alike() {
 		if it.Path == "" {
 			continue
 		}
@@ -430,7 +493,7 @@ func routes(wave *Wave) []route {
 			out = append(out, route{Path: it.Path, Note: it.PathNote})
 			at = len(out) - 1
 		}
-		out[at].N++
+		out[at].N += it.N
 	}
 	slices.SortStableFunc(out, func(a, b route) int { return b.N - a.N })
 	if len(out) <= shownRoutes {

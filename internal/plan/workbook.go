@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 
 	"github.com/xuri/excelize/v2"
@@ -73,18 +74,28 @@ func writeWorkbook(w io.Writer, p *Plan, rows int, in lang.Language) (err error)
 		return err
 	}
 	for _, wave := range p.Waves {
-		for from, part := 0, 1; from < len(wave.Items); from, part = from+rows, part+1 {
-			name := in.Say(sheetNames[wave.ID])
-			if part > 1 {
-				name = fmt.Sprintf("%s (%d)", name, part)
-			}
-			s := sheet{book: book, wave: wave, name: name, bold: bold, wrap: wrap, in: in}
-			if err := s.write(wave.Items[from:min(from+rows, len(wave.Items))]); err != nil {
-				return fmt.Errorf("sheet %s: %w", name, err)
-			}
+		if err := writeSheets(book, wave, rows, bold, wrap, in); err != nil {
+			return err
 		}
 	}
 	return book.Write(w)
+}
+
+// writeSheets writes the sheets of a wave.
+func writeSheets(book *excelize.File, wave *Wave, rows, bold, wrap int, in lang.Language) error {
+	next, stop := iter.Pull(wave.Items)
+	defer stop()
+	for left, part := wave.Instances, 1; left > 0; left, part = left-rows, part+1 {
+		name := in.Say(sheetNames[wave.ID])
+		if part > 1 {
+			name = fmt.Sprintf("%s (%d)", name, part)
+		}
+		s := sheet{book: book, wave: wave, name: name, bold: bold, wrap: wrap, in: in}
+		if err := s.write(next, min(left, rows)); err != nil {
+			return fmt.Errorf("sheet %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // writeCover says what the workbook is about.
@@ -142,7 +153,8 @@ type sheet struct {
 	in         lang.Language
 }
 
-func (s *sheet) write(items []*Item) error {
+// write writes the next n items.
+func (s *sheet) write(next func() (*Item, bool), n int) error {
 	if _, err := s.book.NewSheet(s.name); err != nil {
 		return err
 	}
@@ -164,7 +176,11 @@ func (s *sheet) write(items []*Item) error {
 		return err
 	}
 	steps := map[string]string{}
-	for i, it := range items {
+	for i := range n {
+		it, ok := next()
+		if !ok {
+			return fmt.Errorf("%d of %d instances came", i, n)
+		}
 		if err := out.SetRow(fmt.Sprintf("A%d", i+2), s.row(it, steps)); err != nil {
 			return err
 		}
@@ -174,14 +190,14 @@ func (s *sheet) write(items []*Item) error {
 		return err
 	}
 	choice := excelize.NewDataValidation(true)
-	choice.SetSqref(fmt.Sprintf("%s2:%s%d", done, done, len(items)+1))
+	choice.SetSqref(fmt.Sprintf("%s2:%s%d", done, done, n+1))
 	if err := choice.SetDropList([]string{s.in.Say("no"), s.in.Say("yes")}); err != nil {
 		return err
 	}
 	if err := s.book.AddDataValidation(s.name, choice); err != nil {
 		return err
 	}
-	if err := s.book.AutoFilter(s.name, fmt.Sprintf("A1:%s%d", done, len(items)+1), nil); err != nil {
+	if err := s.book.AutoFilter(s.name, fmt.Sprintf("A1:%s%d", done, n+1), nil); err != nil {
 		return err
 	}
 	return out.Flush()

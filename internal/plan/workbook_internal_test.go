@@ -15,10 +15,11 @@ import (
 // TestAWaveThatIsTooLongForASheetGoesOnInTheNext splits at three rows what is
 // split at a million.
 func TestAWaveThatIsTooLongForASheetGoesOnInTheNext(t *testing.T) {
-	wave := &Wave{ID: waves.Ready, Title: "Ready now"}
+	var items []*Item
 	for i := range 7 {
-		wave.Items = append(wave.Items, &Item{InstanceID: fmt.Sprint("i-", i)})
+		items = append(items, &Item{InstanceID: fmt.Sprint("i-", i)})
 	}
+	wave := &Wave{ID: waves.Ready, Title: "Ready now", Instances: len(items), Items: slices.Values(items)}
 	var b bytes.Buffer
 	if err := writeWorkbook(&b, &Plan{Target: "shenlong-6", Waves: []*Wave{wave}}, 3, lang.English); err != nil {
 		t.Fatal(err)

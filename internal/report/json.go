@@ -176,12 +176,21 @@ func WriteJSONLine(w io.Writer, v any) error {
 	return err
 }
 
-func writeValue(w io.Writer, v any) error {
+// EncodeJSON is v in JSON, escaped as WriteJSONLine escapes it.
+func EncodeJSON(v any) ([]byte, error) {
 	data, err := json.Marshal(v)
 	if err != nil {
-		return fmt.Errorf("encode: %w", err)
+		return nil, fmt.Errorf("encode: %w", err)
 	}
-	_, err = w.Write(escapeJSON(data))
+	return escapeJSON(data), nil
+}
+
+func writeValue(w io.Writer, v any) error {
+	data, err := EncodeJSON(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(data)
 	return err
 }
 

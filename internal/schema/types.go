@@ -55,6 +55,11 @@ func (d *Types) Schema(t reflect.Type) Object {
 		return Object{"type": "string"}
 	case reflect.Slice, reflect.Array:
 		return Object{"type": "array", "items": d.Schema(t.Elem()), "nullable": true}
+	case reflect.Func:
+		if t.CanSeq() { // an array that is never held as a whole
+			return Object{"type": "array", "items": d.Schema(t.In(0).In(0))}
+		}
+		return Object{}
 	case reflect.Map:
 		return Object{"type": "object", "additionalProperties": d.Schema(t.Elem()), "nullable": true}
 	case reflect.Struct:

@@ -199,7 +199,7 @@ func (v *planView) list() error {
 		}
 		pw.More = len(w.Owners) - len(pw.Owners)
 		v.Waves = append(v.Waves, pw)
-		for _, it := range w.Items {
+		for it := range w.Items {
 			if wave != "" && string(w.ID) != wave || owner != "" && cmp.Or(it.Owner, noOwner) != owner || instance != "" && it.InstanceID != instance {
 				continue
 			}

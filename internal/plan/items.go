@@ -1,0 +1,262 @@
+package plan
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// A fleet has millions of instances and some thousand kinds of work on them. So
+// an item is kept as its id and name and two numbers: of the place where it is,
+// and of the work on it. That takes some 50 bytes, where an Item takes 700.
+
+// table numbers what many items have in common.
+type table struct {
+	number map[string]uint32 // by what tells one entry from another
+	items  []Item            // what the entry says of an item; the rest is zero
+}
+
+func (t *table) of(key []byte, it Item) uint32 {
+	n, ok := t.number[string(key)]
+	if !ok {
+		n = uint32(len(t.items))
+		t.number[string(key)] = n
+		t.items = append(t.items, it)
+	}
+	return n
+}
+
+// run is the items of a wave that one owner has, or one account where owners
+// are not named, in the order in which they came.
+type run struct {
+	owner  string
+	n      int
+	chunks [][]byte
+}
+
+// chunkSize is how many bytes a run grows by; the first chunk grows bit by bit.
+const chunkSize = 64 << 10
+
+func (r *run) add(place, work uint32, id, name string) {
+	last := len(r.chunks) - 1
+	size := 4*binary.MaxVarintLen32 + len(id) + len(name)
+	switch {
+	case last < 0:
+		r.chunks, last = append(r.chunks, nil), 0
+	case len(r.chunks[last])+size > chunkSize:
+		r.chunks, last = append(r.chunks, make([]byte, 0, max(chunkSize, size))), last+1
+	}
+	b := r.chunks[last]
+	b = binary.AppendUvarint(b, uint64(place))
+	b = binary.AppendUvarint(b, uint64(work))
+	b = binary.AppendUvarint(b, uint64(len(id)))
+	b = append(b, id...)
+	b = binary.AppendUvarint(b, uint64(len(name)))
+	r.chunks[last] = append(b, name...)
+	r.n++
+}
+
+// entry is an item as a run keeps it.
+type entry struct {
+	place, work uint32
+	id, name    []byte
+}
+
+func (r *run) all() iter.Seq[entry] {
+	return func(yield func(entry) bool) {
+		for _, b := range r.chunks {
+			number := func() uint64 {
+				n, size := binary.Uvarint(b)
+				b = b[size:]
+				return n
+			}
+			text := func() []byte {
+				n := number()
+				s := b[:n]
+				b = b[n:]
+				return s
+			}
+			for len(b) > 0 {
+				if !yield(entry{uint32(number()), uint32(number()), text(), text()}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// pile is the items of one wave.
+type pile struct {
+	places, works *table // shared by all waves
+	byOwner       bool
+	runs          []*run // by name
+}
+
+// all are the items by owner, account, region and instance id. Each may be kept.
+func (p *pile) all(yield func(*Item) bool) {
+	for _, r := range p.runs {
+		for e := range r.all() {
+			it := p.works.items[e.work]
+			place := &p.places.items[e.place]
+			it.Account, it.Region, it.Zone, it.Status, it.Window = place.Account, place.Region, place.Zone, place.Status, place.Window
+			it.InstanceID, it.InstanceName = string(e.id), string(e.name)
+			if p.byOwner {
+				it.Owner = r.owner
+			}
+			if !yield(&it) {
+				return
+			}
+		}
+	}
+}
+
+// owners counts the items of each, the largest first.
+func (p *pile) owners() []Owner {
+	if !p.byOwner {
+		return nil
+	}
+	out := make([]Owner, 0, len(p.runs))
+	for _, r := range p.runs {
+		out = append(out, Owner{r.owner, r.n})
+	}
+	slices.SortFunc(out, func(x, y Owner) int {
+		return cmp.Or(cmp.Compare(y.Instances, x.Instances), cmp.Compare(x.Name, y.Name))
+	})
+	return out
+}
+
+// same is what items have in common, and how many they are.
+type same struct {
+	*Item // without its place, id, name and owner
+	N     int
+}
+
+// alike counts the items of a wave by the work on them, in their order.
+func (w *Wave) alike() []same {
+	var out []same
+	at := map[uint32]int{}
+	for _, r := range w.pile.runs {
+		for e := range r.all() {
+			i, ok := at[e.work]
+			if !ok {
+				i = len(out)
+				at[e.work] = i
+				out = append(out, same{Item: &w.pile.works.items[e.work]})
+			}
+			out[i].N++
+		}
+	}
+	return out
+}
+
+// hold sets what the items of the wave are.
+func (w *Wave) hold(p *pile) {
+	w.pile, w.Items, w.Instances = p, p.all, 0
+	for _, r := range p.runs {
+		w.Instances += r.n
+	}
+}
+
+// ErrOrder is returned for records that are not in the order of account, region
+// and instance id.
+var ErrOrder = errors.New("plan: instances are not in order")
+
+// collector takes items wave by wave.
+type collector struct {
+	places, works table
+	byOwner       bool
+	runs          map[runKey]*run
+	key           []byte
+	last          [3]string
+}
+
+type runKey struct {
+	wave  *Wave
+	owner string
+}
+
+func newCollector(byOwner bool) *collector {
+	return &collector{places: table{number: map[string]uint32{}}, works: table{number: map[string]uint32{}}, byOwner: byOwner, runs: map[runKey]*run{}}
+}
+
+// add takes an item. Those of one wave and owner stay in the order in which they
+// come, so they must come in that of the plan.
+func (c *collector) add(w *Wave, it *Item) error {
+	at := [3]string{it.Account, it.Region, it.InstanceID}
+	if slices.Compare(at[:], c.last[:]) < 0 {
+		return fmt.Errorf("%w: %.64q of %.64s/%.64s after %.64q of %.64s/%.64s", ErrOrder, it.InstanceID, it.Account, it.Region, c.last[2], c.last[0], c.last[1])
+	}
+	c.last = at
+	key := runKey{w, it.Owner}
+	if !c.byOwner {
+		key.owner = it.Account
+	}
+	r := c.runs[key]
+	if r == nil {
+		r = &run{owner: strings.Clone(key.owner)}
+		key.owner = r.owner
+		c.runs[key] = r
+	}
+	r.add(c.place(it), c.work(it), it.InstanceID, it.InstanceName)
+	return nil
+}
+
+func (c *collector) place(it *Item) uint32 {
+	c.key = c.key[:0]
+	c.texts(it.Account, it.Region, it.Zone, it.Status, it.Window)
+	return c.places.of(c.key, Item{Account: it.Account, Region: it.Region, Zone: it.Zone, Status: it.Status, Window: it.Window})
+}
+
+// work numbers all that an item says beside its place, id, name and owner.
+func (c *collector) work(it *Item) uint32 {
+	c.key = c.key[:0]
+	legacy := "no"
+	if it.Legacy {
+		legacy = "yes"
+	}
+	c.texts(it.OS, legacy, it.Verdict, it.Confidence, it.Reason, it.Rule, it.Source, it.CurrentType, string(it.Path), it.PathNote, it.Question, it.Note)
+	var waiver []string
+	if w := it.Waiver; w != nil {
+		waiver = []string{w.ID, w.Was.String(), w.Until, w.Reason}
+	}
+	c.list(waiver)
+	for _, choice := range []*Choice{&it.Replacement, &it.Fallback} {
+		c.texts(choice.Type, choice.Why, choice.Availability, choice.FirstChoice)
+		c.list(choice.Zones)
+	}
+	c.list(it.Solutions)
+	c.list(it.Alternatives)
+	c.list(it.Checklist)
+	work := *it
+	work.Account, work.Region, work.Zone, work.Status, work.Window, work.Owner, work.InstanceID, work.InstanceName = "", "", "", "", "", "", "", ""
+	return c.works.of(c.key, work)
+}
+
+func (c *collector) texts(texts ...string) {
+	for _, s := range texts {
+		c.key = binary.AppendUvarint(c.key, uint64(len(s)))
+		c.key = append(c.key, s...)
+	}
+}
+
+func (c *collector) list(texts []string) {
+	c.key = binary.AppendUvarint(c.key, uint64(len(texts)))
+	c.texts(texts...)
+}
+
+// hold gives every wave its items.
+func (c *collector) hold(all []*Wave) {
+	runs := map[*Wave][]*run{}
+	for _, key := range slices.SortedFunc(maps.Keys(c.runs), func(a, b runKey) int { return cmp.Compare(a.owner, b.owner) }) {
+		runs[key.wave] = append(runs[key.wave], c.runs[key])
+	}
+	for _, w := range all {
+		w.hold(&pile{&c.places, &c.works, c.byOwner, runs[w]})
+		w.Owners = w.pile.owners()
+	}
+}
