@@ -56,7 +56,8 @@ the checklist and the steps. It changes nothing in the cloud.
 a page, a CSV file and an Excel workbook with a sheet a wave. Every instance is
 in the files of exactly one owner. Owners are named by the tags of --owner-tag,
 the first one that an instance has (acs:rm:rgId is its resource group); without
-it, accounts are the owners.
+it, by the tags by which the last scan counted owners, and where it counted none,
+accounts are the owners.
 
 plan_windows in the configuration file says when instances are moved: a list of
 windows with a name, the days from and until, and the words of the filter (tag,
@@ -178,6 +179,15 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	defer view.Close()
 	if err := checkFilter(view, &scope, s, stderr); err != nil {
 		return err
+	}
+	if len(f.owners.tags) == 0 && f.owners.fallback == "none" {
+		var byAccount bool
+		if f.owners.tags, byAccount, err = plan.Owners(view); err != nil {
+			return err
+		}
+		if byAccount {
+			f.owners.fallback = "account"
+		}
 	}
 	o := plan.Options{
 		Target: to, Families: rs.Families(), Rules: rs, Types: types, OwnerTags: f.owners.tags, OwnerAccount: f.owners.fallback == "account",

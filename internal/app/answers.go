@@ -90,11 +90,29 @@ func (s answers) Report(ctx context.Context, f filter.Filter, targets []string, 
 	return r, done, nil
 }
 
-// Plan implements httpapi.Answers.
+// Plan implements httpapi.Answers. The plan is shared, and not to be changed.
 func (s answers) Plan(ctx context.Context, f filter.Filter, o httpapi.PlanRequest) (*plan.Plan, error) {
+	key := func(at store.Moment) planKey {
+		return planKey{
+			Moment: at, ruleset: s.a.classifier.Load().Digest(), types: typesVersion(s.a.o.Store),
+			target: o.Target, filter: f.Key(), owners: o.OwnerTag, keepOS: o.KeepOS,
+		}
+	}
+	return s.a.plans.of(ctx, func() planKey { return key(s.a.db.Moment()) }, func(ctx context.Context) (*plan.Plan, planKey, error) {
+		rules, types := s.a.classifier.Load().Digest(), typesVersion(s.a.o.Store)
+		p, at, err := s.buildPlan(ctx, f, o)
+		k := key(at)
+		k.ruleset, k.types = rules, types // as they were before it was made
+		return p, k, err
+	})
+}
+
+// buildPlan makes a plan and says of which moment it is.
+func (s answers) buildPlan(ctx context.Context, f filter.Filter, o httpapi.PlanRequest) (*plan.Plan, store.Moment, error) {
+	var at store.Moment
 	to, err := s.targets([]string{o.Target})
 	if err != nil {
-		return nil, err
+		return nil, at, err
 	}
 	names := []string{to[0].ID}
 	if to[0].ID != "kvm" {
@@ -102,22 +120,24 @@ func (s answers) Plan(ctx context.Context, f filter.Filter, o httpapi.PlanReques
 	}
 	v, err := s.view(ctx, f, names)
 	if err != nil {
-		return nil, err
+		return nil, at, err
 	}
 	types, err := LoadTypes(s.a.o.Store)
 	if err != nil {
-		return nil, errors.Join(err, v.Close())
+		return nil, at, errors.Join(err, v.Close())
 	}
-	var owners []string
-	if o.OwnerTag != "" {
-		owners = []string{o.OwnerTag}
+	owners, byAccount := []string{o.OwnerTag}, false
+	if o.OwnerTag == "" {
+		if owners, byAccount, err = plan.Owners(v); err != nil {
+			return nil, at, errors.Join(err, v.Close())
+		}
 	}
 	rs := s.a.classifier.Load().Ruleset()
 	p, err := plan.Build(v.Instances(ctx), plan.Options{
-		Target: to[0], Families: rs.Families(), Rules: rs, Types: types, OwnerTags: owners, KeepOS: o.KeepOS,
+		Target: to[0], Families: rs.Families(), Rules: rs, Types: types, OwnerTags: owners, OwnerAccount: byAccount, KeepOS: o.KeepOS,
 		Checks: rs.Definition().Checks, Now: s.a.o.Now().UTC(), Summary: v.Summary(),
 	})
-	return p, errors.Join(err, v.Close())
+	return p, v.Moment(), errors.Join(err, v.Close())
 }
 
 // Progress implements httpapi.Answers.

@@ -154,6 +154,7 @@ type App struct {
 	listener   net.Listener
 	debug      net.Listener // of profiles and the level of the log
 	snapshots  *snapshots
+	plans      plans
 	access     access // of the page
 	closes     []func()
 

@@ -63,6 +63,15 @@ func (a *App) FetchTypes(ctx context.Context) error {
 	return files.WritePrivate(typesFile(a.o.Store), body)
 }
 
+// typesVersion changes with the catalogue that the last scan left.
+func typesVersion(dir string) string {
+	info, err := os.Stat(typesFile(dir))
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%d bytes of %d", info.Size(), info.ModTime().UnixNano())
+}
+
 // LoadTypes reads the catalogue that the last scan left beside the store; none
 // is no error.
 func LoadTypes(dir string) ([]ecs.InstanceType, error) {

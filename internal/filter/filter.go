@@ -388,3 +388,15 @@ func (c *condition) check(k *Known) error {
 	}
 	return &Error{c.word, c.text, where + Nearest(name, known)}
 }
+
+// Key is the same for two filters that were written alike, and for no two that
+// let different instances through.
+func (f *Filter) Key() string {
+	var b strings.Builder
+	for _, word := range Words() {
+		for _, c := range *f.list(word) {
+			fmt.Fprintf(&b, "%s=%q/%q ", word, c.text, c.name)
+		}
+	}
+	return b.String()
+}

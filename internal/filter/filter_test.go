@@ -185,3 +185,31 @@ func TestSystemsAsPeopleWriteThem(t *testing.T) {
 		}
 	}
 }
+
+// Filters that let different instances through have different keys.
+func TestKeyTellsFiltersApart(t *testing.T) {
+	seen := map[string]filter.Values{}
+	for _, v := range []filter.Values{
+		{},
+		{"region": {"cn-hangzhou"}},
+		{"exclude": {"region=cn-hangzhou"}},
+		{"region": {"cn-hangzhou", "cn-beijing"}},
+		{"account": {"cn-hangzhou"}},
+		{"tag": {"a=b"}},
+		{"tag": {"a", "b"}},
+		{"tag": {"a"}},
+		{"verdict": {"unknown"}},
+		{"verdict": {"shenlong-6=unknown"}},
+		{"os": {"centos:7"}},
+		{"os": {"centos"}},
+	} {
+		f, err := filter.Parse(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if was, ok := seen[f.Key()]; ok {
+			t.Errorf("%v and %v have the key %q", was, v, f.Key())
+		}
+		seen[f.Key()] = v
+	}
+}

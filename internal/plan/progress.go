@@ -84,6 +84,19 @@ type ProgressSource interface {
 	Progress(number uint64) (*record.Progress, error)
 }
 
+// Owners are the tags by which the last scan counted owners, and whether what has
+// none of them counted for its account: whose an instance is, where nobody says.
+func Owners(src ProgressSource) (tags []string, account bool, err error) {
+	points, err := src.Points(1)
+	if err != nil {
+		return nil, false, fmt.Errorf("read who owns what: %w", err)
+	}
+	if len(points) == 0 {
+		return nil, false, nil
+	}
+	return points[0].OwnerTags, points[0].OwnerAccount, nil
+}
+
 // maxPoints is more than a store keeps.
 const maxPoints = 2000
 

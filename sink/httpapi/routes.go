@@ -109,7 +109,7 @@ func (s *server) apiRoutes() []route {
 			route{method: http.MethodGet, path: "/api/v1/changes", text: "What changed since a scan or a time", params: append(scopeParams()[:2], since), answer: changesAnswer{}, handle: s.apiChanges, long: true},
 			route{
 				method: http.MethodGet, path: "/api/v1/plan", text: "The migration plan for one target", params: append(scopeParams(), text("target", "where to; default shenlong-6"),
-					text("owner_tag", "tag that names an instance's owner"), param{name: "keep_os", text: "prefer a 5th-generation family over another operating system", kind: "boolean"}),
+					text("owner_tag", "tag that names an instance's owner; default those by which the last scan counted owners"), param{name: "keep_os", text: "prefer a 5th-generation family over another operating system", kind: "boolean"}),
 				answer: plan.Plan{}, handle: s.apiPlan, long: true,
 			},
 			route{

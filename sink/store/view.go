@@ -350,6 +350,21 @@ func (v *View) AtLeast(level rules.Level) (instances int, byTarget map[string]in
 	return instances, byTarget
 }
 
+// Moment is a state of the store: a commit, and the day by which waivers are
+// judged. What two answers of one moment say cannot differ.
+type Moment struct {
+	Commit int
+	Day    string
+}
+
+// Moment is that of the last commit.
+func (db *DB) Moment() Moment { return db.snap.Load().moment() }
+
+// Moment is that of the view.
+func (v *View) Moment() Moment { return v.snap.moment() }
+
+func (s *snapshot) moment() Moment { return Moment{Commit: s.commit, Day: s.today} }
+
 // Judged says by which rule set the store's own verdicts were made, for which
 // targets, and whether the view shows these.
 func (v *View) Judged() (digest string, targets []string, own bool) {
