@@ -34,6 +34,7 @@ type judged struct {
 	level      Level
 	confidence Confidence
 	prefix     string // said before the rule's reason
+	hangs      bool   // it would be firmer were the guest known to be up
 }
 
 // osJudgement is what the operating system rules say of one candidate.
@@ -327,6 +328,7 @@ func (e *evaluation) observed(t *Target) *judged {
 			if os.level == Incompatible || e.p.facts[factGuestUp] != Yes {
 				out.confidence = Low
 			}
+			out.hangs = os.level != Incompatible && e.p.facts[factGuestUp] == Unobserved
 			out.prefix = fmt.Sprintf("By its operating system alone it would be %s (%s). ", os.level, os.rule.id())
 		}
 		return out
@@ -373,6 +375,7 @@ func (e *evaluation) assemble(t *Target, found []judged, confirm bool) Verdict {
 	}
 	f := &v.Findings[0]
 	v.Level, v.Confidence, v.Rule, v.Reason, v.Source = f.Level, f.Confidence, f.Rule, f.Reason, f.Source
+	v.HangsOnUp = found[0].hangs
 	if v.Level == Compatible { // no firmer than the weakest of what it rests on
 		for i := range found {
 			if found[i].rule.stage != StageAdvisory {

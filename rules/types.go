@@ -242,6 +242,10 @@ type Verdict struct {
 	Checks     []string   `json:"checks"`
 	Findings   []Finding  `json:"findings,omitempty"`
 	Waiver     *Waiver    `json:"waiver,omitempty"`
+	// HangsOnUp says that the verdict rests on nothing but an instance that is
+	// Running, and that it is not known whether its guest is up: to be heard of
+	// would make it firmer.
+	HangsOnUp bool `json:"-"`
 }
 
 // Classification is all that the rule set says of one set of Facts. It is

@@ -306,22 +306,12 @@ func (q *platformLookup) askOne(ctx context.Context, id string) event.EvidenceIt
 // scope is not asked again for a while.
 func (q *platformLookup) failed(ctx context.Context, item event.EvidenceItem, err error) event.EvidenceItem {
 	p, s := q.p, q.scope
-	item.Cause = err.Error()
-	e, ok := errors.AsType[*ecs.Error](err)
-	if ok {
-		item.Cause, item.Mend = fmt.Sprintf("%s: %s", e.Action, e.Class), e.Mend
-		if e.Code != "" {
-			item.Cause += " (" + e.Code + ")"
-		}
-		if e.Class == ecs.Contradicted { // it says why
-			item.Cause += ": " + e.Err.Error()
-		}
-	}
-	refused := ok && (e.Class == ecs.Permission || e.Class == ecs.RegionClosed || e.Class == ecs.Credentials || unknownAction(e.Code))
+	why, refused := causeOf(err)
+	item.Cause, item.Mend = why.Cause, why.Mend
 	if ctx.Err() != nil {
 		return item
 	}
-	if ok && (e.Class == ecs.Contradicted || e.Class == ecs.BadRequest) && !refused {
+	if e, ok := errors.AsType[*ecs.Error](err); ok && (e.Class == ecs.Contradicted || e.Class == ecs.BadRequest) && !refused {
 		item.Asked = p.now() // the same question has the same answer: not before its day
 	}
 	if !refused {

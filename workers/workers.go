@@ -46,7 +46,8 @@ type Observer interface{ Classified(instances int) }
 type Worker struct {
 	images   Images
 	bus      Publisher
-	platform *Platform // nil where the platform is not asked
+	platform *Platform   // nil where the platform is not asked
+	beats    *Heartbeats // nil where nobody is asked for heartbeats
 	reader   atomic.Pointer[outcome.Reader]
 	observer Observer
 	log      *slog.Logger
@@ -69,6 +70,12 @@ func (w *Worker) WithPlatform(p *Platform) *Worker {
 	return w
 }
 
+// WithHeartbeats lets the worker ask which guests were heard of.
+func (w *Worker) WithHeartbeats(h *Heartbeats) *Worker {
+	w.beats = h
+	return w
+}
+
 // HandlePage classifies one page and publishes the result. stored is the
 // broker's time when the page was taken.
 func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, stored time.Time) error {
@@ -85,8 +92,13 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 		return err
 	}
 	_, span = trace.Start(ctx, "classify", trace.Int("shenscan.instances", page.Rows.Len()))
-	out := Classify(w.reader.Load(), page, images)
+	out, hanging := classify(w.reader.Load(), page, images)
 	span.End(nil)
+	if w.beats != nil {
+		if out, err = w.heard(ctx, page, images, out, hanging); err != nil {
+			return err
+		}
+	}
 	out.Failures = failures
 	out.Order = order(page, stored)
 	if len(failures) > 0 {
@@ -100,6 +112,30 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 	}
 	w.observer.Classified(out.Rows.Len())
 	return nil
+}
+
+// heard asks for the heartbeats that verdicts of the page hang on, and judges the
+// page again where there are some.
+func (w *Worker) heard(ctx context.Context, page *event.InstancesListed, images []*Image, out *event.InstancesClassified, hanging []int) (*event.InstancesClassified, error) {
+	w.beats.calls.listed(page)
+	if len(hanging) == 0 {
+		return out, nil
+	}
+	asking, span := trace.Start(ctx, "ask for heartbeats", trace.Int("shenscan.profiles", len(hanging)))
+	known, err := w.beats.fill(asking, page, hanging)
+	span.End(err)
+	if err != nil || known == nil {
+		return out, err
+	}
+	byID := make(map[string]*Image, len(images))
+	for i := range page.Software {
+		byID[page.Software[i].ImageID] = images[i]
+	}
+	images = make([]*Image, len(known.Software))
+	for i := range known.Software {
+		images[i] = byID[known.Software[i].ImageID]
+	}
+	return Classify(w.reader.Load(), known, images), nil
 }
 
 // holdAgainstFleet looks for instances that run on machines of a class on which
@@ -167,8 +203,15 @@ func imageIDs(software []event.Installed) []string {
 // Classify judges a page: what its instances have in common, once. images are
 // those of its software.
 func Classify(r *outcome.Reader, page *event.InstancesListed, images []*Image) *event.InstancesClassified {
+	out, _ := classify(r, page, images)
+	return out
+}
+
+// classify also says which profiles, in order, have a verdict that hangs on
+// whether their guests are up.
+func classify(r *outcome.Reader, page *event.InstancesListed, images []*Image) (out *event.InstancesClassified, hanging []int) {
 	c := r.Classifier()
-	out := &event.InstancesClassified{
+	out = &event.InstancesClassified{
 		Walk: page.Walk, Page: page.Page, Ruleset: c.Digest(), Targets: c.Targets(),
 		Software: make([]*rules.Facts, len(page.Software)), Hardware: page.Hardware, Profiles: make([]event.Profile, len(page.Profiles)), Rows: page.Rows,
 	}
@@ -182,7 +225,10 @@ func Classify(r *outcome.Reader, page *event.InstancesListed, images []*Image) *
 	}
 	numbers := map[*outcome.Class]int{}
 	for i, p := range page.Profiles {
-		class := r.Class(systems[p.Software], hosts[p.Hardware].Host, hosts[p.Hardware].there)
+		class, hangs := r.ClassHangs(systems[p.Software], hosts[p.Hardware].Host, hosts[p.Hardware].there)
+		if hangs {
+			hanging = append(hanging, i)
+		}
 		number, known := numbers[class]
 		if !known {
 			number = len(out.Classes)
@@ -192,7 +238,7 @@ func Classify(r *outcome.Reader, page *event.InstancesListed, images []*Image) *
 		p.Class = number
 		out.Profiles[i] = p
 	}
-	return out
+	return out, hanging
 }
 
 // host is a machine, and the targets that it is there on.

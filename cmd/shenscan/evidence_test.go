@@ -38,7 +38,7 @@ func TestThePlatformIsAskedOnceForAnImage(t *testing.T) {
 	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 1500, Regions: 4, Seed: 7})
 	store := t.TempDir()
-	first := scanEvidence(t, sim, store)
+	first := scanEvidence(t, sim, store, "--heartbeat-share=0")
 	cold := sim.Stats()
 	asked := 0
 	for _, e := range first.Evidence {
@@ -51,7 +51,7 @@ func TestThePlatformIsAskedOnceForAnImage(t *testing.T) {
 	if asked == 0 || cold.OfferedAsked < asked || cold.OfferedAsked > asked+yardsticks {
 		t.Errorf("%d calls for %d images; want one each, and for the yardsticks", cold.OfferedAsked, asked)
 	}
-	second := scanEvidence(t, sim, store)
+	second := scanEvidence(t, sim, store, "--heartbeat-share=0")
 	if n := sim.Stats().OfferedAsked - cold.OfferedAsked; n > asked/10 { // none, but for the turn of a day
 		t.Errorf("the second scan made %d calls", n)
 	}
@@ -75,7 +75,7 @@ func TestThePlatformIsAskedOnceForAnImage(t *testing.T) {
 func TestWhatThePlatformDoesNotSayLeavesVerdictsAsTheyAre(t *testing.T) {
 	t.Parallel()
 	o := ecssim.Options{Instances: 600, Regions: 2, Seed: 21}
-	without := scanEvidence(t, simulator(t, o), t.TempDir(), "--platform-evidence=false")
+	without := scanEvidence(t, simulator(t, o), t.TempDir(), "--platform-evidence=false", "--heartbeat-share=0")
 	if len(without.Evidence) != 0 {
 		t.Errorf("evidence that nobody asked for: %+v", without.Evidence)
 	}
@@ -97,7 +97,7 @@ func TestWhatThePlatformDoesNotSayLeavesVerdictsAsTheyAre(t *testing.T) {
 				tt.options.Contradict = []string{name}
 			}
 			sim := simulator(t, tt.options)
-			got := scanEvidence(t, sim, t.TempDir())
+			got := scanEvidence(t, sim, t.TempDir(), "--heartbeat-share=0")
 			if diff := cmp.Diff(without.Instances, got.Instances); diff != "" {
 				t.Errorf("verdicts differ (-without +with):\n%.2000s", diff)
 			}
@@ -114,6 +114,100 @@ func TestWhatThePlatformDoesNotSayLeavesVerdictsAsTheyAre(t *testing.T) {
 				if n := sim.Stats().OfferedAsked; n != 0 {
 					t.Errorf("%d calls were answered", n)
 				}
+			}
+		})
+	}
+}
+
+// heartbeats are what a simulator was asked of them.
+func heartbeats(sim *ecssim.Server) (calls int) {
+	for _, c := range sim.Stats().Calls {
+		if c.Action == "DescribeCloudAssistantStatus" {
+			calls += c.Calls
+		}
+	}
+	return calls
+}
+
+// Verdicts that rest on an instance that is Running are firmer where its guest
+// was heard of, and nobody is asked twice.
+func TestHeartbeatsFirmVerdictsThatHangOnThem(t *testing.T) {
+	sim := simulator(t, ecssim.Options{Instances: 1500, Regions: 3, Seed: 7, OfflineAgents: 0.2})
+	store := t.TempDir()
+	without := scanEvidence(t, sim, t.TempDir(), "--platform-evidence=false", "--heartbeat-share=0")
+	if n := heartbeats(sim); n != 0 {
+		t.Errorf("%d calls for heartbeats though nobody is to be asked", n)
+	}
+	first := scanEvidence(t, sim, store, "--platform-evidence=false", "--heartbeat-share=100")
+	cold := heartbeats(sim)
+	second := scanEvidence(t, sim, store, "--platform-evidence=false", "--heartbeat-share=100")
+	if n := heartbeats(sim) - cold; cold == 0 || n != 0 {
+		t.Errorf("%d calls in the first scan and %d in the second", cold, n)
+	}
+	if diff := cmp.Diff(first.Instances, second.Instances); diff != "" {
+		t.Errorf("the second scan says something else (-first +second):\n%.2000s", diff)
+	}
+	firmer := 0
+	for i, x := range first.Instances {
+		for j, v := range x.Verdicts {
+			was := without.Instances[i].Verdicts[j]
+			if v.Level != was.Level {
+				t.Errorf("%s on %s is %s and was %s without heartbeats", x.InstanceID, v.Target, v.Level, was.Level)
+			}
+			if v.Rule == "observed.up" && v.Confidence > was.Confidence {
+				firmer++
+			} else if v.Confidence != was.Confidence {
+				t.Errorf("%s on %s: confidence %s by %s, it was %s by %s", x.InstanceID, v.Target, v.Confidence, v.Rule, was.Confidence, was.Rule)
+			}
+		}
+	}
+	asked, answered, skipped := 0, 0, 0
+	for _, e := range first.Evidence {
+		if e.Source != "heartbeat" || e.About != "instances" {
+			t.Errorf("%+v", e)
+		}
+		asked, answered = asked+e.Asked, answered+e.Answered
+		for _, s := range e.Skipped {
+			skipped += s.Count
+		}
+	}
+	if firmer == 0 || answered == 0 || skipped == 0 || asked != answered+skipped {
+		t.Errorf("%d verdicts are firmer; of %d instances %d were heard of and %d were not", firmer, asked, answered, skipped)
+	}
+	t.Logf("%d calls for %d instances, %d heard of, %d verdicts firmer", cold, asked, answered, firmer)
+}
+
+// Answers about heartbeats that are none leave verdicts as they are without
+// asking, and the report names the cause.
+func TestWhatNoHeartbeatSaysLeavesVerdictsAsTheyAre(t *testing.T) {
+	o := ecssim.Options{Instances: 900, Regions: 2, Seed: 21}
+	without := scanEvidence(t, simulator(t, o), t.TempDir(), "--platform-evidence=false", "--heartbeat-share=0")
+	for name, cause := range map[string]string{
+		"denied": "Forbidden.RAM", ecssim.AgentsOfOthers: "bad-answer", ecssim.AgentsAhead: "future", ecssim.AgentsNowhere: "RegionId.ApiNotSupported",
+	} {
+		t.Run(name, func(t *testing.T) {
+			options := o
+			if name != "denied" {
+				options.Contradict = []string{name}
+			}
+			sim := simulator(t, options)
+			if name == "denied" {
+				if err := sim.AddFault(ecssim.Fault{Kind: ecssim.FaultForbidden, Action: "DescribeCloudAssistantStatus"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := scanEvidence(t, sim, t.TempDir(), "--platform-evidence=false")
+			if diff := cmp.Diff(without.Instances, got.Instances); diff != "" {
+				t.Errorf("verdicts differ (-without +with):\n%.2000s", diff)
+			}
+			for _, e := range got.Evidence {
+				named := slices.ContainsFunc(e.Skipped, func(s record.EvidenceSkipped) bool { return strings.Contains(s.Cause, cause) })
+				if e.Answered != 0 || !named {
+					t.Errorf("%+v does not say %q", e, cause)
+				}
+			}
+			if len(got.Evidence) != 2 {
+				t.Errorf("%d rows of evidence; want one a region", len(got.Evidence))
 			}
 		})
 	}

@@ -19,18 +19,35 @@ import (
 type EvidenceOptions struct {
 	// Platform asks on which instance types the platform offers each image.
 	Platform bool
+	// HeartbeatShare is how many calls may be made for heartbeats for each call
+	// that lists the fleet; 0 makes none.
+	HeartbeatShare float64
+}
+
+// kept is where workers find what earlier scans were answered.
+func (a *App) kept() workers.Kept {
+	if a.db != nil {
+		return storedEvidence{a.db}
+	}
+	return &askedEvidence{bus: a.bus, now: a.o.Now}
+}
+
+// heartbeats are what workers ask which guests are up; nil where nobody is to be
+// asked or can be.
+func (a *App) heartbeats(kept workers.Kept) *workers.Heartbeats {
+	cloud, ok := a.cloud.(ecs.AgentAPI)
+	if !ok || a.o.Evidence.HeartbeatShare <= 0 {
+		return nil
+	}
+	return workers.NewHeartbeats(a.o.Evidence.HeartbeatShare, cloud, kept, a.bus, a.o.Now, a.log)
 }
 
 // imageAPI is what workers ask for images: the cloud, and with it the platform
 // where it is to be asked and can be.
-func (a *App) imageAPI() (workers.ImageAPI, *workers.Platform) {
+func (a *App) imageAPI(kept workers.Kept) (workers.ImageAPI, *workers.Platform) {
 	cloud, ok := a.cloud.(workers.PlatformCloud)
 	if !ok || !a.o.Evidence.Platform {
 		return a.cloud, nil
-	}
-	var kept workers.Kept = &askedEvidence{bus: a.bus, now: a.o.Now}
-	if a.db != nil {
-		kept = storedEvidence{a.db}
 	}
 	p := workers.NewPlatform(a.classifier.Load(), cloud, kept, a.bus, a.o.Now, a.log)
 	return p, p

@@ -71,6 +71,7 @@ type Instance struct {
 	Status       string // Pending, Running, Starting, Stopping, Stopped
 	Zone         string
 	CreationTime string // "2017-12-10T04:04Z"
+	StartTime    string // when it was started last, in the same form
 	NetworkType  string // "classic" or "vpc"
 	IoOptimized  rules.Tri
 	OSNVMe       rules.Tri // ImageOptions.CurrentOSNVMeSupported

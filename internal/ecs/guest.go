@@ -59,13 +59,23 @@ type Agent struct {
 	Heartbeat  time.Time // the last one; zero where there was none
 }
 
+// AgentAPI tells of the agents of Cloud Assistant. It runs nothing. It is an
+// ability of some implementations of API.
+type AgentAPI interface {
+	// Agents tells of the agents of instances (DescribeCloudAssistantStatus), and
+	// how many calls that took. An instance that the answer does not name is left
+	// out.
+	Agents(ctx context.Context, s Scope, ids []string) (agents []Agent, calls int, err error)
+}
+
+// MaxAgents is how many instances one call of Agents is best given.
+const MaxAgents = 100
+
 // GuestAPI reaches into machines, through the agent of Cloud Assistant. It is an
 // ability of its own, and not part of API: what only lists machines can never
 // run anything on them.
 type GuestAPI interface {
-	// Agents tells of the agents of instances (DescribeCloudAssistantStatus). An
-	// instance that the answer does not name is left out.
-	Agents(ctx context.Context, s Scope, ids []string) ([]Agent, error)
+	AgentAPI
 	// RunCommand has a command run and returns the id of its invocation. One
 	// instance that cannot run it fails the whole call.
 	RunCommand(ctx context.Context, s Scope, c *Command) (invocation string, err error)

@@ -102,6 +102,9 @@ func listed(t *testing.T) (*event.InstancesListed, []ecs.Instance) {
 		Observed  int64
 		Instances []ecs.Instance
 	}](t)
+	for i := range whole.Instances { // what is no time is not kept
+		whole.Instances[i].StartTime = fmt.Sprintf("2026-11-0%dT04:04Z", i+1)
+	}
 	m := &event.InstancesListed{Walk: whole.Walk, Page: whole.Page, Epoch: whole.Epoch, Observed: whole.Observed}
 	m.SetInstances(whole.Instances)
 	return m, whole.Instances

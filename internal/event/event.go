@@ -304,7 +304,7 @@ type PageFailed struct {
 // answer serves scans for weeks, and missing evidence makes none partial.
 type EvidenceRead struct {
 	Scope  ecs.Scope      `json:"scope"`
-	Source string         `json:"source"` // EvidencePlatform
+	Source string         `json:"source"` // EvidencePlatform, EvidenceHeartbeat
 	At     time.Time      `json:"at"`     // when the worker had it together
 	Items  []EvidenceItem `json:"items"`  // at most MaxEvidence
 }
@@ -312,6 +312,10 @@ type EvidenceRead struct {
 // EvidencePlatform is the platform's answer on which instance types it offers
 // an image.
 const EvidencePlatform = "platform"
+
+// EvidenceHeartbeat is when the agent of Cloud Assistant of an instance was heard
+// of last.
+const EvidenceHeartbeat = "heartbeat"
 
 // YardstickPrefix begins the id of an EvidenceItem that others are compared
 // with; it is no image of the fleet.
@@ -334,6 +338,8 @@ type EvidenceItem struct {
 	Types string `json:"types,omitempty"`
 	// Image is the image that was asked about where ID is no image's own.
 	Image string `json:"image,omitempty"`
+	// Heard is the last heartbeat of the instance; zero where there was none.
+	Heard time.Time `json:"heard,omitzero"`
 	// Cause is why there is no answer that can be used, and Mend what to do.
 	Cause string `json:"cause,omitempty"`
 	Mend  string `json:"mend,omitempty"`

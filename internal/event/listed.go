@@ -68,8 +68,10 @@ func (w *PageWriter) Add(x *ecs.Instance) {
 		w.software.number(&sw, maphash.String(seed, sw.ImageID)^mix(maphash.String(seed, sw.OSName))),
 		w.hardware.number(&hw, maphash.String(seed, hw.InstanceType)),
 	}
+	started, _ := PackMinute(x.StartTime)
 	w.rows.row(&Row{
-		ID: x.ID, Name: x.Name, Zone: x.Zone, Status: x.Status, CreationTime: x.CreationTime, NetworkType: x.NetworkType,
+		Started: started,
+		ID:      x.ID, Name: x.Name, Zone: x.Zone, Status: x.Status, CreationTime: x.CreationTime, NetworkType: x.NetworkType,
 		CPU: x.CPU, MemoryMiB: x.MemoryMiB, Tags: x.Tags, Profile: w.profiles.number(&pair, mix(uint64(pair[0])<<32|uint64(pair[1]))),
 	})
 }
@@ -119,8 +121,12 @@ func (m *InstancesListed) Instances() []ecs.Instance {
 		if sw.Guest != (rules.GuestFacts{}) {
 			guest = &sw.Guest
 		}
+		started := ""
+		if r.Started > 0 {
+			started = UnpackMinute(r.Started)
+		}
 		out = append(out, ecs.Instance{
-			Guest: guest, ID: r.ID, Name: r.Name, Type: hw.InstanceType, Family: hw.InstanceFamily, ImageID: sw.ImageID,
+			StartTime: started, Guest: guest, ID: r.ID, Name: r.Name, Type: hw.InstanceType, Family: hw.InstanceFamily, ImageID: sw.ImageID,
 			OSName: sw.OSName, OSNameEn: sw.OSNameEn, OSType: sw.OSType, Status: r.Status, Zone: r.Zone,
 			CreationTime: r.CreationTime, NetworkType: r.NetworkType, IoOptimized: hw.IoOptimized, OSNVMe: hw.OSNVMe,
 			CPU: r.CPU, MemoryMiB: r.MemoryMiB, Tags: r.Tags,

@@ -14,7 +14,8 @@ type Row struct {
 	ID, Name, Zone, Status, CreationTime, NetworkType string
 	CPU, MemoryMiB                                    int32
 	Tags                                              []ecs.Tag
-	Profile                                           int // index into Profiles
+	Profile                                           int    // index into Profiles
+	Started                                           uint64 // when it was started last, as PackMinute has it; 0 where that is not known
 }
 
 // Rows are the instances of a page in their encoding. The producer encodes them
@@ -62,7 +63,7 @@ func (r *Row) equal(o *Row) bool {
 		}
 	}
 	return r.ID == o.ID && r.Name == o.Name && r.Zone == o.Zone && r.Status == o.Status && r.CreationTime == o.CreationTime &&
-		r.NetworkType == o.NetworkType && r.CPU == o.CPU && r.MemoryMiB == o.MemoryMiB && r.Profile == o.Profile
+		r.NetworkType == o.NetworkType && r.CPU == o.CPU && r.MemoryMiB == o.MemoryMiB && r.Profile == o.Profile && r.Started == o.Started
 }
 
 // All decodes every row. The strings share memory with the message: who keeps one
@@ -143,6 +144,7 @@ func (w *rowWriter) row(x *Row) {
 	b = w.at(b, 1, x.Status)
 	b = w.at(b, 2, x.NetworkType)
 	b = appendMinute(b, x.CreationTime)
+	b = appendUint(b, x.Started)
 	b = binary.AppendVarint(b, int64(x.CPU))
 	b = binary.AppendVarint(b, int64(x.MemoryMiB))
 	b = appendUint(b, uint64(len(x.Tags)))
@@ -247,6 +249,7 @@ type RowReader struct {
 	Zone, Status, NetworkType Word
 	Created                   uint64 // the creation time by PackMinute; 0: it is spelt otherwise, see CreatedText
 	CreatedText               Word
+	Started                   uint64 // the same of the last start, or 0
 	CPU, MemoryMiB            int32
 	Tags                      []TagWords // reused by the next call of Next
 
@@ -296,6 +299,7 @@ func (in *RowReader) read() {
 	if in.Created == 0 {
 		in.CreatedText = in.text()
 	}
+	in.Started = r.uint()
 	in.CPU, in.MemoryMiB = r.int32(), r.int32()
 	in.Tags = in.Tags[:0]
 	for range r.count(2) {
@@ -330,7 +334,7 @@ func (in *RowReader) String(w Word) string {
 func (in *RowReader) Row() Row {
 	x := Row{
 		ID: in.ID, Name: in.Name, Profile: in.Profile, Zone: in.String(in.Zone), Status: in.String(in.Status), NetworkType: in.String(in.NetworkType),
-		CreationTime: in.String(in.CreatedText), CPU: in.CPU, MemoryMiB: in.MemoryMiB,
+		CreationTime: in.String(in.CreatedText), CPU: in.CPU, MemoryMiB: in.MemoryMiB, Started: in.Started,
 	}
 	if in.Created > 0 {
 		x.CreationTime = UnpackMinute(in.Created)
@@ -347,7 +351,7 @@ func (in *RowReader) Row() Row {
 // rows takes the rest of the message as rows and checks all of it: counts, numbers
 // of words and profiles, and times. RowReader relies on that and checks nothing.
 func (r *reader) rows(profiles int) Rows {
-	out := Rows{s: r.s[r.off:], n: r.count(10)}
+	out := Rows{s: r.s[r.off:], n: r.count(11)}
 	words := r.count(1)
 	if words > maxWords {
 		r.fail("more words than have a number")
@@ -379,6 +383,9 @@ func (r *reader) row(profiles, words uint64) {
 	if created := r.uint(); created == 0 {
 		r.skip()
 	} else if created > maxMinute {
+		r.fail("time out of range")
+	}
+	if r.uint() > maxMinute {
 		r.fail("time out of range")
 	}
 	r.int32()

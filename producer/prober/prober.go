@@ -327,8 +327,8 @@ func (r *run) awake(ctx context.Context, s ecs.Scope, list []Candidate) ([]Candi
 	for _, c := range list {
 		ids = append(ids, c.ID)
 	}
-	r.called(s, (len(ids)+ecs.MaxCommandInstances-1)/ecs.MaxCommandInstances)
-	agents, err := r.api.Agents(ctx, s, ids)
+	agents, calls, err := r.api.Agents(ctx, s, ids)
+	r.called(s, calls)
 	if err != nil {
 		return nil, r.stopped(ctx, s, err)
 	}

@@ -256,7 +256,7 @@ func TestOneUnfitMachineKeepsNoOtherFromAnswering(t *testing.T) {
 	}
 	var unfit string
 	for _, x := range first.Ask {
-		if agents, err := c.Agents(t.Context(), x.Scope, []string{x.ID}); err == nil && agents[0].Installed {
+		if agents, _, err := c.Agents(t.Context(), x.Scope, []string{x.ID}); err == nil && agents[0].Installed {
 			unfit = x.ID
 			break
 		}

@@ -4,6 +4,7 @@
 package outcome
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -135,7 +136,7 @@ type Reader struct {
 	targets []rules.Target
 
 	mu    sync.Mutex
-	known map[combination]uint32 // numbers in list; no pointers, which collections of garbage would follow
+	known map[combination]uint32 // numbers in list and hanging; no pointers, which collections of garbage would follow
 	list  []*Class
 	same  map[Class]uint32
 }
@@ -165,15 +166,28 @@ func (r *Reader) There(h *rules.Host, hw rules.Hardware) uint32 {
 // Class is that of a system on a host that is there on some targets, both read
 // by the Reader's Classifier. It is shared and must not be changed.
 func (r *Reader) Class(s *rules.System, h *rules.Host, there uint32) *Class {
+	class, _ := r.ClassHangs(s, h, there)
+	return class
+}
+
+// hanging is the bit of a number that says that a verdict hangs on whether the
+// guest is up.
+const hanging = 1 << 31
+
+// ClassHangs is Class, and whether a verdict hangs on whether the guest is up
+// (rules.Verdict.HangsOnUp).
+func (r *Reader) ClassHangs(s *rules.System, h *rules.Host, there uint32) (class *Class, hangs bool) {
 	key := combination{rules.Pair(s, h), there}
 	r.mu.Lock()
 	if n, ok := r.known[key]; ok {
-		class := r.list[n]
+		class := r.list[n&^hanging]
 		r.mu.Unlock()
-		return class
+		return class, n&hanging != 0
 	}
 	r.mu.Unlock()
-	is := Of(r.by.Evaluate(s, h), there)
+	cl := r.by.Evaluate(s, h)
+	is := Of(cl, there)
+	hangs = slices.ContainsFunc(cl.Verdicts, func(v rules.Verdict) bool { return v.HangsOnUp })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.known) >= maxKnown {
@@ -188,5 +202,8 @@ func (r *Reader) Class(s *rules.System, h *rules.Host, there uint32) *Class {
 		r.same[is] = n
 	}
 	r.known[key] = n
-	return r.list[n]
+	if hangs {
+		r.known[key] = n | hanging
+	}
+	return r.list[n], hangs
 }

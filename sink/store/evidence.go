@@ -30,6 +30,9 @@ const (
 	// is in use in it: workers remember images for six hours, twice where one
 	// took it from another.
 	evidenceUse = 13 * time.Hour
+	// beatUse is the same of what a worker looks up with each page: as far as
+	// clocks may be apart.
+	beatUse = 5 * time.Minute
 	// maxEvidenceText bounds each text of an item.
 	maxEvidenceText = 64 << 10
 )
@@ -163,12 +166,16 @@ func (v *View) Evidence(began time.Time) ([]record.Evidence, error) {
 			if err := format.ReadJSON("evidence", value, &is); err != nil {
 				return err
 			}
-			if is.Seen.Before(began.Add(-evidenceUse)) {
+			about, use := "images", evidenceUse
+			if part[2] == event.EvidenceHeartbeat {
+				about, use = "instances", beatUse
+			}
+			if is.Seen.Before(began.Add(-use)) {
 				continue
 			}
 			row := rows[string(k[:len(k)-len(part[3])])]
 			if row == nil {
-				row = &record.Evidence{Source: part[2], Account: s.Account, Region: s.Region, About: "images"}
+				row = &record.Evidence{Source: part[2], Account: s.Account, Region: s.Region, About: about}
 				rows[string(k[:len(k)-len(part[3])])] = row
 			}
 			is.ID = part[3]

@@ -43,7 +43,8 @@ func Actions() []Action {
 		{Name: actInstances, Permission: "ecs:DescribeInstances"},
 		{Name: actImages, Permission: "ecs:DescribeImages"},
 		{Name: actTypes, Permission: "ecs:DescribeInstanceTypes"},
-		{Name: actStock, Permission: "ecs:DescribeAvailableResource", Optional: true}, // plan --availability
+		{Name: actStock, Permission: "ecs:DescribeAvailableResource", Optional: true},     // plan --availability
+		{Name: actAgents, Permission: "ecs:DescribeCloudAssistantStatus", Optional: true}, // --heartbeat-share
 		{Name: actAgents, Permission: "ecs:DescribeCloudAssistantStatus", Probe: true, Optional: true},
 		{Name: actRun, Permission: "ecs:RunCommand", Probe: true, Optional: true},
 		{Name: actResults, Permission: "ecs:DescribeInvocationResults", Probe: true, Optional: true},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -326,10 +327,8 @@ func permissionMend(e *ecs.Error, f failure) string {
 		return "let the base identity call sts:AssumeRole on the role, and let the role's trust policy name that identity"
 	}
 	file := "deploy/ram-policy.json"
-	for _, a := range Actions() {
-		if a.Name == e.Action && a.Probe {
-			file = "deploy/ram-policy-probe.json"
-		}
+	if i := slices.IndexFunc(Actions(), func(a Action) bool { return a.Name == e.Action }); i >= 0 && Actions()[i].Probe {
+		file = "deploy/ram-policy-probe.json"
 	}
 	return "grant " + action + " to the identity that shenscan uses in account " + e.Scope.Account + " (" + file + " holds all that is needed)"
 }

@@ -28,6 +28,8 @@ type Client struct {
 	accounts atomic.Pointer[AccountSet]
 	// throttled holds the headers of the last answer that was throttled.
 	throttled atomic.Pointer[http.Header]
+	// fewAgents says that a server does not take ecs.MaxAgents ids at once.
+	fewAgents atomic.Bool
 
 	mu        sync.Mutex
 	signers   map[string]*signer   // by endpoint

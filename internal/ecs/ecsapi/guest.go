@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/ecs"
@@ -16,33 +17,53 @@ var _ ecs.GuestAPI = (*Client)(nil)
 
 // Bounds of what is asked and answered about machines themselves.
 const (
-	maxAgents      = 50       // ids of one DescribeCloudAssistantStatus
+	fewAgents      = 50       // ids of one DescribeCloudAssistantStatus that every version of its documents allows
 	maxResultPages = 20       // of one invocation, which has MaxCommandInstances results
 	maxOutput      = 24 << 10 // bytes of one output, as the API cuts it
 	maxCommand     = 18 << 10 // bytes of a command
 )
 
-// Agents implements ecs.GuestAPI.
-func (c *Client) Agents(ctx context.Context, s ecs.Scope, ids []string) ([]ecs.Agent, error) {
-	var out []ecs.Agent
-	for chunk := range slices.Chunk(ids, maxAgents) {
-		req := newRequest(ecsVersion, actAgents)
-		req.set("RegionId", s.Region)
-		req.set("PageSize", strconv.Itoa(maxAgents))
-		for i, id := range chunk {
-			req.set("InstanceId."+strconv.Itoa(i+1), id)
+// Agents implements ecs.AgentAPI. A server that takes fewer ids in one call than
+// others, or answers for the first of them alone, is given fewer from then on.
+func (c *Client) Agents(ctx context.Context, s ecs.Scope, ids []string) (out []ecs.Agent, calls int, err error) {
+	for len(ids) > 0 {
+		most := ecs.MaxAgents
+		if c.fewAgents.Load() {
+			most = fewAgents
 		}
-		var agents []ecs.Agent
-		err := c.do(ctx, s, req, func(body []byte) (err error) {
-			agents, err = decodeAgents(body, chunk)
-			return err
-		})
+		chunk := ids[:min(most, len(ids))]
+		calls++
+		got, err := c.agents(ctx, s, chunk)
+		e, _ := errors.AsType[*ecs.Error](err)
+		if len(chunk) > fewAgents && (e != nil && strings.Contains(e.Code, "ExceedLimit") || err == nil && len(got) <= fewAgents && len(got) > 0) {
+			c.fewAgents.Store(true)
+			ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+				return slices.ContainsFunc(got, func(a ecs.Agent) bool { return a.InstanceID == id })
+			})
+			out = append(out, got...)
+			continue
+		}
 		if err != nil {
-			return nil, err
+			return nil, calls, err
 		}
-		out = append(out, agents...)
+		out, ids = append(out, got...), ids[len(chunk):]
 	}
-	return out, nil
+	return out, calls, nil
+}
+
+// agents makes one call.
+func (c *Client) agents(ctx context.Context, s ecs.Scope, ids []string) (agents []ecs.Agent, err error) {
+	req := newRequest(ecsVersion, actAgents)
+	req.set("RegionId", s.Region)
+	req.set("PageSize", strconv.Itoa(fewAgents)) // said to be ignored beside ids; more is said to be refused
+	for i, id := range ids {
+		req.set("InstanceId."+strconv.Itoa(i+1), id)
+	}
+	err = c.doAside(ctx, s, req, func(body []byte) (err error) {
+		agents, err = decodeAgents(body, ids)
+		return err
+	})
+	return agents, err
 }
 
 // wireAgents is an answer of DescribeCloudAssistantStatus.
@@ -65,10 +86,15 @@ func decodeAgents(body []byte, asked []string) ([]ecs.Agent, error) {
 		return nil, missing("InstanceCloudAssistantStatusSet")
 	}
 	var out []ecs.Agent
+	told := map[string]bool{}
 	for _, a := range m.InstanceCloudAssistantStatusSet.v.InstanceCloudAssistantStatus {
-		if !slices.Contains(asked, a.InstanceID) {
+		switch {
+		case !slices.Contains(asked, a.InstanceID):
 			return nil, fmt.Errorf("the answer tells of %.40q, which was not asked for", a.InstanceID)
+		case told[a.InstanceID]:
+			return nil, fmt.Errorf("the answer tells of %.40q twice", a.InstanceID)
 		}
+		told[a.InstanceID] = true
 		out = append(out, ecs.Agent{InstanceID: a.InstanceID, Installed: a.CloudAssistantStatus == "true", Heartbeat: instant(a.LastHeartbeatTime)})
 	}
 	return out, nil

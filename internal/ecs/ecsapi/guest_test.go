@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -92,27 +93,60 @@ func TestAnswersAboutGuestsThatAreNoAnswers(t *testing.T) {
 			t.Errorf("%s: %+v", body, got)
 		}
 	}
-	for _, body := range []string{`{}`, `{"InstanceCloudAssistantStatusSet":{"InstanceCloudAssistantStatus":[{"InstanceId":"i-9","CloudAssistantStatus":"true"}]}}`} {
+	for _, body := range []string{`{}`, `{"InstanceCloudAssistantStatusSet":{"InstanceCloudAssistantStatus":[{"InstanceId":"i-1","CloudAssistantStatus":"true"},{"InstanceId":"i-1","CloudAssistantStatus":"false"}]}}`, `{"InstanceCloudAssistantStatusSet":{"InstanceCloudAssistantStatus":[{"InstanceId":"i-9","CloudAssistantStatus":"true"}]}}`} {
 		if got, err := decodeAgents([]byte(body), []string{"i-1"}); err == nil {
 			t.Errorf("%s: %+v", body, got)
 		}
 	}
 }
 
-func TestAgentsAreAskedForFiftyACall(t *testing.T) {
-	f := newFake(t, map[string]http.HandlerFunc{actAgents: func(w http.ResponseWriter, r *http.Request) {
-		id := r.URL.Query().Get("InstanceId.1")
-		answer(w, 200, `{"RequestId":"r","InstanceCloudAssistantStatusSet":{"InstanceCloudAssistantStatus":[{"InstanceId":"`+id+`","CloudAssistantStatus":"true","LastHeartbeatTime":"2026-11-22T09:00:00Z"}]}}`)
-	}})
-	ids := make([]string, 51)
+func agentsOf(w http.ResponseWriter, r *http.Request, most int) {
+	var b strings.Builder
+	for i := 1; i <= most; i++ {
+		id := r.URL.Query().Get("InstanceId." + strconv.Itoa(i))
+		if id == "" {
+			break
+		}
+		if i > 1 {
+			b.WriteByte(',')
+		}
+		b.WriteString(`{"InstanceId":"` + id + `","CloudAssistantStatus":"true","LastHeartbeatTime":"2026-11-22T09:00:00Z"}`)
+	}
+	answer(w, 200, `{"RequestId":"r","InstanceCloudAssistantStatusSet":{"InstanceCloudAssistantStatus":[`+b.String()+`]}}`)
+}
+
+func TestAgentsAreAskedForAHundredACall(t *testing.T) {
+	ids := make([]string, 120)
 	for i := range ids {
 		ids[i] = "i-" + strings.Repeat("x", i+1)
 	}
-	got, err := newTestClient(t, f, nil).Agents(t.Context(), testScope, ids)
-	if err != nil || len(got) != 2 || f.count(actAgents) != 2 {
-		t.Fatal(got, err, f.count(actAgents))
-	}
-	if !got[1].Installed || got[1].InstanceID != ids[50] || got[1].Heartbeat.IsZero() {
-		t.Errorf("%+v", got[1])
+	for name, tt := range map[string]struct {
+		serve http.HandlerFunc
+		calls int // of the first time and of the second
+		again int
+	}{
+		"all":            {func(w http.ResponseWriter, r *http.Request) { agentsOf(w, r, 100) }, 2, 2},
+		"the first half": {func(w http.ResponseWriter, r *http.Request) { agentsOf(w, r, 50) }, 3, 3},
+		"fifty at most": {func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Get("InstanceId.51") != "" {
+				answer(w, 403, `{"Code":"InstanceIds.ExceedLimit","Message":"The number of instance IDs exceeds the limit.","RequestId":"r"}`)
+				return
+			}
+			agentsOf(w, r, 50)
+		}, 4, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, map[string]http.HandlerFunc{actAgents: tt.serve})
+			c := newTestClient(t, f, nil)
+			for round, want := range []int{tt.calls, tt.again} {
+				got, calls, err := c.Agents(t.Context(), testScope, ids)
+				if err != nil || len(got) != len(ids) || calls != want {
+					t.Fatalf("round %d: %d agents in %d calls, %v; want %d in %d", round, len(got), calls, err, len(ids), want)
+				}
+				if last := got[len(got)-1]; !last.Installed || last.InstanceID != ids[119] || last.Heartbeat.IsZero() {
+					t.Errorf("%+v", last)
+				}
+			}
+		})
 	}
 }

@@ -52,7 +52,8 @@ type wireInstance struct {
 	InstanceTypeFamily       string
 	ImageID                  string `json:"ImageId"`
 	OSName, OSNameEn, OSType string
-	Status, CreationTime     string
+	Status                   string
+	CreationTime, StartTime  string
 	InstanceNetworkType      string
 	IoOptimized              rules.Tri
 	ImageOptions             maybe[struct{ CurrentOSNVMeSupported rules.Tri }]
@@ -94,7 +95,7 @@ func (w *wireInstance) instance() ecs.Instance {
 	return ecs.Instance{
 		ID: w.InstanceID, Name: w.InstanceName, Type: w.InstanceType, Family: w.InstanceTypeFamily, ImageID: w.ImageID,
 		OSName: w.OSName, OSNameEn: w.OSNameEn, OSType: w.OSType, Status: w.Status, Zone: w.ZoneID,
-		CreationTime: w.CreationTime, NetworkType: w.InstanceNetworkType, IoOptimized: w.IoOptimized,
+		CreationTime: w.CreationTime, StartTime: w.StartTime, NetworkType: w.InstanceNetworkType, IoOptimized: w.IoOptimized,
 		OSNVMe: w.ImageOptions.v.CurrentOSNVMeSupported, CPU: w.CPU, MemoryMiB: w.Memory, Tags: w.Tags,
 	}
 }

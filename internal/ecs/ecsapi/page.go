@@ -113,7 +113,7 @@ func (r *pageReader) instanceList(key []byte, i int) int {
 
 // ownFields is the number of the last field that hardly any two instances have
 // the same in.
-const ownFields = 3
+const ownFields = 4
 
 func (r *pageReader) instance(i int) int {
 	l := r.out
@@ -130,11 +130,13 @@ func (r *pageReader) instance(i int) int {
 		case "InstanceName":
 			field, text = 2, &x.Name
 		case "CreationTime":
-			field, text = ownFields, &x.CreationTime
+			field, text = 3, &x.CreationTime
+		case "StartTime":
+			field, text = ownFields, &x.StartTime
 		case "RegionId":
 			field, text = 12, &region
 		case "ZoneId":
-			field, text = 4, &x.Zone
+			field, text = 19, &x.Zone
 		case "InstanceType":
 			field, text = 5, &x.Type
 		case "InstanceTypeFamily":

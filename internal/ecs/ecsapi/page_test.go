@@ -111,12 +111,12 @@ func TestDecodePageReadsEveryField(t *testing.T) {
 		instances: []ecs.Instance{{
 			ID: "i-bp67acfmxazb4p0001", Name: "legacy-web-01", Type: "ecs.s1.medium", Family: "ecs.s1", ImageID: "CentOS_5.4_32.raw",
 			OSName: "CentOS  5.4 32位", OSNameEn: "CentOS  5.4 32 bit", OSType: "linux", Status: "Running", Zone: "cn-hangzhou-b",
-			CreationTime: "2013-06-20T21:34Z", NetworkType: "classic", IoOptimized: rules.No, CPU: 1, MemoryMiB: 4096,
+			CreationTime: "2013-06-20T21:34Z", StartTime: "2019-11-02T03:10Z", NetworkType: "classic", IoOptimized: rules.No, CPU: 1, MemoryMiB: 4096,
 			Tags: []ecs.Tag{{Key: "team", Value: "payments"}, {Key: "env", Value: "prod"}},
 		}, {
 			ID: "i-bp67acfmxazb4p0002", Name: "app-02", Type: "ecs.g5.large", Family: "ecs.g5", ImageID: "m-bp67acfmxazb4p0002",
 			OSName: "CentOS  7.4 64位", OSNameEn: "CentOS  7.4 64 bit", OSType: "linux", Status: "Stopped", Zone: "cn-hangzhou-h",
-			CreationTime: "2018-12-10T04:04Z", NetworkType: "vpc", IoOptimized: rules.Yes, OSNVMe: rules.No, CPU: 2, MemoryMiB: 8192,
+			CreationTime: "2018-12-10T04:04Z", StartTime: "2026-03-01T04:04Z", NetworkType: "vpc", IoOptimized: rules.Yes, OSNVMe: rules.No, CPU: 2, MemoryMiB: 8192,
 		}},
 	}
 	if diff := cmp.Diff(want, p, samePage); diff != "" {

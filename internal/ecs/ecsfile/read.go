@@ -208,7 +208,7 @@ func clip(s string, n int) string {
 // textOf is how many bytes the texts of an instance have.
 func textOf(x *ecs.Instance) int {
 	n := len(x.ID) + len(x.Name) + len(x.Type) + len(x.Family) + len(x.ImageID) + len(x.OSName) + len(x.OSNameEn) + len(x.OSType) +
-		len(x.Status) + len(x.Zone) + len(x.CreationTime) + len(x.NetworkType)
+		len(x.Status) + len(x.Zone) + len(x.CreationTime) + len(x.StartTime) + len(x.NetworkType)
 	for _, t := range x.Tags {
 		n += len(t.Key) + len(t.Value)
 	}

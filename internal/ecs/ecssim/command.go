@@ -15,6 +15,7 @@ import (
 const (
 	maxCommandInstances = 100
 	maxCommandBytes     = 18 << 10
+	fewAgents           = 50     // that one answer tells of, by the documents of some versions
 	maxInvocations      = 50_000 // kept by the simulator; the oldest go first
 )
 
@@ -46,6 +47,12 @@ func (s *Simulator) describeAgents(sc *scope, p params, b []byte, requestID stri
 	if len(ids) > maxTargeted {
 		return nil, errInvalid("InstanceId")
 	}
+	if s.against(AgentsNowhere) {
+		return nil, &apiError{400, "RegionId.ApiNotSupported", "The api is not supported in this region."}
+	}
+	if s.against(AgentsHalf) {
+		ids = ids[:min(len(ids), fewAgents)]
+	}
 	type status struct {
 		InstanceID           string `json:"InstanceId"`
 		OSType               string
@@ -67,6 +74,12 @@ func (s *Simulator) describeAgents(sc *scope, p params, b []byte, requestID stri
 			st.LastHeartbeatTime = now.Add(-time.Duration(in.h%50) * time.Second).Format(time.RFC3339)
 		case g.agent:
 			st.LastHeartbeatTime = now.Add(-90 * 24 * time.Hour).Format(time.RFC3339)
+		}
+		if st.LastHeartbeatTime != "" && s.against(AgentsAhead) {
+			st.LastHeartbeatTime = now.Add(24 * time.Hour).Format(time.RFC3339)
+		}
+		if s.against(AgentsOfOthers) {
+			st.InstanceID = "i-" + sc.region.prefix + "nobodysinstance00"
 		}
 		list = append(list, st)
 	}

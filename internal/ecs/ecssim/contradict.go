@@ -60,6 +60,10 @@ const (
 	OfferedOldAlone    = "offered-old-alone"
 	OfferedUnknown     = "offered-unknown"
 	OfferedCut         = "offered-cut"
+	AgentsOfOthers     = "agents-of-others"
+	AgentsAhead        = "agents-ahead"
+	AgentsNowhere      = "agents-nowhere"
+	AgentsHalf         = "agents-half"
 	RegionVanishes     = "region-vanishes"
 	MembersPromoted    = "members-promoted"
 	DirectoryDown      = "directory-down"
@@ -149,6 +153,10 @@ func Contradictions() []Contradiction {
 		{OfferedOldAlone, "DescribeImageSupportInstanceTypes leaves out, for images that are not public, the types of the 6th generation and later, also those on which they run", "no source says what it filters by"},
 		{OfferedUnknown, "DescribeImageSupportInstanceTypes names a type that no other answer names", fromSilence},
 		{OfferedCut, "DescribeImageSupportInstanceTypes ends with a NextToken, which none of its parameters takes", fromSilence},
+		{AgentsOfOthers, "DescribeCloudAssistantStatus tells of an instance that was not asked for", fromSilence},
+		{AgentsAhead, "DescribeCloudAssistantStatus has heartbeats of tomorrow", fromSilence},
+		{AgentsNowhere, "DescribeCloudAssistantStatus is refused with RegionId.ApiNotSupported", "the documents' list of errors"},
+		{AgentsHalf, "DescribeCloudAssistantStatus tells of 50 instances at most, whatever it is asked for", "the documents: PageSize is 50 at most"},
 		{RegionsEmpty, "DescribeRegions answers an empty list", "the documents: a caller without permission gets an empty list"},
 		{RegionVanishes, "DescribeRegions leaves out the second region", "regions are closed and given up"},
 		{MembersPromoted, "members of the directory are PromoteVerifying, PromoteFailed, PromoteExpired, PromoteCancelled, and so on", "the resource directory's documents"},

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	ecs "github.com/alibabacloud-go/ecs-20140526/v4/client"
 )
@@ -85,6 +86,15 @@ func (p probe) total() int { return p.ask("PageNumber", "1", "PageSize", "1").pa
 
 // has says whether a member is in the answer.
 func has(r result, member string) bool { return strings.Contains(string(r.body), `"`+member+`"`) }
+
+// agents asks for the agents of a page of instances.
+func (p probe) agents() result {
+	kv := []string{"RegionId", here}
+	for i, id := range p.first().ids() {
+		kv = append(kv, fmt.Sprintf("InstanceId.%d", i+1), id)
+	}
+	return ask(p.T, p.s, "DescribeCloudAssistantStatus", kv...)
+}
 
 // shows holds one check a contradiction: whether it is in force.
 var shows = map[string]func(p probe) bool{
@@ -223,7 +233,13 @@ var shows = map[string]func(p probe) bool{
 	},
 	OfferedUnknown: func(p probe) bool { return slices.Contains(p.offeredTypes(true), "ecs.zz99x.large") },
 	OfferedCut:     func(p probe) bool { return has(p.offered(true), "NextToken") },
-	RegionsEmpty:   func(p probe) bool { return !has(ask(p.T, p.s, "DescribeRegions"), "RegionId") },
+	AgentsOfOthers: func(p probe) bool { return bytes.Contains(p.agents().body, []byte("nobodysinstance")) },
+	AgentsAhead: func(p probe) bool {
+		return bytes.Contains(p.agents().body, []byte(time.Now().UTC().Add(24*time.Hour).Format("2006-01-02T")))
+	},
+	AgentsNowhere: func(p probe) bool { return p.agents().code() == "RegionId.ApiNotSupported" },
+	AgentsHalf:    func(p probe) bool { return bytes.Count(p.agents().body, []byte("LastHeartbeatTime")) == 50 },
+	RegionsEmpty:  func(p probe) bool { return !has(ask(p.T, p.s, "DescribeRegions"), "RegionId") },
 	RegionVanishes: func(p probe) bool {
 		return !strings.Contains(string(ask(p.T, p.s, "DescribeRegions").body), `"`+there+`"`) && ask(p.T, p.s, "DescribeInstances", "RegionId", there).code() == ""
 	},

@@ -1,0 +1,317 @@
+package workers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/catalog"
+	"github.com/shenscan/shenscan/workers"
+)
+
+// agentCloud tells of agents.
+type agentCloud struct {
+	mu     sync.Mutex
+	agents map[string]ecs.Agent
+	err    error
+	asked  map[string]int
+	calls  int
+	most   int // ids of one call
+}
+
+func (c *agentCloud) Agents(_ context.Context, _ ecs.Scope, ids []string) (out []ecs.Agent, calls int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls++
+	c.most = max(c.most, len(ids))
+	for _, id := range ids {
+		c.asked[id]++
+		if a, there := c.agents[id]; there {
+			a.InstanceID = id
+			out = append(out, a)
+		}
+	}
+	return out, 1, c.err
+}
+
+// noImages knows no image.
+type noImages struct{}
+
+func (noImages) Images(_ context.Context, _ ecs.Scope, ids []string) (out []ecs.Image, err error) {
+	for _, id := range ids {
+		out = append(out, ecs.Image{ID: id, Facts: rules.ImageFacts{Presence: rules.ImageMissing}})
+	}
+	return out, nil
+}
+
+// beatRig is a worker that asks for heartbeats.
+type beatRig struct {
+	worker     *workers.Worker
+	classifier *rules.Classifier
+	cloud      *agentCloud
+	memory     *memory
+	now        time.Time
+	scans      int
+}
+
+const started = "2026-11-01T02:00Z"
+
+var startedAt = time.Date(2026, 11, 1, 2, 0, 0, 0, time.UTC)
+
+func newBeats(t *testing.T, share float64) *beatRig {
+	t.Helper()
+	rs, err := catalog.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := rs.NewClassifier(nil)
+	r := &beatRig{
+		classifier: c, cloud: &agentCloud{agents: map[string]ecs.Agent{}, asked: map[string]int{}}, memory: &memory{items: map[string]event.EvidenceItem{}},
+		now: startedAt.Add(48 * time.Hour),
+	}
+	now := func() time.Time { return r.now }
+	log := slog.New(slog.DiscardHandler)
+	images := workers.NewImageCache(noImages{}, nil, 1000, time.Hour, now, log)
+	r.worker = workers.New(c, images, r.memory, nobody{}, log).WithHeartbeats(workers.NewHeartbeats(share, r.cloud, r.memory, r.memory, now, log))
+	return r
+}
+
+// runs is an instance whose verdict on shenlong-7 rests on running there.
+func runs(id string) ecs.Instance {
+	return ecs.Instance{
+		ID: id, Type: "ecs.g7.large", Family: "ecs.g7", OSName: "CentOS  7.4 64位", OSType: "linux", Status: "Running", IoOptimized: rules.Yes,
+		CreationTime: "2020-01-01T00:00Z", StartTime: started, Tags: []ecs.Tag{{Key: "env", Value: "prod"}},
+	}
+}
+
+// scan has a page of a new scan judged and returns the confidence of each
+// instance on shenlong-7 and the rule that decided.
+func (r *beatRig) scan(t *testing.T, instances ...ecs.Instance) map[string]rules.Verdict {
+	t.Helper()
+	r.scans++
+	return r.page(t, fmt.Sprint("scan-", r.scans), event.KindScan, instances...)
+}
+
+func (r *beatRig) page(t *testing.T, scan string, kind event.Kind, instances ...ecs.Instance) map[string]rules.Verdict {
+	t.Helper()
+	page := &event.InstancesListed{Walk: event.Walk{ScanID: scan, Kind: kind, Scope: scope, Lane: "l", Walk: "w"}}
+	page.SetInstances(instances)
+	r.memory.other = nil
+	if err := r.worker.HandlePage(t.Context(), page, r.now); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.memory.other) != 1 {
+		t.Fatalf("%d results of a page", len(r.memory.other))
+	}
+	m := r.memory.other[0].(*event.InstancesClassified)
+	out := map[string]rules.Verdict{}
+	for row := range m.Rows.All() {
+		f := m.Facts(row.Profile)
+		out[row.ID] = r.classifier.Classify(&f).Verdicts[2]
+		if len(row.Tags) != 1 || row.CreationTime != "2020-01-01T00:00Z" {
+			t.Errorf("the row of %s lost something: %+v", row.ID, row)
+		}
+	}
+	if len(out) != len(instances) {
+		t.Errorf("%d of %d instances came out", len(out), len(instances))
+	}
+	return out
+}
+
+func (r *beatRig) item(id string) event.EvidenceItem {
+	r.memory.mu.Lock()
+	defer r.memory.mu.Unlock()
+	return r.memory.items[scope.String()+event.EvidenceHeartbeat+id]
+}
+
+// heard has an agent that was heard of a while ago.
+func (r *beatRig) heard(id string, ago time.Duration) {
+	r.cloud.agents[id] = ecs.Agent{Installed: true, Heartbeat: r.now.Add(-ago)}
+}
+
+func wantVerdict(t *testing.T, v rules.Verdict, rule string, confidence rules.Confidence) {
+	t.Helper()
+	if v.Rule != rule || v.Confidence != confidence || v.Level != rules.Compatible {
+		t.Errorf("%s by %s, confidence %s; want %s, %s", v.Level, v.Rule, v.Confidence, rule, confidence)
+	}
+}
+
+func TestHeartbeatsFirmWhatHangsOnThem(t *testing.T) {
+	r := newBeats(t, 0.05)
+	stopped, named, moved := runs("i-stopped"), runs("i-named"), runs("i-elsewhere")
+	stopped.Status = "Stopped"
+	named.OSName = "CentOS  7.9 64位"
+	moved.Type, moved.Family = "ecs.c5.large", "ecs.c5"
+	r.heard("i-up", time.Minute)
+	for range 3 {
+		got := r.scan(t, runs("i-up"), runs("i-silent"), stopped, named, moved)
+		wantVerdict(t, got["i-up"], "observed.up", rules.Medium)
+		wantVerdict(t, got["i-silent"], "observed.running", rules.Low)
+		wantVerdict(t, got["i-named"], "observed.running", rules.Low)
+		if got["i-stopped"].Level != rules.Unknown {
+			t.Errorf("a stopped machine is %s", got["i-stopped"].Level)
+		}
+		r.now = r.now.Add(time.Hour)
+	}
+	if r.cloud.calls != 1 || r.cloud.asked["i-up"] != 1 || len(r.cloud.asked) != 2 {
+		t.Errorf("%d calls for %v; want one for the two whose verdict hangs on it", r.cloud.calls, r.cloud.asked)
+	}
+}
+
+// Each of these contradicts that the guest is up, and wins.
+func TestHeartbeatsThatProveNothing(t *testing.T) {
+	for name, tt := range map[string]struct {
+		agent *ecs.Agent // heartbeat as far from the last start as it says
+		err   error
+		start string
+		cause string
+	}{
+		"no_agent":                {agent: &ecs.Agent{}, cause: "no agent"},
+		"heartbeat_before_start":  {agent: &ecs.Agent{Installed: true, Heartbeat: startedAt.Add(-time.Hour)}, cause: "started after"},
+		"in_the_minute_of_start":  {agent: &ecs.Agent{Installed: true, Heartbeat: startedAt.Add(59 * time.Second)}, cause: "started after"},
+		"silent_for_long":         {agent: &ecs.Agent{Installed: true, Heartbeat: startedAt.Add(24 * time.Hour)}, cause: "silent"},
+		"of_tomorrow":             {agent: &ecs.Agent{Installed: true, Heartbeat: startedAt.Add(72 * time.Hour)}, cause: "future"},
+		"of_an_agent_that_is_not": {agent: &ecs.Agent{Heartbeat: startedAt.Add(48 * time.Hour)}, cause: "not there"},
+		"left_out":                {cause: "leaves it out"},
+		"start_not_told":          {agent: &ecs.Agent{Installed: true, Heartbeat: startedAt.Add(48 * time.Hour)}, start: "-", cause: "is not told"},
+		"start_no_time":           {agent: &ecs.Agent{Installed: true, Heartbeat: startedAt.Add(48 * time.Hour)}, start: "yesterday", cause: "is not told"},
+		"denied":                  {err: &ecs.Error{Action: "DescribeCloudAssistantStatus", Class: ecs.Permission, Code: "Forbidden.RAM", Mend: "grant it", Err: errors.New("no")}, cause: "Forbidden.RAM"},
+		"no_service":              {err: &ecs.Error{Action: "DescribeCloudAssistantStatus", Class: ecs.RegionClosed, Code: "RegionId.ApiNotSupported", Err: errors.New("no")}, cause: "ApiNotSupported"},
+		"garbled":                 {err: &ecs.Error{Action: "DescribeCloudAssistantStatus", Class: ecs.BadAnswer, Err: errors.New("no")}, cause: "bad-answer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newBeats(t, 0.05)
+			if tt.agent != nil {
+				r.cloud.agents["i-1"] = *tt.agent
+			}
+			r.cloud.err = tt.err
+			x := runs("i-1")
+			if tt.start != "" {
+				x.StartTime = strings.Trim(tt.start, "-")
+			}
+			wantVerdict(t, r.scan(t, x)["i-1"], "observed.running", rules.Low)
+			if item := r.item("i-1"); !strings.Contains(item.Cause, tt.cause) {
+				t.Errorf("the cause is %q, want %q in it", item.Cause, tt.cause)
+			}
+		})
+	}
+}
+
+func TestHeartbeatsOfBeforeTheLastStartAreAskedForAnew(t *testing.T) {
+	r := newBeats(t, 0.05)
+	r.heard("i-1", time.Minute)
+	wantVerdict(t, r.scan(t, runs("i-1"))["i-1"], "observed.up", rules.Medium)
+	r.now = r.now.Add(2 * time.Hour)
+	again := runs("i-1")
+	again.StartTime = r.now.Add(-time.Hour).Format("2006-01-02T15:04Z") // and nothing was heard since
+	wantVerdict(t, r.scan(t, again)["i-1"], "observed.running", rules.Low)
+	r.heard("i-1", time.Minute)
+	r.now = r.now.Add(8 * 24 * time.Hour)
+	r.heard("i-1", time.Minute)
+	if r.cloud.asked["i-1"] != 2 {
+		t.Errorf("asked %d times", r.cloud.asked["i-1"])
+	}
+	r.now = r.now.Add(14 * 24 * time.Hour)
+	r.heard("i-1", time.Minute)
+	wantVerdict(t, r.scan(t, again)["i-1"], "observed.up", rules.Medium)
+}
+
+// What was heard counts for 30 days, and is renewed in time where the cloud
+// answers.
+func TestHeartbeatsGrowOld(t *testing.T) {
+	r := newBeats(t, 0.05)
+	r.heard("i-1", time.Minute)
+	r.scan(t, runs("i-1"))
+	r.cloud.err = errors.New("out of reach")
+	for day := range 31 {
+		r.now = r.now.Add(24 * time.Hour)
+		rule, confidence := "observed.up", rules.Medium
+		if day >= 29 {
+			rule, confidence = "observed.running", rules.Low
+		}
+		wantVerdict(t, r.scan(t, runs("i-1"))["i-1"], rule, confidence)
+	}
+	r.cloud.err = nil
+	r.heard("i-1", time.Minute)
+	wantVerdict(t, r.scan(t, runs("i-1"))["i-1"], "observed.up", rules.Medium)
+}
+
+// A scan asks with a share of the calls that list it and ten more; the next one
+// goes on.
+func TestHeartbeatsKeepToTheirShareOfCalls(t *testing.T) {
+	r := newBeats(t, 0.05)
+	const pages, onPage = 100, 300 // 300 calls of the listing
+	ids := func(page int) (out []ecs.Instance) {
+		for i := range onPage {
+			id := fmt.Sprintf("i-%d-%d", page, i)
+			r.heard(id, time.Minute)
+			out = append(out, runs(id))
+		}
+		return out
+	}
+	done := 0
+	for scan := range 20 {
+		before := r.cloud.calls
+		up := 0
+		for page := range pages {
+			for _, v := range r.page(t, fmt.Sprint("scan-", scan), event.KindScan, ids(page)...) {
+				if v.Rule == "observed.up" {
+					up++
+				}
+			}
+		}
+		calls := r.cloud.calls - before
+		if calls > 10+pages*3*5/100 {
+			t.Errorf("scan %d: %d calls beside %d", scan, calls, pages*3)
+		}
+		if done += calls * ecs.MaxAgents; up != min(done, pages*onPage) {
+			t.Fatalf("scan %d: %d are known to be up after %d were asked for", scan, up, done)
+		}
+	}
+	if r.cloud.calls != pages*3 || r.cloud.most != ecs.MaxAgents {
+		t.Errorf("%d calls of at most %d for %d instances", r.cloud.calls, r.cloud.most, pages*onPage)
+	}
+	rescans := newBeats(t, 0.05)
+	for i := range 100 {
+		rescans.page(t, fmt.Sprint("rescan-", i), event.KindRescan, runs(fmt.Sprint("i-", i)))
+	}
+	if rescans.cloud.calls > 10+5 {
+		t.Errorf("%d calls for 100 rescans of one instance each", rescans.cloud.calls)
+	}
+	if cause := rescans.item("i-99").Cause; !strings.Contains(cause, "share") {
+		t.Errorf("the cause is %q", cause)
+	}
+}
+
+func TestHeartbeatsThatMayNotBeAskedForAreAskedForOnce(t *testing.T) {
+	r := newBeats(t, 1)
+	r.cloud.err = &ecs.Error{Action: "DescribeCloudAssistantStatus", Class: ecs.Permission, Code: "Forbidden.RAM", Err: errors.New("no")}
+	for i := range 5 {
+		r.scan(t, runs(fmt.Sprint("i-", i)))
+	}
+	if r.cloud.calls != 1 {
+		t.Errorf("%d calls", r.cloud.calls)
+	}
+	r.now = r.now.Add(2 * time.Hour)
+	r.cloud.err = nil
+	r.heard("i-1", time.Minute)
+	wantVerdict(t, r.scan(t, runs("i-1"))["i-1"], "observed.up", rules.Medium)
+}
+
+func TestHeartbeatsWithoutWhatIsKeptAskNobody(t *testing.T) {
+	r := newBeats(t, 1)
+	r.heard("i-1", time.Minute)
+	r.memory.err = errors.New("no sink")
+	wantVerdict(t, r.scan(t, runs("i-1"))["i-1"], "observed.running", rules.Low)
+	if r.cloud.calls != 0 {
+		t.Errorf("%d calls", r.cloud.calls)
+	}
+}
