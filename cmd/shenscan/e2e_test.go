@@ -603,7 +603,7 @@ func TestFailedRegionsAreNamedAndLoseNothing(t *testing.T) {
 	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 900, Regions: 30, Seed: 9})
 	store := t.TempDir()
-	whole := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "jsonl")
+	whole := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "jsonl", "--heartbeat-share", "0")
 	if whole.code != 0 {
 		t.Fatalf("exit %d", whole.code)
 	}
@@ -613,7 +613,7 @@ func TestFailedRegionsAreNamedAndLoseNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	partial := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "jsonl")
+	partial := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "jsonl", "--heartbeat-share", "0")
 	if partial.code != 4 {
 		t.Errorf("exit %d, want 4", partial.code)
 	}
