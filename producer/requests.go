@@ -29,8 +29,20 @@ func (e *RequestError) Error() string { return e.Text }
 // Running remembers, for all processes, which scan of a scope runs.
 type Running interface {
 	// Claim returns the id of the running scan of key, or makes id that scan
-	// and returns it.
+	// and returns it. Where nobody says whether the scan of before still runs it
+	// is an UnknownError.
 	Claim(ctx context.Context, key, id string) (string, error)
+}
+
+// UnknownError says that a scan of the same was asked for before, and that nobody
+// says whether it still runs.
+type UnknownError struct {
+	ScanID string
+}
+
+// Error says so.
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("scan %s of the same was asked for before, and no sink says whether it still runs: ask again when a sink has caught up", e.ScanID)
 }
 
 // RequestOptions bound what callers may ask.
@@ -39,6 +51,7 @@ type RequestOptions struct {
 	CallerBurst int
 	MaxCallers  int           // callers remembered
 	Gather      time.Duration // how long a rescan waits for company before it is stored
+	ClaimWait   time.Duration // how long a scan waits for a sink to say whether the one before still runs
 	Now         func() time.Time
 	// Ticked hears what came of a tick of a schedule.
 	Ticked func(schedule string, t Tick)
@@ -57,7 +70,7 @@ const (
 // DefaultRequestOptions let a caller ask for a whole fleet at once, but not for
 // ever.
 func DefaultRequestOptions() RequestOptions {
-	return RequestOptions{CallerRate: 500, CallerBurst: 20_000, MaxCallers: 10_000, Gather: 2 * time.Millisecond, Now: time.Now, Ticked: func(string, Tick) {}}
+	return RequestOptions{CallerRate: 500, CallerBurst: 20_000, MaxCallers: 10_000, Gather: 2 * time.Millisecond, ClaimWait: 10 * time.Second, Now: time.Now, Ticked: func(string, Tick) {}}
 }
 
 // Requests takes requests from callers and stores them before it answers. Rescans
@@ -108,7 +121,7 @@ func (q *Requests) Scan(ctx context.Context, body []byte) (*record.ScanReply, er
 		Kind: event.KindScan, Accounts: accounts, Regions: slices.Compact(r.Regions),
 		Reason: clip(r.Reason), ScanID: q.newID(event.KindScan),
 	}
-	id, err := q.running.Claim(ctx, req.ScopeKey(), req.ScanID)
+	id, err := q.claim(ctx, req)
 	if err != nil {
 		return nil, &RequestError{"503", err.Error()}
 	}
@@ -118,6 +131,23 @@ func (q *Requests) Scan(ctx context.Context, body []byte) (*record.ScanReply, er
 		}
 	}
 	return &record.ScanReply{ScanID: id}, nil
+}
+
+// claim makes req the running scan of what it is about, or finds the one that runs.
+// A sink that has just started answers soon; whoever was given the id of a scan
+// that may have ended would take its report for what there is now.
+func (q *Requests) claim(ctx context.Context, req *event.ScanRequested) (string, error) {
+	for began := time.Now(); ; {
+		id, err := q.running.Claim(ctx, req.ScopeKey(), req.ScanID)
+		if _, unknown := errors.AsType[*UnknownError](err); !unknown || time.Since(began) >= q.o.ClaimWait {
+			return id, err
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(min(q.o.ClaimWait, 250*time.Millisecond)):
+		}
+	}
 }
 
 // instanceID is the shape of an ECS instance id; what does not have it is
@@ -330,6 +360,9 @@ func (q *Requests) HandleTick(ctx context.Context, template *event.ScanRequested
 		req.Accounts = ids
 	}
 	id, err := q.running.Claim(ctx, req.ScopeKey(), req.ScanID)
+	if unknown, ok := errors.AsType[*UnknownError](err); ok {
+		id, err = unknown.ScanID, nil // it may run, and the next tick comes
+	}
 	if err != nil {
 		return err
 	}

@@ -70,6 +70,53 @@ func TestScanOfARunningScopeIsTheSameScan(t *testing.T) {
 	}
 }
 
+// unanswered is a producer.Running of which no sink says whether the scan of before
+// still runs, until it was asked some times.
+type unanswered struct {
+	claims
+	after int
+}
+
+func (u *unanswered) Claim(ctx context.Context, key, id string) (string, error) {
+	u.mu.Lock()
+	u.after--
+	left := u.after
+	u.mu.Unlock()
+	if left >= 0 {
+		return "", &producer.UnknownError{ScanID: "s-before"}
+	}
+	return u.claims.Claim(ctx, key, id)
+}
+
+// Nobody is given the id of a scan that may have ended long ago, whose report would
+// pass for what there is now.
+func TestAScanThatMayHaveEndedIsNotJoined(t *testing.T) {
+	for _, c := range []struct {
+		after int
+		want  string
+	}{{2, ""}, {1 << 30, "503"}} {
+		j := &journal{}
+		o := producer.DefaultRequestOptions()
+		o.ClaimWait = time.Second
+		ticks := []producer.Tick{}
+		o.Ticked = func(_ string, tick producer.Tick) { ticks = append(ticks, tick) }
+		d := producer.NewRequests(o, accounts(&cloud{regions: []string{"a"}}, "1"), j, &unanswered{claims{held: map[string]string{}}, c.after}, "test")
+		if c.want != "" { // a tick asks once, and lets it be
+			if err := d.HandleTick(t.Context(), &event.ScanRequested{Kind: event.KindScan}, "daily", time.Unix(100, 0)); err != nil || len(ticks) != 1 || ticks[0] != producer.TickJoined {
+				t.Errorf("tick: %v, %v", ticks, err)
+			}
+		}
+		reply, err := d.Scan(t.Context(), nil)
+		var refused *producer.RequestError
+		switch {
+		case c.want == "" && (err != nil || reply.ScanID == "s-before" || len(j.msgs) != 1):
+			t.Errorf("once a sink answers: %+v, %v, %d requests stored", reply, err, len(j.msgs))
+		case c.want != "" && (!errors.As(err, &refused) || refused.Code != c.want || len(j.msgs) != 0):
+			t.Errorf("while none does: %+v, %v, %d requests stored", reply, err, len(j.msgs))
+		}
+	}
+}
+
 func TestRescansThatArriveTogetherAreMerged(t *testing.T) {
 	j := &journal{}
 	d := requests(t, j, func(o *producer.RequestOptions) { o.Gather = 50 * time.Millisecond })

@@ -11,6 +11,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/producer"
 	"github.com/shenscan/shenscan/rules"
 )
 
@@ -38,8 +39,14 @@ func (r *running) Claim(ctx context.Context, key, id string) (string, error) {
 			return "", err
 		}
 		var held runningScan
-		if err == nil && json.Unmarshal(value, &held) == nil && (held.ScanID == id || r.runs(ctx, held)) {
-			return held.ScanID, nil
+		if err == nil && json.Unmarshal(value, &held) == nil {
+			runs, err := held.ScanID == id, error(nil)
+			if !runs {
+				runs, err = r.runs(ctx, held)
+			}
+			if err != nil || runs {
+				return held.ScanID, err
+			}
 		}
 		mine, err := json.Marshal(runningScan{ScanID: id, At: r.now().UTC()})
 		if err != nil {
@@ -53,19 +60,23 @@ func (r *running) Claim(ctx context.Context, key, id string) (string, error) {
 	}
 }
 
-func (r *running) runs(ctx context.Context, held runningScan) bool {
+// runs says whether a scan runs. Where no sink answers it may, for a day.
+func (r *running) runs(ctx context.Context, held runningScan) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	age := r.now().Sub(held.At)
 	var s record.Scan
 	err := r.bus.Call(ctx, event.SubjectQueryScan, map[string]string{"scan_id": held.ScanID}, &s)
 	if err == nil {
-		return s.State == record.ScanRunning
+		return s.State == record.ScanRunning, nil
 	}
 	if se, ok := errors.AsType[*bus.ServiceError](err); ok && se.Code == "404" {
-		return age < unseenScan
+		return age < unseenScan, nil
 	}
-	return age < 24*time.Hour // no sink answers: the claim holds
+	if age < 24*time.Hour {
+		return false, &producer.UnknownError{ScanID: held.ScanID}
+	}
+	return false, nil
 }
 
 // sharedImages implements workers.SharedImages over a bucket.
