@@ -31,6 +31,7 @@ import (
 type setup struct {
 	bin        string // the shenscan that the roles run; "" for the one of this tree
 	instances  int
+	accounts   int           // of the fleet; 0 for one
 	images     int           // that the simulated API knows; 0 for its own choice
 	latency    time.Duration // of the simulated API
 	imageDelay time.Duration // of DescribeImages, on top
@@ -42,7 +43,7 @@ type setup struct {
 	idle       string // --scan-idle of the sinks
 	natsURL    string // where the roles find NATS; "" for the servers themselves
 	natsDir    string // of the server's streams; "" for a folder of the test's
-	config     string // of the producers; "" for none
+	config     string // of producers and workers; "" for none
 	memory     string // of the server's streams in memory; "" for its own choice
 	storeDir   string // of the first sink; "" for a folder of the test's
 }
@@ -87,6 +88,7 @@ func newRig(t *testing.T, seed uint64, o setup) *rig {
 	args := []string{
 		"simulate", "--listen", fmt.Sprintf("127.0.0.1:%d", port),
 		"--instances", fmt.Sprint(o.instances), "--regions", "12", "--seed", "11", "--images", fmt.Sprint(o.images),
+		"--accounts", fmt.Sprint(max(o.accounts, 1)),
 	}
 	if o.imageDelay > 0 {
 		args = append(args, "--fault", "kind=slow,action=DescribeImages,delay="+o.imageDelay.String())
@@ -196,7 +198,11 @@ func (r *rig) start() {
 			append([]string{"sink", "--store", dir, "--sink-name", fmt.Sprintf("s%d", i), "--listen", "", "--scan-idle", idle}, common...)...))
 	}
 	for i := range max(r.o.workers, 1) {
-		r.roles = append(r.roles, newMember(r.t, r.dir, fmt.Sprintf("worker%d", i), r.o.bin, r.env, append(append([]string{"worker"}, cloud...), common...)...))
+		args := append(append([]string{"worker"}, cloud...), common...)
+		if r.o.config != "" {
+			args = append(args, "--config", r.o.config)
+		}
+		r.roles = append(r.roles, newMember(r.t, r.dir, fmt.Sprintf("worker%d", i), r.o.bin, r.env, args...))
 	}
 	for i := range max(r.o.producers, 1) {
 		args := append(append([]string{"producer"}, cloud...), common...)
