@@ -69,6 +69,10 @@ test/race: ## what runs side by side under the race detector, the longest tests 
 test/seeds: ## the deterministic simulation with SEEDS (300) seeds from FIRST (1)
 	$(GO) test -count=1 -timeout 120m -run TestSeeds ./internal/simtest -args -seeds $(or $(SEEDS),300) -first $(or $(FIRST),1)
 
+.PHONY: test/mutants
+test/mutants: ## every rule and condition dropped, every boundary shifted: the tests of the rules notice each
+	$(GO) test -count=1 -timeout 30m -run TestMutants ./rules -args -mutants.whole
+
 .PHONY: test/names
 test/names: ## every variant of the plain names of systems, and 100,000 pairs of changes for each of SEEDS (5) seeds from SEED (drawn)
 	$(GO) test -count=1 -v -timeout 30m -run TestVariants ./rules -args -names.whole -names.seed=$(or $(SEED),0) -names.seeds=$(or $(SEEDS),5)

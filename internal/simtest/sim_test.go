@@ -36,7 +36,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "run this seed alone, with its log")
-	seedsFlag = flag.Int("seeds", 60, "how many seeds to run")
+	seedsFlag = flag.Int("seeds", 12, "how many seeds to run")
 	firstFlag = flag.Int("first", 1, "the first of them")
 )
 
