@@ -222,7 +222,7 @@ func (f *Facts) sameSoftware(o *Facts) bool {
 		a.CheckXen == b.CheckXen && a.CheckFstab == b.CheckFstab && a.CheckGRUB == b.CheckGRUB && a.CheckSupported == b.CheckSupported &&
 		eq(a.CheckOSVersion, b.CheckOSVersion) && eq(a.CheckKernel, b.CheckKernel) &&
 		eq(a.TagOSVersion, b.TagOSVersion) && eq(a.TagKernelVersion, b.TagKernelVersion) &&
-		eq(a.Offered, b.Offered) && eq(a.Refused, b.Refused) &&
+		eq(a.Offered, b.Offered) && eq(a.Refused, b.Refused) && eq(a.Fleet, b.Fleet) &&
 		eq(g.Release, h.Release) && eq(g.Kernel, h.Kernel) && eq(g.Architecture, h.Architecture) &&
 		g.Virtio == h.Virtio && g.NVMe == h.NVMe && g.XenResidue == h.XenResidue && g.DeviceNames == h.DeviceNames &&
 		g.SecuritySoft == h.SecuritySoft && g.FreeBSDPatch == h.FreeBSDPatch && g.SystemFiles == h.SystemFiles && g.Up == h.Up

@@ -28,9 +28,9 @@ func (c *compiler) when(part string, w *When, m *matcher) {
 	m.edition, m.arch, m.owner, m.flavours = w.Edition, w.Arch, w.Owner, w.KernelFlavour
 	c.facts(part, w, m)
 	switch w.Mismatch {
-	case "", "arch", "boot-mode", "to-nvme", "to-virtio", "type-change", "platform-offers", "platform-refuses":
+	case "", "arch", "boot-mode", "to-nvme", "to-virtio", "type-change", "platform-offers", "platform-refuses", "fleet-up", "fleet-kernel":
 	default:
-		c.bad(part, "mismatch %q is none of arch, boot-mode, to-nvme, to-virtio, type-change, platform-offers, platform-refuses", w.Mismatch)
+		c.bad(part, "mismatch %q is none of arch, boot-mode, to-nvme, to-virtio, type-change, platform-offers, platform-refuses, fleet-up, fleet-kernel", w.Mismatch)
 	}
 	m.mismatch = w.Mismatch
 	m.source = c.machine(part, w.Source)

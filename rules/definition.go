@@ -76,8 +76,8 @@ const (
 	// StageAdvisory tells something that does not touch the verdict.
 	StageAdvisory = "advisory"
 	// StageAnswer takes the place of an operating system or platform rule that
-	// leaves the question open, where the platform itself answered it. It never
-	// touches what another verdict rests on.
+	// leaves the question open, where other instances of the image or the platform
+	// itself answered it. It never touches what another verdict rests on.
 	StageAnswer = "answer"
 	// StageObserved replaces the judgement of the operating system where the
 	// machine already runs on the target's class.
@@ -97,7 +97,7 @@ type When struct {
 	Owner         []string            `yaml:"owner"`          // ImageOwnerAlias
 	Facts         map[string][]string `yaml:"facts"`          // three-valued facts: allowed values
 	Except        []OSMatch           `yaml:"except"`         // operating systems that the rule leaves alone
-	Mismatch      string              `yaml:"mismatch"`       // "arch", "boot-mode", "to-nvme", "to-virtio", "type-change": image or machine against target
+	Mismatch      string              `yaml:"mismatch"`       // "arch", "boot-mode", "to-nvme", "to-virtio", "type-change", "platform-offers", "platform-refuses", "fleet-up", "fleet-kernel": image or machine against target
 	Source        *MachineMatch       `yaml:"source_machine"`
 	Target        *MachineMatch       `yaml:"target_machine"`
 }
@@ -222,6 +222,7 @@ type Observation struct {
 	Up             Tri    `yaml:"guest_up,omitempty" json:"guest_up,omitzero"`
 	Offered        string `yaml:"platform_offers,omitempty" json:"platform_offers,omitzero"`   // families, separated by spaces
 	Refused        string `yaml:"platform_refuses,omitempty" json:"platform_refuses,omitzero"` // families, separated by spaces
+	Fleet          string `yaml:"fleet,omitempty" json:"fleet,omitzero"`                       // other instances of the image that are up: "shenlong-7=5/3", of which 3 with its own kernel
 }
 
 // UnmarshalYAML reads a bare string as the name, anything else as an object.
@@ -242,7 +243,7 @@ func (o *Observation) Facts() Facts {
 			Name: o.ImageName, Family: o.ImageFamily, Platform: o.Platform, OSName: o.ImageOSName, Owner: o.ImageOwner,
 			Status: o.ImageStatus, Architecture: o.Architecture, BootMode: o.BootMode, IoOptimized: o.ImageIO, NVMe: o.ImageNVMe,
 			CheckVirtio: o.CheckVirtio, CheckNVMe: o.CheckNVMe, CheckFstab: o.CheckFstab, CheckGRUB: o.CheckGRUB,
-			CheckSupported: o.CheckSupported, TagKernelVersion: o.ImageKernel, Offered: o.Offered, Refused: o.Refused,
+			CheckSupported: o.CheckSupported, TagKernelVersion: o.ImageKernel, Offered: o.Offered, Refused: o.Refused, Fleet: o.Fleet,
 		},
 		Guest: GuestFacts{
 			Release: o.Release, Kernel: o.Kernel, Virtio: o.Virtio, NVMe: o.NVMe, XenResidue: o.XenResidue,

@@ -244,21 +244,29 @@ func (e *evaluation) verdict(t *Target) Verdict {
 		if rl.match.looksAt(factOutOfSupport) {
 			j.prefix = "Standard support of this release ended on " + e.p.support + ". "
 		}
+		if rl.match.fleet() {
+			j.prefix = e.p.siblings(t).sentence(t.Class)
+		}
 		found = append(found, j)
 	}
 	return e.assemble(t, found, partial)
 }
 
-// answered is a stage's judgement, or what the platform itself answered where
-// the stage leaves open whether a system that is known is accepted. NVMe is a
-// question of its own, which the platform was not asked.
+// answered is a stage's judgement, or what other instances of the image or the
+// platform itself answered where the stage leaves the question open. The
+// platform goes by the name of a system, so that what it says of one whose
+// release is not known is no answer; instances of a class say nothing of which
+// systems one of its families accepts. NVMe is a question of its own, which
+// neither answers: the initramfs of each machine is its own.
 func (e *evaluation) answered(stage string, t *Target, o *osJudgement) judged {
-	named := e.p.os.Family != distro.Unknown && (e.p.os.Family != distro.OtherLinux || e.p.os.Version != "")
-	if o.level != Unknown || stage == StageNVMe || o.rule.match.missing || e.contradicted() || !named || !e.p.offers(t) {
+	if o.level != Unknown || stage == StageNVMe || e.contradicted() {
 		return o.judged
 	}
+	named := e.p.os.Family != distro.Unknown && (e.p.os.Family != distro.OtherLinux || e.p.os.Version != "")
+	byName, bySiblings := named && !o.rule.match.missing, stage == StageOS || t.Family == ""
 	for _, rl := range e.r.rules {
-		if rl.stage != StageAnswer || rl.disabled || !rl.has[t.Class] {
+		fleet := rl.match.fleet()
+		if rl.stage != StageAnswer || rl.disabled || !rl.has[t.Class] || fleet && !bySiblings || !fleet && !byName {
 			continue
 		}
 		if out, why := rl.match.os(&e.cands[0], e.p, e.cands[0].span); out != outcomeCertain {
@@ -270,10 +278,14 @@ func (e *evaluation) answered(stage string, t *Target, o *osJudgement) judged {
 			continue
 		}
 		trace(e.tr, t, rl, "matches")
-		return judged{
+		out := judged{
 			rule: rl, level: rl.level[t.Class], confidence: rl.confidence[t.Class],
 			prefix: fmt.Sprintf("By its operating system alone it would be %s (%s). ", o.level, o.rule.id()),
 		}
+		if fleet {
+			out.prefix += e.p.siblings(t).sentence(t.Class)
+		}
+		return out
 	}
 	return o.judged
 }

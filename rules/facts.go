@@ -70,6 +70,7 @@ type profile struct {
 	// follow from them.
 	offered, refused               string
 	offeredClasses, refusedClasses [classes]bool
+	fleet                          fleet // what other instances of the image tell of it
 }
 
 func yes(b bool) Tri {
@@ -142,16 +143,8 @@ func (r *Ruleset) software(f *Facts, id *identity) software {
 	s.facts[factBootMode] = yes(im.BootMode != "")
 	s.offered, s.refused = im.Offered, im.Refused
 	s.offeredClasses, s.refusedClasses = r.answered(im)
-	own := im.TagKernelVersion
-	if own == "" {
-		own = im.CheckKernel
-	}
-	if g.Kernel != "" && own != "" {
-		s.facts[factImageKernel] = No
-		if strings.TrimSpace(g.Kernel) == strings.TrimSpace(own) {
-			s.facts[factImageKernel] = Yes
-		}
-	}
+	s.facts[factImageKernel] = f.kernelOfImage()
+	s.fleet = f.fleet(&id.os)
 	return s
 }
 

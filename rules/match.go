@@ -193,6 +193,9 @@ func (m *machineMatcher) machine(family, virt, nvme, vendor string, generation, 
 	return true
 }
 
+// fleet says whether the rule looks at other instances of the image.
+func (m *matcher) fleet() bool { return m.mismatch == "fleet-up" || m.mismatch == "fleet-kernel" }
+
 // mismatch compares the image or the source machine with the target.
 func mismatch(kind string, p *profile, t *Target) bool {
 	switch kind {
@@ -212,6 +215,10 @@ func mismatch(kind string, p *profile, t *Target) bool {
 		return p.offers(t)
 	case "platform-refuses":
 		return p.refuses(t)
+	case "fleet-up":
+		return p.siblings(t).Up > 0
+	case "fleet-kernel":
+		return p.siblings(t).Own >= enoughSiblings
 	case "to-virtio":
 		return p.attachesNVMe() && !t.AttachesNVMe()
 	}

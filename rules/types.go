@@ -93,6 +93,9 @@ type ImageFacts struct {
 	// same architecture there and not this one. Both are "" where it was not
 	// asked.
 	Offered, Refused string
+	// Fleet is what other instances of the image in its account and region tell
+	// of it (ImageFleet), "" where none is known to be up anywhere.
+	Fleet string
 }
 
 // GuestFacts are what the machine itself answered (the in-guest probe).
@@ -113,7 +116,7 @@ type GuestFacts struct {
 // Texts are the fields of f that hold text of everything but the machine, in
 // the order in which messages and the store spell them. With Tris it is the
 // one list of them: what writes, hashes or copies facts goes by it.
-func (f *Facts) Texts() [24]*string {
+func (f *Facts) Texts() [25]*string {
 	return [...]*string{
 		&f.OSName, &f.OSNameEn, &f.OSType, &f.ImageID, &f.Name,
 		&f.Image.Name, &f.Image.Family, &f.Image.Platform, &f.Image.OSName, &f.Image.OSNameEn, &f.Image.OSType,
@@ -121,6 +124,7 @@ func (f *Facts) Texts() [24]*string {
 		&f.Image.CheckOSVersion, &f.Image.CheckKernel, &f.Image.TagOSVersion, &f.Image.TagKernelVersion,
 		&f.Image.Offered, &f.Image.Refused,
 		&f.Guest.Release, &f.Guest.Kernel, &f.Guest.Architecture,
+		&f.Image.Fleet,
 	}
 }
 

@@ -48,6 +48,7 @@ type Worker struct {
 	bus      Publisher
 	platform *Platform   // nil where the platform is not asked
 	beats    *Heartbeats // nil where nobody is asked for heartbeats
+	fleet    *Fleet      // nil where what the fleet tells is kept nowhere
 	reader   atomic.Pointer[outcome.Reader]
 	observer Observer
 	log      *slog.Logger
@@ -76,6 +77,12 @@ func (w *Worker) WithHeartbeats(h *Heartbeats) *Worker {
 	return w
 }
 
+// WithFleet lets the worker use what instances told of their images.
+func (w *Worker) WithFleet(f *Fleet) *Worker {
+	w.fleet = f
+	return w
+}
+
 // HandlePage classifies one page and publishes the result. stored is the
 // broker's time when the page was taken.
 func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, stored time.Time) error {
@@ -90,6 +97,11 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 	}
 	if err := w.holdAgainstFleet(ctx, page, images); err != nil {
 		return err
+	}
+	if w.fleet != nil {
+		if err := w.fleet.add(ctx, page, images); err != nil {
+			return err
+		}
 	}
 	_, span = trace.Start(ctx, "classify", trace.Int("shenscan.instances", page.Rows.Len()))
 	out, hanging := classify(w.reader.Load(), page, images)

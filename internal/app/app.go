@@ -533,7 +533,7 @@ func (a *App) startWorker(ctx context.Context, group *errgroup.Group) error {
 	kept := a.kept()
 	api, platform := a.imageAPI(kept)
 	images := workers.NewImageCache(api, shared, 200_000, imageTTL, a.o.Now, a.log)
-	w := workers.New(a.classifier.Load(), images, a.bus, a.metrics, a.log).WithPlatform(platform).WithHeartbeats(a.heartbeats(kept))
+	w := workers.New(a.classifier.Load(), images, a.bus, a.metrics, a.log).WithPlatform(platform).WithFleet(workers.NewFleet(kept, a.log)).WithHeartbeats(a.heartbeats(kept))
 	a.worker = w
 	for _, c := range []bus.Consumer{bus.ConsumeBulkPages, bus.ConsumeFastPages} {
 		group.Go(func() error {

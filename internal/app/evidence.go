@@ -24,14 +24,6 @@ type EvidenceOptions struct {
 	HeartbeatShare float64
 }
 
-// kept is where workers find what earlier scans were answered.
-func (a *App) kept() workers.Kept {
-	if a.db != nil {
-		return storedEvidence{a.db}
-	}
-	return &askedEvidence{bus: a.bus, now: a.o.Now}
-}
-
 // heartbeats are what workers ask which guests are up; nil where nobody is to be
 // asked or can be.
 func (a *App) heartbeats(kept workers.Kept) *workers.Heartbeats {
@@ -40,6 +32,14 @@ func (a *App) heartbeats(kept workers.Kept) *workers.Heartbeats {
 		return nil
 	}
 	return workers.NewHeartbeats(a.o.Evidence.HeartbeatShare, cloud, kept, a.bus, a.o.Now, a.log)
+}
+
+// kept is where workers find what earlier scans were answered.
+func (a *App) kept() workers.Kept {
+	if a.db != nil {
+		return storedEvidence{a.db}
+	}
+	return &askedEvidence{bus: a.bus, now: a.o.Now}
 }
 
 // imageAPI is what workers ask for images: the cloud, and with it the platform

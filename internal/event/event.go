@@ -317,6 +317,14 @@ const EvidencePlatform = "platform"
 // of last.
 const EvidenceHeartbeat = "heartbeat"
 
+// EvidenceFleet is what the instances of an image told of it when a complete
+// scan of their account and region had ended (rules.ImageFleet).
+const EvidenceFleet = "fleet"
+
+// EarlierPrefix begins the id of an EvidenceItem that was counted before the
+// newest; it is no image of the fleet.
+const EarlierPrefix = "earlier "
+
 // YardstickPrefix begins the id of an EvidenceItem that others are compared
 // with; it is no image of the fleet.
 const YardstickPrefix = "yardstick "
@@ -340,6 +348,10 @@ type EvidenceItem struct {
 	Image string `json:"image,omitempty"`
 	// Heard is the last heartbeat of the instance; zero where there was none.
 	Heard time.Time `json:"heard,omitzero"`
+	// Fleet is what instances told of the image at the end of Scan, "" where they
+	// told nothing any more.
+	Fleet string `json:"fleet,omitempty"`
+	Scan  string `json:"scan,omitempty"`
 	// Cause is why there is no answer that can be used, and Mend what to do.
 	Cause string `json:"cause,omitempty"`
 	Mend  string `json:"mend,omitempty"`

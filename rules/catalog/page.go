@@ -41,7 +41,7 @@ var stageText = map[string]string{
 	rules.StagePlatform: "Asked where the target accepts listed systems only: the first that matches decides, as among the operating system rules, and adds its reason to theirs.\n",
 	rules.StageFinding:  "A finding: it adds a reason to what the operating system rules say, may raise the verdict and never lowers it.\n",
 	rules.StageAdvisory: "An advisory: it tells something and does not touch the verdict.\n",
-	rules.StageAnswer:   "The platform's own answer: it takes the place of an operating system or platform rule that leaves a question open, and of no other.\n",
+	rules.StageAnswer:   "What other instances of the image or the platform itself answered: it takes the place of an operating system or platform rule that leaves a question open, and of no other.\n",
 	rules.StageObserved: "An observation: it takes the place of the operating system rules.\n",
 }
 

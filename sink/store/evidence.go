@@ -166,6 +166,9 @@ func (v *View) Evidence(began time.Time) ([]record.Evidence, error) {
 			if err := format.ReadJSON("evidence", value, &is); err != nil {
 				return err
 			}
+			if part[2] == event.EvidenceFleet && (is.Fleet == "" || strings.HasPrefix(part[3], event.EarlierPrefix)) {
+				continue // a count of nothing, or of the scan before
+			}
 			about, use := "images", evidenceUse
 			if part[2] == event.EvidenceHeartbeat {
 				about, use = "instances", beatUse

@@ -273,6 +273,9 @@ func (a *applier) decide(s *scans.Scan, p *scans.Scope) error {
 			if err := a.sweep(s, p, sc); err != nil {
 				return err
 			}
+			if err := a.takeFleet(s.ID, sc); err != nil {
+				return err
+			}
 		}
 		p.Close()
 	}

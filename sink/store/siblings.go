@@ -1,0 +1,139 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store/format"
+)
+
+// What instances tell of their image is counted where a scan has listed all of a
+// scope, and given to the workers of later scans: never in the middle of one, so
+// that an image is judged alike on all of its pages. A scope that is partial
+// counts nothing; what was counted before stands until it is too old. Two counts
+// are kept of each image, since a scan that began before the newest was taken
+// goes by the one before.
+
+// takeFleet counts, for each image of a scope of which a scan has just listed
+// everything, the instances that are up, by class.
+func (a *applier) takeFleet(scanID string, sc *scope) error {
+	ix, err := a.index(sc)
+	if err != nil {
+		return err
+	}
+	counts := make([]int, len(a.db.profs.list))
+	floor := sc.Floor()
+	for i := range ix.at {
+		if ix.at[i].order >= floor {
+			counts[ix.at[i].profile]++
+		}
+	}
+	images, err := a.countFleet(counts)
+	if err != nil {
+		return fmt.Errorf("count what the instances of %s tell of their images: %w", sc.key, err)
+	}
+	return a.keepFleet(scanID, sc, images)
+}
+
+// countFleet counts instances, given by profile, by their image.
+func (a *applier) countFleet(counts []int) (map[string]*rules.ImageFleet, error) {
+	reader := (&profileTable{a.db.profs.list, a.db.profs.hardware}).reader()
+	images := map[string]*rules.ImageFleet{}
+	for id, n := range counts {
+		if n == 0 {
+			continue
+		}
+		hardware := a.db.profs.hardware[a.db.profs.list[id].Hardware]
+		if hardware.Running != rules.Yes {
+			continue
+		}
+		machine := a.j.Machine(hardware)
+		class, known := rules.ClassOf(machine.Virtualization, machine.Generation)
+		if !known {
+			continue
+		}
+		facts, err := reader.facts(a.tx, uint32(id))
+		if err != nil {
+			return nil, err
+		}
+		if facts.Guest.Up != rules.Yes || !keepable(facts.ImageID) {
+			continue
+		}
+		of := images[facts.ImageID]
+		if of == nil {
+			of = &rules.ImageFleet{}
+			images[facts.ImageID] = of
+		}
+		of.Add(class, &a.j.Classify(&facts).OS, &facts, n)
+	}
+	return images, nil
+}
+
+// keepFleet stores new counts, and the ones before under their earlier key. An
+// image of which nothing is counted any more keeps a count of nothing until the
+// next scan, which says that the one before does not stand.
+func (a *applier) keepFleet(scanID string, sc *scope, images map[string]*rules.ImageFleet) error {
+	b, prefix := a.tx.Bucket(bucketEvidence), evidencePrefix(sc.key, event.EvidenceFleet)
+	had := map[string]StoredEvidence{}
+	for k, v := range scan(b, prefix) {
+		var is StoredEvidence
+		if err := format.ReadJSON("evidence", v, &is); err != nil {
+			return err
+		}
+		had[string(k[len(prefix):])] = is
+	}
+	at := utc(a.msg.Stored)
+	put := func(id string, is StoredEvidence) error {
+		out, err := format.JSON(&is)
+		if err != nil {
+			return err
+		}
+		return b.Put(append(bytes.Clone(prefix), id...), out)
+	}
+	drop := func(id string) error { return b.Delete(append(bytes.Clone(prefix), id...)) }
+	for id, is := range had {
+		if strings.HasPrefix(id, event.EarlierPrefix) {
+			if _, newer := had[strings.TrimPrefix(id, event.EarlierPrefix)]; !newer {
+				if err := drop(id); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		if images[id] == nil && is.Fleet == "" { // told once that there is none
+			if err := dropBoth(b, drop, id); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := put(event.EarlierPrefix+id, is); err != nil {
+			return err
+		}
+		if images[id] == nil {
+			images[id] = &rules.ImageFleet{}
+		}
+	}
+	for id, of := range images {
+		text := of.Text()
+		if _, known := had[id]; text == "" && !known {
+			continue
+		}
+		item := event.EvidenceItem{Asked: at, Fleet: text, Scan: scanID}
+		if err := put(id, StoredEvidence{EvidenceItem: item, Seen: at}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func dropBoth(b *bbolt.Bucket, drop func(string) error, id string) error {
+	if err := drop(id); err != nil {
+		return err
+	}
+	return drop(event.EarlierPrefix + id)
+}
