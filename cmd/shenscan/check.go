@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,6 +73,7 @@ func (f *checkFlags) run(ctx context.Context, s *settings, id string, stdout, st
 	}
 	defer os.RemoveAll(f.store.dir)
 	f.nats.o = bus.DefaultOptions()
+	f.nats.o.SoftStop = 100 * time.Millisecond // nothing in hand outlives the answer
 	a, cleanup, err := openOnce(ctx, f.options(s, "shenscan-check", app.All, bus.SyncInterval))
 	if err != nil {
 		return err
@@ -125,10 +127,12 @@ func (f *checkFlags) look(ctx context.Context, a *app.App, id string) (*record.A
 		err = nil // not there yet
 		select {
 		case <-running.Done():
-			err = fmt.Errorf("check %s: nothing was heard of it within %s", id, f.wait)
+			if err = ctx.Err(); err == nil {
+				err = fmt.Errorf("check %s: nothing was heard of it within %s", id, f.wait)
+			}
 		case err = <-ended:
 			if err == nil {
-				err = fmt.Errorf("check %s was interrupted", id)
+				err = cmp.Or(ctx.Err(), fmt.Errorf("check %s was interrupted", id))
 			}
 			return nil, nil, err
 		case <-a.ScanMoved():

@@ -90,6 +90,9 @@ func (f *doctorFlags) run(ctx context.Context, s *settings, out io.Writer) error
 	if err != nil {
 		return err
 	}
+	if ctx.Err() != nil { // what was asked for then failed of that
+		return ctx.Err()
+	}
 	found = append(found, cloud...)
 	bad := 0
 	for _, x := range found {
@@ -118,7 +121,7 @@ func showFindings(out io.Writer, found []finding) error {
 			mark = "FAIL"
 		}
 		where := ""
-		if x.Where != "" {
+		if x.Where != "" && x.Where != ecs.BaseCredentials { // those that the check is about
 			where = " " + x.Where
 		}
 		if err := screen.say(mark+"  ", fmt.Sprintf("%s%s: %s", x.Check, where, x.Text)); err != nil {

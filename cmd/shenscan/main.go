@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -39,18 +40,38 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal ends the context; with the handler gone the second one
 	// ends the process at once.
-	context.AfterFunc(ctx, func() {
-		stop()
-		fmt.Fprintln(os.Stderr, "\nshenscan: stopping; what is in hand is finished first, and a second signal ends it at once")
-	})
+	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:]))
 }
+
+// inHand are the commands that finish what is in hand when they are stopped.
+// Nothing is lost where another ends before it is done.
+var inHand = append([]string{"scan", "demo", "simulate"}, processes...)
+
+// patience is how long a command that has nothing in hand may take to end.
+const patience = time.Second
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string) int {
 	s := &settings{args: args}
 	root := newRoot(s)
 	root.SetArgs(args)
+	name := "the command"
+	if cmd, _, err := root.Find(args); err == nil && cmd != root {
+		name = strings.TrimPrefix(cmd.CommandPath(), root.Name()+" ")
+	}
+	finishes := slices.Contains(inHand, name)
+	stopping := context.AfterFunc(ctx, func() {
+		if finishes {
+			fmt.Fprintf(os.Stderr, "\nshenscan: %s is stopping; what is in hand is finished first, and a second signal ends it at once\n", name)
+			return
+		}
+		time.AfterFunc(patience, func() { // it may wait for input, or for who reads its output
+			fmt.Fprintf(os.Stderr, "\nshenscan: %s was interrupted before it was done\n", name)
+			os.Exit(exitFailed)
+		})
+	})
+	defer stopping()
 	err := root.ExecuteContext(ctx)
 	if stopped := s.profiles.stop(); stopped != nil {
 		err = errors.Join(err, stopped)
@@ -59,7 +80,11 @@ func run(ctx context.Context, args []string) int {
 		return exitDone
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return exitDone // stopped before it had begun
+		if slices.Contains(append(processes, "simulate"), name) {
+			return exitDone // stopped before it had begun
+		}
+		fmt.Fprintln(os.Stderr) // behind the ^C of a terminal
+		err = fmt.Errorf("%s was interrupted before it was done", name)
 	}
 	code := exitFailed
 	if c, ok := errors.AsType[interface {

@@ -73,6 +73,8 @@ type Options struct {
 	// process only makes what is missing, and only where its user may: what
 	// workers and sinks need.
 	Declare bool
+	// SoftStop is how long handlers may finish what they hold after a stop, 0 for 8 s.
+	SoftStop time.Duration
 	// Tracer makes spans of what is published and consumed; nil for none.
 	Tracer *trace.Tracer
 	Log    *slog.Logger

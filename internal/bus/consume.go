@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,8 +88,11 @@ type Dead struct {
 	Cause  string
 }
 
-// softStop is how long handlers may finish what they hold after a stop.
+// softStop is how long handlers may finish what they hold after a stop, where
+// nobody says.
 const softStop = 8 * time.Second
+
+func (b *Bus) softStop() time.Duration { return cmp.Or(b.o.SoftStop, softStop) }
 
 // Consume hands the consumer's messages to handle, c.Concurrency at a time,
 // until ctx ends, then waits for the running ones. The error of handle decides
@@ -99,7 +103,7 @@ const softStop = 8 * time.Second
 func (b *Bus) Consume(ctx context.Context, c Consumer, handle func(context.Context, Delivery) error, onDead func(context.Context, Dead) error) error {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	hard := context.AfterFunc(ctx, func() { time.AfterFunc(softStop, cancel) })
+	hard := context.AfterFunc(ctx, func() { time.AfterFunc(b.softStop(), cancel) })
 	defer hard()
 
 	var running sync.WaitGroup

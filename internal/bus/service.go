@@ -72,7 +72,7 @@ func (b *Bus) Serve(ctx context.Context, name, description, version string, limi
 	}
 	<-ctx.Done()
 	err = svc.Stop()
-	timer := time.AfterFunc(softStop, cancel)
+	timer := time.AfterFunc(b.softStop(), cancel)
 	defer timer.Stop()
 	running.stop()
 	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {

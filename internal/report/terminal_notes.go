@@ -76,6 +76,8 @@ func (t *terminal) failures() {
 // ScopeName names an account and region for people.
 func ScopeName(account, region string) string {
 	switch {
+	case account == ecs.BaseCredentials:
+		return "the account of the credentials"
 	case account == "":
 		account = "all accounts"
 	case region == "":
