@@ -106,6 +106,14 @@ func (r *Roster) list(ctx context.Context) (listed []ecs.Account, whole bool, er
 	return narrow(listed, wanted), whole, err
 }
 
+// called are the ids and names by which accounts are called.
+func called(listed []ecs.Account) (names []string) {
+	for _, a := range listed {
+		names = append(names, a.ID, a.Name)
+	}
+	return names
+}
+
 // narrow keeps the wanted accounts. One that is not there any more is named.
 func narrow(listed []ecs.Account, wanted []string) []ecs.Account {
 	if len(wanted) == 0 {
@@ -115,7 +123,7 @@ func narrow(listed []ecs.Account, wanted []string) []ecs.Account {
 	for _, name := range wanted {
 		i := slices.IndexFunc(listed, func(a ecs.Account) bool { return isCalled(a, name) })
 		if i < 0 {
-			out = append(out, ecs.Account{Name: name, Err: fmt.Errorf("no configured account and no member of the resource directory is called %q", name)})
+			out = append(out, ecs.Account{Name: name, Err: fmt.Errorf("no configured account and no member of the resource directory is called %q%s", name, filter.Nearest(name, called(listed)))})
 			continue
 		}
 		out = append(out, listed[i])

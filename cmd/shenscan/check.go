@@ -65,7 +65,7 @@ func (f *checkFlags) run(ctx context.Context, s *settings, id string, stdout, st
 	case f.target == "":
 		return usage(errors.New("name where the instance is to move with --target"))
 	case f.output != "table" && f.output != "json":
-		return usage(fmt.Errorf("--output %q is not table or json", report.Short(f.output, 40)))
+		return notOneOf("output", f.output, "table", "json")
 	}
 	f.rules.targets = []string{f.target}
 	if f.store.dir, err = os.MkdirTemp("", "shenscan-check-"); err != nil {

@@ -329,7 +329,7 @@ func newClassifyWriter(format string, out io.Writer) (*classifyWriter, error) {
 	case "markdown":
 		c.markdown()
 	default:
-		return nil, usage(fmt.Errorf("--output %q is none of table, json, jsonl, csv, markdown", format))
+		return nil, notOneOf("output", format, "table", "json", "jsonl", "csv", "markdown")
 	}
 	return c, nil
 }

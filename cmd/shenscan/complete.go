@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -121,6 +122,32 @@ func valuesOf(c *cobra.Command, flag string) func(*cobra.Command) []string {
 		return words("always", "interval")
 	}
 	return nil
+}
+
+// noteUnlisted says which families that --target names are in no table: they are
+// judged by how they are named, and one that is misspelt is as good as another.
+func noteUnlisted(cmd *cobra.Command) {
+	flag := cmd.Flags().Lookup("target")
+	if flag == nil || !flag.Changed {
+		return
+	}
+	names := []string{flag.Value.String()}
+	if several, ok := flag.Value.(pflag.SliceValue); ok {
+		names = several.GetSlice()
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(rules.Classes(), name) })
+	if len(names) == 0 {
+		return
+	}
+	rs, err := catalog.Default()
+	if err != nil {
+		return // the command says so
+	}
+	for _, name := range names {
+		if t, err := rs.ParseTarget(name); err == nil && t.Unlisted {
+			fmt.Fprintf(cmd.ErrOrStderr(), "shenscan: --target %s: the family is in no table and is judged by its name alone%s\n", report.Short(name, 40), app.Meant(t.Family, rs.Families().Names()))
+		}
+	}
 }
 
 func spelt(formats []report.Format) []string {

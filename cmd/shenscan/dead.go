@@ -50,7 +50,7 @@ is asked to: the one that --nats-url names, else the one that holds --store.`,
 
 func (f *deadFlags) list(cmd *cobra.Command, s *settings) error {
 	if f.output != "table" && f.output != "jsonl" {
-		return usage(fmt.Errorf("--output %q is not table or jsonl", f.output))
+		return notOneOf("output", f.output, "table", "jsonl")
 	}
 	b, err := f.nats.dial(cmd.Context(), s, "shenscan-dead", f.store.dir)
 	if err != nil {

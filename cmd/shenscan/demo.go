@@ -69,6 +69,9 @@ func (f *demoFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if err != nil {
 		return err
 	}
+	if err := knownContradictions(f.against); err != nil {
+		return err
+	}
 	sim, err := ecssim.Start(ecssim.Options{Instances: f.instances, Regions: f.regions, Seed: f.seed, Contradict: f.against})
 	if err != nil {
 		return err

@@ -63,7 +63,7 @@ of --region. What is otherwise than shenscan assumes is said, with what it does 
   shenscan doctor --api-contract --region cn-hangzhou`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.output != "table" && f.output != "json" {
-				return usage(fmt.Errorf("--output %q is not table or json", f.output))
+				return notOneOf("output", f.output, "table", "json")
 			}
 			if f.contract {
 				return f.apiContract(cmd.Context(), s, cmd.OutOrStdout())

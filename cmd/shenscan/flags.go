@@ -238,7 +238,7 @@ func (f *ownerFallback) Type() string   { return "string" }
 // Set takes one of the two words.
 func (f *ownerFallback) Set(s string) error {
 	if s != "none" && s != "account" {
-		return fmt.Errorf("%q is neither none nor account", report.Short(s, 40))
+		return fmt.Errorf("%q is neither none nor account%s", report.Short(s, 40), app.Meant(s, []string{"none", "account"}))
 	}
 	*f = ownerFallback(s)
 	return nil

@@ -253,6 +253,7 @@ func (s *settings) prepare(root, cmd *cobra.Command) error {
 	if s.taken != nil {
 		return nil
 	}
+	noteUnlisted(cmd)
 	app.LimitMemory(cmd.Context(), s.memoryMiB<<20)
 	return s.profiles.start()
 }
@@ -267,7 +268,7 @@ func walk(c *cobra.Command, visit func(*cobra.Command)) {
 func (s *settings) openLog() error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
-		return usage(fmt.Errorf("--log-level %q is not debug, info, warn or error", s.logLevel))
+		return notOneOf("log-level", s.logLevel, "debug", "info", "warn", "error")
 	}
 	s.level = &slog.LevelVar{}
 	s.level.Set(level)
@@ -278,7 +279,7 @@ func (s *settings) openLog() error {
 	case "json":
 		s.log = slog.New(trace.LogHandler(slog.NewJSONHandler(maskWriter{os.Stderr}, o)))
 	default:
-		return usage(fmt.Errorf("--log-format %q is not text or json", s.logFormat))
+		return notOneOf("log-format", s.logFormat, "text", "json")
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/config"
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/files"
@@ -48,7 +49,7 @@ func (f *outputFlags) check() (report.Format, *rules.Level, error) {
 	f.implied()
 	format, err := report.ParseFormat(f.format)
 	if err != nil {
-		return "", nil, usage(fmt.Errorf("--output: %w", err))
+		return "", nil, usage(fmt.Errorf("--output: %w%s", err, app.Meant(f.format, spelt(report.Formats()))))
 	}
 	if f.set != nil {
 		if f.compact && format != report.JSON && format != report.JSONL && config.Typed(f.set, "compact") {
@@ -63,9 +64,15 @@ func (f *outputFlags) check() (report.Format, *rules.Level, error) {
 	}
 	level, err := rules.ParseLevel(f.failOn)
 	if err != nil {
-		return "", nil, usage(fmt.Errorf("--fail-on: %w", err))
+		return "", nil, usage(fmt.Errorf("--fail-on: %w%s", err, app.Meant(f.failOn, report.Levels())))
 	}
 	return format, &level, nil
+}
+
+// notOneOf refuses the value of a flag that takes some words alone, and names the
+// one that was meant.
+func notOneOf(flag, value string, words ...string) error {
+	return usage(fmt.Errorf("--%s %q is none of %s%s", flag, report.Short(value, 40), strings.Join(words, ", "), app.Meant(value, words)))
 }
 
 // implied takes the format from the name of the file, where none is named.

@@ -133,7 +133,7 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 		return usage(errors.New("--split-by-owner writes files of its own; leave --out away"))
 	}
 	if f.chargeType != "PostPaid" && f.chargeType != "PrePaid" {
-		return usage(fmt.Errorf("--charge-type %q is not PostPaid or PrePaid", report.Short(f.chargeType, 40)))
+		return notOneOf("charge-type", f.chargeType, "PostPaid", "PrePaid")
 	}
 	scope, err := f.narrow.parse(s, nil)
 	if err != nil {

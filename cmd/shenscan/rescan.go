@@ -49,7 +49,7 @@ before it is answered: it survives whatever dies afterwards.`,
 				return usage(errors.New("named instances are in one --account and one --region; several are for --all"))
 			}
 			if f.output != "table" && f.output != "json" && f.output != "jsonl" {
-				return usage(fmt.Errorf("--output %q is not table, json or jsonl", f.output))
+				return notOneOf("output", f.output, "table", "json", "jsonl")
 			}
 			return f.run(cmd.Context(), s, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},

@@ -115,7 +115,7 @@ func newRulesListCmd() *cobra.Command {
 				return err
 			}
 			if output != "table" {
-				return usage(fmt.Errorf("--output %q is none of table, json, jsonl, yaml", output))
+				return notOneOf("output", output, "table", "json", "jsonl", "yaml")
 			}
 			def := r.Definition()
 			var rows [][]string
@@ -277,7 +277,7 @@ func newRulesShowCmd() *cobra.Command {
 			}
 			page, err := catalog.Page(r, args[0])
 			if err != nil {
-				return usage(err)
+				return usage(fmt.Errorf("%w%s", err, app.Meant(args[0], ruleIDs())))
 			}
 			_, err = io.WriteString(cmd.OutOrStdout(), page)
 			return err
@@ -332,7 +332,7 @@ the id of an instance in the store.`,
 			case "text":
 				return writeExplanation(cmd.OutOrStdout(), e)
 			}
-			return usage(fmt.Errorf("--output %q is none of text, json", output))
+			return notOneOf("output", output, "text", "json")
 		},
 	}
 	rulesFlag(cmd, &paths)

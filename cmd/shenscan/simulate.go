@@ -8,11 +8,13 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/ecs/ecssim"
 )
 
@@ -123,14 +125,31 @@ func (f *simulateFlags) parse() (ecssim.Options, error) {
 		}
 		o.Contradict = append(o.Contradict, names...)
 	}
+	if err := knownContradictions(o.Contradict); err != nil {
+		return o, err
+	}
 	for _, s := range f.faults {
 		fault, err := ecssim.ParseFault(s)
 		if err != nil {
-			return o, err
+			return o, fmt.Errorf("%w%s", err, app.Meant(fault.Kind, ecssim.FaultKinds()))
 		}
 		o.Faults = append(o.Faults, fault)
 	}
 	return o, nil
+}
+
+// knownContradictions refuses names of no contradiction.
+func knownContradictions(names []string) error {
+	var all []string
+	for _, c := range ecssim.Contradictions() {
+		all = append(all, c.Name)
+	}
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			return notOneOf("contradict", name, all...)
+		}
+	}
+	return nil
 }
 
 // addContradict adds the flag of simulators that contradict.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,9 +28,9 @@ func newVersionCmd() *cobra.Command {
 				})
 			}
 			if output != "text" {
-				return usage(fmt.Errorf("--output %q is not text or json", output))
+				return notOneOf("output", output, "text", "json")
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "shenscan %s %s\n%s\nrule set %s\n", version, revision, runtime.Version(), rs.Digest())
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "shenscan %s\n%s\nrule set %s\n", strings.TrimSpace(version+" "+revision), runtime.Version(), rs.Digest())
 			return err
 		},
 	}

@@ -89,7 +89,7 @@ func DefaultOptions() Options {
 func (o *Options) Validate() error {
 	var errs []error
 	if o.Sync != SyncAlways && o.Sync != SyncInterval {
-		errs = append(errs, fmt.Errorf("nats sync is %q; it is always or interval", o.Sync))
+		errs = append(errs, fmt.Errorf("--nats-sync %q is none of always, interval", o.Sync))
 	}
 	if o.Replicas != 1 && o.Replicas != 3 && o.Replicas != 5 {
 		errs = append(errs, fmt.Errorf("nats replicas is %d; it is 1, 3 or 5", o.Replicas))
