@@ -4,6 +4,7 @@ package docs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -311,6 +312,8 @@ func TestBlocksWorkAsPrinted(t *testing.T) {
 	needRooms(t, bin)
 	before := map[string]string{} // page: what its later blocks need
 	ran := 0
+	var list, left strings.Builder // for whoever reads what was run
+	unrun := 0
 	for _, b := range all(t) {
 		if b.page == "docs/COMMANDS.md" {
 			continue // below
@@ -319,13 +322,19 @@ func TestBlocksWorkAsPrinted(t *testing.T) {
 			before[b.page] += b.text
 			continue
 		}
+		if b.with == "not" {
+			unrun++
+			fmt.Fprintf(&left, "\n  %s: %s", b, b.reason)
+		}
 		if b.with == "not" || b.with != "" && !*whole || !strings.HasPrefix(b.String(), *only) {
 			continue
 		}
 		ran++
+		fmt.Fprintf(&list, "\n  %s, with %s", b, cmp.Or(b.with, "the program alone"))
 		t.Run(b.String(), func(t *testing.T) { try(t, bin, b, before[b.page]) })
 	}
-	t.Logf("%d blocks ran", ran)
+	t.Logf("%d blocks ran:%s", ran, &list)
+	t.Logf("%d blocks are not run, since they need what is not here:%s", unrun, &left)
 	if ran < 3 && *only == "" {
 		t.Errorf("%d blocks ran", ran)
 	}
@@ -389,6 +398,7 @@ func TestExamplesOfTheReferenceWork(t *testing.T) {
 	needRooms(t, bin)
 	text := pages(t)["docs/COMMANDS.md"]
 	used := map[string]bool{}
+	examples := 0
 	for _, section := range strings.Split(text, "\n## ")[1:] {
 		name, _, _ := strings.Cut(section, "\n")
 		found, _ := blocks("docs/COMMANDS.md", section)
@@ -420,10 +430,12 @@ func TestExamplesOfTheReferenceWork(t *testing.T) {
 				continue
 			}
 			for i, one := range alternatives(b) {
+				examples++
 				t.Run(fmt.Sprintf("%s %d", name, i+1), func(t *testing.T) { try(t, bin, one, "") })
 			}
 		}
 	}
+	t.Logf("%d examples of docs/COMMANDS.md ran", examples)
 	for key := range generatedMarks {
 		if !used[key] {
 			t.Errorf("generatedMarks has %q, which has no examples", key)
