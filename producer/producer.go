@@ -89,6 +89,7 @@ type Producer struct {
 	paces   paces
 	// spendings are what lanes took of the calls that they may make.
 	spendings spendings
+	unlocated unlocated
 }
 
 // New returns a Producer. A request without accounts means those of the

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"sync"
@@ -56,9 +57,10 @@ func (p *Producer) locate(ctx context.Context, req *event.ScanRequested, plan *e
 	unknown := req.InstanceIDs
 	if p.locator != nil {
 		known, err := p.locator.Locate(ctx, req.InstanceIDs)
-		if err != nil {
-			p.o.Log.WarnContext(ctx, "known instances could not be looked up; every scope is asked", "scan", req.ScanID, "err", err)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
+		p.unlocated.tell(ctx, p.o.Log, req.ScanID, err)
 		unknown = nil
 		for _, id := range req.InstanceIDs {
 			if s, ok := known[id]; ok && allowed(req, s) {
@@ -93,6 +95,40 @@ func (p *Producer) locate(ctx context.Context, req *event.ScanRequested, plan *e
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
 	})
 	return byScope, nil
+}
+
+// unlocated tells of rescans whose instances could not be looked up in a store: of
+// the first of each cause, and how many there were when it is over. While a sink
+// lags or restarts each rescan is one.
+type unlocated struct {
+	mu      sync.Mutex
+	cause   string // "" while they are looked up
+	rescans int
+}
+
+func (u *unlocated) tell(ctx context.Context, log *slog.Logger, scan string, err error) {
+	cause := ""
+	if err != nil {
+		cause = err.Error()
+	}
+	u.mu.Lock()
+	was, rescans := u.cause, u.rescans
+	switch {
+	case cause == was:
+		u.rescans++
+	default:
+		u.cause, u.rescans = cause, 1
+	}
+	u.mu.Unlock()
+	if cause == was {
+		return
+	}
+	if was != "" {
+		log.InfoContext(ctx, "rescans asked every scope, since their instances could not be looked up", "rescans", rescans, "err", was)
+	}
+	if cause != "" {
+		log.WarnContext(ctx, "known instances cannot be looked up; rescans ask every scope until a sink answers", "scan", scan, "err", err)
+	}
 }
 
 func allowed(req *event.ScanRequested, s ecs.Scope) bool {
