@@ -66,6 +66,7 @@ var layers = []layer{
 	{"internal/chaos/...", nil},
 	{"internal/simtest/...", nil},
 	{"internal/upgradetest", nil},
+	{"internal/proctest", nil}, // processes of tests
 	{"internal/archtest", nil},
 	{"deploy/nats", nil},
 	{"docs", nil},

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/proctest"
 	"github.com/shenscan/shenscan/internal/record"
 )
 
@@ -40,7 +41,7 @@ var answersFlag = flag.Int("answers", 1500, "size of the fleet of TestAnswersUnd
 // the answers are equal. The fleet does not change meanwhile.
 func TestAnswersUnderLoad(t *testing.T) {
 	r := newRig(t, seed(t), setup{instances: *answersFlag})
-	listen := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	listen := fmt.Sprintf("127.0.0.1:%d", proctest.FreePort(t))
 	page := "http://" + listen
 	config, rules, none := filepath.Join(r.dir, "serve.yaml"), filepath.Join(r.dir, "rules.yaml"), filepath.Join(r.dir, "none.yaml")
 	write := func(path, text string) {

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/proctest"
 	"github.com/shenscan/shenscan/internal/record"
 )
 
@@ -61,7 +62,7 @@ func TestFullDiskOfServe(t *testing.T) {
 	disk := smallDisk(t)
 	r := newRig(t, seed(t), setup{instances: 20_000, latency: 150 * time.Millisecond})
 	before := r.faultless()
-	addr, store := fmt.Sprintf("127.0.0.1:%d", freePort(t)), filepath.Join(disk, "store")
+	addr, store := fmt.Sprintf("127.0.0.1:%d", proctest.FreePort(t)), filepath.Join(disk, "store")
 	serve := newMember(t, r.dir, "serve", r.o.bin, r.env, "serve", "--endpoint", r.sim, "--store", store, "--nats-listen", addr,
 		"--listen", "", "--concurrency", "1", "--start-rate", "2000", "--log-level", "info", "--sink-name", "s0")
 	within(t, 30*time.Second, "serve listens", listens(addr))

@@ -5,7 +5,6 @@ package chaos
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/shenscan/shenscan/internal/proctest"
 )
 
 // member is one process of a rig. A supervisor starts it again whenever it
@@ -187,17 +188,6 @@ func tail(path string, n int) string {
 	return string(bytes.TrimSpace(body[max(0, len(body)-n):]))
 }
 
-// freePort is a port that nobody listens on right now.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // within polls ok until it holds; what does not happen in time fails the test.
 func within(t *testing.T, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
@@ -218,11 +208,5 @@ func happens(limit time.Duration, ok func() bool) bool {
 }
 
 func listens(addr string) func() bool {
-	return func() bool {
-		c, err := net.DialTimeout("tcp", addr, time.Second)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err == nil
-	}
+	return func() bool { return proctest.Listens(addr) == nil }
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/ecs/ecssim"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/proctest"
 	"github.com/shenscan/shenscan/internal/record"
 )
 
@@ -83,7 +84,7 @@ func newRig(t *testing.T, seed uint64, o setup) *rig {
 		o.bin = bins.shenscan
 	}
 	r := &rig{t: t, o: o, rng: rand.New(rand.NewPCG(seed, 7)), dir: t.TempDir(), env: environ()}
-	port := freePort(t)
+	port := proctest.FreePort(t)
 	r.sim = fmt.Sprintf("http://127.0.0.1:%d", port)
 	args := []string{
 		"simulate", "--listen", fmt.Sprintf("127.0.0.1:%d", port),
@@ -104,7 +105,7 @@ func (r *rig) startNATS() {
 	var urls, routes []string
 	ports, clusters := make([]int, max(r.o.nodes, 1)), make([]int, max(r.o.nodes, 1))
 	for i := range ports {
-		ports[i], clusters[i] = freePort(r.t), freePort(r.t)
+		ports[i], clusters[i] = proctest.FreePort(r.t), proctest.FreePort(r.t)
 		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", ports[i]))
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", clusters[i]))
 	}

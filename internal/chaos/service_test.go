@@ -24,6 +24,7 @@ import (
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/ecs/ecssim"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/proctest"
 	"github.com/shenscan/shenscan/internal/record"
 )
 
@@ -50,12 +51,11 @@ func (r *rig) simulate(method, path, body string) {
 // scopes are the accounts and regions of the simulated cloud that have instances.
 func (r *rig) scopes() (out []struct{ Account, Region string }) {
 	r.t.Helper()
-	resp, err := http.Get(r.sim + "/_sim/fleet")
+	fleet, err := proctest.Get(r.sim + "/_sim/fleet")
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil || len(out) == 0 {
+	if err := json.Unmarshal([]byte(fleet), &out); err != nil || len(out) == 0 {
 		r.t.Fatalf("no fleet: %v", err)
 	}
 	return out
@@ -64,22 +64,17 @@ func (r *rig) scopes() (out []struct{ Account, Region string }) {
 // page is one answer of a role's HTTP listener.
 func (r *rig) page(listen, path string) string {
 	r.t.Helper()
-	resp, err := http.Get("http://" + listen + path)
+	body, err := proctest.Get("http://" + listen + path)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		r.t.Fatalf("%s: %s: %v: %s", path, resp.Status, err, body)
-	}
-	return string(body)
+	return body
 }
 
 // anotherSink is a sink beside the rig's, with a page.
 func (r *rig) anotherSink(name string, args ...string) (*member, string) {
 	r.t.Helper()
-	listen := fmt.Sprintf("127.0.0.1:%d", freePort(r.t))
+	listen := fmt.Sprintf("127.0.0.1:%d", proctest.FreePort(r.t))
 	m := newMember(r.t, r.dir, name, bins.shenscan, r.env, append([]string{
 		"sink", "--nats-url", r.natsURL, "--sink-name", name, "--store", filepath.Join(r.dir, name), "--listen", listen, "--log-level", "info",
 		"--nats-replicas", strconv.Itoa(max(1, r.o.nodes)),

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/proctest"
 	"github.com/shenscan/shenscan/internal/record"
 )
 
@@ -107,7 +108,7 @@ func TestTwoSinksOfOneNameInProcesses(t *testing.T) {
 func TestReadyzMeansIt(t *testing.T) {
 	r := newRig(t, seed(t), setup{instances: 2000, workers: 1})
 	r.start()
-	listen, dir := fmt.Sprintf("127.0.0.1:%d", freePort(t)), filepath.Join(r.dir, "watched")
+	listen, dir := fmt.Sprintf("127.0.0.1:%d", proctest.FreePort(t)), filepath.Join(r.dir, "watched")
 	sink := newMember(t, r.dir, "watched", bins.shenscan, r.env, "sink", "--nats-url", r.natsURL, "--sink-name", "watched", "--store", dir, "--listen", listen)
 	r.roles = append(r.roles, sink)
 	is := func(want int) func() bool {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/proctest"
 	"github.com/shenscan/shenscan/internal/record"
 )
 
@@ -44,7 +45,7 @@ func TestSoak(t *testing.T) {
 	every := min(max(whole/30, 5*time.Second), time.Minute).Round(time.Second)
 	const instances = 20_000
 	r := newRig(t, seed(t), setup{instances: instances})
-	listen := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	listen := fmt.Sprintf("127.0.0.1:%d", proctest.FreePort(t))
 	config := filepath.Join(r.dir, "soak.yaml")
 	cron := fmt.Sprintf("*/%d * * * * *", int(every.Seconds()))
 	if every >= time.Minute {

@@ -8,18 +8,15 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/shenscan/shenscan/internal/proctest"
 )
 
 var (
@@ -71,91 +68,18 @@ var walk = []mix{
 	{sink: true, worker: true, producer: true},
 }
 
-type process struct {
-	cmd  *exec.Cmd
-	log  *buffer
-	done chan struct{}
-}
+// environment lets a process ask the simulated cloud.
+var environment = []string{"ALIBABA_CLOUD_ACCESS_KEY_ID=LTAISIMULATORDEMO", "ALIBABA_CLOUD_ACCESS_KEY_SECRET=shenscan-simulator-demo-secret", "SHENSCAN_LOG_LEVEL=info"}
 
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-func start(t *testing.T, dir, name string, args ...string) *process {
+func start(t *testing.T, dir, name string, args ...string) *proctest.Process {
 	t.Helper()
-	p := &process{cmd: exec.Command(name, args...), log: &buffer{}, done: make(chan struct{})}
-	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, p.log, p.log
-	p.cmd.Env = append(os.Environ(), "ALIBABA_CLOUD_ACCESS_KEY_ID=LTAISIMULATORDEMO", "ALIBABA_CLOUD_ACCESS_KEY_SECRET=shenscan-simulator-demo-secret", "SHENSCAN_LOG_LEVEL=info")
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = p.cmd.Wait(); close(p.done) }()
-	t.Cleanup(func() { p.stop(t) })
-	return p
-}
-
-func (p *process) stop(t *testing.T) {
-	t.Helper()
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(20 * time.Second):
-		_ = p.cmd.Process.Kill()
-		t.Errorf("%s did not stop within 20 s\n%s", p.cmd, p.log)
-	}
-}
-
-func address(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-func get(url string) (string, error) {
-	resp, err := http.Get(url)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", resp.Status, bytes.TrimSpace(body))
-	}
-	return string(body), err
-}
-
-func eventually(t *testing.T, limit time.Duration, ok func() error) error {
-	t.Helper()
-	var err error
-	for begin := time.Now(); time.Since(begin) < limit; time.Sleep(100 * time.Millisecond) {
-		if err = ok(); err == nil {
-			return nil
-		}
-	}
-	return err
+	return proctest.Start(t, filepath.Base(name)+" "+args[0], dir, environment, name, args...)
 }
 
 // pipeline is NATS, a cloud, and one process of each role.
 type pipeline struct {
 	dir, nats, cloud string
-	running          map[string]*process
+	running          map[string]*proctest.Process
 	at               map[string]string
 	now              mix
 }
@@ -171,9 +95,9 @@ func (p *pipeline) binary(isNew bool) string {
 func (p *pipeline) begin(t *testing.T, role string, isNew bool) {
 	t.Helper()
 	if was := p.running[role]; was != nil {
-		was.stop(t)
+		was.Stop(t)
 	}
-	p.at[role] = address(t)
+	p.at[role] = proctest.FreeAddress(t)
 	args := []string{role, "--nats-url", p.nats, "--listen", p.at[role]}
 	if role == "sink" {
 		args = append(args, "--store", filepath.Join(p.dir, "store"), "--sink-name", "a")
@@ -187,7 +111,7 @@ func (p *pipeline) begin(t *testing.T, role string, isNew bool) {
 func (p *pipeline) ready(t *testing.T) error {
 	t.Helper()
 	for _, role := range roles {
-		err := eventually(t, 30*time.Second, func() error { _, err := get("http://" + p.at[role] + "/readyz"); return err })
+		err := proctest.Until(t, 30*time.Second, func() error { _, err := proctest.Get("http://" + p.at[role] + "/readyz"); return err })
 		if err != nil {
 			return fmt.Errorf("the %s is not ready: %w", role, err)
 		}
@@ -213,7 +137,7 @@ var held = regexp.MustCompile(`(?m)^shenscan_dead_letters_held ([0-9.e+]+)$`)
 // sound says what is wrong with what the pipeline holds: instances are missing,
 // or messages were set aside.
 func (p *pipeline) sound() error {
-	body, err := get("http://" + p.at["sink"] + "/api/v1/summary")
+	body, err := proctest.Get("http://" + p.at["sink"] + "/api/v1/summary")
 	if err != nil {
 		return err
 	}
@@ -224,7 +148,7 @@ func (p *pipeline) sound() error {
 	if summary.Instances != instances || summary.Gone != 0 {
 		return fmt.Errorf("the store has %d instances and %d gone, want %d and none", summary.Instances, summary.Gone, instances)
 	}
-	metrics, err := get("http://" + p.at["producer"] + "/metrics")
+	metrics, err := proctest.Get("http://" + p.at["producer"] + "/metrics")
 	if err != nil {
 		return err
 	}
@@ -238,8 +162,8 @@ func TestVersionsSideBySide(t *testing.T) {
 	if *oldBinary == "" || *newBinary == "" || *server == "" {
 		t.Fatal("name the binaries: make test/upgrade OLD=…")
 	}
-	p := &pipeline{dir: t.TempDir(), running: map[string]*process{}, at: map[string]string{}}
-	natsAt, cloudAt := address(t), address(t)
+	p := &pipeline{dir: t.TempDir(), running: map[string]*proctest.Process{}, at: map[string]string{}}
+	natsAt, cloudAt := proctest.FreeAddress(t), proctest.FreeAddress(t)
 	p.nats, p.cloud = "nats://"+natsAt, "http://"+cloudAt
 	conf := fmt.Sprintf("listen: %q\njetstream { store_dir: %q, max_file_store: 20GB }\n", natsAt, filepath.Join(p.dir, "nats"))
 	if err := os.WriteFile(filepath.Join(p.dir, "nats.conf"), []byte(conf), 0o600); err != nil {
@@ -248,13 +172,7 @@ func TestVersionsSideBySide(t *testing.T) {
 	start(t, p.dir, *server, "-c", filepath.Join(p.dir, "nats.conf"))
 	start(t, p.dir, *newBinary, "simulate", "--listen", cloudAt, "--instances", fmt.Sprint(instances), "--regions", "3")
 	for _, at := range []string{natsAt, cloudAt} {
-		if err := eventually(t, 30*time.Second, func() error {
-			c, err := net.Dial("tcp", at)
-			if err == nil {
-				err = c.Close()
-			}
-			return err
-		}); err != nil {
+		if err := proctest.Until(t, 30*time.Second, func() error { return proctest.Listens(at) }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -285,14 +203,14 @@ func TestVersionsSideBySide(t *testing.T) {
 	if len(seen) != 8 {
 		t.Errorf("%d of 8 mixes were tried", len(seen))
 	}
-	p.running["sink"].stop(t)
+	p.running["sink"].Stop(t)
 	p.stores(t)
 }
 
 func (p *pipeline) logs() string {
 	var b strings.Builder
 	for _, role := range roles {
-		lines := strings.Split(p.running[role].log.String(), "\n")
+		lines := strings.Split(p.running[role].Output(), "\n")
 		fmt.Fprintf(&b, "--- %s\n%s\n", role, strings.Join(lines[max(0, len(lines)-15):], "\n"))
 	}
 	return b.String()

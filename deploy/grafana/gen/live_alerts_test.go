@@ -26,6 +26,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/shenscan/shenscan/internal/proctest"
 )
 
 // hurry is how much faster time passes in the windows of the rules in the second
@@ -164,11 +166,9 @@ func (f *fleet) silent(t *testing.T, names ...string) {
 // alert fire, mends the trouble, and sees the alert end.
 func checkEveryAlert(t *testing.T, f *fleet) {
 	f.hurried(t)
-	small := freePort(t)
+	small := proctest.FreeAddress(t)
 	f.edit(t, "prometheus/prometheus.yml", "prometheus.yml", "15s", "1s", "127.0.0.1:10470", strings.Join(append(f.metrics, small), "\n          - "))
-	if err := f.processes["prometheus"].Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
+	f.processes["prometheus"].Signal(t, syscall.SIGHUP)
 	seen := map[string]bool{"ShenscanLegacyInstancesRose": true, "ShenscanIncompatibleInstancesRose": true} // before
 	for _, c := range []struct {
 		what   string
@@ -213,7 +213,7 @@ func checkEveryAlert(t *testing.T, f *fleet) {
 }
 
 func (f *fleet) regionForbidden(t *testing.T, alerts []string) {
-	fleet, err := get(f.sim + "/_sim/fleet")
+	fleet, err := proctest.Get(f.sim + "/_sim/fleet")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func (f *fleet) quotaUsedUp(t *testing.T, alerts []string) {
 // systemsUnknown takes the names of the systems from a fifth of the fleet. The
 // fleet as it is raises nothing, though much of it is unknown for the newest class.
 func (f *fleet) systemsUnknown(t *testing.T, alerts []string) {
-	truth, err := get(f.sim + "/_sim/truth")
+	truth, err := proctest.Get(f.sim + "/_sim/truth")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,12 +284,10 @@ func (f *fleet) messageHostile(t *testing.T, alerts []string) {
 }
 
 func (f *fleet) workersStopped(t *testing.T, alerts []string) {
-	both := []*os.Process{f.processes["worker 2"], f.processes["worker 3"]}
+	both := []*proctest.Process{f.processes["worker 2"], f.processes["worker 3"]}
 	signal := func(s os.Signal) {
 		for _, p := range both {
-			if err := p.Signal(s); err != nil {
-				t.Error(err)
-			}
+			p.Signal(t, s)
 		}
 	}
 	// Of a scan that is under way the stopped ones may hold every page that is
@@ -326,9 +324,7 @@ func (f *fleet) storeFull(t *testing.T, address string, alerts []string) {
 		"--store", filepath.Join(f.dir, "small"), "--store-max-mib", "1")
 	f.untilAlert(t, alerts...)  // a sink that lacks only the last few hundred messages counts as caught up
 	f.silent(t, "ShenscanDown") // every process is reached
-	if err := f.processes["small sink"].Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
+	f.processes["small sink"].Signal(t, os.Interrupt)
 	f.silent(t, alerts...)
 }
 
@@ -356,9 +352,7 @@ func (f *fleet) reloadRefused(t *testing.T, alerts []string) {
 		if err := os.WriteFile(path, config, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.processes["sink 1"].Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
+		f.processes["sink 1"].Signal(t, syscall.SIGHUP)
 	}
 	reload(append(bytes.Clone(right), "\nno_such_setting: 1\n"...))
 	eventually(t, alerts[0]+" should fire", f.alerting(alerts[0], true))
@@ -387,18 +381,10 @@ func (f *fleet) regionUnlisted(t *testing.T, alerts []string) {
 // no producer can make the streams.
 func (f *fleet) natsEmptied(t *testing.T, alerts []string) {
 	producer, server := f.processes["producer 0"], f.processes["nats-server 0"]
-	if err := server.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
+	server.Signal(t, os.Interrupt)
 	eventually(t, alerts[0]+" should fire", f.alerting(alerts[0], true))
-	if err := producer.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	goOn := sync.OnceFunc(func() {
-		if err := producer.Signal(syscall.SIGCONT); err != nil {
-			t.Error(err)
-		}
-	})
+	producer.Signal(t, syscall.SIGSTOP)
+	goOn := sync.OnceFunc(func() { producer.Signal(t, syscall.SIGCONT) })
 	defer goOn() // also when the test fails
 	if err := os.RemoveAll(filepath.Join(f.dir, "nats0")); err != nil {
 		t.Fatal(err)
@@ -410,7 +396,7 @@ func (f *fleet) natsEmptied(t *testing.T, alerts []string) {
 	goOn()
 	eventually(t, alerts[4]+" should fire", f.alerting(alerts[4], true))
 	for _, address := range f.metrics {
-		eventually(t, address+" should be ready again", func() error { _, err := get("http://" + address + "/readyz"); return err })
+		eventually(t, address+" should be ready again", func() error { _, err := proctest.Get("http://" + address + "/readyz"); return err })
 	}
 	f.scanAnew(t)
 	f.silent(t, alerts...)

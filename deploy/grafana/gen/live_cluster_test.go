@@ -26,9 +26,7 @@ func inCluster(i int, routes []string) string {
 func TestDeploymentClusterAlerts(t *testing.T) {
 	f := launchWith(t, setup{servers: 3, cron: "*/5 * * * * *"})
 	f.hurried(t)
-	if err := f.processes["prometheus"].Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
+	f.processes["prometheus"].Signal(t, syscall.SIGHUP)
 
 	f.simulator(t, http.MethodPost, "latency", `"3s"`)
 	const skipped = "ShenscanTicksSkipped"
@@ -37,9 +35,7 @@ func TestDeploymentClusterAlerts(t *testing.T) {
 
 	const quorum = "ShenscanNATSNoQuorum"
 	for _, label := range []string{"nats-server 1", "nats-server 2"} {
-		if err := f.processes[label].Signal(os.Interrupt); err != nil {
-			t.Fatal(err)
-		}
+		f.processes[label].Signal(t, os.Interrupt)
 	}
 	eventually(t, quorum+" should fire", f.alerting(quorum, true))
 	for i := 1; i < 3; i++ {

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,12 +17,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/shenscan/shenscan/internal/proctest"
 )
 
 // The live test runs what deploy/ deploys: the roles as processes with a key
@@ -47,21 +47,10 @@ type fleet struct {
 	dir, bin    string
 	nats, sim   string // URLs
 	prometheus  string
-	metrics     []string               // addresses of the roles' metrics
-	logs        sync.Map               // name -> *bytes.Buffer
-	processes   map[string]*os.Process // by the same name
+	metrics     []string                     // addresses of the roles' metrics
+	processes   map[string]*proctest.Process // by name
 	keys        string
 	environment []string
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // command runs something to its end.
@@ -87,91 +76,25 @@ func (f *fleet) try(t *testing.T, dir, name string, args ...string) (string, err
 // start runs a process until the test ends. Its output is shown if it fails.
 func (f *fleet) start(t *testing.T, label, name string, args ...string) {
 	t.Helper()
-	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), f.environment...)
-	cmd.Dir = f.dir
-	log := &lockedBuffer{}
-	f.logs.Store(label, log)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	f.processes[label] = cmd.Process
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		done := make(chan struct{})
-		go func() { _ = cmd.Wait(); close(done) }()
-		select {
-		case <-done:
-		case <-time.After(15 * time.Second):
-			_ = cmd.Process.Kill()
-			t.Errorf("%s did not stop within 15 s", label)
-		}
-		if t.Failed() {
-			t.Logf("--- %s\n%s", label, log)
-		}
-	})
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
+	f.processes[label] = proctest.Start(t, label, f.dir, f.environment, name, args...)
 }
 
 // eventually asks again until ok, for a minute at most.
 func eventually(t *testing.T, what string, ok func() error) {
 	t.Helper()
-	var err error
 	begin := time.Now()
-	for time.Since(begin) < time.Minute {
-		if err = ok(); err == nil {
-			if strings.HasSuffix(what, " should fire") {
-				t.Logf("%s: it does after %s", what, time.Since(begin).Round(100*time.Millisecond))
-			}
-			return
+	err := proctest.Until(t, time.Minute, ok)
+	if err == nil {
+		if strings.HasSuffix(what, " should fire") {
+			t.Logf("%s: it does after %s", what, time.Since(begin).Round(100*time.Millisecond))
 		}
-		select {
-		case <-t.Context().Done():
-			t.Fatal(t.Context().Err())
-		case <-time.After(200 * time.Millisecond):
-		}
+		return
 	}
 	t.Fatalf("%s: %v", what, err)
 }
 
 func reachable(address string) func() error {
-	return func() error {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			err = c.Close()
-		}
-		return err
-	}
-}
-
-func get(address string) (string, error) {
-	resp, err := http.Get(address)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s: %s", address, resp.Status, body)
-	}
-	return string(body), err
+	return func() error { return proctest.Listens(address) }
 }
 
 // edit copies a file of deploy with some of its text replaced; what is to be
@@ -213,10 +136,10 @@ func (f *fleet) startServers(t *testing.T, n int) (addresses []string) {
 	t.Helper()
 	routes := make([]string, n)
 	for i := range routes {
-		routes[i] = freePort(t)
+		routes[i] = proctest.FreeAddress(t)
 	}
 	for i := range n {
-		address, more := freePort(t), ""
+		address, more := proctest.FreeAddress(t), ""
 		if n > 1 {
 			more = inCluster(i, routes)
 		}
@@ -234,7 +157,7 @@ func (f *fleet) startServers(t *testing.T, n int) (addresses []string) {
 
 func launchWith(t *testing.T, o setup) *fleet {
 	t.Helper()
-	f := &fleet{dir: t.TempDir(), processes: map[string]*os.Process{}}
+	f := &fleet{dir: t.TempDir(), processes: map[string]*proctest.Process{}}
 	root, err := filepath.Abs(filepath.Join(deploy, ".."))
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +167,7 @@ func launchWith(t *testing.T, o setup) *fleet {
 	f.command(t, root, "go", "build", "-o", filepath.Join(f.dir, "nats-server"), "github.com/nats-io/nats-server/v2")
 	f.command(t, root, filepath.Join(root, "deploy/nats/keys.sh"), f.keys)
 
-	simAddress := freePort(t)
+	simAddress := proctest.FreeAddress(t)
 	f.nats, f.sim = "nats://"+strings.Join(f.startServers(t, o.servers), ",nats://"), "http://"+simAddress
 	f.start(t, "simulate", f.bin, "simulate", "--listen", simAddress, "--instances", "2000", "--regions", "4", "--no-platform") // which would settle what an alert on unknown systems waits for
 	eventually(t, "simulator", reachable(simAddress))
@@ -258,7 +181,7 @@ func launchWith(t *testing.T, o setup) *fleet {
 	f.edit(t, "shenscan.yaml", "shenscan.yaml", nightly, cron)
 	// The producer first: it alone may make the streams.
 	for _, role := range []string{"producer", "sink", "worker", "worker"} {
-		address := freePort(t)
+		address := proctest.FreeAddress(t)
 		args := []string{
 			role, "--config", filepath.Join(f.dir, "shenscan.yaml"), "--nats-replicas", strconv.Itoa(o.servers), "--nats-url", f.nats, "--nats-nkey", filepath.Join(f.keys, role+".nk"), "--listen", address,
 		}
@@ -269,12 +192,12 @@ func launchWith(t *testing.T, o setup) *fleet {
 		}
 		f.start(t, fmt.Sprintf("%s %d", role, len(f.metrics)), f.bin, args...)
 		f.metrics = append(f.metrics, address)
-		eventually(t, role, func() error { _, err := get("http://" + address + "/readyz"); return err })
+		eventually(t, role, func() error { _, err := proctest.Get("http://" + address + "/readyz"); return err })
 	}
 
 	f.edit(t, "prometheus/alerts.yml", "alerts.yml")
 	f.edit(t, "prometheus/prometheus.yml", "prometheus.yml", "15s", "1s", "127.0.0.1:10470", strings.Join(f.metrics, "\n          - "))
-	address := freePort(t)
+	address := proctest.FreeAddress(t)
 	f.prometheus = "http://" + address
 	f.start(t, "prometheus", "prometheus", "--config.file", filepath.Join(f.dir, "prometheus.yml"),
 		"--storage.tsdb.path", filepath.Join(f.dir, "prometheus"), "--web.listen-address", address)
@@ -301,7 +224,7 @@ func (f *fleet) rescanAll(t *testing.T) {
 
 // ask returns how many series an expression has now.
 func (f *fleet) ask(expr string) (int, error) {
-	body, err := get(f.prometheus + "/api/v1/query?query=" + url.QueryEscape(expr))
+	body, err := proctest.Get(f.prometheus + "/api/v1/query?query=" + url.QueryEscape(expr))
 	if err != nil {
 		return 0, err
 	}
@@ -335,7 +258,7 @@ func TestDeploymentShowsAndAlerts(t *testing.T) {
 	})
 	f.rescanAll(t)
 	for _, address := range f.metrics {
-		body, err := get("http://" + address + "/metrics")
+		body, err := proctest.Get("http://" + address + "/metrics")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -349,15 +272,14 @@ func TestDeploymentShowsAndAlerts(t *testing.T) {
 	t.Run("panels", func(t *testing.T) { checkPanels(t, f) })
 	t.Run("alerts", func(t *testing.T) { checkAlerts(t, f) })
 	t.Run("every_alert", func(t *testing.T) { checkEveryAlert(t, f) })
-	f.logs.Range(func(label, log any) bool {
-		for line := range strings.Lines(log.(*lockedBuffer).String()) {
+	for label, process := range f.processes {
+		for line := range strings.Lines(process.Output()) {
 			// Workers and sinks try to make a stream that is missing; a producer does.
 			if strings.Contains(strings.ToLower(line), "permissions violation") && !strings.Contains(line, "$JS.API.STREAM.CREATE.") {
 				t.Errorf("%s was refused something on the bus: %s", label, line)
 			}
 		}
-		return true
-	})
+	}
 }
 
 var sample = regexp.MustCompile(`^([a-z0-9_]+)(?:\{(.*)\})? `)
@@ -367,7 +289,7 @@ func checkExported(t *testing.T, f *fleet) {
 	real := map[string][]string{}
 	label := regexp.MustCompile(`([a-z_]+)="(?:[^"\\]|\\.)*"`)
 	for _, address := range f.metrics {
-		body, err := get("http://" + address + "/metrics")
+		body, err := proctest.Get("http://" + address + "/metrics")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -459,16 +381,12 @@ func checkAlerts(t *testing.T, f *fleet) {
 	// Who takes the rises for given begins another baseline, and they end.
 	_, values := alerts()
 	f.edit(t, "prometheus/alerts.yml", "alerts.yml", "baseline: "+values.Baseline, "baseline: another", fmt.Sprintf("baseline=%q", values.Baseline), `baseline="another"`)
-	if err := f.processes["prometheus"].Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
+	f.processes["prometheus"].Signal(t, syscall.SIGHUP)
 	for _, name := range rose {
 		eventually(t, name+" should end", f.alerting(name, false))
 	}
 	f.edit(t, "prometheus/alerts.yml", "alerts.yml") // as it was
-	if err := f.processes["prometheus"].Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
+	f.processes["prometheus"].Signal(t, syscall.SIGHUP)
 	var rules grafanaFile
 	text, err := os.ReadFile(filepath.Join(deploy, "grafana/provisioning/alerting/shenscan.yml"))
 	if err != nil {

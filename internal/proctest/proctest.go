@@ -1,0 +1,159 @@
+// Package proctest is what tests that run shenscan as processes share: free
+// addresses, processes that end with their test and show their output where it
+// fails, and waiting for what they say over HTTP.
+package proctest
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// FreeAddress is an address of loopback on which nobody listens right now.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// FreePort is the port of a FreeAddress.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	addr, err := net.ResolveTCPAddr("tcp", FreeAddress(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr.Port
+}
+
+// Listens says, as an error, that nobody listens on an address.
+func Listens(address string) error {
+	c, err := net.DialTimeout("tcp", address, time.Second)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// mostAnswer bounds what Get reads.
+const mostAnswer = 64 << 20
+
+// Get returns the body of an answer; one that is not 200 is an error which has it.
+func Get(url string) (string, error) {
+	resp, err := http.Get(url) //nolint:gosec,noctx // tests ask processes of their own
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, mostAnswer))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %s", url, resp.Status, bytes.TrimSpace(body))
+	}
+	return string(body), err
+}
+
+// Until asks again and again until ok returns nil, for limit at most, and returns
+// what it said last.
+func Until(t testing.TB, limit time.Duration, ok func() error) error {
+	t.Helper()
+	for begin := time.Now(); ; {
+		err := ok()
+		if err == nil || time.Since(begin) >= limit {
+			return err
+		}
+		select {
+		case <-t.Context().Done():
+			return fmt.Errorf("the test ends: %w", err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// Output is what a process has written. It is safe for concurrent use.
+type Output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *Output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+// String is all of it so far.
+func (o *Output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// Process runs until it is stopped or its test ends.
+type Process struct {
+	label string
+	cmd   *exec.Cmd
+	out   Output
+	done  chan struct{}
+}
+
+// stopTime is how long a process may take to stop.
+const stopTime = 20 * time.Second
+
+// Start starts a program in a folder, with env beside the environment of the test.
+func Start(t testing.TB, label, dir string, env []string, program string, args ...string) *Process {
+	t.Helper()
+	p := &Process{label: label, cmd: exec.Command(program, args...), done: make(chan struct{})} //nolint:gosec,noctx // it ends by a signal
+	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", label, err)
+	}
+	go func() { _ = p.cmd.Wait(); close(p.done) }()
+	t.Cleanup(func() {
+		p.Stop(t)
+		if t.Failed() {
+			t.Logf("--- %s\n%s", label, p.Output())
+		}
+	})
+	return p
+}
+
+// Output is what the process has written so far, on either stream.
+func (p *Process) Output() string { return p.out.String() }
+
+// Signal sends a signal to the process.
+func (p *Process) Signal(t testing.TB, s os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatalf("signal %s: %v", p.label, err)
+	}
+}
+
+// Stop asks the process to stop, also one that was held up by a signal, and waits
+// until it has. It is safe to call twice.
+func (p *Process) Stop(t testing.TB) {
+	t.Helper()
+	for _, s := range []syscall.Signal{syscall.SIGCONT, syscall.SIGTERM} {
+		_ = p.cmd.Process.Signal(s) // one that has ended refuses by itself
+	}
+	select {
+	case <-p.done:
+	case <-time.After(stopTime):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+		t.Errorf("%s did not stop within %s\n%s", p.label, stopTime, p.Output())
+	}
+}
