@@ -54,6 +54,10 @@ func (f *doctorFlags) apiContract(ctx context.Context, s *settings, out io.Write
 	if err != nil {
 		return fmt.Errorf("write the contract: %w", err)
 	}
+	if f.output == "json" {
+		_, err := out.Write(append(b, '\n'))
+		return err
+	}
 	return showContract(out, c, n, f.contractFile)
 }
 
@@ -119,14 +123,15 @@ func showContract(out io.Writer, c *ecs.Contract, instances int, file string) er
 		size = "as many instances as it has, which it does not count"
 	}
 	fmt.Fprintf(&b, "How the API behaved on %s, asked in a region of %s. Ids and names are left out.\n\n", c.Day, size)
-	b.WriteString("| question | assumed | seen | |\n| --- | --- | --- | --- |\n")
-	other := 0
+	b.WriteString("| question | assumed | seen | remark |\n| --- | --- | --- | --- |\n")
+	other, open := 0, 0
 	for i, q := range ecs.ContractQuestions() {
 		a := c.Answers[i]
 		seen, says := a.Answer, ""
 		switch {
 		case seen == "":
 			seen, says = "not settled", a.Detail
+			open++
 		case q.Assumed == "" || seen == q.Assumed:
 			says = a.Detail
 		default:
@@ -135,9 +140,12 @@ func showContract(out io.Writer, c *ecs.Contract, instances int, file string) er
 		}
 		fmt.Fprintf(&b, "| %s: %s | %s | %s | %s |\n", q.ID, q.Asks, q.Assumed, report.Clean(seen), report.Clean(says))
 	}
-	verdict := "Nothing is otherwise than assumed."
+	verdict := "Nothing that was settled is otherwise than assumed."
 	if other > 0 {
 		verdict = report.Plural(other, "answer is", "answers are") + " otherwise than assumed; the last column says what shenscan does about it."
+	}
+	if open > 0 {
+		verdict += " " + report.Plural(open, "question was", "questions were") + " not settled, for the reason in the last column."
 	}
 	fmt.Fprintf(&b, "\n%s Written to %s, which `shenscan simulate --contract` takes on.\n", verdict, report.Clean(file))
 	_, err := io.WriteString(out, b.String())

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/producer"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 // finding is one thing that doctor looked at.
@@ -162,7 +164,13 @@ func (f *doctorFlags) storeOK(ctx context.Context) finding {
 	}
 	sum, err := app.CheckStore(ctx, f.store.place())
 	if err != nil {
-		x.Text, x.Mend = err.Error(), "if another shenscan runs on it, that is fine; if it is damaged, restore a backup or delete it and scan again"
+		x.Text, x.Mend = err.Error(), "if it is damaged, restore a backup, or delete it and scan again"
+		switch {
+		case errors.Is(err, store.ErrLocked):
+			x.Mend = "if another shenscan runs on it, that is fine"
+		case errors.Is(err, store.ErrFormat), errors.Is(err, store.ErrNewer):
+			x.Mend = "" // the text says it
+		}
 		return x
 	}
 	x.OK, x.Text = true, sum
@@ -226,14 +234,14 @@ func (f *doctorFlags) cloudOK(ctx context.Context, s *settings) ([]finding, erro
 	accounts, err := producer.NewRoster(client, client, f.cloud.accounts, time.Now).Accounts(ctx)
 	var found []finding
 	if err != nil {
-		found = append(found, finding{Check: "accounts", Text: err.Error(), Mend: mendOf(err)})
+		found = append(found, finding{Check: "accounts", Text: causeOf(err), Mend: mendOf(err)})
 	}
 	var names []string
 	var look []string
 	for _, account := range accounts {
 		switch {
 		case account.Err != nil:
-			found = append(found, finding{Check: "credentials", Where: account.String(), Text: account.Err.Error(), Mend: mendOf(account.Err)})
+			found = append(found, finding{Check: "credentials", Where: account.String(), Text: causeOf(account.Err), Mend: mendOf(account.Err)})
 		case account.Excluded:
 			names = append(names, account.String()+", excluded")
 		default:
@@ -242,7 +250,7 @@ func (f *doctorFlags) cloudOK(ctx context.Context, s *settings) ([]finding, erro
 		}
 	}
 	if len(names) > 0 {
-		found = slices.Insert(found, 0, finding{Check: "credentials", OK: true, Text: fmt.Sprintf("%d accounts: %s", len(names), strings.Join(names, ", "))})
+		found = slices.Insert(found, 0, finding{Check: "credentials", OK: true, Text: report.Plural(len(names), "account", "accounts") + ": " + strings.Join(names, ", ")})
 	}
 	if len(look) == 0 && err == nil && !slices.ContainsFunc(found, func(x finding) bool { return !x.OK }) {
 		found = append(found, finding{Check: "accounts", Text: "no account was checked", Mend: "look at --account and at accounts.exclude"})

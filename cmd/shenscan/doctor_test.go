@@ -88,9 +88,15 @@ func TestTheContractOfACloudIsTakenOnByTheSimulator(t *testing.T) {
 	if r.code != 0 || strings.Count(r.stdout, "**otherwise**") != 2 || !strings.Contains(r.stdout, "| creation-end: CreationEndTime | inclusive | exclusive | **otherwise**") || !strings.Contains(r.stdout, "the rest is asked for again") {
 		t.Errorf("exit %d:\n%s", r.code, r.stdout)
 	}
+	if !strings.Contains(r.stdout, "2 answers are otherwise than assumed") || !strings.Contains(r.stdout, "questions were not settled") {
+		t.Errorf("what is open is not said:\n%s", r.stdout)
+	}
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if r := run(t, env(), "doctor", "--api-contract", "--output", "json", "--contract-file", filepath.Join(t.TempDir(), "c.json"), "--endpoint", sim.URL); r.code != 0 || !json.Valid([]byte(r.stdout)) || !strings.Contains(r.stdout, "creation-end") {
+		t.Errorf("exit %d, as JSON:\n%.300s", r.code, r.stdout)
 	}
 	for _, name := range append(sim.Regions(), ecssim.DemoAccountID, "i-bp", "m-bp") {
 		if strings.Contains(string(b)+r.stdout, name) {

@@ -351,6 +351,9 @@ func credentialsMend(e *ecs.Error, h http.Header, now time.Time) string {
 	case "InvalidAccessKeyId.Inactive", "Forbidden.AccessKeyDisabled":
 		return "the access key is disabled: enable it, or give another one"
 	}
+	if e.Scope.Account == ecs.BaseCredentials {
+		return "give shenscan an access key that is valid: ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, or another source of credentials of those in docs/FIRST-SCAN.md"
+	}
 	return "check the credentials of account " + e.Scope.Account + ": shenscan doctor"
 }
 
