@@ -159,3 +159,49 @@ func TestACountThatIsFarTooHighCutsNothing(t *testing.T) {
 		})
 	}
 }
+
+// crossed answers every token with the next page of the first list that anybody
+// asked for, whatever is asked for beside it.
+type crossed struct {
+	*cloud
+	first *ecs.Query
+}
+
+func (c *crossed) Instances(ctx context.Context, s ecs.Scope, q ecs.Query) (*ecs.Page, error) {
+	if c.first == nil {
+		c.first = &q
+	}
+	if q.NextToken != "" {
+		q.CreatedFrom, q.CreatedTo = c.first.CreatedFrom, c.first.CreatedTo
+	}
+	return c.cloud.Instances(ctx, s, q)
+}
+
+// TestTokensThatLeadToAnotherLaneAreNoticed reads lanes whose tokens all go on
+// with the list of the first one.
+func TestTokensThatLeadToAnotherLaneAreNoticed(t *testing.T) {
+	c, j := &crossed{cloud: &cloud{instances: fleet(1000, 40*time.Hour), pageSize: 10}}, &journal{}
+	scan(t, producer.New(options(), c, accounts(c, "1"), j, nil), j)
+	failed := map[string]bool{}
+	for _, e := range of[*event.LaneEnded](j) {
+		failed[e.Lane] = e.Failure != nil
+	}
+	listed, wrong := seen(j), 0
+	for _, lane := range of[*event.LaneJob](j) {
+		for i := range c.instances {
+			at, err := time.Parse("2006-01-02T15:04Z", c.instances[i].CreationTime)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if at.Before(lane.From) || !lane.To.IsZero() && !at.Before(lane.To) || listed[c.instances[i].ID] > 0 {
+				continue
+			}
+			if wrong++; !failed[lane.Lane] {
+				t.Fatalf("%s is not listed, and nothing is wrong with lane %s", c.instances[i].ID, lane.Lane)
+			}
+		}
+	}
+	if wrong < 500 {
+		t.Errorf("%d instances are not listed: tokens led where they should", wrong)
+	}
+}

@@ -146,8 +146,12 @@ func (l *lane) doubt(w *walk) error {
 	fewest, most := min(before, after), max(before, after)
 	apart := most - fewest - w.created
 	wide := apart >= ecs.MaxPage || apart > 0 && 2*apart >= most
-	if !wide && w.read >= fewest-w.created && w.read <= most+w.created {
+	read := w.read - w.foreign // what was not asked for is in no count, and stands for nothing that is
+	if !wide && read >= fewest-w.created && read <= most+w.created {
 		return nil
+	}
+	if w.foreign > 0 {
+		return l.contradicted("%d instances are counted before and %d after a listing of %d, of which %d are new, and %d more that were not created in the time that was asked for", before, after, read, w.created, w.foreign)
 	}
 	return l.contradicted("%d instances are counted before and %d after a listing of %d, of which %d are new", before, after, w.read, w.created)
 }

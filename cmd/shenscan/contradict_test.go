@@ -46,7 +46,10 @@ type trial struct {
 	want want
 	// facts says that instances show less than they do otherwise, so that
 	// verdicts may differ from the truth, though not be milder with high confidence.
-	facts   bool
+	facts bool
+	// unasked says that the platform's own answer is missing: a system that it
+	// alone refuses there is judged by whether it boots.
+	unasked bool
 	lanes   bool          // about creation times: the region is to be cut into lanes
 	members bool          // accounts of a resource directory
 	stored  bool          // nothing but a store that knows it from before can tell
@@ -97,12 +100,12 @@ var trials = []trial{
 	{name: ecssim.ImagesUnasked, want: partly, facts: true},
 	{name: ecssim.ImagesEmpty, want: partly, facts: true},
 	{name: ecssim.ImagesErrorAs200, want: partly, facts: true},
-	{name: ecssim.OfferedErrorAs200, want: whole, facts: true},
-	{name: ecssim.OfferedOfOthers, want: whole, facts: true},
-	{name: ecssim.OfferedEmpty, want: whole, facts: true},
+	{name: ecssim.OfferedErrorAs200, want: whole, facts: true, unasked: true},
+	{name: ecssim.OfferedOfOthers, want: whole, facts: true, unasked: true},
+	{name: ecssim.OfferedEmpty, want: whole, facts: true, unasked: true},
 	{name: ecssim.OfferedOldAlone, want: whole, facts: true},
 	{name: ecssim.OfferedUnknown, want: whole},
-	{name: ecssim.OfferedCut, want: whole, facts: true},
+	{name: ecssim.OfferedCut, want: whole, facts: true, unasked: true},
 	{name: ecssim.AgentsOfOthers, want: whole, facts: true},
 	{name: ecssim.AgentsAhead, want: whole, facts: true},
 	{name: ecssim.AgentsNowhere, want: whole, facts: true},
@@ -113,8 +116,9 @@ var trials = []trial{
 	{name: ecssim.DirectoryDown, want: partly, members: true, slow: true},
 	{name: ecssim.ThrottleLong, want: whole, slow: true, flags: []string{"--scan-idle", "5m"}, limit: 4 * time.Minute},
 	{name: ecssim.ThrottleLong, as: ecssim.ThrottleLong + "-refused", want: partly, stored: true, flags: []string{"--throttle-wait", "20s"}, limit: 30 * time.Second, says: "the API asks to wait for 1m50s, until "},
-	{name: ecssim.ThrottleMillis, want: whole},
-	{name: ecssim.BusyUnknownCodes, want: whole},
+	// Three refusals in a row have the rest of a minute waited out.
+	{name: ecssim.ThrottleMillis, want: whole, flags: []string{"--scan-idle", "3m"}, limit: 3 * time.Minute},
+	{name: ecssim.BusyUnknownCodes, want: whole, flags: []string{"--scan-idle", "3m"}, limit: 3 * time.Minute},
 	{name: ecssim.BodiesDocumented, want: whole, facts: true},
 	{name: ecssim.Bodies2015, want: whole, facts: true},
 	{name: ecssim.Bodies2024, want: whole, facts: true},
@@ -182,7 +186,7 @@ func TestScansUnderPairs(t *testing.T) {
 			continue
 		}
 		pairs = append(pairs, trial{
-			name: one.name, with: other.name, want: sound, facts: one.facts || other.facts,
+			name: one.name, with: other.name, want: sound, facts: one.facts || other.facts, unasked: one.unasked || other.unasked,
 			lanes: one.lanes || other.lanes, members: one.members || other.members, stored: one.stored || other.stored, limit: 2 * time.Minute,
 			as: one.name + "+" + other.name,
 		})
@@ -454,6 +458,9 @@ func (tr *trial) compare(bad *faults, legend []entry, rec *row, x *ecssim.Truth)
 			continue
 		}
 		if tr.facts && !(milder(v.Level, x.Verdicts[i]) && v.Confidence == rules.High) {
+			continue
+		}
+		if tr.unasked && v.Level == rules.NeedsAction {
 			continue
 		}
 		bad.add("%s is %s (%s) on %s by %s, the truth is %s", rec.InstanceID, v.Level, v.Confidence, target, v.Rule, x.Verdicts[i])

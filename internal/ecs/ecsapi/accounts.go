@@ -415,7 +415,7 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 
 func decodeMembers(body []byte) ([]Member, int, error) {
 	var m struct {
-		TotalCount *int
+		TotalCount count
 		Accounts   maybe[struct {
 			Account list[struct {
 				AccountID           string `json:"AccountId"`
@@ -436,10 +436,7 @@ func decodeMembers(body []byte) ([]Member, int, error) {
 		}
 		out = append(out, Member{a.AccountID, a.DisplayName, a.Status})
 	}
-	if m.TotalCount == nil || *m.TotalCount < 0 {
-		return out, ecs.NoCount, nil
-	}
-	return out, *m.TotalCount, nil
+	return out, m.TotalCount.orNone(), nil
 }
 
 // role assumes a role through STS.

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/rules"
 )
 
@@ -28,14 +29,20 @@ import (
 func unmarshal[T any](body []byte, v *T) error {
 	var m struct {
 		Code, Message string
-		LowCode       string `json:"code"`
-		LowMessage    string `json:"message"`
-		Body          T      `json:",inline"`
+		LowCode       string                    `json:"code"`
+		LowMessage    string                    `json:"message"`
+		Body          T                         `json:",inline"`
+		Rest          map[string]jsontext.Value `json:",inline"`
 	}
 	if err := json.Unmarshal(body, &m, spellings); err != nil {
 		return err
 	}
 	*v = m.Body
+	for key, value := range m.Rest {
+		if tellsOfFailure(key, value) {
+			return fmt.Errorf("%w: %s is %s", errFailure, clip(key, 40), scrub(clip(string(value), 200)))
+		}
+	}
 	for _, said := range []string{m.Code, m.LowCode, m.Message, m.LowMessage} {
 		if said != "" && !meansSuccess(said) {
 			return fmt.Errorf("%w: %s", errFailure, scrub(clip(said, 200)))
@@ -54,6 +61,63 @@ var (
 )
 
 func missing(key string) error { return fmt.Errorf("the answer has no %s", key) }
+
+// telling reports whether the name of a member that no document of the API has
+// may say that an answer is that of a failed call, or not all of it, or is
+// another spelling of one that it has.
+func telling(key string) bool {
+	switch strings.ToLower(key) {
+	case "success", "issuccess", "asapisuccess", "error", "errors", "errorcode", "errcode", "errormessage", "errmsg",
+		"httpstatuscode", "statuscode", "httpcode", "hasmore", "istruncated", "truncated", "code", "message",
+		"instances", "nexttoken", "totalcount":
+		return true
+	}
+	return false
+}
+
+// tellsOfFailure reports whether a member that no document of the API has says
+// that the call failed: gateways and private clouds have members of their own.
+func tellsOfFailure(key string, value jsontext.Value) bool {
+	text := strings.ToLower(strings.Trim(string(value), `"`))
+	switch strings.ToLower(key) {
+	case "success", "issuccess", "asapisuccess":
+		return text == "false" || text == "0"
+	case "httpstatuscode", "statuscode", "httpcode":
+		n, err := strconv.Atoi(text)
+		return err == nil && n >= 400
+	case "error", "errors", "errorcode", "errcode", "errormessage", "errmsg":
+		switch text {
+		case "", "null", "[]", "{}", "0", "false", "none":
+			return false
+		}
+		return !meansSuccess(text)
+	}
+	return false
+}
+
+// count is a number of things, where an answer has one.
+type count struct {
+	n    int
+	said bool
+}
+
+// UnmarshalJSONFrom reads the number. null and "" are none.
+func (c *count) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	raw, err := d.ReadValue()
+	if *c = (count{}); err != nil || isNothing(raw) {
+		return err
+	}
+	c.said = true
+	return json.Unmarshal(raw, &c.n, spellings)
+}
+
+// orNone is the number, or ecs.NoCount where there is none.
+func (c count) orNone() int {
+	if !c.said {
+		return ecs.NoCount
+	}
+	return max(c.n, ecs.NoCount)
+}
 
 // meansSuccess reports whether a code or message says that nothing went wrong;
 // private clouds send such ones with good answers.

@@ -444,3 +444,76 @@ func TestAServerThatAnswersOneIDACallIsNotAskedForEver(t *testing.T) {
 		t.Errorf("%d calls", calls)
 	}
 }
+
+// TestAnAnswerThatSpeaksAgainstItselfIsNotTakenAsItStands reads answers of one
+// instance, or none, that say otherwise in a member that no document has, or in
+// one whose value is none.
+func TestAnAnswerThatSpeaksAgainstItselfIsNotTakenAsItStands(t *testing.T) {
+	const row, none = `{"InstanceId":"i-1"}`, ``
+	body := func(members, rows string) string {
+		return `{"RequestId":"r","NextToken":"",` + members + `,"Instances":{"Instance":[` + rows + `]}}`
+	}
+	for name, tc := range map[string]struct {
+		body string
+		says string // an error, or a doubt; "" takes it as it stands
+		rows int
+	}{
+		"HasMore beside an empty token":      {body(`"TotalCount":1,"HasMore":true`, row), "says that there are more", 1},
+		"IsTruncated":                        {body(`"TotalCount":1,"IsTruncated":"true"`, row), "says that there are more", 1},
+		"HasMore is false":                   {body(`"TotalCount":1,"HasMore":false`, row), "", 1},
+		"Success is false":                   {body(`"TotalCount":0,"Success":false`, none), "Success is false", 0},
+		"Success is true":                    {body(`"TotalCount":1,"Success":true`, row), "", 1},
+		"an ErrorCode":                       {body(`"TotalCount":0,"ErrorCode":"Forbidden"`, none), `ErrorCode is "Forbidden"`, 0},
+		"an ErrorCode of none":               {body(`"TotalCount":1,"ErrorCode":"","errorMessage":null`, row), "", 1},
+		"an Error":                           {body(`"TotalCount":0,"Error":{"Code":"Forbidden"}`, none), "Error is", 0},
+		"a list of errors":                   {body(`"TotalCount":0,"Errors":[{"Code":"Forbidden"}]`, none), "Errors is", 0},
+		"a status of 403":                    {body(`"TotalCount":0,"HttpStatusCode":403`, none), "HttpStatusCode is 403", 0},
+		"a status of 200":                    {body(`"TotalCount":1,"HttpStatusCode":200`, row), "", 1},
+		"a member of a private cloud":        {body(`"TotalCount":1,"asapiSuccess":true,"eagleEyeTraceId":"x"`, row), "", 1},
+		"instances under two names":          {body(`"TotalCount":1,"instances":{"Instance":[]}`, row), "under two names", 0},
+		"a row of a zone elsewhere":          {body(`"TotalCount":1`, `{"InstanceId":"i-1","ZoneId":"cn-beijing-h"}`), "are of another one", 0},
+		"a row of a zone here":               {body(`"TotalCount":1`, `{"InstanceId":"i-1","ZoneId":"cn-hangzhou-h"}`), "", 1},
+		"the region in capitals":             {body(`"TotalCount":1`, `{"InstanceId":"i-1","RegionId":"CN-HANGZHOU"}`), "are of another one", 0},
+		"an id twice in a row":               {body(`"TotalCount":1`, `{"InstanceId":"i-1","InstanceId":"i-2"}`), "duplicate", 0},
+		"a row of nothing":                   {body(`"TotalCount":1`, `{}`), "no usable id", 0},
+		"a row that is text":                 {body(`"TotalCount":1`, `"i-1"`), "unmarshal", 0},
+		"a count beyond all":                 {body(`"TotalCount":99999999999999999999`, row), "TotalCount", 0},
+		"lower case":                         {`{"totalCount":0,"instances":{"instance":[]}}`, "has no Instances.Instance", 0},
+		"a list of null":                     {`{"TotalCount":0,"Instances":{"Instance":null}}`, "has no Instances.Instance", 0},
+		"no instances at all":                {`{"TotalCount":0,"Instances":{}}`, "has no Instances.Instance", 0},
+		"the answer in an envelope":          {`{"data":` + body(`"TotalCount":1`, row) + `}`, "has no Instances.Instance", 0},
+		"a byte order mark":                  {"\xef\xbb\xbf" + body(`"TotalCount":0`, none), "invalid character", 0},
+		"XML":                                {`<DescribeInstancesResponse><TotalCount>0</TotalCount></DescribeInstancesResponse>`, "invalid character", 0},
+		"another answer behind it":           {body(`"TotalCount":0`, none) + body(`"TotalCount":5`, none), "after top-level value", 0},
+		"one instance without list brackets": {`{"RequestId":"r","NextToken":"","TotalCount":1,"Instances":{"Instance":{"InstanceId":"i-1"}}}`, "", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, map[string]http.HandlerFunc{actInstances: func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Query().Get("DryRun") == "true" {
+					refusal(400, dryRunAllowed)(w, r)
+					return
+				}
+				answer(w, 200, tc.body)
+			}})
+			p, err := newTestClient(t, f, nil).Instances(t.Context(), testScope, ecs.Query{})
+			said := ""
+			switch {
+			case err != nil:
+				said = err.Error()
+			case p.Doubt != nil:
+				said = p.Doubt.Error()
+			}
+			if (said == "") != (tc.says == "") || !strings.Contains(said, tc.says) {
+				t.Errorf("said %q", said)
+			}
+			if err == nil && len(p.Instances) != tc.rows {
+				t.Errorf("%d instances", len(p.Instances))
+			}
+		})
+	}
+	// A count that is no number is none, and no zero.
+	f := newFake(t, map[string]http.HandlerFunc{actInstances: func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, body(`"TotalCount":""`, none)) }})
+	if n, err := newTestClient(t, f, nil).CountInstances(t.Context(), testScope, ecs.Query{}); n != ecs.NoCount || err != nil {
+		t.Errorf("an empty count is %d, %v", n, err)
+	}
+}

@@ -239,7 +239,7 @@ type imageListing struct {
 // wireImages is an answer of DescribeImages.
 type wireImages struct {
 	RegionID   string `json:"RegionId"`
-	TotalCount *int
+	TotalCount count
 	Images     maybe[struct{ Image list[wireImage] }]
 }
 
@@ -256,10 +256,7 @@ func decodeImages(body []byte, region string) (*imageListing, error) {
 	if m.RegionID != "" && m.RegionID != region {
 		return nil, fmt.Errorf("the images are of region %q", clip(m.RegionID, 60))
 	}
-	out := &imageListing{total: ecs.NoCount}
-	if m.TotalCount != nil {
-		out.total = *m.TotalCount
-	}
+	out := &imageListing{total: m.TotalCount.orNone()}
 	var err error
 	out.images, err = imagesOf(items)
 	return out, err

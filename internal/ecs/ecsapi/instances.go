@@ -205,7 +205,11 @@ func (r *reading) chained(ctx context.Context) error {
 		return err
 	}
 	r.page.Instances, r.page.NextToken = l.instances, l.next
-	if r.query.NextToken != "" || !l.cutShort() {
+	if r.query.NextToken != "" {
+		r.doubtEnd(l)
+		return nil
+	}
+	if !l.cutShort() {
 		return nil
 	}
 	return r.relist(ctx, l)
@@ -216,7 +220,7 @@ func (r *reading) chained(ctx context.Context) error {
 // count and has no NextToken at all, it comes from a server that may never have
 // heard of one.
 func (l *listing) cutShort() bool {
-	return l.next == "" && (l.total > l.rows() || (l.total == ecs.NoCount && !l.chained && l.rows() > 0))
+	return l.next == "" && (l.more || l.total > l.rows() || (l.total == ecs.NoCount && !l.chained && l.rows() > 0))
 }
 
 // relist begins the listing anew, by page number: the older way of paging is
@@ -230,6 +234,7 @@ func (r *reading) relist(ctx context.Context, first *listing) error {
 		if first.total > first.rows() {
 			r.doubt("the only page counts %d instances and lists %d", first.total, first.rows())
 		}
+		r.doubtEnd(first)
 		return nil
 	}
 	if err != nil {
@@ -287,7 +292,15 @@ func (r *reading) byNumber(ctx context.Context, at position) (*listing, error) {
 	case l.total >= 0:
 		r.doubt("%d instances are counted and %d listed", l.total, read)
 	}
+	r.doubtEnd(l)
 	return l, nil
+}
+
+// doubtEnd is for an answer that leads nowhere and says that there is more.
+func (r *reading) doubtEnd(l *listing) {
+	if l.more && r.page.NextToken == "" {
+		r.doubt("the last of the answers says that there are more instances, and not where")
+	}
 }
 
 // CountInstances implements ecs.API.

@@ -2,7 +2,9 @@ package ecsapi
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -17,9 +19,10 @@ type listing struct {
 	next      string         // NextToken
 	chained   bool           // there is a NextToken, be it empty
 	requestID string
-	total     int // TotalCount, ecs.NoCount where there is none
-	foreign   int // rows that are not here because they say that they are of another region
-	nameless  int // rows that are not here because their id is none
+	total     int  // TotalCount, ecs.NoCount where there is none
+	foreign   int  // rows that are not here because they say that they are of another region
+	nameless  int  // rows that are not here because their id is none
+	more      bool // it says that there are more
 }
 
 // rows is how many rows the answer had.
@@ -39,8 +42,14 @@ func decodeListing(body []byte, region string) (*listing, error) {
 type wireListing struct {
 	NextToken  *string
 	RequestID  string `json:"RequestId"`
-	TotalCount *int
-	Instances  maybe[struct{ Instance list[wireInstance] }]
+	TotalCount count
+	// What some interfaces say of a list that goes on.
+	HasMore, IsTruncated, Truncated rules.Tri
+	// The same as above under other names: which of the two is true is not known.
+	LowInstances jsontext.Value `json:"instances"`
+	LowNextToken jsontext.Value `json:"nextToken"`
+	LowTotal     jsontext.Value `json:"totalCount"`
+	Instances    maybe[struct{ Instance list[wireInstance] }]
 }
 
 type wireInstance struct {
@@ -70,17 +79,20 @@ func decodeOddListing(body []byte, region string) (*listing, error) {
 	if m.Instances.v.Instance == nil {
 		return nil, missing("Instances.Instance")
 	}
-	l := &listing{chained: m.NextToken != nil, requestID: m.RequestID, total: ecs.NoCount}
+	if m.LowInstances != nil || m.LowNextToken != nil || m.LowTotal != nil {
+		return nil, errors.New("the answer has instances, nextToken or totalCount under two names")
+	}
+	l := &listing{
+		chained: m.NextToken != nil, requestID: m.RequestID, total: m.TotalCount.orNone(),
+		more: m.HasMore == rules.Yes || m.IsTruncated == rules.Yes || m.Truncated == rules.Yes,
+	}
 	if m.NextToken != nil {
 		l.next = *m.NextToken
-	}
-	if m.TotalCount != nil {
-		l.total = max(*m.TotalCount, ecs.NoCount)
 	}
 	for i := range m.Instances.v.Instance {
 		w := &m.Instances.v.Instance[i]
 		switch {
-		case w.RegionID != "" && w.RegionID != region:
+		case isForeign(w.RegionID, w.ZoneID, region):
 			l.foreign++
 		case !usableID(w.InstanceID):
 			l.nameless++
@@ -98,6 +110,15 @@ func (w *wireInstance) instance() ecs.Instance {
 		CreationTime: w.CreationTime, StartTime: w.StartTime, NetworkType: w.InstanceNetworkType, IoOptimized: w.IoOptimized,
 		OSNVMe: w.ImageOptions.v.CurrentOSNVMeSupported, CPU: w.CPU, MemoryMiB: w.Memory, Tags: w.Tags,
 	}
+}
+
+// isForeign says whether a row is of another region than was asked for. One that
+// does not say its region is where its zone is, whose name begins with it.
+func isForeign(region, zone, asked string) bool {
+	if region == "" {
+		return zone != "" && !strings.HasPrefix(zone, asked)
+	}
+	return region != asked
 }
 
 // maxInstanceID bounds an instance id; real ones have 22 characters.

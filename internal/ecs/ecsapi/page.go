@@ -93,7 +93,12 @@ func (r *pageReader) envelope(i int) int {
 			r.out.total = int(total)
 		case "Code", "Message", "code", "message": // of an error
 			return -1
+		case "PageNumber", "PageSize":
+			return skipValue(r.b, i, 1)
 		default:
+			if telling(string(key)) {
+				return -1
+			}
 			return skipValue(r.b, i, 1)
 		}
 		if !once(&seen, field) {
@@ -186,7 +191,7 @@ func (r *pageReader) instance(i int) int {
 	if i >= 0 && !usableID(x.ID) {
 		return -1
 	}
-	if region != "" && region != r.region {
+	if isForeign(region, x.Zone, r.region) {
 		l.instances = l.instances[:len(l.instances)-1]
 		l.foreign++
 	}

@@ -45,7 +45,7 @@ type wireOffered struct {
 	RegionID      string `json:"RegionId"`
 	ImageID       string `json:"ImageId"`
 	NextToken     string
-	TotalCount    *int
+	TotalCount    count
 	InstanceTypes maybe[struct {
 		InstanceType list[struct {
 			InstanceTypeID     string `json:"InstanceTypeId"`
@@ -68,8 +68,8 @@ func (m *wireOffered) types(region, image string) (out []ecs.OfferedType, doubt 
 		return nil, "it names no instance type at all"
 	case m.NextToken != "":
 		return nil, "it goes on under a NextToken, which the action does not take"
-	case m.TotalCount != nil && *m.TotalCount > len(named):
-		return nil, fmt.Sprintf("it counts %d instance types and names %d", *m.TotalCount, len(named))
+	case m.TotalCount.orNone() > len(named):
+		return nil, fmt.Sprintf("it counts %d instance types and names %d", m.TotalCount.n, len(named))
 	case len(named) > maxOffered:
 		return nil, fmt.Sprintf("it names %d instance types", len(named))
 	}

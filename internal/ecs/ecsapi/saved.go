@@ -104,10 +104,7 @@ func decodeSavedAnswer(object []byte, instances, images, types bool) (*Saved, er
 		if m.Listing.Instances.v.Instance == nil {
 			return nil, missing("Instances.Instance")
 		}
-		l := &SavedListing{Total: ecs.NoCount, PageNumber: m.PageNumber, PageSize: m.PageSize}
-		if m.Listing.TotalCount != nil {
-			l.Total = max(*m.Listing.TotalCount, ecs.NoCount)
-		}
+		l := &SavedListing{Total: m.Listing.TotalCount.orNone(), PageNumber: m.PageNumber, PageSize: m.PageSize}
 		if m.Listing.NextToken != nil {
 			l.NextToken = *m.Listing.NextToken
 		}
