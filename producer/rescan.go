@@ -113,10 +113,9 @@ func (u *unlocated) tell(ctx context.Context, log *slog.Logger, scan string, err
 	}
 	u.mu.Lock()
 	was, rescans := u.cause, u.rescans
-	switch {
-	case cause == was:
+	if cause == was {
 		u.rescans++
-	default:
+	} else {
 		u.cause, u.rescans = cause, 1
 	}
 	u.mu.Unlock()

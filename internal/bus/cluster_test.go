@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 func startCluster(t *testing.T) []*natsserver.Server {
 	t.Helper()
 	ports := make([]int, 3)
-	routes := ""
+	routes := make([]string, len(ports))
 	for i := range ports {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -24,14 +25,14 @@ func startCluster(t *testing.T) []*natsserver.Server {
 		}
 		ports[i] = l.Addr().(*net.TCPAddr).Port
 		_ = l.Close()
-		routes += fmt.Sprintf("nats://127.0.0.1:%d,", ports[i])
+		routes[i] = fmt.Sprintf("nats://127.0.0.1:%d", ports[i])
 	}
 	servers := make([]*natsserver.Server, len(ports))
 	dir := t.TempDir()
 	for i, port := range ports {
 		srv, err := natsserver.NewServer(&natsserver.Options{
 			ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: filepath.Join(dir, fmt.Sprint(i)), NoLog: true, NoSigs: true,
-			Cluster: natsserver.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port}, Routes: natsserver.RoutesFromStr(routes[:len(routes)-1]),
+			Cluster: natsserver.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port}, Routes: natsserver.RoutesFromStr(strings.Join(routes, ",")),
 		})
 		if err != nil {
 			t.Fatal(err)

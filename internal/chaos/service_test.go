@@ -110,8 +110,7 @@ func (r *rig) nobodyRestarted() {
 // exitCode is that of a command which ended, 0 where it succeeded.
 func exitCode(t *testing.T, err error) int {
 	t.Helper()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return exit.ExitCode()
 	}
 	if err != nil {
@@ -125,16 +124,22 @@ func exitCode(t *testing.T, err error) int {
 func TestQuorumIsLost(t *testing.T) {
 	r := newRig(t, seed(t), setup{instances: 20_000, latency: 120 * time.Millisecond, lanes: 1, workers: 2, nodes: 3})
 	disturbed(t, r, func(string) {
+		_, listen := r.anotherSink("watched")
+		ready := func() error { _, err := proctest.Get("http://" + listen + "/readyz"); return err }
+		within(t, time.Minute, "the second sink is ready", func() bool { return ready() == nil })
 		for _, pair := range [][]*member{{r.nats[1], r.nats[2]}, {r.nats[0], r.nats[1]}} {
 			was := r.flow().results
 			within(t, time.Minute, "results flow", func() bool { return r.flow().results > was+5 })
 			for _, node := range pair {
 				node.stop(syscall.SIGKILL)
 			}
-			time.Sleep(time.Duration(6+r.rng.IntN(6)) * time.Second) // elections fail, and everybody notices
+			lost := time.Now()
+			within(t, time.Minute, "the loss of the quorum shows", func() bool { return ready() != nil })
+			time.Sleep(time.Until(lost.Add(time.Duration(6+r.rng.IntN(6)) * time.Second))) // elections fail, and everybody notices
 			for _, node := range pair {
 				node.revive(t)
 			}
+			within(t, time.Minute, "all is well again", func() bool { return ready() == nil })
 		}
 		was := r.flow().results
 		within(t, 90*time.Second, "results flow again", func() bool { return r.flow().results > was+5 })
@@ -277,8 +282,8 @@ func (r *rig) scanEvents() (out []record.Scan) {
 }
 
 // TestAnAccountIsOneWhateverItIsCalled scans with the keys of the environment, then
-// with the same account named in the file, then under another name: every instance
-// is there once. Then a region is not listed any more, and is settled.
+// with the same account named in the file, then under another name, then as a member
+// of the resource directory: every instance is there once. Then a region is not listed any more, and is settled.
 func TestAnAccountIsOneWhateverItIsCalled(t *testing.T) {
 	r := newRig(t, seed(t), setup{instances: 2000, workers: 1})
 	before := r.faultless()
@@ -290,9 +295,13 @@ func TestAnAccountIsOneWhateverItIsCalled(t *testing.T) {
 	if err := os.WriteFile(keys, fmt.Appendf(nil, `{"access_key_id":%q,"access_key_secret":%q}`, ecssim.DemoAccessKeyID, ecssim.DemoAccessKeySecret), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"shop", "plant"} {
+	for _, name := range []string{"shop", "plant", ""} {
 		config := filepath.Join(r.dir, name+".yaml")
-		if err := os.WriteFile(config, fmt.Appendf(nil, "accounts:\n  - name: %s\n    access_key_file: %s\n", name, keys), 0o600); err != nil {
+		text := fmt.Sprintf("accounts:\n  - name: %s\n    access_key_file: %s\n", name, keys)
+		if name == "" { // as a member of the directory, which names it as it likes
+			text = "resource_directory:\n  role_name: shenscan\n"
+		}
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		r.instead("producer", "--config", config)
@@ -302,7 +311,7 @@ func TestAnAccountIsOneWhateverItIsCalled(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, s := range scans {
-			if s.New+s.Gone+s.Changed > 0 || s.Instances != len(before) || len(s.Accounts) != 1 || s.Accounts[0].Name != name {
+			if s.New+s.Gone+s.Changed > 0 || s.Instances != len(before) || len(s.Accounts) != 1 || name != "" && s.Accounts[0].Name != name {
 				t.Errorf("called %s: %d instances, %d new, %d gone, %d changed, accounts %+v", name, s.Instances, s.New, s.Gone, s.Changed, s.Accounts)
 			}
 		}

@@ -52,7 +52,7 @@ const mostAnswer = 64 << 20
 
 // Get returns the body of an answer; one that is not 200 is an error which has it.
 func Get(url string) (string, error) {
-	resp, err := http.Get(url) //nolint:gosec,noctx // tests ask processes of their own
+	resp, err := http.Get(url) //nolint:gosec // tests ask processes of their own
 	if err != nil {
 		return "", err
 	}
@@ -115,7 +115,7 @@ const stopTime = 20 * time.Second
 // Start starts a program in a folder, with env beside the environment of the test.
 func Start(t testing.TB, label, dir string, env []string, program string, args ...string) *Process {
 	t.Helper()
-	p := &Process{label: label, cmd: exec.Command(program, args...), done: make(chan struct{})} //nolint:gosec,noctx // it ends by a signal
+	p := &Process{label: label, cmd: exec.Command(program, args...), done: make(chan struct{})} //nolint:gosec // it ends by a signal
 	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	if err := p.cmd.Start(); err != nil {
