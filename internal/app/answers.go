@@ -10,6 +10,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/plan"
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/httpapi"
@@ -92,18 +93,34 @@ func (s answers) Report(ctx context.Context, f filter.Filter, targets []string, 
 
 // Plan implements httpapi.Answers. The plan is shared, and not to be changed.
 func (s answers) Plan(ctx context.Context, f filter.Filter, o httpapi.PlanRequest) (*plan.Plan, error) {
-	key := func(at store.Moment) planKey {
-		return planKey{
+	key := func(at store.Moment) answerKey {
+		return answerKey{
 			Moment: at, ruleset: s.a.classifier.Load().Digest(), types: typesVersion(s.a.o.Store),
 			target: o.Target, filter: f.Key(), owners: o.OwnerTag, keepOS: o.KeepOS,
 		}
 	}
-	return s.a.plans.of(ctx, func() planKey { return key(s.a.db.Moment()) }, func(ctx context.Context) (*plan.Plan, planKey, error) {
+	return s.a.plans.of(ctx, func() answerKey { return key(s.a.db.Moment()) }, func(ctx context.Context) (*plan.Plan, answerKey, error) {
 		rules, types := s.a.classifier.Load().Digest(), typesVersion(s.a.o.Store)
 		p, at, err := s.buildPlan(ctx, f, o)
 		k := key(at)
 		k.ruleset, k.types = rules, types // as they were before it was made
 		return p, k, err
+	})
+}
+
+// Remedies implements httpapi.Answers.
+func (s answers) Remedies(ctx context.Context) (func(*report.Bucket) string, error) {
+	key := func(at store.Moment) answerKey {
+		return answerKey{Moment: at, ruleset: s.a.classifier.Load().Digest()}
+	}
+	return s.a.remedies.of(ctx, func() answerKey { return key(s.a.db.Moment()) }, func(ctx context.Context) (func(*report.Bucket) string, answerKey, error) {
+		v, err := s.view(ctx, filter.Filter{}, nil)
+		if err != nil {
+			return nil, answerKey{}, err
+		}
+		r := report.Report{Summary: *v.Summary(), Alike: func() ([]record.Alike, error) { return v.Alike(ctx) }}
+		first, err := r.FirstRemedies()
+		return first, key(v.Moment()), errors.Join(err, v.Close())
 	})
 }
 

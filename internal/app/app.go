@@ -28,6 +28,8 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/files"
 	"github.com/shenscan/shenscan/internal/filter"
+	"github.com/shenscan/shenscan/internal/plan"
+	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/internal/trace"
 	"github.com/shenscan/shenscan/producer"
 	"github.com/shenscan/shenscan/producer/prober"
@@ -154,7 +156,8 @@ type App struct {
 	listener   net.Listener
 	debug      net.Listener // of profiles and the level of the log
 	snapshots  *snapshots
-	plans      plans
+	plans      answered[*plan.Plan]
+	remedies   answered[func(*report.Bucket) string]
 	access     access // of the page
 	closes     []func()
 

@@ -95,6 +95,16 @@ func (r *Report) remedies() (remedyCounts, error) {
 	return out, nil
 }
 
+// FirstRemedies counts the first remedies of what the report is about, and says
+// for a group what stands in the table of operating systems.
+func (r *Report) FirstRemedies() (func(*Bucket) string, error) {
+	counts, err := r.remedies()
+	if err != nil {
+		return nil, err
+	}
+	return func(b *Bucket) string { return Short(counts.of(b), 160) }, nil
+}
+
 // SystemRemedies are the first remedies of one operating system.
 type SystemRemedies struct {
 	OSFamily  string        `json:"os_family"`

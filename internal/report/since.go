@@ -201,6 +201,14 @@ func (s *Since) Words() string {
 	return text
 }
 
+// From is how a question names the beginning.
+func (s *Since) From() string {
+	if s.ScanID == "" {
+		return s.At.Format(time.RFC3339)
+	}
+	return s.ScanID
+}
+
 // Flag is how the command line names the beginning.
 func (s *Since) Flag() string {
 	if s.ScanID == "" {

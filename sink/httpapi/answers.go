@@ -29,6 +29,9 @@ type Answers interface {
 	Report(ctx context.Context, f filter.Filter, targets []string, since string) (r *report.Report, done func(), err error)
 	// Plan is the migration plan for one target.
 	Plan(ctx context.Context, f filter.Filter, o PlanRequest) (*plan.Plan, error)
+	// Remedies are the first remedies of the fleet's operating systems, in words,
+	// with the split where they are several.
+	Remedies(ctx context.Context) (func(*report.Bucket) string, error)
 	// Progress is the burn-down of one target, compared with the point that since
 	// names; "" is a week before.
 	Progress(ctx context.Context, target, since string) (*plan.Progress, error)

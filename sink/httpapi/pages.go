@@ -46,7 +46,7 @@ func parsePages(in lang.Language, live string) (*template.Template, error) {
 		return nil, err
 	}
 	return report.Templates(in).Funcs(template.FuncMap{
-		"moment": func(t any) template.HTML { return momentTag(in, t) }, "instancePath": instancePath,
+		"moment": func(t any) template.HTML { return momentTag(in, t) }, "instancePath": instancePath, "changePath": changePath,
 		"took":       func(s record.Scan) string { return in.Say(took(s)) },
 		"stateClass": stateClass, "scopeClass": scopeClass,
 		"texts": func() string { return in.Script(live) },
@@ -135,7 +135,7 @@ func (s *server) viewOf(r *http.Request, title, at string, sum *record.Summary) 
 		Navs: []navEntry{{"Overview", "/"}, {"Instances", "/instances"}, {"Scans", "/scans"}},
 	}
 	if s.o.Answers != nil {
-		v.Navs = append(v.Navs, navEntry{"Plan", "/plan"})
+		v.Navs = append(v.Navs, navEntry{"Changes", "/changes"}, navEntry{"Plan", "/plan"})
 	}
 	if s.o.Rules != nil {
 		v.Navs, v.HasRule = append(v.Navs, navEntry{"Rules", "/rules"}), true
@@ -313,6 +313,13 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 				"target", c.Target, "verdict", c.Verdict, "confidence", c.Confidence)
 		},
 	}, 12)
+	if s.o.Answers != nil && len(v.Running) == 0 && v.Summary.CaughtUp { // else each commit of the scan counts them anew
+		if v.OS.First.Remedies, err = s.o.Answers.Remedies(r.Context()); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		v.OS.Rest.Remedies = v.OS.First.Remedies
+	}
 	v.Scopes = report.Fold(report.BucketTable{
 		Title: "Accounts and regions", Column: "account / region", Targets: v.Summary.Targets, Buckets: v.Digest.Scopes,
 		Name: func(b *report.Bucket) string { return report.Short(b.Account, 64) + " / " + report.Short(b.Region, 64) },

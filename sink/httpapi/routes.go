@@ -155,6 +155,7 @@ func (s *server) pageRoutes() []route {
 		{method: http.MethodPost, path: "/scan", handle: s.scanForm},
 	}
 	if s.o.Answers != nil {
+		out = append(out, route{method: http.MethodGet, path: "/changes", params: append(scopeParams()[:2], text("since", "")), handle: s.changes, long: true})
 		out = append(out, route{method: http.MethodGet, path: "/plan", params: planParams(), handle: s.planPage, long: true})
 	}
 	if s.o.Rules != nil {

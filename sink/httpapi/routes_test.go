@@ -44,6 +44,11 @@ func (w whole) Report(_ context.Context, f filter.Filter, _ []string, _ string) 
 	return r, func() {}, err
 }
 
+func (w whole) Remedies(context.Context) (func(*report.Bucket) string, error) {
+	r := &report.Report{Summary: w.fleet.Summary, Instances: w.fleet.All()}
+	return r.FirstRemedies()
+}
+
 func (w whole) Plan(_ context.Context, _ filter.Filter, o httpapi.PlanRequest) (*plan.Plan, error) {
 	rs, err := catalog.Load()
 	if err != nil {
@@ -109,6 +114,10 @@ type later struct{ w **world }
 
 func (l *later) Report(ctx context.Context, f filter.Filter, targets []string, since string) (*report.Report, func(), error) {
 	return whole{(*l.w).fleet}.Report(ctx, f, targets, since)
+}
+
+func (l *later) Remedies(ctx context.Context) (func(*report.Bucket) string, error) {
+	return whole{(*l.w).fleet}.Remedies(ctx)
 }
 
 func (l *later) Plan(ctx context.Context, f filter.Filter, o httpapi.PlanRequest) (*plan.Plan, error) {

@@ -13,12 +13,12 @@ import (
 
 // A plan is made once for a moment of the store, and never shown at another.
 func TestPlanIsMadeOnceAMoment(t *testing.T) {
-	var p plans
+	p := answered[*plan.Plan]{size: func(p *plan.Plan) int { return p.Instances }}
 	commit, built := 1, 0
 	ask := func(target string) *plan.Plan {
 		t.Helper()
-		key := planKey{Moment: store.Moment{Commit: commit, Day: "2026-11-29"}, target: target}
-		got, err := p.of(t.Context(), func() planKey { return key }, func(context.Context) (*plan.Plan, planKey, error) {
+		key := answerKey{Moment: store.Moment{Commit: commit, Day: "2026-11-29"}, target: target}
+		got, err := p.of(t.Context(), func() answerKey { return key }, func(context.Context) (*plan.Plan, answerKey, error) {
 			built++
 			return &plan.Plan{Target: target, Instances: commit}, key, nil
 		})
@@ -45,12 +45,12 @@ func TestPlanIsMadeOnceAMoment(t *testing.T) {
 
 // A plan of a commit that came while it was made is kept as what it is.
 func TestPlanOfALaterCommitIsKeptAsThat(t *testing.T) {
-	var p plans
-	before, after := planKey{Moment: store.Moment{Commit: 1}}, planKey{Moment: store.Moment{Commit: 2}}
-	if _, err := p.of(t.Context(), func() planKey { return before }, func(context.Context) (*plan.Plan, planKey, error) { return &plan.Plan{}, after, nil }); err != nil {
+	p := answered[*plan.Plan]{size: func(p *plan.Plan) int { return p.Instances }}
+	before, after := answerKey{Moment: store.Moment{Commit: 1}}, answerKey{Moment: store.Moment{Commit: 2}}
+	if _, err := p.of(t.Context(), func() answerKey { return before }, func(context.Context) (*plan.Plan, answerKey, error) { return &plan.Plan{}, after, nil }); err != nil {
 		t.Fatal(err)
 	}
-	for key, want := range map[planKey]bool{before: false, after: true} {
+	for key, want := range map[answerKey]bool{before: false, after: true} {
 		if found, _, _ := p.claim(key); (found != nil) != want {
 			t.Errorf("%+v: kept %v", key.Moment, found != nil)
 		}
@@ -59,21 +59,21 @@ func TestPlanOfALaterCommitIsKeptAsThat(t *testing.T) {
 
 // What is kept has a bound, in plans and in instances.
 func TestKeptPlansAreBounded(t *testing.T) {
-	var p plans
-	for _, size := range []int{keptPlanItems / 2, keptPlanItems / 2, 1, keptPlanItems, keptPlanItems + 1} {
-		p.keep(planKey{target: string(rune('a' + len(p.kept))), filter: t.Name() + string(rune(size%7))}, &plan.Plan{Instances: size})
+	p := answered[*plan.Plan]{size: func(p *plan.Plan) int { return p.Instances }}
+	for _, size := range []int{keptItems / 2, keptItems / 2, 1, keptItems, keptItems + 1} {
+		p.keep(answerKey{target: string(rune('a' + len(p.kept))), filter: t.Name() + string(rune(size%7))}, &plan.Plan{Instances: size})
 		items := 0
 		for i := range p.kept {
-			items += p.kept[i].plan.Instances
+			items += p.kept[i].answer.Instances
 		}
-		if items > keptPlanItems {
+		if items > keptItems {
 			t.Errorf("%d instances are kept", items)
 		}
 	}
-	for n := range 3 * keptPlans {
-		p.keep(planKey{target: string(rune('a' + n))}, &plan.Plan{})
+	for n := range 3 * keptAnswers {
+		p.keep(answerKey{target: string(rune('a' + n))}, &plan.Plan{})
 	}
-	if len(p.kept) > keptPlans {
+	if len(p.kept) > keptAnswers {
 		t.Errorf("%d plans are kept", len(p.kept))
 	}
 }
@@ -81,18 +81,18 @@ func TestKeptPlansAreBounded(t *testing.T) {
 // Those who ask at once share one plan; where who makes it goes away, another
 // makes it.
 func TestPlanIsSharedByThoseWhoAskAtOnce(t *testing.T) {
-	var p plans
+	p := answered[*plan.Plan]{size: func(p *plan.Plan) int { return p.Instances }}
 	var built atomic.Int32
 	making, gone := make(chan struct{}), make(chan struct{})
 	first, leave := context.WithCancel(t.Context())
-	key := func() planKey { return planKey{} }
+	key := func() answerKey { return answerKey{} }
 	var all sync.WaitGroup
 	all.Go(func() {
-		_, err := p.of(first, key, func(ctx context.Context) (*plan.Plan, planKey, error) {
+		_, err := p.of(first, key, func(ctx context.Context) (*plan.Plan, answerKey, error) {
 			close(making)
 			<-ctx.Done()
 			close(gone)
-			return nil, planKey{}, ctx.Err()
+			return nil, answerKey{}, ctx.Err()
 		})
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("who went away got %v", err)
@@ -101,10 +101,10 @@ func TestPlanIsSharedByThoseWhoAskAtOnce(t *testing.T) {
 	<-making
 	for range 8 {
 		all.Go(func() {
-			got, err := p.of(t.Context(), key, func(context.Context) (*plan.Plan, planKey, error) {
+			got, err := p.of(t.Context(), key, func(context.Context) (*plan.Plan, answerKey, error) {
 				<-gone
 				built.Add(1)
-				return &plan.Plan{Instances: 7}, planKey{}, nil
+				return &plan.Plan{Instances: 7}, answerKey{}, nil
 			})
 			if err != nil || got.Instances != 7 {
 				t.Errorf("%v, %v", got, err)
@@ -117,14 +117,14 @@ func TestPlanIsSharedByThoseWhoAskAtOnce(t *testing.T) {
 		t.Errorf("made %d times", built.Load())
 	}
 	// Who only waits can go away too, and errors are everybody's.
-	if _, _, mine := p.claim(planKey{target: "x"}); mine == nil {
+	if _, _, mine := p.claim(answerKey{target: "x"}); mine == nil {
 		t.Fatal("nobody was let make it")
 	}
-	if _, err := p.of(first, func() planKey { return planKey{target: "x"} }, nil); !errors.Is(err, context.Canceled) {
+	if _, err := p.of(first, func() answerKey { return answerKey{target: "x"} }, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("waited on: %v", err)
 	}
 	bad := errors.New("no")
-	if _, err := p.of(t.Context(), func() planKey { return planKey{target: "y"} }, func(context.Context) (*plan.Plan, planKey, error) { return nil, planKey{}, bad }); !errors.Is(err, bad) {
+	if _, err := p.of(t.Context(), func() answerKey { return answerKey{target: "y"} }, func(context.Context) (*plan.Plan, answerKey, error) { return nil, answerKey{}, bad }); !errors.Is(err, bad) {
 		t.Error(err)
 	}
 }
