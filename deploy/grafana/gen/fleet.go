@@ -53,7 +53,7 @@ func fleetDashboard() *dashboard.DashboardBuilder {
 			query{"time() - min(" + once("account, region", "shenscan_scan_last_completion_timestamp_seconds", ofAccount, ofRegion) + ")", "age"})).
 		WithRow(row("Burn-down")).
 		WithPanel(lines("Still need work, by target", "Instances that need something before they can move: all but those that are ready and those that are there. Waived ones are among them. A rule set that changed moves them too: see the marks.", units.Short, 12,
-			query{"sum by (target) (" + open(ofAccount, ofRegion, ofTarget) + ")" + waveNone, "{{target}}"}).Links(page("Progress", "/api/v1/progress"))).
+			query{"sum by (target) (" + open(ofAccount, ofRegion, ofTarget) + ")" + waveNone, "{{target}}"}).Links(page("Progress", "/#burndown"))).
 		WithPanel(layers("Work by wave", "Instances by what is to be done before they can move, for the chosen targets together: choose one target.", units.Short, 12,
 			query{"sum by (wave) (" + open(ofAccount, ofRegion, ofTarget) + ")", "{{wave}}"})).
 		WithPanel(lines("Still need work, by owner", "Open instances of the twenty owners with most of them, as counted when the last scan ended. Owners are counted where owner_tag is configured.", units.Short, 12,
