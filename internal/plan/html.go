@@ -19,7 +19,10 @@ import (
 var page string
 
 //go:embed web/plan.js
-var script string
+var listing string
+
+// script is that of the page.
+func script() string { return report.Script(listing) }
 
 type document struct {
 	CSP  string
@@ -37,7 +40,7 @@ const dataHere = `{"here":"the instances"}`
 // thousands takes a browser many seconds.
 func writeHTML(w io.Writer, p *Plan, in lang.Language) error {
 	t, err := report.Templates(in).Funcs(template.FuncMap{
-		"texts":  func() string { return in.Script(script) },
+		"texts":  func() string { return in.Script(script()) },
 		"owners": func(w *Wave) string { return ownerLine(w.Owners, 8, in) }, "ownerName": func(name string) string { return sayOwner(in, name) },
 		"routes": routes, "share": func(s *Solution) string { return in.Say(s.share()) }, "capital": report.Capital,
 		"join":      func(list []string) string { return strings.Join(list, in.Say(", then ")) },
@@ -50,7 +53,7 @@ func writeHTML(w io.Writer, p *Plan, in lang.Language) error {
 	css := report.Stylesheet()
 	var around bytes.Buffer
 	err = t.ExecuteTemplate(&around, "plan", document{
-		CSP: report.Inline(css, script), CSS: template.CSS(css), JS: template.JS(script), Data: dataHere, Plan: p,
+		CSP: report.Inline(css, script()), CSS: template.CSS(css), JS: template.JS(script()), Data: dataHere, Plan: p,
 	})
 	if err != nil {
 		return err

@@ -56,7 +56,7 @@ func funcs(in lang.Language) template.FuncMap {
 	return template.FuncMap{
 		"lang":  in.Tag,
 		"say":   func(v any) string { return Clean(in.Say(fmt.Sprint(v))) },
-		"clean": Clean, "short": Short, "number": Number, "percent": Percent, "moment": func(t any) string { return say(moment(t)) },
+		"clean": Clean, "short": Short, "number": Number, "percent": Percent, "moment": func(t any) template.HTML { return momentTag(in, t) },
 		"plural": func(n int, one, many string) string { return say(Plural(n, one, many)) },
 		"levels": Levels, "verdictOn": VerdictOn,
 		"completeness": func(w Whole) string { return say(Completeness(w)) },
@@ -108,16 +108,25 @@ func sayScope(in lang.Language, account, region string) string {
 	return in.Say(name)
 }
 
-func moment(t any) string {
+// Script is the script of a page or a file with what all of them share: the
+// reader's own time beside UTC.
+func Script(own string) string { return asset("moments.js") + own }
+
+// momentTag is a time with what a script needs to add the reader's own.
+func momentTag(in lang.Language, t any) template.HTML {
+	var at time.Time
 	switch t := t.(type) {
 	case time.Time:
-		return Moment(t)
+		at = t
 	case *time.Time:
 		if t != nil {
-			return Moment(*t)
+			at = *t
 		}
 	}
-	return "never"
+	if at.IsZero() {
+		return template.HTML(in.Say("never")) // of the catalogue
+	}
+	return template.HTML(`<time datetime="` + at.UTC().Format(time.RFC3339) + `">` + Moment(at) + `</time>`) // digits and letters alone
 }
 
 // Segment is a part of a bar, in percent.
@@ -274,7 +283,11 @@ func ScopeStatus(scopes []record.ScopeStatus) func(*Bucket) string {
 	status := map[[2]string]string{}
 	for i := range scopes {
 		s := &scopes[i]
-		status[[2]string{s.Account, s.Region}] = fmt.Sprintf("%s, %s", s.Completeness, moment(s.LastEnd))
+		var ended time.Time
+		if s.LastEnd != nil {
+			ended = *s.LastEnd
+		}
+		status[[2]string{s.Account, s.Region}] = fmt.Sprintf("%s, %s", s.Completeness, Moment(ended))
 	}
 	return func(b *Bucket) string {
 		if s := status[[2]string{b.Account, b.Region}]; s != "" {
@@ -343,7 +356,7 @@ func writeHTML(w *bufio.Writer, r *Report, o Options) error {
 			return err
 		}
 	}
-	css, js := asset("style.css"), asset("report.js")
+	css, js := asset("style.css"), Script(asset("report.js"))
 	blocks, rows, err := e.blocks()
 	if err != nil {
 		return err

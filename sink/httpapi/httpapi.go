@@ -87,16 +87,17 @@ func New(o Options) (http.Handler, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = 20 * time.Second
 	}
-	live, err := web.ReadFile("web/live.js")
+	own, err := web.ReadFile("web/live.js")
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
+	live := report.Script(string(own))
 	s := &server{
 		o: o, pages: map[lang.Language]*template.Template{}, slots: make(chan struct{}, o.MaxInFlight), long: make(chan struct{}, longAnswers),
-		style: newAsset([]byte(report.Stylesheet()), "css"), script: newAsset(live, "js"),
+		style: newAsset([]byte(report.Stylesheet()), "css"), script: newAsset([]byte(live), "js"),
 	}
 	for _, in := range lang.Languages() {
-		pages, err := parsePages(in, string(live))
+		pages, err := parsePages(in, live)
 		if err != nil {
 			return nil, fmt.Errorf("httpapi: pages in %s: %w", in, err)
 		}

@@ -46,7 +46,7 @@ func parsePages(in lang.Language, live string) (*template.Template, error) {
 		return nil, err
 	}
 	return report.Templates(in).Funcs(template.FuncMap{
-		"moment": func(t any) template.HTML { return momentTag(in, t) }, "instancePath": instancePath, "changePath": changePath,
+		"instancePath": instancePath, "changePath": changePath,
 		"took":       func(s record.Scan) string { return in.Say(took(s)) },
 		"stateClass": stateClass, "scopeClass": scopeClass,
 		"texts": func() string { return in.Script(live) },
@@ -82,23 +82,6 @@ func (v *view) current(r *http.Request, seconds int) bool {
 	}
 	v.Refresh, v.Still = seconds, still(r)
 	return true
-}
-
-// momentTag is a time with what a script needs to add the reader's own.
-func momentTag(in lang.Language, t any) template.HTML {
-	var at time.Time
-	switch t := t.(type) {
-	case time.Time:
-		at = t
-	case *time.Time:
-		if t != nil {
-			at = *t
-		}
-	}
-	if at.IsZero() {
-		return template.HTML(in.Say("never")) // of the catalogue
-	}
-	return template.HTML(`<time datetime="` + at.UTC().Format(time.RFC3339) + `">` + report.Moment(at) + `</time>`) // digits and letters alone
 }
 
 // freshFor is how long the numbers of a scope count as fresh: a daily scan and

@@ -1,4 +1,3 @@
-'use strict';
 // The instances of the plan: they stand in the page as data, and a row is made
 // only of what is unfolded. It writes text only through textContent.
 (() => {
@@ -12,6 +11,7 @@
   // into the page; English where it put none.
   const texts = JSON.parse(document.body.dataset.texts || '{}');
   const t = (s, ...values) => (texts[s] || s).replace(/\{(\d)\}/g, (_, n) => values[n - 1]);
+  localTimes(document, t);
   const data = JSON.parse($('data').textContent);
   const T = data.texts;
   const lower = T.map(s => s.toLowerCase());

@@ -1,4 +1,3 @@
-'use strict';
 // The instance table of the report: reads the rows that stand in the page as
 // JSON, filters and sorts them, shows one page at a time. It writes text only
 // through textContent.
@@ -11,6 +10,7 @@
   // into the page; English where it put none.
   const texts = JSON.parse(document.body.dataset.texts || '{}');
   const t = (s, ...values) => (texts[s] || s).replace(/\{(\d)\}/g, (_, n) => values[n - 1]);
+  localTimes(document, t);
   // What a terminal must not see, a page should not either: controls and
   // characters that turn text around are spelled out.
   const clean = s => String(s).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]|(?!\u200d)\p{Cf}/gu,

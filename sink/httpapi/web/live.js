@@ -1,4 +1,3 @@
-'use strict';
 // Keeps a page current: asks for it again, puts what changed in its place, and
 // says so where it could not be reached. Without it the page is whole, and the
 // browser loads it again by itself. It makes elements only of what the server
@@ -10,21 +9,6 @@
   const texts = JSON.parse(document.body.dataset.texts || '{}');
   const t = (s, ...values) => (texts[s] || s).replace(/\{(\d)\}/g, (_, n) => values[n - 1]);
   let tag = '', timer = 0, asking = null, failed = 0, since = '';
-
-  // The reader's own time beside UTC.
-  function localise(root) {
-    for (const moment of root.querySelectorAll('time[datetime]')) {
-      const at = new Date(moment.dateTime);
-      if (isNaN(at) || at.getTimezoneOffset() === 0) continue;
-      const two = n => String(n).padStart(2, '0');
-      const clock = two(at.getHours()) + ':' + two(at.getMinutes());
-      const same = at.getDate() === at.getUTCDate();
-      const own = document.createElement('span');
-      own.className = 'local';
-      own.textContent = ' ' + t('({1} here)', (same ? '' : at.getFullYear() + '-' + two(at.getMonth() + 1) + '-' + two(at.getDate()) + ' ') + clock);
-      moment.append(own);
-    }
-  }
 
   // Folded rows are printed, too.
   let opened = [];
@@ -60,10 +44,10 @@
     for (const s of main.querySelectorAll('details > summary')) if (open.has(s.textContent)) s.parentElement.open = true;
     const at = document.activeElement;
     const where = at && at !== document.body && $('main').contains(at) ? [...$('main').querySelectorAll('a, button, input, select, summary, [tabindex]')].indexOf(at) : -1;
-    localise(main);
+    localTimes(main, t);
     $('main').replaceWith(main);
     const meta = next.querySelector('.top .meta');
-    if (meta) { localise(meta); $('.top .meta').replaceWith(meta); }
+    if (meta) { localTimes(meta, t); $('.top .meta').replaceWith(meta); }
     document.body.dataset.refresh = next.body.dataset.refresh || '0';
     document.title = next.title;
     if (where >= 0) {
@@ -113,6 +97,6 @@
   addEventListener('pageshow', e => { if (e.persisted) ask(); });
   addEventListener('focus', ask);
 
-  localise(document);
+  localTimes(document, t);
   plan();
 })();
