@@ -4,9 +4,11 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/ecs/ecssim"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
 )
 
@@ -48,9 +51,9 @@ func counted(targets []string, rows []*record.Record) map[string]map[string]int 
 	return out
 }
 
-// tableCounts reads "target: incompatible, unknown, needs-action, compatible"
-// where a report for people shows them.
-func tableCounts(t *testing.T, text string, targets []string, row string) map[string]map[string]int {
+// tableCounts reads the counts of a target where a report for people shows them,
+// in the order of verdicts.
+func tableCounts(t *testing.T, text string, targets, verdicts []string, row string) map[string]map[string]int {
 	t.Helper()
 	out := map[string]map[string]int{}
 	for _, target := range targets {
@@ -59,7 +62,7 @@ func tableCounts(t *testing.T, text string, targets []string, row string) map[st
 			t.Fatalf("no counts of %s in\n%.2000s", target, text)
 		}
 		out[target] = map[string]int{}
-		for i, verdict := range []string{"incompatible", "unknown", "needs-action", "compatible"} {
+		for i, verdict := range verdicts {
 			n, err := strconv.Atoi(strings.ReplaceAll(m[i+1], ",", ""))
 			if err != nil {
 				t.Fatal(err)
@@ -70,26 +73,169 @@ func tableCounts(t *testing.T, text string, targets []string, row string) map[st
 	return out
 }
 
+// formats are all ways to show a report, each with how its verdicts are counted.
+func formats(targets []string) map[string]func(t *testing.T, text string) map[string]map[string]int {
+	lines := func(t *testing.T, text string) map[string]map[string]int {
+		out := counted(targets, nil)
+		for line := range strings.Lines(text) {
+			var row struct {
+				InstanceID string `json:"instance_id"`
+				Verdicts   map[string]string
+			}
+			if err := json.Unmarshal([]byte(line), &row); err != nil || row.InstanceID == "" {
+				continue // an entry of the legend
+			}
+			for target, verdict := range row.Verdicts {
+				out[target][verdict]++
+			}
+		}
+		return out
+	}
+	csv := func(t *testing.T, text string) map[string]map[string]int { return csvCounts(t, text, targets) }
+	return map[string]func(t *testing.T, text string) map[string]map[string]int{
+		"json": func(t *testing.T, text string) map[string]map[string]int {
+			var a answer
+			if err := json.Unmarshal([]byte(text), &a); err != nil {
+				t.Fatal(err)
+			}
+			if a.Summary.Instances != len(a.Instances) {
+				t.Errorf("%d rows, %d in the totals", len(a.Instances), a.Summary.Instances)
+			}
+			if diff := cmp.Diff(counted(targets, a.Instances), a.Summary.Verdicts); diff != "" {
+				t.Errorf("rows and totals: %s", diff)
+			}
+			return a.Summary.Verdicts
+		},
+		"json --compact": func(t *testing.T, text string) map[string]map[string]int {
+			var a struct {
+				Summary   record.Summary
+				Instances []json.RawMessage
+			}
+			if err := json.Unmarshal([]byte(text), &a); err != nil {
+				t.Fatal(err)
+			}
+			var rows []byte
+			for _, row := range a.Instances {
+				rows = append(append(rows, row...), '\n')
+			}
+			if diff := cmp.Diff(a.Summary.Verdicts, lines(t, string(rows))); diff != "" || a.Summary.Instances != len(a.Instances) {
+				t.Errorf("%d rows, %d in the totals: %s", len(a.Instances), a.Summary.Instances, diff)
+			}
+			return a.Summary.Verdicts
+		},
+		"jsonl": func(t *testing.T, text string) map[string]map[string]int {
+			rows := records(t, text)
+			list := make([]*record.Record, len(rows))
+			for i := range rows {
+				list[i] = &rows[i]
+			}
+			return counted(targets, list)
+		},
+		"jsonl --compact": lines,
+		"csv":             csv,
+		"csv --excel": func(t *testing.T, text string) map[string]map[string]int {
+			return csv(t, strings.TrimPrefix(text, "\ufeff"))
+		},
+		"markdown": func(t *testing.T, text string) map[string]map[string]int {
+			return tableCounts(t, text, targets, []string{"incompatible", "unknown", "needs-action", "compatible"}, `(?m)^\| %s \| ([\d,]+) \([^|]*\| ([\d,]+) \([^|]*\| ([\d,]+) \([^|]*\| ([\d,]+) \(`)
+		},
+		"table": func(t *testing.T, text string) map[string]map[string]int {
+			part := `([\d,]+) +[\d.<]+%% +`
+			return tableCounts(t, text, targets, []string{"compatible", "needs-action", "incompatible", "unknown"}, `(?m)^  %s +`+part+part+part+`([\d,]+) +[\d.<]+%%$`)
+		},
+		"html": func(t *testing.T, text string) map[string]map[string]int {
+			verdicts := []string{"compatible", "needs-action", "incompatible", "unknown"}
+			row := `(?s)<h2>Can move to <code>%s</code></h2>`
+			for _, verdict := range verdicts {
+				row += `.*?<span class="w">` + verdict + `</span></span></dt><dd>([\d,]+)</dd>`
+			}
+			return tableCounts(t, text, targets, verdicts, row)
+		},
+	}
+}
+
+// unsure counts the verdicts of low confidence by target.
+func unsure(rows []*record.Record) map[string]int {
+	out := map[string]int{}
+	for _, r := range rows {
+		for _, v := range r.Verdicts {
+			if v.Confidence == rules.Low {
+				out[v.Target]++
+			}
+		}
+	}
+	return out
+}
+
+// unsureShown reads the same from a page, which counts groups of instances.
+func unsureShown(t *testing.T, page string) map[string]int {
+	t.Helper()
+	out := map[string]int{}
+	for _, card := range regexp.MustCompile(`(?s)<h2>Can move to <code>([^<]+)</code></h2>(.*?)</section>`).FindAllStringSubmatch(page, -1) {
+		for _, n := range regexp.MustCompile(`([\d,]+) low confidence`).FindAllStringSubmatch(card[2], -1) {
+			count, err := strconv.Atoi(strings.ReplaceAll(n[1], ",", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			out[card[1]] += count
+		}
+	}
+	return out
+}
+
+// unasked are the flags of report that neither judge nor narrow: where the store
+// is, and how and where the answer is written.
+var unasked = []string{"store", "server", "out", "output", "compact", "excel", "fail-on", "scans", "since", "help"}
+
 // For every flag that says how a store is judged or narrowed, and every format,
 // the rows add up to the totals, and the exit code follows from the rows.
 func TestOneAnswer(t *testing.T) {
 	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 400, Regions: 4, Seed: 18})
 	store := t.TempDir()
-	if r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--out", filepath.Join(t.TempDir(), "first.txt")); r.code != 0 {
-		t.Fatalf("exit %d", r.code)
+	first := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "jsonl")
+	if first.code != 0 {
+		t.Fatalf("exit %d", first.code)
 	}
 	overlay := filepath.Join(t.TempDir(), "overlay.yaml")
 	if err := os.WriteFile(overlay, []byte(overlayOfTests), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, flags := range map[string][]string{
+	one := records(t, first.stdout)[0]
+	tag := slices.Sorted(maps.Keys(one.Tags))[0]
+	asked := map[string][]string{
 		"as stored": nil, "rules": {"--rules", overlay}, "target": {"--target", "shenlong-8"},
 		"family as target": {"--target", "ecs.g8i"}, "rules and targets": {"--rules", overlay, "--target", "kvm,shenlong-7"},
 		"region": {"--region", sim.Regions()[0]}, "system": {"--os", "centos,windows-server", "--exclude", "os=centos:5"},
 		"verdict on a target":    {"--verdict", "shenlong-8=incompatible", "--confidence", "high"},
 		"verdict by other rules": {"--verdict", "incompatible", "--rules", overlay, "--target", "shenlong-7", "--exclude", "region=" + sim.Regions()[1]},
-	} {
+		"waived":                 {"--rules", overlay, "--waived", "yes"}, "waived, as stored by other rules": {"--rules", overlay, "--waived", "no", "--verdict", "shenlong-8=incompatible"},
+		"tag and its value": {"--tag", tag + "=" + one.Tags[tag], "--rules", overlay}, "status": {"--status", "Stopped", "--account", one.Account},
+		"family and its image": {"--family", one.InstanceFamily, "--image", one.ImageID, "--target", "ecs.g8i"}, "one instance left out": {"--exclude", one.InstanceID},
+	}
+	help := run(t, env(), "report", "--help").stdout
+	own, _, _ := strings.Cut(help, "Global Flags:")
+	flags := regexp.MustCompile(`(?m)^ +(?:-\w, )?--([a-z-]+)`).FindAllStringSubmatch(own, -1)
+	if len(flags) < 15 {
+		t.Fatalf("report names %d flags", len(flags))
+	}
+	for _, flag := range flags {
+		tried := slices.ContainsFunc(slices.Collect(maps.Values(asked)), func(args []string) bool { return slices.Contains(args, "--"+flag[1]) })
+		if !tried && !slices.Contains(unasked, flag[1]) {
+			t.Errorf("--%s is tried nowhere here", flag[1])
+		}
+	}
+	named := map[string]bool{}
+	for format := range formats(nil) {
+		format, _, _ = strings.Cut(format, " ")
+		named[format] = true
+	}
+	for _, format := range report.Formats() {
+		if !named[string(format)] {
+			t.Errorf("--output %s is tried nowhere here", format)
+		}
+	}
+	for name, flags := range asked {
 		t.Run(name, func(t *testing.T) {
 			show := func(more ...string) result {
 				return run(t, env(), append(append([]string{"report", "--store", store}, flags...), more...)...)
@@ -98,26 +244,18 @@ func TestOneAnswer(t *testing.T) {
 			if err := json.Unmarshal([]byte(show("--output", "json").stdout), &a); err != nil {
 				t.Fatal(err)
 			}
+			if len(a.Instances) == 0 {
+				t.Fatal("no instance is in the answer")
+			}
 			want := counted(a.Summary.Targets, a.Instances)
-			if diff := cmp.Diff(want, a.Summary.Verdicts); diff != "" || a.Summary.Instances != len(a.Instances) || len(a.Instances) == 0 {
-				t.Errorf("%d rows, %d in the totals; verdicts of rows and totals of JSON: %s", len(a.Instances), a.Summary.Instances, diff)
-			}
-			if rows := records(t, show("--output", "jsonl").stdout); len(rows) != len(a.Instances) {
-				t.Errorf("%d JSON Lines", len(rows))
-			} else {
-				var list []*record.Record
-				for i := range rows {
-					list = append(list, &rows[i])
-				}
-				if diff := cmp.Diff(want, counted(a.Summary.Targets, list)); diff != "" {
-					t.Errorf("verdicts of JSON Lines: %s", diff)
+			for format, count := range formats(a.Summary.Targets) {
+				text := show(strings.Fields("--output " + format)...).stdout
+				if diff := cmp.Diff(want, count(t, text)); diff != "" {
+					t.Errorf("verdicts as %s: %s", format, diff)
 				}
 			}
-			if diff := cmp.Diff(want, csvCounts(t, show("--output", "csv").stdout, a.Summary.Targets)); diff != "" {
-				t.Errorf("verdicts of CSV: %s", diff)
-			}
-			if diff := cmp.Diff(want, tableCounts(t, show("--output", "markdown").stdout, a.Summary.Targets, `(?m)^\| %s \| ([\d,]+) \([^|]*\| ([\d,]+) \([^|]*\| ([\d,]+) \([^|]*\| ([\d,]+) \(`)); diff != "" {
-				t.Errorf("verdicts of Markdown: %s", diff)
+			if diff := cmp.Diff(unsure(a.Instances), unsureShown(t, show("--output", "html").stdout)); diff != "" {
+				t.Errorf("verdicts of low confidence, of rows and as the page counts them: %s", diff)
 			}
 			for _, level := range rules.Levels() {
 				bad := 0
@@ -133,11 +271,70 @@ func TestOneAnswer(t *testing.T) {
 				if bad > 0 {
 					code = 3
 				}
-				if r.code != code || bad > 0 && !strings.Contains(r.stderr, fmt.Sprintf("%d of %d instances are %s or worse", bad, len(a.Instances), level)) {
+				if r.code != code || bad > 0 && !strings.Contains(r.stderr, fmt.Sprintf("%d of %d instance", bad, len(a.Instances))) {
 					t.Errorf("--fail-on %s: exit %d for %d rows: %s", level, r.code, bad, r.stderr)
 				}
 			}
 		})
+	}
+	t.Run("since", func(t *testing.T) { sinceAddsUp(t, store, sim, overlay) })
+}
+
+// sinceAddsUp moves verdicts by a scan with other rules and looks whether what
+// changed is the same in every format that lists it.
+func sinceAddsUp(t *testing.T, store string, sim *ecssim.Server, overlay string) {
+	moved := t.TempDir()
+	if err := os.CopyFS(moved, os.DirFS(store)); err != nil {
+		t.Fatal(err)
+	}
+	if r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", moved, "--rules", overlay, "--output", "csv"); r.code != 0 {
+		t.Fatalf("exit %d", r.code)
+	}
+	show := func(format string, more ...string) result {
+		return run(t, env(), append([]string{"report", "--store", moved, "--rules", overlay, "--since", "1h", "--output", format}, more...)...)
+	}
+	var a struct {
+		answer
+		Since struct {
+			Changed int
+			Causes  map[string]int
+			Changes []struct {
+				Why        string
+				InstanceID string `json:"instance_id"`
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(show("json").stdout), &a); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(counted(a.Summary.Targets, a.Instances), a.Summary.Verdicts); diff != "" {
+		t.Errorf("rows and totals: %s", diff)
+	}
+	n := a.Since.Causes["rules"]
+	if n == 0 || a.Since.Changed != n || len(a.Since.Changes) != n {
+		t.Fatalf("%d changes by rules, %d changes, %d listed", n, a.Since.Changed, len(a.Since.Changes))
+	}
+	listed := 0
+	for line := range strings.Lines(show("jsonl").stdout) {
+		if strings.Contains(line, `"why":"rules"`) {
+			listed++
+		}
+	}
+	if rows := strings.Count(show("csv").stdout, ",rules,"); listed != n || rows != n {
+		t.Errorf("%d changes: %d JSON Lines, %d rows of CSV", n, listed, rows)
+	}
+	region, within := a.Instances[0].Region, 0
+	ids := map[string]string{}
+	for _, r := range a.Instances {
+		ids[r.InstanceID] = r.Region
+	}
+	for _, c := range a.Since.Changes {
+		if ids[c.InstanceID] == region {
+			within++
+		}
+	}
+	if got := strings.Count(show("jsonl", "--region", region).stdout, `"why":"rules"`); got != within {
+		t.Errorf("%d changes in %s, %d with the filter", within, region, got)
 	}
 }
 
