@@ -32,6 +32,19 @@ func (db *DB) CopyDropping(ctx context.Context, dst string) error {
 	})
 }
 
+// Indexed is how many rows the indexes hold that are in memory.
+func (db *DB) Indexed() (n int) {
+	_ = db.locked(func() error {
+		for _, sc := range db.scopes {
+			if sc.ix != nil {
+				n += sc.ix.len()
+			}
+		}
+		return nil
+	})
+	return n
+}
+
 // Profiles is how many profiles are stored.
 func (db *DB) Profiles() int {
 	n := 0

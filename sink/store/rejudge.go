@@ -170,6 +170,7 @@ func (t *teller) part() (done bool, err error) {
 	a := db.begin()
 	a.msg = &event.Received{Position: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, Stored: db.meta.Now}
 	a.judgement = strings.TrimSuffix(db.meta.Digest+"/"+db.meta.Today, "/")
+	var told []*scope // to their ends
 	err = db.update(func(tx *bbolt.Tx) error {
 		a.tx = tx
 		rj := *db.meta.Rejudging
@@ -201,6 +202,7 @@ func (t *teller) part() (done bool, err error) {
 			}
 			if int(rj.Row) >= len(ix.at) {
 				rj.Scope, rj.Row = sc.no+1, 0
+				told = append(told, sc)
 			}
 		}
 		rj.Rows, rj.Events = rj.Rows+looked, a.event
@@ -217,6 +219,11 @@ func (t *teller) part() (done bool, err error) {
 		return false, fmt.Errorf("tell what a change of judgement moved: %w", err)
 	}
 	db.count(a.out)
+	// Each scope is gone through once: indexes that stayed would be those of all,
+	// up to IndexRows of them.
+	for _, sc := range told {
+		db.drop(sc)
+	}
 	db.evict()
 	t.told.Moved += len(a.out.Changes)
 	if room := mostTold - len(t.told.Changes); room > 0 {

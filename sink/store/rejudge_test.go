@@ -119,6 +119,9 @@ func TestChangeOfJudgementIsToldToItsEnd(t *testing.T) {
 			if len(want) != c.moved || whole.Summary().Rejudging != nil || whole.NeedsReclassify() {
 				t.Errorf("%d events, %+v", len(want), whole.Summary().Rejudging)
 			}
+			if n := whole.Indexed(); n > 0 { // ten million rows would be half a gigabyte
+				t.Errorf("the index of %d rows stayed in memory", n)
+			}
 
 			path := filepath.Join(t.TempDir(), "store.db")
 			db := rejudged(t, path, c.from())
