@@ -14,6 +14,8 @@ COUNT ?= 6
 # The vulnerability database that `make vuln` reads; empty means the public one.
 VULNDB ?=
 
+comma := ,
+
 # Dev tools are pinned in a go.mod of their own, so that go.mod stays the product's.
 tool = $(GO) tool -modfile=internal/tools/$(1)/go.mod $(1)
 
@@ -176,6 +178,10 @@ bench/compare: ## build/bench.txt against build/bench.old.txt
 .PHONY: bench-full
 bench-full: build ## shenscan against the loops one would write instead, on simulated fleets
 	$(GO) run ./benchmarks/pipeline
+
+.PHONY: figures
+figures: build ## what a store of ROWS (1000000) instances takes of those who ask it: plans, reports, other rules, copies during a scan (OLD=binary, KEEP=folder, ONLY=plan,report)
+	$(GO) run ./benchmarks/large -rows $(or $(ROWS),1000000) -old '$(OLD)' -dir '$(KEEP)' -only $(or $(ONLY),plan$(comma)report$(comma)reclassify$(comma)copy)
 
 .PHONY: bench-filters
 bench-filters: build ## every filter of the page over 100,000 instances; fails beyond 300 ms

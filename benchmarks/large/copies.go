@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// served is a running shenscan.
+type served struct {
+	base, nats, dir string
+	pid             int
+	stop            func() error
+}
+
+// serve runs shenscan on a store and the simulated fleet that is in it.
+func (r *rig) serve(ctx context.Context, dir, endpoint string) (*served, error) {
+	cmd := r.command(ctx, r.shenscan, "serve", "--endpoint", endpoint, "--store", dir, "--listen", "127.0.0.1:0", "--start-rate", "100000", "--log-format", "json", "--log-level", "info")
+	logs, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(logs)
+	lines.Buffer(nil, 1<<20)
+	s := &served{dir: dir, pid: cmd.Process.Pid}
+	var last []string
+	for lines.Scan() {
+		last = append(last, lines.Text())
+		if _, rest, ok := strings.Cut(lines.Text(), `"http://127.0.0.1:`); ok {
+			port, _, _ := strings.Cut(rest, `"`)
+			s.base = "http://127.0.0.1:" + strings.TrimRight(port, "/")
+			break
+		}
+	}
+	s.stop = sync.OnceValue(func() error {
+		return errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait())
+	})
+	if s.base == "" {
+		return nil, errors.Join(fmt.Errorf("shenscan serve named no address: %s", strings.Join(last, "\n")), s.stop())
+	}
+	go func() { // what it logs meanwhile must not stand in its way
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), `"level":"ERROR"`) {
+				fmt.Fprintln(os.Stderr, lines.Text())
+			}
+		}
+	}()
+	return s, nil
+}
+
+func (s *served) get(ctx context.Context, path string, into io.Writer) (int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+path, http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		said, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
+		return 0, fmt.Errorf("GET %s: %s: %s", path, resp.Status, said)
+	}
+	return io.Copy(into, resp.Body)
+}
+
+// commits are the commits of the store by how long they took, as /metrics has them.
+type commits struct {
+	bounds []float64 // seconds
+	within []float64 // commits at most that long
+}
+
+func (s *served) commits(ctx context.Context) (c commits, err error) {
+	var page strings.Builder
+	if _, err := s.get(ctx, "/metrics", &page); err != nil {
+		return c, err
+	}
+	for line := range strings.Lines(page.String()) {
+		if rest, ok := strings.CutPrefix(line, `shenscan_store_commit_duration_seconds_bucket{le="`); ok {
+			bound, value, _ := strings.Cut(rest, `"} `)
+			if bound != "+Inf" {
+				c.bounds, c.within = append(c.bounds, number(bound)), append(c.within, number(value))
+			}
+		}
+	}
+	if len(c.bounds) == 0 {
+		return c, errors.New("the metrics know no commits")
+	}
+	return c, nil
+}
+
+// since is the number of commits after those of before, and the time that 99 in
+// a hundred of them took at most, in milliseconds: as far as the metric tells,
+// the upper bound of its bucket and what a straight line in it says.
+func (c commits) since(before commits) (n, p99, bound float64) {
+	last := len(c.bounds) - 1
+	n = c.within[last] - before.within[last]
+	under := 0.0
+	for i := range c.bounds {
+		here := c.within[i] - before.within[i]
+		if here >= 0.99*n {
+			from := 0.0
+			if i > 0 {
+				from = c.bounds[i-1]
+			}
+			return n, 1e3 * (from + (c.bounds[i]-from)*(0.99*n-under)/max(here-under, 1)), 1e3 * c.bounds[i]
+		}
+		under = here
+	}
+	return n, 1e3 * c.bounds[last], 1e3 * c.bounds[last]
+}
+
+// copies takes copies of the store one after the other while a scan writes, and
+// compares the commits of that scan with those of scans without.
+func (r *rig) copies(ctx context.Context, from, temp string) error {
+	dir := filepath.Join(temp, "served")
+	if err := copyStore(from, dir); err != nil {
+		return err
+	}
+	endpoint, end, err := r.simulate(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	s, err := r.serve(ctx, dir, endpoint)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	fmt.Printf("| scan of all instances | s | commits | p99 of a commit, ms | its bucket ends at | copies | MiB of the file after |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	var without, with []float64
+	for round := range 4 {
+		copying := round%2 == 1
+		p99, err := r.scanOnce(ctx, s, copying)
+		if err != nil {
+			return err
+		}
+		if copying {
+			with = append(with, p99)
+		} else if round > 0 {
+			without = append(without, p99)
+		}
+	}
+	fmt.Println()
+	fmt.Printf("- p99 of a commit with copies: at most %.0f ms, goal %s\n", slices.Max(with), r.goal("p99 of a commit with copies", int64(slices.Max(with)), int64(2*max(without[0], 1)), "ms"))
+	taken := filepath.Join(temp, "copy")
+	if err := os.MkdirAll(taken, 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(taken, "store.db"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := s.get(ctx, "/api/v1/snapshot", f); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := errors.Join(f.Close(), s.stop()); err != nil {
+		return err
+	}
+	end()
+	var sums [2]string
+	for i, store := range []string{dir, taken} {
+		sum := sha256.New()
+		cmd := r.command(ctx, r.shenscan, "report", "--store", store, "--output", "jsonl")
+		cmd.Stdout = sum
+		if _, err := measure(cmd); err != nil {
+			return err
+		}
+		sums[i] = fmt.Sprintf("%x", sum.Sum(nil))
+	}
+	if sums[0] != sums[1] {
+		return errors.New("the report of the copy is another one than that of the store at rest")
+	}
+	fmt.Printf("- report --output jsonl of the last copy and of the store at rest: equal (sha256 %.12s…)\n", sums[0])
+	return os.RemoveAll(dir)
+}
+
+// scanOnce scans everything, with copies one after the other or without.
+func (r *rig) scanOnce(ctx context.Context, s *served, copying bool) (p99 float64, err error) {
+	before, err := s.commits(ctx)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	scan := r.command(ctx, r.shenscan, "rescan", "--all", "--wait", "1h", "--store", s.dir)
+	var said strings.Builder
+	scan.Stdout, scan.Stderr = &said, &said
+	if err := scan.Start(); err != nil {
+		return 0, err
+	}
+	inner, stop := context.WithCancel(ctx)
+	defer stop()
+	taken, failed := 0, make(chan error, 1)
+	go func() {
+		var err error
+		for copying && err == nil && inner.Err() == nil {
+			var n int64
+			if n, err = s.get(inner, "/api/v1/snapshot", io.Discard); err == nil && n > 0 {
+				taken++
+			}
+		}
+		if inner.Err() != nil {
+			err = nil
+		}
+		failed <- err
+	}()
+	err = scan.Wait()
+	stop()
+	if err = errors.Join(err, <-failed); err != nil {
+		return 0, fmt.Errorf("%w: %s", err, said.String())
+	}
+	took := time.Since(began)
+	after, err := s.commits(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if copying && taken == 0 {
+		return 0, errors.New("no copy was taken during the scan")
+	}
+	n, p99, bound := after.since(before)
+	info, err := os.Stat(filepath.Join(s.dir, "store.db"))
+	if err != nil {
+		return 0, err
+	}
+	fmt.Printf("| copies %v | %.0f | %.0f | %.0f | %.0f | %d | %d |\n", copying, took.Seconds(), n, p99, bound, taken, info.Size()>>20)
+	return p99, nil
+}
