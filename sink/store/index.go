@@ -139,10 +139,18 @@ func (ix *index) hashes(row []byte) (id, content uint64) {
 	return maphash.Bytes(ix.seed, format.RowID(row)), maphash.Bytes(ix.seed, row)
 }
 
+// mostReserved bounds the rows for which memory is taken before they are read:
+// how many there are comes from the file.
+const mostReserved = 4 << 20
+
 // load fills the index from the scope's blocks, which hold so many rows, and
 // its journal. seen is told of every row that a journal entry of a scan names;
 // it may be nil.
 func (ix *index) load(tx *bbolt.Tx, scope uint32, rows int, seen func(scan string, ordinal uint32)) error {
+	if n := min(rows, mostReserved); n > 0 { // an index that grows by doubling leaves twice itself behind
+		ix.at = make([]entry, 0, n)
+		ix.grow(n)
+	}
 	if err := ix.loadBlocks(tx, scope); err != nil {
 		return err
 	}

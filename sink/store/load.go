@@ -80,6 +80,13 @@ func (db *DB) loadProfiles(tx *bbolt.Tx) error {
 	if err := db.loadClasses(tx); err != nil {
 		return err
 	}
+	if last, _ := tx.Bucket(bucketProfiles).Cursor().Last(); len(last) > 0 {
+		no, err := format.Number32(last)
+		if err != nil {
+			return err
+		}
+		db.profs.list = make([]format.Profile, 0, min((int(no)+1)*format.MaxChunk, 2*mostReserved))
+	}
 	var part []format.Profile
 	for k, v := range scan(tx.Bucket(bucketProfiles), nil) {
 		no, err := format.Number32(k)
