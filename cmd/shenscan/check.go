@@ -64,6 +64,8 @@ func (f *checkFlags) run(ctx context.Context, s *settings, id string, stdout, st
 		return usage(fmt.Errorf("%q is not the id of an instance", report.Short(id, 64)))
 	case f.target == "":
 		return usage(errors.New("name where the instance is to move with --target"))
+	case f.wait <= 0:
+		return usage(fmt.Errorf("--wait %s: give a time such as 2m", f.wait))
 	case f.output != "table" && f.output != "json":
 		return notOneOf("output", f.output, "table", "json")
 	}
@@ -119,6 +121,10 @@ func (f *checkFlags) look(ctx context.Context, a *app.App, id string) (*record.A
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(running) }()
 	scan, err := a.RequestRescan(running, f.cloud.accounts, f.scope.regions, []string{id}, "check command")
+	late := fmt.Errorf("check %s: nothing was heard of it within %s; --wait gives it longer", id, f.wait)
+	if err != nil && running.Err() != nil && ctx.Err() == nil {
+		err = late
+	}
 	for err == nil {
 		var state *record.Scan
 		if state, err = a.Scan(scan); err == nil && state.State != record.ScanRunning {
@@ -127,9 +133,7 @@ func (f *checkFlags) look(ctx context.Context, a *app.App, id string) (*record.A
 		err = nil // not there yet
 		select {
 		case <-running.Done():
-			if err = ctx.Err(); err == nil {
-				err = fmt.Errorf("check %s: nothing was heard of it within %s", id, f.wait)
-			}
+			err = cmp.Or(ctx.Err(), late)
 		case err = <-ended:
 			if err == nil {
 				err = cmp.Or(ctx.Err(), fmt.Errorf("check %s was interrupted", id))

@@ -120,6 +120,12 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if !slices.Contains(plan.Formats(), format) {
 		return usage(fmt.Errorf("--output %s: a plan is written as one of %v", format, plan.Formats()))
 	}
+	if f.progress && f.settle {
+		return usage(errors.New("--progress and --settle are two answers: ask for one of them"))
+	}
+	if f.split == "" && config.Typed(f.output.set, "split-by-owner") {
+		return usage(errors.New("--split-by-owner: name the folder"))
+	}
 	if f.progress {
 		return f.burnDown(ctx, format, stdout)
 	}
@@ -243,8 +249,12 @@ func (f *planFlags) burnDown(ctx context.Context, format report.Format, stdout i
 	defer db.Close()
 	p, err := app.StoreProgress(db.DB, f.target, f.since, time.Now().UTC())
 	switch {
-	case errors.Is(err, plan.ErrNotJudged), errors.Is(err, plan.ErrNoSuchPoint):
+	case errors.Is(err, plan.ErrNotJudged):
 		return usage(fmt.Errorf("%w%s", err, app.Meant(f.target, db.Known().Targets)))
+	case errors.Is(err, app.ErrSince):
+		return usage(fmt.Errorf("--%w", err))
+	case errors.Is(err, plan.ErrNoSuchPoint):
+		return usage(fmt.Errorf("--since: %w; name a time (2026-11-23) or how long ago (24h, 7d), or a scan of `shenscan report --scans`", err))
 	case errors.Is(err, plan.ErrNoProgress):
 		return fmt.Errorf("%w: run `shenscan scan`", err)
 	case err != nil:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -57,6 +58,9 @@ commit, and the answer is made from that.`,
 				return listScans(cmd.OutOrStdout(), db.DB)
 			}
 			r, err := app.StoreReport(cmd.Context(), db.DB, app.Question{Since: since, Filter: store.Filter{Scope: scope}})
+			if errors.Is(err, app.ErrSince) {
+				return usage(fmt.Errorf("--%w", err))
+			}
 			if err != nil {
 				return err
 			}

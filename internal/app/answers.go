@@ -82,7 +82,7 @@ func (s answers) Report(ctx context.Context, f filter.Filter, targets []string, 
 	r, err := viewReport(ctx, v, Question{Since: since})
 	if err != nil {
 		done()
-		if errors.Is(err, errSince) {
+		if errors.Is(err, ErrSince) {
 			err = fmt.Errorf("%w: %w", httpapi.ErrQuestion, err)
 		}
 		return nil, nil, err
@@ -163,7 +163,7 @@ func (s answers) Progress(_ context.Context, target, since string) (*plan.Progre
 	switch {
 	case errors.Is(err, plan.ErrNoProgress):
 		return nil, fmt.Errorf("%w: %w", httpapi.ErrNotFound, err)
-	case errors.Is(err, plan.ErrNotJudged), errors.Is(err, plan.ErrNoSuchPoint):
+	case errors.Is(err, plan.ErrNotJudged), errors.Is(err, plan.ErrNoSuchPoint), errors.Is(err, ErrSince):
 		return nil, fmt.Errorf("%w: %w", httpapi.ErrQuestion, err)
 	}
 	return p, err
@@ -176,6 +176,9 @@ func StoreProgress(src plan.ProgressSource, target, since string, now time.Time)
 	if ago, ok := parseAgo(since); ok {
 		from.Ago = max(ago, 1)
 	} else if at, ok := parseTime(since, now); ok {
+		if err := notYet(since, at, now); err != nil {
+			return nil, err
+		}
 		from.At = at
 	} else {
 		from.Scan = since

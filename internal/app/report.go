@@ -192,20 +192,29 @@ func beginning(view *store.View, scans []record.Scan, shown *record.Scan, since 
 		return moment{}, nil
 	}
 	if at, ok := parseTime(since, now); ok {
-		return moment{at: at, asked: true}, nil
+		return moment{at: at, asked: true}, notYet(since, at, now)
 	}
 	s, err := view.Scan(since)
 	if err != nil {
-		return moment{}, fmt.Errorf("%w %q is no scan that the store knows, no time (2026-11-23, 2026-11-23T08:00:00Z) and no duration (24h, 7d): %w; `shenscan report --scans` lists the scans", errSince, since, err)
+		return moment{}, fmt.Errorf("%w %q is no scan that the store knows, no time (2026-11-23, 2026-11-23T08:00:00Z) and no duration (24h, 7d): %w; `shenscan report --scans` lists the scans", ErrSince, since, err)
 	}
 	if s.EndedAt == nil {
-		return moment{}, fmt.Errorf("%w %q: that scan has not ended", errSince, since)
+		return moment{}, fmt.Errorf("%w %q: that scan has not ended", ErrSince, since)
 	}
 	return moment{scan: s.ID, at: *s.EndedAt, asked: true}, nil
 }
 
-// errSince begins what is wrong with a beginning.
-var errSince = errors.New("since")
+// ErrSince begins what is wrong with a beginning: it is a mistake of the one who
+// asks.
+var ErrSince = errors.New("since")
+
+// notYet is an error for a time that is still to come: nothing changed since.
+func notYet(since string, at, now time.Time) error {
+	if at.After(now) {
+		return fmt.Errorf("%w %q is still to come: it is %s, and times are UTC", ErrSince, since, now.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
 
 // parseTime reads a time, a date, both in UTC, or a time as long ago as said.
 func parseTime(s string, now time.Time) (time.Time, bool) {

@@ -1,0 +1,65 @@
+package main_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+)
+
+// What somebody mistypes on a command that answers from a store, or asks about
+// one machine, is refused before anything is printed, and the message says what
+// to give instead. Each of these was an answer that looked right.
+func TestMistakesAreNotAnswered(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t, ecssim.Options{Instances: 40, Regions: 1, Seed: 7})
+	store := t.TempDir()
+	scanned := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "jsonl")
+	if scanned.code != 0 {
+		t.Fatalf("exit %d", scanned.code)
+	}
+	id := records(t, scanned.stdout)[0].InstanceID
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"compact of a table":           {[]string{"report", "--store", store, "--compact", "--output", "table"}, "--compact is for --output json and jsonl"},
+		"compact of the default":       {[]string{"report", "--store", store, "--compact"}, "--compact is for --output json and jsonl"},
+		"Excel of JSON":                {[]string{"report", "--store", store, "--excel", "--output", "json"}, "--excel is for --output csv"},
+		"since a day to come":          {[]string{"report", "--store", store, "--since", "2999-01-01"}, "still to come"},
+		"since what is no time":        {[]string{"report", "--store", store, "--since", "yesterday"}, `--since "yesterday" is no scan`},
+		"since less than nothing":      {[]string{"report", "--store", store, "--since", "-5d"}, `--since "-5d" is no scan`},
+		"progress since a day to come": {[]string{"plan", "--store", store, "--progress", "--since", "2999-01-01"}, "still to come"},
+		"progress since no scan":       {[]string{"plan", "--store", store, "--progress", "--since", "yesterday"}, "name a time"},
+		"progress to no target":        {[]string{"plan", "--store", store, "--progress", "--target", "shenlong-9"}, `did you mean "shenlong-6"`},
+		"progress as a page":           {[]string{"plan", "--store", store, "--progress", "--output", "html"}, "progress is written as one of"},
+		"progress of a region":         {[]string{"plan", "--store", store, "--progress", "--region", "cn-hangzhou"}, "--region"},
+		"progress and settle":          {[]string{"plan", "--store", store, "--progress", "--settle"}, "ask for one of them"},
+		"settle as CSV":                {[]string{"plan", "--store", store, "--settle", "--output", "csv"}, "questions are written as one of"},
+		"settle to no target":          {[]string{"plan", "--store", store, "--settle", "--target", "shenlong-9"}, `did you mean "shenlong-6"`},
+		"settle with stock":            {[]string{"plan", "--store", store, "--settle", "--availability"}, "--availability is not for --settle"},
+		"a plan since":                 {[]string{"plan", "--store", store, "--since", "7d"}, "--since is for --progress"},
+		"a pack without a folder":      {[]string{"plan", "--store", store, "--split-by-owner", ""}, "name the folder"},
+		"ready of no address":          {[]string{"ready", "--server", "ftp://x"}, "--server is no address"},
+		"ready of something":           {[]string{"ready", "x"}, "takes no arguments"},
+		"config of no role":            {[]string{"config", "check", "nobody"}, "name one of serve, producer, worker, sink"},
+		"config of no flag":            {[]string{"config", "show", "--nope"}, "unknown flag: --nope"},
+		"config of no command":         {[]string{"config", "chekc"}, "chekc"},
+		"check of several":             {[]string{"check", id, id, "--endpoint", sim.URL, "--target", "kvm"}, "the id of one instance"},
+		"check without patience":       {[]string{"check", id, "--endpoint", sim.URL, "--target", "kvm", "--wait", "-1s"}, "--wait -1s"},
+		"serve of some instances":      {[]string{"serve", "--endpoint", sim.URL, "--store", filepath.Join(t.TempDir(), "none"), "--os", "centos"}, "--probe is not given"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if r := run(t, env(), c.args...); r.code != 2 || !strings.Contains(r.stderr, c.want) || r.stdout != "" {
+				t.Errorf("exit %d: %s%s", r.code, r.stdout, r.stderr)
+			}
+		})
+	}
+	t.Run("check in no time at all", func(t *testing.T) {
+		r := run(t, env(), "check", id, "--endpoint", sim.URL, "--target", "kvm", "--wait", "1ns")
+		if r.code != 1 || !strings.Contains(r.stderr, "nothing was heard of it within 1ns") || r.stdout != "" {
+			t.Errorf("exit %d: %s%s", r.code, r.stdout, r.stderr)
+		}
+	})
+}
