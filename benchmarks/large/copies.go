@@ -54,7 +54,7 @@ func (r *rig) serve(ctx context.Context, dir, endpoint string) (*served, error) 
 	}
 	go func() { // what it logs meanwhile must not stand in its way
 		for lines.Scan() {
-			if strings.Contains(lines.Text(), `"level":"ERROR"`) {
+			if line := lines.Text(); !strings.HasPrefix(line, "{") || strings.Contains(line, `"level":"ERROR"`) {
 				fmt.Fprintln(os.Stderr, lines.Text())
 			}
 		}

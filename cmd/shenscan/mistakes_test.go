@@ -1,11 +1,17 @@
 package main_test
 
 import (
+	"context"
+	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
 )
 
 // What somebody mistypes on a command that answers from a store, or asks about
@@ -62,4 +68,41 @@ func TestMistakesAreNotAnswered(t *testing.T) {
 			t.Errorf("exit %d: %s%s", r.code, r.stdout, r.stderr)
 		}
 	})
+}
+
+// A sink that falls behind answers no more until it has caught up, and says so
+// to who asks meanwhile. That ends no command that waits for a scan.
+func TestRescanAsksAgainWhereASinkFellBehind(t *testing.T) {
+	t.Parallel()
+	server, err := bus.Open(t.Context(), bus.Options{
+		Dir: t.TempDir(), Name: "server", Listen: "127.0.0.1:0", Declare: true, Replicas: 1, Sync: bus.SyncInterval, Limits: bus.DefaultOptions().Limits, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	var asked atomic.Int32
+	ended := make(chan error, 1)
+	go func() {
+		ended <- server.Serve(ctx, "stand-in", "answers late", "1.0.0", 4, []bus.Endpoint{
+			{Name: "scan", Subject: event.SubjectScan, Handle: func(context.Context, bus.Request) (any, error) {
+				return record.ScanReply{ScanID: "s-1"}, nil
+			}},
+			{Name: "query", Subject: event.SubjectQueryScan, Handle: func(context.Context, bus.Request) (any, error) {
+				if asked.Add(1) < 3 {
+					return nil, &bus.ServiceError{Code: "503", Text: "ask again"}
+				}
+				return record.Scan{ID: "s-1", State: record.ScanComplete}, nil
+			}},
+		})
+	}()
+	r := run(t, env(), "rescan", "--all", "--wait", "1m", "--nats-url", server.ClientURL())
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if r.code != 0 || asked.Load() != 3 || !strings.HasPrefix(r.stdout, "s-1 complete") {
+		t.Errorf("exit %d after %d questions: %s%s", r.code, asked.Load(), r.stdout, r.stderr)
+	}
 }

@@ -178,6 +178,10 @@ func (f *rescanFlags) ask(ctx context.Context, b *bus.Bus, ids []string, errOut 
 	return reply.ScanID, slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return bad[id] }), nil
 }
 
+// codeLater is the code of a service that is about to answer no more: another
+// one, or the same one soon, answers.
+const codeLater = "503"
+
 // refused tells a request that has to be changed from one that failed.
 func refused(err error) error {
 	if se, ok := errors.AsType[*bus.ServiceError](err); ok && se.Code == "400" {
@@ -196,8 +200,9 @@ func (f *rescanFlags) await(ctx context.Context, b *bus.Bus, scanID string) (*re
 		if err == nil && s.State != record.ScanRunning {
 			return &s, nil
 		}
-		// A sink that starts, or has not caught up, does not answer yet.
-		if se, ok := errors.AsType[*bus.ServiceError](err); err != nil && !errors.Is(err, bus.ErrNobody) && (!ok || se.Code != "404") {
+		// A sink that starts, or has not caught up, does not answer yet, or does not
+		// know of the scan yet; one that falls behind says that it answers no more.
+		if se, ok := errors.AsType[*bus.ServiceError](err); err != nil && !errors.Is(err, bus.ErrNobody) && (!ok || se.Code != "404" && se.Code != codeLater) {
 			return nil, err
 		}
 		select {
@@ -221,6 +226,13 @@ func (f *rescanFlags) show(ctx context.Context, b *bus.Bus, scan *record.Scan, i
 		if se, ok := errors.AsType[*bus.ServiceError](err); ok && se.Code == bus.CodeTooLarge && len(chunk) > 1 {
 			n = len(chunk) / 2
 			continue
+		} else if errors.Is(err, bus.ErrNobody) || ok && se.Code == codeLater {
+			select {
+			case <-ctx.Done():
+				return nil, err
+			case <-time.After(100 * time.Millisecond):
+				continue
+			}
 		}
 		if err != nil {
 			return nil, err
