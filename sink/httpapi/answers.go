@@ -134,36 +134,38 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, media string, wr
 	}
 }
 
-// reported gives the report that a request asks for, narrowed by its filter, or
-// answers what is wrong with the request.
-func (s *server) reported(w http.ResponseWriter, r *http.Request, targets []string, since string, give func(*report.Report)) {
-	f, err := scopeOf(r.URL.Query())
+func (s *server) apiCSV(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	f, err := scopeOf(q)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
-	rep, done, err := s.o.Answers.Report(r.Context(), f, targets, since)
+	rep, done, err := s.o.Answers.Report(r.Context(), f, several(q, "target"), "")
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
 	defer done()
-	give(rep)
-}
-
-func (s *server) apiCSV(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	s.reported(w, r, several(q, "target"), "", func(rep *report.Report) {
-		w.Header().Set("Content-Disposition", `attachment; filename="instances.csv"`)
-		o := report.Options{Now: s.o.Now(), Excel: q.Get("excel") == "true"}
-		s.stream(w, r, "text/csv; charset=utf-8", func(w io.Writer) error { return report.Write(w, report.CSV, rep, o) })
-	})
+	w.Header().Set("Content-Disposition", `attachment; filename="instances.csv"`)
+	o := report.Options{Now: s.o.Now(), Excel: q.Get("excel") == "true"}
+	s.stream(w, r, "text/csv; charset=utf-8", func(w io.Writer) error { return report.Write(w, report.CSV, rep, o) })
 }
 
 func (s *server) apiChanges(w http.ResponseWriter, r *http.Request) {
-	s.reported(w, r, nil, r.URL.Query().Get("since"), func(rep *report.Report) {
-		s.stream(w, r, "application/json", func(w io.Writer) error { return report.WriteChanges(w, rep.Since) })
-	})
+	q := r.URL.Query()
+	f, err := scopeOf(q)
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	rep, done, err := s.o.Answers.Report(r.Context(), f, nil, q.Get("since"))
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	defer done()
+	s.stream(w, r, "application/json", func(w io.Writer) error { return report.WriteChanges(w, rep.Since) })
 }
 
 func (s *server) apiPlan(w http.ResponseWriter, r *http.Request) {
@@ -197,14 +199,24 @@ type remediesAnswer struct {
 }
 
 func (s *server) apiRemedies(w http.ResponseWriter, r *http.Request) {
-	s.reported(w, r, several(r.URL.Query(), "target"), "", func(rep *report.Report) {
-		systems, err := rep.Remedies()
-		if err != nil {
-			s.apiFault(w, r, err)
-			return
-		}
-		s.json(w, http.StatusOK, remediesAnswer{systems})
-	})
+	q := r.URL.Query()
+	f, err := scopeOf(q)
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	rep, done, err := s.o.Answers.Report(r.Context(), f, several(q, "target"), "")
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	defer done()
+	systems, err := rep.Remedies()
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	s.json(w, http.StatusOK, remediesAnswer{systems})
 }
 
 func (s *server) apiProgress(w http.ResponseWriter, r *http.Request) {
