@@ -380,12 +380,13 @@ type familyTable struct{ c *rules.Classifier }
 func (t familyTable) count(types []ecs.OfferedType) string {
 	counts := map[string]int{}
 	for _, x := range types {
-		if t.c.Ruleset().Families().Lookup("", x.Family).Listed {
-			counts[x.Family]++
-		}
+		counts[x.Family]++
 	}
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		if !t.c.Ruleset().Families().Lookup("", name).Listed {
+			continue
+		}
 		if b.Len() > 0 {
 			b.WriteByte(' ')
 		}

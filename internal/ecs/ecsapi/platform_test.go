@@ -1,11 +1,15 @@
 package ecsapi
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/shenscan/shenscan/internal/ecs"
@@ -34,6 +38,64 @@ func documentedOffer(t *testing.T, body string) {
 	for key, want := range map[string]string{"RegionId": testScope.Region, "ImageId": "ubuntu_16_0402_64_20G_alibase_20180409.vhd", "ActionType": "CreateEcs"} {
 		if q.Get(key) != want {
 			t.Errorf("%s=%q, want %q", key, q.Get(key), want)
+		}
+	}
+}
+
+// usualOffer is an answer as the cloud gives it: a thousand types.
+func usualOffer() []byte {
+	var b bytes.Buffer
+	b.WriteString(`{"RequestId":"473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E","RegionId":"cn-hangzhou","ImageId":"m-1","InstanceTypes":{"InstanceType":[`)
+	for i := range 1000 {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"InstanceTypeId":"ecs.g%d.large","InstanceTypeFamily":"ecs.g%d","CpuCoreCount":2,"MemorySize":8.0}`, i, i)
+	}
+	b.WriteString(`]}}`)
+	return b.Bytes()
+}
+
+func TestUsualOffersAreReadInOnePass(t *testing.T) {
+	if m, ok := readOffered(usualOffer()); !ok || len(m.InstanceTypes.v.InstanceType) != 1000 {
+		t.Errorf("%v, %+v", ok, m)
+	}
+	for _, body := range responses(t, "DescribeImageSupportInstanceTypes.") {
+		if _, ok := readOffered(body); !ok {
+			t.Errorf("left to unmarshal: %s", body)
+		}
+	}
+}
+
+// Whatever is read in one pass, unmarshal reads the same.
+func FuzzDecodeOffered(f *testing.F) {
+	for _, body := range responses(f, "DescribeImageSupportInstanceTypes.") {
+		f.Add(body)
+	}
+	f.Add([]byte(`{"NextToken":"","InstanceTypes":{"InstanceType":[{"InstanceTypeId":"ecs.\u0067","X":[1,{"a":null}]},{"InstanceTypeFamily":"\xff"}]}} `))
+	f.Add([]byte(`{"ImageId":"m","InstanceTypes":{"InstanceType":[{}]},"Code":"","code":"Success"}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got, ok := readOffered(body)
+		if !ok {
+			return
+		}
+		var want wireOffered
+		if err := unmarshal(body, &want); errors.Is(err, jsontext.ErrDuplicateName) {
+			return
+		} else if err != nil {
+			t.Fatalf("read what unmarshal refuses (%v): %s", err, body)
+		}
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(want.InstanceTypes, want.TotalCount)); diff != "" {
+			t.Fatalf("%s\n%s", body, diff)
+		}
+	})
+}
+
+func BenchmarkDecodeOffered(b *testing.B) {
+	body := usualOffer()
+	for b.Loop() {
+		if _, ok := readOffered(body); !ok {
+			b.Fatal("left to unmarshal")
 		}
 	}
 }
