@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"io"
 
 	"go.etcd.io/bbolt"
 
@@ -30,6 +31,15 @@ func (db *DB) CopyDropping(ctx context.Context, dst string) error {
 		})
 		return errors.Join(err, out.Close())
 	})
+}
+
+// Synced writes to a file as a copy of the store is written, with a sync every
+// so many bytes.
+func Synced(file interface {
+	io.Writer
+	Sync() error
+}, every int) io.Writer {
+	return &syncWriter{file: file, every: every}
 }
 
 // Indexed is how many rows the indexes hold that are in memory.

@@ -4,12 +4,44 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 )
 
 // spare is what a copy leaves free on the disk, in bytes: commits go on.
 const spare = 64 << 20
+
+// syncEvery is how many bytes of a copy are written at most before they are on
+// the disk. A file system may have the sync of one file wait for what was
+// written to others: without this a commit waited for the whole copy.
+const syncEvery = 8 << 20
+
+// syncWriter writes to a file and syncs it every so many bytes.
+type syncWriter struct {
+	file interface {
+		io.Writer
+		Sync() error
+	}
+	every, unsynced int
+}
+
+func (w *syncWriter) Write(b []byte) (written int, err error) {
+	for len(b) > 0 {
+		n, err := w.file.Write(b[:min(len(b), w.every-w.unsynced)])
+		written, b = written+n, b[n:]
+		if err != nil {
+			return written, err
+		}
+		if w.unsynced += n; w.unsynced == w.every {
+			if err := w.file.Sync(); err != nil {
+				return written, err
+			}
+			w.unsynced = 0
+		}
+	}
+	return written, nil
+}
 
 // Copy is a consistent copy of the store in a file without a name.
 type Copy struct {
@@ -39,7 +71,7 @@ func (db *DB) Snapshot(ctx context.Context) (*Copy, error) {
 	}
 	out := &Copy{File: f}
 	_ = os.Remove(f.Name()) // nothing is left of it whatever ends this process; Close removes it where that fails
-	err = db.Backup(ctx, f)
+	err = db.Backup(ctx, &syncWriter{file: f, every: syncEvery})
 	if err == nil {
 		out.Size, err = f.Seek(0, 1)
 	}
