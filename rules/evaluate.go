@@ -210,7 +210,8 @@ func (e *evaluation) verdict(t *Target) Verdict {
 	if observed != nil {
 		found = append(found, *observed)
 	}
-	for _, stage := range e.r.stages(t, e.p, observed != nil) {
+	runs := observed != nil && observed.level == Compatible // else what was seen speaks against it
+	for _, stage := range e.r.stages(t, e.p, runs) {
 		o := e.os(stage, t)
 		partial = partial || o.partial || e.contradicted() || o.rule != nil && o.rule.match.missing
 		if o.rule == nil { // the rule set has no catch-all
@@ -225,7 +226,7 @@ func (e *evaluation) verdict(t *Target) Verdict {
 		if !rl.has[t.Class] {
 			continue
 		}
-		if observed != nil && rl.stage == StageFinding && rl.match.target == nil && rl.match.mismatch == "" {
+		if runs && rl.stage == StageFinding && rl.match.target == nil && rl.match.mismatch == "" {
 			trace(e.tr, t, rl, "no: it runs on such a machine already")
 			continue
 		}
@@ -320,7 +321,8 @@ func unnamed(stage string) *rule {
 }
 
 // observed is the finding that the instance already runs on the target's class
-// or family, if it does: that proves its system there and nowhere else.
+// or family, if it does: that proves its system there and nowhere else. Where it
+// is seen that its last start there failed, that is the finding.
 func (e *evaluation) observed(t *Target) *judged {
 	class, ok := e.p.machine.class()
 	same := ok && class == t.Class || t.Family != "" && e.p.isThere(t)
@@ -336,11 +338,14 @@ func (e *evaluation) observed(t *Target) *judged {
 		}
 		trace(e.tr, t, rl, "matches")
 		out := &judged{rule: rl, level: rl.level[t.Class], confidence: rl.confidence[t.Class]}
+		if out.level != Compatible {
+			return out
+		}
 		if os := e.os(StageOS, t); os.level != Compatible {
 			if os.level == Incompatible || e.p.facts[factGuestUp] != Yes {
 				out.confidence = Low
 			}
-			out.hangs = os.level != Incompatible && e.p.facts[factGuestUp] == Unobserved
+			out.hangs = e.p.facts[factGuestUp] == Unobserved
 			out.prefix = fmt.Sprintf("By its operating system alone it would be %s (%s). ", os.level, os.rule.id())
 		}
 		return out

@@ -388,6 +388,26 @@ func TestObservedRunning(t *testing.T) {
 	}
 }
 
+// That the last start failed on a class counts for that class, whatever the
+// system, and never makes anything milder.
+func TestObservedFailure(t *testing.T) {
+	c := ruleset(t).NewClassifier(nil)
+	for os, want := range map[string]rules.Level{"CentOS 5.8": rules.Incompatible, "CentOS 7.4": rules.Unknown, "CentOS 7.9": rules.Unknown, "Debian 12": rules.Unknown} {
+		f := rules.Facts{OSName: os, InstanceType: "ecs.g7.large", Running: rules.Yes}
+		before := c.Classify(&f)
+		f.Guest.Up = rules.No
+		cl := c.Classify(&f)
+		if v := verdict(cl, "shenlong-7"); v.Level != want || !slices.ContainsFunc(v.Findings, func(f rules.Finding) bool { return f.Rule == "observed.failed" }) {
+			t.Errorf("%s: %s by %s; want %s, with what was observed", os, v.Level, v.Rule, want)
+		}
+		for _, target := range []string{"kvm", "shenlong-6", "shenlong-8"} {
+			if a, b := verdict(before, target), verdict(cl, target); a.Level != b.Level || a.Rule != b.Rule {
+				t.Errorf("%s on %s is %s by %s and was %s by %s", os, target, b.Level, b.Rule, a.Level, a.Rule)
+			}
+		}
+	}
+}
+
 func TestRemedies(t *testing.T) {
 	r := ruleset(t)
 	c := r.NewClassifier(nil)

@@ -2,11 +2,8 @@ package workers
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/ecs"
@@ -28,14 +25,13 @@ type Heartbeats struct {
 	log   *slog.Logger
 	calls callShare
 
-	mu     sync.Mutex
-	denied map[ecs.Scope]denial
+	denied denials
 }
 
 // NewHeartbeats returns a Heartbeats that makes at most so many calls for each
 // call that lists the fleet, and a few more.
 func NewHeartbeats(share float64, cloud ecs.AgentAPI, kept Kept, bus Publisher, now func() time.Time, log *slog.Logger) *Heartbeats {
-	return &Heartbeats{cloud: cloud, kept: kept, bus: bus, now: now, log: log, calls: callShare{share: share}, denied: map[ecs.Scope]denial{}}
+	return &Heartbeats{cloud: cloud, kept: kept, bus: bus, now: now, log: log, calls: callShare{share: share}, denied: denials{by: map[ecs.Scope]denial{}}}
 }
 
 const (
@@ -65,53 +61,26 @@ const (
 	mendShare      = "later scans go on where this one stopped; --heartbeat-share sets the share"
 )
 
-// hung is an instance whose verdict hangs on whether its guest is up.
-type hung struct {
-	id      string
-	started time.Time // zero where that is not known
-}
-
-// fill returns the page with the guests that are known to be up, nil where there
-// are none. hanging are the profiles whose verdicts hang on it.
-func (h *Heartbeats) fill(ctx context.Context, page *event.InstancesListed, hanging []int) (*event.InstancesListed, error) {
-	var list []hung
-	for in := page.Rows.Reader(nil); in.Next(); {
-		if _, there := slices.BinarySearch(hanging, in.Profile); !there {
-			continue
-		}
-		x := hung{id: in.ID}
-		if in.Started > 0 {
-			if at, err := time.Parse("2006-01-02T15:04Z", event.UnpackMinute(in.Started)); err == nil {
-				x.started = at
-			}
-		}
-		list = append(list, x)
-	}
+// look finds out which guests are up, and says so of them in known.
+func (h *Heartbeats) look(ctx context.Context, page *event.InstancesListed, list []hung, known map[string]rules.GuestFacts) error {
 	q := &beatLookup{h: h, page: page, items: make(map[string]event.EvidenceItem, len(list))}
-	for part := range slices.Chunk(list, event.MaxEvidence) {
-		ids := make([]string, len(part))
-		for i := range part {
-			ids[i] = part[i].id
-		}
-		had, err := h.kept.Evidence(ctx, page.Scope, event.EvidenceHeartbeat, ids)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if err != nil { // asking again what is known would cost calls without end
-			h.log.WarnContext(ctx, "heartbeats that are kept could not be read; verdicts do without them", "account", page.Scope.Account, "region", page.Scope.Region, "err", err)
-			return nil, nil
-		}
-		for id, item := range had {
-			q.items[id] = keptItem(id, item)
-		}
+	ok, err := keptOf(ctx, h.kept, h.log, page.Scope, event.EvidenceHeartbeat, list, q.items)
+	if !ok {
+		return err
 	}
 	if err := q.ask(ctx, list); err != nil {
-		return nil, err
+		return err
 	}
-	if err := q.publish(ctx, list); err != nil {
-		return nil, err
+	if err := publishItems(ctx, h.bus, page.Scope, event.EvidenceHeartbeat, list, q.items, h.now()); err != nil {
+		return err
 	}
-	return q.up(list), nil
+	now := h.now()
+	for i := range list {
+		if item := q.items[list[i].id]; list[i].proves(&item, now) {
+			known[list[i].id] = rules.GuestFacts{Up: rules.Yes}
+		}
+	}
+	return nil
 }
 
 // beatLookup is one page's.
@@ -164,7 +133,7 @@ func (q *beatLookup) ask(ctx context.Context, list []hung) error {
 		started[list[i].id] = list[i].started
 	}
 	for chunk := range slices.Chunk(ids, ecs.MaxAgents) {
-		denied := h.isDenied(q.page.Scope)
+		denied := h.denied.of(q.page.Scope, h.now())
 		switch {
 		case denied != nil:
 			q.without(chunk, *denied)
@@ -245,15 +214,6 @@ func silence(agent *ecs.Agent, started, now time.Time) string {
 	return ""
 }
 
-func (h *Heartbeats) isDenied(s ecs.Scope) *event.EvidenceItem {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if d, there := h.denied[s]; there && h.now().Before(d.until) {
-		return &d.item
-	}
-	return nil
-}
-
 // failed says why there is no answer. Where the question itself is refused, the
 // scope is not asked again for a while.
 func (h *Heartbeats) failed(ctx context.Context, s ecs.Scope, err error) event.EvidenceItem {
@@ -262,152 +222,8 @@ func (h *Heartbeats) failed(ctx context.Context, s ecs.Scope, err error) event.E
 		h.log.DebugContext(ctx, "heartbeats were not told", "account", s.Account, "region", s.Region, "err", err)
 		return item
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if _, before := h.denied[s]; !before {
+	if h.denied.add(s, item, h.now()) {
 		h.log.InfoContext(ctx, "nobody is asked for heartbeats; verdicts do without them", "account", s.Account, "region", s.Region, "err", err)
 	}
-	h.denied[s] = denial{item, h.now().Add(deniedFor)}
 	return item
-}
-
-// publish announces what became of the lookup.
-func (q *beatLookup) publish(ctx context.Context, list []hung) error {
-	for part := range slices.Chunk(list, event.MaxEvidence) {
-		m := &event.EvidenceRead{Scope: q.page.Scope, Source: event.EvidenceHeartbeat, At: q.h.now().UTC()}
-		for i := range part {
-			item := q.items[part[i].id]
-			if item.Kept {
-				item = event.EvidenceItem{ID: item.ID, Kept: true, Calls: item.Calls}
-			}
-			m.Items = append(m.Items, item)
-		}
-		if err := q.h.bus.Publish(ctx, m); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// up is the page with the guests that are known to be up; nil where none is.
-func (q *beatLookup) up(list []hung) *event.InstancesListed {
-	now := q.h.now()
-	heard := map[string]bool{}
-	for i := range list {
-		if item := q.items[list[i].id]; list[i].proves(&item, now) {
-			heard[list[i].id] = true
-		}
-	}
-	if len(heard) == 0 {
-		return nil
-	}
-	instances := q.page.Instances()
-	for i := range instances {
-		x := &instances[i]
-		if !heard[x.ID] {
-			continue
-		}
-		var guest rules.GuestFacts
-		if x.Guest != nil {
-			guest = *x.Guest
-		}
-		guest.Up = rules.Yes
-		x.Guest = &guest
-	}
-	out := *q.page
-	out.SetInstances(instances)
-	return &out
-}
-
-// callShare bounds calls beside others: for each scan, and for all rescans
-// together.
-type callShare struct {
-	share float64 // calls for each of the others
-
-	mu    sync.Mutex
-	scans []scanCalls // the youngest last
-}
-
-type scanCalls struct {
-	scan    string
-	allowed float64 // calls that may still be made
-}
-
-const (
-	// freeCalls is how many calls are made in a scan whatever the share is: small
-	// fleets are listed with a few.
-	freeCalls = 10
-	// mostScans is how many scans are told apart.
-	mostScans = 16
-)
-
-// budgetOf names what the calls for a page are counted under.
-func budgetOf(w *event.Walk) string {
-	if w.Kind == event.KindRescan {
-		return ""
-	}
-	return w.ScanID
-}
-
-// of finds a scan; the caller holds mu.
-func (c *callShare) of(scan string) *scanCalls {
-	i := slices.IndexFunc(c.scans, func(s scanCalls) bool { return s.scan == scan })
-	if i < 0 {
-		if len(c.scans) >= mostScans {
-			c.scans = slices.Delete(c.scans, 0, 1)
-		}
-		c.scans = append(c.scans, scanCalls{scan: scan, allowed: freeCalls})
-		i = len(c.scans) - 1
-	}
-	return &c.scans[i]
-}
-
-// listed counts the calls that a page took.
-func (c *callShare) listed(page *event.InstancesListed) {
-	calls := (page.Rows.Len() + ecs.MaxPage - 1) / ecs.MaxPage
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.of(budgetOf(&page.Walk))
-	s.allowed += float64(calls) * c.share
-	if page.Kind == event.KindRescan { // what nobody needed for days is no reason for many at once
-		s.allowed = min(s.allowed, freeCalls)
-	}
-}
-
-// take takes one call, if there is one.
-func (c *callShare) take(scan string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.of(scan)
-	if s.allowed < 1 {
-		return false
-	}
-	s.allowed--
-	return true
-}
-
-// took counts calls that were made beyond those that were taken.
-func (c *callShare) took(scan string, calls int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.of(scan).allowed -= float64(max(calls, 0))
-}
-
-// causeOf says for people why a question has no answer, and whether the question
-// itself was refused.
-func causeOf(err error) (item event.EvidenceItem, refused bool) {
-	item.Cause = err.Error()
-	e, ok := errors.AsType[*ecs.Error](err)
-	if !ok {
-		return item, false
-	}
-	item.Cause, item.Mend = fmt.Sprintf("%s: %s", e.Action, e.Class), e.Mend
-	if e.Code != "" {
-		item.Cause += " (" + e.Code + ")"
-	}
-	if e.Class == ecs.Contradicted { // it says why
-		item.Cause += ": " + e.Err.Error()
-	}
-	refused = e.Class == ecs.Permission || e.Class == ecs.RegionClosed || e.Class == ecs.Credentials || unknownAction(e.Code)
-	return item, refused
 }

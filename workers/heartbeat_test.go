@@ -42,6 +42,21 @@ func (c *agentCloud) Agents(_ context.Context, _ ecs.Scope, ids []string) (out [
 	return out, 1, c.err
 }
 
+// consoleCloud has console logs.
+type consoleCloud struct {
+	mu    sync.Mutex
+	logs  map[string]ecs.Console
+	err   error
+	calls int
+}
+
+func (c *consoleCloud) ConsoleOutput(_ context.Context, _ ecs.Scope, id string) (ecs.Console, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls++
+	return c.logs[id], c.err
+}
+
 // noImages knows no image.
 type noImages struct{}
 
@@ -58,9 +73,13 @@ type beatRig struct {
 	classifier *rules.Classifier
 	cloud      *agentCloud
 	memory     *memory
+	consoles   consoleCloud
 	now        time.Time
 	scans      int
 }
+
+// ruleset is compiled once for all.
+var ruleset = sync.OnceValues(func() (*rules.Ruleset, error) { return catalog.Load() })
 
 const started = "2026-11-01T02:00Z"
 
@@ -68,7 +87,7 @@ var startedAt = time.Date(2026, 11, 1, 2, 0, 0, 0, time.UTC)
 
 func newBeats(t *testing.T, share float64) *beatRig {
 	t.Helper()
-	rs, err := catalog.Load()
+	rs, err := ruleset()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +99,8 @@ func newBeats(t *testing.T, share float64) *beatRig {
 	now := func() time.Time { return r.now }
 	log := slog.New(slog.DiscardHandler)
 	images := workers.NewImageCache(noImages{}, nil, 1000, time.Hour, now, log)
-	r.worker = workers.New(c, images, r.memory, nobody{}, log).WithHeartbeats(workers.NewHeartbeats(share, r.cloud, r.memory, r.memory, now, log))
+	r.worker = workers.New(c, images, r.memory, nobody{}, log).WithHeartbeats(workers.NewHeartbeats(share, r.cloud, r.memory, r.memory, now, log)).
+		WithConsoles(workers.NewConsoles(share, &r.consoles, r.memory, r.memory, now, log))
 	return r
 }
 
@@ -313,5 +333,93 @@ func TestHeartbeatsWithoutWhatIsKeptAskNobody(t *testing.T) {
 	wantVerdict(t, r.scan(t, runs("i-1"))["i-1"], "observed.running", rules.Low)
 	if r.cloud.calls != 0 {
 		t.Errorf("%d calls", r.cloud.calls)
+	}
+}
+
+const (
+	booted   = "[    0.000000] Linux version 3.10.0-693.el7.x86_64 (builder) #1 SMP\n[    0.0] Command line: root=UUID=1114fe9e ro\n"
+	loggedIn = booted + "iZbp1 login: "
+	panicked = booted + "[    1.6] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\n"
+)
+
+// What a console log of the last start shows counts: a login for the instance,
+// a failure against it, also where the platform's status says Running.
+func TestConsolesTellWhetherALastStartCameUp(t *testing.T) {
+	since := startedAt.Add(40 * time.Second)
+	for name, tt := range map[string]struct {
+		console    ecs.Console
+		err        error
+		os         string
+		level      rules.Level
+		rule       string
+		confidence rules.Confidence
+		cause      string
+	}{
+		"login":            {console: ecs.Console{Updated: since, Log: []byte(loggedIn)}, level: rules.Compatible, rule: "observed.up", confidence: rules.Medium},
+		"panic":            {console: ecs.Console{Updated: since, Log: []byte(panicked)}, level: rules.Unknown, cause: "failed"},
+		"panic_of_legacy":  {console: ecs.Console{Updated: since, Log: []byte(strings.ReplaceAll(panicked, "3.10.0-693.el7.x86_64", "2.6.18-308.el5"))}, os: "CentOS  5.8 64位", level: rules.Incompatible, cause: "failed"},
+		"login_of_legacy":  {console: ecs.Console{Updated: since, Log: []byte(strings.ReplaceAll(loggedIn, "3.10.0-693.el7.x86_64", "2.6.18-308.el5"))}, os: "CentOS  5.8 64位", level: rules.Compatible, rule: "observed.up", confidence: rules.Low},
+		"stuck":            {console: ecs.Console{Updated: since, Log: []byte(booted + "You are in emergency mode. After logging in")}, level: rules.Unknown, cause: "failed"},
+		"neither":          {console: ecs.Console{Updated: since, Log: []byte(booted)}, level: rules.Compatible, rule: "observed.running", confidence: rules.Low, cause: "neither"},
+		"login_of_before":  {console: ecs.Console{Updated: startedAt.Add(-time.Minute), Log: []byte(loggedIn)}, level: rules.Compatible, rule: "observed.running", confidence: rules.Low, cause: "before its last start"},
+		"panic_of_before":  {console: ecs.Console{Updated: startedAt.Add(-time.Minute), Log: []byte(panicked)}, level: rules.Compatible, rule: "observed.running", confidence: rules.Low, cause: "before its last start"},
+		"of_tomorrow":      {console: ecs.Console{Updated: startedAt.Add(96 * time.Hour), Log: []byte(loggedIn)}, level: rules.Compatible, rule: "observed.running", confidence: rules.Low, cause: "before its last start"},
+		"time_not_told":    {console: ecs.Console{Log: []byte(loggedIn)}, level: rules.Compatible, rule: "observed.running", confidence: rules.Low, cause: "before its last start"},
+		"login_then_panic": {console: ecs.Console{Updated: since, Log: []byte(loggedIn + "\nKernel panic - not syncing: Fatal exception\n")}, level: rules.Unknown, cause: "failed"},
+		"denied":           {err: &ecs.Error{Action: "GetInstanceConsoleOutput", Class: ecs.Permission, Code: "Forbidden.RAM", Err: errors.New("no")}, level: rules.Compatible, rule: "observed.running", confidence: rules.Low, cause: "Forbidden.RAM"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newBeats(t, 0.05)
+			r.consoles.logs, r.consoles.err = map[string]ecs.Console{"i-1": tt.console}, tt.err
+			x := runs("i-1")
+			if tt.os != "" {
+				x.OSName = tt.os
+			}
+			for range 2 { // as read, and as kept
+				v := r.scan(t, x)["i-1"]
+				if v.Level != tt.level || tt.rule != "" && (v.Rule != tt.rule || v.Confidence != tt.confidence) {
+					t.Errorf("%s by %s, confidence %s: %s", v.Level, v.Rule, v.Confidence, v.Reason)
+				}
+			}
+			item := r.memory.items[scope.String()+event.EvidenceConsole+"i-1"]
+			if !strings.Contains(item.Cause, tt.cause) || tt.cause == "" && item.Cause != "" {
+				t.Errorf("the cause is %q, want %q in it", item.Cause, tt.cause)
+			}
+			if tt.err == nil && r.consoles.calls != 1 {
+				t.Errorf("%d calls", r.consoles.calls)
+			}
+		})
+	}
+}
+
+func TestConsolesAreReadOnlyWhereNothingElseTells(t *testing.T) {
+	r := newBeats(t, 0.05)
+	r.consoles.logs = map[string]ecs.Console{}
+	windows, retired := runs("i-windows"), runs("i-retired")
+	windows.OSName, windows.OSType = "Windows Server  2012 标准版 64位中文版", "windows"
+	retired.Type, retired.Family = "ecs.n1.small", "ecs.n1"
+	r.heard("i-heard", time.Minute)
+	r.scan(t, runs("i-heard"), windows, retired)
+	if r.consoles.calls != 0 {
+		t.Errorf("%d logs were read", r.consoles.calls)
+	}
+	again := runs("i-1")
+	r.consoles.logs["i-1"] = ecs.Console{Updated: startedAt.Add(time.Minute), Log: []byte(panicked)}
+	r.scan(t, again)
+	r.now = r.now.Add(2 * time.Hour)
+	again.StartTime = r.now.Add(-time.Hour).Format("2006-01-02T15:04Z") // it was mended and started
+	r.consoles.logs["i-1"] = ecs.Console{Updated: r.now.Add(-time.Hour + time.Minute), Log: []byte(loggedIn)}
+	wantVerdict(t, r.scan(t, again)["i-1"], "observed.up", rules.Medium)
+	if r.consoles.calls != 2 {
+		t.Errorf("%d logs were read", r.consoles.calls)
+	}
+	many := make([]ecs.Instance, 300)
+	for i := range many {
+		many[i] = runs(fmt.Sprint("i-many-", i))
+	}
+	before := r.consoles.calls
+	r.scan(t, many...)
+	if n := r.consoles.calls - before; n > 10+1 {
+		t.Errorf("%d calls beside three", n)
 	}
 }

@@ -49,6 +49,7 @@ type Worker struct {
 	platform *Platform   // nil where the platform is not asked
 	beats    *Heartbeats // nil where nobody is asked for heartbeats
 	fleet    *Fleet      // nil where what the fleet tells is kept nowhere
+	consoles *Consoles   // nil where no console logs are read
 	reader   atomic.Pointer[outcome.Reader]
 	observer Observer
 	log      *slog.Logger
@@ -83,6 +84,12 @@ func (w *Worker) WithFleet(f *Fleet) *Worker {
 	return w
 }
 
+// WithConsoles lets the worker read console logs.
+func (w *Worker) WithConsoles(c *Consoles) *Worker {
+	w.consoles = c
+	return w
+}
+
 // HandlePage classifies one page and publishes the result. stored is the
 // broker's time when the page was taken.
 func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, stored time.Time) error {
@@ -106,7 +113,7 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 	_, span = trace.Start(ctx, "classify", trace.Int("shenscan.instances", page.Rows.Len()))
 	out, hanging := classify(w.reader.Load(), page, images)
 	span.End(nil)
-	if w.beats != nil {
+	if w.beats != nil || w.consoles != nil {
 		if out, err = w.heard(ctx, page, images, out, hanging); err != nil {
 			return err
 		}
@@ -126,19 +133,25 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 	return nil
 }
 
-// heard asks for the heartbeats that verdicts of the page hang on, and judges the
-// page again where there are some.
+// heard asks for what verdicts of the page hang on, the cheapest first, and judges
+// the page again where something became known.
 func (w *Worker) heard(ctx context.Context, page *event.InstancesListed, images []*Image, out *event.InstancesClassified, hanging []int) (*event.InstancesClassified, error) {
-	w.beats.calls.listed(page)
+	if w.beats != nil {
+		w.beats.calls.listed(page)
+	}
+	if w.consoles != nil {
+		w.consoles.calls.listed(page)
+	}
 	if len(hanging) == 0 {
 		return out, nil
 	}
-	asking, span := trace.Start(ctx, "ask for heartbeats", trace.Int("shenscan.profiles", len(hanging)))
-	known, err := w.beats.fill(asking, page, hanging)
+	asking, span := trace.Start(ctx, "ask for guests", trace.Int("shenscan.profiles", len(hanging)))
+	guests, err := w.ask(asking, page, hungOf(page, hanging))
 	span.End(err)
-	if err != nil || known == nil {
+	if err != nil || len(guests) == 0 {
 		return out, err
 	}
+	known := withGuests(page, guests)
 	byID := make(map[string]*Image, len(images))
 	for i := range page.Software {
 		byID[page.Software[i].ImageID] = images[i]
@@ -148,6 +161,28 @@ func (w *Worker) heard(ctx context.Context, page *event.InstancesListed, images 
 		images[i] = byID[known.Software[i].ImageID]
 	}
 	return Classify(w.reader.Load(), known, images), nil
+}
+
+// ask finds out what guests are up: by a console log only where no heartbeat
+// tells.
+func (w *Worker) ask(ctx context.Context, page *event.InstancesListed, list []hung) (map[string]rules.GuestFacts, error) {
+	known := map[string]rules.GuestFacts{}
+	if w.beats != nil {
+		if err := w.beats.look(ctx, page, list, known); err != nil {
+			return nil, err
+		}
+	}
+	if w.consoles != nil {
+		families := w.reader.Load().Classifier().Ruleset().Families()
+		list = slices.DeleteFunc(list, func(x hung) bool {
+			_, up := known[x.id]
+			return up || x.osType == "windows" || families.Lookup("", x.family).Lifecycle == "retired"
+		})
+		if err := w.consoles.look(ctx, page, list, known); err != nil {
+			return nil, err
+		}
+	}
+	return known, nil
 }
 
 // holdAgainstFleet looks for instances that run on machines of a class on which

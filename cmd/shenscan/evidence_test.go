@@ -10,6 +10,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/ecs/ecssim"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
 )
 
 // evidenceReport is what a scan reports of evidence and instances.
@@ -211,4 +212,60 @@ func TestWhatNoHeartbeatSaysLeavesVerdictsAsTheyAre(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A machine that is Running and whose last start failed is taken for compatible
+// with the class it is on by its status alone; its console says otherwise, and
+// wins. Nothing is read unless somebody turns it on.
+func TestAFailedStartOnTheConsoleWinsOverRunning(t *testing.T) {
+	t.Parallel()
+	o := ecssim.Options{Instances: 1200, Regions: 2, Seed: 7, FailedStarts: 0.3}
+	sim := simulator(t, o)
+	read := func() (calls int) {
+		for _, c := range sim.Stats().Calls {
+			if c.Action == "GetInstanceConsoleOutput" {
+				calls += c.Calls
+			}
+		}
+		return calls
+	}
+	without := scanEvidence(t, sim, t.TempDir(), "--platform-evidence=false", "--heartbeat-share=0")
+	if n := read(); n != 0 {
+		t.Errorf("%d console logs were read though nobody asked for it", n)
+	}
+	store := t.TempDir()
+	args := []string{"--platform-evidence=false", "--heartbeat-share=100", "--console-share=100"}
+	var with evidenceReport
+	for range 6 { // one instance a call: a share of all calls is a few scans' worth
+		with = scanEvidence(t, sim, store, args...)
+	}
+	failed := map[string]bool{}
+	if err := sim.EachTruth(func(x *ecssim.Truth) error {
+		failed[x.InstanceID] = x.Guest.Failed
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	refuted, firmer := 0, 0
+	for i, x := range with.Instances {
+		for j, v := range x.Verdicts {
+			was := without.Instances[i].Verdicts[j]
+			switch {
+			case slices.ContainsFunc(v.Findings, func(f rules.Finding) bool { return f.Rule == "observed.failed" }):
+				refuted++
+				if !failed[x.InstanceID] || v.Level == rules.Compatible || was.Rule != "observed.running" {
+					t.Errorf("%s on %s: %s by %s, it was %s by %s", x.InstanceID, v.Target, v.Level, v.Rule, was.Level, was.Rule)
+				}
+			case v.Rule == "observed.up":
+				firmer++
+				if failed[x.InstanceID] {
+					t.Errorf("%s is taken for up", x.InstanceID)
+				}
+			}
+		}
+	}
+	if refuted == 0 || firmer == 0 || read() == 0 {
+		t.Errorf("%d verdicts refuted, %d firmer, %d logs read", refuted, firmer, read())
+	}
+	t.Logf("%d verdicts refuted, %d firmer, %d logs read", refuted, firmer, read())
 }

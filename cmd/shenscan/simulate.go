@@ -86,6 +86,7 @@ func (f *simulateFlags) register(cmd *cobra.Command) {
 	fl.Float64Var(&o.DuplicateRate, "duplicates", 0, "share of pages that repeat the last instance of the page before")
 	fl.Float64Var(&o.WrongNames, "wrong-names", 0, "share of machines whose names are wrong, vague or older than what runs there; --truth says what the names show and what each guest is")
 	fl.Float64Var(&o.OfflineAgents, "offline-agents", 0, "share of machines with an agent of Cloud Assistant that does not answer")
+	fl.Float64Var(&o.FailedStarts, "failed-starts", 0, "share of Running machines whose last start failed: their console shows a kernel panic, and they send no heartbeats")
 	fl.Float64Var(&o.OddAnswers, "odd-answers", 0, "share of machines whose answer to a probe is cut short, garbled, late or a failure")
 	fl.BoolVar(&o.NoPlatform, "no-platform", false, "deny DescribeImageSupportInstanceTypes, which says where the platform offers an image; --truth is then without it")
 	fl.BoolVar(&o.Gzip, "gzip", false, "compress answers for clients that ask for it")

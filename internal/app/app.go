@@ -199,8 +199,8 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.classifier.Store(classifier)
-	if share := o.Evidence.HeartbeatShare; share < 0 || !(share <= 1) {
-		return nil, &ConfigError{fmt.Errorf("--heartbeat-share %g: give a percentage between 0 and 100", 100*share)}
+	if err := o.Evidence.check(); err != nil {
+		return nil, &ConfigError{err}
 	}
 	if err := CheckSchedules(o.Schedules); err != nil {
 		return nil, err
@@ -536,7 +536,7 @@ func (a *App) startWorker(ctx context.Context, group *errgroup.Group) error {
 	kept := a.kept()
 	api, platform := a.imageAPI(kept)
 	images := workers.NewImageCache(api, shared, 200_000, imageTTL, a.o.Now, a.log)
-	w := workers.New(a.classifier.Load(), images, a.bus, a.metrics, a.log).WithPlatform(platform).WithFleet(workers.NewFleet(kept, a.log)).WithHeartbeats(a.heartbeats(kept))
+	w := workers.New(a.classifier.Load(), images, a.bus, a.metrics, a.log).WithPlatform(platform).WithFleet(workers.NewFleet(kept, a.log)).WithHeartbeats(a.heartbeats(kept)).WithConsoles(a.consoles(kept))
 	a.worker = w
 	for _, c := range []bus.Consumer{bus.ConsumeBulkPages, bus.ConsumeFastPages} {
 		group.Go(func() error {

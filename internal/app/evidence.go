@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"sync"
 	"time"
 
@@ -22,6 +23,20 @@ type EvidenceOptions struct {
 	// HeartbeatShare is how many calls may be made for heartbeats for each call
 	// that lists the fleet; 0 makes none.
 	HeartbeatShare float64
+	// ConsoleShare is the same for console logs.
+	ConsoleShare float64
+}
+
+func (o EvidenceOptions) check() error {
+	for _, f := range []struct {
+		name  string
+		share float64
+	}{{"heartbeat-share", o.HeartbeatShare}, {"console-share", o.ConsoleShare}} {
+		if f.share < 0 || !(f.share <= 1) { // which a share that is no number is not, either
+			return fmt.Errorf("--%s %g: give a percentage between 0 and 100", f.name, 100*f.share)
+		}
+	}
+	return nil
 }
 
 // heartbeats are what workers ask which guests are up; nil where nobody is to be
@@ -40,6 +55,16 @@ func (a *App) kept() workers.Kept {
 		return storedEvidence{a.db}
 	}
 	return &askedEvidence{bus: a.bus, now: a.o.Now}
+}
+
+// consoles are what workers read console logs with; nil where none are to be read
+// or can be.
+func (a *App) consoles(kept workers.Kept) *workers.Consoles {
+	cloud, ok := a.cloud.(ecs.ConsoleAPI)
+	if !ok || a.o.Evidence.ConsoleShare <= 0 {
+		return nil
+	}
+	return workers.NewConsoles(a.o.Evidence.ConsoleShare, cloud, kept, a.bus, a.o.Now, a.log)
 }
 
 // imageAPI is what workers ask for images: the cloud, and with it the platform

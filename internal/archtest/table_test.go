@@ -38,7 +38,7 @@ var layers = []layer{
 
 	// Stages: they meet on the bus and never import each other.
 	{"producer/...", append([]string{"producer/...", "internal/trace", "internal/filter", "internal/probe"}, nouns...)},
-	{"workers/...", append([]string{"workers/...", "internal/trace"}, nouns...)},
+	{"workers/...", append([]string{"workers/...", "internal/trace", "internal/probe"}, nouns...)},
 	// The sink follows the results in their order and emits events in its own;
 	// both are more of the bus than one small interface could say.
 	{"sink", append([]string{"internal/bus", "internal/schema", "sink/store"}, nouns...)},

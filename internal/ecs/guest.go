@@ -68,6 +68,24 @@ type AgentAPI interface {
 	Agents(ctx context.Context, s Scope, ids []string) (agents []Agent, calls int, err error)
 }
 
+// Console is the console log of an instance's last start, restart or shutdown.
+type Console struct {
+	// Updated is when the last line was written. Where the answer can be read as
+	// several times it is the earliest; zero where it tells none.
+	Updated time.Time
+	Log     []byte // its end; at most MaxConsole bytes, the machine's and untrusted
+}
+
+// MaxConsole is how much of a console log is kept.
+const MaxConsole = 64 << 10
+
+// ConsoleAPI reads console logs. It is an ability of some implementations of
+// API.
+type ConsoleAPI interface {
+	// ConsoleOutput reads the log of one instance (GetInstanceConsoleOutput).
+	ConsoleOutput(ctx context.Context, s Scope, id string) (Console, error)
+}
+
 // MaxAgents is how many instances one call of Agents is best given.
 const MaxAgents = 100
 

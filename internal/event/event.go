@@ -304,7 +304,7 @@ type PageFailed struct {
 // answer serves scans for weeks, and missing evidence makes none partial.
 type EvidenceRead struct {
 	Scope  ecs.Scope      `json:"scope"`
-	Source string         `json:"source"` // EvidencePlatform, EvidenceHeartbeat
+	Source string         `json:"source"` // EvidencePlatform, EvidenceHeartbeat, EvidenceConsole
 	At     time.Time      `json:"at"`     // when the worker had it together
 	Items  []EvidenceItem `json:"items"`  // at most MaxEvidence
 }
@@ -324,6 +324,18 @@ const EvidenceFleet = "fleet"
 // EarlierPrefix begins the id of an EvidenceItem that was counted before the
 // newest; it is no image of the fleet.
 const EarlierPrefix = "earlier "
+
+// EvidenceConsole is what the console log of an instance shows of its last start.
+const EvidenceConsole = "console"
+
+// Console is what was read of a console log. All of it was written by the
+// machine: the texts are bounded and printable, and nothing to be trusted.
+type Console struct {
+	Kernel  string `json:"kernel,omitempty"` // release of the kernel that was started
+	Root    string `json:"root,omitempty"`   // root= of its command line
+	End     string `json:"end"`              // open, login, panic, stuck
+	Excerpt string `json:"excerpt,omitempty"`
+}
 
 // YardstickPrefix begins the id of an EvidenceItem that others are compared
 // with; it is no image of the fleet.
@@ -352,6 +364,8 @@ type EvidenceItem struct {
 	// told nothing any more.
 	Fleet string `json:"fleet,omitempty"`
 	Scan  string `json:"scan,omitempty"`
+	// Console is what a console log shows that was written last when Heard says.
+	Console *Console `json:"console,omitempty"`
 	// Cause is why there is no answer that can be used, and Mend what to do.
 	Cause string `json:"cause,omitempty"`
 	Mend  string `json:"mend,omitempty"`

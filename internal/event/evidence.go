@@ -6,6 +6,22 @@ import (
 	"strings"
 )
 
+// maxConsoleText bounds each text of a console log.
+const maxConsoleText = 200
+
+// Sound says whether c can be kept: what comes in a message is looked at before.
+func (c *Console) Sound() bool {
+	if c == nil {
+		return true
+	}
+	for _, s := range []string{c.Kernel, c.Root, c.End, c.Excerpt} {
+		if len(s) > maxConsoleText || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return false
+		}
+	}
+	return true
+}
+
 // counts reads Types; what is no count is left out.
 func (e EvidenceItem) counts() map[string]int {
 	out := map[string]int{}

@@ -61,7 +61,7 @@ func (a *applier) evidenceRead(m *event.EvidenceRead) error {
 	prefix := evidencePrefix(m.Scope, m.Source)
 	for i := range m.Items {
 		item := &m.Items[i]
-		if !keepable(item.ID) || len(item.Types) > maxEvidenceText || len(item.Cause) > maxEvidenceText || len(item.Mend) > maxEvidenceText || len(item.Image) > maxID {
+		if !item.Console.Sound() || !keepable(item.ID) || len(item.Types) > maxEvidenceText || len(item.Cause) > maxEvidenceText || len(item.Mend) > maxEvidenceText || len(item.Image) > maxID {
 			a.out.Invalid++
 			continue
 		}
@@ -170,7 +170,7 @@ func (v *View) Evidence(began time.Time) ([]record.Evidence, error) {
 				continue // a count of nothing, or of the scan before
 			}
 			about, use := "images", evidenceUse
-			if part[2] == event.EvidenceHeartbeat {
+			if part[2] == event.EvidenceHeartbeat || part[2] == event.EvidenceConsole {
 				about, use = "instances", beatUse
 			}
 			if is.Seen.Before(began.Add(-use)) {

@@ -10,6 +10,7 @@ const (
 	actTypes     = "DescribeInstanceTypes"
 	actStock     = "DescribeAvailableResource"
 	actAgents    = "DescribeCloudAssistantStatus"
+	actConsole   = "GetInstanceConsoleOutput"
 	actRun       = "RunCommand"
 	actResults   = "DescribeInvocationResults"
 	actOffered   = "DescribeImageSupportInstanceTypes"
@@ -32,11 +33,26 @@ type Action struct {
 	// Probe is true when only asking the machines themselves needs it, which is
 	// off unless somebody turns it on.
 	Probe bool
+	// Console is true when only reading console logs needs it, which is off unless
+	// somebody turns it on: they may hold secrets.
+	Console bool
+}
+
+// Policy is the file of deploy whose policy allows the action.
+func (a *Action) Policy() string {
+	switch {
+	case a.Probe:
+		return "deploy/ram-policy-probe.json"
+	case a.Console:
+		return "deploy/ram-policy-console.json"
+	}
+	return "deploy/ram-policy.json"
 }
 
 // Actions returns every action that this package calls.
-// deploy/ram-policy.json grants exactly the ones that are neither Hub nor Probe,
-// deploy/ram-policy-probe.json those that are Probe.
+// deploy/ram-policy.json grants exactly the ones that are neither Hub nor Probe nor
+// Console, deploy/ram-policy-probe.json those that are Probe,
+// deploy/ram-policy-console.json those that are Console.
 func Actions() []Action {
 	return []Action{
 		{Name: actRegions, Permission: "ecs:DescribeRegions"},
@@ -49,6 +65,7 @@ func Actions() []Action {
 		{Name: actRun, Permission: "ecs:RunCommand", Probe: true, Optional: true},
 		{Name: actResults, Permission: "ecs:DescribeInvocationResults", Probe: true, Optional: true},
 		{Name: actOffered, Permission: "ecs:DescribeImageSupportInstanceTypes", Optional: true}, // --platform-evidence
+		{Name: actConsole, Permission: "ecs:GetInstanceConsoleOutput", Optional: true, Console: true},
 		{Name: actAssume, Permission: "sts:AssumeRole", Hub: true},
 		{Name: actIdentity, Hub: true},
 		{Name: actMembers, Permission: "resourcemanager:ListAccounts", Hub: true},

@@ -327,8 +327,9 @@ func permissionMend(e *ecs.Error, f failure) string {
 		return "let the base identity call sts:AssumeRole on the role, and let the role's trust policy name that identity"
 	}
 	file := "deploy/ram-policy.json"
-	if i := slices.IndexFunc(Actions(), func(a Action) bool { return a.Name == e.Action }); i >= 0 && Actions()[i].Probe {
-		file = "deploy/ram-policy-probe.json"
+	actions := Actions()
+	if i := slices.IndexFunc(actions, func(a Action) bool { return a.Name == e.Action }); i >= 0 {
+		file = actions[i].Policy()
 	}
 	return "grant " + action + " to the identity that shenscan uses in account " + e.Scope.Account + " (" + file + " holds all that is needed)"
 }

@@ -64,6 +64,9 @@ const (
 	AgentsAhead        = "agents-ahead"
 	AgentsNowhere      = "agents-nowhere"
 	AgentsHalf         = "agents-half"
+	ConsoleOfOthers    = "console-of-others"
+	ConsoleOld         = "console-old"
+	ConsoleGarbled     = "console-garbled"
 	RegionVanishes     = "region-vanishes"
 	MembersPromoted    = "members-promoted"
 	DirectoryDown      = "directory-down"
@@ -157,6 +160,9 @@ func Contradictions() []Contradiction {
 		{AgentsAhead, "DescribeCloudAssistantStatus has heartbeats of tomorrow", fromSilence},
 		{AgentsNowhere, "DescribeCloudAssistantStatus is refused with RegionId.ApiNotSupported", "the documents' list of errors"},
 		{AgentsHalf, "DescribeCloudAssistantStatus tells of 50 instances at most, whatever it is asked for", "the documents: PageSize is 50 at most"},
+		{ConsoleOfOthers, "GetInstanceConsoleOutput answers for another instance", fromSilence},
+		{ConsoleOld, "GetInstanceConsoleOutput shows a log of before the last start", "the documents: the last start, restart or shutdown"},
+		{ConsoleGarbled, "GetInstanceConsoleOutput shows what no system writes", "whoever is on the machine writes there"},
 		{RegionsEmpty, "DescribeRegions answers an empty list", "the documents: a caller without permission gets an empty list"},
 		{RegionVanishes, "DescribeRegions leaves out the second region", "regions are closed and given up"},
 		{MembersPromoted, "members of the directory are PromoteVerifying, PromoteFailed, PromoteExpired, PromoteCancelled, and so on", "the resource directory's documents"},

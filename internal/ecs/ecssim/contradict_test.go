@@ -96,6 +96,11 @@ func (p probe) agents() result {
 	return ask(p.T, p.s, "DescribeCloudAssistantStatus", kv...)
 }
 
+// console asks for the console log of the first instance.
+func (p probe) console() result {
+	return ask(p.T, p.s, actConsole, "RegionId", here, "InstanceId", p.first().ids()[0])
+}
+
 // shows holds one check a contradiction: whether it is in force.
 var shows = map[string]func(p probe) bool{
 	BoundsExclusive: func(p probe) bool {
@@ -237,9 +242,20 @@ var shows = map[string]func(p probe) bool{
 	AgentsAhead: func(p probe) bool {
 		return bytes.Contains(p.agents().body, []byte(time.Now().UTC().Add(24*time.Hour).Format("2006-01-02T")))
 	},
-	AgentsNowhere: func(p probe) bool { return p.agents().code() == "RegionId.ApiNotSupported" },
-	AgentsHalf:    func(p probe) bool { return bytes.Count(p.agents().body, []byte("LastHeartbeatTime")) == 50 },
-	RegionsEmpty:  func(p probe) bool { return !has(ask(p.T, p.s, "DescribeRegions"), "RegionId") },
+	AgentsNowhere:   func(p probe) bool { return p.agents().code() == "RegionId.ApiNotSupported" },
+	AgentsHalf:      func(p probe) bool { return bytes.Count(p.agents().body, []byte("LastHeartbeatTime")) == 50 },
+	ConsoleOfOthers: func(p probe) bool { return bytes.Contains(p.console().body, []byte("nobodysinstance")) },
+	ConsoleOld: func(p probe) bool {
+		var got struct{ LastUpdateTime string }
+		err := json.Unmarshal(p.console().body, &got)
+		at, _ := time.ParseInLocation("2006-01-02 15:04:05", got.LastUpdateTime, consoleZone)
+		return err == nil && at.UTC().Format("2006-01-02T15:04Z") < p.first().Instances.Instance[0].CreationTime
+	},
+	ConsoleGarbled: func(p probe) bool {
+		var got struct{ ConsoleOutput []byte }
+		return json.Unmarshal(p.console().body, &got) == nil && bytes.Contains(got.ConsoleOutput, []byte("\x1b]0;"))
+	},
+	RegionsEmpty: func(p probe) bool { return !has(ask(p.T, p.s, "DescribeRegions"), "RegionId") },
 	RegionVanishes: func(p probe) bool {
 		return !strings.Contains(string(ask(p.T, p.s, "DescribeRegions").body), `"`+there+`"`) && ask(p.T, p.s, "DescribeInstances", "RegionId", there).code() == ""
 	},

@@ -288,7 +288,7 @@ func (s *Simulator) read(c *call) *apiError {
 func versionOf(action string) string {
 	switch action {
 	case "DescribeRegions", "DescribeInstances", "DescribeImages", "DescribeInstanceTypes", "DescribeAvailableResource", actOffered,
-		"DescribeCloudAssistantStatus", "RunCommand", "DescribeInvocationResults":
+		"DescribeCloudAssistantStatus", "RunCommand", "DescribeInvocationResults", actConsole:
 		return "2014-05-26"
 	case "AssumeRole", "GetCallerIdentity":
 		return "2015-04-01"
@@ -347,6 +347,8 @@ func (s *Simulator) dispatch(c *call, b []byte, a *answer) ([]byte, *apiError) {
 		return s.describeAvailableResource(c, sc, a.requestID)
 	case "DescribeCloudAssistantStatus":
 		return s.describeAgents(sc, c.params, b, a.requestID)
+	case actConsole:
+		return s.consoleOutput(sc, c.params, b, a.requestID)
 	case "RunCommand":
 		return s.runCommand(c, sc, b, a.requestID)
 	case "DescribeInvocationResults":

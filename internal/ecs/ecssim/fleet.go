@@ -54,7 +54,7 @@ type override struct {
 
 // newFleet lays out the scopes and their images.
 func newFleet(d *data, o Options) *fleet {
-	f := &fleet{data: d, seed: o.Seed, ids: newBijection(o.Seed), byName: map[scopeName]*scope{}, guests: guestOptions{o.OfflineAgents, o.OddAnswers}, asked: !o.NoPlatform, wrongNames: o.WrongNames}
+	f := &fleet{data: d, seed: o.Seed, ids: newBijection(o.Seed), byName: map[scopeName]*scope{}, guests: guestOptions{o.OfflineAgents, o.OddAnswers, o.FailedStarts}, asked: !o.NoPlatform, wrongNames: o.WrongNames}
 	for _, a := range o.Keys {
 		for r := range o.Regions {
 			sc := &scope{fleet: f, index: len(f.scopes), account: a, region: d.regions[r], over: map[int]override{}, images: map[string]*slot{}}

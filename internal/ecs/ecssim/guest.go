@@ -21,6 +21,7 @@ type guest struct {
 	agent   bool // Cloud Assistant is installed
 	answers bool // and its machine answers
 	slow    bool // it answers, but not at once
+	failed  bool // its last start failed
 	oddity  oddity
 }
 
@@ -57,6 +58,8 @@ func (sc *scope) guest(in *instance) guest {
 	opt := sc.fleet.guests
 	g.agent = g.kind.runsAgent()
 	g.answers = g.agent && share(mix(h^2)) >= opt.offline
+	g.failed = in.status == statusRunning && share(mix(h^6)) < opt.failed
+	g.answers = g.answers && !g.failed
 	g.slow = mix(h^3)%8 == 0
 	if share(mix(h^4)) < opt.odd {
 		g.oddity = oddCut + oddity(mix(h^5)%uint64(oddKinds-1))
@@ -65,7 +68,7 @@ func (sc *scope) guest(in *instance) guest {
 }
 
 // guestOptions are the shares of machines that do not answer as asked.
-type guestOptions struct{ offline, odd float64 }
+type guestOptions struct{ offline, odd, failed float64 }
 
 // concrete is a system that a vague label may stand for; others stand for
 // themselves. Instances of one image have the same.

@@ -57,6 +57,7 @@ type Options struct {
 	Now           func() time.Time // default time.Now
 	WrongNames    float64          // share of machines whose OSName is wrong, vague or stale, as far as their images allow; their guests know better
 	OfflineAgents float64          // share of machines with an agent whose agent does not answer
+	FailedStarts  float64          // share of Running machines whose last start failed: they show it on their console and send no heartbeats
 	OddAnswers    float64          // share of machines whose answer is cut short, garbled, late or a failure
 	DuplicateRate float64          // share of pages that repeat the last instance of the page before
 }
@@ -87,7 +88,7 @@ func (o Options) withDefaults(d *data) (Options, error) {
 		return o, fmt.Errorf("%w: accounts %d, want 1 to %d", ErrOptions, o.Accounts, MaxAccounts)
 	case o.Images < 0 || o.Images > o.Instances:
 		return o, fmt.Errorf("%w: images %d, want 1 to the number of instances", ErrOptions, o.Images)
-	case o.OfflineAgents < 0 || o.OfflineAgents > 1 || o.OddAnswers < 0 || o.OddAnswers > 1 || o.WrongNames < 0 || o.WrongNames > 1:
+	case o.OfflineAgents < 0 || o.OfflineAgents > 1 || o.OddAnswers < 0 || o.OddAnswers > 1 || o.WrongNames < 0 || o.WrongNames > 1 || o.FailedStarts < 0 || o.FailedStarts > 1:
 		return o, fmt.Errorf("%w: shares of machines are between 0 and 1", ErrOptions)
 	case len(o.Keys) > 0 && len(o.Keys) != o.Accounts:
 		return o, fmt.Errorf("%w: %d keys for %d accounts", ErrOptions, len(o.Keys), o.Accounts)

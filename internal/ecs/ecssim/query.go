@@ -46,6 +46,7 @@ var paramsOf = map[string][]string{
 	"DescribeImages":               {"ImageId", "Status", "ShowExpired", "ImageOwnerAlias", "IsPublic", "Architecture", "OSType", "PageNumber", "PageSize"},
 	"DescribeInstanceTypes":        {"InstanceTypes.#", "InstanceTypeFamily", "CpuArchitecture", "MaxResults", "NextToken"},
 	actOffered:                     {"ImageId", "ActionType"},
+	actConsole:                     {"InstanceId", "RemoveSymbols"},
 	"DescribeAvailableResource":    {"DestinationResource", "InstanceChargeType", "InstanceType", "IoOptimized", "ResourceType", "ZoneId"},
 	"DescribeCloudAssistantStatus": {"InstanceId.#", "PageSize", "PageNumber"},
 	"RunCommand": {

@@ -105,12 +105,15 @@ func appendUUID(b []byte, hi, lo uint64) []byte {
 	return appendHex(b, lo, 12)
 }
 
+// started is the minute of the last start.
+func (in *instance) started() int64 { return in.minute + 1 + int64(in.h>>28&63) }
+
 // appendTimes appends creation, start and expiry, and how the machine is paid.
 func appendTimes(b []byte, in *instance) []byte {
 	b = append(b, `,"CreationTime":"`...)
 	b = appendMinute(b, in.minute)
 	b = append(b, `","StartTime":"`...)
-	b = appendMinute(b, in.minute+1+int64(in.h>>28&63))
+	b = appendMinute(b, in.started())
 	if in.h>>50&1 == 0 {
 		b = append(b, `","InstanceChargeType":"PostPaid","SaleCycle":"","ExpiredTime":"2099-12-31T15:59Z"`...)
 		return b

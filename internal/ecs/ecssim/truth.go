@@ -67,7 +67,10 @@ type TruthOfGuest struct {
 	Names string
 	// Answers says whether the machine answers when it is asked itself, and
 	// Verdicts what holds then.
-	Answers  bool
+	Answers bool
+	// Failed says that the last start failed: the machine is Running and its guest
+	// is not up. The verdicts do not know of it: by default no console is read.
+	Failed   bool
 	Verdicts [targets]string
 }
 
@@ -170,6 +173,7 @@ func (sc *scope) truth(in *instance) Truth {
 	t.Guest.Family, t.Guest.Version, t.Guest.ServicePack = g.kind.family, g.kind.version, g.kind.servicePack
 	t.Guest.Names, t.Guest.Answers = g.naming.String(), g.answers && g.oddity == oddNone && in.status == statusRunning
 	m := machineFacts{class: in.typ.class(in.ioOptimized), ioOptimized: in.ioOptimized, running: in.status == statusRunning}
+	t.Guest.Failed = g.failed
 	for j, v := range judge(in.slot, m, sc.fleet.asked) {
 		t.Verdicts[j] = v.String()
 	}
@@ -209,6 +213,8 @@ func appendTruth(b []byte, t *Truth) []byte {
 	b = strconv.AppendQuote(b, t.Guest.Names)
 	b = append(b, `,"answers":`...)
 	b = strconv.AppendBool(b, t.Guest.Answers)
+	b = append(b, `,"failed":`...)
+	b = strconv.AppendBool(b, t.Guest.Failed)
 	b = append(b, `,"verdicts":`...)
 	b = appendVerdicts(b, &t.Guest.Verdicts)
 	return append(b, "}}\n"...)

@@ -1,0 +1,67 @@
+package ecsapi
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+var _ ecs.ConsoleAPI = (*Client)(nil)
+
+// ConsoleOutput implements ecs.ConsoleAPI.
+func (c *Client) ConsoleOutput(ctx context.Context, s ecs.Scope, id string) (out ecs.Console, err error) {
+	if !usableID(id) {
+		return out, badRequest(actConsole, s, fmt.Errorf("no instance can have the id %q", clip(id, 60)))
+	}
+	req := newRequest(ecsVersion, actConsole)
+	req.set("RegionId", s.Region)
+	req.set("InstanceId", id)
+	req.set("RemoveSymbols", "true")
+	err = c.doAside(ctx, s, req, func(body []byte) (err error) {
+		out, err = decodeConsole(body, id)
+		return err
+	})
+	return out, err
+}
+
+func decodeConsole(body []byte, id string) (out ecs.Console, err error) {
+	var m struct {
+		InstanceID                    string `json:"InstanceId"`
+		ConsoleOutput, LastUpdateTime string
+	}
+	if err := unmarshal(body, &m); err != nil {
+		return out, err
+	}
+	if m.InstanceID != id {
+		return out, fmt.Errorf("the answer is about %.40q, which was not asked for", m.InstanceID)
+	}
+	log, err := base64.StdEncoding.DecodeString(strings.TrimSpace(m.ConsoleOutput))
+	if err != nil {
+		return out, fmt.Errorf("ConsoleOutput: %w", err)
+	}
+	return ecs.Console{Updated: consoleTime(m.LastUpdateTime), Log: log[max(0, len(log)-ecs.MaxConsole):]}, nil
+}
+
+// consoleZone is the zone in which the documents say that LastUpdateTime is.
+var consoleZone = time.FixedZone("UTC+8", 8*60*60)
+
+// consoleTime reads LastUpdateTime. The documents show it as 2018-03-22 10:04:57,
+// call it ISO 8601 with a Z and say that it is in UTC+8: of these readings the
+// earliest counts, so that no log of before the last start is taken for one of
+// after it.
+func consoleTime(text string) time.Time {
+	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02T15:04Z", "2006-01-02T15:04:05Z"} {
+		if t, err := time.ParseInLocation(strings.TrimSuffix(layout, "Z"), strings.TrimSuffix(text, "Z"), consoleZone); err == nil {
+			return t.UTC()
+		}
+	}
+	t, err := time.Parse(time.RFC3339, text) // with an offset of its own
+	if err != nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}

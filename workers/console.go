@@ -1,0 +1,169 @@
+package workers
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/probe"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Consoles reads the console logs of instances whose verdict hangs on whether
+// their guest is up and of which no heartbeat tells: the kernel, and whether the
+// last start came to a login, panicked or got stuck. A log is read once a start,
+// for a share of the calls that list the fleet. Only what was read of it and the
+// one line that tells its end is kept. It is safe for concurrent use.
+type Consoles struct {
+	cloud  ecs.ConsoleAPI
+	kept   Kept
+	bus    Publisher
+	now    func() time.Time
+	log    *slog.Logger
+	calls  callShare
+	denied denials
+}
+
+// NewConsoles returns a Consoles that makes at most so many calls for each call
+// that lists the fleet, and a few more.
+func NewConsoles(share float64, cloud ecs.ConsoleAPI, kept Kept, bus Publisher, now func() time.Time, log *slog.Logger) *Consoles {
+	return &Consoles{cloud: cloud, kept: kept, bus: bus, now: now, log: log, calls: callShare{share: share}, denied: denials{by: map[ecs.Scope]denial{}}}
+}
+
+// consoleRetry is how old a log may be that showed no end before it is read
+// again: the start may have gone on.
+const consoleRetry = 24 * time.Hour
+
+// Causes for which a console log tells nothing.
+const (
+	causeConsoleOld  = "its console log is of before its last start, or does not tell when it was written"
+	causeConsoleOpen = "its console log shows neither a login nor a failure"
+	causeConsoleBad  = "its console log shows that its last start failed, so that it is not taken for up"
+	causeConsoleCall = "the share of calls for console logs is used up"
+	mendConsole      = "later scans go on where this one stopped; --console-share sets the share"
+)
+
+// kernelNames begin the names that the kernel numbers disks by.
+var kernelNames = []string{"xvd", "vd", "sd", "hd", "nvme"}
+
+// look reads logs, and says in known what they show.
+func (c *Consoles) look(ctx context.Context, page *event.InstancesListed, list []hung, known map[string]rules.GuestFacts) error {
+	if len(list) == 0 {
+		return nil
+	}
+	items := make(map[string]event.EvidenceItem, len(list))
+	ok, err := keptOf(ctx, c.kept, c.log, page.Scope, event.EvidenceConsole, list, items)
+	if !ok {
+		return err
+	}
+	got := make([]event.EvidenceItem, len(list))
+	group, asking := errgroup.WithContext(ctx)
+	group.SetLimit(askedAtOnce)
+	for i := range list {
+		x := &list[i]
+		had := items[x.id]
+		if !c.due(x, &had) {
+			got[i] = had
+			continue
+		}
+		group.Go(func() error {
+			got[i] = c.read(asking, &page.Walk, x, had)
+			return asking.Err()
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for i := range list {
+		got[i].ID = list[i].id
+		items[list[i].id] = got[i]
+		c.shows(&list[i], &got[i], known)
+	}
+	return publishItems(ctx, c.bus, page.Scope, event.EvidenceConsole, list, items, c.now())
+}
+
+// due says whether a log is worth a call.
+func (c *Consoles) due(x *hung, had *event.EvidenceItem) bool {
+	age := c.now().Sub(had.Asked)
+	switch {
+	case x.started.IsZero():
+		return false // no log can be told from one of before
+	case had.Asked.IsZero(), had.Asked.Before(x.started), age < -clockOff, age > beatDue:
+		return true
+	}
+	return had.Console == nil && age > consoleRetry || had.Console != nil && had.Console.End == probe.BootOpen.String() && age > consoleRetry
+}
+
+// read reads one log.
+func (c *Consoles) read(ctx context.Context, w *event.Walk, x *hung, had event.EvidenceItem) event.EvidenceItem {
+	if denied := c.denied.of(w.Scope, c.now()); denied != nil {
+		return *denied
+	}
+	if !c.calls.take(budgetOf(w)) {
+		if had.Kept {
+			return had
+		}
+		return event.EvidenceItem{Cause: causeConsoleCall, Mend: mendConsole}
+	}
+	console, err := c.cloud.ConsoleOutput(ctx, w.Scope, x.id)
+	if err != nil {
+		item, refused := causeOf(err)
+		if refused && ctx.Err() == nil {
+			if c.denied.add(w.Scope, item, c.now()) {
+				c.log.InfoContext(ctx, "console logs are not read; verdicts do without them", "account", w.Scope.Account, "region", w.Scope.Region, "err", err)
+			}
+		}
+		item.Calls = 1
+		return item
+	}
+	item := event.EvidenceItem{Asked: c.now().UTC(), Heard: console.Updated, Calls: 1}
+	if !x.wrote(console.Updated, c.now()) {
+		item.Cause = causeConsoleOld
+		return item
+	}
+	r := probe.ReadConsole(console.Log)
+	item.Console = &event.Console{Kernel: r.Kernel, Root: r.Root, End: r.End.String(), Excerpt: r.Excerpt}
+	switch r.End {
+	case probe.BootOpen:
+		item.Cause = causeConsoleOpen
+	case probe.BootPanic, probe.BootStuck:
+		item.Cause = causeConsoleBad
+	case probe.BootLogin:
+	}
+	return item
+}
+
+// wrote says whether a log was written to since the last start, both of which
+// are known to the minute at best. A log of before would have to end in the very
+// minute of the start, and in a login.
+func (x *hung) wrote(updated, now time.Time) bool {
+	return !x.started.IsZero() && !updated.Before(x.started) && updated.Before(now.Add(clockOff))
+}
+
+// shows says in known what a log shows of the guest as it is now.
+func (c *Consoles) shows(x *hung, item *event.EvidenceItem, known map[string]rules.GuestFacts) {
+	now := c.now()
+	if age := now.Sub(item.Asked); item.Console == nil || age > beatLife || age < -clockOff || item.Asked.Before(x.started) || !x.wrote(item.Heard, now) {
+		return
+	}
+	facts := rules.GuestFacts{Kernel: item.Console.Kernel}
+	if device := strings.TrimPrefix(item.Console.Root, "/dev/"); device != item.Console.Root && slices.ContainsFunc(kernelNames, func(name string) bool { return strings.HasPrefix(device, name) }) {
+		facts.DeviceNames = rules.Yes
+	}
+	switch probe.ParseBootEnd(item.Console.End) {
+	case probe.BootLogin:
+		facts.Up = rules.Yes
+	case probe.BootPanic, probe.BootStuck:
+		facts.Up = rules.No
+	case probe.BootOpen:
+	}
+	if facts != (rules.GuestFacts{}) {
+		known[x.id] = facts
+	}
+}

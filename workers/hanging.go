@@ -1,0 +1,230 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// What is asked of single instances whose verdict hangs on it.
+
+// hung is an instance whose verdict hangs on whether its guest is up.
+type hung struct {
+	id      string
+	osType  string
+	family  string
+	started time.Time // zero where that is not known
+}
+
+// hungOf lists the instances of some profiles, which are in order.
+func hungOf(page *event.InstancesListed, hanging []int) (list []hung) {
+	for in := page.Rows.Reader(nil); in.Next(); {
+		if _, there := slices.BinarySearch(hanging, in.Profile); !there {
+			continue
+		}
+		p := &page.Profiles[in.Profile]
+		x := hung{id: in.ID, osType: page.Software[p.Software].OSType, family: page.Hardware[p.Hardware].InstanceFamily}
+		if in.Started > 0 {
+			if at, err := time.Parse("2006-01-02T15:04Z", event.UnpackMinute(in.Started)); err == nil {
+				x.started = at
+			}
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+// withGuests is the page with what became known of guests.
+func withGuests(page *event.InstancesListed, known map[string]rules.GuestFacts) *event.InstancesListed {
+	instances := page.Instances()
+	for i := range instances {
+		x := &instances[i]
+		learnt, there := known[x.ID]
+		if !there {
+			continue
+		}
+		var guest rules.GuestFacts
+		if x.Guest != nil {
+			guest = *x.Guest
+		}
+		guest.Up = learnt.Up
+		if guest.Kernel == "" { // what the machine itself said is of its default kernel
+			guest.Kernel = learnt.Kernel
+		}
+		if guest.DeviceNames == rules.Unobserved {
+			guest.DeviceNames = learnt.DeviceNames
+		}
+		x.Guest = &guest
+	}
+	out := *page
+	out.SetInstances(instances)
+	return &out
+}
+
+// keptOf adds to items what is kept of instances. Where that cannot be read, ok
+// is false and nobody is asked.
+func keptOf(ctx context.Context, kept Kept, log *slog.Logger, s ecs.Scope, source string, list []hung, items map[string]event.EvidenceItem) (ok bool, err error) {
+	for part := range slices.Chunk(list, event.MaxEvidence) {
+		ids := make([]string, len(part))
+		for i := range part {
+			ids[i] = part[i].id
+		}
+		had, err := kept.Evidence(ctx, s, source, ids)
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		if err != nil { // asking again what is known would cost calls without end
+			log.WarnContext(ctx, "evidence that is kept could not be read; verdicts do without it", "source", source, "account", s.Account, "region", s.Region, "err", err)
+			return false, nil
+		}
+		for id, item := range had {
+			items[id] = keptItem(id, item)
+		}
+	}
+	return true, nil
+}
+
+// publishItems announces what became of a lookup.
+func publishItems(ctx context.Context, bus Publisher, s ecs.Scope, source string, list []hung, items map[string]event.EvidenceItem, now time.Time) error {
+	for part := range slices.Chunk(list, event.MaxEvidence) {
+		m := &event.EvidenceRead{Scope: s, Source: source, At: now.UTC()}
+		for i := range part {
+			item := items[part[i].id]
+			if item.Kept {
+				item = event.EvidenceItem{ID: item.ID, Kept: true, Calls: item.Calls}
+			}
+			m.Items = append(m.Items, item)
+		}
+		if err := bus.Publish(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// denials are the scopes that refuse a question, which is not asked there for a
+// while.
+type denials struct {
+	mu sync.Mutex
+	by map[ecs.Scope]denial
+}
+
+// of says why a scope is not asked; nil where it may be.
+func (d *denials) of(s ecs.Scope, now time.Time) *event.EvidenceItem {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if x, there := d.by[s]; there && now.Before(x.until) {
+		return &x.item
+	}
+	return nil
+}
+
+// add keeps a refusal, and says whether it is the scope's first.
+func (d *denials) add(s ecs.Scope, item event.EvidenceItem, now time.Time) (first bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, before := d.by[s]
+	d.by[s] = denial{item, now.Add(deniedFor)}
+	return !before
+}
+
+// callShare bounds calls beside others: for each scan, and for all rescans
+// together.
+type callShare struct {
+	share float64 // calls for each of the others
+
+	mu    sync.Mutex
+	scans []scanCalls // the youngest last
+}
+
+type scanCalls struct {
+	scan    string
+	allowed float64 // calls that may still be made
+}
+
+const (
+	// freeCalls is how many calls are made in a scan whatever the share is: small
+	// fleets are listed with a few.
+	freeCalls = 10
+	// mostScans is how many scans are told apart.
+	mostScans = 16
+)
+
+// budgetOf names what the calls for a page are counted under.
+func budgetOf(w *event.Walk) string {
+	if w.Kind == event.KindRescan {
+		return ""
+	}
+	return w.ScanID
+}
+
+// of finds a scan; the caller holds mu.
+func (c *callShare) of(scan string) *scanCalls {
+	i := slices.IndexFunc(c.scans, func(s scanCalls) bool { return s.scan == scan })
+	if i < 0 {
+		if len(c.scans) >= mostScans {
+			c.scans = slices.Delete(c.scans, 0, 1)
+		}
+		c.scans = append(c.scans, scanCalls{scan: scan, allowed: freeCalls})
+		i = len(c.scans) - 1
+	}
+	return &c.scans[i]
+}
+
+// listed counts the calls that a page took.
+func (c *callShare) listed(page *event.InstancesListed) {
+	calls := (page.Rows.Len() + ecs.MaxPage - 1) / ecs.MaxPage
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.of(budgetOf(&page.Walk))
+	s.allowed += float64(calls) * c.share
+	if page.Kind == event.KindRescan { // what nobody needed for days is no reason for many at once
+		s.allowed = min(s.allowed, freeCalls)
+	}
+}
+
+// take takes one call, if there is one.
+func (c *callShare) take(scan string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.of(scan)
+	if s.allowed < 1 {
+		return false
+	}
+	s.allowed--
+	return true
+}
+
+// took counts calls that were made beyond those that were taken.
+func (c *callShare) took(scan string, calls int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.of(scan).allowed -= float64(max(calls, 0))
+}
+
+// causeOf says for people why a question has no answer, and whether the question
+// itself was refused.
+func causeOf(err error) (item event.EvidenceItem, refused bool) {
+	item.Cause = err.Error()
+	e, ok := errors.AsType[*ecs.Error](err)
+	if !ok {
+		return item, false
+	}
+	item.Cause, item.Mend = fmt.Sprintf("%s: %s", e.Action, e.Class), e.Mend
+	if e.Code != "" {
+		item.Cause += " (" + e.Code + ")"
+	}
+	if e.Class == ecs.Contradicted { // it says why
+		item.Cause += ": " + e.Err.Error()
+	}
+	refused = e.Class == ecs.Permission || e.Class == ecs.RegionClosed || e.Class == ecs.Credentials || unknownAction(e.Code)
+	return item, refused
+}
