@@ -33,8 +33,11 @@ type Consoles struct {
 // NewConsoles returns a Consoles that makes at most so many calls for each call
 // that lists the fleet, and a few more.
 func NewConsoles(share float64, cloud ecs.ConsoleAPI, kept Kept, bus Publisher, now func() time.Time, log *slog.Logger) *Consoles {
-	return &Consoles{cloud: cloud, kept: kept, bus: bus, now: now, log: log, calls: callShare{share: share}, denied: denials{by: map[ecs.Scope]denial{}}}
+	return &Consoles{cloud: cloud, kept: kept, bus: bus, now: now, log: log, calls: callShare{share: share, free: freeConsoles}, denied: denials{by: map[ecs.Scope]denial{}}}
 }
+
+// freeConsoles is how many calls are made in a scan whatever the share is.
+const freeConsoles = 10
 
 // consoleRetry is how old a log may be that showed no end before it is read
 // again: the start may have gone on.

@@ -140,6 +140,9 @@ func (d *denials) add(s ecs.Scope, item event.EvidenceItem, now time.Time) (firs
 // together.
 type callShare struct {
 	share float64 // calls for each of the others
+	// free is how many calls are made in a scan whatever the share is: small fleets
+	// are listed with a few. Rescans have restFree together.
+	free float64
 
 	mu    sync.Mutex
 	scans []scanCalls // the youngest last
@@ -151,9 +154,7 @@ type scanCalls struct {
 }
 
 const (
-	// freeCalls is how many calls are made in a scan whatever the share is: small
-	// fleets are listed with a few.
-	freeCalls = 10
+	restFree = 10
 	// mostScans is how many scans are told apart.
 	mostScans = 16
 )
@@ -173,7 +174,11 @@ func (c *callShare) of(scan string) *scanCalls {
 		if len(c.scans) >= mostScans {
 			c.scans = slices.Delete(c.scans, 0, 1)
 		}
-		c.scans = append(c.scans, scanCalls{scan: scan, allowed: freeCalls})
+		free := c.free
+		if scan == "" {
+			free = restFree
+		}
+		c.scans = append(c.scans, scanCalls{scan: scan, allowed: free})
 		i = len(c.scans) - 1
 	}
 	return &c.scans[i]
@@ -187,7 +192,7 @@ func (c *callShare) listed(page *event.InstancesListed) {
 	s := c.of(budgetOf(&page.Walk))
 	s.allowed += float64(calls) * c.share
 	if page.Kind == event.KindRescan { // what nobody needed for days is no reason for many at once
-		s.allowed = min(s.allowed, freeCalls)
+		s.allowed = min(s.allowed, restFree)
 	}
 }
 

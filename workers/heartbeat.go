@@ -31,7 +31,7 @@ type Heartbeats struct {
 // NewHeartbeats returns a Heartbeats that makes at most so many calls for each
 // call that lists the fleet, and a few more.
 func NewHeartbeats(share float64, cloud ecs.AgentAPI, kept Kept, bus Publisher, now func() time.Time, log *slog.Logger) *Heartbeats {
-	return &Heartbeats{cloud: cloud, kept: kept, bus: bus, now: now, log: log, calls: callShare{share: share}, denied: denials{by: map[ecs.Scope]denial{}}}
+	return &Heartbeats{cloud: cloud, kept: kept, bus: bus, now: now, log: log, calls: callShare{share: share, free: freeBeats}, denied: denials{by: map[ecs.Scope]denial{}}}
 }
 
 const (
@@ -41,6 +41,9 @@ const (
 	beatLife = 30 * 24 * time.Hour
 	beatDue  = 21 * 24 * time.Hour
 	beatSoon = 7 * 24 * time.Hour
+	// freeBeats is how many calls are made in a scan whatever the share is: a page
+	// of each region of a small fleet.
+	freeBeats = 100
 	// beatFresh is how old the last heartbeat may be when it is asked for. An
 	// agent sends one a minute.
 	beatFresh = time.Hour

@@ -264,11 +264,11 @@ func TestHeartbeatsGrowOld(t *testing.T) {
 	wantVerdict(t, r.scan(t, runs("i-1"))["i-1"], "observed.up", rules.Medium)
 }
 
-// A scan asks with a share of the calls that list it and ten more; the next one
-// goes on.
+// A scan asks with a share of the calls that list it and a hundred more; the next
+// one goes on.
 func TestHeartbeatsKeepToTheirShareOfCalls(t *testing.T) {
 	r := newBeats(t, 0.05)
-	const pages, onPage = 100, 300 // 300 calls of the listing
+	const pages, onPage = 200, 300 // 600 calls of the listing
 	ids := func(page int) (out []ecs.Instance) {
 		for i := range onPage {
 			id := fmt.Sprintf("i-%d-%d", page, i)
@@ -278,7 +278,7 @@ func TestHeartbeatsKeepToTheirShareOfCalls(t *testing.T) {
 		return out
 	}
 	done := 0
-	for scan := range 20 {
+	for scan := range 6 {
 		before := r.cloud.calls
 		up := 0
 		for page := range pages {
@@ -289,7 +289,7 @@ func TestHeartbeatsKeepToTheirShareOfCalls(t *testing.T) {
 			}
 		}
 		calls := r.cloud.calls - before
-		if calls > 10+pages*3*5/100 {
+		if calls > 100+pages*3*5/100 {
 			t.Errorf("scan %d: %d calls beside %d", scan, calls, pages*3)
 		}
 		if done += calls * ecs.MaxAgents; up != min(done, pages*onPage) {

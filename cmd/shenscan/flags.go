@@ -203,7 +203,7 @@ type evidenceFlags struct {
 
 func (f *evidenceFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.platform, "platform-evidence", true, "ask the platform on which instance types it offers each image (DescribeImageSupportInstanceTypes): once for each image of an account and region, kept for 30 days; where it is not permitted, it is left out and the report says so")
-	cmd.Flags().Float64Var(&f.beats, "heartbeat-share", 5, "calls that ask for heartbeats of Cloud Assistant (DescribeCloudAssistantStatus), in percent of those that list the fleet, and ten more a scan and worker; asked are Running instances whose verdict hangs on whether their guest is up, 100 a call, and an answer serves for 30 days or until the next start. 0 asks nobody")
+	cmd.Flags().Float64Var(&f.beats, "heartbeat-share", 5, "calls that ask for heartbeats of Cloud Assistant (DescribeCloudAssistantStatus), in percent of those that list the fleet, and a hundred more a scan and worker; asked are Running instances whose verdict hangs on whether their guest is up, 100 a call, and an answer serves for 30 days or until the next start. 0 asks nobody")
 	cmd.Flags().Float64Var(&f.consoles, "console-share", 0, "calls that read console logs (GetInstanceConsoleOutput, one instance a call), in percent of those that list the fleet, and ten more a scan and worker; read are those of Running Linux instances whose verdict hangs on whether their guest is up and of which no heartbeat tells. 0 reads none: a log may hold secrets, and it needs deploy/ram-policy-console.json")
 }
 
