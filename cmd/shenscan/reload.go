@@ -11,7 +11,7 @@ import (
 )
 
 // reloaded are the flags that a running process takes anew.
-var reloaded = map[string]bool{"rules": true, "target": true, "account": true, "log-level": true}
+var reloaded = map[string]bool{"rules": true, "target": true, "account": true, "owner-tag": true, "owner-fallback": true, "log-level": true}
 
 // rereader reads the same command line again, with the environment and the file
 // as it is then. flags are those that the process started with.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,8 @@ type Settings struct {
 	Directory      ecsapi.Directory
 	Exclude        []string
 	Schedules      []Schedule
+	OwnerTags      []string   // whose values are owners
+	OwnerAccount   bool       // what has none of them is its account's
 	Level          slog.Level // of the log
 }
 
@@ -37,6 +40,7 @@ func (o *Options) Settings() Settings {
 	s := Settings{
 		Rules: o.Rules, Targets: o.Targets, Accounts: o.Accounts,
 		Configured: o.Cloud.Accounts, Directory: o.Cloud.Directory, Exclude: o.Cloud.Exclude, Schedules: o.Schedules,
+		OwnerTags: o.OwnerTags, OwnerAccount: o.OwnerAccount,
 	}
 	if o.Debug.Level != nil {
 		s.Level = o.Debug.Level.Level()
@@ -179,6 +183,10 @@ func (a *App) takeAnew(ctx context.Context) (*Reloaded, error) {
 			a.roster.Use(accounts, next.Accounts)
 		}
 		done.Changed = append(done.Changed, changedAccounts(&now, &next)...)
+	}
+	if a.db != nil && (!slices.Equal(now.OwnerTags, next.OwnerTags) || now.OwnerAccount != next.OwnerAccount) {
+		a.db.OwnBy(next.OwnerTags, next.OwnerAccount)
+		done.Changed = append(done.Changed, "owners are counted by "+cmp.Or(strings.Join(next.OwnerTags, ", "), "no tag")+" from the next scan on")
 	}
 	if level := a.o.Debug.Level; level != nil && level.Level() != next.Level {
 		done.Changed = append(done.Changed, fmt.Sprintf("log level %s is %s", strings.ToLower(level.Level().String()), strings.ToLower(next.Level.String())))

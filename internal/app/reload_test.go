@@ -150,6 +150,7 @@ func TestReloadTakesEverythingAnew(t *testing.T) {
 		s.Configured = []ecsapi.Account{{Name: "shop", RoleARN: "acs:ram::" + kept.ID + ":role/shenscan"}}
 		s.Schedules = []app.Schedule{{Name: "hourly", Cron: never}}
 		s.Level = slog.LevelDebug
+		s.OwnerTags = []string{"team"}
 	})
 	done, err := c.Reload(t.Context())
 	if err != nil {
@@ -158,7 +159,7 @@ func TestReloadTakesEverythingAnew(t *testing.T) {
 	told := strings.Join(done.Changed, "\n")
 	for _, want := range []string{
 		"rule set ", "waivers added: all", "instances have other verdicts", "schedules added: hourly", "schedules removed: nightly",
-		"accounts added: shop", "log level info is debug",
+		"accounts added: shop", "log level info is debug", "owners are counted by team",
 	} {
 		if !strings.Contains(told, want) {
 			t.Errorf("the answer does not say %q:\n%s", want, told)
@@ -187,6 +188,9 @@ func TestReloadTakesEverythingAnew(t *testing.T) {
 				t.Errorf("an account that left the configuration was scanned: %+v", x)
 			}
 		}
+	}
+	if !strings.Contains(c.metrics(), "shenscan_owner_open_instances{") {
+		t.Error("no owners are counted by the tag that came")
 	}
 	again, err := c.Reload(t.Context())
 	if err != nil || len(again.Changed) != 0 {

@@ -153,7 +153,7 @@ func (a *applier) moved(was, is uint32) {
 
 // handedOver counts an instance whose owner is another one than it was.
 func (a *applier) handedOver(account string, old, row []byte) error {
-	if len(a.db.o.OwnerTags) == 0 {
+	if !a.db.ownedBy.Load().any() {
 		return nil
 	}
 	from, err := a.db.owner(account, old)
@@ -176,6 +176,21 @@ func (a *applier) handedOver(account string, old, row []byte) error {
 	return nil
 }
 
+// owning says what names the owner of an instance.
+type owning struct {
+	tags    []string
+	account bool // what has none of them is its account's
+}
+
+// any says whether owners are counted.
+func (o *owning) any() bool { return len(o.tags) > 0 }
+
+// OwnBy has owners counted by other tags from now on. Progress says of a
+// comparison across the change that its owners are others.
+func (db *DB) OwnBy(tags []string, account bool) {
+	db.ownedBy.Store(&owning{slices.Clone(tags), account})
+}
+
 // owner is whose the instance of a row is.
 func (db *DB) owner(account string, row []byte) (string, error) {
 	b, err := db.appendOwner(nil, account, row)
@@ -183,9 +198,9 @@ func (db *DB) owner(account string, row []byte) (string, error) {
 }
 
 func (db *DB) appendOwner(dst []byte, account string, row []byte) ([]byte, error) {
-	from := len(dst)
-	dst, err := format.AppendTag(dst, row, db.dict.Words(), db.o.OwnerTags)
-	if len(dst) == from && db.o.OwnerAccount {
+	from, by := len(dst), db.ownedBy.Load()
+	dst, err := format.AppendTag(dst, row, db.dict.Words(), by.tags)
+	if len(dst) == from && by.account {
 		dst = append(append(dst, "account "...), account...)
 	}
 	return dst[:min(len(dst), from+maxOwnerName)], err
@@ -333,10 +348,10 @@ func (a *applier) foldAll() error {
 // point writes how far the fleet is: counts, what moved since the point before,
 // and which of it rests on earlier scans. ended is the scan that ended last.
 func (a *applier) point(kind string, ended *record.Scan) error {
-	db, targets := a.db, a.j.targets
+	db, targets, by := a.db, a.j.targets, a.db.ownedBy.Load()
 	p := &record.Progress{ProgressPoint: record.ProgressPoint{
 		Number: db.meta.Points + 1, At: utc(a.msg.Stored), Kind: kind, Ruleset: a.j.Digest(), Targets: targets, Moves: map[string]record.Moves{},
-		OwnerTags: append([]string{}, db.o.OwnerTags...), OwnerAccount: db.o.OwnerAccount && len(db.o.OwnerTags) > 0,
+		OwnerTags: append([]string{}, by.tags...), OwnerAccount: by.account && by.any(),
 		HandedOver: db.meta.HandedOver, Handovers: db.meta.Handovers, Carried: []record.CarriedScope{},
 	}}
 	whole, accounts, regions := newPart(len(targets)), map[string]*part{}, map[string]*part{}
@@ -357,7 +372,7 @@ func (a *applier) point(kind string, ended *record.Scan) error {
 		p.Moves[t] = *db.movesOn(t)
 	}
 	p.Accounts, p.Regions = shares(accounts, targets), shares(regions, targets)
-	if len(db.o.OwnerTags) > 0 {
+	if by.any() {
 		if err := a.foldAll(); err != nil {
 			return err
 		}

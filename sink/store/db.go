@@ -94,6 +94,7 @@ type DB struct {
 	bolt    *bbolt.DB
 	file    *os.File
 	judge   atomic.Pointer[judge]
+	ownedBy atomic.Pointer[owning]
 	snap    atomic.Pointer[snapshot]
 	size    atomic.Int64
 	limit   atomic.Int64
@@ -173,6 +174,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	db := &DB{o: o, seed: maphash.MakeSeed(), changes: map[ChangeKey]uint64{}, anew: map[JudgedBy]int{}, views: map[*View]struct{}{}}
 	db.judge.Store(o.judge(o.Classifier))
+	db.OwnBy(o.OwnerTags, o.OwnerAccount)
 	if err := db.openFile(); err != nil {
 		return nil, err
 	}

@@ -283,7 +283,7 @@ func (p *pager) replace(ordinal uint32, c *candidate) error {
 			return err
 		}
 	}
-	if wasThere && isThere && len(p.db.o.OwnerTags) > 0 {
+	if wasThere && isThere && p.db.ownedBy.Load().any() {
 		old, err := p.rowOf(ordinal)
 		if err != nil {
 			return err
