@@ -21,6 +21,7 @@ import (
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -270,6 +271,7 @@ func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
 		s.o.Log.InfoContext(ctx, "scan moved on", "scan", sc.ID, "state", sc.State, "kind", sc.Kind, "instances", sc.Instances, "gone", sc.Gone, "changed", sc.Changed)
 		s.logScopes(ctx, sc)
 	}
+	s.warnNotUp(ctx, applied.NotUp)
 	s.warnAnew(ctx, applied.Anew)
 	if len(applied.Scans) > 0 {
 		select {
@@ -284,6 +286,19 @@ func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
 		s.drop(ctx)
 	}
 	return nil
+}
+
+// warnNotUp says aloud which instances did not come up after a move: where they
+// were judged compatible, a rule or its evidence is wrong.
+func (s *Sink) warnNotUp(ctx context.Context, moves []record.Move) {
+	for i := range moves {
+		m := &moves[i]
+		text := "an instance did not come up after its move, as was to be feared"
+		if m.Verdict == rules.Compatible.String() {
+			text = "AN INSTANCE THAT WAS JUDGED COMPATIBLE DID NOT COME UP AFTER ITS MOVE: look at its console, move it back, and stop moves that rest on the same rule"
+		}
+		s.o.Log.ErrorContext(ctx, text, "account", m.Account, "region", m.Region, "instance", m.InstanceID, "from", m.From, "to", m.To, "target", m.Target, "verdict", m.Verdict, "confidence", m.Confidence, "rule", m.Rule, "cause", m.Why)
+	}
 }
 
 // warnAnew logs, once each, whose pages are judged anew.

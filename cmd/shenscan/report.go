@@ -20,6 +20,7 @@ func newReportCmd(s *settings) *cobra.Command {
 		narrow filterFlags
 		since  string
 		scans  bool
+		moves  bool
 	)
 	cmd := &cobra.Command{
 		Use: "report", Short: "Report what the store holds", Args: noArgs,
@@ -38,6 +39,7 @@ commit, and the answer is made from that.`,
 		Example: `  shenscan report
   shenscan report --output csv --out fleet.csv
   shenscan report --scans                      # the scans that the store knows
+  shenscan report --outcomes                   # did the moves work
   shenscan report --since s-20261123T010203-0abc123
   shenscan report --since 7d --output csv --out changes.csv`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,6 +58,9 @@ commit, and the answer is made from that.`,
 			defer db.Close()
 			if scans {
 				return listScans(cmd.OutOrStdout(), db.DB)
+			}
+			if moves {
+				return writeOutcomes(format, db.DB, cmd.OutOrStdout())
 			}
 			r, err := app.StoreReport(cmd.Context(), db.DB, app.Question{Since: since, Filter: store.Filter{Scope: scope}})
 			if errors.Is(err, app.ErrSince) {
@@ -84,6 +89,7 @@ commit, and the answer is made from that.`,
 	output.add(cmd)
 	narrow.add(cmd)
 	cmd.Flags().StringVar(&since, "since", "", "what changed after this scan ended, after this time (2026-11-23, 2026-11-23T08:00:00Z), or in so long (24h, 7d)")
+	cmd.Flags().BoolVar(&moves, "outcomes", false, "what became of instances that moved to another class of machines, beside what was said of it before (table or json)")
 	cmd.Flags().BoolVar(&scans, "scans", false, "list the scans instead")
 	return cmd
 }

@@ -442,6 +442,9 @@ func (a *App) Run(ctx context.Context) error {
 	if a.o.KeepTypes {
 		group.Go(func() error { return a.keepTypes(ctx) })
 	}
+	if a.o.KeepTypes && a.db != nil && a.o.Roles&Producer != 0 { // one that stays
+		group.Go(func() error { return a.keepTellingMoves(ctx) })
+	}
 	if a.o.Probe && a.o.ProbeScans {
 		group.Go(func() error { return a.keepProbing(ctx) })
 	}

@@ -36,6 +36,7 @@ type Applied struct {
 	Stale   int              // rows older than what is known
 	Same    int              // rows as they are known
 	Gone    int              // instances found missing
+	NotUp   []record.Move    // moves that were found not to have come up
 	Invalid int              // rows or messages that cannot be stored, and were skipped
 	Anew    map[JudgedBy]int // pages that the store judged itself, by what had judged them
 	Skipped int              // messages at or before the checkpoint
@@ -51,6 +52,7 @@ func (a *Applied) add(b *Applied) {
 	a.Same += b.Same
 	a.Gone += b.Gone
 	a.Invalid += b.Invalid
+	a.NotUp = append(a.NotUp, b.NotUp...)
 	a.Skipped += b.Skipped
 	for by, pages := range b.Anew {
 		if a.Anew == nil {

@@ -85,6 +85,8 @@ type meta struct {
 	Moves      map[string]*record.Moves `json:"moves,omitempty"` // by target
 	Handovers  []record.Handover        `json:"handovers,omitempty"`
 	HandedOver int                      `json:"handed_over,omitempty"`
+	// Outcomes counts moves by target, what was said and what was seen.
+	Outcomes map[string]int `json:"outcomes,omitempty"`
 }
 
 // DB is an open store. It is safe for concurrent use; there is one writer at a

@@ -108,8 +108,14 @@ func (a *applier) pruneEvidence(b *bbolt.Bucket) error {
 		return nil
 	}
 	a.db.pruned = now
+	if err := pruneMoves(b, now); err != nil {
+		return err
+	}
 	var old [][]byte
 	for k, v := range scan(b, nil) {
+		if isMove(k) {
+			continue
+		}
 		var is StoredEvidence
 		if err := format.ReadJSON("evidence", v, &is); err != nil {
 			return err
@@ -154,6 +160,9 @@ func (v *View) Evidence(began time.Time) ([]record.Evidence, error) {
 	rows := map[string]*record.Evidence{}
 	err := v.view(func(tx *bbolt.Tx) error {
 		for k, value := range scan(tx.Bucket(bucketEvidence), nil) {
+			if isMove(k) {
+				continue // what was said before it, not evidence
+			}
 			part := strings.SplitN(string(k), "\x00", 4)
 			if len(part) != 4 {
 				return fmt.Errorf("%w: key of evidence", ErrCorrupt)

@@ -284,6 +284,7 @@ func apply(tb testing.TB, db *store.DB, batch []event.Received) store.Applied {
 		}
 		got.Changes, got.Scans = append(got.Changes, more.Changes...), append(got.Scans, more.Scans...)
 		got.Gone += more.Gone
+		got.NotUp = append(got.NotUp, more.NotUp...)
 	}
 	return got
 }

@@ -292,6 +292,12 @@ func (p *pager) replace(ordinal uint32, c *candidate) error {
 			return err
 		}
 	}
+	to, moved := p.movedTo(ordinal, c)
+	if moved = moved && wasThere && isThere; moved {
+		if err := p.left(ordinal, c, to, before); err != nil {
+			return err
+		}
+	}
 	p.ix.set(ordinal, c.content, p.order, c.profile, p.name)
 	p.keep(ordinal)
 	if _, err := p.newClass(ordinal, c); err != nil {

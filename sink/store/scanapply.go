@@ -281,6 +281,9 @@ func (a *applier) decide(s *scans.Scan, p *scans.Scope) error {
 	}
 	if p.State != record.ScopePending && p.State != was {
 		p.Decided = a.msg.Stored
+		if err := a.judgeOutcomes(sc); err != nil {
+			return err
+		}
 	}
 	if p.State == record.ScopePending || p.State == was || s.Kind != event.KindScan {
 		return nil
