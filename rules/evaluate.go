@@ -22,6 +22,13 @@ const (
 	afterFailedMove = "after-failed-move"
 )
 
+// What helps against a platform that refuses a system: having the restriction
+// lifted, or another system.
+const (
+	liftRestriction = "lift-restriction"
+	replaceOS       = "replace-os"
+)
+
 // checkVersion settles a verdict that rests on a partly known release.
 const checkVersion = "confirm-version"
 
@@ -400,8 +407,24 @@ func (e *evaluation) assemble(t *Target, found []judged, confirm bool) Verdict {
 			}
 		}
 	}
+	e.prefer(&v)
 	e.stays(&v, t)
 	return v
+}
+
+// prefer puts a newer system before the lifting of a restriction where the
+// system is past its support: what is to be replaced anyway is not worth a
+// request that cannot be taken back.
+func (e *evaluation) prefer(v *Verdict) {
+	if e.p.facts[factOutOfSupport] != Yes {
+		return
+	}
+	lift := slices.IndexFunc(v.Remedies, func(m Remedy) bool { return m.ID == liftRestriction })
+	replace := slices.IndexFunc(v.Remedies, func(m Remedy) bool { return m.ID == replaceOS })
+	if lift >= 0 && lift < replace {
+		m := v.Remedies[replace]
+		v.Remedies = slices.Insert(slices.Delete(v.Remedies, replace, replace+1), lift, m)
+	}
 }
 
 func stageOrder(stage string) int {

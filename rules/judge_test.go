@@ -647,3 +647,52 @@ func TestRemediesSayWhatSpeaksForAndAgainstThem(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsPastItsSupportIsReplacedBeforeARestrictionIsLifted holds the order of
+// remedies where the platform refuses a system, or may.
+func TestWhatIsPastItsSupportIsReplacedBeforeARestrictionIsLifted(t *testing.T) {
+	c := classifierOf(t, ruleset(t), "ecs.g8i")
+	for _, tc := range []struct {
+		o     rules.Observation
+		first string
+	}{
+		{rules.Observation{OSName: "CentOS 7.9"}, "replace-os"},
+		{rules.Observation{OSName: "CentOS 7.5", ImageNVMe: rules.Yes}, "replace-os"},
+		{rules.Observation{OSName: "Ubuntu 24.04"}, "lift-restriction"},
+	} {
+		f := tc.o.Facts()
+		f.Image.Presence, f.Image.Refused = rules.ImageFound, "ecs.g8i"
+		v := &c.Classify(&f).Verdicts[0]
+		var of []string
+		for _, m := range v.Remedies {
+			if m.ID == "replace-os" || m.ID == "lift-restriction" {
+				of = append(of, m.ID)
+			}
+		}
+		if len(of) != 2 || of[0] != tc.first {
+			t.Errorf("%s: %s by %s, %v", tc.o.String(), v.Level, v.Rule, of)
+		}
+	}
+}
+
+// TestAYearBehindGentooHarmsNothing reads names of Gentoo in which a year stands
+// for a release: every one is judged as Gentoo.
+func TestAYearBehindGentooHarmsNothing(t *testing.T) {
+	c := ruleset(t).NewClassifier(nil)
+	plain := rules.Observation{OSName: "Gentoo"}
+	f := plain.Facts()
+	want := c.Classify(&f)
+	for _, name := range []string{"gentoo2012", "gentoo 2012.1", "Gentoo 13", "gentoo_2012_64_20G_aliaegis.vhd", "Gentoo Base System release 2.15", "gentoo20120229"} {
+		o := rules.Observation{OSName: name}
+		f := o.Facts()
+		got := c.Classify(&f)
+		if got.OS.Family != "gentoo" || got.Legacy != want.Legacy {
+			t.Errorf("%s is %+v", name, got.OS)
+		}
+		for i := range got.Verdicts {
+			if got.Verdicts[i].Level != want.Verdicts[i].Level || got.Verdicts[i].Rule != want.Verdicts[i].Rule {
+				t.Errorf("%s on %s: %s by %s, Gentoo alone is %s by %s", name, got.Verdicts[i].Target, got.Verdicts[i].Level, got.Verdicts[i].Rule, want.Verdicts[i].Level, want.Verdicts[i].Rule)
+			}
+		}
+	}
+}

@@ -84,7 +84,7 @@ func NextSteps(r *Report) []Step {
 	if target, n := hardest(r.Summary.Targets, total, "unknown"); n > 0 {
 		out = append(out, Step{
 			Why:     fmt.Sprintf("For %s the verdict on %s is unknown. See which fact would settle one:", Plural(n, "instance", "instances"), target),
-			Command: h.with("shenscan rules explain", "INSTANCE_ID"),
+			Command: h.like("shenscan plan --settle", "--target "+target, h.Narrow),
 		})
 	}
 	out = append(out, Step{Why: "Look at every instance, filter and sort:", Command: h.like("shenscan report", h.Targets, h.Narrow, "--out report.html"), all: true})
