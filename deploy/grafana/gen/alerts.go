@@ -141,6 +141,12 @@ unless on (account) (sum by (account) (increase(shenscan_ecs_requests_total{code
 			description: `This account is not read at all; the others are. Its instances stay as they were last seen.`,
 		},
 		{
+			name: "ShenscanAccountHoldsScan", severity: "warning", noData: "OK",
+			value:       "max by (account) (shenscan_scan_account_planning)",
+			summary:     `The scan has waited for the regions of {{ $labels.account }} for half an hour: look at its throttling and its credentials, and run "shenscan doctor" with them.`,
+			description: `The other accounts are read meanwhile, but the scan does not end, and the next tick of its schedule is skipped.`,
+		},
+		{
 			name: "ShenscanScopesUnlisted", severity: "warning", noData: "OK",
 			value:       "max by (account) (shenscan_unlisted_scopes)",
 			summary:     `{{ $value }} regions of {{ $labels.account }} were scanned before and are not named any more: if they are truly gone, settle it with "shenscan store forget --account {{ $labels.account }}", with --region for one of them.`,

@@ -184,6 +184,7 @@ func checkEveryAlert(t *testing.T, f *fleet) {
 		{"a reload is refused", []string{"ShenscanReloadRefused"}, f.reloadRefused},
 		{"the store is moved away", []string{"ShenscanStoreReplaced"}, f.storeMoved},
 		{"an account is refused", []string{"ShenscanAccountRefused"}, f.accountRefused},
+		{"the regions of an account are not told", []string{"ShenscanAccountHoldsScan"}, f.regionsUntold},
 		{"a region is not listed any more", []string{"ShenscanScopesUnlisted"}, f.regionUnlisted},
 		{"NATS is emptied", []string{
 			"ShenscanNATSUnreachable", "ShenscanStreamMissing", "ShenscanConsumerDown", "ShenscanRoleMissing", "ShenscanConsumerMadeAgain",
@@ -362,6 +363,15 @@ func (f *fleet) reloadRefused(t *testing.T, alerts []string) {
 
 func (f *fleet) accountRefused(t *testing.T, alerts []string) {
 	f.simulator(t, http.MethodPost, "faults", `{"kind":"forbidden"}`)
+	f.untilAlert(t, alerts...)
+	f.simulator(t, http.MethodDelete, "faults", "")
+	f.scanAnew(t)
+	f.silent(t, alerts...)
+}
+
+// regionsUntold throttles the call that names an account's regions.
+func (f *fleet) regionsUntold(t *testing.T, alerts []string) {
+	f.simulator(t, http.MethodPost, "faults", `{"kind":"throttle","action":"DescribeRegions","rate":1}`)
 	f.untilAlert(t, alerts...)
 	f.simulator(t, http.MethodDelete, "faults", "")
 	f.scanAnew(t)

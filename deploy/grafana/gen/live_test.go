@@ -36,7 +36,7 @@ var mayBeEmpty = []string{"Verdict changes", "Retries", "Owners behind", "Moved 
 
 // silentAlerts ask for series that are there only in trouble.
 var silentAlerts = []string{
-	"ShenscanPipelineBehind", "ShenscanThrottled", "ShenscanAccountRefused", "ShenscanRoleMissing", "ShenscanPagesHeld", "ShenscanWaiverEnding", "ShenscanTicksSkipped",
+	"ShenscanPipelineBehind", "ShenscanThrottled", "ShenscanAccountRefused", "ShenscanRoleMissing", "ShenscanPagesHeld", "ShenscanWaiverEnding", "ShenscanTicksSkipped", "ShenscanAccountHoldsScan",
 }
 
 // notYet are metrics of the table that this fleet cannot show.
