@@ -18,6 +18,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
 )
@@ -87,7 +88,7 @@ func (f *classifyFlags) run(cmd *cobra.Command, args []string) error {
 		}
 		failOn = &level
 	}
-	out, err := newClassifyWriter(f.output, cmd.OutOrStdout())
+	out, err := newClassifyWriter(f.output, cmd.OutOrStdout(), languageOf(cmd.Flags()))
 	if err != nil {
 		return err
 	}
@@ -302,14 +303,15 @@ func objectKeys(s string) ([]string, error) {
 type classifyWriter struct {
 	w      *bufio.Writer
 	screen screen
+	in     lang.Language
 	write  func(*classified) error
 	end    func() error
 }
 
 func (c *classifyWriter) flush() error { return c.w.Flush() }
 
-func newClassifyWriter(format string, out io.Writer) (*classifyWriter, error) {
-	c := &classifyWriter{w: bufio.NewWriterSize(out, 64<<10), screen: onScreen(out)}
+func newClassifyWriter(format string, out io.Writer, in lang.Language) (*classifyWriter, error) {
+	c := &classifyWriter{w: bufio.NewWriterSize(out, 64<<10), screen: onScreen(out), in: in}
 	c.end = c.w.Flush
 	if format == "" {
 		format = "jsonl"
@@ -390,7 +392,7 @@ func (v *classified) lines() [][]string {
 }
 
 func (c *classifyWriter) table() {
-	t := &report.TextTable{}
+	t := &report.TextTable{In: c.in}
 	for _, h := range classifyColumns[:6] {
 		t.Head = append(t.Head, report.Cell{Text: h})
 	}
@@ -405,6 +407,9 @@ func (c *classifyWriter) table() {
 				cell := report.Cell{Text: text}
 				if n == 3 {
 					cell.Style = report.VerdictStyle(text)
+				}
+				if n == 3 || n == 4 { // verdict and confidence
+					cell.Text = c.in.Say(text)
 				}
 				row = append(row, cell)
 			}

@@ -114,6 +114,8 @@ func valuesOf(c *cobra.Command, flag string) func(*cobra.Command) []string {
 		return words("none", "account")
 	case "charge-type":
 		return words("PostPaid", "PrePaid")
+	case "lang":
+		return words("en", "zh")
 	case "log-level":
 		return words("debug", "info", "warn", "error")
 	case "log-format":

@@ -21,6 +21,9 @@ import (
 
 	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/config"
+	"github.com/shenscan/shenscan/internal/filter"
+	"github.com/shenscan/shenscan/internal/lang"
+	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/internal/trace"
 )
 
@@ -126,6 +129,7 @@ type settings struct {
 	file      *config.File
 	logFormat string
 	logLevel  string
+	lang      string
 	noProgess bool
 	profiles  profiles
 	memoryMiB int64
@@ -166,6 +170,7 @@ is of what was read, and the failures are listed.`,
 	pf.String("config", "", "YAML file with settings; every flag may stand in it, spelt with _")
 	pf.StringVar(&s.logFormat, "log-format", "text", "log lines as text or json, on stderr")
 	pf.StringVar(&s.logLevel, "log-level", "warn", "least level of log lines: debug, info, warn or error")
+	pf.StringVar(&s.lang, "lang", "en", "language of what people read: en or zh (Simplified Chinese). JSON, the heads of CSV, Markdown, ids, codes, errors and logs stay as they are; pages follow the browser first")
 	pf.BoolVar(&s.noProgess, "no-progress", false, "no progress on stderr, also on a terminal")
 	pf.Int64Var(&s.memoryMiB, "memory-mib", 288, "MiB of memory that this process tries to keep to, the mapped store apart; where a third more than it needs is above that, it takes so much. 0 is no limit but the container's. GOMEMLIMIT in the environment wins")
 	pf.StringVar(&s.profiles.cpu, "cpuprofile", "", "write a CPU profile to this file")
@@ -246,6 +251,9 @@ func (s *settings) prepare(root, cmd *cobra.Command) error {
 	s.file, err = config.Apply(cmd.Flags(), names, path, os.LookupEnv)
 	if err := errors.Join(err, config.CheckEnv(os.Environ(), variables)); err != nil {
 		return usage(err)
+	}
+	if _, ok := lang.Parse(s.lang); !ok {
+		return usage(fmt.Errorf("--lang: %w%s", lang.Unknown(report.Short(s.lang, 40)), filter.Nearest(s.lang, []string{"en", "zh"})))
 	}
 	if err := s.openLog(); err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/shenscan/shenscan/internal/config"
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/files"
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
@@ -93,10 +94,23 @@ func (f *outputFlags) write(format report.Format, r *report.Report, stdout io.Wr
 	return f.writeWith(stdout, func(w io.Writer, o report.Options) error { return report.Write(w, format, r, o) })
 }
 
+// languageOf is the language that the flags of a command ask for.
+func languageOf(set *pflag.FlagSet) lang.Language {
+	if set == nil {
+		return lang.English
+	}
+	name, err := set.GetString("lang")
+	if err != nil {
+		return lang.English
+	}
+	in, _ := lang.Parse(name) // it was looked at before the command began
+	return in
+}
+
 // writeWith renders to --out or stdout. A file appears whole or not at all, and
 // is its owner's alone where there was none.
 func (f *outputFlags) writeWith(stdout io.Writer, render func(io.Writer, report.Options) error) error {
-	o := report.Options{Now: time.Now(), Compact: f.compact, Excel: f.excel}
+	o := report.Options{Now: time.Now(), Compact: f.compact, Excel: f.excel, Language: languageOf(f.set)}
 	if f.out == "" {
 		s := onScreen(stdout)
 		o.Width, o.Color = s.width, s.color

@@ -17,7 +17,6 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
 	"github.com/shenscan/shenscan/internal/filter"
-	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/plan"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
@@ -328,7 +327,7 @@ func (f *planFlags) command() string {
 
 // pack writes a folder with the files of each owner.
 func (f *planFlags) pack(p *plan.Plan, stderr io.Writer) error {
-	parts, err := plan.WritePack(f.split, p, lang.English)
+	parts, err := plan.WritePack(f.split, p, languageOf(f.output.set))
 	switch {
 	case errors.Is(err, plan.ErrNotEmpty), errors.Is(err, plan.ErrNoFolder):
 		return usage(fmt.Errorf("--split-by-owner: %w", err))

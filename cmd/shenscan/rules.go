@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/producer"
 	"github.com/shenscan/shenscan/rules"
@@ -330,7 +331,7 @@ the id of an instance in the store.`,
 				enc.SetIndent("", "  ")
 				return enc.Encode(e)
 			case "text":
-				return writeExplanation(cmd.OutOrStdout(), e)
+				return writeExplanation(cmd.OutOrStdout(), e, languageOf(cmd.Flags()))
 			}
 			return notOneOf("output", output, "text", "json")
 		},
@@ -363,40 +364,42 @@ func factsToExplain(ctx context.Context, at app.Place, arg string) (rules.Facts,
 	return *f, nil
 }
 
-func writeExplanation(out io.Writer, e *rules.Explanation) error {
+func writeExplanation(out io.Writer, e *rules.Explanation, in lang.Language) error {
 	screen := onScreen(out)
 	if screen.width == 0 {
 		screen.width = mostColumns
 	}
-	seen := &report.TextTable{Head: []report.Cell{{Text: "SEEN IN"}, {Text: "EVIDENCE"}, {Text: "TEXT"}, {Text: "SAYS"}}}
+	seen := &report.TextTable{In: in, Head: []report.Cell{{Text: "SEEN IN"}, {Text: "EVIDENCE"}, {Text: "TEXT"}, {Text: "SAYS"}}}
 	for _, s := range e.Seen {
-		seen.Rows = append(seen.Rows, []report.Cell{{Text: s.Field}, {Text: s.Evidence.String()}, {Text: report.Short(s.Text, 60)}, {Text: s.Says}})
+		seen.Rows = append(seen.Rows, []report.Cell{{Text: s.Field}, {Text: s.Evidence.String()}, {Text: report.Short(s.Text, 60)}, {Text: in.Say(s.Says)}})
 	}
 	if err := screen.show(seen); err != nil {
 		return err
 	}
 	if len(e.Seen) == 0 {
-		fmt.Fprintln(out, "nothing names an operating system")
+		fmt.Fprintln(out, in.Say("nothing names an operating system"))
 	}
 	os := e.Classification.OS
 	facts := report.TextTable{}
-	fact := func(name, text string) { facts.Rows = append(facts.Rows, []report.Cell{{Text: name}, {Text: text}}) }
+	fact := func(name, text string) {
+		facts.Rows = append(facts.Rows, []report.Cell{{Text: in.Say(name)}, {Text: text}})
+	}
 	fact("identity", strings.Join(strings.Fields(os.Family+" "+os.Version+" "+prefixed("SP", os.ServicePack)+" "+os.Edition+" "+os.Arch+" "+os.Kernel), " "))
 	fact("evidence", os.Evidence.String())
-	fact("on the legacy list", strconv.FormatBool(e.Classification.Legacy))
+	fact("on the legacy list", in.Say(strconv.FormatBool(e.Classification.Legacy)))
 	if m := e.Machine; m.Family != "" {
-		fact("machine", fmt.Sprintf("%s, generation %d (0: not known), %s %s", m.Family, m.Generation, m.Virtualization, m.Arch))
+		fact("machine", in.Say(fmt.Sprintf("%s, generation %d (0: not known), %s %s", m.Family, m.Generation, m.Virtualization, m.Arch)))
 	}
 	for _, c := range e.Classification.Conflicts {
-		fact("conflict", fmt.Sprintf("%s: %s is chosen, %s says %s (%s)", c.Field, c.Chosen, c.Evidence, c.Other, report.Short(c.Text, 60)))
+		fact("conflict", in.Say(fmt.Sprintf("%s: %s is chosen, %s says %s (%s)", c.Field, c.Chosen, c.Evidence, c.Other, report.Short(c.Text, 60))))
 	}
 	fmt.Fprintln(out)
 	if err := screen.show(&facts); err != nil {
 		return err
 	}
 	for _, t := range e.Targets {
-		fmt.Fprintf(out, "\n%s: %s, confidence %s, by %s\n", t.Target, t.Verdict, t.Confidence, t.Winner)
-		if err := screen.say("", t.Why); err != nil {
+		fmt.Fprintf(out, "\n%s\n", in.Say(fmt.Sprintf("%s: %s, confidence %s, by %s", t.Target, t.Verdict, t.Confidence, t.Winner)))
+		if err := screen.say("", in.Say(t.Why)); err != nil {
 			return err
 		}
 		considered := report.TextTable{Indent: 2}
@@ -405,13 +408,13 @@ func writeExplanation(out io.Writer, e *rules.Explanation) error {
 			if c.Won {
 				won = "*"
 			}
-			considered.Rows = append(considered.Rows, []report.Cell{{Text: won + " " + c.Rule}, {Text: c.Stage}, {Text: c.Outcome}})
+			considered.Rows = append(considered.Rows, []report.Cell{{Text: won + " " + c.Rule}, {Text: c.Stage}, {Text: in.Say(c.Outcome)}})
 		}
 		if err := screen.show(&considered); err != nil {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(out, "\nrule set %s\n", e.Digest)
+	_, err := fmt.Fprintf(out, "\n%s\n", in.Say("rule set "+e.Digest))
 	return err
 }
 

@@ -99,7 +99,7 @@ func (f *processFlags) options(s *settings, name string, roles app.Role, def bus
 		Store: f.store.dir, StoreMaxMiB: f.storeMax, KeepGone: time.Duration(f.keep.gone), KeepHistory: int(f.keep.history), KeepScans: int(f.keep.scans), OwnerTags: f.owners.tags, OwnerAccount: f.owners.fallback == "account", SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
 		Concurrency: f.cloud.concurrency, ScanIdle: f.idle, Trace: f.trace.options(s, name), Log: s.log, Now: time.Now,
 		HTTP: f.listen.options(), Evidence: f.evidence.options(),
-		Debug: app.DebugOptions{Listen: f.debug, Level: s.level},
+		Language: languageOf(s.flags), Debug: app.DebugOptions{Listen: f.debug, Level: s.level},
 	}
 	if f.idle > 0 { // what waits for longer is taken for lost
 		o.Cloud.ThrottleWait, o.Cloud.MaxThrottled = min(o.Cloud.ThrottleWait, f.idle/2), min(o.Cloud.MaxThrottled, f.idle*2/3)

@@ -28,6 +28,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/files"
 	"github.com/shenscan/shenscan/internal/filter"
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/plan"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/internal/trace"
@@ -80,6 +81,9 @@ type Options struct {
 	Cloud ecsapi.Options
 	// API replaces the client of the real SDK; tests use it.
 	API ecs.API
+	// Language is that of pages where a reader neither chose one nor asks for one by
+	// the browser; "" is English.
+	Language lang.Language
 	// Accounts narrows the accounts that there are, by id or name.
 	Accounts []string
 	Store    string // folder; the file in it is store.db

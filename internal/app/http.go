@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/shenscan/shenscan/internal/config"
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/httpapi"
 )
@@ -197,7 +198,8 @@ func (a *App) handler(metrics http.Handler) (http.Handler, error) {
 			Took: func(route string, d time.Duration) {
 				a.metrics.requestSeconds.WithLabelValues(route).Observe(d.Seconds())
 			},
-			Metrics: metrics, Version: version, Reload: reloadHandler{a}, NextScan: a.nextScan, Log: a.log, Now: a.o.Now,
+			Languages: a.languages(),
+			Metrics:   metrics, Version: version, Reload: reloadHandler{a}, NextScan: a.nextScan, Log: a.log, Now: a.o.Now,
 		})
 	}
 	mux := http.NewServeMux()
@@ -249,4 +251,19 @@ func (a *App) notReady() (why []string) {
 		why = append(why, "the store is still catching up with the results stream")
 	}
 	return why
+}
+
+// languages are those that pages speak, that of the options first.
+func (a *App) languages() []lang.Language {
+	out := lang.Languages()
+	slices.SortStableFunc(out, func(x, y lang.Language) int {
+		switch a.o.Language {
+		case x:
+			return -1
+		case y:
+			return 1
+		}
+		return 0
+	})
+	return out
 }

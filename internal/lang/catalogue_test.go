@@ -142,6 +142,43 @@ func TestChineseHoldsWhatEnglishHolds(t *testing.T) {
 	}
 }
 
+// What is said nowhere any more has no line any more: a text of a template is one
+// of a template, and the words of a sentence are somewhere in the sources.
+func TestNoLineIsLeftOver(t *testing.T) {
+	units := map[string]bool{}
+	for _, f := range templateTexts(t) {
+		units[f.text] = true
+	}
+	var all strings.Builder
+	for _, ending := range []string{".go", ".yaml", ".html", ".js"} {
+		for _, path := range sources(t, ending, "cmd", "internal", "producer", "rules", "sink", "workers") {
+			all.WriteString(strings.ReplaceAll(read(t, path), `\"`, `"`) + "\n")
+		}
+	}
+	long := regexp.MustCompile(`[A-Za-z]{4,}`)
+	words := map[string]bool{}
+	for _, word := range long.FindAllString(all.String(), -1) {
+		words[strings.ToLower(word)] = true
+	}
+	statuses := []string{"Bad Request", "Forbidden", "Not Found", "Internal Server Error", "Not Implemented", "Bad Gateway", "Service Unavailable", "Unprocessable Entity", "Method Not Allowed"}
+	hole := regexp.MustCompile(`\{[1-9]#?\}`)
+	for _, e := range entries(t) {
+		if units[e.English] || slices.Contains(statuses, e.English) {
+			continue
+		}
+		used := e.File != "templates" || !strings.Contains(e.English, "{")
+		for _, word := range long.FindAllString(hole.ReplaceAllString(strings.Join(variants(e.English), " "), " "), -1) {
+			used = used && words[strings.ToLower(word)]
+		}
+		if !strings.ContainsFunc(hole.ReplaceAllString(e.English, ""), unicode.IsLetter) {
+			used = true // marks alone
+		}
+		if !used {
+			t.Errorf("internal/lang/zh/%s.tsv:%d: %q is said nowhere", e.File, e.Line, e.English)
+		}
+	}
+}
+
 // isSentence tells whether a literal of Go is for people: words, not a name, an
 // id, a path or a format of a time.
 func isSentence(s string) bool {

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -220,6 +219,9 @@ func newPattern(english, chinese string, entry int) pattern {
 // ours.
 const maxSentence = 4 << 10
 
+// maxDepth bounds sentences inside of sentences.
+const maxDepth = 8
+
 // maxRemembered bounds the sentences whose translation is remembered.
 const maxRemembered = 1 << 14
 
@@ -244,7 +246,7 @@ func (l Language) Say(s string) string {
 	if ok {
 		return have
 	}
-	out, ok := c.say(s, 4)
+	out, ok := c.say(s, maxDepth)
 	if !ok {
 		out = s
 	}
@@ -262,7 +264,7 @@ func (l Language) Knows(s string) bool {
 	if l == English {
 		return true
 	}
-	_, ok := chinese().say(s, 4)
+	_, ok := chinese().say(s, maxDepth)
 	return ok
 }
 
@@ -340,16 +342,4 @@ func (c *catalogue) parts(s, joint, in string, depth int) (string, bool) {
 		}
 	}
 	return out.String(), true
-}
-
-// Fill puts what belongs there into the holes of a text of a script or template:
-// {1} is the first.
-func Fill(s string, args ...any) string {
-	return place.ReplaceAllStringFunc(s, func(at string) string {
-		n, err := strconv.Atoi(at[1:2])
-		if err != nil || n > len(args) {
-			return at
-		}
-		return fmt.Sprint(args[n-1])
-	})
 }

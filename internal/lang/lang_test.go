@@ -21,6 +21,14 @@ func TestSentencesAreFoundByHowTheyLook(t *testing.T) {
 		},
 		{"shenlong-6: incompatible -> compatible; kvm: unknown", "shenlong-6：不兼容 → 兼容；kvm：未知"},
 		{"minor-upgrade to 5.11: 12; replace-os: 3; and 2 more", "minor-upgrade 到 5.11：12；replace-os：3；另有 2 项"},
+		{
+			"308 of 10,000 instances still need work before shenlong-6: 2,625 fewer than last week (2026-11-16) (2,800 mended, 3 worse).",
+			"10,000 台实例中，308 台在迁移到 shenlong-6 之前仍需处理：比上周（2026-11-16）减少 2,625 台（2,800 台已修复、3 台变差）。",
+		},
+		{
+			"None of 12 instances needs work before kvm: as many as 3 days before (2026-11-20).",
+			"12 台实例在迁移到 kvm 之前均无需处理：与3 天前（2026-11-20）相同。",
+		},
 		// What is not ours stays, whatever it looks like.
 		{"payments-db-01", "payments-db-01"},
 		{"<script>alert(1)</script>", "<script>alert(1)</script>"},

@@ -243,8 +243,7 @@ func ScriptUnits(source string) []Unit {
 // shownByScripts are the words of records that scripts show.
 var shownByScripts = []string{
 	"compatible", "needs-action", "incompatible", "unknown", "high", "medium", "low",
-	"guest", "image", "instance", "name", "family", "version", "arch", "kernel",
-	"zone", "type", "status", "account / region", "operating system", "evidence", "conflict",
+	"guest", "image", "instance", "name", "kernel", "zone", "type", "status", "account / region", "operating system", "evidence", "conflict",
 }
 
 // Script is what the script of a page needs to speak the language: its texts in

@@ -5,18 +5,25 @@ package plan_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/internal/report/reporttest"
 )
 
 func openPlan(t *testing.T, b *reporttest.Browser, n int) {
 	t.Helper()
+	openPlanIn(t, b, n, lang.English)
+}
+
+func openPlanIn(t *testing.T, b *reporttest.Browser, n int, in lang.Language) {
+	t.Helper()
 	f := reporttest.New(n, 9)
 	p := build(t, f.All(), options(t, "shenlong-6", &f.Summary))
 	path := filepath.Join(t.TempDir(), "plan.html")
-	if err := os.WriteFile(path, []byte(render(t, report.HTML, p)), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(written(t, report.HTML, p, in, 0)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	b.Open(t, "file://"+path, "footer")
@@ -37,6 +44,28 @@ func TestBrowserPlanLooksAndReads(t *testing.T) {
 	b.Shoot(t, "plan-open", true)
 	b.Set(t, "#q", "payments ubuntu")
 	b.Until(t, "/[0-9]+ instances? fits?/.test(document.getElementById('found').textContent)")
+	b.Sound(t, "file://")
+}
+
+func TestBrowserPlanInChinese(t *testing.T) {
+	b := reporttest.NewBrowser(t)
+	openPlanIn(t, b, 120, lang.Chinese)
+	b.Press(t, "#list-ready > summary")
+	b.Wait(t, "#list-ready details")
+	b.Press(t, "#list-ready details > summary")
+	b.Wait(t, "#list-ready tbody tr")
+	b.Press(t, "#list-ready tbody tr details > summary")
+	b.Wait(t, "#list-ready tbody tr ol li")
+	text := reporttest.Eval[string](t, b, "document.getElementById('list-ready').textContent")
+	for _, want := range []string{"迁移路径", "兼容", "迁移之前（", "规则 ", "与现在相同"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the instances of a wave lack %q: %.400s", want, text)
+		}
+	}
+	b.Accessible(t)
+	b.Shoot(t, "plan-file-zh", true)
+	b.Set(t, "#q", "payments ubuntu")
+	b.Until(t, "/台实例符合/.test(document.getElementById('found').textContent)")
 	b.Sound(t, "file://")
 }
 

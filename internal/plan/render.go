@@ -113,20 +113,21 @@ func writeTable(w io.Writer, p *Plan, o report.Options) error {
 	width := o.Columns()
 	bold := func(s string) string { return report.Paint(s, report.Bold, o.Color) }
 	dim := func(s string) string { return report.Paint(s, report.Dim, o.Color) }
-	fmt.Fprintln(w, bold("Migration plan to "+report.Clean(p.Target)))
-	for _, line := range report.Wrap(report.Plural(p.Instances, "instance", "instances")+"; "+p.Completeness, width) {
+	say := func(s string) string { return o.Language.Say(s) }
+	fmt.Fprintln(w, bold(say("Migration plan to "+report.Clean(p.Target))))
+	for _, line := range report.Wrap(say(report.Plural(p.Instances, "instance", "instances"))+say("; ")+say(p.Completeness), width) {
 		fmt.Fprintln(w, line)
 	}
-	for _, line := range report.Wrap(report.Capital(p.Availability.Words())+".", width) {
+	for _, line := range report.Wrap(say(report.Capital(p.Availability.Words()))+say("."), width) {
 		fmt.Fprintln(w, dim(line))
 	}
 	fmt.Fprintln(w)
-	tab := report.TextTable{Indent: 2, Shrink: []int{2, 0}, Head: []report.Cell{{Text: "wave"}, {Text: "instances", Right: true}, {Text: "first owners"}}}
+	tab := report.TextTable{Indent: 2, In: o.Language, Shrink: []int{2, 0}, Head: []report.Cell{{Text: "wave"}, {Text: "instances", Right: true}, {Text: "first owners"}}}
 	if !p.ByOwner {
 		tab.Head = tab.Head[:2]
 	}
 	for _, wave := range p.Waves {
-		row := []report.Cell{{Text: wave.Title, Style: waveStyle(wave.ID)}, {Text: report.Number(wave.Instances), Right: true}, {Text: ownerLine(wave.Owners, 4, o.Language)}}
+		row := []report.Cell{{Text: say(wave.Title), Style: waveStyle(wave.ID)}, {Text: report.Number(wave.Instances), Right: true}, {Text: ownerLine(wave.Owners, 4, o.Language)}}
 		tab.Rows = append(tab.Rows, row[:len(tab.Head)])
 	}
 	if err := tab.Write(w, width, o.Color); err != nil {
@@ -136,38 +137,38 @@ func writeTable(w io.Writer, p *Plan, o report.Options) error {
 		if wave.Instances == 0 || wave.ID == waves.AlreadyThere {
 			continue
 		}
-		fmt.Fprintf(w, "\n%s  %s\n", bold(wave.Title), dim(report.Plural(wave.Instances, "instance", "instances")))
-		for _, line := range report.Wrap(wave.What, width-2) {
+		fmt.Fprintf(w, "\n%s  %s\n", bold(say(wave.Title)), dim(say(report.Plural(wave.Instances, "instance", "instances"))))
+		for _, line := range report.Wrap(say(wave.What), width-2) {
 			fmt.Fprintf(w, "  %s\n", line)
 		}
 		for _, s := range wave.Solutions {
-			fmt.Fprintf(w, "  %s %s\n", report.Short(s.Name, max(width-24, 16)), dim(s.share()))
+			fmt.Fprintf(w, "  %s %s\n", report.Short(say(s.Name), max(width-24, 16)), dim(say(s.share())))
 		}
-		if err := tableItems(w, wave, width, o.Color); err != nil {
+		if err := tableItems(w, wave, width, o); err != nil {
 			return err
 		}
 	}
 	if s := p.Availability; s != nil && len(s.Failures) > 0 {
-		fmt.Fprintf(w, "\n%s\n", bold("Availability not checked"))
+		fmt.Fprintf(w, "\n%s\n", bold(say("Availability not checked")))
 		for i := range s.Failures[:min(len(s.Failures), shownItems)] {
 			f := &s.Failures[i]
-			fmt.Fprint(w, report.Hung("  ", report.ScopeName(f.Account, f.Region)+": "+report.FailureHead(f), width))
-			for _, line := range report.Wrap(f.Error+" "+f.Mend, width-4) {
+			fmt.Fprint(w, report.Hung("  ", report.ScopeName(f.Account, f.Region)+": "+say(report.FailureHead(f)), width))
+			for _, line := range report.Wrap(f.Error+" "+say(f.Mend), width-4) {
 				fmt.Fprintf(w, "    %s\n", dim(line))
 			}
 		}
 		if more := len(s.Failures) - shownItems; more > 0 {
-			fmt.Fprintf(w, "  %s\n", dim("and "+report.Number(more)+" more"))
+			fmt.Fprintf(w, "  %s\n", dim(say("and "+report.Number(more)+" more")))
 		}
 	}
-	fmt.Fprintf(w, "\n%s\n", bold("Next"))
+	fmt.Fprintf(w, "\n%s\n", bold(say("Next")))
 	command := cmp.Or(p.Command, "shenscan plan --target "+report.Clean(p.Target))
-	fmt.Fprintf(w, "  Read it, with every step and instance:\n    %s\n", report.Paint(command+" --out plan.html", report.Cyan, o.Color))
-	fmt.Fprintf(w, "  Hand it out, a part to each owner:\n    %s\n", report.Paint(command+" --split-by-owner plan", report.Cyan, o.Color))
+	fmt.Fprintf(w, "  %s\n    %s\n", say("Read it, with every step and instance:"), report.Paint(command+" --out plan.html", report.Cyan, o.Color))
+	fmt.Fprintf(w, "  %s\n    %s\n", say("Hand it out, a part to each owner:"), report.Paint(command+" --split-by-owner plan", report.Cyan, o.Color))
 	return nil
 }
 
-func tableItems(w io.Writer, wave *Wave, width int, color bool) error {
+func tableItems(w io.Writer, wave *Wave, width int, o report.Options) error {
 	tab := report.TextTable{Indent: 2, Shrink: []int{2, 1}}
 	for it := range wave.Items {
 		if len(tab.Rows) == shownItems {
@@ -182,17 +183,17 @@ func tableItems(w io.Writer, wave *Wave, width int, color bool) error {
 			move += " -> " + to
 		}
 		tab.Rows = append(tab.Rows, []report.Cell{
-			{Text: it.InstanceID}, {Text: it.InstanceName}, {Text: it.OS, Tail: report.VersionTail(it.OS)}, {Text: move},
+			{Text: it.InstanceID}, {Text: it.InstanceName}, {Text: o.Language.Say(it.OS), Tail: report.VersionTail(it.OS)}, {Text: move},
 		})
 		if it.Question != "" {
-			tab.Below = append(tab.Below, report.Below{Row: len(tab.Rows) - 1, Text: it.Question})
+			tab.Below = append(tab.Below, report.Below{Row: len(tab.Rows) - 1, Text: o.Language.Say(it.Question)})
 		}
 	}
-	if err := tab.Write(w, width, color); err != nil {
+	if err := tab.Write(w, width, o.Color); err != nil {
 		return err
 	}
 	if more := wave.Instances - len(tab.Rows); more > 0 {
-		fmt.Fprintf(w, "  %s\n", report.Paint("and "+report.Number(more)+" more", report.Dim, color))
+		fmt.Fprintf(w, "  %s\n", report.Paint(o.Language.Say("and "+report.Number(more)+" more"), report.Dim, o.Color))
 	}
 	return nil
 }

@@ -12,20 +12,25 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/internal/report/reporttest"
 )
 
 // file writes an HTML report of n instances and returns its address.
-func file(t *testing.T, n int) string {
+func file(t *testing.T, n int) string { return fileIn(t, n, lang.English) }
+
+func fileIn(t *testing.T, n int, in lang.Language) string {
 	t.Helper()
 	f := reporttest.New(n, 5)
 	failures := f.Fail()
 	r := fleet()
 	r = &report.Report{Scan: f.Scan, Summary: f.Summary, Failures: failures, Instances: f.All(), Since: r.Since}
+	o := options()
+	o.Language = in
 	var b bytes.Buffer
 	start := time.Now()
-	if err := report.Write(&b, report.HTML, r, options()); err != nil {
+	if err := report.Write(&b, report.HTML, r, o); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%d instances: %d bytes of HTML, written in %v", n, b.Len(), time.Since(start).Round(time.Millisecond))
@@ -143,10 +148,41 @@ func TestBrowserReportShowsHostileNamesAsText(t *testing.T) {
 
 func TestBrowserReportLooksAndReads(t *testing.T) {
 	b := reporttest.NewBrowser(t)
-	b.Open(t, file(t, 10_000), oneReady)
-	b.Click(t, `#rows tr button.id`)
-	b.Accessible(t)
-	b.Shoot(t, "report", true)
+	for name, in := range map[string]lang.Language{"report": lang.English, "report-zh": lang.Chinese} {
+		b.Open(t, fileIn(t, 10_000, in), oneReady)
+		b.Click(t, `#rows tr button.id`)
+		b.Accessible(t)
+		b.Shoot(t, name, true)
+		b.Sound(t, "file://")
+	}
+}
+
+// What the script of the report puts on the page is Chinese, too, and finds what
+// it found in English.
+func TestBrowserReportInChinese(t *testing.T) {
+	b := reporttest.NewBrowser(t)
+	b.Open(t, fileIn(t, 3000, lang.Chinese), oneReady)
+	if got := text(t, b, found); got != "3,000 / 3,000" {
+		t.Errorf("found is %q", got)
+	}
+	b.Set(t, "#verdict", "incompatible")
+	b.Until(t, found+` !== '3,000 / 3,000'`)
+	for _, want := range []string{"不兼容", "老旧系统"} {
+		if got := text(t, b, `document.getElementById('rows').textContent`); !strings.Contains(got, want) || strings.Contains(got, "incompatible") {
+			t.Errorf("the rows lack %q, or are English: %.300s", want, got)
+		}
+	}
+	b.Press(t, `#rows tr button.id`)
+	b.Wait(t, `tr.detail`)
+	detail := text(t, b, `document.querySelector('tr.detail').textContent`)
+	for _, want := range []string{"账号 / 地域", "实例规格", "迁移之前：", "（置信度：", "规则 "} {
+		if !strings.Contains(detail, want) {
+			t.Errorf("the detail lacks %q: %s", want, detail)
+		}
+	}
+	if got := text(t, b, `document.getElementById('where').textContent`); !strings.HasPrefix(got, "第 1 / ") {
+		t.Errorf("the page is named %q", got)
+	}
 	b.Sound(t, "file://")
 }
 

@@ -114,11 +114,11 @@ func (t *terminal) evidence() {
 	}
 	t.section("Evidence", "beyond the listing; what is missing leaves verdicts open")
 	for _, l := range lines {
-		for i, text := range Wrap(l.Source+": "+l.Text, t.width-4) {
+		for i, text := range Wrap(l.Source+": "+t.say(l.Text), t.width-4) {
 			fmt.Fprintf(t.w, "  %s%s\n", indent(i), text)
 		}
 		for _, m := range l.Missing {
-			for i, text := range Wrap("missing: "+m, t.width-8) {
+			for i, text := range Wrap(t.say("missing: ")+t.say(m), t.width-8) {
 				fmt.Fprintf(t.w, "    %s%s\n", indent(i), t.paint(text, Amber))
 			}
 		}

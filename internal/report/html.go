@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
@@ -102,7 +103,7 @@ func sayAll(in lang.Language, list []string) []string {
 // sayScope names an account and region in the language; their ids stay.
 func sayScope(in lang.Language, account, region string) string {
 	name := ScopeName(account, region)
-	if account != "" && region != "" {
+	if account != "" && region != "" && account != ecs.BaseCredentials {
 		return name
 	}
 	return in.Say(name)

@@ -3,6 +3,8 @@ package report
 import (
 	"io"
 	"strings"
+
+	"github.com/shenscan/shenscan/internal/lang"
 )
 
 // Style is how a cell looks on a terminal with colours.
@@ -75,7 +77,9 @@ type TextTable struct {
 	// Shrink names the columns that may be cut, most expendable first.
 	Shrink []int
 	Indent int
-	Below  []Below
+	// In is the language of the titles; rows are in it already.
+	In    lang.Language
+	Below []Below
 }
 
 // Below is a text under a row.
@@ -210,6 +214,9 @@ func (t *TextTable) cleaned() [][]Cell {
 	for i, row := range rows {
 		out[i] = make([]Cell, len(row))
 		for c, cell := range row {
+			if i == 0 && t.Head != nil {
+				cell.Text = t.In.Say(cell.Text)
+			}
 			cell.Text, cell.Tail = Short(cell.Text, 400), Clean(cell.Tail)
 			out[i][c] = cell
 		}
@@ -255,26 +262,59 @@ func (t *TextTable) widths(rows [][]Cell, width, gap int) ([]int, bool) {
 	return widths, over <= 0
 }
 
-// Wrap breaks text at spaces into lines of at most width columns; a word that
-// is longer stands alone. 0 is without a limit.
+// Wrap breaks text at spaces, and between Chinese characters, into lines of at
+// most width columns; a word that is longer stands alone. 0 is without a limit.
 func Wrap(text string, width int) []string {
 	var lines []string
-	line := ""
+	line, used := "", 0
 	for word := range strings.FieldsSeq(Clean(text)) {
-		switch {
-		case line == "":
-			line = word
-		case width <= 0 || Width(line)+1+Width(word) <= width:
-			line += " " + word
-		default:
-			lines = append(lines, line)
-			line = word
+		gap := " "
+		for _, part := range breakable(word) {
+			size := Width(part)
+			switch {
+			case line == "":
+				line, used = part, size
+			case width <= 0 || used+len(gap)+size <= width:
+				line, used = line+gap+part, used+len(gap)+size
+			default:
+				lines = append(lines, line)
+				line, used = part, size
+			}
+			gap = ""
 		}
 	}
 	if line != "" {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// The marks that a line of Chinese does not begin or end with.
+const (
+	notFirst = "，。；：？！、）”》…,.;:?!)%"
+	notLast  = "（“《("
+)
+
+// breakable is a word in the parts between which a line may break: before and
+// after each wide character, but for its marks.
+func breakable(word string) []string {
+	if plain(word) == len(word) {
+		return []string{word}
+	}
+	var out []string
+	glued, wasWide := true, false
+	for _, r := range word {
+		wide := runeWidth(r) == 2
+		if !glued && (wide || wasWide) && !strings.ContainsRune(notFirst, r) {
+			out = append(out, "")
+		}
+		if len(out) == 0 {
+			out = append(out, "")
+		}
+		out[len(out)-1] += string(r)
+		glued, wasWide = strings.ContainsRune(notLast, r), wide || wasWide && runeWidth(r) == 0
+	}
+	return out
 }
 
 // Hung is text in lines of at most width columns: lead stands before the first,

@@ -42,10 +42,15 @@ func writeTerminal(w *bufio.Writer, r *Report, o Options) error {
 	return nil
 }
 
+// say is a sentence in the language of the report.
+func (t *terminal) say(s string) string { return t.o.Language.Say(s) }
+
 func (t *terminal) paint(s string, style Style) string { return Paint(s, style, t.o.Color) }
 
 func (t *terminal) section(title, note string) {
-	fmt.Fprintf(t.w, "\n%s", t.paint(title, Bold))
+	title, note = t.say(title), t.say(note)
+	lines := Wrap(title, t.width)
+	fmt.Fprintf(t.w, "\n%s", t.paint(strings.Join(lines, "\n"), Bold))
 	switch {
 	case note == "":
 		fmt.Fprintln(t.w)
@@ -59,6 +64,7 @@ func (t *terminal) section(title, note string) {
 
 // lines writes a text below a heading.
 func (t *terminal) lines(text string, style Style) {
+	text = t.say(text)
 	for _, line := range Wrap(text, t.width-2) {
 		fmt.Fprintf(t.w, "  %s\n", t.paint(line, style))
 	}
@@ -66,18 +72,19 @@ func (t *terminal) lines(text string, style Style) {
 
 // field writes a labelled line, wrapped under itself.
 func (t *terminal) field(label, text string, style Style) {
+	label, text = t.say(label), t.say(text)
 	for i, line := range Wrap(text, t.width-12) {
 		if i > 0 {
 			label = ""
 		}
-		fmt.Fprintf(t.w, "%-12s%s\n", label, t.paint(line, style))
+		fmt.Fprintf(t.w, "%s%s%s\n", label, strings.Repeat(" ", max(0, 12-Width(label))), t.paint(line, style))
 	}
 }
 
 // scanned says what was looked at and how completely.
 func (t *terminal) scanned() {
 	s := &t.r.Summary
-	fmt.Fprintln(t.w, t.paint("shenscan: where can these instances move?", Bold))
+	fmt.Fprintln(t.w, t.paint(t.say("shenscan: where can these instances move?"), Bold))
 	t.field("Scan", scanLine(&t.r.Scan), Plain)
 	if t.r.Scan.State == record.ScanAborted && t.r.Scan.Reason != "" {
 		t.field("", t.r.Scan.Reason, Red)
@@ -119,12 +126,12 @@ func (t *terminal) verdicts() error {
 	s := &t.r.Summary
 	if s.Instances == 0 {
 		if t.d.Whole.All() {
-			fmt.Fprintln(t.w, "\nThere are no instances.")
+			fmt.Fprintln(t.w, "\n"+t.say("There are no instances."))
 		}
 		return nil
 	}
 	t.section("Verdicts", t.note("instances a target"))
-	tab := TextTable{Indent: 2, Head: []Cell{{Text: "target"}}}
+	tab := TextTable{Indent: 2, In: t.o.Language, Head: []Cell{{Text: "target"}}}
 	order := []string{"compatible", "needs-action", "incompatible", "unknown"}
 	for _, v := range order {
 		tab.Head = append(tab.Head, Cell{Text: v, Right: true})
@@ -206,7 +213,7 @@ const wideEnough = 110
 
 func (t *terminal) groupTable(shown []*Bucket, remedies remedyCounts) error {
 	wide := t.width >= wideEnough
-	tab := TextTable{Indent: 2, Shrink: []int{0}, Head: []Cell{{Text: "operating system"}, {Text: "instances", Right: true}}}
+	tab := TextTable{Indent: 2, In: t.o.Language, Shrink: []int{0}, Head: []Cell{{Text: "operating system"}, {Text: "instances", Right: true}}}
 	for _, target := range t.r.Summary.Targets {
 		tab.Head = append(tab.Head, Cell{Text: target})
 	}
@@ -215,7 +222,7 @@ func (t *terminal) groupTable(shown []*Bucket, remedies remedyCounts) error {
 		tab.Head = append(tab.Head, Cell{Text: "first remedy"})
 	}
 	for _, b := range shown {
-		name := b.OS()
+		name := t.say(b.OS())
 		if b.Legacy {
 			name += " *"
 		}
@@ -223,16 +230,16 @@ func (t *terminal) groupTable(shown []*Bucket, remedies remedyCounts) error {
 		row := []Cell{{Text: name, Tail: VersionTail(name)}, {Text: Number(b.Instances), Right: true}}
 		for _, target := range t.r.Summary.Targets {
 			verdict, n := b.Verdicts.Worst(target)
-			text := verdict
+			text := t.say(verdict)
 			if n < b.Instances {
-				text = verdict + " " + Number(n)
+				text += " " + Number(n)
 			}
 			row = append(row, Cell{Text: text, Style: VerdictStyle(verdict)})
 		}
 		if wide {
-			row = append(row, Cell{Text: remedies.of(b)})
+			row = append(row, Cell{Text: t.say(remedies.of(b))})
 		} else if m := remedies.of(b); m != "" {
-			tab.Below = append(tab.Below, Below{Row: len(tab.Rows), Text: "first remedy: " + m})
+			tab.Below = append(tab.Below, Below{Row: len(tab.Rows), Text: t.say("first remedy: ") + t.say(m)})
 		}
 		tab.Rows = append(tab.Rows, row)
 	}
@@ -269,7 +276,7 @@ func (t *terminal) scopes() error {
 		status[s.Account+"/"+s.Region] = s
 	}
 	several := len(t.d.Accounts) > 1
-	tab := TextTable{Indent: 2, Shrink: []int{0}, Head: []Cell{{Text: "region"}}}
+	tab := TextTable{Indent: 2, In: t.o.Language, Shrink: []int{0}, Head: []Cell{{Text: "region"}}}
 	if several {
 		tab.Shrink = []int{1, 0}
 		tab.Head = append(tab.Head, Cell{Text: "account"})
@@ -303,7 +310,7 @@ func (t *terminal) scopes() error {
 		if word == "" {
 			word = "not known"
 		}
-		tab.Rows = append(tab.Rows, append(row, Cell{Text: word, Style: style}))
+		tab.Rows = append(tab.Rows, append(row, Cell{Text: t.say(word), Style: style}))
 	}
 	if len(tab.Rows) == 0 {
 		return nil

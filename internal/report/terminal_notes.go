@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/record"
@@ -22,7 +23,7 @@ func (t *terminal) since() error {
 	tab := TextTable{Indent: 2, Shrink: []int{2, 1}}
 	for _, c := range s.First(termChanges) {
 		tab.Rows = append(tab.Rows, []Cell{{Text: c.InstanceID}, {Text: c.InstanceName}, {Text: c.Region, Style: Dim}, {Text: Moment(c.At), Style: Dim}})
-		tab.Below = append(tab.Below, Below{Row: len(tab.Rows) - 1, Text: OSText(c.OS) + ": " + ChangeLine(&c.Change)})
+		tab.Below = append(tab.Below, Below{Row: len(tab.Rows) - 1, Text: t.say(OSText(c.OS)) + ": " + t.say(ChangeLine(&c.Change))})
 	}
 	if err := tab.Write(t.w, t.width, t.o.Color); err != nil {
 		return err
@@ -53,7 +54,7 @@ func (t *terminal) failures() {
 	t.section(fmt.Sprintf("Not read (%s)", Number(len(all))), "")
 	for i := range all[:min(len(all), termFailures)] {
 		f := &all[i]
-		where, head := Short(ScopeName(f.Account, f.Region), t.width-2), FailureHead(f)
+		where, head := Short(sayScope(t.o.Language, f.Account, f.Region), t.width-2), t.say(FailureHead(f))
 		if 2+Width(where)+2+Width(head) <= t.width {
 			fmt.Fprintf(t.w, "  %s  %s\n", t.paint(where, Red), head)
 		} else {
@@ -62,10 +63,10 @@ func (t *terminal) failures() {
 		for _, line := range Wrap(Short(f.Error, 600), t.width-6) {
 			fmt.Fprintf(t.w, "    %s\n", t.paint(line, Dim))
 		}
-		for j, line := range Wrap(Short(f.Mend, 600), t.width-10) {
-			lead := "mend: "
+		for j, line := range Wrap(t.say(Short(f.Mend, 600)), t.width-10) {
+			lead := t.say("mend: ")
 			if j > 0 {
-				lead = "      "
+				lead = strings.Repeat(" ", Width(lead))
 			}
 			fmt.Fprintf(t.w, "    %s%s\n", lead, line)
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/internal/report/reporttest"
@@ -29,7 +30,7 @@ func live(t *testing.T, n int) (*world, *reporttest.Browser, string) {
 	}
 	var w *world
 	w = newWorld(t, n, func(o *httpapi.Options) {
-		o.Answers, o.Rules = &later{&w}, rs.Definition
+		o.Answers, o.Rules, o.Languages = &later{&w}, rs.Definition, lang.Languages()
 		o.NextScan = func() (time.Time, string) { return reporttest.Now().Add(20 * time.Hour), "daily" }
 	})
 	for i := range 12 {
@@ -155,15 +156,27 @@ func TestBrowserPagesLookAndRead(t *testing.T) {
 		{"scan-running", "/scans/20261123T012900Z-running?refresh=off"},
 		{"scan-partial", "/scans/" + w.fleet.Scan.ID},
 	} {
-		t.Run(page.name, func(t *testing.T) {
-			b.Open(t, url+page.path, "footer")
-			b.Accessible(t)
-			b.Shoot(t, page.name, page.name != "rules")
-			if page.name == "overview" || page.name == "instance" || page.name == "plan" {
-				b.Print(t, page.name)
+		for _, in := range lang.Languages() {
+			name, mark := page.name, "?"
+			if in != lang.English {
+				name += "-" + string(in)
 			}
-			b.Sound(t, url)
-		})
+			if strings.Contains(page.path, mark) {
+				mark = "&"
+			}
+			t.Run(name, func(t *testing.T) {
+				b.Open(t, url+page.path+mark+"lang="+string(in), "footer")
+				if got := reporttest.Eval[string](t, b, `document.documentElement.lang`); got != in.Tag() {
+					t.Fatalf("the page speaks %s", got)
+				}
+				b.Accessible(t)
+				b.Shoot(t, name, page.name != "rules")
+				if page.name == "overview" || page.name == "instance" || page.name == "plan" {
+					b.Print(t, name)
+				}
+				b.Sound(t, url)
+			})
+		}
 	}
 	b.Open(t, url+"/scans/20261123T012900Z-running", "footer")
 	b.Sound(t, url)
@@ -286,4 +299,32 @@ func TestBrowserFilterOver100000Instances(t *testing.T) {
 	if best > 300*time.Millisecond {
 		t.Errorf("the live table took %v to answer, want less than 300 ms", best)
 	}
+}
+
+// Whoever chooses a language keeps it from page to page, and what the script puts
+// on the page is in it.
+func TestBrowserKeepsTheLanguage(t *testing.T) {
+	w := spoken(t, 50)
+	var broken atomic.Bool
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if broken.Load() {
+			http.Error(rw, "no", http.StatusBadGateway)
+			return
+		}
+		w.handler.ServeHTTP(rw, r)
+	}))
+	t.Cleanup(srv.Close)
+	b := reporttest.NewBrowser(t)
+	b.Open(t, srv.URL+"/", "footer")
+	b.Click(t, `a.lang[hreflang="zh-CN"]`)
+	b.Wait(t, `html[lang="zh-CN"] footer`)
+	b.Click(t, `nav a[href="/scans"]`)
+	b.Wait(t, `html[lang="zh-CN"] nav a[href="/scans"][aria-current=page]`)
+	broken.Store(true)
+	reporttest.Eval[bool](t, b, `dispatchEvent(new Event('online'))`)
+	b.Until(t, `document.querySelector('main').innerText.includes('shenscan 没有响应')`)
+	broken.Store(false)
+	b.Until(t, `!document.querySelector('#unreached')`)
+	b.Click(t, `a.lang[hreflang="en"]`)
+	b.Wait(t, `html[lang="en"] footer`)
 }

@@ -1,17 +1,17 @@
 package httpapi_test
 
 import (
-	"encoding/json"
 	"html"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/shenscan/shenscan/internal/lang"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report/reporttest"
 	"github.com/shenscan/shenscan/rules/catalog"
 	"github.com/shenscan/shenscan/sink/httpapi"
 )
@@ -27,6 +27,10 @@ func spoken(t *testing.T, n int) *world {
 	w = newWorld(t, n, func(o *httpapi.Options) {
 		o.Answers, o.Rules, o.Languages = &later{&w}, rs.Definition, lang.Languages()
 	})
+	for i, days := range []int{-30, -7, 0} { // a burn-down with something to say
+		moves := record.Moves{Closed: i * n / 20, Opened: i, Came: i, Went: i, ClosedByRules: i, OpenedByRules: i + 1}
+		w.store.Burndown = append(w.store.Burndown, point(uint64(i+1), reporttest.Now().AddDate(0, 0, days), n/2-moves.Net(), moves))
+	}
 	return w
 }
 
@@ -111,51 +115,6 @@ func TestWhatProgramsReadSpeaksNoLanguage(t *testing.T) {
 	}
 }
 
-var (
-	notText = regexp.MustCompile(`(?s)<(script|style|code|svg)[ >].*?</(?:script|style|code|svg)>|<!doctype html>|<title>.*?</title>`)
-	heard   = regexp.MustCompile(`\s(?:aria-label|title|placeholder|alt)="([^"]*)"`)
-	tags    = regexp.MustCompile(`(?s)<[^>]*>`)
-	words   = regexp.MustCompile(`[A-Za-z][A-Za-z_'-]+`)
-	address = regexp.MustCompile(`https://\S+`)
-)
-
-// english are the words of a page that are in Latin letters, but those that data
-// holds or that stay as they are in every language.
-func english(page string, data ...string) []string {
-	known := map[string]bool{}
-	for _, d := range data {
-		for _, w := range words.FindAllString(d, -1) {
-			known[strings.ToLower(w)] = true
-		}
-	}
-	page = notText.ReplaceAllString(page, " ")
-	var texts []string
-	for _, m := range heard.FindAllStringSubmatch(page, -1) {
-		texts = append(texts, m[1])
-	}
-	texts = append(texts, tags.Split(page, -1)...)
-	var out []string
-	for _, s := range texts {
-		s = address.ReplaceAllString(html.UnescapeString(s), "")
-		for _, w := range words.FindAllString(s, -1) {
-			if !known[strings.ToLower(w)] && !slices.Contains(staying, strings.ToLower(w)) {
-				out = append(out, w+" in "+strings.Join(strings.Fields(s), " "))
-				break
-			}
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// staying are words that no language translates: names, formats, commands.
-var staying = strings.Fields(`
-shenscan json csv excel prometheus english sink worker producer utc ecs nvme virtio kvm shenlong vcpu mib gib id api url os
-cpu amd intel arm uefi bios javascript linux windows dns ntp stop
-sle sles el sp rhel lts anck server alibaba cloud standard sfc scannow test starting stopping pending repair nothing ram
-os_name
-`)
-
 func TestNoEnglishIsLeftOverInTheChinesePage(t *testing.T) {
 	w := spoken(t, 400)
 	rec := w.fleet.Records[0]
@@ -165,33 +124,13 @@ func TestNoEnglishIsLeftOverInTheChinesePage(t *testing.T) {
 			break
 		}
 	}
-	data := []string{w.fleet.Scan.ID, "20261123T012900Z-running"}
-	for i := range w.fleet.Summary.Scopes {
-		for _, f := range w.fleet.Summary.Scopes[i].Failures {
-			data = append(data, f.API, f.Error, f.RequestID, f.Code, f.Mend)
-		}
-	}
-	for _, r := range w.fleet.Records {
-		b, err := json.Marshal(struct{ A, B, C, D, E, F, G, H, I any }{
-			r.Account, r.Region, r.InstanceID, r.InstanceName, r.InstanceType, r.ImageID, r.Tags, r.Status, r.OS.Family + " " + r.OS.Edition + " " + r.ImageOwner + " " + r.Zone + " " + r.Virtualization + " " + r.InstanceFamily,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		data = append(data, string(b))
-		for _, v := range r.Verdicts { // of a rule set of tests; the real one has a test of its own
-			data = append(data, v.Rule, v.Target, strings.Join(v.Checks, " "), v.Reason)
-			for _, m := range v.Remedies {
-				data = append(data, m.ID, m.Text, m.Benefit, m.Drawback, strings.Join(m.Steps, " "))
-			}
-		}
-	}
+	data := append(w.fleet.Words(), "20261123T012900Z-running")
 	for _, path := range []string{
 		"/", "/instances", "/instances?verdict=incompatible&target=shenlong-6&os=CentOS", "/instances?q=nothing", "/instances/" + rec.InstanceID,
 		"/plan", "/plan?wave=repair", "/scans", "/scans/20261123T012900Z-running", "/scans/" + w.fleet.Scan.ID, "/nowhere",
 	} {
 		t.Run(path, func(t *testing.T) {
-			for _, left := range english(bodyOf(t, w.ask(path, "Accept-Language", "zh")), data...) {
+			for _, left := range reporttest.English(bodyOf(t, w.ask(path, "Accept-Language", "zh")), data...) {
 				t.Error(left)
 			}
 		})
@@ -211,10 +150,9 @@ func bodyOf(t *testing.T, res *http.Response) string {
 // English is what has several small words and nothing Chinese.
 func TestNoEnglishSentenceIsLeftOverInTheChinesePageOfRules(t *testing.T) {
 	han, small := regexp.MustCompile(`\p{Han}`), regexp.MustCompile(`(?:^| )[a-z][a-z']+`)
-	page := notText.ReplaceAllString(bodyOf(t, spoken(t, 5).ask("/rules", "Accept-Language", "zh")), " ")
+	page := reporttest.Texts(bodyOf(t, spoken(t, 5).ask("/rules", "Accept-Language", "zh")))
 	n := 0
-	for _, s := range tags.Split(page, -1) {
-		s = strings.TrimSpace(html.UnescapeString(s))
+	for _, s := range page {
 		if n++; !han.MatchString(s) && len(small.FindAllString(s, -1)) > 1 {
 			t.Errorf("%q is not Chinese", s)
 		}

@@ -197,7 +197,7 @@
     fact('operating system', [p.name, os.service_pack && 'SP' + os.service_pack, os.edition, os.arch].filter(Boolean).join(' '));
     fact('kernel', os.kernel);
     fact('evidence', os.evidence);
-    for (const c of p.conflicts || []) fact('conflict', t('{1}: took {2}, but {3} says {4} ({5})', t(c.field), c.chosen, t(c.evidence), c.other, c.text));
+    for (const c of p.conflicts || []) fact('conflict', t('{1}: took {2}, but {3} says {4} ({5})', c.field, c.chosen, t(c.evidence), c.other, c.text));
     const tags = r[TAGS], text = i => typeof i === 'number' ? dict.strings[i] : i;
     for (let i = 0; i < tags.length; i += 2) fact('tag ' + text(tags[i]), text(tags[i + 1]) || '(empty)');
     fact('seen', time(r[SEEN]));

@@ -1,4 +1,4 @@
-package lang_test
+package catalog_test
 
 import (
 	"regexp"
@@ -11,19 +11,22 @@ import (
 	"github.com/shenscan/shenscan/rules/catalog"
 )
 
+// ruleText is a text in English and where it stands.
+type ruleText struct{ text, at string }
+
 // ruleTexts are the texts of the rule set.
-func ruleTexts(t *testing.T) []found {
+func ruleTexts(t *testing.T) []ruleText {
 	t.Helper()
 	rs, err := catalog.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
 	def := rs.Definition()
-	var out []found
+	var out []ruleText
 	add := func(at string, texts ...string) {
 		for _, s := range texts {
 			if s != "" {
-				out = append(out, found{strings.ReplaceAll(s, "{to}", "5.11"), at})
+				out = append(out, ruleText{strings.ReplaceAll(s, "{to}", "5.11"), at})
 			}
 		}
 	}
