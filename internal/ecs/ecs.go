@@ -333,7 +333,7 @@ func (e *Error) lacking() string {
 
 // BaseCredentials stands for the account where nothing but the credentials of
 // this process is known.
-const BaseCredentials = "base credentials"
+const BaseCredentials = "of the credentials"
 
 // SecurityTokens stands for the region where the service that gives out tokens
 // is asked, which has none.
@@ -341,6 +341,9 @@ const SecurityTokens = "sts"
 
 // where names the scope for people.
 func (e *Error) where() string {
+	if e.Scope.Account == BaseCredentials {
+		return "the account " + BaseCredentials
+	}
 	if e.Scope.Region == SecurityTokens {
 		return e.Scope.Account
 	}
