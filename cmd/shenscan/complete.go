@@ -135,7 +135,7 @@ func noteUnlisted(cmd *cobra.Command) {
 	}
 	names := []string{flag.Value.String()}
 	if several, ok := flag.Value.(pflag.SliceValue); ok {
-		names = several.GetSlice()
+		names = slices.Clone(several.GetSlice()) // the flag's own, which must stay
 	}
 	names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(rules.Classes(), name) })
 	if len(names) == 0 {
