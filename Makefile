@@ -239,7 +239,7 @@ test/dashboards: ## dashboards, alert rules and manifests: current, sound, true 
 generate: dashboards ## write every generated file anew
 	$(GO) generate ./...
 	$(GO) test -count=1 ./rules/catalog -update
-	$(GO) test -count=1 -run TestReferenceIsCurrent ./cmd/shenscan -update-reference
+	$(GO) test -count=1 -run 'TestReferenceIsCurrent|TestWhatTheDemosFleetComesToIsCurrent' ./cmd/shenscan -update-reference
 
 .PHONY: verify
 verify: ## generated files and go.mod are current

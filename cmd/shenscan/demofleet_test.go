@@ -1,0 +1,175 @@
+package main_test
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/catalog"
+)
+
+const demoFile = "../../docs/DEMO.md"
+
+// demoFleet is the demo's report, as far as it is told.
+type demoFleet struct {
+	Summary struct {
+		Instances int
+		Targets   []string
+		Verdicts  map[string]map[string]int
+	}
+	Instances []struct {
+		OS      rules.OS       `json:"os"`
+		Because map[string]int `json:"because"` // by target: a number in the legend
+	}
+	Legend []struct {
+		Level  string   `json:"verdict"`
+		Rule   string   `json:"rule"`
+		Reason string   `json:"reason"`
+		Checks []string `json:"checks"`
+	}
+}
+
+// settles are the checks that settle an unknown verdict, the cheapest first. A
+// trial settles what none of them does.
+var settles = []string{"confirm-version", "ask-platform", "verify-nvme-initramfs", "custom-image-trial"}
+
+// seenRunning stands for every rule about instances that run on the target: when
+// a machine was heard of last changes with the clock.
+const seenRunning = "observed.running"
+
+// docs/DEMO.md says what the demo's fleet comes to on each class, by which rules
+// and why, and which question would settle what is unknown. It is written from
+// the demo itself.
+func TestWhatTheDemosFleetComesToIsCurrent(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "demo.json")
+	if r := run(t, env(), "demo", "--html", "", "--output", "json", "--compact", "--out", file, "--store", t.TempDir()); r.code != 0 {
+		t.Fatalf("exit %d", r.code)
+	}
+	body, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d demoFleet
+	if err := json.Unmarshal(body, &d); err != nil {
+		t.Fatal(err)
+	}
+	want := d.tell(t)
+	if flag.Lookup("update-reference").Value.String() == "true" {
+		if err := os.WriteFile(demoFile, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(demoFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("docs/DEMO.md is not what the demo comes to: run make generate")
+	}
+}
+
+// tell writes the tables.
+func (d *demoFleet) tell(t *testing.T) []byte {
+	t.Helper()
+	set, err := catalog.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# What the demo's fleet comes to\n\n`shenscan demo` scans %d simulated instances, the same ones each time. This is what they come to on each class, by which rule of which system, and why. A test writes this page from the demo.\n", d.Summary.Instances)
+	b.WriteString("\n| target | compatible | needs-action | incompatible | unknown |\n| --- | ---: | ---: | ---: | ---: |\n")
+	for _, target := range d.Summary.Targets {
+		v := d.Summary.Verdicts[target]
+		fmt.Fprintf(&b, "| `%s` | %d | %d | %d | %d |\n", target, v["compatible"], v["needs-action"], v["incompatible"], v["unknown"])
+	}
+	b.WriteString("\n## What would settle the unknown\n\nEach unknown verdict is counted under the cheapest question that settles it. `shenscan plan --settle --target TARGET` says the same of a fleet of your own, with what each question needs and costs.\n")
+	b.WriteString("\n| target | question | instances | rules |\n| --- | --- | ---: | --- |\n")
+	for _, target := range d.Summary.Targets {
+		type open struct {
+			n     int
+			rules map[string]int
+		}
+		questions := map[string]*open{}
+		for i := range d.Instances {
+			v := d.Legend[d.Instances[i].Because[target]-1]
+			if v.Level != "unknown" {
+				continue
+			}
+			at := slices.IndexFunc(settles, func(id string) bool { return slices.Contains(v.Checks, id) })
+			if at < 0 {
+				t.Fatalf("nothing settles %s", v.Rule)
+			}
+			q := questions[settles[at]]
+			if q == nil {
+				q = &open{rules: map[string]int{}}
+				questions[settles[at]] = q
+			}
+			q.n++
+			q.rules[v.Rule]++
+		}
+		sum := 0
+		for _, id := range settles {
+			q := questions[id]
+			if q == nil {
+				continue
+			}
+			sum += q.n
+			var names []string
+			for _, rule := range slices.Sorted(maps.Keys(q.rules)) {
+				names = append(names, fmt.Sprintf("%s (%d)", rule, q.rules[rule]))
+			}
+			fmt.Fprintf(&b, "| `%s` | `%s`: %s | %d | %s |\n", target, id, cell(set.Definition().Checks[id]), q.n, strings.Join(names, ", "))
+		}
+		if sum != d.Summary.Verdicts[target]["unknown"] {
+			t.Errorf("%s: %d unknown are split, of %d", target, sum, d.Summary.Verdicts[target]["unknown"])
+		}
+	}
+	for _, target := range d.Summary.Targets {
+		type group struct{ family, rule, level string }
+		type told struct {
+			n      int
+			reason string
+		}
+		groups := map[group]*told{}
+		for i := range d.Instances {
+			v := &d.Legend[d.Instances[i].Because[target]-1]
+			g, r := group{d.Instances[i].OS.Family, v.Rule, v.Level}, v.Reason
+			if rule, ok := set.Rule(seenRunning); ok && strings.HasPrefix(v.Rule, "observed.") {
+				g.rule, r = seenRunning, rule.Reason // which of the two it is depends on the hour
+			}
+			if groups[g] == nil {
+				groups[g] = &told{}
+			}
+			groups[g].n++
+			if groups[g].reason == "" || len(r) < len(groups[g].reason) || len(r) == len(groups[g].reason) && r < groups[g].reason {
+				groups[g].reason = r
+			}
+		}
+		order := slices.SortedFunc(maps.Keys(groups), func(a, b group) int {
+			return cmp.Or(cmp.Compare(a.family, b.family), cmp.Compare(a.rule, b.rule), cmp.Compare(a.level, b.level))
+		})
+		fmt.Fprintf(&b, "\n## On `%s`\n\n| system | rule | verdict | instances | why |\n| --- | --- | --- | ---: | --- |\n", target)
+		sum := 0
+		for _, g := range order {
+			sum += groups[g].n
+			fmt.Fprintf(&b, "| %s | %s | %s | %d | %s |\n", g.family, g.rule, g.level, groups[g].n, cell(groups[g].reason))
+		}
+		if sum != d.Summary.Instances {
+			t.Errorf("%s: %d instances in groups, of %d", target, sum, d.Summary.Instances)
+		}
+	}
+	return b.Bytes()
+}
+
+// cell is text for a Markdown table.
+func cell(s string) string { return strings.ReplaceAll(s, "|", "\\|") }
