@@ -81,7 +81,7 @@ func TestATenthOfTheNamesDoesNotTellWhatRuns(t *testing.T) {
 	store := t.TempDir()
 	scan := func(more ...string) []record.Record {
 		t.Helper()
-		r := run(t, env(), append([]string{"scan", "--endpoint", sim.URL, "--store", store, "--start-rate", "2000", "--output", "json"}, more...)...)
+		r := run(t, env(), append([]string{"scan", "--endpoint", sim.URL, "--store", store, "--start-rate", "2000", "--heartbeat-share=0", "--output", "json"}, more...)...)
 		var out evidenceReport
 		if err := json.Unmarshal([]byte(r.stdout), &out); err != nil || r.code != 0 {
 			t.Fatalf("exit %d: %v", r.code, err)
