@@ -108,10 +108,7 @@ func TestEveryTextOfTemplatesAndScriptsIsInChinese(t *testing.T) {
 	}
 }
 
-var (
-	holes   = regexp.MustCompile(`\{([1-9])[^}]*\}`)
-	chinese = regexp.MustCompile(`\p{Han}`)
-)
+var holes = regexp.MustCompile(`\{([1-9])[^}]*\}`)
 
 // What a text holds, its translation holds: values in holes, commands, numbers.
 func TestChineseHoldsWhatEnglishHolds(t *testing.T) {

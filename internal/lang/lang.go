@@ -32,8 +32,7 @@ func Languages() []Language { return []Language{English, Chinese} }
 // Parse reads the name of a language.
 func Parse(s string) (Language, bool) {
 	l := Language(strings.ToLower(strings.TrimSpace(s)))
-	switch l {
-	case "zh-cn", "zh-hans", "zh_cn":
+	if l == "zh-cn" || l == "zh-hans" || l == "zh_cn" {
 		l = Chinese
 	}
 	return l, slices.Contains(Languages(), l)
@@ -190,10 +189,11 @@ func variants(s string) []string {
 
 func newPattern(english, chinese string, entry int) pattern {
 	p := pattern{english: english, chinese: chinese, entry: entry}
-	expression := "(?s)^"
+	var expression strings.Builder
+	expression.WriteString("(?s)^")
 	last := 0
 	add := func(text string) {
-		expression += regexp.QuoteMeta(text)
+		expression.WriteString(regexp.QuoteMeta(text))
 		p.literal += len(text)
 		if len(text) > len(p.longest) {
 			p.longest = text
@@ -203,15 +203,15 @@ func newPattern(english, chinese string, entry int) pattern {
 		add(english[last:at[0]])
 		p.holes = append(p.holes, english[at[0]+1]-'0')
 		if english[at[1]-2] == '#' {
-			expression += `(-?[0-9][0-9,.]*)`
+			expression.WriteString(`(-?[0-9][0-9,.]*)`)
 		} else {
-			expression += `(.+?)`
+			expression.WriteString(`(.+?)`)
 		}
 		last = at[1]
 	}
 	add(english[last:])
-	expression += "$"
-	p.match = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
+	expression.WriteString("$")
+	p.match = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression.String()) })
 	return p
 }
 
