@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,12 +26,13 @@ import (
 // What a command prints is compared without what differs from scan to scan.
 type question struct {
 	name string
-	args []string // of shenscan; --store is added
+	args []string // of shenscan; --store is added, unless it asks the cloud by itself
+	asks bool     // the cloud
 	get  string   // path of the API, asked of the service that runs and of one that only holds the store
 }
 
 // passing is what two scans of one fleet differ in: times, ids of scans, sizes.
-var passing = regexp.MustCompile(`"(observed_at|scan_id|last_scan|last_end|last_complete|as_of|at|started_at|ended_at|made_at|since|from|generated_at|since_scan|duration_seconds|pages|seconds)":\s*("[^"]*"|[0-9.]+)|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]{5,18}Z?|[sr]-[0-9]{8}T[0-9]{6}-[0-9a-z]+`)
+var passing = regexp.MustCompile(`"(observed_at|scan_id|last_scan|last_end|last_complete|as_of|at|started_at|ended_at|made_at|since|from|generated_at|since_scan|duration_seconds|pages|seconds)":\s*("[^"]*"|[0-9.]+)|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]{5,18}Z?|[sr]-[0-9]{8}T[0-9]{6}-[0-9a-z]+|[0-9]+ (second|minute)s? old|complete after [0-9.]+ s`)
 
 func lasting(b []byte) string { return passing.ReplaceAllString(string(b), "~") }
 
@@ -101,6 +103,12 @@ func TestAnswersUnderLoad(t *testing.T) {
 		{name: "4 preview of another rule set", args: []string{"rules", "preview", none}},
 		{name: "6 explain", args: []string{"rules", "explain", id, "--rules", rules}},
 		{name: "6 plan", args: []string{"plan", "--output", "json", "--target", "shenlong-8", "--rules", rules}},
+		{name: "6 what changed", args: []string{"report", "--output", "jsonl", "--since", "1h", "--rules", rules}},
+		{name: "7 what changed, of the API", get: "/api/v1/changes?since=1h"},
+		{name: "7 the last point of the trend", get: "/api/v1/trend?limit=1"},
+		{name: "7 the description of the API", get: "/api/v1/openapi.json"},
+		{name: "7 the totals of the API", get: "/api/v1/summary"},
+		{name: "12 one move, go or no go", args: []string{"check", id, "--target", "ecs.g8i", "--endpoint", r.sim, "--output", "json", "--rules", rules}, asks: true},
 		{name: "7 the API's plan", get: "/api/v1/plan?target=shenlong-8"},
 		{name: "7 the API's explanation", get: "/api/v1/explain/" + id},
 		{name: "7 an instance", get: "/api/v1/instances?limit=500&region=" + list.Instances[0].Region},
@@ -138,7 +146,11 @@ func TestAnswersUnderLoad(t *testing.T) {
 			}
 			return answered{lasting(body), 0}
 		}
-		cmd := exec.Command(bins.shenscan, append(q.args, "--store", dir)...)
+		args := q.args
+		if !q.asks {
+			args = append(args, "--store", dir)
+		}
+		cmd := exec.Command(bins.shenscan, args...)
 		cmd.Env, cmd.Dir = r.env, r.dir
 		out, err := cmd.Output()
 		if cmd.ProcessState == nil {
@@ -153,6 +165,28 @@ func TestAnswersUnderLoad(t *testing.T) {
 	// What would be another judgement is seen: rows without the waiver are others.
 	if other := ask(&question{name: "control", args: []string{"report", "--output", "jsonl"}}); other.text == busy[0].text {
 		t.Error("rows by other rules compare as equal: the run proves nothing")
+	}
+	for what, c := range map[string]struct {
+		method, path, said string
+		status             int
+	}{
+		"7 an unknown parameter": {http.MethodGet, "/api/v1/instances?regoin=cn-beijing", "region", http.StatusBadRequest},
+		"8 an unknown region":    {http.MethodGet, "/api/v1/instances?region=cn-bejing", "cn-beijing", http.StatusBadRequest},
+		"7 another method":       {http.MethodDelete, "/api/v1/summary", "", http.StatusMethodNotAllowed},
+	} {
+		req, err := http.NewRequest(c.method, page+c.path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != c.status || !strings.Contains(string(said), c.said) {
+			t.Errorf("%s: %d %s %v", what, resp.StatusCode, said, err)
+		}
 	}
 	for what, args := range map[string][]string{"6 store check": {"store", "check"}, "6 store backup": {"store", "backup", filepath.Join(r.dir, "copy.db")}} {
 		if out, err := r.shenscan(append(args, "--store", dir)...); err != nil {
