@@ -169,7 +169,7 @@ func writeTable(w io.Writer, p *Plan, o report.Options) error {
 }
 
 func tableItems(w io.Writer, wave *Wave, width int, o report.Options) error {
-	tab := report.TextTable{Indent: 2, Shrink: []int{2, 1}}
+	tab := report.TextTable{Indent: 2, Shrink: []int{1, 2}} // the id names an instance as well as its name does
 	for it := range wave.Items {
 		if len(tab.Rows) == shownItems {
 			break

@@ -27,18 +27,18 @@ type Change struct {
 
 // Applied says what Apply or Reclassify did.
 type Applied struct {
-	Moved   int              // by a change of judgement; Changes are the first of them
+	Moved   int              // verdicts that a change of the rule set moved; Changes holds the first of them
 	Changes []Change         // in the order of the results stream
 	Scans   []record.Scan    // that started or ended, in that order
-	Asked   int              // questions to producers
+	Asked   int              // questions for producers that were put into the outbox
 	Rows    int              // rows applied or found to be known already
 	New     int              // instances seen for the first time
 	Stale   int              // rows older than what is known
-	Same    int              // rows as they are known
+	Same    int              // rows that were stored already, unchanged
 	Gone    int              // instances found missing
 	NotUp   []record.Move    // moves that were found not to have come up
 	Invalid int              // rows or messages that cannot be stored, and were skipped
-	Anew    map[JudgedBy]int // pages that the store judged itself, by what had judged them
+	Anew    map[JudgedBy]int // pages that this store judged again, by the rule set and targets that had judged them
 	Skipped int              // messages at or before the checkpoint
 }
 
@@ -146,22 +146,22 @@ type applier struct {
 	msg   *event.Received
 	event int // events of this message so far
 
-	judgement string // whose introduction this is, "" for observations
+	judgement string // the digest of the rule set whose changes are being told; "" while observations are applied
 
-	moves []*record.Moves // by target: what moved since the last point of progress
+	moves []*record.Moves // by target: verdicts that changed since the last point of the burn-down
 
-	pages  map[*scans.Scope]*scans.Scan // whose progress is to be stored
-	scans  map[*scans.Scan]bool         // to be stored
-	scopes map[*scope]bool              // to be stored
-	fold   map[*scope]bool              // to be folded at the end
+	pages  map[*scans.Scope]*scans.Scan // scopes whose progress has to be stored
+	scans  map[*scans.Scan]bool         // scans that have to be stored
+	scopes map[*scope]bool              // scopes that have to be stored
+	fold   map[*scope]bool              // scopes whose journal is long enough to be merged into the blocks
 	events []Event
-	row    []byte // the row at hand, encoded
+	row    []byte // the encoding of the current row
 	buf    []byte
 	batch  []candidate
 	in     event.RowReader
 
-	software, hardware, profiles []uint32 // of the page at hand
-	classes                      []uint32 // those of its classes that were taken, plus one
+	software, hardware, profiles []uint32 // the store's numbers for those of the current page, by their place in it
+	classes                      []uint32 // the same for its classes, plus one; 0: not numbered yet
 }
 
 func (db *DB) begin() *applier {
@@ -176,7 +176,7 @@ func (db *DB) begin() *applier {
 
 func (a *applier) message(r *event.Received) error {
 	a.msg, a.event = r, 0
-	// The broker's clock goes forward, unless it was put right.
+	// The broker's clock only goes forward, unless somebody corrected it.
 	if now := a.db.meta.Now; r.Stored > now || r.Stored > 0 && r.Stored < now-clockTolerance {
 		a.db.meta.Now = r.Stored
 	}
@@ -200,11 +200,12 @@ func (a *applier) message(r *event.Received) error {
 	case *event.ScanAborted:
 		return a.scanAborted(m)
 	}
-	a.out.Invalid++ // nothing else belongs on the results stream
+	a.out.Invalid++ // a kind of message that does not belong on the results stream
 	return nil
 }
 
-// finish writes what the messages changed beside the pages.
+// finish writes everything that the messages changed except the rows of pages, which
+// are written as they come.
 func (a *applier) finish() error {
 	for sc := range a.fold {
 		if err := a.foldScope(sc); err != nil {
@@ -300,7 +301,7 @@ func (db *DB) loadIndex(tx *bbolt.Tx, sc *scope) (*index, error) {
 	return ix, nil
 }
 
-// drop forgets the index of a scope.
+// drop removes the index of a scope from memory; it can be read again.
 func (db *DB) drop(sc *scope) {
 	sc.ix = nil
 	for _, s := range db.running {
@@ -381,7 +382,7 @@ func (db *DB) classNumber(j *judge, cl *rules.Classification, h rules.Hardware) 
 	return n
 }
 
-// judgeRow classifies an instance, waivers included.
+// judgeRow classifies one instance and applies the waivers to it.
 func (j *judge) judgeRow(sc *scopeValue, r *event.Row, f *rules.Facts) *rules.Classification {
 	cl := j.Classify(f)
 	if !j.waivers {

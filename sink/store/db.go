@@ -102,15 +102,15 @@ type DB struct {
 	limit   atomic.Int64
 	commits commitStats
 
-	turn    sync.Mutex // of whoever applies results or changes the judgement; taken before mu
-	mu      sync.Mutex // the writer's; everything below is its
+	turn    sync.Mutex // held while results are applied or the rule set changes, over several transactions; taken before mu
+	mu      sync.Mutex // held by the writer for one transaction; guards everything below
 	closed  bool
 	broken  error
-	hold    bool // commits are not published
-	commit  int  // bbolt's number of the last one
+	hold    bool // commits are not published to readers
+	commit  int  // bbolt's transaction number of the last commit
 	batch   uint64
 	meta    meta
-	pruned  time.Time // when evidence that nobody needs was last looked for
+	pruned  time.Time // when evidence that no image needs any more was last removed
 	seed    maphash.Seed
 	dict    *format.Dict
 	codec   *format.RowCodec
@@ -181,7 +181,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, err
 	}
 	err = db.guard(func() error {
-		err := db.bolt.View(db.prepare) // what is there already is not written to
+		err := db.bolt.View(db.prepare) // opening an existing store does not write to it
 		if errors.Is(err, errEmpty) && !o.ReadOnly {
 			err = db.bolt.Update(db.prepare)
 		}
@@ -199,8 +199,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	return db, nil
 }
 
-// create makes an empty store beside its place and renames it there, so that a
-// power cut leaves either no file or a whole one.
+// create makes an empty store under a temporary name and links it to its own, so that
+// a power cut leaves either no file or a whole one.
 func create(o *Options) error {
 	if _, err := os.Stat(o.Path); err == nil {
 		return nil
@@ -230,7 +230,8 @@ func create(o *Options) error {
 	if err := b.Close(); err != nil {
 		return err
 	}
-	// Link refuses to replace what another process made meanwhile.
+	// Unlike a rename, a link does not replace a store that another process made in
+	// the meantime.
 	if err := os.Link(name, o.Path); err != nil && !errors.Is(err, fs.ErrExist) {
 		if err = os.Rename(name, o.Path); err != nil {
 			return fmt.Errorf("open store: %w", err)
@@ -277,7 +278,8 @@ func (db *DB) openFile() error {
 
 func (db *DB) openOnce() error {
 	path := db.o.Path
-	// While somebody writes, pages are of two moments and nothing can be said.
+	// While another process writes, the file holds pages of two moments, and the check
+	// would find damage where there is none.
 	err := withoutWriters(path, db.o.LockWait, func() error { return format.CheckPages(path) })
 	switch {
 	case errors.Is(err, ErrLocked):
@@ -297,7 +299,7 @@ func (db *DB) openOnce() error {
 			Timeout: db.o.LockWait, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mmap, MaxSize: int(db.o.MaxSize), NoStatistics: true, ReadOnly: db.o.ReadOnly,
 			OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
 				f, err := os.OpenFile(name, flag, perm)
-				if db.file == nil { // not that of a copy's reader, which is closed again
+				if db.file == nil { // bbolt also opens the file to copy it; that handle is closed again
 					db.file = f
 				}
 				return f, err

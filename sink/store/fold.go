@@ -12,7 +12,7 @@ import (
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
-// folder merges a scope's journal into its blocks.
+// folder merges the journal of a scope into its blocks.
 type folder struct {
 	a       *applier
 	sc      *scope
@@ -23,7 +23,7 @@ type folder struct {
 	fresh   []journalRow // rows that are in no block yet, by id
 	values  [][]byte     // of the journal, by place in ix.journal
 	moved   []uint32     // old ordinals in their new order
-	cutoff  int64        // gone before: forgotten
+	cutoff  int64        // instances that are gone since before this time are forgotten
 	names   []string
 
 	rows     [][]byte // of the block being built
@@ -38,8 +38,8 @@ type freshRow struct {
 	id, row []byte
 }
 
-// journalRow is a row where it stands in the journal. A region has a million
-// of them: its bytes are looked up when they are needed.
+// journalRow refers to a row in the journal. A region may have a million of them,
+// so that only its place is kept and its bytes are looked up when they are needed.
 type journalRow struct {
 	head    uint64 // eight bytes of the id, from where ids differ
 	ordinal uint32
@@ -47,7 +47,7 @@ type journalRow struct {
 	off     uint32 // of the row in it
 }
 
-// at returns the row, which collect has found sound.
+// at returns the encoded row; collect has checked it.
 func (f *folder) at(r *journalRow) []byte {
 	row, _ := format.RowAt(f.values[r.entry], r.off)
 	return row
@@ -79,7 +79,8 @@ func (f *folder) run() error {
 	if err := f.collect(); err != nil {
 		return err
 	}
-	// Everything is read before anything is written.
+	// Everything is read before anything is written: bbolt's values are valid only
+	// until the transaction changes the bucket.
 	for i := range f.ix.blocks {
 		if err := f.block(i); err != nil {
 			return err
@@ -104,7 +105,7 @@ func (f *folder) run() error {
 	return nil
 }
 
-// collect finds and sorts the rows that no block has yet.
+// collect finds the rows that are in no block yet, and sorts them by id.
 func (f *folder) collect() error {
 	n := f.ix.len() - f.ix.base
 	if n == 0 {
@@ -183,7 +184,8 @@ func (f *folder) take(before []byte) []journalRow {
 	return out
 }
 
-// block brings one block up to date.
+// block writes one block anew if rows of it changed or new ones belong into it, and
+// its stamps if only those moved.
 func (f *folder) block(i int) error {
 	key := f.ix.blocks[i]
 	lo, hi := f.ix.starts[i], uint32(f.ix.base)
@@ -239,7 +241,7 @@ func (f *folder) rebuild(key []byte, lo uint32, fresh []journalRow) error {
 	return f.write(key, merged)
 }
 
-// first writes the rows of a scope that has no block yet.
+// first writes the blocks of a scope that has none yet.
 func (f *folder) first(fresh []journalRow) error {
 	parts := (len(fresh) + format.MaxBlock - 1) / format.MaxBlock
 	rows := make([]freshRow, 0, format.MaxBlock)
@@ -255,7 +257,7 @@ func (f *folder) first(fresh []journalRow) error {
 	return nil
 }
 
-// forget removes what else is kept of an instance.
+// forget removes an instance's history, and what waivers made of its verdict.
 func (f *folder) forget(id []byte) error {
 	h := f.a.tx.Bucket(bucketHistory)
 	var keys [][]byte
@@ -302,7 +304,7 @@ func (f *folder) write(key []byte, rows []freshRow) error {
 	return f.stamps.Delete(key)
 }
 
-// writeStamps stores the stamps of a block unless they are as stored.
+// writeStamps stores the stamps of a block, unless the file has the same already.
 func (f *folder) writeStamps(key []byte, ordinals []uint32) error {
 	f.orders, f.scans = f.orders[:0], f.scans[:0]
 	for _, o := range ordinals {
@@ -317,7 +319,8 @@ func (f *folder) writeStamps(key []byte, ordinals []uint32) error {
 	return f.stamps.Put(key, v)
 }
 
-// remap moves what running scans have seen to the new ordinals.
+// remap renumbers the sets of seen rows of the running scans, since folding has
+// given the rows new ordinals.
 func (f *folder) remap() {
 	for _, s := range f.a.db.running {
 		p := s.Progress[f.sc.key]

@@ -11,15 +11,17 @@ import (
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
-// index holds, for every row of one scope, what deciding about an observation
-// takes. Rows are named by ordinals: those of the blocks in order of ids, then
-// new ones in the order in which they came.
+// index holds in memory, for every row of one scope, what is needed to decide
+// whether an observation is new, known or stale, so that a page is applied without
+// reading rows from the file. A row is known by its ordinal: rows in blocks are
+// numbered in the order of their ids, rows that are only in the journal follow in
+// the order in which they came.
 type index struct {
 	seed    maphash.Seed
 	at      []entry  // by ordinal
-	class   []uint32 // only where waivers give instances classes of their own
-	loc     []loc    // where a row that is not in a block as it is stands; nil: none
-	slots   []uint64 // open addressing: high half of the hash, ordinal+1
+	class   []uint32 // by ordinal; nil unless waivers give some instances another class than their profile's
+	loc     []loc    // by ordinal: where in the journal the row stands; nil while all rows are as their blocks have them
+	slots   []uint64 // hash table, open addressing: upper half of the id's hash, and ordinal+1
 	names   []string // scan ids
 	byName  map[string]uint32
 	base    int      // rows that are in blocks
@@ -28,11 +30,12 @@ type index struct {
 	journal []uint64 // numbers of the journal entries
 	bytes   int      // of the journal
 	rows    int      // full rows in the journal
-	used    uint64   // batch that used the index last
-	newest  int64    // largest order
+	used    uint64   // the batch that last used the index; evict drops those unused for longest
+	newest  int64    // the largest order of any row
 }
 
-// entry is one row of an index: together, since one memory access must do.
+// entry is one row of an index. Its fields stand together so that looking at a row
+// costs one access to memory, which is most of the cost of applying a known row.
 type entry struct {
 	hash    uint64 // of the id
 	content uint64 // of the row
@@ -99,7 +102,7 @@ func (ix *index) add(h, content uint64, order int64, profile, scan uint32) uint3
 	ordinal := uint32(len(ix.at))
 	ix.newest = max(ix.newest, order)
 	ix.grow(len(ix.at) + 1)
-	if len(ix.at) == cap(ix.at) { // append would copy large ones too often
+	if len(ix.at) == cap(ix.at) { // append grows large slices by a quarter, which would copy millions of rows several times
 		ix.at = slices.Grow(ix.at, max(256, len(ix.at)))
 	}
 	ix.at = append(ix.at, entry{h, content, order, profile, scan})
@@ -143,9 +146,9 @@ func (ix *index) hashes(row []byte) (id, content uint64) {
 // how many there are comes from the file.
 const mostReserved = 4 << 20
 
-// load fills the index from the scope's blocks, which hold so many rows, and
-// its journal. seen is told of every row that a journal entry of a scan names;
-// it may be nil.
+// load fills the index from the scope's blocks, which hold the given number of
+// rows, and from its journal. It calls seen, unless that is nil, with every row that
+// a journal entry names and the scan that observed it.
 func (ix *index) load(tx *bbolt.Tx, scope uint32, rows int, seen func(scan string, ordinal uint32)) error {
 	if n := min(rows, mostReserved); n > 0 { // an index that grows by doubling leaves twice itself behind
 		ix.at = make([]entry, 0, n)
@@ -244,8 +247,10 @@ func (ix *index) loadJournal(tx *bbolt.Tx, scope uint32, seen func(string, uint3
 	return nil
 }
 
-// saw moves the stamp of a row forward, never back. Where two scans observed
-// at one time, the later name stays, so that the order of arrival is nothing.
+// saw notes that a scan observed the row as it is known. The time of observation
+// only moves forward. Where two scans observed the row at the same time, the one
+// with the larger id counts, so that the result does not depend on which message
+// came first.
 func (ix *index) saw(ordinal uint32, order int64, scan uint32) {
 	e := &ix.at[ordinal]
 	if order > e.order || order == e.order && scan != e.scan && ix.names[scan] > ix.names[e.scan] {
@@ -254,7 +259,7 @@ func (ix *index) saw(ordinal uint32, order int64, scan uint32) {
 	}
 }
 
-// set takes another row for an ordinal.
+// set replaces what the index knows of a row.
 func (ix *index) set(ordinal uint32, content uint64, order int64, profile, scan uint32) {
 	ix.saw(ordinal, order, scan)
 	ix.at[ordinal].content, ix.at[ordinal].profile = content, profile

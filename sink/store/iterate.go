@@ -32,7 +32,7 @@ type Filter struct {
 	Query               string    // part of an instance's id or name, in any case
 	ObservedSince       time.Time // zero: whenever
 	Gone                bool      // gone instances too
-	Cursor              string    // what CursorAfter returned; "" begins at the beginning
+	Cursor              string    // where to continue, from CursorAfter; "" starts with the first instance
 	Limit               int       // 0: no limit
 }
 
@@ -42,7 +42,7 @@ func CursorAfter(r *record.Record) string {
 }
 
 // ErrCursor is returned for a cursor that CursorAfter did not make.
-var ErrCursor = errors.New("cursor is not one of ours")
+var ErrCursor = errors.New("this is no cursor of a listing")
 
 func parseCursor(s string) (ecs.Scope, string, error) {
 	if s == "" {
@@ -56,8 +56,8 @@ func parseCursor(s string) (ecs.Scope, string, error) {
 	return ecs.Scope{Account: parts[0], Region: parts[1]}, parts[2], nil
 }
 
-// chunkBlocks is how many blocks one read transaction covers: a reader that
-// stays keeps pages from being used again.
+// chunkBlocks is how many blocks one read transaction covers. While a transaction is
+// open bbolt cannot use freed pages again, so that a long one makes the file grow.
 const chunkBlocks = 16
 
 // Instances ranges over the instances that the filter lets through, by
@@ -68,8 +68,8 @@ func (db *DB) Instances(ctx context.Context, f Filter) iter.Seq2[*record.Record,
 	return db.reading().instances(ctx, db.matcher(&f), &f)
 }
 
-// reading is a way to read the store: each call in a transaction of its own as
-// things are by then, or all of them at one moment.
+// reading is a way to read the store: with a snapshot, all calls see the store at one
+// moment; without, each call has a transaction of its own and sees it as it is then.
 type reading struct {
 	db   *DB
 	snap *snapshot // nil: as it is by then
@@ -144,11 +144,11 @@ type walker struct {
 	sc    *scopeSnap
 	after []byte // id of the last row that was looked at
 	done  bool
-	there int // rows that were come upon and are not gone
-	want  int // rows that the caller asks for; 0: all
+	there int // rows read so far that are not gone
+	want  int // how many rows the caller wants; 0: all
 	out   []*record.Record
-	// take gets what passes the filter; nil renders it into out. What it is
-	// given is valid for the call.
+	// take is called with every row that passes the filter, which is valid during the
+	// call; where take is nil, the row's record is appended to out.
 	take  func(tx *bbolt.Tx, c *candidateRow) error
 	cand  candidateRow
 	waive *waivedCursor
@@ -159,14 +159,15 @@ type walker struct {
 	rows  [][]byte
 }
 
-// agrees holds what was read of a whole scope against its total. Where the scope
-// changed meanwhile, the two are of different moments and nothing can be said.
+// agrees compares how many rows of the scope were read with its total, which must be
+// the same: a damaged page would otherwise omit instances in silence. If the scope
+// changed meanwhile, the two are of different moments and are not compared.
 func (w *walker) agrees() error {
 	if w.there == w.sc.present {
 		return nil
 	}
 	if w.snap == nil {
-		w.db.mu.Lock() // a commit that is about to be published is waited for
+		w.db.mu.Lock() // wait for a commit that is in the file but not published yet
 		now := w.db.snap.Load()
 		w.db.mu.Unlock()
 		if !slices.Contains(now.scopes, w.sc) {
@@ -206,7 +207,8 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 	c := tx.Bucket(bucketBlocks).Cursor()
 	k, v := c.Seek(format.RowKey(w.sc.no, w.after))
 	if k == nil || !bytes.Equal(k[4:], w.after) {
-		// The block that the last row lies in begins before it.
+		// A block's key is the id of its first row, so that the block in which the last
+		// row lies comes before that row.
 		if pk, pv := prev(c, k); pk != nil && bytes.HasPrefix(pk, prefix) {
 			k, v = pk, pv
 		} else {
@@ -235,8 +237,8 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 	return nil
 }
 
-// refresh takes the profiles as they are published now: those of the
-// transaction at hand are among them.
+// refresh takes over the profiles as they are published now, which include those of
+// the current transaction.
 func (w *walker) refresh() {
 	t := w.tables().profs.readers.Load()
 	if w.facts == nil {
@@ -298,7 +300,7 @@ func (w *walker) block(tx *bbolt.Tx, key, value, before []byte) error {
 	return nil
 }
 
-// emit renders a row unless the filter keeps it back or it was seen already.
+// emit hands on a row if it passes the filter and was not handed on before.
 func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 	if bytes.Compare(id, w.after) <= 0 {
 		return nil
@@ -329,7 +331,7 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 	return err
 }
 
-// fit says what the filter makes of a row.
+// fit returns the matcher's decision about a row.
 func (w *walker) fit(tx *bbolt.Tx, f finding, profile uint32, id []byte) (*fit, error) {
 	if !w.m.judges() {
 		got, err := w.m.fit(profile, w.waive, id)
@@ -377,7 +379,7 @@ func (w *walker) beyond(tx *bbolt.Tx, f finding, profile uint32, id []byte) (boo
 	if scope.ByMachine() {
 		passes, known := w.m.onto[profile]
 		if !known {
-			var facts rules.Facts // of which the software takes reading
+			var facts rules.Facts // read only if the filter asks for it, since its software is in the file
 			if _, there := w.facts.classOf(profile); scope.ByImage() || !there {
 				var err error
 				if facts, err = w.facts.facts(tx, profile); err != nil {

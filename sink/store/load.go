@@ -12,7 +12,8 @@ import (
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
-// reload makes memory what the file says.
+// reload reads everything that is kept in memory from the file, at the start and
+// after a failed transaction.
 func (db *DB) reload() error {
 	db.meta, db.owners = meta{}, nil
 	db.measure()
@@ -181,8 +182,8 @@ func (db *DB) loadScans(tx *bbolt.Tx) error {
 	return nil
 }
 
-// loadCounts counts every scope's instances. An index that holds journal
-// entries stays; the others are dropped again.
+// loadCounts counts the instances of every scope by class. Indexes of scopes with a
+// journal stay in memory; the others are dropped again.
 func (db *DB) loadCounts(tx *bbolt.Tx) error {
 	db.used = make([]bool, len(db.profs.list))
 	for _, sc := range db.scopes {

@@ -14,15 +14,16 @@ import (
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
-// matcher decides what passes a filter, by class where it can.
+// matcher decides which instances pass a filter. Where the filter asks only for
+// what a class holds, one decision serves all instances of that class.
 type matcher struct {
 	f     *Filter
 	j     *judge
 	t     *tables
 	query []byte // in lower case
 	since int64
-	rank  func(*outcome.Class) string // what a class sorts by; nil: nothing
-	only  *string                     // with rank: lets only this one through
+	rank  func(*outcome.Class) string // the value that instances of a class sort by; nil: they do not sort by class
+	only  *string                     // with rank: let only instances of this value pass
 	fits  map[uint32]*fit             // by class
 	// foreign says that the stored verdicts are not j's: rows are judged anew.
 	foreign bool
@@ -31,7 +32,7 @@ type matcher struct {
 	other   map[outcome.Class]*fit // the same by what a class is
 }
 
-// fit is what a filter makes of a class.
+// fit says whether instances of a class pass, and the value that they sort by.
 type fit struct {
 	pass  bool
 	rank  string
@@ -117,7 +118,7 @@ func (f *Filter) Everything() bool {
 func (m *matcher) fit(profile uint32, w *waivedCursor, id []byte) (*fit, error) {
 	n, ok := m.t.profs.readers.Load().classOf(profile)
 	if !ok {
-		return &fit{pass: true}, nil // not ours to hide
+		return &fit{pass: true}, nil // the class is not known yet: hiding the row would omit an instance
 	}
 	if w != nil {
 		c := *m.t.classes.at(n)
@@ -150,7 +151,7 @@ func (m *matcher) known(c *outcome.Class) *fit {
 	return f
 }
 
-// narrow lets one rank through, or with nil every one.
+// narrow lets only instances pass whose class has this value, or with nil all again.
 func (m *matcher) narrow(rank *string) {
 	m.only = rank
 	clear(m.fits)
@@ -177,7 +178,8 @@ func (m *matcher) class(c *outcome.Class) bool {
 	return false
 }
 
-// classification is as much of one as a class holds.
+// classification rebuilds from a class as much of a classification as it holds:
+// levels, family, version and legacy, but no rules and remedies.
 func (m *matcher) classification(c *outcome.Class) *rules.Classification {
 	cl := &rules.Classification{OS: rules.OS{Family: c.Family, Version: c.Version}, Legacy: c.Legacy, Verdicts: make([]rules.Verdict, len(m.j.targets))}
 	for t, name := range m.j.targets {
@@ -191,7 +193,7 @@ func (m *matcher) classification(c *outcome.Class) *rules.Classification {
 	return cl
 }
 
-// describe shows a class to those who give it a place in an order.
+// describe returns the class as Sort.Class is given it.
 func (m *matcher) describe(c *outcome.Class) *Class {
 	out := &Class{OSFamily: c.Family, OSVersion: c.Version, Levels: make(map[string]rules.Level, len(m.j.targets))}
 	for t, name := range m.j.targets {
@@ -200,12 +202,13 @@ func (m *matcher) describe(c *outcome.Class) *Class {
 	return out
 }
 
-// text says whether id or name hold the query.
+// text reports whether the id or the name contains the query.
 func (m *matcher) text(id, name []byte) bool {
 	return len(m.query) == 0 || contains(id, m.query) || contains(name, m.query)
 }
 
-// contains says whether s holds q, which is in lower case, in any case.
+// contains reports whether s contains q, ignoring the case of ASCII letters. q must
+// be in lower case.
 func contains(s, q []byte) bool {
 	for _, c := range s {
 		if c >= 0x80 {
@@ -224,8 +227,8 @@ func contains(s, q []byte) bool {
 	return false
 }
 
-// waivedCursor goes through the waived instances of a scope beside one who
-// goes through all of them in the order of ids.
+// waivedCursor reads the waived instances of a scope in the order of ids, in step
+// with a caller that reads all instances in that order.
 type waivedCursor struct {
 	c    *bbolt.Cursor
 	k, v []byte // the next one; k without the scope, nil at the end
@@ -245,8 +248,8 @@ func (w *waivedCursor) hold(k, v []byte) {
 	}
 }
 
-// put changes the class of an instance to what a waiver made of it, and reports
-// whether one did. Ids come in their order.
+// put replaces the class by what a waiver made of it for the instance, and reports
+// whether it did. Calls must come in the order of ids.
 func (w *waivedCursor) put(id []byte, c *outcome.Class) (bool, error) {
 	for w.k != nil && bytes.Compare(w.k, id) < 0 {
 		w.hold(w.c.Next())

@@ -45,8 +45,9 @@ func (a *applier) page(m *event.InstancesClassified) error {
 		return err
 	}
 	if p.scan == nil {
-		// A late repeat, and the clock that dated it may have run ahead: it was
-		// not observed after the scan's end, so it yields to every later scan.
+		// The scan has ended, so this is a late redelivery. The clock that dated it
+		// may have run ahead; dating it at the scan's end at the latest makes sure that
+		// it never outlives what a later scan observed.
 		p.order = min(p.order, a.ended(m.ScanID))
 	} else {
 		p.pr = a.progress(p.scan, sc)
@@ -78,7 +79,7 @@ func (a *applier) page(m *event.InstancesClassified) error {
 	return nil
 }
 
-// usable says whether names can be keys.
+// usable reports whether the names can be parts of a key.
 func usable(names ...string) bool {
 	for _, s := range names {
 		if s == "" || len(s) > maxID || strings.IndexByte(s, 0) >= 0 {
@@ -126,8 +127,8 @@ func (p *pager) rows() error {
 	return nil
 }
 
-// settle moves the places of the page's rows, which were counted from the
-// first row, to where they stand in the journal value.
+// settle turns the offsets of the page's rows, which count from the first row, into
+// offsets within the journal value.
 func (p *pager) settle(rowsAt int) {
 	for _, ordinal := range p.touched {
 		if l := &p.ix.loc[ordinal]; l.off&pendingBit != 0 {
@@ -136,7 +137,7 @@ func (p *pager) settle(rowsAt int) {
 	}
 }
 
-// pendingBit marks the place of a row of the page at hand.
+// pendingBit marks an offset that settle has not turned into its final one yet.
 const pendingBit = 1 << 31
 
 // candidate is a row of the page, encoded and looked up.
@@ -150,7 +151,8 @@ type candidate struct {
 	id         uint64 // its event.IDSum
 }
 
-// refuse notes why the row that in is at cannot be stored.
+// refuse notes why the current row of the reader cannot be stored: what is dropped
+// lowers completeness.
 func (p *pager) refuse(in *event.RowReader) {
 	switch {
 	case in.ID == "":
@@ -162,8 +164,9 @@ func (p *pager) refuse(in *event.RowReader) {
 	}
 }
 
-// encode encodes the page's rows and looks them all up. Lookups one after
-// another, with nothing between them, let their memory accesses overlap.
+// encode encodes the rows of the page, then looks all of them up in the index. The
+// lookups follow each other with nothing between them, because the processor then
+// waits for many of their accesses to memory at once.
 func (p *pager) encode() {
 	p.buf, p.batch = p.buf[:0], p.batch[:0]
 	in := &p.in
@@ -193,7 +196,7 @@ func (p *pager) encode() {
 // instance applies one row and returns its ordinal.
 func (p *pager) instance(c *candidate) (uint32, error) {
 	ordinal, found := c.ordinal, c.found
-	if !found { // unless the page has it twice
+	if !found { // a page may hold the same instance twice: the first of them has added it meanwhile
 		ordinal, found = p.ix.find(c.h)
 	}
 	if !found {
@@ -227,7 +230,7 @@ func (p *pager) instance(c *candidate) (uint32, error) {
 	return ordinal, nil
 }
 
-// first takes an instance that is not known.
+// first stores an instance that the scope did not have.
 func (p *pager) first(c *candidate) (uint32, error) {
 	ordinal := p.ix.add(c.h, c.content, p.order, c.profile, p.name)
 	p.keep(ordinal)
@@ -236,7 +239,7 @@ func (p *pager) first(c *candidate) (uint32, error) {
 		return 0, err
 	}
 	if p.order < p.floor {
-		p.sc.gone++ // a later complete scan has missed it already
+		p.sc.gone++ // observed before a complete scan that did not list it: it is gone already
 		p.out.Stale++
 		return ordinal, nil
 	}
@@ -247,20 +250,20 @@ func (p *pager) first(c *candidate) (uint32, error) {
 	p.enter(class)
 	p.came(class)
 	if len(p.sc.Epochs) == 0 {
-		return ordinal, nil // the first reading of a scope is no news
+		return ordinal, nil // in the first scan of a scope every instance is new, which is no event
 	}
 	is := p.db.classes.at(class)
 	return ordinal, p.history(p.sc, format.RowID(p.row), &record.Change{At: utc(p.order), ScanID: p.m.ScanID, Cause: "appeared", After: p.j.levels(is), OS: is.OS()})
 }
 
-// keep writes the row at hand to the page's section.
+// keep adds the current row to the section that is written to the journal.
 func (p *pager) keep(ordinal uint32) {
 	off := p.db.sec.Row(ordinal, p.row)
 	p.ix.setLoc(ordinal, loc{uint32(len(p.ix.journal) + 1), uint32(off) | pendingBit})
 	p.touched = append(p.touched, ordinal)
 }
 
-// rowOf returns the row of an ordinal, which may be of the page at hand.
+// rowOf returns the encoded row, from the current page if it holds a newer one.
 func (p *pager) rowOf(ordinal uint32) ([]byte, error) {
 	if l := p.ix.where(ordinal); l.off&pendingBit != 0 {
 		return format.RowAt(p.db.sec.Rows, l.off&^pendingBit)
@@ -268,7 +271,7 @@ func (p *pager) rowOf(ordinal uint32) ([]byte, error) {
 	return p.ix.row(p.tx, p.sc.no, ordinal)
 }
 
-// replace takes a newer row for a known instance.
+// replace stores a newer row of a known instance.
 func (p *pager) replace(ordinal uint32, c *candidate) error {
 	had := p.ix.at[ordinal].order
 	was := p.db.classAt(p.ix, ordinal)
@@ -335,7 +338,7 @@ func (p *pager) replace(ordinal uint32, c *candidate) error {
 	return nil
 }
 
-// returned brings a gone instance back.
+// returned counts an instance again that was gone and has been listed anew.
 func (p *pager) returned(ordinal uint32, class uint32) error {
 	p.sc.gone--
 	p.enter(class)
@@ -346,8 +349,8 @@ func (p *pager) returned(ordinal uint32, class uint32) error {
 	})
 }
 
-// remember writes what an observation changed of the class to the history; the
-// records are there where a verdict moved.
+// remember appends to the instance's history what an observation changed of its
+// class. from and to are nil unless a verdict changed.
 func (p *pager) remember(was, is uint32, from, to *record.Record) error {
 	before, after := p.db.classes.at(was), p.db.classes.at(is)
 	c := record.Change{
@@ -363,7 +366,7 @@ func (p *pager) remember(was, is uint32, from, to *record.Record) error {
 	return p.history(p.sc, format.RowID(p.row), &c)
 }
 
-// levels spells the verdicts of a class.
+// levels returns the verdicts of a class by target.
 func (j *judge) levels(c *outcome.Class) map[string]string {
 	out := make(map[string]string, len(j.targets))
 	for t, name := range j.targets {
@@ -393,7 +396,7 @@ func (sc *scope) leave(class uint32) {
 	sc.present--
 }
 
-// record renders the row of an ordinal as it stands.
+// record returns the record of an instance as the store has it now.
 func (p *pager) record(ordinal uint32) (*record.Record, error) {
 	enc, err := p.rowOf(ordinal)
 	if err != nil {
@@ -437,7 +440,7 @@ func (p *pager) tie(ordinal uint32, c *candidate) (bool, error) {
 	return bytes.Compare(weigh(&row, &is), weigh(&old, &f)) > 0, nil
 }
 
-// atHand decodes the row at hand.
+// atHand decodes the current row.
 func (p *pager) atHand() (event.Row, error) {
 	row, _, err := format.ReadRow(p.row, p.db.dict.Words())
 	return row, err
@@ -454,7 +457,8 @@ func weigh(r *event.Row, f *rules.Facts) []byte {
 	return b
 }
 
-// changed notes a verdict change and its event.
+// changed adds a changed verdict to the result of Apply, and its event to the
+// outbox.
 func (a *applier) changed(before, after *record.Record, cause string) {
 	c := Change{At: a.msg.Position, Index: a.event, Before: before, After: after, Cause: cause}
 	a.out.Changes = append(a.out.Changes, c)
@@ -465,9 +469,9 @@ func (a *applier) changed(before, after *record.Record, cause string) {
 	a.event++
 }
 
-// clampClock puts right what a clock that ran ahead left behind: what was observed
-// in the future of the broker's clock would never be overwritten. All of it
-// becomes as old as what is observed now.
+// clampClock corrects times of observation that lie in the future, as a clock that
+// ran ahead leaves them: no later observation would ever replace those rows. They
+// are dated at the current observation instead.
 func (p *pager) clampClock() error {
 	stored := p.msg.Stored
 	if stored <= 0 || max(p.ix.newest, p.sc.Floor()) <= stored+clockTolerance {

@@ -20,10 +20,10 @@ import (
 type profiles struct {
 	seed   maphash.Seed
 	list   []format.Profile
-	byPair []uint32            // open addressing: number in list, plus one
-	used   int                 // of byPair
-	free   []uint32            // numbers that nothing has
-	dirty  map[uint32]struct{} // chunks to be stored
+	byPair []uint32            // hash table, open addressing: number in list, plus one
+	used   int                 // slots of byPair that are taken
+	free   []uint32            // numbers that no profile has
+	dirty  map[uint32]struct{} // chunks that have to be stored
 
 	softByHash map[uint64]uint32
 	softNext   uint32
@@ -35,14 +35,15 @@ type profiles struct {
 
 	known map[judgedOn]uint32 // classes by what they were made of
 
-	of      *judge          // who read these, by their numbers; nil was not read yet
+	of      *judge          // the judge that read systems; another judge reads them anew
 	systems []*rules.System // at most maxSoftware
 	hosts   []*rules.Host
 
 	readers atomic.Pointer[profileTable]
 }
 
-// profileTable is what readers see of profiles; it only grows.
+// profileTable is the part of profiles that readers use. Entries never change, so
+// that readers need no lock; new ones are added at the end.
 type profileTable struct {
 	list     []format.Profile
 	hardware []rules.Hardware
@@ -62,8 +63,8 @@ func newProfiles(seed maphash.Seed) *profiles {
 	return p
 }
 
-// publish shows readers what is there. A number that was free is no reader's
-// before the commit that gives it to an instance.
+// publish shows the profiles to readers. A number that was free may be used for
+// another profile: no reader knows it before the commit that gives it to an instance.
 func (p *profiles) publish() { p.readers.Store(&profileTable{p.list, p.hardware}) }
 
 func (p *profiles) classOf(id uint32) (uint32, bool) { return classIn(p.list, id) }
@@ -160,8 +161,9 @@ func (p *profiles) number(software, hardware uint32, class func() uint32) uint32
 	return id
 }
 
-// slot is where the number of a pair stands or is to stand. There may be one
-// pair for every instance: a map would take four times the memory.
+// slot returns the slot of a pair in the hash table, which is 0 where the pair is
+// new. There may be as many pairs as instances; a built-in map would take four times
+// the memory.
 func (p *profiles) slot(software, hardware uint32) *uint32 {
 	h := (uint64(software)<<32 | uint64(hardware)) * 0x9E3779B97F4A7C15
 	mask := uint64(len(p.byPair) - 1)
@@ -184,7 +186,7 @@ func (p *profiles) grow() {
 	}
 }
 
-// softwareOf returns the number of what runs.
+// softwareOf returns the number of the software in these facts.
 func (p *profiles) softwareOf(f *rules.Facts) uint32 {
 	h := hashSoftware(p.seed, f)
 	if id, ok := p.softByHash[h]; ok {
@@ -222,12 +224,12 @@ func (p *profiles) judge(j *judge, software, hardware uint32, f *rules.Facts, h 
 	return j.Judge(system, p.hosts[hardware])
 }
 
-// hardwareOf returns the number of what it runs on.
+// hardwareOf returns the number of the hardware.
 func (p *profiles) hardwareOf(h rules.Hardware) uint32 {
 	if id, ok := p.byHardware[h]; ok {
 		return id
 	}
-	// The caller's strings are part of a message.
+	// The caller's strings share memory with a message, which they would keep alive.
 	h.InstanceType, h.InstanceFamily = strings.Clone(h.InstanceType), strings.Clone(h.InstanceFamily)
 	id := uint32(len(p.hardware))
 	p.hardware = append(p.hardware, h)
@@ -253,7 +255,7 @@ func hashSoftware(seed maphash.Seed, f *rules.Facts) uint64 {
 	return h ^ h>>32
 }
 
-// store writes what the file does not have yet, and shows it to readers.
+// store writes what the file does not have yet, and publishes it.
 func (p *profiles) store(tx *bbolt.Tx) error {
 	if err := p.storeParts(tx); err != nil {
 		return err

@@ -80,7 +80,7 @@ func (db *DB) turnLocked(ctx context.Context, j *judge) error {
 	a := db.begin()
 	a.msg = &event.Received{Position: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, Stored: db.meta.Now}
 	a.j = j
-	db.hold = true // half of what readers see is still of the old rule set
+	db.hold = true // publish nothing: until the end, half of what readers would see is of the old rule set
 	defer func() { db.hold = false }()
 	err := db.update(func(tx *bbolt.Tx) error {
 		a.tx = tx
@@ -104,7 +104,7 @@ func (db *DB) turnLocked(ctx context.Context, j *judge) error {
 	if err != nil {
 		return fmt.Errorf("reclassify: %w", err)
 	}
-	// The file now is as j says; memory follows.
+	// The file is judged by j now; what is in memory follows.
 	db.judge.Store(j)
 	if err := db.guard(db.reload); err != nil {
 		db.broken = err
@@ -201,16 +201,16 @@ type grader struct {
 	db        *DB
 	tx        *bbolt.Tx
 	old, j    *judge
-	is        *classes          // classes under j
-	moves     map[[2]uint32]int // instances that are there, by their classes before and under j
-	own       []uint32          // class under j by profile
+	is        *classes          // the classes by the new rule set
+	moves     map[[2]uint32]int // how many instances, gone ones apart, go from one class to another
+	own       []uint32          // by profile: its class by the new rule set
 	facts     *factsReader
 	instances int
-	limit     int // records rendered; -1: all
-	// changed hears of every instance that is there and whose class differs;
-	// before and after are nil where no verdict does, or beyond the limit.
+	limit     int // how many records to make at most; -1: all
+	// changed is called for every instance, gone ones apart, whose class differs.
+	// before and after are nil where no verdict differs, and beyond the limit.
 	changed func(sc *scope, id []byte, was, is uint32, before, after *record.Record) error
-	// waived hears of the class of every instance where waivers play a part.
+	// waived is called with the class of every instance that a waiver may concern.
 	waived func(sc *scope, id []byte, own, class uint32) error
 }
 
@@ -355,7 +355,7 @@ func (then judgedThen) record(now *judge, sc *scopeValue, row *event.Row, f *rul
 	return r
 }
 
-// store rewrites how profiles were judged.
+// store writes the new classes of all profiles.
 func (g *grader) store() error {
 	if err := g.tx.DeleteBucket(bucketClasses); err != nil {
 		return err

@@ -34,19 +34,20 @@ const (
 
 func beforeKey(kind byte, key []byte) []byte { return append([]byte{kind}, key...) }
 
-// rejudging says how far a change of judgement is told.
+// rejudging says how far a change of the rule set has been turned into history and
+// events. It is stored with every transaction, so that the next process continues.
 type rejudging struct {
-	Digest  string   `json:"digest"` // what was judged by before
+	Digest  string   `json:"digest"` // of the rule set before
 	Targets []string `json:"targets"`
 	Today   string   `json:"today"`
-	Scope   uint32   `json:"scope"` // where to go on: the number of a scope and of a row in it
+	Scope   uint32   `json:"scope"` // where to continue: the number of the scope, and of the row in it
 	Row     uint32   `json:"row"`
 	Events  int      `json:"events"` // so far
 	Rows    int      `json:"rows"`   // looked at so far, of all
 	Of      int      `json:"of"`
 }
 
-// rejudged shows readers how far that is.
+// rejudged returns that progress as reports show it; nil when no change is under way.
 func (db *DB) rejudged() *record.Rejudging {
 	if rj := db.meta.Rejudging; rj != nil {
 		return &record.Rejudging{Instances: rj.Rows, Of: rj.Of}
@@ -54,7 +55,8 @@ func (db *DB) rejudged() *record.Rejudging {
 	return nil
 }
 
-// setAside keeps what the classes are before a change.
+// setAside copies the classes as they are before the change, so that what moved can
+// still be told afterwards.
 func (g *grader) setAside() error {
 	before, err := g.tx.CreateBucket(bucketBefore)
 	if err != nil {
@@ -75,10 +77,11 @@ func (g *grader) setAside() error {
 	return nil
 }
 
-// teller tells what a change of judgement moved.
+// teller turns a change of the rule set into history and events, instance by
+// instance.
 type teller struct {
 	db      *DB
-	old     *judge // by which was judged before; nil where it is not at hand
+	old     *judge // the rule set before; nil after a restart, which knows only its verdicts
 	classes []outcome.Class
 	own     []uint32 // class before, by profile
 	scope   uint32   // that waived is of
@@ -86,11 +89,11 @@ type teller struct {
 	told    Applied
 }
 
-// mostTold bounds the changes that Reclassify returns; all are in the outbox.
+// mostTold bounds the changes that Reclassify returns. All of them are events.
 const mostTold = 1000
 
-// tell tells the rest of a change of judgement; old is nil where the rule set
-// before is not at hand.
+// tell completes a change of the rule set. old is the rule set before, or nil after a
+// restart: then events name the verdicts before without their reasons.
 func (db *DB) tell(ctx context.Context, old *judge) (Applied, error) {
 	t := &teller{db: db, old: old}
 	if err := db.locked(t.load); err != nil {
@@ -163,8 +166,8 @@ func (t *teller) load() error {
 	})
 }
 
-// part is one transaction: as many rows as move TellRows of them, or a hundred
-// times as many that did not.
+// part is one transaction. It ends after TellRows rows whose verdict moved, or after
+// a hundred times as many rows, which bounds its memory and how long results wait.
 func (t *teller) part() (done bool, err error) {
 	db := t.db
 	a := db.begin()
@@ -232,7 +235,7 @@ func (t *teller) part() (done bool, err error) {
 	return done, nil
 }
 
-// next is the scope to go on in.
+// next returns the scope in which to continue.
 func (t *teller) next(rj *rejudging) (next *scope) {
 	for no, sc := range t.db.byNo {
 		if no >= rj.Scope && (next == nil || no < next.no) {
@@ -266,7 +269,7 @@ func (t *teller) waivers(tx *bbolt.Tx, sc *scope, ix *index) error {
 	return nil
 }
 
-// row tells what became of one instance, and whether that was anything.
+// row records what became of one instance, and reports whether a verdict moved.
 func (t *teller) row(a *applier, sc *scope, ix *index, ordinal uint32, facts *factsReader) (bool, error) {
 	db, at := t.db, &ix.at[ordinal]
 	if at.order < sc.Floor() || int(at.profile) >= len(t.own) || t.own[at.profile] == format.NoClass {

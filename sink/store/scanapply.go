@@ -14,7 +14,7 @@ import (
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
-// maxStubs bounds the scans whose messages came but never their plan.
+// maxStubs bounds the scans of which messages have come but no plan.
 const maxStubs = 1024
 
 // scan returns the running scan with the id, or nil where it has ended.
@@ -99,7 +99,8 @@ func (a *applier) known(id string, kind event.Kind, key ecs.Scope) (*scans.Scan,
 	return s, a.progress(s, sc), nil
 }
 
-// toldOf notes that there is something to tell of a scope.
+// toldOf notes that something of the scope has changed which the next snapshot has
+// to show.
 func (a *applier) toldOf(sc *scope) {
 	if sc.Unread {
 		sc.Unread, sc.snap = false, nil
@@ -222,7 +223,7 @@ func (a *applier) scanAborted(m *event.ScanAborted) error {
 	return a.end(s, reason)
 }
 
-// count notes the page in its scan.
+// count adds the page to the numbers of its scan.
 func (p *pager) count() error {
 	if !p.pr.Page(p.m.Lane, p.m.Walk.Walk, p.m.Page, &p.tally) {
 		p.out.Invalid++
@@ -237,7 +238,7 @@ func (p *pager) count() error {
 	return p.settled(p.scan, p.pr)
 }
 
-// settled decides the scope and, if it was the last one, ends the scan.
+// settled decides what a scope has come to, and ends the scan if it was the last one.
 func (a *applier) settled(s *scans.Scan, p *scans.Scope) error {
 	if err := a.decide(s, p); err != nil {
 		return err
@@ -245,8 +246,8 @@ func (a *applier) settled(s *scans.Scan, p *scans.Scope) error {
 	return a.maybeEnd(s)
 }
 
-// decide brings the standing of a scope up to date. A scope that is whole
-// stays so.
+// decide brings the state of a scope up to date. A scope that is complete stays
+// complete.
 func (a *applier) decide(s *scans.Scan, p *scans.Scope) error {
 	was, open := s.Decide(p)
 	if !open {
@@ -296,8 +297,8 @@ func (a *applier) decide(s *scans.Scan, p *scans.Scope) error {
 	return nil
 }
 
-// sweep raises the scope's floor to the scan's epoch: what was last observed
-// before is gone from now on.
+// sweep marks as gone what a complete scan did not list: it raises the scope's floor
+// to the scan's epoch, and every row last observed before the floor is gone.
 func (a *applier) sweep(s *scans.Scan, p *scans.Scope, sc *scope) error {
 	ix, err := a.index(sc)
 	if err != nil {
@@ -338,7 +339,7 @@ func (a *applier) maybeEnd(s *scans.Scan) error {
 	return a.end(s, "")
 }
 
-// end writes the end of a scan. abort is the reason of an aborted one.
+// end writes the end of a scan. abort says why it was aborted, "" where it was not.
 func (a *applier) end(s *scans.Scan, abort string) error {
 	final := s.Final(max(a.msg.Stored, s.Start.UnixNano()), abort)
 	if s.Kind == event.KindScan {
@@ -355,7 +356,7 @@ func (a *applier) end(s *scans.Scan, abort string) error {
 		end.Outcomes = s.Outcomes(abort)
 		end.Asked = scans.CountOutcomes(end.Outcomes)
 		final.Asked = end.Asked
-	case s.Planned: // one whose request was dead-lettered read nothing
+	case s.Planned: // a scan whose request was dead-lettered read nothing and is no point of the trend
 		end.Trend = a.db.trend(&final, a.j)
 	}
 	if err := a.storeEnded(&end); err != nil {
@@ -399,7 +400,7 @@ func (a *applier) endScopes(s *scans.Scan, final *record.Scan) error {
 		}
 		key := ecs.Scope{Account: row.Account, Region: row.Region}
 		if p := s.Progress[key]; p != nil && p.State != record.ScopePending {
-			continue // told when it was decided
+			continue // its event was published when it was decided
 		}
 		sc := a.scope(&event.Walk{Scope: key})
 		a.toldOf(sc)

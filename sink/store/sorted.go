@@ -17,7 +17,7 @@ import (
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
-// SortBy is what Sorted goes by.
+// SortBy is the value by which Sorted orders instances.
 type SortBy int
 
 // Orders of a listing.
@@ -26,7 +26,7 @@ const (
 	SortByKey        // account, region and id, as Instances does
 	SortByName
 	SortByType
-	SortByClass // what Sort.Class says
+	SortByClass // the value that Sort.Class gives
 )
 
 // Sort is an order of instances. Where two have the same value, their keys
@@ -34,11 +34,11 @@ const (
 type Sort struct {
 	By   SortBy
 	Down bool
-	// Back turns all of it around, keys too: what stands before a place, the
-	// nearest first.
+	// Back reverses the whole order, keys included. With a place it lists what stands
+	// before that place, the nearest first.
 	Back bool
-	// Class gives all instances of one class their value. It is called a few
-	// times for each class.
+	// Class returns the value of all instances of one class, for SortByClass. It is
+	// called a few times for each class.
 	Class func(*Class) string
 }
 
@@ -50,7 +50,7 @@ type Class struct {
 
 // Place is where an instance stands in a Sort.
 type Place struct {
-	Value                       string // as much of it as counts
+	Value                       string // at most maxSortValue bytes of it
 	Account, Region, InstanceID string
 }
 
@@ -103,7 +103,7 @@ func (r *reading) sorted(ctx context.Context, m *matcher, by Sort, after *Place,
 	return s.render()
 }
 
-// byKey lists in the order in which rows lie.
+// byKey lists instances in the order of their keys, in which they are stored.
 func (r *reading) byKey(ctx context.Context, m *matcher, after *Place) ([]Placed, error) {
 	f := *m.f
 	if after != nil {
@@ -119,14 +119,14 @@ func (r *reading) byKey(ctx context.Context, m *matcher, after *Place) ([]Placed
 	return out, nil
 }
 
-// sorter keeps the best rows of an order.
+// sorter keeps the first rows of an order while it reads rows in any order.
 type sorter struct {
 	*reading
 	m      *matcher
 	by     Sort
 	limit  int
 	after  *Place
-	at     *scopeSnap  // that is read
+	at     *scopeSnap  // the scope that is being read
 	rows   []sortedRow // a heap, the last one in order on top
 	placed []Placed
 }
@@ -140,7 +140,7 @@ type candidateRow struct {
 	class    *outcome.Class
 }
 
-// sortedRow is a copy of one.
+// sortedRow is a copy of such a row, which outlives the transaction.
 type sortedRow struct {
 	value string
 	sc    *scopeSnap
@@ -181,7 +181,7 @@ func (s *sorter) direction(c int) int {
 	return c
 }
 
-// behind says whether a row stands behind a place.
+// behind reports whether one row comes after another in the order.
 func (s *sorter) behind(value, id []byte, value2 string, scope ecs.Scope, id2 string) bool {
 	return s.turned(cmp.Or(s.direction(compareText(value, value2)), compareScopes(s.at.key, scope), compareText(id, id2))) > 0
 }
@@ -196,7 +196,7 @@ func compareText(a []byte, b string) int {
 	return 1
 }
 
-// scope takes the best of one scope.
+// scope reads one scope.
 func (s *sorter) scope(ctx context.Context, sc *scopeSnap) error {
 	s.at = sc
 	w := &walker{reading: s.reading, m: s.m, sc: sc, take: s.take}
@@ -212,13 +212,13 @@ func (s *sorter) scope(ctx context.Context, sc *scopeSnap) error {
 			return err
 		}
 		if byID && len(s.rows) >= s.limit && string(w.after) > s.rows[0].value {
-			return nil // the rest of this scope comes later still
+			return nil // rows come in the order of the listing here, so the rest would not be kept either
 		}
 	}
 	return nil
 }
 
-// take looks at a row.
+// take keeps the row if it belongs to the first ones.
 func (s *sorter) take(tx *bbolt.Tx, c *candidateRow) error {
 	var value []byte
 	switch s.by.By {
@@ -239,7 +239,7 @@ func (s *sorter) take(tx *bbolt.Tx, c *candidateRow) error {
 	return s.offer(c, value)
 }
 
-// offer keeps a row if it is one of the best.
+// offer puts the row into the heap if it comes before the last row there.
 func (s *sorter) offer(c *candidateRow, value []byte) error {
 	if s.after != nil && !s.behind(value, c.id, s.after.Value, ecs.Scope{Account: s.after.Account, Region: s.after.Region}, s.after.InstanceID) {
 		return nil
@@ -308,7 +308,7 @@ func (s *sorter) first(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// render makes the records of the best rows.
+// render returns the records of the rows that were kept, in order.
 func (s *sorter) render() ([]Placed, error) {
 	out := make([]Placed, 0, len(s.rows))
 	err := s.view(func(tx *bbolt.Tx) error {

@@ -15,7 +15,8 @@ import (
 	"github.com/shenscan/shenscan/rules/outcome"
 )
 
-// snapshot is what a commit published: immutable, and all of one moment.
+// snapshot is what a commit published. It does not change, and all of it is of one
+// moment.
 type snapshot struct {
 	at       event.Position
 	now      int64
@@ -47,7 +48,7 @@ type settled struct {
 	forgotten []record.Forgotten
 }
 
-// of is what concerns one account, all of it where that is "".
+// of returns the decisions about one account, or all of them for "".
 func (s settled) of(account string) settled {
 	if account == "" {
 		return s
@@ -58,7 +59,7 @@ func (s settled) of(account string) settled {
 	}
 }
 
-// scopeSnap is a scope's part of it.
+// scopeSnap is one scope in a snapshot.
 type scopeSnap struct {
 	no      uint32
 	key     ecs.Scope
@@ -133,7 +134,8 @@ func (s *snapshot) total() *record.Summary {
 	return s.summary
 }
 
-// total adds scopes up, whose classes have a verdict for each of the targets.
+// total adds up scopes. Their classes must be judged for these targets, in this
+// order.
 func total(now int64, digest string, targets []string, scopes []*scopeSnap, accounts map[string]AccountStatus, by settled) *record.Summary {
 	t := &record.Summary{
 		Targets: targets, Verdicts: map[string]map[string]int{}, Groups: []record.Group{},
@@ -234,8 +236,8 @@ func (sc *scopeSnap) grouped() []record.Group {
 	return sc.groups
 }
 
-// sureness says how sure the verdict of a class is on a target, and whether a
-// waiver set another one aside.
+// sureness returns the confidence of a class's verdict for a target, and whether the
+// verdict is a waiver's.
 func sureness(c *outcome.Class, target int) (sure rules.Confidence, waived bool) {
 	s, ok := c.Standing(target)
 	return s.Confidence, ok && s.Was != c.Level(target)
