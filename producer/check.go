@@ -44,7 +44,7 @@ func (p *Producer) HandleCheck(ctx context.Context, job *event.ScopeCheck, try s
 
 // listAgain plans the scope as one lane.
 func (p *Producer) listAgain(ctx context.Context, job *event.ScopeCheck, try string) error {
-	n, err := p.cloud.CountInstances(ctx, job.Scope, ecs.Query{})
+	count, err := p.cloud.CountInstances(ctx, job.Scope, ecs.Query{})
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -52,5 +52,5 @@ func (p *Producer) listAgain(ctx context.Context, job *event.ScopeCheck, try str
 		f := failure(job.Scope, "DescribeInstances", err)
 		return p.bus.Publish(ctx, &event.ScopeChecked{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Question: job.Question, Part: job.Part, Failure: &f})
 	}
-	return p.plan(ctx, &event.ScopeJob{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Epoch: job.Epoch}, try, &cutting{counted: n, may: againCalls(max(n, 0)), took: 1})
+	return p.plan(ctx, &event.ScopeJob{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Epoch: job.Epoch}, try, &cutting{counted: count, may: againCalls(max(count, 0)), took: 1})
 }

@@ -103,25 +103,25 @@ type span struct {
 // A small scope is not cut, nor is one whose counts are no use: the cloud does
 // not give them, or they contradict each other. Sizes come from page-number
 // probes: beside a token TotalCount means nothing.
-func (p *Producer) cut(ctx context.Context, s ecs.Scope) (*cutting, error) {
-	n, err := p.cloud.CountInstances(ctx, s, ecs.Query{})
-	by := &cutting{counted: n, may: uncutCalls(n), took: 1}
-	if err != nil || n <= p.o.LaneSize*3/2 || !believable(n) {
+func (p *Producer) cut(ctx context.Context, scope ecs.Scope) (*cutting, error) {
+	count, err := p.cloud.CountInstances(ctx, scope, ecs.Query{})
+	by := &cutting{counted: count, may: uncutCalls(count), took: 1}
+	if err != nil || count <= p.o.LaneSize*3/2 || !believable(count) {
 		return by, err
 	}
 	if cloud, ok := p.cloud.(pager); ok {
 		by.took++
 		// A few instances may have gone meanwhile.
-		if reaches, err := cloud.ListsUpTo(ctx, s, n-n/8); err != nil || reaches != ecs.NoCount && reaches < n-n/8 {
+		if reaches, err := cloud.ListsUpTo(ctx, scope, count-count/8); err != nil || reaches != ecs.NoCount && reaches < count-count/8 {
 			if err == nil {
-				p.o.Log.WarnContext(ctx, "scope is read in one lane: more instances are counted than listed", "account", s.Account, "region", s.Region, "counted", n)
+				p.o.Log.WarnContext(ctx, "scope is read in one lane: more instances are counted than listed", "account", scope.Account, "region", scope.Region, "counted", count)
 			}
 			return by, err
 		}
 	}
-	probes := min(maxProbes, 64+32*(n/p.o.LaneSize))
-	c := &cutter{p: p, pace: p.paces.of(s.Account), scope: s, probes: probes}
-	spans := []span{{firstECS, p.o.Now().UTC().Truncate(time.Minute).Add(time.Hour), n}}
+	probes := min(maxProbes, 64+32*(count/p.o.LaneSize))
+	c := &cutter{p: p, pace: p.paces.of(scope.Account), scope: scope, probes: probes}
+	spans := []span{{firstECS, p.o.Now().UTC().Truncate(time.Minute).Add(time.Hour), count}}
 	for more := true; more; {
 		if spans, more, err = c.divide(ctx, spans); err != nil {
 			return by, err
@@ -129,10 +129,10 @@ func (p *Producer) cut(ctx context.Context, s ecs.Scope) (*cutting, error) {
 	}
 	by.took += probes - c.probes
 	if c.contradicted != "" {
-		p.o.Log.WarnContext(ctx, "scope is read in one lane: its counts contradict each other", "account", s.Account, "region", s.Region, "instances", n, "err", c.contradicted)
+		p.o.Log.WarnContext(ctx, "scope is read in one lane: its counts contradict each other", "account", scope.Account, "region", scope.Region, "instances", count, "err", c.contradicted)
 		return by, nil
 	}
-	by.may, by.sizes = listingCalls(n, p.o.LaneSize), []int{0}
+	by.may, by.sizes = listingCalls(count, p.o.LaneSize), []int{0}
 	for i, sp := range spans {
 		last := len(by.sizes) - 1
 		if i > 0 && by.sizes[last]+sp.n > p.o.LaneSize {
@@ -141,7 +141,7 @@ func (p *Producer) cut(ctx context.Context, s ecs.Scope) (*cutting, error) {
 		}
 		by.sizes[last] += sp.n
 	}
-	p.o.Log.DebugContext(ctx, "scope cut", "account", s.Account, "region", s.Region, "instances", n, "lanes", len(by.sizes))
+	p.o.Log.DebugContext(ctx, "scope cut", "account", scope.Account, "region", scope.Region, "instances", count, "lanes", len(by.sizes))
 	return by, nil
 }
 

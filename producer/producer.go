@@ -182,19 +182,19 @@ func (p *Producer) accountsOf(ctx context.Context, req *event.ScanRequested) (ou
 	wanted := func(a ecs.Account) bool {
 		return len(req.Accounts) == 0 || slices.ContainsFunc(req.Accounts, func(name string) bool { return isCalled(a, name) })
 	}
-	for _, a := range accounts {
+	for _, account := range accounts {
 		switch {
-		case a.ID == "":
+		case account.ID == "":
 			out.all = false // it may be any
-		case wanted(a) || a.Excluded:
-			out.planned = append(out.planned, event.PlannedAccount{ID: a.ID, Name: label(a), Excluded: a.Excluded, AllRegions: len(req.Regions) == 0})
+		case wanted(account) || account.Excluded:
+			out.planned = append(out.planned, event.PlannedAccount{ID: account.ID, Name: label(account), Excluded: account.Excluded, AllRegions: len(req.Regions) == 0})
 		}
 		switch {
-		case !wanted(a) || a.Excluded:
-		case a.Err != nil:
-			failed = append(failed, failure(ecs.Scope{Account: a.ID}, "GetCallerIdentity", fmt.Errorf("account %s: %w", a, a.Err)))
+		case !wanted(account) || account.Excluded:
+		case account.Err != nil:
+			failed = append(failed, failure(ecs.Scope{Account: account.ID}, "GetCallerIdentity", fmt.Errorf("account %s: %w", account, account.Err)))
 		default:
-			out.ids = append(out.ids, a.ID)
+			out.ids = append(out.ids, account.ID)
 		}
 	}
 	for _, name := range req.Accounts {
@@ -209,11 +209,11 @@ func (p *Producer) accountsOf(ctx context.Context, req *event.ScanRequested) (ou
 }
 
 // label is what people call the account, "" where they call it by its id.
-func label(a ecs.Account) string {
-	if a.Name == a.ID {
+func label(account ecs.Account) string {
+	if account.Name == account.ID {
 		return ""
 	}
-	return clip(a.Name)
+	return clip(account.Name)
 }
 
 // accountsAtOnce bounds how many accounts are planned side by side. Most of the
@@ -259,11 +259,11 @@ func (p *Producer) planAccount(ctx context.Context, account string, wanted []str
 	var scopes []ecs.Scope
 	var failed []record.Failure
 	known := map[string]bool{}
-	for _, r := range regions {
-		if !known[r.ID] && (len(wanted) == 0 || slices.Contains(wanted, r.ID)) {
-			scopes = append(scopes, ecs.Scope{Account: account, Region: r.ID})
+	for _, region := range regions {
+		if !known[region.ID] && (len(wanted) == 0 || slices.Contains(wanted, region.ID)) {
+			scopes = append(scopes, ecs.Scope{Account: account, Region: region.ID})
 		}
-		known[r.ID] = true
+		known[region.ID] = true
 	}
 	for _, asked := range wanted {
 		if !known[asked] {
@@ -297,9 +297,9 @@ func validate(req *event.ScanRequested) error {
 
 // failure describes err for people and reports.
 func failure(s ecs.Scope, action string, err error) record.Failure {
-	f := record.Failure{Account: s.Account, Region: s.Region, API: action, Class: ecs.ClassOf(err).String(), Error: err.Error()}
+	cause := record.Failure{Account: s.Account, Region: s.Region, API: action, Class: ecs.ClassOf(err).String(), Error: err.Error()}
 	if e, ok := errors.AsType[*ecs.Error](err); ok {
-		f.API, f.Code, f.Mend, f.RequestID = e.Action, e.Code, e.Mend, e.RequestID
+		cause.API, cause.Code, cause.Mend, cause.RequestID = e.Action, e.Code, e.Mend, e.RequestID
 	}
-	return f
+	return cause
 }

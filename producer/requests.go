@@ -108,18 +108,18 @@ func NewRequests(o RequestOptions, roster *Roster, bus Publisher, running Runnin
 
 // Scan handles a request on shenscan.scan.
 func (q *Requests) Scan(ctx context.Context, body []byte) (*record.ScanReply, error) {
-	var r record.ScanRequest
-	if err := decode(body, &r); err != nil {
+	var request record.ScanRequest
+	if err := decode(body, &request); err != nil {
 		return nil, err
 	}
-	accounts, err := q.resolve(ctx, r.Accounts, r.Regions)
+	accounts, err := q.resolve(ctx, request.Accounts, request.Regions)
 	if err != nil {
 		return nil, err
 	}
-	slices.Sort(r.Regions)
+	slices.Sort(request.Regions)
 	req := &event.ScanRequested{
-		Kind: event.KindScan, Accounts: accounts, Regions: slices.Compact(r.Regions),
-		Reason: clip(r.Reason), ScanID: q.newID(event.KindScan),
+		Kind: event.KindScan, Accounts: accounts, Regions: slices.Compact(request.Regions),
+		Reason: clip(request.Reason), ScanID: q.newID(event.KindScan),
 	}
 	id, err := q.claim(ctx, req)
 	if err != nil {
@@ -162,13 +162,13 @@ func (q *Requests) Rescan(ctx context.Context, body []byte, caller string) (*rec
 	if !q.allow(caller) {
 		return nil, &RequestError{"429", fmt.Sprintf("more than %g requests a second from one caller; wait and ask again", q.o.CallerRate)}
 	}
-	var r record.RescanRequest
-	if err := decode(body, &r); err != nil {
+	var request record.RescanRequest
+	if err := decode(body, &request); err != nil {
 		return nil, err
 	}
 	reply := &record.RescanReply{Rejected: []record.Rejected{}}
 	var ids []string
-	for _, id := range r.InstanceIDs {
+	for _, id := range request.InstanceIDs {
 		switch {
 		case !IsInstanceID(id):
 			reply.Rejected = append(reply.Rejected, record.Rejected{InstanceID: clip(id), Error: "not an instance id: it looks like i-bp67acfmxazb4p0001"})
@@ -178,19 +178,19 @@ func (q *Requests) Rescan(ctx context.Context, body []byte, caller string) (*rec
 			ids = append(ids, id)
 		}
 	}
-	if len(r.InstanceIDs) == 0 {
+	if len(request.InstanceIDs) == 0 {
 		return nil, &RequestError{"400", `instance_ids is empty; send {"instance_ids":["i-…"]}`}
 	}
 	reply.Accepted = len(ids)
 	if len(ids) == 0 {
 		return reply, nil
 	}
-	req := &event.ScanRequested{Kind: event.KindRescan, InstanceIDs: ids, Reason: clip(r.Reason)}
+	req := &event.ScanRequested{Kind: event.KindRescan, InstanceIDs: ids, Reason: clip(request.Reason)}
 	var err error
-	if req.Accounts, err = q.resolve(ctx, some(r.Account), some(r.Region)); err != nil {
+	if req.Accounts, err = q.resolve(ctx, some(request.Account), some(request.Region)); err != nil {
 		return nil, err
 	}
-	req.Regions = some(r.Region)
+	req.Regions = some(request.Region)
 	a := &asked{req: req, span: trace.Current(ctx), answer: make(chan answered, 1)}
 	select {
 	case q.waiting <- a:
@@ -210,11 +210,11 @@ func (q *Requests) Rescan(ctx context.Context, body []byte, caller string) (*rec
 }
 
 // some is a list of s, an empty one where there is none.
-func some(s string) []string {
-	if s == "" {
+func some(text string) []string {
+	if text == "" {
 		return nil
 	}
-	return []string{s}
+	return []string{text}
 }
 
 // resolve refuses accounts and regions that are not there, before anything is
@@ -316,16 +316,16 @@ func (q *Requests) newID(kind event.Kind) string {
 
 func (q *Requests) allow(caller string) bool {
 	q.mu.Lock()
-	l, ok := q.callers[caller]
+	limiter, ok := q.callers[caller]
 	if !ok {
 		if len(q.callers) >= q.o.MaxCallers {
 			clear(q.callers) // forgetting is kinder than refusing strangers
 		}
-		l = rate.NewLimiter(rate.Limit(q.o.CallerRate), q.o.CallerBurst)
-		q.callers[caller] = l
+		limiter = rate.NewLimiter(rate.Limit(q.o.CallerRate), q.o.CallerBurst)
+		q.callers[caller] = limiter
 	}
 	q.mu.Unlock()
-	return l.AllowN(q.o.Now(), 1)
+	return limiter.AllowN(q.o.Now(), 1)
 }
 
 // decode reads a request strictly: a misspelt key would silently widen it.

@@ -136,17 +136,17 @@ func allowed(req *event.ScanRequested, s ecs.Scope) bool {
 }
 
 // rescanScope reads the instances and says of each whether it was found.
-func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, s ecs.Scope, ids []string, epoch time.Time, try string) error {
-	w := event.Walk{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Lane: try + ".0", Walk: try + ".0"}
-	planned := &event.ScopePlanned{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Plan: try, Lanes: []string{w.Lane}}
-	ended := &event.LaneEnded{ScanID: req.ScanID, Kind: event.KindRescan, Scope: s, Lane: w.Lane, Walk: w.Walk}
-	got := p.lookUp(ctx, s, ids, math.MaxInt)
+func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, scope ecs.Scope, ids []string, epoch time.Time, try string) error {
+	walk := event.Walk{ScanID: req.ScanID, Kind: event.KindRescan, Scope: scope, Lane: try + ".0", Walk: try + ".0"}
+	planned := &event.ScopePlanned{ScanID: req.ScanID, Kind: event.KindRescan, Scope: scope, Plan: try, Lanes: []string{walk.Lane}}
+	ended := &event.LaneEnded{ScanID: req.ScanID, Kind: event.KindRescan, Scope: scope, Lane: walk.Lane, Walk: walk.Walk}
+	got := p.lookUp(ctx, scope, ids, math.MaxInt)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	p.fill(ctx, s, got.found)
+	p.fill(ctx, scope, got.found)
 	for page := range slices.Chunk(got.found, ecs.MaxPage) {
-		m := &event.InstancesListed{Walk: w, Page: ended.Pages, Epoch: epoch.UnixNano(), Observed: got.observed.UnixNano()}
+		m := &event.InstancesListed{Walk: walk, Page: ended.Pages, Epoch: epoch.UnixNano(), Observed: got.observed.UnixNano()}
 		m.SetInstances(page)
 		if err := p.bus.Publish(ctx, m); err != nil {
 			return err
@@ -160,7 +160,7 @@ func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, s 
 	}
 	ended.NotFound, ended.NotRead = got.absent, got.unread
 	ended.Listed = len(got.found)
-	ended.Failure = failureOf(s, "DescribeInstances", got.err)
+	ended.Failure = failureOf(scope, "DescribeInstances", got.err)
 	if err := p.bus.Publish(ctx, ended); err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ type lookedUp struct {
 // lookUp asks for instances by their ids, ecs.MaxPage a call, until it has read
 // enough. What a page lacks was asked for until an answer held none of it and is
 // absent; where an answer contradicts itself or the question, it is unread.
-func (p *Producer) lookUp(ctx context.Context, s ecs.Scope, ids []string, enough int) lookedUp {
+func (p *Producer) lookUp(ctx context.Context, scope ecs.Scope, ids []string, enough int) lookedUp {
 	var all lookedUp
 	var mu sync.Mutex
 	var group errgroup.Group
@@ -193,7 +193,7 @@ func (p *Producer) lookUp(ctx context.Context, s ecs.Scope, ids []string, enough
 			if done {
 				return nil
 			}
-			got := p.lookUpChunk(ctx, s, chunk)
+			got := p.lookUpChunk(ctx, scope, chunk)
 			mu.Lock()
 			defer mu.Unlock()
 			all.add(&got)
@@ -207,19 +207,19 @@ func (p *Producer) lookUp(ctx context.Context, s ecs.Scope, ids []string, enough
 	return all
 }
 
-func (l *lookedUp) add(x *lookedUp) {
-	if len(x.found) > 0 && (l.observed.IsZero() || x.observed.Before(l.observed)) {
-		l.observed = x.observed
+func (l *lookedUp) add(lookedUp *lookedUp) {
+	if len(lookedUp.found) > 0 && (l.observed.IsZero() || lookedUp.observed.Before(l.observed)) {
+		l.observed = lookedUp.observed
 	}
-	l.found, l.absent, l.unread = append(l.found, x.found...), append(l.absent, x.absent...), append(l.unread, x.unread...)
+	l.found, l.absent, l.unread = append(l.found, lookedUp.found...), append(l.absent, lookedUp.absent...), append(l.unread, lookedUp.unread...)
 	if l.err == nil {
-		l.err = x.err
+		l.err = lookedUp.err
 	}
 }
 
-func (p *Producer) lookUpChunk(ctx context.Context, s ecs.Scope, chunk []string) lookedUp {
+func (p *Producer) lookUpChunk(ctx context.Context, scope ecs.Scope, chunk []string) lookedUp {
 	fetch, span := trace.Start(ctx, "fetch page", trace.Int("shenscan.instances", len(chunk)))
-	page, err := p.cloud.Instances(fetch, s, ecs.Query{InstanceIDs: chunk})
+	page, err := p.cloud.Instances(fetch, scope, ecs.Query{InstanceIDs: chunk})
 	span.End(err)
 	if err != nil {
 		return lookedUp{unread: chunk, err: err}
@@ -233,14 +233,14 @@ func (p *Producer) lookUpChunk(ctx context.Context, s ecs.Scope, chunk []string)
 		missing[id] = true
 	}
 	for i := range page.Instances {
-		x := &page.Instances[i]
-		if missing[x.ID] {
-			delete(missing, x.ID)
-			out.found = append(out.found, *x)
-		} else if !slices.Contains(chunk, x.ID) {
+		instance := &page.Instances[i]
+		if missing[instance.ID] {
+			delete(missing, instance.ID)
+			out.found = append(out.found, *instance)
+		} else if !slices.Contains(chunk, instance.ID) {
 			out.err = &ecs.Error{
-				Action: "DescribeInstances", Scope: s, Class: ecs.Contradicted, RequestID: page.RequestID,
-				Err:  fmt.Errorf("asked for %d instances by id, the answer holds %.64q, which is none of them", len(chunk), x.ID),
+				Action: "DescribeInstances", Scope: scope, Class: ecs.Contradicted, RequestID: page.RequestID,
+				Err:  fmt.Errorf("asked for %d instances by id, the answer holds %.64q, which is none of them", len(chunk), instance.ID),
 				Mend: "ask again; look at what stands between shenscan and the API if it stays so",
 			}
 		}
@@ -255,10 +255,10 @@ func (p *Producer) lookUpChunk(ctx context.Context, s ecs.Scope, chunk []string)
 }
 
 // failureOf is what a report says of err, nil where there is none.
-func failureOf(s ecs.Scope, action string, err error) *record.Failure {
+func failureOf(scope ecs.Scope, action string, err error) *record.Failure {
 	if err == nil {
 		return nil
 	}
-	f := failure(s, action, err)
+	f := failure(scope, action, err)
 	return &f
 }

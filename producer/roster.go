@@ -262,14 +262,14 @@ func (r *Roster) Regions(ctx context.Context, account string) ([]ecs.Region, err
 // accounts into ids. It returns a *RequestError for what is not there.
 func (r *Roster) Resolve(ctx context.Context, accounts, regions []string) (ids []string, err error) {
 	for _, name := range accounts {
-		a, err := r.Find(ctx, name)
+		account, err := r.Find(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		if a.ID == "" {
-			return nil, &RequestError{"503", fmt.Sprintf("account %s could not be identified: %v", a, a.Err)}
+		if account.ID == "" {
+			return nil, &RequestError{"503", fmt.Sprintf("account %s could not be identified: %v", account, account.Err)}
 		}
-		ids = append(ids, a.ID)
+		ids = append(ids, account.ID)
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)

@@ -25,17 +25,17 @@ func (p *Producer) HandleLane(ctx context.Context, job *event.LaneJob, try strin
 	}
 	defer pace.end()
 	l := &lane{p: p, job: job, try: try, query: query(job), spent: p.spendings.of(job)}
-	w, err := l.read(ctx)
+	walk, err := l.read(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if w != nil && w.busErr != nil {
-		return w.busErr
+	if walk != nil && walk.busErr != nil {
+		return walk.busErr
 	}
 	ended := &event.LaneEnded{ScanID: job.ScanID, Kind: event.KindScan, Scope: job.Scope, Lane: job.Lane, Walk: try, Counted: said(l.after)}
-	if w != nil {
-		ended.Walk, ended.Pages, ended.Instances, ended.IDs = w.Walk.Walk, w.pages, w.rows, w.ids
-		ended.Listed, ended.Created = w.listed, w.created
+	if walk != nil {
+		ended.Walk, ended.Pages, ended.Instances, ended.IDs = walk.Walk.Walk, walk.pages, walk.rows, walk.ids
+		ended.Listed, ended.Created = walk.listed, walk.created
 	}
 	if err != nil {
 		f := failure(job.Scope, "DescribeInstances", err)
@@ -64,44 +64,44 @@ type lane struct {
 // that nothing is lost whether the API's bounds are inclusive, half-open or
 // exclusive. within drops what is too much.
 func query(job *event.LaneJob) ecs.Query {
-	q := ecs.Query{CreatedFrom: job.From, CreatedTo: job.To}
-	if !q.CreatedFrom.IsZero() {
-		q.CreatedFrom = q.CreatedFrom.Add(-time.Minute)
+	asked := ecs.Query{CreatedFrom: job.From, CreatedTo: job.To}
+	if !asked.CreatedFrom.IsZero() {
+		asked.CreatedFrom = asked.CreatedFrom.Add(-time.Minute)
 	}
-	if !q.CreatedTo.IsZero() {
-		q.CreatedTo = q.CreatedTo.Add(time.Minute)
+	if !asked.CreatedTo.IsZero() {
+		asked.CreatedTo = asked.CreatedTo.Add(time.Minute)
 	}
-	return q
+	return asked
 }
 
 // read walks the lane until a walk agrees with the counts, twice at most. It
 // returns the last walk, if there was one.
-func (l *lane) read(ctx context.Context) (w *walk, err error) {
+func (l *lane) read(ctx context.Context) (walk *walk, err error) {
 	if err := l.countBefore(ctx); err != nil {
 		return nil, err
 	}
 	for again := false; ; again = true {
-		if w, err = l.walk(ctx); err != nil {
-			return w, err
+		if walk, err = l.walk(ctx); err != nil {
+			return walk, err
 		}
 		if l.after, err = l.count(ctx); err != nil {
-			return w, err
+			return walk, err
 		}
-		doubt := l.doubt(w)
+		doubt := l.doubt(walk)
 		if doubt == nil {
-			doubt, err = l.more(ctx, w)
+			doubt, err = l.more(ctx, walk)
 		}
 		if err != nil || doubt == nil {
-			return w, err
+			return walk, err
 		}
 		if again {
-			return w, doubt
+			return walk, doubt
 		}
 		l.p.o.Log.InfoContext(ctx, "the listing disagrees with the counts, the lane is walked again", "scan", l.job.ScanID,
 			"account", l.job.Scope.Account, "region", l.job.Scope.Region, "lane", l.job.Lane, "err", doubt)
 		// The count behind the first walk may be the one that is wrong.
 		if l.before, err = l.count(ctx); err != nil {
-			return w, err
+			return walk, err
 		}
 	}
 }
@@ -133,7 +133,7 @@ func (l *lane) count(ctx context.Context) (int, error) {
 // widen the range. Where the counts themselves lie so far apart that a whole
 // answer, or half of the lane, could be missing between them, one of the two is
 // no count: nothing that lies between them agrees with them.
-func (l *lane) doubt(w *walk) error {
+func (l *lane) doubt(walk *walk) error {
 	before, after := l.before, l.after
 	switch {
 	case before == ecs.NoCount && after == ecs.NoCount:
@@ -144,27 +144,27 @@ func (l *lane) doubt(w *walk) error {
 		after = before
 	}
 	fewest, most := min(before, after), max(before, after)
-	apart := most - fewest - w.created
+	apart := most - fewest - walk.created
 	wide := apart >= ecs.MaxPage || apart > 0 && 2*apart >= most
-	read := w.read - w.foreign // what was not asked for is in no count, and stands for nothing that is
-	if !wide && read >= fewest-w.created && read <= most+w.created {
+	read := walk.read - walk.foreign // what was not asked for is in no count, and stands for nothing that is
+	if !wide && read >= fewest-walk.created && read <= most+walk.created {
 		return nil
 	}
-	if w.foreign > 0 {
-		return l.contradicted("%d instances are counted before and %d after a listing of %d, of which %d are new, and %d more that were not created in the time that was asked for", before, after, read, w.created, w.foreign)
+	if walk.foreign > 0 {
+		return l.contradicted("%d instances are counted before and %d after a listing of %d, of which %d are new, and %d more that were not created in the time that was asked for", before, after, read, walk.created, walk.foreign)
 	}
-	return l.contradicted("%d instances are counted before and %d after a listing of %d, of which %d are new", before, after, w.read, w.created)
+	return l.contradicted("%d instances are counted before and %d after a listing of %d, of which %d are new", before, after, walk.read, walk.created)
 }
 
 // more asks, where nothing is counted, once more for a count, and how far the
 // list by page number reaches: a chain of tokens that was cut short is contradicted
 // by nothing else.
-func (l *lane) more(ctx context.Context, w *walk) (doubt, err error) {
+func (l *lane) more(ctx context.Context, walk *walk) (doubt, err error) {
 	if l.before != ecs.NoCount || l.after != ecs.NoCount {
 		return nil, nil // doubt had one of them
 	}
 	if l.after, err = l.count(ctx); err != nil || l.after != ecs.NoCount {
-		return l.doubt(w), err
+		return l.doubt(walk), err
 	}
 	cloud, ok := l.p.cloud.(pager)
 	if !ok || !l.job.From.IsZero() || !l.job.To.IsZero() {
@@ -173,12 +173,12 @@ func (l *lane) more(ctx context.Context, w *walk) (doubt, err error) {
 	if err := l.spend(); err != nil {
 		return nil, err
 	}
-	reaches, err := cloud.ListsUpTo(ctx, l.job.Scope, w.read+1)
-	before := w.read / ecs.MaxPage * ecs.MaxPage // on the pages before that one
-	if err != nil || reaches == ecs.NoCount || reaches == w.read || reaches < w.read && reaches > before {
+	reaches, err := cloud.ListsUpTo(ctx, l.job.Scope, walk.read+1)
+	before := walk.read / ecs.MaxPage * ecs.MaxPage // on the pages before that one
+	if err != nil || reaches == ecs.NoCount || reaches == walk.read || reaches < walk.read && reaches > before {
 		return nil, err // as far, or a few have gone since
 	}
-	return l.contradicted("%d instances are listed by tokens, and by page number the list reaches to %d", w.read, reaches), nil
+	return l.contradicted("%d instances are listed by tokens, and by page number the list reaches to %d", walk.read, reaches), nil
 }
 
 func (l *lane) contradicted(format string, args ...any) error {
@@ -261,7 +261,7 @@ const stale = time.Minute
 // error once the end is reached, so that the lane has all that could be read
 // and is not complete.
 func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
-	q := w.query
+	asked := w.query
 	seen := map[string]bool{}
 	var doubt error
 	for {
@@ -269,7 +269,7 @@ func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
 			return err
 		}
 		fetch, span := trace.Start(ctx, "fetch page", trace.Int("shenscan.page", len(seen)))
-		page, err := w.p.cloud.Instances(fetch, w.job.Scope, q)
+		page, err := w.p.cloud.Instances(fetch, w.job.Scope, asked)
 		span.End(err)
 		if err != nil {
 			return err
@@ -295,18 +295,18 @@ func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
 			}
 		}
 		seen[page.NextToken] = true
-		q.NextToken = page.NextToken
+		asked.NextToken = page.NextToken
 	}
 }
 
 // fill adds what the machines themselves answered. Where that cannot be read,
 // they are judged without it, as those are that were never asked.
-func (p *Producer) fill(ctx context.Context, s ecs.Scope, instances []ecs.Instance) {
+func (p *Producer) fill(ctx context.Context, scope ecs.Scope, instances []ecs.Instance) {
 	if p.o.Guests == nil || len(instances) == 0 {
 		return
 	}
-	if err := p.o.Guests.Fill(ctx, s, instances); err != nil {
-		p.o.Log.WarnContext(ctx, "what machines answered could not be read; they are judged without it", "account", s.Account, "region", s.Region, "err", err)
+	if err := p.o.Guests.Fill(ctx, scope, instances); err != nil {
+		p.o.Log.WarnContext(ctx, "what machines answered could not be read; they are judged without it", "account", scope.Account, "region", scope.Region, "err", err)
 	}
 }
 
@@ -332,25 +332,25 @@ func (w *walk) fresh(list []ecs.Instance) []ecs.Instance {
 		}
 	}()
 	for i := range list {
-		x := &list[i]
-		judged := judgedBy(x)
-		if was, isNew := w.known.add(maphash.String(idSeed, x.ID), judged); !isNew {
+		instance := &list[i]
+		judged := judgedBy(instance)
+		if was, isNew := w.known.add(maphash.String(idSeed, instance.ID), judged); !isNew {
 			if was != judged && w.differ == nil {
-				w.differ = fmt.Errorf("instance %.64q is listed twice, with another system, image or type each time", x.ID)
+				w.differ = fmt.Errorf("instance %.64q is listed twice, with another system, image or type each time", instance.ID)
 			}
 			continue
 		}
 		w.read++
-		at, ok := event.PackMinute(x.CreationTime)
+		at, ok := event.PackMinute(instance.CreationTime)
 		if ok && at >= w.since && at <= w.now {
 			w.created++
 		}
-		if ok && at > w.after && at < w.before || w.within(x) {
+		if ok && at > w.after && at < w.before || w.within(instance) {
 			w.listed++
-			if event.Fits(x) {
-				out = append(out, *x)
+			if event.Fits(instance) {
+				out = append(out, *instance)
 			} else if w.unfit == nil {
-				w.unfit = fmt.Errorf("instance %.64q takes more than a message holds, and is left out", x.ID)
+				w.unfit = fmt.Errorf("instance %.64q takes more than a message holds, and is left out", instance.ID)
 			}
 		} else if ok && (at < w.first || at > w.last) {
 			w.foreign++
@@ -373,27 +373,27 @@ func (w *walk) gather(ctx context.Context, answers <-chan answer) error {
 		if page.Len() == 0 {
 			return
 		}
-		m := &event.InstancesListed{Walk: w.Walk, Page: w.pages, Epoch: w.job.Epoch.UnixNano(), Observed: observed.UnixNano()}
+		listed := &event.InstancesListed{Walk: w.Walk, Page: w.pages, Epoch: w.job.Epoch.UnixNano(), Observed: observed.UnixNano()}
 		w.pages++
 		w.rows += page.Len()
-		page.Put(m)
-		publishing.Go(func() error { return w.p.bus.Publish(ctx, m) })
+		page.Put(listed)
+		publishing.Go(func() error { return w.p.bus.Publish(ctx, listed) })
 	}
 	for {
 		select {
-		case a, open := <-answers:
+		case answer, open := <-answers:
 			if !open {
 				flush()
 				return publishing.Wait()
 			}
-			for i := range a.instances {
+			for i := range answer.instances {
 				if page.Len() == 0 {
 					// The page is as old as the oldest that is in it.
-					observed = a.observed
+					observed = answer.observed
 					wait.Reset(w.p.o.PageWait)
 				}
-				page.Add(&a.instances[i])
-				w.ids += event.IDSum(a.instances[i].ID)
+				page.Add(&answer.instances[i])
+				w.ids += event.IDSum(answer.instances[i].ID)
 				if page.Full() {
 					flush()
 				}
@@ -476,19 +476,19 @@ type idSlot struct{ id, with uint64 }
 
 // add adds a hash and what comes with it. It reports whether the hash is new,
 // and what came with it before.
-func (s *idSet) add(h, with uint64) (was uint64, isNew bool) {
+func (s *idSet) add(hash, with uint64) (was uint64, isNew bool) {
 	if 2*s.n >= len(s.slots) {
 		s.grow()
 	}
-	h = max(h, 1)
+	hash = max(hash, 1)
 	mask := uint64(len(s.slots) - 1)
-	at := h & mask
+	at := hash & mask
 	for ; s.slots[at].id != 0; at = (at + 1) & mask {
-		if s.slots[at].id == h {
+		if s.slots[at].id == hash {
 			return s.slots[at].with, false
 		}
 	}
-	s.slots[at] = idSlot{h, with}
+	s.slots[at] = idSlot{hash, with}
 	s.n++
 	return 0, true
 }

@@ -23,14 +23,14 @@ type cache[E any] [cacheSets][cacheWays]atomic.Pointer[E]
 
 func (c *cache[E]) set(h uint64) *[cacheWays]atomic.Pointer[E] { return &c[h&(cacheSets-1)] }
 
-func (c *cache[E]) put(h uint64, e *E) {
-	set := c.set(h)
+func (c *cache[E]) put(hash uint64, e *E) {
+	set := c.set(hash)
 	for i := range set {
 		if set[i].CompareAndSwap(nil, e) {
 			return
 		}
 	}
-	set[h>>32%cacheWays].Store(e)
+	set[hash>>32%cacheWays].Store(e)
 }
 
 // Classifier judges Facts for fixed targets. It is safe for concurrent use. It
@@ -85,15 +85,15 @@ func (r *Ruleset) NewClassifier(targets []Target) *Classifier {
 	if len(targets) == 0 {
 		targets = DefaultTargets()
 	}
-	c := &Classifier{
+	classifier := &Classifier{
 		r: r, targets: append([]Target(nil), targets...), seed: maphash.MakeSeed(),
 		systems: new(cache[System]), hosts: new(cache[Host]), verdict: new(cache[remembered]),
 		softs: map[software]uint32{}, hards: map[hardware]uint32{},
 	}
 	for i := range targets {
-		c.ids = append(c.ids, targets[i].ID)
+		classifier.ids = append(classifier.ids, targets[i].ID)
 	}
-	return c
+	return classifier
 }
 
 // Targets are the ids of the targets, in the order of the verdicts.
@@ -123,17 +123,17 @@ func Pair(s *System, m *Host) uint64 { return uint64(s.no)<<32 | uint64(m.no) }
 
 // Judge says what the rule set says of a system on a host, both read by this
 // Classifier. The result is shared and must not be changed.
-func (c *Classifier) Judge(s *System, m *Host) *Classification {
-	pair := Pair(s, m)
-	h := mix(pair, pair>>32)
-	set := c.verdict.set(h)
+func (c *Classifier) Judge(system *System, host *Host) *Classification {
+	pair := Pair(system, host)
+	hash := mix(pair, pair>>32)
+	set := c.verdict.set(hash)
 	for i := range set {
 		if e := set[i].Load(); e != nil && e.pair == pair {
 			return e.cl
 		}
 	}
-	e := &remembered{pair, c.Evaluate(s, m)}
-	c.verdict.put(h, e)
+	e := &remembered{pair, c.Evaluate(system, host)}
+	c.verdict.put(hash, e)
 	return e.cl
 }
 
@@ -145,29 +145,29 @@ func (c *Classifier) Evaluate(s *System, m *Host) *Classification {
 }
 
 // System reads the operating system, from memory where the same facts were
-// read before on whatever machine. f is not kept.
-func (c *Classifier) System(f *Facts) *System {
-	h := c.hash(f)
-	set := c.systems.set(h)
+// read before on whatever machine. facts is not kept.
+func (c *Classifier) System(facts *Facts) *System {
+	hash := c.hash(facts)
+	set := c.systems.set(hash)
 	for i := range set {
-		if e := set[i].Load(); e != nil && e.hash == h && e.facts.sameSoftware(f) {
+		if e := set[i].Load(); e != nil && e.hash == hash && e.facts.sameSoftware(facts) {
 			return e
 		}
 	}
-	e := &System{hash: h, facts: f.Software().clone()}
-	e.id = e.facts.identify()
-	e.soft = c.r.software(&e.facts, &e.id)
-	e.no = c.number(&e.soft, len(e.id.conflicts)+len(e.id.alts) > 0)
-	c.systems.put(h, e)
-	return e
+	system := &System{hash: hash, facts: facts.Software().clone()}
+	system.id = system.facts.identify()
+	system.soft = c.r.software(&system.facts, &system.id)
+	system.no = c.number(&system.soft, len(system.id.conflicts)+len(system.id.alts) > 0)
+	c.systems.put(hash, system)
+	return system
 }
 
 // number numbers what rules look at. An identity with contradictions is alone:
 // they are part of what is said of it.
-func (c *Classifier) number(s *software, alone bool) uint32 {
+func (c *Classifier) number(software *software, alone bool) uint32 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n, ok := c.softs[*s]; ok && !alone {
+	if n, ok := c.softs[*software]; ok && !alone {
 		return n
 	}
 	c.next++
@@ -177,22 +177,22 @@ func (c *Classifier) number(s *software, alone bool) uint32 {
 	if len(c.softs) >= maxNumbered {
 		clear(c.softs)
 	}
-	c.softs[*s] = c.next
+	c.softs[*software] = c.next
 	return c.next
 }
 
 // Host looks up the machine.
 func (c *Classifier) Host(hw Hardware) *Host {
-	h := c.hashHardware(&hw)
-	set := c.hosts.set(h)
+	hash := c.hashHardware(&hw)
+	set := c.hosts.set(hash)
 	for i := range set {
-		if e := set[i].Load(); e != nil && e.hash == h && e.from.same(&hw) {
+		if e := set[i].Load(); e != nil && e.hash == hash && e.from.same(&hw) {
 			return e
 		}
 	}
 	hw.InstanceType, hw.InstanceFamily = strings.Clone(hw.InstanceType), strings.Clone(hw.InstanceFamily)
-	e := &Host{hash: h, from: hw, machine: c.r.machine(hw)}
-	key := c.r.hardware(&e.machine, c.targets)
+	host := &Host{hash: hash, from: hw, machine: c.r.machine(hw)}
+	key := c.r.hardware(&host.machine, c.targets)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n, ok := c.hards[key]
@@ -204,28 +204,28 @@ func (c *Classifier) Host(hw Hardware) *Host {
 		n = c.next
 		c.hards[key] = n
 	}
-	e.no = n
-	c.hosts.put(h, e)
-	return e
+	host.no = n
+	c.hosts.put(hash, host)
+	return host
 }
 
 // sameSoftware is == but for the machine. The compiler would make a call for
 // every string, the empty ones included.
-func (f *Facts) sameSoftware(o *Facts) bool {
-	a, b, g, h := &f.Image, &o.Image, &f.Guest, &o.Guest
-	return eq(f.ImageID, o.ImageID) && eq(f.OSName, o.OSName) &&
-		eq(f.OSNameEn, o.OSNameEn) && eq(f.OSType, o.OSType) && eq(f.Name, o.Name) &&
-		eq(a.Name, b.Name) && eq(a.Family, b.Family) && eq(a.Platform, b.Platform) && eq(a.OSName, b.OSName) &&
-		eq(a.OSNameEn, b.OSNameEn) && eq(a.OSType, b.OSType) && eq(a.Architecture, b.Architecture) && eq(a.BootMode, b.BootMode) &&
-		eq(a.Owner, b.Owner) && eq(a.Status, b.Status) && a.Presence == b.Presence &&
-		a.IoOptimized == b.IoOptimized && a.NVMe == b.NVMe && a.CheckVirtio == b.CheckVirtio && a.CheckNVMe == b.CheckNVMe &&
-		a.CheckXen == b.CheckXen && a.CheckFstab == b.CheckFstab && a.CheckGRUB == b.CheckGRUB && a.CheckSupported == b.CheckSupported &&
-		eq(a.CheckOSVersion, b.CheckOSVersion) && eq(a.CheckKernel, b.CheckKernel) &&
-		eq(a.TagOSVersion, b.TagOSVersion) && eq(a.TagKernelVersion, b.TagKernelVersion) &&
-		eq(a.Offered, b.Offered) && eq(a.Refused, b.Refused) && eq(a.Fleet, b.Fleet) &&
-		eq(g.Release, h.Release) && eq(g.Kernel, h.Kernel) && eq(g.Architecture, h.Architecture) &&
-		g.Virtio == h.Virtio && g.NVMe == h.NVMe && g.XenResidue == h.XenResidue && g.DeviceNames == h.DeviceNames &&
-		g.SecuritySoft == h.SecuritySoft && g.FreeBSDPatch == h.FreeBSDPatch && g.SystemFiles == h.SystemFiles && g.Up == h.Up
+func (f *Facts) sameSoftware(facts *Facts) bool {
+	imageFacts, b, guest, h := &f.Image, &facts.Image, &f.Guest, &facts.Guest
+	return eq(f.ImageID, facts.ImageID) && eq(f.OSName, facts.OSName) &&
+		eq(f.OSNameEn, facts.OSNameEn) && eq(f.OSType, facts.OSType) && eq(f.Name, facts.Name) &&
+		eq(imageFacts.Name, b.Name) && eq(imageFacts.Family, b.Family) && eq(imageFacts.Platform, b.Platform) && eq(imageFacts.OSName, b.OSName) &&
+		eq(imageFacts.OSNameEn, b.OSNameEn) && eq(imageFacts.OSType, b.OSType) && eq(imageFacts.Architecture, b.Architecture) && eq(imageFacts.BootMode, b.BootMode) &&
+		eq(imageFacts.Owner, b.Owner) && eq(imageFacts.Status, b.Status) && imageFacts.Presence == b.Presence &&
+		imageFacts.IoOptimized == b.IoOptimized && imageFacts.NVMe == b.NVMe && imageFacts.CheckVirtio == b.CheckVirtio && imageFacts.CheckNVMe == b.CheckNVMe &&
+		imageFacts.CheckXen == b.CheckXen && imageFacts.CheckFstab == b.CheckFstab && imageFacts.CheckGRUB == b.CheckGRUB && imageFacts.CheckSupported == b.CheckSupported &&
+		eq(imageFacts.CheckOSVersion, b.CheckOSVersion) && eq(imageFacts.CheckKernel, b.CheckKernel) &&
+		eq(imageFacts.TagOSVersion, b.TagOSVersion) && eq(imageFacts.TagKernelVersion, b.TagKernelVersion) &&
+		eq(imageFacts.Offered, b.Offered) && eq(imageFacts.Refused, b.Refused) && eq(imageFacts.Fleet, b.Fleet) &&
+		eq(guest.Release, h.Release) && eq(guest.Kernel, h.Kernel) && eq(guest.Architecture, h.Architecture) &&
+		guest.Virtio == h.Virtio && guest.NVMe == h.NVMe && guest.XenResidue == h.XenResidue && guest.DeviceNames == h.DeviceNames &&
+		guest.SecuritySoft == h.SecuritySoft && guest.FreeBSDPatch == h.FreeBSDPatch && guest.SystemFiles == h.SystemFiles && guest.Up == h.Up
 }
 
 func eq(a, b string) bool { return len(a) == len(b) && (a == "" || a == b) }
@@ -237,19 +237,19 @@ func (h *Hardware) same(o *Hardware) bool {
 
 // hash covers what tells the software of a fleet apart; equality decides about
 // the rest.
-func (c *Classifier) hash(f *Facts) uint64 {
-	text := f.ImageID
+func (c *Classifier) hash(facts *Facts) uint64 {
+	text := facts.ImageID
 	if text == "" {
-		text = f.OSName
+		text = facts.OSName
 		if text == "" {
-			text = f.Name
+			text = facts.Name
 		}
 	}
 	h := maphash.String(c.seed, text)
-	if f.Guest.Kernel != "" {
-		h = mix(h, maphash.String(c.seed, f.Guest.Kernel))
+	if facts.Guest.Kernel != "" {
+		h = mix(h, maphash.String(c.seed, facts.Guest.Kernel))
 	}
-	return mix(h, uint64(f.Image.Presence)|uint64(len(f.OSName))<<8)
+	return mix(h, uint64(facts.Image.Presence)|uint64(len(facts.OSName))<<8)
 }
 
 func (c *Classifier) hashHardware(h *Hardware) uint64 {
@@ -271,12 +271,12 @@ func (f *Facts) clone() Facts {
 	for _, s := range all {
 		n += len(*s)
 	}
-	var b strings.Builder
-	b.Grow(n)
+	var builder strings.Builder
+	builder.Grow(n)
 	for _, s := range all {
-		b.WriteString(*s)
+		builder.WriteString(*s)
 	}
-	text := b.String()
+	text := builder.String()
 	for _, s := range all {
 		*s, text = text[:len(*s)], text[len(*s):]
 	}

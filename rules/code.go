@@ -25,7 +25,7 @@ var code = sync.OnceValue(func() []byte { return hashSource(source) })
 // hashSource hashes the files in the order of their names. An error is a part of
 // the hash: the files are in the binary, and only a directory could not be read.
 func hashSource(files fs.FS) []byte {
-	h := sha256.New()
+	hash := sha256.New()
 	err := fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || strings.HasSuffix(path, "_test.go") {
 			return err
@@ -36,12 +36,12 @@ func hashSource(files fs.FS) []byte {
 		}
 		// A checkout may end lines in another way.
 		content := sha256.Sum256(bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")))
-		h.Write([]byte(path))
-		h.Write(content[:])
+		hash.Write([]byte(path))
+		hash.Write(content[:])
 		return nil
 	})
 	if err != nil {
-		h.Write([]byte(err.Error()))
+		hash.Write([]byte(err.Error()))
 	}
-	return h.Sum(nil)
+	return hash.Sum(nil)
 }

@@ -113,14 +113,14 @@ type machineMatcher struct {
 // Compile checks def and makes it executable. The error is
 // CompileErrors.
 func Compile(def Definition, familyTable string) (*Ruleset, error) {
-	r := &Ruleset{def: def, byID: map[string]*rule{}}
-	r.def.Rules = slices.Clone(def.Rules)
-	c := compiler{r: r}
+	ruleset := &Ruleset{def: def, byID: map[string]*rule{}}
+	ruleset.def.Rules = slices.Clone(def.Rules)
+	c := compiler{r: ruleset}
 	c.families(familyTable)
 	c.support()
-	for i := range r.def.Rules {
-		r.def.Rules[i].inherit()
-		c.rule(&r.def.Rules[i])
+	for i := range ruleset.def.Rules {
+		ruleset.def.Rules[i].inherit()
+		c.rule(&ruleset.def.Rules[i])
 	}
 	for i := range def.Overrides {
 		c.override(&def.Overrides[i])
@@ -132,10 +132,10 @@ func Compile(def Definition, familyTable string) (*Ruleset, error) {
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
-	r.index()
-	r.warnings = lint(r)
-	r.digest = digest(&r.def, familyTable)
-	return r, nil
+	ruleset.index()
+	ruleset.warnings = lint(ruleset)
+	ruleset.digest = digest(&ruleset.def, familyTable)
+	return ruleset, nil
 }
 
 // index sorts the rules by what they are tried for.
@@ -165,11 +165,11 @@ func (r *Ruleset) Definition() *Definition { return &r.def }
 
 // Rule returns the rule of that id.
 func (r *Ruleset) Rule(id string) (*Rule, bool) {
-	c, ok := r.byID[id]
+	rule, ok := r.byID[id]
 	if !ok {
 		return nil, false
 	}
-	return c.src, true
+	return rule.src, true
 }
 
 // Warnings are rules that overlap or can never fire.
@@ -181,15 +181,15 @@ func (r *Ruleset) Families() *family.Table { return r.families }
 // digest is over the rules, the families and the code that reads names and tries
 // rules.
 func digest(def *Definition, families string) string {
-	h := sha256.New()
-	b, err := json.Marshal(def)
+	hash := sha256.New()
+	encoded, err := json.Marshal(def)
 	if err != nil { // strings, numbers and maps of strings only
-		b = []byte(err.Error())
+		encoded = []byte(err.Error())
 	}
-	h.Write(b)
-	h.Write([]byte(families))
-	h.Write(code())
-	return hex.EncodeToString(h.Sum(nil))[:12]
+	hash.Write(encoded)
+	hash.Write([]byte(families))
+	hash.Write(code())
+	return hex.EncodeToString(hash.Sum(nil))[:12]
 }
 
 type compiler struct {
@@ -202,33 +202,33 @@ func (c *compiler) bad(part, format string, args ...any) {
 }
 
 func (c *compiler) families(table string) {
-	var b strings.Builder
-	b.WriteString(table)
+	var builder strings.Builder
+	builder.WriteString(table)
 	for i := range c.r.def.Families {
-		f := &c.r.def.Families[i]
+		familyRow := &c.r.def.Families[i]
 		row := []string{
-			f.Family, fmt.Sprint(f.Generation), f.Class, f.Virtualization, or(f.Arch, "x86_64"), or(f.Vendor, "intel"),
-			or(f.Lifecycle, "current"), or(f.NVMe, "unknown"), or(f.Boot, "unknown"), or(f.Source, "overlay"), "",
+			familyRow.Family, fmt.Sprint(familyRow.Generation), familyRow.Class, familyRow.Virtualization, or(familyRow.Arch, "x86_64"), or(familyRow.Vendor, "intel"),
+			or(familyRow.Lifecycle, "current"), or(familyRow.NVMe, "unknown"), or(familyRow.Boot, "unknown"), or(familyRow.Source, "overlay"), "",
 		}
-		change := strings.Join(f.TypeChangeTo, " ")
-		if f.NoTypeChange {
+		change := strings.Join(familyRow.TypeChangeTo, " ")
+		if familyRow.NoTypeChange {
 			change = "none"
 		}
 		if strings.ContainsAny(strings.Join(row, "")+change, "\t\n\r") {
-			c.bad("family "+f.Family, "a value holds a tab or line break")
+			c.bad("family "+familyRow.Family, "a value holds a tab or line break")
 			continue
 		}
 		text := "\n" + strings.Join(row, "\t")
 		if change != "" {
-			text += "\n" + f.Family + "\t" + change
+			text += "\n" + familyRow.Family + "\t" + change
 		}
 		if _, err := family.ParseTable(text); err != nil {
-			c.bad("family "+f.Family, "%v", err)
+			c.bad("family "+familyRow.Family, "%v", err)
 			continue
 		}
-		b.WriteString(text)
+		builder.WriteString(text)
 	}
-	t, err := family.ParseTable(b.String())
+	t, err := family.ParseTable(builder.String())
 	if err != nil {
 		c.bad("families", "%v", err)
 		t, _ = family.ParseTable("")
@@ -255,11 +255,11 @@ func (c *compiler) support() {
 	}
 }
 
-func or(s, fallback string) string {
-	if s == "" {
+func or(text, fallback string) string {
+	if text == "" {
 		return fallback
 	}
-	return s
+	return text
 }
 
 // inherit gives a class of SHENLONG that the rule does not name what it says of
@@ -310,14 +310,14 @@ func (c *compiler) rule(src *Rule) {
 	c.r.byID[src.ID] = out
 }
 
-func validID(s string) bool {
-	for i := 0; i < len(s); i++ {
-		ch := s[i]
+func validID(text string) bool {
+	for i := 0; i < len(text); i++ {
+		ch := text[i]
 		if (ch < 'a' || ch > 'z') && (ch < '0' || ch > '9') && (ch != '.' && ch != '-' || i == 0) {
 			return false
 		}
 	}
-	return s != "" && len(s) <= 64
+	return text != "" && len(text) <= 64
 }
 
 func (c *compiler) verdicts(part string, out *rule) {
@@ -388,13 +388,13 @@ func (c *compiler) setVerdicts(part string, out *rule, verdicts map[string]strin
 }
 
 func (c *compiler) remedies(part string, src *Rule) {
-	for _, u := range src.Remedies {
-		if _, ok := c.r.def.Remedies[u.ID]; !ok {
-			c.bad(part, "remedy %q is not in remedies", u.ID)
+	for _, remedyUse := range src.Remedies {
+		if _, ok := c.r.def.Remedies[remedyUse.ID]; !ok {
+			c.bad(part, "remedy %q is not in remedies", remedyUse.ID)
 		}
-		for _, t := range u.Targets {
+		for _, t := range remedyUse.Targets {
 			if _, ok := parseClass(t); !ok {
-				c.bad(part, "remedy %s: target %q is none of %s", u.ID, t, ClassList())
+				c.bad(part, "remedy %s: target %q is none of %s", remedyUse.ID, t, ClassList())
 			}
 		}
 	}
@@ -407,7 +407,7 @@ func (c *compiler) remedies(part string, src *Rule) {
 
 func (c *compiler) override(o *Override) {
 	part := "override " + o.Rule
-	r, ok := c.r.byID[o.Rule]
+	rule, ok := c.r.byID[o.Rule]
 	if !ok {
 		c.bad(part, "there is no rule %q", o.Rule)
 		return
@@ -415,16 +415,16 @@ func (c *compiler) override(o *Override) {
 	if o.Reason == "" {
 		c.bad(part, "no reason is given")
 	}
-	r.disabled = r.disabled || o.Disabled
-	c.setVerdicts(part, r, o.Verdicts)
+	rule.disabled = rule.disabled || o.Disabled
+	c.setVerdicts(part, rule, o.Verdicts)
 	for class := ClassShenlong6 + 1; class < classes; class++ {
-		if _, named := o.Verdicts[class.String()]; !named && r.has[class] && len(o.Verdicts) > 0 {
-			r.level[class] = Worse(r.level[class], r.level[class-1])
+		if _, named := o.Verdicts[class.String()]; !named && rule.has[class] && len(o.Verdicts) > 0 {
+			rule.level[class] = Worse(rule.level[class], rule.level[class-1])
 		}
 	}
 	for name := range o.Verdicts {
 		if class, ok := parseClass(name); ok {
-			r.reason[class] = o.Reason
+			rule.reason[class] = o.Reason
 		}
 	}
 	if o.Confidence != "" {
@@ -432,8 +432,8 @@ func (c *compiler) override(o *Override) {
 		if err != nil {
 			c.bad(part, "%v", err)
 		}
-		for i := range r.confidence {
-			r.confidence[i] = conf
+		for i := range rule.confidence {
+			rule.confidence[i] = conf
 		}
 	}
 	if len(o.Verdicts) == 0 && o.Confidence == "" && !o.Disabled {
@@ -444,14 +444,14 @@ func (c *compiler) override(o *Override) {
 // monotone holds every rule to "never milder on a later class of SHENLONG than
 // on an earlier one".
 func (c *compiler) monotone() {
-	for _, r := range c.r.rules {
+	for _, rule := range c.r.rules {
 		for later := ClassShenlong6 + 1; later < classes; later++ {
 			earlier := later - 1
 			switch {
-			case r.has[later] && !r.has[earlier] && r.stage == StageOS:
-				c.bad("rule "+r.src.ID, "has a verdict for %s and none for %s", later, earlier)
-			case r.has[earlier] && Worse(r.level[earlier], r.level[later]) != r.level[later]:
-				c.bad("rule "+r.src.ID, "is milder on %s (%s) than on %s (%s)", later, r.level[later], earlier, r.level[earlier])
+			case rule.has[later] && !rule.has[earlier] && rule.stage == StageOS:
+				c.bad("rule "+rule.src.ID, "has a verdict for %s and none for %s", later, earlier)
+			case rule.has[earlier] && Worse(rule.level[earlier], rule.level[later]) != rule.level[later]:
+				c.bad("rule "+rule.src.ID, "is milder on %s (%s) than on %s (%s)", later, rule.level[later], earlier, rule.level[earlier])
 			}
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/shenscan/shenscan/rules/version"
 )
 
-func (c *compiler) when(part string, w *When, m *matcher) {
+func (c *compiler) when(part string, w *When, matcher *matcher) {
 	if w.Systems != "" {
 		list, ok := c.r.def.Systems[w.Systems]
 		switch {
@@ -18,131 +18,131 @@ func (c *compiler) when(part string, w *When, m *matcher) {
 		case len(w.Family) > 0 || w.Version != "":
 			c.bad(part, "systems stands in place of family and version")
 		}
-		m.systems = c.systems(part, list)
+		matcher.systems = c.systems(part, list)
 	} else if len(w.Family) == 0 {
 		c.bad(part, "when.family is empty: write \"*\" for every operating system")
 	}
-	c.osFamilies(part, w.Family, m)
-	m.except = c.systems(part, w.Except)
-	c.versions(part, w, m)
-	m.edition, m.arch, m.owner, m.flavours = w.Edition, w.Arch, w.Owner, w.KernelFlavour
-	c.facts(part, w, m)
+	c.osFamilies(part, w.Family, matcher)
+	matcher.except = c.systems(part, w.Except)
+	c.versions(part, w, matcher)
+	matcher.edition, matcher.arch, matcher.owner, matcher.flavours = w.Edition, w.Arch, w.Owner, w.KernelFlavour
+	c.facts(part, w, matcher)
 	switch w.Mismatch {
 	case "", "arch", "boot-mode", "to-nvme", "to-virtio", "type-change", "platform-offers", "platform-refuses", "fleet-up", "fleet-kernel":
 	default:
 		c.bad(part, "mismatch %q is none of arch, boot-mode, to-nvme, to-virtio, type-change, platform-offers, platform-refuses, fleet-up, fleet-kernel", w.Mismatch)
 	}
-	m.mismatch = w.Mismatch
-	m.source = c.machine(part, w.Source)
-	m.target = c.machine(part, w.Target)
+	matcher.mismatch = w.Mismatch
+	matcher.source = c.machine(part, w.Source)
+	matcher.target = c.machine(part, w.Target)
 }
 
 // systems compiles a list of operating systems.
 func (c *compiler) systems(part string, list []OSMatch) []system {
 	var out []system
 	for i := range list {
-		e := &list[i]
+		osMatch := &list[i]
 		var x system
-		c.osFamilies(part, e.Family, &x.match)
+		c.osFamilies(part, osMatch.Family, &x.match)
 		var err error
-		if x.versions, err = parseRange(e.Version); err != nil {
-			c.bad(part, "%v: %v", e.Family, err)
+		if x.versions, err = parseRange(osMatch.Version); err != nil {
+			c.bad(part, "%v: %v", osMatch.Family, err)
 		}
-		if e.Kernel != "" {
-			k, err := parseKernelRange(e.Kernel)
+		if osMatch.Kernel != "" {
+			kernelRange, err := parseKernelRange(osMatch.Kernel)
 			if err != nil {
-				c.bad(part, "%v: kernel: %v", e.Family, err)
+				c.bad(part, "%v: kernel: %v", osMatch.Family, err)
 			}
-			x.match.kernel = &k
+			x.match.kernel = &kernelRange
 		}
 		out = append(out, x)
 	}
 	return out
 }
 
-func (c *compiler) osFamilies(part string, list []string, m *matcher) {
+func (c *compiler) osFamilies(part string, list []string, matcher *matcher) {
 	known := distro.Families()
-	for _, f := range list {
-		switch f {
+	for _, field := range list {
+		switch field {
 		case "*":
-			m.any = true
+			matcher.any = true
 		case "windows":
-			m.windows = Yes
+			matcher.windows = Yes
 		case "not-windows":
-			m.windows = No
+			matcher.windows = No
 		default:
-			name, edition, _ := strings.Cut(f, "/")
+			name, edition, _ := strings.Cut(field, "/")
 			if !slices.Contains(known, name) {
 				c.bad(part, "family %q is not known", name)
 			}
-			m.families = append(m.families, famEdition{name, edition})
+			matcher.families = append(matcher.families, famEdition{name, edition})
 		}
 	}
 }
 
-func (c *compiler) versions(part string, w *When, m *matcher) {
+func (c *compiler) versions(part string, when *When, matcher *matcher) {
 	var err error
-	switch w.Version {
+	switch when.Version {
 	case "":
 	case "missing":
-		m.missing = true
+		matcher.missing = true
 	default:
-		m.versioned = true
-		if m.versions, err = parseRange(w.Version); err != nil {
+		matcher.versioned = true
+		if matcher.versions, err = parseRange(when.Version); err != nil {
 			c.bad(part, "version: %v", err)
 		}
 	}
-	if w.Kernel != "" {
-		k, err := parseKernelRange(w.Kernel)
+	if when.Kernel != "" {
+		kernelRange, err := parseKernelRange(when.Kernel)
 		if err != nil {
 			c.bad(part, "kernel: %v", err)
 		}
-		m.kernel = &k
+		matcher.kernel = &kernelRange
 	}
-	if w.KernelNot != "" {
-		k, n := version.Parse(w.KernelNot)
+	if when.KernelNot != "" {
+		bound, n := version.Parse(when.KernelNot)
 		if n == 0 {
-			c.bad(part, "kernel_not: %q has no version", w.KernelNot)
+			c.bad(part, "kernel_not: %q has no version", when.KernelNot)
 		}
-		m.kernelNot = &k
+		matcher.kernelNot = &bound
 	}
 }
 
-func (c *compiler) facts(part string, w *When, m *matcher) {
-	names := make([]string, 0, len(w.Facts))
-	for name := range w.Facts {
+func (c *compiler) facts(part string, when *When, matcher *matcher) {
+	names := make([]string, 0, len(when.Facts))
+	for name := range when.Facts {
 		names = append(names, name)
 	}
 	sort.Strings(names)
 	for _, name := range names {
-		f, ok := factNamed(name)
+		fact, ok := factNamed(name)
 		if !ok {
 			c.bad(part, "fact %q is none of %s", name, strings.Join(factNames[:], ", "))
 			continue
 		}
-		fm := factMatch{fact: f}
-		for _, v := range w.Facts[name] {
-			t, err := ParseTri(v)
+		fm := factMatch{fact: fact}
+		for _, v := range when.Facts[name] {
+			tri, err := ParseTri(v)
 			if err != nil {
 				c.bad(part, "fact %s: %v", name, err)
 			}
-			fm.allowed[t] = true
+			fm.allowed[tri] = true
 		}
-		m.facts = append(m.facts, fm)
+		matcher.facts = append(matcher.facts, fm)
 	}
 }
 
-func (c *compiler) machine(part string, w *MachineMatch) *machineMatcher {
-	if w == nil {
+func (c *compiler) machine(part string, machineMatch *MachineMatch) *machineMatcher {
+	if machineMatch == nil {
 		return nil
 	}
-	m := &machineMatcher{MachineMatch: *w}
-	if w.Generation != "" {
-		g, err := parseRange(w.Generation)
+	matcher := &machineMatcher{MachineMatch: *machineMatch}
+	if machineMatch.Generation != "" {
+		interval, err := parseRange(machineMatch.Generation)
 		if err != nil {
 			c.bad(part, "generation: %v", err)
 		}
-		m.generation, m.ranged = g, true
+		matcher.generation, matcher.ranged = interval, true
 	}
-	return m
+	return matcher
 }

@@ -236,7 +236,7 @@ func (o *Observation) UnmarshalYAML(unmarshal func(any) error) error {
 
 // Facts are the facts that o spells.
 func (o *Observation) Facts() Facts {
-	f := Facts{
+	facts := Facts{
 		Name: o.Name, OSName: o.OSName, OSNameEn: o.OSNameEn, OSType: o.OSType, ImageID: o.ImageID,
 		InstanceType: o.InstanceType, IoOptimized: o.IoOptimized, OSNVMe: o.OSNVMe, Running: o.Running,
 		Image: ImageFacts{
@@ -251,7 +251,7 @@ func (o *Observation) Facts() Facts {
 		},
 	}
 	if o.ImageMissing {
-		f.Image.Presence = ImageMissing
+		facts.Image.Presence = ImageMissing
 	}
-	return f
+	return facts
 }

@@ -54,41 +54,41 @@ type osJudgement struct {
 // judgeOS runs the rules of a stage that judges operating systems for one
 // candidate: the first that certainly matches ends it, those that possibly match
 // are kept, the worst counts.
-func (r *Ruleset) judgeOS(stage string, t *Target, k *candidate, p *profile, tr tracer) osJudgement {
+func (r *Ruleset) judgeOS(stage string, target *Target, candidate *candidate, profile *profile, tr tracer) osJudgement {
 	var out osJudgement
-	remaining, n, levels := k.span, 0, Compatible
+	remaining, n, levels := candidate.span, 0, Compatible
 	confidence := High
-	for _, rl := range r.byOS[stage][k.family] {
-		if !rl.has[t.Class] {
+	for _, rl := range r.byOS[stage][candidate.family] {
+		if !rl.has[target.Class] {
 			continue
 		}
-		o, why := rl.match.os(k, p, remaining)
-		if o != outcomeNo {
-			if why = rl.match.machines(p, t); why != "" {
-				o = outcomeNo
+		outcome, why := rl.match.os(candidate, profile, remaining)
+		if outcome != outcomeNo {
+			if why = rl.match.machines(profile, target); why != "" {
+				outcome = outcomeNo
 			}
 		}
-		if o == outcomeNo {
-			trace(tr, t, rl, "no: "+why)
+		if outcome == outcomeNo {
+			trace(tr, target, rl, "no: "+why)
 			continue
 		}
-		level := rl.level[t.Class]
+		level := rl.level[target.Class]
 		if n > 0 && level != levels {
 			out.partial = true
 		}
-		confidence = min(confidence, rl.certainty(t.Class, p))
+		confidence = min(confidence, rl.certainty(target.Class, profile))
 		out.legacy = out.legacy || rl.src.Legacy
 		if n == 0 || level.severity() > out.level.severity() {
 			out.judged = judged{rule: rl, level: level, confidence: confidence}
 			levels = level
 		}
 		n++
-		if o == outcomeCertain {
-			trace(tr, t, rl, "matches")
+		if outcome == outcomeCertain {
+			trace(tr, target, rl, "matches")
 			break
 		}
-		trace(tr, t, rl, "matches a part of the releases that it may be")
-		if versions, versioned := rl.match.releases(k, remaining); versioned {
+		trace(tr, target, rl, "matches a part of the releases that it may be")
+		if versions, versioned := rl.match.releases(candidate, remaining); versioned {
 			remaining = remaining.minus(versions)
 		}
 		if remaining.empty() {
@@ -99,20 +99,20 @@ func (r *Ruleset) judgeOS(stage string, t *Target, k *candidate, p *profile, tr 
 	if out.partial {
 		out.confidence = Low
 	}
-	if k.span != k.stated && out.rule != nil && out.rule.match.versioned && !k.stated.within(out.rule.match.versions) {
+	if candidate.span != candidate.stated && out.rule != nil && out.rule.match.versioned && !candidate.stated.within(out.rule.match.versions) {
 		out.confidence = min(out.confidence, Medium) // the release was inferred from the kernel
 	}
 	return out
 }
 
 // certainty is the confidence of a rule's verdict, with what confirms it.
-func (r *rule) certainty(c Class, p *profile) Confidence {
-	for _, f := range r.confirmed[c] {
+func (r *rule) certainty(class Class, p *profile) Confidence {
+	for _, f := range r.confirmed[class] {
 		if p.facts[f] == Yes {
 			return High
 		}
 	}
-	return r.confidence[c]
+	return r.confidence[class]
 }
 
 func trace(tr tracer, t *Target, r *rule, what string) {
@@ -131,15 +131,15 @@ type evaluation struct {
 }
 
 // evaluate judges a profile for the targets.
-func (r *Ruleset) evaluate(p *profile, id *identity, targets []Target, tr tracer) *Classification {
-	e := evaluation{r: r, p: p, id: id, tr: tr}
-	e.cands = append(e.cands, newCandidate(p.os.Family, p.os.Version, p.os.ServicePack, p.os.Edition, p.os.Kernel))
+func (r *Ruleset) evaluate(profile *profile, id *identity, targets []Target, tr tracer) *Classification {
+	e := evaluation{r: r, p: profile, id: id, tr: tr}
+	e.cands = append(e.cands, newCandidate(profile.os.Family, profile.os.Version, profile.os.ServicePack, profile.os.Edition, profile.os.Kernel))
 	if id.several {
 		e.cands = e.cands[:0]
 	}
 	if !id.settled || id.several {
 		for _, a := range id.alts {
-			e.cands = append(e.cands, newCandidate(a.family, a.version, a.sp, a.edition, p.os.Kernel))
+			e.cands = append(e.cands, newCandidate(a.family, a.version, a.sp, a.edition, profile.os.Kernel))
 		}
 	}
 	conflicts := slices.Clip(id.conflicts)
@@ -158,40 +158,40 @@ func (r *Ruleset) evaluate(p *profile, id *identity, targets []Target, tr tracer
 	for i := range targets {
 		conflicts = append(conflicts, targets[i].conflicts...)
 	}
-	c := &Classification{OS: p.os, Conflicts: conflicts, Verdicts: make([]Verdict, 0, len(targets))}
+	classification := &Classification{OS: profile.os, Conflicts: conflicts, Verdicts: make([]Verdict, 0, len(targets))}
 	for i := range targets {
-		c.Verdicts = append(c.Verdicts, e.verdict(&targets[i]))
+		classification.Verdicts = append(classification.Verdicts, e.verdict(&targets[i]))
 	}
 	six := Target{ID: ClassShenlong6.String(), Class: ClassShenlong6}
 	for i := range e.cands {
-		c.Legacy = c.Legacy || r.judgeOS(StageOS, &six, &e.cands[i], p, nil).legacy
+		classification.Legacy = classification.Legacy || r.judgeOS(StageOS, &six, &e.cands[i], profile, nil).legacy
 	}
-	return c
+	return classification
 }
 
 // os is the judgement of a stage on the operating system: of the chosen
 // identity, or of one that contradicts it, whichever is worse.
-func (e *evaluation) os(stage string, t *Target) osJudgement {
-	out := e.r.judgeOS(stage, t, &e.cands[0], e.p, e.tr)
+func (e *evaluation) os(stage string, target *Target) osJudgement {
+	out := e.r.judgeOS(stage, target, &e.cands[0], e.p, e.tr)
 	if e.p.unsure {
 		out.confidence = min(out.confidence, Medium)
 	}
 	for i := 1; i < len(e.cands); i++ {
-		k := &e.cands[i]
-		alt := e.r.judgeOS(stage, t, k, e.p, e.tr)
+		candidate := &e.cands[i]
+		alt := e.r.judgeOS(stage, target, candidate, e.p, e.tr)
 		most := Low
-		if k.byKernel {
+		if candidate.byKernel {
 			most = Medium
 		}
-		if !k.byKernel || alt.level.severity() > out.level.severity() {
+		if !candidate.byKernel || alt.level.severity() > out.level.severity() {
 			out.confidence = min(out.confidence, most)
 		}
 		if alt.level.severity() > out.level.severity() {
 			alt.confidence = min(alt.confidence, most)
 			alt.legacy = alt.legacy || out.legacy
-			alt.prefix = "The running kernel " + e.p.os.Kernel + " belongs to " + osText(k.family, k.version) + ", which is older than the release, and the older of the two counts. "
-			if !k.byKernel && !e.id.several {
-				alt.prefix = "The evidence contradicts itself, and the worse reading counts: " + osText(e.p.os.Family, e.p.os.Version) + " or " + osText(k.family, k.version) + ". "
+			alt.prefix = "The running kernel " + e.p.os.Kernel + " belongs to " + osText(candidate.family, candidate.version) + ", which is older than the release, and the older of the two counts. "
+			if !candidate.byKernel && !e.id.several {
+				alt.prefix = "The evidence contradicts itself, and the worse reading counts: " + osText(e.p.os.Family, e.p.os.Version) + " or " + osText(candidate.family, candidate.version) + ". "
 			}
 			out = alt
 		}
@@ -210,54 +210,54 @@ func osText(family, version string) string {
 }
 
 // verdict judges one target.
-func (e *evaluation) verdict(t *Target) Verdict {
+func (e *evaluation) verdict(target *Target) Verdict {
 	var found []judged
 	partial := false
-	observed := e.observed(t)
+	observed := e.observed(target)
 	if observed != nil {
 		found = append(found, *observed)
 	}
 	runs := observed != nil && observed.level == Compatible // else what was seen speaks against it
-	for _, stage := range e.r.stages(t, e.p, runs) {
-		o := e.os(stage, t)
-		partial = partial || o.partial || e.contradicted() || o.rule != nil && o.rule.match.missing
-		if o.rule == nil { // the rule set has no catch-all
-			o.judged = judged{rule: unnamed(stage), level: Unknown, confidence: Low}
+	for _, stage := range e.r.stages(target, e.p, runs) {
+		osJudgement := e.os(stage, target)
+		partial = partial || osJudgement.partial || e.contradicted() || osJudgement.rule != nil && osJudgement.rule.match.missing
+		if osJudgement.rule == nil { // the rule set has no catch-all
+			osJudgement.judged = judged{rule: unnamed(stage), level: Unknown, confidence: Low}
 		}
-		if o.partial && o.level != Compatible && e.p.os.Version != "" {
-			o.prefix += fmt.Sprintf("Of the release only %q is known, and the worst it can be counts. ", e.p.os.Version)
+		if osJudgement.partial && osJudgement.level != Compatible && e.p.os.Version != "" {
+			osJudgement.prefix += fmt.Sprintf("Of the release only %q is known, and the worst it can be counts. ", e.p.os.Version)
 		}
-		found = append(found, e.answered(stage, t, &o))
+		found = append(found, e.answered(stage, target, &osJudgement))
 	}
 	for _, rl := range e.r.others {
-		if !rl.has[t.Class] {
+		if !rl.has[target.Class] {
 			continue
 		}
 		if runs && rl.stage == StageFinding && rl.match.target == nil && rl.match.mismatch == "" {
-			trace(e.tr, t, rl, "no: it runs on such a machine already")
+			trace(e.tr, target, rl, "no: it runs on such a machine already")
 			continue
 		}
-		o, why := rl.match.os(&e.cands[0], e.p, e.cands[0].span)
-		if o != outcomeNo {
-			if why = rl.match.machines(e.p, t); why != "" {
-				o = outcomeNo
+		outcome, why := rl.match.os(&e.cands[0], e.p, e.cands[0].span)
+		if outcome != outcomeNo {
+			if why = rl.match.machines(e.p, target); why != "" {
+				outcome = outcomeNo
 			}
 		}
-		if o == outcomeNo {
-			trace(e.tr, t, rl, "no: "+why)
+		if outcome == outcomeNo {
+			trace(e.tr, target, rl, "no: "+why)
 			continue
 		}
-		trace(e.tr, t, rl, "matches")
-		j := judged{rule: rl, level: rl.level[t.Class], confidence: rl.certainty(t.Class, e.p)}
+		trace(e.tr, target, rl, "matches")
+		j := judged{rule: rl, level: rl.level[target.Class], confidence: rl.certainty(target.Class, e.p)}
 		if rl.match.looksAt(factOutOfSupport) {
 			j.prefix = "Standard support of this release ended on " + e.p.support + ". "
 		}
 		if rl.match.fleet() {
-			j.prefix = e.p.siblings(t).sentence(t.Class)
+			j.prefix = e.p.siblings(target).sentence(target.Class)
 		}
 		found = append(found, j)
 	}
-	return e.assemble(t, found, partial)
+	return e.assemble(target, found, partial)
 }
 
 // answered is a stage's judgement, or what other instances of the image or the
@@ -266,36 +266,36 @@ func (e *evaluation) verdict(t *Target) Verdict {
 // release is not known is no answer; instances of a class say nothing of which
 // systems one of its families accepts. NVMe is a question of its own, which
 // neither answers: the initramfs of each machine is its own.
-func (e *evaluation) answered(stage string, t *Target, o *osJudgement) judged {
-	if o.level != Unknown || stage == StageNVMe || e.contradicted() {
-		return o.judged
+func (e *evaluation) answered(stage string, target *Target, osJudgement *osJudgement) judged {
+	if osJudgement.level != Unknown || stage == StageNVMe || e.contradicted() {
+		return osJudgement.judged
 	}
 	named := e.p.os.Family != distro.Unknown && (e.p.os.Family != distro.OtherLinux || e.p.os.Version != "")
-	byName, bySiblings := named && !o.rule.match.missing, stage == StageOS || t.Family == ""
+	byName, bySiblings := named && !osJudgement.rule.match.missing, stage == StageOS || target.Family == ""
 	for _, rl := range e.r.rules {
 		fleet := rl.match.fleet()
-		if rl.stage != StageAnswer || rl.disabled || !rl.has[t.Class] || fleet && !bySiblings || !fleet && !byName {
+		if rl.stage != StageAnswer || rl.disabled || !rl.has[target.Class] || fleet && !bySiblings || !fleet && !byName {
 			continue
 		}
 		if out, why := rl.match.os(&e.cands[0], e.p, e.cands[0].span); out != outcomeCertain {
-			trace(e.tr, t, rl, "no: "+why)
+			trace(e.tr, target, rl, "no: "+why)
 			continue
 		}
-		if why := rl.match.machines(e.p, t); why != "" {
-			trace(e.tr, t, rl, "no: "+why)
+		if why := rl.match.machines(e.p, target); why != "" {
+			trace(e.tr, target, rl, "no: "+why)
 			continue
 		}
-		trace(e.tr, t, rl, "matches")
+		trace(e.tr, target, rl, "matches")
 		out := judged{
-			rule: rl, level: rl.level[t.Class], confidence: rl.confidence[t.Class],
-			prefix: fmt.Sprintf("By its operating system alone it would be %s (%s). ", o.level, o.rule.id()),
+			rule: rl, level: rl.level[target.Class], confidence: rl.confidence[target.Class],
+			prefix: fmt.Sprintf("By its operating system alone it would be %s (%s). ", osJudgement.level, osJudgement.rule.id()),
 		}
 		if fleet {
-			out.prefix += e.p.siblings(t).sentence(t.Class)
+			out.prefix += e.p.siblings(target).sentence(target.Class)
 		}
 		return out
 	}
-	return o.judged
+	return osJudgement.judged
 }
 
 // contradicted says whether an identity contradicts the chosen one.
@@ -307,15 +307,15 @@ func (e *evaluation) contradicted() bool {
 // that was observed on the target's class needs no judgement of its release
 // there; that the platform accepts it is seen for the class and the family where
 // it runs, not for other families.
-func (r *Ruleset) stages(t *Target, p *profile, observed bool) []string {
+func (r *Ruleset) stages(target *Target, profile *profile, observed bool) []string {
 	out := make([]string, 0, 3)
 	if !observed {
 		out = append(out, StageOS)
 	}
-	if t.AttachesNVMe() {
+	if target.AttachesNVMe() {
 		out = append(out, StageNVMe)
 	}
-	if (t.Class == ClassShenlong8 || slices.Contains(r.def.Restricted, t.Family)) && (!observed || t.Family != "" && !p.isThere(t)) {
+	if (target.Class == ClassShenlong8 || slices.Contains(r.def.Restricted, target.Family)) && (!observed || target.Family != "" && !profile.isThere(target)) {
 		out = append(out, StagePlatform)
 	}
 	return out
@@ -330,25 +330,25 @@ func unnamed(stage string) *rule {
 // observed is the finding that the instance already runs on the target's class
 // or family, if it does: that proves its system there and nowhere else. Where it
 // is seen that its last start there failed, that is the finding.
-func (e *evaluation) observed(t *Target) *judged {
+func (e *evaluation) observed(target *Target) *judged {
 	class, ok := e.p.machine.class()
-	same := ok && class == t.Class || t.Family != "" && e.p.isThere(t)
+	same := ok && class == target.Class || target.Family != "" && e.p.isThere(target)
 	if !e.p.running || !same {
 		return nil
 	}
 	for _, rl := range e.r.rules {
-		if rl.stage != StageObserved || rl.disabled || !rl.has[t.Class] {
+		if rl.stage != StageObserved || rl.disabled || !rl.has[target.Class] {
 			continue
 		}
 		if o, _ := rl.match.os(&e.cands[0], e.p, e.cands[0].span); o != outcomeCertain {
 			continue
 		}
-		trace(e.tr, t, rl, "matches")
-		out := &judged{rule: rl, level: rl.level[t.Class], confidence: rl.confidence[t.Class]}
+		trace(e.tr, target, rl, "matches")
+		out := &judged{rule: rl, level: rl.level[target.Class], confidence: rl.confidence[target.Class]}
 		if out.level != Compatible {
 			return out
 		}
-		if os := e.os(StageOS, t); os.level != Compatible {
+		if os := e.os(StageOS, target); os.level != Compatible {
 			if os.level == Incompatible || e.p.facts[factGuestUp] != Yes {
 				out.confidence = Low
 			}
@@ -368,62 +368,62 @@ func (r *rule) id() string {
 }
 
 // assemble makes the verdict of everything that fired, the worst first.
-func (e *evaluation) assemble(t *Target, found []judged, confirm bool) Verdict {
+func (e *evaluation) assemble(target *Target, found []judged, confirm bool) Verdict {
 	slices.SortStableFunc(found, func(a, b judged) int {
 		if d := b.level.severity() - a.level.severity(); d != 0 {
 			return d
 		}
 		return stageOrder(a.rule.stage) - stageOrder(b.rule.stage)
 	})
-	v := Verdict{Target: t.ID, Remedies: []Remedy{}, Checks: make([]string, 0, 8)}
-	v.Checks = append(v.Checks, baseChecks[:]...)
+	verdict := Verdict{Target: target.ID, Remedies: []Remedy{}, Checks: make([]string, 0, 8)}
+	verdict.Checks = append(verdict.Checks, baseChecks[:]...)
 	if isWindows(e.p.os.Family) {
-		v.Checks = append(v.Checks, windowsChecks[:]...)
+		verdict.Checks = append(verdict.Checks, windowsChecks[:]...)
 	}
 	for i := range found {
 		j := &found[i]
-		v.Findings = append(v.Findings, Finding{
-			Rule: j.rule.src.ID, Level: j.level, Confidence: j.confidence, Reason: j.prefix + j.rule.reason[t.Class], Source: j.rule.source,
+		verdict.Findings = append(verdict.Findings, Finding{
+			Rule: j.rule.src.ID, Level: j.level, Confidence: j.confidence, Reason: j.prefix + j.rule.reason[target.Class], Source: j.rule.source,
 		})
 		for _, k := range j.rule.src.Checks {
-			if !slices.Contains(v.Checks, k) {
-				v.Checks = append(v.Checks, k)
+			if !slices.Contains(verdict.Checks, k) {
+				verdict.Checks = append(verdict.Checks, k)
 			}
 		}
 		if j.level != Compatible {
-			e.remedies(&v, t, j.rule)
+			e.remedies(&verdict, target, j.rule)
 		}
 	}
-	if confirm && !slices.Contains(v.Checks, checkVersion) {
-		v.Checks = append(v.Checks, checkVersion)
+	if confirm && !slices.Contains(verdict.Checks, checkVersion) {
+		verdict.Checks = append(verdict.Checks, checkVersion)
 	}
-	f := &v.Findings[0]
-	v.Level, v.Confidence, v.Rule, v.Reason, v.Source = f.Level, f.Confidence, f.Rule, f.Reason, f.Source
-	v.HangsOnUp = found[0].hangs
-	if v.Level == Compatible { // no firmer than the weakest of what it rests on
+	f := &verdict.Findings[0]
+	verdict.Level, verdict.Confidence, verdict.Rule, verdict.Reason, verdict.Source = f.Level, f.Confidence, f.Rule, f.Reason, f.Source
+	verdict.HangsOnUp = found[0].hangs
+	if verdict.Level == Compatible { // no firmer than the weakest of what it rests on
 		for i := range found {
 			if found[i].rule.stage != StageAdvisory {
-				v.Confidence = min(v.Confidence, found[i].confidence)
+				verdict.Confidence = min(verdict.Confidence, found[i].confidence)
 			}
 		}
 	}
-	e.prefer(&v)
-	e.stays(&v, t)
-	return v
+	e.prefer(&verdict)
+	e.stays(&verdict, target)
+	return verdict
 }
 
 // prefer puts a newer system before the lifting of a restriction where the
 // system is past its support: what is to be replaced anyway is not worth a
 // request that cannot be taken back.
-func (e *evaluation) prefer(v *Verdict) {
+func (e *evaluation) prefer(verdict *Verdict) {
 	if e.p.facts[factOutOfSupport] != Yes {
 		return
 	}
-	lift := slices.IndexFunc(v.Remedies, func(m Remedy) bool { return m.ID == liftRestriction })
-	replace := slices.IndexFunc(v.Remedies, func(m Remedy) bool { return m.ID == replaceOS })
+	lift := slices.IndexFunc(verdict.Remedies, func(m Remedy) bool { return m.ID == liftRestriction })
+	replace := slices.IndexFunc(verdict.Remedies, func(m Remedy) bool { return m.ID == replaceOS })
 	if lift >= 0 && lift < replace {
-		m := v.Remedies[replace]
-		v.Remedies = slices.Insert(slices.Delete(v.Remedies, replace, replace+1), lift, m)
+		m := verdict.Remedies[replace]
+		verdict.Remedies = slices.Insert(slices.Delete(verdict.Remedies, replace, replace+1), lift, m)
 	}
 }
 
@@ -432,40 +432,40 @@ func stageOrder(stage string) int {
 }
 
 // remedies adds what helps against a rule on a target.
-func (e *evaluation) remedies(v *Verdict, t *Target, rl *rule) {
+func (e *evaluation) remedies(verdict *Verdict, target *Target, rl *rule) {
 	for i := range rl.src.Remedies {
-		u := &rl.src.Remedies[i]
-		if slices.Contains(u.NotFor, e.p.os.Family) || len(u.Targets) > 0 && !slices.Contains(u.Targets, t.Class.String()) {
+		remedyUse := &rl.src.Remedies[i]
+		if slices.Contains(remedyUse.NotFor, e.p.os.Family) || len(remedyUse.Targets) > 0 && !slices.Contains(remedyUse.Targets, target.Class.String()) {
 			continue
 		}
-		if u.ID == stayGen5 && (t.Class == ClassKVM || e.p.os.Arch == "arm64" || e.p.machine.Virtualization == family.Shenlong) {
+		if remedyUse.ID == stayGen5 && (target.Class == ClassKVM || e.p.os.Arch == "arm64" || e.p.machine.Virtualization == family.Shenlong) {
 			continue // there is no Arm family of the 5th generation, and what runs on SHENLONG stays there
 		}
-		if slices.ContainsFunc(v.Remedies, func(m Remedy) bool { return m.ID == u.ID && m.To == u.To }) {
+		if slices.ContainsFunc(verdict.Remedies, func(m Remedy) bool { return m.ID == remedyUse.ID && m.To == remedyUse.To }) {
 			continue
 		}
-		d := e.r.def.Remedies[u.ID]
-		text := d.Text
-		if u.To != "" {
-			text = strings.ReplaceAll(text, "{to}", u.To)
+		remedyDef := e.r.def.Remedies[remedyUse.ID]
+		text := remedyDef.Text
+		if remedyUse.To != "" {
+			text = strings.ReplaceAll(text, "{to}", remedyUse.To)
 		}
-		if u.Note != "" {
-			text += " " + u.Note
+		if remedyUse.Note != "" {
+			text += " " + remedyUse.Note
 		}
-		v.Remedies = append(v.Remedies, Remedy{ID: u.ID, To: u.To, Families: d.Families, Text: text, Steps: d.Steps, Benefit: d.Benefit, Drawback: d.Drawback})
+		verdict.Remedies = append(verdict.Remedies, Remedy{ID: remedyUse.ID, To: remedyUse.To, Families: remedyDef.Families, Text: text, Steps: remedyDef.Steps, Benefit: remedyDef.Benefit, Drawback: remedyDef.Drawback})
 	}
 }
 
 // stays adds what depends on where the instance runs: on SHENLONG it can stay
 // there, which is the way out of any move that it does not survive; on the
 // target itself it may have been moved already and not come back.
-func (e *evaluation) stays(v *Verdict, t *Target) {
+func (e *evaluation) stays(verdict *Verdict, t *Target) {
 	id := stayFamily
 	if e.p.isThere(t) {
 		id = afterFailedMove
 	}
 	d, ok := e.r.def.Remedies[id]
-	if ok && v.Level != Compatible && e.p.machine.Virtualization == family.Shenlong {
-		v.Remedies = append(v.Remedies, Remedy{ID: id, Text: d.Text, Steps: d.Steps, Benefit: d.Benefit, Drawback: d.Drawback})
+	if ok && verdict.Level != Compatible && e.p.machine.Virtualization == family.Shenlong {
+		verdict.Remedies = append(verdict.Remedies, Remedy{ID: id, Text: d.Text, Steps: d.Steps, Benefit: d.Benefit, Drawback: d.Drawback})
 	}
 }

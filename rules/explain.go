@@ -37,19 +37,19 @@ type Explanation struct {
 	Digest         string              `json:"ruleset"`
 }
 
-// Explain classifies f and keeps account of every rule that was considered.
-func (r *Ruleset) Explain(f *Facts, targets []Target) *Explanation {
+// Explain classifies facts and keeps account of every rule that was considered.
+func (r *Ruleset) Explain(facts *Facts, targets []Target) *Explanation {
 	if len(targets) == 0 {
 		targets = DefaultTargets()
 	}
-	id := f.identify()
-	p := r.profile(f, &id)
-	out := &Explanation{Machine: p.machine, Digest: r.digest, Targets: make([]TargetExplanation, len(targets))}
+	id := facts.identify()
+	profile := r.profile(facts, &id)
+	out := &Explanation{Machine: profile.machine, Digest: r.digest, Targets: make([]TargetExplanation, len(targets))}
 	at := map[string]int{}
 	for i := range targets {
 		at[targets[i].ID] = i
 	}
-	out.Classification = r.evaluate(&p, &id, targets, func(t *Target, rl *rule, what string) {
+	out.Classification = r.evaluate(&profile, &id, targets, func(t *Target, rl *rule, what string) {
 		te := &out.Targets[at[t.ID]]
 		for i := range te.Considered {
 			if c := &te.Considered[i]; c.Rule == rl.src.ID {
@@ -62,13 +62,13 @@ func (r *Ruleset) Explain(f *Facts, targets []Target) *Explanation {
 		te.Considered = append(te.Considered, Considered{Rule: rl.src.ID, Stage: rl.stage, Outcome: what})
 	})
 	for i := range out.Targets {
-		v, te := &out.Classification.Verdicts[i], &out.Targets[i]
-		te.Target, te.Verdict, te.Confidence, te.Winner, te.Why = v.Target, v.Level, v.Confidence, v.Rule, v.Reason
+		verdict, te := &out.Classification.Verdicts[i], &out.Targets[i]
+		te.Target, te.Verdict, te.Confidence, te.Winner, te.Why = verdict.Target, verdict.Level, verdict.Confidence, verdict.Rule, verdict.Reason
 		for j := range te.Considered {
-			te.Considered[j].Won = te.Considered[j].Rule == v.Rule
+			te.Considered[j].Won = te.Considered[j].Rule == verdict.Rule
 		}
 	}
-	for _, c := range f.claims(nil) {
+	for _, c := range facts.claims(nil) {
 		out.Seen = append(out.Seen, Seen{Field: c.field, Text: c.text, Evidence: c.evidence, Says: c.says()})
 	}
 	return out
@@ -76,22 +76,22 @@ func (r *Ruleset) Explain(f *Facts, targets []Target) *Explanation {
 
 // says is the claim in a few words.
 func (c *claim) says() string {
-	s := c.Family
+	family := c.Family
 	if c.el > 0 {
-		s = "an Enterprise Linux kernel"
+		family = "an Enterprise Linux kernel"
 	}
-	var b strings.Builder
+	var text strings.Builder
 	for _, part := range []struct{ label, text string }{{" ", c.Version}, {" service pack ", c.ServicePack}, {" ", c.Edition}, {" ", c.Arch}} {
 		if part.text != "" {
-			b.WriteString(part.label + part.text)
+			text.WriteString(part.label + part.text)
 		}
 	}
 	for i := range c.Also {
-		b.WriteString(" and " + osName(c.Also[i].Family, c.Also[i].Version, c.Also[i].ServicePack))
+		text.WriteString(" and " + osName(c.Also[i].Family, c.Also[i].Version, c.Also[i].ServicePack))
 	}
-	s += b.String()
+	family += text.String()
 	if c.Unreal {
-		s += " (and a version that never existed)"
+		family += " (and a version that never existed)"
 	}
-	return s
+	return family
 }

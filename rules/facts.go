@@ -108,28 +108,28 @@ type machine struct {
 }
 
 // software derives what the rules look at from everything but the machine.
-func (r *Ruleset) software(f *Facts, id *identity) software {
-	g, im := &f.Guest, &f.Image
-	proven := first(g.Virtio, im.CheckVirtio)
-	s := software{guestNVMe: g.NVMe, checkNVMe: im.CheckNVMe, imageNVMe: im.NVMe}
-	s.os, s.unsure, s.owner = id.os, id.free || id.newest == distro.NextMinor || f.lostImage(id), strings.ToLower(im.Owner)
+func (r *Ruleset) software(facts *Facts, id *identity) software {
+	guest, im := &facts.Guest, &facts.Image
+	proven := first(guest.Virtio, im.CheckVirtio)
+	s := software{guestNVMe: guest.NVMe, checkNVMe: im.CheckNVMe, imageNVMe: im.NVMe}
+	s.os, s.unsure, s.owner = id.os, id.free || id.newest == distro.NextMinor || facts.lostImage(id), strings.ToLower(im.Owner)
 	s.facts = [numFacts]Tri{
 		factImageIO:      im.IoOptimized,
 		factSupported:    im.CheckSupported,
-		factXenResidue:   g.XenResidue,
-		factDeviceNames:  first(g.DeviceNames, not(im.CheckFstab), not(im.CheckGRUB)),
-		factSecuritySoft: g.SecuritySoft,
-		factFreeBSDPatch: g.FreeBSDPatch,
-		factSystemFiles:  g.SystemFiles,
+		factXenResidue:   guest.XenResidue,
+		factDeviceNames:  first(guest.DeviceNames, not(im.CheckFstab), not(im.CheckGRUB)),
+		factSecuritySoft: guest.SecuritySoft,
+		factFreeBSDPatch: guest.FreeBSDPatch,
+		factSystemFiles:  guest.SystemFiles,
 		factImageMissing: yes(im.Presence == ImageMissing),
 		factDeprecated:   yes(strings.EqualFold(im.Status, "Deprecated")),
 		factAMD:          yes(id.amd),
 		factNotR2:        yes(id.notR2),
 		factVirtioSeen:   proven,
-		factGuestUp:      g.Up,
+		factGuestUp:      guest.Up,
 	}
 	if im.CheckGRUB == No || im.CheckFstab == No {
-		s.facts[factDeviceNames] = first(g.DeviceNames, Yes)
+		s.facts[factDeviceNames] = first(guest.DeviceNames, Yes)
 	}
 	s.support = r.endOfSupport(&s.os)
 	s.facts[factOutOfSupport] = yes(s.support != "")
@@ -143,8 +143,8 @@ func (r *Ruleset) software(f *Facts, id *identity) software {
 	s.facts[factBootMode] = yes(im.BootMode != "")
 	s.offered, s.refused = im.Offered, im.Refused
 	s.offeredClasses, s.refusedClasses = r.answered(im)
-	s.facts[factImageKernel] = f.kernelOfImage()
-	s.fleet = f.fleet(&id.os)
+	s.facts[factImageKernel] = facts.kernelOfImage()
+	s.fleet = facts.fleet(&id.os)
 	return s
 }
 
@@ -182,20 +182,20 @@ func (r *Ruleset) answered(im *ImageFacts) (offered, refused [classes]bool) {
 }
 
 // offers says whether the platform answered that it offers the image there.
-func (p *profile) offers(t *Target) bool {
-	if t.Family != "" {
-		return hasWord(p.offered, t.Family)
+func (p *profile) offers(target *Target) bool {
+	if target.Family != "" {
+		return hasWord(p.offered, target.Family)
 	}
-	return p.offeredClasses[t.Class]
+	return p.offeredClasses[target.Class]
 }
 
 // refuses says whether the platform answered that it does not offer the image
 // there, where it offers others.
-func (p *profile) refuses(t *Target) bool {
-	if t.Family != "" {
-		return hasWord(p.refused, t.Family)
+func (p *profile) refuses(target *Target) bool {
+	if target.Family != "" {
+		return hasWord(p.refused, target.Family)
 	}
-	return p.refusedClasses[t.Class]
+	return p.refusedClasses[target.Class]
 }
 
 func hasWord(list, word string) bool {
@@ -208,30 +208,30 @@ func hasWord(list, word string) bool {
 }
 
 // machine derives what the rules look at from the machine alone.
-func (r *Ruleset) machine(h Hardware) machine {
-	info := r.families.Lookup(h.InstanceType, h.InstanceFamily)
-	m := machine{nvme: info.NVMe, osNVMe: h.OSNVMe, routes: r.families.Routes(info.Family), counts: info.Class, running: h.Running == Yes}
+func (r *Ruleset) machine(hardware Hardware) machine {
+	info := r.families.Lookup(hardware.InstanceType, hardware.InstanceFamily)
+	m := machine{nvme: info.NVMe, osNVMe: hardware.OSNVMe, routes: r.families.Routes(info.Family), counts: info.Class, running: hardware.Running == Yes}
 	m.Machine = Machine{
-		Family: info.Family, Generation: info.Generation, Virtualization: info.Virt(uint8(h.IoOptimized)), Arch: info.Arch,
+		Family: info.Family, Generation: info.Generation, Virtualization: info.Virt(uint8(hardware.IoOptimized)), Arch: info.Arch,
 		Retired: info.Lifecycle == "retired",
 	}
-	m.xen = m.Virtualization == family.Xen || h.IoOptimized == No && m.Family == ""
+	m.xen = m.Virtualization == family.Xen || hardware.IoOptimized == No && m.Family == ""
 	p := profile{machine: m.Machine, nvme: m.nvme}
 	m.onVirtio = m.running && (m.Virtualization == family.KVM || m.Virtualization == family.Shenlong) && !p.attachesNVMe()
 	return m
 }
 
 // on puts the halves together.
-func (s *software) on(m *machine) profile {
-	p := s.profile
-	p.machine, p.nvme, p.routes, p.counts, p.running = m.Machine, m.nvme, m.routes, m.counts, m.running
-	p.facts[factVirtio] = first(p.facts[factVirtioSeen], yes(m.onVirtio))
-	runs := yes(m.running && p.attachesNVMe())
-	p.facts[factNVMeProven] = first(s.guestNVMe, runs)
-	p.facts[factNVMe] = first(s.guestNVMe, runs, s.checkNVMe, m.osNVMe, s.imageNVMe)
-	p.facts[factNVMeRuns] = runs
-	p.facts[factXenSource] = yes(m.xen)
-	return p
+func (s *software) on(machine *machine) profile {
+	profile := s.profile
+	profile.machine, profile.nvme, profile.routes, profile.counts, profile.running = machine.Machine, machine.nvme, machine.routes, machine.counts, machine.running
+	profile.facts[factVirtio] = first(profile.facts[factVirtioSeen], yes(machine.onVirtio))
+	runs := yes(machine.running && profile.attachesNVMe())
+	profile.facts[factNVMeProven] = first(s.guestNVMe, runs)
+	profile.facts[factNVMe] = first(s.guestNVMe, runs, s.checkNVMe, machine.osNVMe, s.imageNVMe)
+	profile.facts[factNVMeRuns] = runs
+	profile.facts[factXenSource] = yes(machine.xen)
+	return profile
 }
 
 // profile derives what the rules look at.
@@ -253,8 +253,8 @@ type hardware struct {
 	running, xen, virtio bool
 }
 
-func (r *Ruleset) hardware(m *machine, targets []Target) hardware {
-	p := profile{machine: m.Machine, nvme: m.nvme, routes: m.routes, counts: m.counts}
+func (r *Ruleset) hardware(machine *machine, targets []Target) hardware {
+	p := profile{machine: machine.Machine, nvme: machine.nvme, routes: machine.routes, counts: machine.counts}
 	var sources strings.Builder
 	for _, rl := range r.rules {
 		if rl.match.source == nil {
@@ -277,28 +277,28 @@ func (r *Ruleset) hardware(m *machine, targets []Target) hardware {
 		}
 	}
 	h := hardware{
-		sources: sources.String(), known: m.Family != "", arch: m.Arch, shenlong: m.Virtualization == family.Shenlong, nvmeSource: p.attachesNVMe(),
-		osNVMe: m.osNVMe, running: m.running, xen: m.xen, virtio: m.onVirtio,
+		sources: sources.String(), known: machine.Family != "", arch: machine.Arch, shenlong: machine.Virtualization == family.Shenlong, nvmeSource: p.attachesNVMe(),
+		osNVMe: machine.osNVMe, running: machine.running, xen: machine.xen, virtio: machine.onVirtio,
 	}
-	h.class, h.classed = m.class()
+	h.class, h.classed = machine.class()
 	return h
 }
 
 // isThere says whether the machine is of the target already.
-func (p *profile) isThere(t *Target) bool {
-	if t.Family != "" {
-		return p.machine.Family == t.Family
+func (p *profile) isThere(target *Target) bool {
+	if target.Family != "" {
+		return p.machine.Family == target.Family
 	}
-	return p.counts == t.Class.String()
+	return p.counts == target.Class.String()
 }
 
 // changesTo says whether a change of the instance type leads from the machine
 // to the target, or it is there already.
-func (p *profile) changesTo(t *Target) bool {
-	if t.Family != "" {
-		return p.isThere(t) || p.routes.ToFamily(t.Family)
+func (p *profile) changesTo(target *Target) bool {
+	if target.Family != "" {
+		return p.isThere(target) || p.routes.ToFamily(target.Family)
 	}
-	return p.isThere(t) || p.routes.ToClass(t.Class.String())
+	return p.isThere(target) || p.routes.ToClass(target.Class.String())
 }
 
 // attachesNVMe says whether the machine attaches disks by NVMe, as all of the
@@ -360,10 +360,10 @@ type candidate struct {
 	byKernel                     bool // what the kernel belongs to, not what a name says
 }
 
-func newCandidate(family, v, sp, edition, kernel string) candidate {
-	c := candidate{family: family, version: v, sp: sp, edition: edition}
+func newCandidate(family, value, sp, edition, kernel string) candidate {
+	c := candidate{family: family, version: value, sp: sp, edition: edition}
 	c.kernel, c.source = version.ParseKernel(kernel), kernel
-	c.span, c.spanned = known(family, v, sp)
+	c.span, c.spanned = known(family, value, sp)
 	c.stated = c.span
 	if !c.kernel.OK || !(elFamily(family) || family == distro.OtherLinux) {
 		return c
@@ -372,7 +372,7 @@ func newCandidate(family, v, sp, edition, kernel string) candidate {
 		return c
 	}
 	narrow, ok := elKernel(c.kernel)
-	if ok && c.spanned && !strings.Contains(v, ".") && narrow.within(c.span) {
+	if ok && c.spanned && !strings.Contains(value, ".") && narrow.within(c.span) {
 		c.span = narrow
 	}
 	return c

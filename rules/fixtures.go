@@ -46,16 +46,16 @@ func (r *Ruleset) Test() (n int, failed []FixtureFailure) {
 }
 
 // fires says whether a rule is among the findings for any target.
-func (r *Ruleset) fires(id string, o *Observation) (bool, error) {
+func (r *Ruleset) fires(id string, observation *Observation) (bool, error) {
 	targets := DefaultTargets()
-	if o.Target != "" {
-		t, err := r.ParseTarget(o.Target)
+	if observation.Target != "" {
+		target, err := r.ParseTarget(observation.Target)
 		if err != nil {
 			return false, fmt.Errorf("fixture: %w", err)
 		}
-		targets = []Target{t}
+		targets = []Target{target}
 	}
-	f := o.Facts()
+	f := observation.Facts()
 	ident := f.identify()
 	p := r.profile(&f, &ident)
 	cl := r.evaluate(&p, &ident, targets, nil)
@@ -73,11 +73,11 @@ func (o *Observation) String() string {
 	if *o == (Observation{Name: o.Name}) {
 		return o.Name
 	}
-	b, err := json.Marshal(o)
+	encoded, err := json.Marshal(o)
 	if err != nil {
 		return o.Name
 	}
-	s := string(b)
+	s := string(encoded)
 	if o.Target != "" {
 		s += " on " + o.Target
 	}

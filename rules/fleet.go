@@ -35,7 +35,7 @@ type ImageFleet struct {
 // Add counts n instances that run on a class, read as a system. Other evidence
 // than a guest that was heard of counts for nothing, and so does one whose
 // kernel is another than the image's.
-func (f *ImageFleet) Add(c Class, os *OS, facts *Facts, n int) {
+func (f *ImageFleet) Add(class Class, os *OS, facts *Facts, n int) {
 	own := facts.kernelOfImage()
 	if facts.Running != Yes || facts.Guest.Up != Yes || own == No {
 		return
@@ -49,9 +49,9 @@ func (f *ImageFleet) Add(c Class, os *OS, facts *Facts, n int) {
 	case len(f.os.Version) < len(os.Version) || f.os.Version == "" && catchAll(f.os.Family):
 		f.os = *os // the one that is known better
 	}
-	f.seen[c].Up += n
+	f.seen[class].Up += n
 	if own == Yes {
-		f.seen[c].Own += n
+		f.seen[class].Own += n
 	}
 }
 
@@ -64,26 +64,26 @@ func (f *ImageFleet) Text() string {
 	if !f.any || f.mixed {
 		return ""
 	}
-	var b strings.Builder
+	var text strings.Builder
 	for c, s := range f.seen {
 		if s.Up > 0 {
-			fmt.Fprintf(&b, "%s=%d/%d ", Class(c), atLeast(s.Up), atLeast(s.Own))
+			fmt.Fprintf(&text, "%s=%d/%d ", Class(c), atLeast(s.Up), atLeast(s.Own))
 		}
 	}
-	return b.String() + "os=" + strings.Join([]string{f.os.Family, f.os.Version, f.os.ServicePack}, "/") + " image=" + f.image
+	return text.String() + "os=" + strings.Join([]string{f.os.Family, f.os.Version, f.os.ServicePack}, "/") + " image=" + f.image
 }
 
 // mayBeOne says whether two readings may be of one system: neither names what
 // the other excludes.
-func mayBeOne(a, b *OS) bool {
-	if catchAll(a.Family) && a.Version == "" || catchAll(b.Family) && b.Version == "" {
+func mayBeOne(os, b *OS) bool {
+	if catchAll(os.Family) && os.Version == "" || catchAll(b.Family) && b.Version == "" {
 		return true
 	}
 	within := func(whole, part string) bool {
 		return whole == "" || part == whole || strings.HasPrefix(part, whole+".")
 	}
-	return a.Family == b.Family && (within(a.Version, b.Version) || within(b.Version, a.Version)) &&
-		(a.ServicePack == "" || b.ServicePack == "" || a.ServicePack == b.ServicePack)
+	return os.Family == b.Family && (within(os.Version, b.Version) || within(b.Version, os.Version)) &&
+		(os.ServicePack == "" || b.ServicePack == "" || os.ServicePack == b.ServicePack)
 }
 
 func catchAll(family string) bool {
@@ -93,15 +93,15 @@ func catchAll(family string) bool {
 // description is a sum of what an image is described as, but for what changes
 // without another image behind it.
 func (im *ImageFacts) description() string {
-	h := fnv.New64a()
+	hash := fnv.New64a()
 	for _, s := range [...]string{
 		im.Name, im.Family, im.Platform, im.OSName, im.OSNameEn, im.OSType, im.Architecture, im.BootMode, im.Owner,
 		im.CheckOSVersion, im.CheckKernel, im.TagOSVersion, im.TagKernelVersion, strconv.Itoa(int(im.Presence)),
 	} {
-		h.Write([]byte(s))
-		h.Write([]byte{0})
+		hash.Write([]byte(s))
+		hash.Write([]byte{0})
 	}
-	return strconv.FormatUint(h.Sum64(), 36)
+	return strconv.FormatUint(hash.Sum64(), 36)
 }
 
 func atLeast(n int) int {
@@ -140,13 +140,13 @@ func (f *Facts) fleet(os *OS) fleet {
 		case len(part) != 2:
 			return fleet{}
 		}
-		c, known := parseClass(key)
+		class, known := parseClass(key)
 		up, err := strconv.Atoi(part[0])
 		own, ownErr := strconv.Atoi(part[1])
 		if !known || err != nil || ownErr != nil || up < 1 || up > maxSiblings || own < 0 || own > up {
 			return fleet{}
 		}
-		out[c] = Siblings{up, own}
+		out[class] = Siblings{up, own}
 	}
 	return out
 }
@@ -173,14 +173,14 @@ const enoughSiblings = 3
 func (p *profile) siblings(t *Target) Siblings { return p.fleet[t.Class] }
 
 // sentence says how many there are; counts above three are "at least".
-func (s Siblings) sentence(c Class) string {
+func (s Siblings) sentence(class Class) string {
 	many := func(n int) string {
 		if n > 3 {
 			return "at least " + strconv.Itoa(n)
 		}
 		return strconv.Itoa(n)
 	}
-	out := fmt.Sprintf("When the last complete scan ended, %s of the instances of this image ran on %s with a guest that was heard of", many(s.Up), c)
+	out := fmt.Sprintf("When the last complete scan ended, %s of the instances of this image ran on %s with a guest that was heard of", many(s.Up), class)
 	if s.Own > 0 {
 		out += fmt.Sprintf(", %s of them with the image's own kernel", many(s.Own))
 	}

@@ -52,7 +52,7 @@ type named struct {
 // texts are the texts that name a system, the strongest evidence first. What
 // repeats another is "".
 func (f *Facts) texts() [15]named {
-	g, im := &f.Guest, &f.Image
+	guest, im := &f.Guest, &f.Image
 	once := func(text string, others ...string) string {
 		if slices.Contains(others, text) {
 			return ""
@@ -60,8 +60,8 @@ func (f *Facts) texts() [15]named {
 		return text
 	}
 	return [...]named{
-		{EvidenceGuest, "guest.release", g.Release, false, false},
-		{EvidenceGuest, "guest.kernel", g.Kernel, false, true},
+		{EvidenceGuest, "guest.release", guest.Release, false, false},
+		{EvidenceGuest, "guest.kernel", guest.Kernel, false, true},
 		{EvidenceImage, "image.tag_os_version", im.TagOSVersion, false, false},
 		{EvidenceImage, "image.check_os_version", im.CheckOSVersion, false, false},
 		{EvidenceImage, "image.tag_kernel_version", im.TagKernelVersion, false, true},
@@ -87,11 +87,11 @@ func (f *Facts) claims(out []claim) []claim {
 		}
 	}
 	if windows(f.OSType) || windows(f.Image.OSType) {
-		e := EvidenceInstance
+		evidence := EvidenceInstance
 		if windows(f.Image.OSType) {
-			e = EvidenceImage
+			evidence = EvidenceImage
 		}
-		out = append(out, claim{Guess: distro.Guess{Family: distro.WindowsServer, Vague: true}, evidence: e, field: "os_type", text: "windows"})
+		out = append(out, claim{Guess: distro.Guess{Family: distro.WindowsServer, Vague: true}, evidence: evidence, field: "os_type", text: "windows"})
 	}
 	return out
 }
@@ -183,45 +183,45 @@ func (id *identity) standing() distro.Standing {
 }
 
 // familyConflict keeps a claim of another family.
-func (id *identity) familyConflict(c *claim) {
-	if c.Cut {
-		id.conflict("family", id.os.Family, "whatever stands beyond the part of the text that is read", c)
+func (id *identity) familyConflict(claim *claim) {
+	if claim.Cut {
+		id.conflict("family", id.os.Family, "whatever stands beyond the part of the text that is read", claim)
 		id.alternative(alternative{family: distro.Unknown})
 	}
-	for i := range c.Also {
-		if a := &c.Also[i]; a.Family != id.os.Family {
-			id.conflict("family", id.os.Family, osName(a.Family, a.Version, a.ServicePack), c)
+	for i := range claim.Also {
+		if a := &claim.Also[i]; a.Family != id.os.Family {
+			id.conflict("family", id.os.Family, osName(a.Family, a.Version, a.ServicePack), claim)
 			id.alternative(alternative{family: a.Family, version: a.Version, sp: a.ServicePack, edition: a.Edition})
 		}
 	}
 	switch {
-	case c.kernel && c.el > 0:
+	case claim.kernel && claim.el > 0:
 		if !elFamily(id.os.Family) && id.os.Family != distro.OtherLinux && id.os.Family != distro.Alinux {
-			id.conflict("family", id.os.Family, "an Enterprise Linux kernel", c)
-			id.alternative(alternative{family: distro.OtherLinux, version: c.Version, edition: "el"})
+			id.conflict("family", id.os.Family, "an Enterprise Linux kernel", claim)
+			id.alternative(alternative{family: distro.OtherLinux, version: claim.Version, edition: "el"})
 		}
-	case c.Family == "" || c.Family == id.os.Family || sameSystem(id.os.Family, c):
+	case claim.Family == "" || claim.Family == id.os.Family || sameSystem(id.os.Family, claim):
 	default:
-		id.conflict("family", id.os.Family, c.Family, c)
-		id.alternative(alternative{family: c.Family, version: c.Version, sp: c.ServicePack, edition: c.Edition})
+		id.conflict("family", id.os.Family, claim.Family, claim)
+		id.alternative(alternative{family: claim.Family, version: claim.Version, sp: claim.ServicePack, edition: claim.Edition})
 	}
 }
 
 // sameSystem says whether a claim of another family name is no contradiction:
 // a catch-all, a bare "SUSE" for openSUSE, the image id rhel5uN of Aliyun
 // Linux 5, a Windows client where only "windows" is said.
-func sameSystem(family string, c *claim) bool {
+func sameSystem(family string, claim *claim) bool {
 	isWindows := family == distro.WindowsServer || family == distro.WindowsClient
 	switch {
-	case c.Vague && c.Family == distro.OtherLinux:
-		return !isWindows && family != distro.FreeBSD || c.field == "os_type"
-	case c.Vague && c.Family == distro.WindowsServer:
+	case claim.Vague && claim.Family == distro.OtherLinux:
+		return !isWindows && family != distro.FreeBSD || claim.field == "os_type"
+	case claim.Vague && claim.Family == distro.WindowsServer:
 		return isWindows
-	case c.Vague && c.Family == distro.SLES:
+	case claim.Vague && claim.Family == distro.SLES:
 		return family == distro.OpenSUSE
-	case family == distro.Alinux && c.Family == distro.RHEL:
-		return strings.HasPrefix(c.Version, "5.")
-	case c.kernel && family == distro.OtherLinux:
+	case family == distro.Alinux && claim.Family == distro.RHEL:
+		return strings.HasPrefix(claim.Version, "5.")
+	case claim.kernel && family == distro.OtherLinux:
 		return true
 	}
 	return false
@@ -232,29 +232,29 @@ func sameSystem(family string, c *claim) bool {
 func (id *identity) versions(claims []claim) {
 	from := EvidenceNone
 	for i := range claims {
-		c := &claims[i]
-		v := c.Version
+		claim := &claims[i]
+		v := claim.Version
 		switch {
 		case v == "":
 			continue
-		case c.kernel && c.el > 0:
+		case claim.kernel && claim.el > 0:
 			if !elFamily(id.os.Family) && !(id.os.Family == distro.OtherLinux && id.os.Edition == "el") {
 				continue
 			}
 			if major(id.os.Version) == v {
 				continue
 			}
-		case c.Family == "":
+		case claim.Family == "":
 			v = bareVersion(id.os.Family, id.os.Edition, v)
 			if v == "" {
 				continue
 			}
-		case c.Family != id.os.Family:
-			if !sameSystem(id.os.Family, c) || c.Vague {
+		case claim.Family != id.os.Family:
+			if !sameSystem(id.os.Family, claim) || claim.Vague {
 				continue
 			}
 		}
-		id.version(v, c, &from)
+		id.version(v, claim, &from)
 	}
 	for i := range claims {
 		id.listed(&claims[i])
@@ -263,69 +263,69 @@ func (id *identity) versions(claims []claim) {
 
 // listed keeps the further releases of the family that one string names: none
 // makes another finer, each may be what runs.
-func (id *identity) listed(c *claim) {
-	for i := range c.Also {
-		a := &c.Also[i]
-		if a.Family != id.os.Family || id.os.Version != "" && a.Version == id.os.Version && (a.ServicePack == id.os.ServicePack || a.ServicePack == "") ||
-			a.ServicePack == "" && finer(a.Version, id.os.Version) && c.Version != id.os.Version {
+func (id *identity) listed(claim *claim) {
+	for i := range claim.Also {
+		system := &claim.Also[i]
+		if system.Family != id.os.Family || id.os.Version != "" && system.Version == id.os.Version && (system.ServicePack == id.os.ServicePack || system.ServicePack == "") ||
+			system.ServicePack == "" && finer(system.Version, id.os.Version) && claim.Version != id.os.Version {
 			continue
 		}
-		id.conflict("version", sayVersion(id.os.Version, id.os.ServicePack), sayVersion(a.Version, a.ServicePack), c)
-		id.alternative(alternative{family: a.Family, version: a.Version, sp: a.ServicePack, edition: a.Edition})
+		id.conflict("version", sayVersion(id.os.Version, id.os.ServicePack), sayVersion(system.Version, system.ServicePack), claim)
+		id.alternative(alternative{family: system.Family, version: system.Version, sp: system.ServicePack, edition: system.Edition})
 	}
 }
 
 // bareVersion reads a version that stands alone, the whole of
 // /etc/debian_version, as a release of the family; "" when it has no such one.
-func bareVersion(family, edition, v string) string {
-	if family == distro.Debian && strings.HasPrefix(v, "6.") && strings.Count(v, ".") == 1 && v != "6.0" {
-		v = "6.0." + strings.TrimLeft(v[2:], "0")
+func bareVersion(family, edition, value string) string {
+	if family == distro.Debian && strings.HasPrefix(value, "6.") && strings.Count(value, ".") == 1 && value != "6.0" {
+		value = "6.0." + strings.TrimLeft(value[2:], "0")
 	}
-	return distro.Existing(family, edition, v)
+	return distro.Existing(family, edition, value)
 }
 
-func sayVersion(v, sp string) string {
+func sayVersion(value, sp string) string {
 	if sp != "" {
-		return v + " sp" + sp
+		return value + " sp" + sp
 	}
-	return v
+	return value
 }
 
 func osName(family, v, sp string) string { return strings.TrimSpace(family + " " + sayVersion(v, sp)) }
 
 // version merges one version into the identity.
-func (id *identity) version(v string, c *claim, from *Evidence) {
+func (id *identity) version(value string, claim *claim, from *Evidence) {
 	have := id.os.Version
 	switch {
 	case id.several:
-		id.alternative(alternative{family: id.os.Family, version: v, sp: c.ServicePack, edition: c.Edition})
-	case have == "" && c.Listed: // none is chosen, each counts
-		id.several, id.notR2 = true, c.NotR2
-		id.alternative(alternative{family: id.os.Family, version: v, sp: c.ServicePack, edition: c.Edition})
-		id.conflict("version", "", sayVersion(v, c.ServicePack), c)
-		*from = c.evidence
-		id.os.Evidence = c.evidence
-		id.free = id.free || c.free
-	case have == "" || finer(have, v) && !(id.notR2 && strings.HasSuffix(v, "r2")):
-		id.os.Version, id.os.ServicePack, id.notR2 = v, c.ServicePack, c.NotR2
-		*from = c.evidence
-		id.os.Evidence = c.evidence
-		id.free = id.free || c.free
-		id.settled = id.settled && (c.evidence == EvidenceGuest || have != "")
-	case have == v:
-		if c.ServicePack != "" && id.os.ServicePack == "" {
-			id.os.ServicePack = c.ServicePack
-		} else if c.ServicePack != "" && c.ServicePack != id.os.ServicePack {
-			id.conflict("version", sayVersion(have, id.os.ServicePack), sayVersion(v, c.ServicePack), c)
-			id.alternative(alternative{family: id.os.Family, version: v, sp: c.ServicePack, edition: c.Edition})
+		id.alternative(alternative{family: id.os.Family, version: value, sp: claim.ServicePack, edition: claim.Edition})
+	case have == "" && claim.Listed: // none is chosen, each counts
+		id.several, id.notR2 = true, claim.NotR2
+		id.alternative(alternative{family: id.os.Family, version: value, sp: claim.ServicePack, edition: claim.Edition})
+		id.conflict("version", "", sayVersion(value, claim.ServicePack), claim)
+		*from = claim.evidence
+		id.os.Evidence = claim.evidence
+		id.free = id.free || claim.free
+	case have == "" || finer(have, value) && !(id.notR2 && strings.HasSuffix(value, "r2")):
+		id.os.Version, id.os.ServicePack, id.notR2 = value, claim.ServicePack, claim.NotR2
+		*from = claim.evidence
+		id.os.Evidence = claim.evidence
+		id.free = id.free || claim.free
+		id.settled = id.settled && (claim.evidence == EvidenceGuest || have != "")
+	case have == value:
+		if claim.ServicePack != "" && id.os.ServicePack == "" {
+			id.os.ServicePack = claim.ServicePack
+		} else if claim.ServicePack != "" && claim.ServicePack != id.os.ServicePack {
+			id.conflict("version", sayVersion(have, id.os.ServicePack), sayVersion(value, claim.ServicePack), claim)
+			id.alternative(alternative{family: id.os.Family, version: value, sp: claim.ServicePack, edition: claim.Edition})
 		}
-		id.notR2 = id.notR2 || c.NotR2
-	case finer(v, have) && !(c.NotR2 && strings.HasSuffix(have, "r2")):
-	case id.os.Family == distro.Alinux && major(v) == major(have) && (len(v) == len("3.2104")) != (len(have) == len("3.2104")):
+		id.notR2 = id.notR2 || claim.NotR2
+	case finer(value, have) && !(claim.NotR2 && strings.HasSuffix(have, "r2")):
+	case id.os.Family == distro.Alinux && major(value) == major(have) && (len(value) == len("3.2104")) != (len(have) == len("3.2104")):
 		// Two counts of the same line: image aliyun_3_9 has the name 3.2104.
 	default:
-		id.conflict("version", have, v, c)
-		id.alternative(alternative{family: id.os.Family, version: v, sp: c.ServicePack, edition: c.Edition})
+		id.conflict("version", have, value, claim)
+		id.alternative(alternative{family: id.os.Family, version: value, sp: claim.ServicePack, edition: claim.Edition})
 	}
 }
 
@@ -340,16 +340,16 @@ func major(v string) string {
 }
 
 // rest fills in edition, architecture and kernel.
-func (id *identity) rest(f *Facts, claims []claim) {
+func (id *identity) rest(facts *Facts, claims []claim) {
 	for i := range claims {
-		c := &claims[i]
-		id.amd = id.amd || c.AMD
-		if id.os.Edition == "" && c.Family == id.os.Family {
-			id.os.Edition = c.Edition
+		claim := &claims[i]
+		id.amd = id.amd || claim.AMD
+		if id.os.Edition == "" && claim.Family == id.os.Family {
+			id.os.Edition = claim.Edition
 		}
 	}
-	id.arch(f, claims)
-	for i, k := range [...]string{f.Guest.Kernel, f.Image.TagKernelVersion, f.Image.CheckKernel} {
+	id.arch(facts, claims)
+	for i, k := range [...]string{facts.Guest.Kernel, facts.Image.TagKernelVersion, facts.Image.CheckKernel} {
 		if k != "" && version.ParseKernel(k).OK {
 			id.os.Kernel, id.kernelFrom = k, EvidenceImage
 			if i == 0 {
@@ -367,44 +367,44 @@ func (id *identity) rest(f *Facts, claims []claim) {
 }
 
 // arch chooses the CPU architecture and keeps what contradicts it.
-func (id *identity) arch(f *Facts, claims []claim) {
-	id.os.Arch = archName(f.Guest.Architecture)
-	seen := func(arch string, e Evidence, text string) {
+func (id *identity) arch(facts *Facts, claims []claim) {
+	id.os.Arch = archName(facts.Guest.Architecture)
+	seen := func(arch string, evidence Evidence, text string) {
 		switch {
 		case arch == "":
 		case id.os.Arch == "":
 			id.os.Arch = arch
 		case arch != id.os.Arch:
-			id.conflicts = append(id.conflicts, Conflict{Field: "arch", Chosen: id.os.Arch, Other: arch, Evidence: e, Text: text})
+			id.conflicts = append(id.conflicts, Conflict{Field: "arch", Chosen: id.os.Arch, Other: arch, Evidence: evidence, Text: text})
 		}
 	}
-	seen(archName(f.Image.Architecture), EvidenceImage, f.Image.Architecture)
+	seen(archName(facts.Image.Architecture), EvidenceImage, facts.Image.Architecture)
 	for i := range claims {
 		seen(claims[i].Arch, claims[i].evidence, claims[i].text)
 	}
 }
 
-func archName(s string) string {
+func archName(text string) string {
 	switch {
-	case s == "":
+	case text == "":
 		return ""
-	case strings.EqualFold(s, "i386"), strings.EqualFold(s, "i686"), strings.EqualFold(s, "i586"), strings.EqualFold(s, "x86"):
+	case strings.EqualFold(text, "i386"), strings.EqualFold(text, "i686"), strings.EqualFold(text, "i586"), strings.EqualFold(text, "x86"):
 		return "i386"
-	case strings.EqualFold(s, "x86_64"), strings.EqualFold(s, "amd64"), strings.EqualFold(s, "x64"):
+	case strings.EqualFold(text, "x86_64"), strings.EqualFold(text, "amd64"), strings.EqualFold(text, "x64"):
 		return "x86_64"
-	case strings.EqualFold(s, "arm64"), strings.EqualFold(s, "aarch64"):
+	case strings.EqualFold(text, "arm64"), strings.EqualFold(text, "aarch64"):
 		return "arm64"
 	}
-	return distro.Identify(s).Arch
+	return distro.Identify(text).Arch
 }
 
-func (id *identity) conflict(field, chosen, other string, c *claim) {
+func (id *identity) conflict(field, chosen, other string, claim *claim) {
 	for _, k := range id.conflicts {
-		if k.Field == field && k.Other == other && k.Evidence == c.evidence {
+		if k.Field == field && k.Other == other && k.Evidence == claim.evidence {
 			return
 		}
 	}
-	id.conflicts = append(id.conflicts, Conflict{Field: field, Chosen: chosen, Other: other, Evidence: c.evidence, Text: strings.Clone(c.text)})
+	id.conflicts = append(id.conflicts, Conflict{Field: field, Chosen: chosen, Other: other, Evidence: claim.evidence, Text: strings.Clone(claim.text)})
 }
 
 func (id *identity) alternative(a alternative) {

@@ -18,14 +18,14 @@ func (a interval) overlaps(b interval) bool    { return a.lo.Cmp(b.hi) < 0 && b.
 func (a interval) within(b interval) bool      { return b.lo.Cmp(a.lo) <= 0 && a.hi.Cmp(b.hi) <= 0 }
 func (a interval) contains(k version.Key) bool { return a.lo.Cmp(k) <= 0 && k.Cmp(a.hi) < 0 }
 
-// minus removes b where that leaves one interval; otherwise a stays whole,
+// minus removes interval where that leaves one interval; otherwise a stays whole,
 // which errs on the side of more possibilities.
-func (a interval) minus(b interval) interval {
+func (a interval) minus(interval interval) interval {
 	switch {
-	case b.lo.Cmp(a.lo) <= 0 && b.hi.Cmp(a.lo) > 0:
-		a.lo = b.hi
-	case b.hi.Cmp(a.hi) >= 0 && b.lo.Cmp(a.hi) < 0:
-		a.hi = b.lo
+	case interval.lo.Cmp(a.lo) <= 0 && interval.hi.Cmp(a.lo) > 0:
+		a.lo = interval.hi
+	case interval.hi.Cmp(a.hi) >= 0 && interval.lo.Cmp(a.hi) < 0:
+		a.hi = interval.lo
 	}
 	return a
 }
@@ -34,20 +34,20 @@ func everything() interval { return interval{hi: version.Key{}.Next(0)} }
 
 // key orders the versions of one family. Semi-annual Windows Server releases
 // are of the 2016 line; Windows clients go by their kernel.
-func key(family, v string) (version.Key, int) {
+func key(family, value string) (version.Key, int) {
 	switch family {
 	case distro.WindowsServer:
-		switch v {
+		switch value {
 		case "nt3", "nt4":
-			return version.Key{uint32(v[2] - '0')}, 1
+			return version.Key{uint32(value[2] - '0')}, 1
 		case "1709", "1803", "1809", "1903", "1909", "2004", "20h2":
-			k, _ := version.Parse(v)
+			k, _ := version.Parse(value)
 			return version.Key{2016, 1, k[0]}, 3
 		case "23h2":
 			return version.Key{2022, 1}, 2
 		}
 	case distro.WindowsClient:
-		switch v {
+		switch value {
 		case "95", "98", "me":
 			return version.Key{4}, 1
 		case "xp":
@@ -56,29 +56,29 @@ func key(family, v string) (version.Key, int) {
 			return version.Key{6}, 1
 		}
 	}
-	return version.Parse(v)
+	return version.Parse(value)
 }
 
 // known is the interval of releases that a version may be; ok is false when
 // nothing is known.
 func known(family, v, sp string) (interval, bool) {
-	k, n := key(family, v)
+	bound, n := key(family, v)
 	if n == 0 {
 		return interval{}, false
 	}
-	if sp != "" && n < len(k) {
+	if sp != "" && n < len(bound) {
 		p, m := version.Parse(sp)
 		if m > 0 {
-			k[n] = p[0]
+			bound[n] = p[0]
 			n++
 		}
 	}
 	switch family {
 	case distro.WindowsServer, distro.WindowsClient:
 		// Releases, not points of a line: 2008 is not "some 2008".
-		return interval{lo: k, hi: k.Next(len(k))}, true
+		return interval{lo: bound, hi: bound.Next(len(bound))}, true
 	}
-	return interval{lo: k, hi: k.Next(n)}, true
+	return interval{lo: bound, hi: bound.Next(n)}, true
 }
 
 // parseRange reads ">=5.9 <6", "<6.0.9", "13" (all of 13).
@@ -88,25 +88,25 @@ func parseRange(s string) (interval, error) {
 	if len(fields) == 0 {
 		return out, nil
 	}
-	for _, f := range fields {
-		op := strings.TrimRight(f, "0123456789.")
-		k, n := version.Parse(f[len(op):])
+	for _, field := range fields {
+		op := strings.TrimRight(field, "0123456789.")
+		bound, n := version.Parse(field[len(op):])
 		if n == 0 {
-			return out, fmt.Errorf("%q has no version", f)
+			return out, fmt.Errorf("%q has no version", field)
 		}
 		switch op {
 		case "<":
-			out.hi = minKey(out.hi, k)
+			out.hi = minKey(out.hi, bound)
 		case "<=":
-			out.hi = minKey(out.hi, k.Next(n))
+			out.hi = minKey(out.hi, bound.Next(n))
 		case ">=":
-			out.lo = maxKey(out.lo, k)
+			out.lo = maxKey(out.lo, bound)
 		case ">":
-			out.lo = maxKey(out.lo, k.Next(n))
+			out.lo = maxKey(out.lo, bound.Next(n))
 		case "", "=":
-			out.lo, out.hi = maxKey(out.lo, k), minKey(out.hi, k.Next(n))
+			out.lo, out.hi = maxKey(out.lo, bound), minKey(out.hi, bound.Next(n))
 		default:
-			return out, fmt.Errorf("%q starts with none of < <= > >= =", f)
+			return out, fmt.Errorf("%q starts with none of < <= > >= =", field)
 		}
 	}
 	if out.empty() {
@@ -141,15 +141,15 @@ func parseKernelRange(s string) (kernelRange, error) {
 	var r kernelRange
 	for f := range strings.FieldsSeq(s) {
 		op := f[:len(f)-len(strings.TrimLeft(f, "<>="))]
-		k := version.ParseKernel(f[len(op):])
-		if !k.OK {
+		kernel := version.ParseKernel(f[len(op):])
+		if !kernel.OK {
 			return r, fmt.Errorf("%q has no kernel release", f)
 		}
 		switch op {
 		case "<", "<=":
-			r.hi, r.hasHi, r.hiOpen = k, true, op == "<"
+			r.hi, r.hasHi, r.hiOpen = kernel, true, op == "<"
 		case ">", ">=":
-			r.lo, r.hasLo, r.loOpen = k, true, op == ">"
+			r.lo, r.hasLo, r.loOpen = kernel, true, op == ">"
 		default:
 			return r, fmt.Errorf("%q starts with none of < <= > >=", f)
 		}
@@ -160,14 +160,14 @@ func parseKernelRange(s string) (kernelRange, error) {
 	return r, nil
 }
 
-func (r *kernelRange) contains(k version.Kernel) bool {
+func (r *kernelRange) contains(kernel version.Kernel) bool {
 	if r.hasLo {
-		if c := version.CmpKernel(k, r.lo); c < 0 || c == 0 && r.loOpen {
+		if c := version.CmpKernel(kernel, r.lo); c < 0 || c == 0 && r.loOpen {
 			return false
 		}
 	}
 	if r.hasHi {
-		if c := version.CmpKernel(k, r.hi); c > 0 || c == 0 && r.hiOpen {
+		if c := version.CmpKernel(kernel, r.hi); c > 0 || c == 0 && r.hiOpen {
 			return false
 		}
 	}
@@ -176,7 +176,7 @@ func (r *kernelRange) contains(k version.Kernel) bool {
 
 // elKernel narrows a release of Enterprise Linux by its running kernel: each
 // minor release came with a kernel of its own (5.9 with 2.6.18-348).
-func elKernel(k version.Kernel) (interval, bool) {
+func elKernel(kernel version.Kernel) (interval, bool) {
 	for _, t := range [...]struct {
 		base  version.Key
 		el    uint32
@@ -187,12 +187,12 @@ func elKernel(k version.Kernel) (interval, bool) {
 		{version.Key{2, 6, 32}, 6, 0, []uint32{71, 131, 220, 279, 358, 431, 504, 573, 642, 696, 754}},
 		{version.Key{3, 10, 0}, 7, 0, []uint32{123, 229, 327, 514, 693, 862, 957, 1062, 1127, 1160}},
 	} {
-		if k.Base != t.base || k.N == 0 {
+		if kernel.Base != t.base || kernel.N == 0 {
 			continue
 		}
 		minor := 0
 		for i, first := range t.gen {
-			if k.Release[0] >= first {
+			if kernel.Release[0] >= first {
 				minor = i
 			}
 		}

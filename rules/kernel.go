@@ -56,14 +56,14 @@ func firsts(list ...string) []firstKernel {
 // ordinal puts the two lines whose numbers do not follow their age where they
 // belong: Leap 42 between openSUSE 13 and 15, Aliyun Linux 17 before Alibaba
 // Cloud Linux 2.
-func ordinal(family string, k version.Key) version.Key {
+func ordinal(family string, bound version.Key) version.Key {
 	switch {
-	case family == distro.OpenSUSE && k[0] == 42:
-		k[0] = 14
-	case family == distro.Alinux && k[0] > 4:
-		k[0] = 1
+	case family == distro.OpenSUSE && bound[0] == 42:
+		bound[0] = 14
+	case family == distro.Alinux && bound[0] > 4:
+		bound[0] = 1
 	}
-	return k
+	return bound
 }
 
 // line is the family whose kernels tell its releases apart.
@@ -103,10 +103,10 @@ func (k *candidate) newerByKernel() string {
 }
 
 // kernelConflict says that the kernel is one of another release.
-func (id *identity) kernelConflict(k *candidate, release string) Conflict {
+func (id *identity) kernelConflict(candidate *candidate, release string) Conflict {
 	return Conflict{
-		Field: "kernel", Chosen: osName(k.family, k.version, k.sp), Other: "a kernel of " + osName(k.family, release, ""),
-		Evidence: id.kernelFrom, Text: strings.Clone(k.source),
+		Field: "kernel", Chosen: osName(candidate.family, candidate.version, candidate.sp), Other: "a kernel of " + osName(candidate.family, release, ""),
+		Evidence: id.kernelFrom, Text: strings.Clone(candidate.source),
 	}
 }
 

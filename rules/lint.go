@@ -9,17 +9,17 @@ import (
 // lint reports rules that judge operating systems and can never fire because earlier ones
 // take every release, and rules that overlap without one being the special
 // case of the other.
-func lint(r *Ruleset) []Problem {
+func lint(ruleset *Ruleset) []Problem {
 	var out []Problem
-	for _, rl := range r.rules {
-		if r.byOS[rl.stage] == nil || rl.disabled {
+	for _, rl := range ruleset.rules {
+		if ruleset.byOS[rl.stage] == nil || rl.disabled {
 			continue
 		}
-		if by := r.shadows(rl); by != "" {
+		if by := ruleset.shadows(rl); by != "" {
 			out = append(out, Problem{"rule " + rl.src.ID, "can never fire: " + by + " comes earlier and takes everything it matches"})
 			continue
 		}
-		for _, other := range r.rules[:rl.index] {
+		for _, other := range ruleset.rules[:rl.index] {
 			if other.stage == rl.stage && !other.disabled && overlap(other, rl) {
 				out = append(out, Problem{"rule " + rl.src.ID, "overlaps " + other.src.ID + ": both match some releases without a condition that tells them apart; the earlier one wins"})
 			}
@@ -34,25 +34,25 @@ func plainOS(m *matcher) bool {
 		len(m.owner) == 0 && len(m.facts) == 0 && m.systems == nil && m.source == nil && m.target == nil
 }
 
-func ruleFamilies(m *matcher) []string {
+func ruleFamilies(matcher *matcher) []string {
 	switch {
-	case m.any:
+	case matcher.any:
 		return distro.Families()
-	case m.windows == Yes:
+	case matcher.windows == Yes:
 		return []string{distro.WindowsServer, distro.WindowsClient}
 	}
 	var out []string
-	for _, f := range m.families {
+	for _, f := range matcher.families {
 		out = append(out, f.family+"/"+f.edition)
 	}
 	return out
 }
 
-func covers(m *matcher, family string) bool {
-	if m.any {
+func covers(matcher *matcher, family string) bool {
+	if matcher.any {
 		return true
 	}
-	for _, f := range ruleFamilies(m) {
+	for _, f := range ruleFamilies(matcher) {
 		name := family
 		if f == name || f == cutEdition(name)+"/" || f == cutEdition(name) {
 			return true
@@ -61,13 +61,13 @@ func covers(m *matcher, family string) bool {
 	return false
 }
 
-func cutEdition(s string) string {
-	for i := range len(s) {
-		if s[i] == '/' {
-			return s[:i]
+func cutEdition(text string) string {
+	for i := range len(text) {
+		if text[i] == '/' {
+			return text[:i]
 		}
 	}
-	return s
+	return text
 }
 
 func sameClasses(a, b *rule) bool {
@@ -83,14 +83,14 @@ func sameClasses(a, b *rule) bool {
 // nothing.
 func (r *Ruleset) shadows(rl *rule) string {
 	by := ""
-	for _, f := range ruleFamilies(&rl.match) {
+	for _, family := range ruleFamilies(&rl.match) {
 		left := everything()
 		if rl.match.versioned {
 			left = rl.match.versions
 		}
 		took := ""
 		for _, e := range r.rules[:rl.index] {
-			if e.stage != rl.stage || e.disabled || !plainOS(&e.match) || !covers(&e.match, f) || !sameClasses(e, rl) {
+			if e.stage != rl.stage || e.disabled || !plainOS(&e.match) || !covers(&e.match, family) || !sameClasses(e, rl) {
 				continue
 			}
 			if rl.match.missing && e.match.versioned {
@@ -111,7 +111,7 @@ func (r *Ruleset) shadows(rl *rule) string {
 		}
 		// A rule without a range also takes releases that are not known.
 		if !left.empty() || !rl.match.versioned && !rl.match.missing && !slices.ContainsFunc(r.rules[:rl.index], func(e *rule) bool {
-			return e.stage == rl.stage && !e.disabled && plainOS(&e.match) && !e.match.versioned && covers(&e.match, f)
+			return e.stage == rl.stage && !e.disabled && plainOS(&e.match) && !e.match.versioned && covers(&e.match, family)
 		}) {
 			return ""
 		}
@@ -121,12 +121,12 @@ func (r *Ruleset) shadows(rl *rule) string {
 }
 
 // overlap says whether two plain rules share releases of a family.
-func overlap(a, b *rule) bool {
-	if !plainOS(&a.match) || !plainOS(&b.match) || !a.match.versioned || !b.match.versioned || !a.match.versions.overlaps(b.match.versions) {
+func overlap(rule, b *rule) bool {
+	if !plainOS(&rule.match) || !plainOS(&b.match) || !rule.match.versioned || !b.match.versioned || !rule.match.versions.overlaps(b.match.versions) {
 		return false
 	}
 	for _, f := range ruleFamilies(&b.match) {
-		if covers(&a.match, f) {
+		if covers(&rule.match, f) {
 			return true
 		}
 	}

@@ -23,40 +23,40 @@ func isWindows(family string) bool {
 // os matches the parts of a rule that look at the operating system. remaining
 // is what earlier rules have left of the releases that the identity may be. It
 // names the first part that does not hold.
-func (m *matcher) os(k *candidate, p *profile, remaining interval) (outcome, string) {
-	if !m.family(k) {
+func (m *matcher) os(candidate *candidate, profile *profile, remaining interval) (outcome, string) {
+	if !m.family(candidate) {
 		return outcomeNo, "family"
 	}
-	if m.missing && k.spanned {
+	if m.missing && candidate.spanned {
 		return outcomeNo, "version"
 	}
-	if len(m.edition) > 0 && !listed(m.edition, k.edition) {
+	if len(m.edition) > 0 && !listed(m.edition, candidate.edition) {
 		return outcomeNo, "edition"
 	}
-	if len(m.arch) > 0 && !listed(m.arch, p.os.Arch) {
+	if len(m.arch) > 0 && !listed(m.arch, profile.os.Arch) {
 		return outcomeNo, "arch"
 	}
-	if why := m.kernels(k); why != "" {
+	if why := m.kernels(candidate); why != "" {
 		return outcomeNo, why
 	}
-	if len(m.owner) > 0 && !listed(m.owner, p.owner) {
+	if len(m.owner) > 0 && !listed(m.owner, profile.owner) {
 		return outcomeNo, "owner"
 	}
 	for i := range m.facts {
-		if f := &m.facts[i]; !f.allowed[p.facts[f.fact]] {
+		if f := &m.facts[i]; !f.allowed[profile.facts[f.fact]] {
 			return outcomeNo, factNames[f.fact]
 		}
 	}
 	for i := range m.except {
-		if e := &m.except[i]; e.holds(k) && k.spanned && k.span.within(e.versions) {
+		if e := &m.except[i]; e.holds(candidate) && candidate.spanned && candidate.span.within(e.versions) {
 			return outcomeNo, "except"
 		}
 	}
-	versions, versioned := m.releases(k, remaining)
+	versions, versioned := m.releases(candidate, remaining)
 	switch {
 	case !versioned:
 		return outcomeCertain, ""
-	case !k.spanned:
+	case !candidate.spanned:
 		return outcomeNo, "version"
 	case remaining.within(versions):
 		return outcomeCertain, ""
@@ -74,13 +74,13 @@ func (s *system) holds(k *candidate) bool {
 
 // releases are those of the candidate's family that the rule is about; versioned
 // is false when it is about all.
-func (m *matcher) releases(k *candidate, remaining interval) (versions interval, versioned bool) {
+func (m *matcher) releases(candidate *candidate, remaining interval) (versions interval, versioned bool) {
 	if m.systems == nil {
 		return m.versions, m.versioned
 	}
 	found := interval{lo: version.Key{1}} // empty
 	for i := range m.systems {
-		if s := &m.systems[i]; s.holds(k) {
+		if s := &m.systems[i]; s.holds(candidate) {
 			if found = s.versions; remaining.overlaps(found) {
 				break
 			}
@@ -89,18 +89,18 @@ func (m *matcher) releases(k *candidate, remaining interval) (versions interval,
 	return found, true
 }
 
-func (m *matcher) family(k *candidate) bool {
+func (m *matcher) family(candidate *candidate) bool {
 	if m.any {
 		return true
 	}
 	if m.systems != nil {
-		return slices.ContainsFunc(m.systems, func(s system) bool { return s.match.family(k) })
+		return slices.ContainsFunc(m.systems, func(s system) bool { return s.match.family(candidate) })
 	}
-	if m.windows != Unobserved && k.family != distro.Unknown {
-		return isWindows(k.family) == (m.windows == Yes)
+	if m.windows != Unobserved && candidate.family != distro.Unknown {
+		return isWindows(candidate.family) == (m.windows == Yes)
 	}
 	for i := range m.families {
-		if f := &m.families[i]; f.family == k.family && (f.edition == "" || f.edition == k.edition) {
+		if f := &m.families[i]; f.family == candidate.family && (f.edition == "" || f.edition == candidate.edition) {
 			return true
 		}
 	}
@@ -120,20 +120,20 @@ func (m *matcher) looksAt(f fact) bool {
 	return slices.ContainsFunc(m.facts, func(fm factMatch) bool { return fm.fact == f })
 }
 
-func (m *matcher) kernels(k *candidate) string {
+func (m *matcher) kernels(candidate *candidate) string {
 	if m.kernel == nil && m.kernelNot == nil && m.flavours == nil {
 		return ""
 	}
-	if !k.kernel.OK {
+	if !candidate.kernel.OK {
 		return "kernel"
 	}
-	if m.kernel != nil && !m.kernel.contains(k.kernel) {
+	if m.kernel != nil && !m.kernel.contains(candidate.kernel) {
 		return "kernel"
 	}
-	if m.kernelNot != nil && k.kernel.Base == *m.kernelNot {
+	if m.kernelNot != nil && candidate.kernel.Base == *m.kernelNot {
 		return "kernel"
 	}
-	if m.flavours != nil && !slices.Contains(m.flavours, k.kernel.Flavour) {
+	if m.flavours != nil && !slices.Contains(m.flavours, candidate.kernel.Flavour) {
 		return "kernel_flavour"
 	}
 	return ""
@@ -145,24 +145,24 @@ func listed(list []string, v string) bool {
 }
 
 // machines matches the parts of a rule that look at source and target.
-func (m *matcher) machines(p *profile, t *Target) string {
-	if m.source != nil && !m.source.source(p) {
+func (m *matcher) machines(profile *profile, target *Target) string {
+	if m.source != nil && !m.source.source(profile) {
 		return "source_machine"
 	}
-	if m.target != nil && !m.target.target(t) {
+	if m.target != nil && !m.target.target(target) {
 		return "target_machine"
 	}
-	if m.mismatch != "" && !mismatch(m.mismatch, p, t) {
+	if m.mismatch != "" && !mismatch(m.mismatch, profile, target) {
 		return "mismatch"
 	}
 	return ""
 }
 
-func (m *machineMatcher) source(p *profile) bool {
-	if p.machine.Family == "" {
+func (m *machineMatcher) source(profile *profile) bool {
+	if profile.machine.Family == "" {
 		return false
 	}
-	return m.machine(p.machine.Family, p.machine.Virtualization, p.nvme, "", p.machine.Generation, 0)
+	return m.machine(profile.machine.Family, profile.machine.Virtualization, profile.nvme, "", profile.machine.Generation, 0)
 }
 
 func (m *machineMatcher) target(t *Target) bool {
@@ -197,30 +197,30 @@ func (m *machineMatcher) machine(family, virt, nvme, vendor string, generation, 
 func (m *matcher) fleet() bool { return m.mismatch == "fleet-up" || m.mismatch == "fleet-kernel" }
 
 // mismatch compares the image or the source machine with the target.
-func mismatch(kind string, p *profile, t *Target) bool {
+func mismatch(kind string, profile *profile, target *Target) bool {
 	switch kind {
 	case "arch":
-		arch := p.machine.Arch // what is on a machine is built for it, whatever a name says
+		arch := profile.machine.Arch // what is on a machine is built for it, whatever a name says
 		if arch == "" {
-			arch = p.os.Arch
+			arch = profile.os.Arch
 		}
-		return t.Arch != "" && arch != "" && (t.Arch == "arm64") != (arch == "arm64")
+		return target.Arch != "" && arch != "" && (target.Arch == "arm64") != (arch == "arm64")
 	case "boot-mode":
-		return (p.boot == "BIOS" || p.boot == "UEFI") && len(t.BootModes) > 0 && !slices.Contains(t.BootModes, p.boot)
+		return (profile.boot == "BIOS" || profile.boot == "UEFI") && len(target.BootModes) > 0 && !slices.Contains(target.BootModes, profile.boot)
 	case "type-change":
-		return p.machine.Family != "" && !p.changesTo(t)
+		return profile.machine.Family != "" && !profile.changesTo(target)
 	case "to-nvme":
-		return p.machine.Family != "" && !p.attachesNVMe() && t.AttachesNVMe()
+		return profile.machine.Family != "" && !profile.attachesNVMe() && target.AttachesNVMe()
 	case "platform-offers":
-		return p.offers(t)
+		return profile.offers(target)
 	case "platform-refuses":
-		return p.refuses(t)
+		return profile.refuses(target)
 	case "fleet-up":
-		return p.siblings(t).Up > 0
+		return profile.siblings(target).Up > 0
 	case "fleet-kernel":
-		return p.siblings(t).Own >= enoughSiblings
+		return profile.siblings(target).Own >= enoughSiblings
 	case "to-virtio":
-		return p.attachesNVMe() && !t.AttachesNVMe()
+		return profile.attachesNVMe() && !target.AttachesNVMe()
 	}
 	return false
 }

@@ -89,32 +89,32 @@ type TypeFacts struct {
 // of them says holds. Where that contradicts the table of families the worse
 // counts, and every classification for the target shows both. news says whether
 // they said anything that was not known.
-func (r *Ruleset) Learn(t Target, types []TypeFacts) (learned Target, news bool) {
+func (r *Ruleset) Learn(target Target, types []TypeFacts) (learned Target, news bool) {
 	var said []*TypeFacts
 	for i := range types {
-		f := &types[i]
+		typeFacts := &types[i]
 		switch {
-		case t.Type != "" && f.Type != t.Type, t.Family != "" && f.Family != t.Family:
+		case target.Type != "" && typeFacts.Type != target.Type, target.Family != "" && typeFacts.Family != target.Family:
 			continue
-		case t.Family == "":
-			if info := r.families.Lookup(f.Type, f.Family); info.Class != t.Class.String() || info.Lifecycle == "private" {
+		case target.Family == "":
+			if info := r.families.Lookup(typeFacts.Type, typeFacts.Family); info.Class != target.Class.String() || info.Lifecycle == "private" {
 				continue
 			}
 		}
-		said = append(said, f)
+		said = append(said, typeFacts)
 	}
 	if len(said) == 0 {
-		return t, false
+		return target, false
 	}
-	before := t
-	t.learnArch(agreed(said, func(f *TypeFacts) string { return f.Arch }))
-	t.learnNVMe(agreed(said, func(f *TypeFacts) string { return f.NVMe }))
-	if t.Family == "" {
-		t.learnBoot(agreedModes(said, false))
+	before := target
+	target.learnArch(agreed(said, func(f *TypeFacts) string { return f.Arch }))
+	target.learnNVMe(agreed(said, func(f *TypeFacts) string { return f.NVMe }))
+	if target.Family == "" {
+		target.learnBoot(agreedModes(said, false))
 	} else {
-		t.learnBoot(agreedModes(said, true))
+		target.learnBoot(agreedModes(said, true))
 	}
-	return t, t.Arch != before.Arch || t.NVMe != before.NVMe || !slices.Equal(t.BootModes, before.BootModes) || len(t.conflicts) > 0
+	return target, target.Arch != before.Arch || target.NVMe != before.NVMe || !slices.Equal(target.BootModes, before.BootModes) || len(target.conflicts) > 0
 }
 
 // agreed is what every one says, "" where one says another thing or nothing.
@@ -134,11 +134,11 @@ func agreedModes(said []*TypeFacts, all bool) []string {
 	var out []string
 	for _, mode := range []string{"BIOS", "UEFI"} {
 		has := 0
-		for _, f := range said {
-			if len(f.BootModes) == 0 {
+		for _, typeFacts := range said {
+			if len(typeFacts.BootModes) == 0 {
 				return nil
 			}
-			if slices.Contains(f.BootModes, mode) {
+			if slices.Contains(typeFacts.BootModes, mode) {
 				has++
 			}
 		}
@@ -218,44 +218,44 @@ var ErrTarget = errors.New("no such target")
 
 // ParseTarget reads a class ("shenlong-6"), an instance family ("ecs.g8i") or
 // an instance type ("ecs.g8y.large").
-func (r *Ruleset) ParseTarget(s string) (Target, error) {
-	id := strings.ToLower(strings.TrimSpace(s))
+func (r *Ruleset) ParseTarget(text string) (Target, error) {
+	id := strings.ToLower(strings.TrimSpace(text))
 	if c, ok := parseClass(id); ok {
 		return Target{ID: id, Class: c}, nil
 	}
 	name := r.families.FamilyOf(id)
 	if name == "" {
-		return Target{}, fmt.Errorf("target %.40q: %w: use %s, an instance family such as ecs.g8i or a type such as ecs.g8y.large", s, ErrTarget, ClassList())
+		return Target{}, fmt.Errorf("target %.40q: %w: use %s, an instance family such as ecs.g8i or a type such as ecs.g8y.large", text, ErrTarget, ClassList())
 	}
 	info := r.families.Lookup("", name)
-	t := Target{ID: id, Family: name, Generation: info.Generation, Arch: info.Arch, Vendor: info.Vendor, NVMe: info.NVMe}
+	target := Target{ID: id, Family: name, Generation: info.Generation, Arch: info.Arch, Vendor: info.Vendor, NVMe: info.NVMe}
 	if strings.Count(id, ".") > 1 {
 		cpus, ok := family.Size(id)
 		if !ok {
-			return Target{}, fmt.Errorf("target %.40q: %w: the size of an instance type reads like large or 4xlarge; the family is %s", s, ErrTarget, name)
+			return Target{}, fmt.Errorf("target %.40q: %w: the size of an instance type reads like large or 4xlarge; the family is %s", text, ErrTarget, name)
 		}
-		t.Type, t.MemoryMiB = id, memory(id, name, cpus)
+		target.Type, target.MemoryMiB = id, memory(id, name, cpus)
 	} else {
-		t.MemoryMiB = memory(id, name, 2)
+		target.MemoryMiB = memory(id, name, 2)
 	}
-	t.BootModes = info.BootModes()
+	target.BootModes = info.BootModes()
 	switch {
 	case info.Class != "":
 	case info.Listed:
-		return Target{}, fmt.Errorf("target %.40q: %w: %s is a Generation I family on Xen; nothing moves there", s, ErrTarget, name)
+		return Target{}, fmt.Errorf("target %.40q: %w: %s is a Generation I family on Xen; nothing moves there", text, ErrTarget, name)
 	default:
-		return Target{}, fmt.Errorf("target %.40q: %w: %s is not in the family table and is not formed like the name of a family, such as ecs.g8i", s, ErrTarget, name)
+		return Target{}, fmt.Errorf("target %.40q: %w: %s is not in the family table and is not formed like the name of a family, such as ecs.g8i", text, ErrTarget, name)
 	}
 	if c, ok := parseClass(info.Class); ok {
-		t.Class = c
+		target.Class = c
 	} else {
-		t.Class = classes - 1
+		target.Class = classes - 1
 	}
-	if info.Class == family.Shenlong8 && t.NVMe == family.Unknown {
-		t.NVMe = "required" // the class demands it
+	if info.Class == family.Shenlong8 && target.NVMe == family.Unknown {
+		target.NVMe = "required" // the class demands it
 	}
-	t.Unlisted = !info.Listed
-	return t, nil
+	target.Unlisted = !info.Listed
+	return target, nil
 }
 
 // memory returns the memory in MiB of a type with that many vCPUs, for the

@@ -17,11 +17,11 @@ func (l Level) severity() int {
 }
 
 // Worse returns the more severe of two levels.
-func Worse(a, b Level) Level {
-	if b.severity() > a.severity() {
+func Worse(level, b Level) Level {
+	if b.severity() > level.severity() {
 		return b
 	}
-	return a
+	return level
 }
 
 // AtLeast says whether l is as severe as floor or more.
@@ -45,13 +45,13 @@ func (l Level) String() string {
 }
 
 // ParseLevel reads what String writes.
-func ParseLevel(s string) (Level, error) {
+func ParseLevel(text string) (Level, error) {
 	for _, l := range Levels() {
-		if s == l.String() {
+		if text == l.String() {
 			return l, nil
 		}
 	}
-	return Unknown, fmt.Errorf("verdict %q is none of compatible, needs-action, unknown, incompatible", s)
+	return Unknown, fmt.Errorf("verdict %q is none of compatible, needs-action, unknown, incompatible", text)
 }
 
 // MarshalText implements encoding.TextMarshaler.
@@ -76,13 +76,13 @@ func (c Confidence) String() string {
 }
 
 // ParseConfidence reads what String writes.
-func ParseConfidence(s string) (Confidence, error) {
+func ParseConfidence(text string) (Confidence, error) {
 	for _, c := range []Confidence{Low, Medium, High} {
-		if s == c.String() {
+		if text == c.String() {
 			return c, nil
 		}
 	}
-	return Low, fmt.Errorf("confidence %q is none of low, medium, high", s)
+	return Low, fmt.Errorf("confidence %q is none of low, medium, high", text)
 }
 
 // MarshalText implements encoding.TextMarshaler.
@@ -111,13 +111,13 @@ func (e Evidence) String() string {
 }
 
 // ParseEvidence reads what String writes.
-func ParseEvidence(s string) (Evidence, error) {
+func ParseEvidence(text string) (Evidence, error) {
 	for e := EvidenceNone; e <= EvidenceGuest; e++ {
-		if s == e.String() {
+		if text == e.String() {
 			return e, nil
 		}
 	}
-	return EvidenceNone, fmt.Errorf("evidence %q is none of guest, image, instance, name", s)
+	return EvidenceNone, fmt.Errorf("evidence %q is none of guest, image, instance, name", text)
 }
 
 // MarshalText implements encoding.TextMarshaler.
@@ -142,8 +142,8 @@ func (t Tri) String() string {
 }
 
 // ParseTri reads "yes", "no", "unobserved" and "".
-func ParseTri(s string) (Tri, error) {
-	switch s {
+func ParseTri(text string) (Tri, error) {
+	switch text {
 	case "yes":
 		return Yes, nil
 	case "no":
@@ -151,7 +151,7 @@ func ParseTri(s string) (Tri, error) {
 	case "unobserved", "":
 		return Unobserved, nil
 	}
-	return Unobserved, fmt.Errorf("%q is none of yes, no, unobserved", s)
+	return Unobserved, fmt.Errorf("%q is none of yes, no, unobserved", text)
 }
 
 // MarshalText implements encoding.TextMarshaler.

@@ -16,12 +16,12 @@ type Unread struct {
 	Why   string `json:"why"`
 }
 
-// Unread lists the texts of f that say nothing to the rules. The id of a custom
+// Unread lists the texts of facts that say nothing to the rules. The id of a custom
 // image is none of them: its letters are drawn by lot.
-func (r *Ruleset) Unread(f *Facts) []Unread {
+func (r *Ruleset) Unread(facts *Facts) []Unread {
 	var out []Unread
 	add := func(field, text, why string) { out = append(out, Unread{field, strings.Clone(text), why}) }
-	texts := f.texts()
+	texts := facts.texts()
 	for i := range texts {
 		if n := &texts[i]; strings.TrimSpace(n.text) != "" {
 			if why := n.unread(); why != "" {
@@ -33,20 +33,20 @@ func (r *Ruleset) Unread(f *Facts) []Unread {
 		field, text string
 		known       []string
 	}{
-		{"os_type", f.OSType, []string{"linux", "windows"}},
-		{"image.os_type", f.Image.OSType, []string{"linux", "windows"}},
-		{"boot_mode", f.Image.BootMode, []string{"bios", "uefi", "uefi-preferred"}},
+		{"os_type", facts.OSType, []string{"linux", "windows"}},
+		{"image.os_type", facts.Image.OSType, []string{"linux", "windows"}},
+		{"boot_mode", facts.Image.BootMode, []string{"bios", "uefi", "uefi-preferred"}},
 	} {
 		if o.text != "" && !slices.Contains(o.known, strings.ToLower(o.text)) {
 			add(o.field, o.text, "it is none of "+strings.Join(o.known, ", "))
 		}
 	}
-	for _, a := range [...][2]string{{"guest.architecture", f.Guest.Architecture}, {"architecture", f.Image.Architecture}} {
+	for _, a := range [...][2]string{{"guest.architecture", facts.Guest.Architecture}, {"architecture", facts.Image.Architecture}} {
 		if a[1] != "" && archName(a[1]) == "" {
 			add(a[0], a[1], "no architecture is called so")
 		}
 	}
-	if hw := f.Hardware(); hw.InstanceType != "" && r.machine(hw).Family == "" {
+	if hw := facts.Hardware(); hw.InstanceType != "" && r.machine(hw).Family == "" {
 		add("instance_type", hw.InstanceType, "no instance family is known by it")
 	}
 	return out
@@ -60,13 +60,13 @@ func (n *named) unread() string {
 		}
 		return ""
 	}
-	g := distro.Identify(n.text)
+	guess := distro.Identify(n.text)
 	switch {
-	case g.Cut:
+	case guess.Cut:
 		return "it is too long to be read whole"
-	case g.Unreal:
+	case guess.Unreal:
 		return "it names a release that was never made"
-	case g.Family == "" && g.Version == "" && g.Kernel == "" && !distro.Opaque(n.text):
+	case guess.Family == "" && guess.Version == "" && guess.Kernel == "" && !distro.Opaque(n.text):
 		return "it names no operating system"
 	}
 	return ""

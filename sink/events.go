@@ -39,11 +39,11 @@ func verdictSubject(r *record.Record) string {
 	return event.SubjectVerdictEvents + "." + event.Token(r.Account) + "." + event.Token(r.Region)
 }
 
-func verdictEvent(e *store.Event, id string) ([]byte, error) {
-	r := e.Change.After
+func verdictEvent(told *store.Event, id string) ([]byte, error) {
+	entry := told.Change.After
 	return json.Marshal(cloudEvent{
-		SpecVersion: "1.0", ID: id, Source: "shenscan/" + r.Account + "/" + r.Region,
-		Type: TypeVerdictChanged, Subject: r.InstanceID, Time: e.Time.UTC(), DataContentType: "application/json", DataSchema: schema.Base + schema.VerdictChanged, Data: e.Change,
+		SpecVersion: "1.0", ID: id, Source: "shenscan/" + entry.Account + "/" + entry.Region,
+		Type: TypeVerdictChanged, Subject: entry.InstanceID, Time: told.Time.UTC(), DataContentType: "application/json", DataSchema: schema.Base + schema.VerdictChanged, Data: told.Change,
 	})
 }
 
@@ -51,14 +51,14 @@ func verdictEvent(e *store.Event, id string) ([]byte, error) {
 // they take more, the event says how many are left out and where they are.
 const mostScopes = 256 << 10
 
-func scanEvent(e *store.Event) (subject string, body []byte, err error) {
-	state := string(e.Scan.State)
-	if e.Scan.State == record.ScanRunning {
+func scanEvent(told *store.Event) (subject string, body []byte, err error) {
+	state := string(told.Scan.State)
+	if told.Scan.State == record.ScanRunning {
 		state = "started"
 	}
 	body, err = json.Marshal(cloudEvent{
-		SpecVersion: "1.0", ID: eventID(e), Source: "shenscan", Type: TypeScanPrefix + state + ".v1",
-		Subject: e.Scan.ID, Time: e.Time.UTC(), DataContentType: "application/json", DataSchema: schema.Base + schema.Scan, Data: e.Scan.Brief(mostScopes),
+		SpecVersion: "1.0", ID: eventID(told), Source: "shenscan", Type: TypeScanPrefix + state + ".v1",
+		Subject: told.Scan.ID, Time: told.Time.UTC(), DataContentType: "application/json", DataSchema: schema.Base + schema.Scan, Data: told.Scan.Brief(mostScopes),
 	})
 	return event.SubjectScanEvents + "." + state, body, err
 }

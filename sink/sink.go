@@ -195,7 +195,7 @@ func (s *Sink) Run(ctx context.Context) error {
 }
 
 func (s *Sink) follow(ctx context.Context) error {
-	f := bus.Follow{Name: s.o.Name, MaxBatch: s.o.MaxBatch, Linger: s.o.Linger, Replaced: s.noteLost, Gap: func(missed uint64) {
+	following := bus.Follow{Name: s.o.Name, MaxBatch: s.o.MaxBatch, Linger: s.o.Linger, Replaced: s.noteLost, Gap: func(missed uint64) {
 		s.o.Log.Error("results were dropped before this sink read them; scan again, or restore a backup of another sink", "missed", missed)
 	}}
 	wait := patience()
@@ -203,7 +203,7 @@ func (s *Sink) follow(ctx context.Context) error {
 		began := s.o.Now()
 		err := s.settle(ctx)
 		if err == nil {
-			err = s.bus.FollowResults(ctx, f, s.db.Position(), s.apply)
+			err = s.bus.FollowResults(ctx, following, s.db.Position(), s.apply)
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -243,18 +243,18 @@ func (s *Sink) settle(ctx context.Context) error {
 
 // patience is how long to wait between tries, from a tenth of a second to five.
 func patience() *backoff.ExponentialBackOff {
-	p := backoff.NewExponentialBackOff()
-	p.InitialInterval, p.MaxInterval = 100*time.Millisecond, 5*time.Second
-	p.Reset()
-	return p
+	exponentialBackOff := backoff.NewExponentialBackOff()
+	exponentialBackOff.InitialInterval, exponentialBackOff.MaxInterval = 100*time.Millisecond, 5*time.Second
+	exponentialBackOff.Reset()
+	return exponentialBackOff
 }
 
 // pause waits, and reports false where ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
+func pause(ctx context.Context, duration time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(d):
+	case <-time.After(duration):
 		return true
 	}
 }
@@ -292,12 +292,12 @@ func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
 // were judged compatible, a rule or its evidence is wrong.
 func (s *Sink) warnNotUp(ctx context.Context, moves []record.Move) {
 	for i := range moves {
-		m := &moves[i]
+		move := &moves[i]
 		text := "an instance did not come up after its move, as was to be feared"
-		if m.Verdict == rules.Compatible.String() {
+		if move.Verdict == rules.Compatible.String() {
 			text = "AN INSTANCE THAT WAS JUDGED COMPATIBLE DID NOT COME UP AFTER ITS MOVE: look at its console, move it back, and stop moves that rest on the same rule"
 		}
-		s.o.Log.ErrorContext(ctx, text, "account", m.Account, "region", m.Region, "instance", m.InstanceID, "from", m.From, "to", m.To, "target", m.Target, "verdict", m.Verdict, "confidence", m.Confidence, "rule", m.Rule, "cause", m.Why)
+		s.o.Log.ErrorContext(ctx, text, "account", move.Account, "region", move.Region, "instance", move.InstanceID, "from", move.From, "to", move.To, "target", move.Target, "verdict", move.Verdict, "confidence", move.Confidence, "rule", move.Rule, "cause", move.Why)
 	}
 }
 
@@ -324,20 +324,20 @@ func (s *Sink) logScopes(ctx context.Context, sc *record.Scan) {
 		return
 	}
 	for i := range sc.Scopes {
-		x := &sc.Scopes[i]
+		scanScope := &sc.Scopes[i]
 		level, counted := slog.LevelInfo, "not told"
-		if x.Completeness != record.ScopeComplete {
+		if scanScope.Completeness != record.ScopeComplete {
 			level = slog.LevelWarn
 		}
-		if x.Counted != nil {
-			counted = strconv.Itoa(*x.Counted)
+		if scanScope.Counted != nil {
+			counted = strconv.Itoa(*scanScope.Counted)
 		}
 		attrs := []any{
-			"scan", sc.ID, "account", x.Account, "region", x.Region, "completeness", x.Completeness, "counted", counted, "listed", x.Listed,
-			"published", x.Published, "classified", x.Classified, "stored", x.Stored, "gone", x.Gone, "asked_by_id", x.AskedByID,
+			"scan", sc.ID, "account", scanScope.Account, "region", scanScope.Region, "completeness", scanScope.Completeness, "counted", counted, "listed", scanScope.Listed,
+			"published", scanScope.Published, "classified", scanScope.Classified, "stored", scanScope.Stored, "gone", scanScope.Gone, "asked_by_id", scanScope.AskedByID,
 		}
-		if len(x.Failures) > 0 {
-			attrs = append(attrs, "cause", x.Failures[0].Error)
+		if len(scanScope.Failures) > 0 {
+			attrs = append(attrs, "cause", scanScope.Failures[0].Error)
 		}
 		s.o.Log.Log(ctx, level, "scope ended", attrs...)
 	}
@@ -429,43 +429,43 @@ func (s *Sink) delivered(upto uint64) error {
 // emitOrBury publishes one entry of the outbox. An event that would be refused
 // however often it is published becomes a dead letter with the cause, and those
 // behind it go on.
-func (s *Sink) emitOrBury(ctx context.Context, emitter *bus.Emitter, e *store.Event) error {
-	subject, body, err := s.emitOne(ctx, emitter, e)
+func (s *Sink) emitOrBury(ctx context.Context, emitter *bus.Emitter, told *store.Event) error {
+	subject, body, err := s.emitOne(ctx, emitter, told)
 	if err == nil || !bus.IsRefused(err) {
 		return err
 	}
 	s.o.Log.ErrorContext(ctx, "event cannot be published and is set aside; see `shenscan dead list`", "subject", subject, "bytes", len(body), "err", err)
-	return s.bus.BuryEvent(ctx, s.o.Name, subject, eventID(e), body, err)
+	return s.bus.BuryEvent(ctx, s.o.Name, subject, eventID(told), body, err)
 }
 
-func (s *Sink) emitOne(ctx context.Context, emitter *bus.Emitter, e *store.Event) (subject string, body []byte, err error) {
+func (s *Sink) emitOne(ctx context.Context, emitter *bus.Emitter, told *store.Event) (subject string, body []byte, err error) {
 	switch {
-	case e.Change != nil && e.Judgement != "":
-		r := e.Change.After
+	case told.Change != nil && told.Judgement != "":
+		r := told.Change.After
 		subject = verdictSubject(r)
-		err := emitter.EmitJudged(ctx, subject, e.Judgement, r.Account+"-"+r.Region+"-"+r.InstanceID, func(id string) ([]byte, error) {
+		err := emitter.EmitJudged(ctx, subject, told.Judgement, r.Account+"-"+r.Region+"-"+r.InstanceID, func(id string) ([]byte, error) {
 			var err error
-			body, err = verdictEvent(e, id)
+			body, err = verdictEvent(told, id)
 			return body, err
 		})
 		return subject, body, err
-	case e.Change != nil:
-		subject = verdictSubject(e.Change.After)
-		body, err = verdictEvent(e, eventID(e))
-	case e.Scan != nil:
-		subject, body, err = scanEvent(e)
-	case e.Check != nil:
-		if !s.db.Awaits(e.Check) {
+	case told.Change != nil:
+		subject = verdictSubject(told.Change.After)
+		body, err = verdictEvent(told, eventID(told))
+	case told.Scan != nil:
+		subject, body, err = scanEvent(told)
+	case told.Check != nil:
+		if !s.db.Awaits(told.Check) {
 			return "", nil, nil // answered, or its scan has ended
 		}
-		return "", nil, s.bus.Publish(ctx, e.Check)
+		return "", nil, s.bus.Publish(ctx, told.Check)
 	default:
 		return "", nil, nil
 	}
 	if err != nil {
 		return subject, nil, fmt.Errorf("encode event: %w", err)
 	}
-	return subject, body, emitter.Emit(ctx, subject, e.At, e.Index, body)
+	return subject, body, emitter.Emit(ctx, subject, told.At, told.Index, body)
 }
 
 // watch looks every second whether the store has caught up, and now and then

@@ -69,14 +69,14 @@ func (c *Consoles) look(ctx context.Context, page *event.InstancesListed, list [
 	group, asking := errgroup.WithContext(ctx)
 	group.SetLimit(askedAtOnce)
 	for i := range list {
-		x := &list[i]
-		had := items[x.id]
-		if !c.due(x, &had) {
+		hung := &list[i]
+		had := items[hung.id]
+		if !c.due(hung, &had) {
 			got[i] = had
 			continue
 		}
 		group.Go(func() error {
-			got[i] = c.read(asking, &page.Walk, x, had)
+			got[i] = c.read(asking, &page.Walk, hung, had)
 			return asking.Err()
 		})
 	}
@@ -92,41 +92,41 @@ func (c *Consoles) look(ctx context.Context, page *event.InstancesListed, list [
 }
 
 // due says whether a log is worth a call.
-func (c *Consoles) due(x *hung, had *event.EvidenceItem) bool {
+func (c *Consoles) due(hung *hung, had *event.EvidenceItem) bool {
 	age := c.now().Sub(had.Asked)
 	switch {
-	case x.started.IsZero():
+	case hung.started.IsZero():
 		return false // no log can be told from one of before
-	case had.Asked.IsZero(), had.Asked.Before(x.started), age < -clockOff, age > beatDue:
+	case had.Asked.IsZero(), had.Asked.Before(hung.started), age < -clockOff, age > beatDue:
 		return true
 	}
 	return had.Console == nil && age > consoleRetry || had.Console != nil && had.Console.End == probe.BootOpen.String() && age > consoleRetry
 }
 
 // read reads one log.
-func (c *Consoles) read(ctx context.Context, w *event.Walk, x *hung, had event.EvidenceItem) event.EvidenceItem {
-	if denied := c.denied.of(w.Scope, c.now()); denied != nil {
+func (c *Consoles) read(ctx context.Context, walk *event.Walk, hung *hung, had event.EvidenceItem) event.EvidenceItem {
+	if denied := c.denied.of(walk.Scope, c.now()); denied != nil {
 		return *denied
 	}
-	if !c.calls.take(budgetOf(w)) {
+	if !c.calls.take(budgetOf(walk)) {
 		if had.Kept {
 			return had
 		}
 		return event.EvidenceItem{Cause: causeConsoleCall, Mend: mendConsole}
 	}
-	console, err := c.cloud.ConsoleOutput(ctx, w.Scope, x.id)
+	console, err := c.cloud.ConsoleOutput(ctx, walk.Scope, hung.id)
 	if err != nil {
 		item, refused := causeOf(err)
 		if refused && ctx.Err() == nil {
-			if c.denied.add(w.Scope, item, c.now()) {
-				c.log.InfoContext(ctx, "console logs are not read; verdicts do without them", "account", w.Scope.Account, "region", w.Scope.Region, "err", err)
+			if c.denied.add(walk.Scope, item, c.now()) {
+				c.log.InfoContext(ctx, "console logs are not read; verdicts do without them", "account", walk.Scope.Account, "region", walk.Scope.Region, "err", err)
 			}
 		}
 		item.Calls = 1
 		return item
 	}
 	item := event.EvidenceItem{Asked: c.now().UTC(), Heard: console.Updated, Calls: 1}
-	if !x.wrote(console.Updated, c.now()) {
+	if !hung.wrote(console.Updated, c.now()) {
 		item.Cause = causeConsoleOld
 		return item
 	}
@@ -150,9 +150,9 @@ func (x *hung) wrote(updated, now time.Time) bool {
 }
 
 // shows says in known what a log shows of the guest as it is now.
-func (c *Consoles) shows(x *hung, item *event.EvidenceItem, known map[string]rules.GuestFacts) {
+func (c *Consoles) shows(hung *hung, item *event.EvidenceItem, known map[string]rules.GuestFacts) {
 	now := c.now()
-	if age := now.Sub(item.Asked); item.Console == nil || age > beatLife || age < -clockOff || item.Asked.Before(x.started) || !x.wrote(item.Heard, now) {
+	if age := now.Sub(item.Asked); item.Console == nil || age > beatLife || age < -clockOff || item.Asked.Before(hung.started) || !hung.wrote(item.Heard, now) {
 		return
 	}
 	facts := rules.GuestFacts{Kernel: item.Console.Kernel}
@@ -167,6 +167,6 @@ func (c *Consoles) shows(x *hung, item *event.EvidenceItem, known map[string]rul
 	case probe.BootOpen:
 	}
 	if facts != (rules.GuestFacts{}) {
-		known[x.id] = facts
+		known[hung.id] = facts
 	}
 }

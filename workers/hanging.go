@@ -46,14 +46,14 @@ func hungOf(page *event.InstancesListed, hanging []int) (list []hung) {
 func withGuests(page *event.InstancesListed, known map[string]rules.GuestFacts) *event.InstancesListed {
 	instances := page.Instances()
 	for i := range instances {
-		x := &instances[i]
-		learnt, there := known[x.ID]
+		instance := &instances[i]
+		learnt, there := known[instance.ID]
 		if !there {
 			continue
 		}
 		var guest rules.GuestFacts
-		if x.Guest != nil {
-			guest = *x.Guest
+		if instance.Guest != nil {
+			guest = *instance.Guest
 		}
 		guest.Up = learnt.Up
 		if guest.Kernel == "" { // what the machine itself said is of its default kernel
@@ -62,7 +62,7 @@ func withGuests(page *event.InstancesListed, known map[string]rules.GuestFacts) 
 		if guest.DeviceNames == rules.Unobserved {
 			guest.DeviceNames = learnt.DeviceNames
 		}
-		x.Guest = &guest
+		instance.Guest = &guest
 	}
 	out := *page
 	out.SetInstances(instances)
@@ -71,18 +71,18 @@ func withGuests(page *event.InstancesListed, known map[string]rules.GuestFacts) 
 
 // keptOf adds to items what is kept of instances. Where that cannot be read, ok
 // is false and nobody is asked.
-func keptOf(ctx context.Context, kept Kept, log *slog.Logger, s ecs.Scope, source string, list []hung, items map[string]event.EvidenceItem) (ok bool, err error) {
+func keptOf(ctx context.Context, kept Kept, log *slog.Logger, scope ecs.Scope, source string, list []hung, items map[string]event.EvidenceItem) (ok bool, err error) {
 	for part := range slices.Chunk(list, event.MaxEvidence) {
 		ids := make([]string, len(part))
 		for i := range part {
 			ids[i] = part[i].id
 		}
-		had, err := kept.Evidence(ctx, s, source, ids)
+		had, err := kept.Evidence(ctx, scope, source, ids)
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
 		if err != nil { // asking again what is known would cost calls without end
-			log.WarnContext(ctx, "evidence that is kept could not be read; verdicts do without it", "source", source, "account", s.Account, "region", s.Region, "err", err)
+			log.WarnContext(ctx, "evidence that is kept could not be read; verdicts do without it", "source", source, "account", scope.Account, "region", scope.Region, "err", err)
 			return false, nil
 		}
 		for id, item := range had {
@@ -95,15 +95,15 @@ func keptOf(ctx context.Context, kept Kept, log *slog.Logger, s ecs.Scope, sourc
 // publishItems announces what became of a lookup.
 func publishItems(ctx context.Context, bus Publisher, s ecs.Scope, source string, list []hung, items map[string]event.EvidenceItem, now time.Time) error {
 	for part := range slices.Chunk(list, event.MaxEvidence) {
-		m := &event.EvidenceRead{Scope: s, Source: source, At: now.UTC()}
+		evidence := &event.EvidenceRead{Scope: s, Source: source, At: now.UTC()}
 		for i := range part {
 			item := items[part[i].id]
 			if item.Kept {
 				item = event.EvidenceItem{ID: item.ID, Kept: true, Calls: item.Calls}
 			}
-			m.Items = append(m.Items, item)
+			evidence.Items = append(evidence.Items, item)
 		}
-		if err := bus.Publish(ctx, m); err != nil {
+		if err := bus.Publish(ctx, evidence); err != nil {
 			return err
 		}
 	}
@@ -118,21 +118,21 @@ type denials struct {
 }
 
 // of says why a scope is not asked; nil where it may be.
-func (d *denials) of(s ecs.Scope, now time.Time) *event.EvidenceItem {
+func (d *denials) of(scope ecs.Scope, now time.Time) *event.EvidenceItem {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if x, there := d.by[s]; there && now.Before(x.until) {
+	if x, there := d.by[scope]; there && now.Before(x.until) {
 		return &x.item
 	}
 	return nil
 }
 
 // add keeps a refusal, and says whether it is the scope's first.
-func (d *denials) add(s ecs.Scope, item event.EvidenceItem, now time.Time) (first bool) {
+func (d *denials) add(scope ecs.Scope, item event.EvidenceItem, now time.Time) (first bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, before := d.by[s]
-	d.by[s] = denial{item, now.Add(deniedFor)}
+	_, before := d.by[scope]
+	d.by[scope] = denial{item, now.Add(deniedFor)}
 	return !before
 }
 
@@ -160,11 +160,11 @@ const (
 )
 
 // budgetOf names what the calls for a page are counted under.
-func budgetOf(w *event.Walk) string {
-	if w.Kind == event.KindRescan {
+func budgetOf(walk *event.Walk) string {
+	if walk.Kind == event.KindRescan {
 		return ""
 	}
-	return w.ScanID
+	return walk.ScanID
 }
 
 // of finds a scan; the caller holds mu.
@@ -189,10 +189,10 @@ func (c *callShare) listed(page *event.InstancesListed) {
 	calls := (page.Rows.Len() + ecs.MaxPage - 1) / ecs.MaxPage
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := c.of(budgetOf(&page.Walk))
-	s.allowed += float64(calls) * c.share
+	scanCalls := c.of(budgetOf(&page.Walk))
+	scanCalls.allowed += float64(calls) * c.share
 	if page.Kind == event.KindRescan { // what nobody needed for days is no reason for many at once
-		s.allowed = min(s.allowed, restFree)
+		scanCalls.allowed = min(scanCalls.allowed, restFree)
 	}
 }
 
@@ -200,11 +200,11 @@ func (c *callShare) listed(page *event.InstancesListed) {
 func (c *callShare) take(scan string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := c.of(scan)
-	if s.allowed < 1 {
+	scanCalls := c.of(scan)
+	if scanCalls.allowed < 1 {
 		return false
 	}
-	s.allowed--
+	scanCalls.allowed--
 	return true
 }
 
@@ -219,17 +219,17 @@ func (c *callShare) took(scan string, calls int) {
 // itself was refused.
 func causeOf(err error) (item event.EvidenceItem, refused bool) {
 	item.Cause = err.Error()
-	e, ok := errors.AsType[*ecs.Error](err)
+	failure, ok := errors.AsType[*ecs.Error](err)
 	if !ok {
 		return item, false
 	}
-	item.Cause, item.Mend = fmt.Sprintf("%s: %s", e.Action, e.Class), e.Mend
-	if e.Code != "" {
-		item.Cause += " (" + e.Code + ")"
+	item.Cause, item.Mend = fmt.Sprintf("%s: %s", failure.Action, failure.Class), failure.Mend
+	if failure.Code != "" {
+		item.Cause += " (" + failure.Code + ")"
 	}
-	if e.Class == ecs.Contradicted { // it says why
-		item.Cause += ": " + e.Err.Error()
+	if failure.Class == ecs.Contradicted { // it says why
+		item.Cause += ": " + failure.Err.Error()
 	}
-	refused = e.Class == ecs.Permission || e.Class == ecs.RegionClosed || e.Class == ecs.Credentials || unknownAction(e.Code)
+	refused = failure.Class == ecs.Permission || failure.Class == ecs.RegionClosed || failure.Class == ecs.Credentials || unknownAction(failure.Code)
 	return item, refused
 }

@@ -66,20 +66,20 @@ const (
 
 // look finds out which guests are up, and says so of them in known.
 func (h *Heartbeats) look(ctx context.Context, page *event.InstancesListed, list []hung, known map[string]rules.GuestFacts) error {
-	q := &beatLookup{h: h, page: page, items: make(map[string]event.EvidenceItem, len(list))}
-	ok, err := keptOf(ctx, h.kept, h.log, page.Scope, event.EvidenceHeartbeat, list, q.items)
+	lookup := &beatLookup{h: h, page: page, items: make(map[string]event.EvidenceItem, len(list))}
+	ok, err := keptOf(ctx, h.kept, h.log, page.Scope, event.EvidenceHeartbeat, list, lookup.items)
 	if !ok {
 		return err
 	}
-	if err := q.ask(ctx, list); err != nil {
+	if err := lookup.ask(ctx, list); err != nil {
 		return err
 	}
-	if err := publishItems(ctx, h.bus, page.Scope, event.EvidenceHeartbeat, list, q.items, h.now()); err != nil {
+	if err := publishItems(ctx, h.bus, page.Scope, event.EvidenceHeartbeat, list, lookup.items, h.now()); err != nil {
 		return err
 	}
 	now := h.now()
 	for i := range list {
-		if item := q.items[list[i].id]; list[i].proves(&item, now) {
+		if item := lookup.items[list[i].id]; list[i].proves(&item, now) {
 			known[list[i].id] = rules.GuestFacts{Up: rules.Yes}
 		}
 	}
@@ -110,20 +110,20 @@ func (x *hung) due(item *event.EvidenceItem, now time.Time) (due, soon bool) {
 
 // ask asks for as many instances as the share of calls allows.
 func (q *beatLookup) ask(ctx context.Context, list []hung) error {
-	h, now := q.h, q.h.now()
+	heartbeats, now := q.h, q.h.now()
 	var due, soon []string
 	for i := range list {
-		x := &list[i]
-		item := q.items[x.id]
-		if x.started.IsZero() {
-			q.items[x.id] = event.EvidenceItem{ID: x.id, Asked: now, Cause: causeNoStart}
+		hung := &list[i]
+		item := q.items[hung.id]
+		if hung.started.IsZero() {
+			q.items[hung.id] = event.EvidenceItem{ID: hung.id, Asked: now, Cause: causeNoStart}
 			continue
 		}
-		switch must, may := x.due(&item, now); {
+		switch must, may := hung.due(&item, now); {
 		case must:
-			due = append(due, x.id)
+			due = append(due, hung.id)
 		case may:
-			soon = append(soon, x.id)
+			soon = append(soon, hung.id)
 		}
 	}
 	if len(due) == 0 {
@@ -136,22 +136,22 @@ func (q *beatLookup) ask(ctx context.Context, list []hung) error {
 		started[list[i].id] = list[i].started
 	}
 	for chunk := range slices.Chunk(ids, ecs.MaxAgents) {
-		denied := h.denied.of(q.page.Scope, h.now())
+		denied := heartbeats.denied.of(q.page.Scope, heartbeats.now())
 		switch {
 		case denied != nil:
 			q.without(chunk, *denied)
 			continue
-		case !h.calls.take(budgetOf(&q.page.Walk)):
+		case !heartbeats.calls.take(budgetOf(&q.page.Walk)):
 			q.without(chunk, event.EvidenceItem{Cause: causeShare, Mend: mendShare})
 			continue
 		}
-		agents, calls, err := h.cloud.Agents(ctx, q.page.Scope, chunk)
-		h.calls.took(budgetOf(&q.page.Walk), calls-1)
+		agents, calls, err := heartbeats.cloud.Agents(ctx, q.page.Scope, chunk)
+		heartbeats.calls.took(budgetOf(&q.page.Walk), calls-1)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
-			item := h.failed(ctx, q.page.Scope, err)
+			item := heartbeats.failed(ctx, q.page.Scope, err)
 			item.Calls = calls
 			q.without(chunk, item)
 			continue
@@ -219,14 +219,14 @@ func silence(agent *ecs.Agent, started, now time.Time) string {
 
 // failed says why there is no answer. Where the question itself is refused, the
 // scope is not asked again for a while.
-func (h *Heartbeats) failed(ctx context.Context, s ecs.Scope, err error) event.EvidenceItem {
+func (h *Heartbeats) failed(ctx context.Context, scope ecs.Scope, err error) event.EvidenceItem {
 	item, refused := causeOf(err)
 	if !refused {
-		h.log.DebugContext(ctx, "heartbeats were not told", "account", s.Account, "region", s.Region, "err", err)
+		h.log.DebugContext(ctx, "heartbeats were not told", "account", scope.Account, "region", scope.Region, "err", err)
 		return item
 	}
-	if h.denied.add(s, item, h.now()) {
-		h.log.InfoContext(ctx, "nobody is asked for heartbeats; verdicts do without them", "account", s.Account, "region", s.Region, "err", err)
+	if h.denied.add(scope, item, h.now()) {
+		h.log.InfoContext(ctx, "nobody is asked for heartbeats; verdicts do without them", "account", scope.Account, "region", scope.Region, "err", err)
 	}
 	return item
 }

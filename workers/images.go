@@ -80,36 +80,36 @@ type reading struct {
 
 // read puts together what is known of a system that was made from the image,
 // which may be nil, and reads it. The facts are shared.
-func (m *Image) read(c *rules.Classifier, s *event.Installed) (*rules.Facts, *rules.System) {
+func (m *Image) read(classifier *rules.Classifier, installed *event.Installed) (*rules.Facts, *rules.System) {
 	if m == nil {
-		f := &rules.Facts{OSName: s.OSName, OSNameEn: s.OSNameEn, OSType: s.OSType, ImageID: s.ImageID, Guest: s.Guest}
-		return f, c.System(f)
+		f := &rules.Facts{OSName: installed.OSName, OSNameEn: installed.OSNameEn, OSType: installed.OSType, ImageID: installed.ImageID, Guest: installed.Guest}
+		return f, classifier.System(f)
 	}
-	if r := m.last.Load(); r != nil && r.by == c && r.facts.ImageID == s.ImageID && r.facts.OSName == s.OSName && r.facts.OSNameEn == s.OSNameEn && r.facts.OSType == s.OSType && r.facts.Guest == s.Guest {
+	if r := m.last.Load(); r != nil && r.by == classifier && r.facts.ImageID == installed.ImageID && r.facts.OSName == installed.OSName && r.facts.OSNameEn == installed.OSNameEn && r.facts.OSType == installed.OSType && r.facts.Guest == installed.Guest {
 		return r.facts, r.system
 	}
-	f := &rules.Facts{ // its strings are parts of a message, which is not to be kept for them
-		OSName: strings.Clone(s.OSName), OSNameEn: strings.Clone(s.OSNameEn), OSType: strings.Clone(s.OSType), ImageID: strings.Clone(s.ImageID),
-		Image: m.Facts, Guest: s.Guest,
+	facts := &rules.Facts{ // its strings are parts of a message, which is not to be kept for them
+		OSName: strings.Clone(installed.OSName), OSNameEn: strings.Clone(installed.OSNameEn), OSType: strings.Clone(installed.OSType), ImageID: strings.Clone(installed.ImageID),
+		Image: m.Facts, Guest: installed.Guest,
 	}
-	f.Guest.Release, f.Guest.Kernel, f.Guest.Architecture = strings.Clone(f.Guest.Release), strings.Clone(f.Guest.Kernel), strings.Clone(f.Guest.Architecture)
-	r := &reading{c, f, c.System(f)}
+	facts.Guest.Release, facts.Guest.Kernel, facts.Guest.Architecture = strings.Clone(facts.Guest.Release), strings.Clone(facts.Guest.Kernel), strings.Clone(facts.Guest.Architecture)
+	r := &reading{classifier, facts, classifier.System(facts)}
 	m.last.Store(r)
 	return r.facts, r.system
 }
 
 // refusedClasses are the classes of which the platform offers the image on no
 // family.
-func (m *Image) refusedClasses(t *family.Table) []string {
+func (m *Image) refusedClasses(table *family.Table) []string {
 	if known := m.refused.Load(); known != nil {
 		return *known
 	}
 	var out []string
 	for name := range strings.FieldsSeq(m.Facts.Refused) {
-		out = append(out, t.Lookup("", name).Class)
+		out = append(out, table.Lookup("", name).Class)
 	}
 	for name := range strings.FieldsSeq(m.Facts.Offered) {
-		class := t.Lookup("", name).Class
+		class := table.Lookup("", name).Class
 		out = slices.DeleteFunc(out, func(c string) bool { return c == class })
 	}
 	m.refused.Store(&out)
@@ -126,13 +126,13 @@ func NewImageCache(api ImageAPI, shared SharedImages, limit int, ttl time.Durati
 }
 
 // Doubt takes back what the platform said of an image, for every process.
-func (c *ImageCache) Doubt(ctx context.Context, s ecs.Scope, id string, f rules.ImageFacts) *Image {
-	f.Offered, f.Refused = "", ""
-	c.store(s, []ecs.Image{{ID: id, Facts: f}})
+func (c *ImageCache) Doubt(ctx context.Context, scope ecs.Scope, id string, imageFacts rules.ImageFacts) *Image {
+	imageFacts.Offered, imageFacts.Refused = "", ""
+	c.store(scope, []ecs.Image{{ID: id, Facts: imageFacts}})
 	if c.shared != nil {
-		c.publish(ctx, s, []string{id})
+		c.publish(ctx, scope, []string{id})
 	}
-	return &Image{Facts: f}
+	return &Image{Facts: imageFacts}
 }
 
 // Len is the number of images held, those about to be forgotten included.
@@ -143,16 +143,16 @@ func (c *ImageCache) Len() int {
 }
 
 // Lookup implements Images.
-func (c *ImageCache) Lookup(ctx context.Context, s ecs.Scope, ids []string) ([]*Image, []record.Failure, error) {
+func (c *ImageCache) Lookup(ctx context.Context, scope ecs.Scope, ids []string) ([]*Image, []record.Failure, error) {
 	out := make([]*Image, len(ids))
 	for {
-		failures, mine, waits := c.known(s, ids, out)
+		failures, mine, waits := c.known(scope, ids, out)
 		if len(mine)+len(waits) == 0 {
 			return out, failures, nil
 		}
 		if len(mine) > 0 {
-			err := c.fetch(ctx, s, mine)
-			c.done(s, mine)
+			err := c.fetch(ctx, scope, mine)
+			c.done(scope, mine)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -170,21 +170,21 @@ func (c *ImageCache) Lookup(ctx context.Context, s ecs.Scope, ids []string) ([]*
 
 // known fills in what is known. mine are the ids that the caller shall ask for
 // now, waits the lookups of others to wait for.
-func (c *ImageCache) known(s ecs.Scope, ids []string, out []*Image) (failures []record.Failure, mine []string, waits []chan struct{}) {
+func (c *ImageCache) known(place ecs.Scope, ids []string, out []*Image) (failures []record.Failure, mine []string, waits []chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	scope, now := c.scope(s), c.now()
+	scope, now := c.scope(place), c.now()
 	for i, id := range ids {
 		if id == "" || out[i] != nil {
 			continue
 		}
-		k := imageKey{scope, id}
-		if e, ok := c.get(k); ok && now.Before(e.until) {
+		key := imageKey{scope, id}
+		if e, ok := c.get(key); ok && now.Before(e.until) {
 			out[i] = e
 			continue
 		}
-		if wait, busy := c.pending[k]; !busy {
-			c.pending[k] = make(chan struct{})
+		if wait, busy := c.pending[key]; !busy {
+			c.pending[key] = make(chan struct{})
 			mine = append(mine, id)
 		} else if !slices.Contains(mine, id) {
 			waits = append(waits, wait)
@@ -199,38 +199,38 @@ func (c *ImageCache) known(s ecs.Scope, ids []string, out []*Image) (failures []
 }
 
 // scope numbers s; the caller holds mu.
-func (c *ImageCache) scope(s ecs.Scope) uint32 {
-	n, ok := c.scopes[s]
+func (c *ImageCache) scope(place ecs.Scope) uint32 {
+	n, ok := c.scopes[place]
 	if !ok {
 		n = uint32(len(c.scopes))
-		c.scopes[s] = n
+		c.scopes[place] = n
 	}
 	return n
 }
 
-// get finds k in either generation; the caller holds mu.
-func (c *ImageCache) get(k imageKey) (*Image, bool) {
-	e, ok := c.young[k]
+// get finds key in either generation; the caller holds mu.
+func (c *ImageCache) get(key imageKey) (*Image, bool) {
+	image, ok := c.young[key]
 	if !ok {
-		if e, ok = c.old[k]; ok {
-			c.put(k, e)
+		if image, ok = c.old[key]; ok {
+			c.put(key, image)
 		}
 	}
-	return e, ok
+	return image, ok
 }
 
-// put stores k; the caller holds mu.
-func (c *ImageCache) put(k imageKey, e *Image) {
+// put stores key; the caller holds mu.
+func (c *ImageCache) put(key imageKey, image *Image) {
 	if len(c.young) >= c.max {
 		c.old, c.young = c.young, make(map[imageKey]*Image, c.max/8)
 	}
-	c.young[k] = e
+	c.young[key] = image
 }
 
-func (c *ImageCache) done(s ecs.Scope, ids []string) {
+func (c *ImageCache) done(place ecs.Scope, ids []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	scope := c.scope(s)
+	scope := c.scope(place)
 	for _, id := range ids {
 		k := imageKey{scope, id}
 		close(c.pending[k])
@@ -238,10 +238,10 @@ func (c *ImageCache) done(s ecs.Scope, ids []string) {
 	}
 }
 
-func (c *ImageCache) store(s ecs.Scope, images []ecs.Image) {
+func (c *ImageCache) store(place ecs.Scope, images []ecs.Image) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	scope := c.scope(s)
+	scope := c.scope(place)
 	for _, img := range images {
 		c.put(imageKey{scope, img.ID}, &Image{Facts: img.Facts, until: c.now().Add(c.ttl)})
 	}
@@ -260,20 +260,20 @@ const (
 )
 
 // fetch makes ids known, through the shared cache where there is one.
-func (c *ImageCache) fetch(ctx context.Context, s ecs.Scope, ids []string) error {
+func (c *ImageCache) fetch(ctx context.Context, scope ecs.Scope, ids []string) error {
 	if c.shared == nil {
-		return c.ask(ctx, s, ids)
+		return c.ask(ctx, scope, ids)
 	}
 	give, wait := c.now().Add(claimWait), pollFirst
 	for {
-		known, claimed, err := c.shared.Claim(ctx, s, ids, claimBatch)
-		ids = c.take(s, ids, known)
+		known, claimed, err := c.shared.Claim(ctx, scope, ids, claimBatch)
+		ids = c.take(scope, ids, known)
 		if err != nil {
-			c.log.WarnContext(ctx, "shared image cache is out of reach; the cloud is asked", "account", s.Account, "region", s.Region, "err", err)
-			return c.ask(ctx, s, ids)
+			c.log.WarnContext(ctx, "shared image cache is out of reach; the cloud is asked", "account", scope.Account, "region", scope.Region, "err", err)
+			return c.ask(ctx, scope, ids)
 		}
 		if len(claimed) > 0 {
-			if err := c.askShared(ctx, s, claimed); err != nil {
+			if err := c.askShared(ctx, scope, claimed); err != nil {
 				return err
 			}
 			ids = without(ids, claimed)
@@ -286,7 +286,7 @@ func (c *ImageCache) fetch(ctx context.Context, s ecs.Scope, ids []string) error
 			continue
 		}
 		if c.now().After(give) {
-			return c.ask(ctx, s, ids)
+			return c.ask(ctx, scope, ids)
 		}
 		select {
 		case <-ctx.Done():
@@ -298,26 +298,26 @@ func (c *ImageCache) fetch(ctx context.Context, s ecs.Scope, ids []string) error
 }
 
 // askShared asks the cloud for claimed images and shares what it says.
-func (c *ImageCache) askShared(ctx context.Context, s ecs.Scope, ids []string) error {
-	if err := c.ask(ctx, s, ids); err != nil {
-		c.release(context.WithoutCancel(ctx), s, ids)
+func (c *ImageCache) askShared(ctx context.Context, scope ecs.Scope, ids []string) error {
+	if err := c.ask(ctx, scope, ids); err != nil {
+		c.release(context.WithoutCancel(ctx), scope, ids)
 		return err
 	}
-	c.publish(ctx, s, ids)
+	c.publish(ctx, scope, ids)
 	return nil
 }
 
-func (c *ImageCache) release(ctx context.Context, s ecs.Scope, ids []string) {
+func (c *ImageCache) release(ctx context.Context, scope ecs.Scope, ids []string) {
 	if len(ids) == 0 {
 		return
 	}
-	if err := c.shared.Release(ctx, s, ids); err != nil {
-		c.log.InfoContext(ctx, "claims of images were not given up; they lapse", "account", s.Account, "region", s.Region, "images", len(ids), "err", err)
+	if err := c.shared.Release(ctx, scope, ids); err != nil {
+		c.log.InfoContext(ctx, "claims of images were not given up; they lapse", "account", scope.Account, "region", scope.Region, "images", len(ids), "err", err)
 	}
 }
 
 // take stores what is known and returns the ids that are not.
-func (c *ImageCache) take(s ecs.Scope, ids []string, known map[string]rules.ImageFacts) (rest []string) {
+func (c *ImageCache) take(scope ecs.Scope, ids []string, known map[string]rules.ImageFacts) (rest []string) {
 	var got []ecs.Image
 	for _, id := range ids {
 		if f, ok := known[id]; ok {
@@ -326,16 +326,16 @@ func (c *ImageCache) take(s ecs.Scope, ids []string, known map[string]rules.Imag
 			rest = append(rest, id)
 		}
 	}
-	c.store(s, got)
+	c.store(scope, got)
 	return rest
 }
 
 // publish shares what this process learnt; a failed lookup is not shared.
-func (c *ImageCache) publish(ctx context.Context, s ecs.Scope, ids []string) {
+func (c *ImageCache) publish(ctx context.Context, place ecs.Scope, ids []string) {
 	var images []ecs.Image
 	var failed []string
 	c.mu.Lock()
-	scope := c.scope(s)
+	scope := c.scope(place)
 	for _, id := range ids {
 		if e, ok := c.young[imageKey{scope, id}]; ok && e.failed == nil {
 			images = append(images, ecs.Image{ID: id, Facts: e.Facts})
@@ -345,11 +345,11 @@ func (c *ImageCache) publish(ctx context.Context, s ecs.Scope, ids []string) {
 	}
 	c.mu.Unlock()
 	if len(images) > 0 {
-		if err := c.shared.Put(ctx, s, images); err != nil {
-			c.log.WarnContext(ctx, "image facts were not shared", "account", s.Account, "region", s.Region, "err", err)
+		if err := c.shared.Put(ctx, place, images); err != nil {
+			c.log.WarnContext(ctx, "image facts were not shared", "account", place.Account, "region", place.Region, "err", err)
 		}
 	}
-	c.release(ctx, s, failed)
+	c.release(ctx, place, failed)
 }
 
 // failureTTL is how long a lookup that failed is not tried again: the pages of
@@ -359,10 +359,10 @@ const failureTTL = time.Minute
 // ask asks the cloud. A refusal, and an outage that outlasted the client's
 // retries, become image facts that say so: the instance's own OS name is
 // evidence still, and the scan names the failure.
-func (c *ImageCache) ask(ctx context.Context, s ecs.Scope, ids []string) error {
-	images, err := c.api.Images(ctx, s, ids)
+func (c *ImageCache) ask(ctx context.Context, place ecs.Scope, ids []string) error {
+	images, err := c.api.Images(ctx, place, ids)
 	if err == nil {
-		c.store(s, images)
+		c.store(place, images)
 		return nil
 	}
 	if ctx.Err() != nil {
@@ -371,16 +371,16 @@ func (c *ImageCache) ask(ctx context.Context, s ecs.Scope, ids []string) error {
 	if ecs.ClassOf(err) == ecs.Throttled {
 		return event.RetryAfter(err, 10*time.Second)
 	}
-	f := record.Failure{Account: s.Account, Region: s.Region, API: "DescribeImages", Class: ecs.ClassOf(err).String(), Error: err.Error()}
+	failure := record.Failure{Account: place.Account, Region: place.Region, API: "DescribeImages", Class: ecs.ClassOf(err).String(), Error: err.Error()}
 	if e, ok := errors.AsType[*ecs.Error](err); ok {
-		f.Code, f.Mend, f.RequestID = e.Code, e.Mend, e.RequestID
+		failure.Code, failure.Mend, failure.RequestID = e.Code, e.Mend, e.RequestID
 	}
-	c.log.WarnContext(ctx, "images could not be looked up", "account", s.Account, "region", s.Region, "images", len(ids), "err", err)
+	c.log.WarnContext(ctx, "images could not be looked up", "account", place.Account, "region", place.Region, "images", len(ids), "err", err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	scope := c.scope(s)
+	scope := c.scope(place)
 	for _, id := range ids {
-		c.put(imageKey{scope, id}, &Image{until: c.now().Add(failureTTL), failed: &f})
+		c.put(imageKey{scope, id}, &Image{until: c.now().Add(failureTTL), failed: &failure})
 	}
 	return nil
 }

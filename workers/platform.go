@@ -73,13 +73,13 @@ type denial struct {
 // NewPlatform returns a Platform that reduces answers to what the targets of c
 // need.
 func NewPlatform(c *rules.Classifier, cloud PlatformCloud, kept Kept, bus Publisher, now func() time.Time, log *slog.Logger) *Platform {
-	p := &Platform{cloud: cloud, kept: kept, bus: bus, families: familyTable{c}, now: now, log: log, denied: map[ecs.Scope]denial{}, yardsticks: map[yardstickKey]*yardstick{}}
+	platform := &Platform{cloud: cloud, kept: kept, bus: bus, families: familyTable{c}, now: now, log: log, denied: map[ecs.Scope]denial{}, yardsticks: map[yardstickKey]*yardstick{}}
 	for _, t := range c.TargetList() {
 		if t.Family != "" {
-			p.targets = append(p.targets, t.Family)
+			platform.targets = append(platform.targets, t.Family)
 		}
 	}
-	return p
+	return platform
 }
 
 const (
@@ -97,13 +97,13 @@ const (
 )
 
 // Images implements ImageAPI.
-func (p *Platform) Images(ctx context.Context, s ecs.Scope, ids []string) ([]ecs.Image, error) {
-	images, err := p.cloud.Images(ctx, s, ids)
+func (p *Platform) Images(ctx context.Context, scope ecs.Scope, ids []string) ([]ecs.Image, error) {
+	images, err := p.cloud.Images(ctx, scope, ids)
 	if err != nil {
 		return nil, err
 	}
 	for part := range slices.Chunk(images, event.MaxEvidence/2) {
-		if err := p.fill(ctx, s, part); err != nil {
+		if err := p.fill(ctx, scope, part); err != nil {
 			return nil, err
 		}
 	}
@@ -111,15 +111,15 @@ func (p *Platform) Images(ctx context.Context, s ecs.Scope, ids []string) ([]ecs
 }
 
 // fill adds the platform's answers to images.
-func (p *Platform) fill(ctx context.Context, s ecs.Scope, images []ecs.Image) error {
-	q := &platformLookup{p: p, scope: s, said: map[string]event.EvidenceItem{}}
+func (p *Platform) fill(ctx context.Context, scope ecs.Scope, images []ecs.Image) error {
+	lookup := &platformLookup{p: p, scope: scope, said: map[string]event.EvidenceItem{}}
 	var ids []string
 	archs := map[string]bool{}
 	for i := range images {
-		if f := &images[i].Facts; f.Presence == rules.ImageFound {
+		if imageFacts := &images[i].Facts; imageFacts.Presence == rules.ImageFound {
 			ids = append(ids, images[i].ID)
-			if f.Architecture != "" {
-				archs[f.Architecture] = true
+			if imageFacts.Architecture != "" {
+				archs[imageFacts.Architecture] = true
 			}
 		}
 	}
@@ -129,32 +129,32 @@ func (p *Platform) fill(ctx context.Context, s ecs.Scope, images []ecs.Image) er
 	for _, arch := range slices.Sorted(maps.Keys(archs)) {
 		ids = append(ids, event.YardstickPrefix+arch)
 	}
-	had, err := p.kept.Evidence(ctx, s, event.EvidencePlatform, ids)
+	had, err := p.kept.Evidence(ctx, scope, event.EvidencePlatform, ids)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil { // asking again what is known would cost calls without end
-		p.log.WarnContext(ctx, "answers of the platform that are kept could not be read; verdicts do without them", "account", s.Account, "region", s.Region, "err", err)
+		p.log.WarnContext(ctx, "answers of the platform that are kept could not be read; verdicts do without them", "account", scope.Account, "region", scope.Region, "err", err)
 		return nil
 	}
 	for _, arch := range slices.Sorted(maps.Keys(archs)) {
-		if err := q.yardstick(ctx, arch, had); err != nil {
+		if err := lookup.yardstick(ctx, arch, had); err != nil {
 			return err
 		}
 	}
-	if err := q.ask(ctx, ids, had); err != nil {
+	if err := lookup.ask(ctx, ids, had); err != nil {
 		return err
 	}
-	if err := q.publish(ctx, ids); err != nil {
+	if err := lookup.publish(ctx, ids); err != nil {
 		return err
 	}
 	for i := range images {
-		f := &images[i].Facts
-		if f.Presence != rules.ImageFound {
+		imageFacts := &images[i].Facts
+		if imageFacts.Presence != rules.ImageFound {
 			continue
 		}
-		offered, refused := q.said[images[i].ID].Families(q.said[event.YardstickPrefix+f.Architecture])
-		f.Offered, f.Refused = p.reduce(offered), p.reduce(refused)
+		offered, refused := lookup.said[images[i].ID].Families(lookup.said[event.YardstickPrefix+imageFacts.Architecture])
+		imageFacts.Offered, imageFacts.Refused = p.reduce(offered), p.reduce(refused)
 	}
 	return nil
 }
@@ -266,33 +266,33 @@ func due(id string, item *event.EvidenceItem, now time.Time) bool {
 // askOne asks the cloud about one image, or about the yardstick of an
 // architecture.
 func (q *platformLookup) askOne(ctx context.Context, id string) event.EvidenceItem {
-	p, s := q.p, q.scope
-	p.mu.Lock()
-	d, ok := p.denied[s]
-	p.mu.Unlock()
-	if ok && p.now().Before(d.until) {
-		item := d.item
+	platform, scope := q.p, q.scope
+	platform.mu.Lock()
+	denial, ok := platform.denied[scope]
+	platform.mu.Unlock()
+	if ok && platform.now().Before(denial.until) {
+		item := denial.item
 		item.Calls = 0
 		return item
 	}
 	item := event.EvidenceItem{Image: id}
 	if arch, is := strings.CutPrefix(id, event.YardstickPrefix); is {
-		image, calls, err := p.newest(ctx, s, arch)
+		image, calls, err := platform.newest(ctx, scope, arch)
 		item.Calls += calls
 		if err != nil {
 			return q.failed(ctx, item, err)
 		}
 		if item.Image = image; image == "" {
-			item.Asked, item.Cause = p.now(), fmt.Sprintf("there is no current public image for %s in the region, so that refusals are not told from what is not sold", arch)
+			item.Asked, item.Cause = platform.now(), fmt.Sprintf("there is no current public image for %s in the region, so that refusals are not told from what is not sold", arch)
 			return item
 		}
 	}
-	types, err := p.cloud.OfferedTypes(ctx, s, item.Image)
+	types, err := platform.cloud.OfferedTypes(ctx, scope, item.Image)
 	item.Calls++
 	if err != nil {
 		return q.failed(ctx, item, err)
 	}
-	item.Asked, item.Types = p.now(), p.families.count(types)
+	item.Asked, item.Types = platform.now(), platform.families.count(types)
 	if item.Types == "" {
 		item.Cause = "the answer names no instance family that is known"
 	}
@@ -305,25 +305,25 @@ func (q *platformLookup) askOne(ctx context.Context, id string) event.EvidenceIt
 // failed says why there is no answer. Where the question itself is refused, the
 // scope is not asked again for a while.
 func (q *platformLookup) failed(ctx context.Context, item event.EvidenceItem, err error) event.EvidenceItem {
-	p, s := q.p, q.scope
+	platform, scope := q.p, q.scope
 	why, refused := causeOf(err)
 	item.Cause, item.Mend = why.Cause, why.Mend
 	if ctx.Err() != nil {
 		return item
 	}
 	if e, ok := errors.AsType[*ecs.Error](err); ok && (e.Class == ecs.Contradicted || e.Class == ecs.BadRequest) && !refused {
-		item.Asked = p.now() // the same question has the same answer: not before its day
+		item.Asked = platform.now() // the same question has the same answer: not before its day
 	}
 	if !refused {
-		p.log.DebugContext(ctx, "the platform did not say where it offers an image", "account", s.Account, "region", s.Region, "image", item.Image, "err", err)
+		platform.log.DebugContext(ctx, "the platform did not say where it offers an image", "account", scope.Account, "region", scope.Region, "image", item.Image, "err", err)
 		return item
 	}
-	p.mu.Lock()
-	_, before := p.denied[s]
-	p.denied[s] = denial{event.EvidenceItem{Cause: item.Cause, Mend: item.Mend}, p.now().Add(deniedFor)}
-	p.mu.Unlock()
+	platform.mu.Lock()
+	_, before := platform.denied[scope]
+	platform.denied[scope] = denial{event.EvidenceItem{Cause: item.Cause, Mend: item.Mend}, platform.now().Add(deniedFor)}
+	platform.mu.Unlock()
 	if !before {
-		p.log.InfoContext(ctx, "the platform is not asked where it offers images; verdicts do without it", "account", s.Account, "region", s.Region, "err", err)
+		platform.log.InfoContext(ctx, "the platform is not asked where it offers images; verdicts do without it", "account", scope.Account, "region", scope.Region, "err", err)
 	}
 	return item
 }
@@ -352,23 +352,23 @@ func (p *Platform) newest(ctx context.Context, s ecs.Scope, arch string) (id str
 
 // publish announces what became of the lookup.
 func (q *platformLookup) publish(ctx context.Context, ids []string) error {
-	m := &event.EvidenceRead{Scope: q.scope, Source: event.EvidencePlatform, At: q.p.now().UTC()}
+	evidence := &event.EvidenceRead{Scope: q.scope, Source: event.EvidencePlatform, At: q.p.now().UTC()}
 	for _, id := range ids {
 		item := q.said[id]
 		if item.Kept {
 			item = event.EvidenceItem{ID: id, Kept: true, Calls: item.Calls}
 		}
-		m.Items = append(m.Items, item)
+		evidence.Items = append(evidence.Items, item)
 	}
-	return q.p.bus.Publish(ctx, m)
+	return q.p.bus.Publish(ctx, evidence)
 }
 
 // Distrust takes back what the platform said of an image: the fleet says
 // otherwise.
-func (p *Platform) Distrust(ctx context.Context, s ecs.Scope, image, why string) error {
-	p.log.WarnContext(ctx, "the platform's answer for an image is not believed", "account", s.Account, "region", s.Region, "image", image, "cause", why)
+func (p *Platform) Distrust(ctx context.Context, scope ecs.Scope, image, why string) error {
+	p.log.WarnContext(ctx, "the platform's answer for an image is not believed", "account", scope.Account, "region", scope.Region, "image", image, "cause", why)
 	now := p.now().UTC()
-	return p.bus.Publish(ctx, &event.EvidenceRead{Scope: s, Source: event.EvidencePlatform, At: now, Items: []event.EvidenceItem{
+	return p.bus.Publish(ctx, &event.EvidenceRead{Scope: scope, Source: event.EvidencePlatform, At: now, Items: []event.EvidenceItem{
 		{ID: image, Asked: now, Cause: why, Mend: "verdicts do without it; if it stays so, show it to the cloud's support"},
 	}})
 }
@@ -382,34 +382,34 @@ func (t familyTable) count(types []ecs.OfferedType) string {
 	for _, x := range types {
 		counts[x.Family]++
 	}
-	var b strings.Builder
+	var text strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		if !t.c.Ruleset().Families().Lookup("", name).Listed {
 			continue
 		}
-		if b.Len() > 0 {
-			b.WriteByte(' ')
+		if text.Len() > 0 {
+			text.WriteByte(' ')
 		}
-		b.WriteString(name + "=" + strconv.Itoa(counts[name]))
+		text.WriteString(name + "=" + strconv.Itoa(counts[name]))
 	}
-	return b.String()
+	return text.String()
 }
 
 // rank orders public images by how surely every family of today takes them; -1
 // is no yardstick.
 func (t familyTable) rank(img *ecs.Image) int {
-	c := t.c.Classify(&rules.Facts{ImageID: img.ID, Image: img.Facts})
+	classification := t.c.Classify(&rules.Facts{ImageID: img.ID, Image: img.Facts})
 	release := func(least int) bool {
-		major, _, _ := strings.Cut(c.OS.Version, ".")
+		major, _, _ := strings.Cut(classification.OS.Version, ".")
 		n, err := strconv.Atoi(major)
 		return err == nil && n >= least
 	}
 	switch {
-	case c.OS.Family == "alinux" && release(3) && !release(17): // Aliyun Linux 17.1 came before
+	case classification.OS.Family == "alinux" && release(3) && !release(17): // Aliyun Linux 17.1 came before
 		return 3
-	case c.OS.Family == "ubuntu" && release(22), c.OS.Family == "debian" && release(12):
+	case classification.OS.Family == "ubuntu" && release(22), classification.OS.Family == "debian" && release(12):
 		return 2
-	case c.OS.Family == "anolis" && release(8), c.OS.Family == "rocky" && release(9), c.OS.Family == "almalinux" && release(9):
+	case classification.OS.Family == "anolis" && release(8), classification.OS.Family == "rocky" && release(9), classification.OS.Family == "almalinux" && release(9):
 		return 1
 	}
 	return -1
@@ -440,12 +440,12 @@ func (p *Platform) reduce(families []string) string {
 
 // moreTypical prefers the general families, so that the same one stands for a
 // class as long as it can: the shortest name, of these the one with a g.
-func moreTypical(a, b string) bool {
+func moreTypical(left, right string) bool {
 	general := func(name string) int {
 		if strings.HasPrefix(name, "ecs.g") {
 			return 0
 		}
 		return 1
 	}
-	return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(general(a), general(b)), cmp.Compare(a, b)) < 0
+	return cmp.Or(cmp.Compare(len(left), len(right)), cmp.Compare(general(left), general(right)), cmp.Compare(left, right)) < 0
 }

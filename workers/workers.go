@@ -193,8 +193,8 @@ func (w *Worker) holdAgainstFleet(ctx context.Context, page *event.InstancesList
 	if w.platform == nil || !ok {
 		return nil
 	}
-	for _, p := range page.Profiles {
-		image, machine := images[p.Software], &page.Hardware[p.Hardware]
+	for _, profile := range page.Profiles {
+		image, machine := images[profile.Software], &page.Hardware[profile.Hardware]
 		if image == nil || image.Facts.Refused == "" || machine.Running != rules.Yes {
 			continue
 		}
@@ -203,7 +203,7 @@ func (w *Worker) holdAgainstFleet(ctx context.Context, page *event.InstancesList
 		if class == "" || !slices.Contains(image.refusedClasses(families), class) {
 			continue
 		}
-		id := page.Software[p.Software].ImageID
+		id := page.Software[profile.Software].ImageID
 		why := fmt.Sprintf("the answer for image %s is not believed: it lacks %s and every other family of its class, and an instance of the image is Running on %s", id, machine.InstanceFamily, machine.InstanceType)
 		if err := w.platform.Distrust(ctx, page.Scope, id, why); err != nil {
 			return err
@@ -256,23 +256,23 @@ func Classify(r *outcome.Reader, page *event.InstancesListed, images []*Image) *
 
 // classify also says which profiles, in order, have a verdict that hangs on
 // whether their guests are up.
-func classify(r *outcome.Reader, page *event.InstancesListed, images []*Image) (out *event.InstancesClassified, hanging []int) {
-	c := r.Classifier()
+func classify(reader *outcome.Reader, page *event.InstancesListed, images []*Image) (out *event.InstancesClassified, hanging []int) {
+	classifier := reader.Classifier()
 	out = &event.InstancesClassified{
-		Walk: page.Walk, Page: page.Page, Ruleset: c.Digest(), Targets: c.Targets(),
+		Walk: page.Walk, Page: page.Page, Ruleset: classifier.Digest(), Targets: classifier.Targets(),
 		Software: make([]*rules.Facts, len(page.Software)), Hardware: page.Hardware, Profiles: make([]event.Profile, len(page.Profiles)), Rows: page.Rows,
 	}
 	systems, hosts := make([]*rules.System, len(page.Software)), make([]host, len(page.Hardware))
 	for i := range page.Software {
-		out.Software[i], systems[i] = images[i].read(c, &page.Software[i])
+		out.Software[i], systems[i] = images[i].read(classifier, &page.Software[i])
 	}
 	for i, hardware := range page.Hardware {
-		h := c.Host(hardware)
-		hosts[i] = host{h, r.There(h, hardware)}
+		h := classifier.Host(hardware)
+		hosts[i] = host{h, reader.There(h, hardware)}
 	}
 	numbers := map[*outcome.Class]int{}
-	for i, p := range page.Profiles {
-		class, hangs := r.ClassHangs(systems[p.Software], hosts[p.Hardware].Host, hosts[p.Hardware].there)
+	for i, profile := range page.Profiles {
+		class, hangs := reader.ClassHangs(systems[profile.Software], hosts[profile.Hardware].Host, hosts[profile.Hardware].there)
 		if hangs {
 			hanging = append(hanging, i)
 		}
@@ -282,8 +282,8 @@ func classify(r *outcome.Reader, page *event.InstancesListed, images []*Image) (
 			numbers[class] = number
 			out.Classes = append(out.Classes, *class)
 		}
-		p.Class = number
-		out.Profiles[i] = p
+		profile.Class = number
+		out.Profiles[i] = profile
 	}
 	return out, hanging
 }

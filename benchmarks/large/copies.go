@@ -137,16 +137,16 @@ func (r *rig) copies(ctx context.Context, from, temp string) error {
 		return err
 	}
 	defer end()
-	s, err := r.serve(ctx, dir, endpoint)
+	served, err := r.serve(ctx, dir, endpoint)
 	if err != nil {
 		return err
 	}
-	defer s.stop()
+	defer served.stop()
 	fmt.Printf("| scan of all instances | s | commits | p99 of a commit, ms | its bucket ends at | copies | MiB of the file after |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 	var without, with []float64
 	for round := range 4 {
 		copying := round%2 == 1
-		p99, err := r.scanOnce(ctx, s, copying)
+		p99, err := r.scanOnce(ctx, served, copying)
 		if err != nil {
 			return err
 		}
@@ -162,14 +162,14 @@ func (r *rig) copies(ctx context.Context, from, temp string) error {
 	if err := os.MkdirAll(taken, 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(taken, "store.db"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(filepath.Join(taken, "store.db"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	if _, err := s.get(ctx, "/api/v1/snapshot", f); err != nil {
-		return errors.Join(err, f.Close())
+	if _, err := served.get(ctx, "/api/v1/snapshot", file); err != nil {
+		return errors.Join(err, file.Close())
 	}
-	if err := errors.Join(f.Close(), s.stop()); err != nil {
+	if err := errors.Join(file.Close(), served.stop()); err != nil {
 		return err
 	}
 	end()
@@ -191,13 +191,13 @@ func (r *rig) copies(ctx context.Context, from, temp string) error {
 }
 
 // scanOnce scans everything, with copies one after the other or without.
-func (r *rig) scanOnce(ctx context.Context, s *served, copying bool) (p99 float64, err error) {
-	before, err := s.commits(ctx)
+func (r *rig) scanOnce(ctx context.Context, served *served, copying bool) (p99 float64, err error) {
+	before, err := served.commits(ctx)
 	if err != nil {
 		return 0, err
 	}
 	began := time.Now()
-	scan := r.command(ctx, r.shenscan, "rescan", "--all", "--wait", "1h", "--store", s.dir)
+	scan := r.command(ctx, r.shenscan, "rescan", "--all", "--wait", "1h", "--store", served.dir)
 	var said strings.Builder
 	scan.Stdout, scan.Stderr = &said, &said
 	if err := scan.Start(); err != nil {
@@ -210,7 +210,7 @@ func (r *rig) scanOnce(ctx context.Context, s *served, copying bool) (p99 float6
 		var err error
 		for copying && err == nil && inner.Err() == nil {
 			var n int64
-			if n, err = s.get(inner, "/api/v1/snapshot", io.Discard); err == nil && n > 0 {
+			if n, err = served.get(inner, "/api/v1/snapshot", io.Discard); err == nil && n > 0 {
 				taken++
 			}
 		}
@@ -225,7 +225,7 @@ func (r *rig) scanOnce(ctx context.Context, s *served, copying bool) (p99 float6
 		return 0, fmt.Errorf("%w: %s", err, said.String())
 	}
 	took := time.Since(began)
-	after, err := s.commits(ctx)
+	after, err := served.commits(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -233,7 +233,7 @@ func (r *rig) scanOnce(ctx context.Context, s *served, copying bool) (p99 float6
 		return 0, errors.New("no copy was taken during the scan")
 	}
 	n, p99, bound := after.since(before)
-	info, err := os.Stat(filepath.Join(s.dir, "store.db"))
+	info, err := os.Stat(filepath.Join(served.dir, "store.db"))
 	if err != nil {
 		return 0, err
 	}

@@ -157,11 +157,11 @@ func (r *rig) fill(ctx context.Context, binary, store string) error {
 		return err
 	}
 	defer stop()
-	s, err := measure(r.command(ctx, binary, "scan", "--endpoint", url, "--store", store+".part", "--start-rate", "100000", "--output", "table"))
+	cost, err := measure(r.command(ctx, binary, "scan", "--endpoint", url, "--store", store+".part", "--start-rate", "100000", "--output", "table"))
 	if err != nil {
 		return fmt.Errorf("scan: %w", err)
 	}
-	fmt.Fprintf(os.Stderr, "scan of %d instances: %s\n", r.rows, s)
+	fmt.Fprintf(os.Stderr, "scan of %d instances: %s\n", r.rows, cost)
 	return os.Rename(store+".part", store)
 }
 
@@ -279,11 +279,11 @@ func (r *rig) plans(ctx context.Context, store, _ string) error {
 				name, binary, store string
 				most                int64
 			}{{"table, -old", r.old, theirs, 0}, {"table", r.shenscan, store, r.most("plan")}} {
-				c, err := measure(r.command(ctx, x.binary, "plan", "--store", x.store, "--target", "shenlong-7"))
+				cost, err := measure(r.command(ctx, x.binary, "plan", "--store", x.store, "--target", "shenlong-7"))
 				if err != nil {
 					return err
 				}
-				r.line(x.name, c, x.most)
+				r.line(x.name, cost, x.most)
 			}
 		}
 	}
@@ -296,11 +296,11 @@ func (r *rig) plans(ctx context.Context, store, _ string) error {
 		{"--output", "csv", "--owner-tag", "owner"},
 		{"--settle"},
 	} {
-		c, err := measure(r.command(ctx, r.shenscan, append([]string{"plan", "--store", store, "--target", "shenlong-7"}, args...)...))
+		cost, err := measure(r.command(ctx, r.shenscan, append([]string{"plan", "--store", store, "--target", "shenlong-7"}, args...)...))
 		if err != nil {
 			return err
 		}
-		r.line(strings.Join(args, " "), c, r.most("plan"))
+		r.line(strings.Join(args, " "), cost, r.most("plan"))
 	}
 	return nil
 }
@@ -325,11 +325,11 @@ func (r *rig) reports(ctx context.Context, store, temp string) error {
 		{"--target", "ecs.g8i", "--os", "centos", "--output", "csv"},
 		{"--rules", rules, "--output", "table"},
 	} {
-		c, err := measure(r.command(ctx, r.shenscan, append([]string{"report", "--store", store}, args...)...))
+		cost, err := measure(r.command(ctx, r.shenscan, append([]string{"report", "--store", store}, args...)...))
 		if err != nil {
 			return err
 		}
-		r.line(strings.ReplaceAll(strings.Join(args, " "), rules, "FILE"), c, r.most("report"))
+		r.line(strings.ReplaceAll(strings.Join(args, " "), rules, "FILE"), cost, r.most("report"))
 	}
 	return nil
 }

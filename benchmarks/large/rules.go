@@ -55,7 +55,7 @@ func (r *rig) rules(ctx context.Context, from, temp string) error {
 	var said strings.Builder
 	cmd := r.command(ctx, self, "-child", dir)
 	cmd.Stdout = &said
-	c, err := measure(cmd)
+	cost, err := measure(cmd)
 	if err != nil {
 		return err
 	}
@@ -63,8 +63,8 @@ func (r *rig) rules(ctx context.Context, from, temp string) error {
 	if r.rows > 2*reclassifyMoves {
 		most = r.most("reclassify")
 	}
-	fmt.Printf("Judging anew: %s\n\n%s\n", c, said.String())
-	fmt.Printf("Anonymous memory at most %d MiB; goal %s\n", c.anon, r.goal("reclassify", c.anon, most, "MiB"))
+	fmt.Printf("Judging anew: %s\n\n%s\n", cost, said.String())
+	fmt.Printf("Anonymous memory at most %d MiB; goal %s\n", cost.anon, r.goal("reclassify", cost.anon, most, "MiB"))
 	return os.RemoveAll(dir)
 }
 
@@ -157,15 +157,15 @@ func ms(sorted []time.Duration, part float64) float64 {
 func readOn(ctx context.Context, db *store.DB, done <-chan struct{}) (took []time.Duration, telling int, err error) {
 	for {
 		began := time.Now()
-		v, err := db.View(ctx, nil, store.Filter{})
+		view, err := db.View(ctx, nil, store.Filter{})
 		if err != nil {
 			return took, telling, err
 		}
-		if v.Summary().Rejudging != nil {
+		if view.Summary().Rejudging != nil {
 			telling++
 		}
 		n := 0
-		for _, failed := range v.Instances(ctx) {
+		for _, failed := range view.Instances(ctx) {
 			if err = failed; err != nil {
 				break
 			}
@@ -173,7 +173,7 @@ func readOn(ctx context.Context, db *store.DB, done <-chan struct{}) (took []tim
 				break
 			}
 		}
-		if err := errors.Join(err, v.Close()); err != nil {
+		if err := errors.Join(err, view.Close()); err != nil {
 			return took, telling, err
 		}
 		if n == 0 {

@@ -149,18 +149,18 @@ func (r *rig) launch(ctx context.Context, running *sync.WaitGroup, dir string) e
 }
 
 func freePort(ctx context.Context) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
-	return l.Addr().String(), l.Close()
+	return listener.Addr().String(), listener.Close()
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+func pause(ctx context.Context, duration time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(d):
+	case <-time.After(duration):
 		return nil
 	}
 }
@@ -316,18 +316,18 @@ func (r *rig) questions(ctx context.Context) ([]question, error) {
 }
 
 // ask asks for the first page and, where there is one, for the next.
-func (r *rig) ask(ctx context.Context, q question, into map[question]*times) error {
-	path := "/instances?" + q.order + "&" + q.filter
+func (r *rig) ask(ctx context.Context, question question, into map[question]*times) error {
+	path := "/instances?" + question.order + "&" + question.filter
 	for range 2 {
 		began := time.Now()
 		body, err := r.get(ctx, path)
 		if err != nil {
 			return err
 		}
-		if into[q] == nil {
-			into[q] = &times{}
+		if into[question] == nil {
+			into[question] = &times{}
 		}
-		*into[q] = append(*into[q], time.Since(began))
+		*into[question] = append(*into[question], time.Since(began))
 		_, link, ok := strings.Cut(string(body), `rel="next" href="`)
 		if !ok {
 			return nil
@@ -446,18 +446,18 @@ func printTable(when string, questions []question, all map[question]*times) {
 		}
 		sum, worst, slowest = nil, 0, ""
 	}
-	for _, q := range questions {
-		if q.order != order {
+	for _, question := range questions {
+		if question.order != order {
 			flush()
-			order = q.order
+			order = question.order
 		}
-		t := all[q]
+		t := all[question]
 		if t == nil {
 			continue
 		}
 		sum, total = append(sum, *t...), append(total, *t...)
 		if m := t.at(1); m > worst {
-			worst, slowest = m, q.filter
+			worst, slowest = m, question.filter
 		}
 	}
 	flush()

@@ -104,12 +104,12 @@ func listRegion(client *sdk.Client, region string, names *osNames) error {
 // store is what one would write to keep a page: a key an instance.
 func store(db *bbolt.DB, page []ecs.Instance) error {
 	return db.Update(func(tx *bbolt.Tx) error {
-		b, err := tx.CreateBucketIfNotExists([]byte("names"))
+		bucket, err := tx.CreateBucketIfNotExists([]byte("names"))
 		if err != nil {
 			return err
 		}
 		for i := range page {
-			if err := b.Put([]byte(page[i].ID), []byte(page[i].OSName)); err != nil {
+			if err := bucket.Put([]byte(page[i].ID), []byte(page[i].OSName)); err != nil {
 				return err
 			}
 		}
@@ -120,11 +120,11 @@ func store(db *bbolt.DB, page []ecs.Instance) error {
 // withFetch is the same loop over shenscan's own fetch and decoding, a
 // goroutine a region.
 func withFetch(ctx context.Context, endpoint string, names *osNames, keep func([]ecs.Instance) error) error {
-	o := ecsapi.DefaultOptions()
-	o.Endpoint = endpoint
-	o.Base = &ecsapi.Keys{AccessKeyID: ecsapi.NewSecret(ecssim.DemoAccessKeyID), AccessKeySecret: ecsapi.NewSecret(ecssim.DemoAccessKeySecret)}
-	o.StartRate = 1e6
-	client, err := ecsapi.New(o)
+	options := ecsapi.DefaultOptions()
+	options.Endpoint = endpoint
+	options.Base = &ecsapi.Keys{AccessKeyID: ecsapi.NewSecret(ecssim.DemoAccessKeyID), AccessKeySecret: ecsapi.NewSecret(ecssim.DemoAccessKeySecret)}
+	options.StartRate = 1e6
+	client, err := ecsapi.New(options)
 	if err != nil {
 		return err
 	}
@@ -138,11 +138,11 @@ func withFetch(ctx context.Context, endpoint string, names *osNames, keep func([
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	for _, r := range regions {
+	for _, region := range regions {
 		group.Go(func() error {
-			q := ecs.Query{}
+			query := ecs.Query{}
 			for {
-				page, err := client.Instances(ctx, ecs.Scope{Account: accounts[0].ID, Region: r.ID}, q)
+				page, err := client.Instances(ctx, ecs.Scope{Account: accounts[0].ID, Region: region.ID}, query)
 				if err != nil {
 					return err
 				}
@@ -152,7 +152,7 @@ func withFetch(ctx context.Context, endpoint string, names *osNames, keep func([
 				if err := keep(page.Instances); err != nil {
 					return err
 				}
-				if q.NextToken = page.NextToken; q.NextToken == "" {
+				if query.NextToken = page.NextToken; query.NextToken == "" {
 					return nil
 				}
 			}

@@ -140,7 +140,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, b *bench, child, endpoint, dir, list, out string) (err error) {
+func run(ctx context.Context, bench *bench, child, endpoint, dir, list, out string) (err error) {
 	if child != "" {
 		return baseline(ctx, child, endpoint, dir)
 	}
@@ -148,30 +148,30 @@ func run(ctx context.Context, b *bench, child, endpoint, dir, list, out string) 
 	if err != nil {
 		return err
 	}
-	if b.self, err = os.Executable(); err != nil {
+	if bench.self, err = os.Executable(); err != nil {
 		return err
 	}
-	if b.shenscan, err = filepath.Abs(b.shenscan); err != nil {
+	if bench.shenscan, err = filepath.Abs(bench.shenscan); err != nil {
 		return err
 	}
 	w := io.Writer(os.Stdout)
 	if out != "" {
-		f, err := os.OpenFile(out, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		file, err := os.OpenFile(out, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		w = io.MultiWriter(w, f)
+		defer func() { err = errors.Join(err, file.Close()) }()
+		w = io.MultiWriter(w, file)
 	}
-	heading(ctx, w, b)
+	heading(ctx, w, bench)
 	var done []result
-	for _, f := range situations {
-		samples, err := b.measure(ctx, f)
+	for _, fleet := range situations {
+		samples, err := bench.measure(ctx, fleet)
 		if err != nil {
-			return fmt.Errorf("%s: %w", f, err)
+			return fmt.Errorf("%s: %w", fleet, err)
 		}
-		done = append(done, result{f, samples})
-		table(w, b, done[len(done)-1])
+		done = append(done, result{fleet, samples})
+		table(w, bench, done[len(done)-1])
 	}
 	goals(w, done)
 	return nil

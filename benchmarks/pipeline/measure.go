@@ -32,35 +32,35 @@ func (s sample) rssMiB() float64        { return float64(s.rss) / (1 << 20) }
 
 // measure runs every contestant once a round, so that what else the machine
 // does hits all of them alike.
-func (b *bench) measure(ctx context.Context, f fleet) (map[string][]sample, error) {
-	whole, stop, err := b.simulate(ctx, f, f.instances)
+func (b *bench) measure(ctx context.Context, fleet fleet) (map[string][]sample, error) {
+	whole, stop, err := b.simulate(ctx, fleet, fleet.instances)
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
-	small, few := whole, min(b.slow, f.instances)
-	if few < f.instances && !f.alone {
-		if small, stop, err = b.simulate(ctx, f, few); err != nil {
+	small, few := whole, min(b.slow, fleet.instances)
+	if few < fleet.instances && !fleet.alone {
+		if small, stop, err = b.simulate(ctx, fleet, few); err != nil {
 			return nil, err
 		}
 		defer stop()
 	}
 	samples := map[string][]sample{}
 	for round := range b.rounds {
-		for _, c := range b.all {
-			if !strings.HasPrefix(c.name, b.only) || f.alone && c.name != ours {
+		for _, contestant := range b.all {
+			if !strings.HasPrefix(contestant.name, b.only) || fleet.alone && contestant.name != ours {
 				continue
 			}
-			sim, n := whole, f.instances
-			if c.slow {
+			sim, n := whole, fleet.instances
+			if contestant.slow {
 				sim, n = small, few
 			}
-			s, err := b.one(ctx, c, sim, n)
+			s, err := b.one(ctx, contestant, sim, n)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", c.name, err)
+				return nil, fmt.Errorf("%s: %w", contestant.name, err)
 			}
-			fmt.Fprintf(os.Stderr, "%s  round %d  %-32s %8.0f instances/s  %7.2f CPU-s per million  %4.0f MiB\n", f, round+1, c.name, s.perSecond(), s.cpuPerMillion(), s.rssMiB())
-			samples[c.name] = append(samples[c.name], s)
+			fmt.Fprintf(os.Stderr, "%s  round %d  %-32s %8.0f instances/s  %7.2f CPU-s per million  %4.0f MiB\n", fleet, round+1, contestant.name, s.perSecond(), s.cpuPerMillion(), s.rssMiB())
+			samples[contestant.name] = append(samples[contestant.name], s)
 		}
 	}
 	return samples, nil
@@ -90,13 +90,13 @@ func (b *bench) simulate(ctx context.Context, f fleet, n int) (url string, stop 
 	return strings.TrimSpace(line), stop, nil
 }
 
-func (b *bench) one(ctx context.Context, c contestant, sim string, n int) (s sample, err error) {
+func (b *bench) one(ctx context.Context, contestant contestant, sim string, n int) (s sample, err error) {
 	dir, err := os.MkdirTemp("", "shenscan-bench-")
 	if err != nil {
 		return sample{}, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	args := c.args(b, sim, dir)
+	args := contestant.args(b, sim, dir)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), "ALIBABA_CLOUD_ACCESS_KEY_ID="+ecssim.DemoAccessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET="+ecssim.DemoAccessKeySecret)
 	var stderr strings.Builder

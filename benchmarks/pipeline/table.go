@@ -36,13 +36,13 @@ func (r result) median(name string, of func(sample) float64) float64 {
 }
 
 // heading says when, where and of what commit.
-func heading(ctx context.Context, w io.Writer, b *bench) {
+func heading(ctx context.Context, w io.Writer, bench *bench) {
 	commit := "unknown commit"
 	if out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output(); err == nil {
 		commit = "commit " + strings.TrimSpace(string(out))
 	}
 	fmt.Fprintf(w, "\n## %s, %s\n\n%s/%s, %d CPUs%s, %s. %d rounds, medians. The simulator runs on the same CPUs and is not counted; peak RSS includes the mapped store.\n",
-		time.Now().UTC().Format(time.DateOnly), commit, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cpuModel(), runtime.Version(), b.rounds)
+		time.Now().UTC().Format(time.DateOnly), commit, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cpuModel(), runtime.Version(), bench.rounds)
 }
 
 // cpuModel is what Linux calls the processor, "" where nobody says.
@@ -59,21 +59,21 @@ func cpuModel() string {
 	return ""
 }
 
-func table(w io.Writer, b *bench, r result) {
-	fmt.Fprintf(w, "\n### %s\n\n", r.fleet)
-	if !r.fleet.alone && b.slow < r.fleet.instances {
-		fmt.Fprintf(w, "What goes through the SDK's own decoding read %d instances.\n\n", b.slow)
+func table(w io.Writer, bench *bench, result result) {
+	fmt.Fprintf(w, "\n### %s\n\n", result.fleet)
+	if !result.fleet.alone && bench.slow < result.fleet.instances {
+		fmt.Fprintf(w, "What goes through the SDK's own decoding read %d instances.\n\n", bench.slow)
 	}
 	fmt.Fprintln(w, "| contestant | instances/s | wall s | CPU-s | CPU-s per million | peak RSS MiB | bytes written an instance | shenscan's speed to it | its CPU to shenscan's |")
 	fmt.Fprintln(w, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-	for _, c := range b.all {
-		if len(r.samples[c.name]) == 0 {
+	for _, contestant := range bench.all {
+		if len(result.samples[contestant.name]) == 0 {
 			continue
 		}
-		m := func(of func(sample) float64) float64 { return r.median(c.name, of) }
-		fmt.Fprintf(w, "| %s: %s | %.0f | %.1f | %.1f | %.2f | %.0f | %.0f | %.2fx | %.2fx |\n", c.name, c.what,
+		m := func(of func(sample) float64) float64 { return result.median(contestant.name, of) }
+		fmt.Fprintf(w, "| %s: %s | %.0f | %.1f | %.1f | %.2f | %.0f | %.0f | %.2fx | %.2fx |\n", contestant.name, contestant.what,
 			m(sample.perSecond), m(sample.wallSeconds), m(sample.cpuSeconds), m(sample.cpuPerMillion), m(sample.rssMiB), m(sample.writtenPer),
-			r.median(ours, sample.perSecond)/m(sample.perSecond), m(sample.cpuPerMillion)/r.median(ours, sample.cpuPerMillion))
+			result.median(ours, sample.perSecond)/m(sample.perSecond), m(sample.cpuPerMillion)/result.median(ours, sample.cpuPerMillion))
 	}
 }
 

@@ -28,8 +28,8 @@ type checkFlags struct {
 	wait   time.Duration
 }
 
-func newCheckCmd(s *settings) *cobra.Command {
-	f := &checkFlags{}
+func newCheckCmd(settings *settings) *cobra.Command {
+	flags := &checkFlags{}
 	cmd := &cobra.Command{
 		Use: "check INSTANCE_ID --target TARGET", Short: "Look at one instance now and say whether it may move: exit 0 only for compatible", Args: oneArg("the id of one instance"),
 		Long: `check asks the cloud about one instance and its image now, judges it for one
@@ -44,21 +44,21 @@ Without --account and --region every account and region is asked.`,
 		Example: `  shenscan check i-bp67acfmxazb4p0001 --target ecs.g8i
   shenscan check i-bp67acfmxazb4p0001 --target shenlong-8 --region cn-hangzhou --output json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.run(cmd.Context(), s, args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return flags.run(cmd.Context(), settings, args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	f.cloud.add(cmd)
-	f.evidence.add(cmd)
-	f.scope.add(cmd)
+	flags.cloud.add(cmd)
+	flags.evidence.add(cmd)
+	flags.scope.add(cmd)
 	fl := cmd.Flags()
-	fl.StringVar(&f.target, "target", "", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type; needed")
-	rulesFlag(cmd, &f.rules.rules)
-	fl.StringVar(&f.output, "output", "table", "table or json")
-	fl.DurationVar(&f.wait, "wait", 5*time.Minute, "how long to wait for the cloud's answers")
+	fl.StringVar(&flags.target, "target", "", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type; needed")
+	rulesFlag(cmd, &flags.rules.rules)
+	fl.StringVar(&flags.output, "output", "table", "table or json")
+	fl.DurationVar(&flags.wait, "wait", 5*time.Minute, "how long to wait for the cloud's answers")
 	return cmd
 }
 
-func (f *checkFlags) run(ctx context.Context, s *settings, id string, stdout, stderr io.Writer) (err error) {
+func (f *checkFlags) run(ctx context.Context, settings *settings, id string, stdout, stderr io.Writer) (err error) {
 	switch {
 	case !producer.IsInstanceID(id):
 		return usage(fmt.Errorf("%q is not the id of an instance", report.Short(id, 64)))
@@ -76,32 +76,32 @@ func (f *checkFlags) run(ctx context.Context, s *settings, id string, stdout, st
 	defer os.RemoveAll(f.store.dir)
 	f.nats.o = bus.DefaultOptions()
 	f.nats.o.SoftStop = 100 * time.Millisecond // nothing in hand outlives the answer
-	a, cleanup, err := openOnce(ctx, f.options(s, "shenscan-check", app.All, bus.SyncInterval))
+	application, cleanup, err := openOnce(ctx, f.options(settings, "shenscan-check", app.All, bus.SyncInterval))
 	if err != nil {
 		return err
 	}
 	defer cleanup()
-	asked, rec, err := f.look(ctx, a, id)
+	asked, rec, err := f.look(ctx, application, id)
 	if err != nil {
 		return err
 	}
 	if rec == nil {
 		return &exitError{exitPartial, errors.New(report.Clean(strings.TrimRight(fmt.Sprintf("%s was %s: %s", id, notSeen(asked.Outcome), asked.Cause), ": ")))}
 	}
-	v := &rec.Verdicts[0]
+	verdict := &rec.Verdicts[0]
 	if f.output == "json" {
 		if err := report.WriteJSONLine(stdout, report.Tidy(rec)); err != nil {
 			return err
 		}
-	} else if err := writeCheck(stdout, rec, v); err != nil {
+	} else if err := writeCheck(stdout, rec, verdict); err != nil {
 		return err
 	}
-	if v.Level == rules.Compatible && v.Waiver == nil {
+	if verdict.Level == rules.Compatible && verdict.Waiver == nil {
 		return nil
 	}
-	what := v.Level.String()
-	if v.Waiver != nil {
-		what = fmt.Sprintf("%s, which waiver %s sets aside until %s", v.Waiver.Was, v.Waiver.ID, v.Waiver.Until)
+	what := verdict.Level.String()
+	if verdict.Waiver != nil {
+		what = fmt.Sprintf("%s, which waiver %s sets aside until %s", verdict.Waiver.Was, verdict.Waiver.ID, verdict.Waiver.Until)
 	}
 	return &exitError{exitFailOn, fmt.Errorf("%s is not to move to %s: the verdict is %s", id, f.target, report.Clean(what))}
 }
@@ -115,19 +115,19 @@ func notSeen(o record.Outcome) string {
 
 // look asks the cloud for the instance and waits for what it came to. The
 // record is nil where it was not seen.
-func (f *checkFlags) look(ctx context.Context, a *app.App, id string) (*record.AskedInstance, *record.Record, error) {
+func (f *checkFlags) look(ctx context.Context, application *app.App, id string) (*record.AskedInstance, *record.Record, error) {
 	running, stop := context.WithTimeout(ctx, f.wait)
 	defer stop()
 	ended := make(chan error, 1)
-	go func() { ended <- a.Run(running) }()
-	scan, err := a.RequestRescan(running, f.cloud.accounts, f.scope.regions, []string{id}, "check command")
+	go func() { ended <- application.Run(running) }()
+	scan, err := application.RequestRescan(running, f.cloud.accounts, f.scope.regions, []string{id}, "check command")
 	late := fmt.Errorf("check %s: nothing was heard of it within %s; --wait gives it longer", id, f.wait)
 	if err != nil && running.Err() != nil && ctx.Err() == nil {
 		err = late
 	}
 	for err == nil {
 		var state *record.Scan
-		if state, err = a.Scan(scan); err == nil && state.State != record.ScanRunning {
+		if state, err = application.Scan(scan); err == nil && state.State != record.ScanRunning {
 			break
 		}
 		err = nil // not there yet
@@ -139,19 +139,19 @@ func (f *checkFlags) look(ctx context.Context, a *app.App, id string) (*record.A
 				err = cmp.Or(ctx.Err(), fmt.Errorf("check %s was interrupted", id))
 			}
 			return nil, nil, err
-		case <-a.ScanMoved():
+		case <-application.ScanMoved():
 		}
 	}
 	var asked *record.AskedInstance
 	var rec *record.Record
 	if err == nil {
-		asked, rec, err = a.Outcome(scan, id)
+		asked, rec, err = application.Outcome(scan, id)
 	}
 	stop()
 	return asked, rec, errors.Join(err, <-ended)
 }
 
-func writeCheck(out io.Writer, rec *record.Record, v *rules.Verdict) error {
+func writeCheck(out io.Writer, rec *record.Record, verdict *rules.Verdict) error {
 	screen := onScreen(out)
 	var err error
 	line := func(lead, format string, args ...any) {
@@ -160,21 +160,21 @@ func writeCheck(out io.Writer, rec *record.Record, v *rules.Verdict) error {
 		}
 	}
 	line(rec.InstanceID+"  ", "%s/%s %s %s", rec.Account, rec.Region, rec.InstanceType, report.OSName(rec.OS.Family, rec.OS.Version))
-	line("", "%s: %s, confidence %s, by %s", v.Target, v.Level, v.Confidence, v.Rule)
-	line("  ", "%s", v.Reason)
-	if v.Waiver != nil {
-		line("waived: ", "%s until %s; the verdict is %s", v.Waiver.ID, v.Waiver.Until, v.Waiver.Was)
+	line("", "%s: %s, confidence %s, by %s", verdict.Target, verdict.Level, verdict.Confidence, verdict.Rule)
+	line("  ", "%s", verdict.Reason)
+	if verdict.Waiver != nil {
+		line("waived: ", "%s until %s; the verdict is %s", verdict.Waiver.ID, verdict.Waiver.Until, verdict.Waiver.Was)
 	}
-	for i := range v.Findings {
-		if f := &v.Findings[i]; f.Rule == v.Rule && f.Reason == v.Reason {
+	for i := range verdict.Findings {
+		if f := &verdict.Findings[i]; f.Rule == verdict.Rule && f.Reason == verdict.Reason {
 			continue // that is the verdict
 		}
-		line("also: ", "%s (%s): %s", v.Findings[i].Level, v.Findings[i].Rule, v.Findings[i].Reason)
+		line("also: ", "%s (%s): %s", verdict.Findings[i].Level, verdict.Findings[i].Rule, verdict.Findings[i].Reason)
 	}
-	for i := range v.Remedies {
-		line("remedy: ", "%s: %s", report.RemedyLine(&v.Remedies[i]), v.Remedies[i].Text)
+	for i := range verdict.Remedies {
+		line("remedy: ", "%s: %s", report.RemedyLine(&verdict.Remedies[i]), verdict.Remedies[i].Text)
 	}
-	for _, check := range v.Checks {
+	for _, check := range verdict.Checks {
 		line("open: ", "%s", check)
 	}
 	return err

@@ -41,7 +41,7 @@ type classifyFlags struct {
 }
 
 func newClassifyCmd() *cobra.Command {
-	f := &classifyFlags{}
+	flags := &classifyFlags{}
 	cmd := &cobra.Command{
 		Use:   "classify [STRING...]",
 		Short: "Judge operating systems by their names, image ids or facts, without any cloud",
@@ -61,22 +61,22 @@ error, nothing of it is judged, and the exit code is 2 at the end.`,
   shenscan classify win2008_32_stand_sp2_cn_40G_alibase_20151212.vhd --target ecs.g8i
   echo '{"os_name":"CentOS 5.10","kernel":"2.6.18-348.el5"}' | shenscan classify
   shenscan classify --fail-on incompatible < os-names.txt`,
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return flags.run(cmd, args) },
 	}
 	fl := cmd.Flags()
-	fl.StringSliceVar(&f.targets, "target", nil, rules.ClassList()+", an instance family (ecs.g8i) or type (ecs.g8y.large); default all classes")
-	fl.StringSliceVar(&f.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
-	fl.StringVar(&f.output, "output", "", "table, json, jsonl, csv or markdown; default jsonl, on a terminal table")
-	fl.StringVar(&f.failOn, "fail-on", "", "exit with 3 when a line has this verdict or a worse one on any target: compatible, needs-action, unknown or incompatible")
+	fl.StringSliceVar(&flags.targets, "target", nil, rules.ClassList()+", an instance family (ecs.g8i) or type (ecs.g8y.large); default all classes")
+	fl.StringSliceVar(&flags.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
+	fl.StringVar(&flags.output, "output", "", "table, json, jsonl, csv or markdown; default jsonl, on a terminal table")
+	fl.StringVar(&flags.failOn, "fail-on", "", "exit with 3 when a line has this verdict or a worse one on any target: compatible, needs-action, unknown or incompatible")
 	return cmd
 }
 
 func (f *classifyFlags) run(cmd *cobra.Command, args []string) error {
-	r, err := loadRules(f.rules)
+	ruleset, err := loadRules(f.rules)
 	if err != nil {
 		return err
 	}
-	targets, err := parseTargets(r, f.targets)
+	targets, err := parseTargets(ruleset, f.targets)
 	if err != nil {
 		return err
 	}
@@ -92,22 +92,22 @@ func (f *classifyFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	c, bad, wrong := r.NewClassifier(targets), 0, 0
+	classifier, bad, wrong := ruleset.NewClassifier(targets), 0, 0
 	err = eachLine(cmd.InOrStdin(), args, out.flush, func(line string) error {
 		facts, err := factsOf(line)
-		v := &classified{Input: line}
+		answer := &classified{Input: line}
 		if err != nil {
 			wrong++
-			v.Error = err.Error()
+			answer.Error = err.Error()
 		} else {
-			v.Unread = unreadOf(r, line, &facts)
+			answer.Unread = unreadOf(ruleset, line, &facts)
 		}
-		cl := c.Classify(&facts)
-		v.Classification = cl
+		cl := classifier.Classify(&facts)
+		answer.Classification = cl
 		if failOn != nil && worstOf(cl).AtLeast(*failOn) {
 			bad++
 		}
-		return out.write(v)
+		return out.write(answer)
 	})
 	if err := errors.Join(err, out.end()); err != nil {
 		return fmt.Errorf("classify: %w", err)
@@ -125,14 +125,14 @@ func (f *classifyFlags) run(cmd *cobra.Command, args []string) error {
 func wrapped(words []string, width int) string {
 	var lines []string
 	line := " "
-	for i, w := range words {
+	for i, word := range words {
 		if i < len(words)-1 {
-			w += ","
+			word += ","
 		}
-		if len(line)+1+len(w) > width {
+		if len(line)+1+len(word) > width {
 			lines, line = append(lines, line), " "
 		}
-		line += " " + w
+		line += " " + word
 	}
 	return strings.Join(append(lines, line), "\n") + ";"
 }
@@ -145,20 +145,20 @@ func worstOf(cl *rules.Classification) rules.Level {
 	return worst
 }
 
-func parseTargets(r *rules.Ruleset, names []string) ([]rules.Target, error) {
+func parseTargets(ruleset *rules.Ruleset, names []string) ([]rules.Target, error) {
 	if len(names) == 0 {
 		return rules.DefaultTargets(), nil
 	}
 	var out []rules.Target
 	seen := map[string]bool{}
-	for _, n := range names {
-		t, err := r.ParseTarget(n)
+	for _, name := range names {
+		target, err := ruleset.ParseTarget(name)
 		if err != nil {
-			return nil, usage(fmt.Errorf("--target: %w%s", err, app.Meant(n, rules.Classes())))
+			return nil, usage(fmt.Errorf("--target: %w%s", err, app.Meant(name, rules.Classes())))
 		}
-		if !seen[t.ID] {
-			seen[t.ID] = true
-			out = append(out, t)
+		if !seen[target.ID] {
+			seen[target.ID] = true
+			out = append(out, target)
 		}
 	}
 	return out, nil
@@ -175,9 +175,9 @@ func eachLine(in io.Reader, args []string, idle func() error, do func(string) er
 	if len(args) > 0 {
 		return nil
 	}
-	r := bufio.NewReaderSize(in, 64<<10)
+	reader := bufio.NewReaderSize(in, 64<<10)
 	for {
-		line, err := readLine(r)
+		line, err := readLine(reader)
 		if err != nil && (!errors.Is(err, io.EOF) || line == "") {
 			if errors.Is(err, io.EOF) {
 				return nil
@@ -187,7 +187,7 @@ func eachLine(in io.Reader, args []string, idle func() error, do func(string) er
 		if err := do(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")); err != nil {
 			return err
 		}
-		if r.Buffered() == 0 {
+		if reader.Buffered() == 0 {
 			if err := idle(); err != nil {
 				return err
 			}
@@ -197,15 +197,15 @@ func eachLine(in io.Reader, args []string, idle func() error, do func(string) er
 
 // readLine reads a line of any length and keeps maxLine bytes of it, the line
 // feed included.
-func readLine(r *bufio.Reader) (string, error) {
-	var b strings.Builder
+func readLine(reader *bufio.Reader) (string, error) {
+	var text strings.Builder
 	for {
-		part, err := r.ReadSlice('\n')
-		if room := maxLine - b.Len(); room > 0 {
-			b.Write(part[:min(room, len(part))])
+		part, err := reader.ReadSlice('\n')
+		if room := maxLine - text.Len(); room > 0 {
+			text.Write(part[:min(room, len(part))])
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {
-			return b.String(), err
+			return text.String(), err
 		}
 	}
 }
@@ -213,11 +213,11 @@ func readLine(r *bufio.Reader) (string, error) {
 // factsOf reads a line: a JSON object of facts, an instance or image as the API
 // spells it, or a bare string.
 func factsOf(line string) (rules.Facts, error) {
-	s := strings.TrimSpace(line)
-	if !strings.HasPrefix(s, "{") {
+	text := strings.TrimSpace(line)
+	if !strings.HasPrefix(text, "{") {
 		return rules.Facts{Name: line}, nil
 	}
-	keys, err := objectKeys(s)
+	keys, err := objectKeys(text)
 	if err != nil {
 		return rules.Facts{Name: line}, nil
 	}
@@ -236,20 +236,20 @@ func factsOf(line string) (rules.Facts, error) {
 		}
 	}
 	if own == 0 && api > 0 {
-		f, err := ecsapi.DecodeFacts([]byte(s))
+		facts, err := ecsapi.DecodeFacts([]byte(text))
 		if err != nil {
 			return rules.Facts{}, err
 		}
-		return f, nil
+		return facts, nil
 	}
 	if foreign != "" {
 		return rules.Facts{}, fmt.Errorf("there is no fact %q; classify --help lists them", foreign)
 	}
-	var o rules.Observation
-	if err := json.Unmarshal([]byte(s), &o); err != nil {
+	var observation rules.Observation
+	if err := json.Unmarshal([]byte(text), &observation); err != nil {
 		return rules.Facts{}, err
 	}
-	return o.Facts(), nil
+	return observation.Facts(), nil
 }
 
 // unreadOf lists what of a line could not be read.
@@ -274,26 +274,26 @@ var factNames = func() []string {
 
 // objectKeys are the keys of a JSON object, those that stand twice twice.
 func objectKeys(s string) ([]string, error) {
-	d := json.NewDecoder(strings.NewReader(s))
-	if _, err := d.Token(); err != nil {
+	decoder := json.NewDecoder(strings.NewReader(s))
+	if _, err := decoder.Token(); err != nil {
 		return nil, err
 	}
 	var keys []string
-	for d.More() {
-		key, err := d.Token()
+	for decoder.More() {
+		key, err := decoder.Token()
 		if err != nil {
 			return nil, err
 		}
 		keys = append(keys, key.(string))
 		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
+		if err := decoder.Decode(&value); err != nil {
 			return nil, err
 		}
 	}
-	if _, err := d.Token(); err != nil {
+	if _, err := decoder.Token(); err != nil {
 		return nil, err
 	}
-	if d.More() {
+	if decoder.More() {
 		return nil, errors.New("something follows the object")
 	}
 	return keys, nil
@@ -311,8 +311,8 @@ type classifyWriter struct {
 func (c *classifyWriter) flush() error { return c.w.Flush() }
 
 func newClassifyWriter(format string, out io.Writer, in lang.Language) (*classifyWriter, error) {
-	c := &classifyWriter{w: bufio.NewWriterSize(out, 64<<10), screen: onScreen(out), in: in}
-	c.end = c.w.Flush
+	writer := &classifyWriter{w: bufio.NewWriterSize(out, 64<<10), screen: onScreen(out), in: in}
+	writer.end = writer.w.Flush
 	if format == "" {
 		format = "jsonl"
 		if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
@@ -321,19 +321,19 @@ func newClassifyWriter(format string, out io.Writer, in lang.Language) (*classif
 	}
 	switch format {
 	case "jsonl":
-		c.write = jsonEncoder(c.w).encode
+		writer.write = jsonEncoder(writer.w).encode
 	case "json":
-		c.array()
+		writer.array()
 	case "table":
-		c.table()
+		writer.table()
 	case "csv":
-		c.csv()
+		writer.csv()
 	case "markdown":
-		c.markdown()
+		writer.markdown()
 	default:
 		return nil, notOneOf("output", format, "table", "json", "jsonl", "csv", "markdown")
 	}
-	return c, nil
+	return writer, nil
 }
 
 type encoder struct{ *json.Encoder }
@@ -348,12 +348,12 @@ func (e encoder) encode(c *classified) error { return e.Encode(c) }
 
 func (c *classifyWriter) array() {
 	enc, sep := jsonEncoder(c.w), "[\n"
-	c.write = func(v *classified) error {
+	c.write = func(answer *classified) error {
 		if _, err := c.w.WriteString(sep); err != nil {
 			return err
 		}
 		sep = ","
-		return enc.encode(v)
+		return enc.encode(answer)
 	}
 	c.end = func() error {
 		if sep == "[\n" {
@@ -392,9 +392,9 @@ func (v *classified) lines() [][]string {
 }
 
 func (c *classifyWriter) table() {
-	t := &report.TextTable{In: c.in}
+	textTable := &report.TextTable{In: c.in}
 	for _, h := range classifyColumns[:6] {
-		t.Head = append(t.Head, report.Cell{Text: h})
+		textTable.Head = append(textTable.Head, report.Cell{Text: h})
 	}
 	c.write = func(v *classified) error {
 		for i, l := range v.lines() {
@@ -413,34 +413,34 @@ func (c *classifyWriter) table() {
 				}
 				row = append(row, cell)
 			}
-			t.Rows = append(t.Rows, row)
+			textTable.Rows = append(textTable.Rows, row)
 		}
 		return nil
 	}
 	c.end = func() error {
-		return errors.Join(t.Write(c.w, cmp.Or(c.screen.width, mostColumns), c.screen.color), c.w.Flush())
+		return errors.Join(textTable.Write(c.w, cmp.Or(c.screen.width, mostColumns), c.screen.color), c.w.Flush())
 	}
 }
 
 func (c *classifyWriter) csv() {
-	w := csv.NewWriter(c.w)
+	writer := csv.NewWriter(c.w)
 	head := make([]string, len(classifyColumns))
 	for i, h := range classifyColumns {
 		head[i] = strings.ToLower(h)
 	}
-	first := w.Write(head)
+	first := writer.Write(head)
 	c.write = func(v *classified) error {
 		for _, l := range v.lines() {
 			l[0] = report.FormulaSafe(l[0])
-			if err := w.Write(l); err != nil {
+			if err := writer.Write(l); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	c.end = func() error {
-		w.Flush()
-		return errors.Join(first, w.Error(), c.w.Flush())
+		writer.Flush()
+		return errors.Join(first, writer.Error(), c.w.Flush())
 	}
 }
 

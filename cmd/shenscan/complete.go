@@ -26,28 +26,28 @@ const completeTimeout = 2 * time.Second
 // completions have shells complete the values of flags and arguments: words of
 // closed lists, rules, and what the store holds.
 func completions(root *cobra.Command) {
-	walk(root, func(c *cobra.Command) {
-		c.Flags().VisitAll(func(fl *pflag.Flag) { completeFlag(c, fl) })
-		c.PersistentFlags().VisitAll(func(fl *pflag.Flag) { completeFlag(c, fl) })
-		switch c.CommandPath() {
+	walk(root, func(command *cobra.Command) {
+		command.Flags().VisitAll(func(fl *pflag.Flag) { completeFlag(command, fl) })
+		command.PersistentFlags().VisitAll(func(fl *pflag.Flag) { completeFlag(command, fl) })
+		switch command.CommandPath() {
 		case "shenscan rules show":
-			c.ValidArgsFunction = func(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+			command.ValidArgsFunction = func(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 				return matching(ruleIDs(), args, typed), cobra.ShellCompDirectiveNoFileComp
 			}
 		case "shenscan rescan", "shenscan check", "shenscan classify":
-			c.ValidArgsFunction = cobra.NoFileCompletions
+			command.ValidArgsFunction = cobra.NoFileCompletions
 		}
 	})
 }
 
-func completeFlag(c *cobra.Command, fl *pflag.Flag) {
-	values := valuesOf(c, fl.Name)
+func completeFlag(command *cobra.Command, fl *pflag.Flag) {
+	values := valuesOf(command, fl.Name)
 	if values == nil {
 		return
 	}
 	_, several := fl.Value.(pflag.SliceValue)
 	// The error says that the flag has a completion already.
-	_ = c.RegisterFlagCompletionFunc(fl.Name, func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	_ = command.RegisterFlagCompletionFunc(fl.Name, func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		before := ""
 		if at := strings.LastIndexByte(typed, ','); several && at >= 0 {
 			before, typed = typed[:at+1], typed[at+1:]
@@ -69,7 +69,7 @@ func matching(values, have []string, typed string) []string {
 
 // valuesOf are the values that the flag of a command may have; nil where the
 // shell completes file names, or nothing.
-func valuesOf(c *cobra.Command, flag string) func(*cobra.Command) []string {
+func valuesOf(command *cobra.Command, flag string) func(*cobra.Command) []string {
 	words := func(list ...string) func(*cobra.Command) []string {
 		return func(*cobra.Command) []string { return list }
 	}
@@ -83,7 +83,7 @@ func valuesOf(c *cobra.Command, flag string) func(*cobra.Command) []string {
 	}
 	switch flag {
 	case "output":
-		if c.Name() == "plan" {
+		if command.Name() == "plan" {
 			return words(spelt(plan.Formats())...)
 		}
 		return words(spelt(report.Formats())...)

@@ -79,15 +79,15 @@ func configOf(cmd *cobra.Command, args []string, do func(*app.Options, *settings
 	if !slices.Contains(processes, args[0]) {
 		return usage(fmt.Errorf("%q runs no process: name one of %s%s", args[0], strings.Join(processes, ", "), app.Meant(args[0], processes)))
 	}
-	o, again, err := takeOptions(cmd.Context(), args)
+	options, again, err := takeOptions(cmd.Context(), args)
 	if err != nil {
 		return err
 	}
-	return do(&o, again)
+	return do(&options, again)
 }
 
-func checkConfig(ctx context.Context, w io.Writer, o *app.Options, again *settings) error {
-	checked, err := app.Check(ctx, o)
+func checkConfig(ctx context.Context, w io.Writer, options *app.Options, again *settings) error {
+	checked, err := app.Check(ctx, options)
 	if err := errors.Join(again.checkAllCommands(), err); err != nil {
 		return usage(err)
 	}
@@ -98,7 +98,7 @@ func checkConfig(ctx context.Context, w io.Writer, o *app.Options, again *settin
 		}
 	}
 	return screen.say("", fmt.Sprintf("the configuration is good: rule set %s with %s, targets %s, %s, %s configured", checked.Ruleset, report.Plural(checked.Waivers, "waiver", "waivers"),
-		strings.Join(checked.Targets, ", "), report.Plural(len(o.Schedules), "schedule", "schedules"), report.Plural(len(o.Cloud.Accounts), "account", "accounts")))
+		strings.Join(checked.Targets, ", "), report.Plural(len(options.Schedules), "schedule", "schedules"), report.Plural(len(options.Cloud.Accounts), "account", "accounts")))
 }
 
 // checkAllCommands reports values in the file that a command could not use,

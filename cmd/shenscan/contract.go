@@ -39,11 +39,11 @@ func (f *doctorFlags) apiContract(ctx context.Context, s *settings, out io.Write
 	if err != nil {
 		return err
 	}
-	c, err := client.Contract(ctx, full, empty)
+	contract, err := client.Contract(ctx, full, empty)
 	if err != nil {
 		return err
 	}
-	b, err := json.MarshalIndent(c, "", "  ")
+	b, err := json.MarshalIndent(contract, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (f *doctorFlags) apiContract(ctx context.Context, s *settings, out io.Write
 		_, err := out.Write(append(b, '\n'))
 		return err
 	}
-	return showContract(out, c, n, f.contractFile)
+	return showContract(out, contract, n, f.contractFile)
 }
 
 // contractScopes chooses the region that is asked, the first one with enough
@@ -87,15 +87,15 @@ func (f *doctorFlags) contractScopes(ctx context.Context, client *ecsapi.Client)
 	}
 	for _, name := range names[:min(len(names), regionsProbed)] {
 		scope := ecs.Scope{Account: accounts[at].ID, Region: name}
-		n, err := client.CountInstances(ctx, scope, ecs.Query{})
+		count, err := client.CountInstances(ctx, scope, ecs.Query{})
 		switch {
 		case err != nil && ecs.ClassOf(err) != ecs.RegionClosed:
 			return full, empty, 0, err
 		case err != nil:
-		case n == 0:
+		case count == 0:
 			empty = scope
-		case full == (ecs.Scope{}), n > most:
-			full, most = scope, n
+		case full == (ecs.Scope{}), count > most:
+			full, most = scope, count
 		}
 		if most >= enough && empty != (ecs.Scope{}) {
 			break
@@ -116,29 +116,29 @@ func accountErrors(accounts []ecs.Account) error {
 }
 
 // showContract prints a Markdown table to paste.
-func showContract(out io.Writer, c *ecs.Contract, instances int, file string) error {
-	var b strings.Builder
+func showContract(out io.Writer, contract *ecs.Contract, instances int, file string) error {
+	var text strings.Builder
 	size := report.Plural(instances, "instance", "instances")
 	if instances == ecs.NoCount {
 		size = "as many instances as it has, which it does not count"
 	}
-	fmt.Fprintf(&b, "How the API behaved on %s, asked in a region of %s. Ids and names are left out.\n\n", c.Day, size)
-	b.WriteString("| question | assumed | seen | remark |\n| --- | --- | --- | --- |\n")
+	fmt.Fprintf(&text, "How the API behaved on %s, asked in a region of %s. Ids and names are left out.\n\n", contract.Day, size)
+	text.WriteString("| question | assumed | seen | remark |\n| --- | --- | --- | --- |\n")
 	other, open := 0, 0
-	for i, q := range ecs.ContractQuestions() {
-		a := c.Answers[i]
-		seen, says := a.Answer, ""
+	for i, contractQuestion := range ecs.ContractQuestions() {
+		contractAnswer := contract.Answers[i]
+		seen, says := contractAnswer.Answer, ""
 		switch {
 		case seen == "":
-			seen, says = "not settled", a.Detail
+			seen, says = "not settled", contractAnswer.Detail
 			open++
-		case q.Assumed == "" || seen == q.Assumed:
-			says = a.Detail
+		case contractQuestion.Assumed == "" || seen == contractQuestion.Assumed:
+			says = contractAnswer.Detail
 		default:
 			other++
-			says = "**otherwise** (" + a.Detail + "): " + q.Does
+			says = "**otherwise** (" + contractAnswer.Detail + "): " + contractQuestion.Does
 		}
-		fmt.Fprintf(&b, "| %s: %s | %s | %s | %s |\n", q.ID, q.Asks, q.Assumed, report.Clean(seen), report.Clean(says))
+		fmt.Fprintf(&text, "| %s: %s | %s | %s | %s |\n", contractQuestion.ID, contractQuestion.Asks, contractQuestion.Assumed, report.Clean(seen), report.Clean(says))
 	}
 	verdict := "Nothing that was settled is otherwise than assumed."
 	if other > 0 {
@@ -147,8 +147,8 @@ func showContract(out io.Writer, c *ecs.Contract, instances int, file string) er
 	if open > 0 {
 		verdict += " " + report.Plural(open, "question was", "questions were") + " not settled, for the reason in the last column."
 	}
-	fmt.Fprintf(&b, "\n%s Written to %s, which `shenscan simulate --contract` takes on.\n", verdict, report.Clean(file))
-	_, err := io.WriteString(out, b.String())
+	fmt.Fprintf(&text, "\n%s Written to %s, which `shenscan simulate --contract` takes on.\n", verdict, report.Clean(file))
+	_, err := io.WriteString(out, text.String())
 	return err
 }
 
@@ -158,11 +158,11 @@ func takeOn(file string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := ecs.ParseContract(b)
+	contract, err := ecs.ParseContract(b)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	names, err := ecssim.ContradictionsOf(c)
+	names, err := ecssim.ContradictionsOf(contract)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}

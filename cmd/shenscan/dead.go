@@ -20,8 +20,8 @@ type deadFlags struct {
 	limit  int
 }
 
-func newDeadCmd(s *settings) *cobra.Command {
-	f := &deadFlags{}
+func newDeadCmd(settings *settings) *cobra.Command {
+	flags := &deadFlags{}
 	cmd := &cobra.Command{
 		Use: "dead", Short: "List, retry or drop messages that could not be processed, or set one aside",
 		Long: `Messages that could not be processed are kept, with their cause and their
@@ -33,49 +33,49 @@ is asked to: the one that --nats-url names, else the one that holds --store.`,
 	}
 	list := &cobra.Command{
 		Use: "list", Short: "List the dead letters, oldest first", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.list(cmd, s) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return flags.list(cmd, settings) },
 	}
-	list.Flags().StringVar(&f.output, "output", "table", "table or jsonl")
-	list.Flags().IntVar(&f.limit, "limit", 1000, "at most so many")
+	list.Flags().StringVar(&flags.output, "output", "table", "table or jsonl")
+	list.Flags().IntVar(&flags.limit, "limit", 1000, "at most so many")
 	cmd.AddCommand(list,
-		f.each(s, "retry ID...", "retry", "Put messages back where they were"),
-		f.each(s, "drop ID...", "drop", "Delete dead letters"),
-		f.each(s, "aside NUMBER...", "aside", "Move messages of the results, by the numbers that a sink which cannot read them logs, to the dead letters"))
+		flags.each(settings, "retry ID...", "retry", "Put messages back where they were"),
+		flags.each(settings, "drop ID...", "drop", "Delete dead letters"),
+		flags.each(settings, "aside NUMBER...", "aside", "Move messages of the results, by the numbers that a sink which cannot read them logs, to the dead letters"))
 	for _, sub := range cmd.Commands() {
-		f.nats.add(sub, false)
-		f.store.add(sub)
+		flags.nats.add(sub, false)
+		flags.store.add(sub)
 	}
 	return cmd
 }
 
-func (f *deadFlags) list(cmd *cobra.Command, s *settings) error {
+func (f *deadFlags) list(cmd *cobra.Command, settings *settings) error {
 	if f.output != "table" && f.output != "jsonl" {
 		return notOneOf("output", f.output, "table", "jsonl")
 	}
-	b, err := f.nats.dial(cmd.Context(), s, "shenscan-dead", f.store.dir)
+	conn, err := f.nats.dial(cmd.Context(), settings, "shenscan-dead", f.store.dir)
 	if err != nil {
 		return err
 	}
-	defer b.Close()
+	defer conn.Close()
 	enc := json.NewEncoder(cmd.OutOrStdout())
 	rows, after := [][]string{}, uint64(0)
 	for n := 0; n < f.limit; {
 		var reply app.LettersReply
-		if err := b.Call(cmd.Context(), event.SubjectLetters+"list", app.LettersRequest{After: after, Limit: f.limit - n}, &reply); err != nil {
+		if err := conn.Call(cmd.Context(), event.SubjectLetters+"list", app.LettersRequest{After: after, Limit: f.limit - n}, &reply); err != nil {
 			return err
 		}
 		if len(reply.Letters) == 0 {
 			break
 		}
-		for _, l := range reply.Letters {
-			n, after = n+1, l.ID
+		for _, storedDeadLetter := range reply.Letters {
+			n, after = n+1, storedDeadLetter.ID
 			if f.output == "jsonl" {
-				if err := enc.Encode(l); err != nil {
+				if err := enc.Encode(storedDeadLetter); err != nil {
 					return err
 				}
 				continue
 			}
-			rows = append(rows, []string{strconv.FormatUint(l.ID, 10), l.At.Format("2006-01-02 15:04:05Z"), l.Stream, l.Consumer, l.Subject, strconv.Itoa(l.Deliveries), l.Cause})
+			rows = append(rows, []string{strconv.FormatUint(storedDeadLetter.ID, 10), storedDeadLetter.At.Format("2006-01-02 15:04:05Z"), storedDeadLetter.Stream, storedDeadLetter.Consumer, storedDeadLetter.Subject, strconv.Itoa(storedDeadLetter.Deliveries), storedDeadLetter.Cause})
 		}
 	}
 	if f.output == "jsonl" {
@@ -85,7 +85,7 @@ func (f *deadFlags) list(cmd *cobra.Command, s *settings) error {
 }
 
 // each is a command that has something done with each of its arguments.
-func (f *deadFlags) each(s *settings, use, name, short string) *cobra.Command {
+func (f *deadFlags) each(settings *settings, use, name, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -100,13 +100,13 @@ func (f *deadFlags) each(s *settings, use, name, short string) *cobra.Command {
 				}
 				ids = append(ids, id)
 			}
-			b, err := f.nats.dial(cmd.Context(), s, "shenscan-dead", f.store.dir)
+			conn, err := f.nats.dial(cmd.Context(), settings, "shenscan-dead", f.store.dir)
 			if err != nil {
 				return err
 			}
-			defer b.Close()
+			defer conn.Close()
 			for _, id := range ids {
-				if err := b.Call(cmd.Context(), event.SubjectLetters+name, app.LetterRequest{ID: id}, &struct{}{}); err != nil {
+				if err := conn.Call(cmd.Context(), event.SubjectLetters+name, app.LetterRequest{ID: id}, &struct{}{}); err != nil {
 					return err
 				}
 			}

@@ -31,8 +31,8 @@ type demoFlags struct {
 	passing   bool     // the store goes with the demo
 }
 
-func newDemoCmd(s *settings) *cobra.Command {
-	f := &demoFlags{}
+func newDemoCmd(settings *settings) *cobra.Command {
+	flags := &demoFlags{}
 	cmd := &cobra.Command{
 		Use: "demo", Short: "Scan a simulated fleet: no cloud account, no configuration", Args: noArgs,
 		Long: `demo starts the bundled ECS simulator on loopback, scans its fleet through the
@@ -42,29 +42,29 @@ real SDK and an embedded NATS, prints the report and writes it as HTML too. With
   shenscan demo --serve
   shenscan demo --instances 100000 --regions 30 --output jsonl --out fleet.jsonl`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.run(cmd.Context(), s, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return flags.run(cmd.Context(), settings, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	fl := cmd.Flags()
-	fl.IntVar(&f.instances, "instances", 12_000, "instances in the simulated fleet")
-	fl.IntVar(&f.regions, "regions", 18, "regions in the simulated fleet")
-	fl.Uint64Var(&f.seed, "seed", 1, "seed of the simulated fleet")
-	addContradict(cmd, &f.against)
-	fl.StringVar(&f.html, "html", "shenscan-demo.html", "file for the HTML report; \"\" for none")
-	fl.BoolVar(&f.serve, "serve", false, "keep the web page and the metrics up afterwards")
-	fl.StringVar(&f.store.dir, "store", "", "folder of the store; default a temporary one")
-	fl.IntVar(&f.cloud.concurrency, "concurrency", 32, "lanes and calls side by side")
-	f.rules.add(cmd)
-	f.output.add(cmd)
-	f.listen.add(cmd, defaultListen)
-	f.nats.add(cmd, true)
-	f.owners.tags = []string{"team"} // as the simulator has them
-	f.evidence.add(cmd)
-	f.addSink(cmd)
+	fl.IntVar(&flags.instances, "instances", 12_000, "instances in the simulated fleet")
+	fl.IntVar(&flags.regions, "regions", 18, "regions in the simulated fleet")
+	fl.Uint64Var(&flags.seed, "seed", 1, "seed of the simulated fleet")
+	addContradict(cmd, &flags.against)
+	fl.StringVar(&flags.html, "html", "shenscan-demo.html", "file for the HTML report; \"\" for none")
+	fl.BoolVar(&flags.serve, "serve", false, "keep the web page and the metrics up afterwards")
+	fl.StringVar(&flags.store.dir, "store", "", "folder of the store; default a temporary one")
+	fl.IntVar(&flags.cloud.concurrency, "concurrency", 32, "lanes and calls side by side")
+	flags.rules.add(cmd)
+	flags.output.add(cmd)
+	flags.listen.add(cmd, defaultListen)
+	flags.nats.add(cmd, true)
+	flags.owners.tags = []string{"team"} // as the simulator has them
+	flags.evidence.add(cmd)
+	flags.addSink(cmd)
 	return cmd
 }
 
-func (f *demoFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writer) (err error) {
+func (f *demoFlags) run(ctx context.Context, settings *settings, stdout, stderr io.Writer) (err error) {
 	format, failOn, err := f.output.check()
 	if err != nil {
 		return err
@@ -85,52 +85,52 @@ func (f *demoFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 		defer os.RemoveAll(f.store.dir)
 	}
 	f.cloud.endpoint, f.cloud.startRate = sim.URL, 1000 // the simulator has no quota to be gentle with
-	o := f.options(s, "shenscan-demo", app.All, bus.SyncInterval)
-	o.Cloud.Base = &ecsapi.Keys{AccessKeyID: ecsapi.NewSecret(ecssim.DemoAccessKeyID), AccessKeySecret: ecsapi.NewSecret(ecssim.DemoAccessKeySecret)}
-	o.Cloud.Accounts, o.Cloud.Directory = nil, ecsapi.Directory{}
+	options := f.options(settings, "shenscan-demo", app.All, bus.SyncInterval)
+	options.Cloud.Base = &ecsapi.Keys{AccessKeyID: ecsapi.NewSecret(ecssim.DemoAccessKeyID), AccessKeySecret: ecsapi.NewSecret(ecssim.DemoAccessKeySecret)}
+	options.Cloud.Accounts, options.Cloud.Directory = nil, ecsapi.Directory{}
 	if !f.serve {
-		o.HTTP.Listen = ""
+		options.HTTP.Listen = ""
 	}
-	a, cleanup, err := openOnce(ctx, o)
+	application, cleanup, err := openOnce(ctx, options)
 	if err != nil {
 		return err
 	}
 	defer cleanup()
-	return f.scanAndShow(ctx, s, a, format, failOn, stdout, stderr)
+	return f.scanAndShow(ctx, settings, application, format, failOn, stdout, stderr)
 }
 
-func (f *demoFlags) scanAndShow(ctx context.Context, s *settings, a *app.App, format report.Format, failOn *rules.Level, stdout, stderr io.Writer) error {
+func (f *demoFlags) scanAndShow(ctx context.Context, settings *settings, application *app.App, format report.Format, failOn *rules.Level, stdout, stderr io.Writer) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
-	go func() { ended <- a.Run(running) }()
+	go func() { ended <- application.Run(running) }()
 	started := time.Now()
-	scan, err := awaitScan(running, s, a, nil, nil, "demo", stderr, ended)
+	scan, err := awaitScan(running, settings, application, nil, nil, "demo", stderr, ended)
 	if err != nil {
 		return err
 	}
 	took := time.Since(started)
-	if err := a.FetchTypes(running); err != nil {
+	if err := application.FetchTypes(running); err != nil {
 		return err
 	}
-	r, err := a.Report(ctx, app.Question{Scan: scan.ID})
+	answer, err := application.Report(ctx, app.Question{Scan: scan.ID})
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer answer.Close()
 	again := "shenscan demo --store " + report.Quoted(f.store.dir)
-	r.Hints = report.Hints{Store: f.store.named(), Again: again}
+	answer.Hints = report.Hints{Store: f.store.named(), Again: again}
 	if f.passing {
-		r.Hints = report.Hints{Store: "demo-store", Keep: "shenscan demo --store demo-store", Again: "shenscan demo --store demo-store"}
+		answer.Hints = report.Hints{Store: "demo-store", Keep: "shenscan demo --store demo-store", Again: "shenscan demo --store demo-store"}
 	} else if err := keepOrigin(f.store.dir, again); err != nil {
 		return err
 	}
-	if err := f.output.write(format, r.Report, stdout); err != nil {
+	if err := f.output.write(format, answer.Report, stdout); err != nil {
 		return err
 	}
 	if f.html != "" {
 		html := outputFlags{out: f.html}
-		if err := html.write(report.HTML, r.Report, stdout); err != nil {
+		if err := html.write(report.HTML, answer.Report, stdout); err != nil {
 			return err
 		}
 		path, err := filepath.Abs(f.html)
@@ -141,7 +141,7 @@ func (f *demoFlags) scanAndShow(ctx context.Context, s *settings, a *app.App, fo
 	}
 	fmt.Fprintf(stderr, "%d simulated instances in %d regions scanned in %s\n", scan.Instances, scan.Regions, took.Round(10*time.Millisecond))
 	if f.serve {
-		fmt.Fprintf(stderr, "page and metrics on %s; stop with Ctrl-C\n", a.Listening())
+		fmt.Fprintf(stderr, "page and metrics on %s; stop with Ctrl-C\n", application.Listening())
 		return <-ended
 	}
 	stop()
@@ -151,5 +151,5 @@ func (f *demoFlags) scanAndShow(ctx context.Context, s *settings, a *app.App, fo
 	if err := partialExit(scan); err != nil {
 		return err
 	}
-	return verdictExit(r.View, failOn)
+	return verdictExit(answer.View, failOn)
 }

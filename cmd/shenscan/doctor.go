@@ -44,8 +44,8 @@ type doctorFlags struct {
 	contractFile string
 }
 
-func newDoctorCmd(s *settings) *cobra.Command {
-	f := &doctorFlags{}
+func newDoctorCmd(settings *settings) *cobra.Command {
+	flags := &doctorFlags{}
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Check credentials, permissions, NATS, store and clock; say what is wrong and how to mend it", Args: noArgs,
 		Long: `doctor tries everything that a scan needs and changes nothing: it resolves the
@@ -64,31 +64,31 @@ of --region. What is otherwise than shenscan assumes is said, with what it does 
   shenscan doctor --config shenscan.yaml --region cn-hangzhou --output json
   shenscan doctor --api-contract --region cn-hangzhou`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if f.output != "table" && f.output != "json" {
-				return notOneOf("output", f.output, "table", "json")
+			if flags.output != "table" && flags.output != "json" {
+				return notOneOf("output", flags.output, "table", "json")
 			}
-			if f.contract {
-				return f.apiContract(cmd.Context(), s, cmd.OutOrStdout())
+			if flags.contract {
+				return flags.apiContract(cmd.Context(), settings, cmd.OutOrStdout())
 			}
-			return f.run(cmd.Context(), s, cmd.OutOrStdout())
+			return flags.run(cmd.Context(), settings, cmd.OutOrStdout())
 		},
 	}
-	f.store.add(cmd)
-	f.nats.add(cmd, false)
-	f.cloud.add(cmd)
-	f.rules.add(cmd)
-	f.scope.add(cmd)
-	cmd.Flags().StringVar(&f.output, "output", "table", "table or json")
-	cmd.Flags().BoolVar(&f.contract, "api-contract", false, "ask one account, with about twenty calls that read, how its API behaves where documents leave it open; prints a table to paste")
-	cmd.Flags().StringVar(&f.contractFile, "contract-file", "shenscan-contract.json", "file that --api-contract writes, without ids and names; shenscan simulate --contract takes it on")
+	flags.store.add(cmd)
+	flags.nats.add(cmd, false)
+	flags.cloud.add(cmd)
+	flags.rules.add(cmd)
+	flags.scope.add(cmd)
+	cmd.Flags().StringVar(&flags.output, "output", "table", "table or json")
+	cmd.Flags().BoolVar(&flags.contract, "api-contract", false, "ask one account, with about twenty calls that read, how its API behaves where documents leave it open; prints a table to paste")
+	cmd.Flags().StringVar(&flags.contractFile, "contract-file", "shenscan-contract.json", "file that --api-contract writes, without ids and names; shenscan simulate --contract takes it on")
 	return cmd
 }
 
-func (f *doctorFlags) run(ctx context.Context, s *settings, out io.Writer) error {
+func (f *doctorFlags) run(ctx context.Context, settings *settings, out io.Writer) error {
 	out = maskWriter{out}
 	var found []finding
-	found = append(found, f.rulesOK(), f.storeOK(ctx), f.natsOK(ctx, s))
-	cloud, err := f.cloudOK(ctx, s)
+	found = append(found, f.rulesOK(), f.storeOK(ctx), f.natsOK(ctx, settings))
+	cloud, err := f.cloudOK(ctx, settings)
 	if err != nil {
 		return err
 	}
@@ -117,20 +117,20 @@ func (f *doctorFlags) run(ctx context.Context, s *settings, out io.Writer) error
 
 func showFindings(out io.Writer, found []finding) error {
 	screen := onScreen(out)
-	for _, x := range found {
+	for _, finding := range found {
 		mark := "ok  "
-		if !x.OK {
+		if !finding.OK {
 			mark = "FAIL"
 		}
 		where := ""
-		if x.Where != "" && x.Where != ecs.BaseCredentials { // those that the check is about
-			where = " " + x.Where
+		if finding.Where != "" && finding.Where != ecs.BaseCredentials { // those that the check is about
+			where = " " + finding.Where
 		}
-		if err := screen.say(mark+"  ", fmt.Sprintf("%s%s: %s", x.Check, where, x.Text)); err != nil {
+		if err := screen.say(mark+"  ", fmt.Sprintf("%s%s: %s", finding.Check, where, finding.Text)); err != nil {
 			return err
 		}
-		if x.Mend != "" {
-			if err := screen.say("      ", x.Mend); err != nil {
+		if finding.Mend != "" {
+			if err := screen.say("      ", finding.Mend); err != nil {
 				return err
 			}
 		}
@@ -139,42 +139,42 @@ func showFindings(out io.Writer, found []finding) error {
 }
 
 func (f *doctorFlags) rulesOK() finding {
-	x := finding{Check: "rules", Where: strings.Join(f.rules.rules, ", ")}
-	c, err := app.Classifier(f.rules.rules, f.rules.targets)
+	found := finding{Check: "rules", Where: strings.Join(f.rules.rules, ", ")}
+	classifier, err := app.Classifier(f.rules.rules, f.rules.targets)
 	if err != nil {
-		x.Text, x.Mend = err.Error(), "see shenscan rules validate"
-		return x
+		found.Text, found.Mend = err.Error(), "see shenscan rules validate"
+		return found
 	}
-	x.OK, x.Text = true, fmt.Sprintf("rule set %s, targets %s", c.Digest(), strings.Join(c.Targets(), ", "))
-	return x
+	found.OK, found.Text = true, fmt.Sprintf("rule set %s, targets %s", classifier.Digest(), strings.Join(classifier.Targets(), ", "))
+	return found
 }
 
 func (f *doctorFlags) storeOK(ctx context.Context) finding {
-	x := finding{Check: "store", Where: f.store.dir}
+	found := finding{Check: "store", Where: f.store.dir}
 	path := app.StoreFile(f.store.dir)
 	if _, err := os.Stat(path); os.IsNotExist(err) {
 		probe, err := os.MkdirTemp(existing(f.store.dir), ".shenscan-probe-")
 		if err != nil {
-			x.Text, x.Mend = err.Error(), "name a writable folder with --store"
-			return x
+			found.Text, found.Mend = err.Error(), "name a writable folder with --store"
+			return found
 		}
 		_ = os.Remove(probe)
-		x.OK, x.Text = true, "not there yet; the first scan makes it"
-		return x
+		found.OK, found.Text = true, "not there yet; the first scan makes it"
+		return found
 	}
 	sum, err := app.CheckStore(ctx, f.store.place())
 	if err != nil {
-		x.Text, x.Mend = err.Error(), "if it is damaged, restore a backup, or delete it and scan again"
+		found.Text, found.Mend = err.Error(), "if it is damaged, restore a backup, or delete it and scan again"
 		switch {
 		case errors.Is(err, store.ErrLocked):
-			x.Mend = "if another shenscan runs on it, that is fine"
+			found.Mend = "if another shenscan runs on it, that is fine"
 		case errors.Is(err, store.ErrFormat), errors.Is(err, store.ErrNewer):
-			x.Mend = "" // the text says it
+			found.Mend = "" // the text says it
 		}
-		return x
+		return found
 	}
-	x.OK, x.Text = true, sum
-	return x
+	found.OK, found.Text = true, sum
+	return found
 }
 
 // existing is dir or the nearest folder above it that exists.
@@ -192,29 +192,29 @@ func existing(dir string) string {
 	return dir
 }
 
-func (f *doctorFlags) natsOK(ctx context.Context, s *settings) finding {
-	x := finding{Check: "nats"}
+func (f *doctorFlags) natsOK(ctx context.Context, settings *settings) finding {
+	found := finding{Check: "nats"}
 	if f.nats.o.URL == "" {
-		x.OK, x.Text = true, "embedded; name a server with --nats-url to check that one"
-		return x
+		found.OK, found.Text = true, "embedded; name a server with --nats-url to check that one"
+		return found
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	b, err := bus.Dial(ctx, f.nats.options(s, "shenscan-doctor", bus.SyncAlways))
+	conn, err := bus.Dial(ctx, f.nats.options(settings, "shenscan-doctor", bus.SyncAlways))
 	if err != nil {
-		x.Text = err.Error()
-		return x
+		found.Text = err.Error()
+		return found
 	}
-	defer b.Close()
-	if st, err := b.State(ctx, bus.StreamWork); err != nil {
-		x.Text, x.Mend = err.Error(), "JetStream must be enabled, and a producer, worker, sink or serve must have run once to create the streams"
+	defer conn.Close()
+	if st, err := conn.State(ctx, bus.StreamWork); err != nil {
+		found.Text, found.Mend = err.Error(), "JetStream must be enabled, and a producer, worker, sink or serve must have run once to create the streams"
 	} else {
-		x.OK, x.Text = true, fmt.Sprintf("connected; %d messages of work waiting", st.Messages)
+		found.OK, found.Text = true, fmt.Sprintf("connected; %d messages of work waiting", st.Messages)
 		if f.nats.o.Replicas == 1 {
-			x.Mend = "with one replica the server should run with sync_interval: always, or a power cut may cost up to two minutes of acknowledged work"
+			found.Mend = "with one replica the server should run with sync_interval: always, or a power cut may cost up to two minutes of acknowledged work"
 		}
 	}
-	return x
+	return found
 }
 
 // accountsAtOnce and regionsAtOnce bound what doctor asks side by side.
@@ -296,17 +296,17 @@ func (f *doctorFlags) look(ctx context.Context, client *ecsapi.Client, account s
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(regionsAtOnce)
-	for _, r := range regions {
-		seen.regions = append(seen.regions, r.ID)
-		if len(f.scope.regions) > 0 && !slices.Contains(f.scope.regions, r.ID) {
+	for _, region := range regions {
+		seen.regions = append(seen.regions, region.ID)
+		if len(f.scope.regions) > 0 && !slices.Contains(f.scope.regions, region.ID) {
 			continue
 		}
 		seen.checked++
 		group.Go(func() error {
-			perms := client.Check(ctx, ecs.Scope{Account: account, Region: r.ID})
+			perms := client.Check(ctx, ecs.Scope{Account: account, Region: region.ID})
 			mu.Lock()
 			defer mu.Unlock()
-			seen.problems = append(seen.problems, permissionFindings(account+"/"+r.ID, perms)...)
+			seen.problems = append(seen.problems, permissionFindings(account+"/"+region.ID, perms)...)
 			return nil
 		})
 	}
@@ -317,18 +317,18 @@ func (f *doctorFlags) look(ctx context.Context, client *ecsapi.Client, account s
 
 // summary is the line of the account. Nothing checked is no success.
 func (a *accountSeen) summary() finding {
-	x := finding{Check: "permissions", Where: a.account}
+	found := finding{Check: "permissions", Where: a.account}
 	switch {
 	case a.err != nil:
-		x.Check, x.Text, x.Mend = "regions", causeOf(a.err), mendOf(a.err)
+		found.Check, found.Text, found.Mend = "regions", causeOf(a.err), mendOf(a.err)
 	case len(a.regions) == 0:
-		x.Text, x.Mend = "no region was checked: DescribeRegions names none", "grant ecs:DescribeRegions with the policy in deploy/ram-policy.json; every account has regions"
+		found.Text, found.Mend = "no region was checked: DescribeRegions names none", "grant ecs:DescribeRegions with the policy in deploy/ram-policy.json; every account has regions"
 	case a.checked == 0:
-		x.Text, x.Mend = "no region was checked: the account has none of those that --region names", "leave --region out, or name one of "+strings.Join(a.regions, ", ")
+		found.Text, found.Mend = "no region was checked: the account has none of those that --region names", "leave --region out, or name one of "+strings.Join(a.regions, ", ")
 	default:
-		x.OK, x.Text = len(a.problems) == 0, fmt.Sprintf("%s checked, %s", report.Plural(a.checked, "region", "regions"), report.Plural(len(a.problems), "problem", "problems"))
+		found.OK, found.Text = len(a.problems) == 0, fmt.Sprintf("%s checked, %s", report.Plural(a.checked, "region", "regions"), report.Plural(len(a.problems), "problem", "problems"))
 	}
-	return x
+	return found
 }
 
 // knownRegions refuses a --region that no account has.
@@ -379,33 +379,33 @@ const maxSkew = 5 * time.Minute
 
 // clockOK compares the clock with the time that the cloud's answers carry.
 func clockOK(client *ecsapi.Client) finding {
-	x := finding{Check: "clock"}
+	found := finding{Check: "clock"}
 	skew, known := client.ClockSkew()
 	switch {
 	case !known:
-		x.OK, x.Text = true, "the cloud's answers carry no time to compare with"
+		found.OK, found.Text = true, "the cloud's answers carry no time to compare with"
 	case skew.Abs() > maxSkew:
-		x.Text, x.Mend = fmt.Sprintf("%s off the cloud's", skew.Round(time.Second)), "synchronise it (NTP); the cloud refuses requests that are signed at another time"
+		found.Text, found.Mend = fmt.Sprintf("%s off the cloud's", skew.Round(time.Second)), "synchronise it (NTP); the cloud refuses requests that are signed at another time"
 	default:
-		x.OK, x.Text = true, fmt.Sprintf("within %s of the cloud's", max(skew.Abs().Round(time.Second), time.Second))
+		found.OK, found.Text = true, fmt.Sprintf("within %s of the cloud's", max(skew.Abs().Round(time.Second), time.Second))
 	}
-	return x
+	return found
 }
 
 // permissionFindings keeps what is missing; what is granted needs no line.
 func permissionFindings(where string, perms []ecsapi.Permission) []finding {
 	var found []finding
-	for _, p := range perms {
-		if p.Granted {
+	for _, permission := range perms {
+		if permission.Granted {
 			continue
 		}
-		x := finding{Check: p.Action, Where: where, Text: "could not be checked", Mend: mendOf(p.Err)}
-		if p.Missing() {
+		x := finding{Check: permission.Action, Where: where, Text: "could not be checked", Mend: mendOf(permission.Err)}
+		if permission.Missing() {
 			x.Text = "not granted"
 			x.Mend = "grant it with the policy in deploy/ram-policy.json"
 		}
-		if p.Err != nil {
-			x.Text += ": " + causeOf(p.Err)
+		if permission.Err != nil {
+			x.Text += ": " + causeOf(permission.Err)
 		}
 		found = append(found, x)
 	}
@@ -415,16 +415,16 @@ func permissionFindings(where string, perms []ecsapi.Permission) []finding {
 // causeOf is an error without where it happened and which request it was, so
 // that the same cause reads the same everywhere.
 func causeOf(err error) string {
-	e, ok := asECS(err)
+	failure, ok := asECS(err)
 	if !ok {
 		return err.Error()
 	}
-	text := e.Class.String()
-	if e.Code != "" {
-		text += " (" + e.Code + ")"
+	text := failure.Class.String()
+	if failure.Code != "" {
+		text += " (" + failure.Code + ")"
 	}
-	if e.Err != nil {
-		text += ": " + e.Err.Error()
+	if failure.Err != nil {
+		text += ": " + failure.Err.Error()
 	}
 	return text
 }

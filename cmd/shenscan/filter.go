@@ -48,7 +48,7 @@ func (f *filterFlags) add(cmd *cobra.Command, words ...string) {
 }
 
 // parse reads the flags, and more values that other flags named.
-func (f *filterFlags) parse(s *settings, more filter.Values) (filter.Filter, error) {
+func (f *filterFlags) parse(settings *settings, more filter.Values) (filter.Filter, error) {
 	values := filter.Values{}
 	for word, list := range f.values {
 		values[word] = *list
@@ -60,7 +60,7 @@ func (f *filterFlags) parse(s *settings, more filter.Values) (filter.Filter, err
 	if err != nil {
 		return out, usage(fmt.Errorf("--%w", err))
 	}
-	out.Rename(accountIDs(s.file))
+	out.Rename(accountIDs(settings.file))
 	return out, nil
 }
 

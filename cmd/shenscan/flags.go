@@ -98,28 +98,28 @@ func (f *natsFlags) options(s *settings, name string, def bus.Sync) bus.Options 
 // dial connects to the server that was named, or to that of a shenscan which
 // runs beside the store.
 func (f *natsFlags) dial(ctx context.Context, s *settings, name, store string) (*bus.Bus, error) {
-	o := f.options(s, name, bus.SyncAlways)
-	if o.URL == "" {
-		o.URL = os.Getenv("NATS_URL")
+	options := f.options(s, name, bus.SyncAlways)
+	if options.URL == "" {
+		options.URL = os.Getenv("NATS_URL")
 	}
 	found := false
-	if o.URL == "" {
+	if options.URL == "" {
 		var err error
-		if found, err = app.FindNATS(store, &o); err != nil {
+		if found, err = app.FindNATS(store, &options); err != nil {
 			return nil, err
 		}
 		if !found {
-			o.URL = "nats://127.0.0.1:4222"
+			options.URL = "nats://127.0.0.1:4222"
 		}
 	}
-	b, err := bus.Dial(ctx, o)
+	conn, err := bus.Dial(ctx, options)
 	if err != nil && found {
 		return nil, fmt.Errorf("the shenscan beside the store in %s does not answer any more: %w", store, err)
 	}
-	if err != nil && o.URL == "nats://127.0.0.1:4222" {
+	if err != nil && options.URL == "nats://127.0.0.1:4222" {
 		return nil, fmt.Errorf("no shenscan runs beside the store in %s: name its folder with --store, or a server with --nats-url: %w", store, err)
 	}
-	return b, err
+	return conn, err
 }
 
 // traceFlags say where spans go.
@@ -177,20 +177,20 @@ func (f *cloudFlags) addEndpoints(cmd *cobra.Command) {
 	fl.BoolVar(&f.fakeIP, "fake-ip", false, "let endpoints be dialled at 198.18.0.0/15, where the DNS of some proxies puts every name")
 }
 
-func (f *cloudFlags) options(s *settings) ecsapi.Options {
+func (f *cloudFlags) options(settings *settings) ecsapi.Options {
 	o := ecsapi.DefaultOptions()
 	o.Endpoint, o.STSEndpoint, o.HomeRegion = f.endpoint, f.stsEndpoint, f.home
 	o.FakeIP = f.fakeIP
 	o.VPC, o.Gzip, o.Concurrency, o.MaxRate, o.StartRate = f.vpc, f.gzip, f.concurrency, f.rate, f.startRate
 	o.ThrottleWait = f.throttleWait
-	o.Logger = s.log
+	o.Logger = settings.log
 	version, _ := app.Version()
 	o.UserAgent = "shenscan/" + version
-	for _, a := range s.file.Accounts.List {
+	for _, a := range settings.file.Accounts.List {
 		o.Accounts = append(o.Accounts, ecsapi.Account(a))
 	}
-	o.Exclude = s.file.Accounts.Exclude
-	o.Directory.RoleName, o.Directory.ExternalID = s.file.Directory.RoleName, s.file.Directory.ExternalID
+	o.Exclude = settings.file.Accounts.Exclude
+	o.Directory.RoleName, o.Directory.ExternalID = settings.file.Directory.RoleName, settings.file.Directory.ExternalID
 	return o
 }
 
@@ -238,11 +238,11 @@ func (f *ownerFallback) String() string { return string(*f) }
 func (f *ownerFallback) Type() string   { return "string" }
 
 // Set takes one of the two words.
-func (f *ownerFallback) Set(s string) error {
-	if s != "none" && s != "account" {
-		return fmt.Errorf("%q is neither none nor account%s", report.Short(s, 40), app.Meant(s, []string{"none", "account"}))
+func (f *ownerFallback) Set(text string) error {
+	if text != "none" && text != "account" {
+		return fmt.Errorf("%q is neither none nor account%s", report.Short(text, 40), app.Meant(text, []string{"none", "account"}))
 	}
-	*f = ownerFallback(s)
+	*f = ownerFallback(text)
 	return nil
 }
 
@@ -264,30 +264,30 @@ func (f *eventsFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.secretFile, "events-secret-file", "", "file with the secret, or two, that Alibaba Cloud EventBridge sends with its events; /events on --listen then takes them. "+eventsSecretEnv+" in the environment holds the secret itself")
 }
 
-func (f *eventsFlags) options(process app.Options) (o app.EventsOptions, err error) {
+func (f *eventsFlags) options(process app.Options) (eventsOptions app.EventsOptions, err error) {
 	if process.Roles&app.Producer == 0 {
-		return o, nil
+		return eventsOptions, nil
 	}
 	secret := os.Getenv(eventsSecretEnv)
 	switch {
 	case f.secretFile != "":
-		if o.Secrets, err = cloudevents.ReadSecrets(f.secretFile); err != nil {
-			return o, usage(fmt.Errorf("--events-secret-file: %w", err))
+		if eventsOptions.Secrets, err = cloudevents.ReadSecrets(f.secretFile); err != nil {
+			return eventsOptions, usage(fmt.Errorf("--events-secret-file: %w", err))
 		}
 		if who := files.Exposed(f.secretFile); who != "" {
 			process.Log.Warn("the file with the events' secret may be read by others: chmod 0600 closes it", "file", f.secretFile, "open_to", who)
 		}
 	case secret != "":
-		if o.Secrets, err = cloudevents.ParseSecrets(secret); err != nil {
-			return o, usage(fmt.Errorf("%s: %w", eventsSecretEnv, err))
+		if eventsOptions.Secrets, err = cloudevents.ParseSecrets(secret); err != nil {
+			return eventsOptions, usage(fmt.Errorf("%s: %w", eventsSecretEnv, err))
 		}
 	default:
-		return o, nil
+		return eventsOptions, nil
 	}
 	if process.HTTP.Listen == "" {
-		return o, usage(errors.New("events are taken on the address of the page: name one with --listen, or take the events' secret away"))
+		return eventsOptions, usage(errors.New("events are taken on the address of the page: name one with --listen, or take the events' secret away"))
 	}
-	return o, nil
+	return eventsOptions, nil
 }
 
 // listenFlags say where the web page, API and metrics are.

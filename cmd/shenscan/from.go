@@ -60,8 +60,8 @@ func (f *fromFlags) again(store string) string {
 // offline is the account that saved answers stand for where none is named.
 const offline = "offline"
 
-// open reads the files into o in place of the cloud; nil where there are none.
-func (f *fromFlags) open(ctx context.Context, o *app.Options, stderr io.Writer) (*ecsfile.Source, error) {
+// open reads the files into options in place of the cloud; nil where there are none.
+func (f *fromFlags) open(ctx context.Context, options *app.Options, stderr io.Writer) (*ecsfile.Source, error) {
 	if len(f.files) == 0 {
 		return nil, nil
 	}
@@ -71,11 +71,11 @@ func (f *fromFlags) open(ctx context.Context, o *app.Options, stderr io.Writer) 
 		}
 	}
 	account := offline
-	if len(o.Accounts) > 1 {
-		return nil, usage(fmt.Errorf("the files of --from stand for one account, and --account names %d", len(o.Accounts)))
+	if len(options.Accounts) > 1 {
+		return nil, usage(fmt.Errorf("the files of --from stand for one account, and --account names %d", len(options.Accounts)))
 	}
-	if len(o.Accounts) == 1 {
-		account = o.Accounts[0]
+	if len(options.Accounts) == 1 {
+		account = options.Accounts[0]
 	}
 	if account == "" || len(account) > 64 || account != report.Clean(account) || strings.ContainsAny(account, "/ ") {
 		return nil, usage(fmt.Errorf("--account %q is no name of an account", report.Clean(account)))
@@ -88,10 +88,10 @@ func (f *fromFlags) open(ctx context.Context, o *app.Options, stderr io.Writer) 
 		return nil, usage(fmt.Errorf("--from: %w", err))
 	}
 	// No other process has the files.
-	o.API, o.Accounts, o.NATS.URL = source, []string{account}, ""
+	options.API, options.Accounts, options.NATS.URL = source, []string{account}, ""
 	if !f.cmd.Flags().Changed("store") {
 		// What was saved elsewhere is kept apart from the fleet of one's own.
-		o.Store = filepath.Join(defaultStore(), offline)
+		options.Store = filepath.Join(defaultStore(), offline)
 	}
 	instances, images, types := source.Counts()
 	fmt.Fprintf(stderr, "read %s, %s and %s from %s as account %s\n", report.Plural(instances, "instance", "instances"), report.Plural(images, "image", "images"),

@@ -144,7 +144,7 @@ type settings struct {
 	names []string       // that may stand in the file
 }
 
-func newRoot(s *settings) *cobra.Command {
+func newRoot(settings *settings) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "shenscan",
 		Short: "Which ECS instances will not boot on another instance family, why, and what to do",
@@ -168,29 +168,29 @@ is of what was read, and the failures are listed.`,
 	root.SetVersionTemplate("shenscan {{.Version}}\n")
 	pf := root.PersistentFlags()
 	pf.String("config", "", "YAML file with settings; every flag may stand in it, spelt with _")
-	pf.StringVar(&s.logFormat, "log-format", "text", "log lines as text or json, on stderr")
-	pf.StringVar(&s.logLevel, "log-level", "warn", "least level of log lines: debug, info, warn or error")
-	pf.StringVar(&s.lang, "lang", "en", "language of what people read: en or zh (Simplified Chinese). JSON, the heads of CSV, Markdown, ids, codes, errors and logs stay as they are; pages follow the browser first")
-	pf.BoolVar(&s.noProgess, "no-progress", false, "no progress on stderr, also on a terminal")
-	pf.Int64Var(&s.memoryMiB, "memory-mib", 288, "MiB of memory that this process tries to keep to, the mapped store apart; where a third more than it needs is above that, it takes so much. 0 is no limit but the container's. GOMEMLIMIT in the environment wins")
-	pf.StringVar(&s.profiles.cpu, "cpuprofile", "", "write a CPU profile to this file")
-	pf.StringVar(&s.profiles.mem, "memprofile", "", "write a heap profile to this file at the end")
+	pf.StringVar(&settings.logFormat, "log-format", "text", "log lines as text or json, on stderr")
+	pf.StringVar(&settings.logLevel, "log-level", "warn", "least level of log lines: debug, info, warn or error")
+	pf.StringVar(&settings.lang, "lang", "en", "language of what people read: en or zh (Simplified Chinese). JSON, the heads of CSV, Markdown, ids, codes, errors and logs stay as they are; pages follow the browser first")
+	pf.BoolVar(&settings.noProgess, "no-progress", false, "no progress on stderr, also on a terminal")
+	pf.Int64Var(&settings.memoryMiB, "memory-mib", 288, "MiB of memory that this process tries to keep to, the mapped store apart; where a third more than it needs is above that, it takes so much. 0 is no limit but the container's. GOMEMLIMIT in the environment wins")
+	pf.StringVar(&settings.profiles.cpu, "cpuprofile", "", "write a CPU profile to this file")
+	pf.StringVar(&settings.profiles.mem, "memprofile", "", "write a heap profile to this file at the end")
 	_ = pf.MarkHidden("cpuprofile")
 	_ = pf.MarkHidden("memprofile")
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return s.prepare(root, cmd) }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return settings.prepare(root, cmd) }
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w%s; see %s --help", err, nearFlag(cmd, err), cmd.CommandPath()))
 	})
 	root.AddCommand(
-		newDemoCmd(s), newScanCmd(s), newServeCmd(s),
-		newRoleCmd(s, "producer"), newRoleCmd(s, "worker"), newRoleCmd(s, "sink"),
-		newRescanCmd(s), newCheckCmd(s), newReportCmd(s), newPlanCmd(s), newStoreCmd(s), newDoctorCmd(s), newDeadCmd(s), newConfigCmd(),
+		newDemoCmd(settings), newScanCmd(settings), newServeCmd(settings),
+		newRoleCmd(settings, "producer"), newRoleCmd(settings, "worker"), newRoleCmd(settings, "sink"),
+		newRescanCmd(settings), newCheckCmd(settings), newReportCmd(settings), newPlanCmd(settings), newStoreCmd(settings), newDoctorCmd(settings), newDeadCmd(settings), newConfigCmd(),
 		newClassifyCmd(), newRulesCmd(), newSimulateCmd(), newReadyCmd(), newVersionCmd(),
 	)
-	walk(root, func(c *cobra.Command) {
-		if c.HasSubCommands() && c.RunE == nil { // cobra shows its help for any word
-			c.Args = unknownCommand
-			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	walk(root, func(command *cobra.Command) {
+		if command.HasSubCommands() && command.RunE == nil { // cobra shows its help for any word
+			command.Args = unknownCommand
+			command.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		}
 	})
 	completions(root)
@@ -280,12 +280,12 @@ func (s *settings) openLog() error {
 	}
 	s.level = &slog.LevelVar{}
 	s.level.Set(level)
-	o := &slog.HandlerOptions{Level: s.level}
+	handlerOptions := &slog.HandlerOptions{Level: s.level}
 	switch s.logFormat {
 	case "text":
-		s.log = slog.New(trace.LogHandler(slog.NewTextHandler(maskWriter{os.Stderr}, o)))
+		s.log = slog.New(trace.LogHandler(slog.NewTextHandler(maskWriter{os.Stderr}, handlerOptions)))
 	case "json":
-		s.log = slog.New(trace.LogHandler(slog.NewJSONHandler(maskWriter{os.Stderr}, o)))
+		s.log = slog.New(trace.LogHandler(slog.NewJSONHandler(maskWriter{os.Stderr}, handlerOptions)))
 	default:
 		return notOneOf("log-format", s.logFormat, "text", "json")
 	}

@@ -42,12 +42,12 @@ func keepOrigin(dir, command string) error {
 
 // origin is the command that filled a store, "" where it was a scan of the cloud.
 func origin(dir string) string {
-	f, err := os.Open(filepath.Join(dir, originFile))
+	file, err := os.Open(filepath.Join(dir, originFile))
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
-	body, err := io.ReadAll(io.LimitReader(f, maxOrigin))
+	defer file.Close()
+	body, err := io.ReadAll(io.LimitReader(file, maxOrigin))
 	if command := report.Clean(strings.TrimSpace(string(body))); err == nil && strings.HasPrefix(command, "shenscan ") {
 		return command
 	}
@@ -59,12 +59,12 @@ func origin(dir string) string {
 func given(set *pflag.FlagSet, names ...string) string {
 	var words []string
 	for _, name := range names {
-		f := set.Lookup(name)
-		if f == nil || !f.Changed {
+		flag := set.Lookup(name)
+		if flag == nil || !flag.Changed {
 			continue
 		}
-		values := []string{f.Value.String()}
-		if list, ok := f.Value.(pflag.SliceValue); ok {
+		values := []string{flag.Value.String()}
+		if list, ok := flag.Value.(pflag.SliceValue); ok {
 			values = list.GetSlice()
 		}
 		for _, v := range values {

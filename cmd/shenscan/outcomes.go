@@ -19,52 +19,52 @@ const maxMovesShown = 100
 func writeOutcomes(format report.Format, db *store.DB, out io.Writer) error {
 	switch format {
 	case report.JSON:
-		o, err := db.Outcomes(10 * maxMovesShown)
+		moveOutcomes, err := db.Outcomes(10 * maxMovesShown)
 		if err != nil {
 			return err
 		}
 		enc := json.NewEncoder(out)
 		enc.SetIndent("", "  ")
-		return enc.Encode(o)
+		return enc.Encode(moveOutcomes)
 	case report.Table:
-		o, err := db.Outcomes(maxMovesShown)
+		moveOutcomes, err := db.Outcomes(maxMovesShown)
 		if err != nil {
 			return err
 		}
-		return tellOutcomes(o, out)
+		return tellOutcomes(moveOutcomes, out)
 	}
 	return usage(fmt.Errorf("--outcomes is written as table or json, and the output is %s", format))
 }
 
-func tellOutcomes(o *record.MoveOutcomes, out io.Writer) error {
-	if len(o.Scores) == 0 {
+func tellOutcomes(moveOutcomes *record.MoveOutcomes, out io.Writer) error {
+	if len(moveOutcomes.Scores) == 0 {
 		_, err := fmt.Fprintln(out, "No instance was seen on another class of machines than before.")
 		return err
 	}
-	if o.Wrong > 0 {
-		fmt.Fprintf(out, "%s DID NOT COME UP ALTHOUGH JUDGED COMPATIBLE. Look at the rule below before anything else moves.\n\n", report.Plural(o.Wrong, "INSTANCE", "INSTANCES"))
+	if moveOutcomes.Wrong > 0 {
+		fmt.Fprintf(out, "%s DID NOT COME UP ALTHOUGH JUDGED COMPATIBLE. Look at the rule below before anything else moves.\n\n", report.Plural(moveOutcomes.Wrong, "INSTANCE", "INSTANCES"))
 	}
 	var rows [][]string
-	for _, s := range o.Scores {
+	for _, s := range moveOutcomes.Scores {
 		rows = append(rows, []string{s.Target, s.Verdict, string(s.Result), strconv.Itoa(s.Instances)})
 	}
-	if err := writeTable(out, []string{"MOVED TO", "JUDGED BEFORE", "RESULT", "INSTANCES"}, rows); err != nil || len(o.Moves) == 0 {
+	if err := writeTable(out, []string{"MOVED TO", "JUDGED BEFORE", "RESULT", "INSTANCES"}, rows); err != nil || len(moveOutcomes.Moves) == 0 {
 		return err
 	}
 	fmt.Fprintln(out)
 	rows = nil
-	for i := range o.Moves {
-		m := &o.Moves[i]
+	for i := range moveOutcomes.Moves {
+		move := &moveOutcomes.Moves[i]
 		rows = append(rows, []string{
-			report.Clean(m.InstanceID), report.Clean(m.Account), report.Clean(m.Region), report.Clean(m.From), report.Clean(m.To), m.MovedAt.Format(time.DateTime) + "Z",
-			m.Verdict + " (" + m.Confidence + ")", m.Rule, string(m.Result), m.Why,
+			report.Clean(move.InstanceID), report.Clean(move.Account), report.Clean(move.Region), report.Clean(move.From), report.Clean(move.To), move.MovedAt.Format(time.DateTime) + "Z",
+			move.Verdict + " (" + move.Confidence + ")", move.Rule, string(move.Result), move.Why,
 		})
 	}
 	if err := writeTable(out, []string{"INSTANCE", "ACCOUNT", "REGION", "FROM", "TO", "SEEN THERE", "JUDGED BEFORE", "RULE", "RESULT", "WHY"}, rows); err != nil {
 		return err
 	}
-	if o.More > 0 {
-		_, err := fmt.Fprintf(out, "\nAnd %s more; --output json names more of them.\n", report.Number(o.More))
+	if moveOutcomes.More > 0 {
+		_, err := fmt.Fprintf(out, "\nAnd %s more; --output json names more of them.\n", report.Number(moveOutcomes.More))
 		return err
 	}
 	return nil

@@ -110,13 +110,13 @@ func languageOf(set *pflag.FlagSet) lang.Language {
 // writeWith renders to --out or stdout. A file appears whole or not at all, and
 // is its owner's alone where there was none.
 func (f *outputFlags) writeWith(stdout io.Writer, render func(io.Writer, report.Options) error) error {
-	o := report.Options{Now: time.Now(), Compact: f.compact, Excel: f.excel, Language: languageOf(f.set)}
+	options := report.Options{Now: time.Now(), Compact: f.compact, Excel: f.excel, Language: languageOf(f.set)}
 	if f.out == "" {
 		s := onScreen(stdout)
-		o.Width, o.Color = s.width, s.color
-		return render(stdout, o)
+		options.Width, options.Color = s.width, s.color
+		return render(stdout, options)
 	}
-	if err := files.Write(f.out, func(w io.Writer) error { return render(w, o) }); err != nil {
+	if err := files.Write(f.out, func(w io.Writer) error { return render(w, options) }); err != nil {
 		return fmt.Errorf("write %s: %w", f.out, err)
 	}
 	return nil
@@ -168,14 +168,14 @@ func verdictExit(view *store.View, at *rules.Level) error {
 
 // unreadExit is exit code 4 where some account or region of what the store was
 // asked for was not read to its end, or none ever was.
-func unreadExit(s *record.Summary) error {
-	if len(s.Scopes) == 0 {
+func unreadExit(summary *record.Summary) error {
+	if len(summary.Scopes) == 0 {
 		return &exitError{exitPartial, errors.New("nothing of what was asked for was ever read: the store knows no account or region of it; run `shenscan scan`")}
 	}
 	var errs []error
 	bad := 0
-	for i := range s.Scopes {
-		sc := &s.Scopes[i]
+	for i := range summary.Scopes {
+		sc := &summary.Scopes[i]
 		if sc.Completeness == record.ScopeComplete {
 			continue
 		}
@@ -200,17 +200,17 @@ func unreadExit(s *record.Summary) error {
 	if bad > 20 {
 		errs = append(errs, fmt.Errorf("and %d more, listed in the report", bad-20))
 	}
-	what := fmt.Errorf("partial: %d of %s were not read to the end; the report is of what was read", bad, report.Plural(len(s.Scopes), "account and region", "accounts and regions"))
+	what := fmt.Errorf("partial: %d of %s were not read to the end; the report is of what was read", bad, report.Plural(len(summary.Scopes), "account and region", "accounts and regions"))
 	return &exitError{exitPartial, errors.Join(append([]error{what}, errs...)...)}
 }
 
 // partialExit is exit code 4, or 1 where nothing at all was read.
-func partialExit(s *record.Scan) error {
-	if s.State == record.ScanComplete {
+func partialExit(scan *record.Scan) error {
+	if scan.State == record.ScanComplete {
 		return nil
 	}
 	read, bad := 0, 0
-	for _, sc := range s.Scopes {
+	for _, sc := range scan.Scopes {
 		if len(sc.Failures) > 0 {
 			bad++
 		}
@@ -218,18 +218,18 @@ func partialExit(s *record.Scan) error {
 			read++
 		}
 	}
-	failures := failuresOf(s)
-	what := fmt.Errorf("scan %s ended %s: %d of %s not whole", s.ID, s.State, bad, report.Plural(len(s.Scopes), "account and region is", "accounts and regions are"))
-	if s.State == record.ScanAborted {
-		what = fmt.Errorf("scan %s was aborted: %s", s.ID, s.Reason)
+	failures := failuresOf(scan)
+	what := fmt.Errorf("scan %s ended %s: %d of %s not whole", scan.ID, scan.State, bad, report.Plural(len(scan.Scopes), "account and region is", "accounts and regions are"))
+	if scan.State == record.ScanAborted {
+		what = fmt.Errorf("scan %s was aborted: %s", scan.ID, scan.Reason)
 	}
 	errs := []error{what}
-	for i, f := range failures {
+	for i, failure := range failures {
 		if i == 20 {
 			errs = append(errs, fmt.Errorf("and %d more, listed in the report", len(failures)-i))
 			break
 		}
-		errs = append(errs, errors.New(oneLine(f)))
+		errs = append(errs, errors.New(oneLine(failure)))
 	}
 	code := exitPartial
 	if read == 0 {
@@ -246,20 +246,20 @@ func failuresOf(s *record.Scan) []record.Failure {
 	return out
 }
 
-func oneLine(f record.Failure) string {
-	msg := f.Error
-	where := f.Account
-	if f.Region != "" {
-		where += "/" + f.Region
+func oneLine(failure record.Failure) string {
+	msg := failure.Error
+	where := failure.Account
+	if failure.Region != "" {
+		where += "/" + failure.Region
 	}
 	if where == "" { // it is nobody's own: the call says what failed
-		where = f.API
+		where = failure.API
 	}
 	if where != "" {
 		msg = where + ": " + msg
 	}
-	if f.Mend != "" && !contains(f.Error, f.Mend) {
-		msg += "; " + f.Mend
+	if failure.Mend != "" && !contains(failure.Error, failure.Mend) {
+		msg += "; " + failure.Mend
 	}
 	return report.Clean(msg)
 }

@@ -41,8 +41,8 @@ type planFlags struct {
 	chargeType   string
 }
 
-func newPlanCmd(s *settings) *cobra.Command {
-	f := &planFlags{}
+func newPlanCmd(settings *settings) *cobra.Command {
+	flags := &planFlags{}
 	cmd := &cobra.Command{
 		Use: "plan", Short: "Turn verdicts into work: waves, steps, replacement types", Args: noArgs,
 		Long: `plan sorts the stored fleet into waves: ready now, ready after checks, driver or
@@ -87,31 +87,31 @@ could not be asked is named, and the plan is made all the same.`,
   shenscan plan --progress --target shenlong-6 --since 14d
   shenscan plan --target shenlong-7 --availability --charge-type PrePaid --output csv --out plan.csv`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.run(cmd.Context(), s, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return flags.run(cmd.Context(), settings, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	f.store.addReader(cmd)
+	flags.store.addReader(cmd)
 	fl := cmd.Flags()
-	fl.StringSliceVar(&f.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
-	fl.StringVar(&f.target, "target", "shenlong-6", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type")
-	f.owners.add(cmd, "tags that name an instance's owner, the first that it has counts; the plan is then grouped by owner")
-	fl.BoolVar(&f.progress, "progress", false, "show the burn-down instead: how many instances still need work, what moved, and who is behind")
-	fl.BoolVar(&f.settle, "settle", false, "list the cheapest questions that would settle what is unknown on the target, with the command that asks each")
-	fl.StringVar(&f.since, "since", "", "with --progress: compare with this scan, with a time (2026-11-23) or with so long before the last scan (24h, 7d); default 7d")
-	fl.StringVar(&f.split, "split-by-owner", "", "write a new folder with an index and, for each owner, a page, a CSV file and an Excel workbook")
-	f.narrow.add(cmd)
-	fl.BoolVar(&f.keepOS, "keep-os", false, "prefer a 5th-generation family over another operating system where both are offered")
-	fl.BoolVar(&f.availability, "availability", false, "ask the cloud which types each zone sells now, and recommend what is sold there; needs credentials")
-	fl.StringVar(&f.chargeType, "charge-type", "PostPaid", "how the new type will be paid for, for --availability: PostPaid or PrePaid")
-	f.cloud.addEndpoints(cmd)
-	f.output.set = fl
-	fl.StringVar(&f.output.format, "output", "table", "table, json, csv, html or markdown; default what the name of --out ends in, else table")
-	fl.StringVar(&f.output.out, "out", "", "write the plan to this file instead of stdout")
-	f.output.addExcel(fl)
+	fl.StringSliceVar(&flags.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
+	fl.StringVar(&flags.target, "target", "shenlong-6", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type")
+	flags.owners.add(cmd, "tags that name an instance's owner, the first that it has counts; the plan is then grouped by owner")
+	fl.BoolVar(&flags.progress, "progress", false, "show the burn-down instead: how many instances still need work, what moved, and who is behind")
+	fl.BoolVar(&flags.settle, "settle", false, "list the cheapest questions that would settle what is unknown on the target, with the command that asks each")
+	fl.StringVar(&flags.since, "since", "", "with --progress: compare with this scan, with a time (2026-11-23) or with so long before the last scan (24h, 7d); default 7d")
+	fl.StringVar(&flags.split, "split-by-owner", "", "write a new folder with an index and, for each owner, a page, a CSV file and an Excel workbook")
+	flags.narrow.add(cmd)
+	fl.BoolVar(&flags.keepOS, "keep-os", false, "prefer a 5th-generation family over another operating system where both are offered")
+	fl.BoolVar(&flags.availability, "availability", false, "ask the cloud which types each zone sells now, and recommend what is sold there; needs credentials")
+	fl.StringVar(&flags.chargeType, "charge-type", "PostPaid", "how the new type will be paid for, for --availability: PostPaid or PrePaid")
+	flags.cloud.addEndpoints(cmd)
+	flags.output.set = fl
+	fl.StringVar(&flags.output.format, "output", "table", "table, json, csv, html or markdown; default what the name of --out ends in, else table")
+	fl.StringVar(&flags.output.out, "out", "", "write the plan to this file instead of stdout")
+	flags.output.addExcel(fl)
 	return cmd
 }
 
-func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
+func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr io.Writer) error {
 	format, _, err := f.output.check()
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 		return f.burnDown(ctx, format, stdout)
 	}
 	if f.settle {
-		return f.questions(ctx, s, format, stdout, stderr)
+		return f.questions(ctx, settings, format, stdout, stderr)
 	}
 	if f.since != "" {
 		return usage(errors.New("--since is for --progress"))
@@ -140,11 +140,11 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 	if f.chargeType != "PostPaid" && f.chargeType != "PrePaid" {
 		return notOneOf("charge-type", f.chargeType, "PostPaid", "PrePaid")
 	}
-	scope, err := f.narrow.parse(s, nil)
+	scope, err := f.narrow.parse(settings, nil)
 	if err != nil {
 		return err
 	}
-	windows, err := planWindows(s)
+	windows, err := planWindows(settings)
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 		return err
 	}
 	defer view.Close()
-	if err := checkFilter(view, &scope, s, stderr); err != nil {
+	if err := checkFilter(view, &scope, settings, stderr); err != nil {
 		return err
 	}
 	if len(f.owners.tags) == 0 && f.owners.fallback == "none" {
@@ -194,28 +194,28 @@ func (f *planFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 			f.owners.fallback = "account"
 		}
 	}
-	o := plan.Options{
+	options := plan.Options{
 		Target: to, Families: rs.Families(), Rules: rs, Types: types, OwnerTags: f.owners.tags, OwnerAccount: f.owners.fallback == "account",
 		Windows: windows, KeepOS: f.keepOS,
 		Checks: rs.Definition().Checks, Now: time.Now().UTC(), Summary: view.Summary(),
 	}
 	if f.availability {
-		if o.Stock, err = f.ask(ctx, s, o, stderr); err != nil {
+		if options.Stock, err = f.ask(ctx, settings, options, stderr); err != nil {
 			return err
 		}
 	}
-	p, err := plan.Build(view.Instances(ctx), o)
+	whole, err := plan.Build(view.Instances(ctx), options)
 	if err != nil {
 		return err
 	}
-	p.Command = f.command()
+	whole.Command = f.command()
 	if f.split != "" {
-		if err := f.pack(p, stderr); err != nil {
+		if err := f.pack(whole, stderr); err != nil {
 			return err
 		}
 		return unreadExit(view.Summary())
 	}
-	if err := f.output.writeWith(stdout, func(w io.Writer, o report.Options) error { return plan.Write(w, format, p, o) }); err != nil {
+	if err := f.output.writeWith(stdout, func(w io.Writer, o report.Options) error { return plan.Write(w, format, whole, o) }); err != nil {
 		return err
 	}
 	return unreadExit(view.Summary())
@@ -246,7 +246,7 @@ func (f *planFlags) burnDown(ctx context.Context, format report.Format, stdout i
 		return err
 	}
 	defer db.Close()
-	p, err := app.StoreProgress(db.DB, f.target, f.since, time.Now().UTC())
+	progress, err := app.StoreProgress(db.DB, f.target, f.since, time.Now().UTC())
 	switch {
 	case errors.Is(err, plan.ErrNotJudged):
 		return usage(fmt.Errorf("%w%s", err, app.Meant(f.target, db.Known().Targets)))
@@ -259,14 +259,14 @@ func (f *planFlags) burnDown(ctx context.Context, format report.Format, stdout i
 	case err != nil:
 		return err
 	}
-	if err := f.output.writeWith(stdout, func(w io.Writer, o report.Options) error { return plan.WriteProgress(w, format, p, o) }); err != nil {
+	if err := f.output.writeWith(stdout, func(w io.Writer, o report.Options) error { return plan.WriteProgress(w, format, progress, o) }); err != nil {
 		return err
 	}
 	return unreadExit(db.Summary())
 }
 
 // questions lists what would settle the verdicts that are unknown.
-func (f *planFlags) questions(ctx context.Context, s *settings, format report.Format, stdout, stderr io.Writer) error {
+func (f *planFlags) questions(ctx context.Context, settings *settings, format report.Format, stdout, stderr io.Writer) error {
 	if !slices.Contains(plan.SettleFormats(), format) {
 		return usage(fmt.Errorf("--output %s: questions are written as one of %v", format, plan.SettleFormats()))
 	}
@@ -275,7 +275,7 @@ func (f *planFlags) questions(ctx context.Context, s *settings, format report.Fo
 			return usage(fmt.Errorf("--%s is not for --settle, which lists questions and plans nothing; leave the flag away", name))
 		}
 	}
-	scope, err := f.narrow.parse(s, nil)
+	scope, err := f.narrow.parse(settings, nil)
 	if err != nil {
 		return err
 	}
@@ -293,7 +293,7 @@ func (f *planFlags) questions(ctx context.Context, s *settings, format report.Fo
 		return err
 	}
 	defer view.Close()
-	if err := checkFilter(view, &scope, s, stderr); err != nil {
+	if err := checkFilter(view, &scope, settings, stderr); err != nil {
 		return err
 	}
 	found, err := app.Questions(ctx, db.DB, view, classifier)
@@ -326,8 +326,8 @@ func (f *planFlags) command() string {
 }
 
 // pack writes a folder with the files of each owner.
-func (f *planFlags) pack(p *plan.Plan, stderr io.Writer) error {
-	parts, err := plan.WritePack(f.split, p, languageOf(f.output.set))
+func (f *planFlags) pack(whole *plan.Plan, stderr io.Writer) error {
+	parts, err := plan.WritePack(f.split, whole, languageOf(f.output.set))
 	switch {
 	case errors.Is(err, plan.ErrNotEmpty), errors.Is(err, plan.ErrNoFolder):
 		return usage(fmt.Errorf("--split-by-owner: %w", err))
@@ -336,32 +336,32 @@ func (f *planFlags) pack(p *plan.Plan, stderr io.Writer) error {
 	case err != nil:
 		return err
 	}
-	fmt.Fprintf(stderr, "%s of %s in %s\n", report.Plural(p.Instances, "instance", "instances"), report.Plural(len(parts), "owner", "owners"), filepath.Join(f.split, "index.html"))
+	fmt.Fprintf(stderr, "%s of %s in %s\n", report.Plural(whole.Instances, "instance", "instances"), report.Plural(len(parts), "owner", "owners"), filepath.Join(f.split, "index.html"))
 	return nil
 }
 
 // planWindows are the windows of the configuration file.
-func planWindows(s *settings) ([]plan.Window, error) {
-	out := make([]plan.Window, 0, len(s.file.PlanWindows))
-	for i, w := range s.file.PlanWindows {
-		f, err := filter.Parse(filter.Values{
-			"account": w.Account, "region": w.Region, "tag": w.Tag, "family": w.Family, "os": w.OS, "verdict": w.Verdict, "confidence": w.Confidence, "exclude": w.Exclude,
+func planWindows(settings *settings) ([]plan.Window, error) {
+	out := make([]plan.Window, 0, len(settings.file.PlanWindows))
+	for i, planWindow := range settings.file.PlanWindows {
+		chosen, err := filter.Parse(filter.Values{
+			"account": planWindow.Account, "region": planWindow.Region, "tag": planWindow.Tag, "family": planWindow.Family, "os": planWindow.OS, "verdict": planWindow.Verdict, "confidence": planWindow.Confidence, "exclude": planWindow.Exclude,
 		})
 		if err != nil {
 			return nil, usage(fmt.Errorf("plan_windows, window %d: %w", i+1, err))
 		}
-		for _, day := range []string{w.From, w.Until} {
+		for _, day := range []string{planWindow.From, planWindow.Until} {
 			if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil {
 				return nil, usage(fmt.Errorf("plan_windows, window %d: %q is no day such as 2026-12-24", i+1, day))
 			}
 		}
-		if w.Name == "" || w.From != "" && w.Until != "" && w.Until < w.From {
+		if planWindow.Name == "" || planWindow.From != "" && planWindow.Until != "" && planWindow.Until < planWindow.From {
 			return nil, usage(fmt.Errorf("plan_windows, window %d: it needs a name, and must not end before it begins", i+1))
 		}
-		f.Rename(accountIDs(s.file))
-		out = append(out, plan.Window{Name: w.Name, From: w.From, Until: w.Until, Fits: func(rec *record.Record) bool {
-			return f.Scope(rec.Account, rec.Region) && f.Judged(&rec.Classification, filter.Machine{Family: rec.InstanceFamily, Image: rec.ImageID}) &&
-				f.Row(rec.InstanceID, rec.Status, func(key string) (string, bool) { v, ok := rec.Tags[key]; return v, ok })
+		chosen.Rename(accountIDs(settings.file))
+		out = append(out, plan.Window{Name: planWindow.Name, From: planWindow.From, Until: planWindow.Until, Fits: func(rec *record.Record) bool {
+			return chosen.Scope(rec.Account, rec.Region) && chosen.Judged(&rec.Classification, filter.Machine{Family: rec.InstanceFamily, Image: rec.ImageID}) &&
+				chosen.Row(rec.InstanceID, rec.Status, func(key string) (string, bool) { v, ok := rec.Tags[key]; return v, ok })
 		}})
 	}
 	return out, nil
@@ -369,22 +369,22 @@ func planWindows(s *settings) ([]plan.Window, error) {
 
 // ask asks the cloud what the zones of the planned scopes sell. Only a mistake
 // in flags or files is an error: a cloud that refuses is part of the plan.
-func (f *planFlags) ask(ctx context.Context, s *settings, o plan.Options, stderr io.Writer) (*plan.Stock, error) {
+func (f *planFlags) ask(ctx context.Context, s *settings, options plan.Options, stderr io.Writer) (*plan.Stock, error) {
 	client, err := ecsapi.New(f.cloud.options(s))
 	if err != nil {
 		return nil, usage(err)
 	}
 	defer client.Close()
-	stock, err := plan.AskStock(ctx, client, o, plannedScopes(o.Summary), f.chargeType)
+	stock, err := plan.AskStock(ctx, client, options, plannedScopes(options.Summary), f.chargeType)
 	if err != nil {
 		return nil, err
 	}
-	for i, x := range stock.Failures {
+	for i, failure := range stock.Failures {
 		if i == 3 {
 			fmt.Fprintf(stderr, "shenscan: and %d more regions, listed in the plan\n", len(stock.Failures)-i)
 			break
 		}
-		fmt.Fprintf(stderr, "shenscan: availability not checked: %s\n", oneLine(x))
+		fmt.Fprintf(stderr, "shenscan: availability not checked: %s\n", oneLine(failure))
 	}
 	return stock, nil
 }

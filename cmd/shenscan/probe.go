@@ -33,7 +33,7 @@ func (f *probeFlags) addOn(cmd *cobra.Command) {
 }
 
 // check refuses what makes no sense together.
-func (f *probeFlags) check(o *app.Options, from bool) error {
+func (f *probeFlags) check(options *app.Options, from bool) error {
 	switch {
 	case f.dryRun && !f.on:
 		return usage(errors.New("--dry-run is about --probe; give both"))
@@ -41,25 +41,25 @@ func (f *probeFlags) check(o *app.Options, from bool) error {
 		return nil
 	case from:
 		return usage(errors.New("--probe asks machines through the cloud, which --from does not read; give one of them"))
-	case o.Distributed:
+	case options.Distributed:
 		return usage(errors.New("--probe works in a process of its own, without --nats-url: what machines answer is kept beside its store"))
 	}
-	o.Probe = true
+	options.Probe = true
 	return nil
 }
 
 // writeProbePlan says what a probe would ask.
-func writeProbePlan(w io.Writer, p *prober.Plan) error {
+func writeProbePlan(w io.Writer, plan *prober.Plan) error {
 	type group struct {
 		scope    ecs.Scope
 		platform string
 	}
 	ask := map[group][]string{}
-	for i := range p.Ask {
-		c := &p.Ask[i]
-		script, _ := probe.ScriptFor(c.OSType)
-		g := group{c.Scope, script.Platform}
-		ask[g] = append(ask[g], c.ID)
+	for i := range plan.Ask {
+		candidate := &plan.Ask[i]
+		script, _ := probe.ScriptFor(candidate.OSType)
+		g := group{candidate.Scope, script.Platform}
+		ask[g] = append(ask[g], candidate.ID)
 	}
 	var err error
 	screen := onScreen(w)
@@ -71,7 +71,7 @@ func writeProbePlan(w io.Writer, p *prober.Plan) error {
 		body := strings.TrimLeft(text, " ")
 		err = screen.say(text[:len(text)-len(body)], body)
 	}
-	line("%d machines would be asked. Nobody was.", len(p.Ask))
+	line("%d machines would be asked. Nobody was.", len(plan.Ask))
 	line("")
 	line("It needs, in each account (deploy/ram-policy-probe.json):")
 	for _, a := range ecsapi.Actions() {
@@ -98,14 +98,14 @@ func writeProbePlan(w io.Writer, p *prober.Plan) error {
 	}
 	answered := 0
 	causes := map[string]int{}
-	for i := range p.Kept {
-		if c := p.Kept[i].Cause; c != "" {
+	for i := range plan.Kept {
+		if c := plan.Kept[i].Cause; c != "" {
 			causes[c]++
 		} else {
 			answered++
 		}
 	}
-	for cause, list := range p.Not {
+	for cause, list := range plan.Not {
 		causes[cause] += len(list)
 	}
 	if answered+len(causes) > 0 {

@@ -22,12 +22,12 @@ func (p *profiles) start() error {
 	if p.cpu == "" {
 		return nil
 	}
-	f, err := os.Create(p.cpu)
+	file, err := os.Create(p.cpu)
 	if err != nil {
 		return fmt.Errorf("--cpuprofile: %w", err)
 	}
-	p.file = f
-	return pprof.StartCPUProfile(f)
+	p.file = file
+	return pprof.StartCPUProfile(file)
 }
 
 func (p *profiles) stop() error {
@@ -37,12 +37,12 @@ func (p *profiles) stop() error {
 		errs = append(errs, p.file.Close())
 	}
 	if p.mem != "" {
-		f, err := os.Create(p.mem)
+		file, err := os.Create(p.mem)
 		if err != nil {
 			return errors.Join(append(errs, fmt.Errorf("--memprofile: %w", err))...)
 		}
 		runtime.GC()
-		errs = append(errs, pprof.WriteHeapProfile(f), f.Close())
+		errs = append(errs, pprof.WriteHeapProfile(file), file.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -40,14 +40,14 @@ func (p *progress) every() time.Duration {
 	return 100 * time.Millisecond
 }
 
-func (p *progress) show(s *record.Scan) {
-	if p.out == nil || s == nil {
+func (p *progress) show(scan *record.Scan) {
+	if p.out == nil || scan == nil {
 		return
 	}
 	elapsed := time.Since(p.started)
-	rate := float64(s.Instances) / max(elapsed.Seconds(), 0.001)
-	line := fmt.Sprintf("scanning: %d of %d regions done, %d instances, %.0f a second", s.Done, s.Regions, s.Instances, rate)
-	if left := p.expected - s.Instances; left > 0 && rate > 0 {
+	rate := float64(scan.Instances) / max(elapsed.Seconds(), 0.001)
+	line := fmt.Sprintf("scanning: %d of %d regions done, %d instances, %.0f a second", scan.Done, scan.Regions, scan.Instances, rate)
+	if left := p.expected - scan.Instances; left > 0 && rate > 0 {
 		line += fmt.Sprintf(", about %s left", (time.Duration(float64(left)/rate) * time.Second).Round(time.Second))
 	} else {
 		line += ", " + elapsed.Round(time.Second).String()

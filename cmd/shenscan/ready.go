@@ -34,13 +34,13 @@ not the file that others find, or results are not caught up with.`,
 }
 
 func askReady(ctx context.Context, server string) error {
-	u, err := url.Parse(server)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	address, err := url.Parse(server)
+	if err != nil || address.Host == "" || address.Scheme != "http" && address.Scheme != "https" {
 		return usage(errors.New("--server is no address such as http://127.0.0.1:10470"))
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyWait)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("readyz").String(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.JoinPath("readyz").String(), nil)
 	if err != nil {
 		return err
 	}
@@ -49,12 +49,12 @@ func askReady(ctx context.Context, server string) error {
 		if cause, ok := errors.AsType[*url.Error](err); ok { // which would show a password in the address
 			err = cause.Err
 		}
-		return fmt.Errorf("ask %s whether it is ready: %w", u.Host, err)
+		return fmt.Errorf("ask %s whether it is ready: %w", address.Host, err)
 	}
 	defer resp.Body.Close()
 	why, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
 	if resp.StatusCode == http.StatusOK {
 		return err
 	}
-	return fmt.Errorf("%s is not ready: %s", u.Host, report.Clean(string(why)))
+	return fmt.Errorf("%s is not ready: %s", address.Host, report.Clean(string(why)))
 }

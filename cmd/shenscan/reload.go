@@ -17,7 +17,7 @@ var reloaded = map[string]bool{"rules": true, "target": true, "account": true, "
 // as it is then. flags are those that the process started with.
 func (s *settings) rereader(flags *pflag.FlagSet) app.Reread {
 	return func(ctx context.Context) (next app.Settings, restart []string, err error) {
-		o, is, err := takeOptions(ctx, s.args)
+		options, is, err := takeOptions(ctx, s.args)
 		if err != nil {
 			return next, nil, err
 		}
@@ -26,23 +26,23 @@ func (s *settings) rereader(flags *pflag.FlagSet) app.Reread {
 				restart = append(restart, "--"+f.Name)
 			}
 		})
-		return o.Settings(), restart, nil
+		return options.Settings(), restart, nil
 	}
 }
 
 // takeOptions says what a command line would run with, and runs nothing.
-func takeOptions(ctx context.Context, args []string) (o app.Options, s *settings, err error) {
+func takeOptions(ctx context.Context, args []string) (options app.Options, s *settings, err error) {
 	s = &settings{args: args}
-	s.taken = func(is app.Options) { o = is }
+	s.taken = func(is app.Options) { options = is }
 	root := newRoot(s)
 	root.SetArgs(args)
 	root.SetOut(io.Discard)
 	root.SetErr(io.Discard)
 	if err := root.ExecuteContext(ctx); err != nil {
-		return o, nil, err
+		return options, nil, err
 	}
-	if o.Roles == 0 {
-		return o, nil, errors.New("the command line runs no process")
+	if options.Roles == 0 {
+		return options, nil, errors.New("the command line runs no process")
 	}
-	return o, s, nil
+	return options, s, nil
 }

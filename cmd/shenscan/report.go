@@ -12,7 +12,7 @@ import (
 	"github.com/shenscan/shenscan/sink/store"
 )
 
-func newReportCmd(s *settings) *cobra.Command {
+func newReportCmd(settings *settings) *cobra.Command {
 	var (
 		dir    storeFlags
 		rules  ruleFlags
@@ -47,7 +47,7 @@ commit, and the answer is made from that.`,
 			if err != nil {
 				return err
 			}
-			scope, err := narrow.parse(s, nil)
+			scope, err := narrow.parse(settings, nil)
 			if err != nil {
 				return err
 			}
@@ -62,26 +62,26 @@ commit, and the answer is made from that.`,
 			if moves {
 				return writeOutcomes(format, db.DB, cmd.OutOrStdout())
 			}
-			r, err := app.StoreReport(cmd.Context(), db.DB, app.Question{Since: since, Filter: store.Filter{Scope: scope}})
+			answer, err := app.StoreReport(cmd.Context(), db.DB, app.Question{Since: since, Filter: store.Filter{Scope: scope}})
 			if errors.Is(err, app.ErrSince) {
 				return usage(fmt.Errorf("--%w", err))
 			}
 			if err != nil {
 				return err
 			}
-			defer r.Close()
-			if err := checkFilter(r.View, &scope, s, cmd.ErrOrStderr()); err != nil {
+			defer answer.Close()
+			if err := checkFilter(answer.View, &scope, settings, cmd.ErrOrStderr()); err != nil {
 				return err
 			}
-			noteJudgement(r.View, &rules, cmd.ErrOrStderr())
-			r.Hints = hints(cmd.Flags(), &dir)
-			if err := output.write(format, r.Report, cmd.OutOrStdout()); err != nil {
+			noteJudgement(answer.View, &rules, cmd.ErrOrStderr())
+			answer.Hints = hints(cmd.Flags(), &dir)
+			if err := output.write(format, answer.Report, cmd.OutOrStdout()); err != nil {
 				return err
 			}
-			if err := unreadExit(&r.Summary); err != nil {
+			if err := unreadExit(&answer.Summary); err != nil {
 				return err
 			}
-			return verdictExit(r.View, failOn)
+			return verdictExit(answer.View, failOn)
 		},
 	}
 	dir.addReader(cmd)

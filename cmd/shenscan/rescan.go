@@ -29,8 +29,8 @@ type rescanFlags struct {
 	wait           time.Duration
 }
 
-func newRescanCmd(s *settings) *cobra.Command {
-	f := &rescanFlags{}
+func newRescanCmd(settings *settings) *cobra.Command {
+	flags := &rescanFlags{}
 	cmd := &cobra.Command{
 		Use:   "rescan INSTANCE_ID...",
 		Short: "Ask a running shenscan to look at instances again, and wait for the verdicts",
@@ -42,28 +42,28 @@ before it is answered: it survives whatever dies afterwards.`,
   shenscan rescan --region cn-hangzhou i-bp67acfmxazb4p0001 i-bp67acfmxazb4p0002 --output jsonl
   shenscan rescan --all --no-wait`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.all == (len(args) > 0) {
+			if flags.all == (len(args) > 0) {
 				return usage(errors.New("name instance ids, or --all, and not both"))
 			}
-			if len(args) > 0 && (len(f.accounts) > 1 || len(f.regions) > 1) {
+			if len(args) > 0 && (len(flags.accounts) > 1 || len(flags.regions) > 1) {
 				return usage(errors.New("named instances are in one --account and one --region; several are for --all"))
 			}
-			if f.output != "table" && f.output != "json" && f.output != "jsonl" {
-				return notOneOf("output", f.output, "table", "json", "jsonl")
+			if flags.output != "table" && flags.output != "json" && flags.output != "jsonl" {
+				return notOneOf("output", flags.output, "table", "json", "jsonl")
 			}
-			return f.run(cmd.Context(), s, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return flags.run(cmd.Context(), settings, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	f.nats.add(cmd, false)
-	f.store.add(cmd)
+	flags.nats.add(cmd, false)
+	flags.store.add(cmd)
 	fl := cmd.Flags()
-	fl.StringSliceVar(&f.accounts, "account", nil, "only in this account, with --all in these")
-	fl.StringSliceVar(&f.regions, "region", nil, "only in this region, with --all in these")
-	fl.StringVar(&f.reason, "reason", "", "why, for the record")
-	fl.BoolVar(&f.all, "all", false, "scan everything again")
-	fl.BoolVar(&f.noWait, "no-wait", false, "return once the request is stored")
-	fl.DurationVar(&f.wait, "wait", 2*time.Minute, "how long to wait for the verdicts")
-	fl.StringVar(&f.output, "output", "table", "table, json or jsonl")
+	fl.StringSliceVar(&flags.accounts, "account", nil, "only in this account, with --all in these")
+	fl.StringSliceVar(&flags.regions, "region", nil, "only in this region, with --all in these")
+	fl.StringVar(&flags.reason, "reason", "", "why, for the record")
+	fl.BoolVar(&flags.all, "all", false, "scan everything again")
+	fl.BoolVar(&flags.noWait, "no-wait", false, "return once the request is stored")
+	fl.DurationVar(&flags.wait, "wait", 2*time.Minute, "how long to wait for the verdicts")
+	fl.StringVar(&flags.output, "output", "table", "table, json or jsonl")
 	return cmd
 }
 
@@ -76,12 +76,12 @@ func only(list []string) string {
 }
 
 func (f *rescanFlags) run(ctx context.Context, s *settings, ids []string, out, errOut io.Writer) error {
-	b, err := f.nats.dial(ctx, s, "shenscan-rescan", f.store.dir)
+	conn, err := f.nats.dial(ctx, s, "shenscan-rescan", f.store.dir)
 	if err != nil {
 		return err
 	}
-	defer b.Close()
-	scanID, accepted, err := f.ask(ctx, b, ids, errOut)
+	defer conn.Close()
+	scanID, accepted, err := f.ask(ctx, conn, ids, errOut)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (f *rescanFlags) run(ctx context.Context, s *settings, ids []string, out, e
 		_, err := fmt.Fprintf(out, "%s\n", scanID)
 		return err
 	}
-	scan, err := f.await(ctx, b, scanID)
+	scan, err := f.await(ctx, conn, scanID)
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (f *rescanFlags) run(ctx context.Context, s *settings, ids []string, out, e
 		}
 		return ended(scan)
 	}
-	asked, err := f.show(ctx, b, scan, accepted, out)
+	asked, err := f.show(ctx, conn, scan, accepted, out)
 	if err != nil {
 		return err
 	}
@@ -115,19 +115,19 @@ func (f *rescanFlags) run(ctx context.Context, s *settings, ids []string, out, e
 func (f *rescanFlags) verdict(scan *record.Scan, ids []string, asked []record.AskedInstance, errOut io.Writer) error {
 	notFound, notRead := 0, 0
 	for i := range asked {
-		x := &asked[i]
+		askedInstance := &asked[i]
 		where := "any account and region that shenscan may ask"
-		if x.Region != "" {
-			where = x.Account + "/" + x.Region
+		if askedInstance.Region != "" {
+			where = askedInstance.Account + "/" + askedInstance.Region
 		}
-		switch x.Outcome {
+		switch askedInstance.Outcome {
 		case record.Found:
 		case record.NotFound:
 			notFound++
-			fmt.Fprintf(errOut, "shenscan: %s: not found in %s, where asking is allowed: it was released, or the id is wrong\n", x.InstanceID, where)
+			fmt.Fprintf(errOut, "shenscan: %s: not found in %s, where asking is allowed: it was released, or the id is wrong\n", askedInstance.InstanceID, where)
 		default:
 			notRead++
-			fmt.Fprintf(errOut, "shenscan: %s: not read: %s\n", x.InstanceID, x.Cause)
+			fmt.Fprintf(errOut, "shenscan: %s: not read: %s\n", askedInstance.InstanceID, askedInstance.Cause)
 		}
 	}
 	tellFailures(scan, asked, errOut)
@@ -156,18 +156,18 @@ func ended(scan *record.Scan) error {
 	return nil
 }
 
-func (f *rescanFlags) ask(ctx context.Context, b *bus.Bus, ids []string, errOut io.Writer) (scanID string, accepted []string, err error) {
+func (f *rescanFlags) ask(ctx context.Context, conn *bus.Bus, ids []string, errOut io.Writer) (scanID string, accepted []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	if f.all {
 		req := record.ScanRequest{Accounts: f.accounts, Regions: f.regions, Reason: f.reason}
 		var reply record.ScanReply
-		err := b.Call(ctx, event.SubjectScan, req, &reply)
+		err := conn.Call(ctx, event.SubjectScan, req, &reply)
 		return reply.ScanID, nil, refused(err)
 	}
 	var reply record.RescanReply
 	req := record.RescanRequest{Account: only(f.accounts), Region: only(f.regions), InstanceIDs: ids, Reason: f.reason}
-	if err := b.Call(ctx, event.SubjectRescan, req, &reply); err != nil {
+	if err := conn.Call(ctx, event.SubjectRescan, req, &reply); err != nil {
 		return "", nil, refused(err)
 	}
 	bad := map[string]bool{}
@@ -191,14 +191,14 @@ func refused(err error) error {
 }
 
 // await asks until the scan has ended.
-func (f *rescanFlags) await(ctx context.Context, b *bus.Bus, scanID string) (*record.Scan, error) {
+func (f *rescanFlags) await(ctx context.Context, conn *bus.Bus, scanID string) (*record.Scan, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.wait)
 	defer cancel()
 	for wait := 20 * time.Millisecond; ; wait = min(wait*3/2, time.Second) {
-		var s record.Scan
-		err := b.Call(ctx, event.SubjectQueryScan, map[string]string{"scan_id": scanID}, &s)
-		if err == nil && s.State != record.ScanRunning {
-			return &s, nil
+		var scan record.Scan
+		err := conn.Call(ctx, event.SubjectQueryScan, map[string]string{"scan_id": scanID}, &scan)
+		if err == nil && scan.State != record.ScanRunning {
+			return &scan, nil
 		}
 		// A sink that starts, or has not caught up, does not answer yet, or does not
 		// know of the scan yet; one that falls behind says that it answers no more.
@@ -215,14 +215,14 @@ func (f *rescanFlags) await(ctx context.Context, b *bus.Bus, scanID string) (*re
 
 // show prints the new verdicts and returns what the rescan came to for each
 // instance.
-func (f *rescanFlags) show(ctx context.Context, b *bus.Bus, scan *record.Scan, ids []string, out io.Writer) (asked []record.AskedInstance, err error) {
+func (f *rescanFlags) show(ctx context.Context, conn *bus.Bus, scan *record.Scan, ids []string, out io.Writer) (asked []record.AskedInstance, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var records []*record.Record
 	for rest, n := ids, 50; len(rest) > 0; {
 		chunk := rest[:min(n, len(rest))]
 		var answer app.InstanceAnswer
-		err := b.Call(ctx, event.SubjectQueryInstance, app.InstanceQuery{ScanID: scan.ID, InstanceIDs: chunk}, &answer)
+		err := conn.Call(ctx, event.SubjectQueryInstance, app.InstanceQuery{ScanID: scan.ID, InstanceIDs: chunk}, &answer)
 		if se, ok := errors.AsType[*bus.ServiceError](err); ok && se.Code == bus.CodeTooLarge && len(chunk) > 1 {
 			n = len(chunk) / 2
 			continue
@@ -265,15 +265,15 @@ func (f *rescanFlags) print(records []*record.Record, asked []record.AskedInstan
 		return nil
 	}
 	tab := report.TextTable{}
-	for i, r := range records {
+	for i, entry := range records {
 		if i == 0 {
 			tab.Head = []report.Cell{{Text: "ACCOUNT"}, {Text: "REGION"}, {Text: "INSTANCE"}, {Text: "TYPE"}, {Text: "OS"}}
-			for _, v := range r.Verdicts {
+			for _, v := range entry.Verdicts {
 				tab.Head = append(tab.Head, report.Cell{Text: strings.ToUpper(v.Target)})
 			}
 		}
-		row := []report.Cell{{Text: r.Account}, {Text: r.Region}, {Text: r.InstanceID}, {Text: r.InstanceType}, {Text: report.OSName(r.OS.Family, r.OS.Version)}}
-		for _, v := range r.Verdicts {
+		row := []report.Cell{{Text: entry.Account}, {Text: entry.Region}, {Text: entry.InstanceID}, {Text: entry.InstanceType}, {Text: report.OSName(entry.OS.Family, entry.OS.Version)}}
+		for _, v := range entry.Verdicts {
 			row = append(row, report.Cell{Text: v.Level.String()})
 		}
 		tab.Rows = append(tab.Rows, row)

@@ -59,11 +59,11 @@ func loadRules(paths []string) (*rules.Ruleset, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := catalog.Load(overlays...)
+	ruleset, err := catalog.Load(overlays...)
 	if err != nil {
 		return nil, usage(inFiles(err, paths))
 	}
-	return r, nil
+	return ruleset, nil
 }
 
 // inFiles writes the mistakes of a rule set as FILE:LINE: TEXT.
@@ -79,15 +79,15 @@ func inFiles(err error, paths []string) error {
 	return errors.Join(out...)
 }
 
-func inFile(m catalog.Mistake, paths []string) string {
+func inFile(mistake catalog.Mistake, paths []string) string {
 	where := "the built-in rules"
-	if m.Document > 0 && m.Document <= len(paths) {
-		where = paths[m.Document-1]
+	if mistake.Document > 0 && mistake.Document <= len(paths) {
+		where = paths[mistake.Document-1]
 	}
-	if m.Line > 0 {
-		where += fmt.Sprintf(":%d", m.Line)
+	if mistake.Line > 0 {
+		where += fmt.Sprintf(":%d", mistake.Line)
 	}
-	return report.Clean(where + ": " + m.Text)
+	return report.Clean(where + ": " + mistake.Text)
 }
 
 func rulesFlag(cmd *cobra.Command, paths *[]string) {
@@ -100,13 +100,13 @@ func newRulesListCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List every rule, in the order in which they are tried", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := loadRules(paths)
+			ruleset, err := loadRules(paths)
 			if err != nil {
 				return err
 			}
 			out := cmd.OutOrStdout()
 			if output == "json" || output == "jsonl" {
-				return listJSON(out, r, output)
+				return listJSON(out, ruleset, output)
 			}
 			if output == "yaml" {
 				if len(paths) > 0 {
@@ -118,15 +118,15 @@ func newRulesListCmd() *cobra.Command {
 			if output != "table" {
 				return notOneOf("output", output, "table", "json", "jsonl", "yaml")
 			}
-			def := r.Definition()
+			def := ruleset.Definition()
 			var rows [][]string
 			for i := range def.Rules {
-				u := &def.Rules[i]
-				line := []string{u.ID, u.Stage, mark(u.Legacy)}
+				rule := &def.Rules[i]
+				line := []string{rule.ID, rule.Stage, mark(rule.Legacy)}
 				for _, class := range rules.Classes() {
-					line = append(line, u.Verdicts[class])
+					line = append(line, rule.Verdicts[class])
 				}
-				rows = append(rows, append(line, def.RuleAsOf(u), u.Title))
+				rows = append(rows, append(line, def.RuleAsOf(rule), rule.Title))
 			}
 			header := []string{"ID", "STAGE", "LEGACY"}
 			for _, class := range rules.Classes() {
@@ -135,8 +135,8 @@ func newRulesListCmd() *cobra.Command {
 			if err := writeTable(out, append(header, "AS OF", "TITLE"), rows); err != nil {
 				return err
 			}
-			fmt.Fprintf(out, "\n%d rules, %d overrides, %d waivers; digest %s\n", len(def.Rules), len(def.Overrides), len(def.Waivers), r.Digest())
-			return onScreen(out).say("", age(r, time.Now()))
+			fmt.Fprintf(out, "\n%d rules, %d overrides, %d waivers; digest %s\n", len(def.Rules), len(def.Overrides), len(def.Waivers), ruleset.Digest())
+			return onScreen(out).say("", age(ruleset, time.Now()))
 		},
 	}
 	rulesFlag(cmd, &paths)
@@ -145,8 +145,8 @@ func newRulesListCmd() *cobra.Command {
 }
 
 // age says how old the knowledge of a rule set is.
-func age(r *rules.Ruleset, now time.Time) string {
-	def := r.Definition()
+func age(ruleset *rules.Ruleset, now time.Time) string {
+	def := ruleset.Definition()
 	oldest, n := def.AsOf, 0
 	for i := range def.Rules {
 		switch day := def.RuleAsOf(&def.Rules[i]); {
@@ -163,15 +163,15 @@ func age(r *rules.Ruleset, now time.Time) string {
 		}
 		return fmt.Sprintf("of %s (%d days old)", day, max(0, int(now.Sub(t).Hours()/24)))
 	}
-	families := r.Families().Names()
+	families := ruleset.Families().Names()
 	first := ""
 	for _, name := range families {
-		if day := r.Families().Lookup("", name).AsOf; day != "" && (first == "" || day < first) {
+		if day := ruleset.Families().Lookup("", name).AsOf; day != "" && (first == "" || day < first) {
 			first = day
 		}
 	}
 	return fmt.Sprintf("knowledge %s; the oldest source, of %d rules, is %s; %d families, the oldest page %s; type changes %s",
-		days(def.AsOf), n, days(oldest), len(families), days(first), days(r.Families().Matrix().AsOf))
+		days(def.AsOf), n, days(oldest), len(families), days(first), days(ruleset.Families().Matrix().AsOf))
 }
 
 func newRulesDiffCmd() *cobra.Command {
@@ -220,11 +220,11 @@ func wholeRules(name string) (*rules.Ruleset, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := catalog.Whole(data[0])
+	ruleset, err := catalog.Whole(data[0])
 	if err != nil {
 		return nil, usage(inFiles(err, []string{name}))
 	}
-	return r, nil
+	return ruleset, nil
 }
 
 func mark(b bool) string {
@@ -234,7 +234,7 @@ func mark(b bool) string {
 	return ""
 }
 
-func listJSON(out io.Writer, r *rules.Ruleset, format string) error {
+func listJSON(out io.Writer, ruleset *rules.Ruleset, format string) error {
 	type row struct {
 		ID       string            `json:"id"`
 		Title    string            `json:"title"`
@@ -245,7 +245,7 @@ func listJSON(out io.Writer, r *rules.Ruleset, format string) error {
 		Source   string            `json:"source"`
 		AsOf     string            `json:"as_of"`
 	}
-	def := r.Definition()
+	def := ruleset.Definition()
 	list := make([]row, 0, len(def.Rules))
 	for i := range def.Rules {
 		u := &def.Rules[i]
@@ -272,11 +272,11 @@ func newRulesShowCmd() *cobra.Command {
 		Example: "  shenscan rules show windows.2008",
 		Args:    oneArg("the id of a rule; see shenscan rules list"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := loadRules(paths)
+			ruleset, err := loadRules(paths)
 			if err != nil {
 				return err
 			}
-			page, err := catalog.Page(r, args[0])
+			page, err := catalog.Page(ruleset, args[0])
 			if err != nil {
 				return usage(fmt.Errorf("%w%s", err, app.Meant(args[0], ruleIDs())))
 			}
@@ -311,11 +311,11 @@ the id of an instance in the store.`,
   shenscan rules explain '{"os_name":"CentOS 7.9","image_id":"centos5u8_64_20G_aliaegis_20131231.vhd"}' --target ecs.g8i`,
 		Args: oneArg("one string or JSON object"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := loadRules(paths)
+			ruleset, err := loadRules(paths)
 			if err != nil {
 				return err
 			}
-			list, err := parseTargets(r, targets)
+			list, err := parseTargets(ruleset, targets)
 			if err != nil {
 				return err
 			}
@@ -323,15 +323,15 @@ the id of an instance in the store.`,
 			if err != nil {
 				return err
 			}
-			e := r.Explain(&facts, list)
+			explanation := ruleset.Explain(&facts, list)
 			switch output {
 			case "json":
 				enc := json.NewEncoder(cmd.OutOrStdout())
 				enc.SetEscapeHTML(false)
 				enc.SetIndent("", "  ")
-				return enc.Encode(e)
+				return enc.Encode(explanation)
 			case "text":
-				return writeExplanation(cmd.OutOrStdout(), e, languageOf(cmd.Flags()))
+				return writeExplanation(cmd.OutOrStdout(), explanation, languageOf(cmd.Flags()))
 			}
 			return notOneOf("output", output, "text", "json")
 		},
@@ -347,63 +347,63 @@ the id of an instance in the store.`,
 // instance, else what arg itself says.
 func factsToExplain(ctx context.Context, at app.Place, arg string) (rules.Facts, error) {
 	if !producer.IsInstanceID(arg) {
-		f, err := factsOf(arg)
+		facts, err := factsOf(arg)
 		if err != nil {
-			return f, usage(err)
+			return facts, usage(err)
 		}
-		return f, nil
+		return facts, nil
 	}
 	db, err := app.OpenStore(ctx, at, nil, nil)
 	if err != nil {
 		return rules.Facts{}, fmt.Errorf("%s looks like an instance: %w", arg, err)
 	}
-	f, err := db.Facts(arg)
+	facts, err := db.Facts(arg)
 	if err := errors.Join(err, db.Close()); err != nil {
 		return rules.Facts{}, err
 	}
-	return *f, nil
+	return *facts, nil
 }
 
-func writeExplanation(out io.Writer, e *rules.Explanation, in lang.Language) error {
+func writeExplanation(out io.Writer, explanation *rules.Explanation, in lang.Language) error {
 	screen := onScreen(out)
 	if screen.width == 0 {
 		screen.width = mostColumns
 	}
 	seen := &report.TextTable{In: in, Head: []report.Cell{{Text: "SEEN IN"}, {Text: "EVIDENCE"}, {Text: "TEXT"}, {Text: "SAYS"}}}
-	for _, s := range e.Seen {
+	for _, s := range explanation.Seen {
 		seen.Rows = append(seen.Rows, []report.Cell{{Text: s.Field}, {Text: s.Evidence.String()}, {Text: report.Short(s.Text, 60)}, {Text: in.Say(s.Says)}})
 	}
 	if err := screen.show(seen); err != nil {
 		return err
 	}
-	if len(e.Seen) == 0 {
+	if len(explanation.Seen) == 0 {
 		fmt.Fprintln(out, in.Say("nothing names an operating system"))
 	}
-	os := e.Classification.OS
+	os := explanation.Classification.OS
 	facts := report.TextTable{}
 	fact := func(name, text string) {
 		facts.Rows = append(facts.Rows, []report.Cell{{Text: in.Say(name)}, {Text: text}})
 	}
 	fact("identity", strings.Join(strings.Fields(os.Family+" "+os.Version+" "+prefixed("SP", os.ServicePack)+" "+os.Edition+" "+os.Arch+" "+os.Kernel), " "))
 	fact("evidence", os.Evidence.String())
-	fact("on the legacy list", in.Say(strconv.FormatBool(e.Classification.Legacy)))
-	if m := e.Machine; m.Family != "" {
+	fact("on the legacy list", in.Say(strconv.FormatBool(explanation.Classification.Legacy)))
+	if m := explanation.Machine; m.Family != "" {
 		fact("machine", in.Say(fmt.Sprintf("%s, generation %d (0: not known), %s %s", m.Family, m.Generation, m.Virtualization, m.Arch)))
 	}
-	for _, c := range e.Classification.Conflicts {
+	for _, c := range explanation.Classification.Conflicts {
 		fact("conflict", in.Say(fmt.Sprintf("%s: %s is chosen, %s says %s (%s)", c.Field, c.Chosen, c.Evidence, c.Other, report.Short(c.Text, 60))))
 	}
 	fmt.Fprintln(out)
 	if err := screen.show(&facts); err != nil {
 		return err
 	}
-	for _, t := range e.Targets {
-		fmt.Fprintf(out, "\n%s\n", in.Say(fmt.Sprintf("%s: %s, confidence %s, by %s", t.Target, t.Verdict, t.Confidence, t.Winner)))
-		if err := screen.say("", in.Say(t.Why)); err != nil {
+	for _, targetExplanation := range explanation.Targets {
+		fmt.Fprintf(out, "\n%s\n", in.Say(fmt.Sprintf("%s: %s, confidence %s, by %s", targetExplanation.Target, targetExplanation.Verdict, targetExplanation.Confidence, targetExplanation.Winner)))
+		if err := screen.say("", in.Say(targetExplanation.Why)); err != nil {
 			return err
 		}
 		considered := report.TextTable{Indent: 2}
-		for _, c := range t.Considered {
+		for _, c := range targetExplanation.Considered {
 			won := " "
 			if c.Won {
 				won = "*"
@@ -414,15 +414,15 @@ func writeExplanation(out io.Writer, e *rules.Explanation, in lang.Language) err
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(out, "\n%s\n", in.Say("rule set "+e.Digest))
+	_, err := fmt.Fprintf(out, "\n%s\n", in.Say("rule set "+explanation.Digest))
 	return err
 }
 
-func prefixed(p, s string) string {
-	if s == "" {
+func prefixed(p, text string) string {
+	if text == "" {
 		return ""
 	}
-	return p + s
+	return p + text
 }
 
 func newRulesValidateCmd() *cobra.Command {
@@ -439,7 +439,7 @@ overlap or can never fire are listed as warnings.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := loadRules(args)
+			ruleset, err := loadRules(args)
 			if err != nil {
 				return err
 			}
@@ -447,15 +447,15 @@ overlap or can never fire are listed as warnings.`,
 			if err != nil {
 				return err
 			}
-			warnings := catalog.Warnings(r, overlays...)
+			warnings := catalog.Warnings(ruleset, overlays...)
 			sort.SliceStable(warnings, func(i, j int) bool { return warnings[i].Line < warnings[j].Line })
 			for _, m := range warnings {
 				fmt.Fprintln(cmd.OutOrStdout(), "warning:", inFile(m, args))
 			}
-			for _, note := range app.WaiverNotes(r, time.Now()) {
+			for _, note := range app.WaiverNotes(ruleset, time.Now()) {
 				fmt.Fprintln(cmd.OutOrStdout(), "warning:", report.Clean(note))
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: valid; %d rules in force, digest %s\n", strings.Join(args, ", "), len(r.Definition().Rules), r.Digest())
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: valid; %d rules in force, digest %s\n", strings.Join(args, ", "), len(ruleset.Definition().Rules), ruleset.Digest())
 			return nil
 		},
 	}
@@ -470,11 +470,11 @@ built-in fixture that an overlay breaks is shown too, because it tells what the
 overlay changes. Exit code 1 when one fails.`,
 		Example: "  shenscan rules test my-rules.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := loadRules(args)
+			ruleset, err := loadRules(args)
 			if err != nil {
 				return err
 			}
-			n, failed := r.Test()
+			n, failed := ruleset.Test()
 			for _, f := range failed {
 				fmt.Fprintln(cmd.OutOrStdout(), "FAIL", report.Clean(f.String()))
 			}

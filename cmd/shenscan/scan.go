@@ -30,10 +30,10 @@ type scanFlags struct {
 	probe  probeFlags
 }
 
-func newScanCmd(s *settings) *cobra.Command {
-	f := &scanFlags{}
+func newScanCmd(settings *settings) *cobra.Command {
+	flags := &scanFlags{}
 	cmd := &cobra.Command{
-		Use: "scan", Short: "Scan the fleet once in this process and print the report", Args: f.from.arguments,
+		Use: "scan", Short: "Scan the fleet once in this process and print the report", Args: flags.from.arguments,
 		Long: `scan enumerates every account and region (or those that are named), classifies
 every instance and prints the report. Results are kept in the store, so that
 "shenscan report --since" can say what changed.
@@ -65,51 +65,51 @@ that the files hold only a part of ends partial and says what is missing.`,
   shenscan scan --from instances.json --from images.json
   shenscan scan --endpoint http://127.0.0.1:10471     # a simulator: shenscan simulate`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.run(cmd.Context(), s, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return flags.run(cmd.Context(), settings, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	f.store.add(cmd)
-	f.nats.add(cmd, true)
-	f.cloud.add(cmd)
-	f.evidence.add(cmd)
-	f.rules.add(cmd)
-	f.scope.add(cmd)
-	f.from.add(cmd)
-	f.output.add(cmd)
-	f.narrow.add(cmd, "tag", "family", "os", "verdict", "confidence", "exclude")
-	f.probe.add(cmd)
-	f.listen.add(cmd, "")
-	f.trace.add(cmd)
-	f.addSink(cmd)
+	flags.store.add(cmd)
+	flags.nats.add(cmd, true)
+	flags.cloud.add(cmd)
+	flags.evidence.add(cmd)
+	flags.rules.add(cmd)
+	flags.scope.add(cmd)
+	flags.from.add(cmd)
+	flags.output.add(cmd)
+	flags.narrow.add(cmd, "tag", "family", "os", "verdict", "confidence", "exclude")
+	flags.probe.add(cmd)
+	flags.listen.add(cmd, "")
+	flags.trace.add(cmd)
+	flags.addSink(cmd)
 	return cmd
 }
 
-func (f *scanFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
+func (f *scanFlags) run(ctx context.Context, settings *settings, stdout, stderr io.Writer) error {
 	format, failOn, err := f.output.check()
 	if err != nil {
 		return err
 	}
-	if _, err := f.narrow.parse(s, nil); err != nil {
+	if _, err := f.narrow.parse(settings, nil); err != nil {
 		return err
 	}
-	o := f.options(s, "shenscan-scan", app.All, bus.SyncInterval)
-	saved, err := f.from.open(ctx, &o, stderr)
+	options := f.options(settings, "shenscan-scan", app.All, bus.SyncInterval)
+	saved, err := f.from.open(ctx, &options, stderr)
 	if err != nil {
 		return err
 	}
-	if err := f.probe.check(&o, saved != nil); err != nil {
+	if err := f.probe.check(&options, saved != nil); err != nil {
 		return err
 	}
-	f.store.dir = o.Store
-	a, cleanup, err := openOnce(ctx, o)
+	f.store.dir = options.Store
+	application, cleanup, err := openOnce(ctx, options)
 	if err != nil {
 		return err
 	}
 	defer cleanup()
 	keepTypes := saved == nil || saved.HasTypes()
 	var asked asked
-	scan, err := scanOnce(ctx, s, a, o.Accounts, f.scope.regions, keepTypes, stderr, func(ctx context.Context, scan *record.Scan) error {
-		return f.ask(ctx, s, a, scan, &asked)
+	scan, err := scanOnce(ctx, settings, application, options.Accounts, f.scope.regions, keepTypes, stderr, func(ctx context.Context, scan *record.Scan) error {
+		return f.ask(ctx, settings, application, scan, &asked)
 	})
 	if err != nil {
 		return err
@@ -120,32 +120,32 @@ func (f *scanFlags) run(ctx context.Context, s *settings, stdout, stderr io.Writ
 		}
 		return partialExit(scan)
 	}
-	scope, err := f.narrow.parse(s, f.scanned(scan))
+	scope, err := f.narrow.parse(settings, f.scanned(scan))
 	if err != nil {
 		return err
 	}
-	r, err := a.Report(ctx, app.Question{Scan: scan.ID, Filter: store.Filter{Scope: scope}})
+	answer, err := application.Report(ctx, app.Question{Scan: scan.ID, Filter: store.Filter{Scope: scope}})
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer answer.Close()
 	if asked.outcome != nil {
-		r.Evidence = append(r.Evidence, app.ProbeEvidence(asked.outcome)...)
+		answer.Evidence = append(answer.Evidence, app.ProbeEvidence(asked.outcome)...)
 	}
-	if err := checkFilter(r.View, &scope, s, stderr); err != nil {
+	if err := checkFilter(answer.View, &scope, settings, stderr); err != nil {
 		return err
 	}
-	if err := keepOrigin(o.Store, f.from.again(f.store.named())); err != nil {
+	if err := keepOrigin(options.Store, f.from.again(f.store.named())); err != nil {
 		return err
 	}
-	r.Hints = hints(f.from.cmd.Flags(), &f.store)
-	if err := f.output.write(format, r.Report, stdout); err != nil {
+	answer.Hints = hints(f.from.cmd.Flags(), &f.store)
+	if err := f.output.write(format, answer.Report, stdout); err != nil {
 		return err
 	}
 	if err := partialExit(scan); err != nil {
 		return err
 	}
-	return verdictExit(r.View, failOn)
+	return verdictExit(answer.View, failOn)
 }
 
 // asked is what asking machines came to, or would.
@@ -156,19 +156,19 @@ type asked struct {
 
 // ask has the machines asked that the filter lets through, where that is wanted.
 // A machine that cannot be asked is no reason not to report what is known.
-func (f *scanFlags) ask(ctx context.Context, s *settings, a *app.App, scan *record.Scan, out *asked) error {
+func (f *scanFlags) ask(ctx context.Context, settings *settings, application *app.App, scan *record.Scan, out *asked) error {
 	if !f.probe.on {
 		return nil
 	}
-	scope, err := f.narrow.parse(s, f.scanned(scan))
+	scope, err := f.narrow.parse(settings, f.scanned(scan))
 	if err != nil {
 		return err
 	}
 	if f.probe.dryRun {
-		out.plan, err = a.ProbePlan(ctx, store.Filter{Scope: scope})
+		out.plan, err = application.ProbePlan(ctx, store.Filter{Scope: scope})
 		return err
 	}
-	out.outcome, err = a.Probe(ctx, store.Filter{Scope: scope})
+	out.outcome, err = application.Probe(ctx, store.Filter{Scope: scope})
 	return err
 }
 
@@ -189,59 +189,59 @@ func (f *scanFlags) scanned(scan *record.Scan) filter.Values {
 // openOnce opens an App for a single scan. Its embedded NATS lives in a folder
 // of its own that goes with it: a scan that was killed leaves no work behind
 // for the next one.
-func openOnce(ctx context.Context, o app.Options) (*app.App, func(), error) {
-	if o.NATS.URL != "" {
-		a, err := app.New(ctx, o)
+func openOnce(ctx context.Context, options app.Options) (*app.App, func(), error) {
+	if options.NATS.URL != "" {
+		application, err := app.New(ctx, options)
 		if err != nil {
 			return nil, nil, err
 		}
-		return a, a.Close, nil
+		return application, application.Close, nil
 	}
 	// What is deleted below is told from what is in use by its path.
 	var err error
-	if o.Store, err = filepath.Abs(o.Store); err != nil {
+	if options.Store, err = filepath.Abs(options.Store); err != nil {
 		return nil, nil, fmt.Errorf("store: %w", err)
 	}
-	if err := os.MkdirAll(o.Store, 0o700); err != nil {
+	if err := os.MkdirAll(options.Store, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("store: %w; name a writable folder with --store", err)
 	}
-	dir, err := os.MkdirTemp(o.Store, "scan-nats-")
+	dir, err := os.MkdirTemp(options.Store, "scan-nats-")
 	if err != nil {
 		return nil, nil, fmt.Errorf("store: %w; name a writable folder with --store", err)
 	}
-	o.NATS.Dir, o.NATS.Passing = dir, true
-	o.DropApplied = o.NATS.Listen == ""
-	a, err := app.New(ctx, o)
+	options.NATS.Dir, options.NATS.Passing = dir, true
+	options.DropApplied = options.NATS.Listen == ""
+	application, err := app.New(ctx, options)
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	// What killed scans left behind; the store's lock says that none of them
 	// lives.
-	if old, err := filepath.Glob(filepath.Join(o.Store, "scan-nats-*")); err == nil {
+	if old, err := filepath.Glob(filepath.Join(options.Store, "scan-nats-*")); err == nil {
 		for _, d := range old {
 			if d != dir {
 				_ = os.RemoveAll(d)
 			}
 		}
 	}
-	return a, func() { a.Close(); _ = os.RemoveAll(dir) }, nil
+	return application, func() { application.Close(); _ = os.RemoveAll(dir) }, nil
 }
 
 // scanOnce runs the App for one scan and returns it as the store has it.
 // keepTypes has it read the catalogue of instance types, too, and then is done
 // while the App still runs.
 func scanOnce(
-	ctx context.Context, s *settings, a *app.App, accounts, regions []string, keepTypes bool, stderr io.Writer, then func(context.Context, *record.Scan) error,
+	ctx context.Context, settings *settings, application *app.App, accounts, regions []string, keepTypes bool, stderr io.Writer, then func(context.Context, *record.Scan) error,
 ) (*record.Scan, error) {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
-	go func() { ended <- a.Run(running) }()
+	go func() { ended <- application.Run(running) }()
 	var types errgroup.Group
 	if keepTypes {
-		types.Go(func() error { return a.FetchTypes(running) })
+		types.Go(func() error { return application.FetchTypes(running) })
 	}
-	scan, err := awaitScan(running, s, a, accounts, regions, "scan command", stderr, ended)
+	scan, err := awaitScan(running, settings, application, accounts, regions, "scan command", stderr, ended)
 	if err != nil {
 		stop()
 		_ = types.Wait() // of no use without a scan
@@ -255,7 +255,7 @@ func scanOnce(
 	case err = <-ended: // the App stopped first: nothing will come of it
 		give()
 		if late := <-over; late != nil {
-			s.log.Debug("what came after the scan was interrupted", "err", late)
+			settings.log.Debug("what came after the scan was interrupted", "err", late)
 		}
 		if err == nil {
 			err = fmt.Errorf("scan %s is done, what came after it was interrupted", scan.ID)
@@ -267,12 +267,12 @@ func scanOnce(
 		stop()
 		_ = types.Wait()
 		if late := <-ended; late != nil {
-			s.log.Debug("the process did not stop cleanly", "err", late)
+			settings.log.Debug("the process did not stop cleanly", "err", late)
 		}
 		return nil, err
 	}
 	if err := types.Wait(); err != nil {
-		s.log.Warn("instance types were not read; plans name no replacement types", "err", err)
+		settings.log.Warn("instance types were not read; plans name no replacement types", "err", err)
 	}
 	stop()
 	return scan, <-ended
@@ -280,17 +280,17 @@ func scanOnce(
 
 // awaitScan asks a running App for a scan and waits for its end. ended hears
 // of the App's own end, which is then the error.
-func awaitScan(ctx context.Context, s *settings, a *app.App, accounts, regions []string, reason string, stderr io.Writer, ended chan error) (*record.Scan, error) {
-	id, err := a.RequestScan(ctx, accounts, regions, reason)
+func awaitScan(ctx context.Context, settings *settings, application *app.App, accounts, regions []string, reason string, stderr io.Writer, ended chan error) (*record.Scan, error) {
+	id, err := application.RequestScan(ctx, accounts, regions, reason)
 	if err != nil {
 		return nil, err
 	}
-	bar := newProgress(s, stderr, a.Expected())
+	bar := newProgress(settings, stderr, application.Expected())
 	defer bar.clear()
 	tick := time.NewTicker(bar.every())
 	defer tick.Stop()
 	for {
-		scan, err := a.Scan(id)
+		scan, err := application.Scan(id)
 		if err == nil && scan.State != record.ScanRunning {
 			return scan, nil
 		}
@@ -301,7 +301,7 @@ func awaitScan(ctx context.Context, s *settings, a *app.App, accounts, regions [
 				err = fmt.Errorf("scan %s was interrupted; what was read is in the store", id)
 			}
 			return nil, err
-		case <-a.ScanMoved():
+		case <-application.ScanMoved():
 		case <-tick.C:
 		}
 	}

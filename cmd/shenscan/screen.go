@@ -63,8 +63,8 @@ func helpOnScreen(root *cobra.Command) {
 	help := root.HelpFunc()
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
 		out := cmd.OutOrStdout()
-		s := onScreen(out)
-		if s.width == 0 {
+		screen := onScreen(out)
+		if screen.width == 0 {
 			help(cmd, args)
 			return
 		}
@@ -72,37 +72,37 @@ func helpOnScreen(root *cobra.Command) {
 		cmd.SetOut(&text)
 		help(cmd, args)
 		cmd.SetOut(out)
-		_, _ = io.WriteString(out, reflow(text.String(), s.width))
+		_, _ = io.WriteString(out, reflow(text.String(), screen.width))
 	})
 }
 
 // reflow breaks the lines of a help text: paragraphs anew, what stands in a
 // column under itself, and commands never, so that they can be copied.
 func reflow(text string, width int) string {
-	var b strings.Builder
+	var builder strings.Builder
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	for i := 0; i < len(lines); i++ {
 		line := lines[i]
 		body := strings.TrimLeft(line, " ")
 		switch {
 		case report.Width(line) <= width && (body != line || body == ""), strings.HasPrefix(body, "shenscan "):
-			b.WriteString(line + "\n")
+			builder.WriteString(line + "\n")
 		case body != line:
 			lead, text := columns(line)
 			if report.Width(lead) > width/2 {
-				b.WriteString(strings.TrimRight(lead, " ") + "\n")
+				builder.WriteString(strings.TrimRight(lead, " ") + "\n")
 				lead = strings.Repeat(" ", 10)
 			}
-			b.WriteString(report.Hung(lead, text, width))
+			builder.WriteString(report.Hung(lead, text, width))
 		default:
 			first := i
 			for i+1 < len(lines) && lines[i+1] != "" && lines[i+1][0] != ' ' {
 				i++
 			}
-			b.WriteString(report.Hung("", strings.Join(lines[first:i+1], " "), width))
+			builder.WriteString(report.Hung("", strings.Join(lines[first:i+1], " "), width))
 		}
 	}
-	return b.String()
+	return builder.String()
 }
 
 // columns takes a line of a list apart: what is named, up to where the text about

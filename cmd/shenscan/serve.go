@@ -93,13 +93,13 @@ func (f *processFlags) addDebug(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.debug, "debug-listen", "", "loopback `address` of profiles (/debug/pprof/) and of the level of the log (/log-level); none without it")
 }
 
-func (f *processFlags) options(s *settings, name string, roles app.Role, def bus.Sync) app.Options {
+func (f *processFlags) options(settings *settings, name string, roles app.Role, def bus.Sync) app.Options {
 	o := app.Options{
-		Roles: roles, NATS: f.nats.options(s, name, def), Cloud: f.cloud.options(s), Accounts: f.cloud.accounts,
+		Roles: roles, NATS: f.nats.options(settings, name, def), Cloud: f.cloud.options(settings), Accounts: f.cloud.accounts,
 		Store: f.store.dir, StoreMaxMiB: f.storeMax, KeepGone: time.Duration(f.keep.gone), KeepHistory: int(f.keep.history), KeepScans: int(f.keep.scans), OwnerTags: f.owners.tags, OwnerAccount: f.owners.fallback == "account", SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
-		Concurrency: f.cloud.concurrency, ScanIdle: f.idle, Trace: f.trace.options(s, name), Log: s.log, Now: time.Now,
+		Concurrency: f.cloud.concurrency, ScanIdle: f.idle, Trace: f.trace.options(settings, name), Log: settings.log, Now: time.Now,
 		HTTP: f.listen.options(), Evidence: f.evidence.options(),
-		Language: languageOf(s.flags), Debug: app.DebugOptions{Listen: f.debug, Level: s.level},
+		Language: languageOf(settings.flags), Debug: app.DebugOptions{Listen: f.debug, Level: settings.level},
 	}
 	if f.idle > 0 { // what waits for longer is taken for lost
 		o.Cloud.ThrottleWait, o.Cloud.MaxThrottled = min(o.Cloud.ThrottleWait, f.idle/2), min(o.Cloud.MaxThrottled, f.idle*2/3)
@@ -113,8 +113,8 @@ func (f *processFlags) options(s *settings, name string, roles app.Role, def bus
 	return o
 }
 
-func newServeCmd(s *settings) *cobra.Command {
-	f, narrow, probing := &processFlags{}, &filterFlags{}, &probeFlags{}
+func newServeCmd(settings *settings) *cobra.Command {
+	flags, narrow, probing := &processFlags{}, &filterFlags{}, &probeFlags{}
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run scheduler, producer, workers, sink and web page in one process, until stopped", Args: noArgs,
 		Long: `serve scans on the schedules of the configuration file, answers scan and rescan
@@ -132,35 +132,35 @@ through. Without it these flags mean nothing and are refused.`,
   shenscan serve --nats-listen 127.0.0.1:4222
   nats req shenscan.scan '{}'                      # in another terminal`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o := f.options(s, "shenscan-serve", app.All, bus.SyncAlways)
+			options := flags.options(settings, "shenscan-serve", app.All, bus.SyncAlways)
 			var err error
-			if o.Events, err = f.events.options(o); err != nil {
+			if options.Events, err = flags.events.options(options); err != nil {
 				return err
 			}
-			if o.ProbeFilter, err = narrow.parse(s, nil); err != nil {
+			if options.ProbeFilter, err = narrow.parse(settings, nil); err != nil {
 				return err
 			}
-			if err := probing.check(&o, false); err != nil {
+			if err := probing.check(&options, false); err != nil {
 				return err
 			}
-			if o.ProbeScans = o.Probe; !o.Probe && !o.ProbeFilter.IsZero() {
+			if options.ProbeScans = options.Probe; !options.Probe && !options.ProbeFilter.IsZero() {
 				return usage(errors.New("serve scans everything; a filter says which machines --probe asks, and --probe is not given"))
 			}
-			o.Schedules = s.schedules()
-			o.KeepTypes = true
-			return runApp(cmd, s, o)
+			options.Schedules = settings.schedules()
+			options.KeepTypes = true
+			return runApp(cmd, settings, options)
 		},
 	}
-	f.store.add(cmd)
-	f.nats.add(cmd, true)
-	f.cloud.add(cmd)
-	f.evidence.add(cmd)
-	f.rules.add(cmd)
-	f.listen.add(cmd, defaultListen)
-	f.addDebug(cmd)
-	f.events.add(cmd)
-	f.trace.add(cmd)
-	f.addSink(cmd)
+	flags.store.add(cmd)
+	flags.nats.add(cmd, true)
+	flags.cloud.add(cmd)
+	flags.evidence.add(cmd)
+	flags.rules.add(cmd)
+	flags.listen.add(cmd, defaultListen)
+	flags.addDebug(cmd)
+	flags.events.add(cmd)
+	flags.trace.add(cmd)
+	flags.addSink(cmd)
 	probing.addOn(cmd)
 	narrow.add(cmd, "tag", "family", "os", "verdict", "confidence", "exclude")
 	return cmd
@@ -179,38 +179,38 @@ func (s *settings) schedules() []app.Schedule {
 }
 
 // runApp runs until the command is interrupted.
-func runApp(cmd *cobra.Command, s *settings, o app.Options) error {
-	if s.taken != nil {
-		s.taken(o)
+func runApp(cmd *cobra.Command, settings *settings, options app.Options) error {
+	if settings.taken != nil {
+		settings.taken(options)
 		return nil
 	}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	o.Hangup, o.Reread = hangup, s.rereader(cmd.Flags())
-	a, err := app.New(cmd.Context(), o)
+	options.Hangup, options.Reread = hangup, settings.rereader(cmd.Flags())
+	application, err := app.New(cmd.Context(), options)
 	if err != nil {
 		return err
 	}
-	defer a.Close()
-	s.log.Info("running", "roles", o.Roles.String(), "listen", a.Listening())
-	fmt.Fprintf(cmd.ErrOrStderr(), "shenscan %s is running%s; stop it with Ctrl-C\n", o.Roles, where(a, o))
-	return a.Run(cmd.Context())
+	defer application.Close()
+	settings.log.Info("running", "roles", options.Roles.String(), "listen", application.Listening())
+	fmt.Fprintf(cmd.ErrOrStderr(), "shenscan %s is running%s; stop it with Ctrl-C\n", options.Roles, where(application, options))
+	return application.Run(cmd.Context())
 }
 
-func where(a *app.App, o app.Options) string {
+func where(application *app.App, options app.Options) string {
 	var parts []string
-	if at := a.Listening(); at != "" {
+	if at := application.Listening(); at != "" {
 		parts = append(parts, ": page and metrics on "+at)
 	}
-	if url := a.NATSURL(); url != "" && o.NATS.URL == "" {
+	if url := application.NATSURL(); url != "" && options.NATS.URL == "" {
 		parts = append(parts, "NATS on "+url)
 	}
 	return strings.Join(parts, ", ")
 }
 
-func newRoleCmd(s *settings, name string) *cobra.Command {
-	f := &processFlags{}
+func newRoleCmd(settings *settings, name string) *cobra.Command {
+	flags := &processFlags{}
 	role := map[string]app.Role{"producer": app.Producer, "worker": app.Worker, "sink": app.Sink}[name]
 	short := map[string]string{
 		"producer": "Run a producer: read the cloud, answer scan and rescan requests; any number of them",
@@ -221,39 +221,39 @@ func newRoleCmd(s *settings, name string) *cobra.Command {
 		Use: name, Short: short, Args: noArgs,
 		Example: fmt.Sprintf("  shenscan %s --nats-url nats://127.0.0.1:4222", name),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if f.nats.o.URL == "" {
+			if flags.nats.o.URL == "" {
 				return usage(fmt.Errorf("%s is one role of several and needs --nats-url; `shenscan serve` runs all of them in one process", name))
 			}
-			o := f.options(s, "shenscan-"+name, role, bus.SyncAlways)
+			options := flags.options(settings, "shenscan-"+name, role, bus.SyncAlways)
 			var err error
-			if o.Events, err = f.events.options(o); err != nil {
+			if options.Events, err = flags.events.options(options); err != nil {
 				return err
 			}
 			if role == app.Producer {
-				o.Schedules = s.schedules()
+				options.Schedules = settings.schedules()
 			}
-			return runApp(cmd, s, o)
+			return runApp(cmd, settings, options)
 		},
 	}
-	f.nats.add(cmd, false)
+	flags.nats.add(cmd, false)
 	def := ""
 	if role == app.Sink {
-		f.store.add(cmd)
-		f.addSink(cmd)
-		f.rules.add(cmd)
+		flags.store.add(cmd)
+		flags.addSink(cmd)
+		flags.rules.add(cmd)
 		def = defaultListen
 	} else {
-		f.cloud.add(cmd)
+		flags.cloud.add(cmd)
 		if role == app.Worker {
-			f.evidence.add(cmd)
-			f.rules.add(cmd)
+			flags.evidence.add(cmd)
+			flags.rules.add(cmd)
 		}
 	}
-	f.listen.add(cmd, def)
-	f.addDebug(cmd)
+	flags.listen.add(cmd, def)
+	flags.addDebug(cmd)
 	if role == app.Producer {
-		f.events.add(cmd)
+		flags.events.add(cmd)
 	}
-	f.trace.add(cmd)
+	flags.trace.add(cmd)
 	return cmd
 }

@@ -33,7 +33,7 @@ type simulateFlags struct {
 
 // newSimulateCmd is the ECS simulator alone: it serves until it is stopped.
 func newSimulateCmd() *cobra.Command {
-	var f simulateFlags
+	var flags simulateFlags
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Serve a simulated ECS API with a fleet made from a seed",
@@ -59,84 +59,84 @@ While it serves, GET /_sim/stats says what it was asked, and POST
   shenscan simulate --regions 30 --fault kind=unactivated,region=cn-qingdao --fault kind=unauthorized-empty,region=us-west-1`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runSimulate(cmd.Context(), &f, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return runSimulate(cmd.Context(), &flags, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	f.register(cmd)
+	flags.register(cmd)
 	return cmd
 }
 
 func (f *simulateFlags) register(cmd *cobra.Command) {
-	fl, o := cmd.Flags(), &f.options
+	fl, options := cmd.Flags(), &f.options
 	fl.StringVar(&f.listen, "listen", "127.0.0.1:10471", "address to serve on")
 	fl.BoolVar(&f.insecure, "insecure-listen", false, "serve beyond loopback, in plain text")
-	fl.IntVar(&o.Instances, "instances", 10_000, "instances over all accounts and regions, 1 to 10000000")
-	fl.IntVar(&o.Regions, "regions", 18, "regions, the largest first")
-	fl.IntVar(&o.Accounts, "accounts", 1, "accounts; the first has the demo keys, every one a role to assume")
-	fl.IntVar(&o.Images, "images", 0, "distinct images, counted for every account and region (default 3 in 1000 instances)")
-	fl.Uint64Var(&o.Seed, "seed", 1, "seed of the fleet and of every random fault")
-	addContradict(cmd, &o.Contradict)
+	fl.IntVar(&options.Instances, "instances", 10_000, "instances over all accounts and regions, 1 to 10000000")
+	fl.IntVar(&options.Regions, "regions", 18, "regions, the largest first")
+	fl.IntVar(&options.Accounts, "accounts", 1, "accounts; the first has the demo keys, every one a role to assume")
+	fl.IntVar(&options.Images, "images", 0, "distinct images, counted for every account and region (default 3 in 1000 instances)")
+	fl.Uint64Var(&options.Seed, "seed", 1, "seed of the fleet and of every random fault")
+	addContradict(cmd, &options.Contradict)
 	fl.StringVar(&f.contract, "contract", "", "behave as this file says, which shenscan doctor --api-contract wrote")
 	fl.StringVar(&f.truth, "truth", "", "write the expected family, version and verdicts of every instance to this file (JSON lines)")
-	fl.StringVar(&o.RoleName, "role", "", "the only role name that AssumeRole knows (default: every name)")
-	fl.StringVar(&o.ExternalID, "external-id", "", "external id that AssumeRole demands")
-	fl.DurationVar(&o.SessionTTL, "session-ttl", 0, "life of assumed roles' keys, whatever was asked for")
-	fl.DurationVar(&o.TokenTTL, "token-ttl", 0, "life of a NextToken (default: for ever)")
-	fl.IntVar(&o.TokenRefuse, "token-refuse", 0, "refuse every n-th NextToken as expired")
-	fl.Float64Var(&o.DuplicateRate, "duplicates", 0, "share of pages that repeat the last instance of the page before")
-	fl.Float64Var(&o.WrongNames, "wrong-names", 0, "share of machines whose names are wrong, vague or older than what runs there; --truth says what the names show and what each guest is")
-	fl.Float64Var(&o.OfflineAgents, "offline-agents", 0, "share of machines with an agent of Cloud Assistant that does not answer")
-	fl.Float64Var(&o.FailedStarts, "failed-starts", 0, "share of Running machines whose last start failed: their console shows a kernel panic, and they send no heartbeats")
-	fl.Float64Var(&o.OddAnswers, "odd-answers", 0, "share of machines whose answer to a probe is cut short, garbled, late or a failure")
-	fl.BoolVar(&o.NoPlatform, "no-platform", false, "deny DescribeImageSupportInstanceTypes, which says where the platform offers an image; --truth is then without it")
-	fl.BoolVar(&o.Gzip, "gzip", false, "compress answers for clients that ask for it")
+	fl.StringVar(&options.RoleName, "role", "", "the only role name that AssumeRole knows (default: every name)")
+	fl.StringVar(&options.ExternalID, "external-id", "", "external id that AssumeRole demands")
+	fl.DurationVar(&options.SessionTTL, "session-ttl", 0, "life of assumed roles' keys, whatever was asked for")
+	fl.DurationVar(&options.TokenTTL, "token-ttl", 0, "life of a NextToken (default: for ever)")
+	fl.IntVar(&options.TokenRefuse, "token-refuse", 0, "refuse every n-th NextToken as expired")
+	fl.Float64Var(&options.DuplicateRate, "duplicates", 0, "share of pages that repeat the last instance of the page before")
+	fl.Float64Var(&options.WrongNames, "wrong-names", 0, "share of machines whose names are wrong, vague or older than what runs there; --truth says what the names show and what each guest is")
+	fl.Float64Var(&options.OfflineAgents, "offline-agents", 0, "share of machines with an agent of Cloud Assistant that does not answer")
+	fl.Float64Var(&options.FailedStarts, "failed-starts", 0, "share of Running machines whose last start failed: their console shows a kernel panic, and they send no heartbeats")
+	fl.Float64Var(&options.OddAnswers, "odd-answers", 0, "share of machines whose answer to a probe is cut short, garbled, late or a failure")
+	fl.BoolVar(&options.NoPlatform, "no-platform", false, "deny DescribeImageSupportInstanceTypes, which says where the platform offers an image; --truth is then without it")
+	fl.BoolVar(&options.Gzip, "gzip", false, "compress answers for clients that ask for it")
 	fl.StringVar(&f.latency, "latency", "", "time an answer takes: 50ms, uniform:20ms-80ms or lognormal:50ms,0.5 (median, sigma)")
-	fl.IntVar(&o.Quota.Calls, "quota", 0, "calls in one window for each account, region and action")
+	fl.IntVar(&options.Quota.Calls, "quota", 0, "calls in one window for each account, region and action")
 	fl.StringArrayVar(&f.quotas, "quota-action", nil, "the same for one action: ACTION=CALLS")
 	fl.DurationVar(&f.window, "quota-window", time.Minute, "length of the quota's window")
-	fl.IntVar(&o.Quota.AccountRate, "account-rate", 0, "calls a second for each account, all regions and actions together")
+	fl.IntVar(&options.Quota.AccountRate, "account-rate", 0, "calls a second for each account, all regions and actions together")
 	fl.StringArrayVar(&f.faults, "fault", nil, "something that goes wrong, see above; may be repeated")
 }
 
 // parse turns the flags into options.
 func (f *simulateFlags) parse() (ecssim.Options, error) {
-	o := f.options
-	if o.Instances < 1 || o.Regions < 1 || o.Accounts < 1 {
-		return o, fmt.Errorf("%w: --instances, --regions and --accounts are 1 at least", ecssim.ErrOptions)
+	options := f.options
+	if options.Instances < 1 || options.Regions < 1 || options.Accounts < 1 {
+		return options, fmt.Errorf("%w: --instances, --regions and --accounts are 1 at least", ecssim.ErrOptions)
 	}
 	var err error
-	if o.Latency, err = ecssim.ParseLatency(f.latency); err != nil {
-		return o, err
+	if options.Latency, err = ecssim.ParseLatency(f.latency); err != nil {
+		return options, err
 	}
-	o.Quota.Window = ecssim.Duration(f.window)
+	options.Quota.Window = ecssim.Duration(f.window)
 	for _, s := range f.quotas {
 		action, calls, err := ecssim.ParseActionQuota(s)
 		if err != nil {
-			return o, err
+			return options, err
 		}
-		if o.Quota.Actions == nil {
-			o.Quota.Actions = map[string]int{}
+		if options.Quota.Actions == nil {
+			options.Quota.Actions = map[string]int{}
 		}
-		o.Quota.Actions[action] = calls
+		options.Quota.Actions[action] = calls
 	}
 	if f.contract != "" {
 		names, err := takeOn(f.contract)
 		if err != nil {
-			return o, err
+			return options, err
 		}
-		o.Contradict = append(o.Contradict, names...)
+		options.Contradict = append(options.Contradict, names...)
 	}
-	if err := knownContradictions(o.Contradict); err != nil {
-		return o, err
+	if err := knownContradictions(options.Contradict); err != nil {
+		return options, err
 	}
 	for _, s := range f.faults {
 		fault, err := ecssim.ParseFault(s)
 		if err != nil {
-			return o, fmt.Errorf("%w%s", err, app.Meant(fault.Kind, ecssim.FaultKinds()))
+			return options, fmt.Errorf("%w%s", err, app.Meant(fault.Kind, ecssim.FaultKinds()))
 		}
-		o.Faults = append(o.Faults, fault)
+		options.Faults = append(options.Faults, fault)
 	}
-	return o, nil
+	return options, nil
 }
 
 // knownContradictions refuses names of no contradiction.
@@ -160,38 +160,38 @@ func addContradict(cmd *cobra.Command, names *[]string) {
 
 // contradictionHelp lists the contradictions, one a line.
 func contradictionHelp() string {
-	var b strings.Builder
+	var text strings.Builder
 	for _, c := range ecssim.Contradictions() {
-		fmt.Fprintf(&b, "  %-24s %s\n", c.Name, c.Says)
+		fmt.Fprintf(&text, "  %-24s %s\n", c.Name, c.Says)
 	}
-	return b.String()
+	return text.String()
 }
 
 // runSimulate serves until ctx ends.
-func runSimulate(ctx context.Context, f *simulateFlags, stdout, stderr io.Writer) error {
-	o, err := f.parse()
+func runSimulate(ctx context.Context, simulateFlags *simulateFlags, stdout, stderr io.Writer) error {
+	options, err := simulateFlags.parse()
 	if err != nil {
 		return fmt.Errorf("simulate: %w", err)
 	}
-	if !f.insecure && !isLoopback(f.listen) {
-		return fmt.Errorf("simulate: --listen %s is not a loopback address; the simulator speaks plain HTTP with well-known keys: use 127.0.0.1, or --insecure-listen", f.listen)
+	if !simulateFlags.insecure && !isLoopback(simulateFlags.listen) {
+		return fmt.Errorf("simulate: --listen %s is not a loopback address; the simulator speaks plain HTTP with well-known keys: use 127.0.0.1, or --insecure-listen", simulateFlags.listen)
 	}
-	srv, err := ecssim.Listen(o, f.listen)
+	srv, err := ecssim.Listen(options, simulateFlags.listen)
 	if err != nil {
 		return fmt.Errorf("simulate: %w", err)
 	}
-	if err := writeTruth(srv, f.truth); err != nil {
+	if err := writeTruth(srv, simulateFlags.truth); err != nil {
 		return errors.Join(err, srv.Close())
 	}
 	_, err = fmt.Fprintln(stdout, srv.URL)
 	fmt.Fprintf(stderr, "simulated ECS API on %s\n", srv.URL)
-	fmt.Fprintf(stderr, "  %d instances in %d regions, seed %d\n", o.Instances, len(srv.Regions()), o.Seed)
-	for i, a := range srv.Accounts() {
+	fmt.Fprintf(stderr, "  %d instances in %d regions, seed %d\n", options.Instances, len(srv.Regions()), options.Seed)
+	for i, account := range srv.Accounts() {
 		if i == 0 {
-			fmt.Fprintf(stderr, "  export ALIBABA_CLOUD_ACCESS_KEY_ID=%s ALIBABA_CLOUD_ACCESS_KEY_SECRET=%s\n", a.AccessKeyID, a.AccessKeySecret)
+			fmt.Fprintf(stderr, "  export ALIBABA_CLOUD_ACCESS_KEY_ID=%s ALIBABA_CLOUD_ACCESS_KEY_SECRET=%s\n", account.AccessKeyID, account.AccessKeySecret)
 		}
 		if len(srv.Accounts()) > 1 {
-			fmt.Fprintf(stderr, "  account %s (%s): acs:ram::%s:role/shenscan\n", a.ID, a.Name, a.ID)
+			fmt.Fprintf(stderr, "  account %s (%s): acs:ram::%s:role/shenscan\n", account.ID, account.Name, account.ID)
 		}
 	}
 	fmt.Fprintf(stderr, "  shenscan scan --endpoint %s\n", srv.URL)

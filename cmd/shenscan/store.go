@@ -30,13 +30,13 @@ process sends; compact and forget need the store itself, so stop the process fir
 	return cmd
 }
 
-// withStore opens the store of --store for f.
-func withStore(cmd *cobra.Command, dir *storeFlags, f func(*store.DB) error) error {
+// withStore opens the store of --store for do.
+func withStore(cmd *cobra.Command, dir *storeFlags, do func(*store.DB) error) error {
 	db, err := app.OpenStore(cmd.Context(), dir.place(), nil, nil)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(db.DB), db.Close())
+	return errors.Join(do(db.DB), db.Close())
 }
 
 func newStoreBackupCmd() *cobra.Command {
@@ -173,15 +173,15 @@ func newRulesPreviewCmd() *cobra.Command {
 				return err
 			}
 			defer db.Close()
-			c, err := app.Classifier(args, nil)
+			classifier, err := app.Classifier(args, nil)
 			if err != nil {
 				return err
 			}
-			p, err := db.Preview(cmd.Context(), c, limit)
+			preview, err := db.Preview(cmd.Context(), classifier, limit)
 			if err != nil {
 				return err
 			}
-			return showPreview(cmd.OutOrStdout(), p)
+			return showPreview(cmd.OutOrStdout(), preview)
 		},
 	}
 	dir.addReader(cmd)
@@ -189,23 +189,23 @@ func newRulesPreviewCmd() *cobra.Command {
 	return cmd
 }
 
-func showPreview(out io.Writer, p *store.Preview) error {
-	fmt.Fprintf(out, "%d of %d instances would get another verdict\n", p.Changed, p.Instances)
+func showPreview(out io.Writer, preview *store.Preview) error {
+	fmt.Fprintf(out, "%d of %d instances would get another verdict\n", preview.Changed, preview.Instances)
 	screen := onScreen(out)
 	moves := report.TextTable{Indent: 2}
-	for _, k := range sortedMoves(p.Moves) {
-		moves.Rows = append(moves.Rows, []report.Cell{{Text: k.Target}, {Text: k.From}, {Text: "-> " + k.To}, {Text: report.Number(p.Moves[k]), Right: true}})
+	for _, k := range sortedMoves(preview.Moves) {
+		moves.Rows = append(moves.Rows, []report.Cell{{Text: k.Target}, {Text: k.From}, {Text: "-> " + k.To}, {Text: report.Number(preview.Moves[k]), Right: true}})
 	}
 	if err := screen.show(&moves); err != nil {
 		return err
 	}
 	examples := report.TextTable{}
-	for i := range p.Examples {
-		b, a := p.Examples[i].Before, p.Examples[i].After
+	for i := range preview.Examples {
+		record, a := preview.Examples[i].Before, preview.Examples[i].After
 		var moved []string
 		for n := range a.Verdicts {
-			if n < len(b.Verdicts) && b.Verdicts[n].Level != a.Verdicts[n].Level {
-				moved = append(moved, fmt.Sprintf("%s: %s -> %s (%s)", a.Verdicts[n].Target, b.Verdicts[n].Level, a.Verdicts[n].Level, a.Verdicts[n].Rule))
+			if n < len(record.Verdicts) && record.Verdicts[n].Level != a.Verdicts[n].Level {
+				moved = append(moved, fmt.Sprintf("%s: %s -> %s (%s)", a.Verdicts[n].Target, record.Verdicts[n].Level, a.Verdicts[n].Level, a.Verdicts[n].Rule))
 			}
 		}
 		examples.Rows = append(examples.Rows, []report.Cell{{Text: a.Account + "/" + a.Region}, {Text: a.InstanceID}, {Text: report.OSName(a.OS.Family, a.OS.Version)}, {Text: strings.Join(moved, " ")}})

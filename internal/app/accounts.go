@@ -36,15 +36,15 @@ func (a *App) checkAccounts(ctx context.Context, roster *producer.Roster, wanted
 	}
 	usable := 0
 	var lost []ecs.Account
-	for _, x := range accounts {
+	for _, account := range accounts {
 		switch {
-		case x.Excluded:
-			a.log.Info("account is excluded", "account", x.String())
-		case x.Err != nil && x.ID == "" && slices.Contains(wanted, x.Name) && err == nil && !isCloud(x.Err):
-			return &ConfigError{fmt.Errorf("--account %s: %w", x.Name, x.Err)}
-		case x.Err != nil:
-			lost = append(lost, x)
-			err = errors.Join(err, x.Err)
+		case account.Excluded:
+			a.log.Info("account is excluded", "account", account.String())
+		case account.Err != nil && account.ID == "" && slices.Contains(wanted, account.Name) && err == nil && !isCloud(account.Err):
+			return &ConfigError{fmt.Errorf("--account %s: %w", account.Name, account.Err)}
+		case account.Err != nil:
+			lost = append(lost, account)
+			err = errors.Join(err, account.Err)
 		default:
 			usable++
 		}

@@ -23,20 +23,20 @@ type answers struct{ a *App }
 var _ httpapi.Answers = answers{}
 
 // view opens a view for targets, those of the store where none is named.
-func (s answers) view(ctx context.Context, f filter.Filter, targets []string) (*store.View, error) {
-	var c store.Classifier
+func (s answers) view(ctx context.Context, chosen filter.Filter, targets []string) (*store.View, error) {
+	var classifier store.Classifier
 	if len(targets) > 0 {
 		list, err := s.targets(targets)
 		if err != nil {
 			return nil, err
 		}
-		c = s.a.classifier.Load().Ruleset().NewClassifier(list)
+		classifier = s.a.classifier.Load().Ruleset().NewClassifier(list)
 	}
-	v, err := s.a.db.View(ctx, c, store.Filter{Scope: f})
+	v, err := s.a.db.View(ctx, classifier, store.Filter{Scope: chosen})
 	if err != nil {
 		return nil, err
 	}
-	if err := f.Check(v.Known()); err != nil {
+	if err := chosen.Check(v.Known()); err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
 	return v, nil
@@ -53,13 +53,13 @@ func (s answers) targets(names []string) ([]rules.Target, error) {
 		s.a.log.Warn("targets are judged by the table of families alone", "err", err)
 	}
 	for _, name := range names {
-		t, err := rs.ParseTarget(name)
+		target, err := rs.ParseTarget(name)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", httpapi.ErrQuestion, err)
 		}
-		t, _ = rs.Learn(t, ecs.TypeFacts(types))
-		if !slices.ContainsFunc(out, func(have rules.Target) bool { return have.ID == t.ID }) {
-			out = append(out, t)
+		target, _ = rs.Learn(target, ecs.TypeFacts(types))
+		if !slices.ContainsFunc(out, func(have rules.Target) bool { return have.ID == target.ID }) {
+			out = append(out, target)
 		}
 	}
 	return out, nil
@@ -70,16 +70,16 @@ const maxTargets = 8
 
 // Report implements httpapi.Answers.
 func (s answers) Report(ctx context.Context, f filter.Filter, targets []string, since string) (*report.Report, func(), error) {
-	v, err := s.view(ctx, f, targets)
+	view, err := s.view(ctx, f, targets)
 	if err != nil {
 		return nil, nil, err
 	}
 	done := func() {
-		if err := v.Close(); err != nil {
+		if err := view.Close(); err != nil {
 			s.a.log.Error("a view of the store was not closed cleanly", "err", err)
 		}
 	}
-	r, err := viewReport(ctx, v, Question{Since: since})
+	result, err := viewReport(ctx, view, Question{Since: since})
 	if err != nil {
 		done()
 		if errors.Is(err, ErrSince) {
@@ -87,24 +87,24 @@ func (s answers) Report(ctx context.Context, f filter.Filter, targets []string, 
 		}
 		return nil, nil, err
 	}
-	r.Summary.CaughtUp = s.a.sink.CaughtUp()
-	return r, done, nil
+	result.Summary.CaughtUp = s.a.sink.CaughtUp()
+	return result, done, nil
 }
 
 // Plan implements httpapi.Answers. The plan is shared, and not to be changed.
-func (s answers) Plan(ctx context.Context, f filter.Filter, o httpapi.PlanRequest) (*plan.Plan, error) {
+func (s answers) Plan(ctx context.Context, chosen filter.Filter, planRequest httpapi.PlanRequest) (*plan.Plan, error) {
 	key := func(at store.Moment) answerKey {
 		return answerKey{
 			Moment: at, ruleset: s.a.classifier.Load().Digest(), types: typesVersion(s.a.o.Store),
-			target: o.Target, filter: f.Key(), owners: o.OwnerTag, keepOS: o.KeepOS,
+			target: planRequest.Target, filter: chosen.Key(), owners: planRequest.OwnerTag, keepOS: planRequest.KeepOS,
 		}
 	}
 	return s.a.plans.of(ctx, func() answerKey { return key(s.a.db.Moment()) }, func(ctx context.Context) (*plan.Plan, answerKey, error) {
 		rules, types := s.a.classifier.Load().Digest(), typesVersion(s.a.o.Store)
-		p, at, err := s.buildPlan(ctx, f, o)
+		whole, at, err := s.buildPlan(ctx, chosen, planRequest)
 		k := key(at)
 		k.ruleset, k.types = rules, types // as they were before it was made
-		return p, k, err
+		return whole, k, err
 	})
 }
 
@@ -114,20 +114,20 @@ func (s answers) Remedies(ctx context.Context) (func(*report.Bucket) string, err
 		return answerKey{Moment: at, ruleset: s.a.classifier.Load().Digest()}
 	}
 	return s.a.remedies.of(ctx, func() answerKey { return key(s.a.db.Moment()) }, func(ctx context.Context) (func(*report.Bucket) string, answerKey, error) {
-		v, err := s.view(ctx, filter.Filter{}, nil)
+		view, err := s.view(ctx, filter.Filter{}, nil)
 		if err != nil {
 			return nil, answerKey{}, err
 		}
-		r := report.Report{Summary: *v.Summary(), Alike: func() ([]record.Alike, error) { return v.Alike(ctx) }}
+		r := report.Report{Summary: *view.Summary(), Alike: func() ([]record.Alike, error) { return view.Alike(ctx) }}
 		first, err := r.FirstRemedies()
-		return first, key(v.Moment()), errors.Join(err, v.Close())
+		return first, key(view.Moment()), errors.Join(err, view.Close())
 	})
 }
 
 // buildPlan makes a plan and says of which moment it is.
-func (s answers) buildPlan(ctx context.Context, f filter.Filter, o httpapi.PlanRequest) (*plan.Plan, store.Moment, error) {
+func (s answers) buildPlan(ctx context.Context, chosen filter.Filter, planRequest httpapi.PlanRequest) (*plan.Plan, store.Moment, error) {
 	var at store.Moment
-	to, err := s.targets([]string{o.Target})
+	to, err := s.targets([]string{planRequest.Target})
 	if err != nil {
 		return nil, at, err
 	}
@@ -135,38 +135,38 @@ func (s answers) buildPlan(ctx context.Context, f filter.Filter, o httpapi.PlanR
 	if to[0].ID != "kvm" {
 		names = append(names, "kvm") // whether an instance can stay on the 5th generation
 	}
-	v, err := s.view(ctx, f, names)
+	view, err := s.view(ctx, chosen, names)
 	if err != nil {
 		return nil, at, err
 	}
 	types, err := LoadTypes(s.a.o.Store)
 	if err != nil {
-		return nil, at, errors.Join(err, v.Close())
+		return nil, at, errors.Join(err, view.Close())
 	}
-	owners, byAccount := []string{o.OwnerTag}, false
-	if o.OwnerTag == "" {
-		if owners, byAccount, err = plan.Owners(v); err != nil {
-			return nil, at, errors.Join(err, v.Close())
+	owners, byAccount := []string{planRequest.OwnerTag}, false
+	if planRequest.OwnerTag == "" {
+		if owners, byAccount, err = plan.Owners(view); err != nil {
+			return nil, at, errors.Join(err, view.Close())
 		}
 	}
 	rs := s.a.classifier.Load().Ruleset()
-	p, err := plan.Build(v.Instances(ctx), plan.Options{
-		Target: to[0], Families: rs.Families(), Rules: rs, Types: types, OwnerTags: owners, OwnerAccount: byAccount, KeepOS: o.KeepOS,
-		Checks: rs.Definition().Checks, Now: s.a.o.Now().UTC(), Summary: v.Summary(),
+	whole, err := plan.Build(view.Instances(ctx), plan.Options{
+		Target: to[0], Families: rs.Families(), Rules: rs, Types: types, OwnerTags: owners, OwnerAccount: byAccount, KeepOS: planRequest.KeepOS,
+		Checks: rs.Definition().Checks, Now: s.a.o.Now().UTC(), Summary: view.Summary(),
 	})
-	return p, v.Moment(), errors.Join(err, v.Close())
+	return whole, view.Moment(), errors.Join(err, view.Close())
 }
 
 // Progress implements httpapi.Answers.
 func (s answers) Progress(_ context.Context, target, since string) (*plan.Progress, error) {
-	p, err := StoreProgress(s.a.db, target, since, s.a.o.Now().UTC())
+	progress, err := StoreProgress(s.a.db, target, since, s.a.o.Now().UTC())
 	switch {
 	case errors.Is(err, plan.ErrNoProgress):
 		return nil, fmt.Errorf("%w: %w", httpapi.ErrNotFound, err)
 	case errors.Is(err, plan.ErrNotJudged), errors.Is(err, plan.ErrNoSuchPoint), errors.Is(err, ErrSince):
 		return nil, fmt.Errorf("%w: %w", httpapi.ErrQuestion, err)
 	}
-	return p, err
+	return progress, err
 }
 
 // StoreProgress is the burn-down of one target, compared with the point that
@@ -195,9 +195,9 @@ func (s answers) Explain(_ context.Context, account, region, id string, targets 
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.a.db.FactsOf(account, region, id)
+	facts, err := s.a.db.FactsOf(account, region, id)
 	if err != nil {
 		return nil, notFound(err)
 	}
-	return s.a.classifier.Load().Ruleset().Explain(f, list), nil
+	return s.a.classifier.Load().Ruleset().Explain(facts, list), nil
 }

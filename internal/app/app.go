@@ -189,82 +189,82 @@ func (e *ConfigError) ExitCode() int { return 2 }
 // StoreFile is the file of the store in its folder.
 func StoreFile(dir string) string { return filepath.Join(dir, "store.db") }
 
-// New opens everything that o asks for; nothing runs yet. A failed New closes
+// New opens everything that options asks for; nothing runs yet. A failed New closes
 // what it opened.
-func New(ctx context.Context, o Options) (_ *App, err error) {
-	a := &App{o: o, log: o.Log, registry: prometheus.NewRegistry(), reloads: make(reloading), ended: make(chan struct{}), settings: o.Settings()}
+func New(ctx context.Context, options Options) (_ *App, err error) {
+	application := &App{o: options, log: options.Log, registry: prometheus.NewRegistry(), reloads: make(reloading), ended: make(chan struct{}), settings: options.Settings()}
 	defer func() {
 		if err != nil {
-			a.Close()
+			application.Close()
 		}
 	}()
-	classifier, err := Classifier(o.Rules, o.Targets)
+	classifier, err := Classifier(options.Rules, options.Targets)
 	if err != nil {
 		return nil, err
 	}
-	a.classifier.Store(classifier)
-	if err := o.Evidence.check(); err != nil {
+	application.classifier.Store(classifier)
+	if err := options.Evidence.check(); err != nil {
 		return nil, &ConfigError{err}
 	}
-	if err := CheckSchedules(o.Schedules); err != nil {
+	if err := CheckSchedules(options.Schedules); err != nil {
 		return nil, err
 	}
-	if err := a.openHTTP(); err != nil {
+	if err := application.openHTTP(); err != nil {
 		return nil, err
 	}
-	if err := a.openDebug(); err != nil {
+	if err := application.openDebug(); err != nil {
 		return nil, err
 	}
-	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.scrape = promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: a.registry, MaxRequestsInFlight: 8, Timeout: 30 * time.Second})
-	a.metrics = NewMetrics(a.registry, classifier.Ruleset())
-	a.metrics.reloadSuccess.Set(1)
-	a.metrics.reloadTime.Set(float64(o.Now().Unix()))
-	if o.Roles&Sink != 0 {
-		if err := a.openStore(ctx); err != nil {
+	application.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	application.scrape = promhttp.HandlerFor(application.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: application.registry, MaxRequestsInFlight: 8, Timeout: 30 * time.Second})
+	application.metrics = NewMetrics(application.registry, classifier.Ruleset())
+	application.metrics.reloadSuccess.Set(1)
+	application.metrics.reloadTime.Set(float64(options.Now().Unix()))
+	if options.Roles&Sink != 0 {
+		if err := application.openStore(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if err := a.openGuests(); err != nil {
+	if err := application.openGuests(); err != nil {
 		return nil, err
 	}
-	if err := o.NATS.Validate(); err != nil {
+	if err := options.NATS.Validate(); err != nil {
 		return nil, &ConfigError{err}
 	}
-	tracer, err := trace.Open(ctx, o.Trace)
+	tracer, err := trace.Open(ctx, options.Trace)
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
-	a.onClose(func() { tracer.Close(ctx) })
+	application.onClose(func() { tracer.Close(ctx) })
 	// Producers see to the streams; workers and sinks take them as they are.
-	o.NATS.Tracer, o.NATS.Declare = tracer, o.Roles&Producer != 0
-	o.NATS.Inbox = orDefault(o.NATS.Inbox, inboxes[o.Roles])
-	o.NATS.Dir = orDefault(o.NATS.Dir, filepath.Join(o.Store, "nats"))
-	if a.bus, err = bus.Open(ctx, o.NATS); err != nil {
+	options.NATS.Tracer, options.NATS.Declare = tracer, options.Roles&Producer != 0
+	options.NATS.Inbox = orDefault(options.NATS.Inbox, inboxes[options.Roles])
+	options.NATS.Dir = orDefault(options.NATS.Dir, filepath.Join(options.Store, "nats"))
+	if application.bus, err = bus.Open(ctx, options.NATS); err != nil {
 		return nil, err
 	}
-	a.onClose(a.bus.Close)
-	if err := a.showDoor(); err != nil {
+	application.onClose(application.bus.Close)
+	if err := application.showDoor(); err != nil {
 		return nil, err
 	}
-	a.bus.OnDead(func(stream string) { a.metrics.dead.WithLabelValues(stream).Inc() })
-	if o.Roles&(Producer|Worker) != 0 {
-		if err := a.openCloud(ctx); err != nil {
+	application.bus.OnDead(func(stream string) { application.metrics.dead.WithLabelValues(stream).Inc() })
+	if options.Roles&(Producer|Worker) != 0 {
+		if err := application.openCloud(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if o.Roles&Sink != 0 {
-		a.sink = sink.New(a.db, a.bus, sink.Options{
-			Name: a.o.SinkName, ScanIdle: o.ScanIdle, EndLost: !o.NATS.Passing, DropApplied: o.DropApplied, Log: a.log, Now: o.Now, OnDay: a.warnOfWaivers,
-			OnAborted: func(why sink.Aborted) { a.metrics.aborted.WithLabelValues(string(why)).Inc() },
+	if options.Roles&Sink != 0 {
+		application.sink = sink.New(application.db, application.bus, sink.Options{
+			Name: application.o.SinkName, ScanIdle: options.ScanIdle, EndLost: !options.NATS.Passing, DropApplied: options.DropApplied, Log: application.log, Now: options.Now, OnDay: application.warnOfWaivers,
+			OnAborted: func(why sink.Aborted) { application.metrics.aborted.WithLabelValues(string(why)).Inc() },
 		})
 		eo := exporter.DefaultOptions()
-		eo.CaughtUp, eo.Running = a.sink.CaughtUp, a.db.Running
-		fleet := exporter.New(a.db, eo)
-		a.registry.MustRegister(fleet)
-		a.scrape = fleet.Handler(a.registry, a.log)
+		eo.CaughtUp, eo.Running = application.sink.CaughtUp, application.db.Running
+		fleet := exporter.New(application.db, eo)
+		application.registry.MustRegister(fleet)
+		application.scrape = fleet.Handler(application.registry, application.log)
 	}
-	return a, nil
+	return application, nil
 }
 
 // inboxes are the names of the inboxes of each role, whose user alone hears them.
@@ -291,11 +291,11 @@ func Classifier(overlays, targets []string) (*rules.Classifier, error) {
 	if len(targets) > 0 {
 		parsed = nil
 		for _, name := range targets {
-			t, err := rs.ParseTarget(name)
+			target, err := rs.ParseTarget(name)
 			if err != nil {
 				return nil, &ConfigError{fmt.Errorf("--target: %w%s", err, Meant(name, rules.Classes()))}
 			}
-			parsed = append(parsed, t)
+			parsed = append(parsed, target)
 		}
 	}
 	return rs.NewClassifier(parsed), nil
@@ -396,16 +396,16 @@ func (a *App) openCloud(ctx context.Context) error {
 		a.roster = producer.NewRoster(fixed(a.o.Accounts), a.cloud, nil, a.o.Now)
 		return nil
 	}
-	o := a.o.Cloud
-	o.Observer = a.metrics
+	options := a.o.Cloud
+	options.Observer = a.metrics
 	if a.o.Distributed {
 		kv, err := a.bus.KV(ctx, "shenscan-rate", time.Hour, true)
 		if err != nil {
 			return err
 		}
-		o.Shared = sharedRates{kv}
+		options.Shared = sharedRates{kv}
 	}
-	client, err := ecsapi.New(o)
+	client, err := ecsapi.New(options)
 	if err != nil {
 		return &ConfigError{err}
 	}
@@ -464,12 +464,12 @@ func (a *App) Run(ctx context.Context) error {
 }
 
 func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
-	o := producer.DefaultOptions()
-	o.Log, o.Now, o.Rate = a.log, a.o.Now, a.o.Cloud.MaxRate
+	options := producer.DefaultOptions()
+	options.Log, options.Now, options.Rate = a.log, a.o.Now, a.o.Cloud.MaxRate
 	if a.guests != nil {
-		o.Guests = prober.Filler{Book: a.guests, Now: a.o.Now}
+		options.Guests = prober.Filler{Book: a.guests, Now: a.o.Now}
 	}
-	p := producer.New(o, a.cloud, a.roster, a.bus, locator{a.bus})
+	p := producer.New(options, a.cloud, a.roster, a.bus, locator{a.bus})
 	kv, err := a.bus.KV(ctx, "shenscan-scans", 7*24*time.Hour, false)
 	if err != nil {
 		return err
@@ -486,11 +486,11 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 	if err := a.startSchedules(ctx); err != nil {
 		return err
 	}
-	consume := func(c bus.Consumer, handle func(context.Context, bus.Delivery) error) {
-		if a.o.Concurrency > 0 && (c.Name == bus.ConsumeLanes.Name || c.Name == bus.ConsumeScopes.Name) {
-			c.Concurrency = a.o.Concurrency
+	consume := func(consumer bus.Consumer, handle func(context.Context, bus.Delivery) error) {
+		if a.o.Concurrency > 0 && (consumer.Name == bus.ConsumeLanes.Name || consumer.Name == bus.ConsumeScopes.Name) {
+			consumer.Concurrency = a.o.Concurrency
 		}
-		group.Go(func() error { return a.bus.Consume(ctx, c, handle, a.onDead) })
+		group.Go(func() error { return a.bus.Consume(ctx, consumer, handle, a.onDead) })
 	}
 	consume(bus.ConsumeScans, handler(func(ctx context.Context, m *event.ScanRequested, d bus.Delivery) error {
 		return p.HandleScan(ctx, m, d.Stored)
@@ -518,12 +518,12 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 // handler adapts a typed handler; a message of another type on its subject is
 // somebody's mistake and goes to the dead letters.
 func handler[T event.Message](h func(context.Context, T, bus.Delivery) error) func(context.Context, bus.Delivery) error {
-	return func(ctx context.Context, d bus.Delivery) error {
-		m, ok := d.Msg.(T)
+	return func(ctx context.Context, delivery bus.Delivery) error {
+		m, ok := delivery.Msg.(T)
 		if !ok {
-			return event.Terminal(fmt.Errorf("%T on %s, where %T is expected", d.Msg, d.Subject, m))
+			return event.Terminal(fmt.Errorf("%T on %s, where %T is expected", delivery.Msg, delivery.Subject, m))
 		}
-		return h(ctx, m, d)
+		return h(ctx, m, delivery)
 	}
 }
 
@@ -543,12 +543,12 @@ func (a *App) startWorker(ctx context.Context, group *errgroup.Group) error {
 	kept := a.kept()
 	api, platform := a.imageAPI(kept)
 	images := workers.NewImageCache(api, shared, 200_000, imageTTL, a.o.Now, a.log)
-	w := workers.New(a.classifier.Load(), images, a.bus, a.metrics, a.log).WithPlatform(platform).WithFleet(workers.NewFleet(kept, a.log)).WithHeartbeats(a.heartbeats(kept)).WithConsoles(a.consoles(kept))
-	a.worker = w
+	worker := workers.New(a.classifier.Load(), images, a.bus, a.metrics, a.log).WithPlatform(platform).WithFleet(workers.NewFleet(kept, a.log)).WithHeartbeats(a.heartbeats(kept)).WithConsoles(a.consoles(kept))
+	a.worker = worker
 	for _, c := range []bus.Consumer{bus.ConsumeBulkPages, bus.ConsumeFastPages} {
 		group.Go(func() error {
 			return a.bus.Consume(ctx, c, handler(func(ctx context.Context, m *event.InstancesListed, d bus.Delivery) error {
-				return w.HandlePage(ctx, m, d.Stored)
+				return worker.HandlePage(ctx, m, d.Stored)
 			}), a.onDead)
 		})
 	}
@@ -574,9 +574,9 @@ func (a *App) startSink(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return a.openDoor(ctx) })
 }
 
-func orDefault(s, def string) string {
-	if s == "" {
+func orDefault(text, def string) string {
+	if text == "" {
 		return def
 	}
-	return s
+	return text
 }

@@ -112,12 +112,12 @@ func (a *App) types(w http.ResponseWriter, _ *http.Request) {
 // openDoor serves copies of the store to commands on the same machine that may
 // read the private file beside the store.
 func (a *App) openDoor(ctx context.Context) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil { // no loopback: the process does its work without
 		a.log.Warn("commands cannot read the store beside this process", "err", err)
 		return nil
 	}
-	d := door{URL: "http://" + l.Addr().String(), Key: rand.Text(), PID: os.Getpid()}
+	d := door{URL: "http://" + listener.Addr().String(), Key: rand.Text(), PID: os.Getpid()}
 	mux := http.NewServeMux()
 	mux.Handle("GET "+pathSnapshot, a.snapshots)
 	mux.HandleFunc("GET "+pathTypes, a.types)
@@ -126,7 +126,7 @@ func (a *App) openDoor(ctx context.Context) error {
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	if err := writeDoor(a.o.Store, &d); err != nil {
-		return errors.Join(err, l.Close())
+		return errors.Join(err, listener.Close())
 	}
 	defer func() {
 		if err := os.Remove(doorFile(a.o.Store)); err != nil {
@@ -135,14 +135,14 @@ func (a *App) openDoor(ctx context.Context) error {
 	}()
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() }) // a copy can be asked for again
 	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve copies of the store: %w", err)
 	}
 	return nil
 }
 
 // keyed lets through who knows the key.
-func keyed(key string, h http.Handler) http.Handler {
+func keyed(key string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if subtle.ConstantTimeCompare([]byte(got), []byte(key)) != 1 {
@@ -150,7 +150,7 @@ func keyed(key string, h http.Handler) http.Handler {
 			http.Error(w, "the key of the file beside the store is wanted", http.StatusUnauthorized)
 			return
 		}
-		h.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -195,33 +195,33 @@ func (h *Held) Close() error {
 // process holds it, or one is named, it opens a copy of that process's last
 // commit.
 func OpenStore(ctx context.Context, at Place, overlays, targets []string) (*Held, error) {
-	c, err := Classifier(overlays, targets)
+	classifier, err := Classifier(overlays, targets)
 	if err != nil {
 		return nil, err
 	}
 	if at.Server != "" {
-		d, err := namedServer(at.Server)
+		door, err := namedServer(at.Server)
 		if err != nil {
 			return nil, err
 		}
-		return copyFrom(ctx, d, "", c)
+		return copyFrom(ctx, door, "", classifier)
 	}
 	path, dir := at.File, filepath.Dir(at.File)
 	if path == "" {
 		path, dir = StoreFile(at.Dir), at.Dir
 	}
-	db, err := openStoreFile(ctx, path, c)
+	db, err := openStoreFile(ctx, path, classifier)
 	if err == nil {
 		return &Held{DB: db, Dir: dir}, nil
 	}
 	if !errors.Is(err, store.ErrLocked) || at.File != "" {
 		return nil, err
 	}
-	d, doorErr := readDoor(at.Dir)
+	door, doorErr := readDoor(at.Dir)
 	if doorErr != nil {
 		return nil, errors.Join(err, doorErr)
 	}
-	return copyFrom(ctx, d, at.Dir, c)
+	return copyFrom(ctx, door, at.Dir, classifier)
 }
 
 func readDoor(dir string) (*door, error) {

@@ -17,26 +17,26 @@ type Checked struct {
 
 // Check says what is wrong with options, all of it, without opening anything
 // that New would open.
-func Check(ctx context.Context, o *Options) (*Checked, error) {
+func Check(ctx context.Context, options *Options) (*Checked, error) {
 	out := &Checked{}
 	var errs []error
-	c, err := Classifier(o.Rules, o.Targets)
+	classifier, err := Classifier(options.Rules, options.Targets)
 	if errs = append(errs, err); err == nil {
-		out.Ruleset, out.Targets, out.Waivers = c.Digest(), c.Targets(), len(c.Ruleset().Definition().Waivers)
-		out.Notes = WaiverNotes(c.Ruleset(), o.Now())
+		out.Ruleset, out.Targets, out.Waivers = classifier.Digest(), classifier.Targets(), len(classifier.Ruleset().Definition().Waivers)
+		out.Notes = WaiverNotes(classifier.Ruleset(), options.Now())
 	}
-	if err := CheckSchedules(o.Schedules); err != nil {
+	if err := CheckSchedules(options.Schedules); err != nil {
 		errs = append(errs, err)
 	} else {
-		errs = append(errs, TryCrons(ctx, o.Schedules))
+		errs = append(errs, TryCrons(ctx, options.Schedules))
 	}
-	errs = append(errs, o.checkRetention(), o.NATS.Validate())
-	if o.HTTP.Listen != "" {
-		_, err := o.HTTP.check()
+	errs = append(errs, options.checkRetention(), options.NATS.Validate())
+	if options.HTTP.Listen != "" {
+		_, err := options.HTTP.check()
 		errs = append(errs, err)
 	}
-	if o.Roles&(Producer|Worker) != 0 {
-		client, err := ecsapi.New(o.Cloud)
+	if options.Roles&(Producer|Worker) != 0 {
+		client, err := ecsapi.New(options.Cloud)
 		if errs = append(errs, err); err == nil {
 			client.Close()
 		}

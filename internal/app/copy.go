@@ -19,29 +19,29 @@ import (
 // namedServer reads --server. The user and password of an address go to that
 // address alone, and never unencrypted over a network.
 func namedServer(address string) (*door, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	link, err := url.Parse(address)
+	if err != nil || link.Host == "" || link.Scheme != "http" && link.Scheme != "https" {
 		return nil, &ConfigError{errors.New("--server: name the address of a shenscan's page, such as http://127.0.0.1:10470 or https://user:password@shenscan.example")}
 	}
-	host := u.Hostname()
-	if ip := net.ParseIP(host); u.Scheme == "http" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, &ConfigError{fmt.Errorf("--server %s: a store is read over https, or over http from this machine", u.Redacted())}
+	host := link.Hostname()
+	if ip := net.ParseIP(host); link.Scheme == "http" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, &ConfigError{fmt.Errorf("--server %s: a store is read over https, or over http from this machine", link.Redacted())}
 	}
-	return &door{URL: strings.TrimRight(u.String(), "/")}, nil
+	return &door{URL: strings.TrimRight(link.String(), "/")}, nil
 }
 
 // shown is the address without a password.
 func (d *door) shown() string {
-	u, err := url.Parse(d.URL)
+	address, err := url.Parse(d.URL)
 	if err != nil {
 		return "the server"
 	}
-	return u.Redacted()
+	return address.Redacted()
 }
 
 // copyFrom fetches a copy of the store and opens it. types is the folder of the
 // catalogue of instance types, "" to fetch that too.
-func copyFrom(ctx context.Context, d *door, types string, c *rules.Classifier) (_ *Held, err error) {
+func copyFrom(ctx context.Context, door *door, types string, classifier *rules.Classifier) (_ *Held, err error) {
 	temp, err := os.MkdirTemp("", "shenscan-copy-")
 	if err != nil {
 		return nil, fmt.Errorf("copy the store of a running process: %w; name a writable folder with TMPDIR", err)
@@ -51,20 +51,20 @@ func copyFrom(ctx context.Context, d *door, types string, c *rules.Classifier) (
 			err = errors.Join(err, os.RemoveAll(temp))
 		}
 	}()
-	if err := d.fetch(ctx, pathSnapshot, StoreFile(temp)); err != nil {
+	if err := door.fetch(ctx, pathSnapshot, StoreFile(temp)); err != nil {
 		return nil, err
 	}
 	if types == "" {
-		if err := d.fetch(ctx, pathTypes, typesFile(temp)); err != nil {
+		if err := door.fetch(ctx, pathTypes, typesFile(temp)); err != nil {
 			return nil, err
 		}
 		types = temp
 	}
-	db, err := openStoreFile(ctx, StoreFile(temp), c)
+	db, err := openStoreFile(ctx, StoreFile(temp), classifier)
 	if err != nil {
-		return nil, fmt.Errorf("copy of the store of %s: %w", d.shown(), err)
+		return nil, fmt.Errorf("copy of the store of %s: %w", door.shown(), err)
 	}
-	return &Held{DB: db, Dir: types, From: d.shown(), temp: temp}, nil
+	return &Held{DB: db, Dir: types, From: door.shown(), temp: temp}, nil
 }
 
 // fetch gets one file, whole or not at all.

@@ -23,23 +23,23 @@ type DebugOptions struct {
 
 // openDebug takes the listening socket.
 func (a *App) openDebug() error {
-	o := a.o.Debug
-	if o.Listen == "" {
+	debugOptions := a.o.Debug
+	if debugOptions.Listen == "" {
 		return nil
 	}
-	host, _, err := net.SplitHostPort(o.Listen)
+	host, _, err := net.SplitHostPort(debugOptions.Listen)
 	if err != nil {
-		return &ConfigError{fmt.Errorf("--debug-listen %q: %w", o.Listen, err)}
+		return &ConfigError{fmt.Errorf("--debug-listen %q: %w", debugOptions.Listen, err)}
 	}
 	if !loopback(host) {
-		return &ConfigError{fmt.Errorf("--debug-listen %s: profiles and the level of the log are for this machine alone; name a loopback address such as 127.0.0.1:10479", o.Listen)}
+		return &ConfigError{fmt.Errorf("--debug-listen %s: profiles and the level of the log are for this machine alone; name a loopback address such as 127.0.0.1:10479", debugOptions.Listen)}
 	}
-	l, err := net.Listen("tcp", o.Listen)
+	listener, err := net.Listen("tcp", debugOptions.Listen)
 	if err != nil {
 		return fmt.Errorf("--debug-listen: %w; name another port", err)
 	}
-	a.debug = l
-	a.onClose(func() { _ = l.Close() })
+	a.debug = listener
+	a.onClose(func() { _ = listener.Close() })
 	return nil
 }
 

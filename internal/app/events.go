@@ -27,13 +27,13 @@ func (a *App) withEvents(next http.Handler) (http.Handler, error) {
 	if a.o.Events.Secrets.Empty() || a.requests == nil {
 		return next, nil
 	}
-	o := cloudevents.DefaultOptions()
-	o.Secrets, o.Rescanner, o.Log, o.Now = a.o.Events.Secrets, eventRescanner{a.requests}, a.log, a.o.Now
-	o.Account = func(ctx context.Context, id string) bool {
+	options := cloudevents.DefaultOptions()
+	options.Secrets, options.Rescanner, options.Log, options.Now = a.o.Events.Secrets, eventRescanner{a.requests}, a.log, a.o.Now
+	options.Account = func(ctx context.Context, id string) bool {
 		found, err := a.roster.Find(ctx, id)
 		return err == nil && found.ID == id
 	}
-	events, err := cloudevents.New(o, a.registry)
+	events, err := cloudevents.New(options, a.registry)
 	if err != nil {
 		return nil, err
 	}
@@ -49,22 +49,22 @@ func (a *App) withEvents(next http.Handler) (http.Handler, error) {
 type eventRescanner struct{ requests *producer.Requests }
 
 // Rescan implements cloudevents.Rescanner.
-func (e eventRescanner) Rescan(ctx context.Context, r cloudevents.Request) (string, error) {
+func (e eventRescanner) Rescan(ctx context.Context, request cloudevents.Request) (string, error) {
 	body, err := json.Marshal(record.RescanRequest{
-		Account: r.Scope.Account, Region: r.Scope.Region, InstanceIDs: r.InstanceIDs, Reason: r.Reason,
+		Account: request.Scope.Account, Region: request.Scope.Region, InstanceIDs: request.InstanceIDs, Reason: request.Reason,
 	})
 	if err != nil {
 		return "", err
 	}
-	reply, err := e.requests.Rescan(ctx, body, "events/"+r.Scope.Account)
+	reply, err := e.requests.Rescan(ctx, body, "events/"+request.Scope.Account)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return "", fmt.Errorf("rescan of %d instances not stored in time; is NATS reachable? %w", len(r.InstanceIDs), ctx.Err())
+		return "", fmt.Errorf("rescan of %d instances not stored in time; is NATS reachable? %w", len(request.InstanceIDs), ctx.Err())
 	case err != nil:
 		return "", err
 	}
-	if reply.Accepted != len(r.InstanceIDs) {
-		return "", fmt.Errorf("rescan: %d of %d instances accepted: %v", reply.Accepted, len(r.InstanceIDs), reply.Rejected)
+	if reply.Accepted != len(request.InstanceIDs) {
+		return "", fmt.Errorf("rescan: %d of %d instances accepted: %v", reply.Accepted, len(request.InstanceIDs), reply.Rejected)
 	}
 	return reply.ScanID, nil
 }

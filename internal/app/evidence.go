@@ -116,7 +116,7 @@ const (
 )
 
 // Evidence implements workers.Kept.
-func (e *askedEvidence) Evidence(ctx context.Context, s ecs.Scope, source string, ids []string) (map[string]event.EvidenceItem, error) {
+func (e *askedEvidence) Evidence(ctx context.Context, scope ecs.Scope, source string, ids []string) (map[string]event.EvidenceItem, error) {
 	e.mu.Lock()
 	last, paused := e.last, e.now().Before(e.until)
 	e.mu.Unlock()
@@ -128,7 +128,7 @@ func (e *askedEvidence) Evidence(ctx context.Context, s ecs.Scope, source string
 	out, err := backoff.Retry(waiting, func() (out map[string]event.EvidenceItem, err error) {
 		ctx, cancel := context.WithTimeout(waiting, 5*time.Second)
 		defer cancel()
-		err = e.bus.Call(ctx, event.SubjectQueryEvidence, evidenceQuery{s, source, ids}, &out)
+		err = e.bus.Call(ctx, event.SubjectQueryEvidence, evidenceQuery{scope, source, ids}, &out)
 		return out, err
 	}, backoff.WithBackOff(backoff.NewConstantBackOff(250*time.Millisecond)))
 	if err != nil && ctx.Err() == nil {
@@ -148,12 +148,12 @@ func (a *App) serveEvidence(ctx context.Context) error {
 }
 
 func (a *App) queryEvidence(ctx context.Context, r bus.Request) (any, error) {
-	var q evidenceQuery
-	if err := json.Unmarshal(r.Data, &q); err != nil {
+	var query evidenceQuery
+	if err := json.Unmarshal(r.Data, &query); err != nil {
 		return nil, badRequest(err)
 	}
-	if len(q.IDs) > maxQuery {
+	if len(query.IDs) > maxQuery {
 		return nil, &bus.ServiceError{Code: "400", Text: "too many ids"}
 	}
-	return storedEvidence{a.db}.Evidence(ctx, q.Scope, q.Source, q.IDs)
+	return storedEvidence{a.db}.Evidence(ctx, query.Scope, query.Source, query.IDs)
 }

@@ -121,12 +121,12 @@ func (a *App) openHTTP() error {
 		return err
 	}
 	a.access = access
-	l, err := net.Listen("tcp", a.o.HTTP.Listen)
+	listener, err := net.Listen("tcp", a.o.HTTP.Listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w; another shenscan may be running, name another port", err)
 	}
-	a.listener = l
-	a.onClose(func() { _ = l.Close() })
+	a.listener = listener
+	a.onClose(func() { _ = listener.Close() })
 	return nil
 }
 
@@ -256,11 +256,11 @@ func (a *App) notReady() (why []string) {
 // languages are those that pages speak, that of the options first.
 func (a *App) languages() []lang.Language {
 	out := lang.Languages()
-	slices.SortStableFunc(out, func(x, y lang.Language) int {
+	slices.SortStableFunc(out, func(x, language lang.Language) int {
 		switch a.o.Language {
 		case x:
 			return -1
-		case y:
+		case language:
 			return 1
 		}
 		return 0

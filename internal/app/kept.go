@@ -55,13 +55,13 @@ type making[A any] struct {
 // answer is shared: nobody changes it.
 func (p *answered[A]) of(ctx context.Context, key func() answerKey, build func(context.Context) (A, answerKey, error)) (A, error) {
 	for {
-		k := key()
-		found, other, mine := p.claim(k)
+		answerKey := key()
+		found, other, mine := p.claim(answerKey)
 		switch {
 		case found != nil:
 			return found.answer, nil
 		case mine != nil:
-			p.make(ctx, k, mine, build)
+			p.make(ctx, answerKey, mine, build)
 			return mine.answer, mine.err
 		}
 		select {
@@ -77,35 +77,35 @@ func (p *answered[A]) of(ctx context.Context, key func() answerKey, build func(c
 }
 
 // claim finds the kept answer of a key, else who makes it, else lets the caller.
-func (p *answered[A]) claim(k answerKey) (found *keptAnswer[A], other, mine *making[A]) {
+func (p *answered[A]) claim(key answerKey) (found *keptAnswer[A], other, mine *making[A]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range p.kept {
-		if p.kept[i].key == k {
+		if p.kept[i].key == key {
 			hit := p.kept[i]
 			p.kept = slices.Insert(slices.Delete(p.kept, i, i+1), 0, hit)
 			p.forget.Reset(keptFor)
 			return &hit, nil, nil
 		}
 	}
-	if other = p.making[k]; other != nil {
+	if other = p.making[key]; other != nil {
 		return nil, other, nil
 	}
 	mine = &making[A]{done: make(chan struct{}), err: context.Canceled}
 	if p.making == nil {
 		p.making = map[answerKey]*making[A]{}
 	}
-	p.making[k] = mine
+	p.making[key] = mine
 	return nil, nil, mine
 }
 
-// make makes the answer that was claimed as k.
-func (p *answered[A]) make(ctx context.Context, k answerKey, mine *making[A], build func(context.Context) (A, answerKey, error)) {
+// make makes the answer that was claimed as key.
+func (p *answered[A]) make(ctx context.Context, key answerKey, mine *making[A], build func(context.Context) (A, answerKey, error)) {
 	var of answerKey
 	defer func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		delete(p.making, k)
+		delete(p.making, key)
 		if mine.err == nil {
 			p.keep(of, mine.answer)
 		}

@@ -30,15 +30,15 @@ type LetterRequest struct {
 // never write to a stream themselves: whoever could would be believed.
 func (a *App) letters() []bus.Endpoint {
 	each := func(name string, do func(context.Context, uint64) error) bus.Endpoint {
-		return bus.Endpoint{Name: "letters-" + name, Subject: event.SubjectLetters + name, Handle: func(ctx context.Context, r bus.Request) (any, error) {
-			var q LetterRequest
-			if err := json.Unmarshal(r.Data, &q); err != nil || q.ID == 0 {
+		return bus.Endpoint{Name: "letters-" + name, Subject: event.SubjectLetters + name, Handle: func(ctx context.Context, request bus.Request) (any, error) {
+			var letterRequest LetterRequest
+			if err := json.Unmarshal(request.Data, &letterRequest); err != nil || letterRequest.ID == 0 {
 				return nil, badRequest(errors.Join(err, errNoID))
 			}
-			if err := do(ctx, q.ID); err != nil {
-				return nil, fmt.Errorf("%d: %w", q.ID, err)
+			if err := do(ctx, letterRequest.ID); err != nil {
+				return nil, fmt.Errorf("%d: %w", letterRequest.ID, err)
 			}
-			a.log.InfoContext(ctx, "an operator asked for it", "letters", name, "id", q.ID, "caller", r.Caller)
+			a.log.InfoContext(ctx, "an operator asked for it", "letters", name, "id", letterRequest.ID, "caller", request.Caller)
 			return struct{}{}, nil
 		}}
 	}
@@ -56,20 +56,20 @@ var errNoID = errors.New("name it by its id")
 const maxLetters = 512 << 10
 
 func (a *App) listLetters(ctx context.Context, r bus.Request) (any, error) {
-	var q LettersRequest
-	if err := json.Unmarshal(r.Data, &q); err != nil {
+	var lettersRequest LettersRequest
+	if err := json.Unmarshal(r.Data, &lettersRequest); err != nil {
 		return nil, badRequest(err)
 	}
 	reply := LettersReply{Letters: []bus.StoredDeadLetter{}}
-	for size := 0; size < maxLetters && len(reply.Letters) < min(max(q.Limit, 1), 1000); {
-		next, err := a.bus.DeadLetters(ctx, q.After, 1)
+	for size := 0; size < maxLetters && len(reply.Letters) < min(max(lettersRequest.Limit, 1), 1000); {
+		next, err := a.bus.DeadLetters(ctx, lettersRequest.After, 1)
 		if err != nil {
 			return nil, err
 		}
 		if len(next) == 0 {
 			break
 		}
-		q.After = next[0].ID
+		lettersRequest.After = next[0].ID
 		if size += len(next[0].Payload)*4/3 + 512; size > maxLetters && len(reply.Letters) > 0 {
 			break
 		}

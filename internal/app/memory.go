@@ -101,11 +101,11 @@ func memoryUsage() func() (live, other int64) {
 	}
 	return func() (live, other int64) {
 		metrics.Read(samples)
-		for i, s := range samples {
-			if s.Value.Kind() != metrics.KindUint64 { // of a runtime that does not know it
+		for i, sample := range samples {
+			if sample.Value.Kind() != metrics.KindUint64 { // of a runtime that does not know it
 				continue
 			}
-			switch v := int64(s.Value.Uint64()); i {
+			switch v := int64(sample.Value.Uint64()); i {
 			case 0:
 				live = v
 			case 1:

@@ -55,7 +55,7 @@ type Metrics struct {
 // NewMetrics registers the pipeline's metrics with reg, and what the rule set
 // says of its own age and of its waivers.
 func NewMetrics(reg prometheus.Registerer, ruleset *rules.Ruleset) *Metrics {
-	m := &Metrics{
+	metrics := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shenscan_ecs_requests_total", Help: "Calls of the ECS API by account, region, action and the API's code (OK when it answered).",
 		}, []string{"account", "region", "action", "code"}),
@@ -125,14 +125,14 @@ func NewMetrics(reg prometheus.Registerer, ruleset *rules.Ruleset) *Metrics {
 	}
 	// A counter that is absent until its first event hides that event from rate().
 	for _, stream := range []string{bus.StreamWork, bus.StreamPages, bus.StreamResults} {
-		m.dead.WithLabelValues(stream)
+		metrics.dead.WithLabelValues(stream)
 	}
 	for _, cause := range []sink.Aborted{sink.AbortedStreams, sink.AbortedWork, sink.AbortedIdle} {
-		m.aborted.WithLabelValues(string(cause))
+		metrics.aborted.WithLabelValues(string(cause))
 	}
-	m.knowledge = newKnowledge(ruleset)
-	reg.MustRegister(m.requests, m.seconds, m.retries, m.rate, m.classified, m.requestSeconds, m.dead, m.aborted, m.pending, m.ackPending, m.deadHeld, m.ticks, m.streamBytes, m.connected, m.quorum, m.streamPresent, m.consumerUp, m.restarts, m.knowledge, m.reloadSuccess, m.reloadTime)
-	return m
+	metrics.knowledge = newKnowledge(ruleset)
+	reg.MustRegister(metrics.requests, metrics.seconds, metrics.retries, metrics.rate, metrics.classified, metrics.requestSeconds, metrics.dead, metrics.aborted, metrics.pending, metrics.ackPending, metrics.deadHeld, metrics.ticks, metrics.streamBytes, metrics.connected, metrics.quorum, metrics.streamPresent, metrics.consumerUp, metrics.restarts, metrics.knowledge, metrics.reloadSuccess, metrics.reloadTime)
+	return metrics
 }
 
 // mostWaivers bounds the series of waivers: those that end first are shown.
@@ -188,12 +188,12 @@ func (k *knowledge) Collect(out chan<- prometheus.Metric) {
 }
 
 // Request counts one call of the ECS API.
-func (m *Metrics) Request(account, region, action, code string, d time.Duration) {
+func (m *Metrics) Request(account, region, action, code string, duration time.Duration) {
 	if code == "" {
 		code = "OK"
 	}
 	m.requests.WithLabelValues(account, region, action, code).Inc()
-	m.seconds.WithLabelValues(region, action).Observe(d.Seconds())
+	m.seconds.WithLabelValues(region, action).Observe(duration.Seconds())
 }
 
 // Retry counts one call that is tried again.
@@ -211,11 +211,11 @@ func (m *Metrics) Classified(n int) { m.classified.Add(float64(n)) }
 
 // watchBus keeps the gauges of the broker, and of the store where this process
 // has one, current until ctx ends.
-func (m *Metrics) watchBus(ctx context.Context, b *bus.Bus, db *store.DB, every time.Duration) error {
+func (m *Metrics) watchBus(ctx context.Context, conn *bus.Bus, db *store.DB, every time.Duration) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		m.lookAtBus(ctx, b)
+		m.lookAtBus(ctx, conn)
 		if db != nil {
 			m.storeInPlace.Set(oneIf(db.InPlace() == nil))
 		}
@@ -227,11 +227,11 @@ func (m *Metrics) watchBus(ctx context.Context, b *bus.Bus, db *store.DB, every 
 	}
 }
 
-func (m *Metrics) lookAtBus(ctx context.Context, b *bus.Bus) {
-	m.lookAtHealth(b)
+func (m *Metrics) lookAtBus(ctx context.Context, conn *bus.Bus) {
+	m.lookAtHealth(conn)
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	consumers, err := b.Consumers(ctx)
+	consumers, err := conn.Consumers(ctx)
 	m.pending.Reset()
 	m.ackPending.Reset()
 	if err != nil {
@@ -244,8 +244,8 @@ func (m *Metrics) lookAtBus(ctx context.Context, b *bus.Bus) {
 }
 
 // lookAtHealth shows what the bus itself saw last.
-func (m *Metrics) lookAtHealth(b *bus.Bus) {
-	health := b.Health()
+func (m *Metrics) lookAtHealth(conn *bus.Bus) {
+	health := conn.Health()
 	m.connected.Set(oneIf(health.Connected))
 	m.quorum.Set(oneIf(health.Quorum))
 	m.streamPresent.Reset()
@@ -260,7 +260,7 @@ func (m *Metrics) lookAtHealth(b *bus.Bus) {
 			m.deadHeld.Set(float64(state.Messages))
 		}
 	}
-	for consumer, life := range b.Lives() {
+	for consumer, life := range conn.Lives() {
 		m.consumerUp.WithLabelValues(consumer).Set(oneIf(life.Up))
 		m.restarts.WithLabelValues(consumer).Add(float64(life.Restarts - m.restartsSeen[consumer]))
 		m.restartsSeen[consumer] = life.Restarts
@@ -289,12 +289,12 @@ func Version() (version, revision string) {
 		return "unknown", ""
 	}
 	version = info.Main.Version
-	for _, s := range info.Settings {
-		switch s.Key {
+	for _, buildSetting := range info.Settings {
+		switch buildSetting.Key {
 		case "vcs.revision":
-			revision = s.Value
+			revision = buildSetting.Value
 		case "vcs.modified":
-			if dirty, _ := strconv.ParseBool(s.Value); dirty {
+			if dirty, _ := strconv.ParseBool(buildSetting.Value); dirty {
 				revision += "+dirty"
 			}
 		}

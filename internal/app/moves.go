@@ -60,29 +60,29 @@ func (a *App) tellMoves(ctx context.Context) error {
 
 // askAgents announces when agents of some instances were heard of last. Where
 // that may not be asked, nothing tells whether a guest is up.
-func (a *App) askAgents(ctx context.Context, s ecs.Scope, ids []string) error {
+func (a *App) askAgents(ctx context.Context, scope ecs.Scope, ids []string) error {
 	cloud, ok := a.cloud.(ecs.AgentAPI)
 	if !ok || a.o.Evidence.HeartbeatShare <= 0 {
 		return nil
 	}
-	agents, calls, err := cloud.Agents(ctx, s, ids)
+	agents, calls, err := cloud.Agents(ctx, scope, ids)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil {
-		a.log.InfoContext(ctx, "instances that moved are looked at without their heartbeats", "account", s.Account, "region", s.Region, "err", err)
+		a.log.InfoContext(ctx, "instances that moved are looked at without their heartbeats", "account", scope.Account, "region", scope.Region, "err", err)
 		return nil
 	}
 	now := a.o.Now().UTC()
-	m := &event.EvidenceRead{Scope: s, Source: event.EvidenceHeartbeat, At: now}
+	evidence := &event.EvidenceRead{Scope: scope, Source: event.EvidenceHeartbeat, At: now}
 	for i := range agents {
-		if slices.Contains(ids, agents[i].InstanceID) && len(m.Items) < event.MaxEvidence {
-			m.Items = append(m.Items, event.EvidenceItem{ID: agents[i].InstanceID, Asked: now, Heard: agents[i].Heartbeat, Calls: calls})
+		if slices.Contains(ids, agents[i].InstanceID) && len(evidence.Items) < event.MaxEvidence {
+			evidence.Items = append(evidence.Items, event.EvidenceItem{ID: agents[i].InstanceID, Asked: now, Heard: agents[i].Heartbeat, Calls: calls})
 			calls = 0
 		}
 	}
-	if len(m.Items) == 0 {
+	if len(evidence.Items) == 0 {
 		return nil
 	}
-	return a.bus.Publish(ctx, m)
+	return a.bus.Publish(ctx, evidence)
 }

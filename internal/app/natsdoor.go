@@ -53,9 +53,9 @@ func (a *App) showDoor() error {
 	return nil
 }
 
-// FindNATS completes o, which names no server, with what a process that holds
+// FindNATS completes options, which names no server, with what a process that holds
 // the store in dir says of its own. It reports whether one does.
-func FindNATS(dir string, o *bus.Options) (bool, error) {
+func FindNATS(dir string, options *bus.Options) (bool, error) {
 	body, err := files.ReadPrivate(natsDoorFile(dir))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -65,14 +65,14 @@ func FindNATS(dir string, o *bus.Options) (bool, error) {
 	case err != nil:
 		return false, fmt.Errorf("find the NATS of the shenscan beside the store: %w", err)
 	}
-	var d natsDoor
-	if err := json.Unmarshal(body, &d); err != nil || d.URL == "" {
+	var door natsDoor
+	if err := json.Unmarshal(body, &door); err != nil || door.URL == "" {
 		return false, fmt.Errorf("%s does not say how to reach NATS: %w", natsDoorFile(dir), errors.Join(err, errDoor))
 	}
 	seed, err := files.ReadPrivate(natsKeyFile(dir))
 	if err != nil {
 		return false, fmt.Errorf("find the NATS of the shenscan beside the store: %w", err)
 	}
-	o.URL, o.Seed = d.URL, string(seed)
+	options.URL, options.Seed = door.URL, string(seed)
 	return true, nil
 }

@@ -20,15 +20,15 @@ type pageStore struct{ a *App }
 var _ httpapi.Store = pageStore{}
 
 // View implements httpapi.Store.
-func (p pageStore) View(ctx context.Context, f httpapi.Filter) (httpapi.View, error) {
-	v, err := p.a.db.View(ctx, nil, store.Filter{
-		Account: f.Account, Region: f.Region, Target: f.Target, Verdict: f.Verdict, OSFamily: f.OSFamily, OSVersion: f.OSVersion,
-		Legacy: f.Legacy, Scope: f.Scope, Query: f.Q, Gone: f.Gone,
+func (p pageStore) View(ctx context.Context, filter httpapi.Filter) (httpapi.View, error) {
+	view, err := p.a.db.View(ctx, nil, store.Filter{
+		Account: filter.Account, Region: filter.Region, Target: filter.Target, Verdict: filter.Verdict, OSFamily: filter.OSFamily, OSVersion: filter.OSVersion,
+		Legacy: filter.Legacy, Scope: filter.Scope, Query: filter.Q, Gone: filter.Gone,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &pageView{v, p.a}, nil
+	return &pageView{view, p.a}, nil
 }
 
 // pageView shows one moment of the store to a page.
@@ -55,12 +55,12 @@ func (p *pageView) Rows(ctx context.Context, by httpapi.Order, after *httpapi.Pl
 	case "type":
 		sort.By = store.SortByType
 	case "class":
-		sort.By, sort.Class = store.SortByClass, func(c *store.Class) string {
-			levels := make(map[string]string, len(c.Levels))
-			for target, level := range c.Levels {
+		sort.By, sort.Class = store.SortByClass, func(class *store.Class) string {
+			levels := make(map[string]string, len(class.Levels))
+			for target, level := range class.Levels {
 				levels[target] = level.String()
 			}
-			return by.Class(httpapi.Class{OSFamily: c.OSFamily, OSVersion: c.OSVersion, Levels: levels})
+			return by.Class(httpapi.Class{OSFamily: class.OSFamily, OSVersion: class.OSVersion, Levels: levels})
 		}
 	}
 	var place *store.Place
@@ -69,10 +69,10 @@ func (p *pageView) Rows(ctx context.Context, by httpapi.Order, after *httpapi.Pl
 	}
 	got, err := p.Sorted(ctx, sort, place, limit)
 	out := make([]httpapi.Placed, len(got))
-	for i, g := range got {
+	for i, placed := range got {
 		out[i] = httpapi.Placed{
-			Place:  httpapi.Place{Value: g.Place.Value, Key: httpapi.Key{Account: g.Place.Account, Region: g.Place.Region, InstanceID: g.Place.InstanceID}},
-			Record: g.Record,
+			Place:  httpapi.Place{Value: placed.Place.Value, Key: httpapi.Key{Account: placed.Place.Account, Region: placed.Place.Region, InstanceID: placed.Place.InstanceID}},
+			Record: placed.Record,
 		}
 	}
 	return out, err
@@ -97,11 +97,11 @@ func (p *pageView) Explain(account, region, id string) (*rules.Explanation, erro
 	if err != nil {
 		return nil, err
 	}
-	f, err := p.Facts(account, region, id)
+	facts, err := p.Facts(account, region, id)
 	if err != nil {
 		return nil, notFound(err)
 	}
-	return p.a.classifier.Load().Ruleset().Explain(f, targets), nil
+	return p.a.classifier.Load().Ruleset().Explain(facts, targets), nil
 }
 
 func notFound(err error) error {
@@ -137,11 +137,11 @@ func (p *pageView) Trend(limit int) ([]httpapi.Point, error) {
 type pageRescanner struct{ bus *bus.Bus }
 
 // Rescan implements httpapi.Rescanner.
-func (p pageRescanner) Rescan(ctx context.Context, r record.RescanRequest) (record.RescanReply, error) {
+func (p pageRescanner) Rescan(ctx context.Context, request record.RescanRequest) (record.RescanReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	var reply record.RescanReply
-	err := p.bus.Call(ctx, event.SubjectRescan, r, &reply)
+	err := p.bus.Call(ctx, event.SubjectRescan, request, &reply)
 	return reply, err
 }
 

@@ -55,36 +55,36 @@ func (a *App) prober() (*prober.Prober, error) {
 	if !ok || a.guests == nil {
 		return nil, &ConfigError{errors.New("--probe asks machines through the cloud, which this scan does not read")}
 	}
-	o := a.o.Prober
-	if o.Now == nil {
-		o = prober.DefaultOptions()
+	options := a.o.Prober
+	if options.Now == nil {
+		options = prober.DefaultOptions()
 	}
-	o.Log, o.Now = a.log, a.o.Now
-	return prober.New(api, a.guests, o), nil
+	options.Log, options.Now = a.log, a.o.Now
+	return prober.New(api, a.guests, options), nil
 }
 
 // candidates are the instances that a filter lets through.
 func (a *App) candidates(ctx context.Context, f store.Filter) ([]prober.Candidate, error) {
 	var out []prober.Candidate
-	for r, err := range a.db.Instances(ctx, f) {
+	for entry, err := range a.db.Instances(ctx, f) {
 		if err != nil {
 			return nil, err
 		}
-		osType, err := a.osType(r)
+		osType, err := a.osType(entry)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, prober.Candidate{
-			Scope: ecs.Scope{Account: r.Account, Region: r.Region}, ID: r.InstanceID, OSType: osType, ImageID: r.ImageID, Type: r.InstanceType,
-			Running: r.Status == "Running",
+			Scope: ecs.Scope{Account: entry.Account, Region: entry.Region}, ID: entry.InstanceID, OSType: osType, ImageID: entry.ImageID, Type: entry.InstanceType,
+			Running: entry.Status == "Running",
 		})
 	}
 	return out, nil
 }
 
 // osType is the kind of system that the cloud says an instance has.
-func (a *App) osType(r *record.Record) (string, error) {
-	facts, err := a.db.FactsOf(r.Account, r.Region, r.InstanceID)
+func (a *App) osType(entry *record.Record) (string, error) {
+	facts, err := a.db.FactsOf(entry.Account, entry.Region, entry.InstanceID)
 	switch {
 	case errors.Is(err, store.ErrNotFound): // gone meanwhile
 	case err != nil:
@@ -94,7 +94,7 @@ func (a *App) osType(r *record.Record) (string, error) {
 	case facts.Image.OSType != "":
 		return facts.Image.OSType, nil
 	}
-	switch r.OS.Family {
+	switch entry.OS.Family {
 	case distro.WindowsServer, distro.WindowsClient:
 		return "windows", nil
 	case distro.Unknown, "":
@@ -104,16 +104,16 @@ func (a *App) osType(r *record.Record) (string, error) {
 }
 
 // ProbePlan says what Probe would ask of whom. It asks nobody.
-func (a *App) ProbePlan(ctx context.Context, f store.Filter) (*prober.Plan, error) {
-	p, err := a.prober()
+func (a *App) ProbePlan(ctx context.Context, filter store.Filter) (*prober.Plan, error) {
+	asker, err := a.prober()
 	if err != nil {
 		return nil, err
 	}
-	list, err := a.candidates(ctx, f)
+	list, err := a.candidates(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
-	return p.Plan(ctx, list)
+	return asker.Plan(ctx, list)
 }
 
 // maxProbedRescan is how many instances one rescan of those that answered names.
@@ -121,16 +121,16 @@ const maxProbedRescan = 2000
 
 // Probe asks the machines that a filter lets through, waits for their answers
 // and has those that answered looked at again. The App runs meanwhile.
-func (a *App) Probe(ctx context.Context, f store.Filter) (*prober.Outcome, error) {
-	p, err := a.prober()
+func (a *App) Probe(ctx context.Context, filter store.Filter) (*prober.Outcome, error) {
+	asker, err := a.prober()
 	if err != nil {
 		return nil, err
 	}
-	list, err := a.candidates(ctx, f)
+	list, err := a.candidates(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
-	out, err := p.Run(ctx, list)
+	out, err := asker.Run(ctx, list)
 	if err != nil {
 		return nil, err
 	}
@@ -229,35 +229,35 @@ func (a *App) awaitScans(ctx context.Context, ids []string) error {
 func ProbeEvidence(out *prober.Outcome) []record.Evidence {
 	by := map[ecs.Scope]*record.Evidence{}
 	var order []ecs.Scope
-	of := func(s ecs.Scope) *record.Evidence {
-		if by[s] == nil {
-			by[s] = &record.Evidence{Source: "probe", Account: s.Account, Region: s.Region, About: "instances"}
-			order = append(order, s)
+	of := func(scope ecs.Scope) *record.Evidence {
+		if by[scope] == nil {
+			by[scope] = &record.Evidence{Source: "probe", Account: scope.Account, Region: scope.Region, About: "instances"}
+			order = append(order, scope)
 		}
-		return by[s]
+		return by[scope]
 	}
-	skip := func(e *record.Evidence, cause string) {
-		e.Asked++
-		for i := range e.Skipped {
-			if e.Skipped[i].Cause == cause {
-				e.Skipped[i].Count++
+	skip := func(evidence *record.Evidence, cause string) {
+		evidence.Asked++
+		for i := range evidence.Skipped {
+			if evidence.Skipped[i].Cause == cause {
+				evidence.Skipped[i].Count++
 				return
 			}
 		}
-		e.Skipped = append(e.Skipped, record.EvidenceSkipped{Count: 1, Cause: cause})
+		evidence.Skipped = append(evidence.Skipped, record.EvidenceSkipped{Count: 1, Cause: cause})
 	}
-	take := func(g *prober.Guest) {
-		e := of(g.Scope)
-		if g.Cause != "" {
-			skip(e, g.Cause)
+	take := func(guest *prober.Guest) {
+		evidence := of(guest.Scope)
+		if guest.Cause != "" {
+			skip(evidence, guest.Cause)
 			return
 		}
-		if e.Asked++; g.Answered.IsZero() {
+		if evidence.Asked++; guest.Answered.IsZero() {
 			return
 		}
-		if e.Answered++; e.Oldest == nil || g.Answered.Before(*e.Oldest) {
-			at := g.Answered
-			e.Oldest = &at
+		if evidence.Answered++; evidence.Oldest == nil || guest.Answered.Before(*evidence.Oldest) {
+			at := guest.Answered
+			evidence.Oldest = &at
 		}
 	}
 	for i := range out.Plan.Kept {

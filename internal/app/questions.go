@@ -15,37 +15,37 @@ import (
 const mostNames = 64
 
 // Questions finds what would settle the verdicts of a view that are unknown on
-// the one target of c. A waived verdict is settled by its waiver.
-func Questions(ctx context.Context, db *store.DB, view *store.View, c *rules.Classifier) (*plan.Settle, error) {
+// the one target of classifier. A waived verdict is settled by its waiver.
+func Questions(ctx context.Context, db *store.DB, view *store.View, classifier *rules.Classifier) (*plan.Settle, error) {
 	releases := map[string][]string{}
-	for r, err := range view.Instances(ctx) {
+	for entry, err := range view.Instances(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		if !plan.Exact(&r.OS) || len(releases[r.OS.Family]) >= mostNames {
+		if !plan.Exact(&entry.OS) || len(releases[entry.OS.Family]) >= mostNames {
 			continue
 		}
-		name := r.OS.Family + " " + r.OS.Version
-		if r.OS.ServicePack != "" {
-			name += " SP" + r.OS.ServicePack
+		name := entry.OS.Family + " " + entry.OS.Version
+		if entry.OS.ServicePack != "" {
+			name += " SP" + entry.OS.ServicePack
 		}
-		if !slices.Contains(releases[r.OS.Family], name) {
-			releases[r.OS.Family] = append(releases[r.OS.Family], name)
+		if !slices.Contains(releases[entry.OS.Family], name) {
+			releases[entry.OS.Family] = append(releases[entry.OS.Family], name)
 		}
 	}
 	for _, names := range releases {
 		slices.Sort(names)
 	}
-	return plan.FindQuestions(c, func(yield func(*plan.Open, error) bool) {
-		for r, err := range view.Instances(ctx) {
+	return plan.FindQuestions(classifier, func(yield func(*plan.Open, error) bool) {
+		for entry, err := range view.Instances(ctx) {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if len(r.Verdicts) == 0 || r.Verdicts[0].Level != rules.Unknown || r.Verdicts[0].Waiver != nil {
+			if len(entry.Verdicts) == 0 || entry.Verdicts[0].Level != rules.Unknown || entry.Verdicts[0].Waiver != nil {
 				continue
 			}
-			facts, err := db.FactsOf(r.Account, r.Region, r.InstanceID)
+			facts, err := db.FactsOf(entry.Account, entry.Region, entry.InstanceID)
 			if errors.Is(err, store.ErrNotFound) {
 				continue // gone since the view
 			}
@@ -53,7 +53,7 @@ func Questions(ctx context.Context, db *store.DB, view *store.View, c *rules.Cla
 				yield(nil, err)
 				return
 			}
-			if !yield(&plan.Open{Scope: ecs.Scope{Account: r.Account, Region: r.Region}, ID: r.InstanceID, Facts: *facts}, nil) {
+			if !yield(&plan.Open{Scope: ecs.Scope{Account: entry.Account, Region: entry.Region}, ID: entry.InstanceID, Facts: *facts}, nil) {
 				return
 			}
 		}

@@ -37,15 +37,15 @@ type Settings struct {
 
 // Settings are those of the options.
 func (o *Options) Settings() Settings {
-	s := Settings{
+	settings := Settings{
 		Rules: o.Rules, Targets: o.Targets, Accounts: o.Accounts,
 		Configured: o.Cloud.Accounts, Directory: o.Cloud.Directory, Exclude: o.Cloud.Exclude, Schedules: o.Schedules,
 		OwnerTags: o.OwnerTags, OwnerAccount: o.OwnerAccount,
 	}
 	if o.Debug.Level != nil {
-		s.Level = o.Debug.Level.Level()
+		settings.Level = o.Debug.Level.Level()
 	}
-	return s
+	return settings
 }
 
 // Reread reads the configuration again. restart names settings that differ and
@@ -199,13 +199,13 @@ func (a *App) takeAnew(ctx context.Context) (*Reloaded, error) {
 
 // useRules makes a rule set the one in use in every part of this process but
 // the store, which judges its fleet anew.
-func (a *App) useRules(c *rules.Classifier) {
-	a.classifier.Store(c)
-	a.metrics.knowledge.Store(c.Ruleset())
+func (a *App) useRules(classifier *rules.Classifier) {
+	a.classifier.Store(classifier)
+	a.metrics.knowledge.Store(classifier.Ruleset())
 	if a.worker != nil {
-		a.worker.Use(c)
+		a.worker.Use(classifier)
 	}
-	for _, note := range WaiverNotes(c.Ruleset(), a.o.Now()) {
+	for _, note := range WaiverNotes(classifier.Ruleset(), a.o.Now()) {
 		a.log.Warn("waiver", "note", note)
 	}
 }
@@ -231,15 +231,15 @@ func (a *App) checkNextAccounts(ctx context.Context, now, next *Settings) (*ecsa
 func CheckSchedules(list []Schedule) error {
 	var errs []error
 	seen := map[string]bool{}
-	for _, s := range list {
-		if s.Name == "" || len(strings.Fields(s.Cron)) != 6 && !strings.HasPrefix(s.Cron, "@") {
-			errs = append(errs, fmt.Errorf("schedule %q: it needs a name and a cron of six fields, seconds first, such as \"0 0 3 * * *\"", s.Name))
+	for _, schedule := range list {
+		if schedule.Name == "" || len(strings.Fields(schedule.Cron)) != 6 && !strings.HasPrefix(schedule.Cron, "@") {
+			errs = append(errs, fmt.Errorf("schedule %q: it needs a name and a cron of six fields, seconds first, such as \"0 0 3 * * *\"", schedule.Name))
 		}
-		if _, err := time.LoadLocation(s.Zone); err != nil {
-			errs = append(errs, fmt.Errorf("schedule %q: zone %q is not known; give one such as Asia/Shanghai", s.Name, s.Zone))
+		if _, err := time.LoadLocation(schedule.Zone); err != nil {
+			errs = append(errs, fmt.Errorf("schedule %q: zone %q is not known; give one such as Asia/Shanghai", schedule.Name, schedule.Zone))
 		}
-		if token := event.Token(s.Name); seen[token] {
-			errs = append(errs, fmt.Errorf("schedule %q is there twice", s.Name))
+		if token := event.Token(schedule.Name); seen[token] {
+			errs = append(errs, fmt.Errorf("schedule %q is there twice", schedule.Name))
 		} else {
 			seen[token] = true
 		}
@@ -263,14 +263,14 @@ func TryCrons(ctx context.Context, list []Schedule) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	o := bus.DefaultOptions()
 	o.Name, o.Dir, o.Sync, o.Declare, o.Log = "shenscan-config", dir, bus.SyncInterval, true, slog.New(slog.DiscardHandler)
-	b, err := bus.Open(ctx, o)
+	conn, err := bus.Open(ctx, o)
 	if err != nil {
 		return err
 	}
-	defer b.Close()
+	defer conn.Close()
 	var errs []error
 	for i := range list {
-		if _, err := b.Schedule(ctx, list[i].Name, list[i].Cron, list[i].Zone, list[i].request()); err != nil {
+		if _, err := conn.Schedule(ctx, list[i].Name, list[i].Cron, list[i].Zone, list[i].request()); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -350,15 +350,15 @@ func changedSchedules(was, is []Schedule) []string {
 
 func changedAccounts(was, is *Settings) []string {
 	byName := func(list []ecsapi.Account) map[string]ecsapi.Account {
-		m := map[string]ecsapi.Account{}
-		for _, x := range list {
-			name := x.Name
+		accounts := map[string]ecsapi.Account{}
+		for _, account := range list {
+			name := account.Name
 			if name == "" {
-				name = x.RoleARN
+				name = account.RoleARN
 			}
-			m[name] = x
+			accounts[name] = account
 		}
-		return m
+		return accounts
 	}
 	names := func(list []string) map[string]bool {
 		m := map[string]bool{}

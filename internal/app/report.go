@@ -36,20 +36,20 @@ func noStore(dir string, err error) error {
 	return err
 }
 
-// ChangeStore opens an existing store, which nobody else may have open, for f.
-func ChangeStore(ctx context.Context, dir string, f func(*store.DB) error) error {
+// ChangeStore opens an existing store, which nobody else may have open, for do.
+func ChangeStore(ctx context.Context, dir string, do func(*store.DB) error) error {
 	if _, err := os.Stat(StoreFile(dir)); err != nil {
 		return noStore(dir, err)
 	}
-	c, err := Classifier(nil, nil)
+	classifier, err := Classifier(nil, nil)
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, store.Options{Path: StoreFile(dir), Classifier: c})
+	db, err := store.Open(ctx, store.Options{Path: StoreFile(dir), Classifier: classifier})
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(db), db.Close())
+	return errors.Join(do(db), db.Close())
 }
 
 // CheckStore reads a whole store and says how it is: a copy of it where a
@@ -73,7 +73,7 @@ func CheckStore(ctx context.Context, at Place) (string, error) {
 // CompactStore rewrites the store in a folder without free space and returns how
 // large it was and is.
 func CompactStore(ctx context.Context, dir string) (before, after int64, err error) {
-	c, err := Classifier(nil, nil)
+	classifier, err := Classifier(nil, nil)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -81,7 +81,7 @@ func CompactStore(ctx context.Context, dir string) (before, after int64, err err
 	if _, err := os.Stat(path); err != nil {
 		return 0, 0, noStore(dir, err)
 	}
-	db, err := store.Open(ctx, store.Options{Path: path, Classifier: c})
+	db, err := store.Open(ctx, store.Options{Path: path, Classifier: classifier})
 	if err != nil {
 		return 0, 0, err
 	}
@@ -111,28 +111,28 @@ type Question struct {
 
 // StoreReport answers from what the store holds at one moment, judged as the
 // store was opened to be.
-func StoreReport(ctx context.Context, db *store.DB, q Question) (*Answer, error) {
-	view, err := db.View(ctx, nil, q.Filter)
+func StoreReport(ctx context.Context, db *store.DB, question Question) (*Answer, error) {
+	view, err := db.View(ctx, nil, question.Filter)
 	if err != nil {
 		return nil, err
 	}
-	r, err := viewReport(ctx, view, q)
+	result, err := viewReport(ctx, view, question)
 	if err != nil {
 		return nil, errors.Join(err, view.Close())
 	}
-	return &Answer{r, view}, nil
+	return &Answer{result, view}, nil
 }
 
-func viewReport(ctx context.Context, view *store.View, q Question) (*report.Report, error) {
-	r := &report.Report{Summary: *view.Summary(), Instances: view.Instances(ctx), Alike: func() ([]record.Alike, error) { return view.Alike(ctx) }}
+func viewReport(ctx context.Context, view *store.View, question Question) (*report.Report, error) {
+	result := &report.Report{Summary: *view.Summary(), Instances: view.Instances(ctx), Alike: func() ([]record.Alike, error) { return view.Alike(ctx) }}
 	// The reader waited for the end of the scan, or has the file to itself:
 	// nothing more is coming in.
-	r.Summary.CaughtUp = true
+	result.Summary.CaughtUp = true
 	scans, err := view.Scans(1000)
 	if err != nil {
 		return nil, err
 	}
-	last := q.Scan
+	last := question.Scan
 	if last == "" {
 		for i := range scans {
 			if scans[i].Kind == "scan" && scans[i].State != record.ScanRunning {
@@ -142,33 +142,33 @@ func viewReport(ctx context.Context, view *store.View, q Question) (*report.Repo
 		}
 	}
 	if last != "" {
-		s, err := view.Scan(last)
+		scan, err := view.Scan(last)
 		if err != nil {
 			return nil, fmt.Errorf("scan %q: %w", last, err)
 		}
-		r.Scan = *s
+		result.Scan = *scan
 	}
-	for _, sc := range r.Summary.Scopes {
-		r.Failures = append(r.Failures, sc.Failures...)
+	for _, sc := range result.Summary.Scopes {
+		result.Failures = append(result.Failures, sc.Failures...)
 	}
-	if r.Evidence, err = view.Evidence(r.Scan.StartedAt); err != nil {
+	if result.Evidence, err = view.Evidence(result.Scan.StartedAt); err != nil {
 		return nil, err
 	}
-	from, err := beginning(view, scans, &r.Scan, q.Since, time.Now())
+	from, err := beginning(view, scans, &result.Scan, question.Since, time.Now())
 	if err != nil {
 		return nil, err
 	}
 	if !from.at.IsZero() {
-		if r.Since, err = changedSince(ctx, view, scans, from); err != nil {
+		if result.Since, err = changedSince(ctx, view, scans, from); err != nil {
 			return nil, err
 		}
-		if from.asked && q.Filter.Everything() {
-			if r.Since.Progress, err = progressSince(view, r.Summary.Targets, from.at); err != nil {
+		if from.asked && question.Filter.Everything() {
+			if result.Since.Progress, err = progressSince(view, result.Summary.Targets, from.at); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return r, nil
+	return result, nil
 }
 
 // moment is where changes begin to count.
@@ -183,10 +183,10 @@ type moment struct {
 func beginning(view *store.View, scans []record.Scan, shown *record.Scan, since string, now time.Time) (moment, error) {
 	if since == "" {
 		for i := range scans {
-			s := &scans[i]
-			whole := s.Kind == "scan" && (s.State == record.ScanComplete || s.State == record.ScanPartial)
-			if whole && s.ID != shown.ID && s.EndedAt != nil && !s.EndedAt.After(shown.StartedAt) {
-				return moment{scan: s.ID, at: *s.EndedAt}, nil
+			scan := &scans[i]
+			whole := scan.Kind == "scan" && (scan.State == record.ScanComplete || scan.State == record.ScanPartial)
+			if whole && scan.ID != shown.ID && scan.EndedAt != nil && !scan.EndedAt.After(shown.StartedAt) {
+				return moment{scan: scan.ID, at: *scan.EndedAt}, nil
 			}
 		}
 		return moment{}, nil
@@ -194,14 +194,14 @@ func beginning(view *store.View, scans []record.Scan, shown *record.Scan, since 
 	if at, ok := parseTime(since, now); ok {
 		return moment{at: at, asked: true}, notYet(since, at, now)
 	}
-	s, err := view.Scan(since)
+	scan, err := view.Scan(since)
 	if err != nil {
 		return moment{}, fmt.Errorf("%w %q is no scan that the store knows, no time (2026-11-23, 2026-11-23T08:00:00Z) and no duration (24h, 7d): %w; `shenscan report --scans` lists the scans", ErrSince, since, err)
 	}
-	if s.EndedAt == nil {
+	if scan.EndedAt == nil {
 		return moment{}, fmt.Errorf("%w %q: that scan has not ended", ErrSince, since)
 	}
-	return moment{scan: s.ID, at: *s.EndedAt, asked: true}, nil
+	return moment{scan: scan.ID, at: *scan.EndedAt, asked: true}, nil
 }
 
 // ErrSince begins what is wrong with a beginning: it is a mistake of the one who
@@ -217,25 +217,25 @@ func notYet(since string, at, now time.Time) error {
 }
 
 // parseTime reads a time, a date, both in UTC, or a time as long ago as said.
-func parseTime(s string, now time.Time) (time.Time, bool) {
+func parseTime(text string, now time.Time) (time.Time, bool) {
 	for _, layout := range []string{time.RFC3339, time.DateTime, "2006-01-02 15:04", time.DateOnly} {
-		if at, err := time.Parse(layout, s); err == nil {
+		if at, err := time.Parse(layout, text); err == nil {
 			return at.UTC(), true
 		}
 	}
-	if ago, ok := parseAgo(s); ok {
+	if ago, ok := parseAgo(text); ok {
 		return now.UTC().Add(-ago), true
 	}
 	return time.Time{}, false
 }
 
 // parseAgo reads how long ago something was: 24h, 7d.
-func parseAgo(s string) (time.Duration, bool) {
+func parseAgo(text string) (time.Duration, bool) {
 	const mostDays = 100_000 // a duration holds no more
-	if days, err := strconv.Atoi(strings.TrimSuffix(s, "d")); err == nil && strings.HasSuffix(s, "d") && days >= 0 && days <= mostDays {
+	if days, err := strconv.Atoi(strings.TrimSuffix(text, "d")); err == nil && strings.HasSuffix(text, "d") && days >= 0 && days <= mostDays {
 		return time.Duration(days) * 24 * time.Hour, true
 	}
-	d, err := time.ParseDuration(s)
+	d, err := time.ParseDuration(text)
 	return d, err == nil && d >= 0
 }
 
@@ -247,14 +247,14 @@ func progressSince(view *store.View, targets []string, since time.Time) ([]strin
 	}
 	var out []string
 	for _, target := range targets {
-		p, err := plan.NewProgress(view, target, plan.Beginning{At: since}, since)
+		progress, err := plan.NewProgress(view, target, plan.Beginning{At: since}, since)
 		switch {
 		case errors.Is(err, plan.ErrNoProgress), errors.Is(err, plan.ErrNotJudged):
 			continue
 		case err != nil:
 			return nil, err
 		}
-		out = append(out, strings.Join(append([]string{p.Sentence}, p.Notes...), " "))
+		out = append(out, strings.Join(append([]string{progress.Sentence}, progress.Notes...), " "))
 	}
 	return out, nil
 }
@@ -262,12 +262,12 @@ func progressSince(view *store.View, targets []string, since time.Time) ([]strin
 // changedSince counts and lists what changed.
 func changedSince(ctx context.Context, view *store.View, scans []record.Scan, from moment) (*report.Since, error) {
 	out, err := report.NewSince(from.scan, from.at, func(yield func(*report.Change, error) bool) {
-		for m, err := range view.ChangesSince(ctx, from.at) {
+		for moved, err := range view.ChangesSince(ctx, from.at) {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			c := report.Change{Account: m.Account, Region: m.Region, InstanceID: m.InstanceID, InstanceName: m.InstanceName, Change: m.Change}
+			c := report.Change{Account: moved.Account, Region: moved.Region, InstanceID: moved.InstanceID, InstanceName: moved.InstanceName, Change: moved.Change}
 			if !yield(&c, nil) {
 				return
 			}

@@ -67,13 +67,13 @@ func (s *Schedule) request() *event.ScanRequested {
 // returns those that it did not know. A server that lost them gets them again.
 func (a *App) storeSchedules(ctx context.Context, list []Schedule) (fresh []*Schedule, err error) {
 	for i := range list {
-		s := &list[i]
-		isFresh, err := a.bus.Schedule(ctx, s.Name, s.Cron, s.Zone, s.request())
+		schedule := &list[i]
+		isFresh, err := a.bus.Schedule(ctx, schedule.Name, schedule.Cron, schedule.Zone, schedule.request())
 		if err != nil {
 			return nil, err
 		}
 		if isFresh {
-			fresh = append(fresh, s)
+			fresh = append(fresh, schedule)
 		}
 	}
 	return fresh, nil
@@ -141,10 +141,10 @@ func (s *Schedule) next(now time.Time) (time.Time, bool) {
 }
 
 // ticked counts and logs what came of a tick.
-func (a *App) ticked(subject string, t producer.Tick) {
+func (a *App) ticked(subject string, tick producer.Tick) {
 	name := subject[strings.LastIndexByte(subject, '.')+1:]
-	a.metrics.ticks.WithLabelValues(name, string(t)).Inc()
-	switch t {
+	a.metrics.ticks.WithLabelValues(name, string(tick)).Inc()
+	switch tick {
 	case producer.TickStarted:
 		a.log.Info("tick of a schedule started a scan", "schedule", name)
 	case producer.TickJoined:

@@ -79,28 +79,28 @@ func badRequest(err error) error {
 }
 
 func (a *App) queryInstance(_ context.Context, r bus.Request) (any, error) {
-	var q InstanceQuery
-	if err := json.Unmarshal(r.Data, &q); err != nil {
+	var instanceQuery InstanceQuery
+	if err := json.Unmarshal(r.Data, &instanceQuery); err != nil {
 		return nil, badRequest(err)
 	}
-	if q.InstanceID != "" {
-		q.InstanceIDs = append(q.InstanceIDs, q.InstanceID)
+	if instanceQuery.InstanceID != "" {
+		instanceQuery.InstanceIDs = append(instanceQuery.InstanceIDs, instanceQuery.InstanceID)
 	}
-	if len(q.InstanceIDs) == 0 || len(q.InstanceIDs) > maxQuery {
+	if len(instanceQuery.InstanceIDs) == 0 || len(instanceQuery.InstanceIDs) > maxQuery {
 		return nil, &bus.ServiceError{Code: "400", Text: fmt.Sprintf("name 1 to %d instances in instance_ids", maxQuery)}
 	}
 	answer := InstanceAnswer{Instances: []*record.Record{}, NotFound: []string{}}
-	if q.ScanID != "" {
+	if instanceQuery.ScanID != "" {
 		var err error
-		answer.Asked, err = a.db.Asked(q.ScanID, q.InstanceIDs)
+		answer.Asked, err = a.db.Asked(instanceQuery.ScanID, instanceQuery.InstanceIDs)
 		if errors.Is(err, store.ErrNotFound) {
-			return nil, &bus.ServiceError{Code: "404", Text: fmt.Sprintf("no rescan %q has ended", q.ScanID)}
+			return nil, &bus.ServiceError{Code: "404", Text: fmt.Sprintf("no rescan %q has ended", instanceQuery.ScanID)}
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	for i, id := range q.InstanceIDs {
+	for i, id := range instanceQuery.InstanceIDs {
 		if answer.Asked != nil && answer.Asked[i].Outcome != record.Found {
 			answer.NotFound = append(answer.NotFound, id)
 			continue
@@ -111,7 +111,7 @@ func (a *App) queryInstance(_ context.Context, r bus.Request) (any, error) {
 		}
 		n := len(answer.Instances)
 		for _, f := range found {
-			if (q.Account == "" || q.Account == f.Record.Account) && (q.Region == "" || q.Region == f.Record.Region) {
+			if (instanceQuery.Account == "" || instanceQuery.Account == f.Record.Account) && (instanceQuery.Region == "" || instanceQuery.Region == f.Record.Region) {
 				answer.Instances = append(answer.Instances, f.Record)
 			}
 		}
@@ -123,37 +123,37 @@ func (a *App) queryInstance(_ context.Context, r bus.Request) (any, error) {
 }
 
 func (a *App) querySummary(context.Context, bus.Request) (any, error) {
-	s := *a.db.Summary()
-	s.CaughtUp = a.sink.CaughtUp()
-	if body, err := json.Marshal(s); err == nil && len(body) > event.MaxPayload {
-		s.Groups = nil // the totals still fit; the groups are on the HTTP API
+	summary := *a.db.Summary()
+	summary.CaughtUp = a.sink.CaughtUp()
+	if body, err := json.Marshal(summary); err == nil && len(body) > event.MaxPayload {
+		summary.Groups = nil // the totals still fit; the groups are on the HTTP API
 	}
-	return &s, nil
+	return &summary, nil
 }
 
-func (a *App) queryScan(_ context.Context, r bus.Request) (any, error) {
+func (a *App) queryScan(_ context.Context, request bus.Request) (any, error) {
 	var q struct {
 		ScanID string `json:"scan_id"`
 	}
-	if err := json.Unmarshal(r.Data, &q); err != nil {
+	if err := json.Unmarshal(request.Data, &q); err != nil {
 		return nil, badRequest(err)
 	}
-	s, err := a.db.Scan(q.ScanID)
+	scan, err := a.db.Scan(q.ScanID)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, &bus.ServiceError{Code: "404", Text: fmt.Sprintf("scan %q is not known", q.ScanID)}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return s.Brief(event.MaxPayload / 2), nil
+	return scan.Brief(event.MaxPayload / 2), nil
 }
 
 func (a *App) queryLocate(_ context.Context, r bus.Request) (any, error) {
-	var q InstanceQuery
-	if err := json.Unmarshal(r.Data, &q); err != nil {
+	var instanceQuery InstanceQuery
+	if err := json.Unmarshal(r.Data, &instanceQuery); err != nil {
 		return nil, badRequest(err)
 	}
-	scopes, err := a.db.Locate(q.InstanceIDs)
+	scopes, err := a.db.Locate(instanceQuery.InstanceIDs)
 	if err != nil {
 		return nil, err
 	}

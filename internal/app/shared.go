@@ -65,10 +65,10 @@ func (r *running) runs(ctx context.Context, held runningScan) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	age := r.now().Sub(held.At)
-	var s record.Scan
-	err := r.bus.Call(ctx, event.SubjectQueryScan, map[string]string{"scan_id": held.ScanID}, &s)
+	var scan record.Scan
+	err := r.bus.Call(ctx, event.SubjectQueryScan, map[string]string{"scan_id": held.ScanID}, &scan)
 	if err == nil {
-		return s.State == record.ScanRunning, nil
+		return scan.State == record.ScanRunning, nil
 	}
 	if se, ok := errors.AsType[*bus.ServiceError](err); ok && se.Code == "404" {
 		return age < unseenScan, nil
@@ -98,10 +98,10 @@ func imageKey(s ecs.Scope, id string) string {
 }
 
 // held is what the bucket has of each id.
-func (c *sharedImages) held(ctx context.Context, s ecs.Scope, ids []string) ([]sharedImage, []bus.Entry, error) {
+func (c *sharedImages) held(ctx context.Context, scope ecs.Scope, ids []string) ([]sharedImage, []bus.Entry, error) {
 	keys := make([]string, len(ids))
 	for i, id := range ids {
-		keys[i] = imageKey(s, id)
+		keys[i] = imageKey(scope, id)
 	}
 	entries, err := c.kv.GetAll(ctx, keys)
 	if err != nil {
@@ -117,8 +117,8 @@ func (c *sharedImages) held(ctx context.Context, s ecs.Scope, ids []string) ([]s
 }
 
 // Claim implements workers.SharedImages.
-func (c *sharedImages) Claim(ctx context.Context, s ecs.Scope, ids []string, most int) (map[string]rules.ImageFacts, []string, error) {
-	held, entries, err := c.held(ctx, s, ids)
+func (c *sharedImages) Claim(ctx context.Context, scope ecs.Scope, ids []string, most int) (map[string]rules.ImageFacts, []string, error) {
+	held, entries, err := c.held(ctx, scope, ids)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -138,7 +138,7 @@ func (c *sharedImages) Claim(ctx context.Context, s ecs.Scope, ids []string, mos
 		}
 		if len(free) < most && c.now().Sub(held[i].Claimed) >= claimTTL {
 			free = append(free, id)
-			writes = append(writes, bus.Write{Key: imageKey(s, id), Value: mine, Revision: entries[i].Revision})
+			writes = append(writes, bus.Write{Key: imageKey(scope, id), Value: mine, Revision: entries[i].Revision})
 		}
 	}
 	if len(writes) == 0 {
@@ -158,14 +158,14 @@ func (c *sharedImages) Claim(ctx context.Context, s ecs.Scope, ids []string, mos
 }
 
 // Put implements workers.SharedImages.
-func (c *sharedImages) Put(ctx context.Context, s ecs.Scope, images []ecs.Image) error {
+func (c *sharedImages) Put(ctx context.Context, scope ecs.Scope, images []ecs.Image) error {
 	writes := make([]bus.Write, len(images))
 	for i, img := range images {
 		value, err := json.Marshal(sharedImage{Facts: event.AppendFacts(nil, &rules.Facts{Image: img.Facts})})
 		if err != nil {
 			return err
 		}
-		writes[i] = bus.Write{Key: imageKey(s, img.ID), Value: value, Always: true}
+		writes[i] = bus.Write{Key: imageKey(scope, img.ID), Value: value, Always: true}
 	}
 	_, err := c.kv.WriteAll(ctx, writes)
 	return err
@@ -173,15 +173,15 @@ func (c *sharedImages) Put(ctx context.Context, s ecs.Scope, images []ecs.Image)
 
 // Release implements workers.SharedImages. A claim that is not given up lapses
 // by itself.
-func (c *sharedImages) Release(ctx context.Context, s ecs.Scope, ids []string) error {
-	held, entries, err := c.held(ctx, s, ids)
+func (c *sharedImages) Release(ctx context.Context, scope ecs.Scope, ids []string) error {
+	held, entries, err := c.held(ctx, scope, ids)
 	if err != nil {
 		return err
 	}
 	var writes []bus.Write
 	for i, id := range ids {
 		if !held[i].Claimed.IsZero() {
-			writes = append(writes, bus.Write{Key: imageKey(s, id), Value: []byte("{}"), Revision: entries[i].Revision})
+			writes = append(writes, bus.Write{Key: imageKey(scope, id), Value: []byte("{}"), Revision: entries[i].Revision})
 		}
 	}
 	_, err = c.kv.WriteAll(ctx, writes)

@@ -16,16 +16,16 @@ const soon = 14 * 24 * time.Hour
 func WaiverNotes(rs *rules.Ruleset, now time.Time) []string {
 	var out []string
 	for i := range rs.Definition().Waivers {
-		w := &rs.Definition().Waivers[i]
-		last, err := time.Parse(time.DateOnly, w.Until)
+		waiverRule := &rs.Definition().Waivers[i]
+		last, err := time.Parse(time.DateOnly, waiverRule.Until)
 		if err != nil {
 			continue // compiling refuses it
 		}
 		switch left := last.AddDate(0, 0, 1).Sub(now.UTC()); {
 		case left <= 0:
-			out = append(out, fmt.Sprintf("waiver %s ended on %s: it sets no verdict aside any more", w.ID, w.Until))
+			out = append(out, fmt.Sprintf("waiver %s ended on %s: it sets no verdict aside any more", waiverRule.ID, waiverRule.Until))
 		case left <= soon:
-			out = append(out, fmt.Sprintf("waiver %s ends on %s: from the day after, the verdicts that it sets aside count again", w.ID, w.Until))
+			out = append(out, fmt.Sprintf("waiver %s ends on %s: from the day after, the verdicts that it sets aside count again", waiverRule.ID, waiverRule.Until))
 		}
 	}
 	return out

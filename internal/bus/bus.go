@@ -153,69 +153,69 @@ func (b *Bus) OnDead(f func(stream string)) { b.onBury = f }
 
 // Open starts or connects to the server and creates or checks the streams.
 func Open(ctx context.Context, o Options) (*Bus, error) {
-	b, err := Dial(ctx, o)
+	conn, err := Dial(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := b.declare(ctx); err != nil {
-		b.Close()
+	if err := conn.declare(ctx); err != nil {
+		conn.Close()
 		return nil, err
 	}
 	life, unwatch := context.WithCancel(context.WithoutCancel(ctx))
-	b.unwatch = unwatch
-	b.watching.Go(func() { b.watch(life) })
-	return b, nil
+	conn.unwatch = unwatch
+	conn.watching.Go(func() { conn.watch(life) })
+	return conn, nil
 }
 
 // Dial starts or connects to the server and leaves its streams alone: what a
 // caller needs.
-func Dial(ctx context.Context, o Options) (_ *Bus, err error) {
-	if err := o.Validate(); err != nil {
+func Dial(ctx context.Context, options Options) (_ *Bus, err error) {
+	if err := options.Validate(); err != nil {
 		return nil, err
 	}
-	b := &Bus{o: o, log: o.Log, created: map[string]int64{}, suspect: make(chan struct{}, 1), onBury: func(string) {}}
+	conn := &Bus{o: options, log: options.Log, created: map[string]int64{}, suspect: make(chan struct{}, 1), onBury: func(string) {}}
 	defer func() {
 		if err != nil {
-			b.Close()
+			conn.Close()
 		}
 	}()
-	opts, err := b.connectOptions()
+	opts, err := conn.connectOptions()
 	if err != nil {
 		return nil, err
 	}
-	target := o.URL
+	target := options.URL
 	if target == "" {
-		b.o.Limits.PagesBytes = min(b.o.Limits.PagesBytes, embeddedPages)
-		if b.o.Listen == "" {
-			b.o.Guard = GuardNone // there is no door
-		} else if b.keys, err = newGuardKeys(); err != nil {
+		conn.o.Limits.PagesBytes = min(conn.o.Limits.PagesBytes, embeddedPages)
+		if conn.o.Listen == "" {
+			conn.o.Guard = GuardNone // there is no door
+		} else if conn.keys, err = newGuardKeys(); err != nil {
 			return nil, err
 		}
-		if err := b.startServer(b.o.Listen); err != nil {
+		if err := conn.startServer(conn.o.Listen); err != nil {
 			return nil, err
 		}
-		opts = append(opts, nats.InProcessServer(inProcess{b}))
-		if b.o.Guard != GuardNone {
-			opts = append(opts, b.asOwner())
+		opts = append(opts, nats.InProcessServer(inProcess{conn}))
+		if conn.o.Guard != GuardNone {
+			opts = append(opts, conn.asOwner())
 		}
 		target = nats.DefaultURL
 	}
-	if b.nc, err = nats.Connect(target, opts...); err != nil {
+	if conn.nc, err = nats.Connect(target, opts...); err != nil {
 		return nil, fmt.Errorf("connect to NATS at %s: %w; check --nats-url and the credentials", redact(target), err)
 	}
-	if b.js, err = jetstream.New(b.nc); err != nil {
+	if conn.js, err = jetstream.New(conn.nc); err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	if b.server != nil && o.Passing {
-		b.discard = func() { b.discardStreams(ctx) }
+	if conn.server != nil && options.Passing {
+		conn.discard = func() { conn.discardStreams(ctx) }
 	}
-	if b.server != nil {
+	if conn.server != nil {
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		var tending sync.WaitGroup
-		tending.Go(func() { b.tend(ctx) })
-		b.untend = func() { cancel(); tending.Wait() }
+		tending.Go(func() { conn.tend(ctx) })
+		conn.untend = func() { cancel(); tending.Wait() }
 	}
-	return b, nil
+	return conn, nil
 }
 
 // embeddedPages bounds the pages that wait in the embedded server: producers
@@ -366,10 +366,10 @@ func (b *Bus) discardStreams(ctx context.Context) {
 // it is that, takes what is published.
 func (b *Bus) Connected() bool { return b.nc != nil && b.nc.IsConnected() && !b.unwell.Load() }
 
-// Publish stores m in its stream and returns when the server acknowledged it.
+// Publish stores message in its stream and returns when the server acknowledged it.
 // Outages and full streams are waited out until ctx ends; a repeat within the
 // stream's duplicate window is stored once.
-func (b *Bus) Publish(ctx context.Context, m event.Message) error {
+func (b *Bus) Publish(ctx context.Context, message event.Message) error {
 	buf, ok := b.payloads.Get().(*[]byte)
 	if !ok {
 		buf = new([]byte)
@@ -377,13 +377,13 @@ func (b *Bus) Publish(ctx context.Context, m event.Message) error {
 	defer b.payloads.Put(buf)
 	// The connection copies what it is given before it returns, also where it
 	// is down and keeps it for later.
-	payload, err := event.Append((*buf)[:0], m)
+	payload, err := event.Append((*buf)[:0], message)
 	if err != nil {
 		return err
 	}
 	*buf = payload
-	subject, id := event.Route(m)
-	ctx, span := b.traceSend(ctx, m, subject, id)
+	subject, id := event.Route(message)
+	ctx, span := b.traceSend(ctx, message, subject, id)
 	err = b.publish(ctx, &nats.Msg{Subject: subject, Data: payload, Header: nats.Header{}}, id)
 	span.End(err)
 	return err

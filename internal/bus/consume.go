@@ -94,13 +94,13 @@ const softStop = 8 * time.Second
 
 func (b *Bus) softStop() time.Duration { return cmp.Or(b.o.SoftStop, softStop) }
 
-// Consume hands the consumer's messages to handle, c.Concurrency at a time,
+// Consume hands the consumer's messages to handle, consumer.Concurrency at a time,
 // until ctx ends, then waits for the running ones. The error of handle decides
 // the message's fate: nil acknowledges it, event.Terminal dead-letters it,
 // event.RetryAfter delays it, anything else backs off. onDead hears of what
 // this process dead-lettered. A consumer or a stream that is gone is made or
 // waited for again.
-func (b *Bus) Consume(ctx context.Context, c Consumer, handle func(context.Context, Delivery) error, onDead func(context.Context, Dead) error) error {
+func (b *Bus) Consume(ctx context.Context, consumer Consumer, handle func(context.Context, Delivery) error, onDead func(context.Context, Dead) error) error {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	hard := context.AfterFunc(ctx, func() { time.AfterFunc(b.softStop(), cancel) })
@@ -108,21 +108,21 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, handle func(context.Conte
 
 	var running sync.WaitGroup
 	defer running.Wait()
-	slots := make(chan struct{}, c.Concurrency)
-	b.keepReading(ctx, c.Name, func(ctx context.Context) error {
-		cons, err := b.js.CreateOrUpdateConsumer(ctx, c.Stream, jetstream.ConsumerConfig{
-			Durable: c.Name, FilterSubject: c.Filter, AckPolicy: jetstream.AckExplicitPolicy,
-			AckWait: c.AckWait, MaxDeliver: c.MaxDeliver, MaxAckPending: 4096,
+	slots := make(chan struct{}, consumer.Concurrency)
+	b.keepReading(ctx, consumer.Name, func(ctx context.Context) error {
+		cons, err := b.js.CreateOrUpdateConsumer(ctx, consumer.Stream, jetstream.ConsumerConfig{
+			Durable: consumer.Name, FilterSubject: consumer.Filter, AckPolicy: jetstream.AckExplicitPolicy,
+			AckWait: consumer.AckWait, MaxDeliver: consumer.MaxDeliver, MaxAckPending: 4096,
 		})
 		if err != nil {
-			return fmt.Errorf("create consumer %s on %s: %w", c.Name, c.Stream, err)
+			return fmt.Errorf("create consumer %s on %s: %w", consumer.Name, consumer.Stream, err)
 		}
-		next, stop, err := c.pull(ctx, cons)
+		next, stop, err := consumer.pull(ctx, cons)
 		if err != nil {
-			return fmt.Errorf("pull from %s: %w", c.Name, err)
+			return fmt.Errorf("pull from %s: %w", consumer.Name, err)
 		}
 		defer stop()
-		b.isUp(ctx, c.Name)
+		b.isUp(ctx, consumer.Name)
 		for {
 			slots <- struct{}{}
 			msg, err := next()
@@ -138,16 +138,16 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, handle func(context.Conte
 			case isSilence(err):
 				<-slots // the server or this process was away for a moment, or the consumer has no leader
 				if b.nc.IsConnected() && !stillConsumer(ctx, cons) {
-					return fmt.Errorf("pull from %s: the server said nothing for %s, nor what the consumer is: %w", c.Name, pullWait, err)
+					return fmt.Errorf("pull from %s: the server said nothing for %s, nor what the consumer is: %w", consumer.Name, pullWait, err)
 				}
 				continue
 			case err != nil:
 				<-slots
-				return fmt.Errorf("pull from %s: %w", c.Name, err)
+				return fmt.Errorf("pull from %s: %w", consumer.Name, err)
 			}
 			running.Go(func() {
 				defer func() { <-slots }()
-				b.handle(work, c, msg, handle, onDead)
+				b.handle(work, consumer, msg, handle, onDead)
 			})
 		}
 	})
@@ -168,15 +168,15 @@ func stillConsumer(ctx context.Context, cons jetstream.Consumer) bool {
 	return err == nil
 }
 
-func (b *Bus) handle(ctx context.Context, c Consumer, msg jetstream.Msg, handle func(context.Context, Delivery) error, onDead func(context.Context, Dead) error) {
+func (b *Bus) handle(ctx context.Context, consumer Consumer, msg jetstream.Msg, handle func(context.Context, Delivery) error, onDead func(context.Context, Dead) error) {
 	meta, err := msg.Metadata()
 	if err != nil {
 		b.log.ErrorContext(ctx, "message without metadata", "subject", msg.Subject(), "err", err)
 		return
 	}
 	attempt := int(meta.NumDelivered)
-	m, err := event.Decode(msg.Data())
-	ctx, span := b.traceWork(ctx, c.Name, msg, m, attempt)
+	message, err := event.Decode(msg.Data())
+	ctx, span := b.traceWork(ctx, consumer.Name, msg, message, attempt)
 	switch {
 	case errors.Is(err, event.ErrNewer):
 		// Another process may know it; after MaxDeliver it waits among the dead letters.
@@ -184,16 +184,16 @@ func (b *Bus) handle(ctx context.Context, c Consumer, msg jetstream.Msg, handle 
 	case err != nil:
 		err = event.Terminal(err)
 	default:
-		beat := b.heartbeat(ctx, msg, c.AckWait/3)
-		err = handle(ctx, Delivery{Msg: m, Subject: msg.Subject(), Seq: meta.Sequence.Stream, Stored: meta.Timestamp, Attempt: attempt})
+		beat := b.heartbeat(ctx, msg, consumer.AckWait/3)
+		err = handle(ctx, Delivery{Msg: message, Subject: msg.Subject(), Seq: meta.Sequence.Stream, Stored: meta.Timestamp, Attempt: attempt})
 		beat()
 	}
 	span.End(err)
-	b.settle(ctx, c, msg, meta, m, err, onDead)
+	b.settle(ctx, consumer, msg, meta, message, err, onDead)
 }
 
 // settle turns a handler's error into the message's fate.
-func (b *Bus) settle(ctx context.Context, c Consumer, msg jetstream.Msg, meta *jetstream.MsgMetadata, m event.Message, err error, onDead func(context.Context, Dead) error) {
+func (b *Bus) settle(ctx context.Context, consumer Consumer, msg jetstream.Msg, meta *jetstream.MsgMetadata, message event.Message, err error, onDead func(context.Context, Dead) error) {
 	attempt := int(meta.NumDelivered)
 	delay, later := event.RetryDelay(err)
 	var settled error
@@ -202,20 +202,20 @@ func (b *Bus) settle(ctx context.Context, c Consumer, msg jetstream.Msg, meta *j
 		settled = msg.Ack()
 	case ctx.Err() != nil:
 		settled = msg.Nak() // stopped, not failed: the next process takes it at once
-	case event.IsTerminal(err) || attempt >= c.MaxDeliver:
-		dead := Dead{Msg: m, Stream: c.Stream, Cause: err.Error()}
-		if settled = b.bury(ctx, c.Stream, c.Name, meta.Sequence.Stream, attempt, msg.Subject(), msg.Data(), dead, onDead); settled == nil {
+	case event.IsTerminal(err) || attempt >= consumer.MaxDeliver:
+		dead := Dead{Msg: message, Stream: consumer.Stream, Cause: err.Error()}
+		if settled = b.bury(ctx, consumer.Stream, consumer.Name, meta.Sequence.Stream, attempt, msg.Subject(), msg.Data(), dead, onDead); settled == nil {
 			settled = msg.TermWithReason(firstLine(dead.Cause))
 		}
 	case later:
 		settled = msg.NakWithDelay(delay)
 	default:
-		b.log.WarnContext(ctx, "message is tried again", about(m, msg, "attempt", attempt, "err", err)...)
+		b.log.WarnContext(ctx, "message is tried again", about(message, msg, "attempt", attempt, "err", err)...)
 		settled = msg.NakWithDelay(redeliveryDelay(attempt))
 	}
 	if settled != nil && !errors.Is(settled, nats.ErrConnectionClosed) {
 		// Not settled means delivered again: every handler stands that.
-		b.log.WarnContext(ctx, "message was not settled", about(m, msg, "attempt", attempt, "err", settled)...)
+		b.log.WarnContext(ctx, "message was not settled", about(message, msg, "attempt", attempt, "err", settled)...)
 	}
 }
 
@@ -225,13 +225,13 @@ func (b *Bus) heartbeat(ctx context.Context, msg jetstream.Msg, every time.Durat
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	done.Go(func() {
-		t := time.NewTicker(every)
-		defer t.Stop()
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case <-t.C:
+			case <-ticker.C:
 				if err := msg.InProgress(); err != nil {
 					b.log.DebugContext(ctx, "heartbeat", about(nil, msg, "err", err)...)
 				}

@@ -36,9 +36,9 @@ type StoredDeadLetter struct {
 
 // bury publishes the dead letter, then tells onDead. Only then may the
 // original be taken off its stream.
-func (b *Bus) bury(ctx context.Context, stream, consumer string, seq uint64, deliveries int, subject string, payload []byte, d Dead, onDead func(context.Context, Dead) error) error {
+func (b *Bus) bury(ctx context.Context, stream, consumer string, seq uint64, deliveries int, subject string, payload []byte, dead Dead, onDead func(context.Context, Dead) error) error {
 	letter := DeadLetter{
-		Cause: d.Cause, Stream: stream, Consumer: consumer, Subject: subject,
+		Cause: dead.Cause, Stream: stream, Consumer: consumer, Subject: subject,
 		Seq: seq, Deliveries: deliveries, At: time.Now().UTC(), Payload: payload,
 	}
 	id := fmt.Sprintf("dead/%s/%d/%d", stream, b.streamCreated(stream), seq)
@@ -46,13 +46,13 @@ func (b *Bus) bury(ctx context.Context, stream, consumer string, seq uint64, del
 	if err != nil {
 		return err
 	}
-	b.log.ErrorContext(ctx, "message was dead-lettered; see `shenscan dead list`", append(event.AboutOf(d.Msg).LogArgs(),
-		"message", id, "stream", stream, "consumer", consumer, "seq", seq, "subject", subject, "attempt", deliveries, "cause", d.Cause)...)
+	b.log.ErrorContext(ctx, "message was dead-lettered; see `shenscan dead list`", append(event.AboutOf(dead.Msg).LogArgs(),
+		"message", id, "stream", stream, "consumer", consumer, "seq", seq, "subject", subject, "attempt", deliveries, "cause", dead.Cause)...)
 	b.onBury(stream)
 	if onDead == nil {
 		return nil
 	}
-	return onDead(ctx, d)
+	return onDead(ctx, dead)
 }
 
 func (b *Bus) buryLetter(ctx context.Context, letter *DeadLetter, id string) error {
@@ -121,28 +121,28 @@ func (b *Bus) move(ctx context.Context, advisory []byte, onDead func(context.Con
 	if err := json.Unmarshal(advisory, &a); err != nil || a.Stream == "" {
 		return nil // not an advisory; nothing can be made of it
 	}
-	s, err := b.js.Stream(ctx, a.Stream)
+	stream, err := b.js.Stream(ctx, a.Stream)
 	if err != nil {
 		return fmt.Errorf("look at stream %s: %w", a.Stream, err)
 	}
-	raw, err := s.GetMsg(ctx, a.StreamSeq)
+	raw, err := stream.GetMsg(ctx, a.StreamSeq)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil // settled meanwhile
 	}
 	if err != nil {
 		return fmt.Errorf("read message %d of %s: %w", a.StreamSeq, a.Stream, err)
 	}
-	m, err := event.Decode(raw.Data)
+	message, err := event.Decode(raw.Data)
 	cause := fmt.Sprintf("delivered %d times and never settled: whoever took it died or hung", a.Deliveries)
 	if err != nil {
-		m, cause = nil, cause+" ("+err.Error()+")"
+		message, cause = nil, cause+" ("+err.Error()+")"
 	}
-	d := Dead{Msg: m, Stream: a.Stream, Cause: cause}
+	d := Dead{Msg: message, Stream: a.Stream, Cause: cause}
 	if err := b.bury(ctx, a.Stream, a.Consumer, a.StreamSeq, a.Deliveries, raw.Subject, raw.Data, d, onDead); err != nil {
 		return err
 	}
 	if a.Stream == StreamWork || a.Stream == StreamPages {
-		if err := s.DeleteMsg(ctx, a.StreamSeq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		if err := stream.DeleteMsg(ctx, a.StreamSeq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 			return fmt.Errorf("delete message %d of %s: %w", a.StreamSeq, a.Stream, err)
 		}
 	}
@@ -153,23 +153,23 @@ func (b *Bus) move(ctx context.Context, advisory []byte, onDead func(context.Con
 // sinks which cannot read it go on behind it. The letter keeps it for a sink that
 // can.
 func (b *Bus) SetAside(ctx context.Context, seq uint64, onDead func(context.Context, Dead) error) error {
-	s, err := b.js.Stream(ctx, StreamResults)
+	stream, err := b.js.Stream(ctx, StreamResults)
 	if err != nil {
 		return fmt.Errorf("look at stream %s: %w", StreamResults, err)
 	}
-	raw, err := s.GetMsg(ctx, seq)
+	raw, err := stream.GetMsg(ctx, seq)
 	if err != nil {
 		return fmt.Errorf("read message %d of %s: %w", seq, StreamResults, err)
 	}
 	m, err := event.Decode(raw.Data)
-	d := Dead{Msg: m, Stream: StreamResults, Cause: "set aside by an operator"}
+	dead := Dead{Msg: m, Stream: StreamResults, Cause: "set aside by an operator"}
 	if err != nil {
-		d.Msg, d.Cause = nil, d.Cause+": "+err.Error()
+		dead.Msg, dead.Cause = nil, dead.Cause+": "+err.Error()
 	}
-	if err := b.bury(ctx, StreamResults, "operator", seq, 1, raw.Subject, raw.Data, d, onDead); err != nil {
+	if err := b.bury(ctx, StreamResults, "operator", seq, 1, raw.Subject, raw.Data, dead, onDead); err != nil {
 		return err
 	}
-	if err := s.DeleteMsg(ctx, seq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+	if err := stream.DeleteMsg(ctx, seq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 		return fmt.Errorf("delete message %d of %s: %w", seq, StreamResults, err)
 	}
 	return nil
@@ -177,13 +177,13 @@ func (b *Bus) SetAside(ctx context.Context, seq uint64, onDead func(context.Cont
 
 // DeadLetters lists at most limit dead letters after an id, oldest first.
 func (b *Bus) DeadLetters(ctx context.Context, after uint64, limit int) ([]StoredDeadLetter, error) {
-	s, err := b.js.Stream(ctx, StreamDead)
+	stream, err := b.js.Stream(ctx, StreamDead)
 	if err != nil {
 		return nil, fmt.Errorf("look at stream %s: %w", StreamDead, err)
 	}
 	var out []StoredDeadLetter
-	for seq := max(s.CachedInfo().State.FirstSeq, after+1); len(out) < limit; seq++ {
-		raw, err := s.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(event.SubjectDead+".>")) // the next one that is there
+	for seq := max(stream.CachedInfo().State.FirstSeq, after+1); len(out) < limit; seq++ {
+		raw, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(event.SubjectDead+".>")) // the next one that is there
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			break
 		}
@@ -191,11 +191,11 @@ func (b *Bus) DeadLetters(ctx context.Context, after uint64, limit int) ([]Store
 			return nil, fmt.Errorf("read dead letters from %d on: %w", seq, err)
 		}
 		seq = raw.Sequence
-		d := StoredDeadLetter{ID: seq}
-		if err := json.Unmarshal(raw.Data, &d.DeadLetter); err != nil {
-			d.Cause = "unreadable dead letter: " + err.Error()
+		storedDeadLetter := StoredDeadLetter{ID: seq}
+		if err := json.Unmarshal(raw.Data, &storedDeadLetter.DeadLetter); err != nil {
+			storedDeadLetter.Cause = "unreadable dead letter: " + err.Error()
 		}
-		out = append(out, d)
+		out = append(out, storedDeadLetter)
 	}
 	return out, nil
 }
@@ -203,7 +203,7 @@ func (b *Bus) DeadLetters(ctx context.Context, after uint64, limit int) ([]Store
 // RetryDead puts a dead letter's message back on its subject and drops the
 // letter.
 func (b *Bus) RetryDead(ctx context.Context, id uint64) error {
-	s, letter, err := b.deadLetter(ctx, id)
+	stream, letter, err := b.deadLetter(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -217,24 +217,24 @@ func (b *Bus) RetryDead(ctx context.Context, id uint64) error {
 	if err := b.publish(ctx, msg, "retry/"+strconv.FormatUint(id, 10)+"/"+strconv.FormatInt(b.streamCreated(StreamDead), 36)); err != nil {
 		return err
 	}
-	return s.DeleteMsg(ctx, id)
+	return stream.DeleteMsg(ctx, id)
 }
 
 // DropDead deletes a dead letter.
 func (b *Bus) DropDead(ctx context.Context, id uint64) error {
-	s, _, err := b.deadLetter(ctx, id)
+	stream, _, err := b.deadLetter(ctx, id)
 	if err != nil {
 		return err
 	}
-	return s.DeleteMsg(ctx, id)
+	return stream.DeleteMsg(ctx, id)
 }
 
 func (b *Bus) deadLetter(ctx context.Context, id uint64) (jetstream.Stream, *DeadLetter, error) {
-	s, err := b.js.Stream(ctx, StreamDead)
+	stream, err := b.js.Stream(ctx, StreamDead)
 	if err != nil {
 		return nil, nil, fmt.Errorf("look at stream %s: %w", StreamDead, err)
 	}
-	raw, err := s.GetMsg(ctx, id)
+	raw, err := stream.GetMsg(ctx, id)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read dead letter %d: %w", id, err)
 	}
@@ -242,7 +242,7 @@ func (b *Bus) deadLetter(ctx context.Context, id uint64) (jetstream.Stream, *Dea
 	if err := json.Unmarshal(raw.Data, &letter); err != nil {
 		return nil, nil, fmt.Errorf("decode dead letter %d: %w", id, err)
 	}
-	return s, &letter, nil
+	return stream, &letter, nil
 }
 
 // DeadCount is the number of dead letters held.

@@ -64,9 +64,9 @@ func (d *denials) watch(ctx context.Context, subject string) (context.Context, f
 // ask calls f, which asks the server on subject, again where no answer comes: a
 // cluster that is asked for the same stream by several processes at once
 // answers only some of them. A user that may not ask gets errDenied at once.
-func ask[T any](ctx context.Context, b *Bus, subject string, f func(context.Context) (T, error)) (T, error) {
+func ask[T any](ctx context.Context, conn *Bus, subject string, f func(context.Context) (T, error)) (T, error) {
 	for {
-		watched, unwatch := b.denials.watch(ctx, subject)
+		watched, unwatch := conn.denials.watch(ctx, subject)
 		attempt, cancel := context.WithTimeout(watched, 2*time.Second+rand.N(2*time.Second))
 		got, err := f(attempt)
 		denied := err != nil && errors.Is(context.Cause(watched), errDenied)
@@ -78,7 +78,7 @@ func ask[T any](ctx context.Context, b *Bus, subject string, f func(context.Cont
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 			return got, err
 		}
-		b.log.InfoContext(ctx, "no answer yet, asking again", "subject", subject)
+		conn.log.InfoContext(ctx, "no answer yet, asking again", "subject", subject)
 	}
 }
 
@@ -100,19 +100,19 @@ func (b *Bus) declare(ctx context.Context) error {
 }
 
 func (b *Bus) declareOne(ctx context.Context, want jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
-	s, err := ask(ctx, b, "$JS.API.STREAM.INFO."+want.Name, func(ctx context.Context) (jetstream.Stream, error) {
+	stream, err := ask(ctx, b, "$JS.API.STREAM.INFO."+want.Name, func(ctx context.Context) (jetstream.Stream, error) {
 		return b.js.Stream(ctx, want.Name)
 	})
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if s, err = b.create(ctx, want); err != nil {
+		if stream, err = b.create(ctx, want); err != nil {
 			return nil, err
 		}
-		return s.CachedInfo(), nil
+		return stream.CachedInfo(), nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look for stream %s: %w; JetStream must be enabled and this user allowed to ask for it", want.Name, err)
 	}
-	info := s.CachedInfo()
+	info := stream.CachedInfo()
 	diffs := differences(info, &want)
 	if len(diffs) == 0 {
 		return info, nil
@@ -126,12 +126,12 @@ func (b *Bus) declareOne(ctx context.Context, want jetstream.StreamConfig) (*jet
 // create makes a stream that is not there. Where this user may not, it waits
 // for somebody who may.
 func (b *Bus) create(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
-	s, err := ask(ctx, b, "$JS.API.STREAM.CREATE."+want.Name, func(ctx context.Context) (jetstream.Stream, error) {
+	stream, err := ask(ctx, b, "$JS.API.STREAM.CREATE."+want.Name, func(ctx context.Context) (jetstream.Stream, error) {
 		return b.js.CreateStream(ctx, want)
 	})
 	switch {
 	case err == nil:
-		return s, nil
+		return stream, nil
 	case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
 		return b.js.Stream(ctx, want.Name) // somebody else did at the same time
 	case !errors.Is(err, errDenied):
@@ -187,7 +187,7 @@ func (b *Bus) change(ctx context.Context, info *jetstream.StreamInfo, want *jets
 		return nil, err
 	}
 	cfg := overlay(info.Config, want)
-	s, err := ask(ctx, b, "$JS.API.STREAM.UPDATE."+want.Name, func(ctx context.Context) (jetstream.Stream, error) {
+	stream, err := ask(ctx, b, "$JS.API.STREAM.UPDATE."+want.Name, func(ctx context.Context) (jetstream.Stream, error) {
 		return b.js.UpdateStream(ctx, cfg)
 	})
 	switch {
@@ -198,7 +198,7 @@ func (b *Bus) change(ctx context.Context, info *jetstream.StreamInfo, want *jets
 		return nil, fmt.Errorf("change stream %s (%s): %w; nothing was changed: %s", want.Name, describe(diffs), err, mendByHand(want.Name))
 	}
 	b.log.InfoContext(ctx, "stream was changed", "stream", want.Name, "differences", describe(diffs))
-	return s.CachedInfo(), nil
+	return stream.CachedInfo(), nil
 }
 
 // overlay is have with what shenscan declares.

@@ -60,16 +60,16 @@ type guardKeys struct {
 	seed                  string // of the operator
 }
 
-func newGuardKeys() (k guardKeys, err error) {
-	if k.own, k.ownName, err = newUser(); err != nil {
-		return k, err
+func newGuardKeys() (guardKeys guardKeys, err error) {
+	if guardKeys.own, guardKeys.ownName, err = newUser(); err != nil {
+		return guardKeys, err
 	}
-	if k.operator, k.operatorName, err = newUser(); err != nil {
-		return k, err
+	if guardKeys.operator, guardKeys.operatorName, err = newUser(); err != nil {
+		return guardKeys, err
 	}
-	seed, err := k.operator.Seed()
-	k.seed = string(seed)
-	return k, err
+	seed, err := guardKeys.operator.Seed()
+	guardKeys.seed = string(seed)
+	return guardKeys, err
 }
 
 func newUser() (nkeys.KeyPair, string, error) {
@@ -82,14 +82,14 @@ func newUser() (nkeys.KeyPair, string, error) {
 }
 
 // guard gives the embedded server its users.
-func (b *Bus) guard(o *server.Options) {
+func (b *Bus) guard(options *server.Options) {
 	if b.o.Guard == GuardNone {
 		return
 	}
-	o.Nkeys = []*server.NkeyUser{{Nkey: b.keys.ownName}, {Nkey: b.keys.operatorName, Permissions: operatorMay()}}
+	options.Nkeys = []*server.NkeyUser{{Nkey: b.keys.ownName}, {Nkey: b.keys.operatorName, Permissions: operatorMay()}}
 	if b.o.Guard == GuardOperator {
-		o.Users = []*server.User{{Username: InboxOperator, Password: b.keys.seed, Permissions: operatorMay()}}
-		o.NoAuthUser = InboxOperator
+		options.Users = []*server.User{{Username: InboxOperator, Password: b.keys.seed, Permissions: operatorMay()}}
+		options.NoAuthUser = InboxOperator
 	}
 }
 

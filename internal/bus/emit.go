@@ -44,16 +44,16 @@ type position struct {
 
 func (p position) String() string { return fmt.Sprintf("%d.%d.%d", p.stream, p.seq, p.index) }
 
-// notAfter reports whether p comes no later than q. A younger stream is later
+// notAfter reports whether p comes no later than position. A younger stream is later
 // than any place in an older one.
-func (p position) notAfter(q position) bool {
-	if p.stream != q.stream {
-		return p.stream < q.stream
+func (p position) notAfter(position position) bool {
+	if p.stream != position.stream {
+		return p.stream < position.stream
 	}
-	if p.seq != q.seq {
-		return p.seq < q.seq
+	if p.seq != position.seq {
+		return p.seq < position.seq
 	}
-	return p.index <= q.index
+	return p.index <= position.index
 }
 
 func parsePosition(s string) position {
@@ -125,11 +125,11 @@ func (e *Emitter) once(ctx context.Context, subject string, try func(context.Con
 	defer cancel()
 	last, ok := e.last[subject]
 	if !ok {
-		s, err := e.b.js.Stream(ctx, StreamEvents)
+		stream, err := e.b.js.Stream(ctx, StreamEvents)
 		if err != nil {
 			return err
 		}
-		raw, err := s.GetLastMsgForSubject(ctx, subject)
+		raw, err := stream.GetLastMsgForSubject(ctx, subject)
 		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 			return err
 		}

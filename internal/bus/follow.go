@@ -60,14 +60,14 @@ func (b *Bus) FollowResults(ctx context.Context, f Follow, from event.Position, 
 // still be the one that the position is in. Nobody can read them then: it is
 // for an embedded server whose one sink has stored them.
 func (b *Bus) DropResults(ctx context.Context, upTo event.Position) error {
-	s, err := b.js.Stream(ctx, StreamResults)
+	stream, err := b.js.Stream(ctx, StreamResults)
 	if err != nil {
 		return fmt.Errorf("drop results: %w", err)
 	}
-	if s.CachedInfo().Created.UnixNano() != upTo.Stream {
+	if stream.CachedInfo().Created.UnixNano() != upTo.Stream {
 		return fmt.Errorf("drop results: the stream was made anew since")
 	}
-	if err := s.Purge(ctx, jetstream.WithPurgeSequence(upTo.Seq+1)); err != nil {
+	if err := stream.Purge(ctx, jetstream.WithPurgeSequence(upTo.Seq+1)); err != nil {
 		return fmt.Errorf("drop results: %w", err)
 	}
 	return nil
@@ -76,8 +76,8 @@ func (b *Bus) DropResults(ctx context.Context, upTo event.Position) error {
 // follow reads with an ordered consumer of nats.go: it is made again from the
 // last message on where it is lost, where a delivery is, and where a reconnect
 // may have cost one. Whether the stream is still the same, it does not look.
-func (b *Bus) follow(ctx context.Context, name string, f Follow, from event.Position, handle func(context.Context, []event.Received) error) error {
-	created, start, err := b.startOf(ctx, f, from)
+func (b *Bus) follow(ctx context.Context, name string, following Follow, from event.Position, handle func(context.Context, []event.Received) error) error {
+	created, start, err := b.startOf(ctx, following, from)
 	if err != nil {
 		return err
 	}
@@ -90,13 +90,13 @@ func (b *Bus) follow(ctx context.Context, name string, f Follow, from event.Posi
 	if err != nil {
 		return fmt.Errorf("create consumer %s on %s: %w", name, StreamResults, err)
 	}
-	iter, err := cons.Messages(jetstream.PullMaxMessages(f.MaxBatch), jetstream.PullExpiry(pullWait), jetstream.PullHeartbeat(pullWait/2))
+	iter, err := cons.Messages(jetstream.PullMaxMessages(following.MaxBatch), jetstream.PullExpiry(pullWait), jetstream.PullHeartbeat(pullWait/2))
 	if err != nil {
 		return fmt.Errorf("pull results: %w", err)
 	}
 	stop := context.AfterFunc(ctx, iter.Stop)
 	defer stop()
-	msgs := make(chan jetstream.Msg, f.MaxBatch)
+	msgs := make(chan jetstream.Msg, following.MaxBatch)
 	pumped := make(chan error, 1)
 	go func() {
 		defer close(msgs)
@@ -110,7 +110,7 @@ func (b *Bus) follow(ctx context.Context, name string, f Follow, from event.Posi
 	b.isUp(ctx, name)
 	reader := &resultsReader{bus: b, name: name, created: created, handle: handle}
 	for {
-		batch, open := gather(msgs, f)
+		batch, open := gather(msgs, following)
 		if len(batch) > 0 {
 			if err := reader.apply(ctx, batch); err != nil {
 				return err
@@ -127,22 +127,22 @@ func (b *Bus) follow(ctx context.Context, name string, f Follow, from event.Posi
 const consumerMark = "--"
 
 // startOf finds out which stream there is and where in it a store goes on.
-func (b *Bus) startOf(ctx context.Context, f Follow, from event.Position) (created int64, start uint64, err error) {
-	s, err := b.js.Stream(ctx, StreamResults)
+func (b *Bus) startOf(ctx context.Context, follow Follow, from event.Position) (created int64, start uint64, err error) {
+	stream, err := b.js.Stream(ctx, StreamResults)
 	if err != nil {
 		return 0, 0, fmt.Errorf("look at stream %s: %w", StreamResults, err)
 	}
-	info := s.CachedInfo()
+	info := stream.CachedInfo()
 	created, start = info.Created.UnixNano(), 1
-	if from.Stream != 0 && from.Stream != created && f.Replaced != nil {
-		f.Replaced(ctx)
+	if from.Stream != 0 && from.Stream != created && follow.Replaced != nil {
+		follow.Replaced(ctx)
 	}
 	if from.Stream == created && from.Seq <= info.State.LastSeq {
 		start = from.Seq + 1
 	}
 	if start < info.State.FirstSeq {
-		if f.Gap != nil && from.Seq > 0 {
-			f.Gap(info.State.FirstSeq - start)
+		if follow.Gap != nil && from.Seq > 0 {
+			follow.Gap(info.State.FirstSeq - start)
 		}
 		start = info.State.FirstSeq
 	}
@@ -152,11 +152,11 @@ func (b *Bus) startOf(ctx context.Context, f Follow, from event.Position) (creat
 // stillThere makes sure that the results stream is the one that was made at
 // created.
 func (b *Bus) stillThere(ctx context.Context, created int64) error {
-	s, err := b.js.Stream(ctx, StreamResults)
+	stream, err := b.js.Stream(ctx, StreamResults)
 	if err != nil {
 		return fmt.Errorf("look at stream %s: %w", StreamResults, err)
 	}
-	if s.CachedInfo().Created.UnixNano() != created {
+	if stream.CachedInfo().Created.UnixNano() != created {
 		return errStreamReplaced
 	}
 	return nil
@@ -206,16 +206,16 @@ func (b *Bus) pump(ctx context.Context, iter jetstream.MessagesContext, created 
 }
 
 // gather waits for a first message, then for more until the batch is full or
-// f.Linger has passed.
-func gather(msgs <-chan jetstream.Msg, f Follow) (batch []jetstream.Msg, open bool) {
+// follow.Linger has passed.
+func gather(msgs <-chan jetstream.Msg, follow Follow) (batch []jetstream.Msg, open bool) {
 	first, open := <-msgs
 	if !open {
 		return nil, false
 	}
 	batch = append(batch, first)
-	timer := time.NewTimer(f.Linger)
+	timer := time.NewTimer(follow.Linger)
 	defer timer.Stop()
-	for len(batch) < f.MaxBatch {
+	for len(batch) < follow.MaxBatch {
 		select {
 		case msg, open := <-msgs:
 			if !open {
@@ -239,7 +239,7 @@ type resultsReader struct {
 }
 
 func (r *resultsReader) apply(ctx context.Context, batch []jetstream.Msg) error {
-	b := r.bus
+	conn := r.bus
 	received := make([]event.Received, 0, len(batch))
 	var spans fold
 	defer func() { spans.end(errFollowEnded) }() // of what was read before the batch was given up
@@ -251,29 +251,29 @@ func (r *resultsReader) apply(ctx context.Context, batch []jetstream.Msg) error 
 		// A consumer goes with its stream. One that is new may have been made on
 		// a new stream, whose messages are no continuation of the old one's.
 		if meta.Consumer != r.consumer {
-			if err := b.stillThere(ctx, r.created); err != nil {
+			if err := conn.stillThere(ctx, r.created); err != nil {
 				return err
 			}
 			if r.consumer != "" {
-				b.log.InfoContext(ctx, "results are read on as another consumer: the server of the one before had ended or did not answer", "consumer", r.name)
+				conn.log.InfoContext(ctx, "results are read on as another consumer: the server of the one before had ended or did not answer", "consumer", r.name)
 			}
 			r.consumer = meta.Consumer
 		}
-		m, err := event.Decode(msg.Data())
+		message, err := event.Decode(msg.Data())
 		if errors.Is(err, event.ErrNewer) {
 			return fmt.Errorf("results message %d: %w; upgrade this sink, or set the message aside: shenscan dead aside %d", meta.Sequence.Stream, err, meta.Sequence.Stream)
 		}
 		if err != nil {
 			d := Dead{Stream: StreamResults, Cause: err.Error()}
-			if err := b.bury(ctx, StreamResults, r.name, meta.Sequence.Stream, int(meta.NumDelivered), msg.Subject(), msg.Data(), d, nil); err != nil {
+			if err := conn.bury(ctx, StreamResults, r.name, meta.Sequence.Stream, int(meta.NumDelivered), msg.Subject(), msg.Data(), d, nil); err != nil {
 				return err
 			}
 			continue
 		}
-		spans.add(ctx, b, msg, m)
+		spans.add(ctx, conn, msg, message)
 		received = append(received, event.Received{
 			Position: event.Position{Stream: r.created, Seq: meta.Sequence.Stream},
-			Stored:   meta.Timestamp.UnixNano(), Msg: m,
+			Stored:   meta.Timestamp.UnixNano(), Msg: message,
 		})
 	}
 	if len(received) == 0 {

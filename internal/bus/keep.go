@@ -12,18 +12,18 @@ import (
 // patience is how long to wait between tries: from first to most, half as much
 // again each time, none alike, without an end.
 func patience(first, most time.Duration) *backoff.ExponentialBackOff {
-	p := backoff.NewExponentialBackOff()
-	p.InitialInterval, p.MaxInterval = first, most
-	p.Reset()
-	return p
+	exponentialBackOff := backoff.NewExponentialBackOff()
+	exponentialBackOff.InitialInterval, exponentialBackOff.MaxInterval = first, most
+	exponentialBackOff.Reset()
+	return exponentialBackOff
 }
 
 // pause waits, and reports false where ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
+func pause(ctx context.Context, duration time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(d):
+	case <-time.After(duration):
 		return true
 	}
 }

@@ -130,14 +130,14 @@ func (b *Bus) changeBucket(ctx context.Context, kv jetstream.KeyValue, cfg jetst
 
 // Get returns the value and revision of key, or ErrNotFound.
 func (k *KV) Get(ctx context.Context, key string) ([]byte, uint64, error) {
-	e, err := k.kv.Get(ctx, key)
+	keyValueEntry, err := k.kv.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return nil, 0, ErrNotFound
 	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("read %s from %s: %w", key, k.kv.Bucket(), err)
 	}
-	return e.Value(), e.Revision(), nil
+	return keyValueEntry.Value(), keyValueEntry.Revision(), nil
 }
 
 // Update writes key if its revision is still revision (0: it does not exist);
@@ -245,25 +245,25 @@ func (k *KV) lastOf(ctx context.Context, subject string, keys []string) (map[str
 	}
 	out := make(map[string]Entry, len(keys))
 	for {
-		m, err := sub.NextMsgWithContext(ctx)
+		message, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
 			return nil, err
 		}
-		switch status := m.Header.Get("Status"); status {
+		switch status := message.Header.Get("Status"); status {
 		case "": // an entry
 		case "204", "404": // that was all; there is nothing
 			return out, nil
 		default:
-			return nil, fmt.Errorf("the server answered %s %s", status, m.Header.Get("Description"))
+			return nil, fmt.Errorf("the server answered %s %s", status, message.Header.Get("Description"))
 		}
-		e := Entry{Value: m.Data}
-		if e.Revision, err = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64); err != nil {
+		entry := Entry{Value: message.Data}
+		if entry.Revision, err = strconv.ParseUint(message.Header.Get(jetstream.SequenceHeader), 10, 64); err != nil {
 			return nil, fmt.Errorf("an answer without a revision: %w", err)
 		}
-		if m.Header.Get("KV-Operation") != "" { // deleted or purged
-			e.Value = nil
+		if message.Header.Get("KV-Operation") != "" { // deleted or purged
+			entry.Value = nil
 		}
-		out[strings.TrimPrefix(m.Header.Get(jetstream.SubjectHeader), k.subject(""))] = e
+		out[strings.TrimPrefix(message.Header.Get(jetstream.SubjectHeader), k.subject(""))] = entry
 	}
 }
 
@@ -289,29 +289,29 @@ func (k *KV) writeAll(ctx context.Context, writes []Write) ([]bool, error) {
 		return nil, err
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	for i, w := range writes {
-		m := &nats.Msg{Subject: k.subject(w.Key), Reply: inbox + strconv.Itoa(i), Data: w.Value}
-		if !w.Always {
-			m.Header = nats.Header{jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(w.Revision, 10)}}
+	for i, write := range writes {
+		message := &nats.Msg{Subject: k.subject(write.Key), Reply: inbox + strconv.Itoa(i), Data: write.Value}
+		if !write.Always {
+			message.Header = nats.Header{jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(write.Revision, 10)}}
 		}
-		if err := k.bus.nc.PublishMsg(m); err != nil {
+		if err := k.bus.nc.PublishMsg(message); err != nil {
 			return nil, err
 		}
 	}
 	made := make([]bool, len(writes))
 	for range writes {
-		m, err := sub.NextMsgWithContext(ctx)
+		message, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
 			return nil, err
 		}
-		i, err := strconv.Atoi(strings.TrimPrefix(m.Subject, inbox))
+		i, err := strconv.Atoi(strings.TrimPrefix(message.Subject, inbox))
 		if err != nil || i < 0 || i >= len(writes) {
-			return nil, fmt.Errorf("an answer on %s", m.Subject)
+			return nil, fmt.Errorf("an answer on %s", message.Subject)
 		}
 		var ack struct {
 			Error *jetstream.APIError `json:"error"`
 		}
-		if err := json.Unmarshal(m.Data, &ack); err != nil {
+		if err := json.Unmarshal(message.Data, &ack); err != nil {
 			return nil, fmt.Errorf("no acknowledgement: %w", err)
 		}
 		if ack.Error == nil {

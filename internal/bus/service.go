@@ -54,20 +54,20 @@ func (b *Bus) Serve(ctx context.Context, name, description, version string, limi
 	slots := make(chan struct{}, limit)
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	for _, e := range endpoints {
-		handler := micro.HandlerFunc(func(r micro.Request) {
+	for _, endpoint := range endpoints {
+		handler := micro.HandlerFunc(func(request micro.Request) {
 			slots <- struct{}{}
 			handled := running.start(func() {
 				defer func() { <-slots }()
-				b.answer(work, e, r)
+				b.answer(work, endpoint, request)
 			})
 			if !handled {
 				<-slots
-				b.respond(work, r, nil, &ServiceError{Code: "503", Text: "this process is stopping; ask again"})
+				b.respond(work, request, nil, &ServiceError{Code: "503", Text: "this process is stopping; ask again"})
 			}
 		})
-		if err := svc.AddEndpoint(e.Name, handler, micro.WithEndpointSubject(e.Subject)); err != nil {
-			return errors.Join(fmt.Errorf("add endpoint %s: %w", e.Subject, err), svc.Stop())
+		if err := svc.AddEndpoint(endpoint.Name, handler, micro.WithEndpointSubject(endpoint.Subject)); err != nil {
+			return errors.Join(fmt.Errorf("add endpoint %s: %w", endpoint.Subject, err), svc.Stop())
 		}
 	}
 	<-ctx.Done()
@@ -108,24 +108,24 @@ func (h *handlers) stop() {
 	h.running.Wait()
 }
 
-func (b *Bus) answer(ctx context.Context, e Endpoint, r micro.Request) {
-	ctx, span := b.traceRequest(ctx, e.Subject, r)
-	reply, err := e.Handle(ctx, Request{Data: r.Data(), Caller: callerOf(r.Reply()), Reply: r.Reply() != ""})
+func (b *Bus) answer(ctx context.Context, e Endpoint, request micro.Request) {
+	ctx, span := b.traceRequest(ctx, e.Subject, request)
+	reply, err := e.Handle(ctx, Request{Data: request.Data(), Caller: callerOf(request.Reply()), Reply: request.Reply() != ""})
 	span.End(err)
-	b.respond(ctx, r, reply, err)
+	b.respond(ctx, request, reply, err)
 }
 
-func (b *Bus) respond(ctx context.Context, r micro.Request, reply any, err error) {
-	if r.Reply() == "" {
+func (b *Bus) respond(ctx context.Context, request micro.Request, reply any, err error) {
+	if request.Reply() == "" {
 		if err != nil {
-			b.log.WarnContext(ctx, "request without a reply subject was refused", "subject", r.Subject(), "err", err)
+			b.log.WarnContext(ctx, "request without a reply subject was refused", "subject", request.Subject(), "err", err)
 		}
 		return
 	}
 	// The service's own Error and Respond note what they did in the request,
 	// which the service reads when its handler returns: before this, since
 	// requests are answered side by side.
-	msg := nats.NewMsg(r.Reply())
+	msg := nats.NewMsg(request.Reply())
 	if err != nil {
 		code := "500"
 		if se, ok := errors.AsType[*ServiceError](err); ok {
@@ -137,12 +137,12 @@ func (b *Bus) respond(ctx context.Context, r micro.Request, reply any, err error
 	}
 	body, err := json.Marshal(reply)
 	if err == nil {
-		err = b.reply(r.Reply(), msg, body)
+		err = b.reply(request.Reply(), msg, body)
 	}
 	if err == nil {
 		return
 	}
-	b.log.WarnContext(ctx, "answer was not sent", "subject", r.Subject(), "err", err)
+	b.log.WarnContext(ctx, "answer was not sent", "subject", request.Subject(), "err", err)
 	if errors.Is(err, errNoInbox) {
 		return
 	}
@@ -151,12 +151,12 @@ func (b *Bus) respond(ctx context.Context, r micro.Request, reply any, err error
 	if errors.Is(err, nats.ErrMaxPayload) {
 		why = &ServiceError{Code: CodeTooLarge, Text: fmt.Sprintf("the answer has %d bytes and NATS takes %d: ask for less at a time, or ask the API over HTTP", len(body), b.nc.MaxPayload())}
 	}
-	failed := nats.NewMsg(r.Reply())
+	failed := nats.NewMsg(request.Reply())
 	failed.Header.Set(micro.ErrorCodeHeader, why.Code)
 	failed.Header.Set(micro.ErrorHeader, why.Text)
 	if text, err := json.Marshal(map[string]string{"error": why.Text}); err == nil {
-		if err := b.reply(r.Reply(), failed, text); err != nil {
-			b.log.WarnContext(ctx, "answer was not sent", "subject", r.Subject(), "err", err)
+		if err := b.reply(request.Reply(), failed, text); err != nil {
+			b.log.WarnContext(ctx, "answer was not sent", "subject", request.Subject(), "err", err)
 		}
 	}
 }
@@ -263,11 +263,11 @@ func TickSubject(name string) string { return subjectTick + event.Token(name) }
 // OtherSchedules lists the schedules that the server fires beside those of the
 // names, as they are spelled in subjects.
 func (b *Bus) OtherSchedules(ctx context.Context, names []string) ([]string, error) {
-	s, err := b.js.Stream(ctx, StreamSchedules)
+	stream, err := b.js.Stream(ctx, StreamSchedules)
 	if err != nil {
 		return nil, fmt.Errorf("list schedules: %w", err)
 	}
-	info, err := s.Info(ctx, jetstream.WithSubjectFilter(subjectSchedule+"*"))
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subjectSchedule+"*"))
 	if err != nil {
 		return nil, fmt.Errorf("list schedules: %w", err)
 	}
@@ -285,10 +285,10 @@ func (b *Bus) OtherSchedules(ctx context.Context, names []string) ([]string, err
 // EndSchedule ends a schedule of OtherSchedules, and its tick that nobody took
 // yet.
 func (b *Bus) EndSchedule(ctx context.Context, token string) error {
-	s, err := b.js.Stream(ctx, StreamSchedules)
+	stream, err := b.js.Stream(ctx, StreamSchedules)
 	for _, subject := range []string{subjectSchedule + token, subjectTick + token} {
 		if err == nil {
-			err = s.Purge(ctx, jetstream.WithPurgeSubject(subject))
+			err = stream.Purge(ctx, jetstream.WithPurgeSubject(subject))
 		}
 	}
 	if err != nil {

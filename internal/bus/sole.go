@@ -63,11 +63,11 @@ func (b *Bus) others(subject, who string) (first string) {
 		return ""
 	}
 	for deadline := time.Now().Add(soleListen); ; {
-		m, err := answers.NextMsg(time.Until(deadline))
+		message, err := answers.NextMsg(time.Until(deadline))
 		if err != nil {
 			return first
 		}
-		if said := string(m.Data); said != who && said != "" && (first == "" || said < first) {
+		if said := string(message.Data); said != who && said != "" && (first == "" || said < first) {
 			first = said
 		}
 	}

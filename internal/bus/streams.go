@@ -119,11 +119,11 @@ type StreamState struct {
 
 // State asks the server for the state of a stream.
 func (b *Bus) State(ctx context.Context, name string) (StreamState, error) {
-	s, err := b.js.Stream(ctx, name)
+	stream, err := b.js.Stream(ctx, name)
 	if err != nil {
 		return StreamState{}, fmt.Errorf("look at stream %s: %w", name, err)
 	}
-	return stateOf(s.CachedInfo()), nil
+	return stateOf(stream.CachedInfo()), nil
 }
 
 func stateOf(info *jetstream.StreamInfo) StreamState {
@@ -143,11 +143,11 @@ func (b *Bus) Consumers(ctx context.Context) ([]ConsumerState, error) {
 	var out []ConsumerState
 	sinks := map[string]int{} // name -> place in out
 	for _, name := range []string{StreamWork, StreamPages, StreamResults} {
-		s, err := b.js.Stream(ctx, name)
+		stream, err := b.js.Stream(ctx, name)
 		if err != nil {
 			return nil, fmt.Errorf("look at stream %s: %w", name, err)
 		}
-		list := s.ListConsumers(ctx)
+		list := stream.ListConsumers(ctx)
 		for c := range list.Info() {
 			state := ConsumerState{name, c.Name, c.NumPending, uint64(max(c.NumAckPending, 0))}
 			if sink, _, ok := strings.Cut(c.Name, consumerMark); ok {

@@ -39,13 +39,13 @@ func (b *Bus) embedded() *server.Server {
 // again, until a restart: what it acknowledged is kept, and nothing is
 // acknowledged meanwhile. An external server is restarted by whoever runs it.
 func (b *Bus) tend(ctx context.Context) {
-	t := time.NewTicker(tendEvery)
-	defer t.Stop()
+	ticker := time.NewTicker(tendEvery)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-t.C:
+		case <-ticker.C:
 		}
 		health := b.embedded().Healthz(&server.HealthzOptions{})
 		if !b.unwell.Load() && !strings.Contains(health.Error, "write error") {
@@ -82,13 +82,13 @@ func (b *Bus) restart() {
 // room reports whether a few pages fit into the folder.
 func room(dir string) (err error) {
 	path := filepath.Join(dir, ".room")
-	f, err := os.Create(path)
+	file, err := os.Create(path)
 	if err != nil {
 		return fmt.Errorf("try for room: %w", err)
 	}
-	defer func() { err = errors.Join(err, f.Close(), os.Remove(path)) }()
-	if _, err := f.Write(make([]byte, 4<<20)); err != nil {
+	defer func() { err = errors.Join(err, file.Close(), os.Remove(path)) }()
+	if _, err := file.Write(make([]byte, 4<<20)); err != nil {
 		return fmt.Errorf("try for room: %w", err)
 	}
-	return f.Sync()
+	return file.Sync()
 }

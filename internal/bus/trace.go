@@ -14,25 +14,25 @@ import (
 // headerOf reads what a message says of its trace. Several values of one header
 // are nobody's; they are ignored like malformed ones.
 func headerOf(h map[string][]string) trace.Header {
-	var t trace.Header
+	var header trace.Header
 	if v := h[trace.ParentHeader]; len(v) == 1 {
-		t.Parent = v[0]
+		header.Parent = v[0]
 		if v := h[trace.StateHeader]; len(v) == 1 {
-			t.State = v[0]
+			header.State = v[0]
 		}
 	}
-	return t
+	return header
 }
 
 // setTrace names the trace of ctx in a message; without one it does nothing.
-func setTrace(ctx context.Context, h nats.Header) {
+func setTrace(ctx context.Context, header nats.Header) {
 	t := trace.Of(ctx)
 	if t.Parent == "" {
 		return
 	}
-	h.Set(trace.ParentHeader, t.Parent)
+	header.Set(trace.ParentHeader, t.Parent)
 	if t.State != "" {
-		h.Set(trace.StateHeader, t.State)
+		header.Set(trace.StateHeader, t.State)
 	}
 }
 
@@ -52,38 +52,38 @@ func attrs(m event.Message, operation, subject, id string) []trace.Attr {
 	return out
 }
 
-func (b *Bus) traceSend(ctx context.Context, m event.Message, subject, id string) (context.Context, trace.Span) {
+func (b *Bus) traceSend(ctx context.Context, message event.Message, subject, id string) (context.Context, trace.Span) {
 	if b.o.Tracer == nil {
 		return ctx, trace.Span{}
 	}
-	return b.o.Tracer.Begin(ctx, trace.Producer, "publish "+event.AboutOf(m).Type, attrs(m, "send", subject, id)...)
+	return b.o.Tracer.Begin(ctx, trace.Producer, "publish "+event.AboutOf(message).Type, attrs(message, "send", subject, id)...)
 }
 
 // traceWork begins the span of one delivery, below that of whoever published
 // it.
-func (b *Bus) traceWork(ctx context.Context, consumer string, msg jetstream.Msg, m event.Message, attempt int) (context.Context, trace.Span) {
-	h := headerOf(msg.Headers())
+func (b *Bus) traceWork(ctx context.Context, consumer string, msg jetstream.Msg, message event.Message, attempt int) (context.Context, trace.Span) {
+	header := headerOf(msg.Headers())
 	if b.o.Tracer == nil {
-		if h.Parent != "" { // of a process that traces: what follows stays in its trace
-			ctx, _ = b.o.Tracer.Receive(ctx, h, trace.Consumer, "")
+		if header.Parent != "" { // of a process that traces: what follows stays in its trace
+			ctx, _ = b.o.Tracer.Receive(ctx, header, trace.Consumer, "")
 		}
 		return ctx, trace.Span{}
 	}
-	what := event.AboutOf(m).Type
+	what := event.AboutOf(message).Type
 	if what == "" {
 		what = "unreadable message"
 	}
-	ctx, span := b.o.Tracer.Receive(ctx, h, trace.Consumer, "process "+what, attrs(m, "process", msg.Subject(), msg.Headers().Get(nats.MsgIdHdr))...)
+	ctx, span := b.o.Tracer.Receive(ctx, header, trace.Consumer, "process "+what, attrs(message, "process", msg.Subject(), msg.Headers().Get(nats.MsgIdHdr))...)
 	span.Set(trace.Str("messaging.consumer.group.name", consumer), trace.Int("shenscan.attempt", attempt))
 	return ctx, span
 }
 
 func (b *Bus) traceRequest(ctx context.Context, subject string, r micro.Request) (context.Context, trace.Span) {
-	h := headerOf(r.Headers())
-	if b.o.Tracer == nil && h.Parent == "" {
+	header := headerOf(r.Headers())
+	if b.o.Tracer == nil && header.Parent == "" {
 		return ctx, trace.Span{}
 	}
-	return b.o.Tracer.Receive(ctx, h, trace.Server, "answer "+subject,
+	return b.o.Tracer.Receive(ctx, header, trace.Server, "answer "+subject,
 		trace.Str("messaging.system", "nats"), trace.Str("messaging.destination.name", subject))
 }
 
@@ -95,12 +95,12 @@ type fold struct {
 }
 
 // add begins the span of one message of the batch.
-func (f *fold) add(ctx context.Context, b *Bus, msg jetstream.Msg, m event.Message) {
-	if b.o.Tracer == nil {
+func (f *fold) add(ctx context.Context, conn *Bus, msg jetstream.Msg, message event.Message) {
+	if conn.o.Tracer == nil {
 		return
 	}
-	_, span := b.o.Tracer.Receive(ctx, headerOf(msg.Headers()), trace.Consumer, "fold "+event.AboutOf(m).Type,
-		attrs(m, "process", msg.Subject(), msg.Headers().Get(nats.MsgIdHdr))...)
+	_, span := conn.o.Tracer.Receive(ctx, headerOf(msg.Headers()), trace.Consumer, "fold "+event.AboutOf(message).Type,
+		attrs(message, "process", msg.Subject(), msg.Headers().Get(nats.MsgIdHdr))...)
 	if span.Recording() {
 		f.each = append(f.each, span)
 	}

@@ -59,11 +59,11 @@ func (h *Health) Ready() error {
 func (b *Bus) Health() Health {
 	b.healthMu.Lock()
 	defer b.healthMu.Unlock()
-	h := b.health
-	h.Connected = b.Connected()
-	h.Quorum = h.Quorum && h.Connected
-	h.Streams = maps.Clone(h.Streams)
-	return h
+	health := b.health
+	health.Connected = b.Connected()
+	health.Quorum = health.Quorum && health.Connected
+	health.Streams = maps.Clone(health.Streams)
+	return health
 }
 
 // WhenMade calls f whenever the stream of that name is another one than before,
@@ -129,12 +129,12 @@ func (b *Bus) look(ctx context.Context, waitedFor map[string]bool) {
 		asking.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, lookTime)
 			defer cancel()
-			s, err := b.js.Stream(ctx, wanted[i].Name)
+			stream, err := b.js.Stream(ctx, wanted[i].Name)
 			if errors.Is(err, jetstream.ErrStreamNotFound) {
-				s, err = b.makeAgain(ctx, wanted[i])
+				stream, err = b.makeAgain(ctx, wanted[i])
 			}
 			if all[i].err = err; err == nil {
-				all[i].info = s.CachedInfo()
+				all[i].info = stream.CachedInfo()
 			}
 		})
 	}
@@ -142,33 +142,33 @@ func (b *Bus) look(ctx context.Context, waitedFor map[string]bool) {
 	if ctx.Err() != nil {
 		return
 	}
-	h := Health{Quorum: true, Streams: map[string]StreamState{}, at: time.Now()}
+	health := Health{Quorum: true, Streams: map[string]StreamState{}, at: time.Now()}
 	for i, s := range all {
 		name := wanted[i].Name
 		switch {
 		case s.err == nil && (s.info.Cluster == nil || s.info.Cluster.Leader != ""):
-			h.Streams[name] = stateOf(s.info)
+			health.Streams[name] = stateOf(s.info)
 			b.setCreated(name, s.info.Created.UnixNano())
 			delete(waitedFor, name)
 		case errors.Is(s.err, jetstream.ErrStreamNotFound) || errors.Is(s.err, errDenied):
-			h.Missing = append(h.Missing, name)
+			health.Missing = append(health.Missing, name)
 			if !waitedFor[name] {
 				waitedFor[name] = true
 				b.log.WarnContext(ctx, "stream is gone; this user may not make it again, waiting for a producer", "stream", name)
 			}
 		default:
-			h.Quorum = false
-			h.Silent = append(h.Silent, name)
+			health.Quorum = false
+			health.Silent = append(health.Silent, name)
 			b.log.DebugContext(ctx, "stream was not looked at", "stream", name, "err", s.err)
 		}
 	}
 	b.healthMu.Lock()
-	b.health = h
+	b.health = health
 	hooks := slices.Clone(b.whenMade)
 	b.healthMu.Unlock()
 	b.restore(ctx)
 	for _, hook := range hooks {
-		created := h.Streams[hook.stream].Created
+		created := health.Streams[hook.stream].Created
 		if created == 0 || created == hook.done {
 			continue
 		}
@@ -183,7 +183,7 @@ func (b *Bus) look(ctx context.Context, waitedFor map[string]bool) {
 // makeAgain makes a stream that is gone. What was in it is lost, and that is
 // said; what its scans lack, their sinks find out.
 func (b *Bus) makeAgain(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
-	s, err := ask(ctx, b, "$JS.API.STREAM.CREATE."+want.Name, func(ctx context.Context) (jetstream.Stream, error) {
+	stream, err := ask(ctx, b, "$JS.API.STREAM.CREATE."+want.Name, func(ctx context.Context) (jetstream.Stream, error) {
 		return b.js.CreateStream(ctx, want)
 	})
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody else did at the same time
@@ -192,7 +192,7 @@ func (b *Bus) makeAgain(ctx context.Context, want jetstream.StreamConfig) (jetst
 	if err == nil {
 		b.log.ErrorContext(ctx, "stream was gone and was made again; what it held is lost", "stream", want.Name)
 	}
-	return s, err
+	return stream, err
 }
 
 // streamCreated is when the stream was made, as last seen; 0 where it was not.

@@ -70,12 +70,12 @@ type Accounts struct {
 }
 
 // UnmarshalYAML reads both forms and refuses unknown names in them.
-func (a *Accounts) UnmarshalYAML(n *yaml.Node) error {
-	if n.Kind == yaml.SequenceNode {
-		return strict(n, &a.List)
+func (a *Accounts) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind == yaml.SequenceNode {
+		return strict(node, &a.List)
 	}
 	type object Accounts // has no UnmarshalYAML
-	return strict(n, (*object)(a))
+	return strict(node, (*object)(a))
 }
 
 // strict decodes n and refuses unknown names in it, which Node.Decode would
@@ -115,12 +115,12 @@ func Key(flag string) string { return strings.NewReplacer("-", "_", ".", "_").Re
 // flags of all commands: the one file serves all of them. It
 // reports every mistake, with its line.
 func Apply(set *pflag.FlagSet, names []string, path string, getenv func(string) (string, bool)) (*File, error) {
-	f := &File{}
+	file := &File{}
 	values := map[string][]string{}
 	var errs []error
 	if path != "" {
 		var err error
-		if f, values, err = read(path, names); err != nil {
+		if file, values, err = read(path, names); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -143,7 +143,7 @@ func Apply(set *pflag.FlagSet, names []string, path string, getenv func(string) 
 			notTyped(fl, "file "+path)
 		}
 	})
-	return f, errors.Join(errs...)
+	return file, errors.Join(errs...)
 }
 
 // fromElsewhere marks flags whose value the environment or the file gave.
@@ -215,31 +215,31 @@ func assign(set *pflag.FlagSet, fl *pflag.Flag, values []string) error {
 }
 
 func read(path string, names []string) (*File, map[string][]string, error) {
-	f, values := &File{}, map[string][]string{}
+	file, values := &File{}, map[string][]string{}
 	body, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return f, values, fmt.Errorf("configuration file %s does not exist; name another with --config", path)
+		return file, values, fmt.Errorf("configuration file %s does not exist; name another with --config", path)
 	}
 	if err != nil {
-		return f, values, fmt.Errorf("configuration file: %w", err)
+		return file, values, fmt.Errorf("configuration file: %w", err)
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(body, &doc); err != nil {
-		return f, values, fmt.Errorf("%s: %w", path, err)
+		return file, values, fmt.Errorf("%s: %w", path, err)
 	}
 	if len(doc.Content) == 0 {
-		return f, values, nil
+		return file, values, nil
 	}
 	root := doc.Content[0]
 	if root.Kind != yaml.MappingNode {
-		return f, values, fmt.Errorf("%s:%d: the file is not a list of `name: value` settings", path, root.Line)
+		return file, values, fmt.Errorf("%s:%d: the file is not a list of `name: value` settings", path, root.Line)
 	}
 	var errs []error
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
 		switch {
 		case structured[key.Value]:
-			if err := decodeStrict(f, key, value); err != nil {
+			if err := decodeStrict(file, key, value); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", path, err))
 			}
 		case !slices.Contains(names, key.Value):
@@ -252,7 +252,7 @@ func read(path string, names []string) (*File, map[string][]string, error) {
 			values[key.Value] = list
 		}
 	}
-	return f, values, errors.Join(errs...)
+	return file, values, errors.Join(errs...)
 }
 
 // nearestKey names the setting that was meant, where one is near.
@@ -264,29 +264,29 @@ func nearestKey(key string, names []string) string {
 }
 
 // decodeStrict decodes one structured key and refuses unknown names in it.
-func decodeStrict(f *File, key, value *yaml.Node) error {
+func decodeStrict(file *File, key, value *yaml.Node) error {
 	body, err := yaml.Marshal(&yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{key, value}})
 	if err != nil {
 		return fmt.Errorf("%s: %w", key.Value, err)
 	}
 	dec := yaml.NewDecoder(strings.NewReader(string(body)))
 	dec.KnownFields(true)
-	if err := dec.Decode(f); err != nil {
+	if err := dec.Decode(file); err != nil {
 		return fmt.Errorf("in %s (line %d): %w", key.Value, key.Line, err)
 	}
 	return nil
 }
 
-func scalars(n *yaml.Node) ([]string, error) {
-	switch n.Kind {
+func scalars(node *yaml.Node) ([]string, error) {
+	switch node.Kind {
 	case yaml.ScalarNode:
-		if n.Tag == "!!null" {
+		if node.Tag == "!!null" {
 			return nil, errors.New("has no value")
 		}
-		return []string{n.Value}, nil
+		return []string{node.Value}, nil
 	case yaml.SequenceNode:
 		out := []string{}
-		for _, c := range n.Content {
+		for _, c := range node.Content {
 			if c.Kind != yaml.ScalarNode {
 				return nil, errors.New("takes a list of plain values")
 			}

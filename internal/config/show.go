@@ -11,10 +11,10 @@ import (
 // secret stands where a value is nobody's business.
 const secret = "<secret>"
 
-// Show writes the settings of set and f as a configuration file in which a
+// Show writes the settings of set and file as a configuration file in which a
 // comment says where each comes from. Values that let somebody in are masked;
 // mask does so for the texts of flags.
-func Show(set *pflag.FlagSet, f *File, mask func(string) string) ([]byte, error) {
+func Show(set *pflag.FlagSet, file *File, mask func(string) string) ([]byte, error) {
 	root := &yaml.Node{Kind: yaml.MappingNode}
 	add := func(name string, value *yaml.Node, comment string) {
 		key := &yaml.Node{Kind: yaml.ScalarNode, Value: name}
@@ -50,10 +50,10 @@ func Show(set *pflag.FlagSet, f *File, mask func(string) string) ([]byte, error)
 		is   any
 		any  bool
 	}{
-		{"accounts", hidden(f.Accounts), len(f.Accounts.List)+len(f.Accounts.Exclude) > 0},
-		{"resource_directory", Directory{f.Directory.RoleName, hide(f.Directory.ExternalID)}, f.Directory != Directory{}},
-		{"schedules", f.Schedules, f.Schedules != nil},
-		{"plan_windows", f.PlanWindows, len(f.PlanWindows) > 0},
+		{"accounts", hidden(file.Accounts), len(file.Accounts.List)+len(file.Accounts.Exclude) > 0},
+		{"resource_directory", Directory{file.Directory.RoleName, hide(file.Directory.ExternalID)}, file.Directory != Directory{}},
+		{"schedules", file.Schedules, file.Schedules != nil},
+		{"plan_windows", file.PlanWindows, len(file.PlanWindows) > 0},
 	} {
 		if !part.any {
 			continue
@@ -81,12 +81,12 @@ func hide(s string) string {
 }
 
 // hidden are accounts without what their owners keep to themselves.
-func hidden(a Accounts) Accounts {
-	list := make([]Account, len(a.List))
-	for i, x := range a.List {
+func hidden(accounts Accounts) Accounts {
+	list := make([]Account, len(accounts.List))
+	for i, x := range accounts.List {
 		x.ExternalID = hide(x.ExternalID)
 		list[i] = x
 	}
-	a.List = list
-	return a
+	accounts.List = list
+	return accounts
 }

@@ -119,19 +119,19 @@ var ErrContract = errors.New("this is no contract that shenscan doctor --api-con
 
 // ParseContract reads a Contract and refuses questions that are not known.
 func ParseContract(b []byte) (*Contract, error) {
-	var c Contract
-	if err := json.Unmarshal(b, &c); err != nil {
+	var contract Contract
+	if err := json.Unmarshal(b, &contract); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrContract, err)
 	}
-	if len(c.Answers) == 0 {
+	if len(contract.Answers) == 0 {
 		return nil, fmt.Errorf("%w: it has no answers", ErrContract)
 	}
-	for _, a := range c.Answers {
+	for _, a := range contract.Answers {
 		if !slices.ContainsFunc(ContractQuestions(), func(q ContractQuestion) bool { return q.ID == a.Question }) {
 			return nil, fmt.Errorf("%w: no question is called %q", ErrContract, a.Question)
 		}
 	}
-	return &c, nil
+	return &contract, nil
 }
 
 // Answer is what the contract says of a question, "" where it is not settled.

@@ -143,14 +143,14 @@ type InstanceType struct {
 
 // Facts are those of the type that rules look at.
 func (t *InstanceType) Facts() rules.TypeFacts {
-	f := rules.TypeFacts{Type: t.ID, Family: t.Family, NVMe: strings.ToLower(t.NVMe), BootModes: t.BootModes}
+	typeFacts := rules.TypeFacts{Type: t.ID, Family: t.Family, NVMe: strings.ToLower(t.NVMe), BootModes: t.BootModes}
 	switch strings.ToUpper(t.Arch) {
 	case "X86":
-		f.Arch = "x86_64"
+		typeFacts.Arch = "x86_64"
 	case "ARM":
-		f.Arch = "arm64"
+		typeFacts.Arch = "arm64"
 	}
-	return f
+	return typeFacts
 }
 
 // TypeFacts are the facts of the types.

@@ -26,13 +26,13 @@ const MaxPayload = 900 << 10
 // Encode returns the wire form of m. The slice is the caller's.
 func Encode(m Message) ([]byte, error) { return Append(nil, m) }
 
-// Append appends the wire form of m to b, so that a caller may use the same
+// Append appends the wire form of message to b, so that a caller may use the same
 // bytes for one message after the other: pages take no memory of their own
 // then. On an error it returns b as it was.
-func Append(b []byte, m Message) ([]byte, error) {
+func Append(b []byte, message Message) ([]byte, error) {
 	begin := len(b)
 	out := b
-	switch m := m.(type) {
+	switch m := message.(type) {
 	case *InstancesListed:
 		out = appendListed(out, m)
 	case *InstancesClassified:
@@ -50,7 +50,7 @@ func Append(b []byte, m Message) ([]byte, error) {
 		out = append(append(out, body...), '}')
 	}
 	if n := len(out) - begin; n > MaxPayload {
-		return b, fmt.Errorf("encode %T: %d bytes are more than the %d a message may have", m, n, MaxPayload)
+		return b, fmt.Errorf("encode %T: %d bytes are more than the %d a message may have", message, n, MaxPayload)
 	}
 	return out, nil
 }
@@ -71,16 +71,16 @@ func Decode(b []byte) (Message, error) {
 		}
 		r := &reader{s: textOf(b[2:]), spelt: spelts.Get().(*spelt)}
 		defer r.spelt.release()
-		var m Message
+		var message Message
 		if b[0] == flatListed {
-			m = readListed(r)
+			message = readListed(r)
 		} else {
-			m = readClassified(r)
+			message = readClassified(r)
 		}
 		if err := r.end(); err != nil {
 			return nil, err
 		}
-		return m, nil
+		return message, nil
 	}
 	return decodeJSON(b)
 }
@@ -100,8 +100,8 @@ var controlTypes = map[string]func() Message{
 	"scan.aborted":   func() Message { return new(ScanAborted) },
 }
 
-func kindOf(m Message) (string, error) {
-	switch m.(type) {
+func kindOf(message Message) (string, error) {
+	switch message.(type) {
 	case *ScanRequested:
 		return "scan.requested", nil
 	case *ScopeJob:
@@ -127,7 +127,7 @@ func kindOf(m Message) (string, error) {
 	case *ScanAborted:
 		return "scan.aborted", nil
 	}
-	return "", fmt.Errorf("encode: %T is not a message", m)
+	return "", fmt.Errorf("encode: %T is not a message", message)
 }
 
 func decodeJSON(b []byte) (Message, error) {
@@ -146,11 +146,11 @@ func decodeJSON(b []byte) (Message, error) {
 	if !ok || envelope.V < 1 {
 		return nil, fmt.Errorf("%w: no message type %q version %d", ErrMalformed, envelope.Type, envelope.V)
 	}
-	m := newMessage()
-	if err := json.Unmarshal(envelope.Data, m); err != nil {
+	message := newMessage()
+	if err := json.Unmarshal(envelope.Data, message); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, envelope.Type, err)
 	}
-	return m, nil
+	return message, nil
 }
 
 func (w *writer) walk(x *Walk) {
@@ -210,10 +210,10 @@ func AppendHardware(b []byte, h *rules.Hardware) []byte {
 
 // DecodeSoftware reads what AppendSoftware wrote; all of b must be used up.
 func DecodeSoftware(b []byte) (rules.Facts, error) {
-	var f rules.Facts
+	var facts rules.Facts
 	r := &reader{s: string(b)}
-	r.facts(&f)
-	return f, r.end()
+	r.facts(&facts)
+	return facts, r.end()
 }
 
 // DecodeHardware reads what AppendHardware wrote; all of b must be used up.
@@ -225,36 +225,36 @@ func DecodeHardware(b []byte) (rules.Hardware, error) {
 
 // DecodeFacts reads what AppendFacts wrote; all of b must be used up.
 func DecodeFacts(b []byte) (rules.Facts, error) {
-	var f rules.Facts
+	var facts rules.Facts
 	r := &reader{s: string(b)}
-	r.facts(&f)
-	f.Put(r.hardware())
-	return f, r.end()
+	r.facts(&facts)
+	facts.Put(r.hardware())
+	return facts, r.end()
 }
 
 // Token makes a subject token of s: letters, digits, '-' and '_' stay, every
 // other byte becomes "=XX" in hex, and "" becomes "_". Different strings have
 // different tokens.
-func Token(s string) string {
-	if s == "" {
+func Token(text string) string {
+	if text == "" {
 		return "_"
 	}
-	clean := s != "_"
-	for i := 0; i < len(s) && clean; i++ {
-		clean = tokenByte(s[i])
+	clean := text != "_"
+	for i := 0; i < len(text) && clean; i++ {
+		clean = tokenByte(text[i])
 	}
 	if clean {
-		return s
+		return text
 	}
-	var b strings.Builder
-	for i := range len(s) {
-		if tokenByte(s[i]) && s != "_" {
-			b.WriteByte(s[i])
+	var builder strings.Builder
+	for i := range len(text) {
+		if tokenByte(text[i]) && text != "_" {
+			builder.WriteByte(text[i])
 		} else {
-			fmt.Fprintf(&b, "=%02X", s[i])
+			fmt.Fprintf(&builder, "=%02X", text[i])
 		}
 	}
-	return b.String()
+	return builder.String()
 }
 
 func tokenByte(c byte) bool {

@@ -11,76 +11,76 @@ import (
 // The flat encoding: the head of the message, what its instances have in common,
 // and the rows, which are last and which workers copy as they are.
 
-func appendListed(b []byte, m *InstancesListed) []byte {
-	w := newWriter(append(b, flatListed, flatVersion))
-	defer w.speller.release()
-	w.walk(&m.Walk)
-	w.uint(uint64(m.Page))
-	w.int(m.Epoch)
-	w.int(m.Observed)
-	w.uint(uint64(len(m.Software)))
-	for i := range m.Software {
-		s := &m.Software[i]
-		w.word(s.OSName)
-		w.word(s.OSNameEn)
-		w.word(s.OSType)
-		w.word(s.ImageID)
-		w.guest(&s.Guest)
+func appendListed(b []byte, listed *InstancesListed) []byte {
+	writer := newWriter(append(b, flatListed, flatVersion))
+	defer writer.speller.release()
+	writer.walk(&listed.Walk)
+	writer.uint(uint64(listed.Page))
+	writer.int(listed.Epoch)
+	writer.int(listed.Observed)
+	writer.uint(uint64(len(listed.Software)))
+	for i := range listed.Software {
+		installed := &listed.Software[i]
+		writer.word(installed.OSName)
+		writer.word(installed.OSNameEn)
+		writer.word(installed.OSType)
+		writer.word(installed.ImageID)
+		writer.guest(&installed.Guest)
 	}
-	w.machines(m.Hardware)
-	w.profiles(m.Profiles, false)
-	return append(w.b, m.Rows.encoding()...)
+	writer.machines(listed.Hardware)
+	writer.profiles(listed.Profiles, false)
+	return append(writer.b, listed.Rows.encoding()...)
 }
 
-func readListed(r *reader) *InstancesListed {
-	m := &InstancesListed{Walk: r.walk(), Page: int(r.uint()), Epoch: r.int(), Observed: r.int()}
-	m.Software = make([]Installed, r.count(5))
-	for i := range m.Software {
-		m.Software[i] = Installed{OSName: r.word(), OSNameEn: r.word(), OSType: r.word(), ImageID: r.word()}
-		r.guest(&m.Software[i].Guest)
+func readListed(reader *reader) *InstancesListed {
+	listed := &InstancesListed{Walk: reader.walk(), Page: int(reader.uint()), Epoch: reader.int(), Observed: reader.int()}
+	listed.Software = make([]Installed, reader.count(5))
+	for i := range listed.Software {
+		listed.Software[i] = Installed{OSName: reader.word(), OSNameEn: reader.word(), OSType: reader.word(), ImageID: reader.word()}
+		reader.guest(&listed.Software[i].Guest)
 	}
-	m.Hardware = r.machines()
-	m.Profiles = r.profiles(len(m.Software), len(m.Hardware), false)
-	m.Rows = r.rows(len(m.Profiles))
-	return m
+	listed.Hardware = reader.machines()
+	listed.Profiles = reader.profiles(len(listed.Software), len(listed.Hardware), false)
+	listed.Rows = reader.rows(len(listed.Profiles))
+	return listed
 }
 
-func appendClassified(b []byte, m *InstancesClassified) []byte {
-	w := newWriter(append(b, flatClassified, flatVersion))
-	defer w.speller.release()
-	w.walk(&m.Walk)
-	w.uint(uint64(m.Page))
-	w.int(m.Order)
-	w.str(m.Ruleset)
-	w.uint(uint64(len(m.Targets)))
-	for _, t := range m.Targets {
-		w.str(t)
+func appendClassified(b []byte, classified *InstancesClassified) []byte {
+	writer := newWriter(append(b, flatClassified, flatVersion))
+	defer writer.speller.release()
+	writer.walk(&classified.Walk)
+	writer.uint(uint64(classified.Page))
+	writer.int(classified.Order)
+	writer.str(classified.Ruleset)
+	writer.uint(uint64(len(classified.Targets)))
+	for _, t := range classified.Targets {
+		writer.str(t)
 	}
-	w.uint(uint64(len(m.Failures)))
-	for _, f := range m.Failures {
+	writer.uint(uint64(len(classified.Failures)))
+	for _, f := range classified.Failures {
 		for _, s := range []string{f.Account, f.Region, f.API, f.Class, f.Code, f.Error, f.Mend, f.RequestID} {
-			w.str(s)
+			writer.str(s)
 		}
 	}
-	w.uint(uint64(len(m.Software)))
-	for i := range m.Software {
-		w.facts(m.Software[i])
+	writer.uint(uint64(len(classified.Software)))
+	for i := range classified.Software {
+		writer.facts(classified.Software[i])
 	}
-	w.machines(m.Hardware)
-	w.classes(m.Classes)
-	w.profiles(m.Profiles, true)
-	return append(w.b, m.Rows.encoding()...)
+	writer.machines(classified.Hardware)
+	writer.classes(classified.Classes)
+	writer.profiles(classified.Profiles, true)
+	return append(writer.b, classified.Rows.encoding()...)
 }
 
-func readClassified(r *reader) *InstancesClassified {
-	m := &InstancesClassified{Walk: r.walk(), Page: int(r.uint()), Order: r.int(), Ruleset: r.str()}
-	m.Targets, m.Failures = r.targets(), r.failures()
-	m.Software = r.systems()
-	m.Hardware = r.machines()
-	m.Classes = r.classes()
-	m.Profiles = r.profiles(len(m.Software), len(m.Hardware), true)
-	m.Rows = r.rows(len(m.Profiles))
-	return m
+func readClassified(reader *reader) *InstancesClassified {
+	classified := &InstancesClassified{Walk: reader.walk(), Page: int(reader.uint()), Order: reader.int(), Ruleset: reader.str()}
+	classified.Targets, classified.Failures = reader.targets(), reader.failures()
+	classified.Software = reader.systems()
+	classified.Hardware = reader.machines()
+	classified.Classes = reader.classes()
+	classified.Profiles = reader.profiles(len(classified.Software), len(classified.Hardware), true)
+	classified.Rows = reader.rows(len(classified.Profiles))
+	return classified
 }
 
 // systems reads the software of a page; each takes at least three bytes.
@@ -113,8 +113,8 @@ func (r *reader) failures() (out []record.Failure) {
 
 // facts writes what is known of software: which of its strings there are, and
 // those. Most are empty.
-func (w *writer) facts(f *rules.Facts) {
-	all := f.Texts()
+func (w *writer) facts(known *rules.Facts) {
+	all := known.Texts()
 	there := uint64(0)
 	for i, s := range all {
 		if *s != "" {
@@ -127,16 +127,16 @@ func (w *writer) facts(f *rules.Facts) {
 			w.word(*s)
 		}
 	}
-	w.byte(byte(f.Image.Presence))
+	w.byte(byte(known.Image.Presence))
 	v := uint64(0)
-	for i, t := range f.Tris() {
+	for i, t := range known.Tris() {
 		v |= uint64(*t) << (2 * i)
 	}
 	w.uint(v)
 }
 
-func (r *reader) facts(f *rules.Facts) {
-	all := f.Texts()
+func (r *reader) facts(known *rules.Facts) {
+	all := known.Texts()
 	there := r.uint()
 	if there>>len(all) != 0 {
 		r.fail("more strings than facts have")
@@ -147,8 +147,8 @@ func (r *reader) facts(f *rules.Facts) {
 			*s = r.word()
 		}
 	}
-	f.Image.Presence = rules.ImagePresence(r.enum(byte(rules.ImageMissing)))
-	tris := f.Tris()
+	known.Image.Presence = rules.ImagePresence(r.enum(byte(rules.ImageMissing)))
+	tris := known.Tris()
 	v := r.uint()
 	if v>>(2*len(tris)) != 0 {
 		r.fail("more observations than facts have")
@@ -164,16 +164,16 @@ func (r *reader) facts(f *rules.Facts) {
 
 // guest writes what a machine itself answered, in one byte where it was not
 // asked, as most are not.
-func (w *writer) guest(g *rules.GuestFacts) {
-	if *g == (rules.GuestFacts{}) {
+func (w *writer) guest(facts *rules.GuestFacts) {
+	if *facts == (rules.GuestFacts{}) {
 		w.byte(0)
 		return
 	}
 	w.byte(1)
-	w.facts(&rules.Facts{Guest: *g})
+	w.facts(&rules.Facts{Guest: *facts})
 }
 
-func (r *reader) guest(g *rules.GuestFacts) {
+func (r *reader) guest(facts *rules.GuestFacts) {
 	if r.enum(1) == 0 {
 		return
 	}
@@ -182,7 +182,7 @@ func (r *reader) guest(g *rules.GuestFacts) {
 		r.fail("a machine answers for more than itself")
 		return
 	}
-	*g = f.Guest
+	*facts = f.Guest
 }
 
 func (w *writer) machines(list []rules.Hardware) {
@@ -204,12 +204,12 @@ func (r *reader) machines() []rules.Hardware {
 func (w *writer) classes(list []outcome.Class) {
 	w.uint(uint64(len(list)))
 	for i := range list {
-		c := &list[i]
-		w.word(c.Levels)
-		w.word(c.Standings)
-		w.word(c.Family)
-		w.word(c.Version)
-		w.byte(legacyByte(c.Legacy))
+		class := &list[i]
+		w.word(class.Levels)
+		w.word(class.Standings)
+		w.word(class.Family)
+		w.word(class.Version)
+		w.byte(legacyByte(class.Legacy))
 	}
 }
 
@@ -234,11 +234,11 @@ func (r *reader) classes() []outcome.Class {
 func (w *writer) profiles(list []Profile, judged bool) {
 	w.uint(uint64(len(list)))
 	for i := range list {
-		p := &list[i]
-		w.uint(uint64(p.Software))
-		w.uint(uint64(p.Hardware))
+		profile := &list[i]
+		w.uint(uint64(profile.Software))
+		w.uint(uint64(profile.Hardware))
 		if judged {
-			w.uint(uint64(p.Class))
+			w.uint(uint64(profile.Class))
 		}
 	}
 }

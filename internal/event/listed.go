@@ -24,10 +24,10 @@ const pageSize = 256 << 10
 const maxRow = 128 << 10
 
 // Fits reports whether an instance can be part of a page at all.
-func Fits(x *ecs.Instance) bool {
-	n := len(x.ID) + len(x.Name) + len(x.ImageID) + len(x.OSName) + len(x.OSNameEn) + len(x.Type) + len(x.Family) + len(x.Zone)
-	for i := range x.Tags {
-		n += len(x.Tags[i].Key) + len(x.Tags[i].Value)
+func Fits(instance *ecs.Instance) bool {
+	n := len(instance.ID) + len(instance.Name) + len(instance.ImageID) + len(instance.OSName) + len(instance.OSNameEn) + len(instance.Type) + len(instance.Family) + len(instance.Zone)
+	for i := range instance.Tags {
+		n += len(instance.Tags[i].Key) + len(instance.Tags[i].Value)
 	}
 	return n <= maxRow
 }
@@ -58,21 +58,21 @@ func (w *PageWriter) Close() {
 }
 
 // Add adds an instance. Nothing of it is kept but strings.
-func (w *PageWriter) Add(x *ecs.Instance) {
-	sw := Installed{OSName: x.OSName, OSNameEn: x.OSNameEn, OSType: x.OSType, ImageID: x.ImageID}
-	if x.Guest != nil {
-		sw.Guest = *x.Guest
+func (w *PageWriter) Add(instance *ecs.Instance) {
+	sw := Installed{OSName: instance.OSName, OSNameEn: instance.OSNameEn, OSType: instance.OSType, ImageID: instance.ImageID}
+	if instance.Guest != nil {
+		sw.Guest = *instance.Guest
 	}
-	hw := x.Hardware()
+	hw := instance.Hardware()
 	pair := [2]int{
 		w.software.number(&sw, maphash.String(seed, sw.ImageID)^mix(maphash.String(seed, sw.OSName))),
 		w.hardware.number(&hw, maphash.String(seed, hw.InstanceType)),
 	}
-	started, _ := PackMinute(x.StartTime)
+	started, _ := PackMinute(instance.StartTime)
 	w.rows.row(&Row{
 		Started: started,
-		ID:      x.ID, Name: x.Name, Zone: x.Zone, Status: x.Status, CreationTime: x.CreationTime, NetworkType: x.NetworkType,
-		CPU: x.CPU, MemoryMiB: x.MemoryMiB, Tags: x.Tags, Profile: w.profiles.number(&pair, mix(uint64(pair[0])<<32|uint64(pair[1]))),
+		ID:      instance.ID, Name: instance.Name, Zone: instance.Zone, Status: instance.Status, CreationTime: instance.CreationTime, NetworkType: instance.NetworkType,
+		CPU: instance.CPU, MemoryMiB: instance.MemoryMiB, Tags: instance.Tags, Profile: w.profiles.number(&pair, mix(uint64(pair[0])<<32|uint64(pair[1]))),
 	})
 }
 
@@ -82,13 +82,13 @@ func (w *PageWriter) Len() int { return w.rows.n }
 // Full says that the instances are to be put into a page before more come.
 func (w *PageWriter) Full() bool { return w.rows.n >= MaxInstances || w.rows.size() >= pageSize }
 
-// Put makes m a page of the instances and begins anew.
-func (w *PageWriter) Put(m *InstancesListed) {
-	m.Rows = w.rows.rows()
-	m.Software, m.Hardware = slices.Clone(w.software.list), slices.Clone(w.hardware.list)
-	m.Profiles = make([]Profile, len(w.profiles.list))
+// Put makes listed a page of the instances and begins anew.
+func (w *PageWriter) Put(listed *InstancesListed) {
+	listed.Rows = w.rows.rows()
+	listed.Software, listed.Hardware = slices.Clone(w.software.list), slices.Clone(w.hardware.list)
+	listed.Profiles = make([]Profile, len(w.profiles.list))
 	for i, p := range w.profiles.list {
-		m.Profiles[i] = Profile{Software: p[0], Hardware: p[1]}
+		listed.Profiles[i] = Profile{Software: p[0], Hardware: p[1]}
 	}
 	w.reset()
 	w.rows.reset()
@@ -103,33 +103,33 @@ func (w *PageWriter) reset() {
 // SetInstances makes the page one of these instances. Nothing of them is kept
 // but strings.
 func (m *InstancesListed) SetInstances(instances []ecs.Instance) {
-	w := NewPageWriter()
-	defer w.Close()
+	pageWriter := NewPageWriter()
+	defer pageWriter.Close()
 	for i := range instances {
-		w.Add(&instances[i])
+		pageWriter.Add(&instances[i])
 	}
-	w.Put(m)
+	pageWriter.Put(m)
 }
 
 // Instances puts the page's instances together again.
 func (m *InstancesListed) Instances() []ecs.Instance {
 	out := make([]ecs.Instance, 0, m.Rows.Len())
-	for r := range m.Rows.All() {
-		p := &m.Profiles[r.Profile]
+	for row := range m.Rows.All() {
+		p := &m.Profiles[row.Profile]
 		sw, hw := &m.Software[p.Software], &m.Hardware[p.Hardware]
 		var guest *rules.GuestFacts
 		if sw.Guest != (rules.GuestFacts{}) {
 			guest = &sw.Guest
 		}
 		started := ""
-		if r.Started > 0 {
-			started = UnpackMinute(r.Started)
+		if row.Started > 0 {
+			started = UnpackMinute(row.Started)
 		}
 		out = append(out, ecs.Instance{
-			StartTime: started, Guest: guest, ID: r.ID, Name: r.Name, Type: hw.InstanceType, Family: hw.InstanceFamily, ImageID: sw.ImageID,
-			OSName: sw.OSName, OSNameEn: sw.OSNameEn, OSType: sw.OSType, Status: r.Status, Zone: r.Zone,
-			CreationTime: r.CreationTime, NetworkType: r.NetworkType, IoOptimized: hw.IoOptimized, OSNVMe: hw.OSNVMe,
-			CPU: r.CPU, MemoryMiB: r.MemoryMiB, Tags: r.Tags,
+			StartTime: started, Guest: guest, ID: row.ID, Name: row.Name, Type: hw.InstanceType, Family: hw.InstanceFamily, ImageID: sw.ImageID,
+			OSName: sw.OSName, OSNameEn: sw.OSNameEn, OSType: sw.OSType, Status: row.Status, Zone: row.Zone,
+			CreationTime: row.CreationTime, NetworkType: row.NetworkType, IoOptimized: hw.IoOptimized, OSNVMe: hw.OSNVMe,
+			CPU: row.CPU, MemoryMiB: row.MemoryMiB, Tags: row.Tags,
 		})
 	}
 	return out
@@ -152,18 +152,18 @@ func mix(v uint64) uint64 {
 }
 
 // number returns the number of a value; equal values have equal hashes.
-func (n *numbered[T]) number(v *T, hash uint64) int {
+func (n *numbered[T]) number(value *T, hash uint64) int {
 	if 2*len(n.list) >= len(n.slots) {
 		n.grow()
 	}
 	mask := uint64(len(n.slots) - 1)
 	at := hash & mask
 	for ; n.slots[at] != 0; at = (at + 1) & mask {
-		if i := n.slots[at] - 1; n.hashes[i] == hash && n.list[i] == *v {
+		if i := n.slots[at] - 1; n.hashes[i] == hash && n.list[i] == *value {
 			return int(i)
 		}
 	}
-	n.list = append(n.list, *v)
+	n.list = append(n.list, *value)
 	n.hashes = append(n.hashes, hash)
 	n.slots[at] = uint32(len(n.list))
 	return len(n.list) - 1

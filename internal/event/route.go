@@ -87,12 +87,12 @@ func Route(m Message) (subject, id string) {
 
 // itemsID names the items of one worker's moment.
 func (m *EvidenceRead) itemsID() string {
-	h := fnv.New64a()
+	hash := fnv.New64a()
 	for i := range m.Items {
-		_, _ = h.Write([]byte(m.Items[i].ID))
-		_, _ = h.Write([]byte{0})
+		_, _ = hash.Write([]byte(m.Items[i].ID))
+		_, _ = hash.Write([]byte{0})
 	}
-	return strconv.FormatUint(h.Sum64(), 36)
+	return strconv.FormatUint(hash.Sum64(), 36)
 }
 
 func scopeTokens(s ecs.Scope) string { return Token(s.Account) + "." + Token(s.Region) }
@@ -108,15 +108,15 @@ func join(parts ...string) string { return strings.Join(parts, "/") }
 // ScopeKey identifies what a scan request asks for, whoever asks: two requests
 // with the same key for a running scan are one scan.
 func (m *ScanRequested) ScopeKey() string {
-	h := fnv.New64a()
+	hash := fnv.New64a()
 	for _, list := range [][]string{m.Accounts, m.Regions, m.InstanceIDs} {
 		for _, s := range list {
-			_, _ = h.Write([]byte(s))
-			_, _ = h.Write([]byte{0})
+			_, _ = hash.Write([]byte(s))
+			_, _ = hash.Write([]byte{0})
 		}
-		_, _ = h.Write([]byte{1})
+		_, _ = hash.Write([]byte{1})
 	}
-	return string(m.Kind) + "-" + strconv.FormatUint(h.Sum64(), 36)
+	return string(m.Kind) + "-" + strconv.FormatUint(hash.Sum64(), 36)
 }
 
 // terminalError marks an error whose message must not be tried again.
@@ -159,11 +159,11 @@ func SameSalt(a, b string) bool {
 // NewScanID names a scan. Scans of a schedule pass the tick they belong to, so
 // that every process names the scan of one tick alike.
 func NewScanID(kind Kind, at time.Time, salt string) string {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(salt))
+	hash32 := fnv.New32a()
+	_, _ = hash32.Write([]byte(salt))
 	prefix := "s"
 	if kind == KindRescan {
 		prefix = "r"
 	}
-	return fmt.Sprintf("%s-%s-%07s", prefix, at.UTC().Format("20060102T150405"), strconv.FormatUint(uint64(h.Sum32()), 36))
+	return fmt.Sprintf("%s-%s-%07s", prefix, at.UTC().Format("20060102T150405"), strconv.FormatUint(uint64(hash32.Sum32()), 36))
 }

@@ -37,14 +37,14 @@ func (r Rows) Len() int { return r.n }
 func (r Rows) Nameless() bool { return r.nameless }
 
 // Equal reports whether both hold the same rows.
-func (r Rows) Equal(o Rows) bool {
-	if r.s == o.s {
+func (r Rows) Equal(rows Rows) bool {
+	if r.s == rows.s {
 		return true
 	}
-	if r.n != o.n {
+	if r.n != rows.n {
 		return false
 	}
-	a, b := r.Reader(nil), o.Reader(nil)
+	a, b := r.Reader(nil), rows.Reader(nil)
 	for a.Next() && b.Next() {
 		if x, y := a.Row(), b.Row(); !x.equal(&y) {
 			return false
@@ -53,17 +53,17 @@ func (r Rows) Equal(o Rows) bool {
 	return true
 }
 
-func (r *Row) equal(o *Row) bool {
-	if len(r.Tags) != len(o.Tags) {
+func (r *Row) equal(row *Row) bool {
+	if len(r.Tags) != len(row.Tags) {
 		return false
 	}
 	for i := range r.Tags {
-		if r.Tags[i] != o.Tags[i] {
+		if r.Tags[i] != row.Tags[i] {
 			return false
 		}
 	}
-	return r.ID == o.ID && r.Name == o.Name && r.Zone == o.Zone && r.Status == o.Status && r.CreationTime == o.CreationTime &&
-		r.NetworkType == o.NetworkType && r.CPU == o.CPU && r.MemoryMiB == o.MemoryMiB && r.Profile == o.Profile && r.Started == o.Started
+	return r.ID == row.ID && r.Name == row.Name && r.Zone == row.Zone && r.Status == row.Status && r.CreationTime == row.CreationTime &&
+		r.NetworkType == row.NetworkType && r.CPU == row.CPU && r.MemoryMiB == row.MemoryMiB && r.Profile == row.Profile && r.Started == row.Started
 }
 
 // All decodes every row. The strings share memory with the message: who keeps one
@@ -80,12 +80,12 @@ func (r Rows) All() iter.Seq[Row] {
 
 // RowsOf encodes rows.
 func RowsOf(rows []Row) Rows {
-	w := newRowWriter()
-	defer w.release()
+	rowWriter := newRowWriter()
+	defer rowWriter.release()
 	for i := range rows {
-		w.row(&rows[i])
+		rowWriter.row(&rows[i])
 	}
-	return w.rows()
+	return rowWriter.rows()
 }
 
 // rowWriter encodes rows. For each place in a row it remembers the word that stood
@@ -158,19 +158,19 @@ func (w *rowWriter) row(x *Row) {
 
 // at appends the number of the word s, or 0 and the word itself where the table
 // of words is full. place is its place in the row.
-func (w *rowWriter) at(b []byte, place int, s string) []byte {
+func (w *rowWriter) at(b []byte, place int, text string) []byte {
 	if place < rowPlaces {
-		if last := &w.last[place]; last.number != 0 && last.text == s {
+		if last := &w.last[place]; last.number != 0 && last.text == text {
 			return appendUint(b, uint64(last.number))
 		}
 	}
-	n := w.speller.number(s)
+	n := w.speller.number(text)
 	b = appendUint(b, uint64(n))
 	if n == 0 {
-		b = appendStr(b, s)
+		b = appendStr(b, text)
 	}
 	if place < rowPlaces {
-		w.last[place] = lastWord{s, n}
+		w.last[place] = lastWord{text, n}
 	}
 	return b
 }
@@ -188,11 +188,11 @@ func (w *rowWriter) rows() Rows {
 
 // appendMinute appends a time such as "2017-12-10T04:04Z" as a number, and any
 // other text as 0 followed by the text.
-func appendMinute(b []byte, s string) []byte {
-	v, ok := PackMinute(s)
+func appendMinute(b []byte, text string) []byte {
+	v, ok := PackMinute(text)
 	b = appendUint(b, v)
 	if !ok {
-		b = appendStr(b, s)
+		b = appendStr(b, text)
 	}
 	return b
 }
@@ -202,13 +202,13 @@ const minuteShape = "0000-00-00T00:00Z"
 // PackMinute turns a time that is spelt like "2017-12-10T04:04Z" into a number, by
 // its digits alone: 0000-00-00T00:00Z is 1. It returns 0 and false for any other
 // text.
-func PackMinute(s string) (uint64, bool) {
-	if len(s) != len(minuteShape) {
+func PackMinute(text string) (uint64, bool) {
+	if len(text) != len(minuteShape) {
 		return 0, false
 	}
 	v := uint64(0)
 	for i := range len(minuteShape) {
-		switch c := s[i]; {
+		switch c := text[i]; {
 		case minuteShape[i] != '0':
 			if c != minuteShape[i] {
 				return 0, false
@@ -291,18 +291,18 @@ func (in *RowReader) Next() bool {
 }
 
 func (in *RowReader) read() {
-	r := &in.r
-	in.ID, in.Name = r.str(), r.str()
-	in.Profile = int(r.uint())
+	reader := &in.r
+	in.ID, in.Name = reader.str(), reader.str()
+	in.Profile = int(reader.uint())
 	in.Zone, in.Status, in.NetworkType = in.word(), in.word(), in.word()
-	in.Created, in.CreatedText = r.uint(), Word{}
+	in.Created, in.CreatedText = reader.uint(), Word{}
 	if in.Created == 0 {
 		in.CreatedText = in.text()
 	}
-	in.Started = r.uint()
-	in.CPU, in.MemoryMiB = r.int32(), r.int32()
+	in.Started = reader.uint()
+	in.CPU, in.MemoryMiB = reader.int32(), reader.int32()
 	in.Tags = in.Tags[:0]
-	for range r.count(2) {
+	for range reader.count(2) {
 		in.Tags = append(in.Tags, TagWords{in.word(), in.word()})
 	}
 }
@@ -323,29 +323,29 @@ func (in *RowReader) text() Word {
 }
 
 // String returns the text of a word of the row.
-func (in *RowReader) String(w Word) string {
-	if w.N > 0 {
-		return in.Words[w.N-1]
+func (in *RowReader) String(word Word) string {
+	if word.N > 0 {
+		return in.Words[word.N-1]
 	}
-	return in.r.s[w.from:w.to]
+	return in.r.s[word.from:word.to]
 }
 
 // Row returns the row that Next went to, in memory of its own but for the strings.
 func (in *RowReader) Row() Row {
-	x := Row{
+	row := Row{
 		ID: in.ID, Name: in.Name, Profile: in.Profile, Zone: in.String(in.Zone), Status: in.String(in.Status), NetworkType: in.String(in.NetworkType),
 		CreationTime: in.String(in.CreatedText), CPU: in.CPU, MemoryMiB: in.MemoryMiB, Started: in.Started,
 	}
 	if in.Created > 0 {
-		x.CreationTime = UnpackMinute(in.Created)
+		row.CreationTime = UnpackMinute(in.Created)
 	}
 	if len(in.Tags) > 0 {
-		x.Tags = make([]ecs.Tag, len(in.Tags))
+		row.Tags = make([]ecs.Tag, len(in.Tags))
 		for i, t := range in.Tags {
-			x.Tags[i] = ecs.Tag{Key: in.String(t.Key), Value: in.String(t.Value)}
+			row.Tags[i] = ecs.Tag{Key: in.String(t.Key), Value: in.String(t.Value)}
 		}
 	}
-	return x
+	return row
 }
 
 // rows takes the rest of the message as rows and checks all of it: counts, numbers

@@ -93,19 +93,19 @@ func (s *spelt) release() {
 }
 
 // word writes a string that is likely to come again.
-func (w *writer) word(s string) {
+func (w *writer) word(text string) {
 	if w.speller == nil {
-		w.str(s)
+		w.str(text)
 		return
 	}
 	spelt := len(w.speller.words)
-	n := w.speller.number(s)
+	n := w.speller.number(text)
 	if n > spelt { // just now
 		n = 0
 	}
 	w.uint(uint64(n))
 	if n == 0 {
-		w.str(s)
+		w.str(text)
 	}
 }
 

@@ -28,11 +28,11 @@ func Write(path string, write func(io.Writer) error) error {
 		return err
 	case info.Mode().IsRegular():
 		// Whoever may not write to a file may not replace it either.
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		file, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
 			return err
 		}
-		if err := f.Close(); err != nil {
+		if err := file.Close(); err != nil {
 			return err
 		}
 		return replace(path, info, write)
@@ -54,18 +54,18 @@ func takesStream(mode fs.FileMode) bool {
 }
 
 func writeThrough(path string, write func(io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	info, err := f.Stat()
+	info, err := file.Stat()
 	if err == nil && !takesStream(info.Mode()) {
 		err = fmt.Errorf("%s was exchanged while it was opened, and is left alone", path)
 	}
 	if err == nil {
-		err = write(f)
+		err = write(file)
 	}
-	return errors.Join(err, f.Close())
+	return errors.Join(err, file.Close())
 }
 
 // WritePrivate writes a file that its owner alone may read, whatever was there.
@@ -113,12 +113,12 @@ const maxPrivate = 64 << 10
 // ReadPrivate reads what WritePrivate wrote: a regular file that nobody but its
 // owner can have written. What others could have put there is not believed.
 func ReadPrivate(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
+	defer file.Close()
+	info, err := file.Stat()
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func ReadPrivate(path string) ([]byte, error) {
 	case info.Mode().Perm()&0o022 != 0 && hasModes:
 		return nil, fmt.Errorf("%s may be written by others, and is not believed", path)
 	}
-	body, err := io.ReadAll(io.LimitReader(f, maxPrivate+1))
+	body, err := io.ReadAll(io.LimitReader(file, maxPrivate+1))
 	if err == nil && len(body) > maxPrivate {
 		err = fmt.Errorf("%s is longer than %d bytes", path, maxPrivate)
 	}

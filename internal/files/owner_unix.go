@@ -11,9 +11,9 @@ import (
 // hasModes says that modes tell who may read a file.
 const hasModes = true
 
-// keepOwner gives f the owner of another file.
-func keepOwner(f *os.File, as fs.FileInfo) error {
-	is, err := f.Stat()
+// keepOwner gives file the owner of another file.
+func keepOwner(file *os.File, as fs.FileInfo) error {
+	is, err := file.Stat()
 	if err != nil {
 		return err
 	}
@@ -22,5 +22,5 @@ func keepOwner(f *os.File, as fs.FileInfo) error {
 	if !ok1 || !ok2 || have.Uid == want.Uid && have.Gid == want.Gid {
 		return nil
 	}
-	return f.Chown(int(want.Uid), int(want.Gid))
+	return file.Chown(int(want.Uid), int(want.Gid))
 }

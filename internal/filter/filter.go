@@ -69,28 +69,28 @@ type Filter struct {
 type Machine struct{ Family, Image string }
 
 // Parse reads a filter. Closed words are checked here, the others by Check.
-func Parse(v Values) (Filter, error) {
-	var f Filter
+func Parse(values Values) (Filter, error) {
+	var chosen Filter
 	n := 0
 	for _, word := range Words() {
-		for _, list := range v[word] {
+		for _, list := range values[word] {
 			for value := range strings.SplitSeq(list, ",") {
 				value = strings.TrimSpace(value)
 				if value == "" {
 					continue
 				}
 				if n++; n > maxValues || len(value) > maxValue {
-					return f, &Error{word, value, fmt.Sprintf("is too much: a filter has at most %d values of %d bytes", maxValues, maxValue)}
+					return chosen, &Error{word, value, fmt.Sprintf("is too much: a filter has at most %d values of %d bytes", maxValues, maxValue)}
 				}
-				c, err := parse(word, value)
+				condition, err := parse(word, value)
 				if err != nil {
-					return f, err
+					return chosen, err
 				}
-				*f.list(word) = append(*f.list(word), c)
+				*chosen.list(word) = append(*chosen.list(word), condition)
 			}
 		}
 	}
-	return f, nil
+	return chosen, nil
 }
 
 func (f *Filter) list(word string) *[]condition {
@@ -101,16 +101,16 @@ func (f *Filter) list(word string) *[]condition {
 }
 
 func parse(word, value string) (condition, error) {
-	c := condition{word: word, name: value, text: value}
+	term := condition{word: word, name: value, text: value}
 	switch word {
 	case "tag":
 		key, want, ok := strings.Cut(value, "=")
 		if key == "" {
-			return c, &Error{word, value, "names no tag: write KEY or KEY=VALUE"}
+			return term, &Error{word, value, "names no tag: write KEY or KEY=VALUE"}
 		}
-		c.name, c.value, c.any = key, want, !ok
+		term.name, term.value, term.any = key, want, !ok
 	case "os":
-		c.name, c.value = system(value)
+		term.name, term.value = system(value)
 	case "verdict":
 		target, verdict, ok := strings.Cut(value, "=")
 		if !ok {
@@ -118,24 +118,24 @@ func parse(word, value string) (condition, error) {
 		}
 		level, err := rules.ParseLevel(verdict)
 		if err != nil {
-			return c, &Error{word, value, "is not one of " + strings.Join(levels(), ", ") + meant(verdict, levels()) + "; TARGET=VERDICT means the verdict on one target"}
+			return term, &Error{word, value, "is not one of " + strings.Join(levels(), ", ") + meant(verdict, levels()) + "; TARGET=VERDICT means the verdict on one target"}
 		}
-		c.name, c.level = target, level
+		term.name, term.level = target, level
 	case "confidence":
 		level, err := rules.ParseConfidence(value)
 		if err != nil {
-			return c, &Error{word, value, "is not one of high, medium, low" + meant(value, []string{"high", "medium", "low"})}
+			return term, &Error{word, value, "is not one of high, medium, low" + meant(value, []string{"high", "medium", "low"})}
 		}
-		c.confidence = level
+		term.confidence = level
 	case "waived":
 		if value != "yes" && value != "no" {
-			return c, &Error{word, value, "is neither yes nor no"}
+			return term, &Error{word, value, "is neither yes nor no"}
 		}
-		c.yes = value == "yes"
+		term.yes = value == "yes"
 	case "exclude":
 		return parseExcluded(value)
 	}
-	return c, nil
+	return term, nil
 }
 
 // system reads an operating system as records name it ("centos", "centos 5",
@@ -168,11 +168,11 @@ func parseExcluded(value string) (condition, error) {
 	if !slices.Contains(words, word) || what == "" {
 		return condition{}, &Error{"exclude", value, "begins with none of " + strings.Join(words, ", ") + ", instance" + meant(word, words)}
 	}
-	c, err := parse(word, what)
+	term, err := parse(word, what)
 	if err != nil {
-		return c, fmt.Errorf("exclude: %w", err)
+		return term, fmt.Errorf("exclude: %w", err)
 	}
-	return c, nil
+	return term, nil
 }
 
 func levels() []string {
@@ -270,12 +270,12 @@ func (f *Filter) Machine(m Machine) bool {
 // Classed says whether instances with this classification can pass. It looks at
 // the operating system and at each verdict's level, confidence and waiver.
 func (f *Filter) Classed(cl *rules.Classification) bool {
-	fits := func(c condition) bool {
-		switch c.word {
+	fits := func(term condition) bool {
+		switch term.word {
 		case "os":
-			return c.system(cl.OS.Family, cl.OS.Version)
+			return term.system(cl.OS.Family, cl.OS.Version)
 		case "verdict", "confidence", "waived":
-			return slices.ContainsFunc(cl.Verdicts, func(v rules.Verdict) bool { return c.verdict(&v) })
+			return slices.ContainsFunc(cl.Verdicts, func(v rules.Verdict) bool { return term.verdict(&v) })
 		}
 		return false
 	}
@@ -298,27 +298,27 @@ func (c *condition) system(family, version string) bool {
 	return c.name == family && (c.value == "" || c.value == version || strings.HasPrefix(version, c.value+".") || c.value == NoVersion && version == "")
 }
 
-func (c *condition) verdict(v *rules.Verdict) bool {
+func (c *condition) verdict(judged *rules.Verdict) bool {
 	switch c.word {
 	case "confidence":
-		return v.Confidence == c.confidence
+		return judged.Confidence == c.confidence
 	case "waived":
-		return c.yes == (v.Waiver != nil)
+		return c.yes == (judged.Waiver != nil)
 	}
-	return v.Level == c.level && (c.name == "" || c.name == v.Target)
+	return judged.Level == c.level && (c.name == "" || c.name == judged.Target)
 }
 
 // Row says whether an instance passes by its id, status and tags.
 func (f *Filter) Row(id, status string, tag func(key string) (string, bool)) bool {
-	fits := func(c condition) bool {
-		switch c.word {
+	fits := func(term condition) bool {
+		switch term.word {
 		case "instance":
-			return c.name == id
+			return term.name == id
 		case "status":
-			return strings.EqualFold(c.name, status)
+			return strings.EqualFold(term.name, status)
 		}
-		value, ok := tag(c.name)
-		return c.word == "tag" && ok && (c.any || value == c.value)
+		value, ok := tag(term.name)
+		return term.word == "tag" && ok && (term.any || value == term.value)
 	}
 	if len(f.statuses) > 0 && !slices.ContainsFunc(f.statuses, fits) {
 		return false
@@ -341,10 +341,10 @@ type Known struct {
 }
 
 // Check returns the first name that is not known, with the nearest one that is.
-func (f *Filter) Check(k *Known) error {
+func (f *Filter) Check(known *Known) error {
 	for _, list := range [][]condition{f.accounts, f.regions, f.families, f.systems, f.tags, f.verdicts, f.excluded} {
 		for i := range list {
-			if err := list[i].check(k); err != nil {
+			if err := list[i].check(known); err != nil {
 				return err
 			}
 		}
@@ -392,11 +392,11 @@ func (c *condition) check(k *Known) error {
 // Key is the same for two filters that were written alike, and for no two that
 // let different instances through.
 func (f *Filter) Key() string {
-	var b strings.Builder
+	var text strings.Builder
 	for _, word := range Words() {
 		for _, c := range *f.list(word) {
-			fmt.Fprintf(&b, "%s=%q/%q ", word, c.text, c.name)
+			fmt.Fprintf(&text, "%s=%q/%q ", word, c.text, c.name)
 		}
 	}
-	return b.String()
+	return text.String()
 }

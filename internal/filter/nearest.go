@@ -38,24 +38,24 @@ func meant(name string, known []string) string {
 }
 
 // distance is how many letters must be changed, added or taken away to make a
-// of b (Levenshtein).
-func distance(a, b string) int {
-	a, b = a[:min(len(a), 200)], b[:min(len(b), 200)]
-	row := make([]int, len(b)+1)
+// of right (Levenshtein).
+func distance(left, right string) int {
+	left, right = left[:min(len(left), 200)], right[:min(len(right), 200)]
+	row := make([]int, len(right)+1)
 	for j := range row {
 		row[j] = j
 	}
-	for i := range len(a) {
+	for i := range len(left) {
 		diagonal := row[0]
 		row[0] = i + 1
-		for j := range len(b) {
+		for j := range len(right) {
 			cost := diagonal
-			if a[i] != b[j] {
+			if left[i] != right[j] {
 				cost++
 			}
 			diagonal = row[j+1]
 			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
 		}
 	}
-	return row[len(b)]
+	return row[len(right)]
 }

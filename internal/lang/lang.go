@@ -171,18 +171,18 @@ var (
 
 // variants spells out the choices of an English sentence: "region[s]" is
 // "region" or "regions", "[is|are]" one of both.
-func variants(s string) []string {
-	at := choice.FindStringSubmatchIndex(s)
+func variants(text string) []string {
+	at := choice.FindStringSubmatchIndex(text)
 	if at == nil {
-		return []string{s}
+		return []string{text}
 	}
-	options := strings.Split(s[at[2]:at[3]], "|")
+	options := strings.Split(text[at[2]:at[3]], "|")
 	if len(options) == 1 {
 		options = append(options, "")
 	}
 	var out []string
 	for _, o := range options {
-		out = append(out, variants(s[:at[0]]+o+s[at[1]:])...)
+		out = append(out, variants(text[:at[0]]+o+text[at[1]:])...)
 	}
 	return out
 }
@@ -232,65 +232,65 @@ var (
 
 // Say is a sentence of ours in the language. One that the catalogue does not
 // hold, such as a name or what a cloud answered, stays as it is.
-func (l Language) Say(s string) string {
-	if l != Chinese || s == "" || len(s) > maxSentence {
-		return s
+func (l Language) Say(text string) string {
+	if l != Chinese || text == "" || len(text) > maxSentence {
+		return text
 	}
-	c := chinese()
-	if i, ok := c.units[s]; ok {
-		return c.entries[i].Chinese
+	catalogue := chinese()
+	if i, ok := catalogue.units[text]; ok {
+		return catalogue.entries[i].Chinese
 	}
 	rememberMutex.RLock()
-	have, ok := remembered[s]
+	have, ok := remembered[text]
 	rememberMutex.RUnlock()
 	if ok {
 		return have
 	}
-	out, ok := c.say(s, maxDepth)
+	out, ok := catalogue.say(text, maxDepth)
 	if !ok {
-		out = s
+		out = text
 	}
 	rememberMutex.Lock()
 	if len(remembered) >= maxRemembered {
 		clear(remembered)
 	}
-	remembered[strings.Clone(s)] = out
+	remembered[strings.Clone(text)] = out
 	rememberMutex.Unlock()
 	return out
 }
 
 // Knows tells whether the catalogue holds the sentence in the language.
-func (l Language) Knows(s string) bool {
+func (l Language) Knows(text string) bool {
 	if l == English {
 		return true
 	}
-	_, ok := chinese().say(s, maxDepth)
+	_, ok := chinese().say(text, maxDepth)
 	return ok
 }
 
 // say looks a sentence up as a whole, by how it looks, and at last part by part.
 // depth bounds sentences inside of sentences.
-func (c *catalogue) say(s string, depth int) (string, bool) {
-	if i, ok := c.units[s]; ok {
+func (c *catalogue) say(text string, depth int) (string, bool) {
+	if i, ok := c.units[text]; ok {
 		return c.entries[i].Chinese, true
 	}
 	if depth == 0 {
-		return s, false
+		return text, false
 	}
-	if out, ok := c.parts(s, "; ", "；", depth-1); ok {
+	if out, ok := c.parts(text, "; ", "；", depth-1); ok {
 		return out, true
 	}
 	for i := range c.patterns {
-		p := &c.patterns[i]
-		if len(s) < p.literal || !strings.Contains(s, p.longest) {
+		pattern := &c.patterns[i]
+		if len(text) < pattern.literal || !strings.Contains(text, pattern.longest) {
 			continue
 		}
-		found := p.match().FindStringSubmatch(s)
+		found := pattern.match().FindStringSubmatch(text)
 		if found == nil {
 			continue
 		}
-		return place.ReplaceAllStringFunc(p.chinese, func(at string) string {
-			inside := found[1+slices.Index(p.holes, at[1]-'0')]
+		return place.ReplaceAllStringFunc(pattern.chinese, func(at string) string {
+			inside := found[1+slices.Index(pattern.holes, at[1]-'0')]
 			if strings.HasSuffix(at, ":say}") {
 				inside, _ = c.say(inside, depth-1)
 			}
@@ -298,18 +298,18 @@ func (c *catalogue) say(s string, depth int) (string, bool) {
 		}), true
 	}
 	for _, joint := range []struct{ english, chinese string }{{". ", ""}, {", ", "、"}} {
-		if out, ok := c.parts(s, joint.english, joint.chinese, depth-1); ok {
+		if out, ok := c.parts(text, joint.english, joint.chinese, depth-1); ok {
 			return out, true
 		}
 	}
-	return s, false
+	return text, false
 }
 
 // parts translates a sentence that is several, where every one of them is known.
-func (c *catalogue) parts(s, joint, in string, depth int) (string, bool) {
-	list := strings.Split(s, joint)
+func (c *catalogue) parts(text, joint, in string, depth int) (string, bool) {
+	list := strings.Split(text, joint)
 	if len(list) < 2 || len(list) > 64 {
-		return s, false
+		return text, false
 	}
 	var out strings.Builder
 	for at := 0; at < len(list); {
@@ -338,7 +338,7 @@ func (c *catalogue) parts(s, joint, in string, depth int) (string, bool) {
 			}
 		}
 		if !known {
-			return s, false
+			return text, false
 		}
 	}
 	return out.String(), true

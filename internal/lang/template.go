@@ -20,13 +20,13 @@ func (l Language) Template(source string) string {
 	if l != Chinese {
 		return source
 	}
-	c := chinese()
+	catalogue := chinese()
 	out, _ := walk(source, func(english string) (string, bool) {
-		i, ok := c.units[english]
+		i, ok := catalogue.units[english]
 		if !ok {
 			return "", false
 		}
-		return c.entries[i].Chinese, true
+		return catalogue.entries[i].Chinese, true
 	})
 	return out
 }
@@ -89,41 +89,41 @@ func walk(source string, translate func(string) (string, bool)) (string, []Unit)
 }
 
 // actionEnd is the length of the action that s begins with.
-func actionEnd(s string) int {
-	if strings.HasPrefix(s, "{{/*") || strings.HasPrefix(s, "{{- /*") {
-		if n := strings.Index(s, "*/"); n >= 0 {
-			if m := strings.Index(s[n:], "}}"); m >= 0 {
+func actionEnd(text string) int {
+	if strings.HasPrefix(text, "{{/*") || strings.HasPrefix(text, "{{- /*") {
+		if n := strings.Index(text, "*/"); n >= 0 {
+			if m := strings.Index(text[n:], "}}"); m >= 0 {
 				return n + m + 2
 			}
 		}
-		return len(s)
+		return len(text)
 	}
 	quoted := false
-	for i := 2; i < len(s); i++ {
+	for i := 2; i < len(text); i++ {
 		switch {
-		case s[i] == '"':
+		case text[i] == '"':
 			quoted = !quoted
-		case !quoted && strings.HasPrefix(s[i:], "}}"):
+		case !quoted && strings.HasPrefix(text[i:], "}}"):
 			return i + 2
 		}
 	}
-	return len(s)
+	return len(text)
 }
 
 // tagEnd is the length of the tag that s begins with.
-func tagEnd(s string) int {
+func tagEnd(text string) int {
 	quoted := false
-	for i := 1; i < len(s); i++ {
+	for i := 1; i < len(text); i++ {
 		switch {
-		case strings.HasPrefix(s[i:], "{{"):
-			i += actionEnd(s[i:]) - 1
-		case s[i] == '"':
+		case strings.HasPrefix(text[i:], "{{"):
+			i += actionEnd(text[i:]) - 1
+		case text[i] == '"':
 			quoted = !quoted
-		case s[i] == '>' && !quoted:
+		case text[i] == '>' && !quoted:
 			return i + 1
 		}
 	}
-	return len(s)
+	return len(text)
 }
 
 // tag writes a tag with its spoken attributes translated.
@@ -143,11 +143,11 @@ func (w *walker) tag(tag string, at int) {
 		bare.WriteByte(tag[i])
 		i++
 	}
-	back := func(s string) string {
+	back := func(text string) string {
 		for i, action := range actions {
-			s = strings.ReplaceAll(s, "\x00"+string(rune('A'+i)), action)
+			text = strings.ReplaceAll(text, "\x00"+string(rune('A'+i)), action)
 		}
-		return s
+		return text
 	}
 	w.out.WriteString(back(spoken.ReplaceAllStringFunc(bare.String(), func(s string) string {
 		m := spoken.FindStringSubmatch(s)
@@ -164,12 +164,12 @@ func (w *walker) flush(at int) {
 }
 
 // unit translates a text with its values; what surrounds it stays.
-func (w *walker) unit(s string, at int) string {
-	trimmed := strings.TrimSpace(s)
+func (w *walker) unit(text string, at int) string {
+	trimmed := strings.TrimSpace(text)
 	if trimmed == "" {
-		return s
+		return text
 	}
-	lead, tail := s[:strings.Index(s, trimmed)], s[strings.Index(s, trimmed)+len(trimmed):]
+	lead, tail := text[:strings.Index(text, trimmed)], text[strings.Index(text, trimmed)+len(trimmed):]
 	var key, words strings.Builder
 	var values []string
 	for i := 0; i < len(trimmed); {
@@ -186,7 +186,7 @@ func (w *walker) unit(s string, at int) string {
 	}
 	english := strings.Join(strings.Fields(key.String()), " ")
 	if !strings.ContainsFunc(words.String(), func(r rune) bool { return !unicode.IsSpace(r) }) {
-		return s // values alone
+		return text // values alone
 	}
 	if strings.ContainsFunc(words.String(), unicode.IsLetter) {
 		line := 1 + strings.Count(w.source[:at], "\n")
@@ -194,7 +194,7 @@ func (w *walker) unit(s string, at int) string {
 	}
 	said, ok := w.translate(english)
 	if !ok {
-		return s
+		return text
 	}
 	said = place.ReplaceAllStringFunc(said, func(p string) string {
 		if n := int(p[1] - '1'); n < len(values) {
@@ -252,11 +252,11 @@ func (l Language) Script(source string) string {
 	if l != Chinese {
 		return ""
 	}
-	c := chinese()
+	catalogue := chinese()
 	out := map[string]string{}
 	add := func(english string) {
-		if i, ok := c.units[english]; ok {
-			out[english] = c.entries[i].Chinese
+		if i, ok := catalogue.units[english]; ok {
+			out[english] = catalogue.entries[i].Chinese
 		}
 	}
 	for _, u := range ScriptUnits(source) {

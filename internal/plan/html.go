@@ -38,22 +38,22 @@ const dataHere = `{"here":"the instances"}`
 // writeHTML writes one file that loads nothing. The instances stand in it as
 // data, of which a script shows what is unfolded: a page with a row for each of
 // thousands takes a browser many seconds.
-func writeHTML(w io.Writer, p *Plan, in lang.Language) error {
-	t, err := report.Templates(in).Funcs(template.FuncMap{
+func writeHTML(w io.Writer, plan *Plan, in lang.Language) error {
+	layout, err := report.Templates(in).Funcs(template.FuncMap{
 		"texts":  func() string { return in.Script(script()) },
 		"owners": func(w *Wave) string { return ownerLine(w.Owners, 8, in) }, "ownerName": func(name string) string { return sayOwner(in, name) },
 		"routes": routes, "share": func(s *Solution) string { return in.Say(s.share()) }, "capital": report.Capital,
 		"join":      func(list []string) string { return strings.Join(list, in.Say(", then ")) },
 		"waveClass": WaveClass,
-		"bar":       func(w *Wave) []report.Segment { return shares(p, w) },
+		"bar":       func(w *Wave) []report.Segment { return shares(plan, w) },
 	}).Parse(in.Template(page))
 	if err != nil {
 		return err
 	}
 	css := report.Stylesheet()
 	var around bytes.Buffer
-	err = t.ExecuteTemplate(&around, "plan", document{
-		CSP: report.Inline(css, script()), CSS: template.CSS(css), JS: template.JS(script()), Data: dataHere, Plan: p,
+	err = layout.ExecuteTemplate(&around, "plan", document{
+		CSP: report.Inline(css, script()), CSS: template.CSS(css), JS: template.JS(script()), Data: dataHere, Plan: plan,
 	})
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func writeHTML(w io.Writer, p *Plan, in lang.Language) error {
 	if _, err := w.Write(before); err != nil {
 		return err
 	}
-	if err := writeListed(w, p, in); err != nil {
+	if err := writeListed(w, plan, in); err != nil {
 		return err
 	}
 	_, err = w.Write(after)
@@ -86,13 +86,13 @@ type listed struct {
 
 // writeListed writes the rows wave by wave, then the texts that they name. All
 // of it spells < > & as escapes.
-func writeListed(w io.Writer, p *Plan, in lang.Language) error {
+func writeListed(w io.Writer, plan *Plan, in lang.Language) error {
 	l := &listed{in: in, Texts: []string{}, Lists: [][]string{}, texts: map[string]int{}, lists: map[string]int{}}
 	if _, err := io.WriteString(w, `{"waves":[`); err != nil {
 		return err
 	}
 	between := ""
-	for _, wave := range p.Waves {
+	for _, wave := range plan.Waves {
 		if wave.Instances == 0 {
 			continue
 		}
@@ -100,7 +100,7 @@ func writeListed(w io.Writer, p *Plan, in lang.Language) error {
 		between = ","
 		open := "["
 		for it := range wave.Items {
-			row, err := json.Marshal(l.row(p, it))
+			row, err := json.Marshal(l.row(plan, it))
 			if err != nil {
 				return err
 			}
@@ -143,12 +143,12 @@ func (l *listed) row(p *Plan, it *Item) []any {
 	}
 }
 
-func (l *listed) text(s string) int {
-	at, ok := l.texts[s]
+func (l *listed) text(value string) int {
+	at, ok := l.texts[value]
 	if !ok {
 		at = len(l.Texts)
-		l.texts[s] = at
-		l.Texts = append(l.Texts, s)
+		l.texts[value] = at
+		l.Texts = append(l.Texts, value)
 	}
 	return at
 }

@@ -99,14 +99,14 @@ type pile struct {
 
 // all are the items by owner, account, region and instance id. Each may be kept.
 func (p *pile) all(yield func(*Item) bool) {
-	for _, r := range p.runs {
-		for e := range r.all() {
-			it := p.works.items[e.work]
-			place := &p.places.items[e.place]
+	for _, run := range p.runs {
+		for entry := range run.all() {
+			it := p.works.items[entry.work]
+			place := &p.places.items[entry.place]
 			it.Account, it.Region, it.Zone, it.Status, it.Window = place.Account, place.Region, place.Zone, place.Status, place.Window
-			it.InstanceID, it.InstanceName = string(e.id), string(e.name)
+			it.InstanceID, it.InstanceName = string(entry.id), string(entry.name)
 			if p.byOwner {
-				it.Owner = r.owner
+				it.Owner = run.owner
 			}
 			if !yield(&it) {
 				return
@@ -141,12 +141,12 @@ func (w *Wave) alike() []same {
 	var out []same
 	at := map[uint32]int{}
 	for _, r := range w.pile.runs {
-		for e := range r.all() {
-			i, ok := at[e.work]
+		for entry := range r.all() {
+			i, ok := at[entry.work]
 			if !ok {
 				i = len(out)
-				at[e.work] = i
-				out = append(out, same{Item: &w.pile.works.items[e.work]})
+				at[entry.work] = i
+				out = append(out, same{Item: &w.pile.works.items[entry.work]})
 			}
 			out[i].N++
 		}
@@ -186,13 +186,13 @@ func newCollector(byOwner bool) *collector {
 
 // add takes an item. Those of one wave and owner stay in the order in which they
 // come, so they must come in that of the plan.
-func (c *collector) add(w *Wave, it *Item) error {
+func (c *collector) add(wave *Wave, it *Item) error {
 	at := [3]string{it.Account, it.Region, it.InstanceID}
 	if slices.Compare(at[:], c.last[:]) < 0 {
 		return fmt.Errorf("%w: %.64q of %.64s/%.64s after %.64q of %.64s/%.64s", ErrOrder, it.InstanceID, it.Account, it.Region, c.last[2], c.last[0], c.last[1])
 	}
 	c.last = at
-	key := runKey{w, it.Owner}
+	key := runKey{wave, it.Owner}
 	if !c.byOwner {
 		key.owner = it.Account
 	}

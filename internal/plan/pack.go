@@ -106,10 +106,10 @@ func needed(wave *Wave, items []same) []*Solution {
 		}
 	}
 	out := []*Solution{}
-	for _, s := range wave.Solutions {
-		if named[s.Name] {
-			own := *s
-			own.Instances = counts[s.Name]
+	for _, solution := range wave.Solutions {
+		if named[solution.Name] {
+			own := *solution
+			own.Instances = counts[solution.Name]
 			out = append(out, &own)
 		}
 	}
@@ -122,12 +122,12 @@ func fileName(owner string, marked bool) string {
 	if owner == "" {
 		return "no-owner"
 	}
-	name := strings.Map(func(r rune) rune {
+	name := strings.Map(func(char rune) rune {
 		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-', r == '_':
-			return r
-		case r >= 'A' && r <= 'Z':
-			return r + ('a' - 'A')
+		case char >= 'a' && char <= 'z', char >= '0' && char <= '9', char == '-', char == '_':
+			return char
+		case char >= 'A' && char <= 'Z':
+			return char + ('a' - 'A')
 		}
 		return '-'
 	}, owner)
@@ -153,8 +153,8 @@ var packFormats = []struct {
 // WritePack writes an index and the files of every part into a folder, which is
 // made; one that is there must be empty. It appears whole or not at all. Its
 // pages and workbooks speak the language; its CSV does not.
-func WritePack(dir string, p *Plan, in lang.Language) ([]Part, error) {
-	parts, err := p.Split()
+func WritePack(dir string, plan *Plan, in lang.Language) ([]Part, error) {
+	parts, err := plan.Split()
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +183,7 @@ func WritePack(dir string, p *Plan, in lang.Language) ([]Part, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan: pack: %w", err)
 	}
-	err = writeParts(made, p, parts, in)
+	err = writeParts(made, plan, parts, in)
 	if err == nil {
 		if err = os.Remove(dir); errors.Is(err, os.ErrNotExist) { // an empty one gives way
 			err = nil
@@ -198,7 +198,7 @@ func WritePack(dir string, p *Plan, in lang.Language) ([]Part, error) {
 	return parts, nil
 }
 
-func writeParts(dir string, p *Plan, parts []Part, in lang.Language) error {
+func writeParts(dir string, plan *Plan, parts []Part, in lang.Language) error {
 	for i := range parts {
 		for _, f := range packFormats {
 			if err := writeFile(filepath.Join(dir, parts[i].File+"."+f.ext), func(w io.Writer) error { return f.write(w, parts[i].Plan, in) }); err != nil {
@@ -206,29 +206,29 @@ func writeParts(dir string, p *Plan, parts []Part, in lang.Language) error {
 			}
 		}
 	}
-	if err := writeFile(filepath.Join(dir, "index.csv"), func(w io.Writer) error { return writeIndexCSV(w, p, parts) }); err != nil {
+	if err := writeFile(filepath.Join(dir, "index.csv"), func(w io.Writer) error { return writeIndexCSV(w, plan, parts) }); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, "index.html"), func(w io.Writer) error { return writeIndex(w, p, parts, in) })
+	return writeFile(filepath.Join(dir, "index.html"), func(w io.Writer) error { return writeIndex(w, plan, parts, in) })
 }
 
 func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // it holds what a whole team runs
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // it holds what a whole team runs
 	if err != nil {
 		return err
 	}
-	b := bufio.NewWriterSize(f, 64<<10)
-	err = write(b)
+	writer := bufio.NewWriterSize(file, 64<<10)
+	err = write(writer)
 	if err == nil {
-		err = b.Flush()
+		err = writer.Flush()
 	}
-	return errors.Join(err, f.Close())
+	return errors.Join(err, file.Close())
 }
 
-func writeIndexCSV(w io.Writer, p *Plan, parts []Part) error {
+func writeIndexCSV(w io.Writer, plan *Plan, parts []Part) error {
 	out := csv.NewWriter(w)
 	head := []string{"owner", "file", "instances"}
-	for _, wave := range p.Waves {
+	for _, wave := range plan.Waves {
 		head = append(head, string(wave.ID))
 	}
 	rows := [][]string{append(head, "completeness")}
@@ -237,13 +237,13 @@ func writeIndexCSV(w io.Writer, p *Plan, parts []Part) error {
 		for _, wave := range parts[i].Plan.Waves {
 			row = append(row, strconv.Itoa(wave.Instances))
 		}
-		rows = append(rows, append(row, p.Completeness))
+		rows = append(rows, append(row, plan.Completeness))
 	}
 	return out.WriteAll(rows)
 }
 
-func writeIndex(w io.Writer, p *Plan, parts []Part, in lang.Language) error {
-	t, err := report.Templates(in).Funcs(template.FuncMap{
+func writeIndex(w io.Writer, plan *Plan, parts []Part, in lang.Language) error {
+	layout, err := report.Templates(in).Funcs(template.FuncMap{
 		"ownerName": func(name string) string { return sayOwner(in, name) }, "capital": report.Capital,
 	}).Parse(in.Template(indexPage))
 	if err != nil {
@@ -255,11 +255,11 @@ func writeIndex(w io.Writer, p *Plan, parts []Part, in lang.Language) error {
 		formats = append(formats, format{f.ext, in.Say(f.title)})
 	}
 	css := report.Stylesheet()
-	return t.ExecuteTemplate(w, "index", struct {
+	return layout.ExecuteTemplate(w, "index", struct {
 		CSP     string
 		CSS     template.CSS
 		Plan    *Plan
 		Parts   []Part
 		Formats []format
-	}{report.Inline(css, ""), template.CSS(css), p, parts, formats})
+	}{report.Inline(css, ""), template.CSS(css), plan, parts, formats})
 }

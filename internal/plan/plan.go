@@ -176,7 +176,7 @@ type Item struct {
 // Build sorts records into waves. The records must come by account, region and
 // instance id. It keeps some 50 bytes an instance; texts are shared.
 func Build(records iter.Seq2[*record.Record, error], o Options) (*Plan, error) {
-	b := newBuilder(o)
+	builder := newBuilder(o)
 	for rec, err := range records {
 		if err != nil {
 			return nil, fmt.Errorf("plan: read instances: %w", err)
@@ -184,11 +184,11 @@ func Build(records iter.Seq2[*record.Record, error], o Options) (*Plan, error) {
 		if rec.GoneAt != nil {
 			continue
 		}
-		if err := b.add(rec); err != nil {
+		if err := builder.add(rec); err != nil {
 			return nil, err
 		}
 	}
-	return b.plan(), nil
+	return builder.plan(), nil
 }
 
 // ErrNoVerdict is returned for a record that was never judged for the target.
@@ -223,24 +223,24 @@ func newBuilder(o Options) *builder {
 }
 
 func (b *builder) add(rec *record.Record) error {
-	v := report.VerdictOn(rec, b.o.Target.ID)
-	if v == nil {
+	verdict := report.VerdictOn(rec, b.o.Target.ID)
+	if verdict == nil {
 		return fmt.Errorf("%w: instance %.64q has none on %q; scan with --target %s", ErrNoVerdict, rec.InstanceID, b.o.Target.ID, b.o.Target.ID)
 	}
 	there := b.there(rec)
-	id := waves.Of(v, there, b.o.KeepOS)
-	w := b.waves[id]
+	id := waves.Of(verdict, there, b.o.KeepOS)
+	wave := b.waves[id]
 	it := &Item{
 		Account: rec.Account, Region: rec.Region, Zone: rec.Zone, InstanceID: rec.InstanceID, InstanceName: rec.InstanceName,
 		Owner: b.owner(rec), Status: rec.Status, OS: osName(rec), Legacy: rec.Legacy,
-		Verdict: v.Level.String(), Confidence: v.Confidence.String(), Reason: v.Reason, Rule: v.Rule, Source: v.Source, Waiver: v.Waiver,
+		Verdict: verdict.Level.String(), Confidence: verdict.Confidence.String(), Reason: verdict.Reason, Rule: verdict.Rule, Source: verdict.Source, Waiver: verdict.Waiver,
 		Window: b.window(rec), CurrentType: rec.InstanceType,
 		Solutions: []string{}, Checklist: []string{},
 	}
 	if id != waves.AlreadyThere {
-		b.move(it, rec, v, id, there)
+		b.move(it, rec, verdict, id, there)
 	}
-	if err := b.items.add(w, it); err != nil {
+	if err := b.items.add(wave, it); err != nil {
 		return err
 	}
 	b.n++
@@ -251,12 +251,12 @@ func (b *builder) add(rec *record.Record) error {
 }
 
 // move fills in how the instance moves.
-func (b *builder) move(it *Item, rec *record.Record, v *rules.Verdict, id waves.ID, there bool) {
+func (b *builder) move(it *Item, rec *record.Record, verdict *rules.Verdict, id waves.ID, there bool) {
 	if there {
 		it.Note = "It is on a family of this target already: it may not come back from its next restart."
 	}
-	it.Checklist = b.checklist(rec, v)
-	needed, others := remedies(v, id)
+	it.Checklist = b.checklist(rec, verdict)
+	needed, others := remedies(verdict, id)
 	for _, m := range needed {
 		s := b.solution(id, m)
 		s.Instances++
@@ -265,11 +265,11 @@ func (b *builder) move(it *Item, rec *record.Record, v *rules.Verdict, id waves.
 	for _, m := range others {
 		it.Alternatives = append(it.Alternatives, b.solution(id, m).Name)
 	}
-	if w := v.Waiver; w != nil {
+	if w := verdict.Waiver; w != nil {
 		it.Note = strings.TrimSpace(waivedText(w) + " " + it.Note)
 	}
 	if id == waves.Unknown {
-		it.Question = v.Reason + " " + b.settle(v)
+		it.Question = verdict.Reason + " " + b.settle(verdict)
 	}
 	switch {
 	case there:
@@ -325,15 +325,15 @@ func (b *builder) there(rec *record.Record) bool {
 	return waves.There(&b.o.Target, rec.InstanceType, &rules.Machine{Family: rec.InstanceFamily, Generation: rec.Generation, Virtualization: rec.Virtualization})
 }
 
-func (b *builder) solution(id waves.ID, m *rules.Remedy) *Solution {
-	key := solutionKey{id, report.RemedyLine(m), m.Text}
+func (b *builder) solution(id waves.ID, remedy *rules.Remedy) *Solution {
+	key := solutionKey{id, report.RemedyLine(remedy), remedy.Text}
 	s := b.solutions[key]
 	if s == nil {
 		name := key.name
 		for n := 2; b.waves[id].solution(name) != nil; n++ {
 			name = fmt.Sprintf("%s (variant %d)", key.name, n)
 		}
-		s = &Solution{Name: name, Text: m.Text, Steps: m.Steps, Benefit: m.Benefit, Drawback: m.Drawback}
+		s = &Solution{Name: name, Text: remedy.Text, Steps: remedy.Steps, Benefit: remedy.Benefit, Drawback: remedy.Drawback}
 		b.solutions[key] = s
 		b.waves[id].Solutions = append(b.waves[id].Solutions, s)
 	}
@@ -342,15 +342,15 @@ func (b *builder) solution(id waves.ID, m *rules.Remedy) *Solution {
 
 // plan sorts and counts.
 func (b *builder) plan() *Plan {
-	p := &Plan{Target: b.o.Target.ID, MadeAt: b.o.Now.UTC(), Ruleset: b.ruleset, OwnerTags: b.o.OwnerTags, ByOwner: b.o.byOwner(), Instances: b.n, Availability: b.o.Stock}
-	p.Complete, p.Completeness = completeness(b.o.Summary)
+	whole := &Plan{Target: b.o.Target.ID, MadeAt: b.o.Now.UTC(), Ruleset: b.ruleset, OwnerTags: b.o.OwnerTags, ByOwner: b.o.byOwner(), Instances: b.n, Availability: b.o.Stock}
+	whole.Complete, whole.Completeness = completeness(b.o.Summary)
 	for _, w := range newWaves() {
 		wave := b.waves[w.ID]
 		slices.SortStableFunc(wave.Solutions, func(x, y *Solution) int {
 			return cmp.Or(cmp.Compare(y.Instances, x.Instances), cmp.Compare(x.Name, y.Name))
 		})
-		p.Waves = append(p.Waves, wave)
+		whole.Waves = append(whole.Waves, wave)
 	}
-	b.items.hold(p.Waves)
-	return p
+	b.items.hold(whole.Waves)
+	return whole
 }

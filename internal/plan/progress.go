@@ -188,10 +188,10 @@ func (c *comparison) choose(since time.Time) {
 	}
 }
 
-func (c *comparison) mark(p *record.ProgressPoint) ProgressMark {
+func (c *comparison) mark(progressPoint *record.ProgressPoint) ProgressMark {
 	return ProgressMark{
-		Number: p.Number, At: p.At, Kind: p.Kind, ScanID: p.ScanID, State: p.State, Ruleset: p.Ruleset,
-		Instances: p.Instances, Standing: p.On[c.target], Moves: p.Moves[c.target],
+		Number: progressPoint.Number, At: progressPoint.At, Kind: progressPoint.Kind, ScanID: progressPoint.ScanID, State: progressPoint.State, Ruleset: progressPoint.Ruleset,
+		Instances: progressPoint.Instances, Standing: progressPoint.On[c.target], Moves: progressPoint.Moves[c.target],
 	}
 }
 
@@ -216,16 +216,16 @@ func (c *comparison) marks() {
 
 // sentence is the first that a lead reads.
 func (c *comparison) sentence() {
-	p := c.p
-	text := fmt.Sprintf("%s of %s still need work before %s", report.Number(p.Now.Open), report.Plural(p.Now.Instances, "instance", "instances"), report.Clean(p.Target))
-	if p.Now.Open == 0 {
-		text = fmt.Sprintf("None of %s needs work before %s", report.Plural(p.Now.Instances, "instance", "instances"), report.Clean(p.Target))
+	progress := c.p
+	text := fmt.Sprintf("%s of %s still need work before %s", report.Number(progress.Now.Open), report.Plural(progress.Now.Instances, "instance", "instances"), report.Clean(progress.Target))
+	if progress.Now.Open == 0 {
+		text = fmt.Sprintf("None of %s needs work before %s", report.Plural(progress.Now.Instances, "instance", "instances"), report.Clean(progress.Target))
 	}
-	if p.Now.Open == 1 {
+	if progress.Now.Open == 1 {
 		text = strings.Replace(text, "still need work", "still needs work", 1)
 	}
-	if p.Then == nil {
-		p.Sentence = text + "; there is no earlier scan to compare it with."
+	if progress.Then == nil {
+		progress.Sentence = text + "; there is no earlier scan to compare it with."
 		return
 	}
 	var of []string
@@ -233,24 +233,24 @@ func (c *comparison) sentence() {
 		n    int
 		what string
 	}{
-		{p.Moves.Closed, "mended"}, {p.Moves.Went, "gone"}, {p.Moves.Came, "new"}, {p.Moves.Opened, "worse"},
+		{progress.Moves.Closed, "mended"}, {progress.Moves.Went, "gone"}, {progress.Moves.Came, "new"}, {progress.Moves.Opened, "worse"},
 	} {
 		if part.n > 0 {
 			of = append(of, report.Number(part.n)+" "+part.what)
 		}
 	}
 	switch {
-	case p.Change < 0:
-		text += fmt.Sprintf(": %s fewer than %s", report.Number(-p.Change), c.ago())
-	case p.Change > 0:
-		text += fmt.Sprintf(": %s more than %s", report.Number(p.Change), c.ago())
+	case progress.Change < 0:
+		text += fmt.Sprintf(": %s fewer than %s", report.Number(-progress.Change), c.ago())
+	case progress.Change > 0:
+		text += fmt.Sprintf(": %s more than %s", report.Number(progress.Change), c.ago())
 	default:
 		text += ": as many as " + c.ago()
 	}
 	if len(of) > 0 {
 		text += " (" + strings.Join(of, ", ") + ")"
 	}
-	p.Sentence = text + "."
+	progress.Sentence = text + "."
 }
 
 // ago names the earlier moment.
@@ -270,21 +270,23 @@ func (c *comparison) ago() string {
 
 // notes are what contradicts the sentence, or what it is not about.
 func (c *comparison) notes() {
-	p := c.p
-	add := func(format string, args ...any) { p.Notes = append(p.Notes, fmt.Sprintf(format, args...)) }
-	if n := p.Moves.ClosedByRules; n > 0 {
+	progress := c.p
+	add := func(format string, args ...any) {
+		progress.Notes = append(progress.Notes, fmt.Sprintf(format, args...))
+	}
+	if n := progress.Moves.ClosedByRules; n > 0 {
 		add("%s left out of that: the rules judge otherwise now, and nothing was mended.", report.Plural(n, "instance that no longer counts is", "instances that no longer count are"))
 	}
-	if n := p.Moves.OpenedByRules; n > 0 {
+	if n := progress.Moves.OpenedByRules; n > 0 {
 		add("%s left out of that: the rules judge otherwise now, and nothing got worse.", report.Plural(n, "instance that counts now is", "instances that count now are"))
 	}
-	if c.then != nil && c.then.Ruleset != c.now.Ruleset && p.Moves.ClosedByRules+p.Moves.OpenedByRules == 0 {
+	if c.then != nil && c.then.Ruleset != c.now.Ruleset && progress.Moves.ClosedByRules+progress.Moves.OpenedByRules == 0 {
 		add("The rule set is another one than then (%s, now %s); it moved none of them.", report.Short(c.then.Ruleset, 12), report.Short(c.now.Ruleset, 12))
 	}
-	if p.Unexplained != 0 {
-		add("%s while %s was not judged, and nobody saw why.", report.Plural(max(p.Unexplained, -p.Unexplained), "instance moved", "instances moved"), report.Clean(p.Target))
+	if progress.Unexplained != 0 {
+		add("%s while %s was not judged, and nobody saw why.", report.Plural(max(progress.Unexplained, -progress.Unexplained), "instance moved", "instances moved"), report.Clean(progress.Target))
 	}
-	if n := p.Now.Waves[string(waves.Waived)]; n > 0 {
+	if n := progress.Now.Waves[string(waves.Waived)]; n > 0 {
 		add("%s waived: they count as work, since nothing was mended.", report.Plural(n, "of them is", "of them are"))
 	}
 	c.partial(add)
@@ -293,9 +295,9 @@ func (c *comparison) notes() {
 	case c.oldest:
 		add("The store remembers nothing older than %s.", report.Moment(c.then.At))
 	case c.judged:
-		add("%s was not judged before %s.", report.Capital(report.Clean(p.Target)), report.Moment(c.then.At))
+		add("%s was not judged before %s.", report.Capital(report.Clean(progress.Target)), report.Moment(c.then.At))
 	}
-	if p.Moves.ClosedByRules+p.Moves.OpenedByRules > 0 {
+	if progress.Moves.ClosedByRules+progress.Moves.OpenedByRules > 0 {
 		add("What the rules moved is in the changes of owners, accounts and regions below.")
 	}
 	if c.renamed() {
@@ -334,11 +336,11 @@ func (c *comparison) renamed() bool {
 	return c.then != nil && (!slices.Equal(c.then.OwnerTags, c.now.OwnerTags) || c.then.OwnerAccount != c.now.OwnerAccount)
 }
 
-func tags(p *record.Progress) string {
-	if len(p.OwnerTags) == 0 {
+func tags(progress *record.Progress) string {
+	if len(progress.OwnerTags) == 0 {
 		return "none"
 	}
-	return report.Clean(strings.Join(p.OwnerTags, ", "))
+	return report.Clean(strings.Join(progress.OwnerTags, ", "))
 }
 
 func (c *comparison) between() []record.ProgressPoint {
@@ -359,13 +361,13 @@ func (c *comparison) handedOver() (n int) {
 func (c *comparison) pairs() []record.Handover {
 	var out []record.Handover
 	for i := range c.between() {
-		for _, h := range c.between()[i].Handovers {
-			at := slices.IndexFunc(out, func(x record.Handover) bool { return x.From == h.From && x.To == h.To })
+		for _, handover := range c.between()[i].Handovers {
+			at := slices.IndexFunc(out, func(x record.Handover) bool { return x.From == handover.From && x.To == handover.To })
 			if at < 0 {
-				out = append(out, h)
+				out = append(out, handover)
 				continue
 			}
-			out[at].Instances += h.Instances
+			out[at].Instances += handover.Instances
 		}
 	}
 	slices.SortFunc(out, func(a, b record.Handover) int {
@@ -393,14 +395,14 @@ func (c *comparison) parts() {
 		then = *c.then
 	}
 	accounts, regions := map[string]string{}, map[string]string{}
-	for _, s := range c.now.Carried {
+	for _, carriedScope := range c.now.Carried {
 		text := "never read to the end"
-		if s.LastComplete != nil {
-			text = "last read to the end at " + report.Moment(*s.LastComplete)
+		if carriedScope.LastComplete != nil {
+			text = "last read to the end at " + report.Moment(*carriedScope.LastComplete)
 		}
-		accounts[s.Account], regions[s.Region] = "partly not read", "partly not read"
-		if s.Region != "" && c.now.CarriedScopes == 1 {
-			accounts[s.Account], regions[s.Region] = s.Region+" "+text, s.Account+" "+text
+		accounts[carriedScope.Account], regions[carriedScope.Region] = "partly not read", "partly not read"
+		if carriedScope.Region != "" && c.now.CarriedScopes == 1 {
+			accounts[carriedScope.Account], regions[carriedScope.Region] = carriedScope.Region+" "+text, carriedScope.Account+" "+text
 		}
 	}
 	c.p.Accounts = c.compare(&c.now.Accounts, &then.Accounts, c.then != nil, accounts)
@@ -409,10 +411,10 @@ func (c *comparison) parts() {
 		return
 	}
 	notes := map[string]string{}
-	for _, h := range c.pairs() {
+	for _, handover := range c.pairs() {
 		for name, text := range map[string]string{
-			h.To:   report.Number(h.Instances) + " from " + ownerName(h.From),
-			h.From: report.Number(h.Instances) + " to " + ownerName(h.To),
+			handover.To:   report.Number(handover.Instances) + " from " + ownerName(handover.From),
+			handover.From: report.Number(handover.Instances) + " to " + ownerName(handover.To),
 		} {
 			if notes[name] != "" {
 				text = "; " + text
@@ -435,10 +437,10 @@ func (c *comparison) compare(now, then *record.Shares, known bool, notes map[str
 	out := []ProgressPart{}
 	seen := map[string]bool{}
 	for i := range now.Largest {
-		s := &now.Largest[i]
-		seen[s.Name] = true
-		part := ProgressPart{Name: s.Name, Instances: s.Instances, Open: s.Targets[c.target].Open, Waves: s.Targets[c.target].Waves, Note: notes[s.Name]}
-		was, named := before[s.Name]
+		share := &now.Largest[i]
+		seen[share.Name] = true
+		part := ProgressPart{Name: share.Name, Instances: share.Instances, Open: share.Targets[c.target].Open, Waves: share.Targets[c.target].Waves, Note: notes[share.Name]}
+		was, named := before[share.Name]
 		switch {
 		case !known:
 		case named || then.Rest == nil: // who is not named, where all are, had none
@@ -450,22 +452,22 @@ func (c *comparison) compare(now, then *record.Shares, known bool, notes map[str
 	}
 	if known && now.Rest == nil {
 		for i := range then.Largest {
-			s := &then.Largest[i]
-			if !seen[s.Name] {
-				part := ProgressPart{Name: s.Name, Waves: map[string]int{}, Note: cmp.Or(notes[s.Name], "no instances any more")}
-				part.since(s.Targets[c.target].Open)
+			share := &then.Largest[i]
+			if !seen[share.Name] {
+				part := ProgressPart{Name: share.Name, Waves: map[string]int{}, Note: cmp.Or(notes[share.Name], "no instances any more")}
+				part.since(share.Targets[c.target].Open)
 				out = append(out, part)
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b ProgressPart) int {
-		if a.Behind != b.Behind {
-			if a.Behind {
+	slices.SortFunc(out, func(progressPart, b ProgressPart) int {
+		if progressPart.Behind != b.Behind {
+			if progressPart.Behind {
 				return -1
 			}
 			return 1
 		}
-		return cmp.Or(cmp.Compare(b.Open, a.Open), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(b.Open, progressPart.Open), cmp.Compare(progressPart.Name, b.Name))
 	})
 	if now.Rest != nil {
 		st := now.Rest.Targets[c.target]

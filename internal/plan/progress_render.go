@@ -19,27 +19,27 @@ func ProgressFormats() []report.Format {
 	return []report.Format{report.Table, report.JSON, report.CSV, report.Markdown}
 }
 
-// WriteProgress renders p as f.
-func WriteProgress(w io.Writer, f report.Format, p *Progress, o report.Options) error {
-	b := bufio.NewWriterSize(w, 64<<10)
+// WriteProgress renders progress as format.
+func WriteProgress(w io.Writer, format report.Format, progress *Progress, options report.Options) error {
+	writer := bufio.NewWriterSize(w, 64<<10)
 	var err error
-	switch f {
+	switch format {
 	case report.Table:
-		err = p.table(b, o)
+		err = progress.table(writer, options)
 	case report.JSON:
-		err = report.WriteJSONLine(b, p)
+		err = report.WriteJSONLine(writer, progress)
 	case report.CSV:
-		err = p.csv(b)
+		err = progress.csv(writer)
 	case report.Markdown:
-		err = p.markdown(b)
+		err = progress.markdown(writer)
 	default:
-		return fmt.Errorf("%w %q: progress is written as table, json, csv or markdown", report.ErrFormat, report.Short(string(f), 40))
+		return fmt.Errorf("%w %q: progress is written as table, json, csv or markdown", report.ErrFormat, report.Short(string(format), 40))
 	}
 	if err == nil {
-		err = b.Flush()
+		err = writer.Flush()
 	}
 	if err != nil {
-		return fmt.Errorf("write %s progress: %w", f, err)
+		return fmt.Errorf("write %s progress: %w", format, err)
 	}
 	return nil
 }
@@ -50,35 +50,35 @@ const (
 	shownPoints = 10
 )
 
-func (p *Progress) table(w io.Writer, o report.Options) error {
-	width := o.Columns()
-	bold := func(s string) string { return report.Paint(s, report.Bold, o.Color) }
+func (p *Progress) table(w io.Writer, options report.Options) error {
+	width := options.Columns()
+	bold := func(s string) string { return report.Paint(s, report.Bold, options.Color) }
 	for _, line := range report.Wrap(p.Sentence, width) {
 		fmt.Fprintln(w, bold(line))
 	}
 	for _, note := range p.Notes {
 		for i, line := range report.Wrap(note, width-2) {
-			fmt.Fprintf(w, "%s%s\n", []string{"- ", "  "}[min(i, 1)], report.Paint(line, report.Amber, o.Color))
+			fmt.Fprintf(w, "%s%s\n", []string{"- ", "  "}[min(i, 1)], report.Paint(line, report.Amber, options.Color))
 		}
 	}
 	fmt.Fprintln(w)
-	if err := p.waveTable().Write(w, width, o.Color); err != nil {
+	if err := p.waveTable().Write(w, width, options.Color); err != nil {
 		return err
 	}
 	for _, list := range p.lists() {
 		if len(list.parts) == 0 {
 			continue
 		}
-		fmt.Fprintf(w, "\n%s%s\n", bold(list.title), report.Paint(behindWords(list.parts), report.Dim, o.Color))
-		if err := partTable(list.name, list.parts[:min(len(list.parts), shownParts)]).Write(w, width, o.Color); err != nil {
+		fmt.Fprintf(w, "\n%s%s\n", bold(list.title), report.Paint(behindWords(list.parts), report.Dim, options.Color))
+		if err := partTable(list.name, list.parts[:min(len(list.parts), shownParts)]).Write(w, width, options.Color); err != nil {
 			return err
 		}
 		if more := len(list.parts) - shownParts; more > 0 {
-			fmt.Fprintf(w, "  %s\n", report.Paint("and "+report.Number(more)+" more; --output csv has all", report.Dim, o.Color))
+			fmt.Fprintf(w, "  %s\n", report.Paint("and "+report.Number(more)+" more; --output csv has all", report.Dim, options.Color))
 		}
 	}
 	fmt.Fprintf(w, "\n%s\n", bold("Scan by scan"))
-	return p.pointTable(shownPoints).Write(w, width, o.Color)
+	return p.pointTable(shownPoints).Write(w, width, options.Color)
 }
 
 // partList is one of the ways in which the fleet is divided.
@@ -108,9 +108,9 @@ func behindWords(parts []ProgressPart) string {
 // waveTable counts the waves now and then.
 func (p *Progress) waveTable() *report.TextTable {
 	right := func(s string) report.Cell { return report.Cell{Text: s, Right: true} }
-	t := &report.TextTable{Indent: 2, Shrink: []int{0}, Head: []report.Cell{{Text: "wave"}, right("now")}}
+	textTable := &report.TextTable{Indent: 2, Shrink: []int{0}, Head: []report.Cell{{Text: "wave"}, right("now")}}
 	if p.Then != nil {
-		t.Head = append(t.Head, right("then"), right("change"))
+		textTable.Head = append(textTable.Head, right("then"), right("change"))
 	}
 	for _, id := range waves.All() {
 		now := p.Now.Waves[string(id)]
@@ -119,14 +119,14 @@ func (p *Progress) waveTable() *report.TextTable {
 			then := p.Then.Waves[string(id)]
 			row = append(row, right(report.Number(then)), right(signed(now-then)))
 		}
-		t.Rows = append(t.Rows, row)
+		textTable.Rows = append(textTable.Rows, row)
 	}
-	return t
+	return textTable
 }
 
 func partTable(name string, parts []ProgressPart) *report.TextTable {
 	right := func(s string) report.Cell { return report.Cell{Text: s, Right: true} }
-	t := &report.TextTable{
+	textTable := &report.TextTable{
 		Indent: 2, Shrink: []int{5, 0},
 		Head: []report.Cell{{Text: name}, right("instances"), right("open"), right("then"), right("change"), {Text: ""}},
 	}
@@ -136,11 +136,11 @@ func partTable(name string, parts []ProgressPart) *report.TextTable {
 		if part.Behind {
 			note, style = "behind", report.Red
 		}
-		t.Rows = append(t.Rows, []report.Cell{
+		textTable.Rows = append(textTable.Rows, []report.Cell{
 			{Text: part.title()}, right(report.Number(part.Instances)), right(report.Number(part.Open)), right(known(part.Then, report.Number)), right(known(part.Change, signed)), {Text: note, Style: style},
 		})
 	}
-	return t
+	return textTable
 }
 
 func (p *ProgressPart) title() string {
@@ -169,23 +169,23 @@ func (p *Progress) last(n int) []ProgressMark { return p.Points[max(0, len(p.Poi
 
 func (p *Progress) pointTable(n int) *report.TextTable {
 	right := func(s string) report.Cell { return report.Cell{Text: s, Right: true} }
-	t := &report.TextTable{
+	textTable := &report.TextTable{
 		Indent: 2, Shrink: []int{1},
 		Head: []report.Cell{{Text: "when"}, {Text: "what"}, right("instances"), right("open"), right("mended"), right("new"), right("gone"), right("worse"), right("by rules")},
 	}
-	for _, m := range p.last(n) {
-		what := string(m.State)
-		if m.Kind == "rules" {
+	for _, progressMark := range p.last(n) {
+		what := string(progressMark.State)
+		if progressMark.Kind == "rules" {
 			what = "other rules"
 		}
-		t.Rows = append(t.Rows, []report.Cell{
-			{Text: report.Moment(m.At)},
+		textTable.Rows = append(textTable.Rows, []report.Cell{
+			{Text: report.Moment(progressMark.At)},
 			{Text: what},
-			right(report.Number(m.Instances)), right(report.Number(m.Open)), right(report.Number(m.Moves.Closed)), right(report.Number(m.Moves.Came)),
-			right(report.Number(m.Moves.Went)), right(report.Number(m.Moves.Opened)), right(signed(m.Moves.OpenedByRules - m.Moves.ClosedByRules)),
+			right(report.Number(progressMark.Instances)), right(report.Number(progressMark.Open)), right(report.Number(progressMark.Moves.Closed)), right(report.Number(progressMark.Moves.Came)),
+			right(report.Number(progressMark.Moves.Went)), right(report.Number(progressMark.Moves.Opened)), right(signed(progressMark.Moves.OpenedByRules - progressMark.Moves.ClosedByRules)),
 		})
 	}
-	return t
+	return textTable
 }
 
 func (p *Progress) csv(w io.Writer) error {
@@ -245,10 +245,10 @@ func (p *Progress) markdown(w io.Writer) error {
 	return markdownTable(w, "Scan by scan", p.pointTable(len(p.Points)))
 }
 
-func markdownTable(w io.Writer, title string, t *report.TextTable) error {
+func markdownTable(w io.Writer, title string, textTable *report.TextTable) error {
 	fmt.Fprintf(w, "\n## %s\n\n", title)
 	var titles []string
-	for _, cell := range t.Head {
+	for _, cell := range textTable.Head {
 		if cell.Right {
 			cell.Text += ":"
 		}
@@ -257,7 +257,7 @@ func markdownTable(w io.Writer, title string, t *report.TextTable) error {
 	if err := report.MarkdownHead(w, titles...); err != nil {
 		return err
 	}
-	for _, row := range t.Rows {
+	for _, row := range textTable.Rows {
 		var cells []string
 		for _, cell := range row {
 			cells = append(cells, cell.Text)

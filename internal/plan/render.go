@@ -20,29 +20,29 @@ func Formats() []report.Format {
 	return []report.Format{report.Table, report.JSON, report.CSV, report.HTML, report.Markdown}
 }
 
-// Write renders p as f.
-func Write(w io.Writer, f report.Format, p *Plan, o report.Options) error {
-	b := bufio.NewWriterSize(w, 64<<10)
+// Write renders plan as format.
+func Write(w io.Writer, format report.Format, plan *Plan, options report.Options) error {
+	writer := bufio.NewWriterSize(w, 64<<10)
 	var err error
-	switch f {
+	switch format {
 	case report.Table:
-		err = writeTable(b, p, o)
+		err = writeTable(writer, plan, options)
 	case report.JSON:
-		err = writeJSON(b, p)
+		err = writeJSON(writer, plan)
 	case report.CSV:
-		err = writeCSV(b, p, o.Excel)
+		err = writeCSV(writer, plan, options.Excel)
 	case report.Markdown:
-		err = writeMarkdown(b, p)
+		err = writeMarkdown(writer, plan)
 	case report.HTML:
-		err = writeHTML(b, p, o.Language)
+		err = writeHTML(writer, plan, options.Language)
 	default:
-		return fmt.Errorf("%w %q: a plan is written as table, json, csv, html or markdown", report.ErrFormat, report.Short(string(f), 40))
+		return fmt.Errorf("%w %q: a plan is written as table, json, csv, html or markdown", report.ErrFormat, report.Short(string(format), 40))
 	}
 	if err == nil {
-		err = b.Flush()
+		err = writer.Flush()
 	}
 	if err != nil {
-		return fmt.Errorf("write %s plan: %w", f, err)
+		return fmt.Errorf("write %s plan: %w", format, err)
 	}
 	return nil
 }
@@ -50,31 +50,31 @@ func Write(w io.Writer, f report.Format, p *Plan, o report.Options) error {
 // writeJSON writes one object. Waves and their items are the last members of
 // what they are in, so that what comes before them is encoded as it is and they
 // follow one by one.
-func writeJSON(w *bufio.Writer, p *Plan) error {
-	head := *p
+func writeJSON(out *bufio.Writer, plan *Plan) error {
+	head := *plan
 	head.Waves = []*Wave{}
-	if err := writeOpen(w, &head, `[]}`); err != nil {
+	if err := writeOpen(out, &head, `[]}`); err != nil {
 		return err
 	}
 	between := "["
-	for _, wave := range p.Waves {
-		fmt.Fprint(w, between)
+	for _, wave := range plan.Waves {
+		fmt.Fprint(out, between)
 		between = ","
-		if err := writeWave(w, wave); err != nil {
+		if err := writeWave(out, wave); err != nil {
 			return err
 		}
 	}
-	_, err := w.WriteString("]}\n")
+	_, err := out.WriteString("]}\n")
 	return err
 }
 
-func writeWave(w *bufio.Writer, wave *Wave) error {
+func writeWave(out *bufio.Writer, wave *Wave) error {
 	type shown Wave
 	head := struct {
 		*shown
 		Items []*Item `json:"items"`
 	}{(*shown)(wave), []*Item{}}
-	if err := writeOpen(w, &head, `[]}`); err != nil {
+	if err := writeOpen(out, &head, `[]}`); err != nil {
 		return err
 	}
 	between := "["
@@ -83,57 +83,57 @@ func writeWave(w *bufio.Writer, wave *Wave) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", report.Short(it.InstanceID, 64), err)
 		}
-		fmt.Fprint(w, between)
+		fmt.Fprint(out, between)
 		between = ","
-		if _, err := w.Write(data); err != nil {
+		if _, err := out.Write(data); err != nil {
 			return err
 		}
 	}
 	if between == "[" {
-		fmt.Fprint(w, "[")
+		fmt.Fprint(out, "[")
 	}
-	_, err := w.WriteString("]}")
+	_, err := out.WriteString("]}")
 	return err
 }
 
 // writeOpen writes v without its end.
-func writeOpen(w *bufio.Writer, v any, end string) error {
+func writeOpen(out *bufio.Writer, v any, end string) error {
 	data, err := report.EncodeJSON(v)
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(bytes.TrimSuffix(data, []byte(end)))
+	_, err = out.Write(bytes.TrimSuffix(data, []byte(end)))
 	return err
 }
 
 // shownItems is how many instances of a wave the terminal shows.
 const shownItems = 5
 
-func writeTable(w io.Writer, p *Plan, o report.Options) error {
-	width := o.Columns()
-	bold := func(s string) string { return report.Paint(s, report.Bold, o.Color) }
-	dim := func(s string) string { return report.Paint(s, report.Dim, o.Color) }
-	say := func(s string) string { return o.Language.Say(s) }
-	fmt.Fprintln(w, bold(say("Migration plan to "+report.Clean(p.Target))))
-	for _, line := range report.Wrap(say(report.Plural(p.Instances, "instance", "instances"))+say("; ")+say(p.Completeness), width) {
+func writeTable(w io.Writer, plan *Plan, options report.Options) error {
+	width := options.Columns()
+	bold := func(s string) string { return report.Paint(s, report.Bold, options.Color) }
+	dim := func(s string) string { return report.Paint(s, report.Dim, options.Color) }
+	say := func(s string) string { return options.Language.Say(s) }
+	fmt.Fprintln(w, bold(say("Migration plan to "+report.Clean(plan.Target))))
+	for _, line := range report.Wrap(say(report.Plural(plan.Instances, "instance", "instances"))+say("; ")+say(plan.Completeness), width) {
 		fmt.Fprintln(w, line)
 	}
-	for _, line := range report.Wrap(say(report.Capital(p.Availability.Words()))+say("."), width) {
+	for _, line := range report.Wrap(say(report.Capital(plan.Availability.Words()))+say("."), width) {
 		fmt.Fprintln(w, dim(line))
 	}
 	fmt.Fprintln(w)
-	tab := report.TextTable{Indent: 2, In: o.Language, Shrink: []int{2, 0}, Head: []report.Cell{{Text: "wave"}, {Text: "instances", Right: true}, {Text: "first owners"}}}
-	if !p.ByOwner {
+	tab := report.TextTable{Indent: 2, In: options.Language, Shrink: []int{2, 0}, Head: []report.Cell{{Text: "wave"}, {Text: "instances", Right: true}, {Text: "first owners"}}}
+	if !plan.ByOwner {
 		tab.Head = tab.Head[:2]
 	}
-	for _, wave := range p.Waves {
-		row := []report.Cell{{Text: say(wave.Title), Style: waveStyle(wave.ID)}, {Text: report.Number(wave.Instances), Right: true}, {Text: ownerLine(wave.Owners, 4, o.Language)}}
+	for _, wave := range plan.Waves {
+		row := []report.Cell{{Text: say(wave.Title), Style: waveStyle(wave.ID)}, {Text: report.Number(wave.Instances), Right: true}, {Text: ownerLine(wave.Owners, 4, options.Language)}}
 		tab.Rows = append(tab.Rows, row[:len(tab.Head)])
 	}
-	if err := tab.Write(w, width, o.Color); err != nil {
+	if err := tab.Write(w, width, options.Color); err != nil {
 		return err
 	}
-	for _, wave := range p.Waves {
+	for _, wave := range plan.Waves {
 		if wave.Instances == 0 || wave.ID == waves.AlreadyThere {
 			continue
 		}
@@ -144,31 +144,31 @@ func writeTable(w io.Writer, p *Plan, o report.Options) error {
 		for _, s := range wave.Solutions {
 			fmt.Fprintf(w, "  %s %s\n", report.Short(say(s.Name), max(width-24, 16)), dim(say(s.share())))
 		}
-		if err := tableItems(w, wave, width, o); err != nil {
+		if err := tableItems(w, wave, width, options); err != nil {
 			return err
 		}
 	}
-	if s := p.Availability; s != nil && len(s.Failures) > 0 {
+	if stock := plan.Availability; stock != nil && len(stock.Failures) > 0 {
 		fmt.Fprintf(w, "\n%s\n", bold(say("Availability not checked")))
-		for i := range s.Failures[:min(len(s.Failures), shownItems)] {
-			f := &s.Failures[i]
+		for i := range stock.Failures[:min(len(stock.Failures), shownItems)] {
+			f := &stock.Failures[i]
 			fmt.Fprint(w, report.Hung("  ", report.ScopeName(f.Account, f.Region)+": "+say(report.FailureHead(f)), width))
 			for _, line := range report.Wrap(f.Error+" "+say(f.Mend), width-4) {
 				fmt.Fprintf(w, "    %s\n", dim(line))
 			}
 		}
-		if more := len(s.Failures) - shownItems; more > 0 {
+		if more := len(stock.Failures) - shownItems; more > 0 {
 			fmt.Fprintf(w, "  %s\n", dim(say("and "+report.Number(more)+" more")))
 		}
 	}
 	fmt.Fprintf(w, "\n%s\n", bold(say("Next")))
-	command := cmp.Or(p.Command, "shenscan plan --target "+report.Clean(p.Target))
-	fmt.Fprintf(w, "  %s\n    %s\n", say("Read it, with every step and instance:"), report.Paint(command+" --out plan.html", report.Cyan, o.Color))
-	fmt.Fprintf(w, "  %s\n    %s\n", say("Hand it out, a part to each owner:"), report.Paint(command+" --split-by-owner plan", report.Cyan, o.Color))
+	command := cmp.Or(plan.Command, "shenscan plan --target "+report.Clean(plan.Target))
+	fmt.Fprintf(w, "  %s\n    %s\n", say("Read it, with every step and instance:"), report.Paint(command+" --out plan.html", report.Cyan, options.Color))
+	fmt.Fprintf(w, "  %s\n    %s\n", say("Hand it out, a part to each owner:"), report.Paint(command+" --split-by-owner plan", report.Cyan, options.Color))
 	return nil
 }
 
-func tableItems(w io.Writer, wave *Wave, width int, o report.Options) error {
+func tableItems(w io.Writer, wave *Wave, width int, options report.Options) error {
 	tab := report.TextTable{Indent: 2, Shrink: []int{1, 2}} // the id names an instance as well as its name does
 	for it := range wave.Items {
 		if len(tab.Rows) == shownItems {
@@ -183,17 +183,17 @@ func tableItems(w io.Writer, wave *Wave, width int, o report.Options) error {
 			move += " -> " + to
 		}
 		tab.Rows = append(tab.Rows, []report.Cell{
-			{Text: it.InstanceID}, {Text: it.InstanceName}, {Text: o.Language.Say(it.OS), Tail: report.VersionTail(it.OS)}, {Text: move},
+			{Text: it.InstanceID}, {Text: it.InstanceName}, {Text: options.Language.Say(it.OS), Tail: report.VersionTail(it.OS)}, {Text: move},
 		})
 		if it.Question != "" {
-			tab.Below = append(tab.Below, report.Below{Row: len(tab.Rows) - 1, Text: o.Language.Say(it.Question)})
+			tab.Below = append(tab.Below, report.Below{Row: len(tab.Rows) - 1, Text: options.Language.Say(it.Question)})
 		}
 	}
-	if err := tab.Write(w, width, o.Color); err != nil {
+	if err := tab.Write(w, width, options.Color); err != nil {
 		return err
 	}
 	if more := wave.Instances - len(tab.Rows); more > 0 {
-		fmt.Fprintf(w, "  %s\n", report.Paint(o.Language.Say("and "+report.Number(more)+" more"), report.Dim, o.Color))
+		fmt.Fprintf(w, "  %s\n", report.Paint(options.Language.Say("and "+report.Number(more)+" more"), report.Dim, options.Color))
 	}
 	return nil
 }
@@ -243,7 +243,7 @@ var csvHead = []string{
 	"path", "path_note", "fallback_type", "fallback_why", "fallback_availability", "solutions", "steps", "benefits", "drawbacks", "alternatives", "checklist", "question", "note", "done", "completeness",
 }
 
-func writeCSV(w io.Writer, p *Plan, excel bool) error {
+func writeCSV(w io.Writer, plan *Plan, excel bool) error {
 	out, err := report.NewCSV(w, excel)
 	if err != nil {
 		return err
@@ -251,17 +251,17 @@ func writeCSV(w io.Writer, p *Plan, excel bool) error {
 	if err := out.Write(csvHead); err != nil {
 		return err
 	}
-	for _, wave := range p.Waves {
+	for _, wave := range plan.Waves {
 		for it := range wave.Items {
 			var steps, benefits, drawbacks []string
 			for _, name := range it.Solutions {
-				if s := wave.solution(name); s != nil {
-					steps = append(steps, s.Steps...)
-					if s.Benefit != "" {
-						benefits = append(benefits, s.Name+": "+s.Benefit)
+				if solution := wave.solution(name); solution != nil {
+					steps = append(steps, solution.Steps...)
+					if solution.Benefit != "" {
+						benefits = append(benefits, solution.Name+": "+solution.Benefit)
 					}
-					if s.Drawback != "" {
-						drawbacks = append(drawbacks, s.Name+": "+s.Drawback)
+					if solution.Drawback != "" {
+						drawbacks = append(drawbacks, solution.Name+": "+solution.Drawback)
 					}
 				}
 			}
@@ -269,7 +269,7 @@ func writeCSV(w io.Writer, p *Plan, excel bool) error {
 				string(wave.ID), it.Owner, it.Window, it.Account, it.Region, it.Zone, it.InstanceID, it.InstanceName, it.Status, it.OS, strconv.FormatBool(it.Legacy),
 				it.Verdict, it.Confidence, it.Rule, it.Reason, it.CurrentType, it.Replacement.Type, it.Replacement.Why,
 				it.Replacement.Availability, it.Replacement.FirstChoice, strings.Join(it.Replacement.Zones, " "), string(it.Path), it.PathNote,
-				it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist), it.Question, it.Note, "", p.Completeness,
+				it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist), it.Question, it.Note, "", plan.Completeness,
 			}
 			if err := out.Write(row); err != nil {
 				return err
@@ -297,22 +297,22 @@ func (w *Wave) solution(name string) *Solution {
 	return w.Solutions[at]
 }
 
-func writeMarkdown(w io.Writer, p *Plan) error {
+func writeMarkdown(w io.Writer, plan *Plan) error {
 	text := report.MarkdownText
 	fmt.Fprintf(w, "# Migration plan to %s\n\n- Made: %s\n- Instances: %s\n- Records: %s\n- Availability: %s\n- Rules: %s\n\n",
-		text(p.Target), report.Moment(p.MadeAt), report.Number(p.Instances), p.Completeness, text(p.Availability.Words()), text(p.Ruleset))
+		text(plan.Target), report.Moment(plan.MadeAt), report.Number(plan.Instances), plan.Completeness, text(plan.Availability.Words()), text(plan.Ruleset))
 	if err := report.MarkdownHead(w, "wave", "instances:", "owners"); err != nil {
 		return err
 	}
-	for _, wave := range p.Waves {
+	for _, wave := range plan.Waves {
 		if err := report.MarkdownRow(w, wave.Title, report.Number(wave.Instances), ownerLine(wave.Owners, 8, lang.English)); err != nil {
 			return err
 		}
 	}
-	if err := mdUnasked(w, p.Availability); err != nil {
+	if err := mdUnasked(w, plan.Availability); err != nil {
 		return err
 	}
-	for _, wave := range p.Waves {
+	for _, wave := range plan.Waves {
 		if wave.Instances == 0 {
 			continue
 		}
@@ -320,16 +320,16 @@ func writeMarkdown(w io.Writer, p *Plan) error {
 		if wave.ID == waves.AlreadyThere {
 			continue
 		}
-		for _, s := range wave.Solutions {
-			fmt.Fprintf(w, "\n### %s (%s)\n\n%s\n\n", text(s.Name), s.share(), text(s.Text))
-			for i, step := range s.Steps {
+		for _, solution := range wave.Solutions {
+			fmt.Fprintf(w, "\n### %s (%s)\n\n%s\n\n", text(solution.Name), solution.share(), text(solution.Text))
+			for i, step := range solution.Steps {
 				fmt.Fprintf(w, "%d. %s\n", i+1, text(step))
 			}
-			if s.Benefit != "" {
-				fmt.Fprintf(w, "\nBenefit: %s\n", text(s.Benefit))
+			if solution.Benefit != "" {
+				fmt.Fprintf(w, "\nBenefit: %s\n", text(solution.Benefit))
 			}
-			if s.Drawback != "" {
-				fmt.Fprintf(w, "\nDrawback: %s\n", text(s.Drawback))
+			if solution.Drawback != "" {
+				fmt.Fprintf(w, "\nDrawback: %s\n", text(solution.Drawback))
 			}
 		}
 		for i, list := range checklists(wave) {
@@ -344,7 +344,7 @@ func writeMarkdown(w io.Writer, p *Plan) error {
 				fmt.Fprintf(w, "- %s, %s: %s\n", r.Path, report.Plural(r.N, "instance", "instances"), text(r.Note))
 			}
 		}
-		if err := mdItems(w, wave, p.ByOwner); err != nil {
+		if err := mdItems(w, wave, plan.ByOwner); err != nil {
 			return err
 		}
 	}
@@ -352,16 +352,16 @@ func writeMarkdown(w io.Writer, p *Plan) error {
 }
 
 // mdUnasked lists the regions whose stock could not be asked.
-func mdUnasked(w io.Writer, s *Stock) error {
-	if s == nil || len(s.Failures) == 0 {
+func mdUnasked(w io.Writer, stock *Stock) error {
+	if stock == nil || len(stock.Failures) == 0 {
 		return nil
 	}
 	fmt.Fprintf(w, "\n## Availability not checked\n\n")
 	if err := report.MarkdownHead(w, "where", "what", "error", "mend"); err != nil {
 		return err
 	}
-	for i := range s.Failures {
-		f := &s.Failures[i]
+	for i := range stock.Failures {
+		f := &stock.Failures[i]
 		if err := report.MarkdownRow(w, report.ScopeName(f.Account, f.Region), report.FailureHead(f), f.Error, f.Mend); err != nil {
 			return err
 		}
@@ -430,14 +430,14 @@ func sayAll(in lang.Language, list []string) []string {
 	return out
 }
 
-func choiceText(c Choice) string {
+func choiceText(choice Choice) string {
 	switch {
-	case c.Type == "":
-		return c.Why
-	case c.Why == "":
-		return c.Type
+	case choice.Type == "":
+		return choice.Why
+	case choice.Why == "":
+		return choice.Type
 	}
-	return c.Type + " (" + c.Why + ")"
+	return choice.Type + " (" + choice.Why + ")"
 }
 
 // checkedList is a checklist and how many instances share it.

@@ -69,15 +69,15 @@ const (
 )
 
 // FindQuestions tries every answer that a question can have on every instance,
-// by the rules themselves. c judges for the target alone; known yields the facts
+// by the rules themselves. classifier judges for the target alone; known yields the facts
 // of the fleet, whose releases are the answers that a vague name may stand for.
-func FindQuestions(c *rules.Classifier, open iter.Seq2[*Open, error], releases map[string][]string) (*Settle, error) {
-	s := &settler{c: c, target: c.TargetList()[0], releases: releases, memo: map[rules.Facts][asks]outcome{}}
-	s.families = strings.Join(familiesOf(c.Ruleset(), &s.target), " ")
+func FindQuestions(classifier *rules.Classifier, open iter.Seq2[*Open, error], releases map[string][]string) (*Settle, error) {
+	s := &settler{c: classifier, target: classifier.TargetList()[0], releases: releases, memo: map[rules.Facts][asks]outcome{}}
+	s.families = strings.Join(familiesOf(classifier.Ruleset(), &s.target), " ")
 	for i := range s.asked {
 		s.asked[i] = map[[3]string]bool{}
 	}
-	out := &Settle{Target: c.Targets()[0]}
+	out := &Settle{Target: classifier.Targets()[0]}
 	for o, err := range open {
 		if err != nil {
 			return nil, err
@@ -100,13 +100,13 @@ func FindQuestions(c *rules.Classifier, open iter.Seq2[*Open, error], releases m
 }
 
 // familiesOf are the families that a target stands for.
-func familiesOf(r *rules.Ruleset, t *rules.Target) (out []string) {
-	if t.Family != "" {
-		return []string{t.Family}
+func familiesOf(ruleset *rules.Ruleset, target *rules.Target) (out []string) {
+	if target.Family != "" {
+		return []string{target.Family}
 	}
-	table := r.Families()
+	table := ruleset.Families()
 	for _, name := range table.Names() {
-		if info := table.Lookup("", name); info.Class == t.Class.String() {
+		if info := table.Lookup("", name); info.Class == target.Class.String() {
 			out = append(out, name)
 		}
 	}
@@ -126,11 +126,11 @@ type settler struct {
 
 // count counts an instance for the first question that settles it, else for the
 // first that may, and reports false where there is none.
-func (s *settler) count(o *Open) bool {
-	all, known := s.memo[o.Facts]
+func (s *settler) count(open *Open) bool {
+	all, known := s.memo[open.Facts]
 	if !known {
-		all = s.outcomes(&o.Facts)
-		s.memo[o.Facts] = all
+		all = s.outcomes(&open.Facts)
+		s.memo[open.Facts] = all
 	}
 	for _, want := range []outcome{settles, may} {
 		for i, got := range all {
@@ -142,11 +142,11 @@ func (s *settler) count(o *Open) bool {
 			} else {
 				s.counts[i].May++
 			}
-			id := o.ID
+			id := open.ID
 			if i == askPlatform {
-				id = o.Facts.ImageID
+				id = open.Facts.ImageID
 			}
-			s.asked[i][[3]string{o.Scope.Account, o.Scope.Region, id}] = true
+			s.asked[i][[3]string{open.Scope.Account, open.Scope.Region, id}] = true
 			return true
 		}
 	}
@@ -188,11 +188,11 @@ func (s *settler) judge(answers []rules.Facts) outcome {
 
 // platform are the facts after each answer that the platform can give about the
 // image; none where it was asked, or has no image to be asked about.
-func (s *settler) platform(f *rules.Facts) []rules.Facts {
-	if f.Image.Presence != rules.ImageFound || f.ImageID == "" || f.Image.Offered+f.Image.Refused != "" || s.families == "" {
+func (s *settler) platform(facts *rules.Facts) []rules.Facts {
+	if facts.Image.Presence != rules.ImageFound || facts.ImageID == "" || facts.Image.Offered+facts.Image.Refused != "" || s.families == "" {
 		return nil
 	}
-	offered, refused := *f, *f
+	offered, refused := *facts, *facts
 	offered.Image.Offered, refused.Image.Refused = s.families, s.families
 	return []rules.Facts{offered, refused}
 }
@@ -200,13 +200,13 @@ func (s *settler) platform(f *rules.Facts) []rules.Facts {
 // machines are the facts after each answer that a machine can give, for each of
 // some facts; none where it was asked, or cannot be.
 func (s *settler) machines(each []rules.Facts) (out []rules.Facts) {
-	for _, f := range each {
-		if f.Running != rules.Yes || f.OSType == "" || f.Guest != (rules.GuestFacts{}) {
+	for _, facts := range each {
+		if facts.Running != rules.Yes || facts.OSType == "" || facts.Guest != (rules.GuestFacts{}) {
 			return nil
 		}
-		for _, release := range s.mayBe(&f) {
+		for _, release := range s.mayBe(&facts) {
 			for _, drivers := range [][2]rules.Tri{{rules.Yes, rules.Yes}, {rules.Yes, rules.No}, {rules.No, rules.No}} {
-				x := f
+				x := facts
 				x.Guest.Release, x.Guest.Virtio, x.Guest.NVMe = release, drivers[0], drivers[1]
 				out = append(out, x)
 			}
@@ -280,19 +280,19 @@ func (s *settler) question(i int) Question {
 func SettleFormats() []report.Format { return []report.Format{report.Table, report.JSON} }
 
 // WriteSettle writes the questions.
-func WriteSettle(w io.Writer, f report.Format, s *Settle, o report.Options) error {
-	b := bufio.NewWriter(w)
-	switch f {
+func WriteSettle(w io.Writer, format report.Format, settle *Settle, options report.Options) error {
+	writer := bufio.NewWriter(w)
+	switch format {
 	case report.JSON:
-		if err := report.WriteJSONLine(b, s); err != nil {
+		if err := report.WriteJSONLine(writer, settle); err != nil {
 			return fmt.Errorf("write questions: %w", err)
 		}
 	case report.Table:
-		s.table(b, o.Columns())
+		settle.table(writer, options.Columns())
 	default:
-		return fmt.Errorf("%w %q: questions are written as table or json", report.ErrFormat, report.Short(string(f), 40))
+		return fmt.Errorf("%w %q: questions are written as table or json", report.ErrFormat, report.Short(string(format), 40))
 	}
-	if err := b.Flush(); err != nil {
+	if err := writer.Flush(); err != nil {
 		return fmt.Errorf("write questions: %w", err)
 	}
 	return nil
@@ -301,11 +301,11 @@ func WriteSettle(w io.Writer, f report.Format, s *Settle, o report.Options) erro
 func (s *Settle) table(w io.Writer, width int) {
 	fmt.Fprintf(w, "%s unknown on %s.\n", report.Plural(s.Unknown, "instance is", "instances are"), report.Clean(s.Target))
 	for i := range s.Questions {
-		q := &s.Questions[i]
-		fmt.Fprint(w, "\n", report.Hung(fmt.Sprintf("%d. ", i+1), q.Text, width))
-		fmt.Fprint(w, report.Hung("   ", fmt.Sprintf("settles %d, may settle %d more; %d %s, %s at least", q.Settles, q.May, q.About, q.Unit, report.Plural(q.Calls, "call", "calls")), width))
-		fmt.Fprint(w, report.Hung("   ", "needs "+strings.Join(q.Needs, ", "), width))
-		for _, c := range q.Commands {
+		question := &s.Questions[i]
+		fmt.Fprint(w, "\n", report.Hung(fmt.Sprintf("%d. ", i+1), question.Text, width))
+		fmt.Fprint(w, report.Hung("   ", fmt.Sprintf("settles %d, may settle %d more; %d %s, %s at least", question.Settles, question.May, question.About, question.Unit, report.Plural(question.Calls, "call", "calls")), width))
+		fmt.Fprint(w, report.Hung("   ", "needs "+strings.Join(question.Needs, ", "), width))
+		for _, c := range question.Commands {
 			fmt.Fprintf(w, "     %s\n", c)
 		}
 	}

@@ -51,28 +51,28 @@ const (
 
 // AskStock asks each scope once, for all its zones. The error is ctx's alone.
 func AskStock(ctx context.Context, cloud Stocker, o Options, scopes []ecs.Scope, chargeType string) (*Stock, error) {
-	c := newChooser(o)
+	chooser := newChooser(o)
 	out := &Stock{ChargeType: chargeType, AskedAt: o.Now.UTC(), Regions: len(scopes), Failures: []record.Failure{}, scopes: make(map[ecs.Scope]zones, len(scopes))}
 	var (
 		mu    sync.Mutex
 		group errgroup.Group
 	)
 	group.SetLimit(stockCalls)
-	for _, s := range scopes {
+	for _, scope := range scopes {
 		group.Go(func() error {
 			call, cancel := context.WithTimeout(ctx, stockTimeout)
 			defer cancel()
-			got, err := cloud.Stock(call, s, ecs.StockQuery{ChargeType: chargeType})
+			got, err := cloud.Stock(call, scope, ecs.StockQuery{ChargeType: chargeType})
 			if err == nil && len(got) == 0 {
 				err = errors.New("the answer names no zone")
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				out.Failures = append(out.Failures, failure(s, err))
+				out.Failures = append(out.Failures, failure(scope, err))
 				return nil
 			}
-			out.scopes[s] = c.keep(got)
+			out.scopes[scope] = chooser.keep(got)
 			return nil
 		})
 	}
@@ -116,31 +116,31 @@ func merge(failures []record.Failure, scopes []ecs.Scope) []record.Failure {
 
 // failure says why a scope was not checked, and what mends it.
 func failure(s ecs.Scope, err error) record.Failure {
-	f := record.Failure{Account: s.Account, Region: s.Region, API: "DescribeAvailableResource", Class: ecs.ClassOf(err).String(), Error: err.Error()}
-	if e, ok := errors.AsType[*ecs.Error](err); ok {
-		f.Code, f.Mend, f.RequestID = e.Code, e.Mend, e.RequestID
-		if e.Err != nil {
-			f.Error = e.Err.Error()
+	cause := record.Failure{Account: s.Account, Region: s.Region, API: "DescribeAvailableResource", Class: ecs.ClassOf(err).String(), Error: err.Error()}
+	if refusal, ok := errors.AsType[*ecs.Error](err); ok {
+		cause.Code, cause.Mend, cause.RequestID = refusal.Code, refusal.Mend, refusal.RequestID
+		if refusal.Err != nil {
+			cause.Error = refusal.Err.Error()
 		}
 	}
-	f.Error, f.Mend = report.Short(f.Error, 300), report.Short(f.Mend, 300)
-	return f
+	cause.Error, cause.Mend = report.Short(cause.Error, 300), report.Short(cause.Mend, 300)
+	return cause
 }
 
 // keep drops what no instance would be sent to: a region lists some thousand
 // types in a dozen zones.
 func (c *chooser) keep(got []ecs.ZoneStock) zones {
 	out := make(zones, len(got))
-	for _, z := range got {
+	for _, zoneStock := range got {
 		types := map[string]ecs.Stock{}
 		for _, list := range [][]*offer{c.targets, c.gen5} {
 			for _, of := range list {
-				if stock := z.Types[of.ID]; stock > types[of.ID] {
+				if stock := zoneStock.Types[of.ID]; stock > types[of.ID] {
 					types[of.ID] = stock
 				}
 			}
 		}
-		out[z.Zone] = types
+		out[zoneStock.Zone] = types
 	}
 	return out
 }
@@ -229,14 +229,14 @@ func (s *Stock) Words() string {
 }
 
 // count notes what came of one recommendation.
-func (s *Stock) count(c *Choice) {
-	if s == nil || c.Type == "" {
+func (s *Stock) count(choice *Choice) {
+	if s == nil || choice.Type == "" {
 		return
 	}
-	switch c.Availability {
+	switch choice.Availability {
 	case Sold, LowStock:
 		s.Sold++
-		if c.FirstChoice != "" {
+		if choice.FirstChoice != "" {
 			s.NextBest++
 		}
 	case SoldOut:

@@ -43,17 +43,17 @@ type choiceKey struct {
 	against     *reserve
 }
 
-func newChooser(o Options) *chooser {
-	c := &chooser{o: o, byID: map[string]*offer{}, cache: map[choiceKey]Choice{}}
-	for i := range o.Types {
-		t := &o.Types[i]
-		info := o.Families.Lookup(t.ID, t.Family)
-		of := &offer{InstanceType: *t, info: &info, rank: 2*plainness(t.Family) + variant(t)}
-		c.byID[t.ID] = of
+func newChooser(options Options) *chooser {
+	c := &chooser{o: options, byID: map[string]*offer{}, cache: map[choiceKey]Choice{}}
+	for i := range options.Types {
+		instanceType := &options.Types[i]
+		info := options.Families.Lookup(instanceType.ID, instanceType.Family)
+		of := &offer{InstanceType: *instanceType, info: &info, rank: 2*plainness(instanceType.Family) + variant(instanceType)}
+		c.byID[instanceType.ID] = of
 		if c.onTarget(of) {
 			c.targets = append(c.targets, of)
 		}
-		if info.Generation == 5 && info.Virtualization == family.KVM && general(t.Family) {
+		if info.Generation == 5 && info.Virtualization == family.KVM && general(instanceType.Family) {
 			c.gen5 = append(c.gen5, of)
 		}
 	}
@@ -65,32 +65,32 @@ func newChooser(o Options) *chooser {
 			)
 		})
 	}
-	class := o.Target
+	class := options.Target
 	if class.Type == "" && class.Family == "" {
-		c.onClass = newFits(o.Rules, class, c.targets, ecs.TypeFacts(o.Types))
+		c.onClass = newFits(options.Rules, class, c.targets, ecs.TypeFacts(options.Types))
 	} else {
 		c.onClass = newFits(nil, class, nil, nil) // the family was chosen by a person, and the verdict is its own
 	}
-	c.onGen5 = newFits(o.Rules, rules.Target{ID: "kvm", Class: rules.ClassKVM}, c.gen5, ecs.TypeFacts(o.Types))
+	c.onGen5 = newFits(options.Rules, rules.Target{ID: "kvm", Class: rules.ClassKVM}, c.gen5, ecs.TypeFacts(options.Types))
 	return c
 }
 
 // onTarget tells whether a type may be recommended for the target.
 func (c *chooser) onTarget(of *offer) bool {
-	t := &c.o.Target
+	target := &c.o.Target
 	switch {
-	case t.Type != "":
-		return of.ID == t.Type
-	case t.Family != "":
-		return of.Family == t.Family
+	case target.Type != "":
+		return of.ID == target.Type
+	case target.Family != "":
+		return of.Family == target.Family
 	}
 	if !general(of.Family) || of.info.Lifecycle == "retired" || of.info.Lifecycle == "private" || needsUEFI(of) || of.info.Generation == 0 {
 		return false
 	}
-	if t.Class == rules.ClassKVM {
+	if target.Class == rules.ClassKVM {
 		return of.info.Generation == 5 && of.info.Class == family.KVM
 	}
-	return of.info.Class == t.Class.String() && of.info.Lifecycle == "current"
+	return of.info.Class == target.Class.String() && of.info.Lifecycle == "current"
 }
 
 // needsUEFI tells whether an x86 type boots UEFI images only: most images of
@@ -183,17 +183,17 @@ func (c *chooser) replacement(rec *record.Record) Choice {
 
 // fallback recommends a 5th-generation type that runs the instance's system.
 func (c *chooser) fallback(rec *record.Record) Choice {
-	v := report.VerdictOn(rec, "kvm")
+	verdict := report.VerdictOn(rec, "kvm")
 	switch {
 	case rec.Virtualization == family.Shenlong:
 		return Choice{Type: rec.InstanceType, Why: "it runs on SHENLONG now and stays where it is"}
-	case v == nil:
+	case verdict == nil:
 		return Choice{Why: "there is no verdict on kvm; scan with --target kvm too"}
-	case v.Level == rules.Incompatible:
+	case verdict.Level == rules.Incompatible:
 		return Choice{Why: "its operating system does not boot on the 5th generation either"}
-	case v.Level == rules.NeedsAction && c.noWayOut(rec):
-		return Choice{Why: "the 5th generation is no way out either: " + v.Reason}
-	case v.Level == rules.Unknown:
+	case verdict.Level == rules.NeedsAction && c.noWayOut(rec):
+		return Choice{Why: "the 5th generation is no way out either: " + verdict.Reason}
+	case verdict.Level == rules.Unknown:
 		return Choice{Why: "whether its operating system boots on the 5th generation is not known"}
 	case rec.Virtualization == family.KVM:
 		return Choice{Type: rec.InstanceType, Why: "it runs on KVM now and can stay"}
@@ -201,8 +201,8 @@ func (c *chooser) fallback(rec *record.Record) Choice {
 	choice := c.cached(rec, true, func(cpu, memory int, arch string, against reserve) Choice {
 		return c.pick(c.gen5, rec, cpu, memory, arch, against)
 	})
-	if v.Level == rules.NeedsAction && choice.Type != "" {
-		choice.Why += "; there too it needs action: " + v.Reason
+	if verdict.Level == rules.NeedsAction && choice.Type != "" {
+		choice.Why += "; there too it needs action: " + verdict.Reason
 	}
 	return choice
 }

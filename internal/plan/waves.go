@@ -36,24 +36,24 @@ func has(v *rules.Verdict, ids ...string) bool {
 // remedies divides a verdict's remedies into those that its wave stands for,
 // all needed in this order, and the other ways out. An upgraded system needs
 // its repairs too; a replaced one does not.
-func remedies(v *rules.Verdict, id waves.ID) (needed, others []*rules.Remedy) {
-	rank := func(m *rules.Remedy) int {
-		repair := slices.Contains(repairs, m.ID)
+func remedies(verdict *rules.Verdict, id waves.ID) (needed, others []*rules.Remedy) {
+	rank := func(remedy *rules.Remedy) int {
+		repair := slices.Contains(repairs, remedy.ID)
 		switch {
-		case id == waves.Repair && repair, m.ID == string(id), id == waves.StayGen5 && m.ID == "stay-family", id == waves.ReplaceOS && m.ID == "change-arch":
+		case id == waves.Repair && repair, remedy.ID == string(id), id == waves.StayGen5 && remedy.ID == "stay-family", id == waves.ReplaceOS && remedy.ID == "change-arch":
 			return 0
 		case id == waves.MinorUpgrade && repair:
 			return 1
 		}
 		return 2
 	}
-	for i := range v.Remedies {
-		m := &v.Remedies[i]
+	for i := range verdict.Remedies {
+		remedy := &verdict.Remedies[i]
 		switch {
-		case rank(m) < 2:
-			needed = append(needed, m)
-		case !slices.Contains(repairs, m.ID): // a repair alone is no way out of another wave
-			others = append(others, m)
+		case rank(remedy) < 2:
+			needed = append(needed, remedy)
+		case !slices.Contains(repairs, remedy.ID): // a repair alone is no way out of another wave
+			others = append(others, remedy)
 		}
 	}
 	slices.SortStableFunc(needed, func(x, y *rules.Remedy) int {
@@ -148,10 +148,10 @@ func osName(rec *record.Record) string {
 }
 
 // completeness says how whole the records are.
-func completeness(s *record.Summary) (whole bool, words string) {
-	if s == nil {
+func completeness(summary *record.Summary) (whole bool, words string) {
+	if summary == nil {
 		return false, "it is not known how complete the records are"
 	}
-	w := report.NewDigest(s).Whole
+	w := report.NewDigest(summary).Whole
 	return w.All(), report.Completeness(w)
 }

@@ -52,7 +52,7 @@ var sheetNames = map[waves.ID]string{
 // writeWorkbook writes a workbook with a sheet a wave, after one that says what
 // it is. Rows are streamed; a wave of more than rows of them goes on in a
 // further sheet.
-func writeWorkbook(w io.Writer, p *Plan, rows int, in lang.Language) (err error) {
+func writeWorkbook(w io.Writer, plan *Plan, rows int, in lang.Language) (err error) {
 	book := excelize.NewFile()
 	defer func() {
 		if closed := book.Close(); err == nil {
@@ -70,10 +70,10 @@ func writeWorkbook(w io.Writer, p *Plan, rows int, in lang.Language) (err error)
 	if err := book.SetSheetName("Sheet1", in.Say("Plan")); err != nil {
 		return err
 	}
-	if err := writeCover(book, p, bold, wrap, in); err != nil {
+	if err := writeCover(book, plan, bold, wrap, in); err != nil {
 		return err
 	}
-	for _, wave := range p.Waves {
+	for _, wave := range plan.Waves {
 		if err := writeSheets(book, wave, rows, bold, wrap, in); err != nil {
 			return err
 		}
@@ -99,7 +99,7 @@ func writeSheets(book *excelize.File, wave *Wave, rows, bold, wrap int, in lang.
 }
 
 // writeCover says what the workbook is about.
-func writeCover(book *excelize.File, p *Plan, bold, wrap int, in lang.Language) error {
+func writeCover(book *excelize.File, plan *Plan, bold, wrap int, in lang.Language) error {
 	out, err := book.NewStreamWriter(in.Say("Plan"))
 	if err != nil {
 		return err
@@ -110,23 +110,23 @@ func writeCover(book *excelize.File, p *Plan, bold, wrap int, in lang.Language) 
 	if err := out.SetColWidth(2, 3, 70); err != nil {
 		return err
 	}
-	owner := p.Owner
+	owner := plan.Owner
 	if owner == "" {
 		owner = in.Say("all")
 	}
 	lines := [][]any{
-		{in.Say("Migration plan to"), report.Clean(p.Target)},
+		{in.Say("Migration plan to"), report.Clean(plan.Target)},
 		{in.Say("Owner"), owner},
-		{in.Say("Made"), report.Moment(p.MadeAt)},
-		{in.Say("Rules"), report.Clean(p.Ruleset)},
-		{in.Say("Records"), in.Say(p.Completeness)},
-		{in.Say("Availability"), report.Clean(in.Say(p.Availability.Words()))},
-		{in.Say("Instances"), p.Instances},
+		{in.Say("Made"), report.Moment(plan.MadeAt)},
+		{in.Say("Rules"), report.Clean(plan.Ruleset)},
+		{in.Say("Records"), in.Say(plan.Completeness)},
+		{in.Say("Availability"), report.Clean(in.Say(plan.Availability.Words()))},
+		{in.Say("Instances"), plan.Instances},
 		{},
 		{in.Say("Wave"), in.Say("What it is"), in.Say("Instances")},
 	}
 	head := len(lines) - 1
-	for _, wave := range p.Waves {
+	for _, wave := range plan.Waves {
 		lines = append(lines, []any{in.Say(wave.Title), in.Say(wave.What), wave.Instances})
 	}
 	for i, line := range lines {

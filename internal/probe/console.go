@@ -89,15 +89,15 @@ var ends = []struct {
 // ReadConsole reads the log of the last start.
 func ReadConsole(log []byte) Console {
 	log = log[max(0, len(log)-MaxConsole):]
-	var c Console
+	var console Console
 	for raw := range strings.SplitSeq(strings.ReplaceAll(string(log), "\r", "\n"), "\n") {
 		line := consoleLine(raw)
 		if line == "" {
 			continue
 		}
-		c.read(line)
+		console.read(line)
 	}
-	return c
+	return console
 }
 
 // consoleLine is a line without control sequences, the kernel's time and what is
@@ -105,11 +105,11 @@ func ReadConsole(log []byte) Console {
 func consoleLine(raw string) string {
 	raw = raw[:min(len(raw), 4*maxConsoleLine)]
 	raw = consoleEscape.ReplaceAllString(raw, "")
-	raw = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+	raw = strings.Map(func(char rune) rune {
+		if char < ' ' || char == 0x7f || char == utf8.RuneError {
 			return -1
 		}
-		return r
+		return char
 	}, raw)
 	raw = consoleStamp.ReplaceAllString(raw, "")
 	raw = strings.TrimSpace(raw)

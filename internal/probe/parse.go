@@ -31,19 +31,19 @@ func unread(format string, args ...any) error { return &UnreadError{fmt.Sprintf(
 // Read reads what the script of a platform printed. The error is an
 // *UnreadError.
 func Read(platform, output string) (rules.GuestFacts, error) {
-	a, err := parse(platform, output)
+	answer, err := parse(platform, output)
 	if err != nil {
 		return rules.GuestFacts{}, err
 	}
-	read := a.unix
+	read := answer.unix
 	if platform == Windows {
-		read = a.windows
+		read = answer.windows
 	}
-	f, err := read()
+	guest, err := read()
 	if err != nil {
 		return rules.GuestFacts{}, err // not the half that was read before the fault
 	}
-	return f, nil
+	return guest, nil
 }
 
 // answer is an output whose form is sound: values by key.
@@ -149,43 +149,43 @@ func (a answer) count(key string) (n int, ok bool, err error) {
 }
 
 func (a answer) unix() (rules.GuestFacts, error) {
-	f := rules.GuestFacts{Kernel: a["kernel"], Architecture: a["machine"]}
+	guest := rules.GuestFacts{Kernel: a["kernel"], Architecture: a["machine"]}
 	if a["kernel"] == "" || a["system"] == "" {
-		return f, unread("the machine names no kernel")
+		return guest, unread("the machine names no kernel")
 	}
 	var err error
 	if a["system"] == "FreeBSD" {
-		err = a.freebsd(&f)
+		err = a.freebsd(&guest)
 	} else {
-		err = a.linux(&f)
+		err = a.linux(&guest)
 	}
 	if err != nil {
-		return f, err
+		return guest, err
 	}
 	fstab, fstabRead, err := a.count("fstab")
 	if err != nil {
-		return f, err
+		return guest, err
 	}
 	loader, loaderRead, err := a.count("bootloader")
 	switch {
 	case err != nil:
-		return f, err
+		return guest, err
 	case fstab+loader > 0:
-		f.DeviceNames = rules.Yes
+		guest.DeviceNames = rules.Yes
 	case fstabRead && loaderRead:
-		f.DeviceNames = rules.No
+		guest.DeviceNames = rules.No
 	}
-	return f, nil
+	return guest, nil
 }
 
 // freebsd reads what FreeBSD alone says. What releases 11 and 12 need is a patch
 // that leaves no trace to look for; later ones need a setting.
-func (a answer) freebsd(f *rules.GuestFacts) error {
-	f.Release, f.Kernel = "FreeBSD "+a["freebsd"], ""
+func (a answer) freebsd(guest *rules.GuestFacts) error {
+	guest.Release, guest.Kernel = "FreeBSD "+a["freebsd"], ""
 	if a["freebsd"] == "" {
-		f.Release = "FreeBSD " + a["kernel"]
+		guest.Release = "FreeBSD " + a["kernel"]
 	}
-	major, _, _ := strings.Cut(strings.TrimPrefix(f.Release, "FreeBSD "), ".")
+	major, _, _ := strings.Cut(strings.TrimPrefix(guest.Release, "FreeBSD "), ".")
 	if n, err := strconv.Atoi(major); err != nil || n < 13 {
 		return nil
 	}
@@ -193,16 +193,16 @@ func (a answer) freebsd(f *rules.GuestFacts) error {
 	if !there || text == notSaid {
 		return nil
 	}
-	f.FreeBSDPatch = rules.No
+	guest.FreeBSDPatch = rules.No
 	if n, err := strconv.Atoi(text); err == nil && n > 0 && n <= 65536 {
-		f.FreeBSDPatch = rules.Yes
+		guest.FreeBSDPatch = rules.Yes
 	}
 	return nil
 }
 
-func (a answer) linux(f *rules.GuestFacts) error {
+func (a answer) linux(guest *rules.GuestFacts) error {
 	var err error
-	if f.Release, err = a.release(); err != nil {
+	if guest.Release, err = a.release(); err != nil {
 		return err
 	}
 	kernels, ok, err := a.count("kernels")
@@ -210,25 +210,25 @@ func (a answer) linux(f *rules.GuestFacts) error {
 		return unread("garbled: the number of kernels is missing")
 	}
 	if def := a["default"]; def != "" && kernels > 0 {
-		f.Kernel = def // it is the one that starts on the new machine
+		guest.Kernel = def // it is the one that starts on the new machine
 	}
-	f.Virtio, f.NVMe = rules.Unobserved, rules.Unobserved
+	guest.Virtio, guest.NVMe = rules.Unobserved, rules.Unobserved
 	for n := 1; n <= min(kernels, maxKernels); n++ {
 		virtio, nvme, err := a.drivers(n)
 		if err != nil {
 			return err
 		}
 		if n == 1 {
-			f.Virtio, f.NVMe = virtio, nvme
+			guest.Virtio, guest.NVMe = virtio, nvme
 			continue
 		}
 		// Any of several may be the one that starts.
-		f.Virtio, f.NVMe = agreed(f.Virtio, virtio), agreed(f.NVMe, nvme)
+		guest.Virtio, guest.NVMe = agreed(guest.Virtio, virtio), agreed(guest.NVMe, nvme)
 	}
 	if kernels > maxKernels || a["default"] == "" && !a.among(min(kernels, maxKernels)) {
 		// Those that were not looked at, or one that the boot loader has from
 		// elsewhere, may lack a driver.
-		f.Virtio, f.NVMe = agreed(f.Virtio, rules.Unobserved), agreed(f.NVMe, rules.Unobserved)
+		guest.Virtio, guest.NVMe = agreed(guest.Virtio, rules.Unobserved), agreed(guest.NVMe, rules.Unobserved)
 	}
 	return nil
 }
@@ -281,11 +281,11 @@ func (a answer) drivers(n int) (virtio, nvme rules.Tri, err error) {
 // all is Yes where every one is, and No where any is.
 func all(parts ...rules.Tri) rules.Tri {
 	out := rules.Yes
-	for _, p := range parts {
-		if p == rules.No {
+	for _, tri := range parts {
+		if tri == rules.No {
 			return rules.No
 		}
-		if p == rules.Unobserved {
+		if tri == rules.Unobserved {
 			out = rules.Unobserved
 		}
 	}
@@ -334,47 +334,47 @@ func (a answer) release() (string, error) {
 var architectures = map[string]string{"AMD64": "x86_64", "x86": "i386", "ARM64": "arm64"}
 
 func (a answer) windows() (rules.GuestFacts, error) {
-	f := rules.GuestFacts{Release: a["caption"], Architecture: architectures[a["machine"]]}
-	if f.Release == "" {
-		return f, unread("the machine names no release")
+	guest := rules.GuestFacts{Release: a["caption"], Architecture: architectures[a["machine"]]}
+	if guest.Release == "" {
+		return guest, unread("the machine names no release")
 	}
 	if a["csd"] != "" {
-		f.Release += " " + a["csd"]
+		guest.Release += " " + a["csd"]
 	}
 	var err error
-	if f.Virtio, err = a.bootDriver("viostor"); err != nil {
-		return f, err
+	if guest.Virtio, err = a.bootDriver("viostor"); err != nil {
+		return guest, err
 	}
-	if f.NVMe, err = a.bootDriver("stornvme"); err != nil {
-		return f, err
+	if guest.NVMe, err = a.bootDriver("stornvme"); err != nil {
+		return guest, err
 	}
 	packages, packagesRead, err := a.count("xen.packages")
 	if err != nil {
-		return f, err
+		return guest, err
 	}
 	services, servicesThere := a["xen.services"]
 	hidden, hiddenThere := a["xen.hidden"]
 	servicesRead, hiddenRead := servicesThere && services != notSaid, hiddenThere && hidden != notSaid
 	switch {
 	case packages > 0, servicesRead && services != "", hiddenRead && hidden != "":
-		f.XenResidue = rules.Yes
+		guest.XenResidue = rules.Yes
 	case packagesRead && servicesRead && hiddenRead:
-		f.XenResidue = rules.No
+		guest.XenResidue = rules.No
 	}
 	// That none of a few names runs does not prove that there is none.
 	if s := a["security"]; s != "" && s != notSaid {
-		f.SecuritySoft = rules.Yes
+		guest.SecuritySoft = rules.Yes
 	}
 	switch a["sfc"] {
 	case "whole":
-		f.SystemFiles = rules.Yes
+		guest.SystemFiles = rules.Yes
 	case "damaged":
-		f.SystemFiles = rules.No
+		guest.SystemFiles = rules.No
 	case "none", notSaid, "":
 	default:
-		return f, unread("garbled: SFC's result is none of those that there are")
+		return guest, unread("garbled: SFC's result is none of those that there are")
 	}
-	return f, nil
+	return guest, nil
 }
 
 // bootDriver says whether Windows loads a driver at boot: its Start is 0, nothing

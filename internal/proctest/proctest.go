@@ -20,12 +20,12 @@ import (
 // FreeAddress is an address of loopback on which nobody listens right now.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	defer listener.Close()
+	return listener.Addr().String()
 }
 
 // FreePort is the port of a FreeAddress.
@@ -40,11 +40,11 @@ func FreePort(t testing.TB) int {
 
 // Listens says, as an error, that nobody listens on an address.
 func Listens(address string) error {
-	c, err := net.DialTimeout("tcp", address, time.Second)
+	conn, err := net.DialTimeout("tcp", address, time.Second)
 	if err != nil {
 		return err
 	}
-	return c.Close()
+	return conn.Close()
 }
 
 // mostAnswer bounds what Get reads.
@@ -115,20 +115,20 @@ const stopTime = 20 * time.Second
 // Start starts a program in a folder, with env beside the environment of the test.
 func Start(t testing.TB, label, dir string, env []string, program string, args ...string) *Process {
 	t.Helper()
-	p := &Process{label: label, cmd: exec.Command(program, args...), done: make(chan struct{})} //nolint:gosec // it ends by a signal
-	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	if err := p.cmd.Start(); err != nil {
+	process := &Process{label: label, cmd: exec.Command(program, args...), done: make(chan struct{})} //nolint:gosec // it ends by a signal
+	process.cmd.Dir, process.cmd.Env = dir, append(os.Environ(), env...)
+	process.cmd.Stdout, process.cmd.Stderr = &process.out, &process.out
+	if err := process.cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", label, err)
 	}
-	go func() { _ = p.cmd.Wait(); close(p.done) }()
+	go func() { _ = process.cmd.Wait(); close(process.done) }()
 	t.Cleanup(func() {
-		p.Stop(t)
+		process.Stop(t)
 		if t.Failed() {
-			t.Logf("--- %s\n%s", label, p.Output())
+			t.Logf("--- %s\n%s", label, process.Output())
 		}
 	})
-	return p
+	return process
 }
 
 // Output is what the process has written so far, on either stream.

@@ -38,11 +38,11 @@ func (s *Scan) Brief(most int) ScanBrief {
 	var kept []int
 	size := 0
 	for _, i := range worst {
-		b, err := json.Marshal(&s.Scopes[i])
-		if err != nil || size+len(b)+1 > most {
+		encoded, err := json.Marshal(&s.Scopes[i])
+		if err != nil || size+len(encoded)+1 > most {
 			continue // a smaller one may still fit
 		}
-		size += len(b) + 1
+		size += len(encoded) + 1
 		kept = append(kept, i)
 	}
 	slices.Sort(kept)

@@ -43,13 +43,13 @@ type Moves struct {
 }
 
 // Add adds what was seen over another span of time.
-func (m *Moves) Add(o *Moves) {
-	m.Closed += o.Closed
-	m.Opened += o.Opened
-	m.ClosedByRules += o.ClosedByRules
-	m.OpenedByRules += o.OpenedByRules
-	m.Came += o.Came
-	m.Went += o.Went
+func (m *Moves) Add(moves *Moves) {
+	m.Closed += moves.Closed
+	m.Opened += moves.Opened
+	m.ClosedByRules += moves.ClosedByRules
+	m.OpenedByRules += moves.OpenedByRules
+	m.Came += moves.Came
+	m.Went += moves.Went
 }
 
 // Net is by how much the open ones grew.

@@ -130,25 +130,25 @@ func (b *book) profile(rec *record.Record, targets []string) int {
 
 // verdict finds the number of a record's verdict on a target.
 func (b *book) verdict(rec *record.Record, target string) int {
-	v := VerdictOn(rec, target)
-	if v == nil {
-		v = &rules.Verdict{Target: target, Reason: "no verdict is held for this target"}
+	judged := VerdictOn(rec, target)
+	if judged == nil {
+		judged = &rules.Verdict{Target: target, Reason: "no verdict is held for this target"}
 	}
 	out := sharedVerdict{
-		Target: v.Target, Level: v.Level, Confidence: v.Confidence, Rule: v.Rule, Reason: b.in.Say(v.Reason),
-		Source: b.Strings.number(b.in.Say(v.Source)), Remedies: make([]int, len(v.Remedies)), Checks: orEmpty(v.Checks), Waiver: v.Waiver,
+		Target: judged.Target, Level: judged.Level, Confidence: judged.Confidence, Rule: judged.Rule, Reason: b.in.Say(judged.Reason),
+		Source: b.Strings.number(b.in.Say(judged.Source)), Remedies: make([]int, len(judged.Remedies)), Checks: orEmpty(judged.Checks), Waiver: judged.Waiver,
 	}
-	for i := range v.Remedies {
-		out.Remedies[i] = b.Remedies.number(encoded(content(sayRemedy(b.in, v.Remedies[i]))))
+	for i := range judged.Remedies {
+		out.Remedies[i] = b.Remedies.number(encoded(content(sayRemedy(b.in, judged.Remedies[i]))))
 	}
 	return b.Verdicts.number(encoded(content(out)))
 }
 
 // sayRemedy is a remedy with its texts in the language.
-func sayRemedy(in lang.Language, m rules.Remedy) rules.Remedy {
-	m.Text, m.Benefit, m.Drawback = in.Say(m.Text), in.Say(m.Benefit), in.Say(m.Drawback)
-	if m.Steps != nil {
-		m.Steps = sayAll(in, m.Steps)
+func sayRemedy(in lang.Language, remedy rules.Remedy) rules.Remedy {
+	remedy.Text, remedy.Benefit, remedy.Drawback = in.Say(remedy.Text), in.Say(remedy.Benefit), in.Say(remedy.Drawback)
+	if remedy.Steps != nil {
+		remedy.Steps = sayAll(in, remedy.Steps)
 	}
-	return m
+	return remedy
 }

@@ -12,23 +12,23 @@ import (
 // characters and those that turn the direction of text around are spelled as
 // escapes such as \x1b or \u202e, and bytes that are not UTF-8 become U+FFFD.
 // Everything else, Chinese and emoji included, stays as it is.
-func Clean(s string) string {
-	at := plain(s)
-	if at == len(s) {
-		return s
+func Clean(text string) string {
+	at := plain(text)
+	if at == len(text) {
+		return text
 	}
-	i := strings.IndexFunc(s[at:], unsafeRune)
+	i := strings.IndexFunc(text[at:], unsafeRune)
 	if i < 0 {
-		return s
+		return text
 	}
 	i += at
-	var b strings.Builder
-	b.Grow(len(s) + 8)
-	b.WriteString(s[:i])
-	for _, r := range s[i:] {
-		writeClean(&b, r)
+	var builder strings.Builder
+	builder.Grow(len(text) + 8)
+	builder.WriteString(text[:i])
+	for _, r := range text[i:] {
+		writeClean(&builder, r)
 	}
-	return b.String()
+	return builder.String()
 }
 
 // plain is how much of s is printable ASCII.
@@ -41,69 +41,69 @@ func plain[T string | []byte](s T) int {
 	return len(s)
 }
 
-func writeClean(b *strings.Builder, r rune) {
+func writeClean(text *strings.Builder, char rune) {
 	switch {
-	case r == utf8.RuneError: // also what a byte that is no UTF-8 decodes to
-		b.WriteRune(utf8.RuneError)
-	case !unsafeRune(r):
-		b.WriteRune(r)
-	case r == '\n':
-		b.WriteString(`\n`)
-	case r == '\r':
-		b.WriteString(`\r`)
-	case r == '\t':
-		b.WriteString(`\t`)
-	case r < 0x100:
-		fmt.Fprintf(b, `\x%02x`, r)
-	case r > 0xffff:
-		fmt.Fprintf(b, `\U%08x`, r)
+	case char == utf8.RuneError: // also what a byte that is no UTF-8 decodes to
+		text.WriteRune(utf8.RuneError)
+	case !unsafeRune(char):
+		text.WriteRune(char)
+	case char == '\n':
+		text.WriteString(`\n`)
+	case char == '\r':
+		text.WriteString(`\r`)
+	case char == '\t':
+		text.WriteString(`\t`)
+	case char < 0x100:
+		fmt.Fprintf(text, `\x%02x`, char)
+	case char > 0xffff:
+		fmt.Fprintf(text, `\U%08x`, char)
 	default:
-		fmt.Fprintf(b, `\u%04x`, r)
+		fmt.Fprintf(text, `\u%04x`, char)
 	}
 }
 
 // unsafeRune tells what may not reach a terminal. RuneError is in it so that
 // broken UTF-8 is found.
-func unsafeRune(r rune) bool {
+func unsafeRune(char rune) bool {
 	switch {
-	case r < 0x20, r >= 0x7f && r < 0xa0, r == utf8.RuneError:
+	case char < 0x20, char >= 0x7f && char < 0xa0, char == utf8.RuneError:
 		return true
-	case r < 0x300:
-		return r == 0xad // soft hyphen
-	case r == 0x200d: // joins emoji
+	case char < 0x300:
+		return char == 0xad // soft hyphen
+	case char == 0x200d: // joins emoji
 		return false
-	case r == 0x2028, r == 0x2029, r >= 0xfff9 && r <= 0xfffb:
+	case char == 0x2028, char == 0x2029, char >= 0xfff9 && char <= 0xfffb:
 		return true
 	}
 	// Bidirectional controls, zero-width characters, tags and the byte order
 	// mark are all of the class Cf.
-	return unicode.Is(unicode.Cf, r)
+	return unicode.Is(unicode.Cf, char)
 }
 
 // Short is Clean cut to at most n columns, the last of them an ellipsis when
 // something was cut.
-func Short(s string, n int) string {
+func Short(text string, n int) string {
 	if n <= 0 {
 		return ""
 	}
 	// No more than four bytes and a few marks a column are ever looked at:
 	// names may be kilobytes long.
-	if limit := n*16 + 64; len(s) > limit {
-		s = strings.ToValidUTF8(s[:limit], "\uFFFD") + " "
+	if limit := n*16 + 64; len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit], "\uFFFD") + " "
 	}
-	s = Clean(s)
-	if Width(s) <= n {
-		return strings.TrimRight(s, " ")
+	text = Clean(text)
+	if Width(text) <= n {
+		return strings.TrimRight(text, " ")
 	}
 	used := 0
-	for i, r := range s {
+	for i, r := range text {
 		w := runeWidth(r)
 		if used+w > n-1 {
-			return s[:i] + "…"
+			return text[:i] + "…"
 		}
 		used += w
 	}
-	return s
+	return text
 }
 
 // Width is the number of terminal columns of a cleaned string: Chinese,
@@ -116,13 +116,13 @@ func Width(s string) int {
 	return n
 }
 
-func runeWidth(r rune) int {
+func runeWidth(char rune) int {
 	switch {
-	case r < 0x300:
+	case char < 0x300:
 		return 1
-	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+	case unicode.In(char, unicode.Mn, unicode.Me, unicode.Cf):
 		return 0
-	case unicode.Is(wide, r):
+	case unicode.Is(wide, char):
 		return 2
 	}
 	return 1

@@ -62,11 +62,11 @@ type legendReport struct {
 	Failures  []record.Failure     `json:"failures"`
 }
 
-func reportLine(r *Report, rows int) *legendReport {
-	s := TidySummary(r.Summary)
+func reportLine(report *Report, rows int) *legendReport {
+	summary := TidySummary(report.Summary)
 	return &legendReport{
-		ScanID: r.Scan.ID, State: r.Scan.State, Complete: NewDigest(&r.Summary).Whole.All(), Ruleset: s.Ruleset, Instances: rows,
-		Scopes: s.Scopes, Failures: orEmpty(r.Failures),
+		ScanID: report.Scan.ID, State: report.Scan.State, Complete: NewDigest(&report.Summary).Whole.All(), Ruleset: summary.Ruleset, Instances: rows,
+		Scopes: summary.Scopes, Failures: orEmpty(report.Failures),
 	}
 }
 
@@ -116,40 +116,40 @@ func (l *legendBook) row(rec *record.Record) ([]byte, error) {
 	}
 	row := compactRow{OS: rec.OS, Legacy: rec.Legacy, Conflicts: rec.Conflicts, Verdicts: map[string]string{}, Because: map[string]int{}}
 	for i := range rec.Verdicts {
-		v := &rec.Verdicts[i]
-		number, err := l.verdict(v)
+		verdict := &rec.Verdicts[i]
+		number, err := l.verdict(verdict)
 		if err != nil {
 			return nil, err
 		}
-		row.Verdicts[v.Target], row.Because[v.Target] = v.Level.String(), number
-		if v.Waiver != nil {
-			row.Waived = append(row.Waived, v.Target)
+		row.Verdicts[verdict.Target], row.Because[verdict.Target] = verdict.Level.String(), number
+		if verdict.Waiver != nil {
+			row.Waived = append(row.Waived, verdict.Target)
 		}
 	}
-	b, err := json.Marshal(&row)
+	encoded, err := json.Marshal(&row)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", rec.InstanceID, err)
 	}
-	b = escapeJSON(b[1 : len(b)-1])
+	encoded = escapeJSON(encoded[1 : len(encoded)-1])
 	if len(l.known) >= maxClassifications {
 		clear(l.known)
 	}
-	l.known[key] = b
-	return b, nil
+	l.known[key] = encoded
+	return encoded, nil
 }
 
-func (l *legendBook) verdict(v *rules.Verdict) (int, error) {
-	remedies := make([]int, len(v.Remedies))
-	for i := range v.Remedies {
-		n, err := l.number(l.remedies, v.Remedies[i], func(n int) any { return legendRemedy{"remedy", n, v.Remedies[i]} })
+func (l *legendBook) verdict(judged *rules.Verdict) (int, error) {
+	remedies := make([]int, len(judged.Remedies))
+	for i := range judged.Remedies {
+		n, err := l.number(l.remedies, judged.Remedies[i], func(n int) any { return legendRemedy{"remedy", n, judged.Remedies[i]} })
 		if err != nil {
 			return 0, err
 		}
 		remedies[i] = n
 	}
-	return l.number(l.verdicts, v, func(n int) any {
+	return l.number(l.verdicts, judged, func(n int) any {
 		return legendVerdict{
-			"verdict", n, v.Target, v.Level, v.Confidence, v.Rule, v.Reason, v.Source, remedies, orEmpty(v.Checks), v.Findings, v.Waiver,
+			"verdict", n, judged.Target, judged.Level, judged.Confidence, judged.Rule, judged.Reason, judged.Source, remedies, orEmpty(judged.Checks), judged.Findings, judged.Waiver,
 		}
 	})
 }
@@ -178,23 +178,23 @@ func (e *compactEncoder) encode(rec *record.Record) ([]byte, error) {
 	return e.b, err
 }
 
-func writeCompactJSONL(w *bufio.Writer, r *Report) error {
+func writeCompactJSONL(out *bufio.Writer, report *Report) error {
 	rows := 0
-	e := compactEncoder{legendBook: newLegend(func(v any) error { return WriteJSONLine(w, v) })}
-	for rec, err := range r.instances() {
+	encoder := compactEncoder{legendBook: newLegend(func(v any) error { return WriteJSONLine(out, v) })}
+	for rec, err := range report.instances() {
 		if err != nil {
 			return fmt.Errorf("read instances: %w", err)
 		}
-		b, err := e.encode(rec)
+		b, err := encoder.encode(rec)
 		if err != nil {
 			return err
 		}
-		if _, err := w.Write(append(b, '\n')); err != nil {
+		if _, err := out.Write(append(b, '\n')); err != nil {
 			return err
 		}
 		rows++
 	}
-	last := reportLine(r, rows)
+	last := reportLine(report, rows)
 	last.Legend = "report"
-	return WriteJSONLine(w, last)
+	return WriteJSONLine(out, last)
 }

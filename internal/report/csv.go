@@ -17,16 +17,16 @@ import (
 
 // FormulaSafe returns s as text that no spreadsheet runs: control characters
 // are spelled out, and an apostrophe goes before what would start a formula.
-func FormulaSafe(s string) string {
-	if s == "" {
-		return s
+func FormulaSafe(text string) string {
+	if text == "" {
+		return text
 	}
-	first, _ := utf8.DecodeRuneInString(strings.TrimLeft(s, " \u00a0\u3000"))
-	s = Clean(s)
+	first, _ := utf8.DecodeRuneInString(strings.TrimLeft(text, " \u00a0\u3000"))
+	text = Clean(text)
 	if strings.ContainsRune("=+-@\t\r\n|%＝＋－＠", first) {
-		return "'" + s
+		return "'" + text
 	}
-	return s
+	return text
 }
 
 // CSVWriter writes rows in which no spreadsheet finds a formula. For Excel it
@@ -79,7 +79,7 @@ var csvTarget = []string{"verdict", "confidence", "rule", "reason", "remedies", 
 var csvTail = []string{"conflicts", "tags", "observed_at", "scan_id", "ruleset", "gone_at", "account_name", "completeness"}
 
 // writeChanges writes one row a change with two columns a target.
-func writeChanges(w *bufio.Writer, s *Since, targets []string, excel bool) error {
+func writeChanges(w *bufio.Writer, since *Since, targets []string, excel bool) error {
 	out, err := NewCSV(w, excel)
 	if err != nil {
 		return err
@@ -91,15 +91,15 @@ func writeChanges(w *bufio.Writer, s *Since, targets []string, excel bool) error
 	if err := out.Write(append(head, "scan_id")); err != nil {
 		return err
 	}
-	for c, err := range s.Changes {
+	for change, err := range since.Changes {
 		if err != nil {
 			return err
 		}
-		row := []string{c.At.UTC().Format(time.RFC3339), c.Account, c.Region, c.InstanceID, c.InstanceName, Why(&c.Change), c.OSBefore, c.OS, c.TypeBefore, c.Type}
+		row := []string{change.At.UTC().Format(time.RFC3339), change.Account, change.Region, change.InstanceID, change.InstanceName, Why(&change.Change), change.OSBefore, change.OS, change.TypeBefore, change.Type}
 		for _, target := range targets {
-			row = append(row, c.Before[target], c.After[target])
+			row = append(row, change.Before[target], change.After[target])
 		}
-		if err := out.Write(append(row, c.ScanID)); err != nil {
+		if err := out.Write(append(row, change.ScanID)); err != nil {
 			return err
 		}
 	}
@@ -109,20 +109,20 @@ func writeChanges(w *bufio.Writer, s *Since, targets []string, excel bool) error
 
 // writeCSV writes one row an instance with a group of columns a target; where
 // somebody asked what changed, one row a change.
-func writeCSV(w *bufio.Writer, r *Report, excel bool) error {
-	if r.Since != nil && r.Since.Asked {
-		return writeChanges(w, r.Since, r.Summary.Targets, excel)
+func writeCSV(writer *bufio.Writer, report *Report, excel bool) error {
+	if report.Since != nil && report.Since.Asked {
+		return writeChanges(writer, report.Since, report.Summary.Targets, excel)
 	}
-	out, err := NewCSV(w, excel)
+	out, err := NewCSV(writer, excel)
 	if err != nil {
 		return err
 	}
 	whole := map[[2]string]string{} // completeness by account and region
-	for i := range r.Summary.Scopes {
-		sc := &r.Summary.Scopes[i]
+	for i := range report.Summary.Scopes {
+		sc := &report.Summary.Scopes[i]
 		whole[[2]string{sc.Account, sc.Region}] = string(sc.Completeness)
 	}
-	targets := r.Summary.Targets
+	targets := report.Summary.Targets
 	head := slices.Clone(csvHead)
 	for _, target := range targets {
 		for _, column := range csvTarget {
@@ -134,7 +134,7 @@ func writeCSV(w *bufio.Writer, r *Report, excel bool) error {
 		return err
 	}
 	row := make([]string, 0, len(head))
-	for rec, err := range r.instances() {
+	for rec, err := range report.instances() {
 		if err != nil {
 			return fmt.Errorf("read instances: %w", err)
 		}
@@ -154,12 +154,12 @@ func csvRow(row []string, rec *record.Record, targets []string) []string {
 		rec.OS.Family, rec.OS.Version, rec.OS.ServicePack, rec.OS.Edition, rec.OS.Arch, rec.OS.Kernel, rec.OS.Evidence.String(),
 		strconv.FormatBool(rec.Legacy))
 	for _, target := range targets {
-		v := VerdictOn(rec, target)
-		if v == nil {
+		verdict := VerdictOn(rec, target)
+		if verdict == nil {
 			row = append(row, "", "", "", "", "", "", "")
 			continue
 		}
-		row = append(row, v.Level.String(), v.Confidence.String(), v.Rule, v.Reason, remedyList(v.Remedies), strings.Join(v.Checks, " "), v.Source)
+		row = append(row, verdict.Level.String(), verdict.Confidence.String(), verdict.Rule, verdict.Reason, remedyList(verdict.Remedies), strings.Join(verdict.Checks, " "), verdict.Source)
 	}
 	gone := ""
 	if rec.GoneAt != nil {

@@ -84,36 +84,36 @@ func (w Whole) All() bool {
 // NewDigest groups the summary's counts. The counts of one target are as good
 // as those of another for the number of instances, so the first that a group
 // names is taken.
-func NewDigest(s *record.Summary) *Digest {
-	d := &Digest{Targets: s.Targets, Whole: wholeOf(s.Scopes)}
+func NewDigest(summary *record.Summary) *Digest {
+	digest := &Digest{Targets: summary.Targets, Whole: wholeOf(summary.Scopes)}
 	os, scopes, regions, accounts := buckets{}, buckets{}, buckets{}, buckets{}
-	for i := range s.Groups {
-		g := &s.Groups[i]
-		first := len(s.Targets) > 0 && g.Target == s.Targets[0]
-		os.add(Bucket{OSFamily: g.OSFamily, Version: g.OSVersion, Legacy: g.Legacy}, g, first)
-		scopes.add(Bucket{Account: g.Account, Region: g.Region}, g, first)
-		regions.add(Bucket{Region: g.Region}, g, first)
-		accounts.add(Bucket{Account: g.Account}, g, first)
+	for i := range summary.Groups {
+		group := &summary.Groups[i]
+		first := len(summary.Targets) > 0 && group.Target == summary.Targets[0]
+		os.add(Bucket{OSFamily: group.OSFamily, Version: group.OSVersion, Legacy: group.Legacy}, group, first)
+		scopes.add(Bucket{Account: group.Account, Region: group.Region}, group, first)
+		regions.add(Bucket{Region: group.Region}, group, first)
+		accounts.add(Bucket{Account: group.Account}, group, first)
 	}
-	d.OS, d.Scopes, d.Regions, d.Accounts = os.sorted(), scopes.sorted(), regions.sorted(), accounts.sorted()
-	return d
+	digest.OS, digest.Scopes, digest.Regions, digest.Accounts = os.sorted(), scopes.sorted(), regions.sorted(), accounts.sorted()
+	return digest
 }
 
 func wholeOf(scopes []record.ScopeStatus) Whole {
-	w := Whole{Scopes: len(scopes)}
+	whole := Whole{Scopes: len(scopes)}
 	for i := range scopes {
 		switch scopes[i].Completeness {
 		case record.ScopeComplete:
-			w.Complete++
+			whole.Complete++
 		case record.ScopePartial:
-			w.Partial++
+			whole.Partial++
 		case record.ScopeFailed:
-			w.Failed++
+			whole.Failed++
 		default:
-			w.Pending++
+			whole.Pending++
 		}
 	}
-	return w
+	return whole
 }
 
 // bucketKey is what makes a bucket one.
@@ -124,25 +124,25 @@ type bucketKey struct {
 
 type buckets map[bucketKey]*Bucket
 
-func (bs buckets) get(b Bucket) *Bucket {
-	key := bucketKey{b.Account, b.Region, b.OSFamily, b.Version, b.Family, b.Legacy}
+func (bs buckets) get(bucket Bucket) *Bucket {
+	key := bucketKey{bucket.Account, bucket.Region, bucket.OSFamily, bucket.Version, bucket.Family, bucket.Legacy}
 	have := bs[key]
 	if have == nil {
-		b.Verdicts, b.Low = Counts{}, Counts{}
-		have = &b
+		bucket.Verdicts, bucket.Low = Counts{}, Counts{}
+		have = &bucket
 		bs[key] = have
 	}
 	return have
 }
 
-func (bs buckets) add(b Bucket, g *record.Group, first bool) {
+func (bs buckets) add(b Bucket, group *record.Group, first bool) {
 	have := bs.get(b)
-	have.Verdicts.add(g.Target, g.Verdict, g.Instances)
-	if g.LowConfidence > 0 {
-		have.Low.add(g.Target, g.Verdict, g.LowConfidence)
+	have.Verdicts.add(group.Target, group.Verdict, group.Instances)
+	if group.LowConfidence > 0 {
+		have.Low.add(group.Target, group.Verdict, group.LowConfidence)
 	}
 	if first {
-		have.Instances += g.Instances
+		have.Instances += group.Instances
 	}
 }
 
@@ -153,15 +153,15 @@ func (bs buckets) sorted() []*Bucket {
 	for _, b := range bs {
 		out = append(out, b)
 	}
-	slices.SortFunc(out, func(a, b *Bucket) int {
+	slices.SortFunc(out, func(bucket, b *Bucket) int {
 		return cmp.Or(
-			cmp.Compare(b.Verdicts.Of("incompatible"), a.Verdicts.Of("incompatible")),
-			cmp.Compare(b.Verdicts.Of("unknown"), a.Verdicts.Of("unknown")),
-			cmp.Compare(b.Verdicts.Of("needs-action"), a.Verdicts.Of("needs-action")),
-			cmp.Compare(b.Instances, a.Instances),
-			cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region),
-			cmp.Compare(a.OSFamily, b.OSFamily), cmp.Compare(a.Version, b.Version),
-			cmp.Compare(a.Family, b.Family),
+			cmp.Compare(b.Verdicts.Of("incompatible"), bucket.Verdicts.Of("incompatible")),
+			cmp.Compare(b.Verdicts.Of("unknown"), bucket.Verdicts.Of("unknown")),
+			cmp.Compare(b.Verdicts.Of("needs-action"), bucket.Verdicts.Of("needs-action")),
+			cmp.Compare(b.Instances, bucket.Instances),
+			cmp.Compare(bucket.Account, b.Account), cmp.Compare(bucket.Region, b.Region),
+			cmp.Compare(bucket.OSFamily, b.OSFamily), cmp.Compare(bucket.Version, b.Version),
+			cmp.Compare(bucket.Family, b.Family),
 		)
 	})
 	return out

@@ -57,11 +57,11 @@ func newEncoder(targets []string, limit int) (*encoder, error) {
 		limit = maxRows
 	}
 	e := &encoder{targets: targets, limit: limit, families: buckets{}, remedies: remedyCounts{}, worst: &worstFew{limit: 50}}
-	z, err := flate.NewWriter(io.Discard, flate.BestSpeed)
+	writer, err := flate.NewWriter(io.Discard, flate.BestSpeed)
 	if err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
-	e.z = z
+	e.z = writer
 	return e, nil
 }
 
@@ -84,51 +84,51 @@ func (e *encoder) add(rec *record.Record) error {
 	if err := e.row(rec); err != nil {
 		return fmt.Errorf("encode %s: %w", Short(rec.InstanceID, 64), err)
 	}
-	s := &e.spools[at]
+	spool := &e.spools[at]
 	lead := ",\n"
-	if s.n == 0 {
+	if spool.n == 0 {
 		lead = `<script type="application/json" class="rows">[`
 	}
-	s.open = append(append(s.open, lead...), e.line...)
-	s.n++
-	s.rows++
-	if s.n == min(rowsInBlock, e.limit) {
-		return e.shut(s)
+	spool.open = append(append(spool.open, lead...), e.line...)
+	spool.n++
+	spool.rows++
+	if spool.n == min(rowsInBlock, e.limit) {
+		return e.shut(spool)
 	}
 	return nil
 }
 
 // shut compresses the block at hand.
-func (e *encoder) shut(s *spool) error {
-	if s.n == 0 {
+func (e *encoder) shut(spool *spool) error {
+	if spool.n == 0 {
 		return nil
 	}
-	s.open = append(s.open, "]</script>\n"...)
+	spool.open = append(spool.open, "]</script>\n"...)
 	var buf bytes.Buffer
 	e.z.Reset(&buf)
-	if _, err := e.z.Write(s.open); err != nil {
+	if _, err := e.z.Write(spool.open); err != nil {
 		return err
 	}
 	if err := e.z.Close(); err != nil {
 		return err
 	}
-	s.blocks = append(s.blocks, block{bytes.Clone(buf.Bytes()), s.n})
-	s.open, s.n = s.open[:0], 0
+	spool.blocks = append(spool.blocks, block{bytes.Clone(buf.Bytes()), spool.n})
+	spool.open, spool.n = spool.open[:0], 0
 	return nil
 }
 
 // blocks are the worst blocks, no more rows than the limit but for the last.
 func (e *encoder) blocks() (out []block, rows int, err error) {
 	for i := range e.spools {
-		s := &e.spools[i]
-		if err := e.shut(s); err != nil {
+		spool := &e.spools[i]
+		if err := e.shut(spool); err != nil {
 			return nil, 0, err
 		}
-		for _, b := range s.blocks {
+		for _, block := range spool.blocks {
 			if rows >= e.limit {
 				return out, rows, nil
 			}
-			out, rows = append(out, b), rows+b.rows
+			out, rows = append(out, block), rows+block.rows
 		}
 	}
 	return out, rows, nil
@@ -136,10 +136,10 @@ func (e *encoder) blocks() (out []block, rows int, err error) {
 
 // row appends the places of a row, as web/report.js names them.
 func (e *encoder) row(rec *record.Record) error {
-	b := &e.book
+	book := &e.book
 	e.line = append(e.line, '[')
-	e.number(b.Scopes.number([2]string{Short(rec.Account, maxText), Short(rec.Region, maxText)}))
-	e.number(b.Strings.number(Short(rec.Zone, maxText)))
+	e.number(book.Scopes.number([2]string{Short(rec.Account, maxText), Short(rec.Region, maxText)}))
+	e.number(book.Strings.number(Short(rec.Zone, maxText)))
 	for _, text := range []string{rec.InstanceID, rec.InstanceName} {
 		data, err := json.Marshal(Short(text, maxText))
 		if err != nil {
@@ -147,10 +147,10 @@ func (e *encoder) row(rec *record.Record) error {
 		}
 		e.line = append(append(e.line, escapeJSON(data)...), ',')
 	}
-	e.number(b.Types.number(typeRow{Short(rec.InstanceType, maxText), Short(rec.InstanceFamily, maxText), Short(rec.Virtualization, maxText), rec.CPU, rec.MemoryMiB}))
-	e.number(b.Images.number([2]string{Short(rec.ImageID, maxText), Short(rec.ImageOwner, maxText)}))
-	e.number(b.Strings.number(Short(rec.Status, maxText)))
-	e.number(b.profile(rec, e.targets))
+	e.number(book.Types.number(typeRow{Short(rec.InstanceType, maxText), Short(rec.InstanceFamily, maxText), Short(rec.Virtualization, maxText), rec.CPU, rec.MemoryMiB}))
+	e.number(book.Images.number([2]string{Short(rec.ImageID, maxText), Short(rec.ImageOwner, maxText)}))
+	e.number(book.Strings.number(Short(rec.Status, maxText)))
+	e.number(book.profile(rec, e.targets))
 	e.number(int(rec.ObservedAt.Unix()))
 	e.line = append(e.line, '[')
 	for i, k := range sortedKeys(rec.Tags) {
@@ -181,10 +181,10 @@ const maxShared = 50_000
 
 // text appends the number of a text, or the text itself where the book is
 // full.
-func (e *encoder) text(s string) error {
-	at, ok := e.book.Strings.at[s]
+func (e *encoder) text(value string) error {
+	at, ok := e.book.Strings.at[value]
 	if !ok && len(e.book.Strings.list) >= maxShared {
-		data, err := json.Marshal(s)
+		data, err := json.Marshal(value)
 		if err != nil {
 			return err
 		}
@@ -192,7 +192,7 @@ func (e *encoder) text(s string) error {
 		return nil
 	}
 	if !ok {
-		at = e.book.Strings.number(s)
+		at = e.book.Strings.number(value)
 	}
 	e.line = strconv.AppendInt(e.line, int64(at), 10)
 	return nil
@@ -204,10 +204,10 @@ func (e *encoder) number(n int) {
 
 // count keeps what the head of the page shows and the summary does not hold.
 func (e *encoder) count(rec *record.Record) {
-	b := e.families.get(Bucket{Family: rec.InstanceFamily})
-	b.Instances++
+	bucket := e.families.get(Bucket{Family: rec.InstanceFamily})
+	bucket.Instances++
 	for i := range rec.Verdicts {
-		b.Verdicts.add(rec.Verdicts[i].Target, rec.Verdicts[i].Level.String(), 1)
+		bucket.Verdicts.add(rec.Verdicts[i].Target, rec.Verdicts[i].Level.String(), 1)
 	}
 	e.remedies.add(&rec.Classification, 1)
 	e.worst.add(rec)
@@ -252,11 +252,11 @@ func severity(l rules.Level) int {
 }
 
 func (w *worstFew) add(rec *record.Record) {
-	v := WorstVerdict(rec)
-	if v == nil {
+	verdict := WorstVerdict(rec)
+	if verdict == nil {
 		return
 	}
-	if s := severity(v.Level); len(w.by[s]) < w.limit {
+	if s := severity(verdict.Level); len(w.by[s]) < w.limit {
 		w.by[s] = append(w.by[s], rec)
 	}
 }

@@ -50,26 +50,26 @@ func evidenceLine(source string, all []record.Evidence, now time.Time) EvidenceL
 	}
 	var causes []*cause
 	for i := range all {
-		e := &all[i]
-		if e.Source != source {
+		evidence := &all[i]
+		if evidence.Source != source {
 			continue
 		}
-		sum.About, sum.Asked, sum.Answered, sum.Calls = e.About, sum.Asked+e.Asked, sum.Answered+e.Answered, sum.Calls+e.Calls
-		if e.Oldest != nil && (sum.Oldest == nil || e.Oldest.Before(*sum.Oldest)) {
-			sum.Oldest = e.Oldest
+		sum.About, sum.Asked, sum.Answered, sum.Calls = evidence.About, sum.Asked+evidence.Asked, sum.Answered+evidence.Answered, sum.Calls+evidence.Calls
+		if evidence.Oldest != nil && (sum.Oldest == nil || evidence.Oldest.Before(*sum.Oldest)) {
+			sum.Oldest = evidence.Oldest
 		}
-		for _, s := range e.Skipped {
-			text := Short(s.Cause, 300)
-			if s.Mend != "" {
-				text += "; " + Short(s.Mend, 300)
+		for _, evidenceSkipped := range evidence.Skipped {
+			text := Short(evidenceSkipped.Cause, 300)
+			if evidenceSkipped.Mend != "" {
+				text += "; " + Short(evidenceSkipped.Mend, 300)
 			}
 			at := slices.IndexFunc(causes, func(c *cause) bool { return c.text == text })
 			if at < 0 {
 				at = len(causes)
 				causes = append(causes, &cause{text: text})
 			}
-			causes[at].count += s.Count
-			causes[at].at = append(causes[at].at, ScopeName(Short(e.Account, 64), Short(e.Region, 64)))
+			causes[at].count += evidenceSkipped.Count
+			causes[at].at = append(causes[at].at, ScopeName(Short(evidence.Account, 64), Short(evidence.Region, 64)))
 		}
 	}
 	text := fmt.Sprintf("answers for %s of %s %s", Number(sum.Answered), Number(sum.Asked), Clean(sum.About))
@@ -96,14 +96,14 @@ func evidenceLine(source string, all []record.Evidence, now time.Time) EvidenceL
 }
 
 // age is a span of time in the unit that fits; less than nothing is nothing.
-func age(d time.Duration) string {
-	switch d = max(d, 0); {
-	case d < time.Hour:
-		return Plural(int(d/time.Minute), "minute", "minutes")
-	case d < 48*time.Hour:
-		return Plural(int(d/time.Hour), "hour", "hours")
+func age(duration time.Duration) string {
+	switch duration = max(duration, 0); {
+	case duration < time.Hour:
+		return Plural(int(duration/time.Minute), "minute", "minutes")
+	case duration < 48*time.Hour:
+		return Plural(int(duration/time.Hour), "hour", "hours")
 	}
-	return Plural(int(d/(24*time.Hour)), "day", "days")
+	return Plural(int(duration/(24*time.Hour)), "day", "days")
 }
 
 // evidence says what was known beyond the listing, and what is missing of it.
@@ -113,11 +113,11 @@ func (t *terminal) evidence() {
 		return
 	}
 	t.section("Evidence", "beyond the listing; what is missing leaves verdicts open")
-	for _, l := range lines {
-		for i, text := range Wrap(l.Source+": "+t.say(l.Text), t.width-4) {
+	for _, line := range lines {
+		for i, text := range Wrap(line.Source+": "+t.say(line.Text), t.width-4) {
 			fmt.Fprintf(t.w, "  %s%s\n", indent(i), text)
 		}
-		for _, m := range l.Missing {
+		for _, m := range line.Missing {
 			for i, text := range Wrap(t.say("missing: ")+t.say(m), t.width-8) {
 				fmt.Fprintf(t.w, "    %s%s\n", indent(i), t.paint(text, Amber))
 			}
@@ -133,16 +133,16 @@ func indent(line int) string {
 	return ""
 }
 
-func mdEvidence(w *bufio.Writer, r *Report, now time.Time) error {
+func mdEvidence(out *bufio.Writer, r *Report, now time.Time) error {
 	lines := EvidenceLines(r.Evidence, now)
 	if len(lines) == 0 {
 		return nil
 	}
-	fmt.Fprintf(w, "\n## Evidence beyond the listing\n\n")
+	fmt.Fprintf(out, "\n## Evidence beyond the listing\n\n")
 	for _, l := range lines {
-		fmt.Fprintf(w, "- %s: %s\n", MarkdownText(l.Source), MarkdownText(l.Text))
+		fmt.Fprintf(out, "- %s: %s\n", MarkdownText(l.Source), MarkdownText(l.Text))
 		for _, m := range l.Missing {
-			fmt.Fprintf(w, "  - missing: %s\n", MarkdownText(m))
+			fmt.Fprintf(out, "  - missing: %s\n", MarkdownText(m))
 		}
 	}
 	return nil

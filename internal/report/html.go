@@ -176,24 +176,24 @@ type Card struct {
 }
 
 // Cards are the totals of a summary, a card a target. link may be nil.
-func Cards(s *record.Summary, link func(Selection) string, waived func(target string) string) []Card {
+func Cards(summary *record.Summary, link func(Selection) string, waived func(target string) string) []Card {
 	if link == nil {
 		link = func(Selection) string { return "" }
 	}
 	var out []Card
-	for _, target := range s.Targets {
-		c := Card{Target: target, Segments: Segments(s.Verdicts[target], s.Instances), Waived: s.Waived[target]}
+	for _, target := range summary.Targets {
+		card := Card{Target: target, Segments: Segments(summary.Verdicts[target], summary.Instances), Waived: summary.Waived[target]}
 		if waived != nil {
-			c.Link = waived(target)
+			card.Link = waived(target)
 		}
 		for _, verdict := range shownLevels() {
-			n, sure := s.Verdicts[target][verdict], s.Confidence[target][verdict]
-			c.Counts = append(c.Counts, Count{
-				Verdict: verdict, N: n, Share: Percent(n, s.Instances), Low: sure["low"], Medium: sure["medium"],
+			n, sure := summary.Verdicts[target][verdict], summary.Confidence[target][verdict]
+			card.Counts = append(card.Counts, Count{
+				Verdict: verdict, N: n, Share: Percent(n, summary.Instances), Low: sure["low"], Medium: sure["medium"],
 				Link: link(Selection{target, verdict, ""}), LowLink: link(Selection{target, verdict, "low"}), Mild: link(Selection{target, verdict, "medium"}),
 			})
 		}
-		out = append(out, c)
+		out = append(out, card)
 	}
 	return out
 }
@@ -203,30 +203,30 @@ func shownLevels() []string { return []string{"compatible", "needs-action", "inc
 
 // Headline says in one sentence what a summary comes to on the strictest
 // target.
-func Headline(s *record.Summary) string {
-	w := wholeOf(s.Scopes)
+func Headline(summary *record.Summary) string {
+	whole := wholeOf(summary.Scopes)
 	switch {
-	case w.Scopes == 0 || len(s.Targets) == 0:
+	case whole.Scopes == 0 || len(summary.Targets) == 0:
 		return "Nothing was read yet: no number here means zero."
-	case s.Instances == 0 && w.All():
-		return "No instance was found in " + Plural(w.Scopes, "region", "regions") + ", all read to the end."
-	case s.Instances == 0:
-		return fmt.Sprintf("No instance is known yet, and only %s of %s read to the end.", Number(w.Complete), Plural(w.Scopes, "region was", "regions were"))
+	case summary.Instances == 0 && whole.All():
+		return "No instance was found in " + Plural(whole.Scopes, "region", "regions") + ", all read to the end."
+	case summary.Instances == 0:
+		return fmt.Sprintf("No instance is known yet, and only %s of %s read to the end.", Number(whole.Complete), Plural(whole.Scopes, "region was", "regions were"))
 	}
-	target := s.Targets[len(s.Targets)-1]
-	c, low := s.Verdicts[target], s.Confidence[target]["compatible"]["low"]
+	target := summary.Targets[len(summary.Targets)-1]
+	counts, low := summary.Verdicts[target], summary.Confidence[target]["compatible"]["low"]
 	sure := ""
 	if low > 0 {
 		sure = fmt.Sprintf(" (%s of them by a verdict of low confidence)", Number(low))
 	}
 	of := "Of"
-	if !w.All() {
+	if !whole.All() {
 		of = "Of at least"
 	}
-	line := fmt.Sprintf("%s %s, %s as they are on %s%s", of, Plural(s.Instances, "instance", "instances"),
-		Plural(c["compatible"], "boots", "boot"), Short(target, 40), sure)
+	line := fmt.Sprintf("%s %s, %s as they are on %s%s", of, Plural(summary.Instances, "instance", "instances"),
+		Plural(counts["compatible"], "boots", "boot"), Short(target, 40), sure)
 	line += fmt.Sprintf(", %s action first, %s not boot there and of %s it is not known.",
-		Plural(c["needs-action"], "needs", "need"), Plural(c["incompatible"], "does", "do"), Number(c["unknown"]))
+		Plural(counts["needs-action"], "needs", "need"), Plural(counts["incompatible"], "does", "do"), Number(counts["unknown"]))
 	return line
 }
 
@@ -243,18 +243,18 @@ type BucketTable struct {
 }
 
 // Cells are the counts of a bucket on a target, worst last.
-func (t *BucketTable) Cells(b *Bucket, target string) []Count {
+func (t *BucketTable) Cells(bucket *Bucket, target string) []Count {
 	var out []Count
 	for _, verdict := range Levels() {
-		n := b.Verdicts[target][verdict]
+		n := bucket.Verdicts[target][verdict]
 		if n == 0 {
 			continue
 		}
-		c := Count{Verdict: verdict, N: n, Low: b.Low[target][verdict]}
+		count := Count{Verdict: verdict, N: n, Low: bucket.Low[target][verdict]}
 		if t.Count != nil {
-			c.Link, c.LowLink = t.Count(b, Selection{target, verdict, ""}), t.Count(b, Selection{target, verdict, "low"})
+			count.Link, count.LowLink = t.Count(bucket, Selection{target, verdict, ""}), t.Count(bucket, Selection{target, verdict, "low"})
 		}
-		out = append(out, c)
+		out = append(out, count)
 	}
 	return out
 }
@@ -268,27 +268,27 @@ type Folded struct {
 // maxFolded bounds the rows that fold open.
 const maxFolded = 500
 
-// Fold splits t after n rows.
-func Fold(t BucketTable, n int) Folded {
-	n = min(n, len(t.Buckets))
-	rest := t
+// Fold splits table after n rows.
+func Fold(table BucketTable, n int) Folded {
+	n = min(n, len(table.Buckets))
+	rest := table
 	rest.Title += ", the rest"
-	t.Buckets, rest.Buckets = t.Buckets[:n], t.Buckets[n:]
+	table.Buckets, rest.Buckets = table.Buckets[:n], table.Buckets[n:]
 	unlisted := max(0, len(rest.Buckets)-maxFolded)
 	rest.Buckets = rest.Buckets[:len(rest.Buckets)-unlisted]
-	return Folded{t, rest, unlisted}
+	return Folded{table, rest, unlisted}
 }
 
 // ScopeStatus says how completely a scope was read.
 func ScopeStatus(scopes []record.ScopeStatus) func(*Bucket) string {
 	status := map[[2]string]string{}
 	for i := range scopes {
-		s := &scopes[i]
+		scopeStatus := &scopes[i]
 		var ended time.Time
-		if s.LastEnd != nil {
-			ended = *s.LastEnd
+		if scopeStatus.LastEnd != nil {
+			ended = *scopeStatus.LastEnd
 		}
-		status[[2]string{s.Account, s.Region}] = fmt.Sprintf("%s, %s", s.Completeness, Moment(ended))
+		status[[2]string{scopeStatus.Account, scopeStatus.Region}] = fmt.Sprintf("%s, %s", scopeStatus.Completeness, Moment(ended))
 	}
 	return func(b *Bucket) string {
 		if s := status[[2]string{b.Account, b.Region}]; s != "" {
@@ -308,16 +308,16 @@ type Answer struct {
 func Answers(rec *record.Record) []Answer {
 	var out []Answer
 	var keys []string
-	for _, v := range rec.Verdicts {
-		bare := v
+	for _, verdict := range rec.Verdicts {
+		bare := verdict
 		bare.Target, bare.Rule, bare.Findings = "", "", nil
 		key := content(bare)
 		if at := slices.Index(keys, key); at >= 0 {
-			out[at].On += ", " + v.Target
+			out[at].On += ", " + verdict.Target
 			continue
 		}
 		keys = append(keys, key)
-		out = append(out, Answer{v, v.Target})
+		out = append(out, Answer{verdict, verdict.Target})
 	}
 	return out
 }
@@ -343,36 +343,36 @@ type document struct {
 
 // writeHTML writes one file that holds everything it needs. The instances are
 // read once and kept compressed until the totals above them are written.
-func writeHTML(w *bufio.Writer, r *Report, o Options) error {
-	e, err := newEncoder(r.Summary.Targets, o.Rows)
+func writeHTML(out *bufio.Writer, report *Report, options Options) error {
+	encoder, err := newEncoder(report.Summary.Targets, options.Rows)
 	if err != nil {
 		return err
 	}
-	e.book.in = o.Language
-	for rec, err := range r.instances() {
+	encoder.book.in = options.Language
+	for rec, err := range report.instances() {
 		if err != nil {
 			return fmt.Errorf("read instances: %w", err)
 		}
-		if err := e.add(rec); err != nil {
+		if err := encoder.add(rec); err != nil {
 			return err
 		}
 	}
 	css, js := asset("style.css"), Script(asset("report.js"))
-	blocks, rows, err := e.blocks()
+	blocks, rows, err := encoder.blocks()
 	if err != nil {
 		return err
 	}
-	doc := newDocument(r, o, e)
-	doc.Left = e.total - rows
+	doc := newDocument(report, options, encoder)
+	doc.Left = encoder.total - rows
 	doc.CSP, doc.CSS, doc.JS = Inline(css, js), template.CSS(css), template.JS(js)
-	page, err := Templates(o.Language).Funcs(template.FuncMap{"texts": func() string { return o.Language.Script(js) }}).Parse(o.Language.Template(asset("report.html")))
+	page, err := Templates(options.Language).Funcs(template.FuncMap{"texts": func() string { return options.Language.Script(js) }}).Parse(options.Language.Template(asset("report.html")))
 	if err != nil {
 		return fmt.Errorf("parse template: %w", err)
 	}
 	for _, part := range []func() error{
-		func() error { return page.ExecuteTemplate(w, "report-head", doc) },
-		func() error { return e.copyTo(w, blocks) },
-		func() error { return page.ExecuteTemplate(w, "report-foot", doc) },
+		func() error { return page.ExecuteTemplate(out, "report-head", doc) },
+		func() error { return encoder.copyTo(out, blocks) },
+		func() error { return page.ExecuteTemplate(out, "report-foot", doc) },
 	} {
 		if err := part(); err != nil {
 			return err
@@ -381,21 +381,21 @@ func writeHTML(w *bufio.Writer, r *Report, o Options) error {
 	return nil
 }
 
-func newDocument(r *Report, o Options, e *encoder) *document {
-	d := NewDigest(&r.Summary)
+func newDocument(report *Report, options Options, encoder *encoder) *document {
+	digest := NewDigest(&report.Summary)
 	table := func(title, column string, buckets []*Bucket, name func(*Bucket) string) BucketTable {
-		return BucketTable{Title: title, Column: column, Targets: r.Summary.Targets, Buckets: buckets, Name: name}
+		return BucketTable{Title: title, Column: column, Targets: report.Summary.Targets, Buckets: buckets, Name: name}
 	}
-	os := table("By operating system", "operating system", d.OS, (*Bucket).OS)
-	os.Remedies = func(b *Bucket) string { return Short(e.remedies.of(b), 160) }
-	scopes := table("By account and region", "account / region", d.Scopes, func(b *Bucket) string { return ScopeName(Short(b.Account, 64), Short(b.Region, 64)) })
-	scopes.Status = ScopeStatus(r.Summary.Scopes)
+	os := table("By operating system", "operating system", digest.OS, (*Bucket).OS)
+	os.Remedies = func(b *Bucket) string { return Short(encoder.remedies.of(b), 160) }
+	scopes := table("By account and region", "account / region", digest.Scopes, func(b *Bucket) string { return ScopeName(Short(b.Account, 64), Short(b.Region, 64)) })
+	scopes.Status = ScopeStatus(report.Summary.Scopes)
 	return &document{
-		Now: o.Now, Report: r, Summary: &r.Summary, Digest: d, Headline: Headline(&r.Summary), Cards: Cards(&r.Summary, nil, nil), Next: slices.DeleteFunc(NextSteps(r), func(s Step) bool { return s.all }),
+		Now: options.Now, Report: report, Summary: &report.Summary, Digest: digest, Headline: Headline(&report.Summary), Cards: Cards(&report.Summary, nil, nil), Next: slices.DeleteFunc(NextSteps(report), func(s Step) bool { return s.all }),
 		OS:       Fold(os, 15),
-		Regions:  Fold(table("By region", "region", d.Regions, func(b *Bucket) string { return Short(b.Region, 64) }), 10),
-		Families: Fold(table("By instance family", "family", e.families.sorted(), func(b *Bucket) string { return Short(b.Family, 64) }), 10),
+		Regions:  Fold(table("By region", "region", digest.Regions, func(b *Bucket) string { return Short(b.Region, 64) }), 10),
+		Families: Fold(table("By instance family", "family", encoder.families.sorted(), func(b *Bucket) string { return Short(b.Family, 64) }), 10),
 		Scopes:   Fold(scopes, 10),
-		Top:      e.worst.list(), Streamed: e.total,
+		Top:      encoder.worst.list(), Streamed: encoder.total,
 	}
 }

@@ -14,30 +14,30 @@ import (
 )
 
 // writeJSON writes one object; the instances stream through it.
-func writeJSON(w *bufio.Writer, r *Report, compact bool) error {
+func writeJSON(out *bufio.Writer, report *Report, compact bool) error {
 	head := []struct {
 		name  string
 		value any
 	}{
-		{"scan", tidyScan(r.Scan)},
-		{"summary", TidySummary(r.Summary)},
-		{"failures", orEmpty(r.Failures)},
-		{"evidence", orEmpty(r.Evidence)},
+		{"scan", tidyScan(report.Scan)},
+		{"summary", TidySummary(report.Summary)},
+		{"failures", orEmpty(report.Failures)},
+		{"evidence", orEmpty(report.Evidence)},
 	}
-	fmt.Fprint(w, "{")
+	fmt.Fprint(out, "{")
 	for _, part := range head {
-		fmt.Fprintf(w, "%q:", part.name)
-		if err := writeValue(w, part.value); err != nil {
+		fmt.Fprintf(out, "%q:", part.name)
+		if err := writeValue(out, part.value); err != nil {
 			return err
 		}
-		fmt.Fprint(w, ",\n")
+		fmt.Fprint(out, ",\n")
 	}
-	if r.Since != nil && r.Since.Asked {
-		if err := writeSince(w, r.Since); err != nil {
+	if report.Since != nil && report.Since.Asked {
+		if err := writeSince(out, report.Since); err != nil {
 			return err
 		}
 	}
-	fmt.Fprint(w, `"instances":[`)
+	fmt.Fprint(out, `"instances":[`)
 	sep := "\n"
 	var encoder interface {
 		encode(rec *record.Record) ([]byte, error)
@@ -51,7 +51,7 @@ func writeJSON(w *bufio.Writer, r *Report, compact bool) error {
 			return writeValue(&entries, v)
 		})}
 	}
-	for rec, err := range r.instances() {
+	for rec, err := range report.instances() {
 		if err != nil {
 			return fmt.Errorf("read instances: %w", err)
 		}
@@ -59,64 +59,64 @@ func writeJSON(w *bufio.Writer, r *Report, compact bool) error {
 		if err != nil {
 			return err
 		}
-		if _, err := w.WriteString(sep); err != nil {
+		if _, err := out.WriteString(sep); err != nil {
 			return err
 		}
-		if _, err := w.Write(b); err != nil {
+		if _, err := out.Write(b); err != nil {
 			return err
 		}
 		sep = ",\n"
 	}
 	if !compact {
-		_, err := w.WriteString("\n]}\n")
+		_, err := out.WriteString("\n]}\n")
 		return err
 	}
-	fmt.Fprint(w, "\n],\n\"legend\":[\n")
-	if _, err := entries.WriteTo(w); err != nil {
+	fmt.Fprint(out, "\n],\n\"legend\":[\n")
+	if _, err := entries.WriteTo(out); err != nil {
 		return err
 	}
-	_, err := w.WriteString("\n]}\n")
+	_, err := out.WriteString("\n]}\n")
 	return err
 }
 
 // writeSince writes what changed as a member of an object, and a comma.
-func writeSince(w *bufio.Writer, s *Since) error {
-	fmt.Fprint(w, `"since":`)
-	if err := writeChangesObject(w, s); err != nil {
+func writeSince(out *bufio.Writer, s *Since) error {
+	fmt.Fprint(out, `"since":`)
+	if err := writeChangesObject(out, s); err != nil {
 		return err
 	}
-	_, err := w.WriteString(",\n")
+	_, err := out.WriteString(",\n")
 	return err
 }
 
 // WriteChanges writes what changed as one JSON object, with every change.
 func WriteChanges(w io.Writer, s *Since) error {
-	b := bufio.NewWriterSize(w, 64<<10)
-	if err := writeChangesObject(b, s); err != nil {
+	writer := bufio.NewWriterSize(w, 64<<10)
+	if err := writeChangesObject(writer, s); err != nil {
 		return fmt.Errorf("write changes: %w", err)
 	}
-	_, err := b.WriteString("\n")
-	return errors.Join(err, b.Flush())
+	_, err := writer.WriteString("\n")
+	return errors.Join(err, writer.Flush())
 }
 
-func writeChangesObject(w *bufio.Writer, s *Since) error {
-	head, err := json.Marshal(s)
+func writeChangesObject(out *bufio.Writer, since *Since) error {
+	head, err := json.Marshal(since)
 	if err != nil {
 		return fmt.Errorf("encode: %w", err)
 	}
-	fmt.Fprintf(w, `%s,"changes":[`, escapeJSON(head[:len(head)-1]))
+	fmt.Fprintf(out, `%s,"changes":[`, escapeJSON(head[:len(head)-1]))
 	sep := "\n"
-	for c, err := range s.Changes {
+	for change, err := range since.Changes {
 		if err != nil {
 			return err
 		}
-		fmt.Fprint(w, sep)
-		if err := writeValue(w, changeRow{c, Why(&c.Change)}); err != nil {
+		fmt.Fprint(out, sep)
+		if err := writeValue(out, changeRow{change, Why(&change.Change)}); err != nil {
 			return err
 		}
 		sep = ",\n"
 	}
-	_, err = w.WriteString("\n]}")
+	_, err = out.WriteString("\n]}")
 	return err
 }
 
@@ -129,24 +129,24 @@ type changeRow struct {
 // writeJSONL writes one record a line, and where not everything was read to its
 // end a last line that says so; where somebody asked what changed, one change a
 // line.
-func writeJSONL(w *bufio.Writer, r *Report, compact bool) error {
-	if r.Since != nil && r.Since.Asked {
-		for c, err := range r.Since.Changes {
+func writeJSONL(out *bufio.Writer, report *Report, compact bool) error {
+	if report.Since != nil && report.Since.Asked {
+		for change, err := range report.Since.Changes {
 			if err != nil {
 				return err
 			}
-			if err := WriteJSONLine(w, changeRow{c, Why(&c.Change)}); err != nil {
+			if err := WriteJSONLine(out, changeRow{change, Why(&change.Change)}); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	if compact {
-		return writeCompactJSONL(w, r)
+		return writeCompactJSONL(out, report)
 	}
 	var encoder recordEncoder
 	rows := 0
-	for rec, err := range r.instances() {
+	for rec, err := range report.instances() {
 		if err != nil {
 			return fmt.Errorf("read instances: %w", err)
 		}
@@ -154,13 +154,13 @@ func writeJSONL(w *bufio.Writer, r *Report, compact bool) error {
 		if err != nil {
 			return err
 		}
-		if _, err := w.Write(append(b, '\n')); err != nil {
+		if _, err := out.Write(append(b, '\n')); err != nil {
 			return err
 		}
 		rows++
 	}
-	if last := reportLine(r, rows); !last.Complete {
-		return WriteJSONLine(w, map[string]any{"report": last})
+	if last := reportLine(report, rows); !last.Complete {
+		return WriteJSONLine(out, map[string]any{"report": last})
 	}
 	return nil
 }
@@ -204,15 +204,15 @@ func escapeJSON(data []byte) []byte {
 	}
 	out := append(make([]byte, 0, len(data)+32), data[:at]...)
 	for i := at; i < len(data); {
-		r, n := utf8.DecodeRune(data[i:])
+		char, n := utf8.DecodeRune(data[i:])
 		switch {
-		case r == utf8.RuneError || !unsafeRune(r):
+		case char == utf8.RuneError || !unsafeRune(char):
 			out = append(out, data[i:i+n]...)
-		case r > 0xffff:
-			r -= 0x10000
-			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xd800+(r>>10), 0xdc00+(r&0x3ff))
+		case char > 0xffff:
+			char -= 0x10000
+			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xd800+(char>>10), 0xdc00+(char&0x3ff))
 		default:
-			out = fmt.Appendf(out, `\u%04x`, r)
+			out = fmt.Appendf(out, `\u%04x`, char)
 		}
 		i += n
 	}
@@ -258,18 +258,18 @@ func tidyScan(s record.Scan) record.Scan {
 }
 
 // TidySummary returns s with empty lists instead of null ones.
-func TidySummary(s record.Summary) record.Summary {
-	s.Targets, s.Groups, s.Scopes = orEmpty(s.Targets), orEmpty(s.Groups), orEmpty(s.Scopes)
-	if s.Verdicts == nil {
-		s.Verdicts = map[string]map[string]int{}
+func TidySummary(summary record.Summary) record.Summary {
+	summary.Targets, summary.Groups, summary.Scopes = orEmpty(summary.Targets), orEmpty(summary.Groups), orEmpty(summary.Scopes)
+	if summary.Verdicts == nil {
+		summary.Verdicts = map[string]map[string]int{}
 	}
-	if s.Confidence == nil {
-		s.Confidence = map[string]map[string]map[string]int{}
+	if summary.Confidence == nil {
+		summary.Confidence = map[string]map[string]map[string]int{}
 	}
-	if s.Waived == nil {
-		s.Waived = map[string]int{}
+	if summary.Waived == nil {
+		summary.Waived = map[string]int{}
 	}
-	return s
+	return summary
 }
 
 func orEmpty[T any](s []T) []T {

@@ -13,16 +13,16 @@ func judgingAnew(r *record.Rejudging) string {
 
 // LeftOut names, a line each, what somebody decided not to look at: accounts
 // that the configuration excludes, and what was settled as truly gone.
-func LeftOut(s record.Summary) []string {
+func LeftOut(summary record.Summary) []string {
 	var out []string
-	for _, x := range s.Excluded {
-		name := x.Account
-		if x.Name != "" {
-			name += " (" + Clean(x.Name) + ")"
+	for _, accountLabel := range summary.Excluded {
+		name := accountLabel.Account
+		if accountLabel.Name != "" {
+			name += " (" + Clean(accountLabel.Name) + ")"
 		}
 		out = append(out, "account "+name+" is excluded by the configuration (accounts.exclude)")
 	}
-	for _, x := range s.Forgotten {
+	for _, x := range summary.Forgotten {
 		out = append(out, fmt.Sprintf("%s was forgotten on %s, with %s", ScopeName(x.Account, x.Region), Moment(x.At), Plural(x.Instances, "instance", "instances")))
 	}
 	return out

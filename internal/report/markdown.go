@@ -21,14 +21,14 @@ func MarkdownText(s string) string { return mdEscaper.Replace(Clean(s)) }
 
 // MarkdownRow writes one row of a Markdown table.
 func MarkdownRow(w io.Writer, cells ...string) error {
-	var b strings.Builder
+	var text strings.Builder
 	for _, c := range cells {
-		b.WriteString("| ")
-		b.WriteString(MarkdownText(c))
-		b.WriteByte(' ')
+		text.WriteString("| ")
+		text.WriteString(MarkdownText(c))
+		text.WriteByte(' ')
 	}
-	b.WriteString("|\n")
-	_, err := io.WriteString(w, b.String())
+	text.WriteString("|\n")
+	_, err := io.WriteString(w, text.String())
 	return err
 }
 
@@ -55,25 +55,25 @@ func MarkdownHead(w io.Writer, titles ...string) error {
 
 // writeMarkdown writes totals, groups, changes, failures and every instance
 // that is not compatible with every target.
-func writeMarkdown(w *bufio.Writer, r *Report, o Options) error {
-	d := NewDigest(&r.Summary)
-	s := &r.Summary
-	fmt.Fprintf(w, "# shenscan report\n\n")
-	fmt.Fprintf(w, "- Made: %s\n- Scan: %s\n", Moment(o.Now), MarkdownText(scanLine(&r.Scan)))
-	fmt.Fprintf(w, "- Fleet: %s in %s of %s\n", FleetSize(s.Instances, d.Whole),
-		Plural(len(d.Regions), "region", "regions"), Plural(len(d.Accounts), "account", "accounts"))
-	fmt.Fprintf(w, "- Read: %s\n", Completeness(d.Whole))
-	for _, line := range LeftOut(*s) {
-		fmt.Fprintf(w, "- Left out: %s\n", MarkdownText(line))
+func writeMarkdown(out *bufio.Writer, report *Report, options Options) error {
+	digest := NewDigest(&report.Summary)
+	summary := &report.Summary
+	fmt.Fprintf(out, "# shenscan report\n\n")
+	fmt.Fprintf(out, "- Made: %s\n- Scan: %s\n", Moment(options.Now), MarkdownText(scanLine(&report.Scan)))
+	fmt.Fprintf(out, "- Fleet: %s in %s of %s\n", FleetSize(summary.Instances, digest.Whole),
+		Plural(len(digest.Regions), "region", "regions"), Plural(len(digest.Accounts), "account", "accounts"))
+	fmt.Fprintf(out, "- Read: %s\n", Completeness(digest.Whole))
+	for _, line := range LeftOut(*summary) {
+		fmt.Fprintf(out, "- Left out: %s\n", MarkdownText(line))
 	}
-	fmt.Fprintf(w, "- Legacy operating systems: %s (%s)\n", AtLeast(s.Legacy, d.Whole), Percent(s.Legacy, s.Instances))
-	fmt.Fprintf(w, "- Rules: %s\n", MarkdownText(s.Ruleset))
-	if s.Rejudging != nil {
-		fmt.Fprintf(w, "- %s\n", judgingAnew(s.Rejudging))
+	fmt.Fprintf(out, "- Legacy operating systems: %s (%s)\n", AtLeast(summary.Legacy, digest.Whole), Percent(summary.Legacy, summary.Instances))
+	fmt.Fprintf(out, "- Rules: %s\n", MarkdownText(summary.Ruleset))
+	if summary.Rejudging != nil {
+		fmt.Fprintf(out, "- %s\n", judgingAnew(summary.Rejudging))
 	}
 
-	fmt.Fprintf(w, "\n## Verdicts\n\n")
-	if err := mdVerdicts(w, s); err != nil {
+	fmt.Fprintf(out, "\n## Verdicts\n\n")
+	if err := mdVerdicts(out, summary); err != nil {
 		return err
 	}
 	for _, part := range []struct {
@@ -82,24 +82,24 @@ func writeMarkdown(w *bufio.Writer, r *Report, o Options) error {
 		buckets []*Bucket
 		name    func(*Bucket) string
 	}{
-		{"By operating system", "operating system", d.OS, func(b *Bucket) string { return b.OS() + legacyMark(b) }},
-		{"By account and region", "account / region", d.Scopes, func(b *Bucket) string { return b.Account + " / " + b.Region }},
+		{"By operating system", "operating system", digest.OS, func(b *Bucket) string { return b.OS() + legacyMark(b) }},
+		{"By account and region", "account / region", digest.Scopes, func(b *Bucket) string { return b.Account + " / " + b.Region }},
 	} {
-		fmt.Fprintf(w, "\n## %s\n\n", part.title)
-		if err := mdBuckets(w, s.Targets, part.column, part.buckets, part.name); err != nil {
+		fmt.Fprintf(out, "\n## %s\n\n", part.title)
+		if err := mdBuckets(out, summary.Targets, part.column, part.buckets, part.name); err != nil {
 			return err
 		}
 	}
-	if err := mdSince(w, r.Since); err != nil {
+	if err := mdSince(out, report.Since); err != nil {
 		return err
 	}
-	if err := mdFailures(w, r.Failures); err != nil {
+	if err := mdFailures(out, report.Failures); err != nil {
 		return err
 	}
-	if err := mdEvidence(w, r, o.Now); err != nil {
+	if err := mdEvidence(out, report, options.Now); err != nil {
 		return err
 	}
-	return mdInstances(w, r)
+	return mdInstances(out, report)
 }
 
 func legacyMark(b *Bucket) string {
@@ -109,15 +109,15 @@ func legacyMark(b *Bucket) string {
 	return ""
 }
 
-func mdVerdicts(w io.Writer, s *record.Summary) error {
+func mdVerdicts(w io.Writer, summary *record.Summary) error {
 	if err := MarkdownHead(w, "target", "incompatible:", "unknown:", "needs-action:", "compatible:"); err != nil {
 		return err
 	}
-	for _, target := range s.Targets {
+	for _, target := range summary.Targets {
 		row := []string{target}
 		for _, v := range Levels() {
-			n := s.Verdicts[target][v]
-			row = append(row, Number(n)+" ("+Percent(n, s.Instances)+")")
+			n := summary.Verdicts[target][v]
+			row = append(row, Number(n)+" ("+Percent(n, summary.Instances)+")")
 		}
 		if err := MarkdownRow(w, row...); err != nil {
 			return err
@@ -132,10 +132,10 @@ func mdBuckets(w io.Writer, targets []string, column string, buckets []*Bucket, 
 	if err := MarkdownHead(w, head...); err != nil {
 		return err
 	}
-	for _, b := range buckets {
-		row := []string{name(b), Number(b.Instances)}
+	for _, bucket := range buckets {
+		row := []string{name(bucket), Number(bucket.Instances)}
 		for _, target := range targets {
-			row = append(row, CountsLine(b.Verdicts[target]))
+			row = append(row, CountsLine(bucket.Verdicts[target]))
 		}
 		if err := MarkdownRow(w, row...); err != nil {
 			return err
@@ -155,22 +155,22 @@ func CountsLine(byVerdict map[string]int) string {
 	return strings.Join(parts, ", ")
 }
 
-func mdSince(w io.Writer, s *Since) error {
-	if s == nil {
+func mdSince(w io.Writer, since *Since) error {
+	if since == nil {
 		return nil
 	}
-	fmt.Fprintf(w, "\n## %s\n\n%s.\n\n", MarkdownText(s.Title()), MarkdownText(s.Words()))
-	if s.Listed() == 0 {
+	fmt.Fprintf(w, "\n## %s\n\n%s.\n\n", MarkdownText(since.Title()), MarkdownText(since.Words()))
+	if since.Listed() == 0 {
 		return nil
 	}
 	if err := MarkdownHead(w, "when", "account / region", "instance", "name", "operating system", "why", "verdicts"); err != nil {
 		return err
 	}
-	for c, err := range s.Changes {
+	for change, err := range since.Changes {
 		if err != nil {
 			return err
 		}
-		if err := MarkdownRow(w, Moment(c.At), c.Account+" / "+c.Region, c.InstanceID, Short(c.InstanceName, 120), OSText(c.OS), whyLine(&c.Change), Moves(&c.Change)); err != nil {
+		if err := MarkdownRow(w, Moment(change.At), change.Account+" / "+change.Region, change.InstanceID, Short(change.InstanceName, 120), OSText(change.OS), whyLine(&change.Change), Moves(&change.Change)); err != nil {
 			return err
 		}
 	}
@@ -194,15 +194,15 @@ func mdFailures(w io.Writer, failures []record.Failure) error {
 	return nil
 }
 
-func mdInstances(w io.Writer, r *Report) error {
+func mdInstances(w io.Writer, report *Report) error {
 	fmt.Fprintf(w, "\n## Instances that are not compatible everywhere\n\n")
 	head := []string{"account / region", "instance", "name", "type", "operating system"}
-	head = append(head, r.Summary.Targets...)
+	head = append(head, report.Summary.Targets...)
 	if err := MarkdownHead(w, append(head, "why", "remedies")...); err != nil {
 		return err
 	}
 	fine := 0
-	for rec, err := range r.instances() {
+	for rec, err := range report.instances() {
 		if err != nil {
 			return fmt.Errorf("read instances: %w", err)
 		}
@@ -212,7 +212,7 @@ func mdInstances(w io.Writer, r *Report) error {
 			continue
 		}
 		row := []string{rec.Account + " / " + rec.Region, rec.InstanceID, Short(rec.InstanceName, 120), rec.InstanceType, OSName(rec.OS.Family, rec.OS.Version)}
-		for _, target := range r.Summary.Targets {
+		for _, target := range report.Summary.Targets {
 			text := ""
 			if v := VerdictOn(rec, target); v != nil {
 				text = v.Level.String()

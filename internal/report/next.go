@@ -43,55 +43,55 @@ func (h *Hints) like(command string, rest ...string) string {
 }
 
 // Quoted is a word for a shell.
-func Quoted(s string) string {
-	if s = Clean(s); s == "" || s[0] == '=' || strings.ContainsFunc(s, func(r rune) bool {
+func Quoted(text string) string {
+	if text = Clean(text); text == "" || text[0] == '=' || strings.ContainsFunc(text, func(r rune) bool {
 		return !strings.ContainsRune("/._-+:,@%=", r) && (r < '0' || r > 'z' || r > '9' && r < 'A' || r > 'Z' && r < 'a')
 	}) {
-		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 	}
-	return s
+	return text
 }
 
 // NextSteps derives from a report what its reader can do now, most urgent
 // first: read what was not read, settle what is not known, plan the moves.
-func NextSteps(r *Report) []Step {
-	d, h := NewDigest(&r.Summary), &r.Hints
+func NextSteps(report *Report) []Step {
+	digest, hints := NewDigest(&report.Summary), &report.Hints
 	var out []Step
-	if h.Keep != "" {
-		out = append(out, Step{Why: "This store goes with the demo. Keep one for the commands below:", Command: h.Keep})
+	if hints.Keep != "" {
+		out = append(out, Step{Why: "This store goes with the demo. Keep one for the commands below:", Command: hints.Keep})
 	}
-	if !d.Whole.All() || len(r.Failures) > 0 {
+	if !digest.Whole.All() || len(report.Failures) > 0 {
 		why := "Find out why some regions were not read, then scan again:"
-		if d.Whole.Scopes == 0 {
+		if digest.Whole.Scopes == 0 {
 			why = "Nothing was read yet. Check credentials and permissions, then scan:"
 		}
-		command := "shenscan doctor && " + h.with("shenscan scan", "")
-		if h.Again != "" {
-			why, command = "Not everything was read, see above. When that is mended:", h.Again
+		command := "shenscan doctor && " + hints.with("shenscan scan", "")
+		if hints.Again != "" {
+			why, command = "Not everything was read, see above. When that is mended:", hints.Again
 		}
 		out = append(out, Step{Why: why, Command: command})
 	}
-	if r.Summary.Instances == 0 {
+	if report.Summary.Instances == 0 {
 		return out
 	}
-	total := Counts(r.Summary.Verdicts)
-	if target, n := hardest(r.Summary.Targets, total, "incompatible", "needs-action"); n > 0 {
+	total := Counts(report.Summary.Verdicts)
+	if target, n := hardest(report.Summary.Targets, total, "incompatible", "needs-action"); n > 0 {
 		out = append(out, Step{
 			Why:     fmt.Sprintf("%s cannot move to %s as they are. Plan the work, wave by wave:", Plural(n, "instance", "instances"), target),
-			Command: h.like("shenscan plan", "--target "+target, h.Narrow, "--out plan.html"),
+			Command: hints.like("shenscan plan", "--target "+target, hints.Narrow, "--out plan.html"),
 		})
 	}
-	if target, n := hardest(r.Summary.Targets, total, "unknown"); n > 0 {
+	if target, n := hardest(report.Summary.Targets, total, "unknown"); n > 0 {
 		out = append(out, Step{
 			Why:     fmt.Sprintf("For %s the verdict on %s is unknown. See which fact would settle one:", Plural(n, "instance", "instances"), target),
-			Command: h.like("shenscan plan --settle", "--target "+target, h.Narrow),
+			Command: hints.like("shenscan plan --settle", "--target "+target, hints.Narrow),
 		})
 	}
-	out = append(out, Step{Why: "Look at every instance, filter and sort:", Command: h.like("shenscan report", h.Targets, h.Narrow, "--out report.html"), all: true})
-	if total.Of("incompatible", "needs-action") > 0 && h.Keep == "" && h.Again == "" && len(d.Scopes) > 0 {
+	out = append(out, Step{Why: "Look at every instance, filter and sort:", Command: hints.like("shenscan report", hints.Targets, hints.Narrow, "--out report.html"), all: true})
+	if total.Of("incompatible", "needs-action") > 0 && hints.Keep == "" && hints.Again == "" && len(digest.Scopes) > 0 {
 		out = append(out, Step{
 			Why:     "After a repair, read that region again (a running `shenscan serve` looks at one instance: shenscan rescan INSTANCE_ID):",
-			Command: h.with("shenscan scan", "--region "+Short(d.Scopes[0].Region, 64)),
+			Command: hints.with("shenscan scan", "--region "+Short(digest.Scopes[0].Region, 64)),
 		})
 	}
 	return out

@@ -112,14 +112,14 @@ func (e *recordEncoder) classification(rec *record.Record) ([]byte, error) {
 	if b, ok := e.known[key]; ok {
 		return b, nil
 	}
-	b, err := json.Marshal(&Tidy(rec).Classification)
+	encoded, err := json.Marshal(&Tidy(rec).Classification)
 	if err != nil {
 		return nil, fmt.Errorf("encode the classification of %s: %w", rec.InstanceID, err)
 	}
-	b = escapeJSON(b[1 : len(b)-1])
+	encoded = escapeJSON(encoded[1 : len(encoded)-1])
 	if e.known == nil || len(e.known) >= maxClassifications {
 		e.known = map[shared][]byte{}
 	}
-	e.known[key] = b
-	return b, nil
+	e.known[key] = encoded
+	return encoded, nil
 }

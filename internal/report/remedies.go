@@ -23,15 +23,15 @@ type osKey struct {
 type remedyCounts map[osKey]map[string]int
 
 func (c remedyCounts) add(cl *rules.Classification, n int) {
-	v := worstOf(cl.Verdicts)
-	if v == nil || len(v.Remedies) == 0 {
+	verdict := worstOf(cl.Verdicts)
+	if verdict == nil || len(verdict.Remedies) == 0 {
 		return
 	}
 	key := osKey{cl.OS.Family, cl.OS.Version, cl.Legacy}
 	if c[key] == nil {
 		c[key] = map[string]int{}
 	}
-	c[key][RemedyLine(&v.Remedies[0])] += n
+	c[key][RemedyLine(&verdict.Remedies[0])] += n
 }
 
 // RemedyCount is a first remedy, and for how many instances it is that.

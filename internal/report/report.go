@@ -40,17 +40,17 @@ func Formats() []Format { return []Format{Table, JSON, JSONL, CSV, HTML, Markdow
 var ErrFormat = errors.New("unknown output format")
 
 // ParseFormat reads a format's name; "md" and "text" are understood too.
-func ParseFormat(s string) (Format, error) {
-	f := Format(strings.ToLower(strings.TrimSpace(s)))
+func ParseFormat(text string) (Format, error) {
+	format := Format(strings.ToLower(strings.TrimSpace(text)))
 	switch {
-	case slices.Contains(Formats(), f):
-		return f, nil
-	case f == "md":
+	case slices.Contains(Formats(), format):
+		return format, nil
+	case format == "md":
 		return Markdown, nil
-	case f == "text":
+	case format == "text":
 		return Table, nil
 	}
-	return "", fmt.Errorf("%w %q: use table, json, jsonl, csv, html or markdown", ErrFormat, Short(s, 40))
+	return "", fmt.Errorf("%w %q: use table, json, jsonl, csv, html or markdown", ErrFormat, Short(text, 40))
 }
 
 // Report is what is shown. Counts come from Summary; Scan, when it has an ID,
@@ -101,32 +101,32 @@ func (o Options) Columns() int {
 	return o.Width
 }
 
-// Write renders r as f. An error of w, or of the stream of instances, is
+// Write renders report as format. An error of w, or of the stream of instances, is
 // returned and what was written until then is not a whole report.
-func Write(w io.Writer, f Format, r *Report, o Options) error {
-	b := bufio.NewWriterSize(w, 64<<10)
+func Write(w io.Writer, format Format, report *Report, options Options) error {
+	writer := bufio.NewWriterSize(w, 64<<10)
 	var err error
-	switch f {
+	switch format {
 	case Table:
-		err = writeTerminal(b, r, o)
+		err = writeTerminal(writer, report, options)
 	case JSON:
-		err = writeJSON(b, r, o.Compact)
+		err = writeJSON(writer, report, options.Compact)
 	case JSONL:
-		err = writeJSONL(b, r, o.Compact)
+		err = writeJSONL(writer, report, options.Compact)
 	case CSV:
-		err = writeCSV(b, r, o.Excel)
+		err = writeCSV(writer, report, options.Excel)
 	case Markdown:
-		err = writeMarkdown(b, r, o)
+		err = writeMarkdown(writer, report, options)
 	case HTML:
-		err = writeHTML(b, r, o)
+		err = writeHTML(writer, report, options)
 	default:
-		return fmt.Errorf("%w %q", ErrFormat, Short(string(f), 40))
+		return fmt.Errorf("%w %q", ErrFormat, Short(string(format), 40))
 	}
 	if err != nil {
-		return fmt.Errorf("write %s report: %w", f, err)
+		return fmt.Errorf("write %s report: %w", format, err)
 	}
-	if err := b.Flush(); err != nil {
-		return fmt.Errorf("write %s report: %w", f, err)
+	if err := writer.Flush(); err != nil {
+		return fmt.Errorf("write %s report: %w", format, err)
 	}
 	return nil
 }

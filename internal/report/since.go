@@ -57,22 +57,22 @@ const (
 )
 
 // Why is the cause of a change in a word or two.
-func Why(c *record.Change) string {
-	switch c.Cause {
+func Why(change *record.Change) string {
+	switch change.Cause {
 	case "ruleset":
 		return WhyRules
 	case "observation":
 		switch {
-		case c.OSBefore != "" && c.TypeBefore != "":
+		case change.OSBefore != "" && change.TypeBefore != "":
 			return WhyOS + " and " + WhyType
-		case c.OSBefore != "":
+		case change.OSBefore != "":
 			return WhyOS
-		case c.TypeBefore != "":
+		case change.TypeBefore != "":
 			return WhyType
 		}
 		return WhyFacts
 	}
-	return Clean(c.Cause)
+	return Clean(change.Cause)
 }
 
 // keptChanges bounds the changes that a page or a terminal can show.
@@ -81,38 +81,38 @@ const keptChanges = 1000
 // NewSince counts what changes yields and remembers the gravest of it. Entries
 // in which no verdict moved are left out.
 func NewSince(scanID string, at time.Time, changes iter.Seq2[*Change, error]) (*Since, error) {
-	s := &Since{ScanID: scanID, At: at.UTC(), Causes: map[string]int{}}
-	s.Changes = func(yield func(*Change, error) bool) {
-		for c, err := range changes {
-			if err == nil && !c.moved() {
+	since := &Since{ScanID: scanID, At: at.UTC(), Causes: map[string]int{}}
+	since.Changes = func(yield func(*Change, error) bool) {
+		for change, err := range changes {
+			if err == nil && !change.moved() {
 				continue
 			}
-			if !yield(c, err) {
+			if !yield(change, err) {
 				return
 			}
 		}
 	}
-	for c, err := range s.Changes {
+	for change, err := range since.Changes {
 		if err != nil {
 			return nil, err
 		}
-		switch c.Cause {
+		switch change.Cause {
 		case WhyAppeared:
-			s.New++
+			since.New++
 		case WhyGone:
-			s.Gone++
+			since.Gone++
 		case WhyReturned:
-			s.Returned++
+			since.Returned++
 		default:
-			s.Changed++
-			s.Causes[Why(&c.Change)]++
+			since.Changed++
+			since.Causes[Why(&change.Change)]++
 		}
-		if s.first = append(s.first, *c); len(s.first) >= 2*keptChanges {
-			s.keep()
+		if since.first = append(since.first, *change); len(since.first) >= 2*keptChanges {
+			since.keep()
 		}
 	}
-	s.keep()
-	return s, nil
+	since.keep()
+	return since, nil
 }
 
 // keep sorts and cuts what a page can show.
@@ -227,24 +227,24 @@ func ChangeLine(c *record.Change) string {
 }
 
 // whyLine is the cause with what was before.
-func whyLine(c *record.Change) string {
-	line := Why(c)
-	if c.OSBefore != "" {
-		line += ", was " + OSText(c.OSBefore)
+func whyLine(change *record.Change) string {
+	line := Why(change)
+	if change.OSBefore != "" {
+		line += ", was " + OSText(change.OSBefore)
 	}
-	if c.TypeBefore != "" {
-		line += ", " + Clean(c.TypeBefore) + " -> " + Clean(c.Type)
+	if change.TypeBefore != "" {
+		line += ", " + Clean(change.TypeBefore) + " -> " + Clean(change.Type)
 	}
 	return line
 }
 
 // Moves names the targets whose verdict a change moved: "shenlong-6:
 // incompatible -> compatible".
-func Moves(c *record.Change) string {
+func Moves(change *record.Change) string {
 	var order, on []string // a move and its targets
 	at := map[string]int{}
-	for _, target := range sortedKeys(c.Before, c.After) {
-		before, after := c.Before[target], c.After[target]
+	for _, target := range sortedKeys(change.Before, change.After) {
+		before, after := change.Before[target], change.After[target]
 		var move string
 		switch {
 		case before == after:

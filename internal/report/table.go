@@ -38,11 +38,11 @@ func VerdictStyle(verdict string) Style {
 }
 
 // Paint wraps s in the style's escape sequence when color is on.
-func Paint(s string, style Style, color bool) string {
-	if !color || style == Plain || s == "" {
-		return s
+func Paint(text string, style Style, color bool) string {
+	if !color || style == Plain || text == "" {
+		return text
 	}
-	return "\x1b[" + string(style) + "m" + s + "\x1b[0m"
+	return "\x1b[" + string(style) + "m" + text + "\x1b[0m"
 }
 
 // Cell is one cell of a text table. Its text is cleaned when it is written.
@@ -104,22 +104,22 @@ func (t *TextTable) Write(w io.Writer, width int, color bool) error {
 		gap = 1
 		widths, fits = t.widths(rows, width, gap)
 	}
-	var b strings.Builder
+	var text strings.Builder
 	for i, row := range rows {
 		switch {
 		case fits:
-			t.writeRow(&b, i, row, widths, gap, color)
+			t.writeRow(&text, i, row, widths, gap, color)
 		case i > 0 || t.Head == nil:
-			t.writeStacked(&b, rows, i, width, color)
+			t.writeStacked(&text, rows, i, width, color)
 		}
-		t.writeBelow(&b, i, width, color)
+		t.writeBelow(&text, i, width, color)
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, text.String())
 	return err
 }
 
 // writeRow writes the i-th row as columns.
-func (t *TextTable) writeRow(b *strings.Builder, i int, row []Cell, widths []int, gap int, color bool) {
+func (t *TextTable) writeRow(builder *strings.Builder, i int, row []Cell, widths []int, gap int, color bool) {
 	var line strings.Builder
 	line.WriteString(strings.Repeat(" ", t.Indent))
 	for c, cell := range row {
@@ -137,13 +137,13 @@ func (t *TextTable) writeRow(b *strings.Builder, i int, row []Cell, widths []int
 		}
 		line.WriteString(painted + strings.Repeat(" ", gap))
 	}
-	b.WriteString(strings.TrimRight(line.String(), " "))
-	b.WriteByte('\n')
+	builder.WriteString(strings.TrimRight(line.String(), " "))
+	builder.WriteByte('\n')
 }
 
 // writeStacked writes the i-th row as its first cell and then each of the others
 // behind the title of its column, on as many lines as that takes.
-func (t *TextTable) writeStacked(b *strings.Builder, rows [][]Cell, i, width int, color bool) {
+func (t *TextTable) writeStacked(text *strings.Builder, rows [][]Cell, i, width int, color bool) {
 	lead := strings.Repeat(" ", t.Indent)
 	hang := lead + "  "
 	line, used, empty := lead, t.Indent, true
@@ -163,18 +163,18 @@ func (t *TextTable) writeStacked(b *strings.Builder, rows [][]Cell, i, width int
 		switch {
 		case empty:
 		case used+tableGap+size > width || len(parts) > 1:
-			b.WriteString(line + "\n")
+			text.WriteString(line + "\n")
 			line, used = hang, len(hang)
 		default:
 			line, used = line+strings.Repeat(" ", tableGap), used+tableGap
 		}
 		line, used, empty = line+Paint(title, Dim, color)+Paint(parts[0], cell.Style, color), used+size, false
 		for _, part := range parts[1:] {
-			b.WriteString(line + "\n")
+			text.WriteString(line + "\n")
 			line, used = hang+strings.Repeat(" ", Width(title))+Paint(part, cell.Style, color), width
 		}
 	}
-	b.WriteString(line + "\n")
+	text.WriteString(line + "\n")
 }
 
 // brief puts the brief texts of cells in the place of the long ones.
@@ -189,7 +189,7 @@ func brief(rows [][]Cell) {
 }
 
 // writeBelow writes the lines that belong under the i-th written row.
-func (t *TextTable) writeBelow(b *strings.Builder, i, width int, color bool) {
+func (t *TextTable) writeBelow(builder *strings.Builder, i, width int, color bool) {
 	if t.Head != nil {
 		i--
 	}
@@ -197,7 +197,7 @@ func (t *TextTable) writeBelow(b *strings.Builder, i, width int, color bool) {
 		if line.Row == i {
 			lead := strings.Repeat(" ", t.Indent+2)
 			for n, text := range Wrap(Short(line.Text, 600), width-t.Indent-4) {
-				b.WriteString(lead + indent(n) + Paint(text, Dim, color) + "\n")
+				builder.WriteString(lead + indent(n) + Paint(text, Dim, color) + "\n")
 			}
 		}
 	}

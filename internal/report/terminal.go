@@ -83,25 +83,25 @@ func (t *terminal) field(label, text string, style Style) {
 
 // scanned says what was looked at and how completely.
 func (t *terminal) scanned() {
-	s := &t.r.Summary
+	summary := &t.r.Summary
 	fmt.Fprintln(t.w, t.paint(t.say("shenscan: where can these instances move?"), Bold))
 	t.field("Scan", scanLine(&t.r.Scan), Plain)
 	if t.r.Scan.State == record.ScanAborted && t.r.Scan.Reason != "" {
 		t.field("", t.r.Scan.Reason, Red)
 	}
-	if len(s.Scopes) > 0 {
+	if len(summary.Scopes) > 0 {
 		accounts := Plural(len(t.d.Accounts), "account", "accounts")
 		if len(t.d.Accounts) == 1 {
 			accounts = "account " + Short(t.d.Accounts[0].Account, 64)
 		}
-		t.field("Fleet", fmt.Sprintf("%s in %s of %s", FleetSize(s.Instances, t.d.Whole), Plural(len(t.d.Regions), "region", "regions"), accounts), Plain)
+		t.field("Fleet", fmt.Sprintf("%s in %s of %s", FleetSize(summary.Instances, t.d.Whole), Plural(len(t.d.Regions), "region", "regions"), accounts), Plain)
 	}
 	style := Green
 	if !t.d.Whole.All() {
 		style = Amber
 	}
 	t.field("Read", Completeness(t.d.Whole), style)
-	left := LeftOut(*s)
+	left := LeftOut(*summary)
 	for i, line := range left[:min(len(left), termFailures)] {
 		label := ""
 		if i == 0 {
@@ -110,21 +110,21 @@ func (t *terminal) scanned() {
 		t.field(label, line, Amber)
 	}
 	t.more(len(left)-termFailures, "more: shenscan report --output json")
-	if !s.CaughtUp && len(s.Scopes) > 0 {
+	if !summary.CaughtUp && len(summary.Scopes) > 0 {
 		t.field("", "results are still coming in: numbers will move", Amber)
 	}
-	if s.Rejudging != nil {
-		t.field("", judgingAnew(s.Rejudging), Amber)
+	if summary.Rejudging != nil {
+		t.field("", judgingAnew(summary.Rejudging), Amber)
 	}
-	if s.Ruleset != "" {
-		t.field("Rules", fmt.Sprintf("%s, as of %s", s.Ruleset, Moment(s.AsOf)), Dim)
+	if summary.Ruleset != "" {
+		t.field("Rules", fmt.Sprintf("%s, as of %s", summary.Ruleset, Moment(summary.AsOf)), Dim)
 	}
 }
 
 // verdicts is the table of targets and verdicts.
 func (t *terminal) verdicts() error {
-	s := &t.r.Summary
-	if s.Instances == 0 {
+	summary := &t.r.Summary
+	if summary.Instances == 0 {
 		if t.d.Whole.All() {
 			fmt.Fprintln(t.w, "\n"+t.say("There are no instances."))
 		}
@@ -136,15 +136,15 @@ func (t *terminal) verdicts() error {
 	for _, v := range order {
 		tab.Head = append(tab.Head, Cell{Text: v, Right: true})
 	}
-	for _, target := range s.Targets {
+	for _, target := range summary.Targets {
 		row := []Cell{{Text: target, Style: Bold}}
 		for _, v := range order {
-			n := s.Verdicts[target][v]
+			n := summary.Verdicts[target][v]
 			style := VerdictStyle(v)
 			if n == 0 {
 				style = Dim
 			}
-			row = append(row, Cell{Text: fmt.Sprintf("%s %6s", Number(n), Percent(n, s.Instances)), Brief: Number(n), Style: style, Right: true})
+			row = append(row, Cell{Text: fmt.Sprintf("%s %6s", Number(n), Percent(n, summary.Instances)), Brief: Number(n), Style: style, Right: true})
 		}
 		tab.Rows = append(tab.Rows, row)
 	}
@@ -153,11 +153,11 @@ func (t *terminal) verdicts() error {
 	}
 	t.lines(legend, Dim)
 	style := Green
-	if s.Legacy > 0 {
+	if summary.Legacy > 0 {
 		style = Amber
 	}
 	t.lines(fmt.Sprintf("%s of %s run a legacy operating system (%s)",
-		AtLeast(s.Legacy, t.d.Whole), Plural(s.Instances, "instance", "instances"), Percent(s.Legacy, s.Instances)), style)
+		AtLeast(summary.Legacy, t.d.Whole), Plural(summary.Instances, "instance", "instances"), Percent(summary.Legacy, summary.Instances)), style)
 	return nil
 }
 
@@ -221,24 +221,24 @@ func (t *terminal) groupTable(shown []*Bucket, remedies remedyCounts) error {
 		tab.Shrink = []int{len(tab.Head), 0}
 		tab.Head = append(tab.Head, Cell{Text: "first remedy"})
 	}
-	for _, b := range shown {
-		name := t.say(b.OS())
-		if b.Legacy {
+	for _, bucket := range shown {
+		name := t.say(bucket.OS())
+		if bucket.Legacy {
 			name += " *"
 		}
 		// Two groups of one system are told apart by the version.
-		row := []Cell{{Text: name, Tail: VersionTail(name)}, {Text: Number(b.Instances), Right: true}}
+		row := []Cell{{Text: name, Tail: VersionTail(name)}, {Text: Number(bucket.Instances), Right: true}}
 		for _, target := range t.r.Summary.Targets {
-			verdict, n := b.Verdicts.Worst(target)
+			verdict, n := bucket.Verdicts.Worst(target)
 			text := t.say(verdict)
-			if n < b.Instances {
+			if n < bucket.Instances {
 				text += " " + Number(n)
 			}
 			row = append(row, Cell{Text: text, Style: VerdictStyle(verdict)})
 		}
 		if wide {
-			row = append(row, Cell{Text: t.say(remedies.of(b))})
-		} else if m := remedies.of(b); m != "" {
+			row = append(row, Cell{Text: t.say(remedies.of(bucket))})
+		} else if m := remedies.of(bucket); m != "" {
 			tab.Below = append(tab.Below, Below{Row: len(tab.Rows), Text: t.say("first remedy: ") + t.say(m)})
 		}
 		tab.Rows = append(tab.Rows, row)
@@ -256,16 +256,16 @@ func (t *terminal) more(n int, what string) {
 const namedFamilies = 6
 
 // RemedyLine is a remedy in a few words: "minor-upgrade to 5.11".
-func RemedyLine(m *rules.Remedy) string {
+func RemedyLine(remedy *rules.Remedy) string {
 	switch {
-	case m.To != "":
-		return m.ID + " to " + m.To
-	case len(m.Families) > namedFamilies:
-		return fmt.Sprintf("%s on %d families", m.ID, len(m.Families))
-	case len(m.Families) > 0:
-		return m.ID + ": " + strings.Join(m.Families, ", ")
+	case remedy.To != "":
+		return remedy.ID + " to " + remedy.To
+	case len(remedy.Families) > namedFamilies:
+		return fmt.Sprintf("%s on %d families", remedy.ID, len(remedy.Families))
+	case len(remedy.Families) > 0:
+		return remedy.ID + ": " + strings.Join(remedy.Families, ", ")
 	}
-	return m.ID
+	return remedy.ID
 }
 
 // scopes lists the accounts and regions with the most trouble, and every one
@@ -288,23 +288,23 @@ func (t *terminal) scopes() error {
 		{Text: "unknown", Right: true},
 		{Text: "read"},
 	}...)
-	for _, b := range t.d.Scopes[:min(len(t.d.Scopes), termScopes)] {
-		s := status[b.Account+"/"+b.Region]
-		row := []Cell{{Text: b.Region}}
+	for _, bucket := range t.d.Scopes[:min(len(t.d.Scopes), termScopes)] {
+		scopeStatus := status[bucket.Account+"/"+bucket.Region]
+		row := []Cell{{Text: bucket.Region}}
 		if several {
-			row = append(row, Cell{Text: b.Account, Style: Dim})
+			row = append(row, Cell{Text: bucket.Account, Style: Dim})
 		}
-		row = append(row, Cell{Text: Number(b.Instances), Right: true})
+		row = append(row, Cell{Text: Number(bucket.Instances), Right: true})
 		for _, v := range []string{"incompatible", "needs-action", "unknown"} {
-			n := b.Verdicts.Of(v)
+			n := bucket.Verdicts.Of(v)
 			style := VerdictStyle(v)
 			if n == 0 {
 				style = Dim
 			}
 			row = append(row, Cell{Text: Number(n), Style: style, Right: true})
 		}
-		style, word := Plain, string(s.Completeness)
-		if s.Completeness != record.ScopeComplete {
+		style, word := Plain, string(scopeStatus.Completeness)
+		if scopeStatus.Completeness != record.ScopeComplete {
 			style = Amber
 		}
 		if word == "" {

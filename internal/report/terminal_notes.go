@@ -53,17 +53,17 @@ func (t *terminal) failures() {
 	}
 	t.section(fmt.Sprintf("Not read (%s)", Number(len(all))), "")
 	for i := range all[:min(len(all), termFailures)] {
-		f := &all[i]
-		where, head := Short(sayScope(t.o.Language, f.Account, f.Region), t.width-2), t.say(FailureHead(f))
+		failure := &all[i]
+		where, head := Short(sayScope(t.o.Language, failure.Account, failure.Region), t.width-2), t.say(FailureHead(failure))
 		if 2+Width(where)+2+Width(head) <= t.width {
 			fmt.Fprintf(t.w, "  %s  %s\n", t.paint(where, Red), head)
 		} else {
 			fmt.Fprintf(t.w, "  %s\n%s", t.paint(where, Red), Hung("    ", head, t.width))
 		}
-		for _, line := range Wrap(Short(f.Error, 600), t.width-6) {
+		for _, line := range Wrap(Short(failure.Error, 600), t.width-6) {
 			fmt.Fprintf(t.w, "    %s\n", t.paint(line, Dim))
 		}
-		for j, line := range Wrap(t.say(Short(f.Mend, 600)), t.width-10) {
+		for j, line := range Wrap(t.say(Short(failure.Mend, 600)), t.width-10) {
 			lead := t.say("mend: ")
 			if j > 0 {
 				lead = strings.Repeat(" ", Width(lead))
@@ -88,16 +88,16 @@ func ScopeName(account, region string) string {
 }
 
 // FailureHead is the failure without its cause: the call, the class, the code.
-func FailureHead(f *record.Failure) string {
-	head := Clean(f.API)
-	switch class := Clean(ecs.ClassWords(f.Class)); {
+func FailureHead(failure *record.Failure) string {
+	head := Clean(failure.API)
+	switch class := Clean(ecs.ClassWords(failure.Class)); {
 	case head == "":
 		head = class
 	case class != "":
 		head += ": " + class
 	}
-	if f.Code != "" {
-		head += " (" + Clean(f.Code) + ")"
+	if failure.Code != "" {
+		head += " (" + Clean(failure.Code) + ")"
 	}
 	return head
 }

@@ -11,15 +11,15 @@ import (
 
 // Number writes n with thousands separated by commas.
 func Number(n int) string {
-	s := strconv.Itoa(n)
+	digits := strconv.Itoa(n)
 	sign := ""
 	if n < 0 {
-		sign, s = "-", s[1:]
+		sign, digits = "-", digits[1:]
 	}
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
 	}
-	return sign + s
+	return sign + digits
 }
 
 // Percent writes n of total; what is not zero never reads as 0.0 %, and what
@@ -42,11 +42,11 @@ func Percent(n, total int) string {
 }
 
 // Capital is s with a capital first letter; s begins with a letter of English.
-func Capital(s string) string {
-	if s == "" {
-		return s
+func Capital(text string) string {
+	if text == "" {
+		return text
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // Plural is "1 region" or "2,000 regions".
@@ -66,41 +66,41 @@ func Moment(t time.Time) string {
 }
 
 // Span writes a duration for people.
-func Span(d time.Duration) string {
+func Span(duration time.Duration) string {
 	switch {
-	case d < 0:
+	case duration < 0:
 		return "0 s"
-	case d < 10*time.Second:
-		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
-	case d < 2*time.Minute:
-		return strconv.Itoa(int(d.Seconds())) + " s"
-	case d < 2*time.Hour:
-		return strconv.Itoa(int(d.Minutes())) + " min"
-	case d < 48*time.Hour:
-		return strconv.Itoa(int(d.Hours())) + " h"
+	case duration < 10*time.Second:
+		return strconv.FormatFloat(duration.Seconds(), 'f', 1, 64) + " s"
+	case duration < 2*time.Minute:
+		return strconv.Itoa(int(duration.Seconds())) + " s"
+	case duration < 2*time.Hour:
+		return strconv.Itoa(int(duration.Minutes())) + " min"
+	case duration < 48*time.Hour:
+		return strconv.Itoa(int(duration.Hours())) + " h"
 	}
-	return strconv.Itoa(int(d.Hours()/24)) + " days"
+	return strconv.Itoa(int(duration.Hours()/24)) + " days"
 }
 
 // Completeness says in a sentence how far the counts can be trusted.
-func Completeness(w Whole) string {
-	if w.Scopes == 0 {
+func Completeness(whole Whole) string {
+	if whole.Scopes == 0 {
 		return "nothing was read yet: no number here means zero"
 	}
-	if w.All() {
-		return fmt.Sprintf("complete: %s read to the end", Plural(w.Scopes, "region", "regions"))
+	if whole.All() {
+		return fmt.Sprintf("complete: %s read to the end", Plural(whole.Scopes, "region", "regions"))
 	}
 	var lacks []string
 	for _, lack := range []struct {
 		n    int
 		word string
-	}{{w.Failed, "failed"}, {w.Partial, "partial"}, {w.Pending, "not read yet"}} {
+	}{{whole.Failed, "failed"}, {whole.Partial, "partial"}, {whole.Pending, "not read yet"}} {
 		if lack.n > 0 {
 			lacks = append(lacks, Number(lack.n)+" "+lack.word)
 		}
 	}
 	return fmt.Sprintf("partial: %s of %s read to the end, %s; counts are lower bounds",
-		Number(w.Complete), Plural(w.Scopes, "region", "regions"), strings.Join(lacks, ", "))
+		Number(whole.Complete), Plural(whole.Scopes, "region", "regions"), strings.Join(lacks, ", "))
 }
 
 // AtLeast writes a count with its completeness: "at least 12" when something
@@ -121,21 +121,21 @@ func FleetSize(n int, w Whole) string {
 }
 
 // scanLine says what a scan did.
-func scanLine(s *record.Scan) string {
-	if s.ID == "" {
+func scanLine(scan *record.Scan) string {
+	if scan.ID == "" {
 		return "no scan yet"
 	}
 	what := map[record.ScanState]string{
 		record.ScanRunning: "is running", record.ScanComplete: "is complete",
 		record.ScanPartial: "is partial", record.ScanAborted: "was aborted",
-	}[s.State]
+	}[scan.State]
 	if what == "" {
-		what = "is " + string(s.State)
+		what = "is " + string(scan.State)
 	}
-	line := s.ID + " " + what
-	if s.EndedAt != nil {
-		line += " after " + Span(s.EndedAt.Sub(s.StartedAt))
+	line := scan.ID + " " + what
+	if scan.EndedAt != nil {
+		line += " after " + Span(scan.EndedAt.Sub(scan.StartedAt))
 	}
-	return fmt.Sprintf("%s: %s of %s, %s in %s", line, Number(s.Done), Plural(s.Regions, "region", "regions"),
-		Plural(s.Instances, "instance", "instances"), Plural(s.Pages, "page", "pages"))
+	return fmt.Sprintf("%s: %s of %s, %s in %s", line, Number(scan.Done), Plural(scan.Regions, "region", "regions"),
+		Plural(scan.Instances, "instance", "instances"), Plural(scan.Pages, "page", "pages"))
 }

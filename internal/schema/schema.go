@@ -45,24 +45,24 @@ func Names() []string { return slices.Sorted(maps.Keys(kinds())) }
 
 // JSON returns the schema of that name.
 func JSON(name string) ([]byte, error) {
-	k, ok := kinds()[name]
+	kind, ok := kinds()[name]
 	if !ok {
 		return nil, fmt.Errorf("no schema is called %q", name)
 	}
-	d := NewTypes("#/$defs/")
-	root := d.Schema(k.of)
-	for t, words := range map[reflect.Type][]string{
+	types := NewTypes("#/$defs/")
+	root := types.Schema(kind.of)
+	for goType, words := range map[reflect.Type][]string{
 		reflect.TypeFor[rules.Level]():      {rules.Compatible.String(), rules.NeedsAction.String(), rules.Unknown.String(), rules.Incompatible.String()},
 		reflect.TypeFor[rules.Confidence](): {rules.High.String(), rules.Medium.String(), rules.Low.String()},
 	} {
-		closed(d, t, words)
+		closed(types, goType, words)
 	}
 	out, ok := inDraft(root).(Object)
 	if !ok {
 		return nil, fmt.Errorf("the schema %s is no object", name)
 	}
-	out["$schema"], out["$id"], out["title"] = "https://json-schema.org/draft/2020-12/schema", Base+name, k.title
-	out["$defs"] = inDraft(d.Named())
+	out["$schema"], out["$id"], out["title"] = "https://json-schema.org/draft/2020-12/schema", Base+name, kind.title
+	out["$defs"] = inDraft(types.Named())
 	b, err := json.MarshalIndent(out, "", " ")
 	return append(b, '\n'), err
 }
@@ -70,7 +70,7 @@ func JSON(name string) ([]byte, error) {
 // closed says of the properties of a type that is written as a word which words
 // there are.
 func closed(d *Types, of reflect.Type, words []string) {
-	for t, name := range d.seen {
+	for goType, name := range d.seen {
 		s, ok := d.schemas[name].(Object)
 		if !ok {
 			continue
@@ -79,7 +79,7 @@ func closed(d *Types, of reflect.Type, words []string) {
 		if !ok {
 			continue
 		}
-		for f := range fieldsOf(t) {
+		for f := range fieldsOf(goType) {
 			if p, ok := props[jsonName(&f)].(Object); ok && f.Type == of {
 				p["enum"] = words
 			}

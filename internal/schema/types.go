@@ -28,18 +28,18 @@ func NewTypes(prefix string) *Types {
 func (d *Types) Named() Object { return d.schemas }
 
 // Schema describes how encoding/json writes a type.
-func (d *Types) Schema(t reflect.Type) Object {
+func (d *Types) Schema(goType reflect.Type) Object {
 	switch {
-	case t == reflect.TypeFor[time.Time]():
+	case goType == reflect.TypeFor[time.Time]():
 		return Object{"type": "string", "format": "date-time"}
-	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
+	case goType.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
 		return Object{"type": "string"}
-	case t.Implements(reflect.TypeFor[json.Marshaler]()):
+	case goType.Implements(reflect.TypeFor[json.Marshaler]()):
 		return Object{}
 	}
-	switch t.Kind() {
+	switch goType.Kind() {
 	case reflect.Pointer:
-		s := d.Schema(t.Elem())
+		s := d.Schema(goType.Elem())
 		if ref, ok := s["$ref"]; ok {
 			s = Object{"allOf": []Object{{"$ref": ref}}}
 		}
@@ -54,34 +54,34 @@ func (d *Types) Schema(t reflect.Type) Object {
 	case reflect.String:
 		return Object{"type": "string"}
 	case reflect.Slice, reflect.Array:
-		return Object{"type": "array", "items": d.Schema(t.Elem()), "nullable": true}
+		return Object{"type": "array", "items": d.Schema(goType.Elem()), "nullable": true}
 	case reflect.Func:
-		if t.CanSeq() { // an array that is never held as a whole
-			return Object{"type": "array", "items": d.Schema(t.In(0).In(0))}
+		if goType.CanSeq() { // an array that is never held as a whole
+			return Object{"type": "array", "items": d.Schema(goType.In(0).In(0))}
 		}
 		return Object{}
 	case reflect.Map:
-		return Object{"type": "object", "additionalProperties": d.Schema(t.Elem()), "nullable": true}
+		return Object{"type": "object", "additionalProperties": d.Schema(goType.Elem()), "nullable": true}
 	case reflect.Struct:
-		return d.ref(t)
+		return d.ref(goType)
 	default:
 		return Object{}
 	}
 }
 
 // ref names the schema of a struct, once.
-func (d *Types) ref(t reflect.Type) Object {
-	name, ok := d.seen[t]
+func (d *Types) ref(goType reflect.Type) Object {
+	name, ok := d.seen[goType]
 	if !ok {
-		name = t.Name()
+		name = goType.Name()
 		if _, taken := d.schemas[name]; taken {
-			pkg := t.PkgPath()
+			pkg := goType.PkgPath()
 			name = pkg[strings.LastIndex(pkg, "/")+1:] + "." + name
 		}
-		d.seen[t] = name
+		d.seen[goType] = name
 		d.schemas[name] = Object{} // a type may hold itself
 		props, required := Object{}, []string{}
-		d.fields(t, props, &required)
+		d.fields(goType, props, &required)
 		s := Object{"type": "object", "properties": props}
 		if len(required) > 0 {
 			s["required"] = required
@@ -92,10 +92,10 @@ func (d *Types) ref(t reflect.Type) Object {
 }
 
 func (d *Types) fields(t reflect.Type, props Object, required *[]string) {
-	for f := range fieldsOf(t) {
-		tag, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if f.Anonymous && tag == "" {
-			inner := f.Type
+	for structField := range fieldsOf(t) {
+		tag, options, _ := strings.Cut(structField.Tag.Get("json"), ",")
+		if structField.Anonymous && tag == "" {
+			inner := structField.Type
 			if inner.Kind() == reflect.Pointer {
 				inner = inner.Elem()
 			}
@@ -104,16 +104,16 @@ func (d *Types) fields(t reflect.Type, props Object, required *[]string) {
 				continue
 			}
 		}
-		if tag == "-" || !f.IsExported() {
+		if tag == "-" || !structField.IsExported() {
 			continue
 		}
 		if tag == "" {
-			tag = f.Name
+			tag = structField.Name
 		}
 		if _, outer := props[tag]; outer {
 			continue // the outer field is the one that is written
 		}
-		props[tag] = d.Schema(f.Type)
+		props[tag] = d.Schema(structField.Type)
 		if !strings.Contains(options, "omit") {
 			*required = append(*required, tag)
 		}
@@ -122,10 +122,10 @@ func (d *Types) fields(t reflect.Type, props Object, required *[]string) {
 
 // fieldsOf ranges over the fields of a struct, its own before those of what it
 // embeds.
-func fieldsOf(t reflect.Type) func(func(reflect.StructField) bool) {
+func fieldsOf(goType reflect.Type) func(func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
 		for _, embedded := range []bool{false, true} {
-			for f := range t.Fields() {
+			for f := range goType.Fields() {
 				if f.Anonymous == embedded && !yield(f) {
 					return
 				}
@@ -135,10 +135,10 @@ func fieldsOf(t reflect.Type) func(func(reflect.StructField) bool) {
 }
 
 // jsonName is how encoding/json calls a field.
-func jsonName(f *reflect.StructField) string {
-	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+func jsonName(structField *reflect.StructField) string {
+	name, _, _ := strings.Cut(structField.Tag.Get("json"), ",")
 	if name == "" {
-		return f.Name
+		return structField.Name
 	}
 	return name
 }

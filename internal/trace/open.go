@@ -43,52 +43,52 @@ type Tracer struct {
 	closed   sync.Once
 }
 
-// Open returns a Tracer, or nil where o and the environment name no collector.
+// Open returns a Tracer, or nil where options and the environment name no collector.
 // It makes no connection: a collector that is away is no error.
-func Open(ctx context.Context, o Options) (*Tracer, error) {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
+func Open(ctx context.Context, options Options) (*Tracer, error) {
+	if options.Log == nil {
+		options.Log = slog.New(slog.DiscardHandler)
 	}
-	endpoint, err := target(o.Endpoint)
+	endpoint, err := target(options.Endpoint)
 	if err != nil || endpoint == nil {
 		return nil, err
 	}
-	if o.Ratio > 1 || o.Ratio != o.Ratio {
-		return nil, fmt.Errorf("trace ratio is %v; it is a share from 0 to 1", o.Ratio)
+	if options.Ratio > 1 || options.Ratio != options.Ratio {
+		return nil, fmt.Errorf("trace ratio is %v; it is a share from 0 to 1", options.Ratio)
 	}
-	described, err := describe(ctx, o)
+	described, err := describe(ctx, options)
 	if err != nil {
 		return nil, err
 	}
-	t := &Tracer{client: newClient(endpoint), log: o.Log}
-	t.export = &exporter{Exporter: otlptrace.NewUnstarted(t.client), log: o.Log, endpoint: endpoint.String()}
-	if err := t.export.Start(ctx); err != nil {
+	tracer := &Tracer{client: newClient(endpoint), log: options.Log}
+	tracer.export = &exporter{Exporter: otlptrace.NewUnstarted(tracer.client), log: options.Log, endpoint: endpoint.String()}
+	if err := tracer.export.Start(ctx); err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
 	opts := []sdktrace.TracerProviderOption{
 		sdktrace.WithResource(described),
-		sdktrace.WithSpanProcessor(counting{sdktrace.NewBatchSpanProcessor(t.export), &t.export.ended}),
+		sdktrace.WithSpanProcessor(counting{sdktrace.NewBatchSpanProcessor(tracer.export), &tracer.export.ended}),
 	}
 	switch {
-	case o.Ratio >= 0:
-		opts = append(opts, sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(o.Ratio))))
+	case options.Ratio >= 0:
+		opts = append(opts, sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(options.Ratio))))
 	case os.Getenv("OTEL_TRACES_SAMPLER") == "":
 		opts = append(opts, sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.AlwaysSample())))
 	}
-	t.provider = sdktrace.NewTracerProvider(opts...)
-	t.tracer = t.provider.Tracer(scopeName)
-	o.Log.Info("tracing is on", "endpoint", t.export.endpoint)
-	return t, nil
+	tracer.provider = sdktrace.NewTracerProvider(opts...)
+	tracer.tracer = tracer.provider.Tracer(scopeName)
+	options.Log.Info("tracing is on", "endpoint", tracer.export.endpoint)
+	return tracer, nil
 }
 
 // describe names the process. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES
 // win.
-func describe(ctx context.Context, o Options) (*resource.Resource, error) {
+func describe(ctx context.Context, options Options) (*resource.Resource, error) {
 	host, _ := os.Hostname()
 	r, err := resource.New(ctx,
 		resource.WithTelemetrySDK(),
 		resource.WithAttributes(
-			attribute.String("service.name", o.Service), attribute.String("service.version", o.Version),
+			attribute.String("service.name", options.Service), attribute.String("service.version", options.Version),
 			attribute.String("service.instance.id", host+"/"+strconv.Itoa(os.Getpid())),
 		),
 		resource.WithFromEnv(),
@@ -126,11 +126,11 @@ type counting struct {
 }
 
 // OnEnd implements sdktrace.SpanProcessor.
-func (c counting) OnEnd(s sdktrace.ReadOnlySpan) {
-	if s.SpanContext().IsSampled() {
+func (c counting) OnEnd(readOnlySpan sdktrace.ReadOnlySpan) {
+	if readOnlySpan.SpanContext().IsSampled() {
 		c.ended.Add(1)
 	}
-	c.SpanProcessor.OnEnd(s)
+	c.SpanProcessor.OnEnd(readOnlySpan)
 }
 
 // exporter keeps failures to itself: the first of a row of them is logged, and

@@ -103,26 +103,26 @@ func target(endpoint string) (*url.URL, error) {
 			return nil, nil
 		}
 	}
-	u, err := parse(endpoint, whole)
+	address, err := parse(endpoint, whole)
 	if err := errors.Join(err, check()); err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
-	return u, nil
+	return address, nil
 }
 
 // parse shows nothing of the text in its errors: it may hold a password.
 func parse(endpoint string, whole bool) (*url.URL, error) {
-	u, err := url.Parse(endpoint)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	address, err := url.Parse(endpoint)
+	if err != nil || address.Host == "" || address.Scheme != "http" && address.Scheme != "https" {
 		return nil, errors.New("the OTLP endpoint is not a URL such as http://127.0.0.1:4318")
 	}
-	if u.User != nil || u.RawQuery != "" || u.Fragment != "" { // the client would leave them out
+	if address.User != nil || address.RawQuery != "" || address.Fragment != "" { // the client would leave them out
 		return nil, errors.New("the OTLP endpoint has more than host, port and path; a key of the collector belongs into OTEL_EXPORTER_OTLP_HEADERS")
 	}
 	if !whole {
-		u = u.JoinPath("v1", "traces")
+		address = address.JoinPath("v1", "traces")
 	}
-	return u, nil
+	return address, nil
 }
 
 // check finds what the client would pass over in silence.

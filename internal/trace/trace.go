@@ -38,14 +38,14 @@ const maxText = 512
 
 func keyValues(attrs []Attr) []attribute.KeyValue {
 	out := make([]attribute.KeyValue, 0, len(attrs))
-	for _, a := range attrs {
+	for _, attr := range attrs {
 		switch {
-		case a.isNum:
-			out = append(out, attribute.Int64(a.key, a.num))
-		case a.str != "":
+		case attr.isNum:
+			out = append(out, attribute.Int64(attr.key, attr.num))
+		case attr.str != "":
 			// A copy: the text is often a part of a whole message, which a
 			// waiting span would keep in memory.
-			out = append(out, attribute.String(a.key, strings.Clone(clip(a.str))))
+			out = append(out, attribute.String(attr.key, strings.Clone(clip(attr.str))))
 		}
 	}
 	return out
@@ -146,11 +146,11 @@ func Join(ctx context.Context, name string, spans []Span, attrs ...Attr) (contex
 }
 
 func begin(ctx context.Context, t oteltrace.Tracer, kind Kind, name string, attrs []Attr) (context.Context, Span) {
-	ctx, s := t.Start(ctx, name, oteltrace.WithSpanKind(kind), oteltrace.WithAttributes(keyValues(attrs)...))
-	if !s.IsRecording() {
+	ctx, span := t.Start(ctx, name, oteltrace.WithSpanKind(kind), oteltrace.WithAttributes(keyValues(attrs)...))
+	if !span.IsRecording() {
 		return ctx, Span{} // ctx still says that nobody records what follows
 	}
-	return ctx, Span{s}
+	return ctx, Span{span}
 }
 
 // Begin begins a span below the one that ctx is in, or a trace of its own where
@@ -162,14 +162,14 @@ func (t *Tracer) Begin(ctx context.Context, kind Kind, name string, attrs ...Att
 	return begin(ctx, t.tracer, kind, name, attrs)
 }
 
-// Receive begins a span for a message or request that came with h: below the
-// sender's, or a trace of its own where h names none. A nil Tracer begins
-// nothing, but what is sent on still names the trace of h.
-func (t *Tracer) Receive(ctx context.Context, h Header, kind Kind, name string, attrs ...Attr) (context.Context, Span) {
-	if t == nil && h.Parent == "" {
+// Receive begins a span for a message or request that came with header: below the
+// sender's, or a trace of its own where header names none. A nil Tracer begins
+// nothing, but what is sent on still names the trace of header.
+func (t *Tracer) Receive(ctx context.Context, header Header, kind Kind, name string, attrs ...Attr) (context.Context, Span) {
+	if t == nil && header.Parent == "" {
 		return ctx, Span{}
 	}
-	if sc := h.spanContext(); sc.IsValid() {
+	if sc := header.spanContext(); sc.IsValid() {
 		ctx = oteltrace.ContextWithRemoteSpanContext(ctx, sc)
 	}
 	return t.Begin(ctx, kind, name, attrs...)

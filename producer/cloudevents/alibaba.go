@@ -83,23 +83,23 @@ var (
 // Interpret says what an event asks for. scanned says whether an account is
 // looked at. The error is a *NothingToDoError where no rescan
 // is due; any other says what is wrong with the event.
-func Interpret(e *Event, scanned func(account string) bool) (*Change, error) {
+func Interpret(event *Event, scanned func(account string) bool) (*Change, error) {
 	var data map[string]json.RawMessage
-	if e.Data != nil {
-		if err := json.Unmarshal(e.Data, &data); err != nil {
+	if event.Data != nil {
+		if err := json.Unmarshal(event.Data, &data); err != nil {
 			data = nil
 		}
 	}
-	var c *Change
+	var change *Change
 	var account string
 	var err error
-	switch kind := strings.SplitN(e.Type(), ":", 4); {
-	case trail.MatchString(e.Type()):
-		c, account, err = fromTrail(e, data)
+	switch kind := strings.SplitN(event.Type(), ":", 4); {
+	case trail.MatchString(event.Type()):
+		change, account, err = fromTrail(event, data)
 	case slices.Contains(systemEvents, strings.Join(kind[:min(3, len(kind))], ":")):
-		c, account, err = fromSystem(e, data, kind)
+		change, account, err = fromSystem(event, data, kind)
 	default:
-		return nil, ignored("events of the type %.80q change nothing that shenscan looks at", e.Type())
+		return nil, ignored("events of the type %.80q change nothing that shenscan looks at", event.Type())
 	}
 	if err != nil {
 		return nil, err
@@ -109,16 +109,16 @@ func Interpret(e *Event, scanned func(account string) bool) (*Change, error) {
 		return nil, errors.New("the event does not say of which account: aliyunoriginalaccountid and aliyunaccountid are missing")
 	case !accountID.MatchString(account):
 		return nil, fmt.Errorf("the account %.40q is no account id", account)
-	case c.Scope.Region == "":
+	case change.Scope.Region == "":
 		return nil, errors.New("the event does not say in which region: acsRegion and aliyunregionid are missing")
-	case !regionID.MatchString(c.Scope.Region):
-		return nil, fmt.Errorf("the region %.60q is no region id", c.Scope.Region)
+	case !regionID.MatchString(change.Scope.Region):
+		return nil, fmt.Errorf("the region %.60q is no region id", change.Scope.Region)
 	}
-	if c.Scope.Account = account; !scanned(account) {
+	if change.Scope.Account = account; !scanned(account) {
 		return nil, &NothingToDoError{OutcomeUnknownAccount, "the account " + account + " is not among those that this process scans"}
 	}
-	c.Source, c.ID = e.Source(), e.ID()
-	return c, c.tidy()
+	change.Source, change.ID = event.Source(), event.ID()
+	return change, change.tidy()
 }
 
 // tidy leaves each instance id once and refuses a change without any.
@@ -143,7 +143,7 @@ func (c *Change) tidy() error {
 //
 // Source: alibabacloud.com/help/doc-detail/28819 (fields of a management event)
 // and doc-detail/28821 (recorded ECS events).
-func fromTrail(e *Event, data map[string]json.RawMessage) (*Change, string, error) {
+func fromTrail(event *Event, data map[string]json.RawMessage) (*Change, string, error) {
 	if data == nil {
 		return nil, "", errors.New("the data of an ActionTrail event is a JSON object")
 	}
@@ -160,17 +160,17 @@ func fromTrail(e *Event, data map[string]json.RawMessage) (*Change, string, erro
 	case !slices.Contains(actions, name):
 		return nil, "", ignored("%.60q changes nothing that shenscan looks at", name)
 	}
-	c := &Change{Reason: "event: " + name}
-	c.Scope.Region = cmp.Or(text(data["acsRegion"]), e.Attributes["aliyunregionid"])
+	change := &Change{Reason: "event: " + name}
+	change.Scope.Region = cmp.Or(text(data["acsRegion"]), event.Attributes["aliyunregionid"])
 	var referenced map[string]json.RawMessage
 	if json.Unmarshal(plain(data["referencedResources"]), &referenced) == nil {
-		c.InstanceIDs = texts(referenced["ACS::ECS::Instance"], c.InstanceIDs, 0)
+		change.InstanceIDs = texts(referenced["ACS::ECS::Instance"], change.InstanceIDs, 0)
 	}
 	for _, part := range []string{"requestParameters", "requestParameterJson", "responseElements"} {
-		c.InstanceIDs = instanceIDs(plain(data[part]), c.InstanceIDs, 0)
+		change.InstanceIDs = instanceIDs(plain(data[part]), change.InstanceIDs, 0)
 	}
-	account := cmp.Or(e.Attributes["aliyunoriginalaccountid"], text(data["recipientAccountId"]), e.Attributes["aliyunaccountid"])
-	return c, account, nil
+	account := cmp.Or(event.Attributes["aliyunoriginalaccountid"], text(data["recipientAccountId"]), event.Attributes["aliyunaccountid"])
+	return change, account, nil
 }
 
 // fromSystem reads an event that ECS sent itself.
@@ -180,7 +180,7 @@ func fromTrail(e *Event, data map[string]json.RawMessage) (*Change, string, erro
 // are the content of a notification; that they are the data of the CloudEvent
 // is not shown anywhere that could be read, so that the resource's full name
 // and the event's subject are looked at as well.
-func fromSystem(e *Event, data map[string]json.RawMessage, kind []string) (*Change, string, error) {
+func fromSystem(event *Event, data map[string]json.RawMessage, kind []string) (*Change, string, error) {
 	if data == nil {
 		return nil, "", errors.New("the data of an ECS event is a JSON object")
 	}
@@ -195,20 +195,20 @@ func fromSystem(e *Event, data map[string]json.RawMessage, kind []string) (*Chan
 	if slices.Contains(waiting, status) {
 		return nil, "", ignored("the event is %s: nothing has happened yet", status)
 	}
-	c := &Change{Reason: "event: " + what}
-	account := e.Attributes["aliyunoriginalaccountid"]
-	c.Scope.Region = text(data["regionId"])
-	for _, id := range []string{text(data["resourceId"]), text(data["instanceId"]), e.Subject()} {
+	change := &Change{Reason: "event: " + what}
+	account := event.Attributes["aliyunoriginalaccountid"]
+	change.Scope.Region = text(data["regionId"])
+	for _, id := range []string{text(data["resourceId"]), text(data["instanceId"]), event.Subject()} {
 		if m := resource.FindStringSubmatch(id); m != nil {
-			c.Scope.Region, account = cmp.Or(c.Scope.Region, m[1]), cmp.Or(account, m[2])
+			change.Scope.Region, account = cmp.Or(change.Scope.Region, m[1]), cmp.Or(account, m[2])
 			id = m[3]
 		}
 		if id = id[strings.LastIndexByte(id, '/')+1:]; producer.IsInstanceID(id) {
-			c.InstanceIDs = append(c.InstanceIDs, id)
+			change.InstanceIDs = append(change.InstanceIDs, id)
 		}
 	}
-	c.Scope.Region = cmp.Or(c.Scope.Region, e.Attributes["aliyunregionid"])
-	return c, cmp.Or(account, e.Attributes["aliyunaccountid"]), nil
+	change.Scope.Region = cmp.Or(change.Scope.Region, event.Attributes["aliyunregionid"])
+	return change, cmp.Or(account, event.Attributes["aliyunaccountid"]), nil
 }
 
 // text is a JSON string, or a number as it is written; "" for anything else.

@@ -92,17 +92,17 @@ type Handler struct {
 }
 
 // New returns the endpoint and registers its metric with reg.
-func New(o Options, reg prometheus.Registerer) (*Handler, error) {
-	if len(o.Secrets.sums) == 0 {
+func New(options Options, reg prometheus.Registerer) (*Handler, error) {
+	if len(options.Secrets.sums) == 0 {
 		return nil, errors.New("cloudevents: no secret; without one there is no endpoint")
 	}
-	h := &Handler{
-		o: o, senders: newSources(o.SourceRate, o.SourceBurst), strangers: newSources(o.SourceRate, o.SourceBurst),
-		slots:   make(chan struct{}, o.MaxInFlight),
-		gather:  newGatherer(o),
+	handler := &Handler{
+		o: options, senders: newSources(options.SourceRate, options.SourceBurst), strangers: newSources(options.SourceRate, options.SourceBurst),
+		slots:   make(chan struct{}, options.MaxInFlight),
+		gather:  newGatherer(options),
 		metrics: newMetrics(reg), logged: rate.Sometimes{First: 5, Interval: 10 * time.Second},
 	}
-	return h, nil
+	return handler, nil
 }
 
 // Result says what became of one event.
@@ -278,11 +278,11 @@ func (h *Handler) handle(ctx context.Context, events []readEvent) []Result {
 }
 
 // interpret says what an event asks for; without a change the result is final.
-func (h *Handler) interpret(ctx context.Context, e readEvent) (*Change, Result) {
-	err := e.err
+func (h *Handler) interpret(ctx context.Context, readEvent readEvent) (*Change, Result) {
+	err := readEvent.err
 	var change *Change
 	if err == nil {
-		change, err = Interpret(&e.Event, func(account string) bool { return h.o.Account(ctx, account) })
+		change, err = Interpret(&readEvent.Event, func(account string) bool { return h.o.Account(ctx, account) })
 	}
 	var nothing *NothingToDoError
 	switch {
@@ -298,15 +298,15 @@ func (h *Handler) interpret(ctx context.Context, e readEvent) (*Change, Result) 
 	return nil, Result{Outcome: OutcomeRefused, Detail: err.Error()}
 }
 
-func (h *Handler) stored(c *Change, got outcome) Result {
+func (h *Handler) stored(change *Change, got outcome) Result {
 	if got.err != nil {
 		h.logged.Do(func() {
-			h.o.Log.Error("rescan for a cloud event not stored", "account", c.Scope.Account, "region", c.Scope.Region, "err", got.err)
+			h.o.Log.Error("rescan for a cloud event not stored", "account", change.Scope.Account, "region", change.Scope.Region, "err", got.err)
 		})
 		return Result{Outcome: OutcomeUnavailable, Detail: "the rescan could not be stored; send the event again"}
 	}
-	h.o.Log.Debug("cloud event became a rescan", "account", c.Scope.Account, "region", c.Scope.Region, "instances", len(c.InstanceIDs), "reason", c.Reason, "scan", got.scanID)
-	return Result{Outcome: OutcomeRescan, ScanID: got.scanID, Instances: len(c.InstanceIDs)}
+	h.o.Log.Debug("cloud event became a rescan", "account", change.Scope.Account, "region", change.Scope.Region, "instances", len(change.InstanceIDs), "reason", change.Reason, "scan", got.scanID)
+	return Result{Outcome: OutcomeRescan, ScanID: got.scanID, Instances: len(change.InstanceIDs)}
 }
 
 // reply answers with every result. Its status is that of the worst: events that
@@ -314,11 +314,11 @@ func (h *Handler) stored(c *Change, got outcome) Result {
 // rest does no harm.
 func (h *Handler) reply(w http.ResponseWriter, results []Result) {
 	status := http.StatusOK
-	for _, r := range results {
+	for _, result := range results {
 		switch {
-		case r.Outcome == OutcomeUnavailable:
+		case result.Outcome == OutcomeUnavailable:
 			status = http.StatusServiceUnavailable
-		case r.Outcome == OutcomeRefused && status == http.StatusOK:
+		case result.Outcome == OutcomeRefused && status == http.StatusOK:
 			status = http.StatusBadRequest
 		}
 	}
@@ -333,11 +333,11 @@ func (h *Handler) reply(w http.ResponseWriter, results []Result) {
 }
 
 func write(w http.ResponseWriter, status int, contentType string, body any) {
-	b, err := json.Marshal(body)
+	encoded, err := json.Marshal(body)
 	if err != nil { // cannot happen: strings and numbers
-		b, status = []byte(`{}`), http.StatusInternalServerError
+		encoded, status = []byte(`{}`), http.StatusInternalServerError
 	}
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n')) // the sender went away: it sends the event again
+	_, _ = w.Write(append(encoded, '\n')) // the sender went away: it sends the event again
 }

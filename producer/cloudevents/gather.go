@@ -52,10 +52,10 @@ type outcome struct {
 
 var errInterrupted = errors.New("cloudevents: interrupted while storing a rescan")
 
-func newGatherer(o Options) *gatherer {
+func newGatherer(options Options) *gatherer {
 	return &gatherer{
-		rescanner: o.Rescanner, wait: o.Gather, timeout: o.Timeout, repeat: o.Repeat, now: o.Now,
-		open: map[ecs.Scope]*gathering{}, recent: map[identity]string{}, born: o.Now(),
+		rescanner: options.Rescanner, wait: options.Gather, timeout: options.Timeout, repeat: options.Repeat, now: options.Now,
+		open: map[ecs.Scope]*gathering{}, recent: map[identity]string{}, born: options.Now(),
 	}
 }
 
@@ -128,18 +128,18 @@ func (g *gatherer) rescan(ctx context.Context, changes []*Change) []outcome {
 }
 
 // join adds a change to the open gathering of its scope, or opens one.
-func (g *gatherer) join(c *Change) (b *gathering, first bool) {
+func (g *gatherer) join(change *Change) (b *gathering, first bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	b = g.open[c.Scope]
-	if b == nil || len(b.seen)+len(c.InstanceIDs) > maxInstances {
+	b = g.open[change.Scope]
+	if b == nil || len(b.seen)+len(change.InstanceIDs) > maxInstances {
 		b = &gathering{
-			request: Request{Scope: c.Scope, Reason: c.Reason}, seen: map[string]bool{},
+			request: Request{Scope: change.Scope, Reason: change.Reason}, seen: map[string]bool{},
 			stored: make(chan struct{}), outcome: outcome{err: errInterrupted},
 		}
-		g.open[c.Scope], first = b, true
+		g.open[change.Scope], first = b, true
 	}
-	for _, id := range c.InstanceIDs {
+	for _, id := range change.InstanceIDs {
 		if !b.seen[id] {
 			b.seen[id] = true
 			b.request.InstanceIDs = append(b.request.InstanceIDs, id)
@@ -149,17 +149,17 @@ func (g *gatherer) join(c *Change) (b *gathering, first bool) {
 }
 
 // store waits for company, closes the gathering and stores it.
-func (g *gatherer) store(ctx context.Context, b *gathering) {
-	defer close(b.stored)
+func (g *gatherer) store(ctx context.Context, gathering *gathering) {
+	defer close(gathering.stored)
 	if g.wait > 0 {
 		time.Sleep(g.wait)
 	}
 	g.mu.Lock()
-	if g.open[b.request.Scope] == b {
-		delete(g.open, b.request.Scope)
+	if g.open[gathering.request.Scope] == gathering {
+		delete(g.open, gathering.request.Scope)
 	}
 	g.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, g.timeout)
 	defer cancel()
-	b.outcome.scanID, b.outcome.err = g.rescanner.Rescan(ctx, b.request)
+	gathering.outcome.scanID, gathering.outcome.err = g.rescanner.Rescan(ctx, gathering.request)
 }

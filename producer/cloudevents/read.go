@@ -87,11 +87,11 @@ func structured(body []byte) ([]readEvent, error) {
 	if err := check(body); err != nil {
 		return nil, badRequest("the body is not the JSON it should be: %v", err)
 	}
-	e, err := decode(body)
+	event, err := decode(body)
 	if err != nil {
 		return nil, badRequest("%v", err)
 	}
-	return []readEvent{{Event: e}}, nil
+	return []readEvent{{Event: event}}, nil
 }
 
 func batched(body []byte, maxBatch int) ([]readEvent, error) {
@@ -114,7 +114,7 @@ func batched(body []byte, maxBatch int) ([]readEvent, error) {
 
 // binary reads attributes from ce- headers and data from the body.
 func binary(head http.Header, media string, body []byte) ([]readEvent, error) {
-	e := Event{Attributes: map[string]string{}}
+	event := Event{Attributes: map[string]string{}}
 	for name, values := range head {
 		attribute, ok := strings.CutPrefix(strings.ToLower(name), "ce-")
 		if !ok {
@@ -127,7 +127,7 @@ func binary(head http.Header, media string, body []byte) ([]readEvent, error) {
 		if err != nil {
 			return nil, badRequest("the header %.60q is not percent-encoded as it should be", name)
 		}
-		e.Attributes[attribute] = value
+		event.Attributes[attribute] = value
 	}
 	if len(bytes.TrimSpace(body)) > 0 {
 		if media != "application/json" && !strings.HasSuffix(media, "+json") {
@@ -136,60 +136,60 @@ func binary(head http.Header, media string, body []byte) ([]readEvent, error) {
 		if err := check(body); err != nil {
 			return nil, badRequest("the body is not the JSON it should be: %v", err)
 		}
-		e.Data = body
+		event.Data = body
 	}
-	if err := e.validate(); err != nil {
+	if err := event.validate(); err != nil {
 		return nil, badRequest("%v", err)
 	}
-	return []readEvent{{Event: e}}, nil
+	return []readEvent{{Event: event}}, nil
 }
 
 // decode reads an event in the JSON format; check has passed it. Names are
 // compared exactly: "ID" is not "id".
 func decode(body []byte) (Event, error) {
-	e := Event{Attributes: map[string]string{}}
+	event := Event{Attributes: map[string]string{}}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil || fields == nil {
-		return e, errors.New("an event is a JSON object")
+		return event, errors.New("an event is a JSON object")
 	}
 	if len(fields) > maxAttributes {
-		return e, fmt.Errorf("the event has %d attributes, and at most %d are taken", len(fields), maxAttributes)
+		return event, fmt.Errorf("the event has %d attributes, and at most %d are taken", len(fields), maxAttributes)
 	}
-	e.Data = fields["data"]
+	event.Data = fields["data"]
 	delete(fields, "data")
 	for name, raw := range fields {
 		switch raw[0] {
 		case 'n': // null: as if it were absent
 		case '{', '[':
-			return e, fmt.Errorf("the attribute %.60q is no plain value", name)
+			return event, fmt.Errorf("the attribute %.60q is no plain value", name)
 		case '"':
 			var s string
 			if err := json.Unmarshal(raw, &s); err != nil {
-				return e, fmt.Errorf("the attribute %.60q: %w", name, err)
+				return event, fmt.Errorf("the attribute %.60q: %w", name, err)
 			}
-			e.Attributes[name] = s
+			event.Attributes[name] = s
 		default: // a number or a boolean, as extensions may have; required attributes are strings
 			if required(name) {
-				return e, fmt.Errorf("the attribute %q is not a string", name)
+				return event, fmt.Errorf("the attribute %q is not a string", name)
 			}
-			e.Attributes[name] = string(raw)
+			event.Attributes[name] = string(raw)
 		}
 	}
-	if b64, ok := e.Attributes["data_base64"]; ok {
-		delete(e.Attributes, "data_base64")
-		if e.Data != nil {
-			return e, errors.New("the event has both data and data_base64")
+	if b64, ok := event.Attributes["data_base64"]; ok {
+		delete(event.Attributes, "data_base64")
+		if event.Data != nil {
+			return event, errors.New("the event has both data and data_base64")
 		}
 		data, err := base64.StdEncoding.DecodeString(b64)
 		if err != nil {
-			return e, errors.New("data_base64 is not base64")
+			return event, errors.New("data_base64 is not base64")
 		}
 		if err := check(data); err != nil {
-			return e, fmt.Errorf("data_base64 is not JSON: %w", err)
+			return event, fmt.Errorf("data_base64 is not JSON: %w", err)
 		}
-		e.Data = data
+		event.Data = data
 	}
-	return e, e.validate()
+	return event, event.validate()
 }
 
 func required(name string) bool {

@@ -55,7 +55,7 @@ func ParseSecrets(text string) (Secrets, error) {
 	if len(words) > maxSecrets {
 		return Secrets{}, fmt.Errorf("it holds %d words, and at most %d secrets are taken: the new one and the one it replaces", len(words), maxSecrets)
 	}
-	var s Secrets
+	var secrets Secrets
 	for i, word := range words {
 		if len(word) < minSecret || len(word) > maxSecret {
 			return Secrets{}, fmt.Errorf("secret %d has %d characters, and %d to %d are needed; `openssl rand -hex 32` makes one", i+1, len(word), minSecret, maxSecret)
@@ -63,27 +63,27 @@ func ParseSecrets(text string) (Secrets, error) {
 		if strings.ContainsFunc(word, func(r rune) bool { return r < '!' || r > '~' }) {
 			return Secrets{}, fmt.Errorf("secret %d has characters that no HTTP header carries; use printable ASCII", i+1)
 		}
-		s.sums = append(s.sums, sha256.Sum256([]byte(word)))
+		secrets.sums = append(secrets.sums, sha256.Sum256([]byte(word)))
 	}
-	return s, nil
+	return secrets, nil
 }
 
 // ReadSecrets reads the file at path.
 func ReadSecrets(path string) (Secrets, error) {
-	f, err := os.Open(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return Secrets{}, err
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, 4<<10))
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, 4<<10))
 	if err != nil {
 		return Secrets{}, fmt.Errorf("read %s: %w", path, err)
 	}
-	s, err := ParseSecrets(string(text))
+	secrets, err := ParseSecrets(string(text))
 	if err != nil {
 		return Secrets{}, fmt.Errorf("%s: %w", path, err)
 	}
-	return s, nil
+	return secrets, nil
 }
 
 // admit reports whether a request carries one of the secrets. How long that
@@ -122,14 +122,14 @@ func newSources(perSecond float64, burst int) *sources {
 
 func (s *sources) allow(address string, now time.Time) bool {
 	s.mu.Lock()
-	l, ok := s.known[address]
+	limiter, ok := s.known[address]
 	if !ok {
 		if len(s.known) >= maxSources {
 			clear(s.known) // forgetting is kinder than refusing strangers
 		}
-		l = rate.NewLimiter(s.rate, s.burst)
-		s.known[address] = l
+		limiter = rate.NewLimiter(s.rate, s.burst)
+		s.known[address] = limiter
 	}
 	s.mu.Unlock()
-	return l.AllowN(now, 1)
+	return limiter.AllowN(now, 1)
 }

@@ -15,12 +15,12 @@ type Filler struct {
 
 // Fill sets Guest of the instances of which an answer is kept that is evidence
 // for them as they are now.
-func (f Filler) Fill(ctx context.Context, s ecs.Scope, instances []ecs.Instance) error {
+func (f Filler) Fill(ctx context.Context, scope ecs.Scope, instances []ecs.Instance) error {
 	ids := make([]string, len(instances))
 	for i := range instances {
 		ids[i] = instances[i].ID
 	}
-	known, err := f.Book.Guests(ctx, s, ids)
+	known, err := f.Book.Guests(ctx, scope, ids)
 	if err != nil {
 		return err
 	}

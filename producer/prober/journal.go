@@ -51,19 +51,19 @@ const maxEntry = 64 << 10
 // that was cut off by a kill is dropped: what it said had not been promised.
 // Lines that cannot be read are said in the log and dropped.
 func OpenJournal(path string, now func() time.Time, log *slog.Logger) (*Journal, error) {
-	j := &Journal{now: now, guests: map[guestKey]Guest{}, batches: map[string]Batch{}}
+	journal := &Journal{now: now, guests: map[guestKey]Guest{}, batches: map[string]Batch{}}
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("what machines answered: %w", err)
 	}
-	bad := j.load(old)
+	bad := journal.load(old)
 	if bad > 0 {
 		log.Warn("what some machines answered cannot be read and is forgotten; they may be asked again", "file", path, "lines", bad)
 	}
-	if err := j.rewrite(path); err != nil {
+	if err := journal.rewrite(path); err != nil {
 		return nil, fmt.Errorf("what machines answered: %w", err)
 	}
-	return j, nil
+	return journal, nil
 }
 
 // load reads the lines of a file and counts those that cannot be read.
@@ -93,16 +93,16 @@ func (j *Journal) load(content []byte) (bad int) {
 }
 
 // take makes a line part of what is known.
-func (j *Journal) take(e *entry) {
-	if e.Batch != nil {
-		if e.Batch.Closed {
-			delete(j.batches, e.Batch.Token)
+func (j *Journal) take(entry *entry) {
+	if entry.Batch != nil {
+		if entry.Batch.Closed {
+			delete(j.batches, entry.Batch.Token)
 		} else {
-			j.batches[e.Batch.Token] = *e.Batch
+			j.batches[entry.Batch.Token] = *entry.Batch
 		}
 	}
-	if e.Guest != nil {
-		j.guests[guestKey{e.Guest.Scope, e.Guest.ID}] = *e.Guest
+	if entry.Guest != nil {
+		j.guests[guestKey{entry.Guest.Scope, entry.Guest.ID}] = *entry.Guest
 	}
 }
 
@@ -114,23 +114,23 @@ func (j *Journal) rewrite(path string) error {
 		return err
 	}
 	defer func() { _ = os.Remove(tmp.Name()) }()
-	w := bufio.NewWriter(tmp)
-	enc := json.NewEncoder(w)
+	out := bufio.NewWriter(tmp)
+	enc := json.NewEncoder(out)
 	for _, b := range j.batches {
 		if err := enc.Encode(entry{Batch: &b}); err != nil {
 			return err
 		}
 	}
-	for k, g := range j.guests {
-		if j.now().Sub(g.Asked) > believed+forgotten {
+	for k, guest := range j.guests {
+		if j.now().Sub(guest.Asked) > believed+forgotten {
 			delete(j.guests, k)
 			continue
 		}
-		if err := enc.Encode(entry{Guest: &g}); err != nil {
+		if err := enc.Encode(entry{Guest: &guest}); err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(w.Flush(), tmp.Sync()); err != nil {
+	if err := errors.Join(out.Flush(), tmp.Sync()); err != nil {
 		return err
 	}
 	if err := os.Rename(tmp.Name(), path); err != nil {
@@ -152,12 +152,12 @@ func (j *Journal) Close() error {
 }
 
 // Guests implements Book.
-func (j *Journal) Guests(_ context.Context, s ecs.Scope, ids []string) (map[string]Guest, error) {
+func (j *Journal) Guests(_ context.Context, scope ecs.Scope, ids []string) (map[string]Guest, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	out := map[string]Guest{}
 	for _, id := range ids {
-		if g, ok := j.guests[guestKey{s, id}]; ok {
+		if g, ok := j.guests[guestKey{scope, id}]; ok {
 			out[id] = g
 		}
 	}
@@ -184,7 +184,7 @@ func (j *Journal) Open(context.Context) ([]Batch, error) {
 }
 
 // Write implements Book.
-func (j *Journal) Write(_ context.Context, b *Batch, guests []Guest) error {
+func (j *Journal) Write(_ context.Context, batch *Batch, guests []Guest) error {
 	var lines bytes.Buffer
 	enc := json.NewEncoder(&lines)
 	entries := make([]entry, 0, len(guests)+1)
@@ -193,8 +193,8 @@ func (j *Journal) Write(_ context.Context, b *Batch, guests []Guest) error {
 	for i := range guests {
 		entries = append(entries, entry{Guest: &guests[i]})
 	}
-	if b != nil {
-		open := *b
+	if batch != nil {
+		open := *batch
 		entries = append(entries, entry{Batch: &open})
 	}
 	for i := range entries {

@@ -158,18 +158,18 @@ func (p *Prober) Plan(ctx context.Context, candidates []Candidate) (*Plan, error
 		if err != nil {
 			return nil, err
 		}
-		for _, c := range candidates[:n] {
-			_, platform := probe.ScriptFor(c.OSType)
-			g, there := known[c.ID]
+		for _, candidate := range candidates[:n] {
+			_, platform := probe.ScriptFor(candidate.OSType)
+			guest, there := known[candidate.ID]
 			switch {
-			case there && p.fresh(&g, &c):
-				out.Kept = append(out.Kept, g)
-			case !c.Running:
-				out.Not[causeStopped] = append(out.Not[causeStopped], c)
+			case there && p.fresh(&guest, &candidate):
+				out.Kept = append(out.Kept, guest)
+			case !candidate.Running:
+				out.Not[causeStopped] = append(out.Not[causeStopped], candidate)
 			case !platform:
-				out.Not[causePlatform] = append(out.Not[causePlatform], c)
+				out.Not[causePlatform] = append(out.Not[causePlatform], candidate)
 			default:
-				out.Ask = append(out.Ask, c)
+				out.Ask = append(out.Ask, candidate)
 			}
 		}
 		candidates = candidates[n:]
@@ -187,14 +187,14 @@ const (
 )
 
 // fresh says whether a machine need not be asked.
-func (p *Prober) fresh(g *Guest, c *Candidate) bool {
-	age := p.o.Now().Sub(g.Asked)
+func (p *Prober) fresh(guest *Guest, candidate *Candidate) bool {
+	age := p.o.Now().Sub(guest.Asked)
 	switch {
-	case g.Answered.IsZero():
+	case guest.Answered.IsZero():
 		return age < forgotten // its batch is open, and looked after
-	case g.ImageID != c.ImageID || g.Type != c.Type || g.Script != probe.Version:
+	case guest.ImageID != candidate.ImageID || guest.Type != candidate.Type || guest.Script != probe.Version:
 		return false
-	case g.Cause != "":
+	case guest.Cause != "":
 		return age < p.o.Retry
 	}
 	return age < p.o.Refresh
@@ -276,27 +276,27 @@ type run struct {
 }
 
 // stopped notes why machines of a scope have no answer; nil where that is all.
-func (r *run) stopped(ctx context.Context, s ecs.Scope, err error) error {
+func (r *run) stopped(ctx context.Context, scope ecs.Scope, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	r.o.Log.WarnContext(ctx, "not all machines that were to be asked have answered", "account", s.Account, "region", s.Region, "err", err)
+	r.o.Log.WarnContext(ctx, "not all machines that were to be asked have answered", "account", scope.Account, "region", scope.Region, "err", err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.out.Errors = append(r.out.Errors, err)
 	return nil
 }
 
-func (r *run) called(s ecs.Scope, n int) {
+func (r *run) called(scope ecs.Scope, n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.out.Calls[s] += n
+	r.out.Calls[scope] += n
 }
 
 // scope asks the machines of one account and region.
-func (r *run) scope(ctx context.Context, s ecs.Scope, list []Candidate) error {
+func (r *run) scope(ctx context.Context, place ecs.Scope, list []Candidate) error {
 	var err error
-	if list, err = r.awake(ctx, s, list); err != nil {
+	if list, err = r.awake(ctx, place, list); err != nil {
 		return err
 	}
 	group, gctx := errgroup.WithContext(ctx)
@@ -311,10 +311,10 @@ func (r *run) scope(ctx context.Context, s ecs.Scope, list []Candidate) error {
 		if len(fit) > 0 {
 			script, _ := probe.ScriptFor(fit[0].OSType)
 			// Who reads the log at its default level sees that something runs, and what.
-			r.o.Log.WarnContext(ctx, "machines are asked: a script that only reads runs on them", "account", s.Account, "region", s.Region, "machines", len(fit), "platform", platform, "script_sha256", script.Digest)
+			r.o.Log.WarnContext(ctx, "machines are asked: a script that only reads runs on them", "account", place.Account, "region", place.Region, "machines", len(fit), "platform", platform, "script_sha256", script.Digest)
 		}
 		for batch := range slices.Chunk(fit, ecs.MaxCommandInstances) {
-			group.Go(func() error { return r.ask(gctx, s, platform, batch) })
+			group.Go(func() error { return r.ask(gctx, place, platform, batch) })
 		}
 	}
 	return group.Wait()
@@ -322,15 +322,15 @@ func (r *run) scope(ctx context.Context, s ecs.Scope, list []Candidate) error {
 
 // awake leaves the machines whose agents answer, and writes down why the others
 // are not asked.
-func (r *run) awake(ctx context.Context, s ecs.Scope, list []Candidate) ([]Candidate, error) {
+func (r *run) awake(ctx context.Context, scope ecs.Scope, list []Candidate) ([]Candidate, error) {
 	var ids []string
 	for _, c := range list {
 		ids = append(ids, c.ID)
 	}
-	agents, calls, err := r.api.Agents(ctx, s, ids)
-	r.called(s, calls)
+	agents, calls, err := r.api.Agents(ctx, scope, ids)
+	r.called(scope, calls)
 	if err != nil {
-		return nil, r.stopped(ctx, s, err)
+		return nil, r.stopped(ctx, scope, err)
 	}
 	by := map[string]ecs.Agent{}
 	for _, a := range agents {
@@ -339,18 +339,18 @@ func (r *run) awake(ctx context.Context, s ecs.Scope, list []Candidate) ([]Candi
 	now := r.o.Now()
 	var out []Candidate
 	var silent []Guest
-	for _, c := range list {
+	for _, candidate := range list {
 		cause := ""
-		switch a := by[c.ID]; {
-		case !a.Installed:
+		switch agent := by[candidate.ID]; {
+		case !agent.Installed:
 			cause = causeNoAgent
-		case now.Sub(a.Heartbeat) > awake:
+		case now.Sub(agent.Heartbeat) > awake:
 			cause = causeSilent
 		default:
-			out = append(out, c)
+			out = append(out, candidate)
 			continue
 		}
-		g := c.guest(now, "")
+		g := candidate.guest(now, "")
 		g.Answered, g.Cause = now, cause
 		silent = append(silent, g)
 	}
@@ -362,22 +362,22 @@ func (c *Candidate) guest(now time.Time, batch string) Guest {
 }
 
 // keep writes guests down and counts them.
-func (r *run) keep(ctx context.Context, b *Batch, guests []Guest) error {
-	if b == nil && len(guests) == 0 {
+func (r *run) keep(ctx context.Context, batch *Batch, guests []Guest) error {
+	if batch == nil && len(guests) == 0 {
 		return nil
 	}
-	if err := r.book.Write(ctx, b, guests); err != nil {
+	if err := r.book.Write(ctx, batch, guests); err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, g := range guests {
+	for _, guest := range guests {
 		switch {
-		case g.Answered.IsZero():
-		case g.Cause == "":
-			r.out.Answered = append(r.out.Answered, g)
+		case guest.Answered.IsZero():
+		case guest.Cause == "":
+			r.out.Answered = append(r.out.Answered, guest)
 		default:
-			r.out.Silent = append(r.out.Silent, g)
+			r.out.Silent = append(r.out.Silent, guest)
 		}
 	}
 	return nil
@@ -385,53 +385,53 @@ func (r *run) keep(ctx context.Context, b *Batch, guests []Guest) error {
 
 // ask has one batch asked and waits for its answers. Where one of its machines
 // is unfit, which fails the whole call, each half is asked.
-func (r *run) ask(ctx context.Context, s ecs.Scope, platform string, list []Candidate) error {
+func (r *run) ask(ctx context.Context, scope ecs.Scope, platform string, list []Candidate) error {
 	r.mu.Lock()
-	refused := r.refused[s]
+	refused := r.refused[scope]
 	r.mu.Unlock()
 	if refused {
 		return nil // as it would be again
 	}
 	now := r.o.Now()
-	b := &Batch{Token: rand.Text(), Scope: s, Platform: platform, Asked: now.UTC()}
+	batch := &Batch{Token: rand.Text(), Scope: scope, Platform: platform, Asked: now.UTC()}
 	var guests []Guest
 	for i := range list {
-		b.IDs = append(b.IDs, list[i].ID)
-		guests = append(guests, list[i].guest(now, b.Token))
+		batch.IDs = append(batch.IDs, list[i].ID)
+		guests = append(guests, list[i].guest(now, batch.Token))
 	}
-	if err := r.keep(ctx, b, guests); err != nil { // before the call
+	if err := r.keep(ctx, batch, guests); err != nil { // before the call
 		return err
 	}
-	err := r.call(ctx, b)
+	err := r.call(ctx, batch)
 	var cloud *ecs.Error
 	switch {
 	case err == nil:
-		return r.follow(ctx, b, guests)
+		return r.follow(ctx, batch, guests)
 	case !errors.As(err, &cloud) || cloud.Class == ecs.Transient || cloud.Class == ecs.BadAnswer || cloud.Class == ecs.Throttled:
-		return r.stopped(ctx, s, err) // it may have come through: the batch stays open
+		return r.stopped(ctx, scope, err) // it may have come through: the batch stays open
 	case cloud.Class == ecs.BadRequest && unfit(cloud.Code) && len(list) > 1:
-		b.Closed = true
-		if err := r.keep(ctx, b, nil); err != nil {
+		batch.Closed = true
+		if err := r.keep(ctx, batch, nil); err != nil {
 			return err
 		}
-		if err := r.ask(ctx, s, platform, list[:len(list)/2]); err != nil {
+		if err := r.ask(ctx, scope, platform, list[:len(list)/2]); err != nil {
 			return err
 		}
-		return r.ask(ctx, s, platform, list[len(list)/2:])
+		return r.ask(ctx, scope, platform, list[len(list)/2:])
 	case cloud.Class == ecs.BadRequest && unfit(cloud.Code):
-		return r.close(ctx, b, guests, "the cloud cannot run a command there ("+cloud.Code+")")
+		return r.close(ctx, batch, guests, "the cloud cannot run a command there ("+cloud.Code+")")
 	}
 	// Refused: nothing ran, and nothing else will.
 	for i := range guests {
 		guests[i].Asked = time.Time{} // not asked: the next run may
 	}
-	if err := r.close(ctx, b, guests, "asking is not possible ("+cloud.Class.String()+")"); err != nil {
+	if err := r.close(ctx, batch, guests, "asking is not possible ("+cloud.Class.String()+")"); err != nil {
 		return err
 	}
 	r.mu.Lock()
-	r.refused[s] = true
+	r.refused[scope] = true
 	r.mu.Unlock()
-	return r.stopped(ctx, s, err)
+	return r.stopped(ctx, scope, err)
 }
 
 // unfit says whether a code is about one of the machines.
@@ -440,61 +440,61 @@ func unfit(code string) bool {
 }
 
 // call makes the RunCommand of a batch and writes down its invocation.
-func (r *run) call(ctx context.Context, b *Batch) error {
+func (r *run) call(ctx context.Context, batch *Batch) error {
 	script, types := probe.Script{}, map[string]ecs.CommandType{probe.Unix: ecs.ShellCommand, probe.Windows: ecs.PowerShellCommand}
 	for _, osType := range []string{"linux", "windows"} {
-		if x, _ := probe.ScriptFor(osType); x.Platform == b.Platform {
+		if x, _ := probe.ScriptFor(osType); x.Platform == batch.Platform {
 			script = x
 		}
 	}
-	r.o.Log.InfoContext(ctx, "a batch of machines is asked", "account", b.Scope.Account, "region", b.Scope.Region, "machines", len(b.IDs), "platform", b.Platform, "script_sha256", script.Digest)
-	r.called(b.Scope, 1)
-	id, err := r.api.RunCommand(ctx, b.Scope, &ecs.Command{Type: types[b.Platform], Content: script.Content, InstanceIDs: b.IDs, Token: b.Token, Timeout: r.o.Timeout})
+	r.o.Log.InfoContext(ctx, "a batch of machines is asked", "account", batch.Scope.Account, "region", batch.Scope.Region, "machines", len(batch.IDs), "platform", batch.Platform, "script_sha256", script.Digest)
+	r.called(batch.Scope, 1)
+	id, err := r.api.RunCommand(ctx, batch.Scope, &ecs.Command{Type: types[batch.Platform], Content: script.Content, InstanceIDs: batch.IDs, Token: batch.Token, Timeout: r.o.Timeout})
 	if err != nil {
 		return err
 	}
-	b.Invocation = id
-	return r.keep(ctx, b, nil)
+	batch.Invocation = id
+	return r.keep(ctx, batch, nil)
 }
 
 // close ends a batch whose machines have not answered for one cause.
-func (r *run) close(ctx context.Context, b *Batch, guests []Guest, cause string) error {
-	b.Closed = true
+func (r *run) close(ctx context.Context, batch *Batch, guests []Guest, cause string) error {
+	batch.Closed = true
 	now := r.o.Now().UTC()
 	for i := range guests {
 		guests[i].Answered, guests[i].Cause = now, cause
 	}
-	return r.keep(ctx, b, guests)
+	return r.keep(ctx, batch, guests)
 }
 
 // resume looks after a batch that an earlier run left open.
-func (r *run) resume(ctx context.Context, b *Batch) error {
-	known, err := r.book.Guests(ctx, b.Scope, b.IDs)
+func (r *run) resume(ctx context.Context, batch *Batch) error {
+	known, err := r.book.Guests(ctx, batch.Scope, batch.IDs)
 	if err != nil {
 		return err
 	}
 	var guests []Guest
-	for _, id := range b.IDs {
-		if g, ok := known[id]; ok && g.Batch == b.Token && g.Answered.IsZero() {
+	for _, id := range batch.IDs {
+		if g, ok := known[id]; ok && g.Batch == batch.Token && g.Answered.IsZero() {
 			guests = append(guests, g)
 		}
 	}
-	switch age := r.o.Now().Sub(b.Asked); {
+	switch age := r.o.Now().Sub(batch.Asked); {
 	case age > forgotten:
-		return r.close(ctx, b, guests, "no answer came")
-	case b.Invocation == "" && age > tokenLife:
-		return r.close(ctx, b, guests, "it is not known whether it was asked")
-	case b.Invocation == "":
-		if err := r.call(ctx, b); err != nil {
-			return r.stopped(ctx, b.Scope, err)
+		return r.close(ctx, batch, guests, "no answer came")
+	case batch.Invocation == "" && age > tokenLife:
+		return r.close(ctx, batch, guests, "it is not known whether it was asked")
+	case batch.Invocation == "":
+		if err := r.call(ctx, batch); err != nil {
+			return r.stopped(ctx, batch.Scope, err)
 		}
 	}
-	return r.follow(ctx, b, guests)
+	return r.follow(ctx, batch, guests)
 }
 
 // follow waits for the answers of a batch. Those that do not come in time leave
 // it open: another run looks after it, and does not ask again.
-func (r *run) follow(ctx context.Context, b *Batch, guests []Guest) error {
+func (r *run) follow(ctx context.Context, batch *Batch, guests []Guest) error {
 	wait, until := r.o.PollFirst, r.o.Now().Add(r.o.Timeout+r.o.Grace)
 	for {
 		select {
@@ -502,64 +502,64 @@ func (r *run) follow(ctx context.Context, b *Batch, guests []Guest) error {
 			return ctx.Err()
 		case <-time.After(wait):
 		}
-		r.called(b.Scope, 1)
-		results, err := r.api.Invocation(ctx, b.Scope, b.Invocation)
+		r.called(batch.Scope, 1)
+		results, err := r.api.Invocation(ctx, batch.Scope, batch.Invocation)
 		if err != nil {
-			return r.stopped(ctx, b.Scope, err)
+			return r.stopped(ctx, batch.Scope, err)
 		}
 		var done []Guest
-		done, guests = r.take(b, guests, results)
-		b.Closed = len(guests) == 0
-		if len(done) > 0 || b.Closed {
-			if err := r.keep(ctx, b, done); err != nil {
+		done, guests = r.take(batch, guests, results)
+		batch.Closed = len(guests) == 0
+		if len(done) > 0 || batch.Closed {
+			if err := r.keep(ctx, batch, done); err != nil {
 				return err
 			}
 		}
-		if b.Closed {
+		if batch.Closed {
 			return nil
 		}
 		if r.o.Now().After(until) {
-			return r.stopped(ctx, b.Scope, fmt.Errorf("%d machines of %s have not answered in %s; the next run looks again, without asking again", len(guests), b.Scope, r.o.Timeout+r.o.Grace))
+			return r.stopped(ctx, batch.Scope, fmt.Errorf("%d machines of %s have not answered in %s; the next run looks again, without asking again", len(guests), batch.Scope, r.o.Timeout+r.o.Grace))
 		}
 		wait = min(wait*3/2, r.o.PollLast)
 	}
 }
 
 // take parts the machines that have answered, or never will, from the others.
-func (r *run) take(b *Batch, guests []Guest, results []ecs.Invoked) (done, open []Guest) {
+func (r *run) take(batch *Batch, guests []Guest, results []ecs.Invoked) (done, open []Guest) {
 	by := map[string]*ecs.Invoked{}
 	for i := range results {
 		by[results[i].InstanceID] = &results[i]
 	}
 	now := r.o.Now().UTC()
-	for _, g := range guests {
-		x := by[g.ID]
-		if x == nil || x.State == ecs.InvocationRunning {
-			open = append(open, g)
+	for _, guest := range guests {
+		invoked := by[guest.ID]
+		if invoked == nil || invoked.State == ecs.InvocationRunning {
+			open = append(open, guest)
 			continue
 		}
-		g.Answered = now
-		g.Facts, g.Cause = read(b.Platform, x)
-		done = append(done, g)
+		guest.Answered = now
+		guest.Facts, guest.Cause = read(batch.Platform, invoked)
+		done = append(done, guest)
 	}
 	return done, open
 }
 
 // read reads one answer. A cause is one of few: it holds no text of the machine.
-func read(platform string, x *ecs.Invoked) (rules.GuestFacts, string) {
+func read(platform string, invoked *ecs.Invoked) (rules.GuestFacts, string) {
 	switch {
-	case x.State == ecs.InvocationFailed && knownCode(x.ErrorCode):
-		return rules.GuestFacts{}, "the script did not come to its end (" + x.ErrorCode + ")"
-	case x.State == ecs.InvocationFailed:
+	case invoked.State == ecs.InvocationFailed && knownCode(invoked.ErrorCode):
+		return rules.GuestFacts{}, "the script did not come to its end (" + invoked.ErrorCode + ")"
+	case invoked.State == ecs.InvocationFailed:
 		return rules.GuestFacts{}, "the script did not come to its end"
-	case x.Dropped > 0:
+	case invoked.Dropped > 0:
 		return rules.GuestFacts{}, "answer not read: it is cut short"
 	}
-	f, err := probe.Read(platform, x.Output)
+	guest, err := probe.Read(platform, invoked.Output)
 	if err != nil {
 		return rules.GuestFacts{}, err.Error()
 	}
-	return f, ""
+	return guest, ""
 }
 
 // codes are what Cloud Assistant says of a command that came to no end.

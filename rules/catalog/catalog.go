@@ -49,15 +49,15 @@ type Error []Mistake
 
 func (e Error) Error() string {
 	out := make([]string, len(e))
-	for i, m := range e {
+	for i, mistake := range e {
 		where := "rules"
-		if m.Document > 0 {
-			where = "rules overlay " + strconv.Itoa(m.Document)
+		if mistake.Document > 0 {
+			where = "rules overlay " + strconv.Itoa(mistake.Document)
 		}
-		if m.Line > 0 {
-			where += " line " + strconv.Itoa(m.Line)
+		if mistake.Line > 0 {
+			where += " line " + strconv.Itoa(mistake.Line)
 		}
-		out[i] = where + ": " + m.Text
+		out[i] = where + ": " + mistake.Text
 	}
 	return strings.Join(out, "\n")
 }
@@ -84,18 +84,18 @@ func Load(overlays ...[]byte) (*rules.Ruleset, error) {
 	if len(mistakes) > 0 {
 		return nil, mistakes
 	}
-	r, err := rules.Compile(base.def, family.Embedded())
+	ruleset, err := rules.Compile(base.def, family.Embedded())
 	if err != nil {
 		return nil, locate(err, overlays)
 	}
-	return r, nil
+	return ruleset, nil
 }
 
 // Warnings are the doubts about a rule set, with the lines of its documents.
-func Warnings(r *rules.Ruleset, overlays ...[]byte) []Mistake {
+func Warnings(ruleset *rules.Ruleset, overlays ...[]byte) []Mistake {
 	places := placesOf(overlays)
 	var out []Mistake
-	for _, p := range r.Warnings() {
+	for _, p := range ruleset.Warnings() {
 		at := places[p.Part]
 		out = append(out, Mistake{at.document, at.line, p.String()})
 	}
@@ -127,26 +127,26 @@ func locate(err error, overlays [][]byte) error {
 }
 
 // decode reads one document. Unknown fields are mistakes.
-func decode(n int, data []byte) (l layer, mistakes Error) {
-	l.data = data
+func decode(n int, data []byte) (layer layer, mistakes Error) {
+	layer.data = data
 	if len(data) > maxDocument {
-		return l, Error{{n, 0, fmt.Sprintf("%d bytes are more than the %d a rule file may have", len(data), maxDocument)}}
+		return layer, Error{{n, 0, fmt.Sprintf("%d bytes are more than the %d a rule file may have", len(data), maxDocument)}}
 	}
-	d := yaml.NewDecoder(bytes.NewReader(data))
-	d.KnownFields(true)
-	if err := d.Decode(&l.def); err != nil {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&layer.def); err != nil {
 		if errors.Is(err, io.EOF) {
-			return l, Error{{n, 0, "the file is empty"}}
+			return layer, Error{{n, 0, "the file is empty"}}
 		}
-		return l, decodeMistakes(n, err)
+		return layer, decodeMistakes(n, err)
 	}
-	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		mistakes = append(mistakes, Mistake{n, 0, "the file holds more than one document"})
 	}
-	if l.def.Version != 1 {
-		mistakes = append(mistakes, Mistake{n, 1, fmt.Sprintf("version is %d; this binary reads version 1", l.def.Version)})
+	if layer.def.Version != 1 {
+		mistakes = append(mistakes, Mistake{n, 1, fmt.Sprintf("version is %d; this binary reads version 1", layer.def.Version)})
 	}
-	return l, mistakes
+	return layer, mistakes
 }
 
 var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
@@ -159,12 +159,12 @@ func decodeMistakes(n int, err error) Error {
 	}
 	var out Error
 	for _, l := range lines {
-		m := Mistake{Document: n, Text: strings.ReplaceAll(strings.TrimPrefix(l, "yaml: "), " in type rules.", " in ")}
+		mistake := Mistake{Document: n, Text: strings.ReplaceAll(strings.TrimPrefix(l, "yaml: "), " in type rules.", " in ")}
 		if g := yamlLine.FindStringSubmatch(l); g != nil {
-			m.Line, _ = strconv.Atoi(g[1])
-			m.Text = strings.ReplaceAll(g[2], " in type rules.", " in ")
+			mistake.Line, _ = strconv.Atoi(g[1])
+			mistake.Text = strings.ReplaceAll(g[2], " in type rules.", " in ")
 		}
-		out = append(out, m)
+		out = append(out, mistake)
 	}
 	sort.SliceStable(out, func(i, j int) bool { return out[i].Line < out[j].Line })
 	return out
@@ -241,9 +241,9 @@ func merge(base, top *layer, n int) (mistakes Error) {
 	return mistakes
 }
 
-func mergeMap[V any](a, b map[string]V) map[string]V {
-	out := make(map[string]V, len(a)+len(b))
+func mergeMap[V any](a, after map[string]V) map[string]V {
+	out := make(map[string]V, len(a)+len(after))
 	maps.Copy(out, a)
-	maps.Copy(out, b)
+	maps.Copy(out, after)
 	return out
 }

@@ -38,18 +38,18 @@ func or(s string) string { return cmp.Or(s, "(none)") }
 // that has the rule for operating systems that no rule names is whole. The
 // error is an Error.
 func Whole(data []byte) (*rules.Ruleset, error) {
-	l, mistakes := decode(1, data)
+	layer, mistakes := decode(1, data)
 	if len(mistakes) > 0 {
 		return nil, mistakes
 	}
-	if !slices.ContainsFunc(l.def.Rules, func(r rules.Rule) bool { return r.ID == "os.unnamed" }) {
+	if !slices.ContainsFunc(layer.def.Rules, func(r rules.Rule) bool { return r.ID == "os.unnamed" }) {
 		return Load(data)
 	}
-	r, err := rules.Compile(l.def, family.Embedded())
+	ruleset, err := rules.Compile(layer.def, family.Embedded())
 	if err != nil {
 		return nil, locate(err, [][]byte{data})
 	}
-	return r, nil
+	return ruleset, nil
 }
 
 // Diff lists in what two rule sets differ, before anything is judged by the
@@ -83,15 +83,15 @@ func Diff(older, newer *rules.Ruleset) ([]Change, error) {
 	return out, nil
 }
 
-func keys[V any](a, b map[string]V) func(yield func(string) bool) {
+func keys[V any](before, after map[string]V) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
-		for k := range a {
+		for k := range before {
 			if !yield(k) {
 				return
 			}
 		}
-		for k := range b {
-			if _, ok := a[k]; !ok && !yield(k) {
+		for k := range after {
+			if _, ok := before[k]; !ok && !yield(k) {
 				return
 			}
 		}
@@ -113,16 +113,16 @@ func spell(v any) string {
 	if s, ok := v.(string); ok || v == nil {
 		return s
 	}
-	var n yaml.Node
-	if err := n.Encode(v); err != nil {
+	var node yaml.Node
+	if err := node.Encode(v); err != nil {
 		return err.Error()
 	}
-	flow(&n)
-	b, err := yaml.Marshal(&n)
+	flow(&node)
+	encoded, err := yaml.Marshal(&node)
 	if err != nil {
 		return err.Error()
 	}
-	return strings.Join(strings.Fields(string(b)), " ")
+	return strings.Join(strings.Fields(string(encoded)), " ")
 }
 
 func flow(n *yaml.Node) {
@@ -144,15 +144,15 @@ func flatten(into map[string]any, path string, fields map[string]any) {
 }
 
 // parts takes a rule set apart, each part a set of fields.
-func parts(r *rules.Ruleset) (map[string]map[string]any, error) {
-	def := r.Definition()
+func parts(ruleset *rules.Ruleset) (map[string]map[string]any, error) {
+	def := ruleset.Definition()
 	out := map[string]map[string]any{}
 	var failed error
 	put := func(name string, v any) {
-		b, err := yaml.Marshal(v)
+		encoded, err := yaml.Marshal(v)
 		fields := map[string]any{}
 		if err == nil {
-			err = yaml.Unmarshal(b, &fields)
+			err = yaml.Unmarshal(encoded, &fields)
 		}
 		failed = cmp.Or(failed, err)
 		for n := 2; out[name] != nil; n++ { // two overrides of one rule
@@ -196,12 +196,12 @@ func parts(r *rules.Ruleset) (map[string]map[string]any, error) {
 			is("end of support "+os+" "+version, day)
 		}
 	}
-	t := r.Families()
-	for _, name := range t.Names() {
-		put("family "+name, t.Lookup("", name))
+	table := ruleset.Families()
+	for _, name := range table.Names() {
+		put("family "+name, table.Lookup("", name))
 	}
-	for _, name := range t.Sources() {
-		is("type change "+name, strings.Join(t.Routes(name).Families(), " "))
+	for _, name := range table.Sources() {
+		is("type change "+name, strings.Join(table.Routes(name).Families(), " "))
 	}
 	return out, failed
 }

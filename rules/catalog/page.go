@@ -10,29 +10,29 @@ import (
 
 // Page is the page of a rule for a person, in Markdown: what it says, why,
 // where from, what to do.
-func Page(r *rules.Ruleset, id string) (string, error) {
-	u, ok := r.Rule(id)
+func Page(ruleset *rules.Ruleset, id string) (string, error) {
+	rule, ok := ruleset.Rule(id)
 	if !ok {
 		return "", fmt.Errorf("there is no rule %.64q; shenscan rules list shows them", id)
 	}
-	def := r.Definition()
-	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n\n%s\n\n%s\n", u.ID, u.Title, u.Reason)
-	verdicts(&b, u)
-	fmt.Fprintf(&b, "\n## When it fires\n\n%s\n", stageText[u.Stage])
-	for _, l := range conditions(def, &u.When) {
-		fmt.Fprintf(&b, "- %s\n", l)
+	def := ruleset.Definition()
+	var text strings.Builder
+	fmt.Fprintf(&text, "# %s\n\n%s\n\n%s\n", rule.ID, rule.Title, rule.Reason)
+	verdicts(&text, rule)
+	fmt.Fprintf(&text, "\n## When it fires\n\n%s\n", stageText[rule.Stage])
+	for _, l := range conditions(def, &rule.When) {
+		fmt.Fprintf(&text, "- %s\n", l)
 	}
-	fmt.Fprintf(&b, "\n## Source\n\n%s\n\nAs of %s.\n", def.Sources[u.Source], def.RuleAsOf(u))
-	remedies(&b, def, u)
-	if len(u.Checks) > 0 {
-		b.WriteString("\n## Checks\n\n")
-		for _, c := range u.Checks {
-			fmt.Fprintf(&b, "- `%s`: %s\n", c, def.Checks[c])
+	fmt.Fprintf(&text, "\n## Source\n\n%s\n\nAs of %s.\n", def.Sources[rule.Source], def.RuleAsOf(rule))
+	remedies(&text, def, rule)
+	if len(rule.Checks) > 0 {
+		text.WriteString("\n## Checks\n\n")
+		for _, c := range rule.Checks {
+			fmt.Fprintf(&text, "- `%s`: %s\n", c, def.Checks[c])
 		}
 	}
-	fixtures(&b, u)
-	return b.String(), nil
+	fixtures(&text, rule)
+	return text.String(), nil
 }
 
 var stageText = map[string]string{
@@ -45,78 +45,78 @@ var stageText = map[string]string{
 	rules.StageObserved: "An observation: it takes the place of the operating system rules.\n",
 }
 
-func verdicts(b *strings.Builder, u *rules.Rule) {
-	b.WriteString("\n| target | verdict | confidence | |\n| --- | --- | --- | --- |\n")
-	for _, t := range rules.DefaultTargets() {
-		v, ok := u.Verdicts[t.ID]
+func verdicts(text *strings.Builder, rule *rules.Rule) {
+	text.WriteString("\n| target | verdict | confidence | |\n| --- | --- | --- | --- |\n")
+	for _, target := range rules.DefaultTargets() {
+		verdict, ok := rule.Verdicts[target.ID]
 		if !ok {
 			continue
 		}
-		conf := u.Confidence
-		if c, ok := u.ConfidenceAt[t.ID]; ok {
+		conf := rule.Confidence
+		if c, ok := rule.ConfidenceAt[target.ID]; ok {
 			conf = c
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", t.ID, v, conf, u.Reasons[t.ID])
+		fmt.Fprintf(text, "| %s | %s | %s | %s |\n", target.ID, verdict, conf, rule.Reasons[target.ID])
 	}
-	if u.Legacy {
-		b.WriteString("\nThe operating system counts as legacy, whatever the target.\n")
+	if rule.Legacy {
+		text.WriteString("\nThe operating system counts as legacy, whatever the target.\n")
 	}
 }
 
 // conditions says in words what a rule matches.
-func conditions(def *rules.Definition, w *rules.When) []string {
+func conditions(def *rules.Definition, when *rules.When) []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	switch {
-	case w.Systems != "":
-		for _, e := range def.Systems[w.Systems] {
-			text := "system: " + strings.Join(e.Family, ", ")
-			if e.Version != "" {
-				text += " `" + e.Version + "`"
+	case when.Systems != "":
+		for _, osMatch := range def.Systems[when.Systems] {
+			text := "system: " + strings.Join(osMatch.Family, ", ")
+			if osMatch.Version != "" {
+				text += " `" + osMatch.Version + "`"
 			}
-			if e.Kernel != "" {
-				text += " with a known kernel `" + e.Kernel + "`"
+			if osMatch.Kernel != "" {
+				text += " with a known kernel `" + osMatch.Kernel + "`"
 			}
 			add("%s", text)
 		}
-	case slices.Equal(w.Family, []string{"*"}):
+	case slices.Equal(when.Family, []string{"*"}):
 		add("any operating system")
 	default:
-		add("family: %s", strings.Join(w.Family, ", "))
+		add("family: %s", strings.Join(when.Family, ", "))
 	}
-	switch w.Version {
+	switch when.Version {
 	case "":
 	case "missing":
 		add("the version is not known")
 	default:
-		add("version: `%s`", w.Version)
+		add("version: `%s`", when.Version)
 	}
 	for _, l := range []struct {
 		what string
 		list []string
-	}{{"edition", w.Edition}, {"architecture", w.Arch}, {"kernel flavour", w.KernelFlavour}, {"image owner", w.Owner}} {
+	}{{"edition", when.Edition}, {"architecture", when.Arch}, {"kernel flavour", when.KernelFlavour}, {"image owner", when.Owner}} {
 		if len(l.list) > 0 {
 			add("%s: %s", l.what, strings.Join(l.list, ", "))
 		}
 	}
-	if w.Kernel != "" {
-		add("kernel: `%s`", w.Kernel)
+	if when.Kernel != "" {
+		add("kernel: `%s`", when.Kernel)
 	}
-	if w.KernelNot != "" {
-		add("the kernel is known and is no `%s`", w.KernelNot)
+	if when.KernelNot != "" {
+		add("the kernel is known and is no `%s`", when.KernelNot)
 	}
-	names := make([]string, 0, len(w.Facts))
-	for n := range w.Facts {
+	names := make([]string, 0, len(when.Facts))
+	for n := range when.Facts {
 		names = append(names, n)
 	}
 	slices.Sort(names)
 	for _, n := range names {
-		add("%s: %s", strings.ReplaceAll(n, "_", " "), strings.Join(w.Facts[n], " or "))
+		add("%s: %s", strings.ReplaceAll(n, "_", " "), strings.Join(when.Facts[n], " or "))
 	}
-	for _, e := range w.Except {
+	for _, e := range when.Except {
 		add("not %s `%s`", strings.Join(e.Family, ", "), e.Version)
 	}
-	switch w.Mismatch {
+	switch when.Mismatch {
 	case "":
 	case "type-change":
 		add("no change of the instance type is offered from the machine's family to the target")
@@ -125,14 +125,14 @@ func conditions(def *rules.Definition, w *rules.When) []string {
 	case "to-virtio":
 		add("the machine attaches disks by NVMe, the target by virtio")
 	default:
-		add("the %s of image or machine is not that of the target", strings.ReplaceAll(w.Mismatch, "-", " "))
+		add("the %s of image or machine is not that of the target", strings.ReplaceAll(when.Mismatch, "-", " "))
 	}
-	out = append(out, machine("the machine it runs on", w.Source)...)
-	return append(out, machine("the target, a family or type", w.Target)...)
+	out = append(out, machine("the machine it runs on", when.Source)...)
+	return append(out, machine("the target, a family or type", when.Target)...)
 }
 
-func machine(what string, m *rules.MachineMatch) []string {
-	if m == nil {
+func machine(what string, machineMatch *rules.MachineMatch) []string {
+	if machineMatch == nil {
 		return nil
 	}
 	var out []string
@@ -140,76 +140,76 @@ func machine(what string, m *rules.MachineMatch) []string {
 	for _, l := range []struct {
 		what string
 		list []string
-	}{{"", m.Family}, {"virtualization ", m.Virtualization}, {"NVMe system disk ", m.NVMe}, {"CPU vendor ", m.Vendor}, {"CPU architecture ", m.Arch}} {
+	}{{"", machineMatch.Family}, {"virtualization ", machineMatch.Virtualization}, {"NVMe system disk ", machineMatch.NVMe}, {"CPU vendor ", machineMatch.Vendor}, {"CPU architecture ", machineMatch.Arch}} {
 		if len(l.list) > 0 {
 			add("%s%s", l.what, strings.Join(l.list, ", "))
 		}
 	}
-	if len(m.NotFamily) > 0 {
-		add("none of %s", strings.Join(m.NotFamily, ", "))
+	if len(machineMatch.NotFamily) > 0 {
+		add("none of %s", strings.Join(machineMatch.NotFamily, ", "))
 	}
-	if len(m.BootModes) > 0 {
-		add("boots by nothing but %s", strings.Join(m.BootModes, " and "))
+	if len(machineMatch.BootModes) > 0 {
+		add("boots by nothing but %s", strings.Join(machineMatch.BootModes, " and "))
 	}
-	if m.Generation != "" {
-		add("generation `%s`", m.Generation)
+	if machineMatch.Generation != "" {
+		add("generation `%s`", machineMatch.Generation)
 	}
-	if m.Unlisted {
+	if machineMatch.Unlisted {
 		add("not in the table of families")
 	}
-	if m.MemoryMiB > 0 {
-		add("at least %d MiB of memory", m.MemoryMiB)
+	if machineMatch.MemoryMiB > 0 {
+		add("at least %d MiB of memory", machineMatch.MemoryMiB)
 	}
 	return out
 }
 
-func remedies(b *strings.Builder, def *rules.Definition, u *rules.Rule) {
-	if len(u.Remedies) == 0 {
+func remedies(text *strings.Builder, def *rules.Definition, rule *rules.Rule) {
+	if len(rule.Remedies) == 0 {
 		return
 	}
-	b.WriteString("\n## Remedies\n")
-	for _, use := range u.Remedies {
-		d := def.Remedies[use.ID]
+	text.WriteString("\n## Remedies\n")
+	for _, use := range rule.Remedies {
+		remedyDef := def.Remedies[use.ID]
 		to := ""
 		if use.To != "" {
 			to = " to " + use.To
 		}
-		fmt.Fprintf(b, "\n### %s%s\n\n%s\n", use.ID, to, strings.TrimSpace(strings.ReplaceAll(d.Text, "{to}", use.To)+" "+use.Note))
+		fmt.Fprintf(text, "\n### %s%s\n\n%s\n", use.ID, to, strings.TrimSpace(strings.ReplaceAll(remedyDef.Text, "{to}", use.To)+" "+use.Note))
 		if len(use.Targets) > 0 {
-			fmt.Fprintf(b, "\nFor %s.\n", strings.Join(use.Targets, " and "))
+			fmt.Fprintf(text, "\nFor %s.\n", strings.Join(use.Targets, " and "))
 		}
 		if len(use.NotFor) > 0 {
-			fmt.Fprintf(b, "\nNot for %s.\n", strings.Join(use.NotFor, ", "))
+			fmt.Fprintf(text, "\nNot for %s.\n", strings.Join(use.NotFor, ", "))
 		}
-		if len(d.Families) > 0 {
-			fmt.Fprintf(b, "\nFamilies: %s.\n", strings.Join(d.Families, ", "))
+		if len(remedyDef.Families) > 0 {
+			fmt.Fprintf(text, "\nFamilies: %s.\n", strings.Join(remedyDef.Families, ", "))
 		}
-		if len(d.Steps) > 0 {
-			b.WriteByte('\n')
+		if len(remedyDef.Steps) > 0 {
+			text.WriteByte('\n')
 		}
-		for i, s := range d.Steps {
-			fmt.Fprintf(b, "%d. %s\n", i+1, s)
+		for i, s := range remedyDef.Steps {
+			fmt.Fprintf(text, "%d. %s\n", i+1, s)
 		}
-		if d.Benefit != "" {
-			fmt.Fprintf(b, "\nBenefit: %s\n", d.Benefit)
+		if remedyDef.Benefit != "" {
+			fmt.Fprintf(text, "\nBenefit: %s\n", remedyDef.Benefit)
 		}
-		if d.Drawback != "" {
-			fmt.Fprintf(b, "\nDrawback: %s\n", d.Drawback)
+		if remedyDef.Drawback != "" {
+			fmt.Fprintf(text, "\nDrawback: %s\n", remedyDef.Drawback)
 		}
 	}
 }
 
-func fixtures(b *strings.Builder, u *rules.Rule) {
+func fixtures(text *strings.Builder, rule *rules.Rule) {
 	for _, set := range []struct {
 		title string
 		list  []rules.Observation
-	}{{"Fires on", u.Fire}, {"Does not fire on", u.Hold}} {
+	}{{"Fires on", rule.Fire}, {"Does not fire on", rule.Hold}} {
 		if len(set.list) == 0 {
 			continue
 		}
-		fmt.Fprintf(b, "\n## %s\n\n", set.title)
+		fmt.Fprintf(text, "\n## %s\n\n", set.title)
 		for i := range set.list {
-			fmt.Fprintf(b, "- `%s`\n", set.list[i].String())
+			fmt.Fprintf(text, "- `%s`\n", set.list[i].String())
 		}
 	}
 }

@@ -13,12 +13,12 @@ func (sc *scan) arch(family string) string {
 			return "arm64"
 		case "x":
 			if sc.isNum(i+1) && sc.t[i+1].sep == 0 {
-				switch v := sc.t[i+1].val; {
-				case v == 64:
+				switch val := sc.t[i+1].val; {
+				case val == 64:
 					bare = "x86_64"
-				case v == 86 && sc.isNum(i+2) && sc.t[i+2].val == 64:
+				case val == 86 && sc.isNum(i+2) && sc.t[i+2].val == 64:
 					bare = "x86_64"
-				case v == 86 && bare == "":
+				case val == 86 && bare == "":
 					bare = sc.plain86()
 				}
 			}
@@ -50,30 +50,30 @@ func (sc *scan) plain86() string {
 
 // bareWidth reads a bare 64 or 32 at token i, also one glued to a version.
 func (sc *scan) bareWidth(i int) string {
-	t := &sc.t[i]
-	if t.version {
+	token := &sc.t[i]
+	if token.version {
 		return ""
 	}
-	if sc.digits(i) == 4 && sc.is(i+1, "bit") && t.sep == '.' { // Ubuntu14.0464位
-		if t.val%100 == 64 {
+	if sc.digits(i) == 4 && sc.is(i+1, "bit") && token.sep == '.' { // Ubuntu14.0464位
+		if token.val%100 == 64 {
 			return "x86_64"
 		}
-		if t.val%100 == 32 {
+		if token.val%100 == 32 {
 			return "i386"
 		}
 		return ""
 	}
-	if sc.digits(i) != 2 || t.val != 64 && t.val != 32 || sc.unit(i) {
+	if sc.digits(i) != 2 || token.val != 64 && token.val != 32 || sc.unit(i) {
 		return ""
 	}
 	bit := sc.is(i+1, "bit") || sc.is(i+1, "bits")
-	if t.sep == '.' && !bit || t.sep == 0 && !bit {
+	if token.sep == '.' && !bit || token.sep == 0 && !bit {
 		return ""
 	}
 	if !bit && sc.isNum(i+1) && sc.t[i+1].sep == '.' {
 		return ""
 	}
-	if t.val == 64 {
+	if token.val == 64 {
 		return "x86_64"
 	}
 	return "i386"

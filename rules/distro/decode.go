@@ -12,30 +12,30 @@ const maxInput = 8 << 10
 
 // decode undoes what a name may have suffered on its way: percent-encoding,
 // HTML entities, \u escapes, one over the other at most four times.
-func decode(s string) string {
-	if len(s) > maxInput && strings.ContainsAny(s, "%&\\") {
-		s = strings.TrimLeft(s, " \t\r\n")
-		s = s[:min(len(s), maxInput)]
+func decode(text string) string {
+	if len(text) > maxInput && strings.ContainsAny(text, "%&\\") {
+		text = strings.TrimLeft(text, " \t\r\n")
+		text = text[:min(len(text), maxInput)]
 	}
-	if strings.Contains(s, "％") || strings.Contains(s, "＆") || strings.Contains(s, "＼") || strings.ContainsAny(s, `%&\`) && !ascii(s) {
-		s = strings.Map(halfWidth, s)
+	if strings.Contains(text, "％") || strings.Contains(text, "＆") || strings.Contains(text, "＼") || strings.ContainsAny(text, `%&\`) && !ascii(text) {
+		text = strings.Map(halfWidth, text)
 	}
 	for range 4 {
-		before := s
-		if strings.IndexByte(s, '%') >= 0 {
-			s = percent(s)
+		before := text
+		if strings.IndexByte(text, '%') >= 0 {
+			text = percent(text)
 		}
-		if strings.IndexByte(s, '&') >= 0 && strings.IndexByte(s, ';') >= 0 {
-			s = entities(s)
+		if strings.IndexByte(text, '&') >= 0 && strings.IndexByte(text, ';') >= 0 {
+			text = entities(text)
 		}
-		if strings.Contains(s, `\u`) || strings.Contains(s, `\U`) {
-			s = escapes(s)
+		if strings.Contains(text, `\u`) || strings.Contains(text, `\U`) {
+			text = escapes(text)
 		}
-		if s == before {
+		if text == before {
 			break
 		}
 	}
-	return s
+	return text
 }
 
 func ascii(s string) bool {
@@ -49,34 +49,34 @@ func ascii(s string) bool {
 
 // halfWidth maps the full-width forms of ASCII to ASCII, and what is not seen to
 // nothing.
-func halfWidth(r rune) rune {
-	if unseen(r) {
+func halfWidth(char rune) rune {
+	if unseen(char) {
 		return -1
 	}
-	if r >= 0xFF01 && r <= 0xFF5E {
-		return r - 0xFF01 + '!'
+	if char >= 0xFF01 && char <= 0xFF5E {
+		return char - 0xFF01 + '!'
 	}
-	return r
+	return char
 }
 
 // percent decodes what is percent-encoded and leaves any other "%" alone.
-func percent(s string) string {
-	if !encoded(s) {
-		return s
+func percent(text string) string {
+	if !encoded(text) {
+		return text
 	}
-	var b strings.Builder
-	b.Grow(len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			if v, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
-				b.WriteByte(byte(v))
+	var builder strings.Builder
+	builder.Grow(len(text))
+	for i := 0; i < len(text); i++ {
+		if text[i] == '%' && i+2 < len(text) {
+			if v, err := strconv.ParseUint(text[i+1:i+3], 16, 8); err == nil {
+				builder.WriteByte(byte(v))
 				i += 2
 				continue
 			}
 		}
-		b.WriteByte(s[i])
+		builder.WriteByte(text[i])
 	}
-	return b.String()
+	return builder.String()
 }
 
 func encoded(s string) bool {
@@ -94,51 +94,51 @@ func hex(c byte) bool {
 
 // entities decodes HTML entities that are whole: "&CentOS;" and "&cent" are none.
 func entities(s string) string {
-	var b strings.Builder
-	b.Grow(len(s))
+	var builder strings.Builder
+	builder.Grow(len(s))
 	for i := 0; i < len(s); i++ {
 		if s[i] == '&' {
 			if end := strings.IndexByte(s[i:min(len(s), i+12)], ';'); end > 1 {
 				entity := strings.ToLower(s[i : i+end+1])
 				if text := html.UnescapeString(entity); text != entity && (len(text) == 1 || !strings.HasSuffix(text, ";")) {
-					b.WriteString(text)
+					builder.WriteString(text)
 					i += end
 					continue
 				}
 			}
 		}
-		b.WriteByte(s[i])
+		builder.WriteByte(s[i])
 	}
-	return b.String()
+	return builder.String()
 }
 
 // escapes decodes \u4f4d, also where case was changed (\U4F4D), and
 // \U00004f4d.
-func escapes(s string) string {
-	var b strings.Builder
-	b.Grow(len(s))
-	for i := 0; i < len(s); i++ {
-		if r, n := escaped(s[i:]); n > 0 {
-			b.WriteRune(r)
+func escapes(text string) string {
+	var builder strings.Builder
+	builder.Grow(len(text))
+	for i := 0; i < len(text); i++ {
+		if r, n := escaped(text[i:]); n > 0 {
+			builder.WriteRune(r)
 			i += n - 1
 			continue
 		}
-		b.WriteByte(s[i])
+		builder.WriteByte(text[i])
 	}
-	return b.String()
+	return builder.String()
 }
 
 // escaped reads the escape that s begins with, and says how long it is; 0 where
 // there is none.
-func escaped(s string) (r rune, n int) {
-	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' && s[1] != 'U' {
+func escaped(text string) (r rune, n int) {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' && text[1] != 'U' {
 		return 0, 0
 	}
 	for _, digits := range []int{8, 4} {
-		if digits == 8 && (s[1] != 'U' || len(s) < 10) {
+		if digits == 8 && (text[1] != 'U' || len(text) < 10) {
 			continue
 		}
-		if v, err := strconv.ParseUint(s[2:2+digits], 16, 32); err == nil && v <= utf8.MaxRune && utf8.ValidRune(rune(v)) {
+		if v, err := strconv.ParseUint(text[2:2+digits], 16, 32); err == nil && v <= utf8.MaxRune && utf8.ValidRune(rune(v)) {
 			return rune(v), 2 + digits
 		}
 	}

@@ -73,13 +73,13 @@ type Guess struct {
 
 // Identify reads s. It takes time linear in len(s), never fails, and ignores
 // case and the amount of white space.
-func Identify(s string) Guess {
-	if Opaque(s) {
+func Identify(text string) Guess {
+	if Opaque(text) {
 		return Guess{}
 	}
 	sc := scans.Get().(*scan)
 	sc.reset()
-	sc.read(decode(s))
+	sc.read(decode(text))
 	sc.measure()
 	sc.walk()
 	g := sc.guess()
@@ -92,24 +92,24 @@ var scans = sync.Pool{New: func() any { return new(scan) }}
 
 // Opaque says whether s is the id of a custom image, whose letters are drawn by
 // lot: m-bp1win7ux0centos5z8 names no operating system.
-func Opaque(s string) bool {
-	if len(s) < 12 || s[0] != 'm' && s[0] != 'M' || s[1] != '-' {
+func Opaque(text string) bool {
+	if len(text) < 12 || text[0] != 'm' && text[0] != 'M' || text[1] != '-' {
 		return false
 	}
-	for i := 2; i < len(s); i++ {
-		if c := s[i] | 0x20; (c < 'a' || c > 'z') && (s[i] < '0' || s[i] > '9') {
+	for i := 2; i < len(text); i++ {
+		if c := text[i] | 0x20; (c < 'a' || c > 'z') && (text[i] < '0' || text[i] > '9') {
 			return false
 		}
 	}
-	if s[2:4] == "iZ" { // m-iZ2ze…: as the cloud names hosts, not drawn by lot
+	if text[2:4] == "iZ" { // m-iZ2ze…: as the cloud names hosts, not drawn by lot
 		return false
 	}
 	for _, name := range glued { // m-Windows2008
-		if len(s) > 2+len(name) && strings.EqualFold(s[2:2+len(name)], name) {
+		if len(text) > 2+len(name) && strings.EqualFold(text[2:2+len(name)], name) {
 			return false
 		}
 	}
-	return !strings.EqualFold(s[2:5], "win") || s[5] != '2' && s[5] != 'n' && s[5] != 's' // m-win2008x64, m-winnt4server
+	return !strings.EqualFold(text[2:5], "win") || text[5] != '2' && text[5] != 'n' && text[5] != 's' // m-win2008x64, m-winnt4server
 }
 
 // guess makes one answer of all that was read.
@@ -127,11 +127,11 @@ func (sc *scan) guess() Guess {
 	}
 	pick := -1
 	for i := range sc.found {
-		f := &sc.found[i]
-		if f.Family != g.Family || f.Version == "" || f.possible || f.Family == OtherLinux && f.Edition != g.Edition {
+		reading := &sc.found[i]
+		if reading.Family != g.Family || reading.Version == "" || reading.possible || reading.Family == OtherLinux && reading.Edition != g.Edition {
 			continue
 		}
-		if pick < 0 || f.order < sc.found[pick].order {
+		if pick < 0 || reading.order < sc.found[pick].order {
 			pick = i
 		}
 	}
@@ -151,27 +151,27 @@ func (sc *scan) guess() Guess {
 
 // family chooses the family: the first that is named, a code name or a
 // catch-all only where there is no other.
-func (sc *scan) family(g *Guess) {
-	n := &sc.named
+func (sc *scan) family(guess *Guess) {
+	named := &sc.named
 	switch {
-	case n.family != "":
-		g.Family, g.Edition = n.family, n.edition
-		if n.code != nil && n.code.family == n.family {
-			sc.addCode(n.code)
+	case named.family != "":
+		guess.Family, guess.Edition = named.family, named.edition
+		if named.code != nil && named.code.family == named.family {
+			sc.addCode(named.code)
 		}
-	case n.code != nil:
-		g.Family, g.Edition = n.code.family, n.code.edition
-		sc.addCode(n.code)
-	case n.weak.role != roleUnknown && n.weak.edition != "year":
-		g.Family = n.weak.family
-		if n.weak.version != "" {
-			sc.add(g.Family, "", n.weak.version, "", false)
+	case named.code != nil:
+		guess.Family, guess.Edition = named.code.family, named.code.edition
+		sc.addCode(named.code)
+	case named.weak.role != roleUnknown && named.weak.edition != "year":
+		guess.Family = named.weak.family
+		if named.weak.version != "" {
+			sc.add(guess.Family, "", named.weak.version, "", false)
 		}
-	case n.vague != "":
-		g.Family, g.Edition, g.Vague = n.vague, n.vagueEdition, true
+	case named.vague != "":
+		guess.Family, guess.Edition, guess.Vague = named.vague, named.vagueEdition, true
 	default:
 		for i := range sc.found { // "file server 2019": it may be Windows
-			g.Family, g.Vague = sc.found[i].Family, true
+			guess.Family, guess.Vague = sc.found[i].Family, true
 		}
 	}
 }
@@ -224,34 +224,34 @@ func (sc *scan) looseYears() {
 
 // also lists what else was read. A release in brackets or by its code name that
 // agrees with the chosen one makes it finer, or says the same.
-func (sc *scan) also(g *Guess) {
+func (sc *scan) also(guess *Guess) {
 	finer := -1
 	for i := range sc.found {
 		f := &sc.found[i]
 		switch {
-		case f.Family != g.Family && f.Version == "" && slices.ContainsFunc(sc.found, func(o reading) bool { return o.Family == f.Family && o.Version != "" }),
-			f.Family == g.Family && f.Version == "",
-			f.Family == g.Family && f.Version == g.Version && f.ServicePack == g.ServicePack && (f.Family != OtherLinux || f.Edition == g.Edition):
+		case f.Family != guess.Family && f.Version == "" && slices.ContainsFunc(sc.found, func(o reading) bool { return o.Family == f.Family && o.Version != "" }),
+			f.Family == guess.Family && f.Version == "",
+			f.Family == guess.Family && f.Version == guess.Version && f.ServicePack == guess.ServicePack && (f.Family != OtherLinux || f.Edition == guess.Edition):
 			continue
-		case f.Family == g.Family && !f.possible && coarser(g.Version, f.Version) && g.ServicePack == "" && (f.aside || sc.chosenAside(g)):
+		case f.Family == guess.Family && !f.possible && coarser(guess.Version, f.Version) && guess.ServicePack == "" && (f.aside || sc.chosenAside(guess)):
 			if finer < 0 {
 				finer = i
 				continue
 			}
 		}
-		if f.Family == g.Family && !f.possible && f.Version != g.Version {
-			g.Listed = true
+		if f.Family == guess.Family && !f.possible && f.Version != guess.Version {
+			guess.Listed = true
 		}
-		g.Also = append(g.Also, f.System)
+		guess.Also = append(guess.Also, f.System)
 	}
 	switch {
 	case finer < 0:
-	case len(g.Also) == 0: // "CentOS 7 (CentOS 7.9)"
-		g.Version, g.ServicePack = sc.found[finer].Version, sc.found[finer].ServicePack
+	case len(guess.Also) == 0: // "CentOS 7 (CentOS 7.9)"
+		guess.Version, guess.ServicePack = sc.found[finer].Version, sc.found[finer].ServicePack
 	default:
-		g.Also, g.Listed = append(g.Also, sc.found[finer].System), true
+		guess.Also, guess.Listed = append(guess.Also, sc.found[finer].System), true
 	}
-	slices.SortStableFunc(g.Also, func(a, b System) int { return cmp.Compare(a.Family, b.Family) })
+	slices.SortStableFunc(guess.Also, func(a, b System) int { return cmp.Compare(a.Family, b.Family) })
 }
 
 // chosenAside says whether the chosen release was read aside alone.
@@ -266,22 +266,22 @@ func coarser(a, b string) bool {
 
 // edition finds the editions that are told apart, for the families that have
 // them.
-func (sc *scan) edition(g *Guess) {
-	if g.Edition != "" && g.Edition != "server" {
+func (sc *scan) edition(guess *Guess) {
+	if guess.Edition != "" && guess.Edition != "server" {
 		return
 	}
-	g.Edition = ""
+	guess.Edition = ""
 	for i := 0; i < sc.n; i++ {
-		w := sc.word(i)
+		word := sc.word(i)
 		switch {
-		case g.Family == Alinux && (w == "lts" || w == "pro"),
-			g.Family == OpenEuler && w == "lts",
-			g.Family == Anolis && (w == "anck" || w == "rhck"),
-			g.Family == SLES && w == "sap":
-			g.Edition = w
+		case guess.Family == Alinux && (word == "lts" || word == "pro"),
+			guess.Family == OpenEuler && word == "lts",
+			guess.Family == Anolis && (word == "anck" || word == "rhck"),
+			guess.Family == SLES && word == "sap":
+			guess.Edition = word
 			return
-		case g.Family == SLES && w == "slessap":
-			g.Edition = "sap"
+		case guess.Family == SLES && word == "slessap":
+			guess.Edition = "sap"
 			return
 		}
 	}

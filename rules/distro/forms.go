@@ -19,53 +19,53 @@ type parts struct {
 // release reads the numbers at token i as a version of the open mention and
 // returns the token after them.
 func (sc *scan) release(i int, possible bool) int {
-	m := &sc.mention
+	mention := &sc.mention
 	if next := sc.guestType(i); next > 0 {
-		m.read = true
+		mention.read = true
 		return next
 	}
-	p := sc.collect(i)
+	parts := sc.collect(i)
 	before := len(sc.found)
-	switch m.family {
+	switch mention.family {
 	case Debian:
-		sc.debian(&p, possible)
+		sc.debian(&parts, possible)
 	case Ubuntu:
-		sc.ubuntu(&p, possible)
+		sc.ubuntu(&parts, possible)
 	case CoreOS, Flatcar:
-		sc.build(&p)
+		sc.build(&parts)
 	case Kylin:
-		sc.kylin(&p, possible)
+		sc.kylin(&parts, possible)
 	case OpenSUSE:
-		if m.edition == "tumbleweed" && sc.digits(i) == 8 {
+		if mention.edition == "tumbleweed" && sc.digits(i) == 8 {
 			sc.add(OpenSUSE, "tumbleweed", sc.word(i), "", possible)
 			break
 		}
-		sc.minor(&p, possible)
+		sc.minor(&parts, possible)
 	default:
-		sc.minor(&p, possible)
+		sc.minor(&parts, possible)
 	}
 	if len(sc.found) > before {
-		m.read = true
-		sc.beforeMoment(&p)
-	} else if !m.read {
+		mention.read = true
+		sc.beforeMoment(&parts)
+	} else if !mention.read {
 		sc.unreal = true
 		sc.beforeOther(i)
 	}
-	return p.next
+	return parts.next
 }
 
 // beforeMoment keeps what may be left of a version whose last digits may be the hour
 // of a time or the day of a date: CentOS68:05, RedHatLinux91/1/2019.
-func (sc *scan) beforeMoment(p *parts) {
-	after := p.next
+func (sc *scan) beforeMoment(parts *parts) {
+	after := parts.next
 	clock := sc.sep(after) == ':' && sc.isNum(after) && sc.digits(after) == 2
 	day := sc.sep(after) == '/' && sc.isNum(after) && sc.sep(after+1) == '/' && sc.isNum(after+1) && sc.digits(after+1) == 4
 	switch {
 	case !clock && !day || isWindows(sc.mention.family):
-	case p.n == 1:
-		sc.heads(sc.word(p.at))
-	case sc.sep(p.at) == '.': // CentOS.6.8:05
-		if major := (level{major: p.v[0], parts: 1}); sc.exists(major) {
+	case parts.n == 1:
+		sc.heads(sc.word(parts.at))
+	case sc.sep(parts.at) == '.': // CentOS.6.8:05
+		if major := (level{major: parts.v[0], parts: 1}); sc.exists(major) {
 			sc.keep(major, true)
 		}
 	}
@@ -147,16 +147,16 @@ func (sc *scan) updateAt(i int) int {
 
 // joins says whether number i continues the version before it.
 func (sc *scan) joins(i int) bool {
-	t := &sc.t[i]
+	token := &sc.t[i]
 	limit := 4
 	if sc.mention.family == CoreOS {
 		limit = 8
 	}
-	switch t.sep {
+	switch token.sep {
 	case '.':
 		return true
 	case '_', '-':
-		if t.no {
+		if token.no {
 			return limit == 8 && sc.digits(i) == 8
 		}
 		return sc.digits(i) <= limit && !sc.width(i)
@@ -167,48 +167,48 @@ func (sc *scan) joins(i int) bool {
 // loosely says whether the last of the numbers hangs on by a mark that also
 // joins the index of a machine, and the same mark does not join all of the name up
 // to the word size: centos_6_10_64.
-func (sc *scan) loosely(p *parts) bool {
-	s := sc.sep(p.tok[p.n-1])
-	if s != '_' && s != '-' || p.u {
+func (sc *scan) loosely(parts *parts) bool {
+	s := sc.sep(parts.tok[parts.n-1])
+	if s != '_' && s != '-' || parts.u {
 		return false
 	}
-	before := sc.sep(p.at)
-	return !sc.pinned(p.next) || sc.sep(p.next) != s || before != s && !(before == 0 && s == '_')
+	before := sc.sep(parts.at)
+	return !sc.pinned(parts.next) || sc.sep(parts.next) != s || before != s && !(before == 0 && s == '_')
 }
 
 func (sc *scan) rows() []line {
-	m := &sc.mention
-	if m.edition == "red-hat-linux" && m.family == RHEL {
+	mention := &sc.mention
+	if mention.edition == "red-hat-linux" && mention.family == RHEL {
 		return releases[RHEL]
 	}
-	return releases.rows(m.family, m.edition)
+	return releases.rows(mention.family, mention.edition)
 }
 
 // keep keeps a version of the open mention.
-func (sc *scan) keep(v level, possible bool) {
-	m := &sc.mention
-	version, sp := spell(m.family, v)
-	if m.family == RHEL && m.edition == "red-hat-linux" {
-		sc.redHatLinux(v, version, possible)
+func (sc *scan) keep(level level, possible bool) {
+	mention := &sc.mention
+	version, sp := spell(mention.family, level)
+	if mention.family == RHEL && mention.edition == "red-hat-linux" {
+		sc.redHatLinux(level, version, possible)
 		return
 	}
-	sc.add(m.family, m.edition, version, sp, possible)
+	sc.add(mention.family, mention.edition, version, sp, possible)
 }
 
 // redHatLinux tells Red Hat Linux, which ended with 9 and ran on 32 bits, from
 // Red Hat Enterprise Linux, which many call so too. Where both are possible both
 // are kept: that the machine or the image has 64 bits says little of the system.
-func (sc *scan) redHatLinux(v level, version string, possible bool) {
+func (sc *scan) redHatLinux(level level, version string, possible bool) {
 	const edition = "red-hat-linux"
-	old, _ := stands(releases.rows(OtherLinux, edition), v)
-	enterprise, _ := stands(releases[RHEL], v)
+	old, _ := stands(releases.rows(OtherLinux, edition), level)
+	enterprise, _ := stands(releases[RHEL], level)
 	code := false
 	for i := 0; i < sc.n; i++ {
 		if w := words[sc.word(i)]; w != nil && w.role == roleCode && w.edition == edition {
 			code = true
 		}
 	}
-	if old != NoRelease && (code || enterprise == NoRelease || v.parts == 1 && v.major >= 7 && sc.arch("") != "x86_64") {
+	if old != NoRelease && (code || enterprise == NoRelease || level.parts == 1 && level.major >= 7 && sc.arch("") != "x86_64") {
 		if sc.named.family == RHEL {
 			sc.named.family, sc.named.edition = OtherLinux, edition
 		}
@@ -224,39 +224,39 @@ func (sc *scan) redHatLinux(v level, version string, possible bool) {
 }
 
 // spell writes a version as the family does.
-func spell(family string, v level) (version, sp string) {
-	if v.name != "" {
-		return v.name, ""
+func spell(family string, level level) (version, sp string) {
+	if level.name != "" {
+		return level.name, ""
 	}
 	switch {
 	case family == SLES:
-		if v.parts > 1 && v.minor > 0 {
-			sp = strconv.Itoa(int(v.minor))
+		if level.parts > 1 && level.minor > 0 {
+			sp = strconv.Itoa(int(level.minor))
 		}
-		return strconv.Itoa(int(v.major)), sp
-	case (family == Ubuntu || family == OpenEuler) && v.parts > 1:
-		version = strconv.Itoa(int(v.major)) + "." + string([]byte{'0' + byte(v.minor/10), '0' + byte(v.minor%10)})
-		if v.parts > 2 && family == OpenEuler {
-			sp = strconv.Itoa(int(v.point))
+		return strconv.Itoa(int(level.major)), sp
+	case (family == Ubuntu || family == OpenEuler) && level.parts > 1:
+		version = strconv.Itoa(int(level.major)) + "." + string([]byte{'0' + byte(level.minor/10), '0' + byte(level.minor%10)})
+		if level.parts > 2 && family == OpenEuler {
+			sp = strconv.Itoa(int(level.point))
 		}
 		return version, sp
 	}
-	switch v.parts {
+	switch level.parts {
 	case 1:
-		return strconv.Itoa(int(v.major)), ""
+		return strconv.Itoa(int(level.major)), ""
 	case 2:
-		return join(int(v.major), int(v.minor)), ""
+		return join(int(level.major), int(level.minor)), ""
 	}
-	return join(int(v.major), int(v.minor), int(v.point)), ""
+	return join(int(level.major), int(level.minor), int(level.point)), ""
 }
 
-func (sc *scan) exists(v level) bool {
+func (sc *scan) exists(level level) bool {
 	rows := sc.rows()
-	s, _ := stands(rows, v)
-	if s == NoRelease && sc.mention.edition == "red-hat-linux" {
-		s, _ = stands(releases.rows(OtherLinux, "red-hat-linux"), v)
+	standing, _ := stands(rows, level)
+	if standing == NoRelease && sc.mention.edition == "red-hat-linux" {
+		standing, _ = stands(releases.rows(OtherLinux, "red-hat-linux"), level)
 	}
-	return s != NoRelease
+	return standing != NoRelease
 }
 
 // isEL says whether a family counts its minor releases without a leading zero,
@@ -271,61 +271,61 @@ func isEL(family string) bool {
 }
 
 // minor reads the versions of most families: a major and a minor release.
-func (sc *scan) minor(p *parts, possible bool) {
-	m := &sc.mention
-	major := level{major: p.v[0], parts: 1}
-	if p.n > 1 {
-		v := level{major: p.v[0], minor: p.v[1], parts: 2}
-		if sc.word(p.tok[1])[0] == '0' && (sc.t[p.tok[1]].sized || sc.digits(p.tok[1]) == 3 || isEL(m.family) && sc.digits(p.tok[1]) == 2 && sc.sep(p.tok[1]) == '.') { // 5.08 GB, 6.010.0.0.5, 6.05Mbox
-			v.minor = 0
+func (sc *scan) minor(parts *parts, possible bool) {
+	mention := &sc.mention
+	major := level{major: parts.v[0], parts: 1}
+	if parts.n > 1 {
+		depth := level{major: parts.v[0], minor: parts.v[1], parts: 2}
+		if sc.word(parts.tok[1])[0] == '0' && (sc.t[parts.tok[1]].sized || sc.digits(parts.tok[1]) == 3 || isEL(mention.family) && sc.digits(parts.tok[1]) == 2 && sc.sep(parts.tok[1]) == '.') { // 5.08 GB, 6.010.0.0.5, 6.05Mbox
+			depth.minor = 0
 		}
 		switch {
-		case sc.digits(p.tok[1]) > 4:
-		case sc.sizeTakesAll(p.tok[1]): // 5.10M: a size has a digit of its own at least
-		case sc.exists(v) && (!sc.loosely(p) || v.minor > 999):
-			sc.keep(sc.servicePack(v, p), possible)
+		case sc.digits(parts.tok[1]) > 4:
+		case sc.sizeTakesAll(parts.tok[1]): // 5.10M: a size has a digit of its own at least
+		case sc.exists(depth) && (!sc.loosely(parts) || depth.minor > 999):
+			sc.keep(sc.servicePack(depth, parts), possible)
 			return
-		case sc.exists(v) && sc.exists(major):
-			sc.keep(sc.servicePack(major, p), possible)
+		case sc.exists(depth) && sc.exists(major):
+			sc.keep(sc.servicePack(major, parts), possible)
 			return
-		case sc.exists(v):
-			sc.keep(v, possible)
+		case sc.exists(depth):
+			sc.keep(depth, possible)
 			return
 		}
-		minor, ok := sc.strip(p.tok[1], func(n uint32) bool { return sc.exists(level{major: p.v[0], minor: n, parts: 2}) })
+		minor, ok := sc.strip(parts.tok[1], func(n uint32) bool { return sc.exists(level{major: parts.v[0], minor: n, parts: 2}) })
 		// "9_0164位" is machine 01 of release 9, as "9-164" is machine 1; "CentOS 6_932位"
 		// may be 6.9 and machine 9 of 6.
-		counted := sc.sep(p.tok[1]) == '-' || sc.sep(p.tok[1]) == '_' && sc.word(p.tok[1])[0] == '0'
+		counted := sc.sep(parts.tok[1]) == '-' || sc.sep(parts.tok[1]) == '_' && sc.word(parts.tok[1])[0] == '0'
 		if ok && !(sc.exists(major) && counted) {
-			if before := sc.sep(p.at); sc.sep(p.tok[1]) == '_' && before != '_' && before != 0 && sc.exists(major) {
+			if before := sc.sep(parts.at); sc.sep(parts.tok[1]) == '_' && before != '_' && before != 0 && sc.exists(major) {
 				sc.keep(major, true)
 			}
-			sc.keep(level{major: p.v[0], minor: minor, parts: 2}, possible)
+			sc.keep(level{major: parts.v[0], minor: minor, parts: 2}, possible)
 			return
 		}
 		if sc.exists(major) {
-			sc.unreal = sc.unreal || sc.sep(p.tok[1]) == '.' || p.u
-			sc.keep(sc.servicePack(major, p), possible)
+			sc.unreal = sc.unreal || sc.sep(parts.tok[1]) == '.' || parts.u
+			sc.keep(sc.servicePack(major, parts), possible)
 			return
 		}
-		if sc.sep(p.tok[1]) == '.' || p.u {
+		if sc.sep(parts.tok[1]) == '.' || parts.u {
 			sc.unreal = true
 			return
 		}
-		p.n, p.next = 1, p.tok[1]
-		if sc.sep(p.at) == ' ' && sc.digits(p.at) > 2 {
-			sc.heads(sc.word(p.at))
+		parts.n, parts.next = 1, parts.tok[1]
+		if sc.sep(parts.at) == ' ' && sc.digits(parts.at) > 2 {
+			sc.heads(sc.word(parts.at))
 		}
 	}
-	leading := sc.s[sc.t[p.at].start] == '0'
+	leading := sc.s[sc.t[parts.at].start] == '0'
 	if sc.exists(major) && !leading {
-		sc.keep(sc.servicePack(major, p), possible || sc.t[p.at].sized)
+		sc.keep(sc.servicePack(major, parts), possible || sc.t[parts.at].sized)
 		return
 	}
-	if m.family == WindowsServer || m.family == WindowsClient {
+	if mention.family == WindowsServer || mention.family == WindowsClient {
 		return
 	}
-	sc.compact(p, possible || leading)
+	sc.compact(parts, possible || leading)
 }
 
 // sizeTakesAll says whether a size is glued to number i, so that not all of its
@@ -361,26 +361,26 @@ func (sc *scan) strip(i int, exists func(uint32) bool) (uint32, bool) {
 
 // compact reads a version without its dot: centos65, sles94, debian609,
 // freebsd91, and with a word size glued to it: fedora2064, debian7464.
-func (sc *scan) compact(p *parts, possible bool) {
-	text := sc.word(p.at)
+func (sc *scan) compact(parts *parts, possible bool) {
+	text := sc.word(parts.at)
 	if len(text) > 6 {
 		sc.unreal = true
 		return
 	}
-	glued := sc.sep(p.at) == 0
-	possible = possible || !glued && !sc.pinned(p.next)
-	v, ok := sc.dot(text)
+	glued := sc.sep(parts.at) == 0
+	possible = possible || !glued && !sc.pinned(parts.next)
+	depth, ok := sc.dot(text)
 	for head := text; !ok && len(head) > 2 && (strings.HasSuffix(head, "64") || strings.HasSuffix(head, "32")); {
 		head = head[:len(head)-2]
 		if major := (level{major: uint32(atoi(head)), parts: 1}); head[0] != '0' && sc.exists(major) {
-			v, ok = major, true
+			depth, ok = major, true
 		} else {
-			v, ok = sc.dot(head)
+			depth, ok = sc.dot(head)
 		}
 	}
 	if ok {
-		sc.keep(sc.servicePack(v, p), possible)
-		if !glued && (sc.sep(p.at) == ' ' && len(text) > 2 || sc.maybeUnit(p.at+1)) { // "Red Hat Linux 940": 9.40 and 9 with a size
+		sc.keep(sc.servicePack(depth, parts), possible)
+		if !glued && (sc.sep(parts.at) == ' ' && len(text) > 2 || sc.maybeUnit(parts.at+1)) { // "Red Hat Linux 940": 9.40 and 9 with a size
 			sc.heads(text)
 		}
 		return
@@ -416,15 +416,15 @@ func (sc *scan) dot(text string) (level, bool) {
 		if head[0] == '0' || len(tail) > 4 {
 			continue
 		}
-		v := level{major: uint32(atoi(head)), minor: uint32(atoi(tail)), parts: 2}
+		depth := level{major: uint32(atoi(head)), minor: uint32(atoi(tail)), parts: 2}
 		switch {
-		case sc.exists(v) && (tail[0] != '0' || len(tail) == 1):
-			return v, true
-		case sc.exists(v) && second.parts == 0:
-			second = v // centos708
+		case sc.exists(depth) && (tail[0] != '0' || len(tail) == 1):
+			return depth, true
+		case sc.exists(depth) && second.parts == 0:
+			second = depth // centos708
 		case len(tail) == 2 && tail[1] == '0' && second.parts == 0:
-			if v.minor /= 10; sc.exists(v) { // debian750
-				second = v
+			if depth.minor /= 10; sc.exists(depth) { // debian750
+				second = depth
 			}
 		}
 	}
@@ -432,14 +432,14 @@ func (sc *scan) dot(text string) (level, bool) {
 }
 
 // servicePack adds the service pack that stands after a version of SUSE.
-func (sc *scan) servicePack(v level, p *parts) level {
-	m := &sc.mention
-	if m.family != SLES && m.family != OpenEuler {
-		return v
+func (sc *scan) servicePack(level level, parts *parts) level {
+	mention := &sc.mention
+	if mention.family != SLES && mention.family != OpenEuler {
+		return level
 	}
-	if n, ok := sc.packAfter(p.next); ok {
-		w := v
-		if m.family == SLES {
+	if n, ok := sc.packAfter(parts.next); ok {
+		w := level
+		if mention.family == SLES {
 			w.parts = 1
 		}
 		w.put(n)
@@ -448,7 +448,7 @@ func (sc *scan) servicePack(v level, p *parts) level {
 		}
 		sc.unreal = true
 	}
-	return v
+	return level
 }
 
 // packAfter finds SP4 after token i, up to the next name.
@@ -461,12 +461,12 @@ func (sc *scan) packAfter(i int) (uint32, bool) {
 			continue
 		}
 		j := 0
-		switch w, next := sc.lookup(i); {
+		switch word, next := sc.lookup(i); {
 		case sc.is(i, "sp"), sc.is(i, "patchlevel"):
 			j = i + 1
 		case sc.is(i, "service") && sc.is(i+1, "pack"):
 			j = i + 2
-		case w.role != roleFiller && !sc.is(i, "x") && !sc.is(i, "amd") && !sc.is(i, "patch"):
+		case word.role != roleFiller && !sc.is(i, "x") && !sc.is(i, "amd") && !sc.is(i, "patch"):
 			return 0, false
 		default:
 			i = next - 1
@@ -488,75 +488,75 @@ func (sc *scan) packAfter(i int) (uint32, bool) {
 
 // debian knows "6.09", "debian609" and "debian_8_09_64". Debian 5 and 6 have
 // point releases 5.0.N and 6.0.N.
-func (sc *scan) debian(p *parts, possible bool) {
-	major := level{major: p.v[0], parts: 1}
-	three := p.v[0] == 5 || p.v[0] == 6
-	if p.n == 1 {
-		if sc.exists(major) && sc.s[sc.t[p.at].start] != '0' {
-			sc.keep(major, possible || sc.t[p.at].sized)
+func (sc *scan) debian(parts *parts, possible bool) {
+	major := level{major: parts.v[0], parts: 1}
+	three := parts.v[0] == 5 || parts.v[0] == 6
+	if parts.n == 1 {
+		if sc.exists(major) && sc.s[sc.t[parts.at].start] != '0' {
+			sc.keep(major, possible || sc.t[parts.at].sized)
 			return
 		}
-		sc.debianCompact(p, possible)
+		sc.debianCompact(parts, possible)
 		return
 	}
-	v := level{major: p.v[0], minor: p.v[1], parts: 2}
-	exists := func(n uint32) bool { return sc.exists(level{major: p.v[0], minor: n, parts: 2}) }
+	depth := level{major: parts.v[0], minor: parts.v[1], parts: 2}
+	exists := func(n uint32) bool { return sc.exists(level{major: parts.v[0], minor: n, parts: 2}) }
 	switch {
-	case three && p.n == 2 && p.v[1] > 0 && p.v[1] < 100: // 6.09
-		v = level{major: p.v[0], point: p.v[1], parts: 3}
-		if sc.digits(p.tok[1]) > 2 { // 6.010: it may be 6.0 and something else
-			sc.keep(level{major: p.v[0], parts: 2}, true)
+	case three && parts.n == 2 && parts.v[1] > 0 && parts.v[1] < 100: // 6.09
+		depth = level{major: parts.v[0], point: parts.v[1], parts: 3}
+		if sc.digits(parts.tok[1]) > 2 { // 6.010: it may be 6.0 and something else
+			sc.keep(level{major: parts.v[0], parts: 2}, true)
 		}
-	case three && p.n == 3 && sc.digits(p.tok[2]) <= 2:
-		v = level{major: p.v[0], minor: p.v[1], point: p.v[2], parts: 3}
+	case three && parts.n == 3 && sc.digits(parts.tok[2]) <= 2:
+		depth = level{major: parts.v[0], minor: parts.v[1], point: parts.v[2], parts: 3}
 	}
-	if before := sc.sep(p.at); sc.sep(p.tok[1]) == '_' && before != '_' && before != 0 && sc.exists(major) && !sc.exists(v) {
+	if before := sc.sep(parts.at); sc.sep(parts.tok[1]) == '_' && before != '_' && before != 0 && sc.exists(major) && !sc.exists(depth) {
 		sc.keep(major, true) // "Debian 6_964位" may be 6.0.9 and machine 9 of 6
 	}
-	if three && v.parts == 3 && !sc.exists(v) {
-		if n, ok := sc.strip(p.tok[p.n-1], func(n uint32) bool { return sc.exists(level{major: p.v[0], point: n, parts: 3}) }); ok && n > 0 {
-			sc.keep(level{major: p.v[0], point: n, parts: 3}, possible)
+	if three && depth.parts == 3 && !sc.exists(depth) {
+		if n, ok := sc.strip(parts.tok[parts.n-1], func(n uint32) bool { return sc.exists(level{major: parts.v[0], point: n, parts: 3}) }); ok && n > 0 {
+			sc.keep(level{major: parts.v[0], point: n, parts: 3}, possible)
 			return
 		}
 	}
 	switch {
-	case sc.sizeTakesAll(p.tok[p.n-1]):
-		sc.debianRepair(p, v, major, exists, possible)
-	case sc.exists(v) && !sc.loosely(p):
-		sc.keep(v, possible)
-	case sc.exists(v):
+	case sc.sizeTakesAll(parts.tok[parts.n-1]):
+		sc.debianRepair(parts, depth, major, exists, possible)
+	case sc.exists(depth) && !sc.loosely(parts):
+		sc.keep(depth, possible)
+	case sc.exists(depth):
 		if sc.exists(major) {
-			v = major
+			depth = major
 		}
-		sc.keep(v, possible)
+		sc.keep(depth, possible)
 	default:
-		sc.debianRepair(p, v, major, exists, possible)
+		sc.debianRepair(parts, depth, major, exists, possible)
 	}
 }
 
-func (sc *scan) debianRepair(p *parts, v, major level, exists func(uint32) bool, possible bool) {
-	last := p.tok[p.n-1]
-	three := p.v[0] == 5 || p.v[0] == 6
-	if n, ok := sc.strip(last, exists); ok && (p.n == 2 || !three) {
-		v = level{major: p.v[0], minor: n, parts: 2}
-		sc.keep(v, possible)
+func (sc *scan) debianRepair(parts *parts, depth, major level, exists func(uint32) bool, possible bool) {
+	last := parts.tok[parts.n-1]
+	three := parts.v[0] == 5 || parts.v[0] == 6
+	if n, ok := sc.strip(last, exists); ok && (parts.n == 2 || !three) {
+		depth = level{major: parts.v[0], minor: n, parts: 2}
+		sc.keep(depth, possible)
 		return
 	}
-	if n, ok := sc.strip(last, func(n uint32) bool { return sc.exists(level{major: p.v[0], point: n, parts: 3}) }); ok && three {
-		sc.keep(level{major: p.v[0], point: n, parts: 3}, possible)
+	if n, ok := sc.strip(last, func(n uint32) bool { return sc.exists(level{major: parts.v[0], point: n, parts: 3}) }); ok && three {
+		sc.keep(level{major: parts.v[0], point: n, parts: 3}, possible)
 		return
 	}
-	if p.n == 3 && v.parts == 2 { // 10.4.0
-		v.parts = 2
+	if parts.n == 3 && depth.parts == 2 { // 10.4.0
+		depth.parts = 2
 	}
 	if sc.exists(major) {
 		sc.unreal = true
 		sc.keep(major, possible)
 		return
 	}
-	if sc.sep(p.tok[1]) != '.' {
-		p.n, p.next = 1, p.tok[1]
-		sc.debianCompact(p, possible)
+	if sc.sep(parts.tok[1]) != '.' {
+		parts.n, parts.next = 1, parts.tok[1]
+		sc.debianCompact(parts, possible)
 	}
 }
 
@@ -576,19 +576,19 @@ func (sc *scan) debianUndotted(text string) (level, bool) {
 	if len(text) < 2 || len(text) > 4 || text[0] != '5' && text[0] != '6' || text[1] != '0' {
 		return level{}, false
 	}
-	v := level{major: uint32(text[0] - '0'), parts: 2}
+	depth := level{major: uint32(text[0] - '0'), parts: 2}
 	if len(text) > 2 {
-		v.parts, v.point = 3, uint32(atoi(text[2:]))
+		depth.parts, depth.point = 3, uint32(atoi(text[2:]))
 	}
-	return v, sc.exists(v)
+	return depth, sc.exists(depth)
 }
 
 // debianCompact splits "606", "609", "6010", "750", "804", "1106", "60".
-func (sc *scan) debianCompact(p *parts, possible bool) {
-	text := sc.word(p.at)
+func (sc *scan) debianCompact(parts *parts, possible bool) {
+	text := sc.word(parts.at)
 	for {
 		if v, ok := sc.debianUndotted(text); ok {
-			sc.keep(v, possible || sc.sep(p.at) != 0 && !sc.pinned(p.next))
+			sc.keep(v, possible || sc.sep(parts.at) != 0 && !sc.pinned(parts.next))
 			return
 		}
 		tail := ""
@@ -600,31 +600,31 @@ func (sc *scan) debianCompact(p *parts, possible bool) {
 		}
 		text = text[:len(text)-2]
 	}
-	sc.compact(p, possible)
+	sc.compact(parts, possible)
 }
 
 // ubuntu knows "12.04", "1204", "140405", "16_0402", "14.0464", "12.4".
-func (sc *scan) ubuntu(p *parts, possible bool) {
-	year, month := p.v[0], uint32(0)
-	text := sc.word(p.at)
+func (sc *scan) ubuntu(parts *parts, possible bool) {
+	year, month := parts.v[0], uint32(0)
+	text := sc.word(parts.at)
 	if n := len(text); (n == 5 || n == 7) && (text[n-2:] == "64" || text[n-2:] == "32") { // 91064
 		text = text[:n-2]
 	}
 	switch d := len(text); {
 	case d >= 4 && d <= 8 && d%2 == 0: // 1204, 140405, 120464
 		year, month = uint32(atoi(text[:2])), uint32(atoi(text[2:4]))
-		p.n, p.next = 1, p.at+1
+		parts.n, parts.next = 1, parts.at+1
 	case d == 3 && text[1] != '0': // 804, 910
 		year, month = uint32(atoi(text[:1])), uint32(atoi(text[1:]))
-		p.n = 1
+		parts.n = 1
 	case d == 3:
 		year, month = uint32(atoi(text[:1])), uint32(atoi(text[1:]))
-		p.n = 1
+		parts.n = 1
 	case d > 2:
 		sc.unreal = true
 		return
-	case p.n > 1:
-		s := sc.word(p.tok[1])
+	case parts.n > 1:
+		s := sc.word(parts.tok[1])
 		if len(s) > 2 {
 			s = s[:2]
 		}
@@ -633,60 +633,60 @@ func (sc *scan) ubuntu(p *parts, possible bool) {
 			month = 10
 		}
 	}
-	v := level{major: year, minor: month, parts: 2}
-	if month > 0 && sc.exists(v) {
-		sc.keep(v, possible)
+	depth := level{major: year, minor: month, parts: 2}
+	if month > 0 && sc.exists(depth) {
+		sc.keep(depth, possible)
 		return
 	}
 	sc.unreal = sc.unreal || month > 0
-	if v = (level{major: year, parts: 1}); len(text) <= 2 && sc.exists(v) {
-		sc.keep(v, possible)
-	} else if len(text) == 4 && sc.sep(p.at) == 0 { // ubuntu1264
-		sc.compact(p, possible)
+	if depth = (level{major: year, parts: 1}); len(text) <= 2 && sc.exists(depth) {
+		sc.keep(depth, possible)
+	} else if len(text) == 4 && sc.sep(parts.at) == 0 { // ubuntu1264
+		sc.compact(parts, possible)
 	}
 }
 
 // build knows the releases of CoreOS and Flatcar, which count builds.
-func (sc *scan) build(p *parts) {
-	m := &sc.mention
-	if m.family == CoreOS && p.n == 1 && p.v[0] < 90 && sc.sep(p.at) == ' ' {
-		m.edition = "fedora-coreos" // Container Linux counted days, its first release was 94
+func (sc *scan) build(parts *parts) {
+	mention := &sc.mention
+	if mention.family == CoreOS && parts.n == 1 && parts.v[0] < 90 && sc.sep(parts.at) == ' ' {
+		mention.edition = "fedora-coreos" // Container Linux counted days, its first release was 94
 	}
-	if m.family == CoreOS && m.edition != "fedora-coreos" && p.v[0] < 90 || m.edition == "fedora-coreos" && p.v[0] > 90 {
+	if mention.family == CoreOS && mention.edition != "fedora-coreos" && parts.v[0] < 90 || mention.edition == "fedora-coreos" && parts.v[0] > 90 {
 		sc.unreal = true
 		return
 	}
-	if m.family == CoreOS && p.v[0] > 100 && p.n == 2 { // coreos_2303_3_x64 is 2303.3.0
-		p.n, p.v[2] = 3, 0
+	if mention.family == CoreOS && parts.v[0] > 100 && parts.n == 2 { // coreos_2303_3_x64 is 2303.3.0
+		parts.n, parts.v[2] = 3, 0
 	}
-	if v := (level{major: p.v[0], minor: p.v[1], parts: min(p.n, 2)}); !sc.exists(v) {
+	if v := (level{major: parts.v[0], minor: parts.v[1], parts: min(parts.n, 2)}); !sc.exists(v) {
 		sc.unreal = true
 		return
 	}
 	c := make([]int, 0, 4)
-	for _, n := range p.v[:p.n] {
+	for _, n := range parts.v[:parts.n] {
 		c = append(c, int(n))
 	}
-	sc.add(m.family, "", join(c...), "", false)
+	sc.add(mention.family, "", join(c...), "", false)
 }
 
 // kylin knows "V10 SP1" and "7.0".
-func (sc *scan) kylin(p *parts, possible bool) {
-	name := "v" + strconv.Itoa(int(p.v[0]))
-	v := level{name: name, parts: 1}
-	if !sc.is(p.at-1, "v") && (p.n > 1 || !sc.exists(v)) {
-		sc.minor(p, possible)
+func (sc *scan) kylin(parts *parts, possible bool) {
+	name := "v" + strconv.Itoa(int(parts.v[0]))
+	depth := level{name: name, parts: 1}
+	if !sc.is(parts.at-1, "v") && (parts.n > 1 || !sc.exists(depth)) {
+		sc.minor(parts, possible)
 		return
 	}
-	if !sc.exists(v) {
+	if !sc.exists(depth) {
 		sc.unreal = true
 		return
 	}
 	sp := ""
-	if n, ok := sc.packAfter(p.tok[0] + 1); ok && sc.exists(level{name: name, parts: 3, point: n}) {
+	if n, ok := sc.packAfter(parts.tok[0] + 1); ok && sc.exists(level{name: name, parts: 3, point: n}) {
 		sp = strconv.Itoa(int(n))
 	}
-	p.next = p.at + 1
+	parts.next = parts.at + 1
 	sc.add(Kylin, "", "V"+name[1:], sp, possible)
 }
 
@@ -702,10 +702,10 @@ func join(c ...int) string {
 	return string(out)
 }
 
-func atoi(s string) int {
+func atoi(text string) int {
 	v := 0
-	for i := 0; i < len(s); i++ {
-		v = v*10 + int(s[i]-'0')
+	for i := 0; i < len(text); i++ {
+		v = v*10 + int(text[i]-'0')
 	}
 	return v
 }

@@ -18,22 +18,22 @@ type KernelGuess struct {
 // IdentifyKernel reads a kernel release by the tag of its builder. A version that
 // no release ever had is not said.
 func IdentifyKernel(s string) KernelGuess {
-	g := builderOf(s)
-	if g.EL > 0 && Existing(OtherLinux, "el", g.Version) == "" {
+	kernelGuess := builderOf(s)
+	if kernelGuess.EL > 0 && Existing(OtherLinux, "el", kernelGuess.Version) == "" {
 		return KernelGuess{}
 	}
-	if g.Family != "" {
-		g.Version = Existing(g.Family, "", g.Version)
+	if kernelGuess.Family != "" {
+		kernelGuess.Version = Existing(kernelGuess.Family, "", kernelGuess.Version)
 	}
-	return g
+	return kernelGuess
 }
 
 func builderOf(s string) KernelGuess {
-	k := version.ParseKernel(s)
-	if !k.OK {
+	kernel := version.ParseKernel(s)
+	if !kernel.OK {
 		return KernelGuess{}
 	}
-	name, number := k.TagNumber()
+	name, number := kernel.TagNumber()
 	major := ""
 	if number > 0 && number < 1000 {
 		major = strconv.Itoa(int(number))
@@ -47,7 +47,7 @@ func builderOf(s string) KernelGuess {
 	case "al":
 		switch number {
 		case 7:
-			if k.Base[0] == 4 && k.Base[1] == 4 {
+			if kernel.Base[0] == 4 && kernel.Base[1] == 4 {
 				return KernelGuess{Family: Alinux, Version: "17.1"}
 			}
 			return KernelGuess{Family: Alinux, Version: "2"}
@@ -66,9 +66,9 @@ func builderOf(s string) KernelGuess {
 	case "amzn":
 		return KernelGuess{Family: OtherLinux}
 	}
-	switch k.Flavour {
+	switch kernel.Flavour {
 	case "release", "stable":
-		return KernelGuess{Family: FreeBSD, Version: join(int(k.Base[0]), int(k.Base[1]))}
+		return KernelGuess{Family: FreeBSD, Version: join(int(kernel.Base[0]), int(kernel.Base[1]))}
 	case "gentoo":
 		return KernelGuess{Family: Gentoo}
 	case "coreos":

@@ -6,27 +6,27 @@ import "strings"
 // sizes, counts, and the parts of architecture names and kernel releases.
 func (sc *scan) measure() {
 	for i := 0; i < sc.n; i++ {
-		t := &sc.t[i]
-		if !t.num {
-			if t.sep != 0 || i == 0 || !sc.t[i-1].num {
+		token := &sc.t[i]
+		if !token.num {
+			if token.sep != 0 || i == 0 || !sc.t[i-1].num {
 				i = sc.archName(i)
 			}
 			continue
 		}
-		if t.no {
+		if token.no {
 			continue
 		}
 		switch {
 		case sc.kernelAt(i), sc.address(i), sc.date(i), sc.clock(i):
-		case t.val == 2 && sc.digits(i) == 1 && sc.is(i+1, "k") && sc.sep(i+1) == 0:
+		case token.val == 2 && sc.digits(i) == 1 && sc.is(i+1, "k") && sc.sep(i+1) == 0:
 			sc.twoK(i)
-		case t.val == 2 && sc.digits(i) == 1 && sc.sep(i+1) == 0 && sc.kAndEdition(i):
+		case token.val == 2 && sc.digits(i) == 1 && sc.sep(i+1) == 0 && sc.kAndEdition(i):
 			sc.t[i].val, sc.t[i].year = 2000, true
 		case sc.unit(i):
-			if t.sep == '.' && sc.isNum(i-1) && !sc.t[i-1].no || sc.isNum(i-1) && sc.is(i-2, "u") || sc.yearAndMore(i) {
-				t.sized = true // the last number of a version that a size is glued to
+			if token.sep == '.' && sc.isNum(i-1) && !sc.t[i-1].no || sc.isNum(i-1) && sc.is(i-2, "u") || sc.yearAndMore(i) {
+				token.sized = true // the last number of a version that a size is glued to
 			} else {
-				t.no = true
+				token.no = true
 			}
 		}
 	}
@@ -49,8 +49,8 @@ func (sc *scan) unit(i int) bool {
 		return false
 	}
 	text := sc.word(i + 1)
-	w := words[text]
-	if w == nil || !w.unit {
+	word := words[text]
+	if word == nil || !word.unit {
 		return false
 	}
 	switch sc.t[i+1].sep {
@@ -65,7 +65,7 @@ func (sc *scan) unit(i int) bool {
 		return true
 	case ' ', '-':
 		_, year := mainYear(sc.word(i))
-		return w.apart && !year
+		return word.apart && !year
 	}
 	return false
 }
@@ -154,18 +154,18 @@ func (sc *scan) skip(i, end int) {
 
 // date finds a day or a month in any of the usual writings.
 func (sc *scan) date(i int) bool {
-	t := &sc.t[i]
+	token := &sc.t[i]
 	switch d := sc.digits(i); {
 	case d >= 8: // 20180101, 201801011230
-		t.no = true
+		token.no = true
 		return true
 	case d == 6 && sc.is(i+1, "r") && sc.sep(i+1) == 0: // win201202r2
-	case d == 6 && t.val >= 199501 && t.val <= 209912 && t.val%100 >= 1 && t.val%100 <= 12:
-		t.no = true
+	case d == 6 && token.val >= 199501 && token.val <= 209912 && token.val%100 >= 1 && token.val%100 <= 12:
+		token.no = true
 		return true
-	case d == 4 && t.val >= 1995 && t.val <= 2099:
+	case d == 4 && token.val >= 1995 && token.val <= 2099:
 		return sc.yearFirst(i)
-	case d <= 2 && t.val >= 1 && t.val <= 31:
+	case d <= 2 && token.val >= 1 && token.val <= 31:
 		return sc.yearLast(i)
 	}
 	return false

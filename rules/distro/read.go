@@ -46,27 +46,27 @@ func (sc *scan) walk() {
 			listed, sc.ranged = false, false
 			continue
 		}
-		w, next := sc.lookup(i)
-		switch sc.roleOf(w, i, next) {
+		word, next := sc.lookup(i)
+		switch sc.roleOf(word, i, next) {
 		case roleOS:
-			if isWindows(w.family) {
-				next, own = sc.windows(w, i, next)
+			if isWindows(word.family) {
+				next, own = sc.windows(word, i, next)
 			} else {
-				sc.name(w, i, next)
+				sc.name(word, i, next)
 				own = ownerSystem
 			}
 			listed, sc.ranged = false, false
 		case roleVague:
 			if own != ownerSystem || sc.mention.read {
-				next, own = sc.vague(w, i, next, own)
+				next, own = sc.vague(word, i, next, own)
 			}
 		case roleWeak:
 			if sc.named.weak.role == roleUnknown {
-				sc.named.weak = *w
+				sc.named.weak = *word
 			}
-			next, own = sc.weak(w, i, next, own)
+			next, own = sc.weak(word, i, next, own)
 		case roleCode:
-			sc.codeName(w, own)
+			sc.codeName(word, own)
 		case roleFiller:
 			own = sc.filler(i, own)
 		case roleList:
@@ -87,14 +87,14 @@ func (sc *scan) walk() {
 func isWindows(family string) bool { return family == WindowsServer || family == WindowsClient }
 
 // roleOf is the role of a word where it stands.
-func (sc *scan) roleOf(w *word, i, next int) role {
-	if w.role != roleNumbered {
-		return w.role
+func (sc *scan) roleOf(word *word, i, next int) role {
+	if word.role != roleNumbered {
+		return word.role
 	}
 	if !sc.isNum(next) || sc.t[next].no {
 		return roleUnknown
 	}
-	switch w.family {
+	switch word.family {
 	case WindowsServer:
 		if !sc.windowsNumber(sc.word(i), next) {
 			return roleUnknown
@@ -112,16 +112,16 @@ func (sc *scan) roleOf(w *word, i, next int) role {
 }
 
 // name opens a mention.
-func (sc *scan) name(w *word, i, next int) {
-	sc.mention = mention{family: w.family, edition: w.edition, at: i, next: next, aside: sc.named.family != "" && !sc.ranged && sc.sep(i) == ';' && !sc.listWord(i-1) && sc.bracketed(i)}
-	edition := w.edition
-	if w.family == RHEL {
+func (sc *scan) name(word *word, i, next int) {
+	sc.mention = mention{family: word.family, edition: word.edition, at: i, next: next, aside: sc.named.family != "" && !sc.ranged && sc.sep(i) == ';' && !sc.listWord(i-1) && sc.bracketed(i)}
+	edition := word.edition
+	if word.family == RHEL {
 		edition = "" // until the version tells Red Hat Linux from Red Hat Enterprise Linux
 	}
 	if sc.named.family == "" {
-		sc.named.family, sc.named.edition = w.family, edition
-	} else if w.family != sc.named.family {
-		sc.note(reading{System: System{Family: w.family, Edition: edition}})
+		sc.named.family, sc.named.edition = word.family, edition
+	} else if word.family != sc.named.family {
+		sc.note(reading{System: System{Family: word.family, Edition: edition}})
 	}
 }
 
@@ -147,13 +147,13 @@ func (sc *scan) bracketed(i int) bool {
 }
 
 // vague reads names that say no more than a kind.
-func (sc *scan) vague(w *word, i, next int, own owner) (int, owner) {
-	if w.family == SLES && sc.isNum(next) && !sc.t[next].no && !sc.width(next) || w.family == SLES && sc.is(next, "sles") {
-		sc.name(w, i, next)
+func (sc *scan) vague(word *word, i, next int, own owner) (int, owner) {
+	if word.family == SLES && sc.isNum(next) && !sc.t[next].no && !sc.width(next) || word.family == SLES && sc.is(next, "sles") {
+		sc.name(word, i, next)
 		return next, ownerSystem
 	}
 	if sc.named.vague == "" || sc.named.vague == OtherLinux {
-		sc.named.vague, sc.named.vagueEdition = w.family, w.edition
+		sc.named.vague, sc.named.vagueEdition = word.family, word.edition
 	}
 	if own == ownerOther {
 		return next, own
@@ -162,34 +162,34 @@ func (sc *scan) vague(w *word, i, next int, own owner) (int, owner) {
 }
 
 // codeName reads the code name of a release.
-func (sc *scan) codeName(w *word, own owner) {
-	if own == ownerSystem && sc.mention.family == w.family || sc.named.family == w.family {
-		sc.addCode(w)
-		if own == ownerSystem && sc.mention.family == w.family && !sc.mention.read {
+func (sc *scan) codeName(word *word, own owner) {
+	if own == ownerSystem && sc.mention.family == word.family || sc.named.family == word.family {
+		sc.addCode(word)
+		if own == ownerSystem && sc.mention.family == word.family && !sc.mention.read {
 			sc.mention.read = true
 		}
 		return
 	}
 	if sc.named.code == nil {
-		sc.named.code = w
+		sc.named.code = word
 	}
 }
 
 // filler looks at the words that may stand between a name and its version.
 func (sc *scan) filler(i int, own owner) owner {
-	m := &sc.mention
+	mention := &sc.mention
 	switch sc.word(i) {
 	case "v", "ver", "version":
-		if own == ownerSystem && m.read && sc.isNum(i+1) && sc.sep(i+1) == 0 || own == ownerNone {
+		if own == ownerSystem && mention.read && sc.isNum(i+1) && sc.sep(i+1) == 0 || own == ownerNone {
 			return ownerOther // "CentOS 7.2 V2.0": the version of something else
 		}
 	case "stream":
-		if m.family == CentOS {
-			m.edition, sc.named.edition = "stream", "stream"
+		if mention.family == CentOS {
+			mention.edition, sc.named.edition = "stream", "stream"
 		}
 	case "tumbleweed":
-		if m.family == OpenSUSE {
-			m.edition, sc.named.edition = "tumbleweed", "tumbleweed"
+		if mention.family == OpenSUSE {
+			mention.edition, sc.named.edition = "tumbleweed", "tumbleweed"
 		}
 	}
 	return own
@@ -214,15 +214,15 @@ func (sc *scan) unknown(i int, next *int, own owner) owner {
 		}
 		return own
 	}
-	if w, after, ends := sc.within(i); w != nil && (w.family != sc.named.family || sc.mention.read) {
+	if word, after, ends := sc.within(i); word != nil && (word.family != sc.named.family || sc.mention.read) {
 		*next = after
-		if isWindows(w.family) {
+		if isWindows(word.family) {
 			var o owner
-			*next, o = sc.windows(w, i, *next)
+			*next, o = sc.windows(word, i, *next)
 			return o
 		}
-		sc.name(w, i, *next)
-		sc.alsoWithin(text, w.family)
+		sc.name(word, i, *next)
+		sc.alsoWithin(text, word.family)
 		if ends {
 			return ownerSystem
 		}
@@ -252,12 +252,12 @@ func (sc *scan) alsoWithin(text, family string) {
 			continue
 		}
 		at := strings.Index(text, name)
-		if w := words[name]; at >= 0 && w.role == roleOS && w.family != family {
-			if client := clientName(text[at+len(name):]); isWindows(w.family) && client != "" {
+		if word := words[name]; at >= 0 && word.role == roleOS && word.family != family {
+			if client := clientName(text[at+len(name):]); isWindows(word.family) && client != "" {
 				sc.add(WindowsClient, "", client, "", true)
 				continue
 			}
-			sc.note(reading{System: System{Family: w.family}})
+			sc.note(reading{System: System{Family: word.family}})
 		}
 	}
 }
@@ -294,44 +294,44 @@ func (sc *scan) aliyun(i int) bool {
 // number reads the number at token i, whoever it belongs to, and returns the
 // token after what it read.
 func (sc *scan) number(i int, own owner, listed bool) (int, owner) {
-	t := &sc.t[i]
-	m := &sc.mention
-	sep := t.sep
-	if t.no && !(own == ownerSystem && (m.family == CoreOS || m.edition == "tumbleweed") && sc.digits(i) == 8) {
+	token := &sc.t[i]
+	mention := &sc.mention
+	sep := token.sep
+	if token.no && !(own == ownerSystem && (mention.family == CoreOS || mention.edition == "tumbleweed") && sc.digits(i) == 8) {
 		switch {
-		case own != ownerSystem || m.read:
+		case own != ownerSystem || mention.read:
 		case sc.unit(i):
 			sc.beforeSize(i)
-		case i == m.next && sc.sep(i+1) == ':' && sc.sep(i) != ':' && !isWindows(m.family):
+		case i == mention.next && sc.sep(i+1) == ':' && sc.sep(i) != ':' && !isWindows(mention.family):
 			sc.beforeClock(i)
-		case i == m.next && (sc.sep(i+1) == '-' || sc.sep(i+1) == '_') && sc.sep(i+3) == sc.sep(i+1) && !isWindows(m.family): // SLES 10-10-0-0-5
+		case i == mention.next && (sc.sep(i+1) == '-' || sc.sep(i+1) == '_') && sc.sep(i+3) == sc.sep(i+1) && !isWindows(mention.family): // SLES 10-10-0-0-5
 			sc.heads(sc.word(i))
-			if major := (level{major: t.val, parts: 1}); sc.exists(major) {
+			if major := (level{major: token.val, parts: 1}); sc.exists(major) {
 				sc.keep(major, true)
 			}
-		case i == m.next && (sep == '.' || sep == 0) && sc.isNum(i+1) && !isWindows(m.family): // "Ubuntu.10.10.2.0", "CentOS5.91.0.0": it may be an address
+		case i == mention.next && (sep == '.' || sep == 0) && sc.isNum(i+1) && !isWindows(mention.family): // "Ubuntu.10.10.2.0", "CentOS5.91.0.0": it may be an address
 			text := sc.word(i + 1)
 			for n := 1; n <= len(text); n++ {
-				if v := (level{major: t.val, minor: value(text[:n]), parts: 2}); sc.exists(v) {
+				if v := (level{major: token.val, minor: value(text[:n]), parts: 2}); sc.exists(v) {
 					sc.keep(v, true)
 				}
 			}
-		case i == m.next && sc.digits(i) >= 8 && !isDate(sc.word(i)[:8]) && !isWindows(m.family): // SLES 10190101
+		case i == mention.next && sc.digits(i) >= 8 && !isDate(sc.word(i)[:8]) && !isWindows(mention.family): // SLES 10190101
 			sc.heads(sc.word(i))
 		}
 		return i + 1, own
 	}
 	listed = listed || sep == ',' || sep == '/'
 	switch {
-	case own == ownerSystem && !m.read:
+	case own == ownerSystem && !mention.read:
 		if sc.width(i) && !sc.isVersion32(i) {
-			if v, ok := sc.dot(sc.word(i)); ok && !t.arch && !sc.is(i+1, "bit") && !sc.is(i+1, "bits") && !isWindows(m.family) {
+			if v, ok := sc.dot(sc.word(i)); ok && !token.arch && !sc.is(i+1, "bit") && !sc.is(i+1, "bits") && !isWindows(mention.family) {
 				sc.keep(v, true) // CentOS_64 may be 6.4
 			}
 			return i + 1, own
 		}
 		next := sc.release(i, false)
-		if !m.read {
+		if !mention.read {
 			return next, ownerUnknown
 		}
 		return next, own
@@ -339,7 +339,7 @@ func (sc *scan) number(i int, own owner, listed bool) (int, owner) {
 		return i + 1, own
 	case own == ownerSystem && listed:
 		return sc.release(i, false), own
-	case (own == ownerSystem || own == ownerUnknown && listed) && sc.dotted(i) && m.family != "" && !isWindows(m.family):
+	case (own == ownerSystem || own == ownerUnknown && listed) && sc.dotted(i) && mention.family != "" && !isWindows(mention.family):
 		return sc.release(i, own == ownerUnknown), own
 	case own == ownerNone || own == ownerUnknown:
 		if next, ok := sc.bareYear(i, own); ok {
@@ -448,21 +448,21 @@ func (sc *scan) pinned(i int) bool {
 }
 
 // note keeps a reading that is not there yet.
-func (sc *scan) note(r reading) {
+func (sc *scan) note(reading reading) {
 	for i := range sc.found {
-		if f := &sc.found[i]; f.System == r.System {
-			f.possible, f.aside = f.possible && r.possible, f.aside && r.aside
+		if f := &sc.found[i]; f.System == reading.System {
+			f.possible, f.aside = f.possible && reading.possible, f.aside && reading.aside
 			return
 		}
 	}
-	sc.found = append(sc.found, r)
+	sc.found = append(sc.found, reading)
 }
 
 // addCode keeps the release that a code name stands for.
-func (sc *scan) addCode(w *word) {
+func (sc *scan) addCode(word *word) {
 	aside := sc.mention.aside
 	sc.mention.aside = true
-	sc.add(w.family, w.edition, w.version, "", false)
+	sc.add(word.family, word.edition, word.version, "", false)
 	sc.mention.aside = aside
 }
 

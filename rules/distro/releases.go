@@ -46,52 +46,52 @@ type releaseTable map[string][]line
 var releases = mustReleases(releasesFile)
 
 func mustReleases(text string) releaseTable {
-	t, err := parseReleases(text)
+	releaseTable, err := parseReleases(text)
 	if err != nil {
 		panic(err) // the embedded table; a test parses it
 	}
-	return t
+	return releaseTable
 }
 
 func parseReleases(text string) (releaseTable, error) {
-	t := releaseTable{}
+	table := releaseTable{}
 	n := uint32(0)
 	for row := range strings.Lines(text) {
 		row = strings.TrimRight(row, "\n")
 		if row == "" || row[0] == '#' || strings.HasPrefix(row, "family\t") {
 			continue
 		}
-		f := strings.Split(row, "\t")
-		if len(f) != 6 {
-			return nil, fmt.Errorf("releases: %q has %d columns, not 6", row, len(f))
+		fields := strings.Split(row, "\t")
+		if len(fields) != 6 {
+			return nil, fmt.Errorf("releases: %q has %d columns, not 6", row, len(fields))
 		}
 		n++
-		l := line{bare: f[3] == "yes", standing: Listed, living: f[4] == "living", order: n}
-		if f[4] == "new" {
+		l := line{bare: fields[3] == "yes", standing: Listed, living: fields[4] == "living", order: n}
+		if fields[4] == "new" {
 			l.standing = NewMajor
 		}
-		if lo, hi, ok := numberRange(f[1]); ok {
+		if lo, hi, ok := numberRange(fields[1]); ok {
 			l.lo, l.hi = lo, hi
 		} else {
-			l.name = strings.ToLower(f[1])
+			l.name = strings.ToLower(fields[1])
 		}
-		if err := l.readMinors(f[2]); err != nil {
+		if err := l.readMinors(fields[2]); err != nil {
 			return nil, fmt.Errorf("releases: %q: %w", row, err)
 		}
-		t[f[0]] = append(t[f[0]], l)
+		table[fields[0]] = append(table[fields[0]], l)
 	}
-	return t, nil
+	return table, nil
 }
 
-func (l *line) readMinors(s string) error {
-	switch s {
+func (l *line) readMinors(text string) error {
+	switch text {
 	case "-":
 		return nil
 	case "*":
 		l.any = true
 		return nil
 	}
-	for part := range strings.SplitSeq(s, ",") {
+	for part := range strings.SplitSeq(text, ",") {
 		minor, points, dotted := strings.Cut(part, ".")
 		lo, hi, ok := numberRange(minor)
 		m := span{lo: lo, hi: hi, points: dotted}
@@ -138,23 +138,23 @@ type level struct {
 }
 
 // stands looks a version up. order puts the releases of a family in a row.
-func stands(rows []line, v level) (s Standing, order uint64) {
+func stands(rows []line, level level) (s Standing, order uint64) {
 	for i := range rows {
-		l := &rows[i]
-		if l.name != v.name || v.major < l.lo || v.major > l.hi {
+		line := &rows[i]
+		if line.name != level.name || level.major < line.lo || level.major > line.hi {
 			continue
 		}
-		st := l.has(v)
+		st := line.has(level)
 		if st == NoRelease {
 			continue
 		}
-		return st, uint64(l.order)<<44 | uint64(v.major)<<28 | uint64(min(v.minor, 1<<14-1))<<12 | uint64(min(v.point, 1<<12-1))
+		return st, uint64(line.order)<<44 | uint64(level.major)<<28 | uint64(min(level.minor, 1<<14-1))<<12 | uint64(min(level.point, 1<<12-1))
 	}
 	return NoRelease, 0
 }
 
-func (l *line) has(v level) Standing {
-	if v.parts == 1 {
+func (l *line) has(level level) Standing {
+	if level.parts == 1 {
 		if l.bare {
 			return l.standing
 		}
@@ -163,15 +163,15 @@ func (l *line) has(v level) Standing {
 	if l.any {
 		return l.standing
 	}
-	for _, m := range l.minors {
-		if v.minor < m.lo || v.minor > m.hi {
+	for _, span := range l.minors {
+		if level.minor < span.lo || level.minor > span.hi {
 			continue
 		}
-		if v.parts == 2 || m.points && v.point >= m.pointLo && v.point <= m.pointHi {
+		if level.parts == 2 || span.points && level.point >= span.pointLo && level.point <= span.pointHi {
 			return l.standing
 		}
 	}
-	if v.parts == 2 && l.living && v.minor == l.newest+1 {
+	if level.parts == 2 && l.living && level.minor == l.newest+1 {
 		return NextMinor
 	}
 	return NoRelease
@@ -183,14 +183,14 @@ func StandingOf(family, edition, version, servicePack string) Standing {
 	if version == "" {
 		return NoRelease
 	}
-	v, ok := levelOf(family, version, servicePack)
+	level, ok := levelOf(family, version, servicePack)
 	if !ok {
 		return NoRelease
 	}
-	if edition == "tumbleweed" && v.parts == 1 && len(version) == 8 {
+	if edition == "tumbleweed" && level.parts == 1 && len(version) == 8 {
 		return Listed
 	}
-	s, _ := stands(releases.rows(family, edition), v)
+	s, _ := stands(releases.rows(family, edition), level)
 	return s
 }
 
@@ -205,42 +205,42 @@ func Existing(family, edition, version string) string {
 
 // levelOf reads a canonical version.
 func levelOf(family, version, servicePack string) (level, bool) {
-	v := level{parts: 1}
+	depth := level{parts: 1}
 	switch family {
 	case WindowsServer:
 		if len(version) > 4 || version != "" && (version[0] == 'n' || len(version) == 4 && version[2] == 'h') {
-			v.name = version
-			return v, true
+			depth.name = version
+			return depth, true
 		}
 	case Kylin:
 		if version != "" && (version[0] == 'V' || version[0] == 'v') {
-			v.name = strings.ToLower(version)
+			depth.name = strings.ToLower(version)
 			if servicePack != "" {
-				v.parts, v.point = 3, uint32(atoi(servicePack))
+				depth.parts, depth.point = 3, uint32(atoi(servicePack))
 			}
-			return v, true
+			return depth, true
 		}
 	case WindowsClient:
 		if version != "" && (version[0] < '0' || version[0] > '9') {
-			v.name = version
-			return v, true
+			depth.name = version
+			return depth, true
 		}
 	}
-	v.parts = 0
+	depth.parts = 0
 	for part := range strings.SplitSeq(version, ".") {
 		n, err := strconv.ParseUint(part, 10, 32)
 		if err != nil {
 			return level{}, false
 		}
-		v.put(uint32(n))
+		depth.put(uint32(n))
 	}
 	if servicePack != "" {
-		v.put(uint32(atoi(servicePack)))
+		depth.put(uint32(atoi(servicePack)))
 	}
 	if family == CoreOS || family == Flatcar {
-		v.parts = min(v.parts, 2) // the rest counts builds
+		depth.parts = min(depth.parts, 2) // the rest counts builds
 	}
-	return v, v.parts > 0
+	return depth, depth.parts > 0
 }
 
 func (v *level) put(n uint32) {

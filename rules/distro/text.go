@@ -65,16 +65,16 @@ func (sc *scan) read(s string) {
 			i++
 			continue
 		}
-		r, size := utf8.DecodeRuneInString(s[i:])
+		char, size := utf8.DecodeRuneInString(s[i:])
 		switch {
-		case r >= 0xFF01 && r <= 0xFF5E: // full width
-			sc.put(byte(r - 0xFF01 + '!'))
-		case r >= 0x3400 && r <= 0x9FFF || r >= 0x3040 && r <= 0x30FF || r >= 0xAC00 && r <= 0xD7A3:
+		case char >= 0xFF01 && char <= 0xFF5E: // full width
+			sc.put(byte(char - 0xFF01 + '!'))
+		case char >= 0x3400 && char <= 0x9FFF || char >= 0x3040 && char <= 0x30FF || char >= 0xAC00 && char <= 0xD7A3:
 			text, n := han(s[i:])
 			sc.putWord(text)
 			size = max(size, n)
 		default:
-			c, ok := mark(r)
+			c, ok := mark(char)
 			if c == '.' && (i+size == len(s) || s[i+size] < '0' || s[i+size] > '9') {
 				c = ' ' // the end of a sentence
 			}
@@ -91,11 +91,11 @@ func (sc *scan) read(s string) {
 
 // mark is the ASCII that a rune stands for; ok is false for one that is not
 // seen.
-func mark(r rune) (c byte, ok bool) {
-	if unseen(r) {
+func mark(char rune) (c byte, ok bool) {
+	if unseen(char) {
 		return 0, false
 	}
-	switch r {
+	switch char {
 	case '、', '→', '⇒', '←', '⇐', '↔', '⇔', '➜', '➔', '➡', '⟶', '»', '›', '丨':
 		return ',', true
 	case '。', '．', '｡':
@@ -404,26 +404,26 @@ type hanWord struct{ han, english string }
 var hanIndex = indexHan()
 
 func indexHan() map[string][]hanWord {
-	m := map[string][]hanWord{}
+	table := map[string][]hanWord{}
 	for _, w := range hanWords {
 		for h := range strings.FieldsSeq(w.han) {
 			_, size := utf8.DecodeRuneInString(h)
-			list := append(m[h[:size]], hanWord{h, w.english})
+			list := append(table[h[:size]], hanWord{h, w.english})
 			for i := len(list) - 1; i > 0 && len(list[i].han) > len(list[i-1].han); i-- {
 				list[i], list[i-1] = list[i-1], list[i]
 			}
-			m[h[:size]] = list
+			table[h[:size]] = list
 		}
 	}
-	return m
+	return table
 }
 
 // han returns the English word for the Chinese one that s starts with and its
 // length in bytes.
-func han(s string) (english string, n int) {
-	_, size := utf8.DecodeRuneInString(s)
-	for _, w := range hanIndex[s[:size]] {
-		if strings.HasPrefix(s, w.han) {
+func han(text string) (english string, n int) {
+	_, size := utf8.DecodeRuneInString(text)
+	for _, w := range hanIndex[text[:size]] {
+		if strings.HasPrefix(text, w.han) {
 			return w.english, len(w.han)
 		}
 	}

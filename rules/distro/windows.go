@@ -99,11 +99,11 @@ func ntRelease(major, minor uint32) (System, bool) {
 // windowsNumber says whether the number at token i makes Windows of a short
 // word before it: win2008, ws08, w2k3, nt 5.2.
 func (sc *scan) windowsNumber(short string, i int) bool {
-	t := &sc.t[i]
-	if t.sep != 0 && t.sep != '_' && t.sep != '-' && t.sep != ' ' {
+	token := &sc.t[i]
+	if token.sep != 0 && token.sep != '_' && token.sep != '-' && token.sep != ' ' {
 		return false
 	}
-	if t.year {
+	if token.year {
 		return true
 	}
 	text := sc.word(i)
@@ -111,13 +111,13 @@ func (sc *scan) windowsNumber(short string, i int) bool {
 	case "w":
 		return false
 	case "nt":
-		_, ok := ntRelease(t.val, 0)
+		_, ok := ntRelease(token.val, 0)
 		return ok || sc.dotted(i)
 	}
 	if _, ok := mainYear(text); ok || len(text) == 4 && semiAnnual(text) {
 		return true
 	}
-	if _, ok := shortYear(t.val); ok && len(text) == 2 && (t.sep == 0 || text[0] == '0') {
+	if _, ok := shortYear(token.val); ok && len(text) == 2 && (token.sep == 0 || text[0] == '0') {
 		return true
 	}
 	if short == "ws" {
@@ -127,22 +127,22 @@ func (sc *scan) windowsNumber(short string, i int) bool {
 		_, ok := mainYear(text[:4])
 		return ok
 	}
-	return isClient(t.val) || text == "81"
+	return isClient(token.val) || text == "81"
 }
 
 // windows reads a name of Windows and what belongs to it, up to the next name
 // of something else, and returns the token after that.
-func (sc *scan) windows(w *word, i, next int) (int, owner) {
-	ws := windowsScope{at: -1, nt: w.edition == "nt", server: w.edition == "server" || w.edition == "core"}
+func (sc *scan) windows(word *word, i, next int) (int, owner) {
+	ws := windowsScope{at: -1, nt: word.edition == "nt", server: word.edition == "server" || word.edition == "core"}
 	sc.mention = mention{family: WindowsServer, at: i, next: next}
 	first := sc.named.family == ""
 	if first {
-		sc.named.family = w.family
+		sc.named.family = word.family
 	}
-	if w.version != "" {
-		ws.keep(sc, w.family, w.version)
+	if word.version != "" {
+		ws.keep(sc, word.family, word.version)
 	} else if !first && !isWindows(sc.named.family) {
-		sc.note(reading{System: System{Family: w.family}})
+		sc.note(reading{System: System{Family: word.family}})
 	}
 	return sc.scope(&ws, next)
 }
@@ -267,13 +267,13 @@ func (sc *scan) renew(ws *windowsScope) {
 	if ws.client {
 		family = WindowsClient
 	}
-	f := &sc.found[ws.at]
-	if sc.named.version == f.Version && sc.named.family == f.Family {
+	reading := &sc.found[ws.at]
+	if sc.named.version == reading.Version && sc.named.family == reading.Family {
 		sc.named.family, sc.named.version = family, ws.release
 	}
-	f.Family, f.Version = family, ws.release
+	reading.Family, reading.Version = family, ws.release
 	v, _ := levelOf(family, ws.release, "")
-	_, f.order = stands(releases[family], v)
+	_, reading.order = stands(releases[family], v)
 }
 
 // r2At says whether R2 stands at token i.
@@ -361,17 +361,17 @@ func (sc *scan) serverAfter(ws *windowsScope) bool {
 // windowsNumberAt reads the number at token i within a scope and returns the
 // token after it.
 func (sc *scan) windowsNumberAt(ws *windowsScope, i int, listed bool) int {
-	t := &sc.t[i]
-	if t.no && ws.at < 0 && !ws.server && (sc.unit(i) || i == sc.mention.next) {
+	token := &sc.t[i]
+	if token.no && ws.at < 0 && !ws.server && (sc.unit(i) || i == sc.mention.next) {
 		sc.clientBeforeSize(i)
-		if isClient(t.val) && t.val != 9 && !sc.unit(i) && sc.word(i)[0] != '0' { // Windows 7:22
+		if isClient(token.val) && token.val != 9 && !sc.unit(i) && sc.word(i)[0] != '0' { // Windows 7:22
 			sc.add(WindowsClient, "", sc.word(i), "", true)
 		}
 		if ws.nt {
 			sc.kernelBeforeSize(i)
 		}
 	}
-	if t.no || sc.width(i) && !sc.isNum(i+1) {
+	if token.no || sc.width(i) && !sc.isNum(i+1) {
 		if sc.digits(i) > 4 && ws.at < 0 {
 			if y, ok := mainYear(sc.word(i)[:4]); ok { // 201212个月: the date begins with a release
 				sc.add(WindowsServer, "", y, "", true)
@@ -386,21 +386,21 @@ func (sc *scan) windowsNumberAt(ws *windowsScope, i int, listed bool) int {
 		return n
 	}
 	text := sc.word(i)
-	if t.year {
-		text = strconv.Itoa(int(t.val))
+	if token.year {
+		text = strconv.Itoa(int(token.val))
 	}
-	if n := len(text); n > 2 && (text[n-2:] == "64" || text[n-2:] == "32") && !t.year && (n > 4 || isClient(uint32(atoi(text[:n-2])))) {
+	if n := len(text); n > 2 && (text[n-2:] == "64" || text[n-2:] == "32") && !token.year && (n > 4 || isClient(uint32(atoi(text[:n-2])))) {
 		text = text[:n-2] // 732 bit
 	}
 	y, rest := "", ""
 	if len(text) >= 4 {
 		y, rest = text[:4], text[4:]
 	}
-	if y, ok := mainYear(y); ok && (len(rest) < 4 || t.sized) {
+	if year, ok := mainYear(y); ok && (len(rest) < 4 || token.sized) {
 		if rest != "" && rest != "64" && rest != "32" {
 			sc.unreal = sc.unreal || ws.at >= 0
 		}
-		sc.windowsYear(ws, y, i)
+		sc.windowsYear(ws, year, i)
 		return i + 1
 	}
 	if ws.at >= 0 && !listed {
@@ -411,7 +411,7 @@ func (sc *scan) windowsNumberAt(ws *windowsScope, i int, listed bool) int {
 		ws.keep(sc, WindowsServer, text)
 		return i + 1
 	}
-	if y, ok := shortYear(t.val); ok && len(text) == 2 && (t.sep == 0 && ws.at < 0 && !sc.is(i-1, "windows") || text[0] == '0') {
+	if y, ok := shortYear(token.val); ok && len(text) == 2 && (token.sep == 0 && ws.at < 0 && !sc.is(i-1, "windows") || text[0] == '0') {
 		ws.at = -1
 		ws.keep(sc, WindowsServer, y)
 		return i + 1
@@ -447,13 +447,13 @@ func (sc *scan) kernelBeforeSize(i int) {
 }
 
 // windowsYear keeps a release that is named by a year.
-func (sc *scan) windowsYear(ws *windowsScope, y string, i int) {
+func (sc *scan) windowsYear(ws *windowsScope, year string, i int) {
 	ws.at, ws.spTwo = -1, false
-	if y == "2028" && !ws.server {
+	if year == "2028" && !ws.server {
 		return
 	}
 	ws.server = true
-	ws.keep(sc, WindowsServer, y)
+	ws.keep(sc, WindowsServer, year)
 }
 
 // clientAt reads the number of a Windows client.
@@ -496,21 +496,21 @@ func (sc *scan) clientAt(ws *windowsScope, i int, text string, listed bool) int 
 
 // windowsKernel reads "NT 6.1", "6.0.6002", "10.0.17763.1", "7601".
 func (sc *scan) windowsKernel(ws *windowsScope, i int) (int, bool) {
-	t := &sc.t[i]
-	if s, ok := builds[t.val]; ok && sc.digits(i) >= 4 && !t.year {
+	token := &sc.t[i]
+	if s, ok := builds[token.val]; ok && sc.digits(i) >= 4 && !token.year {
 		if ws.at < 0 {
 			ws.keep(sc, s.Family, s.Version)
 		}
 		return i + 1, true
 	}
 	if !sc.dotted(i) {
-		if ws.nt && ws.at < 0 && (t.val == 3 || t.val == 4) {
-			s, _ := ntRelease(t.val, 0)
+		if ws.nt && ws.at < 0 && (token.val == 3 || token.val == 4) {
+			s, _ := ntRelease(token.val, 0)
 			ws.keep(sc, s.Family, s.Version)
 			return i + 1, true
 		}
-		kernel := t.val
-		if sc.digits(i) == 4 && (t.val%100 == 32 || t.val%100 == 64) { // NT 4032位
+		kernel := token.val
+		if sc.digits(i) == 4 && (token.val%100 == 32 || token.val%100 == 64) { // NT 4032位
 			kernel /= 100
 		}
 		if s, ok := ntRelease(kernel/10, kernel%10); ok && ws.nt && ws.at < 0 && kernel < 100 && kernel > 9 { // NT 40
@@ -531,7 +531,7 @@ func (sc *scan) windowsKernel(ws *windowsScope, i int) (int, bool) {
 			return next, true
 		}
 	}
-	if s, ok := ntRelease(t.val, sc.t[i+1].val); ok && (ws.nt || t.val >= 5) && sc.digits(i) == 1 {
+	if s, ok := ntRelease(token.val, sc.t[i+1].val); ok && (ws.nt || token.val >= 5) && sc.digits(i) == 1 {
 		if ws.at < 0 {
 			ws.keep(sc, s.Family, s.Version)
 		}
@@ -558,17 +558,17 @@ func (sc *scan) bareYear(i int, own owner) (int, bool) {
 	if sc.named.family != "" {
 		return 0, false
 	}
-	y, ok := mainYear(sc.word(i))
+	year, ok := mainYear(sc.word(i))
 	if sc.t[i].year {
-		y, ok = strconv.Itoa(int(sc.t[i].val)), true
+		year, ok = strconv.Itoa(int(sc.t[i].val)), true
 	}
 	if !ok {
 		return 0, false
 	}
 	_, r2 := sc.r2At(i + 1)
-	r2 = r2 && (y == "2003" || y == "2008" || y == "2012")
-	if y <= "2008" && sc.is(i+1, "server") { // "2003 server"
-		sc.add(WindowsServer, "", y, "", true)
+	r2 = r2 && (year == "2003" || year == "2008" || year == "2012")
+	if year <= "2008" && sc.is(i+1, "server") { // "2003 server"
+		sc.add(WindowsServer, "", year, "", true)
 		return i + 1, true
 	}
 	server := sc.is(i-1, "server") || sc.is(i-1, "essentials") || sc.is(i-1, "edition") && sc.is(i-2, "server")
@@ -582,17 +582,17 @@ func (sc *scan) bareYear(i int, own owner) (int, bool) {
 		next, _ := sc.scope(&ws, i)
 		return next, true
 	}
-	sc.add(WindowsServer, "", y, "", true)
+	sc.add(WindowsServer, "", year, "", true)
 	return i + 1, true
 }
 
 // weak reads a name that counts only where there is no other.
-func (sc *scan) weak(w *word, i, next int, own owner) (int, owner) {
-	if w.edition != "year" || own == ownerOther || !sc.isNum(next) || sc.named.family != "" {
+func (sc *scan) weak(word *word, i, next int, own owner) (int, owner) {
+	if word.edition != "year" || own == ownerOther || !sc.isNum(next) || sc.named.family != "" {
 		return next, own
 	}
 	if y, ok := mainYear(sc.word(next)); ok && (y <= "2008" || own == ownerNone) {
-		return sc.windows(w, i, next)
+		return sc.windows(word, i, next)
 	}
 	return next, own
 }
@@ -629,26 +629,26 @@ func (sc *scan) windowsEdition() string {
 
 // windowsFacts settles edition and what rules out R2, which need the whole
 // string.
-func (sc *scan) windowsFacts(g *Guess) {
+func (sc *scan) windowsFacts(guess *Guess) {
 	switch {
-	case g.Family == WindowsClient:
-		g.Edition = sc.windowsEdition()
+	case guess.Family == WindowsClient:
+		guess.Edition = sc.windowsEdition()
 		return
-	case g.Family != WindowsServer:
+	case guess.Family != WindowsServer:
 		return
-	case g.Version == "":
-		g.Vague = true
+	case guess.Version == "":
+		guess.Vague = true
 	}
 	edition := sc.windowsEdition()
-	core := sc.has("wincore") || sc.has("core") || sc.has("dtcc") || sc.has("without") || semiAnnual(g.Version)
+	core := sc.has("wincore") || sc.has("core") || sc.has("dtcc") || sc.has("without") || semiAnnual(guess.Version)
 	if edition == "datacenter" && core {
 		edition = "datacenter-core"
 	}
 	if edition != "" && sc.has("container") {
 		edition += "-container"
 	}
-	g.Edition = edition
-	if g.Version == "2008" || g.Version == "2003" || g.Version == "2012" {
-		g.NotR2 = edition != "" || g.Arch == "i386" && g.Version == "2008"
+	guess.Edition = edition
+	if guess.Version == "2008" || guess.Version == "2003" || guess.Version == "2012" {
+		guess.NotR2 = edition != "" || guess.Arch == "i386" && guess.Version == "2008"
 	}
 }

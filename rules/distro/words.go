@@ -59,30 +59,30 @@ func mustWords(text string) map[string]*word {
 }
 
 func parseWords(text string) (map[string]*word, error) {
-	m := map[string]*word{}
+	table := map[string]*word{}
 	for row := range strings.Lines(text) {
 		row = strings.TrimRight(row, "\n")
 		if row == "" || row[0] == '#' || strings.HasPrefix(row, "words\t") {
 			continue
 		}
-		f := strings.Split(row, "\t")
-		if len(f) != 5 {
-			return nil, fmt.Errorf("words: %q has %d columns, not 5", row, len(f))
+		fields := strings.Split(row, "\t")
+		if len(fields) != 5 {
+			return nil, fmt.Errorf("words: %q has %d columns, not 5", row, len(fields))
 		}
-		parts := strings.Fields(f[0])
-		head := m[parts[0]]
+		parts := strings.Fields(fields[0])
+		head := table[parts[0]]
 		if head == nil {
 			head = &word{}
-			m[parts[0]] = head
+			table[parts[0]] = head
 		}
-		if f[1] == "unit" || f[1] == "apart" {
+		if fields[1] == "unit" || fields[1] == "apart" {
 			head.unit = true
-			head.apart = head.apart || f[1] == "apart"
+			head.apart = head.apart || fields[1] == "apart"
 			continue
 		}
-		r, ok := roleNames[f[1]]
+		role, ok := roleNames[fields[1]]
 		if !ok {
-			return nil, fmt.Errorf("words: %q: there is no role %q", row, f[1])
+			return nil, fmt.Errorf("words: %q: there is no role %q", row, fields[1])
 		}
 		w := head
 		if len(parts) > 1 {
@@ -90,9 +90,9 @@ func parseWords(text string) (map[string]*word, error) {
 			head.longer = append(head.longer, phrase{rest: parts[1:], word: w})
 			slices.SortStableFunc(head.longer, func(a, b phrase) int { return len(b.rest) - len(a.rest) })
 		}
-		w.role, w.family, w.edition, w.version = r, f[2], f[3], f[4]
+		w.role, w.family, w.edition, w.version = role, fields[2], fields[3], fields[4]
 	}
-	return m, nil
+	return table, nil
 }
 
 var (
@@ -107,8 +107,8 @@ var (
 // lookup reads the word or phrase at token i and returns the token after it.
 func (sc *scan) lookup(i int) (*word, int) {
 	text := sc.word(i)
-	w := words[text]
-	if w == nil {
+	word := words[text]
+	if word == nil {
 		for _, p := range vmware { // winNetStandardGuest
 			if strings.HasPrefix(text, p) {
 				return words[p], i + 1
@@ -116,12 +116,12 @@ func (sc *scan) lookup(i int) (*word, int) {
 		}
 		return unknownWord, i + 1
 	}
-	for _, p := range w.longer {
-		if sc.follow(i+1, p.rest, w.role != roleOS) {
+	for _, p := range word.longer {
+		if sc.follow(i+1, p.rest, word.role != roleOS) {
 			return p.word, i + 1 + len(p.rest)
 		}
 	}
-	return w, i + 1
+	return word, i + 1
 }
 
 // within finds a name glued into a longer word at token i ("mycentos",
@@ -132,32 +132,32 @@ func (sc *scan) within(i int) (w *word, next int, ends bool) {
 	if len(text) < 5 {
 		return nil, 0, false
 	}
-	for _, g := range glued {
-		at := strings.Index(text, g)
-		if at < 0 || len(text) == len(g) {
+	for _, word := range glued {
+		at := strings.Index(text, word)
+		if at < 0 || len(text) == len(word) {
 			continue
 		}
 		if w := words[text[at:]]; w != nil && (w.role == roleOS || w.role == roleVague) {
 			return w, i + 1, true
 		}
-		if rest := text[at+len(g):]; g == "windows" && clientName(rest) != "" {
+		if rest := text[at+len(word):]; word == "windows" && clientName(rest) != "" {
 			return words["windows"+clientName(rest)], i + 1, false
 		}
-		return words[g], i + 1, at+len(g) == len(text)
+		return words[word], i + 1, at+len(word) == len(text)
 	}
-	for _, g := range gluedFirst {
-		if len(text) <= len(g) || !strings.HasSuffix(text, g) {
+	for _, word := range gluedFirst {
+		if len(text) <= len(word) || !strings.HasSuffix(text, word) {
 			continue
 		}
-		for _, p := range words[g].longer {
+		for _, p := range words[word].longer {
 			if p.word.role == roleOS && sc.follow(i+1, p.rest, true) {
 				return p.word, i + 1 + len(p.rest), true
 			}
 		}
-		if g == "uos" && sc.isNum(i+1) {
+		if word == "uos" && sc.isNum(i+1) {
 			return words["uos"], i + 1, true
 		}
-		if _, year := mainYear(sc.word(i + 1)); g == "win" && year && sc.sep(i+1) == 0 {
+		if _, year := mainYear(sc.word(i + 1)); word == "win" && year && sc.sep(i+1) == 0 {
 			return words["windows"], i + 1, true
 		}
 	}

@@ -139,47 +139,47 @@ const (
 // start with # and header lines are skipped. A later line replaces an earlier
 // one of the same family.
 func ParseTable(text string) (*Table, error) {
-	t := &Table{byName: map[string]*Info{}, pages: map[string]Page{}, routes: map[string]*Routes{}}
+	table := &Table{byName: map[string]*Info{}, pages: map[string]Page{}, routes: map[string]*Routes{}}
 	for n, line := range strings.Split(text, "\n") {
 		line = strings.TrimRight(line, "\r")
-		if err := t.line(line); err != nil {
+		if err := table.line(line); err != nil {
 			return nil, fmt.Errorf("family table line %d: %w", n+1, err)
 		}
 	}
-	for name := range t.byName {
-		t.names = append(t.names, name)
+	for name := range table.byName {
+		table.names = append(table.names, name)
 	}
-	sort.Strings(t.names)
-	for _, r := range t.routes {
-		for to := range r.families {
-			info := t.Lookup("", to)
-			r.classes[info.Class] = true
+	sort.Strings(table.names)
+	for _, routes := range table.routes {
+		for to := range routes.families {
+			info := table.Lookup("", to)
+			routes.classes[info.Class] = true
 		}
 	}
-	return t, nil
+	return table, nil
 }
 
 func (t *Table) line(line string) error {
-	c := strings.Split(line, "\t")
+	cells := strings.Split(line, "\t")
 	switch {
-	case c[0] == "#page", c[0] == "#table":
-		if len(c) != 4 {
-			return fmt.Errorf("%s has %d columns instead of 4", c[0], len(c))
+	case cells[0] == "#page", cells[0] == "#table":
+		if len(cells) != 4 {
+			return fmt.Errorf("%s has %d columns instead of 4", cells[0], len(cells))
 		}
-		p := Page{Key: c[1], AsOf: c[2], Name: c[3]}
-		if _, err := time.Parse(time.DateOnly, p.AsOf); err != nil {
-			return fmt.Errorf("%s %s: %q is no day such as 2026-11-01", c[0], p.Key, p.AsOf)
+		page := Page{Key: cells[1], AsOf: cells[2], Name: cells[3]}
+		if _, err := time.Parse(time.DateOnly, page.AsOf); err != nil {
+			return fmt.Errorf("%s %s: %q is no day such as 2026-11-01", cells[0], page.Key, page.AsOf)
 		}
-		if c[0] == "#table" {
-			t.matrix = p
+		if cells[0] == "#table" {
+			t.matrix = page
 		} else {
-			t.pages[p.Key] = p
+			t.pages[page.Key] = page
 		}
-	case line == "", line[0] == '#', c[0] == "family", c[0] == "source_family":
-	case len(c) == changeColumns:
-		return t.change(c[0], strings.Fields(c[1]))
+	case line == "", line[0] == '#', cells[0] == "family", cells[0] == "source_family":
+	case len(cells) == changeColumns:
+		return t.change(cells[0], strings.Fields(cells[1]))
 	default:
-		info, err := t.row(c)
+		info, err := t.row(cells)
 		if err != nil {
 			return err
 		}
@@ -188,17 +188,17 @@ func (t *Table) line(line string) error {
 	return nil
 }
 
-func (t *Table) row(c []string) (*Info, error) {
-	if len(c) != familyColumns {
-		return nil, fmt.Errorf("%d columns instead of %d", len(c), familyColumns)
+func (t *Table) row(cells []string) (*Info, error) {
+	if len(cells) != familyColumns {
+		return nil, fmt.Errorf("%d columns instead of %d", len(cells), familyColumns)
 	}
-	gen, err := strconv.Atoi(c[1])
+	gen, err := strconv.Atoi(cells[1])
 	if err != nil || gen < 0 || gen > 99 {
-		return nil, fmt.Errorf("generation %q is no number", c[1])
+		return nil, fmt.Errorf("generation %q is no number", cells[1])
 	}
 	info := &Info{
-		Family: c[0], Generation: gen, Class: c[2], Virtualization: c[3], Arch: c[4], Vendor: c[5], Lifecycle: c[6],
-		NVMe: c[7], Boot: c[8], Listed: true, Source: c[9],
+		Family: cells[0], Generation: gen, Class: cells[2], Virtualization: cells[3], Arch: cells[4], Vendor: cells[5], Lifecycle: cells[6],
+		NVMe: cells[7], Boot: cells[8], Listed: true, Source: cells[9],
 	}
 	if !strings.HasPrefix(info.Family, "ecs.") {
 		return nil, fmt.Errorf("family %q lacks the ecs. in front", info.Family)
@@ -218,34 +218,34 @@ func (t *Table) row(c []string) (*Info, error) {
 	}
 	info.Class = or(info.Class, info.class())
 	info.Arch, info.Vendor = known(info.Arch), known(info.Vendor)
-	if p, ok := t.pages[c[9]]; ok {
+	if p, ok := t.pages[cells[9]]; ok {
 		info.Source, info.AsOf = p.Name, p.AsOf
 	}
-	if c[10] != "" {
-		info.Source += "; " + c[10]
+	if cells[10] != "" {
+		info.Source += "; " + cells[10]
 	}
 	return info, nil
 }
 
-func or(s, fallback string) string {
-	if s == "" {
+func or(text, fallback string) string {
+	if text == "" {
 		return fallback
 	}
-	return s
+	return text
 }
 
-func known(s string) string {
-	if s == Unknown {
+func known(text string) string {
+	if text == Unknown {
 		return ""
 	}
-	return s
+	return text
 }
 
 func (t *Table) change(from string, to []string) error {
 	if !strings.HasPrefix(from, "ecs.") {
 		return fmt.Errorf("family %q lacks the ecs. in front", from)
 	}
-	r := &Routes{families: make(map[string]bool, len(to)), classes: map[string]bool{}}
+	routes := &Routes{families: make(map[string]bool, len(to)), classes: map[string]bool{}}
 	for _, f := range to {
 		if f == "none" && len(to) == 1 {
 			break
@@ -253,9 +253,9 @@ func (t *Table) change(from string, to []string) error {
 		if !strings.HasPrefix(f, "ecs.") {
 			return fmt.Errorf("type change of %s: family %q lacks the ecs. in front", from, f)
 		}
-		r.families[f] = true
+		routes.families[f] = true
 	}
-	t.routes[from] = r
+	t.routes[from] = routes
 	return nil
 }
 
@@ -349,14 +349,14 @@ func (t *Table) FamilyOf(instanceType string) string {
 	return stripVariant(name)
 }
 
-func validName(s string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
+func validName(text string) bool {
+	for i := 0; i < len(text); i++ {
+		c := text[i]
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
 			return false
 		}
 	}
-	return s[0] >= 'a' && s[0] <= 'z'
+	return text[0] >= 'a' && text[0] <= 'z'
 }
 
 // stripVariant removes what is a variant of a family and not part of its name:
@@ -432,16 +432,16 @@ func (i *Info) cpu(suffix string) {
 	}
 }
 
-func splitName(s string) (body, digits, suffix string) {
+func splitName(text string) (body, digits, suffix string) {
 	i := 0
-	for i < len(s) && s[i] >= 'a' && s[i] <= 'z' {
+	for i < len(text) && text[i] >= 'a' && text[i] <= 'z' {
 		i++
 	}
 	j := i
-	for j < len(s) && s[j] >= '0' && s[j] <= '9' {
+	for j < len(text) && text[j] >= '0' && text[j] <= '9' {
 		j++
 	}
-	return s[:i], s[i:j], s[j:]
+	return text[:i], text[i:j], text[j:]
 }
 
 // Size reads the size part of a type id and says whether it is well formed:

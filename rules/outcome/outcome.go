@@ -39,18 +39,18 @@ func standing(b byte) Standing {
 // Of reduces the classification of an instance on a machine that is there on
 // the targets of these bits (see There).
 func Of(cl *rules.Classification, there uint32) Class {
-	c := LevelsOnly(cl)
+	class := LevelsOnly(cl)
 	standings := make([]byte, len(cl.Verdicts))
 	for i := range cl.Verdicts {
-		v := &cl.Verdicts[i]
-		was := v.Level
-		if v.Waiver != nil {
-			was = v.Waiver.Was
+		verdict := &cl.Verdicts[i]
+		was := verdict.Level
+		if verdict.Waiver != nil {
+			was = verdict.Waiver.Was
 		}
-		standings[i] = Standing{Wave: waves.Of(v, there>>i&1 == 1, false).Number(), Confidence: v.Confidence, Was: was}.Byte()
+		standings[i] = Standing{Wave: waves.Of(verdict, there>>i&1 == 1, false).Number(), Confidence: verdict.Confidence, Was: was}.Byte()
 	}
-	c.Standings = string(standings)
-	return c
+	class.Standings = string(standings)
+	return class
 }
 
 // LevelsOnly is a class that says nothing of a plan.
@@ -62,15 +62,15 @@ func LevelsOnly(cl *rules.Classification) Class {
 	return Class{Levels: string(levels), Family: cl.OS.Family, Version: cl.OS.Version, Legacy: cl.Legacy}
 }
 
-// There has a bit for each target whose hardware it is; m is what is known of
+// There has a bit for each target whose hardware it is; machine is what is known of
 // the hardware.
-func There(targets []rules.Target, h rules.Hardware, m rules.Machine) uint32 {
-	if h.InstanceFamily != "" {
-		m.Family = h.InstanceFamily
+func There(targets []rules.Target, hardware rules.Hardware, machine rules.Machine) uint32 {
+	if hardware.InstanceFamily != "" {
+		machine.Family = hardware.InstanceFamily
 	}
 	bits := uint32(0)
 	for i := range targets {
-		if waves.There(&targets[i], h.InstanceType, &m) {
+		if waves.There(&targets[i], hardware.InstanceType, &machine) {
 			bits |= 1 << i
 		}
 	}
@@ -176,8 +176,8 @@ const hanging = 1 << 31
 
 // ClassHangs is Class, and whether a verdict hangs on whether the guest is up
 // (rules.Verdict.HangsOnUp).
-func (r *Reader) ClassHangs(s *rules.System, h *rules.Host, there uint32) (class *Class, hangs bool) {
-	key := combination{rules.Pair(s, h), there}
+func (r *Reader) ClassHangs(system *rules.System, host *rules.Host, there uint32) (class *Class, hangs bool) {
+	key := combination{rules.Pair(system, host), there}
 	r.mu.Lock()
 	if n, ok := r.known[key]; ok {
 		class := r.list[n&^hanging]
@@ -185,7 +185,7 @@ func (r *Reader) ClassHangs(s *rules.System, h *rules.Host, there uint32) (class
 		return class, n&hanging != 0
 	}
 	r.mu.Unlock()
-	cl := r.by.Evaluate(s, h)
+	cl := r.by.Evaluate(system, host)
 	is := Of(cl, there)
 	hangs = slices.ContainsFunc(cl.Verdicts, func(v rules.Verdict) bool { return v.HangsOnUp })
 	r.mu.Lock()

@@ -17,11 +17,11 @@ type Kernel struct {
 // package or file (kernel-2.6.18-398.el5, vmlinuz-…) or in a line of uname -a.
 // It never fails: what is not there stays zero, and OK is false for a string that
 // holds no kernel release.
-func ParseKernel(s string) Kernel {
-	if len(s) > 256 {
-		s = s[:256]
+func ParseKernel(text string) Kernel {
+	if len(text) > 256 {
+		text = text[:256]
 	}
-	fields := strings.Fields(s)
+	fields := strings.Fields(text)
 	if len(fields) > 2 && (fields[0] == "Linux" || fields[0] == "FreeBSD") && (parseField(fields[2]).OK || !parseField(fields[1]).OK) {
 		fields = fields[2:] // the system's and the host's name come first
 	}
@@ -43,85 +43,85 @@ func parseField(f string) Kernel {
 	if at < 0 || at > 0 && f[at-1] != '-' {
 		return Kernel{}
 	}
-	k := parseKernel(f[at:])
+	kernel := parseKernel(f[at:])
 	for _, word := range flavours {
-		if k.OK && built(lowerString(f[:at]), word) {
-			k.Flavour = word
+		if kernel.OK && built(lowerString(f[:at]), word) {
+			kernel.Flavour = word
 		}
 	}
-	return k
+	return kernel
 }
 
-func parseKernel(s string) Kernel {
-	var k Kernel
-	if len(s) > 128 {
-		s = s[:128]
+func parseKernel(text string) Kernel {
+	var kernel Kernel
+	if len(text) > 128 {
+		text = text[:128]
 	}
 	i := 0
-	for n := 0; i < len(s); i++ {
-		if isDigit(s[i]) {
+	for n := 0; i < len(text); i++ {
+		if isDigit(text[i]) {
 			if n == 0 {
 				n = 1
 			}
-			k.Base[n-1] = addDigit(k.Base[n-1], s[i])
+			kernel.Base[n-1] = addDigit(kernel.Base[n-1], text[i])
 			continue
 		}
-		if s[i] != '.' || n == 0 || n == len(k.Base) || i+1 >= len(s) || !isDigit(s[i+1]) {
-			k.OK = n >= 2
+		if text[i] != '.' || n == 0 || n == len(kernel.Base) || i+1 >= len(text) || !isDigit(text[i+1]) {
+			kernel.OK = n >= 2
 			break
 		}
 		n++
-		k.OK = true
+		kernel.OK = true
 	}
-	if !k.OK {
+	if !kernel.OK {
 		return Kernel{}
 	}
-	for i < len(s) && s[i] == '-' {
+	for i < len(text) && text[i] == '-' {
 		i++
 	}
-	return k.release(s[i:])
+	return kernel.release(text[i:])
 }
 
 // release reads "348.18.1.el5xen" or "144-generic".
-func (k Kernel) release(s string) Kernel {
+func (k Kernel) release(text string) Kernel {
 	i := 0
-	for i < len(s) && isDigit(s[i]) {
+	for i < len(text) && isDigit(text[i]) {
 		var v uint32
-		for i < len(s) && isDigit(s[i]) {
-			v = addDigit(v, s[i])
+		for i < len(text) && isDigit(text[i]) {
+			v = addDigit(v, text[i])
 			i++
 		}
 		if k.N < len(k.Release) {
 			k.Release[k.N] = v
 			k.N++
 		}
-		if i < len(s) && s[i] == '.' {
+		if i < len(text) && text[i] == '.' {
 			i++
 		} else {
 			break
 		}
 	}
-	for i < len(s) && !isLetter(s[i]) && !isDigit(s[i]) {
+	for i < len(text) && !isLetter(text[i]) && !isDigit(text[i]) {
 		i++
 	}
 	j := i
-	for j < len(s) && isLetter(s[j]) {
+	for j < len(text) && isLetter(text[j]) {
 		j++
 	}
 	word := j
-	for j < len(s) && (isDigit(s[j]) || s[j] == '_' && j > word) {
+	for j < len(text) && (isDigit(text[j]) || text[j] == '_' && j > word) {
 		j++
 	}
 	if j > word {
-		k.Tag = lowerString(s[i:j])
+		k.Tag = lowerString(text[i:j])
 		i = j
-		for j < len(s) && isLetter(s[j]) {
+		for j < len(text) && isLetter(text[j]) {
 			j++
 		}
 	}
-	k.Flavour = lowerString(s[i:j])
+	k.Flavour = lowerString(text[i:j])
 	for _, word := range flavours {
-		if built(lowerString(s), word) {
+		if built(lowerString(text), word) {
 			k.Flavour = word
 		}
 	}
@@ -141,17 +141,17 @@ func built(s, flavour string) bool {
 	return rest == "" || !isLetter(rest[0])
 }
 
-func lowerString(s string) string {
-	for i := 0; i < len(s); i++ {
-		if s[i] != lower(s[i]) {
-			b := []byte(s)
+func lowerString(text string) string {
+	for i := 0; i < len(text); i++ {
+		if text[i] != lower(text[i]) {
+			b := []byte(text)
 			for j := range b {
 				b[j] = lower(b[j])
 			}
 			return string(b)
 		}
 	}
-	return s
+	return text
 }
 
 // TagNumber splits the tag: "el8_3" is ("el", 8).
@@ -166,15 +166,15 @@ func (k Kernel) TagNumber() (name string, number uint32) {
 
 // CmpKernel orders two kernels by base and then by release, number by number:
 // 2.6.18-348 < 2.6.18-348.1.1 < 2.6.18-371. Tags and flavours do not count.
-func CmpKernel(a, b Kernel) int {
-	if c := a.Base.Cmp(b.Base); c != 0 {
+func CmpKernel(kernel, b Kernel) int {
+	if c := kernel.Base.Cmp(b.Base); c != 0 {
 		return c
 	}
-	for i := range a.Release {
+	for i := range kernel.Release {
 		switch {
-		case a.Release[i] < b.Release[i]:
+		case kernel.Release[i] < b.Release[i]:
 			return -1
-		case a.Release[i] > b.Release[i]:
+		case kernel.Release[i] > b.Release[i]:
 			return 1
 		}
 	}

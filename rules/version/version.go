@@ -14,24 +14,24 @@ const maxNumber = 1<<31 - 1
 // Parse reads the numbers of s ("5.8", "2008r2", "1465.8.0", "V10") and says
 // how many there were; numbers after the fourth are ignored. Anything that is
 // not a digit separates numbers. A string without digits has no numbers.
-func Parse(s string) (k Key, n int) {
+func Parse(text string) (key Key, n int) {
 	in := false
-	for i := 0; i < len(s); i++ {
-		c := s[i]
+	for i := 0; i < len(text); i++ {
+		c := text[i]
 		if c < '0' || c > '9' {
 			in = false
 			continue
 		}
 		if !in {
-			if n == len(k) {
-				return k, n
+			if n == len(key) {
+				return key, n
 			}
 			in = true
 			n++
 		}
-		k[n-1] = addDigit(k[n-1], c)
+		key[n-1] = addDigit(key[n-1], c)
 	}
-	return k, n
+	return key, n
 }
 
 func addDigit(v uint32, c byte) uint32 {
@@ -42,12 +42,12 @@ func addDigit(v uint32, c byte) uint32 {
 }
 
 // Cmp orders two keys: -1, 0 or 1.
-func (k Key) Cmp(o Key) int {
+func (k Key) Cmp(key Key) int {
 	for i := range k {
 		switch {
-		case k[i] < o[i]:
+		case k[i] < key[i]:
 			return -1
-		case k[i] > o[i]:
+		case k[i] > key[i]:
 			return 1
 		}
 	}

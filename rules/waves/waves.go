@@ -82,42 +82,42 @@ func has(v *rules.Verdict, ids ...string) bool {
 // Of finds the wave of a verdict. there says that the instance runs on hardware
 // of the target already, keepOS that a 5th-generation family is preferred to
 // another operating system where both are offered.
-func Of(v *rules.Verdict, there, keepOS bool) ID {
-	if v.Waiver != nil { // whatever the verdict was made to be, nobody has mended anything
+func Of(verdict *rules.Verdict, there, keepOS bool) ID {
+	if verdict.Waiver != nil { // whatever the verdict was made to be, nobody has mended anything
 		return Waived
 	}
 	another := ReplaceOS
-	if keepOS && has(v, "stay-gen5", "stay-family") {
+	if keepOS && has(verdict, "stay-gen5", "stay-family") {
 		another = StayGen5
 	}
-	switch v.Level {
+	switch verdict.Level {
 	case rules.Compatible:
 		switch {
 		case there:
 			return AlreadyThere
-		case v.Confidence == rules.Low || slices.Contains(v.Checks, "confirm-version") || slices.Contains(v.Checks, "verify-virtio"):
+		case verdict.Confidence == rules.Low || slices.Contains(verdict.Checks, "confirm-version") || slices.Contains(verdict.Checks, "verify-virtio"):
 			return AfterChecks
 		}
 		return Ready
 	case rules.NeedsAction:
 		switch {
-		case has(v, repairs...):
+		case has(verdict, repairs...):
 			return Repair
-		case has(v, "minor-upgrade"):
+		case has(verdict, "minor-upgrade"):
 			return MinorUpgrade
-		case has(v, "replace-os", "change-arch"):
+		case has(verdict, "replace-os", "change-arch"):
 			return another
-		case has(v, "stay-gen5", "stay-family"):
+		case has(verdict, "stay-gen5", "stay-family"):
 			return StayGen5
 		}
 		return AfterChecks
 	case rules.Incompatible:
 		switch {
-		case has(v, "minor-upgrade"):
+		case has(verdict, "minor-upgrade"):
 			return MinorUpgrade
-		case has(v, "replace-os", "change-arch"):
+		case has(verdict, "replace-os", "change-arch"):
 			return another
-		case has(v, "stay-gen5", "stay-family"):
+		case has(verdict, "stay-gen5", "stay-family"):
 			return StayGen5
 		}
 		return ReplaceOS
@@ -128,16 +128,16 @@ func Of(v *rules.Verdict, there, keepOS bool) ID {
 
 // There tells whether an instance of a type runs on hardware of the target
 // already.
-func There(t *rules.Target, instanceType string, m *rules.Machine) bool {
+func There(target *rules.Target, instanceType string, machine *rules.Machine) bool {
 	switch {
-	case t.Type != "":
-		return instanceType == t.Type
-	case t.Family != "":
-		return m.Family == t.Family
-	case t.Class == rules.ClassKVM:
-		return m.Virtualization == family.KVM
+	case target.Type != "":
+		return instanceType == target.Type
+	case target.Family != "":
+		return machine.Family == target.Family
+	case target.Class == rules.ClassKVM:
+		return machine.Virtualization == family.KVM
 	default:
-		class, ok := rules.ClassOf(m.Virtualization, m.Generation)
-		return ok && class >= t.Class
+		class, ok := rules.ClassOf(machine.Virtualization, machine.Generation)
+		return ok && class >= target.Class
 	}
 }

@@ -65,15 +65,15 @@ type Collector struct {
 var _ prometheus.Collector = (*Collector)(nil)
 
 // New returns a Collector over src.
-func New(src Source, o Options) *Collector {
-	if o.MaxSeries <= 0 {
-		o.MaxSeries = DefaultOptions().MaxSeries
+func New(src Source, options Options) *Collector {
+	if options.MaxSeries <= 0 {
+		options.MaxSeries = DefaultOptions().MaxSeries
 	}
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("shenscan_"+name, help, labels, nil)
 	}
 	return &Collector{
-		o: o, src: src,
+		o: options, src: src,
 		instances:  newGroups("shenscan_instances", "Instances by verdict for a target; one that the cloud no longer lists is not counted.", "account", "os_family", "os_version", "region", "target", "verdict"),
 		legacy:     newGroups("shenscan_legacy_os_instances", "Instances whose operating system is on the list of legacy ones.", "account", "os_family", "os_version", "region"),
 		waves:      newGroups("shenscan_wave_instances", "Instances by the wave of a plan for a target: what is to be done before they can move.", "account", "region", "target", "wave"),
@@ -104,12 +104,12 @@ func New(src Source, o Options) *Collector {
 
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
+	for _, desc := range []*prometheus.Desc{
 		c.completed, c.complete, c.unlisted, c.stages, c.duration, c.failed, c.changes,
 		c.commits, c.size, c.limit, c.held, c.gone, c.unknown, c.observed, c.waived, c.confidence, c.owned, c.anew,
 		c.completed, c.complete, c.unlisted, c.stages, c.duration, c.failed, c.changes, c.anew,
 	} {
-		ch <- d
+		ch <- desc
 	}
 	if c.o.CaughtUp != nil {
 		ch <- c.caughtUp
@@ -154,12 +154,12 @@ func (c *Collector) inProgress(ch chan<- prometheus.Metric) {
 			continue
 		}
 		n++
-		for _, a := range list[i].Accounts {
-			account := label(a.Account)
-			planning[account] = planning[account] || a.Planning
+		for _, scanAccount := range list[i].Accounts {
+			account := label(scanAccount.Account)
+			planning[account] = planning[account] || scanAccount.Planning
 			for state, k := range map[record.Completeness]int{
-				record.ScopePending: a.Regions - a.Complete - a.Partial - a.Failed, record.ScopeComplete: a.Complete,
-				record.ScopePartial: a.Partial, record.ScopeFailed: a.Failed,
+				record.ScopePending: scanAccount.Regions - scanAccount.Complete - scanAccount.Partial - scanAccount.Failed, record.ScopeComplete: scanAccount.Complete,
+				record.ScopePartial: scanAccount.Partial, record.ScopeFailed: scanAccount.Failed,
 			} {
 				regions[[2]string{account, string(state)}] += float64(k)
 			}
@@ -185,14 +185,14 @@ func counter(d *prometheus.Desc, v float64, labels ...string) prometheus.Metric 
 }
 
 // totals are the metrics of a summary that have few series.
-func (c *Collector) totals(s *record.Summary) []prometheus.Metric {
-	out := c.scopes(s.Scopes)
-	for _, t := range s.Targets {
-		if s.Instances > 0 {
-			out = append(out, gauge(c.unknown, float64(s.Verdicts[t][rules.Unknown.String()])/float64(s.Instances), label(t)))
+func (c *Collector) totals(summary *record.Summary) []prometheus.Metric {
+	out := c.scopes(summary.Scopes)
+	for _, t := range summary.Targets {
+		if summary.Instances > 0 {
+			out = append(out, gauge(c.unknown, float64(summary.Verdicts[t][rules.Unknown.String()])/float64(summary.Instances), label(t)))
 		}
 	}
-	return append(out, gauge(c.held, float64(s.Instances)), gauge(c.gone, float64(s.Gone)))
+	return append(out, gauge(c.held, float64(summary.Instances)), gauge(c.gone, float64(summary.Gone)))
 }
 
 // mostOwners bounds the series of owners, whose names are tags.
@@ -215,9 +215,9 @@ func (c *Collector) standings(s *store.Standings, ch chan<- prometheus.Metric) {
 type ownerKey struct{ owner, target string }
 
 // ownersOf are the open instances of the largest owners and of the others.
-func ownersOf(s *record.Shares) map[ownerKey]int {
+func ownersOf(shares *record.Shares) map[ownerKey]int {
 	out := map[ownerKey]int{}
-	if s == nil {
+	if shares == nil {
 		return out
 	}
 	add := func(name string, share *record.Share) {
@@ -225,9 +225,9 @@ func ownersOf(s *record.Shares) map[ownerKey]int {
 			out[ownerKey{label(name), label(target)}] += st.Open
 		}
 	}
-	order := make([]*record.Share, len(s.Largest))
-	for i := range s.Largest {
-		order[i] = &s.Largest[i]
+	order := make([]*record.Share, len(shares.Largest))
+	for i := range shares.Largest {
+		order[i] = &shares.Largest[i]
 	}
 	slices.SortStableFunc(order, func(a, b *record.Share) int { return b.Instances - a.Instances })
 	for i, share := range order {
@@ -240,8 +240,8 @@ func ownersOf(s *record.Shares) map[ownerKey]int {
 		}
 		add(name, share)
 	}
-	if s.Rest != nil {
-		add(other, s.Rest)
+	if shares.Rest != nil {
+		add(other, shares.Rest)
 	}
 	return out
 }
@@ -252,26 +252,26 @@ func (c *Collector) scopes(scopes []record.ScopeStatus) []prometheus.Metric {
 	numbers := map[key]*record.Numbers{}
 	unlisted := map[string]float64{}
 	for i := range scopes {
-		s := &scopes[i]
-		if s.Account != "" {
-			unlisted[label(s.Account)] += 0
+		scopeStatus := &scopes[i]
+		if scopeStatus.Account != "" {
+			unlisted[label(scopeStatus.Account)] += 0
 		}
-		if s.Unlisted != nil { // one alert of the account says so, and none of each region
-			unlisted[label(s.Account)]++
+		if scopeStatus.Unlisted != nil { // one alert of the account says so, and none of each region
+			unlisted[label(scopeStatus.Account)]++
 			continue
 		}
-		k := key{label(s.Account), label(s.Region)}
-		if s.LastEnd != nil {
+		k := key{label(scopeStatus.Account), label(scopeStatus.Region)}
+		if scopeStatus.LastEnd != nil {
 			complete[k] = 0
-			if s.Completeness == record.ScopeComplete {
+			if scopeStatus.Completeness == record.ScopeComplete {
 				complete[k] = 1
 			}
 		}
-		if s.Numbers != nil && (s.Completeness == record.ScopeComplete || s.Completeness == record.ScopePartial) {
-			numbers[k] = s.Numbers
+		if scopeStatus.Numbers != nil && (scopeStatus.Completeness == record.ScopeComplete || scopeStatus.Completeness == record.ScopePartial) {
+			numbers[k] = scopeStatus.Numbers
 		}
-		if s.LastComplete != nil {
-			last[k] = float64(s.LastComplete.UnixMilli()) / 1e3
+		if scopeStatus.LastComplete != nil {
+			last[k] = float64(scopeStatus.LastComplete.UnixMilli()) / 1e3
 		}
 	}
 	var out []prometheus.Metric
@@ -297,10 +297,10 @@ func (c *Collector) scopes(scopes []record.ScopeStatus) []prometheus.Metric {
 
 func (c *Collector) stats(s store.Stats, ch chan<- prometheus.Metric) {
 	seconds, failed := map[string]float64{}, map[string]float64{}
-	for account, a := range s.Accounts {
+	for account, accountStatus := range s.Accounts {
 		account = label(account)
-		seconds[account] = max(seconds[account], a.Duration.Seconds())
-		failed[account] += float64(a.FailedRegions)
+		seconds[account] = max(seconds[account], accountStatus.Duration.Seconds())
+		failed[account] += float64(accountStatus.FailedRegions)
 	}
 	for account, v := range seconds {
 		ch <- gauge(c.duration, v, account)
@@ -339,12 +339,12 @@ const maxLabel = 120
 
 // label makes a label value of a string that came from outside: one that is
 // not UTF-8 would spoil the whole scrape.
-func label(s string) string {
-	if len(s) > maxLabel {
-		s = s[:maxLabel]
+func label(text string) string {
+	if len(text) > maxLabel {
+		text = text[:maxLabel]
 	}
-	if utf8.ValidString(s) {
-		return s
+	if utf8.ValidString(text) {
+		return text
 	}
-	return strings.ToValidUTF8(s, "\uFFFD")
+	return strings.ToValidUTF8(text, "\uFFFD")
 }

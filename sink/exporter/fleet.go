@@ -71,7 +71,7 @@ func (g *groups) update(counts map[series]int) {
 }
 
 // line is what stands before the number of a series.
-func (g *groups) line(k series) []byte {
+func (g *groups) line(series series) []byte {
 	escape := strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 	b := append([]byte(g.name), '{')
 	for i, name := range g.labels {
@@ -79,7 +79,7 @@ func (g *groups) line(k series) []byte {
 			b = append(b, ',')
 		}
 		b = append(append(b, name...), `="`...)
-		b = append(append(b, escape.Replace(k[i])...), '"')
+		b = append(append(b, escape.Replace(series[i])...), '"')
 	}
 	return append(b, "} "...)
 }
@@ -87,11 +87,11 @@ func (g *groups) line(k series) []byte {
 // maxScrapes bounds concurrent scrapes.
 const maxScrapes = 8
 
-// Handler answers scrapes with what g gathers, where the Collector is
+// Handler answers scrapes with what gatherer gathers, where the Collector is
 // registered, and the counts of the fleet. It speaks the text format alone,
 // which every scraper reads, and does not compress: that would cost several
 // times what making the text does.
-func (c *Collector) Handler(g prometheus.Gatherer, log *slog.Logger) http.Handler {
+func (c *Collector) Handler(gatherer prometheus.Gatherer, log *slog.Logger) http.Handler {
 	slots := make(chan struct{}, maxScrapes)
 	format := expfmt.NewFormat(expfmt.TypeTextPlain)
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -102,12 +102,12 @@ func (c *Collector) Handler(g prometheus.Gatherer, log *slog.Logger) http.Handle
 			http.Error(w, "too many scrapes at once", http.StatusServiceUnavailable)
 			return
 		}
-		all, err := g.Gather() // what could be gathered counts
+		all, err := gatherer.Gather() // what could be gathered counts
 		if err != nil {
 			log.Error("some metrics could not be gathered", "err", err)
 		}
-		var b bytes.Buffer
-		encoder := expfmt.NewEncoder(&b, format)
+		var buffer bytes.Buffer
+		encoder := expfmt.NewEncoder(&buffer, format)
 		for _, f := range all {
 			if err := encoder.Encode(f); err != nil {
 				log.Error("metric not encoded", "metric", f.GetName(), "err", err)
@@ -115,7 +115,7 @@ func (c *Collector) Handler(g prometheus.Gatherer, log *slog.Logger) http.Handle
 				return
 			}
 		}
-		parts := append([][]byte{b.Bytes()}, c.fleet(c.src.Summary(), c.src.Standings())...)
+		parts := append([][]byte{buffer.Bytes()}, c.fleet(c.src.Summary(), c.src.Standings())...)
 		length := 0
 		for _, part := range parts {
 			length += len(part)
@@ -132,22 +132,22 @@ func (c *Collector) Handler(g prometheus.Gatherer, log *slog.Logger) http.Handle
 
 // fleet counts the groups of a summary, once for each summary, and returns
 // them in the text format.
-func (c *Collector) fleet(s *record.Summary, standing *store.Standings) [][]byte {
+func (c *Collector) fleet(summary *record.Summary, standing *store.Standings) [][]byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.of != s {
-		all, legacy := make(map[series]int, len(s.Groups)), map[series]int{}
-		for i := range s.Groups {
-			g := &s.Groups[i]
-			k := series{label(g.Account), label(g.OSFamily), label(g.OSVersion), label(g.Region), label(g.Target), label(g.Verdict)}
-			all[k] += g.Instances
-			if g.Legacy && len(s.Targets) > 0 && g.Target == s.Targets[0] { // once, not for each target
-				legacy[series{k[0], k[1], k[2], k[3]}] += g.Instances
+	if c.of != summary {
+		all, legacy := make(map[series]int, len(summary.Groups)), map[series]int{}
+		for i := range summary.Groups {
+			group := &summary.Groups[i]
+			k := series{label(group.Account), label(group.OSFamily), label(group.OSVersion), label(group.Region), label(group.Target), label(group.Verdict)}
+			all[k] += group.Instances
+			if group.Legacy && len(summary.Targets) > 0 && group.Target == summary.Targets[0] { // once, not for each target
+				legacy[series{k[0], k[1], k[2], k[3]}] += group.Instances
 			}
 		}
 		c.instances.update(bound(all, c.o.MaxSeries, []int{version}, []int{family, version}))
 		c.legacy.update(bound(legacy, c.o.MaxSeries, []int{version}, []int{family, version}))
-		c.of = s
+		c.of = summary
 	}
 	if c.standing != standing {
 		counts := make(map[series]int, len(standing.Waves))

@@ -67,7 +67,7 @@ const (
 
 // oneOf gives a request one of the few places for answers that are as large as
 // the fleet.
-func (s *server) oneOf(h http.Handler) http.Handler {
+func (s *server) oneOf(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case s.long <- struct{}{}:
@@ -79,7 +79,7 @@ func (s *server) oneOf(h http.Handler) http.Handler {
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), longTime)
 		defer cancel()
-		h.ServeHTTP(&patient{w, http.NewResponseController(w)}, r.WithContext(ctx))
+		handler.ServeHTTP(&patient{w, http.NewResponseController(w)}, r.WithContext(ctx))
 	})
 }
 
@@ -101,10 +101,10 @@ func (p *patient) Write(b []byte) (int, error) {
 }
 
 // scopeOf reads the words of the filter.
-func scopeOf(q url.Values) (filter.Filter, error) {
+func scopeOf(values url.Values) (filter.Filter, error) {
 	v := filter.Values{}
 	for _, word := range filter.Words() {
-		v[word] = q[word]
+		v[word] = values[word]
 	}
 	return filter.Parse(v)
 }
@@ -135,31 +135,31 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, media string, wr
 }
 
 func (s *server) apiCSV(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	f, err := scopeOf(q)
+	values := r.URL.Query()
+	chosen, err := scopeOf(values)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
-	rep, done, err := s.o.Answers.Report(r.Context(), f, several(q, "target"), "")
+	rep, done, err := s.o.Answers.Report(r.Context(), chosen, several(values, "target"), "")
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
 	defer done()
 	w.Header().Set("Content-Disposition", `attachment; filename="instances.csv"`)
-	o := report.Options{Now: s.o.Now(), Excel: q.Get("excel") == "true"}
+	o := report.Options{Now: s.o.Now(), Excel: values.Get("excel") == "true"}
 	s.stream(w, r, "text/csv; charset=utf-8", func(w io.Writer) error { return report.Write(w, report.CSV, rep, o) })
 }
 
 func (s *server) apiChanges(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	f, err := scopeOf(q)
+	values := r.URL.Query()
+	chosen, err := scopeOf(values)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
-	rep, done, err := s.o.Answers.Report(r.Context(), f, nil, q.Get("since"))
+	rep, done, err := s.o.Answers.Report(r.Context(), chosen, nil, values.Get("since"))
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
@@ -169,28 +169,28 @@ func (s *server) apiChanges(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) apiPlan(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	f, err := scopeOf(q)
+	values := r.URL.Query()
+	chosen, err := scopeOf(values)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
-	o := PlanRequest{Target: q.Get("target"), OwnerTag: q.Get("owner_tag")}
-	if keep := q.Get("keep_os"); keep != "" {
-		if o.KeepOS, err = strconv.ParseBool(keep); err != nil {
+	planRequest := PlanRequest{Target: values.Get("target"), OwnerTag: values.Get("owner_tag")}
+	if keep := values.Get("keep_os"); keep != "" {
+		if planRequest.KeepOS, err = strconv.ParseBool(keep); err != nil {
 			s.apiFault(w, r, badQuery("keep_os is true or false"))
 			return
 		}
 	}
-	if o.Target == "" {
-		o.Target = "shenlong-6"
+	if planRequest.Target == "" {
+		planRequest.Target = "shenlong-6"
 	}
-	p, err := s.o.Answers.Plan(r.Context(), f, o)
+	whole, err := s.o.Answers.Plan(r.Context(), chosen, planRequest)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
-	s.stream(w, r, "application/json", func(w io.Writer) error { return plan.Write(w, report.JSON, p, report.Options{Now: s.o.Now()}) })
+	s.stream(w, r, "application/json", func(w io.Writer) error { return plan.Write(w, report.JSON, whole, report.Options{Now: s.o.Now()}) })
 }
 
 // remediesAnswer lists the first remedies of operating systems.
@@ -199,13 +199,13 @@ type remediesAnswer struct {
 }
 
 func (s *server) apiRemedies(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	f, err := scopeOf(q)
+	values := r.URL.Query()
+	chosen, err := scopeOf(values)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
-	rep, done, err := s.o.Answers.Report(r.Context(), f, several(q, "target"), "")
+	rep, done, err := s.o.Answers.Report(r.Context(), chosen, several(values, "target"), "")
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
@@ -220,33 +220,33 @@ func (s *server) apiRemedies(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) apiProgress(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	target := cmp.Or(q.Get("target"), "shenlong-6")
-	p, err := s.o.Answers.Progress(r.Context(), target, q.Get("since"))
+	values := r.URL.Query()
+	target := cmp.Or(values.Get("target"), "shenlong-6")
+	progress, err := s.o.Answers.Progress(r.Context(), target, values.Get("since"))
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
-	limit, err := limitOf(q, maxLimit)
+	limit, err := limitOf(values, maxLimit)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
-	p.Points = p.Points[max(0, len(p.Points)-limit):]
-	s.json(w, http.StatusOK, p)
+	progress.Points = progress.Points[max(0, len(progress.Points)-limit):]
+	s.json(w, http.StatusOK, progress)
 }
 
 func (s *server) apiExplain(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
+	values := r.URL.Query()
 	id := r.PathValue("id")
 	if !instanceID.MatchString(id) {
 		s.apiFault(w, r, badQuery("%q is not an instance id", report.Short(id, 64)))
 		return
 	}
-	e, err := s.o.Answers.Explain(r.Context(), q.Get("account"), q.Get("region"), id, several(q, "target"))
+	explanation, err := s.o.Answers.Explain(r.Context(), values.Get("account"), values.Get("region"), id, several(values, "target"))
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
-	s.json(w, http.StatusOK, e)
+	s.json(w, http.StatusOK, explanation)
 }

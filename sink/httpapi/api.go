@@ -28,14 +28,14 @@ type problemBody struct {
 
 // problem answers with what went wrong, as RFC 9457 has it.
 func problem(w http.ResponseWriter, status int, detail string) {
-	var b bytes.Buffer
+	var buffer bytes.Buffer
 	body := problemBody{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: report.Clean(detail)}
-	if err := report.WriteJSONLine(&b, body); err != nil { // cannot happen: strings and a number
-		b.WriteString("{}")
+	if err := report.WriteJSONLine(&buffer, body); err != nil { // cannot happen: strings and a number
+		buffer.WriteString("{}")
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // the reader went away
+	_, _ = w.Write(buffer.Bytes()) // the reader went away
 }
 
 // Problem answers with what went wrong, as the API does.
@@ -70,25 +70,25 @@ func (s *server) apiFault(w http.ResponseWriter, r *http.Request, err error) {
 // json answers with v. It is encoded before anything is sent, so that an error
 // is still a whole answer.
 func (s *server) json(w http.ResponseWriter, status int, v any) {
-	var b bytes.Buffer
-	if err := report.WriteJSONLine(&b, v); err != nil {
+	var buffer bytes.Buffer
+	if err := report.WriteJSONLine(&buffer, v); err != nil {
 		s.o.Log.Error("answer not encoded", "err", err)
 		problem(w, http.StatusInternalServerError, "the answer could not be encoded")
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	s.write(w, b.Bytes())
+	s.write(w, buffer.Bytes())
 }
 
 func (s *server) apiSummary(w http.ResponseWriter, r *http.Request) {
-	v, err := s.o.Store.View(r.Context(), Filter{})
+	view, err := s.o.Store.View(r.Context(), Filter{})
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
-	defer s.close(v)
-	s.json(w, http.StatusOK, report.TidySummary(*v.Summary()))
+	defer s.close(view)
+	s.json(w, http.StatusOK, report.TidySummary(*view.Summary()))
 }
 
 // close lets the moment of a view go.
@@ -111,21 +111,21 @@ type instanceList struct {
 }
 
 func (s *server) apiInstances(w http.ResponseWriter, r *http.Request) {
-	l, err := parseListing(r.URL.Query())
+	listing, err := parseListing(r.URL.Query())
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
-	p, err := s.listed(r, l)
+	listed, err := s.listed(r, listing)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
 	out := instanceList{
-		Instances: make([]*record.Record, 0, len(p.rows)), NextCursor: p.next, PrevCursor: p.prev,
-		Total: p.total, Complete: report.NewDigest(p.summary).Whole.All(), AsOf: p.summary.AsOf,
+		Instances: make([]*record.Record, 0, len(listed.rows)), NextCursor: listed.next, PrevCursor: listed.prev,
+		Total: listed.total, Complete: report.NewDigest(listed.summary).Whole.All(), AsOf: listed.summary.AsOf,
 	}
-	for _, rec := range p.rows {
+	for _, rec := range listed.rows {
 		out.Instances = append(out.Instances, report.Tidy(rec))
 	}
 	s.json(w, http.StatusOK, out)
@@ -138,13 +138,13 @@ type instanceAnswer struct {
 }
 
 func (s *server) apiInstance(w http.ResponseWriter, r *http.Request) {
-	v, err := s.o.Store.View(r.Context(), Filter{})
+	view, err := s.o.Store.View(r.Context(), Filter{})
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
-	defer s.close(v)
-	rec, history, err := s.find(r, v)
+	defer s.close(view)
+	rec, history, err := s.find(r, view)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
@@ -156,12 +156,12 @@ func (s *server) apiInstance(w http.ResponseWriter, r *http.Request) {
 }
 
 // find looks up the instance that the address names.
-func (s *server) find(r *http.Request, v View) (*record.Record, []record.Change, error) {
-	id, q := r.PathValue("id"), r.URL.Query()
+func (s *server) find(r *http.Request, view View) (*record.Record, []record.Change, error) {
+	id, values := r.PathValue("id"), r.URL.Query()
 	if len(id) > maxParam {
 		return nil, nil, badQuery("instance id is longer than %d bytes", maxParam)
 	}
-	rec, history, err := v.Instance(q.Get("account"), q.Get("region"), id)
+	rec, history, err := view.Instance(values.Get("account"), values.Get("region"), id)
 	if err != nil {
 		return nil, nil, fmt.Errorf("instance %s: %w", report.Short(id, 64), err)
 	}
@@ -177,13 +177,13 @@ func (s *server) apiScans(w http.ResponseWriter, r *http.Request) {
 		s.apiFault(w, r, err)
 		return
 	}
-	v, err := s.o.Store.View(r.Context(), Filter{})
+	view, err := s.o.Store.View(r.Context(), Filter{})
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
-	defer s.close(v)
-	scans, err := v.Scans(limit)
+	defer s.close(view)
+	scans, err := view.Scans(limit)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
@@ -208,13 +208,13 @@ func limitOf(q url.Values, def int) (int, error) {
 }
 
 func (s *server) apiScan(w http.ResponseWriter, r *http.Request) {
-	v, err := s.o.Store.View(r.Context(), Filter{})
+	view, err := s.o.Store.View(r.Context(), Filter{})
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
-	defer s.close(v)
-	scan, err := v.Scan(r.PathValue("id"))
+	defer s.close(view)
+	scan, err := view.Scan(r.PathValue("id"))
 	if err != nil {
 		s.apiFault(w, r, fmt.Errorf("scan %s: %w", report.Short(r.PathValue("id"), 64), err))
 		return
@@ -228,13 +228,13 @@ func (s *server) apiTrend(w http.ResponseWriter, r *http.Request) {
 		s.apiFault(w, r, err)
 		return
 	}
-	v, err := s.o.Store.View(r.Context(), Filter{})
+	view, err := s.o.Store.View(r.Context(), Filter{})
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
-	defer s.close(v)
-	points, err := v.Trend(limit)
+	defer s.close(view)
+	points, err := view.Trend(limit)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return

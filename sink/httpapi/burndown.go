@@ -50,24 +50,24 @@ func newBurndown(v View, targets []string, now time.Time) ([]burndown, error) {
 	src := &once{View: v}
 	var out []burndown
 	for _, target := range targets {
-		p, err := plan.NewProgress(src, target, plan.Beginning{}, now)
+		progress, err := plan.NewProgress(src, target, plan.Beginning{}, now)
 		switch {
 		case errors.Is(err, plan.ErrNoProgress), errors.Is(err, plan.ErrNotJudged):
 			continue
 		case err != nil:
 			return nil, fmt.Errorf("burn-down of %s: %w", target, err)
 		}
-		out = append(out, picture(p))
+		out = append(out, picture(progress))
 	}
 	return out, nil
 }
 
-func picture(p *plan.Progress) burndown {
-	b := burndown{Target: p.Target, Sentence: report.Clean(p.Sentence), JSON: "/api/v1/progress?target=" + p.Target}
-	for _, note := range p.Notes {
+func picture(progress *plan.Progress) burndown {
+	b := burndown{Target: progress.Target, Sentence: report.Clean(progress.Sentence), JSON: "/api/v1/progress?target=" + progress.Target}
+	for _, note := range progress.Notes {
 		b.Notes = append(b.Notes, report.Clean(note))
 	}
-	marks := p.Points[max(0, len(p.Points)-shownScansOfBurndown):]
+	marks := progress.Points[max(0, len(progress.Points)-shownScansOfBurndown):]
 	if len(marks) < 2 {
 		return b
 	}
@@ -90,6 +90,6 @@ func picture(p *plan.Progress) burndown {
 		return m.At.UTC().Format(time.DateOnly) + ": " + report.Number(m.Open)
 	}
 	b.From, b.To, b.High = label(first), label(last), report.Number(high)
-	b.Label = fmt.Sprintf("Instances that still need work before %s, scan by scan, from %s to %s", report.Short(p.Target, 40), b.From, b.To)
+	b.Label = fmt.Sprintf("Instances that still need work before %s, scan by scan, from %s to %s", report.Short(progress.Target, 40), b.From, b.To)
 	return b
 }

@@ -23,42 +23,42 @@ type changesView struct {
 
 // changes shows what got worse, what came and what went.
 func (s *server) changes(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
+	values := r.URL.Query()
 	sv, err := s.o.Store.View(r.Context(), Filter{})
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	v := &changesView{view: s.viewOf(r, languageOf(r).Say("Changes"), "Changes", sv.Summary()), From: q.Get("since")}
+	view := &changesView{view: s.viewOf(r, languageOf(r).Say("Changes"), "Changes", sv.Summary()), From: values.Get("since")}
 	s.close(sv)
 	status := http.StatusOK
-	f, err := scopeOf(q)
+	chosen, err := scopeOf(values)
 	if err == nil {
 		var rep *report.Report
 		var done func()
-		if rep, done, err = s.o.Answers.Report(r.Context(), f, nil, v.From); err == nil {
-			v.Since = rep.Since
+		if rep, done, err = s.o.Answers.Report(r.Context(), chosen, nil, view.From); err == nil {
+			view.Since = rep.Since
 			done()
 		}
 	}
 	if err != nil {
-		if status, v.Error = s.fault(r, err); status >= 500 {
-			s.failWith(w, r, status, v.Error)
+		if status, view.Error = s.fault(r, err); status >= 500 {
+			s.failWith(w, r, status, view.Error)
 			return
 		}
 	}
 	for _, name := range []string{"account", "region"} {
-		for _, value := range q[name] {
-			v.Scopes = append(v.Scopes, fact{name, value})
+		for _, value := range values[name] {
+			view.Scopes = append(view.Scopes, fact{name, value})
 		}
 	}
-	if v.Since != nil {
-		v.Changes = v.Since.First(shownChanges)
-		v.More = max(v.Since.Listed()-len(v.Changes), 0)
-		api := url.Values{"account": q["account"], "region": q["region"], "since": {v.Since.From()}}
-		v.JSON = "/api/v1/changes?" + api.Encode()
+	if view.Since != nil {
+		view.Changes = view.Since.First(shownChanges)
+		view.More = max(view.Since.Listed()-len(view.Changes), 0)
+		api := url.Values{"account": values["account"], "region": values["region"], "since": {view.Since.From()}}
+		view.JSON = "/api/v1/changes?" + api.Encode()
 	}
-	s.page(w, r, status, "changes-page", v)
+	s.page(w, r, status, "changes-page", view)
 }
 
 // changePath is the page of the instance that changed.

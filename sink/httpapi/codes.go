@@ -46,15 +46,15 @@ func (s *server) codes(w http.ResponseWriter, r *http.Request) {
 func newCodes(v view, def *rules.Definition) *codesView {
 	out := &codesView{view: v, Waivers: def.Waivers}
 	for i := range def.Rules {
-		u := &def.Rules[i]
-		if u.Withdrawn {
+		rule := &def.Rules[i]
+		if rule.Withdrawn {
 			continue
 		}
-		c := codeRule{ID: u.ID, Title: u.Title, Reason: u.Reason, Source: def.Sources[u.Source], AsOf: def.RuleAsOf(u), Legacy: u.Legacy}
+		c := codeRule{ID: rule.ID, Title: rule.Title, Reason: rule.Reason, Source: def.Sources[rule.Source], AsOf: def.RuleAsOf(rule), Legacy: rule.Legacy}
 		for _, target := range rules.Classes() {
-			if verdict := u.Verdicts[target]; verdict != "" {
-				confidence := u.Confidence
-				if at := u.ConfidenceAt[target]; at != "" {
+			if verdict := rule.Verdicts[target]; verdict != "" {
+				confidence := rule.Confidence
+				if at := rule.ConfidenceAt[target]; at != "" {
 					confidence = at
 				}
 				c.Answers = append(c.Answers, codeAnswer{target, verdict, confidence})

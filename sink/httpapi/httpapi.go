@@ -77,15 +77,15 @@ type server struct {
 }
 
 // New returns the handler for everything the sink serves.
-func New(o Options) (http.Handler, error) {
-	if o.Store == nil || o.Ready == nil || o.Now == nil || o.Log == nil {
+func New(options Options) (http.Handler, error) {
+	if options.Store == nil || options.Ready == nil || options.Now == nil || options.Log == nil {
 		return nil, errors.New("httpapi: Store, Ready, Now and Log are needed")
 	}
-	if o.MaxInFlight <= 0 {
-		o.MaxInFlight = 64
+	if options.MaxInFlight <= 0 {
+		options.MaxInFlight = 64
 	}
-	if o.Timeout <= 0 {
-		o.Timeout = 20 * time.Second
+	if options.Timeout <= 0 {
+		options.Timeout = 20 * time.Second
 	}
 	own, err := web.ReadFile("web/live.js")
 	if err != nil {
@@ -93,7 +93,7 @@ func New(o Options) (http.Handler, error) {
 	}
 	live := report.Script(string(own))
 	s := &server{
-		o: o, pages: map[lang.Language]*template.Template{}, slots: make(chan struct{}, o.MaxInFlight), long: make(chan struct{}, longAnswers),
+		o: options, pages: map[lang.Language]*template.Template{}, slots: make(chan struct{}, options.MaxInFlight), long: make(chan struct{}, longAnswers),
 		style: newAsset([]byte(report.Stylesheet()), "css"), script: newAsset([]byte(live), "js"),
 	}
 	for _, in := range lang.Languages() {
@@ -107,14 +107,14 @@ func New(o Options) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
-	if o.Metrics != nil {
-		mux.Handle("GET /metrics", o.Metrics)
+	if options.Metrics != nil {
+		mux.Handle("GET /metrics", options.Metrics)
 	}
 	for _, a := range []asset{s.style, s.script} {
 		mux.HandleFunc("GET "+a.path, s.static(a))
 	}
 	api := s.apiRoutes()
-	if s.description, err = describe(api, o.Version); err != nil {
+	if s.description, err = describe(api, options.Version); err != nil {
 		return nil, fmt.Errorf("httpapi: describe the API: %w", err)
 	}
 	s.mount(mux, api)
@@ -128,7 +128,7 @@ func New(o Options) (http.Handler, error) {
 }
 
 // secured sets the headers that go with every answer.
-func secured(h http.Handler) http.Handler {
+func secured(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		head := w.Header()
 		head.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
@@ -138,7 +138,7 @@ func secured(h http.Handler) http.Handler {
 		head.Set("Cross-Origin-Opener-Policy", "same-origin")
 		head.Set("Cross-Origin-Resource-Policy", "same-origin")
 		head.Set("Cache-Control", "no-store")
-		h.ServeHTTP(w, r)
+		handler.ServeHTTP(w, r)
 	})
 }
 
@@ -149,19 +149,19 @@ func (s *server) operator(r *http.Request) bool { return s.o.Operator != nil && 
 const OnlyOperators = "only operators may do this: they are the users of --web.config.file whom --operator names, or, where there are no users, whoever comes from this machine"
 
 // trusted answers only those who may change state.
-func (s *server) trusted(h http.Handler) http.HandlerFunc {
+func (s *server) trusted(handler http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !s.operator(r) {
 			problem(w, http.StatusForbidden, OnlyOperators)
 			return
 		}
-		h.ServeHTTP(w, r)
+		handler.ServeHTTP(w, r)
 	}
 }
 
 // bounded gives a request a slot and a deadline, once it is there as a whole: a
 // visitor who sends slowly keeps nobody else waiting.
-func (s *server) bounded(h http.HandlerFunc) http.Handler {
+func (s *server) bounded(handlerFunc http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
 			body, err := io.ReadAll(r.Body) // at most maxBody
@@ -181,7 +181,7 @@ func (s *server) bounded(h http.HandlerFunc) http.Handler {
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), s.o.Timeout)
 		defer cancel()
-		h(w, r.WithContext(ctx))
+		handlerFunc(w, r.WithContext(ctx))
 	})
 }
 
@@ -197,11 +197,11 @@ func newAsset(data []byte, kind string) asset {
 	return asset{data, "/static/" + hex.EncodeToString(sum[:8]) + "." + kind, media}
 }
 
-func (s *server) static(a asset) http.HandlerFunc {
+func (s *server) static(asset asset) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", a.media)
+		w.Header().Set("Content-Type", asset.media)
 		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-		s.write(w, a.data)
+		s.write(w, asset.data)
 	}
 }
 

@@ -40,12 +40,12 @@ func (s *server) other(r *http.Request) []otherLanguage {
 		if in == languageOf(r) {
 			continue
 		}
-		path, q := r.URL.Path, r.URL.Query()
+		path, values := r.URL.Path, r.URL.Query()
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			path, q = "/", url.Values{}
+			path, values = "/", url.Values{}
 		}
-		q.Set(languageParam, string(in))
-		out = append(out, otherLanguage{in.Name(), in.Tag(), path + "?" + q.Encode()})
+		values.Set(languageParam, string(in))
+		out = append(out, otherLanguage{in.Name(), in.Tag(), path + "?" + values.Encode()})
 	}
 	return out
 }
@@ -53,16 +53,16 @@ func (s *server) other(r *http.Request) []otherLanguage {
 // spoken chooses the language of a page: the one in its address, which a cookie
 // keeps, or that of the cookie, or what the browser asks for. What programs read
 // speaks none.
-func (s *server) spoken(h http.Handler) http.Handler {
+func (s *server) spoken(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(s.o.Languages) == 0 || !forPeople(r.URL.Path) {
-			h.ServeHTTP(w, r)
+			handler.ServeHTTP(w, r)
 			return
 		}
 		w.Header().Add("Vary", "Accept-Language, Cookie")
 		in := s.wished(r)
-		q := r.URL.Query()
-		asked := q[languageParam]
+		values := r.URL.Query()
+		asked := values[languageParam]
 		named := len(asked) == 1
 		if named {
 			if in, named = lang.Parse(asked[0]); named && slices.Contains(s.o.Languages, in) {
@@ -81,11 +81,11 @@ func (s *server) spoken(h http.Handler) http.Handler {
 		}
 		if named { // what handlers read of an address is what it asks for
 			address := *r.URL
-			q.Del(languageParam)
-			address.RawQuery = q.Encode()
+			values.Del(languageParam)
+			address.RawQuery = values.Encode()
 			r.URL = &address
 		}
-		h.ServeHTTP(w, r)
+		handler.ServeHTTP(w, r)
 	})
 }
 

@@ -44,9 +44,9 @@ type column struct{ Label, Class, Href, Order string }
 const worstFirst = "verdict"
 
 func (s *server) instances(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
+	query := r.URL.Query()
 	asked := url.Values{}
-	for name, values := range q {
+	for name, values := range query {
 		if name != "refresh" {
 			asked[name] = values
 		}
@@ -55,16 +55,16 @@ func (s *server) instances(w http.ResponseWriter, r *http.Request) {
 		asked = clone(asked)
 		asked.Set("sort", worstFirst)
 	}
-	l, err := parseListing(asked)
+	list, err := parseListing(asked)
 	var p *listed
 	if err == nil {
-		p, err = s.listed(r, l)
+		p, err = s.listed(r, list)
 	}
-	v := instancesView{Q: q}
+	view := instancesView{Q: query}
 	status := http.StatusOK
 	if err != nil {
 		if p == nil { // not even the filter could be read
-			l = &listing{}
+			list = &listing{}
 			p, _ = s.listed(r, &listing{Limit: 1})
 		}
 		if p == nil {
@@ -73,42 +73,42 @@ func (s *server) instances(w http.ResponseWriter, r *http.Request) {
 		}
 		p.rows, p.next, p.prev = nil, "", ""
 	}
-	v.view = s.viewOf(r, languageOf(r).Say("Instances"), "Instances", p.summary)
+	view.view = s.viewOf(r, languageOf(r).Say("Instances"), "Instances", p.summary)
 	if err != nil {
-		if status, v.Error = s.fault(r, err); status >= 500 {
-			s.failWith(w, r, status, v.Error)
+		if status, view.Error = s.fault(r, err); status >= 500 {
+			s.failWith(w, r, status, view.Error)
 			return
 		}
 	}
-	v.Chips = v.chips()
-	if words := v.words(); words != "" {
-		v.Title = report.Short(v.lang.Say("Instances")+": "+words, 120)
+	view.Chips = view.chips()
+	if words := view.words(); words != "" {
+		view.Title = report.Short(view.lang.Say("Instances")+": "+words, 120)
 	}
-	for i := range v.Chips {
-		if c := &v.Chips[i]; closed(c.Name) {
-			c.Value = v.lang.Say(c.Value)
+	for i := range view.Chips {
+		if c := &view.Chips[i]; closed(c.Name) {
+			c.Value = view.lang.Say(c.Value)
 		}
 	}
-	v.Fields, v.Hidden = v.fields(p), v.hidden()
-	v.Rows, v.Columns, v.Total = p.rows, v.columns(l, p.known.Targets), report.Number(p.total)
+	view.Fields, view.Hidden = view.fields(p), view.hidden()
+	view.Rows, view.Columns, view.Total = p.rows, view.columns(list, p.known.Targets), report.Number(p.total)
 	for i := range p.summary.Scopes {
-		v.Failures = append(v.Failures, p.summary.Scopes[i].Failures...)
+		view.Failures = append(view.Failures, p.summary.Scopes[i].Failures...)
 	}
-	v.Failures = v.Failures[:min(len(v.Failures), maxFailures)]
-	v.JSON = "/api/v1/instances?" + asked.Encode()
+	view.Failures = view.Failures[:min(len(view.Failures), maxFailures)]
+	view.JSON = "/api/v1/instances?" + asked.Encode()
 	if s.o.Answers != nil {
-		v.CSV = v.csv()
+		view.CSV = view.csv()
 	}
-	if l.cursor != nil {
-		v.First = v.with("cursor", "")
+	if list.cursor != nil {
+		view.First = view.with("cursor", "")
 	}
 	if p.next != "" {
-		v.Next = v.with("cursor", p.next)
+		view.Next = view.with("cursor", p.next)
 	}
 	if p.prev != "" {
-		v.Prev = v.with("cursor", p.prev)
+		view.Prev = view.with("cursor", p.prev)
 	}
-	s.page(w, r, status, "instances", &v)
+	s.page(w, r, status, "instances", &view)
 }
 
 func clone(q url.Values) url.Values {
@@ -121,45 +121,45 @@ func clone(q url.Values) url.Values {
 
 // with is the address of the listing with one parameter changed.
 func (v *instancesView) with(pairs ...string) string {
-	q := url.Values{}
+	query := url.Values{}
 	for name, values := range v.Q {
 		for _, value := range values {
 			if value != "" {
-				q.Add(name, value)
+				query.Add(name, value)
 			}
 		}
 	}
 	for i := 0; i < len(pairs); i += 2 {
 		if pairs[i+1] == "" {
-			q.Del(pairs[i])
+			query.Del(pairs[i])
 		} else {
-			q.Set(pairs[i], pairs[i+1])
+			query.Set(pairs[i], pairs[i+1])
 		}
 	}
-	if len(q) == 0 {
+	if len(query) == 0 {
 		return "/instances"
 	}
-	return "/instances?" + q.Encode()
+	return "/instances?" + query.Encode()
 }
 
 // csv is the address of the same instances as CSV, "" where only the listing
 // can tell them.
 func (v *instancesView) csv() string {
-	q := url.Values{}
+	query := url.Values{}
 	for name, values := range v.Q {
 		switch {
 		case len(values) == 0 || values[0] == "" || name == "sort" || name == "order" || name == "cursor" || name == "limit":
 		case slices.Contains(filter.Words(), name):
-			q[name] = values
+			query[name] = values
 		case name == "target": // with verdict
 		default:
 			return ""
 		}
 	}
 	if target, verdict := v.Q.Get("target"), v.Q.Get("verdict"); target != "" && verdict != "" && !strings.Contains(verdict, "=") {
-		q.Set("verdict", target+"="+verdict)
+		query.Set("verdict", target+"="+verdict)
 	}
-	return strings.TrimSuffix("/api/v1/instances.csv?"+q.Encode(), "?")
+	return strings.TrimSuffix("/api/v1/instances.csv?"+query.Encode(), "?")
 }
 
 // plainNames are the names of parameters for people.
@@ -217,29 +217,29 @@ func closed(name string) bool {
 // words name the filter in a title.
 func (v *instancesView) words() string {
 	var out []string
-	for _, c := range v.Chips {
-		switch c.Name {
+	for _, chip := range v.Chips {
+		switch chip.Name {
 		case "verdict":
 			if target := v.Q.Get("target"); target != "" {
-				c.Value += " on " + target
+				chip.Value += " on " + target
 			}
 		case "target":
 			continue
 		case "confidence":
-			c.Value += " confidence"
+			chip.Value += " confidence"
 		case "legacy":
-			c.Value = map[string]string{"true": "legacy", "false": "not legacy"}[c.Value]
+			chip.Value = map[string]string{"true": "legacy", "false": "not legacy"}[chip.Value]
 		case "waived":
-			c.Value = map[string]string{"yes": "waived", "no": "not waived"}[c.Value]
+			chip.Value = map[string]string{"yes": "waived", "no": "not waived"}[chip.Value]
 		case "gone":
-			c.Value = "gone too"
+			chip.Value = "gone too"
 		case "exclude":
-			c.Value = "without " + c.Value
+			chip.Value = "without " + chip.Value
 		}
-		if closed(c.Name) || c.Name == "exclude" {
-			c.Value = v.lang.Say(c.Value)
+		if closed(chip.Name) || chip.Name == "exclude" {
+			chip.Value = v.lang.Say(chip.Value)
 		}
-		out = append(out, c.Value)
+		out = append(out, chip.Value)
 	}
 	return strings.Join(out, ", ")
 }
@@ -258,7 +258,7 @@ func (v *instancesView) hidden() []chip {
 }
 
 // fields offer what occurs.
-func (v *instancesView) fields(p *listed) []field {
+func (v *instancesView) fields(listed *listed) []field {
 	plain := func(values []string) []option {
 		var out []option
 		for _, value := range values {
@@ -269,7 +269,7 @@ func (v *instancesView) fields(p *listed) []field {
 		return out
 	}
 	var systems []option
-	for _, s := range p.known.Systems {
+	for _, s := range listed.known.Systems {
 		family, version, _ := strings.Cut(s, " ")
 		name := report.OSName(family, version)
 		if version == "" {
@@ -278,17 +278,17 @@ func (v *instancesView) fields(p *listed) []field {
 		systems = append(systems, option{name, ""})
 	}
 	fields := []field{
-		{Name: "target", Label: "Target", Options: plain(p.known.Targets)},
+		{Name: "target", Label: "Target", Options: plain(listed.known.Targets)},
 		{Name: "verdict", Label: "Verdict", Options: plain(report.Levels())},
 		{Name: "confidence", Label: "Confidence", Options: plain([]string{"high", "medium", "low"})},
 		{Name: "waived", Label: "Waived", Options: []option{{"yes", "waived"}, {"no", "not waived"}}},
 		{Name: "os", Label: "Operating system", Options: systems, Typed: true, Hint: "CentOS 5, Debian"},
 		{Name: "tag", Label: "Owner or other tag", Typed: true, Hint: "owner=payments"},
-		{Name: "family", Label: "Family", Options: plain(p.known.Families), Typed: true, Hint: "ecs.g5"},
+		{Name: "family", Label: "Family", Options: plain(listed.known.Families), Typed: true, Hint: "ecs.g5"},
 		{Name: "image", Label: "Image", Typed: true, Hint: "m-bp1…"},
 		{Name: "status", Label: "Status", Options: plain([]string{"Running", "Stopped", "Starting", "Stopping", "Pending"})},
-		{Name: "account", Label: "Account", Options: plain(p.known.Accounts)},
-		{Name: "region", Label: "Region", Options: v.regions(p)},
+		{Name: "account", Label: "Account", Options: plain(listed.known.Accounts)},
+		{Name: "region", Label: "Region", Options: v.regions(listed)},
 		{Name: "sort", Label: "Order", Options: []option{{"", "worst first"}, {"place", "account and region"}, {"id", "id"}, {"name", "name"}, {"type", "type"}, {"os", "operating system"}}},
 	}
 	for i := range fields {
@@ -305,10 +305,10 @@ func (v *instancesView) fields(p *listed) []field {
 }
 
 // regions are those that are known, with what was not read of them.
-func (v *instancesView) regions(p *listed) []option {
+func (v *instancesView) regions(listed *listed) []option {
 	lacks := map[string]string{}
-	for i := range p.summary.Scopes {
-		if sc := &p.summary.Scopes[i]; sc.Completeness != record.ScopeComplete {
+	for i := range listed.summary.Scopes {
+		if sc := &listed.summary.Scopes[i]; sc.Completeness != record.ScopeComplete {
 			lacks[sc.Region] = map[record.Completeness]string{record.ScopeFailed: "failed", record.ScopePartial: "partial"}[sc.Completeness]
 			if lacks[sc.Region] == "" {
 				lacks[sc.Region] = "not read yet"
@@ -316,7 +316,7 @@ func (v *instancesView) regions(p *listed) []option {
 		}
 	}
 	var out []option
-	for _, region := range p.known.Regions {
+	for _, region := range listed.known.Regions {
 		if region == "" {
 			continue
 		}
@@ -330,25 +330,25 @@ func (v *instancesView) regions(p *listed) []option {
 }
 
 // columns are the heads of the table; each sorts by itself.
-func (v *instancesView) columns(l *listing, targets []string) []column {
+func (v *instancesView) columns(listing *listing, targets []string) []column {
 	var out []column
 	for _, c := range []struct{ label, class, sort string }{
 		{"instance", "", "id"}, {"name", "opt", "name"}, {"account / region", "opt", "place"}, {"type", "opt", "type"}, {"operating system", "opt", "os"},
 	} {
-		out = append(out, v.column(l, c.label, c.class, c.sort, "", c.sort == l.Sort || c.sort == "place" && l.Sort == ""))
+		out = append(out, v.column(listing, c.label, c.class, c.sort, "", c.sort == listing.Sort || c.sort == "place" && listing.Sort == ""))
 	}
 	for _, target := range targets {
-		out = append(out, v.column(l, report.Short(target, 40), "vd", worstFirst, target, l.Sort == worstFirst && l.Filter.Target == target))
+		out = append(out, v.column(listing, report.Short(target, 40), "vd", worstFirst, target, listing.Sort == worstFirst && listing.Filter.Target == target))
 	}
 	return out
 }
 
-func (v *instancesView) column(l *listing, label, class, sort, target string, current bool) column {
+func (v *instancesView) column(listing *listing, label, class, sort, target string, current bool) column {
 	c := column{Label: label, Class: class}
 	order := ""
 	if current {
 		c.Order = "ascending"
-		if l.Down {
+		if listing.Down {
 			c.Order = "descending"
 		} else if sort != "place" { // the order of keys has one direction
 			order = "desc"

@@ -23,13 +23,13 @@ func describe(routes []route, version string) ([]byte, error) {
 	d := &describer{schema.NewTypes("#/components/schemas/")}
 	paths := object{}
 	for i := range routes {
-		r := &routes[i]
-		at, ok := paths[r.path].(object)
+		route := &routes[i]
+		at, ok := paths[route.path].(object)
 		if !ok {
 			at = object{}
-			paths[r.path] = at
+			paths[route.path] = at
 		}
-		at[strings.ToLower(r.method)] = d.operation(r)
+		at[strings.ToLower(route.method)] = d.operation(route)
 	}
 	if version == "" {
 		version = "unknown"
@@ -48,44 +48,44 @@ type describer struct{ *schema.Types }
 
 var inPath = regexp.MustCompile(`\{(\w+)\}`)
 
-func (d *describer) operation(r *route) object {
+func (d *describer) operation(route *route) object {
 	params := []object{}
-	for _, m := range inPath.FindAllStringSubmatch(r.path, -1) {
+	for _, m := range inPath.FindAllStringSubmatch(route.path, -1) {
 		params = append(params, object{"name": m[1], "in": "path", "required": true, "schema": object{"type": "string"}})
 	}
-	for i := range r.params {
-		p := &r.params[i]
-		schema := object{"type": p.kind}
-		if len(p.values) > 0 {
-			schema["enum"] = p.values
+	for i := range route.params {
+		param := &route.params[i]
+		schema := object{"type": param.kind}
+		if len(param.values) > 0 {
+			schema["enum"] = param.values
 		}
-		if p.repeated {
+		if param.repeated {
 			schema = object{"type": "array", "items": schema}
 		}
-		params = append(params, object{"name": p.name, "in": "query", "description": p.text, "required": p.needed, "schema": schema})
+		params = append(params, object{"name": param.name, "in": "query", "description": param.text, "required": param.needed, "schema": schema})
 	}
 	content := object{}
 	switch {
-	case r.answer != nil:
-		content["application/json"] = object{"schema": d.Schema(reflect.TypeOf(r.answer))}
-	case r.media == "application/json":
-		content[r.media] = object{"schema": object{}}
+	case route.answer != nil:
+		content["application/json"] = object{"schema": d.Schema(reflect.TypeOf(route.answer))}
+	case route.media == "application/json":
+		content[route.media] = object{"schema": object{}}
 	default:
-		content[r.media] = object{"schema": object{"type": "string", "format": "binary"}}
+		content[route.media] = object{"schema": object{"type": "string", "format": "binary"}}
 	}
-	status := r.status
+	status := route.status
 	if status == 0 {
 		status = http.StatusOK
 	}
 	op := object{
-		"summary": r.text, "parameters": params,
+		"summary": route.text, "parameters": params,
 		"responses": object{
 			strconv.Itoa(status): object{"description": http.StatusText(status), "content": content},
 			"default":            object{"description": "a problem", "content": object{"application/problem+json": object{"schema": d.Schema(reflect.TypeFor[problemBody]())}}},
 		},
 	}
-	if r.body != nil {
-		op["requestBody"] = object{"required": true, "content": object{"application/json": object{"schema": d.Schema(reflect.TypeOf(r.body))}}}
+	if route.body != nil {
+		op["requestBody"] = object{"required": true, "content": object{"application/json": object{"schema": d.Schema(reflect.TypeOf(route.body))}}}
 	}
 	return op
 }

@@ -93,12 +93,12 @@ func old(now time.Time, scopes []record.ScopeStatus) string {
 	var oldest *record.ScopeStatus
 	n := 0
 	for i := range scopes {
-		s := &scopes[i]
-		if s.LastComplete == nil || now.Sub(*s.LastComplete) <= freshFor {
+		scopeStatus := &scopes[i]
+		if scopeStatus.LastComplete == nil || now.Sub(*scopeStatus.LastComplete) <= freshFor {
 			continue
 		}
-		if n++; oldest == nil || s.LastComplete.Before(*oldest.LastComplete) {
-			oldest = s
+		if n++; oldest == nil || scopeStatus.LastComplete.Before(*oldest.LastComplete) {
+			oldest = scopeStatus
 		}
 	}
 	if oldest == nil {
@@ -143,15 +143,15 @@ func knowledge(asOf string, now time.Time) string {
 // page renders a page whole before it is sent. A reader who has it already is
 // told so.
 func (s *server) page(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
-	var b bytes.Buffer
-	if err := s.pages[languageOf(r)].ExecuteTemplate(&b, name, data); err != nil {
+	var buffer bytes.Buffer
+	if err := s.pages[languageOf(r)].ExecuteTemplate(&buffer, name, data); err != nil {
 		s.o.Log.Error("page not rendered", "page", name, "err", err)
 		http.Error(w, languageOf(r).Say("the page could not be rendered"), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	if status == http.StatusOK {
-		sum := sha256.Sum256(b.Bytes())
+		sum := sha256.Sum256(buffer.Bytes())
 		tag := `"` + hex.EncodeToString(sum[:12]) + `"`
 		w.Header().Set("ETag", tag)
 		if r.Header.Get("If-None-Match") == tag {
@@ -160,7 +160,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request, status int, name s
 		}
 	}
 	w.WriteHeader(status)
-	s.write(w, b.Bytes())
+	s.write(w, buffer.Bytes())
 }
 
 // fail shows an error as a page.
@@ -219,13 +219,13 @@ func lastBegan(scans []record.Scan, now time.Time) time.Time {
 
 // listAddress is the address of a listing.
 func listAddress(pairs ...string) string {
-	q := url.Values{}
+	values := url.Values{}
 	for i := 0; i < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
-			q.Set(pairs[i], pairs[i+1])
+			values.Set(pairs[i], pairs[i+1])
 		}
 	}
-	return "/instances?" + q.Encode()
+	return "/instances?" + values.Encode()
 }
 
 func (s *server) overview(w http.ResponseWriter, r *http.Request) {
@@ -245,49 +245,49 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	v := overviewView{view: s.viewOf(r, languageOf(r).Say("Overview"), "Overview", sv.Summary()), Scans: scans, Trend: newTrend(points)}
-	v.Headline = report.Headline(v.Summary)
-	v.Cards = report.Cards(v.Summary, func(c report.Selection) string {
+	view := overviewView{view: s.viewOf(r, languageOf(r).Say("Overview"), "Overview", sv.Summary()), Scans: scans, Trend: newTrend(points)}
+	view.Headline = report.Headline(view.Summary)
+	view.Cards = report.Cards(view.Summary, func(c report.Selection) string {
 		return listAddress("target", c.Target, "verdict", c.Verdict, "confidence", c.Confidence)
 	}, func(target string) string { return listAddress("target", target, "waived", "yes") })
-	v.LegacyLink = listAddress("legacy", "true")
-	if v.Burndown, err = newBurndown(sv, v.Summary.Targets, s.o.Now()); err != nil {
+	view.LegacyLink = listAddress("legacy", "true")
+	if view.Burndown, err = newBurndown(sv, view.Summary.Targets, s.o.Now()); err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	v.CanScan = s.o.Rescanner != nil && s.operator(r)
+	view.CanScan = s.o.Rescanner != nil && s.operator(r)
 	if s.o.NextScan != nil {
 		if at, name := s.o.NextScan(); name != "" {
-			v.Next, v.NextName, v.Schedules = &at, report.Short(name, 60), true
+			view.Next, view.NextName, view.Schedules = &at, report.Short(name, 60), true
 		}
 	}
 	for i := range scans {
 		if scans[i].State == record.ScanRunning {
-			v.Running = append(v.Running, scans[i])
+			view.Running = append(view.Running, scans[i])
 		}
 	}
 	if asked := r.URL.Query().Get("asked"); asked != "" && len(asked) <= maxParam {
 		if _, err := sv.Scan(asked); errors.Is(err, ErrNotFound) {
-			v.Taken = report.Short(asked, 64)
+			view.Taken = report.Short(asked, 64)
 		}
 	}
 	soon := refreshLate
-	if len(v.Running) > 0 || v.Taken != "" || !v.Summary.CaughtUp {
+	if len(view.Running) > 0 || view.Taken != "" || !view.Summary.CaughtUp {
 		soon = refreshSoon
 	}
-	v.current(r, soon)
-	for i := range v.Summary.Scopes {
-		v.Failures = append(v.Failures, v.Summary.Scopes[i].Failures...)
+	view.current(r, soon)
+	for i := range view.Summary.Scopes {
+		view.Failures = append(view.Failures, view.Summary.Scopes[i].Failures...)
 	}
-	v.Failed = len(v.Failures)
-	v.Failures = v.Failures[:min(len(v.Failures), maxFailures)]
-	v.Now = s.o.Now()
-	if v.Evidence, err = sv.Evidence(lastBegan(scans, v.Now)); err != nil {
+	view.Failed = len(view.Failures)
+	view.Failures = view.Failures[:min(len(view.Failures), maxFailures)]
+	view.Now = s.o.Now()
+	if view.Evidence, err = sv.Evidence(lastBegan(scans, view.Now)); err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	v.OS = report.Fold(report.BucketTable{
-		Title: "Operating systems", Column: "operating system", Targets: v.Summary.Targets, Buckets: v.Digest.OS,
+	view.OS = report.Fold(report.BucketTable{
+		Title: "Operating systems", Column: "operating system", Targets: view.Summary.Targets, Buckets: view.Digest.OS,
 		Name: (*report.Bucket).OS, Link: func(b *report.Bucket) string {
 			return listAddress("os_family", b.OSFamily, "os_version", cmp.Or(b.Version, filter.NoVersion), "legacy", strconv.FormatBool(b.Legacy))
 		},
@@ -296,23 +296,23 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 				"target", c.Target, "verdict", c.Verdict, "confidence", c.Confidence)
 		},
 	}, 12)
-	if s.o.Answers != nil && len(v.Running) == 0 && v.Summary.CaughtUp { // else each commit of the scan counts them anew
-		if v.OS.First.Remedies, err = s.o.Answers.Remedies(r.Context()); err != nil {
+	if s.o.Answers != nil && len(view.Running) == 0 && view.Summary.CaughtUp { // else each commit of the scan counts them anew
+		if view.OS.First.Remedies, err = s.o.Answers.Remedies(r.Context()); err != nil {
 			s.fail(w, r, err)
 			return
 		}
-		v.OS.Rest.Remedies = v.OS.First.Remedies
+		view.OS.Rest.Remedies = view.OS.First.Remedies
 	}
-	v.Scopes = report.Fold(report.BucketTable{
-		Title: "Accounts and regions", Column: "account / region", Targets: v.Summary.Targets, Buckets: v.Digest.Scopes,
+	view.Scopes = report.Fold(report.BucketTable{
+		Title: "Accounts and regions", Column: "account / region", Targets: view.Summary.Targets, Buckets: view.Digest.Scopes,
 		Name: func(b *report.Bucket) string { return report.Short(b.Account, 64) + " / " + report.Short(b.Region, 64) },
 		Link: func(b *report.Bucket) string { return listAddress("account", b.Account, "region", b.Region) },
 		Count: func(b *report.Bucket, c report.Selection) string {
 			return listAddress("account", b.Account, "region", b.Region, "target", c.Target, "verdict", c.Verdict, "confidence", c.Confidence)
 		},
-		Status: report.ScopeStatus(v.Summary.Scopes),
+		Status: report.ScopeStatus(view.Summary.Scopes),
 	}, 12)
-	s.page(w, r, http.StatusOK, "overview", v)
+	s.page(w, r, http.StatusOK, "overview", view)
 }
 
 // trendView is the line of legacy counts over time.
@@ -329,12 +329,12 @@ func newTrend(points []Point) *trendView {
 		high = max(high, p.Legacy)
 	}
 	coords := make([]string, len(points))
-	for i, p := range points {
+	for i, point := range points {
 		x := 100 * float64(i) / float64(len(points)-1)
 		if span > 0 {
-			x = 100 * p.At.Sub(first.At).Seconds() / span
+			x = 100 * point.At.Sub(first.At).Seconds() / span
 		}
-		coords[i] = fmt.Sprintf("%.2f,%.2f", x, 38-36*float64(p.Legacy)/float64(high))
+		coords[i] = fmt.Sprintf("%.2f,%.2f", x, 38-36*float64(point.Legacy)/float64(high))
 	}
 	label := func(p Point) string { return p.At.UTC().Format("2006-01-02") + ": " + report.Number(p.Legacy) }
 	return &trendView{
@@ -380,7 +380,7 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	v := instanceView{
+	view := instanceView{
 		view: s.viewOf(r, rec.InstanceID, "Instances", sv.Summary()), Rec: rec, History: history,
 		Facts: facts(rec, languageOf(r)), Tags: tags(rec.Tags), Evidence: evidence(rec.OS.Evidence.String()), Answers: report.Answers(rec),
 		CanRescan: s.o.Rescanner != nil && s.operator(r),
@@ -388,14 +388,14 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request) {
 		Checks:    s.checkTexts(rec),
 	}
 	if rec.InstanceName != "" {
-		v.Title = report.Short(rec.InstanceID+" "+rec.InstanceName, 120)
+		view.Title = report.Short(rec.InstanceID+" "+rec.InstanceName, 120)
 	}
-	v.Settle = settle(rec, v.Checks)
-	if v.Explained, err = sv.Explain(rec.Account, rec.Region, rec.InstanceID); err != nil {
+	view.Settle = settle(rec, view.Checks)
+	if view.Explained, err = sv.Explain(rec.Account, rec.Region, rec.InstanceID); err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	if v.Siblings, err = s.siblings(r.Context(), rec); err != nil {
+	if view.Siblings, err = s.siblings(r.Context(), rec); err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -403,16 +403,16 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request) {
 		for i := range rec.Verdicts {
 			target := rec.Verdicts[i].Target
 			q := url.Values{"target": {target}, "account": {rec.Account}, "region": {rec.Region}, "instance": {rec.InstanceID}}
-			v.Plans = append(v.Plans, fact{target, "/plan?" + q.Encode()})
+			view.Plans = append(view.Plans, fact{target, "/plan?" + q.Encode()})
 		}
 	}
 	if id := r.URL.Query().Get("rescan"); id != "" {
-		if err := s.waitFor(r, sv, &v, id); err != nil {
+		if err := s.waitFor(r, sv, &view, id); err != nil {
 			s.fail(w, r, err)
 			return
 		}
 	}
-	s.page(w, r, http.StatusOK, "instance", v)
+	s.page(w, r, http.StatusOK, "instance", view)
 }
 
 // settling is what would settle a question about an instance.
@@ -423,14 +423,14 @@ type settling struct{ Target, Verdict, Why, Check, Text string }
 func settle(rec *record.Record, texts map[string]string) []settling {
 	var out []settling
 	for i := range rec.Verdicts {
-		v := &rec.Verdicts[i]
-		if v.Level != rules.Unknown && v.Confidence != rules.Low {
+		verdict := &rec.Verdicts[i]
+		if verdict.Level != rules.Unknown && verdict.Confidence != rules.Low {
 			continue
 		}
-		x := settling{Target: v.Target, Verdict: v.Level.String(), Why: v.Reason}
-		if slices.Contains(v.Checks, "confirm-version") {
+		x := settling{Target: verdict.Target, Verdict: verdict.Level.String(), Why: verdict.Reason}
+		if slices.Contains(verdict.Checks, "confirm-version") {
 			x.Check = "confirm-version"
-		} else if slices.Contains(v.Checks, "ask-platform") {
+		} else if slices.Contains(verdict.Checks, "ask-platform") {
 			x.Check = "ask-platform"
 		}
 		if x.Text = texts[x.Check]; x.Text == "" {
@@ -459,11 +459,11 @@ const shownSiblings = 10
 // siblings finds the instances that were made from the same image, nil where
 // there are none.
 func (s *server) siblings(ctx context.Context, rec *record.Record) (*siblings, error) {
-	f, err := filter.Parse(filter.Values{"image": {rec.ImageID}})
+	chosen, err := filter.Parse(filter.Values{"image": {rec.ImageID}})
 	if rec.ImageID == "" || err != nil || strings.Contains(rec.ImageID, ",") {
 		return nil, nil // no image, or a name that no filter can hold
 	}
-	sv, err := s.o.Store.View(ctx, Filter{Scope: f})
+	sv, err := s.o.Store.View(ctx, Filter{Scope: chosen})
 	if err != nil {
 		return nil, fmt.Errorf("instances of image %s: %w", report.Short(rec.ImageID, 64), err)
 	}
@@ -545,11 +545,11 @@ func tags(all map[string]string) []fact {
 	return out
 }
 
-func took(s record.Scan) string {
-	if s.EndedAt == nil {
+func took(scan record.Scan) string {
+	if scan.EndedAt == nil {
 		return ""
 	}
-	return report.Span(s.EndedAt.Sub(s.StartedAt))
+	return report.Span(scan.EndedAt.Sub(scan.StartedAt))
 }
 
 // stateClass lends a scan's state the look of a verdict.

@@ -68,8 +68,8 @@ func planParams() []param {
 }
 
 func (s *server) planPage(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	o := PlanRequest{Target: q.Get("target"), OwnerTag: q.Get("owner_tag"), KeepOS: q.Get("keep_os") == "true"}
+	values := r.URL.Query()
+	planRequest := PlanRequest{Target: values.Get("target"), OwnerTag: values.Get("owner_tag"), KeepOS: values.Get("keep_os") == "true"}
 	sv, err := s.o.Store.View(r.Context(), Filter{})
 	if err != nil {
 		s.fail(w, r, err)
@@ -77,29 +77,29 @@ func (s *server) planPage(w http.ResponseWriter, r *http.Request) {
 	}
 	summary, known := sv.Summary(), sv.Known()
 	s.close(sv)
-	if o.Target == "" && len(summary.Targets) > 0 {
-		o.Target = summary.Targets[len(summary.Targets)-1]
+	if planRequest.Target == "" && len(summary.Targets) > 0 {
+		planRequest.Target = summary.Targets[len(summary.Targets)-1]
 	}
-	v := &planView{view: s.viewOf(r, "", "Plan", summary), Q: q, KeepOS: o.KeepOS}
-	f, err := scopeOf(q)
+	view := &planView{view: s.viewOf(r, "", "Plan", summary), Q: values, KeepOS: planRequest.KeepOS}
+	f, err := scopeOf(values)
 	if err == nil {
-		v.Plan, err = s.o.Answers.Plan(r.Context(), f, o)
+		view.Plan, err = s.o.Answers.Plan(r.Context(), f, planRequest)
 	}
-	v.fill(known, o.Target)
+	view.fill(known, planRequest.Target)
 	status := http.StatusOK
 	if err != nil {
-		if status, v.Error = s.fault(r, err); status >= 500 {
-			s.failWith(w, r, status, v.Error)
+		if status, view.Error = s.fault(r, err); status >= 500 {
+			s.failWith(w, r, status, view.Error)
 			return
 		}
-		s.page(w, r, status, "plan", v)
+		s.page(w, r, status, "plan", view)
 		return
 	}
-	if err := v.list(); err != nil {
+	if err := view.list(); err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	s.page(w, r, status, "plan", v)
+	s.page(w, r, status, "plan", view)
 }
 
 // with is the address of the plan with some parameters changed.
@@ -180,7 +180,7 @@ func (v *planView) fill(known *filter.Known, target string) {
 
 // list chooses the wave, owner and instances that are shown.
 func (v *planView) list() error {
-	p := v.Plan
+	whole := v.Plan
 	wave, owner, instance := v.Q.Get("wave"), v.Q.Get("owner"), v.Q.Get("instance")
 	v.Owner = owner
 	from := 0
@@ -190,7 +190,7 @@ func (v *planView) list() error {
 			return badQuery("from is a number from 0")
 		}
 	}
-	for _, w := range p.Waves {
+	for _, w := range whole.Waves {
 		pw := planWave{Wave: w, Class: plan.WaveClass(w.ID), Link: v.with("wave", string(w.ID), "from", "", "instance", "") + "#list"}
 		for _, o := range w.Owners[:min(len(w.Owners), planOwners)] {
 			name := cmp.Or(o.Name, noOwner)
@@ -216,7 +216,7 @@ func (v *planView) list() error {
 	}
 	if wave != "" && v.Shown == nil {
 		var names []string
-		for _, w := range p.Waves {
+		for _, w := range whole.Waves {
 			names = append(names, string(w.ID))
 		}
 		return badQuery("wave %q is not one of %s", report.Short(wave, 40), strings.Join(names, ", "))
@@ -233,12 +233,12 @@ func (v *planView) list() error {
 	return nil
 }
 
-func (v *planView) item(w *plan.Wave, it *plan.Item) planItem {
+func (v *planView) item(wave *plan.Wave, it *plan.Item) planItem {
 	out := planItem{Item: it, Link: "/instances/" + url.PathEscape(it.InstanceID) + "?" + url.Values{"account": {it.Account}, "region": {it.Region}}.Encode()}
 	find := func(names []string) []*plan.Solution {
 		var found []*plan.Solution
 		for _, name := range names {
-			for _, s := range w.Solutions {
+			for _, s := range wave.Solutions {
 				if s.Name == name {
 					found = append(found, s)
 				}

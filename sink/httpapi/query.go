@@ -59,14 +59,14 @@ func (c cursor) String() string {
 	return base64.RawURLEncoding.EncodeToString(data)
 }
 
-func parseCursor(s string) (*cursor, error) {
-	if s == "" {
+func parseCursor(value string) (*cursor, error) {
+	if value == "" {
 		return nil, nil
 	}
-	if len(s) > 2000 {
+	if len(value) > 2000 {
 		return nil, badQuery("cursor is too long")
 	}
-	data, err := base64.RawURLEncoding.DecodeString(s)
+	data, err := base64.RawURLEncoding.DecodeString(value)
 	var c cursor
 	if err == nil {
 		err = json.Unmarshal(data, &c)
@@ -115,8 +115,8 @@ func verdictValue(c Class, target string) string {
 func sortKeys() []string { return []string{"", "place", "id", "name", "type", "os", "verdict"} }
 
 // parseListing reads the query of a listing; everything in it is untrusted.
-func parseListing(q url.Values) (*listing, error) {
-	for name, values := range q {
+func parseListing(query url.Values) (*listing, error) {
+	for name, values := range query {
 		if slices.Contains(filter.Words(), name) {
 			continue
 		}
@@ -124,65 +124,65 @@ func parseListing(q url.Values) (*listing, error) {
 			return nil, badQuery("parameter %s stands twice or is longer than %d bytes", report.Short(name, 40), maxParam)
 		}
 	}
-	scope, err := scopeOf(q)
+	scope, err := scopeOf(query)
 	if err != nil {
 		return nil, err
 	}
-	l := &listing{
+	list := &listing{
 		scope: scope,
-		Limit: defaultLimit, Sort: q.Get("sort"), Down: q.Get("order") == "desc",
+		Limit: defaultLimit, Sort: query.Get("sort"), Down: query.Get("order") == "desc",
 		Filter: Filter{
-			Target:   q.Get("target"),
-			OSFamily: q.Get("os_family"), OSVersion: q.Get("os_version"), Q: strings.TrimSpace(q.Get("q")), Gone: q.Get("gone") == "true",
+			Target:   query.Get("target"),
+			OSFamily: query.Get("os_family"), OSVersion: query.Get("os_version"), Q: strings.TrimSpace(query.Get("q")), Gone: query.Get("gone") == "true",
 		},
 	}
 	// What the counts of the store can tell is asked of them: one account, one
 	// region, one verdict, which alone has to do with the target.
 	rest := url.Values{}
 	for _, word := range filter.Words() {
-		rest[word] = q[word]
+		rest[word] = query[word]
 	}
-	for word, into := range map[string]*string{"account": &l.Filter.Account, "region": &l.Filter.Region, "verdict": &l.Filter.Verdict} {
-		if values := several(q, word); len(values) == 1 && !strings.Contains(values[0], "=") && len(q[word]) == 1 {
+	for word, into := range map[string]*string{"account": &list.Filter.Account, "region": &list.Filter.Region, "verdict": &list.Filter.Verdict} {
+		if values := several(query, word); len(values) == 1 && !strings.Contains(values[0], "=") && len(query[word]) == 1 {
 			*into = values[0]
 			delete(rest, word)
 		}
 	}
-	if l.Filter.Scope, err = scopeOf(rest); err != nil {
+	if list.Filter.Scope, err = scopeOf(rest); err != nil {
 		return nil, err
 	}
-	if v := l.Filter.Verdict; v != "" && !slices.Contains(report.Levels(), v) {
+	if v := list.Filter.Verdict; v != "" && !slices.Contains(report.Levels(), v) {
 		return nil, badQuery("verdict %q is not one of %s", report.Short(v, 40), strings.Join(report.Levels(), ", "))
 	}
-	if !slices.Contains(sortKeys(), l.Sort) {
-		return nil, badQuery("sort %q is not one of place, id, name, type, os, verdict", report.Short(l.Sort, 40))
+	if !slices.Contains(sortKeys(), list.Sort) {
+		return nil, badQuery("sort %q is not one of place, id, name, type, os, verdict", report.Short(list.Sort, 40))
 	}
-	if l.Sort == "place" {
-		l.Sort = ""
+	if list.Sort == "place" {
+		list.Sort = ""
 	}
-	if s := q.Get("legacy"); s != "" {
+	if s := query.Get("legacy"); s != "" {
 		legacy, err := strconv.ParseBool(s)
 		if err != nil {
 			return nil, badQuery("legacy is true or false")
 		}
-		l.Filter.Legacy = &legacy
+		list.Filter.Legacy = &legacy
 	}
-	if s := q.Get("limit"); s != "" {
+	if s := query.Get("limit"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > maxLimit {
 			return nil, badQuery("limit is a number from 1 to %d", maxLimit)
 		}
-		l.Limit = n
+		list.Limit = n
 	}
-	c, err := parseCursor(q.Get("cursor"))
+	cursor, err := parseCursor(query.Get("cursor"))
 	if err != nil {
 		return nil, err
 	}
-	if c != nil && (c.Sort != l.Sort || c.Down != (l.Down && l.Sort != "")) {
+	if cursor != nil && (cursor.Sort != list.Sort || cursor.Down != (list.Down && list.Sort != "")) {
 		return nil, badQuery("cursor belongs to another sort order")
 	}
-	l.cursor = c
-	return l, nil
+	list.cursor = cursor
+	return list, nil
 }
 
 // check holds the names of a listing against what the store knows.
@@ -204,20 +204,20 @@ type listed struct {
 }
 
 // listed reads one page of a listing.
-func (s *server) listed(r *http.Request, l *listing) (*listed, error) {
-	v, err := s.o.Store.View(r.Context(), l.Filter)
+func (s *server) listed(r *http.Request, listing *listing) (*listed, error) {
+	view, err := s.o.Store.View(r.Context(), listing.Filter)
 	if err != nil {
 		return nil, fmt.Errorf("list instances: %w", err)
 	}
-	defer s.close(v)
-	out := &listed{summary: v.Summary(), known: v.Known()}
-	if err := l.check(v); err != nil {
+	defer s.close(view)
+	out := &listed{summary: view.Summary(), known: view.Known()}
+	if err := listing.check(view); err != nil {
 		return out, err
 	}
-	if out.total = out.summary.Instances; l.Filter.Gone {
+	if out.total = out.summary.Instances; listing.Filter.Gone {
 		out.total += out.summary.Gone
 	}
-	if err := l.page(r.Context(), v, out); err != nil {
+	if err := listing.page(r.Context(), view, out); err != nil {
 		return out, fmt.Errorf("list instances: %w", err)
 	}
 	return out, nil
@@ -225,13 +225,13 @@ func (s *server) listed(r *http.Request, l *listing) (*listed, error) {
 
 // page reads the rows of a page and one more, which tells whether there is
 // another.
-func (l *listing) page(ctx context.Context, v View, out *listed) error {
+func (l *listing) page(ctx context.Context, view View, out *listed) error {
 	var at *Place
 	back := l.cursor != nil && l.cursor.Back
 	if l.cursor != nil {
 		at = &Place{Value: string(l.cursor.Value), Key: l.cursor.Key}
 	}
-	rows, err := v.Rows(ctx, l.order(), at, l.Limit+1)
+	rows, err := view.Rows(ctx, l.order(), at, l.Limit+1)
 	if err != nil {
 		return err
 	}

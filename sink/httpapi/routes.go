@@ -168,18 +168,18 @@ func (s *server) pageRoutes() []route {
 func (s *server) mount(mux *http.ServeMux, routes []route) {
 	methods := map[string][]string{}
 	for i := range routes {
-		r := &routes[i]
-		methods[r.path] = append(methods[r.path], r.method)
-		if r.method == http.MethodGet {
-			methods[r.path] = append(methods[r.path], http.MethodHead)
+		route := &routes[i]
+		methods[route.path] = append(methods[route.path], route.method)
+		if route.method == http.MethodGet {
+			methods[route.path] = append(methods[route.path], http.MethodHead)
 		}
-		h := s.asked(r)
-		if r.long {
-			h = s.oneOf(h)
+		handler := s.asked(route)
+		if route.long {
+			handler = s.oneOf(handler)
 		} else {
-			h = s.bounded(h.ServeHTTP)
+			handler = s.bounded(handler.ServeHTTP)
 		}
-		mux.Handle(r.pattern(), s.timed(r.path, h))
+		mux.Handle(route.pattern(), s.timed(route.path, handler))
 	}
 	for path, allowed := range methods {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
@@ -190,14 +190,14 @@ func (s *server) mount(mux *http.ServeMux, routes []route) {
 }
 
 // timed measures how long a route takes, whatever comes of it.
-func (s *server) timed(route string, h http.Handler) http.Handler {
+func (s *server) timed(route string, handler http.Handler) http.Handler {
 	if s.o.Took == nil {
-		return h
+		return handler
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		defer func() { s.o.Took(route, time.Since(began)) }()
-		h.ServeHTTP(w, r)
+		handler.ServeHTTP(w, r)
 	})
 }
 
@@ -218,12 +218,12 @@ func (s *server) asked(rt *route) http.Handler {
 		names[i] = rt.params[i].name
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		q, err := url.ParseQuery(r.URL.RawQuery)
+		query, err := url.ParseQuery(r.URL.RawQuery)
 		if err != nil {
 			s.refuse(w, r, http.StatusBadRequest, "the query cannot be read: "+err.Error())
 			return
 		}
-		for name, values := range q {
+		for name, values := range query {
 			at := slices.Index(names, name)
 			switch {
 			case at < 0:
@@ -235,7 +235,7 @@ func (s *server) asked(rt *route) http.Handler {
 			}
 		}
 		for i := range rt.params {
-			if rt.params[i].needed && q.Get(rt.params[i].name) == "" {
+			if rt.params[i].needed && query.Get(rt.params[i].name) == "" {
 				s.refuse(w, r, http.StatusBadRequest, "parameter "+rt.params[i].name+" is needed: "+rt.params[i].text)
 				return
 			}

@@ -55,18 +55,18 @@ func (s *server) scan(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, fmt.Errorf("scan %s: %w", report.Short(id, 64), err))
 		return
 	}
-	v := scanView{view: s.viewOf(r, languageOf(r).Say("Scan")+" "+id, "Scans", sv.Summary()), Scan: scan, Progress: "0"}
+	view := scanView{view: s.viewOf(r, languageOf(r).Say("Scan")+" "+id, "Scans", sv.Summary()), Scan: scan, Progress: "0"}
 	if scan.Regions > 0 {
-		v.Progress = strconv.FormatFloat(100*float64(scan.Done)/float64(scan.Regions), 'f', 2, 64)
+		view.Progress = strconv.FormatFloat(100*float64(scan.Done)/float64(scan.Regions), 'f', 2, 64)
 	}
 	for i := range scan.Scopes {
-		v.Failures = append(v.Failures, scan.Scopes[i].Failures...)
+		view.Failures = append(view.Failures, scan.Scopes[i].Failures...)
 	}
-	v.Failures = v.Failures[:min(len(v.Failures), maxFailures)]
-	if scan.State == record.ScanRunning && !stale(s.o.Now(), scan.StartedAt) && v.current(r, refreshSoon) {
-		v.Pending = "This scan is running; the page refreshes itself."
+	view.Failures = view.Failures[:min(len(view.Failures), maxFailures)]
+	if scan.State == record.ScanRunning && !stale(s.o.Now(), scan.StartedAt) && view.current(r, refreshSoon) {
+		view.Pending = "This scan is running; the page refreshes itself."
 	}
-	s.page(w, r, http.StatusOK, "scan", v)
+	s.page(w, r, http.StatusOK, "scan", view)
 }
 
 // rescanForm takes the button of an instance's page and leads back to it.
@@ -115,30 +115,30 @@ func (s *server) scanForm(w http.ResponseWriter, r *http.Request) {
 }
 
 // waitFor says on an instance's page how far a rescan of it is.
-func (s *server) waitFor(r *http.Request, sv View, v *instanceView, id string) error {
+func (s *server) waitFor(r *http.Request, sv View, instanceView *instanceView, id string) error {
 	if len(id) > maxParam {
 		return badQuery("rescan id is longer than %d bytes", maxParam)
 	}
 	scan, err := sv.Scan(id)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		if v.current(r, refreshSoon) {
-			v.Pending = "The rescan was taken and will start in a moment."
+		if instanceView.current(r, refreshSoon) {
+			instanceView.Pending = "The rescan was taken and will start in a moment."
 		}
 	case err != nil:
 		return err
 	case scan.State == record.ScanRunning && !stale(s.o.Now(), scan.StartedAt):
-		if v.current(r, refreshSoon) {
-			v.Pending = "The rescan is running."
+		if instanceView.current(r, refreshSoon) {
+			instanceView.Pending = "The rescan is running."
 		}
 	case scan.State == record.ScanComplete:
-		v.Notice = "The rescan is complete: what stands below was seen " + report.Moment(v.Rec.ObservedAt) + "."
+		instanceView.Notice = "The rescan is complete: what stands below was seen " + report.Moment(instanceView.Rec.ObservedAt) + "."
 		if scan.Changed > 0 {
-			v.Notice += " It changed a verdict."
+			instanceView.Notice += " It changed a verdict."
 		}
 	default:
-		v.Error = "The rescan ended " + string(scan.State) + "."
-		v.Notice = v.Error + " See scan " + report.Short(id, 64) + " for why."
+		instanceView.Error = "The rescan ended " + string(scan.State) + "."
+		instanceView.Notice = instanceView.Error + " See scan " + report.Short(id, 64) + " for why."
 	}
 	return nil
 }

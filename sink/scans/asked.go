@@ -21,11 +21,11 @@ type Asked struct {
 
 // askedOf is what the end of a lane says of instances, nil where it says
 // nothing.
-func askedOf(m *event.LaneEnded) *Asked {
-	if len(m.Found)+len(m.NotFound)+len(m.NotRead) == 0 {
+func askedOf(ended *event.LaneEnded) *Asked {
+	if len(ended.Found)+len(ended.NotFound)+len(ended.NotRead) == 0 {
 		return nil
 	}
-	return &Asked{m.Found, m.NotFound, m.NotRead}
+	return &Asked{ended.Found, ended.NotFound, ended.NotRead}
 }
 
 // Outcomes says of each instance that a rescan was asked for what became of it.
@@ -57,15 +57,15 @@ func (s *Scan) Outcomes(abort string) []record.AskedInstance {
 	}
 	out := make([]record.AskedInstance, 0, len(s.Asked))
 	for _, id := range s.Asked {
-		o, ok := said[id]
+		askedInstance, ok := said[id]
 		switch {
 		case !ok && unsure == "":
-			o = record.AskedInstance{Outcome: record.NotRead, Cause: "no account and region was asked for it"}
-		case !ok || o.Outcome == record.NotFound && unsure != "":
-			o = record.AskedInstance{Outcome: record.NotRead, Cause: unsure}
+			askedInstance = record.AskedInstance{Outcome: record.NotRead, Cause: "no account and region was asked for it"}
+		case !ok || askedInstance.Outcome == record.NotFound && unsure != "":
+			askedInstance = record.AskedInstance{Outcome: record.NotRead, Cause: unsure}
 		}
-		o.InstanceID = id
-		out = append(out, o)
+		askedInstance.InstanceID = id
+		out = append(out, askedInstance)
 	}
 	return out
 }
@@ -87,49 +87,49 @@ func weight(o record.Outcome) int {
 // it counts more than one that could not.
 func (p *Scope) outcomes() map[string]record.AskedInstance {
 	out := map[string]record.AskedInstance{}
-	say := func(ids []string, o record.Outcome, cause string) {
+	say := func(ids []string, outcome record.Outcome, cause string) {
 		for _, id := range ids {
 			had, ok := out[id]
-			if !ok || had.Outcome == record.NotRead || o == record.Found {
-				out[id] = record.AskedInstance{Outcome: o, Account: p.Key.Account, Region: p.Key.Region, Cause: cause}
+			if !ok || had.Outcome == record.NotRead || outcome == record.Found {
+				out[id] = record.AskedInstance{Outcome: outcome, Account: p.Key.Account, Region: p.Key.Region, Cause: cause}
 			}
 		}
 	}
-	for _, w := range p.Walks {
-		if w.Asked == nil {
+	for _, walk := range p.Walks {
+		if walk.Asked == nil {
 			continue
 		}
 		cause := "the region was not read"
-		if w.Failure != nil {
-			cause = w.Failure.Error
+		if walk.Failure != nil {
+			cause = walk.Failure.Error
 		}
-		say(w.Asked.NotRead, record.NotRead, cause)
-		if w.over() {
-			say(w.Asked.Found, record.Found, "")
+		say(walk.Asked.NotRead, record.NotRead, cause)
+		if walk.over() {
+			say(walk.Asked.Found, record.Found, "")
 		} else {
 			cause := "it was seen, and what was seen of it was not stored"
-			if w.Losses != nil {
-				cause += ": " + w.Losses.Error
+			if walk.Losses != nil {
+				cause += ": " + walk.Losses.Error
 			}
-			say(w.Asked.Found, record.NotRead, cause)
+			say(walk.Asked.Found, record.NotRead, cause)
 		}
-		say(w.Asked.NotFound, record.NotFound, "")
+		say(walk.Asked.NotFound, record.NotFound, "")
 	}
 	return out
 }
 
 // CountOutcomes counts what became of the instances of a rescan.
 func CountOutcomes(all []record.AskedInstance) *record.AskedTotals {
-	t := &record.AskedTotals{Instances: len(all)}
+	askedTotals := &record.AskedTotals{Instances: len(all)}
 	for i := range all {
 		switch all[i].Outcome {
 		case record.Found:
-			t.Found++
+			askedTotals.Found++
 		case record.NotFound:
-			t.NotFound++
+			askedTotals.NotFound++
 		default:
-			t.NotRead++
+			askedTotals.NotRead++
 		}
 	}
-	return t
+	return askedTotals
 }

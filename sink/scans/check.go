@@ -60,34 +60,34 @@ func (p *Scope) AwaitsAnswers() bool {
 // decided, given the ids of the instances that were there before the scan and
 // that it has not seen. Where it cannot, it returns the questions whose answers
 // decide it. What speaks against the scope's being whole is in Doubts then.
-func (s *Scan) Settle(p *Scope, missing []string) (settled bool, questions []*event.ScopeCheck) {
-	read, _ := p.best()
-	c := p.Check
-	if c == nil || c.Plan != read.plan {
+func (s *Scan) Settle(scope *Scope, missing []string) (settled bool, questions []*event.ScopeCheck) {
+	read, _ := scope.best()
+	check := scope.Check
+	if check == nil || check.Plan != read.plan {
 		if len(missing) == 0 && (read.lanes == 1 || read.before == nil) {
 			return true, nil // its lane was held against the counts already
 		}
-		return false, s.ask(p, &read, missing, 0)
+		return false, s.ask(scope, &read, missing, 0)
 	}
 	doubt := func(format string, args ...any) {
-		p.Doubts = addFailure(p.Doubts, record.Failure{
-			Account: p.Key.Account, Region: p.Key.Region, API: "DescribeInstances", Class: ecs.Contradicted.String(), Error: fmt.Sprintf(format, args...),
+		scope.Doubts = addFailure(scope.Doubts, record.Failure{
+			Account: scope.Key.Account, Region: scope.Key.Region, API: "DescribeInstances", Class: ecs.Contradicted.String(), Error: fmt.Sprintf(format, args...),
 			Mend: "nothing is taken for gone here; scan again, and if it stays so, compare with the console and ask the cloud's support",
 		})
 	}
 	switch {
-	case c.Failure != nil:
-		p.Doubts = addFailure(p.Doubts, *c.Failure)
-	case c.Found > 0:
+	case check.Failure != nil:
+		scope.Doubts = addFailure(scope.Doubts, *check.Failure)
+	case check.Found > 0:
 		doubt("at least %d of %d instances that no list had are there when they are asked for by id, such as %s: the lists were cut short",
-			c.Found, c.Missing, strings.Join(c.Examples, ", "))
-	case read.disagrees(c.Counted) && len(p.Disputed) == 0:
-		return false, s.listAgain(p, read.plan)
-	case read.disagrees(c.Counted):
-		doubt("%d instances are counted before and %d after a listing of %d in %d lanes, of which %d are new", *read.before, *c.Counted, read.Listed, read.lanes, read.created)
-	case c.Missing != len(missing) || c.Sum != sumOf(missing):
-		if c.Round+1 < maxRounds {
-			return false, s.ask(p, &read, missing, c.Round+1)
+			check.Found, check.Missing, strings.Join(check.Examples, ", "))
+	case read.disagrees(check.Counted) && len(scope.Disputed) == 0:
+		return false, s.listAgain(scope, read.plan)
+	case read.disagrees(check.Counted):
+		doubt("%d instances are counted before and %d after a listing of %d in %d lanes, of which %d are new", *read.before, *check.Counted, read.Listed, read.lanes, read.created)
+	case check.Missing != len(missing) || check.Sum != sumOf(missing):
+		if check.Round+1 < maxRounds {
+			return false, s.ask(scope, &read, missing, check.Round+1)
 		}
 		doubt("what is missing here changed %d times while it was asked for by id", maxRounds)
 	}
@@ -111,16 +111,16 @@ func sumOf(ids []string) (sum uint64) {
 }
 
 // ask notes a question about the missing instances and returns its parts.
-func (s *Scan) ask(p *Scope, read *reading, missing []string, round int) []*event.ScopeCheck {
-	c := &Check{Plan: read.plan, Round: round, Missing: len(missing), Sum: sumOf(missing)}
-	c.Question = fmt.Sprintf("%s/%d/%d/%x", read.plan, round, c.Missing, c.Sum)
-	c.Parts = max(1, (len(missing)+event.MaxCheckIDs-1)/event.MaxCheckIDs)
-	p.Check = c
-	parts := make([]*event.ScopeCheck, c.Parts)
+func (s *Scan) ask(scope *Scope, read *reading, missing []string, round int) []*event.ScopeCheck {
+	check := &Check{Plan: read.plan, Round: round, Missing: len(missing), Sum: sumOf(missing)}
+	check.Question = fmt.Sprintf("%s/%d/%d/%x", read.plan, round, check.Missing, check.Sum)
+	check.Parts = max(1, (len(missing)+event.MaxCheckIDs-1)/event.MaxCheckIDs)
+	scope.Check = check
+	parts := make([]*event.ScopeCheck, check.Parts)
 	for part := range parts {
 		first := min(part*event.MaxCheckIDs, len(missing))
-		parts[part] = s.question(p, &event.ScopeCheck{
-			Part: part, Parts: c.Parts, Count: part == 0 && read.lanes > 1 && read.before != nil,
+		parts[part] = s.question(scope, &event.ScopeCheck{
+			Part: part, Parts: check.Parts, Count: part == 0 && read.lanes > 1 && read.before != nil,
 			InstanceIDs: missing[first:min(first+event.MaxCheckIDs, len(missing))],
 		})
 	}
@@ -128,10 +128,10 @@ func (s *Scan) ask(p *Scope, read *reading, missing []string, round int) []*even
 }
 
 // listAgain asks for another listing, as one lane, in place of a plan.
-func (s *Scan) listAgain(p *Scope, plan string) []*event.ScopeCheck {
-	p.Disputed = append(p.Disputed, plan)
-	p.Check = &Check{Question: plan + "/again", Plan: plan, Parts: 1}
-	return []*event.ScopeCheck{s.question(p, &event.ScopeCheck{Parts: 1, Again: true})}
+func (s *Scan) listAgain(scope *Scope, plan string) []*event.ScopeCheck {
+	scope.Disputed = append(scope.Disputed, plan)
+	scope.Check = &Check{Question: plan + "/again", Plan: plan, Parts: 1}
+	return []*event.ScopeCheck{s.question(scope, &event.ScopeCheck{Parts: 1, Again: true})}
 }
 
 func (s *Scan) question(p *Scope, m *event.ScopeCheck) *event.ScopeCheck {
@@ -141,21 +141,21 @@ func (s *Scan) question(p *Scope, m *event.ScopeCheck) *event.ScopeCheck {
 
 // Answer notes an answer. It reports whether it belongs to the question that is
 // open and was not given before.
-func (p *Scope) Answer(m *event.ScopeChecked) bool {
-	c := p.Check
-	if c == nil || c.Question != m.Question || m.Part < 0 || m.Part >= c.Parts || !c.Answered.Add(m.Part) {
+func (p *Scope) Answer(scopeChecked *event.ScopeChecked) bool {
+	check := p.Check
+	if check == nil || check.Question != scopeChecked.Question || scopeChecked.Part < 0 || scopeChecked.Part >= check.Parts || !check.Answered.Add(scopeChecked.Part) {
 		return false // another sink's question, or a repeat
 	}
-	c.Found += max(m.Found, 0)
-	c.Examples = append(c.Examples, m.Examples[:min(len(m.Examples), maxExamples-len(c.Examples))]...)
-	if m.Counted != nil {
-		c.Counted = m.Counted
+	check.Found += max(scopeChecked.Found, 0)
+	check.Examples = append(check.Examples, scopeChecked.Examples[:min(len(scopeChecked.Examples), maxExamples-len(check.Examples))]...)
+	if scopeChecked.Counted != nil {
+		check.Counted = scopeChecked.Counted
 	}
-	if c.Failure == nil {
-		c.Failure = m.Failure
+	if check.Failure == nil {
+		check.Failure = scopeChecked.Failure
 	}
-	if m.Failure != nil && len(p.Disputed) > 0 && p.Disputed[len(p.Disputed)-1] == c.Plan {
-		p.Refuse(*m.Failure) // there will be no other listing
+	if scopeChecked.Failure != nil && len(p.Disputed) > 0 && p.Disputed[len(p.Disputed)-1] == check.Plan {
+		p.Refuse(*scopeChecked.Failure) // there will be no other listing
 	}
 	return true
 }

@@ -48,32 +48,32 @@ func (s *Scan) TakesPlans() bool { return !s.Planned || s.Open }
 // twice: what came until the announcement ended counts, and the earliest epoch,
 // since no page of the scan was observed before it. stored is the broker's time
 // of the message, in unix nanoseconds.
-func (s *Scan) Plan(m *event.ScanPlanned, stored int64) bool {
+func (s *Scan) Plan(planned *event.ScanPlanned, stored int64) bool {
 	first := !s.Planned
-	if first || m.Epoch.Before(s.Epoch) {
-		s.Epoch = m.Epoch.UTC()
+	if first || planned.Epoch.Before(s.Epoch) {
+		s.Epoch = planned.Epoch.UTC()
 	}
 	if first {
-		s.Kind, s.Reason = m.Kind, m.Reason
+		s.Kind, s.Reason = planned.Kind, planned.Reason
 		s.Start = s.Epoch
 		if s.Start.IsZero() || s.Start.Unix() <= 0 {
 			s.Start = unixNano(stored)
 		}
 	}
 	if s.TakesPlans() {
-		s.Asked = slices.Compact(slices.Sorted(slices.Values(append(s.Asked, m.InstanceIDs...))))
-		for _, f := range m.Failed {
+		s.Asked = slices.Compact(slices.Sorted(slices.Values(append(s.Asked, planned.InstanceIDs...))))
+		for _, f := range planned.Failed {
 			if !slices.Contains(s.Failed, f) {
 				s.Failed = append(s.Failed, f)
 			}
 		}
-		s.Scopes = append(s.Scopes, m.Scopes...)
+		s.Scopes = append(s.Scopes, planned.Scopes...)
 		slices.SortFunc(s.Scopes, compareScopes)
 		s.Scopes = slices.Compact(s.Scopes)
-		for i := range m.Accounts {
-			s.account(&m.Accounts[i])
+		for i := range planned.Accounts {
+			s.account(&planned.Accounts[i])
 		}
-		if s.Open = m.More; !s.Open {
+		if s.Open = planned.More; !s.Open {
 			s.Awaited = nil
 		}
 	}
@@ -82,20 +82,20 @@ func (s *Scan) Plan(m *event.ScanPlanned, stored int64) bool {
 }
 
 // account notes what the announcement says of one account.
-func (s *Scan) account(a *event.PlannedAccount) {
-	if a.Excluded {
+func (s *Scan) account(plannedAccount *event.PlannedAccount) {
+	if plannedAccount.Excluded {
 		return
 	}
-	at, found := slices.BinarySearchFunc(s.Accounts, a.ID, func(x record.AccountLabel, id string) int { return cmp.Compare(x.Account, id) })
+	at, found := slices.BinarySearchFunc(s.Accounts, plannedAccount.ID, func(x record.AccountLabel, id string) int { return cmp.Compare(x.Account, id) })
 	if !found {
-		s.Accounts = slices.Insert(s.Accounts, at, record.AccountLabel{Account: a.ID, Name: a.Name})
+		s.Accounts = slices.Insert(s.Accounts, at, record.AccountLabel{Account: plannedAccount.ID, Name: plannedAccount.Name})
 	}
-	at, awaited := slices.BinarySearch(s.Awaited, a.ID)
+	at, awaited := slices.BinarySearch(s.Awaited, plannedAccount.ID)
 	switch {
-	case awaited && !a.Pending:
+	case awaited && !plannedAccount.Pending:
 		s.Awaited = slices.Delete(s.Awaited, at, at+1)
-	case !awaited && !found && a.Pending:
-		s.Awaited = slices.Insert(s.Awaited, at, a.ID)
+	case !awaited && !found && plannedAccount.Pending:
+		s.Awaited = slices.Insert(s.Awaited, at, plannedAccount.ID)
 	}
 }
 
@@ -116,12 +116,12 @@ func (s *Scan) Plans(key ecs.Scope) bool {
 // scope that is whole, or not planned, stays as it is: the second result is
 // false. A scope whose listing is complete is not whole yet: see Settle and
 // Scope.Close.
-func (s *Scan) Decide(p *Scope) (was record.Completeness, open bool) {
-	was = p.State
-	if p.Whole || !s.Plans(p.Key) {
+func (s *Scan) Decide(scope *Scope) (was record.Completeness, open bool) {
+	was = scope.State
+	if scope.Whole || !s.Plans(scope.Key) {
 		return was, false
 	}
-	p.State = p.standing()
+	scope.State = scope.standing()
 	return was, true
 }
 
@@ -172,10 +172,10 @@ func (s *Scan) Report() record.Scan {
 func (s *Scan) accounts(scopes []record.ScanScope) []record.ScanAccount {
 	var out []record.ScanAccount
 	at := map[string]int{}
-	for _, a := range s.Accounts {
-		at[a.Account] = len(out)
-		_, awaited := slices.BinarySearch(s.Awaited, a.Account)
-		out = append(out, record.ScanAccount{Account: a.Account, Name: a.Name, Planning: awaited})
+	for _, accountLabel := range s.Accounts {
+		at[accountLabel.Account] = len(out)
+		_, awaited := slices.BinarySearch(s.Awaited, accountLabel.Account)
+		out = append(out, record.ScanAccount{Account: accountLabel.Account, Name: accountLabel.Name, Planning: awaited})
 	}
 	for i := range scopes {
 		sc := &scopes[i]

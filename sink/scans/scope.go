@@ -58,15 +58,15 @@ func NewScope(key ecs.Scope, no uint32) *Scope {
 
 // Plan notes one way in which the scope was cut. It reports whether the
 // announcement is valid. What was said first of a plan counts.
-func (p *Scope) Plan(m *event.ScopePlanned) bool {
-	if !ValidPlan(m) {
+func (p *Scope) Plan(planned *event.ScopePlanned) bool {
+	if !ValidPlan(planned) {
 		return false
 	}
 	if p.Plans == nil {
 		p.Plans = map[string]*Plan{}
 	}
-	if _, known := p.Plans[m.Plan]; !known && len(p.Plans) < maxPlans {
-		p.Plans[m.Plan] = &Plan{m.Lanes, m.Counted}
+	if _, known := p.Plans[planned.Plan]; !known && len(p.Plans) < maxPlans {
+		p.Plans[planned.Plan] = &Plan{planned.Lanes, planned.Counted}
 	}
 	return true
 }
@@ -99,17 +99,17 @@ type Tally struct {
 
 // Page notes a committed page and reports whether it may be counted at all. A
 // repeat of a page adds nothing.
-func (p *Scope) Page(lane, walk string, page int, t *Tally) bool {
+func (p *Scope) Page(lane, walk string, page int, tally *Tally) bool {
 	w := p.Walk(lane, walk)
 	if w == nil || page < 0 || page >= maxPages {
 		return false
 	}
 	if w.Got.Add(page) {
 		p.Pages++
-		w.Classified += t.Rows
-		w.Stored += t.Stored
-		w.StoredIDs += t.IDs
-		w.Refused = cmp.Or(w.Refused, t.Refused)
+		w.Classified += tally.Rows
+		w.Stored += tally.Stored
+		w.StoredIDs += tally.IDs
+		w.Refused = cmp.Or(w.Refused, tally.Refused)
 		if !w.Ended || page < w.Announced {
 			w.committed++
 		}
@@ -135,11 +135,11 @@ func (p *Scope) Recount() {
 func (p *Scope) standing() record.Completeness {
 	type lane struct{ done, failed bool }
 	lanes := map[string]lane{}
-	for _, w := range p.Walks {
-		l := lanes[w.Lane]
-		l.done = l.done || w.done()
-		l.failed = l.failed || w.failed()
-		lanes[w.Lane] = l
+	for _, walk := range p.Walks {
+		l := lanes[walk.Lane]
+		l.done = l.done || walk.done()
+		l.failed = l.failed || walk.failed()
+		lanes[walk.Lane] = l
 	}
 	outstanding, read, plans := false, p.Pages > 0, 0
 	for name, plan := range p.Plans {
@@ -186,11 +186,11 @@ func (p *Scope) Failures() []record.Failure {
 				done[w.Lane] = true
 			}
 		}
-		for _, w := range p.Walks {
-			if !done[w.Lane] {
-				add(w.Failure)
-				add(w.Losses)
-				add(w.contradiction(p.Key))
+		for _, walk := range p.Walks {
+			if !done[walk.Lane] {
+				add(walk.Failure)
+				add(walk.Losses)
+				add(walk.contradiction(p.Key))
 			}
 		}
 		for i := range p.Refused {
@@ -239,19 +239,19 @@ func (p *Scope) best() (out reading, whole bool) {
 		r := reading{Numbers: record.Numbers{Counted: plan.Counted}, plan: name, lanes: len(plan.Lanes), before: plan.Counted}
 		all := !slices.Contains(p.Disputed, name)
 		for _, lane := range plan.Lanes {
-			w := best[lane]
-			if w == nil {
+			walk := best[lane]
+			if walk == nil {
 				all = false
 				continue
 			}
-			all = all && w.done()
-			r.Listed += w.Listed
-			r.created += w.Created
-			r.Published += w.Published
-			r.Classified += w.Classified
-			r.Stored += w.Stored
-			if len(plan.Lanes) == 1 && w.Counted != nil {
-				r.Counted = w.Counted
+			all = all && walk.done()
+			r.Listed += walk.Listed
+			r.created += walk.Created
+			r.Published += walk.Published
+			r.Classified += walk.Classified
+			r.Stored += walk.Stored
+			if len(plan.Lanes) == 1 && walk.Counted != nil {
+				r.Counted = walk.Counted
 			}
 		}
 		if i == 0 || all && !whole || all == whole && r.Stored > out.Stored {
@@ -305,23 +305,23 @@ func (p *Scope) Close() {
 	p.Seal = &seal
 }
 
-// addFailure keeps f unless the list has it or is full.
-func addFailure(list []record.Failure, f record.Failure) []record.Failure {
-	f.RequestID = "" // differs between repeats of one failure
-	if len(list) >= maxFailures || slices.Contains(list, f) {
+// addFailure keeps failure unless the list has it or is full.
+func addFailure(list []record.Failure, failure record.Failure) []record.Failure {
+	failure.RequestID = "" // differs between repeats of one failure
+	if len(list) >= maxFailures || slices.Contains(list, failure) {
 		return list
 	}
-	list = append(list, f)
+	list = append(list, failure)
 	slices.SortFunc(list, CompareFailures)
 	return list
 }
 
 // CompareFailures is the order of causes in a report.
-func CompareFailures(a, b record.Failure) int {
+func CompareFailures(failure, b record.Failure) int {
 	return cmp.Or(
-		cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.API, b.API),
-		cmp.Compare(a.Class, b.Class), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Error, b.Error),
-		cmp.Compare(a.Mend, b.Mend), cmp.Compare(a.RequestID, b.RequestID))
+		cmp.Compare(failure.Account, b.Account), cmp.Compare(failure.Region, b.Region), cmp.Compare(failure.API, b.API),
+		cmp.Compare(failure.Class, b.Class), cmp.Compare(failure.Code, b.Code), cmp.Compare(failure.Error, b.Error),
+		cmp.Compare(failure.Mend, b.Mend), cmp.Compare(failure.RequestID, b.RequestID))
 }
 
 func compareScopes(a, b ecs.Scope) int {

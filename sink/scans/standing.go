@@ -79,12 +79,12 @@ func (v *Standing) DropEpoch(epoch int64) bool {
 }
 
 // Doubt notes what speaks against what the last scan said of the scope.
-func (v *Standing) Doubt(f record.Failure) {
-	if v.Status == nil || slices.Contains(v.Status.Failures, f) {
+func (v *Standing) Doubt(failure record.Failure) {
+	if v.Status == nil || slices.Contains(v.Status.Failures, failure) {
 		return
 	}
 	st := *v.Status
-	st.Failures = addFailure(slices.Clone(st.Failures), f)
+	st.Failures = addFailure(slices.Clone(st.Failures), failure)
 	if st.Completeness == record.ScopeComplete {
 		st.Completeness = record.ScopePartial
 	}
@@ -104,13 +104,13 @@ func (v *Standing) Prune(cutoff int64) {
 // End notes how a scan ended here: its epoch and its end in unix nanoseconds,
 // how complete it was, its numbers and its failures. An older scan that ends
 // late changes nothing that a newer one said.
-func (v *Standing) End(scanID string, epoch int64, r *record.ScanScope, end int64) {
+func (v *Standing) End(scanID string, epoch int64, scanScope *record.ScanScope, end int64) {
 	at := unixNano(end)
 	if v.Status == nil {
 		v.Status = &record.ScopeStatus{Account: v.Account, Region: v.Region}
 	}
 	st := *v.Status // a reader may hold the one before
-	if r.Completeness == record.ScopeComplete && epoch >= v.WholeEpoch {
+	if scanScope.Completeness == record.ScopeComplete && epoch >= v.WholeEpoch {
 		if epoch > v.WholeEpoch {
 			v.BeforeEpoch, v.BeforeComplete = v.WholeEpoch, st.LastComplete
 		}
@@ -119,8 +119,8 @@ func (v *Standing) End(scanID string, epoch int64, r *record.ScanScope, end int6
 	}
 	if epoch >= v.StatusEpoch {
 		v.StatusEpoch = epoch
-		numbers := r.Numbers
-		st.Completeness, st.LastScan, st.LastEnd, st.Numbers, st.Failures = r.Completeness, scanID, &at, &numbers, r.Failures
+		numbers := scanScope.Numbers
+		st.Completeness, st.LastScan, st.LastEnd, st.Numbers, st.Failures = scanScope.Completeness, scanID, &at, &numbers, scanScope.Failures
 	}
 	v.Status = &st
 }

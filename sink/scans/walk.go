@@ -94,29 +94,29 @@ func (w *Walk) disagreement() string {
 
 // contradiction is the disagreement of the walk as a cause, nil where it
 // agrees.
-func (w *Walk) contradiction(s ecs.Scope) *record.Failure {
+func (w *Walk) contradiction(scope ecs.Scope) *record.Failure {
 	text := w.disagreement()
 	if text == "" {
 		return nil
 	}
 	return &record.Failure{
-		Account: s.Account, Region: s.Region, API: "shenscan", Class: ecs.Contradicted.String(), Error: text,
+		Account: scope.Account, Region: scope.Region, API: "shenscan", Class: ecs.Contradicted.String(), Error: text,
 		Mend: "scan again; if it stays so, a part of shenscan loses instances: report it with this text",
 	}
 }
 
 // End notes what the lane's end announced. The first end without a failure
 // counts, whatever comes after it; a number of pages out of bounds is ignored.
-func (w *Walk) End(m *event.LaneEnded) {
-	if m.Pages < 0 || m.Pages > maxPages || w.done() {
+func (w *Walk) End(ended *event.LaneEnded) {
+	if ended.Pages < 0 || ended.Pages > maxPages || w.done() {
 		return
 	}
-	if w.Ended && m.Failure != nil && w.Failure == nil {
+	if w.Ended && ended.Failure != nil && w.Failure == nil {
 		return
 	}
-	w.Ended, w.Announced, w.Failure = true, m.Pages, m.Failure
-	w.Counted, w.Listed, w.Created, w.Published, w.IDs = m.Counted, m.Listed, m.Created, m.Instances, m.IDs
-	w.Asked = askedOf(m)
+	w.Ended, w.Announced, w.Failure = true, ended.Pages, ended.Failure
+	w.Counted, w.Listed, w.Created, w.Published, w.IDs = ended.Counted, ended.Listed, ended.Created, ended.Instances, ended.IDs
+	w.Asked = askedOf(ended)
 	w.recount()
 }
 

@@ -18,24 +18,24 @@ import (
 func (v *View) Alike(ctx context.Context) ([]record.Alike, error) {
 	f := v.f
 	f.Gone = false
-	m := v.matcher(&f)
-	c := &alikeCount{v: v, profiles: map[uint32]int{}, shared: map[*rules.Classification]int{}, waived: map[waivedKey]*record.Alike{}}
+	matcher := v.matcher(&f)
+	count := &alikeCount{v: v, profiles: map[uint32]int{}, shared: map[*rules.Classification]int{}, waived: map[waivedKey]*record.Alike{}}
 	for _, sc := range v.snap.scopes {
-		if !m.within(sc) {
+		if !matcher.within(sc) {
 			continue
 		}
-		w := &walker{reading: v.reading(), m: m, sc: sc}
-		w.take = func(tx *bbolt.Tx, row *candidateRow) error { return c.take(tx, w, row) }
-		for !w.done {
+		walk := &walker{reading: v.reading(), m: matcher, sc: sc}
+		walk.take = func(tx *bbolt.Tx, row *candidateRow) error { return count.take(tx, walk, row) }
+		for !walk.done {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			if err := v.view(w.chunk); err != nil {
+			if err := v.view(walk.chunk); err != nil {
 				return nil, fmt.Errorf("%s: %w", sc.key, err)
 			}
 		}
 	}
-	return c.list()
+	return count.list()
 }
 
 type alikeCount struct {
@@ -51,21 +51,21 @@ type waivedKey struct {
 	levels string
 }
 
-func (c *alikeCount) take(tx *bbolt.Tx, w *walker, r *candidateRow) error {
+func (c *alikeCount) take(tx *bbolt.Tx, walk *walker, candidateRow *candidateRow) error {
 	if !c.v.j.waivers {
-		c.profiles[r.profile]++
+		c.profiles[candidateRow.profile]++
 		return nil
 	}
-	row, profile, err := format.ReadRow(r.row, w.tables().dict.Words())
+	row, profile, err := format.ReadRow(candidateRow.row, walk.tables().dict.Words())
 	if err != nil {
 		return fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 	}
-	facts, err := w.facts.facts(tx, profile)
+	facts, err := walk.facts.facts(tx, profile)
 	if err != nil {
 		return err
 	}
 	own := c.v.j.Classify(&facts)
-	cl := c.v.j.judgeRow(&w.value, &row, &facts)
+	cl := c.v.j.judgeRow(&walk.value, &row, &facts)
 	if cl == own {
 		c.shared[cl]++
 		return nil

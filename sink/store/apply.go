@@ -42,19 +42,19 @@ type Applied struct {
 	Skipped int              // messages at or before the checkpoint
 }
 
-func (a *Applied) add(b *Applied) {
-	a.Changes = append(a.Changes, b.Changes...)
-	a.Scans = append(a.Scans, b.Scans...)
-	a.Asked += b.Asked
-	a.Rows += b.Rows
-	a.New += b.New
-	a.Stale += b.Stale
-	a.Same += b.Same
-	a.Gone += b.Gone
-	a.Invalid += b.Invalid
-	a.NotUp = append(a.NotUp, b.NotUp...)
-	a.Skipped += b.Skipped
-	for by, pages := range b.Anew {
+func (a *Applied) add(applied *Applied) {
+	a.Changes = append(a.Changes, applied.Changes...)
+	a.Scans = append(a.Scans, applied.Scans...)
+	a.Asked += applied.Asked
+	a.Rows += applied.Rows
+	a.New += applied.New
+	a.Stale += applied.Stale
+	a.Same += applied.Same
+	a.Gone += applied.Gone
+	a.Invalid += applied.Invalid
+	a.NotUp = append(a.NotUp, applied.NotUp...)
+	a.Skipped += applied.Skipped
+	for by, pages := range applied.Anew {
 		if a.Anew == nil {
 			a.Anew = map[JudgedBy]int{}
 		}
@@ -107,30 +107,30 @@ func (db *DB) applyPart(batch []event.Received) (*Applied, error) {
 	for len(batch) > 0 && db.applied(batch[0].Position) {
 		batch = batch[1:]
 	}
-	a := db.begin()
+	applier := db.begin()
 	if len(batch) == 0 {
-		return a.out, nil
+		return applier.out, nil
 	}
 	err := db.update(func(tx *bbolt.Tx) error {
-		a.tx = tx
+		applier.tx = tx
 		for i := range batch {
 			if db.applied(batch[i].Position) {
-				a.out.Skipped++
+				applier.out.Skipped++
 				continue
 			}
-			if err := a.message(&batch[i]); err != nil {
+			if err := applier.message(&batch[i]); err != nil {
 				return fmt.Errorf("apply message %d: %w", batch[i].Seq, err)
 			}
 			db.meta.Stream, db.meta.Seq = batch[i].Stream, batch[i].Seq
 		}
-		return a.finish()
+		return applier.finish()
 	})
 	if err != nil {
 		return nil, err
 	}
-	db.count(a.out)
+	db.count(applier.out)
 	db.evict()
-	return a.out, nil
+	return applier.out, nil
 }
 
 func (db *DB) applied(at event.Position) bool {
@@ -174,13 +174,13 @@ func (db *DB) begin() *applier {
 	return a
 }
 
-func (a *applier) message(r *event.Received) error {
-	a.msg, a.event = r, 0
+func (a *applier) message(received *event.Received) error {
+	a.msg, a.event = received, 0
 	// The broker's clock only goes forward, unless somebody corrected it.
-	if now := a.db.meta.Now; r.Stored > now || r.Stored > 0 && r.Stored < now-clockTolerance {
-		a.db.meta.Now = r.Stored
+	if now := a.db.meta.Now; received.Stored > now || received.Stored > 0 && received.Stored < now-clockTolerance {
+		a.db.meta.Now = received.Stored
 	}
-	switch m := r.Msg.(type) {
+	switch m := received.Msg.(type) {
 	case *event.InstancesClassified:
 		return a.page(m)
 	case *event.ScanPlanned:
@@ -247,12 +247,12 @@ func (a *applier) flushWords() error {
 }
 
 // scope returns the scope of the key, making it where it is new.
-func (a *applier) scope(m *event.Walk) *scope {
-	if sc := a.db.scopes[m.Scope]; sc != nil {
+func (a *applier) scope(walk *event.Walk) *scope {
+	if sc := a.db.scopes[walk.Scope]; sc != nil {
 		return sc
 	}
-	sc := &scope{no: uint32(len(a.db.byNo) + 1), key: m.Scope, counts: map[uint32]int{}}
-	sc.Account, sc.Region, sc.Label = m.Scope.Account, m.Scope.Region, a.db.meta.Labels[m.Scope.Account]
+	sc := &scope{no: uint32(len(a.db.byNo) + 1), key: walk.Scope, counts: map[uint32]int{}}
+	sc.Account, sc.Region, sc.Label = walk.Scope.Account, walk.Scope.Region, a.db.meta.Labels[walk.Scope.Account]
 	a.db.scopes[sc.key] = sc
 	a.db.byNo[sc.no] = sc
 	a.scopes[sc] = true
@@ -278,12 +278,12 @@ func (a *applier) index(sc *scope) (*index, error) {
 func (db *DB) loadIndex(tx *bbolt.Tx, sc *scope) (*index, error) {
 	marks := map[string]*scans.Scope{}
 	for id, s := range db.running {
-		if p := s.Progress[sc.key]; p != nil {
-			p.SeenNow = append(scans.Set(nil), p.Seen...)
-			if p.SeenNow == nil {
-				p.SeenNow = scans.Set{}
+		if scope := s.Progress[sc.key]; scope != nil {
+			scope.SeenNow = append(scans.Set(nil), scope.Seen...)
+			if scope.SeenNow == nil {
+				scope.SeenNow = scans.Set{}
 			}
-			marks[id] = p
+			marks[id] = scope
 		}
 	}
 	ix := newIndex(db.seed)
@@ -336,26 +336,26 @@ func (db *DB) evict() {
 // profilesOf numbers the profiles of a page. A new one has the class that the
 // worker gave it, or that this store's own rule set gives where that is not to
 // be taken.
-func (a *applier) profilesOf(m *event.InstancesClassified) ([]uint32, error) {
+func (a *applier) profilesOf(classified *event.InstancesClassified) ([]uint32, error) {
 	ps := a.db.profs
 	a.software, a.hardware = a.software[:0], a.hardware[:0]
-	for i := range m.Software {
-		a.software = append(a.software, ps.softwareOf(m.Software[i]))
+	for i := range classified.Software {
+		a.software = append(a.software, ps.softwareOf(classified.Software[i]))
 	}
-	for i := range m.Hardware {
-		a.hardware = append(a.hardware, ps.hardwareOf(m.Hardware[i]))
+	for i := range classified.Hardware {
+		a.hardware = append(a.hardware, ps.hardwareOf(classified.Hardware[i]))
 	}
 	a.profiles = a.profiles[:0]
-	taken := a.takes(m)
-	for i := range m.Profiles {
-		p := &m.Profiles[i]
-		software, hardware := a.software[p.Software], a.hardware[p.Hardware]
+	taken := a.takes(classified)
+	for i := range classified.Profiles {
+		profile := &classified.Profiles[i]
+		software, hardware := a.software[profile.Software], a.hardware[profile.Hardware]
 		a.profiles = append(a.profiles, ps.number(software, hardware, func() uint32 {
 			if taken {
-				return a.taken(m, p.Class)
+				return a.taken(classified, profile.Class)
 			}
-			h := m.Hardware[p.Hardware]
-			return a.db.classNumber(a.j, ps.judge(a.j, software, hardware, m.Software[p.Software], h), h)
+			h := classified.Hardware[profile.Hardware]
+			return a.db.classNumber(a.j, ps.judge(a.j, software, hardware, classified.Software[profile.Software], h), h)
 		}))
 	}
 	return a.profiles, ps.storeParts(a.tx)
@@ -383,23 +383,23 @@ func (db *DB) classNumber(j *judge, cl *rules.Classification, h rules.Hardware) 
 }
 
 // judgeRow classifies one instance and applies the waivers to it.
-func (j *judge) judgeRow(sc *scopeValue, r *event.Row, f *rules.Facts) *rules.Classification {
-	cl := j.Classify(f)
+func (j *judge) judgeRow(sc *scopeValue, row *event.Row, facts *rules.Facts) *rules.Classification {
+	cl := j.Classify(facts)
 	if !j.waivers {
 		return cl
 	}
 	return j.Waive(cl, rules.Waivable{
-		Account: sc.Account, Region: sc.Region, InstanceID: r.ID, ImageID: f.ImageID, Today: j.today,
-		Tags: tagsOf(r),
+		Account: sc.Account, Region: sc.Region, InstanceID: row.ID, ImageID: facts.ImageID, Today: j.today,
+		Tags: tagsOf(row),
 	})
 }
 
 // tagsOf looks up tags of a row.
-func tagsOf(r *event.Row) func(key string) (string, bool) {
+func tagsOf(row *event.Row) func(key string) (string, bool) {
 	return func(key string) (string, bool) {
-		for i := range r.Tags {
-			if r.Tags[i].Key == key {
-				return r.Tags[i].Value, true
+		for i := range row.Tags {
+			if row.Tags[i].Key == key {
+				return row.Tags[i].Value, true
 			}
 		}
 		return "", false
@@ -407,23 +407,23 @@ func tagsOf(r *event.Row) func(key string) (string, bool) {
 }
 
 // history appends a change of an instance and forgets the oldest ones.
-func (a *applier) history(sc *scope, id []byte, c *record.Change) error {
-	b := a.tx.Bucket(bucketHistory)
+func (a *applier) history(sc *scope, id []byte, change *record.Change) error {
+	bucket := a.tx.Bucket(bucketHistory)
 	prefix := format.HistoryPrefix(sc.no, id)
-	body, err := json.Marshal(c)
+	body, err := json.Marshal(change)
 	if err != nil {
 		return fmt.Errorf("history of %s: %w", id, err)
 	}
 	var keys [][]byte
-	for k := range scan(b, prefix) {
+	for k := range scan(bucket, prefix) {
 		keys = append(keys, append([]byte(nil), k...))
 	}
 	for n := len(keys) - a.db.o.HistoryPerInstance + 1; n > 0; n-- {
-		if err := b.Delete(keys[0]); err != nil {
+		if err := bucket.Delete(keys[0]); err != nil {
 			return err
 		}
 		keys = keys[1:]
 	}
 	a.db.meta.History++
-	return b.Put(append(prefix, format.Key64(a.db.meta.History)...), format.Sealed(body))
+	return bucket.Put(append(prefix, format.Key64(a.db.meta.History)...), format.Sealed(body))
 }

@@ -47,20 +47,20 @@ type part struct {
 func newPart(targets int) *part { return &part{on: make([]numbers, targets)} }
 
 // add counts n instances of a class.
-func (p *part) add(c *outcome.Class, n int) {
+func (p *part) add(class *outcome.Class, n int) {
 	p.instances += n
 	for t := range p.on {
-		p.on[t][c.Level(t)] += n
-		if s, ok := c.Standing(t); ok {
+		p.on[t][class.Level(t)] += n
+		if s, ok := class.Standing(t); ok {
 			p.on[t][levels+s.Wave] += n
 		}
 	}
 }
 
-func (p *part) merge(o *part) {
-	p.instances += o.instances
+func (p *part) merge(part *part) {
+	p.instances += part.instances
 	for t := range p.on {
-		for i, n := range o.on[t] {
+		for i, n := range part.on[t] {
 			p.on[t][i] += n
 		}
 	}
@@ -108,15 +108,15 @@ func open(c *outcome.Class, target int) bool {
 
 // movesOn is where moves on a target are counted until the next point.
 func (db *DB) movesOn(target string) *record.Moves {
-	m := db.meta.Moves[target]
-	if m == nil {
-		m = &record.Moves{}
+	moves := db.meta.Moves[target]
+	if moves == nil {
+		moves = &record.Moves{}
 		if db.meta.Moves == nil {
 			db.meta.Moves = map[string]*record.Moves{}
 		}
-		db.meta.Moves[target] = m
+		db.meta.Moves[target] = moves
 	}
-	return m
+	return moves
 }
 
 // came counts an instance that was found, or found again.
@@ -141,12 +141,12 @@ func (db *DB) went(class uint32, n int) {
 // moved counts an instance that an observation moved to another class.
 func (a *applier) moved(was, is uint32) {
 	before, after := a.db.classes.at(was), a.db.classes.at(is)
-	for t, m := range a.moves {
+	for t, moves := range a.moves {
 		switch wasOpen, isOpen := open(before, t), open(after, t); {
 		case wasOpen && !isOpen:
-			m.Closed++
+			moves.Closed++
 		case !wasOpen && isOpen:
-			m.Opened++
+			moves.Opened++
 		}
 	}
 }
@@ -164,14 +164,14 @@ func (a *applier) handedOver(account string, old, row []byte) error {
 	if err != nil || from == to {
 		return err
 	}
-	m := &a.db.meta
-	m.HandedOver++
-	at := slices.IndexFunc(m.Handovers, func(h record.Handover) bool { return h.From == from && h.To == to })
+	meta := &a.db.meta
+	meta.HandedOver++
+	at := slices.IndexFunc(meta.Handovers, func(h record.Handover) bool { return h.From == from && h.To == to })
 	switch {
 	case at >= 0:
-		m.Handovers[at].Instances++
-	case len(m.Handovers) < maxHandovers:
-		m.Handovers = append(m.Handovers, record.Handover{From: from, To: to, Instances: 1})
+		meta.Handovers[at].Instances++
+	case len(meta.Handovers) < maxHandovers:
+		meta.Handovers = append(meta.Handovers, record.Handover{From: from, To: to, Instances: 1})
 	}
 	return nil
 }
@@ -218,12 +218,12 @@ type owned struct {
 // may have a journal.
 func (a *applier) byOwner() (map[string]*part, error) {
 	out := map[string]*part{}
-	o := &ownerCount{a: a, names: map[string]string{}, counts: map[ownedKey]int{}}
+	count := &ownerCount{a: a, names: map[string]string{}, counts: map[ownedKey]int{}}
 	for _, sc := range a.db.scopes {
 		list := sc.owned
 		if list == nil {
 			var err error
-			if list, err = o.scope(sc); err != nil {
+			if list, err = count.scope(sc); err != nil {
 				return nil, fmt.Errorf("count the owners of %s: %w", sc.key, err)
 			}
 			if len(list) <= max(1024, sc.present/4) { // a tag that names machines is not worth the memory
@@ -327,14 +327,14 @@ func (o *ownerCount) scope(sc *scope) ([]owned, error) {
 
 // foldAll leaves no scope with a journal.
 func (a *applier) foldAll() error {
-	c := a.tx.Bucket(bucketJournal).Cursor()
+	cursor := a.tx.Bucket(bucketJournal).Cursor()
 	var pending []*scope
-	for k, _ := c.First(); k != nil; {
+	for k, _ := cursor.First(); k != nil; {
 		no := binary.BigEndian.Uint32(k)
 		if sc := a.db.byNo[no]; sc != nil {
 			pending = append(pending, sc)
 		}
-		k, _ = c.Seek(format.Key32(no + 1))
+		k, _ = cursor.Seek(format.Key32(no + 1))
 	}
 	for _, sc := range pending {
 		if err := a.foldScope(sc); err != nil {
@@ -349,7 +349,7 @@ func (a *applier) foldAll() error {
 // and which of it rests on earlier scans. ended is the scan that ended last.
 func (a *applier) point(kind string, ended *record.Scan) error {
 	db, targets, by := a.db, a.j.targets, a.db.ownedBy.Load()
-	p := &record.Progress{ProgressPoint: record.ProgressPoint{
+	progress := &record.Progress{ProgressPoint: record.ProgressPoint{
 		Number: db.meta.Points + 1, At: utc(a.msg.Stored), Kind: kind, Ruleset: a.j.Digest(), Targets: targets, Moves: map[string]record.Moves{},
 		OwnerTags: append([]string{}, by.tags...), OwnerAccount: by.account && by.any(),
 		HandedOver: db.meta.HandedOver, Handovers: db.meta.Handovers, Carried: []record.CarriedScope{},
@@ -359,7 +359,7 @@ func (a *applier) point(kind string, ended *record.Scan) error {
 		if sc.Unread {
 			continue
 		}
-		p.Scopes++
+		progress.Scopes++
 		for class, n := range sc.counts {
 			c := db.classes.at(class)
 			whole.add(c, n)
@@ -367,11 +367,11 @@ func (a *applier) point(kind string, ended *record.Scan) error {
 			partOf(regions, sc.Region, len(targets)).add(c, n)
 		}
 	}
-	p.Instances, p.On = whole.instances, whole.standings(targets)
+	progress.Instances, progress.On = whole.instances, whole.standings(targets)
 	for _, t := range targets {
-		p.Moves[t] = *db.movesOn(t)
+		progress.Moves[t] = *db.movesOn(t)
 	}
-	p.Accounts, p.Regions = shares(accounts, targets), shares(regions, targets)
+	progress.Accounts, progress.Regions = shares(accounts, targets), shares(regions, targets)
 	if by.any() {
 		if err := a.foldAll(); err != nil {
 			return err
@@ -381,17 +381,17 @@ func (a *applier) point(kind string, ended *record.Scan) error {
 			return err
 		}
 		all := shares(owners, targets)
-		p.Owners = &all
+		progress.Owners = &all
 	}
-	a.carried(p, ended)
+	a.carried(progress, ended)
 	if ended.EndedAt != nil {
-		p.At = *ended.EndedAt
+		progress.At = *ended.EndedAt
 	}
-	if err := a.storePoint(p); err != nil {
+	if err := a.storePoint(progress); err != nil {
 		return err
 	}
-	db.owners = p.Owners
-	db.meta.Points, db.meta.Moves, db.meta.Handovers, db.meta.HandedOver = p.Number, nil, nil, 0
+	db.owners = progress.Owners
+	db.meta.Points, db.meta.Moves, db.meta.Handovers, db.meta.HandedOver = progress.Number, nil, nil, 0
 	a.countMoves(targets)
 	return nil
 }
@@ -405,12 +405,12 @@ func (a *applier) countMoves(targets []string) {
 }
 
 func partOf(parts map[string]*part, name string, targets int) *part {
-	p := parts[name]
-	if p == nil {
-		p = newPart(targets)
-		parts[name] = p
+	part := parts[name]
+	if part == nil {
+		part = newPart(targets)
+		parts[name] = part
 	}
-	return p
+	return part
 }
 
 // shares names the largest parts and adds up the rest.
@@ -437,14 +437,14 @@ func shares(parts map[string]*part, targets []string) record.Shares {
 }
 
 // carried names the accounts and regions whose counts are of an earlier scan.
-func (a *applier) carried(p *record.Progress, ended *record.Scan) {
-	add := func(c record.CarriedScope) {
-		p.CarriedScopes++
-		p.CarriedInstances += c.Instances
-		p.Carried = append(p.Carried, c)
+func (a *applier) carried(progress *record.Progress, ended *record.Scan) {
+	add := func(carriedScope record.CarriedScope) {
+		progress.CarriedScopes++
+		progress.CarriedInstances += carriedScope.Instances
+		progress.Carried = append(progress.Carried, carriedScope)
 	}
 	known, about := map[string]bool{}, map[[2]string]bool{}
-	p.ScanID, p.State = ended.ID, ended.State
+	progress.ScanID, progress.State = ended.ID, ended.State
 	for i := range ended.Scopes {
 		about[[2]string{ended.Scopes[i].Account, ended.Scopes[i].Region}] = true
 	}
@@ -453,15 +453,15 @@ func (a *applier) carried(p *record.Progress, ended *record.Scan) {
 			continue
 		}
 		known[sc.Account] = true
-		c := record.CarriedScope{Account: sc.Account, Region: sc.Region, Instances: sc.present, Completeness: record.ScopePending}
+		carriedScope := record.CarriedScope{Account: sc.Account, Region: sc.Region, Instances: sc.present, Completeness: record.ScopePending}
 		if sc.Status != nil {
-			c.Completeness, c.LastComplete = sc.Status.Completeness, sc.Status.LastComplete
+			carriedScope.Completeness, carriedScope.LastComplete = sc.Status.Completeness, sc.Status.LastComplete
 		}
 		switch {
-		case c.Completeness != record.ScopeComplete || sc.Unlisted != 0:
-			add(c)
-		case p.Kind == record.PointScan && !about[[2]string{sc.Account, sc.Region}]:
-			p.Others++
+		case carriedScope.Completeness != record.ScopeComplete || sc.Unlisted != 0:
+			add(carriedScope)
+		case progress.Kind == record.PointScan && !about[[2]string{sc.Account, sc.Region}]:
+			progress.Others++
 		}
 	}
 	for account, st := range a.db.meta.Accounts {
@@ -469,23 +469,23 @@ func (a *applier) carried(p *record.Progress, ended *record.Scan) {
 			add(record.CarriedScope{Account: account, Completeness: record.ScopeFailed})
 		}
 	}
-	slices.SortFunc(p.Carried, func(x, y record.CarriedScope) int {
+	slices.SortFunc(progress.Carried, func(x, y record.CarriedScope) int {
 		return cmp.Or(cmp.Compare(y.Instances, x.Instances), cmp.Compare(x.Account, y.Account), cmp.Compare(x.Region, y.Region))
 	})
-	p.Carried = p.Carried[:min(len(p.Carried), maxCarried)]
+	progress.Carried = progress.Carried[:min(len(progress.Carried), maxCarried)]
 }
 
 // storePoint writes a point, and forgets what is not kept any longer.
-func (a *applier) storePoint(p *record.Progress) error {
-	key := append(format.Key64(p.Number), format.Key64(uint64(p.At.UnixNano()))...)
-	head, err := format.Packed(&p.ProgressPoint)
+func (a *applier) storePoint(progress *record.Progress) error {
+	key := append(format.Key64(progress.Number), format.Key64(uint64(progress.At.UnixNano()))...)
+	head, err := format.Packed(&progress.ProgressPoint)
 	if err != nil {
 		return err
 	}
 	if err := a.tx.Bucket(bucketPoints).Put(key, head); err != nil {
 		return err
 	}
-	body, err := format.Packed(&pointParts{p.Owners, p.Accounts, p.Regions})
+	body, err := format.Packed(&pointParts{progress.Owners, progress.Accounts, progress.Regions})
 	if err != nil {
 		return err
 	}
@@ -514,15 +514,15 @@ func (a *applier) thin() error {
 	day := func(k []byte) string { return utc(int64(binary.BigEndian.Uint64(k[8:]))).Format(time.DateOnly) }
 	old := max(0, len(keys)-keepPoints)
 	kept := keys[:0:0]
-	for i, k := range keys[:old] {
-		if day(k) != day(keys[i+1]) {
-			kept = append(kept, k)
+	for i, key := range keys[:old] {
+		if day(key) != day(keys[i+1]) {
+			kept = append(kept, key)
 			continue
 		}
-		if err := mergePoints(heads, k, keys[i+1]); err != nil {
+		if err := mergePoints(heads, key, keys[i+1]); err != nil {
 			return err
 		}
-		if err := parts.Delete(k); err != nil {
+		if err := parts.Delete(key); err != nil {
 			return err
 		}
 	}
@@ -539,12 +539,12 @@ func (a *applier) thin() error {
 }
 
 // mergePoints forgets a point and has the next one tell what moved up to it.
-func mergePoints(b *bbolt.Bucket, gone, next []byte) error {
+func mergePoints(bucket *bbolt.Bucket, gone, next []byte) error {
 	var from, into record.ProgressPoint
-	if err := readPoint(b.Get(gone), &from); err != nil {
+	if err := readPoint(bucket.Get(gone), &from); err != nil {
 		return err
 	}
-	if err := readPoint(b.Get(next), &into); err != nil {
+	if err := readPoint(bucket.Get(next), &into); err != nil {
 		return err
 	}
 	for target, moves := range into.Moves {
@@ -554,23 +554,23 @@ func mergePoints(b *bbolt.Bucket, gone, next []byte) error {
 		}
 	}
 	into.HandedOver += from.HandedOver
-	for _, h := range from.Handovers {
-		at := slices.IndexFunc(into.Handovers, func(x record.Handover) bool { return x.From == h.From && x.To == h.To })
+	for _, handover := range from.Handovers {
+		at := slices.IndexFunc(into.Handovers, func(x record.Handover) bool { return x.From == handover.From && x.To == handover.To })
 		switch {
 		case at >= 0:
-			into.Handovers[at].Instances += h.Instances
+			into.Handovers[at].Instances += handover.Instances
 		case len(into.Handovers) < maxHandovers:
-			into.Handovers = append(into.Handovers, h)
+			into.Handovers = append(into.Handovers, handover)
 		}
 	}
 	v, err := format.Packed(&into)
 	if err != nil {
 		return err
 	}
-	if err := b.Put(next, v); err != nil {
+	if err := bucket.Put(next, v); err != nil {
 		return err
 	}
-	return b.Delete(gone)
+	return bucket.Delete(gone)
 }
 
 func readPoint(v []byte, p *record.ProgressPoint) error {
@@ -616,14 +616,14 @@ func (db *DB) pointByRules() error {
 	if quiet {
 		return nil
 	}
-	a := db.begin()
-	a.msg = &event.Received{Stored: db.meta.Now}
+	applier := db.begin()
+	applier.msg = &event.Received{Stored: db.meta.Now}
 	return db.update(func(tx *bbolt.Tx) error {
-		a.tx = tx
-		if err := a.point(record.PointRules, &record.Scan{ID: last.ScanID, State: last.State}); err != nil {
+		applier.tx = tx
+		if err := applier.point(record.PointRules, &record.Scan{ID: last.ScanID, State: last.State}); err != nil {
 			return err
 		}
-		return a.finish()
+		return applier.finish()
 	})
 }
 
@@ -638,11 +638,11 @@ func (r *reading) points(n int) ([]record.ProgressPoint, error) {
 	err := r.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketPoints).Cursor()
 		for k, v := c.Last(); k != nil && len(out) < n; k, v = c.Prev() {
-			var p record.ProgressPoint
-			if err := readPoint(v, &p); err != nil {
+			var progressPoint record.ProgressPoint
+			if err := readPoint(v, &progressPoint); err != nil {
 				return err
 			}
-			out = append(out, p)
+			out = append(out, progressPoint)
 		}
 		return nil
 	})
@@ -659,13 +659,13 @@ func (v *View) Progress(number uint64) (*record.Progress, error) { return v.read
 func (r *reading) progress(number uint64) (*record.Progress, error) {
 	var out *record.Progress
 	err := r.view(func(tx *bbolt.Tx) error {
-		for k, v := range scan(tx.Bucket(bucketPoints), format.Key64(number)) {
+		for key, v := range scan(tx.Bucket(bucketPoints), format.Key64(number)) {
 			out = &record.Progress{}
 			if err := readPoint(v, &out.ProgressPoint); err != nil {
 				return err
 			}
 			var parts pointParts
-			if err := readParts(tx.Bucket(bucketParts).Get(k), &parts); err != nil {
+			if err := readParts(tx.Bucket(bucketParts).Get(key), &parts); err != nil {
 				return err
 			}
 			out.Owners, out.Accounts, out.Regions = parts.Owners, parts.Accounts, parts.Regions

@@ -38,17 +38,17 @@ func (r *reading) changesSince(ctx context.Context, since time.Time, within func
 			if !within(sc) {
 				continue
 			}
-			c := changeReader{sc: sc, since: since}
-			for !c.done {
+			reader := changeReader{sc: sc, since: since}
+			for !reader.done {
 				err := ctx.Err()
 				if err == nil {
-					err = r.view(c.chunk)
+					err = r.view(reader.chunk)
 				}
 				if err != nil {
 					yield(nil, fmt.Errorf("read the history of %s: %w", sc.key, err))
 					return
 				}
-				for _, m := range c.out {
+				for _, m := range reader.out {
 					if !yield(m, nil) {
 						return
 					}
@@ -70,40 +70,40 @@ type changeReader struct {
 func (r *changeReader) chunk(tx *bbolt.Tx) error {
 	r.out = r.out[:0]
 	prefix := format.Key32(r.sc.no)
-	c := tx.Bucket(bucketHistory).Cursor()
-	k, v := c.Seek(prefix)
+	cursor := tx.Bucket(bucketHistory).Cursor()
+	key, value := cursor.Seek(prefix)
 	if r.after != nil {
-		if k, v = c.Seek(r.after); bytes.Equal(k, r.after) {
-			k, v = c.Next()
+		if key, value = cursor.Seek(r.after); bytes.Equal(key, r.after) {
+			key, value = cursor.Next()
 		}
 	}
 	var ids []string
 	for range chunkChanges {
-		if k == nil || !bytes.HasPrefix(k, prefix) {
+		if key == nil || !bytes.HasPrefix(key, prefix) {
 			r.done = true
 			break
 		}
-		if len(k) < len(prefix)+9 {
-			return fmt.Errorf("%w: history key %x", ErrCorrupt, k)
+		if len(key) < len(prefix)+9 {
+			return fmt.Errorf("%w: history key %x", ErrCorrupt, key)
 		}
-		r.after = append(r.after[:0], k...)
-		if r.older(v) {
-			k, v = c.Next()
+		r.after = append(r.after[:0], key...)
+		if r.older(value) {
+			key, value = cursor.Next()
 			continue
 		}
 		var change record.Change
-		if err := format.ReadJSON("history", v, &change); err != nil {
+		if err := format.ReadJSON("history", value, &change); err != nil {
 			return err
 		}
 		// A rule set takes effect between two messages, at the time of the first.
 		if change.At.After(r.since) || change.Cause == "ruleset" && change.At.Equal(r.since) {
-			id := string(k[len(prefix) : len(k)-9])
+			id := string(key[len(prefix) : len(key)-9])
 			if len(ids) == 0 || ids[len(ids)-1] != id {
 				ids = append(ids, id)
 			}
 			r.out = append(r.out, &Moved{Account: r.sc.key.Account, Region: r.sc.key.Region, InstanceID: id, Change: change})
 		}
-		k, v = c.Next()
+		key, value = cursor.Next()
 	}
 	if len(ids) == 0 {
 		return nil
@@ -112,10 +112,10 @@ func (r *changeReader) chunk(tx *bbolt.Tx) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range r.out {
-		if f, ok := found[m.InstanceID]; ok {
+	for _, moved := range r.out {
+		if f, ok := found[moved.InstanceID]; ok {
 			_, name, _ := format.RowHead(f.row)
-			m.InstanceName = string(name)
+			moved.InstanceName = string(name)
 		}
 	}
 	return nil

@@ -10,15 +10,15 @@ import (
 
 // settle says whether a scope whose lanes have all ended can be decided. Where
 // it cannot, the questions whose answers decide it are in the outbox.
-func (a *applier) settle(s *scans.Scan, p *scans.Scope, sc *scope) (bool, error) {
-	if p.AwaitsAnswers() {
+func (a *applier) settle(state *scans.Scan, scope *scans.Scope, sc *scope) (bool, error) {
+	if scope.AwaitsAnswers() {
 		return false, nil
 	}
-	missing, err := a.missing(s, sc)
+	missing, err := a.missing(state, sc)
 	if err != nil {
 		return false, err
 	}
-	settled, questions := s.Settle(p, missing)
+	settled, questions := state.Settle(scope, missing)
 	for _, q := range questions {
 		a.out.Asked++
 		a.events = append(a.events, Event{At: a.msg.Position, Index: a.event, Time: utc(a.msg.Stored), Check: q})
@@ -29,13 +29,13 @@ func (a *applier) settle(s *scans.Scan, p *scans.Scope, sc *scope) (bool, error)
 
 // missing lists the instances of the scope that were there before the scan and
 // that it has not seen.
-func (a *applier) missing(s *scans.Scan, sc *scope) ([]string, error) {
+func (a *applier) missing(state *scans.Scan, sc *scope) ([]string, error) {
 	ix, err := a.index(sc)
 	if err != nil {
 		return nil, err
 	}
 	var ids []string
-	floor, epoch := sc.Floor(), s.Epoch.UnixNano()
+	floor, epoch := sc.Floor(), state.Epoch.UnixNano()
 	for i := range ix.at {
 		if order := ix.at[i].order; order < floor || order >= epoch {
 			continue
@@ -49,27 +49,27 @@ func (a *applier) missing(s *scans.Scan, sc *scope) ([]string, error) {
 	return ids, nil
 }
 
-func (a *applier) scopeChecked(m *event.ScopeChecked) error {
-	s, p, err := a.known(m.ScanID, m.Kind, m.Scope)
-	if p == nil || err != nil {
+func (a *applier) scopeChecked(checked *event.ScopeChecked) error {
+	state, scope, err := a.known(checked.ScanID, checked.Kind, checked.Scope)
+	if scope == nil || err != nil {
 		return err
 	}
-	answer := *m
-	answer.Examples = slices.DeleteFunc(slices.Clone(m.Examples), func(id string) bool { return !usable(id) })
-	if !p.Answer(&answer) {
+	answer := *checked
+	answer.Examples = slices.DeleteFunc(slices.Clone(checked.Examples), func(id string) bool { return !usable(id) })
+	if !scope.Answer(&answer) {
 		return nil
 	}
-	return a.settled(s, p)
+	return a.settled(state, scope)
 }
 
 // Awaits reports whether a question still waits for an answer.
-func (db *DB) Awaits(m *event.ScopeCheck) bool {
+func (db *DB) Awaits(scopeCheck *event.ScopeCheck) bool {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	s := db.running[m.ScanID]
-	if s == nil {
+	state := db.running[scopeCheck.ScanID]
+	if state == nil {
 		return false
 	}
-	p := s.Progress[m.Scope]
-	return p != nil && p.Awaits(m)
+	p := state.Progress[scopeCheck.Scope]
+	return p != nil && p.Awaits(scopeCheck)
 }

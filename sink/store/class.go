@@ -31,15 +31,15 @@ func newClasses() *classes {
 	return c
 }
 
-func (c *classes) number(k outcome.Class) uint32 {
-	if n, ok := c.by[k]; ok {
+func (c *classes) number(class outcome.Class) uint32 {
+	if n, ok := c.by[class]; ok {
 		return n
 	}
-	k = k.Clone()
-	list := append(*c.list.Load(), k)
+	class = class.Clone()
+	list := append(*c.list.Load(), class)
 	c.list.Store(&list)
 	n := uint32(len(list) - 1)
-	c.by[k] = n
+	c.by[class] = n
 	c.fresh++
 	return n
 }
@@ -48,10 +48,10 @@ func (c *classes) at(n uint32) *outcome.Class { return &(*c.list.Load())[n] }
 
 // store writes the classes that the file does not have yet.
 func (c *classes) store(tx *bbolt.Tx) error {
-	b := tx.Bucket(bucketClasses)
+	bucket := tx.Bucket(bucketClasses)
 	for list := *c.list.Load(); c.fresh > 0; c.fresh-- {
 		n := len(list) - c.fresh
-		if err := b.Put(format.Key32(uint32(n)), format.ClassValue(&list[n])); err != nil {
+		if err := bucket.Put(format.Key32(uint32(n)), format.ClassValue(&list[n])); err != nil {
 			return err
 		}
 	}

@@ -156,33 +156,33 @@ func (o *Options) judge(c Classifier) *judge {
 	return j
 }
 
-// Open opens the store at o.Path, making it where there is none. A file that
+// Open opens the store at options.Path, making it where there is none. A file that
 // another process holds is ErrLocked; a damaged one is ErrCorrupt, never a
 // panic; one that a newer shenscan wrote is ErrNewer, and one of an
-// older format ErrFormat. With o.ReadOnly nothing is made or changed. Where NeedsReclassify
+// older format ErrFormat. With options.ReadOnly nothing is made or changed. Where NeedsReclassify
 // reports true, Reclassify must be called before Apply.
-func Open(ctx context.Context, o Options) (*DB, error) {
-	o, err := o.withDefaults()
+func Open(ctx context.Context, options Options) (*DB, error) {
+	options, err := options.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if !o.ReadOnly {
-		if err := create(&o); err != nil {
+	if !options.ReadOnly {
+		if err := create(&options); err != nil {
 			return nil, err
 		}
 	}
-	db := &DB{o: o, seed: maphash.MakeSeed(), changes: map[ChangeKey]uint64{}, anew: map[JudgedBy]int{}, views: map[*View]struct{}{}}
-	db.judge.Store(o.judge(o.Classifier))
-	db.OwnBy(o.OwnerTags, o.OwnerAccount)
+	db := &DB{o: options, seed: maphash.MakeSeed(), changes: map[ChangeKey]uint64{}, anew: map[JudgedBy]int{}, views: map[*View]struct{}{}}
+	db.judge.Store(options.judge(options.Classifier))
+	db.OwnBy(options.OwnerTags, options.OwnerAccount)
 	if err := db.openFile(); err != nil {
 		return nil, err
 	}
 	err = db.guard(func() error {
 		err := db.bolt.View(db.prepare) // opening an existing store does not write to it
-		if errors.Is(err, errEmpty) && !o.ReadOnly {
+		if errors.Is(err, errEmpty) && !options.ReadOnly {
 			err = db.bolt.Update(db.prepare)
 		}
 		if err != nil {
@@ -190,24 +190,24 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		}
 		return db.reload()
 	})
-	if err == nil && !o.ReadOnly {
+	if err == nil && !options.ReadOnly {
 		err = db.sweepProfiles()
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", o.Path, err), db.shut())
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", options.Path, err), db.shut())
 	}
 	return db, nil
 }
 
 // create makes an empty store under a temporary name and links it to its own, so that
 // a power cut leaves either no file or a whole one.
-func create(o *Options) error {
-	if _, err := os.Stat(o.Path); err == nil {
+func create(options *Options) error {
+	if _, err := os.Stat(options.Path); err == nil {
 		return nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("open store: %w", err)
 	}
-	dir := filepath.Dir(o.Path)
+	dir := filepath.Dir(options.Path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("open store: make its folder: %w", err)
 	}
@@ -220,20 +220,20 @@ func create(o *Options) error {
 	if err := tmp.Close(); err != nil {
 		return err
 	}
-	b, err := bbolt.Open(name, 0o600, &bbolt.Options{Timeout: o.LockWait})
+	db, err := bbolt.Open(name, 0o600, &bbolt.Options{Timeout: options.LockWait})
 	if err != nil {
 		return fmt.Errorf("open store: %w", noRoom(err))
 	}
-	if err := b.Sync(); err != nil {
-		return errors.Join(err, b.Close())
+	if err := db.Sync(); err != nil {
+		return errors.Join(err, db.Close())
 	}
-	if err := b.Close(); err != nil {
+	if err := db.Close(); err != nil {
 		return err
 	}
 	// Unlike a rename, a link does not replace a store that another process made in
 	// the meantime.
-	if err := os.Link(name, o.Path); err != nil && !errors.Is(err, fs.ErrExist) {
-		if err = os.Rename(name, o.Path); err != nil {
+	if err := os.Link(name, options.Path); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err = os.Rename(name, options.Path); err != nil {
 			return fmt.Errorf("open store: %w", err)
 		}
 	}
@@ -241,12 +241,12 @@ func create(o *Options) error {
 }
 
 func syncDir(dir string) error {
-	d, err := os.Open(dir)
+	file, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("sync %s: %w", dir, err)
 	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
+	defer file.Close()
+	if err := file.Sync(); err != nil {
 		return fmt.Errorf("sync %s: %w", dir, err)
 	}
 	return nil
@@ -298,11 +298,11 @@ func (db *DB) openOnce() error {
 		db.bolt, err = bbolt.Open(path, 0o600, &bbolt.Options{
 			Timeout: db.o.LockWait, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mmap, MaxSize: int(db.o.MaxSize), NoStatistics: true, ReadOnly: db.o.ReadOnly,
 			OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
-				f, err := os.OpenFile(name, flag, perm)
+				file, err := os.OpenFile(name, flag, perm)
 				if db.file == nil { // bbolt also opens the file to copy it; that handle is closed again
-					db.file = f
+					db.file = file
 				}
-				return f, err
+				return file, err
 			},
 		})
 		return err

@@ -39,7 +39,7 @@ const chunkEvents = 64
 
 // storeEvents writes the events of the transaction to the outbox.
 func (a *applier) storeEvents() error {
-	b := a.tx.Bucket(bucketOutbox)
+	bucket := a.tx.Bucket(bucketOutbox)
 	for len(a.events) > 0 {
 		n := min(len(a.events), chunkEvents)
 		chunk := a.events[:n]
@@ -52,7 +52,7 @@ func (a *applier) storeEvents() error {
 		if err != nil {
 			return fmt.Errorf("outbox: %w", err)
 		}
-		if err := b.Put(format.Key64(chunk[n-1].Key), v); err != nil {
+		if err := bucket.Put(format.Key64(chunk[n-1].Key), v); err != nil {
 			return err
 		}
 	}
@@ -102,14 +102,14 @@ func (db *DB) Delivered(upto uint64) error {
 	}
 	return db.update(func(tx *bbolt.Tx) error {
 		db.meta.Sent = upto
-		b := tx.Bucket(bucketOutbox)
+		bucket := tx.Bucket(bucketOutbox)
 		var keys [][]byte
-		c := b.Cursor()
+		c := bucket.Cursor()
 		for k, _ := c.First(); k != nil && binary.BigEndian.Uint64(k) <= upto; k, _ = c.Next() {
 			keys = append(keys, append([]byte(nil), k...))
 		}
 		for _, k := range keys {
-			if err := b.Delete(k); err != nil {
+			if err := bucket.Delete(k); err != nil {
 				return err
 			}
 		}

@@ -52,80 +52,80 @@ func keepable(texts ...string) bool {
 
 // evidenceRead keeps what a worker knows. The newest answer counts, in whatever
 // order messages come.
-func (a *applier) evidenceRead(m *event.EvidenceRead) error {
-	if !keepable(m.Scope.Account, m.Scope.Region, m.Source) || len(m.Items) > event.MaxEvidence {
+func (a *applier) evidenceRead(evidence *event.EvidenceRead) error {
+	if !keepable(evidence.Scope.Account, evidence.Scope.Region, evidence.Source) || len(evidence.Items) > event.MaxEvidence {
 		a.out.Invalid++
 		return nil
 	}
-	b := a.tx.Bucket(bucketEvidence)
-	prefix := evidencePrefix(m.Scope, m.Source)
-	for i := range m.Items {
-		item := &m.Items[i]
+	bucket := a.tx.Bucket(bucketEvidence)
+	prefix := evidencePrefix(evidence.Scope, evidence.Source)
+	for i := range evidence.Items {
+		item := &evidence.Items[i]
 		if !item.Console.Sound() || !keepable(item.ID) || len(item.Types) > maxEvidenceText || len(item.Cause) > maxEvidenceText || len(item.Mend) > maxEvidenceText || len(item.Image) > maxID {
 			a.out.Invalid++
 			continue
 		}
-		if err := a.keepEvidence(b, append(bytes.Clone(prefix), item.ID...), m, item); err != nil {
-			return fmt.Errorf("evidence of %s in %s: %w", item.ID, m.Scope, err)
+		if err := a.keepEvidence(bucket, append(bytes.Clone(prefix), item.ID...), evidence, item); err != nil {
+			return fmt.Errorf("evidence of %s in %s: %w", item.ID, evidence.Scope, err)
 		}
 	}
-	return a.pruneEvidence(b)
+	return a.pruneEvidence(bucket)
 }
 
-func (a *applier) keepEvidence(b *bbolt.Bucket, key []byte, m *event.EvidenceRead, item *event.EvidenceItem) error {
+func (a *applier) keepEvidence(bucket *bbolt.Bucket, key []byte, evidence *event.EvidenceRead, item *event.EvidenceItem) error {
 	var had StoredEvidence
-	v := b.Get(key)
-	if v != nil {
-		if err := format.ReadJSON("evidence", v, &had); err != nil {
+	value := bucket.Get(key)
+	if value != nil {
+		if err := format.ReadJSON("evidence", value, &had); err != nil {
 			return err
 		}
 	}
 	is := had
 	switch {
-	case !item.Kept && !m.At.Before(had.Seen):
+	case !item.Kept && !evidence.At.Before(had.Seen):
 		is.EvidenceItem = *item
-	case v == nil:
+	case value == nil:
 		return nil // kept by a store that this one is not
 	}
 	is.ID, is.Kept, is.Seen = "", false, had.Seen
-	if m.At.After(had.Seen) {
-		is.Seen = m.At.UTC()
+	if evidence.At.After(had.Seen) {
+		is.Seen = evidence.At.UTC()
 	}
-	if item.Calls > 0 && m.At.After(had.Tried) {
-		is.Calls, is.Tried = item.Calls, m.At.UTC()
+	if item.Calls > 0 && evidence.At.After(had.Tried) {
+		is.Calls, is.Tried = item.Calls, evidence.At.UTC()
 	}
 	out, err := format.JSON(&is)
 	if err != nil {
 		return err
 	}
-	return b.Put(key, out)
+	return bucket.Put(key, out)
 }
 
 // pruneEvidence forgets, once a day, what nobody needed for long.
-func (a *applier) pruneEvidence(b *bbolt.Bucket) error {
+func (a *applier) pruneEvidence(bucket *bbolt.Bucket) error {
 	now := time.Unix(0, a.db.meta.Now)
 	if now.Sub(a.db.pruned) < 24*time.Hour {
 		return nil
 	}
 	a.db.pruned = now
-	if err := pruneMoves(b, now); err != nil {
+	if err := pruneMoves(bucket, now); err != nil {
 		return err
 	}
 	var old [][]byte
-	for k, v := range scan(b, nil) {
-		if isMove(k) {
+	for key, value := range scan(bucket, nil) {
+		if isMove(key) {
 			continue
 		}
 		var is StoredEvidence
-		if err := format.ReadJSON("evidence", v, &is); err != nil {
+		if err := format.ReadJSON("evidence", value, &is); err != nil {
 			return err
 		}
 		if now.Sub(is.Seen) > evidenceLife {
-			old = append(old, bytes.Clone(k))
+			old = append(old, bytes.Clone(key))
 		}
 	}
 	for _, k := range old {
-		if err := b.Delete(k); err != nil {
+		if err := bucket.Delete(k); err != nil {
 			return err
 		}
 	}
@@ -133,17 +133,17 @@ func (a *applier) pruneEvidence(b *bbolt.Bucket) error {
 }
 
 // Evidence returns what is kept of ids; what nothing is kept of is absent.
-func (db *DB) Evidence(s ecs.Scope, source string, ids []string) (map[string]StoredEvidence, error) {
+func (db *DB) Evidence(scope ecs.Scope, source string, ids []string) (map[string]StoredEvidence, error) {
 	out := map[string]StoredEvidence{}
 	err := db.view(func(tx *bbolt.Tx) error {
-		b, prefix := tx.Bucket(bucketEvidence), evidencePrefix(s, source)
+		b, prefix := tx.Bucket(bucketEvidence), evidencePrefix(scope, source)
 		for _, id := range ids {
-			v := b.Get(append(bytes.Clone(prefix), id...))
-			if v == nil {
+			value := b.Get(append(bytes.Clone(prefix), id...))
+			if value == nil {
 				continue
 			}
 			var is StoredEvidence
-			if err := format.ReadJSON("evidence", v, &is); err != nil {
+			if err := format.ReadJSON("evidence", value, &is); err != nil {
 				return err
 			}
 			is.ID = id
@@ -159,16 +159,16 @@ func (db *DB) Evidence(s ecs.Scope, source string, ids []string) (map[string]Sto
 func (v *View) Evidence(began time.Time) ([]record.Evidence, error) {
 	rows := map[string]*record.Evidence{}
 	err := v.view(func(tx *bbolt.Tx) error {
-		for k, value := range scan(tx.Bucket(bucketEvidence), nil) {
-			if isMove(k) {
+		for key, value := range scan(tx.Bucket(bucketEvidence), nil) {
+			if isMove(key) {
 				continue // what was said before it, not evidence
 			}
-			part := strings.SplitN(string(k), "\x00", 4)
+			part := strings.SplitN(string(key), "\x00", 4)
 			if len(part) != 4 {
 				return fmt.Errorf("%w: key of evidence", ErrCorrupt)
 			}
-			s := ecs.Scope{Account: part[0], Region: part[1]}
-			if !v.f.within(s) {
+			scope := ecs.Scope{Account: part[0], Region: part[1]}
+			if !v.f.within(scope) {
 				continue
 			}
 			var is StoredEvidence
@@ -185,10 +185,10 @@ func (v *View) Evidence(began time.Time) ([]record.Evidence, error) {
 			if is.Seen.Before(began.Add(-use)) {
 				continue
 			}
-			row := rows[string(k[:len(k)-len(part[3])])]
+			row := rows[string(key[:len(key)-len(part[3])])]
 			if row == nil {
-				row = &record.Evidence{Source: part[2], Account: s.Account, Region: s.Region, About: about}
-				rows[string(k[:len(k)-len(part[3])])] = row
+				row = &record.Evidence{Source: part[2], Account: scope.Account, Region: scope.Region, About: about}
+				rows[string(key[:len(key)-len(part[3])])] = row
 			}
 			is.ID = part[3]
 			is.addTo(row, began)

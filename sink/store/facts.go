@@ -29,11 +29,11 @@ func (r *reading) factsOf(account, region, instanceID string) (*rules.Facts, err
 			if err != nil {
 				return err
 			}
-			f, ok := found[instanceID]
+			finding, ok := found[instanceID]
 			if !ok {
 				continue
 			}
-			_, profile, err := format.ReadRow(f.row, r.tables().dict.Words())
+			_, profile, err := format.ReadRow(finding.row, r.tables().dict.Words())
 			if err != nil {
 				return fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 			}

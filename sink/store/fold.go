@@ -113,23 +113,23 @@ func (f *folder) collect() error {
 	}
 	f.fresh = make([]journalRow, 0, n)
 	f.values = make([][]byte, len(f.ix.journal))
-	for i := f.ix.base; i < f.ix.len(); i++ {
-		l := f.ix.where(uint32(i))
-		if l.entry == 0 {
-			return fmt.Errorf("%w: row %d is in no block and no journal", ErrCorrupt, i)
+	for base := f.ix.base; base < f.ix.len(); base++ {
+		loc := f.ix.where(uint32(base))
+		if loc.entry == 0 {
+			return fmt.Errorf("%w: row %d is in no block and no journal", ErrCorrupt, base)
 		}
-		if f.expired(uint32(i)) {
+		if f.expired(uint32(base)) {
 			f.sc.gone--
 			continue
 		}
-		at := l.entry - 1
+		at := loc.entry - 1
 		if f.values[at] == nil {
 			f.values[at] = f.journal.Get(format.JournalKey(f.sc.no, f.ix.journal[at]))
 		}
-		if _, err := format.RowAt(f.values[at], l.off); err != nil {
+		if _, err := format.RowAt(f.values[at], loc.off); err != nil {
 			return err
 		}
-		f.fresh = append(f.fresh, journalRow{ordinal: uint32(i), entry: at, off: l.off})
+		f.fresh = append(f.fresh, journalRow{ordinal: uint32(base), entry: at, off: loc.off})
 	}
 	f.sort()
 	return nil
@@ -156,14 +156,14 @@ func (f *folder) sort() {
 		copy(b[:], format.RowID(f.at(&f.fresh[i]))[same:])
 		f.fresh[i].head = binary.BigEndian.Uint64(b[:])
 	}
-	slices.SortFunc(f.fresh, func(a, b journalRow) int {
-		if a.head != b.head {
-			if a.head < b.head {
+	slices.SortFunc(f.fresh, func(row, b journalRow) int {
+		if row.head != b.head {
+			if row.head < b.head {
 				return -1
 			}
 			return 1
 		}
-		return bytes.Compare(format.RowID(f.at(&a)), format.RowID(f.at(&b)))
+		return bytes.Compare(format.RowID(f.at(&row)), format.RowID(f.at(&b)))
 	})
 }
 
@@ -259,13 +259,13 @@ func (f *folder) first(fresh []journalRow) error {
 
 // forget removes an instance's history, and what waivers made of its verdict.
 func (f *folder) forget(id []byte) error {
-	h := f.a.tx.Bucket(bucketHistory)
+	bucket := f.a.tx.Bucket(bucketHistory)
 	var keys [][]byte
-	for k := range scan(h, format.HistoryPrefix(f.sc.no, id)) {
+	for k := range scan(bucket, format.HistoryPrefix(f.sc.no, id)) {
 		keys = append(keys, append([]byte(nil), k...))
 	}
 	for _, k := range keys {
-		if err := h.Delete(k); err != nil {
+		if err := bucket.Delete(k); err != nil {
 			return err
 		}
 	}
@@ -281,10 +281,10 @@ func (f *folder) write(key []byte, rows []freshRow) error {
 		part := rows[p*len(rows)/parts : (p+1)*len(rows)/parts]
 		f.rows, f.ordinals = f.rows[:0], f.ordinals[:0]
 		size := 16
-		for _, r := range part {
-			f.rows = append(f.rows, r.row)
-			f.ordinals = append(f.ordinals, r.ordinal)
-			size += len(r.row) + 2
+		for _, freshRow := range part {
+			f.rows = append(f.rows, freshRow.row)
+			f.ordinals = append(f.ordinals, freshRow.ordinal)
+			size += len(freshRow.row) + 2
 		}
 		k := format.RowKey(f.sc.no, part[0].id)
 		kept = kept || bytes.Equal(k, key)
@@ -322,20 +322,20 @@ func (f *folder) writeStamps(key []byte, ordinals []uint32) error {
 // remap renumbers the sets of seen rows of the running scans, since folding has
 // given the rows new ordinals.
 func (f *folder) remap() {
-	for _, s := range f.a.db.running {
-		p := s.Progress[f.sc.key]
-		if p == nil || p.SeenNow == nil {
+	for _, state := range f.a.db.running {
+		scope := state.Progress[f.sc.key]
+		if scope == nil || scope.SeenNow == nil {
 			continue
 		}
 		var next scans.Set
-		if !p.Whole {
+		if !scope.Whole {
 			for i, old := range f.moved {
-				if p.SeenNow.Has(int(old)) {
+				if scope.SeenNow.Has(int(old)) {
 					next.Add(i)
 				}
 			}
 		}
-		p.Seen, p.SeenNow = next, nil
-		f.a.pages[p] = s
+		scope.Seen, scope.SeenNow = next, nil
+		f.a.pages[scope] = state
 	}
 }

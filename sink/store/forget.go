@@ -77,13 +77,13 @@ func (db *DB) forgetScope(tx *bbolt.Tx, sc *scope) error {
 		string(bucketBlocks): prefix, string(bucketOrders): prefix, string(bucketJournal): prefix, string(bucketHistory): prefix, string(bucketWaived): prefix,
 		string(bucketEvidence): []byte(sc.Account + "\x00" + sc.Region + "\x00"),
 	} {
-		b := tx.Bucket([]byte(name))
+		bucket := tx.Bucket([]byte(name))
 		var keys [][]byte
-		for k := range scan(b, prefix) {
+		for k := range scan(bucket, prefix) {
 			keys = append(keys, slices.Clone(k))
 		}
 		for _, k := range keys {
-			if err := b.Delete(k); err != nil {
+			if err := bucket.Delete(k); err != nil {
 				return err
 			}
 		}

@@ -70,27 +70,27 @@ func (ix *index) grow(n int) {
 	}
 }
 
-func (ix *index) place(h uint64, ordinal uint32) {
+func (ix *index) place(hash uint64, ordinal uint32) {
 	mask := uint64(len(ix.slots) - 1)
-	at := h & mask
+	at := hash & mask
 	for ix.slots[at] != 0 {
 		at = (at + 1) & mask
 	}
-	ix.slots[at] = h&^0xffffffff | uint64(ordinal) + 1
+	ix.slots[at] = hash&^0xffffffff | uint64(ordinal) + 1
 }
 
-func (ix *index) find(h uint64) (uint32, bool) {
+func (ix *index) find(hash uint64) (uint32, bool) {
 	if len(ix.slots) == 0 {
 		return 0, false
 	}
 	mask := uint64(len(ix.slots) - 1)
-	for at := h & mask; ; at = (at + 1) & mask {
+	for at := hash & mask; ; at = (at + 1) & mask {
 		s := ix.slots[at]
 		if s == 0 {
 			return 0, false
 		}
-		if s>>32 == h>>32 {
-			if i := uint32(s) - 1; ix.at[i].hash == h {
+		if s>>32 == hash>>32 {
+			if i := uint32(s) - 1; ix.at[i].hash == hash {
 				return i, true
 			}
 		}
@@ -98,18 +98,18 @@ func (ix *index) find(h uint64) (uint32, bool) {
 }
 
 // add appends a row that is not in the index.
-func (ix *index) add(h, content uint64, order int64, profile, scan uint32) uint32 {
+func (ix *index) add(hash, content uint64, order int64, profile, scan uint32) uint32 {
 	ordinal := uint32(len(ix.at))
 	ix.newest = max(ix.newest, order)
 	ix.grow(len(ix.at) + 1)
 	if len(ix.at) == cap(ix.at) { // append grows large slices by a quarter, which would copy millions of rows several times
 		ix.at = slices.Grow(ix.at, max(256, len(ix.at)))
 	}
-	ix.at = append(ix.at, entry{h, content, order, profile, scan})
+	ix.at = append(ix.at, entry{hash, content, order, profile, scan})
 	if ix.loc != nil {
 		ix.loc = append(ix.loc, loc{})
 	}
-	ix.place(h, ordinal)
+	ix.place(hash, ordinal)
 	return ordinal
 }
 
@@ -168,32 +168,32 @@ func (ix *index) loadBlocks(tx *bbolt.Tx, scope uint32) error {
 	stamps := tx.Bucket(bucketOrders)
 	var rows [][]byte
 	names := make([]uint32, 0, 4)
-	for k, v := range scan(tx.Bucket(bucketBlocks), prefix) {
+	for key, v := range scan(tx.Bucket(bucketBlocks), prefix) {
 		var err error
 		if rows, err = format.BlockRows(v, rows[:0]); err != nil {
-			return fmt.Errorf("block %x: %w", k, err)
+			return fmt.Errorf("block %x: %w", key, err)
 		}
-		o, err := format.ReadOrders(stamps.Get(k))
-		if err != nil || o.Len != len(rows) {
-			return fmt.Errorf("orders %x: %w", k, format.OrCorrupt(err, "orders do not fit their block"))
+		orders, err := format.ReadOrders(stamps.Get(key))
+		if err != nil || orders.Len != len(rows) {
+			return fmt.Errorf("orders %x: %w", key, format.OrCorrupt(err, "orders do not fit their block"))
 		}
-		if len(rows) == 0 || !bytes.Equal(format.RowID(rows[0]), k[4:]) {
-			return fmt.Errorf("block %x: %w: it does not begin with the row that it is named after", k, ErrCorrupt)
+		if len(rows) == 0 || !bytes.Equal(format.RowID(rows[0]), key[4:]) {
+			return fmt.Errorf("block %x: %w: it does not begin with the row that it is named after", key, ErrCorrupt)
 		}
 		names = names[:0]
-		for _, s := range o.Scans {
+		for _, s := range orders.Scans {
 			names = append(names, ix.name(s))
 		}
-		ix.blocks = append(ix.blocks, append([]byte(nil), k...))
+		ix.blocks = append(ix.blocks, append([]byte(nil), key...))
 		ix.starts = append(ix.starts, uint32(len(ix.at)))
 		ix.grow(len(ix.at) + len(rows))
 		for i, row := range rows {
-			p, ok := format.RowProfile(row)
+			profile, ok := format.RowProfile(row)
 			if !ok {
-				return fmt.Errorf("block %x: %w: row has another shape", k, ErrCorrupt)
+				return fmt.Errorf("block %x: %w: row has another shape", key, ErrCorrupt)
 			}
 			h, c := ix.hashes(row)
-			ix.add(h, c, o.At(i), p, names[o.Scan(i)])
+			ix.add(h, c, orders.At(i), profile, names[orders.Scan(i)])
 		}
 	}
 	ix.base = len(ix.at)
@@ -201,46 +201,46 @@ func (ix *index) loadBlocks(tx *bbolt.Tx, scope uint32) error {
 }
 
 func (ix *index) loadJournal(tx *bbolt.Tx, scope uint32, seen func(string, uint32)) error {
-	var s format.Section
-	for k, v := range scan(tx.Bucket(bucketJournal), format.Key32(scope)) {
-		if err := format.ReadSection(v, &s); err != nil {
-			return fmt.Errorf("journal %x: %w", k, err)
+	var section format.Section
+	for key, value := range scan(tx.Bucket(bucketJournal), format.Key32(scope)) {
+		if err := format.ReadSection(value, &section); err != nil {
+			return fmt.Errorf("journal %x: %w", key, err)
 		}
-		number, err := format.JournalNumber(k)
+		number, err := format.JournalNumber(key)
 		if err != nil {
 			return err
 		}
 		ix.journal = append(ix.journal, number)
-		ix.bytes += len(v)
-		ix.rows += len(s.Rows)
-		name := ix.name(s.Scan)
-		for i, row := range s.Rows {
-			p, ok := format.RowProfile(row)
+		ix.bytes += len(value)
+		ix.rows += len(section.Rows)
+		name := ix.name(section.Scan)
+		for i, row := range section.Rows {
+			profile, ok := format.RowProfile(row)
 			if !ok {
-				return fmt.Errorf("journal %x: %w: row has another shape", k, ErrCorrupt)
+				return fmt.Errorf("journal %x: %w: row has another shape", key, ErrCorrupt)
 			}
 			h, c := ix.hashes(row)
-			ord := s.Ordinals[i]
+			ord := section.Ordinals[i]
 			switch {
 			case int(ord) < len(ix.at) && ix.at[ord].hash == h:
-				ix.set(ord, c, s.Order, p, name)
+				ix.set(ord, c, section.Order, profile, name)
 			case int(ord) == len(ix.at):
-				ix.add(h, c, s.Order, p, name)
+				ix.add(h, c, section.Order, profile, name)
 			default:
-				return fmt.Errorf("journal %x: %w: row %d is another instance", k, ErrCorrupt, ord)
+				return fmt.Errorf("journal %x: %w: row %d is another instance", key, ErrCorrupt, ord)
 			}
-			ix.setLoc(ord, loc{uint32(len(ix.journal)), s.Offsets[i]})
+			ix.setLoc(ord, loc{uint32(len(ix.journal)), section.Offsets[i]})
 			if seen != nil {
-				seen(s.Scan, ord)
+				seen(section.Scan, ord)
 			}
 		}
-		for _, ord := range s.Seen {
+		for _, ord := range section.Seen {
 			if int(ord) >= len(ix.at) {
-				return fmt.Errorf("journal %x: %w: no row %d", k, ErrCorrupt, ord)
+				return fmt.Errorf("journal %x: %w: no row %d", key, ErrCorrupt, ord)
 			}
-			ix.saw(ord, s.Order, name)
+			ix.saw(ord, section.Order, name)
 			if seen != nil {
-				seen(s.Scan, ord)
+				seen(section.Scan, ord)
 			}
 		}
 	}
@@ -267,12 +267,12 @@ func (ix *index) set(ordinal uint32, content uint64, order int64, profile, scan 
 
 // row returns the encoded row; it is valid as long as the transaction.
 func (ix *index) row(tx *bbolt.Tx, scope, ordinal uint32) ([]byte, error) {
-	if l := ix.where(ordinal); l.entry != 0 {
-		v := tx.Bucket(bucketJournal).Get(format.JournalKey(scope, ix.journal[l.entry-1]))
-		if v == nil {
+	if loc := ix.where(ordinal); loc.entry != 0 {
+		value := tx.Bucket(bucketJournal).Get(format.JournalKey(scope, ix.journal[loc.entry-1]))
+		if value == nil {
 			return nil, fmt.Errorf("%w: a journal entry is missing", ErrCorrupt)
 		}
-		return format.RowAt(v, l.off)
+		return format.RowAt(value, loc.off)
 	}
 	if int(ordinal) >= ix.base {
 		return nil, fmt.Errorf("%w: row %d is in no block and no journal", ErrCorrupt, ordinal)

@@ -44,11 +44,11 @@ func CursorAfter(r *record.Record) string {
 // ErrCursor is returned for a cursor that CursorAfter did not make.
 var ErrCursor = errors.New("this is no cursor of a listing")
 
-func parseCursor(s string) (ecs.Scope, string, error) {
-	if s == "" {
+func parseCursor(text string) (ecs.Scope, string, error) {
+	if text == "" {
 		return ecs.Scope{}, "", nil
 	}
-	b, err := base64.RawURLEncoding.DecodeString(s)
+	b, err := base64.RawURLEncoding.DecodeString(text)
 	parts := strings.Split(string(b), "\x00")
 	if err != nil || len(parts) != 3 {
 		return ecs.Scope{}, "", ErrCursor
@@ -92,33 +92,33 @@ func (r *reading) tables() *tables {
 	return r.db.readers.Load()
 }
 
-func (r *reading) instances(ctx context.Context, m *matcher, f *Filter) iter.Seq2[*record.Record, error] {
+func (r *reading) instances(ctx context.Context, matcher *matcher, wanted *Filter) iter.Seq2[*record.Record, error] {
 	return func(yield func(*record.Record, error) bool) {
-		from, after, err := parseCursor(f.Cursor)
+		from, after, err := parseCursor(wanted.Cursor)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		left := f.Limit
+		left := wanted.Limit
 		for _, sc := range r.scopes() {
-			if compareScopes(sc.key, from) < 0 || !m.scope(sc) {
+			if compareScopes(sc.key, from) < 0 || !matcher.scope(sc) {
 				continue
 			}
-			w := &walker{reading: r, m: m, sc: sc, want: left}
+			walk := &walker{reading: r, m: matcher, sc: sc, want: left}
 			resumed := sc.key == from
 			if resumed {
-				w.after = []byte(after)
+				walk.after = []byte(after)
 			}
-			for !w.done {
+			for !walk.done {
 				if err := ctx.Err(); err != nil {
 					yield(nil, err)
 					return
 				}
-				if err := r.view(w.chunk); err != nil {
+				if err := r.view(walk.chunk); err != nil {
 					yield(nil, fmt.Errorf("read %s: %w", sc.key, err))
 					return
 				}
-				for _, rec := range w.out {
+				for _, rec := range walk.out {
 					if !yield(rec, nil) {
 						return
 					}
@@ -127,8 +127,8 @@ func (r *reading) instances(ctx context.Context, m *matcher, f *Filter) iter.Seq
 					}
 				}
 			}
-			if w.done && !resumed {
-				if err := w.agrees(); err != nil {
+			if walk.done && !resumed {
+				if err := walk.agrees(); err != nil {
 					yield(nil, err)
 					return
 				}
@@ -204,15 +204,15 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 	}
 	w.refresh()
 	prefix := format.Key32(w.sc.no)
-	c := tx.Bucket(bucketBlocks).Cursor()
-	k, v := c.Seek(format.RowKey(w.sc.no, w.after))
+	cursor := tx.Bucket(bucketBlocks).Cursor()
+	k, v := cursor.Seek(format.RowKey(w.sc.no, w.after))
 	if k == nil || !bytes.Equal(k[4:], w.after) {
 		// A block's key is the id of its first row, so that the block in which the last
 		// row lies comes before that row.
-		if pk, pv := prev(c, k); pk != nil && bytes.HasPrefix(pk, prefix) {
+		if pk, pv := prev(cursor, k); pk != nil && bytes.HasPrefix(pk, prefix) {
 			k, v = pk, pv
 		} else {
-			k, v = c.Seek(prefix)
+			k, v = cursor.Seek(prefix)
 		}
 	}
 	for range chunkBlocks {
@@ -222,7 +222,7 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 		}
 		key, value := k, v
 		var before []byte
-		if k, v = c.Next(); k != nil && bytes.HasPrefix(k, prefix) {
+		if k, v = cursor.Next(); k != nil && bytes.HasPrefix(k, prefix) {
 			before = k[4:]
 		} else {
 			w.done = true
@@ -240,53 +240,53 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 // refresh takes over the profiles as they are published now, which include those of
 // the current transaction.
 func (w *walker) refresh() {
-	t := w.tables().profs.readers.Load()
+	profileTable := w.tables().profs.readers.Load()
 	if w.facts == nil {
-		w.facts = t.reader()
+		w.facts = profileTable.reader()
 	}
-	w.facts.profileTable = t
+	w.facts.profileTable = profileTable
 }
 
-func prev(c *bbolt.Cursor, at []byte) (k, v []byte) {
+func prev(cursor *bbolt.Cursor, at []byte) (k, v []byte) {
 	if at == nil {
-		return c.Last()
+		return cursor.Last()
 	}
-	return c.Prev()
+	return cursor.Prev()
 }
 
 // block renders the rows of one block and the fresh ones up to the next.
 func (w *walker) block(tx *bbolt.Tx, key, value, before []byte) error {
-	var o format.Orders
+	var orders format.Orders
 	w.rows = w.rows[:0]
 	if key != nil {
 		var err error
 		if w.rows, err = format.BlockRows(value, w.rows); err != nil {
 			return err
 		}
-		if o, err = format.ReadOrders(tx.Bucket(bucketOrders).Get(key)); err != nil || o.Len != len(w.rows) {
+		if orders, err = format.ReadOrders(tx.Bucket(bucketOrders).Get(key)); err != nil || orders.Len != len(w.rows) {
 			return format.OrCorrupt(err, "orders do not fit their block")
 		}
 	}
 	start := w.over.starts[string(key)]
 	fresh := w.over.fresh
 	for i, row := range w.rows {
-		f := finding{row, format.Stamp{Order: o.At(i), Scan: o.Scans[o.Scan(i)]}}
+		place := finding{row, format.Stamp{Order: orders.At(i), Scan: orders.Scans[orders.Scan(i)]}}
 		if len(w.over.rows) > 0 {
 			if x, ok := w.over.rows[start+uint32(i)]; ok {
 				if x.row != nil {
-					f.row = x.row
+					place.row = x.row
 				}
-				f.stamp = f.stamp.Later(x.stamp.Order, x.stamp.Scan)
+				place.stamp = place.stamp.Later(x.stamp.Order, x.stamp.Scan)
 			}
 		}
-		id := format.RowID(f.row)
+		id := format.RowID(place.row)
 		for len(fresh) > 0 && bytes.Compare(fresh[0].id, id) < 0 {
 			if err := w.emit(tx, fresh[0].id, w.over.rows[fresh[0].ordinal]); err != nil {
 				return err
 			}
 			fresh = fresh[1:]
 		}
-		if err := w.emit(tx, id, f); err != nil {
+		if err := w.emit(tx, id, place); err != nil {
 			return err
 		}
 	}
@@ -301,19 +301,19 @@ func (w *walker) block(tx *bbolt.Tx, key, value, before []byte) error {
 }
 
 // emit hands on a row if it passes the filter and was not handed on before.
-func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
+func (w *walker) emit(tx *bbolt.Tx, id []byte, finding finding) error {
 	if bytes.Compare(id, w.after) <= 0 {
 		return nil
 	}
 	w.after = append(w.after[:0], id...)
-	if f.stamp.Order >= w.value.Floor() {
+	if finding.stamp.Order >= w.value.Floor() {
 		w.there++
 	}
-	if f.stamp.Order < w.m.since || !w.m.f.Gone && f.stamp.Order < w.value.Floor() {
+	if finding.stamp.Order < w.m.since || !w.m.f.Gone && finding.stamp.Order < w.value.Floor() {
 		return nil
 	}
-	_, name, profile := format.RowHead(f.row)
-	fit, err := w.fit(tx, f, profile, id)
+	_, name, profile := format.RowHead(finding.row)
+	fit, err := w.fit(tx, finding, profile, id)
 	if err != nil {
 		return err
 	}
@@ -321,10 +321,10 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 		return nil
 	}
 	if w.take != nil {
-		w.cand = candidateRow{finding: f, id: id, name: name, profile: profile, rank: fit.rank, class: &fit.class}
+		w.cand = candidateRow{finding: finding, id: id, name: name, profile: profile, rank: fit.rank, class: &fit.class}
 		return w.take(tx, &w.cand)
 	}
-	r, err := w.render(tx, f)
+	r, err := w.render(tx, finding)
 	if err == nil {
 		w.out = append(w.out, r)
 	}
@@ -332,13 +332,13 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, f finding) error {
 }
 
 // fit returns the matcher's decision about a row.
-func (w *walker) fit(tx *bbolt.Tx, f finding, profile uint32, id []byte) (*fit, error) {
+func (w *walker) fit(tx *bbolt.Tx, finding finding, profile uint32, id []byte) (*fit, error) {
 	if !w.m.judges() {
 		got, err := w.m.fit(profile, w.waive, id)
 		if err != nil || !got.pass {
 			return got, err
 		}
-		if passes, err := w.beyond(tx, f, profile, id); err != nil || !passes {
+		if passes, err := w.beyond(tx, finding, profile, id); err != nil || !passes {
 			return &fit{class: got.class}, err
 		}
 		return got, nil
@@ -359,7 +359,7 @@ func (w *walker) fit(tx *bbolt.Tx, f finding, profile uint32, id []byte) (*fit, 
 	if !byRow || got != nil && !got.pass {
 		return got, nil
 	}
-	row, _, err := format.ReadRow(f.row, w.tables().dict.Words())
+	row, _, err := format.ReadRow(finding.row, w.tables().dict.Words())
 	if err != nil {
 		return nil, fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, id, err)
 	}
@@ -374,7 +374,7 @@ func (w *walker) fit(tx *bbolt.Tx, f finding, profile uint32, id []byte) (*fit, 
 
 // beyond says whether a row passes by what its class does not tell: machine,
 // image, id, status and tags.
-func (w *walker) beyond(tx *bbolt.Tx, f finding, profile uint32, id []byte) (bool, error) {
+func (w *walker) beyond(tx *bbolt.Tx, finding finding, profile uint32, id []byte) (bool, error) {
 	scope := &w.m.f.Scope
 	if scope.ByMachine() {
 		passes, known := w.m.onto[profile]
@@ -399,42 +399,42 @@ func (w *walker) beyond(tx *bbolt.Tx, f finding, profile uint32, id []byte) (boo
 		return true, nil
 	}
 	words := w.tables().dict.Words()
-	return scope.Row(string(id), format.RowStatus(f.row, words), func(key string) (string, bool) { return format.RowTag(f.row, words, key) }), nil
+	return scope.Row(string(id), format.RowStatus(finding.row, words), func(key string) (string, bool) { return format.RowTag(finding.row, words, key) }), nil
 }
 
 // render makes the record of a row.
-func (w *walker) render(tx *bbolt.Tx, f finding) (*record.Record, error) {
-	row, profile, err := format.ReadRow(f.row, w.tables().dict.Words())
+func (w *walker) render(tx *bbolt.Tx, finding finding) (*record.Record, error) {
+	row, profile, err := format.ReadRow(finding.row, w.tables().dict.Words())
 	if err != nil {
-		return nil, fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, format.RowID(f.row), err)
+		return nil, fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, format.RowID(finding.row), err)
 	}
 	facts, err := w.facts.facts(tx, profile)
 	if err != nil {
 		return nil, err
 	}
-	return w.m.j.render(&w.value, &row, &facts, f.stamp), nil
+	return w.m.j.render(&w.value, &row, &facts, finding.stamp), nil
 }
 
 // readOverlay reads the journal of a scope. What it returns is a copy.
 func readOverlay(tx *bbolt.Tx, scope uint32, fold uint64) (*overlay, error) {
 	out := &overlay{fold: fold, rows: map[uint32]finding{}}
 	prefix := format.Key32(scope)
-	var s format.Section
+	var section format.Section
 	for _, v := range scan(tx.Bucket(bucketJournal), prefix) {
-		if err := format.ReadSection(v, &s); err != nil {
+		if err := format.ReadSection(v, &section); err != nil {
 			return nil, err
 		}
-		for i, row := range s.Rows {
-			out.rows[s.Ordinals[i]] = finding{bytes.Clone(row), format.Stamp{Order: s.Order, Scan: s.Scan}}
+		for i, row := range section.Rows {
+			out.rows[section.Ordinals[i]] = finding{bytes.Clone(row), format.Stamp{Order: section.Order, Scan: section.Scan}}
 		}
-		for _, o := range s.Seen {
-			f, ok := out.rows[o]
+		for _, o := range section.Seen {
+			place, ok := out.rows[o]
 			if !ok {
-				f.stamp = format.Stamp{Order: s.Order, Scan: s.Scan}
+				place.stamp = format.Stamp{Order: section.Order, Scan: section.Scan}
 			} else {
-				f.stamp = f.stamp.Later(s.Order, s.Scan)
+				place.stamp = place.stamp.Later(section.Order, section.Scan)
 			}
-			out.rows[o] = f
+			out.rows[o] = place
 		}
 	}
 	if len(out.rows) == 0 {
@@ -446,11 +446,11 @@ func readOverlay(tx *bbolt.Tx, scope uint32, fold uint64) (*overlay, error) {
 	}
 	base := uint32(0)
 	for _, v := range scan(tx.Bucket(bucketOrders), prefix) {
-		o, err := format.ReadOrders(v)
+		orders, err := format.ReadOrders(v)
 		if err != nil {
 			return nil, err
 		}
-		base += uint32(o.Len)
+		base += uint32(orders.Len)
 	}
 	for ord, f := range out.rows {
 		if ord >= base {

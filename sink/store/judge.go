@@ -23,16 +23,16 @@ type JudgedBy struct {
 }
 
 // takes says whether the classes of a page are taken as they are.
-func (a *applier) takes(m *event.InstancesClassified) bool {
-	if m.Ruleset != a.j.Digest() || !slices.Equal(m.Targets, a.j.targets) {
-		a.anew(m, false)
+func (a *applier) takes(classified *event.InstancesClassified) bool {
+	if classified.Ruleset != a.j.Digest() || !slices.Equal(classified.Targets, a.j.targets) {
+		a.anew(classified, false)
 		return false
 	}
-	if !sound(m) {
-		a.anew(m, true)
+	if !sound(classified) {
+		a.anew(classified, true)
 		return false
 	}
-	a.classes = append(a.classes[:0], make([]uint32, len(m.Classes))...)
+	a.classes = append(a.classes[:0], make([]uint32, len(classified.Classes))...)
 	return true
 }
 
@@ -45,25 +45,25 @@ func (a *applier) taken(m *event.InstancesClassified, class int) uint32 {
 }
 
 // sound says whether every profile has a class that a rule set can give.
-func sound(m *event.InstancesClassified) bool {
-	for i := range m.Classes {
-		if !m.Classes[i].Sound(len(m.Targets)) {
+func sound(classified *event.InstancesClassified) bool {
+	for i := range classified.Classes {
+		if !classified.Classes[i].Sound(len(classified.Targets)) {
 			return false
 		}
 	}
-	for i := range m.Profiles {
-		if class := m.Profiles[i].Class; class < 0 || class >= len(m.Classes) {
+	for i := range classified.Profiles {
+		if class := classified.Profiles[i].Class; class < 0 || class >= len(classified.Classes) {
 			return false
 		}
 	}
 	return true
 }
 
-func (a *applier) anew(m *event.InstancesClassified, unsound bool) {
+func (a *applier) anew(classified *event.InstancesClassified, unsound bool) {
 	if a.out.Anew == nil {
 		a.out.Anew = map[JudgedBy]int{}
 	}
-	a.out.Anew[oneOf(a.out.Anew, JudgedBy{clip(m.Ruleset), clip(strings.Join(m.Targets, ",")), unsound})]++
+	a.out.Anew[oneOf(a.out.Anew, JudgedBy{clip(classified.Ruleset), clip(strings.Join(classified.Targets, ",")), unsound})]++
 }
 
 // maxJudges bounds how many judges are told apart, and maxJudge how much of

@@ -42,12 +42,12 @@ func (db *DB) reload() error {
 }
 
 func (db *DB) loadWords(tx *bbolt.Tx) error {
-	for k, v := range scan(tx.Bucket(bucketStrings), nil) {
+	for k, value := range scan(tx.Bucket(bucketStrings), nil) {
 		n, err := format.Number32(k)
 		if err != nil {
 			return err
 		}
-		body, err := format.Unseal("interned string", v)
+		body, err := format.Unseal("interned string", value)
 		if err != nil {
 			return err
 		}
@@ -59,20 +59,20 @@ func (db *DB) loadWords(tx *bbolt.Tx) error {
 }
 
 func (db *DB) loadProfiles(tx *bbolt.Tx) error {
-	for k, v := range scan(tx.Bucket(bucketSoftware), nil) {
+	for k, value := range scan(tx.Bucket(bucketSoftware), nil) {
 		id, err := format.Number32(k)
 		if err != nil || id > format.MaxProfile {
 			return format.OrCorrupt(err, "software number out of range")
 		}
-		enc, err := format.Unseal("software", v)
+		enc, err := format.Unseal("software", value)
 		if err != nil {
 			return fmt.Errorf("software %d: %w", id, err)
 		}
-		f, err := event.DecodeSoftware(enc)
+		facts, err := event.DecodeSoftware(enc)
 		if err != nil {
 			return fmt.Errorf("%w: software %d: %w", ErrCorrupt, id, err)
 		}
-		db.profs.softByHash[hashSoftware(db.profs.seed, &f)] = id
+		db.profs.softByHash[hashSoftware(db.profs.seed, &facts)] = id
 		db.profs.softNext = max(db.profs.softNext, id+1)
 	}
 	if err := db.loadHardware(tx); err != nil {
@@ -89,12 +89,12 @@ func (db *DB) loadProfiles(tx *bbolt.Tx) error {
 		db.profs.list = make([]format.Profile, 0, min((int(no)+1)*format.MaxChunk, 2*mostReserved))
 	}
 	var part []format.Profile
-	for k, v := range scan(tx.Bucket(bucketProfiles), nil) {
+	for k, value := range scan(tx.Bucket(bucketProfiles), nil) {
 		no, err := format.Number32(k)
 		if err != nil {
 			return err
 		}
-		if part, err = format.ReadProfiles(v, part[:0]); err != nil {
+		if part, err = format.ReadProfiles(value, part[:0]); err != nil {
 			return fmt.Errorf("profiles %d: %w", no, err)
 		}
 		if err := db.profs.restore(no, part, len(*db.classes.list.Load())); err != nil {
@@ -106,16 +106,16 @@ func (db *DB) loadProfiles(tx *bbolt.Tx) error {
 }
 
 func (db *DB) loadHardware(tx *bbolt.Tx) error {
-	for k, v := range scan(tx.Bucket(bucketHardware), nil) {
-		h, err := storedHardware(v)
+	for key, v := range scan(tx.Bucket(bucketHardware), nil) {
+		hardware, err := storedHardware(v)
 		if err != nil {
 			return err
 		}
-		if id, err := format.Number32(k); err != nil || int(id) != len(db.profs.hardware) {
+		if id, err := format.Number32(key); err != nil || int(id) != len(db.profs.hardware) {
 			return format.OrCorrupt(err, "hardware is not numbered from 0")
 		}
-		db.profs.byHardware[h] = uint32(len(db.profs.hardware))
-		db.profs.hardware = append(db.profs.hardware, h)
+		db.profs.byHardware[hardware] = uint32(len(db.profs.hardware))
+		db.profs.hardware = append(db.profs.hardware, hardware)
 	}
 	return nil
 }
@@ -125,21 +125,21 @@ func storedHardware(v []byte) (rules.Hardware, error) {
 	if err != nil {
 		return rules.Hardware{}, err
 	}
-	h, err := event.DecodeHardware(enc)
+	hardware, err := event.DecodeHardware(enc)
 	if err != nil {
-		return h, fmt.Errorf("%w: hardware: %w", ErrCorrupt, err)
+		return hardware, fmt.Errorf("%w: hardware: %w", ErrCorrupt, err)
 	}
-	return h, nil
+	return hardware, nil
 }
 
 func (db *DB) loadClasses(tx *bbolt.Tx) error {
-	for k, v := range scan(tx.Bucket(bucketClasses), nil) {
-		c, err := format.ReadClass(v)
+	for key, v := range scan(tx.Bucket(bucketClasses), nil) {
+		class, err := format.ReadClass(v)
 		if err != nil {
 			return err
 		}
-		id, err := format.Number32(k)
-		if err != nil || db.classes.number(c) != id {
+		id, err := format.Number32(key)
+		if err != nil || db.classes.number(class) != id {
 			return format.OrCorrupt(err, "classes are not numbered from 0")
 		}
 	}
@@ -148,13 +148,13 @@ func (db *DB) loadClasses(tx *bbolt.Tx) error {
 }
 
 func (db *DB) loadScopes(tx *bbolt.Tx) error {
-	for k, v := range scan(tx.Bucket(bucketScopes), nil) {
+	for k, value := range scan(tx.Bucket(bucketScopes), nil) {
 		no, err := format.Number32(k)
 		if err != nil {
 			return err
 		}
 		sc := &scope{no: no, counts: map[uint32]int{}}
-		if err := format.ReadJSON("scope", v, &sc.scopeValue); err != nil {
+		if err := format.ReadJSON("scope", value, &sc.scopeValue); err != nil {
 			return err
 		}
 		sc.key = ecs.Scope{Account: sc.Account, Region: sc.Region}
@@ -164,19 +164,19 @@ func (db *DB) loadScopes(tx *bbolt.Tx) error {
 }
 
 func (db *DB) loadScans(tx *bbolt.Tx) error {
-	for k, v := range scan(tx.Bucket(bucketScans), nil) {
-		s := scans.New(string(k), "")
-		if err := format.ReadJSON("scan", v, s); err != nil {
+	for key, v := range scan(tx.Bucket(bucketScans), nil) {
+		state := scans.New(string(key), "")
+		if err := format.ReadJSON("scan", v, state); err != nil {
 			return err
 		}
-		db.running[s.ID] = s
-		for _, v := range scan(tx.Bucket(bucketProgress), append(append([]byte(nil), k...), 0)) {
-			p := &scans.Scope{}
-			if err := format.ReadJSON("progress of a scan", v, p); err != nil {
+		db.running[state.ID] = state
+		for _, v := range scan(tx.Bucket(bucketProgress), append(append([]byte(nil), key...), 0)) {
+			scope := &scans.Scope{}
+			if err := format.ReadJSON("progress of a scan", v, scope); err != nil {
 				return err
 			}
-			p.Recount()
-			s.Progress[p.Key] = p
+			scope.Recount()
+			state.Progress[scope.Key] = scope
 		}
 	}
 	return nil
@@ -193,15 +193,15 @@ func (db *DB) loadCounts(tx *bbolt.Tx) error {
 		}
 		floor := sc.Floor()
 		for i := range ix.at {
-			e := &ix.at[i]
-			if _, ok := db.profs.classOf(e.profile); !ok {
-				return fmt.Errorf("%w: an instance of %s refers to profile %d, which is not there", ErrCorrupt, sc.key, e.profile)
+			entry := &ix.at[i]
+			if _, ok := db.profs.classOf(entry.profile); !ok {
+				return fmt.Errorf("%w: an instance of %s refers to profile %d, which is not there", ErrCorrupt, sc.key, entry.profile)
 			}
-			db.used[e.profile] = true
+			db.used[entry.profile] = true
 			if !db.o.ReadOnly {
-				db.places.put(e.hash, sc.no)
+				db.places.put(entry.hash, sc.no)
 			}
-			if e.order < floor {
+			if entry.order < floor {
 				sc.gone++
 				continue
 			}
@@ -221,42 +221,42 @@ func (db *DB) loadCounts(tx *bbolt.Tx) error {
 // sweepProfiles removes profiles, and software, that no instance has any more,
 // once there are enough of them to be worth a commit.
 func (db *DB) sweepProfiles() error {
-	p, used := db.profs, db.used
+	profiles, used := db.profs, db.used
 	db.used = nil
 	idle := 0
-	for id := range p.list {
-		if p.list[id].Class != format.NoClass && !used[id] {
+	for id := range profiles.list {
+		if profiles.list[id].Class != format.NoClass && !used[id] {
 			idle++
 		}
 	}
-	if idle < format.MaxChunk || idle < len(p.list)/4 {
+	if idle < format.MaxChunk || idle < len(profiles.list)/4 {
 		return nil
 	}
 	err := db.update(func(tx *bbolt.Tx) error {
 		software := map[uint32]bool{}
-		for id := range p.list {
-			switch is := &p.list[id]; {
+		for id := range profiles.list {
+			switch is := &profiles.list[id]; {
 			case is.Class == format.NoClass:
 			case used[id]:
 				software[is.Software] = true
 			default:
 				is.Class = format.NoClass
-				p.dirty[uint32(id)/format.MaxChunk] = struct{}{}
+				profiles.dirty[uint32(id)/format.MaxChunk] = struct{}{}
 			}
 		}
 		var unused [][]byte
-		b := tx.Bucket(bucketSoftware)
-		for k := range scan(b, nil) {
+		bucket := tx.Bucket(bucketSoftware)
+		for k := range scan(bucket, nil) {
 			if id, err := format.Number32(k); err != nil || !software[id] {
 				unused = append(unused, append([]byte(nil), k...))
 			}
 		}
 		for _, k := range unused {
-			if err := b.Delete(k); err != nil {
+			if err := bucket.Delete(k); err != nil {
 				return err
 			}
 		}
-		return p.store(tx)
+		return profiles.store(tx)
 	})
 	if err != nil {
 		return err
@@ -278,31 +278,31 @@ func (db *DB) classAt(ix *index, ordinal uint32) uint32 {
 func (db *DB) loadWaived(tx *bbolt.Tx, sc *scope, ix *index) error {
 	ix.class = make([]uint32, ix.len())
 	for i := range ix.at {
-		p := ix.at[i].profile
-		c, ok := db.profs.classOf(p)
+		profile := ix.at[i].profile
+		c, ok := db.profs.classOf(profile)
 		if !ok {
-			return fmt.Errorf("%w: profile %d is missing", ErrCorrupt, p)
+			return fmt.Errorf("%w: profile %d is missing", ErrCorrupt, profile)
 		}
 		ix.class[i] = c
 	}
 	prefix := format.Key32(sc.no)
-	for k, v := range scan(tx.Bucket(bucketWaived), prefix) {
+	for k, value := range scan(tx.Bucket(bucketWaived), prefix) {
 		if ordinal, ok := ix.findID(k[4:]); ok {
-			c := *db.classes.at(ix.class[ordinal])
-			if err := format.ReadWaived(v, &c); err != nil {
+			class := *db.classes.at(ix.class[ordinal])
+			if err := format.ReadWaived(value, &class); err != nil {
 				return err
 			}
-			ix.class[ordinal] = db.classes.number(c)
+			ix.class[ordinal] = db.classes.number(class)
 		}
 	}
 	return nil
 }
 
 // classFor is the class that an instance has with the row at hand.
-func (p *pager) classFor(c *candidate) (uint32, error) {
-	own, ok := p.db.profs.classOf(c.profile)
+func (p *pager) classFor(candidate *candidate) (uint32, error) {
+	own, ok := p.db.profs.classOf(candidate.profile)
 	if !ok {
-		return 0, fmt.Errorf("%w: profile %d is missing", ErrCorrupt, c.profile)
+		return 0, fmt.Errorf("%w: profile %d is missing", ErrCorrupt, candidate.profile)
 	}
 	if !p.j.waivers {
 		return own, nil
@@ -311,7 +311,7 @@ func (p *pager) classFor(c *candidate) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	f := p.m.Facts(c.of)
+	f := p.m.Facts(candidate.of)
 	if waived := p.j.judgeRow(&p.sc.scopeValue, &row, &f); waived != p.j.Classify(&f) {
 		return p.db.classes.number(p.j.classOf(waived, f.Hardware())), nil
 	}
@@ -320,8 +320,8 @@ func (p *pager) classFor(c *candidate) (uint32, error) {
 
 // newClass is classFor for a row that has just been taken, and notes where it
 // differs from its profile's.
-func (p *pager) newClass(ordinal uint32, c *candidate) (uint32, error) {
-	class, err := p.classFor(c)
+func (p *pager) newClass(ordinal uint32, candidate *candidate) (uint32, error) {
+	class, err := p.classFor(candidate)
 	if err != nil || !p.j.waivers {
 		return class, err
 	}
@@ -329,34 +329,34 @@ func (p *pager) newClass(ordinal uint32, c *candidate) (uint32, error) {
 		p.ix.class = append(p.ix.class, class)
 	}
 	p.ix.class[ordinal] = class
-	own, _ := p.db.profs.classOf(c.profile)
+	own, _ := p.db.profs.classOf(candidate.profile)
 	return class, storeWaived(p.tx, p.sc.no, format.RowID(p.row), own, class, p.db.classes)
 }
 
 // storeWaived keeps what is of its own in the class of an instance, where that
 // is not its profile's.
 func storeWaived(tx *bbolt.Tx, scope uint32, id []byte, own, class uint32, cs *classes) error {
-	b := tx.Bucket(bucketWaived)
+	bucket := tx.Bucket(bucketWaived)
 	key := format.RowKey(scope, id)
 	if own == class {
-		if b.Get(key) == nil {
+		if bucket.Get(key) == nil {
 			return nil
 		}
-		return b.Delete(key)
+		return bucket.Delete(key)
 	}
-	return b.Put(key, format.WaivedValue(cs.at(class)))
+	return bucket.Put(key, format.WaivedValue(cs.at(class)))
 }
 
 // needsReclassify reports whether Reclassify has to do something before
 // anything can be applied.
 func (db *DB) needsReclassify(j *judge) bool { return db.meta.Rejudging != nil || db.differs(j) }
 
-// differs reports whether stored verdicts are not j's.
-func (db *DB) differs(j *judge) bool {
-	if db.meta.Digest != j.Digest() || db.meta.Today != j.today || len(db.meta.Targets) != len(j.targets) {
+// differs reports whether stored verdicts are not judge's.
+func (db *DB) differs(judge *judge) bool {
+	if db.meta.Digest != judge.Digest() || db.meta.Today != judge.today || len(db.meta.Targets) != len(judge.targets) {
 		return true
 	}
-	for i, t := range j.targets {
+	for i, t := range judge.targets {
 		if db.meta.Targets[i] != t {
 			return true
 		}

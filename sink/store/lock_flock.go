@@ -17,13 +17,13 @@ const replacesOpenFiles = true
 // ErrLocked where one does for longer than wait. Whoever writes holds the whole
 // file, by the same kind of lock that bbolt takes.
 func withoutWriters(path string, wait time.Duration, fn func() error) error {
-	f, err := os.Open(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close() // which lets go of the lock
+	defer file.Close() // which lets go of the lock
 	for deadline := time.Now().Add(wait); ; time.Sleep(20 * time.Millisecond) {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
 		if err == nil {
 			return fn()
 		}

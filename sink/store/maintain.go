@@ -199,22 +199,22 @@ func (db *DB) writeDense(tmp string) error {
 func (db *DB) content(ctx context.Context) (map[string]contentOf, error) {
 	out := map[string]contentOf{}
 	err := db.view(func(tx *bbolt.Tx) error {
-		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+		return tx.ForEach(func(name []byte, bucket *bbolt.Bucket) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 			of := contentOf{}
-			h := crc64.New(crc64.MakeTable(crc64.ECMA))
+			hash := crc64.New(crc64.MakeTable(crc64.ECMA))
 			var lengths [16]byte
-			for k, v := range scan(b, nil) {
+			for key, value := range scan(bucket, nil) {
 				of.keys++
-				binary.LittleEndian.PutUint64(lengths[:], uint64(len(k)))
-				binary.LittleEndian.PutUint64(lengths[8:], uint64(len(v)))
-				for _, part := range [][]byte{lengths[:], k, v} {
-					_, _ = h.Write(part)
+				binary.LittleEndian.PutUint64(lengths[:], uint64(len(key)))
+				binary.LittleEndian.PutUint64(lengths[8:], uint64(len(value)))
+				for _, part := range [][]byte{lengths[:], key, value} {
+					_, _ = hash.Write(part)
 				}
 			}
-			of.sum = h.Sum64()
+			of.sum = hash.Sum64()
 			out[string(name)] = of
 			return nil
 		})
@@ -273,13 +273,13 @@ func (db *DB) check(ctx context.Context) error {
 			{bucketMeta, checksum},
 		} {
 			var last []byte
-			for k, v := range scan(tx.Bucket(part.name), nil) {
-				if last != nil && string(k) <= string(last) {
-					return fmt.Errorf("%s: %w: key %x is out of order", part.name, ErrCorrupt, k)
+			for key, value := range scan(tx.Bucket(part.name), nil) {
+				if last != nil && string(key) <= string(last) {
+					return fmt.Errorf("%s: %w: key %x is out of order", part.name, ErrCorrupt, key)
 				}
-				last = append(last[:0], k...)
-				if err := part.check(k, v); err != nil {
-					return fmt.Errorf("%s %x: %w", part.name, k, err)
+				last = append(last[:0], key...)
+				if err := part.check(key, value); err != nil {
+					return fmt.Errorf("%s %x: %w", part.name, key, err)
 				}
 			}
 			if err := ctx.Err(); err != nil {
@@ -327,14 +327,14 @@ func (db *DB) checkBlock(v []byte) error {
 	}
 	last := ""
 	for _, row := range rows {
-		r, _, err := format.ReadRow(row, db.dict.Words())
+		received, _, err := format.ReadRow(row, db.dict.Words())
 		if err != nil {
 			return fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, format.RowID(row), err)
 		}
-		if last != "" && r.ID <= last {
-			return fmt.Errorf("%w: row %.64q is out of order", ErrCorrupt, r.ID)
+		if last != "" && received.ID <= last {
+			return fmt.Errorf("%w: row %.64q is out of order", ErrCorrupt, received.ID)
 		}
-		last = r.ID
+		last = received.ID
 	}
 	return nil
 }

@@ -50,30 +50,30 @@ func (m *matcher) classed() bool {
 
 // judge says what the filter makes of a classification.
 func (m *matcher) judge(cl *rules.Classification, f *rules.Facts) *fit {
-	c := m.j.classOf(cl, f.Hardware())
+	class := m.j.classOf(cl, f.Hardware())
 	if !m.f.Scope.Judged(cl, filter.Machine{Family: m.family(f), Image: f.ImageID}) {
-		return &fit{class: c}
+		return &fit{class: class}
 	}
-	return m.known(&c)
+	return m.known(&class)
 }
 
 // family is the instance family as records name it.
-func (m *matcher) family(f *rules.Facts) string {
-	if f.InstanceFamily != "" {
-		return f.InstanceFamily
+func (m *matcher) family(facts *rules.Facts) string {
+	if facts.InstanceFamily != "" {
+		return facts.InstanceFamily
 	}
-	return m.j.Machine(f.Hardware()).Family
+	return m.j.Machine(facts.Hardware()).Family
 }
 
 func (db *DB) matcher(f *Filter) *matcher { return newMatcher(f, db.judge.Load(), db.readers.Load()) }
 
-func newMatcher(f *Filter, j *judge, t *tables) *matcher {
+func newMatcher(wanted *Filter, j *judge, t *tables) *matcher {
 	m := &matcher{
-		f: f, j: j, t: t, query: []byte(strings.ToLower(f.Query)), since: -1 << 63,
+		f: wanted, j: j, t: t, query: []byte(strings.ToLower(wanted.Query)), since: -1 << 63,
 		fits: map[uint32]*fit{}, other: map[outcome.Class]*fit{}, judged: map[uint32]*fit{}, onto: map[uint32]bool{},
 	}
-	if !f.ObservedSince.IsZero() {
-		m.since = f.ObservedSince.UnixNano()
+	if !wanted.ObservedSince.IsZero() {
+		m.since = wanted.ObservedSince.UnixNano()
 	}
 	return m
 }
@@ -115,40 +115,40 @@ func (f *Filter) Everything() bool {
 
 // fit says what the filter makes of an instance by its profile and, where
 // there are waivers, by what they changed.
-func (m *matcher) fit(profile uint32, w *waivedCursor, id []byte) (*fit, error) {
+func (m *matcher) fit(profile uint32, waivedCursor *waivedCursor, id []byte) (*fit, error) {
 	n, ok := m.t.profs.readers.Load().classOf(profile)
 	if !ok {
 		return &fit{pass: true}, nil // the class is not known yet: hiding the row would omit an instance
 	}
-	if w != nil {
-		c := *m.t.classes.at(n)
-		waived, err := w.put(id, &c)
+	if waivedCursor != nil {
+		class := *m.t.classes.at(n)
+		waived, err := waivedCursor.put(id, &class)
 		if err != nil {
 			return nil, err
 		}
 		if waived {
-			return m.known(&c), nil
+			return m.known(&class), nil
 		}
 	}
-	f := m.fits[n]
-	if f == nil {
-		f = m.known(m.t.classes.at(n))
-		m.fits[n] = f
+	match := m.fits[n]
+	if match == nil {
+		match = m.known(m.t.classes.at(n))
+		m.fits[n] = match
 	}
-	return f, nil
+	return match, nil
 }
 
-func (m *matcher) known(c *outcome.Class) *fit {
-	if f := m.other[*c]; f != nil {
+func (m *matcher) known(class *outcome.Class) *fit {
+	if f := m.other[*class]; f != nil {
 		return f
 	}
-	f := &fit{pass: m.class(c), class: *c}
-	m.other[*c] = f
-	if f.pass && m.rank != nil {
-		f.rank = m.rank(c)
-		f.pass = m.only == nil || *m.only == f.rank
+	match := &fit{pass: m.class(class), class: *class}
+	m.other[*class] = match
+	if match.pass && m.rank != nil {
+		match.rank = m.rank(class)
+		match.pass = m.only == nil || *m.only == match.rank
 	}
-	return f
+	return match
 }
 
 // narrow lets only instances pass whose class has this value, or with nil all again.
@@ -160,18 +160,18 @@ func (m *matcher) narrow(rank *string) {
 }
 
 func (m *matcher) class(c *outcome.Class) bool {
-	f := m.f
-	if f.OSFamily != "" && c.Family != f.OSFamily || f.OSVersion != "" && c.Version != f.OSVersion && (f.OSVersion != filter.NoVersion || c.Version != "") || f.Legacy != nil && c.Legacy != *f.Legacy {
+	wanted := m.f
+	if wanted.OSFamily != "" && c.Family != wanted.OSFamily || wanted.OSVersion != "" && c.Version != wanted.OSVersion && (wanted.OSVersion != filter.NoVersion || c.Version != "") || wanted.Legacy != nil && c.Legacy != *wanted.Legacy {
 		return false
 	}
-	if !f.Scope.ByScope() && !f.Scope.Classed(m.classification(c)) {
+	if !wanted.Scope.ByScope() && !wanted.Scope.Classed(m.classification(c)) {
 		return false
 	}
-	if f.Verdict == "" {
-		return f.Target == "" || slices.Contains(m.j.targets, f.Target)
+	if wanted.Verdict == "" {
+		return wanted.Target == "" || slices.Contains(m.j.targets, wanted.Target)
 	}
 	for t, name := range m.j.targets {
-		if (f.Target == "" || f.Target == name) && c.Level(t).String() == f.Verdict {
+		if (wanted.Target == "" || wanted.Target == name) && c.Level(t).String() == wanted.Verdict {
 			return true
 		}
 	}
@@ -180,24 +180,24 @@ func (m *matcher) class(c *outcome.Class) bool {
 
 // classification rebuilds from a class as much of a classification as it holds:
 // levels, family, version and legacy, but no rules and remedies.
-func (m *matcher) classification(c *outcome.Class) *rules.Classification {
-	cl := &rules.Classification{OS: rules.OS{Family: c.Family, Version: c.Version}, Legacy: c.Legacy, Verdicts: make([]rules.Verdict, len(m.j.targets))}
+func (m *matcher) classification(class *outcome.Class) *rules.Classification {
+	cl := &rules.Classification{OS: rules.OS{Family: class.Family, Version: class.Version}, Legacy: class.Legacy, Verdicts: make([]rules.Verdict, len(m.j.targets))}
 	for t, name := range m.j.targets {
-		v := &cl.Verdicts[t]
-		v.Target, v.Level = name, c.Level(t)
+		verdict := &cl.Verdicts[t]
+		verdict.Target, verdict.Level = name, class.Level(t)
 		var waived bool
-		if v.Confidence, waived = sureness(c, t); waived {
-			v.Waiver = &rules.Waiver{}
+		if verdict.Confidence, waived = sureness(class, t); waived {
+			verdict.Waiver = &rules.Waiver{}
 		}
 	}
 	return cl
 }
 
 // describe returns the class as Sort.Class is given it.
-func (m *matcher) describe(c *outcome.Class) *Class {
-	out := &Class{OSFamily: c.Family, OSVersion: c.Version, Levels: make(map[string]rules.Level, len(m.j.targets))}
+func (m *matcher) describe(class *outcome.Class) *Class {
+	out := &Class{OSFamily: class.Family, OSVersion: class.Version, Levels: make(map[string]rules.Level, len(m.j.targets))}
 	for t, name := range m.j.targets {
-		out.Levels[name] = c.Level(t)
+		out.Levels[name] = class.Level(t)
 	}
 	return out
 }
@@ -250,12 +250,12 @@ func (w *waivedCursor) hold(k, v []byte) {
 
 // put replaces the class by what a waiver made of it for the instance, and reports
 // whether it did. Calls must come in the order of ids.
-func (w *waivedCursor) put(id []byte, c *outcome.Class) (bool, error) {
+func (w *waivedCursor) put(id []byte, class *outcome.Class) (bool, error) {
 	for w.k != nil && bytes.Compare(w.k, id) < 0 {
 		w.hold(w.c.Next())
 	}
 	if w.k == nil || !bytes.Equal(w.k, id) {
 		return false, nil
 	}
-	return true, format.ReadWaived(w.v, c)
+	return true, format.ReadWaived(w.v, class)
 }

@@ -84,10 +84,10 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-func def[T comparable](v *T, d T) {
+func def[T comparable](value *T, d T) {
 	var zero T
-	if *v == zero {
-		*v = d
+	if *value == zero {
+		*value = d
 	}
 }
 

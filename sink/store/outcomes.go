@@ -56,7 +56,7 @@ func (p *pager) movedTo(ordinal uint32, c *candidate) (rules.Class, bool) {
 // left keeps what was said of an instance before its move; before is its record,
 // nil where nobody made it yet. A class that nothing is judged for has no
 // outcome.
-func (p *pager) left(ordinal uint32, c *candidate, to rules.Class, before *record.Record) (err error) {
+func (p *pager) left(ordinal uint32, candidate *candidate, to rules.Class, before *record.Record) (err error) {
 	if before == nil {
 		if before, err = p.record(ordinal); err != nil {
 			return err
@@ -70,11 +70,11 @@ func (p *pager) left(ordinal uint32, c *candidate, to rules.Class, before *recor
 	if err != nil {
 		return err
 	}
-	v := &before.Verdicts[at]
+	verdict := &before.Verdicts[at]
 	return p.keepOutcome(&record.Move{
 		Account: p.sc.Account, Region: p.sc.Region, InstanceID: before.InstanceID, Target: to.String(),
-		From: before.InstanceType, To: p.db.profs.hardware[p.db.profs.list[c.profile].Hardware].InstanceType,
-		Verdict: v.Level.String(), Confidence: v.Confidence.String(), Rule: v.Rule,
+		From: before.InstanceType, To: p.db.profs.hardware[p.db.profs.list[candidate.profile].Hardware].InstanceType,
+		Verdict: verdict.Level.String(), Confidence: verdict.Confidence.String(), Rule: verdict.Rule,
 		MovedAt: utc(p.order), Checked: utc(p.order), HeardOf: was.Guest.Up == rules.Yes,
 		Result: record.MoveEarly, Why: "it was just moved",
 	})
@@ -82,11 +82,11 @@ func (p *pager) left(ordinal uint32, c *candidate, to rules.Class, before *recor
 
 // keepOutcome stores an outcome and counts it. One that a later move of the
 // instance replaces stays counted where it was told.
-func (a *applier) keepOutcome(o *record.Move) error {
-	b := a.tx.Bucket(bucketEvidence)
-	key := append(evidencePrefix(ecs.Scope{Account: o.Account, Region: o.Region}, sourceMove), o.InstanceID...)
+func (a *applier) keepOutcome(move *record.Move) error {
+	bucket := a.tx.Bucket(bucketEvidence)
+	key := append(evidencePrefix(ecs.Scope{Account: move.Account, Region: move.Region}, sourceMove), move.InstanceID...)
 	var had record.Move
-	if v := b.Get(key); v != nil {
+	if v := bucket.Get(key); v != nil {
 		if err := format.ReadJSON("move", v, &had); err != nil {
 			return err
 		}
@@ -94,22 +94,22 @@ func (a *applier) keepOutcome(o *record.Move) error {
 	if a.db.meta.Outcomes == nil {
 		a.db.meta.Outcomes = map[string]int{}
 	}
-	if had.InstanceID != "" && (had.MovedAt.Equal(o.MovedAt) || !told(had.Result)) {
+	if had.InstanceID != "" && (had.MovedAt.Equal(move.MovedAt) || !told(had.Result)) {
 		if key := scoreKey(&had); a.db.meta.Outcomes[key] > 1 {
 			a.db.meta.Outcomes[key]--
 		} else {
 			delete(a.db.meta.Outcomes, key)
 		}
 	}
-	a.db.meta.Outcomes[scoreKey(o)]++
-	if had.Result != o.Result && o.Result == record.MoveNotUp {
-		a.out.NotUp = append(a.out.NotUp, *o)
+	a.db.meta.Outcomes[scoreKey(move)]++
+	if had.Result != move.Result && move.Result == record.MoveNotUp {
+		a.out.NotUp = append(a.out.NotUp, *move)
 	}
-	out, err := format.JSON(o)
+	out, err := format.JSON(move)
 	if err != nil {
 		return err
 	}
-	return b.Put(key, out)
+	return bucket.Put(key, out)
 }
 
 // told says whether a result is the last word on a move.
@@ -120,12 +120,12 @@ func (a *applier) judgeOutcomes(sc *scope) error {
 	prefix := evidencePrefix(sc.key, sourceMove)
 	var open []record.Move
 	for _, v := range scan(a.tx.Bucket(bucketEvidence), prefix) {
-		var o record.Move
-		if err := format.ReadJSON("move", v, &o); err != nil {
+		var move record.Move
+		if err := format.ReadJSON("move", v, &move); err != nil {
 			return err
 		}
-		if !told(o.Result) {
-			open = append(open, o)
+		if !told(move.Result) {
+			open = append(open, move)
 		}
 	}
 	if len(open) == 0 {
@@ -136,12 +136,12 @@ func (a *applier) judgeOutcomes(sc *scope) error {
 		return err
 	}
 	for i := range open {
-		o := open[i]
-		if err := a.judgeOutcome(sc, ix, &o); err != nil {
-			return fmt.Errorf("hold the move of %s against what is seen: %w", o.InstanceID, err)
+		move := open[i]
+		if err := a.judgeOutcome(sc, ix, &move); err != nil {
+			return fmt.Errorf("hold the move of %s against what is seen: %w", move.InstanceID, err)
 		}
-		if o != open[i] {
-			if err := a.keepOutcome(&o); err != nil {
+		if move != open[i] {
+			if err := a.keepOutcome(&move); err != nil {
 				return err
 			}
 		}
@@ -149,10 +149,10 @@ func (a *applier) judgeOutcomes(sc *scope) error {
 	return nil
 }
 
-func (a *applier) judgeOutcome(sc *scope, ix *index, o *record.Move) error {
-	ordinal, found := ix.findID([]byte(o.InstanceID))
+func (a *applier) judgeOutcome(sc *scope, ix *index, move *record.Move) error {
+	ordinal, found := ix.findID([]byte(move.InstanceID))
 	if !found || ix.at[ordinal].order < sc.Floor() {
-		o.Running, o.Result, o.Why = nil, record.MoveNone, "it is not there any more"
+		move.Running, move.Result, move.Why = nil, record.MoveNone, "it is not there any more"
 		return nil
 	}
 	facts, err := a.facts(ix.at[ordinal].profile)
@@ -160,21 +160,21 @@ func (a *applier) judgeOutcome(sc *scope, ix *index, o *record.Move) error {
 		return err
 	}
 	at := utc(ix.at[ordinal].order)
-	o.Checked = at
+	move.Checked = at
 	switch {
-	case facts.InstanceType != o.To && !a.onClass(&facts, o.Target):
-		o.Running, o.Result, o.Why = nil, record.MoveNone, "it was moved on"
+	case facts.InstanceType != move.To && !a.onClass(&facts, move.Target):
+		move.Running, move.Result, move.Why = nil, record.MoveNone, "it was moved on"
 	case facts.Running != rules.Yes:
-		o.Running, o.Result, o.Why = nil, record.MoveNone, "it is not Running"
+		move.Running, move.Result, move.Why = nil, record.MoveNone, "it is not Running"
 	case facts.Guest.Up == rules.Yes:
-		o.Running = cmp.Or(o.Running, &at)
-		o.Result, o.Why = record.MoveUp, "its guest was heard of after the move"
-	case o.Running == nil:
-		o.Running, o.Result, o.Why = &at, record.MoveEarly, "it is seen Running for the first time"
-	case at.Sub(*o.Running) < settles:
-		o.Result, o.Why = record.MoveEarly, "it is Running for too short a time to tell"
+		move.Running = cmp.Or(move.Running, &at)
+		move.Result, move.Why = record.MoveUp, "its guest was heard of after the move"
+	case move.Running == nil:
+		move.Running, move.Result, move.Why = &at, record.MoveEarly, "it is seen Running for the first time"
+	case at.Sub(*move.Running) < settles:
+		move.Result, move.Why = record.MoveEarly, "it is Running for too short a time to tell"
 	default:
-		return a.judgeSilence(sc.key, o)
+		return a.judgeSilence(sc.key, move)
 	}
 	return nil
 }
@@ -188,23 +188,23 @@ func (a *applier) onClass(f *rules.Facts, class string) bool {
 
 // judgeSilence tells a guest that does not answer any more from one that was
 // never heard of or not asked for.
-func (a *applier) judgeSilence(key ecs.Scope, o *record.Move) error {
+func (a *applier) judgeSilence(key ecs.Scope, move *record.Move) error {
 	var beat StoredEvidence
-	if v := a.tx.Bucket(bucketEvidence).Get(append(evidencePrefix(key, event.EvidenceHeartbeat), o.InstanceID...)); v != nil {
+	if v := a.tx.Bucket(bucketEvidence).Get(append(evidencePrefix(key, event.EvidenceHeartbeat), move.InstanceID...)); v != nil {
 		if err := format.ReadJSON("evidence", v, &beat); err != nil {
 			return err
 		}
 	}
-	asked := beat.Asked.Sub(*o.Running) >= settles
+	asked := beat.Asked.Sub(*move.Running) >= settles
 	switch {
-	case asked && !beat.Heard.Before(o.MovedAt) && beat.Heard.Before(beat.Asked.Add(clockOff)):
-		o.Result, o.Why = record.MoveUp, "its guest was heard of after the move"
-	case asked && o.HeardOf:
-		o.Result, o.Why = record.MoveNotUp, fmt.Sprintf("it is Running since %s, its guest was heard of before the move and not since (asked at %s)", o.Running.Format(time.RFC3339), beat.Asked.UTC().Format(time.RFC3339))
-	case !o.HeardOf:
-		o.Result, o.Why = record.MoveRunning, "it is Running; its guest was never heard of, so that its silence tells nothing"
+	case asked && !beat.Heard.Before(move.MovedAt) && beat.Heard.Before(beat.Asked.Add(clockOff)):
+		move.Result, move.Why = record.MoveUp, "its guest was heard of after the move"
+	case asked && move.HeardOf:
+		move.Result, move.Why = record.MoveNotUp, fmt.Sprintf("it is Running since %s, its guest was heard of before the move and not since (asked at %s)", move.Running.Format(time.RFC3339), beat.Asked.UTC().Format(time.RFC3339))
+	case !move.HeardOf:
+		move.Result, move.Why = record.MoveRunning, "it is Running; its guest was never heard of, so that its silence tells nothing"
 	default:
-		o.Result, o.Why = record.MoveRunning, "it is Running; nobody asked for a heartbeat since the move"
+		move.Result, move.Why = record.MoveRunning, "it is Running; nobody asked for a heartbeat since the move"
 	}
 	return nil
 }
@@ -213,22 +213,22 @@ func (a *applier) judgeSilence(key ecs.Scope, o *record.Move) error {
 const clockOff = 5 * time.Minute
 
 // pruneMoves forgets moves that lie long back.
-func pruneMoves(b *bbolt.Bucket, now time.Time) error {
+func pruneMoves(bucket *bbolt.Bucket, now time.Time) error {
 	var old [][]byte
-	for k, v := range scan(b, nil) {
-		if !isMove(k) {
+	for key, value := range scan(bucket, nil) {
+		if !isMove(key) {
 			continue
 		}
-		var o record.Move
-		if err := format.ReadJSON("move", v, &o); err != nil {
+		var move record.Move
+		if err := format.ReadJSON("move", value, &move); err != nil {
 			return err
 		}
-		if now.Sub(o.Checked) > outcomeLife {
-			old = append(old, bytes.Clone(k))
+		if now.Sub(move.Checked) > outcomeLife {
+			old = append(old, bytes.Clone(key))
 		}
 	}
 	for _, k := range old {
-		if err := b.Delete(k); err != nil {
+		if err := bucket.Delete(k); err != nil {
 			return err
 		}
 	}
@@ -270,15 +270,15 @@ func (db *DB) Outcomes(limit int) (*record.MoveOutcomes, error) {
 		}
 	}
 	err := db.view(func(tx *bbolt.Tx) error {
-		for k, v := range scan(tx.Bucket(bucketEvidence), nil) {
+		for k, value := range scan(tx.Bucket(bucketEvidence), nil) {
 			if !isMove(k) {
 				continue
 			}
-			var o record.Move
-			if err := format.ReadJSON("move", v, &o); err != nil {
+			var move record.Move
+			if err := format.ReadJSON("move", value, &move); err != nil {
 				return err
 			}
-			out.Moves = append(out.Moves, o)
+			out.Moves = append(out.Moves, move)
 		}
 		return nil
 	})
@@ -309,21 +309,21 @@ func otherwise(o *record.Move) int {
 func (db *DB) Unsettled(now time.Time, limit int) (map[ecs.Scope][]string, error) {
 	out, n := map[ecs.Scope][]string{}, 0
 	err := db.view(func(tx *bbolt.Tx) error {
-		for k, v := range scan(tx.Bucket(bucketEvidence), nil) {
+		for k, value := range scan(tx.Bucket(bucketEvidence), nil) {
 			if n >= limit {
 				return nil
 			}
 			if !isMove(k) {
 				continue
 			}
-			var o record.Move
-			if err := format.ReadJSON("move", v, &o); err != nil {
+			var move record.Move
+			if err := format.ReadJSON("move", value, &move); err != nil {
 				return err
 			}
-			waits := o.Result == record.MoveEarly || o.Result == record.MoveRunning && o.HeardOf && now.Sub(o.MovedAt) < stopsAsking
-			if waits && now.Sub(o.Checked) > settles {
-				key := ecs.Scope{Account: o.Account, Region: o.Region}
-				out[key] = append(out[key], o.InstanceID)
+			waits := move.Result == record.MoveEarly || move.Result == record.MoveRunning && move.HeardOf && now.Sub(move.MovedAt) < stopsAsking
+			if waits && now.Sub(move.Checked) > settles {
+				key := ecs.Scope{Account: move.Account, Region: move.Region}
+				out[key] = append(out[key], move.InstanceID)
 				n++
 			}
 		}

@@ -29,26 +29,26 @@ type pager struct {
 	touched  []uint32 // rows that the page's section holds
 }
 
-func (a *applier) page(m *event.InstancesClassified) error {
-	if !usable(m.ScanID, m.Scope.Account, m.Scope.Region) {
+func (a *applier) page(classified *event.InstancesClassified) error {
+	if !usable(classified.ScanID, classified.Scope.Account, classified.Scope.Region) {
 		a.out.Invalid++
 		return nil
 	}
-	sc := a.scope(&m.Walk)
+	sc := a.scope(&classified.Walk)
 	a.toldOf(sc)
-	p := &pager{applier: a, m: m, sc: sc, order: m.Order, tally: scans.Tally{Rows: m.Rows.Len()}}
+	p := &pager{applier: a, m: classified, sc: sc, order: classified.Order, tally: scans.Tally{Rows: classified.Rows.Len()}}
 	if stored := a.msg.Stored; stored > 0 && p.order > stored+clockTolerance {
 		p.order = stored
 	}
 	var err error
-	if p.scan, err = a.scan(m.ScanID, m.Kind); err != nil {
+	if p.scan, err = a.scan(classified.ScanID, classified.Kind); err != nil {
 		return err
 	}
 	if p.scan == nil {
 		// The scan has ended, so this is a late redelivery. The clock that dated it
 		// may have run ahead; dating it at the scan's end at the latest makes sure that
 		// it never outlives what a later scan observed.
-		p.order = min(p.order, a.ended(m.ScanID))
+		p.order = min(p.order, a.ended(classified.ScanID))
 	} else {
 		p.pr = a.progress(p.scan, sc)
 		if p.scan.Planned && p.scan.Kind == event.KindScan {
@@ -61,7 +61,7 @@ func (a *applier) page(m *event.InstancesClassified) error {
 	if err := p.clampClock(); err != nil {
 		return err
 	}
-	if p.profiles, err = a.profilesOf(m); err != nil {
+	if p.profiles, err = a.profilesOf(classified); err != nil {
 		return err
 	}
 	p.floor = sc.Floor()
@@ -98,15 +98,15 @@ func (p *pager) rows() error {
 	sec.Reset(p.m.ScanID, p.order)
 	p.encode()
 	for i := range p.batch {
-		c := &p.batch[i]
-		p.row = p.buf[c.from:c.to]
+		candidate := &p.batch[i]
+		p.row = p.buf[candidate.from:candidate.to]
 		p.out.Rows++
-		ordinal, err := p.instance(c)
+		ordinal, err := p.instance(candidate)
 		if err != nil {
 			return fmt.Errorf("instance %.64q in %s: %w", format.RowID(p.row), p.sc.key, err)
 		}
 		p.tally.Stored++
-		p.tally.IDs += c.id
+		p.tally.IDs += candidate.id
 		if p.pr != nil && p.pr.SeenNow.Add(int(ordinal)) {
 			p.pr.Instances++
 		}
@@ -194,18 +194,18 @@ func (p *pager) encode() {
 }
 
 // instance applies one row and returns its ordinal.
-func (p *pager) instance(c *candidate) (uint32, error) {
-	ordinal, found := c.ordinal, c.found
+func (p *pager) instance(candidate *candidate) (uint32, error) {
+	ordinal, found := candidate.ordinal, candidate.found
 	if !found { // a page may hold the same instance twice: the first of them has added it meanwhile
-		ordinal, found = p.ix.find(c.h)
+		ordinal, found = p.ix.find(candidate.h)
 	}
 	if !found {
-		return p.first(c)
+		return p.first(candidate)
 	}
 	switch had := p.ix.at[ordinal].order; {
 	case p.order < had:
 		p.out.Stale++
-	case p.ix.at[ordinal].content == c.content:
+	case p.ix.at[ordinal].content == candidate.content:
 		p.out.Same++
 		if had < p.floor && p.order >= p.floor {
 			if err := p.returned(ordinal, p.db.classAt(p.ix, ordinal)); err != nil {
@@ -215,7 +215,7 @@ func (p *pager) instance(c *candidate) (uint32, error) {
 		p.ix.saw(ordinal, p.order, p.name)
 	default:
 		if p.order == had {
-			wins, err := p.tie(ordinal, c)
+			wins, err := p.tie(ordinal, candidate)
 			if err != nil {
 				return 0, err
 			}
@@ -224,17 +224,17 @@ func (p *pager) instance(c *candidate) (uint32, error) {
 				break
 			}
 		}
-		return ordinal, p.replace(ordinal, c)
+		return ordinal, p.replace(ordinal, candidate)
 	}
 	p.db.sec.Saw(ordinal)
 	return ordinal, nil
 }
 
 // first stores an instance that the scope did not have.
-func (p *pager) first(c *candidate) (uint32, error) {
-	ordinal := p.ix.add(c.h, c.content, p.order, c.profile, p.name)
+func (p *pager) first(candidate *candidate) (uint32, error) {
+	ordinal := p.ix.add(candidate.h, candidate.content, p.order, candidate.profile, p.name)
 	p.keep(ordinal)
-	class, err := p.newClass(ordinal, c)
+	class, err := p.newClass(ordinal, candidate)
 	if err != nil {
 		return 0, err
 	}
@@ -272,12 +272,12 @@ func (p *pager) rowOf(ordinal uint32) ([]byte, error) {
 }
 
 // replace stores a newer row of a known instance.
-func (p *pager) replace(ordinal uint32, c *candidate) error {
+func (p *pager) replace(ordinal uint32, candidate *candidate) error {
 	had := p.ix.at[ordinal].order
 	was := p.db.classAt(p.ix, ordinal)
 	wasThere, isThere := had >= p.floor, p.order >= p.floor
 	var before *record.Record
-	is, err := p.classFor(c)
+	is, err := p.classFor(candidate)
 	if err != nil {
 		return err
 	}
@@ -295,15 +295,15 @@ func (p *pager) replace(ordinal uint32, c *candidate) error {
 			return err
 		}
 	}
-	to, moved := p.movedTo(ordinal, c)
+	to, moved := p.movedTo(ordinal, candidate)
 	if moved = moved && wasThere && isThere; moved {
-		if err := p.left(ordinal, c, to, before); err != nil {
+		if err := p.left(ordinal, candidate, to, before); err != nil {
 			return err
 		}
 	}
-	p.ix.set(ordinal, c.content, p.order, c.profile, p.name)
+	p.ix.set(ordinal, candidate.content, p.order, candidate.profile, p.name)
 	p.keep(ordinal)
-	if _, err := p.newClass(ordinal, c); err != nil {
+	if _, err := p.newClass(ordinal, candidate); err != nil {
 		return err
 	}
 	switch {
@@ -353,24 +353,24 @@ func (p *pager) returned(ordinal uint32, class uint32) error {
 // class. from and to are nil unless a verdict changed.
 func (p *pager) remember(was, is uint32, from, to *record.Record) error {
 	before, after := p.db.classes.at(was), p.db.classes.at(is)
-	c := record.Change{
+	change := record.Change{
 		At: utc(p.order), ScanID: p.m.ScanID, Cause: "observation",
 		Before: p.j.levels(before), After: p.j.levels(after), OS: after.OS(),
 	}
-	if os := before.OS(); os != c.OS {
-		c.OSBefore = os
+	if os := before.OS(); os != change.OS {
+		change.OSBefore = os
 	}
 	if from != nil && from.InstanceType != to.InstanceType {
-		c.Type, c.TypeBefore = to.InstanceType, from.InstanceType
+		change.Type, change.TypeBefore = to.InstanceType, from.InstanceType
 	}
-	return p.history(p.sc, format.RowID(p.row), &c)
+	return p.history(p.sc, format.RowID(p.row), &change)
 }
 
 // levels returns the verdicts of a class by target.
-func (j *judge) levels(c *outcome.Class) map[string]string {
+func (j *judge) levels(class *outcome.Class) map[string]string {
 	out := make(map[string]string, len(j.targets))
 	for t, name := range j.targets {
-		out[name] = c.Level(t).String()
+		out[name] = class.Level(t).String()
 	}
 	return out
 }
@@ -406,17 +406,17 @@ func (p *pager) record(ordinal uint32) (*record.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 	}
-	f, err := p.facts(profile)
+	facts, err := p.facts(profile)
 	if err != nil {
 		return nil, err
 	}
-	return p.j.render(&p.sc.scopeValue, &row, &f, format.Stamp{Order: p.ix.at[ordinal].order, Scan: p.ix.names[p.ix.at[ordinal].scan]}), nil
+	return p.j.render(&p.sc.scopeValue, &row, &facts, format.Stamp{Order: p.ix.at[ordinal].order, Scan: p.ix.names[p.ix.at[ordinal].scan]}), nil
 }
 
 // tie decides between two rows observed at the same time: the one that knows
 // more of its image, else the larger encoding, so that the order of arrival
 // does not matter.
-func (p *pager) tie(ordinal uint32, c *candidate) (bool, error) {
+func (p *pager) tie(ordinal uint32, candidate *candidate) (bool, error) {
 	enc, err := p.rowOf(ordinal)
 	if err != nil {
 		return false, err
@@ -425,7 +425,7 @@ func (p *pager) tie(ordinal uint32, c *candidate) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 	}
-	f, err := p.facts(profile)
+	facts, err := p.facts(profile)
 	if err != nil {
 		return false, err
 	}
@@ -433,11 +433,11 @@ func (p *pager) tie(ordinal uint32, c *candidate) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	is := p.m.Facts(c.of)
-	if a, b := is.Image.Presence != rules.ImageNotAsked, f.Image.Presence != rules.ImageNotAsked; a != b {
+	is := p.m.Facts(candidate.of)
+	if a, b := is.Image.Presence != rules.ImageNotAsked, facts.Image.Presence != rules.ImageNotAsked; a != b {
 		return a, nil
 	}
-	return bytes.Compare(weigh(&row, &is), weigh(&old, &f)) > 0, nil
+	return bytes.Compare(weigh(&row, &is), weigh(&old, &facts)) > 0, nil
 }
 
 // atHand decodes the current row.
@@ -446,12 +446,12 @@ func (p *pager) atHand() (event.Row, error) {
 	return row, err
 }
 
-func weigh(r *event.Row, f *rules.Facts) []byte {
+func weigh(row *event.Row, f *rules.Facts) []byte {
 	b := event.AppendFacts(nil, f)
-	for _, s := range []string{r.Name, r.Zone, r.Status, r.CreationTime, r.NetworkType, fmt.Sprint(r.CPU, r.MemoryMiB)} {
+	for _, s := range []string{row.Name, row.Zone, row.Status, row.CreationTime, row.NetworkType, fmt.Sprint(row.CPU, row.MemoryMiB)} {
 		b = format.AppendString(b, s)
 	}
-	for _, t := range r.Tags {
+	for _, t := range row.Tags {
 		b = format.AppendString(format.AppendString(b, t.Key), t.Value)
 	}
 	return b
@@ -460,10 +460,10 @@ func weigh(r *event.Row, f *rules.Facts) []byte {
 // changed adds a changed verdict to the result of Apply, and its event to the
 // outbox.
 func (a *applier) changed(before, after *record.Record, cause string) {
-	c := Change{At: a.msg.Position, Index: a.event, Before: before, After: after, Cause: cause}
-	a.out.Changes = append(a.out.Changes, c)
+	change := Change{At: a.msg.Position, Index: a.event, Before: before, After: after, Cause: cause}
+	a.out.Changes = append(a.out.Changes, change)
 	a.events = append(a.events, Event{
-		At: c.At, Index: c.Index, Time: utc(a.msg.Stored), Judgement: a.judgement,
+		At: change.At, Index: change.Index, Time: utc(a.msg.Stored), Judgement: a.judgement,
 		Change: &event.VerdictChanged{Before: before, After: after, Cause: cause},
 	})
 	a.event++
@@ -483,11 +483,11 @@ func (p *pager) clampClock() error {
 	}
 	floor := p.sc.Floor()
 	for i := range p.ix.at {
-		o := p.ix.at[i].order
-		if o > limit && o < floor {
+		order := p.ix.at[i].order
+		if order > limit && order < floor {
 			p.ix.at[i].order = limit - 1 // still gone
 		} else {
-			p.ix.at[i].order = min(o, limit)
+			p.ix.at[i].order = min(order, limit)
 		}
 	}
 	for i, e := range p.sc.Epochs {

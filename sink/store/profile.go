@@ -103,10 +103,10 @@ func (r *factsReader) facts(tx *bbolt.Tx, id uint32) (rules.Facts, error) {
 	if _, ok := r.classOf(id); !ok {
 		return rules.Facts{}, fmt.Errorf("%w: profile %d is missing", ErrCorrupt, id)
 	}
-	p := r.list[id]
-	f := r.software[p.Software]
+	profile := r.list[id]
+	f := r.software[profile.Software]
 	if f == nil {
-		soft, err := storedSoftware(tx, p.Software)
+		soft, err := storedSoftware(tx, profile.Software)
 		if err != nil {
 			return rules.Facts{}, err
 		}
@@ -114,27 +114,27 @@ func (r *factsReader) facts(tx *bbolt.Tx, id uint32) (rules.Facts, error) {
 			clear(r.software)
 		}
 		f = &soft
-		r.software[p.Software] = f
+		r.software[profile.Software] = f
 	}
 	out := *f
-	out.Put(r.hardware[p.Hardware])
+	out.Put(r.hardware[profile.Hardware])
 	return out, nil
 }
 
 func storedSoftware(tx *bbolt.Tx, id uint32) (rules.Facts, error) {
-	v := tx.Bucket(bucketSoftware).Get(format.Key32(id))
-	if v == nil {
+	value := tx.Bucket(bucketSoftware).Get(format.Key32(id))
+	if value == nil {
 		return rules.Facts{}, fmt.Errorf("%w: software %d of a profile is missing", ErrCorrupt, id)
 	}
-	enc, err := format.Unseal("software", v)
+	enc, err := format.Unseal("software", value)
 	if err != nil {
 		return rules.Facts{}, err
 	}
-	f, err := event.DecodeSoftware(enc)
+	facts, err := event.DecodeSoftware(enc)
 	if err != nil {
-		return f, fmt.Errorf("%w: software %d: %w", ErrCorrupt, id, err)
+		return facts, fmt.Errorf("%w: software %d: %w", ErrCorrupt, id, err)
 	}
-	return f, nil
+	return facts, nil
 }
 
 // number returns the profile of a pair, making one where there is none; class
@@ -187,22 +187,22 @@ func (p *profiles) grow() {
 }
 
 // softwareOf returns the number of the software in these facts.
-func (p *profiles) softwareOf(f *rules.Facts) uint32 {
-	h := hashSoftware(p.seed, f)
+func (p *profiles) softwareOf(facts *rules.Facts) uint32 {
+	h := hashSoftware(p.seed, facts)
 	if id, ok := p.softByHash[h]; ok {
 		return id
 	}
 	id := p.softNext
 	p.softNext++
 	p.softByHash[h] = id
-	p.freshSoft = append(p.freshSoft, freshValue{id, format.Seal(event.AppendSoftware(format.Start(nil), f))})
+	p.freshSoft = append(p.freshSoft, freshValue{id, format.Seal(event.AppendSoftware(format.Start(nil), facts))})
 	return id
 }
 
 // judge judges what has these numbers in the store, and is these in a message.
 // A combination may be new with every instance; its parts are not, and are read
 // once.
-func (p *profiles) judge(j *judge, software, hardware uint32, f *rules.Facts, h rules.Hardware) *rules.Classification {
+func (p *profiles) judge(j *judge, software, hardware uint32, facts *rules.Facts, h rules.Hardware) *rules.Classification {
 	if p.of != j {
 		p.of, p.systems, p.hosts = j, nil, nil
 	}
@@ -212,7 +212,7 @@ func (p *profiles) judge(j *judge, software, hardware uint32, f *rules.Facts, h 
 		system = p.systems[software]
 	}
 	if system == nil {
-		system = j.System(f)
+		system = j.System(facts)
 		if software < maxSoftware {
 			p.systems[software] = system
 		}
@@ -225,33 +225,33 @@ func (p *profiles) judge(j *judge, software, hardware uint32, f *rules.Facts, h 
 }
 
 // hardwareOf returns the number of the hardware.
-func (p *profiles) hardwareOf(h rules.Hardware) uint32 {
-	if id, ok := p.byHardware[h]; ok {
+func (p *profiles) hardwareOf(hardware rules.Hardware) uint32 {
+	if id, ok := p.byHardware[hardware]; ok {
 		return id
 	}
 	// The caller's strings share memory with a message, which they would keep alive.
-	h.InstanceType, h.InstanceFamily = strings.Clone(h.InstanceType), strings.Clone(h.InstanceFamily)
+	hardware.InstanceType, hardware.InstanceFamily = strings.Clone(hardware.InstanceType), strings.Clone(hardware.InstanceFamily)
 	id := uint32(len(p.hardware))
-	p.hardware = append(p.hardware, h)
-	p.byHardware[h] = id
+	p.hardware = append(p.hardware, hardware)
+	p.byHardware[hardware] = id
 	p.freshHard++
 	return id
 }
 
 // hashSoftware covers every field but the machine's. The seed is secret and of
 // this process, so that nobody can make two facts collide.
-func hashSoftware(seed maphash.Seed, f *rules.Facts) uint64 {
+func hashSoftware(seed maphash.Seed, facts *rules.Facts) uint64 {
 	const odd = 0x9E3779B97F4A7C15
 	h := uint64(odd)
-	for i, s := range f.Texts() {
+	for i, s := range facts.Texts() {
 		if *s != "" {
 			h = (bits.RotateLeft64(h, 29) ^ maphash.String(seed, *s) + uint64(i)) * odd
 		}
 	}
-	for _, t := range f.Tris() {
+	for _, t := range facts.Tris() {
 		h = h<<2 ^ h>>62 ^ uint64(*t)
 	}
-	h = (h ^ uint64(f.Image.Presence)) * odd
+	h = (h ^ uint64(facts.Image.Presence)) * odd
 	return h ^ h>>32
 }
 
@@ -260,7 +260,7 @@ func (p *profiles) store(tx *bbolt.Tx) error {
 	if err := p.storeParts(tx); err != nil {
 		return err
 	}
-	b := tx.Bucket(bucketProfiles)
+	bucket := tx.Bucket(bucketProfiles)
 	chunks := make([]uint32, 0, len(p.dirty))
 	for no := range p.dirty {
 		chunks = append(chunks, no)
@@ -268,7 +268,7 @@ func (p *profiles) store(tx *bbolt.Tx) error {
 	slices.Sort(chunks)
 	for _, no := range chunks {
 		part := p.list[no*format.MaxChunk : min(int(no+1)*format.MaxChunk, len(p.list))]
-		if err := b.Put(format.Key32(no), format.ProfilesValue(part)); err != nil {
+		if err := bucket.Put(format.Key32(no), format.ProfilesValue(part)); err != nil {
 			return err
 		}
 	}

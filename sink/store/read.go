@@ -21,15 +21,15 @@ type Found struct {
 }
 
 // render makes the public record of a row.
-func (j *judge) render(sc *scopeValue, r *event.Row, f *rules.Facts, st format.Stamp) *record.Record {
-	cl := j.judgeRow(sc, r, f)
-	machine := j.Machine(f.Hardware())
+func (j *judge) render(sc *scopeValue, row *event.Row, facts *rules.Facts, st format.Stamp) *record.Record {
+	cl := j.judgeRow(sc, row, facts)
+	machine := j.Machine(facts.Hardware())
 	out := &record.Record{
-		Account: sc.Account, AccountName: sc.Label, Region: sc.Region, Zone: r.Zone, InstanceID: r.ID, InstanceName: r.Name,
-		InstanceType: f.InstanceType, InstanceFamily: f.InstanceFamily,
+		Account: sc.Account, AccountName: sc.Label, Region: sc.Region, Zone: row.Zone, InstanceID: row.ID, InstanceName: row.Name,
+		InstanceType: facts.InstanceType, InstanceFamily: facts.InstanceFamily,
 		Generation: machine.Generation, Virtualization: machine.Virtualization,
-		Status: r.Status, ImageID: f.ImageID, ImageOwner: f.Image.Owner, CPU: int(r.CPU), MemoryMiB: int(r.MemoryMiB), NetworkType: r.NetworkType,
-		Tags: make(map[string]string, len(r.Tags)), Classification: *cl,
+		Status: row.Status, ImageID: facts.ImageID, ImageOwner: facts.Image.Owner, CPU: int(row.CPU), MemoryMiB: int(row.MemoryMiB), NetworkType: row.NetworkType,
+		Tags: make(map[string]string, len(row.Tags)), Classification: *cl,
 		ObservedAt: utc(st.Order), ScanID: st.Scan, Ruleset: j.Digest(),
 	}
 	if out.InstanceFamily == "" {
@@ -38,7 +38,7 @@ func (j *judge) render(sc *scopeValue, r *event.Row, f *rules.Facts, st format.S
 	if out.Virtualization == "" {
 		out.Virtualization = "unknown"
 	}
-	for _, t := range r.Tags {
+	for _, t := range row.Tags {
 		out.Tags[t.Key] = t.Value
 	}
 	if at, gone := sc.GoneAt(st.Order); gone {
@@ -57,12 +57,12 @@ type finding struct {
 
 // Get returns one instance, gone ones included, or ErrNotFound.
 func (db *DB) Get(account, region, instanceID string) (*Found, error) {
-	s := db.snap.Load()
-	i, ok := slices.BinarySearchFunc(s.scopes, ecs.Scope{Account: account, Region: region}, func(sc *scopeSnap, k ecs.Scope) int { return compareScopes(sc.key, k) })
+	snapshot := db.snap.Load()
+	i, ok := slices.BinarySearchFunc(snapshot.scopes, ecs.Scope{Account: account, Region: region}, func(sc *scopeSnap, k ecs.Scope) int { return compareScopes(sc.key, k) })
 	if !ok {
 		return nil, fmt.Errorf("instance %.64q in %s/%s: %w", instanceID, account, region, ErrNotFound)
 	}
-	found, err := db.reading().find(db.judge.Load(), s.scopes[i:i+1], instanceID)
+	found, err := db.reading().find(db.judge.Load(), snapshot.scopes[i:i+1], instanceID)
 	if err != nil {
 		return nil, err
 	}
@@ -75,16 +75,16 @@ func (db *DB) Find(instanceID string) ([]Found, error) {
 	return db.reading().find(db.judge.Load(), db.snap.Load().scopes, instanceID)
 }
 
-func (r *reading) find(j *judge, scopes []*scopeSnap, instanceID string) ([]Found, error) {
+func (r *reading) find(judge *judge, scopes []*scopeSnap, instanceID string) ([]Found, error) {
 	var out []Found
 	err := r.view(func(tx *bbolt.Tx) error {
 		for _, sc := range scopes {
-			f, err := r.lookup(tx, j, sc, instanceID)
+			found, err := r.lookup(tx, judge, sc, instanceID)
 			if err != nil {
 				return fmt.Errorf("instance %.64q in %s: %w", instanceID, sc.key, err)
 			}
-			if f != nil {
-				out = append(out, *f)
+			if found != nil {
+				out = append(out, *found)
 			}
 		}
 		return nil
@@ -101,8 +101,8 @@ func (db *DB) Locate(ids []string) (map[string]ecs.Scope, error) {
 	out := map[string]ecs.Scope{}
 	err := db.view(func(tx *bbolt.Tx) error {
 		for _, sc := range db.snap.Load().scopes {
-			var v scopeValue
-			if err := format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(sc.no)), &v); err != nil {
+			var value scopeValue
+			if err := format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(sc.no)), &value); err != nil {
 				return err
 			}
 			found, err := lookup(tx, sc.no, ids)
@@ -110,7 +110,7 @@ func (db *DB) Locate(ids []string) (map[string]ecs.Scope, error) {
 				return fmt.Errorf("%s: %w", sc.key, err)
 			}
 			for id, f := range found {
-				if f.stamp.Order >= v.Floor() {
+				if f.stamp.Order >= value.Floor() {
 					out[id] = sc.key
 				}
 			}
@@ -121,32 +121,32 @@ func (db *DB) Locate(ids []string) (map[string]ecs.Scope, error) {
 }
 
 // lookup renders an instance of one scope, or nil.
-func (r *reading) lookup(tx *bbolt.Tx, j *judge, sc *scopeSnap, id string) (*Found, error) {
+func (r *reading) lookup(tx *bbolt.Tx, judge *judge, sc *scopeSnap, id string) (*Found, error) {
 	found, err := lookup(tx, sc.no, []string{id})
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	var v scopeValue
-	if err := format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(sc.no)), &v); err != nil {
+	var value scopeValue
+	if err := format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(sc.no)), &value); err != nil {
 		return nil, err
 	}
-	rec, err := r.renderRow(tx, j, &v, found[id])
+	rec, err := r.renderRow(tx, judge, &value, found[id])
 	if err != nil {
 		return nil, err
 	}
 	out := &Found{Record: rec, History: []record.Change{}}
 	for _, h := range scan(tx.Bucket(bucketHistory), format.HistoryPrefix(sc.no, []byte(id))) {
-		var c record.Change
-		if err := format.ReadJSON("history", h, &c); err != nil {
+		var change record.Change
+		if err := format.ReadJSON("history", h, &change); err != nil {
 			return nil, err
 		}
-		out.History = append(out.History, c)
+		out.History = append(out.History, change)
 	}
 	return out, nil
 }
 
-func (r *reading) renderRow(tx *bbolt.Tx, j *judge, sc *scopeValue, f finding) (*record.Record, error) {
-	row, profile, err := format.ReadRow(f.row, r.tables().dict.Words())
+func (r *reading) renderRow(tx *bbolt.Tx, judge *judge, sc *scopeValue, finding finding) (*record.Record, error) {
+	row, profile, err := format.ReadRow(finding.row, r.tables().dict.Words())
 	if err != nil {
 		return nil, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 	}
@@ -154,7 +154,7 @@ func (r *reading) renderRow(tx *bbolt.Tx, j *judge, sc *scopeValue, f finding) (
 	if err != nil {
 		return nil, err
 	}
-	return j.render(sc, &row, &facts, f.stamp), nil
+	return judge.render(sc, &row, &facts, finding.stamp), nil
 }
 
 // lookup finds instances of one scope in its blocks and its journal.
@@ -189,21 +189,21 @@ func lookup(tx *bbolt.Tx, scope uint32, ids []string) (map[string]finding, error
 	for _, id := range ids {
 		wanted[id] = true
 	}
-	var s format.Section
+	var section format.Section
 	for _, v := range scan(tx.Bucket(bucketJournal), prefix) {
-		if err := format.ReadSection(v, &s); err != nil {
+		if err := format.ReadSection(v, &section); err != nil {
 			return nil, err
 		}
-		for i, row := range s.Rows {
+		for i, row := range section.Rows {
 			if id := format.RowID(row); wanted[string(id)] {
-				out[string(id)] = finding{row, format.Stamp{Order: s.Order, Scan: s.Scan}}
-				where[s.Ordinals[i]] = string(id)
+				out[string(id)] = finding{row, format.Stamp{Order: section.Order, Scan: section.Scan}}
+				where[section.Ordinals[i]] = string(id)
 			}
 		}
-		for _, o := range s.Seen {
+		for _, o := range section.Seen {
 			if id, ok := where[o]; ok {
 				f := out[id]
-				f.stamp = f.stamp.Later(s.Order, s.Scan)
+				f.stamp = f.stamp.Later(section.Order, section.Scan)
 				out[id] = f
 			}
 		}
@@ -214,40 +214,40 @@ func lookup(tx *bbolt.Tx, scope uint32, ids []string) (map[string]finding, error
 // inBlock finds an instance in the blocks of a scope.
 func inBlock(tx *bbolt.Tx, scope uint32, id []byte) (*finding, []byte, int, error) {
 	target := format.RowKey(scope, id)
-	c := tx.Bucket(bucketBlocks).Cursor()
-	k, v := c.Seek(target)
-	if k == nil || !bytes.Equal(k, target) {
-		if k == nil {
-			k, v = c.Last()
+	cursor := tx.Bucket(bucketBlocks).Cursor()
+	key, value := cursor.Seek(target)
+	if key == nil || !bytes.Equal(key, target) {
+		if key == nil {
+			key, value = cursor.Last()
 		} else {
-			k, v = c.Prev()
+			key, value = cursor.Prev()
 		}
 	}
-	if k == nil || !bytes.HasPrefix(k, target[:4]) {
+	if key == nil || !bytes.HasPrefix(key, target[:4]) {
 		return nil, nil, 0, nil
 	}
-	row, i, err := format.FindRow(v, id)
+	row, i, err := format.FindRow(value, id)
 	if row == nil || err != nil {
 		return nil, nil, 0, err
 	}
-	o, err := format.ReadOrders(tx.Bucket(bucketOrders).Get(k))
-	if err != nil || i >= o.Len {
+	orders, err := format.ReadOrders(tx.Bucket(bucketOrders).Get(key))
+	if err != nil || i >= orders.Len {
 		return nil, nil, 0, format.OrCorrupt(err, "orders do not fit their block")
 	}
-	return &finding{row, format.Stamp{Order: o.At(i), Scan: o.Scans[o.Scan(i)]}}, k, i, nil
+	return &finding{row, format.Stamp{Order: orders.At(i), Scan: orders.Scans[orders.Scan(i)]}}, key, i, nil
 }
 
 // blockStarts returns the ordinal of the first row of each block.
 func blockStarts(tx *bbolt.Tx, prefix []byte) (map[string]uint32, error) {
 	out := map[string]uint32{}
 	n := uint32(0)
-	for k, v := range scan(tx.Bucket(bucketOrders), prefix) {
-		o, err := format.ReadOrders(v)
+	for key, v := range scan(tx.Bucket(bucketOrders), prefix) {
+		orders, err := format.ReadOrders(v)
 		if err != nil {
 			return nil, err
 		}
-		out[string(k)] = n
-		n += uint32(o.Len)
+		out[string(key)] = n
+		n += uint32(orders.Len)
 	}
 	return out, nil
 }

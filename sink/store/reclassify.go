@@ -14,17 +14,17 @@ import (
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
-// Reclassify judges every stored instance with c and keeps c from then on: all
-// in one transaction, after which everything that is read is of c. Instances that
+// Reclassify judges every stored instance with classifier and keeps classifier from then on: all
+// in one transaction, after which everything that is read is of classifier. Instances that
 // are there and whose verdict for a target differs, where both rule sets judge
 // that target, then become events and Changes with Cause "ruleset", bit by bit
 // (see rejudge.go): Moved of them, of which the first are returned. Calling it
 // again with the same rule set, targets and day changes nothing but goes on
 // where an error left off.
-func (db *DB) Reclassify(ctx context.Context, c Classifier) (Applied, error) {
+func (db *DB) Reclassify(ctx context.Context, classifier Classifier) (Applied, error) {
 	db.turn.Lock()
 	defer db.turn.Unlock()
-	told, old, err := db.turnTo(ctx, c)
+	told, old, err := db.turnTo(ctx, classifier)
 	if err != nil || !db.telling() {
 		return told, err
 	}
@@ -36,10 +36,10 @@ func (db *DB) Reclassify(ctx context.Context, c Classifier) (Applied, error) {
 
 // Turn is the first part of Reclassify. NeedsReclassify reports true until
 // Reclassify has done the other.
-func (db *DB) Turn(ctx context.Context, c Classifier) error {
+func (db *DB) Turn(ctx context.Context, classifier Classifier) error {
 	db.turn.Lock()
 	defer db.turn.Unlock()
-	_, _, err := db.turnTo(ctx, c)
+	_, _, err := db.turnTo(ctx, classifier)
 	return err
 }
 
@@ -48,18 +48,18 @@ func (db *DB) telling() (is bool) {
 	return is
 }
 
-// turnTo has everything judged by c. What an earlier change left untold, to
-// another judgement than c's, is told before. It returns by what was judged
+// turnTo has everything judged by classifier. What an earlier change left untold, to
+// another judgement than classifier's, is told before. It returns by what was judged
 // until now.
-func (db *DB) turnTo(ctx context.Context, c Classifier) (told Applied, old *judge, err error) {
-	if n := len(c.Targets()); n == 0 || n > format.MaxTargets {
+func (db *DB) turnTo(ctx context.Context, classifier Classifier) (told Applied, old *judge, err error) {
+	if n := len(classifier.Targets()); n == 0 || n > format.MaxTargets {
 		return told, nil, fmt.Errorf("store: %d targets; name 1 to %d", n, format.MaxTargets)
 	}
-	j := db.o.judge(c)
+	judge := db.o.judge(classifier)
 	differs := false
 	_ = db.locked(func() error {
-		if differs = db.differs(j); !differs {
-			db.judge.Store(j)
+		if differs = db.differs(judge); !differs {
+			db.judge.Store(judge)
 		}
 		return nil
 	})
@@ -71,41 +71,41 @@ func (db *DB) turnTo(ctx context.Context, c Classifier) (told Applied, old *judg
 			return told, nil, err
 		}
 	}
-	return told, db.judge.Load(), db.locked(func() error { return db.turnLocked(ctx, j) })
+	return told, db.judge.Load(), db.locked(func() error { return db.turnLocked(ctx, judge) })
 }
 
 // turnLocked has every profile, and every instance that a waiver touches,
-// judged by j, in one transaction.
-func (db *DB) turnLocked(ctx context.Context, j *judge) error {
-	a := db.begin()
-	a.msg = &event.Received{Position: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, Stored: db.meta.Now}
-	a.j = j
+// judged by judge, in one transaction.
+func (db *DB) turnLocked(ctx context.Context, judge *judge) error {
+	applier := db.begin()
+	applier.msg = &event.Received{Position: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, Stored: db.meta.Now}
+	applier.j = judge
 	db.hold = true // publish nothing: until the end, half of what readers would see is of the old rule set
 	defer func() { db.hold = false }()
 	err := db.update(func(tx *bbolt.Tx) error {
-		a.tx = tx
-		g := db.regrade(tx, db.judge.Load(), j)
-		g.waived = func(sc *scope, id []byte, own, class uint32) error {
-			return storeWaived(tx, sc.no, id, own, class, g.is)
+		applier.tx = tx
+		grader := db.regrade(tx, db.judge.Load(), judge)
+		grader.waived = func(sc *scope, id []byte, own, class uint32) error {
+			return storeWaived(tx, sc.no, id, own, class, grader.is)
 		}
-		if err := g.setAside(); err != nil {
+		if err := grader.setAside(); err != nil {
 			return err
 		}
-		if err := g.run(ctx); err != nil {
+		if err := grader.run(ctx); err != nil {
 			return err
 		}
-		if err := g.store(); err != nil {
+		if err := grader.store(); err != nil {
 			return err
 		}
-		g.countMoves()
-		db.meta.Digest, db.meta.Targets, db.meta.Today = j.Digest(), j.targets, j.today
-		return a.finish()
+		grader.countMoves()
+		db.meta.Digest, db.meta.Targets, db.meta.Today = judge.Digest(), judge.targets, judge.today
+		return applier.finish()
 	})
 	if err != nil {
 		return fmt.Errorf("reclassify: %w", err)
 	}
-	// The file is judged by j now; what is in memory follows.
-	db.judge.Store(j)
+	// The file is judged by judge now; what is in memory follows.
+	db.judge.Store(judge)
 	if err := db.guard(db.reload); err != nil {
 		db.broken = err
 		return fmt.Errorf("reclassify: read again: %w", err)
@@ -131,13 +131,13 @@ func (g *grader) countMoves() {
 		if was < 0 {
 			continue
 		}
-		m := db.movesOn(target)
+		moves := db.movesOn(target)
 		for pair, n := range g.moves {
 			switch wasOpen, isOpen := open(db.classes.at(pair[0]), was), open(g.is.at(pair[1]), t); {
 			case wasOpen && !isOpen:
-				m.ClosedByRules += n
+				moves.ClosedByRules += n
 			case !wasOpen && isOpen:
-				m.OpenedByRules += n
+				moves.OpenedByRules += n
 			}
 		}
 	}
@@ -156,27 +156,27 @@ type Preview struct {
 	Examples  []Change          // up to the limit
 }
 
-// Preview judges every stored instance with c and changes nothing. It returns
+// Preview judges every stored instance with classifier and changes nothing. It returns
 // up to limit examples.
-func (db *DB) Preview(ctx context.Context, c Classifier, limit int) (*Preview, error) {
+func (db *DB) Preview(ctx context.Context, classifier Classifier, limit int) (*Preview, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if db.closed {
 		return nil, ErrClosed
 	}
 	out := &Preview{Moves: map[ChangeKey]int{}}
-	j := db.o.judge(c)
+	judge := db.o.judge(classifier)
 	err := db.view(func(tx *bbolt.Tx) error {
-		g := db.regrade(tx, db.judge.Load(), j)
-		g.limit = limit
-		g.changed = func(_ *scope, _ []byte, was, is uint32, before, after *record.Record) error {
-			if !verdictMoved(db.meta.Targets, j.targets, db.classes.at(was), g.is.at(is)) {
+		grader := db.regrade(tx, db.judge.Load(), judge)
+		grader.limit = limit
+		grader.changed = func(_ *scope, _ []byte, was, is uint32, before, after *record.Record) error {
+			if !verdictMoved(db.meta.Targets, judge.targets, db.classes.at(was), grader.is.at(is)) {
 				return nil
 			}
 			out.Changed++
-			for t, target := range j.targets {
+			for t, target := range judge.targets {
 				if o := slices.Index(db.meta.Targets, target); o >= 0 {
-					if from, to := db.classes.at(was).Level(o), g.is.at(is).Level(t); from != to {
+					if from, to := db.classes.at(was).Level(o), grader.is.at(is).Level(t); from != to {
 						out.Moves[ChangeKey{target, from.String(), to.String()}]++
 					}
 				}
@@ -186,8 +186,8 @@ func (db *DB) Preview(ctx context.Context, c Classifier, limit int) (*Preview, e
 			}
 			return nil
 		}
-		err := g.run(ctx)
-		out.Instances = g.instances
+		err := grader.run(ctx)
+		out.Instances = grader.instances
 		return err
 	})
 	if err != nil {
@@ -226,11 +226,11 @@ func (g *grader) run(ctx context.Context) error {
 		if g.own[id] = format.NoClass; g.db.profs.list[id].Class == format.NoClass {
 			continue
 		}
-		f, err := g.facts.facts(g.tx, uint32(id))
+		facts, err := g.facts.facts(g.tx, uint32(id))
 		if err != nil {
 			return err
 		}
-		g.own[id] = g.is.number(g.j.classOf(g.j.Classify(&f), f.Hardware()))
+		g.own[id] = g.is.number(g.j.classOf(g.j.Classify(&facts), facts.Hardware()))
 	}
 	scopes := slices.SortedFunc(mapValues(g.db.scopes), func(a, b *scope) int { return compareScopes(a.key, b.key) })
 	for _, sc := range scopes {
@@ -290,12 +290,12 @@ func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 	if err != nil {
 		return fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 	}
-	f, err := g.facts.facts(g.tx, profile)
+	facts, err := g.facts.facts(g.tx, profile)
 	if err != nil {
 		return err
 	}
 	if g.j.waivers {
-		is = g.is.number(g.j.classOf(g.j.judgeRow(&sc.scopeValue, &row, &f), f.Hardware()))
+		is = g.is.number(g.j.classOf(g.j.judgeRow(&sc.scopeValue, &row, &facts), facts.Hardware()))
 	}
 	if g.waived != nil && (g.j.waivers || ix.class != nil) {
 		if err := g.waived(sc, format.RowID(enc), own, is); err != nil {
@@ -314,19 +314,19 @@ func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 	if g.limit != 0 && verdictMoved(g.db.meta.Targets, g.j.targets, oldClass, newClass) {
 		g.limit--
 		st := format.Stamp{Order: ix.at[ordinal].order, Scan: ix.names[ix.at[ordinal].scan]}
-		before, after = g.before(sc, &row, &f, oldClass, st), g.j.render(&sc.scopeValue, &row, &f, st)
+		before, after = g.before(sc, &row, &facts, oldClass, st), g.j.render(&sc.scopeValue, &row, &facts, st)
 	}
 	return g.changed(sc, format.RowID(enc), was, is, before, after)
 }
 
 // before is the record as it was judged.
-func (g *grader) before(sc *scope, row *event.Row, f *rules.Facts, was *outcome.Class, st format.Stamp) *record.Record {
+func (g *grader) before(sc *scope, row *event.Row, facts *rules.Facts, was *outcome.Class, st format.Stamp) *record.Record {
 	m := &g.db.meta
 	then := judgedThen{g.old, m.Digest, m.Targets}
 	if g.old.today != m.Today {
 		then.by = nil
 	}
-	return then.record(g.j, &sc.scopeValue, row, f, was, st)
+	return then.record(g.j, &sc.scopeValue, row, facts, was, st)
 }
 
 // judgedThen is a judgement of the past: its digest and targets, and by what it
@@ -339,20 +339,20 @@ type judgedThen struct {
 
 // record is the record as it was judged. Where that rule set is no longer at
 // hand, its verdicts are known but not their reasons; now says the rest.
-func (then judgedThen) record(now *judge, sc *scopeValue, row *event.Row, f *rules.Facts, was *outcome.Class, st format.Stamp) *record.Record {
+func (then judgedThen) record(now *judge, sc *scopeValue, row *event.Row, facts *rules.Facts, was *outcome.Class, st format.Stamp) *record.Record {
 	if then.by != nil && then.by.Digest() == then.digest && slices.Equal(then.by.targets, then.targets) {
-		return then.by.render(sc, row, f, st)
+		return then.by.render(sc, row, facts, st)
 	}
-	r := now.render(sc, row, f, st)
-	r.Ruleset = then.digest
-	r.Classification = rules.Classification{OS: rules.OS{Family: was.Family, Version: was.Version}, Legacy: was.Legacy}
+	entry := now.render(sc, row, facts, st)
+	entry.Ruleset = then.digest
+	entry.Classification = rules.Classification{OS: rules.OS{Family: was.Family, Version: was.Version}, Legacy: was.Legacy}
 	for t, target := range then.targets {
-		r.Verdicts = append(r.Verdicts, rules.Verdict{
+		entry.Verdicts = append(entry.Verdicts, rules.Verdict{
 			Target: target, Level: was.Level(t), Reason: "judged by rule set " + then.digest + ", which is no longer in use",
 			Remedies: []rules.Remedy{}, Checks: []string{},
 		})
 	}
-	return r
+	return entry
 }
 
 // store writes the new classes of all profiles.
@@ -366,7 +366,7 @@ func (g *grader) store() error {
 	if err := g.is.store(g.tx); err != nil {
 		return err
 	}
-	b := g.tx.Bucket(bucketProfiles)
+	bucket := g.tx.Bucket(bucketProfiles)
 	part := make([]format.Profile, 0, format.MaxChunk)
 	for from := 0; from < len(g.own); from += format.MaxChunk {
 		part = part[:0]
@@ -375,7 +375,7 @@ func (g *grader) store() error {
 			is.Class = g.own[id]
 			part = append(part, is)
 		}
-		if err := b.Put(format.Key32(uint32(from/format.MaxChunk)), format.ProfilesValue(part)); err != nil {
+		if err := bucket.Put(format.Key32(uint32(from/format.MaxChunk)), format.ProfilesValue(part)); err != nil {
 			return err
 		}
 	}

@@ -69,10 +69,10 @@ func (g *grader) setAside() error {
 			}
 		}
 	}
-	m := &g.db.meta
-	m.Rejudging = &rejudging{Digest: m.Digest, Targets: m.Targets, Today: m.Today}
+	meta := &g.db.meta
+	meta.Rejudging = &rejudging{Digest: meta.Digest, Targets: meta.Targets, Today: meta.Today}
 	for _, sc := range g.db.scopes {
-		m.Rejudging.Of += sc.present + sc.gone
+		meta.Rejudging.Of += sc.present + sc.gone
 	}
 	return nil
 }
@@ -129,24 +129,24 @@ func (t *teller) load() error {
 		t.old = &then
 	}
 	return t.db.view(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketBefore)
-		if b == nil {
+		bucket := tx.Bucket(bucketBefore)
+		if bucket == nil {
 			return fmt.Errorf("%w: what was judged before is missing", ErrCorrupt)
 		}
-		for _, v := range scan(b, []byte{beforeClasses}) {
-			c, err := format.ReadClass(v)
+		for _, v := range scan(bucket, []byte{beforeClasses}) {
+			class, err := format.ReadClass(v)
 			if err != nil {
 				return err
 			}
-			t.classes = append(t.classes, c)
+			t.classes = append(t.classes, class)
 		}
 		var part []format.Profile
-		for k, v := range scan(b, []byte{beforeProfiles}) {
+		for k, value := range scan(bucket, []byte{beforeProfiles}) {
 			no, err := format.Number32(k[1:])
 			if err != nil {
 				return err
 			}
-			if part, err = format.ReadProfiles(v, part[:0]); err != nil {
+			if part, err = format.ReadProfiles(value, part[:0]); err != nil {
 				return err
 			}
 			if int(no) > format.MaxProfile/format.MaxChunk {
@@ -155,11 +155,11 @@ func (t *teller) load() error {
 			for len(t.own) < int(no)*format.MaxChunk {
 				t.own = append(t.own, format.NoClass)
 			}
-			for _, p := range part {
-				if p.Class != format.NoClass && int(p.Class) >= len(t.classes) {
-					return fmt.Errorf("%w: a profile had class %d, which is not there", ErrCorrupt, p.Class)
+			for _, profile := range part {
+				if profile.Class != format.NoClass && int(profile.Class) >= len(t.classes) {
+					return fmt.Errorf("%w: a profile had class %d, which is not there", ErrCorrupt, profile.Class)
 				}
-				t.own = append(t.own, p.Class)
+				t.own = append(t.own, profile.Class)
 			}
 		}
 		return nil
@@ -170,14 +170,14 @@ func (t *teller) load() error {
 // a hundred times as many rows, which bounds its memory and how long results wait.
 func (t *teller) part() (done bool, err error) {
 	db := t.db
-	a := db.begin()
-	a.msg = &event.Received{Position: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, Stored: db.meta.Now}
-	a.judgement = strings.TrimSuffix(db.meta.Digest+"/"+db.meta.Today, "/")
+	applier := db.begin()
+	applier.msg = &event.Received{Position: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, Stored: db.meta.Now}
+	applier.judgement = strings.TrimSuffix(db.meta.Digest+"/"+db.meta.Today, "/")
 	var told []*scope // to their ends
 	err = db.update(func(tx *bbolt.Tx) error {
-		a.tx = tx
+		applier.tx = tx
 		rj := *db.meta.Rejudging
-		a.event = rj.Events
+		applier.event = rj.Events
 		facts := (&profileTable{db.profs.list, db.profs.hardware}).reader()
 		looked, moved := 0, 0
 		for moved < db.o.TellRows && looked < 100*db.o.TellRows {
@@ -186,7 +186,7 @@ func (t *teller) part() (done bool, err error) {
 				done = true
 				break
 			}
-			ix, err := a.index(sc)
+			ix, err := applier.index(sc)
 			if err != nil {
 				return err
 			}
@@ -195,7 +195,7 @@ func (t *teller) part() (done bool, err error) {
 			}
 			for ; int(rj.Row) < len(ix.at) && moved < db.o.TellRows && looked < 100*db.o.TellRows; rj.Row++ {
 				looked++
-				did, err := t.row(a, sc, ix, rj.Row, facts)
+				did, err := t.row(applier, sc, ix, rj.Row, facts)
 				if err != nil {
 					return fmt.Errorf("%s: %w", sc.key, err)
 				}
@@ -208,7 +208,7 @@ func (t *teller) part() (done bool, err error) {
 				told = append(told, sc)
 			}
 		}
-		rj.Rows, rj.Events = rj.Rows+looked, a.event
+		rj.Rows, rj.Events = rj.Rows+looked, applier.event
 		db.meta.Rejudging = &rj
 		if done {
 			db.meta.Rejudging = nil
@@ -216,21 +216,21 @@ func (t *teller) part() (done bool, err error) {
 				return err
 			}
 		}
-		return a.finish()
+		return applier.finish()
 	})
 	if err != nil {
 		return false, fmt.Errorf("tell what a change of judgement moved: %w", err)
 	}
-	db.count(a.out)
+	db.count(applier.out)
 	// Each scope is gone through once: indexes that stayed would be those of all,
 	// up to IndexRows of them.
 	for _, sc := range told {
 		db.drop(sc)
 	}
 	db.evict()
-	t.told.Moved += len(a.out.Changes)
+	t.told.Moved += len(applier.out.Changes)
 	if room := mostTold - len(t.told.Changes); room > 0 {
-		t.told.Changes = append(t.told.Changes, a.out.Changes[:min(room, len(a.out.Changes))]...)
+		t.told.Changes = append(t.told.Changes, applier.out.Changes[:min(room, len(applier.out.Changes))]...)
 	}
 	return done, nil
 }
@@ -255,22 +255,22 @@ func (t *teller) waivers(tx *bbolt.Tx, sc *scope, ix *index) error {
 	}
 	t.scope, t.waived = sc.no, map[uint32]outcome.Class{}
 	prefix := beforeKey(beforeWaived, format.Key32(sc.no))
-	for k, v := range scan(tx.Bucket(bucketBefore), prefix) {
+	for k, value := range scan(tx.Bucket(bucketBefore), prefix) {
 		ordinal, ok := ix.findID(k[len(prefix):])
 		if !ok || int(ix.at[ordinal].profile) >= len(t.own) || t.own[ix.at[ordinal].profile] == format.NoClass {
 			continue
 		}
-		c := t.classes[t.own[ix.at[ordinal].profile]]
-		if err := format.ReadWaived(v, &c); err != nil {
+		class := t.classes[t.own[ix.at[ordinal].profile]]
+		if err := format.ReadWaived(value, &class); err != nil {
 			return err
 		}
-		t.waived[ordinal] = c
+		t.waived[ordinal] = class
 	}
 	return nil
 }
 
 // row records what became of one instance, and reports whether a verdict moved.
-func (t *teller) row(a *applier, sc *scope, ix *index, ordinal uint32, facts *factsReader) (bool, error) {
+func (t *teller) row(applier *applier, sc *scope, ix *index, ordinal uint32, facts *factsReader) (bool, error) {
 	db, at := t.db, &ix.at[ordinal]
 	if at.order < sc.Floor() || int(at.profile) >= len(t.own) || t.own[at.profile] == format.NoClass {
 		return false, nil
@@ -283,7 +283,7 @@ func (t *teller) row(a *applier, sc *scope, ix *index, ordinal uint32, facts *fa
 	if was.Alike(is) {
 		return false, nil
 	}
-	enc, err := ix.row(a.tx, sc.no, ordinal)
+	enc, err := ix.row(applier.tx, sc.no, ordinal)
 	if err != nil {
 		return false, err
 	}
@@ -291,18 +291,18 @@ func (t *teller) row(a *applier, sc *scope, ix *index, ordinal uint32, facts *fa
 	if err != nil {
 		return false, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 	}
-	f, err := facts.facts(a.tx, profile)
+	f, err := facts.facts(applier.tx, profile)
 	if err != nil {
 		return false, err
 	}
 	rj := db.meta.Rejudging
 	if verdictMoved(rj.Targets, db.meta.Targets, &was, is) {
 		stamp := format.Stamp{Order: at.order, Scan: ix.names[at.scan]}
-		before := judgedThen{t.old, rj.Digest, rj.Targets}.record(a.j, &sc.scopeValue, &row, &f, &was, stamp)
-		after := judgedThen{a.j, db.meta.Digest, db.meta.Targets}.record(a.j, &sc.scopeValue, &row, &f, is, stamp)
-		a.changed(before, after, "ruleset")
+		before := judgedThen{t.old, rj.Digest, rj.Targets}.record(applier.j, &sc.scopeValue, &row, &f, &was, stamp)
+		after := judgedThen{applier.j, db.meta.Digest, db.meta.Targets}.record(applier.j, &sc.scopeValue, &row, &f, is, stamp)
+		applier.changed(before, after, "ruleset")
 	}
-	return true, a.history(sc, format.RowID(enc), &record.Change{
+	return true, applier.history(sc, format.RowID(enc), &record.Change{
 		At: utc(db.meta.Now), ScanID: "", Cause: "ruleset", OS: is.OS(),
 		Before: levelsOf(rj.Targets, &was), After: levelsOf(db.meta.Targets, is),
 	})

@@ -17,7 +17,7 @@ import (
 // was there and is not named any more is added to the plan's failures: nobody
 // looked at it, and what is known of it stays as it was. A failure of a whole
 // account is one of each of its scopes.
-func (a *applier) planScopes(s *scans.Scan, plan *event.ScanPlanned) {
+func (a *applier) planScopes(state *scans.Scan, plan *event.ScanPlanned) {
 	planned := make(map[ecs.Scope]bool, len(plan.Scopes))
 	for _, key := range plan.Scopes {
 		planned[key] = true
@@ -26,7 +26,7 @@ func (a *applier) planScopes(s *scans.Scan, plan *event.ScanPlanned) {
 	for i := range plan.Accounts {
 		accounts[plan.Accounts[i].ID] = &plan.Accounts[i]
 	}
-	a.keepLabels(s, plan)
+	a.keepLabels(state, plan)
 	whole := map[string]record.Failure{} // failures of whole accounts
 	for _, f := range plan.Failed {
 		if acc := accounts[f.Account]; acc != nil && acc.AllRegions && f.Region == "" {
@@ -45,7 +45,7 @@ func (a *applier) planScopes(s *scans.Scan, plan *event.ScanPlanned) {
 		case sc.Unread || plan.Epoch.UnixNano() < sc.StatusEpoch:
 		case planned[sc.key]:
 			a.unlisted(sc, 0)
-		case acc == nil && plan.AllAccounts && !s.Names(sc.Account) && !isLabelled(s.Excluded, sc.Account):
+		case acc == nil && plan.AllAccounts && !state.Names(sc.Account) && !isLabelled(state.Excluded, sc.Account):
 			since := a.unlisted(sc, plan.Epoch.UnixNano())
 			failed = append(failed, unlistedFailure(sc, "ListAccounts", "the account is not configured any more and no member of the resource directory", since))
 		case acc == nil:
@@ -98,7 +98,7 @@ func unlistedFailure(sc *scope, api, what string, since time.Time) record.Failur
 
 // keepLabels remembers what people call the accounts, and which of them are
 // left alone.
-func (a *applier) keepLabels(s *scans.Scan, plan *event.ScanPlanned) {
+func (a *applier) keepLabels(state *scans.Scan, plan *event.ScanPlanned) {
 	labels := maps.Clone(a.db.meta.Labels)
 	if labels == nil {
 		labels = map[string]string{}
@@ -108,8 +108,8 @@ func (a *applier) keepLabels(s *scans.Scan, plan *event.ScanPlanned) {
 			a.out.Invalid++
 			continue
 		}
-		if acc.Excluded && !isLabelled(s.Excluded, acc.ID) {
-			s.Excluded = append(s.Excluded, record.AccountLabel{Account: acc.ID, Name: acc.Name})
+		if acc.Excluded && !isLabelled(state.Excluded, acc.ID) {
+			state.Excluded = append(state.Excluded, record.AccountLabel{Account: acc.ID, Name: acc.Name})
 		}
 		if acc.Name == "" {
 			delete(labels, acc.ID)
@@ -117,5 +117,5 @@ func (a *applier) keepLabels(s *scans.Scan, plan *event.ScanPlanned) {
 			labels[acc.ID] = acc.Name
 		}
 	}
-	a.db.meta.Labels, a.db.meta.Excluded = labels, s.Excluded
+	a.db.meta.Labels, a.db.meta.Excluded = labels, state.Excluded
 }

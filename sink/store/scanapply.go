@@ -19,31 +19,31 @@ const maxStubs = 1024
 
 // scan returns the running scan with the id, or nil where it has ended.
 func (a *applier) scan(id string, kind event.Kind) (*scans.Scan, error) {
-	s := a.db.running[id]
-	if s == nil {
+	state := a.db.running[id]
+	if state == nil {
 		if a.tx.Bucket(bucketEndedIDs).Get([]byte(id)) != nil {
 			return nil, nil
 		}
-		s = scans.New(id, kind)
+		state = scans.New(id, kind)
 		if err := a.dropStub(); err != nil {
 			return nil, err
 		}
-		a.db.running[id] = s
+		a.db.running[id] = state
 	}
-	s.Touched = max(s.Touched, a.msg.Stored)
-	a.scans[s] = true
-	return s, nil
+	state.Touched = max(state.Touched, a.msg.Stored)
+	a.scans[state] = true
+	return state, nil
 }
 
 // dropStub forgets the oldest scan without a plan where there are too many.
 func (a *applier) dropStub() error {
 	var oldest *scans.Scan
 	n := 0
-	for _, s := range a.db.running {
-		if !s.Planned {
+	for _, state := range a.db.running {
+		if !state.Planned {
 			n++
-			if oldest == nil || s.Touched < oldest.Touched {
-				oldest = s
+			if oldest == nil || state.Touched < oldest.Touched {
+				oldest = state
 			}
 		}
 	}
@@ -54,28 +54,28 @@ func (a *applier) dropStub() error {
 }
 
 // forget removes a scan from the running ones.
-func (a *applier) forget(s *scans.Scan) error {
-	delete(a.db.running, s.ID)
-	delete(a.scans, s)
-	b := a.tx.Bucket(bucketProgress)
-	for _, p := range s.Progress {
+func (a *applier) forget(state *scans.Scan) error {
+	delete(a.db.running, state.ID)
+	delete(a.scans, state)
+	bucket := a.tx.Bucket(bucketProgress)
+	for _, p := range state.Progress {
 		delete(a.pages, p)
-		if err := b.Delete(format.ProgressKey(s.ID, p.No)); err != nil {
+		if err := bucket.Delete(format.ProgressKey(state.ID, p.No)); err != nil {
 			return err
 		}
 	}
-	return a.tx.Bucket(bucketScans).Delete([]byte(s.ID))
+	return a.tx.Bucket(bucketScans).Delete([]byte(state.ID))
 }
 
 // progress returns what the scan knows of the scope and marks it to be stored.
-func (a *applier) progress(s *scans.Scan, sc *scope) *scans.Scope {
-	p := s.Progress[sc.key]
-	if p == nil {
-		p = scans.NewScope(sc.key, sc.no)
-		s.Progress[sc.key] = p
+func (a *applier) progress(state *scans.Scan, sc *scope) *scans.Scope {
+	scope := state.Progress[sc.key]
+	if scope == nil {
+		scope = scans.NewScope(sc.key, sc.no)
+		state.Progress[sc.key] = scope
 	}
-	a.pages[p] = s
-	return p
+	a.pages[scope] = state
+	return scope
 }
 
 // known returns the scan and scope of a control message, or nils where it
@@ -85,18 +85,18 @@ func (a *applier) known(id string, kind event.Kind, key ecs.Scope) (*scans.Scan,
 		a.out.Invalid++
 		return nil, nil, nil
 	}
-	s, err := a.scan(id, kind)
-	if s == nil || err != nil {
+	state, err := a.scan(id, kind)
+	if state == nil || err != nil {
 		return nil, nil, err
 	}
 	_, had := a.db.scopes[key]
 	sc := a.scope(&event.Walk{Scope: key})
 	if !had {
-		sc.Unread = s.Kind == event.KindRescan
-	} else if s.Kind == event.KindScan {
+		sc.Unread = state.Kind == event.KindRescan
+	} else if state.Kind == event.KindScan {
 		a.toldOf(sc)
 	}
-	return s, a.progress(s, sc), nil
+	return state, a.progress(state, sc), nil
 }
 
 // toldOf notes that something of the scope has changed which the next snapshot has
@@ -109,118 +109,118 @@ func (a *applier) toldOf(sc *scope) {
 	}
 }
 
-func (a *applier) scanPlanned(m *event.ScanPlanned) error {
-	if !usable(m.ScanID) || m.Kind != event.KindScan && m.Kind != event.KindRescan {
+func (a *applier) scanPlanned(planned *event.ScanPlanned) error {
+	if !usable(planned.ScanID) || planned.Kind != event.KindScan && planned.Kind != event.KindRescan {
 		a.out.Invalid++
 		return nil
 	}
-	s, err := a.scan(m.ScanID, m.Kind)
-	if s == nil || err != nil {
+	state, err := a.scan(planned.ScanID, planned.Kind)
+	if state == nil || err != nil {
 		return err
 	}
-	plan := *m
+	plan := *planned
 	if len(plan.InstanceIDs) > scans.MaxAsked {
 		plan.InstanceIDs = plan.InstanceIDs[:scans.MaxAsked]
 		a.out.Invalid++
 	}
 	plan.Scopes = nil
-	for _, k := range m.Scopes {
-		if usable(k.Account, k.Region) {
-			plan.Scopes = append(plan.Scopes, k)
+	for _, scope := range planned.Scopes {
+		if usable(scope.Account, scope.Region) {
+			plan.Scopes = append(plan.Scopes, scope)
 			continue
 		}
 		a.out.Invalid++
 		plan.Failed = append(slices.Clip(plan.Failed), record.Failure{
-			Account: k.Account, Region: k.Region, API: "shenscan", Class: ecs.BadAnswer.String(),
+			Account: scope.Account, Region: scope.Region, API: "shenscan", Class: ecs.BadAnswer.String(),
 			Error: fmt.Sprintf("the store cannot keep an account or region of that name: it is empty, longer than %d bytes or has a NUL", maxID),
 		})
 	}
-	if s.TakesPlans() && m.Kind == event.KindScan {
-		a.planScopes(s, &plan)
+	if state.TakesPlans() && planned.Kind == event.KindScan {
+		a.planScopes(state, &plan)
 	}
-	if s.Plan(&plan, a.msg.Stored) {
-		a.scanEvent(s.Report())
+	if state.Plan(&plan, a.msg.Stored) {
+		a.scanEvent(state.Report())
 	}
 	for _, key := range plan.Scopes {
-		if p := s.Progress[key]; p != nil {
-			if err := a.decide(s, p); err != nil {
+		if p := state.Progress[key]; p != nil {
+			if err := a.decide(state, p); err != nil {
 				return err
 			}
 		}
 	}
-	return a.maybeEnd(s)
+	return a.maybeEnd(state)
 }
 
-func (a *applier) scopePlanned(m *event.ScopePlanned) error {
-	if !scans.ValidPlan(m) {
+func (a *applier) scopePlanned(planned *event.ScopePlanned) error {
+	if !scans.ValidPlan(planned) {
 		a.out.Invalid++
 		return nil
 	}
-	s, p, err := a.known(m.ScanID, m.Kind, m.Scope)
-	if p == nil || err != nil {
+	state, scope, err := a.known(planned.ScanID, planned.Kind, planned.Scope)
+	if scope == nil || err != nil {
 		return err
 	}
-	p.Plan(m)
-	return a.settled(s, p)
+	scope.Plan(planned)
+	return a.settled(state, scope)
 }
 
-func (a *applier) laneEnded(m *event.LaneEnded) error {
-	s, p, err := a.known(m.ScanID, m.Kind, m.Scope)
-	if p == nil || err != nil {
+func (a *applier) laneEnded(ended *event.LaneEnded) error {
+	state, scope, err := a.known(ended.ScanID, ended.Kind, ended.Scope)
+	if scope == nil || err != nil {
 		return err
 	}
-	w := p.Walk(m.Lane, m.Walk)
-	if w == nil || len(m.Found)+len(m.NotFound)+len(m.NotRead) > scans.MaxAsked {
+	walk := scope.Walk(ended.Lane, ended.Walk)
+	if walk == nil || len(ended.Found)+len(ended.NotFound)+len(ended.NotRead) > scans.MaxAsked {
 		a.out.Invalid++
 		return nil
 	}
-	w.End(m)
-	return a.settled(s, p)
+	walk.End(ended)
+	return a.settled(state, scope)
 }
 
-func (a *applier) scopeFailed(m *event.ScopeFailed) error {
-	s, p, err := a.known(m.ScanID, m.Kind, m.Scope)
-	if p == nil || err != nil {
+func (a *applier) scopeFailed(failed *event.ScopeFailed) error {
+	state, scope, err := a.known(failed.ScanID, failed.Kind, failed.Scope)
+	if scope == nil || err != nil {
 		return err
 	}
-	p.Refuse(m.Failure)
-	return a.settled(s, p)
+	scope.Refuse(failed.Failure)
+	return a.settled(state, scope)
 }
 
-func (a *applier) pageFailed(m *event.PageFailed) error {
-	s, p, err := a.known(m.ScanID, m.Kind, m.Scope)
-	if p == nil || err != nil {
+func (a *applier) pageFailed(failed *event.PageFailed) error {
+	state, scope, err := a.known(failed.ScanID, failed.Kind, failed.Scope)
+	if scope == nil || err != nil {
 		return err
 	}
-	w := p.Walk(m.Lane, m.Walk)
-	if w == nil || !w.Lose(m.Page, m.Failure) {
+	w := scope.Walk(failed.Lane, failed.Walk)
+	if w == nil || !w.Lose(failed.Page, failed.Failure) {
 		a.out.Invalid++
 		return nil
 	}
-	return a.settled(s, p)
+	return a.settled(state, scope)
 }
 
-func (a *applier) scanAborted(m *event.ScanAborted) error {
-	if !usable(m.ScanID) {
+func (a *applier) scanAborted(aborted *event.ScanAborted) error {
+	if !usable(aborted.ScanID) {
 		a.out.Invalid++
 		return nil
 	}
-	kind := m.Kind
+	kind := aborted.Kind
 	if kind != event.KindRescan {
 		kind = event.KindScan
 	}
-	s, err := a.scan(m.ScanID, kind)
-	if s == nil || err != nil {
+	state, err := a.scan(aborted.ScanID, kind)
+	if state == nil || err != nil {
 		return err
 	}
-	if s.Start.IsZero() {
-		s.Start = utc(a.msg.Stored)
+	if state.Start.IsZero() {
+		state.Start = utc(a.msg.Stored)
 	}
-	reason := m.Reason
+	reason := aborted.Reason
 	if reason == "" {
 		reason = "aborted without a reason"
 	}
-	return a.end(s, reason)
+	return a.end(state, reason)
 }
 
 // count adds the page to the numbers of its scan.
@@ -239,59 +239,59 @@ func (p *pager) count() error {
 }
 
 // settled decides what a scope has come to, and ends the scan if it was the last one.
-func (a *applier) settled(s *scans.Scan, p *scans.Scope) error {
-	if err := a.decide(s, p); err != nil {
+func (a *applier) settled(state *scans.Scan, p *scans.Scope) error {
+	if err := a.decide(state, p); err != nil {
 		return err
 	}
-	return a.maybeEnd(s)
+	return a.maybeEnd(state)
 }
 
 // decide brings the state of a scope up to date. A scope that is complete stays
 // complete.
-func (a *applier) decide(s *scans.Scan, p *scans.Scope) error {
-	was, open := s.Decide(p)
+func (a *applier) decide(state *scans.Scan, scope *scans.Scope) error {
+	was, open := state.Decide(scope)
 	if !open {
 		return nil
 	}
-	a.pages[p] = s
-	sc := a.db.scopes[p.Key]
-	if p.State == record.ScopeComplete && s.Kind == event.KindScan {
-		settled, err := a.settle(s, p, sc)
+	a.pages[scope] = state
+	sc := a.db.scopes[scope.Key]
+	if scope.State == record.ScopeComplete && state.Kind == event.KindScan {
+		settled, err := a.settle(state, scope, sc)
 		if err != nil {
 			return err
 		}
 		if !settled {
-			p.State = record.ScopePending
+			scope.State = record.ScopePending
 		}
 	}
-	if s.Kind == event.KindScan && p.State != record.ScopePending && p.State != was {
-		if err := a.dispute(s, p, sc); err != nil {
+	if state.Kind == event.KindScan && scope.State != record.ScopePending && scope.State != was {
+		if err := a.dispute(state, scope, sc); err != nil {
 			return err
 		}
 	}
-	if p.State == record.ScopeComplete {
-		if s.Kind == event.KindScan && len(p.Doubts) == 0 {
-			if err := a.sweep(s, p, sc); err != nil {
+	if scope.State == record.ScopeComplete {
+		if state.Kind == event.KindScan && len(scope.Doubts) == 0 {
+			if err := a.sweep(state, scope, sc); err != nil {
 				return err
 			}
-			if err := a.takeFleet(s.ID, sc); err != nil {
+			if err := a.takeFleet(state.ID, sc); err != nil {
 				return err
 			}
 		}
-		p.Close()
+		scope.Close()
 	}
-	if p.State != record.ScopePending && p.State != was {
-		p.Decided = a.msg.Stored
+	if scope.State != record.ScopePending && scope.State != was {
+		scope.Decided = a.msg.Stored
 		if err := a.judgeOutcomes(sc); err != nil {
 			return err
 		}
 	}
-	if p.State == record.ScopePending || p.State == was || s.Kind != event.KindScan {
+	if scope.State == record.ScopePending || scope.State == was || state.Kind != event.KindScan {
 		return nil
 	}
-	row := p.Report()
-	row.Failures = p.Failures()
-	sc.End(s.ID, s.Epoch.UnixNano(), &row, a.msg.Stored)
+	row := scope.Report()
+	row.Failures = scope.Failures()
+	sc.End(state.ID, state.Epoch.UnixNano(), &row, a.msg.Stored)
 	a.scopes[sc] = true
 	a.fold[sc] = true
 	return nil
@@ -299,12 +299,12 @@ func (a *applier) decide(s *scans.Scan, p *scans.Scope) error {
 
 // sweep marks as gone what a complete scan did not list: it raises the scope's floor
 // to the scan's epoch, and every row last observed before the floor is gone.
-func (a *applier) sweep(s *scans.Scan, p *scans.Scope, sc *scope) error {
+func (a *applier) sweep(state *scans.Scan, scope *scans.Scope, sc *scope) error {
 	ix, err := a.index(sc)
 	if err != nil {
 		return err
 	}
-	floor, epoch := sc.Floor(), s.Epoch.UnixNano()
+	floor, epoch := sc.Floor(), state.Epoch.UnixNano()
 	for i := range ix.at {
 		order := ix.at[i].order
 		if order < floor || order >= epoch {
@@ -319,53 +319,53 @@ func (a *applier) sweep(s *scans.Scan, p *scans.Scope, sc *scope) error {
 		sc.leave(class)
 		a.db.went(class, 1)
 		sc.gone++
-		p.Gone++
+		scope.Gone++
 		c := a.db.classes.at(class)
-		if err := a.history(sc, format.RowID(row), &record.Change{At: utc(epoch), ScanID: s.ID, Cause: "gone", Before: a.j.levels(c), OS: c.OS()}); err != nil {
+		if err := a.history(sc, format.RowID(row), &record.Change{At: utc(epoch), ScanID: state.ID, Cause: "gone", Before: a.j.levels(c), OS: c.OS()}); err != nil {
 			return err
 		}
 	}
-	s.Gone += p.Gone
-	a.out.Gone += p.Gone
+	state.Gone += scope.Gone
+	a.out.Gone += scope.Gone
 	sc.AddEpoch(epoch)
 	a.scopes[sc] = true
 	return nil
 }
 
-func (a *applier) maybeEnd(s *scans.Scan) error {
-	if !s.Ended() {
+func (a *applier) maybeEnd(state *scans.Scan) error {
+	if !state.Ended() {
 		return nil
 	}
-	return a.end(s, "")
+	return a.end(state, "")
 }
 
 // end writes the end of a scan. abort says why it was aborted, "" where it was not.
-func (a *applier) end(s *scans.Scan, abort string) error {
-	final := s.Final(max(a.msg.Stored, s.Start.UnixNano()), abort)
-	if s.Kind == event.KindScan {
-		if err := a.endScopes(s, &final); err != nil {
+func (a *applier) end(state *scans.Scan, abort string) error {
+	final := state.Final(max(a.msg.Stored, state.Start.UnixNano()), abort)
+	if state.Kind == event.KindScan {
+		if err := a.endScopes(state, &final); err != nil {
 			return err
 		}
 	}
-	if err := a.forget(s); err != nil {
+	if err := a.forget(state); err != nil {
 		return err
 	}
 	end := endedScan{Scan: final}
 	switch {
-	case s.Kind == event.KindRescan:
-		end.Outcomes = s.Outcomes(abort)
+	case state.Kind == event.KindRescan:
+		end.Outcomes = state.Outcomes(abort)
 		end.Asked = scans.CountOutcomes(end.Outcomes)
 		final.Asked = end.Asked
-	case s.Planned: // a scan whose request was dead-lettered read nothing and is no point of the trend
+	case state.Planned: // a scan whose request was dead-lettered read nothing and is no point of the trend
 		end.Trend = a.db.trend(&final, a.j)
 	}
 	if err := a.storeEnded(&end); err != nil {
 		return err
 	}
 	a.scanEvent(final)
-	if s.Kind == event.KindScan && s.Planned {
+	if state.Kind == event.KindScan && state.Planned {
 		if err := a.point(record.PointScan, &final); err != nil {
-			return fmt.Errorf("count the progress at the end of scan %s: %w", s.ID, err)
+			return fmt.Errorf("count the progress at the end of scan %s: %w", state.ID, err)
 		}
 	}
 	return nil
@@ -373,8 +373,8 @@ func (a *applier) end(s *scans.Scan, abort string) error {
 
 // endScopes gives accounts, and scopes that were not decided on their own,
 // their standing.
-func (a *applier) endScopes(s *scans.Scan, final *record.Scan) error {
-	epoch := s.Epoch.UnixNano()
+func (a *applier) endScopes(state *scans.Scan, final *record.Scan) error {
+	epoch := state.Epoch.UnixNano()
 	accounts := map[string]*AccountStatus{}
 	took := map[string]time.Duration{}
 	for _, acc := range final.Accounts {
@@ -387,7 +387,7 @@ func (a *applier) endScopes(s *scans.Scan, final *record.Scan) error {
 		}
 		acc := accounts[row.Account]
 		if acc == nil {
-			acc = &AccountStatus{ScanID: s.ID, Epoch: epoch, EndedAt: *final.EndedAt, Duration: took[row.Account]}
+			acc = &AccountStatus{ScanID: state.ID, Epoch: epoch, EndedAt: *final.EndedAt, Duration: took[row.Account]}
 			accounts[row.Account] = acc
 		}
 		known := a.db.scopes[ecs.Scope{Account: row.Account, Region: row.Region}]
@@ -399,12 +399,12 @@ func (a *applier) endScopes(s *scans.Scan, final *record.Scan) error {
 			continue
 		}
 		key := ecs.Scope{Account: row.Account, Region: row.Region}
-		if p := s.Progress[key]; p != nil && p.State != record.ScopePending {
+		if p := state.Progress[key]; p != nil && p.State != record.ScopePending {
 			continue // its event was published when it was decided
 		}
 		sc := a.scope(&event.Walk{Scope: key})
 		a.toldOf(sc)
-		sc.End(s.ID, epoch, row, a.msg.Stored)
+		sc.End(state.ID, epoch, row, a.msg.Stored)
 		a.scopes[sc] = true
 		if sc.ix != nil {
 			a.fold[sc] = true
@@ -423,23 +423,23 @@ func (a *applier) endScopes(s *scans.Scan, final *record.Scan) error {
 
 // storeScans writes what the running scans have come to.
 func (a *applier) storeScans() error {
-	b := a.tx.Bucket(bucketProgress)
-	for p, s := range a.pages {
-		v, err := format.JSON(p)
+	bucket := a.tx.Bucket(bucketProgress)
+	for scope, state := range a.pages {
+		v, err := format.JSON(scope)
 		if err != nil {
 			return err
 		}
-		if err := b.Put(format.ProgressKey(s.ID, p.No), v); err != nil {
+		if err := bucket.Put(format.ProgressKey(state.ID, scope.No), v); err != nil {
 			return err
 		}
 	}
-	b = a.tx.Bucket(bucketScans)
-	for s := range a.scans {
-		v, err := format.JSON(s)
+	bucket = a.tx.Bucket(bucketScans)
+	for state := range a.scans {
+		v, err := format.JSON(state)
 		if err != nil {
 			return err
 		}
-		if err := b.Put([]byte(s.ID), v); err != nil {
+		if err := bucket.Put([]byte(state.ID), v); err != nil {
 			return err
 		}
 	}
@@ -453,16 +453,16 @@ type endedScan struct {
 	Outcomes []record.AskedInstance `json:"outcomes,omitempty"` // of a rescan, by id
 }
 
-func (a *applier) storeEnded(e *endedScan) error {
-	body, err := format.Packed(e)
+func (a *applier) storeEnded(endedScan *endedScan) error {
+	body, err := format.Packed(endedScan)
 	if err != nil {
 		return err
 	}
-	key := endedKey(&e.Scan)
+	key := endedKey(&endedScan.Scan)
 	if err := a.tx.Bucket(bucketEnded).Put(key, body); err != nil {
 		return err
 	}
-	if err := a.tx.Bucket(bucketEndedIDs).Put([]byte(e.ID), key); err != nil {
+	if err := a.tx.Bucket(bucketEndedIDs).Put([]byte(endedScan.ID), key); err != nil {
 		return err
 	}
 	return a.trimEnded(key[:1])
@@ -488,13 +488,13 @@ func endedKey(s *record.Scan) []byte {
 
 // trimEnded forgets the oldest scans of a kind beyond KeepScans.
 func (a *applier) trimEnded(kind []byte) error {
-	b, ids := a.tx.Bucket(bucketEnded), a.tx.Bucket(bucketEndedIDs)
+	bucket, ids := a.tx.Bucket(bucketEnded), a.tx.Bucket(bucketEndedIDs)
 	var keys [][]byte
-	for k := range scan(b, kind) {
+	for k := range scan(bucket, kind) {
 		keys = append(keys, append([]byte(nil), k...))
 	}
 	for n := len(keys) - a.db.o.KeepScans; n > 0; n-- {
-		if err := b.Delete(keys[0]); err != nil {
+		if err := bucket.Delete(keys[0]); err != nil {
 			return err
 		}
 		if err := ids.Delete(keys[0][9:]); err != nil {

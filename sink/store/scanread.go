@@ -19,12 +19,12 @@ func (r *reading) scans(n int) ([]record.Scan, error) {
 	var running, ended []record.Scan
 	err := r.view(func(tx *bbolt.Tx) error {
 		for k := range scan(tx.Bucket(bucketScans), nil) {
-			s, err := readRunning(tx, k)
+			state, err := readRunning(tx, k)
 			if err != nil {
 				return err
 			}
-			if s.Planned {
-				running = append(running, s.Report())
+			if state.Planned {
+				running = append(running, state.Report())
 			}
 		}
 		for _, kind := range []byte("sz") {
@@ -65,19 +65,19 @@ func lastEnded(tx *bbolt.Tx, kind byte, n int) ([]*endedScan, error) {
 }
 
 func readRunning(tx *bbolt.Tx, id []byte) (*scans.Scan, error) {
-	s := scans.New(string(id), "")
-	if err := format.ReadJSON("scan", tx.Bucket(bucketScans).Get(id), s); err != nil {
+	state := scans.New(string(id), "")
+	if err := format.ReadJSON("scan", tx.Bucket(bucketScans).Get(id), state); err != nil {
 		return nil, err
 	}
 	for _, v := range scan(tx.Bucket(bucketProgress), append(append([]byte(nil), id...), 0)) {
-		p := &scans.Scope{}
-		if err := format.ReadJSON("progress of a scan", v, p); err != nil {
+		scope := &scans.Scope{}
+		if err := format.ReadJSON("progress of a scan", v, scope); err != nil {
 			return nil, err
 		}
-		p.Recount()
-		s.Progress[p.Key] = p
+		scope.Recount()
+		state.Progress[scope.Key] = scope
 	}
-	return s, nil
+	return state, nil
 }
 
 // Scan returns a scan that runs or is remembered, or ErrNotFound.
@@ -90,20 +90,20 @@ func (r *reading) scan(id string) (*record.Scan, error) {
 			return nil
 		}
 		if tx.Bucket(bucketScans).Get([]byte(id)) != nil {
-			s, err := readRunning(tx, []byte(id))
+			state, err := readRunning(tx, []byte(id))
 			if err != nil {
 				return err
 			}
-			r := s.Report()
+			r := state.Report()
 			out = &r
 			return nil
 		}
 		if key := tx.Bucket(bucketEndedIDs).Get([]byte(id)); key != nil {
-			e, err := readEnded(tx.Bucket(bucketEnded).Get(key))
+			endedScan, err := readEnded(tx.Bucket(bucketEnded).Get(key))
 			if err != nil {
 				return err
 			}
-			out = &e.Scan
+			out = &endedScan.Scan
 		}
 		return nil
 	})

@@ -78,14 +78,14 @@ func (a *applier) countFleet(counts []int) (map[string]*rules.ImageFleet, error)
 // image of which nothing is counted any more keeps a count of nothing until the
 // next scan, which says that the one before does not stand.
 func (a *applier) keepFleet(scanID string, sc *scope, images map[string]*rules.ImageFleet) error {
-	b, prefix := a.tx.Bucket(bucketEvidence), evidencePrefix(sc.key, event.EvidenceFleet)
+	bucket, prefix := a.tx.Bucket(bucketEvidence), evidencePrefix(sc.key, event.EvidenceFleet)
 	had := map[string]StoredEvidence{}
-	for k, v := range scan(b, prefix) {
+	for key, v := range scan(bucket, prefix) {
 		var is StoredEvidence
 		if err := format.ReadJSON("evidence", v, &is); err != nil {
 			return err
 		}
-		had[string(k[len(prefix):])] = is
+		had[string(key[len(prefix):])] = is
 	}
 	at := utc(a.msg.Stored)
 	put := func(id string, is StoredEvidence) error {
@@ -93,9 +93,9 @@ func (a *applier) keepFleet(scanID string, sc *scope, images map[string]*rules.I
 		if err != nil {
 			return err
 		}
-		return b.Put(append(bytes.Clone(prefix), id...), out)
+		return bucket.Put(append(bytes.Clone(prefix), id...), out)
 	}
-	drop := func(id string) error { return b.Delete(append(bytes.Clone(prefix), id...)) }
+	drop := func(id string) error { return bucket.Delete(append(bytes.Clone(prefix), id...)) }
 	for id, is := range had {
 		if strings.HasPrefix(id, event.EarlierPrefix) {
 			if _, newer := had[strings.TrimPrefix(id, event.EarlierPrefix)]; !newer {
@@ -106,7 +106,7 @@ func (a *applier) keepFleet(scanID string, sc *scope, images map[string]*rules.I
 			continue
 		}
 		if images[id] == nil && is.Fleet == "" { // told once that there is none
-			if err := dropBoth(b, drop, id); err != nil {
+			if err := dropBoth(bucket, drop, id); err != nil {
 				return err
 			}
 			continue

@@ -65,18 +65,18 @@ func (db *DB) Snapshot(ctx context.Context) (*Copy, error) {
 	if free := room(db.file); free >= 0 && free < db.Size()+spare {
 		return nil, fmt.Errorf("copy the store: %w: %d bytes are needed beside it and %d are free", ErrFull, db.Size()+spare, free)
 	}
-	f, err := os.CreateTemp(filepath.Dir(db.o.Path), ".snapshot-*")
+	file, err := os.CreateTemp(filepath.Dir(db.o.Path), ".snapshot-*")
 	if err != nil {
 		return nil, fmt.Errorf("copy the store: %w", err)
 	}
-	out := &Copy{File: f}
-	_ = os.Remove(f.Name()) // nothing is left of it whatever ends this process; Close removes it where that fails
-	err = db.Backup(ctx, &syncWriter{file: f, every: syncEvery})
+	out := &Copy{File: file}
+	_ = os.Remove(file.Name()) // nothing is left of it whatever ends this process; Close removes it where that fails
+	err = db.Backup(ctx, &syncWriter{file: file, every: syncEvery})
 	if err == nil {
-		out.Size, err = f.Seek(0, 1)
+		out.Size, err = file.Seek(0, 1)
 	}
 	if err == nil {
-		_, err = f.Seek(0, 0)
+		_, err = file.Seek(0, 0)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("copy the store: %w", noRoom(err)), out.Close())

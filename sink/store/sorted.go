@@ -79,15 +79,15 @@ func (v *View) Sorted(ctx context.Context, by Sort, after *Place, limit int) ([]
 	return v.reading().sorted(ctx, v.matcher(&f), by, after, limit)
 }
 
-func (r *reading) sorted(ctx context.Context, m *matcher, by Sort, after *Place, limit int) ([]Placed, error) {
+func (r *reading) sorted(ctx context.Context, matcher *matcher, by Sort, after *Place, limit int) ([]Placed, error) {
 	if limit <= 0 || limit > maxSorted {
 		limit = maxSorted
 	}
-	m.f.Limit = limit
+	matcher.f.Limit = limit
 	if by.By == SortByKey && !by.Back {
-		return r.byKey(ctx, m, after)
+		return r.byKey(ctx, matcher, after)
 	}
-	s := &sorter{reading: r, m: m, by: by, limit: limit, after: after}
+	s := &sorter{reading: r, m: matcher, by: by, limit: limit, after: after}
 	if by.By == SortByClass {
 		s.m.rank = func(c *outcome.Class) string { return by.Class(s.m.describe(c)) }
 		if done, err := s.first(ctx); err != nil || done {
@@ -104,13 +104,13 @@ func (r *reading) sorted(ctx context.Context, m *matcher, by Sort, after *Place,
 }
 
 // byKey lists instances in the order of their keys, in which they are stored.
-func (r *reading) byKey(ctx context.Context, m *matcher, after *Place) ([]Placed, error) {
-	f := *m.f
+func (r *reading) byKey(ctx context.Context, matcher *matcher, after *Place) ([]Placed, error) {
+	filter := *matcher.f
 	if after != nil {
-		f.Cursor = CursorAfter(&record.Record{Account: after.Account, Region: after.Region, InstanceID: after.InstanceID})
+		filter.Cursor = CursorAfter(&record.Record{Account: after.Account, Region: after.Region, InstanceID: after.InstanceID})
 	}
 	out := []Placed{}
-	for rec, err := range r.instances(ctx, m, &f) {
+	for rec, err := range r.instances(ctx, matcher, &filter) {
 		if err != nil {
 			return nil, err
 		}
@@ -186,11 +186,11 @@ func (s *sorter) behind(value, id []byte, value2 string, scope ecs.Scope, id2 st
 	return s.turned(cmp.Or(s.direction(compareText(value, value2)), compareScopes(s.at.key, scope), compareText(id, id2))) > 0
 }
 
-func compareText(a []byte, b string) int {
+func compareText(a []byte, right string) int {
 	switch {
-	case string(a) < b:
+	case string(a) < right:
 		return -1
-	case string(a) == b:
+	case string(a) == right:
 		return 0
 	}
 	return 1
@@ -199,19 +199,19 @@ func compareText(a []byte, b string) int {
 // scope reads one scope.
 func (s *sorter) scope(ctx context.Context, sc *scopeSnap) error {
 	s.at = sc
-	w := &walker{reading: s.reading, m: s.m, sc: sc, take: s.take}
+	walk := &walker{reading: s.reading, m: s.m, sc: sc, take: s.take}
 	byID := s.by.By == SortByID && !s.by.Down && !s.by.Back
 	if byID && s.after != nil && s.after.Value != "" {
-		w.after = []byte(s.after.Value[:len(s.after.Value)-1]) // just before it
+		walk.after = []byte(s.after.Value[:len(s.after.Value)-1]) // just before it
 	}
-	for !w.done {
+	for !walk.done {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.view(w.chunk); err != nil {
+		if err := s.view(walk.chunk); err != nil {
 			return err
 		}
-		if byID && len(s.rows) >= s.limit && string(w.after) > s.rows[0].value {
+		if byID && len(s.rows) >= s.limit && string(walk.after) > s.rows[0].value {
 			return nil // rows come in the order of the listing here, so the rest would not be kept either
 		}
 	}
@@ -219,37 +219,37 @@ func (s *sorter) scope(ctx context.Context, sc *scopeSnap) error {
 }
 
 // take keeps the row if it belongs to the first ones.
-func (s *sorter) take(tx *bbolt.Tx, c *candidateRow) error {
+func (s *sorter) take(tx *bbolt.Tx, candidateRow *candidateRow) error {
 	var value []byte
 	switch s.by.By {
 	case SortByID:
-		value = c.id
+		value = candidateRow.id
 	case SortByKey:
 	case SortByName:
-		value = c.name[:min(len(c.name), maxSortValue)]
+		value = candidateRow.name[:min(len(candidateRow.name), maxSortValue)]
 	case SortByType:
-		t, err := s.tables().profs.readers.Load().instanceType(c.profile)
+		t, err := s.tables().profs.readers.Load().instanceType(candidateRow.profile)
 		if err != nil {
 			return err
 		}
-		return s.offer(c, []byte(t[:min(len(t), maxSortValue)]))
+		return s.offer(candidateRow, []byte(t[:min(len(t), maxSortValue)]))
 	case SortByClass:
-		return s.offer(c, []byte(c.rank))
+		return s.offer(candidateRow, []byte(candidateRow.rank))
 	}
-	return s.offer(c, value)
+	return s.offer(candidateRow, value)
 }
 
 // offer puts the row into the heap if it comes before the last row there.
-func (s *sorter) offer(c *candidateRow, value []byte) error {
-	if s.after != nil && !s.behind(value, c.id, s.after.Value, ecs.Scope{Account: s.after.Account, Region: s.after.Region}, s.after.InstanceID) {
+func (s *sorter) offer(candidateRow *candidateRow, value []byte) error {
+	if s.after != nil && !s.behind(value, candidateRow.id, s.after.Value, ecs.Scope{Account: s.after.Account, Region: s.after.Region}, s.after.InstanceID) {
 		return nil
 	}
 	if len(s.rows) < s.limit {
-		heap.Push(s, s.copyOf(c, value, nil))
+		heap.Push(s, s.copyOf(candidateRow, value, nil))
 		return nil
 	}
-	if top := &s.rows[0]; !s.behind(value, c.id, top.value, top.sc.key, string(top.id)) {
-		s.rows[0] = s.copyOf(c, value, top.row[:0])
+	if top := &s.rows[0]; !s.behind(value, candidateRow.id, top.value, top.sc.key, string(top.id)) {
+		s.rows[0] = s.copyOf(candidateRow, value, top.row[:0])
 		heap.Fix(s, 0)
 	}
 	return nil
@@ -289,17 +289,17 @@ func (s *sorter) first(ctx context.Context) (bool, error) {
 	if counts[value] < 4*s.limit {
 		return false, nil
 	}
-	f := *s.m.f
+	filter := *s.m.f
 	if s.after != nil && s.after.Value == value {
-		f.Cursor = CursorAfter(&record.Record{Account: s.after.Account, Region: s.after.Region, InstanceID: s.after.InstanceID})
+		filter.Cursor = CursorAfter(&record.Record{Account: s.after.Account, Region: s.after.Region, InstanceID: s.after.InstanceID})
 	}
 	s.m.narrow(&value)
 	defer s.m.narrow(nil)
-	for r, err := range s.reading.instances(ctx, s.m, &f) {
+	for entry, err := range s.reading.instances(ctx, s.m, &filter) {
 		if err != nil {
 			return false, err
 		}
-		s.placed = append(s.placed, Placed{Place{value, r.Account, r.Region, r.InstanceID}, r})
+		s.placed = append(s.placed, Placed{Place{value, entry.Account, entry.Region, entry.InstanceID}, entry})
 	}
 	if len(s.placed) == s.limit {
 		return true, nil
@@ -314,21 +314,21 @@ func (s *sorter) render() ([]Placed, error) {
 	err := s.view(func(tx *bbolt.Tx) error {
 		walkers := map[*scopeSnap]*walker{}
 		for i := range s.rows {
-			r := &s.rows[i]
-			w := walkers[r.sc]
-			if w == nil {
-				w = &walker{reading: s.reading, m: s.m, sc: r.sc}
-				w.refresh()
-				if err := format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(r.sc.no)), &w.value); err != nil {
+			sortedRow := &s.rows[i]
+			walk := walkers[sortedRow.sc]
+			if walk == nil {
+				walk = &walker{reading: s.reading, m: s.m, sc: sortedRow.sc}
+				walk.refresh()
+				if err := format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(sortedRow.sc.no)), &walk.value); err != nil {
 					return err
 				}
-				walkers[r.sc] = w
+				walkers[sortedRow.sc] = walk
 			}
-			rec, err := w.render(tx, finding{r.row, r.stamp})
+			rec, err := walk.render(tx, finding{sortedRow.row, sortedRow.stamp})
 			if err != nil {
-				return fmt.Errorf("instance %.64q in %s: %w", r.id, r.sc.key, err)
+				return fmt.Errorf("instance %.64q in %s: %w", sortedRow.id, sortedRow.sc.key, err)
 			}
-			out = append(out, Placed{Place{r.value, rec.Account, rec.Region, rec.InstanceID}, rec})
+			out = append(out, Placed{Place{sortedRow.value, rec.Account, rec.Region, rec.InstanceID}, rec})
 		}
 		return nil
 	})

@@ -34,17 +34,17 @@ func (s *snapshot) stand() *Standings {
 		names := waves.All()
 		for _, sc := range s.scopes {
 			for i := range sc.counts {
-				c := &sc.counts[i]
+				classCount := &sc.counts[i]
 				for t, target := range s.targets {
-					st, ok := c.Standing(t)
+					st, ok := classCount.Standing(t)
 					if !ok || st.Wave >= len(names) {
 						continue
 					}
 					id := names[st.Wave]
-					out.Waves[WaveKey{sc.key.Account, sc.key.Region, target, string(id)}] += c.n
-					out.Confidence[ConfidenceKey{target, c.Level(t).String(), st.Confidence.String()}] += c.n
+					out.Waves[WaveKey{sc.key.Account, sc.key.Region, target, string(id)}] += classCount.n
+					out.Confidence[ConfidenceKey{target, classCount.Level(t).String(), st.Confidence.String()}] += classCount.n
 					if id == waves.Waived {
-						out.Waived[WaivedKey{target, st.Was.String()}] += c.n
+						out.Waived[WaivedKey{target, st.Was.String()}] += classCount.n
 					}
 				}
 			}

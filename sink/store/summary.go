@@ -137,53 +137,53 @@ func (s *snapshot) total() *record.Summary {
 // total adds up scopes. Their classes must be judged for these targets, in this
 // order.
 func total(now int64, digest string, targets []string, scopes []*scopeSnap, accounts map[string]AccountStatus, by settled) *record.Summary {
-	t := &record.Summary{
+	summary := &record.Summary{
 		Targets: targets, Verdicts: map[string]map[string]int{}, Groups: []record.Group{},
 		Confidence: map[string]map[string]map[string]int{}, Waived: map[string]int{},
 		Scopes: []record.ScopeStatus{}, Ruleset: digest, Excluded: by.excluded, Forgotten: by.forgotten,
 	}
 	if now > 0 {
-		t.AsOf = utc(now)
+		summary.AsOf = utc(now)
 	}
 	for _, target := range targets {
-		t.Verdicts[target] = noVerdicts()
-		t.Confidence[target] = map[string]map[string]int{}
-		for level := range t.Verdicts[target] {
-			t.Confidence[target][level] = record.NoConfidence()
+		summary.Verdicts[target] = noVerdicts()
+		summary.Confidence[target] = map[string]map[string]int{}
+		for level := range summary.Verdicts[target] {
+			summary.Confidence[target][level] = record.NoConfidence()
 		}
-		t.Waived[target] = 0
+		summary.Waived[target] = 0
 	}
 	for _, sc := range scopes {
-		t.Instances += sc.present
-		t.Gone += sc.gone
+		summary.Instances += sc.present
+		summary.Gone += sc.gone
 		for i := range sc.counts {
-			c := &sc.counts[i]
-			if c.Legacy {
-				t.Legacy += c.n
+			classCount := &sc.counts[i]
+			if classCount.Legacy {
+				summary.Legacy += classCount.n
 			}
 			for j, target := range targets {
-				level := c.Level(j)
-				sure, waived := sureness(&c.Class, j)
-				t.Verdicts[target][level.String()] += c.n
-				t.Confidence[target][level.String()][sure.String()] += c.n
+				level := classCount.Level(j)
+				sure, waived := sureness(&classCount.Class, j)
+				summary.Verdicts[target][level.String()] += classCount.n
+				summary.Confidence[target][level.String()][sure.String()] += classCount.n
 				if waived {
-					t.Waived[target] += c.n
+					summary.Waived[target] += classCount.n
 				}
 			}
 		}
-		t.Groups = append(t.Groups, sc.grouped()...)
-		t.Scopes = append(t.Scopes, sc.status)
+		summary.Groups = append(summary.Groups, sc.grouped()...)
+		summary.Scopes = append(summary.Scopes, sc.status)
 	}
 	for account, st := range accounts {
 		if len(st.Failures) > 0 {
 			end := st.EndedAt
-			t.Scopes = append(t.Scopes, record.ScopeStatus{
+			summary.Scopes = append(summary.Scopes, record.ScopeStatus{
 				Account: account, Completeness: record.ScopeFailed, LastScan: st.ScanID, LastEnd: &end, Failures: st.Failures,
 			})
 		}
 	}
-	sortScopes(t.Scopes)
-	return t
+	sortScopes(summary.Scopes)
+	return summary
 }
 
 func sortScopes(scopes []record.ScopeStatus) {
@@ -211,19 +211,19 @@ func (sc *scopeSnap) grouped() []record.Group {
 		}
 		merged := map[key]*record.Group{}
 		for i := range sc.counts {
-			c := &sc.counts[i]
+			classCount := &sc.counts[i]
 			for t := range sc.targets {
-				sure, waived := sureness(&c.Class, t)
-				k := key{t, c.Level(t), c.Family, c.Version, c.Legacy}
-				g := merged[k]
-				if g == nil {
-					g = &record.Group{
+				sure, waived := sureness(&classCount.Class, t)
+				k := key{t, classCount.Level(t), classCount.Family, classCount.Version, classCount.Legacy}
+				group := merged[k]
+				if group == nil {
+					group = &record.Group{
 						Account: sc.key.Account, Region: sc.key.Region, Target: sc.targets[t], Verdict: k.level.String(),
-						OSFamily: c.Family, OSVersion: c.Version, Legacy: c.Legacy,
+						OSFamily: classCount.Family, OSVersion: classCount.Version, Legacy: classCount.Legacy,
 					}
-					merged[k] = g
+					merged[k] = group
 				}
-				g.Add(c.n, sure, waived)
+				group.Add(classCount.n, sure, waived)
 			}
 		}
 		out := make([]record.Group, 0, len(merged))
@@ -243,7 +243,7 @@ func sureness(c *outcome.Class, target int) (sure rules.Confidence, waived bool)
 	return s.Confidence, ok && s.Was != c.Level(target)
 }
 
-func compareGroups(a, b record.Group) int {
+func compareGroups(group, b record.Group) int {
 	legacy := func(g *record.Group) int {
 		if g.Legacy {
 			return 1
@@ -251,9 +251,9 @@ func compareGroups(a, b record.Group) int {
 		return 0
 	}
 	return cmp.Or(
-		cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.Target, b.Target),
-		cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.OSFamily, b.OSFamily), cmp.Compare(a.OSVersion, b.OSVersion),
-		cmp.Compare(legacy(&a), legacy(&b)))
+		cmp.Compare(group.Account, b.Account), cmp.Compare(group.Region, b.Region), cmp.Compare(group.Target, b.Target),
+		cmp.Compare(group.Verdict, b.Verdict), cmp.Compare(group.OSFamily, b.OSFamily), cmp.Compare(group.OSVersion, b.OSVersion),
+		cmp.Compare(legacy(&group), legacy(&b)))
 }
 
 // TrendPoint is the fleet at the end of one scan.
@@ -266,20 +266,20 @@ type TrendPoint struct {
 	Verdicts  map[string]map[string]int `json:"verdicts"` // target -> verdict -> instances
 }
 
-func (db *DB) trend(s *record.Scan, j *judge) *TrendPoint {
+func (db *DB) trend(s *record.Scan, judge *judge) *TrendPoint {
 	out := &TrendPoint{At: *s.EndedAt, ScanID: s.ID, State: s.State, Verdicts: map[string]map[string]int{}}
-	for _, t := range j.targets {
+	for _, t := range judge.targets {
 		out.Verdicts[t] = noVerdicts()
 	}
 	for _, sc := range db.scopes {
 		out.Instances += sc.present
 		for c, n := range sc.counts {
-			k := db.classes.at(c)
-			if k.Legacy {
+			class := db.classes.at(c)
+			if class.Legacy {
 				out.Legacy += n
 			}
-			for i, t := range j.targets {
-				out.Verdicts[t][k.Level(i).String()] += n
+			for i, t := range judge.targets {
+				out.Verdicts[t][class.Level(i).String()] += n
 			}
 		}
 	}
@@ -320,11 +320,11 @@ type commitStats struct {
 	buckets [len(commitBounds)]atomic.Uint64 // each alone, not summed up
 }
 
-func (c *commitStats) observe(d time.Duration) {
+func (c *commitStats) observe(duration time.Duration) {
 	c.count.Add(1)
-	c.nanos.Add(int64(d))
+	c.nanos.Add(int64(duration))
 	for i, bound := range commitBounds {
-		if d.Seconds() <= bound {
+		if duration.Seconds() <= bound {
 			c.buckets[i].Add(1)
 			return
 		}
@@ -347,14 +347,14 @@ type Stats struct {
 
 // Stats returns figures as of the last commit. It reads no file.
 func (db *DB) Stats() Stats {
-	s := db.snap.Load()
+	snapshot := db.snap.Load()
 	out := Stats{
 		Size: db.size.Load(), SizeLimit: db.limit.Load(), Commits: db.commits.count.Load(),
 		CommitSeconds: time.Duration(db.commits.nanos.Load()).Seconds(), CommitBuckets: map[float64]uint64{},
-		Changes: s.changes, JudgedAnew: s.anew, Accounts: s.accounts, At: s.at,
+		Changes: snapshot.changes, JudgedAnew: snapshot.anew, Accounts: snapshot.accounts, At: snapshot.at,
 	}
-	if s.now > 0 {
-		out.Observed = utc(s.now)
+	if snapshot.now > 0 {
+		out.Observed = utc(snapshot.now)
 	}
 	sum := uint64(0)
 	for i, bound := range commitBounds {

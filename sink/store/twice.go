@@ -42,14 +42,14 @@ func newWhereabouts() *whereabouts {
 }
 
 // put notes that a scope has the id of the hash.
-func (w *whereabouts) put(h uint64, scope uint32) {
-	if h&w.skip != 0 || scope > scopeMask {
+func (w *whereabouts) put(hash uint64, scope uint32) {
+	if hash&w.skip != 0 || scope > scopeMask {
 		return
 	}
 	if 3*w.n >= 2*len(w.slots) {
 		w.grow()
 	}
-	slot := h&^scopeMask | uint64(scope)
+	slot := hash&^scopeMask | uint64(scope)
 	if slot>>scopeBits == 0 {
 		slot |= 1 << scopeBits // a free slot is 0
 	}
@@ -98,12 +98,12 @@ func (w *whereabouts) grow() {
 // with lists the scopes that may have an id in common with one.
 func (w *whereabouts) with(scope uint32) []uint32 {
 	var out []uint32
-	for p := range w.pairs {
+	for pair := range w.pairs {
 		switch scope {
-		case p.a:
-			out = append(out, p.b)
-		case p.b:
-			out = append(out, p.a)
+		case pair.a:
+			out = append(out, pair.b)
+		case pair.b:
+			out = append(out, pair.a)
 		}
 	}
 	slices.Sort(out)
@@ -116,24 +116,24 @@ func (w *whereabouts) forget(a, b uint32) { delete(w.pairs, pair{min(a, b), max(
 // has in common with another, and that are there in both, speak against both.
 // One that is still being read says so itself when it is decided; one that was
 // complete is so no more, and what it lacked is gone no more.
-func (a *applier) dispute(s *scans.Scan, p *scans.Scope, sc *scope) error {
+func (a *applier) dispute(state *scans.Scan, scope *scans.Scope, sc *scope) error {
 	for _, no := range a.db.places.with(sc.no) {
 		other := a.db.byNo[no]
 		if other == nil || other.Unlisted != 0 {
 			continue
 		}
-		n, examples, err := a.inBoth(s, sc, other)
+		n, examples, err := a.inBoth(state, sc, other)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			continue
 		}
-		if q := s.Progress[other.key]; s.Plans(other.key) && (q == nil || q.State == record.ScopePending) {
+		if q := state.Progress[other.key]; state.Plans(other.key) && (q == nil || q.State == record.ScopePending) {
 			continue
 		}
-		p.Doubt(listedIn(sc, other, n, examples))
-		if err := a.doubtElsewhere(s, other, listedIn(other, sc, n, examples)); err != nil {
+		scope.Doubt(listedIn(sc, other, n, examples))
+		if err := a.doubtElsewhere(state, other, listedIn(other, sc, n, examples)); err != nil {
 			return err
 		}
 	}
@@ -146,8 +146,8 @@ const maxCommon = 1000
 
 // inBoth counts the instances that are there in both scopes, and names some. It
 // forgets a pair that has no id in common.
-func (a *applier) inBoth(s *scans.Scan, one, other *scope) (n int, examples []string, err error) {
-	x, err := a.index(one)
+func (a *applier) inBoth(state *scans.Scan, one, other *scope) (n int, examples []string, err error) {
+	index, err := a.index(one)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -155,22 +155,22 @@ func (a *applier) inBoth(s *scans.Scan, one, other *scope) (n int, examples []st
 	if err != nil {
 		return 0, nil, err
 	}
-	if x.len() > y.len() {
-		one, other, x, y = other, one, y, x
+	if index.len() > y.len() {
+		one, other, index, y = other, one, y, index
 	}
-	since, sinceOther := since(s, one), since(s, other)
+	since, sinceOther := since(state, one), since(state, other)
 	common := false
-	for i := range x.at {
-		ordinal, found := y.find(x.at[i].hash)
+	for i := range index.at {
+		ordinal, found := y.find(index.at[i].hash)
 		if !found {
 			continue
 		}
 		common = true
-		if x.at[i].order < since || y.at[ordinal].order < sinceOther {
+		if index.at[i].order < since || y.at[ordinal].order < sinceOther {
 			continue
 		}
 		if n++; n <= maxCommon {
-			row, err := x.row(a.tx, one.no, uint32(i))
+			row, err := index.row(a.tx, one.no, uint32(i))
 			if err != nil {
 				return 0, nil, err
 			}
@@ -207,31 +207,31 @@ func listedIn(sc, other *scope, n int, examples []string) record.Failure {
 }
 
 // doubtElsewhere notes what speaks against a scope that was decided.
-func (a *applier) doubtElsewhere(s *scans.Scan, sc *scope, f record.Failure) error {
+func (a *applier) doubtElsewhere(state *scans.Scan, sc *scope, failure record.Failure) error {
 	a.scopes[sc] = true
-	q := s.Progress[sc.key]
-	if !s.Plans(sc.key) || q == nil { // another scan read it
-		sc.Doubt(f)
+	scope := state.Progress[sc.key]
+	if !state.Plans(sc.key) || scope == nil { // another scan read it
+		sc.Doubt(failure)
 		return nil
 	}
-	whole := q.State == record.ScopeComplete
-	if !q.Doubt(f) {
+	whole := scope.State == record.ScopeComplete
+	if !scope.Doubt(failure) {
 		return nil
 	}
-	a.pages[q] = s
+	a.pages[scope] = state
 	if whole {
-		if err := a.unsweep(s, q, sc); err != nil {
+		if err := a.unsweep(state, scope, sc); err != nil {
 			return err
 		}
 	}
-	row := q.Report()
-	sc.End(s.ID, s.Epoch.UnixNano(), &row, a.msg.Stored)
+	row := scope.Report()
+	sc.End(state.ID, state.Epoch.UnixNano(), &row, a.msg.Stored)
 	return nil
 }
 
 // unsweep takes back that a scan was complete: what it found missing is there.
-func (a *applier) unsweep(s *scans.Scan, p *scans.Scope, sc *scope) error {
-	epoch := s.Epoch.UnixNano()
+func (a *applier) unsweep(state *scans.Scan, scope *scans.Scope, sc *scope) error {
+	epoch := state.Epoch.UnixNano()
 	if sc.Floor() != epoch || !sc.DropEpoch(epoch) {
 		return nil // a later scan has decided
 	}
@@ -253,11 +253,11 @@ func (a *applier) unsweep(s *scans.Scan, p *scans.Scope, sc *scope) error {
 		sc.enter(class)
 		a.came(class)
 		c := a.db.classes.at(class)
-		if err := a.history(sc, format.RowID(row), &record.Change{At: utc(epoch), ScanID: s.ID, Cause: "returned", After: a.j.levels(c), OS: c.OS()}); err != nil {
+		if err := a.history(sc, format.RowID(row), &record.Change{At: utc(epoch), ScanID: state.ID, Cause: "returned", After: a.j.levels(c), OS: c.OS()}); err != nil {
 			return err
 		}
 	}
-	s.Gone -= p.Gone
-	p.Ungone()
+	state.Gone -= scope.Gone
+	scope.Ungone()
 	return nil
 }

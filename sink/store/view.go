@@ -44,27 +44,27 @@ type View struct {
 
 // View opens a view. The classifier may be nil: that of the store. The filter's
 // Cursor and Limit do not count; they belong to one listing.
-func (db *DB) View(ctx context.Context, c Classifier, f Filter) (*View, error) {
-	j := db.judge.Load()
-	if c != nil {
-		if n := len(c.Targets()); n == 0 || n > format.MaxTargets {
+func (db *DB) View(ctx context.Context, classifier Classifier, f Filter) (*View, error) {
+	judge := db.judge.Load()
+	if classifier != nil {
+		if n := len(classifier.Targets()); n == 0 || n > format.MaxTargets {
 			return nil, fmt.Errorf("store: %d targets; name 1 to %d", n, format.MaxTargets)
 		}
-		j = db.o.judge(c)
+		judge = db.o.judge(classifier)
 	}
 	f.Cursor, f.Limit = "", 0
-	v := &View{db: db, j: j, f: f}
-	if err := v.begin(ctx); err != nil {
+	view := &View{db: db, j: judge, f: f}
+	if err := view.begin(ctx); err != nil {
 		return nil, fmt.Errorf("read the store: %w", err)
 	}
-	if err := v.findUnread(); err != nil {
-		return nil, errors.Join(fmt.Errorf("read the scans that run: %w", err), v.Close())
+	if err := view.findUnread(); err != nil {
+		return nil, errors.Join(fmt.Errorf("read the scans that run: %w", err), view.Close())
 	}
-	v.own = v.snap.digest == j.Digest() && slices.Equal(v.snap.targets, j.targets) && v.snap.today == j.today
-	if err := v.count(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("count the stored fleet: %w", err), v.Close())
+	view.own = view.snap.digest == judge.Digest() && slices.Equal(view.snap.targets, judge.targets) && view.snap.today == judge.today
+	if err := view.count(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("count the stored fleet: %w", err), view.Close())
 	}
-	return v, nil
+	return view, nil
 }
 
 // begin takes a transaction and what was published of the same commit.
@@ -128,13 +128,13 @@ func (v *View) findUnread() error {
 }
 
 // keep remembers a view, so that closing the store ends it.
-func (db *DB) keep(v *View) error {
+func (db *DB) keep(view *View) error {
 	db.viewsMu.Lock()
 	defer db.viewsMu.Unlock()
 	if db.views == nil {
-		return errors.Join(ErrClosed, v.tx.Rollback())
+		return errors.Join(ErrClosed, view.tx.Rollback())
 	}
-	db.views[v] = struct{}{}
+	db.views[view] = struct{}{}
 	return nil
 }
 
@@ -185,13 +185,13 @@ func (v *View) reading() *reading { return &reading{db: v.db, snap: v.snap, view
 
 // matcher judges and filters for one pass.
 func (v *View) matcher(f *Filter) *matcher {
-	m := newMatcher(f, v.j, v.snap.tables)
-	m.foreign = !v.own
+	wanted := newMatcher(f, v.j, v.snap.tables)
+	wanted.foreign = !v.own
 	if v.onto == nil {
-		v.onto = m.onto
+		v.onto = wanted.onto
 	}
-	m.onto = v.onto // what one pass found out, the next one knows
-	return m
+	wanted.onto = v.onto // what one pass found out, the next one knows
+	return wanted
 }
 
 // count finds out how many instances of each class the filter lets through:
@@ -199,20 +199,20 @@ func (v *View) matcher(f *Filter) *matcher {
 func (v *View) count(ctx context.Context) error {
 	f := v.f
 	f.Gone = true
-	m := v.matcher(&f)
+	matcher := v.matcher(&f)
 	for _, sc := range v.snap.scopes {
-		if !m.within(sc) {
+		if !matcher.within(sc) {
 			continue
 		}
 		if v.own && v.f.scopesOnly() {
 			v.scopes = append(v.scopes, sc)
 			continue
 		}
-		if sc.gone == 0 && m.classed() { // of those that are gone no counts are kept
-			v.scopes = append(v.scopes, m.counted(sc))
+		if sc.gone == 0 && matcher.classed() { // of those that are gone no counts are kept
+			v.scopes = append(v.scopes, matcher.counted(sc))
 			continue
 		}
-		narrowed, err := v.countScope(ctx, m, sc)
+		narrowed, err := v.countScope(ctx, matcher, sc)
 		if err != nil {
 			return fmt.Errorf("%s: %w", sc.key, err)
 		}
@@ -235,24 +235,24 @@ func (m *matcher) counted(sc *scopeSnap) *scopeSnap {
 }
 
 // countScope counts the rows of one scope that the filter lets through.
-func (v *View) countScope(ctx context.Context, m *matcher, sc *scopeSnap) (*scopeSnap, error) {
+func (v *View) countScope(ctx context.Context, matcher *matcher, sc *scopeSnap) (*scopeSnap, error) {
 	out := &scopeSnap{no: sc.no, key: sc.key, targets: v.j.targets, status: sc.status}
 	counts := map[outcome.Class]int{}
-	w := &walker{reading: v.reading(), m: m, sc: sc}
-	w.take = func(_ *bbolt.Tx, c *candidateRow) error {
-		if c.stamp.Order < w.value.Floor() {
+	walk := &walker{reading: v.reading(), m: matcher, sc: sc}
+	walk.take = func(_ *bbolt.Tx, row *candidateRow) error {
+		if row.stamp.Order < walk.value.Floor() {
 			out.gone++
 			return nil
 		}
 		out.present++
-		counts[*c.class]++
+		counts[*row.class]++
 		return nil
 	}
-	for !w.done {
+	for !walk.done {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := v.view(w.chunk); err != nil {
+		if err := v.view(walk.chunk); err != nil {
 			return nil, err
 		}
 	}
@@ -272,11 +272,11 @@ func (v *View) Summary() *record.Summary {
 			accounts[account] = st
 		}
 	}
-	t := total(v.snap.now, v.j.Digest(), v.j.targets, v.scopes, accounts, v.snap.settled.of(v.f.Account))
-	t.JudgedAnew, t.Rejudging = v.snap.anew, v.snap.telling
-	t.Scopes = append(t.Scopes, v.unread...)
-	sortScopes(t.Scopes)
-	return t
+	summary := total(v.snap.now, v.j.Digest(), v.j.targets, v.scopes, accounts, v.snap.settled.of(v.f.Account))
+	summary.JudgedAnew, summary.Rejudging = v.snap.anew, v.snap.telling
+	summary.Scopes = append(summary.Scopes, v.unread...)
+	sortScopes(summary.Scopes)
+	return summary
 }
 
 // anyRegion is a region that the filter names, if it names one: what failed for
@@ -295,38 +295,38 @@ func (v *View) Known() *filter.Known { return known(v.snap, v.j, v.own, v.unread
 // Known is View.Known for what the store shows by itself.
 func (db *DB) Known() *filter.Known { return known(db.snap.Load(), db.judge.Load(), true, nil) }
 
-func known(s *snapshot, j *judge, own bool, unread []record.ScopeStatus) *filter.Known {
-	k := &filter.Known{Targets: j.targets}
-	for _, sc := range s.scopes {
-		k.Accounts, k.Regions = append(k.Accounts, sc.key.Account), append(k.Regions, sc.key.Region)
+func known(snapshot *snapshot, judge *judge, own bool, unread []record.ScopeStatus) *filter.Known {
+	names := &filter.Known{Targets: judge.targets}
+	for _, sc := range snapshot.scopes {
+		names.Accounts, names.Regions = append(names.Accounts, sc.key.Account), append(names.Regions, sc.key.Region)
 	}
-	for account := range s.accounts {
-		k.Accounts = append(k.Accounts, account)
+	for account := range snapshot.accounts {
+		names.Accounts = append(names.Accounts, account)
 	}
 	for i := range unread {
-		k.Accounts, k.Regions = append(k.Accounts, unread[i].Account), append(k.Regions, unread[i].Region)
+		names.Accounts, names.Regions = append(names.Accounts, unread[i].Account), append(names.Regions, unread[i].Region)
 	}
 	families := map[string]bool{}
-	for _, h := range s.tables.profs.readers.Load().hardware {
-		family := h.InstanceFamily
+	for _, hardware := range snapshot.tables.profs.readers.Load().hardware {
+		family := hardware.InstanceFamily
 		if family == "" {
-			family = j.Machine(h).Family
+			family = judge.Machine(hardware).Family
 		}
 		families[family] = true
 	}
-	k.Families = slices.Sorted(maps.Keys(families))
+	names.Families = slices.Sorted(maps.Keys(families))
 	if own { // another rule set may see other systems
 		systems := map[string]bool{}
-		for _, c := range *s.tables.classes.list.Load() {
+		for _, c := range *snapshot.tables.classes.list.Load() {
 			systems[c.Family], systems[strings.TrimSpace(c.Family+" "+c.Version)] = true, true
 		}
-		k.Systems = slices.Sorted(maps.Keys(systems))
+		names.Systems = slices.Sorted(maps.Keys(systems))
 	}
-	k.Tags = s.tables.dict.Plain()
-	slices.Sort(k.Accounts)
-	slices.Sort(k.Regions)
-	k.Accounts, k.Regions = slices.Compact(k.Accounts), slices.Compact(k.Regions)
-	return k
+	names.Tags = snapshot.tables.dict.Plain()
+	slices.Sort(names.Accounts)
+	slices.Sort(names.Regions)
+	names.Accounts, names.Regions = slices.Compact(names.Accounts), slices.Compact(names.Regions)
+	return names
 }
 
 // AtLeast counts the instances whose verdict on a target of the view is level
@@ -335,15 +335,15 @@ func (v *View) AtLeast(level rules.Level) (instances int, byTarget map[string]in
 	byTarget = map[string]int{}
 	for _, sc := range v.scopes {
 		for i := range sc.counts {
-			c, hit := &sc.counts[i], false
+			classCount, hit := &sc.counts[i], false
 			for t, target := range v.j.targets {
-				if c.Level(t).AtLeast(level) {
+				if classCount.Level(t).AtLeast(level) {
 					hit = true
-					byTarget[target] += c.n
+					byTarget[target] += classCount.n
 				}
 			}
 			if hit {
-				instances += c.n
+				instances += classCount.n
 			}
 		}
 	}

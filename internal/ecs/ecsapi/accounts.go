@@ -48,21 +48,21 @@ type identity struct {
 	id string // "" until it is learnt
 }
 
-func firstAccounts(c *Client) *AccountSet {
+func firstAccounts(client *Client) *AccountSet {
 	base := &identity{account: Account{Name: ecs.BaseCredentials}, asking: newCtxLock()}
 	switch {
-	case c.o.Base != nil:
-		base.ring = newKeyring(static(*c.o.Base), c.o.Logger)
+	case client.o.Base != nil:
+		base.ring = newKeyring(static(*client.o.Base), client.o.Logger)
 	default:
-		base.ring = newKeyring(newChain(), c.o.Logger)
+		base.ring = newKeyring(newChain(), client.o.Logger)
 	}
-	return newAccounts(c, base, c.o.Accounts, c.o.Directory, c.o.Exclude, nil)
+	return newAccounts(client, base, client.o.Accounts, client.o.Directory, client.o.Exclude, nil)
 }
 
 // newAccounts keeps from the set before what is configured as it was: what was
 // learnt of it, and the keys that it holds.
 func newAccounts(c *Client, base *identity, list []Account, directory Directory, exclude []string, before *AccountSet) *AccountSet {
-	a := &AccountSet{c: c, directory: directory, exclude: exclude, base: base, rings: map[string]*keyring{}}
+	accountSet := &AccountSet{c: c, directory: directory, exclude: exclude, base: base, rings: map[string]*keyring{}}
 	for _, acc := range list {
 		known := &identity{account: acc, id: acc.id(), asking: newCtxLock()}
 		if before != nil {
@@ -71,14 +71,14 @@ func newAccounts(c *Client, base *identity, list []Account, directory Directory,
 			}
 		}
 		if known.ring == nil {
-			known.ring = a.make(acc)
+			known.ring = accountSet.make(acc)
 		}
-		a.known = append(a.known, known)
+		accountSet.known = append(accountSet.known, known)
 		if id := known.learnt(); id != "" {
-			a.rings[id] = known.ring
+			accountSet.rings[id] = known.ring
 		}
 	}
-	return a
+	return accountSet
 }
 
 // NewAccounts prepares another set of accounts beside the one in use, which
@@ -125,10 +125,10 @@ func (a *AccountSet) make(acc Account) *keyring {
 // are refused: ids come with messages, too.
 func (a *AccountSet) ring(ctx context.Context, id string) (*keyring, error) {
 	a.mu.Lock()
-	r := a.rings[id]
+	keyring := a.rings[id]
 	a.mu.Unlock()
-	if r != nil {
-		return r, nil
+	if keyring != nil {
+		return keyring, nil
 	}
 	dir := a.directory
 	var unsure error
@@ -238,19 +238,19 @@ func (c *Client) Accounts(ctx context.Context) ([]ecs.Account, error) {
 // Accounts lists the accounts of a set as Client.Accounts does those of the set
 // in use.
 func (a *AccountSet) Accounts(ctx context.Context) ([]ecs.Account, error) {
-	c, dir := a.c, a.directory.RoleName != ""
+	client, dir := a.c, a.directory.RoleName != ""
 	var found []ecs.Account
 	at := map[string]int{}
-	add := func(x ecs.Account) {
-		if i, ok := at[x.ID]; ok && x.ID != "" {
-			found[i].Status = orString(found[i].Status, x.Status)
-			if found[i].Name == x.ID {
-				found[i].Name = x.Name
+	add := func(account ecs.Account) {
+		if i, ok := at[account.ID]; ok && account.ID != "" {
+			found[i].Status = orString(found[i].Status, account.Status)
+			if found[i].Name == account.ID {
+				found[i].Name = account.Name
 			}
 			return
 		}
-		at[x.ID] = len(found)
-		found = append(found, x)
+		at[account.ID] = len(found)
+		found = append(found, account)
 	}
 	asked := a.known
 	if dir || len(a.known) == 0 {
@@ -261,14 +261,14 @@ func (a *AccountSet) Accounts(ctx context.Context) ([]ecs.Account, error) {
 	}
 	var failed error
 	if dir {
-		members, err := c.Members(ctx)
+		members, err := client.Members(ctx)
 		failed = err
 		for _, m := range members {
 			add(ecs.Account{ID: m.ID, Name: orString(clip(m.DisplayName, 128), m.ID), Status: orString(clip(m.Status, 40), "no status")})
 		}
 		if i, ok := at[a.base.learnt()]; err == nil && ok && found[i].Status != "" {
 			// A member lists the directory for somebody else, whom it does not list.
-			manager, err := c.managementAccount(ctx)
+			manager, err := client.managementAccount(ctx)
 			failed = err
 			if err == nil {
 				add(manager)
@@ -319,11 +319,11 @@ func (who *identity) learnt() string {
 	return who.id
 }
 
-func orString(s, def string) string {
-	if s == "" {
+func orString(value, def string) string {
+	if value == "" {
 		return def
 	}
-	return s
+	return value
 }
 
 // managementAccount asks for the account that owns the resource directory.
@@ -395,10 +395,10 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 			return out, err
 		}
 		before := len(out)
-		for _, m := range got {
-			if !known[m.ID] {
-				known[m.ID] = true
-				out = append(out, m)
+		for _, member := range got {
+			if !known[member.ID] {
+				known[member.ID] = true
+				out = append(out, member)
 			}
 		}
 		// A page that brings nobody new is the end, of those who count and of
@@ -455,15 +455,15 @@ func (r *role) fetch(ctx context.Context) (lease, error) {
 	if r.account.ExternalID != "" {
 		req.set("ExternalId", r.account.ExternalID)
 	}
-	var l lease
+	var granted lease
 	err := r.c.at(ctx, r.c.sts, call{
 		scope: stsScope(r.account.name()), ring: r.base, req: req,
 		decode: func(body []byte) (err error) {
-			l, err = decodeAssumed(body)
+			granted, err = decodeAssumed(body)
 			return err
 		},
 	})
-	return l, err
+	return granted, err
 }
 
 func decodeAssumed(body []byte) (lease, error) {
@@ -478,9 +478,9 @@ func decodeAssumed(body []byte) (lease, error) {
 	if json.Unmarshal(body, &m) != nil { // the error would quote a key
 		return lease{}, errors.New("the answer of AssumeRole has not the right shape")
 	}
-	c := m.Credentials
-	if c == nil || c.AccessKeyID == "" || c.AccessKeySecret == "" || c.SecurityToken == "" || c.Expiration.IsZero() {
+	credentials := m.Credentials
+	if credentials == nil || credentials.AccessKeyID == "" || credentials.AccessKeySecret == "" || credentials.SecurityToken == "" || credentials.Expiration.IsZero() {
 		return lease{}, missing("Credentials")
 	}
-	return lease{Keys{NewSecret(c.AccessKeyID), NewSecret(c.AccessKeySecret), NewSecret(c.SecurityToken)}, c.Expiration}, nil
+	return lease{Keys{NewSecret(credentials.AccessKeyID), NewSecret(credentials.AccessKeySecret), NewSecret(credentials.SecurityToken)}, credentials.Expiration}, nil
 }

@@ -26,7 +26,7 @@ import (
 // null and "" leave any of them zero. Keys are matched by case, and a key that
 // comes twice is refused: which of the two is true cannot be known. An answer
 // that carries the code of an error is one, whatever stands beside it.
-func unmarshal[T any](body []byte, v *T) error {
+func unmarshal[T any](body []byte, into *T) error {
 	var m struct {
 		Code, Message string
 		LowCode       string                    `json:"code"`
@@ -37,7 +37,7 @@ func unmarshal[T any](body []byte, v *T) error {
 	if err := json.Unmarshal(body, &m, spellings); err != nil {
 		return err
 	}
-	*v = m.Body
+	*into = m.Body
 	for key, value := range m.Rest {
 		if tellsOfFailure(key, value) {
 			return fmt.Errorf("%w: %s is %s", errFailure, clip(key, 40), scrub(clip(string(value), 200)))
@@ -148,23 +148,23 @@ var spellings = json.JoinOptions(
 // scalar makes the reader of a type from the one of its text. The text is never
 // empty.
 func scalar[T any](what string, parse func(string) (T, bool)) *json.Unmarshalers {
-	return json.UnmarshalFromFunc(func(d *jsontext.Decoder, v *T) error {
-		switch d.PeekKind() {
+	return json.UnmarshalFromFunc(func(decoder *jsontext.Decoder, value *T) error {
+		switch decoder.PeekKind() {
 		case '{', '[':
 			return fmt.Errorf("%w: wanted %s", errType, what)
 		}
-		t, err := d.ReadToken()
+		token, err := decoder.ReadToken()
 		if err != nil {
 			return err
 		}
-		text := t.String()
-		if t.Kind() == 'n' || text == "" {
+		text := token.String()
+		if token.Kind() == 'n' || text == "" {
 			var zero T
-			*v = zero
+			*value = zero
 			return nil
 		}
 		var ok bool
-		if *v, ok = parse(text); !ok {
+		if *value, ok = parse(text); !ok {
 			return fmt.Errorf("%w: wanted %s", errType, what)
 		}
 		return nil
@@ -172,11 +172,11 @@ func scalar[T any](what string, parse func(string) (T, bool)) *json.Unmarshalers
 }
 
 // whole reads a whole number, also one that is written like 8192.0.
-func whole(s string) (int64, bool) {
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+func whole(value string) (int64, bool) {
+	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
 		return n, true
 	}
-	f, err := strconv.ParseFloat(s, 64)
+	f, err := strconv.ParseFloat(value, 64)
 	return int64(f), err == nil && f == math.Trunc(f) && math.Abs(f) <= 1<<53
 }
 
@@ -194,14 +194,14 @@ func triOf(s string) (rules.Tri, bool) {
 type list[T any] []T
 
 // UnmarshalJSONFrom reads a list, or the only value of one without brackets.
-func (l *list[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	if d.PeekKind() == '[' {
+func (l *list[T]) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
+	if decoder.PeekKind() == '[' {
 		items := []T{}
-		err := json.UnmarshalDecode(d, &items)
+		err := json.UnmarshalDecode(decoder, &items)
 		*l = items
 		return err
 	}
-	raw, err := d.ReadValue()
+	raw, err := decoder.ReadValue()
 	if *l = nil; err != nil || isNothing(raw) {
 		return err
 	}
@@ -216,13 +216,13 @@ type maybe[T any] struct {
 }
 
 // UnmarshalJSONFrom reads the object.
-func (m *maybe[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+func (m *maybe[T]) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
 	*m = maybe[T]{}
-	if d.PeekKind() == '{' {
+	if decoder.PeekKind() == '{' {
 		m.there = true
-		return json.UnmarshalDecode(d, &m.v)
+		return json.UnmarshalDecode(decoder, &m.v)
 	}
-	raw, err := d.ReadValue()
+	raw, err := decoder.ReadValue()
 	if err == nil && !isNothing(raw) {
 		err = fmt.Errorf("%w: wanted an object", errType)
 	}

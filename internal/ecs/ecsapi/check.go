@@ -24,20 +24,20 @@ func (p Permission) Missing() bool { return !p.Granted && ecs.ClassOf(p.Err) == 
 // Check proves, with calls that read next to nothing, which of the needed
 // permissions the credentials have in a scope: DescribeInstances by a dry
 // run, because without permission the API may answer with an empty list.
-func (c *Client) Check(ctx context.Context, s ecs.Scope) []Permission {
+func (c *Client) Check(ctx context.Context, scope ecs.Scope) []Permission {
 	probes := []struct {
 		action string
 		call   func() error
 	}{
-		{actRegions, func() error { _, err := c.Regions(ctx, s.Account); return err }},
-		{actInstances, func() error { return c.VerifyAccess(ctx, s) }},
-		{actImages, func() error { _, err := c.countImages(ctx, s); return err }},
-		{actTypes, func() error { return c.probeTypes(ctx, s) }},
+		{actRegions, func() error { _, err := c.Regions(ctx, scope.Account); return err }},
+		{actInstances, func() error { return c.VerifyAccess(ctx, scope) }},
+		{actImages, func() error { _, err := c.countImages(ctx, scope); return err }},
+		{actTypes, func() error { return c.probeTypes(ctx, scope) }},
 	}
 	out := make([]Permission, 0, len(probes))
 	for _, p := range probes {
 		err := p.call()
-		out = append(out, Permission{Scope: s, Action: permissionOf(p.action), Granted: err == nil, Err: err})
+		out = append(out, Permission{Scope: scope, Action: permissionOf(p.action), Granted: err == nil, Err: err})
 		if e, ok := errors.AsType[*ecs.Error](err); ok && e.Class == ecs.Credentials {
 			break // the others would fail alike
 		}
@@ -45,10 +45,10 @@ func (c *Client) Check(ctx context.Context, s ecs.Scope) []Permission {
 	return out
 }
 
-func (c *Client) probeTypes(ctx context.Context, s ecs.Scope) error {
+func (c *Client) probeTypes(ctx context.Context, scope ecs.Scope) error {
 	req := newRequest(ecsVersion, actTypes)
 	req.set("MaxResults", "10")
-	return c.do(ctx, s, req, func(body []byte) error {
+	return c.do(ctx, scope, req, func(body []byte) error {
 		_, _, err := decodeTypes(body)
 		return err
 	})

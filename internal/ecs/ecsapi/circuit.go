@@ -80,13 +80,13 @@ type circuits struct {
 	m  map[circuitKey]*circuit
 }
 
-func (cs *circuits) get(s circuitKey) *circuit {
+func (cs *circuits) get(circuitKey circuitKey) *circuit {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	c := cs.m[s]
+	c := cs.m[circuitKey]
 	if c == nil {
 		c = &circuit{after: cs.o.CircuitAfter, pause: cs.o.CircuitPause}
-		cs.m[s] = c
+		cs.m[circuitKey] = c
 	}
 	return c
 }

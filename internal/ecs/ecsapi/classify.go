@@ -29,15 +29,15 @@ func (f faultError) Error() string { return string(f) }
 // parseFailure reads an error body: JSON with the keys in either spelling, or
 // XML. It reports false when the body is neither.
 func parseFailure(body []byte) (failure, bool) {
-	var m map[string]json.RawMessage
-	if json.Unmarshal(body, &m) == nil {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(body, &members) == nil {
 		f := failure{
-			Code:      text(m, "Code", "code"),
-			Message:   text(m, "Message", "message"),
-			RequestID: text(m, "RequestId", "requestId"),
+			Code:      text(members, "Code", "code"),
+			Message:   text(members, "Message", "message"),
+			RequestID: text(members, "RequestId", "requestId"),
 		}
 		var detail map[string]json.RawMessage
-		if json.Unmarshal(first(m, "AccessDeniedDetail", "accessDeniedDetail"), &detail) == nil {
+		if json.Unmarshal(first(members, "AccessDeniedDetail", "accessDeniedDetail"), &detail) == nil {
 			f.AuthAction = text(detail, "AuthAction")
 		}
 		return f.clipped(), f.Code != ""
@@ -81,16 +81,16 @@ func (f failure) clipped() failure {
 }
 
 // clip makes untrusted text printable and short.
-func clip(s string, n int) string {
-	if len(s) > n {
-		s = s[:n] + "..."
+func clip(value string, n int) string {
+	if len(value) > n {
+		value = value[:n] + "..."
 	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '\ufffd' || (r >= 0x80 && r < 0xa0) || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) {
+	return strings.Map(func(char rune) rune {
+		if char < ' ' || char == 0x7f || char == '\ufffd' || (char >= 0x80 && char < 0xa0) || (char >= 0x202a && char <= 0x202e) || (char >= 0x2066 && char <= 0x2069) {
 			return ' '
 		}
-		return r
-	}, s)
+		return char
+	}, value)
 }
 
 var keyShape = regexp.MustCompile(`\b(?:LTAI[0-9A-Za-z]{8,}|STS\.[0-9A-Za-z]{8,}|TMP\.[0-9A-Za-z]{8,}|CAI[Sa-z0-9A-Z+/]{40,}={0,2})|\bSignature=[0-9A-Za-z%+/=]{16,}`)
@@ -98,11 +98,11 @@ var keyShape = regexp.MustCompile(`\b(?:LTAI[0-9A-Za-z]{8,}|STS\.[0-9A-Za-z]{8,}
 // scrub removes what looks like an access key id, a security token or a
 // signature: the API quotes them in some messages (SignatureDoesNotMatch
 // quotes the string that was signed).
-func scrub(s string) string {
-	if i := strings.Index(s, "server string to sign is:"); i >= 0 {
-		s = s[:i] + "(the string to sign is left out)"
+func scrub(value string) string {
+	if i := strings.Index(value, "server string to sign is:"); i >= 0 {
+		value = value[:i] + "(the string to sign is left out)"
 	}
-	return keyShape.ReplaceAllString(s, redacted)
+	return keyShape.ReplaceAllString(value, redacted)
 }
 
 // codes maps an API code to its class. Codes and not statuses decide: the
@@ -173,14 +173,14 @@ var codes = map[string]ecs.Class{
 // classOf classifies what the API said. chained says that the call carried a
 // NextToken. What is not on the list is judged by its code's beginning, by what
 // its text names and by the status, in this order.
-func classOf(f failure, status int, chained bool) ecs.Class {
-	if strings.Contains(f.Code, "Throttling") {
+func classOf(failure failure, status int, chained bool) ecs.Class {
+	if strings.Contains(failure.Code, "Throttling") {
 		return ecs.Throttled
 	}
-	if mentionsToken(f) || chained && status >= 400 && status < 500 && namesAToken(f) {
+	if mentionsToken(failure) || chained && status >= 400 && status < 500 && namesAToken(failure) {
 		return ecs.TokenExpired
 	}
-	if c, ok := codes[f.Code]; ok {
+	if c, ok := codes[failure.Code]; ok {
 		return c
 	}
 	for _, known := range []struct {
@@ -200,11 +200,11 @@ func classOf(f failure, status int, chained bool) ecs.Class {
 		{"InternalError", ecs.Transient},
 		{"SystemBusy", ecs.Throttled},
 	} {
-		if strings.HasPrefix(f.Code, known.prefix) {
+		if strings.HasPrefix(failure.Code, known.prefix) {
 			return known.class
 		}
 	}
-	return classOfText(strings.ToLower(f.Code+" "+f.Message), status)
+	return classOfText(strings.ToLower(failure.Code+" "+failure.Message), status)
 }
 
 // classOfText judges a refusal whose code nobody has heard of.
@@ -238,11 +238,11 @@ func classOfText(text string, status int) ecs.Class {
 
 // mentionsToken reports whether the API refused NextToken. The code for an
 // expired one is documented nowhere, the parameter's name is in the message.
-func mentionsToken(f failure) bool {
-	if !strings.HasPrefix(f.Code, "InvalidParam") && !strings.HasPrefix(f.Code, "InvalidNextToken") {
+func mentionsToken(failure failure) bool {
+	if !strings.HasPrefix(failure.Code, "InvalidParam") && !strings.HasPrefix(failure.Code, "InvalidNextToken") {
 		return false
 	}
-	return strings.Contains(f.Message, "NextToken") || strings.Contains(f.Code, "NextToken")
+	return strings.Contains(failure.Message, "NextToken") || strings.Contains(failure.Code, "NextToken")
 }
 
 // namesAToken reports whether a refusal is about a token that is none of the
@@ -257,32 +257,32 @@ func namesAToken(f failure) bool {
 
 // toError makes the *ecs.Error of one failed exchange. err is what the SDK
 // returned.
-func toError(req *request, s ecs.Scope, x *exchange, err error, now time.Time) *ecs.Error {
-	e := &ecs.Error{Action: req.action, Scope: s, Status: x.status}
-	if f, ok := parseFailure(x.failed); ok {
-		e.Class, e.Code, e.RequestID = classOf(f, x.status, req.query["NextToken"] != nil), f.Code, f.RequestID
-		e.Err = faultError(f.Message)
-		e.Mend = mend(e, f, x.header, now)
-		return e
+func toError(req *request, s ecs.Scope, exchange *exchange, err error, now time.Time) *ecs.Error {
+	failure := &ecs.Error{Action: req.action, Scope: s, Status: exchange.status}
+	if f, ok := parseFailure(exchange.failed); ok {
+		failure.Class, failure.Code, failure.RequestID = classOf(f, exchange.status, req.query["NextToken"] != nil), f.Code, f.RequestID
+		failure.Err = faultError(f.Message)
+		failure.Mend = mend(failure, f, exchange.header, now)
+		return failure
 	}
-	e.RequestID = clip(x.header.Get("X-Acs-Request-Id"), 64)
-	cause := x.err
+	failure.RequestID = clip(exchange.header.Get("X-Acs-Request-Id"), 64)
+	cause := exchange.err
 	if cause == nil { // the SDK failed before or after the exchange
 		cause = errors.New(scrub(clip(err.Error(), 300)))
 	}
-	e.Err = cause
+	failure.Err = cause
 	switch {
 	case errors.Is(cause, errTooLarge), errors.Is(cause, errRedirect), errors.Is(cause, errContentType), errors.Is(cause, errEmpty):
-		e.Class = ecs.BadAnswer
-		e.Mend = "look whether a proxy or a captive portal answers instead of the endpoint"
+		failure.Class = ecs.BadAnswer
+		failure.Mend = "look whether a proxy or a captive portal answers instead of the endpoint"
 	case errors.Is(cause, errAddress):
-		e.Class = ecs.BadRequest
-		e.Mend = "check the endpoint's name resolution; set vpc for VPC endpoints"
+		failure.Class = ecs.BadRequest
+		failure.Mend = "check the endpoint's name resolution; set vpc for VPC endpoints"
 	default:
-		e.Class = ecs.Transient // every failure that is not the API's own word
-		e.Mend = networkMend(cause)
+		failure.Class = ecs.Transient // every failure that is not the API's own word
+		failure.Mend = networkMend(cause)
 	}
-	return e
+	return failure
 }
 
 func networkMend(cause error) string {
@@ -298,16 +298,16 @@ func networkMend(cause error) string {
 }
 
 // mend says what a person can do about a refusal.
-func mend(e *ecs.Error, f failure, h http.Header, now time.Time) string {
-	switch e.Class {
+func mend(failure *ecs.Error, f failure, header http.Header, now time.Time) string {
+	switch failure.Class {
 	case ecs.Throttled:
 		return "another tool or console shares this account's quota: lower --rate, or ask for more in Quota Center"
 	case ecs.Permission:
-		return permissionMend(e, f)
+		return permissionMend(failure, f)
 	case ecs.RegionClosed:
 		return "activate the region for this account, or leave it out with --region"
 	case ecs.Credentials:
-		return credentialsMend(e, h, now)
+		return credentialsMend(failure, header, now)
 	case ecs.TokenExpired:
 		return "the listing starts again from its first page"
 	default:
@@ -315,23 +315,23 @@ func mend(e *ecs.Error, f failure, h http.Header, now time.Time) string {
 	}
 }
 
-func permissionMend(e *ecs.Error, f failure) string {
-	if e.Code == "Forbidden.RiskControl" {
+func permissionMend(failure *ecs.Error, f failure) string {
+	if failure.Code == "Forbidden.RiskControl" {
 		return "the account is held by risk control: ask Alibaba Cloud support"
 	}
 	action := f.AuthAction
 	if action == "" {
-		action = permissionOf(e.Action)
+		action = permissionOf(failure.Action)
 	}
-	if e.Action == actAssume {
+	if failure.Action == actAssume {
 		return "let the base identity call sts:AssumeRole on the role, and let the role's trust policy name that identity"
 	}
 	file := "deploy/ram-policy.json"
 	actions := Actions()
-	if i := slices.IndexFunc(actions, func(a Action) bool { return a.Name == e.Action }); i >= 0 {
+	if i := slices.IndexFunc(actions, func(a Action) bool { return a.Name == failure.Action }); i >= 0 {
 		file = actions[i].Policy()
 	}
-	return "grant " + action + " to the identity that shenscan uses in account " + e.Scope.Account + " (" + file + " holds all that is needed)"
+	return "grant " + action + " to the identity that shenscan uses in account " + failure.Scope.Account + " (" + file + " holds all that is needed)"
 }
 
 func permissionOf(action string) string {
@@ -343,19 +343,19 @@ func permissionOf(action string) string {
 	return "ecs:" + action
 }
 
-func credentialsMend(e *ecs.Error, h http.Header, now time.Time) string {
-	switch e.Code {
+func credentialsMend(failure *ecs.Error, header http.Header, now time.Time) string {
+	switch failure.Code {
 	case "InvalidTimeStamp.Expired", "IllegalTimestamp", "InvalidTimeStamp.Format":
-		return timestampMend(h, now)
+		return timestampMend(header, now)
 	case "EntityNotExist.Role":
 		return "the role does not exist: check role_arn"
 	case "InvalidAccessKeyId.Inactive", "Forbidden.AccessKeyDisabled":
 		return "the access key is disabled: enable it, or give another one"
 	}
-	if e.Scope.Account == ecs.BaseCredentials {
+	if failure.Scope.Account == ecs.BaseCredentials {
 		return "give shenscan an access key that is valid: ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, or another source of credentials of those in docs/FIRST-SCAN.md"
 	}
-	return "check the credentials of account " + e.Scope.Account + ": shenscan doctor"
+	return "check the credentials of account " + failure.Scope.Account + ": shenscan doctor"
 }
 
 // clockRight is how far from the cloud's a clock may be that is right: the Date
@@ -382,7 +382,7 @@ const longestHint = 24 * time.Hour
 // retryHint returns how long the API asks to wait: Retry-After in seconds or as
 // a date, x-acs-retry-after in milliseconds, or TimeLeft (milliseconds) of the
 // rate limit headers of the API gateway; the longest of them.
-func retryHint(h http.Header, now time.Time) time.Duration {
+func retryHint(header http.Header, now time.Time) time.Duration {
 	var d time.Duration
 	millis := func(s string) {
 		if ms, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64); err == nil {
@@ -390,18 +390,18 @@ func retryHint(h http.Header, now time.Time) time.Duration {
 		}
 	}
 	for _, name := range []string{"X-Ratelimit-User-Api", "X-Ratelimit-User"} {
-		for pair := range strings.SplitSeq(h.Get(name), ",") {
+		for pair := range strings.SplitSeq(header.Get(name), ",") {
 			if key, value, _ := strings.Cut(strings.TrimSpace(pair), ":"); key == "TimeLeft" {
 				millis(value)
 			}
 		}
 	}
-	millis(h.Get("X-Acs-Retry-After"))
-	after := strings.TrimSpace(h.Get("Retry-After"))
+	millis(header.Get("X-Acs-Retry-After"))
+	after := strings.TrimSpace(header.Get("Retry-After"))
 	if s, err := strconv.ParseInt(after, 10, 64); err == nil {
 		d = max(d, time.Duration(min(s, int64(longestHint/time.Second)))*time.Second)
 	} else if at, err := http.ParseTime(after); err == nil {
-		if date, err := http.ParseTime(h.Get("Date")); err == nil { // by the clock that wrote it
+		if date, err := http.ParseTime(header.Get("Date")); err == nil { // by the clock that wrote it
 			now = date
 		}
 		d = max(d, at.Sub(now))

@@ -40,43 +40,43 @@ var _ ecs.API = (*Client)(nil)
 
 // New checks the options, the CA file, the proxy and the environment and
 // returns a client. It makes no call.
-func New(o Options) (*Client, error) {
+func New(options Options) (*Client, error) {
 	if err := checkDebug(); err != nil {
 		return nil, err
 	}
-	if err := o.Validate(); err != nil {
+	if err := options.Validate(); err != nil {
 		return nil, fmt.Errorf("ecs options: %w", err)
 	}
-	o.fill()
-	c := &Client{
-		o:         o,
+	options.fill()
+	client := &Client{
+		o:         options,
 		signers:   map[string]*signer{},
 		endpoints: map[ecs.Scope]string{},
 	}
-	c.limits = newLimiter(&c.o)
-	c.circuits = circuits{o: &c.o, m: map[circuitKey]*circuit{}}
-	policy := dialPolicy{private: o.VPC, fakeIP: o.FakeIP}
+	client.limits = newLimiter(&client.o)
+	client.circuits = circuits{o: &client.o, m: map[circuitKey]*circuit{}}
+	policy := dialPolicy{private: options.VPC, fakeIP: options.FakeIP}
 	var err error
 	sts := "sts.aliyuncs.com"
-	if o.VPC { // reached without the Internet
-		sts = "sts-vpc." + o.HomeRegion + ".aliyuncs.com"
+	if options.VPC { // reached without the Internet
+		sts = "sts-vpc." + options.HomeRegion + ".aliyuncs.com"
 	}
-	if c.sts, err = c.serviceEndpoint(o.STSEndpoint, sts); err != nil {
+	if client.sts, err = client.serviceEndpoint(options.STSEndpoint, sts); err != nil {
 		return nil, err
 	}
-	if o.Endpoint != "" {
-		ep, err := parseEndpoint(o.Endpoint)
+	if options.Endpoint != "" {
+		ep, err := parseEndpoint(options.Endpoint)
 		if err != nil {
 			return nil, fmt.Errorf("endpoint: %w", err)
 		}
-		c.fixed, policy.loopback = &ep, ep.loopback
+		client.fixed, policy.loopback = &ep, ep.loopback
 	}
-	policy.loopback = policy.loopback || c.sts.loopback
-	if c.guard, err = newGuard(&c.o, policy); err != nil {
+	policy.loopback = policy.loopback || client.sts.loopback
+	if client.guard, err = newGuard(&client.o, policy); err != nil {
 		return nil, err
 	}
-	c.accounts.Store(firstAccounts(c))
-	return c, nil
+	client.accounts.Store(firstAccounts(client))
+	return client, nil
 }
 
 // Close closes idle connections. Calls in flight are not touched: cancel
@@ -103,24 +103,24 @@ func (c *Client) serviceEndpoint(configured, def string) (endpoint, error) {
 
 // endpointOf returns where a scope's ECS is: the configured endpoint, or what
 // DescribeRegions named, or what the SDK knows.
-func (c *Client) endpointOf(s ecs.Scope) (endpoint, error) {
+func (c *Client) endpointOf(scope ecs.Scope) (endpoint, error) {
 	if c.fixed != nil {
 		return *c.fixed, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	host := c.endpoints[s]
+	host := c.endpoints[scope]
 	if host == "" {
 		var err error
-		if host, err = sdkEndpoint(s.Region, c.o.VPC); err != nil {
+		if host, err = sdkEndpoint(scope.Region, c.o.VPC); err != nil {
 			return endpoint{}, err
 		}
 		if len(c.endpoints) < maxEndpoints {
-			c.endpoints[s] = host
+			c.endpoints[scope] = host
 		}
 	}
 	if !cloudHost(host, c.o.AllowHosts) {
-		return endpoint{}, fmt.Errorf("the endpoint %q of region %s is not a host of Alibaba Cloud", clip(host, 60), s.Region)
+		return endpoint{}, fmt.Errorf("the endpoint %q of region %s is not a host of Alibaba Cloud", clip(host, 60), scope.Region)
 	}
 	return endpoint{host: host}, nil
 }
@@ -186,38 +186,38 @@ func (c *Client) doAside(ctx context.Context, s ecs.Scope, req *request, decode 
 }
 
 // inScope runs a call at the endpoint and with the keys of its scope.
-func (c *Client) inScope(ctx context.Context, k call) error {
-	s, req := k.scope, k.req
-	if !regionID.MatchString(s.Region) { // names come with messages, too
-		return badRequest(req.action, s, errors.New("that is no region id"))
+func (c *Client) inScope(ctx context.Context, call call) error {
+	scope, req := call.scope, call.req
+	if !regionID.MatchString(scope.Region) { // names come with messages, too
+		return badRequest(req.action, scope, errors.New("that is no region id"))
 	}
-	ring, err := c.accounts.Load().ring(ctx, s.Account)
+	ring, err := c.accounts.Load().ring(ctx, scope.Account)
 	if err != nil {
 		return err
 	}
-	ep, err := c.endpointOf(s)
+	ep, err := c.endpointOf(scope)
 	if err != nil {
-		return &ecs.Error{Action: req.action, Scope: s, Class: ecs.BadRequest, Err: err}
+		return &ecs.Error{Action: req.action, Scope: scope, Class: ecs.BadRequest, Err: err}
 	}
-	k.ring = ring
-	return c.at(ctx, ep, k)
+	call.ring = ring
+	return c.at(ctx, ep, call)
 }
 
 // at runs a call at an endpoint.
-func (c *Client) at(ctx context.Context, ep endpoint, k call) error {
+func (c *Client) at(ctx context.Context, ep endpoint, call call) error {
 	sg, err := c.signer(ep)
 	if err != nil {
-		return &ecs.Error{Action: k.req.action, Scope: k.scope, Class: ecs.BadRequest, Err: err}
+		return &ecs.Error{Action: call.req.action, Scope: call.scope, Class: ecs.BadRequest, Err: err}
 	}
-	cb := c.circuits.get(circuitKey{k.scope, k.aside})
+	cb := c.circuits.get(circuitKey{call.scope, call.aside})
 	if last := cb.allow(time.Now()); last != nil {
-		e := &ecs.Error{Action: k.req.action, Scope: k.scope, Class: ecs.ClassOf(last), Err: fmt.Errorf("%w, the last: %w", ErrGivenUp, last)}
+		e := &ecs.Error{Action: call.req.action, Scope: call.scope, Class: ecs.ClassOf(last), Err: fmt.Errorf("%w, the last: %w", ErrGivenUp, last)}
 		return e
 	}
-	k.c, k.signer, k.started = c, sg, time.Now()
+	call.c, call.signer, call.started = c, sg, time.Now()
 	// Full jitter: anything up to the interval, which doubles.
-	k.bo = &backoff.ExponentialBackOff{InitialInterval: c.o.BackoffBase / 2, MaxInterval: c.o.BackoffMax / 2, Multiplier: 2, RandomizationFactor: 1}
-	err = k.run(ctx)
+	call.bo = &backoff.ExponentialBackOff{InitialInterval: c.o.BackoffBase / 2, MaxInterval: c.o.BackoffMax / 2, Multiplier: 2, RandomizationFactor: 1}
+	err = call.run(ctx)
 	if e, ok := errors.AsType[*ecs.Error](err); ok || err == nil {
 		cb.done(time.Now(), e)
 	} else {
@@ -234,7 +234,7 @@ func (k *call) run(ctx context.Context) error {
 			return k.noKeys(ctx, err)
 		}
 		queued := time.Now()
-		b, g, err := k.c.limits.wait(ctx, limitKey{k.scope.Account, k.scope.Region, k.req.action})
+		bucket, grant, err := k.c.limits.wait(ctx, limitKey{k.scope.Account, k.scope.Region, k.req.action})
 		if held, ok := errors.AsType[*closedError](err); ok {
 			return k.heldBack(held)
 		}
@@ -244,29 +244,29 @@ func (k *call) run(ctx context.Context) error {
 		k.queued += time.Since(queued)
 		traced, span := trace.StartClient(ctx, k.req.action, trace.Str("shenscan.account", k.scope.Account),
 			trace.Str("shenscan.region", k.scope.Region), trace.Int("shenscan.attempt", k.attempts+1))
-		e, hint := k.attempt(traced, keys)
-		endSpan(span, e)
-		if e == nil {
-			b.succeeded(ctx, g)
+		failure, hint := k.attempt(traced, keys)
+		endSpan(span, failure)
+		if failure == nil {
+			bucket.succeeded(ctx, grant)
 			return nil
 		}
 		if ctx.Err() != nil {
 			return k.gaveUp(ctx.Err())
 		}
-		if e.Class == ecs.Throttled {
-			b.refused(ctx, g, hint)
+		if failure.Class == ecs.Throttled {
+			bucket.refused(ctx, grant, hint)
 			if hint > k.c.o.ThrottleWait {
-				b.closeUntil(time.Now().Add(hint))
+				bucket.closeUntil(time.Now().Add(hint))
 			}
 		}
-		if e.Class == ecs.Credentials {
+		if failure.Class == ecs.Credentials {
 			k.ring.refused(keys)
 		}
-		wait, again := k.retry(e, hint)
+		wait, again := k.retry(failure, hint)
 		if !again {
-			return sayUntil(e, hint)
+			return sayUntil(failure, hint)
 		}
-		k.c.o.Observer.Retry(k.scope.Account, k.scope.Region, k.req.action, codeLabel(e))
+		k.c.o.Observer.Retry(k.scope.Account, k.scope.Region, k.req.action, codeLabel(failure))
 		if err := sleepUntil(ctx, time.Now().Add(wait)); err != nil {
 			return k.gaveUp(err)
 		}
@@ -284,25 +284,25 @@ func (k *call) heldBack(held *closedError) error {
 
 // sayUntil adds to the failure of a call that is not made again how long the API
 // asked to wait.
-func sayUntil(e *ecs.Error, hint time.Duration) *ecs.Error {
+func sayUntil(failure *ecs.Error, hint time.Duration) *ecs.Error {
 	if hint > 0 {
-		e.Err = fmt.Errorf("%w (the API asks to wait for %s, until %s)", e.Err, hint.Round(time.Millisecond), time.Now().Add(hint).UTC().Format(time.RFC3339))
+		failure.Err = fmt.Errorf("%w (the API asks to wait for %s, until %s)", failure.Err, hint.Round(time.Millisecond), time.Now().Add(hint).UTC().Format(time.RFC3339))
 	}
-	return e
+	return failure
 }
 
 // endSpan ends the span of one exchange with the code and the class of its
 // failure. The cloud's own text stays out: it may quote what we sent.
-func endSpan(span trace.Span, e *ecs.Error) {
-	if e == nil {
+func endSpan(span trace.Span, failure *ecs.Error) {
+	if failure == nil {
 		span.End(nil)
 		return
 	}
 	if !span.Recording() {
 		return
 	}
-	span.Set(trace.Str("error.type", e.Class.String()), trace.Str("shenscan.code", e.Code), trace.Int("http.response.status_code", e.Status))
-	span.End(errors.New(e.Class.String()))
+	span.Set(trace.Str("error.type", failure.Class.String()), trace.Str("shenscan.code", failure.Code), trace.Int("http.response.status_code", failure.Status))
+	span.End(errors.New(failure.Class.String()))
 }
 
 // gaveUp says that the caller's context ended the call. It is no *ecs.Error:
@@ -326,64 +326,64 @@ func (k *call) attempt(ctx context.Context, keys *Keys) (*ecs.Error, time.Durati
 	k.attempts++
 	begun := time.Now()
 	k.req.asked = begun
-	x, err := k.signer.send(ctx, k.req, keys)
+	exchange, err := k.signer.send(ctx, k.req, keys)
 	took := time.Since(begun)
-	defer x.release()
+	defer exchange.release()
 	if err == nil {
-		if err = k.decode(padded(x.body)); err == nil {
+		if err = k.decode(padded(exchange.body)); err == nil {
 			k.c.o.Observer.Request(k.scope.Account, k.scope.Region, k.req.action, "", took)
 			return nil, 0
 		}
 	}
-	e := k.explain(x, err)
-	if e != nil && ctx.Err() != nil { // not a failure of the cloud
-		return e, 0
+	failure := k.explain(exchange, err)
+	if failure != nil && ctx.Err() != nil { // not a failure of the cloud
+		return failure, 0
 	}
-	k.c.o.Observer.Request(k.scope.Account, k.scope.Region, k.req.action, codeLabel(e), took)
-	if e == nil {
+	k.c.o.Observer.Request(k.scope.Account, k.scope.Region, k.req.action, codeLabel(failure), took)
+	if failure == nil {
 		return nil, 0
 	}
-	if e.Class == ecs.Throttled && x.header != nil {
-		k.c.throttled.Store(&x.header)
+	if failure.Class == ecs.Throttled && exchange.header != nil {
+		k.c.throttled.Store(&exchange.header)
 	}
-	return e, retryHint(x.header, time.Now())
+	return failure, retryHint(exchange.header, time.Now())
 }
 
 // explain makes the *ecs.Error of a failed exchange; nil when the failure is
 // the expected answer.
-func (k *call) explain(x *exchange, err error) *ecs.Error {
-	if x.body != nil { // a 200 that could not be decoded
-		if f, ok := parseFailure(x.body.Bytes()); ok { // an error that came as a 200
-			x.failed = append([]byte(nil), x.body.Bytes()...)
-			x.err = faultError(f.Message)
+func (k *call) explain(exchange *exchange, err error) *ecs.Error {
+	if exchange.body != nil { // a 200 that could not be decoded
+		if f, ok := parseFailure(exchange.body.Bytes()); ok { // an error that came as a 200
+			exchange.failed = append([]byte(nil), exchange.body.Bytes()...)
+			exchange.err = faultError(f.Message)
 		} else {
-			e := &ecs.Error{Action: k.req.action, Scope: k.scope, Class: ecs.BadAnswer, Status: x.status, Err: err}
-			e.RequestID = clip(x.header.Get("X-Acs-Request-Id"), 64)
+			e := &ecs.Error{Action: k.req.action, Scope: k.scope, Class: ecs.BadAnswer, Status: exchange.status, Err: err}
+			e.RequestID = clip(exchange.header.Get("X-Acs-Request-Id"), 64)
 			return e
 		}
 	}
-	if errors.Is(x.err, context.DeadlineExceeded) { // of the exchange, not of the caller
-		x.err = fmt.Errorf("%w within %s", errTimeout, k.c.o.Timeout)
+	if errors.Is(exchange.err, context.DeadlineExceeded) { // of the exchange, not of the caller
+		exchange.err = fmt.Errorf("%w within %s", errTimeout, k.c.o.Timeout)
 	}
-	e := toError(k.req, k.scope, x, err, time.Now())
-	if k.expected != "" && e.Code == k.expected {
+	failure := toError(k.req, k.scope, exchange, err, time.Now())
+	if k.expected != "" && failure.Code == k.expected {
 		return nil
 	}
-	return e
+	return failure
 }
 
 var errTimeout = errors.New("no whole answer")
 
 // codeLabel is what metrics call a failure: the API's code, or the class.
-func codeLabel(e *ecs.Error) string {
-	if e == nil {
+func codeLabel(failure *ecs.Error) string {
+	if failure == nil {
 		return ""
 	}
-	if e.Code == "" {
-		return e.Class.String()
+	if failure.Code == "" {
+		return failure.Class.String()
 	}
-	if _, known := codes[e.Code]; known || e.Class == ecs.Throttled {
-		return e.Code
+	if _, known := codes[failure.Code]; known || failure.Class == ecs.Throttled {
+		return failure.Code
 	}
 	return "other" // the label is a bounded set
 }
@@ -391,7 +391,7 @@ func codeLabel(e *ecs.Error) string {
 // retry says whether the call may be attempted again, and when; hint is how
 // long the API asked to wait.
 func (k *call) retry(e *ecs.Error, hint time.Duration) (wait time.Duration, again bool) {
-	o := &k.c.o
+	options := &k.c.o
 	switch e.Class {
 	case ecs.Throttled: // the limiter does the waiting
 		k.throttles++
@@ -399,7 +399,7 @@ func (k *call) retry(e *ecs.Error, hint time.Duration) (wait time.Duration, agai
 		if k.throttles == 1 {
 			k.sincePause = time.Now()
 		}
-		return 0, hint <= o.ThrottleWait && k.throttles <= o.MaxThrottles && time.Since(k.sincePause) < o.MaxThrottled
+		return 0, hint <= options.ThrottleWait && k.throttles <= options.MaxThrottles && time.Since(k.sincePause) < options.MaxThrottled
 	case ecs.Credentials: // once with fresh keys
 		again = !k.refreshed
 		k.refreshed = true
@@ -413,7 +413,7 @@ func (k *call) retry(e *ecs.Error, hint time.Duration) (wait time.Duration, agai
 		return 0, false
 	}
 	wait = max(k.bo.NextBackOff(), hint)
-	if k.attempts >= o.MaxAttempts || time.Since(k.started)-k.queued+wait > o.MaxRetryTime {
+	if k.attempts >= options.MaxAttempts || time.Since(k.started)-k.queued+wait > options.MaxRetryTime {
 		return 0, false
 	}
 	return wait, true

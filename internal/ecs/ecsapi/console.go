@@ -13,15 +13,15 @@ import (
 var _ ecs.ConsoleAPI = (*Client)(nil)
 
 // ConsoleOutput implements ecs.ConsoleAPI.
-func (c *Client) ConsoleOutput(ctx context.Context, s ecs.Scope, id string) (out ecs.Console, err error) {
+func (c *Client) ConsoleOutput(ctx context.Context, scope ecs.Scope, id string) (out ecs.Console, err error) {
 	if !usableID(id) {
-		return out, badRequest(actConsole, s, fmt.Errorf("no instance can have the id %q", clip(id, 60)))
+		return out, badRequest(actConsole, scope, fmt.Errorf("no instance can have the id %q", clip(id, 60)))
 	}
 	req := newRequest(ecsVersion, actConsole)
-	req.set("RegionId", s.Region)
+	req.set("RegionId", scope.Region)
 	req.set("InstanceId", id)
 	req.set("RemoveSymbols", "true")
-	err = c.doAside(ctx, s, req, func(body []byte) (err error) {
+	err = c.doAside(ctx, scope, req, func(body []byte) (err error) {
 		out, err = decodeConsole(body, id)
 		return err
 	})

@@ -19,8 +19,8 @@ import (
 // Contract asks, with about twenty calls that read, how the API behaves where
 // its documents leave it open. s is best a region with more than a hundred
 // instances, empty one without any; the zero Scope skips what needs it.
-func (c *Client) Contract(ctx context.Context, s, empty ecs.Scope) (*ecs.Contract, error) {
-	k := &contractor{c: c, scope: s, out: &ecs.Contract{Day: time.Now().UTC().Format(time.DateOnly)}}
+func (c *Client) Contract(ctx context.Context, scope, empty ecs.Scope) (*ecs.Contract, error) {
+	k := &contractor{c: c, scope: scope, out: &ecs.Contract{Day: time.Now().UTC().Format(time.DateOnly)}}
 	k.paging(ctx)
 	k.filters(ctx)
 	k.tokens(ctx)
@@ -31,14 +31,14 @@ func (c *Client) Contract(ctx context.Context, s, empty ecs.Scope) (*ecs.Contrac
 	k.directory(ctx)
 	k.throttling()
 	if k.err != nil {
-		return nil, fmt.Errorf("the contract of %s: %w", s, k.err)
+		return nil, fmt.Errorf("the contract of %s: %w", scope, k.err)
 	}
 	for _, q := range ecs.ContractQuestions() {
-		a := ecs.ContractAnswer{Question: q.ID, Detail: "not asked"}
+		contractAnswer := ecs.ContractAnswer{Question: q.ID, Detail: "not asked"}
 		if got, ok := k.seen[q.ID]; ok {
-			a = got
+			contractAnswer = got
 		}
-		k.out.Answers = append(k.out.Answers, a)
+		k.out.Answers = append(k.out.Answers, contractAnswer)
 	}
 	return k.out, nil
 }
@@ -63,14 +63,14 @@ func (k *contractor) see(question, answer, detail string, args ...any) {
 }
 
 // list asks for instances; code is what the API refused with.
-func (k *contractor) list(ctx context.Context, s ecs.Scope, kv ...string) (l *listing, code string) {
+func (k *contractor) list(ctx context.Context, scope ecs.Scope, kv ...string) (listing *listing, code string) {
 	req := newRequest(ecsVersion, actInstances)
-	req.set("RegionId", s.Region)
+	req.set("RegionId", scope.Region)
 	for i := 0; i+1 < len(kv); i += 2 {
 		req.set(kv[i], kv[i+1])
 	}
-	return l, k.refused(k.c.do(ctx, s, req, func(body []byte) (err error) {
-		l, err = decodeListing(body, s.Region)
+	return listing, k.refused(k.c.do(ctx, scope, req, func(body []byte) (err error) {
+		listing, err = decodeListing(body, scope.Region)
 		return err
 	}))
 }
@@ -78,12 +78,12 @@ func (k *contractor) list(ctx context.Context, s ecs.Scope, kv ...string) (l *li
 // refused is the code of a refusal, "" for none. What is no answer to a question
 // ends the asking.
 func (k *contractor) refused(err error) string {
-	e, ok := errors.AsType[*ecs.Error](err)
+	failure, ok := errors.AsType[*ecs.Error](err)
 	switch {
 	case err == nil:
 		return ""
-	case ok && e.Code != "" && e.Class != ecs.Credentials && e.Class != ecs.Throttled:
-		return e.Code
+	case ok && failure.Code != "" && failure.Class != ecs.Credentials && failure.Class != ecs.Throttled:
+		return failure.Code
 	}
 	if k.err == nil {
 		k.err = err
@@ -176,8 +176,8 @@ func (k *contractor) filters(ctx context.Context) {
 // bounds asks for the minute in which an instance was created, as the first and
 // as the last one.
 func (k *contractor) bounds(ctx context.Context) {
-	x := &k.first.instances[len(k.first.instances)/2]
-	at, err := time.Parse(minuteTime, x.CreationTime)
+	instance := &k.first.instances[len(k.first.instances)/2]
+	at, err := time.Parse(minuteTime, instance.CreationTime)
 	if err != nil {
 		k.see(ecs.QuestionStart, "", "the creation time is not of the documented form")
 		return
@@ -187,30 +187,30 @@ func (k *contractor) bounds(ctx context.Context) {
 		from, to time.Time
 	}{{ecs.QuestionStart, at, at.Add(time.Minute)}, {ecs.QuestionEnd, at.Add(-time.Minute), at}} {
 		question := ask.question
-		l, code := k.list(ctx, k.scope, append(between(ask.from.Format(minuteTime), ask.to.Format(minuteTime)), "MaxResults", fullPage)...)
+		listing, code := k.list(ctx, k.scope, append(between(ask.from.Format(minuteTime), ask.to.Format(minuteTime)), "MaxResults", fullPage)...)
 		switch {
 		case code != "":
 			k.see(question, ecs.AnswerRefused, "with %s", code)
-		case slices.ContainsFunc(l.instances, func(y ecs.Instance) bool { return y.ID == x.ID }):
-			k.see(question, ecs.AnswerInclusive, "%d rows", l.rows())
-		case l.next == "":
-			k.see(question, ecs.AnswerExclusive, "%d rows", l.rows())
+		case slices.ContainsFunc(listing.instances, func(y ecs.Instance) bool { return y.ID == instance.ID }):
+			k.see(question, ecs.AnswerInclusive, "%d rows", listing.rows())
+		case listing.next == "":
+			k.see(question, ecs.AnswerExclusive, "%d rows", listing.rows())
 		default:
-			k.see(question, "", "more than %d rows in two minutes", l.rows())
+			k.see(question, "", "more than %d rows in two minutes", listing.rows())
 		}
-		if code == "" && l.rows() > 0 {
-			k.lastToken(l)
+		if code == "" && listing.rows() > 0 {
+			k.lastToken(listing)
 		}
 	}
 }
 
 // lastToken looks for a token on a page that has room left.
-func (k *contractor) lastToken(l *listing) {
+func (k *contractor) lastToken(listing *listing) {
 	switch {
-	case l.next == "" && k.seen[ecs.QuestionLastToken].Answer == "":
-		k.see(ecs.QuestionLastToken, ecs.AnswerNone, "beside %d rows", l.rows())
-	case l.next != "" && l.rows() < ecs.MaxPage && k.seen[ecs.QuestionMaxResults].Answer == ecs.AnswerKept:
-		k.see(ecs.QuestionLastToken, ecs.AnswerOne, "beside %d rows", l.rows())
+	case listing.next == "" && k.seen[ecs.QuestionLastToken].Answer == "":
+		k.see(ecs.QuestionLastToken, ecs.AnswerNone, "beside %d rows", listing.rows())
+	case listing.next != "" && listing.rows() < ecs.MaxPage && k.seen[ecs.QuestionMaxResults].Answer == ecs.AnswerKept:
+		k.see(ecs.QuestionLastToken, ecs.AnswerOne, "beside %d rows", listing.rows())
 	}
 }
 
@@ -246,12 +246,12 @@ func (k *contractor) dryRuns(ctx context.Context, empty ecs.Scope) {
 		question string
 		scope    ecs.Scope
 	}{{ecs.QuestionDryRun, k.scope}, {ecs.QuestionDryRunEmpty, empty}} {
-		question, s := ask.question, ask.scope
-		if s == (ecs.Scope{}) {
+		question, scope := ask.question, ask.scope
+		if scope == (ecs.Scope{}) {
 			k.see(question, "", "no region without instances was found")
 			continue
 		}
-		if _, code := k.list(ctx, s, "DryRun", "true"); code == "" {
+		if _, code := k.list(ctx, scope, "DryRun", "true"); code == "" {
 			k.see(question, ecs.AnswerAccepted, "answered as if it were none")
 		} else {
 			k.see(question, code, "")
@@ -292,25 +292,25 @@ func (k *contractor) instanceIDs(ctx context.Context) {
 	}
 	if len(asked) > 20 {
 		ids, _ := json.Marshal(asked) // strings always encode
-		l, code := k.list(ctx, k.scope, "InstanceIds", string(ids), "MaxResults", fullPage)
+		listing, code := k.list(ctx, k.scope, "InstanceIds", string(ids), "MaxResults", fullPage)
 		if code != "" {
 			k.see(ecs.QuestionInstanceIDs, ecs.AnswerRefused, "with %s", code)
 		} else {
 			var got []string
-			for i := range l.instances {
-				got = append(got, l.instances[i].ID)
+			for i := range listing.instances {
+				got = append(got, listing.instances[i].ID)
 			}
 			k.see(ecs.QuestionInstanceIDs, ofAsked(asked, got), "%d of %d", len(got), len(asked))
 		}
 	} else {
 		k.see(ecs.QuestionInstanceIDs, "", "%d instances are too few", len(asked))
 	}
-	l, code := k.list(ctx, k.scope, "InstanceIds", `["i-bp1thisneverwas00000"]`, "MaxResults", fullPage)
+	listing, code := k.list(ctx, k.scope, "InstanceIds", `["i-bp1thisneverwas00000"]`, "MaxResults", fullPage)
 	switch {
 	case code != "":
 		k.see(ecs.QuestionUnknownID, ecs.AnswerRefused, "with %s", code)
-	case l.rows() > 0:
-		k.see(ecs.QuestionUnknownID, ecs.AnswerUnasked, "%d rows", l.rows())
+	case listing.rows() > 0:
+		k.see(ecs.QuestionUnknownID, ecs.AnswerUnasked, "%d rows", listing.rows())
 	default:
 		k.see(ecs.QuestionUnknownID, ecs.AnswerEmpty, "")
 	}
@@ -371,10 +371,10 @@ func (k *contractor) images(ctx context.Context) {
 // then for some of them without saying so.
 func (k *contractor) owners(ctx context.Context) {
 	hidden, shown := 0, 0
-	for _, q := range imageQuestions[1:] {
-		kv := []string{"ImageOwnerAlias", q.owner}
-		if q.public != "" {
-			kv = append(kv, "IsPublic", q.public)
+	for _, imageQuestion := range imageQuestions[1:] {
+		kv := []string{"ImageOwnerAlias", imageQuestion.owner}
+		if imageQuestion.public != "" {
+			kv = append(kv, "IsPublic", imageQuestion.public)
 		}
 		theirs, code := k.showImages(ctx, kv...)
 		if code != "" || len(theirs) == 0 {
@@ -476,12 +476,12 @@ func (k *contractor) directory(ctx context.Context) {
 // throttling tells which headers came with an answer that was throttled, if
 // there was one.
 func (k *contractor) throttling() {
-	h := k.c.throttled.Load()
-	if h == nil {
+	header := k.c.throttled.Load()
+	if header == nil {
 		k.see(ecs.QuestionThrottleHints, "", "nothing was throttled")
 		return
 	}
-	k.see(ecs.QuestionThrottleHints, strings.Join(hintHeaders(*h), ", "), "")
+	k.see(ecs.QuestionThrottleHints, strings.Join(hintHeaders(*header), ", "), "")
 }
 
 // hintHeaders are the names of the headers that may say how long to wait.

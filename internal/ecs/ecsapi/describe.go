@@ -12,12 +12,12 @@ import (
 // remembered for later calls, if they are hosts of Alibaba Cloud and VPC
 // endpoints are not asked for.
 func (c *Client) Regions(ctx context.Context, account string) ([]ecs.Region, error) {
-	s := ecs.Scope{Account: account, Region: c.o.HomeRegion}
+	scope := ecs.Scope{Account: account, Region: c.o.HomeRegion}
 	req := newRequest(ecsVersion, actRegions)
 	req.set("RegionId", c.o.HomeRegion)
 	req.set("AcceptLanguage", "en-US")
 	var out []ecs.Region
-	err := c.do(ctx, s, req, func(body []byte) (err error) {
+	err := c.do(ctx, scope, req, func(body []byte) (err error) {
 		out, err = decodeRegions(body)
 		return err
 	})
@@ -63,7 +63,7 @@ const typePages = 500
 
 // InstanceTypes implements ecs.API.
 func (c *Client) InstanceTypes(ctx context.Context, account string) ([]ecs.InstanceType, error) {
-	s := ecs.Scope{Account: account, Region: c.o.HomeRegion}
+	scope := ecs.Scope{Account: account, Region: c.o.HomeRegion}
 	var out []ecs.InstanceType
 	token := ""
 	seen := map[string]bool{}
@@ -75,17 +75,17 @@ func (c *Client) InstanceTypes(ctx context.Context, account string) ([]ecs.Insta
 		}
 		var got []ecs.InstanceType
 		var next string
-		err := c.do(ctx, s, req, func(body []byte) (err error) {
+		err := c.do(ctx, scope, req, func(body []byte) (err error) {
 			got, next, err = decodeTypes(body)
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
-		for _, t := range got {
-			if !seen[t.ID] {
-				seen[t.ID] = true
-				out = append(out, t)
+		for _, instanceType := range got {
+			if !seen[instanceType.ID] {
+				seen[instanceType.ID] = true
+				out = append(out, instanceType)
 			}
 		}
 		if next == "" {
@@ -96,7 +96,7 @@ func (c *Client) InstanceTypes(ctx context.Context, account string) ([]ecs.Insta
 		}
 		token = next
 	}
-	return nil, &ecs.Error{Action: actTypes, Scope: s, Class: ecs.BadAnswer, Err: errors.New("the listing does not end")}
+	return nil, &ecs.Error{Action: actTypes, Scope: scope, Class: ecs.BadAnswer, Err: errors.New("the listing does not end")}
 }
 
 // wireTypes is an answer of DescribeInstanceTypes.
@@ -130,13 +130,13 @@ func decodeTypes(body []byte) ([]ecs.InstanceType, string, error) {
 
 func typesOf(items []wireType) ([]ecs.InstanceType, error) {
 	var out []ecs.InstanceType
-	for _, t := range items {
-		if t.InstanceTypeID == "" {
+	for _, wireType := range items {
+		if wireType.InstanceTypeID == "" {
 			return nil, missing("InstanceTypeId")
 		}
 		out = append(out, ecs.InstanceType{
-			ID: t.InstanceTypeID, Family: t.InstanceTypeFamily, Arch: t.CPUArchitecture,
-			CPU: t.CPUCoreCount, MemoryGiB: t.MemorySize, NVMe: t.NvmeSupport, BootModes: t.SupportedBootModes.v.SupportedBootMode,
+			ID: wireType.InstanceTypeID, Family: wireType.InstanceTypeFamily, Arch: wireType.CPUArchitecture,
+			CPU: wireType.CPUCoreCount, MemoryGiB: wireType.MemorySize, NVMe: wireType.NvmeSupport, BootModes: wireType.SupportedBootModes.v.SupportedBootMode,
 		})
 	}
 	return out, nil

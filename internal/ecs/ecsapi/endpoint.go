@@ -33,15 +33,15 @@ func parseEndpoint(raw string) (endpoint, error) {
 	if !strings.Contains(raw, "://") {
 		raw = "https://" + raw
 	}
-	u, err := url.Parse(raw)
+	address, err := url.Parse(raw)
 	if err != nil {
 		return endpoint{}, errors.New("not a URL")
 	}
-	if u.User != nil || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" || u.Hostname() == "" {
+	if address.User != nil || (address.Path != "" && address.Path != "/") || address.RawQuery != "" || address.Fragment != "" || address.Hostname() == "" {
 		return endpoint{}, errors.New("give scheme, host and port only")
 	}
-	e := endpoint{host: u.Host, loopback: isLoopbackHost(u.Hostname())}
-	switch u.Scheme {
+	e := endpoint{host: address.Host, loopback: isLoopbackHost(address.Hostname())}
+	switch address.Scheme {
 	case "https":
 	case "http":
 		e.insecure = true
@@ -49,7 +49,7 @@ func parseEndpoint(raw string) (endpoint, error) {
 			return endpoint{}, errors.New("plain http is for loopback only; use https")
 		}
 	default:
-		return endpoint{}, fmt.Errorf("scheme %q is neither https nor http", u.Scheme)
+		return endpoint{}, fmt.Errorf("scheme %q is neither https nor http", address.Scheme)
 	}
 	return e, nil
 }

@@ -75,10 +75,10 @@ var bodies bodyPool
 func (b *bodyPool) get(n int) *bytes.Buffer {
 	b.mu.Lock()
 	if last := len(b.few) - 1; last >= 0 {
-		v := b.few[last]
+		buffer := b.few[last]
 		b.few = b.few[:last]
 		b.mu.Unlock()
-		return v
+		return buffer
 	}
 	b.mu.Unlock()
 	if v, ok := b.more.Get().(*bytes.Buffer); ok {
@@ -87,17 +87,17 @@ func (b *bodyPool) get(n int) *bytes.Buffer {
 	return bytes.NewBuffer(make([]byte, 0, n))
 }
 
-func (b *bodyPool) put(v *bytes.Buffer) {
-	if v.Cap() > 1<<20 { // a rare giant is not kept
+func (b *bodyPool) put(buffer *bytes.Buffer) {
+	if buffer.Cap() > 1<<20 { // a rare giant is not kept
 		return
 	}
-	v.Reset()
+	buffer.Reset()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.few) < fewBodies {
-		b.few = append(b.few, v)
+		b.few = append(b.few, buffer)
 	} else {
-		b.more.Put(v)
+		b.more.Put(buffer)
 	}
 }
 
@@ -114,11 +114,11 @@ type guard struct {
 
 // clock compares this machine's clock with the Date of an answer, now and
 // then.
-func (g *guard) clock(h http.Header, now time.Time) {
+func (g *guard) clock(header http.Header, now time.Time) {
 	if now.Unix() < g.lookAt.Load() {
 		return
 	}
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
 		g.ahead.Store(int64(now.Sub(date)))
 		g.lookAt.Store(now.Unix() + 10)
 	}
@@ -128,8 +128,8 @@ func (g *guard) skew() (time.Duration, bool) {
 	return time.Duration(g.ahead.Load()).Round(time.Second), g.lookAt.Load() > 0
 }
 
-func newGuard(o *Options, policy dialPolicy) (*guard, error) {
-	tr, err := newTransport(o, policy)
+func newGuard(options *Options, policy dialPolicy) (*guard, error) {
+	tr, err := newTransport(options, policy)
 	if err != nil {
 		return nil, err
 	}
@@ -138,14 +138,14 @@ func newGuard(o *Options, policy dialPolicy) (*guard, error) {
 			Transport:     tr,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		timeout: o.Timeout, maxBody: o.MaxBody, gzip: o.Gzip,
+		timeout: options.Timeout, maxBody: options.MaxBody, gzip: options.Gzip,
 	}, nil
 }
 
-func newTransport(o *Options, policy dialPolicy) (*http.Transport, error) {
+func newTransport(options *Options, policy dialPolicy) (*http.Transport, error) {
 	tlsConf := &tls.Config{MinVersion: tls.VersionTLS12}
-	if o.CAFile != "" {
-		pem, err := os.ReadFile(o.CAFile)
+	if options.CAFile != "" {
+		pem, err := os.ReadFile(options.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("read the CA file: %w", err)
 		}
@@ -154,16 +154,16 @@ func newTransport(o *Options, policy dialPolicy) (*http.Transport, error) {
 			pool = x509.NewCertPool()
 		}
 		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("the CA file %s holds no PEM certificate", o.CAFile)
+			return nil, fmt.Errorf("the CA file %s holds no PEM certificate", options.CAFile)
 		}
 		tlsConf.RootCAs = pool
 	}
-	proxy, proxyHosts, err := proxyFunc(o.Proxy)
+	proxy, proxyHosts, err := proxyFunc(options.Proxy)
 	if err != nil {
 		return nil, err
 	}
-	guarded := &net.Dialer{Timeout: o.ConnectTimeout, KeepAlive: 30 * time.Second, ControlContext: policy.control}
-	plain := &net.Dialer{Timeout: o.ConnectTimeout, KeepAlive: 30 * time.Second}
+	guarded := &net.Dialer{Timeout: options.ConnectTimeout, KeepAlive: 30 * time.Second, ControlContext: policy.control}
+	plain := &net.Dialer{Timeout: options.ConnectTimeout, KeepAlive: 30 * time.Second}
 	http1 := new(http.Protocols)
 	http1.SetHTTP1(true)
 	return &http.Transport{
@@ -175,11 +175,11 @@ func newTransport(o *Options, policy dialPolicy) (*http.Transport, error) {
 			return guarded.DialContext(ctx, network, addr)
 		},
 		TLSClientConfig:        tlsConf,
-		TLSHandshakeTimeout:    o.ConnectTimeout,
-		MaxIdleConns:           2 * o.Concurrency,
-		MaxIdleConnsPerHost:    o.Concurrency,
+		TLSHandshakeTimeout:    options.ConnectTimeout,
+		MaxIdleConns:           2 * options.Concurrency,
+		MaxIdleConnsPerHost:    options.Concurrency,
 		IdleConnTimeout:        90 * time.Second,
-		ResponseHeaderTimeout:  o.Timeout,
+		ResponseHeaderTimeout:  options.Timeout,
 		MaxResponseHeaderBytes: 64 << 10,
 		Protocols:              http1,
 		ReadBufferSize:         32 << 10,
@@ -194,26 +194,26 @@ func proxyFunc(configured string) (func(*http.Request) (*url.URL, error), map[st
 		if !strings.Contains(raw, "://") {
 			raw = "http://" + raw
 		}
-		u, err := url.Parse(raw)
-		if err != nil || u.Hostname() == "" {
+		address, err := url.Parse(raw)
+		if err != nil || address.Hostname() == "" {
 			return nil, errors.New("the proxy is not a URL") // the error would quote its password
 		}
-		port := u.Port()
+		port := address.Port()
 		if port == "" {
-			port = map[string]string{"https": "443", "socks5": "1080"}[u.Scheme]
+			port = map[string]string{"https": "443", "socks5": "1080"}[address.Scheme]
 			if port == "" {
 				port = "80"
 			}
 		}
-		hosts[net.JoinHostPort(u.Hostname(), port)] = true
-		return u, nil
+		hosts[net.JoinHostPort(address.Hostname(), port)] = true
+		return address, nil
 	}
 	if configured != "" {
-		u, err := note(configured)
+		address, err := note(configured)
 		if err != nil {
 			return nil, nil, err
 		}
-		return direct(http.ProxyURL(u)), hosts, nil
+		return direct(http.ProxyURL(address)), hosts, nil
 	}
 	for _, env := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
 		if raw := os.Getenv(env); raw != "" {
@@ -244,19 +244,19 @@ var errNoAnswer = errors.New("no usable answer")
 // within the time limit, reads the whole answer within the size limit into
 // the exchange, and shows the SDK an empty one.
 func (g *guard) Call(req *http.Request, _ *http.Transport) (*http.Response, error) {
-	x, _ := req.Context().Value(exchangeKey{}).(*exchange)
-	if x == nil {
+	attempt, _ := req.Context().Value(exchangeKey{}).(*exchange)
+	if attempt == nil {
 		return nil, errors.New("a request outside a call")
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), g.timeout)
 	defer cancel()
-	if x.err = g.exchange(req.WithContext(ctx), x); x.err != nil {
+	if attempt.err = g.exchange(req.WithContext(ctx), attempt); attempt.err != nil {
 		return nil, errNoAnswer
 	}
 	return &http.Response{Status: "200 OK", StatusCode: http.StatusOK, Body: http.NoBody, Proto: "HTTP/1.1"}, nil
 }
 
-func (g *guard) exchange(req *http.Request, x *exchange) error {
+func (g *guard) exchange(req *http.Request, attempt *exchange) error {
 	// The SDK puts the proxy's password into the request itself, where the
 	// endpoint would read it; the transport sends it to the proxy alone.
 	req.Header.Del("Proxy-Authorization")
@@ -272,13 +272,13 @@ func (g *guard) exchange(req *http.Request, x *exchange) error {
 		return err
 	}
 	defer resp.Body.Close()
-	x.status, x.header = resp.StatusCode, resp.Header
+	attempt.status, attempt.header = resp.StatusCode, resp.Header
 	g.clock(resp.Header, time.Now())
 	switch {
 	case resp.StatusCode >= 400:
-		x.failed, err = io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+		attempt.failed, err = io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 		if err != nil {
-			x.failed = nil
+			attempt.failed = nil
 		}
 		return statusError(resp.StatusCode)
 	case resp.StatusCode >= 300:
@@ -292,10 +292,10 @@ func (g *guard) exchange(req *http.Request, x *exchange) error {
 	if resp.ContentLength > g.maxBody {
 		return fmt.Errorf("%w of %d bytes", errTooLarge, g.maxBody)
 	}
-	return g.read(resp, x)
+	return g.read(resp, attempt)
 }
 
-func (g *guard) read(resp *http.Response, x *exchange) error {
+func (g *guard) read(resp *http.Response, exchange *exchange) error {
 	room := 64 << 10 // of an answer of unknown length
 	if n := resp.ContentLength; n > 0 {
 		room = int(n) + bytes.MinRead + padding
@@ -313,7 +313,7 @@ func (g *guard) read(resp *http.Response, x *exchange) error {
 		bodies.put(buf)
 		return err
 	}
-	x.body = buf
+	exchange.body = buf
 	return nil
 }
 

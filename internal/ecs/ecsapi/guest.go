@@ -25,7 +25,7 @@ const (
 
 // Agents implements ecs.AgentAPI. A server that takes fewer ids in one call than
 // others, or answers for the first of them alone, is given fewer from then on.
-func (c *Client) Agents(ctx context.Context, s ecs.Scope, ids []string) (out []ecs.Agent, calls int, err error) {
+func (c *Client) Agents(ctx context.Context, scope ecs.Scope, ids []string) (out []ecs.Agent, calls int, err error) {
 	for len(ids) > 0 {
 		most := ecs.MaxAgents
 		if c.fewAgents.Load() {
@@ -33,7 +33,7 @@ func (c *Client) Agents(ctx context.Context, s ecs.Scope, ids []string) (out []e
 		}
 		chunk := ids[:min(most, len(ids))]
 		calls++
-		got, err := c.agents(ctx, s, chunk)
+		got, err := c.agents(ctx, scope, chunk)
 		e, _ := errors.AsType[*ecs.Error](err)
 		if len(chunk) > fewAgents && (e != nil && strings.Contains(e.Code, "ExceedLimit") || err == nil && len(got) <= fewAgents && len(got) > 0) {
 			c.fewAgents.Store(true)
@@ -52,14 +52,14 @@ func (c *Client) Agents(ctx context.Context, s ecs.Scope, ids []string) (out []e
 }
 
 // agents makes one call.
-func (c *Client) agents(ctx context.Context, s ecs.Scope, ids []string) (agents []ecs.Agent, err error) {
+func (c *Client) agents(ctx context.Context, scope ecs.Scope, ids []string) (agents []ecs.Agent, err error) {
 	req := newRequest(ecsVersion, actAgents)
-	req.set("RegionId", s.Region)
+	req.set("RegionId", scope.Region)
 	req.set("PageSize", strconv.Itoa(fewAgents)) // said to be ignored beside ids; more is said to be refused
 	for i, id := range ids {
 		req.set("InstanceId."+strconv.Itoa(i+1), id)
 	}
-	err = c.doAside(ctx, s, req, func(body []byte) (err error) {
+	err = c.doAside(ctx, scope, req, func(body []byte) (err error) {
 		agents, err = decodeAgents(body, ids)
 		return err
 	})
@@ -78,16 +78,16 @@ type wireAgents struct {
 }
 
 func decodeAgents(body []byte, asked []string) ([]ecs.Agent, error) {
-	var m wireAgents
-	if err := unmarshal(body, &m); err != nil {
+	var agents wireAgents
+	if err := unmarshal(body, &agents); err != nil {
 		return nil, err
 	}
-	if !m.InstanceCloudAssistantStatusSet.there {
+	if !agents.InstanceCloudAssistantStatusSet.there {
 		return nil, missing("InstanceCloudAssistantStatusSet")
 	}
 	var out []ecs.Agent
 	told := map[string]bool{}
-	for _, a := range m.InstanceCloudAssistantStatusSet.v.InstanceCloudAssistantStatus {
+	for _, a := range agents.InstanceCloudAssistantStatusSet.v.InstanceCloudAssistantStatus {
 		switch {
 		case !slices.Contains(asked, a.InstanceID):
 			return nil, fmt.Errorf("the answer tells of %.40q, which was not asked for", a.InstanceID)
@@ -111,17 +111,17 @@ func instant(text string) time.Time {
 
 // RunCommand implements ecs.GuestAPI. A call that is repeated because its answer
 // was lost has the token of the first, and runs nothing twice.
-func (c *Client) RunCommand(ctx context.Context, s ecs.Scope, cmd *ecs.Command) (string, error) {
+func (c *Client) RunCommand(ctx context.Context, scope ecs.Scope, cmd *ecs.Command) (string, error) {
 	req := newRequest(ecsVersion, actRun)
 	switch {
 	case len(cmd.InstanceIDs) == 0 || len(cmd.InstanceIDs) > ecs.MaxCommandInstances:
-		return "", badRequest(actRun, s, fmt.Errorf("%d instances: between 1 and %d are asked at once", len(cmd.InstanceIDs), ecs.MaxCommandInstances))
+		return "", badRequest(actRun, scope, fmt.Errorf("%d instances: between 1 and %d are asked at once", len(cmd.InstanceIDs), ecs.MaxCommandInstances))
 	case cmd.Token == "":
-		return "", badRequest(actRun, s, errors.New("a command without a token could run twice"))
+		return "", badRequest(actRun, scope, errors.New("a command without a token could run twice"))
 	case len(cmd.Content) > maxCommand:
-		return "", badRequest(actRun, s, fmt.Errorf("a command of %d bytes is too long", len(cmd.Content)))
+		return "", badRequest(actRun, scope, fmt.Errorf("a command of %d bytes is too long", len(cmd.Content)))
 	}
-	req.set("RegionId", s.Region)
+	req.set("RegionId", scope.Region)
 	req.set("Name", "shenscan-probe")
 	req.set("Description", "shenscan asks for the release, kernel and boot drivers; it reads only")
 	req.set("Type", string(cmd.Type))
@@ -139,7 +139,7 @@ func (c *Client) RunCommand(ctx context.Context, s ecs.Scope, cmd *ecs.Command) 
 	var m struct {
 		InvokeID string `json:"InvokeId"`
 	}
-	err := c.do(ctx, s, req, func(body []byte) error {
+	err := c.do(ctx, scope, req, func(body []byte) error {
 		if err := unmarshal(body, &m); err != nil {
 			return err
 		}
@@ -152,12 +152,12 @@ func (c *Client) RunCommand(ctx context.Context, s ecs.Scope, cmd *ecs.Command) 
 }
 
 // Invocation implements ecs.GuestAPI.
-func (c *Client) Invocation(ctx context.Context, s ecs.Scope, invocation string) ([]ecs.Invoked, error) {
+func (c *Client) Invocation(ctx context.Context, scope ecs.Scope, invocation string) ([]ecs.Invoked, error) {
 	var out []ecs.Invoked
 	token := ""
 	for range maxResultPages {
 		req := newRequest(ecsVersion, actResults)
-		req.set("RegionId", s.Region)
+		req.set("RegionId", scope.Region)
 		req.set("InvokeId", invocation)
 		req.set("ContentEncoding", "Base64")
 		req.set("MaxResults", strconv.Itoa(ecs.MaxCommandInstances))
@@ -166,7 +166,7 @@ func (c *Client) Invocation(ctx context.Context, s ecs.Scope, invocation string)
 		}
 		var page []ecs.Invoked
 		var next string
-		err := c.do(ctx, s, req, func(body []byte) (err error) {
+		err := c.do(ctx, scope, req, func(body []byte) (err error) {
 			page, next, err = decodeResults(body, invocation)
 			return err
 		})
@@ -181,7 +181,7 @@ func (c *Client) Invocation(ctx context.Context, s ecs.Scope, invocation string)
 			break
 		}
 	}
-	return nil, &ecs.Error{Action: actResults, Scope: s, Class: ecs.BadAnswer, Err: errors.New("the results of one invocation go on and on")}
+	return nil, &ecs.Error{Action: actResults, Scope: scope, Class: ecs.BadAnswer, Err: errors.New("the results of one invocation go on and on")}
 }
 
 // wireResults is an answer of DescribeInvocationResults, whose token stands
@@ -205,38 +205,38 @@ type wireResults struct {
 }
 
 func decodeResults(body []byte, invocation string) ([]ecs.Invoked, string, error) {
-	var m wireResults
-	if err := unmarshal(body, &m); err != nil {
+	var results wireResults
+	if err := unmarshal(body, &results); err != nil {
 		return nil, "", err
 	}
-	if !m.Invocation.there {
+	if !results.Invocation.there {
 		return nil, "", missing("Invocation")
 	}
 	var out []ecs.Invoked
-	for _, r := range m.Invocation.v.InvocationResults.v.InvocationResult {
+	for _, r := range results.Invocation.v.InvocationResults.v.InvocationResult {
 		switch {
 		case r.InstanceID == "":
 			return nil, "", missing("InstanceId")
 		case r.InvokeID != "" && r.InvokeID != invocation:
 			return nil, "", fmt.Errorf("the answer has results of %.40q, which was not asked for", r.InvokeID)
 		}
-		x := ecs.Invoked{
+		invoked := ecs.Invoked{
 			InstanceID: r.InstanceID, State: invocationState(r.InvocationStatus), Status: clip(r.InvocationStatus, 40), Dropped: r.Dropped,
 			ErrorCode: clip(r.ErrorCode, 60), Finished: instant(r.FinishedTime),
 		}
-		if x.State == ecs.InvocationFinished && r.ExitCode != 0 {
-			x.State = ecs.InvocationFailed
+		if invoked.State == ecs.InvocationFinished && r.ExitCode != 0 {
+			invoked.State = ecs.InvocationFailed
 		}
 		text, err := base64.StdEncoding.DecodeString(r.Output)
 		if err != nil { // it was asked for in base64; what came otherwise is garbled
 			text = []byte(r.Output)
 		}
-		if x.Output = string(text); len(text) > maxOutput {
-			x.Output, x.Dropped = string(text[:maxOutput]), x.Dropped+len(text)-maxOutput
+		if invoked.Output = string(text); len(text) > maxOutput {
+			invoked.Output, invoked.Dropped = string(text[:maxOutput]), invoked.Dropped+len(text)-maxOutput
 		}
-		out = append(out, x)
+		out = append(out, invoked)
 	}
-	return out, m.Invocation.v.NextToken, nil
+	return out, results.Invocation.v.NextToken, nil
 }
 
 func invocationState(status string) ecs.InvocationState {

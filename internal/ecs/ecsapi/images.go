@@ -31,7 +31,7 @@ var imageQuestions = [...]imageQuestion{{}, {owner: "marketplace"}, {owner: "oth
 // missing only after every question was asked for it and no answer gave reason
 // to doubt that it was one to the question.
 func (c *Client) Images(ctx context.Context, s ecs.Scope, ids []string) ([]ecs.Image, error) {
-	l := &imageLookup{c: c, scope: s, found: make(map[string]rules.ImageFacts, len(ids))}
+	lookup := &imageLookup{c: c, scope: s, found: make(map[string]rules.ImageFacts, len(ids))}
 	out := make([]ecs.Image, 0, len(ids))
 	seen := make(map[string]bool, len(ids))
 	for _, id := range ids {
@@ -41,14 +41,14 @@ func (c *Client) Images(ctx context.Context, s ecs.Scope, ids []string) ([]ecs.I
 		seen[id] = true
 		out = append(out, ecs.Image{ID: id, Facts: rules.ImageFacts{Presence: rules.ImageMissing}})
 		if sendableImage(id) {
-			l.rest = append(l.rest, id)
+			lookup.rest = append(lookup.rest, id)
 		}
 	}
-	if err := l.run(ctx); err != nil {
+	if err := lookup.run(ctx); err != nil {
 		return nil, err
 	}
 	for i := range out {
-		if facts, ok := l.found[out[i].ID]; ok {
+		if facts, ok := lookup.found[out[i].ID]; ok {
 			out[i].Facts = facts
 		}
 	}
@@ -68,10 +68,10 @@ type imageLookup struct {
 
 func (l *imageLookup) run(ctx context.Context) error {
 	doubt := ""
-	for _, q := range imageQuestions {
+	for _, imageQuestion := range imageQuestions {
 		for again := true; again && len(l.rest) > 0; {
 			before := len(l.rest)
-			if err := l.ask(ctx, q); err != nil {
+			if err := l.ask(ctx, imageQuestion); err != nil {
 				return err
 			}
 			// Some servers look at the first few ids only: what an answer lacks is
@@ -104,12 +104,12 @@ func (l *imageLookup) run(ctx context.Context) error {
 }
 
 // ask asks a question for the rest, in batches.
-func (l *imageLookup) ask(ctx context.Context, q imageQuestion) error {
+func (l *imageLookup) ask(ctx context.Context, imageQuestion imageQuestion) error {
 	rest := l.rest
 	l.rest, l.doubt = nil, ""
 	for len(rest) > 0 {
 		n := min(len(rest), imageBatch)
-		if err := l.batch(ctx, q, rest[:n]); err != nil {
+		if err := l.batch(ctx, imageQuestion, rest[:n]); err != nil {
 			return err
 		}
 		rest = rest[n:]
@@ -133,7 +133,7 @@ func sendableImage(id string) bool {
 
 // batch asks a question for ids in one call. When the API refuses it because of
 // one of the ids, the halves are asked alone.
-func (l *imageLookup) batch(ctx context.Context, q imageQuestion, ids []string) error {
+func (l *imageLookup) batch(ctx context.Context, imageQuestion imageQuestion, ids []string) error {
 	req := newRequest(ecsVersion, actImages)
 	req.set("RegionId", l.scope.Region)
 	req.set("ImageId", strings.Join(ids, ","))
@@ -141,11 +141,11 @@ func (l *imageLookup) batch(ctx context.Context, q imageQuestion, ids []string) 
 	req.set("ShowExpired", "true")
 	req.set("PageNumber", "1")
 	req.set("PageSize", "100")
-	if q.owner != "" {
-		req.set("ImageOwnerAlias", q.owner)
+	if imageQuestion.owner != "" {
+		req.set("ImageOwnerAlias", imageQuestion.owner)
 	}
-	if q.public != "" {
-		req.set("IsPublic", q.public)
+	if imageQuestion.public != "" {
+		req.set("IsPublic", imageQuestion.public)
 	}
 	var got *imageListing
 	err := l.c.do(ctx, l.scope, req, func(body []byte) (err error) {
@@ -157,10 +157,10 @@ func (l *imageLookup) batch(ctx context.Context, q imageQuestion, ids []string) 
 			return nil // no image can have this id
 		}
 		half := len(ids) / 2
-		if err := l.batch(ctx, q, ids[:half]); err != nil {
+		if err := l.batch(ctx, imageQuestion, ids[:half]); err != nil {
 			return err
 		}
-		return l.batch(ctx, q, ids[half:])
+		return l.batch(ctx, imageQuestion, ids[half:])
 	}
 	if err != nil {
 		return err
@@ -195,13 +195,13 @@ func (l *imageLookup) take(got *imageListing, ids []string) {
 }
 
 // countImages asks how many images the region has.
-func (c *Client) countImages(ctx context.Context, s ecs.Scope) (n int, err error) {
+func (c *Client) countImages(ctx context.Context, scope ecs.Scope) (n int, err error) {
 	req := newRequest(ecsVersion, actImages)
-	req.set("RegionId", s.Region)
+	req.set("RegionId", scope.Region)
 	req.set("PageNumber", "1")
 	req.set("PageSize", "1")
-	err = c.do(ctx, s, req, func(body []byte) error {
-		got, err := decodeImages(body, s.Region)
+	err = c.do(ctx, scope, req, func(body []byte) error {
+		got, err := decodeImages(body, scope.Region)
 		if err == nil {
 			n = max(got.total, len(got.images))
 		}
@@ -245,18 +245,18 @@ type wireImages struct {
 
 // decodeImages reads an answer of DescribeImages for a region.
 func decodeImages(body []byte, region string) (*imageListing, error) {
-	var m wireImages
-	if err := unmarshal(body, &m); err != nil {
+	var images wireImages
+	if err := unmarshal(body, &images); err != nil {
 		return nil, err
 	}
-	items := m.Images.v.Image
+	items := images.Images.v.Image
 	if items == nil {
 		return nil, missing("Images.Image")
 	}
-	if m.RegionID != "" && m.RegionID != region {
-		return nil, fmt.Errorf("the images are of region %q", clip(m.RegionID, 60))
+	if images.RegionID != "" && images.RegionID != region {
+		return nil, fmt.Errorf("the images are of region %q", clip(images.RegionID, 60))
 	}
-	out := &imageListing{total: m.TotalCount.orNone()}
+	out := &imageListing{total: images.TotalCount.orNone()}
 	var err error
 	out.images, err = imagesOf(items)
 	return out, err
@@ -274,7 +274,7 @@ func imagesOf(items []wireImage) ([]ecs.Image, error) {
 }
 
 func (w *wireImage) facts() rules.ImageFacts {
-	f := rules.ImageFacts{
+	imageFacts := rules.ImageFacts{
 		Presence: rules.ImageFound,
 		Name:     w.ImageName, Family: w.ImageFamily, Platform: w.Platform,
 		OSName: w.OSName, OSNameEn: w.OSNameEn, OSType: w.OSType,
@@ -284,22 +284,22 @@ func (w *wireImage) facts() rules.ImageFacts {
 		NVMe:        checked(w.Features.v.NvmeSupport),
 	}
 	for _, d := range w.DetectionOptions.v.Items.v.Item {
-		d.into(&f)
+		d.into(&imageFacts)
 	}
 	for _, t := range w.Tags.v.Tag {
 		switch t.TagKey { // set by Alibaba Cloud after a passed image check
 		case "acs:ecs:image:osVersion":
-			f.TagOSVersion = t.TagValue
+			imageFacts.TagOSVersion = t.TagValue
 		case "acs:ecs:image:kernelVersion":
-			f.TagKernelVersion = t.TagValue
+			imageFacts.TagKernelVersion = t.TagValue
 		}
 	}
-	return f
+	return imageFacts
 }
 
 // into files one check under its fact. The items are called "Virtio" by ECS
 // and "GUESTOS.Virtio" by the migration service.
-func (d detection) into(f *rules.ImageFacts) {
+func (d detection) into(imageFacts *rules.ImageFacts) {
 	name := strings.ToLower(d.Name)
 	name = strings.TrimPrefix(name, "guestos.")
 	result := checked(d.Value)
@@ -308,21 +308,21 @@ func (d detection) into(f *rules.ImageFacts) {
 	}
 	switch name {
 	case "virtio":
-		f.CheckVirtio = result
+		imageFacts.CheckVirtio = result
 	case "nvme":
-		f.CheckNVMe = result
+		imageFacts.CheckNVMe = result
 	case "xen":
-		f.CheckXen = result
+		imageFacts.CheckXen = result
 	case "fstab":
-		f.CheckFstab = result
+		imageFacts.CheckFstab = result
 	case "grub":
-		f.CheckGRUB = result
+		imageFacts.CheckGRUB = result
 	case "supportmocinstancetypes":
-		f.CheckSupported = result
+		imageFacts.CheckSupported = result
 	case "osversion":
-		f.CheckOSVersion = d.Value
+		imageFacts.CheckOSVersion = d.Value
 	case "kernelversion":
-		f.CheckKernel = d.Value
+		imageFacts.CheckKernel = d.Value
 	}
 }
 

@@ -21,29 +21,29 @@ var beforeECS = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // instancesRequest writes a query; targeted calls name at most ecs.MaxPage
 // ids.
-func instancesRequest(s ecs.Scope, q ecs.Query) (*request, error) {
+func instancesRequest(s ecs.Scope, query ecs.Query) (*request, error) {
 	req := newRequest(ecsVersion, actInstances)
 	req.set("RegionId", s.Region)
 	req.set("AdditionalAttributes.1", "CURRENT_OS_NVME_SUPPORTED")
-	if len(q.InstanceIDs) > ecs.MaxPage {
-		return nil, fmt.Errorf("%d instance ids are more than the %d that one call takes", len(q.InstanceIDs), ecs.MaxPage)
+	if len(query.InstanceIDs) > ecs.MaxPage {
+		return nil, fmt.Errorf("%d instance ids are more than the %d that one call takes", len(query.InstanceIDs), ecs.MaxPage)
 	}
-	if len(q.InstanceIDs) > 0 {
-		ids, err := json.Marshal(q.InstanceIDs)
+	if len(query.InstanceIDs) > 0 {
+		ids, err := json.Marshal(query.InstanceIDs)
 		if err != nil {
 			return nil, err
 		}
 		req.set("InstanceIds", string(ids))
 	}
-	if q.CreatedFrom.IsZero() && !q.CreatedTo.IsZero() {
+	if query.CreatedFrom.IsZero() && !query.CreatedTo.IsZero() {
 		// The filters are documented in this order, and whether they are read by
 		// their keys or by their places is not.
-		q.CreatedFrom = beforeECS
+		query.CreatedFrom = beforeECS
 	}
 	for place, f := range []struct {
 		key string
 		at  time.Time
-	}{{"CreationStartTime", q.CreatedFrom}, {"CreationEndTime", q.CreatedTo}} {
+	}{{"CreationStartTime", query.CreatedFrom}, {"CreationEndTime", query.CreatedTo}} {
 		if !f.at.IsZero() {
 			filter := "Filter." + strconv.Itoa(place+1)
 			req.set(filter+".Key", f.key)
@@ -58,10 +58,10 @@ func badRequest(action string, s ecs.Scope, err error) error {
 }
 
 // Instances implements ecs.API.
-func (c *Client) Instances(ctx context.Context, s ecs.Scope, q ecs.Query) (*ecs.Page, error) {
-	r := &reading{c: c, scope: s, query: q, page: new(ecs.Page)}
+func (c *Client) Instances(ctx context.Context, scope ecs.Scope, query ecs.Query) (*ecs.Page, error) {
+	r := &reading{c: c, scope: scope, query: query, page: new(ecs.Page)}
 	var err error
-	if len(q.InstanceIDs) > 0 {
+	if len(query.InstanceIDs) > 0 {
 		err = r.named(ctx)
 	} else {
 		err = r.chained(ctx)
@@ -70,7 +70,7 @@ func (c *Client) Instances(ctx context.Context, s ecs.Scope, q ecs.Query) (*ecs.
 		return nil, err
 	}
 	if r.unproved {
-		if err := c.VerifyAccess(ctx, s); err != nil {
+		if err := c.VerifyAccess(ctx, scope); err != nil {
 			return nil, err
 		}
 		if len(r.page.Instances) == 0 {
@@ -79,7 +79,7 @@ func (c *Client) Instances(ctx context.Context, s ecs.Scope, q ecs.Query) (*ecs.
 	}
 	if len(r.doubts) > 0 {
 		r.page.Doubt = &ecs.Error{
-			Action: actInstances, Scope: s, Class: ecs.Contradicted, RequestID: r.page.RequestID,
+			Action: actInstances, Scope: scope, Class: ecs.Contradicted, RequestID: r.page.RequestID,
 			Err:  errors.New(strings.Join(r.doubts, "; ")),
 			Mend: "nothing is taken for gone here; scan again, and if it stays so, show the request id to the cloud's support",
 		}
@@ -105,26 +105,26 @@ func (r *reading) doubt(format string, args ...any) {
 
 // ask makes one call. The first one's time and id are the page's.
 func (r *reading) ask(ctx context.Context, ids []string, paging ...string) (*listing, error) {
-	q := r.query
-	q.InstanceIDs = ids
-	req, err := instancesRequest(r.scope, q)
+	query := r.query
+	query.InstanceIDs = ids
+	req, err := instancesRequest(r.scope, query)
 	if err != nil {
 		return nil, badRequest(actInstances, r.scope, err)
 	}
 	for i := 0; i < len(paging); i += 2 {
 		req.set(paging[i], paging[i+1])
 	}
-	var l *listing
+	var answer *listing
 	err = r.c.do(ctx, r.scope, req, func(body []byte) (err error) {
-		if l, err = decodeListing(body, r.scope.Region); err != nil {
+		if answer, err = decodeListing(body, r.scope.Region); err != nil {
 			return err
 		}
 		switch {
-		case l.rows() > ecs.MaxPage:
-			return fmt.Errorf("the page holds %d instances, %d were asked for", l.rows(), ecs.MaxPage)
-		case len(l.next) > maxToken || strings.HasPrefix(l.next, numbered):
+		case answer.rows() > ecs.MaxPage:
+			return fmt.Errorf("the page holds %d instances, %d were asked for", answer.rows(), ecs.MaxPage)
+		case len(answer.next) > maxToken || strings.HasPrefix(answer.next, numbered):
 			return errors.New("the NextToken is none")
-		case l.next != "" && l.next == q.NextToken:
+		case answer.next != "" && answer.next == query.NextToken:
 			return errors.New("NextToken leads back to the same page")
 		}
 		return nil
@@ -133,16 +133,16 @@ func (r *reading) ask(ctx context.Context, ids []string, paging ...string) (*lis
 		return nil, err
 	}
 	if r.page.Asked.IsZero() {
-		r.page.Asked, r.page.RequestID = req.asked, l.requestID
+		r.page.Asked, r.page.RequestID = req.asked, answer.requestID
 	}
-	if l.foreign > 0 {
-		r.doubt("%d of %d instances that were listed for the region are of another one", l.foreign, l.rows())
+	if answer.foreign > 0 {
+		r.doubt("%d of %d instances that were listed for the region are of another one", answer.foreign, answer.rows())
 	}
-	if l.nameless > 0 {
-		r.doubt("%d of %d instances that were listed have no usable id", l.nameless, l.rows())
+	if answer.nameless > 0 {
+		r.doubt("%d of %d instances that were listed have no usable id", answer.nameless, answer.rows())
 	}
-	r.unproved = l.rows() == 0 && l.next == ""
-	return l, nil
+	r.unproved = answer.rows() == 0 && answer.next == ""
+	return answer, nil
 }
 
 // maxToken bounds a NextToken, which travels in the query of the next call.
@@ -164,16 +164,16 @@ func (r *reading) named(ctx context.Context) error {
 			r.doubt("%d of %d instances that were asked for by id were answered in %d calls: no more are made", len(r.page.Instances), len(r.query.InstanceIDs), calls)
 			return nil
 		}
-		l, err := r.ask(ctx, rest, "MaxResults", fullPage)
+		listing, err := r.ask(ctx, rest, "MaxResults", fullPage)
 		if err != nil {
 			return err
 		}
 		before, unasked := len(rest), 0
-		for i := range l.instances {
-			if at := slices.Index(rest, l.instances[i].ID); at >= 0 {
+		for i := range listing.instances {
+			if at := slices.Index(rest, listing.instances[i].ID); at >= 0 {
 				rest = slices.Delete(rest, at, at+1)
-				r.page.Instances = append(r.page.Instances, l.instances[i])
-			} else if !slices.Contains(r.query.InstanceIDs, l.instances[i].ID) {
+				r.page.Instances = append(r.page.Instances, listing.instances[i])
+			} else if !slices.Contains(r.query.InstanceIDs, listing.instances[i].ID) {
 				unasked++
 			}
 		}
@@ -181,8 +181,8 @@ func (r *reading) named(ctx context.Context) error {
 			r.doubt("the answer holds %d instances that were not asked for", unasked)
 		}
 		if len(rest) == before {
-			if l.total > l.rows() {
-				r.doubt("the answer counts %d of the instances and lists %d", l.total, l.rows())
+			if listing.total > listing.rows() {
+				r.doubt("the answer counts %d of the instances and lists %d", listing.total, listing.rows())
 			}
 			return nil
 		}
@@ -200,19 +200,19 @@ func (r *reading) chained(ctx context.Context) error {
 	if r.query.NextToken != "" {
 		paging = append(paging, "NextToken", r.query.NextToken)
 	}
-	l, err := r.ask(ctx, nil, paging...)
+	listing, err := r.ask(ctx, nil, paging...)
 	if err != nil {
 		return err
 	}
-	r.page.Instances, r.page.NextToken = l.instances, l.next
+	r.page.Instances, r.page.NextToken = listing.instances, listing.next
 	if r.query.NextToken != "" {
-		r.doubtEnd(l)
+		r.doubtEnd(listing)
 		return nil
 	}
-	if !l.cutShort() {
+	if !listing.cutShort() {
 		return nil
 	}
-	return r.relist(ctx, l)
+	return r.relist(ctx, listing)
 }
 
 // cutShort reports whether the first answer of a chain ends the chain although
@@ -228,7 +228,7 @@ func (l *listing) cutShort() bool {
 func (r *reading) relist(ctx context.Context, first *listing) error {
 	asked, id := r.page.Asked, r.page.RequestID
 	r.page.Asked = time.Time{}
-	l, err := r.byNumber(ctx, position{page: 1, total: ecs.NoCount})
+	listing, err := r.byNumber(ctx, position{page: 1, total: ecs.NoCount})
 	if ecs.ClassOf(err) == ecs.BadRequest && err != nil { // it does not know page numbers
 		r.page.Asked, r.page.RequestID = asked, id
 		if first.total > first.rows() {
@@ -240,11 +240,11 @@ func (r *reading) relist(ctx context.Context, first *listing) error {
 	if err != nil {
 		return err
 	}
-	if l.rows() < first.rows() {
-		r.doubt("a page by token lists %d instances and one by number %d", first.rows(), l.rows())
+	if listing.rows() < first.rows() {
+		r.doubt("a page by token lists %d instances and one by number %d", first.rows(), listing.rows())
 		for i := range first.instances {
 			x := &first.instances[i]
-			if !slices.ContainsFunc(l.instances, func(y ecs.Instance) bool { return y.ID == x.ID }) {
+			if !slices.ContainsFunc(listing.instances, func(y ecs.Instance) bool { return y.ID == x.ID }) {
 				r.page.Instances = append(r.page.Instances, *x)
 			}
 		}
@@ -265,35 +265,35 @@ const numbered = "\x00"
 
 func (p position) token() string { return fmt.Sprintf("%s%d %d %d", numbered, p.page, p.read, p.total) }
 
-func parsePosition(token string) (p position, ok bool) {
+func parsePosition(token string) (position position, ok bool) {
 	if !strings.HasPrefix(token, numbered) {
-		return p, false
+		return position, false
 	}
-	_, err := fmt.Sscanf(token[len(numbered):], "%d %d %d", &p.page, &p.read, &p.total)
-	return p, err == nil
+	_, err := fmt.Sscanf(token[len(numbered):], "%d %d %d", &position.page, &position.read, &position.total)
+	return position, err == nil
 }
 
 // byNumber reads a page by its number.
 func (r *reading) byNumber(ctx context.Context, at position) (*listing, error) {
-	l, err := r.ask(ctx, nil, "PageNumber", strconv.Itoa(at.page), "PageSize", fullPage)
+	listing, err := r.ask(ctx, nil, "PageNumber", strconv.Itoa(at.page), "PageSize", fullPage)
 	if err != nil {
 		return nil, err
 	}
-	r.page.Instances, r.page.NextToken = l.instances, ""
-	if at.page > 1 && l.total != at.total {
-		r.doubt("the number of instances changed from %d to %d during a listing by page number, where an instance can slip past from page to page", at.total, l.total)
+	r.page.Instances, r.page.NextToken = listing.instances, ""
+	if at.page > 1 && listing.total != at.total {
+		r.doubt("the number of instances changed from %d to %d during a listing by page number, where an instance can slip past from page to page", at.total, listing.total)
 	}
-	read := at.read + l.rows()
+	read := at.read + listing.rows()
 	switch {
-	case l.total >= 0 && read >= l.total:
-		r.unproved = l.rows() == 0
-	case l.rows() > 0:
-		r.page.NextToken = position{at.page + 1, read, l.total}.token()
-	case l.total >= 0:
-		r.doubt("%d instances are counted and %d listed", l.total, read)
+	case listing.total >= 0 && read >= listing.total:
+		r.unproved = listing.rows() == 0
+	case listing.rows() > 0:
+		r.page.NextToken = position{at.page + 1, read, listing.total}.token()
+	case listing.total >= 0:
+		r.doubt("%d instances are counted and %d listed", listing.total, read)
 	}
-	r.doubtEnd(l)
-	return l, nil
+	r.doubtEnd(listing)
+	return listing, nil
 }
 
 // doubtEnd is for an answer that leads nowhere and says that there is more.
@@ -304,16 +304,16 @@ func (r *reading) doubtEnd(l *listing) {
 }
 
 // CountInstances implements ecs.API.
-func (c *Client) CountInstances(ctx context.Context, s ecs.Scope, q ecs.Query) (int, error) {
-	req, err := instancesRequest(s, q)
+func (c *Client) CountInstances(ctx context.Context, scope ecs.Scope, q ecs.Query) (int, error) {
+	req, err := instancesRequest(scope, q)
 	if err != nil {
-		return 0, badRequest(actInstances, s, err)
+		return 0, badRequest(actInstances, scope, err)
 	}
 	req.set("PageNumber", "1")
 	req.set("PageSize", "1")
 	n := 0
-	err = c.do(ctx, s, req, func(body []byte) error {
-		l, err := decodeListing(body, s.Region)
+	err = c.do(ctx, scope, req, func(body []byte) error {
+		l, err := decodeListing(body, scope.Region)
 		if err == nil {
 			n = l.total
 		}
@@ -326,17 +326,17 @@ func (c *Client) CountInstances(ctx context.Context, s ecs.Scope, q ecs.Query) (
 // of the n-th instance tells: one call holds a count, or a chain of tokens, against
 // the other way of paging. It is ecs.NoCount where the API takes no page of that
 // number.
-func (c *Client) ListsUpTo(ctx context.Context, s ecs.Scope, n int) (int, error) {
-	req, err := instancesRequest(s, ecs.Query{})
+func (c *Client) ListsUpTo(ctx context.Context, scope ecs.Scope, n int) (int, error) {
+	req, err := instancesRequest(scope, ecs.Query{})
 	if err != nil {
-		return 0, badRequest(actInstances, s, err)
+		return 0, badRequest(actInstances, scope, err)
 	}
 	page := (n + ecs.MaxPage - 1) / ecs.MaxPage
 	req.set("PageNumber", strconv.Itoa(page))
 	req.set("PageSize", fullPage)
 	rows := 0
-	err = c.do(ctx, s, req, func(body []byte) error {
-		l, err := decodeListing(body, s.Region)
+	err = c.do(ctx, scope, req, func(body []byte) error {
+		l, err := decodeListing(body, scope.Region)
 		if err == nil {
 			rows = l.rows()
 		}
@@ -351,11 +351,11 @@ func (c *Client) ListsUpTo(ctx context.Context, s ecs.Scope, n int) (int, error)
 const dryRunAllowed = "DryRunOperation"
 
 // VerifyAccess implements ecs.API.
-func (c *Client) VerifyAccess(ctx context.Context, s ecs.Scope) error {
+func (c *Client) VerifyAccess(ctx context.Context, scope ecs.Scope) error {
 	req := newRequest(ecsVersion, actInstances)
-	req.set("RegionId", s.Region)
+	req.set("RegionId", scope.Region)
 	req.set("DryRun", "true")
-	return c.doExpect(ctx, s, req, func([]byte) error {
+	return c.doExpect(ctx, scope, req, func([]byte) error {
 		return errors.New("a dry run was answered as if it were none")
 	}, dryRunAllowed)
 }

@@ -31,25 +31,25 @@ func DecodeFacts(object []byte) (rules.Facts, error) {
 	}
 	image := keys.ImageName != nil || keys.ImageFamily != nil || keys.Platform != nil || keys.ImageOwnerAlias != nil || keys.Architecture != nil ||
 		keys.BootMode != nil || keys.Features != nil || keys.DetectionOptions != nil
-	var f rules.Facts
+	var facts rules.Facts
 	if image {
 		var w wireImage
 		if err := unmarshal(object, &w); err != nil {
-			return f, err
+			return facts, err
 		}
-		f.ImageID, f.Image = w.ImageID, w.facts()
+		facts.ImageID, facts.Image = w.ImageID, w.facts()
 	}
 	if keys.InstanceID != nil || keys.InstanceType != nil || !image {
-		var w wireInstance
-		if err := unmarshal(object, &w); err != nil {
-			return f, err
+		var instance wireInstance
+		if err := unmarshal(object, &instance); err != nil {
+			return facts, err
 		}
-		x := w.instance()
-		f.OSName, f.OSNameEn, f.OSType, f.ImageID = x.OSName, x.OSNameEn, x.OSType, x.ImageID
-		f.Put(x.Hardware())
+		x := instance.instance()
+		facts.OSName, facts.OSNameEn, facts.OSType, facts.ImageID = x.OSName, x.OSNameEn, x.OSType, x.ImageID
+		facts.Put(x.Hardware())
 		if image { // its OSName is that of the instance, its Status too
-			f.Image.OSName, f.Image.OSNameEn, f.Image.OSType, f.Image.Status = "", "", "", ""
+			facts.Image.OSName, facts.Image.OSNameEn, facts.Image.OSType, facts.Image.Status = "", "", "", ""
 		}
 	}
-	return f, nil
+	return facts, nil
 }

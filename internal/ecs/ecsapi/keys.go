@@ -133,24 +133,24 @@ func (k *keyring) refused(keys *Keys) {
 }
 
 func (k *keyring) fetch(ctx context.Context) (*Keys, error) {
-	l, err := k.src.fetch(ctx)
+	lease, err := k.src.fetch(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if l.keys.AccessKeyID.Empty() || l.keys.AccessKeySecret.Empty() {
+	if lease.keys.AccessKeyID.Empty() || lease.keys.AccessKeySecret.Empty() {
 		return nil, errors.New("the credentials hold no access key")
 	}
 	now := time.Now()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.cur, k.expires, k.renew = &l.keys, l.expires, now.Add(rechecked)
-	if !l.expires.IsZero() {
-		life := l.expires.Sub(now)
+	k.cur, k.expires, k.renew = &lease.keys, lease.expires, now.Add(rechecked)
+	if !lease.expires.IsZero() {
+		life := lease.expires.Sub(now)
 		if life <= 0 {
 			k.cur = nil
 			return nil, fmt.Errorf("the credentials expired %s ago when they came: check this machine's clock", -life.Round(time.Second))
 		}
-		k.renew = l.expires.Add(-renewMargin(life))
+		k.renew = lease.expires.Add(-renewMargin(life))
 	}
 	return k.cur, nil
 }
@@ -225,7 +225,7 @@ func (c *chain) fetch(ctx context.Context) (lease, error) {
 	}
 }
 
-func askChain(cred credentials.Credential, create func() (credentials.Credential, error)) (_ credentials.Credential, l lease, err error) {
+func askChain(cred credentials.Credential, create func() (credentials.Credential, error)) (_ credentials.Credential, granted lease, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w (the credential chain panicked)", ErrNoCredentials)
@@ -239,18 +239,18 @@ func askChain(cred credentials.Credential, create func() (credentials.Credential
 			return nil, lease{}, none(err)
 		}
 	}
-	m, err := cred.GetCredential()
+	credentialModel, err := cred.GetCredential()
 	if err != nil {
 		return nil, lease{}, none(err)
 	}
-	if m == nil || m.AccessKeyId == nil || m.AccessKeySecret == nil {
+	if credentialModel == nil || credentialModel.AccessKeyId == nil || credentialModel.AccessKeySecret == nil {
 		return nil, lease{}, ErrNoCredentials
 	}
-	l.keys = Keys{AccessKeyID: NewSecret(*m.AccessKeyId), AccessKeySecret: NewSecret(*m.AccessKeySecret)}
-	if m.SecurityToken != nil {
-		l.keys.SecurityToken = NewSecret(*m.SecurityToken)
+	granted.keys = Keys{AccessKeyID: NewSecret(*credentialModel.AccessKeyId), AccessKeySecret: NewSecret(*credentialModel.AccessKeySecret)}
+	if credentialModel.SecurityToken != nil {
+		granted.keys.SecurityToken = NewSecret(*credentialModel.SecurityToken)
 	}
-	return cred, l, nil
+	return cred, granted, nil
 }
 
 // ctxLock is a lock that is waited for no longer than a context lasts.

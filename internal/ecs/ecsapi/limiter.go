@@ -109,12 +109,12 @@ func (b *bucket) sleep(ctx context.Context, at time.Time) error {
 		return err
 	}
 	if d := time.Until(at); d > 0 {
-		t := time.NewTimer(d)
-		defer t.Stop()
+		timer := time.NewTimer(d)
+		defer timer.Stop()
 		select {
 		case <-ctx.Done():
 		case <-shut:
-		case <-t.C:
+		case <-timer.C:
 		}
 	}
 	if err := ctx.Err(); err != nil {
@@ -147,12 +147,12 @@ func sleepUntil(ctx context.Context, at time.Time) error {
 	if d <= 0 {
 		return ctx.Err()
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-t.C:
+	case <-timer.C:
 		return nil
 	}
 }
@@ -230,11 +230,11 @@ func (b *bucket) lease(ctx context.Context) {
 	}
 	var first time.Time
 	var every time.Duration
-	st, err := b.update(ctx, func(s *rateState) bool {
+	st, err := b.update(ctx, func(state *rateState) bool {
 		now := time.Now()
-		s.init(b.bounds, now)
-		n = min(n, max(1, int(s.Rate*leaseWorth.Seconds())))
-		first, every = s.take(b.bounds, now, n, good)
+		state.init(b.bounds, now)
+		n = min(n, max(1, int(state.Rate*leaseWorth.Seconds())))
+		first, every = state.take(b.bounds, now, n, good)
 		return true
 	})
 	switch {
@@ -300,29 +300,29 @@ func (b *bucket) update(ctx context.Context, change func(*rateState) bool) (rate
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	for try := 0; ; try++ {
-		var s rateState
+		var state rateState
 		raw, rev, err := b.shared.Load(ctx, b.key)
 		if err != nil {
-			return s, err
+			return state, err
 		}
-		if len(raw) > 0 && json.Unmarshal(raw, &s) != nil {
-			s = rateState{} // not a state that this version reads: start from the configured rate
+		if len(raw) > 0 && json.Unmarshal(raw, &state) != nil {
+			state = rateState{} // not a state that this version reads: start from the configured rate
 		}
-		if !change(&s) {
-			return s, nil
+		if !change(&state) {
+			return state, nil
 		}
-		raw, err = json.Marshal(s)
+		raw, err = json.Marshal(state)
 		if err != nil {
-			return s, err
+			return state, err
 		}
 		if err = b.shared.Store(ctx, b.key, raw, rev); err == nil {
-			return s, nil
+			return state, nil
 		}
 		if !errors.Is(err, ErrConflict) || try == 15 {
-			return s, err
+			return state, err
 		}
 		if err := sleepUntil(ctx, time.Now().Add(jitter(time.Millisecond<<min(try, 5)))); err != nil {
-			return s, err
+			return state, err
 		}
 	}
 }
@@ -330,17 +330,17 @@ func (b *bucket) update(ctx context.Context, change func(*rateState) bool) (rate
 // succeeded counts a good answer. One to a call that started after a refused call
 // and in the same second shows that the refusal was about something else than the
 // rate, and takes it back.
-func (b *bucket) succeeded(ctx context.Context, g grant) {
+func (b *bucket) succeeded(ctx context.Context, grant grant) {
 	b.mu.Lock()
-	if g.epoch == b.epoch {
+	if grant.epoch == b.epoch {
 		b.good++
 	}
 	// The API counts quotas in whole seconds or minutes. A later call in the same
 	// second was therefore not answered because a new window had begun.
-	late := g.epoch == b.doubtful && g.at.After(b.refusal) && g.at.Unix() == b.refusal.Unix()
+	late := grant.epoch == b.doubtful && grant.at.After(b.refusal) && grant.at.Unix() == b.refusal.Unix()
 	epoch := b.epoch
 	b.mu.Unlock()
-	if late && epoch == g.epoch+1 {
+	if late && epoch == grant.epoch+1 {
 		b.change(ctx, func(s *rateState) bool { return s.forgive(b.bounds, time.Now(), epoch) })
 	}
 }
@@ -348,20 +348,20 @@ func (b *bucket) succeeded(ctx context.Context, g grant) {
 // refused lowers the rate after a throttled call. hint is how long the API asked
 // to wait, or 0. Refusals of calls from before the last refusal change nothing:
 // the rate was lowered for them already.
-func (b *bucket) refused(ctx context.Context, g grant, hint time.Duration) {
+func (b *bucket) refused(ctx context.Context, grant grant, hint time.Duration) {
 	b.mu.Lock()
-	stale, good := g.epoch != b.epoch, b.good
+	stale, good := grant.epoch != b.epoch, b.good
 	b.mu.Unlock()
 	if stale {
 		return
 	}
-	if !b.change(ctx, func(s *rateState) bool { return s.refuse(b.bounds, time.Now(), g.epoch, good, hint) }) {
+	if !b.change(ctx, func(s *rateState) bool { return s.refuse(b.bounds, time.Now(), grant.epoch, good, hint) }) {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if hint == 0 {
-		b.doubtful, b.refusal = g.epoch, g.at
+		b.doubtful, b.refusal = grant.epoch, grant.at
 	} else {
 		b.refusal = time.Time{}
 	}
@@ -424,28 +424,28 @@ type limitKey struct{ account, region, action string }
 
 func newLimiter(o *Options) *limiter { return &limiter{o: o, m: map[limitKey]*bucket{}} }
 
-func (l *limiter) get(k limitKey) *bucket {
+func (l *limiter) get(limitKey limitKey) *bucket {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.m[k]
-	if b == nil {
+	bucket := l.m[limitKey]
+	if bucket == nil {
 		bounds := rateBounds{start: l.o.StartRate, min: l.o.MinRate}
 		if l.o.MaxRate > 0 {
 			bounds.start = min(bounds.start, l.o.MaxRate)
 			bounds.min = min(bounds.min, l.o.MaxRate)
 		}
 		bounds.longest = l.o.ThrottleWait
-		if k.action == "" {
+		if limitKey.action == "" {
 			bounds = rateBounds{start: l.o.MaxRate, min: l.o.MaxRate, fixed: true}
 		}
-		b = newBucket(k.String(), bounds, l.o.Shared, l.o.SharedPenalty, func(r float64) {
-			if k.action != "" {
-				l.o.Observer.Rate(k.account, k.region, k.action, r)
+		bucket = newBucket(limitKey.String(), bounds, l.o.Shared, l.o.SharedPenalty, func(r float64) {
+			if limitKey.action != "" {
+				l.o.Observer.Rate(limitKey.account, limitKey.region, limitKey.action, r)
 			}
 		}, l.o.Logger)
-		l.m[k] = b
+		l.m[limitKey] = bucket
 	}
-	return b
+	return bucket
 }
 
 // String is the key of the bucket's state in a Shared.
@@ -457,11 +457,11 @@ func (k limitKey) String() string {
 }
 
 // keyToken replaces every character that a token of a NATS key may not hold.
-func keyToken(s string) string {
-	if s == "" {
+func keyToken(value string) string {
+	if value == "" {
 		return "_"
 	}
-	out := []byte(s)
+	out := []byte(value)
 	for i, c := range out {
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
 			out[i] = '_'
@@ -472,16 +472,16 @@ func keyToken(s string) string {
 
 // wait blocks until a call may start under the action's limit and the
 // account's ceiling.
-func (l *limiter) wait(ctx context.Context, k limitKey) (*bucket, grant, error) {
-	b := l.get(k)
-	if err := b.open(); err != nil {
+func (l *limiter) wait(ctx context.Context, key limitKey) (*bucket, grant, error) {
+	bucket := l.get(key)
+	if err := bucket.open(); err != nil {
 		return nil, grant{}, err
 	}
 	if l.o.MaxRate > 0 {
-		if _, err := l.get(limitKey{account: k.account}).wait(ctx); err != nil {
+		if _, err := l.get(limitKey{account: key.account}).wait(ctx); err != nil {
 			return nil, grant{}, err
 		}
 	}
-	g, err := b.wait(ctx)
-	return b, g, err
+	g, err := bucket.wait(ctx)
+	return bucket, g, err
 }

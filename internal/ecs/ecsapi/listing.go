@@ -82,25 +82,25 @@ func decodeOddListing(body []byte, region string) (*listing, error) {
 	if m.LowInstances != nil || m.LowNextToken != nil || m.LowTotal != nil {
 		return nil, errors.New("the answer has instances, nextToken or totalCount under two names")
 	}
-	l := &listing{
+	answer := &listing{
 		chained: m.NextToken != nil, requestID: m.RequestID, total: m.TotalCount.orNone(),
 		more: m.HasMore == rules.Yes || m.IsTruncated == rules.Yes || m.Truncated == rules.Yes,
 	}
 	if m.NextToken != nil {
-		l.next = *m.NextToken
+		answer.next = *m.NextToken
 	}
 	for i := range m.Instances.v.Instance {
-		w := &m.Instances.v.Instance[i]
+		wireInstance := &m.Instances.v.Instance[i]
 		switch {
-		case isForeign(w.RegionID, w.ZoneID, region):
-			l.foreign++
-		case !usableID(w.InstanceID):
-			l.nameless++
+		case isForeign(wireInstance.RegionID, wireInstance.ZoneID, region):
+			answer.foreign++
+		case !usableID(wireInstance.InstanceID):
+			answer.nameless++
 		default:
-			l.instances = append(l.instances, w.instance())
+			answer.instances = append(answer.instances, wireInstance.instance())
 		}
 	}
-	return l, nil
+	return answer, nil
 }
 
 func (w *wireInstance) instance() ecs.Instance {
@@ -126,12 +126,12 @@ const maxInstanceID = 200
 
 // usableID reports whether an instance can be told from others by its id. The
 // replacement character is no part of one: two ids may have become the same.
-func usableID(s string) bool {
-	if s == "" || len(s) > maxInstanceID {
+func usableID(value string) bool {
+	if value == "" || len(value) > maxInstanceID {
 		return false
 	}
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] >= 0x7f {
+	for i := range len(value) {
+		if value[i] <= ' ' || value[i] >= 0x7f {
 			return false
 		}
 	}
@@ -145,18 +145,18 @@ type wireTags []ecs.Tag
 type wireTag struct{ TagKey, Key, TagValue, Value string }
 
 // UnmarshalJSONFrom reads the tags.
-func (t *wireTags) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+func (t *wireTags) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
 	var tags list[wireTag]
-	if d.PeekKind() == '{' {
+	if decoder.PeekKind() == '{' {
 		var m struct {
 			Tag  list[wireTag]
 			Bare wireTag `json:",inline"`
 		}
-		if err := json.UnmarshalDecode(d, &m); err != nil {
+		if err := json.UnmarshalDecode(decoder, &m); err != nil {
 			return err
 		}
 		tags = append(m.Tag, m.Bare)
-	} else if err := json.UnmarshalDecode(d, &tags); err != nil {
+	} else if err := json.UnmarshalDecode(decoder, &tags); err != nil {
 		return fmt.Errorf("tags: %w", err)
 	}
 	*t = nil

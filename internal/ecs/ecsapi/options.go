@@ -169,36 +169,36 @@ func DefaultOptions() Options {
 	}
 }
 
-func orDefault[T comparable](v *T, def T) {
+func orDefault[T comparable](value *T, def T) {
 	var zero T
-	if *v == zero {
-		*v = def
+	if *value == zero {
+		*value = def
 	}
 }
 
 func (o *Options) fill() {
-	d := DefaultOptions()
-	orDefault(&o.HomeRegion, d.HomeRegion)
-	orDefault(&o.SessionDuration, d.SessionDuration)
-	orDefault(&o.Timeout, d.Timeout)
-	orDefault(&o.ConnectTimeout, d.ConnectTimeout)
-	orDefault(&o.MaxBody, d.MaxBody)
-	orDefault(&o.Concurrency, d.Concurrency)
-	orDefault(&o.MaxAttempts, d.MaxAttempts)
-	orDefault(&o.MaxRetryTime, d.MaxRetryTime)
-	orDefault(&o.BackoffBase, d.BackoffBase)
-	orDefault(&o.BackoffMax, d.BackoffMax)
-	orDefault(&o.MaxThrottles, d.MaxThrottles)
-	orDefault(&o.MaxThrottled, d.MaxThrottled)
-	orDefault(&o.ThrottleWait, d.ThrottleWait)
-	orDefault(&o.CircuitAfter, d.CircuitAfter)
-	orDefault(&o.CircuitPause, d.CircuitPause)
-	orDefault(&o.StartRate, d.StartRate)
-	orDefault(&o.MinRate, d.MinRate)
-	orDefault(&o.SharedPenalty, d.SharedPenalty)
-	orDefault(&o.UserAgent, d.UserAgent)
-	orDefault(&o.Observer, d.Observer)
-	orDefault(&o.Logger, d.Logger)
+	options := DefaultOptions()
+	orDefault(&o.HomeRegion, options.HomeRegion)
+	orDefault(&o.SessionDuration, options.SessionDuration)
+	orDefault(&o.Timeout, options.Timeout)
+	orDefault(&o.ConnectTimeout, options.ConnectTimeout)
+	orDefault(&o.MaxBody, options.MaxBody)
+	orDefault(&o.Concurrency, options.Concurrency)
+	orDefault(&o.MaxAttempts, options.MaxAttempts)
+	orDefault(&o.MaxRetryTime, options.MaxRetryTime)
+	orDefault(&o.BackoffBase, options.BackoffBase)
+	orDefault(&o.BackoffMax, options.BackoffMax)
+	orDefault(&o.MaxThrottles, options.MaxThrottles)
+	orDefault(&o.MaxThrottled, options.MaxThrottled)
+	orDefault(&o.ThrottleWait, options.ThrottleWait)
+	orDefault(&o.CircuitAfter, options.CircuitAfter)
+	orDefault(&o.CircuitPause, options.CircuitPause)
+	orDefault(&o.StartRate, options.StartRate)
+	orDefault(&o.MinRate, options.MinRate)
+	orDefault(&o.SharedPenalty, options.SharedPenalty)
+	orDefault(&o.UserAgent, options.UserAgent)
+	orDefault(&o.Observer, options.Observer)
+	orDefault(&o.Logger, options.Logger)
 	if o.MinRate > o.StartRate {
 		o.MinRate = o.StartRate
 	}
@@ -251,16 +251,16 @@ func validateAccounts(accounts []Account) (errs []error) {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	seen := map[string]bool{}
 	ids := map[string]int{}
-	for i, a := range accounts {
-		name := a.name()
-		if id := a.id(); id != "" {
+	for i, account := range accounts {
+		name := account.name()
+		if id := account.id(); id != "" {
 			if first, ok := ids[id]; ok {
 				bad("accounts[%d]: account %s is accounts[%d] already", i, id, first)
 			} else {
 				ids[id] = i
 			}
-			if accountID(a.Name) && a.Name != id {
-				bad("accounts[%d]: the name %s is the id of another account than role_arn's %s", i, a.Name, id)
+			if accountID(account.Name) && account.Name != id {
+				bad("accounts[%d]: the name %s is the id of another account than role_arn's %s", i, account.Name, id)
 			}
 		}
 		if name == "" {
@@ -273,11 +273,11 @@ func validateAccounts(accounts []Account) (errs []error) {
 			bad("accounts[%d]: %q is there twice", i, name)
 		}
 		seen[name] = true
-		if a.RoleARN != "" && !roleARN.MatchString(a.RoleARN) {
-			bad("accounts[%d]: role_arn %q is not of the form acs:ram::<account id>:role/<name>", i, a.RoleARN)
+		if account.RoleARN != "" && !roleARN.MatchString(account.RoleARN) {
+			bad("accounts[%d]: role_arn %q is not of the form acs:ram::<account id>:role/<name>", i, account.RoleARN)
 		}
-		if a.SessionName != "" && !sessionName.MatchString(a.SessionName) {
-			bad("accounts[%d]: session name %q is not 2 to 32 of letters, digits and _.@-", i, a.SessionName)
+		if account.SessionName != "" && !sessionName.MatchString(account.SessionName) {
+			bad("accounts[%d]: session name %q is not 2 to 32 of letters, digits and _.@-", i, account.SessionName)
 		}
 	}
 	return errs

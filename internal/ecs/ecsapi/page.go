@@ -53,13 +53,13 @@ func (r *pageReader) read(body []byte, region string) (*listing, bool) {
 	clear(r.b[n:])
 	r.own.Grow(r.textRoom)
 	r.tags = make([]ecs.Tag, 0, r.tagRoom)
-	l, end := r.out, r.envelope(skipSpace(r.b, 0))
-	ok := end >= 0 && skipSpace(r.b, end) == n && l.instances != nil
-	r.instances, r.tagRoom, r.textRoom = len(l.instances), room(r.tagRoom, len(r.tags)), room(r.textRoom, r.own.Len())
+	answer, end := r.out, r.envelope(skipSpace(r.b, 0))
+	ok := end >= 0 && skipSpace(r.b, end) == n && answer.instances != nil
+	r.instances, r.tagRoom, r.textRoom = len(answer.instances), room(r.tagRoom, len(r.tags)), room(r.textRoom, r.own.Len())
 	r.b, r.out, r.tags = nil, nil, nil
 	r.own.Reset()
 	clear(r.words[:])
-	return l, ok
+	return answer, ok
 }
 
 // room is how much to make room for after a page that took n, where before it
@@ -121,9 +121,9 @@ func (r *pageReader) instanceList(key []byte, i int) int {
 const ownFields = 4
 
 func (r *pageReader) instance(i int) int {
-	l := r.out
-	l.instances = append(l.instances, ecs.Instance{})
-	x := &l.instances[len(l.instances)-1]
+	listing := r.out
+	listing.instances = append(listing.instances, ecs.Instance{})
+	machine := &listing.instances[len(listing.instances)-1]
 	var region string
 	var seen uint32
 	i = object(r.b, i, func(key []byte, i int) int {
@@ -131,48 +131,48 @@ func (r *pageReader) instance(i int) int {
 		field := 0
 		switch string(key) {
 		case "InstanceId":
-			field, text = 1, &x.ID
+			field, text = 1, &machine.ID
 		case "InstanceName":
-			field, text = 2, &x.Name
+			field, text = 2, &machine.Name
 		case "CreationTime":
-			field, text = 3, &x.CreationTime
+			field, text = 3, &machine.CreationTime
 		case "StartTime":
-			field, text = ownFields, &x.StartTime
+			field, text = ownFields, &machine.StartTime
 		case "RegionId":
 			field, text = 12, &region
 		case "ZoneId":
-			field, text = 19, &x.Zone
+			field, text = 19, &machine.Zone
 		case "InstanceType":
-			field, text = 5, &x.Type
+			field, text = 5, &machine.Type
 		case "InstanceTypeFamily":
-			field, text = 6, &x.Family
+			field, text = 6, &machine.Family
 		case "ImageId":
-			field, text = 7, &x.ImageID
+			field, text = 7, &machine.ImageID
 		case "OSName":
-			field, text = 8, &x.OSName
+			field, text = 8, &machine.OSName
 		case "OSNameEn":
-			field, text = 9, &x.OSNameEn
+			field, text = 9, &machine.OSNameEn
 		case "OSType":
-			field, text = 10, &x.OSType
+			field, text = 10, &machine.OSType
 		case "Status":
-			field, text = 11, &x.Status
+			field, text = 11, &machine.Status
 		case "InstanceNetworkType":
-			field, text = 13, &x.NetworkType
+			field, text = 13, &machine.NetworkType
 		case "Cpu":
 			field = 14
-			x.CPU, i = number(r.b, i)
+			machine.CPU, i = number(r.b, i)
 		case "Memory":
 			field = 15
-			x.MemoryMiB, i = number(r.b, i)
+			machine.MemoryMiB, i = number(r.b, i)
 		case "IoOptimized":
 			field = 16
-			x.IoOptimized, i = boolean(r.b, i)
+			machine.IoOptimized, i = boolean(r.b, i)
 		case "ImageOptions":
 			field = 17
-			x.OSNVMe, i = r.imageOptions(i)
+			machine.OSNVMe, i = r.imageOptions(i)
 		case "Tags":
 			field = 18
-			x.Tags, i = r.tagList(i)
+			machine.Tags, i = r.tagList(i)
 		default:
 			return skipValue(r.b, i, 4)
 		}
@@ -188,18 +188,18 @@ func (r *pageReader) instance(i int) int {
 		}
 		return i
 	})
-	if i >= 0 && !usableID(x.ID) {
+	if i >= 0 && !usableID(machine.ID) {
 		return -1
 	}
-	if isForeign(region, x.Zone, r.region) {
-		l.instances = l.instances[:len(l.instances)-1]
-		l.foreign++
+	if isForeign(region, machine.Zone, r.region) {
+		listing.instances = listing.instances[:len(listing.instances)-1]
+		listing.foreign++
 	}
 	return i
 }
 
 // imageOptions reads CurrentOSNVMeSupported out of an ImageOptions object.
-func (r *pageReader) imageOptions(i int) (t rules.Tri, end int) {
+func (r *pageReader) imageOptions(i int) (tri rules.Tri, end int) {
 	var seen uint32
 	end = object(r.b, i, func(key []byte, i int) int {
 		if string(key) != "CurrentOSNVMeSupported" {
@@ -208,10 +208,10 @@ func (r *pageReader) imageOptions(i int) (t rules.Tri, end int) {
 		if !once(&seen, 1) {
 			return -1
 		}
-		t, i = boolean(r.b, i)
+		tri, i = boolean(r.b, i)
 		return i
 	})
-	return t, end
+	return tri, end
 }
 
 // tagList reads {"Tag":[{"TagKey":"k","TagValue":"v"}]}.

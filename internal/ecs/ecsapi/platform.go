@@ -14,29 +14,29 @@ const maxOffered = 20_000
 var _ ecs.PlatformAPI = (*Client)(nil)
 
 // OfferedTypes implements ecs.PlatformAPI.
-func (c *Client) OfferedTypes(ctx context.Context, s ecs.Scope, image string) ([]ecs.OfferedType, error) {
+func (c *Client) OfferedTypes(ctx context.Context, scope ecs.Scope, image string) ([]ecs.OfferedType, error) {
 	if !sendableImage(image) {
-		return nil, badRequest(actOffered, s, fmt.Errorf("no image can have the id %q", clip(image, 60)))
+		return nil, badRequest(actOffered, scope, fmt.Errorf("no image can have the id %q", clip(image, 60)))
 	}
 	req := newRequest(ecsVersion, actOffered)
-	req.set("RegionId", s.Region)
+	req.set("RegionId", scope.Region)
 	req.set("ImageId", image)
 	req.set("ActionType", "CreateEcs")
-	var m wireOffered
-	if err := c.doAside(ctx, s, req, func(body []byte) error {
+	var offered wireOffered
+	if err := c.doAside(ctx, scope, req, func(body []byte) error {
 		var usual bool
-		if m, usual = readOffered(body); usual {
+		if offered, usual = readOffered(body); usual {
 			return nil
 		}
-		m = wireOffered{}
-		return unmarshal(body, &m)
+		offered = wireOffered{}
+		return unmarshal(body, &offered)
 	}); err != nil {
 		return nil, err
 	}
-	out, doubt := m.types(s.Region, image)
+	out, doubt := offered.types(scope.Region, image)
 	if doubt != "" {
 		return nil, &ecs.Error{
-			Action: actOffered, Scope: s, Class: ecs.Contradicted, RequestID: clip(m.RequestID, 64), Err: fmt.Errorf("the answer is not believed: %s", doubt),
+			Action: actOffered, Scope: scope, Class: ecs.Contradicted, RequestID: clip(offered.RequestID, 64), Err: fmt.Errorf("the answer is not believed: %s", doubt),
 			Mend: "verdicts do without it; if it stays so, show it to the cloud's support",
 		}
 	}
@@ -61,7 +61,7 @@ type wireOfferedType struct {
 // readOffered reads the usual shape of an answer, which names a thousand types,
 // in one pass, as the page reader does. false leaves it to unmarshal, which is
 // ten times slower. The strings are parts of one copy of the answer.
-func readOffered(body []byte) (m wireOffered, usual bool) {
+func readOffered(body []byte) (wireOffered wireOffered, usual bool) {
 	n, all := len(body), string(body)
 	b := make([]byte, n+padding)
 	copy(b, body)
@@ -106,15 +106,15 @@ func readOffered(body []byte) (m wireOffered, usual bool) {
 				}
 				return array(b, i, offered)
 			})
-			m.InstanceTypes.there, m.InstanceTypes.v.InstanceType = true, types
+			wireOffered.InstanceTypes.there, wireOffered.InstanceTypes.v.InstanceType = true, types
 		case "RequestId":
-			field, i = 3, text(i, &m.RequestID)
+			field, i = 3, text(i, &wireOffered.RequestID)
 		case "RegionId":
-			field, i = 4, text(i, &m.RegionID)
+			field, i = 4, text(i, &wireOffered.RegionID)
 		case "ImageId":
-			field, i = 5, text(i, &m.ImageID)
+			field, i = 5, text(i, &wireOffered.ImageID)
 		case "NextToken":
-			field, i = 6, text(i, &m.NextToken)
+			field, i = 6, text(i, &wireOffered.NextToken)
 		default: // it may say that the call failed
 			return -1
 		}
@@ -123,7 +123,7 @@ func readOffered(body []byte) (m wireOffered, usual bool) {
 		}
 		return i
 	})
-	return m, end >= 0 && skipSpace(b, end) == n && len(types) > 0
+	return wireOffered, end >= 0 && skipSpace(b, end) == n && len(types) > 0
 }
 
 // types are the types that the answer names, each once; doubt says what speaks
@@ -146,20 +146,20 @@ func (m *wireOffered) types(region, image string) (out []ecs.OfferedType, doubt 
 		return nil, fmt.Sprintf("it names %d instance types", len(named))
 	}
 	seen, odd := make(map[string]bool, len(named)), 0
-	for _, t := range named {
-		family := t.InstanceTypeFamily
-		if at := strings.LastIndexByte(t.InstanceTypeID, '.'); family == "" && at > 0 {
-			family = t.InstanceTypeID[:at]
+	for _, wireOfferedType := range named {
+		family := wireOfferedType.InstanceTypeFamily
+		if at := strings.LastIndexByte(wireOfferedType.InstanceTypeID, '.'); family == "" && at > 0 {
+			family = wireOfferedType.InstanceTypeID[:at]
 		}
-		if !strings.HasPrefix(family, "ecs.") || !strings.HasPrefix(t.InstanceTypeID, "ecs.") || !sendableImage(t.InstanceTypeID) || !sendableImage(family) {
-			return nil, fmt.Sprintf("%q of family %q is no instance type", clip(t.InstanceTypeID, 60), clip(t.InstanceTypeFamily, 60))
+		if !strings.HasPrefix(family, "ecs.") || !strings.HasPrefix(wireOfferedType.InstanceTypeID, "ecs.") || !sendableImage(wireOfferedType.InstanceTypeID) || !sendableImage(family) {
+			return nil, fmt.Sprintf("%q of family %q is no instance type", clip(wireOfferedType.InstanceTypeID, 60), clip(wireOfferedType.InstanceTypeFamily, 60))
 		}
-		if !strings.HasPrefix(t.InstanceTypeID, family) { // a few are called otherwise: ecs.vgn6i-m16-vws.5xlarge is of ecs.vgn6i-vws
+		if !strings.HasPrefix(wireOfferedType.InstanceTypeID, family) { // a few are called otherwise: ecs.vgn6i-m16-vws.5xlarge is of ecs.vgn6i-vws
 			odd++
 		}
-		if !seen[t.InstanceTypeID] {
-			seen[t.InstanceTypeID] = true
-			out = append(out, ecs.OfferedType{ID: t.InstanceTypeID, Family: family})
+		if !seen[wireOfferedType.InstanceTypeID] {
+			seen[wireOfferedType.InstanceTypeID] = true
+			out = append(out, ecs.OfferedType{ID: wireOfferedType.InstanceTypeID, Family: family})
 		}
 	}
 	if odd > len(named)/10 {
@@ -173,19 +173,19 @@ func (m *wireOffered) types(region, image string) (out []ecs.OfferedType, doubt 
 const systemImagePages = 3
 
 // SystemImages implements ecs.PlatformAPI.
-func (c *Client) SystemImages(ctx context.Context, s ecs.Scope, arch string) ([]ecs.Image, error) {
+func (c *Client) SystemImages(ctx context.Context, scope ecs.Scope, arch string) ([]ecs.Image, error) {
 	var out []ecs.Image
 	for page := 1; page <= systemImagePages; page++ {
 		req := newRequest(ecsVersion, actImages)
-		req.set("RegionId", s.Region)
+		req.set("RegionId", scope.Region)
 		req.set("ImageOwnerAlias", "system")
 		req.set("Architecture", arch)
 		req.set("Status", "Available")
 		req.set("PageNumber", fmt.Sprint(page))
 		req.set("PageSize", "100")
 		var got *imageListing
-		if err := c.doAside(ctx, s, req, func(body []byte) (err error) {
-			got, err = decodeImages(body, s.Region)
+		if err := c.doAside(ctx, scope, req, func(body []byte) (err error) {
+			got, err = decodeImages(body, scope.Region)
 			return err
 		}); err != nil {
 			return nil, err

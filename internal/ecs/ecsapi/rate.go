@@ -76,24 +76,24 @@ const (
 	wholeMinuteFrom = 5 * time.Second // a minute counted from here on is a whole one
 )
 
-func (s *rateState) init(b rateBounds, now time.Time) {
-	if s.Rate <= 0 || math.IsNaN(s.Rate) || math.IsInf(s.Rate, 0) || (b.fixed && s.Rate != b.start) {
-		*s = rateState{Rate: b.start, Grown: now.UnixNano(), Next: now.Add(-burst).UnixNano()}
+func (s *rateState) init(rateBounds rateBounds, now time.Time) {
+	if s.Rate <= 0 || math.IsNaN(s.Rate) || math.IsInf(s.Rate, 0) || (rateBounds.fixed && s.Rate != rateBounds.start) {
+		*s = rateState{Rate: rateBounds.start, Grown: now.UnixNano(), Next: now.Add(-burst).UnixNano()}
 	}
-	if far := now.UnixNano() + b.far(s.Rate); s.Next > far || s.Paused > far { // a clock was wrong
+	if far := now.UnixNano() + rateBounds.far(s.Rate); s.Next > far || s.Paused > far { // a clock was wrong
 		s.Next, s.Paused = now.UnixNano(), 0
 	}
 }
 
 // take reserves n slots and returns the first one and the distance between
 // them. good is the number of good answers not told before.
-func (s *rateState) take(b rateBounds, now time.Time, n, good int) (first time.Time, every time.Duration) {
-	s.init(b, now)
+func (s *rateState) take(rateBounds rateBounds, now time.Time, n, good int) (first time.Time, every time.Duration) {
+	s.init(rateBounds, now)
 	t := now.UnixNano()
 	if good > 0 {
 		s.Strikes = 0
 	}
-	if !b.fixed {
+	if !rateBounds.fixed {
 		s.grow(t, good > 0 && s.Next >= t)
 	}
 	start := max(s.Next, s.Paused, t-int64(burst))
@@ -139,28 +139,28 @@ func (s *rateState) grow(t int64, wanted bool) {
 // refuse takes note that a call of some epoch was throttled. It reports
 // whether that changed anything: of many calls in flight only the first
 // counts.
-func (s *rateState) refuse(b rateBounds, now time.Time, epoch uint64, good int, hint time.Duration) bool {
-	s.init(b, now)
+func (s *rateState) refuse(rateBounds rateBounds, now time.Time, epoch uint64, good int, hint time.Duration) bool {
+	s.init(rateBounds, now)
 	s.tally(now.UnixNano(), good)
-	if b.fixed || epoch != s.Epoch {
+	if rateBounds.fixed || epoch != s.Epoch {
 		return false
 	}
 	s.Epoch++
 	s.Strikes++
-	s.Threshold = max(b.min, settledShare*s.Rate)
-	s.Rate = max(b.min, s.Rate/2)
+	s.Threshold = max(rateBounds.min, settledShare*s.Rate)
+	s.Rate = max(rateBounds.min, s.Rate/2)
 	pause := time.Duration(float64(firstPauseBase<<min(s.Strikes-1, 4)) * (1 + rand.Float64()))
 	wholeMinute := hint >= longHint || (hint == 0 && s.Strikes >= strikesToWait)
 	switch {
 	case hint > 0:
-		hint = min(hint, max(b.longest, longHint))
+		hint = min(hint, max(rateBounds.longest, longHint))
 		pause = hint + time.Duration(rand.Int64N(int64(20*time.Millisecond+hint/50)))
 	case wholeMinute:
 		pause = now.Truncate(time.Minute).Add(time.Minute).Sub(now) + time.Duration(rand.Int64N(int64(time.Second)))
 	}
 	s.Settled = 0
 	if wholeMinute && s.Count > 0 {
-		s.Threshold = max(b.min, minuteShare*float64(s.Count)/60)
+		s.Threshold = max(rateBounds.min, minuteShare*float64(s.Count)/60)
 		s.Rate = s.Threshold
 		if s.Since-s.Minute*int64(time.Minute) < int64(wholeMinuteFrom) { // else others may have used part of it
 			s.Settled = now.Add(pause).UnixNano()

@@ -104,11 +104,11 @@ func decodeSavedAnswer(object []byte, instances, images, types bool) (*Saved, er
 		if m.Listing.Instances.v.Instance == nil {
 			return nil, missing("Instances.Instance")
 		}
-		l := &SavedListing{Total: m.Listing.TotalCount.orNone(), PageNumber: m.PageNumber, PageSize: m.PageSize}
+		savedListing := &SavedListing{Total: m.Listing.TotalCount.orNone(), PageNumber: m.PageNumber, PageSize: m.PageSize}
 		if m.Listing.NextToken != nil {
-			l.NextToken = *m.Listing.NextToken
+			savedListing.NextToken = *m.Listing.NextToken
 		}
-		out.Listing = l
+		out.Listing = savedListing
 		for i := range m.Listing.Instances.v.Instance {
 			out.add(&m.Listing.Instances.v.Instance[i])
 		}
@@ -134,10 +134,10 @@ func decodeSavedAnswer(object []byte, instances, images, types bool) (*Saved, er
 	return out, nil
 }
 
-func (s *Saved) add(w *wireInstance) {
-	if !usableID(w.InstanceID) {
+func (s *Saved) add(wireInstance *wireInstance) {
+	if !usableID(wireInstance.InstanceID) {
 		s.Nameless++
 		return
 	}
-	s.Instances = append(s.Instances, SavedInstance{w.RegionID, w.instance()})
+	s.Instances = append(s.Instances, SavedInstance{wireInstance.RegionID, wireInstance.instance()})
 }

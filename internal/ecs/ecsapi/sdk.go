@@ -39,12 +39,12 @@ func newRequest(version, action string) *request { return &request{action: actio
 // signer is the SDK's client at one endpoint.
 type signer struct{ api openapi.Client }
 
-// newSigner makes a client that sends through g.
-func newSigner(g *guard, ep endpoint, region, userAgent string) (*signer, error) {
+// newSigner makes a client that sends through guard.
+func newSigner(guard *guard, ep endpoint, region, userAgent string) (*signer, error) {
 	cfg := &openapi.Config{
 		Endpoint:   &ep.host,
 		RegionId:   &region,
-		HttpClient: g,
+		HttpClient: guard,
 		UserAgent:  &userAgent,
 		NoProxy:    &ep.host, // the guard's transport knows the proxy; the SDK must not
 	}
@@ -79,24 +79,24 @@ func (r *request) params() *openapi.Params {
 
 // send performs one exchange, signed with keys. The exchange that it returns
 // is never nil; its body is there exactly when err is nil.
-func (s *signer) send(ctx context.Context, r *request, keys *Keys) (x *exchange, err error) {
-	ctx, x = withExchange(ctx)
+func (s *signer) send(ctx context.Context, request *request, keys *Keys) (exchange *exchange, err error) {
+	ctx, exchange = withExchange(ctx)
 	defer func() {
 		if p := recover(); p != nil { // the SDK panics on some of its own mistakes
-			x.release()
+			exchange.release()
 			err = fmt.Errorf("the SDK panicked: %v", p)
 		}
 	}()
 	api := s.api // a copy: a call writes to its client without a lock
 	api.Credential = (*signing)(keys)
-	_, err = api.CallApiWithCtx(ctx, r.params(), &openapi.OpenApiRequest{Query: r.query}, &dara.RuntimeOptions{})
-	if err == nil && x.body == nil {
+	_, err = api.CallApiWithCtx(ctx, request.params(), &openapi.OpenApiRequest{Query: request.query}, &dara.RuntimeOptions{})
+	if err == nil && exchange.body == nil {
 		err = errNoAnswer
 	}
 	if err != nil {
-		x.release()
+		exchange.release()
 	}
-	return x, err
+	return exchange, err
 }
 
 var (

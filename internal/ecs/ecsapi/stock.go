@@ -12,20 +12,20 @@ import (
 const maxZones = 200
 
 // Stock implements ecs.API.
-func (c *Client) Stock(ctx context.Context, s ecs.Scope, q ecs.StockQuery) ([]ecs.ZoneStock, error) {
+func (c *Client) Stock(ctx context.Context, scope ecs.Scope, stockQuery ecs.StockQuery) ([]ecs.ZoneStock, error) {
 	req := newRequest(ecsVersion, actStock)
-	req.set("RegionId", s.Region)
+	req.set("RegionId", scope.Region)
 	req.set("DestinationResource", "InstanceType")
 	req.set("ResourceType", "instance")
 	req.set("IoOptimized", "optimized")
-	if q.ChargeType != "" {
-		req.set("InstanceChargeType", q.ChargeType)
+	if stockQuery.ChargeType != "" {
+		req.set("InstanceChargeType", stockQuery.ChargeType)
 	}
-	if q.Zone != "" {
-		req.set("ZoneId", q.Zone)
+	if stockQuery.Zone != "" {
+		req.set("ZoneId", stockQuery.Zone)
 	}
 	var out []ecs.ZoneStock
-	err := c.do(ctx, s, req, func(body []byte) (err error) {
+	err := c.do(ctx, scope, req, func(body []byte) (err error) {
 		out, err = decodeStock(body)
 		return err
 	})

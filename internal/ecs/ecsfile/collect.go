@@ -71,10 +71,10 @@ func (c *collector) object(file string, offset int64, object []byte) error {
 	for _, img := range saved.Images {
 		c.s.images[img.ID] = img.Facts
 	}
-	for _, t := range saved.Types {
-		if !c.types[t.ID] {
-			c.types[t.ID] = true
-			c.s.types = append(c.s.types, t)
+	for _, instanceType := range saved.Types {
+		if !c.types[instanceType.ID] {
+			c.types[instanceType.ID] = true
+			c.s.types = append(c.s.types, instanceType)
 		}
 	}
 	if len(c.s.images) > c.limits.Others || len(c.s.types) > c.limits.Others {
@@ -90,11 +90,11 @@ func (c *collector) object(file string, offset int64, object []byte) error {
 	if saved.Listing != nil {
 		return c.listing(saved.Listing, keys, saved.Nameless)
 	}
-	for _, k := range keys {
-		if c.single[k.region] == nil {
-			c.single[k.region] = map[string]bool{}
+	for _, key := range keys {
+		if c.single[key.region] == nil {
+			c.single[key.region] = map[string]bool{}
 		}
-		c.single[k.region][k.id] = true
+		c.single[key.region][key.id] = true
 	}
 	return nil
 }
@@ -106,11 +106,11 @@ func (c *collector) doubt(format string, args ...any) {
 }
 
 // regionOf is the region of a row: the one that it names, or that of its zone.
-func regionOf(x *ecsapi.SavedInstance) (string, error) {
-	name := x.Region
+func regionOf(saved *ecsapi.SavedInstance) (string, error) {
+	name := saved.Region
 	if name == "" {
-		if at := strings.LastIndexByte(x.Zone, '-'); at > 0 {
-			name = x.Zone[:at]
+		if at := strings.LastIndexByte(saved.Zone, '-'); at > 0 {
+			name = saved.Zone[:at]
 		}
 	}
 	if name == "" {
@@ -119,39 +119,39 @@ func regionOf(x *ecsapi.SavedInstance) (string, error) {
 	for i := range len(name) {
 		ch := name[i]
 		if len(name) > 64 || (ch < 'a' || ch > 'z') && (ch < '0' || ch > '9') && ch != '-' {
-			return "", fmt.Errorf("instance %s: RegionId %q is no region id", clip(x.ID, 60), clip(name, 60))
+			return "", fmt.Errorf("instance %s: RegionId %q is no region id", clip(saved.ID, 60), clip(name, 60))
 		}
 	}
 	return name, nil
 }
 
-func (c *collector) instance(x *ecsapi.SavedInstance) (rowKey, error) {
-	name, err := regionOf(x)
+func (c *collector) instance(saved *ecsapi.SavedInstance) (rowKey, error) {
+	name, err := regionOf(saved)
 	if err != nil {
 		return rowKey{}, err
 	}
-	if n := textOf(&x.Instance); n > c.limits.Text {
-		return rowKey{}, fmt.Errorf("instance %s has %d bytes of text, more than the %d that are taken", clip(x.ID, 60), n, c.limits.Text)
+	if n := textOf(&saved.Instance); n > c.limits.Text {
+		return rowKey{}, fmt.Errorf("instance %s has %d bytes of text, more than the %d that are taken", clip(saved.ID, 60), n, c.limits.Text)
 	}
 	r := c.s.regions[name]
 	if r == nil {
 		r = new(region)
 		c.s.regions[name] = r
 	}
-	k := rowKey{name, x.ID}
-	if at, twice := c.at[k]; twice {
-		if !reflect.DeepEqual(r.rows[at], x.Instance) {
+	key := rowKey{name, saved.ID}
+	if at, twice := c.at[key]; twice {
+		if !reflect.DeepEqual(r.rows[at], saved.Instance) {
 			c.differ[name]++
-			r.rows[at] = x.Instance
+			r.rows[at] = saved.Instance
 		}
-		return k, nil
+		return key, nil
 	}
 	if c.rows++; c.rows > c.limits.Instances {
-		return k, fmt.Errorf("more than %d instances", c.limits.Instances)
+		return key, fmt.Errorf("more than %d instances", c.limits.Instances)
 	}
-	c.at[k] = len(r.rows)
-	r.rows = append(r.rows, x.Instance)
-	return k, nil
+	c.at[key] = len(r.rows)
+	r.rows = append(r.rows, saved.Instance)
+	return key, nil
 }
 
 // listing files an answer of DescribeInstances with the others of its listing.
@@ -202,12 +202,12 @@ func (c *collector) end() (*Source, error) {
 	}
 	doubts := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(c.listings)) {
-		l := c.listings[name]
-		for _, text := range l.doubts() {
-			if len(l.regions) == 0 {
+		listing := c.listings[name]
+		for _, text := range listing.doubts() {
+			if len(listing.regions) == 0 {
 				c.doubt("%s", text)
 			}
-			for _, name := range l.regions {
+			for _, name := range listing.regions {
 				doubts[name] = append(doubts[name], text)
 			}
 		}
@@ -218,22 +218,22 @@ func (c *collector) end() (*Source, error) {
 	if more := c.failed - maxFailed; more > 0 {
 		c.doubt("answers of failed calls in the files beside these: %d", more)
 	}
-	for name, r := range c.s.regions {
-		r.counted = len(r.rows)
+	for name, region := range c.s.regions {
+		region.counted = len(region.rows)
 		for _, l := range c.listings {
 			if slices.Equal(l.regions, []string{name}) {
-				r.counted = max(r.counted, l.total)
+				region.counted = max(region.counted, l.total)
 			}
 		}
-		r.doubts = append(r.doubts, doubts[name]...)
+		region.doubts = append(region.doubts, doubts[name]...)
 		if n := len(c.single[name]); n > 0 {
-			r.doubts = append(r.doubts, fmt.Sprintf("as single items and not in a listing come %d of %d instances, which leaves open whether there are more", n, len(r.rows)))
+			region.doubts = append(region.doubts, fmt.Sprintf("as single items and not in a listing come %d of %d instances, which leaves open whether there are more", n, len(region.rows)))
 		}
 		if n := c.differ[name]; n > 0 {
-			r.doubts = append(r.doubts, fmt.Sprintf("instances that stand in the files twice with different facts, of which the later ones are taken: %d", n))
+			region.doubts = append(region.doubts, fmt.Sprintf("instances that stand in the files twice with different facts, of which the later ones are taken: %d", n))
 		}
-		r.doubts = append(r.doubts, c.doubts...)
-		r.sort()
+		region.doubts = append(region.doubts, c.doubts...)
+		region.sort()
 	}
 	return c.s, nil
 }

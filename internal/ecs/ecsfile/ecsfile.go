@@ -73,14 +73,14 @@ func (s *Source) allowed(ctx context.Context, action string, scope ecs.Scope) (*
 			Mend: "name it with --account",
 		}
 	}
-	r := s.regions[scope.Region]
-	if r == nil {
+	region := s.regions[scope.Region]
+	if region == nil {
 		return nil, &ecs.Error{
 			Action: action, Scope: scope, Class: ecs.RegionClosed, Err: errors.New("the saved answers hold no instance of this region"),
 			Mend: "they hold instances of " + strings.Join(s.regionIDs(), ", "),
 		}
 	}
-	return r, nil
+	return region, nil
 }
 
 func (s *Source) regionIDs() []string {
@@ -105,57 +105,57 @@ func (s *Source) Regions(ctx context.Context, account string) ([]ecs.Region, err
 	return out, nil
 }
 
-// matching is the part of the rows that were created within the bounds of q,
+// matching is the part of the rows that were created within the bounds of query,
 // both inclusive. A row whose creation time cannot be read is in the part that
 // has no lower bound.
-func (r *region) matching(q ecs.Query) (from, to int) {
+func (r *region) matching(query ecs.Query) (from, to int) {
 	to = len(r.rows)
-	if !q.CreatedFrom.IsZero() {
-		from, _ = slices.BinarySearchFunc(r.created, q.CreatedFrom, time.Time.Compare)
+	if !query.CreatedFrom.IsZero() {
+		from, _ = slices.BinarySearchFunc(r.created, query.CreatedFrom, time.Time.Compare)
 	}
-	if !q.CreatedTo.IsZero() {
-		to, _ = slices.BinarySearchFunc(r.created, q.CreatedTo.Add(1), time.Time.Compare)
+	if !query.CreatedTo.IsZero() {
+		to, _ = slices.BinarySearchFunc(r.created, query.CreatedTo.Add(1), time.Time.Compare)
 	}
 	return from, max(from, to)
 }
 
 // Instances implements ecs.API. The last page of a listing carries the doubts
 // of its region.
-func (s *Source) Instances(ctx context.Context, scope ecs.Scope, q ecs.Query) (*ecs.Page, error) {
-	r, err := s.allowed(ctx, actInstances, scope)
+func (s *Source) Instances(ctx context.Context, scope ecs.Scope, query ecs.Query) (*ecs.Page, error) {
+	region, err := s.allowed(ctx, actInstances, scope)
 	if err != nil {
 		return nil, err
 	}
 	page := &ecs.Page{Asked: time.Now()}
-	if len(q.InstanceIDs) > 0 {
-		if len(q.InstanceIDs) > ecs.MaxPage {
+	if len(query.InstanceIDs) > 0 {
+		if len(query.InstanceIDs) > ecs.MaxPage {
 			return nil, &ecs.Error{
 				Action: actInstances, Scope: scope, Class: ecs.BadRequest,
-				Err: fmt.Errorf("%d instance ids are more than the %d that one call takes", len(q.InstanceIDs), ecs.MaxPage),
+				Err: fmt.Errorf("%d instance ids are more than the %d that one call takes", len(query.InstanceIDs), ecs.MaxPage),
 			}
 		}
-		for i := range r.rows {
-			if slices.Contains(q.InstanceIDs, r.rows[i].ID) {
-				page.Instances = append(page.Instances, r.rows[i])
+		for i := range region.rows {
+			if slices.Contains(query.InstanceIDs, region.rows[i].ID) {
+				page.Instances = append(page.Instances, region.rows[i])
 			}
 		}
-		page.Doubt = r.doubt(scope)
+		page.Doubt = region.doubt(scope)
 		return page, nil
 	}
-	from, to := r.matching(q)
-	if q.NextToken != "" {
-		at, err := strconv.Atoi(q.NextToken)
+	from, to := region.matching(query)
+	if query.NextToken != "" {
+		at, err := strconv.Atoi(query.NextToken)
 		if err != nil || at <= from || at >= to {
 			return nil, &ecs.Error{Action: actInstances, Scope: scope, Class: ecs.TokenExpired, Err: errors.New("the NextToken is none of this listing")}
 		}
 		from = at
 	}
 	end := min(from+ecs.MaxPage, to)
-	page.Instances = slices.Clone(r.rows[from:end])
+	page.Instances = slices.Clone(region.rows[from:end])
 	if end < to {
 		page.NextToken = strconv.Itoa(end)
 	} else {
-		page.Doubt = r.doubt(scope)
+		page.Doubt = region.doubt(scope)
 	}
 	return page, nil
 }
@@ -171,15 +171,15 @@ func (r *region) doubt(scope ecs.Scope) *ecs.Error {
 }
 
 // CountInstances implements ecs.API: of a whole region, what its answers count.
-func (s *Source) CountInstances(ctx context.Context, scope ecs.Scope, q ecs.Query) (int, error) {
-	r, err := s.allowed(ctx, actInstances, scope)
+func (s *Source) CountInstances(ctx context.Context, scope ecs.Scope, query ecs.Query) (int, error) {
+	region, err := s.allowed(ctx, actInstances, scope)
 	if err != nil {
 		return 0, err
 	}
-	if q.CreatedFrom.IsZero() && q.CreatedTo.IsZero() {
-		return r.counted, nil
+	if query.CreatedFrom.IsZero() && query.CreatedTo.IsZero() {
+		return region.counted, nil
 	}
-	from, to := r.matching(q)
+	from, to := region.matching(query)
 	return to - from, nil
 }
 

@@ -108,34 +108,34 @@ func (b *bounded) Read(p []byte) (int, error) {
 }
 
 func (c *collector) file(ctx context.Context, file string) error {
-	f, err := open(file)
+	readCloser, err := open(file)
 	if err != nil {
 		return err // names the file
 	}
-	defer f.Close()
-	in := &bounded{r: f}
-	d := jsontext.NewDecoder(in, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+	defer readCloser.Close()
+	in := &bounded{r: readCloser}
+	decoder := jsontext.NewDecoder(in, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 	depth := 0 // of lists
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		in.left = c.limits.Object
-		kind := d.PeekKind()
+		kind := decoder.PeekKind()
 		if kind == '[' || kind == ']' {
-			if _, err := d.ReadToken(); err != nil {
-				return wrong(file, d.InputOffset(), 0, err)
+			if _, err := decoder.ReadToken(); err != nil {
+				return wrong(file, decoder.InputOffset(), 0, err)
 			}
-			if depth = d.StackDepth(); depth > 1 {
-				return wrong(file, d.InputOffset(), 0, errors.New("a list within a list"))
+			if depth = decoder.StackDepth(); depth > 1 {
+				return wrong(file, decoder.InputOffset(), 0, errors.New("a list within a list"))
 			}
 			continue
 		}
-		value, err := d.ReadValue()
+		value, err := decoder.ReadValue()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		start := d.InputOffset() - int64(len(value))
+		start := decoder.InputOffset() - int64(len(value))
 		if err == nil && kind != '{' {
 			err = fmt.Errorf("%s: %w", clip(string(value), 60), ecsapi.ErrNoAnswer)
 		}
@@ -155,16 +155,16 @@ func wrong(file string, at, base int64, err error) error {
 		err = errObjectTooLarge
 	} else if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		at, err = base+e.ByteOffset, fmt.Errorf("this is not JSON: %w", e.Err)
-	} else if e, ok := errors.AsType[*json.SemanticError](err); ok {
-		if e.ByteOffset > 0 {
-			at = base + e.ByteOffset
+	} else if semanticError, ok := errors.AsType[*json.SemanticError](err); ok {
+		if semanticError.ByteOffset > 0 {
+			at = base + semanticError.ByteOffset
 		}
 		where := ""
-		if e.JSONPointer != "" {
-			where = " at " + clip(string(e.JSONPointer), 200)
+		if semanticError.JSONPointer != "" {
+			where = " at " + clip(string(semanticError.JSONPointer), 200)
 		}
-		if e.Err != nil {
-			err = e.Err
+		if semanticError.Err != nil {
+			err = semanticError.Err
 		}
 		err = fmt.Errorf("not as the API spells it%s: %w", where, err)
 	}
@@ -176,13 +176,13 @@ func lineAt(file string, offset int64) int {
 	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
 		return 0
 	}
-	f, err := open(file)
+	readCloser, err := open(file)
 	if err != nil {
 		return 0
 	}
-	defer f.Close()
+	defer readCloser.Close()
 	line := 1
-	before := io.LimitReader(f, offset)
+	before := io.LimitReader(readCloser, offset)
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := before.Read(buf)
@@ -193,23 +193,23 @@ func lineAt(file string, offset int64) int {
 	}
 }
 
-func clip(s string, n int) string {
-	if len(s) > n {
-		s = s[:n] + "…"
+func clip(text string, n int) string {
+	if len(text) > n {
+		text = text[:n] + "…"
 	}
-	return strings.ToValidUTF8(strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+	return strings.ToValidUTF8(strings.Map(func(char rune) rune {
+		if char < ' ' || char == 0x7f {
 			return ' '
 		}
-		return r
-	}, s), "?")
+		return char
+	}, text), "?")
 }
 
 // textOf is how many bytes the texts of an instance have.
-func textOf(x *ecs.Instance) int {
-	n := len(x.ID) + len(x.Name) + len(x.Type) + len(x.Family) + len(x.ImageID) + len(x.OSName) + len(x.OSNameEn) + len(x.OSType) +
-		len(x.Status) + len(x.Zone) + len(x.CreationTime) + len(x.StartTime) + len(x.NetworkType)
-	for _, t := range x.Tags {
+func textOf(instance *ecs.Instance) int {
+	n := len(instance.ID) + len(instance.Name) + len(instance.Type) + len(instance.Family) + len(instance.ImageID) + len(instance.OSName) + len(instance.OSNameEn) + len(instance.OSType) +
+		len(instance.Status) + len(instance.Zone) + len(instance.CreationTime) + len(instance.StartTime) + len(instance.NetworkType)
+	for _, t := range instance.Tags {
 		n += len(t.Key) + len(t.Value)
 	}
 	return n

@@ -38,24 +38,24 @@ type call struct {
 }
 
 // authenticate verifies the signature in either style and says who signed.
-func (s *Simulator) authenticate(c *call) (*caller, *apiError) {
-	if h := c.req.Header.Get("Authorization"); h != "" {
-		return s.authACS3(c, h)
+func (s *Simulator) authenticate(call *call) (*caller, *apiError) {
+	if h := call.req.Header.Get("Authorization"); h != "" {
+		return s.authACS3(call, h)
 	}
-	if c.params.get("AccessKeyId") == "" {
+	if call.params.get("AccessKeyId") == "" {
 		return nil, &apiError{400, "MissingAccessKeyId", "AccessKeyId is mandatory for this action."}
 	}
-	return s.authRPC(c)
+	return s.authRPC(call)
 }
 
 // authACS3 verifies ACS3-HMAC-SHA256.
-func (s *Simulator) authACS3(c *call, authorization string) (*caller, *apiError) {
+func (s *Simulator) authACS3(call *call, authorization string) (*caller, *apiError) {
 	key, signed, signature, ok := parseAuthorization(authorization)
 	if !ok {
 		return nil, &apiError{400, "IncompleteSignature", "The request signature does not conform to Aliyun standards."}
 	}
-	h := c.req.Header
-	who, secret, err := s.secretOf(key, h.Get("x-acs-security-token"))
+	header := call.req.Header
+	who, secret, err := s.secretOf(key, header.Get("x-acs-security-token"))
 	if err != nil {
 		return nil, err
 	}
@@ -65,20 +65,20 @@ func (s *Simulator) authACS3(c *call, authorization string) (*caller, *apiError)
 			return nil, &apiError{400, "IncompleteSignature", "The request signature does not conform to Aliyun standards. " + must + " is not signed."}
 		}
 	}
-	if h.Get("x-acs-security-token") != "" && !slices.Contains(names, "x-acs-security-token") {
+	if header.Get("x-acs-security-token") != "" && !slices.Contains(names, "x-acs-security-token") {
 		return nil, &apiError{400, "IncompleteSignature", "The request signature does not conform to Aliyun standards. x-acs-security-token is not signed."}
 	}
-	sum := sha256.Sum256(c.body)
-	if h.Get("x-acs-content-sha256") != hex.EncodeToString(sum[:]) {
+	sum := sha256.Sum256(call.body)
+	if header.Get("x-acs-content-sha256") != hex.EncodeToString(sum[:]) {
 		return nil, errSignature()
 	}
-	digest := sha256.Sum256(canonicalRequest(c.req, names, hex.EncodeToString(sum[:])))
+	digest := sha256.Sum256(canonicalRequest(call.req, names, hex.EncodeToString(sum[:])))
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte("ACS3-HMAC-SHA256\n" + hex.EncodeToString(digest[:])))
 	if subtle.ConstantTimeCompare([]byte(hex.EncodeToString(mac.Sum(nil))), []byte(signature)) != 1 {
 		return nil, errSignature()
 	}
-	return who, s.fresh(h.Get("x-acs-date"), h.Get("x-acs-signature-nonce"))
+	return who, s.fresh(header.Get("x-acs-date"), header.Get("x-acs-signature-nonce"))
 }
 
 func errSignature() *apiError {
@@ -107,38 +107,38 @@ func parseAuthorization(h string) (key, signed, signature string, ok bool) {
 
 // canonicalRequest is what ACS3 signs.
 func canonicalRequest(r *http.Request, names []string, bodyHash string) []byte {
-	var b bytes.Buffer
-	b.WriteString(r.Method + "\n" + r.URL.EscapedPath() + "\n")
-	b.WriteString(canonicalQuery(r.URL.Query()))
-	b.WriteByte('\n')
-	for _, n := range names {
-		v := strings.TrimSpace(strings.Join(r.Header.Values(n), ","))
-		if n == "host" {
+	var buffer bytes.Buffer
+	buffer.WriteString(r.Method + "\n" + r.URL.EscapedPath() + "\n")
+	buffer.WriteString(canonicalQuery(r.URL.Query()))
+	buffer.WriteByte('\n')
+	for _, name := range names {
+		v := strings.TrimSpace(strings.Join(r.Header.Values(name), ","))
+		if name == "host" {
 			v = r.Host
 		}
-		b.WriteString(n + ":" + v + "\n")
+		buffer.WriteString(name + ":" + v + "\n")
 	}
-	b.WriteString("\n" + strings.Join(names, ";") + "\n" + bodyHash)
-	return b.Bytes()
+	buffer.WriteString("\n" + strings.Join(names, ";") + "\n" + bodyHash)
+	return buffer.Bytes()
 }
 
 // canonicalQuery sorts and encodes after RFC 3986.
-func canonicalQuery(q url.Values) string {
-	keys := make([]string, 0, len(q))
-	for k := range q {
+func canonicalQuery(values url.Values) string {
+	keys := make([]string, 0, len(values))
+	for k := range values {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	var b strings.Builder
+	var text strings.Builder
 	for _, k := range keys {
-		for _, v := range q[k] {
-			if b.Len() > 0 {
-				b.WriteByte('&')
+		for _, v := range values[k] {
+			if text.Len() > 0 {
+				text.WriteByte('&')
 			}
-			b.WriteString(rfc3986(k) + "=" + rfc3986(v))
+			text.WriteString(rfc3986(k) + "=" + rfc3986(v))
 		}
 	}
-	return b.String()
+	return text.String()
 }
 
 var stricter = strings.NewReplacer("+", "%20", "*", "%2A", "%7E", "~")
@@ -146,31 +146,31 @@ var stricter = strings.NewReplacer("+", "%20", "*", "%2A", "%7E", "~")
 func rfc3986(s string) string { return stricter.Replace(url.QueryEscape(s)) }
 
 // authRPC verifies the RPC signature, version 1 (HMAC-SHA1).
-func (s *Simulator) authRPC(c *call) (*caller, *apiError) {
-	p := c.params
-	who, secret, err := s.secretOf(p.get("AccessKeyId"), p.get("SecurityToken"))
+func (s *Simulator) authRPC(call *call) (*caller, *apiError) {
+	params := call.params
+	who, secret, err := s.secretOf(params.get("AccessKeyId"), params.get("SecurityToken"))
 	if err != nil {
 		return nil, err
 	}
-	if p.get("SignatureMethod") != "HMAC-SHA1" || p.get("SignatureVersion") != "1.0" {
+	if params.get("SignatureMethod") != "HMAC-SHA1" || params.get("SignatureVersion") != "1.0" {
 		return nil, &apiError{400, "IncompleteSignature", "The request signature does not conform to Aliyun standards."}
 	}
-	if subtle.ConstantTimeCompare([]byte(rpcSignature(c.req.Method, p, secret)), []byte(p.get("Signature"))) != 1 {
+	if subtle.ConstantTimeCompare([]byte(rpcSignature(call.req.Method, params, secret)), []byte(params.get("Signature"))) != 1 {
 		return nil, errSignature()
 	}
-	return who, s.fresh(p.get("Timestamp"), p.get("SignatureNonce"))
+	return who, s.fresh(params.get("Timestamp"), params.get("SignatureNonce"))
 }
 
 // rpcSignature signs everything but the signature itself.
 func rpcSignature(method string, p params, secret string) string {
-	q := url.Values{}
+	values := url.Values{}
 	for k, v := range p {
 		if k != "Signature" {
-			q[k] = v
+			values[k] = v
 		}
 	}
 	mac := hmac.New(sha1.New, []byte(secret+"&"))
-	mac.Write([]byte(method + "&%2F&" + rfc3986(canonicalQuery(q))))
+	mac.Write([]byte(method + "&%2F&" + rfc3986(canonicalQuery(values))))
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
@@ -202,18 +202,18 @@ type nonceBox struct {
 const nonceGeneration = 1 << 16
 
 // add reports whether the nonce is new.
-func (n *nonceBox) add(h uint64) bool {
+func (n *nonceBox) add(sum uint64) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if _, seen := n.now[h]; seen {
+	if _, seen := n.now[sum]; seen {
 		return false
 	}
-	if _, seen := n.old[h]; seen {
+	if _, seen := n.old[sum]; seen {
 		return false
 	}
 	if n.now == nil || len(n.now) >= nonceGeneration {
 		n.old, n.now = n.now, make(map[uint64]struct{}, nonceGeneration)
 	}
-	n.now[h] = struct{}{}
+	n.now[sum] = struct{}{}
 	return true
 }

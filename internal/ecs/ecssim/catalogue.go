@@ -8,8 +8,8 @@ import (
 
 // describeRegions answers DescribeRegions; every region's endpoint is the
 // simulator itself.
-func (s *Simulator) describeRegions(c *call, requestID string) ([]byte, *apiError) {
-	lang := c.params.get("AcceptLanguage")
+func (s *Simulator) describeRegions(call *call, requestID string) ([]byte, *apiError) {
+	lang := call.params.get("AcceptLanguage")
 	switch lang {
 	case "", "zh-CN", "en-US", "ja", "de-DE", "fr-FR", "pt-BR":
 	default:
@@ -17,20 +17,20 @@ func (s *Simulator) describeRegions(c *call, requestID string) ([]byte, *apiErro
 	}
 	b := append(append([]byte(`{"RequestId":"`), requestID...), `","Regions":{"Region":[`...)
 	n := 0
-	for i, r := range s.fleet.data.regions[:s.opt.Regions] {
+	for i, regionRow := range s.fleet.data.regions[:s.opt.Regions] {
 		if s.against(RegionsEmpty) || i == 1 && s.against(RegionVanishes) {
 			continue
 		}
 		b = appendComma(b, n)
 		n++
-		name := r.localNameEn
+		name := regionRow.localNameEn
 		if lang == "" || lang == "zh-CN" {
-			name = r.localName
+			name = regionRow.localName
 		}
 		b = append(b, `{"RegionId":`...)
-		b = appendJSON(b, r.id)
+		b = appendJSON(b, regionRow.id)
 		b = append(b, `,"RegionEndpoint":`...)
-		b = appendJSON(b, c.req.Host)
+		b = appendJSON(b, call.req.Host)
 		b = append(b, `,"LocalName":`...)
 		b = appendJSON(b, name)
 		b = append(b, `,"Status":`...)
@@ -41,20 +41,20 @@ func (s *Simulator) describeRegions(c *call, requestID string) ([]byte, *apiErro
 
 // describeInstanceTypes answers DescribeInstanceTypes: one catalogue for all
 // regions, at most 100 types a page.
-func (s *Simulator) describeInstanceTypes(c *call, requestID string) ([]byte, *apiError) {
-	limit, err := c.params.int("MaxResults", 100)
+func (s *Simulator) describeInstanceTypes(call *call, requestID string) ([]byte, *apiError) {
+	limit, err := call.params.int("MaxResults", 100)
 	if err != nil || limit < 1 {
 		return nil, errInvalid("MaxResults")
 	}
 	limit = min(limit, 100)
-	want := c.params.list("InstanceTypes")
+	want := call.params.list("InstanceTypes")
 	if len(want) > 10 {
 		return nil, errInvalid("InstanceTypes")
 	}
-	family, arch := c.params.get("InstanceTypeFamily"), c.params.get("CpuArchitecture")
+	family, arch := call.params.get("InstanceTypeFamily"), call.params.get("CpuArchitecture")
 	bound := hash(hashString(strings.Join(want, ",")), hashString(family), hashString(arch), 'c')
 	at := 0
-	if token := c.params.get("NextToken"); token != "" {
+	if token := call.params.get("NextToken"); token != "" {
 		if at, err = s.tokens.open(token, bound, s.opt.Now()); err != nil {
 			return nil, err
 		}
@@ -62,12 +62,12 @@ func (s *Simulator) describeInstanceTypes(c *call, requestID string) ([]byte, *a
 	b := append(append([]byte(`{"RequestId":"`), requestID...), `","InstanceTypes":{"InstanceType":[`...)
 	n, types := 0, s.fleet.data.types
 	for ; at < len(types) && n < limit; at++ {
-		t := types[at]
-		if (len(want) > 0 && !slices.Contains(want, t.id)) || (family != "" && family != t.family) || (arch != "" && arch != t.arch) {
+		instanceType := types[at]
+		if (len(want) > 0 && !slices.Contains(want, instanceType.id)) || (family != "" && family != instanceType.family) || (arch != "" && arch != instanceType.arch) {
 			continue
 		}
 		b = appendComma(b, n)
-		b = appendType(b, t)
+		b = appendType(b, instanceType)
 		n++
 	}
 	next := ""
@@ -77,21 +77,21 @@ func (s *Simulator) describeInstanceTypes(c *call, requestID string) ([]byte, *a
 	return append(append(append(b, `]},"NextToken":"`...), next...), `"}`...), nil
 }
 
-func appendType(b []byte, t *instanceType) []byte {
+func appendType(b []byte, instanceType *instanceType) []byte {
 	b = append(b, `{"InstanceTypeId":`...)
-	b = appendJSON(b, t.id)
+	b = appendJSON(b, instanceType.id)
 	b = append(b, `,"InstanceTypeFamily":`...)
-	b = appendJSON(b, t.family)
+	b = appendJSON(b, instanceType.family)
 	b = append(b, `,"InstanceFamilyLevel":"EnterpriseLevel","InstanceCategory":"General-purpose","CpuArchitecture":`...)
-	b = appendJSON(b, t.arch)
+	b = appendJSON(b, instanceType.arch)
 	b = append(b, `,"CpuCoreCount":`...)
-	b = appendInt(b, t.vcpu)
+	b = appendInt(b, instanceType.vcpu)
 	b = append(b, `,"MemorySize":`...)
-	b = strconv.AppendFloat(b, t.memoryGiB, 'f', 1, 64)
+	b = strconv.AppendFloat(b, instanceType.memoryGiB, 'f', 1, 64)
 	b = append(b, `,"NvmeSupport":`...)
-	b = appendJSON(b, t.nvme)
+	b = appendJSON(b, instanceType.nvme)
 	b = append(b, `,"SupportedBootModes":{"SupportedBootMode":[`...)
-	for i, m := range t.bootModes {
+	for i, m := range instanceType.bootModes {
 		b = appendComma(b, i)
 		b = appendJSON(b, m)
 	}
@@ -102,16 +102,16 @@ func appendType(b []byte, t *instanceType) []byte {
 }
 
 // describeAvailableResource says which types the zones of a region sell.
-func (s *Simulator) describeAvailableResource(c *call, sc *scope, requestID string) ([]byte, *apiError) {
-	charge, want, zone := c.params.get("InstanceChargeType"), c.params.get("InstanceType"), c.params.get("ZoneId")
+func (s *Simulator) describeAvailableResource(call *call, sc *scope, requestID string) ([]byte, *apiError) {
+	charge, want, zone := call.params.get("InstanceChargeType"), call.params.get("InstanceType"), call.params.get("ZoneId")
 	switch {
-	case c.params.get("DestinationResource") == "":
+	case call.params.get("DestinationResource") == "":
 		return nil, errMissing("DestinationResource")
-	case c.params.get("DestinationResource") != "InstanceType": // no other is needed
+	case call.params.get("DestinationResource") != "InstanceType": // no other is needed
 		return nil, errInvalid("DestinationResource")
-	case c.params.get("ResourceType") != "" && c.params.get("ResourceType") != "instance":
+	case call.params.get("ResourceType") != "" && call.params.get("ResourceType") != "instance":
 		return nil, errInvalid("ResourceType")
-	case c.params.get("IoOptimized") != "" && c.params.get("IoOptimized") != "optimized": // no other is sold
+	case call.params.get("IoOptimized") != "" && call.params.get("IoOptimized") != "optimized": // no other is sold
 		return nil, errInvalid("IoOptimized")
 	case charge != "" && charge != "PostPaid" && charge != "PrePaid":
 		return nil, errInvalid("InstanceChargeType")
@@ -132,9 +132,9 @@ func (s *Simulator) describeAvailableResource(c *call, sc *scope, requestID stri
 		b = appendJSON(b, z)
 		b = append(b, `,"Status":"Available","StatusCategory":"WithStock","AvailableResources":{"AvailableResource":[{"Type":"InstanceType","SupportedResources":{"SupportedResource":[`...)
 		n := 0
-		for _, t := range s.fleet.data.types {
-			stock := s.stock(z, t, charge)
-			if stock == "" || want != "" && want != t.id {
+		for _, instanceType := range s.fleet.data.types {
+			stock := s.stock(z, instanceType, charge)
+			if stock == "" || want != "" && want != instanceType.id {
 				continue
 			}
 			status := "Available"
@@ -143,7 +143,7 @@ func (s *Simulator) describeAvailableResource(c *call, sc *scope, requestID stri
 			}
 			b = appendComma(b, n)
 			b = append(b, `{"Value":`...)
-			b = appendJSON(b, t.id)
+			b = appendJSON(b, instanceType.id)
 			b = append(append(append(append(b, `,"Status":"`...), status...), `","StatusCategory":"`...), stock...)
 			b = append(b, `"}`...)
 			n++
@@ -156,13 +156,13 @@ func (s *Simulator) describeAvailableResource(c *call, sc *scope, requestID stri
 // stock is the StatusCategory of a type in a zone, the same for the same seed;
 // "" for what the zone does not sell at all: retired types, and families that
 // never came there.
-func (s *Simulator) stock(zone string, t *instanceType, charge string) string {
-	if t.pool == "xen" || t.pool == "byio" {
+func (s *Simulator) stock(zone string, instanceType *instanceType, charge string) string {
+	if instanceType.pool == "xen" || instanceType.pool == "byio" {
 		return ""
 	}
-	place, family := hashString(zone), hashString(t.family)
-	at := strings.IndexAny(t.family, "123456789")
-	old := at < 0 || t.family[at] <= '5' // the digit of the generation, near enough
+	place, family := hashString(zone), hashString(instanceType.family)
+	at := strings.IndexAny(instanceType.family, "123456789")
+	old := at < 0 || instanceType.family[at] <= '5' // the digit of the generation, near enough
 	switch there := share(hash(s.fleet.seed, 'z', place, family)); {
 	case there < 0.08 || old && there < 0.25:
 		return ""
@@ -172,7 +172,7 @@ func (s *Simulator) stock(zone string, t *instanceType, charge string) string {
 	if charge == "" {
 		charge = "PostPaid"
 	}
-	switch left := share(hash(s.fleet.seed, 'l', place, hashString(t.id), hashString(charge))); {
+	switch left := share(hash(s.fleet.seed, 'l', place, hashString(instanceType.id), hashString(charge))); {
 	case left < 0.04:
 		return "WithoutStock"
 	case left < 0.10:

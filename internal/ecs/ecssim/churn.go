@@ -32,7 +32,7 @@ type Change struct {
 }
 
 // Apply changes one instance.
-func (s *Simulator) Apply(id string, c Change) error {
+func (s *Simulator) Apply(id string, change Change) error {
 	sc, i, ok := s.fleet.locate(id)
 	if !ok {
 		return fmt.Errorf("%w: %s", ErrNoInstance, id)
@@ -42,72 +42,72 @@ func (s *Simulator) Apply(id string, c Change) error {
 	if !sc.live(i) {
 		return fmt.Errorf("%w: %s", ErrNoInstance, id)
 	}
-	o := sc.over[i]
-	if err := sc.overrideImage(&o, i, c); err != nil {
+	override := sc.over[i]
+	if err := sc.overrideImage(&override, i, change); err != nil {
 		return err
 	}
-	if c.InstanceType != "" {
-		if o.typ = s.fleet.data.byType[c.InstanceType]; o.typ == nil {
-			return fmt.Errorf("%w: instance type %s is not in the catalogue", ErrNoLabel, c.InstanceType)
+	if change.InstanceType != "" {
+		if override.typ = s.fleet.data.byType[change.InstanceType]; override.typ == nil {
+			return fmt.Errorf("%w: instance type %s is not in the catalogue", ErrNoLabel, change.InstanceType)
 		}
 	}
-	if c.Status != "" {
-		st, ok := parseStatus(c.Status)
+	if change.Status != "" {
+		st, ok := parseStatus(change.Status)
 		if !ok {
-			return fmt.Errorf("%w: status %q", ErrOptions, c.Status)
+			return fmt.Errorf("%w: status %q", ErrOptions, change.Status)
 		}
-		o.status = st
+		override.status = st
 	}
-	sc.over[i] = o
-	if c.Gone {
+	sc.over[i] = override
+	if change.Gone {
 		sc.release(i)
 	}
 	return nil
 }
 
 // overrideImage finds or makes the image that the change names.
-func (sc *scope) overrideImage(o *override, i int, c Change) error {
-	if c.OS == "" && c.OSName == "" {
-		if c.ImageID == "" {
+func (sc *scope) overrideImage(override *override, i int, change Change) error {
+	if change.OS == "" && change.OSName == "" {
+		if change.ImageID == "" {
 			return nil
 		}
-		if o.slot = sc.images[c.ImageID]; o.slot == nil {
-			return fmt.Errorf("%w: image %s is not in %s; give os or os_name to make it", ErrNoLabel, c.ImageID, sc.region.id)
+		if override.slot = sc.images[change.ImageID]; override.slot == nil {
+			return fmt.Errorf("%w: image %s is not in %s; give os or os_name to make it", ErrNoLabel, change.ImageID, sc.region.id)
 		}
 		return nil
 	}
-	kind := sc.fleet.data.kindOf(c)
+	kind := sc.fleet.data.kindOf(change)
 	if kind == nil {
-		return fmt.Errorf("%w: operating system %q %q is not in the data file", ErrNoLabel, c.OS, c.OSName)
+		return fmt.Errorf("%w: operating system %q %q is not in the data file", ErrNoLabel, change.OS, change.OSName)
 	}
-	s := sc.customSlot(kind, hash(sc.fleet.seed, 'o', uint64(sc.index), uint64(i), hashString(c.OS+c.OSName)))
-	if c.ImageID != "" {
-		s.imageID = c.ImageID
+	slot := sc.customSlot(kind, hash(sc.fleet.seed, 'o', uint64(sc.index), uint64(i), hashString(change.OS+change.OSName)))
+	if change.ImageID != "" {
+		slot.imageID = change.ImageID
 	}
-	if old := sc.images[s.imageID]; old != nil && old.kind != kind {
-		return fmt.Errorf("%w: image %s is of %s %s already", ErrNoLabel, s.imageID, old.kind.family, old.kind.version)
+	if old := sc.images[slot.imageID]; old != nil && old.kind != kind {
+		return fmt.Errorf("%w: image %s is of %s %s already", ErrNoLabel, slot.imageID, old.kind.family, old.kind.version)
 	}
-	s.render()
-	sc.images[s.imageID] = s
-	o.slot = s
+	slot.render()
+	sc.images[slot.imageID] = slot
+	override.slot = slot
 	return nil
 }
 
 // kindOf finds the row that a change names; rows without flags come first.
-func (d *data) kindOf(c Change) *osKind {
+func (d *data) kindOf(change Change) *osKind {
 	var flagged *osKind
-	for _, k := range d.kinds {
-		name := strings.TrimSpace(k.family + " " + k.version)
-		match := c.OSName != "" && (c.OSName == k.osName || c.OSName == k.osNameEn) ||
-			c.OS != "" && (c.OS == name || c.OS == name+" "+k.servicePack)
-		if !match || k.flags[flagMissing] {
+	for _, kind := range d.kinds {
+		name := strings.TrimSpace(kind.family + " " + kind.version)
+		match := change.OSName != "" && (change.OSName == kind.osName || change.OSName == kind.osNameEn) ||
+			change.OS != "" && (change.OS == name || change.OS == name+" "+kind.servicePack)
+		if !match || kind.flags[flagMissing] {
 			continue
 		}
-		if k.flags[""] {
-			return k
+		if kind.flags[""] {
+			return kind
 		}
 		if flagged == nil {
-			flagged = k
+			flagged = kind
 		}
 	}
 	return flagged
@@ -148,29 +148,29 @@ const maxChurn = 1_000_000
 
 // Churn lets the plan happen to instances chosen by the seed. Fewer than asked
 // are changed where there are not enough.
-func (s *Simulator) Churn(p ChurnPlan) (*ChurnReport, error) {
-	for _, n := range []int{p.Born, p.Gone, p.Stopped, p.Started, p.Reimaged, p.Retyped} {
+func (s *Simulator) Churn(churnPlan ChurnPlan) (*ChurnReport, error) {
+	for _, n := range []int{churnPlan.Born, churnPlan.Gone, churnPlan.Stopped, churnPlan.Started, churnPlan.Reimaged, churnPlan.Retyped} {
 		if n < 0 || n > maxChurn {
 			return nil, fmt.Errorf("%w: churn of %d instances", ErrOptions, n)
 		}
 	}
 	var scopes []*scope
 	for _, sc := range s.fleet.scopes {
-		if (p.Account == "" || p.Account == sc.account.ID) && (p.Region == "" || p.Region == sc.region.id) {
+		if (churnPlan.Account == "" || churnPlan.Account == sc.account.ID) && (churnPlan.Region == "" || churnPlan.Region == sc.region.id) {
 			scopes = append(scopes, sc)
 		}
 	}
 	if len(scopes) == 0 {
-		return nil, fmt.Errorf("%w: no account %q with region %q", ErrOptions, p.Account, p.Region)
+		return nil, fmt.Errorf("%w: no account %q with region %q", ErrOptions, churnPlan.Account, churnPlan.Region)
 	}
-	r := &ChurnReport{}
-	r.Gone = s.strike(scopes, p.Gone, func(sc *scope, in *instance) bool { sc.release(in.i); return true })
-	r.Stopped = s.strike(scopes, p.Stopped, func(sc *scope, in *instance) bool { return sc.restate(in, statusRunning, statusStopped) })
-	r.Started = s.strike(scopes, p.Started, func(sc *scope, in *instance) bool { return sc.restate(in, statusStopped, statusRunning) })
-	r.Reimaged = s.strike(scopes, p.Reimaged, func(sc *scope, in *instance) bool { return sc.reimage(in, s.serial.Add(1)) })
-	r.Retyped = s.strike(scopes, p.Retyped, func(sc *scope, in *instance) bool { return sc.retype(in, s.serial.Add(1)) })
-	r.Born = s.bear(scopes, p.Born)
-	return r, nil
+	churnReport := &ChurnReport{}
+	churnReport.Gone = s.strike(scopes, churnPlan.Gone, func(sc *scope, in *instance) bool { sc.release(in.i); return true })
+	churnReport.Stopped = s.strike(scopes, churnPlan.Stopped, func(sc *scope, in *instance) bool { return sc.restate(in, statusRunning, statusStopped) })
+	churnReport.Started = s.strike(scopes, churnPlan.Started, func(sc *scope, in *instance) bool { return sc.restate(in, statusStopped, statusRunning) })
+	churnReport.Reimaged = s.strike(scopes, churnPlan.Reimaged, func(sc *scope, in *instance) bool { return sc.reimage(in, s.serial.Add(1)) })
+	churnReport.Retyped = s.strike(scopes, churnPlan.Retyped, func(sc *scope, in *instance) bool { return sc.retype(in, s.serial.Add(1)) })
+	churnReport.Born = s.bear(scopes, churnPlan.Born)
+	return churnReport, nil
 }
 
 // bear creates instances now, round the scopes that have images.
@@ -243,12 +243,12 @@ func (sc *scope) retype(in *instance, r uint64) bool {
 	if to == nil || in.typ.pool == "byio" {
 		return false
 	}
-	t := to.pick(mix(r))
-	if t == in.typ {
+	instanceType := to.pick(mix(r))
+	if instanceType == in.typ {
 		return false
 	}
 	o := sc.over[in.i]
-	o.typ = t
+	o.typ = instanceType
 	sc.over[in.i] = o
 	return true
 }

@@ -67,12 +67,12 @@ func (s *Simulator) describeAgents(sc *scope, p params, b []byte, requestID stri
 		if !ok {
 			continue
 		}
-		g := sc.guest(&in)
-		st := status{InstanceID: id, OSType: map[bool]string{true: "Windows", false: "Linux"}[g.kind.osType() == "windows"], CloudAssistantStatus: strconv.FormatBool(g.agent)}
+		guest := sc.guest(&in)
+		st := status{InstanceID: id, OSType: map[bool]string{true: "Windows", false: "Linux"}[guest.kind.osType() == "windows"], CloudAssistantStatus: strconv.FormatBool(guest.agent)}
 		switch {
-		case g.answers && in.status == statusRunning:
+		case guest.answers && in.status == statusRunning:
 			st.LastHeartbeatTime = now.Add(-time.Duration(in.h%50) * time.Second).Format(time.RFC3339)
-		case g.agent:
+		case guest.agent:
 			st.LastHeartbeatTime = now.Add(-90 * 24 * time.Hour).Format(time.RFC3339)
 		}
 		if st.LastHeartbeatTime != "" && s.against(AgentsAhead) {
@@ -110,16 +110,16 @@ func appendMarshalled(b []byte, v any) []byte {
 // runCommand answers RunCommand: it has the guests asked, which are its own. As
 // in the cloud, one instance that cannot run it fails the whole call, and a
 // token that was seen before is answered with the first invocation.
-func (s *Simulator) runCommand(c *call, sc *scope, b []byte, requestID string) ([]byte, *apiError) {
-	p := c.params
-	content, err := base64.StdEncoding.DecodeString(p.get("CommandContent"))
-	ids := p.list("InstanceId")
+func (s *Simulator) runCommand(call *call, sc *scope, b []byte, requestID string) ([]byte, *apiError) {
+	params := call.params
+	content, err := base64.StdEncoding.DecodeString(params.get("CommandContent"))
+	ids := params.list("InstanceId")
 	switch {
-	case p.get("Type") != "RunShellScript" && p.get("Type") != "RunPowerShellScript":
+	case params.get("Type") != "RunShellScript" && params.get("Type") != "RunPowerShellScript":
 		return nil, &apiError{403, "InvalidCmdType.NotFound", "The specified CmdType is not found."}
-	case p.get("ContentEncoding") != "Base64" || err != nil || len(content) == 0 || len(content) > maxCommandBytes:
+	case params.get("ContentEncoding") != "Base64" || err != nil || len(content) == 0 || len(content) > maxCommandBytes:
 		return nil, errInvalid("CommandContent")
-	case p.bool("EnableParameter") || p.bool("KeepCommand") || p.get("RepeatMode") != "Once":
+	case params.bool("EnableParameter") || params.bool("KeepCommand") || params.get("RepeatMode") != "Once":
 		return nil, errInvalid("RepeatMode")
 	case len(ids) == 0:
 		return nil, errMissing("InstanceId")
@@ -127,11 +127,11 @@ func (s *Simulator) runCommand(c *call, sc *scope, b []byte, requestID string) (
 		return nil, &apiError{403, "InstanceIds.ExceedLimit", "The number of instance IDs exceeds the limit."}
 	}
 	sum := sha256.Sum256(content)
-	inv := &invocation{token: p.get("ClientToken"), scope: sc, kind: p.get("Type"), digest: hex.EncodeToString(sum[:]), ids: ids, at: s.opt.Now()}
+	inv := &invocation{token: params.get("ClientToken"), scope: sc, kind: params.get("Type"), digest: hex.EncodeToString(sum[:]), ids: ids, at: s.opt.Now()}
 	box := &s.commands
 	box.mu.Lock()
 	defer box.mu.Unlock()
-	if old := box.byToken[c.caller.account.ID+"/"+inv.token]; inv.token != "" && old != nil {
+	if old := box.byToken[call.caller.account.ID+"/"+inv.token]; inv.token != "" && old != nil {
 		if old.scope != sc || old.digest != inv.digest || !slices.Equal(old.ids, ids) {
 			return nil, &apiError{400, "IdempotentParameterMismatch", "The specified parameters do not match those of the first request with this ClientToken."}
 		}
@@ -153,10 +153,10 @@ func (s *Simulator) runCommand(c *call, sc *scope, b []byte, requestID string) (
 		box.byID, box.byToken, box.asked, box.contents = map[string]*invocation{}, map[string]*invocation{}, map[string]int{}, map[string]int{}
 	}
 	inv.id = "t-" + sc.region.prefix + string(appendBase36(nil, hash(s.fleet.seed, s.serial.Add(1)), 13))
-	box.byID[inv.id], box.byToken[c.caller.account.ID+"/"+inv.token] = inv, inv
+	box.byID[inv.id], box.byToken[call.caller.account.ID+"/"+inv.token] = inv, inv
 	if box.order = append(box.order, inv.id); len(box.order) > maxInvocations {
 		old := box.byID[box.order[0]]
-		delete(box.byToken, c.caller.account.ID+"/"+old.token)
+		delete(box.byToken, call.caller.account.ID+"/"+old.token)
 		delete(box.byID, old.id)
 		box.order = box.order[1:]
 	}
@@ -173,20 +173,20 @@ func invoked(b []byte, inv *invocation, requestID string) []byte {
 
 // describeResults answers DescribeInvocationResults. Slow guests are still at it
 // when they are first asked about.
-func (s *Simulator) describeResults(sc *scope, p params, b []byte, requestID string) ([]byte, *apiError) {
-	if p.get("ContentEncoding") != "Base64" {
+func (s *Simulator) describeResults(sc *scope, params params, b []byte, requestID string) ([]byte, *apiError) {
+	if params.get("ContentEncoding") != "Base64" {
 		return nil, errInvalid("ContentEncoding")
 	}
-	size, bad := p.int("MaxResults", 10)
+	size, bad := params.int("MaxResults", 10)
 	if bad != nil || size < 1 || size > 50 {
 		return nil, errInvalid("MaxResults")
 	}
-	from, err := strconv.Atoi("0" + p.get("NextToken"))
+	from, err := strconv.Atoi("0" + params.get("NextToken"))
 	if err != nil {
 		return nil, errInvalid("NextToken")
 	}
 	s.commands.mu.Lock()
-	inv := s.commands.byID[p.get("InvokeId")]
+	inv := s.commands.byID[params.get("InvokeId")]
 	polls := 0
 	if inv != nil && from == 0 {
 		inv.polls++
@@ -229,22 +229,22 @@ func (s *Simulator) result(inv *invocation, id string, polls int) map[string]any
 	if !ok {
 		return fail("Failed", "InstanceNotExists")
 	}
-	g := inv.scope.guest(&in)
+	guest := inv.scope.guest(&in)
 	switch {
 	case in.status != statusRunning:
 		return fail("Failed", "InstanceNotRunning")
-	case !g.answers:
+	case !guest.answers:
 		return fail("Failed", "ClientNotRunning")
-	case g.oddity == oddTimeout:
+	case guest.oddity == oddTimeout:
 		return fail("Timeout", "ExecutionTimeout")
-	case g.slow && polls < 2:
+	case guest.slow && polls < 2:
 		out["InvocationStatus"], out["InvokeRecordStatus"], out["FinishedTime"] = "Running", "Running", ""
 		return out
-	case g.oddity == oddExit:
+	case guest.oddity == oddExit:
 		out["InvocationStatus"], out["ExitCode"], out["ErrorCode"] = "Failed", 127, "ExitCodeNonzero"
 		return out
 	}
-	out["Output"] = base64.StdEncoding.EncodeToString([]byte(g.says()))
+	out["Output"] = base64.StdEncoding.EncodeToString([]byte(guest.says()))
 	return out
 }
 

@@ -44,16 +44,16 @@ func (s *Simulator) consoleOutput(sc *scope, p params, b []byte, requestID strin
 }
 
 // console is what the guest's last start wrote.
-func (g *guest) console(h uint64) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "[    0.000000] Linux version %s (build@host) (gcc version 4.8.5) #1 SMP\r\n", g.kernel)
-	b.WriteString("[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz root=UUID=1114fe9e-2309-4580-b183-d778e6d97397 ro console=ttyS0\r\n")
-	b.WriteString("[    0.512345] Freeing unused kernel memory\r\n")
+func (g *guest) console(sum uint64) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "[    0.000000] Linux version %s (build@host) (gcc version 4.8.5) #1 SMP\r\n", g.kernel)
+	text.WriteString("[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz root=UUID=1114fe9e-2309-4580-b183-d778e6d97397 ro console=ttyS0\r\n")
+	text.WriteString("[    0.512345] Freeing unused kernel memory\r\n")
 	if g.failed {
-		b.WriteString("[    1.712345] VFS: Cannot open root device \"UUID=1114fe9e\" or unknown-block(0,0): error -6\r\n")
-		b.WriteString("[    1.712399] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\r\n")
-		return b.String()
+		text.WriteString("[    1.712345] VFS: Cannot open root device \"UUID=1114fe9e\" or unknown-block(0,0): error -6\r\n")
+		text.WriteString("[    1.712399] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\r\n")
+		return text.String()
 	}
-	fmt.Fprintf(&b, "\r\nKernel %s on an x86_64\r\n\r\niZ%08xZ login: ", g.kernel, uint32(h))
-	return b.String()
+	fmt.Fprintf(&text, "\r\nKernel %s on an x86_64\r\n\r\niZ%08xZ login: ", g.kernel, uint32(sum))
+	return text.String()
 }

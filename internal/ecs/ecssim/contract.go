@@ -38,17 +38,17 @@ var asItIs = []string{
 
 // ContradictionsOf are the contradictions under which the simulator behaves as
 // a contract says. It refuses answers that cannot be simulated.
-func ContradictionsOf(c *ecs.Contract) ([]string, error) {
+func ContradictionsOf(contract *ecs.Contract) ([]string, error) {
 	var names []string
-	for _, q := range ecs.ContractQuestions() {
-		answer := c.Answer(q.ID)
-		name, ok := contradictionOf[[2]string{q.ID, answer}]
+	for _, contractQuestion := range ecs.ContractQuestions() {
+		answer := contract.Answer(contractQuestion.ID)
+		name, ok := contradictionOf[[2]string{contractQuestion.ID, answer}]
 		switch {
 		case ok && !slices.Contains(names, name):
 			names = append(names, name)
-		case ok, answer == "", answer == q.Assumed, slices.Contains(asItIs, q.ID):
+		case ok, answer == "", answer == contractQuestion.Assumed, slices.Contains(asItIs, contractQuestion.ID):
 		default:
-			return nil, fmt.Errorf("%w: the contract's %s is %q, which is not simulated", ErrOptions, q.ID, answer)
+			return nil, fmt.Errorf("%w: the contract's %s is %q, which is not simulated", ErrOptions, contractQuestion.ID, answer)
 		}
 	}
 	if slices.Contains(names, BoundsAfter) && slices.Contains(names, BoundsHalfOpen) {

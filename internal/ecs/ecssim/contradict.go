@@ -215,14 +215,14 @@ func parseQuirks(names []string) (*quirks, error) {
 		return nil, nil
 	}
 	set := new(quirks)
-	for _, n := range names {
-		bit, ok := quirkBits[n]
+	for _, name := range names {
+		bit, ok := quirkBits[name]
 		if !ok {
 			all := make([]string, 0, len(quirkBits))
 			for _, c := range Contradictions() {
 				all = append(all, c.Name)
 			}
-			return nil, fmt.Errorf("%w: contradiction %q: want one of %s", ErrOptions, n, strings.Join(all, " "))
+			return nil, fmt.Errorf("%w: contradiction %q: want one of %s", ErrOptions, name, strings.Join(all, " "))
 		}
 		set[bit/64] |= 1 << (bit % 64)
 	}
@@ -264,21 +264,21 @@ func (s *Simulator) first(name string) bool {
 }
 
 // contradictCall refuses calls as the contradictions say.
-func (s *Simulator) contradictCall(c *call, a *answer) *apiError {
+func (s *Simulator) contradictCall(call *call, answer *answer) *apiError {
 	if s.quirks.Load() == nil {
 		return nil
 	}
-	scope := c.caller.account.ID + "/" + c.params.get("RegionId")
+	scope := call.caller.account.ID + "/" + call.params.get("RegionId")
 	n := s.counted.Add(1)
 	switch {
-	case c.action == "ListAccounts" && s.against(DirectoryDown):
+	case call.action == "ListAccounts" && s.against(DirectoryDown):
 		return &apiError{503, "ServiceUnavailable", "The request has failed due to a temporary failure of the server."}
-	case c.action != "DescribeInstances":
+	case call.action != "DescribeInstances":
 	case s.against(ThrottleLong) && s.first(scope):
-		a.throttled, a.header = true, map[string]string{"Retry-After": "110"}
+		answer.throttled, answer.header = true, map[string]string{"Retry-After": "110"}
 		return &apiError{429, "Throttling.User", "Request was denied due to user flow control."}
 	case s.against(ThrottleMillis) && n%7 == 0:
-		a.throttled, a.header = true, map[string]string{"x-acs-retry-after": "200"}
+		answer.throttled, answer.header = true, map[string]string{"x-acs-retry-after": "200"}
 		return &apiError{429, "Throttling.User", "Request was denied due to user flow control."}
 	case s.against(BusyUnknownCodes) && n%5 == 0:
 		return [...]*apiError{
@@ -286,7 +286,7 @@ func (s *Simulator) contradictCall(c *call, a *answer) *apiError {
 			{408, "RequestTimeout", "The request has timed out."},
 			{400, "SystemBusy", "The system is busy, please try again later."},
 		}[n/5%3]
-	case s.against(TokenUnknownCode) && c.params.get("NextToken") != "" && s.first(scope):
+	case s.against(TokenUnknownCode) && call.params.get("NextToken") != "" && s.first(scope):
 		return [...]*apiError{
 			{400, "PaginationToken.Expired", "The pagination token has expired."},
 			{404, "NextToken.NotFound", "The specified NextToken does not exist."},
@@ -298,46 +298,46 @@ func (s *Simulator) contradictCall(c *call, a *answer) *apiError {
 }
 
 // bend changes what a call asks for into what is answered then.
-func (s *Simulator) bend(q *instanceQuery, p params) {
+func (s *Simulator) bend(instanceQuery *instanceQuery, params params) {
 	if s.against(BoundsExclusive) || s.against(BoundsAfter) {
-		if q.from > 0 {
-			q.from++
+		if instanceQuery.from > 0 {
+			instanceQuery.from++
 		}
 	}
 	if s.against(BoundsExclusive) || s.against(BoundsHalfOpen) {
-		if q.to >= 0 {
-			q.to = max(q.to-1, 0)
+		if instanceQuery.to >= 0 {
+			instanceQuery.to = max(instanceQuery.to-1, 0)
 		}
 	}
-	if s.against(FiltersIgnored) || s.against(FiltersInCounts) && !q.byPage && q.ids == nil {
-		q.from, q.to = 0, -1
+	if s.against(FiltersIgnored) || s.against(FiltersInCounts) && !instanceQuery.byPage && instanceQuery.ids == nil {
+		instanceQuery.from, instanceQuery.to = 0, -1
 	}
 	if s.against(EndIgnored) {
-		q.to = -1
+		instanceQuery.to = -1
 	}
-	if !q.byPage && s.against(MaxResultsIgnored) {
-		q.size = 10
+	if !instanceQuery.byPage && s.against(MaxResultsIgnored) {
+		instanceQuery.size = 10
 	}
-	if !q.byPage && q.ids == nil && s.against(PagesTooLarge) {
-		q.size = 150
+	if !instanceQuery.byPage && instanceQuery.ids == nil && s.against(PagesTooLarge) {
+		instanceQuery.size = 150
 	}
-	if !q.byPage && s.byNumberAlone() {
-		q.byPage, q.token, q.page, q.size = true, "", 1, 10
-		if n, err := p.int("PageNumber", 1); err == nil {
-			q.page = max(n, 1)
+	if !instanceQuery.byPage && s.byNumberAlone() {
+		instanceQuery.byPage, instanceQuery.token, instanceQuery.page, instanceQuery.size = true, "", 1, 10
+		if n, err := params.int("PageNumber", 1); err == nil {
+			instanceQuery.page = max(n, 1)
 		}
-		if n, err := p.int("PageSize", 10); err == nil {
-			q.size = min(max(n, 1), 100)
+		if n, err := params.int("PageSize", 10); err == nil {
+			instanceQuery.size = min(max(n, 1), 100)
 		}
 	}
 	switch {
-	case q.ids == nil:
+	case instanceQuery.ids == nil:
 	case s.against(IDsIgnored):
-		q.ids = nil
+		instanceQuery.ids = nil
 	case s.against(IDsCapped):
-		q.ids = q.ids[:min(len(q.ids), 20)]
+		instanceQuery.ids = instanceQuery.ids[:min(len(instanceQuery.ids), 20)]
 	case s.against(IDsEmpty), s.against(RevokedMidway):
-		q.ids = []string{}
+		instanceQuery.ids = []string{}
 	}
 }
 
@@ -376,20 +376,20 @@ const (
 
 // contradictList answers a list of instances as the contradictions say; nil
 // when they leave it alone.
-func (s *Simulator) contradictList(b []byte, sc *scope, q *instanceQuery, requestID string) []byte {
+func (s *Simulator) contradictList(b []byte, sc *scope, instanceQuery *instanceQuery, requestID string) []byte {
 	switch {
-	case s.quirks.Load() == nil || q.ids != nil:
-	case s.against(ErrorAs200) && !q.byPage && (sc.index%2 == 1 || q.token != ""):
+	case s.quirks.Load() == nil || instanceQuery.ids != nil:
+	case s.against(ErrorAs200) && !instanceQuery.byPage && (sc.index%2 == 1 || instanceQuery.token != ""):
 		return errorBody(b, requestID, noInstances)
-	case s.against(RevokedMidway) && q.token != "", s.against(ListEmptyAtFirst) && !q.byPage && s.first("list "+sc.region.id+"/"+sc.account.ID):
-		return emptyPage(b, q, requestID)
+	case s.against(RevokedMidway) && instanceQuery.token != "", s.against(ListEmptyAtFirst) && !instanceQuery.byPage && s.first("list "+sc.region.id+"/"+sc.account.ID):
+		return emptyPage(b, instanceQuery, requestID)
 	}
 	return nil
 }
 
 // bendList changes a whole answer that lists by token.
-func (s *Simulator) bendList(a *answer, q *instanceQuery, body []byte) []byte {
-	if s.quirks.Load() == nil || q.byPage || q.ids != nil {
+func (s *Simulator) bendList(answer *answer, instanceQuery *instanceQuery, body []byte) []byte {
+	if s.quirks.Load() == nil || instanceQuery.byPage || instanceQuery.ids != nil {
 		return body
 	}
 	third := s.lists.Add(1)%3 == 0
@@ -397,21 +397,21 @@ func (s *Simulator) bendList(a *answer, q *instanceQuery, body []byte) []byte {
 	case s.against(ListTwice):
 		return append(body[:len(body)-1], `,"Instances":{"Instance":[]}}`...)
 	case s.against(JSONTwice):
-		return append(body, `{"RequestId":"`+a.requestID+`","Code":"InternalError","Message":"The request processing has failed."}`...)
+		return append(body, `{"RequestId":"`+answer.requestID+`","Code":"InternalError","Message":"The request processing has failed."}`...)
 	case s.against(List206) && third:
-		a.status = http.StatusPartialContent
-		return emptyPage(body[:0], q, a.requestID)
+		answer.status = http.StatusPartialContent
+		return emptyPage(body[:0], instanceQuery, answer.requestID)
 	case s.against(List204) && third:
-		a.status = http.StatusNoContent
+		answer.status = http.StatusNoContent
 		return nil
 	case s.against(ListGzipCut) && third:
-		var z bytes.Buffer
-		zw := gzip.NewWriter(&z)
+		var buffer bytes.Buffer
+		zw := gzip.NewWriter(&buffer)
 		if _, err := zw.Write(body); err != nil || zw.Close() != nil {
 			return body
 		}
-		a.header = map[string]string{"Content-Encoding": "gzip"}
-		return z.Bytes()[:z.Len()/2]
+		answer.header = map[string]string{"Content-Encoding": "gzip"}
+		return buffer.Bytes()[:buffer.Len()/2]
 	}
 	return body
 }

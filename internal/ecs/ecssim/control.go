@@ -66,11 +66,11 @@ func (s *Simulator) control(w http.ResponseWriter, r *http.Request) {
 }
 
 // AddFault puts a fault in force, behind those that are.
-func (s *Simulator) AddFault(f Fault) error {
-	if err := f.validate(); err != nil {
+func (s *Simulator) AddFault(fault Fault) error {
+	if err := fault.validate(); err != nil {
 		return err
 	}
-	s.faults.add(f)
+	s.faults.add(fault)
 	return nil
 }
 
@@ -81,11 +81,11 @@ func (s *Simulator) ClearFaults() { s.faults.set(s.opt.Seed, nil) }
 func (s *Simulator) SetLatency(l Latency) { s.latency.Store(&l) }
 
 // SetQuota replaces the quota; its windows begin anew.
-func (s *Simulator) SetQuota(q Quota) error {
-	if err := q.validate(); err != nil {
+func (s *Simulator) SetQuota(quota Quota) error {
+	if err := quota.validate(); err != nil {
 		return err
 	}
-	s.quota.set(q)
+	s.quota.set(quota)
 	return nil
 }
 
@@ -153,12 +153,12 @@ func (s *Simulator) Show(id string) (*Shown, error) {
 }
 
 func (s *Simulator) showInstance(w http.ResponseWriter, r *http.Request) {
-	v, err := s.Show(r.PathValue("id"))
+	shown, err := s.Show(r.PathValue("id"))
 	if err != nil {
 		refuse(w, err)
 		return
 	}
-	reply(w, v)
+	reply(w, shown)
 }
 
 // handle decodes a JSON request strictly.

@@ -116,10 +116,10 @@ func loadData() (*data, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ecssim: data/os.tsv: %w", err)
 	}
-	err = eachRow(typesTSV, 9, func(f []string) error {
-		t, err := parseType(f)
+	err = eachRow(typesTSV, 9, func(columns []string) error {
+		t, err := parseType(columns)
 		d.types = append(d.types, t)
-		d.byType[f[0]] = t
+		d.byType[columns[0]] = t
 		return err
 	})
 	if err != nil {
@@ -138,20 +138,20 @@ func loadData() (*data, error) {
 
 // buildPools groups the weighted types by pool.
 func (d *data) buildPools() {
-	for _, t := range d.types {
-		if t.weight == 0 {
+	for _, instanceType := range d.types {
+		if instanceType.weight == 0 {
 			continue
 		}
-		p := d.pools[t.pool]
+		p := d.pools[instanceType.pool]
 		if p == nil {
 			p = &pool{}
-			d.pools[t.pool] = p
+			d.pools[instanceType.pool] = p
 		}
-		sum := t.weight * smallness(t.vcpu)
+		sum := instanceType.weight * smallness(instanceType.vcpu)
 		if n := len(p.cum); n > 0 {
 			sum += p.cum[n-1]
 		}
-		p.types = append(p.types, t)
+		p.types = append(p.types, instanceType)
 		p.cum = append(p.cum, sum)
 	}
 }
@@ -179,63 +179,63 @@ func eachRow(text string, fields int, fn func([]string) error) error {
 			header = false
 			continue
 		}
-		f := strings.Split(line, "\t")
-		if len(f) != fields {
-			return fmt.Errorf("line %d: %d fields, want %d", n+1, len(f), fields)
+		columns := strings.Split(line, "\t")
+		if len(columns) != fields {
+			return fmt.Errorf("line %d: %d fields, want %d", n+1, len(columns), fields)
 		}
-		if err := fn(f); err != nil {
+		if err := fn(columns); err != nil {
 			return fmt.Errorf("line %d: %w", n+1, err)
 		}
 	}
 	return nil
 }
 
-func parseKind(f []string) (*osKind, error) {
-	k := &osKind{
-		family: f[0], version: f[1], servicePack: f[2], arch: f[3],
+func parseKind(columns []string) (*osKind, error) {
+	kind := &osKind{
+		family: columns[0], version: columns[1], servicePack: columns[2], arch: columns[3],
 		flags: map[string]bool{},
 	}
-	for i := range k.verdicts {
-		v, err := parseLevel(f[4+i])
+	for i := range kind.verdicts {
+		level, err := parseLevel(columns[4+i])
 		if err != nil {
-			return k, err
+			return kind, err
 		}
-		k.verdicts[i] = v
+		kind.verdicts[i] = level
 	}
-	flagged, err := parseLevel(f[4+targets])
+	flagged, err := parseLevel(columns[4+targets])
 	if err != nil {
-		return k, err
+		return kind, err
 	}
-	k.flagged = flagged
-	f = f[5+targets:]
-	k.hosts, k.osName, k.osNameEn, k.platform, k.tagOS, k.tagKernel = f[1], f[3], f[4], f[5], f[7], f[8]
-	w, err := strconv.Atoi(f[0])
+	kind.flagged = flagged
+	columns = columns[5+targets:]
+	kind.hosts, kind.osName, kind.osNameEn, kind.platform, kind.tagOS, kind.tagKernel = columns[1], columns[3], columns[4], columns[5], columns[7], columns[8]
+	w, err := strconv.Atoi(columns[0])
 	if err != nil {
-		return k, fmt.Errorf("weight: %w", err)
+		return kind, fmt.Errorf("weight: %w", err)
 	}
-	k.weight = w
-	for name := range strings.SplitSeq(f[2], ",") {
-		k.flags[name] = true
+	kind.weight = w
+	for name := range strings.SplitSeq(columns[2], ",") {
+		kind.flags[name] = true
 	}
-	if f[6] != "" {
-		k.imageIDs = strings.Split(f[6], ";")
+	if columns[6] != "" {
+		kind.imageIDs = strings.Split(columns[6], ";")
 	}
-	if _, ok := hostPlans[k.hosts]; !ok {
-		return k, fmt.Errorf("hosts %q", k.hosts)
+	if _, ok := hostPlans[kind.hosts]; !ok {
+		return kind, fmt.Errorf("hosts %q", kind.hosts)
 	}
-	return k, nil
+	return kind, nil
 }
 
-func parseType(f []string) (*instanceType, error) {
-	t := &instanceType{id: f[0], family: f[1], pool: f[2], arch: f[4], nvme: f[7], bootModes: strings.Split(f[8], ",")}
+func parseType(columns []string) (*instanceType, error) {
+	t := &instanceType{id: columns[0], family: columns[1], pool: columns[2], arch: columns[4], nvme: columns[7], bootModes: strings.Split(columns[8], ",")}
 	var err error
-	if t.weight, err = strconv.Atoi(f[3]); err != nil {
+	if t.weight, err = strconv.Atoi(columns[3]); err != nil {
 		return t, fmt.Errorf("weight: %w", err)
 	}
-	if t.vcpu, err = strconv.Atoi(f[5]); err != nil {
+	if t.vcpu, err = strconv.Atoi(columns[5]); err != nil {
 		return t, fmt.Errorf("vcpu: %w", err)
 	}
-	if t.memoryGiB, err = strconv.ParseFloat(f[6], 64); err != nil {
+	if t.memoryGiB, err = strconv.ParseFloat(columns[6], 64); err != nil {
 		return t, fmt.Errorf("memory: %w", err)
 	}
 	return t, nil

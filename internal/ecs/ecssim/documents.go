@@ -105,49 +105,49 @@ func (sh *shape) reshape(b, rendered []byte) []byte {
 		return append(b, rendered...) // an instance that is no JSON on purpose
 	}
 	b = append(b, '{')
-	for i, f := range sh.row {
+	for i, field := range sh.row {
 		b = appendComma(b, i)
-		b = append(appendJSON(b, f.key), ':')
-		if v, ok := own[f.key]; ok && ofInstance[f.key] {
-			b = append(b, ofType(v, f.raw)...)
+		b = append(appendJSON(b, field.key), ':')
+		if v, ok := own[field.key]; ok && ofInstance[field.key] {
+			b = append(b, ofType(v, field.raw)...)
 			continue
 		}
-		b = append(b, f.raw...)
+		b = append(b, field.raw...)
 	}
 	return append(b, '}')
 }
 
 // ofType spells a value as the example does: as a string where that has one.
-func ofType(v, example json.RawMessage) json.RawMessage {
-	if len(v) > 0 && len(example) > 0 && example[0] == '"' && v[0] != '"' && v[0] != '{' && v[0] != '[' {
-		return json.RawMessage(strconv.Quote(string(v)))
+func ofType(raw, example json.RawMessage) json.RawMessage {
+	if len(raw) > 0 && len(example) > 0 && example[0] == '"' && raw[0] != '"' && raw[0] != '{' && raw[0] != '[' {
+		return json.RawMessage(strconv.Quote(string(raw)))
 	}
-	return v
+	return raw
 }
 
 // wrap writes an answer around a list of instances in the example's shape.
 func (sh *shape) wrap(b, list []byte, requestID, next string, total, page, size int) []byte {
 	b = append(b, '{')
-	for i, f := range sh.envelope {
+	for i, field := range sh.envelope {
 		b = appendComma(b, i)
-		b = append(appendJSON(b, f.key), ':')
-		v := f.raw
-		switch f.key {
+		b = append(appendJSON(b, field.key), ':')
+		raw := field.raw
+		switch field.key {
 		case "Instances":
 			b = append(append(append(b, `{"Instance":[`...), list...), `]}`...)
 			continue
 		case "RequestId":
-			v = json.RawMessage(strconv.Quote(requestID))
+			raw = json.RawMessage(strconv.Quote(requestID))
 		case "NextToken":
-			v = json.RawMessage(strconv.Quote(next))
+			raw = json.RawMessage(strconv.Quote(next))
 		case "TotalCount":
-			v = ofType(json.RawMessage(strconv.Itoa(total)), v)
+			raw = ofType(json.RawMessage(strconv.Itoa(total)), raw)
 		case "PageNumber":
-			v = ofType(json.RawMessage(strconv.Itoa(page)), v)
+			raw = ofType(json.RawMessage(strconv.Itoa(page)), raw)
 		case "PageSize":
-			v = ofType(json.RawMessage(strconv.Itoa(size)), v)
+			raw = ofType(json.RawMessage(strconv.Itoa(size)), raw)
 		}
-		b = append(b, v...)
+		b = append(b, raw...)
 	}
 	return append(b, '}')
 }

@@ -47,29 +47,29 @@ type Simulator struct {
 
 // New lays out the fleet. It fails with ErrOptions for options that make no
 // sense.
-func New(o Options) (*Simulator, error) {
-	d, err := loadData()
+func New(options Options) (*Simulator, error) {
+	data, err := loadData()
 	if err != nil {
 		return nil, err
 	}
-	if o, err = o.withDefaults(d); err != nil {
+	if options, err = options.withDefaults(data); err != nil {
 		return nil, err
 	}
-	s := &Simulator{opt: o, fleet: newFleet(d, o)}
-	if s.tokens, err = newTokenBox(o.Seed, o.TokenTTL, o.TokenRefuse); err != nil {
+	simulator := &Simulator{opt: options, fleet: newFleet(data, options)}
+	if simulator.tokens, err = newTokenBox(options.Seed, options.TokenTTL, options.TokenRefuse); err != nil {
 		return nil, err
 	}
-	s.buffers.New = func() any { b := make([]byte, 0, 400<<10); return &b }
-	if s.shapes, err = parseShapes(); err != nil {
+	simulator.buffers.New = func() any { b := make([]byte, 0, 400<<10); return &b }
+	if simulator.shapes, err = parseShapes(); err != nil {
 		return nil, err
 	}
-	if err := s.Contradict(o.Contradict...); err != nil {
+	if err := simulator.Contradict(options.Contradict...); err != nil {
 		return nil, err
 	}
-	s.latency.Store(&o.Latency)
-	s.faults.set(o.Seed, o.Faults)
-	s.quota.set(o.Quota)
-	return s, nil
+	simulator.latency.Store(&options.Latency)
+	simulator.faults.set(options.Seed, options.Faults)
+	simulator.quota.set(options.Quota)
+	return simulator, nil
 }
 
 // Accounts are the accounts that the simulator knows.
@@ -100,14 +100,14 @@ func (s *Simulator) ScopeSize(account, region string) int {
 func (s *Simulator) EachTruth(fn func(*Truth) error) error {
 	for _, sc := range s.fleet.scopes {
 		for i := 0; ; i++ {
-			t, end := sc.truthAt(i)
+			truth, end := sc.truthAt(i)
 			if end {
 				break
 			}
-			if t == nil {
+			if truth == nil {
 				continue
 			}
-			if err := fn(t); err != nil {
+			if err := fn(truth); err != nil {
 				return err
 			}
 		}
@@ -159,18 +159,18 @@ func Listen(o Options, addr string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", addr)
+	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("ecssim: listen on %s: %w", addr, err)
 	}
-	s := &Server{Simulator: sim, Addr: l.Addr().String(), done: make(chan struct{})}
-	s.URL = "http://" + s.Addr
-	s.http = &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}
+	server := &Server{Simulator: sim, Addr: listener.Addr().String(), done: make(chan struct{})}
+	server.URL = "http://" + server.Addr
+	server.http = &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
-		defer close(s.done)
-		_ = s.http.Serve(l) // ends with Close
+		defer close(server.done)
+		_ = server.http.Serve(listener) // ends with Close
 	}()
-	return s, nil
+	return server, nil
 }
 
 // Close stops serving at once and waits for the listener to end.
@@ -194,12 +194,12 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	buf, _ := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
 	c := &call{req: r}
-	a := s.answer(c, (*buf)[:0])
-	if cap(a.body) <= 1<<20 {
-		*buf = a.body[:0]
+	answer := s.answer(c, (*buf)[:0])
+	if cap(answer.body) <= 1<<20 {
+		*buf = answer.body[:0]
 	}
-	s.record(c, &a)
-	s.send(w, r, &a)
+	s.record(c, &answer)
+	s.send(w, r, &answer)
 }
 
 // answer is one answer before it is written.
@@ -214,33 +214,33 @@ type answer struct {
 }
 
 // answer works out the answer to a call.
-func (s *Simulator) answer(c *call, b []byte) answer {
+func (s *Simulator) answer(call *call, b []byte) answer {
 	a := answer{status: http.StatusOK, requestID: s.requestID()}
-	if err := s.read(c); err != nil {
-		return a.fail(s, c, b, err)
+	if err := s.read(call); err != nil {
+		return a.fail(s, call, b, err)
 	}
-	who, err := s.authenticate(c)
+	who, err := s.authenticate(call)
 	if err != nil {
-		return a.fail(s, c, b, err)
+		return a.fail(s, call, b, err)
 	}
-	c.caller = who
-	s.latency.Load().sleep(c.req.Context(), hash(s.fleet.seed, s.serial.Add(1)))
-	if left, ok := s.quota.take(c, s.opt.Now()); !ok {
+	call.caller = who
+	s.latency.Load().sleep(call.req.Context(), hash(s.fleet.seed, s.serial.Add(1)))
+	if left, ok := s.quota.take(call, s.opt.Now()); !ok {
 		a.throttled = true
-		a.header = map[string]string{"x-ratelimit-user-api": fmt.Sprintf("Limit:%d,Remain:0,TimeLeft:%d", s.quota.limit(c.action), left.Milliseconds())}
-		return a.fail(s, c, b, errThrottled())
+		a.header = map[string]string{"x-ratelimit-user-api": fmt.Sprintf("Limit:%d,Remain:0,TimeLeft:%d", s.quota.limit(call.action), left.Milliseconds())}
+		return a.fail(s, call, b, errThrottled())
 	}
-	a.fault = s.faults.pick(who.account.ID, c.params.get("RegionId"), c.action)
+	a.fault = s.faults.pick(who.account.ID, call.params.get("RegionId"), call.action)
 	if err := a.fault.apiError(); err != nil {
 		a.throttled = err.code == "Throttling.User"
-		return a.fail(s, c, b, err)
+		return a.fail(s, call, b, err)
 	}
-	if err := s.contradictCall(c, &a); err != nil {
-		return a.fail(s, c, b, err)
+	if err := s.contradictCall(call, &a); err != nil {
+		return a.fail(s, call, b, err)
 	}
-	body, err := s.dispatch(c, b, &a)
+	body, err := s.dispatch(call, b, &a)
 	if err != nil {
-		return a.fail(s, c, b, err)
+		return a.fail(s, call, b, err)
 	}
 	a.body = body
 	return a
@@ -254,8 +254,8 @@ func (a answer) fail(s *Simulator, c *call, b []byte, err *apiError) answer {
 }
 
 // read takes the request apart.
-func (s *Simulator) read(c *call) *apiError {
-	r := c.req
+func (s *Simulator) read(call *call) *apiError {
+	r := call.req
 	if r.Method != http.MethodPost && r.Method != http.MethodGet {
 		return &apiError{405, "UnsupportedHTTPMethod", "This http method is not supported."}
 	}
@@ -263,8 +263,8 @@ func (s *Simulator) read(c *call) *apiError {
 	if err != nil || len(body) > maxRequest {
 		return errInvalid("body")
 	}
-	c.body = body
-	q, err := url.ParseQuery(r.URL.RawQuery)
+	call.body = body
+	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return errInvalid("query")
 	}
@@ -274,12 +274,12 @@ func (s *Simulator) read(c *call) *apiError {
 			return errInvalid("body")
 		}
 		for k, v := range form {
-			q[k] = append(q[k], v...)
+			values[k] = append(values[k], v...)
 		}
 	}
-	c.params = params(q)
-	if c.action, c.version = r.Header.Get("x-acs-action"), r.Header.Get("x-acs-version"); c.action == "" {
-		c.action, c.version = c.params.get("Action"), c.params.get("Version")
+	call.params = params(values)
+	if call.action, call.version = r.Header.Get("x-acs-action"), r.Header.Get("x-acs-version"); call.action == "" {
+		call.action, call.version = call.params.get("Action"), call.params.get("Version")
 	}
 	return nil
 }
@@ -300,61 +300,61 @@ func versionOf(action string) string {
 
 // dispatch answers the action. Whatever would change something is refused as
 // RAM refuses it.
-func (s *Simulator) dispatch(c *call, b []byte, a *answer) ([]byte, *apiError) {
-	v := versionOf(c.action)
+func (s *Simulator) dispatch(call *call, b []byte, answer *answer) ([]byte, *apiError) {
+	v := versionOf(call.action)
 	switch {
-	case c.action == "":
+	case call.action == "":
 		return nil, errMissing("Action")
-	case v == "" && isRead(c.action):
+	case v == "" && isRead(call.action):
 		return nil, &apiError{404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method."}
 	case v == "":
 		return nil, errForbidden()
-	case c.version != v:
+	case call.version != v:
 		return nil, &apiError{400, "InvalidVersion", "Specified parameter Version is not valid."}
 	}
-	if err := c.params.known(c.action); err != nil {
+	if err := call.params.known(call.action); err != nil {
 		return nil, err
 	}
-	switch c.action {
+	switch call.action {
 	case "DescribeRegions":
-		return s.describeRegions(c, a.requestID)
+		return s.describeRegions(call, answer.requestID)
 	case "DescribeInstanceTypes":
-		return s.describeInstanceTypes(c, a.requestID)
+		return s.describeInstanceTypes(call, answer.requestID)
 	case "AssumeRole":
-		return s.assumeRole(c, a.requestID)
+		return s.assumeRole(call, answer.requestID)
 	case "GetCallerIdentity":
-		return s.callerIdentity(c, a.requestID), nil
+		return s.callerIdentity(call, answer.requestID), nil
 	case "ListAccounts":
-		return s.listAccounts(c, a.requestID)
+		return s.listAccounts(call, answer.requestID)
 	case "GetResourceDirectory":
-		return s.resourceDirectory(a.requestID), nil
+		return s.resourceDirectory(answer.requestID), nil
 	}
-	region := c.params.get("RegionId")
+	region := call.params.get("RegionId")
 	if region == "" {
 		return nil, errMissing("RegionId")
 	}
-	sc := s.fleet.byName[scopeName{c.caller.account.ID, region}]
+	sc := s.fleet.byName[scopeName{call.caller.account.ID, region}]
 	if sc == nil {
 		return nil, errRegion()
 	}
-	switch c.action {
+	switch call.action {
 	case "DescribeImages":
-		s.stats.images(c.caller.account.ID, region, c.params.get("ImageId"))
-		return s.describeImages(b, sc, c.params, a.requestID)
+		s.stats.images(call.caller.account.ID, region, call.params.get("ImageId"))
+		return s.describeImages(b, sc, call.params, answer.requestID)
 	case actOffered:
-		return s.describeImageSupport(c, b, sc, a.requestID)
+		return s.describeImageSupport(call, b, sc, answer.requestID)
 	case "DescribeAvailableResource":
-		return s.describeAvailableResource(c, sc, a.requestID)
+		return s.describeAvailableResource(call, sc, answer.requestID)
 	case "DescribeCloudAssistantStatus":
-		return s.describeAgents(sc, c.params, b, a.requestID)
+		return s.describeAgents(sc, call.params, b, answer.requestID)
 	case actConsole:
-		return s.consoleOutput(sc, c.params, b, a.requestID)
+		return s.consoleOutput(sc, call.params, b, answer.requestID)
 	case "RunCommand":
-		return s.runCommand(c, sc, b, a.requestID)
+		return s.runCommand(call, sc, b, answer.requestID)
 	case "DescribeInvocationResults":
-		return s.describeResults(sc, c.params, b, a.requestID)
+		return s.describeResults(sc, call.params, b, answer.requestID)
 	}
-	return s.describeInstances(c, b, sc, a)
+	return s.describeInstances(call, b, sc, answer)
 }
 
 // isRead says whether an action only reads.
@@ -362,29 +362,29 @@ func isRead(action string) bool {
 	return strings.HasPrefix(action, "Describe") || strings.HasPrefix(action, "List") || strings.HasPrefix(action, "Get")
 }
 
-func (s *Simulator) describeInstances(c *call, b []byte, sc *scope, a *answer) ([]byte, *apiError) {
-	q, err := parseInstanceQuery(c.params, s.filterOrder())
+func (s *Simulator) describeInstances(call *call, b []byte, sc *scope, answer *answer) ([]byte, *apiError) {
+	instanceQuery, err := parseInstanceQuery(call.params, s.filterOrder())
 	if err != nil {
 		return nil, err
 	}
-	denied := a.fault != nil && a.fault.Kind == FaultEmpty
-	s.bend(q, c.params)
+	denied := answer.fault != nil && answer.fault.Kind == FaultEmpty
+	s.bend(instanceQuery, call.params)
 	switch {
-	case c.params.bool("DryRun") && (denied || s.against(RevokedMidway)):
+	case call.params.bool("DryRun") && (denied || s.against(RevokedMidway)):
 		return nil, errForbidden()
-	case c.params.bool("DryRun"):
+	case call.params.bool("DryRun"):
 		return nil, errDryRun()
 	case denied:
-		return emptyPage(b, q, a.requestID), nil
+		return emptyPage(b, instanceQuery, answer.requestID), nil
 	}
-	if body := s.contradictList(b, sc, q, a.requestID); body != nil {
+	if body := s.contradictList(b, sc, instanceQuery, answer.requestID); body != nil {
 		return body, nil
 	}
-	body, err := s.instancesPage(b, s.elsewhere(sc, q), q, a.requestID)
+	body, err := s.instancesPage(b, s.elsewhere(sc, instanceQuery), instanceQuery, answer.requestID)
 	if err != nil {
 		return nil, err
 	}
-	return s.bendList(a, q, body), nil
+	return s.bendList(answer, instanceQuery, body), nil
 }
 
 // requestID makes the next request id.
@@ -394,30 +394,30 @@ func (s *Simulator) requestID() string {
 }
 
 // send writes the answer, bent by its fault.
-func (s *Simulator) send(w http.ResponseWriter, r *http.Request, a *answer) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json;charset=utf-8")
-	h.Set("x-acs-request-id", a.requestID)
-	for k, v := range a.header {
-		h.Set(k, v)
+func (s *Simulator) send(w http.ResponseWriter, r *http.Request, answer *answer) {
+	header := w.Header()
+	header.Set("Content-Type", "application/json;charset=utf-8")
+	header.Set("x-acs-request-id", answer.requestID)
+	for k, v := range answer.header {
+		header.Set(k, v)
 	}
-	if a.fault != nil && a.fault.send(w, r, a) {
+	if answer.fault != nil && answer.fault.send(w, r, answer) {
 		return
 	}
 	if s.opt.Gzip && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		var z bytes.Buffer
-		zw := gzip.NewWriter(&z)
-		_, err := zw.Write(a.body)
+		var buffer bytes.Buffer
+		zw := gzip.NewWriter(&buffer)
+		_, err := zw.Write(answer.body)
 		if err = errors.Join(err, zw.Close()); err == nil {
-			h.Set("Content-Encoding", "gzip")
-			a.body = z.Bytes()
+			header.Set("Content-Encoding", "gzip")
+			answer.body = buffer.Bytes()
 		}
 	}
-	if a.status != http.StatusNoContent {
-		h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	if answer.status != http.StatusNoContent {
+		header.Set("Content-Length", strconv.Itoa(len(answer.body)))
 	}
-	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) // the client went away: nothing to do about it
+	w.WriteHeader(answer.status)
+	_, _ = w.Write(answer.body) // the client went away: nothing to do about it
 }
 
 // duplicateRate is the share of pages that repeat an instance.

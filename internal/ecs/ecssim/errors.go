@@ -38,7 +38,7 @@ func errExpiredSession() *apiError {
 }
 
 // body is the error as the gateway words it.
-func (e *apiError) body(b []byte, requestID, host string, c *caller, action string) []byte {
+func (e *apiError) body(b []byte, requestID, host string, caller *caller, action string) []byte {
 	b = append(b, `{"RequestId":`...)
 	b = appendJSON(b, requestID)
 	b = append(b, `,"HostId":`...)
@@ -47,13 +47,13 @@ func (e *apiError) body(b []byte, requestID, host string, c *caller, action stri
 	b = appendJSON(b, e.code)
 	b = append(b, `,"Message":`...)
 	b = appendJSON(b, e.message)
-	if e.code == "Forbidden.RAM" && c != nil {
+	if e.code == "Forbidden.RAM" && caller != nil {
 		b = append(b, `,"AccessDeniedDetail":{"PolicyType":"AccountLevelIdentityBasedPolicy","AuthPrincipalOwnerId":`...)
-		b = appendJSON(b, c.account.ID)
+		b = appendJSON(b, caller.account.ID)
 		b = append(b, `,"AuthPrincipalType":`...)
-		b = appendJSON(b, c.kind)
+		b = appendJSON(b, caller.kind)
 		b = append(b, `,"AuthPrincipalDisplayName":`...)
-		b = appendJSON(b, c.name)
+		b = appendJSON(b, caller.name)
 		b = append(b, `,"NoPermissionType":"ImplicitDeny","AuthAction":`...)
 		b = appendJSON(b, "ecs:"+action)
 		b = append(b, '}')

@@ -70,47 +70,47 @@ func (d *Duration) UnmarshalText(b []byte) error {
 }
 
 // ParseFault reads "kind=cut,region=cn-beijing,rate=0.02" or its JSON.
-func ParseFault(s string) (Fault, error) {
-	var f Fault
-	if strings.HasPrefix(s, "{") {
-		dec := json.NewDecoder(strings.NewReader(s))
+func ParseFault(text string) (Fault, error) {
+	var fault Fault
+	if strings.HasPrefix(text, "{") {
+		dec := json.NewDecoder(strings.NewReader(text))
 		dec.DisallowUnknownFields()
-		if err := dec.Decode(&f); err != nil {
-			return f, fmt.Errorf("%w: fault: %w", ErrOptions, err)
+		if err := dec.Decode(&fault); err != nil {
+			return fault, fmt.Errorf("%w: fault: %w", ErrOptions, err)
 		}
-		return f, f.validate()
+		return fault, fault.validate()
 	}
-	for part := range strings.SplitSeq(s, ",") {
+	for part := range strings.SplitSeq(text, ",") {
 		key, v, _ := strings.Cut(part, "=")
-		if err := f.set(key, v); err != nil {
-			return f, fmt.Errorf("%w: fault %q: %s: %w", ErrOptions, s, key, err)
+		if err := fault.set(key, v); err != nil {
+			return fault, fmt.Errorf("%w: fault %q: %s: %w", ErrOptions, text, key, err)
 		}
 	}
-	return f, f.validate()
+	return fault, fault.validate()
 }
 
-func (f *Fault) set(key, v string) (err error) {
+func (f *Fault) set(key, value string) (err error) {
 	switch key {
 	case "kind":
-		f.Kind = v
+		f.Kind = value
 	case "action":
-		f.Action = v
+		f.Action = value
 	case "region":
-		f.Region = v
+		f.Region = value
 	case "account":
-		f.Account = v
+		f.Account = value
 	case "to":
-		f.To = v
+		f.To = value
 	case "rate":
-		f.Rate, err = strconv.ParseFloat(v, 64)
+		f.Rate, err = strconv.ParseFloat(value, 64)
 	case "after":
-		f.After, err = strconv.Atoi(v)
+		f.After, err = strconv.Atoi(value)
 	case "count":
-		f.Count, err = strconv.Atoi(v)
+		f.Count, err = strconv.Atoi(value)
 	case "bytes":
-		f.Bytes, err = strconv.ParseInt(v, 10, 64)
+		f.Bytes, err = strconv.ParseInt(value, 10, 64)
 	case "delay":
-		err = f.Delay.UnmarshalText([]byte(v))
+		err = f.Delay.UnmarshalText([]byte(value))
 	default:
 		err = fmt.Errorf("want kind, action, region, account, rate, after, count, delay, bytes or to")
 	}
@@ -165,43 +165,43 @@ func (f *Fault) apiError() *apiError {
 }
 
 // send bends the answer; true when it has written it.
-func (f *Fault) send(w http.ResponseWriter, r *http.Request, a *answer) bool {
-	h := w.Header()
+func (f *Fault) send(w http.ResponseWriter, r *http.Request, answer *answer) bool {
+	header := w.Header()
 	switch f.Kind {
 	case FaultHTML503:
-		h.Set("Content-Type", "text/html")
-		a.status, a.body = 503, []byte("<html><head><title>503 Service Temporarily Unavailable</title></head><body>Powered by Tengine</body></html>")
+		header.Set("Content-Type", "text/html")
+		answer.status, answer.body = 503, []byte("<html><head><title>503 Service Temporarily Unavailable</title></head><body>Powered by Tengine</body></html>")
 	case FaultEmpty502:
-		a.status, a.body = 502, nil
+		answer.status, answer.body = 502, nil
 	case FaultEmpty200:
-		a.body = nil
+		answer.body = nil
 	case FaultTruncated:
-		a.body = a.body[:len(a.body)/2]
+		answer.body = answer.body[:len(answer.body)/2]
 	case FaultMalformed:
-		a.body = []byte(`{"RequestId":"` + a.requestID + `","Instances":{"Instance":[{"InstanceId":i-broken}]`)
+		answer.body = []byte(`{"RequestId":"` + answer.requestID + `","Instances":{"Instance":[{"InstanceId":i-broken}]`)
 	case FaultWrongShape:
-		a.body = []byte(`{"RequestId":"` + a.requestID + `","NextToken":"","Instances":"none","Images":7,"Regions":[],"TotalCount":"many"}`)
+		answer.body = []byte(`{"RequestId":"` + answer.requestID + `","NextToken":"","Instances":"none","Images":7,"Regions":[],"TotalCount":"many"}`)
 	case FaultContentType:
-		h.Set("Content-Type", "text/html")
+		header.Set("Content-Type", "text/html")
 	case FaultRedirect:
-		h.Set("Location", f.To)
-		a.status, a.body = http.StatusFound, nil
+		header.Set("Location", f.To)
+		answer.status, answer.body = http.StatusFound, nil
 	case FaultReset:
 		return reset(w)
 	case FaultHang:
 		wait(r.Context(), time.Duration(f.Delay))
 		return reset(w)
 	case FaultCut:
-		h.Set("Content-Length", strconv.Itoa(len(a.body)))
-		w.WriteHeader(a.status)
-		_, _ = w.Write(a.body[:len(a.body)/2])
+		header.Set("Content-Length", strconv.Itoa(len(answer.body)))
+		w.WriteHeader(answer.status)
+		_, _ = w.Write(answer.body[:len(answer.body)/2])
 		_ = http.NewResponseController(w).Flush() // a client that is gone has its cut already
 		panic(http.ErrAbortHandler)               // net/http's way to close the connection in the middle
 	case FaultSlow:
-		f.drip(w, r, a)
+		f.drip(w, r, answer)
 		return true
 	case FaultHuge:
-		f.flood(w, a)
+		f.flood(w, answer)
 		return true
 	}
 	return false
@@ -220,27 +220,27 @@ func reset(w http.ResponseWriter) bool {
 	return true
 }
 
-// wait waits for d, or for ever when d is 0, or until the client leaves.
-func wait(ctx context.Context, d time.Duration) {
-	if d == 0 {
+// wait waits for duration, or for ever when duration is 0, or until the client leaves.
+func wait(ctx context.Context, duration time.Duration) {
+	if duration == 0 {
 		<-ctx.Done()
 		return
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
+	timer := time.NewTimer(duration)
+	defer timer.Stop()
 	select {
-	case <-t.C:
+	case <-timer.C:
 	case <-ctx.Done():
 	}
 }
 
 // drip writes the body in ten pieces over Delay.
-func (f *Fault) drip(w http.ResponseWriter, r *http.Request, a *answer) {
-	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
-	w.WriteHeader(a.status)
-	step := max(1, len(a.body)/10)
-	for at := 0; at < len(a.body); at += step {
-		if _, err := w.Write(a.body[at:min(at+step, len(a.body))]); err != nil {
+func (f *Fault) drip(w http.ResponseWriter, r *http.Request, answer *answer) {
+	w.Header().Set("Content-Length", strconv.Itoa(len(answer.body)))
+	w.WriteHeader(answer.status)
+	step := max(1, len(answer.body)/10)
+	for at := 0; at < len(answer.body); at += step {
+		if _, err := w.Write(answer.body[at:min(at+step, len(answer.body))]); err != nil {
 			return
 		}
 		_ = http.NewResponseController(w).Flush()
@@ -252,12 +252,12 @@ func (f *Fault) drip(w http.ResponseWriter, r *http.Request, a *answer) {
 }
 
 // flood writes a valid answer behind a very long string.
-func (f *Fault) flood(w http.ResponseWriter, a *answer) {
+func (f *Fault) flood(w http.ResponseWriter, answer *answer) {
 	size := f.Bytes
 	if size == 0 {
 		size = 64 << 20
 	}
-	w.WriteHeader(a.status)
+	w.WriteHeader(answer.status)
 	if _, err := w.Write([]byte(`{"Padding":"`)); err != nil {
 		return
 	}
@@ -267,7 +267,7 @@ func (f *Fault) flood(w http.ResponseWriter, a *answer) {
 			return
 		}
 	}
-	_, _ = w.Write([]byte(`","RequestId":"` + a.requestID + `","Instances":{"Instance":[]},"NextToken":""}`))
+	_, _ = w.Write([]byte(`","RequestId":"` + answer.requestID + `","Instances":{"Instance":[]},"NextToken":""}`))
 }
 
 // faultBox holds the faults in force.
@@ -292,10 +292,10 @@ func (b *faultBox) set(seed uint64, all []Fault) {
 	}
 }
 
-func (b *faultBox) add(f Fault) {
+func (b *faultBox) add(fault Fault) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.all = append(b.all, &armed{Fault: f})
+	b.all = append(b.all, &armed{Fault: fault})
 }
 
 func (b *faultBox) list() []Fault {
@@ -313,19 +313,19 @@ func (b *faultBox) list() []Fault {
 func (b *faultBox) pick(account, region, action string) *Fault {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i, f := range b.all {
-		if f.Kind == FaultDuplicate || (f.Action != "" && f.Action != action) || (f.Region != "" && f.Region != region) || (f.Account != "" && f.Account != account) {
+	for i, armed := range b.all {
+		if armed.Kind == FaultDuplicate || (armed.Action != "" && armed.Action != action) || (armed.Region != "" && armed.Region != region) || (armed.Account != "" && armed.Account != account) {
 			continue
 		}
-		f.matched++
-		if f.matched <= f.After || (f.Count > 0 && f.struck >= f.Count) {
+		armed.matched++
+		if armed.matched <= armed.After || (armed.Count > 0 && armed.struck >= armed.Count) {
 			continue
 		}
-		if f.Rate > 0 && share(hash(b.seed, 'x', uint64(i), uint64(f.matched))) >= f.Rate {
+		if armed.Rate > 0 && share(hash(b.seed, 'x', uint64(i), uint64(armed.matched))) >= armed.Rate {
 			continue
 		}
-		f.struck++
-		return &f.Fault
+		armed.struck++
+		return &armed.Fault
 	}
 	return nil
 }
@@ -334,12 +334,12 @@ func (b *faultBox) pick(account, region, action string) *Fault {
 func (b *faultBox) rate(kind string) float64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, f := range b.all {
-		if f.Kind == kind {
-			if f.Rate == 0 {
+	for _, armed := range b.all {
+		if armed.Kind == kind {
+			if armed.Rate == 0 {
 				return 1
 			}
-			return f.Rate
+			return armed.Rate
 		}
 	}
 	return 0

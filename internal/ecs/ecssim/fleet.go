@@ -53,19 +53,19 @@ type override struct {
 }
 
 // newFleet lays out the scopes and their images.
-func newFleet(d *data, o Options) *fleet {
-	f := &fleet{data: d, seed: o.Seed, ids: newBijection(o.Seed), byName: map[scopeName]*scope{}, guests: guestOptions{o.OfflineAgents, o.OddAnswers, o.FailedStarts}, asked: !o.NoPlatform, wrongNames: o.WrongNames}
-	for _, a := range o.Keys {
-		for r := range o.Regions {
-			sc := &scope{fleet: f, index: len(f.scopes), account: a, region: d.regions[r], over: map[int]override{}, images: map[string]*slot{}}
+func newFleet(data *data, options Options) *fleet {
+	f := &fleet{data: data, seed: options.Seed, ids: newBijection(options.Seed), byName: map[scopeName]*scope{}, guests: guestOptions{options.OfflineAgents, options.OddAnswers, options.FailedStarts}, asked: !options.NoPlatform, wrongNames: options.WrongNames}
+	for _, account := range options.Keys {
+		for r := range options.Regions {
+			sc := &scope{fleet: f, index: len(f.scopes), account: account, region: data.regions[r], over: map[int]override{}, images: map[string]*slot{}}
 			sc.zones = zonesOf(sc.region.id)
 			f.scopes = append(f.scopes, sc)
-			f.byName[scopeName{a.ID, sc.region.id}] = sc
+			f.byName[scopeName{account.ID, sc.region.id}] = sc
 		}
 	}
-	sizes := skewed(o.Instances, o.Accounts, o.Regions, nil)
-	images := skewed(o.Images, o.Accounts, o.Regions, sizes)
-	f.buildSlots(sizes, images, o.Images)
+	sizes := skewed(options.Instances, options.Accounts, options.Regions, nil)
+	images := skewed(options.Images, options.Accounts, options.Regions, sizes)
+	f.buildSlots(sizes, images, options.Images)
 	return f
 }
 

@@ -39,17 +39,17 @@ const (
 
 // guest computes what runs in an instance. The caller holds mu.
 func (sc *scope) guest(in *instance) guest {
-	h := hash(sc.fleet.seed, 'g', in.h)
-	g := guest{names: int(mix(h^1) % 16 / 15)}
+	sum := hash(sc.fleet.seed, 'g', in.h)
+	g := guest{names: int(mix(sum^1) % 16 / 15)}
 	g.kind, g.naming = sc.runs(in)
 	g.kernel = g.kind.kernel()
-	m := in.typ.class(in.ioOptimized)
-	g.virtio = m != classXen || in.slot.virtio
+	machineClass := in.typ.class(in.ioOptimized)
+	g.virtio = machineClass != classXen || in.slot.virtio
 	windows := g.kind.osType() == "windows"
 	switch {
 	case windows:
 		g.nvme = in.typ.nvme == "required"
-		g.residue = m == classXen
+		g.residue = machineClass == classXen
 	case in.typ.nvme == "required":
 		g.nvme = true
 	default:
@@ -57,12 +57,12 @@ func (sc *scope) guest(in *instance) guest {
 	}
 	opt := sc.fleet.guests
 	g.agent = g.kind.runsAgent()
-	g.answers = g.agent && share(mix(h^2)) >= opt.offline
-	g.failed = in.status == statusRunning && share(mix(h^6)) < opt.failed
+	g.answers = g.agent && share(mix(sum^2)) >= opt.offline
+	g.failed = in.status == statusRunning && share(mix(sum^6)) < opt.failed
 	g.answers = g.answers && !g.failed
-	g.slow = mix(h^3)%8 == 0
-	if share(mix(h^4)) < opt.odd {
-		g.oddity = oddCut + oddity(mix(h^5)%uint64(oddKinds-1))
+	g.slow = mix(sum^3)%8 == 0
+	if share(mix(sum^4)) < opt.odd {
+		g.oddity = oddCut + oddity(mix(sum^5)%uint64(oddKinds-1))
 	}
 	return g
 }
@@ -72,22 +72,22 @@ type guestOptions struct{ offline, odd, failed float64 }
 
 // concrete is a system that a vague label may stand for; others stand for
 // themselves. Instances of one image have the same.
-func (d *data) concrete(k *osKind, h uint64) *osKind {
-	if !k.vague() {
-		return k
+func (d *data) concrete(kind *osKind, sum uint64) *osKind {
+	if !kind.vague() {
+		return kind
 	}
 	var fit []*osKind
 	for _, c := range d.kinds {
-		same := c.family == k.family || k.family == "other-linux" || k.family == "unknown"
-		older := k.version == "" || strings.HasPrefix(c.version, k.version+".")
-		if !c.vague() && same && older && c.osType() == k.osType() && c.arch == "x86_64" && c.family != "other-linux" {
+		same := c.family == kind.family || kind.family == "other-linux" || kind.family == "unknown"
+		older := kind.version == "" || strings.HasPrefix(c.version, kind.version+".")
+		if !c.vague() && same && older && c.osType() == kind.osType() && c.arch == "x86_64" && c.family != "other-linux" {
 			fit = append(fit, c)
 		}
 	}
 	if len(fit) == 0 {
-		return k
+		return kind
 	}
-	return fit[h%uint64(len(fit))]
+	return fit[sum%uint64(len(fit))]
 }
 
 // vague says whether the label leaves open which release it is.
@@ -234,34 +234,34 @@ var captions = map[string]string{
 // says is what the guest prints when it is asked as shenscan asks: the format of
 // the product's scripts, written down here a second time.
 func (g *guest) says() string {
-	var b strings.Builder
+	var text strings.Builder
 	lines := 0
 	say := func(key, value string) {
 		lines++
-		fmt.Fprintf(&b, "%s=%s\n", key, value)
+		fmt.Fprintf(&text, "%s=%s\n", key, value)
 	}
 	if g.kind.osType() == "windows" {
-		b.WriteString("shenscan-probe 1 windows\n")
+		text.WriteString("shenscan-probe 1 windows\n")
 		g.sayWindows(say)
 	} else {
-		b.WriteString("shenscan-probe 1 unix\n")
+		text.WriteString("shenscan-probe 1 unix\n")
 		g.sayLinux(say)
 	}
-	fmt.Fprintf(&b, "end=%d\n", lines)
-	return g.bent(b.String())
+	fmt.Fprintf(&text, "end=%d\n", lines)
+	return g.bent(text.String())
 }
 
 func (g *guest) sayLinux(say func(key, value string)) {
-	k := g.kind
+	osKind := g.kind
 	say("system", "Linux")
 	say("kernel", g.kernel)
-	say("machine", map[string]string{"arm64": "aarch64", "i386": "i686"}[k.arch]+map[bool]string{true: "x86_64"}[k.arch == "x86_64"])
-	file, line := k.releaseLine()
+	say("machine", map[string]string{"arm64": "aarch64", "i386": "i686"}[osKind.arch]+map[bool]string{true: "x86_64"}[osKind.arch == "x86_64"])
+	file, line := osKind.releaseLine()
 	say(file, line)
-	if k.family == "sles" && k.major() < 12 {
-		say("release.patchlevel", k.servicePack)
+	if osKind.family == "sles" && osKind.major() < 12 {
+		say("release.patchlevel", osKind.servicePack)
 	}
-	if k.family == "debian" && k.major() >= 7 {
+	if osKind.family == "debian" && osKind.major() >= 7 {
 		say("os.ID", "debian")
 	}
 	say("default", g.kernel)
@@ -298,12 +298,12 @@ func (g *guest) sayWindows(say func(key, value string)) {
 }
 
 // bent is the answer with what is wrong with it.
-func (g *guest) bent(s string) string {
+func (g *guest) bent(text string) string {
 	if g.oddity == oddCut {
-		return s[:len(s)*2/3]
+		return text[:len(text)*2/3]
 	}
 	if g.oddity == oddGarbled {
-		return strings.Replace(s, "=", "=\x1b[31m", 1)
+		return strings.Replace(text, "=", "=\x1b[31m", 1)
 	}
-	return s
+	return text
 }

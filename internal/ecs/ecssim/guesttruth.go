@@ -21,21 +21,21 @@ import (
 //  3. A source on Xen whose virtio drivers do not load at boot needs action, and
 //     so does Windows with remnants of Xen, Linux that names disks as the kernel
 //     numbers them, and an image that is not I/O optimized.
-func (g *guest) judge(s *slot, m machineFacts, asked bool) [targets]level {
+func (g *guest) judge(slot *slot, machineFacts machineFacts, asked bool) [targets]level {
 	var out [targets]level
 	for i, t := range target {
-		out[i] = g.judgeOne(s, m, i, t.class, asked)
+		out[i] = g.judgeOne(slot, machineFacts, i, t.class, asked)
 	}
 	return out
 }
 
-func (g *guest) judgeOne(s *slot, m machineFacts, i int, to machineClass, asked bool) level {
+func (g *guest) judgeOne(slot *slot, machineFacts machineFacts, i int, to machineClass, asked bool) level {
 	offered, refused := false, false
-	if asked && s.present {
-		offered, refused = s.answers(to)
+	if asked && slot.present {
+		offered, refused = slot.answers(to)
 	}
 	settled := levelNeedsAction
-	if s.owner == "system" || s.owner == "marketplace" {
+	if slot.owner == "system" || slot.owner == "marketplace" {
 		settled = levelCompatible
 	}
 	// open is what is left of a question that the platform may have answered.
@@ -45,7 +45,7 @@ func (g *guest) judgeOne(s *slot, m machineFacts, i int, to machineClass, asked 
 		}
 		return v
 	}
-	there := m.running && m.class == to
+	there := machineFacts.running && machineFacts.class == to
 	v := levelCompatible
 	if !there {
 		v = open(g.kind.verdicts[min(i, 2)]) // on SHENLONG 8 no other than on 7, but for what follows
@@ -60,7 +60,7 @@ func (g *guest) judgeOne(s *slot, m machineFacts, i int, to machineClass, asked 
 		v = levelIncompatible
 	}
 	windows := g.kind.osType() == "windows"
-	if !there && (m.class == classXen && !g.virtio || windows && g.residue || !windows && g.names > 0 || s.present && s.noIO) {
+	if !there && (machineFacts.class == classXen && !g.virtio || windows && g.residue || !windows && g.names > 0 || slot.present && slot.noIO) {
 		v = max(v, levelNeedsAction)
 	}
 	return v
@@ -76,22 +76,22 @@ func (k *osKind) accepted() bool {
 // fromNVMe says what a guest whose kernel and drivers are known needs to start
 // from an NVMe disk.
 func (g *guest) fromNVMe() level {
-	k := g.kind
+	osKind := g.kind
 	first, second := g.kernelNumbers()
-	backported := k.family == "sles" && k.version == "11" || strings.Contains(g.kernel, ".el6")
+	backported := osKind.family == "sles" && osKind.version == "11" || strings.Contains(g.kernel, ".el6")
 	switch {
-	case k.verdicts[3] == levelIncompatible, k.osType() == "linux" && first > 0 && (first < 3 || first == 3 && second < 3) && !backported:
+	case osKind.verdicts[3] == levelIncompatible, osKind.osType() == "linux" && first > 0 && (first < 3 || first == 3 && second < 3) && !backported:
 		return levelIncompatible
 	case g.nvme:
 		return levelCompatible
 	}
-	switch k.family {
+	switch osKind.family {
 	case "windows-server":
-		if k.version == "2008r2" || k.version == "2012" {
+		if osKind.version == "2008r2" || osKind.version == "2012" {
 			return levelUnknown // a hotfix or a vendor's driver may be there
 		}
 	case "sles":
-		if k.version == "11" {
+		if osKind.version == "11" {
 			return levelUnknown
 		}
 	case "coreos":

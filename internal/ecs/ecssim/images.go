@@ -8,20 +8,20 @@ import (
 
 // describeImages answers DescribeImages: pages by number, Status Available
 // unless asked otherwise, deleted images absent.
-func (s *Simulator) describeImages(b []byte, sc *scope, p params, requestID string) ([]byte, *apiError) {
-	page, err := p.int("PageNumber", 1)
+func (s *Simulator) describeImages(b []byte, sc *scope, params params, requestID string) ([]byte, *apiError) {
+	page, err := params.int("PageNumber", 1)
 	if err != nil || page < 1 {
 		return nil, errInvalid("PageNumber")
 	}
-	size, err := p.int("PageSize", 10)
+	size, err := params.int("PageSize", 10)
 	if err != nil || size < 1 || size > 100 {
 		return nil, errInvalid("PageSize")
 	}
-	f := imageFilter{status: []string{"Available"}, owner: p.get("ImageOwnerAlias"), public: p.get("IsPublic"), byAlias: s.against(ImagesByAlias), arch: p.get("Architecture"), osType: p.get("OSType"), expired: p.bool("ShowExpired")}
-	if v := p.get("Status"); v != "" {
-		f.status = strings.Split(v, ",")
+	filter := imageFilter{status: []string{"Available"}, owner: params.get("ImageOwnerAlias"), public: params.get("IsPublic"), byAlias: s.against(ImagesByAlias), arch: params.get("Architecture"), osType: params.get("OSType"), expired: params.bool("ShowExpired")}
+	if v := params.get("Status"); v != "" {
+		filter.status = strings.Split(v, ",")
 	}
-	switch f.owner {
+	switch filter.owner {
 	case "", "system", "self", "others", "marketplace":
 	default:
 		return nil, &apiError{400, "InvalidImageOwnerAlias.ValueNotSupported", "The specified parameter ImageOwnerAlias is not valid."}
@@ -29,7 +29,7 @@ func (s *Simulator) describeImages(b []byte, sc *scope, p params, requestID stri
 	if s.against(ImagesErrorAs200) {
 		return errorBody(b, requestID, noImages), nil
 	}
-	found := sc.findImages(s.imageIDs(p.get("ImageId")), f)
+	found := sc.findImages(s.imageIDs(params.get("ImageId")), filter)
 	if s.against(ImagesEmpty) {
 		found = nil
 	}
@@ -57,24 +57,24 @@ type imageFilter struct {
 	byAlias, expired    bool
 }
 
-func (f imageFilter) match(s *slot) bool {
-	return s.present && slices.Contains(f.status, s.status) &&
-		(f.owner == "" || f.owner == s.owner) &&
-		(f.public == "" || strings.EqualFold(f.public, strconv.FormatBool(s.shown()))) &&
-		(!f.byAlias || f.owned(s)) &&
-		(f.arch == "" || f.arch == s.kind.arch) &&
-		(f.osType == "" || f.osType == s.kind.osType())
+func (f imageFilter) match(slot *slot) bool {
+	return slot.present && slices.Contains(f.status, slot.status) &&
+		(f.owner == "" || f.owner == slot.owner) &&
+		(f.public == "" || strings.EqualFold(f.public, strconv.FormatBool(slot.shown()))) &&
+		(!f.byAlias || f.owned(slot)) &&
+		(f.arch == "" || f.arch == slot.kind.arch) &&
+		(f.osType == "" || f.osType == slot.kind.osType())
 }
 
 // owned says whether an image is returned where the owner must be asked for:
 // images of the marketplace, the community and of others are not without.
-func (f imageFilter) owned(s *slot) bool {
+func (f imageFilter) owned(slot *slot) bool {
 	switch {
-	case s.owner == "marketplace":
+	case slot.owner == "marketplace":
 		return f.owner == "marketplace"
-	case s.owner != "others":
+	case slot.owner != "others":
 		return true
-	case s.community():
+	case slot.community():
 		return f.owner == "others" && strings.EqualFold(f.public, "true")
 	}
 	return f.owner == "others"
@@ -82,7 +82,7 @@ func (f imageFilter) owned(s *slot) bool {
 
 // findImages lists the images of the scope: those of the comma-joined ids, or
 // all, in order of id.
-func (sc *scope) findImages(ids string, f imageFilter) []*slot {
+func (sc *scope) findImages(ids string, imageFilter imageFilter) []*slot {
 	sc.mu.RLock()
 	defer sc.mu.RUnlock()
 	var out []*slot
@@ -90,29 +90,29 @@ func (sc *scope) findImages(ids string, f imageFilter) []*slot {
 	if ids != "" {
 		seen := map[string]bool{}
 		for id := range strings.SplitSeq(ids, ",") {
-			s := sc.images[id]
-			if s == nil && unused != nil && id == unused.imageID {
-				s = unused
+			place := sc.images[id]
+			if place == nil && unused != nil && id == unused.imageID {
+				place = unused
 			}
-			if s != nil && !seen[id] && f.match(s) {
+			if place != nil && !seen[id] && imageFilter.match(place) {
 				seen[id] = true
-				out = append(out, s)
+				out = append(out, place)
 			}
 		}
 		return out
 	}
 	for _, s := range sc.images {
-		if f.match(s) {
+		if imageFilter.match(s) {
 			out = append(out, s)
 		}
 	}
-	if f.owner == "system" { // every region sells all public images
+	if imageFilter.owner == "system" { // every region sells all public images
 		for _, s := range sc.fleet.data.public() {
-			if sc.images[s.imageID] == nil && f.match(s) {
+			if sc.images[s.imageID] == nil && imageFilter.match(s) {
 				out = append(out, s)
 			}
 		}
-	} else if unused != nil && sc.images[unused.imageID] == nil && f.match(unused) {
+	} else if unused != nil && sc.images[unused.imageID] == nil && imageFilter.match(unused) {
 		out = append(out, unused)
 	}
 	slices.SortFunc(out, func(a, b *slot) int { return strings.Compare(a.imageID, b.imageID) })
@@ -145,7 +145,7 @@ func (d *data) onSale() *slot {
 
 // appendImage appends one element of Images.Image. What old public images do
 // not say (BootMode, DetectionOptions) is absent, not empty.
-func appendImage(b []byte, s *slot) []byte {
+func appendImage(b []byte, slot *slot) []byte {
 	str := func(key, v string) {
 		b = appendJSON(append(append(append(b, '"'), key...), `":`...), v)
 		b = append(b, ',')
@@ -154,69 +154,69 @@ func appendImage(b []byte, s *slot) []byte {
 		b = append(appendBool(append(append(append(b, '"'), key...), `":`...), v), ',')
 	}
 	b = append(b, '{')
-	str("ImageId", s.imageID)
-	str("ImageName", s.name)
+	str("ImageId", slot.imageID)
+	str("ImageName", slot.name)
 	str("Description", "")
-	str("ImageOwnerAlias", s.owner)
-	if !s.public {
-		b = append(append(append(b, `"ImageOwnerId":`...), s.ownerID...), ',')
+	str("ImageOwnerAlias", slot.owner)
+	if !slot.public {
+		b = append(append(append(b, `"ImageOwnerId":`...), slot.ownerID...), ',')
 	}
 	str("ImageVersion", "")
 	str("ImageFamily", "")
-	str("OSName", s.kind.osName)
-	str("OSNameEn", s.kind.osNameEn)
-	str("OSType", s.kind.osType())
-	str("Platform", s.kind.platform)
-	str("Architecture", s.kind.arch)
-	if s.boot != "" {
-		str("BootMode", s.boot)
+	str("OSName", slot.kind.osName)
+	str("OSNameEn", slot.kind.osNameEn)
+	str("OSType", slot.kind.osType())
+	str("Platform", slot.kind.platform)
+	str("Architecture", slot.kind.arch)
+	if slot.boot != "" {
+		str("BootMode", slot.boot)
 	}
-	str("Status", s.status)
+	str("Status", slot.status)
 	str("Progress", "100%")
 	b = append(b, `"Size":40,"Usage":"instance",`...)
-	flag("IsSupportIoOptimized", !s.noIO)
-	flag("IsSupportCloudinit", s.boot != "")
+	flag("IsSupportIoOptimized", !slot.noIO)
+	flag("IsSupportCloudinit", slot.boot != "")
 	flag("IsCopied", false)
-	flag("IsPublic", s.shown())
-	if s.public {
+	flag("IsPublic", slot.shown())
+	if slot.public {
 		str("IsSelfShared", "")
 	} else {
 		str("IsSelfShared", "False")
 	}
-	flag("IsSubscribed", s.owner == "marketplace")
+	flag("IsSubscribed", slot.owner == "marketplace")
 	str("ProductCode", "")
 	str("ResourceGroupId", "")
 	str("SupplierName", "")
-	str("CreationTime", s.created)
+	str("CreationTime", slot.created)
 	flag("LoginAsNonRootSupported", false)
 	b = append(b, `"Features":{"NvmeSupport":"`...)
-	if !s.nvme {
+	if !slot.nvme {
 		b = append(b, "un"...)
 	}
 	b = append(b, `supported"},`...)
-	return append(appendImageChecks(b, s), '}')
+	return append(appendImageChecks(b, slot), '}')
 }
 
 // appendImageChecks appends the image check, disks and tags. A checked image
 // carries what the check found; the others carry an empty object or nothing.
-func appendImageChecks(b []byte, s *slot) []byte {
-	if s.virtio {
+func appendImageChecks(b []byte, slot *slot) []byte {
+	if slot.virtio {
 		b = append(b, `"DetectionOptions":{"Status":"Finished","Items":{"Item":[{"Name":"Virtio","Value":"Supported","RiskCode":"","RiskLevel":""},`...)
 		b = append(b, `{"Name":"Fstab","Value":"Supported","RiskCode":"","RiskLevel":""},{"Name":"GRUB","Value":"Supported","RiskCode":"","RiskLevel":""}]}},`...)
-	} else if !s.public {
+	} else if !slot.public {
 		b = append(b, `"DetectionOptions":{},`...)
 	}
-	if s.public {
+	if slot.public {
 		return append(b, `"DiskDeviceMappings":{"DiskDeviceMapping":[]},"Tags":{"Tag":[]}`...)
 	}
 	b = append(b, `"DiskDeviceMappings":{"DiskDeviceMapping":[{"Device":"/dev/xvda","Type":"system","Size":"40","Format":"","SnapshotId":"s-`...)
-	b = append(b, s.imageID[2:]...)
+	b = append(b, slot.imageID[2:]...)
 	b = append(b, `","Progress":"","ImportOSSBucket":"","ImportOSSObject":""}]},"Tags":{"Tag":[`...)
-	if s.kind.tagOS != "" {
+	if slot.kind.tagOS != "" {
 		b = append(b, `{"TagKey":"acs:ecs:image:osVersion","TagValue":`...)
-		b = appendJSON(b, s.kind.tagOS)
+		b = appendJSON(b, slot.kind.tagOS)
 		b = append(b, `},{"TagKey":"acs:ecs:image:kernelVersion","TagValue":`...)
-		b = appendJSON(b, s.kind.tagKernel)
+		b = appendJSON(b, slot.kind.tagKernel)
 		b = append(b, '}')
 	}
 	return append(b, `]}`...)

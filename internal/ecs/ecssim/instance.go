@@ -71,16 +71,16 @@ func (sc *scope) at(i int) instance {
 }
 
 // apply lays what churn changed over what was generated.
-func (in *instance) apply(o override) {
-	if o.slot != nil {
-		in.slot = o.slot
+func (in *instance) apply(override override) {
+	if override.slot != nil {
+		in.slot = override.slot
 	}
-	if o.typ != nil {
-		in.typ = o.typ
-		in.ioOptimized = o.typ.pool != "xen" && (o.typ.pool != "byio" || in.h&1 == 0)
+	if override.typ != nil {
+		in.typ = override.typ
+		in.ioOptimized = override.typ.pool != "xen" && (override.typ.pool != "byio" || in.h&1 == 0)
 	}
-	if o.status != statusNone {
-		in.status = o.status
+	if override.status != statusNone {
+		in.status = override.status
 	}
 }
 
@@ -88,7 +88,7 @@ func (in *instance) apply(o override) {
 func (in *instance) place(sc *scope) {
 	pools, r := sc.fleet.data.pools, mix(in.h^'p')
 	in.ioOptimized = true
-	k := in.slot.kind
+	osKind := in.slot.kind
 	hosts := in.slot.hosts()
 	plan := hostPlans[hosts]
 	x, r2 := int(r%100), r>>8
@@ -106,9 +106,9 @@ func (in *instance) place(sc *scope) {
 		} else {
 			in.typ = pools["kvm"].pick(r2 >> 4)
 		}
-	case k.arch == "arm64" && x < plan.sl6:
+	case osKind.arch == "arm64" && x < plan.sl6:
 		in.typ = pools["arm6"].pick(r2)
-	case k.arch == "arm64":
+	case osKind.arch == "arm64":
 		in.typ = pools["arm8"].pick(r2)
 	case x < plan.xen+plan.kvm+plan.sl6:
 		in.typ = pools["sl6"].pick(r2)

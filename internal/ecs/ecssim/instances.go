@@ -8,25 +8,25 @@ import (
 
 // instancesPage answers DescribeInstances for a scope. A page is of one moment:
 // churn waits for it.
-func (s *Simulator) instancesPage(b []byte, sc *scope, q *instanceQuery, requestID string) ([]byte, *apiError) {
+func (s *Simulator) instancesPage(b []byte, sc *scope, instanceQuery *instanceQuery, requestID string) ([]byte, *apiError) {
 	elsewhere := 0
 	if s.against(CountElsewhere) {
 		elsewhere = s.next(sc).size()
 	}
 	sc.mu.RLock()
 	defer sc.mu.RUnlock()
-	w := pageWriter{s: s, elsewhere: elsewhere, sc: sc, q: q, requestID: requestID, shape: s.shape()}
-	if w.shape == nil {
+	writer := pageWriter{s: s, elsewhere: elsewhere, sc: sc, q: instanceQuery, requestID: requestID, shape: s.shape()}
+	if writer.shape == nil {
 		b = append(append(append(b, `{"RequestId":"`...), requestID...), `","Instances":{"Instance":[`...)
 	}
-	w.b = b
+	writer.b = b
 	switch {
-	case q.ids != nil:
-		return w.byIDs(), nil
-	case q.byPage:
-		return w.byNumber(), nil
+	case instanceQuery.ids != nil:
+		return writer.byIDs(), nil
+	case instanceQuery.byPage:
+		return writer.byNumber(), nil
 	}
-	return w.byToken()
+	return writer.byToken()
 }
 
 // pageWriter writes one answer of DescribeInstances.
@@ -99,15 +99,15 @@ func (w *pageWriter) end(next string, total, page, size int) []byte {
 // nextToken is the member that holds the token, and what is put behind
 // TotalCount.
 func (w *pageWriter) nextToken(next string) (member, again string) {
-	s, several := w.s, w.q.token == "" && next != ""
+	simulator, several := w.s, w.q.token == "" && next != ""
 	switch {
-	case s.byNumberAlone(), several && s.against(TokenMissing):
+	case simulator.byNumberAlone(), several && simulator.against(TokenMissing):
 		return "", ""
-	case several && s.against(TokenNull):
+	case several && simulator.against(TokenNull):
 		return `,"NextToken":null`, ""
-	case several && s.against(TokenEmpty):
+	case several && simulator.against(TokenEmpty):
 		return `,"NextToken":""`, ""
-	case several && s.against(TokenTwice):
+	case several && simulator.against(TokenTwice):
 		again = `,"NextToken":""`
 	}
 	return `,"NextToken":"` + next + `"`, again
@@ -161,31 +161,31 @@ func appendComma(b []byte, n int) []byte {
 
 // byNumber is the old paging, with a meaningful TotalCount.
 func (w *pageWriter) byNumber() []byte {
-	sc, q := w.sc, w.q
-	lo, hi := q.span(sc)
-	skip, total := (q.page-1)*q.size, 0
-	if !q.narrows() {
+	sc, instanceQuery := w.sc, w.q
+	lo, hi := instanceQuery.span(sc)
+	skip, total := (instanceQuery.page-1)*instanceQuery.size, 0
+	if !instanceQuery.narrows() {
 		total = hi - lo - sc.goneBetween(lo, hi)
-		for i := sc.nth(lo, hi, skip); i < hi && skip < total && w.n < q.size; i++ {
+		for i := sc.nth(lo, hi, skip); i < hi && skip < total && w.n < instanceQuery.size; i++ {
 			if sc.isGone(i) || !w.s.listed(sc, i) {
 				continue
 			}
 			in := sc.at(i)
 			w.row(&in)
 		}
-		return w.end("", w.left(total, skip), q.page, q.size)
+		return w.end("", w.left(total, skip), instanceQuery.page, instanceQuery.size)
 	}
 	for i := lo; i < hi; i++ {
 		in := sc.at(i)
-		if sc.isGone(i) || !q.match(sc, &in) {
+		if sc.isGone(i) || !instanceQuery.match(sc, &in) {
 			continue
 		}
-		if total >= skip && w.n < q.size && w.s.listed(sc, i) {
+		if total >= skip && w.n < instanceQuery.size && w.s.listed(sc, i) {
 			w.row(&in)
 		}
 		total++
 	}
-	return w.end("", w.left(total, skip), q.page, q.size)
+	return w.end("", w.left(total, skip), instanceQuery.page, instanceQuery.size)
 }
 
 // left is what is counted of total behind the first pages.
@@ -210,61 +210,61 @@ func (sc *scope) nth(lo, hi, k int) int {
 
 // byToken is the chain of NextTokens; TotalCount means nothing beside it.
 func (w *pageWriter) byToken() ([]byte, *apiError) {
-	s, sc, q := w.s, w.sc, w.q
-	from, hi := q.span(sc)
+	simulator, sc, instanceQuery := w.s, w.sc, w.q
+	from, hi := instanceQuery.span(sc)
 	whole := hi
-	hi = s.cutAt(from, hi)
-	bound := hash(q.hash, uint64(sc.index))
-	now := s.opt.Now()
+	hi = simulator.cutAt(from, hi)
+	bound := hash(instanceQuery.hash, uint64(sc.index))
+	now := simulator.opt.Now()
 	lo := from
-	if q.token != "" {
-		at, err := s.tokens.open(q.token, bound, now)
+	if instanceQuery.token != "" {
+		at, err := simulator.tokens.open(instanceQuery.token, bound, now)
 		if err != nil {
 			return nil, err
 		}
-		if s.against(TokenForgets) {
+		if simulator.against(TokenForgets) {
 			hi, whole = sc.count(), sc.count()
 		}
 		lo = max(lo, at)
 	}
 	i := lo
-	if q.token != "" && lo > from && s.against(RowsTwice) && !sc.isGone(lo-1) {
+	if instanceQuery.token != "" && lo > from && simulator.against(RowsTwice) && !sc.isGone(lo-1) {
 		in := sc.at(lo - 1)
 		in.slot, in.status = sc.slots[(lo+len(sc.slots)/2)%len(sc.slots)], statusStopped
 		w.row(&in)
 	}
-	if q.token != "" && lo > 0 && s.duplicates(sc, lo) && !sc.isGone(lo-1) {
+	if instanceQuery.token != "" && lo > 0 && simulator.duplicates(sc, lo) && !sc.isGone(lo-1) {
 		in := sc.at(lo - 1)
 		w.row(&in)
 	}
-	for ; i < hi && w.n < q.size; i++ {
-		if len(sc.gone) > 0 && sc.isGone(i) || !s.listed(sc, i) {
+	for ; i < hi && w.n < instanceQuery.size; i++ {
+		if len(sc.gone) > 0 && sc.isGone(i) || !simulator.listed(sc, i) {
 			continue
 		}
 		in := sc.at(i)
-		if q.narrows() && !q.match(sc, &in) {
+		if instanceQuery.narrows() && !instanceQuery.match(sc, &in) {
 			continue
 		}
 		w.row(&in)
 	}
 	next, total := "", 0
 	switch {
-	case s.against(PagesRepeated) && s.first(fmt.Sprint("page ", bound, lo)):
-		next = s.tokens.seal(bound, lo, uint32(s.serial.Add(1)), now)
+	case simulator.against(PagesRepeated) && simulator.first(fmt.Sprint("page ", bound, lo)):
+		next = simulator.tokens.seal(bound, lo, uint32(simulator.serial.Add(1)), now)
 	case i < hi:
-		next = s.tokens.seal(bound, i, 0, now)
-	case s.against(TokenEndless):
-		next = s.tokens.seal(bound, from, uint32(s.serial.Add(1)), now)
-	case s.against(TokenEndlessEmpty), (s.against(TokenAfterLast) || s.against(BodiesDocumented)) && (q.token == "" || lo < hi):
-		next = s.tokens.seal(bound, hi, uint32(s.serial.Add(1)), now)
+		next = simulator.tokens.seal(bound, i, 0, now)
+	case simulator.against(TokenEndless):
+		next = simulator.tokens.seal(bound, from, uint32(simulator.serial.Add(1)), now)
+	case simulator.against(TokenEndlessEmpty), (simulator.against(TokenAfterLast) || simulator.against(BodiesDocumented)) && (instanceQuery.token == "" || lo < hi):
+		next = simulator.tokens.seal(bound, hi, uint32(simulator.serial.Add(1)), now)
 	}
 	switch {
-	case s.against(CountFalls):
+	case simulator.against(CountFalls):
 		total = hi - lo - sc.goneBetween(lo, hi)
-	case s.against(ListCut) || w.shape != nil || s.against(CountTimes500) || s.against(CountElsewhere) || s.against(CountNegative):
+	case simulator.against(ListCut) || w.shape != nil || simulator.against(CountTimes500) || simulator.against(CountElsewhere) || simulator.against(CountNegative):
 		total = whole - from - sc.goneBetween(from, whole)
 	}
-	return w.end(next, total, max(q.page, 1), q.size), nil
+	return w.end(next, total, max(instanceQuery.page, 1), instanceQuery.size), nil
 }
 
 // duplicates says whether the page that begins here repeats an instance.

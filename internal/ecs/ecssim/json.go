@@ -6,10 +6,10 @@ import (
 )
 
 // appendJSON appends s as a JSON string.
-func appendJSON(b []byte, s string) []byte {
+func appendJSON(b []byte, text string) []byte {
 	b = append(b, '"')
-	for i := 0; i < len(s); {
-		c := s[i]
+	for i := 0; i < len(text); {
+		c := text[i]
 		switch {
 		case c == '"' || c == '\\':
 			b = append(b, '\\', c)
@@ -21,7 +21,7 @@ func appendJSON(b []byte, s string) []byte {
 			b = append(b, c)
 			i++
 		default:
-			r, n := utf8.DecodeRuneInString(s[i:])
+			r, n := utf8.DecodeRuneInString(text[i:])
 			b = utf8.AppendRune(b, r)
 			i += n
 		}

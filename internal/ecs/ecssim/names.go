@@ -23,22 +23,22 @@ func (k *osKind) release() string { return k.family + " " + k.version + " " + k.
 // in the share of Options.WrongNames: half of them are vague, half are those of
 // another system that is as new at least, for which the platform offers machines
 // as it would for a real one.
-func (sc *scope) mislabel(s *slot, h uint64) {
-	if s.public || !s.present || !s.kind.plain() || share(hash(h, 'w')) >= sc.fleet.wrongNames {
+func (sc *scope) mislabel(slot *slot, sum uint64) {
+	if slot.public || !slot.present || !slot.kind.plain() || share(hash(sum, 'w')) >= sc.fleet.wrongNames {
 		return
 	}
-	labels := sc.fleet.data.labels(s.kind, func(k *osKind) bool { return k.vague() && k.family == s.kind.family })
+	labels := sc.fleet.data.labels(slot.kind, func(k *osKind) bool { return k.vague() && k.family == slot.kind.family })
 	if len(labels) == 0 {
-		labels = sc.fleet.data.labels(s.kind, func(k *osKind) bool { return k.vague() && k.family == "other-linux" })
+		labels = sc.fleet.data.labels(slot.kind, func(k *osKind) bool { return k.vague() && k.family == "other-linux" })
 	}
-	if wrong := mix(h^'l')%2 == 0; wrong || len(labels) == 0 {
-		labels = sc.fleet.data.labels(s.kind, func(k *osKind) bool {
-			return k.plain() && k.offeredTo() >= s.kind.offeredTo() && k.release() != s.kind.release()
+	if wrong := mix(sum^'l')%2 == 0; wrong || len(labels) == 0 {
+		labels = sc.fleet.data.labels(slot.kind, func(k *osKind) bool {
+			return k.plain() && k.offeredTo() >= slot.kind.offeredTo() && k.release() != slot.kind.release()
 		})
 	}
 	if len(labels) > 0 {
-		s.kind, s.inside = labels[mix(h^'m')%uint64(len(labels))], s.kind
-		s.nvme = s.kind.hosts == "new" || s.kind.hosts == "arm"
+		slot.kind, slot.inside = labels[mix(sum^'m')%uint64(len(labels))], slot.kind
+		slot.nvme = slot.kind.hosts == "new" || slot.kind.hosts == "arm"
 	}
 }
 
@@ -65,19 +65,21 @@ func (s *slot) hosts() string {
 
 // runs is the system that runs in an instance, and what its names tell of that.
 func (sc *scope) runs(in *instance) (*osKind, naming) {
-	s := in.slot
+	slot := in.slot
 	switch {
-	case s.inside != nil && s.kind.vague():
-		return s.inside, nameVague
-	case s.inside != nil:
-		return s.inside, nameWrong
-	case s.kind.vague():
-		return sc.fleet.data.concrete(s.kind, hashString(s.imageID)), nameVague
-	case s.public && s.kind.plain() && share(hash(in.h, 'w')) < sc.fleet.wrongNames:
-		others := sc.fleet.data.labels(s.kind, func(k *osKind) bool { return k.plain() && k.release() != s.kind.release() && k.hosts == s.kind.hosts })
+	case slot.inside != nil && slot.kind.vague():
+		return slot.inside, nameVague
+	case slot.inside != nil:
+		return slot.inside, nameWrong
+	case slot.kind.vague():
+		return sc.fleet.data.concrete(slot.kind, hashString(slot.imageID)), nameVague
+	case slot.public && slot.kind.plain() && share(hash(in.h, 'w')) < sc.fleet.wrongNames:
+		others := sc.fleet.data.labels(slot.kind, func(k *osKind) bool {
+			return k.plain() && k.release() != slot.kind.release() && k.hosts == slot.kind.hosts
+		})
 		if len(others) > 0 {
 			return others[hash(in.h, 'o')%uint64(len(others))], nameStale
 		}
 	}
-	return s.kind, nameRight
+	return slot.kind, nameRight
 }

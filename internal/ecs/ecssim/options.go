@@ -66,12 +66,12 @@ type Options struct {
 var ErrOptions = errors.New("ecssim: bad options")
 
 // withDefaults fills in what is not set and checks the rest.
-func (o Options) withDefaults(d *data) (Options, error) {
+func (o Options) withDefaults(data *data) (Options, error) {
 	if o.Instances == 0 {
 		o.Instances = 10_000
 	}
 	if o.Regions == 0 {
-		o.Regions = min(18, len(d.regions))
+		o.Regions = min(18, len(data.regions))
 	}
 	if o.Accounts == 0 {
 		o.Accounts = max(1, len(o.Keys))
@@ -82,8 +82,8 @@ func (o Options) withDefaults(d *data) (Options, error) {
 	switch {
 	case o.Instances < 0 || o.Instances > MaxInstances:
 		return o, fmt.Errorf("%w: instances %d, want 1 to %d", ErrOptions, o.Instances, MaxInstances)
-	case o.Regions < 0 || o.Regions > len(d.regions):
-		return o, fmt.Errorf("%w: regions %d, want 1 to %d", ErrOptions, o.Regions, len(d.regions))
+	case o.Regions < 0 || o.Regions > len(data.regions):
+		return o, fmt.Errorf("%w: regions %d, want 1 to %d", ErrOptions, o.Regions, len(data.regions))
 	case o.Accounts < 0 || o.Accounts > MaxAccounts:
 		return o, fmt.Errorf("%w: accounts %d, want 1 to %d", ErrOptions, o.Accounts, MaxAccounts)
 	case o.Images < 0 || o.Images > o.Instances:

@@ -12,12 +12,12 @@ const actOffered = "DescribeImageSupportInstanceTypes"
 
 // describeImageSupport answers DescribeImageSupportInstanceTypes: every type of
 // the catalogue on which the image is offered, in one answer.
-func (s *Simulator) describeImageSupport(c *call, b []byte, sc *scope, requestID string) ([]byte, *apiError) {
+func (s *Simulator) describeImageSupport(call *call, b []byte, sc *scope, requestID string) ([]byte, *apiError) {
 	if s.opt.NoPlatform {
 		return nil, errForbidden()
 	}
-	id := c.params.get("ImageId")
-	switch action := c.params.get("ActionType"); {
+	id := call.params.get("ImageId")
+	switch action := call.params.get("ActionType"); {
 	case id == "":
 		return nil, errMissing("ImageId")
 	case action != "" && action != "CreateEcs" && action != "ChangeOS":
@@ -27,7 +27,7 @@ func (s *Simulator) describeImageSupport(c *call, b []byte, sc *scope, requestID
 	if img == nil || !img.present {
 		return nil, &apiError{404, "InvalidImageId.NotFound", "The specified ImageId does not exist."}
 	}
-	s.stats.offered(c.caller.account.ID, sc.region.id, id)
+	s.stats.offered(call.caller.account.ID, sc.region.id, id)
 	if s.against(OfferedErrorAs200) {
 		return errorBody(b, requestID, `"InstanceTypes":{"InstanceType":[]}`), nil
 	}
@@ -40,12 +40,12 @@ func (s *Simulator) describeImageSupport(c *call, b []byte, sc *scope, requestID
 	b = appendJSON(b, id)
 	b = append(b, `,"InstanceTypes":{"InstanceType":[`...)
 	n := 0
-	for _, t := range s.fleet.data.types {
-		if !img.offeredOn(t) || s.against(OfferedEmpty) || s.against(OfferedOldAlone) && t.newer() >= 6 && !img.public {
+	for _, instanceType := range s.fleet.data.types {
+		if !img.offeredOn(instanceType) || s.against(OfferedEmpty) || s.against(OfferedOldAlone) && instanceType.newer() >= 6 && !img.public {
 			continue
 		}
 		b = appendComma(b, n)
-		b = appendOffered(b, t.id, t.family, t)
+		b = appendOffered(b, instanceType.id, instanceType.family, instanceType)
 		n++
 	}
 	if s.against(OfferedUnknown) {
@@ -59,15 +59,15 @@ func (s *Simulator) describeImageSupport(c *call, b []byte, sc *scope, requestID
 	return append(b, '}'), nil
 }
 
-func appendOffered(b []byte, id, family string, t *instanceType) []byte {
+func appendOffered(b []byte, id, family string, instanceType *instanceType) []byte {
 	b = append(b, `{"InstanceTypeId":`...)
 	b = appendJSON(b, id)
 	b = append(b, `,"InstanceTypeFamily":`...)
 	b = appendJSON(b, family)
 	b = append(b, `,"CpuCoreCount":`...)
-	b = appendInt(b, t.vcpu)
+	b = appendInt(b, instanceType.vcpu)
 	b = append(b, `,"MemorySize":`...)
-	return append(strconv.AppendFloat(b, t.memoryGiB, 'f', 1, 64), '}')
+	return append(strconv.AppendFloat(b, instanceType.memoryGiB, 'f', 1, 64), '}')
 }
 
 // image is the image of an id: one that the scope has, or a public one that
@@ -119,13 +119,13 @@ func (k *osKind) offeredTo() int {
 // offeredOn says whether the platform offers the image on a type: by its
 // architecture, its boot mode, the age of its system, and whether it is made
 // for I/O optimized machines.
-func (s *slot) offeredOn(t *instanceType) bool {
+func (s *slot) offeredOn(instanceType *instanceType) bool {
 	boot := s.boot
 	if boot == "" {
 		boot = "BIOS"
 	}
-	return (s.kind.arch == "arm64") == (t.arch == "ARM") && slices.Contains(t.bootModes, boot) &&
-		t.newer() <= s.kind.offeredTo() && (!s.noIO || t.pool == "xen" || t.pool == "byio")
+	return (s.kind.arch == "arm64") == (instanceType.arch == "ARM") && slices.Contains(instanceType.bootModes, boot) &&
+		instanceType.newer() <= s.kind.offeredTo() && (!s.noIO || instanceType.pool == "xen" || instanceType.pool == "byio")
 }
 
 // answers says what the platform's answer for the image comes to on a class: it

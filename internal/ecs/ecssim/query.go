@@ -117,41 +117,41 @@ func (q *instanceQuery) narrows() bool {
 }
 
 // parseInstanceQuery reads the parameters of DescribeInstances.
-func parseInstanceQuery(p params, order filterOrder) (*instanceQuery, *apiError) {
-	q := &instanceQuery{from: 0, to: -1, zone: p.get("ZoneId"), family: p.get("InstanceTypeFamily"), typ: p.get("InstanceType"), image: p.get("ImageId"), token: p.get("NextToken")}
-	if s := p.get("Status"); s != "" {
+func parseInstanceQuery(params params, order filterOrder) (*instanceQuery, *apiError) {
+	query := &instanceQuery{from: 0, to: -1, zone: params.get("ZoneId"), family: params.get("InstanceTypeFamily"), typ: params.get("InstanceType"), image: params.get("ImageId"), token: params.get("NextToken")}
+	if s := params.get("Status"); s != "" {
 		st, ok := parseStatus(s)
 		if !ok {
 			return nil, &apiError{404, "InvalidStatus.NotFound", "The specified Status is not valid."}
 		}
-		q.status = st
+		query.status = st
 	}
-	if s := p.get("InstanceIds"); s != "" {
-		if err := json.Unmarshal([]byte(s), &q.ids); err != nil || len(q.ids) > maxTargeted {
+	if s := params.get("InstanceIds"); s != "" {
+		if err := json.Unmarshal([]byte(s), &query.ids); err != nil || len(query.ids) > maxTargeted {
 			return nil, errInvalid("InstanceIds")
 		}
 	}
-	for _, a := range p.list("AdditionalAttributes") {
-		q.opt.nvme = q.opt.nvme || a == "CURRENT_OS_NVME_SUPPORTED"
+	for _, a := range params.list("AdditionalAttributes") {
+		query.opt.nvme = query.opt.nvme || a == "CURRENT_OS_NVME_SUPPORTED"
 	}
-	if err := q.parseFilters(p, order); err != nil {
+	if err := query.parseFilters(params, order); err != nil {
 		return nil, err
 	}
-	if err := q.parsePaging(p); err != nil {
+	if err := query.parsePaging(params); err != nil {
 		return nil, err
 	}
-	q.hash = hash(hashString(q.zone), hashString(q.family), hashString(q.typ), hashString(q.image), uint64(q.status), uint64(q.from), uint64(q.to), hashString(strings.Join(q.ids, ",")))
-	return q, nil
+	query.hash = hash(hashString(query.zone), hashString(query.family), hashString(query.typ), hashString(query.image), uint64(query.status), uint64(query.from), uint64(query.to), hashString(strings.Join(query.ids, ",")))
+	return query, nil
 }
 
-func (q *instanceQuery) parseFilters(p params, order filterOrder) *apiError {
+func (q *instanceQuery) parseFilters(params params, order filterOrder) *apiError {
 	inPlace := [...]string{1: "CreationStartTime", 2: "CreationEndTime"}
 	for i := 1; ; i++ {
-		key := p.get("Filter." + strconv.Itoa(i) + ".Key")
+		key := params.get("Filter." + strconv.Itoa(i) + ".Key")
 		if key == "" {
 			return nil
 		}
-		t, err := time.Parse("2006-01-02T15:04Z", p.get("Filter."+strconv.Itoa(i)+".Value"))
+		t, err := time.Parse("2006-01-02T15:04Z", params.get("Filter."+strconv.Itoa(i)+".Value"))
 		switch {
 		case key != "CreationStartTime" && key != "CreationEndTime":
 			return &apiError{404, "InvalidFilterKey.NotFound", "The specified FilterKey is not found."}
@@ -169,22 +169,22 @@ func (q *instanceQuery) parseFilters(p params, order filterOrder) *apiError {
 }
 
 // parsePaging clamps as the API does: MaxResults 10 to 100, 10 when unset.
-func (q *instanceQuery) parsePaging(p params) *apiError {
-	number, err := p.int("PageNumber", 0)
+func (q *instanceQuery) parsePaging(params params) *apiError {
+	number, err := params.int("PageNumber", 0)
 	if err != nil {
 		return err
 	}
-	size, err := p.int("PageSize", 10)
+	size, err := params.int("PageSize", 10)
 	if err != nil {
 		return err
 	}
-	limit, err := p.int("MaxResults", 0)
+	limit, err := params.int("MaxResults", 0)
 	if err != nil {
 		return err
 	}
-	q.byPage = (p.get("PageNumber") != "" || p.get("PageSize") != "") && q.token == "" && p.get("MaxResults") == ""
+	q.byPage = (params.get("PageNumber") != "" || params.get("PageSize") != "") && q.token == "" && params.get("MaxResults") == ""
 	if q.byPage {
-		if (p.get("PageNumber") != "" && number < 1) || size < 1 {
+		if (params.get("PageNumber") != "" && number < 1) || size < 1 {
 			return errInvalid("PageNumber")
 		}
 		q.page, q.size = max(number, 1), min(size, 100)

@@ -30,10 +30,10 @@ func (q Quota) validate() error {
 }
 
 // ParseActionQuota reads "DescribeInstances=100".
-func ParseActionQuota(s string) (action string, calls int, err error) {
-	action, v, ok := strings.Cut(s, "=")
+func ParseActionQuota(text string) (action string, calls int, err error) {
+	action, v, ok := strings.Cut(text, "=")
 	if calls, err = strconv.Atoi(v); err != nil || !ok || calls < 1 {
-		return "", 0, fmt.Errorf("%w: quota %q: want ACTION=CALLS", ErrOptions, s)
+		return "", 0, fmt.Errorf("%w: quota %q: want ACTION=CALLS", ErrOptions, text)
 	}
 	return action, calls, nil
 }
@@ -52,13 +52,13 @@ type quotaWindow struct {
 	used  int
 }
 
-func (b *quotaBox) set(q Quota) {
+func (b *quotaBox) set(quota Quota) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if q.Window == 0 {
-		q.Window = Duration(time.Minute)
+	if quota.Window == 0 {
+		quota.Window = Duration(time.Minute)
 	}
-	b.q, b.windows = q, map[quotaKey]*quotaWindow{}
+	b.q, b.windows = quota, map[quotaKey]*quotaWindow{}
 }
 
 // limit is the quota of an action.
@@ -77,37 +77,37 @@ func (b *quotaBox) limitLocked(action string) int {
 
 // take uses one call of the quota; false says that it is used up and when the
 // window ends. STS has quotas of its own that are not simulated.
-func (b *quotaBox) take(c *call, now time.Time) (time.Duration, bool) {
-	if c.action == "AssumeRole" || c.action == "GetCallerIdentity" {
+func (b *quotaBox) take(call *call, now time.Time) (time.Duration, bool) {
+	if call.action == "AssumeRole" || call.action == "GetCallerIdentity" {
 		return 0, true
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	account := c.caller.account.ID
+	account := call.caller.account.ID
 	if b.q.AccountRate > 0 {
 		if left, ok := b.use(quotaKey{account: account}, b.q.AccountRate, time.Second, now); !ok {
 			return left, false
 		}
 	}
-	if n := b.limitLocked(c.action); n > 0 {
-		return b.use(quotaKey{account, c.params.get("RegionId"), c.action}, n, time.Duration(b.q.Window), now)
+	if n := b.limitLocked(call.action); n > 0 {
+		return b.use(quotaKey{account, call.params.get("RegionId"), call.action}, n, time.Duration(b.q.Window), now)
 	}
 	return 0, true
 }
 
-func (b *quotaBox) use(k quotaKey, limit int, length time.Duration, now time.Time) (time.Duration, bool) {
-	w := b.windows[k]
-	if w == nil {
-		w = &quotaWindow{}
-		b.windows[k] = w
+func (b *quotaBox) use(quotaKey quotaKey, limit int, length time.Duration, now time.Time) (time.Duration, bool) {
+	window := b.windows[quotaKey]
+	if window == nil {
+		window = &quotaWindow{}
+		b.windows[quotaKey] = window
 	}
-	if start := now.Truncate(length); !start.Equal(w.start) {
-		w.start, w.used = start, 0
+	if start := now.Truncate(length); !start.Equal(window.start) {
+		window.start, window.used = start, 0
 	}
-	if w.used >= limit {
-		return w.start.Add(length).Sub(now), false
+	if window.used >= limit {
+		return window.start.Add(length).Sub(now), false
 	}
-	w.used++
+	window.used++
 	return 0, true
 }
 
@@ -121,37 +121,37 @@ type Latency struct {
 
 // ParseLatency reads "50ms", "uniform:20ms-80ms" or "lognormal:50ms,0.5"
 // (median, sigma); "" and "0" are no latency.
-func ParseLatency(s string) (Latency, error) {
-	bad := fmt.Errorf("%w: latency %q: want 50ms, uniform:20ms-80ms or lognormal:50ms,0.5", ErrOptions, s)
-	kind, spec, ok := strings.Cut(s, ":")
+func ParseLatency(text string) (Latency, error) {
+	bad := fmt.Errorf("%w: latency %q: want 50ms, uniform:20ms-80ms or lognormal:50ms,0.5", ErrOptions, text)
+	kind, spec, ok := strings.Cut(text, ":")
 	if !ok {
-		if s == "" || s == "0" {
+		if text == "" || text == "0" {
 			return Latency{}, nil
 		}
-		kind, spec = "fixed", s
+		kind, spec = "fixed", text
 	}
-	l := Latency{Kind: kind}
+	latency := Latency{Kind: kind}
 	var err error
 	switch kind {
 	case "fixed":
-		l.A, err = time.ParseDuration(spec)
+		latency.A, err = time.ParseDuration(spec)
 	case "uniform":
 		lo, hi, _ := strings.Cut(spec, "-")
-		if l.A, err = time.ParseDuration(lo); err == nil {
-			l.B, err = time.ParseDuration(hi)
+		if latency.A, err = time.ParseDuration(lo); err == nil {
+			latency.B, err = time.ParseDuration(hi)
 		}
 	case "lognormal":
 		median, sigma, _ := strings.Cut(spec, ",")
-		if l.A, err = time.ParseDuration(median); err == nil {
-			l.S, err = strconv.ParseFloat(sigma, 64)
+		if latency.A, err = time.ParseDuration(median); err == nil {
+			latency.S, err = strconv.ParseFloat(sigma, 64)
 		}
 	default:
-		return l, bad
+		return latency, bad
 	}
-	if err != nil || l.A < 0 || (kind == "uniform" && l.B < l.A) || l.S < 0 {
-		return l, bad
+	if err != nil || latency.A < 0 || (kind == "uniform" && latency.B < latency.A) || latency.S < 0 {
+		return latency, bad
 	}
-	return l, nil
+	return latency, nil
 }
 
 // of draws a duration.

@@ -20,10 +20,10 @@ func hash(parts ...uint64) uint64 {
 }
 
 // hashString folds a string into a number (FNV-1a, then mix).
-func hashString(s string) uint64 {
+func hashString(text string) uint64 {
 	h := uint64(14695981039346656037)
-	for i := 0; i < len(s); i++ {
-		h = (h ^ uint64(s[i])) * 1099511628211
+	for i := 0; i < len(text); i++ {
+		h = (h ^ uint64(text[i])) * 1099511628211
 	}
 	return mix(h)
 }
@@ -90,11 +90,11 @@ func appendBase36(b []byte, x uint64, n int) []byte {
 }
 
 // parseBase36 reads back what appendBase36 wrote.
-func parseBase36(s string) (uint64, bool) {
+func parseBase36(text string) (uint64, bool) {
 	var x uint64
-	for i := 0; i < len(s); i++ {
+	for i := 0; i < len(text); i++ {
 		var d uint64
-		switch c := s[i]; {
+		switch c := text[i]; {
 		case c >= '0' && c <= '9':
 			d = uint64(c - '0')
 		case c >= 'a' && c <= 'z':

@@ -30,15 +30,15 @@ func (sc *scope) buildFragments() {
 	id := func(kind string, n uint64) string {
 		return kind + "-" + p + string(appendBase36(nil, hash(seed, n, hashString(kind)), 13)) + string(appendBase36(nil, hash(seed, n), 4))
 	}
-	f := scopeFragments{group: `"ResourceGroupId":"` + id("rg-acfm", 0) + `",`}
+	fragments := scopeFragments{group: `"ResourceGroupId":"` + id("rg-acfm", 0) + `",`}
 	for i, z := range sc.zones {
 		n := uint64(i)
-		f.zone = append(f.zone, `"RegionId":"`+sc.region.id+`","ZoneId":"`+z+`"`)
-		f.network = append(f.network, `,"InstanceNetworkType":"vpc","SecurityGroupIds":{"SecurityGroupId":["`+id("sg", n)+`"]},"VpcAttributes":{"VpcId":"`+
+		fragments.zone = append(fragments.zone, `"RegionId":"`+sc.region.id+`","ZoneId":"`+z+`"`)
+		fragments.network = append(fragments.network, `,"InstanceNetworkType":"vpc","SecurityGroupIds":{"SecurityGroupId":["`+id("sg", n)+`"]},"VpcAttributes":{"VpcId":"`+
 			id("vpc", 0)+`","VSwitchId":"`+id("vsw", n)+`","NatIpAddress":"","PrivateIpAddress":{"IpAddress":["`)
 	}
-	f.tail = id("sg", 99)
-	sc.frag = f
+	fragments.tail = id("sg", 99)
+	sc.frag = fragments
 }
 
 // instanceOptions are the AdditionalAttributes asked for.
@@ -47,7 +47,7 @@ type instanceOptions struct{ nvme bool }
 // appendInstance appends one element of Instances.Instance.
 func (sc *scope) appendInstance(b []byte, in *instance, opt instanceOptions) []byte {
 	h := in.h
-	z := in.zone(sc)
+	zone := in.zone(sc)
 	b = append(b, `{"InstanceId":"`...)
 	at := len(b)
 	b = sc.appendID(b, in.i)
@@ -57,7 +57,7 @@ func (sc *scope) appendInstance(b []byte, in *instance, opt instanceOptions) []b
 	b = append(b, `","HostName":"iZ`...)
 	b = append(append(b, id...), `Z",`...)
 	b = append(b, in.slot.frag...)
-	b = append(append(b, sc.frag.group...), sc.frag.zone[z]...)
+	b = append(append(b, sc.frag.group...), sc.frag.zone[zone]...)
 	b = append(append(b, `,"InstanceType":"`...), in.typ.id...)
 	b = append(append(b, `","InstanceTypeFamily":"`...), in.typ.family...)
 	b = append(append(b, `","Status":"`...), in.status.String()...)
@@ -82,19 +82,19 @@ func (sc *scope) appendInstance(b []byte, in *instance, opt instanceOptions) []b
 	b = appendInt(b, int(h>>24&7))
 	b = appendTimes(b, in)
 	b = append(b, fixedHead...)
-	b = sc.appendNetwork(b, in, z)
+	b = sc.appendNetwork(b, in, zone)
 	b = appendImageOptions(b, in, opt)
 	b = appendTags(b, h)
 	return append(b, '}')
 }
 
 // appendName makes an instance name such as "payments-api-07f3".
-func appendName(b []byte, h uint64) []byte {
-	b = append(b, [...]string{"payments", "orders", "search", "订单", "crm", "ledger", "gateway", "media"}[h>>32&7]...)
+func appendName(b []byte, sum uint64) []byte {
+	b = append(b, [...]string{"payments", "orders", "search", "订单", "crm", "ledger", "gateway", "media"}[sum>>32&7]...)
 	b = append(b, '-')
-	b = append(b, [...]string{"api", "web", "worker", "db", "cache", "batch", "job", "proxy"}[h>>35&7]...)
+	b = append(b, [...]string{"api", "web", "worker", "db", "cache", "batch", "job", "proxy"}[sum>>35&7]...)
 	b = append(b, '-')
-	return appendHex(b, h>>40, 5)
+	return appendHex(b, sum>>40, 5)
 }
 
 func appendUUID(b []byte, hi, lo uint64) []byte {
@@ -123,37 +123,37 @@ func appendTimes(b []byte, in *instance) []byte {
 
 // appendNetwork appends the VPC or, for the oldest Xen machines, the classic
 // network.
-func (sc *scope) appendNetwork(b []byte, in *instance, z int) []byte {
-	h := mix(in.h ^ 'n')
-	if in.typ.pool == "xen" && h&1 == 0 {
+func (sc *scope) appendNetwork(b []byte, in *instance, zone int) []byte {
+	sum := mix(in.h ^ 'n')
+	if in.typ.pool == "xen" && sum&1 == 0 {
 		b = append(b, `"InstanceNetworkType":"classic","SecurityGroupIds":{"SecurityGroupId":["`...)
 		b = append(append(b, sc.frag.tail...), `"]},"VpcAttributes":{"VpcId":"","VSwitchId":"","NatIpAddress":"","PrivateIpAddress":{"IpAddress":[]}},`...)
 		b = append(b, `"NetworkInterfaces":{"NetworkInterface":[]},"InnerIpAddress":{"IpAddress":["10.170.`...)
-		b = appendInt(b, int(h>>16&255))
+		b = appendInt(b, int(sum>>16&255))
 		b = append(b, '.')
-		b = appendInt(b, int(h>>24&255))
+		b = appendInt(b, int(sum>>24&255))
 		b = append(b, `"]},"PublicIpAddress":{"IpAddress":["203.0.113.`...)
-		b = appendInt(b, int(h>>8&255))
+		b = appendInt(b, int(sum>>8&255))
 		return append(b, `"]}`...)
 	}
-	b = append(b, sc.frag.network[z][1:]...)
-	b = appendIP(b, h)
+	b = append(b, sc.frag.network[zone][1:]...)
+	b = appendIP(b, sum)
 	b = append(b, `"]}},"NetworkInterfaces":{"NetworkInterface":[{"Type":"Primary","NetworkInterfaceId":"eni-`...)
 	b = append(b, sc.region.prefix...)
-	b = appendBase36(b, h, 12)
-	b = appendBase36(b, h>>7, 5)
+	b = appendBase36(b, sum, 12)
+	b = appendBase36(b, sum>>7, 5)
 	b = append(b, `","MacAddress":"00:16:3e:`...)
-	b = append(appendHex(b, h>>40, 2), ':')
-	b = append(appendHex(b, h>>48, 2), ':')
-	b = appendHex(b, h>>56, 2)
+	b = append(appendHex(b, sum>>40, 2), ':')
+	b = append(appendHex(b, sum>>48, 2), ':')
+	b = appendHex(b, sum>>56, 2)
 	b = append(b, `","PrimaryIpAddress":"`...)
-	b = appendIP(b, h)
+	b = appendIP(b, sum)
 	b = append(b, `","PrivateIpSets":{"PrivateIpSet":[{"Primary":true,"PrivateIpAddress":"`...)
-	b = appendIP(b, h)
+	b = appendIP(b, sum)
 	b = append(b, `","PrivateDnsName":""}]},"Ipv6Sets":{"Ipv6Set":[]},"Ipv4PrefixSets":{"Ipv4PrefixSet":[]},"Ipv6PrefixSets":{"Ipv6PrefixSet":[]}}]},"InnerIpAddress":{"IpAddress":[]},"PublicIpAddress":{"IpAddress":[`...)
-	if h>>16&3 == 0 {
+	if sum>>16&3 == 0 {
 		b = append(b, `"203.0.113.`...)
-		b = appendInt(b, int(h>>8&255))
+		b = appendInt(b, int(sum>>8&255))
 		b = append(b, '"')
 	}
 	return append(b, `]}`...)
@@ -169,19 +169,19 @@ func appendImageOptions(b []byte, in *instance, opt instanceOptions) []byte {
 }
 
 // appendTags appends none to six tags.
-func appendTags(b []byte, h uint64) []byte {
-	if h>>44&7 == 0 {
+func appendTags(b []byte, sum uint64) []byte {
+	if sum>>44&7 == 0 {
 		return append(b, noTags...)
 	}
 	b = append(b, `"Tags":{"Tag":[{"TagKey":"team","TagValue":"`...)
-	b = append(b, [...]string{"payments", "search", "数据平台", "core"}[h>>47&3]...)
+	b = append(b, [...]string{"payments", "search", "数据平台", "core"}[sum>>47&3]...)
 	b = append(b, `"},{"TagKey":"env","TagValue":"`...)
-	b = append(b, [...]string{"prod", "staging", "dev", "test"}[h>>49&3]...)
+	b = append(b, [...]string{"prod", "staging", "dev", "test"}[sum>>49&3]...)
 	b = append(b, `"},{"TagKey":"cost-center","TagValue":"cc-`...)
-	b = appendInt(b, int(1000+h>>51&1023))
+	b = appendInt(b, int(1000+sum>>51&1023))
 	b = append(b, `"},{"TagKey":"acs:autoscaling:scalingGroupId","TagValue":"asg-`...)
-	b = appendBase36(b, h, 12)
+	b = appendBase36(b, sum, 12)
 	b = append(b, `"},{"TagKey":"acs:rm:rgId","TagValue":"rg-acfm`...)
-	b = appendBase36(b, h>>3, 10)
+	b = appendBase36(b, sum>>3, 10)
 	return append(b, `"},{"TagKey":"managed-by","TagValue":"terraform"}]}`...)
 }

@@ -36,62 +36,62 @@ func (s *slot) shown() bool { return s.public || s.community() }
 
 // newSlot makes image k of the scope.
 func (sc *scope) newSlot(kind *osKind, k int) *slot {
-	h := hash(sc.fleet.seed, 'k', uint64(sc.index), uint64(k))
-	if s := sc.publicSlot(kind, h); s != nil {
+	sum := hash(sc.fleet.seed, 'k', uint64(sc.index), uint64(k))
+	if s := sc.publicSlot(kind, sum); s != nil {
 		return s
 	}
 	if kind.flags[flagMissing] && len(kind.imageIDs) > 0 {
 		kind = sc.fleet.data.commonKind() // its only id is in use here already
 	}
-	s := sc.customSlot(kind, h)
-	sc.disposeCustom(s, mix(h))
-	sc.mislabel(s, h)
-	s.render()
-	return s
+	slot := sc.customSlot(kind, sum)
+	sc.disposeCustom(slot, mix(sum))
+	sc.mislabel(slot, sum)
+	slot.render()
+	return slot
 }
 
 // customSlot makes an image of the account itself.
-func (sc *scope) customSlot(kind *osKind, h uint64) *slot {
-	s := &slot{kind: kind, present: true, status: "Available", owner: "self", boot: "BIOS", ownerID: sc.account.ID}
-	s.imageID = string(appendBase36([]byte("m-"+sc.region.prefix), h, 12)) + string(appendBase36(nil, hash(h), 5))
-	s.name = fmt.Sprintf("%s-base-%04d", [...]string{"app", "web", "golden", "batch", "db", "gateway"}[h%6], h>>32%10000)
-	s.created = fmt.Sprintf("20%02d-%02d-%02dT06:07:05Z", 16+h>>8%10, 1+h>>16%12, 1+h>>24%28)
-	s.virtio = kind.flags[flagVirtio]
-	s.nvme = kind.hosts == "new" || kind.hosts == "arm"
+func (sc *scope) customSlot(kind *osKind, sum uint64) *slot {
+	place := &slot{kind: kind, present: true, status: "Available", owner: "self", boot: "BIOS", ownerID: sc.account.ID}
+	place.imageID = string(appendBase36([]byte("m-"+sc.region.prefix), sum, 12)) + string(appendBase36(nil, hash(sum), 5))
+	place.name = fmt.Sprintf("%s-base-%04d", [...]string{"app", "web", "golden", "batch", "db", "gateway"}[sum%6], sum>>32%10000)
+	place.created = fmt.Sprintf("20%02d-%02d-%02dT06:07:05Z", 16+sum>>8%10, 1+sum>>16%12, 1+sum>>24%28)
+	place.virtio = kind.flags[flagVirtio]
+	place.nvme = kind.hosts == "new" || kind.hosts == "arm"
 	if kind.arch == "arm64" {
-		s.boot = "UEFI"
+		place.boot = "UEFI"
 	}
-	return s
+	return place
 }
 
 // disposeCustom makes some custom images shared, bought, broken or deleted.
-func (sc *scope) disposeCustom(s *slot, r uint64) {
-	f := s.kind.flags
+func (sc *scope) disposeCustom(slot *slot, r uint64) {
+	flags := slot.kind.flags
 	switch x := r % 100; {
-	case f[flagOthers], !f[flagSelf] && x < 10:
-		s.owner, s.ownerID = "others", "1098765432109876"
-	case !f[flagSelf] && !f[flagVirtio] && x < 18:
-		s.owner, s.ownerID = "marketplace", "1012345678901234"
-		s.name = fmt.Sprintf("LNMP stack V%d.%d", 1+r>>8%4, r>>16%10)
+	case flags[flagOthers], !flags[flagSelf] && x < 10:
+		slot.owner, slot.ownerID = "others", "1098765432109876"
+	case !flags[flagSelf] && !flags[flagVirtio] && x < 18:
+		slot.owner, slot.ownerID = "marketplace", "1012345678901234"
+		slot.name = fmt.Sprintf("LNMP stack V%d.%d", 1+r>>8%4, r>>16%10)
 	}
-	fixed := f[flagFound] || f[flagVirtio] || f[flagSelf]
+	fixed := flags[flagFound] || flags[flagVirtio] || flags[flagSelf]
 	switch x := r >> 24 % 100; {
-	case f[flagMissing], !fixed && s.kind.osName != "" && x < 5:
-		s.present = false
+	case flags[flagMissing], !fixed && slot.kind.osName != "" && x < 5:
+		slot.present = false
 	case x < 8:
-		s.status = "UnAvailable"
+		slot.status = "UnAvailable"
 	}
-	s.noName = s.present && s.kind.osName != "" && r>>32%100 < 3
+	slot.noName = slot.present && slot.kind.osName != "" && r>>32%100 < 3
 }
 
 // publicSlot takes a public image of the kind that the scope does not have
 // yet, half of the time.
-func (sc *scope) publicSlot(kind *osKind, h uint64) *slot {
-	if len(kind.imageIDs) == 0 || (h>>40&1 == 0 && !kind.flags[flagMissing]) {
+func (sc *scope) publicSlot(kind *osKind, sum uint64) *slot {
+	if len(kind.imageIDs) == 0 || (sum>>40&1 == 0 && !kind.flags[flagMissing]) {
 		return nil
 	}
 	for j := range kind.imageIDs {
-		id := kind.imageIDs[(int(h>>48)+j)%len(kind.imageIDs)]
+		id := kind.imageIDs[(int(sum>>48)+j)%len(kind.imageIDs)]
 		if sc.images[id] == nil {
 			s := newPublicSlot(kind, id)
 			s.render()
@@ -104,21 +104,21 @@ func (sc *scope) publicSlot(kind *osKind, h uint64) *slot {
 // newPublicSlot describes a public image; it is the same in every region.
 func newPublicSlot(kind *osKind, id string) *slot {
 	year, date := imageDate(id)
-	s := &slot{kind: kind, imageID: id, name: id, public: true, present: true, status: "Available", owner: "system", created: date}
+	place := &slot{kind: kind, imageID: id, name: id, public: true, present: true, status: "Available", owner: "system", created: date}
 	if year < 2022 {
-		s.status = "Deprecated"
+		place.status = "Deprecated"
 	}
 	gone := year < 2017 && hashString(id)%3 == 0 && !kind.flags[flagFound]
-	s.present = !gone && !kind.flags[flagMissing]
-	s.noIO = kind.flags[flagNoIO]
-	s.nvme = year >= 2020 && kind.osType() == "linux" && (kind.hosts == "new" || kind.hosts == "arm")
+	place.present = !gone && !kind.flags[flagMissing]
+	place.noIO = kind.flags[flagNoIO]
+	place.nvme = year >= 2020 && kind.osType() == "linux" && (kind.hosts == "new" || kind.hosts == "arm")
 	if year >= 2019 {
-		s.boot = "BIOS"
+		place.boot = "BIOS"
 	}
 	if kind.arch == "arm64" {
-		s.boot = "UEFI"
+		place.boot = "UEFI"
 	}
-	return s
+	return place
 }
 
 // imageDate reads the date that a public image id ends with.

@@ -125,38 +125,38 @@ func (b *statsBox) offered(account, region, id string) {
 }
 
 // record counts an answer.
-func (s *Simulator) record(c *call, a *answer) {
-	b, now := &s.stats, s.opt.Now()
-	k := CallCount{Region: c.params.get("RegionId"), Action: c.action, Code: a.code, Status: a.status}
-	if c.caller != nil {
-		k.Account = c.caller.account.ID
+func (s *Simulator) record(call *call, answer *answer) {
+	statsBox, now := &s.stats, s.opt.Now()
+	callCount := CallCount{Region: call.params.get("RegionId"), Action: call.action, Code: answer.code, Status: answer.status}
+	if call.caller != nil {
+		callCount.Account = call.caller.account.ID
 	} else {
-		k.Region, k.Action = "", "" // not signed: anybody's text, which is not kept
+		callCount.Region, callCount.Action = "", "" // not signed: anybody's text, which is not kept
 	}
-	if s.fleet.byName[scopeName{k.Account, k.Region}] == nil {
-		k.Region = ""
+	if s.fleet.byName[scopeName{callCount.Account, callCount.Region}] == nil {
+		callCount.Region = ""
 	}
-	if a.fault != nil {
-		k.Fault = a.fault.Kind
+	if answer.fault != nil {
+		callCount.Fault = answer.fault.Kind
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.calls == nil {
-		b.calls, b.windows, b.seconds = map[CallCount]int{}, map[quotaKey]*statWindow{}, map[string][]Seconds{}
+	statsBox.mu.Lock()
+	defer statsBox.mu.Unlock()
+	if statsBox.calls == nil {
+		statsBox.calls, statsBox.windows, statsBox.seconds = map[CallCount]int{}, map[quotaKey]*statWindow{}, map[string][]Seconds{}
 	}
-	b.calls[k]++
-	b.total++
-	if c.params.get("Filter.1.Key") != "" {
-		b.filtered++
+	statsBox.calls[callCount]++
+	statsBox.total++
+	if call.params.get("Filter.1.Key") != "" {
+		statsBox.filtered++
 	}
-	if a.throttled {
-		b.refused++
+	if answer.throttled {
+		statsBox.refused++
 	}
-	if k.Account == "" || k.Action == "AssumeRole" || k.Action == "GetCallerIdentity" {
+	if callCount.Account == "" || callCount.Action == "AssumeRole" || callCount.Action == "GetCallerIdentity" {
 		return
 	}
-	b.window(quotaKey{k.Account, k.Region, k.Action}, time.Duration(s.quota.window()), now, a.throttled)
-	b.second(k.Account, now.Unix(), a.throttled)
+	statsBox.window(quotaKey{callCount.Account, callCount.Region, callCount.Action}, time.Duration(s.quota.window()), now, answer.throttled)
+	statsBox.second(callCount.Account, now.Unix(), answer.throttled)
 }
 
 func (b *quotaBox) window() Duration {
@@ -165,11 +165,11 @@ func (b *quotaBox) window() Duration {
 	return b.q.Window
 }
 
-func (b *statsBox) window(k quotaKey, length time.Duration, now time.Time, throttled bool) {
-	w := b.windows[k]
+func (b *statsBox) window(quotaKey quotaKey, length time.Duration, now time.Time, throttled bool) {
+	w := b.windows[quotaKey]
 	if w == nil {
-		w = &statWindow{peak: Peak{Account: k.account, Region: k.region, Action: k.action}}
-		b.windows[k] = w
+		w = &statWindow{peak: Peak{Account: quotaKey.account, Region: quotaKey.region, Action: quotaKey.action}}
+		b.windows[quotaKey] = w
 	}
 	if start := now.Truncate(length); !start.Equal(w.start) {
 		w.start, w.asked, w.served = start, 0, 0
@@ -199,27 +199,27 @@ func (b *statsBox) second(account string, at int64, throttled bool) {
 
 // Stats returns what was counted so far.
 func (s *Simulator) Stats() Stats {
-	b, commands := &s.stats, s.commandStats()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	out := Stats{Total: b.total, Throttled: b.refused, Filtered: b.filtered, InFlight: b.inFlight, PeakInFlight: b.peak, ImagesAsked: b.imagesAsked, ImagesDistinct: len(b.imageIDs), OfferedAsked: b.offeredAsked, OfferedDistinct: len(b.offeredIDs), Calls: []CallCount{}, Peaks: []Peak{}, Seconds: map[string][]Seconds{}, Commands: commands}
-	for k, n := range b.calls {
+	statsBox, commands := &s.stats, s.commandStats()
+	statsBox.mu.Lock()
+	defer statsBox.mu.Unlock()
+	out := Stats{Total: statsBox.total, Throttled: statsBox.refused, Filtered: statsBox.filtered, InFlight: statsBox.inFlight, PeakInFlight: statsBox.peak, ImagesAsked: statsBox.imagesAsked, ImagesDistinct: len(statsBox.imageIDs), OfferedAsked: statsBox.offeredAsked, OfferedDistinct: len(statsBox.offeredIDs), Calls: []CallCount{}, Peaks: []Peak{}, Seconds: map[string][]Seconds{}, Commands: commands}
+	for k, n := range statsBox.calls {
 		k.Calls = n
 		out.Calls = append(out.Calls, k)
 	}
 	slices.SortFunc(out.Calls, func(x, y CallCount) int {
 		return cmp.Or(strings.Compare(x.Account, y.Account), strings.Compare(x.Region, y.Region), strings.Compare(x.Action, y.Action), strings.Compare(x.Code, y.Code), strings.Compare(x.Fault, y.Fault))
 	})
-	for _, n := range b.imageIDs {
+	for _, n := range statsBox.imageIDs {
 		out.ImagesMostAsked = max(out.ImagesMostAsked, n)
 	}
-	for _, w := range b.windows {
+	for _, w := range statsBox.windows {
 		out.Peaks = append(out.Peaks, w.peak)
 	}
 	slices.SortFunc(out.Peaks, func(x, y Peak) int {
 		return cmp.Or(strings.Compare(x.Account, y.Account), strings.Compare(x.Region, y.Region), strings.Compare(x.Action, y.Action))
 	})
-	for k, v := range b.seconds {
+	for k, v := range statsBox.seconds {
 		out.Seconds[k] = slices.Clone(v)
 	}
 	return out
@@ -227,8 +227,8 @@ func (s *Simulator) Stats() Stats {
 
 // ResetStats forgets what was counted.
 func (s *Simulator) ResetStats() {
-	b := &s.stats
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.calls, b.total, b.refused, b.filtered, b.peak, b.imageIDs, b.imagesAsked, b.offeredIDs, b.offeredAsked, b.windows, b.seconds = nil, 0, 0, 0, b.inFlight, nil, 0, nil, 0, nil, nil
+	statsBox := &s.stats
+	statsBox.mu.Lock()
+	defer statsBox.mu.Unlock()
+	statsBox.calls, statsBox.total, statsBox.refused, statsBox.filtered, statsBox.peak, statsBox.imageIDs, statsBox.imagesAsked, statsBox.offeredIDs, statsBox.offeredAsked, statsBox.windows, statsBox.seconds = nil, 0, 0, 0, statsBox.inFlight, nil, 0, nil, 0, nil, nil
 }

@@ -56,11 +56,11 @@ func (s *Simulator) secretOf(key, token string) (*caller, string, *apiError) {
 		return s.sessionOf(key, token)
 	}
 	for i := range s.opt.Keys {
-		if a := s.opt.Keys[i]; a.AccessKeyID == key {
+		if account := s.opt.Keys[i]; account.AccessKeyID == key {
 			if token != "" {
 				return nil, "", errBadToken()
 			}
-			return &caller{account: a, key: key, kind: "User", name: a.Name}, a.AccessKeySecret, nil
+			return &caller{account: account, key: key, kind: "User", name: account.Name}, account.AccessKeySecret, nil
 		}
 	}
 	return nil, "", &apiError{404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."}
@@ -99,8 +99,8 @@ var (
 )
 
 // assumeRole answers AssumeRole.
-func (s *Simulator) assumeRole(c *call, requestID string) ([]byte, *apiError) {
-	arn, name := c.params.get("RoleArn"), c.params.get("RoleSessionName")
+func (s *Simulator) assumeRole(call *call, requestID string) ([]byte, *apiError) {
+	arn, name := call.params.get("RoleArn"), call.params.get("RoleSessionName")
 	switch {
 	case arn == "":
 		return nil, errMissing("RoleArn")
@@ -122,10 +122,10 @@ func (s *Simulator) assumeRole(c *call, requestID string) ([]byte, *apiError) {
 	if at < 0 || (s.opt.RoleName != "" && s.opt.RoleName != m[2]) {
 		return nil, &apiError{404, "EntityNotExist.Role", "The specified role not exists: " + m[2]}
 	}
-	if s.opt.ExternalID != "" && c.params.get("ExternalId") != s.opt.ExternalID {
+	if s.opt.ExternalID != "" && call.params.get("ExternalId") != s.opt.ExternalID {
 		return nil, &apiError{403, "NoPermission", "You are not authorized to do this action. You should be authorized by RAM."}
 	}
-	seconds, err := c.params.int("DurationSeconds", 3600)
+	seconds, err := call.params.int("DurationSeconds", 3600)
 	if err != nil || seconds < 900 || seconds > 43200 {
 		return nil, &apiError{400, "InvalidParameter.DurationSeconds", "The Min/Max value of DurationSeconds is 15min/1hr."}
 	}
@@ -157,19 +157,19 @@ func (s *Simulator) appendSession(account int, role, name string, ttl time.Durat
 }
 
 // callerIdentity answers GetCallerIdentity.
-func (s *Simulator) callerIdentity(c *call, requestID string) []byte {
-	arn, kind := "acs:ram::"+c.caller.account.ID+":root", "Account"
-	if c.caller.kind == "AssumedRoleUser" {
-		arn, kind = "acs:ram::"+c.caller.account.ID+":assumed-role/"+strings.Replace(c.caller.name, ":", "/", 1), c.caller.kind
+func (s *Simulator) callerIdentity(call *call, requestID string) []byte {
+	arn, kind := "acs:ram::"+call.caller.account.ID+":root", "Account"
+	if call.caller.kind == "AssumedRoleUser" {
+		arn, kind = "acs:ram::"+call.caller.account.ID+":assumed-role/"+strings.Replace(call.caller.name, ":", "/", 1), call.caller.kind
 	}
 	b := append(append([]byte(`{"RequestId":"`), requestID...), `","IdentityType":`...)
 	b = appendJSON(b, kind)
 	b = append(b, `,"AccountId":`...)
-	b = appendJSON(b, c.caller.account.ID)
+	b = appendJSON(b, call.caller.account.ID)
 	b = append(b, `,"PrincipalId":`...)
-	b = appendJSON(b, c.caller.account.ID)
+	b = appendJSON(b, call.caller.account.ID)
 	b = append(b, `,"UserId":`...)
-	b = appendJSON(b, c.caller.account.ID)
+	b = appendJSON(b, call.caller.account.ID)
 	b = append(b, `,"Arn":`...)
 	return append(appendJSON(b, arn), '}')
 }
@@ -187,12 +187,12 @@ func (s *Simulator) resourceDirectory(requestID string) []byte {
 }
 
 // listAccounts answers ListAccounts of the resource directory.
-func (s *Simulator) listAccounts(c *call, requestID string) ([]byte, *apiError) {
-	page, err := c.params.int("PageNumber", 1)
+func (s *Simulator) listAccounts(call *call, requestID string) ([]byte, *apiError) {
+	page, err := call.params.int("PageNumber", 1)
 	if err != nil || page < 1 {
 		return nil, errInvalid("PageNumber")
 	}
-	size, err := c.params.int("PageSize", 10)
+	size, err := call.params.int("PageSize", 10)
 	if err != nil || size < 1 || size > 100 {
 		return nil, errInvalid("PageSize")
 	}
@@ -202,12 +202,12 @@ func (s *Simulator) listAccounts(c *call, requestID string) ([]byte, *apiError) 
 	b := append(append([]byte(`{"RequestId":"`), requestID...), `","Accounts":{"Account":[`...)
 	n, members := 0, s.members()
 	for i := (page - 1) * size; i < min(page*size, len(members)); i++ {
-		a := members[i]
+		account := members[i]
 		b = appendComma(b, n)
 		b = append(b, `{"AccountId":`...)
-		b = appendJSON(b, a.ID)
+		b = appendJSON(b, account.ID)
 		b = append(b, `,"DisplayName":`...)
-		b = appendJSON(b, a.Name)
+		b = appendJSON(b, account.Name)
 		b = append(b, `,"Status":`...)
 		b = appendJSON(b, s.memberStatus(i))
 		b = append(b, `,"Type":"ResourceAccount","JoinMethod":"created","FolderId":"r-sim001","ResourceDirectoryId":"rd-sim001","JoinTime":"2021-03-04T05:06:07Z","ModifyTime":"2021-03-04T05:06:07Z"}`...)

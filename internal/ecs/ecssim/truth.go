@@ -19,13 +19,13 @@ func (l level) String() string {
 	return [...]string{"compatible", "needs-action", "unknown", "incompatible"}[l]
 }
 
-func parseLevel(s string) (level, error) {
+func parseLevel(text string) (level, error) {
 	for l := levelCompatible; l <= levelIncompatible; l++ {
-		if l.String() == s {
+		if l.String() == text {
 			return l, nil
 		}
 	}
-	return 0, fmt.Errorf("verdict %q", s)
+	return 0, fmt.Errorf("verdict %q", text)
 }
 
 // targets is how many targets the truth file judges.
@@ -122,46 +122,46 @@ type machineFacts struct {
 // Overlays that need a concrete target type (NVMe, boot mode, architecture,
 // AMD, RHEL policy) and advisories (end of life, deleted image, classic
 // network) do not touch the default targets.
-func judge(s *slot, m machineFacts, asked bool) [targets]level {
+func judge(slot *slot, machineFacts machineFacts, asked bool) [targets]level {
 	var out [targets]level
 	for i, t := range target {
-		out[i] = judgeOne(s, m, i, t.class, asked)
+		out[i] = judgeOne(slot, machineFacts, i, t.class, asked)
 	}
 	return out
 }
 
-func judgeOne(s *slot, m machineFacts, i int, target machineClass, asked bool) level {
-	v := s.kind.verdicts[i]
-	if target == classShenlong8 && s.nvme {
-		v = s.kind.flagged
+func judgeOne(slot *slot, machineFacts machineFacts, i int, target machineClass, asked bool) level {
+	level := slot.kind.verdicts[i]
+	if target == classShenlong8 && slot.nvme {
+		level = slot.kind.flagged
 	}
-	if asked && s.present {
-		switch offered, refused := s.answers(target); {
+	if asked && slot.present {
+		switch offered, refused := slot.answers(target); {
 		case refused:
-			v = levelIncompatible
-		case offered && v == levelUnknown && s.kind.version != "":
-			v = levelNeedsAction
-			if (s.owner == "system" || s.owner == "marketplace") && (target != classShenlong8 || s.nvme) {
-				v = levelCompatible
+			level = levelIncompatible
+		case offered && level == levelUnknown && slot.kind.version != "":
+			level = levelNeedsAction
+			if (slot.owner == "system" || slot.owner == "marketplace") && (target != classShenlong8 || slot.nvme) {
+				level = levelCompatible
 			}
 		}
 	}
-	if m.running && m.class == target {
-		v = levelCompatible
+	if machineFacts.running && machineFacts.class == target {
+		level = levelCompatible
 	}
-	if m.class == classShenlong8 && target != classShenlong8 && s.kind.osType() == "windows" {
-		v = max(v, levelNeedsAction)
+	if machineFacts.class == classShenlong8 && target != classShenlong8 && slot.kind.osType() == "windows" {
+		level = max(level, levelNeedsAction)
 	}
-	if m.class == classXen && !s.virtio {
-		v = max(v, levelNeedsAction)
+	if machineFacts.class == classXen && !slot.virtio {
+		level = max(level, levelNeedsAction)
 	}
-	if m.class == classXen && s.kind.osType() == "windows" {
-		v = max(v, levelNeedsAction)
+	if machineFacts.class == classXen && slot.kind.osType() == "windows" {
+		level = max(level, levelNeedsAction)
 	}
-	if s.present && s.noIO {
-		v = max(v, levelNeedsAction)
+	if slot.present && slot.noIO {
+		level = max(level, levelNeedsAction)
 	}
-	return v
+	return level
 }
 
 // truth is what the generator knows of the instance.
@@ -169,54 +169,54 @@ func (sc *scope) truth(in *instance) Truth {
 	t := Truth{Account: sc.account.ID, Region: sc.region.id, InstanceID: in.id(sc)}
 	k := in.slot.kind
 	t.Family, t.Version, t.ServicePack = k.family, k.version, k.servicePack
-	g := sc.guest(in)
-	t.Guest.Family, t.Guest.Version, t.Guest.ServicePack = g.kind.family, g.kind.version, g.kind.servicePack
-	t.Guest.Names, t.Guest.Answers = g.naming.String(), g.answers && g.oddity == oddNone && in.status == statusRunning
-	m := machineFacts{class: in.typ.class(in.ioOptimized), ioOptimized: in.ioOptimized, running: in.status == statusRunning}
-	t.Guest.Failed = g.failed
-	for j, v := range judge(in.slot, m, sc.fleet.asked) {
+	guest := sc.guest(in)
+	t.Guest.Family, t.Guest.Version, t.Guest.ServicePack = guest.kind.family, guest.kind.version, guest.kind.servicePack
+	t.Guest.Names, t.Guest.Answers = guest.naming.String(), guest.answers && guest.oddity == oddNone && in.status == statusRunning
+	facts := machineFacts{class: in.typ.class(in.ioOptimized), ioOptimized: in.ioOptimized, running: in.status == statusRunning}
+	t.Guest.Failed = guest.failed
+	for j, v := range judge(in.slot, facts, sc.fleet.asked) {
 		t.Verdicts[j] = v.String()
 	}
-	for j, v := range g.judge(in.slot, m, sc.fleet.asked) {
+	for j, v := range guest.judge(in.slot, facts, sc.fleet.asked) {
 		t.Guest.Verdicts[j] = v.String()
 	}
 	return t
 }
 
-// appendTruth appends t as one JSON line.
-func appendTruth(b []byte, t *Truth) []byte {
+// appendTruth appends truth as one JSON line.
+func appendTruth(b []byte, truth *Truth) []byte {
 	b = append(b, `{"account":`...)
-	b = strconv.AppendQuote(b, t.Account)
+	b = strconv.AppendQuote(b, truth.Account)
 	b = append(b, `,"region":`...)
-	b = strconv.AppendQuote(b, t.Region)
+	b = strconv.AppendQuote(b, truth.Region)
 	b = append(b, `,"instance_id":`...)
-	b = strconv.AppendQuote(b, t.InstanceID)
+	b = strconv.AppendQuote(b, truth.InstanceID)
 	b = append(b, `,"os":{"family":`...)
-	b = strconv.AppendQuote(b, t.Family)
+	b = strconv.AppendQuote(b, truth.Family)
 	b = append(b, `,"version":`...)
-	b = strconv.AppendQuote(b, t.Version)
+	b = strconv.AppendQuote(b, truth.Version)
 	b = append(b, `,"service_pack":`...)
-	b = strconv.AppendQuote(b, t.ServicePack)
+	b = strconv.AppendQuote(b, truth.ServicePack)
 	b = append(b, `},"family":`...)
-	b = strconv.AppendQuote(b, t.Family)
+	b = strconv.AppendQuote(b, truth.Family)
 	b = append(b, `,"version":`...)
-	b = strconv.AppendQuote(b, t.Version)
+	b = strconv.AppendQuote(b, truth.Version)
 	b = append(b, `,"verdicts":`...)
-	b = appendVerdicts(b, &t.Verdicts)
+	b = appendVerdicts(b, &truth.Verdicts)
 	b = append(b, `,"guest":{"family":`...)
-	b = strconv.AppendQuote(b, t.Guest.Family)
+	b = strconv.AppendQuote(b, truth.Guest.Family)
 	b = append(b, `,"version":`...)
-	b = strconv.AppendQuote(b, t.Guest.Version)
+	b = strconv.AppendQuote(b, truth.Guest.Version)
 	b = append(b, `,"service_pack":`...)
-	b = strconv.AppendQuote(b, t.Guest.ServicePack)
+	b = strconv.AppendQuote(b, truth.Guest.ServicePack)
 	b = append(b, `,"names":`...)
-	b = strconv.AppendQuote(b, t.Guest.Names)
+	b = strconv.AppendQuote(b, truth.Guest.Names)
 	b = append(b, `,"answers":`...)
-	b = strconv.AppendBool(b, t.Guest.Answers)
+	b = strconv.AppendBool(b, truth.Guest.Answers)
 	b = append(b, `,"failed":`...)
-	b = strconv.AppendBool(b, t.Guest.Failed)
+	b = strconv.AppendBool(b, truth.Guest.Failed)
 	b = append(b, `,"verdicts":`...)
-	b = appendVerdicts(b, &t.Guest.Verdicts)
+	b = appendVerdicts(b, &truth.Guest.Verdicts)
 	return append(b, "}}\n"...)
 }
 

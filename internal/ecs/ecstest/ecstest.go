@@ -52,19 +52,19 @@ func Run(t *testing.T, newFixture func(t *testing.T) Fixture) {
 	}
 }
 
-// Walk lists what matches q to the end of its chain.
-func Walk(ctx context.Context, api ecs.API, s ecs.Scope, q ecs.Query) ([]ecs.Instance, error) {
+// Walk lists what matches query to the end of its chain.
+func Walk(ctx context.Context, api ecs.API, scope ecs.Scope, query ecs.Query) ([]ecs.Instance, error) {
 	var all []ecs.Instance
 	for {
-		p, err := api.Instances(ctx, s, q)
+		page, err := api.Instances(ctx, scope, query)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, p.Instances...)
-		if p.NextToken == "" {
+		all = append(all, page.Instances...)
+		if page.NextToken == "" {
 			return all, nil
 		}
-		q.NextToken = p.NextToken
+		query.NextToken = page.NextToken
 	}
 }
 
@@ -78,19 +78,19 @@ func (f Fixture) biggest() ecs.Scope {
 	return ecs.Scope{Account: f.Account, Region: best}
 }
 
-func regions(t *testing.T, f Fixture) {
-	got, err := f.API.Regions(t.Context(), f.Account)
+func regions(t *testing.T, fixture Fixture) {
+	got, err := fixture.API.Regions(t.Context(), fixture.Account)
 	if err != nil {
 		t.Fatal(err)
 	}
 	named := map[string]bool{}
-	for _, r := range got {
-		if named[r.ID] {
-			t.Errorf("region %s is named twice", r.ID)
+	for _, region := range got {
+		if named[region.ID] {
+			t.Errorf("region %s is named twice", region.ID)
 		}
-		named[r.ID] = true
+		named[region.ID] = true
 	}
-	for r := range f.Sizes {
+	for r := range fixture.Sizes {
 		if !named[r] {
 			t.Errorf("region %s is not named", r)
 		}
@@ -116,23 +116,23 @@ func chain(t *testing.T, f Fixture) {
 	}
 }
 
-func firstPage(t *testing.T, f Fixture, s ecs.Scope) *ecs.Page {
+func firstPage(t *testing.T, f Fixture, scope ecs.Scope) *ecs.Page {
 	t.Helper()
-	p, err := f.API.Instances(t.Context(), s, ecs.Query{})
+	page, err := f.API.Instances(t.Context(), scope, ecs.Query{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(p.Instances) != ecs.MaxPage || p.NextToken == "" {
-		t.Fatalf("the first page of %s holds %d instances", s, len(p.Instances))
+	if len(page.Instances) != ecs.MaxPage || page.NextToken == "" {
+		t.Fatalf("the first page of %s holds %d instances", scope, len(page.Instances))
 	}
-	return p
+	return page
 }
 
-func targeted(t *testing.T, f Fixture) {
-	s := f.biggest()
-	p := firstPage(t, f, s)
+func targeted(t *testing.T, fixture Fixture) {
+	scope := fixture.biggest()
+	p := firstPage(t, fixture, scope)
 	ids := []string{p.Instances[3].ID, "i-neverwasthere0000000", p.Instances[0].ID}
-	got, err := f.API.Instances(t.Context(), s, ecs.Query{InstanceIDs: ids})
+	got, err := fixture.API.Instances(t.Context(), scope, ecs.Query{InstanceIDs: ids})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,9 +148,9 @@ func targeted(t *testing.T, f Fixture) {
 
 const minute = "2006-01-02T15:04Z"
 
-func cuts(t *testing.T, f Fixture) {
-	s := f.biggest()
-	all, err := Walk(t.Context(), f.API, s, ecs.Query{})
+func cuts(t *testing.T, fixture Fixture) {
+	scope := fixture.biggest()
+	all, err := Walk(t.Context(), fixture.API, scope, ecs.Query{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func cuts(t *testing.T, f Fixture) {
 	}
 	seen := map[string]int{}
 	for _, q := range []ecs.Query{{CreatedTo: cut.Add(-time.Minute)}, {CreatedFrom: cut}} {
-		part, err := Walk(t.Context(), f.API, s, q)
+		part, err := Walk(t.Context(), fixture.API, scope, q)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,11 +183,11 @@ func cuts(t *testing.T, f Fixture) {
 	}
 }
 
-func count(t *testing.T, f Fixture) {
-	s := f.biggest()
-	n, err := f.API.CountInstances(t.Context(), s, ecs.Query{})
-	if err != nil || n != f.Sizes[s.Region] {
-		t.Errorf("%d counted, %d are there: %v", n, f.Sizes[s.Region], err)
+func count(t *testing.T, fixture Fixture) {
+	scope := fixture.biggest()
+	n, err := fixture.API.CountInstances(t.Context(), scope, ecs.Query{})
+	if err != nil || n != fixture.Sizes[scope.Region] {
+		t.Errorf("%d counted, %d are there: %v", n, fixture.Sizes[scope.Region], err)
 	}
 }
 
@@ -197,19 +197,19 @@ func access(t *testing.T, f Fixture) {
 	}
 }
 
-func images(t *testing.T, f Fixture) {
-	s := f.biggest()
-	p := firstPage(t, f, s)
+func images(t *testing.T, fixture Fixture) {
+	scope := fixture.biggest()
+	page := firstPage(t, fixture, scope)
 	var ids []string
 	distinct := map[string]bool{}
-	for i := range p.Instances {
-		ids = append(ids, p.Instances[i].ImageID) // with repeats
+	for i := range page.Instances {
+		ids = append(ids, page.Instances[i].ImageID) // with repeats
 	}
 	ids = append(ids, "m-neverwasthere0000000", "an id, with a comma", "")
 	for _, id := range ids {
 		distinct[id] = true
 	}
-	got, err := f.API.Images(t.Context(), s, ids)
+	got, err := fixture.API.Images(t.Context(), scope, ids)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,15 +250,15 @@ func types(t *testing.T, f Fixture) {
 // wantClass fails unless err is an *ecs.Error of one of the classes.
 func wantClass(t *testing.T, err error, classes ...ecs.Class) {
 	t.Helper()
-	e, ok := errors.AsType[*ecs.Error](err)
+	failure, ok := errors.AsType[*ecs.Error](err)
 	if !ok {
 		t.Errorf("err = %v, want an *ecs.Error", err)
 		return
 	}
-	if slices.Contains(classes, e.Class) {
+	if slices.Contains(classes, failure.Class) {
 		return
 	}
-	t.Errorf("class %s, want one of %v: %v", e.Class, classes, err)
+	t.Errorf("class %s, want one of %v: %v", failure.Class, classes, err)
 }
 
 func unknownRegion(t *testing.T, f Fixture) {
@@ -271,22 +271,22 @@ func unknownAccount(t *testing.T, f Fixture) {
 	wantClass(t, err, ecs.BadRequest, ecs.Credentials, ecs.Permission)
 }
 
-func stock(t *testing.T, f Fixture) {
-	s := f.biggest()
-	all, err := f.API.Stock(t.Context(), s, ecs.StockQuery{ChargeType: "PostPaid"})
+func stock(t *testing.T, fixture Fixture) {
+	scope := fixture.biggest()
+	all, err := fixture.API.Stock(t.Context(), scope, ecs.StockQuery{ChargeType: "PostPaid"})
 	if err != nil || len(all) == 0 {
 		t.Fatalf("%d zones, %v", len(all), err)
 	}
-	for _, z := range all {
-		one, err := f.API.Stock(t.Context(), s, ecs.StockQuery{Zone: z.Zone, ChargeType: "PostPaid"})
-		if err != nil || len(one) != 1 || one[0].Zone != z.Zone {
-			t.Fatalf("%s: %+v, %v", z.Zone, one, err)
+	for _, zoneStock := range all {
+		one, err := fixture.API.Stock(t.Context(), scope, ecs.StockQuery{Zone: zoneStock.Zone, ChargeType: "PostPaid"})
+		if err != nil || len(one) != 1 || one[0].Zone != zoneStock.Zone {
+			t.Fatalf("%s: %+v, %v", zoneStock.Zone, one, err)
 		}
-		if !maps.Equal(one[0].Types, z.Types) || len(z.Types) == 0 {
-			t.Errorf("%s sells %d types, asked alone %d", z.Zone, len(z.Types), len(one[0].Types))
+		if !maps.Equal(one[0].Types, zoneStock.Types) || len(zoneStock.Types) == 0 {
+			t.Errorf("%s sells %d types, asked alone %d", zoneStock.Zone, len(zoneStock.Types), len(one[0].Types))
 		}
 	}
-	_, err = f.API.Stock(t.Context(), s, ecs.StockQuery{ChargeType: "ForFree"})
+	_, err = fixture.API.Stock(t.Context(), scope, ecs.StockQuery{ChargeType: "ForFree"})
 	wantClass(t, err, ecs.BadRequest)
 }
 
@@ -300,18 +300,18 @@ func tooManyIDs(t *testing.T, f Fixture) {
 	wantClass(t, err, ecs.BadRequest)
 }
 
-func cancelled(t *testing.T, f Fixture) {
-	s := f.biggest()
+func cancelled(t *testing.T, fixture Fixture) {
+	scope := fixture.biggest()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, call := range map[string]func() error{
-		"Regions":        func() error { _, err := f.API.Regions(ctx, s.Account); return err },
-		"Instances":      func() error { _, err := f.API.Instances(ctx, s, ecs.Query{}); return err },
-		"CountInstances": func() error { _, err := f.API.CountInstances(ctx, s, ecs.Query{}); return err },
-		"VerifyAccess":   func() error { return f.API.VerifyAccess(ctx, s) },
-		"Images":         func() error { _, err := f.API.Images(ctx, s, []string{"m-1"}); return err },
-		"InstanceTypes":  func() error { _, err := f.API.InstanceTypes(ctx, s.Account); return err },
-		"Stock":          func() error { _, err := f.API.Stock(ctx, s, ecs.StockQuery{}); return err },
+		"Regions":        func() error { _, err := fixture.API.Regions(ctx, scope.Account); return err },
+		"Instances":      func() error { _, err := fixture.API.Instances(ctx, scope, ecs.Query{}); return err },
+		"CountInstances": func() error { _, err := fixture.API.CountInstances(ctx, scope, ecs.Query{}); return err },
+		"VerifyAccess":   func() error { return fixture.API.VerifyAccess(ctx, scope) },
+		"Images":         func() error { _, err := fixture.API.Images(ctx, scope, []string{"m-1"}); return err },
+		"InstanceTypes":  func() error { _, err := fixture.API.InstanceTypes(ctx, scope.Account); return err },
+		"Stock":          func() error { _, err := fixture.API.Stock(ctx, scope, ecs.StockQuery{}); return err },
 	} {
 		if err := call(); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: err = %v", name, err)

@@ -71,18 +71,18 @@ func (f *Fleet) Words() []string {
 			out = append(out, x.API, x.Error, x.RequestID, x.Code, x.Mend)
 		}
 	}
-	for _, r := range f.Records {
-		tags, err := json.Marshal(r.Tags)
+	for _, entry := range f.Records {
+		tags, err := json.Marshal(entry.Tags)
 		if err != nil { // cannot happen: texts alone
 			continue
 		}
-		out = append(out, r.Account, r.Region, r.Zone, r.InstanceID, r.InstanceName, r.InstanceType, r.InstanceFamily, r.Virtualization, r.ImageID, r.ImageOwner,
-			r.Status, string(tags), r.OS.Family, r.OS.Edition)
-		for i := range r.Verdicts {
-			v := &r.Verdicts[i]
-			out = append(out, v.Rule, v.Target, v.Reason, v.Source, strings.Join(v.Checks, " "))
-			for j := range v.Remedies {
-				m := &v.Remedies[j]
+		out = append(out, entry.Account, entry.Region, entry.Zone, entry.InstanceID, entry.InstanceName, entry.InstanceType, entry.InstanceFamily, entry.Virtualization, entry.ImageID, entry.ImageOwner,
+			entry.Status, string(tags), entry.OS.Family, entry.OS.Edition)
+		for i := range entry.Verdicts {
+			verdict := &entry.Verdicts[i]
+			out = append(out, verdict.Rule, verdict.Target, verdict.Reason, verdict.Source, strings.Join(verdict.Checks, " "))
+			for j := range verdict.Remedies {
+				m := &verdict.Remedies[j]
 				out = append(out, m.ID, m.Text, m.Benefit, m.Drawback, strings.Join(m.Steps, " "), strings.Join(m.Families, " "))
 			}
 		}

@@ -77,21 +77,21 @@ func New(n int, seed uint64) *Fleet {
 		weights += kinds[i].weight
 	}
 	hostile := Hostile()
-	f := &Fleet{}
+	fleet := &Fleet{}
 	for i := range n {
 		kind := pick(kinds, rng.IntN(weights))
-		m := machines[rng.IntN(len(machines))]
-		s := scopes[rng.IntN(len(scopes))]
+		machine := machines[rng.IntN(len(machines))]
+		scope := scopes[rng.IntN(len(scopes))]
 		name := fmt.Sprintf("%s-%s-%04d", []string{"web", "db", "cache", "batch", "支付", "订单"}[rng.IntN(6)], []string{"prod", "test"}[rng.IntN(2)], i)
 		if i < len(hostile) {
 			name = hostile[i]
 		}
-		f.Records = append(f.Records, &record.Record{
-			Account: s.account, Region: s.region, Zone: s.region + "-" + string(rune('a'+rng.IntN(3))),
-			InstanceID: fmt.Sprintf("i-%s%012x", s.region[:2], rng.Uint64()>>16), InstanceName: name,
-			InstanceType: m.typ, InstanceFamily: m.family, Generation: m.generation, Virtualization: m.virt,
+		fleet.Records = append(fleet.Records, &record.Record{
+			Account: scope.account, Region: scope.region, Zone: scope.region + "-" + string(rune('a'+rng.IntN(3))),
+			InstanceID: fmt.Sprintf("i-%s%012x", scope.region[:2], rng.Uint64()>>16), InstanceName: name,
+			InstanceType: machine.typ, InstanceFamily: machine.family, Generation: machine.generation, Virtualization: machine.virt,
 			Status: []string{"Running", "Running", "Running", "Stopped"}[rng.IntN(4)], ImageID: kind.image, ImageOwner: "system",
-			CPU: m.cpu, MemoryMiB: m.mem, Tags: map[string]string{
+			CPU: machine.cpu, MemoryMiB: machine.mem, Tags: map[string]string{
 				"owner": []string{"payments", "search", "平台组"}[rng.IntN(3)], "env": "prod",
 				"cost-center": fmt.Sprintf("cc-%03d", rng.IntN(400)), "created-by": fmt.Sprintf("pipeline-%d", i),
 			},
@@ -99,11 +99,11 @@ func New(n int, seed uint64) *Fleet {
 			ObservedAt:     Now().Add(-time.Duration(rng.IntN(600)) * time.Second), ScanID: "20261123T012000Z-demo", Ruleset: "0123456789ab",
 		})
 	}
-	slices.SortFunc(f.Records, func(a, b *record.Record) int {
+	slices.SortFunc(fleet.Records, func(a, b *record.Record) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.InstanceID, b.InstanceID))
 	})
-	f.sum()
-	return f
+	fleet.sum()
+	return fleet
 }
 
 func pick(kinds []kind, at int) *kind {
@@ -117,53 +117,53 @@ func pick(kinds []kind, at int) *kind {
 
 // Count adds records up as a store would.
 func Count(recs []*record.Record, targets []string) record.Summary {
-	s := record.Summary{
+	summary := record.Summary{
 		Instances: len(recs), Targets: targets, Verdicts: map[string]map[string]int{},
 		Confidence: map[string]map[string]map[string]int{}, Waived: map[string]int{},
 	}
 	groups := map[record.Group]*record.Group{}
-	for _, r := range recs {
-		if r.Legacy {
-			s.Legacy++
+	for _, entry := range recs {
+		if entry.Legacy {
+			summary.Legacy++
 		}
-		for _, v := range r.Verdicts {
-			if s.Verdicts[v.Target] == nil {
-				s.Verdicts[v.Target], s.Confidence[v.Target] = map[string]int{}, map[string]map[string]int{}
+		for _, verdict := range entry.Verdicts {
+			if summary.Verdicts[verdict.Target] == nil {
+				summary.Verdicts[verdict.Target], summary.Confidence[verdict.Target] = map[string]int{}, map[string]map[string]int{}
 			}
-			level := v.Level.String()
-			s.Verdicts[v.Target][level]++
-			if s.Confidence[v.Target][level] == nil {
-				s.Confidence[v.Target][level] = record.NoConfidence()
+			level := verdict.Level.String()
+			summary.Verdicts[verdict.Target][level]++
+			if summary.Confidence[verdict.Target][level] == nil {
+				summary.Confidence[verdict.Target][level] = record.NoConfidence()
 			}
-			s.Confidence[v.Target][level][v.Confidence.String()]++
-			if v.Waiver != nil {
-				s.Waived[v.Target]++
+			summary.Confidence[verdict.Target][level][verdict.Confidence.String()]++
+			if verdict.Waiver != nil {
+				summary.Waived[verdict.Target]++
 			}
 			key := record.Group{
-				Account: r.Account, Region: r.Region, Target: v.Target, Verdict: level,
-				OSFamily: r.OS.Family, OSVersion: r.OS.Version, Legacy: r.Legacy,
+				Account: entry.Account, Region: entry.Region, Target: verdict.Target, Verdict: level,
+				OSFamily: entry.OS.Family, OSVersion: entry.OS.Version, Legacy: entry.Legacy,
 			}
-			g := groups[key]
-			if g == nil {
-				g = &record.Group{}
-				*g = key
-				groups[key] = g
+			group := groups[key]
+			if group == nil {
+				group = &record.Group{}
+				*group = key
+				groups[key] = group
 			}
-			g.Add(1, v.Confidence, v.Waiver != nil)
+			group.Add(1, verdict.Confidence, verdict.Waiver != nil)
 		}
 	}
 	for _, g := range groups {
-		s.Groups = append(s.Groups, *g)
+		summary.Groups = append(summary.Groups, *g)
 	}
-	slices.SortFunc(s.Groups, func(a, b record.Group) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
-	return s
+	slices.SortFunc(summary.Groups, func(a, b record.Group) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	return summary
 }
 
 // sum counts the records and says that all of them were read.
 func (f *Fleet) sum() {
 	ended := Now()
-	s := Count(f.Records, Targets())
-	s.Ruleset, s.CaughtUp, s.AsOf = "0123456789ab", true, ended
+	summary := Count(f.Records, Targets())
+	summary.Ruleset, summary.CaughtUp, summary.AsOf = "0123456789ab", true, ended
 	perScope := map[scope]int{}
 	for _, r := range f.Records {
 		perScope[scope{r.Account, r.Region}]++
@@ -175,7 +175,7 @@ func (f *Fleet) sum() {
 	for _, sc := range scopes {
 		n := perScope[sc]
 		numbers := record.Numbers{Counted: &n, Listed: n, Published: n, Classified: n, Stored: n}
-		s.Scopes = append(s.Scopes, record.ScopeStatus{
+		summary.Scopes = append(summary.Scopes, record.ScopeStatus{
 			Account: sc.account, Region: sc.region, Instances: n, Completeness: record.ScopeComplete,
 			LastScan: f.Scan.ID, LastEnd: &ended, LastComplete: &ended, Numbers: &numbers,
 		})
@@ -183,7 +183,7 @@ func (f *Fleet) sum() {
 			Account: sc.account, Region: sc.region, Completeness: record.ScopeComplete, Instances: n, Numbers: numbers, Pages: n/100 + 1,
 		})
 	}
-	f.Summary = s
+	f.Summary = summary
 }
 
 // Fail makes one scope partial and one failed, and returns the failures.

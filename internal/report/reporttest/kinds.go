@@ -43,14 +43,14 @@ func kinds() []kind {
 	os := func(family, version, edition string) rules.OS {
 		return rules.OS{Family: family, Version: version, Edition: edition, Arch: "x86_64", Evidence: rules.EvidenceImage}
 	}
-	same := func(l rules.Level, rule, reason string, m ...rules.Remedy) []rules.Verdict {
+	same := func(level rules.Level, rule, reason string, remedies ...rules.Remedy) []rules.Verdict {
 		var out []rules.Verdict
 		for _, target := range Targets() {
-			out = append(out, Verdict(target, l, rule, reason, m...))
+			out = append(out, Verdict(target, level, rule, reason, remedies...))
 		}
 		return out
 	}
-	split := func(kvm, six, seven rules.Level, rule, reason string, m ...rules.Remedy) []rules.Verdict {
+	split := func(kvm, six, seven rules.Level, rule, reason string, remedies ...rules.Remedy) []rules.Verdict {
 		text := func(l rules.Level) string {
 			if l == rules.Compatible {
 				return "Nothing is known that stands in the way."
@@ -61,7 +61,7 @@ func kinds() []kind {
 			if l == rules.Compatible || l == rules.Unknown {
 				return nil
 			}
-			return m
+			return remedies
 		}
 		return []rules.Verdict{
 			Verdict("kvm", kvm, rule, text(kvm), mend(kvm)...),
@@ -91,13 +91,13 @@ func kinds() []kind {
 	}
 	for i := range kinds {
 		for j := range kinds[i].class.Verdicts {
-			v := &kinds[i].class.Verdicts[j]
-			v.Rule += fmt.Sprintf(".%d", j+1)
+			verdict := &kinds[i].class.Verdicts[j]
+			verdict.Rule += fmt.Sprintf(".%d", j+1)
 			switch kinds[i].class.OS.Family {
 			case "windows-server":
-				v.Confidence = rules.Low
+				verdict.Confidence = rules.Low
 			case "freebsd":
-				v.Confidence = rules.Medium
+				verdict.Confidence = rules.Medium
 			}
 		}
 	}

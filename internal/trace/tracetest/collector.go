@@ -40,10 +40,10 @@ type Collector struct {
 
 // Start starts a collector on a loopback port.
 func Start() *Collector {
-	c := &Collector{paths: map[string]int{}}
-	c.server = httptest.NewServer(c)
-	c.URL = c.server.URL
-	return c
+	collector := &Collector{paths: map[string]int{}}
+	collector.server = httptest.NewServer(collector)
+	collector.URL = collector.server.URL
+	return collector
 }
 
 // Close stops it.
@@ -103,11 +103,11 @@ func decode(r *http.Request) ([]Span, error) {
 	}
 	body := io.Reader(r.Body)
 	if r.Header.Get("Content-Encoding") == "gzip" {
-		z, err := gzip.NewReader(body)
+		reader, err := gzip.NewReader(body)
 		if err != nil {
 			return nil, fmt.Errorf("compressed spans: %w", err)
 		}
-		body = z
+		body = reader
 	}
 	raw, err := io.ReadAll(io.LimitReader(body, 64<<20))
 	if err != nil {
@@ -144,10 +144,10 @@ func span(service string, s *tracepb.Span) Span {
 		out.Links = append(out.Links, hex.EncodeToString(l.GetSpanId()))
 	}
 	for _, kv := range s.GetAttributes() {
-		v := kv.GetValue()
-		out.Attrs[kv.GetKey()] = v.GetStringValue()
-		if v.GetStringValue() == "" {
-			out.Attrs[kv.GetKey()] = fmt.Sprint(v.GetIntValue())
+		anyValue := kv.GetValue()
+		out.Attrs[kv.GetKey()] = anyValue.GetStringValue()
+		if anyValue.GetStringValue() == "" {
+			out.Attrs[kv.GetKey()] = fmt.Sprint(anyValue.GetIntValue())
 		}
 	}
 	return out

@@ -100,12 +100,12 @@ func (v *view) Summary() *record.Summary {
 
 // Rows lists in an order.
 func (v *view) Rows(_ context.Context, by httpapi.Order, after *httpapi.Place, limit int) ([]httpapi.Placed, error) {
-	order := func(a, b httpapi.Placed) int {
-		c := cmp.Compare(a.Place.Value, b.Place.Value)
+	order := func(placed, b httpapi.Placed) int {
+		c := cmp.Compare(placed.Place.Value, b.Place.Value)
 		if by.Down {
 			c = -c
 		}
-		if c = cmp.Or(c, compare(a.Place.Key, b.Place.Key)); by.Back {
+		if c = cmp.Or(c, compare(placed.Place.Key, b.Place.Key)); by.Back {
 			c = -c
 		}
 		return c
@@ -122,37 +122,37 @@ func (v *view) Rows(_ context.Context, by httpapi.Order, after *httpapi.Place, l
 }
 
 // value is what a record sorts by.
-func value(r *record.Record, by httpapi.Order) string {
+func value(entry *record.Record, by httpapi.Order) string {
 	switch by.By {
 	case "name":
-		return r.InstanceName[:min(128, len(r.InstanceName))]
+		return entry.InstanceName[:min(128, len(entry.InstanceName))]
 	case "type":
-		return r.InstanceType
+		return entry.InstanceType
 	case "class":
-		c := httpapi.Class{OSFamily: r.OS.Family, OSVersion: r.OS.Version, Levels: map[string]string{}}
-		for i := range r.Verdicts {
-			c.Levels[r.Verdicts[i].Target] = r.Verdicts[i].Level.String()
+		class := httpapi.Class{OSFamily: entry.OS.Family, OSVersion: entry.OS.Version, Levels: map[string]string{}}
+		for i := range entry.Verdicts {
+			class.Levels[entry.Verdicts[i].Target] = entry.Verdicts[i].Level.String()
 		}
-		return by.Class(c)
+		return by.Class(class)
 	}
 	if by.By == "" {
 		return ""
 	}
-	return r.InstanceID
+	return entry.InstanceID
 }
 
-func match(r *record.Record, f *httpapi.Filter) bool {
+func match(entry *record.Record, f *httpapi.Filter) bool {
 	switch {
-	case f.Account != "" && r.Account != f.Account, f.Region != "" && r.Region != f.Region,
-		f.OSFamily != "" && r.OS.Family != f.OSFamily, f.OSVersion != "" && r.OS.Version != f.OSVersion && (f.OSVersion != filter.NoVersion || r.OS.Version != ""),
-		f.Legacy != nil && r.Legacy != *f.Legacy, !f.Gone && r.GoneAt != nil:
+	case f.Account != "" && entry.Account != f.Account, f.Region != "" && entry.Region != f.Region,
+		f.OSFamily != "" && entry.OS.Family != f.OSFamily, f.OSVersion != "" && entry.OS.Version != f.OSVersion && (f.OSVersion != filter.NoVersion || entry.OS.Version != ""),
+		f.Legacy != nil && entry.Legacy != *f.Legacy, !f.Gone && entry.GoneAt != nil:
 		return false
 	}
-	tag := func(k string) (string, bool) { v, ok := r.Tags[k]; return v, ok }
-	if !f.Scope.Scope(r.Account, r.Region) || !f.Scope.Judged(&r.Classification, filter.Machine{Family: r.InstanceFamily, Image: r.ImageID}) || !f.Scope.Row(r.InstanceID, r.Status, tag) {
+	tag := func(k string) (string, bool) { v, ok := entry.Tags[k]; return v, ok }
+	if !f.Scope.Scope(entry.Account, entry.Region) || !f.Scope.Judged(&entry.Classification, filter.Machine{Family: entry.InstanceFamily, Image: entry.ImageID}) || !f.Scope.Row(entry.InstanceID, entry.Status, tag) {
 		return false
 	}
-	if f.Verdict != "" && !slices.ContainsFunc(r.Verdicts, func(v rules.Verdict) bool {
+	if f.Verdict != "" && !slices.ContainsFunc(entry.Verdicts, func(v rules.Verdict) bool {
 		return (f.Target == "" || v.Target == f.Target) && v.Level.String() == f.Verdict
 	}) {
 		return false
@@ -161,7 +161,7 @@ func match(r *record.Record, f *httpapi.Filter) bool {
 		return true
 	}
 	q := strings.ToLower(f.Q)
-	for _, text := range []string{r.InstanceID, r.InstanceName} {
+	for _, text := range []string{entry.InstanceID, entry.InstanceName} {
 		if strings.Contains(strings.ToLower(text), q) {
 			return true
 		}
@@ -183,13 +183,13 @@ func (v *view) Instance(account, region, id string) (*record.Record, []record.Ch
 
 // Explain tells that the findings of a record are what was considered.
 func (v *view) Explain(account, region, id string) (*rules.Explanation, error) {
-	r, _, err := v.Instance(account, region, id)
+	entry, _, err := v.Instance(account, region, id)
 	if err != nil {
 		return nil, err
 	}
-	out := &rules.Explanation{Classification: &r.Classification, Digest: r.Ruleset, Seen: []rules.Seen{{Field: "os_name", Text: r.OS.Family + " " + r.OS.Version, Evidence: r.OS.Evidence, Says: r.OS.Family}}}
-	for i := range r.Verdicts {
-		x := &r.Verdicts[i]
+	out := &rules.Explanation{Classification: &entry.Classification, Digest: entry.Ruleset, Seen: []rules.Seen{{Field: "os_name", Text: entry.OS.Family + " " + entry.OS.Version, Evidence: entry.OS.Evidence, Says: entry.OS.Family}}}
+	for i := range entry.Verdicts {
+		x := &entry.Verdicts[i]
 		te := rules.TargetExplanation{Target: x.Target, Verdict: x.Level, Confidence: x.Confidence, Winner: x.Rule, Why: x.Reason}
 		for i, f := range x.Findings {
 			te.Considered = append(te.Considered, rules.Considered{Rule: f.Rule, Stage: "os", Outcome: "matches", Won: i == 0})
@@ -201,22 +201,22 @@ func (v *view) Explain(account, region, id string) (*rules.Explanation, error) {
 
 // Known is what its records name.
 func (v *view) Known() *filter.Known {
-	k := &filter.Known{Targets: v.summary.Targets}
+	known := &filter.Known{Targets: v.summary.Targets}
 	for i := range v.summary.Scopes {
-		k.Accounts, k.Regions = append(k.Accounts, v.summary.Scopes[i].Account), append(k.Regions, v.summary.Scopes[i].Region)
+		known.Accounts, known.Regions = append(known.Accounts, v.summary.Scopes[i].Account), append(known.Regions, v.summary.Scopes[i].Region)
 	}
-	for _, r := range v.all {
-		k.Accounts, k.Regions, k.Families = append(k.Accounts, r.Account), append(k.Regions, r.Region), append(k.Families, r.InstanceFamily)
-		k.Systems = append(k.Systems, r.OS.Family, r.OS.Family+" "+r.OS.Version)
-		for key := range r.Tags {
-			k.Tags = append(k.Tags, key)
+	for _, entry := range v.all {
+		known.Accounts, known.Regions, known.Families = append(known.Accounts, entry.Account), append(known.Regions, entry.Region), append(known.Families, entry.InstanceFamily)
+		known.Systems = append(known.Systems, entry.OS.Family, entry.OS.Family+" "+entry.OS.Version)
+		for key := range entry.Tags {
+			known.Tags = append(known.Tags, key)
 		}
 	}
-	for _, list := range []*[]string{&k.Accounts, &k.Regions, &k.Families, &k.Systems, &k.Tags} {
+	for _, list := range []*[]string{&known.Accounts, &known.Regions, &known.Families, &known.Systems, &known.Tags} {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
 	}
-	return k
+	return known
 }
 
 // Scans returns the newest scans.
@@ -300,11 +300,11 @@ func (s *Store) PutScan(scan record.Scan) {
 }
 
 // Rescan passes a request to OnRescan.
-func (s *Store) Rescan(_ context.Context, r record.RescanRequest) (record.RescanReply, error) {
+func (s *Store) Rescan(_ context.Context, request record.RescanRequest) (record.RescanReply, error) {
 	if s.OnRescan == nil {
-		return record.RescanReply{ScanID: "rescan-1", Accepted: len(r.InstanceIDs)}, nil
+		return record.RescanReply{ScanID: "rescan-1", Accepted: len(request.InstanceIDs)}, nil
 	}
-	return s.OnRescan(r)
+	return s.OnRescan(request)
 }
 
 // Scan passes a request to OnScan.

@@ -27,15 +27,15 @@ func BlockRows(v []byte, into [][]byte) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := dec{b: body}
-	n := d.count(2)
+	decoder := dec{b: body}
+	n := decoder.count(2)
 	if n > MaxBlock {
-		d.fail()
+		decoder.fail()
 	}
 	for range n {
-		into = append(into, d.bytes())
+		into = append(into, decoder.bytes())
 	}
-	if d.bad || d.more() {
+	if decoder.bad || decoder.more() {
 		return nil, fmt.Errorf("%w: block has another shape", ErrCorrupt)
 	}
 	return into, nil
@@ -47,11 +47,11 @@ func FindRow(v, id []byte) ([]byte, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	d := dec{b: body}
-	n := d.count(2)
+	decoder := dec{b: body}
+	n := decoder.count(2)
 	for i := range n {
-		row := d.bytes()
-		if d.bad {
+		row := decoder.bytes()
+		if decoder.bad {
 			return nil, 0, fmt.Errorf("%w: block has another shape", ErrCorrupt)
 		}
 		switch bytes.Compare(RowID(row), id) {
@@ -144,31 +144,31 @@ func ReadOrders(v []byte) (Orders, error) {
 	if err != nil {
 		return Orders{}, err
 	}
-	d := dec{b: body}
-	o := Orders{Len: int(d.uint())}
-	if head := d.take(8); head != nil {
-		o.base = binary.LittleEndian.Uint64(head)
+	decoder := dec{b: body}
+	orders := Orders{Len: int(decoder.uint())}
+	if head := decoder.take(8); head != nil {
+		orders.base = binary.LittleEndian.Uint64(head)
 	}
-	o.width = int(d.byte())
-	if o.Len > MaxBlock || o.width > 8 {
-		d.fail()
+	orders.width = int(decoder.byte())
+	if orders.Len > MaxBlock || orders.width > 8 {
+		decoder.fail()
 	}
-	o.off = d.take(uint64(o.Len * o.width))
-	for range d.count(1) {
-		o.Scans = append(o.Scans, d.str())
+	orders.off = decoder.take(uint64(orders.Len * orders.width))
+	for range decoder.count(1) {
+		orders.Scans = append(orders.Scans, decoder.str())
 	}
-	if len(o.Scans) > 1 {
-		o.index = d.take(uint64(o.Len))
+	if len(orders.Scans) > 1 {
+		orders.index = decoder.take(uint64(orders.Len))
 	}
-	if d.bad || d.more() || len(o.Scans) == 0 {
+	if decoder.bad || decoder.more() || len(orders.Scans) == 0 {
 		return Orders{}, fmt.Errorf("%w: orders have another shape", ErrCorrupt)
 	}
-	for _, i := range o.index {
-		if int(i) >= len(o.Scans) {
+	for _, i := range orders.index {
+		if int(i) >= len(orders.Scans) {
 			return Orders{}, fmt.Errorf("%w: orders name a scan that is not there", ErrCorrupt)
 		}
 	}
-	return o, nil
+	return orders, nil
 }
 
 // At is when row i was last observed, in unix nanoseconds.

@@ -61,16 +61,16 @@ type pageCheck struct {
 // It does not read values. A file that cannot be read at all is left for bbolt
 // to complain about.
 func CheckPages(path string) error {
-	f, err := os.Open(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return nil //nolint:nilerr // bbolt says it better
 	}
-	defer f.Close()
-	info, err := f.Stat()
+	defer file.Close()
+	info, err := file.Stat()
 	if err != nil || !info.Mode().IsRegular() {
 		return fmt.Errorf("%w: not a file", ErrCorrupt)
 	}
-	c := &pageCheck{f: f}
+	c := &pageCheck{f: file}
 	if err := c.run(info.Size()); err != nil {
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
@@ -86,12 +86,12 @@ func (c *pageCheck) newestMeta() error {
 		if _, err := c.f.ReadAt(b, at); err != nil {
 			continue
 		}
-		m, ok := readBoltMeta(b)
-		if !ok || at > 0 && uint64(at) != m.pageSize {
+		boltMeta, ok := readBoltMeta(b)
+		if !ok || at > 0 && uint64(at) != boltMeta.pageSize {
 			continue
 		}
-		if !found || m.txid > c.meta.txid {
-			c.meta, found = m, true
+		if !found || boltMeta.txid > c.meta.txid {
+			c.meta, found = boltMeta, true
 		}
 	}
 	if !found {
@@ -124,13 +124,13 @@ func (c *pageCheck) head(id uint64) (flags uint16, elems []byte, size uint64, er
 	if id < 2 || id >= c.meta.high {
 		return 0, nil, 0, fmt.Errorf("page %d does not exist", id)
 	}
-	h, err := c.bytes(id, 0, pageHead)
+	raw, err := c.bytes(id, 0, pageHead)
 	if err != nil {
 		return 0, nil, 0, err
 	}
-	flags, count, overflow := le.Uint16(h[8:]), uint64(le.Uint16(h[10:])), uint64(le.Uint32(h[12:]))
-	if le.Uint64(h) != id {
-		return 0, nil, 0, fmt.Errorf("page %d says it is page %d", id, le.Uint64(h))
+	flags, count, overflow := le.Uint16(raw[8:]), uint64(le.Uint16(raw[10:])), uint64(le.Uint32(raw[12:]))
+	if le.Uint64(raw) != id {
+		return 0, nil, 0, fmt.Errorf("page %d says it is page %d", id, le.Uint64(raw))
 	}
 	if overflow >= c.meta.high-id {
 		return 0, nil, 0, fmt.Errorf("page %d runs over the end", id)
@@ -327,13 +327,13 @@ func (c *pageCheck) freelist() error {
 		return fmt.Errorf("page %d is no freelist", c.meta.freelist)
 	}
 	le := binary.LittleEndian
-	h, err := c.bytes(c.meta.freelist, 0, pageHead+8)
+	head, err := c.bytes(c.meta.freelist, 0, pageHead+8)
 	if err != nil {
 		return fmt.Errorf("freelist: %w", err)
 	}
-	n := int(le.Uint16(h[10:]))
+	n := int(le.Uint16(head[10:]))
 	if n == 0xFFFF {
-		n, list = int(le.Uint64(h[pageHead:])), list[8:]
+		n, list = int(le.Uint64(head[pageHead:])), list[8:]
 	}
 	if n < 0 || n > len(list)/8 {
 		return errors.New("the freelist is cut short")

@@ -14,8 +14,8 @@ func WaivedValue(c *outcome.Class) []byte {
 	return Seal(AppendString(AppendString(Start(nil), c.Levels), c.Standings))
 }
 
-// ReadWaived puts what WaivedValue wrote into c, the class without it.
-func ReadWaived(v []byte, c *outcome.Class) error {
+// ReadWaived puts what WaivedValue wrote into class, the class without it.
+func ReadWaived(v []byte, class *outcome.Class) error {
 	body, err := Unseal("waived verdicts", v)
 	if err != nil {
 		return err
@@ -25,19 +25,19 @@ func ReadWaived(v []byte, c *outcome.Class) error {
 	if d.bad || d.more() || len(levels) > MaxTargets || len(standings) > MaxTargets {
 		return fmt.Errorf("%w: waived verdicts have another shape", ErrCorrupt)
 	}
-	c.Levels, c.Standings = levels, standings
+	class.Levels, class.Standings = levels, standings
 	return nil
 }
 
 // ClassValue is the value of a class.
-func ClassValue(c *outcome.Class) []byte {
+func ClassValue(class *outcome.Class) []byte {
 	b := Start(nil)
-	b = AppendString(b, c.Levels)
-	b = AppendString(b, c.Standings)
-	b = AppendString(b, c.Family)
-	b = AppendString(b, c.Version)
+	b = AppendString(b, class.Levels)
+	b = AppendString(b, class.Standings)
+	b = AppendString(b, class.Family)
+	b = AppendString(b, class.Version)
 	legacy := byte(0)
-	if c.Legacy {
+	if class.Legacy {
 		legacy = 1
 	}
 	return Seal(append(b, legacy))
@@ -50,9 +50,9 @@ func ReadClass(v []byte) (outcome.Class, error) {
 		return outcome.Class{}, err
 	}
 	d := dec{b: body}
-	c := outcome.Class{Levels: d.str(), Standings: d.str(), Family: d.str(), Version: d.str(), Legacy: d.byte() == 1}
-	if d.bad || d.more() || len(c.Levels) > MaxTargets || len(c.Standings) > MaxTargets {
+	class := outcome.Class{Levels: d.str(), Standings: d.str(), Family: d.str(), Version: d.str(), Legacy: d.byte() == 1}
+	if d.bad || d.more() || len(class.Levels) > MaxTargets || len(class.Standings) > MaxTargets {
 		return outcome.Class{}, fmt.Errorf("%w: class has another shape", ErrCorrupt)
 	}
-	return c, nil
+	return class, nil
 }

@@ -32,14 +32,14 @@ func NewDict() *Dict {
 }
 
 // Word returns the number of s, giving it one where there is room.
-func (d *Dict) Word(s string) (uint32, bool) {
-	if n, ok := d.byText[s]; ok {
+func (d *Dict) Word(text string) (uint32, bool) {
+	if n, ok := d.byText[text]; ok {
 		return n, true
 	}
-	if len(s) > maxWord || len(d.byText) >= maxWords {
+	if len(text) > maxWord || len(d.byText) >= maxWords {
 		return 0, false
 	}
-	n, ok := d.add(s, 0)
+	n, ok := d.add(text, 0)
 	if ok {
 		d.byText[d.At(n)] = n
 	}
@@ -47,17 +47,17 @@ func (d *Dict) Word(s string) (uint32, bool) {
 }
 
 // Value is Word for the values of one tag key.
-func (d *Dict) Value(key uint32, s string) (uint32, bool) {
+func (d *Dict) Value(key uint32, text string) (uint32, bool) {
 	for int(key) >= len(d.values) {
 		d.values = append(d.values, nil)
 	}
-	if n, ok := d.values[key][s]; ok {
+	if n, ok := d.values[key][text]; ok {
 		return n, true
 	}
-	if len(s) > maxWord || len(d.values[key]) >= maxValues {
+	if len(text) > maxWord || len(d.values[key]) >= maxValues {
 		return 0, false
 	}
-	n, ok := d.add(s, key+1)
+	n, ok := d.add(text, key+1)
 	if ok {
 		if d.values[key] == nil {
 			d.values[key] = map[string]uint32{}
@@ -69,12 +69,12 @@ func (d *Dict) Value(key uint32, s string) (uint32, bool) {
 
 // add appends s, which belongs to the words (owner 0) or to the values of tag
 // key owner-1. The owner is a prefix of what is listed, four bytes long.
-func (d *Dict) add(s string, owner uint32) (uint32, bool) {
+func (d *Dict) add(text string, owner uint32) (uint32, bool) {
 	old := *d.list.Load()
 	if len(old) >= maxList {
 		return 0, false
 	}
-	list := append(old, string(binary.BigEndian.AppendUint32(nil, owner))+s)
+	list := append(old, string(binary.BigEndian.AppendUint32(nil, owner))+text)
 	d.list.Store(&list)
 	d.fresh++
 	return uint32(len(list) - 1), true

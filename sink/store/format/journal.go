@@ -67,27 +67,27 @@ func (w *SectionWriter) Value() (v []byte, rowsAt int) {
 }
 
 // ReadSection decodes a journal value into s, whose slices it reuses. Rows
-// alias v.
-func ReadSection(v []byte, s *Section) error {
-	body, err := Unseal("journal entry", v)
+// alias value.
+func ReadSection(value []byte, section *Section) error {
+	body, err := Unseal("journal entry", value)
 	if err != nil {
 		return err
 	}
-	base := len(v) - len(body)
-	d := dec{b: body}
-	s.Scan, s.Order = d.str(), d.int()
-	s.Rows, s.Ordinals, s.Offsets, s.Seen = s.Rows[:0], s.Ordinals[:0], s.Offsets[:0], s.Seen[:0]
+	base := len(value) - len(body)
+	decoder := dec{b: body}
+	section.Scan, section.Order = decoder.str(), decoder.int()
+	section.Rows, section.Ordinals, section.Offsets, section.Seen = section.Rows[:0], section.Ordinals[:0], section.Offsets[:0], section.Seen[:0]
 	last := int64(0)
-	for range d.count(3) {
-		s.Ordinals = append(s.Ordinals, d.ordinal(&last))
-		s.Offsets = append(s.Offsets, uint32(base+d.off))
-		s.Rows = append(s.Rows, d.bytes())
+	for range decoder.count(3) {
+		section.Ordinals = append(section.Ordinals, decoder.ordinal(&last))
+		section.Offsets = append(section.Offsets, uint32(base+decoder.off))
+		section.Rows = append(section.Rows, decoder.bytes())
 	}
 	last = 0
-	for range d.count(1) {
-		s.Seen = append(s.Seen, d.ordinal(&last))
+	for range decoder.count(1) {
+		section.Seen = append(section.Seen, decoder.ordinal(&last))
 	}
-	if d.bad || d.more() {
+	if decoder.bad || decoder.more() {
 		return fmt.Errorf("%w: journal entry has another shape", ErrCorrupt)
 	}
 	return nil

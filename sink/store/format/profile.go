@@ -24,14 +24,14 @@ const MaxChunk = 256
 // parts; a zero where nothing has the number.
 func ProfilesValue(part []Profile) []byte {
 	b := binary.AppendUvarint(Start(make([]byte, 0, 16+8*len(part))), uint64(len(part)))
-	for _, p := range part {
-		if p.Class == NoClass {
+	for _, profile := range part {
+		if profile.Class == NoClass {
 			b = append(b, 0)
 			continue
 		}
-		b = binary.AppendUvarint(b, uint64(p.Class)+1)
-		b = binary.AppendUvarint(b, uint64(p.Software))
-		b = binary.AppendUvarint(b, uint64(p.Hardware))
+		b = binary.AppendUvarint(b, uint64(profile.Class)+1)
+		b = binary.AppendUvarint(b, uint64(profile.Software))
+		b = binary.AppendUvarint(b, uint64(profile.Hardware))
 	}
 	return Seal(b)
 }
@@ -42,24 +42,24 @@ func ReadProfiles(v []byte, into []Profile) ([]Profile, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := dec{b: body}
-	n := d.count(1)
+	decoder := dec{b: body}
+	n := decoder.count(1)
 	if n > MaxChunk {
-		d.fail()
+		decoder.fail()
 	}
 	for range n {
-		class := d.uint()
+		class := decoder.uint()
 		if class == 0 {
 			into = append(into, Profile{Class: NoClass})
 			continue
 		}
-		software, hardware := d.uint(), d.uint()
+		software, hardware := decoder.uint(), decoder.uint()
 		if class > MaxProfile || software > MaxProfile || hardware > MaxProfile {
-			d.fail()
+			decoder.fail()
 		}
 		into = append(into, Profile{uint32(software), uint32(hardware), uint32(class - 1)})
 	}
-	if d.bad || d.more() {
+	if decoder.bad || decoder.more() {
 		return nil, fmt.Errorf("%w: profiles have another shape", ErrCorrupt)
 	}
 	return into, nil

@@ -55,10 +55,10 @@ func (c *RowCodec) Append(b []byte, in *event.RowReader, profile uint32) []byte 
 	b = binary.AppendVarint(b, int64(in.MemoryMiB))
 	b = binary.AppendUvarint(b, uint64(len(in.Tags)))
 	for i := range in.Tags {
-		t := &in.Tags[i]
-		key := c.word(in, t.Key)
-		b = appendNumbered(b, key, in, t.Key)
-		b = appendNumbered(b, c.value(in, key, t.Value), in, t.Value)
+		tagWords := &in.Tags[i]
+		key := c.word(in, tagWords.Key)
+		b = appendNumbered(b, key, in, tagWords.Key)
+		b = appendNumbered(b, c.value(in, key, tagWords.Value), in, tagWords.Value)
 	}
 	return b
 }
@@ -75,32 +75,32 @@ func (c *RowCodec) word(in *event.RowReader, w event.Word) uint32 {
 	if w.N == 0 {
 		return numbered(c.Dict.Word(in.String(w)))
 	}
-	p := &c.words[w.N-1]
-	if p.word == 0 {
-		p.word = numbered(c.Dict.Word(in.Words[w.N-1]))
+	pageWord := &c.words[w.N-1]
+	if pageWord.word == 0 {
+		pageWord.word = numbered(c.Dict.Word(in.Words[w.N-1]))
 	}
-	return p.word
+	return pageWord.word
 }
 
 // value is word for a value of a tag key, which is numbered too or has none.
-func (c *RowCodec) value(in *event.RowReader, key uint32, w event.Word) uint32 {
+func (c *RowCodec) value(in *event.RowReader, key uint32, word event.Word) uint32 {
 	if key == notNumbered {
 		return notNumbered
 	}
-	if w.N == 0 {
-		return numbered(c.Dict.Value(key-2, in.String(w)))
+	if word.N == 0 {
+		return numbered(c.Dict.Value(key-2, in.String(word)))
 	}
-	p := &c.words[w.N-1]
-	if p.key != key {
-		p.key, p.value = key, numbered(c.Dict.Value(key-2, in.Words[w.N-1]))
+	pageWord := &c.words[word.N-1]
+	if pageWord.key != key {
+		pageWord.key, pageWord.value = key, numbered(c.Dict.Value(key-2, in.Words[word.N-1]))
 	}
-	return p.value
+	return pageWord.value
 }
 
-func readCreated(d *dec) string {
-	v := d.uint()
+func readCreated(dec *dec) string {
+	v := dec.uint()
 	if v == 0 {
-		return d.str()
+		return dec.str()
 	}
 	return event.UnpackMinute(v)
 }
@@ -119,76 +119,76 @@ func RowHead(row []byte) (id, name []byte, profile uint32) {
 
 // RowProfile returns the profile of a row, and whether the row has one.
 func RowProfile(row []byte) (uint32, bool) {
-	d := dec{b: row}
-	d.bytes()
-	d.bytes()
-	p := d.uint()
-	return uint32(p), !d.bad && p <= MaxProfile
+	decoder := dec{b: row}
+	decoder.bytes()
+	decoder.bytes()
+	p := decoder.uint()
+	return uint32(p), !decoder.bad && p <= MaxProfile
 }
 
 // AppendTag appends to dst the value of the first of the keys that a row has a
 // tag of, other than an empty one.
-func AppendTag(dst, row []byte, w Words, keys []string) ([]byte, error) {
-	d := dec{b: row}
-	d.bytes()
-	d.bytes()
-	d.uint()
+func AppendTag(dst, row []byte, words Words, keys []string) ([]byte, error) {
+	decoder := dec{b: row}
+	decoder.bytes()
+	decoder.bytes()
+	decoder.uint()
 	for range 3 { // zone, status, network type
-		w.skip(&d)
+		words.skip(&decoder)
 	}
-	if d.uint() == 0 { // when it was created, in full
-		d.bytes()
+	if decoder.uint() == 0 { // when it was created, in full
+		decoder.bytes()
 	}
-	d.int()
-	d.int()
+	decoder.int()
+	decoder.int()
 	from, best := len(dst), len(keys)
-	for range d.count(2) {
-		at := w.place(&d, keys[:best])
+	for range decoder.count(2) {
+		at := words.place(&decoder, keys[:best])
 		if at < 0 {
-			w.skip(&d)
+			words.skip(&decoder)
 			continue
 		}
 		had := len(dst)
-		dst = w.append(dst, &d)
+		dst = words.append(dst, &decoder)
 		if len(dst) == had {
 			continue // an empty value names nothing
 		}
 		dst, best = append(dst[:from], dst[had:]...), at
 	}
-	return dst, d.err()
+	return dst, decoder.err()
 }
 
 // RowStatus is the status in a row. It decodes nothing else.
-func RowStatus(row []byte, w Words) string {
-	d := dec{b: row}
-	d.bytes()
-	d.bytes()
-	d.uint()
-	w.skip(&d) // zone
-	return w.read(&d)
+func RowStatus(row []byte, words Words) string {
+	decoder := dec{b: row}
+	decoder.bytes()
+	decoder.bytes()
+	decoder.uint()
+	words.skip(&decoder) // zone
+	return words.read(&decoder)
 }
 
 // RowTag is the value of the tag of a row that has the key.
-func RowTag(row []byte, w Words, key string) (value string, ok bool) {
-	d := dec{b: row}
-	d.bytes()
-	d.bytes()
-	d.uint()
+func RowTag(row []byte, words Words, key string) (value string, ok bool) {
+	decoder := dec{b: row}
+	decoder.bytes()
+	decoder.bytes()
+	decoder.uint()
 	for range 3 { // zone, status, network type
-		w.skip(&d)
+		words.skip(&decoder)
 	}
-	if d.uint() == 0 { // when it was created, in full
-		d.bytes()
+	if decoder.uint() == 0 { // when it was created, in full
+		decoder.bytes()
 	}
-	d.int()
-	d.int()
+	decoder.int()
+	decoder.int()
 	keys := [1]string{key}
-	for range d.count(2) {
-		if w.place(&d, keys[:]) < 0 {
-			w.skip(&d)
+	for range decoder.count(2) {
+		if words.place(&decoder, keys[:]) < 0 {
+			words.skip(&decoder)
 			continue
 		}
-		return w.read(&d), !d.bad
+		return words.read(&decoder), !decoder.bad
 	}
 	return "", false
 }
@@ -201,12 +201,12 @@ func (w Words) skip(d *dec) {
 }
 
 // append appends a word to dst.
-func (w Words) append(dst []byte, d *dec) []byte {
-	switch n := d.uint(); {
+func (w Words) append(dst []byte, dec *dec) []byte {
+	switch n := dec.uint(); {
 	case n == 0:
-		return append(dst, d.bytes()...)
+		return append(dst, dec.bytes()...)
 	case n > uint64(len(w)):
-		d.fail()
+		dec.fail()
 		return dst
 	default:
 		return append(dst, w[n-1][4:]...)
@@ -214,18 +214,18 @@ func (w Words) append(dst []byte, d *dec) []byte {
 }
 
 // place reads a word and finds it among keys, or returns -1.
-func (w Words) place(d *dec, keys []string) int {
-	n := d.uint()
+func (w Words) place(dec *dec, keys []string) int {
+	n := dec.uint()
 	switch {
 	case n == 0:
-		text := d.bytes()
+		text := dec.bytes()
 		for i := range keys {
 			if keys[i] == string(text) {
 				return i
 			}
 		}
 	case n > uint64(len(w)):
-		d.fail()
+		dec.fail()
 	default:
 		return slices.Index(keys, w[n-1][4:])
 	}
@@ -235,35 +235,35 @@ func (w Words) place(d *dec, keys []string) int {
 // Words resolves the numbers of interned strings.
 type Words []string
 
-func (w Words) read(d *dec) string {
-	n := d.uint()
+func (w Words) read(dec *dec) string {
+	n := dec.uint()
 	if n == 0 {
-		return d.str()
+		return dec.str()
 	}
 	if n > uint64(len(w)) {
-		d.fail()
+		dec.fail()
 		return ""
 	}
 	return w[n-1][4:]
 }
 
 // ReadRow decodes a row and its profile. Strings that are not interned share one copy of it.
-func ReadRow(row []byte, w Words) (event.Row, uint32, error) {
-	d := dec{b: row, text: string(row)}
-	r := event.Row{ID: d.str(), Name: d.str()}
-	profile := d.uint()
-	r.Zone, r.Status, r.NetworkType = w.read(&d), w.read(&d), w.read(&d)
-	r.CreationTime = readCreated(&d)
-	cpu, mem := d.int(), d.int()
-	r.CPU, r.MemoryMiB = int32(cpu), int32(mem)
-	if n := d.count(2); n > 0 {
-		r.Tags = make([]ecs.Tag, n)
-		for i := range r.Tags {
-			r.Tags[i] = ecs.Tag{Key: w.read(&d), Value: w.read(&d)}
+func ReadRow(row []byte, words Words) (event.Row, uint32, error) {
+	decoder := dec{b: row, text: string(row)}
+	received := event.Row{ID: decoder.str(), Name: decoder.str()}
+	profile := decoder.uint()
+	received.Zone, received.Status, received.NetworkType = words.read(&decoder), words.read(&decoder), words.read(&decoder)
+	received.CreationTime = readCreated(&decoder)
+	cpu, mem := decoder.int(), decoder.int()
+	received.CPU, received.MemoryMiB = int32(cpu), int32(mem)
+	if n := decoder.count(2); n > 0 {
+		received.Tags = make([]ecs.Tag, n)
+		for i := range received.Tags {
+			received.Tags[i] = ecs.Tag{Key: words.read(&decoder), Value: words.read(&decoder)}
 		}
 	}
-	if d.more() || profile > MaxProfile || int64(r.CPU) != cpu || int64(r.MemoryMiB) != mem {
-		d.fail()
+	if decoder.more() || profile > MaxProfile || int64(received.CPU) != cpu || int64(received.MemoryMiB) != mem {
+		decoder.fail()
 	}
-	return r, uint32(profile), d.err()
+	return received, uint32(profile), decoder.err()
 }

@@ -26,18 +26,18 @@ func Seal(b []byte) []byte {
 // Unseal returns the body of a value, which aliases it, after it found its
 // checksum right and its version known; otherwise ErrCorrupt or ErrNewer, with
 // the name of what was read.
-func Unseal(what string, v []byte) ([]byte, error) {
+func Unseal(what string, value []byte) ([]byte, error) {
 	switch {
-	case len(v) < 5:
+	case len(value) < 5:
 		return nil, fmt.Errorf("%w: %s is cut short", ErrCorrupt, what)
-	case binary.LittleEndian.Uint32(v) != crc32.Checksum(v[4:], castagnoli):
+	case binary.LittleEndian.Uint32(value) != crc32.Checksum(value[4:], castagnoli):
 		return nil, fmt.Errorf("%w: checksum of %s does not match", ErrCorrupt, what)
-	case v[4] > valueVersion:
-		return nil, fmt.Errorf("%w: %s has version %d, this binary knows %d", ErrNewer, what, v[4], valueVersion)
-	case v[4] == 0:
+	case value[4] > valueVersion:
+		return nil, fmt.Errorf("%w: %s has version %d, this binary knows %d", ErrNewer, what, value[4], valueVersion)
+	case value[4] == 0:
 		return nil, fmt.Errorf("%w: %s has no version", ErrCorrupt, what)
 	}
-	return v[5:], nil
+	return value[5:], nil
 }
 
 var errShort = errors.New("cut short")
