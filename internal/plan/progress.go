@@ -210,7 +210,7 @@ func (c *comparison) marks() {
 		then := c.mark(&c.then.ProgressPoint)
 		c.p.Then = &then
 		c.p.Unexplained = c.p.Now.Open - then.Open - c.p.Moves.Net()
-		c.p.Change = c.p.Moves.Net() - c.p.Moves.OpenedByRules + c.p.Moves.ClosedByRules + c.p.Unexplained
+		c.p.Change = c.p.Moves.Net() - c.p.Moves.NetByJudgement() + c.p.Unexplained
 	}
 }
 
@@ -280,6 +280,12 @@ func (c *comparison) notes() {
 	if n := progress.Moves.OpenedByRules; n > 0 {
 		add("%s left out of that: the rules judge otherwise now, and nothing got worse.", report.Plural(n, "instance that counts now is", "instances that count now are"))
 	}
+	if n := progress.Moves.ClosedByEvidence; n > 0 {
+		add("%s left out of that: more is known of the same installation now, and nothing was mended.", report.Plural(n, "instance that no longer counts is", "instances that no longer count are"))
+	}
+	if n := progress.Moves.OpenedByEvidence; n > 0 {
+		add("%s left out of that: other evidence of the same installation counts now, and nothing got worse.", report.Plural(n, "instance that counts now is", "instances that count now are"))
+	}
 	if c.then != nil && c.then.Ruleset != c.now.Ruleset && progress.Moves.ClosedByRules+progress.Moves.OpenedByRules == 0 {
 		add("The rule set is another one than then (%s, now %s); it moved none of them.", report.Short(c.then.Ruleset, 12), report.Short(c.now.Ruleset, 12))
 	}
@@ -297,8 +303,8 @@ func (c *comparison) notes() {
 	case c.judged:
 		add("%s was not judged before %s.", report.Capital(report.Clean(progress.Target)), report.Moment(c.then.At))
 	}
-	if progress.Moves.ClosedByRules+progress.Moves.OpenedByRules > 0 {
-		add("What the rules moved is in the changes of owners, accounts and regions below.")
+	if moves := &progress.Moves; moves.ClosedByRules+moves.OpenedByRules+moves.ClosedByEvidence+moves.OpenedByEvidence > 0 {
+		add("What rules and evidence moved is in the changes of owners, accounts and regions below.")
 	}
 	if c.renamed() {
 		add("Owners were named by other tags then (%s, now %s): owners are not compared.", tags(c.then), tags(c.now))

@@ -171,7 +171,7 @@ func (p *Progress) pointTable(n int) *report.TextTable {
 	right := func(s string) report.Cell { return report.Cell{Text: s, Right: true} }
 	textTable := &report.TextTable{
 		Indent: 2, Shrink: []int{1},
-		Head: []report.Cell{{Text: "when"}, {Text: "what"}, right("instances"), right("open"), right("mended"), right("new"), right("gone"), right("worse"), right("by rules")},
+		Head: []report.Cell{{Text: "when"}, {Text: "what"}, right("instances"), right("open"), right("mended"), right("new"), right("gone"), right("worse"), right("by rules"), right("by evidence")},
 	}
 	for _, progressMark := range p.last(n) {
 		what := string(progressMark.State)
@@ -183,6 +183,7 @@ func (p *Progress) pointTable(n int) *report.TextTable {
 			{Text: what},
 			right(report.Number(progressMark.Instances)), right(report.Number(progressMark.Open)), right(report.Number(progressMark.Moves.Closed)), right(report.Number(progressMark.Moves.Came)),
 			right(report.Number(progressMark.Moves.Went)), right(report.Number(progressMark.Moves.Opened)), right(signed(progressMark.Moves.OpenedByRules - progressMark.Moves.ClosedByRules)),
+			right(signed(progressMark.Moves.OpenedByEvidence - progressMark.Moves.ClosedByEvidence)),
 		})
 	}
 	return textTable

@@ -38,8 +38,13 @@ type Moves struct {
 	Opened        int `json:"opened"`          // seen to need something that they did not
 	ClosedByRules int `json:"closed_by_rules"` // judged by other rules or waivers; nothing was mended
 	OpenedByRules int `json:"opened_by_rules"`
-	Came          int `json:"came"` // open when they were found, or found again
-	Went          int `json:"went"` // open when they were not found any more, or forgotten
+	// More is known of the same installation, or less: the platform, the fleet, a
+	// heartbeat or the machine itself told of it. Nothing was mended, nothing broke.
+	ClosedByEvidence int `json:"closed_by_evidence"`
+	OpenedByEvidence int `json:"opened_by_evidence"`
+
+	Came int `json:"came"` // open when they were found, or found again
+	Went int `json:"went"` // open when they were not found any more, or forgotten
 }
 
 // Add adds what was seen over another span of time.
@@ -48,13 +53,21 @@ func (m *Moves) Add(moves *Moves) {
 	m.Opened += moves.Opened
 	m.ClosedByRules += moves.ClosedByRules
 	m.OpenedByRules += moves.OpenedByRules
+	m.ClosedByEvidence += moves.ClosedByEvidence
+	m.OpenedByEvidence += moves.OpenedByEvidence
 	m.Came += moves.Came
 	m.Went += moves.Went
 }
 
 // Net is by how much the open ones grew.
 func (m *Moves) Net() int {
-	return m.Opened - m.Closed + m.OpenedByRules - m.ClosedByRules + m.Came - m.Went
+	return m.Opened - m.Closed + m.NetByJudgement() + m.Came - m.Went
+}
+
+// NetByJudgement is the part of Net for which nobody did anything: other rules, or
+// other evidence of the same installation.
+func (m *Moves) NetByJudgement() int {
+	return m.OpenedByRules - m.ClosedByRules + m.OpenedByEvidence - m.ClosedByEvidence
 }
 
 // Handover counts instances whose owner was another one before.

@@ -138,17 +138,55 @@ func (db *DB) went(class uint32, n int) {
 	}
 }
 
-// moved counts an instance that an observation moved to another class.
-func (a *applier) moved(was, is uint32) {
+// moved counts an instance that an observation moved to another class. had is the
+// profile that it had, has the facts that it has now.
+func (a *applier) moved(was, is, had uint32, has *rules.Facts) error {
 	before, after := a.db.classes.at(was), a.db.classes.at(is)
+	learnt, known := false, false
 	for t, moves := range a.moves {
-		switch wasOpen, isOpen := open(before, t), open(after, t); {
-		case wasOpen && !isOpen:
+		wasOpen, isOpen := open(before, t), open(after, t)
+		if wasOpen == isOpen {
+			continue
+		}
+		if !known {
+			facts, err := a.facts(had)
+			if err != nil {
+				return err
+			}
+			learnt, known = onlyEvidence(facts, *has), true
+		}
+		switch {
+		case wasOpen && learnt:
+			moves.ClosedByEvidence++
+		case wasOpen:
 			moves.Closed++
-		case !wasOpen && isOpen:
+		case learnt:
+			moves.OpenedByEvidence++
+		default:
 			moves.Opened++
 		}
 	}
+	return nil
+}
+
+// onlyEvidence tells whether two facts of an instance are of the same installation
+// on the same hardware, and differ in what is known of it: whether it was seen to
+// run, what the platform and the fleet say of its image, and what image or machine
+// answered where they had not been asked. What a machine answers otherwise than
+// before was done to it.
+func onlyEvidence(before, after rules.Facts) bool {
+	before.Running, after.Running = rules.Unobserved, rules.Unobserved
+	before.Image.Offered, after.Image.Offered = "", ""
+	before.Image.Refused, after.Image.Refused = "", ""
+	before.Image.Fleet, after.Image.Fleet = "", ""
+	before.Guest.Up, after.Guest.Up = rules.Unobserved, rules.Unobserved
+	if before.Guest == (rules.GuestFacts{}) || after.Guest == (rules.GuestFacts{}) {
+		before.Guest, after.Guest = rules.GuestFacts{}, rules.GuestFacts{}
+	}
+	if before.Image.Presence == rules.ImageNotAsked || after.Image.Presence == rules.ImageNotAsked {
+		before.Image, after.Image = rules.ImageFacts{}, rules.ImageFacts{}
+	}
+	return before == after
 }
 
 // handedOver counts an instance whose owner is another one than it was.

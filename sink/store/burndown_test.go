@@ -15,6 +15,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/catalog"
 	"github.com/shenscan/shenscan/rules/waves"
 	"github.com/shenscan/shenscan/sink/store"
 )
@@ -324,6 +325,42 @@ func TestOldPointsAreThinnedOut(t *testing.T) {
 	for day, n := range days {
 		if n != 1 {
 			t.Errorf("%d points of %s are kept", n, day)
+		}
+	}
+}
+
+// TestWhatIsLearntIsNotMended moves an instance by what becomes known of it, and
+// then by what was done to it.
+func TestWhatIsLearntIsNotMended(t *testing.T) {
+	rs, err := catalog.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, s := open(t, filepath.Join(t.TempDir(), "store.db"), rs.NewClassifier(nil)), newStream()
+	answered := rules.GuestFacts{Release: "CentOS Linux release 7.9.2009 (Core)", Kernel: "3.10.0-1160.el7.x86_64", Architecture: "x86_64", Virtio: rules.Yes, NVMe: rules.Yes}
+	broken := answered
+	broken.Virtio = rules.No
+	n := 0
+	for _, step := range []struct {
+		what  string
+		guest rules.GuestFacts
+		want  record.Moves
+	}{
+		{"nobody knows it", rules.GuestFacts{}, record.Moves{Came: 1}},
+		{"the machine answers for the first time", answered, record.Moves{ClosedByEvidence: 1}},
+		{"its answer is too old to count", rules.GuestFacts{}, record.Moves{OpenedByEvidence: 1}},
+		{"it answers again", answered, record.Moves{ClosedByEvidence: 1}},
+		{"somebody took its driver away", broken, record.Moves{Opened: 1}},
+		{"somebody put it back", answered, record.Moves{Closed: 1}},
+	} {
+		n++
+		s.now += 1000
+		apply(t, db, s.put(guestsPage(whole(fmt.Sprintf("s%d", n), hangzhou, s.now-10, machine{id: "i-1", os: "a system of our own"}), func(_ string, f *rules.Facts, _ *rules.Hardware) {
+			f.Guest = step.guest
+		})...))
+		_, now := latest(t, db)
+		if got := now.Moves["shenlong-6"]; got != step.want {
+			t.Errorf("%s: %+v, want %+v", step.what, got, step.want)
 		}
 	}
 }

@@ -275,6 +275,7 @@ func (p *pager) rowOf(ordinal uint32) ([]byte, error) {
 func (p *pager) replace(ordinal uint32, candidate *candidate) error {
 	had := p.ix.at[ordinal].order
 	was := p.db.classAt(p.ix, ordinal)
+	profile := p.ix.at[ordinal].profile
 	wasThere, isThere := had >= p.floor, p.order >= p.floor
 	var before *record.Record
 	is, err := p.classFor(candidate)
@@ -317,7 +318,10 @@ func (p *pager) replace(ordinal uint32, candidate *candidate) error {
 	}
 	p.leave(was)
 	p.enter(is)
-	p.moved(was, is)
+	has := p.m.Facts(candidate.of)
+	if err := p.moved(was, is, profile, &has); err != nil {
+		return err
+	}
 	if before == nil {
 		if p.db.classes.at(was).Alike(p.db.classes.at(is)) {
 			return nil
