@@ -293,11 +293,12 @@ func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
 func (s *Sink) warnNotUp(ctx context.Context, moves []record.Move) {
 	for i := range moves {
 		move := &moves[i]
-		text := "an instance did not come up after its move, as was to be feared"
+		log := s.o.Log.With("account", move.Account, "region", move.Region, "instance", move.InstanceID, "from", move.From, "to", move.To, "target", move.Target, "verdict", move.Verdict, "confidence", move.Confidence, "rule", move.Rule, "cause", move.Why)
 		if move.Verdict == rules.Compatible.String() {
-			text = "AN INSTANCE THAT WAS JUDGED COMPATIBLE DID NOT COME UP AFTER ITS MOVE: look at its console, move it back, and stop moves that rest on the same rule"
+			log.ErrorContext(ctx, "AN INSTANCE THAT WAS JUDGED COMPATIBLE DID NOT COME UP AFTER ITS MOVE: look at its console, move it back, and stop moves that rest on the same rule")
+		} else {
+			log.ErrorContext(ctx, "an instance did not come up after its move, as was to be feared")
 		}
-		s.o.Log.ErrorContext(ctx, text, "account", move.Account, "region", move.Region, "instance", move.InstanceID, "from", move.From, "to", move.To, "target", move.Target, "verdict", move.Verdict, "confidence", move.Confidence, "rule", move.Rule, "cause", move.Why)
 	}
 }
 

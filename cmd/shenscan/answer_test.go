@@ -145,11 +145,12 @@ func formats(targets []string) map[string]func(t *testing.T, text string) map[st
 		},
 		"html": func(t *testing.T, text string) map[string]map[string]int {
 			verdicts := []string{"compatible", "needs-action", "incompatible", "unknown"}
-			row := `(?s)<h2>Can move to <code>%s</code></h2>`
+			var row strings.Builder
+			row.WriteString(`(?s)<h2>Can move to <code>%s</code></h2>`)
 			for _, verdict := range verdicts {
-				row += `.*?<span class="w">` + verdict + `</span></span></dt><dd>([\d,]+)</dd>`
+				row.WriteString(`.*?<span class="w">` + verdict + `</span></span></dt><dd>([\d,]+)</dd>`)
 			}
-			return tableCounts(t, text, targets, verdicts, row)
+			return tableCounts(t, text, targets, verdicts, row.String())
 		},
 	}
 }

@@ -17,8 +17,8 @@ const maxMovesShown = 100
 
 // writeOutcomes writes what became of instances that moved.
 func writeOutcomes(format report.Format, db *store.DB, out io.Writer) error {
-	switch format {
-	case report.JSON:
+	switch {
+	case format == report.JSON:
 		moveOutcomes, err := db.Outcomes(10 * maxMovesShown)
 		if err != nil {
 			return err
@@ -26,7 +26,7 @@ func writeOutcomes(format report.Format, db *store.DB, out io.Writer) error {
 		enc := json.NewEncoder(out)
 		enc.SetIndent("", "  ")
 		return enc.Encode(moveOutcomes)
-	case report.Table:
+	case format == report.Table:
 		moveOutcomes, err := db.Outcomes(maxMovesShown)
 		if err != nil {
 			return err

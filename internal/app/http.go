@@ -256,14 +256,8 @@ func (a *App) notReady() (why []string) {
 // languages are those that pages speak, that of the options first.
 func (a *App) languages() []lang.Language {
 	out := lang.Languages()
-	slices.SortStableFunc(out, func(x, language lang.Language) int {
-		switch a.o.Language {
-		case x:
-			return -1
-		case language:
-			return 1
-		}
-		return 0
-	})
+	if at := slices.Index(out, a.o.Language); at > 0 {
+		out[0], out[at] = out[at], out[0]
+	}
 	return out
 }

@@ -70,8 +70,9 @@ func TestTheHTMLPlanIsChineseAsAWhole(t *testing.T) {
 		t.Error(left)
 	}
 	// What its script lists stands in the page as data.
-	_, listed, ok := strings.Cut(got, `<script type="application/json" id="data">`)
-	if listed, _, ok = strings.Cut(listed, "</script>"); !ok {
+	_, listed, _ := strings.Cut(got, `<script type="application/json" id="data">`)
+	listed, _, ok := strings.Cut(listed, "</script>")
+	if !ok {
 		t.Fatal("the page holds no data")
 	}
 	listed = strings.NewReplacer(`","`, "\n", `\u003c`, "(", `\u003e`, ")", `\\`, `\`).Replace(listed)

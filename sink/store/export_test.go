@@ -38,7 +38,8 @@ func (db *DB) CopyDropping(ctx context.Context, dst string) error {
 func Synced(file interface {
 	io.Writer
 	Sync() error
-}, every int) io.Writer {
+}, every int,
+) io.Writer {
 	return &syncWriter{file: file, every: every}
 }
 

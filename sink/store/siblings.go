@@ -97,8 +97,8 @@ func (a *applier) keepFleet(scanID string, sc *scope, images map[string]*rules.I
 	}
 	drop := func(id string) error { return bucket.Delete(append(bytes.Clone(prefix), id...)) }
 	for id, is := range had {
-		if strings.HasPrefix(id, event.EarlierPrefix) {
-			if _, newer := had[strings.TrimPrefix(id, event.EarlierPrefix)]; !newer {
+		if image, earlier := strings.CutPrefix(id, event.EarlierPrefix); earlier {
+			if _, newer := had[image]; !newer {
 				if err := drop(id); err != nil {
 					return err
 				}
