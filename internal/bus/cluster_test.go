@@ -9,6 +9,8 @@ import (
 	"time"
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/shenscan/shenscan/internal/bus"
 )
@@ -54,6 +56,23 @@ func startCluster(t *testing.T) []*natsserver.Server {
 		}
 		return false
 	})
+	// A leader places nothing on servers that it has not heard of yet.
+	nc, err := nats.Connect(servers[0].ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the servers take a stream of three replicas", func() bool {
+		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "PROBE", Subjects: []string{"probe"}, Replicas: len(servers), Storage: jetstream.MemoryStorage})
+		return err == nil
+	})
+	if err := js.DeleteStream(t.Context(), "PROBE"); err != nil {
+		t.Fatal(err)
+	}
 	return servers
 }
 
