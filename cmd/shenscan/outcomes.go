@@ -17,8 +17,7 @@ const maxMovesShown = 100
 
 // writeOutcomes writes what became of instances that moved.
 func writeOutcomes(format report.Format, db *store.DB, out io.Writer) error {
-	switch {
-	case format == report.JSON:
+	if format == report.JSON {
 		moveOutcomes, err := db.Outcomes(10 * maxMovesShown)
 		if err != nil {
 			return err
@@ -26,7 +25,8 @@ func writeOutcomes(format report.Format, db *store.DB, out io.Writer) error {
 		enc := json.NewEncoder(out)
 		enc.SetIndent("", "  ")
 		return enc.Encode(moveOutcomes)
-	case format == report.Table:
+	}
+	if format == report.Table {
 		moveOutcomes, err := db.Outcomes(maxMovesShown)
 		if err != nil {
 			return err
