@@ -40,7 +40,7 @@ commit, and the answer is made from that.`,
   shenscan report --output csv --out fleet.csv
   shenscan report --scans                      # the scans that the store knows
   shenscan report --outcomes                   # did the moves work
-  shenscan report --since s-20261123T010203-0abc123
+  shenscan report --since 24h                  # or a day, or a scan: s-20261123T010203-0abc123
   shenscan report --since 7d --output csv --out changes.csv`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			format, failOn, err := output.check()
