@@ -16,11 +16,11 @@ import (
 // one judgement must fail of each.
 func TestASecondJudgeIsFound(t *testing.T) {
 	for name, p := range map[string]patch{
-		"rows are of the stored rules, whatever rules are asked for": {"sink/store/view.go", "\tm.foreign = !v.own\n", "\tm.foreign = false\n"},
+		"rows are of the stored rules, whatever rules are asked for": {"sink/store/view.go", "\twanted.foreign = !v.own\n", "\twanted.foreign = false\n"},
 		"totals are the stored ones, whatever rules are asked for":   {"sink/store/view.go", "if v.own && v.f.scopesOnly() {", "if v.f.scopesOnly() {"},
 		"totals are the stored ones, whatever is left out":           {"sink/store/view.go", "if v.own && v.f.scopesOnly() {", "if v.own {"},
 		"the exit code is counted from the whole store":              {"sink/store/view.go", "\tbyTarget = map[string]int{}\n\tfor _, sc := range v.scopes {", "\tbyTarget = map[string]int{}\n\tfor _, sc := range v.snap.scopes {"},
-		"the exit code looks at the first target alone":              {"sink/store/view.go", "\t\t\t\tif c.Level(t).AtLeast(level) {", "\t\t\t\tif t == 0 && c.Level(t).AtLeast(level) {"},
+		"the exit code looks at the first target alone":              {"sink/store/view.go", "\t\t\t\tif classCount.Level(t).AtLeast(level) {", "\t\t\t\tif t == 0 && classCount.Level(t).AtLeast(level) {"},
 		"groups are counted without the filter":                      {"sink/store/alike.go", "\tf := v.f\n", "\tf := Filter{}\n"},
 		"groups are judged without waivers":                          {"sink/store/alike.go", "\tif !c.v.j.waivers {", "\tif true {"},
 	} {

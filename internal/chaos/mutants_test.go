@@ -58,7 +58,7 @@ func mutate(t *testing.T, patches ...patch) string {
 // in the product, what the fault tests look at must go wrong.
 func TestMistakesAreFound(t *testing.T) {
 	t.Run("a page is acknowledged before its work", func(t *testing.T) {
-		bin := mutate(t, patch{"internal/bus/consume.go", "\t\tbeat := b.heartbeat(ctx, msg, c.AckWait/3)\n", "\t\t_ = msg.Ack()\n\t\tbeat := b.heartbeat(ctx, msg, c.AckWait/3)\n"})
+		bin := mutate(t, patch{"internal/bus/consume.go", "\t\tbeat := b.heartbeat(ctx, msg, consumer.AckWait/3)\n", "\t\t_ = msg.Ack()\n\t\tbeat := b.heartbeat(ctx, msg, consumer.AckWait/3)\n"})
 		r := newRig(t, seed(t), setup{bin: bin, instances: 5_000, latency: 150 * time.Millisecond, lanes: 2, workers: 2, idle: "20s"})
 		r.start()
 		r.slow()
@@ -74,7 +74,7 @@ func TestMistakesAreFound(t *testing.T) {
 		}
 	})
 	t.Run("the position is committed before the rows", func(t *testing.T) {
-		const begin = "\ta := db.begin()\n\tif len(batch) == 0 {\n\t\treturn a.out, nil\n\t}\n"
+		const begin = "\tapplier := db.begin()\n\tif len(batch) == 0 {\n\t\treturn applier.out, nil\n\t}\n"
 		bin := mutate(t, patch{"sink/store/apply.go", begin, begin + `
 	was := db.meta
 	db.meta.Stream, db.meta.Seq = batch[len(batch)-1].Stream, batch[len(batch)-1].Seq
@@ -109,7 +109,7 @@ func TestMistakesAreFound(t *testing.T) {
 		}
 	})
 	t.Run("a repeat is as new as a fast clock says", func(t *testing.T) {
-		bin := mutate(t, wrongClock, patch{"sink/store/page.go", "p.order = min(p.order, a.ended(m.ScanID))", "_ = a.ended"})
+		bin := mutate(t, wrongClock, patch{"sink/store/page.go", "p.order = min(p.order, a.ended(classified.ScanID))", "_ = a.ended"})
 		r := newRig(t, seed(t), setup{bin: bin, instances: 2_000, lanes: 8, workers: 1})
 		r.setClock(0, 5*time.Hour)
 		before := r.faultless()
@@ -127,19 +127,19 @@ func TestMistakesAreFound(t *testing.T) {
 func TestPlantedDiscardsAreFound(t *testing.T) {
 	for name, p := range map[string]patch{
 		"the decoder drops an instance of a list": {
-			"internal/ecs/ecsapi/page.go", "\tif i >= 0 && !usableID(x.ID) {\n",
-			"\tif i >= 0 && strings.HasSuffix(x.ID, \"7\") {\n\t\tl.instances = l.instances[:len(l.instances)-1]\n\t} else if i >= 0 && !usableID(x.ID) {\n",
+			"internal/ecs/ecsapi/page.go", "\tif i >= 0 && !usableID(machine.ID) {\n",
+			"\tif i >= 0 && strings.HasSuffix(machine.ID, \"7\") {\n\t\tlisting.instances = listing.instances[:len(listing.instances)-1]\n\t} else if i >= 0 && !usableID(machine.ID) {\n",
 		},
 		"the producer drops a page": {
-			"producer/walk.go", "\t\tm := &event.InstancesListed{Walk: w.Walk, Page: w.pages, Epoch",
-			"\t\tif w.pages == 1 {\n\t\t\tpage.Put(new(event.InstancesListed))\n\t\t\treturn\n\t\t}\n\t\tm := &event.InstancesListed{Walk: w.Walk, Page: w.pages, Epoch",
+			"producer/walk.go", "\t\tlisted := &event.InstancesListed{Walk: w.Walk, Page: w.pages, Epoch",
+			"\t\tif w.pages == 1 {\n\t\t\tpage.Put(new(event.InstancesListed))\n\t\t\treturn\n\t\t}\n\t\tlisted := &event.InstancesListed{Walk: w.Walk, Page: w.pages, Epoch",
 		},
 		"the worker drops the instances of a profile": {
-			"workers/workers.go", "\treturn out\n}",
-			"\tvar kept []event.Row\n\tfor row := range page.Rows.All() {\n\t\tif row.Profile != 0 {\n\t\t\tkept = append(kept, row)\n\t\t}\n\t}\n\tout.Rows = event.RowsOf(kept)\n\treturn out\n}",
+			"workers/workers.go", "\treturn out, hanging\n}",
+			"\tvar kept []event.Row\n\tfor row := range page.Rows.All() {\n\t\tif row.Profile != 0 {\n\t\t\tkept = append(kept, row)\n\t\t}\n\t}\n\tout.Rows = event.RowsOf(kept)\n\treturn out, hanging\n}",
 		},
 		"the sink drops a row": {
-			"sink/store/page.go", "\t\tp.row = p.buf[c.from:c.to]\n", "\t\tif i == 0 {\n\t\t\tcontinue\n\t\t}\n\t\tp.row = p.buf[c.from:c.to]\n",
+			"sink/store/page.go", "\t\tp.row = p.buf[candidate.from:candidate.to]\n", "\t\tif i == 0 {\n\t\t\tcontinue\n\t\t}\n\t\tp.row = p.buf[candidate.from:candidate.to]\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
