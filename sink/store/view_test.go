@@ -70,9 +70,38 @@ func added(rows []*record.Record, targets []string) *record.Summary {
 	return sum
 }
 
+// judgedAs spells what a classification says of an instance.
+func judgedAs(cl *rules.Classification) string {
+	out := cl.OS.Family + " " + cl.OS.Version
+	for _, v := range cl.Verdicts {
+		out += fmt.Sprintf(" %s=%s/%s/%v", v.Target, v.Level, v.Confidence, v.Waiver != nil)
+	}
+	return out
+}
+
+// sameGroups holds what a view groups by judgement against its rows.
+func sameGroups(t *testing.T, v *store.View, rows []*record.Record) {
+	t.Helper()
+	alike, err := v.Alike(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, want := map[string]int{}, map[string]int{}
+	for _, group := range alike {
+		got[judgedAs(group.Classification)] += group.Instances
+	}
+	for _, r := range rows {
+		want[judgedAs(&r.Classification)]++
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows and groups of what is judged alike: %s", diff)
+	}
+}
+
 // sameTotals holds the totals of a view against its rows.
 func sameTotals(t *testing.T, v *store.View, targets []string, rows []*record.Record) {
 	t.Helper()
+	sameGroups(t, v, rows)
 	got, want := v.Summary(), added(rows, targets)
 	if got.Instances != want.Instances || got.Legacy != want.Legacy {
 		t.Errorf("totals say %d instances, %d legacy; rows are %d, %d legacy", got.Instances, got.Legacy, want.Instances, want.Legacy)
