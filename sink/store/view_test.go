@@ -72,11 +72,12 @@ func added(rows []*record.Record, targets []string) *record.Summary {
 
 // judgedAs spells what a classification says of an instance.
 func judgedAs(cl *rules.Classification) string {
-	out := cl.OS.Family + " " + cl.OS.Version
+	var out strings.Builder
+	out.WriteString(cl.OS.Family + " " + cl.OS.Version)
 	for _, v := range cl.Verdicts {
-		out += fmt.Sprintf(" %s=%s/%s/%v", v.Target, v.Level, v.Confidence, v.Waiver != nil)
+		fmt.Fprintf(&out, " %s=%s/%s/%v", v.Target, v.Level, v.Confidence, v.Waiver != nil)
 	}
-	return out
+	return out.String()
 }
 
 // sameGroups holds what a view groups by judgement against its rows.
