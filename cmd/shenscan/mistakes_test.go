@@ -31,6 +31,9 @@ func TestMistakesAreNotAnswered(t *testing.T) {
 		want string
 	}{
 		"compact of a table":           {[]string{"report", "--store", store, "--compact", "--output", "table"}, "--compact is for --output json and jsonl"},
+		"a gate on a list of scans":    {[]string{"report", "--store", store, "--scans", "--fail-on", "incompatible"}, "--fail-on is of no effect on --scans and --outcomes"},
+		"outcomes since a time":        {[]string{"report", "--store", store, "--outcomes", "--since", "7d"}, "--since is of no effect on --scans and --outcomes"},
+		"outcomes into a file":         {[]string{"report", "--store", store, "--outcomes", "--out", "x.json"}, "--out is of no effect on --scans and --outcomes"},
 		"compact of the default":       {[]string{"report", "--store", store, "--compact"}, "--compact is for --output json and jsonl"},
 		"Excel of JSON":                {[]string{"report", "--store", store, "--excel", "--output", "json"}, "--excel is for --output csv"},
 		"since a day to come":          {[]string{"report", "--store", store, "--since", "2999-01-01"}, "still to come"},

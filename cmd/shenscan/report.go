@@ -51,6 +51,11 @@ commit, and the answer is made from that.`,
 			if err != nil {
 				return err
 			}
+			if scans || moves {
+				if err := listAlone(cmd); err != nil {
+					return err
+				}
+			}
 			db, err := app.OpenStore(cmd.Context(), dir.place(), rules.rules, rules.targets)
 			if err != nil {
 				return err
@@ -119,4 +124,19 @@ func (f *storeFlags) named() string {
 		return ""
 	}
 	return f.dir
+}
+
+// listAlone refuses what --scans and --outcomes would ignore though a caller may
+// rely on it, and says of a filter, which may stand in a file for other commands,
+// that it does not narrow them.
+func listAlone(cmd *cobra.Command) error {
+	for _, name := range []string{"since", "fail-on", "out", "compact", "excel"} {
+		if cmd.Flags().Changed(name) {
+			return usage(fmt.Errorf("--%s is of no effect on --scans and --outcomes, which are lists of their own: leave one of them out", name))
+		}
+	}
+	if filter := given(cmd.Flags(), append([]string{"waived", "status", "image"}, narrowing...)...); filter != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "shenscan: %s does not narrow --scans and --outcomes: all of the store is listed\n", filter)
+	}
+	return nil
 }

@@ -89,7 +89,7 @@ func (o Options) withDefaults(data *data) (Options, error) {
 	case o.Images < 0 || o.Images > o.Instances:
 		return o, fmt.Errorf("%w: images %d, want 1 to the number of instances", ErrOptions, o.Images)
 	case o.OfflineAgents < 0 || o.OfflineAgents > 1 || o.OddAnswers < 0 || o.OddAnswers > 1 || o.WrongNames < 0 || o.WrongNames > 1 || o.FailedStarts < 0 || o.FailedStarts > 1:
-		return o, fmt.Errorf("%w: shares of machines are between 0 and 1", ErrOptions)
+		return o, fmt.Errorf("%w: offline agents %g, odd answers %g, wrong names %g, failed starts %g: each is a share of machines, between 0 and 1", ErrOptions, o.OfflineAgents, o.OddAnswers, o.WrongNames, o.FailedStarts)
 	case len(o.Keys) > 0 && len(o.Keys) != o.Accounts:
 		return o, fmt.Errorf("%w: %d keys for %d accounts", ErrOptions, len(o.Keys), o.Accounts)
 	}
