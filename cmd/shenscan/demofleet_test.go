@@ -25,6 +25,7 @@ type demoFleet struct {
 		Instances int
 		Targets   []string
 		Verdicts  map[string]map[string]int
+		UnknownBy map[string]map[string]int `json:"unknown_by_question"`
 	}
 	Instances []struct {
 		OS      rules.OS       `json:"os"`
@@ -37,10 +38,6 @@ type demoFleet struct {
 		Checks []string `json:"checks"`
 	}
 }
-
-// settles are the checks that settle an unknown verdict, the cheapest first. A
-// trial settles what none of them does.
-var settles = []string{"confirm-version", "ask-platform", "verify-nvme-initramfs", "custom-image-trial"}
 
 // seenRunning stands for every rule about instances that run on the target: when
 // a machine was heard of last changes with the clock.
@@ -99,28 +96,31 @@ func (d *demoFleet) tell(t *testing.T) []byte {
 			n     int
 			rules map[string]int
 		}
-		questions := map[string]*open{}
+		questions := map[rules.Question]*open{}
 		for i := range d.Instances {
 			v := d.Legend[d.Instances[i].Because[target]-1]
 			if v.Level != "unknown" {
 				continue
 			}
-			at := slices.IndexFunc(settles, func(id string) bool { return slices.Contains(v.Checks, id) })
-			if at < 0 {
-				t.Fatalf("nothing settles %s", v.Rule)
-			}
-			q := questions[settles[at]]
+			id := (&rules.Verdict{Checks: v.Checks}).Settles()
+			q := questions[id]
 			if q == nil {
 				q = &open{rules: map[string]int{}}
-				questions[settles[at]] = q
+				questions[id] = q
 			}
 			q.n++
 			q.rules[v.Rule]++
 		}
 		sum := 0
-		for _, id := range settles {
+		for _, id := range rules.Questions() {
 			q := questions[id]
 			if q == nil {
+				q = &open{}
+			}
+			if told := d.Summary.UnknownBy[target][string(id)]; told != q.n {
+				t.Errorf("%s: the summary counts %d unknown for %s, the rows are %d", target, told, id, q.n)
+			}
+			if q.n == 0 {
 				continue
 			}
 			sum += q.n
@@ -128,7 +128,7 @@ func (d *demoFleet) tell(t *testing.T) []byte {
 			for _, rule := range slices.Sorted(maps.Keys(q.rules)) {
 				names = append(names, fmt.Sprintf("%s (%d)", rule, q.rules[rule]))
 			}
-			fmt.Fprintf(&b, "| `%s` | `%s`: %s | %d | %s |\n", target, id, cell(set.Definition().Checks[id]), q.n, strings.Join(names, ", "))
+			fmt.Fprintf(&b, "| `%s` | `%s`: %s | %d | %s |\n", target, id, cell(set.Definition().Checks[string(id)]), q.n, strings.Join(names, ", "))
 		}
 		if sum != d.Summary.Verdicts[target]["unknown"] {
 			t.Errorf("%s: %d unknown are split, of %d", target, sum, d.Summary.Verdicts[target]["unknown"])

@@ -238,6 +238,15 @@ func NoConfidence() map[string]int {
 	return map[string]int{rules.High.String(): 0, rules.Medium.String(): 0, rules.Low.String(): 0}
 }
 
+// NoQuestions counts nothing at each question.
+func NoQuestions() map[string]int {
+	out := map[string]int{}
+	for _, q := range rules.Questions() {
+		out[string(q)] = 0
+	}
+	return out
+}
+
 // Summary is the store's totals; counts never travel without Scopes, which
 // say how complete they are.
 type Summary struct {
@@ -249,6 +258,9 @@ type Summary struct {
 	// Confidence tells the same instances apart by how sure their verdict is:
 	// target -> verdict -> high, medium, low -> instances.
 	Confidence map[string]map[string]map[string]int `json:"confidence"`
+	// UnknownByQuestion tells the unknown verdicts apart by the cheapest check that
+	// settles them: target -> check -> instances.
+	UnknownByQuestion map[string]map[string]int `json:"unknown_by_question"`
 	// Waived are the instances whose verdict a waiver set aside, by target.
 	Waived    map[string]int `json:"waived"`
 	Groups    []Group        `json:"groups"` // account, region, target, verdict, os_family, os_version

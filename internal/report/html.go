@@ -160,10 +160,11 @@ type Selection struct{ Target, Verdict, Confidence string }
 type Count struct {
 	Verdict       string
 	N             int
-	Share         string // of all
-	Low, Medium   int    // of them, with less than high confidence
-	Link          string // where N leads; "" nowhere
-	LowLink, Mild string // where Low and Medium lead
+	Share         string  // of all
+	Low, Medium   int     // of them, with less than high confidence
+	Link          string  // where N leads; "" nowhere
+	LowLink, Mild string  // where Low and Medium lead
+	Asked         []Asked // of those that are unknown, what would settle them
 }
 
 // Card is a target with its counts.
@@ -188,8 +189,12 @@ func Cards(summary *record.Summary, link func(Selection) string, waived func(tar
 		}
 		for _, verdict := range shownLevels() {
 			n, sure := summary.Verdicts[target][verdict], summary.Confidence[target][verdict]
+			var asked []Asked
+			if verdict == rules.Unknown.String() {
+				asked = AskedOn(summary, target)
+			}
 			card.Counts = append(card.Counts, Count{
-				Verdict: verdict, N: n, Share: Percent(n, summary.Instances), Low: sure["low"], Medium: sure["medium"],
+				Asked: asked, Verdict: verdict, N: n, Share: Percent(n, summary.Instances), Low: sure["low"], Medium: sure["medium"],
 				Link: link(Selection{target, verdict, ""}), LowLink: link(Selection{target, verdict, "low"}), Mild: link(Selection{target, verdict, "medium"}),
 			})
 		}

@@ -266,6 +266,9 @@ func TidySummary(summary record.Summary) record.Summary {
 	if summary.Confidence == nil {
 		summary.Confidence = map[string]map[string]map[string]int{}
 	}
+	if summary.UnknownByQuestion == nil {
+		summary.UnknownByQuestion = map[string]map[string]int{}
+	}
 	if summary.Waived == nil {
 		summary.Waived = map[string]int{}
 	}

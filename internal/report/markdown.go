@@ -76,6 +76,9 @@ func writeMarkdown(out *bufio.Writer, report *Report, options Options) error {
 	if err := mdVerdicts(out, summary); err != nil {
 		return err
 	}
+	if err := mdQuestions(out, summary); err != nil {
+		return err
+	}
 	for _, part := range []struct {
 		title   string
 		column  string
@@ -118,6 +121,32 @@ func mdVerdicts(w io.Writer, summary *record.Summary) error {
 		for _, v := range Levels() {
 			n := summary.Verdicts[target][v]
 			row = append(row, Number(n)+" ("+Percent(n, summary.Instances)+")")
+		}
+		if err := MarkdownRow(w, row...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mdQuestions writes what would settle the unknown.
+func mdQuestions(w io.Writer, summary *record.Summary) error {
+	open := openQuestions(summary)
+	if len(open) == 0 {
+		return nil
+	}
+	fmt.Fprintf(w, "\n## %s\n\n", unknownBy)
+	head := []string{"question"}
+	for _, target := range summary.Targets {
+		head = append(head, target+":")
+	}
+	if err := MarkdownHead(w, head...); err != nil {
+		return err
+	}
+	for _, q := range open {
+		row := []string{string(q) + ": " + MeansQuestion(q)}
+		for _, target := range summary.Targets {
+			row = append(row, Number(summary.UnknownByQuestion[target][string(q)]))
 		}
 		if err := MarkdownRow(w, row...); err != nil {
 			return err

@@ -27,13 +27,32 @@ type Standing struct {
 	Wave       int // its place in the order of waves; at most 15
 	Confidence rules.Confidence
 	Was        rules.Level // the verdict without waivers
+	// Question is the place of what settles a verdict of the wave of the unknown
+	// in the order of questions; at most 3, and 0 in any other wave.
+	Question int
 }
 
-// Byte is the standing as a class holds it.
-func (s Standing) Byte() byte { return byte(s.Wave)<<4 | byte(s.Confidence)&3<<2 | byte(s.Was)&3 }
+// unknown is the wave of verdicts that are unknown and that nobody has waived.
+var unknown = waves.Unknown.Number()
+
+// Byte is the standing as a class holds it. What is in the wave of the unknown
+// was unknown, which leaves the place of what it was for its question.
+func (s Standing) Byte() byte {
+	last := byte(s.Was)
+	if s.Wave == unknown {
+		last = byte(s.Question)
+	}
+	return byte(s.Wave)<<4 | byte(s.Confidence)&3<<2 | last&3
+}
 
 func standing(b byte) Standing {
-	return Standing{Wave: int(b >> 4), Confidence: rules.Confidence(b >> 2 & 3), Was: rules.Level(b & 3)}
+	s := Standing{Wave: int(b >> 4), Confidence: rules.Confidence(b >> 2 & 3)}
+	if s.Wave == unknown {
+		s.Was, s.Question = rules.Unknown, int(b&3)
+	} else {
+		s.Was = rules.Level(b & 3)
+	}
+	return s
 }
 
 // Of reduces the classification of an instance on a machine that is there on
@@ -47,7 +66,11 @@ func Of(cl *rules.Classification, there uint32) Class {
 		if verdict.Waiver != nil {
 			was = verdict.Waiver.Was
 		}
-		standings[i] = Standing{Wave: waves.Of(verdict, there>>i&1 == 1, false).Number(), Confidence: verdict.Confidence, Was: was}.Byte()
+		standing := Standing{Wave: waves.Of(verdict, there>>i&1 == 1, false).Number(), Confidence: verdict.Confidence, Was: was}
+		if standing.Wave == unknown {
+			standing.Question = verdict.Settles().Number()
+		}
+		standings[i] = standing.Byte()
 	}
 	class.Standings = string(standings)
 	return class
@@ -93,6 +116,18 @@ func (c *Class) Standing(target int) (Standing, bool) {
 		return Standing{}, false
 	}
 	return standing(c.Standings[target]), true
+}
+
+// Question is what settles the verdict for the target with a number, and
+// whether that is unknown at all.
+func (c *Class) Question(target int) (rules.Question, bool) {
+	if c.Level(target) != rules.Unknown {
+		return "", false
+	}
+	if s, ok := c.Standing(target); ok && s.Wave == unknown {
+		return rules.Questions()[s.Question], true
+	}
+	return rules.QuestionTrial, true
 }
 
 // Alike tells whether instances of two classes have the same system and

@@ -156,6 +156,38 @@ func TestUnsoundClassesAreTold(t *testing.T) {
 	}
 }
 
+// An unknown verdict says which check settles it, and a standing keeps each of
+// them. What a waiver made unknown is left to a trial.
+func TestUnknownVerdictsSayWhatSettlesThem(t *testing.T) {
+	cl := rules.Classification{}
+	var want []rules.Question
+	for _, q := range rules.Questions() {
+		cl.Verdicts = append(cl.Verdicts, rules.Verdict{Level: rules.Unknown, Confidence: rules.Medium, Checks: []string{"restart", string(q), string(rules.QuestionTrial)}})
+		want = append(want, q)
+	}
+	cl.Verdicts = append(cl.Verdicts,
+		rules.Verdict{Level: rules.Unknown, Checks: []string{"restart"}},
+		rules.Verdict{Level: rules.Unknown, Checks: []string{string(rules.QuestionVersion)}, Waiver: &rules.Waiver{Was: rules.Incompatible}},
+		rules.Verdict{Level: rules.Compatible, Checks: []string{string(rules.QuestionVersion)}})
+	want = append(want, rules.QuestionTrial, rules.QuestionTrial, "")
+	c := outcome.Of(&cl, 0)
+	for i, q := range want {
+		if got, unknown := c.Question(i); got != q || unknown != (q != "") {
+			t.Errorf("verdict %d: %q, not %q", i, got, q)
+		}
+		stands, _ := c.Standing(i)
+		if b := stands.Byte(); b != c.Standings[i] {
+			t.Errorf("verdict %d: standing %+v is %d and was %d", i, stands, b, c.Standings[i])
+		}
+	}
+	if len(rules.Questions()) > 4 {
+		t.Error("a standing has two bits for the question")
+	}
+	if got, unknown := c.Question(len(want)); got != rules.QuestionTrial || !unknown {
+		t.Errorf("a target that the class does not know: %q", got)
+	}
+}
+
 // What a plan makes of instances does not make them unlike.
 func TestAlikeIsWhatChangesAreSeenBy(t *testing.T) {
 	one := outcome.Class{Levels: "\x01", Standings: "\x01", Family: "centos", Version: "5.8"}

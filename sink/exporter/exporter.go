@@ -53,7 +53,7 @@ type Collector struct {
 	completed, complete, unlisted, stages, duration, failed, changes *prometheus.Desc
 	commits, size, limit, held, gone, unknown, observed, caughtUp    *prometheus.Desc
 	running, regions, planning, anew                                 *prometheus.Desc
-	waived, confidence, owned                                        *prometheus.Desc
+	waived, confidence, owned, asked                                 *prometheus.Desc
 
 	mu                sync.Mutex
 	of                *record.Summary // that instances and legacy were made from
@@ -79,6 +79,7 @@ func New(src Source, options Options) *Collector {
 		waves:      newGroups("shenscan_wave_instances", "Instances by the wave of a plan for a target: what is to be done before they can move.", "account", "region", "target", "wave"),
 		waived:     desc("waived_instances", "Instances whose verdict for the target is waived, by what it was.", "target", "verdict"),
 		confidence: desc("confidence_instances", "Instances by verdict for a target and how firmly it is carried.", "target", "verdict", "confidence"),
+		asked:      desc("unknown_instances", "Instances whose verdict for the target is unknown, by the cheapest check that settles it.", "target", "question"),
 		owned:      desc("owner_open_instances", "Instances of the owner that still needed work before the target when progress was last counted; the fifty owners with most instances, the others together.", "owner", "target"),
 		completed:  desc("scan_last_completion_timestamp_seconds", "When the last complete scan of the scope ended.", "account", "region"),
 		complete:   desc("scan_complete", "Whether the last scan of the scope was whole.", "account", "region"),
@@ -106,7 +107,7 @@ func New(src Source, options Options) *Collector {
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		c.completed, c.complete, c.unlisted, c.stages, c.duration, c.failed, c.changes,
-		c.commits, c.size, c.limit, c.held, c.gone, c.unknown, c.observed, c.waived, c.confidence, c.owned, c.anew,
+		c.commits, c.size, c.limit, c.held, c.gone, c.unknown, c.observed, c.waived, c.confidence, c.owned, c.asked, c.anew,
 		c.completed, c.complete, c.unlisted, c.stages, c.duration, c.failed, c.changes, c.anew,
 	} {
 		ch <- desc
@@ -190,6 +191,11 @@ func (c *Collector) totals(summary *record.Summary) []prometheus.Metric {
 	for _, t := range summary.Targets {
 		if summary.Instances > 0 {
 			out = append(out, gauge(c.unknown, float64(summary.Verdicts[t][rules.Unknown.String()])/float64(summary.Instances), label(t)))
+		}
+	}
+	for target, questions := range summary.UnknownByQuestion {
+		for check, n := range questions {
+			out = append(out, gauge(c.asked, float64(n), label(target), label(check)))
 		}
 	}
 	return append(out, gauge(c.held, float64(summary.Instances)), gauge(c.gone, float64(summary.Gone)))

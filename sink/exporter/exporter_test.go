@@ -52,7 +52,8 @@ func small() *fixed {
 	return &fixed{
 		summary: &record.Summary{
 			Instances: 5, Gone: 1, Legacy: 2, Targets: []string{"kvm", "shenlong-7"}, AsOf: end,
-			Verdicts: map[string]map[string]int{"kvm": {"compatible": 5, "unknown": 0}, "shenlong-7": {"compatible": 2, "incompatible": 2, "unknown": 1}},
+			Verdicts:          map[string]map[string]int{"kvm": {"compatible": 5, "unknown": 0}, "shenlong-7": {"compatible": 2, "incompatible": 2, "unknown": 1}},
+			UnknownByQuestion: map[string]map[string]int{"kvm": {"confirm-version": 0, "ask-platform": 0}, "shenlong-7": {"confirm-version": 1, "ask-platform": 0}},
 			Groups: []record.Group{
 				group("kvm", "compatible", "centos", "5.8", true, 2), group("kvm", "compatible", "debian", "12", false, 2), group("kvm", "compatible", "unknown", "", false, 1),
 				group("shenlong-7", "incompatible", "centos", "5.8", true, 2), group("shenlong-7", "compatible", "debian", "12", false, 2), group("shenlong-7", "unknown", "unknown", "", false, 1),

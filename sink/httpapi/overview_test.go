@@ -42,6 +42,22 @@ func TestEveryCountLeadsToItsList(t *testing.T) {
 			t.Errorf("%s: status %d", query, page.Code)
 		}
 	}
+	// What would settle the unknown stands in the card of each target, and adds up.
+	asked := 0
+	for _, m := range regexp.MustCompile(`<li title="(?:confirm-version|ask-platform|verify-nvme-initramfs|custom-image-trial)">([0-9,]+): `).FindAllStringSubmatch(body, -1) {
+		n, err := strconv.Atoi(strings.ReplaceAll(m[1], ",", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked += n
+	}
+	unknown := 0
+	for _, target := range reporttest.Targets() {
+		unknown += w.list(t, "limit=1&verdict=unknown&target="+target).Total
+	}
+	if asked != unknown || asked == 0 {
+		t.Errorf("questions for %d unknown verdicts, of %d", asked, unknown)
+	}
 	// Cards of a target add up to all instances.
 	for _, target := range reporttest.Targets() {
 		sum := 0

@@ -427,14 +427,9 @@ func settle(rec *record.Record, texts map[string]string) []settling {
 		if verdict.Level != rules.Unknown && verdict.Confidence != rules.Low {
 			continue
 		}
-		x := settling{Target: verdict.Target, Verdict: verdict.Level.String(), Why: verdict.Reason}
-		if slices.Contains(verdict.Checks, "confirm-version") {
-			x.Check = "confirm-version"
-		} else if slices.Contains(verdict.Checks, "ask-platform") {
-			x.Check = "ask-platform"
-		}
+		x := settling{Target: verdict.Target, Verdict: verdict.Level.String(), Why: verdict.Reason, Check: string(verdict.Settles())}
 		if x.Text = texts[x.Check]; x.Text == "" {
-			x.Check, x.Text = "custom-image-trial", cmp.Or(texts["custom-image-trial"], "Start a test instance of the target from a custom image and see whether it boots.")
+			x.Check, x.Text = string(rules.QuestionTrial), cmp.Or(texts[string(rules.QuestionTrial)], "Start a test instance of the target from a custom image and see whether it boots.")
 		}
 		if at := slices.IndexFunc(out, func(o settling) bool { return o.Check == x.Check && o.Why == x.Why && o.Verdict == x.Verdict }); at >= 0 {
 			out[at].Target += ", " + x.Target

@@ -139,7 +139,7 @@ func (s *snapshot) total() *record.Summary {
 func total(now int64, digest string, targets []string, scopes []*scopeSnap, accounts map[string]AccountStatus, by settled) *record.Summary {
 	summary := &record.Summary{
 		Targets: targets, Verdicts: map[string]map[string]int{}, Groups: []record.Group{},
-		Confidence: map[string]map[string]map[string]int{}, Waived: map[string]int{},
+		Confidence: map[string]map[string]map[string]int{}, Waived: map[string]int{}, UnknownByQuestion: map[string]map[string]int{},
 		Scopes: []record.ScopeStatus{}, Ruleset: digest, Excluded: by.excluded, Forgotten: by.forgotten,
 	}
 	if now > 0 {
@@ -151,7 +151,7 @@ func total(now int64, digest string, targets []string, scopes []*scopeSnap, acco
 		for level := range summary.Verdicts[target] {
 			summary.Confidence[target][level] = record.NoConfidence()
 		}
-		summary.Waived[target] = 0
+		summary.Waived[target], summary.UnknownByQuestion[target] = 0, record.NoQuestions()
 	}
 	for _, sc := range scopes {
 		summary.Instances += sc.present
@@ -168,6 +168,9 @@ func total(now int64, digest string, targets []string, scopes []*scopeSnap, acco
 				summary.Confidence[target][level.String()][sure.String()] += classCount.n
 				if waived {
 					summary.Waived[target] += classCount.n
+				}
+				if q, unknown := classCount.Question(j); unknown {
+					summary.UnknownByQuestion[target][string(q)] += classCount.n
 				}
 			}
 		}

@@ -34,11 +34,12 @@ func rowsOf(tb testing.TB, v *store.View) []*record.Record {
 func added(rows []*record.Record, targets []string) *record.Summary {
 	sum := &record.Summary{
 		Instances: len(rows), Targets: targets, Verdicts: map[string]map[string]int{},
-		Confidence: map[string]map[string]map[string]int{}, Waived: map[string]int{},
+		Confidence: map[string]map[string]map[string]int{}, Waived: map[string]int{}, UnknownByQuestion: map[string]map[string]int{},
 	}
 	for _, target := range targets {
 		sum.Verdicts[target] = map[string]int{"compatible": 0, "needs-action": 0, "unknown": 0, "incompatible": 0}
 		sum.Confidence[target], sum.Waived[target] = map[string]map[string]int{}, 0
+		sum.UnknownByQuestion[target] = record.NoQuestions()
 		for level := range sum.Verdicts[target] {
 			sum.Confidence[target][level] = map[string]int{"high": 0, "medium": 0, "low": 0}
 		}
@@ -51,6 +52,9 @@ func added(rows []*record.Record, targets []string) *record.Summary {
 		for _, v := range r.Verdicts {
 			sum.Verdicts[v.Target][v.Level.String()]++
 			sum.Confidence[v.Target][v.Level.String()][v.Confidence.String()]++
+			if v.Level == rules.Unknown {
+				sum.UnknownByQuestion[v.Target][string(v.Settles())]++
+			}
 			if v.Waiver != nil {
 				sum.Waived[v.Target]++
 			}
@@ -115,6 +119,18 @@ func sameTotals(t *testing.T, v *store.View, targets []string, rows []*record.Re
 	}
 	if diff := cmp.Diff(want.Waived, got.Waived); diff != "" {
 		t.Errorf("waived rows and totals: %s", diff)
+	}
+	if diff := cmp.Diff(want.UnknownByQuestion, got.UnknownByQuestion); diff != "" {
+		t.Errorf("questions of rows and totals: %s", diff)
+	}
+	for _, target := range targets {
+		asked := 0
+		for _, n := range got.UnknownByQuestion[target] {
+			asked += n
+		}
+		if unknown := got.Verdicts[target]["unknown"]; asked != unknown {
+			t.Errorf("%s: %d unknown by question, %d in all", target, asked, unknown)
+		}
 	}
 	groups := map[record.Group]bool{}
 	for _, g := range got.Groups {

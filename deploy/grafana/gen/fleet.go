@@ -69,6 +69,8 @@ func fleetDashboard() *dashboard.DashboardBuilder {
 			query{"sum by (target) (" + once("target, verdict", "shenscan_waived_instances", ofTarget) + ")", "{{target}}"})).
 		WithPanel(layers("Confidence", "Instances by how firmly the evidence and the rule carry their verdict, for the chosen targets together.", units.Short, 12,
 			query{"sum by (confidence) (" + once("target, verdict, confidence", "shenscan_confidence_instances", ofTarget) + ")", "{{confidence}}"})).
+		WithPanel(layers("Unknown, by what settles it", "Instances whose verdict is unknown, by the cheapest question that settles it, for the chosen targets together. `shenscan plan --settle` says what each needs and costs.", units.Short, 12,
+			query{"sum by (question) (" + once("target, question", "shenscan_unknown_instances", ofTarget) + ")", "{{question}}"})).
 		WithRow(row("Over time")).
 		WithPanel(layers("Legacy instances by operating system", "Instances with a legacy operating system. A rise raises the alert ShenscanLegacyInstancesRose.", units.Short, 12,
 			query{"sum by (os_family) (" + legacies(ofAccount, ofRegion) + ")", "{{os_family}}"})).

@@ -17,6 +17,7 @@ var exported = map[string][]string{
 	"shenscan_owner_open_instances":                     {"owner", "target"},
 	"shenscan_waived_instances":                         {"target", "verdict"},
 	"shenscan_confidence_instances":                     {"target", "verdict", "confidence"},
+	"shenscan_unknown_instances":                        {"target", "question"},
 	"shenscan_http_request_duration_seconds_bucket":     {"route", "le"},
 	"shenscan_scan_last_completion_timestamp_seconds":   {"account", "region"},
 	"shenscan_scan_complete":                            {"account", "region"},

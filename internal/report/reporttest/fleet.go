@@ -119,7 +119,7 @@ func pick(kinds []kind, at int) *kind {
 func Count(recs []*record.Record, targets []string) record.Summary {
 	summary := record.Summary{
 		Instances: len(recs), Targets: targets, Verdicts: map[string]map[string]int{},
-		Confidence: map[string]map[string]map[string]int{}, Waived: map[string]int{},
+		Confidence: map[string]map[string]map[string]int{}, Waived: map[string]int{}, UnknownByQuestion: map[string]map[string]int{},
 	}
 	groups := map[record.Group]*record.Group{}
 	for _, entry := range recs {
@@ -128,6 +128,7 @@ func Count(recs []*record.Record, targets []string) record.Summary {
 		}
 		for _, verdict := range entry.Verdicts {
 			if summary.Verdicts[verdict.Target] == nil {
+				summary.UnknownByQuestion[verdict.Target] = record.NoQuestions()
 				summary.Verdicts[verdict.Target], summary.Confidence[verdict.Target] = map[string]int{}, map[string]map[string]int{}
 			}
 			level := verdict.Level.String()
@@ -136,6 +137,9 @@ func Count(recs []*record.Record, targets []string) record.Summary {
 				summary.Confidence[verdict.Target][level] = record.NoConfidence()
 			}
 			summary.Confidence[verdict.Target][level][verdict.Confidence.String()]++
+			if verdict.Level == rules.Unknown {
+				summary.UnknownByQuestion[verdict.Target][string(verdict.Settles())]++
+			}
 			if verdict.Waiver != nil {
 				summary.Waived[verdict.Target]++
 			}

@@ -1,0 +1,91 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// MeansQuestion says what is asked by the check that settles an unknown verdict.
+func MeansQuestion(check rules.Question) string {
+	switch check {
+	case rules.QuestionVersion:
+		return "ask the machine for its release and kernel"
+	case rules.QuestionPlatform:
+		return "ask the platform whether it accepts the system"
+	case rules.QuestionNVMe:
+		return "look for the NVMe driver in the initramfs"
+	case rules.QuestionTrial:
+		return "start a test instance from a copy"
+	}
+	return string(check)
+}
+
+// Asked are the unknown instances of a target that one question settles.
+type Asked struct {
+	Check rules.Question
+	N     int
+	Text  string
+}
+
+// AskedOn are the questions that are open on a target, the cheapest first.
+func AskedOn(summary *record.Summary, target string) []Asked {
+	var out []Asked
+	for _, q := range rules.Questions() {
+		if n := summary.UnknownByQuestion[target][string(q)]; n > 0 {
+			out = append(out, Asked{q, n, MeansQuestion(q)})
+		}
+	}
+	return out
+}
+
+// openQuestions are those that are open on any target, the cheapest first.
+func openQuestions(summary *record.Summary) []rules.Question {
+	var out []rules.Question
+	for _, q := range rules.Questions() {
+		for _, target := range summary.Targets {
+			if summary.UnknownByQuestion[target][string(q)] > 0 {
+				out = append(out, q)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// unknownBy is the heading over the questions.
+const unknownBy = "Unknown, by what settles it"
+
+// questions is the table of what would settle the unknown.
+func (t *terminal) questions() error {
+	open := openQuestions(&t.r.Summary)
+	if len(open) == 0 {
+		return nil
+	}
+	t.section(unknownBy, t.note("instances a target"))
+	tab := TextTable{Indent: 2, In: t.o.Language, Head: []Cell{{Text: "target"}}}
+	means := make([]string, len(open))
+	for i, q := range open {
+		tab.Head = append(tab.Head, Cell{Text: string(q), Right: true})
+		means[i] = fmt.Sprintf("%s: %s", q, t.say(MeansQuestion(q)))
+	}
+	for _, target := range t.r.Summary.Targets {
+		row := []Cell{{Text: target, Style: Bold}}
+		for _, q := range open {
+			n := t.r.Summary.UnknownByQuestion[target][string(q)]
+			style := VerdictStyle("unknown")
+			if n == 0 {
+				style = Dim
+			}
+			row = append(row, Cell{Text: Number(n), Style: style, Right: true})
+		}
+		tab.Rows = append(tab.Rows, row)
+	}
+	if err := tab.Write(t.w, t.width, t.o.Color); err != nil {
+		return err
+	}
+	t.lines(strings.Join(means, "; "), Dim)
+	return nil
+}
