@@ -82,12 +82,21 @@ func (s *server) json(w http.ResponseWriter, status int, v any) {
 }
 
 func (s *server) apiSummary(w http.ResponseWriter, r *http.Request) {
-	view, err := s.o.Store.View(r.Context(), Filter{})
+	chosen, err := scopeOf(r.URL.Query())
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	view, err := s.o.Store.View(r.Context(), Filter{Scope: chosen})
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
 	}
 	defer s.close(view)
+	if err := chosen.Check(view.Known()); err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
 	s.json(w, http.StatusOK, report.TidySummary(*view.Summary()))
 }
 

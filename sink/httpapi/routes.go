@@ -93,7 +93,7 @@ func (s *server) apiRoutes() []route {
 	limit := param{name: "limit", text: "at most so many, up to 500", kind: "integer"}
 	place := []param{text("account", "where several accounts have the id"), text("region", "where several regions have the id")}
 	out := []route{
-		{method: http.MethodGet, path: "/api/v1/summary", text: "Totals, with how complete they are", answer: record.Summary{}, handle: s.apiSummary},
+		{method: http.MethodGet, path: "/api/v1/summary", text: "Totals of what the filter lets through, with how complete they are", params: scopeParams(), answer: record.Summary{}, handle: s.apiSummary},
 		{method: http.MethodGet, path: "/api/v1/instances", text: "A page of instances", params: listingParams(), answer: instanceList{}, handle: s.apiInstances},
 		{method: http.MethodGet, path: "/api/v1/instances/{id}", text: "One instance with its history", params: place, answer: instanceAnswer{}, handle: s.apiInstance},
 		{method: http.MethodGet, path: "/api/v1/scans", text: "The scans that run, then the last ones", params: []param{limit}, answer: scansAnswer{}, handle: s.apiScans},

@@ -198,7 +198,9 @@ func TestParametersThatNothingReads(t *testing.T) {
 	w := apiWorld(t)
 	for path, want := range map[string]string{
 		"/api/v1/instances?verdcit=unknown":    `did you mean \"verdict\"`,
-		"/api/v1/summary?region=cn-hangzhou":   "region is not known here",
+		"/api/v1/trend?region=cn-hangzhou":     "region is not known here",
+		"/api/v1/summary?region=cn-hangzou":    `did you mean \"cn-hangzhou\"`,
+		"/api/v1/summary?verdict=bad":          "is not one of",
 		"/api/v1/trend?limt=3":                 `did you mean \"limit\"`,
 		"/api/v1/trend?limit=0":                "limit",
 		"/api/v1/scans?limit=2&limit=3":        "twice",
