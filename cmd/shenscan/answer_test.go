@@ -361,6 +361,7 @@ func TestFilterNamesWhatThereIs(t *testing.T) {
 		"account":      {[]string{"plan", "--account", "nobody"}, nil, "is no account"},
 		"target":       {[]string{"report", "--target", "kvm", "--verdict", "shenlong-8=unknown"}, nil, "names no target"},
 		"os":           {[]string{"report", "--os", "centso"}, nil, `did you mean "centos"`},
+		"os of a plan": {[]string{"plan", "--os", "centso", "--target", "ecs.g8i"}, nil, `did you mean "centos"`},
 		"family":       {[]string{"report", "--family", "ecs.zz9"}, nil, "is no instance family"},
 		"tag":          {[]string{"report", "--tag", "nobody-has-this"}, nil, "is no tag"},
 		"exclude":      {[]string{"report", "--exclude", "regoin=cn-hangzhou"}, nil, `did you mean "region"`},

@@ -290,12 +290,12 @@ func (v *View) anyRegion() string {
 
 // Known is what the names of a filter are held against: what this store has
 // seen, gone instances included.
-func (v *View) Known() *filter.Known { return known(v.snap, v.j, v.own, v.unread) }
+func (v *View) Known() *filter.Known { return known(v.snap, v.j, v.unread) }
 
 // Known is View.Known for what the store shows by itself.
-func (db *DB) Known() *filter.Known { return known(db.snap.Load(), db.judge.Load(), true, nil) }
+func (db *DB) Known() *filter.Known { return known(db.snap.Load(), db.judge.Load(), nil) }
 
-func known(snapshot *snapshot, judge *judge, own bool, unread []record.ScopeStatus) *filter.Known {
+func known(snapshot *snapshot, judge *judge, unread []record.ScopeStatus) *filter.Known {
 	names := &filter.Known{Targets: judge.targets}
 	for _, sc := range snapshot.scopes {
 		names.Accounts, names.Regions = append(names.Accounts, sc.key.Account), append(names.Regions, sc.key.Region)
@@ -315,7 +315,7 @@ func known(snapshot *snapshot, judge *judge, own bool, unread []record.ScopeStat
 		families[family] = true
 	}
 	names.Families = slices.Sorted(maps.Keys(families))
-	if own { // another rule set may see other systems
+	if snapshot.digest == judge.Digest() { // another rule set may see other systems; other targets do not
 		systems := map[string]bool{}
 		for _, c := range *snapshot.tables.classes.list.Load() {
 			systems[c.Family], systems[strings.TrimSpace(c.Family+" "+c.Version)] = true, true
