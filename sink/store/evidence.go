@@ -101,31 +101,33 @@ func (a *applier) keepEvidence(bucket *bbolt.Bucket, key []byte, evidence *event
 	return bucket.Put(key, out)
 }
 
-// pruneEvidence forgets, once a day, what nobody needed for long.
+// pruneEvidence forgets, once a day, evidence that nobody needed and moves that
+// nobody looked at for long.
 func (a *applier) pruneEvidence(bucket *bbolt.Bucket) error {
 	now := time.Unix(0, a.db.meta.Now)
 	if now.Sub(a.db.pruned) < 24*time.Hour {
 		return nil
 	}
 	a.db.pruned = now
-	if err := pruneMoves(bucket, now); err != nil {
-		return err
-	}
 	var old [][]byte
 	for key, value := range scan(bucket, nil) {
-		if isMove(key) {
-			continue
+		var dates struct {
+			Seen    time.Time `json:"seen"`       // of evidence
+			Checked time.Time `json:"checked_at"` // of a move
 		}
-		var is StoredEvidence
-		if err := format.ReadJSON("evidence", value, &is); err != nil {
+		if err := format.ReadJSON("evidence", value, &dates); err != nil {
 			return err
 		}
-		if now.Sub(is.Seen) > evidenceLife {
+		last, life := dates.Seen, evidenceLife
+		if isMove(key) {
+			last, life = dates.Checked, outcomeLife
+		}
+		if now.Sub(last) > life {
 			old = append(old, bytes.Clone(key))
 		}
 	}
-	for _, k := range old {
-		if err := bucket.Delete(k); err != nil {
+	for _, key := range old {
+		if err := bucket.Delete(key); err != nil {
 			return err
 		}
 	}

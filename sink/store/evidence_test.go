@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,5 +113,56 @@ func TestEvidenceOfAForgottenAccountGoesWithIt(t *testing.T) {
 	}
 	if had, err := db.Evidence(evidenceScope, event.EvidencePlatform, []string{"m-1"}); err != nil || len(had) != 0 {
 		t.Errorf("%+v, %v", had, err)
+	}
+}
+
+// Evidence is kept as long as somebody needed it in the last 45 days, the end of
+// that time included; what is older goes once a day, when evidence comes.
+func TestEvidenceThatNobodyNeedsIsForgotten(t *testing.T) {
+	db, s := fresh(t), newStream()
+	const day = int64(24 * 60 * 60)
+	hear := func(now int64, ids ...string) {
+		t.Helper()
+		s.now = now
+		items := make([]event.EvidenceItem, len(ids))
+		for i, id := range ids {
+			items[i] = event.EvidenceItem{ID: id, Asked: at(now), Types: "ecs.g6=1"}
+		}
+		apply(t, db, s.put(evidenceAt(at(now), items...)))
+	}
+	holds := func(when string, want ...string) {
+		t.Helper()
+		had, err := db.Evidence(evidenceScope, event.EvidencePlatform, []string{"m-before", "m-edge", "m-new"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Sorted(maps.Keys(had)); !slices.Equal(got, want) {
+			t.Errorf("%s: %q is kept, want %q", when, got, want)
+		}
+	}
+	hear(-1, "m-before")
+	hear(0, "m-edge")
+	hear(45*day-1, "m-new")
+	holds("45 days after the first", "m-before", "m-edge", "m-new")
+	hear(46*day-2, "m-new")
+	holds("a second less than a day later", "m-before", "m-edge", "m-new")
+	hear(46*day-1, "m-new")
+	holds("a day later", "m-new")
+}
+
+// The last second of the 45 days still counts.
+func TestEvidenceOfTheLastSecondIsKept(t *testing.T) {
+	db, s := fresh(t), newStream()
+	const day = int64(24 * 60 * 60)
+	for _, came := range []struct {
+		now, needed int64
+		id          string
+	}{{0, -1, "m-before"}, {0, 0, "m-edge"}, {45 * day, 45 * day, "m-new"}} {
+		s.now = came.now
+		apply(t, db, s.put(evidenceAt(at(came.needed), event.EvidenceItem{ID: came.id, Asked: at(came.needed), Types: "ecs.g6=1"})))
+	}
+	had, err := db.Evidence(evidenceScope, event.EvidencePlatform, []string{"m-before", "m-edge", "m-new"})
+	if _, edge := had["m-edge"]; err != nil || len(had) != 2 || !edge {
+		t.Errorf("%+v, %v; want what was needed 45 days ago, and not what was needed a second before", had, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -119,9 +120,8 @@ func told(r record.MoveResult) bool { return r == record.MoveUp || r == record.M
 func (a *applier) judgeOutcomes(sc *scope) error {
 	prefix := evidencePrefix(sc.key, sourceMove)
 	var open []record.Move
-	for _, v := range scan(a.tx.Bucket(bucketEvidence), prefix) {
-		var move record.Move
-		if err := format.ReadJSON("move", v, &move); err != nil {
+	for move, err := range moves(a.tx.Bucket(bucketEvidence), prefix) {
+		if err != nil {
 			return err
 		}
 		if !told(move.Result) {
@@ -212,27 +212,20 @@ func (a *applier) judgeSilence(key ecs.Scope, move *record.Move) error {
 // clockOff is how far clocks may be apart.
 const clockOff = 5 * time.Minute
 
-// pruneMoves forgets moves that lie long back.
-func pruneMoves(bucket *bbolt.Bucket, now time.Time) error {
-	var old [][]byte
-	for key, value := range scan(bucket, nil) {
-		if !isMove(key) {
-			continue
-		}
-		var move record.Move
-		if err := format.ReadJSON("move", value, &move); err != nil {
-			return err
-		}
-		if now.Sub(move.Checked) > outcomeLife {
-			old = append(old, bytes.Clone(key))
-		}
-	}
-	for _, k := range old {
-		if err := bucket.Delete(k); err != nil {
-			return err
+// moves reads the moves below a prefix of keys; nil is all of them.
+func moves(bucket *bbolt.Bucket, prefix []byte) iter.Seq2[record.Move, error] {
+	return func(yield func(record.Move, error) bool) {
+		for key, value := range scan(bucket, prefix) {
+			if !isMove(key) {
+				continue
+			}
+			var move record.Move
+			err := format.ReadJSON("move", value, &move)
+			if !yield(move, err) || err != nil {
+				return
+			}
 		}
 	}
-	return nil
 }
 
 // isMove says whether a key of the evidence is that of a move.
@@ -270,12 +263,8 @@ func (db *DB) Outcomes(limit int) (*record.MoveOutcomes, error) {
 		}
 	}
 	err := db.view(func(tx *bbolt.Tx) error {
-		for k, value := range scan(tx.Bucket(bucketEvidence), nil) {
-			if !isMove(k) {
-				continue
-			}
-			var move record.Move
-			if err := format.ReadJSON("move", value, &move); err != nil {
+		for move, err := range moves(tx.Bucket(bucketEvidence), nil) {
+			if err != nil {
 				return err
 			}
 			out.Moves = append(out.Moves, move)
@@ -309,16 +298,12 @@ func otherwise(o *record.Move) int {
 func (db *DB) Unsettled(now time.Time, limit int) (map[ecs.Scope][]string, error) {
 	out, n := map[ecs.Scope][]string{}, 0
 	err := db.view(func(tx *bbolt.Tx) error {
-		for k, value := range scan(tx.Bucket(bucketEvidence), nil) {
+		for move, err := range moves(tx.Bucket(bucketEvidence), nil) {
+			if err != nil {
+				return err
+			}
 			if n >= limit {
 				return nil
-			}
-			if !isMove(k) {
-				continue
-			}
-			var move record.Move
-			if err := format.ReadJSON("move", value, &move); err != nil {
-				return err
 			}
 			waits := move.Result == record.MoveEarly || move.Result == record.MoveRunning && move.HeardOf && now.Sub(move.MovedAt) < stopsAsking
 			if waits && now.Sub(move.Checked) > settles {

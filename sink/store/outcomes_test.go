@@ -114,4 +114,36 @@ func TestMovesAreHeldAgainstWhatWasSaid(t *testing.T) {
 	if waits, err := db.Unsettled(at(0).Add(48*time.Hour), 10); err != nil || len(waits) != 0 {
 		t.Errorf("%v wait, %v", waits, err)
 	}
+
+	// Moves are remembered for 400 days from when they were last looked at; what
+	// they counted for stays. Evidence of that long ago is gone for a year.
+	seen := map[string]time.Time{}
+	if got, err := db.Outcomes(100); err != nil {
+		t.Fatal(err)
+	} else {
+		for i := range got.Moves {
+			seen[got.Moves[i].InstanceID] = got.Moves[i].Checked
+		}
+	}
+	hear := func(now time.Time) {
+		t.Helper()
+		s.now = now.Unix() - at(0).Unix()
+		apply(t, db, s.put(evidenceAt(now, event.EvidenceItem{ID: "m-1", Asked: now, Types: "ecs.g6=1"})))
+	}
+	hear(seen["i-gone"].AddDate(0, 0, 400))
+	if got, err := db.Outcomes(100); err != nil || len(got.Moves) != len(want) {
+		t.Errorf("after 400 days: %+v, %v", got.Moves, err)
+	}
+	hear(seen["i-good"].AddDate(0, 0, 402))
+	got, err := db.Outcomes(100)
+	if err != nil || len(got.Moves) != 0 {
+		t.Errorf("after 402 days: %+v, %v", got.Moves, err)
+	}
+	counted := 0
+	for _, s := range got.Scores {
+		counted += s.Instances
+	}
+	if counted != len(want) {
+		t.Errorf("after 402 days %d are counted, want %d: %+v", counted, len(want), got.Scores)
+	}
 }
