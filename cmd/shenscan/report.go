@@ -19,6 +19,7 @@ func newReportCmd(settings *settings) *cobra.Command {
 		output outputFlags
 		narrow filterFlags
 		since  string
+		of     string
 		scans  bool
 		moves  bool
 	)
@@ -30,7 +31,8 @@ func newReportCmd(settings *settings) *cobra.Command {
 It says what changed since the scan before, or since what --since names: which
 instance, from which verdict to which on which target, when, and why (another
 operating system, another type, other facts, other rules; appeared, gone, back).
-With --since, csv and jsonl hold the changes instead of the instances.
+--of-scan tells what one scan itself found, whatever came after it. With either,
+csv and jsonl hold the changes instead of the instances.
 
 The filter narrows everything alike: totals, instances, exit code.
 
@@ -41,7 +43,8 @@ commit, and the answer is made from that.`,
   shenscan report --scans                      # the scans that the store knows
   shenscan report --outcomes                   # did the moves work
   shenscan report --since 24h                  # or a day, or a scan: s-20261123T010203-0abc123
-  shenscan report --since 7d --output csv --out changes.csv`,
+  shenscan report --since 7d --output csv --out changes.csv
+  shenscan report --of-scan s-20261123T010203-0abc123   # what that scan counted as new, gone, changed`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			format, failOn, err := output.check()
 			if err != nil {
@@ -67,9 +70,12 @@ commit, and the answer is made from that.`,
 			if moves {
 				return writeOutcomes(format, db.DB, cmd.OutOrStdout())
 			}
-			answer, err := app.StoreReport(cmd.Context(), db.DB, app.Question{Since: since, Filter: store.Filter{Scope: scope}})
+			answer, err := app.StoreReport(cmd.Context(), db.DB, app.Question{Since: since, Of: of, Filter: store.Filter{Scope: scope}})
 			if errors.Is(err, app.ErrSince) {
 				return usage(fmt.Errorf("--%w", err))
+			}
+			if errors.Is(err, app.ErrOfScan) {
+				return usage(err)
 			}
 			if err != nil {
 				return err
@@ -94,6 +100,8 @@ commit, and the answer is made from that.`,
 	output.add(cmd)
 	narrow.add(cmd)
 	cmd.Flags().StringVar(&since, "since", "", "what changed after this scan ended, after this time (2026-11-23, 2026-11-23T08:00:00Z), or in so long (24h, 7d)")
+	cmd.Flags().StringVar(&of, "of-scan", "", "what this scan found to be new, gone or changed, and nothing that came after it")
+	cmd.MarkFlagsMutuallyExclusive("since", "of-scan")
 	cmd.Flags().BoolVar(&moves, "outcomes", false, "what became of instances that moved to another class of machines, beside what was said of it before (table or json)")
 	cmd.Flags().BoolVar(&scans, "scans", false, "list the scans instead")
 	return cmd
@@ -130,7 +138,7 @@ func (f *storeFlags) named() string {
 // rely on it, and says of a filter, which may stand in a file for other commands,
 // that it does not narrow them.
 func listAlone(cmd *cobra.Command) error {
-	for _, name := range []string{"since", "fail-on", "out", "compact", "excel"} {
+	for _, name := range []string{"since", "of-scan", "fail-on", "out", "compact", "excel"} {
 		if cmd.Flags().Changed(name) {
 			return usage(fmt.Errorf("--%s is of no effect on --scans and --outcomes, which are lists of their own: leave one of them out", name))
 		}

@@ -69,7 +69,7 @@ func (s answers) targets(names []string) ([]rules.Target, error) {
 const maxTargets = 8
 
 // Report implements httpapi.Answers.
-func (s answers) Report(ctx context.Context, f filter.Filter, targets []string, since string) (*report.Report, func(), error) {
+func (s answers) Report(ctx context.Context, f filter.Filter, targets []string, span report.ChangeQuery) (*report.Report, func(), error) {
 	view, err := s.view(ctx, f, targets)
 	if err != nil {
 		return nil, nil, err
@@ -79,10 +79,10 @@ func (s answers) Report(ctx context.Context, f filter.Filter, targets []string, 
 			s.a.log.Error("a view of the store was not closed cleanly", "err", err)
 		}
 	}
-	result, err := viewReport(ctx, view, Question{Since: since})
+	result, err := viewReport(ctx, view, Question{Filter: store.Filter{Scope: f}, Since: span.Since, Of: span.Scan, Kind: span.Kind})
 	if err != nil {
 		done()
-		if errors.Is(err, ErrSince) {
+		if errors.Is(err, ErrSince) || errors.Is(err, ErrOfScan) {
 			err = fmt.Errorf("%w: %w", httpapi.ErrQuestion, err)
 		}
 		return nil, nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -107,6 +108,9 @@ type Question struct {
 	// Since names a scan or a time after which changes are told; where it is "",
 	// they are told since the scan before.
 	Since string
+	// Of, where it is not "", names the scan whose own changes are told, and Kind
+	// the only kind of changes that is listed.
+	Of, Kind string
 }
 
 // StoreReport answers from what the store holds at one moment, judged as the
@@ -154,12 +158,16 @@ func viewReport(ctx context.Context, view *store.View, question Question) (*repo
 	if result.Evidence, err = view.Evidence(result.Scan.StartedAt); err != nil {
 		return nil, err
 	}
+	if question.Of != "" {
+		result.Since, err = foundBy(ctx, view, &question)
+		return result, err
+	}
 	from, err := beginning(view, scans, &result.Scan, question.Since, time.Now())
 	if err != nil {
 		return nil, err
 	}
 	if !from.at.IsZero() {
-		if result.Since, err = changedSince(ctx, view, scans, from); err != nil {
+		if result.Since, err = changedSince(ctx, view, scans, from, &question); err != nil {
 			return nil, err
 		}
 		if from.asked && question.Filter.Everything() {
@@ -207,6 +215,10 @@ func beginning(view *store.View, scans []record.Scan, shown *record.Scan, since 
 // ErrSince begins what is wrong with a beginning: it is a mistake of the one who
 // asks.
 var ErrSince = errors.New("since")
+
+// ErrOfScan begins what is wrong with a scan whose changes are asked for: it is a
+// mistake of the one who asks.
+var ErrOfScan = errors.New("no such scan")
 
 // notYet is an error for a time that is still to come: nothing changed since.
 func notYet(since string, at, now time.Time) error {
@@ -260,23 +272,12 @@ func progressSince(view *store.View, targets []string, since time.Time) ([]strin
 }
 
 // changedSince counts and lists what changed.
-func changedSince(ctx context.Context, view *store.View, scans []record.Scan, from moment) (*report.Since, error) {
-	out, err := report.NewSince(from.scan, from.at, func(yield func(*report.Change, error) bool) {
-		for moved, err := range view.ChangesSince(ctx, from.at) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			c := report.Change{Account: moved.Account, Region: moved.Region, InstanceID: moved.InstanceID, InstanceName: moved.InstanceName, Change: moved.Change}
-			if !yield(&c, nil) {
-				return
-			}
-		}
-	})
-	if err != nil {
-		return nil, err
+func changedSince(ctx context.Context, view *store.View, scans []record.Scan, from moment, question *Question) (*report.Since, error) {
+	head := report.Since{ScanID: from.scan, At: from.at, Kind: question.Kind, Narrowed: !question.Filter.Everything(), Asked: from.asked}
+	out, err := report.NewSince(head, changesOf(view.ChangesSince(ctx, from.at)))
+	if err != nil || head.Narrowed {
+		return out, err
 	}
-	out.Asked = from.asked
 	// The first reading of a region is not remembered instance by instance, but
 	// the scan counted it.
 	found := 0
@@ -287,5 +288,39 @@ func changedSince(ctx context.Context, view *store.View, scans []record.Scan, fr
 	}
 	out.Unlisted = max(0, found-out.New)
 	out.New += out.Unlisted
+	return out, nil
+}
+
+// changesOf are changes as a report tells them.
+func changesOf(all iter.Seq2[*store.Moved, error]) iter.Seq2[*report.Change, error] {
+	return func(yield func(*report.Change, error) bool) {
+		for moved, err := range all {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			c := report.Change{Account: moved.Account, Region: moved.Region, InstanceID: moved.InstanceID, InstanceName: moved.InstanceName, Change: moved.Change}
+			if !yield(&c, nil) {
+				return
+			}
+		}
+	}
+}
+
+// foundBy counts and lists what one scan found, and holds it against what the
+// scan counted itself: the list is what the store remembers.
+func foundBy(ctx context.Context, view *store.View, question *Question) (*report.Since, error) {
+	scan, err := view.Scan(question.Of)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %q: %w; `shenscan report --scans` lists the scans", ErrOfScan, question.Of, err)
+	}
+	head := report.Since{Of: scan.ID, At: scan.StartedAt, Kind: question.Kind, Narrowed: !question.Filter.Everything(), Asked: true}
+	out, err := report.NewSince(head, changesOf(view.ChangesOf(ctx, scan)))
+	if err != nil || head.Narrowed {
+		return out, err
+	}
+	out.Unlisted = max(0, scan.New-out.New)
+	out.New += out.Unlisted
+	out.Unkept = max(0, scan.Gone-out.Gone) + max(0, scan.Changed-out.Changed)
 	return out, nil
 }

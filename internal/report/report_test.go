@@ -50,7 +50,7 @@ func changes(f *reporttest.Fleet) *report.Since {
 		c.At, c.ScanID = reporttest.Now().Add(-time.Duration(i)*time.Minute), "20261123T012000Z-demo"
 		list = append(list, &report.Change{Account: at.Account, Region: at.Region, InstanceID: at.InstanceID, InstanceName: at.InstanceName, Change: c})
 	}
-	s, err := report.NewSince("20261122T012000Z-demo", reporttest.Now().Add(-24*time.Hour), func(yield func(*report.Change, error) bool) {
+	s, err := report.NewSince(report.Since{ScanID: "20261122T012000Z-demo", At: reporttest.Now().Add(-24 * time.Hour)}, func(yield func(*report.Change, error) bool) {
 		for _, c := range list {
 			if !yield(c, nil) {
 				return

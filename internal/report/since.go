@@ -12,10 +12,44 @@ import (
 	"github.com/shenscan/shenscan/internal/record"
 )
 
-// Since says what changed after a scan or a time.
+// ChangeQuery says which changes are told. The zero value: those since the scan before
+// the last one.
+type ChangeQuery struct {
+	Since string // those after this scan ended, or after a time
+	Scan  string // those that this scan found, and no others
+	Kind  string // list only those of this kind; "" is all. The counts are of all
+}
+
+// Kinds are the kinds of changes that a list can be narrowed to.
+func Kinds() []string { return []string{KindNew, KindGone, KindReturned, KindChanged} }
+
+// The kinds of changes, by which they are counted.
+const (
+	KindNew      = "new"
+	KindGone     = "gone"
+	KindReturned = "returned"
+	KindChanged  = "changed"
+)
+
+// Kind is how a change is counted.
+func Kind(change *record.Change) string {
+	switch change.Cause {
+	case WhyAppeared:
+		return KindNew
+	case WhyGone:
+		return KindGone
+	case WhyReturned:
+		return KindReturned
+	}
+	return KindChanged
+}
+
+// Since says what changed after a scan or a time, or what one scan found.
 type Since struct {
-	ScanID string    `json:"scan_id,omitempty"` // "" where a time was named
-	At     time.Time `json:"at"`                // when that scan ended, UTC
+	ScanID string    `json:"scan_id,omitempty"` // after which; "" where a time or one scan was named
+	Of     string    `json:"of_scan,omitempty"` // the one scan whose findings these are
+	At     time.Time `json:"at"`                // when ScanID ended, or Of began, UTC
+	Kind   string    `json:"kind,omitempty"`    // the only one that is listed; all are counted
 	// New counts instances that appeared. Those of the first reading of a
 	// region are in it and Unlisted counts them: they are not listed one by one.
 	New      int            `json:"new"`
@@ -24,6 +58,12 @@ type Since struct {
 	Changed  int            `json:"changed"`  // verdict changes
 	Causes   map[string]int `json:"causes"`   // of verdict changes, as Change.Why spells them
 	Unlisted int            `json:"unlisted"` // see New
+	// Unkept are changes that the scan counted and the store remembers no more.
+	Unkept int `json:"unkept,omitempty"`
+	// Narrowed says that only some accounts or regions are looked at, and that new
+	// instances of first readings, which are counted for whole scans alone, may be
+	// missing in New.
+	Narrowed bool `json:"narrowed,omitempty"`
 	// Progress says for each target how many instances still need work and how
 	// many did then, where that was counted and the whole fleet is shown.
 	Progress []string `json:"progress,omitempty"`
@@ -79,10 +119,10 @@ func Why(change *record.Change) string {
 const keptChanges = 1000
 
 // NewSince counts what changes yields and remembers the gravest of it. Entries
-// in which no verdict moved are left out.
-func NewSince(scanID string, at time.Time, changes iter.Seq2[*Change, error]) (*Since, error) {
-	since := &Since{ScanID: scanID, At: at.UTC(), Causes: map[string]int{}}
-	since.Changes = func(yield func(*Change, error) bool) {
+// in which no verdict moved are left out. Of head it takes what was asked for.
+func NewSince(head Since, changes iter.Seq2[*Change, error]) (*Since, error) {
+	since := &Since{ScanID: head.ScanID, Of: head.Of, At: head.At.UTC(), Kind: head.Kind, Narrowed: head.Narrowed, Asked: head.Asked, Causes: map[string]int{}}
+	moved := func(yield func(*Change, error) bool) {
 		for change, err := range changes {
 			if err == nil && !change.moved() {
 				continue
@@ -92,20 +132,33 @@ func NewSince(scanID string, at time.Time, changes iter.Seq2[*Change, error]) (*
 			}
 		}
 	}
-	for change, err := range since.Changes {
+	since.Changes = func(yield func(*Change, error) bool) {
+		for change, err := range moved {
+			if err == nil && !since.lists(&change.Change) {
+				continue
+			}
+			if !yield(change, err) {
+				return
+			}
+		}
+	}
+	for change, err := range moved {
 		if err != nil {
 			return nil, err
 		}
-		switch change.Cause {
-		case WhyAppeared:
+		switch Kind(&change.Change) {
+		case KindNew:
 			since.New++
-		case WhyGone:
+		case KindGone:
 			since.Gone++
-		case WhyReturned:
+		case KindReturned:
 			since.Returned++
 		default:
 			since.Changed++
 			since.Causes[Why(&change.Change)]++
+		}
+		if !since.lists(&change.Change) {
+			continue
 		}
 		if since.first = append(since.first, *change); len(since.first) >= 2*keptChanges {
 			since.keep()
@@ -127,8 +180,23 @@ func (s *Since) keep() {
 // compatible, then the rest, the newest first.
 func (s *Since) First(n int) []Change { return s.first[:min(n, len(s.first))] }
 
+// lists says whether a change is of the kind that is listed.
+func (s *Since) lists(change *record.Change) bool { return s.Kind == "" || s.Kind == Kind(change) }
+
 // Listed is how many changes Changes yields.
-func (s *Since) Listed() int { return s.New - s.Unlisted + s.Gone + s.Returned + s.Changed }
+func (s *Since) Listed() int {
+	switch s.Kind {
+	case KindNew:
+		return s.New - s.Unlisted
+	case KindGone:
+		return s.Gone
+	case KindReturned:
+		return s.Returned
+	case KindChanged:
+		return s.Changed
+	}
+	return s.New - s.Unlisted + s.Gone + s.Returned + s.Changed
+}
 
 // moved tells whether the change is news: a verdict moved on a target that was
 // judged before and after, or the instance came or went.
@@ -172,6 +240,9 @@ func (c *Change) gravity() int {
 
 // Title names what the changes are counted from.
 func (s *Since) Title() string {
+	if s.Of != "" {
+		return "Found by scan " + Clean(s.Of) + " (" + Moment(s.At) + ")"
+	}
 	if s.ScanID == "" {
 		return "Changed since " + Moment(s.At)
 	}
@@ -198,11 +269,20 @@ func (s *Since) Words() string {
 	if s.Unlisted > 0 {
 		text += fmt.Sprintf("; %s of the new ones are of regions read for the first time and are not listed", Number(s.Unlisted))
 	}
+	if s.Unkept > 0 {
+		text += fmt.Sprintf("; %s more that the scan counted are not remembered any more", Number(s.Unkept))
+	}
+	if s.Narrowed {
+		text += "; new instances of regions read for the first time are not among them"
+	}
 	return text
 }
 
-// From is how a question names the beginning.
+// From is how a question names the beginning; "" where it names one scan.
 func (s *Since) From() string {
+	if s.Of != "" {
+		return ""
+	}
 	if s.ScanID == "" {
 		return s.At.Format(time.RFC3339)
 	}
@@ -211,6 +291,9 @@ func (s *Since) From() string {
 
 // Flag is how the command line names the beginning.
 func (s *Since) Flag() string {
+	if s.Of != "" {
+		return "--of-scan " + Clean(s.Of)
+	}
 	if s.ScanID == "" {
 		return "--since " + s.At.Format(time.RFC3339)
 	}

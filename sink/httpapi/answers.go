@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,9 +25,9 @@ var ErrQuestion = errBadQuery
 // wraps ErrQuestion or filter.Error is a mistake of the one who asks.
 type Answers interface {
 	// Report is what the store holds, judged for the targets, those of the store
-	// where none is named. since, where it is not "", names a scan or a time. The
-	// report can be read until done is called.
-	Report(ctx context.Context, f filter.Filter, targets []string, since string) (r *report.Report, done func(), err error)
+	// where none is named, with the changes of a span. It can be read until done is
+	// called.
+	Report(ctx context.Context, f filter.Filter, targets []string, span report.ChangeQuery) (r *report.Report, done func(), err error)
 	// Plan is the migration plan for one target.
 	Plan(ctx context.Context, f filter.Filter, o PlanRequest) (*plan.Plan, error)
 	// Remedies are the first remedies of the fleet's operating systems, in words,
@@ -109,6 +110,20 @@ func scopeOf(values url.Values) (filter.Filter, error) {
 	return filter.Parse(v)
 }
 
+// spanOf reads which changes are meant.
+func spanOf(values url.Values) (report.ChangeQuery, error) {
+	span := report.ChangeQuery{Since: values.Get("since"), Scan: values.Get("scan"), Kind: values.Get("kind")}
+	switch {
+	case len(span.Since) > maxParam || len(span.Scan) > maxParam:
+		return span, badQuery("since and scan have at most %d bytes", maxParam)
+	case span.Since != "" && span.Scan != "":
+		return span, badQuery("since is what changed after a scan, scan what that scan found: name one of them")
+	case span.Kind != "" && !slices.Contains(report.Kinds(), span.Kind):
+		return span, badQuery("kind %q is not known; it is one of %s%s", report.Short(span.Kind, 40), strings.Join(report.Kinds(), ", "), filter.Nearest(span.Kind, report.Kinds()))
+	}
+	return span, nil
+}
+
 // several reads a parameter that may hold several values.
 func several(q url.Values, name string) []string {
 	var out []string
@@ -141,7 +156,7 @@ func (s *server) apiCSV(w http.ResponseWriter, r *http.Request) {
 		s.apiFault(w, r, err)
 		return
 	}
-	rep, done, err := s.o.Answers.Report(r.Context(), chosen, several(values, "target"), "")
+	rep, done, err := s.o.Answers.Report(r.Context(), chosen, several(values, "target"), report.ChangeQuery{})
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
@@ -159,7 +174,15 @@ func (s *server) apiChanges(w http.ResponseWriter, r *http.Request) {
 		s.apiFault(w, r, err)
 		return
 	}
-	rep, done, err := s.o.Answers.Report(r.Context(), chosen, nil, values.Get("since"))
+	span, err := spanOf(values)
+	if err == nil && span.Since == "" && span.Scan == "" {
+		err = badQuery("name since, a scan or a time after which, or scan, whose own changes are meant")
+	}
+	if err != nil {
+		s.apiFault(w, r, err)
+		return
+	}
+	rep, done, err := s.o.Answers.Report(r.Context(), chosen, nil, span)
 	if err != nil {
 		s.apiFault(w, r, err)
 		return
@@ -205,7 +228,7 @@ func (s *server) apiRemedies(w http.ResponseWriter, r *http.Request) {
 		s.apiFault(w, r, err)
 		return
 	}
-	rep, done, err := s.o.Answers.Report(r.Context(), chosen, several(values, "target"), "")
+	rep, done, err := s.o.Answers.Report(r.Context(), chosen, several(values, "target"), report.ChangeQuery{})
 	if err != nil {
 		s.apiFault(w, r, err)
 		return

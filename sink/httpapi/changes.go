@@ -1,24 +1,34 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 )
 
 // shownChanges is how many changes the page lists, the gravest first.
 const shownChanges = 200
 
-// changesView is what changed since a scan or a time.
+// changesView is what changed since a scan or a time, or what one scan found.
 type changesView struct {
 	view
 	Since   *report.Since // nil: there is nothing to compare with
 	Changes []report.Change
-	More    int // that are not listed
-	From    string
-	Scopes  []fact // that were asked for beside it
+	More    int         // that are not listed
+	From    string      // since when, as it was asked
+	Kinds   []kindCount // each with the list of it
+	Scopes  []fact      // that were asked for beside it
 	JSON    string
+}
+
+// kindCount counts changes of one kind; "" is all of them.
+type kindCount struct {
+	Kind, Link string
+	N          int
+	On         bool // it is what is listed
 }
 
 // changes shows what got worse, what came and what went.
@@ -33,10 +43,11 @@ func (s *server) changes(w http.ResponseWriter, r *http.Request) {
 	s.close(sv)
 	status := http.StatusOK
 	chosen, err := scopeOf(values)
-	if err == nil {
+	span, spanErr := spanOf(values)
+	if err = cmp.Or(err, spanErr); err == nil {
 		var rep *report.Report
 		var done func()
-		if rep, done, err = s.o.Answers.Report(r.Context(), chosen, nil, view.From); err == nil {
+		if rep, done, err = s.o.Answers.Report(r.Context(), chosen, nil, span); err == nil {
 			view.Since = rep.Since
 			done()
 		}
@@ -53,15 +64,75 @@ func (s *server) changes(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if view.Since != nil {
-		view.Changes = view.Since.First(shownChanges)
-		view.More = max(view.Since.Listed()-len(view.Changes), 0)
-		api := url.Values{"account": values["account"], "region": values["region"], "since": {view.Since.From()}}
-		view.JSON = "/api/v1/changes?" + api.Encode()
+		view.list(values)
 	}
 	s.page(w, r, status, "changes-page", view)
+}
+
+// list fills in what is listed, and the addresses of other lists of it.
+func (v *changesView) list(values url.Values) {
+	since := v.Since
+	v.Changes = since.First(shownChanges)
+	v.More = max(since.Listed()-len(v.Changes), 0)
+	if since.Of != "" {
+		v.Title = report.Short(v.lang.Say("Changes")+": "+v.lang.Say("scan")+" "+since.Of, 120)
+	}
+	address := func(path, kind string) string {
+		question := url.Values{"account": values["account"], "region": values["region"]}
+		for name, value := range map[string]string{"scan": since.Of, "since": since.From(), "kind": kind} {
+			if value != "" {
+				question.Set(name, value)
+			}
+		}
+		return path + "?" + question.Encode()
+	}
+	for _, kind := range append([]string{""}, report.Kinds()...) {
+		of := *since
+		of.Kind = kind
+		if n := of.Listed(); n > 0 || kind == since.Kind {
+			v.Kinds = append(v.Kinds, kindCount{Kind: kind, Link: address("/changes", kind), N: n, On: kind == since.Kind})
+		}
+	}
+	v.JSON = address("/api/v1/changes", since.Kind)
 }
 
 // changePath is the page of the instance that changed.
 func changePath(c report.Change) string {
 	return "/instances/" + url.PathEscape(c.InstanceID) + "?" + url.Values{"account": {c.Account}, "region": {c.Region}}.Encode()
+}
+
+// scanRow is a scan with what it found, each count with its list.
+type scanRow struct {
+	record.Scan
+	Found []foundCount // new, gone, changed
+}
+
+// foundCount is a count of changes of one kind that a scan found.
+type foundCount struct {
+	Kind, Link string
+	N          int
+	Open       bool // the scan runs: more may come
+}
+
+// scanRows are scans as their table shows them.
+func (s *server) scanRows(scans []record.Scan) []scanRow {
+	rows := make([]scanRow, len(scans))
+	for i := range scans {
+		rows[i] = scanRow{scans[i], s.found(&scans[i])}
+	}
+	return rows
+}
+
+// found counts what a scan found. A count leads to its list where this process
+// has one.
+func (s *server) found(scan *record.Scan) []foundCount {
+	out := []foundCount{{Kind: report.KindNew, N: scan.New}, {Kind: report.KindGone, N: scan.Gone}, {Kind: report.KindChanged, N: scan.Changed}}
+	for i := range out {
+		count := &out[i]
+		count.Open = scan.State == record.ScanRunning
+		if s.o.Answers != nil && count.N > 0 {
+			count.Link = "/changes?" + url.Values{"scan": {scan.ID}, "kind": {count.Kind}}.Encode()
+		}
+	}
+	return out
 }

@@ -47,6 +47,7 @@ func parsePages(in lang.Language, live string) (*template.Template, error) {
 	}
 	return report.Templates(in).Funcs(template.FuncMap{
 		"instancePath": instancePath, "changePath": changePath,
+		"placePath":  func(account, region string) string { return listAddress("account", account, "region", region) },
 		"took":       func(s record.Scan) string { return in.Say(took(s)) },
 		"stateClass": stateClass, "scopeClass": scopeClass,
 		"texts": func() string { return in.Script(live) },
@@ -188,22 +189,23 @@ func (s *server) nowhere(w http.ResponseWriter, r *http.Request) {
 // overviewView is the first page.
 type overviewView struct {
 	view
-	Headline       string
-	Cards          []report.Card
-	LegacyLink     string
-	OS, Scopes     report.Folded
-	Failures       []record.Failure
-	Failed         int // failures in all
-	Evidence       []record.Evidence
-	Now            time.Time
-	Scans, Running []record.Scan
-	Trend          *trendView
-	Burndown       []burndown
-	Taken          string // the scan that was just asked for
-	Next           *time.Time
-	NextName       string
-	Schedules      bool // whether it is known when scans are asked for
-	CanScan        bool
+	Headline   string
+	Cards      []report.Card
+	LegacyLink string
+	OS, Scopes report.Folded
+	Failures   []record.Failure
+	Failed     int // failures in all
+	Evidence   []record.Evidence
+	Now        time.Time
+	Scans      []scanRow
+	Running    []record.Scan
+	Trend      *trendView
+	Burndown   []burndown
+	Taken      string // the scan that was just asked for
+	Next       *time.Time
+	NextName   string
+	Schedules  bool // whether it is known when scans are asked for
+	CanScan    bool
 }
 
 // lastBegan is when the newest whole scan of scans began; a day ago where there
@@ -245,7 +247,7 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	view := overviewView{view: s.viewOf(r, languageOf(r).Say("Overview"), "Overview", sv.Summary()), Scans: scans, Trend: newTrend(points)}
+	view := overviewView{view: s.viewOf(r, languageOf(r).Say("Overview"), "Overview", sv.Summary()), Scans: s.scanRows(scans), Trend: newTrend(points)}
 	view.Headline = report.Headline(view.Summary)
 	view.Cards = report.Cards(view.Summary, func(c report.Selection) string {
 		return listAddress("target", c.Target, "verdict", c.Verdict, "confidence", c.Confidence)

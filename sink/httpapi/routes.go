@@ -74,6 +74,15 @@ func listingParams() []param {
 	)
 }
 
+// spanParams say which changes are meant.
+func spanParams() []param {
+	return []param{
+		text("since", "what changed after this scan ended, after a time (2026-11-23, 2026-11-23T08:00:00Z), or in so long (24h, 7d)"),
+		text("scan", "instead of since: what this scan itself found, whatever came after it"),
+		{name: "kind", text: "list only changes of one kind; all are counted", kind: "string", values: report.Kinds()},
+	}
+}
+
 // scansAnswer lists scans.
 type scansAnswer struct {
 	Scans []record.Scan `json:"scans"`
@@ -88,8 +97,7 @@ type trendAnswer struct {
 func (s *server) apiRoutes() []route {
 	target := text("target", "a class, an instance family or a type; default: those of the store")
 	target.repeated = true
-	since := text("since", "a scan, a time (2026-11-23, 2026-11-23T08:00:00Z) or how long ago (24h, 7d)")
-	since.needed = true
+	span := spanParams()
 	limit := param{name: "limit", text: "at most so many, up to 500", kind: "integer"}
 	place := []param{text("account", "where several accounts have the id"), text("region", "where several regions have the id")}
 	out := []route{
@@ -106,7 +114,7 @@ func (s *server) apiRoutes() []route {
 	if s.o.Answers != nil {
 		out = append(out,
 			route{method: http.MethodGet, path: "/api/v1/instances.csv", text: "Every instance as CSV, with how complete the list is", params: append(scopeParams(), target, param{name: "excel", text: "as Excel reads it: with a byte order mark, and long numbers as text", kind: "boolean"}), media: "text/csv", handle: s.apiCSV, long: true},
-			route{method: http.MethodGet, path: "/api/v1/changes", text: "What changed since a scan or a time", params: append(scopeParams()[:2], since), answer: changesAnswer{}, handle: s.apiChanges, long: true},
+			route{method: http.MethodGet, path: "/api/v1/changes", text: "What changed after a scan or a time, or what one scan found to have changed", params: append(scopeParams()[:2], span...), answer: changesAnswer{}, handle: s.apiChanges, long: true},
 			route{
 				method: http.MethodGet, path: "/api/v1/plan", text: "The migration plan for one target", params: append(scopeParams(), text("target", "where to; default shenlong-6"),
 					text("owner_tag", "tag that names an instance's owner; default those by which the last scan counted owners"), param{name: "keep_os", text: "prefer a 5th-generation family over another operating system", kind: "boolean"}),
@@ -155,7 +163,7 @@ func (s *server) pageRoutes() []route {
 		{method: http.MethodPost, path: "/scan", handle: s.scanForm},
 	}
 	if s.o.Answers != nil {
-		out = append(out, route{method: http.MethodGet, path: "/changes", params: append(scopeParams()[:2], text("since", "")), handle: s.changes, long: true})
+		out = append(out, route{method: http.MethodGet, path: "/changes", params: append(scopeParams()[:2], spanParams()...), handle: s.changes, long: true})
 		out = append(out, route{method: http.MethodGet, path: "/plan", params: planParams(), handle: s.planPage, long: true})
 	}
 	if s.o.Rules != nil {

@@ -29,7 +29,7 @@ import (
 // whole answers from a made-up fleet.
 type whole struct{ fleet *reporttest.Fleet }
 
-func (w whole) Report(_ context.Context, f filter.Filter, _ []string, _ string) (*report.Report, func(), error) {
+func (w whole) Report(_ context.Context, f filter.Filter, _ []string, span report.ChangeQuery) (*report.Report, func(), error) {
 	if err := f.Check(&filter.Known{Accounts: []string{"1"}, Regions: []string{"cn-hangzhou"}}); err != nil {
 		return nil, nil, err
 	}
@@ -40,7 +40,7 @@ func (w whole) Report(_ context.Context, f filter.Filter, _ []string, _ string) 
 		}}, nil)
 	}
 	var err error
-	r.Since, err = report.NewSince("", reporttest.Now().Add(-time.Hour), changes)
+	r.Since, err = report.NewSince(report.Since{Of: span.Scan, At: reporttest.Now().Add(-time.Hour), Kind: span.Kind, Asked: span != report.ChangeQuery{}}, changes)
 	return r, func() {}, err
 }
 
@@ -58,7 +58,11 @@ func (w whole) Plan(_ context.Context, _ filter.Filter, o httpapi.PlanRequest) (
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", httpapi.ErrQuestion, err)
 	}
-	return plan.Build(w.fleet.All(), plan.Options{Target: t, Families: rs.Families(), Rules: rs, Now: reporttest.Now(), Summary: &w.fleet.Summary})
+	var owners []string
+	if o.OwnerTag != "" {
+		owners = append(owners, o.OwnerTag)
+	}
+	return plan.Build(w.fleet.All(), plan.Options{Target: t, OwnerTags: owners, Families: rs.Families(), Rules: rs, Now: reporttest.Now(), Summary: &w.fleet.Summary})
 }
 
 func (w whole) Progress(_ context.Context, target, _ string) (*plan.Progress, error) {
@@ -112,8 +116,8 @@ func apiWorld(t *testing.T) *world {
 // later answers from a world that is made after it.
 type later struct{ w **world }
 
-func (l *later) Report(ctx context.Context, f filter.Filter, targets []string, since string) (*report.Report, func(), error) {
-	return whole{(*l.w).fleet}.Report(ctx, f, targets, since)
+func (l *later) Report(ctx context.Context, f filter.Filter, targets []string, span report.ChangeQuery) (*report.Report, func(), error) {
+	return whole{(*l.w).fleet}.Report(ctx, f, targets, span)
 }
 
 func (l *later) Remedies(ctx context.Context) (func(*report.Bucket) string, error) {

@@ -14,7 +14,7 @@ import (
 // scansView lists scans.
 type scansView struct {
 	view
-	Scans []record.Scan
+	Scans []scanRow
 }
 
 func (s *server) scans(w http.ResponseWriter, r *http.Request) {
@@ -29,7 +29,7 @@ func (s *server) scans(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	v := scansView{s.viewOf(r, languageOf(r).Say("Scans"), "Scans", sv.Summary()), scans}
+	v := scansView{s.viewOf(r, languageOf(r).Say("Scans"), "Scans", sv.Summary()), s.scanRows(scans)}
 	v.current(r, refreshLate)
 	s.page(w, r, http.StatusOK, "scans", v)
 }
@@ -38,8 +38,19 @@ func (s *server) scans(w http.ResponseWriter, r *http.Request) {
 type scanView struct {
 	view
 	Scan     *record.Scan
+	Found    []foundCount
 	Failures []record.Failure
 	Progress string // percent of the regions
+	changes  bool   // this process lists changes
+}
+
+// GoneIn is the list of what the scan found gone in a place; "" where there is
+// none.
+func (v *scanView) GoneIn(scope record.ScanScope) string {
+	if !v.changes || scope.Gone == 0 {
+		return ""
+	}
+	return "/changes?" + url.Values{"scan": {v.Scan.ID}, "kind": {report.KindGone}, "account": {scope.Account}, "region": {scope.Region}}.Encode()
 }
 
 func (s *server) scan(w http.ResponseWriter, r *http.Request) {
@@ -55,7 +66,7 @@ func (s *server) scan(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, fmt.Errorf("scan %s: %w", report.Short(id, 64), err))
 		return
 	}
-	view := scanView{view: s.viewOf(r, languageOf(r).Say("Scan")+" "+id, "Scans", sv.Summary()), Scan: scan, Progress: "0"}
+	view := &scanView{view: s.viewOf(r, languageOf(r).Say("Scan")+" "+id, "Scans", sv.Summary()), Scan: scan, Found: s.found(scan), Progress: "0", changes: s.o.Answers != nil}
 	if scan.Regions > 0 {
 		view.Progress = strconv.FormatFloat(100*float64(scan.Done)/float64(scan.Regions), 'f', 2, 64)
 	}

@@ -58,6 +58,50 @@ func TestChangesSinceTellsWhatAppearedChangedAndWent(t *testing.T) {
 	}
 }
 
+// What is listed of a scan adds up to what the scan counted, whatever others found
+// before and after it.
+func TestChangesOfAScanAddUpToItsCounts(t *testing.T) {
+	db := fresh(t)
+	s := newStream()
+	s.now = 1000
+	fleet := func(os string, ids ...int) (out []machine) {
+		for _, id := range ids {
+			out = append(out, machine{id: fmt.Sprintf("i-%d", id), os: os})
+		}
+		return out
+	}
+	old, modern := "centos 5.8", "debian 12"
+	apply(t, db, s.put(whole("s1", hangzhou, 100, append(fleet(old, 1, 2, 3, 4), fleet(modern, 5, 6)...)...)...))
+	apply(t, db, s.put(whole("s2", hangzhou, 200, append(fleet(modern, 1, 2, 5), fleet(old, 3, 7)...)...)...)) // 1, 2 changed; 7 new; 4, 6 gone
+	apply(t, db, s.put(whole("s3", hangzhou, 300, append(fleet(old, 1, 2, 3, 6), fleet(modern, 5, 8)...)...)...))
+	view, err := db.View(t.Context(), nil, store.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Close()
+	for id, want := range map[string]map[string]int{
+		"s1": {}, "s2": {"observation": 2, "appeared": 1, "gone": 2}, "s3": {"observation": 2, "appeared": 1, "gone": 1, "returned": 1},
+	} {
+		scan, err := view.Scan(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]int{}
+		for moved, err := range view.ChangesOf(t.Context(), scan) {
+			if err != nil || moved.ScanID != id {
+				t.Fatalf("%s: %+v, %v", id, moved, err)
+			}
+			got[moved.Cause]++
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", id, diff)
+		}
+		if id != "s1" && (scan.Changed != got["observation"] || scan.New != got["appeared"] || scan.Gone != got["gone"]) {
+			t.Errorf("%s counted %d changed, %d new, %d gone; listed are %v", id, scan.Changed, scan.New, scan.Gone, got)
+		}
+	}
+}
+
 func TestChangesSinceReadsAHistoryOfManyChunksOnce(t *testing.T) {
 	db := fresh(t)
 	s := newStream()

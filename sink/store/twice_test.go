@@ -9,6 +9,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 // TestAnIDInTwoScopesSpeaksAgainstBoth plays a scan that lists an instance in
@@ -61,6 +62,18 @@ func TestAnIDInTwoScopesSpeaksAgainstBoth(t *testing.T) {
 				got := scan("s2", 500, []machine{both, own}, []machine{both, other}, last)
 				if got.State != record.ScanPartial || got.Gone != 0 || db.Summary().Gone != 0 || db.Summary().Instances != c.there {
 					t.Errorf("scan %+v, %d instances, %d gone", got, db.Summary().Instances, db.Summary().Gone)
+				}
+				view, err := db.View(t.Context(), nil, store.Filter{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for moved, err := range view.ChangesOf(t.Context(), &got) {
+					if err != nil || moved.InstanceID != "i-both" {
+						t.Errorf("listed of the scan although it was taken back: %+v, %v", moved, err)
+					}
+				}
+				if err := view.Close(); err != nil {
+					t.Fatal(err)
 				}
 				for _, sc := range got.Scopes {
 					where := c.where

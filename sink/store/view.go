@@ -384,6 +384,40 @@ func (v *View) ChangesSince(ctx context.Context, since time.Time) iter.Seq2[*Mov
 	return v.reading().changesSince(ctx, since, v.matcher(&f).within)
 }
 
+// ChangesOf ranges over those of ChangesSince that a scan found. What it took back
+// itself, since an instance that it had not listed is there, is left out: the scan
+// does not count it either.
+func (v *View) ChangesOf(ctx context.Context, scan *record.Scan) iter.Seq2[*Moved, error] {
+	return func(yield func(*Moved, error) bool) {
+		var gone *Moved // the last change, where it says that an instance is gone
+		for moved, err := range v.ChangesSince(ctx, scan.StartedAt.Add(-time.Nanosecond)) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if moved.ScanID != scan.ID {
+				continue
+			}
+			back := gone != nil && moved.Cause == "returned" && moved.At.Equal(gone.At) &&
+				moved.InstanceID == gone.InstanceID && moved.Region == gone.Region && moved.Account == gone.Account
+			if gone != nil && !back && !yield(gone, nil) {
+				return
+			}
+			gone = nil
+			switch {
+			case back:
+			case moved.Cause == "gone":
+				gone = moved
+			case !yield(moved, nil):
+				return
+			}
+		}
+		if gone != nil {
+			yield(gone, nil)
+		}
+	}
+}
+
 // Scans is DB.Scans at the view's moment.
 func (v *View) Scans(n int) ([]record.Scan, error) { return v.reading().scans(n) }
 
