@@ -82,6 +82,41 @@ func whole(t *testing.T, a *app.App, why string) *record.Scan {
 	return scan
 }
 
+// foundBy holds what a scan counted against what the API lists of it.
+func foundBy(t *testing.T, a *app.App, scan *record.Scan) {
+	t.Helper()
+	var all struct {
+		New, Unlisted, Gone, Changed, Unkept int
+		Changes                              []struct{ Region string }
+	}
+	const question = "/api/v1/changes?scan="
+	if err := json.NewDecoder(ask(t, a, question+scan.ID).Body).Decode(&all); err != nil {
+		t.Fatal(err)
+	}
+	if all.New != scan.New || all.Gone != scan.Gone || all.Changed != scan.Changed || all.Unkept != 0 {
+		t.Errorf("scan %s counted %d new, %d gone, %d changed; listed are %+v", scan.ID, scan.New, scan.Gone, scan.Changed, all)
+	}
+	narrowed := 0
+	for i := range scan.Scopes {
+		var one struct {
+			Unlisted int
+			Narrowed bool
+			Progress []string
+			Changes  []struct{ Region string }
+		}
+		if err := json.NewDecoder(ask(t, a, question+scan.ID+"&region="+scan.Scopes[i].Region).Body).Decode(&one); err != nil {
+			t.Fatal(err)
+		}
+		if one.Unlisted != 0 || !one.Narrowed || one.Progress != nil {
+			t.Errorf("of one region it is said what only the whole fleet knows: %+v", one)
+		}
+		narrowed += len(one.Changes)
+	}
+	if narrowed != len(all.Changes) {
+		t.Errorf("by region %d changes are listed, in all %d", narrowed, len(all.Changes))
+	}
+}
+
 // TestAWeekOfRepairs scans a fleet seven times. Between the scans machines are
 // mended, get worse, come back as others and are released, and once a region does
 // not answer. What the command line, the API and the queries of the dashboard say
@@ -137,6 +172,7 @@ func TestAWeekOfRepairs(t *testing.T) {
 		if (scan.State == record.ScanPartial) != partial {
 			t.Fatalf("day %d: the scan is %s", day, scan.State)
 		}
+		foundBy(t, a, scan)
 		then, open := now, 0
 		now = planned()
 		for id, wave := range now {
