@@ -185,7 +185,8 @@ func TestCountsOfAScanLeadToItsChanges(t *testing.T) {
 		Of      string `json:"of_scan"`
 		Changed int
 		Changes []record.Change
-	}) {
+	},
+	) {
 		t.Helper()
 		if err := json.Unmarshal(w.get("/api/v1/changes?scan="+scan.ID+kind).Body.Bytes(), &answer); err != nil {
 			t.Fatal(err)
