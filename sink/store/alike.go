@@ -19,7 +19,7 @@ func (v *View) Alike(ctx context.Context) ([]record.Alike, error) {
 	f := v.f
 	f.Gone = false
 	matcher := v.matcher(&f)
-	count := &alikeCount{v: v, profiles: map[uint32]int{}, shared: map[*rules.Classification]int{}, waived: map[waivedKey]*record.Alike{}}
+	count := &alikeCount{v: v, shared: map[*rules.Classification]int{}, waived: map[waivedKey]*record.Alike{}}
 	for _, sc := range v.snap.scopes {
 		if !matcher.within(sc) {
 			continue
@@ -40,7 +40,7 @@ func (v *View) Alike(ctx context.Context) ([]record.Alike, error) {
 
 type alikeCount struct {
 	v        *View
-	profiles map[uint32]int // where no waiver can play a part
+	profiles []int // instances by profile, where no waiver can play a part
 	shared   map[*rules.Classification]int
 	waived   map[waivedKey]*record.Alike
 }
@@ -53,8 +53,7 @@ type waivedKey struct {
 
 func (c *alikeCount) take(tx *bbolt.Tx, walk *walker, candidateRow *candidateRow) error {
 	if !c.v.j.waivers {
-		c.profiles[candidateRow.profile]++
-		return nil
+		return c.count(walk.facts.profileTable, candidateRow.profile)
 	}
 	row, profile, err := format.ReadRow(candidateRow.row, walk.tables().dict.Words())
 	if err != nil {
@@ -78,19 +77,19 @@ func (c *alikeCount) take(tx *bbolt.Tx, walk *walker, candidateRow *candidateRow
 	return nil
 }
 
+func (c *alikeCount) count(profiles *profileTable, profile uint32) error {
+	if _, ok := profiles.classOf(profile); !ok {
+		return fmt.Errorf("%w: profile %d is missing", ErrCorrupt, profile)
+	}
+	if missing := len(profiles.list) - len(c.profiles); missing > 0 {
+		c.profiles = append(c.profiles, make([]int, missing)...)
+	}
+	c.profiles[profile]++
+	return nil
+}
+
 func (c *alikeCount) list() ([]record.Alike, error) {
-	err := c.v.view(func(tx *bbolt.Tx) error {
-		facts := c.v.snap.tables.profs.readers.Load().reader()
-		for profile, n := range c.profiles {
-			f, err := facts.facts(tx, profile)
-			if err != nil {
-				return err
-			}
-			c.shared[c.v.j.Classify(&f)] += n
-		}
-		return nil
-	})
-	if err != nil {
+	if err := c.v.view(c.judge); err != nil {
 		return nil, err
 	}
 	out := make([]record.Alike, 0, len(c.shared)+len(c.waived))
@@ -101,4 +100,21 @@ func (c *alikeCount) list() ([]record.Alike, error) {
 		out = append(out, *a)
 	}
 	return out, nil
+}
+
+// judge judges the profiles. Their parts are read once; there are many times as
+// many profiles as there are different systems and machines.
+func (c *alikeCount) judge(tx *bbolt.Tx) error {
+	parts := c.v.snap.tables.profs.readers.Load().parts(c.v.j)
+	for profile, n := range c.profiles {
+		if n == 0 {
+			continue
+		}
+		system, host, err := parts.of(tx, uint32(profile))
+		if err != nil {
+			return err
+		}
+		c.shared[c.v.j.Judge(system, host)] += n
+	}
+	return nil
 }

@@ -121,6 +121,44 @@ func (r *factsReader) facts(tx *bbolt.Tx, id uint32) (rules.Facts, error) {
 	return out, nil
 }
 
+// partsReader reads the systems and hosts of profiles as one judge sees them,
+// each once.
+type partsReader struct {
+	*profileTable
+	j       *judge
+	systems map[uint32]*rules.System
+	hosts   []*rules.Host
+}
+
+func (t *profileTable) parts(j *judge) *partsReader {
+	return &partsReader{t, j, map[uint32]*rules.System{}, make([]*rules.Host, len(t.hardware))}
+}
+
+func (r *partsReader) of(tx *bbolt.Tx, id uint32) (*rules.System, *rules.Host, error) {
+	if _, ok := r.classOf(id); !ok {
+		return nil, nil, fmt.Errorf("%w: profile %d is missing", ErrCorrupt, id)
+	}
+	profile := r.list[id]
+	system := r.systems[profile.Software]
+	if system == nil {
+		facts, err := storedSoftware(tx, profile.Software)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(r.systems) >= maxSoftware {
+			clear(r.systems)
+		}
+		system = r.j.System(&facts)
+		r.systems[profile.Software] = system
+	}
+	host := r.hosts[profile.Hardware]
+	if host == nil {
+		host = r.j.Host(r.hardware[profile.Hardware])
+		r.hosts[profile.Hardware] = host
+	}
+	return system, host, nil
+}
+
 func storedSoftware(tx *bbolt.Tx, id uint32) (rules.Facts, error) {
 	value := tx.Bucket(bucketSoftware).Get(format.Key32(id))
 	if value == nil {
