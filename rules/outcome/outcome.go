@@ -144,6 +144,10 @@ func (c *Class) Clone() Class {
 	return Class{strings.Clone(c.Levels), strings.Clone(c.Standings), strings.Clone(c.Family), strings.Clone(c.Version), c.Legacy}
 }
 
+// waveCount is how many waves there are, and waivedWave the number of the one
+// that no rule set puts an instance into by itself.
+var waveCount, waivedWave = len(waves.All()), waves.Waived.Number()
+
 // maxText bounds the family and the version of a class, in bytes.
 const maxText = 64
 
@@ -156,7 +160,7 @@ func (c *Class) Sound(targets int) bool {
 	}
 	for i := range len(c.Levels) {
 		level, stands := rules.Level(c.Levels[i]), standing(c.Standings[i])
-		if level > rules.Incompatible || stands.Was != level || stands.Confidence > rules.High || stands.Wave >= len(waves.All()) || stands.Wave == waves.Waived.Number() {
+		if level > rules.Incompatible || stands.Was != level || stands.Confidence > rules.High || stands.Wave >= waveCount || stands.Wave == waivedWave {
 			return false
 		}
 	}

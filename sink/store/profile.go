@@ -100,25 +100,34 @@ func (t *profileTable) reader() *factsReader {
 }
 
 func (r *factsReader) facts(tx *bbolt.Tx, id uint32) (rules.Facts, error) {
-	if _, ok := r.classOf(id); !ok {
-		return rules.Facts{}, fmt.Errorf("%w: profile %d is missing", ErrCorrupt, id)
+	software, err := r.softwareOf(tx, id)
+	if err != nil {
+		return rules.Facts{}, err
 	}
-	profile := r.list[id]
-	f := r.software[profile.Software]
-	if f == nil {
-		soft, err := storedSoftware(tx, profile.Software)
-		if err != nil {
-			return rules.Facts{}, err
-		}
-		if len(r.software) >= maxSoftware {
-			clear(r.software)
-		}
-		f = &soft
-		r.software[profile.Software] = f
-	}
-	out := *f
-	out.Put(r.hardware[profile.Hardware])
+	out := *software
+	out.Put(r.hardware[r.list[id].Hardware])
 	return out, nil
+}
+
+// softwareOf returns the facts of a profile without its machine. They are
+// shared and must not be changed.
+func (r *factsReader) softwareOf(tx *bbolt.Tx, id uint32) (*rules.Facts, error) {
+	if _, ok := r.classOf(id); !ok {
+		return nil, fmt.Errorf("%w: profile %d is missing", ErrCorrupt, id)
+	}
+	number := r.list[id].Software
+	if known := r.software[number]; known != nil {
+		return known, nil
+	}
+	software, err := storedSoftware(tx, number)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.software) >= maxSoftware {
+		clear(r.software)
+	}
+	r.software[number] = &software
+	return &software, nil
 }
 
 // partsReader reads the systems and hosts of profiles as one judge sees them,

@@ -48,8 +48,16 @@ func (a *applier) countFleet(counts []int) (map[string]*rules.ImageFleet, error)
 		if n == 0 {
 			continue
 		}
-		hardware := a.db.profs.hardware[a.db.profs.list[id].Hardware]
+		profile := a.db.profs.list[id]
+		hardware := a.db.profs.hardware[profile.Hardware]
 		if hardware.Running != rules.Yes {
+			continue
+		}
+		software, err := reader.softwareOf(a.tx, uint32(id))
+		if err != nil {
+			return nil, err
+		}
+		if software.Guest.Up != rules.Yes || !keepable(software.ImageID) {
 			continue
 		}
 		machine := a.j.Machine(hardware)
@@ -57,19 +65,15 @@ func (a *applier) countFleet(counts []int) (map[string]*rules.ImageFleet, error)
 		if !known {
 			continue
 		}
-		facts, err := reader.facts(a.tx, uint32(id))
-		if err != nil {
-			return nil, err
-		}
-		if facts.Guest.Up != rules.Yes || !keepable(facts.ImageID) {
-			continue
-		}
+		judged := a.db.profs.judge(a.j, profile.Software, profile.Hardware, software, hardware)
+		facts := *software
+		facts.Put(hardware)
 		of := images[facts.ImageID]
 		if of == nil {
 			of = &rules.ImageFleet{}
 			images[facts.ImageID] = of
 		}
-		of.Add(class, &a.j.Classify(&facts).OS, &facts, n)
+		of.Add(class, &judged.OS, &facts, n)
 	}
 	return images, nil
 }
