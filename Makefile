@@ -61,6 +61,7 @@ run: ## scan a simulated fleet and print its report (needs no cloud account)
 .PHONY: test
 test: ## every test that needs only Go
 	$(GO) test ./...
+	$(GO) -C internal/tools/mutants test ./...
 
 .PHONY: test/race
 test/race: ## what runs side by side under the race detector, the longest tests shortened
@@ -146,8 +147,9 @@ deadcode: ## functions that nothing calls, tests included
 	@out=$$($(call tool,deadcode) -test ./...); printf '%s\n' "$$out"; [ -z "$$out" ]
 
 .PHONY: mutants
-mutants: ## change one operator at a time in MUTANTS (sink/scans) and see whether that package's tests notice
-	$(call tool,gremlins) unleash ./$(or $(MUTANTS),sink/scans) --workers 1 --timeout-coefficient 30 --invert-logical --invert-loopctrl --output-statuses lct
+mutants: ## change one operator at a time in MUTANTS (sink/scans; ONLY=part of a file's name) and see whether that package's tests notice
+	$(GO) build -C internal/tools/mutants -o $(abspath $(BUILD))/mutants .
+	$(BUILD)/mutants -only '$(ONLY)' $(or $(MUTANTS),sink/scans)
 
 .PHONY: vuln
 vuln: ## known vulnerabilities in what the binary calls (VULNDB=file:///… without network)
