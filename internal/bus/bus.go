@@ -142,6 +142,7 @@ type Bus struct {
 	created  map[string]int64 // stream name -> unix nanoseconds of its creation
 
 	payloads sync.Pool // *[]byte that messages are encoded into
+	queues   sync.Map  // kind of message -> *queue
 	denials  denials
 	lives    lives
 	onBury   func(stream string)
@@ -393,11 +394,17 @@ func (b *Bus) publish(ctx context.Context, msg *nats.Msg, id string, extra ...je
 	opts := append([]jetstream.PublishOpt{jetstream.WithMsgID(id)}, extra...)
 	setTrace(ctx, msg.Header)
 	wait := patience(50*time.Millisecond, 2*time.Second)
+	publication := publication{queue: b.queueFor(msg.Subject)}
+	defer publication.end()
 	for {
+		if err := publication.wait(ctx); err != nil {
+			return fmt.Errorf("publish %s on %s, whose stream is full: %w", id, msg.Subject, err)
+		}
 		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
 		_, err := b.js.PublishMsg(attempt, msg, opts...)
 		cancel()
 		if err == nil {
+			publication.accepted()
 			return nil
 		}
 		if ctx.Err() != nil || !retryable(err) {
@@ -406,8 +413,11 @@ func (b *Bus) publish(ctx context.Context, msg *nats.Msg, id string, extra ...je
 		b.log.DebugContext(ctx, "publish is tried again", "message", id, "subject", msg.Subject, "err", err)
 		next := wait.NextBackOff()
 		switch {
-		case isAPIError(err, streamFull): // workers make room all the time
-			next = min(next, 400*time.Millisecond)
+		case isAPIError(err, streamFull):
+			if !publication.refused() {
+				continue
+			}
+			next = min(next, 400*time.Millisecond) // workers make room all the time
 		case errors.Is(err, jetstream.ErrNoStreamResponse):
 			b.lookSoon()
 		}
@@ -416,9 +426,6 @@ func (b *Bus) publish(ctx context.Context, msg *nats.Msg, id string, extra ...je
 		}
 	}
 }
-
-// streamFull is the server's word that a stream takes no more for now.
-const streamFull jetstream.ErrorCode = 10077
 
 // retryable tells outages and back-pressure from refusals that will not pass.
 func retryable(err error) bool {

@@ -110,3 +110,15 @@ func SetCallWait(d time.Duration) (undo func()) {
 	callWait = d
 	return func() { callWait = before }
 }
+
+// Sent is how many messages this connection has sent.
+func (b *Bus) Sent() uint64 { return b.nc.Stats().OutMsgs }
+
+// Purge empties a stream.
+func (b *Bus) Purge(ctx context.Context, name string) error {
+	stream, err := b.js.Stream(ctx, name)
+	if err != nil {
+		return err
+	}
+	return stream.Purge(ctx)
+}
