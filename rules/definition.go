@@ -50,13 +50,16 @@ type Rule struct {
 	// ConfirmedBy are facts by class any of which makes the confidence high.
 	ConfirmedBy map[string][]string `yaml:"confirmed_by"`
 	Legacy      bool                `yaml:"legacy"`
-	Reason      string              `yaml:"reason"`
-	Reasons     map[string]string   `yaml:"reasons"` // class -> reason, where it is another there
-	Source      string              `yaml:"source"`  // a key of Sources
-	Remedies    []RemedyUse         `yaml:"remedies"`
-	Checks      []string            `yaml:"checks"`
-	Fire        []Observation       `yaml:"fire"` // observations on which the rule must fire
-	Hold        []Observation       `yaml:"hold"` // neighbours on which it must not
+	// NextStart says that a finding is about the next start from a virtio disk, of
+	// which it tells nothing that the instance runs on the target's class now.
+	NextStart bool              `yaml:"next_start"`
+	Reason    string            `yaml:"reason"`
+	Reasons   map[string]string `yaml:"reasons"` // class -> reason, where it is another there
+	Source    string            `yaml:"source"`  // a key of Sources
+	Remedies  []RemedyUse       `yaml:"remedies"`
+	Checks    []string          `yaml:"checks"`
+	Fire      []Observation     `yaml:"fire"` // observations on which the rule must fire
+	Hold      []Observation     `yaml:"hold"` // neighbours on which it must not
 }
 
 // The stages of a rule.

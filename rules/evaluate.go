@@ -155,6 +155,7 @@ func (r *Ruleset) evaluate(profile *profile, id *identity, targets []Target, tr 
 			conflicts = append(conflicts, k)
 		}
 	}
+	conflicts = profile.said.conflicts(conflicts)
 	for i := range targets {
 		conflicts = append(conflicts, targets[i].conflicts...)
 	}
@@ -233,10 +234,6 @@ func (e *evaluation) verdict(target *Target) Verdict {
 		if !rl.has[target.Class] {
 			continue
 		}
-		if runs && rl.stage == StageFinding && rl.match.target == nil && rl.match.mismatch == "" {
-			trace(e.tr, target, rl, "no: it runs on such a machine already")
-			continue
-		}
 		outcome, why := rl.match.os(&e.cands[0], e.p, e.cands[0].span)
 		if outcome != outcomeNo {
 			if why = rl.match.machines(e.p, target); why != "" {
@@ -249,6 +246,10 @@ func (e *evaluation) verdict(target *Target) Verdict {
 		}
 		trace(e.tr, target, rl, "matches")
 		j := judged{rule: rl, level: rl.level[target.Class], confidence: rl.certainty(target.Class, e.p)}
+		if runs && rl.disproved(target) {
+			j.level = Compatible
+			j.prefix = fmt.Sprintf("It runs on such a machine, which contradicts this and counts for more; alone it would be %s. ", rl.level[target.Class])
+		}
 		if rl.match.looksAt(factOutOfSupport) {
 			j.prefix = "Standard support of this release ended on " + e.p.support + ". "
 		}
@@ -260,9 +261,17 @@ func (e *evaluation) verdict(target *Target) Verdict {
 	return e.assemble(target, found, partial)
 }
 
+// disproved says whether an instance that runs on the target disproves the rule:
+// a finding about the system on any machine of the class, and not about its next
+// start from a virtio disk.
+func (r *rule) disproved(target *Target) bool {
+	return r.stage == StageFinding && r.match.target == nil && r.match.mismatch == "" && (!r.src.NextStart || target.AttachesNVMe())
+}
+
 // answered is a stage's judgement, or what other instances of the image or the
-// platform itself answered where the stage leaves the question open. The
-// platform goes by the name of a system, so that what it says of one whose
+// platform itself answered where the stage leaves the question open. Where the
+// two answer differently the worse counts, and the reason names the milder one.
+// The platform goes by the name of a system, so that what it says of one whose
 // release is not known is no answer; instances of a class say nothing of which
 // systems one of its families accepts. NVMe is a question of its own, which
 // neither answers: the initramfs of each machine is its own.
@@ -272,30 +281,48 @@ func (e *evaluation) answered(stage string, target *Target, osJudgement *osJudge
 	}
 	named := e.p.os.Family != distro.Unknown && (e.p.os.Family != distro.OtherLinux || e.p.os.Version != "")
 	byName, bySiblings := named && !osJudgement.rule.match.missing, stage == StageOS || target.Family == ""
+	siblings, platform := (*rule)(nil), (*rule)(nil)
 	for _, rl := range e.r.rules {
-		fleet := rl.match.fleet()
-		if rl.stage != StageAnswer || rl.disabled || !rl.has[target.Class] || fleet && !bySiblings || !fleet && !byName {
+		of := &platform
+		if rl.match.fleet() {
+			of = &siblings
+		}
+		if rl.stage != StageAnswer || rl.disabled || !rl.has[target.Class] || of == &siblings && !bySiblings || of == &platform && !byName {
 			continue
 		}
-		if out, why := rl.match.os(&e.cands[0], e.p, e.cands[0].span); out != outcomeCertain {
+		out, why := rl.match.os(&e.cands[0], e.p, e.cands[0].span)
+		if out == outcomeCertain {
+			why = rl.match.machines(e.p, target)
+		}
+		switch {
+		case out != outcomeCertain || why != "":
 			trace(e.tr, target, rl, "no: "+why)
-			continue
+		case *of == nil:
+			trace(e.tr, target, rl, "matches")
+			*of = rl
+		default:
+			trace(e.tr, target, rl, "no: "+(*of).id()+" answers it")
 		}
-		if why := rl.match.machines(e.p, target); why != "" {
-			trace(e.tr, target, rl, "no: "+why)
-			continue
-		}
-		trace(e.tr, target, rl, "matches")
-		out := judged{
-			rule: rl, level: rl.level[target.Class], confidence: rl.confidence[target.Class],
-			prefix: fmt.Sprintf("By its operating system alone it would be %s (%s). ", osJudgement.level, osJudgement.rule.id()),
-		}
-		if fleet {
-			out.prefix += e.p.siblings(target).sentence(target.Class)
-		}
-		return out
 	}
-	return osJudgement.judged
+	counts, other := siblings, platform
+	if counts == nil || other != nil && other.level[target.Class].severity() > counts.level[target.Class].severity() {
+		counts, other = other, counts
+	}
+	if counts == nil {
+		return osJudgement.judged
+	}
+	out := judged{
+		rule: counts, level: counts.level[target.Class], confidence: counts.confidence[target.Class],
+		prefix: fmt.Sprintf("By its operating system alone it would be %s (%s). ", osJudgement.level, osJudgement.rule.id()),
+	}
+	if other != nil && other.level[target.Class] != out.level {
+		out.confidence = min(out.confidence, other.confidence[target.Class])
+		out.prefix += fmt.Sprintf("Two answers contradict each other, and the worse counts: %s says %s. ", other.id(), other.level[target.Class])
+	}
+	if counts == siblings {
+		out.prefix += e.p.siblings(target).sentence(target.Class)
+	}
+	return out
 }
 
 // contradicted says whether an identity contradicts the chosen one.
@@ -400,16 +427,27 @@ func (e *evaluation) assemble(target *Target, found []judged, confirm bool) Verd
 	f := &verdict.Findings[0]
 	verdict.Level, verdict.Confidence, verdict.Rule, verdict.Reason, verdict.Source = f.Level, f.Confidence, f.Rule, f.Reason, f.Source
 	verdict.HangsOnUp = found[0].hangs
-	if verdict.Level == Compatible { // no firmer than the weakest of what it rests on
-		for i := range found {
-			if found[i].rule.stage != StageAdvisory {
-				verdict.Confidence = min(verdict.Confidence, found[i].confidence)
-			}
-		}
-	}
+	verdict.Confidence = rests(found)
 	e.prefer(&verdict)
 	e.stays(&verdict, target)
 	return verdict
+}
+
+// rests is how firmly everything that fired carries the verdict, which is the
+// first of it. One that says that the instance boots, as it is or once something
+// was done, is no firmer than the weakest of what says that nothing else is in
+// its way.
+func rests(found []judged) Confidence {
+	out := found[0].confidence
+	if level := found[0].level; level == Incompatible || level == Unknown {
+		return out
+	}
+	for i := range found {
+		if found[i].level == Compatible && found[i].rule.stage != StageAdvisory {
+			out = min(out, found[i].confidence)
+		}
+	}
+	return out
 }
 
 // prefer puts a newer system before the lifting of a restriction where the

@@ -34,13 +34,14 @@ const (
 	factBootMode                 // the image tells its boot mode
 	factGuestUp                  // the guest was heard of since it started
 	factNewRelease               // the release may have come after the table of releases was made
+	factVirtioGuest              // virtio drivers are loaded at the next start: the guest says so
 	numFacts
 )
 
 var factNames = [numFacts]string{
 	"virtio", "nvme", "xen_source", "image_io_optimized", "platform_check", "xen_residue", "device_names",
 	"security_software", "freebsd_patch", "system_files", "image_missing", "image_deprecated", "amd_image", "not_r2", "virtio_proven", "out_of_support",
-	"nvme_proven", "runs_on_nvme", "kernel_of_image", "boot_mode_known", "guest_up", "new_release",
+	"nvme_proven", "runs_on_nvme", "kernel_of_image", "boot_mode_known", "guest_up", "new_release", "virtio_of_guest",
 }
 
 func factNamed(name string) (fact, bool) {
@@ -71,6 +72,7 @@ type profile struct {
 	offered, refused               string
 	offeredClasses, refusedClasses [classes]bool
 	fleet                          fleet // what other instances of the image tell of it
+	said                           said
 }
 
 func yes(b bool) Tri {
@@ -117,7 +119,6 @@ func (r *Ruleset) software(facts *Facts, id *identity) software {
 		factImageIO:      im.IoOptimized,
 		factSupported:    im.CheckSupported,
 		factXenResidue:   guest.XenResidue,
-		factDeviceNames:  first(guest.DeviceNames, not(im.CheckFstab), not(im.CheckGRUB)),
 		factSecuritySoft: guest.SecuritySoft,
 		factFreeBSDPatch: guest.FreeBSDPatch,
 		factSystemFiles:  guest.SystemFiles,
@@ -127,9 +128,17 @@ func (r *Ruleset) software(facts *Facts, id *identity) software {
 		factNotR2:        yes(id.notR2),
 		factVirtioSeen:   proven,
 		factGuestUp:      guest.Up,
+		factVirtioGuest:  guest.Virtio,
 	}
-	if im.CheckGRUB == No || im.CheckFstab == No {
-		s.facts[factDeviceNames] = first(guest.DeviceNames, Yes)
+	imageNames := first(not(im.CheckFstab), not(im.CheckGRUB))
+	if im.CheckGRUB == No {
+		imageNames = Yes
+	}
+	s.facts[factDeviceNames] = first(guest.DeviceNames, imageNames)
+	s.said = said{
+		saidVirtio: {guest.Virtio, im.CheckVirtio},
+		saidNVMe:   {guest.NVMe, Unobserved, im.CheckNVMe, Unobserved, im.NVMe},
+		saidNames:  {guest.DeviceNames, imageNames},
 	}
 	s.support = r.endOfSupport(&s.os)
 	s.facts[factOutOfSupport] = yes(s.support != "")
@@ -231,6 +240,8 @@ func (s *software) on(machine *machine) profile {
 	profile.facts[factNVMe] = first(s.guestNVMe, runs, s.checkNVMe, machine.osNVMe, s.imageNVMe)
 	profile.facts[factNVMeRuns] = runs
 	profile.facts[factXenSource] = yes(machine.xen)
+	profile.said[saidVirtio][2] = yes(machine.onVirtio)
+	profile.said[saidNVMe][1], profile.said[saidNVMe][3] = runs, machine.osNVMe
 	return profile
 }
 

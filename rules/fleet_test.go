@@ -40,9 +40,9 @@ func TestWhatOtherInstancesOfTheImageTell(t *testing.T) {
 		"another system wins":                        {base(func(f *rules.Facts) { f.Guest.Release = "CentOS Linux release 7.2.1511 (Core)" }), "shenlong-7", rules.Unknown, rules.Low, ""},
 		"evidence that contradicts itself wins":      {base(func(f *rules.Facts) { f.Image.OSName = "Ubuntu  14.04 64位" }), "shenlong-7", rules.Unknown, rules.Low, ""},
 		"another class is not meant":                 {base(func(f *rules.Facts) { f.Image.Fleet = "shenlong-6=8/8" }), "shenlong-7", rules.Unknown, rules.Low, ""},
-		"NVMe is a question of its own":              {base(func(*rules.Facts) {}), "shenlong-8", rules.NeedsAction, rules.Medium, "nvme.dracut"},
+		"NVMe is a question of its own":              {base(func(*rules.Facts) {}), "shenlong-8", rules.NeedsAction, rules.Low, "nvme.dracut"},
 		"the legacy list stands":                     {base(func(f *rules.Facts) { f.OSName, f.Image.Fleet = "CentOS  5.8 64位", "shenlong-7=64/64" }), "shenlong-7", rules.Incompatible, rules.High, ""},
-		"what a finding demands stands":              {base(func(f *rules.Facts) { f.InstanceType, f.IoOptimized = "ecs.s2.large", rules.No }), "shenlong-7", rules.NeedsAction, rules.High, "virtio.unverified"},
+		"what a finding demands stands":              {base(func(f *rules.Facts) { f.InstanceType, f.IoOptimized = "ecs.s2.large", rules.No }), "shenlong-7", rules.NeedsAction, rules.Low, "virtio.unverified"},
 		"a refusal stands":                           {base(func(f *rules.Facts) { f.Image.Refused = "ecs.g7" }), "shenlong-7", rules.Incompatible, rules.Medium, "platform.refuses"},
 		"garbled counts are none":                    {base(func(f *rules.Facts) { f.Image.Fleet = "shenlong-7=3/9" }), "shenlong-7", rules.Unknown, rules.Low, ""},
 	} {
