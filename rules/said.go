@@ -21,8 +21,8 @@ type answering struct {
 	name     string
 }
 
-// questions are their names, and their sources in the order of said.
-var questions = [numQuestions]struct {
+// disputed are their names, and their sources in the order of said.
+var disputed = [numQuestions]struct {
 	field   string
 	sources []answering
 }{
@@ -37,11 +37,11 @@ var questions = [numQuestions]struct {
 // conflicts are the answers that contradict the one that was chosen, which is the
 // strongest source's.
 func (s *said) conflicts(out []Conflict) []Conflict {
-	for q := range questions {
+	for q := range disputed {
 		chosen := first(s[q][:]...)
-		for i, source := range questions[q].sources {
+		for i, source := range disputed[q].sources {
 			if says := s[q][i]; says != Unobserved && says != chosen {
-				out = append(out, Conflict{Field: questions[q].field, Chosen: chosen.String(), Other: says.String(), Evidence: source.evidence, Text: source.name})
+				out = append(out, Conflict{Field: disputed[q].field, Chosen: chosen.String(), Other: says.String(), Evidence: source.evidence, Text: source.name})
 			}
 		}
 	}
