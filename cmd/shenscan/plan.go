@@ -199,6 +199,9 @@ func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 		Windows: windows, KeepOS: f.keepOS,
 		Checks: rs.Definition().Checks, Now: time.Now().UTC(), Summary: view.Summary(),
 	}
+	if options.StartGroups, err = view.StartGroups(ctx); err != nil {
+		return err
+	}
 	if f.availability {
 		if options.Stock, err = f.ask(ctx, settings, options, stderr); err != nil {
 			return err

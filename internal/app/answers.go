@@ -149,10 +149,14 @@ func (s answers) buildPlan(ctx context.Context, chosen filter.Filter, planReques
 			return nil, at, errors.Join(err, view.Close())
 		}
 	}
+	groups, err := view.StartGroups(ctx)
+	if err != nil {
+		return nil, at, errors.Join(err, view.Close())
+	}
 	rs := s.a.classifier.Load().Ruleset()
 	whole, err := plan.Build(view.Instances(ctx), plan.Options{
 		Target: to[0], Families: rs.Families(), Rules: rs, Types: types, OwnerTags: owners, OwnerAccount: byAccount, KeepOS: planRequest.KeepOS,
-		Checks: rs.Definition().Checks, Now: s.a.o.Now().UTC(), Summary: view.Summary(),
+		Checks: rs.Definition().Checks, Now: s.a.o.Now().UTC(), Summary: view.Summary(), StartGroups: groups,
 	})
 	return whole, view.Moment(), errors.Join(err, view.Close())
 }

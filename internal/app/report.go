@@ -129,6 +129,7 @@ func StoreReport(ctx context.Context, db *store.DB, question Question) (*Answer,
 
 func viewReport(ctx context.Context, view *store.View, question Question) (*report.Report, error) {
 	result := &report.Report{Summary: *view.Summary(), Instances: view.Instances(ctx), Alike: func() ([]record.Alike, error) { return view.Alike(ctx) }}
+	result.StartGroups = func() (*record.StartGroups, error) { return view.StartGroups(ctx) }
 	// The reader waited for the end of the scan, or has the file to itself:
 	// nothing more is coming in.
 	result.Summary.CaughtUp = true

@@ -225,6 +225,11 @@ func (c *collector) work(it *Item) uint32 {
 		waiver = []string{w.ID, w.Was.String(), w.Until, w.Reason}
 	}
 	c.list(waiver)
+	var group []string
+	if g := it.StartGroup; g != nil {
+		group = []string{string(g.Kind), g.ID}
+	}
+	c.list(group)
 	for _, choice := range []*Choice{&it.Replacement, &it.Fallback} {
 		c.texts(choice.Type, choice.Why, choice.Availability, choice.FirstChoice)
 		c.list(choice.Zones)

@@ -21,8 +21,10 @@ func said(t *testing.T) (*plan.Plan, []string) {
 	t.Helper()
 	f := reporttest.New(300, 5)
 	f.Fail()
-	p := build(t, f.All(), options(t, "shenlong-8", &f.Summary))
-	data := append(f.Words(), "owner", "plan", "new-instance-from-image", "type-change", "DescribeResourcesModification", "--availability")
+	o := options(t, "shenlong-8", &f.Summary)
+	o.StartGroups = f.Started()
+	p := build(t, f.All(), o)
+	data := append(append(f.Words(), reporttest.StartWords(o.StartGroups)...), "owner", "plan", "new-instance-from-image", "type-change", "DescribeResourcesModification", "--availability")
 	for _, w := range p.Waves {
 		data = append(data, string(w.ID))
 		for it := range w.Items {

@@ -86,6 +86,7 @@ func (p *Plan) Split() ([]Part, error) {
 func (p *Plan) empty(owner string) *Plan {
 	part := *p
 	part.Owner, part.Instances, part.ByOwner, part.Waves = ownerName(owner), 0, false, make([]*Wave, len(p.Waves))
+	part.StartGroups = nil // they are of the whole fleet; an item names its own
 	for i, wave := range p.Waves {
 		part.Waves[i] = &Wave{ID: wave.ID, Title: wave.Title, What: wave.What, Solutions: []*Solution{}}
 		part.Waves[i].hold(&pile{})

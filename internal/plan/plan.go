@@ -38,6 +38,8 @@ type Options struct {
 	Rules    *rules.Ruleset     // judges single families; nil: they are as good as their generation
 	Types    []ecs.InstanceType // the catalogue (DescribeInstanceTypes); empty: no types are recommended
 	Stock    *Stock             // what zones sell; nil: it was not asked
+	// StartGroups are the groups that started the instances; nil: nobody looked.
+	StartGroups *record.StartGroups
 	// OwnerTags are the tags that name an owner; the first one counts that an
 	// instance has. None groups nothing.
 	OwnerTags []string
@@ -87,7 +89,10 @@ type Plan struct {
 	Completeness string    `json:"completeness"`
 	Instances    int       `json:"instances"`
 	Availability *Stock    `json:"availability"` // null: nobody asked which types are sold
-	Waves        []*Wave   `json:"waves"`
+	// StartGroups start machines again: an instance of theirs is migrated when its
+	// group starts what the target boots. Null: nobody looked for them.
+	StartGroups *record.StartGroups `json:"start_groups"`
+	Waves       []*Wave             `json:"waves"`
 
 	// Command is the command line that makes this plan, without what says where it
 	// goes; "" for one that names the target alone.
@@ -171,6 +176,8 @@ type Item struct {
 	Checklist    []string `json:"checklist"` // in the order in which it is worked through
 	Question     string   `json:"question,omitempty"`
 	Note         string   `json:"note,omitempty"`
+	// StartGroup is the group that started it, and starts others.
+	StartGroup *ItemGroup `json:"start_group,omitempty"`
 }
 
 // Build sorts records into waves. The records must come by account, region and
@@ -200,6 +207,7 @@ type builder struct {
 	chooser   *chooser
 	waves     map[waves.ID]*Wave
 	solutions map[solutionKey]*Solution
+	groups    map[groupKey]*group
 	lists     map[string][]string // shared checklists
 	ways      map[way]wayFound
 	items     *collector
@@ -213,7 +221,7 @@ type solutionKey struct {
 }
 
 func newBuilder(o Options) *builder {
-	b := &builder{o: o, chooser: newChooser(o), waves: map[waves.ID]*Wave{}, solutions: map[solutionKey]*Solution{}, lists: map[string][]string{}, ways: map[way]wayFound{}, items: newCollector(o.byOwner())}
+	b := &builder{o: o, chooser: newChooser(o), waves: map[waves.ID]*Wave{}, solutions: map[solutionKey]*Solution{}, groups: groupsOf(&o), lists: map[string][]string{}, ways: map[way]wayFound{}, items: newCollector(o.byOwner())}
 	for _, w := range newWaves() {
 		wave := w
 		wave.Solutions = []*Solution{}
@@ -240,6 +248,7 @@ func (b *builder) add(rec *record.Record) error {
 	if id != waves.AlreadyThere {
 		b.move(it, rec, verdict, id, there)
 	}
+	b.start(it, rec, id)
 	if err := b.items.add(wave, it); err != nil {
 		return err
 	}
@@ -342,7 +351,7 @@ func (b *builder) solution(id waves.ID, remedy *rules.Remedy) *Solution {
 
 // plan sorts and counts.
 func (b *builder) plan() *Plan {
-	whole := &Plan{Target: b.o.Target.ID, MadeAt: b.o.Now.UTC(), Ruleset: b.ruleset, OwnerTags: b.o.OwnerTags, ByOwner: b.o.byOwner(), Instances: b.n, Availability: b.o.Stock}
+	whole := &Plan{Target: b.o.Target.ID, MadeAt: b.o.Now.UTC(), Ruleset: b.ruleset, OwnerTags: b.o.OwnerTags, ByOwner: b.o.byOwner(), Instances: b.n, Availability: b.o.Stock, StartGroups: b.o.StartGroups}
 	whole.Complete, whole.Completeness = completeness(b.o.Summary)
 	for _, w := range newWaves() {
 		wave := b.waves[w.ID]

@@ -103,7 +103,9 @@ func render(t testing.TB, f report.Format, p *plan.Plan) string {
 func TestWriteGolden(t *testing.T) {
 	f := reporttest.New(40, 9)
 	f.Fail()
-	p := build(t, f.All(), options(t, "shenlong-6", &f.Summary))
+	o := options(t, "shenlong-6", &f.Summary)
+	o.StartGroups = f.Started()
+	p := build(t, f.All(), o)
 	for _, format := range plan.Formats() {
 		t.Run(string(format), func(t *testing.T) {
 			path := filepath.Join("testdata", "plan."+string(format))

@@ -133,6 +133,15 @@ func writeTable(w io.Writer, plan *Plan, options report.Options) error {
 	if err := tab.Write(w, width, options.Color); err != nil {
 		return err
 	}
+	if groups := plan.StartGroups; groups != nil && len(groups.Groups) > 0 {
+		fmt.Fprintf(w, "\n%s\n", bold(say(report.StartTitle)))
+		for _, line := range report.Wrap(say(report.StartNote), width-2) {
+			fmt.Fprintf(w, "  %s\n", dim(line))
+		}
+		if err := report.WriteStartGroups(w, groups, []string{plan.Target}, "--output json", options); err != nil {
+			return err
+		}
+	}
 	for _, wave := range plan.Waves {
 		if wave.Instances == 0 || wave.ID == waves.AlreadyThere {
 			continue
@@ -311,6 +320,11 @@ func writeMarkdown(w io.Writer, plan *Plan) error {
 	}
 	if err := mdUnasked(w, plan.Availability); err != nil {
 		return err
+	}
+	if plan.StartGroups != nil {
+		if err := report.MarkdownStartGroups(w, plan.StartGroups, []string{plan.Target}); err != nil {
+			return err
+		}
 	}
 	for _, wave := range plan.Waves {
 		if wave.Instances == 0 {

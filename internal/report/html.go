@@ -88,6 +88,7 @@ func funcs(in lang.Language) template.FuncMap {
 			return map[string]string{"incompatible": "✕", "unknown": "?", "needs-action": "!", "compatible": "✓", "running": "…"}[verdict]
 		},
 		"segments": Segments,
+		"starts":   func(p *record.StartGroups, targets ...string) StartTable { return NewStartTable(p, targets, in) },
 	}
 }
 
@@ -341,6 +342,7 @@ type document struct {
 	LegacyLink                    string
 	Next                          []Step
 	OS, Regions, Families, Scopes Folded
+	Starts                        StartTable
 	Top                           []*record.Record
 	Streamed                      int // instances read
 	Left                          int // of them, that the table leaves out
@@ -367,7 +369,12 @@ func writeHTML(out *bufio.Writer, report *Report, options Options) error {
 	if err != nil {
 		return err
 	}
+	groups, err := report.startGroups()
+	if err != nil {
+		return err
+	}
 	doc := newDocument(report, options, encoder)
+	doc.Starts = NewStartTable(groups, report.Summary.Targets, options.Language)
 	doc.Left = encoder.total - rows
 	doc.CSP, doc.CSS, doc.JS = Inline(css, js), template.CSS(css), template.JS(js)
 	page, err := Templates(options.Language).Funcs(template.FuncMap{"texts": func() string { return options.Language.Script(js) }}).Parse(options.Language.Template(asset("report.html")))

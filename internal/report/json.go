@@ -15,6 +15,10 @@ import (
 
 // writeJSON writes one object; the instances stream through it.
 func writeJSON(out *bufio.Writer, report *Report, compact bool) error {
+	groups, err := report.startGroups()
+	if err != nil {
+		return err
+	}
 	head := []struct {
 		name  string
 		value any
@@ -23,6 +27,7 @@ func writeJSON(out *bufio.Writer, report *Report, compact bool) error {
 		{"summary", TidySummary(report.Summary)},
 		{"failures", orEmpty(report.Failures)},
 		{"evidence", orEmpty(report.Evidence)},
+		{"start_groups", record.StartGroups{Groups: orEmpty(groups.Groups), Unlisted: groups.Unlisted}},
 	}
 	fmt.Fprint(out, "{")
 	for _, part := range head {
@@ -75,7 +80,7 @@ func writeJSON(out *bufio.Writer, report *Report, compact bool) error {
 	if _, err := entries.WriteTo(out); err != nil {
 		return err
 	}
-	_, err := out.WriteString("\n]}\n")
+	_, err = out.WriteString("\n]}\n")
 	return err
 }
 

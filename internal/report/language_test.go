@@ -20,7 +20,7 @@ func wordsOf(t *testing.T, r *report.Report) []string {
 	t.Helper()
 	f := reporttest.New(24, 11)
 	f.Fail()
-	out := f.Words()
+	out := append(f.Words(), reporttest.StartWords(f.Started())...)
 	for i := range r.Evidence {
 		e := &r.Evidence[i]
 		out = append(out, e.Source)

@@ -93,6 +93,9 @@ func writeMarkdown(out *bufio.Writer, report *Report, options Options) error {
 			return err
 		}
 	}
+	if err := mdStartGroups(out, report); err != nil {
+		return err
+	}
 	if err := mdSince(out, report.Since); err != nil {
 		return err
 	}

@@ -69,8 +69,10 @@ type Report struct {
 	// Alike counts the instances by what was judged of them, which is quicker than
 	// to look at each. Nil stands for Instances.
 	Alike func() ([]record.Alike, error)
-	Since *Since // nil: there is nothing to compare with
-	Hints Hints
+	// StartGroups finds the groups that start new machines. Nil stands for none.
+	StartGroups func() (*record.StartGroups, error)
+	Since       *Since // nil: there is nothing to compare with
+	Hints       Hints
 }
 
 // Options says how to show it.

@@ -30,7 +30,11 @@ func fleet() *report.Report {
 	failures := f.Fail()
 	s := changes(f)
 	s.New, s.Unlisted = s.New+7, 7
-	return &report.Report{Scan: f.Scan, Summary: f.Summary, Failures: failures, Evidence: evidence(), Instances: f.All(), Since: s}
+	groups := f.Started()
+	return &report.Report{
+		Scan: f.Scan, Summary: f.Summary, Failures: failures, Evidence: evidence(), Instances: f.All(), Since: s,
+		StartGroups: func() (*record.StartGroups, error) { return groups, nil },
+	}
 }
 
 // changes plays one change of each kind on the fleet's first instances.

@@ -31,7 +31,7 @@ type terminal struct {
 func writeTerminal(w *bufio.Writer, r *Report, o Options) error {
 	t := &terminal{w: w, r: r, d: NewDigest(&r.Summary), o: o, width: o.Columns()}
 	t.scanned()
-	for _, part := range []func() error{t.verdicts, t.questions, t.groups, t.scopes, t.since} {
+	for _, part := range []func() error{t.verdicts, t.questions, t.groups, t.scopes, t.startGroups, t.since} {
 		if err := part(); err != nil {
 			return err
 		}

@@ -31,6 +31,7 @@ type instance struct {
 	i           int
 	h           uint64 // randomness of this instance
 	slot        *slot
+	group       uint64 // what started it; 0 is nothing
 	typ         *instanceType
 	ioOptimized bool
 	status      instanceStatus
@@ -55,11 +56,12 @@ var hostPlans = map[string]hostPlan{
 // at computes instance i. The caller holds mu.
 func (sc *scope) at(i int) instance {
 	in := instance{i: i, h: hash(sc.fleet.seed, 'i', uint64(sc.index), uint64(i)), minute: sc.minute(i)}
-	if i < len(sc.slots) {
-		in.slot = sc.slots[i] // so that every image is in use
-	} else {
-		in.slot = sc.slots[mix(in.h)%uint64(len(sc.slots))]
+	k := uint64(i)
+	if i >= len(sc.slots) { // so that every image is in use
+		k = mix(in.h) % uint64(len(sc.slots))
 	}
+	in.slot = sc.slots[k]
+	in.group = sc.startedBy(k, in.h)
 	in.place(sc)
 	in.status = in.generatedStatus()
 	if len(sc.over) > 0 {
@@ -68,6 +70,15 @@ func (sc *scope) at(i int) instance {
 		}
 	}
 	return in
+}
+
+// startedBy is what started an instance that was made from image k: half of those
+// of every third image are of a group, most of them of one for each image.
+func (sc *scope) startedBy(k, h uint64) uint64 {
+	if k%3 != 0 || h>>52&1 == 0 {
+		return 0
+	}
+	return hash(sc.fleet.seed, 'g', uint64(sc.index), k<<1|h>>53&h>>54&1)<<1 | k/3&1
 }
 
 // apply lays what churn changed over what was generated.

@@ -84,7 +84,7 @@ func (sc *scope) appendInstance(b []byte, in *instance, opt instanceOptions) []b
 	b = append(b, fixedHead...)
 	b = sc.appendNetwork(b, in, zone)
 	b = appendImageOptions(b, in, opt)
-	b = appendTags(b, h)
+	b = appendTags(b, in)
 	return append(b, '}')
 }
 
@@ -168,9 +168,11 @@ func appendImageOptions(b []byte, in *instance, opt instanceOptions) []byte {
 	return append(b, `},`...)
 }
 
-// appendTags appends none to six tags.
-func appendTags(b []byte, sum uint64) []byte {
-	if sum>>44&7 == 0 {
+// appendTags appends none to eight tags. What a group started carries those that
+// the cloud gives it, whatever its owner forgot.
+func appendTags(b []byte, in *instance) []byte {
+	sum := in.h
+	if sum>>44&7 == 0 && in.group == 0 {
 		return append(b, noTags...)
 	}
 	b = append(b, `"Tags":{"Tag":[{"TagKey":"team","TagValue":"`...)
@@ -179,9 +181,19 @@ func appendTags(b []byte, sum uint64) []byte {
 	b = append(b, [...]string{"prod", "staging", "dev", "test"}[sum>>49&3]...)
 	b = append(b, `"},{"TagKey":"cost-center","TagValue":"cc-`...)
 	b = appendInt(b, int(1000+sum>>51&1023))
-	b = append(b, `"},{"TagKey":"acs:autoscaling:scalingGroupId","TagValue":"asg-`...)
+	b = append(b, `"},{"TagKey":"deployment","TagValue":"dep-`...)
 	b = appendBase36(b, sum, 12)
 	b = append(b, `"},{"TagKey":"acs:rm:rgId","TagValue":"rg-acfm`...)
 	b = appendBase36(b, sum>>3, 10)
+	if in.group != 0 {
+		if in.group&1 == 1 { // a node pool, which has a scaling group beneath it
+			b = append(b, `"},{"TagKey":"ack.aliyun.com","TagValue":"c`...)
+			b = appendHex(b, hash(in.group>>8), 16)
+			b = append(b, `"},{"TagKey":"ack.alibabacloud.com/nodepool-id","TagValue":"np`...)
+			b = appendHex(b, in.group, 16)
+		}
+		b = append(b, `"},{"TagKey":"acs:autoscaling:scalingGroupId","TagValue":"asg-`...)
+		b = appendBase36(b, hash(in.group), 12)
+	}
 	return append(b, `"},{"TagKey":"managed-by","TagValue":"terraform"}]}`...)
 }

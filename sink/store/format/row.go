@@ -193,6 +193,33 @@ func RowTag(row []byte, words Words, key string) (value string, ok bool) {
 	return "", false
 }
 
+// RowTags sets values to those of the tags of a row that have the keys, "" for a
+// key that it has not, and returns when it was created as event.PackMinute packs
+// it, 0 where that is not known.
+func RowTags(row []byte, words Words, keys, values []string) (created uint64, err error) {
+	clear(values)
+	decoder := dec{b: row}
+	decoder.bytes()
+	decoder.bytes()
+	decoder.uint()
+	for range 3 { // zone, status, network type
+		words.skip(&decoder)
+	}
+	if created = decoder.uint(); created == 0 { // in full
+		decoder.bytes()
+	}
+	decoder.int()
+	decoder.int()
+	for range decoder.count(2) {
+		if at := words.place(&decoder, keys); at >= 0 {
+			values[at] = words.read(&decoder)
+		} else {
+			words.skip(&decoder)
+		}
+	}
+	return created, decoder.err()
+}
+
 // skip passes over a word.
 func (w Words) skip(d *dec) {
 	if d.uint() == 0 {

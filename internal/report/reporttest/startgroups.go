@@ -1,0 +1,53 @@
+package reporttest
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+)
+
+// Started gives every sixth record of the fleet the tags of a group, and returns
+// these groups: a node pool and a scaling group in turns, one of them with a
+// hostile name.
+func (f *Fleet) Started() *record.StartGroups {
+	keys := record.StartTagKeys()
+	out := &record.StartGroups{Unlisted: 3}
+	for i := 0; i < len(f.Records); i += 6 {
+		entry := f.Records[i]
+		n := len(out.Groups)
+		group := record.StartGroup{Kind: record.ScalingGroup, ID: fmt.Sprintf("asg-%012d", n), Account: entry.Account, Region: entry.Region, Instances: 1}
+		if n == 0 {
+			group.ID = Hostile()[0]
+		}
+		entry.Tags[keys[2]] = group.ID
+		if n%2 == 1 {
+			group.Kind, group.ID = record.NodePool, fmt.Sprintf("np%014d", n)
+			entry.Tags[keys[0]] = group.ID
+		}
+		image := record.StartImage{ImageID: entry.ImageID, Instances: 1, Newest: "2026-11-20T01:02Z", OS: entry.OS, Legacy: entry.Legacy}
+		for j := range entry.Verdicts {
+			v := &entry.Verdicts[j]
+			image.Verdicts = append(image.Verdicts, record.ImageVerdict{Target: v.Target, Verdict: v.Level, Confidence: v.Confidence, Rule: v.Rule, Reason: v.Reason})
+		}
+		older := image
+		older.ImageID, older.Newest, older.OS = "m-older", "2020-11-20T01:02Z", rules.OS{Family: "centos", Version: "5"}
+		group.Images = []record.StartImage{image, older}[:1+n%2]
+		out.Groups = append(out.Groups, group)
+	}
+	return out
+}
+
+// StartWords are the words that groups bring along.
+func StartWords(groups *record.StartGroups) []string {
+	out := []string{"change-node-pool", "change-scaling-group", "--output json"}
+	for i := range groups.Groups {
+		g := &groups.Groups[i]
+		out = append(out, g.ID, strings.ToLower(g.ID), g.Account, g.Region)
+		for j := range g.Images {
+			out = append(out, g.Images[j].ImageID, g.Images[j].OS.Family)
+		}
+	}
+	return out
+}

@@ -1,0 +1,177 @@
+package report
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+
+	"github.com/shenscan/shenscan/internal/lang"
+	"github.com/shenscan/shenscan/internal/record"
+)
+
+// What the terminal and pages show of groups; JSON and Markdown have all.
+const (
+	termStarts = 8
+	htmlStarts = 200
+)
+
+// The heading over groups, and why they matter.
+const (
+	StartTitle = "Groups that start new machines"
+	StartNote  = "an instance that is moved alone is no migration: its group starts the image named here again"
+)
+
+// StartRow is a group in words.
+type StartRow struct {
+	Group     string // "node pool np0544a6"
+	Account   string
+	Region    string
+	Instances int
+	// Starts is the image of its newest instance, with its system.
+	Starts string
+	// Before says that its other instances are of other images, "" where they are
+	// not.
+	Before   string
+	Verdicts []string // on the targets that were asked for; "" is not known
+}
+
+// NewStartRow says what a group starts and where that boots, in the language.
+func NewStartRow(group *record.StartGroup, targets []string, in lang.Language) StartRow {
+	image := &group.Images[0]
+	row := StartRow{
+		Group: in.Say(group.Kind.Words()) + " " + Short(group.ID, 80), Account: Short(group.Account, 64), Region: Short(group.Region, 64), Instances: group.Instances,
+		Starts: Short(image.ImageID, 80) + " (" + in.Say(Short(OSName(image.OS.Family, image.OS.Version), 80)) + ")",
+	}
+	if others := len(group.Images) - 1 + group.MoreImages; others > 0 {
+		row.Before = in.Say(fmt.Sprintf("its older instances are of %s", Plural(others, "other image", "other images")))
+	}
+	for _, target := range targets {
+		verdict := ""
+		if v := image.On(target); v != nil {
+			verdict = v.Verdict.String()
+		}
+		row.Verdicts = append(row.Verdicts, verdict)
+	}
+	return row
+}
+
+// WriteStartGroups writes the table of groups for a terminal, the worst first;
+// more is the command that lists every one.
+func WriteStartGroups(w io.Writer, groups *record.StartGroups, targets []string, more string, options Options) error {
+	in, width := options.Language, options.Columns()
+	tab := TextTable{Indent: 2, In: in, Shrink: []int{0}, Head: []Cell{{Text: "group"}, {Text: "instances", Right: true}}}
+	for _, target := range targets {
+		tab.Head = append(tab.Head, Cell{Text: target})
+	}
+	for i := range groups.Groups[:min(len(groups.Groups), termStarts)] {
+		group := NewStartRow(&groups.Groups[i], targets, in)
+		row := []Cell{{Text: group.Group}, {Text: Number(group.Instances), Right: true}}
+		for _, verdict := range group.Verdicts {
+			row = append(row, Cell{Text: in.Say(verdict), Style: VerdictStyle(verdict)})
+		}
+		below := group.Account + " / " + group.Region + ": " + group.Starts
+		if group.Before != "" {
+			below += in.Say("; ") + group.Before
+		}
+		tab.Below = append(tab.Below, Below{Row: len(tab.Rows), Text: below})
+		tab.Rows = append(tab.Rows, row)
+	}
+	if err := tab.Write(w, width, options.Color); err != nil {
+		return err
+	}
+	for _, line := range moreStarts(groups, len(tab.Rows), more) {
+		for _, text := range Wrap(in.Say(line), width-2) {
+			fmt.Fprintf(w, "  %s\n", Paint(text, Dim, options.Color))
+		}
+	}
+	return nil
+}
+
+// moreStarts says what is not listed.
+func moreStarts(groups *record.StartGroups, shown int, more string) []string {
+	var out []string
+	if rest := len(groups.Groups) - shown; rest > 0 {
+		out = append(out, fmt.Sprintf("and %s more groups: %s", Number(rest), more))
+	}
+	if groups.Unlisted > 0 {
+		out = append(out, fmt.Sprintf("%s of more groups than are told apart", Plural(groups.Unlisted, "instance is", "instances are")))
+	}
+	return out
+}
+
+// startGroups lists the groups.
+func (t *terminal) startGroups() error {
+	groups, err := t.r.startGroups()
+	if err != nil || len(groups.Groups) == 0 {
+		return err
+	}
+	t.section(StartTitle, StartNote)
+	return WriteStartGroups(t.w, groups, t.r.Summary.Targets, "shenscan report --output json", t.o)
+}
+
+// startGroups is r.StartGroups, or none.
+func (r *Report) startGroups() (*record.StartGroups, error) {
+	if r.StartGroups == nil {
+		return &record.StartGroups{}, nil
+	}
+	groups, err := r.StartGroups()
+	if err != nil {
+		return nil, fmt.Errorf("find the groups that start new machines: %w", err)
+	}
+	return groups, nil
+}
+
+// MarkdownStartGroups writes every group.
+func MarkdownStartGroups(out io.Writer, groups *record.StartGroups, targets []string) error {
+	if len(groups.Groups) == 0 {
+		return nil
+	}
+	fmt.Fprintf(out, "\n## %s\n\n%s.\n\n", StartTitle, MarkdownText(Capital(StartNote)))
+	head := append([]string{"group", "account / region", "instances:", "starts"}, targets...)
+	if err := MarkdownHead(out, head...); err != nil {
+		return err
+	}
+	for i := range groups.Groups {
+		group := NewStartRow(&groups.Groups[i], targets, lang.English)
+		starts := group.Starts
+		if group.Before != "" {
+			starts += "; " + group.Before
+		}
+		row := append([]string{group.Group, group.Account + " / " + group.Region, Number(group.Instances), starts}, group.Verdicts...)
+		if err := MarkdownRow(out, row...); err != nil {
+			return err
+		}
+	}
+	for _, line := range moreStarts(groups, len(groups.Groups), "") {
+		fmt.Fprintf(out, "\n%s\n", MarkdownText(Capital(line)+"."))
+	}
+	return nil
+}
+
+func mdStartGroups(out *bufio.Writer, r *Report) error {
+	groups, err := r.startGroups()
+	if err != nil {
+		return err
+	}
+	return MarkdownStartGroups(out, groups, r.Summary.Targets)
+}
+
+// StartTable is what a page lists of groups.
+type StartTable struct {
+	Targets []string
+	Rows    []StartRow
+	More    []string
+}
+
+// NewStartTable puts the worst groups into a table.
+func NewStartTable(groups *record.StartGroups, targets []string, in lang.Language) StartTable {
+	out := StartTable{Targets: targets}
+	if groups == nil {
+		return out
+	}
+	for i := range groups.Groups[:min(len(groups.Groups), htmlStarts)] {
+		out.Rows = append(out.Rows, NewStartRow(&groups.Groups[i], targets, in))
+	}
+	out.More = sayAll(in, moreStarts(groups, len(out.Rows), "--output json"))
+	return out
+}

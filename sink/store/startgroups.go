@@ -1,0 +1,186 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store/format"
+)
+
+// maxStartGroups bounds how many groups are told apart, and maxStartImages how
+// many images of one group: tags are text of other people's.
+const (
+	maxStartGroups = 10_000
+	maxStartImages = 50
+)
+
+// StartGroups returns the groups that started instances which the view shows, by
+// the tags that the cloud gave these, with the images that they were made from.
+func (v *View) StartGroups(ctx context.Context) (*record.StartGroups, error) {
+	f := v.f
+	f.Gone = false
+	matcher := v.matcher(&f)
+	count := &startCount{v: v, keys: record.StartTagKeys(), groups: map[startKey]*startGroup{}, images: map[uint32]string{}}
+	count.values = make([]string, len(count.keys))
+	for _, sc := range v.snap.scopes {
+		if !matcher.within(sc) {
+			continue
+		}
+		walk := &walker{reading: v.reading(), m: matcher, sc: sc}
+		walk.take = func(tx *bbolt.Tx, row *candidateRow) error { return count.take(tx, walk, row) }
+		for !walk.done {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			if err := v.view(walk.chunk); err != nil {
+				return nil, fmt.Errorf("read what started the instances of %s: %w", sc.key, err)
+			}
+		}
+	}
+	return count.list()
+}
+
+type startKey struct {
+	scope *scopeSnap
+	kind  record.StartGroupKind
+	id    string
+}
+
+type startGroup struct {
+	instances int
+	images    map[string]*startImage // by id
+}
+
+type startImage struct {
+	instances int
+	profile   uint32 // of the newest
+	created   uint64 // of the same, packed
+}
+
+type startCount struct {
+	v            *View
+	keys, values []string
+	groups       map[startKey]*startGroup
+	images       map[uint32]string // by profile
+	unlisted     int
+}
+
+// take counts a row that belongs to a group.
+func (c *startCount) take(tx *bbolt.Tx, walk *walker, row *candidateRow) error {
+	created, err := format.RowTags(row.row, walk.tables().dict.Words(), c.keys, c.values)
+	if err != nil {
+		return fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, row.id, err)
+	}
+	kind, id := record.StartGroupOf(c.values)
+	if kind == "" {
+		return nil
+	}
+	key := startKey{walk.sc, kind, id}
+	group := c.groups[key]
+	if group == nil {
+		if len(c.groups) == maxStartGroups {
+			c.unlisted++
+			return nil
+		}
+		group = &startGroup{images: map[string]*startImage{}}
+		c.groups[key] = group
+	}
+	image, known := c.images[row.profile]
+	if !known {
+		facts, err := walk.facts.facts(tx, row.profile)
+		if err != nil {
+			return err
+		}
+		image = facts.ImageID
+		c.images[row.profile] = image
+	}
+	group.instances++
+	of := group.images[image]
+	if of == nil {
+		of = &startImage{profile: row.profile, created: created}
+		group.images[image] = of
+	}
+	of.instances++
+	if created > of.created {
+		of.profile, of.created = row.profile, created
+	}
+	return nil
+}
+
+// list judges the images, each by itself.
+func (c *startCount) list() (*record.StartGroups, error) {
+	out := &record.StartGroups{Groups: make([]record.StartGroup, 0, len(c.groups)), Unlisted: c.unlisted}
+	err := c.v.view(func(tx *bbolt.Tx) error {
+		facts := c.v.snap.tables.profs.readers.Load().reader()
+		judged := map[uint32]*rules.Classification{}
+		for key, group := range c.groups {
+			listed := record.StartGroup{Kind: key.kind, ID: key.id, Account: key.scope.key.Account, Region: key.scope.key.Region, Instances: group.instances}
+			for id, of := range group.images {
+				cl := judged[of.profile]
+				if cl == nil {
+					installed, err := facts.facts(tx, of.profile)
+					if err != nil {
+						return err
+					}
+					cl = c.v.j.ofImage(&installed)
+					judged[of.profile] = cl
+				}
+				image := judgedImage(id, cl)
+				image.Instances = of.instances
+				if of.created > 0 {
+					image.Newest = event.UnpackMinute(of.created)
+				}
+				listed.Images = append(listed.Images, image)
+			}
+			slices.SortFunc(listed.Images, func(a, b record.StartImage) int {
+				return cmp.Or(cmp.Compare(b.Newest, a.Newest), severity(&b)-severity(&a), cmp.Compare(a.ImageID, b.ImageID))
+			})
+			listed.MoreImages = max(0, len(listed.Images)-maxStartImages)
+			listed.Images = listed.Images[:len(listed.Images)-listed.MoreImages]
+			out.Groups = append(out.Groups, listed)
+		}
+		return nil
+	})
+	slices.SortFunc(out.Groups, func(a, b record.StartGroup) int {
+		return cmp.Or(severity(&b.Images[0])-severity(&a.Images[0]), cmp.Compare(b.Instances, a.Instances),
+			cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID))
+	})
+	return out, err
+}
+
+// ofImage judges what runs on an instance as the next machine of its image would
+// run it: what is known of the one machine does not come with the image.
+func (j *judge) ofImage(installed *rules.Facts) *rules.Classification {
+	facts := *installed.Software()
+	facts.Guest = rules.GuestFacts{}
+	return j.Classify(&facts)
+}
+
+func judgedImage(id string, cl *rules.Classification) record.StartImage {
+	out := record.StartImage{ImageID: id, OS: cl.OS, Legacy: cl.Legacy, Verdicts: make([]record.ImageVerdict, len(cl.Verdicts))}
+	for i := range cl.Verdicts {
+		v := &cl.Verdicts[i]
+		out.Verdicts[i] = record.ImageVerdict{Target: v.Target, Verdict: v.Level, Confidence: v.Confidence, Rule: v.Rule, Reason: v.Reason}
+	}
+	return out
+}
+
+// severity sums up the verdicts of an image on all targets.
+func severity(image *record.StartImage) int {
+	sum := 0
+	for i := range image.Verdicts {
+		for _, level := range []rules.Level{rules.NeedsAction, rules.Unknown, rules.Incompatible} {
+			if image.Verdicts[i].Verdict.AtLeast(level) {
+				sum++
+			}
+		}
+	}
+	return sum
+}
