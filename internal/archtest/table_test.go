@@ -103,9 +103,9 @@ var libraries = []ownership{
 	{"github.com/robfig/cron/", []string{"internal/app"}}, // when the server will fire a schedule: its parser is this one's
 	{"github.com/cenkalti/backoff/", []string{"internal/ecs/ecsapi", "internal/app", "internal/bus", "sink"}},
 	{"github.com/go-json-experiment/json", []string{"internal/ecs/ecsapi", "internal/ecs/ecsfile"}},
-	{"github.com/cespare/xxhash/", []string{"internal/event"}}, // stages sum ids: a seed of each process would tell them nothing
-	{"github.com/xuri/excelize/", []string{"internal/plan"}},   // workbooks that teams fill in
-	{"github.com/klauspost/compress/", []string{"sink/store/format"}},
+	{"github.com/cespare/xxhash/", []string{"internal/event"}},                         // stages sum ids: a seed of each process would tell them nothing
+	{"github.com/xuri/excelize/", []string{"internal/plan"}},                           // workbooks that teams fill in
+	{"github.com/klauspost/compress/", []string{"sink/store/format", "internal/plan"}}, // a plan of millions keeps its items compressed
 	{"github.com/chromedp/", []string{"internal/report/reporttest"}},
 	{"golang.org/x/", []string{"internal/...", "producer/...", "workers", "sink/...", "cmd/...", "benchmarks/..."}},
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -9,11 +10,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // A fleet has millions of instances and some thousand kinds of work on them. So
 // an item is kept as its id and name and two numbers: of the place where it is,
-// and of the work on it. That takes some 50 bytes, where an Item takes 700.
+// and of the work on it, packed some hundred at a time. That takes some 22 bytes,
+// where an Item takes 700.
 
 // table numbers what many items have in common.
 type table struct {
@@ -36,63 +40,108 @@ func (t *table) of(key []byte, it Item) uint32 {
 type run struct {
 	owner  string
 	n      int
-	chunks [][]byte
+	packed [][]byte // whole chunks, compressed
+	open   []byte   // the last one, as entries lie in it
 }
 
-// chunkSize is how many bytes a run grows by; the first chunk grows bit by bit.
-const chunkSize = 64 << 10
+// chunkSize is how many bytes of entries are compressed together. Every run has
+// one such chunk open, and a plan by owners has thousands of runs.
+const chunkSize = 16 << 10
 
-func (r *run) add(place, work uint32, id, name string) {
-	last := len(r.chunks) - 1
-	size := 4*binary.MaxVarintLen32 + len(id) + len(name)
-	switch {
-	case last < 0:
-		r.chunks, last = append(r.chunks, nil), 0
-	case len(r.chunks[last])+size > chunkSize:
-		r.chunks, last = append(r.chunks, make([]byte, 0, max(chunkSize, size))), last+1
-	}
-	b := r.chunks[last]
+func (r *run) add(pack *packer, place, work uint32, id, name string) {
+	b := r.open
 	b = binary.AppendUvarint(b, uint64(place))
 	b = binary.AppendUvarint(b, uint64(work))
 	b = binary.AppendUvarint(b, uint64(len(id)))
 	b = append(b, id...)
 	b = binary.AppendUvarint(b, uint64(len(name)))
-	r.chunks[last] = append(b, name...)
+	r.open = append(b, name...)
 	r.n++
+	if len(r.open) >= chunkSize {
+		r.packed = append(r.packed, pack.pack(r.open))
+		r.open = r.open[:0]
+	}
 }
 
 // entry is an item as a run keeps it.
 type entry struct {
 	place, work uint32
-	id, name    []byte
+	id, name    []byte // not to be kept
 }
 
-func (r *run) all() iter.Seq[entry] {
+func (r *run) all(pack *packer) iter.Seq[entry] {
 	return func(yield func(entry) bool) {
-		for _, b := range r.chunks {
-			number := func() uint64 {
-				n, size := binary.Uvarint(b)
-				b = b[size:]
-				return n
-			}
-			text := func() []byte {
-				n := number()
-				s := b[:n]
-				b = b[n:]
-				return s
-			}
-			for len(b) > 0 {
-				if !yield(entry{uint32(number()), uint32(number()), text(), text()}) {
-					return
-				}
+		var plain []byte
+		for _, b := range r.packed {
+			plain = pack.unpack(plain[:0], b)
+			if !entries(plain, yield) {
+				return
 			}
 		}
+		entries(r.open, yield)
 	}
+}
+
+// entries takes a chunk apart, and tells whether more are wanted.
+func entries(b []byte, yield func(entry) bool) bool {
+	number := func() uint64 {
+		n, size := binary.Uvarint(b)
+		b = b[size:]
+		return n
+	}
+	text := func() []byte {
+		n := number()
+		s := b[:n]
+		b = b[n:]
+		return s
+	}
+	for len(b) > 0 {
+		if !yield(entry{uint32(number()), uint32(number()), text(), text()}) {
+			return false
+		}
+	}
+	return true
+}
+
+// packer compresses chunks.
+type packer struct {
+	in      *zstd.Encoder
+	out     *zstd.Decoder
+	scratch []byte // of pack
+}
+
+func newPacker() *packer {
+	in, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(chunkSize), zstd.WithEncoderCRC(false))
+	if err != nil {
+		panic(fmt.Sprintf("plan: the encoder of items: %v", err)) // its options are constants
+	}
+	out, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		panic(fmt.Sprintf("plan: the decoder of items: %v", err))
+	}
+	return &packer{in: in, out: out}
+}
+
+// pack returns b compressed. It is for the one goroutine that builds the plan.
+func (p *packer) pack(b []byte) []byte {
+	p.scratch = p.in.EncodeAll(b, p.scratch[:0])
+	return bytes.Clone(p.scratch)
+}
+
+// unpack appends what pack was given. It is safe for concurrent use: a plan that
+// is kept has several readers.
+func (p *packer) unpack(to, b []byte) []byte {
+	plain, err := p.out.DecodeAll(b, to)
+	if err != nil { // cannot happen: pack made it, and to leave items out would be worse
+		panic(fmt.Sprintf("plan: items cannot be read back: %v", err))
+	}
+	return plain
 }
 
 // pile is the items of one wave.
 type pile struct {
 	places, works *table // shared by all waves
+	pack          *packer
 	byOwner       bool
 	runs          []*run // by name
 }
@@ -100,7 +149,7 @@ type pile struct {
 // all are the items by owner, account, region and instance id. Each may be kept.
 func (p *pile) all(yield func(*Item) bool) {
 	for _, run := range p.runs {
-		for entry := range run.all() {
+		for entry := range run.all(p.pack) {
 			it := p.works.items[entry.work]
 			place := &p.places.items[entry.place]
 			it.Account, it.Region, it.Zone, it.Status, it.Window = place.Account, place.Region, place.Zone, place.Status, place.Window
@@ -141,7 +190,7 @@ func (w *Wave) alike() []same {
 	var out []same
 	at := map[uint32]int{}
 	for _, r := range w.pile.runs {
-		for entry := range r.all() {
+		for entry := range r.all(w.pile.pack) {
 			i, ok := at[entry.work]
 			if !ok {
 				i = len(out)
@@ -169,6 +218,7 @@ var ErrOrder = errors.New("plan: instances are not in order")
 // collector takes items wave by wave.
 type collector struct {
 	places, works table
+	pack          *packer
 	byOwner       bool
 	runs          map[runKey]*run
 	key           []byte
@@ -181,7 +231,7 @@ type runKey struct {
 }
 
 func newCollector(byOwner bool) *collector {
-	return &collector{places: table{number: map[string]uint32{}}, works: table{number: map[string]uint32{}}, byOwner: byOwner, runs: map[runKey]*run{}}
+	return &collector{places: table{number: map[string]uint32{}}, works: table{number: map[string]uint32{}}, pack: newPacker(), byOwner: byOwner, runs: map[runKey]*run{}}
 }
 
 // add takes an item. Those of one wave and owner stay in the order in which they
@@ -202,7 +252,7 @@ func (c *collector) add(wave *Wave, it *Item) error {
 		key.owner = r.owner
 		c.runs[key] = r
 	}
-	r.add(c.place(it), c.work(it), it.InstanceID, it.InstanceName)
+	r.add(c.pack, c.place(it), c.work(it), it.InstanceID, it.InstanceName)
 	return nil
 }
 
@@ -261,7 +311,7 @@ func (c *collector) hold(all []*Wave) {
 		runs[key.wave] = append(runs[key.wave], c.runs[key])
 	}
 	for _, w := range all {
-		w.hold(&pile{&c.places, &c.works, c.byOwner, runs[w]})
+		w.hold(&pile{&c.places, &c.works, c.pack, c.byOwner, runs[w]})
 		w.Owners = w.pile.owners()
 	}
 }

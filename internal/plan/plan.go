@@ -181,7 +181,7 @@ type Item struct {
 }
 
 // Build sorts records into waves. The records must come by account, region and
-// instance id. It keeps some 50 bytes an instance; texts are shared.
+// instance id. It keeps some 22 bytes an instance; texts are shared.
 func Build(records iter.Seq2[*record.Record, error], o Options) (*Plan, error) {
 	builder := newBuilder(o)
 	for rec, err := range records {
