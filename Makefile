@@ -147,9 +147,9 @@ deadcode: ## functions that nothing calls, tests included
 	@out=$$($(call tool,deadcode) -test ./...); printf '%s\n' "$$out"; [ -z "$$out" ]
 
 .PHONY: mutants
-mutants: ## change one operator at a time in MUTANTS (sink/scans; ONLY=part of a file's name) and see whether that package's tests notice
+mutants: ## change one operator at a time in MUTANTS (sink/scans; ONLY=part of a file's name) and see whether its tests, or those of TESTS, notice
 	$(GO) build -C internal/tools/mutants -o $(abspath $(BUILD))/mutants .
-	$(BUILD)/mutants -only '$(ONLY)' $(or $(MUTANTS),sink/scans)
+	$(BUILD)/mutants -only '$(ONLY)' -tests '$(TESTS)' $(or $(MUTANTS),sink/scans)
 
 .PHONY: vuln
 vuln: ## known vulnerabilities in what the binary calls (VULNDB=file:///… without network)

@@ -149,60 +149,54 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, media string, wr
 	}
 }
 
-func (s *server) apiCSV(w http.ResponseWriter, r *http.Request) {
-	values := r.URL.Query()
-	chosen, err := scopeOf(values)
+// reported answers with the report of what the filter of a request lets through.
+func (s *server) reported(r *http.Request, targets []string, span report.ChangeQuery, answer func(*report.Report) error) error {
+	chosen, err := scopeOf(r.URL.Query())
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
-	rep, done, err := s.o.Answers.Report(r.Context(), chosen, several(values, "target"), report.ChangeQuery{})
+	rep, done, err := s.o.Answers.Report(r.Context(), chosen, targets, span)
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	defer done()
-	w.Header().Set("Content-Disposition", `attachment; filename="instances.csv"`)
-	o := report.Options{Now: s.o.Now(), Excel: values.Get("excel") == "true"}
-	s.stream(w, r, "text/csv; charset=utf-8", func(w io.Writer) error { return report.Write(w, report.CSV, rep, o) })
+	return answer(rep)
 }
 
-func (s *server) apiChanges(w http.ResponseWriter, r *http.Request) {
+func (s *server) apiCSV(w http.ResponseWriter, r *http.Request) error {
+	values := r.URL.Query()
+	return s.reported(r, several(values, "target"), report.ChangeQuery{}, func(rep *report.Report) error {
+		w.Header().Set("Content-Disposition", `attachment; filename="instances.csv"`)
+		options := report.Options{Now: s.o.Now(), Excel: values.Get("excel") == "true"}
+		s.stream(w, r, "text/csv; charset=utf-8", func(w io.Writer) error { return report.Write(w, report.CSV, rep, options) })
+		return nil
+	})
+}
+
+func (s *server) apiChanges(w http.ResponseWriter, r *http.Request) error {
+	span, err := spanOf(r.URL.Query())
+	switch {
+	case err != nil:
+		return err
+	case span.Since == "" && span.Scan == "":
+		return badQuery("name since, a scan or a time after which, or scan, whose own changes are meant")
+	}
+	return s.reported(r, nil, span, func(rep *report.Report) error {
+		s.stream(w, r, "application/json", func(w io.Writer) error { return report.WriteChanges(w, rep.Since) })
+		return nil
+	})
+}
+
+func (s *server) apiPlan(w http.ResponseWriter, r *http.Request) error {
 	values := r.URL.Query()
 	chosen, err := scopeOf(values)
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
-	}
-	span, err := spanOf(values)
-	if err == nil && span.Since == "" && span.Scan == "" {
-		err = badQuery("name since, a scan or a time after which, or scan, whose own changes are meant")
-	}
-	if err != nil {
-		s.apiFault(w, r, err)
-		return
-	}
-	rep, done, err := s.o.Answers.Report(r.Context(), chosen, nil, span)
-	if err != nil {
-		s.apiFault(w, r, err)
-		return
-	}
-	defer done()
-	s.stream(w, r, "application/json", func(w io.Writer) error { return report.WriteChanges(w, rep.Since) })
-}
-
-func (s *server) apiPlan(w http.ResponseWriter, r *http.Request) {
-	values := r.URL.Query()
-	chosen, err := scopeOf(values)
-	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	planRequest := PlanRequest{Target: values.Get("target"), OwnerTag: values.Get("owner_tag")}
 	if keep := values.Get("keep_os"); keep != "" {
 		if planRequest.KeepOS, err = strconv.ParseBool(keep); err != nil {
-			s.apiFault(w, r, badQuery("keep_os is true or false"))
-			return
+			return badQuery("keep_os is true or false")
 		}
 	}
 	if planRequest.Target == "" {
@@ -210,10 +204,10 @@ func (s *server) apiPlan(w http.ResponseWriter, r *http.Request) {
 	}
 	whole, err := s.o.Answers.Plan(r.Context(), chosen, planRequest)
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	s.stream(w, r, "application/json", func(w io.Writer) error { return plan.Write(w, report.JSON, whole, report.Options{Now: s.o.Now()}) })
+	return nil
 }
 
 // remediesAnswer lists the first remedies of operating systems.
@@ -221,55 +215,40 @@ type remediesAnswer struct {
 	Systems []report.SystemRemedies `json:"systems"`
 }
 
-func (s *server) apiRemedies(w http.ResponseWriter, r *http.Request) {
-	values := r.URL.Query()
-	chosen, err := scopeOf(values)
-	if err != nil {
-		s.apiFault(w, r, err)
-		return
-	}
-	rep, done, err := s.o.Answers.Report(r.Context(), chosen, several(values, "target"), report.ChangeQuery{})
-	if err != nil {
-		s.apiFault(w, r, err)
-		return
-	}
-	defer done()
-	systems, err := rep.Remedies()
-	if err != nil {
-		s.apiFault(w, r, err)
-		return
-	}
-	s.json(w, http.StatusOK, remediesAnswer{systems})
+func (s *server) apiRemedies(w http.ResponseWriter, r *http.Request) error {
+	return s.reported(r, several(r.URL.Query(), "target"), report.ChangeQuery{}, func(rep *report.Report) error {
+		systems, err := rep.Remedies()
+		if err != nil {
+			return err
+		}
+		return s.json(w, http.StatusOK, remediesAnswer{systems})
+	})
 }
 
-func (s *server) apiProgress(w http.ResponseWriter, r *http.Request) {
+func (s *server) apiProgress(w http.ResponseWriter, r *http.Request) error {
 	values := r.URL.Query()
 	target := cmp.Or(values.Get("target"), "shenlong-6")
 	progress, err := s.o.Answers.Progress(r.Context(), target, values.Get("since"))
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	limit, err := limitOf(values, maxLimit)
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	progress.Points = progress.Points[max(0, len(progress.Points)-limit):]
-	s.json(w, http.StatusOK, progress)
+	return s.json(w, http.StatusOK, progress)
 }
 
-func (s *server) apiExplain(w http.ResponseWriter, r *http.Request) {
+func (s *server) apiExplain(w http.ResponseWriter, r *http.Request) error {
 	values := r.URL.Query()
 	id := r.PathValue("id")
 	if !instanceID.MatchString(id) {
-		s.apiFault(w, r, badQuery("%q is not an instance id", report.Short(id, 64)))
-		return
+		return badQuery("%q is not an instance id", report.Short(id, 64))
 	}
 	explanation, err := s.o.Answers.Explain(r.Context(), values.Get("account"), values.Get("region"), id, several(values, "target"))
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
-	s.json(w, http.StatusOK, explanation)
+	return s.json(w, http.StatusOK, explanation)
 }

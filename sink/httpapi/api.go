@@ -62,42 +62,44 @@ func isFilter(err error) bool {
 	return ok
 }
 
-func (s *server) apiFault(w http.ResponseWriter, r *http.Request, err error) {
-	status, detail := s.fault(r, err)
-	problem(w, status, detail)
-}
-
 // json answers with v. It is encoded before anything is sent, so that an error
 // is still a whole answer.
-func (s *server) json(w http.ResponseWriter, status int, v any) {
+func (s *server) json(w http.ResponseWriter, status int, v any) error {
 	var buffer bytes.Buffer
 	if err := report.WriteJSONLine(&buffer, v); err != nil {
-		s.o.Log.Error("answer not encoded", "err", err)
-		problem(w, http.StatusInternalServerError, "the answer could not be encoded")
-		return
+		return fmt.Errorf("encode the answer: %w", err)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	s.write(w, buffer.Bytes())
+	return nil
 }
 
-func (s *server) apiSummary(w http.ResponseWriter, r *http.Request) {
+// answering is the handler of a resource whose errors are answered with a
+// problem. A resource that returns one has sent nothing.
+func (s *server) answering(resource func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := resource(w, r); err != nil {
+			status, detail := s.fault(r, err)
+			problem(w, status, detail)
+		}
+	}
+}
+
+func (s *server) apiSummary(w http.ResponseWriter, r *http.Request) error {
 	chosen, err := scopeOf(r.URL.Query())
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	view, err := s.o.Store.View(r.Context(), Filter{Scope: chosen})
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	defer s.close(view)
 	if err := chosen.Check(view.Known()); err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
-	s.json(w, http.StatusOK, report.TidySummary(*view.Summary()))
+	return s.json(w, http.StatusOK, report.TidySummary(*view.Summary()))
 }
 
 // close lets the moment of a view go.
@@ -119,16 +121,14 @@ type instanceList struct {
 	AsOf       time.Time        `json:"as_of"`
 }
 
-func (s *server) apiInstances(w http.ResponseWriter, r *http.Request) {
+func (s *server) apiInstances(w http.ResponseWriter, r *http.Request) error {
 	listing, err := parseListing(r.URL.Query())
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	listed, err := s.listed(r, listing)
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	out := instanceList{
 		Instances: make([]*record.Record, 0, len(listed.rows)), NextCursor: listed.next, PrevCursor: listed.prev,
@@ -137,7 +137,7 @@ func (s *server) apiInstances(w http.ResponseWriter, r *http.Request) {
 	for _, rec := range listed.rows {
 		out.Instances = append(out.Instances, report.Tidy(rec))
 	}
-	s.json(w, http.StatusOK, out)
+	return s.json(w, http.StatusOK, out)
 }
 
 // instanceAnswer is a record with its verdict history.
@@ -146,22 +146,20 @@ type instanceAnswer struct {
 	History []record.Change `json:"history"`
 }
 
-func (s *server) apiInstance(w http.ResponseWriter, r *http.Request) {
+func (s *server) apiInstance(w http.ResponseWriter, r *http.Request) error {
 	view, err := s.o.Store.View(r.Context(), Filter{})
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	defer s.close(view)
 	rec, history, err := s.find(r, view)
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	if history == nil {
 		history = []record.Change{}
 	}
-	s.json(w, http.StatusOK, instanceAnswer{report.Tidy(rec), history})
+	return s.json(w, http.StatusOK, instanceAnswer{report.Tidy(rec), history})
 }
 
 // find looks up the instance that the address names.
@@ -180,27 +178,24 @@ func (s *server) find(r *http.Request, view View) (*record.Record, []record.Chan
 // shownScans is how many scans a listing holds when nothing else is asked.
 const shownScans = 50
 
-func (s *server) apiScans(w http.ResponseWriter, r *http.Request) {
+func (s *server) apiScans(w http.ResponseWriter, r *http.Request) error {
 	limit, err := limitOf(r.URL.Query(), shownScans)
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	view, err := s.o.Store.View(r.Context(), Filter{})
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	defer s.close(view)
 	scans, err := view.Scans(limit)
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	if scans == nil {
 		scans = []record.Scan{}
 	}
-	s.json(w, http.StatusOK, scansAnswer{scans})
+	return s.json(w, http.StatusOK, scansAnswer{scans})
 }
 
 // limitOf reads limit.
@@ -216,42 +211,37 @@ func limitOf(q url.Values, def int) (int, error) {
 	return n, nil
 }
 
-func (s *server) apiScan(w http.ResponseWriter, r *http.Request) {
+func (s *server) apiScan(w http.ResponseWriter, r *http.Request) error {
 	view, err := s.o.Store.View(r.Context(), Filter{})
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	defer s.close(view)
 	scan, err := view.Scan(r.PathValue("id"))
 	if err != nil {
-		s.apiFault(w, r, fmt.Errorf("scan %s: %w", report.Short(r.PathValue("id"), 64), err))
-		return
+		return fmt.Errorf("scan %s: %w", report.Short(r.PathValue("id"), 64), err)
 	}
-	s.json(w, http.StatusOK, scan)
+	return s.json(w, http.StatusOK, scan)
 }
 
-func (s *server) apiTrend(w http.ResponseWriter, r *http.Request) {
+func (s *server) apiTrend(w http.ResponseWriter, r *http.Request) error {
 	limit, err := limitOf(r.URL.Query(), trendPoints)
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	view, err := s.o.Store.View(r.Context(), Filter{})
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	defer s.close(view)
 	points, err := view.Trend(limit)
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	if points == nil {
 		points = []Point{}
 	}
-	s.json(w, http.StatusOK, trendAnswer{points})
+	return s.json(w, http.StatusOK, trendAnswer{points})
 }
 
 // maxRescan bounds the instances of one request.
@@ -260,28 +250,26 @@ const maxRescan = 1000
 // instanceID is what an instance id may look like. It goes on to the cloud.
 var instanceID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-func (s *server) apiRescan(w http.ResponseWriter, r *http.Request) {
+func (s *server) apiRescan(w http.ResponseWriter, r *http.Request) error {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		problem(w, http.StatusUnsupportedMediaType, "send application/json")
-		return
+		return nil
 	}
 	var req record.RescanRequest
 	dec := json.NewDecoder(r.Body)
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&req); err != nil {
-		s.apiFault(w, r, badQuery("body is not a rescan request: %v", err))
-		return
+		return badQuery("body is not a rescan request: %v", err)
 	}
 	reply, status, err := s.rescan(r, req)
 	if err != nil {
 		if status == 0 {
-			s.apiFault(w, r, err)
-			return
+			return err
 		}
 		problem(w, status, err.Error())
-		return
+		return nil
 	}
-	s.json(w, http.StatusAccepted, reply)
+	return s.json(w, http.StatusAccepted, reply)
 }
 
 // rescan checks a request and passes it on. A status of 0 leaves the choice to

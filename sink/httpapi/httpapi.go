@@ -105,8 +105,8 @@ func New(options Options) (http.Handler, error) {
 	}
 
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", s.healthz)
-	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.HandleFunc("GET /healthz", s.answering(s.healthz))
+	mux.HandleFunc("GET /readyz", s.answering(s.readyz))
 	if options.Metrics != nil {
 		mux.Handle("GET /metrics", options.Metrics)
 	}
@@ -213,15 +213,13 @@ func (s *server) write(w http.ResponseWriter, data []byte) {
 	}
 }
 
-func (s *server) healthz(w http.ResponseWriter, _ *http.Request) {
-	s.json(w, http.StatusOK, map[string]string{"status": "alive", "version": s.o.Version})
+func (s *server) healthz(w http.ResponseWriter, _ *http.Request) error {
+	return s.json(w, http.StatusOK, map[string]string{"status": "alive", "version": s.o.Version})
 }
 
-func (s *server) readyz(w http.ResponseWriter, _ *http.Request) {
-	ok, why := s.o.Ready()
-	if !ok {
-		s.json(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "reasons": why})
-		return
+func (s *server) readyz(w http.ResponseWriter, _ *http.Request) error {
+	if ok, why := s.o.Ready(); !ok {
+		return s.json(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "reasons": why})
 	}
-	s.json(w, http.StatusOK, map[string]string{"status": "ready"})
+	return s.json(w, http.StatusOK, map[string]string{"status": "ready"})
 }

@@ -90,19 +90,19 @@ func (d *describer) operation(route *route) object {
 	return op
 }
 
-func (s *server) apiSchema(w http.ResponseWriter, r *http.Request) {
+func (s *server) apiSchema(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	if !slices.Contains(schema.Names(), name) {
 		problem(w, http.StatusNotFound, "no schema is called "+report.Short(name, 64)+filter.Nearest(name, schema.Names()))
-		return
+		return nil
 	}
 	body, err := schema.JSON(name)
 	if err != nil {
-		s.apiFault(w, r, err)
-		return
+		return err
 	}
 	w.Header().Set("Content-Type", "application/schema+json")
 	s.write(w, body)
+	return nil
 }
 
 func (s *server) apiDescription(w http.ResponseWriter, _ *http.Request) {

@@ -101,28 +101,28 @@ func (s *server) apiRoutes() []route {
 	limit := param{name: "limit", text: "at most so many, up to 500", kind: "integer"}
 	place := []param{text("account", "where several accounts have the id"), text("region", "where several regions have the id")}
 	out := []route{
-		{method: http.MethodGet, path: "/api/v1/summary", text: "Totals of what the filter lets through, with how complete they are", params: scopeParams(), answer: record.Summary{}, handle: s.apiSummary},
-		{method: http.MethodGet, path: "/api/v1/instances", text: "A page of instances", params: listingParams(), answer: instanceList{}, handle: s.apiInstances},
-		{method: http.MethodGet, path: "/api/v1/instances/{id}", text: "One instance with its history", params: place, answer: instanceAnswer{}, handle: s.apiInstance},
-		{method: http.MethodGet, path: "/api/v1/scans", text: "The scans that run, then the last ones", params: []param{limit}, answer: scansAnswer{}, handle: s.apiScans},
-		{method: http.MethodGet, path: "/api/v1/scans/{id}", text: "One scan", answer: record.Scan{}, handle: s.apiScan},
-		{method: http.MethodGet, path: "/api/v1/trend", text: "The fleet at the end of each scan, oldest first, as it was judged then", params: []param{limit}, answer: trendAnswer{}, handle: s.apiTrend},
+		{method: http.MethodGet, path: "/api/v1/summary", text: "Totals of what the filter lets through, with how complete they are", params: scopeParams(), answer: record.Summary{}, handle: s.answering(s.apiSummary)},
+		{method: http.MethodGet, path: "/api/v1/instances", text: "A page of instances", params: listingParams(), answer: instanceList{}, handle: s.answering(s.apiInstances)},
+		{method: http.MethodGet, path: "/api/v1/instances/{id}", text: "One instance with its history", params: place, answer: instanceAnswer{}, handle: s.answering(s.apiInstance)},
+		{method: http.MethodGet, path: "/api/v1/scans", text: "The scans that run, then the last ones", params: []param{limit}, answer: scansAnswer{}, handle: s.answering(s.apiScans)},
+		{method: http.MethodGet, path: "/api/v1/scans/{id}", text: "One scan", answer: record.Scan{}, handle: s.answering(s.apiScan)},
+		{method: http.MethodGet, path: "/api/v1/trend", text: "The fleet at the end of each scan, oldest first, as it was judged then", params: []param{limit}, answer: trendAnswer{}, handle: s.answering(s.apiTrend)},
 		{method: http.MethodGet, path: "/api/v1/openapi.json", text: "This description", media: "application/json", handle: s.apiDescription},
-		{method: http.MethodGet, path: "/api/v1/schema/{name}", text: "A JSON Schema that events name as dataschema: " + strings.Join(schema.Names(), ", "), media: "application/schema+json", handle: s.apiSchema},
-		{method: http.MethodPost, path: "/api/v1/rescan", text: "Look at instances again; for visitors who may change state", body: record.RescanRequest{}, answer: record.RescanReply{}, status: http.StatusAccepted, handle: s.apiRescan},
+		{method: http.MethodGet, path: "/api/v1/schema/{name}", text: "A JSON Schema that events name as dataschema: " + strings.Join(schema.Names(), ", "), media: "application/schema+json", handle: s.answering(s.apiSchema)},
+		{method: http.MethodPost, path: "/api/v1/rescan", text: "Look at instances again; for visitors who may change state", body: record.RescanRequest{}, answer: record.RescanReply{}, status: http.StatusAccepted, handle: s.answering(s.apiRescan)},
 	}
 	if s.o.Answers != nil {
 		out = append(out,
-			route{method: http.MethodGet, path: "/api/v1/instances.csv", text: "Every instance as CSV, with how complete the list is", params: append(scopeParams(), target, param{name: "excel", text: "as Excel reads it: with a byte order mark, and long numbers as text", kind: "boolean"}), media: "text/csv", handle: s.apiCSV, long: true},
-			route{method: http.MethodGet, path: "/api/v1/changes", text: "What changed after a scan or a time, or what one scan found to have changed", params: append(scopeParams()[:2], span...), answer: changesAnswer{}, handle: s.apiChanges, long: true},
+			route{method: http.MethodGet, path: "/api/v1/instances.csv", text: "Every instance as CSV, with how complete the list is", params: append(scopeParams(), target, param{name: "excel", text: "as Excel reads it: with a byte order mark, and long numbers as text", kind: "boolean"}), media: "text/csv", handle: s.answering(s.apiCSV), long: true},
+			route{method: http.MethodGet, path: "/api/v1/changes", text: "What changed after a scan or a time, or what one scan found to have changed", params: append(scopeParams()[:2], span...), answer: changesAnswer{}, handle: s.answering(s.apiChanges), long: true},
 			route{
 				method: http.MethodGet, path: "/api/v1/plan", text: "The migration plan for one target", params: append(scopeParams(), text("target", "where to; default shenlong-6"),
 					text("owner_tag", "tag that names an instance's owner; default those by which the last scan counted owners"), param{name: "keep_os", text: "prefer a 5th-generation family over another operating system", kind: "boolean"}),
-				answer: plan.Plan{}, handle: s.apiPlan, long: true,
+				answer: plan.Plan{}, handle: s.answering(s.apiPlan), long: true,
 			},
 			route{
 				method: http.MethodGet, path: "/api/v1/remedies", text: "The first remedies of each operating system, the one that fits most instances first",
-				params: append(scopeParams(), target), answer: remediesAnswer{}, handle: s.apiRemedies, long: true,
+				params: append(scopeParams(), target), answer: remediesAnswer{}, handle: s.answering(s.apiRemedies), long: true,
 			},
 			route{
 				method: http.MethodGet, path: "/api/v1/progress", text: "The burn-down of one target: what is open, what moved since, and who is behind",
@@ -130,9 +130,9 @@ func (s *server) apiRoutes() []route {
 					text("target", "one of the targets of the store; default shenlong-6"),
 					text("since", "a scan, a time or how long before the last point (24h, 7d); default 7d"), limit,
 				},
-				answer: plan.Progress{}, handle: s.apiProgress,
+				answer: plan.Progress{}, handle: s.answering(s.apiProgress),
 			},
-			route{method: http.MethodGet, path: "/api/v1/explain/{id}", text: "How the verdicts of an instance come about", params: append(place, target), answer: rules.Explanation{}, handle: s.apiExplain},
+			route{method: http.MethodGet, path: "/api/v1/explain/{id}", text: "How the verdicts of an instance come about", params: append(place, target), answer: rules.Explanation{}, handle: s.answering(s.apiExplain)},
 		)
 	}
 	if s.o.Snapshot != nil {

@@ -36,12 +36,13 @@ var switches string
 func main() {
 	only := flag.String("only", "", "part of a file's name: change only these files")
 	most := flag.Duration("most", time.Minute, "how long the tests of one change may take, by what they take without it; it lived where that is over")
+	tests := flag.String("tests", "", "folder whose tests are run, where they are not those of FOLDER")
 	flag.Parse()
 	if flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: mutants [-only PART] [-most DURATION] FOLDER")
+		fmt.Fprintln(os.Stderr, "usage: mutants [-only PART] [-most DURATION] [-tests FOLDER] FOLDER")
 		os.Exit(2)
 	}
-	counts, err := run(flag.Arg(0), *only, *most, explained, func(result string, m *mutant) {
+	counts, err := run(flag.Arg(0), cmp.Or(*tests, flag.Arg(0)), *only, *most, explained, func(result string, m *mutant) {
 		if result == "lived" || result == "unreached" {
 			fmt.Printf("%-9s %s:%d:%d %s in %s: %s\n", result, m.file, m.line, m.column, m.kind, m.function, m.text)
 		}
@@ -60,7 +61,7 @@ func main() {
 }
 
 // run tries every change, says what came of each, and counts.
-func run(dir, only string, most time.Duration, explained string, say func(string, *mutant)) (counts map[string]int, err error) {
+func run(dir, tests, only string, most time.Duration, explained string, say func(string, *mutant)) (counts map[string]int, err error) {
 	pkg, err := load(dir, only)
 	if err != nil {
 		return nil, err
@@ -70,7 +71,7 @@ func run(dir, only string, most time.Duration, explained string, say func(string
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	suite := &suite{dir: dir, bin: filepath.Join(work, "package.test"), work: work, most: most}
+	suite := &suite{dir: tests, bin: filepath.Join(work, "package.test"), work: work, most: most}
 	dropped, err := suite.build(pkg)
 	if err != nil {
 		return nil, err

@@ -10,7 +10,7 @@ import (
 // reaches and what cannot be noticed is told apart from it.
 func TestWhatTestsLeaveOutLives(t *testing.T) {
 	var got []string
-	counts, err := run("testdata/sample", "", time.Minute, "internal/tools/mutants/testdata/sample\tSize\tboundary\ta > b\tequal numbers are the same\n", func(result string, m *mutant) {
+	counts, err := run("testdata/sample", "testdata/sample", "", time.Minute, "internal/tools/mutants/testdata/sample\tSize\tboundary\ta > b\tequal numbers are the same\n", func(result string, m *mutant) {
 		if result != "killed" {
 			got = append(got, result+" "+m.function+" "+m.kind+" "+m.text)
 		}

@@ -229,8 +229,8 @@ func (f *finder) binary(n *ast.BinaryExpr) {
 		f.edit(op, width, 0, ",", bound, opposite)
 	case token.LAND, token.LOR:
 		m := f.add("logic", n.OpPos, n)
-		f.around(n, fmt.Sprintf("%s(%d, ", call, m.id), "})", m)
-		f.edit(op, width, 0, ", func() bool { return ", m)
+		f.around(n, fmt.Sprintf("%s(%d, ", call, m.id), ")})", m)
+		f.edit(op, width, 0, ", func() bool { return (", m) // an operand may stand on the next line
 	case token.ADD, token.SUB, token.MUL, token.QUO, token.REM:
 		if basic, ok := f.pkg.TypesInfo.TypeOf(n).Underlying().(*types.Basic); ok && basic.Info()&types.IsNumeric != 0 {
 			m := f.add("arithmetic", n.OpPos, n)

@@ -18,7 +18,8 @@ func Sum(list []int) (sum, n int) {
 		if value == 0 {
 			break
 		}
-		if value > 0 && value != 7 {
+		if value > 0 &&
+			value != 7 {
 			sum += value
 			n++
 		}
