@@ -147,7 +147,7 @@ deadcode: ## functions that nothing calls, tests included
 	@out=$$($(call tool,deadcode) -test ./...); printf '%s\n' "$$out"; [ -z "$$out" ]
 
 .PHONY: mutants
-mutants: ## change one operator at a time in MUTANTS (sink/scans; ONLY=part of a file's name) and see whether its tests, or those of TESTS, notice
+mutants: ## change one operator at a time in MUTANTS (sink/scans; ONLY=a pattern of file names) and see whether its tests, or those of TESTS, notice
 	$(GO) build -C internal/tools/mutants -o $(abspath $(BUILD))/mutants .
 	$(BUILD)/mutants -only '$(ONLY)' -tests '$(TESTS)' $(or $(MUTANTS),sink/scans)
 

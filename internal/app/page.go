@@ -20,11 +20,8 @@ type pageStore struct{ a *App }
 var _ httpapi.Store = pageStore{}
 
 // View implements httpapi.Store.
-func (p pageStore) View(ctx context.Context, filter httpapi.Filter) (httpapi.View, error) {
-	view, err := p.a.db.View(ctx, nil, store.Filter{
-		Account: filter.Account, Region: filter.Region, Target: filter.Target, Verdict: filter.Verdict, OSFamily: filter.OSFamily, OSVersion: filter.OSVersion,
-		Legacy: filter.Legacy, Scope: filter.Scope, Query: filter.Q, Gone: filter.Gone,
-	})
+func (p pageStore) View(ctx context.Context, filter store.Filter) (httpapi.View, error) {
+	view, err := p.a.db.View(ctx, nil, filter)
 	if err != nil {
 		return nil, err
 	}
@@ -42,40 +39,6 @@ func (p *pageView) Summary() *record.Summary {
 	s := p.View.Summary()
 	s.CaughtUp = p.a.sink.CaughtUp()
 	return s
-}
-
-// Rows implements httpapi.View.
-func (p *pageView) Rows(ctx context.Context, by httpapi.Order, after *httpapi.Place, limit int) ([]httpapi.Placed, error) {
-	sort := store.Sort{By: store.SortByKey, Down: by.Down, Back: by.Back}
-	switch by.By {
-	case "id":
-		sort.By = store.SortByID
-	case "name":
-		sort.By = store.SortByName
-	case "type":
-		sort.By = store.SortByType
-	case "class":
-		sort.By, sort.Class = store.SortByClass, func(class *store.Class) string {
-			levels := make(map[string]string, len(class.Levels))
-			for target, level := range class.Levels {
-				levels[target] = level.String()
-			}
-			return by.Class(httpapi.Class{OSFamily: class.OSFamily, OSVersion: class.OSVersion, Levels: levels})
-		}
-	}
-	var place *store.Place
-	if after != nil {
-		place = &store.Place{Value: after.Value, Account: after.Key.Account, Region: after.Key.Region, InstanceID: after.Key.InstanceID}
-	}
-	got, err := p.Sorted(ctx, sort, place, limit)
-	out := make([]httpapi.Placed, len(got))
-	for i, placed := range got {
-		out[i] = httpapi.Placed{
-			Place:  httpapi.Place{Value: placed.Place.Value, Key: httpapi.Key{Account: placed.Place.Account, Region: placed.Place.Region, InstanceID: placed.Place.InstanceID}},
-			Record: placed.Record,
-		}
-	}
-	return out, err
 }
 
 // Instance implements httpapi.View.

@@ -16,6 +16,7 @@ import (
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 // problemBody is an RFC 9457 problem.
@@ -91,7 +92,7 @@ func (s *server) apiSummary(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	view, err := s.o.Store.View(r.Context(), Filter{Scope: chosen})
+	view, err := s.o.Store.View(r.Context(), store.Filter{Scope: chosen})
 	if err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ type instanceAnswer struct {
 }
 
 func (s *server) apiInstance(w http.ResponseWriter, r *http.Request) error {
-	view, err := s.o.Store.View(r.Context(), Filter{})
+	view, err := s.o.Store.View(r.Context(), store.Filter{})
 	if err != nil {
 		return err
 	}
@@ -183,7 +184,7 @@ func (s *server) apiScans(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	view, err := s.o.Store.View(r.Context(), Filter{})
+	view, err := s.o.Store.View(r.Context(), store.Filter{})
 	if err != nil {
 		return err
 	}
@@ -212,7 +213,7 @@ func limitOf(q url.Values, def int) (int, error) {
 }
 
 func (s *server) apiScan(w http.ResponseWriter, r *http.Request) error {
-	view, err := s.o.Store.View(r.Context(), Filter{})
+	view, err := s.o.Store.View(r.Context(), store.Filter{})
 	if err != nil {
 		return err
 	}
@@ -229,7 +230,7 @@ func (s *server) apiTrend(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	view, err := s.o.Store.View(r.Context(), Filter{})
+	view, err := s.o.Store.View(r.Context(), store.Filter{})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 // shownChanges is how many changes the page lists, the gravest first.
@@ -34,7 +35,7 @@ type kindCount struct {
 // changes shows what got worse, what came and what went.
 func (s *server) changes(w http.ResponseWriter, r *http.Request) {
 	values := r.URL.Query()
-	sv, err := s.o.Store.View(r.Context(), Filter{})
+	sv, err := s.o.Store.View(r.Context(), store.Filter{})
 	if err != nil {
 		s.fail(w, r, err)
 		return

@@ -7,6 +7,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 // codesView explains the codes of the rule set.
@@ -34,7 +35,7 @@ type codeRemedy struct {
 }
 
 func (s *server) codes(w http.ResponseWriter, r *http.Request) {
-	sv, err := s.o.Store.View(r.Context(), Filter{})
+	sv, err := s.o.Store.View(r.Context(), store.Filter{})
 	if err != nil {
 		s.fail(w, r, err)
 		return

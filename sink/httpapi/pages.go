@@ -22,6 +22,7 @@ import (
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 //go:embed web
@@ -231,7 +232,7 @@ func listAddress(pairs ...string) string {
 }
 
 func (s *server) overview(w http.ResponseWriter, r *http.Request) {
-	sv, err := s.o.Store.View(r.Context(), Filter{})
+	sv, err := s.o.Store.View(r.Context(), store.Filter{})
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -371,7 +372,7 @@ type instanceView struct {
 type fact struct{ Name, Value string }
 
 func (s *server) instance(w http.ResponseWriter, r *http.Request) {
-	sv, err := s.o.Store.View(r.Context(), Filter{})
+	sv, err := s.o.Store.View(r.Context(), store.Filter{})
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -460,7 +461,7 @@ func (s *server) siblings(ctx context.Context, rec *record.Record) (*siblings, e
 	if rec.ImageID == "" || err != nil || strings.Contains(rec.ImageID, ",") {
 		return nil, nil // no image, or a name that no filter can hold
 	}
-	sv, err := s.o.Store.View(ctx, Filter{Scope: chosen})
+	sv, err := s.o.Store.View(ctx, store.Filter{Scope: chosen})
 	if err != nil {
 		return nil, fmt.Errorf("instances of image %s: %w", report.Short(rec.ImageID, 64), err)
 	}
@@ -474,19 +475,18 @@ func (s *server) siblings(ctx context.Context, rec *record.Record) (*siblings, e
 		return listAddress("image", rec.ImageID, "target", c.Target, "verdict", c.Verdict, "confidence", c.Confidence)
 	}, nil)
 	l := listing{Sort: worstFirst}
-	rows, err := sv.Rows(ctx, l.order(), nil, shownSiblings+1)
+	rows, err := sv.Sorted(ctx, l.order(), nil, shownSiblings+1)
 	if err != nil {
 		return nil, fmt.Errorf("instances of image %s: %w", report.Short(rec.ImageID, 64), err)
 	}
 	for _, row := range rows {
-		if row.Place.Key != keyOf(rec) && len(out.Rows) < shownSiblings {
+		itself := row.Record.Account == rec.Account && row.Record.Region == rec.Region && row.Record.InstanceID == rec.InstanceID
+		if !itself && len(out.Rows) < shownSiblings {
 			out.Rows = append(out.Rows, row.Record)
 		}
 	}
 	return out, nil
 }
-
-func keyOf(rec *record.Record) Key { return Key{rec.Account, rec.Region, rec.InstanceID} }
 
 // evidence says where an identity came from.
 func evidence(kind string) string {

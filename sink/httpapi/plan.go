@@ -11,6 +11,7 @@ import (
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/plan"
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 // planView is the migration plan.
@@ -70,7 +71,7 @@ func planParams() []param {
 func (s *server) planPage(w http.ResponseWriter, r *http.Request) {
 	values := r.URL.Query()
 	planRequest := PlanRequest{Target: values.Get("target"), OwnerTag: values.Get("owner_tag"), KeepOS: values.Get("keep_os") == "true"}
-	sv, err := s.o.Store.View(r.Context(), Filter{})
+	sv, err := s.o.Store.View(r.Context(), store.Filter{})
 	if err != nil {
 		s.fail(w, r, err)
 		return

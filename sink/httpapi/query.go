@@ -15,6 +15,7 @@ import (
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 // Bounds of a listing.
@@ -33,7 +34,7 @@ func badQuery(format string, args ...any) error {
 
 // listing is a parsed query for instances.
 type listing struct {
-	Filter Filter
+	Filter store.Filter
 	Limit  int
 	Sort   string // "" is account, region, instance id
 	Down   bool
@@ -47,8 +48,11 @@ type cursor struct {
 	Sort  string `json:"s,omitempty"`
 	Down  bool   `json:"d,omitempty"`
 	Back  bool   `json:"b,omitempty"`
-	Value []byte `json:"v,omitempty"`
-	Key   Key    `json:"k"`
+	Value []byte `json:"v,omitempty"` // with the next three, a place of the store
+
+	Account    string `json:"a"`
+	Region     string `json:"r"`
+	InstanceID string `json:"i"`
 }
 
 func (c cursor) String() string {
@@ -86,23 +90,29 @@ func osValue(family, version string) string {
 }
 
 // order is how the store sorts the listing.
-func (l *listing) order() Order {
-	o := Order{By: l.Sort, Down: l.Down, Back: l.cursor != nil && l.cursor.Back}
+func (l *listing) order() store.Sort {
+	sort := store.Sort{By: store.SortByKey, Down: l.Down, Back: l.cursor != nil && l.cursor.Back}
 	switch l.Sort {
+	case "id":
+		sort.By = store.SortByID
+	case "name":
+		sort.By = store.SortByName
+	case "type":
+		sort.By = store.SortByType
 	case "os":
-		o.By, o.Class = "class", func(c Class) string { return osValue(c.OSFamily, c.OSVersion) }
+		sort.By, sort.Class = store.SortByClass, func(c *store.Class) string { return osValue(c.OSFamily, c.OSVersion) }
 	case "verdict":
-		o.By, o.Class = "class", func(c Class) string { return verdictValue(c, l.Filter.Target) }
+		sort.By, sort.Class = store.SortByClass, func(c *store.Class) string { return verdictValue(c, l.Filter.Target) }
 	}
-	return o
+	return sort
 }
 
 // verdictValue sorts verdicts on a target worst first, or with none the worst
 // of all targets.
-func verdictValue(c Class, target string) string {
+func verdictValue(c *store.Class, target string) string {
 	for i, level := range report.Levels() {
 		for name, have := range c.Levels {
-			if have == level && (target == "" || target == name) {
+			if have.String() == level && (target == "" || target == name) {
 				return strconv.Itoa(i)
 			}
 		}
@@ -131,9 +141,9 @@ func parseListing(query url.Values) (*listing, error) {
 	list := &listing{
 		scope: scope,
 		Limit: defaultLimit, Sort: query.Get("sort"), Down: query.Get("order") == "desc",
-		Filter: Filter{
+		Filter: store.Filter{
 			Target:   query.Get("target"),
-			OSFamily: query.Get("os_family"), OSVersion: query.Get("os_version"), Q: strings.TrimSpace(query.Get("q")), Gone: query.Get("gone") == "true",
+			OSFamily: query.Get("os_family"), OSVersion: query.Get("os_version"), Query: strings.TrimSpace(query.Get("q")), Gone: query.Get("gone") == "true",
 		},
 	}
 	// What the counts of the store can tell is asked of them: one account, one
@@ -226,12 +236,12 @@ func (s *server) listed(r *http.Request, listing *listing) (*listed, error) {
 // page reads the rows of a page and one more, which tells whether there is
 // another.
 func (l *listing) page(ctx context.Context, view View, out *listed) error {
-	var at *Place
+	var at *store.Place
 	back := l.cursor != nil && l.cursor.Back
 	if l.cursor != nil {
-		at = &Place{Value: string(l.cursor.Value), Key: l.cursor.Key}
+		at = &store.Place{Value: string(l.cursor.Value), Account: l.cursor.Account, Region: l.cursor.Region, InstanceID: l.cursor.InstanceID}
 	}
-	rows, err := view.Rows(ctx, l.order(), at, l.Limit+1)
+	rows, err := view.Sorted(ctx, l.order(), at, l.Limit+1)
 	if err != nil {
 		return err
 	}
@@ -246,8 +256,8 @@ func (l *listing) page(ctx context.Context, view View, out *listed) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	cursorAt := func(p Place, back bool) string {
-		return cursor{Sort: l.Sort, Down: l.Down && l.Sort != "", Back: back, Value: []byte(p.Value), Key: p.Key}.String()
+	cursorAt := func(p store.Place, back bool) string {
+		return cursor{Sort: l.Sort, Down: l.Down && l.Sort != "", Back: back, Value: []byte(p.Value), Account: p.Account, Region: p.Region, InstanceID: p.InstanceID}.String()
 	}
 	if more || back {
 		out.next = cursorAt(rows[len(rows)-1].Place, false)

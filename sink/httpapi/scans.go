@@ -9,6 +9,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 // scansView lists scans.
@@ -18,7 +19,7 @@ type scansView struct {
 }
 
 func (s *server) scans(w http.ResponseWriter, r *http.Request) {
-	sv, err := s.o.Store.View(r.Context(), Filter{})
+	sv, err := s.o.Store.View(r.Context(), store.Filter{})
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -55,7 +56,7 @@ func (v *scanView) GoneIn(scope record.ScanScope) string {
 
 func (s *server) scan(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	sv, err := s.o.Store.View(r.Context(), Filter{})
+	sv, err := s.o.Store.View(r.Context(), store.Filter{})
 	if err != nil {
 		s.fail(w, r, err)
 		return

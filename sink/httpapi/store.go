@@ -9,66 +9,19 @@ import (
 	"github.com/shenscan/shenscan/internal/plan"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 // ErrNotFound is what a Store returns for an instance or a scan that it does
 // not hold.
 var ErrNotFound = errors.New("not found")
 
-// Key is the place of an instance in the order of a listing.
-type Key struct {
-	Account, Region, InstanceID string
-}
-
-// Filter narrows a listing. The zero value lists every present instance.
-type Filter struct {
-	Account, Region     string
-	Target              string // with Verdict: the verdict on this target; without: ignored
-	Verdict             string // on any target when Target is ""
-	OSFamily, OSVersion string // filter.NoVersion: no version is known
-	Legacy              *bool
-	Scope               filter.Filter // the other words of the one filter
-	Q                   string        // a part of the id or the name, whatever the case
-	Gone                bool          // gone instances too
-}
-
-// Order is an order of instances. Where two have the same value, their keys
-// decide, upwards in either direction.
-type Order struct {
-	By   string // "" (their keys), "id", "name", "type" or "class"
-	Down bool
-	// Back turns all of it around, keys too: what stands before a place comes
-	// first, the nearest one in front.
-	Back bool
-	// Class gives all instances of one class their value; it is for "class".
-	Class func(Class) string
-}
-
-// Class is what instances have in common that count alike.
-type Class struct {
-	OSFamily, OSVersion string
-	Levels              map[string]string // verdict by target
-}
-
-// Place is where an instance stands in an Order. Value is what the store
-// compares: bytes, not always text.
-type Place struct {
-	Value string
-	Key   Key
-}
-
-// Placed is an instance with its place.
-type Placed struct {
-	Place  Place
-	Record *record.Record
-}
-
 // Store is what pages and API read. Implementations are safe for concurrent
 // use.
 type Store interface {
 	// View opens one answer: what the filter lets through at one moment, judged by
 	// one rule set. Whoever opens it closes it soon.
-	View(ctx context.Context, f Filter) (View, error)
+	View(ctx context.Context, f store.Filter) (View, error)
 }
 
 // View is one answer. Totals, rows, scans and trend are of the same moment.
@@ -78,9 +31,9 @@ type View interface {
 	// Summary returns the totals of what the filter lets through. The caller does
 	// not change them.
 	Summary() *record.Summary
-	// Rows lists in an order, from behind a place if there is one, at most limit.
+	// Sorted lists in an order, from behind a place if there is one, at most limit.
 	// What it keeps in memory does not grow with the fleet.
-	Rows(ctx context.Context, by Order, after *Place, limit int) ([]Placed, error)
+	Sorted(ctx context.Context, by store.Sort, after *store.Place, limit int) ([]store.Placed, error)
 	// Instance returns one instance, gone or not, with its verdict history,
 	// newest first. Account and region narrow the search when not empty; the
 	// filter does not.

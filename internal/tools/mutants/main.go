@@ -34,12 +34,12 @@ var explained string
 var switches string
 
 func main() {
-	only := flag.String("only", "", "part of a file's name: change only these files")
+	only := flag.String("only", "", "a regular expression: change only the files whose names match")
 	most := flag.Duration("most", time.Minute, "how long the tests of one change may take, by what they take without it; it lived where that is over")
 	tests := flag.String("tests", "", "folder whose tests are run, where they are not those of FOLDER")
 	flag.Parse()
 	if flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: mutants [-only PART] [-most DURATION] [-tests FOLDER] FOLDER")
+		fmt.Fprintln(os.Stderr, "usage: mutants [-only REGEXP] [-most DURATION] [-tests FOLDER] FOLDER")
 		os.Exit(2)
 	}
 	counts, err := run(flag.Arg(0), cmp.Or(*tests, flag.Arg(0)), *only, *most, explained, func(result string, m *mutant) {

@@ -49,6 +49,10 @@ func load(dir, only string) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
+	wanted, err := regexp.Compile(only)
+	if err != nil {
+		return nil, fmt.Errorf("-only: %w", err)
+	}
 	cfg := &packages.Config{Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports | packages.NeedDeps, Dir: dir}
 	list, err := packages.Load(cfg, ".")
 	if err != nil || len(list) != 1 || len(list[0].Errors) > 0 {
@@ -58,7 +62,7 @@ func load(dir, only string) (*source, error) {
 	out := &source{dir: dir, path: pkg.PkgPath, name: pkg.Name, texts: map[string][]byte{}, edits: map[string][]edit{}}
 	for _, file := range pkg.Syntax {
 		path := pkg.Fset.File(file.Pos()).Name()
-		if strings.HasSuffix(path, "_test.go") || !strings.Contains(filepath.Base(path), only) {
+		if strings.HasSuffix(path, "_test.go") || !wanted.MatchString(filepath.Base(path)) {
 			continue
 		}
 		text, err := os.ReadFile(path)

@@ -16,6 +16,7 @@ import (
 	"github.com/shenscan/shenscan/internal/report/reporttest"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/httpapi"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 var (
@@ -45,20 +46,16 @@ type Store struct {
 // New returns a store that holds the records, which it sorts.
 func New(recs []*record.Record, sum *record.Summary, scans []record.Scan, points []httpapi.Point) *Store {
 	s := &Store{recs: slices.Clone(recs), summary: sum, history: map[string][]record.Change{}, scans: scans, points: points}
-	slices.SortFunc(s.recs, func(a, b *record.Record) int { return compare(key(a), key(b)) })
+	slices.SortFunc(s.recs, compare)
 	return s
 }
 
-func key(r *record.Record) httpapi.Key {
-	return httpapi.Key{Account: r.Account, Region: r.Region, InstanceID: r.InstanceID}
-}
-
-func compare(a, b httpapi.Key) int {
+func compare(a, b *record.Record) int {
 	return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.InstanceID, b.InstanceID))
 }
 
 // View implements httpapi.Store.
-func (s *Store) View(_ context.Context, f httpapi.Filter) (httpapi.View, error) {
+func (s *Store) View(_ context.Context, f store.Filter) (httpapi.View, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := &view{s: s, f: f, summary: s.summary, all: s.recs}
@@ -74,7 +71,7 @@ func (s *Store) View(_ context.Context, f httpapi.Filter) (httpapi.View, error) 
 // view is what the store held.
 type view struct {
 	s         *Store
-	f         httpapi.Filter
+	f         store.Filter
 	recs, all []*record.Record
 	summary   *record.Summary
 }
@@ -98,50 +95,50 @@ func (v *view) Summary() *record.Summary {
 	return &sum
 }
 
-// Rows lists in an order.
-func (v *view) Rows(_ context.Context, by httpapi.Order, after *httpapi.Place, limit int) ([]httpapi.Placed, error) {
-	order := func(placed, b httpapi.Placed) int {
-		c := cmp.Compare(placed.Place.Value, b.Place.Value)
+// Sorted lists in an order.
+func (v *view) Sorted(_ context.Context, by store.Sort, after *store.Place, limit int) ([]store.Placed, error) {
+	order := func(a, b store.Place) int {
+		c := cmp.Compare(a.Value, b.Value)
 		if by.Down {
 			c = -c
 		}
-		if c = cmp.Or(c, compare(placed.Place.Key, b.Place.Key)); by.Back {
+		if c = cmp.Or(c, cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.InstanceID, b.InstanceID)); by.Back {
 			c = -c
 		}
 		return c
 	}
-	var out []httpapi.Placed
+	var out []store.Placed
 	for _, r := range v.recs {
-		p := httpapi.Placed{Place: httpapi.Place{Value: value(r, by), Key: key(r)}, Record: r}
-		if after == nil || order(p, httpapi.Placed{Place: *after}) > 0 {
-			out = append(out, p)
+		place := store.Place{Value: value(r, by), Account: r.Account, Region: r.Region, InstanceID: r.InstanceID}
+		if after == nil || order(place, *after) > 0 {
+			out = append(out, store.Placed{Place: place, Record: r})
 		}
 	}
-	slices.SortFunc(out, order)
+	slices.SortFunc(out, func(a, b store.Placed) int { return order(a.Place, b.Place) })
 	return out[:min(limit, len(out))], nil
 }
 
 // value is what a record sorts by.
-func value(entry *record.Record, by httpapi.Order) string {
+func value(entry *record.Record, by store.Sort) string {
 	switch by.By {
-	case "name":
+	case store.SortByName:
 		return entry.InstanceName[:min(128, len(entry.InstanceName))]
-	case "type":
+	case store.SortByType:
 		return entry.InstanceType
-	case "class":
-		class := httpapi.Class{OSFamily: entry.OS.Family, OSVersion: entry.OS.Version, Levels: map[string]string{}}
+	case store.SortByID:
+		return entry.InstanceID
+	case store.SortByClass:
+		class := store.Class{OSFamily: entry.OS.Family, OSVersion: entry.OS.Version, Levels: map[string]rules.Level{}}
 		for i := range entry.Verdicts {
-			class.Levels[entry.Verdicts[i].Target] = entry.Verdicts[i].Level.String()
+			class.Levels[entry.Verdicts[i].Target] = entry.Verdicts[i].Level
 		}
-		return by.Class(class)
+		return by.Class(&class)
+	case store.SortByKey:
 	}
-	if by.By == "" {
-		return ""
-	}
-	return entry.InstanceID
+	return ""
 }
 
-func match(entry *record.Record, f *httpapi.Filter) bool {
+func match(entry *record.Record, f *store.Filter) bool {
 	switch {
 	case f.Account != "" && entry.Account != f.Account, f.Region != "" && entry.Region != f.Region,
 		f.OSFamily != "" && entry.OS.Family != f.OSFamily, f.OSVersion != "" && entry.OS.Version != f.OSVersion && (f.OSVersion != filter.NoVersion || entry.OS.Version != ""),
@@ -157,10 +154,10 @@ func match(entry *record.Record, f *httpapi.Filter) bool {
 	}) {
 		return false
 	}
-	if f.Q == "" {
+	if f.Query == "" {
 		return true
 	}
-	q := strings.ToLower(f.Q)
+	q := strings.ToLower(f.Query)
 	for _, text := range []string{entry.InstanceID, entry.InstanceName} {
 		if strings.Contains(strings.ToLower(text), q) {
 			return true
@@ -277,7 +274,7 @@ func (s *Store) Put(rec *record.Record, change *record.Change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.recs {
-		if key(s.recs[i]) == key(rec) {
+		if compare(s.recs[i], rec) == 0 {
 			s.recs[i] = rec
 		}
 	}
