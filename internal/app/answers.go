@@ -42,6 +42,23 @@ func (s answers) view(ctx context.Context, chosen filter.Filter, targets []strin
 	return v, nil
 }
 
+// viewOn opens a view that has verdicts on targets. That of the store serves where
+// it has them: nothing is judged anew.
+func (s answers) viewOn(ctx context.Context, chosen filter.Filter, targets []string) (*store.View, error) {
+	own, err := s.view(ctx, chosen, nil)
+	if err != nil {
+		return nil, err
+	}
+	_, has, judged := own.Judged()
+	if judged && !slices.ContainsFunc(targets, func(target string) bool { return !slices.Contains(has, target) }) {
+		return own, nil
+	}
+	if err := own.Close(); err != nil {
+		return nil, err
+	}
+	return s.view(ctx, chosen, targets)
+}
+
 func (s answers) targets(names []string) ([]rules.Target, error) {
 	if len(names) > maxTargets {
 		return nil, fmt.Errorf("%w: at most %d targets", httpapi.ErrQuestion, maxTargets)
@@ -93,12 +110,7 @@ func (s answers) Report(ctx context.Context, f filter.Filter, targets []string, 
 
 // Plan implements httpapi.Answers. The plan is shared, and not to be changed.
 func (s answers) Plan(ctx context.Context, chosen filter.Filter, planRequest httpapi.PlanRequest) (*plan.Plan, error) {
-	key := func(at store.Moment) answerKey {
-		return answerKey{
-			Moment: at, ruleset: s.a.classifier.Load().Digest(), types: typesVersion(s.a.o.Store),
-			target: planRequest.Target, filter: chosen.Key(), owners: planRequest.OwnerTag, keepOS: planRequest.KeepOS,
-		}
-	}
+	key := func(at store.Moment) answerKey { return s.planKey(at, chosen, planRequest) }
 	return s.a.plans.of(ctx, func() answerKey { return key(s.a.db.Moment()) }, func(ctx context.Context) (*plan.Plan, answerKey, error) {
 		rules, types := s.a.classifier.Load().Digest(), typesVersion(s.a.o.Store)
 		whole, at, err := s.buildPlan(ctx, chosen, planRequest)
@@ -108,11 +120,20 @@ func (s answers) Plan(ctx context.Context, chosen filter.Filter, planRequest htt
 	})
 }
 
+func (s answers) planKey(at store.Moment, chosen filter.Filter, planRequest httpapi.PlanRequest) answerKey {
+	return answerKey{
+		Moment: at, ruleset: s.a.classifier.Load().Digest(), types: typesVersion(s.a.o.Store),
+		target: planRequest.Target, filter: chosen.Key(), owners: planRequest.OwnerTag, keepOS: planRequest.KeepOS,
+	}
+}
+
+func (s answers) remediesKey(at store.Moment) answerKey {
+	return answerKey{Moment: at, ruleset: s.a.classifier.Load().Digest()}
+}
+
 // Remedies implements httpapi.Answers.
 func (s answers) Remedies(ctx context.Context) (func(*report.Bucket) string, error) {
-	key := func(at store.Moment) answerKey {
-		return answerKey{Moment: at, ruleset: s.a.classifier.Load().Digest()}
-	}
+	key := s.remediesKey
 	return s.a.remedies.of(ctx, func() answerKey { return key(s.a.db.Moment()) }, func(ctx context.Context) (func(*report.Bucket) string, answerKey, error) {
 		view, err := s.view(ctx, filter.Filter{}, nil)
 		if err != nil {
@@ -135,7 +156,7 @@ func (s answers) buildPlan(ctx context.Context, chosen filter.Filter, planReques
 	if to[0].ID != "kvm" {
 		names = append(names, "kvm") // whether an instance can stay on the 5th generation
 	}
-	view, err := s.view(ctx, chosen, names)
+	view, err := s.viewOn(ctx, chosen, names)
 	if err != nil {
 		return nil, at, err
 	}

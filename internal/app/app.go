@@ -572,6 +572,7 @@ func (a *App) startSink(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return a.serveQueries(ctx) })
 	group.Go(func() error { return a.serveEvidence(ctx) })
 	group.Go(func() error { return a.openDoor(ctx) })
+	group.Go(func() error { return a.keepReady(ctx) })
 }
 
 func orDefault(text, def string) string {

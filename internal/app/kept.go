@@ -36,6 +36,7 @@ type answered[A any] struct {
 	kept   []keptAnswer[A] // the one that was asked for last first
 	making map[answerKey]*making[A]
 	forget *time.Timer
+	held   answerKey // is not forgotten by itself
 }
 
 type keptAnswer[A any] struct {
@@ -136,10 +137,17 @@ func (p *answered[A]) keep(k answerKey, made A) {
 	p.forget.Reset(keptFor)
 }
 
-// clear forgets the kept answers.
+// clear forgets the kept answers, all but the one that is held.
 func (p *answered[A]) clear() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	clear(p.kept)
-	p.kept = nil
+	p.kept = slices.DeleteFunc(p.kept, func(have keptAnswer[A]) bool { return have.key != p.held })
+}
+
+// hold keeps the answer of a key until one of another commit is kept, however long
+// nobody asks for it.
+func (p *answered[A]) hold(key answerKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = key
 }

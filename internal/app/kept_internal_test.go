@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/shenscan/shenscan/internal/plan"
 	"github.com/shenscan/shenscan/sink/store"
@@ -126,5 +127,57 @@ func TestPlanIsSharedByThoseWhoAskAtOnce(t *testing.T) {
 	bad := errors.New("no")
 	if _, err := p.of(t.Context(), func() answerKey { return answerKey{target: "y"} }, func(context.Context) (*plan.Plan, answerKey, error) { return nil, answerKey{}, bad }); !errors.Is(err, bad) {
 		t.Error(err)
+	}
+}
+
+// What is held is not forgotten by itself, and what stands beside it is.
+func TestAHeldAnswerIsKept(t *testing.T) {
+	p := answered[*plan.Plan]{}
+	held, other := answerKey{target: "shenlong-8"}, answerKey{target: "shenlong-6"}
+	p.keep(held, &plan.Plan{})
+	p.keep(other, &plan.Plan{})
+	p.hold(held)
+	p.clear()
+	for key, want := range map[answerKey]bool{held: true, other: false} {
+		if found, _, _ := p.claim(key); (found != nil) != want {
+			t.Errorf("%s is kept: %v", key.target, found != nil)
+		}
+	}
+	later := answerKey{Moment: store.Moment{Commit: 2}, target: "shenlong-8"}
+	if p.keep(later, &plan.Plan{}); len(p.kept) != 1 {
+		t.Error("what was held is kept after a commit")
+	}
+}
+
+// What the pages open with is made once the store rests: not while something
+// comes in, not twice for one commit, and not so often that it costs much.
+func TestReadyOnceTheStoreRests(t *testing.T) {
+	at := func(commit int) store.Moment { return store.Moment{Commit: commit} }
+	now := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
+	var r rest
+	for i, step := range []struct {
+		commit int
+		busy   bool
+		after  time.Duration
+		want   bool
+	}{
+		{1, false, 0, false},           // it was another a moment ago
+		{1, true, 0, false},            // a scan runs
+		{1, false, 0, true},            // it rests
+		{1, false, time.Hour, false},   // it is ready
+		{2, false, time.Hour, false},   // a commit came
+		{2, false, time.Hour, true},    // and no other
+		{3, false, time.Second, false}, // again
+		{3, false, time.Second, false}, // too soon after what took a second
+		{3, false, 2 * readyShare * time.Second, true},
+	} {
+		now = now.Add(step.after)
+		got := r.due(at(step.commit), step.busy, now)
+		if got != step.want {
+			t.Errorf("step %d: due %v", i, got)
+		}
+		if got {
+			r.made(at(step.commit), now, now.Add(time.Second))
+		}
 	}
 }

@@ -68,6 +68,14 @@ func planParams() []param {
 		text("wave", ""), text("owner", ""), text("instance", ""), param{name: "from", kind: "integer"}, text("refresh", ""))
 }
 
+// FirstPlan is what the page of the plan opens with, of the targets of the store.
+func FirstPlan(targets []string) PlanRequest {
+	if len(targets) == 0 {
+		return PlanRequest{}
+	}
+	return PlanRequest{Target: targets[len(targets)-1]}
+}
+
 func (s *server) planPage(w http.ResponseWriter, r *http.Request) {
 	values := r.URL.Query()
 	planRequest := PlanRequest{Target: values.Get("target"), OwnerTag: values.Get("owner_tag"), KeepOS: values.Get("keep_os") == "true"}
@@ -78,9 +86,7 @@ func (s *server) planPage(w http.ResponseWriter, r *http.Request) {
 	}
 	summary, known := sv.Summary(), sv.Known()
 	s.close(sv)
-	if planRequest.Target == "" && len(summary.Targets) > 0 {
-		planRequest.Target = summary.Targets[len(summary.Targets)-1]
-	}
+	planRequest.Target = cmp.Or(planRequest.Target, FirstPlan(summary.Targets).Target)
 	view := &planView{view: s.viewOf(r, "", "Plan", summary), Q: values, KeepOS: planRequest.KeepOS}
 	f, err := scopeOf(values)
 	if err == nil {
