@@ -2,8 +2,10 @@ package plan_test
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,8 +13,11 @@ import (
 
 	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/plan"
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/internal/report/reporttest"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/catalog"
 )
 
 // said is a plan with everything that may stand in one, and the words that its
@@ -150,6 +155,75 @@ func TestWhatProgramsReadOfAPlanSpeaksNoLanguage(t *testing.T) {
 	for _, format := range []report.Format{report.JSON, report.CSV, report.Markdown} {
 		if written(t, format, p, lang.English, 0) != written(t, format, p, lang.Chinese, 0) {
 			t.Errorf("%s: Chinese changes it", format)
+		}
+	}
+}
+
+// The burn-down in the terminal is Chinese as a whole; CSV, Markdown and JSON are
+// what they are in English.
+func TestTheProgressIsChineseAsAWhole(t *testing.T) {
+	b := &burndown{owners: map[uint64]*record.Shares{}}
+	many := map[string]int{"payments": 5, "": 3}
+	for i := range 14 {
+		many["team-"+strings.Repeat("x", i+1)] = 1
+	}
+	b.add(0, 40, record.Moves{})
+	b.owners[1] = owners(map[string]int{"payments": 4, "web": 2, "": 9})
+	b.add(7, 30, record.Moves{Closed: 9, ClosedByRules: 2, OpenedByEvidence: 1, Came: 1, Went: 1, Opened: 1})
+	b.owners[2] = owners(many)
+	last := &b.points[1]
+	last.Carried, last.CarriedScopes, last.CarriedInstances, last.State = []record.CarriedScope{{Account: "1", Region: "cn-hangzhou"}}, 1, 5, record.ScanPartial
+	b.points = append(b.points[:1:1], record.ProgressPoint{
+		Number: 3, At: last.At.AddDate(0, 0, -1), Kind: "rules", Targets: last.Targets, Instances: 100, Scopes: 4, On: last.On, Moves: last.Moves, Ruleset: "b",
+	}, *last)
+	progress := progressOf(t, b, plan.Beginning{})
+	write := func(f report.Format, in lang.Language, width int) string {
+		t.Helper()
+		var out bytes.Buffer
+		if err := plan.WriteProgress(&out, f, progress, report.Options{Now: reporttest.Now(), Width: width, Language: in}); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	for _, width := range []int{60, 120} {
+		got := write(report.Table, lang.Chinese, width)
+		for _, left := range reporttest.English(got, "payments web cn-hangzhou output csv team shenlong-", strings.Join(slices.Collect(maps.Keys(many)), " ")) {
+			t.Error(left)
+		}
+		if !strings.Contains(got, "负责人") || !strings.Contains(got, "payments") {
+			t.Errorf("no owners:\n%s", got)
+		}
+	}
+	for _, f := range []report.Format{report.JSON, report.CSV, report.Markdown} {
+		if write(f, lang.Chinese, 0) != write(f, lang.English, 0) {
+			t.Errorf("%s differs by language", f)
+		}
+	}
+}
+
+func TestTheQuestionsAreChineseAsAWhole(t *testing.T) {
+	rs, err := catalog.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := rs.ParseTarget("shenlong-8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ask := range plan.AllQuestions(rs.NewClassifier([]rules.Target{to})) {
+		settle := &plan.Settle{Target: "shenlong-8", Unknown: 7, Questions: []plan.Question{ask}, Rest: 2}
+		var out bytes.Buffer
+		if err := plan.WriteSettle(&out, report.Table, settle, report.Options{Width: 100, Language: lang.Chinese}); err != nil {
+			t.Fatal(err)
+		}
+		var prose strings.Builder
+		for line := range strings.Lines(out.String()) {
+			if !strings.HasPrefix(line, "     ") { // commands
+				prose.WriteString(line)
+			}
+		}
+		for _, left := range reporttest.English(prose.String(), "custom-image-trial plan shenlong- "+strings.Join(ask.Needs, " ")) {
+			t.Error(left)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules/waves"
 )
@@ -52,33 +53,34 @@ const (
 
 func (p *Progress) table(w io.Writer, options report.Options) error {
 	width := options.Columns()
+	in := options.Language
 	bold := func(s string) string { return report.Paint(s, report.Bold, options.Color) }
-	for _, line := range report.Wrap(p.Sentence, width) {
+	for _, line := range report.Wrap(in.Say(p.Sentence), width) {
 		fmt.Fprintln(w, bold(line))
 	}
 	for _, note := range p.Notes {
-		for i, line := range report.Wrap(note, width-2) {
+		for i, line := range report.Wrap(in.Say(note), width-2) {
 			fmt.Fprintf(w, "%s%s\n", []string{"- ", "  "}[min(i, 1)], report.Paint(line, report.Amber, options.Color))
 		}
 	}
 	fmt.Fprintln(w)
-	if err := p.waveTable().Write(w, width, options.Color); err != nil {
+	if err := p.waveTable(in).Write(w, width, options.Color); err != nil {
 		return err
 	}
 	for _, list := range p.lists() {
 		if len(list.parts) == 0 {
 			continue
 		}
-		fmt.Fprintf(w, "\n%s%s\n", bold(list.title), report.Paint(behindWords(list.parts), report.Dim, options.Color))
-		if err := partTable(list.name, list.parts[:min(len(list.parts), shownParts)]).Write(w, width, options.Color); err != nil {
+		fmt.Fprintf(w, "\n%s%s\n", bold(in.Say(list.title)), report.Paint(behindWords(list.parts, in), report.Dim, options.Color))
+		if err := partTable(list.name, list.parts[:min(len(list.parts), shownParts)], in).Write(w, width, options.Color); err != nil {
 			return err
 		}
 		if more := len(list.parts) - shownParts; more > 0 {
-			fmt.Fprintf(w, "  %s\n", report.Paint("and "+report.Number(more)+" more; --output csv has all", report.Dim, options.Color))
+			fmt.Fprintf(w, "  %s\n", report.Paint(in.Say("and "+report.Number(more)+" more; --output csv has all"), report.Dim, options.Color))
 		}
 	}
-	fmt.Fprintf(w, "\n%s\n", bold("Scan by scan"))
-	return p.pointTable(shownPoints).Write(w, width, options.Color)
+	fmt.Fprintf(w, "\n%s\n", bold(in.Say("Scan by scan")))
+	return p.pointTable(shownPoints, in).Write(w, width, options.Color)
 }
 
 // partList is one of the ways in which the fleet is divided.
@@ -92,7 +94,7 @@ func (p *Progress) lists() []partList {
 }
 
 // behindWords says how many parts are behind.
-func behindWords(parts []ProgressPart) string {
+func behindWords(parts []ProgressPart, in lang.Language) string {
 	n := 0
 	for i := range parts {
 		if parts[i].Behind {
@@ -102,19 +104,19 @@ func behindWords(parts []ProgressPart) string {
 	if n == 0 {
 		return ""
 	}
-	return "  " + report.Number(n) + " behind: some are open, and no fewer than there were"
+	return "  " + in.Say(report.Number(n)+" behind: some are open, and no fewer than there were")
 }
 
 // waveTable counts the waves now and then.
-func (p *Progress) waveTable() *report.TextTable {
+func (p *Progress) waveTable(in lang.Language) *report.TextTable {
 	right := func(s string) report.Cell { return report.Cell{Text: s, Right: true} }
-	textTable := &report.TextTable{Indent: 2, Shrink: []int{0}, Head: []report.Cell{{Text: "wave"}, right("now")}}
+	textTable := &report.TextTable{Indent: 2, In: in, Shrink: []int{0}, Head: []report.Cell{{Text: "wave"}, right("now")}}
 	if p.Then != nil {
 		textTable.Head = append(textTable.Head, right("then"), right("change"))
 	}
 	for _, id := range waves.All() {
 		now := p.Now.Waves[string(id)]
-		row := []report.Cell{{Text: id.Title(), Style: waveStyle(id)}, right(report.Number(now))}
+		row := []report.Cell{{Text: in.Say(id.Title()), Style: waveStyle(id)}, right(report.Number(now))}
 		if p.Then != nil {
 			then := p.Then.Waves[string(id)]
 			row = append(row, right(report.Number(then)), right(signed(now-then)))
@@ -124,10 +126,10 @@ func (p *Progress) waveTable() *report.TextTable {
 	return textTable
 }
 
-func partTable(name string, parts []ProgressPart) *report.TextTable {
+func partTable(name string, parts []ProgressPart, in lang.Language) *report.TextTable {
 	right := func(s string) report.Cell { return report.Cell{Text: s, Right: true} }
 	textTable := &report.TextTable{
-		Indent: 2, Shrink: []int{5, 0},
+		Indent: 2, In: in, Shrink: []int{5, 0},
 		Head: []report.Cell{{Text: name}, right("instances"), right("open"), right("then"), right("change"), {Text: ""}},
 	}
 	for i := range parts {
@@ -137,17 +139,17 @@ func partTable(name string, parts []ProgressPart) *report.TextTable {
 			note, style = "behind", report.Red
 		}
 		textTable.Rows = append(textTable.Rows, []report.Cell{
-			{Text: part.title()}, right(report.Number(part.Instances)), right(report.Number(part.Open)), right(known(part.Then, report.Number)), right(known(part.Change, signed)), {Text: note, Style: style},
+			{Text: part.title(in)}, right(report.Number(part.Instances)), right(report.Number(part.Open)), right(in.Say(known(part.Then, report.Number))), right(in.Say(known(part.Change, signed))), {Text: in.Say(note), Style: style},
 		})
 	}
 	return textTable
 }
 
-func (p *ProgressPart) title() string {
+func (p *ProgressPart) title(in lang.Language) string {
 	if p.Rest {
-		return "all others"
+		return in.Say("all others")
 	}
-	return ownerName(p.Name)
+	return sayOwner(in, p.Name)
 }
 
 func known(n *int, spell func(int) string) string {
@@ -167,10 +169,10 @@ func signed(n int) string {
 // last are the newest points, at most n.
 func (p *Progress) last(n int) []ProgressMark { return p.Points[max(0, len(p.Points)-n):] }
 
-func (p *Progress) pointTable(n int) *report.TextTable {
+func (p *Progress) pointTable(n int, in lang.Language) *report.TextTable {
 	right := func(s string) report.Cell { return report.Cell{Text: s, Right: true} }
 	textTable := &report.TextTable{
-		Indent: 2, Shrink: []int{1},
+		Indent: 2, In: in, Shrink: []int{1},
 		Head: []report.Cell{{Text: "when"}, {Text: "what"}, right("instances"), right("open"), right("mended"), right("new"), right("gone"), right("worse"), right("by rules"), right("by evidence")},
 	}
 	for _, progressMark := range p.last(n) {
@@ -180,7 +182,7 @@ func (p *Progress) pointTable(n int) *report.TextTable {
 		}
 		textTable.Rows = append(textTable.Rows, []report.Cell{
 			{Text: report.Moment(progressMark.At)},
-			{Text: what},
+			{Text: in.Say(what)},
 			right(report.Number(progressMark.Instances)), right(report.Number(progressMark.Open)), right(report.Number(progressMark.Moves.Closed)), right(report.Number(progressMark.Moves.Came)),
 			right(report.Number(progressMark.Moves.Went)), right(report.Number(progressMark.Moves.Opened)), right(signed(progressMark.Moves.OpenedByRules - progressMark.Moves.ClosedByRules)),
 			right(signed(progressMark.Moves.OpenedByEvidence - progressMark.Moves.ClosedByEvidence)),
@@ -232,18 +234,18 @@ func (p *Progress) markdown(w io.Writer) error {
 	for _, note := range p.Notes {
 		fmt.Fprintf(w, "- %s\n", report.MarkdownText(note))
 	}
-	if err := markdownTable(w, "Waves", p.waveTable()); err != nil {
+	if err := markdownTable(w, "Waves", p.waveTable(lang.English)); err != nil {
 		return err
 	}
 	for _, list := range p.lists() {
 		if len(list.parts) == 0 {
 			continue
 		}
-		if err := markdownTable(w, list.title, partTable(list.name, list.parts)); err != nil {
+		if err := markdownTable(w, list.title, partTable(list.name, list.parts, lang.English)); err != nil {
 			return err
 		}
 	}
-	return markdownTable(w, "Scan by scan", p.pointTable(len(p.Points)))
+	return markdownTable(w, "Scan by scan", p.pointTable(len(p.Points), lang.English))
 }
 
 func markdownTable(w io.Writer, title string, textTable *report.TextTable) error {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
 )
@@ -288,7 +289,7 @@ func WriteSettle(w io.Writer, format report.Format, settle *Settle, options repo
 			return fmt.Errorf("write questions: %w", err)
 		}
 	case report.Table:
-		settle.table(writer, options.Columns())
+		settle.table(writer, options.Columns(), options.Language)
 	default:
 		return fmt.Errorf("%w %q: questions are written as table or json", report.ErrFormat, report.Short(string(format), 40))
 	}
@@ -298,18 +299,18 @@ func WriteSettle(w io.Writer, format report.Format, settle *Settle, options repo
 	return nil
 }
 
-func (s *Settle) table(w io.Writer, width int) {
-	fmt.Fprintf(w, "%s unknown on %s.\n", report.Plural(s.Unknown, "instance is", "instances are"), report.Clean(s.Target))
+func (s *Settle) table(w io.Writer, width int, in lang.Language) {
+	fmt.Fprintln(w, in.Say(fmt.Sprintf("%s unknown on %s.", report.Plural(s.Unknown, "instance is", "instances are"), report.Clean(s.Target))))
 	for i := range s.Questions {
 		question := &s.Questions[i]
-		fmt.Fprint(w, "\n", report.Hung(fmt.Sprintf("%d. ", i+1), question.Text, width))
-		fmt.Fprint(w, report.Hung("   ", fmt.Sprintf("settles %d, may settle %d more; %d %s, %s at least", question.Settles, question.May, question.About, question.Unit, report.Plural(question.Calls, "call", "calls")), width))
-		fmt.Fprint(w, report.Hung("   ", "needs "+strings.Join(question.Needs, ", "), width))
+		fmt.Fprint(w, "\n", report.Hung(fmt.Sprintf("%d. ", i+1), in.Say(question.Text), width))
+		fmt.Fprint(w, report.Hung("   ", in.Say(fmt.Sprintf("settles %d, may settle %d more; %d %s, %s at least", question.Settles, question.May, question.About, question.Unit, report.Plural(question.Calls, "call", "calls"))), width))
+		fmt.Fprint(w, report.Hung("   ", in.Say("needs ")+strings.Join(sayAll(in, question.Needs), ", "), width))
 		for _, c := range question.Commands {
 			fmt.Fprintf(w, "     %s\n", c)
 		}
 	}
 	if s.Rest > 0 {
-		fmt.Fprint(w, "\n", report.Hung("", fmt.Sprintf("No answer to these settles %d: look at the question of each (shenscan plan), or try a copy (custom-image-trial).", s.Rest), width))
+		fmt.Fprint(w, "\n", report.Hung("", in.Say(fmt.Sprintf("No answer to these settles %d: look at the question of each (shenscan plan), or try a copy (custom-image-trial).", s.Rest)), width))
 	}
 }
