@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -204,11 +205,18 @@ func (c *compiler) bad(part, format string, args ...any) {
 func (c *compiler) families(table string) {
 	var builder strings.Builder
 	builder.WriteString(table)
+	listed, err := family.ParseTable(table)
+	if err != nil {
+		c.bad("families", "%v", err)
+		listed, _ = family.ParseTable("")
+	}
 	for i := range c.r.def.Families {
 		familyRow := &c.r.def.Families[i]
+		// What a row leaves out is what the table or, without it, the name says.
+		before := listed.Lookup("", familyRow.Family)
 		row := []string{
-			familyRow.Family, fmt.Sprint(familyRow.Generation), familyRow.Class, familyRow.Virtualization, or(familyRow.Arch, "x86_64"), or(familyRow.Vendor, "intel"),
-			or(familyRow.Lifecycle, "current"), or(familyRow.NVMe, "unknown"), or(familyRow.Boot, "unknown"), or(familyRow.Source, "overlay"), "",
+			familyRow.Family, fmt.Sprint(familyRow.Generation), familyRow.Class, familyRow.Virtualization, cmp.Or(familyRow.Arch, before.Arch, family.Unknown), cmp.Or(familyRow.Vendor, before.Vendor, family.Unknown),
+			or(familyRow.Lifecycle, "current"), or(familyRow.NVMe, before.NVMe), or(familyRow.Boot, before.Boot), or(familyRow.Source, "overlay"), "",
 		}
 		change := strings.Join(familyRow.TypeChangeTo, " ")
 		if familyRow.NoTypeChange {

@@ -225,8 +225,8 @@ func (r *Ruleset) machine(hardware Hardware) machine {
 		Retired: info.Lifecycle == "retired",
 	}
 	m.xen = m.Virtualization == family.Xen || hardware.IoOptimized == No && m.Family == ""
-	p := profile{machine: m.Machine, nvme: m.nvme}
-	m.onVirtio = m.running && (m.Virtualization == family.KVM || m.Virtualization == family.Shenlong) && !p.attachesNVMe()
+	p := profile{machine: m.Machine, nvme: m.nvme, counts: m.counts}
+	m.onVirtio = m.running && (m.Virtualization == family.KVM || m.Virtualization == family.Shenlong) && !p.mayAttachNVMe()
 	return m
 }
 
@@ -259,7 +259,7 @@ type hardware struct {
 	known, classed       bool
 	arch                 string
 	shenlong             bool
-	nvmeSource           bool
+	nvmeSource, nvmeMay  bool
 	osNVMe               Tri
 	running, xen, virtio bool
 }
@@ -288,7 +288,7 @@ func (r *Ruleset) hardware(machine *machine, targets []Target) hardware {
 		}
 	}
 	h := hardware{
-		sources: sources.String(), known: machine.Family != "", arch: machine.Arch, shenlong: machine.Virtualization == family.Shenlong, nvmeSource: p.attachesNVMe(),
+		sources: sources.String(), known: machine.Family != "", arch: machine.Arch, shenlong: machine.Virtualization == family.Shenlong, nvmeSource: p.attachesNVMe(), nvmeMay: p.mayAttachNVMe(),
 		osNVMe: machine.osNVMe, running: machine.running, xen: machine.xen, virtio: machine.onVirtio,
 	}
 	h.class, h.classed = machine.class()
@@ -316,6 +316,13 @@ func (p *profile) changesTo(target *Target) bool {
 // 8th generation and later do.
 func (p *profile) attachesNVMe() bool {
 	return p.nvme == "required" || p.nvme == family.Unknown && p.machine.Generation >= ClassShenlong8.Generation()
+}
+
+// mayAttachNVMe says whether the machine attaches disks by NVMe, or may: it
+// counts as one of the 8th generation and later, and its own generation is not
+// known. Such a machine proves neither driver.
+func (p *profile) mayAttachNVMe() bool {
+	return p.attachesNVMe() || p.nvme == family.Unknown && p.machine.Generation == 0 && p.counts == family.Shenlong8
 }
 
 // endOfSupport is the last day of standard support of a release, "" where that

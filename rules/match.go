@@ -220,7 +220,7 @@ func mismatch(kind string, profile *profile, target *Target) bool {
 	case "fleet-kernel":
 		return profile.siblings(target).Own >= enoughSiblings
 	case "to-virtio":
-		return profile.attachesNVMe() && !target.AttachesNVMe()
+		return profile.mayAttachNVMe() && !target.AttachesNVMe()
 	}
 	return false
 }

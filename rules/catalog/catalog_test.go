@@ -140,7 +140,7 @@ rules:
 overrides:
   - {rule: ubuntu.11, verdicts: {shenlong-6: needs-action, shenlong-7: unknown}, reason: We tried it.}
 families:
-  - {family: ecs.zz9, generation: 9, virtualization: shenlong, nvme: required}
+  - {family: ecs.zz9, generation: 9, virtualization: shenlong, arch: x86_64, vendor: intel, nvme: required}
 `
 
 const waiver = `version: 1
@@ -164,6 +164,13 @@ func TestOverlay(t *testing.T) {
 	}
 	if target, err := r.ParseTarget("ecs.zz9.large"); err != nil || target.Class != rules.ClassShenlong8 || target.NVMe != "required" {
 		t.Errorf("added family: %+v, %v", target, err)
+	}
+	// What a row leaves out is what the name says, and no guess: most families are x86.
+	for name, arch := range map[string]string{"ecs.g9y": "arm64", "ecs.g9i": "x86_64", "ecs.g8y": "arm64", "ecs.zz8": ""} {
+		own := load(t, "version: 1\nfamilies:\n  - {family: "+name+", generation: 9, virtualization: shenlong}\n")
+		if target, err := own.ParseTarget(name); err != nil || target.Arch != arch {
+			t.Errorf("%s added without its architecture: %+v, %v", name, target, err)
+		}
 	}
 	if load(t).Digest() == r.Digest() || load(t, overlay).Digest() != r.Digest() || len(r.Digest()) != 12 {
 		t.Error("the digest does not follow the rules")

@@ -419,17 +419,33 @@ func byNaming(name string) Info {
 	return info
 }
 
-// cpu reads the CPU vendor out of the suffix letters.
+// intelSuffixes are those that the naming page, or a listed family of it, gives
+// to families without a letter for the vendor: these are Intel's.
+var intelSuffixes = [...]string{"", "e", "ex", "ne", "nec", "nex", "nv", "p", "s", "se", "t", "v", "vn"}
+
+// firstOthers is the generation in which other vendors than Intel came.
+const firstOthers = 6
+
+// cpu reads the CPU vendor out of the suffix letters. Letters that nobody knows
+// tell neither vendor nor architecture: the next line of Arm families will have
+// some.
 func (i *Info) cpu(suffix string) {
-	i.Arch, i.Vendor = "x86_64", "intel"
+	vendor, arch := "intel", "x86_64"
 	switch {
-	case suffix == "y", suffix == "r":
-		i.Arch, i.Vendor, i.Boot = "arm64", "arm", "uefi"
+	case strings.HasPrefix(suffix, "y"), suffix == "r":
+		vendor, arch, i.Boot = "arm", "arm64", "uefi"
+	case i.Generation > 0 && i.Generation < firstOthers, slices.Contains(intelSuffixes[:], suffix):
+	case strings.ContainsAny(suffix, "yr"):
+		return
+	case strings.HasPrefix(suffix, "i"):
 	case strings.HasPrefix(suffix, "a"):
-		i.Vendor = "amd"
+		vendor = "amd"
 	case strings.HasPrefix(suffix, "h"):
-		i.Vendor = "hygon"
+		vendor = "hygon"
+	default:
+		return
 	}
+	i.Arch, i.Vendor = arch, vendor
 }
 
 func splitName(text string) (body, digits, suffix string) {

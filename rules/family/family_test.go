@@ -268,7 +268,15 @@ func TestUnknownFamilies(t *testing.T) {
 	for name, want := range map[string][4]string{ // class, arch, nvme, vendor
 		"ecs.g10y":  {"shenlong-8", "arm64", "unknown", "arm"},
 		"ecs.r11a":  {"shenlong-8", "x86_64", "unknown", "amd"},
-		"ecs.g6xyz": {"shenlong-6", "x86_64", "unsupported", "intel"},
+		"ecs.g6xyz": {"shenlong-6", "", "unsupported", ""}, // no letter of it is known
+		"ecs.g7x":   {"shenlong-7", "", "unknown", ""},
+		"ecs.g9yne": {"shenlong-8", "arm64", "unknown", "arm"},
+		"ecs.c9ry":  {"shenlong-8", "", "unknown", ""},
+		"ecs.g8hy":  {"shenlong-8", "", "unknown", ""},
+		"ecs.g9ine": {"shenlong-8", "x86_64", "unknown", "intel"},
+		"ecs.r9ap":  {"shenlong-8", "x86_64", "unknown", "amd"},
+		"ecs.c9h":   {"shenlong-8", "x86_64", "unknown", "hygon"},
+		"ecs.g9nex": {"shenlong-8", "x86_64", "unknown", "intel"},
 		"ecs.c5q":   {"kvm", "x86_64", "unsupported", "intel"},
 		"ecs.i6":    {"shenlong-8", "", "unknown", ""},
 		"ecs.gn10x": {"shenlong-8", "", "unknown", ""},
