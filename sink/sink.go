@@ -367,9 +367,9 @@ func (s *Sink) mayHold() {
 	}
 }
 
-// emit publishes the outbox in order. What cannot be published or taken off
-// the outbox now, for want of a stream or of room, is tried again: results are
-// stored meanwhile.
+// emit publishes what waits in the store: questions for producers, and events in
+// order. What cannot be published or taken off now, for want of a stream or of
+// room, is tried again: results are stored meanwhile.
 func (s *Sink) emit(ctx context.Context) error {
 	emitter := s.bus.NewEmitter()
 	for {
@@ -386,21 +386,50 @@ func (s *Sink) emit(ctx context.Context) error {
 			if errors.Is(err, store.ErrCorrupt) {
 				return err
 			}
-			s.o.Log.Error("events were not published; trying again", "err", err)
+			s.o.Log.Error("events or questions were not published; trying again", "err", err)
 			pause(ctx, wait.NextBackOff())
 		}
 	}
 }
 
-// empty publishes what the outbox holds.
+// ask puts to producers the questions that wait.
+func (s *Sink) ask(ctx context.Context) error {
+	for {
+		questions, err := s.db.Questions(256)
+		if err != nil {
+			return fmt.Errorf("read questions: %w", err)
+		}
+		if len(questions) == 0 {
+			return nil
+		}
+		for _, q := range questions {
+			if !s.db.Awaits(q.Check) {
+				continue // answered, or its scan has ended
+			}
+			switch err := s.bus.Publish(ctx, q.Check); {
+			case bus.IsRefused(err): // its scope stays undecided, and the scan ends for want of progress
+				s.o.Log.ErrorContext(ctx, "question cannot be put to a producer", "scan", q.Check.ScanID, "account", q.Check.Scope.Account, "region", q.Check.Scope.Region, "err", err)
+			case err != nil:
+				return fmt.Errorf("put a question to a producer: %w", err)
+			}
+		}
+		if err := s.db.QuestionsPut(questions[len(questions)-1].Key); err != nil {
+			return fmt.Errorf("forget questions that were asked: %w", err)
+		}
+	}
+}
+
+// empty publishes the questions and the events that wait. Questions go first, and
+// again before each batch of events: a scan ends when they are answered.
 func (s *Sink) empty(ctx context.Context, emitter *bus.Emitter) error {
 	for {
+		asked := s.ask(ctx)
 		entries, err := s.db.Outbox(0, 256)
 		if err != nil {
 			return fmt.Errorf("read outbox: %w", err)
 		}
 		if len(entries) == 0 {
-			return nil
+			return asked
 		}
 		for i := range entries {
 			// A judgement that was followed by another is told of and forgotten before
@@ -455,11 +484,6 @@ func (s *Sink) emitOne(ctx context.Context, emitter *bus.Emitter, told *store.Ev
 		body, err = verdictEvent(told, eventID(told))
 	case told.Scan != nil:
 		subject, body, err = scanEvent(told)
-	case told.Check != nil:
-		if !s.db.Awaits(told.Check) {
-			return "", nil, nil // answered, or its scan has ended
-		}
-		return "", nil, s.bus.Publish(ctx, told.Check)
 	default:
 		return "", nil, nil
 	}
@@ -584,7 +608,7 @@ func (s *Sink) look(ctx context.Context, progress map[string]standing, seen *mar
 // store last: what is in none of them then, and in no transaction since, was lost.
 func (s *Sink) nothingOnItsWay(ctx context.Context) (at event.Position, nothing bool) {
 	at = s.db.Position()
-	if waits, err := s.db.Outbox(0, 1); err != nil || len(waits) > 0 { // a question of ours, perhaps
+	if waits, err := s.db.Questions(1); err != nil || len(waits) > 0 {
 		return at, false
 	}
 	for _, stream := range []string{bus.StreamWork, bus.StreamPages} {

@@ -342,8 +342,12 @@ func (w *world) idle(ctx context.Context) bool {
 	if err != nil || w.db.Position().Seq != st.LastSeq {
 		return false
 	}
-	out, err := w.db.Outbox(0, 1)
-	return err == nil && len(out) == 0
+	events, err := w.db.Outbox(0, 1)
+	if err != nil || len(events) > 0 {
+		return false
+	}
+	questions, err := w.db.Questions(1)
+	return err == nil && len(questions) == 0
 }
 
 // levels are the verdicts that the store holds, by instance.

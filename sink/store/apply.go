@@ -30,7 +30,7 @@ type Applied struct {
 	Moved   int              // verdicts that a change of the rule set moved; Changes holds the first of them
 	Changes []Change         // in the order of the results stream
 	Scans   []record.Scan    // that started or ended, in that order
-	Asked   int              // questions for producers that were put into the outbox
+	Asked   int              // questions for producers that arose
 	Rows    int              // rows applied or found to be known already
 	New     int              // instances seen for the first time
 	Stale   int              // rows older than what is known
@@ -150,15 +150,16 @@ type applier struct {
 
 	moves []*record.Moves // by target: verdicts that changed since the last point of the burn-down
 
-	pages  map[*scans.Scope]*scans.Scan // scopes whose progress has to be stored
-	scans  map[*scans.Scan]bool         // scans that have to be stored
-	scopes map[*scope]bool              // scopes that have to be stored
-	fold   map[*scope]bool              // scopes whose journal is long enough to be merged into the blocks
-	events []Event
-	row    []byte // the encoding of the current row
-	buf    []byte
-	batch  []candidate
-	in     event.RowReader
+	pages     map[*scans.Scope]*scans.Scan // scopes whose progress has to be stored
+	scans     map[*scans.Scan]bool         // scans that have to be stored
+	scopes    map[*scope]bool              // scopes that have to be stored
+	fold      map[*scope]bool              // scopes whose journal is long enough to be merged into the blocks
+	events    []Event
+	questions []Question
+	row       []byte // the encoding of the current row
+	buf       []byte
+	batch     []candidate
+	in        event.RowReader
 
 	software, hardware, profiles []uint32 // the store's numbers for those of the current page, by their place in it
 	classes                      []uint32 // the same for its classes, plus one; 0: not numbered yet
@@ -232,7 +233,10 @@ func (a *applier) finish() error {
 	if err := a.storeScans(); err != nil {
 		return err
 	}
-	return a.storeEvents()
+	if err := questionQueue.put(a.tx, &a.db.meta, a.questions); err != nil {
+		return err
+	}
+	return eventQueue.put(a.tx, &a.db.meta, a.events)
 }
 
 func (a *applier) flushWords() error {

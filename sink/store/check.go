@@ -9,7 +9,7 @@ import (
 )
 
 // settle says whether a scope whose lanes have all ended can be decided. Where
-// it cannot, the questions whose answers decide it are in the outbox.
+// it cannot, the questions whose answers decide it wait to be asked.
 func (a *applier) settle(state *scans.Scan, scope *scans.Scope, sc *scope) (bool, error) {
 	if scope.AwaitsAnswers() {
 		return false, nil
@@ -21,8 +21,7 @@ func (a *applier) settle(state *scans.Scan, scope *scans.Scope, sc *scope) (bool
 	settled, questions := state.Settle(scope, missing)
 	for _, q := range questions {
 		a.out.Asked++
-		a.events = append(a.events, Event{At: a.msg.Position, Index: a.event, Time: utc(a.msg.Stored), Check: q})
-		a.event++
+		a.questions = append(a.questions, Question{Check: q})
 	}
 	return settled, nil
 }

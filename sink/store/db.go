@@ -31,34 +31,35 @@ import (
 )
 
 var (
-	bucketMeta     = []byte("meta")
-	bucketStrings  = []byte("strings")
-	bucketProfiles = []byte("profiles")
-	bucketSoftware = []byte("software")
-	bucketHardware = []byte("hardware")
-	bucketClasses  = []byte("classes")
-	bucketScopes   = []byte("scopes")
-	bucketBlocks   = []byte("blocks")
-	bucketOrders   = []byte("orders")
-	bucketJournal  = []byte("journal")
-	bucketHistory  = []byte("history")
-	bucketWaived   = []byte("waived")
-	bucketScans    = []byte("scans")
-	bucketProgress = []byte("progress")
-	bucketEnded    = []byte("ended")
-	bucketEndedIDs = []byte("endedids")
-	bucketOutbox   = []byte("outbox")
-	bucketPoints   = []byte("points")
-	bucketParts    = []byte("parts")
-	bucketEvidence = []byte("evidence")
-	keyMeta        = []byte("meta")
+	bucketMeta      = []byte("meta")
+	bucketStrings   = []byte("strings")
+	bucketProfiles  = []byte("profiles")
+	bucketSoftware  = []byte("software")
+	bucketHardware  = []byte("hardware")
+	bucketClasses   = []byte("classes")
+	bucketScopes    = []byte("scopes")
+	bucketBlocks    = []byte("blocks")
+	bucketOrders    = []byte("orders")
+	bucketJournal   = []byte("journal")
+	bucketHistory   = []byte("history")
+	bucketWaived    = []byte("waived")
+	bucketScans     = []byte("scans")
+	bucketProgress  = []byte("progress")
+	bucketEnded     = []byte("ended")
+	bucketEndedIDs  = []byte("endedids")
+	bucketOutbox    = []byte("outbox")
+	bucketQuestions = []byte("questions")
+	bucketPoints    = []byte("points")
+	bucketParts     = []byte("parts")
+	bucketEvidence  = []byte("evidence")
+	keyMeta         = []byte("meta")
 )
 
 func buckets() [][]byte {
 	return [][]byte{
 		bucketMeta, bucketStrings, bucketProfiles, bucketSoftware, bucketHardware, bucketClasses, bucketScopes, bucketBlocks, bucketOrders,
 		bucketJournal, bucketHistory, bucketWaived, bucketScans, bucketProgress, bucketEnded, bucketEndedIDs, bucketOutbox,
-		bucketPoints, bucketParts, bucketEvidence,
+		bucketPoints, bucketParts, bucketEvidence, bucketQuestions,
 	}
 }
 
@@ -75,6 +76,8 @@ type meta struct {
 	History   uint64                   `json:"history"`
 	Outbox    uint64                   `json:"outbox"`
 	Sent      uint64                   `json:"sent"` // events up to here are published
+	Questions uint64                   `json:"questions,omitempty"`
+	Asked     uint64                   `json:"asked,omitempty"` // questions up to here are published
 	Accounts  map[string]AccountStatus `json:"accounts"`
 	Excluded  []record.AccountLabel    `json:"excluded,omitempty"`  // as of the last scan of all accounts
 	Labels    map[string]string        `json:"labels,omitempty"`    // account -> what people call it

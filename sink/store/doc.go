@@ -35,6 +35,7 @@
 //	ended     kind, end u64, scan id     -> a scan that ended (JSON, S2)
 //	endedids  scan id                    -> key in ended
 //	outbox    number u64                 -> events not yet published (JSON, S2)
+//	questions number u64                 -> questions for producers not yet published (JSON, S2)
 //	points    number u64, time u64       -> how far the fleet was when a scan had ended or other rules had judged it (JSON, S2)
 //	parts     number u64, time u64       -> the same by owner, account and region (JSON, S2)
 //	evidence  account, 0, region, 0, source, 0, id -> what was asked for beyond the listing (JSON)

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -24,7 +25,13 @@ type Event struct {
 	Time      time.Time             `json:"time"`
 	Change    *event.VerdictChanged `json:"change,omitempty"` // either this
 	Scan      *record.Scan          `json:"scan,omitempty"`   // or this
-	Check     *event.ScopeCheck     `json:"check,omitempty"`  // or this, which is for a producer
+}
+
+// Question is what the store wants to know of a producer before it decides a
+// scope. It stays in the store until QuestionsPut.
+type Question struct {
+	Key   uint64            `json:"key"` // ascending, without meaning beyond this store
+	Check *event.ScopeCheck `json:"check"`
 }
 
 // scanEvent notes that a scan started or ended.
@@ -34,49 +41,78 @@ func (a *applier) scanEvent(s record.Scan) {
 	a.event++
 }
 
-// chunkEvents is how many events share one value of the outbox.
-const chunkEvents = 64
+// A queue holds what is to be published, in the order in which it happened.
+// Events and questions wait in queues of their own: a scan ends when its
+// questions are answered, and must not wait for a hundred thousand events of
+// verdicts that moved in it.
+type queue[T any] struct {
+	bucket []byte
+	last   func(*meta) *uint64 // key of the newest entry
+	sent   func(*meta) *uint64 // entries up to here are published
+	key    func(*T) *uint64
+}
 
-// storeEvents writes the events of the transaction to the outbox.
-func (a *applier) storeEvents() error {
-	bucket := a.tx.Bucket(bucketOutbox)
-	for len(a.events) > 0 {
-		n := min(len(a.events), chunkEvents)
-		chunk := a.events[:n]
-		a.events = a.events[n:]
+var (
+	eventQueue = queue[Event]{
+		bucketOutbox,
+		func(m *meta) *uint64 { return &m.Outbox },
+		func(m *meta) *uint64 { return &m.Sent },
+		func(e *Event) *uint64 { return &e.Key },
+	}
+	questionQueue = queue[Question]{
+		bucketQuestions,
+		func(m *meta) *uint64 { return &m.Questions },
+		func(m *meta) *uint64 { return &m.Asked },
+		func(q *Question) *uint64 { return &q.Key },
+	}
+)
+
+// chunkEntries is how many entries of a queue share one value.
+const chunkEntries = 64
+
+// put writes the entries to the end of the queue.
+func (q *queue[T]) put(tx *bbolt.Tx, m *meta, entries []T) error {
+	bucket := tx.Bucket(q.bucket)
+	last := q.last(m)
+	for chunk := range slices.Chunk(entries, chunkEntries) {
 		for i := range chunk {
-			a.db.meta.Outbox++
-			chunk[i].Key = a.db.meta.Outbox
+			*last++
+			*q.key(&chunk[i]) = *last
 		}
 		v, err := format.Packed(chunk)
 		if err != nil {
-			return fmt.Errorf("outbox: %w", err)
+			return fmt.Errorf("%s: %w", q.bucket, err)
 		}
-		if err := bucket.Put(format.Key64(chunk[n-1].Key), v); err != nil {
+		if err := bucket.Put(format.Key64(*last), v); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Outbox returns up to limit events after the key that are not yet delivered,
-// in the order in which they happened. Begin with key 0.
-func (db *DB) Outbox(after uint64, limit int) ([]Event, error) {
-	var out []Event
+func (q *queue[T]) read(v []byte) ([]T, error) {
+	var out []T
+	err := format.ReadPacked(string(q.bucket)+" entry", v, 256<<20, &out)
+	return out, err
+}
+
+// waiting returns up to limit entries after the key that are not yet published.
+func (q *queue[T]) waiting(db *DB, after uint64, limit int) ([]T, error) {
+	var out []T
 	err := db.view(func(tx *bbolt.Tx) error {
 		var m meta
 		if err := format.ReadJSON("meta", tx.Bucket(bucketMeta).Get(keyMeta), &m); err != nil {
 			return err
 		}
-		after = max(after, m.Sent)
-		c := tx.Bucket(bucketOutbox).Cursor()
+		after = max(after, *q.sent(&m))
+		c := tx.Bucket(q.bucket).Cursor()
 		for k, v := c.Seek(format.Key64(after + 1)); k != nil && len(out) < limit; k, v = c.Next() {
-			chunk, err := readEvents(v)
+			chunk, err := q.read(v)
 			if err != nil {
 				return err
 			}
 			for i := range chunk {
-				if chunk[i].Key > after && len(out) < limit {
+				if *q.key(&chunk[i]) > after && len(out) < limit {
 					out = append(out, chunk[i])
 				}
 			}
@@ -86,23 +122,17 @@ func (db *DB) Outbox(after uint64, limit int) ([]Event, error) {
 	return out, err
 }
 
-func readEvents(v []byte) ([]Event, error) {
-	var out []Event
-	err := format.ReadPacked("outbox entry", v, 256<<20, &out)
-	return out, err
-}
-
-// Delivered forgets the events up to the key: they were published.
-func (db *DB) Delivered(upto uint64) error {
+// published forgets the entries up to the key.
+func (q *queue[T]) published(db *DB, upto uint64) error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	upto = min(upto, db.meta.Outbox)
-	if upto <= db.meta.Sent {
+	upto = min(upto, *q.last(&db.meta))
+	if upto <= *q.sent(&db.meta) {
 		return nil
 	}
 	return db.update(func(tx *bbolt.Tx) error {
-		db.meta.Sent = upto
-		bucket := tx.Bucket(bucketOutbox)
+		*q.sent(&db.meta) = upto
+		bucket := tx.Bucket(q.bucket)
 		var keys [][]byte
 		c := bucket.Cursor()
 		for k, _ := c.First(); k != nil && binary.BigEndian.Uint64(k) <= upto; k, _ = c.Next() {
@@ -116,3 +146,21 @@ func (db *DB) Delivered(upto uint64) error {
 		return nil
 	})
 }
+
+// Outbox returns up to limit events after the key that are not yet delivered,
+// in the order in which they happened. Begin with key 0.
+func (db *DB) Outbox(after uint64, limit int) ([]Event, error) {
+	return eventQueue.waiting(db, after, limit)
+}
+
+// Delivered forgets the events up to the key: they were published.
+func (db *DB) Delivered(upto uint64) error { return eventQueue.published(db, upto) }
+
+// Questions returns up to limit questions that were not yet put to a producer,
+// in the order in which they arose.
+func (db *DB) Questions(limit int) ([]Question, error) {
+	return questionQueue.waiting(db, 0, limit)
+}
+
+// QuestionsPut forgets the questions up to the key: they were published.
+func (db *DB) QuestionsPut(upto uint64) error { return questionQueue.published(db, upto) }

@@ -123,7 +123,7 @@ func ReadValues(v []byte) {
 	_, _ = format.ReadProfiles(v, nil)
 	_, _ = format.ReadClass(v)
 	_, _ = storedHardware(v)
-	_, _ = readEvents(v)
+	_, _ = eventQueue.read(v)
 	_, _ = readEnded(v)
 	var s scopeValue
 	_ = format.ReadJSON("scope", v, &s)

@@ -292,13 +292,13 @@ func apply(tb testing.TB, db *store.DB, batch []event.Received) store.Applied {
 // questions are what the store wants to know of a producer.
 func questions(tb testing.TB, db *store.DB) (out []*event.ScopeCheck) {
 	tb.Helper()
-	events, err := db.Outbox(0, 1<<20)
+	waiting, err := db.Questions(1 << 20)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	for i := range events {
-		if m := events[i].Check; m != nil && db.Awaits(m) {
-			out = append(out, m)
+	for _, q := range waiting {
+		if db.Awaits(q.Check) {
+			out = append(out, q.Check)
 		}
 	}
 	return out

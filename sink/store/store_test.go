@@ -50,14 +50,24 @@ func TestScanEndsCompleteAndSweeps(t *testing.T) {
 		t.Error(err)
 	}
 	events, err := db.Outbox(0, 100)
-	if err != nil || len(events) != 6 { // one of them the question whether i-1 is there
+	if err != nil || len(events) != 5 {
 		t.Fatalf("%d events, %v", len(events), err)
 	}
 	if err := db.Delivered(events[1].Key); err != nil {
 		t.Fatal(err)
 	}
-	if events, err = db.Outbox(0, 100); err != nil || len(events) != 4 {
+	if events, err = db.Outbox(0, 100); err != nil || len(events) != 3 {
 		t.Fatalf("%d events left, %v", len(events), err)
+	}
+	questions, err := db.Questions(100)
+	if err != nil || len(questions) != 1 {
+		t.Fatalf("%d questions, %v: whether i-1 is there is one", len(questions), err)
+	}
+	if err := db.QuestionsPut(questions[0].Key); err != nil {
+		t.Fatal(err)
+	}
+	if questions, err = db.Questions(100); err != nil || len(questions) != 0 {
+		t.Fatalf("%d questions left, %v", len(questions), err)
 	}
 }
 

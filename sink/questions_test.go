@@ -1,0 +1,76 @@
+package sink_test
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/sink"
+)
+
+// A scope ends when the question about an instance that it no longer lists is
+// answered. Events that cannot be published, or many of them that take their
+// time, hold up neither the question nor with it the end of the scan.
+func TestEventsThatWaitHoldUpNoQuestion(t *testing.T) {
+	db, b := running(t)
+	nc, err := nats.Connect(b.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), bus.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := stream.CachedInfo().Config
+	full.MaxMsgs, full.Discard = 1, jetstream.DiscardNew
+	if _, err := js.UpdateStream(t.Context(), full); err != nil {
+		t.Fatal(err)
+	}
+	facts := rules.Facts{OSName: "CentOS 5.8", OSType: "linux", InstanceType: "ecs.c5.large", InstanceFamily: "ecs.c5"}
+	for i, ids := range [][]string{{"i-1", "i-2"}, {"i-1"}} {
+		scan, epoch := []string{"s-10", "s-11"}[i], time.Unix(int64(200+100*i), 0)
+		walk := event.Walk{ScanID: scan, Kind: event.KindScan, Scope: lostScope, Lane: "1.0", Walk: "1.0"}
+		page := &event.InstancesClassified{Walk: walk, Order: epoch.UnixNano() + 1}
+		page.Software, page.Hardware = append(page.Software, facts.Software()), append(page.Hardware, facts.Hardware())
+		page.Profiles = append(page.Profiles, event.Profile{})
+		ended := &event.LaneEnded{ScanID: scan, Kind: event.KindScan, Scope: lostScope, Lane: "1.0", Walk: "1.0", Pages: 1, Instances: len(ids), Listed: len(ids)}
+		var rows []event.Row
+		for _, id := range ids {
+			ended.IDs += event.IDSum(id)
+			rows = append(rows, event.Row{ID: id})
+		}
+		page.Rows = event.RowsOf(rows)
+		for _, m := range []event.Message{
+			&event.ScanPlanned{ScanID: scan, Kind: event.KindScan, Epoch: epoch, Scopes: []ecs.Scope{lostScope}},
+			&event.ScopePlanned{ScanID: scan, Kind: event.KindScan, Scope: lostScope, Plan: "1", Lanes: []string{"1.0"}},
+			page,
+			ended,
+		} {
+			publish(t, b, m)
+		}
+	}
+	defer run(t, sink.New(db, b, sink.Options{Name: "x", Log: slog.New(slog.DiscardHandler), Now: time.Now}))()
+	within(t, "the question is put to a producer", func() bool {
+		st, err := b.State(t.Context(), bus.StreamWork)
+		return err == nil && st.Messages > 0
+	})
+	if events, err := db.Outbox(0, 1); err != nil || len(events) != 1 {
+		t.Errorf("%d events wait (%v): nothing is shown", len(events), err)
+	}
+	within(t, "what was asked is forgotten", func() bool {
+		left, err := db.Questions(1)
+		return err == nil && len(left) == 0
+	})
+}
