@@ -148,13 +148,23 @@ func (p *Platform) fill(ctx context.Context, scope ecs.Scope, images []ecs.Image
 	if err := lookup.publish(ctx, ids); err != nil {
 		return err
 	}
+	type answers struct{ image, yardstick string }
+	type meaning struct{ offered, refused string }
+	means := map[answers]meaning{} // images have a few different answers
 	for i := range images {
 		imageFacts := &images[i].Facts
 		if imageFacts.Presence != rules.ImageFound {
 			continue
 		}
-		offered, refused := lookup.said[images[i].ID].Families(lookup.said[event.YardstickPrefix+imageFacts.Architecture])
-		imageFacts.Offered, imageFacts.Refused = p.reduce(offered), p.reduce(refused)
+		said, yardstick := lookup.said[images[i].ID], lookup.said[event.YardstickPrefix+imageFacts.Architecture]
+		key := answers{said.Usable(), yardstick.Usable()}
+		is, known := means[key]
+		if !known {
+			offered, refused := said.Families(yardstick)
+			is = meaning{p.reduce(offered), p.reduce(refused)}
+			means[key] = is
+		}
+		imageFacts.Offered, imageFacts.Refused = is.offered, is.refused
 	}
 	return nil
 }
@@ -287,12 +297,12 @@ func (q *platformLookup) askOne(ctx context.Context, id string) event.EvidenceIt
 			return item
 		}
 	}
-	types, err := platform.cloud.OfferedTypes(ctx, scope, item.Image)
+	offered, err := platform.cloud.OfferedFamilies(ctx, scope, item.Image)
 	item.Calls++
 	if err != nil {
 		return q.failed(ctx, item, err)
 	}
-	item.Asked, item.Types = platform.now(), platform.families.count(types)
+	item.Asked, item.Types = platform.now(), platform.families.count(offered)
 	if item.Types == "" {
 		item.Cause = "the answer names no instance family that is known"
 	}
@@ -376,21 +386,18 @@ func (p *Platform) Distrust(ctx context.Context, scope ecs.Scope, image, why str
 // familyTable is what the rules know of families.
 type familyTable struct{ c *rules.Classifier }
 
-// count counts types by family, those of families that nobody knows left out.
-func (t familyTable) count(types []ecs.OfferedType) string {
-	counts := map[string]int{}
-	for _, x := range types {
-		counts[x.Family]++
-	}
+// count writes down on how many types of which families an image is offered, those
+// of families that nobody knows left out.
+func (t familyTable) count(offered []ecs.OfferedFamily) string {
 	var text strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(counts)) {
-		if !t.c.Ruleset().Families().Lookup("", name).Listed {
+	for _, family := range offered {
+		if !t.c.Ruleset().Families().Lookup("", family.Name).Listed {
 			continue
 		}
 		if text.Len() > 0 {
 			text.WriteByte(' ')
 		}
-		text.WriteString(name + "=" + strconv.Itoa(counts[name]))
+		text.WriteString(family.Name + "=" + strconv.Itoa(family.Types))
 	}
 	return text.String()
 }

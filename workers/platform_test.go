@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,7 +44,7 @@ func (c *platformCloud) Images(ctx context.Context, s ecs.Scope, ids []string) (
 	return images, err
 }
 
-func (c *platformCloud) OfferedTypes(_ context.Context, _ ecs.Scope, image string) ([]ecs.OfferedType, error) {
+func (c *platformCloud) OfferedFamilies(_ context.Context, _ ecs.Scope, image string) ([]ecs.OfferedFamily, error) {
 	c.platformMu.Lock()
 	defer c.platformMu.Unlock()
 	c.offered[image]++
@@ -57,14 +58,14 @@ func (c *platformCloud) OfferedTypes(_ context.Context, _ ecs.Scope, image strin
 	if !ok {
 		families = c.families[""]
 	}
-	var out []ecs.OfferedType
-	for _, family := range families {
-		name, only, some := strings.Cut(family, ":")
-		for _, size := range []string{"large", "xlarge"} {
-			if !some || size == only {
-				out = append(out, ecs.OfferedType{ID: name + "." + size, Family: name})
-			}
+	var out []ecs.OfferedFamily
+	for _, family := range slices.Sorted(slices.Values(families)) {
+		name, _, some := strings.Cut(family, ":")
+		types := 2
+		if some {
+			types = 1
 		}
+		out = append(out, ecs.OfferedFamily{Name: name, Types: types})
 	}
 	return out, nil
 }

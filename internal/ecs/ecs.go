@@ -190,19 +190,22 @@ type Image struct {
 	Facts rules.ImageFacts
 }
 
-// OfferedType is an instance type on which the platform offers an image.
-type OfferedType struct {
-	ID, Family string // "ecs.g6.large", "ecs.g6"
+// OfferedFamily is an instance family on which the platform offers an image, on so
+// many of its types.
+type OfferedFamily struct {
+	Name  string // "ecs.g6"
+	Types int
 }
 
 // PlatformAPI is what the platform itself says of images. It is an ability of
 // some implementations of API: saved answers, for one, do not hold it.
 type PlatformAPI interface {
-	// OfferedTypes names the instance types on which the platform offers an
-	// image in its region (DescribeImageSupportInstanceTypes). What it goes by is
-	// documented nowhere. An answer is whole, about that image and not empty;
-	// any other is an error of class Contradicted.
-	OfferedTypes(ctx context.Context, s Scope, image string) ([]OfferedType, error)
+	// OfferedFamilies counts, by family and in order of their names, the instance
+	// types on which the platform offers an image in its region
+	// (DescribeImageSupportInstanceTypes). What it goes by is documented nowhere.
+	// An answer is whole, about that image and not empty; any other is an error of
+	// class Contradicted. The list is shared and must not be changed.
+	OfferedFamilies(ctx context.Context, s Scope, image string) ([]OfferedFamily, error)
 	// SystemImages lists current public images of the region, of an architecture
 	// as DescribeImages spells it; perhaps not all.
 	SystemImages(ctx context.Context, s Scope, arch string) ([]Image, error)

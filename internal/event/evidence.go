@@ -22,10 +22,18 @@ func (c *Console) Sound() bool {
 	return true
 }
 
-// counts reads Types; what is no count is left out.
+// Usable are the Types of an answer that can be used, "" without one.
+func (e EvidenceItem) Usable() string {
+	if e.Cause != "" {
+		return ""
+	}
+	return e.Types
+}
+
+// counts reads the types that can be used; what is no count is left out.
 func (e EvidenceItem) counts() map[string]int {
 	out := map[string]int{}
-	for pair := range strings.FieldsSeq(e.Types) {
+	for pair := range strings.FieldsSeq(e.Usable()) {
 		family, n, _ := strings.Cut(pair, "=")
 		if count, err := strconv.Atoi(n); err == nil && count > 0 {
 			out[family] = count
@@ -39,13 +47,10 @@ func (e EvidenceItem) counts() map[string]int {
 // offers some types is neither. Without a yardstick nothing is refused: what is
 // not offered may not be sold in the region at all.
 func (e EvidenceItem) Families(yardstick EvidenceItem) (offered, refused []string) {
-	if e.Cause != "" || e.Types == "" {
+	if e.Usable() == "" {
 		return nil, nil
 	}
-	has, all := e.counts(), map[string]int{}
-	if yardstick.Cause == "" {
-		all = yardstick.counts()
-	}
+	has, all := e.counts(), yardstick.counts()
 	for family, n := range has {
 		if n >= all[family] {
 			offered = append(offered, family)

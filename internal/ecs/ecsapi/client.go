@@ -30,6 +30,7 @@ type Client struct {
 	throttled atomic.Pointer[http.Header]
 	// fewAgents says that a server does not take ecs.MaxAgents ids at once.
 	fewAgents atomic.Bool
+	offers    offers
 
 	mu        sync.Mutex
 	signers   map[string]*signer   // by endpoint

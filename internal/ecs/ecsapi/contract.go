@@ -415,16 +415,17 @@ func (k *contractor) offered(ctx context.Context) {
 	day := func(x ecs.Image) string { return publicDay.FindString(x.ID) }
 	slices.SortFunc(images, func(a, b ecs.Image) int { return strings.Compare(day(a), day(b)) })
 	families := func(image ecs.Image) (map[string]bool, int) {
-		types, err := k.c.OfferedTypes(ctx, k.scope, image.ID)
+		offered, err := k.c.OfferedFamilies(ctx, k.scope, image.ID)
 		if code := k.refused(err); code != "" {
 			k.see(ecs.QuestionOffered, ecs.AnswerRefused, "with %s", clip(code, 100))
 			return nil, 0
 		}
-		out := map[string]bool{}
-		for _, t := range types {
-			out[strings.TrimPrefix(t.Family, "ecs.")] = true
+		out, types := map[string]bool{}, 0
+		for _, family := range offered {
+			out[strings.TrimPrefix(family.Name, "ecs.")] = true
+			types += family.Types
 		}
-		return out, len(types)
+		return out, types
 	}
 	old, oldTypes := families(images[0])
 	if old == nil {

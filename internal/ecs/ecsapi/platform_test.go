@@ -27,11 +27,11 @@ func TestOfferedTypesAreThoseOfADocumentedAnswer(t *testing.T) {
 
 func documentedOffer(t *testing.T, body string) {
 	f := newFake(t, map[string]http.HandlerFunc{actOffered: offeredBy(body, 200)})
-	got, err := newTestClient(t, f, nil).OfferedTypes(t.Context(), testScope, "ubuntu_16_0402_64_20G_alibase_20180409.vhd")
+	got, err := newTestClient(t, f, nil).OfferedFamilies(t.Context(), testScope, "ubuntu_16_0402_64_20G_alibase_20180409.vhd")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]ecs.OfferedType{{ID: "ecs.t1.xsmall", Family: "ecs.t1"}, {ID: "ecs.t1.small", Family: "ecs.t1"}}, got); diff != "" {
+	if diff := cmp.Diff([]ecs.OfferedFamily{{Name: "ecs.t1", Types: 2}}, got); diff != "" {
 		t.Error(diff)
 	}
 	q := f.request().URL.Query()
@@ -57,12 +57,77 @@ func usualOffer() []byte {
 }
 
 func TestUsualOffersAreReadInOnePass(t *testing.T) {
-	if m, ok := readOffered(usualOffer()); !ok || len(m.InstanceTypes.v.InstanceType) != 1000 {
-		t.Errorf("%v, %+v", ok, m)
+	if m, text, ok := readOffered(usualOffer(), nothingKnown); !ok || len(m.InstanceTypes.v.InstanceType) != 1000 || text.length == 0 {
+		t.Errorf("%v, %+v, %+v", ok, text, m)
 	}
 	for _, body := range responses(t, "DescribeImageSupportInstanceTypes.") {
-		if _, ok := readOffered(body); !ok {
+		if _, _, ok := readOffered(body, nothingKnown); !ok {
 			t.Errorf("left to unmarshal: %s", body)
+		}
+	}
+}
+
+func nothingKnown(listText) bool { return false }
+
+// A list that was read before is told by its text, wherever in an answer it stands
+// and whatever else the answer says; any other is read.
+func TestListsOfTypesAreReadOnceEach(t *testing.T) {
+	var o offers
+	families := func(body string) []ecs.OfferedFamily {
+		t.Helper()
+		answer, list, err := o.read([]byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if doubt := answer.doubt(list, "cn-hangzhou", "m-1"); doubt != "" {
+			t.Fatal(doubt)
+		}
+		return list.families
+	}
+	first := families(string(usualOffer()))
+	reads := func() int { return len(o.known) }
+	if len(first) != 1000 || reads() != 1 {
+		t.Fatalf("%d families, %d lists", len(first), reads())
+	}
+	_, list, _ := strings.Cut(string(usualOffer()), `"InstanceTypes":`)
+	again := families(`{"InstanceTypes":` + strings.TrimSuffix(list, "}") + ` , "ImageId":"m-1"}`)
+	if !cmp.Equal(first, again) || reads() != 1 {
+		t.Errorf("the same list elsewhere: %d families, %d lists", len(again), reads())
+	}
+	for _, odd := range []string{
+		`[{"InstanceTypeId":"ecs.g1.large","X":{"Y":["]}"]}},{"InstanceTypeId":"ecs.g2.large"}]`, // its text does not end with the first ]}
+		`[{"InstanceTypeId":"ecs.g1.large","X":{"Y":["]}"]}},{"InstanceTypeId":"ecs.g2.xlarge"},{"InstanceTypeId":"ecs.g2.large"}]`,
+		`[{"InstanceTypeId":"ecs.g1.large"}]`,
+		`[{"InstanceTypeId":"ecs.g3.large"}]`,
+	} {
+		body := `{"ImageId":"m-1","InstanceTypes":{"InstanceType":` + odd + `}}`
+		var fresh offers
+		_, want, err := fresh.read([]byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if got := families(body); !cmp.Equal(got, want.families) {
+				t.Errorf("%s: %v, not %v", odd, got, want.families)
+			}
+		}
+	}
+	// An answer about another image is not believed for its list's sake.
+	answer, known, err := o.read([]byte(strings.Replace(string(usualOffer()), "m-1", "m-2", 1)))
+	if err != nil || answer.doubt(known, "cn-hangzhou", "m-1") == "" {
+		t.Errorf("an answer about another image is believed, %v", err)
+	}
+}
+
+// What is remembered of lists is bounded.
+func TestListsOfTypesAreForgotten(t *testing.T) {
+	var o offers
+	for i := range 2*mostLists + 1 {
+		if _, _, err := o.read(fmt.Appendf(nil, `{"InstanceTypes":{"InstanceType":[{"InstanceTypeId":"ecs.g%d.large"}]}}`, i)); err != nil {
+			t.Fatal(err)
+		}
+		if len(o.known) > mostLists {
+			t.Fatalf("%d lists are remembered", len(o.known))
 		}
 	}
 }
@@ -75,7 +140,7 @@ func FuzzDecodeOffered(f *testing.F) {
 	f.Add([]byte(`{"NextToken":"","InstanceTypes":{"InstanceType":[{"InstanceTypeId":"ecs.\u0067","X":[1,{"a":null}]},{"InstanceTypeFamily":"\xff"}]}} `))
 	f.Add([]byte(`{"ImageId":"m","InstanceTypes":{"InstanceType":[{}]},"Code":"","code":"Success"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, ok := readOffered(body)
+		got, _, ok := readOffered(body, nothingKnown)
 		if !ok {
 			return
 		}
@@ -91,10 +156,20 @@ func FuzzDecodeOffered(f *testing.F) {
 	})
 }
 
+func BenchmarkKnownOffered(b *testing.B) {
+	body := usualOffer()
+	var o offers
+	for b.Loop() {
+		if _, _, err := o.read(body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkDecodeOffered(b *testing.B) {
 	body := usualOffer()
 	for b.Loop() {
-		if _, ok := readOffered(body); !ok {
+		if _, _, ok := readOffered(body, nothingKnown); !ok {
 			b.Fatal("left to unmarshal")
 		}
 	}
@@ -115,7 +190,7 @@ func TestOfferedTypesDoubtsWhatContradictsItself(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, map[string]http.HandlerFunc{actOffered: offeredBy(tt.body, 200)})
-			got, err := newTestClient(t, f, nil).OfferedTypes(t.Context(), testScope, "m-1")
+			got, err := newTestClient(t, f, nil).OfferedFamilies(t.Context(), testScope, "m-1")
 			if ecs.ClassOf(err) != ecs.Contradicted || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%v, %v; want a contradiction that says %q", got, err, tt.want)
 			}
@@ -138,7 +213,7 @@ func TestOfferedTypesNamesTheMissingPermissionAndTheUnknownAction(t *testing.T) 
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, map[string]http.HandlerFunc{actOffered: offeredBy(tt.body, tt.status)})
-			_, err := newTestClient(t, f, nil).OfferedTypes(t.Context(), testScope, "m-1")
+			_, err := newTestClient(t, f, nil).OfferedFamilies(t.Context(), testScope, "m-1")
 			if ecs.ClassOf(err) != tt.class {
 				t.Errorf("%v is %s; want %s", err, ecs.ClassOf(err), tt.class)
 			}
@@ -158,7 +233,7 @@ func TestFailedEvidenceDoesNotHoldTheListingUp(t *testing.T) {
 	})
 	c := newTestClient(t, f, func(o *Options) { o.MaxAttempts, o.CircuitAfter, o.CircuitPause = 1, 2, time.Hour })
 	for range 5 {
-		if _, err := c.OfferedTypes(t.Context(), testScope, "m-1"); err == nil {
+		if _, err := c.OfferedFamilies(t.Context(), testScope, "m-1"); err == nil {
 			t.Fatal("no error")
 		}
 	}
