@@ -94,7 +94,12 @@ func (m *matcher) family(candidate *candidate) bool {
 		return true
 	}
 	if m.systems != nil {
-		return slices.ContainsFunc(m.systems, func(s system) bool { return s.match.family(candidate) })
+		for i := range m.systems { // a copy of each would take memory of its own
+			if m.systems[i].match.family(candidate) {
+				return true
+			}
+		}
+		return false
 	}
 	if m.windows != Unobserved && candidate.family != distro.Unknown {
 		return isWindows(candidate.family) == (m.windows == Yes)

@@ -26,14 +26,14 @@ type hung struct {
 
 // hungOf lists the instances of some profiles, which are in order.
 func hungOf(page *event.InstancesListed, hanging []int) (list []hung) {
-	for in := page.Rows.Reader(nil); in.Next(); {
-		if _, there := slices.BinarySearch(hanging, in.Profile); !there {
+	for row := range page.Rows.Heads() {
+		if _, there := slices.BinarySearch(hanging, row.Profile); !there {
 			continue
 		}
-		p := &page.Profiles[in.Profile]
-		x := hung{id: in.ID, osType: page.Software[p.Software].OSType, family: page.Hardware[p.Hardware].InstanceFamily}
-		if in.Started > 0 {
-			if at, err := time.Parse("2006-01-02T15:04Z", event.UnpackMinute(in.Started)); err == nil {
+		p := &page.Profiles[row.Profile]
+		x := hung{id: row.ID, osType: page.Software[p.Software].OSType, family: page.Hardware[p.Hardware].InstanceFamily}
+		if row.Started > 0 {
+			if at, err := time.Parse("2006-01-02T15:04Z", event.UnpackMinute(row.Started)); err == nil {
 				x.started = at
 			}
 		}
@@ -42,31 +42,57 @@ func hungOf(page *event.InstancesListed, hanging []int) (list []hung) {
 	return list
 }
 
-// withGuests is the page with what became known of guests.
+// withGuests is the page with what became known of guests: rows whose guests are
+// known refer to other profiles, of other software. As in any page there is
+// nothing that no row refers to.
 func withGuests(page *event.InstancesListed, known map[string]rules.GuestFacts) *event.InstancesListed {
-	instances := page.Instances()
-	for i := range instances {
-		instance := &instances[i]
-		learnt, there := known[instance.ID]
-		if !there {
-			continue
-		}
-		var guest rules.GuestFacts
-		if instance.Guest != nil {
-			guest = *instance.Guest
-		}
-		guest.Up = learnt.Up
-		if guest.Kernel == "" { // what the machine itself said is of its default kernel
-			guest.Kernel = learnt.Kernel
-		}
-		if guest.DeviceNames == rules.Unobserved {
-			guest.DeviceNames = learnt.DeviceNames
-		}
-		instance.Guest = &guest
-	}
 	out := *page
-	out.SetInstances(instances)
+	out.Software, out.Hardware, out.Profiles = nil, nil, nil
+	software, hardware, profiles := map[event.Installed]int{}, map[rules.Hardware]int{}, map[event.Profile]int{}
+	number := func(installed event.Installed, on int) int {
+		profile := event.Profile{Software: numberOf(software, &out.Software, installed), Hardware: numberOf(hardware, &out.Hardware, page.Hardware[on])}
+		return numberOf(profiles, &out.Profiles, profile)
+	}
+	same := make([]int, len(page.Profiles)) // by the profile that a row had, plus one; 0 where no row had it yet
+	out.Rows = page.Rows.WithProfiles(func(row event.RowHead) int {
+		had := page.Profiles[row.Profile]
+		learnt, there := known[row.ID]
+		if there {
+			installed := page.Software[had.Software]
+			installed.Guest = merge(installed.Guest, learnt)
+			return number(installed, had.Hardware)
+		}
+		if same[row.Profile] == 0 {
+			same[row.Profile] = number(page.Software[had.Software], had.Hardware) + 1
+		}
+		return same[row.Profile] - 1
+	})
 	return &out
+}
+
+// merge adds what became known of a guest. What the machine itself said is of its
+// default kernel, and counts more.
+func merge(guest, learnt rules.GuestFacts) rules.GuestFacts {
+	guest.Up = learnt.Up
+	if guest.Kernel == "" {
+		guest.Kernel = learnt.Kernel
+	}
+	if guest.DeviceNames == rules.Unobserved {
+		guest.DeviceNames = learnt.DeviceNames
+	}
+	return guest
+}
+
+// numberOf is the place of a value in a list of different ones, to which it is
+// added where it is new.
+func numberOf[T comparable](numbers map[T]int, list *[]T, value T) int {
+	n, known := numbers[value]
+	if !known {
+		n = len(*list)
+		numbers[value] = n
+		*list = append(*list, value)
+	}
+	return n
 }
 
 // keptOf adds to items what is kept of instances. Where that cannot be read, ok

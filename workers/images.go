@@ -65,7 +65,8 @@ type Image struct {
 	// failed is why the image could not be asked for; it is then known only for
 	// a short time.
 	failed *record.Failure
-	last   atomic.Pointer[reading]
+	// last are the last readings of systems whose guests are known and not known.
+	last [2]atomic.Pointer[reading]
 	// refused are the classes on which the platform refuses the image.
 	refused atomic.Pointer[[]string]
 }
@@ -85,7 +86,11 @@ func (m *Image) read(classifier *rules.Classifier, installed *event.Installed) (
 		f := &rules.Facts{OSName: installed.OSName, OSNameEn: installed.OSNameEn, OSType: installed.OSType, ImageID: installed.ImageID, Guest: installed.Guest}
 		return f, classifier.System(f)
 	}
-	if r := m.last.Load(); r != nil && r.by == classifier && r.facts.ImageID == installed.ImageID && r.facts.OSName == installed.OSName && r.facts.OSNameEn == installed.OSNameEn && r.facts.OSType == installed.OSType && r.facts.Guest == installed.Guest {
+	last := &m.last[0]
+	if installed.Guest != (rules.GuestFacts{}) {
+		last = &m.last[1]
+	}
+	if r := last.Load(); r != nil && r.by == classifier && r.facts.ImageID == installed.ImageID && r.facts.OSName == installed.OSName && r.facts.OSNameEn == installed.OSNameEn && r.facts.OSType == installed.OSType && r.facts.Guest == installed.Guest {
 		return r.facts, r.system
 	}
 	facts := &rules.Facts{ // its strings are parts of a message, which is not to be kept for them
@@ -94,7 +99,7 @@ func (m *Image) read(classifier *rules.Classifier, installed *event.Installed) (
 	}
 	facts.Guest.Release, facts.Guest.Kernel, facts.Guest.Architecture = strings.Clone(facts.Guest.Release), strings.Clone(facts.Guest.Kernel), strings.Clone(facts.Guest.Architecture)
 	r := &reading{classifier, facts, classifier.System(facts)}
-	m.last.Store(r)
+	last.Store(r)
 	return r.facts, r.system
 }
 

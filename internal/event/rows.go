@@ -78,6 +78,59 @@ func (r Rows) All() iter.Seq[Row] {
 	}
 }
 
+// RowHead is what is asked of a row most.
+type RowHead struct {
+	ID      string
+	Profile int    // index into Profiles
+	Started uint64 // see Row
+	// Where the encoding has the number of the profile.
+	at, behind int
+}
+
+// Heads reads the heads of the rows alone, without allocating.
+func (r Rows) Heads() iter.Seq[RowHead] {
+	return func(yield func(RowHead) bool) {
+		in := reader{s: r.encoding()}
+		in.uint() // their number
+		for range in.uint() {
+			in.skip()
+		}
+		for range r.n {
+			head := RowHead{ID: in.str()}
+			in.skip()
+			head.at = in.off
+			head.Profile = int(in.uint())
+			head.behind = in.off
+			for range 3 {
+				in.skipWord(maxWords)
+			}
+			if in.uint() == 0 {
+				in.skip()
+			}
+			head.Started = in.uint()
+			in.int32()
+			in.int32()
+			for range 2 * in.count(2) {
+				in.skipWord(maxWords)
+			}
+			if !yield(head) {
+				return
+			}
+		}
+	}
+}
+
+// WithProfiles returns the same rows with other profiles: those that of says.
+func (r Rows) WithProfiles(of func(RowHead) int) Rows {
+	all := r.encoding()
+	out, copied := make([]byte, 0, len(all)+r.n), 0
+	for head := range r.Heads() {
+		out = appendUint(append(out, all[copied:head.at]...), uint64(of(head)))
+		copied = head.behind
+	}
+	return Rows{textOf(append(out, all[copied:]...)), r.n, r.nameless}
+}
+
 // RowsOf encodes rows.
 func RowsOf(rows []Row) Rows {
 	rowWriter := newRowWriter()
