@@ -21,6 +21,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/config"
+	"github.com/shenscan/shenscan/internal/ecs/ecssim"
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/report"
@@ -95,6 +96,8 @@ func run(ctx context.Context, args []string) int {
 		ExitCode() int
 	}](err); ok {
 		code = c.ExitCode()
+	} else if errors.Is(err, ecssim.ErrOptions) {
+		code = exitUsage
 	}
 	if msg := err.Error(); msg != "" {
 		screen := onScreen(os.Stderr)

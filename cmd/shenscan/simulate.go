@@ -122,7 +122,7 @@ func (f *simulateFlags) parse() (ecssim.Options, error) {
 	if f.contract != "" {
 		names, err := takeOn(f.contract)
 		if err != nil {
-			return options, err
+			return options, usage(err)
 		}
 		options.Contradict = append(options.Contradict, names...)
 	}
@@ -174,7 +174,7 @@ func runSimulate(ctx context.Context, simulateFlags *simulateFlags, stdout, stde
 		return fmt.Errorf("simulate: %w", err)
 	}
 	if !simulateFlags.insecure && !isLoopback(simulateFlags.listen) {
-		return fmt.Errorf("simulate: --listen %s is not a loopback address; the simulator speaks plain HTTP with well-known keys: use 127.0.0.1, or --insecure-listen", simulateFlags.listen)
+		return usage(fmt.Errorf("simulate: --listen %s is not a loopback address; the simulator speaks plain HTTP with well-known keys: use 127.0.0.1, or --insecure-listen", simulateFlags.listen))
 	}
 	srv, err := ecssim.Listen(options, simulateFlags.listen)
 	if err != nil {

@@ -130,7 +130,7 @@ func (f *Fault) validate() error {
 	if !slices.Contains(FaultKinds(), f.Kind) {
 		return fmt.Errorf("%w: fault kind %q: want one of %s", ErrOptions, f.Kind, strings.Join(FaultKinds(), " "))
 	}
-	if f.Rate < 0 || f.Rate > 1 || f.After < 0 || f.Count < 0 || f.Bytes < 0 || f.Delay < 0 {
+	if !isShare(f.Rate) || f.After < 0 || f.Count < 0 || f.Bytes < 0 || f.Delay < 0 {
 		return fmt.Errorf("%w: fault %s: rate is 0 to 1, the other numbers are not below 0", ErrOptions, f.Kind)
 	}
 	return nil

@@ -88,7 +88,7 @@ func (o Options) withDefaults(data *data) (Options, error) {
 		return o, fmt.Errorf("%w: accounts %d, want 1 to %d", ErrOptions, o.Accounts, MaxAccounts)
 	case o.Images < 0 || o.Images > o.Instances:
 		return o, fmt.Errorf("%w: images %d, want 1 to the number of instances", ErrOptions, o.Images)
-	case o.OfflineAgents < 0 || o.OfflineAgents > 1 || o.OddAnswers < 0 || o.OddAnswers > 1 || o.WrongNames < 0 || o.WrongNames > 1 || o.FailedStarts < 0 || o.FailedStarts > 1:
+	case !isShare(o.OfflineAgents) || !isShare(o.OddAnswers) || !isShare(o.WrongNames) || !isShare(o.FailedStarts):
 		return o, fmt.Errorf("%w: offline agents %g, odd answers %g, wrong names %g, failed starts %g: each is a share of machines, between 0 and 1", ErrOptions, o.OfflineAgents, o.OddAnswers, o.WrongNames, o.FailedStarts)
 	case len(o.Keys) > 0 && len(o.Keys) != o.Accounts:
 		return o, fmt.Errorf("%w: %d keys for %d accounts", ErrOptions, len(o.Keys), o.Accounts)
@@ -125,3 +125,6 @@ func demoAccounts(n int) []Account {
 	}
 	return out
 }
+
+// isShare says whether x is a part of a whole, which what is no number is not.
+func isShare(x float64) bool { return x >= 0 && x <= 1 }
