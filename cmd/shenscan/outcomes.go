@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/spf13/cobra"
+
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/sink/store"
@@ -15,25 +18,34 @@ import (
 // maxMovesShown is how many moves a text names; JSON has ten times as many.
 const maxMovesShown = 100
 
-// writeOutcomes writes what became of instances that moved.
-func writeOutcomes(format report.Format, db *store.DB, out io.Writer) error {
+// writeOutcomes writes what became of the instances that moved and that the filter
+// lets through.
+func writeOutcomes(cmd *cobra.Command, format report.Format, db *store.DB, scope *filter.Filter, settings *settings) error {
+	if format != report.JSON && format != report.Table {
+		return usage(fmt.Errorf("--outcomes is written as table or json, and the output is %s", format))
+	}
+	view, err := db.View(cmd.Context(), nil, store.Filter{Scope: *scope})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = view.Close() }() // it was only read
+	if err := checkFilter(view, scope, settings, cmd.ErrOrStderr()); err != nil {
+		return err
+	}
+	limit := maxMovesShown
 	if format == report.JSON {
-		moveOutcomes, err := db.Outcomes(10 * maxMovesShown)
-		if err != nil {
-			return err
-		}
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(moveOutcomes)
+		limit *= 10
+	}
+	moveOutcomes, err := view.Outcomes(cmd.Context(), limit)
+	if err != nil {
+		return err
 	}
 	if format == report.Table {
-		moveOutcomes, err := db.Outcomes(maxMovesShown)
-		if err != nil {
-			return err
-		}
-		return tellOutcomes(moveOutcomes, out)
+		return tellOutcomes(moveOutcomes, cmd.OutOrStdout())
 	}
-	return usage(fmt.Errorf("--outcomes is written as table or json, and the output is %s", format))
+	enc := json.NewEncoder(cmd.OutOrStdout())
+	enc.SetIndent("", "  ")
+	return enc.Encode(moveOutcomes)
 }
 
 func tellOutcomes(moveOutcomes *record.MoveOutcomes, out io.Writer) error {

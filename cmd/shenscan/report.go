@@ -55,7 +55,7 @@ commit, and the answer is made from that.`,
 				return err
 			}
 			if scans || moves {
-				if err := listAlone(cmd); err != nil {
+				if err := listAlone(cmd, scans); err != nil {
 					return err
 				}
 			}
@@ -68,7 +68,7 @@ commit, and the answer is made from that.`,
 				return listScans(cmd.OutOrStdout(), db.DB)
 			}
 			if moves {
-				return writeOutcomes(format, db.DB, cmd.OutOrStdout())
+				return writeOutcomes(cmd, format, db.DB, &scope, settings)
 			}
 			answer, err := app.StoreReport(cmd.Context(), db.DB, app.Question{Since: since, Of: of, Filter: store.Filter{Scope: scope}})
 			if errors.Is(err, app.ErrSince) {
@@ -136,15 +136,15 @@ func (f *storeFlags) named() string {
 
 // listAlone refuses what --scans and --outcomes would ignore though a caller may
 // rely on it, and says of a filter, which may stand in a file for other commands,
-// that it does not narrow them.
-func listAlone(cmd *cobra.Command) error {
+// that it does not narrow the list of scans.
+func listAlone(cmd *cobra.Command, scans bool) error {
 	for _, name := range []string{"since", "of-scan", "fail-on", "out", "compact", "excel"} {
 		if cmd.Flags().Changed(name) {
 			return usage(fmt.Errorf("--%s is of no effect on --scans and --outcomes, which are lists of their own: leave one of them out", name))
 		}
 	}
-	if filter := given(cmd.Flags(), append([]string{"waived", "status", "image"}, narrowing...)...); filter != "" {
-		fmt.Fprintf(cmd.ErrOrStderr(), "shenscan: %s does not narrow --scans and --outcomes: all of the store is listed\n", filter)
+	if filter := given(cmd.Flags(), append([]string{"waived", "status", "image"}, narrowing...)...); scans && filter != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "shenscan: %s does not narrow --scans: all of the store is listed\n", filter)
 	}
 	return nil
 }

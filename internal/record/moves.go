@@ -33,7 +33,7 @@ const (
 	MoveEarly   MoveResult = "early"   // not Running for long enough to tell
 	MoveUp      MoveResult = "up"      // the guest was heard of after the move
 	MoveRunning MoveResult = "running" // Running for long enough, and nothing tells whether the guest is up
-	MoveNotUp   MoveResult = "not-up"  // Running for long enough, heard of before the move and not since
+	MoveNotUp   MoveResult = "not-up"  // Running for long enough, and heard of before the move and not since, or its console log shows that it did not start
 	MoveNone    MoveResult = "none"    // stopped, moved on or gone before it could be told: no outcome
 )
 

@@ -24,6 +24,7 @@ type Source interface {
 	Summary() *record.Summary
 	Standings() *store.Standings
 	Stats() store.Stats
+	OutcomeScores() []record.MoveScore
 }
 
 // Options bound what is exported.
@@ -53,7 +54,7 @@ type Collector struct {
 	completed, complete, unlisted, stages, duration, failed, changes *prometheus.Desc
 	commits, size, limit, held, gone, unknown, observed, caughtUp    *prometheus.Desc
 	running, regions, planning, anew                                 *prometheus.Desc
-	waived, confidence, owned, asked                                 *prometheus.Desc
+	waived, confidence, owned, asked, moved                          *prometheus.Desc
 
 	mu                sync.Mutex
 	of                *record.Summary // that instances and legacy were made from
@@ -81,6 +82,7 @@ func New(src Source, options Options) *Collector {
 		confidence: desc("confidence_instances", "Instances by verdict for a target and how firmly it is carried.", "target", "verdict", "confidence"),
 		asked:      desc("unknown_instances", "Instances whose verdict for the target is unknown, by the cheapest check that settles it.", "target", "question"),
 		owned:      desc("owner_open_instances", "Instances of the owner that still needed work before the target when progress was last counted; the fifty owners with most instances, the others together.", "owner", "target"),
+		moved:      desc("moved_instances", "Instances that were seen to have moved to the class, by what was said of it before and how it went.", "target", "verdict", "result"),
 		completed:  desc("scan_last_completion_timestamp_seconds", "When the last complete scan of the scope ended.", "account", "region"),
 		complete:   desc("scan_complete", "Whether the last scan of the scope was whole.", "account", "region"),
 		stages:     desc("scan_instances", "Instances that each stage of the last ended scan of the scope had in hand; where they differ, it is not complete.", "account", "region", "stage"),
@@ -107,7 +109,7 @@ func New(src Source, options Options) *Collector {
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		c.completed, c.complete, c.unlisted, c.stages, c.duration, c.failed, c.changes,
-		c.commits, c.size, c.limit, c.held, c.gone, c.unknown, c.observed, c.waived, c.confidence, c.owned, c.asked, c.anew,
+		c.commits, c.size, c.limit, c.held, c.gone, c.unknown, c.observed, c.waived, c.confidence, c.owned, c.asked, c.moved, c.anew,
 		c.completed, c.complete, c.unlisted, c.stages, c.duration, c.failed, c.changes, c.anew,
 	} {
 		ch <- desc
@@ -128,6 +130,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- m
 	}
 	c.standings(c.src.Standings(), ch)
+	c.outcomes(c.src.OutcomeScores(), ch)
 	c.stats(c.src.Stats(), ch)
 	if c.o.Running != nil {
 		c.inProgress(ch)
@@ -215,6 +218,23 @@ func (c *Collector) standings(s *store.Standings, ch chan<- prometheus.Metric) {
 	}
 	for k, n := range ownersOf(s.Owners) {
 		ch <- gauge(c.owned, float64(n), k.owner, k.target)
+	}
+}
+
+// outcomes shows the score of moves. What may never happen is shown as 0 for each
+// class, so that the first time is seen to be one.
+func (c *Collector) outcomes(scores []record.MoveScore, ch chan<- prometheus.Metric) {
+	type key struct{ target, verdict, result string }
+	counts := map[key]float64{}
+	for _, class := range rules.Classes() {
+		counts[key{class, rules.Compatible.String(), string(record.MoveNotUp)}] = 0
+	}
+	for i := range scores {
+		s := &scores[i]
+		counts[key{label(s.Target), label(s.Verdict), label(string(s.Result))}] += float64(s.Instances)
+	}
+	for k, n := range counts {
+		ch <- gauge(c.moved, n, k.target, k.verdict, k.result)
 	}
 }
 

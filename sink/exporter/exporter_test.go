@@ -33,6 +33,7 @@ type fixed struct {
 	summary   *record.Summary
 	standings *store.Standings
 	stats     store.Stats
+	outcomes  []record.MoveScore
 }
 
 func (f *fixed) Summary() *record.Summary { return f.summary }
@@ -42,7 +43,8 @@ func (f *fixed) Standings() *store.Standings {
 	}
 	return f.standings
 }
-func (f *fixed) Stats() store.Stats { return f.stats }
+func (f *fixed) Stats() store.Stats                { return f.stats }
+func (f *fixed) OutcomeScores() []record.MoveScore { return f.outcomes }
 
 func small() *fixed {
 	end := time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC)
@@ -73,6 +75,7 @@ func small() *fixed {
 				{Name: "payments", Instances: 4, Targets: map[string]record.Standing{"shenlong-7": {Open: 2}}},
 			}},
 		},
+		outcomes: []record.MoveScore{{Target: "shenlong-7", Verdict: "compatible", Result: record.MoveNotUp, Instances: 1}, {Target: "shenlong-7", Verdict: "compatible", Result: record.MoveUp, Instances: 7}},
 		stats: store.Stats{
 			Size: 4096, SizeLimit: 1 << 30, Commits: 3, CommitSeconds: 0.5, CommitBuckets: map[float64]uint64{0.01: 1, 0.1: 2, 1: 3},
 			Changes: map[store.ChangeKey]uint64{{Target: "kvm", From: "compatible", To: "incompatible"}: 4},

@@ -199,6 +199,34 @@ func (s *server) apiScans(w http.ResponseWriter, r *http.Request) error {
 	return s.json(w, http.StatusOK, scansAnswer{scans})
 }
 
+// apiOutcomes holds moves against what was said before them.
+func (s *server) apiOutcomes(w http.ResponseWriter, r *http.Request) error {
+	chosen, err := scopeOf(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	limit, err := limitOf(r.URL.Query(), shownMoves)
+	if err != nil {
+		return err
+	}
+	view, err := s.o.Store.View(r.Context(), store.Filter{Scope: chosen})
+	if err != nil {
+		return err
+	}
+	defer s.close(view)
+	if err := chosen.Check(view.Known()); err != nil {
+		return err
+	}
+	moves, err := view.Outcomes(r.Context(), limit)
+	if err != nil {
+		return err
+	}
+	return s.json(w, http.StatusOK, moves)
+}
+
+// shownMoves is how many moves are shown where nobody says how many.
+const shownMoves = 100
+
 // limitOf reads limit.
 func limitOf(q url.Values, def int) (int, error) {
 	text := q.Get("limit")

@@ -297,6 +297,24 @@ func TestInstanceComesWithItsHistory(t *testing.T) {
 	}
 }
 
+func TestOutcomesOfMoves(t *testing.T) {
+	w := newWorld(t, 20, nil)
+	w.store.Outcomes = record.MoveOutcomes{
+		Scores: []record.MoveScore{{Target: "shenlong-7", Verdict: "compatible", Result: record.MoveNotUp, Instances: 1}}, Wrong: 1,
+		Moves: []record.Move{{InstanceID: "i-1", Target: "shenlong-7", Verdict: "compatible", Result: record.MoveNotUp}, {InstanceID: "i-2", Result: record.MoveUp}},
+	}
+	var got record.MoveOutcomes
+	rec := w.get("/api/v1/outcomes?limit=1&account=" + w.fleet.Records[0].Account)
+	if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil || rec.Code != 200 || got.Wrong != 1 || len(got.Scores) != 1 || len(got.Moves) != 1 || got.Moves[0].InstanceID != "i-1" {
+		t.Errorf("%d %+v, %v from %s", rec.Code, got, err, rec.Body)
+	}
+	for _, query := range []string{"limit=0", "since=7d", "account=none", "verdict=fine"} {
+		if rec := w.get("/api/v1/outcomes?" + query); rec.Code != 400 {
+			t.Errorf("%s: %d %s", query, rec.Code, rec.Body)
+		}
+	}
+}
+
 func TestRescanOfTheAPI(t *testing.T) {
 	const body = `{"instance_ids":["i-abc"],"account":"a","region":"cn-hangzhou"}`
 	w := newWorld(t, 5, nil)

@@ -106,6 +106,7 @@ func (s *server) apiRoutes() []route {
 		{method: http.MethodGet, path: "/api/v1/instances/{id}", text: "One instance with its history", params: place, answer: instanceAnswer{}, handle: s.answering(s.apiInstance)},
 		{method: http.MethodGet, path: "/api/v1/scans", text: "The scans that run, then the last ones", params: []param{limit}, answer: scansAnswer{}, handle: s.answering(s.apiScans)},
 		{method: http.MethodGet, path: "/api/v1/scans/{id}", text: "One scan", answer: record.Scan{}, handle: s.answering(s.apiScan)},
+		{method: http.MethodGet, path: "/api/v1/outcomes", text: "What became of instances that moved to another class of machines, beside what was said of it before: the score, and the moves that went otherwise first", params: append(scopeParams(), limit), answer: record.MoveOutcomes{}, handle: s.answering(s.apiOutcomes)},
 		{method: http.MethodGet, path: "/api/v1/trend", text: "The fleet at the end of each scan, oldest first, as it was judged then", params: []param{limit}, answer: trendAnswer{}, handle: s.answering(s.apiTrend)},
 		{method: http.MethodGet, path: "/api/v1/openapi.json", text: "This description", media: "application/json", handle: s.apiDescription},
 		{method: http.MethodGet, path: "/api/v1/schema/{name}", text: "A JSON Schema that events name as dataschema: " + strings.Join(schema.Names(), ", "), media: "application/schema+json", handle: s.answering(s.apiSchema)},

@@ -46,6 +46,9 @@ type View interface {
 	// Evidence says what each source of evidence beyond the listing came to, as of
 	// a scan that began then.
 	Evidence(began time.Time) ([]record.Evidence, error)
+	// Outcomes returns the score of what was said before moves, and at most so many
+	// moves of what the view shows.
+	Outcomes(ctx context.Context, limit int) (*record.MoveOutcomes, error)
 	// Trend returns totals over time, oldest first, at most limit points.
 	Trend(limit int) ([]Point, error)
 	// The counts at the end of each scan, from which the burn-down is drawn.

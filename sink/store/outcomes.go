@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"fmt"
 	"iter"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store/format"
@@ -173,6 +175,8 @@ func (a *applier) judgeOutcome(sc *scope, ix *index, move *record.Move) error {
 		move.Running, move.Result, move.Why = &at, record.MoveEarly, "it is seen Running for the first time"
 	case at.Sub(*move.Running) < settles:
 		move.Result, move.Why = record.MoveEarly, "it is Running for too short a time to tell"
+	case facts.Guest.Up == rules.No:
+		move.Result, move.Why = record.MoveNotUp, fmt.Sprintf("it is Running since %s, and the console log of its last start ends in a panic, an emergency shell or before the kernel", move.Running.Format(time.RFC3339))
 	default:
 		return a.judgeSilence(sc.key, move)
 	}
@@ -186,17 +190,27 @@ func (a *applier) onClass(f *rules.Facts, class string) bool {
 	return known && c.String() == class
 }
 
-// judgeSilence tells a guest that does not answer any more from one that was
-// never heard of or not asked for.
+// judgeSilence tells a guest that does not answer any more, or whose console log
+// shows that it did not start, from one that was never heard of or not asked for.
 func (a *applier) judgeSilence(key ecs.Scope, move *record.Move) error {
-	var beat StoredEvidence
-	if v := a.tx.Bucket(bucketEvidence).Get(append(evidencePrefix(key, event.EvidenceHeartbeat), move.InstanceID...)); v != nil {
-		if err := format.ReadJSON("evidence", v, &beat); err != nil {
-			return err
-		}
+	beat, err := a.evidenceOf(key, event.EvidenceHeartbeat, move.InstanceID)
+	if err != nil {
+		return err
+	}
+	log, err := a.evidenceOf(key, event.EvidenceConsole, move.InstanceID)
+	if err != nil {
+		return err
+	}
+	end := ""
+	if log.Console != nil && !log.Heard.Before(move.MovedAt) && log.Heard.Before(log.Asked.Add(clockOff)) { // else it is of before the move
+		end = log.Console.End
 	}
 	asked := beat.Asked.Sub(*move.Running) >= settles
 	switch {
+	case (end == consolePanic || end == consoleStuck) && !beat.Heard.After(log.Heard):
+		move.Result, move.Why = record.MoveNotUp, fmt.Sprintf("it is Running since %s, and its console log of %s shows that it did not start (%s)", move.Running.Format(time.RFC3339), log.Heard.UTC().Format(time.RFC3339), end)
+	case end == consoleLogin:
+		move.Result, move.Why = record.MoveUp, "its console log reached login after the move"
 	case asked && !beat.Heard.Before(move.MovedAt) && beat.Heard.Before(beat.Asked.Add(clockOff)):
 		move.Result, move.Why = record.MoveUp, "its guest was heard of after the move"
 	case asked && move.HeardOf:
@@ -207,6 +221,21 @@ func (a *applier) judgeSilence(key ecs.Scope, move *record.Move) error {
 		move.Result, move.Why = record.MoveRunning, "it is Running; nobody asked for a heartbeat since the move"
 	}
 	return nil
+}
+
+// How a console log ends, as its evidence spells it.
+const (
+	consoleLogin = "login"
+	consolePanic = "panic"
+	consoleStuck = "stuck"
+)
+
+// evidenceOf is what is kept of one instance, the zero value where nothing is.
+func (a *applier) evidenceOf(key ecs.Scope, source, id string) (item StoredEvidence, err error) {
+	if v := a.tx.Bucket(bucketEvidence).Get(append(evidencePrefix(key, source), id...)); v != nil {
+		err = format.ReadJSON("evidence", v, &item)
+	}
+	return item, err
 }
 
 // clockOff is how far clocks may be apart.
@@ -234,12 +263,9 @@ func isMove(key []byte) bool {
 	return len(part) == 4 && string(part[2]) == sourceMove
 }
 
-// OutcomeScores counts outcomes, by target, what was said and what was seen.
-func (db *DB) OutcomeScores() []record.MoveScore {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	return scores(db.meta.Outcomes)
-}
+// OutcomeScores counts outcomes, by target, what was said and what was seen, as
+// of the last commit. It reads no file and waits for nobody.
+func (db *DB) OutcomeScores() []record.MoveScore { return db.snap.Load().outcomes }
 
 func scores(counts map[string]int) []record.MoveScore {
 	out := make([]record.MoveScore, 0, len(counts))
@@ -254,30 +280,108 @@ func scores(counts map[string]int) []record.MoveScore {
 	return out
 }
 
-// Outcomes returns the score and at most so many moves.
-func (db *DB) Outcomes(limit int) (*record.MoveOutcomes, error) {
-	out := &record.MoveOutcomes{Scores: db.OutcomeScores(), Moves: []record.Move{}}
+// Outcomes returns the score and at most so many moves of what the view shows: of
+// the instances that its accounts, regions and other words of the filter let
+// through as they are now. The score of everything counts moves that are
+// forgotten, too; a narrowed one counts those that are known.
+func (v *View) Outcomes(ctx context.Context, limit int) (*record.MoveOutcomes, error) {
+	limit = max(limit, 0)
+	all := v.f.Everything()
+	counts := map[string]int{}
+	out := &record.MoveOutcomes{Moves: []record.Move{}}
+	kept := func() {
+		slices.SortFunc(out.Moves, func(a, b record.Move) int {
+			return cmp.Or(otherwise(&b)-otherwise(&a), b.MovedAt.Compare(a.MovedAt), cmp.Compare(a.InstanceID, b.InstanceID))
+		})
+		if len(out.Moves) > limit {
+			out.More += len(out.Moves) - limit
+			out.Moves = out.Moves[:limit]
+		}
+	}
+	err := v.view(func(tx *bbolt.Tx) error {
+		for k, value := range scan(tx.Bucket(bucketEvidence), nil) {
+			if !isMove(k) {
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			var move record.Move
+			if err := format.ReadJSON("move", value, &move); err != nil {
+				return err
+			}
+			if passes, err := v.moved(tx, &move); err != nil || !passes {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			counts[scoreKey(&move)]++
+			if out.Moves = append(out.Moves, move); len(out.Moves) >= 2*limit+100 {
+				kept()
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read what became of moves: %w", err)
+	}
+	kept()
+	if out.Scores = scores(counts); all {
+		out.Scores = v.snap.outcomes
+	}
 	for _, s := range out.Scores {
 		if s.Verdict == rules.Compatible.String() && s.Result == record.MoveNotUp {
 			out.Wrong += s.Instances
 		}
 	}
-	err := db.view(func(tx *bbolt.Tx) error {
-		for move, err := range moves(tx.Bucket(bucketEvidence), nil) {
-			if err != nil {
-				return err
-			}
-			out.Moves = append(out.Moves, move)
-		}
-		return nil
-	})
-	slices.SortFunc(out.Moves, func(a, b record.Move) int {
-		return cmp.Or(otherwise(&b)-otherwise(&a), b.MovedAt.Compare(a.MovedAt), cmp.Compare(a.InstanceID, b.InstanceID))
-	})
-	if n := max(limit, 0); len(out.Moves) > n {
-		out.More, out.Moves = len(out.Moves)-n, out.Moves[:n]
+	return out, nil
+}
+
+// moved says whether the view shows the instance of a move.
+func (v *View) moved(tx *bbolt.Tx, move *record.Move) (bool, error) {
+	key := ecs.Scope{Account: move.Account, Region: move.Region}
+	if !v.f.within(key) {
+		return false, nil
 	}
-	return out, err
+	if v.f.scopesOnly() {
+		return true, nil
+	}
+	for _, sc := range v.snap.scopes {
+		if sc.key != key {
+			continue
+		}
+		found, err := v.reading().lookup(tx, v.j, sc, move.InstanceID)
+		if err != nil || found == nil {
+			return false, err
+		}
+		return v.f.shows(found.Record), nil
+	}
+	return false, nil
+}
+
+// shows says whether the filter lets a record through.
+func (f *Filter) shows(rec *record.Record) bool {
+	tag := func(key string) (string, bool) { value, ok := rec.Tags[key]; return value, ok }
+	onTarget := func(verdict rules.Verdict) bool {
+		return verdict.Level.String() == f.Verdict && (f.Target == "" || f.Target == verdict.Target)
+	}
+	query := strings.ToLower(f.Query)
+	version := rec.OS.Version
+	if version == "" {
+		version = filter.NoVersion
+	}
+	switch {
+	case f.Verdict != "" && !slices.ContainsFunc(rec.Verdicts, onTarget),
+		f.OSFamily != "" && f.OSFamily != rec.OS.Family,
+		f.OSVersion != "" && f.OSVersion != version,
+		f.Legacy != nil && *f.Legacy != rec.Legacy,
+		!strings.Contains(strings.ToLower(rec.InstanceID), query) && !strings.Contains(strings.ToLower(rec.InstanceName), query),
+		!f.ObservedSince.IsZero() && rec.ObservedAt.Before(f.ObservedSince):
+		return false
+	}
+	judged := rules.Classification{OS: rec.OS, Legacy: rec.Legacy, Verdicts: rec.Verdicts}
+	return f.Scope.Judged(&judged, filter.Machine{Family: rec.InstanceFamily, Image: rec.ImageID}) && f.Scope.Row(rec.InstanceID, rec.Status, tag)
 }
 
 // otherwise is 1 for what went otherwise than was said.

@@ -32,7 +32,8 @@ type snapshot struct {
 	telling  *record.Rejudging
 	settled  settled
 
-	owners *record.Shares // of the last point of progress
+	owners   *record.Shares     // of the last point of progress
+	outcomes []record.MoveScore // of moves
 
 	once    sync.Once
 	summary *record.Summary
@@ -89,7 +90,7 @@ func (db *DB) publish() {
 		commit: db.commit, digest: db.meta.Digest, targets: db.meta.Targets, today: db.meta.Today, tables: db.readers.Load(),
 		accounts: maps.Clone(db.meta.Accounts), changes: maps.Clone(db.changes), anew: db.judgedAnew(), telling: db.rejudged(),
 		scopes: make([]*scopeSnap, 0, len(db.scopes)), settled: settled{db.meta.Excluded, db.meta.Forgotten},
-		owners: db.owners,
+		owners: db.owners, outcomes: scores(db.meta.Outcomes),
 	}
 	for _, sc := range db.scopes {
 		if sc.Unread {

@@ -26,6 +26,8 @@ type alert struct {
 const (
 	skippedTicks = `shenscan_schedule_ticks_total{outcome="skipped"}`
 
+	movedNotUp = `shenscan_moved_instances{verdict="compatible", result="not-up"}`
+
 	// pagesStream holds the pages that wait for workers.
 	pagesStream = "SHENSCAN_PAGES"
 
@@ -107,6 +109,13 @@ func list(t thresholds) []alert {
 )`,
 			summary:     `{{ $value | humanizePercentage }} of the instances of {{ $labels.account }} have no verdict even for the target that asks least: see which facts are missing with "shenscan report", permit DescribeImages, or waive what you have tested (docs/RULES.md).`,
 			description: `Unknown is not compatible: nobody has said that these instances boot anywhere.`,
+		},
+		{
+			name: "ShenscanMovedNotUp", severity: "critical", noData: "OK",
+			// The score of a store only grows; what it was a day ago was told then.
+			value:       "max by (target) (" + movedNotUp + " - min_over_time(" + movedNotUp + "[1d]))",
+			summary:     `{{ $value }} instances that were judged compatible with {{ $labels.target }} did not come up after their move in the last day: stop further moves, see "shenscan report --outcomes" for which they are and by which rule, look at their consoles and move them back.`,
+			description: `Each is Running for a quarter of an hour, and was heard of before its move and not since, or its console shows that it did not start. A rule or its evidence is wrong, or something else went wrong with the move.`,
 		},
 		{
 			name: "ShenscanScanStale", severity: "warning", noData: "OK",

@@ -71,6 +71,9 @@ func fleetDashboard() *dashboard.DashboardBuilder {
 			query{"sum by (confidence) (" + once("target, verdict, confidence", "shenscan_confidence_instances", ofTarget) + ")", "{{confidence}}"})).
 		WithPanel(layers("Unknown, by what settles it", "Instances whose verdict is unknown, by the cheapest question that settles it, for the chosen targets together. `shenscan plan --settle` says what each needs and costs.", units.Short, 12,
 			query{"sum by (question) (" + once("target, question", "shenscan_unknown_instances", ofTarget) + ")", "{{question}}"})).
+		WithPanel(rows("Did it work?", "Instances that were seen to have moved to a chosen target, by what was said of it before and how it went: up, running (nothing tells whether the guest is up), not-up, early, none (stopped, moved on or gone). What was compatible and is not-up raises the alert ShenscanMovedNotUp; `shenscan report --outcomes` names the instances.", units.Short, 12,
+			map[string]string{"target": "Moved to", "verdict": "Said before", "result": "Result"},
+			query{"sort_desc(" + once("target, verdict, result", "shenscan_moved_instances", ofTarget) + " > 0)", ""})).
 		WithRow(row("Over time")).
 		WithPanel(layers("Legacy instances by operating system", "Instances with a legacy operating system. A rise raises the alert ShenscanLegacyInstancesRose.", units.Short, 12,
 			query{"sum by (os_family) (" + legacies(ofAccount, ofRegion) + ")", "{{os_family}}"})).

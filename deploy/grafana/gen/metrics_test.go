@@ -16,6 +16,7 @@ var exported = map[string][]string{
 	"shenscan_wave_instances":                           {"account", "region", "target", "wave"},
 	"shenscan_owner_open_instances":                     {"owner", "target"},
 	"shenscan_waived_instances":                         {"target", "verdict"},
+	"shenscan_moved_instances":                          {"target", "verdict", "result"},
 	"shenscan_confidence_instances":                     {"target", "verdict", "confidence"},
 	"shenscan_unknown_instances":                        {"target", "question"},
 	"shenscan_http_request_duration_seconds_bucket":     {"route", "le"},

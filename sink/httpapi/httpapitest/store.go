@@ -37,6 +37,8 @@ type Store struct {
 	OnRescan func(record.RescanRequest) (record.RescanReply, error)
 	// Burndown are the counts at the end of each scan.
 	Burndown []record.ProgressPoint
+	// Outcomes are what became of moves.
+	Outcomes record.MoveOutcomes
 	// Evidence is what sources of evidence came to.
 	Evidence []record.Evidence
 	// OnScan is called with each reason; nil answers that all is well.
@@ -241,6 +243,15 @@ func (v *view) Trend(limit int) ([]httpapi.Point, error) {
 	v.s.mu.Lock()
 	defer v.s.mu.Unlock()
 	return slices.Clone(v.s.points[max(0, len(v.s.points)-limit):]), nil
+}
+
+// Outcomes are those that the store was given.
+func (v *view) Outcomes(_ context.Context, limit int) (*record.MoveOutcomes, error) {
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	out := v.s.Outcomes
+	out.Moves = slices.Clone(out.Moves[:min(len(out.Moves), limit)])
+	return &out, nil
 }
 
 // Evidence is what the store was given.
