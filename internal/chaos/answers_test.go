@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,8 +40,9 @@ func lasting(b []byte) string { return passing.ReplaceAllString(string(b), "~") 
 var answersFlag = flag.Int("answers", 1500, "size of the fleet of TestAnswersUnderLoad")
 
 // TestAnswersUnderLoad asks `serve` everything that it can be asked while scans
-// and rescans go on, reloads it, and asks its store the same when it is at rest:
-// the answers are equal. The fleet does not change meanwhile.
+// and rescans go on, and asks its store the same when it is at rest: the answers
+// are equal. Before that one instance changes again and again, for the events,
+// and the service is reloaded.
 func TestAnswersUnderLoad(t *testing.T) {
 	r := newRig(t, seed(t), setup{instances: *answersFlag})
 	listen := fmt.Sprintf("127.0.0.1:%d", proctest.FreePort(t))
@@ -73,50 +75,9 @@ func TestAnswersUnderLoad(t *testing.T) {
 		return n
 	}
 	within(t, 2*time.Minute, "a scan was complete", func() bool { return completed() > 0 })
-	// A waiver by a reload (18.10, 18.3): everything below is asked of it.
-	write(rules, "version: 1\nwaivers:\n  - {id: load, scope: {regions: [cn-hangzhou, cn-beijing, cn-shanghai]}, as: compatible, until: \"2999-12-31\", reason: a test}\n")
-	resp, err := http.Post(page+"/-/reload", "", http.NoBody)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("reload: %v %v", resp, err)
-	}
-	_ = resp.Body.Close()
-	// A report tells what changed since the scan before: the reload is to be behind
-	// that.
-	already := completed()
-	within(t, 2*time.Minute, "three more scans were complete", func() bool { return completed() >= already+3 })
-
-	body, err := fetch(page + "/api/v1/instances?limit=1&verdict=shenlong-8=incompatible")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list struct{ Instances []record.Record }
-	if err := json.Unmarshal(body, &list); err != nil || len(list.Instances) == 0 {
-		t.Fatalf("no incompatible instance: %v %.300s", err, body)
-	}
-	id := list.Instances[0].InstanceID
-	questions := []question{
-		{name: "1 judged once: rows by the rule set in use", args: []string{"report", "--output", "jsonl", "--rules", rules}},
-		{name: "2 one answer: CSV", args: []string{"report", "--output", "csv", "--rules", rules}},
-		{name: "2 one answer: another target", args: []string{"report", "--output", "jsonl", "--rules", rules, "--target", "ecs.g8i"}},
-		{name: "2 one answer: the API's CSV", get: "/api/v1/instances.csv"},
-		{name: "3 the day counts: waivers", args: []string{"report", "--output", "markdown", "--rules", rules}},
-		{name: "4 preview of another rule set", args: []string{"rules", "preview", none}},
-		{name: "6 explain", args: []string{"rules", "explain", id, "--rules", rules}},
-		{name: "6 plan", args: []string{"plan", "--output", "json", "--target", "shenlong-8", "--rules", rules}},
-		{name: "6 what changed", args: []string{"report", "--output", "jsonl", "--since", "1h", "--rules", rules}},
-		{name: "7 what changed, of the API", get: "/api/v1/changes?since=1h"},
-		{name: "7 the last point of the trend", get: "/api/v1/trend?limit=1"},
-		{name: "7 the description of the API", get: "/api/v1/openapi.json"},
-		{name: "7 the totals of the API", get: "/api/v1/summary"},
-		{name: "12 one move, go or no go", args: []string{"check", id, "--target", "ecs.g8i", "--endpoint", r.sim, "--output", "json", "--rules", rules}, asks: true},
-		{name: "7 the API's plan", get: "/api/v1/plan?target=shenlong-8"},
-		{name: "7 the API's explanation", get: "/api/v1/explain/" + id},
-		{name: "7 an instance", get: "/api/v1/instances?limit=500&region=" + list.Instances[0].Region},
-		{name: "8 one filter", args: []string{"report", "--output", "jsonl", "--rules", rules, "--os", "centos", "--verdict", "shenlong-8=incompatible"}},
-		{name: "8 one filter of the API", get: "/api/v1/instances?os=centos&verdict=shenlong-8=incompatible&limit=500"},
-		{name: "9 a gate", args: []string{"report", "--output", "csv", "--fail-on", "incompatible", "--target", "shenlong-8", "--rules", rules}},
-		{name: "11 compact", args: []string{"report", "--output", "jsonl", "--compact", "--rules", rules}},
-	}
+	victim := one(t, page, "verdict=shenlong-8=compatible")
+	var id atomic.Value // of the instance that is rescanned
+	id.Store(victim.InstanceID)
 	load := make(chan struct{})
 	var loading sync.WaitGroup
 	rescans := 0
@@ -128,11 +89,46 @@ func TestAnswersUnderLoad(t *testing.T) {
 			case <-time.After(200 * time.Millisecond):
 			}
 			var reply record.RescanReply
-			if r.call(0, event.SubjectRescan, record.RescanRequest{InstanceIDs: []string{id}, Reason: "load"}, &reply) == nil {
+			if r.call(0, event.SubjectRescan, record.RescanRequest{InstanceIDs: []string{id.Load().(string)}, Reason: "load"}, &reply) == nil {
 				rescans++
 			}
 		}
 	})
+	eventsUnderLoad(t, r, page, victim)
+	// A waiver by a reload (18.10, 18.3): everything below is asked of it.
+	reloadsUnderLoad(t, page, serve, write, config, rules,
+		"version: 1\nwaivers:\n  - {id: load, scope: {regions: [cn-hangzhou, cn-beijing, cn-shanghai]}, as: compatible, until: \"2999-12-31\", reason: a test}\n")
+	// A report tells what changed since the scan before: the reload is to be behind
+	// that.
+	already := completed()
+	within(t, 2*time.Minute, "three more scans were complete", func() bool { return completed() >= already+3 })
+
+	asked := one(t, page, "verdict=shenlong-8=incompatible")
+	id.Store(asked.InstanceID)
+	questions := []question{
+		{name: "1 judged once: rows by the rule set in use", args: []string{"report", "--output", "jsonl", "--rules", rules}},
+		{name: "2 one answer: CSV", args: []string{"report", "--output", "csv", "--rules", rules}},
+		{name: "2 one answer: another target", args: []string{"report", "--output", "jsonl", "--rules", rules, "--target", "ecs.g8i"}},
+		{name: "2 one answer: the API's CSV", get: "/api/v1/instances.csv"},
+		{name: "3 the day counts: waivers", args: []string{"report", "--output", "markdown", "--rules", rules}},
+		{name: "4 preview of another rule set", args: []string{"rules", "preview", none}},
+		{name: "6 explain", args: []string{"rules", "explain", asked.InstanceID, "--rules", rules}},
+		{name: "6 plan", args: []string{"plan", "--output", "json", "--target", "shenlong-8", "--rules", rules}},
+		{name: "6 what changed", args: []string{"report", "--output", "jsonl", "--since", "1h", "--rules", rules}},
+		{name: "7 what changed, of the API", get: "/api/v1/changes?since=1h"},
+		{name: "7 the last point of the trend", get: "/api/v1/trend?limit=1"},
+		{name: "7 the description of the API", get: "/api/v1/openapi.json"},
+		{name: "7 the totals of the API", get: "/api/v1/summary"},
+		{name: "8 totals under the filter", get: "/api/v1/summary?os=centos&verdict=shenlong-8=incompatible"},
+		{name: "12 one move, go or no go", args: []string{"check", asked.InstanceID, "--target", "ecs.g8i", "--endpoint", r.sim, "--output", "json", "--rules", rules}, asks: true},
+		{name: "7 the API's plan", get: "/api/v1/plan?target=shenlong-8"},
+		{name: "7 the API's explanation", get: "/api/v1/explain/" + asked.InstanceID},
+		{name: "7 an instance", get: "/api/v1/instances?limit=500&region=" + asked.Region},
+		{name: "8 one filter", args: []string{"report", "--output", "jsonl", "--rules", rules, "--os", "centos", "--verdict", "shenlong-8=incompatible"}},
+		{name: "8 one filter of the API", get: "/api/v1/instances?os=centos&verdict=shenlong-8=incompatible&limit=500"},
+		{name: "9 a gate", args: []string{"report", "--output", "csv", "--fail-on", "incompatible", "--target", "shenlong-8", "--rules", rules}},
+		{name: "11 compact", args: []string{"report", "--output", "jsonl", "--compact", "--rules", rules}},
+	}
 	type answered struct {
 		text string
 		code int
@@ -227,6 +223,20 @@ func TestAnswersUnderLoad(t *testing.T) {
 		t.Error("there was no load")
 	}
 	r.healthy()
+}
+
+// one is an instance that the filter lets through.
+func one(t *testing.T, page, query string) *record.Record {
+	t.Helper()
+	body, err := fetch(page + "/api/v1/instances?limit=1&" + query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct{ Instances []record.Record }
+	if err := json.Unmarshal(body, &list); err != nil || len(list.Instances) == 0 {
+		t.Fatalf("no instance is %s: %v %.300s", query, err, body)
+	}
+	return &list.Instances[0]
 }
 
 // firstDifference shows where two texts part.
