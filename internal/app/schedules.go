@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -69,6 +70,9 @@ func (a *App) storeSchedules(ctx context.Context, list []Schedule) (fresh []*Sch
 	for i := range list {
 		schedule := &list[i]
 		isFresh, err := a.bus.Schedule(ctx, schedule.Name, schedule.Cron, schedule.Zone, schedule.request())
+		if errors.Is(err, bus.ErrSchedule) {
+			err = &ConfigError{err}
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -221,10 +221,14 @@ func (b *Bus) Call(ctx context.Context, subject string, request, reply any) erro
 	return nil
 }
 
+// ErrSchedule is returned for a schedule that the server does not take.
+var ErrSchedule = errors.New("no schedule")
+
 // Schedule stores a schedule in the server, which fires it whoever lives: on
 // each tick one message appears on the tick consumer, however many processes
 // stored the same schedule. cron has six fields, seconds first. It reports
-// whether the server knew no schedule of that name.
+// whether the server knew no schedule of that name. One that it would refuse
+// again is ErrSchedule.
 func (b *Bus) Schedule(ctx context.Context, name, cron, zone string, request *event.ScanRequested) (fresh bool, err error) {
 	payload, err := event.Encode(request)
 	if err != nil {
@@ -247,6 +251,9 @@ func (b *Bus) Schedule(ctx context.Context, name, cron, zone string, request *ev
 	}
 	msg := &nats.Msg{Subject: subject, Data: payload, Header: nats.Header{}}
 	if _, err := b.js.PublishMsg(ctx, msg, opts...); err != nil {
+		if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.Code == 400 { // the codes of HTTP; its own differ by what is wrong
+			err = fmt.Errorf("%w: %w", ErrSchedule, err)
+		}
 		return false, fmt.Errorf("store schedule %q (%s): %w; six fields are needed, seconds first, and NATS 2.14 or later", name, cron, err)
 	}
 	return fresh, nil
