@@ -357,6 +357,7 @@ func TestFilterNamesWhatThereIs(t *testing.T) {
 	}{
 		"region":       {[]string{"report", "--region", "cn-hangzou"}, nil, `did you mean "cn-hangzhou"`},
 		"verdict":      {[]string{"report", "--verdict", "incompatable"}, nil, `did you mean "incompatible"`},
+		"status":       {[]string{"report", "--status", "Runing", "--fail-on", "incompatible"}, nil, `did you mean "Running"`},
 		"confidence":   {[]string{"plan", "--confidence", "hihg"}, nil, `did you mean "high"`},
 		"account":      {[]string{"plan", "--account", "nobody"}, nil, "is no account"},
 		"target":       {[]string{"report", "--target", "kvm", "--verdict", "shenlong-8=unknown"}, nil, "names no target"},

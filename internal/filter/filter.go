@@ -68,7 +68,7 @@ type Filter struct {
 // Machine is what a filter looks at beside the classification.
 type Machine struct{ Family, Image string }
 
-// Parse reads a filter. Closed words are checked here, the others by Check.
+// Parse reads a filter. Closed words (verdict, confidence, status, waived) are checked here, the others by Check.
 func Parse(values Values) (Filter, error) {
 	var chosen Filter
 	n := 0
@@ -127,6 +127,10 @@ func parse(word, value string) (condition, error) {
 			return term, &Error{word, value, "is not one of high, medium, low" + meant(value, []string{"high", "medium", "low"})}
 		}
 		term.confidence = level
+	case "status":
+		if !slices.ContainsFunc(Statuses(), func(known string) bool { return strings.EqualFold(known, value) }) {
+			return term, &Error{word, value, "is not one of " + strings.Join(Statuses(), ", ") + meant(value, Statuses())}
+		}
 	case "waived":
 		if value != "yes" && value != "no" {
 			return term, &Error{word, value, "is neither yes nor no"}
@@ -174,6 +178,9 @@ func parseExcluded(value string) (condition, error) {
 	}
 	return term, nil
 }
+
+// Statuses are those that the cloud knows of an instance.
+func Statuses() []string { return []string{"Running", "Stopped", "Starting", "Stopping", "Pending"} }
 
 func levels() []string {
 	var out []string

@@ -118,6 +118,7 @@ func TestMistakesNameTheNearest(t *testing.T) {
 		"os":         {"centso": `did you mean "centos"`, "centos:6": `did you mean "centos`},
 		"verdict":    {"incompatable": `did you mean "incompatible"`, "shenlong-9=unknown": `did you mean "shenlong-8"`},
 		"confidence": {"hihg": `did you mean "high"`},
+		"status":     {"Runing": `did you mean "Running"`, "gone": "Pending"},
 		"exclude":    {"regoin=x": `did you mean "region"`, "region=cn-bejing": `did you mean "cn-beijing"`, "everything": "WORD=VALUE", "verdict=no": "incompatible"},
 	} {
 		for value, want := range values {

@@ -286,7 +286,7 @@ func (v *instancesView) fields(listed *listed) []field {
 		{Name: "tag", Label: "Owner or other tag", Typed: true, Hint: "owner=payments"},
 		{Name: "family", Label: "Family", Options: plain(listed.known.Families), Typed: true, Hint: "ecs.g5"},
 		{Name: "image", Label: "Image", Typed: true, Hint: "m-bp1…"},
-		{Name: "status", Label: "Status", Options: plain([]string{"Running", "Stopped", "Starting", "Stopping", "Pending"})},
+		{Name: "status", Label: "Status", Options: plain(filter.Statuses())},
 		{Name: "account", Label: "Account", Options: plain(listed.known.Accounts)},
 		{Name: "region", Label: "Region", Options: v.regions(listed)},
 		{Name: "sort", Label: "Order", Options: []option{{"", "worst first"}, {"place", "account and region"}, {"id", "id"}, {"name", "name"}, {"type", "type"}, {"os", "operating system"}}},
