@@ -463,48 +463,20 @@ func judgedBy(x *ecs.Instance) uint64 {
 	return h
 }
 
-// idSet is a set of ids, by their hashes: ids themselves are parts of answers,
-// which would stay in memory with them. Two of ten thousand ids have the same
-// hash once in 10^11 lanes; the counts would disagree then.
-type idSet struct {
-	slots []idSlot // open addressing; id 0 is free
-	n     int
-}
-
-// idSlot is an id and what came with it, as hashes.
-type idSlot struct{ id, with uint64 }
+// idSet is a set of ids with what came with each, as hashes: ids themselves are
+// parts of answers, which would stay in memory with them. Two of ten thousand ids
+// have the same hash once in 10^11 lanes; the counts would disagree then.
+type idSet map[uint64]uint64
 
 // add adds a hash and what comes with it. It reports whether the hash is new,
 // and what came with it before.
 func (s *idSet) add(hash, with uint64) (was uint64, isNew bool) {
-	if 2*s.n >= len(s.slots) {
-		s.grow()
+	if *s == nil {
+		*s = idSet{}
 	}
-	hash = max(hash, 1)
-	mask := uint64(len(s.slots) - 1)
-	at := hash & mask
-	for ; s.slots[at].id != 0; at = (at + 1) & mask {
-		if s.slots[at].id == hash {
-			return s.slots[at].with, false
-		}
+	was, had := (*s)[hash]
+	if !had {
+		(*s)[hash] = with
 	}
-	s.slots[at] = idSlot{hash, with}
-	s.n++
-	return 0, true
-}
-
-func (s *idSet) grow() {
-	old := s.slots
-	s.slots = make([]idSlot, max(256, 2*len(old)))
-	mask := uint64(len(s.slots) - 1)
-	for _, slot := range old {
-		if slot.id == 0 {
-			continue
-		}
-		at := slot.id & mask
-		for s.slots[at].id != 0 {
-			at = (at + 1) & mask
-		}
-		s.slots[at] = slot
-	}
+	return was, !had
 }
