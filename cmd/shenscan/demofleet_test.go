@@ -84,10 +84,20 @@ func (d *demoFleet) tell(t *testing.T) []byte {
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# What the demo's fleet comes to\n\n`shenscan demo` scans %d simulated instances, the same ones each time. This is what they come to on each class, by which rule of which system, and why. A test writes this page from the demo.\n", d.Summary.Instances)
-	b.WriteString("\n| target | compatible | needs-action | incompatible | unknown |\n| --- | ---: | ---: | ---: | ---: |\n")
+	b.WriteString("Before is commit 373d6ca, which knew no `shenlong-8`: what it said of `shenlong-7` it said of the 7th generation and later, and stands beside both here.\n")
+	b.WriteString("\n| target | | compatible | needs-action | incompatible | unknown | moved |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n")
+	then := readBefore(t, len(d.Instances))
 	for _, target := range d.Summary.Targets {
-		v := d.Summary.Verdicts[target]
-		fmt.Fprintf(&b, "| `%s` | %d | %d | %d | %d |\n", target, v["compatible"], v["needs-action"], v["incompatible"], v["unknown"])
+		v, w, moved := d.Summary.Verdicts[target], map[string]int{}, 0
+		for i := range d.Instances {
+			level := then.on(target, i)
+			w[level]++
+			if level != d.Legend[d.Instances[i].Because[target]-1].Level {
+				moved++
+			}
+		}
+		fmt.Fprintf(&b, "| `%s` | before | %d | %d | %d | %d | |\n", target, w["compatible"], w["needs-action"], w["incompatible"], w["unknown"])
+		fmt.Fprintf(&b, "| | now | %d | %d | %d | %d | %d |\n", v["compatible"], v["needs-action"], v["incompatible"], v["unknown"], moved)
 	}
 	b.WriteString("\n## What would settle the unknown\n\nEach unknown verdict is counted under the cheapest question that settles it. `shenscan plan --settle --target TARGET` says the same of a fleet of your own, with what each question needs and costs.\n")
 	b.WriteString("\n| target | question | instances | rules |\n| --- | --- | ---: | --- |\n")
@@ -139,6 +149,7 @@ func (d *demoFleet) tell(t *testing.T) []byte {
 		type told struct {
 			n      int
 			reason string
+			was    map[string]int
 		}
 		groups := map[group]*told{}
 		for i := range d.Instances {
@@ -148,9 +159,10 @@ func (d *demoFleet) tell(t *testing.T) []byte {
 				g.rule, r = seenRunning, rule.Reason // which of the two it is depends on the hour
 			}
 			if groups[g] == nil {
-				groups[g] = &told{}
+				groups[g] = &told{was: map[string]int{}}
 			}
 			groups[g].n++
+			groups[g].was[then.on(target, i)]++
 			if groups[g].reason == "" || len(r) < len(groups[g].reason) || len(r) == len(groups[g].reason) && r < groups[g].reason {
 				groups[g].reason = r
 			}
@@ -158,11 +170,15 @@ func (d *demoFleet) tell(t *testing.T) []byte {
 		order := slices.SortedFunc(maps.Keys(groups), func(a, b group) int {
 			return cmp.Or(cmp.Compare(a.family, b.family), cmp.Compare(a.rule, b.rule), cmp.Compare(a.level, b.level))
 		})
-		fmt.Fprintf(&b, "\n## On `%s`\n\n| system | rule | verdict | instances | why |\n| --- | --- | --- | ---: | --- |\n", target)
+		fmt.Fprintf(&b, "\n## On `%s`\n\n| system | rule | verdict | instances | before | why, and why it moved |\n| --- | --- | --- | ---: | --- | --- |\n", target)
 		sum := 0
 		for _, g := range order {
 			sum += groups[g].n
-			fmt.Fprintf(&b, "| %s | %s | %s | %d | %s |\n", g.family, g.rule, g.level, groups[g].n, cell(groups[g].reason))
+			why := groups[g].reason
+			if moved := whyGroup(t, g.rule, g.level, groups[g].was); moved != "" {
+				why += " *Moved:* " + moved + "."
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %d | %s | %s |\n", g.family, g.rule, g.level, groups[g].n, was(groups[g].was, g.level), cell(why))
 		}
 		if sum != d.Summary.Instances {
 			t.Errorf("%s: %d instances in groups, of %d", target, sum, d.Summary.Instances)
