@@ -238,6 +238,15 @@ func TestMutantsOfTheMatrix(t *testing.T) {
 	if got := differences(table(t), rows); got != "" || len(rows) != 211 {
 		t.Fatalf("%d rows; row %s differs", len(rows), got)
 	}
+	// Nor a row.
+	var sources []string
+	for _, c := range rows {
+		sources = append(sources, c[0])
+	}
+	slices.Sort(sources)
+	if got := table(t).Sources(); !slices.Equal(got, sources) {
+		t.Errorf("the matrix starts from %v, want %v", got, sources)
+	}
 	n := 0
 	for i, c := range rows {
 		to := strings.Fields(strings.TrimPrefix(c[1], "none"))
