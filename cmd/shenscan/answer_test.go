@@ -186,7 +186,7 @@ func unsureShown(t *testing.T, page string) map[string]int {
 
 // unasked are the flags of report that neither judge nor narrow: where the store
 // is, and how and where the answer is written.
-var unasked = []string{"store", "server", "out", "output", "compact", "excel", "fail-on", "scans", "outcomes", "since", "help"}
+var unasked = []string{"store", "server", "out", "output", "compact", "excel", "fail-on", "scans", "outcomes", "since", "of-scan", "help"}
 
 // For every flag that says how a store is judged or narrowed, and every format,
 // the rows add up to the totals, and the exit code follows from the rows.
