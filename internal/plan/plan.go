@@ -221,6 +221,7 @@ type solutionKey struct {
 }
 
 func newBuilder(o Options) *builder {
+	o.StartGroups = onTarget(o.StartGroups, o.Target.ID)
 	b := &builder{o: o, chooser: newChooser(o), waves: map[waves.ID]*Wave{}, solutions: map[solutionKey]*Solution{}, groups: groupsOf(&o), lists: map[string][]string{}, ways: map[way]wayFound{}, items: newCollector(o.byOwner())}
 	for _, w := range newWaves() {
 		wave := w
