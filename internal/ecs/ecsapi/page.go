@@ -29,6 +29,10 @@ type pageReader struct {
 	own    strings.Builder // every different string of the page, in one piece
 	words  [512]string     // some of them, by a hash of their text; see word
 	tags   []ecs.Tag       // every tag of the page
+	// passed are members of the last instance, by their place, that were passed over,
+	// each with the comma behind it; skipped says that the last one was. See members.
+	passed  [64]span
+	skipped bool
 
 	// How much room the last pages took.
 	instances, tagRoom, textRoom int
@@ -56,7 +60,7 @@ func (r *pageReader) read(body []byte, region string) (*listing, bool) {
 	answer, end := r.out, r.envelope(skipSpace(r.b, 0))
 	ok := end >= 0 && skipSpace(r.b, end) == n && answer.instances != nil
 	r.instances, r.tagRoom, r.textRoom = len(answer.instances), room(r.tagRoom, len(r.tags)), room(r.textRoom, r.own.Len())
-	r.b, r.out, r.tags = nil, nil, nil
+	r.b, r.out, r.tags, r.passed = nil, nil, nil, [64]span{}
 	r.own.Reset()
 	clear(r.words[:])
 	return answer, ok
@@ -126,7 +130,7 @@ func (r *pageReader) instance(i int) int {
 	machine := &listing.instances[len(listing.instances)-1]
 	var region string
 	var seen uint32
-	i = object(r.b, i, func(key []byte, i int) int {
+	i = r.members(i, func(key []byte, i int) int {
 		var text *string
 		field := 0
 		switch string(key) {
@@ -174,6 +178,7 @@ func (r *pageReader) instance(i int) int {
 			field = 18
 			machine.Tags, i = r.tagList(i)
 		default:
+			r.skipped = true
 			return skipValue(r.b, i, 4)
 		}
 		if !once(&seen, field) {
@@ -196,6 +201,52 @@ func (r *pageReader) instance(i int) int {
 		listing.foreign++
 	}
 	return i
+}
+
+// span is a part of the answer.
+type span struct{ from, to int }
+
+// members reads an instance as object does. More than half of the members are
+// passed over and are the same in one instance after the other, byte by byte: what
+// was found to be a member and a comma is one wherever it stands again, and
+// comparing it is quicker than reading it.
+func (r *pageReader) members(i int, member func(key []byte, i int) int) int {
+	b := r.b
+	if b[i] != '{' {
+		return -1
+	}
+	if i = skipSpace(b, i+1); b[i] == '}' {
+		return i + 1
+	}
+	for place := 0; ; place++ {
+		had := &r.passed[place%len(r.passed)]
+		if end := i + had.to - had.from; end > i && end <= len(b) && string(b[i:end]) == string(b[had.from:had.to]) {
+			i = skipSpace(b, end)
+			continue
+		}
+		if b[i] != '"' {
+			return -1
+		}
+		begin, end := i, plainEnd(b, i+1)
+		if b[end] != '"' {
+			return -1
+		}
+		at := colon(b, end+1)
+		if at < 0 {
+			return -1
+		}
+		r.skipped = false
+		if i = member(b[i+1:end], at); i < 0 {
+			return -1
+		}
+		if *had = (span{}); r.skipped && b[i] == ',' {
+			*had = span{begin, i + 1}
+		}
+		var more bool
+		if i, more = next(b, i, '}'); !more {
+			return i
+		}
+	}
 }
 
 // imageOptions reads CurrentOSNVMeSupported out of an ImageOptions object.
