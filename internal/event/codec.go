@@ -13,10 +13,11 @@ import (
 // version of the encoding. A changed meaning gets a new version. From the first
 // release on, every older one stays readable and keeps its golden messages.
 const (
-	flatVersion = 5
+	flatVersion = 6
 
 	flatListed     = 'L'
 	flatClassified = 'C'
+	flatEvidence   = 'E'
 )
 
 // MaxPayload is the largest message that shenscan publishes or accepts, in
@@ -37,6 +38,8 @@ func Append(b []byte, message Message) ([]byte, error) {
 		out = appendListed(out, m)
 	case *InstancesClassified:
 		out = appendClassified(out, m)
+	case *EvidenceRead:
+		out = appendEvidence(out, m)
 	default:
 		kind, err := kindOf(m)
 		if err != nil {
@@ -62,7 +65,7 @@ func Decode(b []byte) (Message, error) {
 	if len(b) > MaxPayload {
 		return nil, fmt.Errorf("%w: %d bytes are more than the %d a message may have", ErrMalformed, len(b), MaxPayload)
 	}
-	if len(b) >= 2 && (b[0] == flatListed || b[0] == flatClassified) {
+	if len(b) >= 2 && (b[0] == flatListed || b[0] == flatClassified || b[0] == flatEvidence) {
 		switch {
 		case b[1] > flatVersion:
 			return nil, fmt.Errorf("%w: flat encoding %d, this binary knows %d", ErrNewer, b[1], flatVersion)
@@ -72,10 +75,13 @@ func Decode(b []byte) (Message, error) {
 		r := &reader{s: textOf(b[2:]), spelt: spelts.Get().(*spelt)}
 		defer r.spelt.release()
 		var message Message
-		if b[0] == flatListed {
+		switch b[0] {
+		case flatListed:
 			message = readListed(r)
-		} else {
+		case flatClassified:
 			message = readClassified(r)
+		default:
+			message = readEvidence(r)
 		}
 		if err := r.end(); err != nil {
 			return nil, err
@@ -96,7 +102,6 @@ var controlTypes = map[string]func() Message{
 	"scope.checked":  func() Message { return new(ScopeChecked) },
 	"scope.failed":   func() Message { return new(ScopeFailed) },
 	"page.failed":    func() Message { return new(PageFailed) },
-	"evidence.read":  func() Message { return new(EvidenceRead) },
 	"scan.aborted":   func() Message { return new(ScanAborted) },
 }
 
@@ -122,8 +127,6 @@ func kindOf(message Message) (string, error) {
 		return "scope.failed", nil
 	case *PageFailed:
 		return "page.failed", nil
-	case *EvidenceRead:
-		return "evidence.read", nil
 	case *ScanAborted:
 		return "scan.aborted", nil
 	}

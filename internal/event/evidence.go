@@ -4,6 +4,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/shenscan/shenscan/internal/ecs"
 )
 
 // maxConsoleText bounds each text of a console log.
@@ -64,4 +67,72 @@ func (e EvidenceItem) Families(yardstick EvidenceItem) (offered, refused []strin
 	slices.Sort(offered)
 	slices.Sort(refused)
 	return offered, refused
+}
+
+// appendEvidence is the flat encoding: the items of a page have their causes in
+// common.
+func appendEvidence(b []byte, evidence *EvidenceRead) []byte {
+	writer := newWriter(append(b, flatEvidence, flatVersion))
+	defer writer.speller.release()
+	writer.str(evidence.Scope.Account)
+	writer.str(evidence.Scope.Region)
+	writer.str(evidence.Source)
+	writer.time(evidence.At)
+	writer.uint(uint64(len(evidence.Items)))
+	for i := range evidence.Items {
+		item := &evidence.Items[i]
+		writer.str(item.ID)
+		writer.bool(item.Kept)
+		writer.time(item.Asked)
+		writer.int(int64(item.Calls))
+		writer.word(item.Types)
+		writer.word(item.Image)
+		writer.time(item.Heard)
+		writer.word(item.Fleet)
+		writer.word(item.Scan)
+		writer.bool(item.Console != nil)
+		if console := item.Console; console != nil {
+			writer.word(console.Kernel)
+			writer.word(console.Root)
+			writer.word(console.End)
+			writer.str(console.Excerpt)
+		}
+		writer.word(item.Cause)
+		writer.word(item.Mend)
+	}
+	return writer.b
+}
+
+func readEvidence(reader *reader) *EvidenceRead {
+	evidence := &EvidenceRead{Scope: ecs.Scope{Account: reader.str(), Region: reader.str()}, Source: reader.str(), At: reader.time()}
+	evidence.Items = make([]EvidenceItem, reader.count(15))
+	for i := range evidence.Items {
+		item := &evidence.Items[i]
+		item.ID, item.Kept, item.Asked, item.Calls = reader.str(), reader.enum(1) == 1, reader.time(), int(reader.int32())
+		item.Types, item.Image, item.Heard = reader.word(), reader.word(), reader.time()
+		item.Fleet, item.Scan = reader.word(), reader.word()
+		if reader.enum(1) == 1 {
+			item.Console = &Console{Kernel: reader.word(), Root: reader.word(), End: reader.word(), Excerpt: reader.str()}
+		}
+		item.Cause, item.Mend = reader.word(), reader.word()
+	}
+	return evidence
+}
+
+// The first and the last second that a time of a message may be in, which is what
+// its text can say: the years 1 to 9999.
+const firstSecond, lastSecond = -62135596800, 253402300799
+
+func (w *writer) time(t time.Time) {
+	w.int(t.Unix())
+	w.uint(uint64(t.Nanosecond()))
+}
+
+func (r *reader) time() time.Time {
+	seconds, rest := r.int(), r.uint()
+	if seconds < firstSecond || seconds > lastSecond || rest >= uint64(time.Second) {
+		r.fail("time out of range")
+		return time.Time{}
+	}
+	return time.Unix(seconds, int64(rest)).UTC()
 }

@@ -209,15 +209,8 @@ func (w *writer) classes(list []outcome.Class) {
 		w.word(class.Standings)
 		w.word(class.Family)
 		w.word(class.Version)
-		w.byte(legacyByte(class.Legacy))
+		w.bool(class.Legacy)
 	}
-}
-
-func legacyByte(legacy bool) byte {
-	if legacy {
-		return 1
-	}
-	return 0
 }
 
 // classes reads them as they are, sound or not.

@@ -29,6 +29,14 @@ func (w *writer) int(v int64)   { w.b = binary.AppendVarint(w.b, v) }
 func (w *writer) byte(v byte)   { w.b = append(w.b, v) }
 func (w *writer) str(s string)  { w.b = appendStr(w.b, s) }
 
+func (w *writer) bool(v bool) {
+	if v {
+		w.byte(1)
+	} else {
+		w.byte(0)
+	}
+}
+
 func appendUint(b []byte, v uint64) []byte {
 	if v < 0x80 { // nearly all
 		return append(b, byte(v))
