@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -85,7 +86,7 @@ func TestWaiverEndsInARunningProcess(t *testing.T) {
 	moved := 0
 	events, err := db.Outbox(0, 10)
 	for _, e := range events {
-		if e.Change != nil && e.Change.Cause == "ruleset" {
+		if e.Change != nil && strings.Contains(string(e.Change.Data), `"cause":"ruleset"`) {
 			moved++
 		}
 	}

@@ -27,7 +27,7 @@ type cloudEvent struct {
 	Time            time.Time `json:"time"`
 	DataContentType string    `json:"datacontenttype"`
 	DataSchema      string    `json:"dataschema"`
-	Data            any       `json:"data"`
+	Data            any       `json:"data,omitempty"`
 }
 
 // eventID names the occurrence and is the same whichever sink derives it. A
@@ -35,16 +35,24 @@ type cloudEvent struct {
 // makes the id.
 func eventID(e *store.Event) string { return fmt.Sprintf("%x-%d-%d", e.At.Stream, e.At.Seq, e.Index) }
 
-func verdictSubject(r *record.Record) string {
-	return event.SubjectVerdictEvents + "." + event.Token(r.Account) + "." + event.Token(r.Region)
+func verdictSubject(told *store.VerdictEvent) string {
+	return event.SubjectVerdictEvents + "." + event.Token(told.Account) + "." + event.Token(told.Region)
 }
 
+// verdictEvent puts the event around its data, which is encoded already.
 func verdictEvent(told *store.Event, id string) ([]byte, error) {
-	entry := told.Change.After
-	return json.Marshal(cloudEvent{
-		SpecVersion: "1.0", ID: id, Source: "shenscan/" + entry.Account + "/" + entry.Region,
-		Type: TypeVerdictChanged, Subject: entry.InstanceID, Time: told.Time.UTC(), DataContentType: "application/json", DataSchema: schema.Base + schema.VerdictChanged, Data: told.Change,
+	change := told.Change
+	around, err := json.Marshal(cloudEvent{
+		SpecVersion: "1.0", ID: id, Source: "shenscan/" + change.Account + "/" + change.Region,
+		Type: TypeVerdictChanged, Subject: change.InstanceID, Time: told.Time.UTC(), DataContentType: "application/json", DataSchema: schema.Base + schema.VerdictChanged,
 	})
+	if err != nil {
+		return nil, err
+	}
+	const name = `,"data":`
+	body := make([]byte, 0, len(around)+len(name)+len(change.Data))
+	body = append(append(body, around[:len(around)-1]...), name...)
+	return append(append(body, change.Data...), '}'), nil
 }
 
 // mostScopes bounds the bytes that the scopes of a scan take in an event. Where

@@ -471,7 +471,7 @@ func (s *Sink) emitOrBury(ctx context.Context, emitter *bus.Emitter, told *store
 func (s *Sink) emitOne(ctx context.Context, emitter *bus.Emitter, told *store.Event) (subject string, body []byte, err error) {
 	switch {
 	case told.Change != nil && told.Judgement != "":
-		r := told.Change.After
+		r := told.Change
 		subject = verdictSubject(r)
 		err := emitter.EmitJudged(ctx, subject, told.Judgement, r.Account+"-"+r.Region+"-"+r.InstanceID, func(id string) ([]byte, error) {
 			var err error
@@ -480,7 +480,7 @@ func (s *Sink) emitOne(ctx context.Context, emitter *bus.Emitter, told *store.Ev
 		})
 		return subject, body, err
 	case told.Change != nil:
-		subject = verdictSubject(told.Change.After)
+		subject = verdictSubject(told.Change)
 		body, err = verdictEvent(told, eventID(told))
 	case told.Scan != nil:
 		subject, body, err = scanEvent(told)

@@ -77,15 +77,19 @@ type legendBook struct {
 	verdicts map[string]int
 	remedies map[string]int
 	last     int
-	known    map[shared][]byte // encoded compactRow, without braces
+	known    map[record.Shared][]byte // encoded compactRow, without braces
 }
+
+// maxClassifications bounds how many classifications are kept, of a few hundred
+// bytes each.
+const maxClassifications = 4096
 
 // mostLegend bounds the entries that are remembered: later ones are written
 // again, under new numbers.
 const mostLegend = 100_000
 
 func newLegend(entry func(v any) error) *legendBook {
-	return &legendBook{entry: entry, verdicts: map[string]int{}, remedies: map[string]int{}, known: map[shared][]byte{}}
+	return &legendBook{entry: entry, verdicts: map[string]int{}, remedies: map[string]int{}, known: map[record.Shared][]byte{}}
 }
 
 // number numbers a thing by its content and writes it where it is new.
@@ -110,7 +114,7 @@ func (l *legendBook) number(of map[string]int, content any, entry func(number in
 // row is the part of a row that stands for the record's classification, encoded,
 // without braces.
 func (l *legendBook) row(rec *record.Record) ([]byte, error) {
-	key := sharedBy(rec)
+	key := record.SharedBy(rec)
 	if b, ok := l.known[key]; ok {
 		return b, nil
 	}
@@ -164,7 +168,12 @@ type compactTail struct {
 // compactEncoder encodes records as compact rows.
 type compactEncoder struct {
 	*legendBook
-	b []byte
+	by *record.Encoder
+	b  []byte
+}
+
+func newCompactEncoder(entry func(v any) error) *compactEncoder {
+	return &compactEncoder{legendBook: newLegend(entry), by: newRecordEncoder().by}
 }
 
 // encode returns the JSON of a compact row, valid until the next call. Entries
@@ -174,13 +183,13 @@ func (e *compactEncoder) encode(rec *record.Record) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.b, err = enclose(e.b[:0], rec, class, &compactTail{rec.ObservedAt, rec.ScanID, rec.GoneAt})
+	e.b, err = e.by.Enclose(e.b[:0], rec, class, &compactTail{rec.ObservedAt, rec.ScanID, rec.GoneAt})
 	return e.b, err
 }
 
 func writeCompactJSONL(out *bufio.Writer, report *Report) error {
 	rows := 0
-	encoder := compactEncoder{legendBook: newLegend(func(v any) error { return WriteJSONLine(out, v) })}
+	encoder := newCompactEncoder(func(v any) error { return WriteJSONLine(out, v) })
 	for rec, err := range report.instances() {
 		if err != nil {
 			return fmt.Errorf("read instances: %w", err)

@@ -46,15 +46,15 @@ func writeJSON(out *bufio.Writer, report *Report, compact bool) error {
 	sep := "\n"
 	var encoder interface {
 		encode(rec *record.Record) ([]byte, error)
-	} = &recordEncoder{}
+	} = newRecordEncoder()
 	var entries bytes.Buffer // of the legend, which comes last
 	if compact {
-		encoder = &compactEncoder{legendBook: newLegend(func(v any) error {
+		encoder = newCompactEncoder(func(v any) error {
 			if entries.Len() > 0 {
 				entries.WriteString(",\n")
 			}
 			return writeValue(&entries, v)
-		})}
+		})
 	}
 	for rec, err := range report.instances() {
 		if err != nil {
@@ -149,7 +149,7 @@ func writeJSONL(out *bufio.Writer, report *Report, compact bool) error {
 	if compact {
 		return writeCompactJSONL(out, report)
 	}
-	var encoder recordEncoder
+	encoder := newRecordEncoder()
 	rows := 0
 	for rec, err := range report.instances() {
 		if err != nil {

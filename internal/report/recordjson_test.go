@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"iter"
 	"math/rand/v2"
 	"reflect"
@@ -98,8 +99,20 @@ func TestRecordsAreEncodedAsTheyAre(t *testing.T) {
 	if len(got) != len(records)+1 { // the last one says that no scan read them to the end
 		t.Fatalf("%d lines for %d records", len(got), len(records))
 	}
+	var plain record.Encoder
 	for i, rec := range records {
 		var want bytes.Buffer
+		changed := record.VerdictChanged{Before: records[max(0, i-1)], After: rec, Cause: "observation"}
+		if i%7 == 0 {
+			changed.Before = nil
+		}
+		event, err := plain.AppendChanged(nil, &changed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if asIs, err := json.Marshal(&changed); err != nil || string(event) != string(asIs) {
+			t.Fatalf("the data of event %d is\n%s\nwant\n%s, %v", i, event, asIs, err)
+		}
 		if err := report.WriteJSONLine(&want, report.Tidy(rec)); err != nil {
 			t.Fatal(err)
 		}

@@ -156,6 +156,7 @@ type applier struct {
 	fold      map[*scope]bool              // scopes whose journal is long enough to be merged into the blocks
 	events    []Event
 	questions []Question
+	reader    *factsReader
 	row       []byte // the encoding of the current row
 	buf       []byte
 	batch     []candidate
@@ -233,10 +234,10 @@ func (a *applier) finish() error {
 	if err := a.storeScans(); err != nil {
 		return err
 	}
-	if err := questionQueue.put(a.tx, &a.db.meta, a.questions); err != nil {
+	if err := questionQueue.put(a.tx, &a.db.meta, a.questions, nil); err != nil {
 		return err
 	}
-	return eventQueue.put(a.tx, &a.db.meta, a.events)
+	return eventQueue.put(a.tx, &a.db.meta, a.events, a.eventData)
 }
 
 func (a *applier) flushWords() error {

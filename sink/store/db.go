@@ -124,6 +124,7 @@ type DB struct {
 	running map[string]*scans.Scan
 	places  *whereabouts
 	sec     format.SectionWriter
+	records record.Encoder       // of events
 	owners  *record.Shares       // of the last point of progress
 	used    []bool               // profiles that some instance has, while opening
 	changes map[ChangeKey]uint64 // since this process opened the store
@@ -177,7 +178,7 @@ func Open(ctx context.Context, options Options) (*DB, error) {
 			return nil, err
 		}
 	}
-	db := &DB{o: options, seed: maphash.MakeSeed(), changes: map[ChangeKey]uint64{}, anew: map[JudgedBy]int{}, views: map[*View]struct{}{}}
+	db := &DB{o: options, seed: maphash.MakeSeed(), changes: map[ChangeKey]uint64{}, anew: map[JudgedBy]int{}, records: record.Encoder{Most: mostEncoded}, views: map[*View]struct{}{}}
 	db.judge.Store(options.judge(options.Classifier))
 	db.OwnBy(options.OwnerTags, options.OwnerAccount)
 	if err := db.openFile(); err != nil {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -21,10 +22,22 @@ type Event struct {
 	Index int            `json:"index"` // within the message at At, or within a change of judgement
 	// Judgement names the rule set, and the day, that caused it: nothing that was
 	// observed did.
-	Judgement string                `json:"judgement,omitempty"`
-	Time      time.Time             `json:"time"`
-	Change    *event.VerdictChanged `json:"change,omitempty"` // either this
-	Scan      *record.Scan          `json:"scan,omitempty"`   // or this
+	Judgement string        `json:"judgement,omitempty"`
+	Time      time.Time     `json:"time"`
+	Change    *VerdictEvent `json:"change,omitempty"` // either this
+	Scan      *record.Scan  `json:"scan,omitempty"`   // or this
+
+	changed *event.VerdictChanged // what Change is encoded from, when it is stored
+}
+
+// VerdictEvent tells of a verdict that changed. Its records are encoded when it
+// is stored and published as they are: two records are some 8 KB, nearly all of
+// which they share with others.
+type VerdictEvent struct {
+	Account    string `json:"account"`
+	Region     string `json:"region"`
+	InstanceID string `json:"instance_id"`
+	Data       []byte `json:"-"` // an event.VerdictChanged in JSON
 }
 
 // Question is what the store wants to know of a producer before it decides a
@@ -50,6 +63,8 @@ type queue[T any] struct {
 	last   func(*meta) *uint64 // key of the newest entry
 	sent   func(*meta) *uint64 // entries up to here are published
 	key    func(*T) *uint64
+	// beside is given what was put beside an entry; nil where nothing is.
+	beside func(*T, []byte)
 }
 
 var (
@@ -58,32 +73,48 @@ var (
 		func(m *meta) *uint64 { return &m.Outbox },
 		func(m *meta) *uint64 { return &m.Sent },
 		func(e *Event) *uint64 { return &e.Key },
+		func(e *Event, data []byte) {
+			if e.Change != nil {
+				e.Change.Data = data
+			}
+		},
 	}
 	questionQueue = queue[Question]{
 		bucketQuestions,
 		func(m *meta) *uint64 { return &m.Questions },
 		func(m *meta) *uint64 { return &m.Asked },
 		func(q *Question) *uint64 { return &q.Key },
+		nil,
 	}
 )
 
 // chunkEntries is how many entries of a queue share one value.
 const chunkEntries = 64
 
-// put writes the entries to the end of the queue.
-func (q *queue[T]) put(tx *bbolt.Tx, m *meta, entries []T) error {
+// put writes the entries to the end of the queue, each with what beside appends
+// for it, unless it is nil.
+func (q *queue[T]) put(tx *bbolt.Tx, m *meta, entries []T, beside func(data []byte, entry *T) ([]byte, error)) error {
 	bucket := tx.Bucket(q.bucket)
 	last := q.last(m)
+	var body, data []byte
 	for chunk := range slices.Chunk(entries, chunkEntries) {
+		body = body[:0]
 		for i := range chunk {
 			*last++
 			*q.key(&chunk[i]) = *last
+			if beside != nil {
+				var err error
+				if data, err = beside(data[:0], &chunk[i]); err != nil {
+					return fmt.Errorf("%s: %w", q.bucket, err)
+				}
+			}
+			entry, err := json.Marshal(&chunk[i])
+			if err != nil {
+				return fmt.Errorf("%s: %w", q.bucket, err)
+			}
+			body = format.AppendString(format.AppendString(body, entry), data)
 		}
-		v, err := format.Packed(chunk)
-		if err != nil {
-			return fmt.Errorf("%s: %w", q.bucket, err)
-		}
-		if err := bucket.Put(format.Key64(*last), v); err != nil {
+		if err := bucket.Put(format.Key64(*last), format.Pack(body)); err != nil {
 			return err
 		}
 	}
@@ -91,9 +122,38 @@ func (q *queue[T]) put(tx *bbolt.Tx, m *meta, entries []T) error {
 }
 
 func (q *queue[T]) read(v []byte) ([]T, error) {
-	var out []T
-	err := format.ReadPacked(string(q.bucket)+" entry", v, 256<<20, &out)
-	return out, err
+	what := string(q.bucket) + " entry"
+	body, err := format.Unpack(what, v, 256<<20)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := format.Strings(what, body)
+	if err != nil {
+		return nil, err
+	}
+	if len(parts)%2 != 0 {
+		return nil, fmt.Errorf("%w: %s has another shape", ErrCorrupt, what)
+	}
+	out := make([]T, len(parts)/2)
+	for i := range out {
+		if err := json.Unmarshal(parts[2*i], &out[i]); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, what, err)
+		}
+		if q.beside != nil {
+			q.beside(&out[i], parts[2*i+1])
+		}
+	}
+	return out, nil
+}
+
+// eventData appends the data of a verdict that changed.
+func (a *applier) eventData(data []byte, told *Event) ([]byte, error) {
+	change := told.changed
+	if change == nil {
+		return data, nil
+	}
+	told.Change = &VerdictEvent{Account: change.After.Account, Region: change.After.Region, InstanceID: change.After.InstanceID}
+	return a.db.records.AppendChanged(data, change)
 }
 
 // waiting returns up to limit entries after the key that are not yet published.

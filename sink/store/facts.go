@@ -53,5 +53,10 @@ func (r *reading) facts(tx *bbolt.Tx, profile uint32) (rules.Facts, error) {
 
 // facts reads the facts of one profile, those of this transaction included.
 func (a *applier) facts(profile uint32) (rules.Facts, error) {
-	return (&profileTable{a.db.profs.list, a.db.profs.hardware}).reader().facts(a.tx, profile)
+	profiles := &profileTable{a.db.profs.list, a.db.profs.hardware}
+	if a.reader == nil {
+		a.reader = profiles.reader()
+	}
+	a.reader.profileTable = profiles
+	return a.reader.facts(a.tx, profile)
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -287,6 +288,19 @@ func apply(tb testing.TB, db *store.DB, batch []event.Received) store.Applied {
 		got.NotUp = append(got.NotUp, more.NotUp...)
 	}
 	return got
+}
+
+// told is what an event says of a verdict that changed.
+func told(tb testing.TB, e *store.Event) *event.VerdictChanged {
+	tb.Helper()
+	var out event.VerdictChanged
+	if err := json.Unmarshal(e.Change.Data, &out); err != nil {
+		tb.Fatal(err)
+	}
+	if out.After.Account != e.Change.Account || out.After.Region != e.Change.Region || out.After.InstanceID != e.Change.InstanceID {
+		tb.Errorf("the event of %s/%s/%s is of %s/%s/%s", e.Change.Account, e.Change.Region, e.Change.InstanceID, out.After.Account, out.After.Region, out.After.InstanceID)
+	}
+	return &out
 }
 
 // questions are what the store wants to know of a producer.

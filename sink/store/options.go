@@ -92,7 +92,10 @@ func def[T comparable](value *T, d T) {
 }
 
 const (
-	fileFormat = 6
+	fileFormat = 7
+	// mostEncoded bounds how many classifications are kept encoded, of a few KB
+	// each, for events to come.
+	mostEncoded = 1024
 	// maxID bounds account, region, scan and instance ids: they become keys.
 	maxID = 200
 )

@@ -468,7 +468,7 @@ func (a *applier) changed(before, after *record.Record, cause string) {
 	a.out.Changes = append(a.out.Changes, change)
 	a.events = append(a.events, Event{
 		At: change.At, Index: change.Index, Time: utc(a.msg.Stored), Judgement: a.judgement,
-		Change: &event.VerdictChanged{Before: before, After: after, Cause: cause},
+		changed: &event.VerdictChanged{Before: before, After: after, Cause: cause},
 	})
 	a.event++
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -238,13 +239,14 @@ func TestReopenAfterEveryBatch(t *testing.T) {
 		db := open(t, path, j)
 		s := newStream()
 		s.now = 1_000_000
-		news, changes := 0, 0
+		news := 0
+		var changes []store.Change
 		for msgs := st.jumble(r); len(msgs) > 0; {
 			n := 1 + r.IntN(min(len(msgs), 6))
 			batch := s.put(msgs[:n]...)
 			msgs = msgs[n:]
 			got := apply(t, db, batch)
-			news, changes = news+got.New, changes+len(got.Changes)
+			news, changes = news+got.New, append(changes, got.Changes...)
 			before, summary := lines(all(t, db, store.Filter{})), db.Summary()
 			if err := db.Close(); err != nil {
 				t.Fatal(err)
@@ -271,6 +273,16 @@ func TestReopenAfterEveryBatch(t *testing.T) {
 		found := 0
 		ids := map[string]bool{}
 		for _, e := range events {
+			if e.Change != nil && found < len(changes) {
+				is := &changes[found]
+				want, err := json.Marshal(&event.VerdictChanged{Before: is.Before, After: is.After, Cause: is.Cause})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if string(e.Change.Data) != string(want) || e.At != is.At || e.Index != is.Index {
+					t.Fatalf("seed %d: the event of change %d says\n%s\nwant\n%s", seed, found, e.Change.Data, want)
+				}
+			}
 			if e.Change != nil {
 				found++
 			}
@@ -280,8 +292,8 @@ func TestReopenAfterEveryBatch(t *testing.T) {
 			}
 			ids[id] = true
 		}
-		if found != changes {
-			t.Fatalf("seed %d: %d changes were reported, %d are in the outbox", seed, changes, found)
+		if found != len(changes) {
+			t.Fatalf("seed %d: %d changes were reported, %d are in the outbox", seed, len(changes), found)
 		}
 		if err := db.Close(); err != nil {
 			t.Fatal(err)

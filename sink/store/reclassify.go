@@ -322,7 +322,7 @@ func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 // before is the record as it was judged.
 func (g *grader) before(sc *scope, row *event.Row, facts *rules.Facts, was *outcome.Class, st format.Stamp) *record.Record {
 	m := &g.db.meta
-	then := judgedThen{g.old, m.Digest, m.Targets}
+	then := judgedThen{by: g.old, digest: m.Digest, targets: m.Targets}
 	if g.old.today != m.Today {
 		then.by = nil
 	}
@@ -335,6 +335,9 @@ type judgedThen struct {
 	by      *judge
 	digest  string
 	targets []string
+	// verdicts are those of classes, where their reasons are not known any more:
+	// records share them.
+	verdicts map[outcome.Class][]rules.Verdict
 }
 
 // record is the record as it was judged. Where that rule set is no longer at
@@ -345,14 +348,26 @@ func (then judgedThen) record(now *judge, sc *scopeValue, row *event.Row, facts 
 	}
 	entry := now.render(sc, row, facts, st)
 	entry.Ruleset = then.digest
-	entry.Classification = rules.Classification{OS: rules.OS{Family: was.Family, Version: was.Version}, Legacy: was.Legacy}
-	for t, target := range then.targets {
-		entry.Verdicts = append(entry.Verdicts, rules.Verdict{
-			Target: target, Level: was.Level(t), Reason: "judged by rule set " + then.digest + ", which is no longer in use",
-			Remedies: []rules.Remedy{}, Checks: []string{},
-		})
+	entry.Classification = rules.Classification{OS: rules.OS{Family: was.Family, Version: was.Version}, Legacy: was.Legacy, Verdicts: then.verdicts[*was]}
+	if entry.Verdicts == nil {
+		entry.Verdicts = then.verdictsOf(was)
+		if then.verdicts != nil {
+			then.verdicts[*was] = entry.Verdicts
+		}
 	}
 	return entry
+}
+
+// verdictsOf are the verdicts of a class, without their reasons.
+func (then judgedThen) verdictsOf(class *outcome.Class) []rules.Verdict {
+	out := make([]rules.Verdict, len(then.targets))
+	for t, target := range then.targets {
+		out[t] = rules.Verdict{
+			Target: target, Level: class.Level(t), Reason: "judged by rule set " + then.digest + ", which is no longer in use",
+			Remedies: []rules.Remedy{}, Checks: []string{},
+		}
+	}
+	return out
 }
 
 // store writes the new classes of all profiles.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/outcome"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
@@ -87,6 +88,8 @@ type teller struct {
 	scope   uint32   // that waived is of
 	waived  map[uint32]outcome.Class
 	told    Applied
+	// verdicts are those of the rule set before, by class; see judgedThen.
+	verdicts map[outcome.Class][]rules.Verdict
 }
 
 // mostTold bounds the changes that Reclassify returns. All of them are events.
@@ -95,7 +98,7 @@ const mostTold = 1000
 // tell completes a change of the rule set. old is the rule set before, or nil after a
 // restart: then events name the verdicts before without their reasons.
 func (db *DB) tell(ctx context.Context, old *judge) (Applied, error) {
-	t := &teller{db: db, old: old}
+	t := &teller{db: db, old: old, verdicts: map[outcome.Class][]rules.Verdict{}}
 	if err := db.locked(t.load); err != nil {
 		return t.told, err
 	}
@@ -298,8 +301,8 @@ func (t *teller) row(applier *applier, sc *scope, ix *index, ordinal uint32, fac
 	rj := db.meta.Rejudging
 	if verdictMoved(rj.Targets, db.meta.Targets, &was, is) {
 		stamp := format.Stamp{Order: at.order, Scan: ix.names[at.scan]}
-		before := judgedThen{t.old, rj.Digest, rj.Targets}.record(applier.j, &sc.scopeValue, &row, &f, &was, stamp)
-		after := judgedThen{applier.j, db.meta.Digest, db.meta.Targets}.record(applier.j, &sc.scopeValue, &row, &f, is, stamp)
+		before := judgedThen{t.old, rj.Digest, rj.Targets, t.verdicts}.record(applier.j, &sc.scopeValue, &row, &f, &was, stamp)
+		after := judgedThen{by: applier.j, digest: db.meta.Digest, targets: db.meta.Targets}.record(applier.j, &sc.scopeValue, &row, &f, is, stamp)
 		applier.changed(before, after, "ruleset")
 	}
 	return true, applier.history(sc, format.RowID(enc), &record.Change{

@@ -81,7 +81,8 @@ func moves(t *testing.T, db *store.DB) []string {
 			t.Errorf("event %d has the index %d", i, e.Index)
 		}
 		if e.Change != nil {
-			before, after := e.Change.Before, e.Change.After
+			change := told(t, e)
+			before, after := change.Before, change.After
 			out = append(out, fmt.Sprintf("%s %s: %s by %s, %s by %s", e.Judgement, after.InstanceID, before.Verdicts[2].Level, before.Ruleset, after.Verdicts[2].Level, after.Ruleset))
 		}
 	}
@@ -211,7 +212,7 @@ func TestChangesOfJudgementFollowEachOther(t *testing.T) {
 	}
 	last := map[string]*record.Record{}
 	for i := range entries {
-		change := entries[i].Change
+		change := told(t, &entries[i])
 		if before := last[change.After.InstanceID]; before != nil && (before.Ruleset != change.Before.Ruleset || before.Verdicts[2].Level != change.Before.Verdicts[2].Level) {
 			t.Errorf("%s went on from %s by %s, and was %s by %s", change.After.InstanceID, change.Before.Verdicts[2].Level, change.Before.Ruleset, before.Verdicts[2].Level, before.Ruleset)
 		}

@@ -34,25 +34,40 @@ func Packed(v any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: encode %T: %w", v, err)
 	}
-	return Seal(append(Start(nil), s2.Encode(nil, body)...)), nil
+	return Pack(body), nil
 }
 
 // ReadPacked reads what Packed wrote; more than most bytes of JSON are
 // refused.
 func ReadPacked(what string, b []byte, most int, into any) error {
-	body, err := Unseal(what, b)
+	plain, err := Unpack(what, b, most)
 	if err != nil {
 		return err
-	}
-	if n, err := s2.DecodedLen(body); err != nil || n > most {
-		return fmt.Errorf("%w: %s", ErrCorrupt, what)
-	}
-	plain, err := s2.Decode(nil, body)
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrCorrupt, what, err)
 	}
 	if err := json.Unmarshal(plain, into); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrCorrupt, what, err)
 	}
 	return nil
+}
+
+// Pack is the value of a body, compressed with S2.
+func Pack(body []byte) []byte {
+	return Sealed(s2.Encode(nil, body))
+}
+
+// Unpack returns the body that Pack was given; one of more than most bytes is
+// refused. what names it in errors.
+func Unpack(what string, b []byte, most int) ([]byte, error) {
+	packed, err := Unseal(what, b)
+	if err != nil {
+		return nil, err
+	}
+	if n, err := s2.DecodedLen(packed); err != nil || n > most {
+		return nil, fmt.Errorf("%w: %s", ErrCorrupt, what)
+	}
+	body, err := s2.Decode(nil, packed)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, what, err)
+	}
+	return body, nil
 }

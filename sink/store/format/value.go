@@ -129,8 +129,22 @@ func (d *dec) count(least int) int {
 }
 
 // AppendString appends a string behind its length.
-func AppendString(b []byte, s string) []byte {
+func AppendString[T string | []byte](b []byte, s T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// Strings splits what AppendString appended again and again, and nothing else.
+// The parts alias b.
+func Strings(what string, b []byte) ([][]byte, error) {
+	var out [][]byte
+	decoder := dec{b: b}
+	for decoder.more() {
+		out = append(out, decoder.bytes())
+	}
+	if decoder.bad {
+		return nil, fmt.Errorf("%w: %s has another shape", ErrCorrupt, what)
+	}
+	return out, nil
 }
 
 // Sealed is the value of a body: Start, the body and Seal in one.
