@@ -72,6 +72,9 @@ func picture(progress *plan.Progress) burndown {
 		return b
 	}
 	first, last := &marks[0], &marks[len(marks)-1]
+	if last.At.Sub(first.At) < time.Hour && first.Open == last.Open {
+		return b // nothing to see yet: a line between two moments of one scan
+	}
 	span, high := last.At.Sub(first.At).Seconds(), 1
 	for i := range marks {
 		high = max(high, marks[i].Open)
@@ -86,8 +89,12 @@ func picture(progress *plan.Progress) burndown {
 	}
 	b.Points = strings.Join(coords, " ")
 	b.Area = "0,40 " + b.Points + " 100,40"
+	layout := time.DateOnly
+	if first.At.UTC().Format(layout) == last.At.UTC().Format(layout) {
+		layout = "15:04 UTC"
+	}
 	label := func(m *plan.ProgressMark) string {
-		return m.At.UTC().Format(time.DateOnly) + ": " + report.Number(m.Open)
+		return m.At.UTC().Format(layout) + ": " + report.Number(m.Open)
 	}
 	b.From, b.To, b.High = label(first), label(last), report.Number(high)
 	b.Label = fmt.Sprintf("Instances that still need work before %s, scan by scan, from %s to %s", report.Short(progress.Target, 40), b.From, b.To)

@@ -105,23 +105,53 @@ func changePath(c report.Change) string {
 // scanRow is a scan with what it found, each count with its list.
 type scanRow struct {
 	record.Scan
-	Found []foundCount // new, gone, changed
+	Found                  []foundCount // new, gone, changed
+	Whole, Partial, Failed int          // accounts and regions, by what came of them
 }
+
+// Running says whether the scan has not ended.
+func (r *scanRow) Running() bool { return r.State == record.ScanRunning }
+
+// Nothing says whether the scan has ended and read nothing: what it counted is not
+// none, but not known.
+func (r *scanRow) Nothing() bool { return !r.Running() && r.Instances == 0 && r.Whole+r.Partial == 0 }
 
 // foundCount is a count of changes of one kind that a scan found.
 type foundCount struct {
 	Kind, Link string
 	N          int
 	Open       bool // the scan runs: more may come
+	Unknown    bool // nothing was read
 }
 
 // scanRows are scans as their table shows them.
-func (s *server) scanRows(scans []record.Scan) []scanRow {
-	rows := make([]scanRow, len(scans))
+func (s *server) scanRows(scans []record.Scan) []*scanRow {
+	rows := make([]*scanRow, len(scans))
 	for i := range scans {
-		rows[i] = scanRow{scans[i], s.found(&scans[i])}
+		rows[i] = s.scanRow(&scans[i])
 	}
 	return rows
+}
+
+func (s *server) scanRow(scan *record.Scan) *scanRow {
+	row := &scanRow{Scan: *scan, Found: s.found(scan)}
+	for i := range scan.Scopes {
+		switch scan.Scopes[i].Completeness {
+		case record.ScopeComplete:
+			row.Whole++
+		case record.ScopePartial:
+			row.Partial++
+		case record.ScopeFailed:
+			row.Failed++
+		case record.ScopePending:
+		}
+	}
+	if row.Nothing() {
+		for i := range row.Found {
+			row.Found[i].Unknown = true
+		}
+	}
+	return row
 }
 
 // found counts what a scan found. A count leads to its list where this process

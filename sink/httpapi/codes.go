@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
@@ -64,7 +65,9 @@ func newCodes(v view, def *rules.Definition) *codesView {
 		out.Rules = append(out.Rules, c)
 	}
 	for _, id := range slices.Sorted(maps.Keys(def.Remedies)) {
-		out.Remedies = append(out.Remedies, codeRemedy{id, def.Remedies[id]})
+		remedy := def.Remedies[id]
+		remedy.Text = strings.ReplaceAll(remedy.Text, "{to}", v.lang.Say("the release that a verdict names")) // here is no verdict
+		out.Remedies = append(out.Remedies, codeRemedy{id, remedy})
 	}
 	for _, id := range slices.Sorted(maps.Keys(def.Checks)) {
 		out.Checks = append(out.Checks, fact{id, def.Checks[id]})

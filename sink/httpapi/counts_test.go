@@ -10,9 +10,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report/reporttest"
+	"github.com/shenscan/shenscan/sink/httpapi"
+	"github.com/shenscan/shenscan/sink/httpapi/httpapitest"
 )
 
 // unlinked are the numbers of a page that lead nowhere, each with its reason. A
@@ -83,12 +86,9 @@ func TestEveryCountOfEveryPageIsALink(t *testing.T) {
 	rec := w.fleet.Records[0]
 	for _, path := range []string{
 		"/", "/instances", "/instances/" + rec.InstanceID, "/scans", "/scans/" + scans.ID, "/scans/20261123T012900Z-running",
-		"/changes?since=7d", "/changes?scan=" + scans.ID, "/plan?target=shenlong-8&owner_tag=owner", "/plan?target=shenlong-8&wave=replace-os", "/rules", "/groups",
+		"/changes?since=7d", "/changes?scan=" + scans.ID, "/plan?target=shenlong-8&owner_tag=owner", "/plan?target=shenlong-8&wave=replace-os", "/rules",
 	} {
 		page := w.get(path)
-		if page.Code == http.StatusNotFound && path == "/groups" {
-			continue
-		}
 		if page.Code != http.StatusOK {
 			t.Fatalf("%s: %d", path, page.Code)
 		}
@@ -214,5 +214,42 @@ func TestARunningScanHasNoZeroes(t *testing.T) {
 	})
 	if running < 0 {
 		t.Errorf("a running scan has counts where nothing was counted (%d targets)", len(reporttest.Targets()))
+	}
+}
+
+// A scan that could read nothing has no zeroes, says how many regions failed, and
+// the pages say of which time the numbers are that stand there instead.
+func TestAScanThatReadNothingCountsNothing(t *testing.T) {
+	before := reporttest.Now().Add(-5 * time.Hour)
+	fleet := reporttest.New(30, 5)
+	for i := range fleet.Summary.Scopes {
+		sc := &fleet.Summary.Scopes[i]
+		sc.Completeness, sc.LastComplete = record.ScopeFailed, &before
+		for range 3 {
+			sc.Failures = append(sc.Failures, record.Failure{Account: sc.Account, Region: sc.Region, API: "DescribeRegions", Class: "transient", Error: "connection refused"})
+		}
+	}
+	scan := fleet.Scan
+	scan.State, scan.Instances, scan.New, scan.Gone, scan.Changed, scan.Scopes = record.ScanPartial, 0, 0, 0, 0, slices.Clone(scan.Scopes)
+	for i := range scan.Scopes {
+		scan.Scopes[i].Completeness, scan.Scopes[i].Instances = record.ScopeFailed, 0
+	}
+	w := newWorld(t, 3, func(o *httpapi.Options) {
+		o.Store = httpapitest.New(fleet.Records, &fleet.Summary, []record.Scan{scan}, nil)
+	})
+	for path, wants := range map[string][]string{
+		"/":      {"6 regions were not read to the end by the last scan: their numbers are, wholly or in part, of earlier ones, the oldest read to the end at 2026-11-22 20:30", "none read", "0 of 6", "6 failed", "13 more"},
+		"/scans": {"none read", "not known"},
+	} {
+		body := w.get(path).Body.String()
+		for _, want := range wants {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s does not say %q", path, want)
+			}
+		}
+		_, table, _ := strings.Cut(body, `aria-label="Scans"`)
+		if strings.Contains(table, `<td class="n opt">0<`) || strings.Contains(table, `<td class="n">0<`) {
+			t.Errorf("%s has zeroes for a scan that read nothing", path)
+		}
 	}
 }

@@ -38,6 +38,9 @@ const (
 // maxFailures bounds the failures that a page lists.
 const maxFailures = 100
 
+// firstFailures are those of the overview that are not folded.
+const firstFailures = 5
+
 // trendPoints is how many points the trend shows at most.
 const trendPoints = 90
 
@@ -70,6 +73,7 @@ type view struct {
 	Summary *record.Summary
 	Digest  *report.Digest
 	Old     string // says that the numbers are old; "" when they are not
+	Earlier string // says which numbers the last scan did not bring; "" when it brought all
 	Error   string
 	Pending string // what the page waits for; "" when it stands still
 	Still   string // the address of the page that stands still
@@ -111,12 +115,38 @@ func old(now time.Time, scopes []record.ScopeStatus) string {
 		report.Short(oldest.Account, 64), report.Short(oldest.Region, 64), report.Moment(*oldest.LastComplete))
 }
 
+// earlier says which numbers are of a scan before the last one, since that one did
+// not read their region to its end; "" where there are none.
+func earlier(scopes []record.ScopeStatus) string {
+	var oldest time.Time
+	n, never := 0, 0
+	for i := range scopes {
+		switch scope := &scopes[i]; {
+		case scope.Completeness == record.ScopeComplete:
+		case scope.LastComplete == nil:
+			never++
+		default:
+			if n++; oldest.IsZero() || scope.LastComplete.Before(oldest) {
+				oldest = *scope.LastComplete
+			}
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%s by the last scan: their numbers are, wholly or in part, of earlier ones, the oldest read to the end at %s.", report.Plural(n, "region was not read to the end", "regions were not read to the end"), report.Moment(oldest))
+	if never > 0 {
+		text += fmt.Sprintf(" %s read to the end.", report.Plural(never, "region was never", "regions were never"))
+	}
+	return text
+}
+
 type navEntry struct{ Name, Path string }
 
 func (s *server) viewOf(r *http.Request, title, at string, sum *record.Summary) view {
 	v := view{
 		lang: languageOf(r), Other: s.other(r),
-		Title: report.Short(title, 120), Nav: at, Old: old(s.o.Now(), sum.Scopes), Style: s.style.path, Script: s.script.path, Version: s.o.Version, Summary: sum, Digest: report.NewDigest(sum),
+		Title: report.Short(title, 120), Nav: at, Old: old(s.o.Now(), sum.Scopes), Earlier: earlier(sum.Scopes), Style: s.style.path, Script: s.script.path, Version: s.o.Version, Summary: sum, Digest: report.NewDigest(sum),
 		Navs: []navEntry{{"Overview", "/"}, {"Instances", "/instances"}, {"Scans", "/scans"}},
 	}
 	if s.o.Answers != nil {
@@ -190,23 +220,24 @@ func (s *server) nowhere(w http.ResponseWriter, r *http.Request) {
 // overviewView is the first page.
 type overviewView struct {
 	view
-	Headline   string
-	Cards      []report.Card
-	LegacyLink string
-	OS, Scopes report.Folded
-	Failures   []record.Failure
-	Failed     int // failures in all
-	Evidence   []record.Evidence
-	Now        time.Time
-	Scans      []scanRow
-	Running    []record.Scan
-	Trend      *trendView
-	Burndown   []burndown
-	Taken      string // the scan that was just asked for
-	Next       *time.Time
-	NextName   string
-	Schedules  bool // whether it is known when scans are asked for
-	CanScan    bool
+	Headline     string
+	Cards        []report.Card
+	LegacyLink   string
+	OS, Scopes   report.Folded
+	Failures     []record.Failure
+	MoreFailures []record.Failure // folded: those on top are enough to begin with
+	Failed       int              // failures in all
+	Evidence     []record.Evidence
+	Now          time.Time
+	Scans        []*scanRow
+	Running      []record.Scan
+	Trend        *trendView
+	Burndown     []burndown
+	Taken        string // the scan that was just asked for
+	Next         *time.Time
+	NextName     string
+	Schedules    bool // whether it is known when scans are asked for
+	CanScan      bool
 }
 
 // lastBegan is when the newest whole scan of scans began; a day ago where there
@@ -284,6 +315,8 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 	}
 	view.Failed = len(view.Failures)
 	view.Failures = view.Failures[:min(len(view.Failures), maxFailures)]
+	first := min(len(view.Failures), firstFailures)
+	view.Failures, view.MoreFailures = view.Failures[:first:first], view.Failures[first:]
 	view.Now = s.o.Now()
 	if view.Evidence, err = sv.Evidence(lastBegan(scans, view.Now)); err != nil {
 		s.fail(w, r, err)
@@ -385,7 +418,7 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request) {
 	}
 	view := instanceView{
 		view: s.viewOf(r, rec.InstanceID, "Instances", sv.Summary()), Rec: rec, History: history,
-		Facts: facts(rec, languageOf(r)), Tags: tags(rec.Tags), Evidence: evidence(rec.OS.Evidence.String()), Answers: report.Answers(rec),
+		Facts: facts(rec, languageOf(r)), Tags: tags(rec.Tags), Evidence: evidence(rec.OS.Evidence.String()), Answers: worst(report.Answers(rec)),
 		CanRescan: s.o.Rescanner != nil && s.operator(r),
 		JSON:      "/api/v1" + instancePath(rec),
 		Checks:    s.checkTexts(rec),
@@ -416,6 +449,16 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.page(w, r, http.StatusOK, "instance", view)
+}
+
+// worst puts the answers in the order in which they are read: what stands in the
+// way before what does not.
+func worst(answers []report.Answer) []report.Answer {
+	levels := report.Levels() // the worst first
+	slices.SortStableFunc(answers, func(a, b report.Answer) int {
+		return cmp.Compare(slices.Index(levels, a.Level.String()), slices.Index(levels, b.Level.String()))
+	})
+	return answers
 }
 
 // settling is what would settle a question about an instance.

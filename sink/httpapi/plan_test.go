@@ -157,3 +157,35 @@ func TestPlanPageTakesQuestionsApart(t *testing.T) {
 		}
 	}
 }
+
+// The page of an instance begins with what stands in the way: the worst verdict
+// comes first, and all of them stand in one line above.
+func TestTheWorstVerdictComesFirst(t *testing.T) {
+	w := everyPage(t, 200)
+	for _, r := range w.fleet.Records {
+		if r.OS.Version != "5.8" { // boots on kvm alone
+			continue
+		}
+		page := w.get("/instances/" + r.InstanceID).Body.String()
+		_, cards, _ := strings.Cut(page, "Where it can move")
+		bad, good := strings.Index(cards, "v-incompatible"), strings.Index(cards, "v-compatible")
+		if bad < 0 || good < 0 || bad > good {
+			t.Errorf("%s: incompatible at %d, compatible at %d", r.InstanceID, bad, good)
+		}
+		head, _, _ := strings.Cut(page, "Where it can move")
+		for _, target := range reporttest.Targets() {
+			if !strings.Contains(head, "<code>"+target+"</code>") {
+				t.Errorf("%s does not stand above the cards", target)
+			}
+		}
+		return
+	}
+	t.Fatal("no instance has CentOS 5.8")
+}
+
+// Texts of the rule set have no holes on the page of codes.
+func TestCodesHaveNoHoles(t *testing.T) {
+	if page := everyPage(t, 5).get("/rules").Body.String(); strings.Contains(page, "{to}") || !strings.Contains(page, "the release that a verdict names") {
+		t.Error("the text of a remedy has a hole")
+	}
+}

@@ -15,7 +15,7 @@ import (
 // scansView lists scans.
 type scansView struct {
 	view
-	Scans []scanRow
+	Scans []*scanRow
 }
 
 func (s *server) scans(w http.ResponseWriter, r *http.Request) {
@@ -38,8 +38,7 @@ func (s *server) scans(w http.ResponseWriter, r *http.Request) {
 // scanView is one scan with its progress.
 type scanView struct {
 	view
-	Scan     *record.Scan
-	Found    []foundCount
+	Scan     *scanRow
 	Failures []record.Failure
 	Progress string // percent of the regions
 	changes  bool   // this process lists changes
@@ -67,7 +66,7 @@ func (s *server) scan(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, fmt.Errorf("scan %s: %w", report.Short(id, 64), err))
 		return
 	}
-	view := &scanView{view: s.viewOf(r, languageOf(r).Say("Scan")+" "+id, "Scans", sv.Summary()), Scan: scan, Found: s.found(scan), Progress: "0", changes: s.o.Answers != nil}
+	view := &scanView{view: s.viewOf(r, languageOf(r).Say("Scan")+" "+id, "Scans", sv.Summary()), Scan: s.scanRow(scan), Progress: "0", changes: s.o.Answers != nil}
 	if scan.Regions > 0 {
 		view.Progress = strconv.FormatFloat(100*float64(scan.Done)/float64(scan.Regions), 'f', 2, 64)
 	}
