@@ -2,11 +2,13 @@ package main_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/shenscan/shenscan/internal/ecs/ecssim"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
 )
 
 // An instance that moved between two scans is known with what was said before;
@@ -58,6 +60,17 @@ func TestWhatBecameOfInstancesThatMoved(t *testing.T) {
 		if m.Result != want && (want != record.MoveEarly || m.Result != record.MoveUp) || m.Verdict != was.Verdicts[1].Level.String() || m.From != was.InstanceType || m.To != "ecs.g6.large" {
 			t.Errorf("%+v, want %s; it was %s", m, want, was.Verdicts[1].Level)
 		}
+	}
+	// An instance whose verdict hangs on it was asked for a heartbeat, which is shown
+	// with its age.
+	hangs := slices.IndexFunc(scan(), func(rec record.Record) bool {
+		return slices.ContainsFunc(rec.Verdicts, func(v rules.Verdict) bool { return v.Rule == "observed.up" })
+	})
+	if hangs < 0 {
+		t.Fatal("no instance is known to be up")
+	}
+	if r := run(t, env(), "rules", "explain", scan()[hangs].InstanceID, "--store", dir); r.code != 0 || !strings.Contains(r.stdout, "heartbeat ") || !strings.Contains(r.stdout, " ago") {
+		t.Errorf("exit %d: %s%s", r.code, r.stdout, r.stderr)
 	}
 	r := run(t, env(), "report", "--outcomes", "--store", dir)
 	if r.code != 0 || !strings.Contains(r.stdout, moved[0].InstanceID) || !strings.Contains(r.stdout, "JUDGED BEFORE") {

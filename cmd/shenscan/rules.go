@@ -16,10 +16,12 @@ import (
 
 	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/lang"
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/producer"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/catalog"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 func newRulesCmd() *cobra.Command {
@@ -319,11 +321,11 @@ the id of an instance in the store.`,
 			if err != nil {
 				return err
 			}
-			facts, err := factsToExplain(cmd.Context(), dir.place(), args[0])
+			facts, asked, err := factsToExplain(cmd.Context(), dir.place(), args[0])
 			if err != nil {
 				return err
 			}
-			explanation := ruleset.Explain(&facts, list)
+			explanation := explained{ruleset.Explain(&facts, list), asked}
 			switch output {
 			case "json":
 				enc := json.NewEncoder(cmd.OutOrStdout())
@@ -331,7 +333,7 @@ the id of an instance in the store.`,
 				enc.SetIndent("", "  ")
 				return enc.Encode(explanation)
 			case "text":
-				return writeExplanation(cmd.OutOrStdout(), explanation, languageOf(cmd.Flags()))
+				return writeExplanation(cmd.OutOrStdout(), &explanation, languageOf(cmd.Flags()))
 			}
 			return notOneOf("output", output, "text", "json")
 		},
@@ -343,28 +345,73 @@ the id of an instance in the store.`,
 	return cmd
 }
 
+// explained is an explanation, with what the guest of a stored instance was asked
+// for.
+type explained struct {
+	*rules.Explanation
+	GuestEvidence []record.GuestEvidence `json:"guest_evidence,omitempty"`
+}
+
 // factsToExplain are the stored facts where arg is the id of a stored
-// instance, else what arg itself says.
-func factsToExplain(ctx context.Context, at app.Place, arg string) (rules.Facts, error) {
+// instance, with what its guest was asked for, else what arg itself says.
+func factsToExplain(ctx context.Context, at app.Place, arg string) (rules.Facts, []record.GuestEvidence, error) {
 	if !producer.IsInstanceID(arg) {
 		facts, err := factsOf(arg)
 		if err != nil {
-			return facts, usage(err)
+			return facts, nil, usage(err)
 		}
-		return facts, nil
+		return facts, nil, nil
 	}
 	db, err := app.OpenStore(ctx, at, nil, nil)
 	if err != nil {
-		return rules.Facts{}, fmt.Errorf("%s looks like an instance: %w", arg, err)
+		return rules.Facts{}, nil, fmt.Errorf("%s looks like an instance: %w", arg, err)
 	}
-	facts, err := db.Facts(arg)
+	facts, asked, err := storedFacts(db.DB, arg)
 	if err := errors.Join(err, db.Close()); err != nil {
-		return rules.Facts{}, err
+		return rules.Facts{}, nil, err
 	}
-	return *facts, nil
+	return *facts, asked, nil
 }
 
-func writeExplanation(out io.Writer, explanation *rules.Explanation, in lang.Language) error {
+func storedFacts(db *store.DB, id string) (*rules.Facts, []record.GuestEvidence, error) {
+	facts, err := db.Facts(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	places, err := db.Locate([]string{id})
+	if err != nil {
+		return nil, nil, err
+	}
+	asked, err := db.GuestEvidence(places[id], id, time.Now())
+	return facts, asked, err
+}
+
+// heardText says what a source answered of a guest, with its age. Text of a
+// console log is the machine's own: it is escaped and cut.
+func heardText(e *record.GuestEvidence) string {
+	parts := []string{"none"}
+	if e.Heard != nil {
+		parts[0] = e.Heard.Format(time.RFC3339) + ", " + report.Span(time.Duration(*e.AgeSeconds)*time.Second) + " ago"
+	}
+	if e.End != "" {
+		parts = append(parts, "ends in "+report.Clean(e.End))
+	}
+	if e.Kernel != "" {
+		parts = append(parts, "kernel "+report.Short(e.Kernel, 120))
+	}
+	if e.Root != "" {
+		parts = append(parts, "root "+report.Short(e.Root, 120))
+	}
+	if e.Cause != "" {
+		parts = append(parts, report.Short(e.Cause, 200))
+	}
+	if e.Excerpt != "" {
+		parts = append(parts, strconv.Quote(report.Short(e.Excerpt, 200)))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func writeExplanation(out io.Writer, explanation *explained, in lang.Language) error {
 	screen := onScreen(out)
 	if screen.width == 0 {
 		screen.width = mostColumns
@@ -392,6 +439,9 @@ func writeExplanation(out io.Writer, explanation *rules.Explanation, in lang.Lan
 	}
 	for _, c := range explanation.Classification.Conflicts {
 		fact("conflict", in.Say(fmt.Sprintf("%s: %s is chosen, %s says %s (%s)", c.Field, c.Chosen, c.Evidence, c.Other, report.Short(c.Text, 60))))
+	}
+	for i := range explanation.GuestEvidence {
+		fact(explanation.GuestEvidence[i].Source, heardText(&explanation.GuestEvidence[i]))
 	}
 	fmt.Fprintln(out)
 	if err := screen.show(&facts); err != nil {

@@ -32,3 +32,23 @@ type EvidenceSkipped struct {
 
 // Missing is how many of what was asked about have no answer.
 func (e *Evidence) Missing() int { return max(0, e.Asked-e.Answered) }
+
+// GuestEvidence is what one source that was asked about an instance itself
+// answered, and how old it is. Everything that comes from a console log is text
+// of the machine: printable ASCII, bounded, and to be trusted in nothing.
+type GuestEvidence struct {
+	Source string `json:"source"` // heartbeat, console
+	// Asked is when it was asked; nil where it was not, for the cause.
+	Asked *time.Time `json:"asked_at,omitempty"`
+	// Heard is when the guest was heard of last, or the log was written to last.
+	Heard *time.Time `json:"heard_at,omitempty"`
+	// AgeSeconds is how long before the answer that shows it the guest was heard
+	// of; nil where it was not.
+	AgeSeconds *int64 `json:"age_seconds,omitempty"`
+	Cause      string `json:"cause,omitempty"` // why there is no answer that can be used
+	// What a console log shows.
+	Kernel  string `json:"kernel,omitempty"`
+	Root    string `json:"root,omitempty"`
+	End     string `json:"end,omitempty"`     // login, panic, stuck, open
+	Excerpt string `json:"excerpt,omitempty"` // the line that tells its end
+}

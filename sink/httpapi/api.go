@@ -145,6 +145,8 @@ func (s *server) apiInstances(w http.ResponseWriter, r *http.Request) error {
 type instanceAnswer struct {
 	*record.Record
 	History []record.Change `json:"history"`
+	// GuestEvidence is what its guest was asked for.
+	GuestEvidence []record.GuestEvidence `json:"guest_evidence"`
 }
 
 func (s *server) apiInstance(w http.ResponseWriter, r *http.Request) error {
@@ -160,7 +162,14 @@ func (s *server) apiInstance(w http.ResponseWriter, r *http.Request) error {
 	if history == nil {
 		history = []record.Change{}
 	}
-	return s.json(w, http.StatusOK, instanceAnswer{report.Tidy(rec), history})
+	asked, err := view.GuestEvidence(rec.Account, rec.Region, rec.InstanceID, s.o.Now())
+	if err != nil {
+		return err
+	}
+	for i := range asked {
+		asked[i].Cause = report.Short(asked[i].Cause, 200)
+	}
+	return s.json(w, http.StatusOK, instanceAnswer{report.Tidy(rec), history, asked})
 }
 
 // find looks up the instance that the address names.

@@ -297,6 +297,36 @@ func TestInstanceComesWithItsHistory(t *testing.T) {
 	}
 }
 
+// What a console log shows is text of a machine: it is shown with its age, escaped
+// and cut.
+func TestWhatAGuestWasAskedFor(t *testing.T) {
+	w := newWorld(t, 20, nil)
+	first := w.fleet.Records[0]
+	heard, age := reporttest.Now().Add(-time.Hour), int64(3600)
+	hostile := `<script>alert(1)</script>` + "\x1b[31m" + strings.Repeat("y", 1000)
+	w.store.Guests = map[string][]record.GuestEvidence{first.InstanceID: {
+		{Source: "heartbeat", Asked: &heard, Heard: &heard, AgeSeconds: &age},
+		{Source: "console", Asked: &heard, Heard: &heard, AgeSeconds: &age, Kernel: hostile, Root: hostile, End: "panic", Excerpt: hostile, Cause: hostile},
+	}}
+	place := "?account=" + first.Account + "&region=" + first.Region
+	page := w.get("/instances/" + first.InstanceID + place).Body.String()
+	if strings.Contains(page, "<script>alert") || strings.Contains(page, "\x1b") || strings.Contains(page, strings.Repeat("y", 300)) {
+		t.Error("the page shows text of a machine as it is")
+	}
+	for _, want := range []string{"What its guest was asked for", "&lt;script&gt;alert(1)", "console log", "<strong>panic</strong>", "heartbeat"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not show %q", want)
+		}
+	}
+	var got struct {
+		GuestEvidence []record.GuestEvidence `json:"guest_evidence"`
+	}
+	rec := w.get("/api/v1/instances/" + first.InstanceID + place)
+	if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil || len(got.GuestEvidence) != 2 || *got.GuestEvidence[0].AgeSeconds != 3600 || got.GuestEvidence[1].End != "panic" {
+		t.Errorf("%+v, %v from %s", got, err, rec.Body)
+	}
+}
+
 func TestOutcomesOfMoves(t *testing.T) {
 	w := newWorld(t, 20, nil)
 	w.store.Outcomes = record.MoveOutcomes{

@@ -395,6 +395,7 @@ type instanceView struct {
 	Settle    []settling
 	Checks    map[string]string // texts by id
 	Explained *rules.Explanation
+	Asked     []record.GuestEvidence
 	Siblings  *siblings
 	Plans     []fact // addresses of its steps by target
 	CanRescan bool
@@ -428,6 +429,10 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request) {
 	}
 	view.Settle = settle(rec, view.Checks)
 	if view.Explained, err = sv.Explain(rec.Account, rec.Region, rec.InstanceID); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if view.Asked, err = sv.GuestEvidence(rec.Account, rec.Region, rec.InstanceID, s.o.Now()); err != nil {
 		s.fail(w, r, err)
 		return
 	}

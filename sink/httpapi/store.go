@@ -38,6 +38,9 @@ type View interface {
 	// newest first. Account and region narrow the search when not empty; the
 	// filter does not.
 	Instance(account, region, id string) (*record.Record, []record.Change, error)
+	// GuestEvidence is what the guest of an instance was asked for: heartbeat and
+	// console log, as old as they are by now.
+	GuestEvidence(account, region, id string, now time.Time) ([]record.GuestEvidence, error)
 	// Explain says how the verdicts of an instance come about, or ErrNotFound.
 	Explain(account, region, id string) (*rules.Explanation, error)
 	// Scans returns the newest scans first, at most limit.

@@ -156,6 +156,58 @@ func (db *DB) Evidence(scope ecs.Scope, source string, ids []string) (map[string
 	return out, err
 }
 
+// guestSources are asked about an instance itself.
+var guestSources = [...]string{event.EvidenceHeartbeat, event.EvidenceConsole}
+
+// GuestEvidence is what is kept of an instance that its guest was asked for.
+func (db *DB) GuestEvidence(key ecs.Scope, id string, now time.Time) ([]record.GuestEvidence, error) {
+	return guestEvidence(db.view, key, id, now)
+}
+
+// GuestEvidence is DB.GuestEvidence at the view's moment.
+func (v *View) GuestEvidence(account, region, id string, now time.Time) ([]record.GuestEvidence, error) {
+	return guestEvidence(v.view, ecs.Scope{Account: account, Region: region}, id, now)
+}
+
+func guestEvidence(view func(func(*bbolt.Tx) error) error, key ecs.Scope, id string, now time.Time) ([]record.GuestEvidence, error) {
+	out := []record.GuestEvidence{}
+	err := view(func(tx *bbolt.Tx) error {
+		for _, source := range guestSources {
+			value := tx.Bucket(bucketEvidence).Get(append(evidencePrefix(key, source), id...))
+			if value == nil {
+				continue
+			}
+			var is StoredEvidence
+			if err := format.ReadJSON("evidence", value, &is); err != nil {
+				return err
+			}
+			out = append(out, is.guest(source, now))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("what the guest of %.64q was asked for: %w", id, err)
+	}
+	return out, nil
+}
+
+// guest is the public form of what is kept of an instance.
+func (e *StoredEvidence) guest(source string, now time.Time) record.GuestEvidence {
+	out := record.GuestEvidence{Source: source, Cause: e.Cause}
+	if !e.Asked.IsZero() {
+		asked := e.Asked.UTC()
+		out.Asked = &asked
+	}
+	if !e.Heard.IsZero() {
+		heard, age := e.Heard.UTC(), max(0, int64(now.Sub(e.Heard)/time.Second))
+		out.Heard, out.AgeSeconds = &heard, &age
+	}
+	if c := e.Console; c != nil {
+		out.Kernel, out.Root, out.End, out.Excerpt = c.Kernel, c.Root, c.End, c.Excerpt
+	}
+	return out
+}
+
 // Evidence sums up, by source, account and region, what workers needed since
 // the scan that began then, or shortly before.
 func (v *View) Evidence(began time.Time) ([]record.Evidence, error) {

@@ -124,6 +124,14 @@ func TestMovesAreHeldAgainstWhatWasSaid(t *testing.T) {
 		"good": "compatible up", "silent": "compatible not-up", "stopped": "compatible none", "never heard": "compatible running", "gone": "compatible none",
 		"panics": "compatible not-up", "stuck": "compatible not-up", "login": "compatible up", "old log": "compatible running",
 	}
+	for id, want := range map[string]record.GuestEvidence{
+		"i-silent": {Source: event.EvidenceHeartbeat}, "i-stuck": {Source: event.EvidenceConsole, End: "stuck"},
+	} {
+		got, err := db.GuestEvidence(hangzhou, id, asked)
+		if err != nil || len(got) != 1 || got[0].Source != want.Source || got[0].End != want.End || got[0].AgeSeconds == nil || *got[0].AgeSeconds != int64(asked.Sub(*got[0].Heard).Seconds()) {
+			t.Errorf("%s: %+v, %v", id, got, err)
+		}
+	}
 	for name, result := range want {
 		if got := score()[name]; got != result {
 			t.Errorf("%s is %q, want %q", name, got, result)

@@ -37,6 +37,8 @@ type Store struct {
 	OnRescan func(record.RescanRequest) (record.RescanReply, error)
 	// Burndown are the counts at the end of each scan.
 	Burndown []record.ProgressPoint
+	// Guests is what guests were asked for, by instance.
+	Guests map[string][]record.GuestEvidence
 	// Outcomes are what became of moves.
 	Outcomes record.MoveOutcomes
 	// Evidence is what sources of evidence came to.
@@ -243,6 +245,13 @@ func (v *view) Trend(limit int) ([]httpapi.Point, error) {
 	v.s.mu.Lock()
 	defer v.s.mu.Unlock()
 	return slices.Clone(v.s.points[max(0, len(v.s.points)-limit):]), nil
+}
+
+// GuestEvidence is what the store was given for the instance.
+func (v *view) GuestEvidence(_, _, id string, _ time.Time) ([]record.GuestEvidence, error) {
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	return slices.Clone(v.s.Guests[id]), nil
 }
 
 // Outcomes are those that the store was given.
