@@ -156,9 +156,10 @@ func (l *lane) doubt(walk *walk) error {
 	return l.contradicted("%d instances are counted before and %d after a listing of %d, of which %d are new", before, after, walk.read, walk.created)
 }
 
-// more asks, where nothing is counted, once more for a count, and how far the
-// list by page number reaches: a chain of tokens that was cut short is contradicted
-// by nothing else.
+// more looks for what contradicts a lane that was read to its end while the cloud
+// gave no count. It asks for a count again and, of a whole region, how far the list
+// by page numbers reaches: nothing else tells that a chain of tokens was cut short.
+// What it returns is what speaks against the lane, nil where nothing does.
 func (l *lane) more(ctx context.Context, walk *walk) (doubt, err error) {
 	if l.before != ecs.NoCount || l.after != ecs.NoCount {
 		return nil, nil // doubt had one of them

@@ -211,21 +211,21 @@ func (c *Classifier) Host(hw Hardware) *Host {
 
 // sameSoftware is == but for the machine. The compiler would make a call for
 // every string, the empty ones included.
-func (f *Facts) sameSoftware(facts *Facts) bool {
-	imageFacts, b, guest, h := &f.Image, &facts.Image, &f.Guest, &facts.Guest
-	return eq(f.ImageID, facts.ImageID) && eq(f.OSName, facts.OSName) &&
-		eq(f.OSNameEn, facts.OSNameEn) && eq(f.OSType, facts.OSType) && eq(f.Name, facts.Name) &&
-		eq(imageFacts.Name, b.Name) && eq(imageFacts.Family, b.Family) && eq(imageFacts.Platform, b.Platform) && eq(imageFacts.OSName, b.OSName) &&
-		eq(imageFacts.OSNameEn, b.OSNameEn) && eq(imageFacts.OSType, b.OSType) && eq(imageFacts.Architecture, b.Architecture) && eq(imageFacts.BootMode, b.BootMode) &&
-		eq(imageFacts.Owner, b.Owner) && eq(imageFacts.Status, b.Status) && imageFacts.Presence == b.Presence &&
-		imageFacts.IoOptimized == b.IoOptimized && imageFacts.NVMe == b.NVMe && imageFacts.CheckVirtio == b.CheckVirtio && imageFacts.CheckNVMe == b.CheckNVMe &&
-		imageFacts.CheckXen == b.CheckXen && imageFacts.CheckFstab == b.CheckFstab && imageFacts.CheckGRUB == b.CheckGRUB && imageFacts.CheckSupported == b.CheckSupported &&
-		eq(imageFacts.CheckOSVersion, b.CheckOSVersion) && eq(imageFacts.CheckKernel, b.CheckKernel) &&
-		eq(imageFacts.TagOSVersion, b.TagOSVersion) && eq(imageFacts.TagKernelVersion, b.TagKernelVersion) &&
-		eq(imageFacts.Offered, b.Offered) && eq(imageFacts.Refused, b.Refused) && eq(imageFacts.Fleet, b.Fleet) &&
-		eq(guest.Release, h.Release) && eq(guest.Kernel, h.Kernel) && eq(guest.Architecture, h.Architecture) &&
-		guest.Virtio == h.Virtio && guest.NVMe == h.NVMe && guest.XenResidue == h.XenResidue && guest.DeviceNames == h.DeviceNames &&
-		guest.SecuritySoft == h.SecuritySoft && guest.FreeBSDPatch == h.FreeBSDPatch && guest.SystemFiles == h.SystemFiles && guest.Up == h.Up
+func (f *Facts) sameSoftware(other *Facts) bool {
+	image, otherImage, guest, otherGuest := &f.Image, &other.Image, &f.Guest, &other.Guest
+	return eq(f.ImageID, other.ImageID) && eq(f.OSName, other.OSName) &&
+		eq(f.OSNameEn, other.OSNameEn) && eq(f.OSType, other.OSType) && eq(f.Name, other.Name) &&
+		eq(image.Name, otherImage.Name) && eq(image.Family, otherImage.Family) && eq(image.Platform, otherImage.Platform) && eq(image.OSName, otherImage.OSName) &&
+		eq(image.OSNameEn, otherImage.OSNameEn) && eq(image.OSType, otherImage.OSType) && eq(image.Architecture, otherImage.Architecture) && eq(image.BootMode, otherImage.BootMode) &&
+		eq(image.Owner, otherImage.Owner) && eq(image.Status, otherImage.Status) && image.Presence == otherImage.Presence &&
+		image.IoOptimized == otherImage.IoOptimized && image.NVMe == otherImage.NVMe && image.CheckVirtio == otherImage.CheckVirtio && image.CheckNVMe == otherImage.CheckNVMe &&
+		image.CheckXen == otherImage.CheckXen && image.CheckFstab == otherImage.CheckFstab && image.CheckGRUB == otherImage.CheckGRUB && image.CheckSupported == otherImage.CheckSupported &&
+		eq(image.CheckOSVersion, otherImage.CheckOSVersion) && eq(image.CheckKernel, otherImage.CheckKernel) &&
+		eq(image.TagOSVersion, otherImage.TagOSVersion) && eq(image.TagKernelVersion, otherImage.TagKernelVersion) &&
+		eq(image.Offered, otherImage.Offered) && eq(image.Refused, otherImage.Refused) && eq(image.Fleet, otherImage.Fleet) &&
+		eq(guest.Release, otherGuest.Release) && eq(guest.Kernel, otherGuest.Kernel) && eq(guest.Architecture, otherGuest.Architecture) &&
+		guest.Virtio == otherGuest.Virtio && guest.NVMe == otherGuest.NVMe && guest.XenResidue == otherGuest.XenResidue && guest.DeviceNames == otherGuest.DeviceNames &&
+		guest.SecuritySoft == otherGuest.SecuritySoft && guest.FreeBSDPatch == otherGuest.FreeBSDPatch && guest.SystemFiles == otherGuest.SystemFiles && guest.Up == otherGuest.Up
 }
 
 func eq(a, b string) bool { return len(a) == len(b) && (a == "" || a == b) }

@@ -80,6 +80,8 @@ func (c *compiler) osFamilies(part string, list []string, matcher *matcher) {
 	}
 }
 
+// versions compiles the conditions on the version of the system and of its
+// kernel.
 func (c *compiler) versions(part string, when *When, matcher *matcher) {
 	var err error
 	switch when.Version {

@@ -38,6 +38,8 @@ var firstKernels = map[string][]firstKernel{
 // elLine stands for all builds of Enterprise Linux.
 const elLine = "el"
 
+// firsts reads lines of this file, each a release and the kernel that its first
+// edition shipped.
 func firsts(list ...string) []firstKernel {
 	out := make([]firstKernel, 0, len(list))
 	for _, s := range list {

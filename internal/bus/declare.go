@@ -44,6 +44,8 @@ func (d *denials) heard(err error) {
 	}
 }
 
+// watch ends the returned context where the server denies a permission on the
+// subject; the returned function ends the watch.
 func (d *denials) watch(ctx context.Context, subject string) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := &waiter{subject, cancel}

@@ -292,6 +292,8 @@ func (c *collector) work(it *Item) uint32 {
 	return c.works.of(c.key, work)
 }
 
+// texts appends texts to the key by which items are grouped, each with its length
+// in front, so that no two lists of texts give the same key.
 func (c *collector) texts(texts ...string) {
 	for _, s := range texts {
 		c.key = binary.AppendUvarint(c.key, uint64(len(s)))

@@ -77,6 +77,7 @@ func (c *alikeCount) take(tx *bbolt.Tx, walk *walker, candidateRow *candidateRow
 	return nil
 }
 
+// count counts an instance with its profile.
 func (c *alikeCount) count(profiles *profileTable, profile uint32) error {
 	if _, ok := profiles.classOf(profile); !ok {
 		return fmt.Errorf("%w: profile %d is missing", ErrCorrupt, profile)

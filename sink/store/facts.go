@@ -18,6 +18,8 @@ func (db *DB) FactsOf(account, region, instanceID string) (*rules.Facts, error) 
 	return db.reading().factsOf(account, region, instanceID)
 }
 
+// factsOf returns what is stored of the system and machine of the first instance
+// with the id; account and region narrow the search where they are not empty.
 func (r *reading) factsOf(account, region, instanceID string) (*rules.Facts, error) {
 	var out *rules.Facts
 	err := r.view(func(tx *bbolt.Tx) error {

@@ -145,6 +145,7 @@ func (r *reading) lookup(tx *bbolt.Tx, judge *judge, sc *scopeSnap, id string) (
 	return out, nil
 }
 
+// renderRow makes the public record of a stored row, with the verdicts of a judge.
 func (r *reading) renderRow(tx *bbolt.Tx, judge *judge, sc *scopeValue, finding finding) (*record.Record, error) {
 	row, profile, err := format.ReadRow(finding.row, r.tables().dict.Words())
 	if err != nil {

@@ -80,6 +80,7 @@ type circuits struct {
 	m  map[circuitKey]*circuit
 }
 
+// get returns the circuit breaker of a key, which is made at its first request.
 func (cs *circuits) get(circuitKey circuitKey) *circuit {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()

@@ -214,6 +214,9 @@ func (s *Simulator) strike(scopes []*scope, n int, fn func(*scope, *instance) bo
 	return out
 }
 
+// restate changes the status of an instance that has the first one, and reports
+// whether it did: some kinds of instances are never stopped, because what the
+// simulator says of them rests on their being Running.
 func (sc *scope) restate(in *instance, from, to instanceStatus) bool {
 	if in.status != from || (to == statusStopped && (in.slot.kind.flags[flagRunOnly] || in.slot.kind.arch == "arm64")) {
 		return false

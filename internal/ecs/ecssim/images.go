@@ -57,6 +57,7 @@ type imageFilter struct {
 	byAlias, expired    bool
 }
 
+// match reports whether DescribeImages lists an image with the parameters.
 func (f imageFilter) match(slot *slot) bool {
 	return slot.present && slices.Contains(f.status, slot.status) &&
 		(f.owner == "" || f.owner == slot.owner) &&

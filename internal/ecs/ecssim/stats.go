@@ -181,6 +181,8 @@ func (b *statsBox) window(quotaKey quotaKey, length time.Duration, now time.Time
 	w.peak.Asked, w.peak.Served = max(w.peak.Asked, w.asked), max(w.peak.Served, w.served)
 }
 
+// second counts a request in the second, of an account, in which it came. Only
+// the last maxStatSeconds of them are kept.
 func (b *statsBox) second(account string, at int64, throttled bool) {
 	list := b.seconds[account]
 	if n := len(list); n == 0 || list[n-1].At < at {
