@@ -39,6 +39,10 @@ release: ## what a release consists of, into build/release; publishes nothing (V
 test/release: ## that a release is whole, and the same from two folders
 	cd deploy/release && $(GO) test -count=1 ./...
 
+.PHONY: test/powershell
+test/powershell: ## that the probe's script of Windows is PowerShell by a grammar of it (needs node and npm)
+	cd internal/tools/powershell && npm ci && node parse.mjs ../../probe/windows.ps1
+
 # For GoReleaser, which calls these from .goreleaser.yaml.
 .PHONY: notices
 notices: build
