@@ -153,14 +153,14 @@ func TestOfTwoThatContradictTheWorseCounts(t *testing.T) {
 }
 
 // raised is the worst that a source says by itself.
-func raised(nothing, v *rules.Verdict, mark string) (worst rules.Level, any bool) {
+func raised(nothing, v *rules.Verdict, mark string) (worst rules.Level, found bool) {
 	worst = rules.Compatible
 	for _, f := range v.Findings {
 		if f.Level != rules.Compatible && (strings.HasPrefix(f.Rule, mark) || strings.Contains(f.Reason, mark) || !hasFinding(nothing, f.Rule)) {
-			worst, any = rules.Worse(worst, f.Level), true
+			worst, found = rules.Worse(worst, f.Level), true
 		}
 	}
-	return worst, any
+	return worst, found
 }
 
 // worse says whether one level is worse than another.

@@ -28,8 +28,11 @@ var disputed = [numQuestions]struct {
 }{
 	saidVirtio: {"virtio at boot", []answering{{EvidenceGuest, "the guest"}, {EvidenceImage, "the image check"}, {EvidenceInstance, "it runs on virtio"}}},
 	saidNVMe: {"NVMe at boot", []answering{
-		{EvidenceGuest, "the guest"}, {EvidenceInstance, "it runs on NVMe"}, {EvidenceImage, "the image check"},
-		{EvidenceInstance, "CurrentOSNVMeSupported"}, {EvidenceImage, "NvmeSupport of the image"},
+		{EvidenceGuest, "the guest"},
+		{EvidenceInstance, "it runs on NVMe"},
+		{EvidenceImage, "the image check"},
+		{EvidenceInstance, "CurrentOSNVMeSupported"},
+		{EvidenceImage, "NvmeSupport of the image"},
 	}},
 	saidNames: {"device names at boot", []answering{{EvidenceGuest, "the guest"}, {EvidenceImage, "the image check"}}},
 }
