@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -162,7 +163,7 @@ func TestTheServiceAnswersAsDescribed(t *testing.T) {
 	values := map[string]string{
 		"account": one.Account, "region": one.Region, "family": one.InstanceFamily, "image": one.ImageID, "status": one.Status, "os": one.OS.Family,
 		"verdict": one.Verdicts[0].Level.String(), "confidence": one.Verdicts[0].Confidence.String(), "waived": "no", "exclude": "i-nobody", "target": one.Verdicts[0].Target,
-		"os_family": one.OS.Family, "os_version": one.OS.Version, "legacy": fmt.Sprint(one.Legacy), "q": one.InstanceID, "gone": "false", "sort": "name", "order": "desc", "limit": "5",
+		"os_family": one.OS.Family, "os_version": one.OS.Version, "legacy": strconv.FormatBool(one.Legacy), "q": one.InstanceID, "gone": "false", "sort": "name", "order": "desc", "limit": "5",
 		"since": "7d", "scan": scans.Scans[0].ID, "kind": "new", "owner_tag": "team", "keep_os": "true", "excel": "true",
 	}
 	for key, value := range one.Tags {

@@ -1,7 +1,6 @@
 package plan_test
 
 import (
-	"iter"
 	"strings"
 	"testing"
 
@@ -25,7 +24,8 @@ func TestTheGroupOfAnInstanceIsChangedFirst(t *testing.T) {
 		"scaling group, unknown":      {record.ScalingGroup, map[string]string{"acs:autoscaling:scalingGroupId": "g-1"}, rules.Unknown, "change-scaling-group"},
 		"node pool over its scaling group": {
 			record.NodePool,
-			map[string]string{"ack.aliyun.com": "c1", "ack.alibabacloud.com/nodepool-id": "g-1", "acs:autoscaling:scalingGroupId": "asg-9"}, rules.NeedsAction, "change-node-pool",
+			map[string]string{"ack.aliyun.com": "c1", "ack.alibabacloud.com/nodepool-id": "g-1", "acs:autoscaling:scalingGroupId": "asg-9"},
+			rules.NeedsAction, "change-node-pool",
 		},
 		"cluster without a pool":   {record.Cluster, map[string]string{"ack.aliyun.com": "g-1"}, rules.Incompatible, "change-node-pool"},
 		"an image that boots":      {record.ScalingGroup, map[string]string{"acs:autoscaling:scalingGroupId": "g-1"}, rules.Compatible, ""},
@@ -65,7 +65,7 @@ func TestTheGroupOfAnInstanceThatIsThereIsNamed(t *testing.T) {
 	o := options(t, "shenlong-6", &f.Summary)
 	o.StartGroups = f.Started()
 	named := 0
-	for _, w := range build(t, iter.Seq2[*record.Record, error](f.All()), o).Waves {
+	for _, w := range build(t, f.All(), o).Waves {
 		for it := range w.Items {
 			if it.StartGroup != nil && w.ID == waves.AlreadyThere {
 				named++

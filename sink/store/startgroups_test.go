@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -61,11 +62,12 @@ func groupsOf(t *testing.T, db *store.DB, f store.Filter) (*record.StartGroups, 
 	var out []string
 	for i := range got.Groups {
 		g := &got.Groups[i]
-		line := fmt.Sprintf("%s %s in %s: %d;", g.Kind, g.ID, g.Region, g.Instances)
+		var line strings.Builder
+		fmt.Fprintf(&line, "%s %s in %s: %d;", g.Kind, g.ID, g.Region, g.Instances)
 		for j := range g.Images {
-			line += fmt.Sprintf(" %s %d %s", g.Images[j].ImageID, g.Images[j].Instances, g.Images[j].On("shenlong-6").Verdict)
+			fmt.Fprintf(&line, " %s %d %s", g.Images[j].ImageID, g.Images[j].Instances, g.Images[j].On("shenlong-6").Verdict)
 		}
-		out = append(out, line)
+		out = append(out, line.String())
 	}
 	return got, out
 }
