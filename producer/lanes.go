@@ -60,6 +60,11 @@ func (p *Producer) plan(ctx context.Context, job *event.ScopeJob, name string, b
 			return err
 		}
 	}
+	if p.o.Templates != nil { // before the announcement, without which no scan ends
+		if err := p.o.Templates.Read(ctx, job.Scope); err != nil {
+			return err
+		}
+	}
 	return p.bus.Publish(ctx, plan)
 }
 

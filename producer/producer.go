@@ -69,8 +69,10 @@ type Options struct {
 	Restarts int
 	// Guests knows what machines themselves answered; nil where none was asked.
 	Guests Guests
-	Log    *slog.Logger
-	Now    func() time.Time
+	// Templates reads what launch templates start; nil where they are left alone.
+	Templates *Templates
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 // DefaultOptions are right for any fleet.

@@ -21,7 +21,7 @@ type evidenceReport struct {
 
 func scanEvidence(t *testing.T, sim *ecssim.Server, store string, args ...string) evidenceReport {
 	t.Helper()
-	r := run(t, env(), append([]string{"scan", "--endpoint", sim.URL, "--store", store, "--output", "json"}, args...)...)
+	r := run(t, env(), append([]string{"scan", "--endpoint", sim.URL, "--store", store, "--output", "json", "--launch-templates=false"}, args...)...)
 	if r.code != 0 {
 		t.Fatalf("exit %d: evidence that is missing makes no scan partial\n%s", r.code, r.stderr)
 	}

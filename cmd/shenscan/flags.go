@@ -196,19 +196,32 @@ func (f *cloudFlags) options(settings *settings) ecsapi.Options {
 
 // evidenceFlags say what is asked beyond the listing.
 type evidenceFlags struct {
-	platform bool
-	beats    float64
-	consoles float64
+	platform  bool
+	templates bool
+	beats     float64
+	consoles  float64
 }
 
+// add adds those of a process that reads and judges.
 func (f *evidenceFlags) add(cmd *cobra.Command) {
+	f.addTemplates(cmd)
+	f.addJudged(cmd)
+}
+
+// addTemplates adds those of a producer.
+func (f *evidenceFlags) addTemplates(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.templates, "launch-templates", true, "read which images the launch templates of each account and region start (DescribeLaunchTemplates, DescribeLaunchTemplateVersions): a call a scan and region, one more for each template whose default or latest version is new, and one a week for their images; at most 200 templates a region. Where it is not permitted, it is left out and the report says so")
+}
+
+// addJudged adds those of a worker.
+func (f *evidenceFlags) addJudged(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.platform, "platform-evidence", true, "ask the platform on which instance types it offers each image (DescribeImageSupportInstanceTypes): once for each image of an account and region, kept for 30 days; where it is not permitted, it is left out and the report says so")
 	cmd.Flags().Float64Var(&f.beats, "heartbeat-share", 5, "calls that ask for heartbeats of Cloud Assistant (DescribeCloudAssistantStatus), in percent of those that list the fleet, and a hundred more a scan and worker; asked are Running instances whose verdict hangs on whether their guest is up, 100 a call, and an answer serves for 30 days or until the next start. 0 asks nobody")
 	cmd.Flags().Float64Var(&f.consoles, "console-share", 0, "calls that read console logs (GetInstanceConsoleOutput, one instance a call), in percent of those that list the fleet, and ten more a scan and worker; read are those of Running Linux instances whose verdict hangs on whether their guest is up and of which no heartbeat tells. 0 reads none: a log may hold secrets, and it needs deploy/ram-policy-console.json")
 }
 
 func (f *evidenceFlags) options() app.EvidenceOptions {
-	return app.EvidenceOptions{Platform: f.platform, HeartbeatShare: f.beats / 100, ConsoleShare: f.consoles / 100}
+	return app.EvidenceOptions{Platform: f.platform, Templates: f.templates, HeartbeatShare: f.beats / 100, ConsoleShare: f.consoles / 100}
 }
 
 // ruleFlags say what is judged and by which rules.

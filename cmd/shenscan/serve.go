@@ -245,8 +245,10 @@ func newRoleCmd(settings *settings, name string) *cobra.Command {
 	} else {
 		flags.cloud.add(cmd)
 		if role == app.Worker {
-			flags.evidence.add(cmd)
+			flags.evidence.addJudged(cmd)
 			flags.rules.add(cmd)
+		} else {
+			flags.evidence.addTemplates(cmd)
 		}
 	}
 	flags.listen.add(cmd, def)

@@ -105,7 +105,7 @@ func TestEachUserIsHeldToItsSubjects(t *testing.T) {
 		"shenscan.query.summary":                                  {"viewer", "operator"},
 		"shenscan.query.instance":                                 {"viewer", "operator"},
 		"shenscan.query.locate":                                   {"producer", "viewer", "operator"},
-		"shenscan.query.evidence":                                 {"worker", "viewer", "operator"},
+		"shenscan.query.evidence":                                 {"producer", "worker", "viewer", "operator"},
 		"shenscan.query.scan":                                     {"producer", "viewer", "operator"},
 		"shenscan.anything.else":                                  {},
 		"other":                                                   {},

@@ -469,6 +469,9 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 	if a.guests != nil {
 		options.Guests = prober.Filler{Book: a.guests, Now: a.o.Now}
 	}
+	if cloud, ok := a.cloud.(producer.TemplateCloud); ok && a.o.Evidence.Templates {
+		options.Templates = producer.NewTemplates(cloud, a.kept(), a.bus, a.o.Now, a.log)
+	}
 	p := producer.New(options, a.cloud, a.roster, a.bus, locator{a.bus})
 	kv, err := a.bus.KV(ctx, "shenscan-scans", 7*24*time.Hour, false)
 	if err != nil {

@@ -20,6 +20,8 @@ import (
 type EvidenceOptions struct {
 	// Platform asks on which instance types the platform offers each image.
 	Platform bool
+	// Templates reads which images the launch templates of a region start.
+	Templates bool
 	// HeartbeatShare is how many calls may be made for heartbeats for each call
 	// that lists the fleet; 0 makes none.
 	HeartbeatShare float64

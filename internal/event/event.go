@@ -304,7 +304,7 @@ type PageFailed struct {
 // answer serves scans for weeks, and missing evidence makes none partial.
 type EvidenceRead struct {
 	Scope  ecs.Scope      `json:"scope"`
-	Source string         `json:"source"` // EvidencePlatform, EvidenceHeartbeat, EvidenceConsole
+	Source string         `json:"source"` // EvidencePlatform, EvidenceHeartbeat, EvidenceConsole, EvidenceTemplates
 	At     time.Time      `json:"at"`     // when the worker had it together
 	Items  []EvidenceItem `json:"items"`  // at most MaxEvidence
 }
@@ -327,6 +327,36 @@ const EarlierPrefix = "earlier "
 
 // EvidenceConsole is what the console log of an instance shows of its last start.
 const EvidenceConsole = "console"
+
+// EvidenceTemplates is what the launch templates of an account and region start.
+// A scan says all that it knows of them at one time; what it does not name is not
+// there any more.
+const EvidenceTemplates = "launch-templates"
+
+// ListingID is the id of the EvidenceItem that says that the launch templates were
+// listed, and UnreadID that of the one that says why they could not be; they are
+// no launch templates.
+const (
+	ListingID = "the listing"
+	UnreadID  = "the last attempt"
+)
+
+// Template is what is known of a launch template.
+type Template struct {
+	Name string `json:"name,omitempty"`
+	// Versions are the default version and, where it is another, the latest.
+	Versions []TemplateVersion `json:"versions"`
+}
+
+// TemplateVersion is what a version of a launch template starts.
+type TemplateVersion struct {
+	Number  int64 `json:"number"`
+	Default bool  `json:"default,omitempty"`
+	Latest  bool  `json:"latest,omitempty"`
+	// Image is "" where the version names none.
+	Image string           `json:"image,omitempty"`
+	Facts rules.ImageFacts `json:"facts,omitzero"` // of the image
+}
 
 // Console is what was read of a console log. All of it was written by the
 // machine: the texts are bounded and printable, and nothing to be trusted.
@@ -366,6 +396,10 @@ type EvidenceItem struct {
 	Scan  string `json:"scan,omitempty"`
 	// Console is what a console log shows that was written last when Heard says.
 	Console *Console `json:"console,omitempty"`
+	// Template is what a launch template starts.
+	Template *Template `json:"template,omitempty"`
+	// Unlisted are how many launch templates there are beyond those that were read.
+	Unlisted int `json:"unlisted,omitempty"`
 	// Cause is why there is no answer that can be used, and Mend what to do.
 	Cause string `json:"cause,omitempty"`
 	Mend  string `json:"mend,omitempty"`

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/rules"
 )
 
 // maxConsoleText bounds each text of a console log.
@@ -20,6 +21,29 @@ func (c *Console) Sound() bool {
 	for _, s := range []string{c.Kernel, c.Root, c.End, c.Excerpt} {
 		if len(s) > maxConsoleText || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
 			return false
+		}
+	}
+	return true
+}
+
+// maxTemplateText bounds each text of what a launch template starts.
+const maxTemplateText = 4096
+
+// Sound says whether t can be kept, as Console.Sound does.
+func (t *Template) Sound() bool {
+	if t == nil {
+		return true
+	}
+	if len(t.Name) > maxTemplateText || len(t.Versions) > 2 {
+		return false
+	}
+	for i := range t.Versions {
+		version := &t.Versions[i]
+		facts := rules.Facts{ImageID: version.Image, Image: version.Facts}
+		for _, text := range facts.Texts() {
+			if len(*text) > maxTemplateText {
+				return false
+			}
 		}
 	}
 	return true
@@ -97,6 +121,19 @@ func appendEvidence(b []byte, evidence *EvidenceRead) []byte {
 			writer.word(console.End)
 			writer.str(console.Excerpt)
 		}
+		writer.bool(item.Template != nil)
+		if template := item.Template; template != nil {
+			writer.str(template.Name)
+			writer.uint(uint64(len(template.Versions)))
+			for j := range template.Versions {
+				version := &template.Versions[j]
+				writer.int(version.Number)
+				writer.bool(version.Default)
+				writer.bool(version.Latest)
+				writer.facts(&rules.Facts{ImageID: version.Image, Image: version.Facts})
+			}
+		}
+		writer.int(int64(item.Unlisted))
 		writer.word(item.Cause)
 		writer.word(item.Mend)
 	}
@@ -105,7 +142,7 @@ func appendEvidence(b []byte, evidence *EvidenceRead) []byte {
 
 func readEvidence(reader *reader) *EvidenceRead {
 	evidence := &EvidenceRead{Scope: ecs.Scope{Account: reader.str(), Region: reader.str()}, Source: reader.str(), At: reader.time()}
-	evidence.Items = make([]EvidenceItem, reader.count(15))
+	evidence.Items = make([]EvidenceItem, reader.count(17))
 	for i := range evidence.Items {
 		item := &evidence.Items[i]
 		item.ID, item.Kept, item.Asked, item.Calls = reader.str(), reader.enum(1) == 1, reader.time(), int(reader.int32())
@@ -114,9 +151,25 @@ func readEvidence(reader *reader) *EvidenceRead {
 		if reader.enum(1) == 1 {
 			item.Console = &Console{Kernel: reader.word(), Root: reader.word(), End: reader.word(), Excerpt: reader.str()}
 		}
+		if reader.enum(1) == 1 {
+			item.Template = readTemplate(reader)
+		}
+		item.Unlisted = int(reader.int32())
 		item.Cause, item.Mend = reader.word(), reader.word()
 	}
 	return evidence
+}
+
+func readTemplate(reader *reader) *Template {
+	template := &Template{Name: reader.str(), Versions: make([]TemplateVersion, reader.count(6))}
+	for i := range template.Versions {
+		version := &template.Versions[i]
+		version.Number, version.Default, version.Latest = reader.int(), reader.enum(1) == 1, reader.enum(1) == 1
+		var known rules.Facts
+		reader.facts(&known)
+		version.Image, version.Facts = known.ImageID, known.Image
+	}
+	return template
 }
 
 // The first and the last second that a time of a message may be in, which is what

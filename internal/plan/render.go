@@ -133,7 +133,7 @@ func writeTable(w io.Writer, plan *Plan, options report.Options) error {
 	if err := tab.Write(w, width, options.Color); err != nil {
 		return err
 	}
-	if groups := plan.StartGroups; groups != nil && len(groups.Groups) > 0 {
+	if groups := plan.StartGroups; groups != nil && len(groups.Groups)+len(groups.Unread) > 0 {
 		fmt.Fprintf(w, "\n%s\n", bold(say(report.StartTitle)))
 		for _, line := range report.Wrap(say(report.StartNote), width-2) {
 			fmt.Fprintf(w, "  %s\n", dim(line))

@@ -35,8 +35,10 @@ func groupsOf(o *Options) map[groupKey]*group {
 	out := make(map[groupKey]*group, len(o.StartGroups.Groups))
 	for i := range o.StartGroups.Groups {
 		g := &o.StartGroups.Groups[i]
-		starts := &g.Images[0]
-		verdict := starts.On(o.Target.ID)
+		if g.Kind == record.LaunchTemplate || len(g.Images) == 0 { // which instances are of it is not known
+			continue
+		}
+		starts, verdict := &g.Images[0], g.On(o.Target.ID)
 		if verdict == nil {
 			continue
 		}

@@ -27,7 +27,7 @@ func writeJSON(out *bufio.Writer, report *Report, compact bool) error {
 		{"summary", TidySummary(report.Summary)},
 		{"failures", orEmpty(report.Failures)},
 		{"evidence", orEmpty(report.Evidence)},
-		{"start_groups", record.StartGroups{Groups: orEmpty(groups.Groups), Unlisted: groups.Unlisted}},
+		{"start_groups", record.StartGroups{Groups: orEmpty(groups.Groups), Unlisted: groups.Unlisted, Unread: orEmpty(groups.Unread)}},
 	}
 	fmt.Fprint(out, "{")
 	for _, part := range head {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/record"
@@ -37,17 +38,31 @@ type StartRow struct {
 
 // NewStartRow says what a group starts and where that boots, in the language.
 func NewStartRow(group *record.StartGroup, targets []string, in lang.Language) StartRow {
-	image := &group.Images[0]
-	row := StartRow{
-		Group: in.Say(group.Kind.Words()) + " " + Short(group.ID, 80), Account: Short(group.Account, 64), Region: Short(group.Region, 64), Instances: group.Instances,
-		Starts: Short(image.ImageID, 80) + " (" + in.Say(Short(OSName(image.OS.Family, image.OS.Version), 80)) + ")",
+	row := StartRow{Group: in.Say(group.Kind.Words()) + " " + Short(group.ID, 80), Account: Short(group.Account, 64), Region: Short(group.Region, 64), Instances: group.Instances}
+	if group.Name != "" {
+		row.Group += " (" + Short(group.Name, 60) + ")"
 	}
-	if others := len(group.Images) - 1 + group.MoreImages; others > 0 {
+	var starts []string
+	for _, image := range group.Starting() {
+		text := Short(image.ImageID, 80) + " (" + in.Say(Short(OSName(image.OS.Family, image.OS.Version), 80)) + ")"
+		if image.ImageID == "" {
+			text = in.Say("no image: it is chosen with each start")
+		}
+		if image.Version != "" {
+			text = in.Say(image.Version) + in.Say(": ") + text
+		}
+		starts = append(starts, text)
+	}
+	if len(starts) == 0 {
+		starts = append(starts, in.Say("not known: "+Short(group.Cause, 300)))
+	}
+	row.Starts = strings.Join(starts, in.Say("; "))
+	if others := len(group.Images) - 1 + group.MoreImages; others > 0 && group.Kind != record.LaunchTemplate {
 		row.Before = in.Say(fmt.Sprintf("its older instances are of %s", Plural(others, "other image", "other images")))
 	}
 	for _, target := range targets {
 		verdict := ""
-		if v := image.On(target); v != nil {
+		if v := group.On(target); v != nil {
 			verdict = v.Verdict.String()
 		}
 		row.Verdicts = append(row.Verdicts, verdict)
@@ -76,8 +91,10 @@ func WriteStartGroups(w io.Writer, groups *record.StartGroups, targets []string,
 		tab.Below = append(tab.Below, Below{Row: len(tab.Rows), Text: below})
 		tab.Rows = append(tab.Rows, row)
 	}
-	if err := tab.Write(w, width, options.Color); err != nil {
-		return err
+	if len(tab.Rows) > 0 {
+		if err := tab.Write(w, width, options.Color); err != nil {
+			return err
+		}
 	}
 	for _, line := range moreStarts(groups, len(tab.Rows), more) {
 		for _, text := range Wrap(in.Say(line), width-2) {
@@ -96,13 +113,29 @@ func moreStarts(groups *record.StartGroups, shown int, more string) []string {
 	if groups.Unlisted > 0 {
 		out = append(out, fmt.Sprintf("%s of more groups than are told apart", Plural(groups.Unlisted, "instance is", "instances are")))
 	}
+	for i := range groups.Unread[:min(len(groups.Unread), maxCauses)] {
+		unread := &groups.Unread[i]
+		line := fmt.Sprintf("launch templates of %s are not all known: %s", ScopeName(Short(unread.Account, 64), Short(unread.Region, 64)), Short(unread.Cause, 300))
+		if unread.Mend != "" {
+			line += "; " + Short(unread.Mend, 300)
+		}
+		out = append(out, line)
+	}
+	if rest := len(groups.Unread) - maxCauses; rest > 0 {
+		out = append(out, fmt.Sprintf("nor those of %s", Plural(rest, "more region", "more regions")))
+	}
 	return out
+}
+
+// none says whether there is nothing to say of groups.
+func none(groups *record.StartGroups) bool {
+	return groups == nil || len(groups.Groups) == 0 && len(groups.Unread) == 0 && groups.Unlisted == 0
 }
 
 // startGroups lists the groups.
 func (t *terminal) startGroups() error {
 	groups, err := t.r.startGroups()
-	if err != nil || len(groups.Groups) == 0 {
+	if err != nil || none(groups) {
 		return err
 	}
 	t.section(StartTitle, StartNote)
@@ -123,7 +156,7 @@ func (r *Report) startGroups() (*record.StartGroups, error) {
 
 // MarkdownStartGroups writes every group.
 func MarkdownStartGroups(out io.Writer, groups *record.StartGroups, targets []string) error {
-	if len(groups.Groups) == 0 {
+	if none(groups) {
 		return nil
 	}
 	fmt.Fprintf(out, "\n## %s\n\n%s.\n\n", StartTitle, MarkdownText(Capital(StartNote)))

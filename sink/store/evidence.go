@@ -61,7 +61,7 @@ func (a *applier) evidenceRead(evidence *event.EvidenceRead) error {
 	prefix := evidencePrefix(evidence.Scope, evidence.Source)
 	for i := range evidence.Items {
 		item := &evidence.Items[i]
-		if !item.Console.Sound() || !keepable(item.ID) || len(item.Types) > maxEvidenceText || len(item.Cause) > maxEvidenceText || len(item.Mend) > maxEvidenceText || len(item.Image) > maxID {
+		if !item.Console.Sound() || !item.Template.Sound() || item.Unlisted < 0 || !keepable(item.ID) || len(item.Types) > maxEvidenceText || len(item.Cause) > maxEvidenceText || len(item.Mend) > maxEvidenceText || len(item.Image) > maxID {
 			a.out.Invalid++
 			continue
 		}
@@ -233,8 +233,11 @@ func (v *View) Evidence(began time.Time) ([]record.Evidence, error) {
 				continue // a count of nothing, or of the scan before
 			}
 			about, use := "images", evidenceUse
-			if part[2] == event.EvidenceHeartbeat || part[2] == event.EvidenceConsole {
+			switch part[2] {
+			case event.EvidenceHeartbeat, event.EvidenceConsole:
 				about, use = "instances", beatUse
+			case event.EvidenceTemplates:
+				about, use = "launch templates", beatUse
 			}
 			if is.Seen.Before(began.Add(-use)) {
 				continue
@@ -264,8 +267,8 @@ func (e *StoredEvidence) addTo(row *record.Evidence, began time.Time) {
 		row.Calls += e.Calls
 	}
 	about := 1
-	if strings.HasPrefix(e.ID, event.YardstickPrefix) {
-		about = 0
+	if strings.HasPrefix(e.ID, event.YardstickPrefix) || e.ID == event.ListingID || e.ID == event.UnreadID {
+		about = e.Unlisted
 	}
 	row.Asked += about
 	if e.Cause == "" {

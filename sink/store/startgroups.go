@@ -8,6 +8,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
@@ -44,7 +45,18 @@ func (v *View) StartGroups(ctx context.Context) (*record.StartGroups, error) {
 			}
 		}
 	}
-	return count.list()
+	out, err := count.list()
+	if err != nil {
+		return nil, err
+	}
+	if err := v.addTemplates(out); err != nil {
+		return nil, fmt.Errorf("read what launch templates start: %w", err)
+	}
+	slices.SortFunc(out.Groups, func(a, b record.StartGroup) int {
+		return cmp.Or(worst(&b)-worst(&a), cmp.Compare(b.Instances, a.Instances),
+			cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID))
+	})
+	return out, nil
 }
 
 type startKey struct {
@@ -148,11 +160,106 @@ func (c *startCount) list() (*record.StartGroups, error) {
 		}
 		return nil
 	})
-	slices.SortFunc(out.Groups, func(a, b record.StartGroup) int {
-		return cmp.Or(severity(&b.Images[0])-severity(&a.Images[0]), cmp.Compare(b.Instances, a.Instances),
-			cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID))
-	})
 	return out, err
+}
+
+// templateNews is what is kept of the launch templates of a scope.
+type templateNews struct {
+	listing, unread StoredEvidence
+	templates       map[string]StoredEvidence
+}
+
+// addTemplates adds the launch templates as they were listed last. A filter that is
+// about instances leaves them out: they have none of what it asks for.
+func (v *View) addTemplates(out *record.StartGroups) error {
+	if !v.f.scopesOnly() {
+		return nil
+	}
+	news := map[ecs.Scope]*templateNews{}
+	err := v.view(func(tx *bbolt.Tx) error {
+		for _, sc := range v.snap.scopes {
+			if !v.f.within(sc.key) {
+				continue
+			}
+			prefix := evidencePrefix(sc.key, event.EvidenceTemplates)
+			for key, value := range scan(tx.Bucket(bucketEvidence), prefix) {
+				var is StoredEvidence
+				if err := format.ReadJSON("evidence", value, &is); err != nil {
+					return err
+				}
+				of := news[sc.key]
+				if of == nil {
+					of = &templateNews{templates: map[string]StoredEvidence{}}
+					news[sc.key] = of
+				}
+				switch id := string(key[len(prefix):]); id {
+				case event.ListingID:
+					of.listing = is
+				case event.UnreadID:
+					of.unread = is
+				default:
+					of.templates[id] = is
+				}
+			}
+		}
+		return nil
+	})
+	for key, of := range news {
+		for id, is := range of.templates {
+			if of.listing.Seen.IsZero() || is.Seen.Before(of.listing.Seen) || is.Template == nil {
+				continue // it is not there any more
+			}
+			out.Groups = append(out.Groups, v.j.template(key, id, &is))
+		}
+		if unread := of.notKnown(key); unread != nil {
+			out.Unread = append(out.Unread, *unread)
+		}
+	}
+	slices.SortFunc(out.Unread, func(a, b record.StartUnread) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
+	})
+	return err
+}
+
+// notKnown says what is not known of the launch templates of a scope: where the
+// last attempt failed, or the list was cut.
+func (n *templateNews) notKnown(key ecs.Scope) *record.StartUnread {
+	why := &n.listing
+	if n.unread.Cause != "" {
+		why = &n.unread
+	}
+	if why.Cause == "" {
+		return nil
+	}
+	out := &record.StartUnread{Account: key.Account, Region: key.Region, Cause: why.Cause, Mend: why.Mend}
+	if at := n.listing.Asked; !at.IsZero() {
+		out.AsOf = &at
+	}
+	return out
+}
+
+// template judges what a launch template starts.
+func (j *judge) template(key ecs.Scope, id string, is *StoredEvidence) record.StartGroup {
+	out := record.StartGroup{Kind: record.LaunchTemplate, ID: id, Name: is.Template.Name, Account: key.Account, Region: key.Region, Images: []record.StartImage{}, Cause: is.Cause}
+	for i := range is.Template.Versions {
+		version := &is.Template.Versions[i]
+		image := record.StartImage{Verdicts: []record.ImageVerdict{}}
+		if version.Image != "" {
+			image = judgedImage(version.Image, j.Classify(&rules.Facts{ImageID: version.Image, Image: version.Facts}))
+		}
+		image.Version = record.VersionName(version.Number, version.Default, version.Latest)
+		out.Images = append(out.Images, image)
+	}
+	return out
+}
+
+// worst sums up the verdicts of the worst image that a group starts.
+func worst(g *record.StartGroup) int {
+	most, images := 0, g.Starting()
+	for i := range images {
+		most = max(most, severity(&images[i]))
+	}
+	return most
 }
 
 // ofImage judges what runs on an instance as the next machine of its image would

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -65,7 +66,9 @@ func groupsOf(t *testing.T, db *store.DB, f store.Filter) (*record.StartGroups, 
 		var line strings.Builder
 		fmt.Fprintf(&line, "%s %s in %s: %d;", g.Kind, g.ID, g.Region, g.Instances)
 		for j := range g.Images {
-			fmt.Fprintf(&line, " %s %d %s", g.Images[j].ImageID, g.Images[j].Instances, g.Images[j].On("shenlong-6").Verdict)
+			if v := g.Images[j].On("shenlong-6"); v != nil {
+				fmt.Fprintf(&line, " %s %d %s", g.Images[j].ImageID, g.Images[j].Instances, v.Verdict)
+			}
 		}
 		out = append(out, line.String())
 	}
@@ -145,5 +148,124 @@ func TestTheImageOfAGroupIsNotJudgedByItsMachines(t *testing.T) {
 	recs := all(t, db, store.Filter{})
 	if level := recs[0].Verdicts[1].Level; recs[0].Verdicts[1].Target != "shenlong-6" || level == rules.Incompatible {
 		t.Errorf("the machine itself is %s on %s", level, recs[0].Verdicts[1].Target)
+	}
+}
+
+// templatesRead is what a scan announces of launch templates.
+func templatesRead(at int64, items ...event.EvidenceItem) *event.EvidenceRead {
+	return &event.EvidenceRead{Scope: hangzhou, Source: event.EvidenceTemplates, At: time.Unix(0, t0+at*second).UTC(), Items: items}
+}
+
+func template(id string, versions ...event.TemplateVersion) event.EvidenceItem {
+	return event.EvidenceItem{ID: id, Asked: at(0), Template: &event.Template{Name: "of " + id, Versions: versions}}
+}
+
+func listing(unlisted int, cause string) []event.EvidenceItem {
+	return []event.EvidenceItem{{ID: event.UnreadID, Asked: at(0)}, {ID: event.ListingID, Asked: at(0), Calls: 1, Unlisted: unlisted, Cause: cause}}
+}
+
+// A launch template is shown by what it starts, though nothing runs of it; by the
+// worst of its versions, as long as the last list has it, and with what is not
+// known of the list.
+func TestLaunchTemplatesAreJudgedByWhatTheyStart(t *testing.T) {
+	rs, err := catalog.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, s := open(t, filepath.Join(t.TempDir(), "store.db"), rs.NewClassifier(nil)), newStream()
+	found := func(os string) rules.ImageFacts {
+		return rules.ImageFacts{Presence: rules.ImageFound, OSName: os, OSType: "linux", Architecture: "x86_64", Owner: "self", Status: "Available"}
+	}
+	read := func(second int64, items ...event.EvidenceItem) event.Message { return templatesRead(second, items...) }
+	msgs := whole("s1", hangzhou, 0, machine{id: "i-1", os: "CentOS 7.9"})
+	items := append([]event.EvidenceItem{
+		template("lt-old", event.TemplateVersion{Number: 3, Default: true, Latest: true, Image: "m-old", Facts: found("CentOS 5.8 64位")}),
+		template("lt-later", event.TemplateVersion{Number: 1, Default: true, Image: "m-new", Facts: found("CentOS 7.9 64位")}, event.TemplateVersion{Number: 4, Latest: true, Image: "m-old", Facts: found("CentOS 5.8 64位")}),
+		template("lt-bare", event.TemplateVersion{Number: 1, Default: true, Latest: true}),
+		{ID: "lt-refused", Template: &event.Template{}, Cause: "DescribeLaunchTemplateVersions: permission", Mend: "grant it"},
+	}, listing(0, "")...)
+	apply(t, db, s.put(append([]event.Message{read(1, items...)}, msgs...)...))
+	shown := func(f store.Filter) ([]string, *record.StartGroups) {
+		got, _ := groupsOf(t, db, f)
+		var out []string
+		for i := range got.Groups {
+			g := &got.Groups[i]
+			line := g.ID + " " + g.Name + ":"
+			for j := range g.Images {
+				line += fmt.Sprintf(" %s is %q legacy %v,", g.Images[j].Version, g.Images[j].ImageID, g.Images[j].Legacy)
+			}
+			if v := g.On("shenlong-6"); v != nil {
+				line += " " + v.Verdict.String()
+			}
+			out = append(out, line+g.Cause)
+		}
+		return out, got
+	}
+	want := []string{
+		`lt-later of lt-later: default 1 is "m-new" legacy false, latest 4 is "m-old" legacy true, incompatible`,
+		`lt-old of lt-old: default and latest 3 is "m-old" legacy true, incompatible`,
+		`lt-bare of lt-bare: default and latest 1 is "" legacy false,`,
+		`lt-refused :DescribeLaunchTemplateVersions: permission`,
+	}
+	lines, got := shown(store.Filter{})
+	if diff := cmp.Diff(want, lines); diff != "" || len(got.Unread) != 0 {
+		t.Error(diff, got.Unread)
+	}
+	legacy := true
+	if lines, _ = shown(store.Filter{Legacy: &legacy}); len(lines) != 0 {
+		t.Errorf("with a filter about instances: %q", lines)
+	}
+	evidence := func() record.Evidence {
+		view, err := db.View(t.Context(), nil, store.Filter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer view.Close()
+		rows, err := view.Evidence(at(0))
+		if err != nil || len(rows) != 1 {
+			t.Fatalf("%+v, %v", rows, err)
+		}
+		return rows[0]
+	}
+	if row := evidence(); row.Source != "launch-templates" || row.About != "launch templates" || row.Asked != 4 || row.Answered != 3 || row.Missing() != 1 || row.Calls != 1 {
+		t.Errorf("%+v", row)
+	}
+
+	// One that was deleted is shown no more; a list that was cut says so.
+	apply(t, db, s.put(read(1000, append([]event.EvidenceItem{template("lt-old", event.TemplateVersion{Number: 3, Default: true, Latest: true, Image: "m-old", Facts: found("CentOS 5.8 64位")})}, listing(7, "8 are counted and 1 listed")...)...)))
+	lines, got = shown(store.Filter{})
+	if len(lines) != 1 || len(got.Unread) != 1 || got.Unread[0].Cause != "8 are counted and 1 listed" || got.Unread[0].AsOf == nil {
+		t.Errorf("%q, %+v", lines, got.Unread)
+	}
+	if row := evidence(); row.Missing() != 8 {
+		t.Errorf("%+v", row)
+	}
+
+	// A later attempt that failed takes nothing back, and is named.
+	apply(t, db, s.put(read(2000, event.EvidenceItem{ID: event.UnreadID, Calls: 1, Cause: "DescribeLaunchTemplates: permission", Mend: "grant it"})))
+	lines, got = shown(store.Filter{})
+	if len(lines) != 1 || len(got.Unread) != 1 || got.Unread[0].Cause != "DescribeLaunchTemplates: permission" || got.Unread[0].Mend != "grant it" {
+		t.Errorf("%q, %+v", lines, got.Unread)
+	}
+	apply(t, db, s.put(read(3000, listing(0, "")...)))
+	if lines, got = shown(store.Filter{}); len(lines) != 0 || len(got.Unread) != 0 {
+		t.Errorf("%q, %+v", lines, got.Unread)
+	}
+}
+
+// What comes in a message is looked at before it is kept.
+func TestLaunchTemplatesThatAreTooLargeAreNotKept(t *testing.T) {
+	db, s := fresh(t), newStream()
+	long := strings.Repeat("x", 5000)
+	for name, item := range map[string]event.EvidenceItem{
+		"name":     {ID: "lt-1", Template: &event.Template{Name: long}},
+		"versions": {ID: "lt-1", Template: &event.Template{Versions: make([]event.TemplateVersion, 3)}},
+		"image":    template("lt-1", event.TemplateVersion{Number: 1, Image: long}),
+		"facts":    template("lt-1", event.TemplateVersion{Number: 1, Facts: rules.ImageFacts{OSName: long}}),
+		"unlisted": {ID: event.ListingID, Unlisted: -1},
+	} {
+		if got := apply(t, db, s.put(templatesRead(1, item))); got.Invalid != 1 {
+			t.Errorf("%s: %d were refused", name, got.Invalid)
+		}
 	}
 }

@@ -14,6 +14,8 @@ const (
 	actRun       = "RunCommand"
 	actResults   = "DescribeInvocationResults"
 	actOffered   = "DescribeImageSupportInstanceTypes"
+	actTemplates = "DescribeLaunchTemplates"
+	actVersions  = "DescribeLaunchTemplateVersions"
 	actAssume    = "AssumeRole"
 	actIdentity  = "GetCallerIdentity"
 	actMembers   = "ListAccounts"
@@ -65,6 +67,8 @@ func Actions() []Action {
 		{Name: actRun, Permission: "ecs:RunCommand", Probe: true, Optional: true},
 		{Name: actResults, Permission: "ecs:DescribeInvocationResults", Probe: true, Optional: true},
 		{Name: actOffered, Permission: "ecs:DescribeImageSupportInstanceTypes", Optional: true}, // --platform-evidence
+		{Name: actTemplates, Permission: "ecs:DescribeLaunchTemplates", Optional: true},         // --launch-templates
+		{Name: actVersions, Permission: "ecs:DescribeLaunchTemplateVersions", Optional: true},   // --launch-templates
 		{Name: actConsole, Permission: "ecs:GetInstanceConsoleOutput", Optional: true, Console: true},
 		{Name: actAssume, Permission: "sts:AssumeRole", Hub: true},
 		{Name: actIdentity, Hub: true},

@@ -16,6 +16,8 @@ type Permission struct {
 	// be made.
 	Granted bool
 	Err     error
+	// Optional permissions are those that a scan does without.
+	Optional bool
 }
 
 // Missing reports whether the permission is known to be absent.
@@ -40,6 +42,17 @@ func (c *Client) Check(ctx context.Context, scope ecs.Scope) []Permission {
 		out = append(out, Permission{Scope: scope, Action: permissionOf(p.action), Granted: err == nil, Err: err})
 		if e, ok := errors.AsType[*ecs.Error](err); ok && e.Class == ecs.Credentials {
 			break // the others would fail alike
+		}
+	}
+	if len(out) == len(probes) {
+		list, versions := c.checkTemplates(ctx, scope)
+		for _, p := range []struct {
+			action string
+			err    error
+		}{{actTemplates, list}, {actVersions, versions}} {
+			if p.err != nil {
+				out = append(out, Permission{Scope: scope, Action: permissionOf(p.action), Err: p.err, Optional: true})
+			}
 		}
 	}
 	return out

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -99,6 +100,30 @@ func (p probe) agents() result {
 // console asks for the console log of the first instance.
 func (p probe) console() result {
 	return ask(p.T, p.s, actConsole, "RegionId", here, "InstanceId", p.first().ids()[0])
+}
+
+// listedTemplate is a row of DescribeLaunchTemplates.
+type listedTemplate struct {
+	LaunchTemplateID                          string `json:"LaunchTemplateId"`
+	DefaultVersionNumber, LatestVersionNumber int64
+}
+
+// templates asks for the launch templates.
+func (p probe) templates() (counted int, list []listedTemplate) {
+	var got struct {
+		TotalCount         int
+		LaunchTemplateSets struct{ LaunchTemplateSet []listedTemplate }
+	}
+	if err := json.Unmarshal(ask(p.T, p.s, actTemplates, "RegionId", here, "PageSize", "50").body, &got); err != nil {
+		p.T.Fatal(err)
+	}
+	return got.TotalCount, got.LaunchTemplateSets.LaunchTemplateSet
+}
+
+// versions asks for the default version of the first launch template.
+func (p probe) versions() result {
+	_, list := p.templates()
+	return ask(p.T, p.s, actVersions, "RegionId", here, "LaunchTemplateId", list[0].LaunchTemplateID, "LaunchTemplateVersion.1", strconv.FormatInt(list[0].DefaultVersionNumber, 10))
 }
 
 // shows holds one check a contradiction: whether it is in force.
@@ -255,7 +280,21 @@ var shows = map[string]func(p probe) bool{
 		var got struct{ ConsoleOutput []byte }
 		return json.Unmarshal(p.console().body, &got) == nil && bytes.Contains(got.ConsoleOutput, []byte("\x1b]0;"))
 	},
-	RegionsEmpty: func(p probe) bool { return !has(ask(p.T, p.s, "DescribeRegions"), "RegionId") },
+	TemplatesErrorAs200: func(p probe) bool {
+		r := ask(p.T, p.s, actTemplates, "RegionId", here)
+		return r.code() != "" && r.status == 200
+	},
+	TemplatesCut: func(p probe) bool {
+		counted, got := p.templates()
+		return counted > 1 && len(got) == 1
+	},
+	TemplatesGarbled: func(p probe) bool {
+		_, got := p.templates()
+		return strings.Contains(got[0].LaunchTemplateID, "<b>")
+	},
+	VersionsOfOthers: func(p probe) bool { return bytes.Contains(p.versions().body, []byte("somebodyselses")) },
+	VersionsMissing:  func(p probe) bool { r := p.versions(); return r.code() == "" && !has(r, "LaunchTemplateData") },
+	RegionsEmpty:     func(p probe) bool { return !has(ask(p.T, p.s, "DescribeRegions"), "RegionId") },
 	RegionVanishes: func(p probe) bool {
 		return !strings.Contains(string(ask(p.T, p.s, "DescribeRegions").body), `"`+there+`"`) && ask(p.T, p.s, "DescribeInstances", "RegionId", there).code() == ""
 	},

@@ -288,7 +288,7 @@ func (s *Simulator) read(call *call) *apiError {
 func versionOf(action string) string {
 	switch action {
 	case "DescribeRegions", "DescribeInstances", "DescribeImages", "DescribeInstanceTypes", "DescribeAvailableResource", actOffered,
-		"DescribeCloudAssistantStatus", "RunCommand", "DescribeInvocationResults", actConsole:
+		"DescribeCloudAssistantStatus", "RunCommand", "DescribeInvocationResults", actConsole, actTemplates, actVersions:
 		return "2014-05-26"
 	case "AssumeRole", "GetCallerIdentity":
 		return "2015-04-01"
@@ -349,6 +349,10 @@ func (s *Simulator) dispatch(call *call, b []byte, answer *answer) ([]byte, *api
 		return s.describeAgents(sc, call.params, b, answer.requestID)
 	case actConsole:
 		return s.consoleOutput(sc, call.params, b, answer.requestID)
+	case actTemplates:
+		return s.describeTemplates(sc, call.params, b, answer.requestID)
+	case actVersions:
+		return s.describeVersions(sc, call.params, b, answer.requestID)
 	case "RunCommand":
 		return s.runCommand(call, sc, b, answer.requestID)
 	case "DescribeInvocationResults":

@@ -49,6 +49,8 @@ var paramsOf = map[string][]string{
 	actConsole:                     {"InstanceId", "RemoveSymbols"},
 	"DescribeAvailableResource":    {"DestinationResource", "InstanceChargeType", "InstanceType", "IoOptimized", "ResourceType", "ZoneId"},
 	"DescribeCloudAssistantStatus": {"InstanceId.#", "PageSize", "PageNumber"},
+	actTemplates:                   {"PageNumber", "PageSize"},
+	actVersions:                    {"LaunchTemplateId", "LaunchTemplateVersion.#", "PageNumber", "PageSize"},
 	"RunCommand": {
 		"Name", "Description", "Type", "CommandContent", "ContentEncoding", "EnableParameter", "KeepCommand", "RepeatMode", "TerminationMode", "Timeout", "ClientToken", "InstanceId.#",
 	},

@@ -36,12 +36,21 @@ func (f *Fleet) Started() *record.StartGroups {
 		group.Images = []record.StartImage{image, older}[:1+n%2]
 		out.Groups = append(out.Groups, group)
 	}
+	bare := record.StartImage{Version: record.VersionName(4, false, true), Verdicts: []record.ImageVerdict{}}
+	initial := out.Groups[0].Images[0]
+	initial.Version, initial.Instances, initial.Newest = record.VersionName(3, true, false), 0, ""
+	first := &out.Groups[0]
+	out.Groups = append([]record.StartGroup{
+		{Kind: record.LaunchTemplate, ID: "lt-000000000001", Name: "web", Account: first.Account, Region: first.Region, Images: []record.StartImage{initial, bare}},
+		{Kind: record.LaunchTemplate, ID: "lt-000000000002", Account: first.Account, Region: first.Region, Images: []record.StartImage{}, Cause: "they were not read within 2m0s"},
+	}, out.Groups...)
+	out.Unread = []record.StartUnread{{Account: first.Account, Region: first.Region, Cause: "9 launch templates are counted and 2 listed", Mend: "grant ecs:DescribeLaunchTemplates"}}
 	return out
 }
 
 // StartWords are the words that groups bring along.
 func StartWords(groups *record.StartGroups) []string {
-	out := []string{"change-node-pool", "change-scaling-group", "--output json"}
+	out := []string{"change-node-pool", "change-scaling-group", "--output json", "web", "grant ecs:DescribeLaunchTemplates"}
 	for i := range groups.Groups {
 		g := &groups.Groups[i]
 		out = append(out, g.ID, strings.ToLower(g.ID), g.Account, g.Region)

@@ -1,0 +1,161 @@
+package ecsapi
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+)
+
+const (
+	templatePage    = 50 // the most that one answer lists
+	maxVersions     = 10 // that are asked for in one call
+	maxTemplateName = 128
+)
+
+var _ ecs.TemplateAPI = (*Client)(nil)
+
+// LaunchTemplates implements ecs.TemplateAPI.
+func (c *Client) LaunchTemplates(ctx context.Context, scope ecs.Scope) (*ecs.LaunchTemplates, error) {
+	out := &ecs.LaunchTemplates{}
+	seen := map[string]bool{}
+	for page := 1; len(out.List) < ecs.MaxTemplates; page++ {
+		req := newRequest(ecsVersion, actTemplates)
+		req.set("RegionId", scope.Region)
+		req.set("PageNumber", strconv.Itoa(page))
+		req.set("PageSize", strconv.Itoa(templatePage))
+		var got wireTemplates
+		if err := c.doAside(ctx, scope, req, func(body []byte) error {
+			got = wireTemplates{}
+			return unmarshal(body, &got)
+		}); err != nil {
+			return nil, err
+		}
+		more, err := got.addTo(out, seen, scope)
+		if err != nil {
+			return nil, err
+		}
+		if out.Calls++; !more {
+			break
+		}
+	}
+	return out, nil
+}
+
+// addTo adds an answer to the list; more says that another may bring others.
+func (m *wireTemplates) addTo(out *ecs.LaunchTemplates, seen map[string]bool, scope ecs.Scope) (more bool, err error) {
+	if !m.Sets.there && !m.TotalCount.said {
+		return false, badTemplates(actTemplates, scope, m.RequestID, "it has neither a list nor a count")
+	}
+	before, rows := len(out.List), m.Sets.v.Set
+	for i := range rows {
+		row := &rows[i]
+		switch {
+		case !sendableImage(row.ID): // ids of launch templates are made of the same characters
+			return false, badTemplates(actTemplates, scope, m.RequestID, fmt.Sprintf("%q is no id of a launch template", clip(row.ID, 60)))
+		case row.Default.n < 1 || row.Latest.n < row.Default.n:
+			return false, badTemplates(actTemplates, scope, m.RequestID, fmt.Sprintf("launch template %s has the default version %d and the latest %d", row.ID, row.Default.n, row.Latest.n))
+		case seen[row.ID] || len(out.List) == ecs.MaxTemplates:
+			continue
+		}
+		seen[row.ID] = true
+		out.List = append(out.List, ecs.LaunchTemplate{ID: row.ID, Name: clip(row.Name, maxTemplateName), Default: int64(row.Default.n), Latest: int64(row.Latest.n)})
+	}
+	out.Counted = max(out.Counted, m.TotalCount.orNone(), len(out.List), len(rows))
+	return len(out.List) > before && (len(rows) >= templatePage || len(out.List) < out.Counted), nil
+}
+
+// wireTemplates is an answer of DescribeLaunchTemplates.
+type wireTemplates struct {
+	RequestID  string `json:"RequestId"`
+	TotalCount count
+	Sets       maybe[struct {
+		Set list[struct {
+			ID      string `json:"LaunchTemplateId"`
+			Name    string `json:"LaunchTemplateName"`
+			Default count  `json:"DefaultVersionNumber"`
+			Latest  count  `json:"LatestVersionNumber"`
+		}] `json:"LaunchTemplateSet"`
+	}] `json:"LaunchTemplateSets"`
+}
+
+// TemplateVersions implements ecs.TemplateAPI.
+func (c *Client) TemplateVersions(ctx context.Context, scope ecs.Scope, template string, numbers []int64) ([]ecs.TemplateVersion, error) {
+	if !sendableImage(template) || len(numbers) == 0 || len(numbers) > maxVersions {
+		return nil, badRequest(actVersions, scope, fmt.Errorf("%d versions of %q cannot be asked for", len(numbers), clip(template, 60)))
+	}
+	req := newRequest(ecsVersion, actVersions)
+	req.set("RegionId", scope.Region)
+	req.set("LaunchTemplateId", template)
+	req.set("PageSize", strconv.Itoa(templatePage))
+	for i, number := range numbers {
+		req.set("LaunchTemplateVersion."+strconv.Itoa(i+1), strconv.FormatInt(number, 10))
+	}
+	var got wireVersions
+	if err := c.doAside(ctx, scope, req, func(body []byte) error {
+		got = wireVersions{}
+		return unmarshal(body, &got)
+	}); err != nil {
+		return nil, err
+	}
+	images := map[int64]string{}
+	for _, row := range got.Sets.v.Set {
+		image := row.Data.v.Image
+		number := int64(row.Number.n)
+		had, twice := images[number]
+		switch {
+		case row.Template != "" && row.Template != template:
+			return nil, badTemplates(actVersions, scope, got.RequestID, fmt.Sprintf("it is about launch template %q", clip(row.Template, 60)))
+		case image != "" && !sendableImage(image):
+			return nil, badTemplates(actVersions, scope, got.RequestID, fmt.Sprintf("version %d of launch template %s starts %q, which is no image", number, template, clip(image, 60)))
+		case twice && had != image:
+			return nil, badTemplates(actVersions, scope, got.RequestID, fmt.Sprintf("version %d of launch template %s stands in it twice, with two images", number, template))
+		case !row.Data.there:
+			continue // it says that there is a version, and not what it starts
+		}
+		images[number] = image
+	}
+	out := make([]ecs.TemplateVersion, len(numbers))
+	for i, number := range numbers {
+		image, there := images[number]
+		if !there {
+			return nil, badTemplates(actVersions, scope, got.RequestID, fmt.Sprintf("it lacks version %d of launch template %s", number, template))
+		}
+		out[i] = ecs.TemplateVersion{Number: number, Image: image}
+	}
+	return out, nil
+}
+
+// wireVersions is an answer of DescribeLaunchTemplateVersions.
+type wireVersions struct {
+	RequestID string `json:"RequestId"`
+	Sets      maybe[struct {
+		Set list[struct {
+			Template string `json:"LaunchTemplateId"`
+			Number   count  `json:"VersionNumber"`
+			Data     maybe[struct {
+				Image string `json:"ImageId"`
+			}] `json:"LaunchTemplateData"`
+		}] `json:"LaunchTemplateVersionSet"`
+	}] `json:"LaunchTemplateVersionSets"`
+}
+
+// badTemplates is an answer that cannot be believed.
+func badTemplates(action string, scope ecs.Scope, requestID, why string) error {
+	return &ecs.Error{
+		Action: action, Scope: scope, Class: ecs.Contradicted, RequestID: clip(requestID, 64), Err: fmt.Errorf("the answer is not believed: %s", why),
+		Mend: "verdicts are not touched by it; if it stays so, show it to the cloud's support",
+	}
+}
+
+// checkTemplates reads one launch template and its default version, if there is
+// one.
+func (c *Client) checkTemplates(ctx context.Context, scope ecs.Scope) (list, versions error) {
+	got, err := c.LaunchTemplates(ctx, scope)
+	if err != nil || len(got.List) == 0 {
+		return err, nil
+	}
+	_, err = c.TemplateVersions(ctx, scope, got.List[0].ID, []int64{got.List[0].Default})
+	return nil, err
+}

@@ -1,0 +1,163 @@
+package ecssim
+
+import (
+	"slices"
+	"strconv"
+)
+
+// The actions that tell of launch templates.
+const (
+	actTemplates = "DescribeLaunchTemplates"
+	actVersions  = "DescribeLaunchTemplateVersions"
+)
+
+// maxTemplates is how many launch templates an account may have in a region.
+const maxTemplates = 30
+
+// template is a launch template of a scope.
+type template struct {
+	id, name        string
+	initial, latest int64     // numbers of the default version and the latest
+	images          [2]string // of the versions up to the default one, and of later ones
+}
+
+// templates are those of the scope: one for every fourth of its images, of which
+// every third has a later version that starts another image, and every ninth a
+// default version that names no image at all.
+func (sc *scope) templates() []template {
+	sc.mu.RLock()
+	defer sc.mu.RUnlock()
+	n := min(maxTemplates, (len(sc.slots)+3)/4)
+	out := make([]template, n)
+	for i := range out {
+		sum := hash(sc.fleet.seed, 't', uint64(sc.index), uint64(i))
+		t := template{
+			id: "lt-" + sc.region.prefix + string(appendBase36(nil, sum, 12)), name: "template-" + strconv.Itoa(i),
+			initial: 1 + int64(sum>>40%3), images: [2]string{sc.slots[4*i].imageID, sc.slots[4*i].imageID},
+		}
+		t.latest = t.initial
+		if i%3 == 1 {
+			t.latest++
+			t.images[1] = sc.slots[(4*i+2)%len(sc.slots)].imageID
+		}
+		if i%9 == 5 {
+			t.images[0] = ""
+			if t.latest == t.initial {
+				t.images[1] = ""
+			}
+		}
+		out[i] = t
+	}
+	return out
+}
+
+// image is what a version of the template starts; not ok where there is no such
+// version.
+func (t *template) image(version int64) (id string, ok bool) {
+	switch {
+	case version < 1 || version > t.latest:
+		return "", false
+	case version > t.initial:
+		return t.images[1], true
+	}
+	return t.images[0], true
+}
+
+// pageOf reads PageNumber and PageSize, whose most is 50.
+func pageOf(p params) (from, size int, err *apiError) {
+	number, err := p.int("PageNumber", 1)
+	if err != nil || number < 1 {
+		return 0, 0, errInvalid("PageNumber")
+	}
+	size, err = p.int("PageSize", 10)
+	if err != nil || size < 1 || size > 50 {
+		return 0, 0, errInvalid("PageSize")
+	}
+	return (number - 1) * size, size, nil
+}
+
+// describeTemplates answers DescribeLaunchTemplates.
+func (s *Simulator) describeTemplates(sc *scope, p params, b []byte, requestID string) ([]byte, *apiError) {
+	from, size, err := pageOf(p)
+	if err != nil {
+		return nil, err
+	}
+	if s.against(TemplatesErrorAs200) {
+		return errorBody(b, requestID, `"LaunchTemplateSets":{"LaunchTemplateSet":[]},"TotalCount":0`), nil
+	}
+	all := sc.templates()
+	total := len(all)
+	if s.against(TemplatesCut) {
+		all = all[:min(len(all), 1)]
+	}
+	rows := []map[string]any{}
+	for _, t := range all[min(from, len(all)):min(from+size, len(all))] {
+		row := map[string]any{
+			"LaunchTemplateId": t.id, "LaunchTemplateName": t.name, "DefaultVersionNumber": t.initial, "LatestVersionNumber": t.latest,
+			"CreateTime": "2024-05-14T14:18:00Z", "ModifiedTime": "2025-05-14T14:18:00Z", "CreatedBy": sc.account.ID,
+		}
+		if s.against(TemplatesGarbled) {
+			row["LaunchTemplateId"] = "<b>lt</b>\x1b[2J"
+		}
+		rows = append(rows, row)
+	}
+	return appendMarshalled(b, map[string]any{
+		"RequestId": requestID, "TotalCount": total, "PageNumber": from/size + 1, "PageSize": size, "LaunchTemplateSets": map[string]any{"LaunchTemplateSet": rows},
+	}), nil
+}
+
+// describeVersions answers DescribeLaunchTemplateVersions: the versions that are
+// asked for, or all.
+func (s *Simulator) describeVersions(sc *scope, p params, b []byte, requestID string) ([]byte, *apiError) {
+	id := p.get("LaunchTemplateId")
+	if id == "" {
+		return nil, errMissing("LaunchTemplateId")
+	}
+	from, size, err := pageOf(p)
+	if err != nil {
+		return nil, err
+	}
+	all := sc.templates()
+	at := slices.IndexFunc(all, func(t template) bool { return t.id == id })
+	if at < 0 {
+		return nil, &apiError{404, "InvalidLaunchTemplate.NotFound", "The specified LaunchTemplate is not found."}
+	}
+	t := &all[at]
+	var numbers []int64
+	for _, text := range p.list("LaunchTemplateVersion") {
+		n, parseErr := strconv.ParseInt(text, 10, 64)
+		if parseErr != nil {
+			return nil, errInvalid("LaunchTemplateVersion")
+		}
+		numbers = append(numbers, n)
+	}
+	if numbers == nil {
+		for n := t.latest; n >= 1; n-- {
+			numbers = append(numbers, n)
+		}
+	}
+	rows := []map[string]any{}
+	for _, n := range numbers {
+		image, ok := t.image(n)
+		if !ok || s.against(VersionsMissing) && n == t.initial {
+			continue
+		}
+		data := map[string]any{"InstanceType": "ecs.g5.large", "SystemDisk.Category": "cloud_efficiency", "Tags": map[string]any{"InstanceTag": []any{}}}
+		if image != "" {
+			data["ImageId"] = image
+		}
+		row := map[string]any{
+			"LaunchTemplateId": t.id, "LaunchTemplateName": t.name, "VersionNumber": n, "DefaultVersion": n == t.initial,
+			"CreateTime": "2024-05-14T14:18:00Z", "ModifiedTime": "2024-05-14T14:18:00Z", "CreatedBy": sc.account.ID, "LaunchTemplateData": data,
+		}
+		if s.against(VersionsOfOthers) {
+			row["LaunchTemplateId"] = "lt-" + sc.region.prefix + "somebodyselses"
+		}
+		rows = append(rows, row)
+	}
+	total := len(rows)
+	rows = rows[min(from, total):min(from+size, total)]
+	return appendMarshalled(b, map[string]any{
+		"RequestId": requestID, "TotalCount": total, "PageNumber": from/size + 1, "PageSize": size, "LaunchTemplateVersionSets": map[string]any{"LaunchTemplateVersionSet": rows},
+	}), nil
+}
