@@ -206,8 +206,13 @@ func checkEveryAlert(t *testing.T, f *fleet) {
 		}
 	}
 	for _, a := range allAlerts() {
-		// TestDeploymentClusterAlerts brings these about: one server always has a quorum, and the schedule of this fleet comes at night.
-		if !seen[a.name] && a.name != "ShenscanNATSNoQuorum" && a.name != "ShenscanTicksSkipped" {
+		switch a.name {
+		case "ShenscanNATSNoQuorum", "ShenscanTicksSkipped": // TestDeploymentClusterAlerts brings these about: one server always has a quorum, and the schedule of this fleet comes at night
+			continue
+		case "ShenscanMovedNotUp": // a move is judged a quarter of an hour after it was seen: the store's tests move the clock
+			continue
+		}
+		if !seen[a.name] {
 			t.Errorf("%s was not brought about", a.name)
 		}
 	}
