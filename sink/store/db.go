@@ -103,6 +103,7 @@ type DB struct {
 	snap    atomic.Pointer[snapshot]
 	size    atomic.Int64
 	limit   atomic.Int64
+	seen    atomic.Int64 // bbolt's transaction number of the last commit that readers see, or that is held back from them
 	commits commitStats
 
 	turn    sync.Mutex // held while results are applied or the rule set changes, over several transactions; taken before mu
@@ -453,6 +454,7 @@ func (db *DB) update(fn func(tx *bbolt.Tx) error) error {
 		if !db.hold {
 			db.publish()
 		}
+		db.seen.Store(int64(number))
 		return nil
 	}
 	err = noRoom(err)

@@ -23,6 +23,7 @@ func (db *DB) reload() error {
 	db.places = newWhereabouts()
 	err := db.bolt.View(func(tx *bbolt.Tx) error {
 		db.commit = tx.ID()
+		db.seen.Store(int64(db.commit))
 		if err := format.ReadJSON("meta", tx.Bucket(bucketMeta).Get(keyMeta), &db.meta); err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 
 // Scans returns the scans that run, then up to n that ended, the newest first.
 // Scans and rescans are mixed.
-func (db *DB) Scans(n int) ([]record.Scan, error) { return db.reading().scans(n) }
+func (db *DB) Scans(n int) ([]record.Scan, error) { return db.published().scans(n) }
 
 func (r *reading) scans(n int) ([]record.Scan, error) {
 	var running, ended []record.Scan
@@ -47,7 +47,7 @@ func (r *reading) scans(n int) ([]record.Scan, error) {
 }
 
 // Running returns the scans and rescans that run, the newest first.
-func (db *DB) Running() ([]record.Scan, error) { return db.reading().scans(0) }
+func (db *DB) Running() ([]record.Scan, error) { return db.published().scans(0) }
 
 // lastEnded returns the n last ended scans of a kind, the newest first.
 func lastEnded(tx *bbolt.Tx, kind byte, n int) ([]*endedScan, error) {
@@ -81,7 +81,7 @@ func readRunning(tx *bbolt.Tx, id []byte) (*scans.Scan, error) {
 }
 
 // Scan returns a scan that runs or is remembered, or ErrNotFound.
-func (db *DB) Scan(id string) (*record.Scan, error) { return db.reading().scan(id) }
+func (db *DB) Scan(id string) (*record.Scan, error) { return db.published().scan(id) }
 
 func (r *reading) scan(id string) (*record.Scan, error) {
 	var out *record.Scan
