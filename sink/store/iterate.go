@@ -89,7 +89,7 @@ func (db *DB) published() *reading {
 			return fn(tx)
 		})
 		if err == nil && int64(number) > db.seen.Load() {
-			db.mu.Lock() // its writer holds it until that is done
+			db.mu.Lock()   // its writer holds it until that is done
 			db.mu.Unlock() //nolint:staticcheck // nothing is done under it
 		}
 		return err

@@ -190,14 +190,15 @@ func TestLaunchTemplatesAreJudgedByWhatTheyStart(t *testing.T) {
 		var out []string
 		for i := range got.Groups {
 			g := &got.Groups[i]
-			line := g.ID + " " + g.Name + ":"
+			var line strings.Builder
+			line.WriteString(g.ID + " " + g.Name + ":")
 			for j := range g.Images {
-				line += fmt.Sprintf(" %s is %q legacy %v,", g.Images[j].Version, g.Images[j].ImageID, g.Images[j].Legacy)
+				fmt.Fprintf(&line, " %s is %q legacy %v,", g.Images[j].Version, g.Images[j].ImageID, g.Images[j].Legacy)
 			}
 			if v := g.On("shenlong-6"); v != nil {
-				line += " " + v.Verdict.String()
+				line.WriteString(" " + v.Verdict.String())
 			}
-			out = append(out, line+g.Cause)
+			out = append(out, line.String()+g.Cause)
 		}
 		return out, got
 	}
