@@ -99,7 +99,7 @@ func (d *demoFleet) tell(t *testing.T) []byte {
 		fmt.Fprintf(&b, "| `%s` | before | %d | %d | %d | %d | |\n", target, w["compatible"], w["needs-action"], w["incompatible"], w["unknown"])
 		fmt.Fprintf(&b, "| | now | %d | %d | %d | %d | %d |\n", v["compatible"], v["needs-action"], v["incompatible"], v["unknown"], moved)
 	}
-	b.WriteString("\n## What would settle the unknown\n\nEach unknown verdict is counted under the cheapest question that settles it. `shenscan plan --settle --target TARGET` says the same of a fleet of your own, with what each question needs and costs.\n")
+	b.WriteString("\n## What would settle the unknown\n\nEach unknown verdict is counted under the cheapest question that settles it. `shenscan report` counts the same of a fleet of your own; `shenscan plan --settle --target TARGET` tries the answers, alone and together, and names what each question needs and costs, so that its numbers are others.\n")
 	b.WriteString("\n| target | question | instances | rules |\n| --- | --- | ---: | --- |\n")
 	for _, target := range d.Summary.Targets {
 		type open struct {
