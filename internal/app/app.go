@@ -145,6 +145,7 @@ type App struct {
 	o          Options
 	log        *slog.Logger
 	bus        *bus.Bus
+	started    atomic.Bool // its roles are started
 	cloud      ecs.API
 	client     *ecsapi.Client   // nil in tests that bring their own cloud
 	roster     *producer.Roster // nil without a producer
@@ -456,6 +457,7 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return a.keepReloading(ctx) })
 	group.Go(func() error { return a.serveHTTP(ctx) })
 	group.Go(func() error { return a.serveDebug(ctx) })
+	a.started.Store(true)
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
@@ -493,6 +495,7 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 		if a.o.Concurrency > 0 && (consumer.Name == bus.ConsumeLanes.Name || consumer.Name == bus.ConsumeScopes.Name) {
 			consumer.Concurrency = a.o.Concurrency
 		}
+		a.bus.Await(consumer.Name)
 		group.Go(func() error { return a.bus.Consume(ctx, consumer, handle, a.onDead) })
 	}
 	consume(bus.ConsumeScans, handler(func(ctx context.Context, m *event.ScanRequested, d bus.Delivery) error {
@@ -514,6 +517,7 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 		return a.requests.HandleTick(ctx, m, d.Subject, d.Stored)
 	}))
 	group.Go(func() error { return a.requests.Run(ctx) })
+	a.bus.Await(deskService)
 	group.Go(func() error { return a.serveDesk(ctx) })
 	return nil
 }
@@ -549,6 +553,7 @@ func (a *App) startWorker(ctx context.Context, group *errgroup.Group) error {
 	worker := workers.New(a.classifier.Load(), images, a.bus, a.metrics, a.log).WithPlatform(platform).WithFleet(workers.NewFleet(kept, a.log)).WithHeartbeats(a.heartbeats(kept)).WithConsoles(a.consoles(kept))
 	a.worker = worker
 	for _, c := range []bus.Consumer{bus.ConsumeBulkPages, bus.ConsumeFastPages} {
+		a.bus.Await(c.Name)
 		group.Go(func() error {
 			return a.bus.Consume(ctx, c, handler(func(ctx context.Context, m *event.InstancesListed, d bus.Delivery) error {
 				return worker.HandlePage(ctx, m, d.Stored)
@@ -571,6 +576,7 @@ func (a *App) takeSinkName(ctx context.Context) (release func(), err error) {
 }
 
 func (a *App) startSink(ctx context.Context, group *errgroup.Group) {
+	a.bus.Await(bus.FollowerName(a.o.SinkName), queryService, evidenceService)
 	group.Go(func() error { return a.sink.Run(ctx) })
 	group.Go(func() error { return a.serveQueries(ctx) })
 	group.Go(func() error { return a.serveEvidence(ctx) })

@@ -144,7 +144,7 @@ func (e *askedEvidence) Evidence(ctx context.Context, scope ecs.Scope, source st
 // serveEvidence answers workers, also while the store has not caught up: what
 // it keeps counts for weeks, and what it lacks is asked for again.
 func (a *App) serveEvidence(ctx context.Context) error {
-	return a.bus.Serve(ctx, "shenscan-evidence", "what was asked for beyond the listing", serviceVersion, 64, []bus.Endpoint{
+	return a.bus.Serve(ctx, evidenceService, "what was asked for beyond the listing", serviceVersion, 64, []bus.Endpoint{
 		{Name: "evidence", Subject: event.SubjectQueryEvidence, Handle: a.queryEvidence},
 	})
 }

@@ -231,6 +231,12 @@ func (a *App) Ready() (bool, string) {
 }
 
 func (a *App) notReady() (why []string) {
+	if !a.started.Load() {
+		why = append(why, "it is still starting")
+	}
+	for _, name := range a.bus.Awaited() {
+		why = append(why, "has not begun: "+name)
+	}
 	health := a.bus.Health()
 	if err := health.Ready(); err != nil {
 		why = append(why, err.Error())

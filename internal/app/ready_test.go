@@ -66,6 +66,28 @@ func within(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+// A process whose roles do not run yet is not ready, however well its NATS is.
+func TestNothingIsReadyBeforeItsRolesRun(t *testing.T) {
+	o := options(t)
+	o.Roles, o.Store = app.Producer|app.Worker, ""
+	a, err := app.New(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if ok, why := a.Ready(); ok || !strings.Contains(why, "still starting") {
+		t.Errorf("ready %v: %s", ok, why)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- a.Run(ctx) }()
+	within(t, "it is ready", func() bool { ok, _ := a.Ready(); return ok })
+	stop()
+	if err := <-ran; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReadyMeansThatNothingStandsStill(t *testing.T) {
 	t.Run("a store whose file was deleted", func(t *testing.T) {
 		o := options(t)

@@ -16,8 +16,15 @@ import (
 // serviceVersion is the version of the request and reply shapes.
 const serviceVersion = "1.0.0"
 
+// The NATS micro services of a producer and of a sink.
+const (
+	deskService     = "shenscan"
+	queryService    = "shenscan-query"
+	evidenceService = "shenscan-evidence"
+)
+
 func (a *App) serveDesk(ctx context.Context) error {
-	return a.bus.Serve(ctx, "shenscan", "ask for a scan or a rescan, and what is done with dead letters", serviceVersion, 4096, append([]bus.Endpoint{
+	return a.bus.Serve(ctx, deskService, "ask for a scan or a rescan, and what is done with dead letters", serviceVersion, 4096, append([]bus.Endpoint{
 		{Name: "scan", Subject: event.SubjectScan, Handle: func(ctx context.Context, r bus.Request) (any, error) {
 			reply, err := a.requests.Scan(ctx, r.Data)
 			return reply, serviceError(err)
@@ -66,7 +73,7 @@ func (a *App) serveQueries(ctx context.Context) error {
 }
 
 func (a *App) serveQueriesNow(ctx context.Context) error {
-	return a.bus.Serve(ctx, "shenscan-query", "what the store holds", serviceVersion, 64, []bus.Endpoint{
+	return a.bus.Serve(ctx, queryService, "what the store holds", serviceVersion, 64, []bus.Endpoint{
 		{Name: "instance", Subject: event.SubjectQueryInstance, Handle: a.queryInstance},
 		{Name: "summary", Subject: event.SubjectQuerySummary, Handle: a.querySummary},
 		{Name: "scan", Subject: event.SubjectQueryScan, Handle: a.queryScan},

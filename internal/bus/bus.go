@@ -145,6 +145,7 @@ type Bus struct {
 	queues   sync.Map  // kind of message -> *queue
 	denials  denials
 	lives    lives
+	awaited  awaited
 	onBury   func(stream string)
 }
 

@@ -37,13 +37,17 @@ var (
 // one that it follows.
 const streamCheck = 3 * time.Second
 
+// FollowerName is the name under which Lives and Awaited know the sink that
+// follows the results.
+func FollowerName(sink string) string { return "sink-" + event.Token(sink) }
+
 // FollowResults hands the results stream to handle in order, without a gap and
 // in batches, until ctx ends: only then it returns nil. from says where to go
 // on: the position is the store's and not the consumer's, so that a store that
 // was deleted, restored or moved gets what it lacks. The end of the stream is
 // an error like any other: call it again, with the position of then.
 func (b *Bus) FollowResults(ctx context.Context, f Follow, from event.Position, handle func(context.Context, []event.Received) error) error {
-	name := "sink-" + event.Token(f.Name)
+	name := FollowerName(f.Name)
 	err := b.follow(ctx, name, f, from, handle)
 	if ctx.Err() != nil {
 		b.lives.forget(name)

@@ -70,6 +70,7 @@ func (b *Bus) Lives() map[string]ConsumerLife {
 
 // isUp notes that a consumer reads.
 func (b *Bus) isUp(ctx context.Context, name string) {
+	b.awaited.begun(name)
 	if was := b.lives.change(name, func(l *ConsumerLife) { l.Up, l.Err = true, nil }); !was.Up && was.Restarts > 0 {
 		b.log.InfoContext(ctx, "reading again", "consumer", name)
 	}

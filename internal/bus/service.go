@@ -44,7 +44,8 @@ type Endpoint struct {
 
 // Serve answers requests as a NATS micro service until ctx ends. Several
 // processes that serve the same name share the load. Handlers run side by
-// side, at most limit at once; requests beyond that wait.
+// side, at most limit at once; requests beyond that wait. It is one of Awaited
+// from its end on.
 func (b *Bus) Serve(ctx context.Context, name, description, version string, limit int, endpoints []Endpoint) error {
 	svc, err := micro.AddService(b.nc, micro.Config{Name: name, Version: version, Description: description})
 	if err != nil {
@@ -70,6 +71,13 @@ func (b *Bus) Serve(ctx context.Context, name, description, version string, limi
 			return errors.Join(fmt.Errorf("add endpoint %s: %w", endpoint.Subject, err), svc.Stop())
 		}
 	}
+	// The server has the endpoints when it answers what is sent after them. Where it
+	// does not, they are sent again with the next connection, before anything else.
+	if err := b.nc.FlushTimeout(5 * time.Second); err != nil && ctx.Err() == nil {
+		b.log.WarnContext(ctx, "it is not known yet whether requests arrive", "service", name, "err", err)
+	}
+	b.awaited.begun(name)
+	defer b.awaited.add(name)
 	<-ctx.Done()
 	err = svc.Stop()
 	timer := time.AfterFunc(b.softStop(), cancel)
