@@ -36,6 +36,8 @@ func TestMistakesAreNotAnswered(t *testing.T) {
 		"outcomes into a file":         {[]string{"report", "--store", store, "--outcomes", "--out", "x.json"}, "--out is of no effect on --scans and --outcomes"},
 		"compact of the default":       {[]string{"report", "--store", store, "--compact"}, "--compact is for --output json and jsonl"},
 		"Excel of JSON":                {[]string{"report", "--store", store, "--excel", "--output", "json"}, "--excel is for --output csv"},
+		"since and of a scan":          {[]string{"report", "--store", store, "--since", "24h", "--of-scan", "s-1"}, "leave one of them out"},
+		"of a scan that is none":       {[]string{"report", "--store", store, "--of-scan", "s-1"}, "no such scan"},
 		"since a day to come":          {[]string{"report", "--store", store, "--since", "2999-01-01"}, "still to come"},
 		"since what is no time":        {[]string{"report", "--store", store, "--since", "yesterday"}, `--since "yesterday" is no scan`},
 		"since less than nothing":      {[]string{"report", "--store", store, "--since", "-5d"}, `--since "-5d" is no scan`},

@@ -59,6 +59,9 @@ commit, and the answer is made from that.`,
 					return err
 				}
 			}
+			if since != "" && of != "" {
+				return usage(errors.New("--since tells what changed after a scan, --of-scan what that scan itself found: leave one of them out"))
+			}
 			db, err := app.OpenStore(cmd.Context(), dir.place(), rules.rules, rules.targets)
 			if err != nil {
 				return err
@@ -101,7 +104,6 @@ commit, and the answer is made from that.`,
 	narrow.add(cmd)
 	cmd.Flags().StringVar(&since, "since", "", "what changed after this scan ended, after this time (2026-11-23, 2026-11-23T08:00:00Z), or in so long (24h, 7d)")
 	cmd.Flags().StringVar(&of, "of-scan", "", "what this scan found to be new, gone or changed, and nothing that came after it")
-	cmd.MarkFlagsMutuallyExclusive("since", "of-scan")
 	cmd.Flags().BoolVar(&moves, "outcomes", false, "what became of instances that moved to another class of machines, beside what was said of it before (table or json)")
 	cmd.Flags().BoolVar(&scans, "scans", false, "list the scans instead")
 	return cmd
