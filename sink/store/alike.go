@@ -16,24 +16,9 @@ import (
 // instances share each: rows are counted by what was judged of them, which is
 // looked at once.
 func (v *View) Alike(ctx context.Context) ([]record.Alike, error) {
-	f := v.f
-	f.Gone = false
-	matcher := v.matcher(&f)
 	count := &alikeCount{v: v, shared: map[*rules.Classification]int{}, waived: map[waivedKey]*record.Alike{}}
-	for _, sc := range v.snap.scopes {
-		if !matcher.within(sc) {
-			continue
-		}
-		walk := &walker{reading: v.reading(), m: matcher, sc: sc}
-		walk.take = func(tx *bbolt.Tx, row *candidateRow) error { return count.take(tx, walk, row) }
-		for !walk.done {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			if err := v.view(walk.chunk); err != nil {
-				return nil, fmt.Errorf("%s: %w", sc.key, err)
-			}
-		}
+	if err := v.present(ctx, count.take); err != nil {
+		return nil, fmt.Errorf("group the instances: %w", err)
 	}
 	return count.list()
 }

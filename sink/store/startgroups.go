@@ -25,25 +25,10 @@ const (
 // StartGroups returns the groups that started instances which the view shows, by
 // the tags that the cloud gave these, with the images that they were made from.
 func (v *View) StartGroups(ctx context.Context) (*record.StartGroups, error) {
-	f := v.f
-	f.Gone = false
-	matcher := v.matcher(&f)
 	count := &startCount{v: v, keys: record.StartTagKeys(), groups: map[startKey]*startGroup{}, images: map[uint32]string{}}
 	count.values = make([]string, len(count.keys))
-	for _, sc := range v.snap.scopes {
-		if !matcher.within(sc) {
-			continue
-		}
-		walk := &walker{reading: v.reading(), m: matcher, sc: sc}
-		walk.take = func(tx *bbolt.Tx, row *candidateRow) error { return count.take(tx, walk, row) }
-		for !walk.done {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			if err := v.view(walk.chunk); err != nil {
-				return nil, fmt.Errorf("read what started the instances of %s: %w", sc.key, err)
-			}
-		}
+	if err := v.present(ctx, count.take); err != nil {
+		return nil, fmt.Errorf("read what started the instances: %w", err)
 	}
 	out, err := count.list()
 	if err != nil {

@@ -234,12 +234,44 @@ func (m *matcher) counted(sc *scopeSnap) *scopeSnap {
 	return out
 }
 
+// present hands take the row of each instance that is there and that the view
+// shows.
+func (v *View) present(ctx context.Context, take func(*bbolt.Tx, *walker, *candidateRow) error) error {
+	f := v.f
+	f.Gone = false
+	matcher := v.matcher(&f)
+	for _, sc := range v.snap.scopes {
+		if !matcher.within(sc) {
+			continue
+		}
+		if err := v.rows(ctx, matcher, sc, take); err != nil {
+			return fmt.Errorf("%s: %w", sc.key, err)
+		}
+	}
+	return nil
+}
+
+// rows hands take the rows of one scope that a filter lets through, in pieces
+// between which ctx may end it.
+func (v *View) rows(ctx context.Context, matcher *matcher, sc *scopeSnap, take func(*bbolt.Tx, *walker, *candidateRow) error) error {
+	walk := &walker{reading: v.reading(), m: matcher, sc: sc}
+	walk.take = func(tx *bbolt.Tx, row *candidateRow) error { return take(tx, walk, row) }
+	for !walk.done {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := v.view(walk.chunk); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // countScope counts the rows of one scope that the filter lets through.
 func (v *View) countScope(ctx context.Context, matcher *matcher, sc *scopeSnap) (*scopeSnap, error) {
 	out := &scopeSnap{no: sc.no, key: sc.key, targets: v.j.targets, status: sc.status}
 	counts := map[outcome.Class]int{}
-	walk := &walker{reading: v.reading(), m: matcher, sc: sc}
-	walk.take = func(_ *bbolt.Tx, row *candidateRow) error {
+	err := v.rows(ctx, matcher, sc, func(_ *bbolt.Tx, walk *walker, row *candidateRow) error {
 		if row.stamp.Order < walk.value.Floor() {
 			out.gone++
 			return nil
@@ -247,14 +279,9 @@ func (v *View) countScope(ctx context.Context, matcher *matcher, sc *scopeSnap) 
 		out.present++
 		counts[*row.class]++
 		return nil
-	}
-	for !walk.done {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if err := v.view(walk.chunk); err != nil {
-			return nil, err
-		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	for c, n := range counts {
 		out.counts = append(out.counts, classCount{c, n})
