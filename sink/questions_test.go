@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/shenscan/shenscan/internal/bus"
@@ -20,24 +19,7 @@ import (
 // time, hold up neither the question nor with it the end of the scan.
 func TestEventsThatWaitHoldUpNoQuestion(t *testing.T) {
 	db, b := running(t)
-	nc, err := nats.Connect(b.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream, err := js.Stream(t.Context(), bus.StreamEvents)
-	if err != nil {
-		t.Fatal(err)
-	}
-	full := stream.CachedInfo().Config
-	full.MaxMsgs, full.Discard = 1, jetstream.DiscardNew
-	if _, err := js.UpdateStream(t.Context(), full); err != nil {
-		t.Fatal(err)
-	}
+	limitEvents(t, b, func(c *jetstream.StreamConfig) { c.MaxMsgs, c.Discard = 1, jetstream.DiscardNew })
 	facts := rules.Facts{OSName: "CentOS 5.8", OSType: "linux", InstanceType: "ecs.c5.large", InstanceFamily: "ecs.c5"}
 	for i, ids := range [][]string{{"i-1", "i-2"}, {"i-1"}} {
 		scan, epoch := []string{"s-10", "s-11"}[i], time.Unix(int64(200+100*i), 0)
