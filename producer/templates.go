@@ -32,8 +32,9 @@ type Kept interface {
 
 // Templates reads what the launch templates of a scope start: the image of the
 // default version of each, and of the latest. A version never changes, so that
-// each is asked for once, and its image once a week. What cannot be read is announced with its cause, and
-// makes no scan partial. It is safe for concurrent use.
+// each is asked for once, and its image once a week. What cannot be read is
+// announced with its cause, and makes no scan partial. It is safe for concurrent
+// use.
 type Templates struct {
 	cloud TemplateCloud
 	kept  Kept
