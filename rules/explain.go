@@ -91,7 +91,7 @@ func (c *claim) says() string {
 	}
 	family += text.String()
 	if c.Unreal {
-		family += " (and a version that never existed)"
+		family += " (and a version that the table of releases does not list)"
 	}
 	return family
 }

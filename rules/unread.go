@@ -65,9 +65,9 @@ func (n *named) unread() string {
 	case guess.Cut:
 		return "it is too long to be read whole"
 	case guess.Unreal:
-		return "it names a release that was never made"
+		return "it names a release that the table of releases does not list"
 	case guess.Family == "" && guess.Version == "" && guess.Kernel == "" && !distro.Opaque(n.text):
-		return "it names no operating system"
+		return "it names no operating system that the table of names lists"
 	}
 	return ""
 }

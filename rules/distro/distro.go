@@ -63,7 +63,7 @@ type Guess struct {
 	Vague       bool   // Family is a catch-all that any other string may refine
 	NotR2       bool   // Windows: the string rules out an R2 release
 	AMD         bool   // an image made for AMD families
-	Unreal      bool   // a version was read that no release ever had
+	Unreal      bool   // a version was read that the table of releases does not list
 	Cut         bool   // the text is longer than what is read
 	Listed      bool   // several releases of Family are named, any of which may be meant
 	// Also are the other operating systems and releases that the string names

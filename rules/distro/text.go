@@ -43,7 +43,7 @@ type scan struct {
 	ranged  bool // the text tells of a change from one to another, and the number of the other is still to come
 	// looseRange says that it tells so of the loose numbers.
 	looseRange bool
-	unreal     bool // a version was read that no release ever had
+	unreal     bool // a version was read that the table of releases does not list
 }
 
 // reset empties the scan; tokens and text are overwritten by what is read next.
