@@ -1,26 +1,27 @@
 // Mutants changes one comparison, operator, branch or loop of a package at a
-// time and tells which changes the package's own tests do not notice.
+// time and tells which changes the tests do not notice.
 //
 // All changes are compiled into one test binary and an environment variable
 // switches one of them on, so that a change costs a run of the tests that reach
-// it and no compilation. What it tells in the end: killed (a test failed), lived
-// (none did), stopped (the tests did not end), unreached (no test gets there),
-// and explained (it lived, and explained.tsv says why nothing can notice it).
+// it and no compilation. What it tells in the end: killed (a test failed),
+// stopped (the tests did not end), lived (none noticed), unreached (no test gets
+// there), and explained (none noticed, and explained.tsv says why nothing can).
+//
+// packages.tsv names the packages that are held to it. It fails where a package
+// that claims to have no unexplained survivor has one.
 package main
 
 import (
-	"bytes"
 	"cmp"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -28,41 +29,116 @@ import (
 //go:embed explained.tsv
 var explained string
 
-// switches is the file that goes into the package beside its changed files.
-//
-//go:embed switches.go.txt
-var switches string
+//go:embed packages.tsv
+var packagesTable string
+
+// options are the settings of a run.
+type options struct {
+	only      string        // regular expression of the names of the files that are changed
+	most      time.Duration // CPU time of the tests of one change without it
+	tests     []string      // folders whose tests are run, those of the next one only for what lived
+	results   string        // folder that keeps what was found out; empty: nothing is kept
+	retry     bool          // what is kept as unnoticed is tried again
+	explained string        // lines of explained.tsv
+}
 
 func main() {
 	only := flag.String("only", "", "a regular expression: change only the files whose names match")
-	most := flag.Duration("most", time.Minute, "how long the tests of one change may take, by what they take without it; it lived where that is over")
-	tests := flag.String("tests", "", "folder whose tests are run, where they are not those of FOLDER")
+	most := flag.Duration("most", time.Minute, "CPU time that the tests of one change may take, by what they take without it; it lived where that is over")
+	tests := flag.String("tests", "", "folders, by commas, whose tests are run, where they are not those of packages.tsv")
+	results := flag.String("results", "", "folder that keeps what was found out of each change, so that a stopped run goes on; empty it when the code changed")
+	retry := flag.Bool("retry", false, "try again what -results says was not noticed, with the tests that there are now")
 	flag.Parse()
-	if flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: mutants [-only REGEXP] [-most DURATION] [-tests FOLDER] FOLDER")
-		os.Exit(2)
-	}
-	counts, err := run(flag.Arg(0), cmp.Or(*tests, flag.Arg(0)), *only, *most, explained, func(result string, m *mutant) {
-		if result == "lived" || result == "unreached" {
-			fmt.Printf("%-9s %s:%d:%d %s in %s: %s\n", result, m.file, m.line, m.column, m.kind, m.function, m.text)
-		}
-	})
+	known, err := claims(packagesTable)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(2)
 	}
-	noticed := counts["killed"] + counts["stopped"]
-	tried := noticed + counts["lived"]
-	fmt.Printf("%s: %d of %d changes noticed (%.1f %%): %d killed, %d stopped, %d lived; besides %d explained, %d unreached, %d not compiled\n", flag.Arg(0),
-		noticed, tried, 100*float64(noticed)/float64(max(tried, 1)), counts["killed"], counts["stopped"], counts["lived"], counts["explained"], counts["unreached"], counts["not compiled"])
-	if counts["lived"] > 0 {
+	folders := flag.Args()
+	if len(folders) == 0 {
+		folders = slices.Sorted(maps.Keys(known))
+	}
+	broken := 0
+	for _, folder := range folders {
+		folder = filepath.ToSlash(filepath.Clean(folder))
+		claim := known[folder]
+		opts := options{only: *only, most: *most, tests: claim.tests, results: *results, retry: *retry, explained: explained}
+		if *tests != "" {
+			opts.tests = strings.Split(*tests, ",")
+		}
+		if len(opts.tests) == 0 {
+			opts.tests = []string{folder}
+		}
+		summary, err := run(folder, opts, func(result string, m *mutant) {
+			if unnoticed(result) {
+				fmt.Println(describe(result, m))
+			}
+		})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "mutants:", err)
+			os.Exit(2)
+		}
+		summary.write(os.Stdout, folder)
+		if claim.none && summary.broken() {
+			fmt.Printf("%s claims to have no unexplained survivor\n", folder)
+			broken++
+		}
+	}
+	if broken > 0 {
 		os.Exit(1)
 	}
 }
 
+func unnoticed(result string) bool { return result == "lived" || result == "unreached" }
+
+func describe(result string, m *mutant) string {
+	return fmt.Sprintf("%-9s %s:%d:%d %s in %s: %s", result, m.file, m.line, m.column, m.kind, m.function, m.text)
+}
+
+// claim is what packages.tsv says of a package.
+type claim struct {
+	tests []string
+	none  bool // it has no unexplained survivor
+}
+
+// claims reads packages.tsv: a folder, the folders of its tests by commas, and
+// "none" or "some" for its unexplained survivors.
+func claims(text string) (map[string]claim, error) {
+	out := map[string]claim{}
+	for line := range strings.Lines(text) {
+		part := strings.Split(strings.TrimSpace(line), "\t")
+		if len(part) != 3 || part[2] != "none" && part[2] != "some" {
+			return nil, fmt.Errorf("packages.tsv: %q is not a folder, folders of tests, and none or some", line)
+		}
+		out[part[0]] = claim{strings.Split(part[1], ","), part[2] == "none"}
+	}
+	return out, nil
+}
+
+// summary is what came of the changes of a package.
+type summary struct {
+	counts map[string]int
+	stale  []string // lines of explained.tsv whose change is noticed, or is not there
+}
+
+func (s *summary) broken() bool {
+	return s.counts["lived"]+s.counts["unreached"]+len(s.stale) > 0
+}
+
+func (s *summary) write(w io.Writer, folder string) {
+	noticed := s.counts["killed"] + s.counts["stopped"]
+	tried := noticed + s.counts["lived"] + s.counts["unreached"]
+	fmt.Fprintf(w, "%s: %d of %d changes noticed (%.1f %%): %d killed, %d stopped; unexplained survivors %d: %d lived, %d unreached; besides %d explained, %d not compiled\n",
+		folder, noticed, tried, 100*float64(noticed)/float64(max(tried, 1)), s.counts["killed"], s.counts["stopped"],
+		s.counts["lived"]+s.counts["unreached"], s.counts["lived"], s.counts["unreached"], s.counts["explained"], s.counts["not compiled"])
+	for _, line := range s.stale {
+		fmt.Fprintf(w, "explained.tsv explains what is noticed or not there: %s\n", line)
+	}
+}
+
 // run tries every change, says what came of each, and counts.
-func run(dir, tests, only string, most time.Duration, explained string, say func(string, *mutant)) (counts map[string]int, err error) {
-	pkg, err := load(dir, only)
+func run(dir string, opts options, say func(string, *mutant)) (out *summary, err error) {
+	pkg, err := load(dir, opts.only)
 	if err != nil {
 		return nil, err
 	}
@@ -71,31 +147,70 @@ func run(dir, tests, only string, most time.Duration, explained string, say func
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	suite := &suite{dir: tests, bin: filepath.Join(work, "package.test"), work: work, most: most}
-	dropped, err := suite.build(pkg)
+	kept, err := openLedger(opts.results, dir, opts.retry)
 	if err != nil {
 		return nil, err
 	}
-	if err := suite.reach(); err != nil {
-		return nil, err
-	}
-	why := reasons(explained, pkg.path)
-	counts = map[string]int{"not compiled": dropped}
+	defer func() { err = errors.Join(err, kept.close()) }()
+	var left []*mutant
 	for _, m := range pkg.mutants {
-		if m.dropped {
-			continue
+		if _, ok := kept.results[m.key()]; !ok {
+			left = append(left, m)
 		}
-		result, err := suite.try(m)
-		if err != nil {
+	}
+	for i, tests := range opts.tests {
+		if len(left) == 0 {
+			break
+		}
+		suite := &suite{dir: tests, bin: filepath.Join(work, fmt.Sprintf("package%d.test", i)), work: work, most: opts.most}
+		if err := suite.build(pkg); err != nil {
 			return nil, err
 		}
-		if result == "lived" && why[m.key()] {
-			result = "explained"
+		if err := suite.reach(); err != nil {
+			return nil, err
 		}
-		counts[result]++
+		var next []*mutant
+		for _, m := range left {
+			result, by := "not compiled", ""
+			if !m.dropped {
+				if result, by, err = suite.try(m); err != nil {
+					return nil, err
+				}
+			}
+			m.reached = m.reached || result == "lived"
+			if unnoticed(result) && i+1 < len(opts.tests) {
+				next = append(next, m)
+				continue
+			}
+			if m.reached && result == "unreached" {
+				result = "lived"
+			}
+			if err := kept.add(m, result, by); err != nil {
+				return nil, err
+			}
+		}
+		left = next
+	}
+	return summarize(pkg, kept.results, opts, say), nil
+}
+
+// summarize counts what is known of each change, and compares it with what is explained.
+func summarize(pkg *source, results map[string]string, opts options, say func(string, *mutant)) *summary {
+	why := reasons(opts.explained, pkg.path)
+	out := &summary{counts: map[string]int{}}
+	for _, m := range pkg.mutants {
+		result := results[m.key()]
+		if unnoticed(result) && why[m.key()] {
+			result = "explained"
+			delete(why, m.key())
+		}
+		out.counts[result]++
 		say(result, m)
 	}
-	return counts, nil
+	if opts.only == "" {
+		out.stale = slices.Sorted(maps.Keys(why))
+	}
+	return out
 }
 
 // reasons finds the explained changes of a package. A line is a package, a
@@ -110,141 +225,52 @@ func reasons(explained, pkg string) map[string]bool {
 	return out
 }
 
-// test is a test function with what it reaches and how long it takes alone.
-type test struct {
-	name    string
-	took    time.Duration
-	reaches map[int]bool
+// ledger keeps what was found out of each change, a line each: the result, the
+// test that noticed, the place, and the change's key.
+type ledger struct {
+	results map[string]string
+	file    *os.File
 }
 
-// suite is the test binary of a package with all changes in it.
-type suite struct {
-	dir, bin, work string
-	most           time.Duration
-	tests          []test // the fastest first
+func openLedger(folder, pkg string, retry bool) (*ledger, error) {
+	out := &ledger{results: map[string]string{}}
+	if folder == "" {
+		return out, nil
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(folder, strings.ReplaceAll(filepath.ToSlash(filepath.Clean(pkg)), "/", "-")+".tsv")
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	for line := range strings.Lines(string(text)) {
+		part := strings.SplitN(strings.TrimRight(line, "\n"), "\t", 4)
+		if len(part) != 4 {
+			return nil, fmt.Errorf("%s: %q is no result of a change", path, line)
+		}
+		out.results[part[3]] = part[0] // of two lines the later one counts
+	}
+	if retry {
+		maps.DeleteFunc(out.results, func(_, result string) bool { return unnoticed(result) })
+	}
+	out.file, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	return out, err
 }
 
-// build compiles the binary. Changes that do not compile are dropped.
-func (s *suite) build(pkg *source) (dropped int, err error) {
-	for range 20 {
-		overlay := map[string]string{}
-		for name, text := range pkg.files() {
-			path := filepath.Join(s.work, name)
-			if err := os.WriteFile(path, text, 0o600); err != nil {
-				return 0, err
-			}
-			overlay[filepath.Join(pkg.dir, name)] = path
-		}
-		spec, err := json.Marshal(map[string]any{"Replace": overlay})
-		if err != nil {
-			return 0, err
-		}
-		if err := os.WriteFile(filepath.Join(s.work, "overlay.json"), spec, 0o600); err != nil {
-			return 0, err
-		}
-		cmd := exec.Command("go", "test", "-c", "-vet=off", "-gcflags=-e", "-overlay", filepath.Join(s.work, "overlay.json"), "-o", s.bin, ".")
-		cmd.Dir = s.dir
-		out, err := cmd.CombinedOutput()
-		if err == nil {
-			return dropped, nil
-		}
-		n := pkg.drop(string(out))
-		if n == 0 {
-			return 0, fmt.Errorf("compile the tests of %s: %w\n%s", pkg.path, err, out)
-		}
-		dropped += n
+func (l *ledger) add(m *mutant, result, by string) error {
+	l.results[m.key()] = result
+	if l.file == nil {
+		return nil
 	}
-	return 0, fmt.Errorf("the changes of %s do not compile", pkg.path)
+	_, err := fmt.Fprintf(l.file, "%s\t%s\t%s:%d:%d\t%s\n", result, cmp.Or(by, "-"), m.file, m.line, m.column, m.key())
+	return err
 }
 
-// reach runs each test alone to see which changes it reaches.
-func (s *suite) reach() error {
-	cmd := exec.Command(s.bin, "-test.list", "^(Test|Fuzz|Example)")
-	cmd.Dir = s.dir
-	out, err := cmd.Output()
-	if err != nil {
-		return fmt.Errorf("list the tests: %w", err)
+func (l *ledger) close() error {
+	if l.file == nil {
+		return nil
 	}
-	hits := filepath.Join(s.work, "hits")
-	for name := range strings.Lines(string(out)) {
-		name = strings.TrimSpace(name)
-		if err := os.WriteFile(hits, nil, 0o600); err != nil {
-			return err
-		}
-		began := time.Now()
-		if result, said, err := s.run(5*time.Minute, []string{name}, "MUTANT_HITS="+hits); err != nil || result != "" {
-			return errors.Join(fmt.Errorf("%s fails without a change\n%s", name, said), err)
-		}
-		t := test{name: name, took: time.Since(began), reaches: map[int]bool{}}
-		data, err := os.ReadFile(hits)
-		if err != nil {
-			return err
-		}
-		for word := range strings.FieldsSeq(string(data)) {
-			if id, err := strconv.Atoi(word); err == nil {
-				t.reaches[id] = true
-			}
-		}
-		s.tests = append(s.tests, t)
-	}
-	slices.SortFunc(s.tests, func(a, b test) int { return cmp.Compare(a.took, b.took) })
-	return nil
-}
-
-// run runs tests by their names. They may take many times as long as they take
-// without a change, and as much CPU and memory as keeps the machine usable.
-func (s *suite) run(planned time.Duration, names []string, env ...string) (result, said string, err error) {
-	limits := fmt.Sprintf(`ulimit -t %d -v 16000000; exec "$0" "$@"`, 10+8*int(planned.Seconds()))
-	cmd := exec.Command("sh", "-c", limits, s.bin, "-test.failfast", "-test.short", "-test.timeout", (30*time.Second + 10*planned).String(), "-test.run", "^("+strings.Join(names, "|")+")$")
-	cmd.Dir, cmd.Env = s.dir, append(os.Environ(), env...)
-	out, err := cmd.CombinedOutput()
-	exit, failed := errors.AsType[*exec.ExitError](err)
-	switch {
-	case err == nil:
-		return "", "", nil
-	case !failed:
-		return "", "", err
-	case exit.ExitCode() < 0 || bytes.Contains(out, []byte("panic: test timed out")):
-		return "stopped", string(out), nil
-	}
-	return "killed", string(out), nil
-}
-
-// try switches one change on and runs the tests that reach it, those that take
-// no time together and first.
-func (s *suite) try(m *mutant) (string, error) {
-	var names []string
-	var planned, whole time.Duration
-	reached := false
-	flush := func() (string, error) {
-		if len(names) == 0 {
-			return "", nil
-		}
-		result, _, err := s.run(planned, names, "MUTANT="+strconv.Itoa(m.id))
-		names, planned = nil, 0
-		return result, err
-	}
-	for i := range s.tests {
-		t := &s.tests[i]
-		if !t.reaches[m.id] {
-			continue
-		}
-		reached = true
-		if whole += t.took; whole > s.most && whole > t.took {
-			break
-		}
-		if planned > 0 && planned+t.took > time.Second/2 {
-			if result, err := flush(); result != "" || err != nil {
-				return result, err
-			}
-		}
-		names, planned = append(names, t.name), planned+t.took
-	}
-	if result, err := flush(); result != "" || err != nil {
-		return result, err
-	}
-	if !reached {
-		return "unreached", nil
-	}
-	return "lived", nil
+	return l.file.Close()
 }

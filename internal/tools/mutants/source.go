@@ -22,9 +22,11 @@ type mutant struct {
 	line, column         int
 	kind, function, text string
 	dropped              bool // it does not compile
+	reached              bool // a test of some folder gets there
 }
 
-// key finds a change again after lines moved.
+// key finds a change again after lines moved. The text of a change says which
+// one it is where a function has several alike.
 func (m *mutant) key() string { return m.function + "\t" + m.kind + "\t" + m.text }
 
 // edit replaces n bytes at a place. Of edits at one place, the one with the
@@ -41,6 +43,7 @@ type source struct {
 	mutants         []*mutant
 	texts           map[string][]byte
 	edits           map[string][]edit
+	alike           map[string]int // how many changes have a function, a kind and a text
 }
 
 // load finds the changes of a package.
@@ -53,13 +56,13 @@ func load(dir, only string) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("-only: %w", err)
 	}
-	cfg := &packages.Config{Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports | packages.NeedDeps, Dir: dir}
+	cfg := &packages.Config{Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports, Dir: dir}
 	list, err := packages.Load(cfg, ".")
 	if err != nil || len(list) != 1 || len(list[0].Errors) > 0 {
 		return nil, fmt.Errorf("load %s: %v %v", dir, err, list)
 	}
 	pkg := list[0]
-	out := &source{dir: dir, path: pkg.PkgPath, name: pkg.Name, texts: map[string][]byte{}, edits: map[string][]edit{}}
+	out := &source{dir: dir, path: pkg.PkgPath, name: pkg.Name, texts: map[string][]byte{}, edits: map[string][]edit{}, alike: map[string]int{}}
 	for _, file := range pkg.Syntax {
 		path := pkg.Fset.File(file.Pos()).Name()
 		if strings.HasSuffix(path, "_test.go") || !wanted.MatchString(filepath.Base(path)) {
@@ -158,6 +161,10 @@ func (f *finder) add(kind string, at token.Pos, node ast.Node) *mutant {
 	pos := f.pkg.Fset.Position(at)
 	text := strings.Join(strings.Fields(string(f.text[f.offset(node.Pos()):f.offset(node.End())])), " ")
 	m := &mutant{id: len(f.out.mutants) + 1, file: f.file, line: pos.Line, column: pos.Column, kind: kind, function: f.function, text: text}
+	f.out.alike[m.key()]++
+	if n := f.out.alike[m.key()]; n > 1 {
+		m.text += fmt.Sprintf(" (%d)", n)
+	}
 	f.out.mutants = append(f.out.mutants, m)
 	return m
 }
