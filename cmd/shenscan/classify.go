@@ -397,13 +397,13 @@ func (c *classifyWriter) table() {
 		textTable.Head = append(textTable.Head, report.Cell{Text: h})
 	}
 	c.write = func(v *classified) error {
-		for i, l := range v.lines() {
-			l[0], l[1] = report.Short(l[0], 48), report.Clean(l[1])
+		for i, line := range v.lines() {
+			line[0], line[1] = report.Short(line[0], 48), report.Clean(line[1])
 			if i > 0 {
-				l[0], l[1] = "", ""
+				line[0], line[1] = "", ""
 			}
 			var row []report.Cell
-			for n, text := range l[:6] {
+			for n, text := range line[:6] {
 				cell := report.Cell{Text: text}
 				if n == 3 {
 					cell.Style = report.VerdictStyle(text)

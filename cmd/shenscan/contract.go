@@ -35,7 +35,7 @@ func (f *doctorFlags) apiContract(ctx context.Context, s *settings, out io.Write
 		return err
 	}
 	defer client.Close()
-	full, empty, n, err := f.contractScopes(ctx, client)
+	full, empty, parameters, err := f.contractScopes(ctx, client)
 	if err != nil {
 		return err
 	}
@@ -43,22 +43,22 @@ func (f *doctorFlags) apiContract(ctx context.Context, s *settings, out io.Write
 	if err != nil {
 		return err
 	}
-	b, err := json.MarshalIndent(contract, "", "  ")
+	encoded, err := json.MarshalIndent(contract, "", "  ")
 	if err != nil {
 		return err
 	}
 	err = files.Write(f.contractFile, func(w io.Writer) error {
-		_, err := w.Write(append(b, '\n'))
+		_, err := w.Write(append(encoded, '\n'))
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("write the contract: %w", err)
 	}
 	if f.output == "json" {
-		_, err := out.Write(append(b, '\n'))
+		_, err := out.Write(append(encoded, '\n'))
 		return err
 	}
-	return showContract(out, contract, n, f.contractFile)
+	return showContract(out, contract, parameters, f.contractFile)
 }
 
 // contractScopes chooses the region that is asked, the first one with enough

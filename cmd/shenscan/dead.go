@@ -59,16 +59,16 @@ func (f *deadFlags) list(cmd *cobra.Command, settings *settings) error {
 	defer conn.Close()
 	enc := json.NewEncoder(cmd.OutOrStdout())
 	rows, after := [][]string{}, uint64(0)
-	for n := 0; n < f.limit; {
+	for shown := 0; shown < f.limit; {
 		var reply app.LettersReply
-		if err := conn.Call(cmd.Context(), event.SubjectLetters+"list", app.LettersRequest{After: after, Limit: f.limit - n}, &reply); err != nil {
+		if err := conn.Call(cmd.Context(), event.SubjectLetters+"list", app.LettersRequest{After: after, Limit: f.limit - shown}, &reply); err != nil {
 			return err
 		}
 		if len(reply.Letters) == 0 {
 			break
 		}
 		for _, storedDeadLetter := range reply.Letters {
-			n, after = n+1, storedDeadLetter.ID
+			shown, after = shown+1, storedDeadLetter.ID
 			if f.output == "jsonl" {
 				if err := enc.Encode(storedDeadLetter); err != nil {
 					return err

@@ -359,15 +359,15 @@ func (f *doctorFlags) knownRegions(seen []accountSeen) error {
 func together(found []finding) []finding {
 	var out []finding
 	at := map[[3]string]int{}
-	for _, x := range found {
-		key := [3]string{x.Check, x.Text, x.Mend}
-		i, ok := at[key]
+	for _, each := range found {
+		key := [3]string{each.Check, each.Text, each.Mend}
+		index, ok := at[key]
 		if !ok {
-			i = len(out)
-			at[key] = i
-			out = append(out, x)
+			index = len(out)
+			at[key] = index
+			out = append(out, each)
 		}
-		out[i].Places = append(out[i].Places, x.Where)
+		out[index].Places = append(out[index].Places, each.Where)
 	}
 	for i := range out {
 		if n := len(out[i].Places); n > 1 {
@@ -405,18 +405,18 @@ func permissionFindings(where string, perms []ecsapi.Permission) []finding {
 		if permission.Granted {
 			continue
 		}
-		x := finding{Check: permission.Action, Where: where, Text: "could not be checked", Mend: mendOf(permission.Err)}
+		result := finding{Check: permission.Action, Where: where, Text: "could not be checked", Mend: mendOf(permission.Err)}
 		if permission.Missing() {
-			x.Text = "not granted"
-			x.Mend = "grant it with the policy in deploy/ram-policy.json"
+			result.Text = "not granted"
+			result.Mend = "grant it with the policy in deploy/ram-policy.json"
 		}
 		if permission.Err != nil {
-			x.Text += ": " + causeOf(permission.Err)
+			result.Text += ": " + causeOf(permission.Err)
 		}
 		if permission.Optional {
-			x.OK, x.Text = true, x.Text+"; a scan does without launch templates, and names them as not read"
+			result.OK, result.Text = true, result.Text+"; a scan does without launch templates, and names them as not read"
 		}
-		found = append(found, x)
+		found = append(found, result)
 	}
 	return found
 }

@@ -78,15 +78,15 @@ func accountIDs(file *config.File) map[string]string {
 
 // checkFilter refuses names that the store does not know, and says where
 // nothing passes.
-func checkFilter(view *store.View, f *filter.Filter, s *settings, stderr io.Writer) error {
+func checkFilter(view *store.View, chosen *filter.Filter, s *settings, stderr io.Writer) error {
 	known := view.Known()
 	for name, id := range accountIDs(s.file) {
 		known.Accounts = append(known.Accounts, name, id)
 	}
-	if err := f.Check(known); err != nil {
+	if err := chosen.Check(known); err != nil {
 		return usage(fmt.Errorf("--%w", err))
 	}
-	if !f.IsZero() && view.Summary().Instances == 0 {
+	if !chosen.IsZero() && view.Summary().Instances == 0 {
 		fmt.Fprintln(stderr, "shenscan: no instance passes the filter now")
 	}
 	return nil

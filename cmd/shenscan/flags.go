@@ -80,19 +80,19 @@ func (f *natsFlags) add(cmd *cobra.Command, embedded bool) {
 }
 
 func (f *natsFlags) options(s *settings, name string, def bus.Sync) bus.Options {
-	o := f.o
-	o.Name, o.Log = name, s.log
-	o.Limits.ResultsAge = f.resultsAge
+	opts := f.o
+	opts.Name, opts.Log = name, s.log
+	opts.Limits.ResultsAge = f.resultsAge
 	if f.embedded {
-		o.Guard = bus.GuardOperator
+		opts.Guard = bus.GuardOperator
 	} else {
-		o.Inbox = bus.InboxOperator // who asks; roles have their own
+		opts.Inbox = bus.InboxOperator // who asks; roles have their own
 	}
-	o.Sync = def
+	opts.Sync = def
 	if f.sync != "" {
-		o.Sync = bus.Sync(f.sync)
+		opts.Sync = bus.Sync(f.sync)
 	}
-	return o
+	return opts
 }
 
 // dial connects to the server that was named, or to that of a shenscan which
@@ -178,20 +178,20 @@ func (f *cloudFlags) addEndpoints(cmd *cobra.Command) {
 }
 
 func (f *cloudFlags) options(settings *settings) ecsapi.Options {
-	o := ecsapi.DefaultOptions()
-	o.Endpoint, o.STSEndpoint, o.HomeRegion = f.endpoint, f.stsEndpoint, f.home
-	o.FakeIP = f.fakeIP
-	o.VPC, o.Gzip, o.Concurrency, o.MaxRate, o.StartRate = f.vpc, f.gzip, f.concurrency, f.rate, f.startRate
-	o.ThrottleWait = f.throttleWait
-	o.Logger = settings.log
+	opts := ecsapi.DefaultOptions()
+	opts.Endpoint, opts.STSEndpoint, opts.HomeRegion = f.endpoint, f.stsEndpoint, f.home
+	opts.FakeIP = f.fakeIP
+	opts.VPC, opts.Gzip, opts.Concurrency, opts.MaxRate, opts.StartRate = f.vpc, f.gzip, f.concurrency, f.rate, f.startRate
+	opts.ThrottleWait = f.throttleWait
+	opts.Logger = settings.log
 	version, _ := app.Version()
-	o.UserAgent = "shenscan/" + version
+	opts.UserAgent = "shenscan/" + version
 	for _, a := range settings.file.Accounts.List {
-		o.Accounts = append(o.Accounts, ecsapi.Account(a))
+		opts.Accounts = append(opts.Accounts, ecsapi.Account(a))
 	}
-	o.Exclude = settings.file.Accounts.Exclude
-	o.Directory.RoleName, o.Directory.ExternalID = settings.file.Directory.RoleName, settings.file.Directory.ExternalID
-	return o
+	opts.Exclude = settings.file.Accounts.Exclude
+	opts.Directory.RoleName, opts.Directory.ExternalID = settings.file.Directory.RoleName, settings.file.Directory.ExternalID
+	return opts
 }
 
 // evidenceFlags say what is asked beyond the listing.

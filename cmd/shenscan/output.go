@@ -127,14 +127,14 @@ func (f *outputFlags) writeWith(stdout io.Writer, render func(io.Writer, report.
 func writeTable(out io.Writer, head []string, rows [][]string) error {
 	tab := report.TextTable{}
 	right := make([]bool, len(head))
-	for c, title := range head {
-		right[c] = len(rows) > 0
+	for column, title := range head {
+		right[column] = len(rows) > 0
 		for _, row := range rows {
-			if _, err := strconv.ParseUint(row[c], 10, 64); err != nil {
-				right[c] = false
+			if _, err := strconv.ParseUint(row[column], 10, 64); err != nil {
+				right[column] = false
 			}
 		}
-		tab.Head = append(tab.Head, report.Cell{Text: title, Right: right[c]})
+		tab.Head = append(tab.Head, report.Cell{Text: title, Right: right[column]})
 	}
 	for _, row := range rows {
 		cells := make([]report.Cell, len(row))
@@ -152,8 +152,8 @@ func verdictExit(view *store.View, at *rules.Level) error {
 	if at == nil {
 		return nil
 	}
-	n, byTarget := view.AtLeast(*at)
-	if n == 0 {
+	found, byTarget := view.AtLeast(*at)
+	if found == 0 {
 		return nil
 	}
 	sum := view.Summary()
@@ -163,7 +163,7 @@ func verdictExit(view *store.View, at *rules.Level) error {
 			each = append(each, fmt.Sprintf("%s on %s", report.Number(hit), report.Clean(target)))
 		}
 	}
-	return &exitError{exitFailOn, fmt.Errorf("%s of %s are %s or worse on a target: %s (--fail-on)", report.Number(n), report.Plural(sum.Instances, "instance", "instances"), *at, strings.Join(each, ", "))}
+	return &exitError{exitFailOn, fmt.Errorf("%s of %s are %s or worse on a target: %s (--fail-on)", report.Number(found), report.Plural(sum.Instances, "instance", "instances"), *at, strings.Join(each, ", "))}
 }
 
 // unreadExit is exit code 4 where some account or region of what the store was

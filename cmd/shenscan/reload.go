@@ -31,10 +31,10 @@ func (s *settings) rereader(flags *pflag.FlagSet) app.Reread {
 }
 
 // takeOptions says what a command line would run with, and runs nothing.
-func takeOptions(ctx context.Context, args []string) (options app.Options, s *settings, err error) {
-	s = &settings{args: args}
-	s.taken = func(is app.Options) { options = is }
-	root := newRoot(s)
+func takeOptions(ctx context.Context, args []string) (options app.Options, given *settings, err error) {
+	given = &settings{args: args}
+	given.taken = func(is app.Options) { options = is }
+	root := newRoot(given)
 	root.SetArgs(args)
 	root.SetOut(io.Discard)
 	root.SetErr(io.Discard)
@@ -44,5 +44,5 @@ func takeOptions(ctx context.Context, args []string) (options app.Options, s *se
 	if options.Roles == 0 {
 		return options, nil, errors.New("the command line runs no process")
 	}
-	return options, s, nil
+	return options, given, nil
 }

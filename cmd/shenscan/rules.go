@@ -388,25 +388,25 @@ func storedFacts(db *store.DB, id string) (*rules.Facts, []record.GuestEvidence,
 
 // heardText says what a source answered of a guest, with its age. Text of a
 // console log is the machine's own: it is escaped and cut.
-func heardText(e *record.GuestEvidence) string {
+func heardText(evidence *record.GuestEvidence) string {
 	parts := []string{"none"}
-	if e.Heard != nil {
-		parts[0] = e.Heard.Format(time.RFC3339) + ", " + report.Span(time.Duration(*e.AgeSeconds)*time.Second) + " ago"
+	if evidence.Heard != nil {
+		parts[0] = evidence.Heard.Format(time.RFC3339) + ", " + report.Span(time.Duration(*evidence.AgeSeconds)*time.Second) + " ago"
 	}
-	if e.End != "" {
-		parts = append(parts, "ends in "+report.Clean(e.End))
+	if evidence.End != "" {
+		parts = append(parts, "ends in "+report.Clean(evidence.End))
 	}
-	if e.Kernel != "" {
-		parts = append(parts, "kernel "+report.Short(e.Kernel, 120))
+	if evidence.Kernel != "" {
+		parts = append(parts, "kernel "+report.Short(evidence.Kernel, 120))
 	}
-	if e.Root != "" {
-		parts = append(parts, "root "+report.Short(e.Root, 120))
+	if evidence.Root != "" {
+		parts = append(parts, "root "+report.Short(evidence.Root, 120))
 	}
-	if e.Cause != "" {
-		parts = append(parts, report.Short(e.Cause, 200))
+	if evidence.Cause != "" {
+		parts = append(parts, report.Short(evidence.Cause, 200))
 	}
-	if e.Excerpt != "" {
-		parts = append(parts, strconv.Quote(report.Short(e.Excerpt, 200)))
+	if evidence.Excerpt != "" {
+		parts = append(parts, strconv.Quote(report.Short(evidence.Excerpt, 200)))
 	}
 	return strings.Join(parts, "; ")
 }

@@ -29,24 +29,24 @@ const (
 
 // onScreen finds out how wide w is and whether it shows colours.
 func onScreen(w io.Writer) screen {
-	s := screen{Writer: w}
+	shown := screen{Writer: w}
 	under := w
 	if masked, ok := w.(maskWriter); ok {
 		under = masked.Writer
 	}
 	if file, ok := under.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		s.color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		shown.color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 		if columns, _, err := term.GetSize(int(file.Fd())); err == nil {
-			s.width = columns
+			shown.width = columns
 		}
 	}
 	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
-		s.width = n
+		shown.width = n
 	}
-	if s.width > 0 {
-		s.width = min(max(s.width, leastColumns), mostColumns)
+	if shown.width > 0 {
+		shown.width = min(max(shown.width, leastColumns), mostColumns)
 	}
-	return s
+	return shown
 }
 
 // say writes a text behind lead, its other lines set in as far as the first.
@@ -81,8 +81,8 @@ func helpOnScreen(root *cobra.Command) {
 func reflow(text string, width int) string {
 	var builder strings.Builder
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	for i := 0; i < len(lines); i++ {
-		line := lines[i]
+	for at := 0; at < len(lines); at++ {
+		line := lines[at]
 		body := strings.TrimLeft(line, " ")
 		switch {
 		case report.Width(line) <= width && (body != line || body == ""), strings.HasPrefix(body, "shenscan "):
@@ -95,11 +95,11 @@ func reflow(text string, width int) string {
 			}
 			builder.WriteString(report.Hung(lead, text, width))
 		default:
-			first := i
-			for i+1 < len(lines) && lines[i+1] != "" && lines[i+1][0] != ' ' {
-				i++
+			first := at
+			for at+1 < len(lines) && lines[at+1] != "" && lines[at+1][0] != ' ' {
+				at++
 			}
-			builder.WriteString(report.Hung("", strings.Join(lines[first:i+1], " "), width))
+			builder.WriteString(report.Hung("", strings.Join(lines[first:at+1], " "), width))
 		}
 	}
 	return builder.String()

@@ -94,7 +94,7 @@ func (f *processFlags) addDebug(cmd *cobra.Command) {
 }
 
 func (f *processFlags) options(settings *settings, name string, roles app.Role, def bus.Sync) app.Options {
-	o := app.Options{
+	opts := app.Options{
 		Roles: roles, NATS: f.nats.options(settings, name, def), Cloud: f.cloud.options(settings), Accounts: f.cloud.accounts,
 		Store: f.store.dir, StoreMaxMiB: f.storeMax, KeepGone: time.Duration(f.keep.gone), KeepHistory: int(f.keep.history), KeepScans: int(f.keep.scans), OwnerTags: f.owners.tags, OwnerAccount: f.owners.fallback == "account", SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
 		Concurrency: f.cloud.concurrency, ScanIdle: f.idle, Trace: f.trace.options(settings, name), Log: settings.log, Now: time.Now,
@@ -102,15 +102,15 @@ func (f *processFlags) options(settings *settings, name string, roles app.Role, 
 		Language: languageOf(settings.flags), Debug: app.DebugOptions{Listen: f.debug, Level: settings.level},
 	}
 	if f.idle > 0 { // what waits for longer is taken for lost
-		o.Cloud.ThrottleWait, o.Cloud.MaxThrottled = min(o.Cloud.ThrottleWait, f.idle/2), min(o.Cloud.MaxThrottled, f.idle*2/3)
+		opts.Cloud.ThrottleWait, opts.Cloud.MaxThrottled = min(opts.Cloud.ThrottleWait, f.idle/2), min(opts.Cloud.MaxThrottled, f.idle*2/3)
 	}
-	o.Distributed = o.NATS.URL != ""
+	opts.Distributed = opts.NATS.URL != ""
 	if name != "shenscan-serve" {
-		o.NATS.Inbox = "" // that of its role
-	} else if o.NATS.URL == "" && o.NATS.Listen == "" {
-		o.NATS.Listen, o.NATS.Guard = "127.0.0.1:0", bus.GuardKey
+		opts.NATS.Inbox = "" // that of its role
+	} else if opts.NATS.URL == "" && opts.NATS.Listen == "" {
+		opts.NATS.Listen, opts.NATS.Guard = "127.0.0.1:0", bus.GuardKey
 	}
-	return o
+	return opts
 }
 
 func newServeCmd(settings *settings) *cobra.Command {

@@ -201,14 +201,14 @@ func showPreview(out io.Writer, preview *store.Preview) error {
 	}
 	examples := report.TextTable{}
 	for i := range preview.Examples {
-		record, a := preview.Examples[i].Before, preview.Examples[i].After
+		record, after := preview.Examples[i].Before, preview.Examples[i].After
 		var moved []string
-		for n := range a.Verdicts {
-			if n < len(record.Verdicts) && record.Verdicts[n].Level != a.Verdicts[n].Level {
-				moved = append(moved, fmt.Sprintf("%s: %s -> %s (%s)", a.Verdicts[n].Target, record.Verdicts[n].Level, a.Verdicts[n].Level, a.Verdicts[n].Rule))
+		for n := range after.Verdicts {
+			if n < len(record.Verdicts) && record.Verdicts[n].Level != after.Verdicts[n].Level {
+				moved = append(moved, fmt.Sprintf("%s: %s -> %s (%s)", after.Verdicts[n].Target, record.Verdicts[n].Level, after.Verdicts[n].Level, after.Verdicts[n].Rule))
 			}
 		}
-		examples.Rows = append(examples.Rows, []report.Cell{{Text: a.Account + "/" + a.Region}, {Text: a.InstanceID}, {Text: report.OSName(a.OS.Family, a.OS.Version)}, {Text: strings.Join(moved, " ")}})
+		examples.Rows = append(examples.Rows, []report.Cell{{Text: after.Account + "/" + after.Region}, {Text: after.InstanceID}, {Text: report.OSName(after.OS.Family, after.OS.Version)}, {Text: strings.Join(moved, " ")}})
 	}
 	return screen.show(&examples)
 }

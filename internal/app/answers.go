@@ -32,14 +32,14 @@ func (s answers) view(ctx context.Context, chosen filter.Filter, targets []strin
 		}
 		classifier = s.a.classifier.Load().Ruleset().NewClassifier(list)
 	}
-	v, err := s.a.db.View(ctx, classifier, store.Filter{Scope: chosen})
+	snapshot, err := s.a.db.View(ctx, classifier, store.Filter{Scope: chosen})
 	if err != nil {
 		return nil, err
 	}
-	if err := chosen.Check(v.Known()); err != nil {
-		return nil, errors.Join(err, v.Close())
+	if err := chosen.Check(snapshot.Known()); err != nil {
+		return nil, errors.Join(err, snapshot.Close())
 	}
-	return v, nil
+	return snapshot, nil
 }
 
 // viewOn opens a view that has verdicts on targets. That of the store serves where
@@ -86,8 +86,8 @@ func (s answers) targets(names []string) ([]rules.Target, error) {
 const maxTargets = 8
 
 // Report implements httpapi.Answers.
-func (s answers) Report(ctx context.Context, f filter.Filter, targets []string, span report.ChangeQuery) (*report.Report, func(), error) {
-	view, err := s.view(ctx, f, targets)
+func (s answers) Report(ctx context.Context, chosen filter.Filter, targets []string, span report.ChangeQuery) (*report.Report, func(), error) {
+	view, err := s.view(ctx, chosen, targets)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -96,7 +96,7 @@ func (s answers) Report(ctx context.Context, f filter.Filter, targets []string, 
 			s.a.log.Error("a view of the store was not closed cleanly", "err", err)
 		}
 	}
-	result, err := viewReport(ctx, view, Question{Filter: store.Filter{Scope: f}, Since: span.Since, Of: span.Scan, Kind: span.Kind})
+	result, err := viewReport(ctx, view, Question{Filter: store.Filter{Scope: chosen}, Since: span.Since, Of: span.Scan, Kind: span.Kind})
 	if err != nil {
 		done()
 		if errors.Is(err, ErrSince) || errors.Is(err, ErrOfScan) {

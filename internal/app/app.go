@@ -474,7 +474,7 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 	if cloud, ok := a.cloud.(producer.TemplateCloud); ok && a.o.Evidence.Templates {
 		options.Templates = producer.NewTemplates(cloud, a.kept(), a.bus, a.o.Now, a.log)
 	}
-	p := producer.New(options, a.cloud, a.roster, a.bus, locator{a.bus})
+	produce := producer.New(options, a.cloud, a.roster, a.bus, locator{a.bus})
 	kv, err := a.bus.KV(ctx, "shenscan-scans", 7*24*time.Hour, false)
 	if err != nil {
 		return err
@@ -499,19 +499,19 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 		group.Go(func() error { return a.bus.Consume(ctx, consumer, handle, a.onDead) })
 	}
 	consume(bus.ConsumeScans, handler(func(ctx context.Context, m *event.ScanRequested, d bus.Delivery) error {
-		return p.HandleScan(ctx, m, d.Stored)
+		return produce.HandleScan(ctx, m, d.Stored)
 	}))
 	consume(bus.ConsumeRescans, handler(func(ctx context.Context, m *event.ScanRequested, d bus.Delivery) error {
-		return p.HandleRescan(ctx, m, d.Stored, d.Try())
+		return produce.HandleRescan(ctx, m, d.Stored, d.Try())
 	}))
 	consume(bus.ConsumeScopes, handler(func(ctx context.Context, m *event.ScopeJob, d bus.Delivery) error {
-		return p.HandleScope(ctx, m, d.Try())
+		return produce.HandleScope(ctx, m, d.Try())
 	}))
 	consume(bus.ConsumeChecks, handler(func(ctx context.Context, m *event.ScopeCheck, d bus.Delivery) error {
-		return p.HandleCheck(ctx, m, d.Try())
+		return produce.HandleCheck(ctx, m, d.Try())
 	}))
 	consume(bus.ConsumeLanes, handler(func(ctx context.Context, m *event.LaneJob, d bus.Delivery) error {
-		return p.HandleLane(ctx, m, d.Try())
+		return produce.HandleLane(ctx, m, d.Try())
 	}))
 	consume(bus.ConsumeTicks, handler(func(ctx context.Context, m *event.ScanRequested, d bus.Delivery) error {
 		return a.requests.HandleTick(ctx, m, d.Subject, d.Stored)
@@ -524,13 +524,13 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 
 // handler adapts a typed handler; a message of another type on its subject is
 // somebody's mistake and goes to the dead letters.
-func handler[T event.Message](h func(context.Context, T, bus.Delivery) error) func(context.Context, bus.Delivery) error {
+func handler[T event.Message](handle func(context.Context, T, bus.Delivery) error) func(context.Context, bus.Delivery) error {
 	return func(ctx context.Context, delivery bus.Delivery) error {
 		m, ok := delivery.Msg.(T)
 		if !ok {
 			return event.Terminal(fmt.Errorf("%T on %s, where %T is expected", delivery.Msg, delivery.Subject, m))
 		}
-		return h(ctx, m, delivery)
+		return handle(ctx, m, delivery)
 	}
 }
 

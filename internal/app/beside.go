@@ -69,21 +69,21 @@ func (s *snapshots) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := ctl.SetWriteDeadline(time.Time{}); err != nil {
 		s.a.log.Debug("no write deadline of its own", "err", err)
 	}
-	c, err := s.a.db.Snapshot(r.Context())
+	copied, err := s.a.db.Snapshot(r.Context())
 	if err != nil {
 		s.a.log.Error("store not copied", "err", err)
 		http.Error(w, "the store could not be copied; the log of the process that holds it says why", http.StatusInternalServerError)
 		return
 	}
-	defer c.Close()
+	defer copied.Close()
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Disposition", `attachment; filename="shenscan-store.db"`)
-	w.Header().Set("Content-Length", strconv.FormatInt(c.Size, 10))
+	w.Header().Set("Content-Length", strconv.FormatInt(copied.Size, 10))
 	for {
 		if err := ctl.SetWriteDeadline(time.Now().Add(slowest)); err != nil {
 			s.a.log.Debug("no write deadline of its own", "err", err)
 		}
-		if _, err := io.CopyN(w, c, 1<<20); err != nil {
+		if _, err := io.CopyN(w, copied, 1<<20); err != nil {
 			if !errors.Is(err, io.EOF) {
 				s.a.log.Debug("copy of the store not delivered", "err", err)
 			}
@@ -117,15 +117,15 @@ func (a *App) openDoor(ctx context.Context) error {
 		a.log.Warn("commands cannot read the store beside this process", "err", err)
 		return nil
 	}
-	d := door{URL: "http://" + listener.Addr().String(), Key: rand.Text(), PID: os.Getpid()}
+	opened := door{URL: "http://" + listener.Addr().String(), Key: rand.Text(), PID: os.Getpid()}
 	mux := http.NewServeMux()
 	mux.Handle("GET "+pathSnapshot, a.snapshots)
 	mux.HandleFunc("GET "+pathTypes, a.types)
 	srv := &http.Server{
-		Handler: keyed(d.Key, mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: slowest, IdleTimeout: time.Minute,
+		Handler: keyed(opened.Key, mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: slowest, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
-	if err := writeDoor(a.o.Store, &d); err != nil {
+	if err := writeDoor(a.o.Store, &opened); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	defer func() {

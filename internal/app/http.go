@@ -47,26 +47,26 @@ type access struct {
 
 // check refuses an open door and says who may do what behind one.
 func (o HTTPOptions) check() (access, error) {
-	var a access
+	var allowed access
 	host, _, err := net.SplitHostPort(o.Listen)
 	if err != nil {
-		return a, &ConfigError{fmt.Errorf("--listen %q: %w", o.Listen, err)}
+		return allowed, &ConfigError{fmt.Errorf("--listen %q: %w", o.Listen, err)}
 	}
 	if o.WebConfig != "" {
-		if a.web, err = config.ReadWebAccess(o.WebConfig); err != nil {
-			return a, &ConfigError{err}
+		if allowed.web, err = config.ReadWebAccess(o.WebConfig); err != nil {
+			return allowed, &ConfigError{err}
 		}
 	}
-	a.loopback, a.operators, a.hosts = isLoopback(host), o.Operators, o.Hosts
-	if !a.web.Asks() && !a.loopback && !o.Insecure {
-		return a, &ConfigError{fmt.Errorf("%w: --listen is %s; name a --web.config.file with users, or say --insecure-listen", ErrInsecureListen, o.Listen)}
+	allowed.loopback, allowed.operators, allowed.hosts = isLoopback(host), o.Operators, o.Hosts
+	if !allowed.web.Asks() && !allowed.loopback && !o.Insecure {
+		return allowed, &ConfigError{fmt.Errorf("%w: --listen is %s; name a --web.config.file with users, or say --insecure-listen", ErrInsecureListen, o.Listen)}
 	}
 	for _, name := range o.Operators {
-		if !a.web.Certificates && !slices.Contains(a.web.Users, name) {
-			return a, &ConfigError{fmt.Errorf("--operator %q is none of the users of --web.config.file: %v", name, a.web.Users)}
+		if !allowed.web.Certificates && !slices.Contains(allowed.web.Users, name) {
+			return allowed, &ConfigError{fmt.Errorf("--operator %q is none of the users of --web.config.file: %v", name, allowed.web.Users)}
 		}
 	}
-	return a, nil
+	return allowed, nil
 }
 
 func isLoopback(host string) bool {

@@ -105,13 +105,13 @@ func memoryUsage() func() (live, other int64) {
 			if sample.Value.Kind() != metrics.KindUint64 { // of a runtime that does not know it
 				continue
 			}
-			switch v := int64(sample.Value.Uint64()); i {
+			switch value := int64(sample.Value.Uint64()); i {
 			case 0:
-				live = v
+				live = value
 			case 1:
-				other += v
+				other += value
 			default:
-				other -= v
+				other -= value
 			}
 		}
 		return live, max(other, 0)

@@ -145,13 +145,13 @@ type knowledge struct {
 }
 
 func newKnowledge(ruleset *rules.Ruleset) *knowledge {
-	k := &knowledge{
+	known := &knowledge{
 		build:  prometheus.NewDesc("shenscan_build_info", "A metric with the value 1 that names the version, the Go version and the rule set in use.", []string{"version", "goversion", "ruleset"}, nil),
 		asOf:   prometheus.NewDesc("shenscan_knowledge_timestamp_seconds", "The day that the knowledge of the rule set in use is of.", nil, nil),
 		waiver: prometheus.NewDesc("shenscan_waiver_end_timestamp_seconds", "When a waiver of the rule set in use stops to count.", []string{"waiver"}, nil),
 	}
-	k.Store(ruleset)
-	return k
+	known.Store(ruleset)
+	return known
 }
 
 func gauge(d *prometheus.Desc, v float64, labels ...string) prometheus.Metric {

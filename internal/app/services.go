@@ -116,13 +116,13 @@ func (a *App) queryInstance(_ context.Context, r bus.Request) (any, error) {
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
-		n := len(answer.Instances)
+		matches := len(answer.Instances)
 		for _, f := range found {
 			if (instanceQuery.Account == "" || instanceQuery.Account == f.Record.Account) && (instanceQuery.Region == "" || instanceQuery.Region == f.Record.Region) {
 				answer.Instances = append(answer.Instances, f.Record)
 			}
 		}
-		if len(answer.Instances) == n {
+		if len(answer.Instances) == matches {
 			answer.NotFound = append(answer.NotFound, id)
 		}
 	}
@@ -139,15 +139,15 @@ func (a *App) querySummary(context.Context, bus.Request) (any, error) {
 }
 
 func (a *App) queryScan(_ context.Context, request bus.Request) (any, error) {
-	var q struct {
+	var query struct {
 		ScanID string `json:"scan_id"`
 	}
-	if err := json.Unmarshal(request.Data, &q); err != nil {
+	if err := json.Unmarshal(request.Data, &query); err != nil {
 		return nil, badRequest(err)
 	}
-	scan, err := a.db.Scan(q.ScanID)
+	scan, err := a.db.Scan(query.ScanID)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, &bus.ServiceError{Code: "404", Text: fmt.Sprintf("scan %q is not known", q.ScanID)}
+		return nil, &bus.ServiceError{Code: "404", Text: fmt.Sprintf("scan %q is not known", query.ScanID)}
 	}
 	if err != nil {
 		return nil, err

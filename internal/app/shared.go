@@ -129,16 +129,16 @@ func (c *sharedImages) Claim(ctx context.Context, scope ecs.Scope, ids []string,
 	known := map[string]rules.ImageFacts{}
 	var free []string
 	var writes []bus.Write
-	for i, id := range ids {
-		if held[i].Facts != nil {
-			if f, err := event.DecodeFacts(held[i].Facts); err == nil {
+	for index, id := range ids {
+		if held[index].Facts != nil {
+			if f, err := event.DecodeFacts(held[index].Facts); err == nil {
 				known[id] = f.Image
 				continue
 			}
 		}
-		if len(free) < most && c.now().Sub(held[i].Claimed) >= claimTTL {
+		if len(free) < most && c.now().Sub(held[index].Claimed) >= claimTTL {
 			free = append(free, id)
-			writes = append(writes, bus.Write{Key: imageKey(scope, id), Value: mine, Revision: entries[i].Revision})
+			writes = append(writes, bus.Write{Key: imageKey(scope, id), Value: mine, Revision: entries[index].Revision})
 		}
 	}
 	if len(writes) == 0 {

@@ -25,14 +25,14 @@ func ReadWebAccess(path string) (WebAccess, error) {
 	if err != nil {
 		return WebAccess{}, fmt.Errorf("--web.config.file: %w", err)
 	}
-	var f struct {
+	var file struct {
 		Users map[string]string `yaml:"basic_auth_users"`
 		TLS   struct {
 			ClientAuth string `yaml:"client_auth_type"`
 		} `yaml:"tls_server_config"`
 	}
-	if err := yaml.Unmarshal(body, &f); err != nil {
+	if err := yaml.Unmarshal(body, &file); err != nil {
 		return WebAccess{}, fmt.Errorf("--web.config.file %s: %w", path, err)
 	}
-	return WebAccess{slices.Sorted(maps.Keys(f.Users)), f.TLS.ClientAuth == "RequireAndVerifyClientCert"}, nil
+	return WebAccess{slices.Sorted(maps.Keys(file.Users)), file.TLS.ClientAuth == "RequireAndVerifyClientCert"}, nil
 }

@@ -71,7 +71,7 @@ type Machine struct{ Family, Image string }
 // Parse reads a filter. Closed words (verdict, confidence, status, waived) are checked here, the others by Check.
 func Parse(values Values) (Filter, error) {
 	var chosen Filter
-	n := 0
+	terms := 0
 	for _, word := range Words() {
 		for _, list := range values[word] {
 			for value := range strings.SplitSeq(list, ",") {
@@ -79,7 +79,7 @@ func Parse(values Values) (Filter, error) {
 				if value == "" {
 					continue
 				}
-				if n++; n > maxValues || len(value) > maxValue {
+				if terms++; terms > maxValues || len(value) > maxValue {
 					return chosen, &Error{word, value, fmt.Sprintf("is too much: a filter has at most %d values of %d bytes", maxValues, maxValue)}
 				}
 				condition, err := parse(word, value)

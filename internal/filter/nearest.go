@@ -48,13 +48,13 @@ func distance(left, right string) int {
 	for i := range len(left) {
 		diagonal := row[0]
 		row[0] = i + 1
-		for j := range len(right) {
+		for column := range len(right) {
 			cost := diagonal
-			if left[i] != right[j] {
+			if left[i] != right[column] {
 				cost++
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+			diagonal = row[column+1]
+			row[column+1] = min(cost, row[column]+1, row[column+1]+1)
 		}
 	}
 	return row[len(right)]

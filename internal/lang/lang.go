@@ -102,18 +102,18 @@ func Entries() ([]Entry, error) {
 		if err != nil {
 			return nil, fmt.Errorf("catalogue of texts: %w", err)
 		}
-		n := 0
+		number := 0
 		for line := range strings.Lines(string(data)) {
-			n++
+			number++
 			line = strings.TrimRight(line, "\r\n")
 			if line == "" || line[0] == '#' {
 				continue
 			}
 			en, zh, ok := strings.Cut(line, "\t")
 			if !ok || en == "" || zh == "" || strings.Contains(zh, "\t") {
-				return nil, fmt.Errorf("catalogue of texts: %s.tsv:%d is not English, a tab, Chinese", name, n)
+				return nil, fmt.Errorf("catalogue of texts: %s.tsv:%d is not English, a tab, Chinese", name, number)
 			}
-			out = append(out, Entry{name, n, en, zh})
+			out = append(out, Entry{name, number, en, zh})
 		}
 	}
 	return out, nil
@@ -188,20 +188,20 @@ func variants(text string) []string {
 }
 
 func newPattern(english, chinese string, entry int) pattern {
-	p := pattern{english: english, chinese: chinese, entry: entry}
+	made := pattern{english: english, chinese: chinese, entry: entry}
 	var expression strings.Builder
 	expression.WriteString("(?s)^")
 	last := 0
 	add := func(text string) {
 		expression.WriteString(regexp.QuoteMeta(text))
-		p.literal += len(text)
-		if len(text) > len(p.longest) {
-			p.longest = text
+		made.literal += len(text)
+		if len(text) > len(made.longest) {
+			made.longest = text
 		}
 	}
 	for _, at := range hole.FindAllStringIndex(english, -1) {
 		add(english[last:at[0]])
-		p.holes = append(p.holes, english[at[0]+1]-'0')
+		made.holes = append(made.holes, english[at[0]+1]-'0')
 		if english[at[1]-2] == '#' {
 			expression.WriteString(`(-?[0-9][0-9,.]*)`)
 		} else {
@@ -211,8 +211,8 @@ func newPattern(english, chinese string, entry int) pattern {
 	}
 	add(english[last:])
 	expression.WriteString("$")
-	p.match = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression.String()) })
-	return p
+	made.match = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression.String()) })
+	return made
 }
 
 // maxSentence bounds what is looked at; whatever is longer is no sentence of

@@ -53,39 +53,39 @@ type walker struct {
 }
 
 func walk(source string, translate func(string) (string, bool)) (string, []Unit) {
-	w := &walker{source: source, translate: translate}
+	walking := &walker{source: source, translate: translate}
 	for at := 0; at < len(source); {
 		rest := source[at:]
 		switch {
 		case strings.HasPrefix(rest, "{{"):
 			end := at + actionEnd(rest)
 			if control.MatchString(rest) {
-				w.flush(at)
-				w.out.WriteString(source[at:end])
+				walking.flush(at)
+				walking.out.WriteString(source[at:end])
 			} else {
-				w.text.WriteString(source[at:end])
+				walking.text.WriteString(source[at:end])
 			}
 			at = end
 		case rest[0] == '<':
-			w.flush(at)
+			walking.flush(at)
 			end := at + tagEnd(rest)
-			w.tag(source[at:end], at)
+			walking.tag(source[at:end], at)
 			at = end
 			for _, name := range []string{"code", "script", "style"} { // not text
 				if open := source[:end]; strings.HasPrefix(rest, "<"+name) && strings.ContainsRune(" >", rune(rest[len(name)+1])) {
 					if n := strings.Index(source[end:], "</"+name+">"); n >= 0 {
-						w.out.WriteString(source[len(open) : len(open)+n])
+						walking.out.WriteString(source[len(open) : len(open)+n])
 						at = end + n
 					}
 				}
 			}
 		default:
-			w.text.WriteByte(rest[0])
+			walking.text.WriteByte(rest[0])
 			at++
 		}
 	}
-	w.flush(len(source))
-	return w.out.String(), w.units
+	walking.flush(len(source))
+	return walking.out.String(), walking.units
 }
 
 // actionEnd is the length of the action that s begins with.
@@ -113,14 +113,14 @@ func actionEnd(text string) int {
 // tagEnd is the length of the tag that s begins with.
 func tagEnd(text string) int {
 	quoted := false
-	for i := 1; i < len(text); i++ {
+	for at := 1; at < len(text); at++ {
 		switch {
-		case strings.HasPrefix(text[i:], "{{"):
-			i += actionEnd(text[i:]) - 1
-		case text[i] == '"':
+		case strings.HasPrefix(text[at:], "{{"):
+			at += actionEnd(text[at:]) - 1
+		case text[at] == '"':
 			quoted = !quoted
-		case text[i] == '>' && !quoted:
-			return i + 1
+		case text[at] == '>' && !quoted:
+			return at + 1
 		}
 	}
 	return len(text)

@@ -37,13 +37,13 @@ func (s *Scan) Brief(most int) ScanBrief {
 	}
 	var kept []int
 	size := 0
-	for _, i := range worst {
-		encoded, err := json.Marshal(&s.Scopes[i])
+	for _, index := range worst {
+		encoded, err := json.Marshal(&s.Scopes[index])
 		if err != nil || size+len(encoded)+1 > most {
 			continue // a smaller one may still fit
 		}
 		size += len(encoded) + 1
-		kept = append(kept, i)
+		kept = append(kept, index)
 	}
 	slices.Sort(kept)
 	for _, i := range kept {

@@ -88,16 +88,16 @@ func (e *Encoder) Append(b []byte, rec *Record) ([]byte, error) {
 }
 
 // AppendChanged appends the JSON of the data of an event.
-func (e *Encoder) AppendChanged(b []byte, changed *VerdictChanged) ([]byte, error) {
+func (e *Encoder) AppendChanged(out []byte, changed *VerdictChanged) ([]byte, error) {
 	var err error
 	for _, part := range []struct {
 		name string
 		of   *Record
 	}{{`{"before":`, changed.Before}, {`,"after":`, changed.After}} {
-		b = append(b, part.name...)
+		out = append(out, part.name...)
 		if part.of == nil {
-			b = append(b, "null"...)
-		} else if b, err = e.Append(b, part.of); err != nil {
+			out = append(out, "null"...)
+		} else if out, err = e.Append(out, part.of); err != nil {
 			return nil, err
 		}
 	}
@@ -105,14 +105,14 @@ func (e *Encoder) AppendChanged(b []byte, changed *VerdictChanged) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	b = append(append(b, `,"cause":`...), e.escaped(cause)...)
-	return append(b, '}'), nil
+	out = append(append(out, `,"cause":`...), e.escaped(cause)...)
+	return append(out, '}'), nil
 }
 
 // Enclose appends an object that has the members of a record up to its
 // classification, then members that are encoded already, without braces, then
 // those of behind, which is a struct.
-func (e *Encoder) Enclose(b []byte, rec *Record, encoded []byte, behind any) ([]byte, error) {
+func (e *Encoder) Enclose(out []byte, rec *Record, encoded []byte, behind any) ([]byte, error) {
 	tags := rec.Tags
 	if e.Tidy != nil && tags == nil {
 		tags = map[string]string{}
@@ -128,9 +128,9 @@ func (e *Encoder) Enclose(b []byte, rec *Record, encoded []byte, behind any) ([]
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", rec.InstanceID, err)
 	}
-	b = append(b, e.escaped(before[:len(before)-1])...)
-	b = append(append(b, ','), encoded...)
-	return append(append(b, ','), e.escaped(after[1:])...), nil
+	out = append(out, e.escaped(before[:len(before)-1])...)
+	out = append(append(out, ','), encoded...)
+	return append(append(out, ','), e.escaped(after[1:])...), nil
 }
 
 func (e *Encoder) escaped(b []byte) []byte {

@@ -218,18 +218,18 @@ type Group struct {
 	Waived           int    `json:"waived"`
 }
 
-// Add counts n instances whose verdict is so sure and waived or not.
-func (g *Group) Add(n int, c rules.Confidence, waived bool) {
-	g.Instances += n
+// Add adds count instances whose verdict is so sure and waived or not.
+func (g *Group) Add(count int, c rules.Confidence, waived bool) {
+	g.Instances += count
 	switch c {
 	case rules.Low:
-		g.LowConfidence += n
+		g.LowConfidence += count
 	case rules.Medium:
-		g.MediumConfidence += n
+		g.MediumConfidence += count
 	case rules.High:
 	}
 	if waived {
-		g.Waived += n
+		g.Waived += count
 	}
 }
 

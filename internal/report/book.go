@@ -39,16 +39,16 @@ type set[T comparable] struct {
 	at   map[T]int
 }
 
-// number returns the number of v, adding it when it is new.
-func (s *set[T]) number(v T) int {
-	at, ok := s.at[v]
+// number returns the number of value, adding it when it is new.
+func (s *set[T]) number(value T) int {
+	at, ok := s.at[value]
 	if !ok {
 		if s.at == nil {
 			s.at = map[T]int{}
 		}
 		at = len(s.list)
-		s.list = append(s.list, v)
-		s.at[v] = at
+		s.list = append(s.list, value)
+		s.at[value] = at
 	}
 	return at
 }

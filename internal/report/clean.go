@@ -17,28 +17,28 @@ func Clean(text string) string {
 	if at == len(text) {
 		return text
 	}
-	i := strings.IndexFunc(text[at:], unsafeRune)
-	if i < 0 {
+	first := strings.IndexFunc(text[at:], unsafeRune)
+	if first < 0 {
 		return text
 	}
-	i += at
+	first += at
 	var builder strings.Builder
 	builder.Grow(len(text) + 8)
-	builder.WriteString(text[:i])
-	for _, r := range text[i:] {
+	builder.WriteString(text[:first])
+	for _, r := range text[first:] {
 		writeClean(&builder, r)
 	}
 	return builder.String()
 }
 
 // plain is how much of s is printable ASCII.
-func plain[T string | []byte](s T) int {
-	for i := range len(s) {
-		if s[i] < 0x20 || s[i] >= 0x7f {
+func plain[T string | []byte](text T) int {
+	for i := range len(text) {
+		if text[i] < 0x20 || text[i] >= 0x7f {
 			return i
 		}
 	}
-	return len(s)
+	return len(text)
 }
 
 func writeClean(text *strings.Builder, char rune) {

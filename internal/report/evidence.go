@@ -79,15 +79,15 @@ func evidenceLine(source string, all []record.Evidence, now time.Time) EvidenceL
 	text += ", " + Plural(sum.Calls, "call", "calls")
 	line := EvidenceLine{Source: Clean(source), Text: text}
 	slices.SortStableFunc(causes, func(a, b *cause) int { return cmp.Compare(b.count, a.count) })
-	for _, c := range causes[:min(len(causes), maxCauses)] {
-		where := c.at[0]
-		if len(c.at) > 1 {
-			where = fmt.Sprintf("%s and %s", where, Plural(len(c.at)-1, "more region", "more regions"))
+	for _, each := range causes[:min(len(causes), maxCauses)] {
+		where := each.at[0]
+		if len(each.at) > 1 {
+			where = fmt.Sprintf("%s and %s", where, Plural(len(each.at)-1, "more region", "more regions"))
 		}
-		if c.count > 0 {
-			where = fmt.Sprintf("%s of %s %s in %s", Number(c.count), Number(sum.Asked), Clean(sum.About), where)
+		if each.count > 0 {
+			where = fmt.Sprintf("%s of %s %s in %s", Number(each.count), Number(sum.Asked), Clean(sum.About), where)
 		}
-		line.Missing = append(line.Missing, where+": "+c.text)
+		line.Missing = append(line.Missing, where+": "+each.text)
 	}
 	if rest := len(causes) - maxCauses; rest > 0 {
 		line.Missing = append(line.Missing, Plural(rest, "more cause", "more causes")+": shenscan report --output json")

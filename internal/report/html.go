@@ -140,15 +140,15 @@ type Segment struct {
 // Segments lays verdicts side by side, compatible first.
 func Segments(byVerdict map[string]int, total int) []Segment {
 	var out []Segment
-	x := 0.0
-	for _, v := range []string{"compatible", "needs-action", "unknown", "incompatible"} { // as a road from green to red
-		n := byVerdict[v]
+	left := 0.0
+	for _, verdict := range []string{"compatible", "needs-action", "unknown", "incompatible"} { // as a road from green to red
+		n := byVerdict[verdict]
 		if n == 0 || total <= 0 {
 			continue
 		}
 		w := 100 * float64(n) / float64(total)
-		out = append(out, Segment{v, fmt.Sprintf("%.2f", x), fmt.Sprintf("%.2f", w)})
-		x += w
+		out = append(out, Segment{verdict, fmt.Sprintf("%.2f", left), fmt.Sprintf("%.2f", w)})
+		left += w
 	}
 	return out
 }
@@ -189,13 +189,13 @@ func Cards(summary *record.Summary, link func(Selection) string, waived func(tar
 			card.Link = waived(target)
 		}
 		for _, verdict := range shownLevels() {
-			n, sure := summary.Verdicts[target][verdict], summary.Confidence[target][verdict]
+			count, sure := summary.Verdicts[target][verdict], summary.Confidence[target][verdict]
 			var asked []Asked
 			if verdict == rules.Unknown.String() {
 				asked = AskedOn(summary, target)
 			}
 			card.Counts = append(card.Counts, Count{
-				Asked: asked, Verdict: verdict, N: n, Share: Percent(n, summary.Instances), Low: sure["low"], Medium: sure["medium"],
+				Asked: asked, Verdict: verdict, N: count, Share: Percent(count, summary.Instances), Low: sure["low"], Medium: sure["medium"],
 				Link: link(Selection{target, verdict, ""}), LowLink: link(Selection{target, verdict, "low"}), Mild: link(Selection{target, verdict, "medium"}),
 			})
 		}

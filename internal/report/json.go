@@ -60,14 +60,14 @@ func writeJSON(out *bufio.Writer, report *Report, compact bool) error {
 		if err != nil {
 			return fmt.Errorf("read instances: %w", err)
 		}
-		b, err := encoder.encode(rec)
+		encoded, err := encoder.encode(rec)
 		if err != nil {
 			return err
 		}
 		if _, err := out.WriteString(sep); err != nil {
 			return err
 		}
-		if _, err := out.Write(b); err != nil {
+		if _, err := out.Write(encoded); err != nil {
 			return err
 		}
 		sep = ",\n"
@@ -208,18 +208,18 @@ func escapeJSON(data []byte) []byte {
 		return data
 	}
 	out := append(make([]byte, 0, len(data)+32), data[:at]...)
-	for i := at; i < len(data); {
-		char, n := utf8.DecodeRune(data[i:])
+	for from := at; from < len(data); {
+		char, size := utf8.DecodeRune(data[from:])
 		switch {
 		case char == utf8.RuneError || !unsafeRune(char):
-			out = append(out, data[i:i+n]...)
+			out = append(out, data[from:from+size]...)
 		case char > 0xffff:
 			char -= 0x10000
 			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xd800+(char>>10), 0xdc00+(char&0x3ff))
 		default:
 			out = fmt.Appendf(out, `\u%04x`, char)
 		}
-		i += n
+		from += size
 	}
 	return out
 }

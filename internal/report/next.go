@@ -98,15 +98,15 @@ func NextSteps(report *Report) []Step {
 }
 
 // hardest is the target on which most instances have one of the verdicts.
-func hardest(targets []string, total Counts, verdicts ...string) (target string, n int) {
+func hardest(targets []string, total Counts, verdicts ...string) (target string, most int) {
 	for _, t := range targets {
 		sum := 0
 		for _, v := range verdicts {
 			sum += total[t][v]
 		}
-		if sum > n {
-			target, n = t, sum
+		if sum > most {
+			target, most = t, sum
 		}
 	}
-	return strings.TrimSpace(Clean(target)), n
+	return strings.TrimSpace(Clean(target)), most
 }

@@ -22,7 +22,7 @@ type osKey struct {
 // is none.
 type remedyCounts map[osKey]map[string]int
 
-func (c remedyCounts) add(cl *rules.Classification, n int) {
+func (c remedyCounts) add(cl *rules.Classification, count int) {
 	verdict := worstOf(cl.Verdicts)
 	if verdict == nil || len(verdict.Remedies) == 0 {
 		return
@@ -31,7 +31,7 @@ func (c remedyCounts) add(cl *rules.Classification, n int) {
 	if c[key] == nil {
 		c[key] = map[string]int{}
 	}
-	c[key][RemedyLine(&verdict.Remedies[0])] += n
+	c[key][RemedyLine(&verdict.Remedies[0])] += count
 }
 
 // RemedyCount is a first remedy, and for how many instances it is that.

@@ -105,28 +105,28 @@ func (t *TextTable) Write(w io.Writer, width int, color bool) error {
 		widths, fits = t.widths(rows, width, gap)
 	}
 	var text strings.Builder
-	for i, row := range rows {
+	for index, row := range rows {
 		switch {
 		case fits:
-			t.writeRow(&text, i, row, widths, gap, color)
-		case i > 0 || t.Head == nil:
-			t.writeStacked(&text, rows, i, width, color)
+			t.writeRow(&text, index, row, widths, gap, color)
+		case index > 0 || t.Head == nil:
+			t.writeStacked(&text, rows, index, width, color)
 		}
-		t.writeBelow(&text, i, width, color)
+		t.writeBelow(&text, index, width, color)
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
 }
 
 // writeRow writes the i-th row as columns.
-func (t *TextTable) writeRow(builder *strings.Builder, i int, row []Cell, widths []int, gap int, color bool) {
+func (t *TextTable) writeRow(builder *strings.Builder, index int, row []Cell, widths []int, gap int, color bool) {
 	var line strings.Builder
 	line.WriteString(strings.Repeat(" ", t.Indent))
 	for c, cell := range row {
 		text := cell.fitted(widths[c])
 		pad := strings.Repeat(" ", max(0, widths[c]-Width(text)))
 		style := cell.Style
-		if i == 0 && t.Head != nil {
+		if index == 0 && t.Head != nil {
 			style = Dim
 		}
 		painted := Paint(text, style, color)
@@ -143,20 +143,20 @@ func (t *TextTable) writeRow(builder *strings.Builder, i int, row []Cell, widths
 
 // writeStacked writes the i-th row as its first cell and then each of the others
 // behind the title of its column, on as many lines as that takes.
-func (t *TextTable) writeStacked(text *strings.Builder, rows [][]Cell, i, width int, color bool) {
+func (t *TextTable) writeStacked(text *strings.Builder, rows [][]Cell, index, width int, color bool) {
 	lead := strings.Repeat(" ", t.Indent)
 	hang := lead + "  "
 	line, used, empty := lead, t.Indent, true
-	if len(rows[i]) > 0 && rows[i][0].Text == "" { // it goes on from the row above
+	if len(rows[index]) > 0 && rows[index][0].Text == "" { // it goes on from the row above
 		line, used = hang, len(hang)
 	}
-	for c, cell := range rows[i] {
+	for column, cell := range rows[index] {
 		if cell.Text == "" {
 			continue
 		}
 		title := ""
-		if c > 0 && t.Head != nil && c < len(rows[0]) && rows[0][c].Text != "" {
-			title = strings.ToLower(rows[0][c].Text) + " "
+		if column > 0 && t.Head != nil && column < len(rows[0]) && rows[0][column].Text != "" {
+			title = strings.ToLower(rows[0][column].Text) + " "
 		}
 		parts := Wrap(cell.Text, max(width-len(hang)-Width(title), minColumn))
 		size := Width(title) + Width(parts[0])
@@ -211,14 +211,14 @@ func (t *TextTable) cleaned() [][]Cell {
 	}
 	rows = append(rows, t.Rows...)
 	out := make([][]Cell, len(rows))
-	for i, row := range rows {
-		out[i] = make([]Cell, len(row))
+	for index, row := range rows {
+		out[index] = make([]Cell, len(row))
 		for c, cell := range row {
-			if i == 0 && t.Head != nil {
+			if index == 0 && t.Head != nil {
 				cell.Text = t.In.Say(cell.Text)
 			}
 			cell.Text, cell.Tail = Short(cell.Text, 400), Clean(cell.Tail)
-			out[i][c] = cell
+			out[index][c] = cell
 		}
 	}
 	return out
@@ -228,16 +228,16 @@ func (t *TextTable) cleaned() [][]Cell {
 // are no more than that.
 func (t *TextTable) widths(rows [][]Cell, width, gap int) ([]int, bool) {
 	var widths, least []int
-	for i, row := range rows {
-		for c, cell := range row {
-			if c == len(widths) {
+	for index, row := range rows {
+		for column, cell := range row {
+			if column == len(widths) {
 				widths, least = append(widths, 0), append(least, minColumn)
 			}
-			widths[c] = max(widths[c], Width(cell.Text))
-			if i == 0 && t.Head != nil {
-				least[c] = max(least[c], Width(cell.Text))
+			widths[column] = max(widths[column], Width(cell.Text))
+			if index == 0 && t.Head != nil {
+				least[column] = max(least[column], Width(cell.Text))
 			} else if cell.Tail != "" {
-				least[c] = max(least[c], Width(cell.Tail)+leastHead)
+				least[column] = max(least[column], Width(cell.Tail)+leastHead)
 			}
 		}
 	}
@@ -248,15 +248,15 @@ func (t *TextTable) widths(rows [][]Cell, width, gap int) ([]int, bool) {
 	for _, w := range widths {
 		over += w + gap
 	}
-	for _, c := range t.Shrink {
+	for _, column := range t.Shrink {
 		if over <= 0 {
 			break
 		}
-		if c >= len(widths) {
+		if column >= len(widths) {
 			continue
 		}
-		cut := min(over, max(0, widths[c]-least[c]))
-		widths[c] -= cut
+		cut := min(over, max(0, widths[column]-least[column]))
+		widths[column] -= cut
 		over -= cut
 	}
 	return widths, over <= 0
@@ -303,16 +303,16 @@ func breakable(word string) []string {
 	}
 	var out []string
 	glued, wasWide := true, false
-	for _, r := range word {
-		wide := runeWidth(r) == 2
-		if !glued && (wide || wasWide) && !strings.ContainsRune(notFirst, r) {
+	for _, char := range word {
+		wide := runeWidth(char) == 2
+		if !glued && (wide || wasWide) && !strings.ContainsRune(notFirst, char) {
 			out = append(out, "")
 		}
 		if len(out) == 0 {
 			out = append(out, "")
 		}
-		out[len(out)-1] += string(r)
-		glued, wasWide = strings.ContainsRune(notLast, r), wide || wasWide && runeWidth(r) == 0
+		out[len(out)-1] += string(char)
+		glued, wasWide = strings.ContainsRune(notLast, char), wide || wasWide && runeWidth(char) == 0
 	}
 	return out
 }

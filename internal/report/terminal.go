@@ -29,16 +29,16 @@ type terminal struct {
 }
 
 func writeTerminal(w *bufio.Writer, r *Report, o Options) error {
-	t := &terminal{w: w, r: r, d: NewDigest(&r.Summary), o: o, width: o.Columns()}
-	t.scanned()
-	for _, part := range []func() error{t.verdicts, t.questions, t.groups, t.scopes, t.startGroups, t.since} {
+	screen := &terminal{w: w, r: r, d: NewDigest(&r.Summary), o: o, width: o.Columns()}
+	screen.scanned()
+	for _, part := range []func() error{screen.verdicts, screen.questions, screen.groups, screen.scopes, screen.startGroups, screen.since} {
 		if err := part(); err != nil {
 			return err
 		}
 	}
-	t.failures()
-	t.evidence()
-	t.next()
+	screen.failures()
+	screen.evidence()
+	screen.next()
 	return nil
 }
 

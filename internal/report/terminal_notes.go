@@ -11,24 +11,24 @@ import (
 
 // since says what changed.
 func (t *terminal) since() error {
-	s := t.r.Since
-	if s == nil {
+	earlier := t.r.Since
+	if earlier == nil {
 		return nil
 	}
-	t.section(s.Title(), "")
-	t.lines(s.Words(), Plain)
-	for _, text := range s.Progress {
+	t.section(earlier.Title(), "")
+	t.lines(earlier.Words(), Plain)
+	for _, text := range earlier.Progress {
 		t.lines(text, Plain)
 	}
 	tab := TextTable{Indent: 2, Shrink: []int{2, 1}}
-	for _, c := range s.First(termChanges) {
+	for _, c := range earlier.First(termChanges) {
 		tab.Rows = append(tab.Rows, []Cell{{Text: c.InstanceID}, {Text: c.InstanceName}, {Text: c.Region, Style: Dim}, {Text: Moment(c.At), Style: Dim}})
 		tab.Below = append(tab.Below, Below{Row: len(tab.Rows) - 1, Text: t.say(OSText(c.OS)) + ": " + t.say(ChangeLine(&c.Change))})
 	}
 	if err := tab.Write(t.w, t.width, t.o.Color); err != nil {
 		return err
 	}
-	t.more(s.Listed()-len(tab.Rows), "more: shenscan report "+s.Flag()+" --output csv")
+	t.more(earlier.Listed()-len(tab.Rows), "more: shenscan report "+earlier.Flag()+" --output csv")
 	return nil
 }
 

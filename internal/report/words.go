@@ -22,22 +22,22 @@ func Number(n int) string {
 	return sign + digits
 }
 
-// Percent writes n of total; what is not zero never reads as 0.0 %, and what
+// Percent writes part of total; what is not zero never reads as 0.0 %, and what
 // is not all never as 100 %.
-func Percent(n, total int) string {
-	if total <= 0 || n <= 0 {
+func Percent(part, total int) string {
+	if total <= 0 || part <= 0 {
 		return "0%"
 	}
-	if n == total {
+	if part == total {
 		return "100%"
 	}
-	switch p := 100 * float64(n) / float64(total); {
-	case p < 0.05:
+	switch percent := 100 * float64(part) / float64(total); {
+	case percent < 0.05:
 		return "<0.1%"
-	case p > 99.9:
+	case percent > 99.9:
 		return ">99.9%"
 	default:
-		return strconv.FormatFloat(p, 'f', 1, 64) + "%"
+		return strconv.FormatFloat(percent, 'f', 1, 64) + "%"
 	}
 }
 

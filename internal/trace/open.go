@@ -85,7 +85,7 @@ func Open(ctx context.Context, options Options) (*Tracer, error) {
 // win.
 func describe(ctx context.Context, options Options) (*resource.Resource, error) {
 	host, _ := os.Hostname()
-	r, err := resource.New(ctx,
+	described, err := resource.New(ctx,
 		resource.WithTelemetrySDK(),
 		resource.WithAttributes(
 			attribute.String("service.name", options.Service), attribute.String("service.version", options.Version),
@@ -96,7 +96,7 @@ func describe(ctx context.Context, options Options) (*resource.Resource, error) 
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	return r, nil
+	return described, nil
 }
 
 // Close sends what is left and stops. It waits three seconds at most: spans of

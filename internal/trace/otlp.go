@@ -52,17 +52,17 @@ func proxy(r *http.Request) (*url.URL, error) {
 // and not others.
 var partial = regexp.MustCompile(`\((\d+) spans rejected\)$`)
 
-// rejected is how many of n sent spans did not arrive.
-func rejected(err error, n int) int {
+// rejected is how many of count sent spans did not arrive.
+func rejected(err error, count int) int {
 	if err == nil {
 		return 0
 	}
 	if m := partial.FindStringSubmatch(err.Error()); m != nil {
 		if r, err := strconv.Atoi(m[1]); err == nil {
-			return min(r, n)
+			return min(r, count)
 		}
 	}
-	return n
+	return count
 }
 
 // reason is err without what the collector wrote, which may repeat the keys
@@ -133,15 +133,15 @@ func check() error {
 			errs = append(errs, fmt.Errorf(format, a...))
 		}
 	}
-	v, name := otlp("PROTOCOL")
-	keep(v == "" || v == "http/protobuf" || v == "http/json", "%s is %q; shenscan speaks http/protobuf and http/json, usually on port 4318", name, v)
-	v, name = otlp("HEADERS")
-	keep(v == "" || headers(v), "%s is not a list of key=value, separated by commas", name)
-	v, name = otlp("TIMEOUT")
-	ms, err := strconv.Atoi(v)
-	keep(v == "" || err == nil && ms > 0, "%s is %q; it is a number of milliseconds", name, v)
-	v, name = otlp("COMPRESSION")
-	keep(v == "" || v == "none" || v == "gzip", "%s is %q; it is gzip or none", name, v)
+	value, name := otlp("PROTOCOL")
+	keep(value == "" || value == "http/protobuf" || value == "http/json", "%s is %q; shenscan speaks http/protobuf and http/json, usually on port 4318", name, value)
+	value, name = otlp("HEADERS")
+	keep(value == "" || headers(value), "%s is not a list of key=value, separated by commas", name)
+	value, name = otlp("TIMEOUT")
+	ms, err := strconv.Atoi(value)
+	keep(value == "" || err == nil && ms > 0, "%s is %q; it is a number of milliseconds", name, value)
+	value, name = otlp("COMPRESSION")
+	keep(value == "" || value == "none" || value == "gzip", "%s is %q; it is gzip or none", name, value)
 	return errors.Join(append(errs, checkAuthority(), checkCertificate())...)
 }
 

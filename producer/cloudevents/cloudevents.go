@@ -213,23 +213,23 @@ func (h *Handler) bodyError(err error) error {
 
 // refuse answers with a problem (RFC 9457).
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	e := &requestError{http.StatusBadRequest, OutcomeRefused, err.Error()}
-	_ = errors.As(err, &e)
-	h.metrics.WithLabelValues(string(e.outcome)).Inc()
+	refused := &requestError{http.StatusBadRequest, OutcomeRefused, err.Error()}
+	_ = errors.As(err, &refused)
+	h.metrics.WithLabelValues(string(refused.outcome)).Inc()
 	h.logged.Do(func() {
-		h.o.Log.Warn("cloud event refused", "status", e.status, "reason", e.detail, "remote", r.RemoteAddr)
+		h.o.Log.Warn("cloud event refused", "status", refused.status, "reason", refused.detail, "remote", r.RemoteAddr)
 	})
-	switch e.status {
+	switch refused.status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="shenscan events"`)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	}
-	write(w, e.status, "application/problem+json", struct {
+	write(w, refused.status, "application/problem+json", struct {
 		Title  string `json:"title"`
 		Status int    `json:"status"`
 		Detail string `json:"detail"`
-	}{http.StatusText(e.status), e.status, e.detail})
+	}{http.StatusText(refused.status), refused.status, refused.detail})
 }
 
 // retryAfter is what a sender is asked to wait, in seconds, where a rescan
@@ -245,14 +245,14 @@ func (h *Handler) handle(ctx context.Context, events []readEvent) []Result {
 		results []*Result
 	}
 	scopes := map[ecs.Scope]*wanted{}
-	for i, e := range events {
+	for index, e := range events {
 		change, result := h.interpret(ctx, e)
-		results[i] = result
+		results[index] = result
 		if change == nil {
 			continue
 		}
 		if scanID, ok := h.gather.repeated(change, h.o.Now()); ok {
-			results[i] = Result{Outcome: OutcomeRepeated, ScanID: scanID, Instances: len(change.InstanceIDs)}
+			results[index] = Result{Outcome: OutcomeRepeated, ScanID: scanID, Instances: len(change.InstanceIDs)}
 			continue
 		}
 		s := scopes[change.Scope]
@@ -260,7 +260,7 @@ func (h *Handler) handle(ctx context.Context, events []readEvent) []Result {
 			s = &wanted{}
 			scopes[change.Scope] = s
 		}
-		s.changes, s.results = append(s.changes, change), append(s.results, &results[i])
+		s.changes, s.results = append(s.changes, change), append(s.results, &results[index])
 	}
 	var wait sync.WaitGroup
 	for _, s := range scopes {
@@ -322,14 +322,14 @@ func (h *Handler) reply(w http.ResponseWriter, results []Result) {
 			status = http.StatusBadRequest
 		}
 	}
-	a, contentType := answer{Results: results}, "application/json"
+	body, contentType := answer{Results: results}, "application/json"
 	if status != http.StatusOK {
-		a.Title, a.Status, contentType = http.StatusText(status), status, "application/problem+json"
+		body.Title, body.Status, contentType = http.StatusText(status), status, "application/problem+json"
 	}
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	}
-	write(w, status, contentType, a)
+	write(w, status, contentType, body)
 }
 
 func write(w http.ResponseWriter, status int, contentType string, body any) {

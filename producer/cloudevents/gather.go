@@ -113,39 +113,39 @@ func (g *gatherer) rescan(ctx context.Context, changes []*Change) []outcome {
 	for _, b := range mine {
 		g.store(context.WithoutCancel(ctx), b)
 	}
-	for i, b := range joined {
+	for index, b := range joined {
 		select {
 		case <-b.stored:
-			out[i] = b.outcome
+			out[index] = b.outcome
 		case <-ctx.Done():
-			out[i].err = ctx.Err()
+			out[index].err = ctx.Err()
 		}
-		if out[i].err == nil {
-			g.remember(changes[i], out[i].scanID)
+		if out[index].err == nil {
+			g.remember(changes[index], out[index].scanID)
 		}
 	}
 	return out
 }
 
 // join adds a change to the open gathering of its scope, or opens one.
-func (g *gatherer) join(change *Change) (b *gathering, first bool) {
+func (g *gatherer) join(change *Change) (joined *gathering, first bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	b = g.open[change.Scope]
-	if b == nil || len(b.seen)+len(change.InstanceIDs) > maxInstances {
-		b = &gathering{
+	joined = g.open[change.Scope]
+	if joined == nil || len(joined.seen)+len(change.InstanceIDs) > maxInstances {
+		joined = &gathering{
 			request: Request{Scope: change.Scope, Reason: change.Reason}, seen: map[string]bool{},
 			stored: make(chan struct{}), outcome: outcome{err: errInterrupted},
 		}
-		g.open[change.Scope], first = b, true
+		g.open[change.Scope], first = joined, true
 	}
 	for _, id := range change.InstanceIDs {
-		if !b.seen[id] {
-			b.seen[id] = true
-			b.request.InstanceIDs = append(b.request.InstanceIDs, id)
+		if !joined.seen[id] {
+			joined.seen[id] = true
+			joined.request.InstanceIDs = append(joined.request.InstanceIDs, id)
 		}
 	}
-	return b, first
+	return joined, first
 }
 
 // store waits for company, closes the gathering and stores it.

@@ -146,11 +146,11 @@ func (p *Prober) Plan(ctx context.Context, candidates []Candidate) (*Plan, error
 	})
 	for len(candidates) > 0 {
 		scope := candidates[0].Scope
-		n := slices.IndexFunc(candidates, func(c Candidate) bool { return c.Scope != scope })
-		if n < 0 {
-			n = len(candidates)
+		number := slices.IndexFunc(candidates, func(c Candidate) bool { return c.Scope != scope })
+		if number < 0 {
+			number = len(candidates)
 		}
-		ids := make([]string, n)
+		ids := make([]string, number)
 		for i := range ids {
 			ids[i] = candidates[i].ID
 		}
@@ -158,7 +158,7 @@ func (p *Prober) Plan(ctx context.Context, candidates []Candidate) (*Plan, error
 		if err != nil {
 			return nil, err
 		}
-		for _, candidate := range candidates[:n] {
+		for _, candidate := range candidates[:number] {
 			_, platform := probe.ScriptFor(candidate.OSType)
 			guest, there := known[candidate.ID]
 			switch {
@@ -172,7 +172,7 @@ func (p *Prober) Plan(ctx context.Context, candidates []Candidate) (*Plan, error
 				out.Ask = append(out.Ask, candidate)
 			}
 		}
-		candidates = candidates[n:]
+		candidates = candidates[number:]
 	}
 	return out, nil
 }
@@ -213,7 +213,7 @@ type Outcome struct {
 // batches that an earlier run left open. What could not be asked for is an
 // error of the outcome; the error of Run is the book's, or the end of ctx.
 func (p *Prober) Run(ctx context.Context, candidates []Candidate) (*Outcome, error) {
-	r := &run{Prober: p, out: &Outcome{Calls: map[ecs.Scope]int{}}, refused: map[ecs.Scope]bool{}}
+	running := &run{Prober: p, out: &Outcome{Calls: map[ecs.Scope]int{}}, refused: map[ecs.Scope]bool{}}
 	open, err := p.book.Open(ctx)
 	if err != nil {
 		return nil, err
@@ -221,31 +221,31 @@ func (p *Prober) Run(ctx context.Context, candidates []Candidate) (*Outcome, err
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	for i := range open {
-		group.Go(func() error { return r.resume(gctx, &open[i]) })
+		group.Go(func() error { return running.resume(gctx, &open[i]) })
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	if r.out.Plan, err = p.Plan(ctx, candidates); err != nil {
+	if running.out.Plan, err = p.Plan(ctx, candidates); err != nil {
 		return nil, err
 	}
 	byScope := map[ecs.Scope][]Candidate{}
-	for _, c := range r.out.Plan.Ask {
+	for _, c := range running.out.Plan.Ask {
 		byScope[c.Scope] = append(byScope[c.Scope], c)
 	}
 	group, gctx = errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	for scope, list := range byScope {
-		group.Go(func() error { return r.scope(gctx, scope, list) })
+		group.Go(func() error { return running.scope(gctx, scope, list) })
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	r.unanswered()
-	slices.SortFunc(r.out.Answered, func(a, b Guest) int {
+	running.unanswered()
+	slices.SortFunc(running.out.Answered, func(a, b Guest) int {
 		return cmp.Or(cmp.Compare(a.Scope.Account, b.Scope.Account), cmp.Compare(a.Scope.Region, b.Scope.Region), cmp.Compare(a.ID, b.ID))
 	})
-	return r.out, nil
+	return running.out, nil
 }
 
 // unanswered gives those that were to be asked and of which nothing came the

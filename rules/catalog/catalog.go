@@ -49,7 +49,7 @@ type Error []Mistake
 
 func (e Error) Error() string {
 	out := make([]string, len(e))
-	for i, mistake := range e {
+	for index, mistake := range e {
 		where := "rules"
 		if mistake.Document > 0 {
 			where = "rules overlay " + strconv.Itoa(mistake.Document)
@@ -57,7 +57,7 @@ func (e Error) Error() string {
 		if mistake.Line > 0 {
 			where += " line " + strconv.Itoa(mistake.Line)
 		}
-		out[i] = where + ": " + mistake.Text
+		out[index] = where + ": " + mistake.Text
 	}
 	return strings.Join(out, "\n")
 }
@@ -127,24 +127,24 @@ func locate(err error, overlays [][]byte) error {
 }
 
 // decode reads one document. Unknown fields are mistakes.
-func decode(n int, data []byte) (layer layer, mistakes Error) {
+func decode(number int, data []byte) (layer layer, mistakes Error) {
 	layer.data = data
 	if len(data) > maxDocument {
-		return layer, Error{{n, 0, fmt.Sprintf("%d bytes are more than the %d a rule file may have", len(data), maxDocument)}}
+		return layer, Error{{number, 0, fmt.Sprintf("%d bytes are more than the %d a rule file may have", len(data), maxDocument)}}
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&layer.def); err != nil {
 		if errors.Is(err, io.EOF) {
-			return layer, Error{{n, 0, "the file is empty"}}
+			return layer, Error{{number, 0, "the file is empty"}}
 		}
-		return layer, decodeMistakes(n, err)
+		return layer, decodeMistakes(number, err)
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		mistakes = append(mistakes, Mistake{n, 0, "the file holds more than one document"})
+		mistakes = append(mistakes, Mistake{number, 0, "the file holds more than one document"})
 	}
 	if layer.def.Version != 1 {
-		mistakes = append(mistakes, Mistake{n, 1, fmt.Sprintf("version is %d; this binary reads version 1", layer.def.Version)})
+		mistakes = append(mistakes, Mistake{number, 1, fmt.Sprintf("version is %d; this binary reads version 1", layer.def.Version)})
 	}
 	return layer, mistakes
 }
@@ -152,14 +152,14 @@ func decode(n int, data []byte) (layer layer, mistakes Error) {
 var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
 
 // decodeMistakes takes the lines out of what the YAML decoder says.
-func decodeMistakes(n int, err error) Error {
+func decodeMistakes(number int, err error) Error {
 	lines := []string{err.Error()}
 	if te, ok := errors.AsType[*yaml.TypeError](err); ok {
 		lines = te.Errors
 	}
 	var out Error
 	for _, l := range lines {
-		mistake := Mistake{Document: n, Text: strings.ReplaceAll(strings.TrimPrefix(l, "yaml: "), " in type rules.", " in ")}
+		mistake := Mistake{Document: number, Text: strings.ReplaceAll(strings.TrimPrefix(l, "yaml: "), " in type rules.", " in ")}
 		if g := yamlLine.FindStringSubmatch(l); g != nil {
 			mistake.Line, _ = strconv.Atoi(g[1])
 			mistake.Text = strings.ReplaceAll(g[2], " in type rules.", " in ")
@@ -183,7 +183,7 @@ func placesOf(overlays [][]byte) map[string]place {
 }
 
 // locateParts notes the lines of rules, overrides, waivers and families.
-func locateParts(n int, data []byte, places map[string]place) {
+func locateParts(number int, data []byte, places map[string]place) {
 	var root yaml.Node
 	if yaml.Unmarshal(data, &root) != nil || root.Kind != yaml.DocumentNode || len(root.Content) == 0 || root.Content[0].Kind != yaml.MappingNode {
 		return
@@ -204,14 +204,14 @@ func locateParts(n int, data []byte, places map[string]place) {
 					id = item.Content[j+1].Value
 				}
 			}
-			places[prefix[0]+id] = place{n, item.Line}
+			places[prefix[0]+id] = place{number, item.Line}
 		}
 	}
 }
 
 // merge lays an overlay over a definition: its rules come first, so that they
 // win.
-func merge(base, top *layer, n int) (mistakes Error) {
+func merge(base, top *layer, number int) (mistakes Error) {
 	def, over := &base.def, &top.def
 	def.Sources = mergeMap(def.Sources, over.Sources)
 	def.Dated = mergeMap(def.Dated, over.Dated)
@@ -227,9 +227,9 @@ func merge(base, top *layer, n int) (mistakes Error) {
 		if id := over.Rules[i].ID; have[id] {
 			if places == nil {
 				places = map[string]place{}
-				locateParts(n, top.data, places)
+				locateParts(number, top.data, places)
 			}
-			mistakes = append(mistakes, Mistake{n, places["rule "+id].line, "rule " + id + ": the id is taken; use overrides to change that rule"})
+			mistakes = append(mistakes, Mistake{number, places["rule "+id].line, "rule " + id + ": the id is taken; use overrides to change that rule"})
 		}
 	}
 	def.Systems = mergeMap(def.Systems, over.Systems)

@@ -56,26 +56,26 @@ func Whole(data []byte) (*rules.Ruleset, error) {
 // newer: rules with their boundaries and texts, lists of systems, remedies, checks, sources, ends
 // of support, overrides, waivers, families and type changes.
 func Diff(older, newer *rules.Ruleset) ([]Change, error) {
-	a, err := parts(older)
+	before, err := parts(older)
 	if err != nil {
 		return nil, err
 	}
-	b, err := parts(newer)
+	after, err := parts(newer)
 	if err != nil {
 		return nil, err
 	}
 	var out []Change
-	for _, name := range slices.Sorted(keys(a, b)) {
-		x, y := a[name], b[name]
+	for _, name := range slices.Sorted(keys(before, after)) {
+		was, now := before[name], after[name]
 		switch {
-		case x == nil:
-			out = append(out, Change{Part: name, New: summary(y)})
-		case y == nil:
-			out = append(out, Change{Part: name, Old: summary(x)})
+		case was == nil:
+			out = append(out, Change{Part: name, New: summary(now)})
+		case now == nil:
+			out = append(out, Change{Part: name, Old: summary(was)})
 		default:
-			for _, field := range slices.Sorted(keys(x, y)) {
-				if !reflect.DeepEqual(x[field], y[field]) {
-					out = append(out, Change{Part: name, What: field, Old: spell(x[field]), New: spell(y[field])})
+			for _, field := range slices.Sorted(keys(was, now)) {
+				if !reflect.DeepEqual(was[field], now[field]) {
+					out = append(out, Change{Part: name, What: field, Old: spell(was[field]), New: spell(now[field])})
 				}
 			}
 		}

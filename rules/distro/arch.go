@@ -4,35 +4,35 @@ package distro
 // Edition"), a spelt-out name over a bare number.
 func (sc *scan) arch(family string) string {
 	bare := ""
-	for i := 0; i < sc.n; i++ {
-		switch w := sc.word(i); w {
+	for at := 0; at < sc.n; at++ {
+		switch w := sc.word(at); w {
 		case "arm", "aarch":
-			if w == "arm" && sc.isNum(i+1) && sc.t[i+1].val == 32 {
+			if w == "arm" && sc.isNum(at+1) && sc.t[at+1].val == 32 {
 				continue
 			}
 			return "arm64"
 		case "x":
-			if sc.isNum(i+1) && sc.t[i+1].sep == 0 {
-				switch val := sc.t[i+1].val; {
+			if sc.isNum(at+1) && sc.t[at+1].sep == 0 {
+				switch val := sc.t[at+1].val; {
 				case val == 64:
 					bare = "x86_64"
-				case val == 86 && sc.isNum(i+2) && sc.t[i+2].val == 64:
+				case val == 86 && sc.isNum(at+2) && sc.t[at+2].val == 64:
 					bare = "x86_64"
 				case val == 86 && bare == "":
 					bare = sc.plain86()
 				}
 			}
 		case "amd":
-			if sc.isNum(i+1) && sc.t[i+1].sep == 0 && sc.t[i+1].val == 64 {
+			if sc.isNum(at+1) && sc.t[at+1].sep == 0 && sc.t[at+1].val == 64 {
 				bare = "x86_64"
 			}
 		case "i":
-			if sc.isNum(i+1) && sc.t[i+1].sep == 0 && (sc.t[i+1].val == 386 || sc.t[i+1].val == 586 || sc.t[i+1].val == 686) {
+			if sc.isNum(at+1) && sc.t[at+1].sep == 0 && (sc.t[at+1].val == 386 || sc.t[at+1].val == 586 || sc.t[at+1].val == 686) {
 				bare = "i386"
 			}
 		default:
-			if sc.t[i].num && bare == "" {
-				bare = sc.bareWidth(i)
+			if sc.t[at].num && bare == "" {
+				bare = sc.bareWidth(at)
 			}
 		}
 	}
@@ -49,12 +49,12 @@ func (sc *scan) plain86() string {
 }
 
 // bareWidth reads a bare 64 or 32 at token i, also one glued to a version.
-func (sc *scan) bareWidth(i int) string {
-	token := &sc.t[i]
+func (sc *scan) bareWidth(at int) string {
+	token := &sc.t[at]
 	if token.version {
 		return ""
 	}
-	if sc.digits(i) == 4 && sc.is(i+1, "bit") && token.sep == '.' { // Ubuntu14.0464位
+	if sc.digits(at) == 4 && sc.is(at+1, "bit") && token.sep == '.' { // Ubuntu14.0464位
 		if token.val%100 == 64 {
 			return "x86_64"
 		}
@@ -63,14 +63,14 @@ func (sc *scan) bareWidth(i int) string {
 		}
 		return ""
 	}
-	if sc.digits(i) != 2 || token.val != 64 && token.val != 32 || sc.unit(i) {
+	if sc.digits(at) != 2 || token.val != 64 && token.val != 32 || sc.unit(at) {
 		return ""
 	}
-	bit := sc.is(i+1, "bit") || sc.is(i+1, "bits")
+	bit := sc.is(at+1, "bit") || sc.is(at+1, "bits")
 	if token.sep == '.' && !bit || token.sep == 0 && !bit {
 		return ""
 	}
-	if !bit && sc.isNum(i+1) && sc.t[i+1].sep == '.' {
+	if !bit && sc.isNum(at+1) && sc.t[at+1].sep == '.' {
 		return ""
 	}
 	if token.val == 64 {

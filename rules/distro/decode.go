@@ -66,15 +66,15 @@ func percent(text string) string {
 	}
 	var builder strings.Builder
 	builder.Grow(len(text))
-	for i := 0; i < len(text); i++ {
-		if text[i] == '%' && i+2 < len(text) {
-			if v, err := strconv.ParseUint(text[i+1:i+3], 16, 8); err == nil {
+	for at := 0; at < len(text); at++ {
+		if text[at] == '%' && at+2 < len(text) {
+			if v, err := strconv.ParseUint(text[at+1:at+3], 16, 8); err == nil {
 				builder.WriteByte(byte(v))
-				i += 2
+				at += 2
 				continue
 			}
 		}
-		builder.WriteByte(text[i])
+		builder.WriteByte(text[at])
 	}
 	return builder.String()
 }
@@ -96,18 +96,18 @@ func hex(c byte) bool {
 func entities(s string) string {
 	var builder strings.Builder
 	builder.Grow(len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] == '&' {
-			if end := strings.IndexByte(s[i:min(len(s), i+12)], ';'); end > 1 {
-				entity := strings.ToLower(s[i : i+end+1])
+	for at := 0; at < len(s); at++ {
+		if s[at] == '&' {
+			if end := strings.IndexByte(s[at:min(len(s), at+12)], ';'); end > 1 {
+				entity := strings.ToLower(s[at : at+end+1])
 				if text := html.UnescapeString(entity); text != entity && (len(text) == 1 || !strings.HasSuffix(text, ";")) {
 					builder.WriteString(text)
-					i += end
+					at += end
 					continue
 				}
 			}
 		}
-		builder.WriteByte(s[i])
+		builder.WriteByte(s[at])
 	}
 	return builder.String()
 }
@@ -117,13 +117,13 @@ func entities(s string) string {
 func escapes(text string) string {
 	var builder strings.Builder
 	builder.Grow(len(text))
-	for i := 0; i < len(text); i++ {
-		if r, n := escaped(text[i:]); n > 0 {
+	for at := 0; at < len(text); at++ {
+		if r, n := escaped(text[at:]); n > 0 {
 			builder.WriteRune(r)
-			i += n - 1
+			at += n - 1
 			continue
 		}
-		builder.WriteByte(text[i])
+		builder.WriteByte(text[at])
 	}
 	return builder.String()
 }

@@ -114,39 +114,39 @@ func Opaque(text string) bool {
 
 // guess makes one answer of all that was read.
 func (sc *scan) guess() Guess {
-	g := Guess{Kernel: sc.kern, Unreal: sc.unreal, Cut: sc.cut, AMD: sc.amd(), Arch: sc.arch("")}
-	sc.family(&g)
+	guessed := Guess{Kernel: sc.kern, Unreal: sc.unreal, Cut: sc.cut, AMD: sc.amd(), Arch: sc.arch("")}
+	sc.family(&guessed)
 	switch {
-	case isWindows(g.Family):
+	case isWindows(guessed.Family):
 		sc.looseYears()
-	case g.Family != "" && !g.Vague:
-		sc.looseVersions(&g)
+	case guessed.Family != "" && !guessed.Vague:
+		sc.looseVersions(&guessed)
 	}
-	if g.Arch == "i386" {
+	if guessed.Arch == "i386" {
 		sc.noR2Of32Bits()
 	}
 	pick := -1
-	for i := range sc.found {
-		reading := &sc.found[i]
-		if reading.Family != g.Family || reading.Version == "" || reading.possible || reading.Family == OtherLinux && reading.Edition != g.Edition {
+	for at := range sc.found {
+		reading := &sc.found[at]
+		if reading.Family != guessed.Family || reading.Version == "" || reading.possible || reading.Family == OtherLinux && reading.Edition != guessed.Edition {
 			continue
 		}
 		if pick < 0 || reading.order < sc.found[pick].order {
-			pick = i
+			pick = at
 		}
 	}
 	if pick >= 0 {
 		f := &sc.found[pick]
-		g.Version, g.ServicePack = f.Version, f.ServicePack
-		g.Vague = false
+		guessed.Version, guessed.ServicePack = f.Version, f.ServicePack
+		guessed.Vague = false
 	}
-	sc.also(&g)
-	sc.edition(&g)
-	sc.windowsFacts(&g)
-	if g.Family == "" {
-		g.Version = sc.bareVersion()
+	sc.also(&guessed)
+	sc.edition(&guessed)
+	sc.windowsFacts(&guessed)
+	if guessed.Family == "" {
+		guessed.Version = sc.bareVersion()
 	}
-	return g
+	return guessed
 }
 
 // family chooses the family: the first that is named, a code name or a
@@ -185,28 +185,28 @@ func (sc *scan) looseVersions(g *Guess) {
 		return
 	}
 	at := sc.mention.at
-	for _, i := range sc.loose[:sc.looseN] {
-		if !sc.dotted(max(i, -i-1)) { // a year, which only Windows has for a name
+	for _, pos := range sc.loose[:sc.looseN] {
+		if !sc.dotted(max(pos, -pos-1)) { // a year, which only Windows has for a name
 			continue
 		}
 		possible := true
-		if i < 0 { // nothing stands before it
-			i = -i - 1
-			possible = !sc.besideName(i+2, at) || sc.looseRange
+		if pos < 0 { // nothing stands before it
+			pos = -pos - 1
+			possible = !sc.besideName(pos+2, at) || sc.looseRange
 		}
-		sc.release(i, possible)
+		sc.release(pos, possible)
 	}
 }
 
 // besideName says whether nothing but words without a meaning of their own stands
 // between token i and the name at token at: "6.5版 CentOS".
-func (sc *scan) besideName(i, at int) bool {
-	for ; i < at; i++ {
-		if w := words[sc.word(i)]; sc.t[i].num || w == nil || w.role != roleFiller {
+func (sc *scan) besideName(pos, at int) bool {
+	for ; pos < at; pos++ {
+		if w := words[sc.word(pos)]; sc.t[pos].num || w == nil || w.role != roleFiller {
 			return false
 		}
 	}
-	return i == at
+	return pos == at
 }
 
 // looseYears reads the years before the name of Windows in a text that tells of
@@ -226,23 +226,23 @@ func (sc *scan) looseYears() {
 // agrees with the chosen one makes it finer, or says the same.
 func (sc *scan) also(guess *Guess) {
 	finer := -1
-	for i := range sc.found {
-		f := &sc.found[i]
+	for at := range sc.found {
+		other := &sc.found[at]
 		switch {
-		case f.Family != guess.Family && f.Version == "" && slices.ContainsFunc(sc.found, func(o reading) bool { return o.Family == f.Family && o.Version != "" }),
-			f.Family == guess.Family && f.Version == "",
-			f.Family == guess.Family && f.Version == guess.Version && f.ServicePack == guess.ServicePack && (f.Family != OtherLinux || f.Edition == guess.Edition):
+		case other.Family != guess.Family && other.Version == "" && slices.ContainsFunc(sc.found, func(o reading) bool { return o.Family == other.Family && o.Version != "" }),
+			other.Family == guess.Family && other.Version == "",
+			other.Family == guess.Family && other.Version == guess.Version && other.ServicePack == guess.ServicePack && (other.Family != OtherLinux || other.Edition == guess.Edition):
 			continue
-		case f.Family == guess.Family && !f.possible && coarser(guess.Version, f.Version) && guess.ServicePack == "" && (f.aside || sc.chosenAside(guess)):
+		case other.Family == guess.Family && !other.possible && coarser(guess.Version, other.Version) && guess.ServicePack == "" && (other.aside || sc.chosenAside(guess)):
 			if finer < 0 {
-				finer = i
+				finer = at
 				continue
 			}
 		}
-		if f.Family == guess.Family && !f.possible && f.Version != guess.Version {
+		if other.Family == guess.Family && !other.possible && other.Version != guess.Version {
 			guess.Listed = true
 		}
-		guess.Also = append(guess.Also, f.System)
+		guess.Also = append(guess.Also, other.System)
 	}
 	switch {
 	case finer < 0:

@@ -18,13 +18,13 @@ type parts struct {
 
 // release reads the numbers at token i as a version of the open mention and
 // returns the token after them.
-func (sc *scan) release(i int, possible bool) int {
+func (sc *scan) release(at int, possible bool) int {
 	mention := &sc.mention
-	if next := sc.guestType(i); next > 0 {
+	if next := sc.guestType(at); next > 0 {
 		mention.read = true
 		return next
 	}
-	parts := sc.collect(i)
+	parts := sc.collect(at)
 	before := len(sc.found)
 	switch mention.family {
 	case Debian:
@@ -36,8 +36,8 @@ func (sc *scan) release(i int, possible bool) int {
 	case Kylin:
 		sc.kylin(&parts, possible)
 	case OpenSUSE:
-		if mention.edition == "tumbleweed" && sc.digits(i) == 8 {
-			sc.add(OpenSUSE, "tumbleweed", sc.word(i), "", possible)
+		if mention.edition == "tumbleweed" && sc.digits(at) == 8 {
+			sc.add(OpenSUSE, "tumbleweed", sc.word(at), "", possible)
 			break
 		}
 		sc.minor(&parts, possible)
@@ -49,7 +49,7 @@ func (sc *scan) release(i int, possible bool) int {
 		sc.beforeMoment(&parts)
 	} else if !mention.read {
 		sc.unreal = true
-		sc.beforeOther(i)
+		sc.beforeOther(at)
 	}
 	return parts.next
 }
@@ -74,21 +74,21 @@ func (sc *scan) beforeMoment(parts *parts) {
 // guestType reads the numbers of a hypervisor's guest type, "CentOS 4/5/6/7
 // (64-bit)" or "Oracle Linux 4/5 or later": whoever chose it among its like said
 // no more than the family. It returns the token after them, or 0.
-func (sc *scan) guestType(i int) int {
-	if sc.word(i) != "4" || sc.word(i+1) != "5" || sc.sep(i+1) != '/' {
+func (sc *scan) guestType(at int) int {
+	if sc.word(at) != "4" || sc.word(at+1) != "5" || sc.sep(at+1) != '/' {
 		return 0
 	}
-	for i++; sc.isNum(i) && sc.sep(i) == '/' && sc.digits(i) == 1; {
-		i++
+	for at++; sc.isNum(at) && sc.sep(at) == '/' && sc.digits(at) == 1; {
+		at++
 	}
-	if sc.is(i, "or") && sc.is(i+1, "later") || sc.width(i) && sc.sep(i) == ';' {
-		return i
+	if sc.is(at, "or") && sc.is(at+1, "later") || sc.width(at) && sc.sep(at) == ';' {
+		return at
 	}
 	return 0
 }
 
 // collect gathers the numbers that may belong together.
-func (sc *scan) collect(i int) parts {
+func (sc *scan) collect(at int) parts {
 	m := &sc.mention
 	want := 2
 	switch m.family {
@@ -96,58 +96,58 @@ func (sc *scan) collect(i int) parts {
 		want = 3
 	case CoreOS:
 		want = 4
-		if sc.t[i].val > 100 {
+		if sc.t[at].val > 100 {
 			want = 3
 		}
 	case Fedora, UOS:
 		want = 1
 	}
-	p := parts{at: i, next: i}
-	for sc.isNum(p.next) && p.n < want && (p.n == 0 || sc.joins(p.next)) {
-		p.v[p.n], p.tok[p.n] = sc.t[p.next].val, p.next
-		p.n++
-		p.next++
-		if p.n == want {
+	found := parts{at: at, next: at}
+	for sc.isNum(found.next) && found.n < want && (found.n == 0 || sc.joins(found.next)) {
+		found.v[found.n], found.tok[found.n] = sc.t[found.next].val, found.next
+		found.n++
+		found.next++
+		if found.n == want {
 			break
 		}
-		if j := sc.updateAt(p.next); j > 0 {
-			p.next, p.u = j, true
-			p.v[p.n], p.tok[p.n] = sc.t[j].val, j
-			p.n++
-			p.next++
+		if j := sc.updateAt(found.next); j > 0 {
+			found.next, found.u = j, true
+			found.v[found.n], found.tok[found.n] = sc.t[j].val, j
+			found.n++
+			found.next++
 			break
 		}
 	}
-	for sc.isNum(p.next) && sc.sep(p.next) == '.' { // 7.9.2009
-		p.next++
+	for sc.isNum(found.next) && sc.sep(found.next) == '.' { // 7.9.2009
+		found.next++
 	}
-	return p
+	return found
 }
 
 // updateAt reads "u8", "update 8" and returns the token of the number, or 0.
-func (sc *scan) updateAt(i int) int {
-	j := i + 1
-	if !sc.isNum(j) || sc.digits(j) > 2 || sc.t[j].no && !sc.t[j].sized {
+func (sc *scan) updateAt(at int) int {
+	next := at + 1
+	if !sc.isNum(next) || sc.digits(next) > 2 || sc.t[next].no && !sc.t[next].sized {
 		return 0
 	}
-	switch sc.word(i) {
+	switch sc.word(at) {
 	case "u":
-		if sc.sep(j) == 0 && (sc.sep(i) == 0 || sc.sep(i) == ' ' || sc.sep(i) == '_' || sc.sep(i) == '-') {
-			return j
+		if sc.sep(next) == 0 && (sc.sep(at) == 0 || sc.sep(at) == ' ' || sc.sep(at) == '_' || sc.sep(at) == '-') {
+			return next
 		}
 	case "r":
-		if sc.sep(i) == 0 && sc.sep(j) == 0 && sc.mention.family == Debian {
-			return j
+		if sc.sep(at) == 0 && sc.sep(next) == 0 && sc.mention.family == Debian {
+			return next
 		}
 	case "update":
-		return j
+		return next
 	}
 	return 0
 }
 
 // joins says whether number i continues the version before it.
-func (sc *scan) joins(i int) bool {
-	token := &sc.t[i]
+func (sc *scan) joins(at int) bool {
+	token := &sc.t[at]
 	limit := 4
 	if sc.mention.family == CoreOS {
 		limit = 8
@@ -157,9 +157,9 @@ func (sc *scan) joins(i int) bool {
 		return true
 	case '_', '-':
 		if token.no {
-			return limit == 8 && sc.digits(i) == 8
+			return limit == 8 && sc.digits(at) == 8
 		}
-		return sc.digits(i) <= limit && !sc.width(i)
+		return sc.digits(at) <= limit && !sc.width(at)
 	}
 	return false
 }
@@ -438,13 +438,13 @@ func (sc *scan) servicePack(level level, parts *parts) level {
 		return level
 	}
 	if n, ok := sc.packAfter(parts.next); ok {
-		w := level
+		wanted := level
 		if mention.family == SLES {
-			w.parts = 1
+			wanted.parts = 1
 		}
-		w.put(n)
-		if sc.exists(w) {
-			return w
+		wanted.put(n)
+		if sc.exists(wanted) {
+			return wanted
 		}
 		sc.unreal = true
 	}
@@ -452,36 +452,36 @@ func (sc *scan) servicePack(level level, parts *parts) level {
 }
 
 // packAfter finds SP4 after token i, up to the next name.
-func (sc *scan) packAfter(i int) (uint32, bool) {
-	for ; i < sc.n-1; i++ {
-		if sc.t[i].num {
-			if !sc.width(i) && !sc.t[i].no {
+func (sc *scan) packAfter(at int) (uint32, bool) {
+	for ; at < sc.n-1; at++ {
+		if sc.t[at].num {
+			if !sc.width(at) && !sc.t[at].no {
 				return 0, false
 			}
 			continue
 		}
-		j := 0
-		switch word, next := sc.lookup(i); {
-		case sc.is(i, "sp"), sc.is(i, "patchlevel"):
-			j = i + 1
-		case sc.is(i, "service") && sc.is(i+1, "pack"):
-			j = i + 2
-		case word.role != roleFiller && !sc.is(i, "x") && !sc.is(i, "amd") && !sc.is(i, "patch"):
+		end := 0
+		switch word, next := sc.lookup(at); {
+		case sc.is(at, "sp"), sc.is(at, "patchlevel"):
+			end = at + 1
+		case sc.is(at, "service") && sc.is(at+1, "pack"):
+			end = at + 2
+		case word.role != roleFiller && !sc.is(at, "x") && !sc.is(at, "amd") && !sc.is(at, "patch"):
 			return 0, false
 		default:
-			i = next - 1
+			at = next - 1
 			continue
 		}
-		if !sc.isNum(j) || sc.digits(j) > 2 && !sc.t[j].sized {
+		if !sc.isNum(end) || sc.digits(end) > 2 && !sc.t[end].sized {
 			return 0, false
 		}
-		n := sc.t[j].val
-		if sc.digits(j) == 3 || sc.digits(j) == 4 { // SP364位
-			if v, ok := sc.strip(j, func(uint32) bool { return true }); ok {
-				n = v
+		number := sc.t[end].val
+		if sc.digits(end) == 3 || sc.digits(end) == 4 { // SP364位
+			if v, ok := sc.strip(end, func(uint32) bool { return true }); ok {
+				number = v
 			}
 		}
-		return n, true
+		return number, true
 	}
 	return 0, false
 }
@@ -610,17 +610,17 @@ func (sc *scan) ubuntu(parts *parts, possible bool) {
 	if n := len(text); (n == 5 || n == 7) && (text[n-2:] == "64" || text[n-2:] == "32") { // 91064
 		text = text[:n-2]
 	}
-	switch d := len(text); {
-	case d >= 4 && d <= 8 && d%2 == 0: // 1204, 140405, 120464
+	switch digits := len(text); {
+	case digits >= 4 && digits <= 8 && digits%2 == 0: // 1204, 140405, 120464
 		year, month = uint32(atoi(text[:2])), uint32(atoi(text[2:4]))
 		parts.n, parts.next = 1, parts.at+1
-	case d == 3 && text[1] != '0': // 804, 910
+	case digits == 3 && text[1] != '0': // 804, 910
 		year, month = uint32(atoi(text[:1])), uint32(atoi(text[1:]))
 		parts.n = 1
-	case d == 3:
+	case digits == 3:
 		year, month = uint32(atoi(text[:1])), uint32(atoi(text[1:]))
 		parts.n = 1
-	case d > 2:
+	case digits > 2:
 		sc.unreal = true
 		return
 	case parts.n > 1:

@@ -5,11 +5,11 @@ import "strings"
 // measure finds the numbers that are no versions: addresses, dates, times,
 // sizes, counts, and the parts of architecture names and kernel releases.
 func (sc *scan) measure() {
-	for i := 0; i < sc.n; i++ {
-		token := &sc.t[i]
+	for at := 0; at < sc.n; at++ {
+		token := &sc.t[at]
 		if !token.num {
-			if token.sep != 0 || i == 0 || !sc.t[i-1].num {
-				i = sc.archName(i)
+			if token.sep != 0 || at == 0 || !sc.t[at-1].num {
+				at = sc.archName(at)
 			}
 			continue
 		}
@@ -17,13 +17,13 @@ func (sc *scan) measure() {
 			continue
 		}
 		switch {
-		case sc.kernelAt(i), sc.address(i), sc.date(i), sc.clock(i):
-		case token.val == 2 && sc.digits(i) == 1 && sc.is(i+1, "k") && sc.sep(i+1) == 0:
-			sc.twoK(i)
-		case token.val == 2 && sc.digits(i) == 1 && sc.sep(i+1) == 0 && sc.kAndEdition(i):
-			sc.t[i].val, sc.t[i].year = 2000, true
-		case sc.unit(i):
-			if token.sep == '.' && sc.isNum(i-1) && !sc.t[i-1].no || sc.isNum(i-1) && sc.is(i-2, "u") || sc.yearAndMore(i) {
+		case sc.kernelAt(at), sc.address(at), sc.date(at), sc.clock(at):
+		case token.val == 2 && sc.digits(at) == 1 && sc.is(at+1, "k") && sc.sep(at+1) == 0:
+			sc.twoK(at)
+		case token.val == 2 && sc.digits(at) == 1 && sc.sep(at+1) == 0 && sc.kAndEdition(at):
+			sc.t[at].val, sc.t[at].year = 2000, true
+		case sc.unit(at):
+			if token.sep == '.' && sc.isNum(at-1) && !sc.t[at-1].no || sc.isNum(at-1) && sc.is(at-2, "u") || sc.yearAndMore(at) {
 				token.sized = true // the last number of a version that a size is glued to
 			} else {
 				token.no = true
@@ -44,66 +44,66 @@ func (sc *scan) yearAndMore(i int) bool {
 }
 
 // unit says whether number i is a size or a count.
-func (sc *scan) unit(i int) bool {
-	if i+1 >= sc.n || sc.t[i+1].num {
+func (sc *scan) unit(at int) bool {
+	if at+1 >= sc.n || sc.t[at+1].num {
 		return false
 	}
-	text := sc.word(i + 1)
+	text := sc.word(at + 1)
 	word := words[text]
 	if word == nil || !word.unit {
 		return false
 	}
-	switch sc.t[i+1].sep {
+	switch sc.t[at+1].sep {
 	case 0:
 		switch text {
 		case "h":
-			return !(sc.t[i].val <= 25 && sc.isNum(i+2) && sc.sep(i+2) == 0) // 20H2
+			return !(sc.t[at].val <= 25 && sc.isNum(at+2) && sc.sep(at+2) == 0) // 20H2
 		case "core", "c", "pcs":
-			_, year := mainYear(sc.word(i))
+			_, year := mainYear(sc.word(at))
 			return !year
 		}
 		return true
 	case ' ', '-':
-		_, year := mainYear(sc.word(i))
+		_, year := mainYear(sc.word(at))
 		return word.apart && !year
 	}
 	return false
 }
 
 // archName marks the numbers of the architecture named at token i.
-func (sc *scan) archName(i int) int {
-	last := i
-	take := func(j int, v ...uint32) {
-		if !sc.isNum(j) || sc.sep(j) != 0 && sc.sep(j) != '_' && sc.sep(j) != '-' && sc.sep(j) != ' ' {
+func (sc *scan) archName(at int) int {
+	last := at
+	take := func(next int, v ...uint32) {
+		if !sc.isNum(next) || sc.sep(next) != 0 && sc.sep(next) != '_' && sc.sep(next) != '-' && sc.sep(next) != ' ' {
 			return
 		}
 		for _, x := range v {
-			if sc.t[j].val == x {
-				sc.t[j].arch, sc.t[j].no, last = true, true, j
+			if sc.t[next].val == x {
+				sc.t[next].arch, sc.t[next].no, last = true, true, next
 			}
 		}
 	}
-	switch sc.word(i) {
+	switch sc.word(at) {
 	case "x":
-		if sc.sep(i+1) != 0 {
-			return i
+		if sc.sep(at+1) != 0 {
+			return at
 		}
-		take(i+1, 64, 86, 32)
-		if last == i+1 && sc.t[last].val == 86 {
-			take(i+2, 64, 32)
+		take(at+1, 64, 86, 32)
+		if last == at+1 && sc.t[last].val == 86 {
+			take(at+2, 64, 32)
 		}
 	case "amd", "arm", "aarch", "ppc", "loong", "loongarch", "mips", "sw", "riscv", "win":
-		if sc.sep(i+1) == 0 {
-			take(i+1, 64, 32)
+		if sc.sep(at+1) == 0 {
+			take(at+1, 64, 32)
 		}
 	case "i", "ia":
-		if sc.sep(i+1) == 0 {
-			take(i+1, 386, 486, 586, 686, 64, 32)
+		if sc.sep(at+1) == 0 {
+			take(at+1, 386, 486, 586, 686, 64, 32)
 		}
 	case "armv", "arm v":
-		if sc.isNum(i + 1) {
-			sc.t[i+1].no = true
-			return i + 1
+		if sc.isNum(at + 1) {
+			sc.t[at+1].no = true
+			return at + 1
 		}
 	}
 	return last
@@ -111,38 +111,38 @@ func (sc *scan) archName(i int) int {
 
 // address finds four dotted numbers, or four joined otherwise that start like
 // a private network.
-func (sc *scan) address(i int) bool {
-	if i+3 >= sc.n || sc.sep(i) == '.' && sc.isNum(i-1) || sc.debianRelease(i) {
+func (sc *scan) address(at int) bool {
+	if at+3 >= sc.n || sc.sep(at) == '.' && sc.isNum(at-1) || sc.debianRelease(at) {
 		return false
 	}
-	sep := sc.sep(i + 1)
+	sep := sc.sep(at + 1)
 	if sep != '.' && sep != '_' && sep != '-' {
 		return false
 	}
-	for j := i; j < i+4; j++ {
+	for j := at; j < at+4; j++ {
 		t := &sc.t[j]
-		if !t.num || t.val > 255 || sc.digits(j) > 3 || j > i && t.sep != sep {
+		if !t.num || t.val > 255 || sc.digits(j) > 3 || j > at && t.sep != sep {
 			return false
 		}
 	}
 	if sep != '.' {
-		switch sc.t[i].val {
+		switch sc.t[at].val {
 		case 10, 172, 192:
 		default:
 			return false
 		}
-		if v := sc.t[i+2].val; v == 64 || v == 32 || v == 86 || sc.unit(i+3) {
+		if v := sc.t[at+2].val; v == 64 || v == 32 || v == 86 || sc.unit(at+3) {
 			return false
 		}
 	}
-	end := i + 4
-	if sc.is(end, "bit") || sc.unit(i+3) || sc.isNum(end) && (sc.sep(end) == '.' || sc.sep(end) == sep && sc.t[end].val <= 255) {
+	end := at + 4
+	if sc.is(end, "bit") || sc.unit(at+3) || sc.isNum(end) && (sc.sep(end) == '.' || sc.sep(end) == sep && sc.t[end].val <= 255) {
 		return false // five numbers are no address
 	}
 	if sc.isNum(end) && (sc.sep(end) == '/' || sc.sep(end) == ':') {
 		end++
 	}
-	sc.skip(i, end)
+	sc.skip(at, end)
 	return true
 }
 
@@ -153,44 +153,44 @@ func (sc *scan) skip(i, end int) {
 }
 
 // date finds a day or a month in any of the usual writings.
-func (sc *scan) date(i int) bool {
-	token := &sc.t[i]
-	switch d := sc.digits(i); {
-	case d >= 8: // 20180101, 201801011230
+func (sc *scan) date(at int) bool {
+	token := &sc.t[at]
+	switch digits := sc.digits(at); {
+	case digits >= 8: // 20180101, 201801011230
 		token.no = true
 		return true
-	case d == 6 && sc.is(i+1, "r") && sc.sep(i+1) == 0: // win201202r2
-	case d == 6 && token.val >= 199501 && token.val <= 209912 && token.val%100 >= 1 && token.val%100 <= 12:
+	case digits == 6 && sc.is(at+1, "r") && sc.sep(at+1) == 0: // win201202r2
+	case digits == 6 && token.val >= 199501 && token.val <= 209912 && token.val%100 >= 1 && token.val%100 <= 12:
 		token.no = true
 		return true
-	case d == 4 && token.val >= 1995 && token.val <= 2099:
-		return sc.yearFirst(i)
-	case d <= 2 && token.val >= 1 && token.val <= 31:
-		return sc.yearLast(i)
+	case digits == 4 && token.val >= 1995 && token.val <= 2099:
+		return sc.yearFirst(at)
+	case digits <= 2 && token.val >= 1 && token.val <= 31:
+		return sc.yearLast(at)
 	}
 	return false
 }
 
 // yearFirst finds 2018-01-01, 2018_1_1, 2018.01.01, 2018/01, 2018年1月.
-func (sc *scan) yearFirst(i int) bool {
-	sep := sc.sep(i + 1)
-	if sc.is(i+1, "day") && sep == 0 {
-		sc.t[i].no = true
+func (sc *scan) yearFirst(at int) bool {
+	sep := sc.sep(at + 1)
+	if sc.is(at+1, "day") && sep == 0 {
+		sc.t[at].no = true
 		return true
 	}
-	_, year := mainYear(sc.word(i))
-	if year && sc.t[i].val < 2016 && sc.windowsBefore(i) {
+	_, year := mainYear(sc.word(at))
+	if year && sc.t[at].val < 2016 && sc.windowsBefore(at) {
 		return false // older than any date that a name would have
 	}
-	if !sc.isNum(i+1) || sc.t[i+1].start != sc.t[i].end+1 || sep != '-' && sep != '_' && sep != '.' && sep != '/' || !sc.between(i+1, 1, 12) {
+	if !sc.isNum(at+1) || sc.t[at+1].start != sc.t[at].end+1 || sep != '-' && sep != '_' && sep != '.' && sep != '/' || !sc.between(at+1, 1, 12) {
 		return false
 	}
-	if sc.isNum(i+2) && sc.sep(i+2) == sep && sc.between(i+2, 1, 31) && !sc.unit(i+2) {
-		sc.skip(i, i+3)
+	if sc.isNum(at+2) && sc.sep(at+2) == sep && sc.between(at+2, 1, 31) && !sc.unit(at+2) {
+		sc.skip(at, at+3)
 		return true
 	}
-	if sc.digits(i+1) == 2 && sep != '_' && (!year || sc.t[i+1].val < 10) {
-		sc.skip(i, i+2)
+	if sc.digits(at+1) == 2 && sep != '_' && (!year || sc.t[at+1].val < 10) {
+		sc.skip(at, at+2)
 		return true
 	}
 	return false
@@ -230,24 +230,24 @@ func (sc *scan) yearGlued(digits string) bool {
 }
 
 // yearLast finds 01-05-2018 and 1/5/2018.
-func (sc *scan) yearLast(i int) bool {
-	sep := sc.sep(i + 1)
-	if sep != '-' && sep != '_' && sep != '.' && sep != '/' || sc.sep(i+2) != sep || !sc.isNum(i+1) || !sc.isNum(i+2) {
+func (sc *scan) yearLast(at int) bool {
+	sep := sc.sep(at + 1)
+	if sep != '-' && sep != '_' && sep != '.' && sep != '/' || sc.sep(at+2) != sep || !sc.isNum(at+1) || !sc.isNum(at+2) {
 		return false
 	}
-	if sc.digits(i+1) > 2 || sc.digits(i+2) != 4 || sc.t[i+2].val < 1995 || sc.t[i+2].val > 2099 || !sc.between(i+1, 1, 31) {
+	if sc.digits(at+1) > 2 || sc.digits(at+2) != 4 || sc.t[at+2].val < 1995 || sc.t[at+2].val > 2099 || !sc.between(at+1, 1, 31) {
 		return false
 	}
-	if sep != '/' && (sc.digits(i) != 2 || sc.digits(i+1) != 2) { // CentOS 7.9.2009
+	if sep != '/' && (sc.digits(at) != 2 || sc.digits(at+1) != 2) { // CentOS 7.9.2009
 		return false
 	}
-	if sc.is(i-1, "ubuntu") && (sc.t[i+1].val == 4 || sc.t[i+1].val == 10) {
+	if sc.is(at-1, "ubuntu") && (sc.t[at+1].val == 4 || sc.t[at+1].val == 10) {
 		return false // Ubuntu 10-04-2019
 	}
-	if sc.t[i].val > 12 && sc.t[i+1].val > 12 || sc.sep(i) == '.' && sc.isNum(i-1) {
+	if sc.t[at].val > 12 && sc.t[at+1].val > 12 || sc.sep(at) == '.' && sc.isNum(at-1) {
 		return false
 	}
-	sc.skip(i, i+3)
+	sc.skip(at, at+3)
 	return true
 }
 
@@ -256,46 +256,46 @@ func (sc *scan) between(i int, lo, hi uint32) bool {
 }
 
 // clock finds 12:30 and 12:30:45.
-func (sc *scan) clock(i int) bool {
-	if sc.sep(i) == ':' || sc.sep(i+1) != ':' || !sc.isNum(i+1) || sc.digits(i) > 2 || sc.digits(i+1) != 2 || sc.t[i].val > 23 || sc.t[i+1].val > 59 {
+func (sc *scan) clock(at int) bool {
+	if sc.sep(at) == ':' || sc.sep(at+1) != ':' || !sc.isNum(at+1) || sc.digits(at) > 2 || sc.digits(at+1) != 2 || sc.t[at].val > 23 || sc.t[at+1].val > 59 {
 		return false
 	}
-	end := i + 2
+	end := at + 2
 	if sc.isNum(end) && sc.sep(end) == ':' {
 		end++
 	}
-	sc.skip(i, end)
+	sc.skip(at, end)
 	return true
 }
 
 // twoK reads 2k8 as 2008.
-func (sc *scan) twoK(i int) {
-	j := i + 2
-	if sc.isNum(j) && sc.sep(j) == 0 && sc.digits(j) <= 2 {
-		if _, ok := shortYear(sc.t[j].val); !ok {
+func (sc *scan) twoK(at int) {
+	next := at + 2
+	if sc.isNum(next) && sc.sep(next) == 0 && sc.digits(next) <= 2 {
+		if _, ok := shortYear(sc.t[next].val); !ok {
 			return
 		}
-		sc.t[i].val, sc.t[i].year = 2000+sc.t[j].val, true
-		sc.remove(i+1, 2)
+		sc.t[at].val, sc.t[at].year = 2000+sc.t[next].val, true
+		sc.remove(at+1, 2)
 		return
 	}
-	if (sc.is(i-1, "w") || sc.is(i-1, "win") || sc.is(i-1, "windows")) && !(sc.isNum(j) && sc.sep(j) == 0) {
-		sc.t[i].val, sc.t[i].year = 2000, true
-		sc.remove(i+1, 1)
+	if (sc.is(at-1, "w") || sc.is(at-1, "win") || sc.is(at-1, "windows")) && !(sc.isNum(next) && sc.sep(next) == 0) {
+		sc.t[at].val, sc.t[at].year = 2000, true
+		sc.remove(at+1, 1)
 	}
 }
 
 // kAndEdition says whether a k with the name of an edition glued to it follows
 // token i, which stands for Windows 2000: w2ksp4, win2kadv. It cuts the k off.
-func (sc *scan) kAndEdition(i int) bool {
-	text := sc.word(i + 1)
-	if len(text) < 3 || text[0] != 'k' || !sc.is(i-1, "w") && !sc.is(i-1, "win") && !sc.is(i-1, "windows") {
+func (sc *scan) kAndEdition(at int) bool {
+	text := sc.word(at + 1)
+	if len(text) < 3 || text[0] != 'k' || !sc.is(at-1, "w") && !sc.is(at-1, "win") && !sc.is(at-1, "windows") {
 		return false
 	}
 	if w := words[text[1:]]; w == nil || w.role != roleFiller {
 		return false
 	}
-	sc.t[i+1].start++
+	sc.t[at+1].start++
 	return true
 }
 
@@ -312,40 +312,40 @@ func (sc *scan) debianRelease(i int) bool {
 }
 
 // kernelAt finds a kernel release such as 2.6.18-348.el5 and keeps it.
-func (sc *scan) kernelAt(i int) bool {
-	if sc.sep(i) == '.' || sc.sep(i) == 0 || sc.t[i].val < 2 || sc.t[i].val > 7 || sc.digits(i) != 1 {
+func (sc *scan) kernelAt(at int) bool {
+	if sc.sep(at) == '.' || sc.sep(at) == 0 || sc.t[at].val < 2 || sc.t[at].val > 7 || sc.digits(at) != 1 {
 		return false
 	}
-	if !sc.isNum(i+1) || sc.sep(i+1) != '.' || !sc.isNum(i+2) || sc.sep(i+2) != '.' {
+	if !sc.isNum(at+1) || sc.sep(at+1) != '.' || !sc.isNum(at+2) || sc.sep(at+2) != '.' {
 		return false
 	}
-	j := i + 3
-	for sc.isNum(j) && sc.sep(j) == '.' {
-		j++
+	next := at + 3
+	for sc.isNum(next) && sc.sep(next) == '.' {
+		next++
 	}
-	if sc.debianRelease(i) {
+	if sc.debianRelease(at) {
 		return false
 	}
-	old := sc.t[i].val == 2 && (sc.t[i+1].val == 6 || sc.t[i+1].val == 4)
-	if !old && (sc.t[i].val < 3 || !sc.isNum(j) || sc.sep(j) != '-') {
+	old := sc.t[at].val == 2 && (sc.t[at+1].val == 6 || sc.t[at+1].val == 4)
+	if !old && (sc.t[at].val < 3 || !sc.isNum(next) || sc.sep(next) != '-') {
 		return false
 	}
 	tagged := old
-	for j < sc.n && (sc.sep(j) == 0 || sc.sep(j) == '.' || sc.sep(j) == '-' || sc.sep(j) == '_') {
-		switch sc.word(j) {
+	for next < sc.n && (sc.sep(next) == 0 || sc.sep(next) == '.' || sc.sep(next) == '-' || sc.sep(next) == '_') {
+		switch sc.word(next) {
 		case "el", "al", "an", "fc", "oe", "ky", "generic", "xen", "uek", "virtual", "amd", "default", "azure", "aws", "kvm":
 			tagged = true
 		}
-		j++
+		next++
 	}
 	if !tagged {
 		return false
 	}
-	from := i
-	if sep := sc.sep(i); sep == '-' && (sc.is(i-1, "xen") || sc.is(i-1, "uek")) { // kernel-xen-2.6.18-398.el5
+	from := at
+	if sep := sc.sep(at); sep == '-' && (sc.is(at-1, "xen") || sc.is(at-1, "uek")) { // kernel-xen-2.6.18-398.el5
 		from--
 	}
-	sc.kern = sc.s[sc.t[from].start:sc.t[j-1].end]
-	sc.skip(i, j)
+	sc.kern = sc.s[sc.t[from].start:sc.t[next-1].end]
+	sc.skip(at, next)
 	return true
 }

@@ -40,35 +40,35 @@ const (
 // what was named last.
 func (sc *scan) walk() {
 	own, listed := ownerNone, false
-	for i := 0; i < sc.n; {
-		if sc.t[i].num {
-			i, own = sc.number(i, own, listed)
+	for at := 0; at < sc.n; {
+		if sc.t[at].num {
+			at, own = sc.number(at, own, listed)
 			listed, sc.ranged = false, false
 			continue
 		}
-		word, next := sc.lookup(i)
-		switch sc.roleOf(word, i, next) {
+		word, next := sc.lookup(at)
+		switch sc.roleOf(word, at, next) {
 		case roleOS:
 			if isWindows(word.family) {
-				next, own = sc.windows(word, i, next)
+				next, own = sc.windows(word, at, next)
 			} else {
-				sc.name(word, i, next)
+				sc.name(word, at, next)
 				own = ownerSystem
 			}
 			listed, sc.ranged = false, false
 		case roleVague:
 			if own != ownerSystem || sc.mention.read {
-				next, own = sc.vague(word, i, next, own)
+				next, own = sc.vague(word, at, next, own)
 			}
 		case roleWeak:
 			if sc.named.weak.role == roleUnknown {
 				sc.named.weak = *word
 			}
-			next, own = sc.weak(word, i, next, own)
+			next, own = sc.weak(word, at, next, own)
 		case roleCode:
 			sc.codeName(word, own)
 		case roleFiller:
-			own = sc.filler(i, own)
+			own = sc.filler(at, own)
 		case roleList:
 			listed = true
 		case roleRange:
@@ -77,17 +77,17 @@ func (sc *scan) walk() {
 		case roleOther:
 			own, listed, sc.ranged = ownerOther, false, false
 		case roleUnknown:
-			own, listed = sc.unknown(i, &next, own), sc.ranged || listed && own == ownerNone
+			own, listed = sc.unknown(at, &next, own), sc.ranged || listed && own == ownerNone
 		default:
 		}
-		i = next
+		at = next
 	}
 }
 
 func isWindows(family string) bool { return family == WindowsServer || family == WindowsClient }
 
 // roleOf is the role of a word where it stands.
-func (sc *scan) roleOf(word *word, i, next int) role {
+func (sc *scan) roleOf(word *word, at, next int) role {
 	if word.role != roleNumbered {
 		return word.role
 	}
@@ -96,7 +96,7 @@ func (sc *scan) roleOf(word *word, i, next int) role {
 	}
 	switch word.family {
 	case WindowsServer:
-		if !sc.windowsNumber(sc.word(i), next) {
+		if !sc.windowsNumber(sc.word(at), next) {
 			return roleUnknown
 		}
 	case Fedora, Debian: // fc33 and deb6, and no other fc or deb
@@ -132,13 +132,13 @@ func (sc *scan) listWord(i int) bool {
 }
 
 // bracketed says whether token i begins a name that stands in brackets by itself.
-func (sc *scan) bracketed(i int) bool {
-	at := int(sc.t[i].start) - 1
+func (sc *scan) bracketed(pos int) bool {
+	at := int(sc.t[pos].start) - 1
 	if at < 0 || sc.s[at] != '(' && sc.s[at] != '[' {
 		return false
 	}
 	end := at + strings.IndexAny(sc.s[at:], ")]")
-	for j := i; j < sc.n && int(sc.t[j].start) < end; j++ { // nothing but the name
+	for j := pos; j < sc.n && int(sc.t[j].start) < end; j++ { // nothing but the name
 		if w := words[sc.word(j)]; !sc.t[j].num && (w == nil || w.role == roleOther || w.role == roleUnknown) {
 			return false
 		}
@@ -196,32 +196,32 @@ func (sc *scan) filler(i int, own owner) owner {
 }
 
 // unknown looks at a word that is not in the table.
-func (sc *scan) unknown(i int, next *int, own owner) owner {
-	text := sc.word(i)
+func (sc *scan) unknown(at int, next *int, own owner) owner {
+	text := sc.word(at)
 	if text == "aliyun" || text == "alibaba" || text == "alicloud" {
-		if sc.aliyun(i) {
-			sc.name(words["alinux"], i, i+1)
+		if sc.aliyun(at) {
+			sc.name(words["alinux"], at, at+1)
 			return ownerSystem
 		}
-		if sc.is(i+1, "customized") {
+		if sc.is(at+1, "customized") {
 			sc.named.vague = OtherLinux
 		}
 		return ownerUnknown
 	}
 	if text == "customized" || text == "other" || text == "others" || text == "customizd" {
-		if sc.linuxNear(i) && sc.named.vague == "" {
+		if sc.linuxNear(at) && sc.named.vague == "" {
 			sc.named.vague = OtherLinux
 		}
 		return own
 	}
-	if word, after, ends := sc.within(i); word != nil && (word.family != sc.named.family || sc.mention.read) {
+	if word, after, ends := sc.within(at); word != nil && (word.family != sc.named.family || sc.mention.read) {
 		*next = after
 		if isWindows(word.family) {
 			var o owner
-			*next, o = sc.windows(word, i, *next)
+			*next, o = sc.windows(word, at, *next)
 			return o
 		}
-		sc.name(word, i, *next)
+		sc.name(word, at, *next)
 		sc.alsoWithin(text, word.family)
 		if ends {
 			return ownerSystem
@@ -274,88 +274,88 @@ func (sc *scan) linuxNear(i int) bool {
 
 // aliyun tells the operating system from the company: the image id
 // aliyun_3_x64_20G_alibase_20240101.vhd names a system, aliyun-3 does not.
-func (sc *scan) aliyun(i int) bool {
+func (sc *scan) aliyun(at int) bool {
 	if sc.n == 1 {
 		return true // Platform "Aliyun"
 	}
-	if !sc.isNum(i+1) || sc.t[i+1].no || sc.sep(i+1) != '_' && sc.sep(i+1) != 0 {
+	if !sc.isNum(at+1) || sc.t[at+1].no || sc.sep(at+1) != '_' && sc.sep(at+1) != 0 {
 		return false
 	}
-	j := i + 2
-	if sc.digits(i+1) == 4 { // aliyun1501_64
-		return sc.pinned(j)
+	next := at + 2
+	if sc.digits(at+1) == 4 { // aliyun1501_64
+		return sc.pinned(next)
 	}
-	if sc.isNum(j) && !sc.t[j].no && (sc.sep(j) == '_' || sc.sep(j) == '.') && !sc.width(j) {
-		j++
+	if sc.isNum(next) && !sc.t[next].no && (sc.sep(next) == '_' || sc.sep(next) == '.') && !sc.width(next) {
+		next++
 	}
-	return sc.pinned(j) || j > i+2 && sc.digits(j-1) == 4
+	return sc.pinned(next) || next > at+2 && sc.digits(next-1) == 4
 }
 
 // number reads the number at token i, whoever it belongs to, and returns the
 // token after what it read.
-func (sc *scan) number(i int, own owner, listed bool) (int, owner) {
-	token := &sc.t[i]
+func (sc *scan) number(at int, own owner, listed bool) (int, owner) {
+	token := &sc.t[at]
 	mention := &sc.mention
 	sep := token.sep
-	if token.no && !(own == ownerSystem && (mention.family == CoreOS || mention.edition == "tumbleweed") && sc.digits(i) == 8) {
+	if token.no && !(own == ownerSystem && (mention.family == CoreOS || mention.edition == "tumbleweed") && sc.digits(at) == 8) {
 		switch {
 		case own != ownerSystem || mention.read:
-		case sc.unit(i):
-			sc.beforeSize(i)
-		case i == mention.next && sc.sep(i+1) == ':' && sc.sep(i) != ':' && !isWindows(mention.family):
-			sc.beforeClock(i)
-		case i == mention.next && (sc.sep(i+1) == '-' || sc.sep(i+1) == '_') && sc.sep(i+3) == sc.sep(i+1) && !isWindows(mention.family): // SLES 10-10-0-0-5
-			sc.heads(sc.word(i))
+		case sc.unit(at):
+			sc.beforeSize(at)
+		case at == mention.next && sc.sep(at+1) == ':' && sc.sep(at) != ':' && !isWindows(mention.family):
+			sc.beforeClock(at)
+		case at == mention.next && (sc.sep(at+1) == '-' || sc.sep(at+1) == '_') && sc.sep(at+3) == sc.sep(at+1) && !isWindows(mention.family): // SLES 10-10-0-0-5
+			sc.heads(sc.word(at))
 			if major := (level{major: token.val, parts: 1}); sc.exists(major) {
 				sc.keep(major, true)
 			}
-		case i == mention.next && (sep == '.' || sep == 0) && sc.isNum(i+1) && !isWindows(mention.family): // "Ubuntu.10.10.2.0", "CentOS5.91.0.0": it may be an address
-			text := sc.word(i + 1)
+		case at == mention.next && (sep == '.' || sep == 0) && sc.isNum(at+1) && !isWindows(mention.family): // "Ubuntu.10.10.2.0", "CentOS5.91.0.0": it may be an address
+			text := sc.word(at + 1)
 			for n := 1; n <= len(text); n++ {
 				if v := (level{major: token.val, minor: value(text[:n]), parts: 2}); sc.exists(v) {
 					sc.keep(v, true)
 				}
 			}
-		case i == mention.next && sc.digits(i) >= 8 && !isDate(sc.word(i)[:8]) && !isWindows(mention.family): // SLES 10190101
-			sc.heads(sc.word(i))
+		case at == mention.next && sc.digits(at) >= 8 && !isDate(sc.word(at)[:8]) && !isWindows(mention.family): // SLES 10190101
+			sc.heads(sc.word(at))
 		}
-		return i + 1, own
+		return at + 1, own
 	}
 	listed = listed || sep == ',' || sep == '/'
 	switch {
 	case own == ownerSystem && !mention.read:
-		if sc.width(i) && !sc.isVersion32(i) {
-			if v, ok := sc.dot(sc.word(i)); ok && !token.arch && !sc.is(i+1, "bit") && !sc.is(i+1, "bits") && !isWindows(mention.family) {
+		if sc.width(at) && !sc.isVersion32(at) {
+			if v, ok := sc.dot(sc.word(at)); ok && !token.arch && !sc.is(at+1, "bit") && !sc.is(at+1, "bits") && !isWindows(mention.family) {
 				sc.keep(v, true) // CentOS_64 may be 6.4
 			}
-			return i + 1, own
+			return at + 1, own
 		}
-		next := sc.release(i, false)
+		next := sc.release(at, false)
 		if !mention.read {
 			return next, ownerUnknown
 		}
 		return next, own
-	case sc.width(i):
-		return i + 1, own
+	case sc.width(at):
+		return at + 1, own
 	case own == ownerSystem && listed:
-		return sc.release(i, false), own
-	case (own == ownerSystem || own == ownerUnknown && listed) && sc.dotted(i) && mention.family != "" && !isWindows(mention.family):
-		return sc.release(i, own == ownerUnknown), own
+		return sc.release(at, false), own
+	case (own == ownerSystem || own == ownerUnknown && listed) && sc.dotted(at) && mention.family != "" && !isWindows(mention.family):
+		return sc.release(at, own == ownerUnknown), own
 	case own == ownerNone || own == ownerUnknown:
-		if next, ok := sc.bareYear(i, own); ok {
+		if next, ok := sc.bareYear(at, own); ok {
 			return next, ownerUnknown
 		}
-		_, year := mainYear(sc.word(i))
-		if (sc.dotted(i) || year && sc.named.family == "") && sc.looseN < len(sc.loose) {
+		_, year := mainYear(sc.word(at))
+		if (sc.dotted(at) || year && sc.named.family == "") && sc.looseN < len(sc.loose) {
 			sc.looseRange = sc.looseRange || sc.ranged
-			sc.loose[sc.looseN] = i
+			sc.loose[sc.looseN] = at
 			if own == ownerNone {
-				sc.loose[sc.looseN] = -i - 1
+				sc.loose[sc.looseN] = -at - 1
 			}
 			sc.looseN++
 		}
 	}
-	next := i + 1
+	next := at + 1
 	for sc.isNum(next) && sc.sep(next) == '.' {
 		next++
 	}
@@ -413,13 +413,13 @@ func (sc *scan) dotted(i int) bool {
 }
 
 // width says whether number i is a bare word size: 64, 32.
-func (sc *scan) width(i int) bool {
-	if !sc.isNum(i) {
+func (sc *scan) width(at int) bool {
+	if !sc.isNum(at) {
 		return false
 	}
-	t := &sc.t[i]
-	return t.arch || (t.val == 64 || t.val == 32) && sc.digits(i) == 2 && !(sc.isNum(i+1) && sc.sep(i+1) == '.') && t.sep != '.' &&
-		(t.sep != 0 || sc.is(i+1, "bit") || sc.is(i+1, "bits") || sc.is(i+1, "guest"))
+	t := &sc.t[at]
+	return t.arch || (t.val == 64 || t.val == 32) && sc.digits(at) == 2 && !(sc.isNum(at+1) && sc.sep(at+1) == '.') && t.sep != '.' &&
+		(t.sep != 0 || sc.is(at+1, "bit") || sc.is(at+1, "bits") || sc.is(at+1, "guest"))
 }
 
 // isVersion32 tells Fedora 32 from a 32-bit Fedora.
@@ -431,16 +431,16 @@ func (sc *scan) isVersion32(i int) bool {
 
 // pinned says whether what stands at token i follows a whole version: a word
 // size, an architecture, a disk size, a boot mode.
-func (sc *scan) pinned(i int) bool {
-	if i >= sc.n || sc.sep(i) == ',' {
+func (sc *scan) pinned(at int) bool {
+	if at >= sc.n || sc.sep(at) == ',' {
 		return false
 	}
-	if sc.t[i].num {
-		return sc.width(i) || sc.t[i].no && sc.unit(i)
+	if sc.t[at].num {
+		return sc.width(at) || sc.t[at].no && sc.unit(at)
 	}
-	switch sc.word(i) {
+	switch sc.word(at) {
 	case "x", "i":
-		return sc.isNum(i+1) && sc.t[i+1].arch
+		return sc.isNum(at+1) && sc.t[at+1].arch
 	case "amd", "arm", "aarch", "uefi", "bit", "bits", "scc", "anck", "rhck", "lts", "stream":
 		return true
 	}
@@ -468,12 +468,12 @@ func (sc *scan) addCode(word *word) {
 
 // add keeps a reading of a release that the table has.
 func (sc *scan) add(family, edition, version, sp string, possible bool) {
-	r := reading{System: System{Family: family, Version: version, ServicePack: sp, Edition: edition}, possible: possible, aside: sc.mention.aside}
+	added := reading{System: System{Family: family, Version: version, ServicePack: sp, Edition: edition}, possible: possible, aside: sc.mention.aside}
 	if family != OtherLinux && edition != "tumbleweed" && edition != "stream" {
-		r.Edition = ""
+		added.Edition = ""
 	}
 	if v, ok := levelOf(family, version, sp); ok {
-		_, r.order = stands(releases.rows(family, edition), v)
+		_, added.order = stands(releases.rows(family, edition), v)
 	}
-	sc.note(r)
+	sc.note(added)
 }

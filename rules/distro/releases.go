@@ -55,7 +55,7 @@ func mustReleases(text string) releaseTable {
 
 func parseReleases(text string) (releaseTable, error) {
 	table := releaseTable{}
-	n := uint32(0)
+	number := uint32(0)
 	for row := range strings.Lines(text) {
 		row = strings.TrimRight(row, "\n")
 		if row == "" || row[0] == '#' || strings.HasPrefix(row, "family\t") {
@@ -65,8 +65,8 @@ func parseReleases(text string) (releaseTable, error) {
 		if len(fields) != 6 {
 			return nil, fmt.Errorf("releases: %q has %d columns, not 6", row, len(fields))
 		}
-		n++
-		l := line{bare: fields[3] == "yes", standing: Listed, living: fields[4] == "living", order: n}
+		number++
+		l := line{bare: fields[3] == "yes", standing: Listed, living: fields[4] == "living", order: number}
 		if fields[4] == "new" {
 			l.standing = NewMajor
 		}
@@ -94,14 +94,14 @@ func (l *line) readMinors(text string) error {
 	for part := range strings.SplitSeq(text, ",") {
 		minor, points, dotted := strings.Cut(part, ".")
 		lo, hi, ok := numberRange(minor)
-		m := span{lo: lo, hi: hi, points: dotted}
+		minors := span{lo: lo, hi: hi, points: dotted}
 		if dotted && ok {
-			m.pointLo, m.pointHi, ok = numberRange(points)
+			minors.pointLo, minors.pointHi, ok = numberRange(points)
 		}
 		if !ok {
 			return fmt.Errorf("%q is no range of minor releases", part)
 		}
-		l.minors = append(l.minors, m)
+		l.minors = append(l.minors, minors)
 		if hi < 1000 {
 			l.newest = max(l.newest, hi)
 		}
@@ -243,14 +243,14 @@ func levelOf(family, version, servicePack string) (level, bool) {
 	return depth, depth.parts > 0
 }
 
-func (v *level) put(n uint32) {
+func (v *level) put(number uint32) {
 	switch v.parts {
 	case 0:
-		v.major = n
+		v.major = number
 	case 1:
-		v.minor = n
+		v.minor = number
 	case 2:
-		v.point = n
+		v.point = number
 	}
 	v.parts = min(v.parts+1, 3)
 }

@@ -57,34 +57,34 @@ func (sc *scan) reset() {
 
 // read normalises s and splits it into tokens.
 func (sc *scan) read(s string) {
-	i := 0
-	for i < len(s) && sc.len < maxText {
-		c := s[i]
+	at := 0
+	for at < len(s) && sc.len < maxText {
+		c := s[at]
 		if c < utf8.RuneSelf {
 			sc.put(c)
-			i++
+			at++
 			continue
 		}
-		char, size := utf8.DecodeRuneInString(s[i:])
+		char, size := utf8.DecodeRuneInString(s[at:])
 		switch {
 		case char >= 0xFF01 && char <= 0xFF5E: // full width
 			sc.put(byte(char - 0xFF01 + '!'))
 		case char >= 0x3400 && char <= 0x9FFF || char >= 0x3040 && char <= 0x30FF || char >= 0xAC00 && char <= 0xD7A3:
-			text, n := han(s[i:])
+			text, n := han(s[at:])
 			sc.putWord(text)
 			size = max(size, n)
 		default:
 			c, ok := mark(char)
-			if c == '.' && (i+size == len(s) || s[i+size] < '0' || s[i+size] > '9') {
+			if c == '.' && (at+size == len(s) || s[at+size] < '0' || s[at+size] > '9') {
 				c = ' ' // the end of a sentence
 			}
 			if ok {
 				sc.put(c)
 			}
 		}
-		i += size
+		at += size
 	}
-	sc.cut = i < len(s)
+	sc.cut = at < len(s)
 	sc.s = string(sc.b[:sc.len])
 	sc.split()
 }
@@ -116,20 +116,20 @@ func unseen(r rune) bool {
 	return false
 }
 
-func (sc *scan) put(c byte) {
+func (sc *scan) put(char byte) {
 	switch {
-	case c >= 'A' && c <= 'Z':
-		c += 'a' - 'A'
-	case c == '\n':
-		c = ','
-	case c <= ' ' || c == 0x7F:
-		c = ' '
+	case char >= 'A' && char <= 'Z':
+		char += 'a' - 'A'
+	case char == '\n':
+		char = ','
+	case char <= ' ' || char == 0x7F:
+		char = ' '
 		if sc.len == 0 || sc.b[sc.len-1] == ' ' {
 			return
 		}
 	}
 	if sc.len < maxText {
-		sc.b[sc.len] = c
+		sc.b[sc.len] = char
 		sc.len++
 	}
 }
@@ -158,12 +158,12 @@ func (sc *scan) putWord(text string) {
 
 func (sc *scan) split() {
 	sep := byte(' ')
-	for i := 0; i < sc.len; {
-		c := sc.b[i]
-		digit := c >= '0' && c <= '9'
-		if !digit && (c < 'a' || c > 'z') {
-			sep = separator(c, sep)
-			i++
+	for at := 0; at < sc.len; {
+		char := sc.b[at]
+		digit := char >= '0' && char <= '9'
+		if !digit && (char < 'a' || char > 'z') {
+			sep = separator(char, sep)
+			at++
 			continue
 		}
 		if sc.n == maxTokens {
@@ -173,45 +173,45 @@ func (sc *scan) split() {
 		if sc.n == 0 {
 			sep = ' '
 		}
-		if end := sc.drawn(i); sep != 0 && end > 0 {
-			sc.t[sc.n] = token{start: uint16(i), end: uint16(end), sep: sep}
+		if end := sc.drawn(at); sep != 0 && end > 0 {
+			sc.t[sc.n] = token{start: uint16(at), end: uint16(end), sep: sep}
 			sc.n++
-			i, sep = end, 0
+			at, sep = end, 0
 			continue
 		}
-		t := token{start: uint16(i), sep: sep, num: digit}
-		for i < sc.len {
-			c = sc.b[i]
-			if digit && c >= '0' && c <= '9' {
-				if t.val < 200_000_000 {
-					t.val = t.val*10 + uint32(c-'0')
+		cut := token{start: uint16(at), sep: sep, num: digit}
+		for at < sc.len {
+			char = sc.b[at]
+			if digit && char >= '0' && char <= '9' {
+				if cut.val < 200_000_000 {
+					cut.val = cut.val*10 + uint32(char-'0')
 				}
-			} else if digit || c < 'a' || c > 'z' {
+			} else if digit || char < 'a' || char > 'z' {
 				break
 			}
-			i++
+			at++
 		}
-		t.end = uint16(i)
-		if digit && sc.n+1 < maxTokens && sc.yearGlued(sc.s[t.start:t.end]) {
-			year := t
-			year.end, year.val = t.start+4, value(sc.s[t.start:t.start+4])
+		cut.end = uint16(at)
+		if digit && sc.n+1 < maxTokens && sc.yearGlued(sc.s[cut.start:cut.end]) {
+			year := cut
+			year.end, year.val = cut.start+4, value(sc.s[cut.start:cut.start+4])
 			sc.t[sc.n] = year
 			sc.n++
-			t = token{start: year.end, end: t.end, num: true, val: value(sc.s[year.end:t.end])}
+			cut = token{start: year.end, end: cut.end, num: true, val: value(sc.s[year.end:cut.end])}
 		}
-		if head := gluedDate(sc.s[t.start:t.end], strings.HasPrefix(sc.s[i:], "day")); digit && head > 0 && sc.n+1 < maxTokens {
-			date := token{start: t.start + uint16(head), end: t.end, sep: ' ', num: true, no: true}
-			t.end, t.val = date.start, uint32(atoi(sc.s[t.start:date.start]))
-			sc.t[sc.n] = t
+		if head := gluedDate(sc.s[cut.start:cut.end], strings.HasPrefix(sc.s[at:], "day")); digit && head > 0 && sc.n+1 < maxTokens {
+			date := token{start: cut.start + uint16(head), end: cut.end, sep: ' ', num: true, no: true}
+			cut.end, cut.val = date.start, uint32(atoi(sc.s[cut.start:date.start]))
+			sc.t[sc.n] = cut
 			sc.n++
-			t = date
+			cut = date
 		}
-		if !digit && t.sep == 0 && sc.n+1 < maxTokens && sc.nameAfterUnit(sc.s[t.start:t.end]) {
-			sc.t[sc.n] = token{start: t.start, end: t.start + 1}
+		if !digit && cut.sep == 0 && sc.n+1 < maxTokens && sc.nameAfterUnit(sc.s[cut.start:cut.end]) {
+			sc.t[sc.n] = token{start: cut.start, end: cut.start + 1}
 			sc.n++
-			t.start++
+			cut.start++
 		}
-		sc.t[sc.n] = t
+		sc.t[sc.n] = cut
 		sc.n++
 		sep = 0
 	}
@@ -237,11 +237,11 @@ func (sc *scan) nameAfterUnit(text string) bool {
 // drawn returns the end of an id whose letters are drawn by lot and that begins at
 // i, or 0: sixteen or more hexadecimal digits of both kinds, which name no Fedora
 // (…04fc0bc8…). It looks no further than a name can be long.
-func (sc *scan) drawn(i int) int {
+func (sc *scan) drawn(at int) int {
 	digits, letters := false, false
-	j := i
-	for ; j < sc.len && j < i+128; j++ {
-		switch c := sc.b[j]; {
+	next := at
+	for ; next < sc.len && next < at+128; next++ {
+		switch c := sc.b[next]; {
 		case c >= '0' && c <= '9':
 			digits = true
 		case c >= 'a' && c <= 'f':
@@ -249,14 +249,14 @@ func (sc *scan) drawn(i int) int {
 		case c > 'f' && c <= 'z':
 			return 0
 		default:
-			if j-i >= 16 && digits && letters {
-				return j
+			if next-at >= 16 && digits && letters {
+				return next
 			}
 			return 0
 		}
 	}
-	if j-i >= 16 && digits && letters {
-		return j
+	if next-at >= 16 && digits && letters {
+		return next
 	}
 	return 0
 }
@@ -269,21 +269,21 @@ func value(digits string) uint32 { return uint32(atoi(digits[:min(len(digits), 9
 // "620190512", 4 of "2008201905"; 0 where there is none. year says that the
 // digits end with a year.
 func gluedDate(digits string, year bool) int {
-	n := len(digits)
+	length := len(digits)
 	switch {
-	case year && n > 4 && n <= 8 && likelyYear(digits[n-4:]):
-		return n - 4
-	case n > 12 && n <= 24 && isDate(digits[n-8:]):
-		return gluedDate(digits[:n-8], false)
-	case n > 12 && n <= 24 && isMonth(digits[n-6:]):
-		return gluedDate(digits[:n-6], false)
-	case n < 7 || n > 12 || n >= 8 && isDate(digits[:8]):
-	case n > 8 && isDate(digits[n-8:]):
-		return n - 8
-	case n <= 10 && isMonth(digits[n-6:]):
-		return n - 6
-	case n > 9 && (digits[n-2:] == "64" || digits[n-2:] == "32"):
-		return gluedDate(digits[:n-2], false)
+	case year && length > 4 && length <= 8 && likelyYear(digits[length-4:]):
+		return length - 4
+	case length > 12 && length <= 24 && isDate(digits[length-8:]):
+		return gluedDate(digits[:length-8], false)
+	case length > 12 && length <= 24 && isMonth(digits[length-6:]):
+		return gluedDate(digits[:length-6], false)
+	case length < 7 || length > 12 || length >= 8 && isDate(digits[:8]):
+	case length > 8 && isDate(digits[length-8:]):
+		return length - 8
+	case length <= 10 && isMonth(digits[length-6:]):
+		return length - 6
+	case length > 9 && (digits[length-2:] == "64" || digits[length-2:] == "32"):
+		return gluedDate(digits[:length-2], false)
 	}
 	return 0
 }
@@ -294,10 +294,10 @@ func isMonth(s string) bool { return likelyYear(s[:4]) && s[4:6] >= "01" && s[4:
 
 func isDate(s string) bool { return isMonth(s) && s[6:8] >= "01" && s[6:8] <= "31" }
 
-// separator merges c into what stood before it: the strongest one counts, and
+// separator merges char into what stood before it: the strongest one counts, and
 // spaces around a mark do not.
-func separator(c, before byte) byte {
-	switch c {
+func separator(char, before byte) byte {
+	switch char {
 	case ' ', '\'', '"', '`', '*', '\\':
 		if before == 0 {
 			return ' '
@@ -309,12 +309,12 @@ func separator(c, before byte) byte {
 	if before == ',' {
 		return ','
 	}
-	switch c {
+	switch char {
 	case '/':
 		return '/'
 	case '.', '_', '-':
-		if before == 0 || before == c && c != '.' || before == ' ' && c == '.' {
-			return c
+		if before == 0 || before == char && char != '.' || before == ' ' && char == '.' {
+			return char
 		}
 	case ':', '=':
 		if before == 0 || before == ' ' || before == ':' {

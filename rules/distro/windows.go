@@ -98,21 +98,21 @@ func ntRelease(major, minor uint32) (System, bool) {
 
 // windowsNumber says whether the number at token i makes Windows of a short
 // word before it: win2008, ws08, w2k3, nt 5.2.
-func (sc *scan) windowsNumber(short string, i int) bool {
-	token := &sc.t[i]
+func (sc *scan) windowsNumber(short string, at int) bool {
+	token := &sc.t[at]
 	if token.sep != 0 && token.sep != '_' && token.sep != '-' && token.sep != ' ' {
 		return false
 	}
 	if token.year {
 		return true
 	}
-	text := sc.word(i)
+	text := sc.word(at)
 	switch short {
 	case "w":
 		return false
 	case "nt":
 		_, ok := ntRelease(token.val, 0)
-		return ok || sc.dotted(i)
+		return ok || sc.dotted(at)
 	}
 	if _, ok := mainYear(text); ok || len(text) == 4 && semiAnnual(text) {
 		return true
@@ -148,17 +148,17 @@ func (sc *scan) windows(word *word, i, next int) (int, owner) {
 }
 
 // scope reads the words and numbers that belong to a name of Windows.
-func (sc *scan) scope(ws *windowsScope, i int) (int, owner) {
+func (sc *scan) scope(ws *windowsScope, at int) (int, owner) {
 	listed := false
-	for i < sc.n {
-		if sc.t[i].num {
-			s := sc.sep(i)
-			i = sc.windowsNumberAt(ws, i, listed || s == ',' || s == '/')
+	for at < sc.n {
+		if sc.t[at].num {
+			s := sc.sep(at)
+			at = sc.windowsNumberAt(ws, at, listed || s == ',' || s == '/')
 			listed, sc.ranged = false, false
 			continue
 		}
-		if n, ok := sc.r2At(i); ok {
-			if sc.takesR2(ws, n) {
+		if release, ok := sc.r2At(at); ok {
+			if sc.takesR2(ws, release) {
 				ws.release += "r2"
 				if ws.again { // "2012 and 2012 R2"
 					ws.keep(sc, WindowsServer, ws.release)
@@ -166,26 +166,26 @@ func (sc *scan) scope(ws *windowsScope, i int) (int, owner) {
 					sc.renew(ws)
 				}
 			}
-			i, ws.denied = n, false
+			at, ws.denied = release, false
 			continue
 		}
-		word, next := sc.lookup(i)
+		word, next := sc.lookup(at)
 		switch {
-		case sc.is(i, "server"), sc.is(i, "srv"), sc.is(i, "svr"), sc.is(i, "serv"), sc.is(i, "servguest"), sc.is(i, "advservguest"):
-			client, guest := ws.release, sc.sep(i) == 0 && sc.has("guest")
+		case sc.is(at, "server"), sc.is(at, "srv"), sc.is(at, "svr"), sc.is(at, "serv"), sc.is(at, "servguest"), sc.is(at, "advservguest"):
+			client, guest := ws.release, sc.sep(at) == 0 && sc.has("guest")
 			if sc.serverAfter(ws) && !guest { // "Windows 10 server": it may be what the machine is for
 				sc.add(WindowsClient, "", client, "", true)
 			}
-		case sc.is(i, "nt"):
+		case sc.is(at, "nt"):
 			ws.nt = true
-		case sc.is(i, "build") || sc.is(i, "r") || sc.is(i, "svrnext") || sc.is(i, "srvguest"):
-		case sc.is(i, "sp") || sc.is(i, "service"):
-			i = sc.windowsPack(ws, i)
+		case sc.is(at, "build") || sc.is(at, "r") || sc.is(at, "svrnext") || sc.is(at, "srvguest"):
+		case sc.is(at, "sp") || sc.is(at, "service"):
+			at = sc.windowsPack(ws, at)
 			continue
-		case clientName(sc.word(i)) != "":
+		case clientName(sc.word(at)) != "":
 			if ws.at < 0 || listed {
 				ws.at = -1
-				ws.keep(sc, WindowsClient, clientName(sc.word(i)))
+				ws.keep(sc, WindowsClient, clientName(sc.word(at)))
 			}
 		case word.role == roleOS && isWindows(word.family) && word.version == "" && ws.at < 0:
 			ws.server = ws.server || word.edition == "server"
@@ -201,11 +201,11 @@ func (sc *scan) scope(ws *windowsScope, i int) (int, owner) {
 		case word.role == roleExcept:
 			sc.except(ws)
 		default:
-			return i, sc.afterWindows(word)
+			return at, sc.afterWindows(word)
 		}
-		i = next
+		at = next
 	}
-	return i, ownerUnknown
+	return at, ownerUnknown
 }
 
 // rangeGoesOn says whether the year of another release follows within a few
@@ -316,21 +316,21 @@ func (sc *scan) except(ws *windowsScope) {
 
 // windowsPack reads a service pack: 2008 had a second one, 2008 R2 has not.
 func (sc *scan) windowsPack(ws *windowsScope, i int) int {
-	j := i + 1
-	if sc.is(j, "pack") {
-		j++
+	next := i + 1
+	if sc.is(next, "pack") {
+		next++
 	}
-	if !sc.isNum(j) || sc.digits(j) > 3 {
-		return j
+	if !sc.isNum(next) || sc.digits(next) > 3 {
+		return next
 	}
-	if n := sc.t[j].val; ws.at >= 0 && n/10 == 0 && n == 2 {
+	if n := sc.t[next].val; ws.at >= 0 && n/10 == 0 && n == 2 {
 		ws.spTwo = true
 		if ws.release == "2008r2" {
 			ws.release = "2008"
 			sc.renew(ws)
 		}
 	}
-	return j + 1
+	return next + 1
 }
 
 // serverAfter reads "server" after a number: the client's name of a server. It says
@@ -360,32 +360,32 @@ func (sc *scan) serverAfter(ws *windowsScope) bool {
 
 // windowsNumberAt reads the number at token i within a scope and returns the
 // token after it.
-func (sc *scan) windowsNumberAt(ws *windowsScope, i int, listed bool) int {
-	token := &sc.t[i]
-	if token.no && ws.at < 0 && !ws.server && (sc.unit(i) || i == sc.mention.next) {
-		sc.clientBeforeSize(i)
-		if isClient(token.val) && token.val != 9 && !sc.unit(i) && sc.word(i)[0] != '0' { // Windows 7:22
-			sc.add(WindowsClient, "", sc.word(i), "", true)
+func (sc *scan) windowsNumberAt(ws *windowsScope, at int, listed bool) int {
+	token := &sc.t[at]
+	if token.no && ws.at < 0 && !ws.server && (sc.unit(at) || at == sc.mention.next) {
+		sc.clientBeforeSize(at)
+		if isClient(token.val) && token.val != 9 && !sc.unit(at) && sc.word(at)[0] != '0' { // Windows 7:22
+			sc.add(WindowsClient, "", sc.word(at), "", true)
 		}
 		if ws.nt {
-			sc.kernelBeforeSize(i)
+			sc.kernelBeforeSize(at)
 		}
 	}
-	if token.no || sc.width(i) && !sc.isNum(i+1) {
-		if sc.digits(i) > 4 && ws.at < 0 {
-			if y, ok := mainYear(sc.word(i)[:4]); ok { // 201212个月: the date begins with a release
+	if token.no || sc.width(at) && !sc.isNum(at+1) {
+		if sc.digits(at) > 4 && ws.at < 0 {
+			if y, ok := mainYear(sc.word(at)[:4]); ok { // 201212个月: the date begins with a release
 				sc.add(WindowsServer, "", y, "", true)
 			}
 		}
-		return i + 1
+		return at + 1
 	}
-	if next, ok := sc.windowsKernel(ws, i); ok {
+	if next, ok := sc.windowsKernel(ws, at); ok {
 		return next
 	}
-	if n := sc.halfYear(ws, i); n > 0 {
+	if n := sc.halfYear(ws, at); n > 0 {
 		return n
 	}
-	text := sc.word(i)
+	text := sc.word(at)
 	if token.year {
 		text = strconv.Itoa(int(token.val))
 	}
@@ -400,23 +400,23 @@ func (sc *scan) windowsNumberAt(ws *windowsScope, i int, listed bool) int {
 		if rest != "" && rest != "64" && rest != "32" {
 			sc.unreal = sc.unreal || ws.at >= 0
 		}
-		sc.windowsYear(ws, year, i)
-		return i + 1
+		sc.windowsYear(ws, year, at)
+		return at + 1
 	}
 	if ws.at >= 0 && !listed {
-		return i + 1 // win2019_1809: the version of the image
+		return at + 1 // win2019_1809: the version of the image
 	}
 	if len(text) == 4 && semiAnnual(text) {
 		ws.at = -1
 		ws.keep(sc, WindowsServer, text)
-		return i + 1
+		return at + 1
 	}
-	if y, ok := shortYear(token.val); ok && len(text) == 2 && (token.sep == 0 && ws.at < 0 && !sc.is(i-1, "windows") || text[0] == '0') {
+	if y, ok := shortYear(token.val); ok && len(text) == 2 && (token.sep == 0 && ws.at < 0 && !sc.is(at-1, "windows") || text[0] == '0') {
 		ws.at = -1
 		ws.keep(sc, WindowsServer, y)
-		return i + 1
+		return at + 1
 	}
-	return sc.clientAt(ws, i, text, listed)
+	return sc.clientAt(ws, at, text, listed)
 }
 
 // clientBeforeSize keeps the Windows clients that the digits may begin with where
@@ -457,28 +457,28 @@ func (sc *scan) windowsYear(ws *windowsScope, year string, i int) {
 }
 
 // clientAt reads the number of a Windows client.
-func (sc *scan) clientAt(ws *windowsScope, i int, text string, listed bool) int {
-	t, value := &sc.t[i], uint32(atoi(text))
+func (sc *scan) clientAt(ws *windowsScope, at int, text string, listed bool) int {
+	t, value := &sc.t[at], uint32(atoi(text))
 	switch {
-	case text == "81", t.val == 8 && sc.dotted(i) && sc.t[i+1].val == 1:
+	case text == "81", t.val == 8 && sc.dotted(at) && sc.t[at+1].val == 1:
 		ws.at = -1
 		ws.keep(sc, WindowsClient, "8.1")
 		if text == "8" {
-			return i + 2
+			return at + 2
 		}
-		return i + 1
+		return at + 1
 	case text[0] == '0':
 	case !isClient(value):
 		if ws.at < 0 && !ws.server {
-			sc.clientBeforeSize(i)
+			sc.clientBeforeSize(at)
 		}
 		if ws.at < 0 && ws.nt { // NT 402019.01.01
-			sc.kernelBeforeSize(i)
+			sc.kernelBeforeSize(at)
 		}
 	case ws.server && !listed: // Windows Server 7 is no release
 		sc.unreal = true
 	case value == 9: // what became Windows 10
-		if !sc.is(i+1, "server") && !sc.is(i+1, "guest") && !sc.width(i+1) {
+		if !sc.is(at+1, "server") && !sc.is(at+1, "guest") && !sc.width(at+1) {
 			break
 		}
 		ws.at = -1
@@ -487,7 +487,7 @@ func (sc *scan) clientAt(ws *windowsScope, i int, text string, listed bool) int 
 		ws.at = -1
 		ws.keep(sc, WindowsClient, join(int(value)))
 	}
-	next := i + 1
+	next := at + 1
 	for sc.isNum(next) && sc.sep(next) == '.' {
 		next++
 	}
@@ -495,43 +495,43 @@ func (sc *scan) clientAt(ws *windowsScope, i int, text string, listed bool) int 
 }
 
 // windowsKernel reads "NT 6.1", "6.0.6002", "10.0.17763.1", "7601".
-func (sc *scan) windowsKernel(ws *windowsScope, i int) (int, bool) {
-	token := &sc.t[i]
-	if s, ok := builds[token.val]; ok && sc.digits(i) >= 4 && !token.year {
+func (sc *scan) windowsKernel(ws *windowsScope, at int) (int, bool) {
+	token := &sc.t[at]
+	if s, ok := builds[token.val]; ok && sc.digits(at) >= 4 && !token.year {
 		if ws.at < 0 {
 			ws.keep(sc, s.Family, s.Version)
 		}
-		return i + 1, true
+		return at + 1, true
 	}
-	if !sc.dotted(i) {
+	if !sc.dotted(at) {
 		if ws.nt && ws.at < 0 && (token.val == 3 || token.val == 4) {
 			s, _ := ntRelease(token.val, 0)
 			ws.keep(sc, s.Family, s.Version)
-			return i + 1, true
+			return at + 1, true
 		}
 		kernel := token.val
-		if sc.digits(i) == 4 && (token.val%100 == 32 || token.val%100 == 64) { // NT 4032位
+		if sc.digits(at) == 4 && (token.val%100 == 32 || token.val%100 == 64) { // NT 4032位
 			kernel /= 100
 		}
 		if s, ok := ntRelease(kernel/10, kernel%10); ok && ws.nt && ws.at < 0 && kernel < 100 && kernel > 9 { // NT 40
 			ws.keep(sc, s.Family, s.Version)
-			return i + 1, true
+			return at + 1, true
 		}
 		return 0, false
 	}
-	next := i + 2
+	next := at + 2
 	for sc.isNum(next) && sc.sep(next) == '.' {
 		next++
 	}
-	if next > i+2 {
-		if s, ok := builds[sc.t[i+2].val]; ok {
+	if next > at+2 {
+		if s, ok := builds[sc.t[at+2].val]; ok {
 			if ws.at < 0 {
 				ws.keep(sc, s.Family, s.Version)
 			}
 			return next, true
 		}
 	}
-	if s, ok := ntRelease(token.val, sc.t[i+1].val); ok && (ws.nt || token.val >= 5) && sc.digits(i) == 1 {
+	if s, ok := ntRelease(token.val, sc.t[at+1].val); ok && (ws.nt || token.val >= 5) && sc.digits(at) == 1 {
 		if ws.at < 0 {
 			ws.keep(sc, s.Family, s.Version)
 		}
@@ -541,49 +541,49 @@ func (sc *scan) windowsKernel(ws *windowsScope, i int) (int, bool) {
 }
 
 // halfYear reads 20H2 and returns the token after it, or 0.
-func (sc *scan) halfYear(ws *windowsScope, i int) int {
-	if !sc.is(i+1, "h") || sc.sep(i+1) != 0 || !sc.isNum(i+2) || sc.sep(i+2) != 0 || sc.digits(i) != 2 || sc.digits(i+2) != 1 {
+func (sc *scan) halfYear(ws *windowsScope, at int) int {
+	if !sc.is(at+1, "h") || sc.sep(at+1) != 0 || !sc.isNum(at+2) || sc.sep(at+2) != 0 || sc.digits(at) != 2 || sc.digits(at+2) != 1 {
 		return 0
 	}
-	if v := sc.word(i) + "h" + sc.word(i+2); semiAnnual(v) && ws.at < 0 {
+	if v := sc.word(at) + "h" + sc.word(at+2); semiAnnual(v) && ws.at < 0 {
 		ws.keep(sc, WindowsServer, v)
 	}
-	return i + 3
+	return at + 3
 }
 
 // bareYear reads a server release in a text that does not say Windows:
 // "server 2008 r2", "2008R2". Where an unknown word stands before it, it may
 // be any other server.
-func (sc *scan) bareYear(i int, own owner) (int, bool) {
+func (sc *scan) bareYear(at int, own owner) (int, bool) {
 	if sc.named.family != "" {
 		return 0, false
 	}
-	year, ok := mainYear(sc.word(i))
-	if sc.t[i].year {
-		year, ok = strconv.Itoa(int(sc.t[i].val)), true
+	year, ok := mainYear(sc.word(at))
+	if sc.t[at].year {
+		year, ok = strconv.Itoa(int(sc.t[at].val)), true
 	}
 	if !ok {
 		return 0, false
 	}
-	_, r2 := sc.r2At(i + 1)
+	_, r2 := sc.r2At(at + 1)
 	r2 = r2 && (year == "2003" || year == "2008" || year == "2012")
-	if year <= "2008" && sc.is(i+1, "server") { // "2003 server"
+	if year <= "2008" && sc.is(at+1, "server") { // "2003 server"
 		sc.add(WindowsServer, "", year, "", true)
-		return i + 1, true
+		return at + 1, true
 	}
-	server := sc.is(i-1, "server") || sc.is(i-1, "essentials") || sc.is(i-1, "edition") && sc.is(i-2, "server")
+	server := sc.is(at-1, "server") || sc.is(at-1, "essentials") || sc.is(at-1, "edition") && sc.is(at-2, "server")
 	if !server && !r2 {
 		return 0, false
 	}
 	ws := windowsScope{at: -1, server: true}
 	if own == ownerNone || r2 {
 		sc.named.family = WindowsServer
-		sc.mention = mention{family: WindowsServer, at: i, next: i}
-		next, _ := sc.scope(&ws, i)
+		sc.mention = mention{family: WindowsServer, at: at, next: at}
+		next, _ := sc.scope(&ws, at)
 		return next, true
 	}
 	sc.add(WindowsServer, "", year, "", true)
-	return i + 1, true
+	return at + 1, true
 }
 
 // weak reads a name that counts only where there is no other.
@@ -599,11 +599,11 @@ func (sc *scan) weak(word *word, i, next int, own owner) (int, owner) {
 
 // windowsEdition finds the edition in the words that are Windows' own.
 func (sc *scan) windowsEdition() string {
-	for i := 0; i < sc.n; i++ {
-		if w := words[sc.word(i)]; w != nil && w.role == roleOther && i > 0 && !sc.is(i, "net") {
+	for at := 0; at < sc.n; at++ {
+		if w := words[sc.word(at)]; w != nil && w.role == roleOther && at > 0 && !sc.is(at, "net") {
 			return ""
 		}
-		switch sc.word(i) {
+		switch sc.word(at) {
 		case "standard", "std", "stand":
 			return "standard"
 		case "enterprise", "ent", "ee":
@@ -611,7 +611,7 @@ func (sc *scan) windowsEdition() string {
 		case "datacenter", "dtc", "dtcc", "dc", "datactr":
 			return "datacenter"
 		case "data":
-			if sc.is(i+1, "center") {
+			if sc.is(at+1, "center") {
 				return "datacenter"
 			}
 		case "web":

@@ -105,30 +105,30 @@ var (
 )
 
 // lookup reads the word or phrase at token i and returns the token after it.
-func (sc *scan) lookup(i int) (*word, int) {
-	text := sc.word(i)
+func (sc *scan) lookup(at int) (*word, int) {
+	text := sc.word(at)
 	word := words[text]
 	if word == nil {
 		for _, p := range vmware { // winNetStandardGuest
 			if strings.HasPrefix(text, p) {
-				return words[p], i + 1
+				return words[p], at + 1
 			}
 		}
-		return unknownWord, i + 1
+		return unknownWord, at + 1
 	}
 	for _, p := range word.longer {
-		if sc.follow(i+1, p.rest, word.role != roleOS) {
-			return p.word, i + 1 + len(p.rest)
+		if sc.follow(at+1, p.rest, word.role != roleOS) {
+			return p.word, at + 1 + len(p.rest)
 		}
 	}
-	return word, i + 1
+	return word, at + 1
 }
 
 // within finds a name glued into a longer word at token i ("mycentos",
 // "centosprod", "ourRed Hat") and returns the token after the name; ends says
 // whether the name ends the word, so that numbers after it are its own.
-func (sc *scan) within(i int) (w *word, next int, ends bool) {
-	text := sc.word(i)
+func (sc *scan) within(pos int) (w *word, next int, ends bool) {
+	text := sc.word(pos)
 	if len(text) < 5 {
 		return nil, 0, false
 	}
@@ -138,27 +138,27 @@ func (sc *scan) within(i int) (w *word, next int, ends bool) {
 			continue
 		}
 		if w := words[text[at:]]; w != nil && (w.role == roleOS || w.role == roleVague) {
-			return w, i + 1, true
+			return w, pos + 1, true
 		}
 		if rest := text[at+len(word):]; word == "windows" && clientName(rest) != "" {
-			return words["windows"+clientName(rest)], i + 1, false
+			return words["windows"+clientName(rest)], pos + 1, false
 		}
-		return words[word], i + 1, at+len(word) == len(text)
+		return words[word], pos + 1, at+len(word) == len(text)
 	}
 	for _, word := range gluedFirst {
 		if len(text) <= len(word) || !strings.HasSuffix(text, word) {
 			continue
 		}
 		for _, p := range words[word].longer {
-			if p.word.role == roleOS && sc.follow(i+1, p.rest, true) {
-				return p.word, i + 1 + len(p.rest), true
+			if p.word.role == roleOS && sc.follow(pos+1, p.rest, true) {
+				return p.word, pos + 1 + len(p.rest), true
 			}
 		}
-		if word == "uos" && sc.isNum(i+1) {
-			return words["uos"], i + 1, true
+		if word == "uos" && sc.isNum(pos+1) {
+			return words["uos"], pos + 1, true
 		}
-		if _, year := mainYear(sc.word(i + 1)); word == "win" && year && sc.sep(i+1) == 0 {
-			return words["windows"], i + 1, true
+		if _, year := mainYear(sc.word(pos + 1)); word == "win" && year && sc.sep(pos+1) == 0 {
+			return words["windows"], pos + 1, true
 		}
 	}
 	return nil, 0, false

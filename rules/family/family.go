@@ -203,7 +203,7 @@ func (t *Table) row(cells []string) (*Info, error) {
 	if !strings.HasPrefix(info.Family, "ecs.") {
 		return nil, fmt.Errorf("family %q lacks the ecs. in front", info.Family)
 	}
-	for _, f := range []struct{ name, value, allowed string }{
+	for _, field := range []struct{ name, value, allowed string }{
 		{"class", or(info.Class, KVM), "kvm shenlong-6 shenlong-7 shenlong-8"},
 		{"virtualization", info.Virtualization, "xen kvm shenlong unknown by_io_optimized"},
 		{"arch", info.Arch, "x86_64 arm64 unknown"},
@@ -212,8 +212,8 @@ func (t *Table) row(cells []string) (*Info, error) {
 		{"nvme", info.NVMe, "required unsupported unknown"},
 		{"boot", info.Boot, "bios uefi bios+uefi unknown"},
 	} {
-		if f.value == "" || !strings.Contains(" "+f.allowed+" ", " "+f.value+" ") {
-			return nil, fmt.Errorf("%s %q is none of %s", f.name, f.value, f.allowed)
+		if field.value == "" || !strings.Contains(" "+field.allowed+" ", " "+field.value+" ") {
+			return nil, fmt.Errorf("%s %q is none of %s", field.name, field.value, field.allowed)
 		}
 	}
 	info.Class = or(info.Class, info.class())
@@ -246,14 +246,14 @@ func (t *Table) change(from string, to []string) error {
 		return fmt.Errorf("family %q lacks the ecs. in front", from)
 	}
 	routes := &Routes{families: make(map[string]bool, len(to)), classes: map[string]bool{}}
-	for _, f := range to {
-		if f == "none" && len(to) == 1 {
+	for _, family := range to {
+		if family == "none" && len(to) == 1 {
 			break
 		}
-		if !strings.HasPrefix(f, "ecs.") {
-			return fmt.Errorf("type change of %s: family %q lacks the ecs. in front", from, f)
+		if !strings.HasPrefix(family, "ecs.") {
+			return fmt.Errorf("type change of %s: family %q lacks the ecs. in front", from, family)
 		}
-		routes.families[f] = true
+		routes.families[family] = true
 	}
 	t.routes[from] = routes
 	return nil
@@ -449,15 +449,15 @@ func (i *Info) cpu(suffix string) {
 }
 
 func splitName(text string) (body, digits, suffix string) {
-	i := 0
-	for i < len(text) && text[i] >= 'a' && text[i] <= 'z' {
-		i++
+	at := 0
+	for at < len(text) && text[at] >= 'a' && text[at] <= 'z' {
+		at++
 	}
-	j := i
+	j := at
 	for j < len(text) && text[j] >= '0' && text[j] <= '9' {
 		j++
 	}
-	return text[:i], text[i:j], text[j:]
+	return text[:at], text[at:j], text[j:]
 }
 
 // Size reads the size part of a type id and says whether it is well formed:

@@ -46,13 +46,13 @@ func (s Standing) Byte() byte {
 }
 
 func standing(b byte) Standing {
-	s := Standing{Wave: int(b >> 4), Confidence: rules.Confidence(b >> 2 & 3)}
-	if s.Wave == unknown {
-		s.Was, s.Question = rules.Unknown, int(b&3)
+	told := Standing{Wave: int(b >> 4), Confidence: rules.Confidence(b >> 2 & 3)}
+	if told.Wave == unknown {
+		told.Was, told.Question = rules.Unknown, int(b&3)
 	} else {
-		s.Was = rules.Level(b & 3)
+		told.Was = rules.Level(b & 3)
 	}
-	return s
+	return told
 }
 
 // Of reduces the classification of an instance on a machine that is there on
@@ -60,17 +60,17 @@ func standing(b byte) Standing {
 func Of(cl *rules.Classification, there uint32) Class {
 	class := LevelsOnly(cl)
 	standings := make([]byte, len(cl.Verdicts))
-	for i := range cl.Verdicts {
-		verdict := &cl.Verdicts[i]
+	for index := range cl.Verdicts {
+		verdict := &cl.Verdicts[index]
 		was := verdict.Level
 		if verdict.Waiver != nil {
 			was = verdict.Waiver.Was
 		}
-		standing := Standing{Wave: waves.Of(verdict, there>>i&1 == 1, false).Number(), Confidence: verdict.Confidence, Was: was}
+		standing := Standing{Wave: waves.Of(verdict, there>>index&1 == 1, false).Number(), Confidence: verdict.Confidence, Was: was}
 		if standing.Wave == unknown {
 			standing.Question = verdict.Settles().Number()
 		}
-		standings[i] = standing.Byte()
+		standings[index] = standing.Byte()
 	}
 	class.Standings = string(standings)
 	return class
@@ -234,15 +234,15 @@ func (r *Reader) ClassHangs(system *rules.System, host *rules.Host, there uint32
 		clear(r.same)
 		r.list = nil
 	}
-	n, ok := r.same[is]
+	count, ok := r.same[is]
 	if !ok {
-		n = uint32(len(r.list))
+		count = uint32(len(r.list))
 		r.list = append(r.list, &is)
-		r.same[is] = n
+		r.same[is] = count
 	}
-	r.known[key] = n
+	r.known[key] = count
 	if hangs {
-		r.known[key] = n | hanging
+		r.known[key] = count | hanging
 	}
-	return r.list[n], hangs
+	return r.list[count], hangs
 }

@@ -38,14 +38,14 @@ var flavours = [...]string{"xen", "uek"}
 
 // parseField reads a word that is a kernel release, or the name of a package or
 // file that ends with one: what the package is built for counts (kernel-xen-…).
-func parseField(f string) Kernel {
-	at := strings.IndexAny(f, "0123456789")
-	if at < 0 || at > 0 && f[at-1] != '-' {
+func parseField(text string) Kernel {
+	at := strings.IndexAny(text, "0123456789")
+	if at < 0 || at > 0 && text[at-1] != '-' {
 		return Kernel{}
 	}
-	kernel := parseKernel(f[at:])
+	kernel := parseKernel(text[at:])
 	for _, word := range flavours {
-		if kernel.OK && built(lowerString(f[:at]), word) {
+		if kernel.OK && built(lowerString(text[:at]), word) {
 			kernel.Flavour = word
 		}
 	}
@@ -57,69 +57,69 @@ func parseKernel(text string) Kernel {
 	if len(text) > 128 {
 		text = text[:128]
 	}
-	i := 0
-	for n := 0; i < len(text); i++ {
-		if isDigit(text[i]) {
-			if n == 0 {
-				n = 1
+	at := 0
+	for fields := 0; at < len(text); at++ {
+		if isDigit(text[at]) {
+			if fields == 0 {
+				fields = 1
 			}
-			kernel.Base[n-1] = addDigit(kernel.Base[n-1], text[i])
+			kernel.Base[fields-1] = addDigit(kernel.Base[fields-1], text[at])
 			continue
 		}
-		if text[i] != '.' || n == 0 || n == len(kernel.Base) || i+1 >= len(text) || !isDigit(text[i+1]) {
-			kernel.OK = n >= 2
+		if text[at] != '.' || fields == 0 || fields == len(kernel.Base) || at+1 >= len(text) || !isDigit(text[at+1]) {
+			kernel.OK = fields >= 2
 			break
 		}
-		n++
+		fields++
 		kernel.OK = true
 	}
 	if !kernel.OK {
 		return Kernel{}
 	}
-	for i < len(text) && text[i] == '-' {
-		i++
+	for at < len(text) && text[at] == '-' {
+		at++
 	}
-	return kernel.release(text[i:])
+	return kernel.release(text[at:])
 }
 
 // release reads "348.18.1.el5xen" or "144-generic".
 func (k Kernel) release(text string) Kernel {
-	i := 0
-	for i < len(text) && isDigit(text[i]) {
-		var v uint32
-		for i < len(text) && isDigit(text[i]) {
-			v = addDigit(v, text[i])
-			i++
+	at := 0
+	for at < len(text) && isDigit(text[at]) {
+		var value uint32
+		for at < len(text) && isDigit(text[at]) {
+			value = addDigit(value, text[at])
+			at++
 		}
 		if k.N < len(k.Release) {
-			k.Release[k.N] = v
+			k.Release[k.N] = value
 			k.N++
 		}
-		if i < len(text) && text[i] == '.' {
-			i++
+		if at < len(text) && text[at] == '.' {
+			at++
 		} else {
 			break
 		}
 	}
-	for i < len(text) && !isLetter(text[i]) && !isDigit(text[i]) {
-		i++
+	for at < len(text) && !isLetter(text[at]) && !isDigit(text[at]) {
+		at++
 	}
-	j := i
-	for j < len(text) && isLetter(text[j]) {
-		j++
+	end := at
+	for end < len(text) && isLetter(text[end]) {
+		end++
 	}
-	word := j
-	for j < len(text) && (isDigit(text[j]) || text[j] == '_' && j > word) {
-		j++
+	word := end
+	for end < len(text) && (isDigit(text[end]) || text[end] == '_' && end > word) {
+		end++
 	}
-	if j > word {
-		k.Tag = lowerString(text[i:j])
-		i = j
-		for j < len(text) && isLetter(text[j]) {
-			j++
+	if end > word {
+		k.Tag = lowerString(text[at:end])
+		at = end
+		for end < len(text) && isLetter(text[end]) {
+			end++
 		}
 	}
-	k.Flavour = lowerString(text[i:j])
+	k.Flavour = lowerString(text[at:end])
 	for _, word := range flavours {
 		if built(lowerString(text), word) {
 			k.Flavour = word
@@ -166,15 +166,15 @@ func (k Kernel) TagNumber() (name string, number uint32) {
 
 // CmpKernel orders two kernels by base and then by release, number by number:
 // 2.6.18-348 < 2.6.18-348.1.1 < 2.6.18-371. Tags and flavours do not count.
-func CmpKernel(kernel, b Kernel) int {
-	if c := kernel.Base.Cmp(b.Base); c != 0 {
+func CmpKernel(kernel, other Kernel) int {
+	if c := kernel.Base.Cmp(other.Base); c != 0 {
 		return c
 	}
 	for i := range kernel.Release {
 		switch {
-		case kernel.Release[i] < b.Release[i]:
+		case kernel.Release[i] < other.Release[i]:
 			return -1
-		case kernel.Release[i] > b.Release[i]:
+		case kernel.Release[i] > other.Release[i]:
 			return 1
 		}
 	}

@@ -14,24 +14,24 @@ const maxNumber = 1<<31 - 1
 // Parse reads the numbers of s ("5.8", "2008r2", "1465.8.0", "V10") and says
 // how many there were; numbers after the fourth are ignored. Anything that is
 // not a digit separates numbers. A string without digits has no numbers.
-func Parse(text string) (key Key, n int) {
+func Parse(text string) (key Key, length int) {
 	in := false
 	for i := 0; i < len(text); i++ {
-		c := text[i]
-		if c < '0' || c > '9' {
+		char := text[i]
+		if char < '0' || char > '9' {
 			in = false
 			continue
 		}
 		if !in {
-			if n == len(key) {
-				return key, n
+			if length == len(key) {
+				return key, length
 			}
 			in = true
-			n++
+			length++
 		}
-		key[n-1] = addDigit(key[n-1], c)
+		key[length-1] = addDigit(key[length-1], char)
 	}
-	return key, n
+	return key, length
 }
 
 func addDigit(v uint32, c byte) uint32 {
@@ -54,15 +54,15 @@ func (k Key) Cmp(key Key) int {
 	return 0
 }
 
-// Next returns the first key after every version that starts with the first n
-// numbers of k: Next of 5.8 with n 2 is 5.9.
-func (k Key) Next(n int) Key {
-	if n < 1 {
+// Next returns the first key after every version that starts with the first parts
+// numbers of k: Next of 5.8 with parts 2 is 5.9.
+func (k Key) Next(parts int) Key {
+	if parts < 1 {
 		return Key{maxNumber, maxNumber, maxNumber, maxNumber}
 	}
-	n = min(n, len(k))
-	k[n-1]++
-	for i := n; i < len(k); i++ {
+	parts = min(parts, len(k))
+	k[parts-1]++
+	for i := parts; i < len(k); i++ {
 		k[i] = 0
 	}
 	return k

@@ -209,14 +209,14 @@ const mostOwners = 50
 
 // standings are the metrics of what a plan makes of the verdicts that have few
 // series.
-func (c *Collector) standings(s *store.Standings, ch chan<- prometheus.Metric) {
-	for k, n := range s.Waived {
+func (c *Collector) standings(counted *store.Standings, ch chan<- prometheus.Metric) {
+	for k, n := range counted.Waived {
 		ch <- gauge(c.waived, float64(n), label(k.Target), k.Verdict)
 	}
-	for k, n := range s.Confidence {
+	for k, n := range counted.Confidence {
 		ch <- gauge(c.confidence, float64(n), label(k.Target), k.Verdict, k.Confidence)
 	}
-	for k, n := range ownersOf(s.Owners) {
+	for k, n := range ownersOf(counted.Owners) {
 		ch <- gauge(c.owned, float64(n), k.owner, k.target)
 	}
 }
@@ -321,9 +321,9 @@ func (c *Collector) scopes(scopes []record.ScopeStatus) []prometheus.Metric {
 	return out
 }
 
-func (c *Collector) stats(s store.Stats, ch chan<- prometheus.Metric) {
+func (c *Collector) stats(counted store.Stats, ch chan<- prometheus.Metric) {
 	seconds, failed := map[string]float64{}, map[string]float64{}
-	for account, accountStatus := range s.Accounts {
+	for account, accountStatus := range counted.Accounts {
 		account = label(account)
 		seconds[account] = max(seconds[account], accountStatus.Duration.Seconds())
 		failed[account] += float64(accountStatus.FailedRegions)
@@ -333,30 +333,30 @@ func (c *Collector) stats(s store.Stats, ch chan<- prometheus.Metric) {
 		ch <- gauge(c.failed, failed[account], account)
 	}
 	changes := map[store.ChangeKey]float64{}
-	for k, n := range s.Changes {
+	for k, n := range counted.Changes {
 		changes[store.ChangeKey{Target: label(k.Target), From: label(k.From), To: label(k.To)}] += float64(n)
 	}
 	for k, n := range changes {
 		ch <- counter(c.changes, n, k.Target, k.From, k.To)
 	}
 	anew := map[string]int{"ruleset": 0, "unsound": 0}
-	for i := range s.JudgedAnew {
+	for i := range counted.JudgedAnew {
 		reason := "ruleset"
-		if s.JudgedAnew[i].Unsound {
+		if counted.JudgedAnew[i].Unsound {
 			reason = "unsound"
 		}
-		anew[reason] += s.JudgedAnew[i].Pages
+		anew[reason] += counted.JudgedAnew[i].Pages
 	}
 	for reason, n := range anew {
 		ch <- counter(c.anew, float64(n), reason)
 	}
-	ch <- prometheus.MustNewConstHistogram(c.commits, s.Commits, s.CommitSeconds, s.CommitBuckets)
-	ch <- gauge(c.size, float64(s.Size))
-	if s.SizeLimit > 0 {
-		ch <- gauge(c.limit, float64(s.SizeLimit))
+	ch <- prometheus.MustNewConstHistogram(c.commits, counted.Commits, counted.CommitSeconds, counted.CommitBuckets)
+	ch <- gauge(c.size, float64(counted.Size))
+	if counted.SizeLimit > 0 {
+		ch <- gauge(c.limit, float64(counted.SizeLimit))
 	}
-	if !s.Observed.IsZero() {
-		ch <- gauge(c.observed, float64(s.Observed.UnixMilli())/1e3)
+	if !counted.Observed.IsZero() {
+		ch <- gauge(c.observed, float64(counted.Observed.UnixMilli())/1e3)
 	}
 }
 

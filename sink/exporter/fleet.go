@@ -172,14 +172,14 @@ func bound(counts map[series]int, limit int, merge ...[]int) map[series]int {
 		})
 		// What is merged needs room as well: half of it is plenty in practice.
 		merged := make(map[series]int, limit)
-		for i, k := range keys {
-			n := counts[k]
+		for i, key := range keys {
+			count := counts[key]
 			if i >= limit/2 {
 				for _, f := range fields {
-					k[f] = other
+					key[f] = other
 				}
 			}
-			merged[k] += n
+			merged[key] += count
 		}
 		counts = merged
 	}

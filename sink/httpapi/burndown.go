@@ -34,15 +34,15 @@ type once struct {
 }
 
 // Points implements plan.ProgressSource.
-func (o *once) Points(n int) ([]record.ProgressPoint, error) {
+func (o *once) Points(count int) ([]record.ProgressPoint, error) {
 	if o.points == nil {
-		points, err := o.View.Points(n)
+		points, err := o.View.Points(count)
 		if err != nil {
 			return nil, err
 		}
 		o.points = points
 	}
-	return o.points[max(0, len(o.points)-n):], nil
+	return o.points[max(0, len(o.points)-count):], nil
 }
 
 // newBurndown makes the pictures of all targets, none where no scan has ended.
@@ -63,17 +63,17 @@ func newBurndown(v View, targets []string, now time.Time) ([]burndown, error) {
 }
 
 func picture(progress *plan.Progress) burndown {
-	b := burndown{Target: progress.Target, Sentence: report.Clean(progress.Sentence), JSON: "/api/v1/progress?target=" + progress.Target}
+	drawn := burndown{Target: progress.Target, Sentence: report.Clean(progress.Sentence), JSON: "/api/v1/progress?target=" + progress.Target}
 	for _, note := range progress.Notes {
-		b.Notes = append(b.Notes, report.Clean(note))
+		drawn.Notes = append(drawn.Notes, report.Clean(note))
 	}
 	marks := progress.Points[max(0, len(progress.Points)-shownScansOfBurndown):]
 	if len(marks) < 2 {
-		return b
+		return drawn
 	}
 	first, last := &marks[0], &marks[len(marks)-1]
 	if last.At.Sub(first.At) < time.Hour && first.Open == last.Open {
-		return b // nothing to see yet: a line between two moments of one scan
+		return drawn // nothing to see yet: a line between two moments of one scan
 	}
 	span, high := last.At.Sub(first.At).Seconds(), 1
 	for i := range marks {
@@ -87,8 +87,8 @@ func picture(progress *plan.Progress) burndown {
 		}
 		coords[i] = fmt.Sprintf("%.2f,%.2f", x, 39-37*float64(marks[i].Open)/float64(high))
 	}
-	b.Points = strings.Join(coords, " ")
-	b.Area = "0,40 " + b.Points + " 100,40"
+	drawn.Points = strings.Join(coords, " ")
+	drawn.Area = "0,40 " + drawn.Points + " 100,40"
 	layout := time.DateOnly
 	if first.At.UTC().Format(layout) == last.At.UTC().Format(layout) {
 		layout = "15:04 UTC"
@@ -96,7 +96,7 @@ func picture(progress *plan.Progress) burndown {
 	label := func(m *plan.ProgressMark) string {
 		return m.At.UTC().Format(layout) + ": " + report.Number(m.Open)
 	}
-	b.From, b.To, b.High = label(first), label(last), report.Number(high)
-	b.Label = fmt.Sprintf("Instances that still need work before %s, scan by scan, from %s to %s", report.Short(progress.Target, 40), b.From, b.To)
-	return b
+	drawn.From, drawn.To, drawn.High = label(first), label(last), report.Number(high)
+	drawn.Label = fmt.Sprintf("Instances that still need work before %s, scan by scan, from %s to %s", report.Short(progress.Target, 40), drawn.From, drawn.To)
+	return drawn
 }

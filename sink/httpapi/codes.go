@@ -45,28 +45,28 @@ func (s *server) codes(w http.ResponseWriter, r *http.Request) {
 	s.page(w, r, http.StatusOK, "rules", newCodes(s.viewOf(r, languageOf(r).Say("Rules"), "Rules", sv.Summary()), s.o.Rules()))
 }
 
-func newCodes(v view, def *rules.Definition) *codesView {
-	out := &codesView{view: v, Waivers: def.Waivers}
+func newCodes(view view, def *rules.Definition) *codesView {
+	out := &codesView{view: view, Waivers: def.Waivers}
 	for i := range def.Rules {
 		rule := &def.Rules[i]
 		if rule.Withdrawn {
 			continue
 		}
-		c := codeRule{ID: rule.ID, Title: rule.Title, Reason: rule.Reason, Source: def.Sources[rule.Source], AsOf: def.RuleAsOf(rule), Legacy: rule.Legacy}
+		code := codeRule{ID: rule.ID, Title: rule.Title, Reason: rule.Reason, Source: def.Sources[rule.Source], AsOf: def.RuleAsOf(rule), Legacy: rule.Legacy}
 		for _, target := range rules.Classes() {
 			if verdict := rule.Verdicts[target]; verdict != "" {
 				confidence := rule.Confidence
 				if at := rule.ConfidenceAt[target]; at != "" {
 					confidence = at
 				}
-				c.Answers = append(c.Answers, codeAnswer{target, verdict, confidence})
+				code.Answers = append(code.Answers, codeAnswer{target, verdict, confidence})
 			}
 		}
-		out.Rules = append(out.Rules, c)
+		out.Rules = append(out.Rules, code)
 	}
 	for _, id := range slices.Sorted(maps.Keys(def.Remedies)) {
 		remedy := def.Remedies[id]
-		remedy.Text = strings.ReplaceAll(remedy.Text, "{to}", v.lang.Say("the release that a verdict names")) // here is no verdict
+		remedy.Text = strings.ReplaceAll(remedy.Text, "{to}", view.lang.Say("the release that a verdict names")) // here is no verdict
 		out.Remedies = append(out.Remedies, codeRemedy{id, remedy})
 	}
 	for _, id := range slices.Sorted(maps.Keys(def.Checks)) {

@@ -56,24 +56,24 @@ func (s *server) instances(w http.ResponseWriter, r *http.Request) {
 		asked.Set("sort", worstFirst)
 	}
 	list, err := parseListing(asked)
-	var p *listed
+	var page *listed
 	if err == nil {
-		p, err = s.listed(r, list)
+		page, err = s.listed(r, list)
 	}
 	view := instancesView{Q: query}
 	status := http.StatusOK
 	if err != nil {
-		if p == nil { // not even the filter could be read
+		if page == nil { // not even the filter could be read
 			list = &listing{}
-			p, _ = s.listed(r, &listing{Limit: 1})
+			page, _ = s.listed(r, &listing{Limit: 1})
 		}
-		if p == nil {
+		if page == nil {
 			s.fail(w, r, err)
 			return
 		}
-		p.rows, p.next, p.prev = nil, "", ""
+		page.rows, page.next, page.prev = nil, "", ""
 	}
-	view.view = s.viewOf(r, languageOf(r).Say("Instances"), "Instances", p.summary)
+	view.view = s.viewOf(r, languageOf(r).Say("Instances"), "Instances", page.summary)
 	if err != nil {
 		if status, view.Error = s.fault(r, err); status >= 500 {
 			s.failWith(w, r, status, view.Error)
@@ -89,10 +89,10 @@ func (s *server) instances(w http.ResponseWriter, r *http.Request) {
 			c.Value = view.lang.Say(c.Value)
 		}
 	}
-	view.Fields, view.Hidden = view.fields(p), view.hidden()
-	view.Rows, view.Columns, view.Total = p.rows, view.columns(list, p.known.Targets), report.Number(p.total)
-	for i := range p.summary.Scopes {
-		view.Failures = append(view.Failures, p.summary.Scopes[i].Failures...)
+	view.Fields, view.Hidden = view.fields(page), view.hidden()
+	view.Rows, view.Columns, view.Total = page.rows, view.columns(list, page.known.Targets), report.Number(page.total)
+	for i := range page.summary.Scopes {
+		view.Failures = append(view.Failures, page.summary.Scopes[i].Failures...)
 	}
 	view.Failures = view.Failures[:min(len(view.Failures), maxFailures)]
 	view.JSON = "/api/v1/instances?" + asked.Encode()
@@ -102,11 +102,11 @@ func (s *server) instances(w http.ResponseWriter, r *http.Request) {
 	if list.cursor != nil {
 		view.First = view.with("cursor", "")
 	}
-	if p.next != "" {
-		view.Next = view.with("cursor", p.next)
+	if page.next != "" {
+		view.Next = view.with("cursor", page.next)
 	}
-	if p.prev != "" {
-		view.Prev = view.with("cursor", p.prev)
+	if page.prev != "" {
+		view.Prev = view.with("cursor", page.prev)
 	}
 	s.page(w, r, status, "instances", &view)
 }
@@ -188,23 +188,23 @@ func plainNames() [][2]string {
 // chips are what the listing is narrowed to, each with the way out.
 func (v *instancesView) chips() []chip {
 	var out []chip
-	for _, n := range plainNames() {
-		value := strings.Join(v.Q[n[0]], ", ")
-		if value == "" || n[0] == "target" && v.Q.Get("verdict") == "" {
+	for _, name := range plainNames() {
+		value := strings.Join(v.Q[name[0]], ", ")
+		if value == "" || name[0] == "target" && v.Q.Get("verdict") == "" {
 			continue
 		}
-		pairs := []string{n[0], "", "cursor", ""}
-		if n[0] == "os_family" {
+		pairs := []string{name[0], "", "cursor", ""}
+		if name[0] == "os_family" {
 			pairs = append(pairs, "os_version", "")
 			value = report.OSName(value, strings.Replace(v.Q.Get("os_version"), filter.NoVersion, "", 1))
 			if v.Q.Get("os_version") == "" {
 				value = strings.TrimSuffix(value, " (version not known)")
 			}
 		}
-		if n[0] == "os_version" && v.Q.Get("os_family") != "" {
+		if name[0] == "os_version" && v.Q.Get("os_family") != "" {
 			continue
 		}
-		out = append(out, chip{n[0], n[1], report.Short(value, 80), v.with(pairs...)})
+		out = append(out, chip{name[0], name[1], report.Short(value, 80), v.with(pairs...)})
 	}
 	return out
 }
@@ -344,12 +344,12 @@ func (v *instancesView) columns(listing *listing, targets []string) []column {
 }
 
 func (v *instancesView) column(listing *listing, label, class, sort, target string, current bool) column {
-	c := column{Label: label, Class: class}
+	made := column{Label: label, Class: class}
 	order := ""
 	if current {
-		c.Order = "ascending"
+		made.Order = "ascending"
 		if listing.Down {
-			c.Order = "descending"
+			made.Order = "descending"
 		} else if sort != "place" { // the order of keys has one direction
 			order = "desc"
 		}
@@ -358,6 +358,6 @@ func (v *instancesView) column(listing *listing, label, class, sort, target stri
 	if target != "" {
 		pairs = append(pairs, "target", target)
 	}
-	c.Href = v.with(pairs...)
-	return c
+	made.Href = v.with(pairs...)
+	return made
 }

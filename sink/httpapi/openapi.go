@@ -20,7 +20,7 @@ type object = schema.Object
 // describe makes the OpenAPI description of the routes: addresses, parameters
 // and the schemas of answers, from the types that they are encoded from.
 func describe(routes []route, version string) ([]byte, error) {
-	d := &describer{schema.NewTypes("#/components/schemas/")}
+	described := &describer{schema.NewTypes("#/components/schemas/")}
 	paths := object{}
 	for i := range routes {
 		route := &routes[i]
@@ -29,7 +29,7 @@ func describe(routes []route, version string) ([]byte, error) {
 			at = object{}
 			paths[route.path] = at
 		}
-		at[strings.ToLower(route.method)] = d.operation(route)
+		at[strings.ToLower(route.method)] = described.operation(route)
 	}
 	if version == "" {
 		version = "unknown"
@@ -40,7 +40,7 @@ func describe(routes []route, version string) ([]byte, error) {
 			"title": "shenscan", "version": version,
 			"description": "What a sink of shenscan holds. Parameters that a resource does not name are refused; errors are RFC 9457 problems.",
 		},
-		"paths": paths, "components": object{"schemas": d.Named()},
+		"paths": paths, "components": object{"schemas": described.Named()},
 	})
 }
 

@@ -144,19 +144,19 @@ func earlier(scopes []record.ScopeStatus) string {
 type navEntry struct{ Name, Path string }
 
 func (s *server) viewOf(r *http.Request, title, at string, sum *record.Summary) view {
-	v := view{
+	page := view{
 		lang: languageOf(r), Other: s.other(r),
 		Title: report.Short(title, 120), Nav: at, Old: old(s.o.Now(), sum.Scopes), Earlier: earlier(sum.Scopes), Style: s.style.path, Script: s.script.path, Version: s.o.Version, Summary: sum, Digest: report.NewDigest(sum),
 		Navs: []navEntry{{"Overview", "/"}, {"Instances", "/instances"}, {"Scans", "/scans"}},
 	}
 	if s.o.Answers != nil {
-		v.Navs = append(v.Navs, navEntry{"Changes", "/changes"}, navEntry{"Plan", "/plan"})
+		page.Navs = append(page.Navs, navEntry{"Changes", "/changes"}, navEntry{"Plan", "/plan"})
 	}
 	if s.o.Rules != nil {
-		v.Navs, v.HasRule = append(v.Navs, navEntry{"Rules", "/rules"}), true
-		v.Rules = knowledge(s.o.Rules().AsOf, s.o.Now())
+		page.Navs, page.HasRule = append(page.Navs, navEntry{"Rules", "/rules"}), true
+		page.Rules = knowledge(s.o.Rules().AsOf, s.o.Now())
 	}
-	return v
+	return page
 }
 
 // knowledge says of which day the knowledge of the rule set is.
@@ -478,15 +478,17 @@ func settle(rec *record.Record, texts map[string]string) []settling {
 		if verdict.Level != rules.Unknown && verdict.Confidence != rules.Low {
 			continue
 		}
-		x := settling{Target: verdict.Target, Verdict: verdict.Level.String(), Why: verdict.Reason, Check: string(verdict.Settles())}
-		if x.Text = texts[x.Check]; x.Text == "" {
-			x.Check, x.Text = string(rules.QuestionTrial), cmp.Or(texts[string(rules.QuestionTrial)], "Start a test instance of the target from a custom image and see whether it boots.")
+		settled := settling{Target: verdict.Target, Verdict: verdict.Level.String(), Why: verdict.Reason, Check: string(verdict.Settles())}
+		if settled.Text = texts[settled.Check]; settled.Text == "" {
+			settled.Check, settled.Text = string(rules.QuestionTrial), cmp.Or(texts[string(rules.QuestionTrial)], "Start a test instance of the target from a custom image and see whether it boots.")
 		}
-		if at := slices.IndexFunc(out, func(o settling) bool { return o.Check == x.Check && o.Why == x.Why && o.Verdict == x.Verdict }); at >= 0 {
-			out[at].Target += ", " + x.Target
+		if at := slices.IndexFunc(out, func(o settling) bool {
+			return o.Check == settled.Check && o.Why == settled.Why && o.Verdict == settled.Verdict
+		}); at >= 0 {
+			out[at].Target += ", " + settled.Target
 			continue
 		}
-		out = append(out, x)
+		out = append(out, settled)
 	}
 	return out
 }

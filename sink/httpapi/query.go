@@ -71,14 +71,14 @@ func parseCursor(value string) (*cursor, error) {
 		return nil, badQuery("cursor is too long")
 	}
 	data, err := base64.RawURLEncoding.DecodeString(value)
-	var c cursor
+	var parsed cursor
 	if err == nil {
-		err = json.Unmarshal(data, &c)
+		err = json.Unmarshal(data, &parsed)
 	}
 	if err != nil {
 		return nil, badQuery("cursor is not one that a listing returned")
 	}
-	return &c, nil
+	return &parsed, nil
 }
 
 // noVerdict sorts a record without a verdict behind all that have one.

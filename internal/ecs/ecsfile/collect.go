@@ -133,24 +133,24 @@ func (c *collector) instance(saved *ecsapi.SavedInstance) (rowKey, error) {
 	if n := textOf(&saved.Instance); n > c.limits.Text {
 		return rowKey{}, fmt.Errorf("instance %s has %d bytes of text, more than the %d that are taken", clip(saved.ID, 60), n, c.limits.Text)
 	}
-	r := c.s.regions[name]
-	if r == nil {
-		r = new(region)
-		c.s.regions[name] = r
+	home := c.s.regions[name]
+	if home == nil {
+		home = new(region)
+		c.s.regions[name] = home
 	}
 	key := rowKey{name, saved.ID}
 	if at, twice := c.at[key]; twice {
-		if !reflect.DeepEqual(r.rows[at], saved.Instance) {
+		if !reflect.DeepEqual(home.rows[at], saved.Instance) {
 			c.differ[name]++
-			r.rows[at] = saved.Instance
+			home.rows[at] = saved.Instance
 		}
 		return key, nil
 	}
 	if c.rows++; c.rows > c.limits.Instances {
 		return key, fmt.Errorf("more than %d instances", c.limits.Instances)
 	}
-	c.at[key] = len(r.rows)
-	r.rows = append(r.rows, saved.Instance)
+	c.at[key] = len(home.rows)
+	home.rows = append(home.rows, saved.Instance)
 	return key, nil
 }
 
@@ -162,28 +162,28 @@ func (c *collector) listing(said *ecsapi.SavedListing, keys []rowKey, nameless i
 	}
 	regions := slices.Sorted(maps.Keys(in))
 	name := fmt.Sprint(said.Total, regions)
-	l := c.listings[name]
-	if l == nil {
+	listed := c.listings[name]
+	if listed == nil {
 		if len(c.listings) == maxListings {
 			return fmt.Errorf("more than %d listings", maxListings)
 		}
-		l = &listing{total: said.Total, regions: regions, rows: map[rowKey]bool{}, pages: map[int]bool{}, tokens: map[string]bool{}}
-		c.listings[name] = l
+		listed = &listing{total: said.Total, regions: regions, rows: map[rowKey]bool{}, pages: map[int]bool{}, tokens: map[string]bool{}}
+		c.listings[name] = listed
 	}
 	for _, k := range keys {
-		l.rows[k] = true
+		listed.rows[k] = true
 	}
 	if said.NextToken != "" {
-		l.tokens[said.NextToken] = true
+		listed.tokens[said.NextToken] = true
 	} else {
-		l.ended = true
+		listed.ended = true
 	}
 	if said.PageNumber <= 0 || said.PageSize <= 0 || said.Total < 0 {
 		return nil
 	}
-	l.pages[said.PageNumber], l.size = true, max(l.size, said.PageSize)
+	listed.pages[said.PageNumber], listed.size = true, max(listed.size, said.PageSize)
 	if due := min(said.PageSize, said.Total-(said.PageNumber-1)*said.PageSize); len(keys)+nameless < due {
-		l.short = true
+		listed.short = true
 	}
 	return nil
 }

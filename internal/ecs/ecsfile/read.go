@@ -41,17 +41,17 @@ func Open(ctx context.Context, account string, files []string, limits Limits) (*
 	if len(files) > limits.Files {
 		return nil, fmt.Errorf("%d files are more than the %d that are read at once", len(files), limits.Files)
 	}
-	c := &collector{
+	collected := &collector{
 		limits: limits,
 		s:      &Source{account: account, regions: map[string]*region{}, images: map[string]rules.ImageFacts{}, Files: len(files)},
 		at:     map[rowKey]int{}, types: map[string]bool{}, single: map[string]map[string]bool{}, listings: map[string]*listing{}, differ: map[string]int{},
 	}
 	for _, file := range files {
-		if err := c.file(ctx, file); err != nil {
+		if err := collected.file(ctx, file); err != nil {
 			return nil, err
 		}
 	}
-	return c.end()
+	return collected.end()
 }
 
 // Error is a mistake in a file.

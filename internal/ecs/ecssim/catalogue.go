@@ -15,28 +15,28 @@ func (s *Simulator) describeRegions(call *call, requestID string) ([]byte, *apiE
 	default:
 		return nil, &apiError{404, "InvalidAcceptLanguage.NotFound", "The specified AcceptLanguage is not found."}
 	}
-	b := append(append([]byte(`{"RequestId":"`), requestID...), `","Regions":{"Region":[`...)
-	n := 0
-	for i, regionRow := range s.fleet.data.regions[:s.opt.Regions] {
-		if s.against(RegionsEmpty) || i == 1 && s.against(RegionVanishes) {
+	out := append(append([]byte(`{"RequestId":"`), requestID...), `","Regions":{"Region":[`...)
+	written := 0
+	for index, regionRow := range s.fleet.data.regions[:s.opt.Regions] {
+		if s.against(RegionsEmpty) || index == 1 && s.against(RegionVanishes) {
 			continue
 		}
-		b = appendComma(b, n)
-		n++
+		out = appendComma(out, written)
+		written++
 		name := regionRow.localNameEn
 		if lang == "" || lang == "zh-CN" {
 			name = regionRow.localName
 		}
-		b = append(b, `{"RegionId":`...)
-		b = appendJSON(b, regionRow.id)
-		b = append(b, `,"RegionEndpoint":`...)
-		b = appendJSON(b, call.req.Host)
-		b = append(b, `,"LocalName":`...)
-		b = appendJSON(b, name)
-		b = append(b, `,"Status":`...)
-		b = append(appendJSON(b, s.regionStatus(i)), '}')
+		out = append(out, `{"RegionId":`...)
+		out = appendJSON(out, regionRow.id)
+		out = append(out, `,"RegionEndpoint":`...)
+		out = appendJSON(out, call.req.Host)
+		out = append(out, `,"LocalName":`...)
+		out = appendJSON(out, name)
+		out = append(out, `,"Status":`...)
+		out = append(appendJSON(out, s.regionStatus(index)), '}')
 	}
-	return append(b, "]}}"...), nil
+	return append(out, "]}}"...), nil
 }
 
 // describeInstanceTypes answers DescribeInstanceTypes: one catalogue for all
@@ -59,43 +59,43 @@ func (s *Simulator) describeInstanceTypes(call *call, requestID string) ([]byte,
 			return nil, err
 		}
 	}
-	b := append(append([]byte(`{"RequestId":"`), requestID...), `","InstanceTypes":{"InstanceType":[`...)
-	n, types := 0, s.fleet.data.types
-	for ; at < len(types) && n < limit; at++ {
+	out := append(append([]byte(`{"RequestId":"`), requestID...), `","InstanceTypes":{"InstanceType":[`...)
+	written, types := 0, s.fleet.data.types
+	for ; at < len(types) && written < limit; at++ {
 		instanceType := types[at]
 		if (len(want) > 0 && !slices.Contains(want, instanceType.id)) || (family != "" && family != instanceType.family) || (arch != "" && arch != instanceType.arch) {
 			continue
 		}
-		b = appendComma(b, n)
-		b = appendType(b, instanceType)
-		n++
+		out = appendComma(out, written)
+		out = appendType(out, instanceType)
+		written++
 	}
 	next := ""
 	if at < len(types) {
 		next = s.tokens.seal(bound, at, 0, s.opt.Now())
 	}
-	return append(append(append(b, `]},"NextToken":"`...), next...), `"}`...), nil
+	return append(append(append(out, `]},"NextToken":"`...), next...), `"}`...), nil
 }
 
-func appendType(b []byte, instanceType *instanceType) []byte {
-	b = append(b, `{"InstanceTypeId":`...)
-	b = appendJSON(b, instanceType.id)
-	b = append(b, `,"InstanceTypeFamily":`...)
-	b = appendJSON(b, instanceType.family)
-	b = append(b, `,"InstanceFamilyLevel":"EnterpriseLevel","InstanceCategory":"General-purpose","CpuArchitecture":`...)
-	b = appendJSON(b, instanceType.arch)
-	b = append(b, `,"CpuCoreCount":`...)
-	b = appendInt(b, instanceType.vcpu)
-	b = append(b, `,"MemorySize":`...)
-	b = strconv.AppendFloat(b, instanceType.memoryGiB, 'f', 1, 64)
-	b = append(b, `,"NvmeSupport":`...)
-	b = appendJSON(b, instanceType.nvme)
-	b = append(b, `,"SupportedBootModes":{"SupportedBootMode":[`...)
+func appendType(out []byte, instanceType *instanceType) []byte {
+	out = append(out, `{"InstanceTypeId":`...)
+	out = appendJSON(out, instanceType.id)
+	out = append(out, `,"InstanceTypeFamily":`...)
+	out = appendJSON(out, instanceType.family)
+	out = append(out, `,"InstanceFamilyLevel":"EnterpriseLevel","InstanceCategory":"General-purpose","CpuArchitecture":`...)
+	out = appendJSON(out, instanceType.arch)
+	out = append(out, `,"CpuCoreCount":`...)
+	out = appendInt(out, instanceType.vcpu)
+	out = append(out, `,"MemorySize":`...)
+	out = strconv.AppendFloat(out, instanceType.memoryGiB, 'f', 1, 64)
+	out = append(out, `,"NvmeSupport":`...)
+	out = appendJSON(out, instanceType.nvme)
+	out = append(out, `,"SupportedBootModes":{"SupportedBootMode":[`...)
 	for i, m := range instanceType.bootModes {
-		b = appendComma(b, i)
-		b = appendJSON(b, m)
+		out = appendComma(out, i)
+		out = appendJSON(out, m)
 	}
-	return append(b, `]},"PhysicalProcessorModel":"Intel Xeon Platinum","CpuSpeedFrequency":2.7,"CpuTurboFrequency":3.5,"LocalStorageCategory":"","GPUAmount":0,"GPUSpec":"","GPUMemorySize":0.0,`+
+	return append(out, `]},"PhysicalProcessorModel":"Intel Xeon Platinum","CpuSpeedFrequency":2.7,"CpuTurboFrequency":3.5,"LocalStorageCategory":"","GPUAmount":0,"GPUSpec":"","GPUMemorySize":0.0,`+
 		`"DiskQuantity":17,"EniQuantity":3,"EniTotalQuantity":3,"EniPrivateIpAddressQuantity":6,"EniIpv6AddressQuantity":6,"EniTrunkSupported":false,"PrimaryEniQueueNumber":2,"SecondaryEniQueueNumber":2,`+
 		`"MaximumQueueNumberPerEni":2,"TotalEniQueueQuantity":6,"InstanceBandwidthRx":1024000,"InstanceBandwidthTx":1024000,"InstancePpsRx":300000,"InstancePpsTx":300000,"NetworkCardQuantity":1,`+
 		`"NetworkCards":{"NetworkCardInfo":[{"NetworkCardIndex":0}]},"CpuOptions":{"Core":1,"CoreFactor":1,"HyperThreadingAdjustable":true,"ThreadsPerCore":2,"SupportedTopologyTypes":{"SupportedTopologyType":[]}}}`...)
@@ -118,20 +118,20 @@ func (s *Simulator) describeAvailableResource(call *call, sc *scope, requestID s
 	case zone != "" && !slices.Contains(sc.zones, zone):
 		return nil, &apiError{404, "InvalidZoneId.NotFound", "The specified ZoneId does not exist."}
 	}
-	b := append(append([]byte(`{"RequestId":"`), requestID...), `","AvailableZones":{"AvailableZone":[`...)
+	out := append(append([]byte(`{"RequestId":"`), requestID...), `","AvailableZones":{"AvailableZone":[`...)
 	zones := 0
 	for _, z := range sc.zones {
 		if zone != "" && zone != z {
 			continue
 		}
-		b = appendComma(b, zones)
+		out = appendComma(out, zones)
 		zones++
-		b = append(b, `{"RegionId":`...)
-		b = appendJSON(b, sc.region.id)
-		b = append(b, `,"ZoneId":`...)
-		b = appendJSON(b, z)
-		b = append(b, `,"Status":"Available","StatusCategory":"WithStock","AvailableResources":{"AvailableResource":[{"Type":"InstanceType","SupportedResources":{"SupportedResource":[`...)
-		n := 0
+		out = append(out, `{"RegionId":`...)
+		out = appendJSON(out, sc.region.id)
+		out = append(out, `,"ZoneId":`...)
+		out = appendJSON(out, z)
+		out = append(out, `,"Status":"Available","StatusCategory":"WithStock","AvailableResources":{"AvailableResource":[{"Type":"InstanceType","SupportedResources":{"SupportedResource":[`...)
+		written := 0
 		for _, instanceType := range s.fleet.data.types {
 			stock := s.stock(z, instanceType, charge)
 			if stock == "" || want != "" && want != instanceType.id {
@@ -141,16 +141,16 @@ func (s *Simulator) describeAvailableResource(call *call, sc *scope, requestID s
 			if stock == "WithoutStock" {
 				status = "SoldOut"
 			}
-			b = appendComma(b, n)
-			b = append(b, `{"Value":`...)
-			b = appendJSON(b, instanceType.id)
-			b = append(append(append(append(b, `,"Status":"`...), status...), `","StatusCategory":"`...), stock...)
-			b = append(b, `"}`...)
-			n++
+			out = appendComma(out, written)
+			out = append(out, `{"Value":`...)
+			out = appendJSON(out, instanceType.id)
+			out = append(append(append(append(out, `,"Status":"`...), status...), `","StatusCategory":"`...), stock...)
+			out = append(out, `"}`...)
+			written++
 		}
-		b = append(b, `]}}]}}`...)
+		out = append(out, `]}}]}}`...)
 	}
-	return append(b, "]}}"...), nil
+	return append(out, "]}}"...), nil
 }
 
 // stock is the StatusCategory of a type in a zone, the same for the same seed;

@@ -33,17 +33,17 @@ type Change struct {
 
 // Apply changes one instance.
 func (s *Simulator) Apply(id string, change Change) error {
-	sc, i, ok := s.fleet.locate(id)
+	sc, instance, ok := s.fleet.locate(id)
 	if !ok {
 		return fmt.Errorf("%w: %s", ErrNoInstance, id)
 	}
 	sc.mu.Lock()
 	defer sc.mu.Unlock()
-	if !sc.live(i) {
+	if !sc.live(instance) {
 		return fmt.Errorf("%w: %s", ErrNoInstance, id)
 	}
-	override := sc.over[i]
-	if err := sc.overrideImage(&override, i, change); err != nil {
+	override := sc.over[instance]
+	if err := sc.overrideImage(&override, instance, change); err != nil {
 		return err
 	}
 	if change.InstanceType != "" {
@@ -58,15 +58,15 @@ func (s *Simulator) Apply(id string, change Change) error {
 		}
 		override.status = st
 	}
-	sc.over[i] = override
+	sc.over[instance] = override
 	if change.Gone {
-		sc.release(i)
+		sc.release(instance)
 	}
 	return nil
 }
 
 // overrideImage finds or makes the image that the change names.
-func (sc *scope) overrideImage(override *override, i int, change Change) error {
+func (sc *scope) overrideImage(override *override, instance int, change Change) error {
 	if change.OS == "" && change.OSName == "" {
 		if change.ImageID == "" {
 			return nil
@@ -80,7 +80,7 @@ func (sc *scope) overrideImage(override *override, i int, change Change) error {
 	if kind == nil {
 		return fmt.Errorf("%w: operating system %q %q is not in the data file", ErrNoLabel, change.OS, change.OSName)
 	}
-	slot := sc.customSlot(kind, hash(sc.fleet.seed, 'o', uint64(sc.index), uint64(i), hashString(change.OS+change.OSName)))
+	slot := sc.customSlot(kind, hash(sc.fleet.seed, 'o', uint64(sc.index), uint64(instance), hashString(change.OS+change.OSName)))
 	if change.ImageID != "" {
 		slot.imageID = change.ImageID
 	}

@@ -42,7 +42,7 @@ type invocation struct {
 }
 
 // describeAgents answers DescribeCloudAssistantStatus.
-func (s *Simulator) describeAgents(sc *scope, p params, b []byte, requestID string) ([]byte, *apiError) {
+func (s *Simulator) describeAgents(sc *scope, p params, out []byte, requestID string) ([]byte, *apiError) {
 	ids := p.list("InstanceId")
 	if len(ids) > maxTargeted {
 		return nil, errInvalid("InstanceId")
@@ -84,7 +84,7 @@ func (s *Simulator) describeAgents(sc *scope, p params, b []byte, requestID stri
 		list = append(list, st)
 	}
 	sc.mu.RUnlock()
-	return appendMarshalled(b, map[string]any{
+	return appendMarshalled(out, map[string]any{
 		"RequestId": requestID, "TotalCount": len(list), "PageNumber": 1, "PageSize": max(len(list), 10), "NextToken": "",
 		"InstanceCloudAssistantStatusSet": map[string]any{"InstanceCloudAssistantStatus": list},
 	}), nil
@@ -110,7 +110,7 @@ func appendMarshalled(b []byte, v any) []byte {
 // runCommand answers RunCommand: it has the guests asked, which are its own. As
 // in the cloud, one instance that cannot run it fails the whole call, and a
 // token that was seen before is answered with the first invocation.
-func (s *Simulator) runCommand(call *call, sc *scope, b []byte, requestID string) ([]byte, *apiError) {
+func (s *Simulator) runCommand(call *call, sc *scope, out []byte, requestID string) ([]byte, *apiError) {
 	params := call.params
 	content, err := base64.StdEncoding.DecodeString(params.get("CommandContent"))
 	ids := params.list("InstanceId")
@@ -135,7 +135,7 @@ func (s *Simulator) runCommand(call *call, sc *scope, b []byte, requestID string
 		if old.scope != sc || old.digest != inv.digest || !slices.Equal(old.ids, ids) {
 			return nil, &apiError{400, "IdempotentParameterMismatch", "The specified parameters do not match those of the first request with this ClientToken."}
 		}
-		return invoked(b, old, requestID), nil
+		return invoked(out, old, requestID), nil
 	}
 	sc.mu.RLock()
 	defer sc.mu.RUnlock()
@@ -164,7 +164,7 @@ func (s *Simulator) runCommand(call *call, sc *scope, b []byte, requestID string
 		box.asked[id]++
 	}
 	box.contents[inv.digest]++
-	return invoked(b, inv, requestID), nil
+	return invoked(out, inv, requestID), nil
 }
 
 func invoked(b []byte, inv *invocation, requestID string) []byte {
@@ -173,7 +173,7 @@ func invoked(b []byte, inv *invocation, requestID string) []byte {
 
 // describeResults answers DescribeInvocationResults. Slow guests are still at it
 // when they are first asked about.
-func (s *Simulator) describeResults(sc *scope, params params, b []byte, requestID string) ([]byte, *apiError) {
+func (s *Simulator) describeResults(sc *scope, params params, out []byte, requestID string) ([]byte, *apiError) {
 	if params.get("ContentEncoding") != "Base64" {
 		return nil, errInvalid("ContentEncoding")
 	}
@@ -196,7 +196,7 @@ func (s *Simulator) describeResults(sc *scope, params params, b []byte, requestI
 	}
 	s.commands.mu.Unlock()
 	if inv == nil || inv.scope != sc {
-		return appendMarshalled(b, map[string]any{"RequestId": requestID, "Invocation": map[string]any{"TotalCount": 0, "NextToken": "", "InvocationResults": map[string]any{"InvocationResult": []any{}}}}), nil
+		return appendMarshalled(out, map[string]any{"RequestId": requestID, "Invocation": map[string]any{"TotalCount": 0, "NextToken": "", "InvocationResults": map[string]any{"InvocationResult": []any{}}}}), nil
 	}
 	next := ""
 	to := min(from+size, len(inv.ids))
@@ -207,7 +207,7 @@ func (s *Simulator) describeResults(sc *scope, params params, b []byte, requestI
 	for _, id := range inv.ids[min(from, to):to] {
 		list = append(list, s.result(inv, id, polls))
 	}
-	return appendMarshalled(b, map[string]any{"RequestId": requestID, "Invocation": map[string]any{
+	return appendMarshalled(out, map[string]any{"RequestId": requestID, "Invocation": map[string]any{
 		"TotalCount": len(inv.ids), "PageNumber": 1, "PageSize": size, "NextToken": next, "InvocationResults": map[string]any{"InvocationResult": list},
 	}}), nil
 }

@@ -13,7 +13,7 @@ const actConsole = "GetInstanceConsoleOutput"
 var consoleZone = time.FixedZone("UTC+8", 8*60*60)
 
 // consoleOutput answers GetInstanceConsoleOutput: the log of the last start.
-func (s *Simulator) consoleOutput(sc *scope, p params, b []byte, requestID string) ([]byte, *apiError) {
+func (s *Simulator) consoleOutput(sc *scope, p params, out []byte, requestID string) ([]byte, *apiError) {
 	id := p.get("InstanceId")
 	if id == "" {
 		return nil, errMissing("InstanceId")
@@ -37,7 +37,7 @@ func (s *Simulator) consoleOutput(sc *scope, p params, b []byte, requestID strin
 	case s.against(ConsoleGarbled):
 		log = "\x1b]0;\x00\xff" + strings.Repeat("login: \x1b[2J\xfe", 500) + log[:len(log)/2]
 	}
-	return appendMarshalled(b, map[string]any{
+	return appendMarshalled(out, map[string]any{
 		"RequestId": requestID, "InstanceId": id, "LastUpdateTime": at.In(consoleZone).Format("2006-01-02 15:04:05"),
 		"ConsoleOutput": base64.StdEncoding.EncodeToString([]byte(log)),
 	}), nil

@@ -279,7 +279,7 @@ func (s *Simulator) contradictCall(call *call, answer *answer) *apiError {
 		return nil
 	}
 	scope := call.caller.account.ID + "/" + call.params.get("RegionId")
-	n := s.counted.Add(1)
+	nth := s.counted.Add(1)
 	switch {
 	case call.action == "ListAccounts" && s.against(DirectoryDown):
 		return &apiError{503, "ServiceUnavailable", "The request has failed due to a temporary failure of the server."}
@@ -287,15 +287,15 @@ func (s *Simulator) contradictCall(call *call, answer *answer) *apiError {
 	case s.against(ThrottleLong) && s.first(scope):
 		answer.throttled, answer.header = true, map[string]string{"Retry-After": "110"}
 		return &apiError{429, "Throttling.User", "Request was denied due to user flow control."}
-	case s.against(ThrottleMillis) && n%7 == 0:
+	case s.against(ThrottleMillis) && nth%7 == 0:
 		answer.throttled, answer.header = true, map[string]string{"x-acs-retry-after": "200"}
 		return &apiError{429, "Throttling.User", "Request was denied due to user flow control."}
-	case s.against(BusyUnknownCodes) && n%5 == 0:
+	case s.against(BusyUnknownCodes) && nth%5 == 0:
 		return [...]*apiError{
 			{429, "TooManyRequests", "Too many requests."},
 			{408, "RequestTimeout", "The request has timed out."},
 			{400, "SystemBusy", "The system is busy, please try again later."},
-		}[n/5%3]
+		}[nth/5%3]
 	case s.against(TokenUnknownCode) && call.params.get("NextToken") != "" && s.first(scope):
 		return [...]*apiError{
 			{400, "PaginationToken.Expired", "The pagination token has expired."},
@@ -386,13 +386,13 @@ const (
 
 // contradictList answers a list of instances as the contradictions say; nil
 // when they leave it alone.
-func (s *Simulator) contradictList(b []byte, sc *scope, instanceQuery *instanceQuery, requestID string) []byte {
+func (s *Simulator) contradictList(out []byte, sc *scope, instanceQuery *instanceQuery, requestID string) []byte {
 	switch {
 	case s.quirks.Load() == nil || instanceQuery.ids != nil:
 	case s.against(ErrorAs200) && !instanceQuery.byPage && (sc.index%2 == 1 || instanceQuery.token != ""):
-		return errorBody(b, requestID, noInstances)
+		return errorBody(out, requestID, noInstances)
 	case s.against(RevokedMidway) && instanceQuery.token != "", s.against(ListEmptyAtFirst) && !instanceQuery.byPage && s.first("list "+sc.region.id+"/"+sc.account.ID):
-		return emptyPage(b, instanceQuery, requestID)
+		return emptyPage(out, instanceQuery, requestID)
 	}
 	return nil
 }

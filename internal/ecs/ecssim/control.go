@@ -136,16 +136,16 @@ type Shown struct {
 
 // Show is what is true of one live instance now.
 func (s *Simulator) Show(id string) (*Shown, error) {
-	sc, i, ok := s.fleet.locate(id)
+	sc, instance, ok := s.fleet.locate(id)
 	if !ok {
 		return nil, fmt.Errorf("%w: %s", ErrNoInstance, id)
 	}
 	sc.mu.RLock()
 	defer sc.mu.RUnlock()
-	if !sc.live(i) {
+	if !sc.live(instance) {
 		return nil, fmt.Errorf("%w: %s", ErrNoInstance, id)
 	}
-	in := sc.at(i)
+	in := sc.at(instance)
 	return &Shown{
 		Truth: sc.truth(&in), ImageID: in.slot.imageID, OSName: in.slot.kind.osName, InstanceType: in.typ.id, IoOptimized: in.ioOptimized,
 		Status: in.status.String(), CreationTime: time.Unix(in.minute*60, 0).UTC(),

@@ -107,10 +107,10 @@ func (p *pool) pick(r uint64) *instanceType {
 
 // loadData parses the embedded files.
 func loadData() (*data, error) {
-	d := &data{byType: map[string]*instanceType{}, pools: map[string]*pool{}}
+	loaded := &data{byType: map[string]*instanceType{}, pools: map[string]*pool{}}
 	err := eachRow(osTSV, 15+targets, func(f []string) error {
 		k, err := parseKind(f)
-		d.kinds = append(d.kinds, k)
+		loaded.kinds = append(loaded.kinds, k)
 		return err
 	})
 	if err != nil {
@@ -118,22 +118,22 @@ func loadData() (*data, error) {
 	}
 	err = eachRow(typesTSV, 9, func(columns []string) error {
 		t, err := parseType(columns)
-		d.types = append(d.types, t)
-		d.byType[columns[0]] = t
+		loaded.types = append(loaded.types, t)
+		loaded.byType[columns[0]] = t
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ecssim: data/types.tsv: %w", err)
 	}
 	err = eachRow(regionsTSV, 4, func(f []string) error {
-		d.regions = append(d.regions, regionRow{f[0], f[1], f[2], f[3]})
+		loaded.regions = append(loaded.regions, regionRow{f[0], f[1], f[2], f[3]})
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ecssim: data/regions.tsv: %w", err)
 	}
-	d.buildPools()
-	return d, nil
+	loaded.buildPools()
+	return loaded, nil
 }
 
 // buildPools groups the weighted types by pool.
@@ -142,17 +142,17 @@ func (d *data) buildPools() {
 		if instanceType.weight == 0 {
 			continue
 		}
-		p := d.pools[instanceType.pool]
-		if p == nil {
-			p = &pool{}
-			d.pools[instanceType.pool] = p
+		drawn := d.pools[instanceType.pool]
+		if drawn == nil {
+			drawn = &pool{}
+			d.pools[instanceType.pool] = drawn
 		}
 		sum := instanceType.weight * smallness(instanceType.vcpu)
-		if n := len(p.cum); n > 0 {
-			sum += p.cum[n-1]
+		if n := len(drawn.cum); n > 0 {
+			sum += drawn.cum[n-1]
 		}
-		p.types = append(p.types, instanceType)
-		p.cum = append(p.cum, sum)
+		drawn.types = append(drawn.types, instanceType)
+		drawn.cum = append(drawn.cum, sum)
 	}
 }
 
@@ -171,7 +171,7 @@ func smallness(vcpu int) int {
 // begin with # say where the data is from.
 func eachRow(text string, fields int, fn func([]string) error) error {
 	header := true
-	for n, line := range strings.Split(text, "\n") {
+	for number, line := range strings.Split(text, "\n") {
 		if line == "" || line[0] == '#' {
 			continue
 		}
@@ -181,10 +181,10 @@ func eachRow(text string, fields int, fn func([]string) error) error {
 		}
 		columns := strings.Split(line, "\t")
 		if len(columns) != fields {
-			return fmt.Errorf("line %d: %d fields, want %d", n+1, len(columns), fields)
+			return fmt.Errorf("line %d: %d fields, want %d", number+1, len(columns), fields)
 		}
 		if err := fn(columns); err != nil {
-			return fmt.Errorf("line %d: %w", n+1, err)
+			return fmt.Errorf("line %d: %w", number+1, err)
 		}
 	}
 	return nil
@@ -227,18 +227,18 @@ func parseKind(columns []string) (*osKind, error) {
 }
 
 func parseType(columns []string) (*instanceType, error) {
-	t := &instanceType{id: columns[0], family: columns[1], pool: columns[2], arch: columns[4], nvme: columns[7], bootModes: strings.Split(columns[8], ",")}
+	parsed := &instanceType{id: columns[0], family: columns[1], pool: columns[2], arch: columns[4], nvme: columns[7], bootModes: strings.Split(columns[8], ",")}
 	var err error
-	if t.weight, err = strconv.Atoi(columns[3]); err != nil {
-		return t, fmt.Errorf("weight: %w", err)
+	if parsed.weight, err = strconv.Atoi(columns[3]); err != nil {
+		return parsed, fmt.Errorf("weight: %w", err)
 	}
-	if t.vcpu, err = strconv.Atoi(columns[5]); err != nil {
-		return t, fmt.Errorf("vcpu: %w", err)
+	if parsed.vcpu, err = strconv.Atoi(columns[5]); err != nil {
+		return parsed, fmt.Errorf("vcpu: %w", err)
 	}
-	if t.memoryGiB, err = strconv.ParseFloat(columns[6], 64); err != nil {
-		return t, fmt.Errorf("memory: %w", err)
+	if parsed.memoryGiB, err = strconv.ParseFloat(columns[6], 64); err != nil {
+		return parsed, fmt.Errorf("memory: %w", err)
 	}
-	return t, nil
+	return parsed, nil
 }
 
 // class says what instances of the type run on.

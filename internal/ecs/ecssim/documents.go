@@ -63,16 +63,16 @@ func fields(object []byte) ([]field, error) {
 		if err != nil {
 			return nil, err
 		}
-		f := field{key: fmt.Sprint(key)}
-		if err := dec.Decode(&f.raw); err != nil {
+		found := field{key: fmt.Sprint(key)}
+		if err := dec.Decode(&found.raw); err != nil {
 			return nil, err
 		}
 		var compact bytes.Buffer
-		if err := json.Compact(&compact, f.raw); err != nil {
+		if err := json.Compact(&compact, found.raw); err != nil {
 			return nil, err
 		}
-		f.raw = compact.Bytes()
-		out = append(out, f)
+		found.raw = compact.Bytes()
+		out = append(out, found)
 	}
 	return out, nil
 }
@@ -99,22 +99,22 @@ var ofInstance = map[string]bool{
 
 // reshape writes an instance that the simulator rendered in the example's
 // shape: its members, in their order and of their types.
-func (sh *shape) reshape(b, rendered []byte) []byte {
+func (sh *shape) reshape(out, rendered []byte) []byte {
 	var own map[string]json.RawMessage
 	if err := json.Unmarshal(rendered, &own); err != nil {
-		return append(b, rendered...) // an instance that is no JSON on purpose
+		return append(out, rendered...) // an instance that is no JSON on purpose
 	}
-	b = append(b, '{')
+	out = append(out, '{')
 	for i, field := range sh.row {
-		b = appendComma(b, i)
-		b = append(appendJSON(b, field.key), ':')
+		out = appendComma(out, i)
+		out = append(appendJSON(out, field.key), ':')
 		if v, ok := own[field.key]; ok && ofInstance[field.key] {
-			b = append(b, ofType(v, field.raw)...)
+			out = append(out, ofType(v, field.raw)...)
 			continue
 		}
-		b = append(b, field.raw...)
+		out = append(out, field.raw...)
 	}
-	return append(b, '}')
+	return append(out, '}')
 }
 
 // ofType spells a value as the example does: as a string where that has one.
@@ -126,15 +126,15 @@ func ofType(raw, example json.RawMessage) json.RawMessage {
 }
 
 // wrap writes an answer around a list of instances in the example's shape.
-func (sh *shape) wrap(b, list []byte, requestID, next string, total, page, size int) []byte {
-	b = append(b, '{')
+func (sh *shape) wrap(out, list []byte, requestID, next string, total, page, size int) []byte {
+	out = append(out, '{')
 	for i, field := range sh.envelope {
-		b = appendComma(b, i)
-		b = append(appendJSON(b, field.key), ':')
+		out = appendComma(out, i)
+		out = append(appendJSON(out, field.key), ':')
 		raw := field.raw
 		switch field.key {
 		case "Instances":
-			b = append(append(append(b, `{"Instance":[`...), list...), `]}`...)
+			out = append(append(append(out, `{"Instance":[`...), list...), `]}`...)
 			continue
 		case "RequestId":
 			raw = json.RawMessage(strconv.Quote(requestID))
@@ -147,7 +147,7 @@ func (sh *shape) wrap(b, list []byte, requestID, next string, total, page, size 
 		case "PageSize":
 			raw = ofType(json.RawMessage(strconv.Itoa(size)), raw)
 		}
-		b = append(b, raw...)
+		out = append(out, raw...)
 	}
-	return append(b, '}')
+	return append(out, '}')
 }

@@ -116,16 +116,16 @@ func (s *Simulator) EachTruth(fn func(*Truth) error) error {
 }
 
 // truthAt is the truth of instance i; nil for one that was released.
-func (sc *scope) truthAt(i int) (t *Truth, end bool) {
+func (sc *scope) truthAt(instance int) (t *Truth, end bool) {
 	sc.mu.RLock()
 	defer sc.mu.RUnlock()
-	if i >= sc.count() {
+	if instance >= sc.count() {
 		return nil, true
 	}
-	if sc.isGone(i) {
+	if sc.isGone(instance) {
 		return nil, false
 	}
-	in := sc.at(i)
+	in := sc.at(instance)
 	tr := sc.truth(&in)
 	return &tr, false
 }
@@ -214,36 +214,36 @@ type answer struct {
 }
 
 // answer works out the answer to a call.
-func (s *Simulator) answer(call *call, b []byte) answer {
-	a := answer{status: http.StatusOK, requestID: s.requestID()}
+func (s *Simulator) answer(call *call, out []byte) answer {
+	said := answer{status: http.StatusOK, requestID: s.requestID()}
 	if err := s.read(call); err != nil {
-		return a.fail(s, call, b, err)
+		return said.fail(s, call, out, err)
 	}
 	who, err := s.authenticate(call)
 	if err != nil {
-		return a.fail(s, call, b, err)
+		return said.fail(s, call, out, err)
 	}
 	call.caller = who
 	s.latency.Load().sleep(call.req.Context(), hash(s.fleet.seed, s.serial.Add(1)))
 	if left, ok := s.quota.take(call, s.opt.Now()); !ok {
-		a.throttled = true
-		a.header = map[string]string{"x-ratelimit-user-api": fmt.Sprintf("Limit:%d,Remain:0,TimeLeft:%d", s.quota.limit(call.action), left.Milliseconds())}
-		return a.fail(s, call, b, errThrottled())
+		said.throttled = true
+		said.header = map[string]string{"x-ratelimit-user-api": fmt.Sprintf("Limit:%d,Remain:0,TimeLeft:%d", s.quota.limit(call.action), left.Milliseconds())}
+		return said.fail(s, call, out, errThrottled())
 	}
-	a.fault = s.faults.pick(who.account.ID, call.params.get("RegionId"), call.action)
-	if err := a.fault.apiError(); err != nil {
-		a.throttled = err.code == "Throttling.User"
-		return a.fail(s, call, b, err)
+	said.fault = s.faults.pick(who.account.ID, call.params.get("RegionId"), call.action)
+	if err := said.fault.apiError(); err != nil {
+		said.throttled = err.code == "Throttling.User"
+		return said.fail(s, call, out, err)
 	}
-	if err := s.contradictCall(call, &a); err != nil {
-		return a.fail(s, call, b, err)
+	if err := s.contradictCall(call, &said); err != nil {
+		return said.fail(s, call, out, err)
 	}
-	body, err := s.dispatch(call, b, &a)
+	body, err := s.dispatch(call, out, &said)
 	if err != nil {
-		return a.fail(s, call, b, err)
+		return said.fail(s, call, out, err)
 	}
-	a.body = body
-	return a
+	said.body = body
+	return said
 }
 
 // fail turns the answer into an error.
@@ -300,16 +300,16 @@ func versionOf(action string) string {
 
 // dispatch answers the action. Whatever would change something is refused as
 // RAM refuses it.
-func (s *Simulator) dispatch(call *call, b []byte, answer *answer) ([]byte, *apiError) {
-	v := versionOf(call.action)
+func (s *Simulator) dispatch(call *call, out []byte, answer *answer) ([]byte, *apiError) {
+	version := versionOf(call.action)
 	switch {
 	case call.action == "":
 		return nil, errMissing("Action")
-	case v == "" && isRead(call.action):
+	case version == "" && isRead(call.action):
 		return nil, &apiError{404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method."}
-	case v == "":
+	case version == "":
 		return nil, errForbidden()
-	case call.version != v:
+	case call.version != version:
 		return nil, &apiError{400, "InvalidVersion", "Specified parameter Version is not valid."}
 	}
 	if err := call.params.known(call.action); err != nil {
@@ -340,25 +340,25 @@ func (s *Simulator) dispatch(call *call, b []byte, answer *answer) ([]byte, *api
 	switch call.action {
 	case "DescribeImages":
 		s.stats.images(call.caller.account.ID, region, call.params.get("ImageId"))
-		return s.describeImages(b, sc, call.params, answer.requestID)
+		return s.describeImages(out, sc, call.params, answer.requestID)
 	case actOffered:
-		return s.describeImageSupport(call, b, sc, answer.requestID)
+		return s.describeImageSupport(call, out, sc, answer.requestID)
 	case "DescribeAvailableResource":
 		return s.describeAvailableResource(call, sc, answer.requestID)
 	case "DescribeCloudAssistantStatus":
-		return s.describeAgents(sc, call.params, b, answer.requestID)
+		return s.describeAgents(sc, call.params, out, answer.requestID)
 	case actConsole:
-		return s.consoleOutput(sc, call.params, b, answer.requestID)
+		return s.consoleOutput(sc, call.params, out, answer.requestID)
 	case actTemplates:
-		return s.describeTemplates(sc, call.params, b, answer.requestID)
+		return s.describeTemplates(sc, call.params, out, answer.requestID)
 	case actVersions:
-		return s.describeVersions(sc, call.params, b, answer.requestID)
+		return s.describeVersions(sc, call.params, out, answer.requestID)
 	case "RunCommand":
-		return s.runCommand(call, sc, b, answer.requestID)
+		return s.runCommand(call, sc, out, answer.requestID)
 	case "DescribeInvocationResults":
-		return s.describeResults(sc, call.params, b, answer.requestID)
+		return s.describeResults(sc, call.params, out, answer.requestID)
 	}
-	return s.describeInstances(call, b, sc, answer)
+	return s.describeInstances(call, out, sc, answer)
 }
 
 // isRead says whether an action only reads.
@@ -366,7 +366,7 @@ func isRead(action string) bool {
 	return strings.HasPrefix(action, "Describe") || strings.HasPrefix(action, "List") || strings.HasPrefix(action, "Get")
 }
 
-func (s *Simulator) describeInstances(call *call, b []byte, sc *scope, answer *answer) ([]byte, *apiError) {
+func (s *Simulator) describeInstances(call *call, out []byte, sc *scope, answer *answer) ([]byte, *apiError) {
 	instanceQuery, err := parseInstanceQuery(call.params, s.filterOrder())
 	if err != nil {
 		return nil, err
@@ -379,12 +379,12 @@ func (s *Simulator) describeInstances(call *call, b []byte, sc *scope, answer *a
 	case call.params.bool("DryRun"):
 		return nil, errDryRun()
 	case denied:
-		return emptyPage(b, instanceQuery, answer.requestID), nil
+		return emptyPage(out, instanceQuery, answer.requestID), nil
 	}
-	if body := s.contradictList(b, sc, instanceQuery, answer.requestID); body != nil {
+	if body := s.contradictList(out, sc, instanceQuery, answer.requestID); body != nil {
 		return body, nil
 	}
-	body, err := s.instancesPage(b, s.elsewhere(sc, instanceQuery), instanceQuery, answer.requestID)
+	body, err := s.instancesPage(out, s.elsewhere(sc, instanceQuery), instanceQuery, answer.requestID)
 	if err != nil {
 		return nil, err
 	}

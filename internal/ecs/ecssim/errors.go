@@ -38,27 +38,27 @@ func errExpiredSession() *apiError {
 }
 
 // body is the error as the gateway words it.
-func (e *apiError) body(b []byte, requestID, host string, caller *caller, action string) []byte {
-	b = append(b, `{"RequestId":`...)
-	b = appendJSON(b, requestID)
-	b = append(b, `,"HostId":`...)
-	b = appendJSON(b, host)
-	b = append(b, `,"Code":`...)
-	b = appendJSON(b, e.code)
-	b = append(b, `,"Message":`...)
-	b = appendJSON(b, e.message)
+func (e *apiError) body(out []byte, requestID, host string, caller *caller, action string) []byte {
+	out = append(out, `{"RequestId":`...)
+	out = appendJSON(out, requestID)
+	out = append(out, `,"HostId":`...)
+	out = appendJSON(out, host)
+	out = append(out, `,"Code":`...)
+	out = appendJSON(out, e.code)
+	out = append(out, `,"Message":`...)
+	out = appendJSON(out, e.message)
 	if e.code == "Forbidden.RAM" && caller != nil {
-		b = append(b, `,"AccessDeniedDetail":{"PolicyType":"AccountLevelIdentityBasedPolicy","AuthPrincipalOwnerId":`...)
-		b = appendJSON(b, caller.account.ID)
-		b = append(b, `,"AuthPrincipalType":`...)
-		b = appendJSON(b, caller.kind)
-		b = append(b, `,"AuthPrincipalDisplayName":`...)
-		b = appendJSON(b, caller.name)
-		b = append(b, `,"NoPermissionType":"ImplicitDeny","AuthAction":`...)
-		b = appendJSON(b, "ecs:"+action)
-		b = append(b, '}')
+		out = append(out, `,"AccessDeniedDetail":{"PolicyType":"AccountLevelIdentityBasedPolicy","AuthPrincipalOwnerId":`...)
+		out = appendJSON(out, caller.account.ID)
+		out = append(out, `,"AuthPrincipalType":`...)
+		out = appendJSON(out, caller.kind)
+		out = append(out, `,"AuthPrincipalDisplayName":`...)
+		out = appendJSON(out, caller.name)
+		out = append(out, `,"NoPermissionType":"ImplicitDeny","AuthAction":`...)
+		out = appendJSON(out, "ecs:"+action)
+		out = append(out, '}')
 	}
-	b = append(b, `,"Recommend":`...)
-	b = appendJSON(b, "https://api.aliyun.com/troubleshoot?q="+e.code+"&product=Ecs&requestId="+requestID)
-	return append(b, '}')
+	out = append(out, `,"Recommend":`...)
+	out = appendJSON(out, "https://api.aliyun.com/troubleshoot?q="+e.code+"&product=Ecs&requestId="+requestID)
+	return append(out, '}')
 }

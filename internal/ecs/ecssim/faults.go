@@ -313,7 +313,7 @@ func (b *faultBox) list() []Fault {
 func (b *faultBox) pick(account, region, action string) *Fault {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i, armed := range b.all {
+	for index, armed := range b.all {
 		if armed.Kind == FaultDuplicate || (armed.Action != "" && armed.Action != action) || (armed.Region != "" && armed.Region != region) || (armed.Account != "" && armed.Account != account) {
 			continue
 		}
@@ -321,7 +321,7 @@ func (b *faultBox) pick(account, region, action string) *Fault {
 		if armed.matched <= armed.After || (armed.Count > 0 && armed.struck >= armed.Count) {
 			continue
 		}
-		if armed.Rate > 0 && share(hash(b.seed, 'x', uint64(i), uint64(armed.matched))) >= armed.Rate {
+		if armed.Rate > 0 && share(hash(b.seed, 'x', uint64(index), uint64(armed.matched))) >= armed.Rate {
 			continue
 		}
 		armed.struck++

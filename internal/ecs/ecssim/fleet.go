@@ -54,33 +54,33 @@ type override struct {
 
 // newFleet lays out the scopes and their images.
 func newFleet(data *data, options Options) *fleet {
-	f := &fleet{data: data, seed: options.Seed, ids: newBijection(options.Seed), byName: map[scopeName]*scope{}, guests: guestOptions{options.OfflineAgents, options.OddAnswers, options.FailedStarts}, asked: !options.NoPlatform, wrongNames: options.WrongNames}
+	built := &fleet{data: data, seed: options.Seed, ids: newBijection(options.Seed), byName: map[scopeName]*scope{}, guests: guestOptions{options.OfflineAgents, options.OddAnswers, options.FailedStarts}, asked: !options.NoPlatform, wrongNames: options.WrongNames}
 	for _, account := range options.Keys {
 		for r := range options.Regions {
-			sc := &scope{fleet: f, index: len(f.scopes), account: account, region: data.regions[r], over: map[int]override{}, images: map[string]*slot{}}
+			sc := &scope{fleet: built, index: len(built.scopes), account: account, region: data.regions[r], over: map[int]override{}, images: map[string]*slot{}}
 			sc.zones = zonesOf(sc.region.id)
-			f.scopes = append(f.scopes, sc)
-			f.byName[scopeName{account.ID, sc.region.id}] = sc
+			built.scopes = append(built.scopes, sc)
+			built.byName[scopeName{account.ID, sc.region.id}] = sc
 		}
 	}
 	sizes := skewed(options.Instances, options.Accounts, options.Regions, nil)
 	images := skewed(options.Images, options.Accounts, options.Regions, sizes)
-	f.buildSlots(sizes, images, options.Images)
-	return f
+	built.buildSlots(sizes, images, options.Images)
+	return built
 }
 
 // skewed splits total over accounts and regions, larger first (1/rank for
 // regions, 1/sqrt(rank) for accounts), every part at least one while total
 // lasts and none above its limit.
 func skewed(total, accounts, regions int, limit []int) []int {
-	n := accounts * regions
-	weight := make([]float64, n)
+	count := accounts * regions
+	weight := make([]float64, count)
 	sum := 0.0
 	for i := range weight {
 		weight[i] = 1 / float64(i%regions+1) / math.Sqrt(float64(i/regions+1))
 		sum += weight[i]
 	}
-	out := make([]int, n)
+	out := make([]int, count)
 	left := total
 	for i := range out {
 		if left > 0 && (limit == nil || limit[i] > 0) {
@@ -145,28 +145,28 @@ func (f *fleet) buildSlots(sizes, images []int, total int) {
 	}
 }
 
-// drawKinds deals out n operating systems: a stratified sample of the weights
+// drawKinds deals out count operating systems: a stratified sample of the weights
 // in random order.
-func (f *fleet) drawKinds(n int) []*osKind {
+func (f *fleet) drawKinds(count int) []*osKind {
 	sum := 0
 	for _, k := range f.data.kinds {
 		sum += k.weight
 	}
-	out := make([]*osKind, n)
+	out := make([]*osKind, count)
 	cum, at := 0, 0
-	for i := range out {
-		want := (float64(i) + 0.5) / float64(n) * float64(sum)
+	for index := range out {
+		want := (float64(index) + 0.5) / float64(count) * float64(sum)
 		for float64(cum+f.data.kinds[at].weight) < want {
 			cum += f.data.kinds[at].weight
 			at++
 		}
-		out[i] = f.data.kinds[at]
+		out[index] = f.data.kinds[at]
 	}
 	type keyed struct {
 		key uint64
 		k   *osKind
 	}
-	order := make([]keyed, n)
+	order := make([]keyed, count)
 	for i, k := range out {
 		order[i] = keyed{hash(f.seed, 'd', uint64(i)), k}
 	}

@@ -40,31 +40,31 @@ const (
 // guest computes what runs in an instance. The caller holds mu.
 func (sc *scope) guest(in *instance) guest {
 	sum := hash(sc.fleet.seed, 'g', in.h)
-	g := guest{names: int(mix(sum^1) % 16 / 15)}
-	g.kind, g.naming = sc.runs(in)
-	g.kernel = g.kind.kernel()
+	drawn := guest{names: int(mix(sum^1) % 16 / 15)}
+	drawn.kind, drawn.naming = sc.runs(in)
+	drawn.kernel = drawn.kind.kernel()
 	machineClass := in.typ.class(in.ioOptimized)
-	g.virtio = machineClass != classXen || in.slot.virtio
-	windows := g.kind.osType() == "windows"
+	drawn.virtio = machineClass != classXen || in.slot.virtio
+	windows := drawn.kind.osType() == "windows"
 	switch {
 	case windows:
-		g.nvme = in.typ.nvme == "required"
-		g.residue = machineClass == classXen
+		drawn.nvme = in.typ.nvme == "required"
+		drawn.residue = machineClass == classXen
 	case in.typ.nvme == "required":
-		g.nvme = true
+		drawn.nvme = true
 	default:
-		g.nvme = in.slot.nvme || g.kind.holdsNVMe()
+		drawn.nvme = in.slot.nvme || drawn.kind.holdsNVMe()
 	}
 	opt := sc.fleet.guests
-	g.agent = g.kind.runsAgent()
-	g.answers = g.agent && share(mix(sum^2)) >= opt.offline
-	g.failed = in.status == statusRunning && share(mix(sum^6)) < opt.failed
-	g.answers = g.answers && !g.failed
-	g.slow = mix(sum^3)%8 == 0
+	drawn.agent = drawn.kind.runsAgent()
+	drawn.answers = drawn.agent && share(mix(sum^2)) >= opt.offline
+	drawn.failed = in.status == statusRunning && share(mix(sum^6)) < opt.failed
+	drawn.answers = drawn.answers && !drawn.failed
+	drawn.slow = mix(sum^3)%8 == 0
 	if share(mix(sum^4)) < opt.odd {
-		g.oddity = oddCut + oddity(mix(sum^5)%uint64(oddKinds-1))
+		drawn.oddity = oddCut + oddity(mix(sum^5)%uint64(oddKinds-1))
 	}
-	return g
+	return drawn
 }
 
 // guestOptions are the shares of machines that do not answer as asked.
@@ -282,13 +282,13 @@ func (g *guest) sayWindows(say func(key, value string)) {
 	say("caption", captions[g.kind.version])
 	say("csd", "")
 	say("machine", map[bool]string{true: "x86", false: "AMD64"}[g.kind.arch == "i386"])
-	for _, d := range []struct {
+	for _, driver := range []struct {
 		name string
 		held bool
 	}{{"viostor", g.virtio}, {"stornvme", g.nvme}} {
-		say(d.name+".start", "0")
-		say(d.name+".override", map[bool]string{true: "none", false: "3"}[d.held])
-		say(d.name+".file", "yes")
+		say(driver.name+".start", "0")
+		say(driver.name+".override", map[bool]string{true: "none", false: "3"}[driver.held])
+		say(driver.name+".file", "yes")
 	}
 	say("xen.services", map[bool]string{true: "xenvbd,xennet"}[g.residue])
 	say("xen.hidden", "")

@@ -29,7 +29,7 @@ func (g *guest) judge(slot *slot, machineFacts machineFacts, asked bool) [target
 	return out
 }
 
-func (g *guest) judgeOne(slot *slot, machineFacts machineFacts, i int, to machineClass, asked bool) level {
+func (g *guest) judgeOne(slot *slot, machineFacts machineFacts, number int, to machineClass, asked bool) level {
 	offered, refused := false, false
 	if asked && slot.present {
 		offered, refused = slot.answers(to)
@@ -46,24 +46,24 @@ func (g *guest) judgeOne(slot *slot, machineFacts machineFacts, i int, to machin
 		return v
 	}
 	there := machineFacts.running && machineFacts.class == to
-	v := levelCompatible
+	worst := levelCompatible
 	if !there {
-		v = open(g.kind.verdicts[min(i, 2)]) // on SHENLONG 8 no other than on 7, but for what follows
+		worst = open(g.kind.verdicts[min(number, 2)]) // on SHENLONG 8 no other than on 7, but for what follows
 		if to == classShenlong8 && !g.kind.accepted() {
-			v = max(v, open(levelUnknown))
+			worst = max(worst, open(levelUnknown))
 		}
 	}
 	if to == classShenlong8 {
-		v = max(v, g.fromNVMe())
+		worst = max(worst, g.fromNVMe())
 	}
 	if refused && !there {
-		v = levelIncompatible
+		worst = levelIncompatible
 	}
 	windows := g.kind.osType() == "windows"
 	if !there && (machineFacts.class == classXen && !g.virtio || windows && g.residue || !windows && g.names > 0 || slot.present && slot.noIO) {
-		v = max(v, levelNeedsAction)
+		worst = max(worst, levelNeedsAction)
 	}
-	return v
+	return worst
 }
 
 // accepted says whether the system is one of those that families of the 8th

@@ -8,7 +8,7 @@ import (
 
 // describeImages answers DescribeImages: pages by number, Status Available
 // unless asked otherwise, deleted images absent.
-func (s *Simulator) describeImages(b []byte, sc *scope, params params, requestID string) ([]byte, *apiError) {
+func (s *Simulator) describeImages(out []byte, sc *scope, params params, requestID string) ([]byte, *apiError) {
 	page, err := params.int("PageNumber", 1)
 	if err != nil || page < 1 {
 		return nil, errInvalid("PageNumber")
@@ -27,27 +27,27 @@ func (s *Simulator) describeImages(b []byte, sc *scope, params params, requestID
 		return nil, &apiError{400, "InvalidImageOwnerAlias.ValueNotSupported", "The specified parameter ImageOwnerAlias is not valid."}
 	}
 	if s.against(ImagesErrorAs200) {
-		return errorBody(b, requestID, noImages), nil
+		return errorBody(out, requestID, noImages), nil
 	}
 	found := sc.findImages(s.imageIDs(params.get("ImageId")), filter)
 	if s.against(ImagesEmpty) {
 		found = nil
 	}
-	b = append(append(append(b, `{"RequestId":"`...), requestID...), `","RegionId":`...)
-	b = appendJSON(b, sc.region.id)
-	b = append(b, `,"TotalCount":`...)
-	b = appendInt(b, len(found))
-	b = append(b, `,"PageNumber":`...)
-	b = appendInt(b, page)
-	b = append(b, `,"PageSize":`...)
-	b = appendInt(b, size)
-	b = append(b, `,"Images":{"Image":[`...)
+	out = append(append(append(out, `{"RequestId":"`...), requestID...), `","RegionId":`...)
+	out = appendJSON(out, sc.region.id)
+	out = append(out, `,"TotalCount":`...)
+	out = appendInt(out, len(found))
+	out = append(out, `,"PageNumber":`...)
+	out = appendInt(out, page)
+	out = append(out, `,"PageSize":`...)
+	out = appendInt(out, size)
+	out = append(out, `,"Images":{"Image":[`...)
 	from := min((page-1)*size, len(found))
 	for n, img := range found[from:min(from+size, len(found))] {
-		b = appendComma(b, n)
-		b = appendImage(b, img)
+		out = appendComma(out, n)
+		out = appendImage(out, img)
 	}
-	return append(b, "]}}"...), nil
+	return append(out, "]}}"...), nil
 }
 
 type imageFilter struct {
@@ -146,21 +146,21 @@ func (d *data) onSale() *slot {
 
 // appendImage appends one element of Images.Image. What old public images do
 // not say (BootMode, DetectionOptions) is absent, not empty.
-func appendImage(b []byte, slot *slot) []byte {
+func appendImage(out []byte, slot *slot) []byte {
 	str := func(key, v string) {
-		b = appendJSON(append(append(append(b, '"'), key...), `":`...), v)
-		b = append(b, ',')
+		out = appendJSON(append(append(append(out, '"'), key...), `":`...), v)
+		out = append(out, ',')
 	}
 	flag := func(key string, v bool) {
-		b = append(appendBool(append(append(append(b, '"'), key...), `":`...), v), ',')
+		out = append(appendBool(append(append(append(out, '"'), key...), `":`...), v), ',')
 	}
-	b = append(b, '{')
+	out = append(out, '{')
 	str("ImageId", slot.imageID)
 	str("ImageName", slot.name)
 	str("Description", "")
 	str("ImageOwnerAlias", slot.owner)
 	if !slot.public {
-		b = append(append(append(b, `"ImageOwnerId":`...), slot.ownerID...), ',')
+		out = append(append(append(out, `"ImageOwnerId":`...), slot.ownerID...), ',')
 	}
 	str("ImageVersion", "")
 	str("ImageFamily", "")
@@ -174,7 +174,7 @@ func appendImage(b []byte, slot *slot) []byte {
 	}
 	str("Status", slot.status)
 	str("Progress", "100%")
-	b = append(b, `"Size":40,"Usage":"instance",`...)
+	out = append(out, `"Size":40,"Usage":"instance",`...)
 	flag("IsSupportIoOptimized", !slot.noIO)
 	flag("IsSupportCloudinit", slot.boot != "")
 	flag("IsCopied", false)
@@ -190,35 +190,35 @@ func appendImage(b []byte, slot *slot) []byte {
 	str("SupplierName", "")
 	str("CreationTime", slot.created)
 	flag("LoginAsNonRootSupported", false)
-	b = append(b, `"Features":{"NvmeSupport":"`...)
+	out = append(out, `"Features":{"NvmeSupport":"`...)
 	if !slot.nvme {
-		b = append(b, "un"...)
+		out = append(out, "un"...)
 	}
-	b = append(b, `supported"},`...)
-	return append(appendImageChecks(b, slot), '}')
+	out = append(out, `supported"},`...)
+	return append(appendImageChecks(out, slot), '}')
 }
 
 // appendImageChecks appends the image check, disks and tags. A checked image
 // carries what the check found; the others carry an empty object or nothing.
-func appendImageChecks(b []byte, slot *slot) []byte {
+func appendImageChecks(out []byte, slot *slot) []byte {
 	if slot.virtio {
-		b = append(b, `"DetectionOptions":{"Status":"Finished","Items":{"Item":[{"Name":"Virtio","Value":"Supported","RiskCode":"","RiskLevel":""},`...)
-		b = append(b, `{"Name":"Fstab","Value":"Supported","RiskCode":"","RiskLevel":""},{"Name":"GRUB","Value":"Supported","RiskCode":"","RiskLevel":""}]}},`...)
+		out = append(out, `"DetectionOptions":{"Status":"Finished","Items":{"Item":[{"Name":"Virtio","Value":"Supported","RiskCode":"","RiskLevel":""},`...)
+		out = append(out, `{"Name":"Fstab","Value":"Supported","RiskCode":"","RiskLevel":""},{"Name":"GRUB","Value":"Supported","RiskCode":"","RiskLevel":""}]}},`...)
 	} else if !slot.public {
-		b = append(b, `"DetectionOptions":{},`...)
+		out = append(out, `"DetectionOptions":{},`...)
 	}
 	if slot.public {
-		return append(b, `"DiskDeviceMappings":{"DiskDeviceMapping":[]},"Tags":{"Tag":[]}`...)
+		return append(out, `"DiskDeviceMappings":{"DiskDeviceMapping":[]},"Tags":{"Tag":[]}`...)
 	}
-	b = append(b, `"DiskDeviceMappings":{"DiskDeviceMapping":[{"Device":"/dev/xvda","Type":"system","Size":"40","Format":"","SnapshotId":"s-`...)
-	b = append(b, slot.imageID[2:]...)
-	b = append(b, `","Progress":"","ImportOSSBucket":"","ImportOSSObject":""}]},"Tags":{"Tag":[`...)
+	out = append(out, `"DiskDeviceMappings":{"DiskDeviceMapping":[{"Device":"/dev/xvda","Type":"system","Size":"40","Format":"","SnapshotId":"s-`...)
+	out = append(out, slot.imageID[2:]...)
+	out = append(out, `","Progress":"","ImportOSSBucket":"","ImportOSSObject":""}]},"Tags":{"Tag":[`...)
 	if slot.kind.tagOS != "" {
-		b = append(b, `{"TagKey":"acs:ecs:image:osVersion","TagValue":`...)
-		b = appendJSON(b, slot.kind.tagOS)
-		b = append(b, `},{"TagKey":"acs:ecs:image:kernelVersion","TagValue":`...)
-		b = appendJSON(b, slot.kind.tagKernel)
-		b = append(b, '}')
+		out = append(out, `{"TagKey":"acs:ecs:image:osVersion","TagValue":`...)
+		out = appendJSON(out, slot.kind.tagOS)
+		out = append(out, `},{"TagKey":"acs:ecs:image:kernelVersion","TagValue":`...)
+		out = appendJSON(out, slot.kind.tagKernel)
+		out = append(out, '}')
 	}
-	return append(b, `]}`...)
+	return append(out, `]}`...)
 }

@@ -54,10 +54,10 @@ var hostPlans = map[string]hostPlan{
 }
 
 // at computes instance i. The caller holds mu.
-func (sc *scope) at(i int) instance {
-	in := instance{i: i, h: hash(sc.fleet.seed, 'i', uint64(sc.index), uint64(i)), minute: sc.minute(i)}
-	k := uint64(i)
-	if i >= len(sc.slots) { // so that every image is in use
+func (sc *scope) at(index int) instance {
+	in := instance{i: index, h: hash(sc.fleet.seed, 'i', uint64(sc.index), uint64(index)), minute: sc.minute(index)}
+	k := uint64(index)
+	if index >= len(sc.slots) { // so that every image is in use
 		k = mix(in.h) % uint64(len(sc.slots))
 	}
 	in.slot = sc.slots[k]
@@ -65,7 +65,7 @@ func (sc *scope) at(i int) instance {
 	in.place(sc)
 	in.status = in.generatedStatus()
 	if len(sc.over) > 0 {
-		if o, ok := sc.over[i]; ok {
+		if o, ok := sc.over[index]; ok {
 			in.apply(o)
 		}
 	}
@@ -102,28 +102,28 @@ func (in *instance) place(sc *scope) {
 	osKind := in.slot.kind
 	hosts := in.slot.hosts()
 	plan := hostPlans[hosts]
-	x, r2 := int(r%100), r>>8
+	slot, r2 := int(r%100), r>>8
 	switch {
-	case x < plan.xen:
+	case slot < plan.xen:
 		in.ioOptimized = false
 		if r2&3 == 0 {
 			in.typ = pools["byio"].pick(r2 >> 2)
 		} else {
 			in.typ = pools["xen"].pick(r2 >> 2)
 		}
-	case x < plan.xen+plan.kvm:
+	case slot < plan.xen+plan.kvm:
 		if r2%12 == 0 {
 			in.typ = pools["byio"].pick(r2 >> 4)
 		} else {
 			in.typ = pools["kvm"].pick(r2 >> 4)
 		}
-	case osKind.arch == "arm64" && x < plan.sl6:
+	case osKind.arch == "arm64" && slot < plan.sl6:
 		in.typ = pools["arm6"].pick(r2)
 	case osKind.arch == "arm64":
 		in.typ = pools["arm8"].pick(r2)
-	case x < plan.xen+plan.kvm+plan.sl6:
+	case slot < plan.xen+plan.kvm+plan.sl6:
 		in.typ = pools["sl6"].pick(r2)
-	case x < 100-plan.other:
+	case slot < 100-plan.other:
 		in.typ = pools["sl7"].pick(r2 >> 4)
 		if in.slot.nvme && hosts == "new" && r2%3 == 0 {
 			in.typ = pools["sl8"].pick(r2 >> 4)
@@ -139,14 +139,14 @@ func (in *instance) generatedStatus() instanceStatus {
 	if in.slot.kind.flags[flagRunOnly] || in.slot.kind.arch == "arm64" {
 		return statusRunning
 	}
-	switch x := mix(in.h^'s') % 1000; {
-	case x < 900:
+	switch drawn := mix(in.h^'s') % 1000; {
+	case drawn < 900:
 		return statusRunning
-	case x < 990:
+	case drawn < 990:
 		return statusStopped
-	case x < 994:
+	case drawn < 994:
 		return statusStarting
-	case x < 998:
+	case drawn < 998:
 		return statusStopping
 	}
 	return statusPending

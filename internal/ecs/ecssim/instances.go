@@ -8,7 +8,7 @@ import (
 
 // instancesPage answers DescribeInstances for a scope. A page is of one moment:
 // churn waits for it.
-func (s *Simulator) instancesPage(b []byte, sc *scope, instanceQuery *instanceQuery, requestID string) ([]byte, *apiError) {
+func (s *Simulator) instancesPage(out []byte, sc *scope, instanceQuery *instanceQuery, requestID string) ([]byte, *apiError) {
 	elsewhere := 0
 	if s.against(CountElsewhere) {
 		elsewhere = s.next(sc).size()
@@ -17,9 +17,9 @@ func (s *Simulator) instancesPage(b []byte, sc *scope, instanceQuery *instanceQu
 	defer sc.mu.RUnlock()
 	writer := pageWriter{s: s, elsewhere: elsewhere, sc: sc, q: instanceQuery, requestID: requestID, shape: s.shape()}
 	if writer.shape == nil {
-		b = append(append(append(b, `{"RequestId":"`...), requestID...), `","Instances":{"Instance":[`...)
+		out = append(append(append(out, `{"RequestId":"`...), requestID...), `","Instances":{"Instance":[`...)
 	}
-	writer.b = b
+	writer.b = out
 	switch {
 	case instanceQuery.ids != nil:
 		return writer.byIDs(), nil
@@ -62,15 +62,15 @@ func (w *pageWriter) row(in *instance) {
 }
 
 // bend changes the instance that was written at a place.
-func (w *pageWriter) bend(i, at int) {
-	if hash(w.sc.fleet.seed, 'q', uint64(w.sc.index), uint64(i))%10 != 0 {
+func (w *pageWriter) bend(instance, at int) {
+	if hash(w.sc.fleet.seed, 'q', uint64(w.sc.index), uint64(instance))%10 != 0 {
 		return
 	}
 	const created = `"CreationTime":"`
 	switch {
 	case w.s.against(IDsOfOtherRegions):
-		if next := w.s.next(w.sc); i < next.n {
-			copy(w.b[at+len(`{"InstanceId":"`):], next.appendID(nil, i))
+		if next := w.s.next(w.sc); instance < next.n {
+			copy(w.b[at+len(`{"InstanceId":"`):], next.appendID(nil, instance))
 		}
 	case w.s.against(RowsNull):
 		w.b = append(w.b[:at], "null"...)
@@ -198,13 +198,13 @@ func (w *pageWriter) left(total, skipped int) int {
 
 // nth is the index of the k-th live instance of [lo,hi), or hi.
 func (sc *scope) nth(lo, hi, k int) int {
-	i := lo + k
+	index := lo + k
 	for {
-		next := lo + k + sc.goneBetween(lo, min(i+1, sc.count()))
-		if next == i || i >= hi {
-			return min(i, hi)
+		next := lo + k + sc.goneBetween(lo, min(index+1, sc.count()))
+		if next == index || index >= hi {
+			return min(index, hi)
 		}
-		i = next
+		index = next
 	}
 }
 
@@ -227,7 +227,7 @@ func (w *pageWriter) byToken() ([]byte, *apiError) {
 		}
 		lo = max(lo, at)
 	}
-	i := lo
+	index := lo
 	if instanceQuery.token != "" && lo > from && simulator.against(RowsTwice) && !sc.isGone(lo-1) {
 		in := sc.at(lo - 1)
 		in.slot, in.status = sc.slots[(lo+len(sc.slots)/2)%len(sc.slots)], statusStopped
@@ -237,11 +237,11 @@ func (w *pageWriter) byToken() ([]byte, *apiError) {
 		in := sc.at(lo - 1)
 		w.row(&in)
 	}
-	for ; i < hi && w.n < instanceQuery.size; i++ {
-		if len(sc.gone) > 0 && sc.isGone(i) || !simulator.listed(sc, i) {
+	for ; index < hi && w.n < instanceQuery.size; index++ {
+		if len(sc.gone) > 0 && sc.isGone(index) || !simulator.listed(sc, index) {
 			continue
 		}
-		in := sc.at(i)
+		in := sc.at(index)
 		if instanceQuery.narrows() && !instanceQuery.match(sc, &in) {
 			continue
 		}
@@ -251,8 +251,8 @@ func (w *pageWriter) byToken() ([]byte, *apiError) {
 	switch {
 	case simulator.against(PagesRepeated) && simulator.first(fmt.Sprint("page ", bound, lo)):
 		next = simulator.tokens.seal(bound, lo, uint32(simulator.serial.Add(1)), now)
-	case i < hi:
-		next = simulator.tokens.seal(bound, i, 0, now)
+	case index < hi:
+		next = simulator.tokens.seal(bound, index, 0, now)
 	case simulator.against(TokenEndless):
 		next = simulator.tokens.seal(bound, from, uint32(simulator.serial.Add(1)), now)
 	case simulator.against(TokenEndlessEmpty), (simulator.against(TokenAfterLast) || simulator.against(BodiesDocumented)) && (instanceQuery.token == "" || lo < hi):

@@ -111,16 +111,16 @@ func (o Options) withDefaults(data *data) (Options, error) {
 // demoAccounts makes up accounts; the first has the demo keys.
 func demoAccounts(n int) []Account {
 	out := make([]Account, n)
-	for i := range out {
-		out[i] = Account{
-			ID:              fmt.Sprintf("%d", 1234567890123456+int64(i)*1_000_003),
-			Name:            fmt.Sprintf("member-%02d", i),
+	for index := range out {
+		out[index] = Account{
+			ID:              fmt.Sprintf("%d", 1234567890123456+int64(index)*1_000_003),
+			Name:            fmt.Sprintf("member-%02d", index),
 			AccessKeyID:     DemoAccessKeyID,
 			AccessKeySecret: DemoAccessKeySecret,
 		}
-		if i > 0 {
-			out[i].AccessKeyID = fmt.Sprintf("%s%02d", DemoAccessKeyID, i)
-			out[i].AccessKeySecret = fmt.Sprintf("%s-%02d", DemoAccessKeySecret, i)
+		if index > 0 {
+			out[index].AccessKeyID = fmt.Sprintf("%s%02d", DemoAccessKeyID, index)
+			out[index].AccessKeySecret = fmt.Sprintf("%s-%02d", DemoAccessKeySecret, index)
 		}
 	}
 	return out

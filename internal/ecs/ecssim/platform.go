@@ -12,7 +12,7 @@ const actOffered = "DescribeImageSupportInstanceTypes"
 
 // describeImageSupport answers DescribeImageSupportInstanceTypes: every type of
 // the catalogue on which the image is offered, in one answer.
-func (s *Simulator) describeImageSupport(call *call, b []byte, sc *scope, requestID string) ([]byte, *apiError) {
+func (s *Simulator) describeImageSupport(call *call, out []byte, sc *scope, requestID string) ([]byte, *apiError) {
 	if s.opt.NoPlatform {
 		return nil, errForbidden()
 	}
@@ -29,45 +29,45 @@ func (s *Simulator) describeImageSupport(call *call, b []byte, sc *scope, reques
 	}
 	s.stats.offered(call.caller.account.ID, sc.region.id, id)
 	if s.against(OfferedErrorAs200) {
-		return errorBody(b, requestID, `"InstanceTypes":{"InstanceType":[]}`), nil
+		return errorBody(out, requestID, `"InstanceTypes":{"InstanceType":[]}`), nil
 	}
-	b = append(append(append(b, `{"RequestId":"`...), requestID...), `","RegionId":`...)
-	b = appendJSON(b, sc.region.id)
-	b = append(b, `,"ImageId":`...)
+	out = append(append(append(out, `{"RequestId":"`...), requestID...), `","RegionId":`...)
+	out = appendJSON(out, sc.region.id)
+	out = append(out, `,"ImageId":`...)
 	if s.against(OfferedOfOthers) {
 		id = "m-" + sc.region.prefix + "anotherimage00000"
 	}
-	b = appendJSON(b, id)
-	b = append(b, `,"InstanceTypes":{"InstanceType":[`...)
-	n := 0
+	out = appendJSON(out, id)
+	out = append(out, `,"InstanceTypes":{"InstanceType":[`...)
+	written := 0
 	for _, instanceType := range s.fleet.data.types {
 		if !img.offeredOn(instanceType) || s.against(OfferedEmpty) || s.against(OfferedOldAlone) && instanceType.newer() >= 6 && !img.public {
 			continue
 		}
-		b = appendComma(b, n)
-		b = appendOffered(b, instanceType.id, instanceType.family, instanceType)
-		n++
+		out = appendComma(out, written)
+		out = appendOffered(out, instanceType.id, instanceType.family, instanceType)
+		written++
 	}
 	if s.against(OfferedUnknown) {
-		b = appendComma(b, n)
-		b = appendOffered(b, "ecs.zz99x.large", "ecs.zz99x", s.fleet.data.types[0])
+		out = appendComma(out, written)
+		out = appendOffered(out, "ecs.zz99x.large", "ecs.zz99x", s.fleet.data.types[0])
 	}
-	b = append(b, `]}`...)
+	out = append(out, `]}`...)
 	if s.against(OfferedCut) {
-		b = append(b, `,"NextToken":"AAAAAdDWBF2rubbJsW1UXhJRqFk4xvhpPbzGXpu7LF8="`...)
+		out = append(out, `,"NextToken":"AAAAAdDWBF2rubbJsW1UXhJRqFk4xvhpPbzGXpu7LF8="`...)
 	}
-	return append(b, '}'), nil
+	return append(out, '}'), nil
 }
 
-func appendOffered(b []byte, id, family string, instanceType *instanceType) []byte {
-	b = append(b, `{"InstanceTypeId":`...)
-	b = appendJSON(b, id)
-	b = append(b, `,"InstanceTypeFamily":`...)
-	b = appendJSON(b, family)
-	b = append(b, `,"CpuCoreCount":`...)
-	b = appendInt(b, instanceType.vcpu)
-	b = append(b, `,"MemorySize":`...)
-	return append(strconv.AppendFloat(b, instanceType.memoryGiB, 'f', 1, 64), '}')
+func appendOffered(out []byte, id, family string, instanceType *instanceType) []byte {
+	out = append(out, `{"InstanceTypeId":`...)
+	out = appendJSON(out, id)
+	out = append(out, `,"InstanceTypeFamily":`...)
+	out = appendJSON(out, family)
+	out = append(out, `,"CpuCoreCount":`...)
+	out = appendInt(out, instanceType.vcpu)
+	out = append(out, `,"MemorySize":`...)
+	return append(strconv.AppendFloat(out, instanceType.memoryGiB, 'f', 1, 64), '}')
 }
 
 // image is the image of an id: one that the scope has, or a public one that

@@ -148,24 +148,24 @@ func parseInstanceQuery(params params, order filterOrder) (*instanceQuery, *apiE
 
 func (q *instanceQuery) parseFilters(params params, order filterOrder) *apiError {
 	inPlace := [...]string{1: "CreationStartTime", 2: "CreationEndTime"}
-	for i := 1; ; i++ {
-		key := params.get("Filter." + strconv.Itoa(i) + ".Key")
+	for number := 1; ; number++ {
+		key := params.get("Filter." + strconv.Itoa(number) + ".Key")
 		if key == "" {
 			return nil
 		}
-		t, err := time.Parse("2006-01-02T15:04Z", params.get("Filter."+strconv.Itoa(i)+".Value"))
+		parsed, err := time.Parse("2006-01-02T15:04Z", params.get("Filter."+strconv.Itoa(number)+".Value"))
 		switch {
 		case key != "CreationStartTime" && key != "CreationEndTime":
 			return &apiError{404, "InvalidFilterKey.NotFound", "The specified FilterKey is not found."}
 		case err != nil:
-			return errInvalid("Filter." + strconv.Itoa(i) + ".Value")
-		case order == orderRefuses && (i >= len(inPlace) || key != inPlace[i]):
+			return errInvalid("Filter." + strconv.Itoa(number) + ".Value")
+		case order == orderRefuses && (number >= len(inPlace) || key != inPlace[number]):
 			return &apiError{404, "InvalidFilterKey.NotFound", "The specified FilterKey is not found."}
-		case order == orderIgnores && (i >= len(inPlace) || key != inPlace[i]):
+		case order == orderIgnores && (number >= len(inPlace) || key != inPlace[number]):
 		case key == "CreationStartTime":
-			q.from = t.Unix() / 60
+			q.from = parsed.Unix() / 60
 		default:
-			q.to = max(t.Unix()/60, 0)
+			q.to = max(parsed.Unix()/60, 0)
 		}
 	}
 }

@@ -155,14 +155,14 @@ func ParseLatency(text string) (Latency, error) {
 }
 
 // of draws a duration.
-func (l *Latency) of(r uint64) time.Duration {
+func (l *Latency) of(seed uint64) time.Duration {
 	switch l.Kind {
 	case "fixed":
 		return l.A
 	case "uniform":
-		return l.A + time.Duration(share(r)*float64(l.B-l.A))
+		return l.A + time.Duration(share(seed)*float64(l.B-l.A))
 	case "lognormal":
-		u, v := share(r), share(mix(r))
+		u, v := share(seed), share(mix(seed))
 		normal := math.Sqrt(-2*math.Log(1-u)) * math.Cos(2*math.Pi*v)
 		return time.Duration(float64(l.A) * math.Exp(l.S*normal))
 	}

@@ -39,13 +39,13 @@ type bijection struct {
 }
 
 func newBijection(seed uint64) *bijection {
-	var b bijection
-	for i := range b.mul {
-		b.add[i] = hash(seed, 'b', uint64(i))
-		b.mul[i] = hash(seed, 'm', uint64(i)) | 1
-		b.unmul[i] = inverse(b.mul[i])
+	var drawn bijection
+	for i := range drawn.mul {
+		drawn.add[i] = hash(seed, 'b', uint64(i))
+		drawn.mul[i] = hash(seed, 'm', uint64(i)) | 1
+		drawn.unmul[i] = inverse(drawn.mul[i])
 	}
-	return &b
+	return &drawn
 }
 
 // inverse is the multiplicative inverse of an odd number modulo 2^64.
@@ -57,56 +57,56 @@ func inverse(a uint64) uint64 {
 	return x
 }
 
-func (b *bijection) do(x uint64) uint64 {
+func (b *bijection) do(value uint64) uint64 {
 	for i := range b.mul {
-		x = (x + b.add[i]) * b.mul[i]
-		x ^= x >> 32
-		x = bits.RotateLeft64(x, 17)
+		value = (value + b.add[i]) * b.mul[i]
+		value ^= value >> 32
+		value = bits.RotateLeft64(value, 17)
 	}
-	return x
+	return value
 }
 
-func (b *bijection) undo(x uint64) uint64 {
+func (b *bijection) undo(value uint64) uint64 {
 	for i := len(b.mul) - 1; i >= 0; i-- {
-		x = bits.RotateLeft64(x, -17)
-		x ^= x >> 32
-		x = x*b.unmul[i] - b.add[i]
+		value = bits.RotateLeft64(value, -17)
+		value ^= value >> 32
+		value = value*b.unmul[i] - b.add[i]
 	}
-	return x
+	return value
 }
 
 const base36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 // appendBase36 appends x as exactly n lower-case base 36 digits, cutting what
 // does not fit.
-func appendBase36(b []byte, x uint64, n int) []byte {
-	at := len(b)
-	b = append(b, "0000000000000000"[:n]...)
+func appendBase36(out []byte, x uint64, n int) []byte {
+	at := len(out)
+	out = append(out, "0000000000000000"[:n]...)
 	for i := n - 1; i >= 0; i-- {
-		b[at+i] = base36[x%36]
+		out[at+i] = base36[x%36]
 		x /= 36
 	}
-	return b
+	return out
 }
 
 // parseBase36 reads back what appendBase36 wrote.
 func parseBase36(text string) (uint64, bool) {
-	var x uint64
+	var value uint64
 	for i := 0; i < len(text); i++ {
-		var d uint64
+		var digit uint64
 		switch c := text[i]; {
 		case c >= '0' && c <= '9':
-			d = uint64(c - '0')
+			digit = uint64(c - '0')
 		case c >= 'a' && c <= 'z':
-			d = uint64(c-'a') + 10
+			digit = uint64(c-'a') + 10
 		default:
 			return 0, false
 		}
-		hi, lo := bits.Mul64(x, 36)
-		if hi != 0 || lo+d < lo {
+		hi, lo := bits.Mul64(value, 36)
+		if hi != 0 || lo+digit < lo {
 			return 0, false
 		}
-		x = lo + d
+		value = lo + digit
 	}
-	return x, true
+	return value, true
 }

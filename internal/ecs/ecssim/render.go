@@ -45,47 +45,47 @@ func (sc *scope) buildFragments() {
 type instanceOptions struct{ nvme bool }
 
 // appendInstance appends one element of Instances.Instance.
-func (sc *scope) appendInstance(b []byte, in *instance, opt instanceOptions) []byte {
+func (sc *scope) appendInstance(out []byte, in *instance, opt instanceOptions) []byte {
 	h := in.h
 	zone := in.zone(sc)
-	b = append(b, `{"InstanceId":"`...)
-	at := len(b)
-	b = sc.appendID(b, in.i)
-	id := b[at+2:]
-	b = append(b, `","InstanceName":"`...)
-	b = appendName(b, h)
-	b = append(b, `","HostName":"iZ`...)
-	b = append(append(b, id...), `Z",`...)
-	b = append(b, in.slot.frag...)
-	b = append(append(b, sc.frag.group...), sc.frag.zone[zone]...)
-	b = append(append(b, `,"InstanceType":"`...), in.typ.id...)
-	b = append(append(b, `","InstanceTypeFamily":"`...), in.typ.family...)
-	b = append(append(b, `","Status":"`...), in.status.String()...)
-	b = append(b, `","StoppedMode":"`...)
+	out = append(out, `{"InstanceId":"`...)
+	at := len(out)
+	out = sc.appendID(out, in.i)
+	id := out[at+2:]
+	out = append(out, `","InstanceName":"`...)
+	out = appendName(out, h)
+	out = append(out, `","HostName":"iZ`...)
+	out = append(append(out, id...), `Z",`...)
+	out = append(out, in.slot.frag...)
+	out = append(append(out, sc.frag.group...), sc.frag.zone[zone]...)
+	out = append(append(out, `,"InstanceType":"`...), in.typ.id...)
+	out = append(append(out, `","InstanceTypeFamily":"`...), in.typ.family...)
+	out = append(append(out, `","Status":"`...), in.status.String()...)
+	out = append(out, `","StoppedMode":"`...)
 	if in.status == statusStopped {
-		b = append(b, `KeepCharging","Cpu":`...)
+		out = append(out, `KeepCharging","Cpu":`...)
 	} else {
-		b = append(b, `Not-applicable","Cpu":`...)
+		out = append(out, `Not-applicable","Cpu":`...)
 	}
-	b = appendInt(b, in.typ.vcpu)
-	b = append(b, `,"Memory":`...)
-	b = appendInt(b, int(in.typ.memoryGiB*1024))
-	b = append(b, `,"CpuOptions":{"CoreCount":`...)
-	b = appendInt(b, max(1, in.typ.vcpu/2))
-	b = append(b, `,"ThreadsPerCore":2,"Numa":"ON"},"IoOptimized":`...)
-	b = appendBool(b, in.ioOptimized)
-	b = append(b, `,"SerialNumber":"`...)
-	b = appendUUID(b, h, mix(h^'u'))
-	b = append(b, `","DeletionProtection":`...)
-	b = appendBool(b, h>>20&15 == 0)
-	b = append(b, `,"InternetMaxBandwidthOut":`...)
-	b = appendInt(b, int(h>>24&7))
-	b = appendTimes(b, in)
-	b = append(b, fixedHead...)
-	b = sc.appendNetwork(b, in, zone)
-	b = appendImageOptions(b, in, opt)
-	b = appendTags(b, in)
-	return append(b, '}')
+	out = appendInt(out, in.typ.vcpu)
+	out = append(out, `,"Memory":`...)
+	out = appendInt(out, int(in.typ.memoryGiB*1024))
+	out = append(out, `,"CpuOptions":{"CoreCount":`...)
+	out = appendInt(out, max(1, in.typ.vcpu/2))
+	out = append(out, `,"ThreadsPerCore":2,"Numa":"ON"},"IoOptimized":`...)
+	out = appendBool(out, in.ioOptimized)
+	out = append(out, `,"SerialNumber":"`...)
+	out = appendUUID(out, h, mix(h^'u'))
+	out = append(out, `","DeletionProtection":`...)
+	out = appendBool(out, h>>20&15 == 0)
+	out = append(out, `,"InternetMaxBandwidthOut":`...)
+	out = appendInt(out, int(h>>24&7))
+	out = appendTimes(out, in)
+	out = append(out, fixedHead...)
+	out = sc.appendNetwork(out, in, zone)
+	out = appendImageOptions(out, in, opt)
+	out = appendTags(out, in)
+	return append(out, '}')
 }
 
 // appendName makes an instance name such as "payments-api-07f3".
@@ -109,91 +109,91 @@ func appendUUID(b []byte, hi, lo uint64) []byte {
 func (in *instance) started() int64 { return in.minute + 1 + int64(in.h>>28&63) }
 
 // appendTimes appends creation, start and expiry, and how the machine is paid.
-func appendTimes(b []byte, in *instance) []byte {
-	b = append(b, `,"CreationTime":"`...)
-	b = appendMinute(b, in.minute)
-	b = append(b, `","StartTime":"`...)
-	b = appendMinute(b, in.started())
+func appendTimes(out []byte, in *instance) []byte {
+	out = append(out, `,"CreationTime":"`...)
+	out = appendMinute(out, in.minute)
+	out = append(out, `","StartTime":"`...)
+	out = appendMinute(out, in.started())
 	if in.h>>50&1 == 0 {
-		b = append(b, `","InstanceChargeType":"PostPaid","SaleCycle":"","ExpiredTime":"2099-12-31T15:59Z"`...)
-		return b
+		out = append(out, `","InstanceChargeType":"PostPaid","SaleCycle":"","ExpiredTime":"2099-12-31T15:59Z"`...)
+		return out
 	}
-	return append(b, `","InstanceChargeType":"PrePaid","SaleCycle":"month","ExpiredTime":"2027-06-21T16:00Z"`...)
+	return append(out, `","InstanceChargeType":"PrePaid","SaleCycle":"month","ExpiredTime":"2027-06-21T16:00Z"`...)
 }
 
 // appendNetwork appends the VPC or, for the oldest Xen machines, the classic
 // network.
-func (sc *scope) appendNetwork(b []byte, in *instance, zone int) []byte {
+func (sc *scope) appendNetwork(out []byte, in *instance, zone int) []byte {
 	sum := mix(in.h ^ 'n')
 	if in.typ.pool == "xen" && sum&1 == 0 {
-		b = append(b, `"InstanceNetworkType":"classic","SecurityGroupIds":{"SecurityGroupId":["`...)
-		b = append(append(b, sc.frag.tail...), `"]},"VpcAttributes":{"VpcId":"","VSwitchId":"","NatIpAddress":"","PrivateIpAddress":{"IpAddress":[]}},`...)
-		b = append(b, `"NetworkInterfaces":{"NetworkInterface":[]},"InnerIpAddress":{"IpAddress":["10.170.`...)
-		b = appendInt(b, int(sum>>16&255))
-		b = append(b, '.')
-		b = appendInt(b, int(sum>>24&255))
-		b = append(b, `"]},"PublicIpAddress":{"IpAddress":["203.0.113.`...)
-		b = appendInt(b, int(sum>>8&255))
-		return append(b, `"]}`...)
+		out = append(out, `"InstanceNetworkType":"classic","SecurityGroupIds":{"SecurityGroupId":["`...)
+		out = append(append(out, sc.frag.tail...), `"]},"VpcAttributes":{"VpcId":"","VSwitchId":"","NatIpAddress":"","PrivateIpAddress":{"IpAddress":[]}},`...)
+		out = append(out, `"NetworkInterfaces":{"NetworkInterface":[]},"InnerIpAddress":{"IpAddress":["10.170.`...)
+		out = appendInt(out, int(sum>>16&255))
+		out = append(out, '.')
+		out = appendInt(out, int(sum>>24&255))
+		out = append(out, `"]},"PublicIpAddress":{"IpAddress":["203.0.113.`...)
+		out = appendInt(out, int(sum>>8&255))
+		return append(out, `"]}`...)
 	}
-	b = append(b, sc.frag.network[zone][1:]...)
-	b = appendIP(b, sum)
-	b = append(b, `"]}},"NetworkInterfaces":{"NetworkInterface":[{"Type":"Primary","NetworkInterfaceId":"eni-`...)
-	b = append(b, sc.region.prefix...)
-	b = appendBase36(b, sum, 12)
-	b = appendBase36(b, sum>>7, 5)
-	b = append(b, `","MacAddress":"00:16:3e:`...)
-	b = append(appendHex(b, sum>>40, 2), ':')
-	b = append(appendHex(b, sum>>48, 2), ':')
-	b = appendHex(b, sum>>56, 2)
-	b = append(b, `","PrimaryIpAddress":"`...)
-	b = appendIP(b, sum)
-	b = append(b, `","PrivateIpSets":{"PrivateIpSet":[{"Primary":true,"PrivateIpAddress":"`...)
-	b = appendIP(b, sum)
-	b = append(b, `","PrivateDnsName":""}]},"Ipv6Sets":{"Ipv6Set":[]},"Ipv4PrefixSets":{"Ipv4PrefixSet":[]},"Ipv6PrefixSets":{"Ipv6PrefixSet":[]}}]},"InnerIpAddress":{"IpAddress":[]},"PublicIpAddress":{"IpAddress":[`...)
+	out = append(out, sc.frag.network[zone][1:]...)
+	out = appendIP(out, sum)
+	out = append(out, `"]}},"NetworkInterfaces":{"NetworkInterface":[{"Type":"Primary","NetworkInterfaceId":"eni-`...)
+	out = append(out, sc.region.prefix...)
+	out = appendBase36(out, sum, 12)
+	out = appendBase36(out, sum>>7, 5)
+	out = append(out, `","MacAddress":"00:16:3e:`...)
+	out = append(appendHex(out, sum>>40, 2), ':')
+	out = append(appendHex(out, sum>>48, 2), ':')
+	out = appendHex(out, sum>>56, 2)
+	out = append(out, `","PrimaryIpAddress":"`...)
+	out = appendIP(out, sum)
+	out = append(out, `","PrivateIpSets":{"PrivateIpSet":[{"Primary":true,"PrivateIpAddress":"`...)
+	out = appendIP(out, sum)
+	out = append(out, `","PrivateDnsName":""}]},"Ipv6Sets":{"Ipv6Set":[]},"Ipv4PrefixSets":{"Ipv4PrefixSet":[]},"Ipv6PrefixSets":{"Ipv6PrefixSet":[]}}]},"InnerIpAddress":{"IpAddress":[]},"PublicIpAddress":{"IpAddress":[`...)
 	if sum>>16&3 == 0 {
-		b = append(b, `"203.0.113.`...)
-		b = appendInt(b, int(sum>>8&255))
-		b = append(b, '"')
+		out = append(out, `"203.0.113.`...)
+		out = appendInt(out, int(sum>>8&255))
+		out = append(out, '"')
 	}
-	return append(b, `]}`...)
+	return append(out, `]}`...)
 }
 
-func appendImageOptions(b []byte, in *instance, opt instanceOptions) []byte {
+func appendImageOptions(out []byte, in *instance, opt instanceOptions) []byte {
 	if !opt.nvme {
-		return append(b, `,"ImageOptions":{},`...)
+		return append(out, `,"ImageOptions":{},`...)
 	}
-	b = append(b, `,"ImageOptions":{"LoginAsNonRoot":false,"CurrentOSNVMeSupported":`...)
-	b = appendBool(b, in.slot.nvme)
-	return append(b, `},`...)
+	out = append(out, `,"ImageOptions":{"LoginAsNonRoot":false,"CurrentOSNVMeSupported":`...)
+	out = appendBool(out, in.slot.nvme)
+	return append(out, `},`...)
 }
 
 // appendTags appends none to eight tags. What a group started carries those that
 // the cloud gives it, whatever its owner forgot.
-func appendTags(b []byte, in *instance) []byte {
+func appendTags(out []byte, in *instance) []byte {
 	sum := in.h
 	if sum>>44&7 == 0 && in.group == 0 {
-		return append(b, noTags...)
+		return append(out, noTags...)
 	}
-	b = append(b, `"Tags":{"Tag":[{"TagKey":"team","TagValue":"`...)
-	b = append(b, [...]string{"payments", "search", "数据平台", "core"}[sum>>47&3]...)
-	b = append(b, `"},{"TagKey":"env","TagValue":"`...)
-	b = append(b, [...]string{"prod", "staging", "dev", "test"}[sum>>49&3]...)
-	b = append(b, `"},{"TagKey":"cost-center","TagValue":"cc-`...)
-	b = appendInt(b, int(1000+sum>>51&1023))
-	b = append(b, `"},{"TagKey":"deployment","TagValue":"dep-`...)
-	b = appendBase36(b, sum, 12)
-	b = append(b, `"},{"TagKey":"acs:rm:rgId","TagValue":"rg-acfm`...)
-	b = appendBase36(b, sum>>3, 10)
+	out = append(out, `"Tags":{"Tag":[{"TagKey":"team","TagValue":"`...)
+	out = append(out, [...]string{"payments", "search", "数据平台", "core"}[sum>>47&3]...)
+	out = append(out, `"},{"TagKey":"env","TagValue":"`...)
+	out = append(out, [...]string{"prod", "staging", "dev", "test"}[sum>>49&3]...)
+	out = append(out, `"},{"TagKey":"cost-center","TagValue":"cc-`...)
+	out = appendInt(out, int(1000+sum>>51&1023))
+	out = append(out, `"},{"TagKey":"deployment","TagValue":"dep-`...)
+	out = appendBase36(out, sum, 12)
+	out = append(out, `"},{"TagKey":"acs:rm:rgId","TagValue":"rg-acfm`...)
+	out = appendBase36(out, sum>>3, 10)
 	if in.group != 0 {
 		if in.group&1 == 1 { // a node pool, which has a scaling group beneath it
-			b = append(b, `"},{"TagKey":"ack.aliyun.com","TagValue":"c`...)
-			b = appendHex(b, hash(in.group>>8), 16)
-			b = append(b, `"},{"TagKey":"ack.alibabacloud.com/nodepool-id","TagValue":"np`...)
-			b = appendHex(b, in.group, 16)
+			out = append(out, `"},{"TagKey":"ack.aliyun.com","TagValue":"c`...)
+			out = appendHex(out, hash(in.group>>8), 16)
+			out = append(out, `"},{"TagKey":"ack.alibabacloud.com/nodepool-id","TagValue":"np`...)
+			out = appendHex(out, in.group, 16)
 		}
-		b = append(b, `"},{"TagKey":"acs:autoscaling:scalingGroupId","TagValue":"asg-`...)
-		b = appendBase36(b, hash(in.group), 12)
+		out = append(out, `"},{"TagKey":"acs:autoscaling:scalingGroupId","TagValue":"asg-`...)
+		out = appendBase36(out, hash(in.group), 12)
 	}
-	return append(b, `"},{"TagKey":"managed-by","TagValue":"terraform"}]}`...)
+	return append(out, `"},{"TagKey":"managed-by","TagValue":"terraform"}]}`...)
 }

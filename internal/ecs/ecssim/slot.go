@@ -65,23 +65,23 @@ func (sc *scope) customSlot(kind *osKind, sum uint64) *slot {
 }
 
 // disposeCustom makes some custom images shared, bought, broken or deleted.
-func (sc *scope) disposeCustom(slot *slot, r uint64) {
+func (sc *scope) disposeCustom(slot *slot, seed uint64) {
 	flags := slot.kind.flags
-	switch x := r % 100; {
+	switch x := seed % 100; {
 	case flags[flagOthers], !flags[flagSelf] && x < 10:
 		slot.owner, slot.ownerID = "others", "1098765432109876"
 	case !flags[flagSelf] && !flags[flagVirtio] && x < 18:
 		slot.owner, slot.ownerID = "marketplace", "1012345678901234"
-		slot.name = fmt.Sprintf("LNMP stack V%d.%d", 1+r>>8%4, r>>16%10)
+		slot.name = fmt.Sprintf("LNMP stack V%d.%d", 1+seed>>8%4, seed>>16%10)
 	}
 	fixed := flags[flagFound] || flags[flagVirtio] || flags[flagSelf]
-	switch x := r >> 24 % 100; {
+	switch x := seed >> 24 % 100; {
 	case flags[flagMissing], !fixed && slot.kind.osName != "" && x < 5:
 		slot.present = false
 	case x < 8:
 		slot.status = "UnAvailable"
 	}
-	slot.noName = slot.present && slot.kind.osName != "" && r>>32%100 < 3
+	slot.noName = slot.present && slot.kind.osName != "" && seed>>32%100 < 3
 }
 
 // publicSlot takes a public image of the kind that the scope does not have
@@ -149,13 +149,13 @@ func (s *slot) render() {
 	if s.noName {
 		name, en = "", ""
 	}
-	b := append(s.frag[:0], `"ImageId":`...)
-	b = appendJSON(b, s.imageID)
-	b = append(b, `,"OSName":`...)
-	b = appendJSON(b, name)
-	b = append(b, `,"OSNameEn":`...)
-	b = appendJSON(b, en)
-	b = append(b, `,"OSType":`...)
-	b = appendJSON(b, s.kind.osType())
-	s.frag = append(b, ',')
+	out := append(s.frag[:0], `"ImageId":`...)
+	out = appendJSON(out, s.imageID)
+	out = append(out, `,"OSName":`...)
+	out = appendJSON(out, name)
+	out = append(out, `,"OSNameEn":`...)
+	out = appendJSON(out, en)
+	out = append(out, `,"OSType":`...)
+	out = appendJSON(out, s.kind.osType())
+	s.frag = append(out, ',')
 }

@@ -166,19 +166,19 @@ func (b *quotaBox) window() Duration {
 }
 
 func (b *statsBox) window(quotaKey quotaKey, length time.Duration, now time.Time, throttled bool) {
-	w := b.windows[quotaKey]
-	if w == nil {
-		w = &statWindow{peak: Peak{Account: quotaKey.account, Region: quotaKey.region, Action: quotaKey.action}}
-		b.windows[quotaKey] = w
+	counted := b.windows[quotaKey]
+	if counted == nil {
+		counted = &statWindow{peak: Peak{Account: quotaKey.account, Region: quotaKey.region, Action: quotaKey.action}}
+		b.windows[quotaKey] = counted
 	}
-	if start := now.Truncate(length); !start.Equal(w.start) {
-		w.start, w.asked, w.served = start, 0, 0
+	if start := now.Truncate(length); !start.Equal(counted.start) {
+		counted.start, counted.asked, counted.served = start, 0, 0
 	}
-	w.asked++
+	counted.asked++
 	if !throttled {
-		w.served++
+		counted.served++
 	}
-	w.peak.Asked, w.peak.Served = max(w.peak.Asked, w.asked), max(w.peak.Served, w.served)
+	counted.peak.Asked, counted.peak.Served = max(counted.peak.Asked, counted.asked), max(counted.peak.Served, counted.served)
 }
 
 // second counts a request in the second, of an account, in which it came. Only

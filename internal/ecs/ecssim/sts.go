@@ -109,18 +109,18 @@ func (s *Simulator) assumeRole(call *call, requestID string) ([]byte, *apiError)
 	case !sessionName.MatchString(name):
 		return nil, &apiError{400, "InvalidParameter.RoleSessionName", "The parameter RoleSessionName is wrongly formed."}
 	}
-	m := roleARN.FindStringSubmatch(arn)
-	if m == nil {
+	match := roleARN.FindStringSubmatch(arn)
+	if match == nil {
 		return nil, &apiError{400, "InvalidParameter.RoleArn", "The parameter RoleArn is wrongly formed."}
 	}
 	at := -1
 	for i := range s.opt.Keys {
-		if s.opt.Keys[i].ID == m[1] {
+		if s.opt.Keys[i].ID == match[1] {
 			at = i
 		}
 	}
-	if at < 0 || (s.opt.RoleName != "" && s.opt.RoleName != m[2]) {
-		return nil, &apiError{404, "EntityNotExist.Role", "The specified role not exists: " + m[2]}
+	if at < 0 || (s.opt.RoleName != "" && s.opt.RoleName != match[2]) {
+		return nil, &apiError{404, "EntityNotExist.Role", "The specified role not exists: " + match[2]}
 	}
 	if s.opt.ExternalID != "" && call.params.get("ExternalId") != s.opt.ExternalID {
 		return nil, &apiError{403, "NoPermission", "You are not authorized to do this action. You should be authorized by RAM."}
@@ -133,27 +133,27 @@ func (s *Simulator) assumeRole(call *call, requestID string) ([]byte, *apiError)
 	if s.opt.SessionTTL > 0 {
 		ttl = s.opt.SessionTTL
 	}
-	return s.appendSession(at, m[2], name, ttl, requestID), nil
+	return s.appendSession(at, match[2], name, ttl, requestID), nil
 }
 
 func (s *Simulator) appendSession(account int, role, name string, ttl time.Duration, requestID string) []byte {
 	expires := s.opt.Now().Add(ttl)
 	in := session{Account: account, Role: role, Name: name, Expires: expires.UnixMilli(), Epoch: s.sessionEpoch.Load(), Serial: s.serial.Add(1)}
 	key, secret, token := s.seal(in)
-	b := append([]byte(`{"RequestId":`), '"')
-	b = append(append(b, requestID...), `","AssumedRoleUser":{"Arn":`...)
-	b = appendJSON(b, "acs:ram::"+s.opt.Keys[account].ID+":role/"+role+"/"+name)
-	b = append(b, `,"AssumedRoleId":`...)
-	b = appendJSON(b, fmt.Sprintf("3%017d:%s", hash(uint64(account), hashString(role))%1e17, name))
-	b = append(b, `},"Credentials":{"AccessKeyId":`...)
-	b = appendJSON(b, key)
-	b = append(b, `,"AccessKeySecret":`...)
-	b = appendJSON(b, secret)
-	b = append(b, `,"SecurityToken":`...)
-	b = appendJSON(b, token)
-	b = append(b, `,"Expiration":`...)
-	b = appendJSON(b, expires.UTC().Format(time.RFC3339))
-	return append(b, "}}"...)
+	out := append([]byte(`{"RequestId":`), '"')
+	out = append(append(out, requestID...), `","AssumedRoleUser":{"Arn":`...)
+	out = appendJSON(out, "acs:ram::"+s.opt.Keys[account].ID+":role/"+role+"/"+name)
+	out = append(out, `,"AssumedRoleId":`...)
+	out = appendJSON(out, fmt.Sprintf("3%017d:%s", hash(uint64(account), hashString(role))%1e17, name))
+	out = append(out, `},"Credentials":{"AccessKeyId":`...)
+	out = appendJSON(out, key)
+	out = append(out, `,"AccessKeySecret":`...)
+	out = appendJSON(out, secret)
+	out = append(out, `,"SecurityToken":`...)
+	out = appendJSON(out, token)
+	out = append(out, `,"Expiration":`...)
+	out = appendJSON(out, expires.UTC().Format(time.RFC3339))
+	return append(out, "}}"...)
 }
 
 // callerIdentity answers GetCallerIdentity.
@@ -162,16 +162,16 @@ func (s *Simulator) callerIdentity(call *call, requestID string) []byte {
 	if call.caller.kind == "AssumedRoleUser" {
 		arn, kind = "acs:ram::"+call.caller.account.ID+":assumed-role/"+strings.Replace(call.caller.name, ":", "/", 1), call.caller.kind
 	}
-	b := append(append([]byte(`{"RequestId":"`), requestID...), `","IdentityType":`...)
-	b = appendJSON(b, kind)
-	b = append(b, `,"AccountId":`...)
-	b = appendJSON(b, call.caller.account.ID)
-	b = append(b, `,"PrincipalId":`...)
-	b = appendJSON(b, call.caller.account.ID)
-	b = append(b, `,"UserId":`...)
-	b = appendJSON(b, call.caller.account.ID)
-	b = append(b, `,"Arn":`...)
-	return append(appendJSON(b, arn), '}')
+	out := append(append([]byte(`{"RequestId":"`), requestID...), `","IdentityType":`...)
+	out = appendJSON(out, kind)
+	out = append(out, `,"AccountId":`...)
+	out = appendJSON(out, call.caller.account.ID)
+	out = append(out, `,"PrincipalId":`...)
+	out = appendJSON(out, call.caller.account.ID)
+	out = append(out, `,"UserId":`...)
+	out = appendJSON(out, call.caller.account.ID)
+	out = append(out, `,"Arn":`...)
+	return append(appendJSON(out, arn), '}')
 }
 
 // members are the accounts of the resource directory. The first account
@@ -199,27 +199,27 @@ func (s *Simulator) listAccounts(call *call, requestID string) ([]byte, *apiErro
 	if s.against(MembersUncounted) {
 		size = min(size, 5)
 	}
-	b := append(append([]byte(`{"RequestId":"`), requestID...), `","Accounts":{"Account":[`...)
-	n, members := 0, s.members()
-	for i := (page - 1) * size; i < min(page*size, len(members)); i++ {
-		account := members[i]
-		b = appendComma(b, n)
-		b = append(b, `{"AccountId":`...)
-		b = appendJSON(b, account.ID)
-		b = append(b, `,"DisplayName":`...)
-		b = appendJSON(b, account.Name)
-		b = append(b, `,"Status":`...)
-		b = appendJSON(b, s.memberStatus(i))
-		b = append(b, `,"Type":"ResourceAccount","JoinMethod":"created","FolderId":"r-sim001","ResourceDirectoryId":"rd-sim001","JoinTime":"2021-03-04T05:06:07Z","ModifyTime":"2021-03-04T05:06:07Z"}`...)
-		n++
+	out := append(append([]byte(`{"RequestId":"`), requestID...), `","Accounts":{"Account":[`...)
+	written, members := 0, s.members()
+	for index := (page - 1) * size; index < min(page*size, len(members)); index++ {
+		account := members[index]
+		out = appendComma(out, written)
+		out = append(out, `{"AccountId":`...)
+		out = appendJSON(out, account.ID)
+		out = append(out, `,"DisplayName":`...)
+		out = appendJSON(out, account.Name)
+		out = append(out, `,"Status":`...)
+		out = appendJSON(out, s.memberStatus(index))
+		out = append(out, `,"Type":"ResourceAccount","JoinMethod":"created","FolderId":"r-sim001","ResourceDirectoryId":"rd-sim001","JoinTime":"2021-03-04T05:06:07Z","ModifyTime":"2021-03-04T05:06:07Z"}`...)
+		written++
 	}
-	b = append(b, `]}`...)
+	out = append(out, `]}`...)
 	if !s.against(MembersUncounted) {
-		b = append(b, `,"TotalCount":`...)
-		b = appendInt(b, len(members))
+		out = append(out, `,"TotalCount":`...)
+		out = appendInt(out, len(members))
 	}
-	b = append(b, `,"PageNumber":`...)
-	b = appendInt(b, page)
-	b = append(b, `,"PageSize":`...)
-	return append(appendInt(b, size), '}'), nil
+	out = append(out, `,"PageNumber":`...)
+	out = appendInt(out, page)
+	out = append(out, `,"PageSize":`...)
+	return append(appendInt(out, size), '}'), nil
 }

@@ -29,24 +29,24 @@ func (sc *scope) templates() []template {
 	defer sc.mu.RUnlock()
 	n := min(maxTemplates, (len(sc.slots)+3)/4)
 	out := make([]template, n)
-	for i := range out {
-		sum := hash(sc.fleet.seed, 't', uint64(sc.index), uint64(i))
-		t := template{
-			id: "lt-" + sc.region.prefix + string(appendBase36(nil, sum, 12)), name: "template-" + strconv.Itoa(i),
-			initial: 1 + int64(sum>>40%3), images: [2]string{sc.slots[4*i].imageID, sc.slots[4*i].imageID},
+	for index := range out {
+		sum := hash(sc.fleet.seed, 't', uint64(sc.index), uint64(index))
+		made := template{
+			id: "lt-" + sc.region.prefix + string(appendBase36(nil, sum, 12)), name: "template-" + strconv.Itoa(index),
+			initial: 1 + int64(sum>>40%3), images: [2]string{sc.slots[4*index].imageID, sc.slots[4*index].imageID},
 		}
-		t.latest = t.initial
-		if i%3 == 1 {
-			t.latest++
-			t.images[1] = sc.slots[(4*i+2)%len(sc.slots)].imageID
+		made.latest = made.initial
+		if index%3 == 1 {
+			made.latest++
+			made.images[1] = sc.slots[(4*index+2)%len(sc.slots)].imageID
 		}
-		if i%9 == 5 {
-			t.images[0] = ""
-			if t.latest == t.initial {
-				t.images[1] = ""
+		if index%9 == 5 {
+			made.images[0] = ""
+			if made.latest == made.initial {
+				made.images[1] = ""
 			}
 		}
-		out[i] = t
+		out[index] = made
 	}
 	return out
 }
@@ -77,13 +77,13 @@ func pageOf(p params) (from, size int, err *apiError) {
 }
 
 // describeTemplates answers DescribeLaunchTemplates.
-func (s *Simulator) describeTemplates(sc *scope, p params, b []byte, requestID string) ([]byte, *apiError) {
+func (s *Simulator) describeTemplates(sc *scope, p params, out []byte, requestID string) ([]byte, *apiError) {
 	from, size, err := pageOf(p)
 	if err != nil {
 		return nil, err
 	}
 	if s.against(TemplatesErrorAs200) {
-		return errorBody(b, requestID, `"LaunchTemplateSets":{"LaunchTemplateSet":[]},"TotalCount":0`), nil
+		return errorBody(out, requestID, `"LaunchTemplateSets":{"LaunchTemplateSet":[]},"TotalCount":0`), nil
 	}
 	all := sc.templates()
 	total := len(all)
@@ -101,19 +101,19 @@ func (s *Simulator) describeTemplates(sc *scope, p params, b []byte, requestID s
 		}
 		rows = append(rows, row)
 	}
-	return appendMarshalled(b, map[string]any{
+	return appendMarshalled(out, map[string]any{
 		"RequestId": requestID, "TotalCount": total, "PageNumber": from/size + 1, "PageSize": size, "LaunchTemplateSets": map[string]any{"LaunchTemplateSet": rows},
 	}), nil
 }
 
 // describeVersions answers DescribeLaunchTemplateVersions: the versions that are
 // asked for, or all.
-func (s *Simulator) describeVersions(sc *scope, p params, b []byte, requestID string) ([]byte, *apiError) {
-	id := p.get("LaunchTemplateId")
+func (s *Simulator) describeVersions(sc *scope, params params, out []byte, requestID string) ([]byte, *apiError) {
+	id := params.get("LaunchTemplateId")
 	if id == "" {
 		return nil, errMissing("LaunchTemplateId")
 	}
-	from, size, err := pageOf(p)
+	from, size, err := pageOf(params)
 	if err != nil {
 		return nil, err
 	}
@@ -122,9 +122,9 @@ func (s *Simulator) describeVersions(sc *scope, p params, b []byte, requestID st
 	if at < 0 {
 		return nil, &apiError{404, "InvalidLaunchTemplate.NotFound", "The specified LaunchTemplate is not found."}
 	}
-	t := &all[at]
+	chosen := &all[at]
 	var numbers []int64
-	for _, text := range p.list("LaunchTemplateVersion") {
+	for _, text := range params.list("LaunchTemplateVersion") {
 		n, parseErr := strconv.ParseInt(text, 10, 64)
 		if parseErr != nil {
 			return nil, errInvalid("LaunchTemplateVersion")
@@ -132,14 +132,14 @@ func (s *Simulator) describeVersions(sc *scope, p params, b []byte, requestID st
 		numbers = append(numbers, n)
 	}
 	if numbers == nil {
-		for n := t.latest; n >= 1; n-- {
+		for n := chosen.latest; n >= 1; n-- {
 			numbers = append(numbers, n)
 		}
 	}
 	rows := []map[string]any{}
-	for _, n := range numbers {
-		image, ok := t.image(n)
-		if !ok || s.against(VersionsMissing) && n == t.initial {
+	for _, number := range numbers {
+		image, ok := chosen.image(number)
+		if !ok || s.against(VersionsMissing) && number == chosen.initial {
 			continue
 		}
 		data := map[string]any{"InstanceType": "ecs.g5.large", "SystemDisk.Category": "cloud_efficiency", "Tags": map[string]any{"InstanceTag": []any{}}}
@@ -147,7 +147,7 @@ func (s *Simulator) describeVersions(sc *scope, p params, b []byte, requestID st
 			data["ImageId"] = image
 		}
 		row := map[string]any{
-			"LaunchTemplateId": t.id, "LaunchTemplateName": t.name, "VersionNumber": n, "DefaultVersion": n == t.initial,
+			"LaunchTemplateId": chosen.id, "LaunchTemplateName": chosen.name, "VersionNumber": number, "DefaultVersion": number == chosen.initial,
 			"CreateTime": "2024-05-14T14:18:00Z", "ModifiedTime": "2024-05-14T14:18:00Z", "CreatedBy": sc.account.ID, "LaunchTemplateData": data,
 		}
 		if s.against(VersionsOfOthers) {
@@ -157,7 +157,7 @@ func (s *Simulator) describeVersions(sc *scope, p params, b []byte, requestID st
 	}
 	total := len(rows)
 	rows = rows[min(from, total):min(from+size, total)]
-	return appendMarshalled(b, map[string]any{
+	return appendMarshalled(out, map[string]any{
 		"RequestId": requestID, "TotalCount": total, "PageNumber": from/size + 1, "PageSize": size, "LaunchTemplateVersionSets": map[string]any{"LaunchTemplateVersionSet": rows},
 	}), nil
 }

@@ -166,69 +166,69 @@ func judgeOne(slot *slot, machineFacts machineFacts, i int, target machineClass,
 
 // truth is what the generator knows of the instance.
 func (sc *scope) truth(in *instance) Truth {
-	t := Truth{Account: sc.account.ID, Region: sc.region.id, InstanceID: in.id(sc)}
+	told := Truth{Account: sc.account.ID, Region: sc.region.id, InstanceID: in.id(sc)}
 	k := in.slot.kind
-	t.Family, t.Version, t.ServicePack = k.family, k.version, k.servicePack
+	told.Family, told.Version, told.ServicePack = k.family, k.version, k.servicePack
 	guest := sc.guest(in)
-	t.Guest.Family, t.Guest.Version, t.Guest.ServicePack = guest.kind.family, guest.kind.version, guest.kind.servicePack
-	t.Guest.Names, t.Guest.Answers = guest.naming.String(), guest.answers && guest.oddity == oddNone && in.status == statusRunning
+	told.Guest.Family, told.Guest.Version, told.Guest.ServicePack = guest.kind.family, guest.kind.version, guest.kind.servicePack
+	told.Guest.Names, told.Guest.Answers = guest.naming.String(), guest.answers && guest.oddity == oddNone && in.status == statusRunning
 	facts := machineFacts{class: in.typ.class(in.ioOptimized), ioOptimized: in.ioOptimized, running: in.status == statusRunning}
-	t.Guest.Failed = guest.failed
+	told.Guest.Failed = guest.failed
 	for j, v := range judge(in.slot, facts, sc.fleet.asked) {
-		t.Verdicts[j] = v.String()
+		told.Verdicts[j] = v.String()
 	}
 	for j, v := range guest.judge(in.slot, facts, sc.fleet.asked) {
-		t.Guest.Verdicts[j] = v.String()
+		told.Guest.Verdicts[j] = v.String()
 	}
-	return t
+	return told
 }
 
 // appendTruth appends truth as one JSON line.
-func appendTruth(b []byte, truth *Truth) []byte {
-	b = append(b, `{"account":`...)
-	b = strconv.AppendQuote(b, truth.Account)
-	b = append(b, `,"region":`...)
-	b = strconv.AppendQuote(b, truth.Region)
-	b = append(b, `,"instance_id":`...)
-	b = strconv.AppendQuote(b, truth.InstanceID)
-	b = append(b, `,"os":{"family":`...)
-	b = strconv.AppendQuote(b, truth.Family)
-	b = append(b, `,"version":`...)
-	b = strconv.AppendQuote(b, truth.Version)
-	b = append(b, `,"service_pack":`...)
-	b = strconv.AppendQuote(b, truth.ServicePack)
-	b = append(b, `},"family":`...)
-	b = strconv.AppendQuote(b, truth.Family)
-	b = append(b, `,"version":`...)
-	b = strconv.AppendQuote(b, truth.Version)
-	b = append(b, `,"verdicts":`...)
-	b = appendVerdicts(b, &truth.Verdicts)
-	b = append(b, `,"guest":{"family":`...)
-	b = strconv.AppendQuote(b, truth.Guest.Family)
-	b = append(b, `,"version":`...)
-	b = strconv.AppendQuote(b, truth.Guest.Version)
-	b = append(b, `,"service_pack":`...)
-	b = strconv.AppendQuote(b, truth.Guest.ServicePack)
-	b = append(b, `,"names":`...)
-	b = strconv.AppendQuote(b, truth.Guest.Names)
-	b = append(b, `,"answers":`...)
-	b = strconv.AppendBool(b, truth.Guest.Answers)
-	b = append(b, `,"failed":`...)
-	b = strconv.AppendBool(b, truth.Guest.Failed)
-	b = append(b, `,"verdicts":`...)
-	b = appendVerdicts(b, &truth.Guest.Verdicts)
-	return append(b, "}}\n"...)
+func appendTruth(out []byte, truth *Truth) []byte {
+	out = append(out, `{"account":`...)
+	out = strconv.AppendQuote(out, truth.Account)
+	out = append(out, `,"region":`...)
+	out = strconv.AppendQuote(out, truth.Region)
+	out = append(out, `,"instance_id":`...)
+	out = strconv.AppendQuote(out, truth.InstanceID)
+	out = append(out, `,"os":{"family":`...)
+	out = strconv.AppendQuote(out, truth.Family)
+	out = append(out, `,"version":`...)
+	out = strconv.AppendQuote(out, truth.Version)
+	out = append(out, `,"service_pack":`...)
+	out = strconv.AppendQuote(out, truth.ServicePack)
+	out = append(out, `},"family":`...)
+	out = strconv.AppendQuote(out, truth.Family)
+	out = append(out, `,"version":`...)
+	out = strconv.AppendQuote(out, truth.Version)
+	out = append(out, `,"verdicts":`...)
+	out = appendVerdicts(out, &truth.Verdicts)
+	out = append(out, `,"guest":{"family":`...)
+	out = strconv.AppendQuote(out, truth.Guest.Family)
+	out = append(out, `,"version":`...)
+	out = strconv.AppendQuote(out, truth.Guest.Version)
+	out = append(out, `,"service_pack":`...)
+	out = strconv.AppendQuote(out, truth.Guest.ServicePack)
+	out = append(out, `,"names":`...)
+	out = strconv.AppendQuote(out, truth.Guest.Names)
+	out = append(out, `,"answers":`...)
+	out = strconv.AppendBool(out, truth.Guest.Answers)
+	out = append(out, `,"failed":`...)
+	out = strconv.AppendBool(out, truth.Guest.Failed)
+	out = append(out, `,"verdicts":`...)
+	out = appendVerdicts(out, &truth.Guest.Verdicts)
+	return append(out, "}}\n"...)
 }
 
-func appendVerdicts(b []byte, verdicts *[targets]string) []byte {
-	b = append(b, '{')
-	for i, at := range target {
-		if i > 0 {
-			b = append(b, ',')
+func appendVerdicts(out []byte, verdicts *[targets]string) []byte {
+	out = append(out, '{')
+	for index, at := range target {
+		if index > 0 {
+			out = append(out, ',')
 		}
-		b = strconv.AppendQuote(b, at.name)
-		b = append(b, ':')
-		b = strconv.AppendQuote(b, verdicts[i])
+		out = strconv.AppendQuote(out, at.name)
+		out = append(out, ':')
+		out = strconv.AppendQuote(out, verdicts[index])
 	}
-	return append(b, '}')
+	return append(out, '}')
 }

@@ -68,8 +68,8 @@ var machines = []machine{
 	{"ecs.g7.large", "ecs.g7", 7, "shenlong", 2, 8192},
 }
 
-// New makes a fleet of n instances. The first ones carry the names of Hostile.
-func New(n int, seed uint64) *Fleet {
+// New makes a fleet of count instances. The first ones carry the names of Hostile.
+func New(count int, seed uint64) *Fleet {
 	rng := rand.New(rand.NewPCG(seed, seed))
 	kinds := kinds()
 	var weights int
@@ -78,13 +78,13 @@ func New(n int, seed uint64) *Fleet {
 	}
 	hostile := Hostile()
 	fleet := &Fleet{}
-	for i := range n {
+	for index := range count {
 		kind := pick(kinds, rng.IntN(weights))
 		machine := machines[rng.IntN(len(machines))]
 		scope := scopes[rng.IntN(len(scopes))]
-		name := fmt.Sprintf("%s-%s-%04d", []string{"web", "db", "cache", "batch", "支付", "订单"}[rng.IntN(6)], []string{"prod", "test"}[rng.IntN(2)], i)
-		if i < len(hostile) {
-			name = hostile[i]
+		name := fmt.Sprintf("%s-%s-%04d", []string{"web", "db", "cache", "batch", "支付", "订单"}[rng.IntN(6)], []string{"prod", "test"}[rng.IntN(2)], index)
+		if index < len(hostile) {
+			name = hostile[index]
 		}
 		fleet.Records = append(fleet.Records, &record.Record{
 			Account: scope.account, Region: scope.region, Zone: scope.region + "-" + string(rune('a'+rng.IntN(3))),
@@ -93,7 +93,7 @@ func New(n int, seed uint64) *Fleet {
 			Status: []string{"Running", "Running", "Running", "Stopped"}[rng.IntN(4)], ImageID: kind.image, ImageOwner: "system",
 			CPU: machine.cpu, MemoryMiB: machine.mem, Tags: map[string]string{
 				"owner": []string{"payments", "search", "平台组"}[rng.IntN(3)], "env": "prod",
-				"cost-center": fmt.Sprintf("cc-%03d", rng.IntN(400)), "created-by": fmt.Sprintf("pipeline-%d", i),
+				"cost-center": fmt.Sprintf("cc-%03d", rng.IntN(400)), "created-by": fmt.Sprintf("pipeline-%d", index),
 			},
 			Classification: kind.class,
 			ObservedAt:     Now().Add(-time.Duration(rng.IntN(600)) * time.Second), ScanID: "20261123T012000Z-demo", Ruleset: "0123456789ab",
@@ -177,14 +177,14 @@ func (f *Fleet) sum() {
 		Regions: len(scopes), Done: len(scopes), Instances: len(f.Records), Pages: (len(f.Records) + 99) / 100,
 	}
 	for _, sc := range scopes {
-		n := perScope[sc]
-		numbers := record.Numbers{Counted: &n, Listed: n, Published: n, Classified: n, Stored: n}
+		count := perScope[sc]
+		numbers := record.Numbers{Counted: &count, Listed: count, Published: count, Classified: count, Stored: count}
 		summary.Scopes = append(summary.Scopes, record.ScopeStatus{
-			Account: sc.account, Region: sc.region, Instances: n, Completeness: record.ScopeComplete,
+			Account: sc.account, Region: sc.region, Instances: count, Completeness: record.ScopeComplete,
 			LastScan: f.Scan.ID, LastEnd: &ended, LastComplete: &ended, Numbers: &numbers,
 		})
 		f.Scan.Scopes = append(f.Scan.Scopes, record.ScanScope{
-			Account: sc.account, Region: sc.region, Completeness: record.ScopeComplete, Instances: n, Numbers: numbers, Pages: n/100 + 1,
+			Account: sc.account, Region: sc.region, Completeness: record.ScopeComplete, Instances: count, Numbers: numbers, Pages: count/100 + 1,
 		})
 	}
 	f.Summary = summary

@@ -16,14 +16,14 @@ func (f *Fleet) Started() *record.StartGroups {
 	out := &record.StartGroups{Unlisted: 3}
 	for i := 0; i < len(f.Records); i += 6 {
 		entry := f.Records[i]
-		n := len(out.Groups)
-		group := record.StartGroup{Kind: record.ScalingGroup, ID: fmt.Sprintf("asg-%012d", n), Account: entry.Account, Region: entry.Region, Instances: 1}
-		if n == 0 {
+		count := len(out.Groups)
+		group := record.StartGroup{Kind: record.ScalingGroup, ID: fmt.Sprintf("asg-%012d", count), Account: entry.Account, Region: entry.Region, Instances: 1}
+		if count == 0 {
 			group.ID = Hostile()[0]
 		}
 		entry.Tags[keys[2]] = group.ID
-		if n%2 == 1 {
-			group.Kind, group.ID = record.NodePool, fmt.Sprintf("np%014d", n)
+		if count%2 == 1 {
+			group.Kind, group.ID = record.NodePool, fmt.Sprintf("np%014d", count)
 			entry.Tags[keys[0]] = group.ID
 		}
 		image := record.StartImage{ImageID: entry.ImageID, Instances: 1, Newest: "2026-11-20T01:02Z", OS: entry.OS, Legacy: entry.Legacy}
@@ -33,7 +33,7 @@ func (f *Fleet) Started() *record.StartGroups {
 		}
 		older := image
 		older.ImageID, older.Newest, older.OS = "m-older", "2020-11-20T01:02Z", rules.OS{Family: "centos", Version: "5"}
-		group.Images = []record.StartImage{image, older}[:1+n%2]
+		group.Images = []record.StartImage{image, older}[:1+count%2]
 		out.Groups = append(out.Groups, group)
 	}
 	bare := record.StartImage{Version: record.VersionName(4, false, true), Verdicts: []record.ImageVerdict{}}

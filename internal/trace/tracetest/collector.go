@@ -134,16 +134,16 @@ func decode(r *http.Request) ([]Span, error) {
 	return out, nil
 }
 
-func span(service string, s *tracepb.Span) Span {
+func span(service string, sent *tracepb.Span) Span {
 	out := Span{
-		Service: service, Name: s.GetName(), Attrs: map[string]string{},
-		Trace: hex.EncodeToString(s.GetTraceId()), ID: hex.EncodeToString(s.GetSpanId()), Parent: hex.EncodeToString(s.GetParentSpanId()),
-		Failed: s.GetStatus().GetCode() == tracepb.Status_STATUS_CODE_ERROR,
+		Service: service, Name: sent.GetName(), Attrs: map[string]string{},
+		Trace: hex.EncodeToString(sent.GetTraceId()), ID: hex.EncodeToString(sent.GetSpanId()), Parent: hex.EncodeToString(sent.GetParentSpanId()),
+		Failed: sent.GetStatus().GetCode() == tracepb.Status_STATUS_CODE_ERROR,
 	}
-	for _, l := range s.GetLinks() {
+	for _, l := range sent.GetLinks() {
 		out.Links = append(out.Links, hex.EncodeToString(l.GetSpanId()))
 	}
-	for _, kv := range s.GetAttributes() {
+	for _, kv := range sent.GetAttributes() {
 		anyValue := kv.GetValue()
 		out.Attrs[kv.GetKey()] = anyValue.GetStringValue()
 		if anyValue.GetStringValue() == "" {

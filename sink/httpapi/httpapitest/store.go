@@ -62,14 +62,14 @@ func compare(a, b *record.Record) int {
 func (s *Store) View(_ context.Context, f store.Filter) (httpapi.View, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := &view{s: s, f: f, summary: s.summary, all: s.recs}
+	made := &view{s: s, f: f, summary: s.summary, all: s.recs}
 	for _, r := range s.recs {
 		if match(r, &f) {
-			v.recs = append(v.recs, r)
+			made.recs = append(made.recs, r)
 		}
 	}
-	v.recs, v.all = slices.Clone(v.recs), slices.Clone(s.recs)
-	return v, nil
+	made.recs, made.all = slices.Clone(made.recs), slices.Clone(s.recs)
+	return made, nil
 }
 
 // view is what the store held.
@@ -142,26 +142,26 @@ func value(entry *record.Record, by store.Sort) string {
 	return ""
 }
 
-func match(entry *record.Record, f *store.Filter) bool {
+func match(entry *record.Record, wanted *store.Filter) bool {
 	switch {
-	case f.Account != "" && entry.Account != f.Account, f.Region != "" && entry.Region != f.Region,
-		f.OSFamily != "" && entry.OS.Family != f.OSFamily, f.OSVersion != "" && entry.OS.Version != f.OSVersion && (f.OSVersion != filter.NoVersion || entry.OS.Version != ""),
-		f.Legacy != nil && entry.Legacy != *f.Legacy, !f.Gone && entry.GoneAt != nil:
+	case wanted.Account != "" && entry.Account != wanted.Account, wanted.Region != "" && entry.Region != wanted.Region,
+		wanted.OSFamily != "" && entry.OS.Family != wanted.OSFamily, wanted.OSVersion != "" && entry.OS.Version != wanted.OSVersion && (wanted.OSVersion != filter.NoVersion || entry.OS.Version != ""),
+		wanted.Legacy != nil && entry.Legacy != *wanted.Legacy, !wanted.Gone && entry.GoneAt != nil:
 		return false
 	}
 	tag := func(k string) (string, bool) { v, ok := entry.Tags[k]; return v, ok }
-	if !f.Scope.Scope(entry.Account, entry.Region) || !f.Scope.Judged(&entry.Classification, filter.Machine{Family: entry.InstanceFamily, Image: entry.ImageID}) || !f.Scope.Row(entry.InstanceID, entry.Status, tag) {
+	if !wanted.Scope.Scope(entry.Account, entry.Region) || !wanted.Scope.Judged(&entry.Classification, filter.Machine{Family: entry.InstanceFamily, Image: entry.ImageID}) || !wanted.Scope.Row(entry.InstanceID, entry.Status, tag) {
 		return false
 	}
-	if f.Verdict != "" && !slices.ContainsFunc(entry.Verdicts, func(v rules.Verdict) bool {
-		return (f.Target == "" || v.Target == f.Target) && v.Level.String() == f.Verdict
+	if wanted.Verdict != "" && !slices.ContainsFunc(entry.Verdicts, func(v rules.Verdict) bool {
+		return (wanted.Target == "" || v.Target == wanted.Target) && v.Level.String() == wanted.Verdict
 	}) {
 		return false
 	}
-	if f.Query == "" {
+	if wanted.Query == "" {
 		return true
 	}
-	q := strings.ToLower(f.Query)
+	q := strings.ToLower(wanted.Query)
 	for _, text := range []string{entry.InstanceID, entry.InstanceName} {
 		if strings.Contains(strings.ToLower(text), q) {
 			return true
