@@ -426,7 +426,7 @@ func (c *compiler) override(o *Override) {
 	rule.disabled = rule.disabled || o.Disabled
 	c.setVerdicts(part, rule, o.Verdicts)
 	for class := ClassShenlong6 + 1; class < classes; class++ {
-		if _, named := o.Verdicts[class.String()]; !named && rule.has[class] && len(o.Verdicts) > 0 {
+		if _, named := o.Verdicts[class.String()]; !named && rule.has[class-1] {
 			rule.level[class] = Worse(rule.level[class], rule.level[class-1])
 		}
 	}

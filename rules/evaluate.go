@@ -91,9 +91,6 @@ func (r *Ruleset) judgeOS(stage string, target *Target, candidate *candidate, pr
 		if versions, versioned := rl.match.releases(candidate, remaining); versioned {
 			remaining = remaining.minus(versions)
 		}
-		if remaining.empty() {
-			break
-		}
 	}
 	out.confidence = confidence
 	if out.partial {
@@ -189,9 +186,10 @@ func (e *evaluation) os(stage string, target *Target) osJudgement {
 		}
 		if alt.level.severity() > out.level.severity() {
 			alt.confidence = min(alt.confidence, most)
-			alt.legacy = alt.legacy || out.legacy
-			alt.prefix = "The running kernel " + e.p.os.Kernel + " belongs to " + osText(candidate.family, candidate.version) + ", which is older than the release, and the older of the two counts. "
-			if !candidate.byKernel && !e.id.several {
+			switch {
+			case candidate.byKernel:
+				alt.prefix = "The running kernel " + e.p.os.Kernel + " belongs to " + osText(candidate.family, candidate.version) + ", which is older than the release, and the older of the two counts. "
+			case !e.id.several:
 				alt.prefix = "The evidence contradicts itself, and the worse reading counts: " + osText(e.p.os.Family, e.p.os.Version) + " or " + osText(candidate.family, candidate.version) + ". "
 			}
 			out = alt

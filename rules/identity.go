@@ -298,7 +298,11 @@ func (id *identity) version(value string, claim *claim, from *Evidence) {
 	have := id.os.Version
 	switch {
 	case id.several:
-		id.alternative(alternative{family: id.os.Family, version: value, sp: claim.ServicePack, edition: claim.Edition})
+		another := alternative{family: id.os.Family, version: value, sp: claim.ServicePack, edition: claim.Edition}
+		if !slices.Contains(id.alts, another) {
+			id.conflict("version", "", sayVersion(value, claim.ServicePack), claim)
+		}
+		id.alternative(another)
 	case have == "" && claim.Listed: // none is chosen, each counts
 		id.several, id.notR2 = true, claim.NotR2
 		id.alternative(alternative{family: id.os.Family, version: value, sp: claim.ServicePack, edition: claim.Edition})

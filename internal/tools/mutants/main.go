@@ -37,6 +37,7 @@ type options struct {
 	only      string        // regular expression of the names of the files that are changed
 	most      time.Duration // CPU time of the tests of one change without it
 	tests     []string      // folders whose tests are run, those of the next one only for what lived
+	which     string        // regular expression of the names of the tests
 	results   string        // folder that keeps what was found out; empty: nothing is kept
 	retry     bool          // what is kept as unnoticed is tried again
 	explained string        // lines of explained.tsv
@@ -46,6 +47,7 @@ func main() {
 	only := flag.String("only", "", "a regular expression: change only the files whose names match")
 	most := flag.Duration("most", time.Minute, "CPU time that the tests of one change may take, by what they take without it; it lived where that is over")
 	tests := flag.String("tests", "", "folders, by commas, whose tests are run, where they are not those of packages.tsv")
+	which := flag.String("run", "", "a regular expression: run only the tests whose names match, such as those that were written for what lived")
 	results := flag.String("results", "", "folder that keeps what was found out of each change, so that a stopped run goes on; empty it when the code changed")
 	retry := flag.Bool("retry", false, "try again what -results says was not noticed, with the tests that there are now")
 	flag.Parse()
@@ -62,7 +64,7 @@ func main() {
 	for _, folder := range folders {
 		folder = filepath.ToSlash(filepath.Clean(folder))
 		claim := known[folder]
-		opts := options{only: *only, most: *most, tests: claim.tests, results: *results, retry: *retry, explained: explained}
+		opts := options{only: *only, most: *most, tests: claim.tests, which: *which, results: *results, retry: *retry, explained: explained}
 		if *tests != "" {
 			opts.tests = strings.Split(*tests, ",")
 		}
@@ -162,7 +164,7 @@ func run(dir string, opts options, say func(string, *mutant)) (out *summary, err
 		if len(left) == 0 {
 			break
 		}
-		suite := &suite{dir: tests, bin: filepath.Join(work, fmt.Sprintf("package%d.test", i)), work: work, most: opts.most}
+		suite := &suite{dir: tests, bin: filepath.Join(work, fmt.Sprintf("package%d.test", i)), work: work, which: cmp.Or(opts.which, "^(Test|Fuzz|Example)"), most: opts.most}
 		if err := suite.build(pkg); err != nil {
 			return nil, err
 		}

@@ -34,6 +34,7 @@ type test struct {
 // suite is the test binary of a folder with all changes of the package in it.
 type suite struct {
 	dir, bin, work string
+	which          string // regular expression of the names of the tests
 	most           time.Duration
 	tests          []test // those that take the least CPU first
 }
@@ -71,7 +72,7 @@ func (s *suite) build(pkg *source) error {
 
 // reach runs each test alone to see which changes it reaches.
 func (s *suite) reach() error {
-	cmd := exec.Command(s.bin, "-test.list", "^(Test|Fuzz|Example)")
+	cmd := exec.Command(s.bin, "-test.list", s.which)
 	cmd.Dir = s.dir
 	out, err := cmd.Output()
 	if err != nil {
