@@ -13,7 +13,7 @@ import (
 // version of the encoding. A changed meaning gets a new version. From the first
 // release on, every older one stays readable and keeps its golden messages.
 const (
-	flatVersion = 6
+	flatVersion = 7
 
 	flatListed     = 'L'
 	flatClassified = 'C'

@@ -165,6 +165,30 @@ func TestEveryFieldSurvivesTheWire(t *testing.T) {
 	}
 }
 
+// What a store keeps of an item has every field and the dates beside it, and
+// nothing that is cut short or too long is read.
+func TestEveryFieldOfEvidenceIsKept(t *testing.T) {
+	want := full[event.EvidenceItem](t)
+	seen := time.Date(2026, 11, 1, 3, 0, 0, 5, time.UTC)
+	b := event.AppendEvidence(nil, want, seen, time.Time{})
+	var gotSeen, gotTried time.Time
+	got, err := event.DecodeEvidence(b, &gotSeen, &gotTried)
+	if err != nil || !gotSeen.Equal(seen) || !gotTried.IsZero() {
+		t.Fatalf("%v, %v, %v", gotSeen, gotTried, err)
+	}
+	if diff := cmp.Diff(*want, got); diff != "" {
+		t.Errorf("item changed (-kept +read):\n%s", diff)
+	}
+	for n := range b {
+		if _, err := event.DecodeEvidence(b[:n], &gotSeen, &gotTried); !errors.Is(err, event.ErrMalformed) {
+			t.Errorf("cut after %d of %d bytes: %v", n, len(b), err)
+		}
+	}
+	if _, err := event.DecodeEvidence(append(b, 0), &gotSeen, &gotTried); !errors.Is(err, event.ErrMalformed) {
+		t.Errorf("a byte too many: %v", err)
+	}
+}
+
 // TestGoldenMessages reads what was written before: a stream may still hold it.
 // From the first release on, a change of the encoding adds goldens beside those
 // that are there; until then -update writes them anew.

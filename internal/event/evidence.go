@@ -104,60 +104,89 @@ func appendEvidence(b []byte, evidence *EvidenceRead) []byte {
 	writer.time(evidence.At)
 	writer.uint(uint64(len(evidence.Items)))
 	for i := range evidence.Items {
-		item := &evidence.Items[i]
-		writer.str(item.ID)
-		writer.bool(item.Kept)
-		writer.time(item.Asked)
-		writer.int(int64(item.Calls))
-		writer.word(item.Types)
-		writer.word(item.Image)
-		writer.time(item.Heard)
-		writer.word(item.Fleet)
-		writer.word(item.Scan)
-		writer.bool(item.Console != nil)
-		if console := item.Console; console != nil {
-			writer.word(console.Kernel)
-			writer.word(console.Root)
-			writer.word(console.End)
-			writer.str(console.Excerpt)
-		}
-		writer.bool(item.Template != nil)
-		if template := item.Template; template != nil {
-			writer.str(template.Name)
-			writer.uint(uint64(len(template.Versions)))
-			for j := range template.Versions {
-				version := &template.Versions[j]
-				writer.int(version.Number)
-				writer.bool(version.Default)
-				writer.bool(version.Latest)
-				writer.facts(&rules.Facts{ImageID: version.Image, Image: version.Facts})
-			}
-		}
-		writer.int(int64(item.Unlisted))
-		writer.word(item.Cause)
-		writer.word(item.Mend)
+		writer.item(&evidence.Items[i])
 	}
 	return writer.b
 }
 
+// AppendEvidence appends the flat encoding of an item, as messages carry it, and
+// of when something became of it.
+func AppendEvidence(b []byte, item *EvidenceItem, dates ...time.Time) []byte {
+	w := &writer{b: b}
+	for _, date := range dates {
+		w.time(date)
+	}
+	w.item(item)
+	return w.b
+}
+
+// DecodeEvidence reads what AppendEvidence wrote; all of b must be used up.
+func DecodeEvidence(b []byte, dates ...*time.Time) (EvidenceItem, error) {
+	r := &reader{s: string(b)}
+	for _, date := range dates {
+		*date = r.time()
+	}
+	item := r.item()
+	return item, r.end()
+}
+
+func (w *writer) item(item *EvidenceItem) {
+	w.str(item.ID)
+	w.bool(item.Kept)
+	w.time(item.Asked)
+	w.int(int64(item.Calls))
+	w.word(item.Types)
+	w.word(item.Image)
+	w.time(item.Heard)
+	w.word(item.Fleet)
+	w.word(item.Scan)
+	w.bool(item.Console != nil)
+	if console := item.Console; console != nil {
+		w.word(console.Kernel)
+		w.word(console.Root)
+		w.word(console.End)
+		w.str(console.Excerpt)
+	}
+	w.bool(item.Template != nil)
+	if template := item.Template; template != nil {
+		w.str(template.Name)
+		w.uint(uint64(len(template.Versions)))
+		for i := range template.Versions {
+			version := &template.Versions[i]
+			w.int(version.Number)
+			w.bool(version.Default)
+			w.bool(version.Latest)
+			w.facts(&rules.Facts{ImageID: version.Image, Image: version.Facts})
+		}
+	}
+	w.int(int64(item.Unlisted))
+	w.word(item.Cause)
+	w.word(item.Mend)
+}
+
 func readEvidence(reader *reader) *EvidenceRead {
 	evidence := &EvidenceRead{Scope: ecs.Scope{Account: reader.str(), Region: reader.str()}, Source: reader.str(), At: reader.time()}
-	evidence.Items = make([]EvidenceItem, reader.count(17))
+	evidence.Items = make([]EvidenceItem, reader.count(13))
 	for i := range evidence.Items {
-		item := &evidence.Items[i]
-		item.ID, item.Kept, item.Asked, item.Calls = reader.str(), reader.enum(1) == 1, reader.time(), int(reader.int32())
-		item.Types, item.Image, item.Heard = reader.word(), reader.word(), reader.time()
-		item.Fleet, item.Scan = reader.word(), reader.word()
-		if reader.enum(1) == 1 {
-			item.Console = &Console{Kernel: reader.word(), Root: reader.word(), End: reader.word(), Excerpt: reader.str()}
-		}
-		if reader.enum(1) == 1 {
-			item.Template = readTemplate(reader)
-		}
-		item.Unlisted = int(reader.int32())
-		item.Cause, item.Mend = reader.word(), reader.word()
+		evidence.Items[i] = reader.item()
 	}
 	return evidence
+}
+
+func (r *reader) item() EvidenceItem {
+	item := EvidenceItem{
+		ID: r.str(), Kept: r.enum(1) == 1, Asked: r.time(), Calls: int(r.int32()),
+		Types: r.word(), Image: r.word(), Heard: r.time(), Fleet: r.word(), Scan: r.word(),
+	}
+	if r.enum(1) == 1 {
+		item.Console = &Console{Kernel: r.word(), Root: r.word(), End: r.word(), Excerpt: r.str()}
+	}
+	if r.enum(1) == 1 {
+		item.Template = readTemplate(r)
+	}
+	item.Unlisted = int(r.int32())
+	item.Cause, item.Mend = r.word(), r.word()
+	return item
 }
 
 func readTemplate(reader *reader) *Template {
@@ -176,12 +205,19 @@ func readTemplate(reader *reader) *Template {
 // its text can say: the years 1 to 9999.
 const firstSecond, lastSecond = -62135596800, 253402300799
 
+// time writes a time, in one byte where it is the zero one, as most are.
 func (w *writer) time(t time.Time) {
-	w.int(t.Unix())
-	w.uint(uint64(t.Nanosecond()))
+	w.bool(!t.IsZero())
+	if !t.IsZero() {
+		w.int(t.Unix())
+		w.uint(uint64(t.Nanosecond()))
+	}
 }
 
 func (r *reader) time() time.Time {
+	if r.enum(1) == 0 {
+		return time.Time{}
+	}
 	seconds, rest := r.int(), r.uint()
 	if seconds < firstSecond || seconds > lastSecond || rest >= uint64(time.Second) {
 		r.fail("time out of range")

@@ -19,8 +19,25 @@ import (
 // StoredEvidence is what is kept of one thing that evidence was asked for.
 type StoredEvidence struct {
 	event.EvidenceItem
-	Seen  time.Time `json:"seen"`           // when a worker needed it last
-	Tried time.Time `json:"tried,omitzero"` // when Calls were made
+	Seen  time.Time // when a worker needed it last
+	Tried time.Time // when Calls were made
+}
+
+// value is what is kept: a large fleet has tens of thousands of it.
+func (e *StoredEvidence) value() []byte {
+	return format.Seal(event.AppendEvidence(format.Start(make([]byte, 0, 256)), &e.EvidenceItem, e.Seen, e.Tried))
+}
+
+// readEvidence reads what StoredEvidence.value made.
+func readEvidence(value []byte) (is StoredEvidence, err error) {
+	body, err := format.Unseal("evidence", value)
+	if err != nil {
+		return is, err
+	}
+	if is.EvidenceItem, err = event.DecodeEvidence(body, &is.Seen, &is.Tried); err != nil {
+		return StoredEvidence{}, fmt.Errorf("%w: evidence: %w", ErrCorrupt, err)
+	}
+	return is, nil
 }
 
 const (
@@ -76,7 +93,8 @@ func (a *applier) keepEvidence(bucket *bbolt.Bucket, key []byte, evidence *event
 	var had StoredEvidence
 	value := bucket.Get(key)
 	if value != nil {
-		if err := format.ReadJSON("evidence", value, &had); err != nil {
+		var err error
+		if had, err = readEvidence(value); err != nil {
 			return err
 		}
 	}
@@ -94,11 +112,7 @@ func (a *applier) keepEvidence(bucket *bbolt.Bucket, key []byte, evidence *event
 	if item.Calls > 0 && evidence.At.After(had.Tried) {
 		is.Calls, is.Tried = item.Calls, evidence.At.UTC()
 	}
-	out, err := format.JSON(&is)
-	if err != nil {
-		return err
-	}
-	return bucket.Put(key, out)
+	return bucket.Put(key, is.value())
 }
 
 // pruneEvidence forgets, once a day, evidence that nobody needed and moves that
@@ -111,16 +125,9 @@ func (a *applier) pruneEvidence(bucket *bbolt.Bucket) error {
 	a.db.pruned = now
 	var old [][]byte
 	for key, value := range scan(bucket, nil) {
-		var dates struct {
-			Seen    time.Time `json:"seen"`       // of evidence
-			Checked time.Time `json:"checked_at"` // of a move
-		}
-		if err := format.ReadJSON("evidence", value, &dates); err != nil {
+		last, life, err := neededLast(key, value)
+		if err != nil {
 			return err
-		}
-		last, life := dates.Seen, evidenceLife
-		if isMove(key) {
-			last, life = dates.Checked, outcomeLife
 		}
 		if now.Sub(last) > life {
 			old = append(old, bytes.Clone(key))
@@ -134,6 +141,18 @@ func (a *applier) pruneEvidence(bucket *bbolt.Bucket) error {
 	return nil
 }
 
+// neededLast says when evidence was needed, or a move looked at, and how long it
+// is kept from then on.
+func neededLast(key, value []byte) (time.Time, time.Duration, error) {
+	if isMove(key) {
+		var move record.Move
+		err := format.ReadJSON("move", value, &move)
+		return move.Checked, outcomeLife, err
+	}
+	is, err := readEvidence(value)
+	return is.Seen, evidenceLife, err
+}
+
 // Evidence returns what is kept of ids; what nothing is kept of is absent.
 func (db *DB) Evidence(scope ecs.Scope, source string, ids []string) (map[string]StoredEvidence, error) {
 	out := map[string]StoredEvidence{}
@@ -144,8 +163,8 @@ func (db *DB) Evidence(scope ecs.Scope, source string, ids []string) (map[string
 			if value == nil {
 				continue
 			}
-			var is StoredEvidence
-			if err := format.ReadJSON("evidence", value, &is); err != nil {
+			is, err := readEvidence(value)
+			if err != nil {
 				return err
 			}
 			is.ID = id
@@ -177,8 +196,8 @@ func guestEvidence(view func(func(*bbolt.Tx) error) error, key ecs.Scope, id str
 			if value == nil {
 				continue
 			}
-			var is StoredEvidence
-			if err := format.ReadJSON("evidence", value, &is); err != nil {
+			is, err := readEvidence(value)
+			if err != nil {
 				return err
 			}
 			out = append(out, is.guest(source, now))
@@ -225,8 +244,8 @@ func (v *View) Evidence(began time.Time) ([]record.Evidence, error) {
 			if !v.f.within(scope) {
 				continue
 			}
-			var is StoredEvidence
-			if err := format.ReadJSON("evidence", value, &is); err != nil {
+			is, err := readEvidence(value)
+			if err != nil {
 				return err
 			}
 			if part[2] == event.EvidenceFleet && (is.Fleet == "" || strings.HasPrefix(part[3], event.EarlierPrefix)) {

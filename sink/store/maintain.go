@@ -270,7 +270,7 @@ func (db *DB) check(ctx context.Context) error {
 			{bucketProgress, checksum},
 			{bucketScopes, checksum},
 			{bucketStrings, checksum},
-			{bucketEvidence, checksum},
+			{bucketEvidence, func(k, v []byte) error { _, _, err := neededLast(k, v); return err }},
 			{bucketMeta, checksum},
 		} {
 			var last []byte

@@ -233,7 +233,7 @@ const (
 // evidenceOf is what is kept of one instance, the zero value where nothing is.
 func (a *applier) evidenceOf(key ecs.Scope, source, id string) (item StoredEvidence, err error) {
 	if v := a.tx.Bucket(bucketEvidence).Get(append(evidencePrefix(key, source), id...)); v != nil {
-		err = format.ReadJSON("evidence", v, &item)
+		item, err = readEvidence(v)
 	}
 	return item, err
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/rules"
-	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // What instances tell of their image is counted where a scan has listed all of a
@@ -85,19 +84,15 @@ func (a *applier) keepFleet(scanID string, sc *scope, images map[string]*rules.I
 	bucket, prefix := a.tx.Bucket(bucketEvidence), evidencePrefix(sc.key, event.EvidenceFleet)
 	had := map[string]StoredEvidence{}
 	for key, v := range scan(bucket, prefix) {
-		var is StoredEvidence
-		if err := format.ReadJSON("evidence", v, &is); err != nil {
+		is, err := readEvidence(v)
+		if err != nil {
 			return err
 		}
 		had[string(key[len(prefix):])] = is
 	}
 	at := utc(a.msg.Stored)
 	put := func(id string, is StoredEvidence) error {
-		out, err := format.JSON(&is)
-		if err != nil {
-			return err
-		}
-		return bucket.Put(append(bytes.Clone(prefix), id...), out)
+		return bucket.Put(append(bytes.Clone(prefix), id...), is.value())
 	}
 	drop := func(id string) error { return bucket.Delete(append(bytes.Clone(prefix), id...)) }
 	for id, is := range had {

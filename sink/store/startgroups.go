@@ -168,8 +168,8 @@ func (v *View) addTemplates(out *record.StartGroups) error {
 			}
 			prefix := evidencePrefix(sc.key, event.EvidenceTemplates)
 			for key, value := range scan(tx.Bucket(bucketEvidence), prefix) {
-				var is StoredEvidence
-				if err := format.ReadJSON("evidence", value, &is); err != nil {
+				is, err := readEvidence(value)
+				if err != nil {
 					return err
 				}
 				of := news[sc.key]
