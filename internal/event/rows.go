@@ -22,8 +22,9 @@ type Row struct {
 // and only the sink decodes them. Workers judge profiles, which many instances
 // share, and pass the rows on unread.
 //
-// The encoding is the number of rows, then every word that occurs in them once,
-// then the rows, which refer to words by number. It is the last part of a message.
+// The encoding is the number of rows, then what is asked of each most (RowHead),
+// then every word that occurs in them once, then the rest of each row, which refers
+// to words by number. It is the last part of a message.
 type Rows struct {
 	s        string // the encoding, checked by Decode: readers need not check it again
 	n        int
@@ -91,33 +92,18 @@ type RowHead struct {
 func (r Rows) Heads() iter.Seq[RowHead] {
 	return func(yield func(RowHead) bool) {
 		in := reader{s: r.encoding()}
-		in.uint() // their number
 		for range in.uint() {
-			in.skip()
-		}
-		for range r.n {
-			head := RowHead{ID: in.str()}
-			in.skip()
-			head.at = in.off
-			head.Profile = int(in.uint())
-			head.behind = in.off
-			for range 3 {
-				in.skipWord(maxWords)
-			}
-			if in.uint() == 0 {
-				in.skip()
-			}
-			head.Started = in.uint()
-			in.int32()
-			in.int32()
-			for range 2 * in.count(2) {
-				in.skipWord(maxWords)
-			}
-			if !yield(head) {
+			if !yield(in.head()) {
 				return
 			}
 		}
 	}
+}
+
+func (r *reader) head() RowHead {
+	id, at := r.str(), r.off
+	profile, behind := int(r.uint()), r.off
+	return RowHead{ID: id, Profile: profile, Started: r.uint(), at: at, behind: behind}
 }
 
 // WithProfiles returns the same rows with other profiles: those that of says.
@@ -125,8 +111,10 @@ func (r Rows) WithProfiles(of func(RowHead) int) Rows {
 	all := r.encoding()
 	out, copied := make([]byte, 0, len(all)+r.n), 0
 	for head := range r.Heads() {
-		out = appendUint(append(out, all[copied:head.at]...), uint64(of(head)))
-		copied = head.behind
+		if profile := of(head); profile != head.Profile {
+			out = appendUint(append(out, all[copied:head.at]...), uint64(profile))
+			copied = head.behind
+		}
 	}
 	return Rows{textOf(append(out, all[copied:]...)), r.n, r.nameless}
 }
@@ -145,7 +133,8 @@ func RowsOf(rows []Row) Rows {
 // there last, because neighbouring rows mostly have the same one, and comparing it
 // is cheaper than looking the word up.
 type rowWriter struct {
-	writer
+	writer   // writes what is behind the heads
+	heads    []byte
 	last     [rowPlaces]lastWord
 	n        int
 	nameless bool
@@ -180,24 +169,22 @@ func (w *rowWriter) release() {
 // it wrote, so that the pool keeps no message alive.
 func (w *rowWriter) reset() {
 	w.speller.reset()
-	*w = rowWriter{writer: writer{b: w.b[:0], speller: w.speller}}
+	*w = rowWriter{writer: writer{b: w.b[:0], speller: w.speller}, heads: w.heads[:0]}
 }
 
 // size is roughly the length of the encoding in bytes.
-func (w *rowWriter) size() int { return len(w.b) + w.speller.size }
+func (w *rowWriter) size() int { return len(w.heads) + len(w.b) + w.speller.size }
 
 func (w *rowWriter) row(x *Row) {
 	w.n++
 	w.nameless = w.nameless || x.ID == ""
+	w.heads = appendUint(appendUint(appendStr(w.heads, x.ID), uint64(x.Profile)), x.Started)
 	b := w.b // appended to locally: every store into the field costs the garbage collector's write barrier
-	b = appendStr(b, x.ID)
 	b = appendStr(b, x.Name)
-	b = appendUint(b, uint64(x.Profile))
 	b = w.at(b, 0, x.Zone)
 	b = w.at(b, 1, x.Status)
 	b = w.at(b, 2, x.NetworkType)
 	b = appendMinute(b, x.CreationTime)
-	b = appendUint(b, x.Started)
 	b = binary.AppendVarint(b, int64(x.CPU))
 	b = binary.AppendVarint(b, int64(x.MemoryMiB))
 	b = appendUint(b, uint64(len(x.Tags)))
@@ -228,10 +215,12 @@ func (w *rowWriter) at(b []byte, place int, text string) []byte {
 	return b
 }
 
-// rows returns the encoding: the number of rows, the table of words, the rows.
+// rows returns the encoding: the number of rows, their heads, the table of words,
+// the rest of the rows.
 func (w *rowWriter) rows() Rows {
 	head := writer{b: make([]byte, 0, 8+w.size())}
 	head.uint(uint64(w.n))
+	head.b = append(head.b, w.heads...)
 	head.uint(uint64(len(w.speller.words)))
 	for _, s := range w.speller.words {
 		head.str(s)
@@ -306,8 +295,9 @@ type RowReader struct {
 	CPU, MemoryMiB            int32
 	Tags                      []TagWords // reused by the next call of Next
 
-	r    reader
-	left int
+	heads reader
+	r     reader // of the rest of the rows
+	left  int
 }
 
 // TagWords is a tag of a row.
@@ -323,11 +313,15 @@ func (r Rows) Reader(words []string) *RowReader {
 
 // Reset makes the reader read other rows, in the memory that it has.
 func (in *RowReader) Reset(rows Rows) {
-	in.r, in.left, in.Words = reader{s: rows.s}, rows.n, in.Words[:0]
+	in.heads, in.r, in.left, in.Words = reader{s: rows.s}, reader{s: rows.s}, rows.n, in.Words[:0]
 	if rows.s == "" {
 		return
 	}
+	in.heads.uint()
 	in.r.uint()
+	for range rows.n {
+		in.r.head()
+	}
 	for range in.r.uint() {
 		in.Words = append(in.Words, in.r.str())
 	}
@@ -344,15 +338,14 @@ func (in *RowReader) Next() bool {
 }
 
 func (in *RowReader) read() {
-	reader := &in.r
-	in.ID, in.Name = reader.str(), reader.str()
-	in.Profile = int(reader.uint())
+	head, reader := in.heads.head(), &in.r
+	in.ID, in.Profile, in.Started = head.ID, head.Profile, head.Started
+	in.Name = reader.str()
 	in.Zone, in.Status, in.NetworkType = in.word(), in.word(), in.word()
 	in.Created, in.CreatedText = reader.uint(), Word{}
 	if in.Created == 0 {
 		in.CreatedText = in.text()
 	}
-	in.Started = reader.uint()
 	in.CPU, in.MemoryMiB = reader.int32(), reader.int32()
 	in.Tags = in.Tags[:0]
 	for range reader.count(2) {
@@ -405,6 +398,18 @@ func (in *RowReader) Row() Row {
 // of words and profiles, and times. RowReader relies on that and checks nothing.
 func (r *reader) rows(profiles int) Rows {
 	out := Rows{s: r.s[r.off:], n: r.count(11)}
+	for range out.n {
+		head := r.head()
+		if head.ID == "" {
+			out.nameless = true
+		}
+		if uint64(head.Profile) >= uint64(profiles) {
+			r.fail("row refers to a profile that is not there")
+		}
+		if head.Started > maxMinute {
+			r.fail("time out of range")
+		}
+	}
 	words := r.count(1)
 	if words > maxWords {
 		r.fail("more words than have a number")
@@ -413,10 +418,7 @@ func (r *reader) rows(profiles int) Rows {
 		r.skip()
 	}
 	for range out.n {
-		if r.skip() == 0 {
-			out.nameless = true
-		}
-		r.row(uint64(profiles), uint64(words))
+		r.row(uint64(words))
 	}
 	if r.end() != nil {
 		return Rows{}
@@ -424,21 +426,15 @@ func (r *reader) rows(profiles int) Rows {
 	return out
 }
 
-// row checks the fields of a row that follow its id.
-func (r *reader) row(profiles, words uint64) {
+// row checks what follows the head of a row.
+func (r *reader) row(words uint64) {
 	r.skip()
-	if r.uint() >= profiles {
-		r.fail("row refers to a profile that is not there")
-	}
 	for range 3 {
 		r.skipWord(words)
 	}
 	if created := r.uint(); created == 0 {
 		r.skip()
 	} else if created > maxMinute {
-		r.fail("time out of range")
-	}
-	if r.uint() > maxMinute {
 		r.fail("time out of range")
 	}
 	r.int32()
