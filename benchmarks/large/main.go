@@ -38,13 +38,16 @@ func main() {
 	flag.StringVar(&r.only, "only", "plan,report,reclassify,copy", "what to measure")
 	flag.StringVar(&child, "child", "", "reclassify this store in this process")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of this process to this file, for -child")
+	heap := flag.String("heapprofile", "", "write a profile of the heap when it held most to this file, for -child")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := errors.New("-rows is at least 1000")
 	switch {
 	case child != "":
-		err = profiled(*profile, func() error { return reclassify(ctx, child) })
+		err = profiled(*profile, func() error {
+			return heapProfiled(*heap, func() error { return reclassify(ctx, child) })
+		})
 	case r.rows >= 1000:
 		err = r.run(ctx)
 	}
@@ -69,6 +72,45 @@ func profiled(path string, f func() error) error {
 	err = f()
 	pprof.StopCPUProfile()
 	return errors.Join(err, out.Close())
+}
+
+// heapProfiled runs f and keeps a profile of the heap of when this process held
+// most anonymous memory, where a file is named for it.
+func heapProfiled(path string, f func() error) error {
+	if path == "" {
+		return f()
+	}
+	done, written := make(chan struct{}), make(chan error, 1)
+	go func() {
+		tick := time.NewTicker(250 * time.Millisecond)
+		defer tick.Stop()
+		var most int64
+		var err error
+		for err == nil {
+			select {
+			case <-done:
+				written <- err
+				return
+			case <-tick.C:
+			}
+			if now := anon(os.Getpid()); now > most+most/20 {
+				most = now
+				err = writeHeap(path)
+			}
+		}
+		written <- err
+	}()
+	err := f()
+	close(done)
+	return errors.Join(err, <-written)
+}
+
+func writeHeap(path string) error {
+	out, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.WriteHeapProfile(out), out.Close())
 }
 
 // rig is what is measured.

@@ -18,6 +18,7 @@ import (
 // the order in which they came.
 type index struct {
 	seed    maphash.Seed
+	bare    bool     // it finds no row by its id and has no slots
 	at      []entry  // by ordinal
 	class   []uint32 // by ordinal; nil unless waivers give some instances another class than their profile's
 	loc     []loc    // by ordinal: where in the journal the row stands; nil while all rows are as their blocks have them
@@ -57,6 +58,9 @@ func newIndex(seed maphash.Seed) *index {
 func (ix *index) len() int { return len(ix.at) }
 
 func (ix *index) grow(n int) {
+	if ix.bare {
+		return
+	}
 	size := max(64, len(ix.slots))
 	for size*2 < n*3 {
 		size *= 2
@@ -71,6 +75,9 @@ func (ix *index) grow(n int) {
 }
 
 func (ix *index) place(hash uint64, ordinal uint32) {
+	if ix.bare {
+		return
+	}
 	mask := uint64(len(ix.slots) - 1)
 	at := hash & mask
 	for ix.slots[at] != 0 {

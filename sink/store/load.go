@@ -17,6 +17,9 @@ import (
 func (db *DB) reload() error {
 	db.meta, db.owners = meta{}, nil
 	db.measure()
+	if db.profs != nil {
+		db.profs.retire()
+	}
 	db.dict, db.profs, db.classes = format.NewDict(), newProfiles(db.seed), newClasses()
 	db.codec = &format.RowCodec{Dict: db.dict}
 	db.scopes, db.byNo, db.running = map[ecs.Scope]*scope{}, map[uint32]*scope{}, map[string]*scans.Scan{}
@@ -184,11 +187,18 @@ func (db *DB) loadScans(tx *bbolt.Tx) error {
 }
 
 // loadCounts counts the instances of every scope by class. Indexes of scopes with a
-// journal stay in memory; the others are dropped again.
+// journal stay in memory; the others are dropped again, and so are all where
+// nothing is applied before long: in a store that is only read, and while a
+// change of judgement is being told.
 func (db *DB) loadCounts(tx *bbolt.Tx) error {
 	db.used = make([]bool, len(db.profs.list))
+	once := db.o.ReadOnly || db.meta.Rejudging != nil
+	load := db.loadIndex
+	if once {
+		load = db.outline
+	}
 	for _, sc := range db.scopes {
-		ix, err := db.loadIndex(tx, sc)
+		ix, err := load(tx, sc)
 		if err != nil {
 			return err
 		}
@@ -209,7 +219,7 @@ func (db *DB) loadCounts(tx *bbolt.Tx) error {
 			sc.counts[db.classAt(ix, uint32(i))]++
 			sc.present++
 		}
-		if len(ix.journal) > 0 {
+		if len(ix.journal) > 0 && !once {
 			sc.ix = ix
 		} else {
 			db.drop(sc)

@@ -67,6 +67,13 @@ func newProfiles(seed maphash.Seed) *profiles {
 // another profile: no reader knows it before the commit that gives it to an instance.
 func (p *profiles) publish() { p.readers.Store(&profileTable{p.list, p.hardware}) }
 
+// retire lets go of what only the writer looks at. Readers go on with what was
+// published last until others are: of ten million instances that is as much
+// again.
+func (p *profiles) retire() {
+	p.byPair, p.softByHash, p.byHardware, p.known, p.of, p.systems, p.hosts = nil, nil, nil, nil, nil, nil, nil
+}
+
 func (p *profiles) classOf(id uint32) (uint32, bool) { return classIn(p.list, id) }
 
 func (t *profileTable) classOf(id uint32) (uint32, bool) { return classIn(t.list, id) }

@@ -255,7 +255,7 @@ func mapValues[K comparable, V any](m map[K]V) func(func(V) bool) {
 }
 
 func (g *grader) scope(sc *scope) error {
-	ix, err := g.db.loadIndex(g.tx, sc)
+	ix, err := g.db.outline(g.tx, sc)
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,9 @@ type teller struct {
 	old     *judge // the rule set before; nil after a restart, which knows only its verdicts
 	classes []outcome.Class
 	own     []uint32 // class before, by profile
-	scope   uint32   // that waived is of
+	scope   uint32   // that the next two are of
+	fold    uint64   // and in which of its states
+	ix      *index   // nil between scopes: one is in memory at a time
 	waived  map[uint32]outcome.Class
 	told    Applied
 	// verdicts are those of the rule set before, by class; see judgedThen.
@@ -176,7 +178,6 @@ func (t *teller) part() (done bool, err error) {
 	applier := db.begin()
 	applier.msg = &event.Received{Position: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, Stored: db.meta.Now}
 	applier.judgement = strings.TrimSuffix(db.meta.Digest+"/"+db.meta.Today, "/")
-	var told []*scope // to their ends
 	err = db.update(func(tx *bbolt.Tx) error {
 		applier.tx = tx
 		rj := *db.meta.Rejudging
@@ -189,11 +190,8 @@ func (t *teller) part() (done bool, err error) {
 				done = true
 				break
 			}
-			ix, err := applier.index(sc)
+			ix, err := t.index(tx, sc)
 			if err != nil {
-				return err
-			}
-			if err := t.waivers(tx, sc, ix); err != nil {
 				return err
 			}
 			for ; int(rj.Row) < len(ix.at) && moved < db.o.TellRows && looked < 100*db.o.TellRows; rj.Row++ {
@@ -208,7 +206,7 @@ func (t *teller) part() (done bool, err error) {
 			}
 			if int(rj.Row) >= len(ix.at) {
 				rj.Scope, rj.Row = sc.no+1, 0
-				told = append(told, sc)
+				t.ix, t.waived = nil, nil
 			}
 		}
 		rj.Rows, rj.Events = rj.Rows+looked, applier.event
@@ -225,12 +223,6 @@ func (t *teller) part() (done bool, err error) {
 		return false, fmt.Errorf("tell what a change of judgement moved: %w", err)
 	}
 	db.count(applier.out)
-	// Each scope is gone through once: indexes that stayed would be those of all,
-	// up to IndexRows of them.
-	for _, sc := range told {
-		db.drop(sc)
-	}
-	db.evict()
 	t.told.Moved += len(applier.out.Changes)
 	if room := mostTold - len(t.told.Changes); room > 0 {
 		t.told.Changes = append(t.told.Changes, applier.out.Changes[:min(room, len(applier.out.Changes))]...)
@@ -251,12 +243,28 @@ func (t *teller) next(rj *rejudging) (next *scope) {
 	return next
 }
 
+// index reads the rows of the scope, and what waivers had made of its instances.
+// They stay until all of it is told: until then nothing is applied to it. Only
+// it may be forgotten meanwhile.
+func (t *teller) index(tx *bbolt.Tx, sc *scope) (*index, error) {
+	if t.ix != nil && t.scope == sc.no && t.fold == sc.Fold {
+		return t.ix, nil
+	}
+	t.ix = nil // before the next one is read
+	ix, err := t.db.outline(tx, sc)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.waivers(tx, sc, ix); err != nil {
+		return nil, err
+	}
+	t.scope, t.fold, t.ix = sc.no, sc.Fold, ix
+	return ix, nil
+}
+
 // waivers reads what waivers had made of instances of the scope.
 func (t *teller) waivers(tx *bbolt.Tx, sc *scope, ix *index) error {
-	if t.waived != nil && t.scope == sc.no {
-		return nil
-	}
-	t.scope, t.waived = sc.no, map[uint32]outcome.Class{}
+	t.waived = map[uint32]outcome.Class{}
 	prefix := beforeKey(beforeWaived, format.Key32(sc.no))
 	for k, value := range scan(tx.Bucket(bucketBefore), prefix) {
 		ordinal, ok := ix.findID(k[len(prefix):])

@@ -159,6 +159,9 @@ func TestChangeOfJudgementIsToldToItsEnd(t *testing.T) {
 				if _, err := db.Reclassify(cut(t, 1), c.to()); err != nil && !errors.Is(err, context.Canceled) {
 					t.Fatal(err)
 				}
+				if n := db.Indexed(); n > 0 {
+					t.Errorf("the index of %d rows stayed in memory half-way", n)
+				}
 			}
 			if told == 0 {
 				t.Error("it was never cut off half-way")
@@ -176,6 +179,54 @@ func TestChangeOfJudgementIsToldToItsEnd(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Whoever judges ten million instances anew needs the rows of one region at a
+// time: what a scan that runs had brought into memory of the others is half a
+// gigabyte that nobody reads until all is told.
+func TestChangeOfJudgementLetsGoOfIndexes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	stricter := newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible, "centos 5.8": rules.NeedsAction})
+	db := rejudged(t, path, newJudge("a", oldOnes))
+	s := newStream()
+	s.seq, s.now = 10_000, 2000
+	beijing := ecs.Scope{Account: "prod", Region: "cn-beijing"}
+	apply(t, db, s.put(planned("s9", scanKind, 900, hangzhou, beijing),
+		page("s9", scanKind, hangzhou, "1.0", "1.0", 0, 901, machine{id: "i-0-00", os: "debian 13"}),
+		page("s9", scanKind, beijing, "1.0", "1.0", 0, 901, machine{id: "i-1-00", os: "debian 13"})))
+	if db.Indexed() != 30 {
+		t.Fatalf("%d rows are indexed: the run proves nothing", db.Indexed())
+	}
+	if err := db.Turn(t.Context(), stricter); err != nil {
+		t.Fatal(err)
+	}
+	if n := db.Indexed(); n > 0 {
+		t.Errorf("the index of %d rows stayed in memory when everything was judged", n)
+	}
+	if _, err := db.Reclassify(cut(t, 2), stricter); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if n := db.Indexed(); n > 0 {
+		t.Errorf("the index of %d rows stayed in memory half-way", n)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = reopen(t, path, stricter)
+	if n := db.Indexed(); n > 0 {
+		t.Errorf("the next process read the index of %d rows into memory", n)
+	}
+	if _, err := db.Reclassify(t.Context(), stricter); err != nil {
+		t.Fatal(err)
+	}
+	// The scan goes on where it was.
+	apply(t, db, s.put(page("s9", scanKind, hangzhou, "1.0", "1.0", 1, 902, machine{id: "i-0-01", os: "debian 13"})))
+	if got := db.Indexed(); got != 15 {
+		t.Errorf("%d rows are indexed when one region is written again", got)
+	}
+	if err := db.Check(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
