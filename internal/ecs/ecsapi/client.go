@@ -129,18 +129,16 @@ func (c *Client) endpointOf(scope ecs.Scope) (endpoint, error) {
 // maxEndpoints bounds what is remembered of scopes that a message named.
 const maxEndpoints = 10000
 
-func (c *Client) signer(ep endpoint) (*signer, error) {
+func (c *Client) signer(ep endpoint) *signer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := ep.protocol() + "://" + ep.host
-	if s := c.signers[key]; s != nil {
-		return s, nil
-	}
-	s, err := newSigner(c.guard, ep, c.o.HomeRegion, c.o.UserAgent)
-	if err == nil {
+	s := c.signers[key]
+	if s == nil {
+		s = newSigner(c.guard, ep, c.o.UserAgent)
 		c.signers[key] = s
 	}
-	return s, err
+	return s
 }
 
 // call is one call with its retries.
@@ -206,19 +204,15 @@ func (c *Client) inScope(ctx context.Context, call call) error {
 
 // at runs a call at an endpoint.
 func (c *Client) at(ctx context.Context, ep endpoint, call call) error {
-	sg, err := c.signer(ep)
-	if err != nil {
-		return &ecs.Error{Action: call.req.action, Scope: call.scope, Class: ecs.BadRequest, Err: err}
-	}
 	cb := c.circuits.get(circuitKey{call.scope, call.aside})
 	if last := cb.allow(time.Now()); last != nil {
 		e := &ecs.Error{Action: call.req.action, Scope: call.scope, Class: ecs.ClassOf(last), Err: fmt.Errorf("%w, the last: %w", ErrGivenUp, last)}
 		return e
 	}
-	call.c, call.signer, call.started = c, sg, time.Now()
+	call.c, call.signer, call.started = c, c.signer(ep), time.Now()
 	// Full jitter: anything up to the interval, which doubles.
 	call.bo = &backoff.ExponentialBackOff{InitialInterval: c.o.BackoffBase / 2, MaxInterval: c.o.BackoffMax / 2, Multiplier: 2, RandomizationFactor: 1}
-	err = call.run(ctx)
+	err := call.run(ctx)
 	if e, ok := errors.AsType[*ecs.Error](err); ok || err == nil {
 		cb.done(time.Now(), e)
 	} else {

@@ -13,36 +13,6 @@ import (
 	"github.com/aliyun/credentials-go/credentials"
 )
 
-// signing are keys as the SDK wants them.
-type signing Keys
-
-// GetCredential hands the keys to the SDK.
-func (k *signing) GetCredential() (*credentials.CredentialModel, error) {
-	id, secret, token := k.AccessKeyID.reveal(), k.AccessKeySecret.reveal(), k.SecurityToken.reveal()
-	return &credentials.CredentialModel{AccessKeyId: &id, AccessKeySecret: &secret, SecurityToken: &token, Type: k.GetType()}, nil
-}
-
-// GetType says which kind of signature the keys make.
-func (k *signing) GetType() *string {
-	kind := "access_key"
-	if !k.SecurityToken.Empty() {
-		kind = "sts"
-	}
-	return &kind
-}
-
-// The rest of the SDK's interface, which it no longer uses itself.
-
-func (k *signing) GetAccessKeyId() (*string, error) { s := k.AccessKeyID.reveal(); return &s, nil }
-
-func (k *signing) GetAccessKeySecret() (*string, error) {
-	s := k.AccessKeySecret.reveal()
-	return &s, nil
-}
-
-func (k *signing) GetSecurityToken() (*string, error) { s := k.SecurityToken.reveal(); return &s, nil }
-func (k *signing) GetBearerToken() *string            { return new(string) }
-
 // lease are keys and how long they are good for.
 type lease struct {
 	keys    Keys
