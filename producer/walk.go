@@ -232,10 +232,9 @@ type walk struct {
 
 func (w *walk) run(ctx context.Context) error {
 	w.bounds()
+	w.known = make(idSet, min(max(w.lane.before, 0), roomOfLane))
 	answers, chained := make(chan answer), make(chan error, 1)
-	// The calls are made on the short stack: the SDK prints the whole of it into
-	// each one's nonce.
-	go func() {
+	go func() { // the next call is under way while pages are made of the answers before
 		defer close(answers)
 		chained <- w.chain(ctx, answers)
 	}()
@@ -349,7 +348,10 @@ func (w *walk) fresh(list []ecs.Instance) []ecs.Instance {
 		if ok && at > w.after && at < w.before || w.within(instance) {
 			w.listed++
 			if event.Fits(instance) {
-				out = append(out, *instance)
+				if len(out) < i { // behind one that was left out
+					list[len(out)] = *instance
+				}
+				out = list[:len(out)+1]
 			} else if w.unfit == nil {
 				w.unfit = fmt.Errorf("instance %.64q takes more than a message holds, and is left out", instance.ID)
 			}
@@ -469,15 +471,16 @@ func judgedBy(x *ecs.Instance) uint64 {
 // have the same hash once in 10^11 lanes; the counts would disagree then.
 type idSet map[uint64]uint64
 
+// roomOfLane bounds for how many ids there is room from the start: the lane may be
+// counted wrong.
+const roomOfLane = 8192
+
 // add adds a hash and what comes with it. It reports whether the hash is new,
 // and what came with it before.
-func (s *idSet) add(hash, with uint64) (was uint64, isNew bool) {
-	if *s == nil {
-		*s = idSet{}
-	}
-	was, had := (*s)[hash]
+func (s idSet) add(hash, with uint64) (was uint64, isNew bool) {
+	was, had := s[hash]
 	if !had {
-		(*s)[hash] = with
+		s[hash] = with
 	}
 	return was, !had
 }
