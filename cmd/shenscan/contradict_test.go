@@ -118,6 +118,13 @@ var trials = []trial{
 	{name: ecssim.TemplatesGarbled, want: whole},
 	{name: ecssim.VersionsOfOthers, want: whole},
 	{name: ecssim.VersionsMissing, want: whole},
+	{name: ecssim.DisksErrorAs200, want: whole}, // a scan asks for no disks: TestDisksThatAreNotKnown plans under these
+	{name: ecssim.DisksEmpty, want: whole},
+	{name: ecssim.DisksCut, want: whole},
+	{name: ecssim.DisksTwice, want: whole},
+	{name: ecssim.DisksOfOthers, want: whole},
+	{name: ecssim.DisksElsewhere, want: whole},
+	{name: ecssim.DisksUnknown, want: whole},
 	{name: ecssim.RegionsEmpty, want: partly},
 	{name: ecssim.RegionVanishes, want: partly, stored: true},
 	{name: ecssim.MembersPromoted, want: whole, members: true},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -38,6 +39,7 @@ type planFlags struct {
 	narrow       filterFlags
 	keepOS       bool
 	availability bool
+	disks        bool
 	chargeType   string
 }
 
@@ -79,12 +81,19 @@ it settles those whose verdict is then known whatever the answer is.
 With --availability it asks the cloud once for every account and region which
 types the zones sell now (DescribeAvailableResource), recommends the next best
 type where the first choice is sold out, and names the zones that sell it. What
-could not be asked is named, and the plan is made all the same.`,
+could not be asked is named, and the plan is made all the same.
+
+With --disks it asks the cloud for the disks of the instances that would move to
+where ESSD and ESSD AutoPL disks alone are taken (DescribeDisks: 500 disks a call,
+or one call an instance where that is less), and names with each instance the disks
+that must be converted first, or that stay behind. Where an answer is missing or is
+contradicted, the advice to look at the disks stays.`,
 		Example: `  shenscan plan --target shenlong-6
   shenscan plan --target ecs.g8i --owner-tag team --output html --out plan.html
   shenscan plan --owner-tag team,owner --owner-fallback account --split-by-owner pack
   shenscan plan --settle --target shenlong-8
   shenscan plan --progress --target shenlong-6 --since 14d
+  shenscan plan --target ecs.g8i --disks --region cn-hangzhou
   shenscan plan --target shenlong-7 --availability --charge-type PrePaid --output csv --out plan.csv`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return flags.run(cmd.Context(), settings, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -102,6 +111,7 @@ could not be asked is named, and the plan is made all the same.`,
 	flags.narrow.add(cmd)
 	fl.BoolVar(&flags.keepOS, "keep-os", false, "prefer a 5th-generation family over another operating system where both are offered")
 	fl.BoolVar(&flags.availability, "availability", false, "ask the cloud which types each zone sells now, and recommend what is sold there; needs credentials")
+	fl.BoolVar(&flags.disks, "disks", false, "ask the cloud for the disks of the instances that would move to where ESSDs alone are taken, and name those to convert (DescribeDisks); needs credentials")
 	fl.StringVar(&flags.chargeType, "charge-type", "PostPaid", "how the new type will be paid for, for --availability: PostPaid or PrePaid")
 	flags.cloud.addEndpoints(cmd)
 	flags.output.set = fl
@@ -207,6 +217,11 @@ func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 			return err
 		}
 	}
+	if f.disks {
+		if options.Disks, err = f.askDisks(ctx, settings, options, view.Instances(ctx), stderr); err != nil {
+			return err
+		}
+	}
 	whole, err := plan.Build(view.Instances(ctx), options)
 	if err != nil {
 		return err
@@ -239,7 +254,7 @@ func (f *planFlags) burnDown(ctx context.Context, format report.Format, stdout i
 	if !slices.Contains(plan.ProgressFormats(), format) {
 		return usage(fmt.Errorf("--output %s: progress is written as one of %v", format, plan.ProgressFormats()))
 	}
-	for _, name := range append([]string{"split-by-owner", "keep-os", "availability", "owner-tag", "owner-fallback"}, narrowing...) {
+	for _, name := range append([]string{"split-by-owner", "keep-os", "availability", "disks", "owner-tag", "owner-fallback"}, narrowing...) {
 		if config.Typed(f.output.set, name) {
 			return usage(fmt.Errorf("--%s: progress is counted when scans end, of the whole fleet and by the owner tags of the scans; leave the flag away", name))
 		}
@@ -273,7 +288,7 @@ func (f *planFlags) questions(ctx context.Context, settings *settings, format re
 	if !slices.Contains(plan.SettleFormats(), format) {
 		return usage(fmt.Errorf("--output %s: questions are written as one of %v", format, plan.SettleFormats()))
 	}
-	for _, name := range []string{"since", "split-by-owner", "keep-os", "availability", "owner-tag", "owner-fallback"} {
+	for _, name := range []string{"since", "split-by-owner", "keep-os", "availability", "disks", "owner-tag", "owner-fallback"} {
 		if config.Typed(f.output.set, name) {
 			return usage(fmt.Errorf("--%s is not for --settle, which lists questions and plans nothing; leave the flag away", name))
 		}
@@ -324,6 +339,9 @@ func (f *planFlags) command() string {
 	}
 	if f.availability {
 		words = append(words, "--availability")
+	}
+	if f.disks {
+		words = append(words, "--disks")
 	}
 	return strings.Join(words, " ")
 }
@@ -382,14 +400,35 @@ func (f *planFlags) ask(ctx context.Context, s *settings, options plan.Options, 
 	if err != nil {
 		return nil, err
 	}
-	for i, failure := range stock.Failures {
+	tellUnasked(stderr, "availability not checked", stock.Failures)
+	return stock, nil
+}
+
+// askDisks asks the cloud for the disks of planned instances.
+func (f *planFlags) askDisks(ctx context.Context, s *settings, options plan.Options, records iter.Seq2[*record.Record, error], stderr io.Writer) (*plan.Disks, error) {
+	client, err := ecsapi.New(f.cloud.options(s))
+	if err != nil {
+		return nil, usage(err)
+	}
+	defer client.Close()
+	disks, err := plan.AskDisks(ctx, client, options, records)
+	if err != nil {
+		return nil, err
+	}
+	tellUnasked(stderr, "disks not asked for", disks.Failures)
+	tellUnasked(stderr, "disks that may not be all", disks.Doubts)
+	return disks, nil
+}
+
+// tellUnasked names the first regions that could not be asked.
+func tellUnasked(stderr io.Writer, what string, failures []record.Failure) {
+	for i, failure := range failures {
 		if i == 3 {
-			fmt.Fprintf(stderr, "shenscan: and %d more regions, listed in the plan\n", len(stock.Failures)-i)
+			fmt.Fprintf(stderr, "shenscan: and %d more regions, listed in the plan\n", len(failures)-i)
 			break
 		}
-		fmt.Fprintf(stderr, "shenscan: availability not checked: %s\n", oneLine(failure))
+		fmt.Fprintf(stderr, "shenscan: %s: %s\n", what, oneLine(failure))
 	}
-	return stock, nil
 }
 
 // plannedScopes are those with instances that the plan is about.

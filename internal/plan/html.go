@@ -45,6 +45,7 @@ func writeHTML(w io.Writer, plan *Plan, in lang.Language) error {
 		"routes": routes, "share": func(s *Solution) string { return in.Say(s.share()) }, "capital": report.Capital,
 		"join":      func(list []string) string { return strings.Join(list, in.Say(", then ")) },
 		"waveClass": WaveClass,
+		"unasked":   plan.unasked,
 		"bar":       func(w *Wave) []report.Segment { return shares(plan, w) },
 	}).Parse(in.Template(page))
 	if err != nil {
@@ -135,12 +136,16 @@ func (l *listed) row(p *Plan, it *Item) []any {
 	}
 	text := func(s string, n int) int { return l.text(report.Short(s, n)) }
 	say := func(s string, n int) int { return text(l.in.Say(s), n) }
-	return []any{
+	row := []any{
 		report.Short(it.InstanceID, 64), report.Short(it.InstanceName, 60), text(owner, 80), l.text(report.ScopeName(report.Short(it.Account, 64), report.Short(it.place(), 64))),
 		text(system, 140), text(it.CurrentType, 60), text(it.Replacement.Type, 60), say(it.Replacement.Why, 200), say(string(it.Path), 60),
 		text(it.Fallback.Type, 60), say(it.Fallback.Why, 200), text(it.Verdict, 20), l.text(report.Clean(l.in.Say(why))), l.text(report.Clean(l.in.Say(it.Note))),
 		l.text(report.Clean(solutionText(it, l.in))), l.list(it.Checklist), text(it.Window, 120), text(it.Rule, 80), say(it.Source, 400), say(it.PathNote, 300),
 	}
+	if it.Disks != nil {
+		row = append(row, text(disksLine(it, l.in), 4000))
+	}
+	return row
 }
 
 func (l *listed) text(value string) int {

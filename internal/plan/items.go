@@ -143,6 +143,7 @@ type pile struct {
 	places, works *table // shared by all waves
 	pack          *packer
 	byOwner       bool
+	disks         *Disks // of each, which have no two in common
 	runs          []*run // by name
 }
 
@@ -157,6 +158,7 @@ func (p *pile) all(yield func(*Item) bool) {
 			if p.byOwner {
 				it.Owner = run.owner
 			}
+			it.Disks = p.disks.on(it.Account, it.Region, it.InstanceID)
 			if !yield(&it) {
 				return
 			}
@@ -307,13 +309,13 @@ func (c *collector) list(texts []string) {
 }
 
 // hold gives every wave its items.
-func (c *collector) hold(all []*Wave) {
+func (c *collector) hold(all []*Wave, disks *Disks) {
 	runs := map[*Wave][]*run{}
 	for _, key := range slices.SortedFunc(maps.Keys(c.runs), func(a, b runKey) int { return cmp.Compare(a.owner, b.owner) }) {
 		runs[key.wave] = append(runs[key.wave], c.runs[key])
 	}
 	for _, w := range all {
-		w.hold(&pile{&c.places, &c.works, c.pack, c.byOwner, runs[w]})
+		w.hold(&pile{&c.places, &c.works, c.pack, c.byOwner, disks, runs[w]})
 		w.Owners = w.pile.owners()
 	}
 }

@@ -38,6 +38,7 @@ type Options struct {
 	Rules    *rules.Ruleset     // judges single families; nil: they are as good as their generation
 	Types    []ecs.InstanceType // the catalogue (DescribeInstanceTypes); empty: no types are recommended
 	Stock    *Stock             // what zones sell; nil: it was not asked
+	Disks    *Disks             // of the instances that move to where ESSDs alone are taken; nil: they were not asked for
 	// StartGroups are the groups that started the instances; nil: nobody looked.
 	StartGroups *record.StartGroups
 	// OwnerTags are the tags that name an owner; the first one counts that an
@@ -89,6 +90,7 @@ type Plan struct {
 	Completeness string    `json:"completeness"`
 	Instances    int       `json:"instances"`
 	Availability *Stock    `json:"availability"` // null: nobody asked which types are sold
+	Disks        *Disks    `json:"disks"`        // null: nobody asked for disks
 	// StartGroups start machines again: an instance of theirs is migrated when its
 	// group starts what the target boots. Null: nobody looked for them.
 	StartGroups *record.StartGroups `json:"start_groups"`
@@ -176,6 +178,9 @@ type Item struct {
 	Checklist    []string `json:"checklist"` // in the order in which it is worked through
 	Question     string   `json:"question,omitempty"`
 	Note         string   `json:"note,omitempty"`
+	// Disks says which of its disks the target does not take; null where nobody
+	// asked.
+	Disks *record.InstanceDisks `json:"disks,omitempty"`
 	// StartGroup is the group that started it, and starts others.
 	StartGroup *ItemGroup `json:"start_group,omitempty"`
 }
@@ -238,6 +243,10 @@ func (b *builder) add(rec *record.Record) error {
 	}
 	there := b.there(rec)
 	id := waves.Of(verdict, there, b.o.KeepOS)
+	essd := b.needsESSD(rec, verdict, id, there)
+	if own := b.o.Disks.on(rec.Account, rec.Region, rec.InstanceID); essd && own != nil && own.State == record.DisksConvert && id == waves.Ready {
+		id = waves.AfterChecks // it would not come up there with the disks that it has
+	}
 	wave := b.waves[id]
 	it := &Item{
 		Account: rec.Account, Region: rec.Region, Zone: rec.Zone, InstanceID: rec.InstanceID, InstanceName: rec.InstanceName,
@@ -247,7 +256,7 @@ func (b *builder) add(rec *record.Record) error {
 		Solutions: []string{}, Checklist: []string{},
 	}
 	if id != waves.AlreadyThere {
-		b.move(it, rec, verdict, id, there)
+		b.move(it, rec, verdict, id, there, essd)
 	}
 	b.start(it, rec, id)
 	if err := b.items.add(wave, it); err != nil {
@@ -261,11 +270,15 @@ func (b *builder) add(rec *record.Record) error {
 }
 
 // move fills in how the instance moves.
-func (b *builder) move(it *Item, rec *record.Record, verdict *rules.Verdict, id waves.ID, there bool) {
+func (b *builder) move(it *Item, rec *record.Record, verdict *rules.Verdict, id waves.ID, there, essd bool) {
 	if there {
 		it.Note = "It is on a family of this target already: it may not come back from its next restart."
 	}
-	it.Checklist = b.checklist(rec, verdict)
+	checks := verdict.Checks
+	if essd {
+		checks = b.diskChecks(rec, checks)
+	}
+	it.Checklist = b.checklist(rec, checks)
 	needed, others := remedies(verdict, id)
 	for _, m := range needed {
 		s := b.solution(id, m)
@@ -352,7 +365,7 @@ func (b *builder) solution(id waves.ID, remedy *rules.Remedy) *Solution {
 
 // plan sorts and counts.
 func (b *builder) plan() *Plan {
-	whole := &Plan{Target: b.o.Target.ID, MadeAt: b.o.Now.UTC(), Ruleset: b.ruleset, OwnerTags: b.o.OwnerTags, ByOwner: b.o.byOwner(), Instances: b.n, Availability: b.o.Stock, StartGroups: b.o.StartGroups}
+	whole := &Plan{Target: b.o.Target.ID, MadeAt: b.o.Now.UTC(), Ruleset: b.ruleset, OwnerTags: b.o.OwnerTags, ByOwner: b.o.byOwner(), Instances: b.n, Availability: b.o.Stock, Disks: b.o.Disks, StartGroups: b.o.StartGroups}
 	whole.Complete, whole.Completeness = completeness(b.o.Summary)
 	for _, w := range newWaves() {
 		wave := b.waves[w.ID]
@@ -361,6 +374,6 @@ func (b *builder) plan() *Plan {
 		})
 		whole.Waves = append(whole.Waves, wave)
 	}
-	b.items.hold(whole.Waves)
+	b.items.hold(whole.Waves, b.o.Disks)
 	return whole
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/shenscan/shenscan/internal/lang"
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules/waves"
 )
@@ -121,6 +122,11 @@ func writeTable(w io.Writer, plan *Plan, options report.Options) error {
 	for _, line := range report.Wrap(say(report.Capital(plan.Availability.Words()))+say("."), width) {
 		fmt.Fprintln(w, dim(line))
 	}
+	if plan.Disks != nil {
+		for _, line := range report.Wrap(say(report.Capital(plan.Disks.Words()))+say("."), width) {
+			fmt.Fprintln(w, dim(line))
+		}
+	}
 	fmt.Fprintln(w)
 	tab := report.TextTable{Indent: 2, In: options.Language, Shrink: []int{2, 0}, Head: []report.Cell{{Text: "wave"}, {Text: "instances", Right: true}, {Text: "first owners"}}}
 	if !plan.ByOwner {
@@ -157,16 +163,16 @@ func writeTable(w io.Writer, plan *Plan, options report.Options) error {
 			return err
 		}
 	}
-	if stock := plan.Availability; stock != nil && len(stock.Failures) > 0 {
-		fmt.Fprintf(w, "\n%s\n", bold(say("Availability not checked")))
-		for i := range stock.Failures[:min(len(stock.Failures), shownItems)] {
-			f := &stock.Failures[i]
+	for _, part := range plan.unasked() {
+		fmt.Fprintf(w, "\n%s\n", bold(say(part.Title)))
+		for i := range part.Failures[:min(len(part.Failures), shownItems)] {
+			f := &part.Failures[i]
 			fmt.Fprint(w, report.Hung("  ", report.ScopeName(f.Account, f.Region)+": "+say(report.FailureHead(f)), width))
 			for _, line := range report.Wrap(f.Error+" "+say(f.Mend), width-4) {
 				fmt.Fprintf(w, "    %s\n", dim(line))
 			}
 		}
-		if more := len(stock.Failures) - shownItems; more > 0 {
+		if more := len(part.Failures) - shownItems; more > 0 {
 			fmt.Fprintf(w, "  %s\n", dim(say("and "+report.Number(more)+" more")))
 		}
 	}
@@ -196,6 +202,9 @@ func tableItems(w io.Writer, wave *Wave, width int, options report.Options) erro
 		})
 		if it.Question != "" {
 			tab.Below = append(tab.Below, report.Below{Row: len(tab.Rows) - 1, Text: options.Language.Say(it.Question)})
+		}
+		if text := disksLine(it, options.Language); text != "" && it.Disks.State != record.DisksFit {
+			tab.Below = append(tab.Below, report.Below{Row: len(tab.Rows) - 1, Text: text})
 		}
 	}
 	if err := tab.Write(w, width, options.Color); err != nil {
@@ -249,7 +258,7 @@ func ownerName(name string) string {
 var csvHead = []string{
 	"wave", "owner", "window", "account", "region", "zone", "instance_id", "instance_name", "status", "os", "legacy", "verdict", "confidence", "rule", "reason",
 	"current_type", "replacement_type", "replacement_why", "replacement_availability", "replacement_first_choice", "first_choice_zones",
-	"path", "path_note", "fallback_type", "fallback_why", "fallback_availability", "solutions", "steps", "benefits", "drawbacks", "alternatives", "checklist", "question", "note", "done", "completeness",
+	"path", "path_note", "fallback_type", "fallback_why", "fallback_availability", "solutions", "steps", "benefits", "drawbacks", "alternatives", "checklist", "disks_state", "disks", "question", "note", "done", "completeness",
 }
 
 func writeCSV(w io.Writer, plan *Plan, excel bool) error {
@@ -278,7 +287,7 @@ func writeCSV(w io.Writer, plan *Plan, excel bool) error {
 				string(wave.ID), it.Owner, it.Window, it.Account, it.Region, it.Zone, it.InstanceID, it.InstanceName, it.Status, it.OS, strconv.FormatBool(it.Legacy),
 				it.Verdict, it.Confidence, it.Rule, it.Reason, it.CurrentType, it.Replacement.Type, it.Replacement.Why,
 				it.Replacement.Availability, it.Replacement.FirstChoice, strings.Join(it.Replacement.Zones, " "), string(it.Path), it.PathNote,
-				it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist), it.Question, it.Note, "", plan.Completeness,
+				it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist), disksState(it), DiskText(it.Disks, lang.English), it.Question, it.Note, "", plan.Completeness,
 			}
 			if err := out.Write(row); err != nil {
 				return err
@@ -308,8 +317,12 @@ func (w *Wave) solution(name string) *Solution {
 
 func writeMarkdown(w io.Writer, plan *Plan) error {
 	text := report.MarkdownText
-	fmt.Fprintf(w, "# Migration plan to %s\n\n- Made: %s\n- Instances: %s\n- Records: %s\n- Availability: %s\n- Rules: %s\n\n",
-		text(plan.Target), report.Moment(plan.MadeAt), report.Number(plan.Instances), plan.Completeness, text(plan.Availability.Words()), text(plan.Ruleset))
+	disks := ""
+	if plan.Disks != nil {
+		disks = "- Disks: " + text(plan.Disks.Words()) + "\n"
+	}
+	fmt.Fprintf(w, "# Migration plan to %s\n\n- Made: %s\n- Instances: %s\n- Records: %s\n- Availability: %s\n%s- Rules: %s\n\n",
+		text(plan.Target), report.Moment(plan.MadeAt), report.Number(plan.Instances), plan.Completeness, text(plan.Availability.Words()), disks, text(plan.Ruleset))
 	if err := report.MarkdownHead(w, "wave", "instances:", "owners"); err != nil {
 		return err
 	}
@@ -318,8 +331,10 @@ func writeMarkdown(w io.Writer, plan *Plan) error {
 			return err
 		}
 	}
-	if err := mdUnasked(w, plan.Availability); err != nil {
-		return err
+	for _, part := range plan.unasked() {
+		if err := mdUnasked(w, part); err != nil {
+			return err
+		}
 	}
 	if plan.StartGroups != nil {
 		if err := report.MarkdownStartGroups(w, plan.StartGroups, []string{plan.Target}); err != nil {
@@ -365,17 +380,36 @@ func writeMarkdown(w io.Writer, plan *Plan) error {
 	return nil
 }
 
-// mdUnasked lists the regions whose stock could not be asked.
-func mdUnasked(w io.Writer, stock *Stock) error {
-	if stock == nil || len(stock.Failures) == 0 {
-		return nil
+// unasked is what could not be asked, or is not believed, under a title.
+type unasked struct {
+	Title    string
+	Failures []record.Failure
+}
+
+func (p *Plan) unasked() (out []unasked) {
+	add := func(title string, failures []record.Failure) {
+		if len(failures) > 0 {
+			out = append(out, unasked{title, failures})
+		}
 	}
-	fmt.Fprintf(w, "\n## Availability not checked\n\n")
+	if p.Availability != nil {
+		add("Availability not checked", p.Availability.Failures)
+	}
+	if p.Disks != nil {
+		add("Disks not asked for", p.Disks.Failures)
+		add("Disks that may not be all", p.Disks.Doubts)
+	}
+	return out
+}
+
+// mdUnasked lists the regions of one of them.
+func mdUnasked(w io.Writer, part unasked) error {
+	fmt.Fprintf(w, "\n## %s\n\n", part.Title)
 	if err := report.MarkdownHead(w, "where", "what", "error", "mend"); err != nil {
 		return err
 	}
-	for i := range stock.Failures {
-		f := &stock.Failures[i]
+	for i := range part.Failures {
+		f := &part.Failures[i]
 		if err := report.MarkdownRow(w, report.ScopeName(f.Account, f.Region), report.FailureHead(f), f.Error, f.Mend); err != nil {
 			return err
 		}
@@ -407,6 +441,9 @@ func mdItems(w io.Writer, wave *Wave, byOwner bool) error {
 		}
 		if it.Note != "" {
 			why += " " + it.Note
+		}
+		if text := disksLine(it, lang.English); text != "" {
+			why += " " + text
 		}
 		if err := report.MarkdownRow(w, it.InstanceID, report.Short(it.InstanceName, 120), it.Account+" / "+it.place(), it.OS, it.CurrentType, choiceText(it.Replacement),
 			string(it.Path), choiceText(it.Fallback), it.Window, solutionText(it, lang.English), numbers[strings.Join(it.Checklist, "\n")], why); err != nil {

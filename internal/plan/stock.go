@@ -69,7 +69,7 @@ func AskStock(ctx context.Context, cloud Stocker, o Options, scopes []ecs.Scope,
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				out.Failures = append(out.Failures, failure(scope, err))
+				out.Failures = append(out.Failures, failureOf("DescribeAvailableResource", scope, err))
 				return nil
 			}
 			out.scopes[scope] = chooser.keep(got)
@@ -114,9 +114,9 @@ func merge(failures []record.Failure, scopes []ecs.Scope) []record.Failure {
 	return out
 }
 
-// failure says why a scope was not checked, and what mends it.
-func failure(s ecs.Scope, err error) record.Failure {
-	cause := record.Failure{Account: s.Account, Region: s.Region, API: "DescribeAvailableResource", Class: ecs.ClassOf(err).String(), Error: err.Error()}
+// failureOf says why an action did not answer about a scope, and what mends it.
+func failureOf(action string, s ecs.Scope, err error) record.Failure {
+	cause := record.Failure{Account: s.Account, Region: s.Region, API: action, Class: ecs.ClassOf(err).String(), Error: err.Error()}
 	if refusal, ok := errors.AsType[*ecs.Error](err); ok {
 		cause.Code, cause.Mend, cause.RequestID = refusal.Code, refusal.Mend, refusal.RequestID
 		if refusal.Err != nil {

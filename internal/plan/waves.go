@@ -69,9 +69,16 @@ const windowsMemoryMiB = 1024
 // checkOrder is the order in which a checklist is worked through; what it does
 // not name comes before the snapshot.
 var checkOrder = []string{
-	"confirm-version", "restart", "remove-security-software", "sfc", "verify-virtio", "essd-disks", "nvme-io-timeout", "igb-uio",
+	"confirm-version", "restart", "remove-security-software", "sfc", "verify-virtio", essdDisks, convertDisks, "nvme-io-timeout", "igb-uio",
 	"plan-network", "windows-memory", "new-instance", "snapshot", "custom-image-trial",
 }
+
+// The checks about disks of a move to where ESSDs alone are taken: to look for others
+// among them, and to convert those that are known.
+const (
+	essdDisks    = "essd-disks"
+	convertDisks = "convert-disks"
+)
 
 // checkTexts are what a check means where the rule set has no text for it.
 var checkTexts = map[string]string{
@@ -80,12 +87,14 @@ var checkTexts = map[string]string{
 	"custom-image-trial":       "Create a custom image and start a test instance of the target family from it.",
 	"sfc":                      "Run sfc /scannow on Windows and mend what it finds.",
 	"remove-security-software": "Uninstall third-party security software from Windows before the move.",
+	essdDisks:                  "Convert disks that are not ESSD or ESSD AutoPL; the target takes no others.",
+	convertDisks:               "Convert the disks that are named with the instance, or copy their data off: the target takes ESSD and ESSD AutoPL disks alone. A new instance from an image gets a new system disk instead.",
 }
 
 // checklist is what to do before any move: the verdict's checks, those that
 // always apply and those that Windows needs.
-func (b *builder) checklist(rec *record.Record, v *rules.Verdict) []string {
-	ids := append([]string{"restart", "snapshot", "custom-image-trial"}, v.Checks...)
+func (b *builder) checklist(rec *record.Record, checks []string) []string {
+	ids := append([]string{"restart", "snapshot", "custom-image-trial"}, checks...)
 	if strings.HasPrefix(rec.OS.Family, "windows") {
 		ids = append(ids, "sfc", "remove-security-software")
 		if 0 < rec.MemoryMiB && rec.MemoryMiB < windowsMemoryMiB {
@@ -125,6 +134,21 @@ func (b *builder) checklist(rec *record.Record, v *rules.Verdict) []string {
 	}
 	b.lists[key] = list
 	return list
+}
+
+// diskChecks puts what is known of the disks in place of the advice to look at them
+// all. Where it is not known whether there are others, the advice stays beside it.
+func (b *builder) diskChecks(rec *record.Record, checks []string) []string {
+	own := b.o.Disks.on(rec.Account, rec.Region, rec.InstanceID)
+	b.o.Disks.count(own)
+	out := slices.DeleteFunc(slices.Clone(checks), func(id string) bool { return id == essdDisks })
+	if own == nil || own.Why != "" {
+		out = append(out, essdDisks)
+	}
+	if own != nil && own.State == record.DisksConvert {
+		out = append(out, convertDisks)
+	}
+	return out
 }
 
 // settle says how the question of an unknown verdict is settled.

@@ -16,6 +16,7 @@ const (
 	actOffered   = "DescribeImageSupportInstanceTypes"
 	actTemplates = "DescribeLaunchTemplates"
 	actVersions  = "DescribeLaunchTemplateVersions"
+	actDisks     = "DescribeDisks"
 	actAssume    = "AssumeRole"
 	actIdentity  = "GetCallerIdentity"
 	actMembers   = "ListAccounts"
@@ -69,6 +70,7 @@ func Actions() []Action {
 		{Name: actOffered, Permission: "ecs:DescribeImageSupportInstanceTypes", Optional: true}, // --platform-evidence
 		{Name: actTemplates, Permission: "ecs:DescribeLaunchTemplates", Optional: true},         // --launch-templates
 		{Name: actVersions, Permission: "ecs:DescribeLaunchTemplateVersions", Optional: true},   // --launch-templates
+		{Name: actDisks, Permission: "ecs:DescribeDisks", Optional: true},                       // plan --disks, check --disks
 		{Name: actConsole, Permission: "ecs:GetInstanceConsoleOutput", Optional: true, Console: true},
 		{Name: actAssume, Permission: "sts:AssumeRole", Hub: true},
 		{Name: actIdentity, Hub: true},

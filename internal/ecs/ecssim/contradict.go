@@ -72,6 +72,13 @@ const (
 	TemplatesGarbled    = "templates-garbled"
 	VersionsOfOthers    = "versions-of-others"
 	VersionsMissing     = "versions-missing"
+	DisksErrorAs200     = "disks-error-as-200"
+	DisksEmpty          = "disks-empty"
+	DisksCut            = "disks-cut"
+	DisksTwice          = "disks-twice"
+	DisksOfOthers       = "disks-of-others"
+	DisksElsewhere      = "disks-elsewhere"
+	DisksUnknown        = "disks-unknown"
 	RegionVanishes      = "region-vanishes"
 	MembersPromoted     = "members-promoted"
 	DirectoryDown       = "directory-down"
@@ -173,6 +180,13 @@ func Contradictions() []Contradiction {
 		{TemplatesGarbled, "DescribeLaunchTemplates gives launch templates ids that are none", fromSilence},
 		{VersionsOfOthers, "DescribeLaunchTemplateVersions answers for another launch template", fromSilence},
 		{VersionsMissing, "DescribeLaunchTemplateVersions leaves out the default version", fromSilence},
+		{DisksErrorAs200, "DescribeDisks is HTTP 200 with Code and Message beside an empty list", fromSilence},
+		{DisksEmpty, "DescribeDisks answers an empty list", "the documents: a caller without permission gets an empty list"},
+		{DisksCut, "DescribeDisks counts every disk, and lists half of its first page and nothing more", fromSilence},
+		{DisksTwice, "DescribeDisks lists its first disk once more, as an ESSD", "disks are converted between the calls of a listing"},
+		{DisksOfOthers, "DescribeDisks says that the disks are attached to an instance that nobody has", fromSilence},
+		{DisksElsewhere, "DescribeDisks lists disks that say that they are of another region", fromSilence},
+		{DisksUnknown, "DescribeDisks says that disks are of a category that no document names", "categories are added"},
 		{RegionsEmpty, "DescribeRegions answers an empty list", "the documents: a caller without permission gets an empty list"},
 		{RegionVanishes, "DescribeRegions leaves out the second region", "regions are closed and given up"},
 		{MembersPromoted, "members of the directory are PromoteVerifying, PromoteFailed, PromoteExpired, PromoteCancelled, and so on", "the resource directory's documents"},

@@ -294,7 +294,29 @@ var shows = map[string]func(p probe) bool{
 	},
 	VersionsOfOthers: func(p probe) bool { return bytes.Contains(p.versions().body, []byte("somebodyselses")) },
 	VersionsMissing:  func(p probe) bool { r := p.versions(); return r.code() == "" && !has(r, "LaunchTemplateData") },
-	RegionsEmpty:     func(p probe) bool { return !has(ask(p.T, p.s, "DescribeRegions"), "RegionId") },
+	DisksErrorAs200: func(p probe) bool {
+		r := ask(p.T, p.s, actDisks, "RegionId", here)
+		return r.code() != "" && r.status == 200
+	},
+	DisksEmpty: func(p probe) bool {
+		counted, ids, _ := p.disks()
+		return counted > 0 && len(ids) == 0
+	},
+	DisksCut: func(p probe) bool {
+		counted, ids, body := p.disks()
+		return len(ids) > 0 && len(ids) < 500 && counted > len(ids) && strings.Contains(body, `"NextToken":""`)
+	},
+	DisksTwice: func(p probe) bool {
+		_, ids, _ := p.disks()
+		return len(ids) > 1 && ids[0] == ids[len(ids)-1]
+	},
+	DisksOfOthers: func(p probe) bool { _, _, body := p.disks(); return strings.Contains(body, "nobodysinstance") },
+	DisksElsewhere: func(p probe) bool {
+		_, ids, body := p.disks()
+		return len(ids) > 0 && !slices.Contains(ids, "") && strings.Contains(body, there)
+	},
+	DisksUnknown: func(p probe) bool { _, _, body := p.disks(); return strings.Contains(body, "cloud_quantum") },
+	RegionsEmpty: func(p probe) bool { return !has(ask(p.T, p.s, "DescribeRegions"), "RegionId") },
 	RegionVanishes: func(p probe) bool {
 		return !strings.Contains(string(ask(p.T, p.s, "DescribeRegions").body), `"`+there+`"`) && ask(p.T, p.s, "DescribeInstances", "RegionId", there).code() == ""
 	},

@@ -50,6 +50,7 @@ var paramsOf = map[string][]string{
 	"DescribeAvailableResource":    {"DestinationResource", "InstanceChargeType", "InstanceType", "IoOptimized", "ResourceType", "ZoneId"},
 	"DescribeCloudAssistantStatus": {"InstanceId.#", "PageSize", "PageNumber"},
 	actTemplates:                   {"PageNumber", "PageSize"},
+	actDisks:                       {"DiskIds", "InstanceId", "MaxResults", "NextToken", "PageNumber", "PageSize"},
 	actVersions:                    {"LaunchTemplateId", "LaunchTemplateVersion.#", "PageNumber", "PageSize"},
 	"RunCommand": {
 		"Name", "Description", "Type", "CommandContent", "ContentEncoding", "EnableParameter", "KeepCommand", "RepeatMode", "TerminationMode", "Timeout", "ClientToken", "InstanceId.#",

@@ -54,6 +54,8 @@ type Truth struct {
 	// Verdicts, in the order of Targets, are what the evidence that every scan
 	// reads can show: it goes by the names of instance and image.
 	Verdicts [targets]string
+	// Disks are those that are attached to it.
+	Disks []TruthOfDisk
 	// Guest is what really runs there, which a name may not tell.
 	Guest TruthOfGuest
 }
@@ -172,6 +174,7 @@ func (sc *scope) truth(in *instance) Truth {
 	guest := sc.guest(in)
 	told.Guest.Family, told.Guest.Version, told.Guest.ServicePack = guest.kind.family, guest.kind.version, guest.kind.servicePack
 	told.Guest.Names, told.Guest.Answers = guest.naming.String(), guest.answers && guest.oddity == oddNone && in.status == statusRunning
+	told.Disks = sc.disks(in)
 	facts := machineFacts{class: in.typ.class(in.ioOptimized), ioOptimized: in.ioOptimized, running: in.status == statusRunning}
 	told.Guest.Failed = guest.failed
 	for j, v := range judge(in.slot, facts, sc.fleet.asked) {
@@ -203,6 +206,8 @@ func appendTruth(out []byte, truth *Truth) []byte {
 	out = strconv.AppendQuote(out, truth.Version)
 	out = append(out, `,"verdicts":`...)
 	out = appendVerdicts(out, &truth.Verdicts)
+	out = append(out, `,"disks":`...)
+	out = appendMarshalled(out, truth.Disks)
 	out = append(out, `,"guest":{"family":`...)
 	out = strconv.AppendQuote(out, truth.Guest.Family)
 	out = append(out, `,"version":`...)

@@ -1,0 +1,340 @@
+package plan
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/lang"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/waves"
+)
+
+// Disks is what the cloud said about the disks of instances that move to families
+// which take ESSD and ESSD AutoPL disks alone. A scope that could not be asked is
+// in Failures, and its instances are planned as if nobody had asked.
+type Disks struct {
+	AskedAt  time.Time        `json:"asked_at"`
+	Regions  int              `json:"regions"` // accounts and regions with such instances
+	Unasked  int              `json:"unasked"` // of them, that could not be asked
+	Calls    int              `json:"calls"`   // of DescribeDisks, repeats of failed ones apart
+	Failures []record.Failure `json:"failures"`
+	// Doubts are listings that something contradicts: what they name is used, and
+	// that an instance has nothing else is not.
+	Doubts []record.Failure `json:"doubts"`
+	// What came of it, in instances.
+	Fit      int `json:"fit"`
+	Convert  int `json:"convert"`
+	NotKnown int `json:"not_known"`
+
+	scopes map[ecs.Scope]map[string]*record.InstanceDisks
+}
+
+// Bounds of asking.
+const (
+	diskCalls   = 8                // scopes side by side
+	diskTimeout = 20 * time.Minute // for one scope: a million disks are two thousand calls
+	maxDisks    = 100              // that one instance is said to have; ECS attaches 17, and 64 to the largest
+)
+
+// AskDisks asks, region by region, for the disks of the instances that would move
+// to a family which takes ESSDs alone. The error is ctx's, or what the records
+// gave.
+func AskDisks(ctx context.Context, cloud ecs.DiskAPI, o Options, records iter.Seq2[*record.Record, error]) (*Disks, error) {
+	moving, err := toESSD(o, records)
+	if err != nil {
+		return nil, err
+	}
+	out := &Disks{AskedAt: o.Now.UTC(), Regions: len(moving), Failures: []record.Failure{}, Doubts: []record.Failure{}, scopes: make(map[ecs.Scope]map[string]*record.InstanceDisks, len(moving))}
+	takes := diskTaker(&o.Target)
+	scopes := make([]ecs.Scope, 0, len(moving))
+	var (
+		mu    sync.Mutex
+		group errgroup.Group
+	)
+	group.SetLimit(diskCalls)
+	for scope, ids := range moving {
+		scopes = append(scopes, scope)
+		group.Go(func() error {
+			call, cancel := context.WithTimeout(ctx, diskTimeout)
+			defer cancel()
+			asked := askedDisks(ids, out.AskedAt)
+			listing, err := cloud.InstanceDisks(call, scope, ids, func(disk *ecs.Disk) { asked.hear(disk, takes) })
+			mu.Lock()
+			defer mu.Unlock()
+			out.Calls += listing.Calls
+			if err != nil {
+				out.Failures = append(out.Failures, failureOf("DescribeDisks", scope, err))
+				return nil
+			}
+			if listing.Doubt != nil {
+				out.Doubts = append(out.Doubts, failureOf("DescribeDisks", scope, listing.Doubt))
+			}
+			out.scopes[scope] = asked.settle(listing.Doubt)
+			return nil
+		})
+	}
+	_ = group.Wait() // no call returns one
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("ask for disks: %w", err)
+	}
+	out.Unasked = len(out.Failures)
+	out.Failures, out.Doubts = merge(out.Failures, scopes), merge(out.Doubts, scopes)
+	return out, nil
+}
+
+// toESSD are the ids of the instances whose disks matter, by scope.
+func toESSD(o Options, records iter.Seq2[*record.Record, error]) (map[ecs.Scope][]string, error) {
+	b := newBuilder(o)
+	out := map[ecs.Scope][]string{}
+	for rec, err := range records {
+		if err != nil {
+			return nil, fmt.Errorf("plan: read instances: %w", err)
+		}
+		verdict := report.VerdictOn(rec, o.Target.ID)
+		if rec.GoneAt != nil || verdict == nil {
+			continue
+		}
+		there := b.there(rec)
+		if b.needsESSD(rec, verdict, waves.Of(verdict, there, o.KeepOS), there) {
+			scope := ecs.Scope{Account: rec.Account, Region: rec.Region}
+			out[scope] = append(out[scope], rec.InstanceID)
+		}
+	}
+	return out, nil
+}
+
+// needsESSD says whether the instance is to move to where ESSD and ESSD AutoPL
+// disks alone are taken.
+func (b *builder) needsESSD(rec *record.Record, verdict *rules.Verdict, id waves.ID, there bool) bool {
+	if there || id == waves.AlreadyThere || id == waves.StayGen5 {
+		return false
+	}
+	if slices.Contains(verdict.Checks, essdDisks) {
+		return true
+	}
+	target := &b.o.Target
+	if target.Family != "" || target.Type != "" {
+		return false // the rules judged that family, and know of no such thing
+	}
+	if target.Class == rules.ClassShenlong7 || target.Class == rules.ClassShenlong8 {
+		return true
+	}
+	to := b.o.Families.FamilyOf(b.chooser.replacement(rec).Type)
+	return slices.Contains(enhanced6, to)
+}
+
+// enhanced6 are the families of the 6th generation that take ESSD disks alone, as
+// the rule disk.essd-only-6e says.
+var enhanced6 = []string{"ecs.g6e", "ecs.c6e", "ecs.r6e"}
+
+// takesEntry are families that take ESSD Entry disks, too; others want those
+// converted (Alibaba Cloud, overview of instance families, 2026-11-01).
+var takesEntry = []string{"ecs.u1", "ecs.u2i"}
+
+// diskTaker says what is to be done about a disk that goes to the target: "" for
+// one that it takes. A category that no document names is never taken for one of
+// those that are.
+func diskTaker(target *rules.Target) func(category string) string {
+	return func(category string) string {
+		switch category {
+		case "cloud_essd", "cloud_auto":
+			return ""
+		case "cloud_essd_entry":
+			if slices.Contains(takesEntry, target.Family) {
+				return ""
+			}
+			return record.DiskConvert
+		case "cloud", "cloud_efficiency", "cloud_ssd":
+			return record.DiskConvert
+		case "local_ssd_pro", "local_hdd_pro", "ephemeral", "ephemeral_ssd":
+			return record.DiskLocal
+		}
+		return record.DiskAskOf
+	}
+}
+
+// heard is what was said of the disks of the instances of one scope.
+type heard struct {
+	of     map[string]*record.InstanceDisks
+	system map[string]int // system disks of an instance
+	odd    map[string]string
+}
+
+func askedDisks(ids []string, at time.Time) *heard {
+	h := &heard{of: make(map[string]*record.InstanceDisks, len(ids)), system: map[string]int{}, odd: map[string]string{}}
+	for _, id := range ids {
+		h.of[id] = &record.InstanceDisks{AskedAt: at, Disks: []record.Disk{}}
+	}
+	return h
+}
+
+// hear notes a disk, which may be one of other instances. One that is said to be two
+// things comes twice; the listing is doubted then, and what it was said to be last
+// stands unless that needs nothing done.
+func (h *heard) hear(disk *ecs.Disk, takes func(string) string) {
+	for _, id := range disk.Instances {
+		own := h.of[id]
+		if own == nil {
+			continue
+		}
+		if own.Listed++; own.Listed > maxDisks {
+			h.odd[id] = fmt.Sprintf("more than %d disks are said to be attached to it", maxDisks)
+			continue
+		}
+		switch disk.Kind {
+		case "system":
+			h.system[id]++
+		case "data":
+		default:
+			h.odd[id] = fmt.Sprintf("disk %s is neither a system disk nor a data disk", disk.ID)
+		}
+		what := takes(disk.Category)
+		if what == "" {
+			continue
+		}
+		said := record.Disk{ID: disk.ID, Category: disk.Category, Type: disk.Kind, SizeGiB: disk.SizeGiB, Device: disk.Device, Do: what}
+		if at := slices.IndexFunc(own.Disks, func(d record.Disk) bool { return d.ID == disk.ID }); at >= 0 {
+			own.Disks[at] = said
+			continue
+		}
+		own.Disks = append(own.Disks, said)
+	}
+}
+
+// settle says of each instance what its disks mean. That nothing is to be done is
+// said only where one system disk was named and nothing contradicts the answer:
+// an instance of which no disk was told has disks all the same.
+func (h *heard) settle(doubt *ecs.Error) map[string]*record.InstanceDisks {
+	for id, own := range h.of {
+		slices.SortFunc(own.Disks, func(a, b record.Disk) int {
+			return cmp.Or(strings.Compare(b.Type, a.Type), strings.Compare(a.Device, b.Device), strings.Compare(a.ID, b.ID))
+		})
+		surely := slices.ContainsFunc(own.Disks, func(d record.Disk) bool { return d.Do != record.DiskAskOf })
+		at := slices.IndexFunc(own.Disks, func(d record.Disk) bool { return d.Do == record.DiskAskOf })
+		switch {
+		case doubt != nil:
+			own.Why = "the listing of its region is contradicted"
+		case h.odd[id] != "":
+			own.Why = h.odd[id]
+		case own.Listed == 0:
+			own.Why = "no disk was named that is attached to it"
+		case h.system[id] != 1:
+			own.Why = fmt.Sprintf("%d system disks were named that are attached to it", h.system[id])
+		case at >= 0:
+			own.Why = "whether the target takes disks of the category " + own.Disks[at].Category + " is not known"
+		}
+		switch {
+		case surely:
+			own.State = record.DisksConvert
+		case own.Why != "":
+			own.State = record.DisksNotKnown
+		default:
+			own.State = record.DisksFit
+		}
+	}
+	return h.of
+}
+
+// on is what was said of one instance; nil where it was not asked about.
+func (d *Disks) on(account, region, id string) *record.InstanceDisks {
+	if d == nil {
+		return nil
+	}
+	return d.scopes[ecs.Scope{Account: account, Region: region}][id]
+}
+
+// count notes what came of it for one instance that is planned.
+func (d *Disks) count(own *record.InstanceDisks) {
+	switch {
+	case d == nil:
+	case own == nil || own.State == record.DisksNotKnown:
+		d.NotKnown++
+	case own.State == record.DisksConvert:
+		d.Convert++
+	default:
+		d.Fit++
+	}
+}
+
+// Words says in one sentence what was asked and what came of it.
+func (d *Disks) Words() string {
+	if d == nil {
+		return ""
+	}
+	return fmt.Sprintf("disks as of %s, in %s of DescribeDisks: the target takes all disks of %s and not all of %s; of %s it is not known", report.Moment(d.AskedAt),
+		report.Plural(d.Calls, "call", "calls"), report.Plural(d.Fit, "instance", "instances"), report.Number(d.Convert), report.Number(d.NotKnown))
+}
+
+// diskLine says what to do about a disk.
+func diskLine(disk *record.Disk, in lang.Language) string {
+	about := disk.ID + " (" + diskAbout(disk, in) + ")"
+	switch disk.Do {
+	case record.DiskConvert:
+		return in.Say("convert " + about)
+	case record.DiskLocal:
+		return in.Say("copy off " + about)
+	}
+	return in.Say("find out about " + about)
+}
+
+func diskAbout(disk *record.Disk, in lang.Language) string {
+	kind := disk.Type
+	if kind == "system" || kind == "data" {
+		kind = in.Say(kind + " disk")
+	}
+	parts := []string{kind, disk.Category, fmt.Sprintf("%d GiB", disk.SizeGiB)}
+	if disk.Device != "" {
+		parts = append(parts, disk.Device)
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
+}
+
+// DiskText says in words what the disks of an instance mean for its move; "" where
+// they were not asked for.
+func DiskText(own *record.InstanceDisks, in lang.Language) string {
+	if own == nil {
+		return ""
+	}
+	var lines []string
+	for i := range own.Disks {
+		lines = append(lines, diskLine(&own.Disks[i], in))
+	}
+	if own.Why != "" {
+		why := "not known: " + own.Why
+		if own.State == record.DisksConvert {
+			why = "perhaps others: " + own.Why
+		}
+		lines = append(lines, in.Say(why))
+	}
+	if own.State == record.DisksFit {
+		lines = append(lines, in.Say("the target takes them all"))
+	}
+	return strings.Join(lines, in.Say("; "))
+}
+
+// disksLine is the same with what it is about in front.
+func disksLine(it *Item, in lang.Language) string {
+	if it.Disks == nil {
+		return ""
+	}
+	return in.Say("Disks:") + " " + DiskText(it.Disks, in)
+}
+
+// disksState is the state of the item's disks, "" where they were not asked for.
+func disksState(it *Item) string {
+	if it.Disks == nil {
+		return ""
+	}
+	return it.Disks.State
+}
