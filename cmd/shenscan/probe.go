@@ -41,8 +41,6 @@ func (f *probeFlags) check(options *app.Options, from bool) error {
 		return nil
 	case from:
 		return usage(errors.New("--probe asks machines through the cloud, which --from does not read; give one of them"))
-	case options.Distributed:
-		return usage(errors.New("--probe works in a process of its own, without --nats-url: what machines answer is kept beside its store"))
 	}
 	options.Probe = true
 	return nil

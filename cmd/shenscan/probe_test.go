@@ -2,8 +2,12 @@ package main_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	natsserver "github.com/nats-io/nats-server/v2/server"
 
 	"github.com/shenscan/shenscan/internal/ecs/ecssim"
 	"github.com/shenscan/shenscan/internal/record"
@@ -104,7 +108,7 @@ func TestMachinesAreAskedWithProbeAlone(t *testing.T) {
 	if again := sim.Stats().Commands; again.MostAsked != 1 || again.Instances != stats.Instances {
 		t.Errorf("asked again: %+v", again)
 	}
-	for args, want := range map[string]string{"--dry-run": "--probe", "--probe --nats-url nats://127.0.0.1:1": "--nats-url"} {
+	for args, want := range map[string]string{"--dry-run": "--probe"} {
 		if r := run(t, env(), append([]string{"scan", "--endpoint", sim.URL, "--store", dir}, strings.Fields(args)...)...); r.code != 2 || !strings.Contains(r.stderr, want) {
 			t.Errorf("%s: exit %d: %s", args, r.code, r.stderr)
 		}
@@ -165,6 +169,69 @@ func TestAServiceAsksWithinItsFilterAndNobodyTwice(t *testing.T) {
 	if guests == 0 {
 		t.Error("no machine's answer is in the store")
 	}
+}
+
+// Of two services on one NATS, each with its store, one asks; it is killed while
+// it does, the other goes on, and no machine is asked twice, nor when both are
+// back with their answers.
+func TestTwoServicesAskEachMachineOnce(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t, ecssim.Options{Instances: 1200, Regions: 3, Seed: 5, OfflineAgents: 0.1, Latency: ecssim.Latency{Kind: "fixed", A: 20 * time.Millisecond}})
+	srv, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	if !srv.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the NATS server did not start")
+	}
+	dirs := [2]string{t.TempDir(), t.TempDir()}
+	service := func(i int) *process {
+		return start(t, env(), shenscan, "serve", "--endpoint", sim.URL, "--store", dirs[i], "--listen", "127.0.0.1:0", "--nats-url", srv.ClientURL(),
+			"--sink-name", fmt.Sprint("s", i), "--probe", "--log-level", "info")
+	}
+	asks := func(p *process) bool { return strings.Contains(p.output(), "machines are asked: a script") }
+	services := [2]*process{service(0), service(1)}
+	eventually(t, "a service takes a scan", func() bool {
+		return run(t, env(), "rescan", "--all", "--nats-url", srv.ClientURL(), "--no-wait").code == 0
+	})
+	eventually(t, "one of both asks", func() bool { return sim.Stats().Commands.Instances > 0 && (asks(services[0]) || asks(services[1])) })
+	first := 0
+	if asks(services[1]) {
+		first = 1
+	}
+	if asks(services[0]) && asks(services[1]) {
+		t.Error("both ask at the same time")
+	}
+	services[first].kill()
+	midway := sim.Stats().Commands
+	other := services[1-first]
+	done := func(p *process) bool { return strings.Contains(p.output(), `msg="machines were asked"`) }
+	eventually(t, "the other one goes on to the end", func() bool { return done(other) })
+	services[first] = service(first)
+	eventually(t, "the first one is back and has nobody to ask", func() bool { return done(services[first]) })
+	after := sim.Stats().Commands
+	if after.MostAsked != 1 || after.Instances <= midway.Instances {
+		t.Errorf("%d machines were asked before the kill, %d in all, the most asked one %d times", midway.Instances, after.Instances, after.MostAsked)
+	}
+	if asks(services[first]) {
+		t.Error("the first one asks again when it is back")
+	}
+	heard := [2]int{}
+	for i, p := range services {
+		p.stop()
+		r := run(t, env(), "report", "--store", dirs[i], "--output", "jsonl")
+		for _, x := range records(t, r.stdout) {
+			if x.OS.Evidence == rules.EvidenceGuest {
+				heard[i]++
+			}
+		}
+	}
+	if heard[0] == 0 || heard[0] != heard[1] {
+		t.Errorf("the stores know of %v machines by themselves", heard)
+	}
+	t.Logf("%d machines were asked before the kill, %d in all; answers of %d", midway.Instances, after.Instances, heard[0])
 }
 
 // The questions that are listed come with commands that run, and none is made

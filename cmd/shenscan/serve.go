@@ -127,7 +127,8 @@ ask.
 
 --probe asks, after each scan, the machines themselves, each at most once a week:
 those that --tag, --family, --os, --verdict, --confidence and --exclude let
-through. Without it these flags mean nothing and are refused.`,
+through. Without it these flags mean nothing and are refused. Of several services
+on one --nats-url one asks at a time, and another goes on when it is gone.`,
 		Example: `  shenscan serve --config shenscan.yaml
   shenscan serve --nats-listen 127.0.0.1:4222
   nats req shenscan.scan '{}'                      # in another terminal`,

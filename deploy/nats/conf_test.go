@@ -110,6 +110,8 @@ func TestEachUserIsHeldToItsSubjects(t *testing.T) {
 		"shenscan.anything.else":                                  {},
 		"other":                                                   {},
 		"$KV.shenscan-images.x":                                   {"worker"},
+		"$KV.shenscan-guests.x":                                   {"producer"},
+		"$JS.API.DIRECT.GET.KV_shenscan-guests":                   {"producer"},
 		"$KV.shenscan-rate.x":                                     {"producer", "worker"},
 		"$JS.API.DIRECT.GET.KV_shenscan-images":                   {"worker"},
 		"$KV.shenscan-scans.x":                                    {"producer"},

@@ -157,7 +157,9 @@ type App struct {
 	metrics    *Metrics
 	requests   *producer.Requests
 	sink       *sink.Sink
-	guests     *prober.Journal // nil where no machine was ever asked
+	guests     prober.Book      // nil where no machine was ever asked
+	guestsNow  func() time.Time // the clock by which the age of answers counts
+	filled     *sharedGuests    // the same for producers; nil where this process is alone
 	listener   net.Listener
 	debug      net.Listener // of profiles and the level of the log
 	snapshots  *snapshots
@@ -226,9 +228,6 @@ func New(ctx context.Context, options Options) (_ *App, err error) {
 			return nil, err
 		}
 	}
-	if err := application.openGuests(); err != nil {
-		return nil, err
-	}
 	if err := options.NATS.Validate(); err != nil {
 		return nil, &ConfigError{err}
 	}
@@ -245,6 +244,9 @@ func New(ctx context.Context, options Options) (_ *App, err error) {
 		return nil, err
 	}
 	application.onClose(application.bus.Close)
+	if err := application.openGuests(ctx); err != nil {
+		return nil, err
+	}
 	if err := application.showDoor(); err != nil {
 		return nil, err
 	}
@@ -468,8 +470,11 @@ func (a *App) Run(ctx context.Context) error {
 func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 	options := producer.DefaultOptions()
 	options.Log, options.Now, options.Rate = a.log, a.o.Now, a.o.Cloud.MaxRate
-	if a.guests != nil {
-		options.Guests = prober.Filler{Book: a.guests, Now: a.o.Now}
+	switch {
+	case a.filled != nil:
+		options.Guests = prober.Filler{Book: a.filled, Now: a.guestsNow}
+	case a.guests != nil:
+		options.Guests = prober.Filler{Book: a.guests, Now: a.guestsNow}
 	}
 	if cloud, ok := a.cloud.(producer.TemplateCloud); ok && a.o.Evidence.Templates {
 		options.Templates = producer.NewTemplates(cloud, a.kept(), a.bus, a.o.Now, a.log)

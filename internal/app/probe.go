@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
@@ -23,25 +24,37 @@ import (
 func guestsFile(dir string) string { return filepath.Join(dir, "guests.jsonl") }
 
 // openGuests opens what machines answered, where any was ever asked or may be
-// now.
-func (a *App) openGuests() error {
-	if a.o.Roles&(Producer|Sink) != Producer|Sink {
+// now. A process that is alone keeps it in a file; several keep it in NATS, and
+// those of them that have a store keep a copy in that file.
+func (a *App) openGuests(ctx context.Context) error {
+	if a.o.Roles&Producer == 0 {
 		return nil
 	}
+	var journal *prober.Journal
 	path := guestsFile(a.o.Store)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !a.o.Probe {
+	_, err := os.Stat(path)
+	if a.o.Roles&Sink != 0 && (err == nil || !errors.Is(err, fs.ErrNotExist) || a.o.Probe) {
+		if journal, err = prober.OpenJournal(path, a.o.Now, a.log); err != nil {
+			return err
+		}
+		a.onClose(func() {
+			if err := journal.Close(); err != nil {
+				a.log.Error("what machines answered was not closed cleanly", "err", err)
+			}
+		})
+	}
+	if a.bus.Alone() {
+		if journal != nil {
+			a.guests, a.guestsNow = journal, a.o.Now
+		}
 		return nil
 	}
-	journal, err := prober.OpenJournal(path, a.o.Now, a.log)
+	shared, err := openSharedGuests(ctx, a.bus, journal, a.o.Now, a.log)
 	if err != nil {
 		return err
 	}
-	a.guests = journal
-	a.onClose(func() {
-		if err := journal.Close(); err != nil {
-			a.log.Error("what machines answered was not closed cleanly", "err", err)
-		}
-	})
+	a.guests, a.guestsNow = askingGuests{shared}, shared.Now
+	a.filled = shared
 	return nil
 }
 
@@ -52,15 +65,37 @@ func (a *App) prober() (*prober.Prober, error) {
 		return nil, errors.New("machines are asked only with --probe")
 	}
 	api, ok := a.cloud.(ecs.GuestAPI)
-	if !ok || a.guests == nil {
+	if !ok || a.guests == nil || a.db == nil {
 		return nil, &ConfigError{errors.New("--probe asks machines through the cloud, which this scan does not read")}
 	}
 	options := a.o.Prober
 	if options.Now == nil {
 		options = prober.DefaultOptions()
 	}
-	options.Log, options.Now = a.log, a.o.Now
+	options.Log, options.Now = a.log, a.guestsNow
 	return prober.New(api, a.guests, options), nil
+}
+
+// soleProber waits until no other process asks machines: two would look after
+// the same batches. Which machine is asked by whom does not rest on it, since a
+// process may be cut off from NATS and not from the cloud.
+func (a *App) soleProber(ctx context.Context) (release func(), err error) {
+	host, _ := os.Hostname()
+	who := fmt.Sprintf("process %d on %s, started %s", os.Getpid(), host, a.o.Now().UTC().Format(time.RFC3339Nano))
+	for told := false; ; told = true {
+		release, err = a.bus.Sole(ctx, event.SubjectProber, who)
+		if !errors.Is(err, bus.ErrTaken) {
+			return release, err
+		}
+		if !told {
+			a.log.InfoContext(ctx, "another process asks machines; this one waits until it is done or gone", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // candidates are the instances that a filter lets through.
@@ -126,6 +161,11 @@ func (a *App) Probe(ctx context.Context, filter store.Filter) (*prober.Outcome, 
 	if err != nil {
 		return nil, err
 	}
+	release, err := a.soleProber(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	list, err := a.candidates(ctx, filter)
 	if err != nil {
 		return nil, err
@@ -157,24 +197,27 @@ func (a *App) Probe(ctx context.Context, filter store.Filter) (*prober.Outcome, 
 
 // keepProbing asks machines after each scan, and after a start, as the last
 // process may have been ended while it asked. What cannot be asked is said in
-// the log and tried again after the next scan.
+// the log and tried again.
 func (a *App) keepProbing(ctx context.Context) error {
 	tick := time.NewTicker(30 * time.Second)
 	defer tick.Stop()
 	after := ""
 	for {
+		moved := a.sink.Moved()
 		last, err := a.lastScan()
 		if err == nil && last != after {
-			after = last
-			err = a.probeAfter(ctx, last)
+			if err = a.probeAfter(ctx, last); err == nil {
+				after = last
+			}
 		}
 		if err != nil && ctx.Err() == nil {
-			a.log.WarnContext(ctx, "machines were not asked; they may be after the next scan", "scan", last, "err", err)
+			a.log.WarnContext(ctx, "machines were not asked; they may be in half a minute", "scan", last, "err", err)
+			moved = nil
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-a.sink.Moved():
+		case <-moved:
 		case <-tick.C:
 		}
 	}

@@ -130,14 +130,35 @@ func (b *Bus) changeBucket(ctx context.Context, kv jetstream.KeyValue, cfg jetst
 
 // Get returns the value and revision of key, or ErrNotFound.
 func (k *KV) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	entry, err := k.get(ctx, key)
+	return entry.Value, entry.Revision, err
+}
+
+func (k *KV) get(ctx context.Context, key string) (Entry, error) {
 	keyValueEntry, err := k.kv.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return nil, 0, ErrNotFound
+		return Entry{}, ErrNotFound
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("read %s from %s: %w", key, k.kv.Bucket(), err)
+		return Entry{}, fmt.Errorf("read %s from %s: %w", key, k.kv.Bucket(), err)
 	}
-	return keyValueEntry.Value(), keyValueEntry.Revision(), nil
+	return Entry{keyValueEntry.Value(), keyValueEntry.Revision(), keyValueEntry.Created()}, nil
+}
+
+// Made returns when the bucket was made: one that the server lost and that was
+// made again was made later.
+func (k *KV) Made(ctx context.Context) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, manyTime)
+	defer cancel()
+	status, err := k.kv.Status(ctx)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look at bucket %s: %w", k.kv.Bucket(), err)
+	}
+	bucket, ok := status.(*jetstream.KeyValueBucketStatus)
+	if !ok {
+		return time.Time{}, fmt.Errorf("look at bucket %s: it is no stream", k.kv.Bucket())
+	}
+	return bucket.StreamInfo().Created, nil
 }
 
 // Update writes key if its revision is still revision (0: it does not exist);
@@ -164,6 +185,7 @@ func (k *KV) Update(ctx context.Context, key string, value []byte, revision uint
 type Entry struct {
 	Value    []byte
 	Revision uint64
+	Stored   time.Time // by the clock of the server
 }
 
 // Write is one change of a key. It is made where the key's revision is still
@@ -211,9 +233,9 @@ func (k *KV) getMany(ctx context.Context, keys []string) (map[string]Entry, erro
 	}
 	out := make(map[string]Entry, len(keys))
 	for _, key := range keys {
-		value, revision, err := k.Get(ctx, key)
+		entry, err := k.get(ctx, key)
 		if err == nil {
-			out[key] = Entry{value, revision}
+			out[key] = entry
 		} else if !errors.Is(err, ErrNotFound) {
 			return nil, err
 		}
@@ -259,6 +281,9 @@ func (k *KV) lastOf(ctx context.Context, subject string, keys []string) (map[str
 		entry := Entry{Value: message.Data}
 		if entry.Revision, err = strconv.ParseUint(message.Header.Get(jetstream.SequenceHeader), 10, 64); err != nil {
 			return nil, fmt.Errorf("an answer without a revision: %w", err)
+		}
+		if entry.Stored, err = time.Parse(time.RFC3339Nano, message.Header.Get(jetstream.TimeStampHeaer)); err != nil {
+			return nil, fmt.Errorf("an answer without a time: %w", err)
 		}
 		if message.Header.Get("KV-Operation") != "" { // deleted or purged
 			entry.Value = nil

@@ -18,14 +18,20 @@ const (
 	soleListen = 200 * time.Millisecond // others that start at the same moment are heard by then
 )
 
+// Alone says that no other process can take a role on this bus: its server is in
+// this process and lets nobody else in who may publish what roles do.
+func (b *Bus) Alone() bool {
+	return b.server != nil && (b.o.Listen == "" || b.o.Guard != GuardNone)
+}
+
 // Sole makes this process, which calls itself who, the only one that answers
 // on subject, until the returned function is called. Where another one answers
 // already it is ErrTaken, with what that one calls itself; of two that start
 // at once, one is refused. A process that died does not answer and is in
 // nobody's way.
 func (b *Bus) Sole(ctx context.Context, subject, who string) (release func(), err error) {
-	if b.server != nil && (b.o.Listen == "" || b.o.Guard != GuardNone) {
-		return func() {}, nil // nobody else can be a sink
+	if b.Alone() {
+		return func() {}, nil
 	}
 	asking, cancel := context.WithTimeout(ctx, soleAsk)
 	defer cancel()

@@ -28,7 +28,8 @@ const (
 	SubjectLetters       = "shenscan.letters."       // list, retry, drop, aside: what operators ask about dead letters
 	SubjectDead          = "shenscan.dead"           // .<stream>.<consumer>
 
-	SubjectSinks = "shenscan.sink." // <name of a sink>: who has that name
+	SubjectSinks  = "shenscan.sink."  // <name of a sink>: who has that name
+	SubjectProber = "shenscan.prober" // who asks machines themselves
 
 	subjectWorkScan   = "shenscan.work.scan"
 	subjectWorkRescan = "shenscan.work.rescan"

@@ -9,8 +9,10 @@ import (
 
 // Filler gives instances what is kept of them, where it is believed.
 type Filler struct {
-	Book Book
-	Now  func() time.Time
+	Book interface {
+		Guests(ctx context.Context, s ecs.Scope, ids []string) (map[string]Guest, error)
+	}
+	Now func() time.Time
 }
 
 // Fill sets Guest of the instances of which an answer is kept that is evidence

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,7 +31,8 @@ type Journal struct {
 	file    *os.File
 	guests  map[guestKey]Guest
 	batches map[string]Batch
-	failed  error // of a write: what the file then holds is not known
+	of      time.Time // when the book was made that this one is a copy of; zero where it is none
+	failed  error     // of a write: what the file then holds is not known
 }
 
 type guestKey struct {
@@ -42,6 +44,8 @@ type guestKey struct {
 type entry struct {
 	Batch *Batch `json:"batch,omitempty"`
 	Guest *Guest `json:"guest,omitempty"`
+	// Of is when the book was made that this one is a copy of.
+	Of time.Time `json:"of,omitzero"`
 }
 
 // maxEntry bounds a line of the file.
@@ -85,9 +89,15 @@ func (j *Journal) load(content []byte) (bad int) {
 	// A guest that waits for a batch that is not known was not asked: a batch is
 	// written down before it is.
 	for k, g := range j.guests {
-		if _, there := j.batches[g.Batch]; g.Answered.IsZero() && !there {
-			delete(j.guests, k)
+		if _, there := j.batches[g.Batch]; !g.Answered.IsZero() || there {
+			continue
 		}
+		if g.Heard.IsZero() {
+			delete(j.guests, k)
+			continue
+		}
+		g.Asked, g.Answered, g.Batch = time.Time{}, g.Heard, "" // what it said before counts
+		j.guests[k] = g
 	}
 	return bad
 }
@@ -103,6 +113,9 @@ func (j *Journal) take(entry *entry) {
 	}
 	if entry.Guest != nil {
 		j.guests[guestKey{entry.Guest.Scope, entry.Guest.ID}] = *entry.Guest
+	}
+	if !entry.Of.IsZero() {
+		j.of = entry.Of
 	}
 }
 
@@ -121,8 +134,13 @@ func (j *Journal) rewrite(path string) error {
 			return err
 		}
 	}
+	if !j.of.IsZero() {
+		if err := enc.Encode(entry{Of: j.of}); err != nil {
+			return err
+		}
+	}
 	for k, guest := range j.guests {
-		if j.now().Sub(guest.Asked) > believed+forgotten {
+		if guest.Outlived(j.now()) {
 			delete(j.guests, k)
 			continue
 		}
@@ -172,21 +190,28 @@ func (j *Journal) Len() int {
 }
 
 // Open implements Book.
-func (j *Journal) Open(context.Context) ([]Batch, error) {
+func (j *Journal) Open(context.Context) ([]Batch, error) { return j.open(), nil }
+
+func (j *Journal) open() []Batch {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var out []Batch
-	for _, b := range j.batches {
-		out = append(out, b)
-	}
+	out := slices.Collect(maps.Values(j.batches))
 	slices.SortFunc(out, func(a, b Batch) int { return strings.Compare(a.Token, b.Token) })
-	return out, nil
+	return out
+}
+
+// Claim implements Book. Nobody else has the file open, so that all are this
+// process's.
+func (j *Journal) Claim(ctx context.Context, batch *Batch, guests []Guest, _ func(*Guest) bool) ([]Guest, error) {
+	batch.IDs = nil
+	for i := range guests {
+		batch.IDs = append(batch.IDs, guests[i].ID)
+	}
+	return guests, j.Write(ctx, batch, guests)
 }
 
 // Write implements Book.
 func (j *Journal) Write(_ context.Context, batch *Batch, guests []Guest) error {
-	var lines bytes.Buffer
-	enc := json.NewEncoder(&lines)
 	entries := make([]entry, 0, len(guests)+1)
 	// The batch comes last: a kill between the lines leaves no batch whose guests
 	// are not written down.
@@ -197,6 +222,37 @@ func (j *Journal) Write(_ context.Context, batch *Batch, guests []Guest) error {
 		open := *batch
 		entries = append(entries, entry{Batch: &open})
 	}
+	return j.append(entries)
+}
+
+// Of is when the book was made that this one is a copy of; zero where it is none.
+func (j *Journal) Of() time.Time {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.of
+}
+
+// Follow makes it a copy of the book that was made at that time. Which batches
+// are open is that book's to know, and forgotten here.
+func (j *Journal) Follow(made time.Time) error {
+	entries := []entry{{Of: made.UTC()}}
+	for _, b := range j.open() {
+		b.Closed = true
+		entries = append(entries, entry{Batch: &b})
+	}
+	return j.append(entries)
+}
+
+// All returns what is kept of every machine.
+func (j *Journal) All() []Guest {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Collect(maps.Values(j.guests))
+}
+
+func (j *Journal) append(entries []entry) error {
+	var lines bytes.Buffer
+	enc := json.NewEncoder(&lines)
 	for i := range entries {
 		if err := enc.Encode(&entries[i]); err != nil {
 			return fmt.Errorf("write down what machines answered: %w", err)

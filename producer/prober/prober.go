@@ -29,6 +29,8 @@ type Candidate struct {
 	Scope                         ecs.Scope
 	ID, OSType, ImageID, Type, OS string
 	Running                       bool
+
+	was Guest // what is kept of it
 }
 
 // Guest is what is kept of one machine: that it was asked, and what came of it.
@@ -43,9 +45,13 @@ type Guest struct {
 	// asked because its agent does not answer.
 	Batch    string    `json:"batch,omitempty"`
 	Answered time.Time `json:"answered,omitzero"` // zero while its batch is open
-	// Cause says why there is no evidence; "" where Facts are what it answered.
-	Cause string           `json:"cause,omitempty"`
+	// Cause says why this question brought no answer; "" where it did.
+	Cause string `json:"cause,omitempty"`
+	// Facts are what it answered last, at Heard. They outlive a later question that
+	// brings nothing for as long as they are believed: what a machine said does not
+	// become untrue because its agent is silent today.
 	Facts rules.GuestFacts `json:"facts,omitzero"`
+	Heard time.Time        `json:"heard,omitzero"`
 }
 
 // Batch is one RunCommand.
@@ -59,17 +65,33 @@ type Batch struct {
 	// repeated with the same token, and runs nothing twice.
 	Invocation string `json:"invocation,omitempty"`
 	Closed     bool   `json:"closed,omitempty"`
+	// Claiming is set while its machines are not all written down: it was not
+	// asked, and nobody may ask it before that is over.
+	Claiming bool `json:"claiming,omitempty"`
+	// Edition is the book's own: it counts the changes, so that of two processes
+	// that hold the same batch one learns that it is the other's.
+	Edition int `json:"edition,omitempty"`
 }
 
-// Book keeps guests and batches. What Write was given is on disk when it
-// returns.
+// ErrTaken is returned by a Book for a batch that another process changed or
+// closed meanwhile: that one looks after it.
+var ErrTaken = errors.New("another process looks after these machines")
+
+// Book keeps guests and batches, for all processes that ask the same machines.
+// What Claim and Write were given is kept when they return.
 type Book interface {
 	// Guests returns what is kept of each id; those of which nothing is are left
 	// out.
 	Guests(ctx context.Context, s ecs.Scope, ids []string) (map[string]Guest, error)
 	// Open returns the batches that are not closed.
 	Open(ctx context.Context) ([]Batch, error)
-	// Write keeps a batch, where there is one, and guests.
+	// Claim writes a batch down with its guests before it is asked, and returns those
+	// of them that may be asked in it. The others are asked by somebody else, or held
+	// says that they need not be. Where none is left, the batch is not kept. It sets
+	// the ids of the batch.
+	Claim(ctx context.Context, b *Batch, guests []Guest, held func(*Guest) bool) ([]Guest, error)
+	// Write keeps a batch, where there is one, and guests. A guest that another batch
+	// waits for is left as it is; ErrTaken says that the batch is another process's.
 	Write(ctx context.Context, b *Batch, guests []Guest) error
 }
 
@@ -118,8 +140,20 @@ const (
 // now: it answered, not too long ago, and neither its image nor its type has
 // changed since, with which its kernel or initramfs may have.
 func (g *Guest) Believed(imageID, instanceType string, now time.Time) bool {
-	return g.Cause == "" && !g.Answered.IsZero() && g.Script == probe.Version && g.ImageID == imageID && g.Type == instanceType && now.Sub(g.Answered) < believed
+	return !g.Heard.IsZero() && g.Script == probe.Version && g.ImageID == imageID && g.Type == instanceType && now.Sub(g.Heard) < believed
 }
+
+// Outlived says whether nothing that is kept of a machine is of use any more.
+func (g *Guest) Outlived(now time.Time) bool {
+	last := g.Asked
+	if g.Heard.After(last) {
+		last = g.Heard
+	}
+	return now.Sub(last) > Kept
+}
+
+// Kept is for how long what a machine answered is kept at least.
+const Kept = believed + forgotten
 
 // Prober asks machines. It is safe for one Run at a time.
 type Prober struct {
@@ -161,6 +195,7 @@ func (p *Prober) Plan(ctx context.Context, candidates []Candidate) (*Plan, error
 		for _, candidate := range candidates[:number] {
 			_, platform := probe.ScriptFor(candidate.OSType)
 			guest, there := known[candidate.ID]
+			candidate.was = guest
 			switch {
 			case there && p.fresh(&guest, &candidate):
 				out.Kept = append(out.Kept, guest)
@@ -184,6 +219,7 @@ const (
 	causeNoAgent  = "it has no agent of Cloud Assistant"
 	causeSilent   = "its agent of Cloud Assistant does not answer"
 	causeOpen     = "it was not asked, or has not answered yet"
+	causeUnasked  = "it was not asked: the process that was to ask it ended before"
 )
 
 // fresh says whether a machine need not be asked.
@@ -357,8 +393,14 @@ func (r *run) awake(ctx context.Context, scope ecs.Scope, list []Candidate) ([]C
 	return out, r.keep(ctx, nil, silent)
 }
 
+// guest is what is kept of a machine that is asked: with what it said before, as
+// long as that is believed.
 func (c *Candidate) guest(now time.Time, batch string) Guest {
-	return Guest{Scope: c.Scope, ID: c.ID, ImageID: c.ImageID, Type: c.Type, Script: probe.Version, Asked: now.UTC(), Batch: batch}
+	guest := Guest{Scope: c.Scope, ID: c.ID, ImageID: c.ImageID, Type: c.Type, Script: probe.Version, Asked: now.UTC(), Batch: batch}
+	if c.was.Believed(c.ImageID, c.Type, now) {
+		guest.Facts, guest.Heard = c.was.Facts, c.was.Heard
+	}
+	return guest
 }
 
 // keep writes guests down and counts them.
@@ -394,15 +436,18 @@ func (r *run) ask(ctx context.Context, scope ecs.Scope, platform string, list []
 	}
 	now := r.o.Now()
 	batch := &Batch{Token: rand.Text(), Scope: scope, Platform: platform, Asked: now.UTC()}
+	byID := map[string]*Candidate{}
 	var guests []Guest
 	for i := range list {
-		batch.IDs = append(batch.IDs, list[i].ID)
+		byID[list[i].ID] = &list[i]
 		guests = append(guests, list[i].guest(now, batch.Token))
 	}
-	if err := r.keep(ctx, batch, guests); err != nil { // before the call
+	guests, err := r.book.Claim(ctx, batch, guests, func(g *Guest) bool { return r.fresh(g, byID[g.ID]) }) // before the call
+	if err != nil || len(guests) == 0 {
 		return err
 	}
-	err := r.call(ctx, batch)
+	list = slices.DeleteFunc(slices.Clone(list), func(c Candidate) bool { return !slices.Contains(batch.IDs, c.ID) })
+	err = r.call(ctx, batch)
 	var cloud *ecs.Error
 	switch {
 	case err == nil:
@@ -422,10 +467,7 @@ func (r *run) ask(ctx context.Context, scope ecs.Scope, platform string, list []
 		return r.close(ctx, batch, guests, "the cloud cannot run a command there ("+cloud.Code+")")
 	}
 	// Refused: nothing ran, and nothing else will.
-	for i := range guests {
-		guests[i].Asked = time.Time{} // not asked: the next run may
-	}
-	if err := r.close(ctx, batch, guests, "asking is not possible ("+cloud.Class.String()+")"); err != nil {
+	if err := r.unasked(ctx, batch, guests, "asking is not possible ("+cloud.Class.String()+")"); err != nil {
 		return err
 	}
 	r.mu.Lock()
@@ -449,12 +491,24 @@ func (r *run) call(ctx context.Context, batch *Batch) error {
 	}
 	r.o.Log.InfoContext(ctx, "a batch of machines is asked", "account", batch.Scope.Account, "region", batch.Scope.Region, "machines", len(batch.IDs), "platform", batch.Platform, "script_sha256", script.Digest)
 	r.called(batch.Scope, 1)
-	id, err := r.api.RunCommand(ctx, batch.Scope, &ecs.Command{Type: types[batch.Platform], Content: script.Content, InstanceIDs: batch.IDs, Token: batch.Token, Timeout: r.o.Timeout})
+	// A call that waits for longer than its token is known would run anew what
+	// somebody else has given up and asked again.
+	calling, cancel := context.WithTimeout(ctx, tokenLife/2)
+	defer cancel()
+	id, err := r.api.RunCommand(calling, batch.Scope, &ecs.Command{Type: types[batch.Platform], Content: script.Content, InstanceIDs: batch.IDs, Token: batch.Token, Timeout: r.o.Timeout})
 	if err != nil {
 		return err
 	}
 	batch.Invocation = id
 	return r.keep(ctx, batch, nil)
+}
+
+// unasked ends a batch that was not asked: the next run may ask its machines.
+func (r *run) unasked(ctx context.Context, batch *Batch, guests []Guest, cause string) error {
+	for i := range guests {
+		guests[i].Asked = time.Time{}
+	}
+	return r.close(ctx, batch, guests, cause)
 }
 
 // close ends a batch whose machines have not answered for one cause.
@@ -480,6 +534,8 @@ func (r *run) resume(ctx context.Context, batch *Batch) error {
 		}
 	}
 	switch age := r.o.Now().Sub(batch.Asked); {
+	case batch.Claiming:
+		return r.unasked(ctx, batch, guests, causeUnasked)
 	case age > forgotten:
 		return r.close(ctx, batch, guests, "no answer came")
 	case batch.Invocation == "" && age > tokenLife:
@@ -539,7 +595,10 @@ func (r *run) take(batch *Batch, guests []Guest, results []ecs.Invoked) (done, o
 			continue
 		}
 		guest.Answered = now
-		guest.Facts, guest.Cause = read(batch.Platform, invoked)
+		var facts rules.GuestFacts
+		if facts, guest.Cause = read(batch.Platform, invoked); guest.Cause == "" {
+			guest.Facts, guest.Heard = facts, now
+		}
 		done = append(done, guest)
 	}
 	return done, open

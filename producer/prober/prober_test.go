@@ -305,7 +305,7 @@ func TestAnswersGrowOld(t *testing.T) {
 	now := at
 	book := journal(t, filepath.Join(t.TempDir(), "guests.jsonl"), func() time.Time { return now })
 	s := ecs.Scope{Account: "1", Region: "cn-hangzhou"}
-	g := prober.Guest{Scope: s, ID: "i-1", ImageID: "m-1", Type: "ecs.g5.large", Script: probe.Version, Asked: at, Answered: at, Facts: rules.GuestFacts{Kernel: "k"}}
+	g := prober.Guest{Scope: s, ID: "i-1", ImageID: "m-1", Type: "ecs.g5.large", Script: probe.Version, Asked: at, Answered: at, Heard: at, Facts: rules.GuestFacts{Kernel: "k"}}
 	mute := prober.Guest{Scope: s, ID: "i-2", ImageID: "m-1", Type: "ecs.g5.large", Script: probe.Version, Asked: at, Answered: at, Cause: "none"}
 	if err := book.Write(t.Context(), nil, []prober.Guest{g, mute}); err != nil {
 		t.Fatal(err)
