@@ -31,10 +31,7 @@ type boltMeta struct {
 	pageSize, root, freelist, high, txid uint64
 }
 
-func readBoltMeta(b []byte) (boltMeta, bool) {
-	if len(b) < pageHead+64 {
-		return boltMeta{}, false
-	}
+func readBoltMeta(b *[pageHead + 64]byte) (boltMeta, bool) {
 	m := b[pageHead:]
 	le := binary.LittleEndian
 	h := fnv.New64a()
@@ -79,14 +76,14 @@ func CheckPages(path string) error {
 
 // newestMeta returns the meta page that bbolt would use.
 func (c *pageCheck) newestMeta() error {
-	b := make([]byte, pageHead+64)
+	var b [pageHead + 64]byte
 	found := false
 	sizes := []int64{512, 1024, 2048, 4096, 8192, 16384, 32768, 65536}
 	for _, at := range append([]int64{0}, sizes...) {
-		if _, err := c.f.ReadAt(b, at); err != nil {
+		if _, err := c.f.ReadAt(b[:], at); err != nil {
 			continue
 		}
-		boltMeta, ok := readBoltMeta(b)
+		boltMeta, ok := readBoltMeta(&b)
 		if !ok || at > 0 && uint64(at) != boltMeta.pageSize {
 			continue
 		}
@@ -118,7 +115,8 @@ func (c *pageCheck) run(size int64) error {
 	return c.freelist()
 }
 
-// head reads a page's header and elements; it claims the page.
+// head reads a page's header and elements, of a list of free pages all that it has
+// room for; it claims the page.
 func (c *pageCheck) head(id uint64) (flags uint16, elems []byte, size uint64, err error) {
 	le := binary.LittleEndian
 	if id < 2 || id >= c.meta.high {
@@ -142,21 +140,13 @@ func (c *pageCheck) head(id uint64) (flags uint16, elems []byte, size uint64, er
 		c.used[i] = true
 	}
 	size = (overflow + 1) * c.meta.pageSize
-	if flags == flagFreelist {
-		if count == 0xFFFF {
-			n, err := c.bytes(id, pageHead, 8)
-			if err != nil {
-				return 0, nil, 0, err
-			}
-			count = le.Uint64(n) + 1
-		}
-		count = (count + 1) / 2 // 8 bytes each
-	}
-	if count > (size-pageHead)/pageElem+1 || flags != flagFreelist && pageHead+count*pageElem > size {
+	switch most := (size - pageHead) / pageElem; {
+	case flags == flagFreelist: // says further on how many ids it has
+		count = most
+	case count > most:
 		return 0, nil, 0, fmt.Errorf("page %d has %d elements, more than fit", id, count)
 	}
-	n := min(pageHead+count*pageElem, size)
-	if elems, err = c.bytes(id, pageHead, n-pageHead); err != nil {
+	if elems, err = c.bytes(id, pageHead, count*pageElem); err != nil {
 		return 0, nil, 0, err
 	}
 	return flags, elems, size, nil
@@ -189,7 +179,7 @@ func (c *pageCheck) bytes(id, at, n uint64) ([]byte, error) {
 		}
 		return b, nil
 	}
-	if c.last.id != id || c.last.bytes == nil {
+	if c.last.id != id { // no page of a tree has the number 0
 		b := make([]byte, c.meta.pageSize)
 		if _, err := c.f.ReadAt(b, int64(id*c.meta.pageSize)); err != nil {
 			return nil, fmt.Errorf("page %d: %w", id, err)

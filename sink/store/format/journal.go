@@ -96,10 +96,6 @@ func ReadSection(value []byte, section *Section) error {
 // ordinal reads an ordinal as its distance from the last one.
 func (d *dec) ordinal(last *int64) uint32 {
 	step := d.int()
-	if step < -maxOrdinal || step > maxOrdinal {
-		d.fail()
-		return 0
-	}
 	if *last += step; *last < 0 || *last > maxOrdinal {
 		d.fail()
 		*last = 0
