@@ -223,7 +223,7 @@ func (e *evaluation) verdict(target *Target) Verdict {
 		if osJudgement.rule == nil { // the rule set has no catch-all
 			osJudgement.judged = judged{rule: unnamed(stage), level: Unknown, confidence: Low}
 		}
-		if osJudgement.partial && osJudgement.level != Compatible && e.p.os.Version != "" {
+		if osJudgement.partial && e.p.os.Version != "" {
 			osJudgement.prefix += fmt.Sprintf("Of the release only %q is known, and the worst it can be counts. ", e.p.os.Version)
 		}
 		found = append(found, e.answered(stage, target, &osJudgement))

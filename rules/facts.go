@@ -338,15 +338,11 @@ func (r *Ruleset) endOfSupport(os *OS) string {
 	if os.ServicePack != "" {
 		v += "." + os.ServicePack
 	}
-	for v != "" && byVersion != nil {
+	for v != "" {
 		if day, ok := byVersion[v]; ok {
 			return day
 		}
-		i := strings.LastIndexByte(v, '.')
-		if i < 0 {
-			break
-		}
-		v = v[:i]
+		v = v[:max(strings.LastIndexByte(v, '.'), 0)]
 	}
 	return byVersion["*"]
 }
@@ -389,8 +385,7 @@ func newCandidate(family, value, sp, edition, kernel string) candidate {
 	if name, n := c.kernel.TagNumber(); name != "el" || n == 0 {
 		return c
 	}
-	narrow, ok := elKernel(c.kernel)
-	if ok && c.spanned && !strings.Contains(value, ".") && narrow.within(c.span) {
+	if narrow, ok := elKernel(c.kernel); ok && narrow.within(c.span) {
 		c.span = narrow
 	}
 	return c
