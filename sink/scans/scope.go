@@ -141,12 +141,12 @@ func (p *Scope) standing() record.Completeness {
 		l.failed = l.failed || walk.failed()
 		lanes[walk.Lane] = l
 	}
-	outstanding, read, plans := false, p.Pages > 0, 0
+	outstanding, read, counts := false, p.Pages > 0, false
 	for name, plan := range p.Plans {
 		if slices.Contains(p.Disputed, name) {
 			continue
 		}
-		plans++
+		counts = true
 		open := 0
 		whole := true
 		for _, name := range plan.Lanes {
@@ -163,7 +163,7 @@ func (p *Scope) standing() record.Completeness {
 		outstanding = outstanding || open > 0
 	}
 	switch {
-	case outstanding || plans == 0 && len(p.Refused) == 0:
+	case outstanding || !counts && len(p.Refused) == 0:
 		return record.ScopePending
 	case read:
 		return record.ScopePartial
