@@ -109,7 +109,7 @@ func (n *named) claim(out []claim) []claim {
 		return out
 	}
 	out = append(out, c)
-	if k := distro.IdentifyKernel(c.Kernel); c.Kernel != "" && k.EL > 0 && (c.Family == "" || c.Vague) { // a line of uname -a where a name is expected
+	if k := distro.IdentifyKernel(c.Kernel); k.EL > 0 && (c.Family == "" || c.Vague) { // a line of uname -a where a name is expected
 		out = append(out, claim{Guess: distro.Guess{Version: k.Version}, el: k.EL, evidence: n.evidence, field: n.field, text: n.text, free: n.free, kernel: true})
 	}
 	return out
@@ -390,8 +390,6 @@ func (id *identity) arch(facts *Facts, claims []claim) {
 
 func archName(text string) string {
 	switch {
-	case text == "":
-		return ""
 	case strings.EqualFold(text, "i386"), strings.EqualFold(text, "i686"), strings.EqualFold(text, "i586"), strings.EqualFold(text, "x86"):
 		return "i386"
 	case strings.EqualFold(text, "x86_64"), strings.EqualFold(text, "amd64"), strings.EqualFold(text, "x64"):

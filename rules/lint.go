@@ -104,8 +104,7 @@ func (r *Ruleset) shadows(rl *rule) string {
 				continue
 			}
 			took = e.src.ID
-			if left = left.minus(span); left.empty() || left.within(span) {
-				left = interval{}
+			if left = left.minus(span); left.empty() {
 				break
 			}
 		}

@@ -191,7 +191,7 @@ func (m *machineMatcher) machine(family, virt, nvme, vendor string, generation, 
 		len(m.Virtualization) > 0 && !slices.Contains(m.Virtualization, virt),
 		len(m.NVMe) > 0 && !slices.Contains(m.NVMe, nvme),
 		len(m.Vendor) > 0 && !slices.Contains(m.Vendor, vendor),
-		m.MemoryMiB > 0 && memory < m.MemoryMiB,
+		memory < m.MemoryMiB,
 		m.ranged && (generation == 0 || !m.generation.contains(version.Key{uint32(generation)})):
 		return false
 	}
