@@ -27,7 +27,7 @@ type Change struct {
 
 // Applied says what Apply or Reclassify did.
 type Applied struct {
-	Moved   int              // verdicts that a change of the rule set moved; Changes holds the first of them
+	Moved   int              // instances whose verdict changed; Changes holds the first of them
 	Changes []Change         // in the order of the results stream
 	Scans   []record.Scan    // that started or ended, in that order
 	Asked   int              // questions for producers that arose
@@ -40,10 +40,37 @@ type Applied struct {
 	Invalid int              // rows or messages that cannot be stored, and were skipped
 	Anew    map[JudgedBy]int // pages that this store judged again, by the rule set and targets that had judged them
 	Skipped int              // messages at or before the checkpoint
+
+	verdicts map[ChangeKey]uint64 // that changed
+}
+
+// mostTold bounds the changes that Apply and Reclassify return. All of them are
+// events.
+const mostTold = 1000
+
+// changed notes a change.
+func (a *Applied) changed(change *Change) {
+	a.Moved++
+	if len(a.Changes) < mostTold {
+		a.Changes = append(a.Changes, *change)
+	}
+	if a.verdicts == nil {
+		a.verdicts = map[ChangeKey]uint64{}
+	}
+	was := map[string]rules.Level{}
+	for _, v := range change.Before.Verdicts {
+		was[v.Target] = v.Level
+	}
+	for _, v := range change.After.Verdicts {
+		if from, ok := was[v.Target]; ok && from != v.Level {
+			a.verdicts[ChangeKey{v.Target, from.String(), v.Level.String()}]++
+		}
+	}
 }
 
 func (a *Applied) add(applied *Applied) {
-	a.Changes = append(a.Changes, applied.Changes...)
+	a.Moved += applied.Moved
+	a.Changes = append(a.Changes, applied.Changes[:min(len(applied.Changes), mostTold-len(a.Changes))]...)
 	a.Scans = append(a.Scans, applied.Scans...)
 	a.Asked += applied.Asked
 	a.Rows += applied.Rows
@@ -177,6 +204,13 @@ func (db *DB) begin() *applier {
 }
 
 func (a *applier) message(received *event.Received) error {
+	if err := a.apply(received); err != nil || len(a.events) < mostHeld {
+		return err
+	}
+	return a.flushEvents()
+}
+
+func (a *applier) apply(received *event.Received) error {
 	a.msg, a.event = received, 0
 	// The broker's clock only goes forward, unless somebody corrected it.
 	if now := a.db.meta.Now; received.Stored > now || received.Stored > 0 && received.Stored < now-clockTolerance {
@@ -237,7 +271,7 @@ func (a *applier) finish() error {
 	if err := questionQueue.put(a.tx, &a.db.meta, a.questions, nil); err != nil {
 		return err
 	}
-	return eventQueue.put(a.tx, &a.db.meta, a.events, a.eventData)
+	return a.flushEvents()
 }
 
 func (a *applier) flushWords() error {

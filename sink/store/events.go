@@ -146,6 +146,20 @@ func (q *queue[T]) read(v []byte) ([]T, error) {
 	return out, nil
 }
 
+// mostHeld is how many events of one transaction are held in memory, and those
+// of one page on top: an event takes some 2 KB until it is encoded, and a sink
+// that was away for long may read of tens of thousands of instances at a time
+// that have changed.
+const mostHeld = 1024
+
+// flushEvents puts the events into the outbox, in the transaction.
+func (a *applier) flushEvents() error {
+	err := eventQueue.put(a.tx, &a.db.meta, a.events, a.eventData)
+	clear(a.events)
+	a.events = a.events[:0]
+	return err
+}
+
 // eventData appends the data of a verdict that changed.
 func (a *applier) eventData(data []byte, told *Event) ([]byte, error) {
 	change := told.changed

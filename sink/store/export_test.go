@@ -7,6 +7,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -54,6 +55,26 @@ func (db *DB) Indexed() (n int) {
 		return nil
 	})
 	return n
+}
+
+// HeldEvents applies a batch in one transaction, as Apply does, and returns how
+// many events it held in memory at most between two messages.
+func (db *DB) HeldEvents(batch []event.Received) (most int, err error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	applier := db.begin()
+	err = db.update(func(tx *bbolt.Tx) error {
+		applier.tx = tx
+		for i := range batch {
+			if err := applier.message(&batch[i]); err != nil {
+				return err
+			}
+			most = max(most, len(applier.events))
+			db.meta.Stream, db.meta.Seq = batch[i].Stream, batch[i].Seq
+		}
+		return applier.finish()
+	})
+	return most, err
 }
 
 // Profiles is how many profiles are stored.

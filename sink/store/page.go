@@ -465,7 +465,7 @@ func weigh(row *event.Row, f *rules.Facts) []byte {
 // outbox.
 func (a *applier) changed(before, after *record.Record, cause string) {
 	change := Change{At: a.msg.Position, Index: a.event, Before: before, After: after, Cause: cause}
-	a.out.Changes = append(a.out.Changes, change)
+	a.out.changed(&change)
 	a.events = append(a.events, Event{
 		At: change.At, Index: change.Index, Time: utc(a.msg.Stored), Judgement: a.judgement,
 		changed: &event.VerdictChanged{Before: before, After: after, Cause: cause},

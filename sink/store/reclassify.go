@@ -29,9 +29,8 @@ func (db *DB) Reclassify(ctx context.Context, classifier Classifier) (Applied, e
 		return told, err
 	}
 	rest, err := db.tell(ctx, old)
-	rest.Moved += told.Moved
-	rest.Changes = append(told.Changes, rest.Changes...)
-	return rest, err
+	told.add(&rest)
+	return told, err
 }
 
 // Turn is the first part of Reclassify. NeedsReclassify reports true until

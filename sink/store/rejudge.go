@@ -94,9 +94,6 @@ type teller struct {
 	verdicts map[outcome.Class][]rules.Verdict
 }
 
-// mostTold bounds the changes that Reclassify returns. All of them are events.
-const mostTold = 1000
-
 // tell completes a change of the rule set. old is the rule set before, or nil after a
 // restart: then events name the verdicts before without their reasons.
 func (db *DB) tell(ctx context.Context, old *judge) (Applied, error) {
@@ -223,10 +220,7 @@ func (t *teller) part() (done bool, err error) {
 		return false, fmt.Errorf("tell what a change of judgement moved: %w", err)
 	}
 	db.count(applier.out)
-	t.told.Moved += len(applier.out.Changes)
-	if room := mostTold - len(t.told.Changes); room > 0 {
-		t.told.Changes = append(t.told.Changes, applier.out.Changes[:min(room, len(applier.out.Changes))]...)
-	}
+	t.told.add(applier.out)
 	return done, nil
 }
 

@@ -293,23 +293,14 @@ func (db *DB) trend(s *record.Scan, judge *judge) *TrendPoint {
 // count adds verdict changes, and pages judged anew, to the counters of this
 // process.
 func (db *DB) count(done *Applied) {
-	changes := done.Changes
-	if len(changes)+len(done.Anew) == 0 {
+	if len(done.verdicts)+len(done.Anew) == 0 {
 		return
 	}
 	for by, pages := range done.Anew {
 		db.noteAnew(by, pages)
 	}
-	for i := range changes {
-		was := map[string]rules.Level{}
-		for _, v := range changes[i].Before.Verdicts {
-			was[v.Target] = v.Level
-		}
-		for _, v := range changes[i].After.Verdicts {
-			if from, ok := was[v.Target]; ok && from != v.Level {
-				db.changes[ChangeKey{v.Target, from.String(), v.Level.String()}]++
-			}
-		}
+	for key, n := range done.verdicts {
+		db.changes[key] += n
 	}
 	db.publish()
 }
