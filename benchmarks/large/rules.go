@@ -64,8 +64,24 @@ func (r *rig) rules(ctx context.Context, from, temp string) error {
 		most = r.most("reclassify")
 	}
 	fmt.Printf("Judging anew: %s\n\n%s\n", cost, said.String())
-	fmt.Printf("Anonymous memory at most %d MiB; goal %s\n", cost.anon, r.goal("reclassify", cost.anon, most, "MiB"))
+	fmt.Printf("Anonymous memory at most %d MiB; goal %s\n\n", cost.anon, r.goal("reclassify", cost.anon, most, "MiB"))
+	if err := r.told(ctx, dir); err != nil {
+		return err
+	}
 	return os.RemoveAll(dir)
+}
+
+// told measures reports of what that change moved.
+func (r *rig) told(ctx context.Context, dir string) error {
+	fmt.Printf(head, "report --since 720h, of what moved")
+	for _, output := range []string{"table", "json", "jsonl", "csv", "html", "markdown"} {
+		cost, err := measure(r.command(ctx, r.shenscan, "report", "--store", dir, "--rules", filepath.Join(dir, "rules.yaml"), "--since", "720h", "--output", output))
+		if err != nil {
+			return err
+		}
+		r.line(output, cost, r.most("report"))
+	}
+	return nil
 }
 
 func copyStore(from, to string) error {
