@@ -3,28 +3,9 @@
 package chaos
 
 import (
-	"os"
 	"testing"
 	"time"
 )
-
-// wrongClock gives the processes a clock that is wrong by what a file says at
-// that moment. It is built in for these tests alone: the product has no such
-// thing. Signatures of calls keep the machine's clock, since the cloud refuses
-// others.
-var wrongClock = patch{"cmd/shenscan/serve.go", "Now: time.Now,", `Now: func() time.Time {
-			text, _ := os.ReadFile(os.Getenv("CLOCK"))
-			wrong, _ := time.ParseDuration(string(text))
-			return time.Now().Add(wrong)
-		},`}
-
-// setClock makes a producer's clock wrong from now on.
-func (r *rig) setClock(producer int, wrong time.Duration) {
-	r.t.Helper()
-	if err := os.WriteFile(r.clockFile(producer), []byte(wrong.String()), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-}
 
 // TestClocksThatJump gives two producers clocks that are hours apart and sets
 // them forward and back while they walk.

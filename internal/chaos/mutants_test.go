@@ -3,56 +3,12 @@
 package chaos
 
 import (
-	"encoding/json"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/record"
 )
-
-// patch is a mistake put into one file of the product, by an overlay: the tree
-// is not touched.
-type patch struct{ file, old, mistaken string }
-
-// mutate builds a shenscan with the mistakes in it.
-func mutate(t *testing.T, patches ...patch) string {
-	t.Helper()
-	dir, replace := t.TempDir(), map[string]string{}
-	for i, p := range patches {
-		path, err := filepath.Abs(filepath.Join("../..", p.file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := strings.Count(string(body), p.old); n != 1 {
-			t.Fatalf("%s holds %q %d times, not once: bring the mutant up to date", p.file, p.old, n)
-		}
-		changed := filepath.Join(dir, fmt.Sprintf("mutant%d.go", i))
-		if err := os.WriteFile(changed, []byte(strings.Replace(string(body), p.old, p.mistaken, 1)), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		replace[path] = changed
-	}
-	overlay, bin := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "shenscan")
-	spec, err := json.Marshal(map[string]map[string]string{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(overlay, spec, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := build(bin, "../../cmd/shenscan", "-overlay", overlay); err != nil {
-		t.Fatal(err)
-	}
-	return bin
-}
 
 // TestMistakesAreFound holds the harness itself to account: with each mistake
 // in the product, what the fault tests look at must go wrong.

@@ -165,7 +165,7 @@ func (r *rig) startBroker(port int) {
 	r.nats = append(r.nats, newMember(r.t, r.dir, "nats0", bins.nats, r.env, "-c", conf))
 }
 
-// clockFile says by how much the clock of a producer is wrong, if its binary
+// clockFile says by how much the clock of a process is wrong, if its binary
 // asks.
 func (r *rig) clockFile(i int) string { return filepath.Join(r.dir, fmt.Sprintf("clock%d", i)) }
 
