@@ -77,6 +77,15 @@ func (db *DB) HeldEvents(batch []event.Received) (most int, err error) {
 	return most, err
 }
 
+// BetweenJudges calls fn as if the store were being judged by c: the file is, and
+// what readers see is not yet.
+func (db *DB) BetweenJudges(c Classifier, fn func()) {
+	before := db.judge.Load()
+	db.judge.Store(db.o.judge(c))
+	defer db.judge.Store(before)
+	fn()
+}
+
 // Profiles is how many profiles are stored.
 func (db *DB) Profiles() int {
 	n := 0

@@ -361,7 +361,7 @@ func (w *walker) fit(tx *bbolt.Tx, finding finding, profile uint32, id []byte) (
 		}
 		return got, nil
 	}
-	got := w.m.judged[profile]
+	got := w.m.judged.at(profile)
 	byRow := w.m.j.waivers || w.m.f.Scope.ByRow()
 	if got != nil && !byRow {
 		return got, nil
@@ -372,7 +372,7 @@ func (w *walker) fit(tx *bbolt.Tx, finding finding, profile uint32, id []byte) (
 	}
 	if got == nil && !w.m.j.waivers {
 		got = w.m.judge(w.m.j.Classify(&facts), &facts)
-		w.m.judged[profile] = got
+		w.m.judged.put(profile, got)
 	}
 	if !byRow || got != nil && !got.pass {
 		return got, nil
@@ -395,8 +395,8 @@ func (w *walker) fit(tx *bbolt.Tx, finding finding, profile uint32, id []byte) (
 func (w *walker) beyond(tx *bbolt.Tx, finding finding, profile uint32, id []byte) (bool, error) {
 	scope := &w.m.f.Scope
 	if scope.ByMachine() {
-		passes, known := w.m.onto[profile]
-		if !known {
+		known := w.m.onto.at(profile)
+		if known == notAsked {
 			var facts rules.Facts // read only if the filter asks for it, since its software is in the file
 			if _, there := w.facts.classOf(profile); scope.ByImage() || !there {
 				var err error
@@ -406,10 +406,12 @@ func (w *walker) beyond(tx *bbolt.Tx, finding finding, profile uint32, id []byte
 			} else {
 				facts.Put(w.facts.hardware[w.facts.list[profile].Hardware])
 			}
-			passes = scope.Machine(filter.Machine{Family: w.m.family(&facts), Image: facts.ImageID})
-			w.m.onto[profile] = passes
+			if known = fails; scope.Machine(filter.Machine{Family: w.m.family(&facts), Image: facts.ImageID}) {
+				known = passes
+			}
+			w.m.onto.put(profile, known)
 		}
-		if !passes {
+		if known == fails {
 			return false, nil
 		}
 	}

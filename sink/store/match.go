@@ -27,10 +27,40 @@ type matcher struct {
 	fits  map[uint32]*fit             // by class
 	// foreign says that the stored verdicts are not j's: rows are judged anew.
 	foreign bool
-	judged  map[uint32]*fit        // by profile, where rows are judged anew without waivers
-	onto    map[uint32]bool        // by profile, whether its machine passes
+	judged  byProfile[*fit]        // where rows are judged anew without waivers
+	onto    *byProfile[answer]     // whether the machine passes
 	other   map[outcome.Class]*fit // the same by what a class is
 }
+
+// byProfile has a value for each profile that is known: profiles are numbered
+// from 0. A large fleet has millions, of which a map would take several times as
+// much.
+type byProfile[T any] []T
+
+func (b byProfile[T]) at(profile uint32) (v T) {
+	if int(profile) < len(b) {
+		v = b[profile]
+	}
+	return v
+}
+
+// put is for profiles that are there: the number takes as much memory as all
+// below it.
+func (b *byProfile[T]) put(profile uint32, v T) {
+	if n := int(profile) + 1 - len(*b); n > 0 {
+		*b = append(*b, make([]T, n)...)
+	}
+	(*b)[profile] = v
+}
+
+// answer is whether something passes, once that was found out.
+type answer uint8
+
+const (
+	notAsked answer = iota
+	passes
+	fails
+)
 
 // fit says whether instances of a class pass, and the value that they sort by.
 type fit struct {
@@ -70,7 +100,7 @@ func (db *DB) matcher(f *Filter) *matcher { return newMatcher(f, db.judge.Load()
 func newMatcher(wanted *Filter, j *judge, t *tables) *matcher {
 	m := &matcher{
 		f: wanted, j: j, t: t, query: []byte(strings.ToLower(wanted.Query)), since: -1 << 63,
-		fits: map[uint32]*fit{}, other: map[outcome.Class]*fit{}, judged: map[uint32]*fit{}, onto: map[uint32]bool{},
+		fits: map[uint32]*fit{}, other: map[outcome.Class]*fit{}, onto: new(byProfile[answer]),
 	}
 	if !wanted.ObservedSince.IsZero() {
 		m.since = wanted.ObservedSince.UnixNano()

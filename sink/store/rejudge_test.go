@@ -230,6 +230,47 @@ func TestChangeOfJudgementLetsGoOfIndexes(t *testing.T) {
 	}
 }
 
+// countsJudgements counts what it is asked.
+type countsJudgements struct {
+	*judge
+	asked *int
+}
+
+func (c countsJudgements) Classify(f *rules.Facts) *rules.Classification {
+	*c.asked++
+	return c.judge.Classify(f)
+}
+
+func (c countsJudgements) Judge(s *rules.System, m *rules.Host) *rules.Classification {
+	*c.asked++
+	return c.judge.Judge(s, m)
+}
+
+// Until a change of judgement shows, readers go by the one before: by the other,
+// each of them would judge every row of the fleet for its totals.
+func TestReadersGoByTheJudgementThatShows(t *testing.T) {
+	db := rejudged(t, filepath.Join(t.TempDir(), "store.db"), newJudge("a", oldOnes))
+	asked := 0
+	db.BetweenJudges(countsJudgements{newJudge("b", nil), &asked}, func() {
+		view, err := db.View(t.Context(), nil, store.Filter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer view.Close()
+		if sum := view.Summary(); sum.Ruleset != "a" || sum.Verdicts["shenlong-7"]["incompatible"] != 10 {
+			t.Errorf("by rule set %s: %v", sum.Ruleset, sum.Verdicts["shenlong-7"])
+		}
+		for r, err := range view.Instances(t.Context()) {
+			if err != nil || r.Ruleset != "a" {
+				t.Fatalf("%+v, %v", r, err)
+			}
+		}
+	})
+	if asked > 0 {
+		t.Errorf("the judgement that does not show yet was asked %d times", asked)
+	}
+}
+
 func historyOf(t *testing.T, db *store.DB, id string) []record.Change {
 	t.Helper()
 	region := map[byte]string{'0': "cn-hangzhou", '1': "cn-beijing"}[id[2]]

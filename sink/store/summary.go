@@ -24,6 +24,7 @@ type snapshot struct {
 	digest   string
 	targets  []string
 	today    string
+	judge    *judge // in use at that moment
 	tables   *tables
 	scopes   []*scopeSnap // by account and region
 	accounts map[string]AccountStatus
@@ -87,7 +88,7 @@ type ChangeKey struct{ Target, From, To string }
 func (db *DB) publish() {
 	s := &snapshot{
 		at: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, now: db.meta.Now,
-		commit: db.commit, digest: db.meta.Digest, targets: db.meta.Targets, today: db.meta.Today, tables: db.readers.Load(),
+		commit: db.commit, digest: db.meta.Digest, targets: db.meta.Targets, today: db.meta.Today, judge: db.judge.Load(), tables: db.readers.Load(),
 		accounts: maps.Clone(db.meta.Accounts), changes: maps.Clone(db.changes), anew: db.judgedAnew(), telling: db.rejudged(),
 		scopes: make([]*scopeSnap, 0, len(db.scopes)), settled: settled{db.meta.Excluded, db.meta.Forgotten},
 		owners: db.owners, outcomes: scores(db.meta.Outcomes),

@@ -34,7 +34,7 @@ type View struct {
 	own  bool // j's verdicts are the stored ones
 	f    Filter
 	snap *snapshot
-	onto map[uint32]bool // by profile, whether its machine passes the filter
+	onto *byProfile[answer] // whether the machine passes the filter
 
 	mu     sync.Mutex
 	tx     *bbolt.Tx // nil once closed
@@ -45,18 +45,23 @@ type View struct {
 // View opens a view. The classifier may be nil: that of the store. The filter's
 // Cursor and Limit do not count; they belong to one listing.
 func (db *DB) View(ctx context.Context, classifier Classifier, f Filter) (*View, error) {
-	judge := db.judge.Load()
 	if classifier != nil {
 		if n := len(classifier.Targets()); n == 0 || n > format.MaxTargets {
 			return nil, fmt.Errorf("store: %d targets; name 1 to %d", n, format.MaxTargets)
 		}
-		judge = db.o.judge(classifier)
 	}
 	f.Cursor, f.Limit = "", 0
-	view := &View{db: db, j: judge, f: f}
+	view := &View{db: db, f: f}
 	if err := view.begin(ctx); err != nil {
 		return nil, fmt.Errorf("read the store: %w", err)
 	}
+	// While everything is being judged by another rule set, the one in use is that
+	// of the moment at hand: by the other, each reader would judge every row.
+	judge := view.snap.judge
+	if classifier != nil {
+		judge = db.o.judge(classifier)
+	}
+	view.j = judge
 	if err := view.findUnread(); err != nil {
 		return nil, errors.Join(fmt.Errorf("read the scans that run: %w", err), view.Close())
 	}
