@@ -214,7 +214,7 @@ func sameSystem(family string, claim *claim) bool {
 	isWindows := family == distro.WindowsServer || family == distro.WindowsClient
 	switch {
 	case claim.Vague && claim.Family == distro.OtherLinux:
-		return !isWindows && family != distro.FreeBSD || claim.field == "os_type"
+		return !isWindows && family != distro.FreeBSD
 	case claim.Vague && claim.Family == distro.WindowsServer:
 		return isWindows
 	case claim.Vague && claim.Family == distro.SLES:
@@ -241,16 +241,13 @@ func (id *identity) versions(claims []claim) {
 			if !elFamily(id.os.Family) && !(id.os.Family == distro.OtherLinux && id.os.Edition == "el") {
 				continue
 			}
-			if major(id.os.Version) == v {
-				continue
-			}
 		case claim.Family == "":
 			v = bareVersion(id.os.Family, id.os.Edition, v)
 			if v == "" {
 				continue
 			}
 		case claim.Family != id.os.Family:
-			if !sameSystem(id.os.Family, claim) || claim.Vague {
+			if !sameSystem(id.os.Family, claim) || claim.Vague || claim.kernel { // a kernel of another family says nothing of this one's releases
 				continue
 			}
 		}
@@ -319,6 +316,7 @@ func (id *identity) version(value string, claim *claim, from *Evidence) {
 	case have == value:
 		if claim.ServicePack != "" && id.os.ServicePack == "" {
 			id.os.ServicePack = claim.ServicePack
+			id.free = id.free || claim.free
 		} else if claim.ServicePack != "" && claim.ServicePack != id.os.ServicePack {
 			id.conflict("version", sayVersion(have, id.os.ServicePack), sayVersion(value, claim.ServicePack), claim)
 			id.alternative(alternative{family: id.os.Family, version: value, sp: claim.ServicePack, edition: claim.Edition})
@@ -354,7 +352,7 @@ func (id *identity) rest(facts *Facts, claims []claim) {
 	}
 	id.arch(facts, claims)
 	for i, k := range [...]string{facts.Guest.Kernel, facts.Image.TagKernelVersion, facts.Image.CheckKernel} {
-		if k != "" && version.ParseKernel(k).OK {
+		if version.ParseKernel(k).OK {
 			id.os.Kernel, id.kernelFrom = k, EvidenceImage
 			if i == 0 {
 				id.kernelFrom = EvidenceGuest
@@ -363,7 +361,7 @@ func (id *identity) rest(facts *Facts, claims []claim) {
 		}
 	}
 	for i := range claims {
-		if c := &claims[i]; c.Kernel != "" && version.ParseKernel(c.Kernel).OK {
+		if c := &claims[i]; version.ParseKernel(c.Kernel).OK {
 			id.os.Kernel, id.kernelFrom, id.free = c.Kernel, c.evidence, id.free || c.free
 			return
 		}

@@ -209,3 +209,52 @@ func TestWordsOfRecords(t *testing.T) {
 		t.Error("a rumour is evidence")
 	}
 }
+
+// What settles a verdict is the cheapest question among its checks, else a trial;
+// what a waiver set aside only a trial settles.
+func TestTheCheapestQuestionSettlesAVerdict(t *testing.T) {
+	for i, q := range Questions() {
+		if q.Number() != i {
+			t.Errorf("%s is number %d, want %d", q, q.Number(), i)
+		}
+	}
+	if n := Question("restart").Number(); n != len(Questions()) {
+		t.Errorf("what is no question is number %d", n)
+	}
+	all := []string{"restart", string(QuestionTrial), string(QuestionNVMe), string(QuestionPlatform), string(QuestionVersion)}
+	for n, want := range map[int]Question{1: QuestionTrial, 2: QuestionTrial, 3: QuestionNVMe, 4: QuestionPlatform, 5: QuestionVersion} {
+		if got := (&Verdict{Checks: all[:n]}).Settles(); got != want {
+			t.Errorf("%v: %s, want %s", all[:n], got, want)
+		}
+	}
+	if got := (&Verdict{Checks: all, Waiver: &Waiver{}}).Settles(); got != QuestionTrial {
+		t.Errorf("waived: %s", got)
+	}
+}
+
+// Every answer that contradicts that of the strongest source is told, and no other.
+func TestAnswersThatContradictTheStrongest(t *testing.T) {
+	for name, c := range map[string]struct {
+		guest, check, runs Tri
+		want               []string
+	}{
+		"none":              {Unobserved, Unobserved, Unobserved, nil},
+		"one":               {Unobserved, Yes, Unobserved, nil},
+		"all agree":         {No, No, No, nil},
+		"one against two":   {Yes, No, Yes, []string{"the image check"}},
+		"two against one":   {No, Yes, Yes, []string{"the image check", "it runs on virtio"}},
+		"the weakest alone": {Unobserved, No, Yes, []string{"it runs on virtio"}},
+	} {
+		s := said{saidVirtio: {c.guest, c.check, c.runs}}
+		var got []string
+		for _, k := range s.conflicts(nil) {
+			got = append(got, k.Text)
+			if k.Field != "virtio at boot" || k.Chosen == k.Other {
+				t.Errorf("%s: %+v", name, k)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
