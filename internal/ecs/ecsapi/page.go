@@ -29,9 +29,9 @@ type pageReader struct {
 	own    strings.Builder // every different string of the page, in one piece
 	words  [512]string     // some of them, by a hash of their text; see word
 	tags   []ecs.Tag       // every tag of the page
-	// passed are members of the last instance, by their place, that were passed over,
-	// each with the comma behind it; skipped says that the last one was. See members.
-	passed  [64]span
+	// passed are members of the last instance, by the place of the first, that were
+	// passed over; skipped says that the last one was. See members.
+	passed  [64]run
 	skipped bool
 
 	// How much room the last pages took.
@@ -60,7 +60,7 @@ func (r *pageReader) read(body []byte, region string) (*listing, bool) {
 	answer, end := r.out, r.envelope(skipSpace(r.b, 0))
 	ok := end >= 0 && skipSpace(r.b, end) == n && answer.instances != nil
 	r.instances, r.tagRoom, r.textRoom = len(answer.instances), room(r.tagRoom, len(r.tags)), room(r.textRoom, r.own.Len())
-	r.b, r.out, r.tags, r.passed = nil, nil, nil, [64]span{}
+	r.b, r.out, r.tags, r.passed = nil, nil, nil, [64]run{}
 	r.own.Reset()
 	clear(r.words[:])
 	return answer, ok
@@ -203,13 +203,13 @@ func (r *pageReader) instance(i int) int {
 	return i
 }
 
-// span is a part of the answer.
-type span struct{ from, to int }
+// run is one member of an instance or several in a row, each with the comma behind it.
+type run struct{ from, to, members int }
 
 // members reads an instance as object does. More than half of the members are
 // passed over and are the same in one instance after the other, byte by byte: what
-// was found to be a member and a comma is one wherever it stands again, and
-// comparing it is quicker than reading it.
+// was found to be members and commas is that wherever it stands again, and
+// comparing it is quicker than reading it. Those in a row are compared as one.
 func (r *pageReader) members(i int, member func(key []byte, i int) int) int {
 	b := r.b
 	if b[i] != '{' {
@@ -218,11 +218,16 @@ func (r *pageReader) members(i int, member func(key []byte, i int) int) int {
 	if i = skipSpace(b, i+1); b[i] == '}' {
 		return i + 1
 	}
-	for place := 0; ; place++ {
+	// The place of the first of the last members that stood there again, and where it is.
+	since, from := 0, i
+	for place := 0; ; {
 		had := &r.passed[place%len(r.passed)]
 		if end := i + had.to - had.from; end > i && end <= len(b) && string(b[i:end]) == string(b[had.from:had.to]) {
-			i = skipSpace(b, end)
+			i, place = skipSpace(b, end), place+had.members
 			continue
+		}
+		if place > since {
+			r.passed[since%len(r.passed)] = run{from, i, place - since}
 		}
 		if b[i] != '"' {
 			return -1
@@ -236,16 +241,18 @@ func (r *pageReader) members(i int, member func(key []byte, i int) int) int {
 			return -1
 		}
 		r.skipped = false
-		if i = member(b[i+1:end], at); i < 0 {
+		if i = member(b[begin+1:end], at); i < 0 {
 			return -1
 		}
-		if *had = (span{}); r.skipped && b[i] == ',' {
-			*had = span{begin, i + 1}
+		if *had = (run{}); r.skipped && b[i] == ',' {
+			*had = run{begin, i + 1, 1}
 		}
 		var more bool
 		if i, more = next(b, i, '}'); !more {
 			return i
 		}
+		place++
+		since, from = place, i
 	}
 }
 
@@ -282,6 +289,10 @@ func (r *pageReader) tagList(i int) ([]ecs.Tag, int) {
 }
 
 func (r *pageReader) tag(i int) int {
+	if t, end := r.plainTag(i); end >= 0 && t != (ecs.Tag{}) {
+		r.tags = append(r.tags, t)
+		return end
+	}
 	var t ecs.Tag
 	var seen uint32
 	i = object(r.b, i, func(key []byte, i int) int {
@@ -308,6 +319,22 @@ func (r *pageReader) tag(i int) int {
 	}
 	r.tags = append(r.tags, t)
 	return i
+}
+
+// plainTag reads a tag as the API writes it: the key and the value, in this order and
+// without white space. -1 is any other.
+func (r *pageReader) plainTag(i int) (t ecs.Tag, end int) {
+	const key, value = `{"TagKey":`, `,"TagValue":`
+	if string(r.b[i:i+len(key)]) != key {
+		return t, -1
+	}
+	if t.Key, i = r.word(i + len(key)); i < 0 || string(r.b[i:i+len(value)]) != value {
+		return t, -1
+	}
+	if t.Value, i = r.word(i + len(value)); i < 0 || r.b[i] != '}' {
+		return t, -1
+	}
+	return t, i + 1
 }
 
 // word reads a string, or null, that is likely to be in the page more than
