@@ -267,7 +267,7 @@ func toError(req *request, s ecs.Scope, exchange *exchange, err error, now time.
 	}
 	failure.RequestID = clip(exchange.header.Get("X-Acs-Request-Id"), 64)
 	cause := exchange.err
-	if cause == nil { // the SDK failed before or after the exchange
+	if cause == nil { // there was none
 		cause = errors.New(scrub(clip(err.Error(), 300)))
 	}
 	failure.Err = cause

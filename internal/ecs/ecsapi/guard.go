@@ -31,22 +31,13 @@ var (
 	errEmpty       = errors.New("the answer is empty")
 )
 
-// exchange is what one HTTP exchange left behind. It travels in the request's
-// context, because the SDK hands back neither headers nor the cause of a
-// failure.
+// exchange is what one HTTP exchange left behind.
 type exchange struct {
 	status int
 	header http.Header
 	body   *bytes.Buffer // of a good answer; from bodies, given back by release
 	failed []byte        // of an error answer
 	err    error         // why there is no answer
-}
-
-type exchangeKey struct{}
-
-func withExchange(ctx context.Context) (context.Context, *exchange) {
-	x := new(exchange)
-	return context.WithValue(ctx, exchangeKey{}, x), x
 }
 
 // release gives the body back for use by another call.
@@ -101,7 +92,7 @@ func (b *bodyPool) put(buffer *bytes.Buffer) {
 	}
 }
 
-// guard is the HTTP client that the SDK calls through.
+// guard is the HTTP client that everything is sent through.
 type guard struct {
 	client  *http.Client
 	timeout time.Duration
@@ -237,30 +228,16 @@ func direct(f func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.U
 
 func (g *guard) close() { g.client.CloseIdleConnections() }
 
-// errNoAnswer is what the SDK is told; the cause is in the exchange.
-var errNoAnswer = errors.New("no usable answer")
-
-// Call implements dara.HttpClient: it sends the request that the SDK signed
-// within the time limit, reads the whole answer within the size limit into
-// the exchange, and shows the SDK an empty one.
-func (g *guard) Call(req *http.Request, _ *http.Transport) (*http.Response, error) {
-	attempt, _ := req.Context().Value(exchangeKey{}).(*exchange)
-	if attempt == nil {
-		return nil, errors.New("a request outside a call")
-	}
+// call sends a request within the time limit and reads the whole answer within the
+// size limit into the exchange.
+func (g *guard) call(req *http.Request, attempt *exchange) error {
 	ctx, cancel := context.WithTimeout(req.Context(), g.timeout)
 	defer cancel()
-	if attempt.err = g.exchange(req.WithContext(ctx), attempt); attempt.err != nil {
-		return nil, errNoAnswer
-	}
-	return &http.Response{Status: "200 OK", StatusCode: http.StatusOK, Body: http.NoBody, Proto: "HTTP/1.1"}, nil
+	attempt.err = g.exchange(req.WithContext(ctx), attempt)
+	return attempt.err
 }
 
 func (g *guard) exchange(req *http.Request, attempt *exchange) error {
-	// The SDK puts the proxy's password into the request itself, where the
-	// endpoint would read it; the transport sends it to the proxy alone.
-	req.Header.Del("Proxy-Authorization")
-	delete(req.Header, "Host") // the SDK's spelling; req.Host says it
 	if !g.gzip {
 		req.Header.Set("Accept-Encoding", "identity")
 	}

@@ -241,7 +241,7 @@ func FuzzErrorBody(f *testing.F) {
 	f.Add([]byte("<html>"), 502)
 	f.Fuzz(func(t *testing.T, body []byte, status int) {
 		x := &exchange{status: status, failed: body, header: http.Header{}, err: statusError(status)}
-		e := toError(newRequest(ecsVersion, actInstances), testScope, x, errNoAnswer, testNow)
+		e := toError(newRequest(ecsVersion, actInstances), testScope, x, x.err, testNow)
 		if int(e.Class) > int(ecs.BadAnswer) || e.Err == nil {
 			t.Fatalf("%+v", e)
 		}
