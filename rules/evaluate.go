@@ -69,7 +69,7 @@ func (r *Ruleset) judgeOS(stage string, target *Target, candidate *candidate, pr
 			}
 		}
 		if outcome == outcomeNo {
-			trace(tr, target, rl, "no: "+why)
+			traceNo(tr, target, rl, why)
 			continue
 		}
 		level := rl.level[target.Class]
@@ -115,6 +115,14 @@ func (r *rule) certainty(class Class, p *profile) Confidence {
 func trace(tr tracer, t *Target, r *rule, what string) {
 	if tr != nil {
 		tr(t, r, what)
+	}
+}
+
+// traceNo traces a rule that does not count, and puts together why only where
+// somebody is told.
+func traceNo(tr tracer, t *Target, r *rule, why ...string) {
+	if tr != nil {
+		tr(t, r, "no: "+strings.Join(why, ""))
 	}
 }
 
@@ -239,7 +247,7 @@ func (e *evaluation) verdict(target *Target) Verdict {
 			}
 		}
 		if outcome == outcomeNo {
-			trace(e.tr, target, rl, "no: "+why)
+			traceNo(e.tr, target, rl, why)
 			continue
 		}
 		trace(e.tr, target, rl, "matches")
@@ -294,12 +302,12 @@ func (e *evaluation) answered(stage string, target *Target, osJudgement *osJudge
 		}
 		switch {
 		case out != outcomeCertain || why != "":
-			trace(e.tr, target, rl, "no: "+why)
+			traceNo(e.tr, target, rl, why)
 		case *of == nil:
 			trace(e.tr, target, rl, "matches")
 			*of = rl
 		default:
-			trace(e.tr, target, rl, "no: "+(*of).id()+" answers it")
+			traceNo(e.tr, target, rl, (*of).id(), " answers it")
 		}
 	}
 	counts, other := siblings, platform
