@@ -44,6 +44,7 @@ type ImageCache struct {
 	ttl    time.Duration
 	now    func() time.Time
 	log    *slog.Logger
+	texts  texts
 
 	mu      sync.Mutex
 	scopes  map[ecs.Scope]uint32 // numbers, which make short keys
@@ -69,6 +70,7 @@ type Image struct {
 	last [2]atomic.Pointer[reading]
 	// refused are the classes on which the platform refuses the image.
 	refused atomic.Pointer[[]string]
+	texts   *texts // nil where it shares none
 }
 
 // reading is how a classifier read a system that was made from an image. What
@@ -93,14 +95,46 @@ func (m *Image) read(classifier *rules.Classifier, installed *event.Installed) (
 	if r := last.Load(); r != nil && r.by == classifier && r.facts.ImageID == installed.ImageID && r.facts.OSName == installed.OSName && r.facts.OSNameEn == installed.OSNameEn && r.facts.OSType == installed.OSType && r.facts.Guest == installed.Guest {
 		return r.facts, r.system
 	}
-	facts := &rules.Facts{ // its strings are parts of a message, which is not to be kept for them
-		OSName: strings.Clone(installed.OSName), OSNameEn: strings.Clone(installed.OSNameEn), OSType: strings.Clone(installed.OSType), ImageID: strings.Clone(installed.ImageID),
-		Image: m.Facts, Guest: installed.Guest,
-	}
-	facts.Guest.Release, facts.Guest.Kernel, facts.Guest.Architecture = strings.Clone(facts.Guest.Release), strings.Clone(facts.Guest.Kernel), strings.Clone(facts.Guest.Architecture)
+	facts := &rules.Facts{OSName: installed.OSName, OSNameEn: installed.OSNameEn, OSType: installed.OSType, ImageID: installed.ImageID, Image: m.Facts, Guest: installed.Guest}
+	m.texts.share(facts)
 	r := &reading{classifier, facts, classifier.System(facts)}
 	last.Store(r)
 	return r.facts, r.system
+}
+
+// texts gives equal texts of images and systems one place in memory, by which a
+// message finds again those that it has.
+type texts struct {
+	mu sync.Mutex
+	by map[string]string
+}
+
+// maxTexts bounds what is held; most images of a fleet have the same few.
+const maxTexts = 4096
+
+// share makes the texts of facts, which may be parts of a message, its own.
+func (t *texts) share(facts *rules.Facts) {
+	for _, text := range facts.Texts() {
+		if t == nil || text == &facts.ImageID || text == &facts.Image.Name { // hardly ever those of another
+			*text = strings.Clone(*text)
+		} else {
+			*text = t.of(*text)
+		}
+	}
+}
+
+func (t *texts) of(text string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	known, ok := t.by[text]
+	if !ok {
+		if t.by == nil || len(t.by) >= maxTexts {
+			t.by = map[string]string{}
+		}
+		known = strings.Clone(text)
+		t.by[known] = known
+	}
+	return known
 }
 
 // refusedClasses are the classes of which the platform offers the image on no
@@ -137,7 +171,7 @@ func (c *ImageCache) Doubt(ctx context.Context, scope ecs.Scope, id string, imag
 	if c.shared != nil {
 		c.publish(ctx, scope, []string{id})
 	}
-	return &Image{Facts: imageFacts}
+	return &Image{Facts: imageFacts, texts: &c.texts}
 }
 
 // Len is the number of images held, those about to be forgotten included.
@@ -248,7 +282,7 @@ func (c *ImageCache) store(place ecs.Scope, images []ecs.Image) {
 	defer c.mu.Unlock()
 	scope := c.scope(place)
 	for _, img := range images {
-		c.put(imageKey{scope, img.ID}, &Image{Facts: img.Facts, until: c.now().Add(c.ttl)})
+		c.put(imageKey{scope, img.ID}, &Image{Facts: img.Facts, until: c.now().Add(c.ttl), texts: &c.texts})
 	}
 }
 
@@ -385,7 +419,7 @@ func (c *ImageCache) ask(ctx context.Context, place ecs.Scope, ids []string) err
 	defer c.mu.Unlock()
 	scope := c.scope(place)
 	for _, id := range ids {
-		c.put(imageKey{scope, id}, &Image{until: c.now().Add(failureTTL), failed: &failure})
+		c.put(imageKey{scope, id}, &Image{until: c.now().Add(failureTTL), failed: &failure, texts: &c.texts})
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func appendListed(b []byte, listed *InstancesListed) []byte {
 		writer.word(installed.OSName)
 		writer.word(installed.OSNameEn)
 		writer.word(installed.OSType)
-		writer.word(installed.ImageID)
+		writer.str(installed.ImageID)
 		writer.guest(&installed.Guest)
 	}
 	writer.machines(listed.Hardware)
@@ -36,7 +36,7 @@ func readListed(reader *reader) *InstancesListed {
 	listed := &InstancesListed{Walk: reader.walk(), Page: int(reader.uint()), Epoch: reader.int(), Observed: reader.int()}
 	listed.Software = make([]Installed, reader.count(5))
 	for i := range listed.Software {
-		listed.Software[i] = Installed{OSName: reader.word(), OSNameEn: reader.word(), OSType: reader.word(), ImageID: reader.word()}
+		listed.Software[i] = Installed{OSName: reader.word(), OSNameEn: reader.word(), OSType: reader.word(), ImageID: reader.str()}
 		reader.guest(&listed.Software[i].Guest)
 	}
 	listed.Hardware = reader.machines()
@@ -112,7 +112,8 @@ func (r *reader) failures() (out []record.Failure) {
 }
 
 // facts writes what is known of software: which of its strings there are, and
-// those. Most are empty.
+// those. Most are empty. The name and the id of an image are those of one software
+// of a page, and no words.
 func (w *writer) facts(known *rules.Facts) {
 	all := known.Texts()
 	there := uint64(0)
@@ -123,7 +124,11 @@ func (w *writer) facts(known *rules.Facts) {
 	}
 	w.uint(there)
 	for i, s := range all {
-		if there>>i&1 != 0 {
+		switch {
+		case there>>i&1 == 0:
+		case s == &known.ImageID || s == &known.Image.Name:
+			w.str(*s)
+		default:
 			w.word(*s)
 		}
 	}
@@ -143,7 +148,11 @@ func (r *reader) facts(known *rules.Facts) {
 		return
 	}
 	for i, s := range all {
-		if there>>i&1 != 0 {
+		switch {
+		case there>>i&1 == 0:
+		case s == &known.ImageID || s == &known.Image.Name:
+			*s = r.str()
+		default:
 			*s = r.word()
 		}
 	}
@@ -200,13 +209,14 @@ func (r *reader) machines() []rules.Hardware {
 	return list
 }
 
-// classes writes what was said of the profiles, each once.
+// classes writes what was said of the profiles, each once. The bytes of levels and
+// standings are no words: they tell classes apart.
 func (w *writer) classes(list []outcome.Class) {
 	w.uint(uint64(len(list)))
 	for i := range list {
 		class := &list[i]
-		w.word(class.Levels)
-		w.word(class.Standings)
+		w.str(class.Levels)
+		w.str(class.Standings)
 		w.word(class.Family)
 		w.word(class.Version)
 		w.bool(class.Legacy)
@@ -217,7 +227,7 @@ func (w *writer) classes(list []outcome.Class) {
 func (r *reader) classes() []outcome.Class {
 	list := make([]outcome.Class, r.count(5))
 	for i := range list {
-		list[i] = outcome.Class{Levels: r.word(), Standings: r.word(), Family: r.word(), Version: r.word(), Legacy: r.enum(1) == 1}
+		list[i] = outcome.Class{Levels: r.str(), Standings: r.str(), Family: r.word(), Version: r.word(), Legacy: r.enum(1) == 1}
 	}
 	return list
 }

@@ -429,9 +429,7 @@ func (r *reader) rows(profiles int) Rows {
 // row checks what follows the head of a row.
 func (r *reader) row(words uint64) {
 	r.skip()
-	for range 3 {
-		r.skipWord(words)
-	}
+	r.skipWords(3, words)
 	if created := r.uint(); created == 0 {
 		r.skip()
 	} else if created > maxMinute {
@@ -439,7 +437,22 @@ func (r *reader) row(words uint64) {
 	}
 	r.int32()
 	r.int32()
-	for range 2 * r.count(2) {
+	r.skipWords(2*r.count(2), words)
+}
+
+// skipWords is skipWord again and again; nearly all are numbers of one byte or two.
+func (r *reader) skipWords(count int, words uint64) {
+	for range count {
+		if at := r.off; at+1 < len(r.s) {
+			n, behind := uint64(r.s[at]), at+1
+			if n >= 0x80 {
+				n, behind = n&0x7f|uint64(r.s[behind])<<7, behind+1
+			}
+			if n-1 < words { // neither 0 nor the first bytes of a number without end: words are at most maxWords
+				r.off = behind
+				continue
+			}
+		}
 		r.skipWord(words)
 	}
 }
