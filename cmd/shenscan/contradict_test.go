@@ -238,18 +238,19 @@ type lazily struct {
 	stores map[string]string
 }
 
-// options are the fleet's. A region of 8,000 instances is read in lanes.
+// options are the fleet's: two regions of three pages each, or one that is just
+// large enough to be read in lanes.
 func (tr *trial) options() ecssim.Options {
-	o := ecssim.Options{Instances: *contradictInstances, Regions: 3, Seed: 21}
+	o := ecssim.Options{Instances: *contradictInstances, Regions: 2, Seed: 21}
 	if tr.lanes {
 		o.Regions = 1
 	}
 	switch {
 	case o.Instances > 0:
 	case tr.lanes:
-		o.Instances = 8_000
+		o.Instances = 7_700
 	default:
-		o.Instances = 900
+		o.Instances = 440
 	}
 	if tr.members {
 		o.Accounts = 8

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -15,9 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,34 +29,8 @@ import (
 	"github.com/shenscan/shenscan/internal/record"
 )
 
-// The binaries under test, built once.
-var shenscan, natsServer string
-
-func TestMain(m *testing.M) {
-	// Tests here wait for processes more than they compute, whatever the number
-	// of CPUs is.
-	flag.Parse()
-	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
-		if err := parallel.Value.Set("8"); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "shenscan-e2e-")
-		if err != nil {
-			panic(err)
-		}
-		defer os.RemoveAll(dir)
-		shenscan, natsServer = filepath.Join(dir, "shenscan"), filepath.Join(dir, "nats-server")
-		for bin, pkg := range map[string]string{shenscan: ".", natsServer: "github.com/nats-io/nats-server/v2"} {
-			if out, err := exec.Command("go", "build", "-o", bin, pkg).CombinedOutput(); err != nil {
-				fmt.Fprintf(os.Stderr, "build %s: %v\n%s", pkg, err, out)
-				return 1
-			}
-		}
-		return m.Run()
-	}())
-}
+// The commands under test, which TestMain puts into PATH.
+const shenscan, natsServer = "shenscan", "nats-server"
 
 // simulator starts an ECS simulator in the test's process.
 func simulator(t *testing.T, o ecssim.Options) *ecssim.Server {

@@ -52,7 +52,7 @@ func secondJudge(t *testing.T, p patch) {
 	if err := os.WriteFile(overlay, spec, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// The test builds the program; the overlay is for that build too.
+	// The binary of the tests is the program that they start, the overlay with it.
 	cmd := exec.Command("go", "test", "-count=1", "-run", "TestOneAnswer$|TestViewAddsUp$", "./cmd/shenscan", "./sink/store")
 	cmd.Dir, cmd.Env = "../..", append(os.Environ(), strings.TrimSpace("GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+overlay))
 	out, err := cmd.CombinedOutput()
