@@ -34,12 +34,16 @@ const everyoneScans mutant = "every tick that is heard is a scan of its own"
 // everything: each slot is scanned once and no slot is left out.
 func TestScheduleForAnHour(t *testing.T) {
 	c := classifier(t)
+	seeds := []uint64{1, 2, 3, 4}
+	if len(some(failedOnce)) < len(failedOnce) {
+		seeds = seeds[:2]
+	}
 	var ended atomic.Int64
 	t.Run("seeds", func(t *testing.T) {
-		for seed := range uint64(4) {
-			t.Run(fmt.Sprint(seed+1), func(t *testing.T) {
+		for _, seed := range seeds {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
 				t.Parallel()
-				o := scheduled(t, seed+1, sound, c)
+				o := scheduled(t, seed, sound, c)
 				t.Logf("%d scans in %d slots, %d faults, %d times in mid-scan", o.scans, o.slots, o.faults, o.ended)
 				for _, err := range o.errs {
 					t.Error(err)
@@ -48,8 +52,8 @@ func TestScheduleForAnHour(t *testing.T) {
 			})
 		}
 	})
-	if ended.Load() < 12 {
-		t.Errorf("only %d of 48 scans lost a producer: the run proves nothing", ended.Load())
+	if scans := 12 * len(seeds); ended.Load() < int64(scans/4) {
+		t.Errorf("only %d of %d scans lost a producer: the run proves nothing", ended.Load(), scans)
 	}
 }
 
