@@ -34,7 +34,7 @@ func options(t *testing.T) app.Options {
 		Roles: app.All, NATS: bus.DefaultOptions(), Cloud: cloud, Store: t.TempDir(), SinkName: "a",
 		Concurrency: 4, ScanIdle: time.Minute, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	}
-	o.NATS.Sync = bus.SyncInterval
+	o.NATS.Sync, o.NATS.Dir = bus.SyncInterval, t.TempDir() // not beside the sources where a process has no store
 	return o
 }
 
