@@ -192,7 +192,7 @@ func (e *ConfigError) ExitCode() int { return 2 }
 // StoreFile is the file of the store in its folder.
 func StoreFile(dir string) string { return filepath.Join(dir, "store.db") }
 
-// New opens everything that options asks for; nothing runs yet. A failed New closes
+// New opens everything that the options ask for; nothing runs yet. A failed New closes
 // what it opened.
 func New(ctx context.Context, options Options) (_ *App, err error) {
 	application := &App{o: options, log: options.Log, registry: prometheus.NewRegistry(), reloads: make(reloading), ended: make(chan struct{}), settings: options.Settings()}
@@ -522,8 +522,8 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 		return a.requests.HandleTick(ctx, m, d.Subject, d.Stored)
 	}))
 	group.Go(func() error { return a.requests.Run(ctx) })
-	a.bus.Await(deskService)
-	group.Go(func() error { return a.serveDesk(ctx) })
+	a.bus.Await(requestService)
+	group.Go(func() error { return a.serveRequests(ctx) })
 	return nil
 }
 

@@ -11,24 +11,25 @@ import (
 	"github.com/shenscan/shenscan/sink/store"
 )
 
-// The answers that are kept: a plan of 100,000 instances takes a second or more to
-// make, and some 5 MB to hold.
+// Bounds of the answers that are kept for the next reader. A plan of 100,000
+// instances takes a second or more to make, and about 5 MB of memory.
 const (
 	keptAnswers = 8
 	keptItems   = 1_000_000       // in all plans
 	keptFor     = 5 * time.Minute // after the last question
 )
 
-// answerKey is all that an answer depends on. Moment is that of the store, so that an
-// answer of an older commit is never found.
+// answerKey is everything that an answer depends on. Its Moment is the state of the
+// store that the answer was made from: after the next commit the key differs, so an
+// older answer is never returned.
 type answerKey struct {
 	store.Moment
 	ruleset, types, target, filter, owners string
 	keepOS                                 bool
 }
 
-// answered keeps the answers that were asked for last, and makes each once for all
-// who ask for it at the same time.
+// answered is a cache of the answers that were asked for last. Several callers that
+// ask for the same answer at the same time wait for one of them to make it.
 type answered[A any] struct {
 	size func(A) int // items of an answer; nil: none
 
@@ -44,16 +45,17 @@ type keptAnswer[A any] struct {
 	answer A
 }
 
-// making is an answer that somebody makes.
+// making is an answer that one caller makes while others may wait for it.
 type making[A any] struct {
 	done   chan struct{} // closed when the others are set
 	answer A
 	err    error
 }
 
-// of returns the answer of the key that key finds out whenever it counts. build
-// makes it and says of which key it came to be: a commit may come in between. The
-// answer is shared: nobody changes it.
+// of returns the answer for the current key, from the cache or made by build. key is
+// called again before each look, because a commit to the store changes it. build
+// returns the key that its answer belongs to, which is a newer one if a commit came
+// in between. The answer is shared between callers, who must not change it.
 func (p *answered[A]) of(ctx context.Context, key func() answerKey, build func(context.Context) (A, answerKey, error)) (A, error) {
 	for {
 		answerKey := key()
@@ -77,7 +79,9 @@ func (p *answered[A]) of(ctx context.Context, key func() answerKey, build func(c
 	}
 }
 
-// claim finds the kept answer of a key, else who makes it, else lets the caller.
+// claim returns the kept answer of the key, or the one that another caller makes
+// now, or else registers the caller as the one who makes it. Exactly one of the
+// results is not nil.
 func (p *answered[A]) claim(key answerKey) (found *keptAnswer[A], other, mine *making[A]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,8 +119,8 @@ func (p *answered[A]) make(ctx context.Context, key answerKey, mine *making[A], 
 	mine.answer, of, mine.err = build(ctx)
 }
 
-// keep keeps an answer within the bounds. Those of other commits are never asked for
-// again.
+// keep adds an answer to the cache and removes what exceeds the bounds. Answers from
+// an older state of the store are removed, too: nobody can ask for them any more.
 func (p *answered[A]) keep(k answerKey, made A) {
 	p.kept = slices.DeleteFunc(p.kept, func(have keptAnswer[A]) bool { return have.key == k || have.key.Moment != k.Moment })
 	p.kept = slices.Insert(p.kept, 0, keptAnswer[A]{k, made})

@@ -10,16 +10,21 @@ import (
 	"time"
 )
 
-// LimitMemory gives the Go runtime a soft limit of memory until ctx ends: the
-// garbage collector works harder near it, so that a scan of a large fleet does
-// not take twice what it needs. The limit yields to what is live. Just below
-// what a process cannot do without, a collector does little else than collect;
-// so where base is less than a third above what is live, the limit is a third
-// above it, and comes back when less is live. It never exceeds nine tenths of
-// the container's own limit, if there is one; base 0 leaves that as the only
-// one. A heap below a quarter of the limit is not collected at all: a process
-// that has just begun would collect one small heap after the other. GOMEMLIMIT
-// in the environment wins over all of this, and GOGC over the quarter.
+// LimitMemory sets the soft memory limit and the pace of the Go garbage collector
+// until ctx ends.
+//
+// The limit is base, in bytes. Near it the collector works harder, so that a scan
+// of a large fleet does not take twice the memory that it needs. A limit just above
+// the live heap would leave the process no time for anything but collecting; so the
+// limit is at least four thirds of what is live, and falls back to base when less
+// is live. It never exceeds nine tenths of the limit of the container, if there is
+// one. With base 0 those nine tenths are the limit, and nothing else is set.
+//
+// While the heap is smaller than a quarter of the limit, it is not collected:
+// otherwise a process that has just started would collect a small heap many times.
+//
+// An operator's GOMEMLIMIT in the environment replaces all of this, and GOGC the
+// rule of the quarter.
 func LimitMemory(ctx context.Context, base int64) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return

@@ -18,13 +18,13 @@ const serviceVersion = "1.0.0"
 
 // The NATS micro services of a producer and of a sink.
 const (
-	deskService     = "shenscan"
+	requestService  = "shenscan"
 	queryService    = "shenscan-query"
 	evidenceService = "shenscan-evidence"
 )
 
-func (a *App) serveDesk(ctx context.Context) error {
-	return a.bus.Serve(ctx, deskService, "ask for a scan or a rescan, and what is done with dead letters", serviceVersion, 4096, append([]bus.Endpoint{
+func (a *App) serveRequests(ctx context.Context) error {
+	return a.bus.Serve(ctx, requestService, "ask for a scan or a rescan, and what is done with dead letters", serviceVersion, 4096, append([]bus.Endpoint{
 		{Name: "scan", Subject: event.SubjectScan, Handle: func(ctx context.Context, r bus.Request) (any, error) {
 			reply, err := a.requests.Scan(ctx, r.Data)
 			return reply, serviceError(err)

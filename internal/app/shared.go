@@ -15,8 +15,9 @@ import (
 	"github.com/shenscan/shenscan/rules"
 )
 
-// running implements producer.Running over a bucket: one key per scope of a
-// scan, which names the scan that runs there.
+// running implements producer.Running with a key-value bucket. The bucket has one
+// key for each set of accounts and regions that can be scanned; its value names the
+// scan that runs there now.
 type running struct {
 	kv  *bus.KV
 	bus *bus.Bus
@@ -60,7 +61,10 @@ func (r *running) Claim(ctx context.Context, key, id string) (string, error) {
 	}
 }
 
-// runs says whether a scan runs. Where no sink answers it may, for a day.
+// runs asks a sink whether a scan is still running. A scan that no sink knows counts
+// as running for unseenScan, because its announcement may still be on its way. While
+// no sink answers, nobody can tell: the error is a producer.UnknownError for a day,
+// and after that the scan counts as ended.
 func (r *running) runs(ctx context.Context, held runningScan) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -85,7 +89,9 @@ type sharedImages struct {
 	now func() time.Time
 }
 
-// claimTTL is how long a claim keeps others from asking.
+// claimTTL is how long the claim of one worker keeps the others from asking the
+// cloud for the same image. It bounds the delay that a worker causes which claims
+// an image and ends before it has asked.
 const claimTTL = 15 * time.Second
 
 type sharedImage struct {
@@ -97,7 +103,7 @@ func imageKey(s ecs.Scope, id string) string {
 	return event.Token(s.Account) + "." + event.Token(s.Region) + "." + event.Token(id)
 }
 
-// held is what the bucket has of each id.
+// held reads what the bucket holds for each of the image ids, in their order.
 func (c *sharedImages) held(ctx context.Context, scope ecs.Scope, ids []string) ([]sharedImage, []bus.Entry, error) {
 	keys := make([]string, len(ids))
 	for i, id := range ids {
@@ -171,8 +177,8 @@ func (c *sharedImages) Put(ctx context.Context, scope ecs.Scope, images []ecs.Im
 	return err
 }
 
-// Release implements workers.SharedImages. A claim that is not given up lapses
-// by itself.
+// Release implements workers.SharedImages. A claim that nobody releases ends after
+// claimTTL.
 func (c *sharedImages) Release(ctx context.Context, scope ecs.Scope, ids []string) error {
 	held, entries, err := c.held(ctx, scope, ids)
 	if err != nil {
@@ -202,8 +208,9 @@ func (l locator) Locate(ctx context.Context, ids []string) (map[string]ecs.Scope
 	return reply.Scopes, err
 }
 
-// sharedRates implements ecsapi.Shared over a bucket in memory: what a limiter
-// learnt is learnt again in minutes.
+// sharedRates implements ecsapi.Shared with a key-value bucket that the server keeps
+// in memory only: after a restart of the server the limiters of the processes find
+// the rates again within minutes.
 type sharedRates struct{ kv *bus.KV }
 
 // Load implements ecsapi.Shared.
