@@ -162,19 +162,19 @@ func TestPairsOfRolesWaitForTheThird(t *testing.T) {
 				d.ready(d.role(role))
 			}
 			var id string
-			switch missing {
-			case app.Producer:
+			switch {
+			case missing == app.Producer:
 				err := d.ask.Call(t.Context(), event.SubjectScan, record.ScanRequest{}, new(record.ScanReply))
 				if !errors.Is(err, bus.ErrNobody) || !strings.Contains(err.Error(), "is a shenscan running on this NATS?") {
 					t.Errorf("a scan without a producer: %v", err)
 				}
-			case app.Worker:
+			case missing == app.Worker:
 				id = d.scan()
 				within(t, "the sink knows of the scan", func() bool { _, err := d.query(id); return err == nil })
 				if scan, err := d.query(id); err != nil || scan.State != record.ScanRunning || scan.Instances != 0 {
 					t.Errorf("a scan that no worker reads: %+v, %v", scan, err)
 				}
-			case app.Sink:
+			default:
 				id = d.scan()
 				if _, err := d.query(id); !errors.Is(err, bus.ErrNobody) {
 					t.Errorf("a scan that no sink stores: %v", err)
