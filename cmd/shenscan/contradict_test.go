@@ -125,6 +125,10 @@ var trials = []trial{
 	{name: ecssim.DisksOfOthers, want: whole},
 	{name: ecssim.DisksElsewhere, want: whole},
 	{name: ecssim.DisksUnknown, want: whole},
+	{name: ecssim.ChangesErrorAs200, want: whole}, // a scan asks for no change: TestOffersThatAreNotKnown
+	{name: ecssim.ChangesEmpty, want: whole},
+	{name: ecssim.ChangesElsewhere, want: whole},
+	{name: ecssim.ChangesFewer, want: whole},
 	{name: ecssim.RegionsEmpty, want: partly},
 	{name: ecssim.RegionVanishes, want: partly, stored: true},
 	{name: ecssim.MembersPromoted, want: whole, members: true},

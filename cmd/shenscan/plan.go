@@ -22,6 +22,7 @@ import (
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/waves"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -40,6 +41,8 @@ type planFlags struct {
 	keepOS       bool
 	availability bool
 	disks        bool
+	offered      []string
+	offeredCalls int
 	chargeType   string
 }
 
@@ -87,13 +90,20 @@ With --disks it asks the cloud for the disks of the instances that would move to
 where ESSD and ESSD AutoPL disks alone are taken (DescribeDisks: 500 disks a call,
 or one call an instance where that is less), and names with each instance the disks
 that must be converted first, or that stay behind. Where an answer is missing or is
-contradicted, the advice to look at the disks stays.`,
+contradicted, the advice to look at the disks stays.
+
+With --offered it asks for each instance of the named waves whether the cloud offers
+the change to the recommended type now (DescribeResourcesModification, one call an
+instance and two where it is not offered, --offered-calls at most). What the cloud
+says counts before the vendor's matrix of type changes: the plan names both where
+they differ, and an instance whose change is not offered as it is is not ready.`,
 		Example: `  shenscan plan --target shenlong-6
   shenscan plan --target ecs.g8i --owner-tag team --output html --out plan.html
   shenscan plan --owner-tag team,owner --owner-fallback account --split-by-owner pack
   shenscan plan --settle --target shenlong-8
   shenscan plan --progress --target shenlong-6 --since 14d
   shenscan plan --target ecs.g8i --disks --region cn-hangzhou
+  shenscan plan --target ecs.g8i --disks --offered ready,after-checks --tag team=shop
   shenscan plan --target shenlong-7 --availability --charge-type PrePaid --output csv --out plan.csv`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return flags.run(cmd.Context(), settings, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -112,6 +122,8 @@ contradicted, the advice to look at the disks stays.`,
 	fl.BoolVar(&flags.keepOS, "keep-os", false, "prefer a 5th-generation family over another operating system where both are offered")
 	fl.BoolVar(&flags.availability, "availability", false, "ask the cloud which types each zone sells now, and recommend what is sold there; needs credentials")
 	fl.BoolVar(&flags.disks, "disks", false, "ask the cloud for the disks of the instances that would move to where ESSDs alone are taken, and name those to convert (DescribeDisks); needs credentials")
+	fl.StringSliceVar(&flags.offered, "offered", nil, "ask the cloud of each instance of these waves whether it offers the change to the recommended type: "+waveNames()+"; needs credentials")
+	fl.IntVar(&flags.offeredCalls, "offered-calls", 1000, "how many calls --offered may make")
 	fl.StringVar(&flags.chargeType, "charge-type", "PostPaid", "how the new type will be paid for, for --availability: PostPaid or PrePaid")
 	flags.cloud.addEndpoints(cmd)
 	flags.output.set = fl
@@ -146,6 +158,10 @@ func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 	}
 	if f.split != "" && f.output.out != "" {
 		return usage(errors.New("--split-by-owner writes files of its own; leave --out away"))
+	}
+	asked, err := f.askedWaves()
+	if err != nil {
+		return err
 	}
 	if f.chargeType != "PostPaid" && f.chargeType != "PrePaid" {
 		return notOneOf("charge-type", f.chargeType, "PostPaid", "PrePaid")
@@ -222,6 +238,11 @@ func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 			return err
 		}
 	}
+	if len(asked) > 0 {
+		if options.Offered, err = f.askOffered(ctx, settings, options, view.Instances(ctx), asked, stderr); err != nil {
+			return err
+		}
+	}
 	whole, err := plan.Build(view.Instances(ctx), options)
 	if err != nil {
 		return err
@@ -254,7 +275,7 @@ func (f *planFlags) burnDown(ctx context.Context, format report.Format, stdout i
 	if !slices.Contains(plan.ProgressFormats(), format) {
 		return usage(fmt.Errorf("--output %s: progress is written as one of %v", format, plan.ProgressFormats()))
 	}
-	for _, name := range append([]string{"split-by-owner", "keep-os", "availability", "disks", "owner-tag", "owner-fallback"}, narrowing...) {
+	for _, name := range append([]string{"split-by-owner", "keep-os", "availability", "disks", "offered", "owner-tag", "owner-fallback"}, narrowing...) {
 		if config.Typed(f.output.set, name) {
 			return usage(fmt.Errorf("--%s: progress is counted when scans end, of the whole fleet and by the owner tags of the scans; leave the flag away", name))
 		}
@@ -288,7 +309,7 @@ func (f *planFlags) questions(ctx context.Context, settings *settings, format re
 	if !slices.Contains(plan.SettleFormats(), format) {
 		return usage(fmt.Errorf("--output %s: questions are written as one of %v", format, plan.SettleFormats()))
 	}
-	for _, name := range []string{"since", "split-by-owner", "keep-os", "availability", "disks", "owner-tag", "owner-fallback"} {
+	for _, name := range []string{"since", "split-by-owner", "keep-os", "availability", "disks", "offered", "owner-tag", "owner-fallback"} {
 		if config.Typed(f.output.set, name) {
 			return usage(fmt.Errorf("--%s is not for --settle, which lists questions and plans nothing; leave the flag away", name))
 		}
@@ -331,7 +352,7 @@ func (f *planFlags) command() string {
 		words = append(words, "--store "+report.Quoted(dir))
 	}
 	words = append(words, "--target "+report.Quoted(f.target))
-	if more := given(f.output.set, append([]string{"server", "rules", "owner-tag", "owner-fallback", "charge-type"}, narrowing...)...); more != "" {
+	if more := given(f.output.set, append([]string{"server", "rules", "owner-tag", "owner-fallback", "charge-type", "offered-calls"}, narrowing...)...); more != "" {
 		words = append(words, more)
 	}
 	if f.keepOS {
@@ -342,6 +363,9 @@ func (f *planFlags) command() string {
 	}
 	if f.disks {
 		words = append(words, "--disks")
+	}
+	if len(f.offered) > 0 {
+		words = append(words, "--offered "+report.Quoted(strings.Join(f.offered, ",")))
 	}
 	return strings.Join(words, " ")
 }
@@ -418,6 +442,45 @@ func (f *planFlags) askDisks(ctx context.Context, s *settings, options plan.Opti
 	tellUnasked(stderr, "disks not asked for", disks.Failures)
 	tellUnasked(stderr, "disks that may not be all", disks.Doubts)
 	return disks, nil
+}
+
+// waveNames lists the waves that --offered takes.
+func waveNames() string {
+	var names []string
+	for _, id := range plan.AskedWaves() {
+		names = append(names, string(id))
+	}
+	return strings.Join(names, ", ")
+}
+
+// askedWaves are those of --offered.
+func (f *planFlags) askedWaves() (out []waves.ID, err error) {
+	for _, name := range f.offered {
+		id := waves.ID(name)
+		if !slices.Contains(plan.AskedWaves(), id) {
+			return nil, usage(fmt.Errorf("--offered %q: want some of %s", report.Short(name, 40), waveNames()))
+		}
+		out = append(out, id)
+	}
+	if f.offeredCalls < 1 {
+		return nil, usage(fmt.Errorf("--offered-calls %d: allow one call at least", f.offeredCalls))
+	}
+	return out, nil
+}
+
+// askOffered asks the cloud which changes it offers to planned instances.
+func (f *planFlags) askOffered(ctx context.Context, s *settings, options plan.Options, records iter.Seq2[*record.Record, error], which []waves.ID, stderr io.Writer) (*plan.Offered, error) {
+	client, err := ecsapi.New(f.cloud.options(s))
+	if err != nil {
+		return nil, usage(err)
+	}
+	defer client.Close()
+	offered, err := plan.AskOffered(ctx, client, options, records, which, f.offeredCalls)
+	if err != nil {
+		return nil, err
+	}
+	tellUnasked(stderr, "whether changes are offered is not known", offered.Failures)
+	return offered, nil
 }
 
 // tellUnasked names the first regions that could not be asked.

@@ -142,8 +142,8 @@ func (l *listed) row(p *Plan, it *Item) []any {
 		text(it.Fallback.Type, 60), say(it.Fallback.Why, 200), text(it.Verdict, 20), l.text(report.Clean(l.in.Say(why))), l.text(report.Clean(l.in.Say(it.Note))),
 		l.text(report.Clean(solutionText(it, l.in))), l.list(it.Checklist), text(it.Window, 120), text(it.Rule, 80), say(it.Source, 400), say(it.PathNote, 300),
 	}
-	if it.Disks != nil {
-		row = append(row, text(disksLine(it, l.in), 4000))
+	if it.Disks != nil || it.Offered != nil {
+		row = append(row, text(disksLine(it, l.in), 4000), text(report.Capital(offeredText(it.Offered, l.in)), 400))
 	}
 	return row
 }

@@ -143,8 +143,9 @@ type pile struct {
 	places, works *table // shared by all waves
 	pack          *packer
 	byOwner       bool
-	disks         *Disks // of each, which have no two in common
-	runs          []*run // by name
+	disks         *Disks   // of each, which no two have in common
+	offered       *Offered // the same
+	runs          []*run   // by name
 }
 
 // all are the items by owner, account, region and instance id. Each may be kept.
@@ -159,6 +160,7 @@ func (p *pile) all(yield func(*Item) bool) {
 				it.Owner = run.owner
 			}
 			it.Disks = p.disks.on(it.Account, it.Region, it.InstanceID)
+			it.Offered = p.offered.on(it.Account, it.Region, it.InstanceID)
 			if !yield(&it) {
 				return
 			}
@@ -309,13 +311,13 @@ func (c *collector) list(texts []string) {
 }
 
 // hold gives every wave its items.
-func (c *collector) hold(all []*Wave, disks *Disks) {
+func (c *collector) hold(all []*Wave, disks *Disks, offered *Offered) {
 	runs := map[*Wave][]*run{}
 	for _, key := range slices.SortedFunc(maps.Keys(c.runs), func(a, b runKey) int { return cmp.Compare(a.owner, b.owner) }) {
 		runs[key.wave] = append(runs[key.wave], c.runs[key])
 	}
 	for _, w := range all {
-		w.hold(&pile{&c.places, &c.works, c.pack, c.byOwner, disks, runs[w]})
+		w.hold(&pile{&c.places, &c.works, c.pack, c.byOwner, disks, offered, runs[w]})
 		w.Owners = w.pile.owners()
 	}
 }

@@ -29,7 +29,7 @@ func said(t *testing.T) (*plan.Plan, []string) {
 	o := options(t, "shenlong-8", &f.Summary)
 	o.StartGroups = f.Started()
 	p := build(t, f.All(), o)
-	data := append(append(f.Words(), reporttest.StartWords(o.StartGroups)...), "owner", "plan", "new-instance-from-image", "type-change", "DescribeResourcesModification", "DescribeDisks", "--availability", "--disks", "ESSD", "AutoPL", "essd")
+	data := append(append(f.Words(), reporttest.StartWords(o.StartGroups)...), "owner", "plan", "new-instance-from-image", "type-change", "DescribeResourcesModification", "DescribeDisks", "--availability", "--disks", "--offered", "ESSD", "AutoPL", "essd")
 	for _, w := range p.Waves {
 		data = append(data, string(w.ID))
 		for it := range w.Items {

@@ -39,6 +39,7 @@ type Options struct {
 	Types    []ecs.InstanceType // the catalogue (DescribeInstanceTypes); empty: no types are recommended
 	Stock    *Stock             // what zones sell; nil: it was not asked
 	Disks    *Disks             // of the instances that move to where ESSDs alone are taken; nil: they were not asked for
+	Offered  *Offered           // whether changes are offered; nil: it was not asked
 	// StartGroups are the groups that started the instances; nil: nobody looked.
 	StartGroups *record.StartGroups
 	// OwnerTags are the tags that name an owner; the first one counts that an
@@ -91,6 +92,7 @@ type Plan struct {
 	Instances    int       `json:"instances"`
 	Availability *Stock    `json:"availability"` // null: nobody asked which types are sold
 	Disks        *Disks    `json:"disks"`        // null: nobody asked for disks
+	Offered      *Offered  `json:"offered"`      // null: nobody asked whether changes are offered
 	// StartGroups start machines again: an instance of theirs is migrated when its
 	// group starts what the target boots. Null: nobody looked for them.
 	StartGroups *record.StartGroups `json:"start_groups"`
@@ -181,6 +183,9 @@ type Item struct {
 	// Disks says which of its disks the target does not take; null where nobody
 	// asked.
 	Disks *record.InstanceDisks `json:"disks,omitempty"`
+	// Offered says whether the cloud offers the change to the replacement; null where
+	// it was not to be asked.
+	Offered *record.OfferedChange `json:"offered,omitempty"`
 	// StartGroup is the group that started it, and starts others.
 	StartGroup *ItemGroup `json:"start_group,omitempty"`
 }
@@ -241,12 +246,7 @@ func (b *builder) add(rec *record.Record) error {
 	if verdict == nil {
 		return fmt.Errorf("%w: instance %.64q has none on %q; scan with --target %s", ErrNoVerdict, rec.InstanceID, b.o.Target.ID, b.o.Target.ID)
 	}
-	there := b.there(rec)
-	id := waves.Of(verdict, there, b.o.KeepOS)
-	essd := b.needsESSD(rec, verdict, id, there)
-	if own := b.o.Disks.on(rec.Account, rec.Region, rec.InstanceID); essd && own != nil && own.State == record.DisksConvert && id == waves.Ready {
-		id = waves.AfterChecks // it would not come up there with the disks that it has
-	}
+	id, there, essd := b.sort(rec, verdict)
 	wave := b.waves[id]
 	it := &Item{
 		Account: rec.Account, Region: rec.Region, Zone: rec.Zone, InstanceID: rec.InstanceID, InstanceName: rec.InstanceName,
@@ -269,6 +269,20 @@ func (b *builder) add(rec *record.Record) error {
 	return nil
 }
 
+// sort finds the wave of an instance, and whether it moves to where ESSDs alone are
+// taken. One of which the cloud says that it cannot move as it is is not ready,
+// whatever its system is.
+func (b *builder) sort(rec *record.Record, verdict *rules.Verdict) (id waves.ID, there, essd bool) {
+	there = b.there(rec)
+	id = waves.Of(verdict, there, b.o.KeepOS)
+	essd = b.needsESSD(rec, verdict, id, there)
+	disks := b.o.Disks.on(rec.Account, rec.Region, rec.InstanceID)
+	if id == waves.Ready && (essd && disks != nil && disks.State == record.DisksConvert || against(b.o.Offered.on(rec.Account, rec.Region, rec.InstanceID))) {
+		id = waves.AfterChecks
+	}
+	return id, there, essd
+}
+
 // move fills in how the instance moves.
 func (b *builder) move(it *Item, rec *record.Record, verdict *rules.Verdict, id waves.ID, there, essd bool) {
 	if there {
@@ -278,7 +292,9 @@ func (b *builder) move(it *Item, rec *record.Record, verdict *rules.Verdict, id 
 	if essd {
 		checks = b.diskChecks(rec, checks)
 	}
-	it.Checklist = b.checklist(rec, checks)
+	offered := b.o.Offered.on(rec.Account, rec.Region, rec.InstanceID)
+	b.o.Offered.count(offered)
+	it.Checklist = b.checklist(rec, offeredChecks(offered, checks))
 	needed, others := remedies(verdict, id)
 	for _, m := range needed {
 		s := b.solution(id, m)
@@ -302,6 +318,7 @@ func (b *builder) move(it *Item, rec *record.Record, verdict *rules.Verdict, id 
 		it.Replacement = b.chooser.replacement(rec)
 		b.o.Stock.count(&it.Replacement)
 		it.Path, it.PathNote = b.path(rec, cmp.Or(b.o.Families.FamilyOf(it.Replacement.Type), b.o.Target.Family), b.o.Target.Class)
+		it.Path, it.PathNote = offeredPath(offered, it.Path, it.PathNote)
 	}
 	if id != waves.Ready {
 		it.Fallback = b.chooser.fallback(rec)
@@ -365,7 +382,7 @@ func (b *builder) solution(id waves.ID, remedy *rules.Remedy) *Solution {
 
 // plan sorts and counts.
 func (b *builder) plan() *Plan {
-	whole := &Plan{Target: b.o.Target.ID, MadeAt: b.o.Now.UTC(), Ruleset: b.ruleset, OwnerTags: b.o.OwnerTags, ByOwner: b.o.byOwner(), Instances: b.n, Availability: b.o.Stock, Disks: b.o.Disks, StartGroups: b.o.StartGroups}
+	whole := &Plan{Target: b.o.Target.ID, MadeAt: b.o.Now.UTC(), Ruleset: b.ruleset, OwnerTags: b.o.OwnerTags, ByOwner: b.o.byOwner(), Instances: b.n, Availability: b.o.Stock, Disks: b.o.Disks, Offered: b.o.Offered, StartGroups: b.o.StartGroups}
 	whole.Complete, whole.Completeness = completeness(b.o.Summary)
 	for _, w := range newWaves() {
 		wave := b.waves[w.ID]
@@ -374,6 +391,6 @@ func (b *builder) plan() *Plan {
 		})
 		whole.Waves = append(whole.Waves, wave)
 	}
-	b.items.hold(whole.Waves, b.o.Disks)
+	b.items.hold(whole.Waves, b.o.Disks, b.o.Offered)
 	return whole
 }

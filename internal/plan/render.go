@@ -127,6 +127,11 @@ func writeTable(w io.Writer, plan *Plan, options report.Options) error {
 			fmt.Fprintln(w, dim(line))
 		}
 	}
+	if plan.Offered != nil {
+		for _, line := range report.Wrap(say(report.Capital(plan.Offered.Words()))+say("."), width) {
+			fmt.Fprintln(w, dim(line))
+		}
+	}
 	fmt.Fprintln(w)
 	tab := report.TextTable{Indent: 2, In: options.Language, Shrink: []int{2, 0}, Head: []report.Cell{{Text: "wave"}, {Text: "instances", Right: true}, {Text: "first owners"}}}
 	if !plan.ByOwner {
@@ -206,6 +211,9 @@ func tableItems(w io.Writer, wave *Wave, width int, options report.Options) erro
 		if text := disksLine(it, options.Language); text != "" && it.Disks.State != record.DisksFit {
 			tab.Below = append(tab.Below, report.Below{Row: len(tab.Rows) - 1, Text: text})
 		}
+		if it.Offered != nil && it.Offered.State != record.ChangeOffered {
+			tab.Below = append(tab.Below, report.Below{Row: len(tab.Rows) - 1, Text: report.Capital(offeredText(it.Offered, options.Language))})
+		}
 	}
 	if err := tab.Write(w, width, options.Color); err != nil {
 		return err
@@ -258,7 +266,7 @@ func ownerName(name string) string {
 var csvHead = []string{
 	"wave", "owner", "window", "account", "region", "zone", "instance_id", "instance_name", "status", "os", "legacy", "verdict", "confidence", "rule", "reason",
 	"current_type", "replacement_type", "replacement_why", "replacement_availability", "replacement_first_choice", "first_choice_zones",
-	"path", "path_note", "fallback_type", "fallback_why", "fallback_availability", "solutions", "steps", "benefits", "drawbacks", "alternatives", "checklist", "disks_state", "disks", "question", "note", "done", "completeness",
+	"path", "path_note", "fallback_type", "fallback_why", "fallback_availability", "solutions", "steps", "benefits", "drawbacks", "alternatives", "checklist", "disks_state", "disks", "change_state", "change", "question", "note", "done", "completeness",
 }
 
 func writeCSV(w io.Writer, plan *Plan, excel bool) error {
@@ -287,7 +295,7 @@ func writeCSV(w io.Writer, plan *Plan, excel bool) error {
 				string(wave.ID), it.Owner, it.Window, it.Account, it.Region, it.Zone, it.InstanceID, it.InstanceName, it.Status, it.OS, strconv.FormatBool(it.Legacy),
 				it.Verdict, it.Confidence, it.Rule, it.Reason, it.CurrentType, it.Replacement.Type, it.Replacement.Why,
 				it.Replacement.Availability, it.Replacement.FirstChoice, strings.Join(it.Replacement.Zones, " "), string(it.Path), it.PathNote,
-				it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist), disksState(it), DiskText(it.Disks, lang.English), it.Question, it.Note, "", plan.Completeness,
+				it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist), disksState(it), DiskText(it.Disks, lang.English), offeredState(it), offeredText(it.Offered, lang.English), it.Question, it.Note, "", plan.Completeness,
 			}
 			if err := out.Write(row); err != nil {
 				return err
@@ -320,6 +328,9 @@ func writeMarkdown(w io.Writer, plan *Plan) error {
 	disks := ""
 	if plan.Disks != nil {
 		disks = "- Disks: " + text(plan.Disks.Words()) + "\n"
+	}
+	if plan.Offered != nil {
+		disks += "- Changes: " + text(plan.Offered.Words()) + "\n"
 	}
 	fmt.Fprintf(w, "# Migration plan to %s\n\n- Made: %s\n- Instances: %s\n- Records: %s\n- Availability: %s\n%s- Rules: %s\n\n",
 		text(plan.Target), report.Moment(plan.MadeAt), report.Number(plan.Instances), plan.Completeness, text(plan.Availability.Words()), disks, text(plan.Ruleset))
@@ -399,6 +410,9 @@ func (p *Plan) unasked() (out []unasked) {
 		add("Disks not asked for", p.Disks.Failures)
 		add("Disks that may not be all", p.Disks.Doubts)
 	}
+	if p.Offered != nil {
+		add("Changes not known", p.Offered.Failures)
+	}
 	return out
 }
 
@@ -444,6 +458,9 @@ func mdItems(w io.Writer, wave *Wave, byOwner bool) error {
 		}
 		if text := disksLine(it, lang.English); text != "" {
 			why += " " + text
+		}
+		if text := offeredText(it.Offered, lang.English); text != "" {
+			why += " " + report.Capital(text) + "."
 		}
 		if err := report.MarkdownRow(w, it.InstanceID, report.Short(it.InstanceName, 120), it.Account+" / "+it.place(), it.OS, it.CurrentType, choiceText(it.Replacement),
 			string(it.Path), choiceText(it.Fallback), it.Window, solutionText(it, lang.English), numbers[strings.Join(it.Checklist, "\n")], why); err != nil {

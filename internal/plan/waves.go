@@ -69,7 +69,7 @@ const windowsMemoryMiB = 1024
 // checkOrder is the order in which a checklist is worked through; what it does
 // not name comes before the snapshot.
 var checkOrder = []string{
-	"confirm-version", "restart", "remove-security-software", "sfc", "verify-virtio", essdDisks, convertDisks, "nvme-io-timeout", "igb-uio",
+	"confirm-version", "restart", "remove-security-software", "sfc", "verify-virtio", essdDisks, convertDisks, notOffered, soldOutNow, acrossClusters, "nvme-io-timeout", "igb-uio",
 	"plan-network", "windows-memory", "new-instance", "snapshot", "custom-image-trial",
 }
 
@@ -80,6 +80,13 @@ const (
 	convertDisks = "convert-disks"
 )
 
+// The checks about what the cloud offers.
+const (
+	notOffered     = "not-offered"
+	soldOutNow     = "sold-out-now"
+	acrossClusters = "across-clusters"
+)
+
 // checkTexts are what a check means where the rule set has no text for it.
 var checkTexts = map[string]string{
 	"restart":                  "Restart the instance before the move and see that it comes back.",
@@ -88,6 +95,9 @@ var checkTexts = map[string]string{
 	"sfc":                      "Run sfc /scannow on Windows and mend what it finds.",
 	"remove-security-software": "Uninstall third-party security software from Windows before the move.",
 	essdDisks:                  "Convert disks that are not ESSD or ESSD AutoPL; the target takes no others.",
+	notOffered:                 "The cloud does not offer to upgrade the instance to this type now: see the reason in the console (a subscription may need a downgrade instead), choose another type, or create a new instance from a custom image.",
+	soldOutNow:                 "The type is sold out where the instance is: wait until it is in stock, or choose another type.",
+	acrossClusters:             "The change moves the instance to another cluster of its zone (MigrateAcrossZone): read what that changes before it is made.",
 	convertDisks:               "Convert the disks that are named with the instance, or copy their data off: the target takes ESSD and ESSD AutoPL disks alone. A new instance from an image gets a new system disk instead.",
 }
 

@@ -34,6 +34,7 @@ var sheetHead = []struct {
 	{"what to do, in order", 60},
 	{"before the move, in order", 60},
 	{"disks", 60},
+	{"offered change", 40},
 	{"recommended type", 24},
 	{"why this type", 30},
 	{"path", 24},
@@ -124,6 +125,7 @@ func writeCover(book *excelize.File, plan *Plan, bold, wrap int, in lang.Languag
 		{in.Say("Records"), in.Say(plan.Completeness)},
 		{in.Say("Availability"), report.Clean(in.Say(plan.Availability.Words()))},
 		{in.Say("Disks"), report.Clean(in.Say(cmp.Or(plan.Disks.Words(), "they were not asked for; --disks asks")))},
+		{in.Say("Offered change"), report.Clean(in.Say(cmp.Or(plan.Offered.Words(), "nobody asked whether they are offered; --offered asks")))},
 		{in.Say("Instances"), plan.Instances},
 		{},
 		{in.Say("Wave"), in.Say("What it is"), in.Say("Instances")},
@@ -226,7 +228,7 @@ func (s *sheet) row(it *Item, steps map[string]string) []any {
 		done = "yes"
 	}
 	texts := []string{
-		it.InstanceID, it.InstanceName, it.Account, it.place(), it.Status, s.in.Say(it.OS), it.CurrentType, s.in.Say(it.Verdict), s.in.Say(why), what, listedSteps(sayAll(s.in, it.Checklist)), DiskText(it.Disks, s.in),
+		it.InstanceID, it.InstanceName, it.Account, it.place(), it.Status, s.in.Say(it.OS), it.CurrentType, s.in.Say(it.Verdict), s.in.Say(why), what, listedSteps(sayAll(s.in, it.Checklist)), DiskText(it.Disks, s.in), offeredText(it.Offered, s.in),
 		it.Replacement.Type, s.in.Say(it.Replacement.Why), s.in.Say(string(it.Path)), s.in.Say(it.PathNote), choiceText(sayChoice(s.in, it.Fallback)), it.Window, s.in.Say(it.Note), s.in.Say(done),
 	}
 	cells := make([]any, len(texts))

@@ -17,6 +17,7 @@ const (
 	actTemplates = "DescribeLaunchTemplates"
 	actVersions  = "DescribeLaunchTemplateVersions"
 	actDisks     = "DescribeDisks"
+	actChanges   = "DescribeResourcesModification"
 	actAssume    = "AssumeRole"
 	actIdentity  = "GetCallerIdentity"
 	actMembers   = "ListAccounts"
@@ -71,6 +72,7 @@ func Actions() []Action {
 		{Name: actTemplates, Permission: "ecs:DescribeLaunchTemplates", Optional: true},         // --launch-templates
 		{Name: actVersions, Permission: "ecs:DescribeLaunchTemplateVersions", Optional: true},   // --launch-templates
 		{Name: actDisks, Permission: "ecs:DescribeDisks", Optional: true},                       // plan --disks, check --disks
+		{Name: actChanges, Permission: "ecs:DescribeResourcesModification", Optional: true},     // plan --offered
 		{Name: actConsole, Permission: "ecs:GetInstanceConsoleOutput", Optional: true, Console: true},
 		{Name: actAssume, Permission: "sts:AssumeRole", Hub: true},
 		{Name: actIdentity, Hub: true},

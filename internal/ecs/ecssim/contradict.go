@@ -79,6 +79,10 @@ const (
 	DisksOfOthers       = "disks-of-others"
 	DisksElsewhere      = "disks-elsewhere"
 	DisksUnknown        = "disks-unknown"
+	ChangesErrorAs200   = "changes-error-as-200"
+	ChangesEmpty        = "changes-empty"
+	ChangesElsewhere    = "changes-elsewhere"
+	ChangesFewer        = "changes-fewer"
 	RegionVanishes      = "region-vanishes"
 	MembersPromoted     = "members-promoted"
 	DirectoryDown       = "directory-down"
@@ -187,6 +191,10 @@ func Contradictions() []Contradiction {
 		{DisksOfOthers, "DescribeDisks says that the disks are attached to an instance that nobody has", fromSilence},
 		{DisksElsewhere, "DescribeDisks lists disks that say that they are of another region", fromSilence},
 		{DisksUnknown, "DescribeDisks says that disks are of a category that no document names", "categories are added"},
+		{ChangesErrorAs200, "DescribeResourcesModification is HTTP 200 with Code and Message beside an empty list", fromSilence},
+		{ChangesEmpty, "DescribeResourcesModification names no type", "the documents: a caller without permission gets an empty list"},
+		{ChangesElsewhere, "DescribeResourcesModification answers about another zone than that of the instance", fromSilence},
+		{ChangesFewer, "DescribeResourcesModification offers no change to the 8th generation and later, whatever the matrix says", "the matrix is of one day"},
 		{RegionsEmpty, "DescribeRegions answers an empty list", "the documents: a caller without permission gets an empty list"},
 		{RegionVanishes, "DescribeRegions leaves out the second region", "regions are closed and given up"},
 		{MembersPromoted, "members of the directory are PromoteVerifying, PromoteFailed, PromoteExpired, PromoteCancelled, and so on", "the resource directory's documents"},

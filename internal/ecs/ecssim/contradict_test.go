@@ -315,7 +315,16 @@ var shows = map[string]func(p probe) bool{
 		_, ids, body := p.disks()
 		return len(ids) > 0 && !slices.Contains(ids, "") && strings.Contains(body, there)
 	},
-	DisksUnknown: func(p probe) bool { _, _, body := p.disks(); return strings.Contains(body, "cloud_quantum") },
+	DisksUnknown:      func(p probe) bool { _, _, body := p.disks(); return strings.Contains(body, "cloud_quantum") },
+	ChangesErrorAs200: func(p probe) bool { r := p.changes(); return r.code() != "" && r.status == 200 },
+	ChangesEmpty:      func(p probe) bool { r := p.changes(); return r.code() == "" && !has(r, "Value") },
+	ChangesElsewhere: func(p probe) bool {
+		return bytes.Contains(p.changes().body, []byte(`x"}]`)) || bytes.Contains(p.changes().body, []byte(`x","`))
+	},
+	ChangesFewer: func(p probe) bool {
+		r := p.changes()
+		return has(r, "Value") && !bytes.Contains(r.body, []byte("8i."))
+	},
 	RegionsEmpty: func(p probe) bool { return !has(ask(p.T, p.s, "DescribeRegions"), "RegionId") },
 	RegionVanishes: func(p probe) bool {
 		return !strings.Contains(string(ask(p.T, p.s, "DescribeRegions").body), `"`+there+`"`) && ask(p.T, p.s, "DescribeInstances", "RegionId", there).code() == ""

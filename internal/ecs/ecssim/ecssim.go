@@ -288,7 +288,7 @@ func (s *Simulator) read(call *call) *apiError {
 func versionOf(action string) string {
 	switch action {
 	case "DescribeRegions", "DescribeInstances", "DescribeImages", "DescribeInstanceTypes", "DescribeAvailableResource", actOffered,
-		"DescribeCloudAssistantStatus", "RunCommand", "DescribeInvocationResults", actConsole, actTemplates, actVersions, actDisks:
+		"DescribeCloudAssistantStatus", "RunCommand", "DescribeInvocationResults", actConsole, actTemplates, actVersions, actDisks, actChanges:
 		return "2014-05-26"
 	case "AssumeRole", "GetCallerIdentity":
 		return "2015-04-01"
@@ -353,6 +353,8 @@ func (s *Simulator) dispatch(call *call, out []byte, answer *answer) ([]byte, *a
 		return s.describeTemplates(sc, call.params, out, answer.requestID)
 	case actVersions:
 		return s.describeVersions(sc, call.params, out, answer.requestID)
+	case actChanges:
+		return s.describeChanges(sc, call.params, out, answer.requestID)
 	case actDisks:
 		return s.describeDisks(sc, call.params, out, answer.requestID)
 	case "RunCommand":

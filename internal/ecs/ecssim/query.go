@@ -50,6 +50,7 @@ var paramsOf = map[string][]string{
 	"DescribeAvailableResource":    {"DestinationResource", "InstanceChargeType", "InstanceType", "IoOptimized", "ResourceType", "ZoneId"},
 	"DescribeCloudAssistantStatus": {"InstanceId.#", "PageSize", "PageNumber"},
 	actTemplates:                   {"PageNumber", "PageSize"},
+	actChanges:                     {"ResourceId", "DestinationResource", "OperationType", "Conditions.#", "MigrateAcrossZone"},
 	actDisks:                       {"DiskIds", "InstanceId", "MaxResults", "NextToken", "PageNumber", "PageSize"},
 	actVersions:                    {"LaunchTemplateId", "LaunchTemplateVersion.#", "PageNumber", "PageSize"},
 	"RunCommand": {

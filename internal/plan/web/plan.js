@@ -5,7 +5,7 @@
   const SIGN = {incompatible: '\u2715', unknown: '?', 'needs-action': '!', compatible: '\u2713'};
   // Places in a row: what row in html.go writes.
   const ID = 0, NAME = 1, OWNER = 2, SCOPE = 3, OS = 4, TYPE = 5, TO = 6, TOWHY = 7, PATH = 8, BACK = 9, BACKWHY = 10, VERDICT = 11,
-    WHY = 12, NOTE = 13, HOW = 14, LIST = 15, WINDOW = 16, RULE = 17, SOURCE = 18, PATHNOTE = 19, DISKS = 20;
+    WHY = 12, NOTE = 13, HOW = 14, LIST = 15, WINDOW = 16, RULE = 17, SOURCE = 18, PATHNOTE = 19, DISKS = 20, CHANGE = 21;
   const $ = id => document.getElementById(id);
   // The texts of this script in the reader's language, as the server put them
   // into the page; English where it put none.
@@ -49,6 +49,7 @@
     const why = el('td', 'wrap', badge(T[row[VERDICT]]), ' ', T[row[WHY]]);
     if (T[row[NOTE]]) why.append(' ', el('strong', '', T[row[NOTE]]));
     if (T[row[DISKS]]) why.append(el('br'), T[row[DISKS]]);
+    if (T[row[CHANGE]]) why.append(el('br'), T[row[CHANGE]]);
     if (T[row[HOW]]) why.append(el('br'), t('Do: {1}', T[row[HOW]]));
     if (T[row[RULE]]) why.append(el('br'), el('span', 'muted', t('Rule {1}', T[row[RULE]]), T[row[SOURCE]] ? ', ' : '', T[row[SOURCE]] ? source(T[row[SOURCE]]) : ''));
     const checks = data.lists[row[LIST]];

@@ -1,0 +1,139 @@
+package ecssim
+
+import (
+	_ "embed"
+	"slices"
+	"strings"
+	"sync"
+)
+
+const actChanges = "DescribeResourcesModification"
+
+// typechange.tsv is the vendor's matrix of type changes of 2026-11-01
+// (https://help.aliyun.com/zh/ecs/user-guide/instance-families-that-support-instance-type-changes),
+// of the families of types.tsv alone.
+//
+//go:embed data/typechange.tsv
+var typeChangeTSV string
+
+// changesFrom are the families to which a family changes.
+var changesFrom = sync.OnceValue(func() map[string][]string {
+	out := map[string][]string{}
+	for line := range strings.Lines(typeChangeTSV) {
+		from, to, ok := strings.Cut(strings.TrimSpace(line), "\t")
+		if ok && !strings.HasPrefix(line, "#") {
+			out[from] = strings.Fields(to)
+		}
+	}
+	return out
+})
+
+// generation is the digit of the generation in the family's name, near enough; '0'
+// where it has none.
+func (t *instanceType) generation() byte {
+	at := strings.IndexAny(t.family, "123456789")
+	if at < 0 {
+		return '0'
+	}
+	return t.family[at]
+}
+
+// needsESSD says whether a type takes ESSD and ESSD AutoPL disks alone.
+func (t *instanceType) needsESSD() bool {
+	return t.generation() >= '7' || slices.Contains([]string{"ecs.g6e", "ecs.c6e", "ecs.r6e"}, t.family)
+}
+
+// farCluster says whether a change of the instance to a family of another generation
+// leads to another cluster: that of one in twenty.
+func (in *instance) farCluster() bool { return mix(in.h^'m')%20 == 0 }
+
+// describeChanges answers DescribeResourcesModification: to which types an
+// instance can be changed where it is. Its disks may have to be others first.
+func (s *Simulator) describeChanges(sc *scope, p params, out []byte, requestID string) ([]byte, *apiError) {
+	id, operation := p.get("ResourceId"), p.get("OperationType")
+	switch {
+	case id == "":
+		return nil, errMissing("ResourceId")
+	case p.get("DestinationResource") == "":
+		return nil, errMissing("DestinationResource")
+	case p.get("DestinationResource") != "InstanceType": // no other is needed
+		return nil, errInvalid("DestinationResource")
+	case operation != "" && operation != "Upgrade":
+		return nil, errInvalid("OperationType")
+	}
+	conditions := p.list("Conditions")
+	for _, condition := range conditions {
+		if condition != "DiskCategory" {
+			return nil, errInvalid("Conditions")
+		}
+	}
+	at, i, ok := s.fleet.locate(id)
+	sc.mu.RLock()
+	defer sc.mu.RUnlock()
+	if !ok || at != sc || !sc.live(i) {
+		return nil, &apiError{404, "InvalidResourceId.NotFound", "The specified ResourceId is not found in our records."}
+	}
+	in := sc.at(i)
+	zone, region := sc.zones[in.zone(sc)], sc.region.id
+	switch {
+	case s.against(ChangesErrorAs200):
+		return errorBody(out, requestID, `"AvailableZones":{"AvailableZone":[]}`), nil
+	case s.against(ChangesElsewhere):
+		zone += "x"
+	}
+	plain, after := s.changes(sc, &in, zone, p.bool("MigrateAcrossZone"))
+	if len(conditions) == 0 {
+		after = nil
+	}
+	if s.against(ChangesEmpty) {
+		plain, after = nil, nil
+	}
+	return appendMarshalled(out, map[string]any{"RequestId": requestID, "AvailableZones": map[string]any{"AvailableZone": []map[string]any{{
+		"RegionId": region, "ZoneId": zone, "Status": "Available", "StatusCategory": "WithStock", "AvailableResources": map[string]any{"AvailableResource": []map[string]any{{
+			"Type":                        "InstanceType",
+			"SupportedResources":          map[string]any{"SupportedResource": orNone(plain)},
+			"ConditionSupportedResources": map[string]any{"ConditionSupportedResource": orNone(after)},
+		}}},
+	}}}}), nil
+}
+
+func orNone(rows []map[string]any) []map[string]any {
+	if rows == nil {
+		return []map[string]any{}
+	}
+	return rows
+}
+
+// changes are the types that the instance can be changed to as it is, and once its
+// disks are others.
+func (s *Simulator) changes(sc *scope, in *instance, zone string, acrossClusters bool) (plain, after []map[string]any) {
+	charge := "PostPaid"
+	if in.h>>50&1 == 1 {
+		charge = "PrePaid"
+	}
+	essd := !slices.ContainsFunc(sc.disks(in), func(d TruthOfDisk) bool { return d.Category != "cloud_essd" && d.Category != "cloud_auto" })
+	families := changesFrom()[in.typ.family]
+	for _, to := range s.fleet.data.types {
+		stock := s.stock(zone, to, charge)
+		switch {
+		case stock == "" || !slices.Contains(families, to.family):
+			continue
+		case in.farCluster() && !acrossClusters && to.generation() != in.typ.generation():
+			continue
+		case s.against(ChangesFewer) && to.generation() >= '8':
+			continue
+		}
+		status := "Available"
+		if stock == "WithoutStock" {
+			status = "SoldOut"
+		}
+		row := map[string]any{"Value": to.id, "Status": status, "StatusCategory": stock}
+		if to.needsESSD() && !essd {
+			row["Conditions"] = map[string]any{"Condition": []map[string]any{{"Key": "DiskCategory"}}}
+			after = append(after, row)
+			continue
+		}
+		plain = append(plain, row)
+	}
+	return plain, after
+}
