@@ -151,7 +151,7 @@ deadcode: ## functions that nothing calls, tests included
 	@out=$$($(call tool,deadcode) -test ./...); printf '%s\n' "$$out"; [ -z "$$out" ]
 
 .PHONY: mutants
-mutants: ## change one operator at a time in MUTANTS (all packages of internal/tools/mutants/packages.tsv; ONLY=a pattern of file names), run the tests that reach it (TESTS=folders), and list what they do not notice
+mutants: ## change one operator at a time in MUTANTS (the packages that claim to leave none unnoticed, in internal/tools/mutants/packages.tsv; ONLY=a pattern of file names), run the tests that reach it (TESTS=folders), and list what they do not notice
 	$(GO) build -C internal/tools/mutants -o $(abspath $(BUILD))/mutants .
 	$(BUILD)/mutants -only '$(ONLY)' -tests '$(TESTS)' $(if $(RESULTS),-results '$(RESULTS)' -retry) $(MUTANTS)
 

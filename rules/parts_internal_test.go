@@ -100,8 +100,15 @@ func TestNumbersThatDoNotFollowAge(t *testing.T) {
 		of     uint32
 		want   uint32
 	}{
-		{distro.OpenSUSE, 42, 14}, {distro.OpenSUSE, 13, 13}, {distro.OpenSUSE, 43, 43}, {distro.Debian, 42, 42},
-		{distro.Alinux, 17, 1}, {distro.Alinux, 5, 1}, {distro.Alinux, 4, 4}, {distro.Alinux, 2, 2}, {distro.Debian, 17, 17},
+		{distro.OpenSUSE, 42, 14},
+		{distro.OpenSUSE, 13, 13},
+		{distro.OpenSUSE, 43, 43},
+		{distro.Debian, 42, 42},
+		{distro.Alinux, 17, 1},
+		{distro.Alinux, 5, 1},
+		{distro.Alinux, 4, 4},
+		{distro.Alinux, 2, 2},
+		{distro.Debian, 17, 17},
 	} {
 		if got := ordinal(c.family, version.Key{c.of, 3}); got != (version.Key{c.want, 3}) {
 			t.Errorf("%s %d: %v, want %d", c.family, c.of, got, c.want)
@@ -134,8 +141,15 @@ func TestMemoryByNames(t *testing.T) {
 		id, family string
 		want       int
 	}{
-		{"ecs.c5.large", "ecs.c5", 4096}, {"ecs.g5.large", "ecs.g5", 8192}, {"ecs.r5.large", "ecs.r5", 16384}, {"ecs.g9i.large", "ecs.g9i", 8192},
-		{"ecs.g4.large", "ecs.g4", 0}, {"ecs.ga1.large", "ecs.ga1", 0}, {"ecs.g.large", "ecs.g", 0}, {"ecs.t6.large", "ecs.t6", 0}, {"ecs.g6-c1m4.large", "ecs.g6", 0},
+		{"ecs.c5.large", "ecs.c5", 4096},
+		{"ecs.g5.large", "ecs.g5", 8192},
+		{"ecs.r5.large", "ecs.r5", 16384},
+		{"ecs.g9i.large", "ecs.g9i", 8192},
+		{"ecs.g4.large", "ecs.g4", 0},
+		{"ecs.ga1.large", "ecs.ga1", 0},
+		{"ecs.g.large", "ecs.g", 0},
+		{"ecs.t6.large", "ecs.t6", 0},
+		{"ecs.g6-c1m4.large", "ecs.g6", 0},
 	} {
 		if got := memory(c.id, c.family, 2); got != c.want {
 			t.Errorf("%s: %d MiB, want %d", c.id, got, c.want)

@@ -203,8 +203,10 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		Sources: map[string]string{"own": "a trial"},
 		Systems: map[string][]rules.OSMatch{"two": {{Family: centos, Version: "7"}}},
 		Families: []rules.FamilyRow{
-			{Family: "ecs.q1", Virtualization: "bochs"}, {Family: "ecs.q2", Virtualization: "bochs"},
-			{Family: "ecs.q3", Virtualization: "shen\nlong"}, {Family: "ecs.q4", Virtualization: "shen\tlong"},
+			{Family: "ecs.q1", Virtualization: "bochs"},
+			{Family: "ecs.q2", Virtualization: "bochs"},
+			{Family: "ecs.q3", Virtualization: "shen\nlong"},
+			{Family: "ecs.q4", Virtualization: "shen\tlong"},
 		},
 		Rules: []rules.Rule{
 			{
@@ -259,23 +261,28 @@ func TestAnOverrideChangesWhatItNames(t *testing.T) {
 		want map[string]string // class -> verdict, confidence and rule
 	}{
 		"a later class is no milder": {
-			rules.Rule{Verdicts: everywhere(rules.Compatible)}, rules.Override{Verdicts: map[string]string{"shenlong-6": "needs-action"}},
+			rules.Rule{Verdicts: everywhere(rules.Compatible)},
+			rules.Override{Verdicts: map[string]string{"shenlong-6": "needs-action"}},
 			map[string]string{"kvm": "compatible medium a", "shenlong-6": "needs-action medium a", "shenlong-7": "needs-action medium a"},
 		},
 		"what is worse on a later class stays": {
-			rules.Rule{Verdicts: map[string]string{"shenlong-6": "compatible", "shenlong-7": "incompatible"}}, rules.Override{Verdicts: map[string]string{"shenlong-6": "needs-action"}},
+			rules.Rule{Verdicts: map[string]string{"shenlong-6": "compatible", "shenlong-7": "incompatible"}},
+			rules.Override{Verdicts: map[string]string{"shenlong-6": "needs-action"}},
 			map[string]string{"kvm": "unknown medium z", "shenlong-6": "needs-action medium a", "shenlong-7": "incompatible medium a"},
 		},
 		"the confidence alone": {
-			rules.Rule{Verdicts: map[string]string{"kvm": "compatible", "shenlong-6": "incompatible"}}, rules.Override{Confidence: "high"},
+			rules.Rule{Verdicts: map[string]string{"kvm": "compatible", "shenlong-6": "incompatible"}},
+			rules.Override{Confidence: "high"},
 			map[string]string{"kvm": "compatible high a", "shenlong-6": "incompatible high a", "shenlong-7": "incompatible high a"},
 		},
 		"disabled": {
-			rules.Rule{Verdicts: everywhere(rules.Compatible)}, rules.Override{Disabled: true},
+			rules.Rule{Verdicts: everywhere(rules.Compatible)},
+			rules.Override{Disabled: true},
 			map[string]string{"kvm": "unknown medium z", "shenlong-6": "unknown medium z"},
 		},
 		"a withdrawn rule stays withdrawn": {
-			rules.Rule{Verdicts: everywhere(rules.Compatible), Withdrawn: true}, rules.Override{Confidence: "high"},
+			rules.Rule{Verdicts: everywhere(rules.Compatible), Withdrawn: true},
+			rules.Override{Confidence: "high"},
 			map[string]string{"shenlong-6": "unknown medium z"},
 		},
 	} {

@@ -18,10 +18,7 @@ type Kernel struct {
 // It never fails: what is not there stays zero, and OK is false for a string that
 // holds no kernel release.
 func ParseKernel(text string) Kernel {
-	if len(text) > 256 {
-		text = text[:256]
-	}
-	fields := strings.Fields(text)
+	fields := strings.Fields(text[:min(len(text), 256)])
 	if len(fields) > 2 && (fields[0] == "Linux" || fields[0] == "FreeBSD") && (parseField(fields[2]).OK || !parseField(fields[1]).OK) {
 		fields = fields[2:] // the system's and the host's name come first
 	}
@@ -54,9 +51,7 @@ func parseField(text string) Kernel {
 
 func parseKernel(text string) Kernel {
 	var kernel Kernel
-	if len(text) > 128 {
-		text = text[:128]
-	}
+	text = text[:min(len(text), 128)]
 	at := 0
 	for fields := 0; at < len(text); at++ {
 		if isDigit(text[at]) {
@@ -97,8 +92,6 @@ func (k Kernel) release(text string) Kernel {
 		}
 		if at < len(text) && text[at] == '.' {
 			at++
-		} else {
-			break
 		}
 	}
 	for at < len(text) && !isLetter(text[at]) && !isDigit(text[at]) {

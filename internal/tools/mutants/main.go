@@ -58,7 +58,11 @@ func main() {
 	}
 	folders := flag.Args()
 	if len(folders) == 0 {
-		folders = slices.Sorted(maps.Keys(known))
+		for _, folder := range slices.Sorted(maps.Keys(known)) {
+			if known[folder].none {
+				folders = append(folders, folder)
+			}
+		}
 	}
 	broken := 0
 	for _, folder := range folders {
