@@ -63,11 +63,16 @@ type System struct {
 
 // Host is a machine as a Classifier read it, and what it was read from.
 type Host struct {
-	hash uint64
-	from Hardware
+	hash  uint64
+	from  Hardware
+	no    uint32
+	there uint32
 	machine
-	no uint32
 }
+
+// There has a bit for each of the classifier's targets whose hardware the machine
+// is.
+func (h *Host) There() uint32 { return h.there }
 
 // remembered is the classification of a pair of numbers.
 type remembered struct {
@@ -118,7 +123,8 @@ func (c *Classifier) Classify(f *Facts) *Classification {
 }
 
 // Pair numbers what rules look at in a system and a host, both read by one
-// Classifier: it judges what has the same number alike.
+// Classifier: it judges what has the same number alike, and hosts of the same
+// number are there on the same targets.
 func Pair(s *System, m *Host) uint64 { return uint64(s.no)<<32 | uint64(m.no) }
 
 // Judge says what the rule set says of a system on a host, both read by this
@@ -192,7 +198,9 @@ func (c *Classifier) Host(hw Hardware) *Host {
 	}
 	hw.InstanceType, hw.InstanceFamily = strings.Clone(hw.InstanceType), strings.Clone(hw.InstanceFamily)
 	host := &Host{hash: hash, from: hw, machine: c.r.machine(hw)}
+	host.there = There(c.targets, hw, host.Machine)
 	key := c.r.hardware(&host.machine, c.targets)
+	key.there = host.there
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n, ok := c.hards[key]
@@ -207,6 +215,22 @@ func (c *Classifier) Host(hw Hardware) *Host {
 	host.no = n
 	c.hosts.put(hash, host)
 	return host
+}
+
+// There has a bit for each target whose hardware it is; machine is what is known of
+// the hardware. The family that the cloud names counts before the one that the type
+// is named after.
+func There(targets []Target, hardware Hardware, machine Machine) uint32 {
+	if hardware.InstanceFamily != "" {
+		machine.Family = hardware.InstanceFamily
+	}
+	bits := uint32(0)
+	for i := range targets {
+		if targets[i].There(hardware.InstanceType, &machine) {
+			bits |= 1 << i
+		}
+	}
+	return bits
 }
 
 // sameSoftware is == but for the machine. The compiler would make a call for

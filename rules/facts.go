@@ -262,6 +262,7 @@ type hardware struct {
 	nvmeSource, nvmeMay  bool
 	osNVMe               Tri
 	running, xen, virtio bool
+	there                uint32 // see Host.There
 }
 
 func (r *Ruleset) hardware(machine *machine, targets []Target) hardware {

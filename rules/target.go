@@ -204,6 +204,22 @@ func (t *Target) AttachesNVMe() bool {
 	return t.NVMe == "required" || t.Class == ClassShenlong8 && t.NVMe != "unsupported"
 }
 
+// There tells whether an instance of a type runs on hardware of the target
+// already.
+func (t *Target) There(instanceType string, machine *Machine) bool {
+	switch {
+	case t.Type != "":
+		return instanceType == t.Type
+	case t.Family != "":
+		return machine.Family == t.Family
+	case t.Class == ClassKVM:
+		return machine.Virtualization == family.KVM
+	default:
+		class, ok := ClassOf(machine.Virtualization, machine.Generation)
+		return ok && class >= t.Class
+	}
+}
+
 // DefaultTargets are the classes.
 func DefaultTargets() []Target {
 	out := make([]Target, 0, classes)

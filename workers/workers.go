@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -262,34 +263,52 @@ func classify(reader *outcome.Reader, page *event.InstancesListed, images []*Ima
 		Walk: page.Walk, Page: page.Page, Ruleset: classifier.Digest(), Targets: classifier.Targets(),
 		Software: make([]*rules.Facts, len(page.Software)), Hardware: page.Hardware, Profiles: make([]event.Profile, len(page.Profiles)), Rows: page.Rows,
 	}
-	systems, hosts := make([]*rules.System, len(page.Software)), make([]host, len(page.Hardware))
+	work := works.Get().(*work)
+	defer work.release()
 	for i := range page.Software {
-		out.Software[i], systems[i] = images[i].read(classifier, &page.Software[i])
+		facts, system := images[i].read(classifier, &page.Software[i])
+		out.Software[i], work.systems = facts, append(work.systems, system)
 	}
-	for i, hardware := range page.Hardware {
-		h := classifier.Host(hardware)
-		hosts[i] = host{h, reader.There(h, hardware)}
+	for _, hardware := range page.Hardware {
+		work.hosts = append(work.hosts, classifier.Host(hardware))
 	}
-	numbers := map[*outcome.Class]int{}
 	for i, profile := range page.Profiles {
-		class, hangs := reader.ClassHangs(systems[profile.Software], hosts[profile.Hardware].Host, hosts[profile.Hardware].there)
+		class, hangs := reader.ClassHangs(work.systems[profile.Software], work.hosts[profile.Hardware])
 		if hangs {
 			hanging = append(hanging, i)
 		}
-		number, known := numbers[class]
+		number, known := work.numbers[class]
 		if !known {
-			number = len(out.Classes)
-			numbers[class] = number
-			out.Classes = append(out.Classes, *class)
+			number = len(work.classes)
+			work.numbers[class] = number
+			work.classes = append(work.classes, class)
 		}
 		profile.Class = number
 		out.Profiles[i] = profile
 	}
+	out.Classes = make([]outcome.Class, len(work.classes))
+	for i, class := range work.classes {
+		out.Classes[i] = *class
+	}
 	return out, hanging
 }
 
-// host is a machine, and the targets that it is there on.
-type host struct {
-	*rules.Host
-	there uint32
+// work is what classifying a page takes beside the result: its memory serves for
+// one page after the other.
+type work struct {
+	systems []*rules.System
+	hosts   []*rules.Host
+	classes []*outcome.Class
+	numbers map[*outcome.Class]int // in classes
+}
+
+var works = sync.Pool{New: func() any { return &work{numbers: map[*outcome.Class]int{}} }}
+
+func (w *work) release() {
+	clear(w.systems)
+	clear(w.hosts)
+	clear(w.classes)
+	clear(w.numbers)
+	w.systems, w.hosts, w.classes = w.systems[:0], w.hosts[:0], w.classes[:0]
+	works.Put(w)
 }

@@ -362,7 +362,7 @@ func waivedText(w *rules.Waiver) string {
 
 // there tells whether the instance is on hardware of the target already.
 func (b *builder) there(rec *record.Record) bool {
-	return waves.There(&b.o.Target, rec.InstanceType, &rules.Machine{Family: rec.InstanceFamily, Generation: rec.Generation, Virtualization: rec.Virtualization})
+	return b.o.Target.There(rec.InstanceType, &rules.Machine{Family: rec.InstanceFamily, Generation: rec.Generation, Virtualization: rec.Virtualization})
 }
 
 func (b *builder) solution(id waves.ID, remedy *rules.Remedy) *Solution {

@@ -56,7 +56,7 @@ func standing(b byte) Standing {
 }
 
 // Of reduces the classification of an instance on a machine that is there on
-// the targets of these bits (see There).
+// the targets of these bits (see rules.Host.There).
 func Of(cl *rules.Classification, there uint32) Class {
 	class := LevelsOnly(cl)
 	standings := make([]byte, len(cl.Verdicts))
@@ -83,21 +83,6 @@ func LevelsOnly(cl *rules.Classification) Class {
 		levels[i] = byte(cl.Verdicts[i].Level)
 	}
 	return Class{Levels: string(levels), Family: cl.OS.Family, Version: cl.OS.Version, Legacy: cl.Legacy}
-}
-
-// There has a bit for each target whose hardware it is; machine is what is known of
-// the hardware.
-func There(targets []rules.Target, hardware rules.Hardware, machine rules.Machine) uint32 {
-	if hardware.InstanceFamily != "" {
-		machine.Family = hardware.InstanceFamily
-	}
-	bits := uint32(0)
-	for i := range targets {
-		if waves.There(&targets[i], hardware.InstanceType, &machine) {
-			bits |= 1 << i
-		}
-	}
-	return bits
 }
 
 // Level is the verdict for the target with a number; Unknown where the class
@@ -171,19 +156,12 @@ func (c *Class) Sound(targets int) bool {
 // rather than the classifications, which are a thousand times as large. It is
 // safe for concurrent use.
 type Reader struct {
-	by      *rules.Classifier
-	targets []rules.Target
+	by *rules.Classifier
 
 	mu    sync.Mutex
-	known map[combination]uint32 // numbers in list and hanging; no pointers, which collections of garbage would follow
+	known map[uint64]uint32 // from rules.Pair to numbers in list and hanging; no pointers, which collections of garbage would follow
 	list  []*Class
 	same  map[Class]uint32
-}
-
-// combination is what a class depends on.
-type combination struct {
-	pair  uint64
-	there uint32
 }
 
 // maxKnown bounds what a Reader remembers: about 4 MB.
@@ -191,21 +169,16 @@ const maxKnown = 1 << 17
 
 // NewReader returns a Reader that judges by c.
 func NewReader(c *rules.Classifier) *Reader {
-	return &Reader{by: c, targets: c.TargetList(), known: map[combination]uint32{}, same: map[Class]uint32{}}
+	return &Reader{by: c, known: map[uint64]uint32{}, same: map[Class]uint32{}}
 }
 
 // Classifier is what r judges by.
 func (r *Reader) Classifier() *rules.Classifier { return r.by }
 
-// There says on which targets a host is already.
-func (r *Reader) There(h *rules.Host, hw rules.Hardware) uint32 {
-	return There(r.targets, hw, h.Machine)
-}
-
-// Class is that of a system on a host that is there on some targets, both read
-// by the Reader's Classifier. It is shared and must not be changed.
-func (r *Reader) Class(s *rules.System, h *rules.Host, there uint32) *Class {
-	class, _ := r.ClassHangs(s, h, there)
+// Class is that of a system on a host, both read by the Reader's Classifier. It is
+// shared and must not be changed.
+func (r *Reader) Class(s *rules.System, h *rules.Host) *Class {
+	class, _ := r.ClassHangs(s, h)
 	return class
 }
 
@@ -215,8 +188,8 @@ const hanging = 1 << 31
 
 // ClassHangs is Class, and whether a verdict hangs on whether the guest is up
 // (rules.Verdict.HangsOnUp).
-func (r *Reader) ClassHangs(system *rules.System, host *rules.Host, there uint32) (class *Class, hangs bool) {
-	key := combination{rules.Pair(system, host), there}
+func (r *Reader) ClassHangs(system *rules.System, host *rules.Host) (class *Class, hangs bool) {
+	key := rules.Pair(system, host)
 	r.mu.Lock()
 	if n, ok := r.known[key]; ok {
 		class := r.list[n&^hanging]
@@ -225,7 +198,7 @@ func (r *Reader) ClassHangs(system *rules.System, host *rules.Host, there uint32
 	}
 	r.mu.Unlock()
 	cl := r.by.Evaluate(system, host)
-	is := Of(cl, there)
+	is := Of(cl, host.There())
 	hangs = slices.ContainsFunc(cl.Verdicts, func(v rules.Verdict) bool { return v.HangsOnUp })
 	r.mu.Lock()
 	defer r.mu.Unlock()

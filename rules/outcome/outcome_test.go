@@ -54,8 +54,8 @@ func TestReaderKnowsWhatClassificationsSay(t *testing.T) {
 				for i := range machines {
 					f := &machines[i]
 					host := c.Host(f.Hardware())
-					want := outcome.Of(c.Classify(f), outcome.There(c.TargetList(), f.Hardware(), c.Machine(f.Hardware())))
-					got := r.Class(c.System(f), host, r.There(host, f.Hardware()))
+					want := outcome.Of(c.Classify(f), host.There())
+					got := r.Class(c.System(f), host)
 					if *got != want {
 						t.Errorf("%s on %s: %+v, not %+v", f.OSName, f.InstanceType, *got, want)
 					}
@@ -77,7 +77,7 @@ func TestReaderTellsWhoIsThereApart(t *testing.T) {
 	wave := func(instanceType string) waves.ID {
 		f := rules.Facts{OSName: "CentOS  7.9 64位", OSType: "linux", InstanceType: instanceType, InstanceFamily: "ecs.g7", Running: rules.Yes}
 		host := c.Host(f.Hardware())
-		stands, ok := r.Class(c.System(&f), host, r.There(host, f.Hardware())).Standing(len(c.Targets()) - 1)
+		stands, ok := r.Class(c.System(&f), host).Standing(len(c.Targets()) - 1)
 		if !ok {
 			t.Fatal("no standing")
 		}
@@ -94,9 +94,9 @@ func TestReaderRemembers(t *testing.T) {
 	r := outcome.NewReader(c)
 	f := fleet()[0]
 	system, host := c.System(&f), c.Host(f.Hardware())
-	first := r.Class(system, host, 0)
+	first := r.Class(system, host)
 	if n := testing.AllocsPerRun(10, func() {
-		if r.Class(system, host, 0) != first {
+		if r.Class(system, host) != first {
 			t.Error("another class")
 		}
 	}); n != 0 {
@@ -110,7 +110,7 @@ func BenchmarkReader(b *testing.B) {
 	f := fleet()[0]
 	system, host := c.System(&f), c.Host(f.Hardware())
 	for b.Loop() {
-		r.Class(system, host, 0)
+		r.Class(system, host)
 	}
 }
 
@@ -237,14 +237,15 @@ func TestWaivedClassesRememberTheVerdict(t *testing.T) {
 // The family that the cloud names counts before the one that the type is named
 // after.
 func TestThereGoesByTheFamilyThatTheCloudNames(t *testing.T) {
-	c := classifier(t)
-	family, err := c.Ruleset().ParseTarget("ecs.g7")
+	rs := classifier(t).Ruleset()
+	family, err := rs.ParseTarget("ecs.g7")
 	if err != nil {
 		t.Fatal(err)
 	}
+	c := rs.NewClassifier([]rules.Target{family})
 	for named, want := range map[string]uint32{"": 1, "ecs.g7": 1, "ecs.c7": 0} {
 		h := rules.Hardware{InstanceType: "ecs.g7.large", InstanceFamily: named}
-		if got := outcome.There([]rules.Target{family}, h, rules.Machine{Family: "ecs.g7"}); got != want {
+		if got := c.Host(h).There(); got != want {
 			t.Errorf("named %q: %b", named, got)
 		}
 	}

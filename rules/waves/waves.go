@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/shenscan/shenscan/rules"
-	"github.com/shenscan/shenscan/rules/family"
 )
 
 // ID names a wave.
@@ -123,21 +122,5 @@ func Of(verdict *rules.Verdict, there, keepOS bool) ID {
 		return ReplaceOS
 	default:
 		return Unknown
-	}
-}
-
-// There tells whether an instance of a type runs on hardware of the target
-// already.
-func There(target *rules.Target, instanceType string, machine *rules.Machine) bool {
-	switch {
-	case target.Type != "":
-		return instanceType == target.Type
-	case target.Family != "":
-		return machine.Family == target.Family
-	case target.Class == rules.ClassKVM:
-		return machine.Virtualization == family.KVM
-	default:
-		class, ok := rules.ClassOf(machine.Virtualization, machine.Generation)
-		return ok && class >= target.Class
 	}
 }

@@ -123,7 +123,7 @@ func TestThereIsTheHardwareOfTheTarget(t *testing.T) {
 		"Xen is neither":                     {kvm, "ecs.n1.large", machine("ecs.n1", family.Xen, 1), false},
 		"hardware that nobody knows is none": {seven, "ecs.new.large", machine("ecs.new", family.Unknown, 0), false},
 	} {
-		if got := waves.There(&c.target, c.instanceType, c.machine); got != c.want {
+		if got := c.target.There(c.instanceType, c.machine); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

@@ -57,7 +57,7 @@ func counted(tb testing.TB, db *store.DB, j *judge, name func(*record.Record) st
 		for i, t := range j.TargetList() {
 			st := share.Targets[t.ID]
 			v := &r.Verdicts[i]
-			wave := waves.Of(v, waves.There(&t, r.InstanceType, &rules.Machine{Family: r.InstanceFamily, Generation: r.Generation, Virtualization: r.Virtualization}), false)
+			wave := waves.Of(v, t.There(r.InstanceType, &rules.Machine{Family: r.InstanceFamily, Generation: r.Generation, Virtualization: r.Virtualization}), false)
 			st.Verdicts[v.Level.String()]++
 			st.Waves[string(wave)]++
 			if wave.Open() {

@@ -16,7 +16,7 @@ func (j *judge) classOf(cl *rules.Classification, h rules.Hardware) outcome.Clas
 }
 
 // there has a bit for each target whose hardware it is.
-func (j *judge) there(h rules.Hardware) uint32 { return outcome.There(j.list, h, j.Machine(h)) }
+func (j *judge) there(h rules.Hardware) uint32 { return rules.There(j.list, h, j.Machine(h)) }
 
 // classes numbers classes.
 type classes struct {

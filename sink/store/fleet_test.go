@@ -215,7 +215,7 @@ func page(scan string, kind event.Kind, s ecs.Scope, lane, walk string, n int, s
 			m.Software = append(m.Software, f.Software())
 			m.Hardware = append(m.Hardware, f.Hardware())
 			m.Profiles = append(m.Profiles, event.Profile{Software: p, Hardware: p, Class: p})
-			m.Classes = append(m.Classes, outcome.Of(honest.Classify(&f), outcome.There(honest.TargetList(), f.Hardware(), honest.Machine(f.Hardware()))))
+			m.Classes = append(m.Classes, outcome.Of(honest.Classify(&f), rules.There(honest.TargetList(), f.Hardware(), honest.Machine(f.Hardware()))))
 		}
 		name := x.name
 		if name == "" {
