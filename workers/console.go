@@ -43,15 +43,6 @@ const freeConsoles = 10
 // again: the start may have gone on.
 const consoleRetry = 24 * time.Hour
 
-// Causes for which a console log tells nothing.
-const (
-	causeConsoleOld  = "its console log is of before its last start, or does not tell when it was written"
-	causeConsoleOpen = "its console log shows neither a login nor a failure"
-	causeConsoleBad  = "its console log shows that its last start failed, so that it is not taken for up"
-	causeConsoleCall = "the share of calls for console logs is used up"
-	mendConsole      = "later scans go on where this one stopped; --console-share sets the share"
-)
-
 // kernelNames begin the names that the kernel numbers disks by.
 var kernelNames = []string{"xvd", "vd", "sd", "hd", "nvme"}
 
@@ -112,7 +103,7 @@ func (c *Consoles) read(ctx context.Context, walk *event.Walk, hung *hung, had e
 		if had.Kept {
 			return had
 		}
-		return event.EvidenceItem{Cause: causeConsoleCall, Mend: mendConsole}
+		return event.EvidenceItem{Cause: event.CauseConsoleCall, Mend: event.MendConsole}
 	}
 	console, err := c.cloud.ConsoleOutput(ctx, walk.Scope, hung.id)
 	if err != nil {
@@ -127,16 +118,16 @@ func (c *Consoles) read(ctx context.Context, walk *event.Walk, hung *hung, had e
 	}
 	item := event.EvidenceItem{Asked: c.now().UTC(), Heard: console.Updated, Calls: 1}
 	if !hung.wrote(console.Updated, c.now()) {
-		item.Cause = causeConsoleOld
+		item.Cause = event.CauseConsoleOld
 		return item
 	}
 	r := probe.ReadConsole(console.Log)
 	item.Console = &event.Console{Kernel: r.Kernel, Root: r.Root, End: r.End.String(), Excerpt: r.Excerpt}
 	switch r.End {
 	case probe.BootOpen:
-		item.Cause = causeConsoleOpen
+		item.Cause = event.CauseConsoleOpen
 	case probe.BootPanic, probe.BootStuck:
-		item.Cause = causeConsoleBad
+		item.Cause = event.CauseConsoleBad
 	case probe.BootLogin:
 	}
 	return item

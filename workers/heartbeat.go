@@ -51,19 +51,6 @@ const (
 	clockOff = 5 * time.Minute
 )
 
-// Causes for which nothing was heard of a guest.
-const (
-	causeNoAgent   = "it has no agent of Cloud Assistant that was ever heard of, which is no sign that the guest is not up"
-	causeSilent    = "its agent of Cloud Assistant has been silent for more than an hour, which is no sign that the guest is not up"
-	causeRestarted = "it was started after its last heartbeat"
-	causeFuture    = "its last heartbeat lies in the future"
-	causeOddAgent  = "the answer has a heartbeat of an agent that it says is not there"
-	causeNoStart   = "when it was started last is not told, so that no heartbeat proves anything"
-	causeLeftOut   = "the answer leaves it out"
-	causeShare     = "the share of calls for heartbeats is used up"
-	mendShare      = "later scans go on where this one stopped; --heartbeat-share sets the share"
-)
-
 // look finds out which guests are up, and says so of them in known.
 func (h *Heartbeats) look(ctx context.Context, page *event.InstancesListed, list []hung, known map[string]rules.GuestFacts) error {
 	lookup := &beatLookup{h: h, page: page, items: make(map[string]event.EvidenceItem, len(list))}
@@ -116,7 +103,7 @@ func (q *beatLookup) ask(ctx context.Context, list []hung) error {
 		hung := &list[i]
 		item := q.items[hung.id]
 		if hung.started.IsZero() {
-			q.items[hung.id] = event.EvidenceItem{ID: hung.id, Asked: now, Cause: causeNoStart}
+			q.items[hung.id] = event.EvidenceItem{ID: hung.id, Asked: now, Cause: event.CauseNoStart}
 			continue
 		}
 		switch must, may := hung.due(&item, now); {
@@ -142,7 +129,7 @@ func (q *beatLookup) ask(ctx context.Context, list []hung) error {
 			q.without(chunk, *denied)
 			continue
 		case !heartbeats.calls.take(budgetOf(&q.page.Walk)):
-			q.without(chunk, event.EvidenceItem{Cause: causeShare, Mend: mendShare})
+			q.without(chunk, event.EvidenceItem{Cause: event.CauseShare, Mend: event.MendShare})
 			continue
 		}
 		agents, calls, err := heartbeats.cloud.Agents(ctx, q.page.Scope, chunk)
@@ -189,7 +176,7 @@ func (q *beatLookup) answered(ids []string, agents []ecs.Agent, started map[stri
 		calls = 0
 		agent := by[id]
 		if agent == nil {
-			item.Cause = causeLeftOut
+			item.Cause = event.CauseLeftOut
 		} else {
 			item.Heard = agent.Heartbeat
 			item.Cause = silence(agent, started[id], now)
@@ -204,15 +191,15 @@ func silence(agent *ecs.Agent, started, now time.Time) string {
 	age := now.Sub(agent.Heartbeat)
 	switch {
 	case agent.Heartbeat.IsZero():
-		return causeNoAgent
+		return event.CauseNoAgent
 	case age < -clockOff:
-		return causeFuture
+		return event.CauseFuture
 	case agent.Heartbeat.Before(started.Add(time.Minute)):
-		return causeRestarted
+		return event.CauseRestarted
 	case age > beatFresh:
-		return causeSilent
+		return event.CauseSilent
 	case !agent.Installed:
-		return causeOddAgent
+		return event.CauseOddAgent
 	}
 	return ""
 }

@@ -160,8 +160,8 @@ func (w *writer) item(item *EvidenceItem) {
 		}
 	}
 	w.int(int64(item.Unlisted))
-	w.word(item.Cause)
-	w.word(item.Mend)
+	w.usual(item.Cause)
+	w.usual(item.Mend)
 }
 
 func readEvidence(reader *reader) *EvidenceRead {
@@ -185,7 +185,7 @@ func (r *reader) item() EvidenceItem {
 		item.Template = readTemplate(r)
 	}
 	item.Unlisted = int(r.int32())
-	item.Cause, item.Mend = r.word(), r.word()
+	item.Cause, item.Mend = r.usual(), r.usual()
 	return item
 }
 

@@ -92,7 +92,7 @@ func def[T comparable](value *T, d T) {
 }
 
 const (
-	fileFormat = 7
+	fileFormat = 8
 	// mostEncoded bounds how many classifications are kept encoded, of a few KB
 	// each, for events to come.
 	mostEncoded = 1024
