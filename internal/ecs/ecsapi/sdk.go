@@ -70,13 +70,13 @@ func sdkEndpoint(region string, vpc bool) (string, error) {
 const signatureAlgorithm = "ACS3-HMAC-SHA256"
 
 // emptyPayload is the hash of the body of a request, which is none.
-var emptyPayload = hex.EncodeToString(openapiutil.Hash(nil, dara.String(signatureAlgorithm)))
+var emptyPayload = hex.EncodeToString(openapiutil.Hash(nil, new(signatureAlgorithm)))
 
 // signed is the request with the headers of the API and the signature over them.
 func (s *signer) signed(ctx context.Context, request *request, keys *Keys) (*http.Request, error) {
 	nonce := rand.Text()
 	headers := map[string]*string{
-		"host": s.host, "User-Agent": s.userAgent, "accept": dara.String("application/json"),
+		"host": s.host, "User-Agent": s.userAgent, "accept": new("application/json"),
 		"x-acs-version": &request.version, "x-acs-action": &request.action,
 		"x-acs-date": openapiutil.GetTimestamp(), "x-acs-signature-nonce": &nonce, "x-acs-content-sha256": &emptyPayload,
 	}
@@ -85,8 +85,8 @@ func (s *signer) signed(ctx context.Context, request *request, keys *Keys) (*htt
 		token := keys.SecurityToken.reveal()
 		headers["x-acs-accesskey-id"], headers["x-acs-security-token"] = &id, &token
 	}
-	unsigned := &dara.Request{Method: dara.String(http.MethodPost), Pathname: dara.String("/"), Headers: headers, Query: request.query}
-	headers["Authorization"] = openapiutil.GetAuthorization(unsigned, dara.String(signatureAlgorithm), &emptyPayload, &id, &secret)
+	unsigned := &dara.Request{Method: new(http.MethodPost), Pathname: new("/"), Headers: headers, Query: request.query}
+	headers["Authorization"] = openapiutil.GetAuthorization(unsigned, new(signatureAlgorithm), &emptyPayload, &id, &secret)
 
 	query := make(url.Values, len(request.query))
 	for key, value := range request.query {
