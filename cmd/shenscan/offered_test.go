@@ -75,7 +75,7 @@ func TestThePlanSaysWhatIsOffered(t *testing.T) {
 	}
 	got, _ := planOffered(t, sim, store, "--offered", "ready", "--offered-calls", "5000")
 	f := got.Offered
-	if asked := f.Offered + f.AfterDisks + f.AcrossClusters + f.SoldOut + f.NotOffered; asked > ready || asked < ready*9/10 || f.NotKnown+f.NotAsked != 0 || f.Calls != changeCalls(sim) || f.Calls > 2*asked ||
+	if asked := f.Offered + f.AfterDisks + f.AcrossClusters + f.SoldOut + f.NotOffered; asked > ready || asked < ready*9/10 || f.NotKnown > ready/20 || f.NotAsked != 0 || f.Calls != changeCalls(sim) || f.Calls > 2*(asked+f.NotKnown) ||
 		f.Offered == 0 || f.AfterDisks == 0 || f.NotOffered == 0 {
 		t.Errorf("%d of %d were asked about: %+v", asked, ready, f)
 	}
@@ -83,6 +83,7 @@ func TestThePlanSaysWhatIsOffered(t *testing.T) {
 		for _, it := range w.Items {
 			switch own := it.Offered; {
 			case own == nil:
+			case own.State == record.ChangeNotKnown: // nothing is offered without a move to another cluster, and an empty answer is none
 			case (w.ID == "ready") != (own.State == record.ChangeOffered):
 				t.Errorf("%s is in %s: %+v", it.InstanceID, w.ID, own)
 			case (own.State == record.ChangeRefused) != (it.Path == "new-instance-from-image"), !strings.Contains(it.PathNote, "the cloud "):
