@@ -28,9 +28,9 @@ func (c *compiler) when(part string, w *When, matcher *matcher) {
 	matcher.edition, matcher.arch, matcher.owner, matcher.flavours = w.Edition, w.Arch, w.Owner, w.KernelFlavour
 	c.facts(part, w, matcher)
 	switch w.Mismatch {
-	case "", "arch", "boot-mode", "to-nvme", "to-virtio", "type-change", "platform-offers", "platform-refuses", "fleet-up", "fleet-kernel":
+	case "", "arch", "boot-mode", "to-nvme", "to-virtio", "type-change", "platform-offers", "platform-refuses", "fleet-up", "fleet-settles", "fleet-kernel":
 	default:
-		c.bad(part, "mismatch %q is none of arch, boot-mode, to-nvme, to-virtio, type-change, platform-offers, platform-refuses, fleet-up, fleet-kernel", w.Mismatch)
+		c.bad(part, "mismatch %q is none of arch, boot-mode, to-nvme, to-virtio, type-change, platform-offers, platform-refuses, fleet-up, fleet-settles, fleet-kernel", w.Mismatch)
 	}
 	matcher.mismatch = w.Mismatch
 	matcher.source = c.machine(part, w.Source)

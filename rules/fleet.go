@@ -36,10 +36,10 @@ type ImageFleet struct {
 // than a guest that was heard of counts for nothing, and so does one whose
 // kernel is another than the image's.
 func (f *ImageFleet) Add(class Class, os *OS, facts *Facts, n int) {
-	own := facts.kernelOfImage()
-	if facts.Running != Yes || facts.Guest.Up != Yes || own == No {
+	if !facts.TellsOfImage() {
 		return
 	}
+	own := facts.kernelOfImage()
 	image := facts.Image.description()
 	switch {
 	case !f.any:
@@ -53,6 +53,13 @@ func (f *ImageFleet) Add(class Class, os *OS, facts *Facts, n int) {
 	if own == Yes {
 		f.seen[class].Own += n
 	}
+}
+
+// TellsOfImage says whether an instance counts for its image on the class of
+// machines that it runs on: it runs, its guest was heard of, and no other kernel
+// than the image's is known to run.
+func (f *Facts) TellsOfImage() bool {
+	return f.Running == Yes && f.Guest.Up == Yes && f.kernelOfImage() != No
 }
 
 // Text spells what the instances tell, as ImageFacts.Fleet has it: the counts by
@@ -168,6 +175,15 @@ func (f *Facts) kernelOfImage() Tri {
 
 // enoughSiblings are as many as it takes for more than low confidence.
 const enoughSiblings = 3
+
+// settle says whether so many are enough to answer what is open of a system. One
+// alone may have been upgraded in place since it was made from the image: where
+// the release is named, both are held to that name, but where nothing names it
+// and no kernel is known to be the image's own, nothing in hand tells that one
+// from the others.
+func (s Siblings) settle(os *OS) bool {
+	return s.Up > 1 || s.Up == 1 && (os.Version != "" || s.Own > 0)
+}
 
 // siblings are the instances that count for a target: those of its class.
 func (p *profile) siblings(t *Target) Siblings { return p.fleet[t.Class] }

@@ -46,6 +46,8 @@ func TestWhatTheFleetKnows(t *testing.T) {
 		"what the platform refuses in so many words stays so":         {[]siblings{heard(64, ownKernel)}, "", ownKernel, "ecs.g7", rules.Incompatible, rules.Medium, "platform.refuses"},
 		"a system that is compatible by itself needs no other's word": {[]siblings{heard(3, "")}, "CentOS  7.9 64位", "", "", rules.Compatible, rules.Medium, "el7.late"},
 		"it needs no source but the fleet: an unread name is settled": {[]siblings{heard(2, "")}, "Customized Linux", "", "", rules.Compatible, rules.Low, "observed.fleet"},
+		"one alone settles no system whose release nothing names":     {[]siblings{heard(1, "")}, "CentOS 64位", "", "", rules.Unknown, rules.Low, ""},
+		"two settle it": {[]siblings{heard(2, "")}, "CentOS 64位", "", "", rules.Compatible, rules.Low, "observed.fleet"},
 		"three that are up make no more than low of an unread kernel": {[]siblings{heard(3, "")}, "", "", "", rules.Compatible, rules.Low, "observed.fleet"},
 		"one that is up and one that is not are one":                  {[]siblings{heard(1, ""), {1, rules.No, "", rules.ClassShenlong7}}, "", "", "", rules.Compatible, rules.Low, "observed.fleet"},
 	} {

@@ -199,7 +199,7 @@ func (m *machineMatcher) machine(family, virt, nvme, vendor string, generation, 
 }
 
 // fleet says whether the rule looks at other instances of the image.
-func (m *matcher) fleet() bool { return m.mismatch == "fleet-up" || m.mismatch == "fleet-kernel" }
+func (m *matcher) fleet() bool { return m.mismatch == "fleet-up" || m.mismatch == "fleet-settles" || m.mismatch == "fleet-kernel" }
 
 // mismatch compares the image or the source machine with the target.
 func mismatch(kind string, profile *profile, target *Target) bool {
@@ -222,6 +222,8 @@ func mismatch(kind string, profile *profile, target *Target) bool {
 		return profile.refuses(target)
 	case "fleet-up":
 		return profile.siblings(target).Up > 0
+	case "fleet-settles":
+		return profile.siblings(target).settle(&profile.os)
 	case "fleet-kernel":
 		return profile.siblings(target).Own >= enoughSiblings
 	case "to-virtio":
