@@ -34,6 +34,7 @@ type Explanation struct {
 	Machine        Machine             `json:"machine"`
 	Classification *Classification     `json:"classification"`
 	Targets        []TargetExplanation `json:"targets"`
+	Evidence       []Held              `json:"evidence"`
 	Digest         string              `json:"ruleset"`
 }
 
@@ -71,6 +72,7 @@ func (r *Ruleset) Explain(facts *Facts, targets []Target) *Explanation {
 	for _, c := range facts.claims(nil) {
 		out.Seen = append(out.Seen, Seen{Field: c.field, Text: c.text, Evidence: c.evidence, Says: c.says()})
 	}
+	out.Evidence = r.held(facts, &profile, targets, out.Classification)
 	return out
 }
 

@@ -9,12 +9,15 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
 )
 
 // Every command that reads a store gives the answer of a store at rest while a
@@ -116,6 +119,7 @@ func TestBesideARunningService(t *testing.T) {
 	if diff := cmp.Diff(told, explained); diff != "" {
 		t.Errorf("explained otherwise: %s", diff)
 	}
+	explains(t, records(t, scanned.stdout), func(id string) []byte { return []byte(body200("/api/v1/explain/" + id)) })
 	var changes struct {
 		New     int
 		Changes []any
@@ -169,4 +173,50 @@ func status(url string) int {
 	}
 	defer resp.Body.Close()
 	return resp.StatusCode
+}
+
+// explains says that explanations are of the records: the same verdicts, and what
+// a verdict's rule rests on is in hand and decides.
+func explains(t *testing.T, recs []record.Record, explain func(id string) []byte) {
+	t.Helper()
+	rests := map[string]string{"observed.fleet": "fleet", "observed.fleet-kernel": "fleet", "platform.offered": "platform", "platform.refuses": "platform", "observed.up": "up", "observed.failed": "up"}
+	seen := map[string]int{}
+	for i := range recs {
+		rec := &recs[i]
+		rare := seen[rec.OS.Family] < 3
+		for j := range rec.Verdicts {
+			rare = rare || rests[rec.Verdicts[j].Rule] != "" && seen[rec.Verdicts[j].Rule] < 5
+			seen[rec.Verdicts[j].Rule]++
+		}
+		if seen[rec.OS.Family]++; !rare {
+			continue
+		}
+		var explained record.Explained
+		if err := json.Unmarshal(explain(rec.InstanceID), &explained); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(&rec.Classification, explained.Classification); diff != "" {
+			t.Errorf("%s is explained otherwise than its record: %s", rec.InstanceID, diff)
+		}
+		held := map[string]rules.Held{}
+		for _, h := range explained.Evidence {
+			held[h.Source] = h
+			if h.Identity != (h.Source == rec.OS.Evidence.String() || h.Source == "machine" && rec.OS.Evidence == rules.EvidenceGuest) {
+				t.Errorf("%s is known by %s, and %+v", rec.InstanceID, rec.OS.Evidence, h)
+			}
+		}
+		for j := range rec.Verdicts {
+			v := &rec.Verdicts[j]
+			if source := rests[v.Rule]; source != "" && !slices.Contains(held[source].Decides, v.Target) {
+				t.Errorf("%s on %s is judged by %s, and %+v", rec.InstanceID, v.Target, v.Rule, held[source])
+			}
+		}
+		heard := slices.ContainsFunc(explained.GuestEvidence, func(e record.GuestEvidence) bool { return e.Heard != nil && e.Cause == "" })
+		if up := held["up"]; up.Held && !heard {
+			t.Errorf("%s was heard of, and by nothing that is shown: %+v", rec.InstanceID, explained.GuestEvidence)
+		}
+	}
+	if seen["observed.up"]+seen["observed.fleet"]+seen["platform.offered"] == 0 {
+		t.Error("nothing of the fleet rests on evidence beyond the listing")
+	}
 }

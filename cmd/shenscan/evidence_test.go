@@ -162,6 +162,7 @@ func TestHeartbeatsFirmVerdictsThatHangOnThem(t *testing.T) {
 	if told == 0 {
 		t.Error("what the fleet tells of images settles nothing in the second scan")
 	}
+	listsWhatItCounts(t, store, second.Instances)
 	firmer := 0
 	for i, x := range first.Instances {
 		for j, v := range x.Verdicts {
@@ -193,6 +194,42 @@ func TestHeartbeatsFirmVerdictsThatHangOnThem(t *testing.T) {
 		t.Errorf("%d verdicts are firmer; of %d instances %d were heard of and %d were not", firmer, asked, answered, skipped)
 	}
 	t.Logf("%d calls for %d instances, %d heard of, %d verdicts firmer", cold, asked, answered, firmer)
+}
+
+// listsWhatItCounts says that the number in the reason of the fleet leads to as
+// many instances: all of the image that run on the class and were heard of.
+func listsWhatItCounts(t *testing.T, store string, recs []record.Record) {
+	t.Helper()
+	looked := 0
+	for i := range recs {
+		if looked == 3 || !slices.ContainsFunc(recs[i].Verdicts, func(v rules.Verdict) bool { return strings.HasPrefix(v.Rule, "observed.fleet") }) {
+			continue
+		}
+		looked++
+		var explained record.Explained
+		r := run(t, env(), "rules", "explain", recs[i].InstanceID, "--store", store, "--output", "json")
+		if err := json.Unmarshal([]byte(r.stdout), &explained); err != nil || len(explained.Siblings) == 0 {
+			t.Fatalf("exit %d: %v: %+v", r.code, err, explained.Siblings)
+		}
+		for _, s := range explained.Siblings {
+			args := []string{"report", "--store", store, "--output", "jsonl"}
+			for word, value := range s.Filter {
+				args = append(args, "--"+word, value)
+			}
+			list := records(t, run(t, env(), args...).stdout)
+			if len(list) != s.Now || s.Now < s.Counted || s.Counted <= 3 && s.Now != s.Counted || s.Note != "" {
+				t.Errorf("%d are listed on %s: %+v", len(list), s.Class, s)
+			}
+			for _, x := range list {
+				if x.ImageID != recs[i].ImageID || x.Region != recs[i].Region || x.Status != "Running" {
+					t.Errorf("%s is listed: %s, %s, %s", x.InstanceID, x.ImageID, x.Region, x.Status)
+				}
+			}
+		}
+	}
+	if looked == 0 {
+		t.Error("no verdict is the fleet's")
+	}
 }
 
 // Answers about heartbeats that are none leave verdicts as they are without

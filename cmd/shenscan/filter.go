@@ -11,6 +11,7 @@ import (
 	"github.com/shenscan/shenscan/internal/config"
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -26,6 +27,7 @@ func filterHelp(word string) string {
 		"family":     "only these instance families, such as ecs.g5",
 		"image":      "only instances made from these images, by id",
 		"status":     "only instances with this status, such as Running or Stopped",
+		"up":         "only instances that run on this class of machines with a guest that was heard of, and with no other kernel than their image's: " + rules.ClassList(),
 		"waived":     "only instances with a waived verdict (yes), or with one that is not (no); on a target with that verdict where --verdict is given too",
 		"os":         "only these operating systems, such as centos, centos:5 (every 5.x) or windows-server:2003",
 		"verdict":    "only instances with this verdict on a target of the answer, or on one: shenlong-8=incompatible",

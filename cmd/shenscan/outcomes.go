@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -23,6 +24,9 @@ const maxMovesShown = 100
 func writeOutcomes(cmd *cobra.Command, format report.Format, db *store.DB, scope *filter.Filter, settings *settings) error {
 	if format != report.JSON && format != report.Table {
 		return usage(fmt.Errorf("--outcomes is written as table or json, and the output is %s", format))
+	}
+	if scope.ByUp() {
+		return usage(errors.New("--up does not narrow outcomes, which are told by what became of each move"))
 	}
 	view, err := db.View(cmd.Context(), nil, store.Filter{Scope: *scope})
 	if err != nil {

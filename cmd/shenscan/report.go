@@ -145,7 +145,7 @@ func listAlone(cmd *cobra.Command, scans bool) error {
 			return usage(fmt.Errorf("--%s is of no effect on --scans and --outcomes, which are lists of their own: leave one of them out", name))
 		}
 	}
-	if filter := given(cmd.Flags(), append([]string{"waived", "status", "image"}, narrowing...)...); scans && filter != "" {
+	if filter := given(cmd.Flags(), append([]string{"waived", "status", "image", "up"}, narrowing...)...); scans && filter != "" {
 		fmt.Fprintf(cmd.ErrOrStderr(), "shenscan: %s does not narrow --scans: all of the store is listed\n", filter)
 	}
 	return nil

@@ -15,13 +15,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/producer"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/catalog"
-	"github.com/shenscan/shenscan/sink/store"
 )
 
 func newRulesCmd() *cobra.Command {
@@ -321,11 +321,10 @@ the id of an instance in the store.`,
 			if err != nil {
 				return err
 			}
-			facts, asked, err := factsToExplain(cmd.Context(), dir.place(), args[0])
+			explanation, err := explain(cmd.Context(), dir.place(), ruleset, list, args[0])
 			if err != nil {
 				return err
 			}
-			explanation := explained{ruleset.Explain(&facts, list), asked}
 			switch output {
 			case "json":
 				enc := json.NewEncoder(cmd.OutOrStdout())
@@ -333,7 +332,7 @@ the id of an instance in the store.`,
 				enc.SetIndent("", "  ")
 				return enc.Encode(explanation)
 			case "text":
-				return writeExplanation(cmd.OutOrStdout(), &explanation, languageOf(cmd.Flags()))
+				return writeExplanation(cmd.OutOrStdout(), explanation, languageOf(cmd.Flags()))
 			}
 			return notOneOf("output", output, "text", "json")
 		},
@@ -345,45 +344,22 @@ the id of an instance in the store.`,
 	return cmd
 }
 
-// explained is an explanation, with what the guest of a stored instance was asked
-// for.
-type explained struct {
-	*rules.Explanation
-	GuestEvidence []record.GuestEvidence `json:"guest_evidence,omitempty"`
-}
-
-// factsToExplain are the stored facts where arg is the id of a stored
-// instance, with what its guest was asked for, else what arg itself says.
-func factsToExplain(ctx context.Context, at app.Place, arg string) (rules.Facts, []record.GuestEvidence, error) {
+// explain explains the stored instance where arg is the id of one, else what arg
+// itself says.
+func explain(ctx context.Context, at app.Place, ruleset *rules.Ruleset, targets []rules.Target, arg string) (*record.Explained, error) {
 	if !producer.IsInstanceID(arg) {
 		facts, err := factsOf(arg)
 		if err != nil {
-			return facts, nil, usage(err)
+			return nil, usage(err)
 		}
-		return facts, nil, nil
+		return &record.Explained{Explanation: *ruleset.Explain(&facts, targets), GuestEvidence: []record.GuestEvidence{}, Siblings: []record.Siblings{}}, nil
 	}
 	db, err := app.OpenStore(ctx, at, nil, nil)
 	if err != nil {
-		return rules.Facts{}, nil, fmt.Errorf("%s looks like an instance: %w", arg, err)
+		return nil, fmt.Errorf("%s looks like an instance: %w", arg, err)
 	}
-	facts, asked, err := storedFacts(db.DB, arg)
-	if err := errors.Join(err, db.Close()); err != nil {
-		return rules.Facts{}, nil, err
-	}
-	return *facts, asked, nil
-}
-
-func storedFacts(db *store.DB, id string) (*rules.Facts, []record.GuestEvidence, error) {
-	facts, err := db.Facts(id)
-	if err != nil {
-		return nil, nil, err
-	}
-	places, err := db.Locate([]string{id})
-	if err != nil {
-		return nil, nil, err
-	}
-	asked, err := db.GuestEvidence(places[id], id, time.Now())
-	return facts, asked, err
+	explained, err := app.StoredExplanation(ctx, db.DB, ruleset, targets, "", "", arg, time.Now())
+	return explained, errors.Join(err, db.Close())
 }
 
 // heardText says what a source answered of a guest, with its age. Text of a
@@ -411,7 +387,7 @@ func heardText(evidence *record.GuestEvidence) string {
 	return strings.Join(parts, "; ")
 }
 
-func writeExplanation(out io.Writer, explanation *explained, in lang.Language) error {
+func writeExplanation(out io.Writer, explanation *record.Explained, in lang.Language) error {
 	screen := onScreen(out)
 	if screen.width == 0 {
 		screen.width = mostColumns
@@ -445,6 +421,34 @@ func writeExplanation(out io.Writer, explanation *explained, in lang.Language) e
 	}
 	fmt.Fprintln(out)
 	if err := screen.show(&facts); err != nil {
+		return err
+	}
+	evidence := &report.TextTable{In: in, Head: []report.Cell{{Text: "SOURCE"}, {Text: "DECIDES"}, {Text: "SAYS"}}}
+	for i := range explanation.Evidence {
+		held := &explanation.Evidence[i]
+		name, decides := held.Source, strings.Join(held.Decides, " ")
+		switch {
+		case held.Identity:
+			name += " *"
+		case !held.Held:
+			decides = "-"
+		}
+		evidence.Rows = append(evidence.Rows, []report.Cell{{Text: name}, {Text: decides}, {Text: report.Short(in.Say(held.Says), 200)}})
+	}
+	fmt.Fprintln(out)
+	if err := screen.show(evidence); err != nil {
+		return err
+	}
+	for i := range explanation.Siblings {
+		siblings := &explanation.Siblings[i]
+		fmt.Fprintf(out, "%s\n", in.Say(fmt.Sprintf("on %s %s now: %s", siblings.Class, report.Plural(siblings.Now, "such instance is", "such instances are"), listCommand(siblings))))
+		if siblings.Note != "" {
+			if err := screen.say("  ", in.Say(siblings.Note)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := screen.say("", in.Say("* names the operating system; a source decides where a verdict would be another without it, - is not in hand")); err != nil {
 		return err
 	}
 	for _, targetExplanation := range explanation.Targets {
@@ -545,4 +549,16 @@ func newRulesSchemaCmd() *cobra.Command {
 			return err
 		},
 	}
+}
+
+// listCommand is the command that lists siblings. Ids of the cloud have nothing
+// that a shell would read otherwise.
+func listCommand(siblings *record.Siblings) string {
+	text := "shenscan report --output jsonl"
+	for _, word := range filter.Words() {
+		if value := siblings.Filter[word]; value != "" {
+			text += " --" + word + " " + strings.Join(strings.Fields(report.Clean(value)), "_")
+		}
+	}
+	return text
 }

@@ -127,6 +127,28 @@ func (s answers) planKey(at store.Moment, chosen filter.Filter, planRequest http
 	}
 }
 
+// Probe implements httpapi.Answers.
+func (s answers) Probe() record.ProbeState { return s.a.probing.State() }
+
+// StartGroups implements httpapi.Answers. What it returns is shared, and not to be
+// changed.
+func (s answers) StartGroups(ctx context.Context) (*record.StartGroups, error) {
+	key := s.remediesKey
+	return s.a.groups.of(ctx, func() answerKey { return key(s.a.db.Moment()) }, func(ctx context.Context) (*record.StartGroups, answerKey, error) {
+		view, err := s.view(ctx, filter.Filter{}, nil)
+		if err != nil {
+			return nil, answerKey{}, err
+		}
+		groups, err := view.StartGroups(ctx)
+		if err != nil {
+			return nil, answerKey{}, errors.Join(err, view.Close())
+		}
+		// As the report has it: a list that is empty, and not none.
+		groups.Groups, groups.Unread = append([]record.StartGroup{}, groups.Groups...), append([]record.StartUnread{}, groups.Unread...)
+		return groups, key(view.Moment()), view.Close()
+	})
+}
+
 func (s answers) remediesKey(at store.Moment) answerKey {
 	return answerKey{Moment: at, ruleset: s.a.classifier.Load().Digest()}
 }
@@ -212,7 +234,7 @@ func StoreProgress(src plan.ProgressSource, target, since string, now time.Time)
 }
 
 // Explain implements httpapi.Answers.
-func (s answers) Explain(_ context.Context, account, region, id string, targets []string) (*rules.Explanation, error) {
+func (s answers) Explain(ctx context.Context, account, region, id string, targets []string) (*record.Explained, error) {
 	if len(targets) == 0 {
 		targets = s.a.classifier.Load().Targets()
 	}
@@ -220,9 +242,54 @@ func (s answers) Explain(_ context.Context, account, region, id string, targets 
 	if err != nil {
 		return nil, err
 	}
-	facts, err := s.a.db.FactsOf(account, region, id)
+	explained, err := StoredExplanation(ctx, s.a.db, s.a.classifier.Load().Ruleset(), list, account, region, id, s.a.o.Now())
+	return explained, notFound(err)
+}
+
+// StoredExplanation says how the verdicts of a stored instance come about.
+func StoredExplanation(ctx context.Context, db *store.DB, rs *rules.Ruleset, targets []rules.Target, account, region, id string, now time.Time) (*record.Explained, error) {
+	facts, in, err := db.Found(account, region, id)
 	if err != nil {
-		return nil, notFound(err)
+		return nil, err
 	}
-	return s.a.classifier.Load().Ruleset().Explain(facts, list), nil
+	asked, err := db.GuestEvidence(in, id, now)
+	if err != nil {
+		return nil, err
+	}
+	out := &record.Explained{Explanation: *rs.Explain(facts, targets), GuestEvidence: asked, Siblings: []record.Siblings{}}
+	for i := range out.Evidence {
+		for _, count := range out.Evidence[i].Counts {
+			list, err := siblingsNow(ctx, db, in, facts.ImageID, count)
+			if err != nil {
+				return nil, err
+			}
+			out.Siblings = append(out.Siblings, list)
+		}
+	}
+	return out, nil
+}
+
+// siblingsNow says which filter lists the instances that the fleet counts for an
+// image on a class, and how many there are now.
+func siblingsNow(ctx context.Context, db *store.DB, in ecs.Scope, image string, count rules.ClassCount) (record.Siblings, error) {
+	out := record.Siblings{Class: count.Class, Counted: count.Up, Filter: map[string]string{"account": in.Account, "region": in.Region, "image": image, "up": count.Class}}
+	values := filter.Values{}
+	for word, value := range out.Filter {
+		values[word] = []string{value}
+	}
+	chosen, err := filter.Parse(values)
+	if err != nil { // a name that no filter can hold
+		out.Note = err.Error()
+		return out, nil
+	}
+	for _, err := range db.Instances(ctx, store.Filter{Scope: chosen}) {
+		if err != nil {
+			return out, fmt.Errorf("the instances of image %.64q: %w", image, err)
+		}
+		out.Now++
+	}
+	if out.Now < out.Counted {
+		out.Note = "counted when a scan had listed all of the region; since then some were moved, stopped, released, or were not heard of again"
+	}
+	return out, nil
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/plan"
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/internal/trace"
 	"github.com/shenscan/shenscan/producer"
@@ -158,6 +159,7 @@ type App struct {
 	requests   *producer.Requests
 	sink       *sink.Sink
 	guests     prober.Book      // nil where no machine was ever asked
+	probing    *probing         // how asking them goes
 	guestsNow  func() time.Time // the clock by which the age of answers counts
 	filled     *sharedGuests    // the same for producers; nil where this process is alone
 	listener   net.Listener
@@ -165,6 +167,7 @@ type App struct {
 	snapshots  *snapshots
 	plans      answered[*plan.Plan]
 	remedies   answered[func(*report.Bucket) string]
+	groups     answered[*record.StartGroups]
 	access     access // of the page
 	closes     []func()
 
@@ -221,6 +224,7 @@ func New(ctx context.Context, options Options) (_ *App, err error) {
 	application.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	application.scrape = promhttp.HandlerFor(application.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: application.registry, MaxRequestsInFlight: 8, Timeout: 30 * time.Second})
 	application.metrics = NewMetrics(application.registry, classifier.Ruleset())
+	application.probing = newProbing(application.registry, options.Probe)
 	application.metrics.reloadSuccess.Set(1)
 	application.metrics.reloadTime.Set(float64(options.Now().Unix()))
 	if options.Roles&Sink != 0 {

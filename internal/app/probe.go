@@ -72,7 +72,7 @@ func (a *App) prober() (*prober.Prober, error) {
 	if options.Now == nil {
 		options = prober.DefaultOptions()
 	}
-	options.Log, options.Now = a.log, a.guestsNow
+	options.Log, options.Now, options.Went = a.log, a.guestsNow, a.probing.went
 	return prober.New(api, a.guests, options), nil
 }
 
@@ -87,6 +87,7 @@ func (a *App) soleProber(ctx context.Context) (release func(), err error) {
 		if !errors.Is(err, bus.ErrTaken) {
 			return release, err
 		}
+		a.probing.standby()
 		if !told {
 			a.log.InfoContext(ctx, "another process asks machines; this one waits until it is done or gone", "err", err)
 		}
@@ -166,11 +167,17 @@ func (a *App) Probe(ctx context.Context, filter store.Filter) (*prober.Outcome, 
 		return nil, err
 	}
 	defer release()
-	list, err := a.candidates(ctx, filter)
+	scan, err := a.lastScan()
 	if err != nil {
 		return nil, err
 	}
-	out, err := asker.Run(ctx, list)
+	a.probing.began(scan, a.o.Now())
+	list, err := a.candidates(ctx, filter)
+	var out *prober.Outcome
+	if err == nil {
+		out, err = asker.Run(ctx, list)
+	}
+	a.probing.ended(out, err, a.o.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -82,5 +82,9 @@ func (a *App) makeReady(ctx context.Context, targets []string) error {
 		return err
 	}
 	a.remedies.hold(answers.remediesKey(a.db.Moment()))
+	if _, err := answers.StartGroups(ctx); err != nil {
+		return err
+	}
+	a.groups.hold(answers.remediesKey(a.db.Moment()))
 	return nil
 }

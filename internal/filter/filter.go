@@ -14,7 +14,7 @@ import (
 
 // Words are the names of the filter's flags and query parameters.
 func Words() []string {
-	return []string{"account", "region", "tag", "family", "image", "status", "os", "verdict", "confidence", "waived", "exclude"}
+	return []string{"account", "region", "tag", "family", "image", "status", "up", "os", "verdict", "confidence", "waived", "exclude"}
 }
 
 // Values are a filter as it is written: values by word, each of which may hold
@@ -62,11 +62,16 @@ type condition struct {
 // every key must fit. Words narrow each other. Verdict, confidence and waived
 // must fit on one and the same target.
 type Filter struct {
-	accounts, regions, tags, families, images, statuses, systems, verdicts, confidences, waived, excluded []condition
+	accounts, regions, tags, families, images, statuses, ups, systems, verdicts, confidences, waived, excluded []condition
 }
 
 // Machine is what a filter looks at beside the classification.
-type Machine struct{ Family, Image string }
+type Machine struct {
+	Family, Image string
+	// Up is the class of machines on which it runs with a guest that was heard of,
+	// "" where it was not.
+	Up string
+}
 
 // Parse reads a filter. Closed words (verdict, confidence, status, waived) are checked here, the others by Check.
 func Parse(values Values) (Filter, error) {
@@ -95,7 +100,7 @@ func Parse(values Values) (Filter, error) {
 
 func (f *Filter) list(word string) *[]condition {
 	return map[string]*[]condition{
-		"account": &f.accounts, "region": &f.regions, "tag": &f.tags, "family": &f.families, "image": &f.images, "status": &f.statuses,
+		"account": &f.accounts, "region": &f.regions, "tag": &f.tags, "family": &f.families, "image": &f.images, "status": &f.statuses, "up": &f.ups,
 		"os": &f.systems, "verdict": &f.verdicts, "confidence": &f.confidences, "waived": &f.waived, "exclude": &f.excluded,
 	}[word]
 }
@@ -130,6 +135,10 @@ func parse(word, value string) (condition, error) {
 	case "status":
 		if !slices.ContainsFunc(Statuses(), func(known string) bool { return strings.EqualFold(known, value) }) {
 			return term, &Error{word, value, "is not one of " + strings.Join(Statuses(), ", ") + meant(value, Statuses())}
+		}
+	case "up":
+		if !slices.Contains(rules.Classes(), value) {
+			return term, &Error{word, value, "is not one of " + rules.ClassList() + meant(value, rules.Classes())}
 		}
 	case "waived":
 		if value != "yes" && value != "no" {
@@ -197,7 +206,7 @@ func (f *Filter) IsZero() bool {
 
 // ByScope says whether accounts and regions alone decide.
 func (f *Filter) ByScope() bool {
-	return len(f.tags)+len(f.families)+len(f.images)+len(f.statuses)+len(f.systems)+len(f.verdicts)+len(f.confidences)+len(f.waived) == 0 &&
+	return len(f.tags)+len(f.families)+len(f.images)+len(f.statuses)+len(f.ups)+len(f.systems)+len(f.verdicts)+len(f.confidences)+len(f.waived) == 0 &&
 		!slices.ContainsFunc(f.excluded, func(c condition) bool { return c.word != "account" && c.word != "region" })
 }
 
@@ -243,16 +252,19 @@ func (f *Filter) Scope(account, region string) bool {
 	})
 }
 
-// ByMachine says whether it takes an instance's family or image to decide.
+// ByMachine says whether it takes an instance's family, image or guest to decide.
 func (f *Filter) ByMachine() bool {
-	return len(f.families)+len(f.images) > 0 || slices.ContainsFunc(f.excluded, func(c condition) bool {
-		return c.word == "family" || c.word == "image"
-	})
+	return len(f.families) > 0 || slices.ContainsFunc(f.excluded, func(c condition) bool { return c.word == "family" }) || f.BySoftware()
 }
 
-// ByImage says whether it takes an instance's image to decide.
-func (f *Filter) ByImage() bool {
-	return len(f.images) > 0 || slices.ContainsFunc(f.excluded, func(c condition) bool { return c.word == "image" })
+// BySoftware says whether it takes an instance's image or guest to decide.
+func (f *Filter) BySoftware() bool {
+	return len(f.images) > 0 || f.ByUp() || slices.ContainsFunc(f.excluded, func(c condition) bool { return c.word == "image" })
+}
+
+// ByUp says whether it takes what is known of an instance's guest to decide.
+func (f *Filter) ByUp() bool {
+	return len(f.ups) > 0 || slices.ContainsFunc(f.excluded, func(c condition) bool { return c.word == "up" })
 }
 
 // Judged says whether instances on such a machine with this classification can
@@ -264,9 +276,9 @@ func (f *Filter) Judged(cl *rules.Classification, m Machine) bool {
 // Machine says whether instances on such a machine can pass.
 func (f *Filter) Machine(m Machine) bool {
 	fits := func(c condition) bool {
-		return c.word == "family" && c.name == m.Family || c.word == "image" && c.name == m.Image
+		return c.word == "family" && c.name == m.Family || c.word == "image" && c.name == m.Image || c.word == "up" && c.name == m.Up
 	}
-	for _, list := range [][]condition{f.families, f.images} {
+	for _, list := range [][]condition{f.families, f.images, f.ups} {
 		if len(list) > 0 && !slices.ContainsFunc(list, fits) {
 			return false
 		}

@@ -1,6 +1,10 @@
 package record
 
-import "time"
+import (
+	"time"
+
+	"github.com/shenscan/shenscan/rules"
+)
 
 // Evidence says what one source of evidence beyond the listing came to in one
 // account and region. Evidence that is missing makes no scan partial; it is
@@ -32,6 +36,28 @@ type EvidenceSkipped struct {
 
 // Missing is how many of what was asked about have no answer.
 func (e *Evidence) Missing() int { return max(0, e.Asked-e.Answered) }
+
+// Explained says how the verdicts of an instance came about, with what its guest
+// was asked for.
+type Explained struct {
+	rules.Explanation
+	GuestEvidence []GuestEvidence `json:"guest_evidence"`
+	// Siblings are the instances of its image that the fleet's counts are of.
+	Siblings []Siblings `json:"siblings"`
+}
+
+// Siblings are instances of one image that count for it on one class. They were
+// counted when a scan had listed all of their region, and the list is of now: it
+// is another one where some came, went, moved, stopped or fell silent since.
+type Siblings struct {
+	Class   string `json:"class"`
+	Counted int    `json:"counted"` // by the scan; above three rounded down
+	Now     int    `json:"now"`     // that the filter lets through
+	// Filter are the words that list them: flags of report, parameters of
+	// /api/v1/instances.
+	Filter map[string]string `json:"filter"`
+	Note   string            `json:"note,omitempty"` // why Now is less than what was counted
+}
 
 // GuestEvidence is what one source that was asked about an instance itself
 // answered, and how old it is. Everything that comes from a console log is text

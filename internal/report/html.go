@@ -88,7 +88,9 @@ func funcs(in lang.Language) template.FuncMap {
 			return map[string]string{"incompatible": "✕", "unknown": "?", "needs-action": "!", "compatible": "✓", "running": "…"}[verdict]
 		},
 		"segments": Segments,
-		"starts":   func(p *record.StartGroups, targets ...string) StartTable { return NewStartTable(p, targets, in) },
+		"starts": func(p *record.StartGroups, targets ...string) StartTable {
+			return NewStartTable(p, targets, "--output json", in)
+		},
 	}
 }
 
@@ -374,7 +376,7 @@ func writeHTML(out *bufio.Writer, report *Report, options Options) error {
 		return err
 	}
 	doc := newDocument(report, options, encoder)
-	doc.Starts = NewStartTable(groups, report.Summary.Targets, options.Language)
+	doc.Starts = NewStartTable(groups, report.Summary.Targets, "--output json", options.Language)
 	doc.Left = encoder.total - rows
 	doc.CSP, doc.CSS, doc.JS = Inline(css, js), template.CSS(css), template.JS(js)
 	page, err := Templates(options.Language).Funcs(template.FuncMap{"texts": func() string { return options.Language.Script(js) }}).Parse(options.Language.Template(asset("report.html")))

@@ -196,8 +196,9 @@ type StartTable struct {
 	More    []string
 }
 
-// NewStartTable puts the worst groups into a table.
-func NewStartTable(groups *record.StartGroups, targets []string, in lang.Language) StartTable {
+// NewStartTable puts the worst groups into a table; more says where all of them
+// are.
+func NewStartTable(groups *record.StartGroups, targets []string, more string, in lang.Language) StartTable {
 	out := StartTable{Targets: targets}
 	if groups == nil {
 		return out
@@ -205,6 +206,6 @@ func NewStartTable(groups *record.StartGroups, targets []string, in lang.Languag
 	for i := range groups.Groups[:min(len(groups.Groups), htmlStarts)] {
 		out.Rows = append(out.Rows, NewStartRow(&groups.Groups[i], targets, in))
 	}
-	out.More = sayAll(in, moreStarts(groups, len(out.Rows), "--output json"))
+	out.More = sayAll(in, moreStarts(groups, len(out.Rows), more))
 	return out
 }

@@ -108,8 +108,11 @@ type Options struct {
 	PollFirst, PollLast time.Duration
 	// Batches is how many batches are open at the same time in one scope.
 	Batches int
-	Log     *slog.Logger
-	Now     func() time.Time
+	// Went is told how a run goes, whenever something of it was written down; nil
+	// tells nobody.
+	Went func(Counts)
+	Log  *slog.Logger
+	Now  func() time.Time
 }
 
 // DefaultOptions returns the options in use.
@@ -265,6 +268,12 @@ func (p *Prober) Run(ctx context.Context, candidates []Candidate) (*Outcome, err
 	if running.out.Plan, err = p.Plan(ctx, candidates); err != nil {
 		return nil, err
 	}
+	running.went(func(counts *Counts) {
+		counts.Planned, counts.Kept = len(running.out.Plan.Ask), len(running.out.Plan.Kept)
+		for _, list := range running.out.Plan.Not {
+			counts.Not += len(list)
+		}
+	})
 	byScope := map[ecs.Scope][]Candidate{}
 	for _, c := range running.out.Plan.Ask {
 		byScope[c.Scope] = append(byScope[c.Scope], c)
@@ -308,7 +317,30 @@ type run struct {
 	*Prober
 	mu      sync.Mutex
 	out     *Outcome
+	counts  Counts
 	refused map[ecs.Scope]bool // where the cloud refuses to have anything asked
+}
+
+// Counts are how a run goes, in machines.
+type Counts struct {
+	Planned  int // are to be asked in it
+	Kept     int // need not be: they were asked lately
+	Not      int // cannot be: they do not run, or run no known system
+	Asked    int // were asked by it, or are about to be
+	Answered int // with evidence
+	Silent   int // without: no agent that answers, or an answer that cannot be read
+	Refused  int // the cloud refused to have them asked, or it was not asked for another cause
+	Waiting  int // were asked, by this run or an earlier one, and have not answered
+}
+
+// went counts something and tells of it.
+func (r *run) went(change func(*Counts)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(&r.counts)
+	if r.o.Went != nil {
+		r.o.Went(r.counts)
+	}
 }
 
 // stopped notes why machines of a scope have no answer; nil where that is all.
@@ -411,17 +443,27 @@ func (r *run) keep(ctx context.Context, batch *Batch, guests []Guest) error {
 	if err := r.book.Write(ctx, batch, guests); err != nil {
 		return err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, guest := range guests {
-		switch {
-		case guest.Answered.IsZero():
-		case guest.Cause == "":
-			r.out.Answered = append(r.out.Answered, guest)
-		default:
+	r.went(func(counts *Counts) {
+		for _, guest := range guests {
+			if guest.Answered.IsZero() {
+				continue
+			}
+			if guest.Batch != "" {
+				counts.Waiting--
+			}
+			if guest.Cause == "" {
+				counts.Answered++
+				r.out.Answered = append(r.out.Answered, guest)
+				continue
+			}
 			r.out.Silent = append(r.out.Silent, guest)
+			if guest.Asked.IsZero() {
+				counts.Refused++
+			} else {
+				counts.Silent++
+			}
 		}
-	}
+	})
 	return nil
 }
 
@@ -446,6 +488,7 @@ func (r *run) ask(ctx context.Context, scope ecs.Scope, platform string, list []
 	if err != nil || len(guests) == 0 {
 		return err
 	}
+	r.went(func(counts *Counts) { counts.Asked += len(guests); counts.Waiting += len(guests) })
 	list = slices.DeleteFunc(slices.Clone(list), func(c Candidate) bool { return !slices.Contains(batch.IDs, c.ID) })
 	err = r.call(ctx, batch)
 	var cloud *ecs.Error
@@ -459,6 +502,7 @@ func (r *run) ask(ctx context.Context, scope ecs.Scope, platform string, list []
 		if err := r.keep(ctx, batch, nil); err != nil {
 			return err
 		}
+		r.went(func(counts *Counts) { counts.Asked -= len(guests); counts.Waiting -= len(guests) })
 		if err := r.ask(ctx, scope, platform, list[:len(list)/2]); err != nil {
 			return err
 		}
@@ -467,6 +511,7 @@ func (r *run) ask(ctx context.Context, scope ecs.Scope, platform string, list []
 		return r.close(ctx, batch, guests, "the cloud cannot run a command there ("+cloud.Code+")")
 	}
 	// Refused: nothing ran, and nothing else will.
+	r.went(func(counts *Counts) { counts.Asked -= len(guests) })
 	if err := r.unasked(ctx, batch, guests, "asking is not possible ("+cloud.Class.String()+")"); err != nil {
 		return err
 	}
@@ -533,6 +578,7 @@ func (r *run) resume(ctx context.Context, batch *Batch) error {
 			guests = append(guests, g)
 		}
 	}
+	r.went(func(counts *Counts) { counts.Waiting += len(guests) })
 	switch age := r.o.Now().Sub(batch.Asked); {
 	case batch.Claiming:
 		return r.unasked(ctx, batch, guests, causeUnasked)

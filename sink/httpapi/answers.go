@@ -14,8 +14,8 @@ import (
 
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/plan"
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
-	"github.com/shenscan/shenscan/rules"
 )
 
 // ErrQuestion marks an error of the one who asks.
@@ -33,11 +33,16 @@ type Answers interface {
 	// Remedies are the first remedies of the fleet's operating systems, in words,
 	// with the split where they are several.
 	Remedies(ctx context.Context) (func(*report.Bucket) string, error)
+	// StartGroups are the groups that start new machines, the worst first. The caller
+	// does not change them.
+	StartGroups(ctx context.Context) (*record.StartGroups, error)
+	// Probe is what asking machines themselves comes to in this process.
+	Probe() record.ProbeState
 	// Progress is the burn-down of one target, compared with the point that since
 	// names; "" is a week before.
 	Progress(ctx context.Context, target, since string) (*plan.Progress, error)
 	// Explain says how the verdicts of an instance come about, or ErrNotFound.
-	Explain(ctx context.Context, account, region, id string, targets []string) (*rules.Explanation, error)
+	Explain(ctx context.Context, account, region, id string, targets []string) (*record.Explained, error)
 }
 
 // PlanRequest says what to plan.
@@ -238,6 +243,20 @@ func (s *server) apiProgress(w http.ResponseWriter, r *http.Request) error {
 	}
 	progress.Points = progress.Points[max(0, len(progress.Points)-limit):]
 	return s.json(w, http.StatusOK, progress)
+}
+
+// apiProbe says how asking machines goes.
+func (s *server) apiProbe(w http.ResponseWriter, _ *http.Request) error {
+	return s.json(w, http.StatusOK, s.o.Answers.Probe())
+}
+
+// apiStartGroups lists what starts new machines.
+func (s *server) apiStartGroups(w http.ResponseWriter, r *http.Request) error {
+	groups, err := s.o.Answers.StartGroups(r.Context())
+	if err != nil {
+		return err
+	}
+	return s.json(w, http.StatusOK, groups)
 }
 
 func (s *server) apiExplain(w http.ResponseWriter, r *http.Request) error {

@@ -214,6 +214,9 @@ func (s *server) apiOutcomes(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if chosen.ByUp() {
+		return badQuery("up does not narrow outcomes, which are told by what became of each move")
+	}
 	limit, err := limitOf(r.URL.Query(), shownMoves)
 	if err != nil {
 		return err

@@ -1,10 +1,12 @@
 package httpapi_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/sink/httpapi"
 )
 
@@ -37,5 +39,33 @@ func TestOverviewNamesFirstRemedies(t *testing.T) {
 	w.store.PutScan(ended)
 	if page := w.get("/").Body.String(); !strings.Contains(page, "first remedy") || !strings.Contains(page, "minor-upgrade to 5.11") {
 		t.Error("no first remedies on the overview")
+	}
+}
+
+// The overview lists what starts new machines with the image that it starts and
+// where that boots, as the report does, and says where all of it is; not while a
+// scan runs, which it says.
+func TestOverviewListsWhatStartsNewMachines(t *testing.T) {
+	var w *world
+	w = newWorld(t, 600, func(o *httpapi.Options) { o.Answers = &later{&w} })
+	if page := w.get("/").Body.String(); strings.Contains(page, `id="groups"`) || !strings.Contains(page, "are listed again when the scan has ended") {
+		t.Error("groups are counted while a scan runs, or their absence is not said")
+	}
+	ended := w.fleet.Scan
+	ended.ID = "20261123T012900Z-running"
+	w.store.PutScan(ended)
+	groups := w.fleet.Started()
+	page := w.get("/").Body.String()
+	for _, want := range []string{`id="groups"`, "launch template lt-000000000001 (web)", "scaling group", "node pool", groups.Groups[0].Images[0].ImageID, "its older instances are of 1 other image", "grant ecs:DescribeLaunchTemplates"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the overview does not say %q", want)
+		}
+	}
+	if strings.Contains(page, "<script>alert") {
+		t.Error("the name of a group is not escaped")
+	}
+	var all record.StartGroups
+	if rec := w.get("/api/v1/start-groups"); rec.Code != http.StatusOK || json.Unmarshal(rec.Body.Bytes(), &all) != nil || len(all.Groups) != len(groups.Groups) {
+		t.Errorf("%d: %d of %d groups", rec.Code, len(all.Groups), len(groups.Groups))
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
 )
 
 // instancesView is one page of the listing.
@@ -179,7 +180,7 @@ func plainNames() [][2]string {
 		{"tag", "Tag"},
 		{"family", "Family"},
 		{"image", "Image"},
-		{"status", "Status"},
+		{"status", "Status"}, {"up", "Heard of on"},
 		{"exclude", "Without"},
 		{"gone", "Gone too"},
 	}
@@ -287,6 +288,7 @@ func (v *instancesView) fields(listed *listed) []field {
 		{Name: "family", Label: "Family", Options: plain(listed.known.Families), Typed: true, Hint: "ecs.g5"},
 		{Name: "image", Label: "Image", Typed: true, Hint: "m-bp1…"},
 		{Name: "status", Label: "Status", Options: plain(filter.Statuses())},
+		{Name: "up", Label: "Heard of on", Options: plain(rules.Classes())},
 		{Name: "account", Label: "Account", Options: plain(listed.known.Accounts)},
 		{Name: "region", Label: "Region", Options: v.regions(listed)},
 		{Name: "sort", Label: "Order", Options: []option{{"", "worst first"}, {"place", "account and region"}, {"id", "id"}, {"name", "name"}, {"type", "type"}, {"os", "operating system"}}},

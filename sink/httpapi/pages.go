@@ -228,6 +228,7 @@ type overviewView struct {
 	MoreFailures []record.Failure // folded: those on top are enough to begin with
 	Failed       int              // failures in all
 	Evidence     []record.Evidence
+	Groups       *report.StartTable // what starts new machines; nil where there is none, or a scan runs
 	Now          time.Time
 	Scans        []*scanRow
 	Running      []record.Scan
@@ -338,6 +339,14 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		view.OS.Rest.Remedies = view.OS.First.Remedies
+		groups, err := s.o.Answers.StartGroups(r.Context())
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		if table := report.NewStartTable(groups, view.Summary.Targets, startGroupsPath, languageOf(r)); len(table.Rows)+len(table.More) > 0 {
+			view.Groups = &table
+		}
 	}
 	view.Scopes = report.Fold(report.BucketTable{
 		Title: "Accounts and regions", Column: "account / region", Targets: view.Summary.Targets, Buckets: view.Digest.Scopes,
@@ -397,6 +406,7 @@ type instanceView struct {
 	Explained *rules.Explanation
 	Asked     []record.GuestEvidence
 	Siblings  *siblings
+	Counted   []fact // by class, the list of the instances that the fleet's counts are of
 	Plans     []fact // addresses of its steps by target
 	CanRescan bool
 	Notice    string
@@ -431,6 +441,11 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request) {
 	if view.Explained, err = sv.Explain(rec.Account, rec.Region, rec.InstanceID); err != nil {
 		s.fail(w, r, err)
 		return
+	}
+	for i := range view.Explained.Evidence {
+		for _, count := range view.Explained.Evidence[i].Counts {
+			view.Counted = append(view.Counted, fact{count.Class, listAddress("account", rec.Account, "region", rec.Region, "image", rec.ImageID, "up", count.Class)})
+		}
 	}
 	if view.Asked, err = sv.GuestEvidence(rec.Account, rec.Region, rec.InstanceID, s.o.Now()); err != nil {
 		s.fail(w, r, err)

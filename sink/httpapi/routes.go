@@ -12,7 +12,6 @@ import (
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/internal/schema"
-	"github.com/shenscan/shenscan/rules"
 )
 
 // param is a query parameter.
@@ -47,7 +46,7 @@ func scopeParams() []param {
 	what := map[string]string{
 		"account": "only these accounts", "region": "only these regions", "tag": "only with this tag, KEY or KEY=VALUE",
 		"family": "only these instance families", "os": "only these operating systems: centos, centos:5, CentOS 5, Windows Server 2003; centos:unknown where no version is known",
-		"image": "only made from these images", "status": "only with this status", "waived": "yes: only with a waived verdict; no: only with one that is not",
+		"image": "only made from these images", "status": "only with this status", "up": "only what runs on this class of machines with a guest that was heard of and no other kernel than its image's", "waived": "yes: only with a waived verdict; no: only with one that is not",
 		"verdict": "only with this verdict, on the target where one is named, or TARGET=VERDICT", "confidence": "only with this confidence",
 		"exclude": "leave out WORD=VALUE or an instance id",
 	}
@@ -133,7 +132,9 @@ func (s *server) apiRoutes() []route {
 				},
 				answer: plan.Progress{}, handle: s.answering(s.apiProgress),
 			},
-			route{method: http.MethodGet, path: "/api/v1/explain/{id}", text: "How the verdicts of an instance come about", params: append(place, target), answer: rules.Explanation{}, handle: s.answering(s.apiExplain)},
+			route{method: http.MethodGet, path: "/api/v1/probe", text: "What asking machines themselves (--probe) comes to in this process: its last run, or the one that goes on", answer: record.ProbeState{}, handle: s.answering(s.apiProbe)},
+			route{method: http.MethodGet, path: startGroupsPath, text: "The groups that start new machines (node pools, clusters, scaling groups, launch templates) with the images that they start, the worst first", answer: record.StartGroups{}, handle: s.answering(s.apiStartGroups), long: true},
+			route{method: http.MethodGet, path: "/api/v1/explain/{id}", text: "How the verdicts of an instance come about", params: append(place, target), answer: record.Explained{}, handle: s.answering(s.apiExplain)},
 		)
 	}
 	if s.o.Snapshot != nil {
@@ -147,6 +148,8 @@ func (s *server) apiRoutes() []route {
 	}
 	return out
 }
+
+const startGroupsPath = "/api/v1/start-groups"
 
 // ReloadPath is where a process takes its configuration anew.
 const ReloadPath = "/-/reload"

@@ -49,6 +49,15 @@ func (w whole) Remedies(context.Context) (func(*report.Bucket) string, error) {
 	return r.FirstRemedies()
 }
 
+func (whole) Probe() record.ProbeState {
+	at := reporttest.Now()
+	return record.ProbeState{State: record.ProbeIdle, ScanID: "s", StartedAt: &at, EndedAt: &at, Planned: 3, Asked: 2, Answered: 1, Silent: 2, Evidence: []record.Evidence{}, Errors: []string{"RunCommand: throttled"}}
+}
+
+func (w whole) StartGroups(context.Context) (*record.StartGroups, error) {
+	return w.fleet.Started(), nil
+}
+
 func (w whole) Plan(_ context.Context, _ filter.Filter, o httpapi.PlanRequest) (*plan.Plan, error) {
 	rs, err := catalog.Load()
 	if err != nil {
@@ -92,7 +101,7 @@ func point(number uint64, at time.Time, open int, m record.Moves) record.Progres
 	}
 }
 
-func (w whole) Explain(_ context.Context, _, _, id string, _ []string) (*rules.Explanation, error) {
+func (w whole) Explain(_ context.Context, _, _, id string, _ []string) (*record.Explained, error) {
 	if id != w.fleet.Records[0].InstanceID {
 		return nil, httpapi.ErrNotFound
 	}
@@ -100,7 +109,7 @@ func (w whole) Explain(_ context.Context, _, _, id string, _ []string) (*rules.E
 	if err != nil {
 		return nil, err
 	}
-	return rs.Explain(&rules.Facts{OSName: "CentOS 5.8"}, rules.DefaultTargets()), nil
+	return &record.Explained{Explanation: *rs.Explain(&rules.Facts{OSName: "CentOS 5.8"}, rules.DefaultTargets()), GuestEvidence: []record.GuestEvidence{}, Siblings: []record.Siblings{}}, nil
 }
 
 func apiWorld(t *testing.T) *world {
@@ -124,6 +133,12 @@ func (l *later) Remedies(ctx context.Context) (func(*report.Bucket) string, erro
 	return whole{(*l.w).fleet}.Remedies(ctx)
 }
 
+func (l *later) Probe() record.ProbeState { return whole{(*l.w).fleet}.Probe() }
+
+func (l *later) StartGroups(ctx context.Context) (*record.StartGroups, error) {
+	return whole{(*l.w).fleet}.StartGroups(ctx)
+}
+
 func (l *later) Plan(ctx context.Context, f filter.Filter, o httpapi.PlanRequest) (*plan.Plan, error) {
 	return whole{(*l.w).fleet}.Plan(ctx, f, o)
 }
@@ -132,7 +147,7 @@ func (l *later) Progress(ctx context.Context, target, since string) (*plan.Progr
 	return whole{(*l.w).fleet}.Progress(ctx, target, since)
 }
 
-func (l *later) Explain(ctx context.Context, account, region, id string, targets []string) (*rules.Explanation, error) {
+func (l *later) Explain(ctx context.Context, account, region, id string, targets []string) (*record.Explained, error) {
 	return whole{(*l.w).fleet}.Explain(ctx, account, region, id, targets)
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"github.com/shenscan/shenscan/internal/ecs"
 
 	"go.etcd.io/bbolt"
 
@@ -15,13 +16,20 @@ func (db *DB) Facts(instanceID string) (*rules.Facts, error) { return db.FactsOf
 
 // FactsOf is Facts within an account and a region, where they are not "".
 func (db *DB) FactsOf(account, region, instanceID string) (*rules.Facts, error) {
+	facts, _, err := db.reading().factsOf(account, region, instanceID)
+	return facts, err
+}
+
+// Found is FactsOf with the account and region that the instance is in.
+func (db *DB) Found(account, region, instanceID string) (*rules.Facts, ecs.Scope, error) {
 	return db.reading().factsOf(account, region, instanceID)
 }
 
 // factsOf returns what is stored of the system and machine of the first instance
 // with the id; account and region narrow the search where they are not empty.
-func (r *reading) factsOf(account, region, instanceID string) (*rules.Facts, error) {
+func (r *reading) factsOf(account, region, instanceID string) (*rules.Facts, ecs.Scope, error) {
 	var out *rules.Facts
+	var in ecs.Scope
 	err := r.view(func(tx *bbolt.Tx) error {
 		for _, sc := range r.scopes() {
 			if account != "" && sc.key.Account != account || region != "" && sc.key.Region != region {
@@ -40,12 +48,12 @@ func (r *reading) factsOf(account, region, instanceID string) (*rules.Facts, err
 				return fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 			}
 			facts, err := r.facts(tx, profile)
-			out = &facts
+			out, in = &facts, sc.key
 			return err
 		}
 		return fmt.Errorf("instance %.64q: %w", instanceID, ErrNotFound)
 	})
-	return out, err
+	return out, in, err
 }
 
 // facts reads the facts of one profile, as readers see it.

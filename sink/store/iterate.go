@@ -398,7 +398,7 @@ func (w *walker) beyond(tx *bbolt.Tx, finding finding, profile uint32, id []byte
 		known := w.m.onto.at(profile)
 		if known == notAsked {
 			var facts rules.Facts // read only if the filter asks for it, since its software is in the file
-			if _, there := w.facts.classOf(profile); scope.ByImage() || !there {
+			if _, there := w.facts.classOf(profile); scope.BySoftware() || !there {
 				var err error
 				if facts, err = w.facts.facts(tx, profile); err != nil {
 					return false, err
@@ -406,7 +406,7 @@ func (w *walker) beyond(tx *bbolt.Tx, finding finding, profile uint32, id []byte
 			} else {
 				facts.Put(w.facts.hardware[w.facts.list[profile].Hardware])
 			}
-			if known = fails; scope.Machine(filter.Machine{Family: w.m.family(&facts), Image: facts.ImageID}) {
+			if known = fails; scope.Machine(w.m.machine(&facts)) {
 				known = passes
 			}
 			w.m.onto.put(profile, known)

@@ -81,10 +81,22 @@ func (m *matcher) classed() bool {
 // judge says what the filter makes of a classification.
 func (m *matcher) judge(cl *rules.Classification, f *rules.Facts) *fit {
 	class := m.j.classOf(cl, f.Hardware())
-	if !m.f.Scope.Judged(cl, filter.Machine{Family: m.family(f), Image: f.ImageID}) {
+	if !m.f.Scope.Judged(cl, m.machine(f)) {
 		return &fit{class: class}
 	}
 	return m.known(&class)
+}
+
+// machine is what a filter looks at beside the classification.
+func (m *matcher) machine(facts *rules.Facts) filter.Machine {
+	out := filter.Machine{Family: m.family(facts), Image: facts.ImageID}
+	if m.f.Scope.ByUp() && facts.TellsOfImage() {
+		machine := m.j.Machine(facts.Hardware())
+		if class, known := rules.ClassOf(machine.Virtualization, machine.Generation); known {
+			out.Up = class.String()
+		}
+	}
+	return out
 }
 
 // family is the instance family as records name it.

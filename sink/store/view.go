@@ -464,7 +464,8 @@ func (v *View) Find(instanceID string) ([]Found, error) {
 
 // Facts are the raw facts of an instance at the view's moment, or ErrNotFound.
 func (v *View) Facts(account, region, instanceID string) (*rules.Facts, error) {
-	return v.reading().factsOf(account, region, instanceID)
+	facts, _, err := v.reading().factsOf(account, region, instanceID)
+	return facts, err
 }
 
 // Scan is DB.Scan at the view's moment.

@@ -62,6 +62,9 @@ var exported = map[string][]string{
 	"shenscan_waiver_end_timestamp_seconds":             {"waiver"},
 	"shenscan_reload_success":                           {},
 	"shenscan_reload_success_timestamp_seconds":         {},
+	"shenscan_probe_machines":                           {"result"},
+	"shenscan_probe_runs_total":                         {"outcome"},
+	"shenscan_probe_last_run_timestamp_seconds":         {},
 	"shenscan_build_info":                               {"version", "goversion", "ruleset"},
 	// Of the Go and process collectors, and of Prometheus itself.
 	"process_cpu_seconds_total":     {},

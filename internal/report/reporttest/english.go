@@ -20,7 +20,7 @@ var (
 // staying are words that no language translates: names, formats, commands.
 var staying = strings.Fields(`
 shenscan json csv excel html prometheus english sink worker producer utc ecs nvme virtio kvm shenlong vcpu mib gib id api url os
-cpu amd intel arm uefi bios javascript linux windows dns ntp ram
+essd autopl cpu amd intel arm uefi bios javascript linux windows dns ntp ram
 sle sles el sp rhel lts anck server alibaba cloud standard sfc scannow test starting stopping pending repair nothing os_name
 `)
 
