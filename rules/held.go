@@ -124,8 +124,13 @@ func (g *GuestFacts) says() string {
 		label string
 		tri   Tri
 	}{
-		{"virtio at boot", g.Virtio}, {"NVMe at boot", g.NVMe}, {"disks named by device", g.DeviceNames}, {"remnants of Xen", g.XenResidue},
-		{"third-party security software", g.SecuritySoft}, {"FreeBSD patch", g.FreeBSDPatch}, {"system files sound", g.SystemFiles},
+		{"virtio at boot", g.Virtio},
+		{"NVMe at boot", g.NVMe},
+		{"disks named by device", g.DeviceNames},
+		{"remnants of Xen", g.XenResidue},
+		{"third-party security software", g.SecuritySoft},
+		{"FreeBSD patch", g.FreeBSDPatch},
+		{"system files sound", g.SystemFiles},
 	} {
 		if is.tri != Unobserved {
 			parts = append(parts, is.label+": "+map[Tri]string{Yes: "yes", No: "no"}[is.tri])

@@ -199,7 +199,9 @@ func (m *machineMatcher) machine(family, virt, nvme, vendor string, generation, 
 }
 
 // fleet says whether the rule looks at other instances of the image.
-func (m *matcher) fleet() bool { return m.mismatch == "fleet-up" || m.mismatch == "fleet-settles" || m.mismatch == "fleet-kernel" }
+func (m *matcher) fleet() bool {
+	return m.mismatch == "fleet-up" || m.mismatch == "fleet-settles" || m.mismatch == "fleet-kernel"
+}
 
 // mismatch compares the image or the source machine with the target.
 func mismatch(kind string, profile *profile, target *Target) bool {

@@ -180,7 +180,8 @@ func plainNames() [][2]string {
 		{"tag", "Tag"},
 		{"family", "Family"},
 		{"image", "Image"},
-		{"status", "Status"}, {"up", "Heard of on"},
+		{"status", "Status"},
+		{"up", "Heard of on"},
 		{"exclude", "Without"},
 		{"gone", "Gone too"},
 	}

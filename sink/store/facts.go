@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+
 	"github.com/shenscan/shenscan/internal/ecs"
 
 	"go.etcd.io/bbolt"

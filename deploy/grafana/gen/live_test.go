@@ -40,7 +40,8 @@ var silentAlerts = []string{
 }
 
 // notYet are metrics of the table that this fleet cannot show.
-var notYet = []string{"shenscan_owner_open_instances", "shenscan_http_request_duration_seconds_bucket", "shenscan_ecs_retries_total", "shenscan_verdict_changes_total", "shenscan_cloud_events_total", "shenscan_waiver_end_timestamp_seconds", "shenscan_schedule_ticks_total", "shenscan_scan_regions", "shenscan_scan_account_planning",
+var notYet = []string{
+	"shenscan_owner_open_instances", "shenscan_http_request_duration_seconds_bucket", "shenscan_ecs_retries_total", "shenscan_verdict_changes_total", "shenscan_cloud_events_total", "shenscan_waiver_end_timestamp_seconds", "shenscan_schedule_ticks_total", "shenscan_scan_regions", "shenscan_scan_account_planning",
 	"shenscan_probe_machines", "shenscan_probe_runs_total", "shenscan_probe_last_run_timestamp_seconds",
 } // nobody asks machines, no scan runs just then, its schedule comes at night; without a secret nobody takes events, without an overlay there is no waiver, without owner_tag no owner, and nobody asks for pages
 
