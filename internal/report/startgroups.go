@@ -193,7 +193,16 @@ func mdStartGroups(out *bufio.Writer, r *Report) error {
 type StartTable struct {
 	Targets []string
 	Rows    []StartRow
+	Rest    *StartTable // rows that are folded away; nil where none are
 	More    []string
+}
+
+// Fold leaves the first rows in sight and folds the others away.
+func (t *StartTable) Fold(first int) {
+	if len(t.Rows) > first {
+		t.Rest = &StartTable{Targets: t.Targets, Rows: t.Rows[first:]}
+		t.Rows = t.Rows[:first:first]
+	}
 }
 
 // NewStartTable puts the worst groups into a table; more says where all of them

@@ -345,6 +345,7 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if table := report.NewStartTable(groups, view.Summary.Targets, startGroupsPath, languageOf(r)); len(table.Rows)+len(table.More) > 0 {
+			table.Fold(12)
 			view.Groups = &table
 		}
 	}
