@@ -127,6 +127,9 @@ func (c *Classifier) Classify(f *Facts) *Classification {
 // number are there on the same targets.
 func Pair(s *System, m *Host) uint64 { return uint64(s.no)<<32 | uint64(m.no) }
 
+// Pair is the function of that name, for those who judge by an interface.
+func (c *Classifier) Pair(s *System, m *Host) uint64 { return Pair(s, m) }
+
 // Judge says what the rule set says of a system on a host, both read by this
 // Classifier. The result is shared and must not be changed.
 func (c *Classifier) Judge(system *System, host *Host) *Classification {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/plan"
@@ -128,8 +129,8 @@ func StoreReport(ctx context.Context, db *store.DB, question Question) (*Answer,
 }
 
 func viewReport(ctx context.Context, view *store.View, question Question) (*report.Report, error) {
-	result := &report.Report{Summary: *view.Summary(), Instances: view.Instances(ctx), Alike: func() ([]record.Alike, error) { return view.Alike(ctx) }}
-	result.StartGroups = func() (*record.StartGroups, error) { return view.StartGroups(ctx) }
+	result := &report.Report{Summary: *view.Summary(), Instances: view.Instances(ctx)}
+	result.Alike, result.StartGroups = groupsOf(ctx, view)
 	// The reader waited for the end of the scan, or has the file to itself:
 	// nothing more is coming in.
 	result.Summary.CaughtUp = true
@@ -178,6 +179,20 @@ func viewReport(ctx context.Context, view *store.View, question Question) (*repo
 		}
 	}
 	return result, nil
+}
+
+// groupsOf returns what a report counts by what was judged, and by what started
+// the instances: from one walk over the rows, when the first of them is asked for.
+func groupsOf(ctx context.Context, view *store.View) (func() ([]record.Alike, error), func() (*record.StartGroups, error)) {
+	var starts *record.StartGroups
+	walk := sync.OnceValues(func() (alike []record.Alike, err error) {
+		alike, starts, err = view.Groups(ctx)
+		return alike, err
+	})
+	return walk, func() (*record.StartGroups, error) {
+		_, err := walk()
+		return starts, err
+	}
 }
 
 // moment is where changes begin to count.

@@ -16,11 +16,29 @@ import (
 // instances share each: rows are counted by what was judged of them, which is
 // looked at once.
 func (v *View) Alike(ctx context.Context) ([]record.Alike, error) {
-	count := &alikeCount{v: v, shared: map[*rules.Classification]int{}, waived: map[waivedKey]*record.Alike{}}
+	count := newAlikeCount(v)
 	if err := v.present(ctx, count.take); err != nil {
 		return nil, fmt.Errorf("group the instances: %w", err)
 	}
 	return count.list()
+}
+
+// Groups is Alike and StartGroups from one walk over the rows.
+func (v *View) Groups(ctx context.Context) ([]record.Alike, *record.StartGroups, error) {
+	alike, start := newAlikeCount(v), newStartCount(v)
+	if err := v.present(ctx, alike.take, start.take); err != nil {
+		return nil, nil, fmt.Errorf("group the instances, and read what started them: %w", err)
+	}
+	judged, err := alike.list()
+	if err != nil {
+		return nil, nil, err
+	}
+	groups, err := start.list()
+	return judged, groups, err
+}
+
+func newAlikeCount(v *View) *alikeCount {
+	return &alikeCount{v: v, shared: map[*rules.Classification]int{}, waived: map[waivedKey]*record.Alike{}}
 }
 
 type alikeCount struct {
@@ -88,10 +106,19 @@ func (c *alikeCount) list() ([]record.Alike, error) {
 	return out, nil
 }
 
-// judge judges the profiles. Their parts are read once; there are many times as
-// many profiles as there are different systems and machines.
+// pairCount is a system on a machine, and the instances that are such a pair as
+// rules see it.
+type pairCount struct {
+	system    *rules.System
+	host      *rules.Host
+	instances int
+}
+
+// judge judges the profiles. Their parts are read once, and what rules cannot
+// tell apart is judged once: there may be nearly as many profiles as instances.
 func (c *alikeCount) judge(tx *bbolt.Tx) error {
 	parts := c.v.snap.tables.profs.readers.Load().parts(c.v.j)
+	pairs := map[uint64]*pairCount{}
 	for profile, n := range c.profiles {
 		if n == 0 {
 			continue
@@ -100,7 +127,16 @@ func (c *alikeCount) judge(tx *bbolt.Tx) error {
 		if err != nil {
 			return err
 		}
-		c.shared[c.v.j.Judge(system, host)] += n
+		pair := c.v.j.Pair(system, host)
+		count := pairs[pair]
+		if count == nil {
+			count = &pairCount{system: system, host: host}
+			pairs[pair] = count
+		}
+		count.instances += n
+	}
+	for _, count := range pairs {
+		c.shared[c.v.j.Judge(count.system, count.host)] += count.instances
 	}
 	return nil
 }

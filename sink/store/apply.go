@@ -248,6 +248,9 @@ func (a *applier) finish() error {
 			return err
 		}
 	}
+	if len(a.fold) > 0 {
+		unmapRead(a.tx) // a journal is read once
+	}
 	if err := a.flushWords(); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,8 @@ type judge struct {
 	until   string
 	known   sync.Map // facts -> classification, as the real one remembers them
 	systems sync.Map // *rules.System -> classification
+	pairs   sync.Map // classification -> its number
+	paired  atomic.Uint64
 }
 
 func newJudge(digest string, old map[string]rules.Level) *judge {
@@ -57,6 +60,14 @@ func (j *judge) Host(rules.Hardware) *rules.Host { return nil }
 func (j *judge) Judge(s *rules.System, _ *rules.Host) *rules.Classification {
 	cl, _ := j.systems.Load(s)
 	return cl.(*rules.Classification)
+}
+
+func (j *judge) Pair(s *rules.System, h *rules.Host) uint64 {
+	pair, known := j.pairs.Load(j.Judge(s, h))
+	if !known {
+		pair, _ = j.pairs.LoadOrStore(j.Judge(s, h), j.paired.Add(1))
+	}
+	return pair.(uint64)
 }
 
 func (j *judge) classify(f *rules.Facts) *rules.Classification {

@@ -74,7 +74,11 @@ type reading struct {
 	db   *DB
 	snap *snapshot // nil: as it is by then
 	view func(fn func(tx *bbolt.Tx) error) error
+	rows int // since what was read was let go of
 }
+
+// mostMapped is about how many rows stay mapped of those that were read.
+const mostMapped = 1 << 16
 
 func (db *DB) reading() *reading { return &reading{db: db, view: db.view} }
 
@@ -165,6 +169,7 @@ type walker struct {
 	there int // rows read so far that are not gone
 	want  int // how many rows the caller wants; 0: all
 	out   []*record.Record
+	all   bool // the filter lets every row of the scope through, and take does not ask for their class
 	// take is called with every row that passes the filter, which is valid during the
 	// call; where take is nil, the row's record is appended to out.
 	take  func(tx *bbolt.Tx, c *candidateRow) error
@@ -233,6 +238,10 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 			k, v = cursor.Seek(prefix)
 		}
 	}
+	if w.reading.rows >= mostMapped {
+		unmapRead(tx)
+		w.reading.rows = 0
+	}
 	for range chunkBlocks {
 		if k == nil || !bytes.HasPrefix(k, prefix) {
 			w.done = true
@@ -284,6 +293,7 @@ func (w *walker) block(tx *bbolt.Tx, key, value, before []byte) error {
 		if orders, err = format.ReadOrders(tx.Bucket(bucketOrders).Get(key)); err != nil || orders.Len != len(w.rows) {
 			return format.OrCorrupt(err, "orders do not fit their block")
 		}
+		w.reading.rows += len(w.rows)
 	}
 	start := w.over.starts[string(key)]
 	fresh := w.over.fresh
@@ -331,6 +341,10 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, finding finding) error {
 		return nil
 	}
 	_, name, profile := format.RowHead(finding.row)
+	if w.all {
+		w.cand = candidateRow{finding: finding, id: id, name: name, profile: profile}
+		return w.take(tx, &w.cand)
+	}
 	fit, err := w.fit(tx, finding, profile, id)
 	if err != nil {
 		return err

@@ -17,6 +17,8 @@ type Classifier interface {
 	System(f *rules.Facts) *rules.System
 	Host(h rules.Hardware) *rules.Host
 	Judge(s *rules.System, h *rules.Host) *rules.Classification
+	// Pair numbers a system on a host: what has the same number is judged alike.
+	Pair(s *rules.System, h *rules.Host) uint64
 	Machine(h rules.Hardware) rules.Machine
 	// Waive returns cl itself where no waiver of the rule set applies to w.
 	Waive(cl *rules.Classification, w rules.Waivable) *rules.Classification

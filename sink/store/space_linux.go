@@ -3,6 +3,8 @@ package store
 import (
 	"os"
 	"syscall"
+
+	"go.etcd.io/bbolt"
 )
 
 // room is how many bytes the file system of f has left, or -1.
@@ -12,4 +14,12 @@ func room(f *os.File) int64 {
 		return -1
 	}
 	return int64(space.Bavail) * int64(space.Bsize) //nolint:unconvert // 32 bits wide on 386, arm and s390x
+}
+
+// unmapRead lets go of the pages of the file that were read: the kernel keeps
+// them as it keeps those of any file, but they count no longer as memory of this
+// process. The transaction keeps the mapping where it is.
+func unmapRead(tx *bbolt.Tx) {
+	// An error leaves them, which is no harm.
+	_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, tx.DB().Info().Data, uintptr(tx.Size()), syscall.MADV_DONTNEED)
 }

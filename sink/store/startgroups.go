@@ -25,23 +25,16 @@ const (
 // StartGroups returns the groups that started instances which the view shows, by
 // the tags that the cloud gave these, with the images that they were made from.
 func (v *View) StartGroups(ctx context.Context) (*record.StartGroups, error) {
-	count := &startCount{v: v, keys: record.StartTagKeys(), groups: map[startKey]*startGroup{}, images: map[uint32]string{}}
-	count.values = make([]string, len(count.keys))
+	count := newStartCount(v)
 	if err := v.present(ctx, count.take); err != nil {
 		return nil, fmt.Errorf("read what started the instances: %w", err)
 	}
-	out, err := count.list()
-	if err != nil {
-		return nil, err
-	}
-	if err := v.addTemplates(out); err != nil {
-		return nil, fmt.Errorf("read what launch templates start: %w", err)
-	}
-	slices.SortFunc(out.Groups, func(a, b record.StartGroup) int {
-		return cmp.Or(worst(&b)-worst(&a), cmp.Compare(b.Instances, a.Instances),
-			cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID))
-	})
-	return out, nil
+	return count.list()
+}
+
+func newStartCount(v *View) *startCount {
+	keys := record.StartTagKeys()
+	return &startCount{v: v, keys: format.TagKeys{Keys: keys}, values: make([]string, len(keys)), groups: map[startKey]*startGroup{}, images: map[uint32]string{}}
 }
 
 type startKey struct {
@@ -62,16 +55,17 @@ type startImage struct {
 }
 
 type startCount struct {
-	v            *View
-	keys, values []string
-	groups       map[startKey]*startGroup
-	images       map[uint32]string // by profile
-	unlisted     int
+	v        *View
+	keys     format.TagKeys
+	values   []string // of the keys
+	groups   map[startKey]*startGroup
+	images   map[uint32]string // by profile
+	unlisted int
 }
 
 // take counts a row that belongs to a group.
 func (c *startCount) take(tx *bbolt.Tx, walk *walker, row *candidateRow) error {
-	created, err := format.RowTags(row.row, walk.tables().dict.Words(), c.keys, c.values)
+	created, err := format.RowTags(row.row, walk.tables().dict.Words(), &c.keys, c.values)
 	if err != nil {
 		return fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, row.id, err)
 	}
@@ -111,8 +105,25 @@ func (c *startCount) take(tx *bbolt.Tx, walk *walker, row *candidateRow) error {
 	return nil
 }
 
-// list judges the images, each by itself.
+// list lists the groups that were counted and the launch templates, the worst
+// first.
 func (c *startCount) list() (*record.StartGroups, error) {
+	out, err := c.judge()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.v.addTemplates(out); err != nil {
+		return nil, fmt.Errorf("read what launch templates start: %w", err)
+	}
+	slices.SortFunc(out.Groups, func(a, b record.StartGroup) int {
+		return cmp.Or(worst(&b)-worst(&a), cmp.Compare(b.Instances, a.Instances),
+			cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID))
+	})
+	return out, nil
+}
+
+// judge judges the images, each by itself.
+func (c *startCount) judge() (*record.StartGroups, error) {
 	out := &record.StartGroups{Groups: make([]record.StartGroup, 0, len(c.groups)), Unlisted: c.unlisted}
 	err := c.v.view(func(tx *bbolt.Tx) error {
 		facts := c.v.snap.tables.profs.readers.Load().reader()

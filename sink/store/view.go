@@ -241,15 +241,24 @@ func (m *matcher) counted(sc *scopeSnap) *scopeSnap {
 
 // present hands take the row of each instance that is there and that the view
 // shows.
-func (v *View) present(ctx context.Context, take func(*bbolt.Tx, *walker, *candidateRow) error) error {
+func (v *View) present(ctx context.Context, takes ...func(*bbolt.Tx, *walker, *candidateRow) error) error {
 	f := v.f
 	f.Gone = false
-	matcher := v.matcher(&f)
+	matcher, reader := v.matcher(&f), v.reading()
 	for _, sc := range v.snap.scopes {
 		if !matcher.within(sc) {
 			continue
 		}
-		if err := v.rows(ctx, matcher, sc, take); err != nil {
+		walk := &walker{reading: reader, m: matcher, sc: sc, all: f.scopesOnly()}
+		err := v.rows(ctx, walk, func(tx *bbolt.Tx, row *candidateRow) error {
+			for _, take := range takes {
+				if err := take(tx, walk, row); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
 			return fmt.Errorf("%s: %w", sc.key, err)
 		}
 	}
@@ -258,9 +267,8 @@ func (v *View) present(ctx context.Context, take func(*bbolt.Tx, *walker, *candi
 
 // rows hands take the rows of one scope that a filter lets through, in pieces
 // between which ctx may end it.
-func (v *View) rows(ctx context.Context, matcher *matcher, sc *scopeSnap, take func(*bbolt.Tx, *walker, *candidateRow) error) error {
-	walk := &walker{reading: v.reading(), m: matcher, sc: sc}
-	walk.take = func(tx *bbolt.Tx, row *candidateRow) error { return take(tx, walk, row) }
+func (v *View) rows(ctx context.Context, walk *walker, take func(*bbolt.Tx, *candidateRow) error) error {
+	walk.take = take
 	for !walk.done {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -276,7 +284,8 @@ func (v *View) rows(ctx context.Context, matcher *matcher, sc *scopeSnap, take f
 func (v *View) countScope(ctx context.Context, matcher *matcher, sc *scopeSnap) (*scopeSnap, error) {
 	out := &scopeSnap{no: sc.no, key: sc.key, targets: v.j.targets, status: sc.status}
 	counts := map[outcome.Class]int{}
-	err := v.rows(ctx, matcher, sc, func(_ *bbolt.Tx, walk *walker, row *candidateRow) error {
+	walk := &walker{reading: v.reading(), m: matcher, sc: sc}
+	err := v.rows(ctx, walk, func(_ *bbolt.Tx, row *candidateRow) error {
 		if row.stamp.Order < walk.value.Floor() {
 			out.gone++
 			return nil

@@ -101,6 +101,24 @@ func sameGroups(t *testing.T, v *store.View, rows []*record.Record) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("rows and groups of what is judged alike: %s", diff)
 	}
+	both, starts, err := v.Groups(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = map[string]int{}
+	for _, group := range both {
+		got[judgedAs(group.Classification)] += group.Instances
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows and the same groups from one walk with what started the instances: %s", diff)
+	}
+	alone, err := v.StartGroups(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(alone, starts); diff != "" {
+		t.Errorf("what started the instances, counted alone and together with what is judged alike: %s", diff)
+	}
 }
 
 // sameTotals holds the totals of a view against its rows.

@@ -473,7 +473,7 @@ func TestRowsComeBack(t *testing.T) {
 		}
 		keys := []string{"env", "team", "key 7", strings.Repeat("long", 40)}
 		values := make([]string, len(keys))
-		created, err := format.RowTags(row, words, keys, values)
+		created, err := format.RowTags(row, words, &format.TagKeys{Keys: keys}, values)
 		minute, _ := event.PackMinute(want.CreationTime)
 		if err != nil || created != minute {
 			t.Errorf("row %d was created at %d, want %d, %v", i, created, minute, err)
@@ -588,7 +588,7 @@ func TestRowsOfAnotherShapeAreRefused(t *testing.T) {
 		if _, err := format.AppendTag(nil, row, words, []string{"other"}); err == nil {
 			t.Errorf("%s that is not there is passed over", name)
 		}
-		if _, err := format.RowTags(row, words, []string{"other"}, make([]string, 1)); err == nil {
+		if _, err := format.RowTags(row, words, &format.TagKeys{Keys: []string{"other"}}, make([]string, 1)); err == nil {
 			t.Errorf("%s that is not there is passed over", name)
 		}
 	}

@@ -196,8 +196,9 @@ func RowTag(row []byte, words Words, key string) (value string, ok bool) {
 // RowTags sets values to those of the tags of a row that have the keys, "" for a
 // key that it has not, and returns when it was created as event.PackMinute packs
 // it, 0 where that is not known.
-func RowTags(row []byte, words Words, keys, values []string) (created uint64, err error) {
+func RowTags(row []byte, words Words, keys *TagKeys, values []string) (created uint64, err error) {
 	clear(values)
+	keys.number(words)
 	decoder := dec{b: row}
 	decoder.bytes()
 	decoder.bytes()
@@ -211,13 +212,41 @@ func RowTags(row []byte, words Words, keys, values []string) (created uint64, er
 	decoder.int()
 	decoder.int()
 	for range decoder.count(2) {
-		if at := words.place(&decoder, keys); at >= 0 {
+		if at := keys.place(&decoder); at >= 0 {
 			values[at] = words.read(&decoder)
 		} else {
 			words.skip(&decoder)
 		}
 	}
 	return created, decoder.err()
+}
+
+// TagKeys are tag keys that many rows are searched for, at most 127. Where words
+// stand is found out once for all rows.
+type TagKeys struct {
+	Keys []string
+	at   []int8 // by the number of a word: its place in Keys, or -1
+}
+
+// number looks at the words that came since the last row.
+func (k *TagKeys) number(words Words) {
+	for n := len(k.at); n < len(words); n++ {
+		k.at = append(k.at, int8(slices.Index(k.Keys, words[n][4:])))
+	}
+}
+
+// place is Words.place for the words that were numbered.
+func (k *TagKeys) place(dec *dec) int {
+	n := dec.uint()
+	switch {
+	case n == 0:
+		text := dec.bytes()
+		return slices.IndexFunc(k.Keys, func(key string) bool { return key == string(text) })
+	case n > uint64(len(k.at)):
+		dec.fail()
+		return -1
+	}
+	return int(k.at[n-1])
 }
 
 // skip passes over a word.
