@@ -178,11 +178,11 @@ func (im *ImageFacts) says() string {
 	case im.Presence != ImageFound && im.OSName == "" && im.Name == "":
 		return ""
 	}
-	name := cmp.Or(im.OSName, im.OSNameEn, im.Name)
+	parts := []string{cmp.Or(im.OSName, im.OSNameEn, im.Name)}
 	for _, part := range [...]struct{ label, text string }{{"owner ", im.Owner}, {"checked kernel ", cmp.Or(im.CheckKernel, im.TagKernelVersion)}} {
 		if part.text != "" {
-			name += ", " + part.label + part.text
+			parts = append(parts, part.label+part.text)
 		}
 	}
-	return name
+	return strings.Join(parts, ", ")
 }

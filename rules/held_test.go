@@ -55,7 +55,7 @@ func TestAnExplanationSaysWhichEvidenceDecides(t *testing.T) {
 		if held.Held != (tt.says != "") || held.Says == "" || !strings.Contains(held.Says, tt.says) || held.Identity != tt.names {
 			t.Errorf("%s: %+v", name, held)
 		}
-		for _, target := range strings.Fields(tt.decides) {
+		for target := range strings.FieldsSeq(tt.decides) {
 			if !slices.Contains(held.Decides, target) {
 				t.Errorf("%s: does not decide on %s: %+v", name, target, held)
 			}

@@ -554,11 +554,11 @@ func newRulesSchemaCmd() *cobra.Command {
 // listCommand is the command that lists siblings. Ids of the cloud have nothing
 // that a shell would read otherwise.
 func listCommand(siblings *record.Siblings) string {
-	text := "shenscan report --output jsonl"
+	words := []string{"shenscan report --output jsonl"}
 	for _, word := range filter.Words() {
 		if value := siblings.Filter[word]; value != "" {
-			text += " --" + word + " " + strings.Join(strings.Fields(report.Clean(value)), "_")
+			words = append(words, "--"+word, strings.Join(strings.Fields(report.Clean(value)), "_"))
 		}
 	}
-	return text
+	return strings.Join(words, " ")
 }

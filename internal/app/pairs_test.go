@@ -162,13 +162,13 @@ func TestPairsOfRolesWaitForTheThird(t *testing.T) {
 				d.ready(d.role(role))
 			}
 			var id string
-			switch {
-			case missing == app.Producer:
+			switch missing {
+			case app.Producer:
 				err := d.ask.Call(t.Context(), event.SubjectScan, record.ScanRequest{}, new(record.ScanReply))
 				if !errors.Is(err, bus.ErrNobody) || !strings.Contains(err.Error(), "is a shenscan running on this NATS?") {
 					t.Errorf("a scan without a producer: %v", err)
 				}
-			case missing == app.Worker:
+			case app.Worker:
 				id = d.scan()
 				within(t, "the sink knows of the scan", func() bool { _, err := d.query(id); return err == nil })
 				if scan, err := d.query(id); err != nil || scan.State != record.ScanRunning || scan.Instances != 0 {

@@ -54,6 +54,11 @@ func lasting(b []byte) string {
 
 var answersFlag = flag.Int("answers", 1500, "size of the fleet of TestAnswersUnderLoad")
 
+// wrongDay gives that clock to whoever judges by the day, commands too.
+var wrongDay = patch{"sink/store/db.go", "j.today = o.Today()", `text, _ := os.ReadFile(os.Getenv("CLOCK"))
+		wrong, _ := time.ParseDuration(string(text))
+		j.today = time.Now().Add(wrong).UTC().Format(time.DateOnly)`}
+
 // TestAnswersUnderLoad asks `serve` everything that it can be asked while scans
 // and rescans go on, and asks its store the same when it is at rest: the answers
 // are equal. Before that one instance changes again and again, for the events,

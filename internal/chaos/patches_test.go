@@ -62,11 +62,6 @@ var wrongClock = patch{"cmd/shenscan/serve.go", "Now: time.Now,", `Now: func() t
 			return time.Now().Add(wrong)
 		},`}
 
-// wrongDay gives that clock to whoever judges by the day, commands too.
-var wrongDay = patch{"sink/store/db.go", "j.today = o.Today()", `text, _ := os.ReadFile(os.Getenv("CLOCK"))
-		wrong, _ := time.ParseDuration(string(text))
-		j.today = time.Now().Add(wrong).UTC().Format(time.DateOnly)`}
-
 // setClock makes the clock of a process, by its number, wrong from now on.
 func (r *rig) setClock(process int, wrong time.Duration) {
 	r.t.Helper()
