@@ -22,10 +22,12 @@ import (
 
 type checkFlags struct {
 	processFlags
-	scope  scopeFlags
-	target string
-	output string
-	wait   time.Duration
+	scope   scopeFlags
+	target  string
+	output  string
+	wait    time.Duration
+	disks   bool
+	offered bool
 }
 
 func newCheckCmd(settings *settings) *cobra.Command {
@@ -40,8 +42,14 @@ The exit code is for pipelines that move machines: 0 only where the verdict is
 compatible; 3 where it is another one, also where a waiver sets it aside; 4 where
 the instance was not found or not read, which says nothing about it.
 
+With --disks it also asks for the disks of the instance, where the target takes ESSD
+and ESSD AutoPL disks alone, and with --offered whether the cloud offers the change
+to the type of the target that suits it. An answer that speaks against the move is
+exit 3 though the verdict is compatible, and one that was not to be had is 4.
+
 Without --account and --region every account and region is asked.`,
 		Example: `  shenscan check i-bp67acfmxazb4p0001 --target ecs.g8i
+  shenscan check i-bp67acfmxazb4p0001 --target ecs.g8i --disks --offered
   shenscan check i-bp67acfmxazb4p0001 --target shenlong-8 --region cn-hangzhou --output json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return flags.run(cmd.Context(), settings, args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -54,6 +62,8 @@ Without --account and --region every account and region is asked.`,
 	fl.StringVar(&flags.target, "target", "", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type; needed")
 	rulesFlag(cmd, &flags.rules.rules)
 	fl.StringVar(&flags.output, "output", "table", "table or json")
+	fl.BoolVar(&flags.disks, "disks", false, "ask for the disks of the instance and name those that the target does not take (DescribeDisks)")
+	fl.BoolVar(&flags.offered, "offered", false, "ask whether the cloud offers the change of its type (DescribeResourcesModification)")
 	fl.DurationVar(&flags.wait, "wait", 5*time.Minute, "how long to wait for the cloud's answers")
 	return cmd
 }
@@ -89,21 +99,42 @@ func (f *checkFlags) run(ctx context.Context, settings *settings, id string, std
 		return &exitError{exitPartial, errors.New(report.Clean(strings.TrimRight(fmt.Sprintf("%s was %s: %s", id, notSeen(asked.Outcome), asked.Cause), ": ")))}
 	}
 	verdict := &rec.Verdicts[0]
+	move, err := f.askMove(ctx, settings, rec)
+	if err != nil {
+		return err
+	}
 	if f.output == "json" {
-		if err := report.WriteJSONLine(stdout, report.Tidy(rec)); err != nil {
-			return err
-		}
-	} else if err := writeCheck(stdout, rec, verdict); err != nil {
+		err = report.WriteJSONLine(stdout, move)
+	} else if err = writeCheck(stdout, rec, verdict); err == nil {
+		err = move.write(stdout)
+	}
+	if err != nil {
 		return err
 	}
 	if verdict.Level == rules.Compatible && verdict.Waiver == nil {
-		return nil
+		return move.exit(f.target)
 	}
 	what := verdict.Level.String()
 	if verdict.Waiver != nil {
 		what = fmt.Sprintf("%s, which waiver %s sets aside until %s", verdict.Waiver.Was, verdict.Waiver.ID, verdict.Waiver.Until)
 	}
 	return &exitError{exitFailOn, fmt.Errorf("%s is not to move to %s: the verdict is %s", id, f.target, report.Clean(what))}
+}
+
+// awaitReady waits until the process is ready, or ctx ends.
+func awaitReady(ctx context.Context, application *app.App) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ready, _ := application.Ready(); ready {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 func notSeen(o record.Outcome) string {
@@ -119,7 +150,12 @@ func (f *checkFlags) look(ctx context.Context, application *app.App, id string) 
 	running, stop := context.WithTimeout(ctx, f.wait)
 	defer stop()
 	ended := make(chan error, 1)
-	go func() { ended <- application.Run(running) }()
+	alive, over := context.WithCancel(running)
+	go func() {
+		defer over()
+		ended <- application.Run(running)
+	}()
+	awaitReady(alive, application) // a rescan before that would ask for a store that answers, and warn of none
 	scan, err := application.RequestRescan(running, f.cloud.accounts, f.scope.regions, []string{id}, "check command")
 	late := fmt.Errorf("check %s: nothing was heard of it within %s; --wait gives it longer", id, f.wait)
 	if err != nil && running.Err() != nil && ctx.Err() == nil {

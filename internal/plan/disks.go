@@ -246,7 +246,12 @@ func (h *heard) settle(doubt *ecs.Error) map[string]*record.InstanceDisks {
 	return h.of
 }
 
-// on is what was said of one instance; nil where it was not asked about.
+// Of is what was said of the instance; nil where it was not asked about.
+func (d *Disks) Of(rec *record.Record) *record.InstanceDisks {
+	return d.on(rec.Account, rec.Region, rec.InstanceID)
+}
+
+// on is the same of the instance that is named.
 func (d *Disks) on(account, region, id string) *record.InstanceDisks {
 	if d == nil {
 		return nil

@@ -143,7 +143,7 @@ func (l *listed) row(p *Plan, it *Item) []any {
 		l.text(report.Clean(solutionText(it, l.in))), l.list(it.Checklist), text(it.Window, 120), text(it.Rule, 80), say(it.Source, 400), say(it.PathNote, 300),
 	}
 	if it.Disks != nil || it.Offered != nil {
-		row = append(row, text(disksLine(it, l.in), 4000), text(report.Capital(offeredText(it.Offered, l.in)), 400))
+		row = append(row, text(disksLine(it, l.in), 4000), text(report.Capital(OfferedText(it.Offered, l.in)), 400))
 	}
 	return row
 }

@@ -195,7 +195,12 @@ func (a *changeAsker) fail(scope ecs.Scope, err error) {
 	}
 }
 
-// on is what was said of one instance; nil where it was not to be asked about.
+// Of is what was said of the instance; nil where it was not to be asked about.
+func (f *Offered) Of(rec *record.Record) *record.OfferedChange {
+	return f.on(rec.Account, rec.Region, rec.InstanceID)
+}
+
+// on is the same of the instance that is named.
 func (f *Offered) on(account, region, id string) *record.OfferedChange {
 	if f == nil {
 		return nil
@@ -224,11 +229,6 @@ func (f *Offered) count(own *record.OfferedChange) {
 	default:
 		f.NotKnown++
 	}
-}
-
-// against says whether the answer speaks against moving the instance as it is.
-func against(own *record.OfferedChange) bool {
-	return own != nil && slices.Contains([]string{record.ChangeDisks, record.ChangeClusters, record.ChangeSoldOut, record.ChangeRefused}, own.State)
 }
 
 // path is how the instance gets there by what the cloud said, which counts before
@@ -274,9 +274,9 @@ func (f *Offered) Words() string {
 		report.Number(f.AfterDisks), report.Number(f.AcrossClusters), report.Number(f.SoldOut), report.Number(f.NotOffered), report.Number(f.NotKnown), report.Number(f.NotAsked))
 }
 
-// offeredText says in words what the cloud said of an instance; "" where it was not
+// OfferedText says in words what the cloud said of an instance; "" where it was not
 // to be asked.
-func offeredText(own *record.OfferedChange, in lang.Language) string {
+func OfferedText(own *record.OfferedChange, in lang.Language) string {
 	if own == nil {
 		return ""
 	}

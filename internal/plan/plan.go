@@ -277,7 +277,7 @@ func (b *builder) sort(rec *record.Record, verdict *rules.Verdict) (id waves.ID,
 	id = waves.Of(verdict, there, b.o.KeepOS)
 	essd = b.needsESSD(rec, verdict, id, there)
 	disks := b.o.Disks.on(rec.Account, rec.Region, rec.InstanceID)
-	if id == waves.Ready && (essd && disks != nil && disks.State == record.DisksConvert || against(b.o.Offered.on(rec.Account, rec.Region, rec.InstanceID))) {
+	if id == waves.Ready && (essd && disks != nil && disks.State == record.DisksConvert || b.o.Offered.on(rec.Account, rec.Region, rec.InstanceID).Against()) {
 		id = waves.AfterChecks
 	}
 	return id, there, essd

@@ -212,7 +212,7 @@ func tableItems(w io.Writer, wave *Wave, width int, options report.Options) erro
 			tab.Below = append(tab.Below, report.Below{Row: len(tab.Rows) - 1, Text: text})
 		}
 		if it.Offered != nil && it.Offered.State != record.ChangeOffered {
-			tab.Below = append(tab.Below, report.Below{Row: len(tab.Rows) - 1, Text: report.Capital(offeredText(it.Offered, options.Language))})
+			tab.Below = append(tab.Below, report.Below{Row: len(tab.Rows) - 1, Text: report.Capital(OfferedText(it.Offered, options.Language))})
 		}
 	}
 	if err := tab.Write(w, width, options.Color); err != nil {
@@ -295,7 +295,7 @@ func writeCSV(w io.Writer, plan *Plan, excel bool) error {
 				string(wave.ID), it.Owner, it.Window, it.Account, it.Region, it.Zone, it.InstanceID, it.InstanceName, it.Status, it.OS, strconv.FormatBool(it.Legacy),
 				it.Verdict, it.Confidence, it.Rule, it.Reason, it.CurrentType, it.Replacement.Type, it.Replacement.Why,
 				it.Replacement.Availability, it.Replacement.FirstChoice, strings.Join(it.Replacement.Zones, " "), string(it.Path), it.PathNote,
-				it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist), disksState(it), DiskText(it.Disks, lang.English), offeredState(it), offeredText(it.Offered, lang.English), it.Question, it.Note, "", plan.Completeness,
+				it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist), disksState(it), DiskText(it.Disks, lang.English), offeredState(it), OfferedText(it.Offered, lang.English), it.Question, it.Note, "", plan.Completeness,
 			}
 			if err := out.Write(row); err != nil {
 				return err
@@ -459,7 +459,7 @@ func mdItems(w io.Writer, wave *Wave, byOwner bool) error {
 		if text := disksLine(it, lang.English); text != "" {
 			why += " " + text
 		}
-		if text := offeredText(it.Offered, lang.English); text != "" {
+		if text := OfferedText(it.Offered, lang.English); text != "" {
 			why += " " + report.Capital(text) + "."
 		}
 		if err := report.MarkdownRow(w, it.InstanceID, report.Short(it.InstanceName, 120), it.Account+" / "+it.place(), it.OS, it.CurrentType, choiceText(it.Replacement),

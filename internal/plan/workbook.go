@@ -228,7 +228,7 @@ func (s *sheet) row(it *Item, steps map[string]string) []any {
 		done = "yes"
 	}
 	texts := []string{
-		it.InstanceID, it.InstanceName, it.Account, it.place(), it.Status, s.in.Say(it.OS), it.CurrentType, s.in.Say(it.Verdict), s.in.Say(why), what, listedSteps(sayAll(s.in, it.Checklist)), DiskText(it.Disks, s.in), offeredText(it.Offered, s.in),
+		it.InstanceID, it.InstanceName, it.Account, it.place(), it.Status, s.in.Say(it.OS), it.CurrentType, s.in.Say(it.Verdict), s.in.Say(why), what, listedSteps(sayAll(s.in, it.Checklist)), DiskText(it.Disks, s.in), OfferedText(it.Offered, s.in),
 		it.Replacement.Type, s.in.Say(it.Replacement.Why), s.in.Say(string(it.Path)), s.in.Say(it.PathNote), choiceText(sayChoice(s.in, it.Fallback)), it.Window, s.in.Say(it.Note), s.in.Say(done),
 	}
 	cells := make([]any, len(texts))

@@ -1,6 +1,9 @@
 package record
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // What the cloud says of changing an instance to a type.
 const (
@@ -20,4 +23,10 @@ type OfferedChange struct {
 	State   string    `json:"state"`
 	Why     string    `json:"why,omitempty"` // it is not known
 	AskedAt time.Time `json:"asked_at"`
+}
+
+// Against says whether the answer speaks against moving the instance as it is; nil
+// does not.
+func (c *OfferedChange) Against() bool {
+	return c != nil && slices.Contains([]string{ChangeDisks, ChangeClusters, ChangeSoldOut, ChangeRefused}, c.State)
 }

@@ -71,8 +71,8 @@ func Actions() []Action {
 		{Name: actOffered, Permission: "ecs:DescribeImageSupportInstanceTypes", Optional: true}, // --platform-evidence
 		{Name: actTemplates, Permission: "ecs:DescribeLaunchTemplates", Optional: true},         // --launch-templates
 		{Name: actVersions, Permission: "ecs:DescribeLaunchTemplateVersions", Optional: true},   // --launch-templates
-		{Name: actDisks, Permission: "ecs:DescribeDisks", Optional: true},                       // plan --disks
-		{Name: actChanges, Permission: "ecs:DescribeResourcesModification", Optional: true},     // plan --offered
+		{Name: actDisks, Permission: "ecs:DescribeDisks", Optional: true},                       // plan --disks, check --disks
+		{Name: actChanges, Permission: "ecs:DescribeResourcesModification", Optional: true},     // plan --offered, check --offered
 		{Name: actConsole, Permission: "ecs:GetInstanceConsoleOutput", Optional: true, Console: true},
 		{Name: actAssume, Permission: "sts:AssumeRole", Hub: true},
 		{Name: actIdentity, Hub: true},
