@@ -53,6 +53,9 @@ const (
 	clockKey     = "clock"
 	// clockWrong is by how much clocks may differ before it is said.
 	clockWrong = time.Minute
+	// givenUp is how long ago a machine must have been asked that waits for a batch
+	// which no shelf shows: a server that lags behind may not show it yet.
+	givenUp = 10 * time.Minute
 	// changeTries is how often a change is tried that others come before.
 	changeTries = 20
 )
@@ -341,6 +344,12 @@ func (s *sharedGuests) Claim(ctx context.Context, batch *prober.Batch, guests []
 // take writes down that machines are asked, and returns those that nobody else
 // asks.
 func (s *sharedGuests) take(ctx context.Context, guests []prober.Guest, held func(*prober.Guest) bool) (mine []prober.Guest, err error) {
+	// Shelves are read after machines: the batch that a machine waits for was put
+	// there before the machine was written down.
+	stored, entries, err := s.stored(ctx, guests)
+	if err != nil {
+		return nil, err
+	}
 	open, err := s.open(ctx)
 	if err != nil {
 		return nil, err
@@ -349,15 +358,12 @@ func (s *sharedGuests) take(ctx context.Context, guests []prober.Guest, held fun
 	for i := range open {
 		waits[open[i].Token] = true
 	}
-	stored, entries, err := s.stored(ctx, guests)
-	if err != nil {
-		return nil, err
-	}
 	var writes []bus.Write
 	var free []prober.Guest
 	for i := range guests {
 		if have := stored[i]; have != nil {
-			if open := have.Answered.IsZero(); open && waits[have.Batch] || !open && held(have) {
+			waiting := have.Answered.IsZero()
+			if waiting && (waits[have.Batch] || s.Now().Sub(have.Asked) < givenUp) || !waiting && held(have) {
 				continue
 			}
 		}

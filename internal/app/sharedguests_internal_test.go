@@ -274,6 +274,33 @@ func TestABatchThatWasGivenUpIsNotAsked(t *testing.T) {
 	}
 }
 
+// A machine that waits for a batch which no shelf shows is somebody else's: a
+// server that lags behind may not show it yet. Only when that is long ago may
+// another ask.
+func TestAMachineThatWaitsForAnUnseenBatchIsNotAsked(t *testing.T) {
+	t.Parallel()
+	a := newAsking(t, 40)
+	book := a.book(t, "", time.Now, silent)
+	guest := prober.Guest{Scope: a.list[0].Scope, ID: a.list[0].ID, Script: probe.Version, Asked: time.Now().UTC(), Batch: "unseen"}
+	for ago, mine := range map[time.Duration]int{0: 0, givenUp - time.Minute: 0, givenUp + time.Minute: 1} {
+		guest.Asked = time.Now().Add(-ago).UTC()
+		write, err := guestWrite(&guest, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write.Always = true
+		if _, err := book.kv.WriteAll(t.Context(), []bus.Write{write}); err != nil {
+			t.Fatal(err)
+		}
+		next := guest
+		next.Asked, next.Batch = time.Now().UTC(), "mine"
+		got, err := book.take(t.Context(), []prober.Guest{next}, func(*prober.Guest) bool { return false })
+		if err != nil || len(got) != mine {
+			t.Errorf("asked %s ago: %d may be asked, want %d: %v", ago, len(got), mine, err)
+		}
+	}
+}
+
 // Whoever gives up a batch of which it did not see that its owner may ask it by
 // now lets go of none of its machines.
 func TestABatchThatIsAskedIsNotGivenUp(t *testing.T) {

@@ -499,7 +499,10 @@ func (r *run) ask(ctx context.Context, scope ecs.Scope, platform string, list []
 		return r.stopped(ctx, scope, err) // it may have come through: the batch stays open
 	case cloud.Class == ecs.BadRequest && unfit(cloud.Code) && len(list) > 1:
 		batch.Closed = true
-		if err := r.keep(ctx, batch, nil); err != nil {
+		for i := range guests { // they are asked in the halves
+			guests[i].Asked, guests[i].Answered, guests[i].Cause = time.Time{}, now.UTC(), causeUnasked
+		}
+		if err := r.book.Write(ctx, batch, guests); err != nil {
 			return err
 		}
 		r.went(func(counts *Counts) { counts.Asked -= len(guests); counts.Waiting -= len(guests) })
