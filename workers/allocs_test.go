@@ -33,21 +33,6 @@ func fullPage() (*event.InstancesListed, []*workers.Image) {
 	return page, images
 }
 
-// A page whose images and machines were seen before is classified with a few
-// allocations: for the message, none for an instance.
-func TestAllocationsOfAKnownPage(t *testing.T) {
-	r, err := catalog.Default()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := outcome.NewReader(r.NewClassifier(nil))
-	page, images := fullPage()
-	const most = 7 // the message and its slices
-	if n := testing.AllocsPerRun(50, func() { workers.Classify(c, page, images) }); n > most {
-		t.Errorf("%v allocations for a page, more than %d", n, most)
-	}
-}
-
 // BenchmarkClassifyPage is a worker's work on a page beside looking up its
 // images.
 func BenchmarkClassifyPage(b *testing.B) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"testing"
 	"time"
 
@@ -118,40 +117,6 @@ func TestWhatIsToldDoesNotChangeInTheMiddleOfAScan(t *testing.T) {
 	r.memory.err = nil
 	if level, _ := r.judge(t, "s3", event.KindScan); level != rules.Unknown {
 		t.Error("it changed on a later page of the scan that could not look it up")
-	}
-}
-
-// The loop over pages costs nothing more once a scan has looked its images up.
-func TestWhatIsToldCostsNoAllocation(t *testing.T) {
-	page, images := fullPage()
-	allocs := func(fleet bool) float64 {
-		r := newFleetRig(t)
-		log := slog.New(slog.DiscardHandler)
-		rs, err := catalog.Default()
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := workers.New(rs.NewClassifier(nil), &fixedImages{images}, &r.out, deaf{}, log)
-		if fleet {
-			for i := range page.Software {
-				r.told(page.Software[i].ImageID, "shenlong-7=2/0 os=centos/7.6/", time.Hour)
-			}
-			w.WithFleet(workers.NewFleet(r.memory, log))
-		}
-		page.Walk = event.Walk{ScanID: "s", Kind: event.KindScan, Scope: scope, Lane: "1.0", Walk: "1.0"}
-		page.Epoch = fleetEpoch.UnixNano()
-		n := testing.AllocsPerRun(50, func() {
-			if err := w.HandlePage(t.Context(), page, fleetEpoch); err != nil {
-				t.Fatal(err)
-			}
-		})
-		if told := r.out.m.(*event.InstancesClassified).Software[0].Image.Fleet; strings.HasPrefix(told, "shenlong-7") != fleet {
-			t.Fatalf("told %q", told)
-		}
-		return n
-	}
-	if without, with := allocs(false), allocs(true); with > without {
-		t.Errorf("%v allocations for a page, %v without", with, without)
 	}
 }
 

@@ -56,6 +56,20 @@ func TestDoctorWritesOneLineACause(t *testing.T) {
 	}
 }
 
+func TestDoctorNamesWhatIsDoneWithoutAPermission(t *testing.T) {
+	t.Parallel()
+	for action, without := range map[string]string{"DescribeDisks": "plan --disks", "DescribeLaunchTemplates": "a scan does without launch templates"} {
+		sim := simulator(t, ecssim.Options{Instances: 60, Regions: 2, Seed: 1})
+		if err := sim.AddFault(ecssim.Fault{Kind: ecssim.FaultForbidden, Action: action}); err != nil {
+			t.Fatal(err)
+		}
+		r := run(t, env(), "doctor", "--endpoint", sim.URL, "--store", t.TempDir())
+		if r.code != 0 || strings.Count(r.stdout, "ecs:"+action) != 1 || !strings.Contains(r.stdout, without) {
+			t.Errorf("without %s: exit %d:\n%s", action, r.code, r.stdout)
+		}
+	}
+}
+
 func TestDoctorRefusesARegionThatNobodyHas(t *testing.T) {
 	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 4, Seed: 1})

@@ -49,13 +49,19 @@ func (c *Client) Check(ctx context.Context, scope ecs.Scope) []Permission {
 		for _, p := range []struct {
 			action string
 			err    error
-		}{{actTemplates, list}, {actVersions, versions}} {
+		}{{actTemplates, list}, {actVersions, versions}, {actDisks, c.probeDisks(ctx, scope)}} {
 			if p.err != nil {
 				out = append(out, Permission{Scope: scope, Action: permissionOf(p.action), Err: p.err, Optional: true})
 			}
 		}
 	}
 	return out
+}
+
+func (c *Client) probeDisks(ctx context.Context, scope ecs.Scope) error {
+	lister := diskLister{c: c, scope: scope}
+	_, err := lister.count(ctx)
+	return err
 }
 
 func (c *Client) probeTypes(ctx context.Context, scope ecs.Scope) error {

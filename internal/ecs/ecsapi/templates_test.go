@@ -202,7 +202,7 @@ func TestLaunchTemplatesOfTheSimulator(t *testing.T) {
 			t.Errorf("%+v", permission)
 		}
 	}
-	for action, fault := range map[string]string{"ecs:DescribeLaunchTemplates": actTemplates, "ecs:DescribeLaunchTemplateVersions": actVersions} {
+	for action, fault := range map[string]string{"ecs:DescribeLaunchTemplates": actTemplates, "ecs:DescribeLaunchTemplateVersions": actVersions, "ecs:DescribeDisks": actDisks} {
 		denied, c := simulate(t, ecssim.Options{Instances: 4000, Regions: 2, Seed: 11, Faults: []ecssim.Fault{{Kind: ecssim.FaultForbidden, Action: fault}}}, nil)
 		var missing []string
 		for _, permission := range c.Check(t.Context(), ecs.Scope{Account: scope.Account, Region: denied.Regions()[0]}) {
