@@ -199,6 +199,10 @@ func TestOneAnswer(t *testing.T) {
 	if first.code != 0 {
 		t.Fatalf("exit %d", first.code)
 	}
+	heard := t.TempDir() // a store of the same fleet whose guests were asked for heartbeats
+	if r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", heard, "--output", "jsonl"); r.code != 0 {
+		t.Fatalf("exit %d", r.code)
+	}
 	overlay := filepath.Join(t.TempDir(), "overlay.yaml")
 	if err := os.WriteFile(overlay, []byte(overlayOfTests), 0o600); err != nil {
 		t.Fatal(err)
@@ -214,6 +218,7 @@ func TestOneAnswer(t *testing.T) {
 		"waived":                 {"--rules", overlay, "--waived", "yes"}, "waived, as stored by other rules": {"--rules", overlay, "--waived", "no", "--verdict", "shenlong-8=incompatible"},
 		"tag and its value": {"--tag", tag + "=" + one.Tags[tag], "--rules", overlay}, "status": {"--status", "Stopped", "--account", one.Account},
 		"family and its image": {"--family", one.InstanceFamily, "--image", one.ImageID, "--target", "ecs.g8i"}, "one instance left out": {"--exclude", one.InstanceID},
+		"guests that were heard of": {"--store", heard, "--up", "shenlong-7"},
 	}
 	help := run(t, env(), "report", "--help").stdout
 	own, _, _ := strings.Cut(help, "Global Flags:")
