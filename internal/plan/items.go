@@ -15,9 +15,11 @@ import (
 )
 
 // A fleet has millions of instances and some thousand kinds of work on them. So
-// an item is kept as its id and name and two numbers: of the place where it is,
-// and of the work on it, packed some hundred at a time. That takes some 22 bytes,
-// where an Item takes 700.
+// an item is kept as its id and name and three numbers: of the place where it is, of
+// the work on it, and of the group that started it, packed some hundred at a time.
+// That takes some 23 bytes, where an Item takes 700. A fleet of ten million has
+// hundreds of thousands of groups, so that a work told apart by group would be one
+// for every few instances.
 
 // table numbers what many items have in common.
 type table struct {
@@ -48,10 +50,11 @@ type run struct {
 // one such chunk open, and a plan by owners has thousands of runs.
 const chunkSize = 16 << 10
 
-func (r *run) add(pack *packer, place, work uint32, id, name string) {
+func (r *run) add(pack *packer, place, work, group uint32, id, name string) {
 	b := r.open
 	b = binary.AppendUvarint(b, uint64(place))
 	b = binary.AppendUvarint(b, uint64(work))
+	b = binary.AppendUvarint(b, uint64(group))
 	b = binary.AppendUvarint(b, uint64(len(id)))
 	b = append(b, id...)
 	b = binary.AppendUvarint(b, uint64(len(name)))
@@ -65,8 +68,8 @@ func (r *run) add(pack *packer, place, work uint32, id, name string) {
 
 // entry is an item as a run keeps it.
 type entry struct {
-	place, work uint32
-	id, name    []byte // not to be kept
+	place, work, group uint32
+	id, name           []byte // not to be kept
 }
 
 func (r *run) all(pack *packer) iter.Seq[entry] {
@@ -96,7 +99,7 @@ func entries(b []byte, yield func(entry) bool) bool {
 		return s
 	}
 	for len(b) > 0 {
-		if !yield(entry{uint32(number()), uint32(number()), text(), text()}) {
+		if !yield(entry{uint32(number()), uint32(number()), uint32(number()), text(), text()}) {
 			return false
 		}
 	}
@@ -140,12 +143,12 @@ func (p *packer) unpack(to, b []byte) []byte {
 
 // pile is the items of one wave.
 type pile struct {
-	places, works *table // shared by all waves
-	pack          *packer
-	byOwner       bool
-	disks         *Disks   // of each, which no two have in common
-	offered       *Offered // the same
-	runs          []*run   // by name
+	places, works, groups *table // shared by all waves
+	pack                  *packer
+	byOwner               bool
+	disks                 *Disks   // of each, which no two have in common
+	offered               *Offered // the same
+	runs                  []*run   // by name
 }
 
 // all are the items by owner, account, region and instance id. Each may be kept.
@@ -159,6 +162,7 @@ func (p *pile) all(yield func(*Item) bool) {
 			if p.byOwner {
 				it.Owner = run.owner
 			}
+			it.join(&p.groups.items[entry.group])
 			it.Disks = p.disks.on(it.Account, it.Region, it.InstanceID)
 			it.Offered = p.offered.on(it.Account, it.Region, it.InstanceID)
 			if !yield(&it) {
@@ -221,12 +225,12 @@ var ErrOrder = errors.New("plan: instances are not in order")
 
 // collector takes items wave by wave.
 type collector struct {
-	places, works table
-	pack          *packer
-	byOwner       bool
-	runs          map[runKey]*run
-	key           []byte
-	last          [3]string
+	places, works, groups table
+	pack                  *packer
+	byOwner               bool
+	runs                  map[runKey]*run
+	key                   []byte
+	last                  [3]string
 }
 
 type runKey struct {
@@ -235,7 +239,8 @@ type runKey struct {
 }
 
 func newCollector(byOwner bool) *collector {
-	return &collector{places: table{number: map[string]uint32{}}, works: table{number: map[string]uint32{}}, pack: newPacker(), byOwner: byOwner, runs: map[runKey]*run{}}
+	empty := func() table { return table{number: map[string]uint32{}} }
+	return &collector{places: empty(), works: empty(), groups: empty(), pack: newPacker(), byOwner: byOwner, runs: map[runKey]*run{}}
 }
 
 // add takes an item. Those of one wave and owner stay in the order in which they
@@ -256,7 +261,7 @@ func (c *collector) add(wave *Wave, it *Item) error {
 		key.owner = r.owner
 		c.runs[key] = r
 	}
-	r.add(c.pack, c.place(it), c.work(it), it.InstanceID, it.InstanceName)
+	r.add(c.pack, c.place(it), c.work(it), c.group(it), it.InstanceID, it.InstanceName)
 	return nil
 }
 
@@ -266,7 +271,27 @@ func (c *collector) place(it *Item) uint32 {
 	return c.places.of(c.key, Item{Account: it.Account, Region: it.Region, Zone: it.Zone, Status: it.Status, Window: it.Window})
 }
 
-// work numbers all that an item says beside its place, id, name and owner.
+// group numbers the group that started the item and what the item says of it.
+func (c *collector) group(it *Item) uint32 {
+	c.key = c.key[:0]
+	if g := it.StartGroup; g != nil {
+		c.texts(string(g.Kind), g.ID, it.groupNote)
+	}
+	return c.groups.of(c.key, Item{StartGroup: it.StartGroup, groupNote: it.groupNote})
+}
+
+// join adds what the item says of the group that started it.
+func (it *Item) join(group *Item) {
+	it.StartGroup = group.StartGroup
+	switch {
+	case it.Note == "":
+		it.Note = group.groupNote
+	case group.groupNote != "":
+		it.Note += " " + group.groupNote
+	}
+}
+
+// work numbers all that an item says beside its place, id, name, owner and group.
 func (c *collector) work(it *Item) uint32 {
 	c.key = c.key[:0]
 	legacy := "no"
@@ -279,11 +304,6 @@ func (c *collector) work(it *Item) uint32 {
 		waiver = []string{w.ID, w.Was.String(), w.Until, w.Reason}
 	}
 	c.list(waiver)
-	var group []string
-	if g := it.StartGroup; g != nil {
-		group = []string{string(g.Kind), g.ID}
-	}
-	c.list(group)
 	for _, choice := range []*Choice{&it.Replacement, &it.Fallback} {
 		c.texts(choice.Type, choice.Why, choice.Availability, choice.FirstChoice)
 		c.list(choice.Zones)
@@ -292,6 +312,7 @@ func (c *collector) work(it *Item) uint32 {
 	c.list(it.Alternatives)
 	c.list(it.Checklist)
 	work := *it
+	work.StartGroup, work.groupNote = nil, ""
 	work.Account, work.Region, work.Zone, work.Status, work.Window, work.Owner, work.InstanceID, work.InstanceName = "", "", "", "", "", "", "", ""
 	return c.works.of(c.key, work)
 }
@@ -317,7 +338,7 @@ func (c *collector) hold(all []*Wave, disks *Disks, offered *Offered) {
 		runs[key.wave] = append(runs[key.wave], c.runs[key])
 	}
 	for _, w := range all {
-		w.hold(&pile{&c.places, &c.works, c.pack, c.byOwner, disks, offered, runs[w]})
+		w.hold(&pile{&c.places, &c.works, &c.groups, c.pack, c.byOwner, disks, offered, runs[w]})
 		w.Owners = w.pile.owners()
 	}
 }

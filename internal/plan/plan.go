@@ -188,6 +188,7 @@ type Item struct {
 	Offered *record.OfferedChange `json:"offered,omitempty"`
 	// StartGroup is the group that started it, and starts others.
 	StartGroup *ItemGroup `json:"start_group,omitempty"`
+	groupNote  string     // the end of Note, which is about that group
 }
 
 // Build sorts records into waves. The records must come by account, region and

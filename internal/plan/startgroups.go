@@ -105,10 +105,7 @@ func (b *builder) start(it *Item, rec *record.Record, id waves.ID) {
 	if id == waves.AlreadyThere {
 		return
 	}
-	if it.Note != "" {
-		it.Note += " "
-	}
-	it.Note += g.note
+	it.groupNote = g.note
 	if g.remedy != nil {
 		solution := b.solution(id, g.remedy)
 		solution.Instances++
