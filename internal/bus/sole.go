@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -14,8 +15,8 @@ import (
 var ErrTaken = errors.New("another process has that name")
 
 const (
-	soleAsk    = 2 * time.Second        // a process that lives answers by then
-	soleListen = 200 * time.Millisecond // others that start at the same moment are heard by then
+	soleAsk    = 2 * time.Second // a process that lives answers by then
+	soleListen = time.Second     // others that start at the same moment are heard by then, on a busy machine too: 200 ms were not enough there
 )
 
 // Alone says that no other process can take a role on this bus: its server is in
@@ -28,7 +29,8 @@ func (b *Bus) Alone() bool {
 // on subject, until the returned function is called. Where another one answers
 // already it is ErrTaken, with what that one calls itself; of two that start
 // at once, one is refused. A process that died does not answer and is in
-// nobody's way.
+// nobody's way. It rests on messages that arrive in time: what must never be done
+// twice, even by a process that is cut off or stands still, needs more than this.
 func (b *Bus) Sole(ctx context.Context, subject, who string) (release func(), err error) {
 	if b.Alone() {
 		return func() {}, nil
@@ -40,8 +42,13 @@ func (b *Bus) Sole(ctx context.Context, subject, who string) (release func(), er
 	} else if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	claim := soleClaim{who: who}
 	sub, err := b.nc.Subscribe(subject, func(m *nats.Msg) {
-		if err := b.reply(m.Reply, nats.NewMsg(m.Reply), []byte(who)); err != nil {
+		answer := nats.NewMsg(m.Reply)
+		if claim.heardOf(string(m.Data)) {
+			answer.Header.Set(soleSettled, "yes")
+		}
+		if err := b.reply(m.Reply, answer, []byte(who)); err != nil {
 			b.log.Debug("name was not said", "subject", subject, "err", err)
 		}
 	})
@@ -49,33 +56,77 @@ func (b *Bus) Sole(ctx context.Context, subject, who string) (release func(), er
 		return nil, fmt.Errorf("answer on %s: %w", subject, err)
 	}
 	release = func() { _ = sub.Unsubscribe() }
-	if other := b.others(subject, who); other != "" && other < who {
+	holder := b.others(subject, who, &claim)
+	if holder == "" {
+		holder = claim.settle()
+	}
+	if holder != "" {
 		release()
-		return nil, fmt.Errorf("%w: %s, which starts just now", ErrTaken, firstLine(other))
+		return nil, fmt.Errorf("%w: %s, which starts just now", ErrTaken, firstLine(holder))
 	}
 	return release, nil
 }
 
-// others asks everybody on subject and returns the first answer in order that
-// is not who, "" where there is none.
-func (b *Bus) others(subject, who string) (first string) {
+// soleSettled is the header of an answer by a process that has the name for good. It
+// goes before one that claims it now, whatever the two call themselves.
+const soleSettled = "Shenscan-Settled"
+
+// soleClaim is one process's claim of a name. Of two that claim it at once perhaps
+// only one hears of the other by an answer, since its question went out before the
+// other listened: the other's question, which says its name, tells it.
+type soleClaim struct {
+	who string
+
+	mu      sync.Mutex
+	settled bool
+	first   string // of the others that claim the name now, in the order of their names
+}
+
+// heardOf notes another process that claims the name, and tells whether this one
+// has it already.
+func (c *soleClaim) heardOf(other string) (settled bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.settled && other != "" && other != c.who && (c.first == "" || other < c.first) {
+		c.first = other
+	}
+	return c.settled
+}
+
+// settle takes the name unless somebody goes before, whom it returns.
+func (c *soleClaim) settle() (before string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.first != "" && c.first < c.who {
+		return c.first
+	}
+	c.settled = true
+	return ""
+}
+
+// others asks everybody on subject, and notes those that claim the name now. It
+// returns who has it already, "" for nobody.
+func (b *Bus) others(subject, who string, claim *soleClaim) (holder string) {
 	inbox := b.nc.NewInbox()
 	answers, err := b.nc.SubscribeSync(inbox)
 	if err != nil {
 		return ""
 	}
 	defer func() { _ = answers.Unsubscribe() }()
-	if err := b.nc.PublishRequest(subject, inbox, nil); err != nil {
+	question := &nats.Msg{Subject: subject, Reply: inbox, Data: []byte(who)}
+	if err := b.nc.PublishMsg(question); err != nil {
 		return ""
 	}
 	for deadline := time.Now().Add(soleListen); ; {
 		message, err := answers.NextMsg(time.Until(deadline))
 		if err != nil {
-			return first
+			return ""
 		}
-		if said := string(message.Data); said != who && said != "" && (first == "" || said < first) {
-			first = said
+		said := string(message.Data)
+		if message.Header.Get(soleSettled) != "" && said != who {
+			return said
 		}
+		claim.heardOf(said)
 	}
 }
 
