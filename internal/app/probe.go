@@ -167,7 +167,7 @@ func (a *App) Probe(ctx context.Context, filter store.Filter) (*prober.Outcome, 
 		return nil, err
 	}
 	defer release()
-	scan, err := a.lastScan()
+	scan, err := a.db.LastScan()
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +211,7 @@ func (a *App) keepProbing(ctx context.Context) error {
 	after := ""
 	for {
 		moved := a.sink.Moved()
-		last, err := a.lastScan()
+		last, err := a.db.LastScan()
 		if err == nil && last != after {
 			if err = a.probeAfter(ctx, last); err == nil {
 				after = last
@@ -228,20 +228,6 @@ func (a *App) keepProbing(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// lastScan is the id of the newest scan that ended, "" where there is none.
-func (a *App) lastScan() (string, error) {
-	scans, err := a.db.Scans(1)
-	if err != nil {
-		return "", err
-	}
-	for i := range scans {
-		if scans[i].State != record.ScanRunning && event.Kind(scans[i].Kind) == event.KindScan {
-			return scans[i].ID, nil
-		}
-	}
-	return "", nil
 }
 
 func (a *App) probeAfter(ctx context.Context, scan string) error {

@@ -49,6 +49,19 @@ func (r *reading) scans(n int) ([]record.Scan, error) {
 // Running returns the scans and rescans that run, the newest first.
 func (db *DB) Running() ([]record.Scan, error) { return db.published().scans(0) }
 
+// LastScan is the id of the scan that ended last, "" where none has: a rescan is
+// none.
+func (db *DB) LastScan() (id string, err error) {
+	err = db.view(func(tx *bbolt.Tx) error {
+		found, err := lastEnded(tx, 's', 1)
+		for _, ended := range found {
+			id = ended.Scan.ID
+		}
+		return err
+	})
+	return id, err
+}
+
 // lastEnded returns the n last ended scans of a kind, the newest first.
 func lastEnded(tx *bbolt.Tx, kind byte, n int) ([]*endedScan, error) {
 	var out []*endedScan

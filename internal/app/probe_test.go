@@ -1,0 +1,58 @@
+package app_test
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+
+	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/producer/prober"
+)
+
+// probeState is what the process says of asking machines.
+func probeState(t *testing.T, a *app.App) (state record.ProbeState) {
+	t.Helper()
+	if err := json.NewDecoder(ask(t, a, "/api/v1/probe").Body).Decode(&state); err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+// A process that is started with --probe asks the machines of the last scan, also
+// where a rescan of a few instances ended after it.
+func TestMachinesAreAskedWhereARescanEndedLast(t *testing.T) {
+	o := options(t)
+	o.HTTP.Listen = "127.0.0.1:0"
+	first, err := app.New(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- first.Run(ctx) }()
+	within(t, "it is ready", func() bool { ok, _ := first.Ready(); return ok })
+	scan := whole(t, first, "a first look")
+	var listed struct{ Instances []record.Record }
+	if err := json.NewDecoder(ask(t, first, "/api/v1/instances?limit=1").Body).Decode(&listed); err != nil || len(listed.Instances) != 1 {
+		t.Fatalf("%d instances: %v", len(listed.Instances), err)
+	}
+	one := listed.Instances[0]
+	id, err := first.RequestRescan(t.Context(), []string{one.Account}, []string{one.Region}, []string{one.InstanceID}, "a second look")
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, "the rescan ends", func() bool { s, err := first.Scan(id); return err == nil && s.EndedAt != nil })
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	first.Close()
+
+	o.Probe, o.ProbeScans, o.Prober = true, true, prober.DefaultOptions()
+	second := serve(t, o)
+	within(t, "the machines of the scan were asked", func() bool {
+		state := probeState(t, second)
+		return state.EndedAt != nil && state.ScanID == scan.ID && state.Answered > 0
+	})
+}
