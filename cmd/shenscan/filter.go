@@ -81,15 +81,23 @@ func accountIDs(file *config.File) map[string]string {
 // checkFilter refuses names that the store does not know, and says where
 // nothing passes.
 func checkFilter(view *store.View, chosen *filter.Filter, s *settings, stderr io.Writer) error {
-	known := view.Known()
+	if err := checkNames(view.Known(), chosen, s); err != nil {
+		return err
+	}
+	if !chosen.IsZero() && view.Summary().Instances == 0 {
+		fmt.Fprintln(stderr, "shenscan: no instance passes the filter now")
+	}
+	return nil
+}
+
+// checkNames refuses names of a filter that neither the store nor the
+// configuration knows.
+func checkNames(known *filter.Known, chosen *filter.Filter, s *settings) error {
 	for name, id := range accountIDs(s.file) {
 		known.Accounts = append(known.Accounts, name, id)
 	}
 	if err := chosen.Check(known); err != nil {
 		return usage(fmt.Errorf("--%w", err))
-	}
-	if !chosen.IsZero() && view.Summary().Instances == 0 {
-		fmt.Fprintln(stderr, "shenscan: no instance passes the filter now")
 	}
 	return nil
 }

@@ -115,6 +115,22 @@ func TestMachinesAreAskedWithProbeAlone(t *testing.T) {
 	}
 }
 
+// Where the filter has a name that the scan saw nowhere, nobody is asked, not even
+// those that its other names let through.
+func TestANameThatNoMachineHasAsksNobody(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 1, Seed: 5})
+	for _, more := range [][]string{{"--tag", "nosuch", "--dry-run"}, {"--os", "centos", "--os", "cntos"}, {"--exclude", "family=ecs.g99"}} {
+		r := run(t, env(), append([]string{"scan", "--endpoint", sim.URL, "--store", t.TempDir(), "--probe"}, more...)...)
+		if r.code != 2 || !strings.Contains(r.stderr, "has ever seen") || strings.Contains(r.stdout, "would be asked") {
+			t.Errorf("%v: exit %d: %s%s", more, r.code, r.stdout, r.stderr)
+		}
+	}
+	if calls := probed(sim); len(calls) > 0 {
+		t.Errorf("machines were asked: %v", calls)
+	}
+}
+
 // A permission that is missing is named, and the scan is as it would be without.
 func TestAProbeWithoutPermissionLeavesTheScanWhole(t *testing.T) {
 	t.Parallel()

@@ -164,6 +164,9 @@ func (f *scanFlags) ask(ctx context.Context, settings *settings, application *ap
 	if err != nil {
 		return err
 	}
+	if err := checkNames(application.Known(), &scope, settings); err != nil {
+		return err // before a machine is asked that other names let through
+	}
 	if f.probe.dryRun {
 		out.plan, err = application.ProbePlan(ctx, store.Filter{Scope: scope})
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/producer/prober"
 	"github.com/shenscan/shenscan/rules/distro"
@@ -139,13 +140,16 @@ func (a *App) osType(entry *record.Record) (string, error) {
 	return "linux", nil
 }
 
+// Known are the names of which a filter may be made.
+func (a *App) Known() *filter.Known { return a.db.Known() }
+
 // ProbePlan says what Probe would ask of whom. It asks nobody.
-func (a *App) ProbePlan(ctx context.Context, filter store.Filter) (*prober.Plan, error) {
+func (a *App) ProbePlan(ctx context.Context, chosen store.Filter) (*prober.Plan, error) {
 	asker, err := a.prober()
 	if err != nil {
 		return nil, err
 	}
-	list, err := a.candidates(ctx, filter)
+	list, err := a.candidates(ctx, chosen)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +161,7 @@ const maxProbedRescan = 2000
 
 // Probe asks the machines that a filter lets through, waits for their answers
 // and has those that answered looked at again. The App runs meanwhile.
-func (a *App) Probe(ctx context.Context, filter store.Filter) (*prober.Outcome, error) {
+func (a *App) Probe(ctx context.Context, chosen store.Filter) (*prober.Outcome, error) {
 	asker, err := a.prober()
 	if err != nil {
 		return nil, err
@@ -172,10 +176,16 @@ func (a *App) Probe(ctx context.Context, filter store.Filter) (*prober.Outcome, 
 		return nil, err
 	}
 	a.probing.began(scan, a.o.Now())
-	list, err := a.candidates(ctx, filter)
+	list, err := a.candidates(ctx, chosen)
 	var out *prober.Outcome
 	if err == nil {
 		out, err = asker.Run(ctx, list)
+	}
+	if err == nil {
+		if unknown := chosen.Scope.Check(a.Known()); unknown != nil {
+			a.log.WarnContext(ctx, "the filter of --probe has a name that no machine ever had; who was meant by it was not asked", "err", unknown)
+			out.Errors = append(out.Errors, fmt.Errorf("--%w", unknown))
+		}
 	}
 	a.probing.ended(out, err, a.o.Now())
 	if err != nil {

@@ -3,9 +3,11 @@ package app_test
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/producer/prober"
 )
@@ -55,4 +57,26 @@ func TestMachinesAreAskedWhereARescanEndedLast(t *testing.T) {
 		state := probeState(t, second)
 		return state.EndedAt != nil && state.ScanID == scan.ID && state.Answered > 0
 	})
+}
+
+// A service whose filter has a name that no machine has asks those that its other
+// names let through, and says which name it is.
+func TestANameThatNoMachineHasIsSaidAfterEachRun(t *testing.T) {
+	o := options(t)
+	o.HTTP.Listen = "127.0.0.1:0"
+	o.Probe, o.ProbeScans, o.Prober = true, true, prober.DefaultOptions()
+	var err error
+	if o.ProbeFilter, err = filter.Parse(filter.Values{"os": {"centos", "cntos"}}); err != nil {
+		t.Fatal(err)
+	}
+	a := serve(t, o)
+	scan := whole(t, a, "a first look")
+	var state record.ProbeState
+	within(t, "the run ends", func() bool {
+		state = probeState(t, a)
+		return state.EndedAt != nil && state.ScanID == scan.ID
+	})
+	if state.Answered == 0 || len(state.Errors) != 1 || !strings.Contains(state.Errors[0], `--os "cntos"`) || !strings.Contains(state.Errors[0], `"centos"`) {
+		t.Errorf("%d answered: %q", state.Answered, state.Errors)
+	}
 }
