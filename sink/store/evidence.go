@@ -105,7 +105,7 @@ func (a *applier) keepEvidence(bucket *bbolt.Bucket, key []byte, evidence *event
 	case value == nil:
 		return nil // kept by a store that this one is not
 	}
-	is.ID, is.Kept, is.Seen = "", false, had.Seen
+	is.ID, is.Kept, is.Seen, is.Calls = "", false, had.Seen, had.Calls
 	if evidence.At.After(had.Seen) {
 		is.Seen = evidence.At.UTC()
 	}

@@ -34,6 +34,21 @@ func evidenceOf(t *testing.T, db *store.DB, f store.Filter, began time.Time) []r
 	return rows
 }
 
+// What a later call answered beside others, which it is counted for, takes nothing
+// from the calls that were made before in the same scan.
+func TestCallsThatWereMadeStayCounted(t *testing.T) {
+	db, s := fresh(t), newStream()
+	at := time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
+	again := at.Add(time.Minute)
+	apply(t, db, s.put(
+		evidenceAt(at, event.EvidenceItem{ID: "m-1", Calls: 1, Cause: "throttled"}),
+		evidenceAt(again, event.EvidenceItem{ID: "m-2", Asked: again, Calls: 1, Types: "ecs.g6=1"}, event.EvidenceItem{ID: "m-1", Asked: again, Types: "ecs.g6=1"}),
+	))
+	if rows := evidenceOf(t, db, store.Filter{}, at); len(rows) != 1 || rows[0].Calls != 2 || rows[0].Answered != 2 {
+		t.Errorf("%+v", rows)
+	}
+}
+
 func TestEvidenceIsKeptAndSummedUp(t *testing.T) {
 	db, s := fresh(t), newStream()
 	asked := time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
