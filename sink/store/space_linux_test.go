@@ -2,6 +2,8 @@ package store
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,8 +18,11 @@ import (
 func resident(t *testing.T, path string) int {
 	t.Helper()
 	maps, err := os.ReadFile("/proc/self/smaps")
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Skip("this kernel does not tell how much of a mapping is in memory")
+	}
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	_, mapping, found := strings.Cut(string(maps), path)
 	if !found {
