@@ -28,7 +28,7 @@ type ProbeState struct {
 	Asked     int        `json:"asked"`
 	Answered  int        `json:"answered"` // with evidence
 	Silent    int        `json:"silent"`   // without, for a cause
-	Refused   int        `json:"refused"`  // the cloud refused to have them asked
+	Refused   int        `json:"refused"`  // could not be asked: the cloud refused it, or did not say whose agent answers
 	Waiting   int        `json:"waiting"`  // asked, and not answered yet
 	Calls     int        `json:"calls"`    // of the API, once the run has ended
 	// Evidence says of each account and region what came of it, once the run has

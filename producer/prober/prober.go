@@ -398,6 +398,7 @@ func (r *run) awake(ctx context.Context, scope ecs.Scope, list []Candidate) ([]C
 	agents, calls, err := r.api.Agents(ctx, scope, ids)
 	r.called(scope, calls)
 	if err != nil {
+		r.went(func(counts *Counts) { counts.Refused += len(list) })
 		return nil, r.stopped(ctx, scope, err)
 	}
 	by := map[string]ecs.Agent{}
@@ -473,8 +474,9 @@ func (r *run) ask(ctx context.Context, scope ecs.Scope, platform string, list []
 	r.mu.Lock()
 	refused := r.refused[scope]
 	r.mu.Unlock()
-	if refused {
-		return nil // as it would be again
+	if refused { // as it would be again
+		r.went(func(counts *Counts) { counts.Refused += len(list) })
+		return nil
 	}
 	now := r.o.Now()
 	batch := &Batch{Token: rand.Text(), Scope: scope, Platform: platform, Asked: now.UTC()}

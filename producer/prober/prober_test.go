@@ -279,6 +279,13 @@ func TestOneUnfitMachineKeepsNoOtherFromAnswering(t *testing.T) {
 	}
 }
 
+// noAgents does not say whose agent answers.
+type noAgents struct{ ecs.GuestAPI }
+
+func (noAgents) Agents(context.Context, ecs.Scope, []string) ([]ecs.Agent, int, error) {
+	return nil, 1, &ecs.Error{Class: ecs.Permission, Code: "Forbidden.RAM"}
+}
+
 // A permission that is missing is named, asks no batch after the other for the
 // same answer, and keeps nobody from being asked once it is there.
 func TestAPermissionThatIsMissingIsNamed(t *testing.T) {
@@ -287,9 +294,17 @@ func TestAPermissionThatIsMissingIsNamed(t *testing.T) {
 	book := journal(t, filepath.Join(t.TempDir(), "guests.jsonl"), time.Now)
 	o := options()
 	o.Batches = 1
+	var counts prober.Counts
+	o.Went = func(now prober.Counts) { counts = now }
 	out, err := prober.New(&unfitAPI{c, "", "Forbidden.RAM", ecs.Permission}, book, o).Run(t.Context(), list)
+	if counts.Refused <= ecs.MaxCommandInstances || counts.Refused+counts.Silent != counts.Planned || counts.Asked+counts.Waiting != 0 {
+		t.Errorf("not each machine is accounted for: %+v", counts)
+	}
 	if err != nil || len(out.Errors) != 1 || ecs.ClassOf(out.Errors[0]) != ecs.Permission || len(out.Answered) > 0 {
 		t.Fatalf("%v %v, %d answered", err, out.Errors, len(out.Answered))
+	}
+	if _, err := prober.New(noAgents{c}, book, o).Run(t.Context(), list); err != nil || counts.Planned == 0 || counts.Refused != counts.Planned {
+		t.Errorf("nobody says whose agent answers: %v, %+v", err, counts)
 	}
 	then, err := prober.New(c, book, o).Run(t.Context(), list)
 	if err != nil || len(then.Errors) > 0 || len(then.Answered) == 0 || c.Stats().Commands.MostAsked != 1 {
