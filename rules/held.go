@@ -61,7 +61,7 @@ var sources = [...]evidenceSource{
 	{
 		"fleet", func(f *Facts) { f.Image.Fleet = "" },
 		func(f *Facts, p *profile) string { return f.fleetSays(p) },
-		"no instance of its image was heard of when the last complete scan ended",
+		"no complete scan counted an instance of its image that was heard of",
 	},
 	{
 		"image", func(f *Facts) {
@@ -171,18 +171,23 @@ func (f *Facts) fleetSays(p *profile) string {
 	return "instances of its image that were heard of, at least: " + strings.Join(parts, "; ")
 }
 
+// says is what is known of an image itself in a few words.
 func (im *ImageFacts) says() string {
 	switch {
 	case im.Presence == ImageMissing:
 		return "the image is not there any more"
-	case im.Presence != ImageFound && im.OSName == "" && im.Name == "":
+	case *im == (ImageFacts{Offered: im.Offered, Refused: im.Refused, Fleet: im.Fleet}):
 		return ""
 	}
-	parts := []string{cmp.Or(im.OSName, im.OSNameEn, im.Name)}
-	for _, part := range [...]struct{ label, text string }{{"owner ", im.Owner}, {"checked kernel ", cmp.Or(im.CheckKernel, im.TagKernelVersion)}} {
+	var parts []string
+	for _, part := range [...]struct{ label, text string }{
+		{"", cmp.Or(im.OSName, im.OSNameEn, im.Name, im.Platform, im.Family, im.OSType)},
+		{"owner ", im.Owner},
+		{"checked kernel ", cmp.Or(im.CheckKernel, im.TagKernelVersion)},
+	} {
 		if part.text != "" {
 			parts = append(parts, part.label+part.text)
 		}
 	}
-	return strings.Join(parts, ", ")
+	return cmp.Or(strings.Join(parts, ", "), "the image names no operating system")
 }

@@ -38,8 +38,10 @@ func TestAnExplanationSaysWhichEvidenceDecides(t *testing.T) {
 			func(f *rules.Facts) { f.Guest.Release, f.Guest.Kernel = "CentOS release 5.8 (Final)", "2.6.18-308.el5" },
 			"machine", "CentOS release 5.8 (Final), kernel 2.6.18-308.el5", "shenlong-6 shenlong-7", true,
 		},
-		"a heartbeat on the class": {func(f *rules.Facts) { f.InstanceType, f.Guest.Up = "ecs.g7.large", rules.Yes }, "up", "was heard of", "shenlong-7", false},
-		"a start that failed":      {func(f *rules.Facts) { f.InstanceType, f.Guest.Up = "ecs.g7.large", rules.No }, "up", "did not come up", "shenlong-7", false},
+		"an image with an English name alone": {func(f *rules.Facts) { f.Image.OSNameEn = "CentOS  5.8 64 bit" }, "image", "CentOS  5.8 64 bit", "shenlong-6", true},
+		"an image without a name":             {func(f *rules.Facts) { f.Image.Architecture = "i386" }, "image", "names no operating system", "", false},
+		"a heartbeat on the class":            {func(f *rules.Facts) { f.InstanceType, f.Guest.Up = "ecs.g7.large", rules.Yes }, "up", "was heard of", "shenlong-7", false},
+		"a start that failed":                 {func(f *rules.Facts) { f.InstanceType, f.Guest.Up = "ecs.g7.large", rules.No }, "up", "did not come up", "shenlong-7", false},
 	} {
 		facts := vague
 		tt.change(&facts)
