@@ -211,6 +211,12 @@ func listsWhatItCounts(t *testing.T, store string, recs []record.Record) {
 		if err := json.Unmarshal([]byte(r.stdout), &explained); err != nil || len(explained.Siblings) == 0 {
 			t.Fatalf("exit %d: %v: %+v", r.code, err, explained.Siblings)
 		}
+		text := run(t, env(), "rules", "explain", recs[i].InstanceID, "--store", store).stdout
+		_, command, _ := strings.Cut(text, " now: shenscan ")
+		command, _, _ = strings.Cut(command, "\n")
+		if list := records(t, run(t, env(), strings.Fields(command)...).stdout); len(list) != explained.Siblings[0].Now {
+			t.Errorf("%s: %d are listed: %+v", command, len(list), explained.Siblings[0])
+		}
 		for _, s := range explained.Siblings {
 			args := []string{"report", "--store", store, "--output", "jsonl"}
 			for word, value := range s.Filter {

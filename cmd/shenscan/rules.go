@@ -332,7 +332,7 @@ the id of an instance in the store.`,
 				enc.SetIndent("", "  ")
 				return enc.Encode(explanation)
 			case "text":
-				return writeExplanation(cmd.OutOrStdout(), explanation, languageOf(cmd.Flags()))
+				return writeExplanation(cmd.OutOrStdout(), explanation, dir.named(), languageOf(cmd.Flags()))
 			}
 			return notOneOf("output", output, "text", "json")
 		},
@@ -387,7 +387,9 @@ func heardText(evidence *record.GuestEvidence) string {
 	return strings.Join(parts, "; ")
 }
 
-func writeExplanation(out io.Writer, explanation *record.Explained, in lang.Language) error {
+// writeExplanation writes it for people; store is the folder of the store that it is
+// of, "" for the default one.
+func writeExplanation(out io.Writer, explanation *record.Explained, store string, in lang.Language) error {
 	screen := onScreen(out)
 	if screen.width == 0 {
 		screen.width = mostColumns
@@ -441,7 +443,7 @@ func writeExplanation(out io.Writer, explanation *record.Explained, in lang.Lang
 	}
 	for i := range explanation.Siblings {
 		siblings := &explanation.Siblings[i]
-		fmt.Fprintf(out, "%s\n", in.Say(fmt.Sprintf("on %s %s now: %s", siblings.Class, report.Plural(siblings.Now, "such instance is", "such instances are"), listCommand(siblings))))
+		fmt.Fprintf(out, "%s\n", in.Say(fmt.Sprintf("on %s %s now: %s", siblings.Class, report.Plural(siblings.Now, "such instance is", "such instances are"), listCommand(siblings, store))))
 		if siblings.Note != "" {
 			if err := screen.say("  ", in.Say(siblings.Note)); err != nil {
 				return err
@@ -551,13 +553,15 @@ func newRulesSchemaCmd() *cobra.Command {
 	}
 }
 
-// listCommand is the command that lists siblings. Ids of the cloud have nothing
-// that a shell would read otherwise.
-func listCommand(siblings *record.Siblings) string {
+// listCommand is the command that lists siblings, as a shell reads it.
+func listCommand(siblings *record.Siblings, store string) string {
 	words := []string{"shenscan report --output jsonl"}
+	if store != "" {
+		words = append(words, "--store", report.Quoted(store))
+	}
 	for _, word := range filter.Words() {
 		if value := siblings.Filter[word]; value != "" {
-			words = append(words, "--"+word, strings.Join(strings.Fields(report.Clean(value)), "_"))
+			words = append(words, "--"+word, report.Quoted(value))
 		}
 	}
 	return strings.Join(words, " ")
