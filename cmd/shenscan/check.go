@@ -44,8 +44,11 @@ the instance was not found or not read, which says nothing about it.
 
 With --disks it also asks for the disks of the instance, where the target takes ESSD
 and ESSD AutoPL disks alone, and with --offered whether the cloud offers the change
-to the type of the target that suits it. An answer that speaks against the move is
-exit 3 though the verdict is compatible, and one that was not to be had is 4.
+to the type of the target that suits it. That is one call for the disks, one or two
+for the change, and the catalogue of types; of an instance that is on the target
+already nothing is asked. An answer that speaks against the move is exit 3 though
+the verdict is compatible ("against" in JSON), and one that was not to be had is 4
+("not_found_out").
 
 Without --account and --region every account and region is asked.`,
 		Example: `  shenscan check i-bp67acfmxazb4p0001 --target ecs.g8i

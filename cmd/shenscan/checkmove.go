@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"strings"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/shenscan/shenscan/internal/plan"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
+	"github.com/shenscan/shenscan/rules"
 )
 
 // checkedMove is the record of the instance with what the cloud says of the move
@@ -25,9 +25,10 @@ type checkedMove struct {
 
 	Disks   *record.InstanceDisks `json:"disks,omitempty"`
 	Offered *record.OfferedChange `json:"offered,omitempty"`
+	Against []string              `json:"against,omitempty"`       // what speaks against the move, beside the verdict
+	Open    []string              `json:"not_found_out,omitempty"` // what was asked in vain
 
-	against []string // what speaks against the move, beside the verdict
-	open    []string // what was asked and not found out
+	noted []string // why something was not asked that need not be
 }
 
 // askMove asks the cloud for the disks of the instance and for the change of its
@@ -42,31 +43,42 @@ func (f *checkFlags) askMove(ctx context.Context, s *settings, rec *record.Recor
 		return nil, usage(err)
 	}
 	defer client.Close()
-	ctx, stop := context.WithTimeout(ctx, f.wait)
+	asking, stop := context.WithTimeout(ctx, f.wait)
 	defer stop()
-	options, err := f.moveOptions(ctx, client, rec)
-	if err != nil {
-		move.open = append(move.open, "the catalogue of instance types was not read: "+report.Clean(err.Error()))
+	err = f.ask(asking, client, rec, move)
+	if asking.Err() != nil && ctx.Err() == nil { // the verdict is in hand all the same
+		move.Open = append(move.Open, fmt.Sprintf("the cloud did not answer within %s; --wait gives it longer", f.wait))
 		return move, nil
 	}
-	one := func() iter.Seq2[*record.Record, error] {
-		return func(yield func(*record.Record, error) bool) { yield(rec, nil) }
+	return move, err
+}
+
+func (f *checkFlags) ask(ctx context.Context, client *ecsapi.Client, rec *record.Record, move *checkedMove) error {
+	options, err := f.moveOptions(ctx, client, rec)
+	if err != nil {
+		move.Open = append(move.Open, "the catalogue of instance types was not read: "+report.Clean(err.Error()))
+		return nil
 	}
+	if options.Target.There(rec.InstanceType, &rules.Machine{Family: rec.InstanceFamily, Generation: rec.Generation, Virtualization: rec.Virtualization}) {
+		move.noted = append(move.noted, "it is there already, and nothing was asked about a move")
+		return nil
+	}
+	one := func(yield func(*record.Record, error) bool) { yield(rec, nil) }
 	if f.disks {
-		disks, err := plan.AskDisks(ctx, client, options, one())
+		disks, err := plan.AskDisks(ctx, client, options, one)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		move.hearDisks(disks)
 	}
 	if f.offered {
-		offered, err := plan.AskOffered(ctx, client, options, one(), plan.AskedWaves(), 2) // here, then by another cluster
+		offered, err := plan.AskOffered(ctx, client, options, one, plan.AskedWaves(), 2) // here, then by another cluster
 		if err != nil {
-			return nil, err
+			return err
 		}
 		move.hearOffered(offered)
 	}
-	return move, nil
+	return nil
 }
 
 func (f *checkFlags) moveOptions(ctx context.Context, client *ecsapi.Client, rec *record.Record) (plan.Options, error) {
@@ -88,46 +100,49 @@ func (f *checkFlags) moveOptions(ctx context.Context, client *ecsapi.Client, rec
 
 func (m *checkedMove) hearDisks(disks *plan.Disks) {
 	m.Disks = disks.Of(m.Record)
-	for _, failures := range [][]record.Failure{disks.Failures, disks.Doubts} {
-		for _, failure := range failures {
-			m.open = append(m.open, "disks: "+oneLine(failure))
-		}
-	}
+	m.failed("disks: ", disks.Failures)
+	m.failed("disks: ", disks.Doubts)
 	switch {
-	case m.Disks == nil:
+	case disks.Regions == 0:
+		m.noted = append(m.noted, "disks: not asked for, since no rule says that the target takes only some kinds of disks")
+	case m.Disks == nil: // a failure says why
 	case m.Disks.State == record.DisksConvert:
-		m.against = append(m.against, "it has disks that the target does not take")
+		m.Against = append(m.Against, "it has disks that the target does not take")
 	case m.Disks.State == record.DisksNotKnown && len(disks.Doubts) == 0:
-		m.open = append(m.open, "disks: "+m.Disks.Why)
+		m.Open = append(m.Open, "disks: "+m.Disks.Why)
 	}
 }
 
 func (m *checkedMove) hearOffered(offered *plan.Offered) {
 	m.Offered = offered.Of(m.Record)
-	for _, failure := range offered.Failures {
-		m.open = append(m.open, "change of type: "+oneLine(failure))
-	}
+	m.failed("change of type: ", offered.Failures)
 	switch {
 	case m.Offered == nil:
-		if offered.Calls == 0 && len(m.open) == 0 {
-			m.open = append(m.open, "change of type: nothing was asked, since no other type of the target is known to suit the instance")
-		}
+		m.Open = append(m.Open, "change of type: nothing was asked, since no other type of the target is known to suit the instance")
 	case m.Offered.Against():
-		m.against = append(m.against, plan.OfferedText(m.Offered, lang.English))
+		m.Against = append(m.Against, plan.OfferedText(m.Offered, lang.English))
 	case m.Offered.State != record.ChangeOffered && len(offered.Failures) == 0:
-		m.open = append(m.open, plan.OfferedText(m.Offered, lang.English))
+		m.Open = append(m.Open, plan.OfferedText(m.Offered, lang.English))
+	}
+}
+
+func (m *checkedMove) failed(what string, failures []record.Failure) {
+	for _, failure := range failures {
+		m.Open = append(m.Open, what+oneLine(failure))
 	}
 }
 
 // exit is the error of a check whose verdict is compatible: nil only where nothing
 // that was asked speaks against the move and all of it was found out.
 func (m *checkedMove) exit(target string) error {
-	lead := fmt.Sprintf("%s is not to move to %s as it is: the verdict is compatible, but ", m.InstanceID, target)
+	fail := func(code int, format string, said []string) error {
+		return &exitError{code, errors.New(report.Clean(fmt.Sprintf(format, m.InstanceID, target, strings.Join(said, "; "))))}
+	}
 	switch {
-	case len(m.against) > 0:
-		return &exitError{exitFailOn, errors.New(report.Clean(lead + strings.Join(m.against, ", and ")))}
-	case len(m.open) > 0:
-		return &exitError{exitPartial, errors.New(report.Clean(lead + "this was not found out: " + strings.Join(m.open, "; ")))}
+	case len(m.Against) > 0:
+		return fail(exitFailOn, "%s is not to move to %s as it is: the verdict is compatible, but %s", m.Against)
+	case len(m.Open) > 0:
+		return fail(exitPartial, "whether %s can move to %s as it is, is not known: the verdict is compatible, but this was not found out: %s", m.Open)
 	}
 	return nil
 }
@@ -135,18 +150,19 @@ func (m *checkedMove) exit(target string) error {
 // write adds what the cloud says of the move to the verdict's table.
 func (m *checkedMove) write(out io.Writer) error {
 	screen := onScreen(out)
-	for _, said := range []struct{ lead, text string }{
-		{"disks: ", plan.DiskText(m.Disks, lang.English)},
-		{"change of type: ", plan.OfferedText(m.Offered, lang.English)},
-	} {
-		if said.text != "" {
-			if err := screen.say(said.lead, said.text); err != nil {
-				return err
-			}
-		}
+	type line struct{ lead, text string }
+	lines := []line{{"disks: ", plan.DiskText(m.Disks, lang.English)}, {"change of type: ", plan.OfferedText(m.Offered, lang.English)}}
+	for _, noted := range m.noted {
+		lines = append(lines, line{"", noted})
 	}
-	for _, open := range m.open {
-		if err := screen.say("not found out: ", open); err != nil {
+	for _, open := range m.Open {
+		lines = append(lines, line{"not found out: ", open})
+	}
+	for _, said := range lines {
+		if said.text == "" {
+			continue
+		}
+		if err := screen.say(said.lead, said.text); err != nil {
 			return err
 		}
 	}

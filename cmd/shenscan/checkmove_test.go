@@ -84,4 +84,64 @@ func TestCheckAsksForTheMove(t *testing.T) {
 	if r := check(first, "--disks", "--offered"); r.code != 4 || !strings.Contains(r.stdout, "ecs:DescribeDisks") || !strings.Contains(r.stderr, "ecs:DescribeResourcesModification") {
 		t.Errorf("not permitted: exit %d, %s%s", r.code, r.stdout, r.stderr)
 	}
+	var said struct {
+		NotFoundOut []string `json:"not_found_out"`
+	}
+	r := check(first, "--disks", "--offered", "--output", "json")
+	if err := json.Unmarshal([]byte(r.stdout), &said); err != nil || len(said.NotFoundOut) != 2 || !strings.Contains(said.NotFoundOut[1], "ecs:DescribeResourcesModification") {
+		t.Errorf("not permitted: %v, %s", err, r.stdout)
+	}
+}
+
+// Of an instance that is on the target there is no move to ask about, and of a target
+// that takes every disk no disk; neither is a question that stays open.
+func TestCheckAsksNothingThatNeedsNoAnswer(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t, ecssim.Options{Instances: 400, Regions: 2, Seed: 3})
+	for _, c := range []struct {
+		target, says string
+		flags        []string
+		there        bool
+	}{
+		{"ecs.g8i", "it is there already, and nothing was asked about a move", []string{"--disks", "--offered"}, true},
+		{"ecs.g6", "disks: not asked for, since no rule says", []string{"--disks"}, false},
+	} {
+		scanned := run(t, env(), "scan", "--endpoint", sim.URL, "--store", t.TempDir(), "--target", c.target, "--output", "jsonl")
+		all := records(t, scanned.stdout)
+		at := slices.IndexFunc(all, func(r record.Record) bool {
+			return r.Verdicts[0].Level == rules.Compatible && (r.InstanceFamily == c.target) == c.there
+		})
+		if at < 0 {
+			t.Fatalf("no instance for %s: exit %d, %s", c.target, scanned.code, scanned.stderr)
+		}
+		r := run(t, env(), append([]string{"check", all[at].InstanceID, "--endpoint", sim.URL, "--region", all[at].Region, "--target", c.target}, c.flags...)...)
+		if r.code != 0 || r.stderr != "" || !strings.Contains(r.stdout, c.says) {
+			t.Errorf("%s: exit %d, %s%s", c.target, r.code, r.stdout, r.stderr)
+		}
+	}
+	for _, call := range sim.Stats().Calls {
+		if (call.Action == "DescribeDisks" || call.Action == "DescribeResourcesModification") && call.Calls > 0 {
+			t.Errorf("%d calls of %s", call.Calls, call.Action)
+		}
+	}
+}
+
+// A cloud that does not answer about the move within --wait takes nothing from the
+// verdict, which is in hand.
+func TestCheckKeepsTheVerdictWhereTheMoveIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t, ecssim.Options{Instances: 100, Regions: 1, Seed: 3})
+	scanned := run(t, env(), "scan", "--endpoint", sim.URL, "--store", t.TempDir(), "--target", "ecs.g8i", "--output", "jsonl")
+	all := records(t, scanned.stdout)
+	at := slices.IndexFunc(all, func(r record.Record) bool { return r.Verdicts[0].Level == rules.Compatible && r.Generation < 8 })
+	if at < 0 {
+		t.Fatalf("exit %d, %s", scanned.code, scanned.stderr)
+	}
+	if err := sim.AddFault(ecssim.Fault{Kind: ecssim.FaultHang, Action: "DescribeDisks"}); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, env(), "check", all[at].InstanceID, "--endpoint", sim.URL, "--target", "ecs.g8i", "--disks", "--wait", "8s")
+	if r.code != 4 || !strings.Contains(r.stdout, "ecs.g8i: compatible") || !strings.Contains(r.stderr, "the cloud did not answer within 8s") {
+		t.Errorf("exit %d, %s%s", r.code, r.stdout, r.stderr)
+	}
 }
