@@ -8,6 +8,9 @@ type TypeChange struct {
 	// AfterDisks says that the change is offered only once the category of its
 	// disks was changed.
 	AfterDisks bool
+	// Odd is a status that no document names, from which nothing follows; "" for any
+	// other.
+	Odd string
 }
 
 // ChangeQuery asks to which types an instance can be changed.

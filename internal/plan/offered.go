@@ -168,6 +168,8 @@ func (a *changeAsker) settle(ctx context.Context, ask question) {
 			continue
 		case change.Stock == ecs.SoldOut:
 			own.State = record.ChangeSoldOut
+		case change.Odd != "":
+			own.State, own.Why = record.ChangeNotKnown, "no document says what its status means: "+change.Odd
 		case change.AfterDisks:
 			own.State = record.ChangeDisks
 		case across:

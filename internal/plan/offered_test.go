@@ -52,6 +52,7 @@ func TestWhatIsOfferedCountsBeforeTheMatrix(t *testing.T) {
 		{name: "offered_and_not_in_the_matrix", from: "ecs.n4.large", here: types{to: {Stock: ecs.InStock}}, state: record.ChangeOffered, wave: waves.Ready, path: plan.TypeChange, note: "the cloud offers it all the same, which counts", calls: 1},
 		{name: "after_disks", here: types{to: {Stock: ecs.LowStock, AfterDisks: true}}, state: record.ChangeDisks, wave: waves.AfterChecks, path: plan.TypeChange, check: blanket, calls: 1},
 		{name: "sold_out", here: types{to: {}}, state: record.ChangeSoldOut, wave: waves.AfterChecks, path: plan.TypeChange, check: "sold out", calls: 1},
+		{name: "a_status_that_nobody_knows", here: types{to: {Stock: ecs.InStock, Odd: "Waning"}}, state: record.ChangeNotKnown, wave: waves.Ready, path: plan.TypeChange, calls: 1},
 		{name: "across_clusters", here: other, across: types{to: {Stock: ecs.InStock}}, state: record.ChangeClusters, wave: waves.AfterChecks, path: plan.TypeChange, check: "another cluster", calls: 2},
 		{name: "not_offered", here: other, across: other, state: record.ChangeRefused, wave: waves.AfterChecks, path: plan.NewInstance, note: "the cloud does not offer it, which counts", check: "does not offer to upgrade", calls: 2},
 		{name: "neither_offered_nor_in_the_matrix", from: "ecs.n4.large", here: other, across: other, state: record.ChangeRefused, wave: waves.AfterChecks, path: plan.NewInstance, note: "the cloud does not offer it either", check: "does not offer to upgrade", calls: 2},

@@ -1,16 +1,22 @@
 package ecsapi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/shenscan/shenscan/internal/ecs"
 )
 
 var _ ecs.ChangeAPI = (*Client)(nil)
 
-// maxChanges bounds the types of one answer; the catalogue has some thousand.
-const maxChanges = 20_000
+// Bounds of one answer: types, of which the catalogue has some thousand, and bytes of
+// a status.
+const (
+	maxChanges = 20_000
+	maxStatus  = 40
+)
 
 // TypeChanges implements ecs.ChangeAPI.
 func (c *Client) TypeChanges(ctx context.Context, scope ecs.Scope, query ecs.ChangeQuery) (map[string]ecs.TypeChange, error) {
@@ -78,14 +84,17 @@ type wireChange struct {
 }
 
 // types are those of the instance's own zone. One that is offered as it is and
-// after a condition is offered as it is.
+// after a condition is offered as it is; of one that stands twice in a list the worse
+// counts.
 func (m *wireChanges) types(region, zone string) (out map[string]ecs.TypeChange, doubt string) {
-	out = map[string]ecs.TypeChange{}
 	zones := m.AvailableZones.v.AvailableZone
-	if len(zones) == 0 {
+	switch {
+	case len(zones) == 0:
 		return nil, "it names no zone"
+	case zone == "" && len(zones) > 1:
+		return nil, "it names several zones, and that of the instance is not known"
 	}
-	there := false
+	out, after, there := map[string]ecs.TypeChange{}, map[string]ecs.TypeChange{}, false
 	for i := range zones {
 		z := &zones[i]
 		if isForeign(z.RegionID, z.ZoneID, region) {
@@ -95,28 +104,26 @@ func (m *wireChanges) types(region, zone string) (out map[string]ecs.TypeChange,
 			continue
 		}
 		there = true
-		closed := stockOf(z.Status, z.StatusCategory) == ecs.SoldOut
+		whole := changeOf(z.Status, z.StatusCategory)
 		for _, resource := range z.AvailableResources.v.AvailableResource {
 			if resource.Type != "InstanceType" && resource.Type != "" {
 				continue
 			}
-			for _, after := range []bool{true, false} { // the unconditional list is the last word
-				list := resource.SupportedResources.v.SupportedResource
-				if after {
-					list = resource.ConditionSupportedResources.v.ConditionSupportedResource
-				}
-				for k := range list {
-					change := &list[k]
-					if change.Value == "" || after && !change.onlyDisks() {
-						continue // a condition that nobody knows of is none that was met
-					}
-					stock := stockOf(change.Status, change.StatusCategory)
-					if closed {
-						stock = ecs.SoldOut
-					}
-					out[clip(change.Value, 64)] = ecs.TypeChange{Stock: stock, AfterDisks: after}
+			for k := range resource.SupportedResources.v.SupportedResource {
+				resource.SupportedResources.v.SupportedResource[k].join(out, whole)
+			}
+			for k := range resource.ConditionSupportedResources.v.ConditionSupportedResource {
+				// A condition that nobody knows of is none that was met.
+				if row := &resource.ConditionSupportedResources.v.ConditionSupportedResource[k]; row.onlyDisks() {
+					row.join(after, whole)
 				}
 			}
+		}
+	}
+	for value, change := range after {
+		if _, plain := out[value]; !plain {
+			change.AfterDisks = true
+			out[value] = change
 		}
 	}
 	switch {
@@ -128,6 +135,41 @@ func (m *wireChanges) types(region, zone string) (out map[string]ecs.TypeChange,
 		return nil, fmt.Sprintf("it names %d types", len(out))
 	}
 	return out, ""
+}
+
+// join notes the type, which is no better than its zone as a whole and than what was
+// said of it before.
+func (w *wireChange) join(types map[string]ecs.TypeChange, whole ecs.TypeChange) {
+	if w.Value == "" {
+		return
+	}
+	value := clip(w.Value, 64)
+	said := worse(changeOf(w.Status, w.StatusCategory), whole)
+	if before, again := types[value]; again {
+		said = worse(said, before)
+	}
+	types[value] = said
+}
+
+func worse(a, b ecs.TypeChange) ecs.TypeChange {
+	return ecs.TypeChange{Stock: min(a.Stock, b.Stock), Odd: cmp.Or(a.Odd, b.Odd)}
+}
+
+// changeOf is what a status and its category say.
+func changeOf(status, category string) ecs.TypeChange {
+	change := ecs.TypeChange{Stock: stockOf(status, category)}
+	switch strings.ToLower(category) {
+	case "", "withstock", "closedwithstock", "withoutstock", "closedwithoutstock":
+	default:
+		change.Odd = clip(category, maxStatus)
+	}
+	switch known := strings.EqualFold(status, "Available") || strings.EqualFold(status, "SoldOut"); {
+	case status == "" && category == "":
+		change.Odd = "none"
+	case status != "" && !known:
+		change.Odd = clip(status, maxStatus)
+	}
+	return change
 }
 
 // onlyDisks says whether a change of the disks' category is all that is asked for.

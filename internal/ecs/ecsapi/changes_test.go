@@ -1,6 +1,7 @@
 package ecsapi
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -32,6 +33,51 @@ func TestTypeChangesAreRead(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
+	}
+}
+
+// What speaks against an offer in the same answer wins, wherever it stands.
+func TestTheWorseOfWhatIsSaidOfAChangeCounts(t *testing.T) {
+	const good, sold = `{"Value":"x","Status":"Available","StatusCategory":"WithStock"}`, `{"Value":"x","Status":"SoldOut"}`
+	const part = `{"Type":"InstanceType","SupportedResources":{"SupportedResource":[%s]}}`
+	const condition = `{"Type":"InstanceType","ConditionSupportedResources":{"ConditionSupportedResource":[{"Value":"x","Status":"Available","Conditions":{"Condition":[{"Key":"DiskCategory"}]}}]}}`
+	zone := func(status string, resources ...string) string {
+		return fmt.Sprintf(`{"RegionId":"r","ZoneId":"r-a",%s,"AvailableResources":{"AvailableResource":[%s]}}`, status, strings.Join(resources, ","))
+	}
+	const open = `"Status":"Available","StatusCategory":"WithStock"`
+	list := func(rows ...string) string { return fmt.Sprintf(part, strings.Join(rows, ",")) }
+	for _, c := range []struct {
+		name, zones, zone string
+		want              ecs.TypeChange
+		doubt             string
+	}{
+		{name: "twice", zones: zone(open, list(sold, good)), want: ecs.TypeChange{}},
+		{name: "twice_the_other_way", zones: zone(open, list(good, sold)), want: ecs.TypeChange{}},
+		{name: "in_two_lists", zones: zone(open, list(sold), list(good)), want: ecs.TypeChange{}},
+		{name: "in_a_zone_that_is_sold_out", zones: zone(`"Status":"SoldOut"`, list(good)), want: ecs.TypeChange{}},
+		{name: "in_two_rows_of_a_zone", zones: zone(`"Status":"SoldOut"`, list(good)) + "," + zone(open, list(good)), want: ecs.TypeChange{}},
+		{name: "a_condition_in_another_list", zones: zone(open, list(good), condition), want: ecs.TypeChange{Stock: ecs.InStock}},
+		{name: "available_without_stock", zones: zone(open, list(`{"Value":"x","Status":"Available","StatusCategory":"WithoutStock"}`)), want: ecs.TypeChange{}},
+		{name: "no_status", zones: zone(open, list(`{"Value":"x"}`)), want: ecs.TypeChange{Stock: ecs.InStock, Odd: "none"}},
+		{name: "a_status_that_nobody_knows", zones: zone(open, list(`{"Value":"x","Status":"Waning"}`)), want: ecs.TypeChange{Stock: ecs.InStock, Odd: "Waning"}},
+		{name: "a_category_that_nobody_knows", zones: zone(open, list(`{"Value":"x","Status":"Available","StatusCategory":"Reserved"}`)), want: ecs.TypeChange{Stock: ecs.InStock, Odd: "Reserved"}},
+		{name: "a_zone_whose_status_nobody_knows", zones: zone(`"Status":"Closing"`, list(good)), want: ecs.TypeChange{Stock: ecs.InStock, Odd: "Closing"}},
+		{name: "the_zone_is_not_known", zones: zone(open, list(good)), zone: "-", want: ecs.TypeChange{Stock: ecs.InStock}},
+		{name: "and_there_are_several", zones: zone(open, list(good)) + "," + zone(open, list(good)), zone: "-", doubt: "several zones"},
+		{name: "another_kind_of_resource", zones: zone(open, strings.Replace(list(good), "InstanceType", "SystemDisk", 1)), doubt: "no type at all"},
+	} {
+		var answer wireChanges
+		if err := unmarshal([]byte(`{"AvailableZones":{"AvailableZone":[`+c.zones+`]}}`), &answer); err != nil {
+			t.Fatal(c.name, err)
+		}
+		at := "r-a"
+		if c.zone == "-" {
+			at = ""
+		}
+		got, doubt := answer.types("r", at)
+		if c.doubt != "" && !strings.Contains(doubt, c.doubt) || c.doubt == "" && (doubt != "" || got["x"] != c.want) {
+			t.Errorf("%s: %q, %+v", c.name, doubt, got)
+		}
 	}
 }
 
