@@ -250,7 +250,7 @@ type wireDisk struct {
 	ZoneID         string `json:"ZoneId"`
 	InstanceID     string `json:"InstanceId"`
 	Category, Type string
-	Device         string
+	Device, Status string
 	Size           count
 	Attachments    maybe[struct{ Attachment list[wireAttached] }]
 	MountInstances maybe[struct{ MountInstance list[wireAttached] }]
@@ -281,6 +281,8 @@ func decodeDisks(body []byte, region string) (*diskAnswer, error) {
 			page.odd = fmt.Sprintf("%q is no id of a disk", clip(row.ID, 60))
 		case len(disk.Instances) > maxAttached:
 			page.odd = fmt.Sprintf("disk %s is attached to %d instances", row.ID, len(disk.Instances))
+		case row.Status == "In_use" && len(disk.Instances) == 0:
+			page.odd = fmt.Sprintf("disk %s is in use, and of which instance is not said", row.ID)
 		default:
 			page.disks = append(page.disks, disk)
 		}

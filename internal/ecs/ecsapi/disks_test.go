@@ -142,6 +142,12 @@ func TestDisksThatAreNotBelieved(t *testing.T) {
 		{name: "disks_of_another_region", shelf: diskShelf{n: 2, row: func(k int) string {
 			return strings.Replace(diskRow(k, `"Category":"x"`), "cn-hangzhou", "cn-beijing", 1)
 		}}, instances: 1, says: "of another region"},
+		{name: "a_disk_in_use_by_nobody", shelf: diskShelf{n: 4, row: func(k int) string {
+			return strings.Replace(diskRow(k, `"Category":"x","Status":"In_use"`), `"InstanceId":"i-1"`, `"InstanceId":""`, 1)
+		}}, instances: 2, says: "is in use, and of which instance is not said", heard: 2},
+		{name: "a_disk_that_lies_unused", shelf: diskShelf{n: 4, row: func(k int) string {
+			return strings.Replace(diskRow(k, `"Category":"x","Status":"Available"`), `"InstanceId":"i-1"`, `"InstanceId":""`, 1)
+		}}, instances: 2, heard: 4},
 		{name: "an_id_that_is_none", shelf: diskShelf{n: 2, row: func(k int) string { return strings.Replace(diskRow(k, `"Category":"x"`), "d-", "<d>", 1) }}, instances: 1, says: "is no id of a disk"},
 		{name: "rows_that_are_null", shelf: diskShelf{n: 2, row: func(int) string { return "null" }}, instances: 1, says: "is no id of a disk"},
 		{name: "the_same_disk_twice", shelf: diskShelf{pages: twice(diskRow(0, `"Category":"cloud_ssd"`))}, instances: 1, heard: 1},

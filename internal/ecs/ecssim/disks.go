@@ -248,7 +248,8 @@ func (s *Simulator) diskBody(sc *scope, row *diskRow) map[string]any {
 	category, device := row.Category, row.Device
 	switch {
 	case s.against(DisksOfOthers):
-		instance, attached = "i-"+sc.region.prefix+"nobodysinstance", attached[:0]
+		instance = "i-" + sc.region.prefix + "nobodysinstance"
+		attached = []map[string]any{{"InstanceId": instance, "Device": row.Device}}
 	case s.against(DisksElsewhere):
 		region = s.next(sc).region.id
 	case s.against(DisksUnknown):
