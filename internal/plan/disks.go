@@ -44,6 +44,7 @@ type Disks struct {
 const (
 	diskCalls   = 8                // scopes side by side
 	diskTimeout = 20 * time.Minute // for one scope: a million disks are two thousand calls
+	maxWords    = 1000             // that are kept once in a scope
 	maxDisks    = 100              // that one instance is said to have; ECS attaches 17, and 64 to the largest
 )
 
@@ -169,14 +170,26 @@ type heard struct {
 	of     map[string]*record.InstanceDisks
 	system map[string]int // system disks of an instance
 	odd    map[string]string
+	words  map[string]string // categories, kinds and devices, which a million disks have in common
 }
 
 func askedDisks(ids []string, at time.Time) *heard {
-	h := &heard{of: make(map[string]*record.InstanceDisks, len(ids)), system: map[string]int{}, odd: map[string]string{}}
+	h := &heard{of: make(map[string]*record.InstanceDisks, len(ids)), system: map[string]int{}, odd: map[string]string{}, words: map[string]string{}}
 	for _, id := range ids {
 		h.of[id] = &record.InstanceDisks{AskedAt: at, Disks: []record.Disk{}}
 	}
 	return h
+}
+
+// word is the text as it was heard first.
+func (h *heard) word(text string) string {
+	if first, again := h.words[text]; again {
+		return first
+	}
+	if len(h.words) < maxWords {
+		h.words[text] = text
+	}
+	return text
 }
 
 // hear notes a disk, which may be one of other instances. One that is said to be two
@@ -203,7 +216,7 @@ func (h *heard) hear(disk *ecs.Disk, takes func(string) string) {
 		if what == "" {
 			continue
 		}
-		said := record.Disk{ID: disk.ID, Category: disk.Category, Type: disk.Kind, SizeGiB: disk.SizeGiB, Device: disk.Device, Do: what}
+		said := record.Disk{ID: disk.ID, Category: h.word(disk.Category), Type: h.word(disk.Kind), SizeGiB: disk.SizeGiB, Device: h.word(disk.Device), Do: what}
 		if at := slices.IndexFunc(own.Disks, func(d record.Disk) bool { return d.ID == disk.ID }); at >= 0 {
 			own.Disks[at] = said
 			continue
@@ -214,8 +227,14 @@ func (h *heard) hear(disk *ecs.Disk, takes func(string) string) {
 
 // settle says of each instance what its disks mean. That nothing is to be done is
 // said only where one system disk was named and nothing contradicts the answer:
-// an instance of which no disk was told has disks all the same.
+// an instance of which no disk was told has disks all the same. Instances of which the
+// same is said without naming a disk, most of a fleet, have one answer together.
 func (h *heard) settle(doubt *ecs.Error) map[string]*record.InstanceDisks {
+	type saying struct {
+		state, why string
+		listed     int
+	}
+	common := map[saying]*record.InstanceDisks{}
 	for id, own := range h.of {
 		slices.SortFunc(own.Disks, func(a, b record.Disk) int {
 			return cmp.Or(strings.Compare(b.Type, a.Type), strings.Compare(a.Device, b.Device), strings.Compare(a.ID, b.ID))
@@ -232,7 +251,7 @@ func (h *heard) settle(doubt *ecs.Error) map[string]*record.InstanceDisks {
 		case h.system[id] != 1:
 			own.Why = fmt.Sprintf("%d system disks were named that are attached to it", h.system[id])
 		case at >= 0:
-			own.Why = "whether the target takes disks of the category " + own.Disks[at].Category + " is not known"
+			own.Why = "whether the target takes disks of the category " + cmp.Or(own.Disks[at].Category, "(none)") + " is not known"
 		}
 		switch {
 		case surely:
@@ -241,6 +260,15 @@ func (h *heard) settle(doubt *ecs.Error) map[string]*record.InstanceDisks {
 			own.State = record.DisksNotKnown
 		default:
 			own.State = record.DisksFit
+		}
+		if len(own.Disks) > 0 {
+			own.Disks = slices.Clone(own.Disks) // in no more room than they take
+			continue
+		}
+		if key := (saying{own.State, own.Why, own.Listed}); common[key] == nil {
+			common[key] = own
+		} else {
+			h.of[id] = common[key]
 		}
 	}
 	return h.of
