@@ -68,10 +68,8 @@ func TestCheckAsksForTheMove(t *testing.T) {
 	if codes[0] == 0 || codes[3] == 0 {
 		t.Fatalf("the fleet has too few answers: %v", codes)
 	}
-	for _, call := range sim.Stats().Calls {
-		if call.Action == "DescribeDisks" && call.Calls != codes[0]+codes[3]+codes[4] {
-			t.Errorf("%d calls for the disks of %v instances", call.Calls, codes)
-		}
+	if n := callsOf(sim, "DescribeDisks"); n != codes[0]+codes[3]+codes[4] {
+		t.Errorf("%d calls for the disks of %v instances", n, codes)
 	}
 	if r := check(first); r.code != 0 || strings.Contains(r.stdout, "disks: ") {
 		t.Errorf("asked for nothing more: exit %d, %s%s", r.code, r.stdout, r.stderr)
@@ -119,10 +117,8 @@ func TestCheckAsksNothingThatNeedsNoAnswer(t *testing.T) {
 			t.Errorf("%s: exit %d, %s%s", c.target, r.code, r.stdout, r.stderr)
 		}
 	}
-	for _, call := range sim.Stats().Calls {
-		if (call.Action == "DescribeDisks" || call.Action == "DescribeResourcesModification") && call.Calls > 0 {
-			t.Errorf("%d calls of %s", call.Calls, call.Action)
-		}
+	if n := callsOf(sim, "DescribeDisks", "DescribeResourcesModification"); n != 0 {
+		t.Errorf("%d calls about moves that nobody makes", n)
 	}
 }
 

@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -25,28 +24,6 @@ type diskPlan struct {
 			Disks      *record.InstanceDisks
 		}
 	}
-}
-
-func planDisks(t *testing.T, sim *ecssim.Server, store string, args ...string) (out diskPlan, stderr string) {
-	t.Helper()
-	r := run(t, env(), append([]string{"plan", "--endpoint", sim.URL, "--store", store, "--output", "json"}, args...)...)
-	if r.code != 0 {
-		t.Fatalf("exit %d: %s", r.code, r.stderr)
-	}
-	if err := json.Unmarshal([]byte(r.stdout), &out); err != nil {
-		t.Fatal(err)
-	}
-	return out, r.stderr
-}
-
-// diskCallsOf counts the calls for disks.
-func diskCallsOf(sim *ecssim.Server) (n int) {
-	for _, c := range sim.Stats().Calls {
-		if c.Action == "DescribeDisks" {
-			n += c.Calls
-		}
-	}
-	return n
 }
 
 // convertible are the disks that a family of the 8th generation does not take, by
@@ -80,19 +57,19 @@ func TestThePlanNamesTheDisksToConvert(t *testing.T) {
 	if r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "json"); r.code != 0 {
 		t.Fatal(r.stderr)
 	}
-	without, _ := planDisks(t, sim, store, "--target", "ecs.g8i")
-	if n := diskCallsOf(sim); n != 0 || without.Disks != nil {
+	without, _ := planJSON[diskPlan](t, sim, store, "--target", "ecs.g8i")
+	if n := callsOf(sim, "DescribeDisks"); n != 0 || without.Disks != nil {
 		t.Errorf("%d calls that nobody wanted, %+v", n, without.Disks)
 	}
-	none, _ := planDisks(t, sim, store, "--target", "shenlong-6", "--disks")
-	if n := diskCallsOf(sim); n != 0 || none.Disks == nil || none.Disks.Regions != 0 {
+	none, _ := planJSON[diskPlan](t, sim, store, "--target", "shenlong-6", "--disks")
+	if n := callsOf(sim, "DescribeDisks"); n != 0 || none.Disks == nil || none.Disks.Regions != 0 {
 		t.Errorf("%d calls for families that take every disk, %+v", n, none.Disks)
 	}
 	truth := convertible(t, sim)
 	for _, target := range []string{"ecs.g8i", "shenlong-7"} {
-		before := diskCallsOf(sim)
-		got, _ := planDisks(t, sim, store, "--target", target, "--disks")
-		calls := diskCallsOf(sim) - before
+		before := callsOf(sim, "DescribeDisks")
+		got, _ := planJSON[diskPlan](t, sim, store, "--target", target, "--disks")
+		calls := callsOf(sim, "DescribeDisks") - before
 		if got.Disks.Calls != calls || calls == 0 || calls > 2*6 || got.Disks.NotKnown != 0 || len(got.Disks.Failures)+len(got.Disks.Doubts) != 0 {
 			t.Errorf("%s: %d calls, %+v", target, calls, got.Disks)
 		}
@@ -124,7 +101,7 @@ func TestThePlanNamesTheDisksToConvert(t *testing.T) {
 			t.Errorf("%s: %d fit, %d do not, %+v", target, fit, convert, got.Disks)
 		}
 	}
-	few, _ := planDisks(t, sim, store, "--target", "ecs.g8i", "--disks", "--family", "ecs.g6", "--region", "cn-hangzhou")
+	few, _ := planJSON[diskPlan](t, sim, store, "--target", "ecs.g8i", "--disks", "--family", "ecs.g6", "--region", "cn-hangzhou")
 	if few.Disks.Regions != 1 || few.Disks.Fit+few.Disks.Convert == 0 || few.Disks.Fit+few.Disks.Convert > 60 {
 		t.Errorf("%+v", few.Disks)
 	}
@@ -171,7 +148,7 @@ func TestDisksThatAreNotKnown(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			got, stderr := planDisks(t, bent, store, "--target", "ecs.g8i", "--disks")
+			got, stderr := planJSON[diskPlan](t, bent, store, "--target", "ecs.g8i", "--disks")
 			if (len(got.Disks.Failures) > 0) != c.failed || (len(got.Disks.Doubts) > 0) != c.doubts || !strings.Contains(stderr, c.says) || (got.Disks.Convert > 0) != c.convert {
 				t.Errorf("%+v\n%s", got.Disks, stderr)
 			}

@@ -47,6 +47,29 @@ func simulator(t *testing.T, o ecssim.Options) *ecssim.Server {
 	return sim
 }
 
+// callsOf counts the simulator's calls of some actions.
+func callsOf(sim *ecssim.Server, actions ...string) (n int) {
+	for _, call := range sim.Stats().Calls {
+		if slices.Contains(actions, call.Action) {
+			n += call.Calls
+		}
+	}
+	return n
+}
+
+// planJSON is the plan that the store gives while the simulator answers.
+func planJSON[T any](t *testing.T, sim *ecssim.Server, store string, args ...string) (out T, stderr string) {
+	t.Helper()
+	r := run(t, env(), append([]string{"plan", "--endpoint", sim.URL, "--store", store, "--output", "json"}, args...)...)
+	if r.code != 0 {
+		t.Fatalf("exit %d: %s", r.code, r.stderr)
+	}
+	if err := json.Unmarshal([]byte(r.stdout), &out); err != nil {
+		t.Fatal(err)
+	}
+	return out, r.stderr
+}
+
 // env is a clean environment with the simulator's keys. The simulator takes
 // calls as fast as they come, so nobody waits for a limiter to get going.
 func env(extra ...string) []string {

@@ -47,14 +47,7 @@ func sendEvent(t *testing.T, page, secret, id, call string, rec *record.Record) 
 }
 
 // lookups counts how often the simulator was asked for instances.
-func lookups(sim *ecssim.Server) (n int) {
-	for _, c := range sim.Stats().Calls {
-		if c.Action == "DescribeInstances" {
-			n += c.Calls
-		}
-	}
-	return n
-}
+func lookups(sim *ecssim.Server) int { return callsOf(sim, "DescribeInstances") }
 
 func TestACloudEventChangesTheRecord(t *testing.T) {
 	t.Parallel()

@@ -121,14 +121,7 @@ func TestWhatThePlatformDoesNotSayLeavesVerdictsAsTheyAre(t *testing.T) {
 }
 
 // heartbeats are what a simulator was asked of them.
-func heartbeats(sim *ecssim.Server) (calls int) {
-	for _, c := range sim.Stats().Calls {
-		if c.Action == "DescribeCloudAssistantStatus" {
-			calls += c.Calls
-		}
-	}
-	return calls
-}
+func heartbeats(sim *ecssim.Server) int { return callsOf(sim, "DescribeCloudAssistantStatus") }
 
 // Verdicts that rest on an instance that is Running are firmer where its guest
 // was heard of, and nobody is asked twice.
@@ -281,14 +274,7 @@ func TestAFailedStartOnTheConsoleWinsOverRunning(t *testing.T) {
 	t.Parallel()
 	o := ecssim.Options{Instances: 1200, Regions: 2, Seed: 7, FailedStarts: 0.3}
 	sim := simulator(t, o)
-	read := func() (calls int) {
-		for _, c := range sim.Stats().Calls {
-			if c.Action == "GetInstanceConsoleOutput" {
-				calls += c.Calls
-			}
-		}
-		return calls
-	}
+	read := func() int { return callsOf(sim, "GetInstanceConsoleOutput") }
 	without := scanEvidence(t, sim, t.TempDir(), "--platform-evidence=false", "--heartbeat-share=0")
 	if n := read(); n != 0 {
 		t.Errorf("%d console logs were read though nobody asked for it", n)

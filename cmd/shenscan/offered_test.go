@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 
@@ -32,27 +31,12 @@ type offeredPlan struct {
 	}
 }
 
-func planOffered(t *testing.T, sim *ecssim.Server, store string, args ...string) (out offeredPlan, stderr string) {
+func planOffered(t *testing.T, sim *ecssim.Server, store string, args ...string) (offeredPlan, string) {
 	t.Helper()
-	r := run(t, env(), append([]string{"plan", "--endpoint", sim.URL, "--store", store, "--output", "json", "--target", "ecs.g8i"}, args...)...)
-	if r.code != 0 {
-		t.Fatalf("exit %d: %s", r.code, r.stderr)
-	}
-	if err := json.Unmarshal([]byte(r.stdout), &out); err != nil {
-		t.Fatal(err)
-	}
-	return out, r.stderr
+	return planJSON[offeredPlan](t, sim, store, append([]string{"--target", "ecs.g8i"}, args...)...)
 }
 
-// changeCalls counts the calls that ask for changes.
-func changeCalls(sim *ecssim.Server) (n int) {
-	for _, c := range sim.Stats().Calls {
-		if c.Action == "DescribeResourcesModification" {
-			n += c.Calls
-		}
-	}
-	return n
-}
+func changeCalls(sim *ecssim.Server) int { return callsOf(sim, "DescribeResourcesModification") }
 
 // What the cloud offers is asked of the named waves alone, within the budget, and
 // counts before the matrix.
