@@ -22,7 +22,9 @@ const (
 
 // usual are the texts that tens of thousands of items of a large fleet have in
 // common: messages and stores spell each by its place, counted from 1. Others come
-// behind them, and none ever changes its place.
+// behind them, and none ever changes its place. With each that is added flatVersion
+// and the format of stores get a new number: a program that does not know the
+// place would take it for damage.
 var usual = [...]string{
 	CauseNoAgent,
 	CauseSilent,

@@ -6,12 +6,19 @@ import (
 )
 
 // Stores hold usual texts by their place: none may ever have another, and each
-// takes one byte.
+// takes one byte. Who adds one behind them gives messages and stores a new version.
 func TestUsualTextsKeepTheirPlaces(t *testing.T) {
-	for text, place := range map[string]byte{CauseNoAgent: 1, CauseNoStart: 6, CauseShare: 8, MendShare: 9, CauseConsoleOld: 10, MendConsole: 14} {
+	places := []string{
+		CauseNoAgent, CauseSilent, CauseRestarted, CauseFuture, CauseOddAgent, CauseNoStart, CauseLeftOut, CauseShare, MendShare,
+		CauseConsoleOld, CauseConsoleOpen, CauseConsoleBad, CauseConsoleCall, MendConsole,
+	}
+	if len(usual) != len(places) || flatVersion != 7 {
+		t.Errorf("%d usual texts in version %d, where version 7 has %d: a new version goes with each text that is added", len(usual), flatVersion, len(places))
+	}
+	for i, text := range places {
 		w := &writer{}
 		w.usual(text)
-		if len(w.b) != 1 || w.b[0] != place {
+		if place := byte(i + 1); len(w.b) != 1 || w.b[0] != place {
 			t.Errorf("%q is spelt %v, not by its place %d", text, w.b, place)
 		}
 	}
