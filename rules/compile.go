@@ -425,8 +425,13 @@ func (c *compiler) override(o *Override) {
 	}
 	rule.disabled = rule.disabled || o.Disabled
 	c.setVerdicts(part, rule, o.Verdicts)
+	// What it makes worse on a class it makes no better on later ones. A rule that is
+	// milder on a later class all by itself stays so, and is refused.
+	_, changed := o.Verdicts[ClassShenlong6.String()]
 	for class := ClassShenlong6 + 1; class < classes; class++ {
-		if _, named := o.Verdicts[class.String()]; !named && rule.has[class-1] {
+		if _, named := o.Verdicts[class.String()]; named {
+			changed = true
+		} else if changed && rule.has[class-1] {
 			rule.level[class] = Worse(rule.level[class], rule.level[class-1])
 		}
 	}

@@ -298,6 +298,13 @@ func TestAnOverrideChangesWhatItNames(t *testing.T) {
 			}
 		}
 	}
+	// A mistake of the rule is told, whatever an override changes beside it.
+	milder := rules.Rule{Verdicts: map[string]string{"kvm": "compatible", "shenlong-6": "incompatible", "shenlong-7": "compatible"}}
+	for _, o := range []rules.Override{{Confidence: "high"}, {Disabled: true}, {Verdicts: map[string]string{"shenlong-8": "incompatible"}}, {Verdicts: map[string]string{"kvm": "needs-action"}}} {
+		if _, err := compile(milder, o); err == nil || !strings.Contains(err.Error(), "milder on shenlong-7") {
+			t.Errorf("a rule that is milder on a later class, with %+v: %v", o, err)
+		}
+	}
 	if _, err := compile(rules.Rule{Verdicts: everywhere(rules.Incompatible)}, rules.Override{Verdicts: map[string]string{"shenlong-7": "compatible"}}); err == nil || !strings.Contains(err.Error(), "milder on shenlong-7") {
 		t.Errorf("a later class that is made milder: %v", err)
 	}
