@@ -79,8 +79,9 @@ func sameClasses(a, b *rule) bool {
 	return true
 }
 
-// shadows names an earlier plain rule, or several together, that leave rl
-// nothing.
+// shadows returns the id of an earlier plain rule after which no release is left
+// that rl could match, be it by that rule alone or by it and others before it. It
+// returns "" where one is left.
 func (r *Ruleset) shadows(rl *rule) string {
 	by := ""
 	for _, family := range ruleFamilies(&rl.match) {
@@ -120,12 +121,12 @@ func (r *Ruleset) shadows(rl *rule) string {
 }
 
 // overlap says whether two plain rules share releases of a family.
-func overlap(rule, b *rule) bool {
-	if !plainOS(&rule.match) || !plainOS(&b.match) || !rule.match.versioned || !b.match.versioned || !rule.match.versions.overlaps(b.match.versions) {
+func overlap(earlier, later *rule) bool {
+	if !plainOS(&earlier.match) || !plainOS(&later.match) || !earlier.match.versioned || !later.match.versioned || !earlier.match.versions.overlaps(later.match.versions) {
 		return false
 	}
-	for _, f := range ruleFamilies(&b.match) {
-		if covers(&rule.match, f) {
+	for _, f := range ruleFamilies(&later.match) {
+		if covers(&earlier.match, f) {
 			return true
 		}
 	}

@@ -56,10 +56,10 @@ func (p *pager) movedTo(ordinal uint32, c *candidate) (rules.Class, bool) {
 	return to, known && (!knownBefore || from != to)
 }
 
-// left keeps what was said of an instance before its move; before is its record,
+// keepMove keeps what was said of an instance before it moved; before is its record,
 // nil where nobody made it yet. A class that nothing is judged for has no
 // outcome.
-func (p *pager) left(ordinal uint32, candidate *candidate, to rules.Class, before *record.Record) (err error) {
+func (p *pager) keepMove(ordinal uint32, candidate *candidate, to rules.Class, before *record.Record) (err error) {
 	if before == nil {
 		if before, err = p.record(ordinal); err != nil {
 			return err

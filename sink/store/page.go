@@ -298,7 +298,7 @@ func (p *pager) replace(ordinal uint32, candidate *candidate) error {
 	}
 	to, moved := p.movedTo(ordinal, candidate)
 	if moved = moved && wasThere && isThere; moved {
-		if err := p.left(ordinal, candidate, to, before); err != nil {
+		if err := p.keepMove(ordinal, candidate, to, before); err != nil {
 			return err
 		}
 	}
