@@ -18,7 +18,10 @@ func room(f *os.File) int64 {
 
 // unmapRead lets go of the pages of the file that were read: the kernel keeps
 // them as it keeps those of any file, but they count no longer as memory of this
-// process. The transaction keeps the mapping where it is.
+// process. Whoever still holds bytes of them, in this transaction or another,
+// reads the same bytes again: bbolt maps the file shared and writes to it without
+// the mapping, so that no page has anything that the file has not. The transaction
+// keeps the mapping where it is.
 func unmapRead(tx *bbolt.Tx) {
 	// An error leaves them, which is no harm.
 	_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, tx.DB().Info().Data, uintptr(tx.Size()), syscall.MADV_DONTNEED)
