@@ -171,7 +171,8 @@ func (f *Facts) fleetSays(p *profile) string {
 	return "instances of its image that were heard of, at least: " + strings.Join(parts, "; ")
 }
 
-// says is what is known of an image itself in a few words.
+// says is what is known of an image itself in a few words, and "" where it was not
+// read; what the platform and its instances tell of it are sources of their own.
 func (im *ImageFacts) says() string {
 	switch {
 	case im.Presence == ImageMissing:
@@ -181,7 +182,7 @@ func (im *ImageFacts) says() string {
 	}
 	var parts []string
 	for _, part := range [...]struct{ label, text string }{
-		{"", cmp.Or(im.OSName, im.OSNameEn, im.Name, im.Platform, im.Family, im.OSType)},
+		{"", cmp.Or(im.OSName, im.OSNameEn, im.TagOSVersion, im.CheckOSVersion, im.Platform, im.Family, im.Name, im.OSType)},
 		{"owner ", im.Owner},
 		{"checked kernel ", cmp.Or(im.CheckKernel, im.TagKernelVersion)},
 	} {

@@ -40,8 +40,14 @@ func TestAnExplanationSaysWhichEvidenceDecides(t *testing.T) {
 		},
 		"an image with an English name alone": {func(f *rules.Facts) { f.Image.OSNameEn = "CentOS  5.8 64 bit" }, "image", "CentOS  5.8 64 bit", "shenlong-6", true},
 		"an image without a name":             {func(f *rules.Facts) { f.Image.Architecture = "i386" }, "image", "names no operating system", "", false},
-		"a heartbeat on the class":            {func(f *rules.Facts) { f.InstanceType, f.Guest.Up = "ecs.g7.large", rules.Yes }, "up", "was heard of", "shenlong-7", false},
-		"a start that failed":                 {func(f *rules.Facts) { f.InstanceType, f.Guest.Up = "ecs.g7.large", rules.No }, "up", "did not come up", "shenlong-7", false},
+		"an image that was not asked for":     {func(*rules.Facts) {}, "image", "", "", false},
+		"an image that is gone":               {func(f *rules.Facts) { f.Image.Presence = rules.ImageMissing }, "image", "not there any more", "shenlong-6", false},
+		"an image that a check of it alone names": {
+			func(f *rules.Facts) { f.Image.Presence, f.Image.CheckOSVersion = rules.ImageFound, "CentOS 5.8" },
+			"image", "CentOS 5.8", "shenlong-6 shenlong-7", true,
+		},
+		"a heartbeat on the class": {func(f *rules.Facts) { f.InstanceType, f.Guest.Up = "ecs.g7.large", rules.Yes }, "up", "was heard of", "shenlong-7", false},
+		"a start that failed":      {func(f *rules.Facts) { f.InstanceType, f.Guest.Up = "ecs.g7.large", rules.No }, "up", "did not come up", "shenlong-7", false},
 	} {
 		facts := vague
 		tt.change(&facts)
