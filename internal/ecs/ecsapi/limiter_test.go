@@ -160,6 +160,31 @@ func TestTheLimiterOutlivesRandomRefusals(t *testing.T) {
 	})
 }
 
+// A refusal in ten may come at random. Three of them in a row cost seconds and
+// nothing is taken for the minute's quota; the fourth is, and its pause ends
+// after the minute does.
+func TestTheRestOfTheMinuteIsWaitedOutAfterFourRefusalsInARow(t *testing.T) {
+	bounds := rateBounds{start: 10, min: 1}
+	start := time.Date(2026, 11, 23, 1, 40, 7, 0, time.UTC)
+	now := start
+	var state rateState
+	for n := range 3 {
+		now, _ = state.take(bounds, now, 1, 0)
+		if !state.refuse(bounds, now, state.Epoch, 0, 0) {
+			t.Fatalf("refusal %d changed nothing", n+1)
+		}
+		now = time.Unix(0, state.Paused)
+	}
+	if waited := now.Sub(start); waited > 5*time.Second {
+		t.Errorf("three refusals in a row cost %s", waited)
+	}
+	now, _ = state.take(bounds, now, 1, 0)
+	state.refuse(bounds, now, state.Epoch, 0, 0)
+	if until := time.Unix(0, state.Paused); until.Before(start.Truncate(time.Minute).Add(time.Minute)) {
+		t.Errorf("after four refusals in a row the next call is at %s", until.UTC())
+	}
+}
+
 func TestTheLimiterRisesWhileItGoesWell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &quotaServer{window: time.Second}

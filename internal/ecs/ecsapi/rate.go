@@ -13,10 +13,12 @@ import (
 // The rate doubles every second until the first refusal, is halved by every
 // refusal (which is taken back when a later call is answered all the same: some
 // refusals come at random), comes back fast to nine tenths of where it was refused and from
-// there grows slowly. Alibaba Cloud counts calls in calendar minutes: three
-// refusals with no good answer between mean that the minute's quota is used
-// up, so the rest of the minute is waited out and the next rate is the one at
-// which the minute's good answers would have come evenly.
+// there grows slowly. Alibaba Cloud counts calls in calendar minutes: four
+// refusals with no good answer between, each after a longer pause, mean that
+// the minute's quota is used up, so the rest of the minute is waited out and
+// the next rate is the one at which the minute's good answers would have come
+// evenly. Three are not enough: where a tenth of the calls is refused at
+// random, one scan of 300 calls in four would stand still for a minute.
 type rateState struct {
 	Rate      float64 `json:"rate"`   // calls a second
 	Threshold float64 `json:"thr"`    // below this the rate grows fast; 0 is no bound
@@ -61,7 +63,7 @@ func (b rateBounds) far(rate float64) int64 {
 const (
 	burst           = 50 * time.Millisecond // unused slots this old may still be used
 	doubling        = time.Second
-	strikesToWait   = 3
+	strikesToWait   = 4
 	settledShare    = 0.9 // of the refused rate: fast growth ends here
 	forgivenShare   = 0.95
 	minuteShare     = 0.95
