@@ -222,13 +222,16 @@ func (c *compiler) families(table string) {
 		if familyRow.NoTypeChange {
 			change = "none"
 		}
-		if strings.ContainsAny(strings.Join(row, "")+change, "\t\n\r") {
+		if strings.ContainsAny(strings.Join(row, "")+familyRow.Disks+change, "\t\n\r") {
 			c.bad("family "+familyRow.Family, "a value holds a tab or line break")
 			continue
 		}
 		text := "\n" + strings.Join(row, "\t")
 		if change != "" {
 			text += "\n" + familyRow.Family + "\t" + change
+		}
+		if familyRow.Disks != "" {
+			text += "\n#disks\t" + familyRow.Disks + "\t" + row[9] + "\t" + familyRow.Family
 		}
 		if _, err := family.ParseTable(text); err != nil {
 			c.bad("family "+familyRow.Family, "%v", err)

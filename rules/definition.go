@@ -125,6 +125,7 @@ type MachineMatch struct {
 	Vendor         []string `yaml:"vendor"`
 	MemoryMiB      int      `yaml:"memory_mib"` // at least
 	Arch           []string `yaml:"arch"`       // of a target; "none" for not known
+	Disks          []string `yaml:"disks"`      // that a target takes: any, essd, essd+entry, unknown
 	Unlisted       bool     `yaml:"unlisted"`   // a target whose family is in no table
 }
 
@@ -178,6 +179,7 @@ type FamilyRow struct {
 	Lifecycle      string   `yaml:"lifecycle"`
 	NVMe           string   `yaml:"nvme"`
 	Boot           string   `yaml:"boot"`
+	Disks          string   `yaml:"disks"`          // that it takes: any, essd, essd+entry, unknown; what the generation says where left out
 	TypeChangeTo   []string `yaml:"type_change_to"` // families that its instances can change to
 	NoTypeChange   bool     `yaml:"no_type_change"` // they can change to none
 	Source         string   `yaml:"source"`

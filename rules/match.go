@@ -178,7 +178,7 @@ func (m *machineMatcher) target(t *Target) bool {
 	if t.Class == ClassKVM {
 		virt = "kvm"
 	}
-	if len(m.Arch) > 0 && !listed(m.Arch, t.Arch) || m.Unlisted && !t.Unlisted || len(m.BootModes) > 0 && !slices.Equal(m.BootModes, t.BootModes) {
+	if len(m.Arch) > 0 && !listed(m.Arch, t.Arch) || m.Unlisted && !t.Unlisted || len(m.BootModes) > 0 && !slices.Equal(m.BootModes, t.BootModes) || len(m.Disks) > 0 && !slices.Contains(m.Disks, t.Disks) {
 		return false
 	}
 	return m.machine(t.Family, virt, t.NVMe, t.Vendor, t.Generation, t.MemoryMiB)

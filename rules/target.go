@@ -71,6 +71,7 @@ type Target struct {
 	NVMe       string   // system disk: "required", "unsupported", "unknown"; "" for a class
 	BootModes  []string // boot modes of the family: "BIOS", "UEFI"; empty when not known
 	Unlisted   bool     // the family is in no table: its facts are from its name
+	Disks      string   // the cloud disks that it takes, as family.Info has them; "" for a class
 	MemoryMiB  int      // smallest memory of the type or family, 0 when not known
 
 	conflicts []Conflict // what the API says of its types against the table
@@ -244,7 +245,7 @@ func (r *Ruleset) ParseTarget(text string) (Target, error) {
 		return Target{}, fmt.Errorf("target %.40q: %w: use %s, an instance family such as ecs.g8i or a type such as ecs.g8y.large", text, ErrTarget, ClassList())
 	}
 	info := r.families.Lookup("", name)
-	target := Target{ID: id, Family: name, Generation: info.Generation, Arch: info.Arch, Vendor: info.Vendor, NVMe: info.NVMe}
+	target := Target{ID: id, Family: name, Generation: info.Generation, Arch: info.Arch, Vendor: info.Vendor, NVMe: info.NVMe, Disks: info.Disks}
 	if strings.Count(id, ".") > 1 {
 		cpus, ok := family.Size(id)
 		if !ok {

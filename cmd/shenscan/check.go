@@ -42,8 +42,8 @@ The exit code is for pipelines that move machines: 0 only where the verdict is
 compatible; 3 where it is another one, also where a waiver sets it aside; 4 where
 the instance was not found or not read, which says nothing about it.
 
-With --disks it also asks for the disks of the instance, where the target takes ESSD
-and ESSD AutoPL disks alone, and with --offered whether the cloud offers the change
+With --disks it also asks for the disks of the instance, where the target does not
+take those of every category, and with --offered whether the cloud offers the change
 to the type of the target that suits it. That is one call for the disks, one or two
 for the change, and the catalogue of types; of an instance that is on the target
 already nothing is asked. An answer that speaks against the move is exit 3 though

@@ -104,7 +104,7 @@ func (m *checkedMove) hearDisks(disks *plan.Disks) {
 	m.failed("disks: ", disks.Doubts)
 	switch {
 	case disks.Regions == 0:
-		m.noted = append(m.noted, "disks: not asked for, since no rule says that the target takes only some kinds of disks")
+		m.noted = append(m.noted, "disks: not asked for, since the target takes those of every category")
 	case m.Disks == nil: // a failure says why
 	case m.Disks.State == record.DisksConvert:
 		m.Against = append(m.Against, "it has disks that the target does not take")

@@ -102,7 +102,7 @@ func TestCheckAsksNothingThatNeedsNoAnswer(t *testing.T) {
 		there        bool
 	}{
 		{"ecs.g8i", "it is there already, and nothing was asked about a move", []string{"--disks", "--offered"}, true},
-		{"ecs.g6", "disks: not asked for, since no rule says", []string{"--disks"}, false},
+		{"ecs.g6", "disks: not asked for, since the target takes those of every category", []string{"--disks"}, false},
 	} {
 		scanned := run(t, env(), "scan", "--endpoint", sim.URL, "--store", t.TempDir(), "--target", c.target, "--output", "jsonl")
 		all := records(t, scanned.stdout)

@@ -87,7 +87,7 @@ type where the first choice is sold out, and names the zones that sell it. What
 could not be asked is named, and the plan is made all the same.
 
 With --disks it asks the cloud for the disks of the instances that would move to
-where ESSD and ESSD AutoPL disks alone are taken (DescribeDisks: 500 disks a call,
+where not every disk is taken, or this is not known (DescribeDisks: 500 disks a call,
 or one call an instance where that is less), and names with each instance the disks
 that must be converted first, or that stay behind. Where an answer is missing or is
 contradicted, the advice to look at the disks stays.
@@ -121,7 +121,7 @@ they differ, and an instance whose change is not offered as it is is not ready.`
 	flags.narrow.add(cmd)
 	fl.BoolVar(&flags.keepOS, "keep-os", false, "prefer a 5th-generation family over another operating system where both are offered")
 	fl.BoolVar(&flags.availability, "availability", false, "ask the cloud which types each zone sells now, and recommend what is sold there; needs credentials")
-	fl.BoolVar(&flags.disks, "disks", false, "ask the cloud for the disks of the instances that would move to where ESSDs alone are taken, and name those to convert (DescribeDisks); needs credentials")
+	fl.BoolVar(&flags.disks, "disks", false, "ask the cloud for the disks of the instances that would move to where not every disk is taken, and name those to convert (DescribeDisks); needs credentials")
 	fl.StringSliceVar(&flags.offered, "offered", nil, "ask the cloud of each instance of these waves whether it offers the change to the recommended type: "+waveNames()+"; needs credentials")
 	fl.IntVar(&flags.offeredCalls, "offered-calls", 1000, "how many calls --offered may make")
 	fl.StringVar(&flags.chargeType, "charge-type", "PostPaid", "how the new type will be paid for, for --availability: PostPaid or PrePaid")

@@ -10,18 +10,17 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/family"
 	"github.com/shenscan/shenscan/rules/waves"
 )
 
 // Disks is what the cloud said about the disks of instances that move to families
-// which take ESSD and ESSD AutoPL disks alone. A scope that could not be asked is
+// which do not take every disk, or of which it is not known. A scope that could not be asked is
 // in Failures, and its instances are planned as if nobody had asked.
 type Disks struct {
 	AskedAt  time.Time        `json:"asked_at"`
@@ -37,145 +36,149 @@ type Disks struct {
 	Convert  int `json:"convert"`
 	NotKnown int `json:"not_known"`
 
-	scopes map[ecs.Scope]map[string]*record.InstanceDisks
+	scopes answers[record.InstanceDisks]
 }
+
+const actDisks = "DescribeDisks"
 
 // Bounds of asking.
 const (
-	diskCalls   = 8                // scopes side by side
 	diskTimeout = 20 * time.Minute // for one scope: a million disks are two thousand calls
 	maxWords    = 1000             // that are kept once in a scope
 	maxDisks    = 100              // that one instance is said to have; ECS attaches 17, and 64 to the largest
 )
 
 // AskDisks asks, region by region, for the disks of the instances that would move
-// to a family which takes ESSDs alone. The error is ctx's, or what the records
+// to a family which does not take every disk. The error is ctx's, or what the records
 // gave.
 func AskDisks(ctx context.Context, cloud ecs.DiskAPI, o Options, records iter.Seq2[*record.Record, error]) (*Disks, error) {
-	moving, err := toESSD(o, records)
+	moving, err := newBuilder(o).moves(records)
 	if err != nil {
 		return nil, err
 	}
-	out := &Disks{AskedAt: o.Now.UTC(), Regions: len(moving), Failures: []record.Failure{}, Doubts: []record.Failure{}, scopes: make(map[ecs.Scope]map[string]*record.InstanceDisks, len(moving))}
-	takes := diskTaker(&o.Target)
-	scopes := make([]ecs.Scope, 0, len(moving))
-	var (
-		mu    sync.Mutex
-		group errgroup.Group
-	)
-	group.SetLimit(diskCalls)
-	for scope, ids := range moving {
-		scopes = append(scopes, scope)
-		group.Go(func() error {
-			call, cancel := context.WithTimeout(ctx, diskTimeout)
-			defer cancel()
-			asked := askedDisks(ids, out.AskedAt)
-			listing, err := cloud.InstanceDisks(call, scope, ids, func(disk *ecs.Disk) { asked.hear(disk, takes) })
-			mu.Lock()
-			defer mu.Unlock()
-			out.Calls += listing.Calls
-			if err != nil {
-				out.Failures = append(out.Failures, failureOf("DescribeDisks", scope, err))
-				return nil
-			}
-			if listing.Doubt != nil {
-				out.Doubts = append(out.Doubts, failureOf("DescribeDisks", scope, listing.Doubt))
-			}
-			out.scopes[scope] = asked.settle(listing.Doubt)
-			return nil
-		})
-	}
-	_ = group.Wait() // no call returns one
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("ask for disks: %w", err)
+	out := &Disks{AskedAt: o.Now.UTC(), Regions: len(moving), Doubts: []record.Failure{}, scopes: make(answers[record.InstanceDisks], len(moving))}
+	scopes := scopesOf(moving)
+	var mu sync.Mutex
+	out.Failures, err = askScopes(ctx, actDisks, scopes, diskTimeout, func(call context.Context, scope ecs.Scope) error {
+		asked := askedDisks(moving[scope], out.AskedAt)
+		listing, err := cloud.InstanceDisks(call, scope, moving[scope].ids, asked.hear)
+		mu.Lock()
+		defer mu.Unlock()
+		out.Calls += listing.Calls
+		if err != nil {
+			return err
+		}
+		if listing.Doubt != nil {
+			out.Doubts = append(out.Doubts, failureOf(actDisks, scope, listing.Doubt))
+		}
+		out.scopes[scope] = asked.settle(listing.Doubt)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	out.Unasked = len(out.Failures)
 	out.Failures, out.Doubts = merge(out.Failures, scopes), merge(out.Doubts, scopes)
 	return out, nil
 }
 
-// toESSD are the ids of the instances whose disks matter, by scope.
-func toESSD(o Options, records iter.Seq2[*record.Record, error]) (map[ecs.Scope][]string, error) {
-	b := newBuilder(o)
-	out := map[ecs.Scope][]string{}
-	for rec, err := range records {
+// moving are the instances of one scope whose disks matter, and which disks are taken
+// where they go: of nearly all the same.
+type moving struct {
+	ids    []string
+	takes  string
+	others map[string]string // where another is taken than by most
+}
+
+func (m *moving) add(id, takes string) {
+	m.ids = append(m.ids, id)
+	switch {
+	case m.takes == "":
+		m.takes = takes
+	case m.takes != takes:
+		m.others[id] = takes
+	}
+}
+
+// moves are the instances whose disks matter, by scope.
+func (b *builder) moves(records iter.Seq2[*record.Record, error]) (map[ecs.Scope]*moving, error) {
+	out := map[ecs.Scope]*moving{}
+	for each, err := range b.candidates(records) {
 		if err != nil {
-			return nil, fmt.Errorf("plan: read instances: %w", err)
+			return nil, err
 		}
-		verdict := report.VerdictOn(rec, o.Target.ID)
-		if rec.GoneAt != nil || verdict == nil {
+		if each.takes == family.AnyDisks {
 			continue
 		}
-		there := b.there(rec)
-		if b.needsESSD(rec, verdict, waves.Of(verdict, there, o.KeepOS), there) {
-			scope := ecs.Scope{Account: rec.Account, Region: rec.Region}
-			out[scope] = append(out[scope], rec.InstanceID)
+		own := out[each.scope()]
+		if own == nil {
+			own = &moving{others: map[string]string{}}
+			out[each.scope()] = own
 		}
+		own.add(each.rec.InstanceID, each.takes)
 	}
 	return out, nil
 }
 
-// needsESSD says whether the instance is to move to where ESSD and ESSD AutoPL
-// disks alone are taken.
-func (b *builder) needsESSD(rec *record.Record, verdict *rules.Verdict, id waves.ID, there bool) bool {
-	if there || id == waves.AlreadyThere || id == waves.StayGen5 {
-		return false
-	}
-	if slices.Contains(verdict.Checks, essdDisks) {
-		return true
-	}
+// takes says which disks are taken where the instance is to move; every one where it
+// stays.
+func (b *builder) takes(rec *record.Record, id waves.ID, there bool) string {
 	target := &b.o.Target
-	if target.Family != "" || target.Type != "" {
-		return false // the rules judged that family, and know of no such thing
+	if there || id == waves.AlreadyThere || id == waves.StayGen5 || target.Family == "" && target.Class == rules.ClassKVM {
+		return family.AnyDisks
 	}
-	if target.Class == rules.ClassShenlong7 || target.Class == rules.ClassShenlong8 {
-		return true
+	if target.Family != "" {
+		return target.Disks
 	}
-	to := b.o.Families.FamilyOf(b.chooser.replacement(rec).Type)
-	return slices.Contains(enhanced6, to)
+	if to := b.chooser.replacement(rec).Type; to != "" {
+		return b.chooser.byID[to].info.Disks
+	}
+	if target.Class == rules.ClassShenlong6 {
+		return family.Unknown // some of its families take ESSDs alone
+	}
+	return family.ESSD
 }
 
-// enhanced6 are the families of the 6th generation that take ESSD disks alone, as
-// the rule disk.essd-only-6e says.
-var enhanced6 = []string{"ecs.g6e", "ecs.c6e", "ecs.r6e"}
-
-// takesEntry are families that take ESSD Entry disks, too; others want those
-// converted (Alibaba Cloud, overview of instance families, 2026-11-01).
-var takesEntry = []string{"ecs.u1", "ecs.u2i"}
-
-// diskTaker says what is to be done about a disk that goes to the target: "" for
-// one that it takes. A category that no document names is never taken for one of
-// those that are.
-func diskTaker(target *rules.Target) func(category string) string {
-	return func(category string) string {
-		switch category {
-		case "cloud_essd", "cloud_auto":
-			return ""
-		case "cloud_essd_entry":
-			if slices.Contains(takesEntry, target.Family) {
-				return ""
-			}
-			return record.DiskConvert
-		case "cloud", "cloud_efficiency", "cloud_ssd":
-			return record.DiskConvert
-		case "local_ssd_pro", "local_hdd_pro", "ephemeral", "ephemeral_ssd":
-			return record.DiskLocal
-		}
-		return record.DiskAskOf
+// todo says what is to be done about a disk of the category that goes to where some
+// are taken: "" for one of those. A category that no document names is never taken for
+// one of those that are.
+func todo(category, takes string) string {
+	other := record.DiskConvert
+	if takes == family.Unknown {
+		other = record.DiskAskOf
 	}
+	switch category {
+	case "cloud_essd", "cloud_auto":
+		if takes == family.Unknown {
+			return other
+		}
+		return ""
+	case "cloud_essd_entry":
+		if takes == family.ESSDEntry {
+			return ""
+		}
+		return other
+	case "cloud", "cloud_efficiency", "cloud_ssd":
+		return other
+	case "local_ssd_pro", "local_hdd_pro", "ephemeral", "ephemeral_ssd":
+		return record.DiskLocal
+	}
+	return record.DiskAskOf
 }
 
 // heard is what was said of the disks of the instances of one scope.
 type heard struct {
+	*moving
+
 	of     map[string]*record.InstanceDisks
 	system map[string]int // system disks of an instance
 	odd    map[string]string
 	words  map[string]string // categories, kinds and devices, which a million disks have in common
 }
 
-func askedDisks(ids []string, at time.Time) *heard {
-	h := &heard{of: make(map[string]*record.InstanceDisks, len(ids)), system: map[string]int{}, odd: map[string]string{}, words: map[string]string{}}
-	for _, id := range ids {
+func askedDisks(own *moving, at time.Time) *heard {
+	h := &heard{moving: own, of: make(map[string]*record.InstanceDisks, len(own.ids)), system: map[string]int{}, odd: map[string]string{}, words: map[string]string{}}
+	for _, id := range own.ids {
 		h.of[id] = &record.InstanceDisks{AskedAt: at, Disks: []record.Disk{}}
 	}
 	return h
@@ -195,7 +198,7 @@ func (h *heard) word(text string) string {
 // hear notes a disk, which may be one of other instances. One that is said to be two
 // things comes twice; the listing is doubted then, and what it was said to be last
 // stands unless that needs nothing done.
-func (h *heard) hear(disk *ecs.Disk, takes func(string) string) {
+func (h *heard) hear(disk *ecs.Disk) {
 	for _, id := range disk.Instances {
 		own := h.of[id]
 		if own == nil {
@@ -212,7 +215,7 @@ func (h *heard) hear(disk *ecs.Disk, takes func(string) string) {
 		default:
 			h.odd[id] = fmt.Sprintf("disk %s is neither a system disk nor a data disk", disk.ID)
 		}
-		what := takes(disk.Category)
+		what := todo(disk.Category, cmp.Or(h.others[id], h.takes))
 		if what == "" {
 			continue
 		}
@@ -284,7 +287,7 @@ func (d *Disks) on(account, region, id string) *record.InstanceDisks {
 	if d == nil {
 		return nil
 	}
-	return d.scopes[ecs.Scope{Account: account, Region: region}][id]
+	return d.scopes.on(account, region, id)
 }
 
 // count notes what came of it for one instance that is planned.

@@ -83,6 +83,7 @@ func TestWhatDisksMeanForTheMove(t *testing.T) {
 		state, why    string
 		do            []string // disk and what to do about it
 		blanket, list bool     // in the checklist: to look for others, to convert those that are named
+		taken         bool     // to find out which are taken
 	}{
 		{name: "every_disk_is_taken", disks: []ecs.Disk{system, attached("d-b", "data", "cloud_auto")}, state: record.DisksFit},
 		{name: "some_are_not", disks: []ecs.Disk{attached("d-b", "data", "cloud_ssd"), attached("d-a", "system", "cloud_efficiency"), attached("d-c", "data", "cloud_essd")}, state: record.DisksConvert, do: []string{"d-a convert", "d-b convert"}, list: true},
@@ -90,6 +91,10 @@ func TestWhatDisksMeanForTheMove(t *testing.T) {
 		{name: "a_local_disk_stays_behind", disks: []ecs.Disk{system, attached("d-b", "data", "local_ssd_pro")}, state: record.DisksConvert, do: []string{"d-b copy-off"}, list: true},
 		{name: "entry_disks_are_converted", disks: []ecs.Disk{attached("d-a", "system", "cloud_essd_entry")}, state: record.DisksConvert, do: []string{"d-a convert"}, list: true},
 		{name: "but_not_for_families_that_take_them", target: "ecs.u2i", disks: []ecs.Disk{attached("d-a", "system", "cloud_essd_entry")}, state: record.DisksFit},
+		{name: "and_so_is_u1", target: "ecs.u1", disks: []ecs.Disk{attached("d-a", "system", "cloud_essd_entry"), attached("d-b", "data", "cloud_auto")}, state: record.DisksFit},
+		{name: "which_takes_no_others", target: "ecs.u1", disks: []ecs.Disk{attached("d-a", "system", "cloud_ssd")}, state: record.DisksConvert, do: []string{"d-a convert"}, list: true},
+		{name: "which_disks_are_taken_is_not_known", target: "ecs.gn7i", disks: []ecs.Disk{attached("d-a", "system", "cloud_essd")}, state: record.DisksNotKnown, why: "cloud_essd is not known", do: []string{"d-a find-out"}, taken: true},
+		{name: "a_local_disk_stays_behind_there_too", target: "ecs.gn7i", disks: []ecs.Disk{attached("d-a", "system", "cloud_ssd"), attached("d-b", "data", "local_ssd_pro")}, state: record.DisksConvert, why: "cloud_ssd is not known", do: []string{"d-a find-out", "d-b copy-off"}, list: true, taken: true},
 		{name: "no_disk_is_not_none_to_convert", state: record.DisksNotKnown, why: "no disk was named", blanket: true},
 		{name: "nor_is_one_of_another", disks: []ecs.Disk{{ID: "d-a", Kind: "system", Category: "cloud_essd", Instances: []string{"i-2"}}}, state: record.DisksNotKnown, why: "no disk was named", blanket: true},
 		{name: "a_system_disk_is_missing", disks: []ecs.Disk{attached("d-b", "data", "cloud_essd")}, state: record.DisksNotKnown, why: "0 system disks", blanket: true},
@@ -118,7 +123,8 @@ func TestWhatDisksMeanForTheMove(t *testing.T) {
 				t.Error(diff)
 			}
 			convert := slices.ContainsFunc(it.Checklist, func(s string) bool { return strings.HasPrefix(s, "Convert the disks that are named") })
-			if slices.Contains(it.Checklist, blanket) != c.blanket || convert != c.list {
+			taken := slices.ContainsFunc(it.Checklist, func(s string) bool { return strings.HasPrefix(s, "Find out which disks the target takes") })
+			if slices.Contains(it.Checklist, blanket) != c.blanket || convert != c.list || taken != c.taken {
 				t.Errorf("checklist %q", it.Checklist)
 			}
 			if n := p.Disks.Fit + p.Disks.Convert + p.Disks.NotKnown; n != 1 || p.Disks.Calls != 1 || len(p.Disks.Doubts) != min(1, len(p.Disks.Doubts)) || (c.doubt != nil) != (len(p.Disks.Doubts) == 1) {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -35,8 +36,10 @@ type Offered struct {
 	NotKnown       int `json:"not_known"`
 	NotAsked       int `json:"not_asked"` // the budget was used up
 
-	scopes map[ecs.Scope]map[string]*record.OfferedChange
+	scopes answers[record.OfferedChange]
 }
+
+const actChanges = "DescribeResourcesModification"
 
 // Bounds of asking.
 const (
@@ -61,7 +64,7 @@ type question struct {
 // recommended type is offered, within a budget of calls. The error is ctx's, or
 // what the records gave.
 func AskOffered(ctx context.Context, cloud ecs.ChangeAPI, o Options, records iter.Seq2[*record.Record, error], which []waves.ID, budget int) (*Offered, error) {
-	out := &Offered{AskedAt: o.Now.UTC(), Waves: which, Budget: budget, Failures: []record.Failure{}, scopes: map[ecs.Scope]map[string]*record.OfferedChange{}}
+	out := &Offered{AskedAt: o.Now.UTC(), Waves: which, Budget: budget, Failures: []record.Failure{}, scopes: answers[record.OfferedChange]{}}
 	asks, err := out.questions(o, records)
 	if err != nil {
 		return nil, err
@@ -79,11 +82,7 @@ func AskOffered(ctx context.Context, cloud ecs.ChangeAPI, o Options, records ite
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("ask which changes are offered: %w", err)
 	}
-	var scopes []ecs.Scope
-	for scope := range out.scopes {
-		scopes = append(scopes, scope)
-	}
-	out.Failures = merge(out.Failures, scopes)
+	out.Failures = merge(out.Failures, scopesOf(out.scopes))
 	return out, nil
 }
 
@@ -91,20 +90,15 @@ func AskOffered(ctx context.Context, cloud ecs.ChangeAPI, o Options, records ite
 // instances behind them are noted as not asked about.
 func (f *Offered) questions(o Options, records iter.Seq2[*record.Record, error]) (asks []question, err error) {
 	b := newBuilder(o)
-	for rec, err := range records {
+	for each, err := range b.candidates(records) {
 		if err != nil {
-			return nil, fmt.Errorf("plan: read instances: %w", err)
+			return nil, err
 		}
-		verdict := report.VerdictOn(rec, o.Target.ID)
-		if rec.GoneAt != nil || verdict == nil {
-			continue
-		}
-		id, there, _ := b.sort(rec, verdict)
+		rec, scope := each.rec, each.scope()
 		to := b.chooser.replacement(rec).Type
-		if there || !slices.Contains(f.Waves, id) || to == "" || to == rec.InstanceType {
+		if each.there || !slices.Contains(f.Waves, each.id) || to == "" || to == rec.InstanceType {
 			continue
 		}
-		scope := ecs.Scope{Account: rec.Account, Region: rec.Region}
 		own := &record.OfferedChange{Type: to, State: record.ChangeUnasked, AskedAt: f.AskedAt}
 		if f.scopes[scope] == nil {
 			f.scopes[scope] = map[string]*record.OfferedChange{}
@@ -193,7 +187,7 @@ func (a *changeAsker) fail(scope ecs.Scope, err error) {
 	}
 	if !a.failed[scope] {
 		a.failed[scope] = true
-		a.out.Failures = append(a.out.Failures, failureOf("DescribeResourcesModification", scope, err))
+		a.out.Failures = append(a.out.Failures, failureOf(actChanges, scope, err))
 	}
 }
 
@@ -207,7 +201,7 @@ func (f *Offered) on(account, region, id string) *record.OfferedChange {
 	if f == nil {
 		return nil
 	}
-	return f.scopes[ecs.Scope{Account: account, Region: region}][id]
+	return f.scopes.on(account, region, id)
 }
 
 // count notes what came of it for one instance that is planned.
@@ -255,11 +249,11 @@ func offeredPath(own *record.OfferedChange, path Path, note string) (Path, strin
 }
 
 // offeredChecks are what is to be done before the move about what the cloud said.
-func offeredChecks(own *record.OfferedChange, checks []string) []string {
+func offeredChecks(own *record.OfferedChange, takes string, checks []string) []string {
 	if own == nil {
 		return checks
 	}
-	add := map[string]string{record.ChangeDisks: essdDisks, record.ChangeClusters: acrossClusters, record.ChangeSoldOut: soldOutNow, record.ChangeRefused: notOffered}[own.State]
+	add := map[string]string{record.ChangeDisks: cmp.Or(diskAdvice[takes], essdDisks), record.ChangeClusters: acrossClusters, record.ChangeSoldOut: soldOutNow, record.ChangeRefused: notOffered}[own.State]
 	if add == "" {
 		return checks
 	}

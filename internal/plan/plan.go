@@ -247,7 +247,8 @@ func (b *builder) add(rec *record.Record) error {
 	if verdict == nil {
 		return fmt.Errorf("%w: instance %.64q has none on %q; scan with --target %s", ErrNoVerdict, rec.InstanceID, b.o.Target.ID, b.o.Target.ID)
 	}
-	id, there, essd := b.sort(rec, verdict)
+	at := b.sort(rec, verdict)
+	id := at.id
 	wave := b.waves[id]
 	it := &Item{
 		Account: rec.Account, Region: rec.Region, Zone: rec.Zone, InstanceID: rec.InstanceID, InstanceName: rec.InstanceName,
@@ -257,7 +258,7 @@ func (b *builder) add(rec *record.Record) error {
 		Solutions: []string{}, Checklist: []string{},
 	}
 	if id != waves.AlreadyThere {
-		b.move(it, rec, verdict, id, there, essd)
+		b.move(it, at)
 	}
 	b.start(it, rec, id)
 	if err := b.items.add(wave, it); err != nil {
@@ -270,32 +271,30 @@ func (b *builder) add(rec *record.Record) error {
 	return nil
 }
 
-// sort finds the wave of an instance, and whether it moves to where ESSDs alone are
-// taken. One of which the cloud says that it cannot move as it is is not ready,
-// whatever its system is.
-func (b *builder) sort(rec *record.Record, verdict *rules.Verdict) (id waves.ID, there, essd bool) {
-	there = b.there(rec)
-	id = waves.Of(verdict, there, b.o.KeepOS)
-	essd = b.needsESSD(rec, verdict, id, there)
+// sort finds the wave of an instance, and which disks are taken where it goes. One of
+// which the cloud says that it cannot move as it is is not ready, whatever its system
+// is.
+func (b *builder) sort(rec *record.Record, verdict *rules.Verdict) *candidate {
+	at := &candidate{rec: rec, verdict: verdict, there: b.there(rec)}
+	at.id = waves.Of(verdict, at.there, b.o.KeepOS)
+	at.takes = b.takes(rec, at.id, at.there)
 	disks := b.o.Disks.on(rec.Account, rec.Region, rec.InstanceID)
-	if id == waves.Ready && (essd && disks != nil && disks.State == record.DisksConvert || b.o.Offered.on(rec.Account, rec.Region, rec.InstanceID).Against()) {
-		id = waves.AfterChecks
+	if at.id == waves.Ready && (disks != nil && disks.State == record.DisksConvert || b.o.Offered.on(rec.Account, rec.Region, rec.InstanceID).Against()) {
+		at.id = waves.AfterChecks
 	}
-	return id, there, essd
+	return at
 }
 
 // move fills in how the instance moves.
-func (b *builder) move(it *Item, rec *record.Record, verdict *rules.Verdict, id waves.ID, there, essd bool) {
+func (b *builder) move(it *Item, at *candidate) {
+	rec, verdict, id, there := at.rec, at.verdict, at.id, at.there
 	if there {
 		it.Note = "It is on a family of this target already: it may not come back from its next restart."
 	}
-	checks := verdict.Checks
-	if essd {
-		checks = b.diskChecks(rec, checks)
-	}
+	checks := b.diskChecks(at)
 	offered := b.o.Offered.on(rec.Account, rec.Region, rec.InstanceID)
 	b.o.Offered.count(offered)
-	it.Checklist = b.checklist(rec, offeredChecks(offered, checks))
+	it.Checklist = b.checklist(rec, offeredChecks(offered, at.takes, checks))
 	needed, others := remedies(verdict, id)
 	for _, m := range needed {
 		s := b.solution(id, m)

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
@@ -43,42 +41,30 @@ type Stock struct {
 // recommend.
 type zones map[string]map[string]ecs.Stock
 
-// Bounds of asking: calls side by side, and the time for one with its retries.
-const (
-	stockCalls   = 8
-	stockTimeout = 2 * time.Minute
-)
+// stockTimeout is the time for one call with its retries.
+const stockTimeout = 2 * time.Minute
 
 // AskStock asks each scope once, for all its zones. The error is ctx's alone.
 func AskStock(ctx context.Context, cloud Stocker, o Options, scopes []ecs.Scope, chargeType string) (*Stock, error) {
 	chooser := newChooser(o)
-	out := &Stock{ChargeType: chargeType, AskedAt: o.Now.UTC(), Regions: len(scopes), Failures: []record.Failure{}, scopes: make(map[ecs.Scope]zones, len(scopes))}
-	var (
-		mu    sync.Mutex
-		group errgroup.Group
-	)
-	group.SetLimit(stockCalls)
-	for _, scope := range scopes {
-		group.Go(func() error {
-			call, cancel := context.WithTimeout(ctx, stockTimeout)
-			defer cancel()
-			got, err := cloud.Stock(call, scope, ecs.StockQuery{ChargeType: chargeType})
-			if err == nil && len(got) == 0 {
-				err = errors.New("the answer names no zone")
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				out.Failures = append(out.Failures, failureOf("DescribeAvailableResource", scope, err))
-				return nil
-			}
-			out.scopes[scope] = chooser.keep(got)
-			return nil
-		})
-	}
-	_ = group.Wait() // no call returns one
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("ask which types are sold: %w", err)
+	out := &Stock{ChargeType: chargeType, AskedAt: o.Now.UTC(), Regions: len(scopes), scopes: make(map[ecs.Scope]zones, len(scopes))}
+	var mu sync.Mutex
+	var err error
+	out.Failures, err = askScopes(ctx, "DescribeAvailableResource", scopes, stockTimeout, func(call context.Context, scope ecs.Scope) error {
+		got, err := cloud.Stock(call, scope, ecs.StockQuery{ChargeType: chargeType})
+		switch {
+		case err != nil:
+			return err
+		case len(got) == 0:
+			return errors.New("the answer names no zone")
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		out.scopes[scope] = chooser.keep(got)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	out.Unasked = len(out.Failures)
 	out.Failures = merge(out.Failures, scopes)

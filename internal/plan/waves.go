@@ -8,6 +8,7 @@ import (
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/family"
 	"github.com/shenscan/shenscan/rules/waves"
 )
 
@@ -69,16 +70,21 @@ const windowsMemoryMiB = 1024
 // checkOrder is the order in which a checklist is worked through; what it does
 // not name comes before the snapshot.
 var checkOrder = []string{
-	"confirm-version", "restart", "remove-security-software", "sfc", "verify-virtio", essdDisks, convertDisks, notOffered, soldOutNow, acrossClusters, "nvme-io-timeout", "igb-uio",
+	"confirm-version", "restart", "remove-security-software", "sfc", "verify-virtio", essdDisks, entryDisks, disksTaken, convertDisks, notOffered, soldOutNow, acrossClusters, "nvme-io-timeout", "igb-uio",
 	"plan-network", "windows-memory", "new-instance", "snapshot", "custom-image-trial",
 }
 
-// The checks about disks of a move to where ESSDs alone are taken: to look for others
-// among them, and to convert those that are known.
+// The checks about disks of a move to where some alone are taken: to look for others
+// among them, to find out which are taken, and to convert those that are known.
 const (
 	essdDisks    = "essd-disks"
+	entryDisks   = "essd-entry-disks"
+	disksTaken   = "disks-taken"
 	convertDisks = "convert-disks"
 )
+
+// diskAdvice is the check to look at the disks, by which the target takes.
+var diskAdvice = map[string]string{family.ESSD: essdDisks, family.ESSDEntry: entryDisks, family.Unknown: disksTaken}
 
 // The checks about what the cloud offers.
 const (
@@ -95,10 +101,12 @@ var checkTexts = map[string]string{
 	"sfc":                      "Run sfc /scannow on Windows and mend what it finds.",
 	"remove-security-software": "Uninstall third-party security software from Windows before the move.",
 	essdDisks:                  "Convert disks that are not ESSD or ESSD AutoPL; the target takes no others.",
+	entryDisks:                 "Convert disks that are not ESSD, ESSD AutoPL or ESSD Entry; the target takes no others.",
+	disksTaken:                 "Find out which disks the target takes before the move: which they are is not known, and many families take ESSD and ESSD AutoPL disks alone.",
 	notOffered:                 "The cloud does not offer to upgrade the instance to this type now: see the reason in the console (a subscription may need a downgrade instead), choose another type, or create a new instance from a custom image.",
 	soldOutNow:                 "The type is sold out where the instance is: wait until it is in stock, or choose another type.",
 	acrossClusters:             "The change moves the instance to another cluster of its zone (MigrateAcrossZone): read what that changes before it is made.",
-	convertDisks:               "Convert the disks that are named with the instance, or copy their data off: the target takes ESSD and ESSD AutoPL disks alone. A new instance from an image gets a new system disk instead.",
+	convertDisks:               "Convert the disks that are named with the instance, or copy their data off: the target does not take them. A new instance from an image gets a new system disk instead.",
 }
 
 // checklist is what to do before any move: the verdict's checks, those that
@@ -146,14 +154,18 @@ func (b *builder) checklist(rec *record.Record, checks []string) []string {
 	return list
 }
 
-// diskChecks puts what is known of the disks in place of the advice to look at them
-// all. Where it is not known whether there are others, the advice stays beside it.
-func (b *builder) diskChecks(rec *record.Record, checks []string) []string {
-	own := b.o.Disks.on(rec.Account, rec.Region, rec.InstanceID)
+// diskChecks are the verdict's checks, with what is known of the disks in place of the
+// advice to look at them all. Where it is not known whether there are others, the
+// advice stays beside it.
+func (b *builder) diskChecks(at *candidate) []string {
+	if at.takes == family.AnyDisks {
+		return at.verdict.Checks
+	}
+	own := b.o.Disks.on(at.rec.Account, at.rec.Region, at.rec.InstanceID)
 	b.o.Disks.count(own)
-	out := slices.DeleteFunc(slices.Clone(checks), func(id string) bool { return id == essdDisks })
+	out := slices.DeleteFunc(slices.Clone(at.verdict.Checks), func(id string) bool { return slices.Contains([]string{essdDisks, entryDisks, disksTaken}, id) })
 	if own == nil || own.Why != "" {
-		out = append(out, essdDisks)
+		out = append(out, diskAdvice[at.takes])
 	}
 	if own != nil && own.State == record.DisksConvert {
 		out = append(out, convertDisks)

@@ -140,7 +140,7 @@ func machine(what string, machineMatch *rules.MachineMatch) []string {
 	for _, l := range []struct {
 		what string
 		list []string
-	}{{"", machineMatch.Family}, {"virtualization ", machineMatch.Virtualization}, {"NVMe system disk ", machineMatch.NVMe}, {"CPU vendor ", machineMatch.Vendor}, {"CPU architecture ", machineMatch.Arch}} {
+	}{{"", machineMatch.Family}, {"virtualization ", machineMatch.Virtualization}, {"NVMe system disk ", machineMatch.NVMe}, {"CPU vendor ", machineMatch.Vendor}, {"CPU architecture ", machineMatch.Arch}, {"disks that it takes: ", machineMatch.Disks}} {
 		if len(l.list) > 0 {
 			add("%s%s", l.what, strings.Join(l.list, ", "))
 		}

@@ -26,6 +26,28 @@ const (
 	byIoOptimized = "by_io_optimized"
 )
 
+// What cloud disks a family takes, beside Unknown.
+const (
+	AnyDisks  = "any"        // of every category
+	ESSD      = "essd"       // ESSD and ESSD AutoPL alone
+	ESSDEntry = "essd+entry" // those and ESSD Entry alone
+)
+
+// firstESSD is the generation from which on families take ESSDs alone.
+const firstESSD = 7
+
+// disks are those that a family of the generation takes where no page says it of the
+// family itself.
+func (i *Info) disks() string {
+	switch {
+	case i.Generation >= firstESSD:
+		return ESSD
+	case i.Generation > 0:
+		return AnyDisks
+	}
+	return Unknown
+}
+
 // Info is what is known of one instance family.
 type Info struct {
 	Family         string // "ecs.g6"
@@ -37,6 +59,7 @@ type Info struct {
 	Lifecycle      string // "current", "previous" (sold, not recommended, or no longer listed), "retired", "private" (the vendor's private cloud alone), "" when not listed
 	NVMe           string // system disk attachment: "required", "unsupported", "unknown"
 	Boot           string // "bios", "uefi", "bios+uefi", "unknown"
+	Disks          string // the disks that it takes: AnyDisks, ESSD, ESSDEntry or Unknown
 	Listed         bool   // from the table, not from the naming rule
 	Source         string // the page that says so
 	AsOf           string // the day that the page speaks of, "" when not listed
@@ -112,6 +135,7 @@ func Embedded() string { return families + typeChanges }
 // Table is an immutable set of families and of type changes between them.
 type Table struct {
 	byName map[string]*Info
+	disks  map[string]string // by family, where a page says it
 	names  []string
 	pages  map[string]Page
 	routes map[string]*Routes
@@ -135,16 +159,23 @@ const (
 // family: family, generation, class, virtualization, arch, vendor, lifecycle,
 // nvme, boot, page, note. A line of two is a family and those that its
 // instances can change to, separated by spaces, or "none". "#page" names a page
-// (key, day, name) and "#table" the page of the type changes; other lines that
-// start with # and header lines are skipped. A later line replaces an earlier
-// one of the same family.
+// (key, day, name), "#table" the page of the type changes, and "#disks" what disks
+// some families take (what, key of the page, families); other lines that start with
+// # and header lines are skipped. A later line replaces an earlier one of the same
+// family.
 func ParseTable(text string) (*Table, error) {
-	table := &Table{byName: map[string]*Info{}, pages: map[string]Page{}, routes: map[string]*Routes{}}
+	table := &Table{byName: map[string]*Info{}, disks: map[string]string{}, pages: map[string]Page{}, routes: map[string]*Routes{}}
 	for n, line := range strings.Split(text, "\n") {
 		line = strings.TrimRight(line, "\r")
 		if err := table.line(line); err != nil {
 			return nil, fmt.Errorf("family table line %d: %w", n+1, err)
 		}
+	}
+	for name, disks := range table.disks {
+		if table.byName[name] == nil {
+			return nil, fmt.Errorf("family table: #disks names %s, which is no family of it", name)
+		}
+		table.byName[name].Disks = disks
 	}
 	for name := range table.byName {
 		table.names = append(table.names, name)
@@ -175,6 +206,8 @@ func (t *Table) line(line string) error {
 		} else {
 			t.pages[page.Key] = page
 		}
+	case cells[0] == "#disks":
+		return t.takes(cells)
 	case line == "", line[0] == '#', cells[0] == "family", cells[0] == "source_family":
 	case len(cells) == changeColumns:
 		return t.change(cells[0], strings.Fields(cells[1]))
@@ -184,6 +217,20 @@ func (t *Table) line(line string) error {
 			return err
 		}
 		t.byName[info.Family] = info
+	}
+	return nil
+}
+
+// takes reads what disks some families take.
+func (t *Table) takes(cells []string) error {
+	if len(cells) != 4 {
+		return fmt.Errorf("#disks has %d columns instead of 4", len(cells))
+	}
+	if !slices.Contains([]string{AnyDisks, ESSD, ESSDEntry, Unknown}, cells[1]) {
+		return fmt.Errorf("#disks %q is none of %s %s %s %s", cells[1], AnyDisks, ESSD, ESSDEntry, Unknown)
+	}
+	for _, name := range strings.Fields(cells[3]) {
+		t.disks[name] = cells[1]
 	}
 	return nil
 }
@@ -216,7 +263,7 @@ func (t *Table) row(cells []string) (*Info, error) {
 			return nil, fmt.Errorf("%s %q is none of %s", field.name, field.value, field.allowed)
 		}
 	}
-	info.Class = or(info.Class, info.class())
+	info.Class, info.Disks = or(info.Class, info.class()), info.disks()
 	info.Arch, info.Vendor = known(info.Arch), known(info.Vendor)
 	if p, ok := t.pages[cells[9]]; ok {
 		info.Source, info.AsOf = p.Name, p.AsOf
@@ -317,7 +364,7 @@ func (t *Table) Lookup(instanceType, instanceFamily string) Info {
 		name = t.FamilyOf(instanceType)
 	}
 	if name == "" {
-		return Info{Virtualization: Unknown, NVMe: "unknown", Boot: "unknown"}
+		return Info{Virtualization: Unknown, NVMe: "unknown", Boot: "unknown", Disks: Unknown}
 	}
 	if info, ok := t.byName[name]; ok {
 		return *info
@@ -384,7 +431,7 @@ var generationBodies = [...]string{"g", "c", "r", "re", "hfg", "hfc", "hfr", "ic
 // byNaming applies the naming rule to a family that is not in the table.
 func byNaming(name string) Info {
 	info := Info{
-		Family: name, Virtualization: Unknown, NVMe: "unknown", Boot: "unknown", Source: "the naming rule",
+		Family: name, Virtualization: Unknown, NVMe: "unknown", Boot: "unknown", Disks: Unknown, Source: "the naming rule",
 	}
 	rest, _, _ := strings.Cut(strings.TrimPrefix(name, "ecs."), "-")
 	for _, p := range []string{"ebm", "scc"} {
@@ -415,7 +462,7 @@ func byNaming(name string) Info {
 	if info.Generation > 0 && info.Generation < 7 {
 		info.NVMe = "unsupported"
 	}
-	info.Class = info.class()
+	info.Class, info.Disks = info.class(), info.disks()
 	return info
 }
 

@@ -404,3 +404,23 @@ func TestSizeAtItsBounds(t *testing.T) {
 		}
 	}
 }
+
+// Which disks a family takes follows from its generation, unless a page says it of the
+// family itself; of one whose generation is not known nothing follows.
+func TestDisksThatFamiliesTake(t *testing.T) {
+	tb := table(t)
+	for name, want := range map[string]string{
+		"ecs.g5": family.AnyDisks, "ecs.g6": family.AnyDisks, "ecs.g6e": family.ESSD, "ecs.ebmg6e": family.Unknown, "ecs.g7": family.ESSD, "ecs.g8i": family.ESSD, "ecs.u2a": family.ESSD,
+		"ecs.u1": family.ESSDEntry, "ecs.u1-c1m2": family.ESSDEntry, "ecs.u2i": family.ESSDEntry,
+		"ecs.gn7i": family.Unknown, "ecs.e": family.Unknown, "ecs.zz9": family.Unknown, "ecs.g10i": family.ESSD, "": family.Unknown,
+	} {
+		if info := tb.Lookup("", name); info.Disks != want {
+			t.Errorf("%s takes %q, want %q", name, info.Disks, want)
+		}
+	}
+	for _, line := range []string{"#disks\tessd\tp\tecs.zz", "#disks\tfloppy\tp\tecs.u1", "#disks\tessd"} {
+		if _, err := family.ParseTable(family.Embedded() + "\n" + line); err == nil {
+			t.Errorf("%q is taken", line)
+		}
+	}
+}

@@ -38,9 +38,22 @@ func (t *instanceType) generation() byte {
 	return t.family[at]
 }
 
-// needsESSD says whether a type takes ESSD and ESSD AutoPL disks alone.
+// takesDisk says whether a type takes disks of the category. ESSD and ESSD AutoPL disks
+// are taken by all; that some families take ESSD Entry disks, too, is in the API's pages
+// about these families alone.
+func (t *instanceType) takesDisk(category string) bool {
+	switch category {
+	case "cloud_essd", "cloud_auto":
+		return true
+	case "cloud_essd_entry":
+		return !t.needsESSD() || t.family == "ecs.u1" || t.family == "ecs.u2i"
+	}
+	return !t.needsESSD()
+}
+
+// needsESSD says whether a type takes ESSDs alone.
 func (t *instanceType) needsESSD() bool {
-	return t.generation() >= '7' || slices.Contains([]string{"ecs.g6e", "ecs.c6e", "ecs.r6e"}, t.family)
+	return t.generation() >= '7' || slices.Contains([]string{"ecs.g6e", "ecs.c6e", "ecs.r6e", "ecs.u1"}, t.family)
 }
 
 // farCluster says whether a change of the instance to a family of another generation
@@ -111,7 +124,7 @@ func (s *Simulator) changes(sc *scope, in *instance, zone string, acrossClusters
 	if in.h>>50&1 == 1 {
 		charge = "PrePaid"
 	}
-	essd := !slices.ContainsFunc(sc.disks(in), func(d TruthOfDisk) bool { return d.Category != "cloud_essd" && d.Category != "cloud_auto" })
+	disks := sc.disks(in)
 	families := changesFrom()[in.typ.family]
 	for _, to := range s.fleet.data.types {
 		stock := s.stock(zone, to, charge)
@@ -128,7 +141,7 @@ func (s *Simulator) changes(sc *scope, in *instance, zone string, acrossClusters
 			status = "SoldOut"
 		}
 		row := map[string]any{"Value": to.id, "Status": status, "StatusCategory": stock}
-		if to.needsESSD() && !essd {
+		if slices.ContainsFunc(disks, func(d TruthOfDisk) bool { return !to.takesDisk(d.Category) }) {
 			row["Conditions"] = map[string]any{"Condition": []map[string]any{{"Key": "DiskCategory"}}}
 			after = append(after, row)
 			continue

@@ -57,9 +57,15 @@ func TestChangesFollowTheMatrixTheDisksAndTheStock(t *testing.T) {
 		if len(across)+len(acrossAfter) > len(plain)+len(after) {
 			saw["across clusters"]++
 		}
-		other := false
+		others, entry := 0, 0
 		for _, d := range sc.disks(&in) {
-			other = other || d.Category != "cloud_essd" && d.Category != "cloud_auto"
+			switch d.Category {
+			case "cloud_essd", "cloud_auto":
+			case "cloud_essd_entry":
+				entry++
+			default:
+				others++
+			}
 		}
 		for _, list := range []map[string]string{plain, after} {
 			for typ, status := range list {
@@ -67,8 +73,8 @@ func TestChangesFollowTheMatrixTheDisksAndTheStock(t *testing.T) {
 				if !strings.Contains(" "+strings.Join(changesFrom()[in.typ.family], " ")+" ", " "+to.family+" ") {
 					t.Errorf("%s changes from %s to %s", id, in.typ.family, typ)
 				}
-				if _, conditional := after[typ]; conditional != (other && to.needsESSD()) {
-					t.Errorf("%s with other disks %v changes to %s %s", id, other, typ, status)
+				if _, conditional := after[typ]; conditional != (to.needsESSD() && (others > 0 || entry > 0 && to.family != "ecs.u1" && to.family != "ecs.u2i")) {
+					t.Errorf("%s with %d ESSD Entry disks and %d others changes to %s %s", id, entry, others, typ, status)
 				}
 				saw[status]++
 			}
