@@ -85,8 +85,8 @@ test/names: ## every variant of the plain names of systems, and 100,000 pairs of
 	$(GO) test -count=1 -v -timeout 30m -run TestVariants ./rules -args -names.whole -names.seed=$(or $(SEED),0) -names.seeds=$(or $(SEEDS),5)
 
 .PHONY: test/browser
-test/browser: ## the pages in headless Chromium (needs chromium); screenshots go to build/
-	$(GO) test -count=1 -tags browser -run Browser $(call folders,^//go:build browser)
+test/browser: ## the pages in headless Chromium (needs chromium), with a picture of each in build/screenshots (PICTURES=1: in every width and scheme)
+	$(GO) test -count=1 -tags browser -timeout 20m -run Browser $(call folders,^//go:build browser) -args -pictures=$(if $(PICTURES),true,false)
 
 .PHONY: test/deploy
 test/deploy: test/dashboards ## the files of deploy/ (needs promtool)

@@ -32,16 +32,14 @@ func openPlanIn(t *testing.T, b *reporttest.Browser, n int, in lang.Language) {
 func TestBrowserPlanLooksAndReads(t *testing.T) {
 	b := reporttest.NewBrowser(t)
 	openPlan(t, b, 120)
-	b.Accessible(t)
-	b.Shoot(t, "plan", true)
+	b.Looks(t, "plan")
 	b.Press(t, "#list-ready > summary")
 	b.Wait(t, "#list-ready details")
 	b.Press(t, "#list-ready details > summary")
 	b.Wait(t, "#list-ready tbody tr")
 	b.Press(t, "#list-ready tbody tr details > summary")
 	b.Wait(t, "#list-ready tbody tr ol li")
-	b.Accessible(t)
-	b.Shoot(t, "plan-open", true)
+	b.Looks(t, "plan-open")
 	b.Set(t, "#q", "payments ubuntu")
 	b.Until(t, "/[0-9]+ instances? fits?/.test(document.getElementById('found').textContent)")
 	b.Sound(t, "file://")
@@ -62,8 +60,7 @@ func TestBrowserPlanInChinese(t *testing.T) {
 			t.Errorf("the instances of a wave lack %q: %.400s", want, text)
 		}
 	}
-	b.Accessible(t)
-	b.Shoot(t, "plan-file-zh", true)
+	b.Looks(t, "plan-file-zh")
 	b.Set(t, "#q", "payments ubuntu")
 	b.Until(t, "/台实例符合/.test(document.getElementById('found').textContent)")
 	b.Sound(t, "file://")
