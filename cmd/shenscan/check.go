@@ -14,6 +14,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
 	"github.com/shenscan/shenscan/producer"
@@ -40,7 +41,9 @@ still open. It needs no store and no running shenscan, and disturbs none.
 
 The exit code is for pipelines that move machines: 0 only where the verdict is
 compatible; 3 where it is another one, also where a waiver sets it aside; 4 where
-the instance was not found or not read, which says nothing about it.
+the instance was not found or not read within --wait, which says nothing about it,
+and where its image, or what the platform says of that, was not to be had, so that
+a compatible verdict rests on less than it could.
 
 With --disks it also asks for the disks of the instance, where the target does not
 take those of every category, and with --offered whether the cloud offers the change
@@ -62,7 +65,7 @@ Without --account and --region every account and region is asked.`,
 	flags.evidence.add(cmd)
 	flags.scope.add(cmd)
 	fl := cmd.Flags()
-	fl.StringVar(&flags.target, "target", "", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type; needed")
+	targetFlag(fl, &flags.target, "", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type; needed")
 	rulesFlag(cmd, &flags.rules.rules)
 	fl.StringVar(&flags.output, "output", "table", "table or json")
 	fl.BoolVar(&flags.disks, "disks", false, "ask for the disks of the instance and name those that the target does not take (DescribeDisks)")
@@ -94,21 +97,22 @@ func (f *checkFlags) run(ctx context.Context, settings *settings, id string, std
 		return err
 	}
 	defer cleanup()
-	asked, rec, err := f.look(ctx, application, id)
+	seen, err := f.look(ctx, application, id)
 	if err != nil {
 		return err
 	}
+	rec := seen.rec
 	if rec == nil {
-		return &exitError{exitPartial, errors.New(report.Clean(strings.TrimRight(fmt.Sprintf("%s was %s: %s", id, notSeen(asked.Outcome), asked.Cause), ": ")))}
+		return &exitError{exitPartial, errors.New(report.Clean(strings.TrimRight(fmt.Sprintf("%s was %s: %s", id, notSeen(seen.asked.Outcome), seen.asked.Cause), ": ")))}
 	}
 	verdict := &rec.Verdicts[0]
-	move, err := f.askMove(ctx, settings, rec)
+	move, err := f.askMove(ctx, settings, seen)
 	if err != nil {
 		return err
 	}
 	if f.output == "json" {
 		err = report.WriteJSONLine(stdout, move)
-	} else if err = writeCheck(stdout, rec, verdict); err == nil {
+	} else if err = writeCheck(stdout, rec, verdict, move.settles); err == nil {
 		err = move.write(stdout)
 	}
 	if err != nil {
@@ -147,9 +151,15 @@ func notSeen(o record.Outcome) string {
 	return "not found in the accounts and regions that were asked"
 }
 
-// look asks the cloud for the instance and waits for what it came to. The
-// record is nil where it was not seen.
-func (f *checkFlags) look(ctx context.Context, application *app.App, id string) (*record.AskedInstance, *record.Record, error) {
+// sight is what looking at the instance came to.
+type sight struct {
+	asked *record.AskedInstance
+	rec   *record.Record // nil where it was not seen
+	open  []string       // what was asked about it in vain
+}
+
+// look asks the cloud for the instance and waits for what it came to.
+func (f *checkFlags) look(ctx context.Context, application *app.App, id string) (*sight, error) {
 	running, stop := context.WithTimeout(ctx, f.wait)
 	defer stop()
 	ended := make(chan error, 1)
@@ -160,7 +170,7 @@ func (f *checkFlags) look(ctx context.Context, application *app.App, id string) 
 	}()
 	awaitReady(alive, application) // a rescan before that would ask for a store that answers, and warn of none
 	scan, err := application.RequestRescan(running, f.cloud.accounts, f.scope.regions, []string{id}, "check command")
-	late := fmt.Errorf("check %s: nothing was heard of it within %s; --wait gives it longer", id, f.wait)
+	late := error(&exitError{exitPartial, fmt.Errorf("check %s: nothing was heard of it within %s; --wait gives it longer", id, f.wait)})
 	if err != nil && running.Err() != nil && ctx.Err() == nil {
 		err = late
 	}
@@ -177,20 +187,55 @@ func (f *checkFlags) look(ctx context.Context, application *app.App, id string) 
 			if err == nil {
 				err = cmp.Or(ctx.Err(), fmt.Errorf("check %s was interrupted", id))
 			}
-			return nil, nil, err
+			return nil, err
 		case <-application.ScanMoved():
 		}
 	}
-	var asked *record.AskedInstance
-	var rec *record.Record
+	seen := &sight{}
 	if err == nil {
-		asked, rec, err = application.Outcome(scan, id)
+		seen.asked, seen.rec, err = application.Outcome(scan, id)
+	}
+	if err == nil && seen.rec != nil {
+		seen.open, err = unanswered(ctx, application, scan, seen.rec)
 	}
 	stop()
-	return asked, rec, errors.Join(err, <-ended)
+	last := <-ended
+	if code, ok := errors.AsType[*exitError](err); ok {
+		return seen, code // what ended with it says nothing more
+	}
+	return seen, errors.Join(err, last)
 }
 
-func writeCheck(out io.Writer, rec *record.Record, verdict *rules.Verdict) error {
+// unanswered is what was asked about the instance and its image and was not to be had,
+// so that the verdict rests on less than it could.
+func unanswered(ctx context.Context, application *app.App, scan string, rec *record.Record) (open []string, err error) {
+	state, err := application.Scan(scan)
+	if err != nil {
+		return nil, err
+	}
+	for _, failure := range failuresOf(state) {
+		if failure.Account == rec.Account && failure.Region == rec.Region {
+			open = append(open, oneLine(failure))
+		}
+	}
+	answer, err := application.Report(ctx, app.Question{Scan: scan})
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Close()
+	for i := range answer.Evidence {
+		source := &answer.Evidence[i]
+		if source.Source != event.EvidencePlatform || source.Account != rec.Account || source.Region != rec.Region || source.Missing() == 0 {
+			continue
+		}
+		for _, skipped := range source.Skipped {
+			open = append(open, strings.TrimSuffix("whether the platform offers its image on the target: "+skipped.Cause+"; "+skipped.Mend, "; ")+"; --platform-evidence=false does without")
+		}
+	}
+	return open, nil
+}
+
+func writeCheck(out io.Writer, rec *record.Record, verdict *rules.Verdict, settled func(check string) bool) error {
 	screen := onScreen(out)
 	var err error
 	line := func(lead, format string, args ...any) {
@@ -214,6 +259,9 @@ func writeCheck(out io.Writer, rec *record.Record, verdict *rules.Verdict) error
 		line("remedy: ", "%s: %s", report.RemedyLine(&verdict.Remedies[i]), verdict.Remedies[i].Text)
 	}
 	for _, check := range verdict.Checks {
+		if settled(check) {
+			continue
+		}
 		line("open: ", "%s", check)
 	}
 	return err

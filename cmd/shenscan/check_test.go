@@ -53,6 +53,7 @@ func TestCheckIsGoOrNoGo(t *testing.T) {
 		"no target":     {[]string{first.InstanceID}, 2, "--target"},
 		"bad target":    {[]string{first.InstanceID, "--target", "shenlong-5"}, 2, "shenlong-5"},
 		"no id":         {[]string{"web-1", "--target", "kvm"}, 2, "web-1"},
+		"two targets":   {[]string{first.InstanceID, "--target", "shenlong-6", "--target", "shenlong-7"}, 2, "run the command once for each"},
 		"wrong region":  {[]string{first.InstanceID, "--target", "kvm", "--region", "cn-nowhere"}, 2, "cn-nowhere"},
 		"no such order": {[]string{first.InstanceID, "--target", "kvm", "--output", "csv"}, 2, "csv"},
 	} {

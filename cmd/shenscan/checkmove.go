@@ -33,8 +33,9 @@ type checkedMove struct {
 
 // askMove asks the cloud for the disks of the instance and for the change of its
 // type, as far as the flags want it. What could not be asked is open, and no error.
-func (f *checkFlags) askMove(ctx context.Context, s *settings, rec *record.Record) (*checkedMove, error) {
-	move := &checkedMove{Record: report.Tidy(rec)}
+func (f *checkFlags) askMove(ctx context.Context, s *settings, seen *sight) (*checkedMove, error) {
+	rec := seen.rec
+	move := &checkedMove{Record: report.Tidy(rec), Open: seen.open}
 	if !f.disks && !f.offered {
 		return move, nil
 	}
@@ -124,6 +125,11 @@ func (m *checkedMove) hearOffered(offered *plan.Offered) {
 	case m.Offered.State != record.ChangeOffered && len(offered.Failures) == 0:
 		m.Open = append(m.Open, plan.OfferedText(m.Offered, lang.English))
 	}
+}
+
+// settles says whether the check of the verdict is answered by what was asked.
+func (m *checkedMove) settles(check string) bool {
+	return m.Disks != nil && m.Disks.State == record.DisksFit && plan.IsDiskAdvice(check)
 }
 
 func (m *checkedMove) failed(what string, failures []record.Failure) {

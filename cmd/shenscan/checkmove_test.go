@@ -141,3 +141,46 @@ func TestCheckKeepsTheVerdictWhereTheMoveIsNotAnswered(t *testing.T) {
 		t.Errorf("exit %d, %s%s", r.code, r.stdout, r.stderr)
 	}
 }
+
+// A verdict that rests on less than was asked is none to go by: an image that could not
+// be read may say that the instance does not boot there.
+func TestCheckDoesNotPassOnHalfOfTheFacts(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t, ecssim.Options{Instances: 200, Regions: 1, Seed: 3})
+	scanned := run(t, env(), "scan", "--endpoint", sim.URL, "--store", t.TempDir(), "--target", "ecs.g7", "--output", "jsonl")
+	all := records(t, scanned.stdout)
+	at := slices.IndexFunc(all, func(r record.Record) bool {
+		v := &r.Verdicts[0]
+		offered := slices.ContainsFunc(v.Findings, func(f rules.Finding) bool { return f.Rule == "platform.offered" })
+		return v.Level == rules.Compatible && !strings.HasPrefix(v.Rule, "platform.") && r.Generation < 7 && offered
+	})
+	if at < 0 {
+		t.Fatalf("exit %d, %s", scanned.code, scanned.stderr)
+	}
+	check := func(args ...string) result {
+		return run(t, env(), append([]string{"check", all[at].InstanceID, "--endpoint", sim.URL, "--target", "ecs.g7"}, args...)...)
+	}
+	if r := check(); r.code != 0 {
+		t.Fatalf("exit %d, %s%s", r.code, r.stdout, r.stderr)
+	}
+	for action, without := range map[string][]string{"DescribeImages": nil, "DescribeImageSupportInstanceTypes": {"--platform-evidence=false"}} {
+		sim.ClearFaults()
+		if err := sim.AddFault(ecssim.Fault{Kind: ecssim.FaultForbidden, Action: action}); err != nil {
+			t.Fatal(err)
+		}
+		r := check()
+		if r.code != 4 || !strings.Contains(r.stdout, "compatible") || !strings.Contains(r.stderr, "this was not found out") || !strings.Contains(r.stderr, "ecs:"+action) {
+			t.Errorf("%s: exit %d, %s%s", action, r.code, r.stdout, r.stderr)
+		}
+		if r := check(without...); without != nil && r.code != 0 {
+			t.Errorf("%s, which nobody asked for: exit %d, %s%s", action, r.code, r.stdout, r.stderr)
+		}
+	}
+	sim.ClearFaults()
+	if err := sim.AddFault(ecssim.Fault{Kind: ecssim.FaultHang, Action: "DescribeInstances"}); err != nil {
+		t.Fatal(err)
+	}
+	if r := check("--wait", "4s"); r.code != 4 || !strings.Contains(r.stderr, "nothing was heard of it within 4s") {
+		t.Errorf("not read in time: exit %d, %s%s", r.code, r.stdout, r.stderr)
+	}
+}

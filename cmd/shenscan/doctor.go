@@ -406,6 +406,9 @@ func permissionFindings(where string, perms []ecsapi.Permission) []finding {
 			continue
 		}
 		result := finding{Check: permission.Action, Where: where, Text: "could not be checked", Mend: mendOf(permission.Err)}
+		if permission.Untried != "" {
+			result.Text = "not tried: " + permission.Untried
+		}
 		if permission.Missing() {
 			result.Text = "not granted"
 			result.Mend = "grant it with the policy in deploy/ram-policy.json"
@@ -415,8 +418,11 @@ func permissionFindings(where string, perms []ecsapi.Permission) []finding {
 		}
 		if permission.Optional {
 			without := "a scan does without launch templates, and names them as not read"
-			if permission.Action == "ecs:DescribeDisks" {
+			switch permission.Action {
+			case "ecs:DescribeDisks":
 				without = "only plan --disks and check --disks ask for disks; they name them as not known"
+			case "ecs:DescribeResourcesModification":
+				without = "only plan --offered and check --offered ask which changes are offered; they name them as not known"
 			}
 			result.OK, result.Text = true, result.Text+"; "+without
 		}

@@ -58,7 +58,7 @@ func TestDoctorWritesOneLineACause(t *testing.T) {
 
 func TestDoctorNamesWhatIsDoneWithoutAPermission(t *testing.T) {
 	t.Parallel()
-	for action, without := range map[string]string{"DescribeDisks": "plan --disks", "DescribeLaunchTemplates": "a scan does without launch templates"} {
+	for action, without := range map[string]string{"DescribeDisks": "plan --disks", "DescribeResourcesModification": "plan --offered", "DescribeLaunchTemplates": "a scan does without launch templates"} {
 		sim := simulator(t, ecssim.Options{Instances: 60, Regions: 2, Seed: 1})
 		if err := sim.AddFault(ecssim.Fault{Kind: ecssim.FaultForbidden, Action: action}); err != nil {
 			t.Fatal(err)
@@ -67,6 +67,19 @@ func TestDoctorNamesWhatIsDoneWithoutAPermission(t *testing.T) {
 		if r.code != 0 || strings.Count(r.stdout, "ecs:"+action) != 1 || !strings.Contains(r.stdout, without) {
 			t.Errorf("without %s: exit %d:\n%s", action, r.code, r.stdout)
 		}
+	}
+}
+
+// What needs an instance to be asked about is not said to be granted where there is none.
+func TestDoctorSaysWhatItCouldNotTry(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t, ecssim.Options{Instances: 1, Regions: 2, Seed: 1})
+	r := run(t, env(), "doctor", "--endpoint", sim.URL, "--store", t.TempDir())
+	if r.code != 0 || !strings.Contains(r.stdout, "ecs:DescribeResourcesModification") || !strings.Contains(r.stdout, "not tried: no instance was listed") {
+		t.Errorf("exit %d:\n%s", r.code, r.stdout)
+	}
+	if n := callsOf(sim, "DescribeResourcesModification"); n != 1 {
+		t.Errorf("%d calls about one instance", n)
 	}
 }
 

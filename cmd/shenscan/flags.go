@@ -331,3 +331,31 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	}
 	return nil
 }
+
+// oneValue is a flag that takes one value and is refused when it is given twice: of two
+// targets one would be looked at, and the answer read as that of both.
+type oneValue struct {
+	value *string
+	given bool
+}
+
+// targetFlag adds --target to a command that looks at one.
+func targetFlag(set *pflag.FlagSet, target *string, value, usage string) {
+	*target = value
+	set.Var(&oneValue{value: target}, "target", usage)
+}
+
+// String implements pflag.Value.
+func (o *oneValue) String() string { return *o.value }
+
+// Type implements pflag.Value.
+func (o *oneValue) Type() string { return "string" }
+
+// Set implements pflag.Value.
+func (o *oneValue) Set(text string) error {
+	if o.given {
+		return fmt.Errorf("%q was given before, and one at a time is looked at: run the command once for each", *o.value)
+	}
+	*o.value, o.given = text, true
+	return nil
+}

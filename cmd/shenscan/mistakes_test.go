@@ -50,6 +50,7 @@ func TestMistakesAreNotAnswered(t *testing.T) {
 		"settle as CSV":                {[]string{"plan", "--store", store, "--settle", "--output", "csv"}, "questions are written as one of"},
 		"settle to no target":          {[]string{"plan", "--store", store, "--settle", "--target", "shenlong-9"}, `did you mean "shenlong-6"`},
 		"settle with stock":            {[]string{"plan", "--store", store, "--settle", "--availability"}, "--availability is not for --settle"},
+		"a plan to two targets":        {[]string{"plan", "--store", store, "--target", "shenlong-6", "--target", "ecs.g8i"}, "run the command once for each"},
 		"a plan since":                 {[]string{"plan", "--store", store, "--since", "7d"}, "--since is for --progress"},
 		"a pack without a folder":      {[]string{"plan", "--store", store, "--split-by-owner", ""}, "name the folder"},
 		"ready of no address":          {[]string{"ready", "--server", "ftp://x"}, "--server is no address"},
@@ -69,7 +70,7 @@ func TestMistakesAreNotAnswered(t *testing.T) {
 	}
 	t.Run("check in no time at all", func(t *testing.T) {
 		r := run(t, env(), "check", id, "--endpoint", sim.URL, "--target", "kvm", "--wait", "1ns")
-		if r.code != 1 || !strings.Contains(r.stderr, "nothing was heard of it within 1ns") || r.stdout != "" {
+		if r.code != 4 || !strings.Contains(r.stderr, "nothing was heard of it within 1ns") || r.stdout != "" {
 			t.Errorf("exit %d: %s%s", r.code, r.stdout, r.stderr)
 		}
 	})

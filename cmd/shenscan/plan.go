@@ -112,7 +112,7 @@ they differ, and an instance whose change is not offered as it is is not ready.`
 	flags.store.addReader(cmd)
 	fl := cmd.Flags()
 	fl.StringSliceVar(&flags.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
-	fl.StringVar(&flags.target, "target", "shenlong-6", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type")
+	targetFlag(fl, &flags.target, "shenlong-6", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type")
 	flags.owners.add(cmd, "tags that name an instance's owner, the first that it has counts; the plan is then grouped by owner")
 	fl.BoolVar(&flags.progress, "progress", false, "show the burn-down instead: how many instances still need work, what moved, and who is behind")
 	fl.BoolVar(&flags.settle, "settle", false, "list the cheapest questions that would settle what is unknown on the target, with the command that asks each")

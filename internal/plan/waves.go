@@ -86,6 +86,11 @@ const (
 // diskAdvice is the check to look at the disks, by which the target takes.
 var diskAdvice = map[string]string{family.ESSD: essdDisks, family.ESSDEntry: entryDisks, family.Unknown: disksTaken}
 
+// IsDiskAdvice says whether a check of a verdict is to look at the disks.
+func IsDiskAdvice(check string) bool {
+	return check == essdDisks || check == entryDisks || check == disksTaken
+}
+
 // The checks about what the cloud offers.
 const (
 	notOffered     = "not-offered"
@@ -163,7 +168,7 @@ func (b *builder) diskChecks(at *candidate) []string {
 	}
 	own := b.o.Disks.on(at.rec.Account, at.rec.Region, at.rec.InstanceID)
 	b.o.Disks.count(own)
-	out := slices.DeleteFunc(slices.Clone(at.verdict.Checks), func(id string) bool { return slices.Contains([]string{essdDisks, entryDisks, disksTaken}, id) })
+	out := slices.DeleteFunc(slices.Clone(at.verdict.Checks), func(id string) bool { return IsDiskAdvice(id) })
 	if own == nil || own.Why != "" {
 		out = append(out, diskAdvice[at.takes])
 	}

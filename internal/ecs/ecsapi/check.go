@@ -18,6 +18,8 @@ type Permission struct {
 	Err     error
 	// Optional permissions are those that a scan does without.
 	Optional bool
+	// Untried says why nothing was asked, where there was nothing to ask about.
+	Untried string
 }
 
 // Missing reports whether the permission is known to be absent.
@@ -46,12 +48,14 @@ func (c *Client) Check(ctx context.Context, scope ecs.Scope) []Permission {
 	}
 	if len(out) == len(probes) {
 		list, versions := c.checkTemplates(ctx, scope)
+		untried, changes := c.probeChanges(ctx, scope)
 		for _, p := range []struct {
-			action string
-			err    error
-		}{{actTemplates, list}, {actVersions, versions}, {actDisks, c.probeDisks(ctx, scope)}} {
-			if p.err != nil {
-				out = append(out, Permission{Scope: scope, Action: permissionOf(p.action), Err: p.err, Optional: true})
+			action  string
+			err     error
+			untried string
+		}{{actTemplates, list, ""}, {actVersions, versions, ""}, {actDisks, c.probeDisks(ctx, scope), ""}, {actChanges, changes, untried}} {
+			if p.err != nil || p.untried != "" {
+				out = append(out, Permission{Scope: scope, Action: permissionOf(p.action), Err: p.err, Optional: true, Untried: p.untried})
 			}
 		}
 	}
@@ -62,6 +66,30 @@ func (c *Client) probeDisks(ctx context.Context, scope ecs.Scope) error {
 	lister := diskLister{c: c, scope: scope}
 	_, err := lister.count(ctx)
 	return err
+}
+
+// probeChanges asks about the change of some instance of the scope, where there is one.
+// An answer that is not believed was given all the same.
+func (c *Client) probeChanges(ctx context.Context, scope ecs.Scope) (untried string, err error) {
+	req := newRequest(ecsVersion, actInstances)
+	req.set("RegionId", scope.Region)
+	req.set("MaxResults", "1")
+	var found *listing
+	if err := c.do(ctx, scope, req, func(body []byte) (err error) {
+		found, err = decodeListing(body, scope.Region)
+		return err
+	}); err != nil { // that is no refusal of the change
+		return "no instance could be listed that could be asked about", nil
+	}
+	if len(found.instances) == 0 {
+		return "no instance was listed that could be asked about", nil
+	}
+	some := &found.instances[0]
+	_, err = c.TypeChanges(ctx, scope, ecs.ChangeQuery{Instance: some.ID, Zone: some.Zone})
+	if err != nil && ecs.ClassOf(err) == ecs.Contradicted {
+		err = nil
+	}
+	return "", err
 }
 
 func (c *Client) probeTypes(ctx context.Context, scope ecs.Scope) error {
