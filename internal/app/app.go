@@ -268,7 +268,6 @@ func New(ctx context.Context, options Options) (_ *App, err error) {
 		eo := exporter.DefaultOptions()
 		eo.CaughtUp, eo.Running = application.sink.CaughtUp, application.db.Running
 		fleet := exporter.New(application.db, eo)
-		application.registry.MustRegister(fleet)
 		application.scrape = fleet.Handler(application.registry, application.log)
 	}
 	return application, nil

@@ -21,10 +21,8 @@ import (
 // Source is where the figures come from; *store.DB is one. What it returns is
 // shared and not changed.
 type Source interface {
-	Summary() *record.Summary
-	Standings() *store.Standings
-	Stats() store.Stats
-	OutcomeScores() []record.MoveScore
+	// Figures are of one moment: what a scrape shows can be added up and compared.
+	Figures() store.Figures
 }
 
 // Options bound what is exported.
@@ -45,8 +43,7 @@ func DefaultOptions() Options { return Options{MaxSeries: 10_000} }
 
 const other = "other"
 
-// Collector is a prometheus.Collector of everything but the counts of the
-// fleet, which are many: Handler adds those.
+// Collector makes metrics of the figures of a store; Handler shows them.
 type Collector struct {
 	o   Options
 	src Source
@@ -63,7 +60,14 @@ type Collector struct {
 	waves             groups
 }
 
-var _ prometheus.Collector = (*Collector)(nil)
+// scrape is a prometheus.Collector of everything but the counts of the fleet, which
+// are many, at one moment.
+type scrape struct {
+	*Collector
+	figures *store.Figures
+}
+
+var _ prometheus.Collector = scrape{}
 
 // New returns a Collector over src.
 func New(src Source, options Options) *Collector {
@@ -106,7 +110,7 @@ func New(src Source, options Options) *Collector {
 }
 
 // Describe implements prometheus.Collector.
-func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+func (c scrape) Describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		c.completed, c.complete, c.unlisted, c.stages, c.duration, c.failed, c.changes,
 		c.commits, c.size, c.limit, c.held, c.gone, c.unknown, c.observed, c.waived, c.confidence, c.owned, c.asked, c.moved, c.anew,
@@ -125,13 +129,13 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 }
 
 // Collect implements prometheus.Collector.
-func (c *Collector) Collect(ch chan<- prometheus.Metric) {
-	for _, m := range c.totals(c.src.Summary()) {
+func (c scrape) Collect(ch chan<- prometheus.Metric) {
+	for _, m := range c.totals(c.figures.Summary) {
 		ch <- m
 	}
-	c.standings(c.src.Standings(), ch)
-	c.outcomes(c.src.OutcomeScores(), ch)
-	c.stats(c.src.Stats(), ch)
+	c.standings(c.figures.Standings, ch)
+	c.outcomes(c.figures.Outcomes, ch)
+	c.stats(&c.figures.Stats, ch)
 	if c.o.Running != nil {
 		c.inProgress(ch)
 	}
@@ -321,7 +325,7 @@ func (c *Collector) scopes(scopes []record.ScopeStatus) []prometheus.Metric {
 	return out
 }
 
-func (c *Collector) stats(counted store.Stats, ch chan<- prometheus.Metric) {
+func (c *Collector) stats(counted *store.Stats, ch chan<- prometheus.Metric) {
 	seconds, failed := map[string]float64{}, map[string]float64{}
 	for account, accountStatus := range counted.Accounts {
 		account = label(account)

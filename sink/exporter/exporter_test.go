@@ -28,23 +28,22 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// fixed is a Source that always says the same.
+// fixed is a Source that says the same until it is changed.
 type fixed struct {
 	summary   *record.Summary
 	standings *store.Standings
 	stats     store.Stats
 	outcomes  []record.MoveScore
+	asked     int
 }
 
-func (f *fixed) Summary() *record.Summary { return f.summary }
-func (f *fixed) Standings() *store.Standings {
+func (f *fixed) Figures() store.Figures {
 	if f.standings == nil {
 		f.standings = &store.Standings{}
 	}
-	return f.standings
+	f.asked++
+	return store.Figures{Summary: f.summary, Standings: f.standings, Outcomes: f.outcomes, Stats: f.stats}
 }
-func (f *fixed) Stats() store.Stats                { return f.stats }
-func (f *fixed) OutcomeScores() []record.MoveScore { return f.outcomes }
 
 func small() *fixed {
 	end := time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC)
@@ -92,10 +91,8 @@ func small() *fixed {
 // scrape asks the handler as Prometheus does.
 func scrape(tb testing.TB, c *exporter.Collector) string {
 	tb.Helper()
-	reg := prometheus.NewPedanticRegistry()
-	reg.MustRegister(c)
 	w := httptest.NewRecorder()
-	c.Handler(reg, slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	c.Handler(prometheus.NewRegistry(), slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
 	if got := w.Header().Get("Content-Length"); w.Code != http.StatusOK || got != strconv.Itoa(w.Body.Len()) {
 		tb.Fatalf("status %d, Content-Length %s of %d bytes", w.Code, got, w.Body.Len())
 	}
@@ -217,16 +214,23 @@ func TestScrapesDoNotShareNumbers(t *testing.T) {
 	}
 }
 
+// What one scrape shows is of one moment: the store is asked once.
+func TestAScrapeIsOfOneMoment(t *testing.T) {
+	src := small()
+	scrape(t, exporter.New(src, exporter.DefaultOptions()))
+	if src.asked != 1 {
+		t.Errorf("a scrape asked for figures %d times", src.asked)
+	}
+}
+
 func BenchmarkScrape(b *testing.B) {
 	src := small()
 	src.summary.Groups = nil
 	for i := range 5000 {
 		src.summary.Groups = append(src.summary.Groups, record.Group{Account: fmt.Sprint(i % 50), Region: fmt.Sprint(i % 25), Target: "kvm", Verdict: "compatible", OSFamily: "centos", OSVersion: fmt.Sprint(i), Instances: 1})
 	}
-	reg := prometheus.NewRegistry()
 	c := exporter.New(src, exporter.DefaultOptions())
-	reg.MustRegister(c)
-	h := c.Handler(reg, slog.New(slog.DiscardHandler))
+	h := c.Handler(prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	for b.Loop() {
 		next := *src.summary
 		src.summary = &next

@@ -87,8 +87,8 @@ func (g *groups) line(series series) []byte {
 // maxScrapes bounds concurrent scrapes.
 const maxScrapes = 8
 
-// Handler answers scrapes with what gatherer gathers, where the Collector is
-// registered, and the counts of the fleet. It speaks the text format alone,
+// Handler answers scrapes with what gatherer gathers, which is nothing of the store,
+// and with the figures of the store at one moment. It speaks the text format alone,
 // which every scraper reads, and does not compress: that would cost several
 // times what making the text does.
 func (c *Collector) Handler(gatherer prometheus.Gatherer, log *slog.Logger) http.Handler {
@@ -102,7 +102,10 @@ func (c *Collector) Handler(gatherer prometheus.Gatherer, log *slog.Logger) http
 			http.Error(w, "too many scrapes at once", http.StatusServiceUnavailable)
 			return
 		}
-		all, err := gatherer.Gather() // what could be gathered counts
+		figures := c.src.Figures()
+		own := prometheus.NewRegistry()
+		own.MustRegister(scrape{c, &figures})
+		all, err := prometheus.Gatherers{gatherer, own}.Gather() // what could be gathered counts
 		if err != nil {
 			log.Error("some metrics could not be gathered", "err", err)
 		}
@@ -115,7 +118,7 @@ func (c *Collector) Handler(gatherer prometheus.Gatherer, log *slog.Logger) http
 				return
 			}
 		}
-		parts := append([][]byte{buffer.Bytes()}, c.fleet(c.src.Summary(), c.src.Standings())...)
+		parts := append([][]byte{buffer.Bytes()}, c.fleet(figures.Summary, figures.Standings)...)
 		length := 0
 		for _, part := range parts {
 			length += len(part)

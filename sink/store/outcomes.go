@@ -263,10 +263,7 @@ func isMove(key []byte) bool {
 	return len(part) == 4 && string(part[2]) == sourceMove
 }
 
-// OutcomeScores counts outcomes, by target, what was said and what was seen, as
-// of the last commit. It reads no file and waits for nobody.
-func (db *DB) OutcomeScores() []record.MoveScore { return db.snap.Load().outcomes }
-
+// scores are the counts of outcomes, by target, what was said and what was seen.
 func scores(counts map[string]int) []record.MoveScore {
 	out := make([]record.MoveScore, 0, len(counts))
 	for key, n := range counts {

@@ -170,7 +170,7 @@ func TestMovesAreHeldAgainstWhatWasSaid(t *testing.T) {
 			t.Errorf("%s: %d moves, %d counted, want %d", name, len(got.Moves), counted, tt.moves)
 		}
 	}
-	if got := db.OutcomeScores(); len(got) == 0 {
+	if got := db.Figures().Outcomes; len(got) == 0 {
 		t.Error("no score is published")
 	}
 	// What was told stays, and is told once.

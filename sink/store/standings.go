@@ -25,9 +25,6 @@ type Standings struct {
 	Owners *record.Shares
 }
 
-// Standings returns the counts as of the last commit. It reads no file.
-func (db *DB) Standings() *Standings { return db.snap.Load().stand() }
-
 func (s *snapshot) stand() *Standings {
 	s.standOnce.Do(func() {
 		out := &Standings{Waves: map[WaveKey]int{}, Confidence: map[ConfidenceKey]int{}, Waived: map[WaivedKey]int{}, Owners: s.owners}

@@ -341,9 +341,26 @@ type Stats struct {
 	Observed      time.Time // newest broker time in the store; zero when empty
 }
 
+// Figures are what is counted at one moment: totals, what a plan makes of them,
+// what became of moves, and figures about the store itself. They are shared, and
+// not to be changed.
+type Figures struct {
+	Summary   *record.Summary
+	Standings *Standings
+	Outcomes  []record.MoveScore
+	Stats     Stats
+}
+
+// Figures returns the figures as of the last commit. It reads no file.
+func (db *DB) Figures() Figures {
+	now := db.snap.Load()
+	return Figures{now.total(), now.stand(), now.outcomes, db.stats(now)}
+}
+
 // Stats returns figures as of the last commit. It reads no file.
-func (db *DB) Stats() Stats {
-	snapshot := db.snap.Load()
+func (db *DB) Stats() Stats { return db.stats(db.snap.Load()) }
+
+func (db *DB) stats(snapshot *snapshot) Stats {
 	out := Stats{
 		Size: db.size.Load(), SizeLimit: db.limit.Load(), Commits: db.commits.count.Load(),
 		CommitSeconds: time.Duration(db.commits.nanos.Load()).Seconds(), CommitBuckets: map[float64]uint64{},
