@@ -323,6 +323,7 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	s.close(sv)
 	view.OS = report.Fold(report.BucketTable{
 		Title: "Operating systems", Column: "operating system", Targets: view.Summary.Targets, Buckets: view.Digest.OS,
 		Name: (*report.Bucket).OS, Link: func(b *report.Bucket) string {

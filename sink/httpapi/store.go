@@ -20,7 +20,9 @@ var ErrNotFound = errors.New("not found")
 // use.
 type Store interface {
 	// View opens one answer: what the filter lets through at one moment, judged by
-	// one rule set. Whoever opens it closes it soon.
+	// one rule set. Whoever opens it closes it soon, and asks nothing else of the
+	// store or of Answers before: a file that grows is mapped anew when nobody reads
+	// it, and whoever begins to read meanwhile waits for that.
 	View(ctx context.Context, f store.Filter) (View, error)
 }
 

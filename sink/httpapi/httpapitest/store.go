@@ -32,6 +32,7 @@ type Store struct {
 	history map[string][]record.Change
 	scans   []record.Scan
 	points  []httpapi.Point
+	views   int // that are open
 
 	// OnRescan is called with each request; nil answers that all is well.
 	OnRescan func(record.RescanRequest) (record.RescanReply, error)
@@ -62,6 +63,7 @@ func compare(a, b *record.Record) int {
 func (s *Store) View(_ context.Context, f store.Filter) (httpapi.View, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.views++
 	made := &view{s: s, f: f, summary: s.summary, all: s.recs}
 	for _, r := range s.recs {
 		if match(r, &f) {
@@ -78,10 +80,26 @@ type view struct {
 	f         store.Filter
 	recs, all []*record.Record
 	summary   *record.Summary
+	closed    bool
 }
 
 // Close implements httpapi.View.
-func (v *view) Close() error { return nil }
+func (v *view) Close() error {
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	if !v.closed {
+		v.closed = true
+		v.s.views--
+	}
+	return nil
+}
+
+// Views is how many views are open.
+func (s *Store) Views() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.views
+}
 
 // Summary counts what the filter lets through.
 func (v *view) Summary() *record.Summary {
