@@ -16,7 +16,7 @@ func (s *Sink) keepDay(ctx context.Context) error {
 	wait := patience()
 	day := ""
 	for {
-		if today := s.o.Now().UTC().Format(time.DateOnly); today != day {
+		if today := s.o.Now().UTC().Format(time.DateOnly); today != day || s.untold.Load() {
 			if err := s.newDay(ctx, today); err == nil {
 				day = today
 				if s.o.OnDay != nil {
@@ -40,12 +40,14 @@ func (s *Sink) keepDay(ctx context.Context) error {
 
 func (s *Sink) newDay(ctx context.Context, today string) error {
 	if !s.db.NeedsReclassify() {
+		s.untold.Store(false)
 		return nil
 	}
 	applied, err := s.db.Rejudge(ctx)
 	if err != nil {
 		return err
 	}
+	s.untold.Store(false)
 	s.o.Log.InfoContext(ctx, "stored fleet judged anew for a new day", "day", today, "changed", applied.Moved)
 	if applied.Moved > 0 {
 		s.mayHold()
@@ -53,11 +55,20 @@ func (s *Sink) newDay(ctx context.Context, today string) error {
 	return nil
 }
 
-// Judge has the stored fleet judged by c from now on, and says how many
-// instances have other verdicts. Where it fails, the one before stays in use.
-func (s *Sink) Judge(ctx context.Context, c store.Classifier) (moved int, err error) {
-	applied, err := s.db.Reclassify(ctx, c)
+// Judge has the stored fleet judged by c from now on, calls inUse once it is, and
+// says how many instances have other verdicts. Where it fails before that, the one
+// before stays in use; where it fails afterwards, Run goes on telling what moved,
+// and reads no results before that is done.
+func (s *Sink) Judge(ctx context.Context, c store.Classifier, inUse func()) (moved int, err error) {
+	turned := false
+	applied, err := s.db.Judge(ctx, c, func() {
+		turned = true
+		inUse()
+	})
 	if err != nil {
+		if turned {
+			s.untold.Store(true)
+		}
 		return 0, err
 	}
 	if applied.Moved > 0 {

@@ -92,6 +92,7 @@ type Sink struct {
 	bus      *bus.Bus
 	drain    chan struct{} // holds one token while the outbox may hold something
 	moved    chan struct{} // holds one token since a scan moved on
+	untold   atomic.Bool   // a change of rules failed before all that it moved was told
 	caughtUp caughtUp
 	applied  event.Position // before the batch at hand; for DropApplied
 	warned   map[store.JudgedBy]bool

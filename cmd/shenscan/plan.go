@@ -335,7 +335,7 @@ func (f *planFlags) questions(ctx context.Context, settings *settings, format re
 	if err := checkFilter(view, &scope, settings, stderr); err != nil {
 		return err
 	}
-	found, err := app.Questions(ctx, db.DB, view, classifier)
+	found, err := app.Questions(ctx, view, classifier)
 	if err != nil {
 		return err
 	}

@@ -26,11 +26,12 @@ var _ httpapi.Answers = answers{}
 func (s answers) view(ctx context.Context, chosen filter.Filter, targets []string) (*store.View, error) {
 	var classifier store.Classifier
 	if len(targets) > 0 {
-		list, err := s.targets(targets)
+		rs := s.a.storeRules()
+		list, err := s.targets(rs, targets)
 		if err != nil {
 			return nil, err
 		}
-		classifier = s.a.classifier.Load().Ruleset().NewClassifier(list)
+		classifier = rs.NewClassifier(list)
 	}
 	snapshot, err := s.a.db.View(ctx, classifier, store.Filter{Scope: chosen})
 	if err != nil {
@@ -59,12 +60,23 @@ func (s answers) viewOn(ctx context.Context, chosen filter.Filter, targets []str
 	return s.view(ctx, chosen, targets)
 }
 
-func (s answers) targets(names []string) ([]rules.Target, error) {
+// rulesOf is the rule set of a classifier of the store. What is said beside verdicts
+// is said by the rule set that made them: while a change of rules is being told, and
+// to whoever still reads the moment before, that is another one than new pages are
+// judged by.
+func rulesOf(classifier store.Classifier) *rules.Ruleset {
+	return classifier.(*rules.Classifier).Ruleset()
+}
+
+// storeRules is the rule set that the store's verdicts are of.
+func (a *App) storeRules() *rules.Ruleset { return rulesOf(a.db.Classifier()) }
+
+// targets are those that a rule set knows by the names.
+func (s answers) targets(rs *rules.Ruleset, names []string) ([]rules.Target, error) {
 	if len(names) > maxTargets {
 		return nil, fmt.Errorf("%w: at most %d targets", httpapi.ErrQuestion, maxTargets)
 	}
 	var out []rules.Target
-	rs := s.a.classifier.Load().Ruleset()
 	types, err := LoadTypes(s.a.o.Store)
 	if err != nil {
 		s.a.log.Warn("targets are judged by the table of families alone", "err", err)
@@ -112,17 +124,17 @@ func (s answers) Report(ctx context.Context, chosen filter.Filter, targets []str
 func (s answers) Plan(ctx context.Context, chosen filter.Filter, planRequest httpapi.PlanRequest) (*plan.Plan, error) {
 	key := func(at store.Moment) answerKey { return s.planKey(at, chosen, planRequest) }
 	return s.a.plans.of(ctx, func() answerKey { return key(s.a.db.Moment()) }, func(ctx context.Context) (*plan.Plan, answerKey, error) {
-		rules, types := s.a.classifier.Load().Digest(), typesVersion(s.a.o.Store)
-		whole, at, err := s.buildPlan(ctx, chosen, planRequest)
+		types := typesVersion(s.a.o.Store)
+		whole, at, judged, err := s.buildPlan(ctx, chosen, planRequest)
 		k := key(at)
-		k.ruleset, k.types = rules, types // as they were before it was made
+		k.ruleset, k.types = judged, types // the latter as they were before it was made
 		return whole, k, err
 	})
 }
 
 func (s answers) planKey(at store.Moment, chosen filter.Filter, planRequest httpapi.PlanRequest) answerKey {
 	return answerKey{
-		Moment: at, ruleset: s.a.classifier.Load().Digest(), types: typesVersion(s.a.o.Store),
+		Moment: at, ruleset: s.a.db.Classifier().Digest(), types: typesVersion(s.a.o.Store),
 		target: planRequest.Target, filter: chosen.Key(), owners: planRequest.OwnerTag, keepOS: planRequest.KeepOS,
 	}
 }
@@ -150,7 +162,7 @@ func (s answers) StartGroups(ctx context.Context) (*record.StartGroups, error) {
 }
 
 func (s answers) remediesKey(at store.Moment) answerKey {
-	return answerKey{Moment: at, ruleset: s.a.classifier.Load().Digest()}
+	return answerKey{Moment: at, ruleset: s.a.db.Classifier().Digest()}
 }
 
 // Remedies implements httpapi.Answers.
@@ -167,41 +179,45 @@ func (s answers) Remedies(ctx context.Context) (func(*report.Bucket) string, err
 	})
 }
 
-// buildPlan makes a plan and says of which moment it is.
-func (s answers) buildPlan(ctx context.Context, chosen filter.Filter, planRequest httpapi.PlanRequest) (*plan.Plan, store.Moment, error) {
-	var at store.Moment
-	to, err := s.targets([]string{planRequest.Target})
+// buildPlan makes a plan and says of which moment it is, and by which rule set.
+func (s answers) buildPlan(ctx context.Context, chosen filter.Filter, planRequest httpapi.PlanRequest) (_ *plan.Plan, at store.Moment, judged string, err error) {
+	named, err := s.targets(s.a.storeRules(), []string{planRequest.Target})
 	if err != nil {
-		return nil, at, err
+		return nil, at, "", err
 	}
-	names := []string{to[0].ID}
-	if to[0].ID != "kvm" {
+	names := []string{named[0].ID}
+	if named[0].ID != "kvm" {
 		names = append(names, "kvm") // whether an instance can stay on the 5th generation
 	}
 	view, err := s.viewOn(ctx, chosen, names)
 	if err != nil {
-		return nil, at, err
+		return nil, at, "", err
+	}
+	defer func() { err = errors.Join(err, view.Close()) }()
+	rs := rulesOf(view.Classifier())
+	to, err := s.targets(rs, names[:1])
+	if err != nil {
+		return nil, at, "", err
 	}
 	types, err := LoadTypes(s.a.o.Store)
 	if err != nil {
-		return nil, at, errors.Join(err, view.Close())
+		return nil, at, "", err
 	}
 	owners, byAccount := []string{planRequest.OwnerTag}, false
 	if planRequest.OwnerTag == "" {
 		if owners, byAccount, err = plan.Owners(view); err != nil {
-			return nil, at, errors.Join(err, view.Close())
+			return nil, at, "", err
 		}
 	}
 	groups, err := view.StartGroups(ctx)
 	if err != nil {
-		return nil, at, errors.Join(err, view.Close())
+		return nil, at, "", err
 	}
-	rs := s.a.classifier.Load().Ruleset()
 	whole, err := plan.Build(view.Instances(ctx), plan.Options{
 		Target: to[0], Families: rs.Families(), Rules: rs, Types: types, OwnerTags: owners, OwnerAccount: byAccount, KeepOS: planRequest.KeepOS,
 		Checks: rs.Definition().Checks, Now: s.a.o.Now().UTC(), Summary: view.Summary(), StartGroups: groups,
 	})
-	return whole, view.Moment(), errors.Join(err, view.Close())
+	return whole, view.Moment(), rs.Digest(), err
 }
 
 // Progress implements httpapi.Answers.
@@ -235,14 +251,15 @@ func StoreProgress(src plan.ProgressSource, target, since string, now time.Time)
 
 // Explain implements httpapi.Answers.
 func (s answers) Explain(ctx context.Context, account, region, id string, targets []string) (*record.Explained, error) {
+	judged := s.a.db.Classifier()
 	if len(targets) == 0 {
-		targets = s.a.classifier.Load().Targets()
+		targets = judged.Targets()
 	}
-	list, err := s.targets(targets)
+	list, err := s.targets(rulesOf(judged), targets)
 	if err != nil {
 		return nil, err
 	}
-	explained, err := StoredExplanation(ctx, s.a.db, s.a.classifier.Load().Ruleset(), list, account, region, id, s.a.o.Now())
+	explained, err := StoredExplanation(ctx, s.a.db, rulesOf(judged), list, account, region, id, s.a.o.Now())
 	return explained, notFound(err)
 }
 
@@ -282,11 +299,13 @@ func siblingsNow(ctx context.Context, db *store.DB, in ecs.Scope, image string, 
 		out.Note = err.Error()
 		return out, nil
 	}
-	for _, err := range db.Instances(ctx, store.Filter{Scope: chosen}) {
-		if err != nil {
-			return out, fmt.Errorf("the instances of image %.64q: %w", image, err)
-		}
-		out.Now++
+	view, err := db.View(ctx, nil, store.Filter{Scope: chosen})
+	if err != nil {
+		return out, fmt.Errorf("the instances of image %.64q: %w", image, err)
+	}
+	out.Now = view.Summary().Instances
+	if err := view.Close(); err != nil {
+		return out, fmt.Errorf("the instances of image %.64q: %w", image, err)
 	}
 	if out.Now < out.Counted {
 		out.Note = "counted when a scan had listed all of the region; since then some were moved, stopped, released, or were not heard of again"

@@ -189,7 +189,7 @@ func (a *App) handler(metrics http.Handler) (http.Handler, error) {
 		version, _ := Version()
 		return httpapi.New(httpapi.Options{
 			Store: pageStore{a}, Answers: answers{a}, Rescanner: pageRescanner{a.bus}, Operator: a.access.operator,
-			Rules: func() *rules.Definition { return a.classifier.Load().Ruleset().Definition() },
+			Rules: func() *rules.Definition { return a.storeRules().Definition() },
 			Ready: func() (bool, []string) {
 				why := a.notReady()
 				return len(why) == 0, why

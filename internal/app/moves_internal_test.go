@@ -57,7 +57,11 @@ func newMover(t *testing.T, evidence EvidenceOptions) *mover {
 	m := &mover{App: a, sim: sim}
 	m.until(t, "it is ready", func() bool { ok, _ := a.Ready(); return ok })
 	m.scan(t, 1)
-	for rec, err := range a.db.Instances(t.Context(), store.Filter{}) {
+	view, err := a.db.View(t.Context(), nil, store.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rec, err := range view.Instances(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,6 +78,9 @@ func newMover(t *testing.T, evidence EvidenceOptions) *mover {
 		if err := sim.Apply(rec.InstanceID, change); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := view.Close(); err != nil {
+		t.Fatal(err)
 	}
 	if len(m.moved) < 3 {
 		t.Fatalf("%d moved", len(m.moved))

@@ -56,7 +56,8 @@ func (p *pageView) Instance(account, region, id string) (*record.Record, []recor
 
 // Explain implements httpapi.View.
 func (p *pageView) Explain(account, region, id string) (*rules.Explanation, error) {
-	targets, err := answers{p.a}.targets(p.a.classifier.Load().Targets())
+	judged := p.Classifier()
+	targets, err := answers{p.a}.targets(rulesOf(judged), judged.Targets())
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +65,7 @@ func (p *pageView) Explain(account, region, id string) (*rules.Explanation, erro
 	if err != nil {
 		return nil, notFound(err)
 	}
-	return p.a.classifier.Load().Ruleset().Explain(facts, targets), nil
+	return rulesOf(judged).Explain(facts, targets), nil
 }
 
 func notFound(err error) error {

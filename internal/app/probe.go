@@ -101,13 +101,17 @@ func (a *App) soleProber(ctx context.Context) (release func(), err error) {
 }
 
 // candidates are the instances that a filter lets through.
-func (a *App) candidates(ctx context.Context, f store.Filter) ([]prober.Candidate, error) {
-	var out []prober.Candidate
-	for entry, err := range a.db.Instances(ctx, f) {
+func (a *App) candidates(ctx context.Context, f store.Filter) (out []prober.Candidate, err error) {
+	view, err := a.db.View(ctx, nil, f)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, view.Close()) }()
+	for entry, err := range view.Instances(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		osType, err := a.osType(entry)
+		osType, err := osType(view, entry)
 		if err != nil {
 			return nil, err
 		}
@@ -120,10 +124,9 @@ func (a *App) candidates(ctx context.Context, f store.Filter) ([]prober.Candidat
 }
 
 // osType is the kind of system that the cloud says an instance has.
-func (a *App) osType(entry *record.Record) (string, error) {
-	facts, err := a.db.FactsOf(entry.Account, entry.Region, entry.InstanceID)
+func osType(view *store.View, entry *record.Record) (string, error) {
+	facts, err := view.Facts(entry.Account, entry.Region, entry.InstanceID)
 	switch {
-	case errors.Is(err, store.ErrNotFound): // gone meanwhile
 	case err != nil:
 		return "", err
 	case facts.OSType != "":

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/shenscan/shenscan/internal/ecs"
@@ -16,7 +15,7 @@ const mostNames = 64
 
 // Questions finds what would settle the verdicts of a view that are unknown on
 // the one target of classifier. A waived verdict is settled by its waiver.
-func Questions(ctx context.Context, db *store.DB, view *store.View, classifier *rules.Classifier) (*plan.Settle, error) {
+func Questions(ctx context.Context, view *store.View, classifier *rules.Classifier) (*plan.Settle, error) {
 	releases := map[string][]string{}
 	for entry, err := range view.Instances(ctx) {
 		if err != nil {
@@ -45,10 +44,7 @@ func Questions(ctx context.Context, db *store.DB, view *store.View, classifier *
 			if len(entry.Verdicts) == 0 || entry.Verdicts[0].Level != rules.Unknown || entry.Verdicts[0].Waiver != nil {
 				continue
 			}
-			facts, err := db.FactsOf(entry.Account, entry.Region, entry.InstanceID)
-			if errors.Is(err, store.ErrNotFound) {
-				continue // gone since the view
-			}
+			facts, err := view.Facts(entry.Account, entry.Region, entry.InstanceID)
 			if err != nil {
 				yield(nil, err)
 				return

@@ -167,14 +167,11 @@ func (a *App) takeAnew(ctx context.Context) (*Reloaded, error) {
 	}
 	if otherRules {
 		what := changedRules(judged, classifier)
-		if a.sink != nil {
-			moved, err := a.sink.Judge(ctx, classifier)
-			if err != nil {
-				return nil, a.keepSchedules(ctx, fmt.Errorf("judge the stored fleet by the changed rules: %w", err))
-			}
-			what = append(what, fmt.Sprintf("%d instances have other verdicts", moved))
+		said, err := a.judge(ctx, classifier)
+		if err != nil {
+			return nil, a.keepSchedules(ctx, fmt.Errorf("judge the stored fleet by the changed rules: %w", err))
 		}
-		a.useRules(classifier)
+		what = append(what, said...)
 		done.Changed = append(what, done.Changed...)
 	}
 	if accounts != nil {
@@ -195,6 +192,30 @@ func (a *App) takeAnew(ctx context.Context) (*Reloaded, error) {
 	a.settings = next
 	a.tickFresh(ctx, fresh)
 	return done, nil
+}
+
+// judge makes a rule set the one in use, in the store first, and says what that
+// moved. An error says that the one before is in use everywhere. What moved may take
+// minutes to tell: all parts of the process go by the new one meanwhile, as what they
+// say would otherwise be of two.
+func (a *App) judge(ctx context.Context, classifier *rules.Classifier) ([]string, error) {
+	if a.sink == nil {
+		a.useRules(classifier)
+		return nil, nil
+	}
+	inUse := false
+	moved, err := a.sink.Judge(ctx, classifier, func() {
+		a.useRules(classifier)
+		inUse = true
+	})
+	switch {
+	case err == nil:
+		return []string{fmt.Sprintf("%d instances have other verdicts", moved)}, nil
+	case !inUse:
+		return nil, err
+	}
+	a.log.Error("the changed rules are in use, but not all that they moved became events and history; the sink goes on with that before it reads results", "err", err)
+	return []string{"what has other verdicts is still being told"}, nil
 }
 
 // useRules makes a rule set the one in use in every part of this process but

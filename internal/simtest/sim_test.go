@@ -362,16 +362,30 @@ func (w *world) idle(ctx context.Context) bool {
 	return err == nil && len(questions) == 0
 }
 
-// levels are the verdicts that the store holds, by instance.
-func (w *world) levels(ctx context.Context) (map[string]string, error) {
-	out := map[string]string{}
-	for r, err := range w.db.Instances(ctx, store.Filter{Gone: true}) {
+// stored are the instances that the store holds, gone ones included.
+func (w *world) stored(ctx context.Context) (list []*record.Record, err error) {
+	view, err := w.db.View(ctx, nil, store.Filter{Gone: true})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, view.Close()) }()
+	for r, err := range view.Instances(ctx) {
 		if err != nil {
 			return nil, err
 		}
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+// levels are the verdicts that the store holds, by instance.
+func (w *world) levels(ctx context.Context) (map[string]string, error) {
+	out := map[string]string{}
+	list, err := w.stored(ctx)
+	for _, r := range list {
 		out[r.InstanceID] = verdicts(r)
 	}
-	return out, nil
+	return out, err
 }
 
 func verdicts(r *record.Record) string {
@@ -391,10 +405,11 @@ func (w *world) compare(ctx context.Context, when string) (errs []error) {
 	}
 	want := w.expected()
 	there, gone := 0, 0
-	for r, err := range w.db.Instances(ctx, store.Filter{Gone: true}) {
-		if err != nil {
-			return append(errs, err)
-		}
+	list, err := w.stored(ctx)
+	if err != nil {
+		return append(errs, err)
+	}
+	for _, r := range list {
 		if r.GoneAt != nil {
 			gone++
 			if !w.fleet.gone[r.InstanceID] {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 
 	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -157,4 +159,32 @@ func ReadValues(v []byte) {
 	_, _ = readEnded(v)
 	var s scopeValue
 	_ = format.ReadJSON("scope", v, &s)
+}
+
+// Instances lists what a filter with a cursor and a limit of its own lets through, as
+// one moment of the store shows it.
+func (db *DB) Instances(ctx context.Context, f Filter) iter.Seq2[*record.Record, error] {
+	return func(yield func(*record.Record, error) bool) {
+		view, err := db.View(ctx, nil, Filter{})
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer view.Close()
+		for r, err := range view.reading().instances(ctx, view.matcher(&f), &f) {
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+// Sorted is View.Sorted at the moment of the call, with the limit of the filter.
+func (db *DB) Sorted(ctx context.Context, f Filter, by Sort, after *Place) ([]Placed, error) {
+	view, err := db.View(ctx, nil, f)
+	if err != nil {
+		return nil, err
+	}
+	placed, err := view.Sorted(ctx, by, after, f.Limit)
+	return placed, errors.Join(err, view.Close())
 }

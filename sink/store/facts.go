@@ -13,15 +13,13 @@ import (
 
 // Facts returns the raw facts of the instance with the id, the first one where
 // several accounts or regions have it, or ErrNotFound.
-func (db *DB) Facts(instanceID string) (*rules.Facts, error) { return db.FactsOf("", "", instanceID) }
-
-// FactsOf is Facts within an account and a region, where they are not "".
-func (db *DB) FactsOf(account, region, instanceID string) (*rules.Facts, error) {
-	facts, _, err := db.reading().factsOf(account, region, instanceID)
+func (db *DB) Facts(instanceID string) (*rules.Facts, error) {
+	facts, _, err := db.Found("", "", instanceID)
 	return facts, err
 }
 
-// Found is FactsOf with the account and region that the instance is in.
+// Found is Facts within an account and a region, where they are not "", with those
+// that the instance is in.
 func (db *DB) Found(account, region, instanceID string) (*rules.Facts, ecs.Scope, error) {
 	return db.reading().factsOf(account, region, instanceID)
 }

@@ -21,8 +21,7 @@ import (
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
-// Filter narrows Instances. The zero value asks for every instance that is
-// there.
+// Filter narrows a View. The zero value asks for every instance that is there.
 type Filter struct {
 	Account, Region     string
 	Target, Verdict     string // Verdict alone means: for any target
@@ -59,14 +58,6 @@ func parseCursor(text string) (ecs.Scope, string, error) {
 // chunkBlocks is how many blocks one read transaction covers. While a transaction is
 // open bbolt cannot use freed pages again, so that a long one makes the file grow.
 const chunkBlocks = 16
-
-// Instances ranges over the instances that the filter lets through, by
-// account, region and id. It holds no transaction while the caller has a
-// record, so that a commit in between shows in what follows. The range ends
-// with an error, if there is one.
-func (db *DB) Instances(ctx context.Context, f Filter) iter.Seq2[*record.Record, error] {
-	return db.reading().instances(ctx, db.matcher(&f), &f)
-}
 
 // reading is a way to read the store: with a snapshot, all calls see the store at one
 // moment; without, each call has a transaction of its own and sees it as it is then.
@@ -183,19 +174,10 @@ type walker struct {
 }
 
 // agrees compares how many rows of the scope were read with its total, which must be
-// the same: a damaged page would otherwise omit instances in silence. If the scope
-// changed meanwhile, the two are of different moments and are not compared.
+// the same: a damaged page would otherwise omit instances in silence.
 func (w *walker) agrees() error {
 	if w.there == w.sc.present {
 		return nil
-	}
-	if w.snap == nil {
-		w.db.mu.Lock() // wait for a commit that is in the file but not published yet
-		now := w.db.snap.Load()
-		w.db.mu.Unlock()
-		if !slices.Contains(now.scopes, w.sc) {
-			return nil
-		}
 	}
 	return fmt.Errorf("read %s: %w: %d instances are listed, of %d that are counted; see `shenscan store check`", w.sc.key, ErrCorrupt, w.there, w.sc.present)
 }

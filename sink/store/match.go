@@ -107,8 +107,6 @@ func (m *matcher) family(facts *rules.Facts) string {
 	return m.j.Machine(facts.Hardware()).Family
 }
 
-func (db *DB) matcher(f *Filter) *matcher { return newMatcher(f, db.judge.Load(), db.readers.Load()) }
-
 func newMatcher(wanted *Filter, j *judge, t *tables) *matcher {
 	m := &matcher{
 		f: wanted, j: j, t: t, query: []byte(strings.ToLower(wanted.Query)), since: -1 << 63,

@@ -22,11 +22,21 @@ import (
 // again with the same rule set, targets and day changes nothing but goes on
 // where an error left off.
 func (db *DB) Reclassify(ctx context.Context, classifier Classifier) (Applied, error) {
+	return db.Judge(ctx, classifier, func() {})
+}
+
+// Judge is Reclassify, and calls inUse once everything that is read is of
+// classifier. An error from then on says that not all that moved became events
+// and Changes yet, and not that another classifier is in use.
+func (db *DB) Judge(ctx context.Context, classifier Classifier, inUse func()) (Applied, error) {
 	db.turn.Lock()
 	defer db.turn.Unlock()
 	told, old, err := db.turnTo(ctx, classifier)
-	if err != nil || !db.telling() {
+	if err != nil {
 		return told, err
+	}
+	if inUse(); !db.telling() {
+		return told, nil
 	}
 	rest, err := db.tell(ctx, old)
 	told.add(&rest)

@@ -65,15 +65,10 @@ const (
 	maxSorted    = 10_000 // instances that one call of Sorted returns at most
 )
 
-// Sorted returns the first instances of an order that the filter lets through,
-// at most f.Limit, from behind a place if there is one; the filter's Cursor
-// does not count. It reads the rows of the scopes in question once at most,
-// looks at no more than their heads, and holds no more than it returns.
-func (db *DB) Sorted(ctx context.Context, f Filter, by Sort, after *Place) ([]Placed, error) {
-	return db.reading().sorted(ctx, db.matcher(&f), by, after, f.Limit)
-}
-
-// Sorted is DB.Sorted of what the view shows, at most limit instances.
+// Sorted returns the first instances of an order that the view shows, at most
+// limit, from behind a place if there is one. It reads the rows of the scopes in
+// question once at most, looks at no more than their heads, and holds no more
+// than it returns.
 func (v *View) Sorted(ctx context.Context, by Sort, after *Place, limit int) ([]Placed, error) {
 	f := v.f
 	return v.reading().sorted(ctx, v.matcher(&f), by, after, limit)

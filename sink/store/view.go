@@ -334,7 +334,16 @@ func (v *View) anyRegion() string {
 func (v *View) Known() *filter.Known { return known(v.snap, v.j, v.unread) }
 
 // Known is View.Known for what the store shows by itself.
-func (db *DB) Known() *filter.Known { return known(db.snap.Load(), db.judge.Load(), nil) }
+func (db *DB) Known() *filter.Known {
+	now := db.snap.Load()
+	return known(now, now.judge, nil)
+}
+
+// Classifier judges what the store shows by itself.
+func (db *DB) Classifier() Classifier { return db.snap.Load().judge.Classifier }
+
+// Classifier judges what the view shows.
+func (v *View) Classifier() Classifier { return v.j.Classifier }
 
 func known(snapshot *snapshot, judge *judge, unread []record.ScopeStatus) *filter.Known {
 	names := &filter.Known{Targets: judge.targets}
