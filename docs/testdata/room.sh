@@ -5,8 +5,8 @@
 set -euo pipefail
 with=$1 block=$2
 
-until_ok() { # until_ok COMMAND...: asks again for twenty seconds
-  for _ in $(seq 200); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done
+until_ok() { # until_ok COMMAND...: asks again for a minute
+  for _ in $(seq 600); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done
   echo "room: never succeeded: $*" >&2
   return 1
 }
