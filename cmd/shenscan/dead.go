@@ -42,7 +42,7 @@ is asked to: the one that --nats-url names, else the one that holds --store.`,
 		flags.each(settings, "drop ID...", "drop", "Delete dead letters"),
 		flags.each(settings, "aside NUMBER...", "aside", "Move messages of the results, by the numbers that a sink which cannot read them logs, to the dead letters"))
 	for _, sub := range cmd.Commands() {
-		flags.nats.add(sub, false)
+		flags.nats.addClient(sub, false)
 		flags.store.add(sub)
 	}
 	return cmd

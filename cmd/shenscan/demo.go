@@ -61,6 +61,7 @@ real SDK and an embedded NATS, prints the report and writes it as HTML too. With
 	flags.owners.tags = []string{"team"} // as the simulator has them
 	flags.evidence.add(cmd)
 	flags.addSink(cmd)
+	needs(fl, []string{"serve"}, "listen", "web.config.file", "insecure-listen", "operator", "allow-host")
 	return cmd
 }
 

@@ -74,13 +74,18 @@ of --region. What is otherwise than shenscan assumes is said, with what it does 
 		},
 	}
 	flags.store.add(cmd)
-	flags.nats.add(cmd, false)
+	flags.nats.addClient(cmd, false)
+	cmd.Flags().IntVar(&flags.nats.o.Replicas, "nats-replicas", 1, "replicas of every stream: 1, or 3 or 5 on a cluster")
+	needs(cmd.Flags(), []string{"nats-url"}, "nats-replicas")
+	natsNeedsURL(cmd.Flags())
 	flags.cloud.add(cmd)
 	flags.rules.add(cmd)
 	flags.scope.add(cmd)
 	cmd.Flags().StringVar(&flags.output, "output", "table", "table or json")
 	cmd.Flags().BoolVar(&flags.contract, "api-contract", false, "ask one account, with about twenty calls that read, how its API behaves where documents leave it open; prints a table to paste")
 	cmd.Flags().StringVar(&flags.contractFile, "contract-file", "shenscan-contract.json", "file that --api-contract writes, without ids and names; shenscan simulate --contract takes it on")
+	needs(cmd.Flags(), []string{"api-contract"}, "contract-file")
+	idle(cmd.Flags(), "api-contract", "which asks the cloud alone", "nats-url", "store", "rules", "target")
 	return cmd
 }
 

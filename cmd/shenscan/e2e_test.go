@@ -60,7 +60,7 @@ func callsOf(sim *ecssim.Server, actions ...string) (n int) {
 // planJSON is the plan that the store gives while the simulator answers.
 func planJSON[T any](t *testing.T, sim *ecssim.Server, store string, args ...string) (out T, stderr string) {
 	t.Helper()
-	r := run(t, env(), append([]string{"plan", "--endpoint", sim.URL, "--store", store, "--output", "json"}, args...)...)
+	r := run(t, env("SHENSCAN_ENDPOINT="+sim.URL), append([]string{"plan", "--store", store, "--output", "json"}, args...)...)
 	if r.code != 0 {
 		t.Fatalf("exit %d: %s", r.code, r.stderr)
 	}

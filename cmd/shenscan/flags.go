@@ -58,8 +58,30 @@ type natsFlags struct {
 	resultsAge time.Duration
 }
 
+// add adds those of a process that has streams.
 func (f *natsFlags) add(cmd *cobra.Command, embedded bool) {
+	f.addClient(cmd, embedded)
+	fl := cmd.Flags()
+	fl.IntVar(&f.o.Replicas, "nats-replicas", 1, "replicas of every stream: 1, or 3 or 5 on a cluster")
+	fl.DurationVar(&f.resultsAge, "results-age", f.o.Limits.ResultsAge, "how long results are kept for sinks that catch up")
+	if embedded {
+		fl.StringVar(&f.o.Listen, "nats-listen", "", "`address` of this machine on which the embedded NATS listens, such as 127.0.0.1:4222, for every client on it; serve listens on a free port for who may read the files beside the store")
+		fl.StringVar(&f.sync, "nats-sync", "", "when the embedded NATS syncs to disk: always (nothing acknowledged is lost at a power cut) or interval (two minutes may be); default always for serve, interval for scan and demo")
+		idle(fl, "nats-url", "with which no NATS is embedded", "nats-listen", "nats-sync")
+		needs(fl, []string{"nats-url"}, "nats-replicas")
+		natsNeedsURL(fl)
+	}
+}
+
+// natsNeedsURL is for commands that connect to a server only where one is named.
+func natsNeedsURL(fl *pflag.FlagSet) {
+	needs(fl, []string{"nats-url"}, "nats-creds", "nats-nkey", "nats-ca", "nats-cert", "nats-key")
+}
+
+// addClient adds those of a command that connects to a server.
+func (f *natsFlags) addClient(cmd *cobra.Command, embedded bool) {
 	f.o, f.embedded = bus.DefaultOptions(), embedded
+	f.resultsAge = f.o.Limits.ResultsAge
 	fl := cmd.Flags()
 	url := "NATS server or cluster"
 	if embedded {
@@ -71,12 +93,8 @@ func (f *natsFlags) add(cmd *cobra.Command, embedded bool) {
 	fl.StringVar(&f.o.CA, "nats-ca", "", "PEM file with the certificate authority of the NATS server")
 	fl.StringVar(&f.o.Cert, "nats-cert", "", "PEM file with this client's certificate for the NATS server")
 	fl.StringVar(&f.o.Key, "nats-key", "", "PEM file with the key of --nats-cert")
-	fl.IntVar(&f.o.Replicas, "nats-replicas", 1, "replicas of every stream: 1, or 3 or 5 on a cluster")
-	fl.DurationVar(&f.resultsAge, "results-age", f.o.Limits.ResultsAge, "how long results are kept for sinks that catch up")
-	if embedded {
-		fl.StringVar(&f.o.Listen, "nats-listen", "", "`address` of this machine on which the embedded NATS listens, such as 127.0.0.1:4222, for every client on it; serve listens on a free port for who may read the files beside the store")
-		fl.StringVar(&f.sync, "nats-sync", "", "when the embedded NATS syncs to disk: always (nothing acknowledged is lost at a power cut) or interval (two minutes may be); default always for serve, interval for scan and demo")
-	}
+	needs(fl, []string{"nats-key"}, "nats-cert")
+	needs(fl, []string{"nats-cert"}, "nats-key")
 }
 
 func (f *natsFlags) options(s *settings, name string, def bus.Sync) bus.Options {
@@ -133,6 +151,7 @@ func (f *traceFlags) add(cmd *cobra.Command) {
 	f.set = cmd.Flags()
 	f.set.StringVar(&f.endpoint, "otlp-endpoint", "", "OpenTelemetry collector that spans are sent to, protobuf over HTTP, such as http://127.0.0.1:4318; the OTEL_EXPORTER_OTLP_* variables say the same; without any, nothing is traced")
 	f.set.Float64Var(&f.ratio, "trace-ratio", 1, "share of the scans and requests that are traced, from 0 to 1, where whoever asked has not decided")
+	needs(f.set, []string{"otlp-endpoint", "$OTEL_EXPORTER_OTLP_ENDPOINT", "$OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}, "trace-ratio")
 }
 
 func (f *traceFlags) options(s *settings, name string) trace.Options {
@@ -275,6 +294,7 @@ const eventsSecretEnv = config.EnvPrefix + "EVENTS_SECRET"
 
 func (f *eventsFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.secretFile, "events-secret-file", "", "file with the secret, or two, that Alibaba Cloud EventBridge sends with its events; /events on --listen then takes them. "+eventsSecretEnv+" in the environment holds the secret itself")
+	needs(cmd.Flags(), []string{"listen"}, "events-secret-file")
 }
 
 func (f *eventsFlags) options(process app.Options) (eventsOptions app.EventsOptions, err error) {
@@ -321,6 +341,7 @@ func (f *listenFlags) add(cmd *cobra.Command, def string) {
 	fl.BoolVar(&f.insecure, "insecure-listen", false, "allow --listen beyond loopback without authentication; whoever reaches it may read")
 	fl.StringSliceVar(&f.operators, "operator", nil, "users of --web.config.file (or names in client certificates) who may start rescans, reload and copy the store; the others read. Without users, whoever comes from this machine may")
 	fl.StringSliceVar(&f.hosts, "allow-host", nil, "names under which a proxy on this machine passes on the page, where --listen is on loopback without users")
+	needs(fl, []string{"listen"}, "web.config.file", "insecure-listen", "operator", "allow-host")
 }
 
 const defaultListen = "127.0.0.1:10470"

@@ -255,6 +255,9 @@ func (s *settings) prepare(root, cmd *cobra.Command) error {
 	if err := errors.Join(err, config.CheckEnv(os.Environ(), variables)); err != nil {
 		return usage(err)
 	}
+	if err := checkMeant(cmd); err != nil {
+		return err
+	}
 	if _, ok := lang.Parse(s.lang); !ok {
 		return usage(fmt.Errorf("--lang: %w%s", lang.Unknown(report.Short(s.lang, 40)), filter.Nearest(s.lang, []string{"en", "zh"})))
 	}

@@ -33,7 +33,7 @@ func TestMisspeltValuesAreNamed(t *testing.T) {
 		"report --exclude regoin=x":                                 "region",
 		"report --output cvs":                                       "csv",
 		"plan --target shenlong8":                                   "shenlong-8",
-		"plan --charge-type PostPayd":                               "PostPaid",
+		"plan --availability --charge-type PostPayd":                "PostPaid",
 		"rules show el5.realease":                                   "el5.release",
 		"rules list --output jsno":                                  "json",
 		"rules explain --target shenlong-66 x":                      "shenlong-6",

@@ -130,6 +130,14 @@ they differ, and an instance whose change is not offered as it is is not ready.`
 	fl.StringVar(&flags.output.format, "output", "table", "table, json, csv, html or markdown; default what the name of --out ends in, else table")
 	fl.StringVar(&flags.output.out, "out", "", "write the plan to this file instead of stdout")
 	flags.output.addExcel(fl)
+	needs(fl, []string{"progress"}, "since")
+	needs(fl, []string{"offered"}, "offered-calls")
+	needs(fl, []string{"availability"}, "charge-type")
+	needs(fl, []string{"availability", "disks", "offered"}, "endpoint", "sts-endpoint", "home-region", "vpc", "fake-ip")
+	idle(fl, "progress", "which is counted when scans end, of the whole fleet, and by the rules and the owner tags of the scans",
+		append([]string{"rules", "split-by-owner", "keep-os", "availability", "disks", "offered", "owner-tag", "owner-fallback"}, filter.Words()...)...)
+	idle(fl, "settle", "which lists questions and plans nothing", "since", "split-by-owner", "keep-os", "availability", "disks", "offered", "owner-tag", "owner-fallback")
+	idle(fl, "split-by-owner", "which writes files of its own", "out", "output", "excel")
 	return cmd
 }
 
@@ -152,12 +160,6 @@ func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 	}
 	if f.settle {
 		return f.questions(ctx, settings, format, stdout, stderr)
-	}
-	if f.since != "" {
-		return usage(errors.New("--since is for --progress"))
-	}
-	if f.split != "" && f.output.out != "" {
-		return usage(errors.New("--split-by-owner writes files of its own; leave --out away"))
 	}
 	asked, err := f.askedWaves()
 	if err != nil {
@@ -275,11 +277,6 @@ func (f *planFlags) burnDown(ctx context.Context, format report.Format, stdout i
 	if !slices.Contains(plan.ProgressFormats(), format) {
 		return usage(fmt.Errorf("--output %s: progress is written as one of %v", format, plan.ProgressFormats()))
 	}
-	for _, name := range append([]string{"split-by-owner", "keep-os", "availability", "disks", "offered", "owner-tag", "owner-fallback"}, narrowing...) {
-		if config.Typed(f.output.set, name) {
-			return usage(fmt.Errorf("--%s: progress is counted when scans end, of the whole fleet and by the owner tags of the scans; leave the flag away", name))
-		}
-	}
 	db, err := app.OpenStore(ctx, f.store.place(), nil, nil)
 	if err != nil {
 		return err
@@ -308,11 +305,6 @@ func (f *planFlags) burnDown(ctx context.Context, format report.Format, stdout i
 func (f *planFlags) questions(ctx context.Context, settings *settings, format report.Format, stdout, stderr io.Writer) error {
 	if !slices.Contains(plan.SettleFormats(), format) {
 		return usage(fmt.Errorf("--output %s: questions are written as one of %v", format, plan.SettleFormats()))
-	}
-	for _, name := range []string{"since", "split-by-owner", "keep-os", "availability", "disks", "offered", "owner-tag", "owner-fallback"} {
-		if config.Typed(f.output.set, name) {
-			return usage(fmt.Errorf("--%s is not for --settle, which lists questions and plans nothing; leave the flag away", name))
-		}
 	}
 	scope, err := f.narrow.parse(settings, nil)
 	if err != nil {

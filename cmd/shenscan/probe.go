@@ -25,6 +25,7 @@ type probeFlags struct{ on, dryRun bool }
 func (f *probeFlags) add(cmd *cobra.Command) {
 	f.addOn(cmd)
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "with --probe: print what would be asked of whom and what that needs, and ask nobody")
+	needs(cmd.Flags(), []string{"probe"}, "dry-run")
 }
 
 // addOn adds what a process takes that goes on.
@@ -35,7 +36,7 @@ func (f *probeFlags) addOn(cmd *cobra.Command) {
 // check refuses what makes no sense together.
 func (f *probeFlags) check(options *app.Options, from bool) error {
 	switch {
-	case f.dryRun && !f.on:
+	case f.dryRun && !f.on: // as the environment or the file has it
 		return usage(errors.New("--dry-run is about --probe; give both"))
 	case !f.on:
 		return nil

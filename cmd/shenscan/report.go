@@ -106,6 +106,7 @@ commit, and the answer is made from that.`,
 	cmd.Flags().StringVar(&of, "of-scan", "", "what this scan found to be new, gone or changed, and nothing that came after it")
 	cmd.Flags().BoolVar(&moves, "outcomes", false, "what became of instances that moved to another class of machines, beside what was said of it before (table or json)")
 	cmd.Flags().BoolVar(&scans, "scans", false, "list the scans instead")
+	idle(cmd.Flags(), "scans", "which is a table of its own and judges nothing", "output", "rules", "target", "outcomes")
 	return cmd
 }
 

@@ -54,7 +54,7 @@ before it is answered: it survives whatever dies afterwards.`,
 			return flags.run(cmd.Context(), settings, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	flags.nats.add(cmd, false)
+	flags.nats.addClient(cmd, false)
 	flags.store.add(cmd)
 	fl := cmd.Flags()
 	fl.StringSliceVar(&flags.accounts, "account", nil, "only in this account, with --all in these")
@@ -64,6 +64,7 @@ before it is answered: it survives whatever dies afterwards.`,
 	fl.BoolVar(&flags.noWait, "no-wait", false, "return once the request is stored")
 	fl.DurationVar(&flags.wait, "wait", 2*time.Minute, "how long to wait for the verdicts")
 	fl.StringVar(&flags.output, "output", "table", "table, json or jsonl")
+	idle(fl, "no-wait", "which waits for no verdict", "wait", "output")
 	return cmd
 }
 

@@ -115,6 +115,7 @@ func (f *processFlags) options(settings *settings, name string, roles app.Role, 
 
 func newServeCmd(settings *settings) *cobra.Command {
 	flags, narrow, probing := &processFlags{}, &filterFlags{}, &probeFlags{}
+	asked := []string{"tag", "family", "os", "verdict", "confidence", "exclude"} // who is asked by --probe
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run scheduler, producer, workers, sink and web page in one process, until stopped", Args: noArgs,
 		Long: `serve scans on the schedules of the configuration file, answers scan and rescan
@@ -163,7 +164,8 @@ on one --nats-url one asks at a time, and another goes on when it is gone.`,
 	flags.trace.add(cmd)
 	flags.addSink(cmd)
 	probing.addOn(cmd)
-	narrow.add(cmd, "tag", "family", "os", "verdict", "confidence", "exclude")
+	narrow.add(cmd, asked...)
+	needs(cmd.Flags(), []string{"probe"}, asked...)
 	return cmd
 }
 

@@ -96,6 +96,7 @@ func (f *simulateFlags) register(cmd *cobra.Command) {
 	fl.DurationVar(&f.window, "quota-window", time.Minute, "length of the quota's window")
 	fl.IntVar(&options.Quota.AccountRate, "account-rate", 0, "calls a second for each account, all regions and actions together")
 	fl.StringArrayVar(&f.faults, "fault", nil, "something that goes wrong, see above; may be repeated")
+	needs(fl, []string{"quota", "quota-action"}, "quota-window")
 }
 
 // parse turns the flags into options.
