@@ -113,6 +113,10 @@ type GuestFacts struct {
 	Up           Tri    // the guest itself was heard of since it started: a heartbeat, or a console log that reached login
 }
 
+// Answered says whether the machine was asked itself, and its answer could be
+// read: each names its system or its architecture, and nothing else does.
+func (g *GuestFacts) Answered() bool { return g.Release != "" || g.Architecture != "" }
+
 // Texts are the fields of f that hold text of everything but the machine, in
 // the order in which messages and the store spell them. With Tris it is the
 // one list of them: what writes, hashes or copies facts goes by it.

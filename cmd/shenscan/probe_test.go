@@ -3,6 +3,7 @@ package main_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,28 @@ func probed(sim *ecssim.Server) (out []string) {
 	return out
 }
 
+// explained is what explain says of when a machine answered, in JSON and as text;
+// nil where that is not asked for.
+func explained(t *testing.T, store, id string, wanted bool) *record.GuestEvidence {
+	t.Helper()
+	if !wanted {
+		return nil
+	}
+	var got record.Explained
+	if err := json.Unmarshal([]byte(run(t, env(), "rules", "explain", id, "--store", store, "--output", "json").stdout), &got); err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(got.GuestEvidence, func(e record.GuestEvidence) bool { return e.Source == "probe" })
+	if i < 0 {
+		t.Fatalf("%s: nothing says when it answered: %+v", id, got.GuestEvidence)
+	}
+	told := &got.GuestEvidence[i]
+	if text := run(t, env(), "rules", "explain", id, "--store", store).stdout; told.Heard != nil && !strings.Contains(text, told.Heard.Format(time.RFC3339)+", ") {
+		t.Errorf("%s: its age is not shown:\n%s", id, text)
+	}
+	return told
+}
+
 // Nothing runs on any machine unless --probe says so; what machines answered
 // then decides in that report and in later ones, and nobody is asked again.
 func TestMachinesAreAskedWithProbeAlone(t *testing.T) {
@@ -32,7 +55,7 @@ func TestMachinesAreAskedWithProbeAlone(t *testing.T) {
 	dir := t.TempDir()
 	scan := func(more ...string) result {
 		t.Helper()
-		r := run(t, env(), append([]string{"scan", "--endpoint", sim.URL, "--store", dir, "--output", "json"}, more...)...)
+		r := run(t, env(), append([]string{"scan", "--endpoint", sim.URL, "--store", dir}, more...)...)
 		if r.code != 0 {
 			t.Fatalf("%v: exit %d: %s", more, r.code, r.stderr)
 		}
@@ -53,7 +76,7 @@ func TestMachinesAreAskedWithProbeAlone(t *testing.T) {
 		}
 		return byID, got.Evidence
 	}
-	before, _ := answers(scan())
+	before, _ := answers(scan("--output", "json"))
 	plan := scan("--probe", "--dry-run", "--region", sim.Regions()[0])
 	if calls := probed(sim); len(calls) > 0 {
 		t.Fatalf("machines were asked though nobody said so: %v", calls)
@@ -67,15 +90,19 @@ func TestMachinesAreAskedWithProbeAlone(t *testing.T) {
 		t.Errorf("the plan goes beyond the filter:\n%s", plan.stdout)
 	}
 
-	asked, evidence := answers(scan("--probe"))
+	asked, evidence := answers(scan("--probe", "--output", "json"))
 	stats := sim.Stats().Commands
 	if stats.MostAsked != 1 || len(stats.Contents) != 2 {
 		t.Errorf("%+v", stats)
 	}
 	guests, all := 0, 0
 	for id, r := range asked {
+		told := explained(t, dir, id, guests < 3 && r.OS.Evidence == rules.EvidenceGuest)
 		if r.OS.Evidence == rules.EvidenceGuest {
 			guests++
+			if told != nil && (told.Heard == nil || told.AgeSeconds == nil || time.Since(*told.Heard).Abs() > time.Hour || told.Cause != "") {
+				t.Errorf("%s: %+v", id, told)
+			}
 		}
 		if len(before[id].Verdicts) == 0 {
 			t.Errorf("%s was not there before", id)
@@ -98,7 +125,7 @@ func TestMachinesAreAskedWithProbeAlone(t *testing.T) {
 		t.Errorf("%d machines answered, %d of 150 are accounted for", guests, all)
 	}
 
-	later, _ := answers(scan())
+	later, _ := answers(scan("--output", "json"))
 	for id, r := range later {
 		if r.OS.Evidence != asked[id].OS.Evidence || r.OS.Version != asked[id].OS.Version {
 			t.Errorf("%s is forgotten: %+v, it was %+v", id, r.OS, asked[id].OS)

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/record"
@@ -366,7 +367,12 @@ func explain(ctx context.Context, at app.Place, ruleset *rules.Ruleset, targets 
 // console log is the machine's own: it is escaped and cut.
 func heardText(evidence *record.GuestEvidence) string {
 	parts := []string{"none"}
-	if evidence.Heard != nil {
+	switch {
+	case evidence.Heard == nil && evidence.Source == event.EvidenceProbe && evidence.Asked != nil:
+		parts[0] = "no answer since it was asked " + evidence.Asked.Format(time.RFC3339)
+	case evidence.Heard != nil && evidence.AgeSeconds == nil:
+		parts[0] = evidence.Heard.Format(time.RFC3339) + ", a time to come"
+	case evidence.Heard != nil:
 		parts[0] = evidence.Heard.Format(time.RFC3339) + ", " + report.Span(time.Duration(*evidence.AgeSeconds)*time.Second) + " ago"
 	}
 	if evidence.End != "" {

@@ -185,13 +185,16 @@ func (a *App) Probe(ctx context.Context, chosen store.Filter) (*prober.Outcome, 
 		out, err = asker.Run(ctx, list)
 	}
 	if err == nil {
-		if unknown := chosen.Scope.Check(a.Known()); unknown != nil {
-			a.log.WarnContext(ctx, "the filter of --probe has a name that no machine ever had; who was meant by it was not asked", "err", unknown)
-			out.Errors = append(out.Errors, fmt.Errorf("--%w", unknown))
+		if missed := a.missed(chosen, len(list)); missed != nil {
+			a.log.WarnContext(ctx, "the filter of --probe lets not through who was meant by it; they were not asked", "err", missed)
+			out.Errors = append(out.Errors, missed)
 		}
 	}
 	a.probing.ended(out, err, a.o.Now())
 	if err != nil {
+		return nil, err
+	}
+	if err := a.tellAges(ctx, out); err != nil {
 		return nil, err
 	}
 	byScope := map[ecs.Scope][]string{}
@@ -213,6 +216,61 @@ func (a *App) Probe(ctx context.Context, chosen store.Filter) (*prober.Outcome, 
 		}
 	}
 	return out, a.awaitScans(ctx, scans)
+}
+
+// missed says what in the filter of --probe lets nobody through: a name that no
+// machine ever had, or names that no machine has together now.
+func (a *App) missed(chosen store.Filter, let int) error {
+	if err := chosen.Scope.Check(a.Known()); err != nil {
+		return fmt.Errorf("--%w", err)
+	}
+	if let == 0 && !chosen.Scope.IsZero() {
+		if summary := a.db.Summary(); summary.Instances > 0 {
+			return fmt.Errorf("none of %d instances passes the filter of --probe: nobody was asked", summary.Instances)
+		}
+	}
+	return nil
+}
+
+// tellAges announces when machines were asked and answered, where the store does
+// not have it so.
+func (a *App) tellAges(ctx context.Context, out *prober.Outcome) error {
+	byScope := map[ecs.Scope][]event.EvidenceItem{}
+	for _, list := range [][]prober.Guest{out.Plan.Kept, out.Answered, out.Silent} {
+		for i := range list {
+			if guest := &list[i]; !guest.Answered.IsZero() { // else it is waited for
+				byScope[guest.Scope] = append(byScope[guest.Scope], event.EvidenceItem{
+					ID: guest.ID, Asked: guest.Asked, Heard: guest.Heard, Image: guest.ImageID, Types: guest.Type, Cause: guest.Cause,
+				})
+			}
+		}
+	}
+	for scope, items := range byScope {
+		for part := range slices.Chunk(items, event.MaxEvidence) {
+			ids := make([]string, len(part))
+			for i := range part {
+				ids[i] = part[i].ID
+			}
+			had, err := a.db.Evidence(scope, event.EvidenceProbe, ids)
+			if err != nil {
+				return fmt.Errorf("when machines in %s answered: %w", scope, err)
+			}
+			evidence := &event.EvidenceRead{Scope: scope, Source: event.EvidenceProbe, At: a.o.Now().UTC()}
+			for i := range part {
+				item := &part[i]
+				if is, there := had[item.ID]; !there || !is.Asked.Equal(item.Asked) || !is.Heard.Equal(item.Heard) || is.Image != item.Image || is.Types != item.Types || is.Cause != item.Cause {
+					evidence.Items = append(evidence.Items, *item)
+				}
+			}
+			if len(evidence.Items) == 0 {
+				continue
+			}
+			if err := a.bus.Publish(ctx, evidence); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // keepProbing asks machines after each scan, and after a start, as the last

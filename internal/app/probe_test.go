@@ -80,3 +80,25 @@ func TestANameThatNoMachineHasIsSaidAfterEachRun(t *testing.T) {
 		t.Errorf("%d answered: %q", state.Answered, state.Errors)
 	}
 }
+
+// Names that machines have, but none has together, ask nobody, and that is said as
+// well.
+func TestAFilterThatNobodyPassesIsSaid(t *testing.T) {
+	o := options(t)
+	o.HTTP.Listen = "127.0.0.1:0"
+	o.Probe, o.ProbeScans, o.Prober = true, true, prober.DefaultOptions()
+	var err error
+	if o.ProbeFilter, err = filter.Parse(filter.Values{"os": {"centos"}, "exclude": {"os=centos"}}); err != nil {
+		t.Fatal(err)
+	}
+	a := serve(t, o)
+	scan := whole(t, a, "a first look")
+	var state record.ProbeState
+	within(t, "the run ends", func() bool {
+		state = probeState(t, a)
+		return state.EndedAt != nil && state.ScanID == scan.ID
+	})
+	if state.Planned != 0 || len(state.Errors) != 1 || !strings.Contains(state.Errors[0], "passes the filter of --probe") {
+		t.Errorf("%d planned: %q", state.Planned, state.Errors)
+	}
+}

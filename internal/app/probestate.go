@@ -33,7 +33,7 @@ func newProbing(reg prometheus.Registerer, on bool) *probing {
 			Name: "shenscan_probe_machines", Help: "Machines of the last run of --probe, or of the one that goes on: planned, kept (asked lately), skipped (they do not run, or run no known system), asked, answered, silent (no evidence, for a cause), refused by the cloud, waiting for an answer.",
 		}, []string{"result"}),
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shenscan_probe_runs_total", Help: "Runs of --probe that ended: ok, or error where some could not be asked or did not answer in time.",
+			Name: "shenscan_probe_runs_total", Help: "Runs of --probe that ended: ok, or error where some could not be asked or did not answer in time, or the filter names nobody.",
 		}, []string{"outcome"}),
 		last: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "shenscan_probe_last_run_timestamp_seconds", Help: "When the last run of --probe ended, 0 before the first.",

@@ -304,7 +304,7 @@ type PageFailed struct {
 // answer serves scans for weeks, and missing evidence makes none partial.
 type EvidenceRead struct {
 	Scope  ecs.Scope      `json:"scope"`
-	Source string         `json:"source"` // EvidencePlatform, EvidenceHeartbeat, EvidenceConsole, EvidenceTemplates
+	Source string         `json:"source"` // EvidencePlatform, EvidenceHeartbeat, EvidenceConsole, EvidenceProbe, EvidenceTemplates
 	At     time.Time      `json:"at"`     // when the worker had it together
 	Items  []EvidenceItem `json:"items"`  // at most MaxEvidence
 }
@@ -327,6 +327,11 @@ const EarlierPrefix = "earlier "
 
 // EvidenceConsole is what the console log of an instance shows of its last start.
 const EvidenceConsole = "console"
+
+// EvidenceProbe is when a machine that was asked itself answered; its Types is the
+// instance type, and its Image the image, that the machine was of then. What it
+// answered comes with the instance.
+const EvidenceProbe = "probe"
 
 // EvidenceTemplates is what the launch templates of an account and region start.
 // A scan says all that it knows of them at one time; what it does not name is not
@@ -388,7 +393,8 @@ type EvidenceItem struct {
 	Types string `json:"types,omitempty"`
 	// Image is the image that was asked about where ID is no image's own.
 	Image string `json:"image,omitempty"`
-	// Heard is the last heartbeat of the instance; zero where there was none.
+	// Heard is the last heartbeat of the instance, or its last answer; zero where
+	// there was none.
 	Heard time.Time `json:"heard,omitzero"`
 	// Fleet is what instances told of the image at the end of Scan, "" where they
 	// told nothing any more.

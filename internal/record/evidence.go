@@ -63,15 +63,15 @@ type Siblings struct {
 // answered, and how old it is. Everything that comes from a console log is text
 // of the machine: printable ASCII, bounded, and to be trusted in nothing.
 type GuestEvidence struct {
-	Source string `json:"source"` // heartbeat, console
+	Source string `json:"source"` // heartbeat, console, probe
 	// Asked is when it was asked; nil where it was not, for the cause.
 	Asked *time.Time `json:"asked_at,omitempty"`
 	// Heard is when the guest was heard of last, or the log was written to last.
 	Heard *time.Time `json:"heard_at,omitempty"`
-	// AgeSeconds is how long before the answer that shows it the guest was heard
-	// of; nil where it was not.
+	// AgeSeconds is how long ago the guest was heard of; nil where it was not, or
+	// where that is a time to come.
 	AgeSeconds *int64 `json:"age_seconds,omitempty"`
-	Cause      string `json:"cause,omitempty"` // why there is no answer that can be used
+	Cause      string `json:"cause,omitempty"` // why there is no answer that can be used, or why the last question brought none
 	// What a console log shows.
 	Kernel  string `json:"kernel,omitempty"`
 	Root    string `json:"root,omitempty"`

@@ -306,6 +306,7 @@ func TestWhatAGuestWasAskedFor(t *testing.T) {
 	hostile := `<script>alert(1)</script>` + "\x1b[31m" + strings.Repeat("y", 1000)
 	w.store.Guests = map[string][]record.GuestEvidence{first.InstanceID: {
 		{Source: "heartbeat", Asked: &heard, Heard: &heard, AgeSeconds: &age},
+		{Source: "probe", Asked: &heard, Heard: &heard, AgeSeconds: &age, Cause: hostile},
 		{Source: "console", Asked: &heard, Heard: &heard, AgeSeconds: &age, Kernel: hostile, Root: hostile, End: "panic", Excerpt: hostile, Cause: hostile},
 	}}
 	place := "?account=" + first.Account + "&region=" + first.Region
@@ -313,7 +314,7 @@ func TestWhatAGuestWasAskedFor(t *testing.T) {
 	if strings.Contains(page, "<script>alert") || strings.Contains(page, "\x1b") || strings.Contains(page, strings.Repeat("y", 300)) {
 		t.Error("the page shows text of a machine as it is")
 	}
-	for _, want := range []string{"What its guest was asked for", "&lt;script&gt;alert(1)", "console log", "<strong>panic</strong>", "heartbeat"} {
+	for _, want := range []string{"What its guest was asked for", "&lt;script&gt;alert(1)", "its own answer", "console log", "<strong>panic</strong>", "heartbeat"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not show %q", want)
 		}
@@ -322,7 +323,7 @@ func TestWhatAGuestWasAskedFor(t *testing.T) {
 		GuestEvidence []record.GuestEvidence `json:"guest_evidence"`
 	}
 	rec := w.get("/api/v1/instances/" + first.InstanceID + place)
-	if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil || len(got.GuestEvidence) != 2 || *got.GuestEvidence[0].AgeSeconds != 3600 || got.GuestEvidence[1].End != "panic" {
+	if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil || len(got.GuestEvidence) != 3 || *got.GuestEvidence[0].AgeSeconds != 3600 || got.GuestEvidence[2].End != "panic" {
 		t.Errorf("%+v, %v from %s", got, err, rec.Body)
 	}
 }

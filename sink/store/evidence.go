@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -50,6 +52,9 @@ const (
 	// beatUse is the same of what a worker looks up with each page: as far as
 	// clocks may be apart.
 	beatUse = 5 * time.Minute
+	// clocksApart is by how much clocks may be apart: what was heard of later than
+	// that from now has no age.
+	clocksApart = 5 * time.Minute
 	// maxEvidenceText bounds each text of an item.
 	maxEvidenceText = 64 << 10
 )
@@ -176,31 +181,45 @@ func (db *DB) Evidence(scope ecs.Scope, source string, ids []string) (map[string
 }
 
 // guestSources are asked about an instance itself.
-var guestSources = [...]string{event.EvidenceHeartbeat, event.EvidenceConsole}
+var guestSources = [...]string{event.EvidenceProbe, event.EvidenceHeartbeat, event.EvidenceConsole}
 
 // GuestEvidence is what is kept of an instance that its guest was asked for.
 func (db *DB) GuestEvidence(key ecs.Scope, id string, now time.Time) ([]record.GuestEvidence, error) {
-	return guestEvidence(db.view, key, id, now)
+	return db.reading().guestEvidence(key, id, now)
 }
 
 // GuestEvidence is DB.GuestEvidence at the view's moment.
 func (v *View) GuestEvidence(account, region, id string, now time.Time) ([]record.GuestEvidence, error) {
-	return guestEvidence(v.view, ecs.Scope{Account: account, Region: region}, id, now)
+	return v.reading().guestEvidence(ecs.Scope{Account: account, Region: region}, id, now)
 }
 
-func guestEvidence(view func(func(*bbolt.Tx) error) error, key ecs.Scope, id string, now time.Time) ([]record.GuestEvidence, error) {
+func (r *reading) guestEvidence(key ecs.Scope, id string, now time.Time) ([]record.GuestEvidence, error) {
+	facts, _, err := r.factsOf(key.Account, key.Region, id)
+	if errors.Is(err, ErrNotFound) {
+		facts, err = &rules.Facts{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
 	out := []record.GuestEvidence{}
-	err := view(func(tx *bbolt.Tx) error {
+	err = r.view(func(tx *bbolt.Tx) error {
 		for _, source := range guestSources {
 			value := tx.Bucket(bucketEvidence).Get(append(evidencePrefix(key, source), id...))
 			if value == nil {
+				if source == event.EvidenceProbe && facts.Guest.Answered() {
+					out = append(out, record.GuestEvidence{Source: source, Cause: "the machine answered, but this store was not told when"})
+				}
 				continue
 			}
 			is, err := readEvidence(value)
 			if err != nil {
 				return err
 			}
-			out = append(out, is.guest(source, now))
+			told := is.guest(source, now)
+			if source == event.EvidenceProbe {
+				told.Cause = is.unused(facts, told.Cause)
+			}
+			out = append(out, told)
 		}
 		return nil
 	})
@@ -218,13 +237,37 @@ func (e *StoredEvidence) guest(source string, now time.Time) record.GuestEvidenc
 		out.Asked = &asked
 	}
 	if !e.Heard.IsZero() {
-		heard, age := e.Heard.UTC(), max(0, int64(now.Sub(e.Heard)/time.Second))
-		out.Heard, out.AgeSeconds = &heard, &age
+		heard := e.Heard.UTC()
+		out.Heard = &heard
+		if age := now.Sub(e.Heard); age >= -clocksApart {
+			seconds := max(0, int64(age/time.Second))
+			out.AgeSeconds = &seconds
+		}
 	}
 	if c := e.Console; c != nil {
 		out.Kernel, out.Root, out.End, out.Excerpt = c.Kernel, c.Root, c.End, c.Excerpt
 	}
 	return out
+}
+
+// unused says why what a machine answered takes no part in what is known of it,
+// after the cause for which the last question brought nothing.
+func (e *StoredEvidence) unused(facts *rules.Facts, cause string) string {
+	why := ""
+	switch {
+	case e.Heard.IsZero() || facts.Guest.Answered():
+		return cause
+	case facts.ImageID != e.Image:
+		why = "what it answered is of another image, and does not count"
+	case facts.InstanceType != e.Types:
+		why = "what it answered is of another instance type, and does not count"
+	default:
+		why = "what it answered does not count: it is too old, or no scan has read it since"
+	}
+	if cause != "" {
+		why = cause + "; " + why
+	}
+	return why
 }
 
 // Evidence sums up, by source, account and region, what workers needed since
@@ -247,6 +290,9 @@ func (v *View) Evidence(began time.Time) ([]record.Evidence, error) {
 			is, err := readEvidence(value)
 			if err != nil {
 				return err
+			}
+			if part[2] == event.EvidenceProbe {
+				continue // what asks machines says what it came to
 			}
 			if part[2] == event.EvidenceFleet && (is.Fleet == "" || strings.HasPrefix(part[3], event.EarlierPrefix)) {
 				continue // a count of nothing, or of the scan before

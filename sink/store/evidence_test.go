@@ -11,6 +11,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -179,5 +180,55 @@ func TestEvidenceOfTheLastSecondIsKept(t *testing.T) {
 	had, err := db.Evidence(evidenceScope, event.EvidencePlatform, []string{"m-before", "m-edge", "m-new"})
 	if _, edge := had["m-edge"]; err != nil || len(had) != 2 || !edge {
 		t.Errorf("%+v, %v; want what was needed 45 days ago, and not what was needed a second before", had, err)
+	}
+}
+
+// What a machine answered is told with its age while it counts, and with why it
+// does not where it does not. A time to come has no age.
+func TestAnAnswerOfAMachineHasAnAge(t *testing.T) {
+	db, s := fresh(t), newStream()
+	asked := time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
+	answers := map[string]bool{"counts": true, "untold": true, "ahead": true, "silent now": true}
+	var fleet []machine
+	var names []string
+	for name := range answers {
+		names = append(names, name)
+	}
+	names = append(names, "other image", "other type", "too old", "never answered")
+	for _, name := range names {
+		fleet = append(fleet, machine{id: "i-" + name, os: name})
+	}
+	apply(t, db, s.put(guestsPage(whole("s1", hangzhou, s.now-10, fleet...), func(name string, f *rules.Facts, h *rules.Hardware) {
+		f.Guest.Up, f.ImageID, h.InstanceType = rules.Unobserved, "m-1", "ecs.g5.large"
+		if answers[name] {
+			f.Guest.Release = "CentOS Linux release 7.9.2009 (Core)"
+		}
+	})...))
+	item := func(name string) event.EvidenceItem {
+		return event.EvidenceItem{ID: "i-" + name, Asked: asked, Heard: asked, Image: "m-1", Types: "ecs.g5.large"}
+	}
+	otherImage, otherType, ahead, silent, never := item("other image"), item("other type"), item("ahead"), item("silent now"), item("never answered")
+	otherImage.Image, otherType.Types, ahead.Heard = "m-0", "ecs.c4.large", asked.AddDate(1, 0, 0)
+	silent.Cause, never.Cause, never.Heard = "its agent is silent", "its agent is silent", time.Time{}
+	evidence := &event.EvidenceRead{Scope: hangzhou, Source: event.EvidenceProbe, At: asked, Items: []event.EvidenceItem{
+		item("counts"), otherImage, otherType, item("too old"), ahead, silent, never,
+	}}
+	apply(t, db, s.put(evidence))
+	now := asked.Add(9 * 24 * time.Hour)
+	week := int64(9 * 24 * 3600)
+	for name, want := range map[string]struct {
+		age   *int64
+		cause string
+	}{
+		"counts": {&week, ""}, "untold": {nil, "not told when"}, "ahead": {nil, ""}, "silent now": {&week, "its agent is silent"}, "never answered": {nil, "its agent is silent"},
+		"other image": {&week, "of another image"}, "other type": {&week, "of another instance type"}, "too old": {&week, "too old"},
+	} {
+		got, err := db.GuestEvidence(hangzhou, "i-"+name, now)
+		if err != nil || len(got) != 1 || got[0].Source != "probe" || !strings.Contains(got[0].Cause, want.cause) || want.cause == "" && got[0].Cause != "" || !cmp.Equal(got[0].AgeSeconds, want.age) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	if rows := evidenceOf(t, db, store.Filter{}, asked.Add(-time.Minute)); len(rows) != 0 {
+		t.Errorf("the store counts what the run that asks counts: %+v", rows)
 	}
 }
