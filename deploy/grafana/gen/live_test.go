@@ -32,7 +32,7 @@ import (
 // with the same rules in a hurry every other trouble that an alert is for.
 
 // mayBeEmpty are panels that show nothing while all is well.
-var mayBeEmpty = []string{"Verdict changes", "Retries", "Owners behind", "Moved in seven days", "Still need work, by owner", "Page and API", "Did it work?"} // nothing of this fleet moves
+var mayBeEmpty = []string{"Verdict changes", "Retries", "Owners behind", "Moved in seven days", "Still need work, by owner", "Page and API", "Did it work?", "Machines last asked", "Runs with errors", "Machines of the last run"} // nothing of this fleet moves, and nobody asks its machines
 
 // silentAlerts ask for series that are there only in trouble.
 var silentAlerts = []string{

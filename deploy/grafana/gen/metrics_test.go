@@ -232,3 +232,29 @@ func TestMetricsAreDocumented(t *testing.T) {
 		t.Errorf("docs/METRICS.md: %s is not exported", name)
 	}
 }
+
+// unasked are metrics that no panel and no alert asks for: others show the same
+// more plainly, or they are for those who look closer.
+var unasked = []string{
+	"shenscan_cloud_events_total", "shenscan_pages_judged_anew_total", "shenscan_reload_success_timestamp_seconds", "shenscan_scan_instances", "shenscan_scan_regions",
+	"shenscan_scans_aborted_total", "shenscan_scans_in_progress", "shenscan_store_gone_instances", "shenscan_store_last_observation_timestamp_seconds", "shenscan_unknown_ratio",
+}
+
+// A metric is asked for by a panel or an alert, or is known to be for neither.
+func TestEveryMetricIsAskedFor(t *testing.T) {
+	files, err := render(deploy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := map[string]bool{}
+	for _, text := range files {
+		for _, word := range strings.FieldsFunc(string(text), func(r rune) bool { return r > 'z' || !isWord(byte(r)) }) {
+			asked[word] = true
+		}
+	}
+	for metric := range exported {
+		if ours := strings.HasPrefix(metric, "shenscan_"); ours && asked[metric] == slices.Contains(unasked, metric) {
+			t.Errorf("%s: asked for is %v", metric, asked[metric])
+		}
+	}
+}

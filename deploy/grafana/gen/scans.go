@@ -42,5 +42,13 @@ func scansDashboard() *dashboard.DashboardBuilder {
 		WithPanel(lines("Rate limit", "Requests a second that shenscan allows itself; it falls when the API throttles and recovers afterwards.", units.RequestsPerSecond, 12,
 			query{"max by (account, region, action) (shenscan_ecs_rate_limit{" + ofAccount + ", " + ofRegion + "})", "{{account}} {{region}} {{action}}"})).
 		WithPanel(lines("Retries", "Requests that were sent again after a throttled or failed answer.", units.RequestsPerSecond, 24,
-			query{"sum by (account, region, action) (rate(shenscan_ecs_retries_total{" + ofAccount + ", " + ofRegion + "}[$__rate_interval]))", "{{account}} {{region}} {{action}}"}))
+			query{"sum by (account, region, action) (rate(shenscan_ecs_retries_total{" + ofAccount + ", " + ofRegion + "}[$__rate_interval]))", "{{account}} {{region}} {{action}}"})).
+		WithRow(row("Asking machines")).
+		WithPanel(figure("Machines last asked", "How long ago the last run of `--probe` ended, of all processes; no data where none has `--probe`, or none has run yet.", units.Seconds, 6, steps("text"),
+			query{"time() - max(shenscan_probe_last_run_timestamp_seconds > 0)", "ended"})).
+		WithPanel(figure("Runs with errors", "Runs of `--probe` in the last day that could not ask some machines, had not all answers in time, or whose filter names nobody; /api/v1/probe says why.", units.Short, 6, steps("green", from(1, "red")),
+			query{`sum(increase(shenscan_probe_runs_total{outcome="error"}[1d]))`, "errors"}).
+			Links(page("Probe", "/api/v1/probe"))).
+		WithPanel(lines("Machines of the last run", "Machines of the last run of `--probe` of each process, or of the one that goes on, by what became of them: planned, kept (asked lately), skipped (they cannot be asked), asked, answered, silent, refused by the cloud, waiting.", units.Short, 12,
+			query{"max by (instance, result) (shenscan_probe_machines)", "{{instance}} {{result}}"}))
 }
