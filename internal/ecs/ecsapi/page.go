@@ -27,7 +27,8 @@ type pageReader struct {
 	region string
 	out    *listing
 	own    strings.Builder // every different string of the page, in one piece
-	words  [512]string     // some of them, by a hash of their text; see word
+	words  [512]string     // some of them and of the pages before, by a hash of their text; see word
+	spelt  int             // bytes of the pages that words may be parts of
 	tags   []ecs.Tag       // every tag of the page
 	// passed are members of the last instance, by the place of the first, that were
 	// passed over; skipped says that the last one was. See members.
@@ -37,6 +38,10 @@ type pageReader struct {
 	// How much room the last pages took.
 	instances, tagRoom, textRoom int
 }
+
+// mostSpelt bounds how many bytes of pages stay in memory for the words that are
+// parts of them: some sixty pages.
+const mostSpelt = 512 << 10
 
 var pageReaders = sync.Pool{New: func() any { return new(pageReader) }}
 
@@ -61,8 +66,11 @@ func (r *pageReader) read(body []byte, region string) (*listing, bool) {
 	ok := end >= 0 && skipSpace(r.b, end) == n && answer.instances != nil
 	r.instances, r.tagRoom, r.textRoom = len(answer.instances), room(r.tagRoom, len(r.tags)), room(r.textRoom, r.own.Len())
 	r.b, r.out, r.tags, r.passed = nil, nil, nil, [64]run{}
+	if r.spelt += r.own.Len(); r.spelt > mostSpelt {
+		r.spelt = 0
+		clear(r.words[:])
+	}
 	r.own.Reset()
-	clear(r.words[:])
 	return answer, ok
 }
 
@@ -337,9 +345,9 @@ func (r *pageReader) plainTag(i int) (t ecs.Tag, end int) {
 	return t, i + 1
 }
 
-// word reads a string, or null, that is likely to be in the page more than
-// once: it is copied and checked only where it is new. Equal strings that lie in
-// one place are also what makes writing the page cheap.
+// word reads a string, or null, that is likely to be in the page, or in the next
+// ones, more than once: it is copied and checked only where it is new. Equal strings
+// that lie in one place are also what makes writing the page cheap.
 func (r *pageReader) word(i int) (string, int) {
 	b := r.b
 	if b[i] != '"' {
