@@ -143,7 +143,13 @@ type rowWriter struct {
 type lastWord struct {
 	text   string
 	number int
+	fresh  int // words in a row that the page did not have before
 }
+
+// mostFresh is how many words that are new to the page may follow each other in one
+// place of its rows until the next ones are written in full and not looked up: a tag
+// that tells instances apart has another value in each.
+const mostFresh = 64
 
 // rowPlaces is the number of places whose last word is remembered: zone, status,
 // network type, and the keys and values of the first eight tags.
@@ -199,18 +205,32 @@ func (w *rowWriter) row(x *Row) {
 // at appends the number of the word s, or 0 and the word itself where the table
 // of words is full. place is its place in the row.
 func (w *rowWriter) at(b []byte, place int, text string) []byte {
-	if place < rowPlaces {
-		if last := &w.last[place]; last.number != 0 && last.text == text {
-			return appendUint(b, uint64(last.number))
-		}
+	if place >= rowPlaces {
+		return w.numbered(b, w.speller.number(text), text)
 	}
+	last := &w.last[place]
+	if last.number != 0 && last.text == text {
+		last.fresh = 0
+		return appendUint(b, uint64(last.number))
+	}
+	if last.fresh == mostFresh {
+		return w.numbered(b, 0, text)
+	}
+	words := len(w.speller.words)
 	n := w.speller.number(text)
+	fresh := 0
+	if len(w.speller.words) > words {
+		fresh = last.fresh + 1
+	}
+	*last = lastWord{text, n, fresh}
+	return w.numbered(b, n, text)
+}
+
+// numbered appends the number of a word, and the word itself where it has none.
+func (w *rowWriter) numbered(b []byte, n int, text string) []byte {
 	b = appendUint(b, uint64(n))
 	if n == 0 {
 		b = appendStr(b, text)
-	}
-	if place < rowPlaces {
-		w.last[place] = lastWord{text, n}
 	}
 	return b
 }
