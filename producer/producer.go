@@ -77,7 +77,7 @@ type Options struct {
 
 // DefaultOptions are right for any fleet.
 func DefaultOptions() Options {
-	return Options{LaneSize: 5000, PagesInFlight: 4, PageWait: 250 * time.Millisecond, Restarts: 3, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	return Options{LaneSize: 5000, PagesInFlight: 4, PageWait: time.Second, Restarts: 3, Log: slog.New(slog.DiscardHandler), Now: time.Now}
 }
 
 // Producer handles scan requests, scope jobs and lane jobs. It is safe for

@@ -12,7 +12,11 @@ import (
 // MaxInstances is the most instances that a page holds. What instances have in
 // common is written, judged and stored once a page, and a page is written,
 // acknowledged and read as one message, so large pages are cheap.
-const MaxInstances = 500
+const MaxInstances = 1000
+
+// MaxSystems is how much different software makes a page full, however few its
+// instances are: workers add what is known of the image of each.
+const MaxSystems = 500
 
 // pageSize is how many bytes of instances make a page full, however few they
 // are: with its tags an instance can take more than 10 KB. It leaves the larger
@@ -80,7 +84,9 @@ func (w *PageWriter) Add(instance *ecs.Instance) {
 func (w *PageWriter) Len() int { return w.rows.n }
 
 // Full says that the instances are to be put into a page before more come.
-func (w *PageWriter) Full() bool { return w.rows.n >= MaxInstances || w.rows.size() >= pageSize }
+func (w *PageWriter) Full() bool {
+	return w.rows.n >= MaxInstances || len(w.software.list) >= MaxSystems || w.rows.size() >= pageSize
+}
 
 // Put makes listed a page of the instances and begins anew.
 func (w *PageWriter) Put(listed *InstancesListed) {
