@@ -634,7 +634,8 @@ func readParts(v []byte, p *pointParts) error {
 }
 
 // pointByRules writes a point after the fleet was judged anew, where there is one
-// to compare it with.
+// to compare it with and none was written since: a process may have ended between
+// the two.
 func (db *DB) pointByRules() error {
 	var last record.ProgressPoint
 	err := db.view(func(tx *bbolt.Tx) error {
@@ -644,8 +645,11 @@ func (db *DB) pointByRules() error {
 		}
 		return readPoint(v, &last)
 	})
-	if err != nil || last.Number == 0 {
-		return err
+	if err != nil {
+		return fmt.Errorf("read the progress before other rules: %w", err)
+	}
+	if last.Number == 0 {
+		return nil
 	}
 	quiet := last.Ruleset == db.meta.Digest && slices.Equal(last.Targets, db.meta.Targets)
 	for _, m := range db.meta.Moves {
@@ -656,13 +660,17 @@ func (db *DB) pointByRules() error {
 	}
 	applier := db.begin()
 	applier.msg = &event.Received{Stored: db.meta.Now}
-	return db.update(func(tx *bbolt.Tx) error {
+	err = db.update(func(tx *bbolt.Tx) error {
 		applier.tx = tx
 		if err := applier.point(record.PointRules, &record.Scan{ID: last.ScanID, State: last.State}); err != nil {
 			return err
 		}
 		return applier.finish()
 	})
+	if err != nil {
+		return fmt.Errorf("count the progress after other rules: %w", err)
+	}
+	return nil
 }
 
 // Points returns the last n points of progress, the oldest first.

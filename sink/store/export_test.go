@@ -188,3 +188,9 @@ func (db *DB) Sorted(ctx context.Context, f Filter, by Sort, after *Place) ([]Pl
 	placed, err := view.Sorted(ctx, by, after, f.Limit)
 	return placed, errors.Join(err, view.Close())
 }
+
+// TurnAlone has everything judged by c, and does nothing of what follows, as a
+// process that ends then.
+func (db *DB) TurnAlone(ctx context.Context, c Classifier) error {
+	return db.locked(func() error { return db.turnLocked(ctx, db.o.judge(c)) })
+}

@@ -35,8 +35,9 @@ func (db *DB) Judge(ctx context.Context, classifier Classifier, inUse func()) (A
 	if err != nil {
 		return told, err
 	}
-	if inUse(); !db.telling() {
-		return told, nil
+	inUse()
+	if err := db.locked(db.pointByRules); err != nil || !db.telling() {
+		return told, err
 	}
 	rest, err := db.tell(ctx, old)
 	told.add(&rest)
@@ -48,8 +49,10 @@ func (db *DB) Judge(ctx context.Context, classifier Classifier, inUse func()) (A
 func (db *DB) Turn(ctx context.Context, classifier Classifier) error {
 	db.turn.Lock()
 	defer db.turn.Unlock()
-	_, _, err := db.turnTo(ctx, classifier)
-	return err
+	if _, _, err := db.turnTo(ctx, classifier); err != nil {
+		return err
+	}
+	return db.locked(db.pointByRules)
 }
 
 func (db *DB) telling() (is bool) {
@@ -121,9 +124,6 @@ func (db *DB) turnLocked(ctx context.Context, judge *judge) error {
 	}
 	db.hold = false
 	db.publish()
-	if err := db.pointByRules(); err != nil {
-		return fmt.Errorf("reclassify: count the progress: %w", err)
-	}
 	return nil
 }
 

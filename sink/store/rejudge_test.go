@@ -319,3 +319,62 @@ func TestChangesOfJudgementFollowEachOther(t *testing.T) {
 		t.Errorf("%d events of %d instances", len(entries), len(last))
 	}
 }
+
+// A process that ends right after everything was judged anew leaves a point of
+// progress to be written, and the next one writes it before it tells what moved.
+func TestAnEndedProcessOwesThePointOfOtherRules(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	db := rejudged(t, path, newJudge("a", oldOnes))
+	before, err := db.Points(10)
+	if err != nil || len(before) == 0 {
+		t.Fatal(len(before), err)
+	}
+	other := newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible, "centos 5.8": rules.NeedsAction})
+	if err := db.TurnAlone(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = reopen(t, path, other)
+	for range 2 { // the second time there is nothing left to do
+		inUse := 0
+		if _, err := db.Judge(t.Context(), other, func() { inUse++ }); err != nil || inUse != 1 {
+			t.Fatal(inUse, err)
+		}
+		points, err := db.Points(10)
+		if err != nil || len(points) != len(before)+1 {
+			t.Fatalf("%d points after %d: %v", len(points), len(before), err)
+		}
+		last := points[len(points)-1]
+		if moves := last.Moves["shenlong-7"]; last.Kind != record.PointRules || last.Ruleset != "b" || moves.OpenedByRules != 10 {
+			t.Errorf("the last point is %+v", last)
+		}
+	}
+}
+
+// Where telling fails, the other rules are in use all the same, and who waits for them
+// hears of it before that.
+func TestOtherRulesAreInUseBeforeWhatMovedIsTold(t *testing.T) {
+	db := rejudged(t, filepath.Join(t.TempDir(), "store.db"), newJudge("a", oldOnes))
+	other := newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible, "centos 5.8": rules.NeedsAction})
+	ctx, stop := context.WithCancel(t.Context())
+	_, err := db.Judge(ctx, other, func() {
+		defer stop()
+		if got := db.Summary().Ruleset; got != "b" || db.Classifier() != store.Classifier(other) || db.Summary().Rejudging == nil {
+			t.Errorf("totals are of %s, told: %t", got, db.Summary().Rejudging == nil)
+		}
+	})
+	if !errors.Is(err, context.Canceled) || !db.NeedsReclassify() {
+		t.Fatalf("telling did not fail: %v", err)
+	}
+	if done, err := db.Rejudge(t.Context()); err != nil || done.Moved != 20 || db.NeedsReclassify() {
+		t.Errorf("%d moved, %v", done.Moved, err)
+	}
+	// Where it fails before that, nobody is told so.
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := db.Judge(stopped, newJudge("c", oldOnes), func() { t.Error("a judgement that failed is in use") }); err == nil || db.Summary().Ruleset != "b" {
+		t.Errorf("%v, by %s", err, db.Summary().Ruleset)
+	}
+}
