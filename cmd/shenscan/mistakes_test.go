@@ -69,6 +69,7 @@ func TestMistakesAreNotAnswered(t *testing.T) {
 		"config of no command":         {[]string{"config", "chekc"}, "chekc"},
 		"check of several":             {[]string{"check", id, id, "--endpoint", sim.URL, "--target", "kvm"}, "the id of one instance"},
 		"check without patience":       {[]string{"check", id, "--endpoint", sim.URL, "--target", "kvm", "--wait", "-1s"}, "--wait -1s"},
+		"a role that asks machines":    {[]string{"producer", "--nats-url", "nats://127.0.0.1:1", "--probe"}, "shenscan serve --probe"},
 		"serve of some instances":      {[]string{"serve", "--endpoint", sim.URL, "--store", filepath.Join(t.TempDir(), "none"), "--os", "centos"}, "--os means nothing without --probe"},
 	} {
 		t.Run(name, func(t *testing.T) {

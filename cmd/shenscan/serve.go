@@ -14,6 +14,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/config"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -212,8 +213,13 @@ func where(application *app.App, options app.Options) string {
 	return strings.Join(parts, ", ")
 }
 
+// asksElsewhere says who asks machines beside a process of one role.
+func asksElsewhere(role string) string {
+	return "asking machines needs the cloud and a store, and a " + role + " has one of them at most; run `shenscan serve --probe` with the same --nats-url beside it, and a --store of its own"
+}
+
 func newRoleCmd(settings *settings, name string) *cobra.Command {
-	flags := &processFlags{}
+	flags, asks := &processFlags{}, false
 	role := map[string]app.Role{"producer": app.Producer, "worker": app.Worker, "sink": app.Sink}[name]
 	short := map[string]string{
 		"producer": "Run a producer: read the cloud, answer scan and rescan requests; any number of them",
@@ -234,6 +240,12 @@ func newRoleCmd(settings *settings, name string) *cobra.Command {
 			}
 			if role == app.Producer {
 				options.Schedules = settings.schedules()
+			}
+			if asks {
+				if config.Typed(cmd.Flags(), "probe") {
+					return usage(fmt.Errorf("--probe: %s", asksElsewhere(name)))
+				}
+				settings.log.Warn("machines are not asked by this process", "because", asksElsewhere(name))
 			}
 			return runApp(cmd, settings, options)
 		},
@@ -260,5 +272,9 @@ func newRoleCmd(settings *settings, name string) *cobra.Command {
 		flags.events.add(cmd)
 	}
 	flags.trace.add(cmd)
+	// A role asks nobody: that needs the cloud and a store. Who says that it is to
+	// ask is told who does.
+	cmd.Flags().BoolVar(&asks, "probe", false, "not for a role of its own: shenscan serve asks")
+	_ = cmd.Flags().MarkHidden("probe")
 	return cmd
 }
