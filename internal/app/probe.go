@@ -198,7 +198,7 @@ func (a *App) Probe(ctx context.Context, chosen store.Filter) (*prober.Outcome, 
 		return nil, err
 	}
 	byScope := map[ecs.Scope][]string{}
-	for _, g := range out.Answered {
+	for _, g := range out.Changed() {
 		byScope[g.Scope] = append(byScope[g.Scope], g.ID)
 	}
 	var scans []string

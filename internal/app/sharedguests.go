@@ -363,7 +363,7 @@ func (s *sharedGuests) take(ctx context.Context, guests []prober.Guest, held fun
 	for i := range guests {
 		if have := stored[i]; have != nil {
 			waiting := have.Answered.IsZero()
-			if waiting && (waits[have.Batch] || s.Now().Sub(have.Asked) < givenUp) || !waiting && held(have) {
+			if waiting && (waits[have.Batch] || s.Now().Sub(have.Asked).Abs() < givenUp) || !waiting && held(have) {
 				continue
 			}
 		}

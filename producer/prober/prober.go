@@ -22,6 +22,8 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/probe"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/distro"
+	"github.com/shenscan/shenscan/rules/family"
 )
 
 // Candidate is an instance that may be asked.
@@ -137,13 +139,33 @@ const (
 	// awake is how old the last heartbeat of an agent may be that answers. It
 	// sends one a minute.
 	awake = 5 * time.Minute
+	// clocksApart is by how much the clocks of the cloud and of processes may differ:
+	// the cloud refuses calls of whoever's differs more. What is of a time to come
+	// beyond that is of a clock that was wrong, or no answer.
+	clocksApart = 15 * time.Minute
 )
 
 // Believed says whether what is kept of a machine is evidence for it as it is
 // now: it answered, not too long ago, and neither its image nor its type has
 // changed since, with which its kernel or initramfs may have.
 func (g *Guest) Believed(imageID, instanceType string, now time.Time) bool {
-	return !g.Heard.IsZero() && g.Script == probe.Version && g.ImageID == imageID && g.Type == instanceType && now.Sub(g.Heard) < believed
+	return !g.Heard.IsZero() && g.Script == probe.Version && g.ImageID == imageID && g.Type == instanceType && now.Sub(g.Heard) < believed && now.Sub(g.Heard) >= -clocksApart &&
+		!foreign(&g.Facts, instanceType)
+}
+
+// families is the built-in table of instance families.
+var families = sync.OnceValues(func() (*family.Table, error) { return family.ParseTable(family.Embedded()) })
+
+// foreign says whether facts are of another machine than one of that type: its
+// processor does not run their architecture.
+func foreign(facts *rules.GuestFacts, instanceType string) bool {
+	table, err := families()
+	if err != nil || facts.Architecture == "" {
+		return false
+	}
+	machine := table.Lookup(instanceType, "").Arch
+	answered := distro.Identify(facts.Architecture).Arch
+	return machine != "" && answered != "" && (machine == "arm64") != (answered == "arm64")
 }
 
 // Outlived says whether nothing that is kept of a machine is of use any more.
@@ -152,7 +174,7 @@ func (g *Guest) Outlived(now time.Time) bool {
 	if g.Heard.After(last) {
 		last = g.Heard
 	}
-	return now.Sub(last) > Kept
+	return now.Sub(last).Abs() > Kept
 }
 
 // Kept is for how long what a machine answered is kept at least.
@@ -227,7 +249,7 @@ const (
 
 // fresh says whether a machine need not be asked.
 func (p *Prober) fresh(guest *Guest, candidate *Candidate) bool {
-	age := p.o.Now().Sub(guest.Asked)
+	age := p.o.Now().Sub(guest.Asked).Abs() // a clock that was set back makes nobody asked twice, nor never again
 	switch {
 	case guest.Answered.IsZero():
 		return age < forgotten // its batch is open, and looked after
@@ -246,6 +268,18 @@ type Outcome struct {
 	Silent   []Guest           // of this run, without, each with its cause
 	Calls    map[ecs.Scope]int // of any kind
 	Errors   []error           // why machines of a scope have no answer
+}
+
+// Changed are the machines of which something else is known now: they answered in
+// this run, or what they answered is not believed any more.
+func (o *Outcome) Changed() []Guest {
+	out := slices.Clone(o.Answered)
+	for i := range o.Silent {
+		if o.Silent[i].Cause == causeTwice {
+			out = append(out, o.Silent[i])
+		}
+	}
+	return out
 }
 
 // Run asks the candidates that are to be asked, after it has looked after the
@@ -584,7 +618,7 @@ func (r *run) resume(ctx context.Context, batch *Batch) error {
 		}
 	}
 	r.went(func(counts *Counts) { counts.Waiting += len(guests) })
-	switch age := r.o.Now().Sub(batch.Asked); {
+	switch age := r.o.Now().Sub(batch.Asked).Abs(); {
 	case batch.Claiming:
 		return r.unasked(ctx, batch, guests, causeUnasked)
 	case age > forgotten:
@@ -603,6 +637,7 @@ func (r *run) resume(ctx context.Context, batch *Batch) error {
 // it open: another run looks after it, and does not ask again.
 func (r *run) follow(ctx context.Context, batch *Batch, guests []Guest) error {
 	wait, until := r.o.PollFirst, r.o.Now().Add(r.o.Timeout+r.o.Grace)
+	taken := map[string]Guest{} // that have answered
 	for {
 		select {
 		case <-ctx.Done():
@@ -614,8 +649,14 @@ func (r *run) follow(ctx context.Context, batch *Batch, guests []Guest) error {
 		if err != nil {
 			return r.stopped(ctx, batch.Scope, err)
 		}
+		if err := r.retract(ctx, batch, taken, results); err != nil {
+			return err
+		}
 		var done []Guest
 		done, guests = r.take(batch, guests, results)
+		for i := range done {
+			taken[done[i].ID] = done[i]
+		}
 		batch.Closed = len(guests) == 0
 		if len(done) > 0 || batch.Closed {
 			if err := r.keep(ctx, batch, done); err != nil {
@@ -632,35 +673,104 @@ func (r *run) follow(ctx context.Context, batch *Batch, guests []Guest) error {
 	}
 }
 
+// causeTwice is why nothing that a machine said is believed any more.
+const causeTwice = "answer not read: it answered one question twice, and not the same"
+
 // take parts the machines that have answered, or never will, from the others.
 func (r *run) take(batch *Batch, guests []Guest, results []ecs.Invoked) (done, open []Guest) {
-	by := map[string]*ecs.Invoked{}
+	by := map[string][]*ecs.Invoked{}
 	for i := range results {
-		by[results[i].InstanceID] = &results[i]
+		by[results[i].InstanceID] = append(by[results[i].InstanceID], &results[i])
 	}
-	now := r.o.Now().UTC()
 	for _, guest := range guests {
-		invoked := by[guest.ID]
-		if invoked == nil || invoked.State == ecs.InvocationRunning {
+		list := by[guest.ID]
+		if len(list) == 0 || slices.ContainsFunc(list, func(x *ecs.Invoked) bool { return x.State == ecs.InvocationRunning }) {
 			open = append(open, guest)
 			continue
 		}
-		guest.Answered = now
-		var facts rules.GuestFacts
-		if facts, guest.Cause = read(batch.Platform, invoked); guest.Cause == "" {
-			guest.Facts, guest.Heard = facts, now
+		answer := r.read(batch, &guest, list[0])
+		for _, other := range list[1:] {
+			if again := r.read(batch, &guest, other); again.Cause != answer.Cause || again.Facts != answer.Facts {
+				answer = guest.twice(answer.Answered)
+			}
 		}
-		done = append(done, guest)
+		done = append(done, answer)
 	}
 	return done, open
 }
 
-// read reads one answer. A cause is one of few: it holds no text of the machine.
-func read(platform string, invoked *ecs.Invoked) (rules.GuestFacts, string) {
+// twice is a guest whose answers contradict each other: none is believed, nor
+// what it said before.
+func (g *Guest) twice(now time.Time) Guest {
+	out := *g
+	out.Answered, out.Cause, out.Facts, out.Heard = now, causeTwice, rules.GuestFacts{}, time.Time{}
+	return out
+}
+
+// retract takes back what machines answered whose answers are others by now.
+func (r *run) retract(ctx context.Context, batch *Batch, taken map[string]Guest, results []ecs.Invoked) error {
+	var back []Guest
+	for i := range results {
+		was, there := taken[results[i].InstanceID]
+		if !there || was.Cause == causeTwice {
+			continue
+		}
+		if again := r.read(batch, &was, &results[i]); results[i].State == ecs.InvocationRunning || again.Cause != was.Cause || again.Facts != was.Facts {
+			back = append(back, was.twice(again.Answered))
+			taken[was.ID] = back[len(back)-1]
+		}
+	}
+	if len(back) == 0 {
+		return nil
+	}
+	r.went(func(counts *Counts) {
+		same := func(g Guest) bool {
+			return g.Scope == batch.Scope && slices.ContainsFunc(back, func(b Guest) bool { return b.ID == g.ID })
+		}
+		answered, silent := len(r.out.Answered), len(r.out.Silent)
+		r.out.Answered, r.out.Silent = slices.DeleteFunc(r.out.Answered, same), slices.DeleteFunc(r.out.Silent, same)
+		counts.Answered -= answered - len(r.out.Answered)
+		counts.Silent -= silent - len(r.out.Silent)
+		counts.Waiting += len(back) // until they are kept
+	})
+	return r.keep(ctx, batch, back)
+}
+
+// read is what a guest is with one answer. Where the answer is not believed, what
+// it said before stands. A cause is one of few: it holds no text of the machine.
+func (r *run) read(batch *Batch, was *Guest, invoked *ecs.Invoked) Guest {
+	guest, now := *was, r.o.Now().UTC()
+	guest.Answered = now
+	facts, cause := readAnswer(batch.Platform, invoked)
+	at := invoked.Finished
 	switch {
-	case invoked.State == ecs.InvocationFailed && knownCode(invoked.ErrorCode):
+	case cause != "":
+	case at.IsZero(): // it is at least as new as the question
+		at = batch.Asked
+	case at.Before(batch.Asked.Add(-clocksApart)):
+		cause = "answer not read: it is older than the question"
+	case at.After(now.Add(clocksApart)):
+		cause = "answer not read: it is of a time to come"
+	}
+	if cause == "" && foreign(&facts, guest.Type) {
+		cause = "answer not read: it is of another machine, whose architecture this one cannot run"
+	}
+	if guest.Cause = cause; cause != "" {
+		return guest
+	}
+	if guest.Facts, guest.Heard = facts, at.UTC(); at.After(now) {
+		guest.Heard = now
+	}
+	return guest
+}
+
+// readAnswer reads what an answer says.
+func readAnswer(platform string, invoked *ecs.Invoked) (rules.GuestFacts, string) {
+	failed := invoked.State == ecs.InvocationFailed || invoked.ErrorCode != ""
+	switch {
+	case failed && knownCode(invoked.ErrorCode):
 		return rules.GuestFacts{}, "the script did not come to its end (" + invoked.ErrorCode + ")"
-	case invoked.State == ecs.InvocationFailed:
+	case failed:
 		return rules.GuestFacts{}, "the script did not come to its end"
 	case invoked.Dropped > 0:
 		return rules.GuestFacts{}, "answer not read: it is cut short"

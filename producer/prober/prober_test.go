@@ -337,6 +337,9 @@ func TestAnswersGrowOld(t *testing.T) {
 		{"i-1", "m-2", "ecs.g5.large", day, true, false},
 		{"i-1", "m-1", "ecs.g7.large", day, true, false},
 		{"i-2", "m-1", "ecs.g5.large", time.Hour, false, false},
+		{"i-1", "m-1", "ecs.g5.large", -time.Minute, false, true}, // clocks are apart by as much
+		{"i-1", "m-1", "ecs.g5.large", -2 * day, false, false},    // of a clock that was wrong
+		{"i-1", "m-1", "ecs.g5.large", -400 * day, true, false},   // by more than a machine may go unasked
 		{"i-2", "m-1", "ecs.g5.large", 25 * time.Hour, true, false},
 	} {
 		now = at.Add(c.age)
@@ -395,5 +398,142 @@ func TestAJournalOutlivesKillsAndDamage(t *testing.T) {
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info.Mode(), err)
+	}
+}
+
+// lying is a cloud whose answers are bent on their way, by how often an invocation
+// was looked at.
+type lying struct {
+	ecs.GuestAPI
+	bend func(looked int, results []ecs.Invoked) []ecs.Invoked
+
+	mu     sync.Mutex
+	looked map[string]int
+}
+
+func (l *lying) Invocation(ctx context.Context, s ecs.Scope, id string) ([]ecs.Invoked, error) {
+	results, err := l.GuestAPI.Invocation(ctx, s, id)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.looked == nil {
+		l.looked = map[string]int{}
+	}
+	l.looked[id]++
+	return l.bend(l.looked[id], results), err
+}
+
+// An answer that something speaks against is no evidence, and its cause names what:
+// two that contradict each other, one that is older than the question or of a time
+// to come, one of a machine that this one cannot be, one that is a failure as well.
+func TestAnswersThatSomethingSpeaksAgainstAreNoEvidence(t *testing.T) {
+	other := func(x *ecs.Invoked) { // still a sound answer, of another system
+		x.Output = strings.NewReplacer("\ndefault=", "\ndefault=9", "\nkernel=", "\nkernel=9", "\nfreebsd=", "\nfreebsd=9", "\ncaption=", "\ncaption=X ").Replace(x.Output)
+	}
+	sound := func(x *ecs.Invoked) bool { return x.State == ecs.InvocationFinished && x.Dropped == 0 }
+	each := func(change func(x *ecs.Invoked)) func(int, []ecs.Invoked) []ecs.Invoked {
+		return func(_ int, results []ecs.Invoked) []ecs.Invoked {
+			for i := range results {
+				if sound(&results[i]) {
+					change(&results[i])
+				}
+			}
+			return results
+		}
+	}
+	for name, tt := range map[string]struct {
+		bend  func(int, []ecs.Invoked) []ecs.Invoked
+		cause string
+	}{
+		"twice in one answer": {func(_ int, results []ecs.Invoked) []ecs.Invoked {
+			for i := range results {
+				if x := results[i]; sound(&x) {
+					other(&x)
+					results = append(results, x)
+				}
+			}
+			return results
+		}, "answered one question twice"},
+		"another one at the next look": {func(looked int, results []ecs.Invoked) []ecs.Invoked {
+			for i := range results {
+				if i == len(results)-1 && looked < 3 {
+					results[i].State = ecs.InvocationRunning // so that the batch is looked at again
+				} else if looked == 2 && sound(&results[i]) {
+					other(&results[i])
+				}
+			}
+			return results
+		}, "answered one question twice"},
+		"older than the question": {each(func(x *ecs.Invoked) { x.Finished = time.Now().Add(-time.Hour) }), "older than the question"},
+		"of a time to come":       {each(func(x *ecs.Invoked) { x.Finished = time.Now().AddDate(1, 0, 0) }), "a time to come"},
+		"of another architecture": {each(func(x *ecs.Invoked) {
+			switch {
+			case strings.Contains(x.Output, "machine=x86_64\n"):
+				x.Output = strings.Replace(x.Output, "machine=x86_64\n", "machine=aarch64\n", 1)
+			case strings.Contains(x.Output, "machine=aarch64\n"):
+				x.Output = strings.Replace(x.Output, "machine=aarch64\n", "machine=x86_64\n", 1)
+			default:
+				x.State = ecs.InvocationFailed
+			}
+		}), "of another machine"},
+		"a success that failed": {each(func(x *ecs.Invoked) { x.ErrorCode = "ExecutionException" }), "ExecutionException"},
+	} {
+		c := newCloud(t, ecssim.Options{Instances: 60, Regions: 1, Seed: 3})
+		book := journal(t, filepath.Join(t.TempDir(), "guests.jsonl"), time.Now)
+		o := options()
+		var counts prober.Counts
+		o.Went = func(now prober.Counts) { counts = now }
+		out, err := prober.New(&lying{GuestAPI: c, bend: tt.bend}, book, o).Run(t.Context(), c.candidates(t))
+		if err != nil || len(out.Errors) > 0 {
+			t.Fatal(name, err, out.Errors)
+		}
+		refused := 0
+		for i := range out.Silent {
+			g := &out.Silent[i]
+			if g.Facts != (rules.GuestFacts{}) || !g.Heard.IsZero() {
+				t.Errorf("%s: %s is evidence: %+v", name, g.ID, g)
+			}
+			if strings.Contains(g.Cause, tt.cause) {
+				refused++
+			}
+		}
+		if changed := len(out.Changed()) - len(out.Answered); (changed > 0) != strings.Contains(tt.cause, "twice") {
+			t.Errorf("%s: %d are looked at again", name, changed)
+		}
+		most := 0
+		if name == "another one at the next look" {
+			most = 2 // the last of each platform's batch
+		}
+		if refused == 0 || len(out.Answered) > most || counts.Waiting != 0 || counts.Answered != len(out.Answered) || counts.Answered+counts.Silent+counts.Refused != counts.Planned {
+			t.Errorf("%s: %d are refused, %d answered: %+v", name, refused, len(out.Answered), counts)
+		}
+	}
+}
+
+// An answer is as old as it says, where that can be; else as its question.
+func TestAnAnswerIsAsOldAsItSays(t *testing.T) {
+	c := newCloud(t, ecssim.Options{Instances: 30, Regions: 1, Seed: 3})
+	for name, says := range map[string]func() time.Time{
+		"told":       func() time.Time { return time.Now().Add(-time.Minute) },
+		"not told":   func() time.Time { return time.Time{} },
+		"a bit late": func() time.Time { return time.Now().Add(time.Minute) },
+	} {
+		book := journal(t, filepath.Join(t.TempDir(), "guests.jsonl"), time.Now)
+		began := time.Now()
+		api := &lying{GuestAPI: c, bend: func(_ int, results []ecs.Invoked) []ecs.Invoked {
+			for i := range results {
+				results[i].Finished = says()
+			}
+			return results
+		}}
+		out, err := prober.New(api, book, options()).Run(t.Context(), c.candidates(t))
+		if err != nil || len(out.Answered) == 0 {
+			t.Fatal(name, err)
+		}
+		for i := range out.Answered {
+			g := &out.Answered[i]
+			if age := g.Answered.Sub(g.Heard); age < 0 || name == "told" && age < 30*time.Second || name == "not told" && (!g.Heard.Equal(g.Asked) || g.Heard.Before(began.Add(-time.Second))) {
+				t.Errorf("%s: asked %v, answered %v, heard %v", name, g.Asked, g.Answered, g.Heard)
+			}
+		}
 	}
 }
