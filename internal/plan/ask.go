@@ -55,14 +55,6 @@ func (b *builder) candidates(records iter.Seq2[*record.Record, error]) iter.Seq2
 	}
 }
 
-// answers are what was said of instances.
-type answers[T any] map[ecs.Scope]map[string]*T
-
-// on is what was said of the instance; nil where nothing was.
-func (a answers[T]) on(account, region, id string) *T {
-	return a[ecs.Scope{Account: account, Region: region}][id]
-}
-
 // scopeCalls is how many scopes are asked side by side.
 const scopeCalls = 8
 

@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"iter"
 	"slices"
@@ -36,7 +37,7 @@ type Disks struct {
 	Convert  int `json:"convert"`
 	NotKnown int `json:"not_known"`
 
-	scopes answers[record.InstanceDisks]
+	scopes map[ecs.Scope]*heard
 }
 
 const actDisks = "DescribeDisks"
@@ -56,7 +57,7 @@ func AskDisks(ctx context.Context, cloud ecs.DiskAPI, o Options, records iter.Se
 	if err != nil {
 		return nil, err
 	}
-	out := &Disks{AskedAt: o.Now.UTC(), Regions: len(moving), Doubts: []record.Failure{}, scopes: make(answers[record.InstanceDisks], len(moving))}
+	out := &Disks{AskedAt: o.Now.UTC(), Regions: len(moving), Doubts: []record.Failure{}, scopes: make(map[ecs.Scope]*heard, len(moving))}
 	scopes := scopesOf(moving)
 	var mu sync.Mutex
 	out.Failures, err = askScopes(ctx, actDisks, scopes, diskTimeout, func(call context.Context, scope ecs.Scope) error {
@@ -71,7 +72,8 @@ func AskDisks(ctx context.Context, cloud ecs.DiskAPI, o Options, records iter.Se
 		if listing.Doubt != nil {
 			out.Doubts = append(out.Doubts, failureOf(actDisks, scope, listing.Doubt))
 		}
-		out.scopes[scope] = asked.settle(listing.Doubt)
+		asked.doubted = listing.Doubt != nil
+		out.scopes[scope] = asked
 		return nil
 	})
 	if err != nil {
@@ -82,7 +84,7 @@ func AskDisks(ctx context.Context, cloud ecs.DiskAPI, o Options, records iter.Se
 	return out, nil
 }
 
-// moving are the instances of one scope whose disks matter, and which disks are taken
+// moving are the instances of one scope whose disks matter, in order, and which disks are taken
 // where they go: of nearly all the same.
 type moving struct {
 	ids    []string
@@ -116,6 +118,9 @@ func (b *builder) moves(records iter.Seq2[*record.Record, error]) (map[ecs.Scope
 			out[each.scope()] = own
 		}
 		own.add(each.rec.InstanceID, each.takes)
+	}
+	for _, own := range out {
+		slices.Sort(own.ids) // as records come, but it is not for them that a disk is lost
 	}
 	return out, nil
 }
@@ -166,33 +171,27 @@ func todo(category, takes string) string {
 	return record.DiskAskOf
 }
 
-// heard is what was said of the disks of the instances of one scope.
+// heard is what was said of the disks of the instances of one scope. A fleet has
+// millions of disks, so those that are named are kept packed, and what they mean is
+// said when somebody asks.
 type heard struct {
 	*moving
 
-	of     map[string]*record.InstanceDisks
-	system map[string]int // system disks of an instance
-	odd    map[string]string
-	words  map[string]string // categories, kinds and devices, which a million disks have in common
+	at      time.Time
+	own     []ownDisks     // by the place of the instance among the ids
+	odd     map[int]string // what is wrong with an answer, by the same
+	words   *words
+	doubted bool // the listing is contradicted
+}
+
+// ownDisks are those of one instance.
+type ownDisks struct {
+	named          []byte // those to do something about
+	listed, system uint16
 }
 
 func askedDisks(own *moving, at time.Time) *heard {
-	h := &heard{moving: own, of: make(map[string]*record.InstanceDisks, len(own.ids)), system: map[string]int{}, odd: map[string]string{}, words: map[string]string{}}
-	for _, id := range own.ids {
-		h.of[id] = &record.InstanceDisks{AskedAt: at, Disks: []record.Disk{}}
-	}
-	return h
-}
-
-// word is the text as it was heard first.
-func (h *heard) word(text string) string {
-	if first, again := h.words[text]; again {
-		return first
-	}
-	if len(h.words) < maxWords {
-		h.words[text] = text
-	}
-	return text
+	return &heard{moving: own, at: at, own: make([]ownDisks, len(own.ids)), odd: map[int]string{}, words: newWords()}
 }
 
 // hear notes a disk, which may be one of other instances. One that is said to be two
@@ -200,81 +199,142 @@ func (h *heard) word(text string) string {
 // stands unless that needs nothing done.
 func (h *heard) hear(disk *ecs.Disk) {
 	for _, id := range disk.Instances {
-		own := h.of[id]
-		if own == nil {
+		at, ok := slices.BinarySearch(h.ids, id)
+		if !ok {
 			continue
 		}
-		if own.Listed++; own.Listed > maxDisks {
-			h.odd[id] = fmt.Sprintf("more than %d disks are said to be attached to it", maxDisks)
+		own := &h.own[at]
+		if own.listed >= maxDisks {
+			h.odd[at] = fmt.Sprintf("more than %d disks are said to be attached to it", maxDisks)
 			continue
 		}
+		own.listed++
 		switch disk.Kind {
 		case "system":
-			h.system[id]++
+			own.system++
 		case "data":
 		default:
-			h.odd[id] = fmt.Sprintf("disk %s is neither a system disk nor a data disk", disk.ID)
+			h.odd[at] = fmt.Sprintf("disk %s is neither a system disk nor a data disk", disk.ID)
 		}
 		what := todo(disk.Category, cmp.Or(h.others[id], h.takes))
 		if what == "" {
 			continue
 		}
-		said := record.Disk{ID: disk.ID, Category: h.word(disk.Category), Type: h.word(disk.Kind), SizeGiB: disk.SizeGiB, Device: h.word(disk.Device), Do: what}
-		if at := slices.IndexFunc(own.Disks, func(d record.Disk) bool { return d.ID == disk.ID }); at >= 0 {
-			own.Disks[at] = said
+		said := record.Disk{ID: disk.ID, Category: disk.Category, Type: disk.Kind, SizeGiB: disk.SizeGiB, Device: disk.Device, Do: what}
+		named := h.words.unpackDisks(own.named)
+		if before := slices.IndexFunc(named, func(d record.Disk) bool { return d.ID == disk.ID }); before >= 0 {
+			named[before] = said
+			own.named = nil
+			for i := range named {
+				own.named = h.words.packDisk(own.named, &named[i])
+			}
 			continue
 		}
-		own.Disks = append(own.Disks, said)
+		own.named = h.words.packDisk(own.named, &said)
 	}
 }
 
-// settle says of each instance what its disks mean. That nothing is to be done is
-// said only where one system disk was named and nothing contradicts the answer:
-// an instance of which no disk was told has disks all the same. Instances of which the
-// same is said without naming a disk, most of a fleet, have one answer together.
-func (h *heard) settle(doubt *ecs.Error) map[string]*record.InstanceDisks {
-	type saying struct {
-		state, why string
-		listed     int
+// of says what the disks of an instance mean; nil where it was not asked about. That
+// nothing is to be done is said only where one system disk was named and nothing
+// contradicts the answer: an instance of which no disk was told has disks all the same.
+func (h *heard) of(id string) *record.InstanceDisks {
+	if h == nil {
+		return nil
 	}
-	common := map[saying]*record.InstanceDisks{}
-	for id, own := range h.of {
-		slices.SortFunc(own.Disks, func(a, b record.Disk) int {
-			return cmp.Or(strings.Compare(b.Type, a.Type), strings.Compare(a.Device, b.Device), strings.Compare(a.ID, b.ID))
-		})
-		surely := slices.ContainsFunc(own.Disks, func(d record.Disk) bool { return d.Do != record.DiskAskOf })
-		at := slices.IndexFunc(own.Disks, func(d record.Disk) bool { return d.Do == record.DiskAskOf })
-		switch {
-		case doubt != nil:
-			own.Why = "the listing of its region is contradicted"
-		case h.odd[id] != "":
-			own.Why = h.odd[id]
-		case own.Listed == 0:
-			own.Why = "no disk was named that is attached to it"
-		case h.system[id] != 1:
-			own.Why = fmt.Sprintf("%d system disks were named that are attached to it", h.system[id])
-		case at >= 0:
-			own.Why = "whether the target takes disks of the category " + cmp.Or(own.Disks[at].Category, "(none)") + " is not known"
-		}
-		switch {
-		case surely:
-			own.State = record.DisksConvert
-		case own.Why != "":
-			own.State = record.DisksNotKnown
-		default:
-			own.State = record.DisksFit
-		}
-		if len(own.Disks) > 0 {
-			own.Disks = slices.Clone(own.Disks) // in no more room than they take
-			continue
-		}
-		if key := (saying{own.State, own.Why, own.Listed}); common[key] == nil {
-			common[key] = own
-		} else {
-			h.of[id] = common[key]
-		}
+	place, ok := slices.BinarySearch(h.ids, id)
+	if !ok {
+		return nil
 	}
-	return h.of
+	own := h.own[place]
+	out := &record.InstanceDisks{AskedAt: h.at, Listed: int(own.listed), Disks: h.words.unpackDisks(own.named)}
+	slices.SortFunc(out.Disks, func(a, b record.Disk) int {
+		return cmp.Or(strings.Compare(b.Type, a.Type), strings.Compare(a.Device, b.Device), strings.Compare(a.ID, b.ID))
+	})
+	surely := slices.ContainsFunc(out.Disks, func(d record.Disk) bool { return d.Do != record.DiskAskOf })
+	open := slices.IndexFunc(out.Disks, func(d record.Disk) bool { return d.Do == record.DiskAskOf })
+	switch {
+	case h.doubted:
+		out.Why = "the listing of its region is contradicted"
+	case h.odd[place] != "":
+		out.Why = h.odd[place]
+	case own.listed == 0:
+		out.Why = "no disk was named that is attached to it"
+	case own.system != 1:
+		out.Why = fmt.Sprintf("%d system disks were named that are attached to it", own.system)
+	case open >= 0:
+		out.Why = "whether the target takes disks of the category " + cmp.Or(out.Disks[open].Category, "(none)") + " is not known"
+	}
+	switch {
+	case surely:
+		out.State = record.DisksConvert
+	case out.Why != "":
+		out.State = record.DisksNotKnown
+	default:
+		out.State = record.DisksFit
+	}
+	return out
+}
+
+// words are texts that many disks have in common: categories, kinds, devices and what
+// is to be done. Each is kept once, as far as there is room.
+type words struct {
+	texts  []string
+	number map[string]uint64 // from 1 on
+}
+
+func newWords() *words { return &words{number: map[string]uint64{}} }
+
+// pack appends the text as its number, or, behind a 0, as it is.
+func (w *words) pack(to []byte, text string) []byte {
+	n, ok := w.number[text]
+	switch {
+	case ok:
+		return binary.AppendUvarint(to, n)
+	case len(w.texts) < maxWords:
+		w.texts = append(w.texts, text)
+		w.number[text] = uint64(len(w.texts))
+		return binary.AppendUvarint(to, w.number[text])
+	}
+	to = binary.AppendUvarint(append(to, 0), uint64(len(text)))
+	return append(to, text...)
+}
+
+// unpack reads what pack appended.
+func (w *words) unpack(from []byte) (text string, rest []byte) {
+	n, size := binary.Uvarint(from)
+	from = from[size:]
+	if n > 0 {
+		return w.texts[n-1], from
+	}
+	n, size = binary.Uvarint(from)
+	from = from[size:]
+	return string(from[:n]), from[n:]
+}
+
+func (w *words) packDisk(to []byte, disk *record.Disk) []byte {
+	to = binary.AppendUvarint(to, uint64(len(disk.ID)))
+	to = append(to, disk.ID...)
+	for _, text := range []string{disk.Category, disk.Type, disk.Device, disk.Do} {
+		to = w.pack(to, text)
+	}
+	return binary.AppendUvarint(to, uint64(max(disk.SizeGiB, 0)))
+}
+
+func (w *words) unpackDisks(from []byte) []record.Disk {
+	out := []record.Disk{}
+	for len(from) > 0 {
+		var disk record.Disk
+		n, size := binary.Uvarint(from)
+		from = from[size:]
+		disk.ID, from = string(from[:n]), from[n:]
+		for _, text := range []*string{&disk.Category, &disk.Type, &disk.Device, &disk.Do} {
+			*text, from = w.unpack(from)
+		}
+		n, size = binary.Uvarint(from)
+		disk.SizeGiB, from = int(n), from[size:]
+		out = append(out, disk)
+	}
+	return out
 }
 
 // Of is what was said of the instance; nil where it was not asked about.
@@ -287,7 +347,7 @@ func (d *Disks) on(account, region, id string) *record.InstanceDisks {
 	if d == nil {
 		return nil
 	}
-	return d.scopes.on(account, region, id)
+	return d.scopes[ecs.Scope{Account: account, Region: region}].of(id)
 }
 
 // count notes what came of it for one instance that is planned.

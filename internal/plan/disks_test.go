@@ -3,6 +3,7 @@ package plan_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -219,5 +220,26 @@ func TestDisksInEveryFormat(t *testing.T) {
 	own.Disks[0].Device = "/dev/xvda"
 	if got := plan.DiskText(own, lang.English); got != "convert d-a (system disk, cloud_ssd, 40 GiB, /dev/xvda)" {
 		t.Error(got)
+	}
+}
+
+// Every disk is read as it was said, however many different ones there are.
+func TestManyDisksAreKept(t *testing.T) {
+	var disks []ecs.Disk
+	for i := range 90 { // an instance has no more than a hundred
+		disk := attached(fmt.Sprintf("d-%03d", i), "data", "cloud_ssd")
+		disk.Device, disk.SizeGiB = fmt.Sprintf("/dev/%03d", i), i
+		disks = append(disks, disk)
+	}
+	disks = append(disks, attached("d-s", "system", "cloud_efficiency"))
+	it, _ := planned(t, &shelf{disks: disks}, facts("Debian 12", "linux", "ecs.g6.large"), "ecs.g8i")
+	own := it.Disks
+	if own.Listed != 91 || len(own.Disks) != 91 || own.Why != "" || own.Disks[0].ID != "d-s" || own.Disks[0].Category != "cloud_efficiency" {
+		t.Fatalf("%+v", own)
+	}
+	for i, disk := range own.Disks[1:] {
+		if want := (record.Disk{ID: disks[i].ID, Category: "cloud_ssd", Type: "data", SizeGiB: i, Device: disks[i].Device, Do: record.DiskConvert}); disk != want {
+			t.Errorf("%+v, want %+v", disk, want)
+		}
 	}
 }

@@ -36,7 +36,7 @@ type Offered struct {
 	NotKnown       int `json:"not_known"`
 	NotAsked       int `json:"not_asked"` // the budget was used up
 
-	scopes answers[record.OfferedChange]
+	scopes map[ecs.Scope]map[string]*record.OfferedChange
 }
 
 const actChanges = "DescribeResourcesModification"
@@ -64,7 +64,7 @@ type question struct {
 // recommended type is offered, within a budget of calls. The error is ctx's, or
 // what the records gave.
 func AskOffered(ctx context.Context, cloud ecs.ChangeAPI, o Options, records iter.Seq2[*record.Record, error], which []waves.ID, budget int) (*Offered, error) {
-	out := &Offered{AskedAt: o.Now.UTC(), Waves: which, Budget: budget, Failures: []record.Failure{}, scopes: answers[record.OfferedChange]{}}
+	out := &Offered{AskedAt: o.Now.UTC(), Waves: which, Budget: budget, Failures: []record.Failure{}, scopes: map[ecs.Scope]map[string]*record.OfferedChange{}}
 	asks, err := out.questions(o, records)
 	if err != nil {
 		return nil, err
@@ -90,6 +90,7 @@ func AskOffered(ctx context.Context, cloud ecs.ChangeAPI, o Options, records ite
 // instances behind them are noted as not asked about.
 func (f *Offered) questions(o Options, records iter.Seq2[*record.Record, error]) (asks []question, err error) {
 	b := newBuilder(o)
+	unasked := map[string]*record.OfferedChange{}
 	for each, err := range b.candidates(records) {
 		if err != nil {
 			return nil, err
@@ -99,13 +100,18 @@ func (f *Offered) questions(o Options, records iter.Seq2[*record.Record, error])
 		if each.there || !slices.Contains(f.Waves, each.id) || to == "" || to == rec.InstanceType {
 			continue
 		}
-		own := &record.OfferedChange{Type: to, State: record.ChangeUnasked, AskedAt: f.AskedAt}
+		own := unasked[to] // what is said of those that are not asked about is the same
+		if own == nil || len(asks) < f.Budget {
+			own = &record.OfferedChange{Type: to, State: record.ChangeUnasked, AskedAt: f.AskedAt}
+		}
 		if f.scopes[scope] == nil {
 			f.scopes[scope] = map[string]*record.OfferedChange{}
 		}
 		f.scopes[scope][rec.InstanceID] = own
 		if len(asks) < f.Budget {
 			asks = append(asks, question{scope, rec.Zone, rec.InstanceID, own})
+		} else {
+			unasked[to] = own
 		}
 	}
 	return asks, nil
@@ -201,7 +207,7 @@ func (f *Offered) on(account, region, id string) *record.OfferedChange {
 	if f == nil {
 		return nil
 	}
-	return f.scopes.on(account, region, id)
+	return f.scopes[ecs.Scope{Account: account, Region: region}][id]
 }
 
 // count notes what came of it for one instance that is planned.

@@ -278,8 +278,11 @@ func (b *builder) sort(rec *record.Record, verdict *rules.Verdict) *candidate {
 	at := &candidate{rec: rec, verdict: verdict, there: b.there(rec)}
 	at.id = waves.Of(verdict, at.there, b.o.KeepOS)
 	at.takes = b.takes(rec, at.id, at.there)
-	disks := b.o.Disks.on(rec.Account, rec.Region, rec.InstanceID)
-	if at.id == waves.Ready && (disks != nil && disks.State == record.DisksConvert || b.o.Offered.on(rec.Account, rec.Region, rec.InstanceID).Against()) {
+	if at.id != waves.Ready {
+		return at
+	}
+	disks, offered := b.o.Disks.on(rec.Account, rec.Region, rec.InstanceID), b.o.Offered.on(rec.Account, rec.Region, rec.InstanceID)
+	if disks != nil && disks.State == record.DisksConvert || offered.Against() {
 		at.id = waves.AfterChecks
 	}
 	return at

@@ -143,19 +143,26 @@ func (l *diskLister) region(ctx context.Context, counted int) error {
 	return l.endless()
 }
 
-// hold doubts a list that is shorter than the count. Disks come and go while they
-// are listed, so it must be short of what was counted before and of what is
-// counted now.
+// hold doubts a list that the count contradicts. Disks come and go while they are
+// listed, so it must be short of what was counted before and of what is counted now,
+// or longer than both.
 func (l *diskLister) hold(ctx context.Context, last *diskAnswer, counted int) error {
-	if len(l.seen) >= counted {
+	listed := len(l.seen)
+	if counted == ecs.NoCount || listed == counted {
 		return nil
 	}
 	now, err := l.count(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case now == ecs.NoCount:
+		now = counted
 	}
-	if len(l.seen) < now {
-		l.doubted(last, fmt.Sprintf("the region has %d disks by the count and %d by the list", min(counted, now), len(l.seen)))
+	if few, many := min(counted, now), max(counted, now); listed < few || listed > many {
+		if listed > many {
+			few = many
+		}
+		l.doubted(last, fmt.Sprintf("the region has %d disks by the count and %d by the list", few, listed))
 	}
 	return nil
 }
@@ -281,7 +288,7 @@ func decodeDisks(body []byte, region string) (*diskAnswer, error) {
 			page.odd = fmt.Sprintf("%q is no id of a disk", clip(row.ID, 60))
 		case len(disk.Instances) > maxAttached:
 			page.odd = fmt.Sprintf("disk %s is attached to %d instances", row.ID, len(disk.Instances))
-		case row.Status == "In_use" && len(disk.Instances) == 0:
+		case strings.EqualFold(row.Status, "In_use") && len(disk.Instances) == 0:
 			page.odd = fmt.Sprintf("disk %s is in use, and of which instance is not said", row.ID)
 		default:
 			page.disks = append(page.disks, disk)
