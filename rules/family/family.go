@@ -229,7 +229,7 @@ func (t *Table) takes(cells []string) error {
 	if !slices.Contains([]string{AnyDisks, ESSD, ESSDEntry, Unknown}, cells[1]) {
 		return fmt.Errorf("#disks %q is none of %s %s %s %s", cells[1], AnyDisks, ESSD, ESSDEntry, Unknown)
 	}
-	for _, name := range strings.Fields(cells[3]) {
+	for name := range strings.FieldsSeq(cells[3]) {
 		t.disks[name] = cells[1]
 	}
 	return nil
