@@ -59,23 +59,30 @@ func TestMachinesAreAskedWhereARescanEndedLast(t *testing.T) {
 	})
 }
 
-// A service whose filter has a name that no machine has asks those that its other
-// names let through, and says which name it is.
-func TestANameThatNoMachineHasIsSaidAfterEachRun(t *testing.T) {
+// afterARun is what a service that asks machines, those that a filter lets through,
+// says after the run behind its first scan.
+func afterARun(t *testing.T, chosen filter.Values) (state record.ProbeState) {
+	t.Helper()
 	o := options(t)
 	o.HTTP.Listen = "127.0.0.1:0"
 	o.Probe, o.ProbeScans, o.Prober = true, true, prober.DefaultOptions()
 	var err error
-	if o.ProbeFilter, err = filter.Parse(filter.Values{"os": {"centos", "cntos"}}); err != nil {
+	if o.ProbeFilter, err = filter.Parse(chosen); err != nil {
 		t.Fatal(err)
 	}
 	a := serve(t, o)
 	scan := whole(t, a, "a first look")
-	var state record.ProbeState
 	within(t, "the run ends", func() bool {
 		state = probeState(t, a)
 		return state.EndedAt != nil && state.ScanID == scan.ID
 	})
+	return state
+}
+
+// A service whose filter has a name that no machine has asks those that its other
+// names let through, and says which name it is.
+func TestANameThatNoMachineHasIsSaidAfterEachRun(t *testing.T) {
+	state := afterARun(t, filter.Values{"os": {"centos", "cntos"}})
 	if state.Answered == 0 || len(state.Errors) != 1 || !strings.Contains(state.Errors[0], `--os "cntos"`) || !strings.Contains(state.Errors[0], `"centos"`) {
 		t.Errorf("%d answered: %q", state.Answered, state.Errors)
 	}
@@ -84,20 +91,7 @@ func TestANameThatNoMachineHasIsSaidAfterEachRun(t *testing.T) {
 // Names that machines have, but none has together, ask nobody, and that is said as
 // well.
 func TestAFilterThatNobodyPassesIsSaid(t *testing.T) {
-	o := options(t)
-	o.HTTP.Listen = "127.0.0.1:0"
-	o.Probe, o.ProbeScans, o.Prober = true, true, prober.DefaultOptions()
-	var err error
-	if o.ProbeFilter, err = filter.Parse(filter.Values{"os": {"centos"}, "exclude": {"os=centos"}}); err != nil {
-		t.Fatal(err)
-	}
-	a := serve(t, o)
-	scan := whole(t, a, "a first look")
-	var state record.ProbeState
-	within(t, "the run ends", func() bool {
-		state = probeState(t, a)
-		return state.EndedAt != nil && state.ScanID == scan.ID
-	})
+	state := afterARun(t, filter.Values{"os": {"centos"}, "exclude": {"os=centos"}})
 	if state.Planned != 0 || len(state.Errors) != 1 || !strings.Contains(state.Errors[0], "passes the filter of --probe") {
 		t.Errorf("%d planned: %q", state.Planned, state.Errors)
 	}

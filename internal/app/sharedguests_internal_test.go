@@ -97,6 +97,14 @@ func (a *asking) prober(api ecs.GuestAPI, book prober.Book, now func() time.Time
 	return prober.New(api, book, o)
 }
 
+// asks has the machines asked by a process with that book.
+func (a *asking) asks(t *testing.T, book askingGuests) {
+	t.Helper()
+	if _, err := a.prober(a.api, book, book.Now).Run(t.Context(), a.candidates()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // everyMachineOnce says that each machine that runs is accounted for and that
 // none was asked twice.
 func (a *asking) everyMachineOnce(t *testing.T, book askingGuests) {
@@ -150,9 +158,7 @@ func TestSeveralProbersAskEachMachineOnce(t *testing.T) {
 	}
 	wg.Wait()
 	last := a.book(t, "", time.Now, silent)
-	if _, err := a.prober(a.api, last, last.Now).Run(t.Context(), a.candidates()); err != nil {
-		t.Fatal(err)
-	}
+	a.asks(t, last)
 	a.everyMachineOnce(t, last)
 	t.Logf("answered each: %v", asked)
 }
@@ -255,9 +261,7 @@ func TestABatchThatWasGivenUpIsNotAsked(t *testing.T) {
 		t.Fatalf("%v %v", mine, err)
 	}
 	for range 2 {
-		if _, err := a.prober(a.api, other, other.Now).Run(t.Context(), a.candidates()); err != nil {
-			t.Fatal(err)
-		}
+		a.asks(t, other)
 	}
 	a.everyMachineOnce(t, other)
 	batch.Claiming = false
@@ -369,9 +373,7 @@ func TestALostBucketIsFilledFromACopy(t *testing.T) {
 	again := a.book(t, filepath.Join(dir, "first.jsonl"), time.Now, slog.New(slog.NewTextHandler(&said, nil)))
 	second := a.book(t, filepath.Join(dir, "second.jsonl"), time.Now, silent)
 	for _, book := range []askingGuests{again, second} { // the second copies what the first asked
-		if _, err := a.prober(a.api, book, book.Now).Run(t.Context(), a.candidates()); err != nil {
-			t.Fatal(err)
-		}
+		a.asks(t, book)
 	}
 	if !strings.Contains(said.String(), "the bucket of what machines answered is new") {
 		t.Errorf("it is not said: %s", said.String())
@@ -379,9 +381,7 @@ func TestALostBucketIsFilledFromACopy(t *testing.T) {
 	a.everyMachineOnce(t, again)
 	lose()
 	third := a.book(t, filepath.Join(dir, "second.jsonl"), time.Now, silent)
-	if _, err := a.prober(a.api, third, third.Now).Run(t.Context(), a.candidates()); err != nil {
-		t.Fatal(err)
-	}
+	a.asks(t, third)
 	a.everyMachineOnce(t, third)
 }
 
@@ -399,17 +399,13 @@ func TestAnOldCopyChangesNothing(t *testing.T) {
 	}
 	other := a.book(t, "", time.Now, silent)
 	for range 2 {
-		if _, err := a.prober(a.api, other, other.Now).Run(t.Context(), a.candidates()); err != nil {
-			t.Fatal(err)
-		}
+		a.asks(t, other)
 	}
 	back := a.book(t, path, time.Now, silent)
 	if open, err := back.open(t.Context()); err != nil || len(open) > 0 {
 		t.Errorf("%d closed batches are open again: %v", len(open), err)
 	}
-	if _, err := a.prober(a.api, back, back.Now).Run(t.Context(), a.candidates()); err != nil {
-		t.Fatal(err)
-	}
+	a.asks(t, back)
 	a.everyMachineOnce(t, back)
 }
 
@@ -420,16 +416,12 @@ func TestAClockThatIsWrongAsksNobodyAgain(t *testing.T) {
 	a := newAsking(t, 200)
 	right := a.book(t, "", time.Now, silent)
 	for range 2 {
-		if _, err := a.prober(a.api, right, right.Now).Run(t.Context(), a.candidates()); err != nil {
-			t.Fatal(err)
-		}
+		a.asks(t, right)
 	}
 	for _, wrong := range []time.Duration{40 * 24 * time.Hour, -40 * 24 * time.Hour} {
 		var said bytes.Buffer
 		book := a.book(t, "", func() time.Time { return time.Now().Add(wrong) }, slog.New(slog.NewTextHandler(&said, nil)))
-		if _, err := a.prober(a.api, book, book.Now).Run(t.Context(), a.candidates()); err != nil {
-			t.Fatal(err)
-		}
+		a.asks(t, book)
 		if !strings.Contains(said.String(), "clock of this machine differs") {
 			t.Errorf("%s: nothing is said of the clock", wrong)
 		}
