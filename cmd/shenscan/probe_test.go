@@ -11,6 +11,7 @@ import (
 	natsserver "github.com/nats-io/nats-server/v2/server"
 
 	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 )
@@ -116,6 +117,9 @@ func TestMachinesAreAskedWithProbeAlone(t *testing.T) {
 		missing := 0
 		for _, s := range e.Skipped {
 			missing += s.Count
+			if in, _ := lang.Parse("zh"); in.Say(s.Cause) == s.Cause {
+				t.Errorf("%q has no Chinese", s.Cause)
+			}
 		}
 		if e.Answered+missing != e.Asked || e.Calls == 0 {
 			t.Errorf("%+v", e)

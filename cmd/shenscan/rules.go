@@ -365,7 +365,7 @@ func explain(ctx context.Context, at app.Place, ruleset *rules.Ruleset, targets 
 
 // heardText says what a source answered of a guest, with its age. Text of a
 // console log is the machine's own: it is escaped and cut.
-func heardText(evidence *record.GuestEvidence) string {
+func heardText(evidence *record.GuestEvidence, in lang.Language) string {
 	parts := []string{"none"}
 	switch {
 	case evidence.Heard == nil && evidence.Source == event.EvidenceProbe && evidence.Asked != nil:
@@ -385,7 +385,10 @@ func heardText(evidence *record.GuestEvidence) string {
 		parts = append(parts, "root "+report.Short(evidence.Root, 120))
 	}
 	if evidence.Cause != "" {
-		parts = append(parts, report.Short(evidence.Cause, 200))
+		parts = append(parts, in.Say(report.Short(evidence.Cause, 200)))
+	}
+	if evidence.Unused != "" {
+		parts = append(parts, in.Say(evidence.Unused))
 	}
 	if evidence.Excerpt != "" {
 		parts = append(parts, strconv.Quote(report.Short(evidence.Excerpt, 200)))
@@ -425,7 +428,7 @@ func writeExplanation(out io.Writer, explanation *record.Explained, store string
 		fact("conflict", in.Say(fmt.Sprintf("%s: %s is chosen, %s says %s (%s)", c.Field, c.Chosen, c.Evidence, c.Other, report.Short(c.Text, 60))))
 	}
 	for i := range explanation.GuestEvidence {
-		fact(explanation.GuestEvidence[i].Source, heardText(&explanation.GuestEvidence[i]))
+		fact(explanation.GuestEvidence[i].Source, heardText(&explanation.GuestEvidence[i], in))
 	}
 	fmt.Fprintln(out)
 	if err := screen.show(&facts); err != nil {

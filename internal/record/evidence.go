@@ -72,6 +72,8 @@ type GuestEvidence struct {
 	// where that is a time to come.
 	AgeSeconds *int64 `json:"age_seconds,omitempty"`
 	Cause      string `json:"cause,omitempty"` // why there is no answer that can be used, or why the last question brought none
+	// Unused is why what was heard takes no part in what is known of the machine.
+	Unused string `json:"unused,omitempty"`
 	// What a console log shows.
 	Kernel  string `json:"kernel,omitempty"`
 	Root    string `json:"root,omitempty"`

@@ -217,7 +217,7 @@ func (r *reading) guestEvidence(key ecs.Scope, id string, now time.Time) ([]reco
 			}
 			told := is.guest(source, now)
 			if source == event.EvidenceProbe {
-				told.Cause = is.unused(facts, told.Cause)
+				told.Unused = is.unused(facts)
 			}
 			out = append(out, told)
 		}
@@ -250,24 +250,18 @@ func (e *StoredEvidence) guest(source string, now time.Time) record.GuestEvidenc
 	return out
 }
 
-// unused says why what a machine answered takes no part in what is known of it,
-// after the cause for which the last question brought nothing.
-func (e *StoredEvidence) unused(facts *rules.Facts, cause string) string {
-	why := ""
+// unused says why what a machine answered takes no part in what is known of it; ""
+// where it does.
+func (e *StoredEvidence) unused(facts *rules.Facts) string {
 	switch {
 	case e.Heard.IsZero() || facts.Guest.Answered():
-		return cause
+		return ""
 	case facts.ImageID != e.Image:
-		why = "what it answered is of another image, and does not count"
+		return "what it answered is of another image, and does not count"
 	case facts.InstanceType != e.Types:
-		why = "what it answered is of another instance type, and does not count"
-	default:
-		why = "what it answered does not count: it is too old, or no scan has read it since"
+		return "what it answered is of another instance type, and does not count"
 	}
-	if cause != "" {
-		why = cause + "; " + why
-	}
-	return why
+	return "what it answered does not count: it is too old, or no scan has read it since"
 }
 
 // Evidence sums up, by source, account and region, what workers needed since

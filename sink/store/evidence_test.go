@@ -217,14 +217,14 @@ func TestAnAnswerOfAMachineHasAnAge(t *testing.T) {
 	now := asked.Add(9 * 24 * time.Hour)
 	week := int64(9 * 24 * 3600)
 	for name, want := range map[string]struct {
-		age   *int64
-		cause string
+		age           *int64
+		cause, unused string
 	}{
-		"counts": {&week, ""}, "untold": {nil, "not told when"}, "ahead": {nil, ""}, "silent now": {&week, "its agent is silent"}, "never answered": {nil, "its agent is silent"},
-		"other image": {&week, "of another image"}, "other type": {&week, "of another instance type"}, "too old": {&week, "too old"},
+		"counts": {&week, "", ""}, "untold": {nil, "not told when", ""}, "ahead": {nil, "", ""}, "silent now": {&week, "its agent is silent", ""}, "never answered": {nil, "its agent is silent", ""},
+		"other image": {&week, "", "of another image"}, "other type": {&week, "", "of another instance type"}, "too old": {&week, "", "too old"},
 	} {
 		got, err := db.GuestEvidence(hangzhou, "i-"+name, now)
-		if err != nil || len(got) != 1 || got[0].Source != "probe" || !strings.Contains(got[0].Cause, want.cause) || want.cause == "" && got[0].Cause != "" || !cmp.Equal(got[0].AgeSeconds, want.age) {
+		if err != nil || len(got) != 1 || got[0].Source != "probe" || !strings.Contains(got[0].Cause, want.cause) || want.cause == "" && got[0].Cause != "" || !strings.Contains(got[0].Unused, want.unused) || want.unused == "" && got[0].Unused != "" || !cmp.Equal(got[0].AgeSeconds, want.age) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
