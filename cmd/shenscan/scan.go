@@ -133,7 +133,7 @@ func (f *scanFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 	}
 	defer answer.Close()
 	if asked.outcome != nil {
-		answer.Evidence = append(answer.Evidence, app.ProbeEvidence(asked.outcome)...)
+		answer.Evidence = append(answer.Evidence, app.ProbeEvidence(asked.outcome, time.Now())...)
 	}
 	if err := checkFilter(answer.View, &scope, settings, stderr); err != nil {
 		return err

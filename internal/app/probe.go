@@ -332,8 +332,9 @@ func (a *App) awaitScans(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// ProbeEvidence says what asking machines came to, by account and region.
-func ProbeEvidence(out *prober.Outcome) []record.Evidence {
+// ProbeEvidence says what asking machines came to by now, by account and region.
+// What a machine said before is in use though it is silent today.
+func ProbeEvidence(out *prober.Outcome, now time.Time) []record.Evidence {
 	by := map[ecs.Scope]*record.Evidence{}
 	var order []ecs.Scope
 	of := func(scope ecs.Scope) *record.Evidence {
@@ -355,16 +356,17 @@ func ProbeEvidence(out *prober.Outcome) []record.Evidence {
 	}
 	take := func(guest *prober.Guest) {
 		evidence := of(guest.Scope)
-		if guest.Cause != "" {
+		switch {
+		case guest.Believed(guest.ImageID, guest.Type, now):
+			evidence.Asked++
+			if evidence.Answered++; evidence.Oldest == nil || guest.Heard.Before(*evidence.Oldest) {
+				at := guest.Heard
+				evidence.Oldest = &at
+			}
+		case guest.Cause != "":
 			skip(evidence, guest.Cause)
-			return
-		}
-		if evidence.Asked++; guest.Answered.IsZero() {
-			return
-		}
-		if evidence.Answered++; evidence.Oldest == nil || guest.Answered.Before(*evidence.Oldest) {
-			at := guest.Answered
-			evidence.Oldest = &at
+		default:
+			skip(evidence, prober.CauseOpen)
 		}
 	}
 	for i := range out.Plan.Kept {

@@ -5,11 +5,17 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/filter"
+	"github.com/shenscan/shenscan/internal/probe"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/producer/prober"
+	"github.com/shenscan/shenscan/rules"
 )
 
 // probeState is what the process says of asking machines.
@@ -94,5 +100,33 @@ func TestAFilterThatNobodyPassesIsSaid(t *testing.T) {
 	state := afterARun(t, filter.Values{"os": {"centos"}, "exclude": {"os=centos"}})
 	if state.Planned != 0 || len(state.Errors) != 1 || !strings.Contains(state.Errors[0], "passes the filter of --probe") {
 		t.Errorf("%d planned: %q", state.Planned, state.Errors)
+	}
+}
+
+// A machine that is silent today and was heard of lately has an answer in use, and
+// one whose answer is too old has none, for the cause of today.
+func TestAnAnswerOfBeforeIsInUse(t *testing.T) {
+	now := time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
+	guest := func(id string, heard time.Duration, cause string) prober.Guest {
+		g := prober.Guest{Scope: ecs.Scope{Account: "1", Region: "cn-hangzhou"}, ID: id, ImageID: "m-1", Type: "ecs.g5.large", Script: probe.Version, Asked: now, Answered: now, Cause: cause}
+		if heard > 0 {
+			g.Heard, g.Facts = now.Add(-heard), rules.GuestFacts{Release: "CentOS Linux release 7.9.2009 (Core)"}
+		}
+		return g
+	}
+	const day = 24 * time.Hour
+	waiting := guest("i-5", 0, "")
+	waiting.Answered = time.Time{}
+	out := &prober.Outcome{
+		Plan: &prober.Plan{Kept: []prober.Guest{guest("i-1", 3*day, ""), guest("i-2", 9*day, "silent"), waiting}}, Answered: []prober.Guest{guest("i-3", time.Minute, "")},
+		Silent: []prober.Guest{guest("i-4", 40*day, "silent"), guest("i-6", 0, "silent")},
+	}
+	oldest := now.Add(-9 * day)
+	want := []record.Evidence{{
+		Source: "probe", Account: "1", Region: "cn-hangzhou", About: "instances", Asked: 6, Answered: 3, Oldest: &oldest,
+		Skipped: []record.EvidenceSkipped{{Count: 1, Cause: prober.CauseOpen}, {Count: 2, Cause: "silent"}},
+	}}
+	if diff := cmp.Diff(want, app.ProbeEvidence(out, now)); diff != "" {
+		t.Error(diff)
 	}
 }

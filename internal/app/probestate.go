@@ -105,7 +105,7 @@ func (p *probing) ended(out *prober.Outcome, err error, at time.Time) {
 	state := &p.state
 	state.State, state.EndedAt = record.ProbeIdle, &at
 	if out != nil {
-		state.Evidence = ProbeEvidence(out)
+		state.Evidence = ProbeEvidence(out, at)
 		for _, n := range out.Calls {
 			state.Calls += n
 		}

@@ -188,12 +188,20 @@ func (s *sharedGuests) stored(ctx context.Context, guests []prober.Guest) ([]*pr
 	if err != nil {
 		return nil, nil, fmt.Errorf("what machines answered: %w", err)
 	}
-	out := make([]*prober.Guest, len(guests))
+	out, bad := make([]*prober.Guest, len(guests)), 0
 	for i, e := range entries {
-		var guest prober.Guest
-		if e.Value != nil && json.Unmarshal(e.Value, &guest) == nil && guest.Scope == guests[i].Scope && guest.ID == guests[i].ID {
-			out[i] = &guest
+		if e.Value == nil {
+			continue
 		}
+		var guest prober.Guest
+		if json.Unmarshal(e.Value, &guest) != nil || guest.Scope != guests[i].Scope || guest.ID != guests[i].ID {
+			bad++
+			continue
+		}
+		out[i] = &guest
+	}
+	if bad > 0 {
+		s.log.WarnContext(ctx, "what some machines answered cannot be read and is forgotten; they may be asked again", "bucket", guestsBucket, "machines", bad)
 	}
 	return out, entries, nil
 }

@@ -237,13 +237,16 @@ func (p *Prober) Plan(ctx context.Context, candidates []Candidate) (*Plan, error
 	return out, nil
 }
 
+// CauseOpen is why a machine has no answer of which nothing is known but that it
+// was to be asked.
+const CauseOpen = "it was not asked, or has not answered yet"
+
 // Causes for which a machine is not asked or has not answered.
 const (
 	causeStopped  = "it does not run"
 	causePlatform = "its kind of system is not known, and so not which script it can run"
 	causeNoAgent  = "it has no agent of Cloud Assistant"
 	causeSilent   = "its agent of Cloud Assistant does not answer"
-	causeOpen     = "it was not asked, or has not answered yet"
 	causeUnasked  = "it was not asked: the process that was to ask it ended before"
 )
 
@@ -340,7 +343,7 @@ func (r *run) unanswered() {
 		c := &r.out.Plan.Ask[i]
 		if !done[c.Scope.String()+"/"+c.ID] {
 			g := c.guest(r.o.Now(), "")
-			g.Cause = causeOpen
+			g.Cause = CauseOpen
 			r.out.Silent = append(r.out.Silent, g)
 		}
 	}
