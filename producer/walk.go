@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
-	"math/bits"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -219,7 +218,7 @@ type walk struct {
 
 	// What the chain brought: distinct instances in all, those of the lane, and
 	// the new ones of all.
-	known                 *idSet
+	known                 idSet
 	read, listed, created int
 	unfit                 error
 	differ                error // an instance came twice, and not as the same one
@@ -233,7 +232,7 @@ type walk struct {
 
 func (w *walk) run(ctx context.Context) error {
 	w.bounds()
-	w.known = newIDSet(min(max(w.lane.before, 0), roomOfLane))
+	w.known = make(idSet, min(max(w.lane.before, 0), roomOfLane))
 	answers, chained := make(chan answer), make(chan error, 1)
 	go func() { // the next call is under way while pages are made of the answers before
 		defer close(answers)
@@ -469,49 +468,19 @@ func judgedBy(x *ecs.Instance) uint64 {
 
 // idSet is a set of ids with what came with each, as hashes: ids themselves are
 // parts of answers, which would stay in memory with them. Two of ten thousand ids
-// have the same hash once in 10^11 lanes; the counts would disagree then. It is a
-// hash table with open addressing: every instance of a fleet is looked up in one.
-type idSet struct {
-	slots []idSlot // a power of two; a hash of 0 is none
-	used  int
-}
-
-type idSlot struct{ hash, with uint64 }
+// have the same hash once in 10^11 lanes; the counts would disagree then.
+type idSet map[uint64]uint64
 
 // roomOfLane bounds for how many ids there is room from the start: the lane may be
 // counted wrong.
 const roomOfLane = 8192
 
-// newIDSet returns an empty set with room for n ids.
-func newIDSet(n int) *idSet { return &idSet{slots: make([]idSlot, 1<<bits.Len(uint(2*n+15)))} }
-
 // add adds a hash and what comes with it. It reports whether the hash is new,
 // and what came with it before.
-func (s *idSet) add(hash, with uint64) (was uint64, isNew bool) {
-	hash = max(hash, 1)
-	slot := s.slot(hash)
-	if slot.hash == hash {
-		return slot.with, false
+func (s idSet) add(hash, with uint64) (was uint64, isNew bool) {
+	was, had := s[hash]
+	if !had {
+		s[hash] = with
 	}
-	*slot = idSlot{hash, with}
-	if s.used++; 2*s.used > len(s.slots) {
-		larger := idSet{slots: make([]idSlot, 2*len(s.slots))}
-		for _, slot := range s.slots {
-			if slot.hash != 0 {
-				*larger.slot(slot.hash) = slot
-			}
-		}
-		s.slots = larger.slots
-	}
-	return 0, true
-}
-
-// slot is where a hash is, or is to be.
-func (s *idSet) slot(hash uint64) *idSlot {
-	mask := uint64(len(s.slots) - 1)
-	for at := hash & mask; ; at = (at + 1) & mask {
-		if slot := &s.slots[at]; slot.hash == hash || slot.hash == 0 {
-			return slot
-		}
-	}
+	return was, !had
 }
