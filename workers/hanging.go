@@ -44,30 +44,52 @@ func hungOf(page *event.InstancesListed, hanging []int) (list []hung) {
 
 // withGuests is the page with what became known of guests: rows whose guests are
 // known refer to other profiles, of other software. As in any page there is
-// nothing that no row refers to.
+// nothing that no row refers to, and nothing twice.
 func withGuests(page *event.InstancesListed, known map[string]rules.GuestFacts) *event.InstancesListed {
 	out := *page
-	out.Software, out.Hardware, out.Profiles = nil, nil, nil
-	software, hardware, profiles := map[event.Installed]int{}, map[rules.Hardware]int{}, map[event.Profile]int{}
-	number := func(installed event.Installed, on int) int {
-		profile := event.Profile{Software: numberOf(software, &out.Software, installed), Hardware: numberOf(hardware, &out.Hardware, page.Hardware[on])}
-		return numberOf(profiles, &out.Profiles, profile)
+	out.Software = make([]event.Installed, 0, len(page.Software)+len(page.Software)/4)
+	out.Hardware = make([]rules.Hardware, 0, len(page.Hardware))
+	out.Profiles = make([]event.Profile, 0, len(page.Profiles)+len(page.Profiles)/8)
+	// Places in the new page by those in the page, plus one; 0 where no row had it yet.
+	hardware, same := make([]int, len(page.Hardware)), make([]int, len(page.Profiles))
+	software := map[learntOn]int{} // places by what they were made of: texts are compared where that is new alone
+	installed, profiles := map[event.Installed]int{}, make(map[event.Profile]int, len(page.Profiles))
+	number := func(had event.Profile, learnt rules.GuestFacts, there bool) int {
+		made := learntOn{had.Software, learnt, there}
+		place, known := software[made]
+		if !known {
+			is := page.Software[had.Software]
+			if there {
+				is.Guest = merge(is.Guest, learnt)
+			}
+			place = numberOf(installed, &out.Software, is)
+			software[made] = place
+		}
+		if hardware[had.Hardware] == 0 {
+			out.Hardware = append(out.Hardware, page.Hardware[had.Hardware])
+			hardware[had.Hardware] = len(out.Hardware)
+		}
+		return numberOf(profiles, &out.Profiles, event.Profile{Software: place, Hardware: hardware[had.Hardware] - 1})
 	}
-	same := make([]int, len(page.Profiles)) // by the profile that a row had, plus one; 0 where no row had it yet
 	out.Rows = page.Rows.WithProfiles(func(row event.RowHead) int {
 		had := page.Profiles[row.Profile]
-		learnt, there := known[row.ID]
-		if there {
-			installed := page.Software[had.Software]
-			installed.Guest = merge(installed.Guest, learnt)
-			return number(installed, had.Hardware)
+		if learnt, there := known[row.ID]; there {
+			return number(had, learnt, true)
 		}
 		if same[row.Profile] == 0 {
-			same[row.Profile] = number(page.Software[had.Software], had.Hardware) + 1
+			same[row.Profile] = number(had, rules.GuestFacts{}, false) + 1
 		}
 		return same[row.Profile] - 1
 	})
 	return &out
+}
+
+// learntOn is software of a page and, where something became known of the guest
+// that it runs, what.
+type learntOn struct {
+	software int
+	guest    rules.GuestFacts
+	learnt   bool
 }
 
 // merge adds what became known of a guest. What the machine itself said is of its
