@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"math/bits"
 	"sync/atomic"
 )
 
@@ -11,8 +12,8 @@ import (
 // so that a string either always or never has a number: equal rows stay equal
 // bytes. Readers see published strings without a lock.
 type Dict struct {
-	byText map[string]uint32   // plain words: zones, states, tag keys
-	values []map[string]uint32 // by the number of a tag key: its values
+	byText map[string]uint32 // plain words: zones, states, tag keys
+	values []*keyValues      // by the number of a tag key: its values
 	list   atomic.Pointer[[]string]
 	fresh  int // strings at the end of list that are not stored yet
 }
@@ -23,6 +24,56 @@ const (
 	maxList   = 65536
 	maxWord   = 128 // bytes
 )
+
+// keyValues are the values of one tag key. Where a tag tells instances apart hardly
+// any value is among them, which mayHave says of most without hashing all of it.
+type keyValues struct {
+	byText map[string]uint32
+	marks  [32]uint64 // a bit for each value, and for others that look alike
+}
+
+// mark is the place of a value's bit: it goes by the length, the beginning and the
+// end of the value.
+func mark(text string) (word int, bit uint64) {
+	h := uint64(len(text))
+	if n := len(text); n >= 8 {
+		h ^= bits.RotateLeft64(load64(text[:8]), 23) ^ load64(text[n-8:])
+	} else {
+		for i := range n {
+			h = h<<8 ^ uint64(text[i])
+		}
+	}
+	h *= 0x9E3779B97F4A7C15
+	return int(h >> 59), 1 << (h >> 53 & 63)
+}
+
+func load64(text string) uint64 {
+	_ = text[7]
+	return uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 | uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
+}
+
+func (v *keyValues) mayHave(text string) bool {
+	word, bit := mark(text)
+	return v.marks[word]&bit != 0
+}
+
+// put adds a value that is not there.
+func (v *keyValues) put(text string, n uint32) {
+	word, bit := mark(text)
+	v.marks[word] |= bit
+	v.byText[text] = n
+}
+
+// valuesOf are the values of a tag key, which may be new.
+func (d *Dict) valuesOf(key uint32) *keyValues {
+	for int(key) >= len(d.values) {
+		d.values = append(d.values, nil)
+	}
+	if d.values[key] == nil {
+		d.values[key] = &keyValues{byText: map[string]uint32{}}
+	}
+	return d.values[key]
+}
 
 // NewDict returns an empty Dict.
 func NewDict() *Dict {
@@ -48,21 +99,18 @@ func (d *Dict) Word(text string) (uint32, bool) {
 
 // Value is Word for the values of one tag key.
 func (d *Dict) Value(key uint32, text string) (uint32, bool) {
-	for int(key) >= len(d.values) {
-		d.values = append(d.values, nil)
+	values := d.valuesOf(key)
+	if values.mayHave(text) {
+		if n, ok := values.byText[text]; ok {
+			return n, true
+		}
 	}
-	if n, ok := d.values[key][text]; ok {
-		return n, true
-	}
-	if len(text) > maxWord || len(d.values[key]) >= maxValues {
+	if len(text) > maxWord || len(values.byText) >= maxValues {
 		return 0, false
 	}
 	n, ok := d.add(text, key+1)
 	if ok {
-		if d.values[key] == nil {
-			d.values[key] = map[string]uint32{}
-		}
-		d.values[key][d.At(n)] = n
+		values.put(d.At(n), n)
 	}
 	return n, ok
 }
@@ -132,12 +180,6 @@ func (d *Dict) Restore(n uint32, entry string) error {
 	if owner > n {
 		return fmt.Errorf("%w: interned string %d belongs to none", ErrCorrupt, n)
 	}
-	for int(owner) > len(d.values) {
-		d.values = append(d.values, nil)
-	}
-	if d.values[owner-1] == nil {
-		d.values[owner-1] = map[string]uint32{}
-	}
-	d.values[owner-1][entry[4:]] = n
+	d.valuesOf(owner-1).put(entry[4:], n)
 	return nil
 }
