@@ -108,25 +108,25 @@ contradict: ## scans of 20,000 instances under every contradiction and fault of 
 
 .PHONY: test/live
 test/live: ## what deploy/ deploys, running: keys, panels, every alert brought about (needs prometheus, promtool)
-	cd deploy/grafana/gen && $(GO) test -count=1 -tags live -run Deployment ./...
+	cd deploy/grafana/gen && $(GO) test -count=1 -tags live -timeout 20m -run Deployment ./...
 
 .PHONY: test/upgrade
 test/upgrade: build ## every mix of roles of two versions, forth and back, on one NATS and one store (OLD=path of the last release's binary)
 	@mkdir -p $(BUILD)
 	$(GO) build -o $(BUILD)/nats-server github.com/nats-io/nats-server/v2
-	$(GO) test -count=1 -tags upgrade -v ./internal/upgradetest -args -old $(abspath $(or $(OLD),bin/shenscan)) -new $(abspath bin/shenscan) -nats-server $(abspath $(BUILD))/nats-server
+	$(GO) test -count=1 -tags upgrade -timeout 20m -v ./internal/upgradetest -args -old $(abspath $(or $(OLD),bin/shenscan)) -new $(abspath bin/shenscan) -nats-server $(abspath $(BUILD))/nats-server
 
 # The same under the name of what it is: every role, NATS, Prometheus and the
 # alerts, from the files of deploy/.
 .PHONY: stack
 stack: ## run every role, NATS and Prometheus from deploy/, scan, and bring every alert about, with its times
-	cd deploy/grafana/gen && $(GO) test -count=1 -tags live -run "DeploymentShowsAndAlerts|DeploymentClusterAlerts" -v . | grep -vE '^=== (RUN|NAME|PAUSE|CONT)'
+	cd deploy/grafana/gen && $(GO) test -count=1 -tags live -timeout 20m -run "DeploymentShowsAndAlerts|DeploymentClusterAlerts" -v . | grep -vE '^=== (RUN|NAME|PAUSE|CONT)'
 
 .PHONY: test/docs
 test/docs: ## every command block of the guide, as printed, in a simulated deployment (ONLY=docs/RUNBOOK.md; Linux)
 	@mkdir -p $(BUILD)
 	$(GO) build -modfile=internal/tools/nats/go.mod -o $(BUILD)/nats github.com/nats-io/natscli/nats
-	$(GO) test -count=1 -v ./docs -args -whole -nats $(abspath $(BUILD))/nats -only '$(ONLY)' | grep -vE '^(=== |    --- PASS)'
+	$(GO) test -count=1 -v -timeout 20m ./docs -args -whole -nats $(abspath $(BUILD))/nats -only '$(ONLY)' | grep -vE '^(=== |    --- PASS)'
 
 .PHONY: test/clock
 test/clock: ## what holds against the real clock on a quiet machine only
