@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/shenscan/shenscan/internal/ecs/ecssim"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
@@ -56,7 +54,7 @@ func TestThePlatformIsAskedOnceForAnImage(t *testing.T) {
 	if n := sim.Stats().OfferedAsked - cold.OfferedAsked; n > asked/10 { // none, but for the turn of a day
 		t.Errorf("the second scan made %d calls", n)
 	}
-	if diff := cmp.Diff(first.Instances, second.Instances); diff != "" {
+	if diff := difference(first.Instances, second.Instances); diff != "" {
 		t.Errorf("the second scan says something else (-first +second):\n%.2000s", diff)
 	}
 	calls := 0
@@ -99,7 +97,7 @@ func TestWhatThePlatformDoesNotSayLeavesVerdictsAsTheyAre(t *testing.T) {
 			}
 			sim := simulator(t, tt.options)
 			got := scanEvidence(t, sim, t.TempDir(), "--heartbeat-share=0")
-			if diff := cmp.Diff(without.Instances, got.Instances); diff != "" {
+			if diff := difference(without.Instances, got.Instances); diff != "" {
 				t.Errorf("verdicts differ (-without +with):\n%.2000s", diff)
 			}
 			for _, e := range got.Evidence {
@@ -251,7 +249,7 @@ func TestWhatNoHeartbeatSaysLeavesVerdictsAsTheyAre(t *testing.T) {
 				}
 			}
 			got := scanEvidence(t, sim, t.TempDir(), "--platform-evidence=false")
-			if diff := cmp.Diff(without.Instances, got.Instances); diff != "" {
+			if diff := difference(without.Instances, got.Instances); diff != "" {
 				t.Errorf("verdicts differ (-without +with):\n%.2000s", diff)
 			}
 			for _, e := range got.Evidence {
