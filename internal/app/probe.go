@@ -186,7 +186,7 @@ func (a *App) Probe(ctx context.Context, chosen store.Filter) (*prober.Outcome, 
 	}
 	if err == nil {
 		if missed := a.missed(chosen, len(list)); missed != nil {
-			a.log.WarnContext(ctx, "the filter of --probe lets not through who was meant by it; they were not asked", "err", missed)
+			a.log.WarnContext(ctx, "the filter of --probe does not let through whom it is meant for; they were not asked", "err", missed)
 			out.Errors = append(out.Errors, missed)
 		}
 	}
