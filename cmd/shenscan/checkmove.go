@@ -56,6 +56,9 @@ func (f *checkFlags) askMove(ctx context.Context, s *settings, seen *sight) (*ch
 
 func (f *checkFlags) ask(ctx context.Context, client *ecsapi.Client, rec *record.Record, move *checkedMove) error {
 	options, err := f.moveOptions(ctx, client, rec)
+	if ctx.Err() != nil {
+		return fmt.Errorf("check %s: %w", rec.InstanceID, ctx.Err())
+	}
 	if err != nil {
 		move.Open = append(move.Open, "the catalogue of instance types was not read: "+report.Clean(err.Error()))
 		return nil
@@ -105,7 +108,7 @@ func (m *checkedMove) hearDisks(disks *plan.Disks) {
 	m.failed("disks: ", disks.Doubts)
 	switch {
 	case disks.Regions == 0:
-		m.noted = append(m.noted, "disks: not asked for, since the target takes those of every category")
+		m.noted = append(m.noted, "disks: not asked for, since no page names a kind that the target does not take")
 	case m.Disks == nil: // a failure says why
 	case m.Disks.State == record.DisksConvert:
 		m.Against = append(m.Against, "it has disks that the target does not take")

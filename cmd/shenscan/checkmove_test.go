@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -102,7 +103,7 @@ func TestCheckAsksNothingThatNeedsNoAnswer(t *testing.T) {
 		there        bool
 	}{
 		{"ecs.g8i", "it is there already, and nothing was asked about a move", []string{"--disks", "--offered"}, true},
-		{"ecs.g6", "disks: not asked for, since the target takes those of every category", []string{"--disks"}, false},
+		{"ecs.g6", "disks: not asked for, since no page names a kind that the target does not take", []string{"--disks"}, false},
 	} {
 		scanned := run(t, env(), "scan", "--endpoint", sim.URL, "--store", t.TempDir(), "--target", c.target, "--output", "jsonl")
 		all := records(t, scanned.stdout)
@@ -182,5 +183,34 @@ func TestCheckDoesNotPassOnHalfOfTheFacts(t *testing.T) {
 	}
 	if r := check("--wait", "4s"); r.code != 4 || !strings.Contains(r.stderr, "nothing was heard of it within 4s") {
 		t.Errorf("not read in time: exit %d, %s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+// A check that is interrupted while it asks about the move says that, and nothing of
+// what it did not find out.
+func TestCheckIsInterruptedWhileItAsksAboutTheMove(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t, ecssim.Options{Instances: 100, Regions: 1, Seed: 3})
+	scanned := run(t, env(), "scan", "--endpoint", sim.URL, "--store", t.TempDir(), "--target", "ecs.g8i", "--output", "jsonl")
+	all := records(t, scanned.stdout)
+	at := slices.IndexFunc(all, func(r record.Record) bool { return r.Verdicts[0].Level == rules.Compatible && r.Generation < 8 })
+	if at < 0 {
+		t.Fatalf("exit %d, %s", scanned.code, scanned.stderr)
+	}
+	for _, action := range []string{"DescribeInstanceTypes", "DescribeDisks", "DescribeResourcesModification"} {
+		sim.ClearFaults()
+		if err := sim.AddFault(ecssim.Fault{Kind: ecssim.FaultHang, Action: action}); err != nil {
+			t.Fatal(err)
+		}
+		before := callsOf(sim, action)
+		p := start(t, env(), shenscan, "check", all[at].InstanceID, "--endpoint", sim.URL, "--target", "ecs.g8i", "--disks", "--offered")
+		eventually(t, "it asks "+action, func() bool { return callsOf(sim, action) > before })
+		if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		<-p.done
+		if code := p.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(p.output(), "check was interrupted") || strings.Contains(p.output(), "found out") {
+			t.Errorf("%s: exit %d: %s", action, code, p.output())
+		}
 	}
 }

@@ -117,7 +117,7 @@ func (b *builder) moves(records iter.Seq2[*record.Record, error]) (map[ecs.Scope
 			own = &moving{others: map[string]string{}}
 			out[each.scope()] = own
 		}
-		own.add(each.rec.InstanceID, each.takes)
+		own.add(strings.Clone(each.rec.InstanceID), each.takes) // a record's texts are one with its row, which would be kept
 	}
 	for _, own := range out {
 		slices.Sort(own.ids) // as records come, but it is not for them that a disk is lost

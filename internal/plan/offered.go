@@ -107,7 +107,7 @@ func (f *Offered) questions(o Options, records iter.Seq2[*record.Record, error])
 		if f.scopes[scope] == nil {
 			f.scopes[scope] = map[string]*record.OfferedChange{}
 		}
-		f.scopes[scope][rec.InstanceID] = own
+		f.scopes[scope][strings.Clone(rec.InstanceID)] = own // a record's texts are one with its row, which would be kept
 		if len(asks) < f.Budget {
 			asks = append(asks, question{scope, rec.Zone, rec.InstanceID, own})
 		} else {
