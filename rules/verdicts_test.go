@@ -424,3 +424,23 @@ func TestMachinesThatARuleTellsApartHaveTheirOwnNumbers(t *testing.T) {
 		t.Error("g5 and r5, which no rule tells apart, have numbers of their own")
 	}
 }
+
+// A row of one's own says which disks its family takes, in place of what the table or
+// its generation says.
+func TestAFamilyRowSaysWhichDisksItTakes(t *testing.T) {
+	def := rules.Definition{Families: []rules.FamilyRow{
+		{Family: "ecs.q7", Generation: 7, Virtualization: "shenlong"},
+		{Family: "ecs.q8", Generation: 8, Virtualization: "shenlong", Disks: "any"},
+		{Family: "ecs.qn", Virtualization: "shenlong"},
+		{Family: "ecs.u1", Class: "shenlong-7", Virtualization: "unknown"},
+		{Family: "ecs.u2i", Generation: 8, Virtualization: "shenlong", Disks: "unknown"},
+	}}
+	for target, want := range map[string]string{"ecs.q7": "essd", "ecs.q8": "any", "ecs.qn": "unknown", "ecs.u1": "essd+entry", "ecs.u2i": "unknown"} {
+		for _, disks := range []string{"any", "essd", "essd+entry", "unknown"} {
+			when := rules.When{Target: &rules.MachineMatch{Disks: []string{disks}}}
+			if got := fired(t, def, when, rules.Observation{}, target); got != (disks == want) {
+				t.Errorf("%s takes %s: %t, want %s", target, disks, got, want)
+			}
+		}
+	}
+}
