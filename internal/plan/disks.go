@@ -73,6 +73,7 @@ func AskDisks(ctx context.Context, cloud ecs.DiskAPI, o Options, records iter.Se
 			out.Doubts = append(out.Doubts, failureOf(actDisks, scope, listing.Doubt))
 		}
 		asked.doubted = listing.Doubt != nil
+		asked.close()
 		out.scopes[scope] = asked
 		return nil
 	})
@@ -120,6 +121,7 @@ func (b *builder) moves(records iter.Seq2[*record.Record, error]) (map[ecs.Scope
 		own.add(strings.Clone(each.rec.InstanceID), each.takes) // a record's texts are one with its row, which would be kept
 	}
 	for _, own := range out {
+		own.ids = slices.Clip(own.ids)
 		slices.Sort(own.ids) // as records come, but it is not for them that a disk is lost
 	}
 	return out, nil
@@ -186,8 +188,8 @@ type heard struct {
 
 // ownDisks are those of one instance.
 type ownDisks struct {
-	named          []byte // those to do something about
-	listed, system uint16
+	named          string // those to do something about, packed
+	listed, system uint8
 }
 
 func askedDisks(own *moving, at time.Time) *heard {
@@ -221,16 +223,38 @@ func (h *heard) hear(disk *ecs.Disk) {
 			continue
 		}
 		said := record.Disk{ID: disk.ID, Category: disk.Category, Type: disk.Kind, SizeGiB: disk.SizeGiB, Device: disk.Device, Do: what}
-		named := h.words.unpackDisks(own.named)
+		named := h.words.unpackDisks([]byte(own.named))
 		if before := slices.IndexFunc(named, func(d record.Disk) bool { return d.ID == disk.ID }); before >= 0 {
 			named[before] = said
-			own.named = nil
-			for i := range named {
-				own.named = h.words.packDisk(own.named, &named[i])
-			}
-			continue
+		} else {
+			named = append(named, said)
 		}
-		own.named = h.words.packDisk(own.named, &said)
+		var packed []byte
+		for i := range named {
+			packed = h.words.packDisk(packed, &named[i])
+		}
+		own.named = string(packed)
+	}
+}
+
+// close keeps what was heard in no more room than it takes.
+func (h *heard) close() {
+	texts := make([]*string, 0, 2*len(h.ids))
+	for i := range h.ids {
+		texts = append(texts, &h.ids[i], &h.own[i].named)
+	}
+	var size int
+	for _, text := range texts {
+		size += len(*text)
+	}
+	var whole strings.Builder
+	whole.Grow(size)
+	for _, text := range texts {
+		whole.WriteString(*text)
+	}
+	all := whole.String()
+	for _, text := range texts {
+		*text, all = all[:len(*text)], all[len(*text):]
 	}
 }
 
@@ -246,7 +270,7 @@ func (h *heard) of(id string) *record.InstanceDisks {
 		return nil
 	}
 	own := h.own[place]
-	out := &record.InstanceDisks{AskedAt: h.at, Listed: int(own.listed), Disks: h.words.unpackDisks(own.named)}
+	out := &record.InstanceDisks{AskedAt: h.at, Listed: int(own.listed), Disks: h.words.unpackDisks([]byte(own.named))}
 	slices.SortFunc(out.Disks, func(a, b record.Disk) int {
 		return cmp.Or(strings.Compare(b.Type, a.Type), strings.Compare(a.Device, b.Device), strings.Compare(a.ID, b.ID))
 	})
