@@ -2,6 +2,7 @@ package workers_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -47,12 +48,12 @@ func TestPagesKeepWhatWasSaidOfThem(t *testing.T) {
 	}
 	// spelled is what a message says of each profile.
 	spelled := func(m *event.InstancesClassified) string {
-		text := ""
+		var text strings.Builder
 		for i := range m.Profiles {
 			profile := &m.Profiles[i]
-			text += fmt.Sprintln(m.Software[profile.Software].OSName, m.Hardware[profile.Hardware].InstanceType, m.Classes[profile.Class])
+			fmt.Fprintln(&text, m.Software[profile.Software].OSName, m.Hardware[profile.Hardware].InstanceType, m.Classes[profile.Class])
 		}
-		return text
+		return text.String()
 	}
 	want := make([]string, len(pages))
 	for i, p := range pages {
