@@ -24,12 +24,14 @@ var (
 
 // TestASickRegionIsBounded scans a region of 10,000 instances: at most 4,000
 // calls and 45 s, and SIGTERM ends the scan within 10 s in the middle of it.
+// Both times are those of a machine with nothing else to do, as `make contradict`
+// has it; beside all other tests they are three times as long.
 func TestASickRegionIsBounded(t *testing.T) {
 	t.Parallel()
 	const most = 4000
-	names := mostEndless
+	names, wholeScan, ending := mostEndless, 3*45*time.Second, 3*10*time.Second
 	if *contradictSlow {
-		names = endless
+		names, wholeScan, ending = endless, 45*time.Second, 10*time.Second
 	}
 	for _, name := range names {
 		t.Run("sick "+name, func(t *testing.T) {
@@ -54,8 +56,8 @@ func TestASickRegionIsBounded(t *testing.T) {
 				}
 				calls := sim.Stats().Total
 				t.Logf("exit %d, %s, %d instances, %d calls, %s", r.code, o.Scan.State, o.Scan.Instances, calls, time.Since(begun).Round(100*time.Millisecond))
-				if calls > most || time.Since(begun) > 45*time.Second {
-					t.Errorf("%d calls, more than %d, or more than 45 s", calls, most)
+				if calls > most || time.Since(begun) > wholeScan {
+					t.Errorf("%d calls, more than %d, or more than %s", calls, most, wholeScan)
 				}
 			}
 			sim.ResetStats()
@@ -68,8 +70,8 @@ func TestASickRegionIsBounded(t *testing.T) {
 			select {
 			case <-p.done:
 				t.Logf("ended %s after SIGTERM, %d calls", time.Since(asked).Round(10*time.Millisecond), sim.Stats().Total)
-			case <-time.After(10 * time.Second):
-				t.Errorf("does not end within 10 s of SIGTERM")
+			case <-time.After(ending):
+				t.Errorf("does not end within %s of SIGTERM", ending)
 			}
 		})
 	}
