@@ -43,7 +43,7 @@ func TestAThrottledAccountHoldsUpNobody(t *testing.T) {
 	go func() {
 		ended <- producer.New(options(), c, accounts(c, ids...), j, nil).HandleScan(t.Context(), &event.ScanRequested{ScanID: "s", Kind: event.KindScan}, time.Unix(100, 0))
 	}()
-	for deadline := time.Now().Add(20 * time.Second); len(of[*event.ScopeJob](j)) < 58 || len(of[*event.ScanPlanned](j)) < 30; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); len(of[*event.ScopeJob](j)) < 58 || len(of[*event.ScanPlanned](j)) < 30; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d jobs and %d parts while one account does not answer", len(of[*event.ScopeJob](j)), len(of[*event.ScanPlanned](j)))
 		}

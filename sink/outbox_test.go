@@ -88,7 +88,7 @@ func TestAnEventThatIsRefusedHoldsUpNobody(t *testing.T) {
 	go func() {
 		ended <- sink.New(db, b, sink.Options{Name: "x", Log: slog.New(slog.DiscardHandler), Now: time.Now}).Run(ctx)
 	}()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		out, err := db.Outbox(0, 10)
 		if err != nil {
 			t.Fatal(err)

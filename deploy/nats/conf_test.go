@@ -195,7 +195,7 @@ func TestEachUserIsHeldToItsSubjects(t *testing.T) {
 				}
 				select {
 				case got = <-refused:
-				case <-time.After(5 * time.Second):
+				case <-time.After(30 * time.Second):
 				}
 				if !errors.Is(got, natsgo.ErrPermissionViolation) || !strings.Contains(got.Error(), `"`+subject+`"`) {
 					t.Errorf("%s %s: %v, want a permissions violation", what, subject, got)

@@ -67,7 +67,7 @@ func consume(t *testing.T, b *bus.Bus, c bus.Consumer, handle func(context.Conte
 // eventually waits for what another goroutine is to do.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("did not happen: " + what)
 		}

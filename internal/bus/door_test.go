@@ -126,7 +126,7 @@ func mustRefuse(t *testing.T, refused <-chan error, subject string) {
 		if !errors.Is(err, nats.ErrPermissionViolation) || !strings.Contains(err.Error(), `"`+subject+`"`) {
 			t.Errorf("%s: %v", subject, err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Errorf("%s: not refused", subject)
 	}
 }
@@ -166,11 +166,11 @@ func TestAnswersGoToInboxesAlone(t *testing.T) {
 		select {
 		case user := <-asked:
 			users = append(users, user)
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatalf("a request with reply subject %s was not taken", reply)
 		}
 	}
-	if _, err := nc.Request(event.SubjectScan, nil, 5*time.Second); err != nil {
+	if _, err := nc.Request(event.SubjectScan, nil, 30*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	users = append(users, <-asked)

@@ -296,7 +296,7 @@ func TestTheMoverIsMadeAgain(t *testing.T) {
 		if stream != bus.StreamWork {
 			t.Errorf("moved from %s", stream)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Error("nothing was moved after the mover's consumer was deleted")
 	}
 }
@@ -347,7 +347,7 @@ func TestAnEmptiedServerIsFilledAgain(t *testing.T) {
 		if got != "7" {
 			t.Errorf("handled lane %s", got)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Error("no job was handled on the new server")
 	}
 	eventually(t, "the schedules are stored again", times(2))
