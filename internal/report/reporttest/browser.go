@@ -77,7 +77,7 @@ func NewBrowser(t *testing.T) *Browser {
 
 func call[P, R any](t *testing.T, b *Browser, c cdp.Command[P, R], params P) R {
 	t.Helper()
-	return bounded(t, b, string(c.Method), func(ctx context.Context) (R, error) { return chromedp.Call(ctx, c, params) })
+	return bounded(t, b, c.Method, func(ctx context.Context) (R, error) { return chromedp.Call(ctx, c, params) })
 }
 
 func run[T any](t *testing.T, b *Browser, what string, action chromedp.Action[T]) T {
