@@ -12,10 +12,12 @@ import (
 	"github.com/shenscan/shenscan/internal/trace"
 )
 
-// HandleScope cuts a scope into lanes, hands them out and then announces them:
-// a plan whose maker dies half-way is never announced, and nobody waits for
-// lanes that were never handed out. try names this delivery of
-// the job: a repeated plan has a name of its own, since it may cut elsewhere.
+// HandleScope cuts a scope into lanes, hands them out as jobs and then announces the
+// plan. The announcement is last because sinks wait for every lane that a plan names:
+// where this process dies half-way, no plan is announced, and the job is delivered
+// again. try names this delivery of the job, and with it the plan: fewer or more
+// instances may be counted the next time, so that another plan cuts elsewhere, and
+// lanes of two plans are not to be taken for those of one.
 func (p *Producer) HandleScope(ctx context.Context, job *event.ScopeJob, try string) error {
 	pace := p.paces.of(job.Scope.Account)
 	if err := pace.begin(ctx); err != nil {
@@ -35,13 +37,13 @@ func (p *Producer) HandleScope(ctx context.Context, job *event.ScopeJob, try str
 	return p.plan(ctx, job, try, by)
 }
 
-// cutting is how a scope is cut, and what it may cost.
+// cutting is where a scope is cut into lanes, and how many calls that may take.
 type cutting struct {
-	counted int         // or ecs.NoCount
-	cuts    []time.Time // of creation times, ascending
-	sizes   []int       // of the parts between them
-	may     int         // calls that all lanes and the cutting itself may take
-	took    int         // of them, so far
+	counted int         // instances of the scope, or ecs.NoCount
+	cuts    []time.Time // creation times at which one lane ends and the next begins, ascending
+	sizes   []int       // instances of each lane: one more than there are cuts
+	may     int         // calls that cutting and all lanes together may take
+	took    int         // calls of these that cutting took
 }
 
 // plan hands out the lanes between the cuts and then announces them.
@@ -104,10 +106,10 @@ type span struct {
 	n        int
 }
 
-// cut counts the scope and says at which creation times it is to be cut.
-// A small scope is not cut, nor is one whose counts are no use: the cloud does
-// not give them, or they contradict each other. Sizes come from page-number
-// probes: beside a token TotalCount means nothing.
+// cut counts the scope and says at which creation times it is to be cut. A small
+// scope is not cut, nor is one whose counts are no use: the cloud does not give them,
+// or they contradict each other. All counts come from calls that ask for a page by its
+// number, because the TotalCount in an answer to a call with a token means nothing.
 func (p *Producer) cut(ctx context.Context, scope ecs.Scope) (*cutting, error) {
 	count, err := p.cloud.CountInstances(ctx, scope, ecs.Query{})
 	by := &cutting{counted: count, may: uncutCalls(count), took: 1}
@@ -198,7 +200,7 @@ func (c *cutter) divide(ctx context.Context, spans []span) (out []span, more boo
 				part.n, err = c.p.cloud.CountInstances(ctx, c.scope, ecs.Query{CreatedFrom: part.from, CreatedTo: part.to})
 				return err
 			}
-			if !c.pace.another() { // the scope's own turn serves one call at a time
+			if !c.pace.another() { // no turn to spare: in the one that this scope has, calls follow each other
 				if err := count(); err != nil {
 					_ = group.Wait() // one cause is enough
 					return nil, false, err

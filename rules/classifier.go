@@ -17,8 +17,9 @@ const (
 	cacheWays = 4       // entries in a set
 )
 
-// cache is a set-associative cache for concurrent use: readers take no lock,
-// and it is bounded by its size.
+// cache is a set-associative cache, as those of processors are: the hash of a key
+// chooses one of cacheSets, which has room for cacheWays entries, and an entry too many
+// replaces one of them. So it never grows, and readers take no lock.
 type cache[E any] [cacheSets][cacheWays]atomic.Pointer[E]
 
 func (c *cache[E]) set(h uint64) *[cacheWays]atomic.Pointer[E] { return &c[h&(cacheSets-1)] }
@@ -80,8 +81,9 @@ type remembered struct {
 	cl   *Classification
 }
 
-// maxNumbered bounds what is numbered at a time; beyond it equal content gets
-// another number, which costs an evaluation and nothing else.
+// maxNumbered bounds how many systems, and how many machines, have a number at a
+// time. Beyond it all numbers are forgotten: what is read again gets another one,
+// which costs that it is evaluated again, and nothing else.
 const maxNumbered = 1 << 16
 
 // NewClassifier makes a classifier for the targets; none means the default
@@ -153,8 +155,8 @@ func (c *Classifier) Evaluate(s *System, m *Host) *Classification {
 	return c.r.evaluate(&p, &s.id, c.targets, nil)
 }
 
-// System reads the operating system, from memory where the same facts were
-// read before on whatever machine. facts is not kept.
+// System reads the operating system from facts. Where the same facts were read
+// before, on whatever machine, it returns what was read then. facts is not kept.
 func (c *Classifier) System(facts *Facts) *System {
 	hash := c.hash(facts)
 	set := c.systems.set(hash)
@@ -171,8 +173,10 @@ func (c *Classifier) System(facts *Facts) *System {
 	return system
 }
 
-// number numbers what rules look at. An identity with contradictions is alone:
-// they are part of what is said of it.
+// number returns a number for what rules look at in a system: systems that rules
+// cannot tell apart share one, and with it their verdicts. alone asks for a number of
+// its own, for a system whose evidence contradicts itself: the verdict names the
+// texts that do, and those of another system would be others.
 func (c *Classifier) number(software *software, alone bool) uint32 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -190,7 +194,8 @@ func (c *Classifier) number(software *software, alone bool) uint32 {
 	return c.next
 }
 
-// Host looks up the machine.
+// Host reads a machine. Where the same hardware was read before, it returns what was
+// read then.
 func (c *Classifier) Host(hw Hardware) *Host {
 	hash := c.hashHardware(&hw)
 	set := c.hosts.set(hash)
@@ -236,8 +241,10 @@ func There(targets []Target, hardware Hardware, machine Machine) uint32 {
 	return bits
 }
 
-// sameSoftware is == but for the machine. The compiler would make a call for
-// every string, the empty ones included.
+// sameSoftware says whether both tell the same of an operating system, whatever the
+// machine. It is written out field by field because it runs for every known system of
+// every page: == on the whole struct calls a function for each pair of strings, and
+// most of these strings are empty on both sides, which eq sees without a call.
 func (f *Facts) sameSoftware(other *Facts) bool {
 	image, otherImage, guest, otherGuest := &f.Image, &other.Image, &f.Guest, &other.Guest
 	return eq(f.ImageID, other.ImageID) && eq(f.OSName, other.OSName) &&

@@ -8,8 +8,10 @@ import (
 	"github.com/shenscan/shenscan/rules/outcome"
 )
 
-// The flat encoding: the head of the message, what its instances have in common,
-// and the rows, which are last and which workers copy as they are.
+// The flat encoding of a page: first the head of the message, then what its instances
+// have in common (software, machines, and which of them come together), and last the
+// rows. The rows are last so that a worker, which judges only what is before them,
+// copies them to its own message as one piece of bytes.
 
 func appendListed(b []byte, listed *InstancesListed) []byte {
 	writer := newWriter(append(b, flatListed, flatVersion))
@@ -83,7 +85,8 @@ func readClassified(reader *reader) *InstancesClassified {
 	return classified
 }
 
-// systems reads the software of a page; each takes at least three bytes.
+// systems reads the software of a page. Each takes at least three bytes, which bounds
+// how much memory a count that is not true can make the reader take.
 func (r *reader) systems() []*rules.Facts {
 	facts := make([]rules.Facts, r.count(3))
 	list := make([]*rules.Facts, len(facts))
@@ -111,9 +114,10 @@ func (r *reader) failures() (out []record.Failure) {
 	return out
 }
 
-// facts writes what is known of software: which of its strings there are, and
-// those. Most are empty. The name and the id of an image are those of one software
-// of a page, and no words.
+// facts writes what is known of one software: a number whose bits say which of its
+// strings are not empty, as few are, then these strings, then the observations. The id
+// and the name of an image are written in full and not put into the table of words,
+// since no other software of the page has them.
 func (w *writer) facts(known *rules.Facts) {
 	all := known.Texts()
 	there := uint64(0)
@@ -209,8 +213,9 @@ func (r *reader) machines() []rules.Hardware {
 	return list
 }
 
-// classes writes what was said of the profiles, each once. The bytes of levels and
-// standings are no words: they tell classes apart.
+// classes writes the different classes of the profiles, each once. Levels and
+// standings are written in full and not put into the table of words: hardly two
+// classes of a page have the same.
 func (w *writer) classes(list []outcome.Class) {
 	w.uint(uint64(len(list)))
 	for i := range list {
@@ -223,7 +228,8 @@ func (w *writer) classes(list []outcome.Class) {
 	}
 }
 
-// classes reads them as they are, sound or not.
+// classes reads classes without checking that a rule set can say such: the sink asks
+// Class.Sound, and judges anew where one is not.
 func (r *reader) classes() []outcome.Class {
 	list := make([]outcome.Class, r.count(5))
 	for i := range list {
@@ -232,8 +238,8 @@ func (r *reader) classes() []outcome.Class {
 	return list
 }
 
-// profiles writes which parts come together, and the class where they were
-// judged.
+// profiles writes which software runs on which machine, both by their index in the
+// message, and the index of their class where they were judged.
 func (w *writer) profiles(list []Profile, judged bool) {
 	w.uint(uint64(len(list)))
 	for i := range list {
@@ -246,8 +252,9 @@ func (w *writer) profiles(list []Profile, judged bool) {
 	}
 }
 
-// profiles reads them. A class may be one that is not there: whoever wants it
-// judges anew.
+// profiles reads what writer.profiles wrote for a message with so much software and
+// hardware. The index of a class is not checked, since messages are read by those who
+// do not need it: who does, judges anew where there is no such class.
 func (r *reader) profiles(software, hardware int, judged bool) []Profile {
 	list := make([]Profile, r.count(2))
 	for i := range list {

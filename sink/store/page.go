@@ -18,15 +18,15 @@ type pager struct {
 	*applier
 	m        *event.InstancesClassified
 	sc       *scope
-	ix       *index
-	scan     *scans.Scan // nil when the scan has ended
-	pr       *scans.Scope
-	profiles []uint32
-	order    int64
-	floor    int64
-	tally    scans.Tally
-	name     uint32   // of the scan, in the index
-	touched  []uint32 // rows that the page's section holds
+	ix       *index       // of sc
+	scan     *scans.Scan  // that the page is of; nil when it has ended
+	pr       *scans.Scope // what the scan has come to in sc; nil when it has ended
+	profiles []uint32     // numbers in the store, by the index of a profile in the message
+	order    int64        // when the page was observed; see docs/ARCHITECTURE.md on order
+	floor    int64        // rows of the scope that were observed before it are gone
+	tally    scans.Tally  // what became of the page's rows
+	name     uint32       // place of the scan's id in ix.names
+	touched  []uint32     // ordinals of the rows that the page's journal entry holds
 }
 
 func (a *applier) page(classified *event.InstancesClassified) error {
@@ -140,15 +140,15 @@ func (p *pager) settle(rowsAt int) {
 // pendingBit marks an offset that settle has not turned into its final one yet.
 const pendingBit = 1 << 31
 
-// candidate is a row of the page, encoded and looked up.
+// candidate is a row of the page, encoded and looked up in the index.
 type candidate struct {
-	from, to   int // in the applier's buffer
-	of         int // profile in the message
-	profile    uint32
-	ordinal    uint32
-	found      bool
-	h, content uint64
-	id         uint64 // its event.IDSum
+	from, to   int    // where the encoding begins and ends in the applier's buffer
+	of         int    // index of its profile in the message
+	profile    uint32 // number of that profile in the store
+	found      bool   // the index knows the instance
+	ordinal    uint32 // by which the index knows it
+	h, content uint64 // hashes of the id and of the whole row; see index.hashes
+	id         uint64 // event.IDSum of the id
 }
 
 // refuse notes why the current row of the reader cannot be stored: what is dropped

@@ -8,23 +8,29 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 )
 
-// RowCodec encodes rows. Words have a number in a page and another one here;
-// each is looked up once a page.
+// RowCodec encodes the rows of pages as the store keeps them. In a page a row refers
+// to its words (zones, states, tags) by their numbers in that page; in the store it
+// refers to them by their numbers in Dict. Which number of the store a word has is
+// looked up once for each page, however many of its rows have the word.
 type RowCodec struct {
 	Dict  *Dict
-	words []pageWord // by their number in the page at hand, from 1
+	words []pageWord // of the page at hand; number 1 of the page is at index 0
 }
 
-// pageWord is what a word of a page is here. Numbers of the dict are plus two:
-// 0 was not looked up yet, 1 has none.
+// pageWord is what is known of a word of the page at hand. Its fields hold numbers
+// of Dict plus 2, so that 0 says that the word was not looked up yet, and
+// notNumbered that Dict has no number for it.
 type pageWord struct {
-	word  uint32
-	key   uint32 // the tag key that it was last a value of
-	value uint32 // what it is as that
+	word  uint32 // as a word
+	key   uint32 // the tag key as whose value it was looked up last
+	value uint32 // as a value of that key: values are numbered for each key
 }
 
+// notNumbered stands for a word that has no number, because Dict is full or does not
+// number it: rows have it in full.
 const notNumbered = 1
 
+// numbered is what a pageWord holds of what Dict answered.
 func numbered(n uint32, ok bool) uint32 {
 	if !ok {
 		return notNumbered
@@ -32,14 +38,16 @@ func numbered(n uint32, ok bool) uint32 {
 	return n + 2
 }
 
-// Page begins a page with n words.
+// Page begins a page with n words: what was looked up for the page before is
+// forgotten.
 func (c *RowCodec) Page(n int) {
 	c.words = slices.Grow(c.words[:0], n)[:n]
 	clear(c.words)
 }
 
-// Append appends the row that in has gone to: id, name, profile, then the rest.
-// Equal rows have equal bytes.
+// Append appends the row at which in stands: id, name and profile, which readers ask
+// for most, then the rest. Equal rows have equal bytes, so that comparing the hashes
+// of two tells whether a row changed.
 func (c *RowCodec) Append(b []byte, in *event.RowReader, profile uint32) []byte {
 	b = AppendString(b, in.ID)
 	b = AppendString(b, in.Name)
@@ -63,7 +71,8 @@ func (c *RowCodec) Append(b []byte, in *event.RowReader, profile uint32) []byte 
 	return b
 }
 
-// appendNumbered writes a word by its number here, or in full behind a 0.
+// appendNumbered appends a word as its number in Dict plus 1, or, where it has none,
+// as 0 and the word in full. n is what numbered returned.
 func appendNumbered(b []byte, n uint32, in *event.RowReader, w event.Word) []byte {
 	if n == notNumbered {
 		return AppendString(append(b, 0), in.String(w))
@@ -71,6 +80,7 @@ func appendNumbered(b []byte, n uint32, in *event.RowReader, w event.Word) []byt
 	return binary.AppendUvarint(b, uint64(n)-1)
 }
 
+// word is the number of a word of the page.
 func (c *RowCodec) word(in *event.RowReader, w event.Word) uint32 {
 	if w.N == 0 {
 		return numbered(c.Dict.Word(in.String(w)))
@@ -82,7 +92,8 @@ func (c *RowCodec) word(in *event.RowReader, w event.Word) uint32 {
 	return pageWord.word
 }
 
-// value is word for a value of a tag key, which is numbered too or has none.
+// value is the number of a tag's value among the values of its key; key is the number
+// of that key. A value of a key without a number has none itself.
 func (c *RowCodec) value(in *event.RowReader, key uint32, word event.Word) uint32 {
 	if key == notNumbered {
 		return notNumbered
