@@ -211,16 +211,16 @@ func (c *Classifier) Host(hw Hardware) *Host {
 	key.there = host.there
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n, ok := c.hards[key]
+	number, ok := c.hards[key]
 	if !ok {
 		if len(c.hards) >= maxNumbered {
 			clear(c.hards)
 		}
 		c.next++
-		n = c.next
-		c.hards[key] = n
+		number = c.next
+		c.hards[key] = number
 	}
-	host.no = n
+	host.no = number
 	c.hosts.put(hash, host)
 	return host
 }

@@ -116,22 +116,22 @@ type machineMatcher struct {
 func Compile(def Definition, familyTable string) (*Ruleset, error) {
 	ruleset := &Ruleset{def: def, byID: map[string]*rule{}}
 	ruleset.def.Rules = slices.Clone(def.Rules)
-	c := compiler{r: ruleset}
-	c.families(familyTable)
-	c.support()
+	compiling := compiler{r: ruleset}
+	compiling.families(familyTable)
+	compiling.support()
 	for i := range ruleset.def.Rules {
 		ruleset.def.Rules[i].inherit()
-		c.rule(&ruleset.def.Rules[i])
+		compiling.rule(&ruleset.def.Rules[i])
 	}
 	for i := range def.Overrides {
-		c.override(&def.Overrides[i])
+		compiling.override(&def.Overrides[i])
 	}
 	for i := range def.Waivers {
-		c.waiver(&def.Waivers[i])
+		compiling.waiver(&def.Waivers[i])
 	}
-	c.monotone()
-	if len(c.problems) > 0 {
-		return nil, c.problems
+	compiling.monotone()
+	if len(compiling.problems) > 0 {
+		return nil, compiling.problems
 	}
 	ruleset.index()
 	ruleset.warnings = lint(ruleset)
@@ -416,35 +416,35 @@ func (c *compiler) remedies(part string, src *Rule) {
 	}
 }
 
-func (c *compiler) override(o *Override) {
-	part := "override " + o.Rule
-	rule, ok := c.r.byID[o.Rule]
+func (c *compiler) override(change *Override) {
+	part := "override " + change.Rule
+	rule, ok := c.r.byID[change.Rule]
 	if !ok {
-		c.bad(part, "there is no rule %q", o.Rule)
+		c.bad(part, "there is no rule %q", change.Rule)
 		return
 	}
-	if o.Reason == "" {
+	if change.Reason == "" {
 		c.bad(part, "no reason is given")
 	}
-	rule.disabled = rule.disabled || o.Disabled
-	c.setVerdicts(part, rule, o.Verdicts)
+	rule.disabled = rule.disabled || change.Disabled
+	c.setVerdicts(part, rule, change.Verdicts)
 	// What it makes worse on a class it makes no better on later ones. A rule that is
 	// milder on a later class all by itself stays so, and is refused.
-	_, changed := o.Verdicts[ClassShenlong6.String()]
+	_, changed := change.Verdicts[ClassShenlong6.String()]
 	for class := ClassShenlong6 + 1; class < classes; class++ {
-		if _, named := o.Verdicts[class.String()]; named {
+		if _, named := change.Verdicts[class.String()]; named {
 			changed = true
 		} else if changed && rule.has[class-1] {
 			rule.level[class] = Worse(rule.level[class], rule.level[class-1])
 		}
 	}
-	for name := range o.Verdicts {
+	for name := range change.Verdicts {
 		if class, ok := parseClass(name); ok {
-			rule.reason[class] = o.Reason
+			rule.reason[class] = change.Reason
 		}
 	}
-	if o.Confidence != "" {
-		conf, err := ParseConfidence(o.Confidence)
+	if change.Confidence != "" {
+		conf, err := ParseConfidence(change.Confidence)
 		if err != nil {
 			c.bad(part, "%v", err)
 		}
@@ -452,7 +452,7 @@ func (c *compiler) override(o *Override) {
 			rule.confidence[i] = conf
 		}
 	}
-	if len(o.Verdicts) == 0 && o.Confidence == "" && !o.Disabled {
+	if len(change.Verdicts) == 0 && change.Confidence == "" && !change.Disabled {
 		c.bad(part, "nothing is overridden: give verdicts, confidence or disabled")
 	}
 }

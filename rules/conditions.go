@@ -9,32 +9,32 @@ import (
 	"github.com/shenscan/shenscan/rules/version"
 )
 
-func (c *compiler) when(part string, w *When, matcher *matcher) {
-	if w.Systems != "" {
-		list, ok := c.r.def.Systems[w.Systems]
+func (c *compiler) when(part string, conditions *When, matcher *matcher) {
+	if conditions.Systems != "" {
+		list, ok := c.r.def.Systems[conditions.Systems]
 		switch {
 		case !ok:
-			c.bad(part, "systems %q is not in systems", w.Systems)
-		case len(w.Family) > 0 || w.Version != "":
+			c.bad(part, "systems %q is not in systems", conditions.Systems)
+		case len(conditions.Family) > 0 || conditions.Version != "":
 			c.bad(part, "systems stands in place of family and version")
 		}
 		matcher.systems = c.systems(part, list)
-	} else if len(w.Family) == 0 {
+	} else if len(conditions.Family) == 0 {
 		c.bad(part, "when.family is empty: write \"*\" for every operating system")
 	}
-	c.osFamilies(part, w.Family, matcher)
-	matcher.except = c.systems(part, w.Except)
-	c.versions(part, w, matcher)
-	matcher.edition, matcher.arch, matcher.owner, matcher.flavours = w.Edition, w.Arch, w.Owner, w.KernelFlavour
-	c.facts(part, w, matcher)
-	switch w.Mismatch {
+	c.osFamilies(part, conditions.Family, matcher)
+	matcher.except = c.systems(part, conditions.Except)
+	c.versions(part, conditions, matcher)
+	matcher.edition, matcher.arch, matcher.owner, matcher.flavours = conditions.Edition, conditions.Arch, conditions.Owner, conditions.KernelFlavour
+	c.facts(part, conditions, matcher)
+	switch conditions.Mismatch {
 	case "", "arch", "boot-mode", "to-nvme", "to-virtio", "type-change", "platform-offers", "platform-refuses", "fleet-up", "fleet-settles", "fleet-kernel":
 	default:
-		c.bad(part, "mismatch %q is none of arch, boot-mode, to-nvme, to-virtio, type-change, platform-offers, platform-refuses, fleet-up, fleet-settles, fleet-kernel", w.Mismatch)
+		c.bad(part, "mismatch %q is none of arch, boot-mode, to-nvme, to-virtio, type-change, platform-offers, platform-refuses, fleet-up, fleet-settles, fleet-kernel", conditions.Mismatch)
 	}
-	matcher.mismatch = w.Mismatch
-	matcher.source = c.machine(part, w.Source)
-	matcher.target = c.machine(part, w.Target)
+	matcher.mismatch = conditions.Mismatch
+	matcher.source = c.machine(part, conditions.Source)
+	matcher.target = c.machine(part, conditions.Target)
 }
 
 // systems compiles a list of operating systems.
@@ -42,10 +42,10 @@ func (c *compiler) systems(part string, list []OSMatch) []system {
 	var out []system
 	for i := range list {
 		osMatch := &list[i]
-		var x system
-		c.osFamilies(part, osMatch.Family, &x.match)
+		var listed system
+		c.osFamilies(part, osMatch.Family, &listed.match)
 		var err error
-		if x.versions, err = parseRange(osMatch.Version); err != nil {
+		if listed.versions, err = parseRange(osMatch.Version); err != nil {
 			c.bad(part, "%v: %v", osMatch.Family, err)
 		}
 		if osMatch.Kernel != "" {
@@ -53,9 +53,9 @@ func (c *compiler) systems(part string, list []OSMatch) []system {
 			if err != nil {
 				c.bad(part, "%v: kernel: %v", osMatch.Family, err)
 			}
-			x.match.kernel = &kernelRange
+			listed.match.kernel = &kernelRange
 		}
-		out = append(out, x)
+		out = append(out, listed)
 	}
 	return out
 }

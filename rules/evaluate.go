@@ -56,7 +56,7 @@ type osJudgement struct {
 // are kept, the worst counts.
 func (r *Ruleset) judgeOS(stage string, target *Target, candidate *candidate, profile *profile, tr tracer) osJudgement {
 	var out osJudgement
-	remaining, n, levels := candidate.span, 0, Compatible
+	remaining, matched, levels := candidate.span, 0, Compatible
 	confidence := High
 	for _, rl := range r.byOS[stage][candidate.family] {
 		if !rl.has[target.Class] {
@@ -73,16 +73,16 @@ func (r *Ruleset) judgeOS(stage string, target *Target, candidate *candidate, pr
 			continue
 		}
 		level := rl.level[target.Class]
-		if n > 0 && level != levels {
+		if matched > 0 && level != levels {
 			out.partial = true
 		}
 		confidence = min(confidence, rl.certainty(target.Class, profile))
 		out.legacy = out.legacy || rl.src.Legacy
-		if n == 0 || level.severity() > out.level.severity() {
+		if matched == 0 || level.severity() > out.level.severity() {
 			out.judged = judged{rule: rl, level: level, confidence: confidence}
 			levels = level
 		}
-		n++
+		matched++
 		if outcome == outcomeCertain {
 			trace(tr, target, rl, "matches")
 			break
@@ -137,26 +137,26 @@ type evaluation struct {
 
 // evaluate judges a profile for the targets.
 func (r *Ruleset) evaluate(profile *profile, id *identity, targets []Target, tr tracer) *Classification {
-	e := evaluation{r: r, p: profile, id: id, tr: tr}
-	e.cands = append(e.cands, newCandidate(profile.os.Family, profile.os.Version, profile.os.ServicePack, profile.os.Edition, profile.os.Kernel))
+	work := evaluation{r: r, p: profile, id: id, tr: tr}
+	work.cands = append(work.cands, newCandidate(profile.os.Family, profile.os.Version, profile.os.ServicePack, profile.os.Edition, profile.os.Kernel))
 	if id.several {
-		e.cands = e.cands[:0]
+		work.cands = work.cands[:0]
 	}
 	if !id.settled || id.several {
 		for _, a := range id.alts {
-			e.cands = append(e.cands, newCandidate(a.family, a.version, a.sp, a.edition, profile.os.Kernel))
+			work.cands = append(work.cands, newCandidate(a.family, a.version, a.sp, a.edition, profile.os.Kernel))
 		}
 	}
 	conflicts := slices.Clip(id.conflicts)
-	for i := range e.cands {
+	for i := range work.cands {
 		release := ""
-		if older, ok := e.cands[i].olderByKernel(); ok {
-			e.cands = append(e.cands, older)
+		if older, ok := work.cands[i].olderByKernel(); ok {
+			work.cands = append(work.cands, older)
 			release = older.version
-		} else if release = e.cands[i].newerByKernel(); release == "" {
+		} else if release = work.cands[i].newerByKernel(); release == "" {
 			continue
 		}
-		if k := id.kernelConflict(&e.cands[i], release); !slices.Contains(conflicts, k) {
+		if k := id.kernelConflict(&work.cands[i], release); !slices.Contains(conflicts, k) {
 			conflicts = append(conflicts, k)
 		}
 	}
@@ -166,11 +166,11 @@ func (r *Ruleset) evaluate(profile *profile, id *identity, targets []Target, tr 
 	}
 	classification := &Classification{OS: profile.os, Conflicts: conflicts, Verdicts: make([]Verdict, 0, len(targets))}
 	for i := range targets {
-		classification.Verdicts = append(classification.Verdicts, e.verdict(&targets[i]))
+		classification.Verdicts = append(classification.Verdicts, work.verdict(&targets[i]))
 	}
 	six := Target{ID: ClassShenlong6.String(), Class: ClassShenlong6}
-	for i := range e.cands {
-		classification.Legacy = classification.Legacy || r.judgeOS(StageOS, &six, &e.cands[i], profile, nil).legacy
+	for i := range work.cands {
+		classification.Legacy = classification.Legacy || r.judgeOS(StageOS, &six, &work.cands[i], profile, nil).legacy
 	}
 	return classification
 }
@@ -251,18 +251,18 @@ func (e *evaluation) verdict(target *Target) Verdict {
 			continue
 		}
 		trace(e.tr, target, rl, "matches")
-		j := judged{rule: rl, level: rl.level[target.Class], confidence: rl.certainty(target.Class, e.p)}
+		finding := judged{rule: rl, level: rl.level[target.Class], confidence: rl.certainty(target.Class, e.p)}
 		if runs && rl.disproved(target) {
-			j.level = Compatible
-			j.prefix = fmt.Sprintf("It runs on such a machine, which contradicts this and counts for more; alone it would be %s. ", rl.level[target.Class])
+			finding.level = Compatible
+			finding.prefix = fmt.Sprintf("It runs on such a machine, which contradicts this and counts for more; alone it would be %s. ", rl.level[target.Class])
 		}
 		if rl.match.looksAt(factOutOfSupport) {
-			j.prefix = "Standard support of this release ended on " + e.p.support + ". "
+			finding.prefix = "Standard support of this release ended on " + e.p.support + ". "
 		}
 		if rl.match.fleet() {
-			j.prefix = e.p.siblings(target).sentence(target.Class)
+			finding.prefix = e.p.siblings(target).sentence(target.Class)
 		}
-		found = append(found, j)
+		found = append(found, finding)
 	}
 	return e.assemble(target, found, partial)
 }
@@ -414,17 +414,17 @@ func (e *evaluation) assemble(target *Target, found []judged, confirm bool) Verd
 		verdict.Checks = append(verdict.Checks, windowsChecks[:]...)
 	}
 	for i := range found {
-		j := &found[i]
+		finding := &found[i]
 		verdict.Findings = append(verdict.Findings, Finding{
-			Rule: j.rule.src.ID, Level: j.level, Confidence: j.confidence, Reason: j.prefix + j.rule.reason[target.Class], Source: j.rule.source,
+			Rule: finding.rule.src.ID, Level: finding.level, Confidence: finding.confidence, Reason: finding.prefix + finding.rule.reason[target.Class], Source: finding.rule.source,
 		})
-		for _, k := range j.rule.src.Checks {
+		for _, k := range finding.rule.src.Checks {
 			if !slices.Contains(verdict.Checks, k) {
 				verdict.Checks = append(verdict.Checks, k)
 			}
 		}
-		if j.level != Compatible {
-			e.remedies(&verdict, target, j.rule)
+		if finding.level != Compatible {
+			e.remedies(&verdict, target, finding.rule)
 		}
 	}
 	if confirm && !slices.Contains(verdict.Checks, checkVersion) {

@@ -113,9 +113,9 @@ type machine struct {
 func (r *Ruleset) software(facts *Facts, id *identity) software {
 	guest, im := &facts.Guest, &facts.Image
 	proven := first(guest.Virtio, im.CheckVirtio)
-	s := software{guestNVMe: guest.NVMe, checkNVMe: im.CheckNVMe, imageNVMe: im.NVMe}
-	s.os, s.unsure, s.owner = id.os, id.free || id.newest == distro.NextMinor || facts.lostImage(id), strings.ToLower(im.Owner)
-	s.facts = [numFacts]Tri{
+	system := software{guestNVMe: guest.NVMe, checkNVMe: im.CheckNVMe, imageNVMe: im.NVMe}
+	system.os, system.unsure, system.owner = id.os, id.free || id.newest == distro.NextMinor || facts.lostImage(id), strings.ToLower(im.Owner)
+	system.facts = [numFacts]Tri{
 		factImageIO:      im.IoOptimized,
 		factSupported:    im.CheckSupported,
 		factXenResidue:   guest.XenResidue,
@@ -134,27 +134,27 @@ func (r *Ruleset) software(facts *Facts, id *identity) software {
 	if im.CheckGRUB == No {
 		imageNames = Yes
 	}
-	s.facts[factDeviceNames] = first(guest.DeviceNames, imageNames)
-	s.said = said{
+	system.facts[factDeviceNames] = first(guest.DeviceNames, imageNames)
+	system.said = said{
 		saidVirtio: {guest.Virtio, im.CheckVirtio},
 		saidNVMe:   {guest.NVMe, Unobserved, im.CheckNVMe, Unobserved, im.NVMe},
 		saidNames:  {guest.DeviceNames, imageNames},
 	}
-	s.support = r.endOfSupport(&s.os)
-	s.facts[factOutOfSupport] = yes(s.support != "")
-	s.facts[factNewRelease] = yes(id.newest == distro.NewMajor)
+	system.support = r.endOfSupport(&system.os)
+	system.facts[factOutOfSupport] = yes(system.support != "")
+	system.facts[factNewRelease] = yes(id.newest == distro.NewMajor)
 	switch {
 	case strings.EqualFold(im.BootMode, "BIOS"):
-		s.boot = "BIOS"
+		system.boot = "BIOS"
 	case strings.EqualFold(im.BootMode, "UEFI"):
-		s.boot = "UEFI"
+		system.boot = "UEFI"
 	}
-	s.facts[factBootMode] = yes(im.BootMode != "")
-	s.offered, s.refused = im.Offered, im.Refused
-	s.offeredClasses, s.refusedClasses = r.answered(im)
-	s.facts[factImageKernel] = facts.kernelOfImage()
-	s.fleet = facts.fleet(&id.os)
-	return s
+	system.facts[factBootMode] = yes(im.BootMode != "")
+	system.offered, system.refused = im.Offered, im.Refused
+	system.offeredClasses, system.refusedClasses = r.answered(im)
+	system.facts[factImageKernel] = facts.kernelOfImage()
+	system.fleet = facts.fleet(&id.os)
+	return system
 }
 
 // lostImage says whether the image that would tell more of the system is gone:
@@ -219,15 +219,15 @@ func hasWord(list, word string) bool {
 // machine derives what the rules look at from the machine alone.
 func (r *Ruleset) machine(hardware Hardware) machine {
 	info := r.families.Lookup(hardware.InstanceType, hardware.InstanceFamily)
-	m := machine{nvme: info.NVMe, osNVMe: hardware.OSNVMe, routes: r.families.Routes(info.Family), counts: info.Class, running: hardware.Running == Yes}
-	m.Machine = Machine{
+	host := machine{nvme: info.NVMe, osNVMe: hardware.OSNVMe, routes: r.families.Routes(info.Family), counts: info.Class, running: hardware.Running == Yes}
+	host.Machine = Machine{
 		Family: info.Family, Generation: info.Generation, Virtualization: info.Virt(uint8(hardware.IoOptimized)), Arch: info.Arch,
 		Retired: info.Lifecycle == "retired",
 	}
-	m.xen = m.Virtualization == family.Xen || hardware.IoOptimized == No && m.Family == ""
-	p := profile{machine: m.Machine, nvme: m.nvme, counts: m.counts}
-	m.onVirtio = m.running && (m.Virtualization == family.KVM || m.Virtualization == family.Shenlong) && !p.mayAttachNVMe()
-	return m
+	host.xen = host.Virtualization == family.Xen || hardware.IoOptimized == No && host.Family == ""
+	p := profile{machine: host.Machine, nvme: host.nvme, counts: host.counts}
+	host.onVirtio = host.running && (host.Virtualization == family.KVM || host.Virtualization == family.Shenlong) && !p.mayAttachNVMe()
+	return host
 }
 
 // on puts the halves together.
@@ -266,13 +266,13 @@ type hardware struct {
 }
 
 func (r *Ruleset) hardware(machine *machine, targets []Target) hardware {
-	p := profile{machine: machine.Machine, nvme: machine.nvme, routes: machine.routes, counts: machine.counts}
+	seen := profile{machine: machine.Machine, nvme: machine.nvme, routes: machine.routes, counts: machine.counts}
 	var sources strings.Builder
 	for _, rl := range r.rules {
 		if rl.match.source == nil {
 			continue
 		}
-		if rl.match.source.source(&p) {
+		if rl.match.source.source(&seen) {
 			sources.WriteByte('1')
 		} else {
 			sources.WriteByte('0')
@@ -280,16 +280,16 @@ func (r *Ruleset) hardware(machine *machine, targets []Target) hardware {
 	}
 	for i := range targets {
 		switch {
-		case p.isThere(&targets[i]):
+		case seen.isThere(&targets[i]):
 			sources.WriteByte('2')
-		case p.changesTo(&targets[i]):
+		case seen.changesTo(&targets[i]):
 			sources.WriteByte('1')
 		default:
 			sources.WriteByte('0')
 		}
 	}
 	h := hardware{
-		sources: sources.String(), known: machine.Family != "", arch: machine.Arch, shenlong: machine.Virtualization == family.Shenlong, nvmeSource: p.attachesNVMe(), nvmeMay: p.mayAttachNVMe(),
+		sources: sources.String(), known: machine.Family != "", arch: machine.Arch, shenlong: machine.Virtualization == family.Shenlong, nvmeSource: seen.attachesNVMe(), nvmeMay: seen.mayAttachNVMe(),
 		osNVMe: machine.osNVMe, running: machine.running, xen: machine.xen, virtio: machine.onVirtio,
 	}
 	h.class, h.classed = machine.class()
@@ -335,15 +335,15 @@ func (r *Ruleset) endOfSupport(os *OS) string {
 			byVersion = m
 		}
 	}
-	v := os.Version
+	release := os.Version
 	if os.ServicePack != "" {
-		v += "." + os.ServicePack
+		release += "." + os.ServicePack
 	}
-	for v != "" {
-		if day, ok := byVersion[v]; ok {
+	for release != "" {
+		if day, ok := byVersion[release]; ok {
 			return day
 		}
-		v = v[:max(strings.LastIndexByte(v, '.'), 0)]
+		release = release[:max(strings.LastIndexByte(release, '.'), 0)]
 	}
 	return byVersion["*"]
 }
@@ -376,18 +376,18 @@ type candidate struct {
 }
 
 func newCandidate(family, value, sp, edition, kernel string) candidate {
-	c := candidate{family: family, version: value, sp: sp, edition: edition}
-	c.kernel, c.source = version.ParseKernel(kernel), kernel
-	c.span, c.spanned = known(family, value, sp)
-	c.stated = c.span
-	if !c.kernel.OK || !(elFamily(family) || family == distro.OtherLinux) {
-		return c
+	reading := candidate{family: family, version: value, sp: sp, edition: edition}
+	reading.kernel, reading.source = version.ParseKernel(kernel), kernel
+	reading.span, reading.spanned = known(family, value, sp)
+	reading.stated = reading.span
+	if !reading.kernel.OK || !(elFamily(family) || family == distro.OtherLinux) {
+		return reading
 	}
-	if name, n := c.kernel.TagNumber(); name != "el" || n == 0 {
-		return c
+	if name, n := reading.kernel.TagNumber(); name != "el" || n == 0 {
+		return reading
 	}
-	if narrow, ok := elKernel(c.kernel); ok && narrow.within(c.span) {
-		c.span = narrow
+	if narrow, ok := elKernel(reading.kernel); ok && narrow.within(reading.span) {
+		reading.span = narrow
 	}
-	return c
+	return reading
 }

@@ -22,7 +22,7 @@ func (f FixtureFailure) String() string {
 
 // Test runs the fixtures of every rule: observations on which it must fire,
 // and on which it must not. It returns how many there were and what failed.
-func (r *Ruleset) Test() (n int, failed []FixtureFailure) {
+func (r *Ruleset) Test() (tested int, failed []FixtureFailure) {
 	for _, rl := range r.rules {
 		if rl.disabled {
 			continue
@@ -32,7 +32,7 @@ func (r *Ruleset) Test() (n int, failed []FixtureFailure) {
 			list []Observation
 		}{{true, rl.src.Fire}, {false, rl.src.Hold}} {
 			for i := range set.list {
-				n++
+				tested++
 				fired, err := r.fires(rl.src.ID, &set.list[i])
 				if err != nil {
 					failed = append(failed, FixtureFailure{rl.src.ID, set.fire, err.Error()})
@@ -42,7 +42,7 @@ func (r *Ruleset) Test() (n int, failed []FixtureFailure) {
 			}
 		}
 	}
-	return n, failed
+	return tested, failed
 }
 
 // fires says whether a rule is among the findings for any target.

@@ -35,7 +35,7 @@ type ImageFleet struct {
 // Add counts n instances that run on a class, read as a system. Other evidence
 // than a guest that was heard of counts for nothing, and so does one whose
 // kernel is another than the image's.
-func (f *ImageFleet) Add(class Class, os *OS, facts *Facts, n int) {
+func (f *ImageFleet) Add(class Class, os *OS, facts *Facts, instances int) {
 	if !facts.TellsOfImage() {
 		return
 	}
@@ -49,9 +49,9 @@ func (f *ImageFleet) Add(class Class, os *OS, facts *Facts, n int) {
 	case len(f.os.Version) < len(os.Version) || f.os.Version == "" && catchAll(f.os.Family):
 		f.os = *os // the one that is known better
 	}
-	f.seen[class].Up += n
+	f.seen[class].Up += instances
 	if own == Yes {
-		f.seen[class].Own += n
+		f.seen[class].Own += instances
 	}
 }
 
@@ -82,15 +82,15 @@ func (f *ImageFleet) Text() string {
 
 // mayBeOne says whether two readings may be of one system: neither names what
 // the other excludes.
-func mayBeOne(os, b *OS) bool {
-	if catchAll(os.Family) && os.Version == "" || catchAll(b.Family) && b.Version == "" {
+func mayBeOne(os, other *OS) bool {
+	if catchAll(os.Family) && os.Version == "" || catchAll(other.Family) && other.Version == "" {
 		return true
 	}
 	within := func(whole, part string) bool {
 		return whole == "" || part == whole || strings.HasPrefix(part, whole+".")
 	}
-	return os.Family == b.Family && (within(os.Version, b.Version) || within(b.Version, os.Version)) &&
-		(os.ServicePack == "" || b.ServicePack == "" || os.ServicePack == b.ServicePack)
+	return os.Family == other.Family && (within(os.Version, other.Version) || within(other.Version, os.Version)) &&
+		(os.ServicePack == "" || other.ServicePack == "" || os.ServicePack == other.ServicePack)
 }
 
 func catchAll(family string) bool {

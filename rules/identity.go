@@ -98,18 +98,18 @@ func (f *Facts) claims(out []claim) []claim {
 
 // claim adds what the text says, if anything.
 func (n *named) claim(out []claim) []claim {
-	c := claim{evidence: n.evidence, field: n.field, text: n.text, free: n.free, kernel: n.kernel}
+	claimed := claim{evidence: n.evidence, field: n.field, text: n.text, free: n.free, kernel: n.kernel}
 	if n.kernel {
 		k := distro.IdentifyKernel(n.text)
-		c.Family, c.Version, c.el = k.Family, k.Version, k.EL
+		claimed.Family, claimed.Version, claimed.el = k.Family, k.Version, k.EL
 		if k.Family == "" && k.EL == 0 {
 			return out
 		}
-	} else if c.Guess = distro.Identify(n.text); c.silent() {
+	} else if claimed.Guess = distro.Identify(n.text); claimed.silent() {
 		return out
 	}
-	out = append(out, c)
-	if k := distro.IdentifyKernel(c.Kernel); k.EL > 0 && (c.Family == "" || c.Vague) { // a line of uname -a where a name is expected
+	out = append(out, claimed)
+	if k := distro.IdentifyKernel(claimed.Kernel); k.EL > 0 && (claimed.Family == "" || claimed.Vague) { // a line of uname -a where a name is expected
 		out = append(out, claim{Guess: distro.Guess{Version: k.Version}, el: k.EL, evidence: n.evidence, field: n.field, text: n.text, free: n.free, kernel: true})
 	}
 	return out
@@ -233,17 +233,17 @@ func (id *identity) versions(claims []claim) {
 	from := EvidenceNone
 	for i := range claims {
 		claim := &claims[i]
-		v := claim.Version
+		said := claim.Version
 		switch {
-		case v == "":
+		case said == "":
 			continue
 		case claim.kernel && claim.el > 0:
 			if !elFamily(id.os.Family) && !(id.os.Family == distro.OtherLinux && id.os.Edition == "el") {
 				continue
 			}
 		case claim.Family == "":
-			v = bareVersion(id.os.Family, id.os.Edition, v)
-			if v == "" {
+			said = bareVersion(id.os.Family, id.os.Edition, said)
+			if said == "" {
 				continue
 			}
 		case claim.Family != id.os.Family:
@@ -251,7 +251,7 @@ func (id *identity) versions(claims []claim) {
 				continue
 			}
 		}
-		id.version(v, claim, &from)
+		id.version(said, claim, &from)
 	}
 	for i := range claims {
 		id.listed(&claims[i])

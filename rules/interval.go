@@ -62,15 +62,15 @@ func key(family, value string) (version.Key, int) {
 // known is the interval of releases that a version may be; ok is false when
 // nothing is known.
 func known(family, v, sp string) (interval, bool) {
-	bound, n := key(family, v)
-	if n == 0 {
+	bound, parts := key(family, v)
+	if parts == 0 {
 		return interval{}, false
 	}
-	if sp != "" && n < len(bound) {
+	if sp != "" && parts < len(bound) {
 		p, m := version.Parse(sp)
 		if m > 0 {
-			bound[n] = p[0]
-			n++
+			bound[parts] = p[0]
+			parts++
 		}
 	}
 	switch family {
@@ -78,7 +78,7 @@ func known(family, v, sp string) (interval, bool) {
 		// Releases, not points of a line: 2008 is not "some 2008".
 		return interval{lo: bound, hi: bound.Next(len(bound))}, true
 	}
-	return interval{lo: bound, hi: bound.Next(n)}, true
+	return interval{lo: bound, hi: bound.Next(parts)}, true
 }
 
 // parseRange reads ">=5.9 <6", "<6.0.9", "13" (all of 13).
@@ -90,21 +90,21 @@ func parseRange(s string) (interval, error) {
 	}
 	for _, field := range fields {
 		op := strings.TrimRight(field, "0123456789.")
-		bound, n := version.Parse(field[len(op):])
-		if n == 0 {
+		bound, parts := version.Parse(field[len(op):])
+		if parts == 0 {
 			return out, fmt.Errorf("%q has no version", field)
 		}
 		switch op {
 		case "<":
 			out.hi = minKey(out.hi, bound)
 		case "<=":
-			out.hi = minKey(out.hi, bound.Next(n))
+			out.hi = minKey(out.hi, bound.Next(parts))
 		case ">=":
 			out.lo = maxKey(out.lo, bound)
 		case ">":
-			out.lo = maxKey(out.lo, bound.Next(n))
+			out.lo = maxKey(out.lo, bound.Next(parts))
 		case "", "=":
-			out.lo, out.hi = maxKey(out.lo, bound), minKey(out.hi, bound.Next(n))
+			out.lo, out.hi = maxKey(out.lo, bound), minKey(out.hi, bound.Next(parts))
 		default:
 			return out, fmt.Errorf("%q starts with none of < <= > >= =", field)
 		}
@@ -138,26 +138,26 @@ type kernelRange struct {
 
 // parseKernelRange reads ">=2.6.18-0 <=2.6.18-348".
 func parseKernelRange(s string) (kernelRange, error) {
-	var r kernelRange
-	for f := range strings.FieldsSeq(s) {
-		op := f[:len(f)-len(strings.TrimLeft(f, "<>="))]
-		kernel := version.ParseKernel(f[len(op):])
+	var kernels kernelRange
+	for field := range strings.FieldsSeq(s) {
+		op := field[:len(field)-len(strings.TrimLeft(field, "<>="))]
+		kernel := version.ParseKernel(field[len(op):])
 		if !kernel.OK {
-			return r, fmt.Errorf("%q has no kernel release", f)
+			return kernels, fmt.Errorf("%q has no kernel release", field)
 		}
 		switch op {
 		case "<", "<=":
-			r.hi, r.hasHi, r.hiOpen = kernel, true, op == "<"
+			kernels.hi, kernels.hasHi, kernels.hiOpen = kernel, true, op == "<"
 		case ">", ">=":
-			r.lo, r.hasLo, r.loOpen = kernel, true, op == ">"
+			kernels.lo, kernels.hasLo, kernels.loOpen = kernel, true, op == ">"
 		default:
-			return r, fmt.Errorf("%q starts with none of < <= > >=", f)
+			return kernels, fmt.Errorf("%q starts with none of < <= > >=", field)
 		}
 	}
-	if !r.hasLo && !r.hasHi {
-		return r, errors.New("the kernel range is empty")
+	if !kernels.hasLo && !kernels.hasHi {
+		return kernels, errors.New("the kernel range is empty")
 	}
-	return r, nil
+	return kernels, nil
 }
 
 func (r *kernelRange) contains(kernel version.Kernel) bool {

@@ -90,21 +90,21 @@ func (r *Ruleset) shadows(rl *rule) string {
 			left = rl.match.versions
 		}
 		took := ""
-		for _, e := range r.rules[:rl.index] {
-			if e.stage != rl.stage || e.disabled || !plainOS(&e.match) || !covers(&e.match, family) || !sameClasses(e, rl) {
+		for _, earlier := range r.rules[:rl.index] {
+			if earlier.stage != rl.stage || earlier.disabled || !plainOS(&earlier.match) || !covers(&earlier.match, family) || !sameClasses(earlier, rl) {
 				continue
 			}
-			if rl.match.missing && e.match.versioned {
+			if rl.match.missing && earlier.match.versioned {
 				continue
 			}
 			span := everything()
-			if e.match.versioned {
-				span = e.match.versions
+			if earlier.match.versioned {
+				span = earlier.match.versions
 			}
 			if !left.overlaps(span) {
 				continue
 			}
-			took = e.src.ID
+			took = earlier.src.ID
 			if left = left.minus(span); left.empty() {
 				break
 			}

@@ -29,7 +29,7 @@ func (r *Ruleset) Unread(facts *Facts) []Unread {
 			}
 		}
 	}
-	for _, o := range [...]struct {
+	for _, observed := range [...]struct {
 		field, text string
 		known       []string
 	}{
@@ -37,8 +37,8 @@ func (r *Ruleset) Unread(facts *Facts) []Unread {
 		{"image.os_type", facts.Image.OSType, []string{"linux", "windows"}},
 		{"boot_mode", facts.Image.BootMode, []string{"bios", "uefi", "uefi-preferred"}},
 	} {
-		if o.text != "" && !slices.Contains(o.known, strings.ToLower(o.text)) {
-			add(o.field, o.text, "it is none of "+strings.Join(o.known, ", "))
+		if observed.text != "" && !slices.Contains(observed.known, strings.ToLower(observed.text)) {
+			add(observed.field, observed.text, "it is none of "+strings.Join(observed.known, ", "))
 		}
 	}
 	for _, a := range [...][2]string{{"guest.architecture", facts.Guest.Architecture}, {"architecture", facts.Image.Architecture}} {

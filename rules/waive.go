@@ -58,16 +58,16 @@ func (c *Classifier) Waive(cl *Classification, waivable Waivable) *Classificatio
 		if waivable.Today > wv.src.Until || !wv.src.Scope.holds(&waivable) {
 			continue
 		}
-		for j := range cl.Verdicts {
-			verdict := &out.Verdicts[j]
-			if verdict.Waiver != nil || !verdict.Level.AtLeast(wv.as) || verdict.Level == wv.as || !wv.covers(verdict, &c.targets[j]) {
+		for target := range cl.Verdicts {
+			verdict := &out.Verdicts[target]
+			if verdict.Waiver != nil || !verdict.Level.AtLeast(wv.as) || verdict.Level == wv.as || !wv.covers(verdict, &c.targets[target]) {
 				continue
 			}
 			if out == cl {
 				clone := *cl
 				clone.Verdicts = slices.Clone(cl.Verdicts)
 				out = &clone
-				verdict = &out.Verdicts[j]
+				verdict = &out.Verdicts[target]
 			}
 			verdict.Waiver = &Waiver{ID: wv.src.ID, Was: verdict.Level, Until: wv.src.Until, Reason: wv.src.Reason}
 			verdict.Level = wv.as
@@ -118,9 +118,9 @@ func (c *Classifier) monotone(cl *Classification) {
 	worst := Compatible
 	for class := ClassShenlong6; class < classes; class++ {
 		next := worst
-		for j := range cl.Verdicts {
-			verdict := &cl.Verdicts[j]
-			if c.targets[j].Class != class {
+		for target := range cl.Verdicts {
+			verdict := &cl.Verdicts[target]
+			if c.targets[target].Class != class {
 				continue
 			}
 			if verdict.Waiver != nil && !verdict.Level.AtLeast(worst) {
@@ -132,7 +132,7 @@ func (c *Classifier) monotone(cl *Classification) {
 					verdict.Waiver = nil
 				}
 			}
-			if c.targets[j].Family == "" {
+			if c.targets[target].Family == "" {
 				next = Worse(next, verdict.Level)
 			}
 		}

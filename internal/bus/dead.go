@@ -112,38 +112,38 @@ func (b *Bus) MoveDead(ctx context.Context, onDead func(context.Context, Dead) e
 const moverName = "mover"
 
 func (b *Bus) move(ctx context.Context, advisory []byte, onDead func(context.Context, Dead) error) error {
-	var a struct {
+	var notice struct {
 		Stream     string `json:"stream"`
 		Consumer   string `json:"consumer"`
 		StreamSeq  uint64 `json:"stream_seq"`
 		Deliveries int    `json:"deliveries"`
 	}
-	if err := json.Unmarshal(advisory, &a); err != nil || a.Stream == "" {
+	if err := json.Unmarshal(advisory, &notice); err != nil || notice.Stream == "" {
 		return nil // not an advisory; nothing can be made of it
 	}
-	stream, err := b.js.Stream(ctx, a.Stream)
+	stream, err := b.js.Stream(ctx, notice.Stream)
 	if err != nil {
-		return fmt.Errorf("look at stream %s: %w", a.Stream, err)
+		return fmt.Errorf("look at stream %s: %w", notice.Stream, err)
 	}
-	raw, err := stream.GetMsg(ctx, a.StreamSeq)
+	raw, err := stream.GetMsg(ctx, notice.StreamSeq)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil // settled meanwhile
 	}
 	if err != nil {
-		return fmt.Errorf("read message %d of %s: %w", a.StreamSeq, a.Stream, err)
+		return fmt.Errorf("read message %d of %s: %w", notice.StreamSeq, notice.Stream, err)
 	}
 	message, err := event.Decode(raw.Data)
-	cause := fmt.Sprintf("delivered %d times and never settled: whoever took it died or hung", a.Deliveries)
+	cause := fmt.Sprintf("delivered %d times and never settled: whoever took it died or hung", notice.Deliveries)
 	if err != nil {
 		message, cause = nil, cause+" ("+err.Error()+")"
 	}
-	d := Dead{Msg: message, Stream: a.Stream, Cause: cause}
-	if err := b.bury(ctx, a.Stream, a.Consumer, a.StreamSeq, a.Deliveries, raw.Subject, raw.Data, d, onDead); err != nil {
+	d := Dead{Msg: message, Stream: notice.Stream, Cause: cause}
+	if err := b.bury(ctx, notice.Stream, notice.Consumer, notice.StreamSeq, notice.Deliveries, raw.Subject, raw.Data, d, onDead); err != nil {
 		return err
 	}
-	if a.Stream == StreamWork || a.Stream == StreamPages {
-		if err := stream.DeleteMsg(ctx, a.StreamSeq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
-			return fmt.Errorf("delete message %d of %s: %w", a.StreamSeq, a.Stream, err)
+	if notice.Stream == StreamWork || notice.Stream == StreamPages {
+		if err := stream.DeleteMsg(ctx, notice.StreamSeq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return fmt.Errorf("delete message %d of %s: %w", notice.StreamSeq, notice.Stream, err)
 		}
 	}
 	return nil

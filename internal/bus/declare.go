@@ -48,16 +48,16 @@ func (d *denials) heard(err error) {
 // subject; the returned function ends the watch.
 func (d *denials) watch(ctx context.Context, subject string) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &waiter{subject, cancel}
+	waits := &waiter{subject, cancel}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.waiting == nil {
 		d.waiting = map[*waiter]struct{}{}
 	}
-	d.waiting[w] = struct{}{}
+	d.waiting[waits] = struct{}{}
 	return ctx, func() {
 		d.mu.Lock()
-		delete(d.waiting, w)
+		delete(d.waiting, waits)
 		d.mu.Unlock()
 		cancel(nil)
 	}

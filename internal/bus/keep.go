@@ -42,7 +42,7 @@ type lives struct {
 }
 
 // change changes the life of a consumer and returns what it was before.
-func (l *lives) change(name string, f func(*ConsumerLife)) (before ConsumerLife) {
+func (l *lives) change(name string, apply func(*ConsumerLife)) (before ConsumerLife) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.of == nil {
@@ -50,7 +50,7 @@ func (l *lives) change(name string, f func(*ConsumerLife)) (before ConsumerLife)
 	}
 	before = l.of[name]
 	after := before
-	f(&after)
+	apply(&after)
 	l.of[name] = after
 	return before
 }

@@ -47,7 +47,7 @@ const (
 )
 
 // declarations are all streams, in one place.
-func declarations(l Limits, replicas int) []jetstream.StreamConfig {
+func declarations(limits Limits, replicas int) []jetstream.StreamConfig {
 	const window = 2 * time.Minute
 	return []jetstream.StreamConfig{
 		{
@@ -61,20 +61,20 @@ func declarations(l Limits, replicas int) []jetstream.StreamConfig {
 			Name: StreamPages, Description: "pages of instances on their way to a worker",
 			Subjects: []string{"shenscan.pages.>"}, Retention: jetstream.WorkQueuePolicy,
 			// A full stream pushes back on producers; nothing is dropped.
-			Discard: jetstream.DiscardNew, MaxBytes: l.PagesBytes, MaxMsgSize: maxMessage,
+			Discard: jetstream.DiscardNew, MaxBytes: limits.PagesBytes, MaxMsgSize: maxMessage,
 			Duplicates: window, Replicas: replicas, AllowDirect: true,
 		},
 		{
 			Name: StreamResults, Description: "classified pages and the scans' bookkeeping, in one order that every sink follows",
 			// Kept by age and size and not by interest, so that a new sink can catch up.
 			Subjects: []string{"shenscan.results.>"}, Retention: jetstream.LimitsPolicy,
-			Discard: jetstream.DiscardOld, MaxBytes: l.Results, MaxAge: l.ResultsAge, MaxMsgSize: maxMessage,
+			Discard: jetstream.DiscardOld, MaxBytes: limits.Results, MaxAge: limits.ResultsAge, MaxMsgSize: maxMessage,
 			Duplicates: window, Replicas: replicas, AllowDirect: true,
 		},
 		{
 			Name: StreamEvents, Description: "verdict changes and scan states for whoever listens",
 			Subjects: []string{"shenscan.events.>"}, Retention: jetstream.LimitsPolicy,
-			Discard: jetstream.DiscardOld, MaxAge: l.EventsAge, MaxBytes: 1 << 30,
+			Discard: jetstream.DiscardOld, MaxAge: limits.EventsAge, MaxBytes: 1 << 30,
 			Duplicates: window, Replicas: replicas, AllowDirect: true,
 		},
 		{

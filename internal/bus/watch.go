@@ -143,14 +143,14 @@ func (b *Bus) look(ctx context.Context, waitedFor map[string]bool) {
 		return
 	}
 	health := Health{Quorum: true, Streams: map[string]StreamState{}, at: time.Now()}
-	for i, s := range all {
+	for i, state := range all {
 		name := wanted[i].Name
 		switch {
-		case s.err == nil && (s.info.Cluster == nil || s.info.Cluster.Leader != ""):
-			health.Streams[name] = stateOf(s.info)
-			b.setCreated(name, s.info.Created.UnixNano())
+		case state.err == nil && (state.info.Cluster == nil || state.info.Cluster.Leader != ""):
+			health.Streams[name] = stateOf(state.info)
+			b.setCreated(name, state.info.Created.UnixNano())
 			delete(waitedFor, name)
-		case errors.Is(s.err, jetstream.ErrStreamNotFound) || errors.Is(s.err, errDenied):
+		case errors.Is(state.err, jetstream.ErrStreamNotFound) || errors.Is(state.err, errDenied):
 			health.Missing = append(health.Missing, name)
 			if !waitedFor[name] {
 				waitedFor[name] = true
@@ -159,7 +159,7 @@ func (b *Bus) look(ctx context.Context, waitedFor map[string]bool) {
 		default:
 			health.Quorum = false
 			health.Silent = append(health.Silent, name)
-			b.log.DebugContext(ctx, "stream was not looked at", "stream", name, "err", s.err)
+			b.log.DebugContext(ctx, "stream was not looked at", "stream", name, "err", state.err)
 		}
 	}
 	b.healthMu.Lock()

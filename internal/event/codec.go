@@ -33,19 +33,19 @@ func Encode(m Message) ([]byte, error) { return Append(nil, m) }
 func Append(b []byte, message Message) ([]byte, error) {
 	begin := len(b)
 	out := b
-	switch m := message.(type) {
+	switch sent := message.(type) {
 	case *InstancesListed:
-		out = appendListed(out, m)
+		out = appendListed(out, sent)
 	case *InstancesClassified:
-		out = appendClassified(out, m)
+		out = appendClassified(out, sent)
 	case *EvidenceRead:
-		out = appendEvidence(out, m)
+		out = appendEvidence(out, sent)
 	default:
-		kind, err := kindOf(m)
+		kind, err := kindOf(sent)
 		if err != nil {
 			return b, err
 		}
-		body, err := json.Marshal(m)
+		body, err := json.Marshal(sent)
 		if err != nil {
 			return b, fmt.Errorf("encode %s: %w", kind, err)
 		}
@@ -72,18 +72,18 @@ func Decode(b []byte) (Message, error) {
 		case b[1] < flatVersion:
 			return nil, fmt.Errorf("%w: flat encoding %d, which no release ever wrote", ErrMalformed, b[1])
 		}
-		r := &reader{s: textOf(b[2:]), spelt: spelts.Get().(*spelt)}
-		defer r.spelt.release()
+		reading := &reader{s: textOf(b[2:]), spelt: spelts.Get().(*spelt)}
+		defer reading.spelt.release()
 		var message Message
 		switch b[0] {
 		case flatListed:
-			message = readListed(r)
+			message = readListed(reading)
 		case flatClassified:
-			message = readClassified(r)
+			message = readClassified(reading)
 		default:
-			message = readEvidence(r)
+			message = readEvidence(reading)
 		}
-		if err := r.end(); err != nil {
+		if err := reading.end(); err != nil {
 			return nil, err
 		}
 		return message, nil

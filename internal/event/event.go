@@ -184,8 +184,8 @@ const (
 // Parts splits the announcement into parts that fit a message. Its own Part and
 // More are those of the whole.
 func (m *ScanPlanned) Parts() []*ScanPlanned {
-	n := max(1, parts(len(m.Scopes), scopesInPart), parts(len(m.Failed), failuresInPart), parts(len(m.Accounts), accountsInPart))
-	out := make([]*ScanPlanned, n)
+	count := max(1, parts(len(m.Scopes), scopesInPart), parts(len(m.Failed), failuresInPart), parts(len(m.Accounts), accountsInPart))
+	out := make([]*ScanPlanned, count)
 	for i := range out {
 		part := *m
 		part.Scopes, part.Failed, part.Accounts = cut(m.Scopes, i, scopesInPart), cut(m.Failed, i, failuresInPart), cut(m.Accounts, i, accountsInPart)
@@ -193,7 +193,7 @@ func (m *ScanPlanned) Parts() []*ScanPlanned {
 			part.InstanceIDs = nil
 			part.Part += "+" + strconv.Itoa(i)
 		}
-		if i < n-1 {
+		if i < count-1 {
 			part.More, part.AllAccounts = true, false
 		}
 		out[i] = &part

@@ -46,42 +46,42 @@ const (
 // Route returns the subject that m is published on and its message id. Ids
 // are deterministic: a repeat by whichever process has the id of the first.
 func Route(m Message) (subject, id string) {
-	switch m := m.(type) {
+	switch message := m.(type) {
 	case *ScanRequested:
-		if m.Kind == KindRescan {
-			return subjectWorkRescan + "." + Token(m.ScanID), "request/" + m.ScanID
+		if message.Kind == KindRescan {
+			return subjectWorkRescan + "." + Token(message.ScanID), "request/" + message.ScanID
 		}
-		return subjectWorkScan + "." + Token(m.ScanID), "request/" + m.ScanID
+		return subjectWorkScan + "." + Token(message.ScanID), "request/" + message.ScanID
 	case *ScopeJob:
-		return subjectWorkScope + "." + scopeTokens(m.Scope), join("scope", m.ScanID, m.Scope.String())
+		return subjectWorkScope + "." + scopeTokens(message.Scope), join("scope", message.ScanID, message.Scope.String())
 	case *LaneJob:
-		return subjectWorkLane + "." + scopeTokens(m.Scope), join("lane", m.ScanID, m.Scope.String(), m.Lane)
+		return subjectWorkLane + "." + scopeTokens(message.Scope), join("lane", message.ScanID, message.Scope.String(), message.Lane)
 	case *InstancesListed:
 		base := subjectPagesBulk
-		if m.Kind == KindRescan {
+		if message.Kind == KindRescan {
 			base = subjectPagesFast
 		}
-		return base + "." + scopeTokens(m.Scope), m.pageID("page", m.Page)
+		return base + "." + scopeTokens(message.Scope), message.pageID("page", message.Page)
 	case *InstancesClassified:
-		return resultSubject(m.Scope), m.pageID("result", m.Page)
+		return resultSubject(message.Scope), message.pageID("result", message.Page)
 	case *ScanPlanned:
-		return subjectResults + ".control", join("planned", m.ScanID, strconv.FormatInt(m.Epoch.UnixNano(), 36), Token(m.Part))
+		return subjectResults + ".control", join("planned", message.ScanID, strconv.FormatInt(message.Epoch.UnixNano(), 36), Token(message.Part))
 	case *ScopePlanned:
-		return resultSubject(m.Scope), join("scope-planned", m.ScanID, m.Scope.String(), m.Plan)
+		return resultSubject(message.Scope), join("scope-planned", message.ScanID, message.Scope.String(), message.Plan)
 	case *LaneEnded:
-		return resultSubject(m.Scope), join("lane-ended", m.ScanID, m.Scope.String(), m.Lane, m.Walk)
+		return resultSubject(message.Scope), join("lane-ended", message.ScanID, message.Scope.String(), message.Lane, message.Walk)
 	case *ScopeCheck:
-		return subjectWorkCheck + "." + scopeTokens(m.Scope), join("check", m.ScanID, m.Scope.String(), m.Question, strconv.Itoa(m.Part))
+		return subjectWorkCheck + "." + scopeTokens(message.Scope), join("check", message.ScanID, message.Scope.String(), message.Question, strconv.Itoa(message.Part))
 	case *ScopeChecked:
-		return resultSubject(m.Scope), join("checked", m.ScanID, m.Scope.String(), m.Question, strconv.Itoa(m.Part))
+		return resultSubject(message.Scope), join("checked", message.ScanID, message.Scope.String(), message.Question, strconv.Itoa(message.Part))
 	case *ScopeFailed:
-		return resultSubject(m.Scope), join("scope-failed", m.ScanID, m.Scope.String())
+		return resultSubject(message.Scope), join("scope-failed", message.ScanID, message.Scope.String())
 	case *PageFailed:
-		return resultSubject(m.Scope), join("page-failed", m.ScanID, m.Scope.String(), m.Lane, m.Walk, strconv.Itoa(m.Page))
+		return resultSubject(message.Scope), join("page-failed", message.ScanID, message.Scope.String(), message.Lane, message.Walk, strconv.Itoa(message.Page))
 	case *EvidenceRead:
-		return resultSubject(m.Scope), join("evidence", m.Source, m.Scope.String(), strconv.FormatInt(m.At.UnixNano(), 36), m.itemsID())
+		return resultSubject(message.Scope), join("evidence", message.Source, message.Scope.String(), strconv.FormatInt(message.At.UnixNano(), 36), message.itemsID())
 	case *ScanAborted:
-		return subjectResults + ".control", join("aborted", m.ScanID)
+		return subjectResults + ".control", join("aborted", message.ScanID)
 	}
 	return "", ""
 }

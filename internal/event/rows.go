@@ -181,23 +181,23 @@ func (w *rowWriter) reset() {
 // size is roughly the length of the encoding in bytes.
 func (w *rowWriter) size() int { return len(w.heads) + len(w.b) + w.speller.size }
 
-func (w *rowWriter) row(x *Row) {
+func (w *rowWriter) row(instance *Row) {
 	w.n++
-	w.nameless = w.nameless || x.ID == ""
-	w.heads = appendUint(appendUint(appendStr(w.heads, x.ID), uint64(x.Profile)), x.Started)
+	w.nameless = w.nameless || instance.ID == ""
+	w.heads = appendUint(appendUint(appendStr(w.heads, instance.ID), uint64(instance.Profile)), instance.Started)
 	b := w.b // appended to locally: every store into the field costs the garbage collector's write barrier
-	b = appendStr(b, x.Name)
-	b = w.at(b, 0, x.Zone)
-	b = w.at(b, 1, x.Status)
-	b = w.at(b, 2, x.NetworkType)
-	b = appendMinute(b, x.CreationTime)
-	b = binary.AppendVarint(b, int64(x.CPU))
-	b = binary.AppendVarint(b, int64(x.MemoryMiB))
-	b = appendUint(b, uint64(len(x.Tags)))
-	for i := range x.Tags {
+	b = appendStr(b, instance.Name)
+	b = w.at(b, 0, instance.Zone)
+	b = w.at(b, 1, instance.Status)
+	b = w.at(b, 2, instance.NetworkType)
+	b = appendMinute(b, instance.CreationTime)
+	b = binary.AppendVarint(b, int64(instance.CPU))
+	b = binary.AppendVarint(b, int64(instance.MemoryMiB))
+	b = appendUint(b, uint64(len(instance.Tags)))
+	for i := range instance.Tags {
 		place := 3 + 2*i
-		b = w.at(b, place, x.Tags[i].Key)
-		b = w.at(b, place+1, x.Tags[i].Value)
+		b = w.at(b, place, instance.Tags[i].Key)
+		b = w.at(b, place+1, instance.Tags[i].Value)
 	}
 	w.b = b
 }
@@ -268,20 +268,20 @@ func PackMinute(text string) (uint64, bool) {
 	if len(text) != len(minuteShape) {
 		return 0, false
 	}
-	v := uint64(0)
+	number := uint64(0)
 	for i := range len(minuteShape) {
-		switch c := text[i]; {
+		switch digit := text[i]; {
 		case minuteShape[i] != '0':
-			if c != minuteShape[i] {
+			if digit != minuteShape[i] {
 				return 0, false
 			}
-		case c < '0' || c > '9':
+		case digit < '0' || digit > '9':
 			return 0, false
 		default:
-			v = v*10 + uint64(c-'0')
+			number = number*10 + uint64(digit-'0')
 		}
 	}
-	return v + 1, true
+	return number + 1, true
 }
 
 // UnpackMinute returns the text that PackMinute turned into v.

@@ -79,7 +79,7 @@ func (r *reader) uint() uint64 {
 }
 
 func (r *reader) longUint() uint64 {
-	var v uint64
+	var value uint64
 	for shift := uint(0); shift < 64; shift += 7 {
 		if r.off >= len(r.s) {
 			r.fail("number cut short")
@@ -87,9 +87,9 @@ func (r *reader) longUint() uint64 {
 		}
 		c := r.s[r.off]
 		r.off++
-		v |= uint64(c&0x7f) << shift
+		value |= uint64(c&0x7f) << shift
 		if c < 0x80 {
-			return v
+			return value
 		}
 	}
 	r.fail("number too long")

@@ -114,17 +114,17 @@ func (r *reader) word() string {
 	if r.spelt == nil {
 		return r.str()
 	}
-	n := r.uint()
-	if n == 0 {
+	number := r.uint()
+	if number == 0 {
 		s := r.str()
 		if len(r.spelt.words) < maxWords {
 			r.spelt.words = append(r.spelt.words, s)
 		}
 		return s
 	}
-	if n > uint64(len(r.spelt.words)) {
+	if number > uint64(len(r.spelt.words)) {
 		r.fail("word that was not spelt out")
 		return ""
 	}
-	return r.spelt.words[n-1]
+	return r.spelt.words[number-1]
 }

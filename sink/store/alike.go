@@ -119,8 +119,8 @@ type pairCount struct {
 func (c *alikeCount) judge(tx *bbolt.Tx) error {
 	parts := c.v.snap.tables.profs.readers.Load().parts(c.v.j)
 	pairs := map[uint64]*pairCount{}
-	for profile, n := range c.profiles {
-		if n == 0 {
+	for profile, instances := range c.profiles {
+		if instances == 0 {
 			continue
 		}
 		system, host, err := parts.of(tx, uint32(profile))
@@ -133,7 +133,7 @@ func (c *alikeCount) judge(tx *bbolt.Tx) error {
 			count = &pairCount{system: system, host: host}
 			pairs[pair] = count
 		}
-		count.instances += n
+		count.instances += instances
 	}
 	for _, count := range pairs {
 		c.shared[c.v.j.Judge(count.system, count.host)] += count.instances

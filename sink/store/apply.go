@@ -112,19 +112,19 @@ func (db *DB) Apply(ctx context.Context, batch []event.Received) (Applied, error
 		if err := ctx.Err(); err != nil {
 			return done, err
 		}
-		n, rows := 0, 0
-		for n < len(batch) && rows < db.o.TxRows {
-			if m, ok := batch[n].Msg.(*event.InstancesClassified); ok {
+		messages, rows := 0, 0
+		for messages < len(batch) && rows < db.o.TxRows {
+			if m, ok := batch[messages].Msg.(*event.InstancesClassified); ok {
 				rows += m.Rows.Len()
 			}
-			n++
+			messages++
 		}
-		part, err := db.applyPart(batch[:n])
+		part, err := db.applyPart(batch[:messages])
 		if err != nil {
 			return done, err
 		}
 		done.add(part)
-		batch = batch[n:]
+		batch = batch[messages:]
 	}
 	return done, nil
 }
@@ -216,25 +216,25 @@ func (a *applier) apply(received *event.Received) error {
 	if now := a.db.meta.Now; received.Stored > now || received.Stored > 0 && received.Stored < now-clockTolerance {
 		a.db.meta.Now = received.Stored
 	}
-	switch m := received.Msg.(type) {
+	switch message := received.Msg.(type) {
 	case *event.InstancesClassified:
-		return a.page(m)
+		return a.page(message)
 	case *event.ScanPlanned:
-		return a.scanPlanned(m)
+		return a.scanPlanned(message)
 	case *event.ScopePlanned:
-		return a.scopePlanned(m)
+		return a.scopePlanned(message)
 	case *event.LaneEnded:
-		return a.laneEnded(m)
+		return a.laneEnded(message)
 	case *event.ScopeChecked:
-		return a.scopeChecked(m)
+		return a.scopeChecked(message)
 	case *event.ScopeFailed:
-		return a.scopeFailed(m)
+		return a.scopeFailed(message)
 	case *event.PageFailed:
-		return a.pageFailed(m)
+		return a.pageFailed(message)
 	case *event.EvidenceRead:
-		return a.evidenceRead(m)
+		return a.evidenceRead(message)
 	case *event.ScanAborted:
-		return a.scanAborted(m)
+		return a.scanAborted(message)
 	}
 	a.out.Invalid++ // a kind of message that does not belong on the results stream
 	return nil

@@ -337,15 +337,15 @@ var errEmpty = fmt.Errorf("%w: nothing was ever stored in it", ErrCorrupt)
 func (db *DB) prepare(tx *bbolt.Tx) error {
 	if b := tx.Bucket(bucketMeta); b != nil {
 		if v := b.Get(keyMeta); v != nil {
-			var m meta
-			if err := format.ReadJSON("meta", v, &m); err != nil {
+			var stored meta
+			if err := format.ReadJSON("meta", v, &stored); err != nil {
 				return err
 			}
 			switch {
-			case m.Format > fileFormat:
-				return fmt.Errorf("%w: format %d, this binary knows %d; use that one", ErrNewer, m.Format, fileFormat)
-			case m.Format < fileFormat:
-				return fmt.Errorf("%w: format %d, this binary knows %d; move the file away and scan anew", ErrFormat, m.Format, fileFormat)
+			case stored.Format > fileFormat:
+				return fmt.Errorf("%w: format %d, this binary knows %d; use that one", ErrNewer, stored.Format, fileFormat)
+			case stored.Format < fileFormat:
+				return fmt.Errorf("%w: format %d, this binary knows %d; move the file away and scan anew", ErrFormat, stored.Format, fileFormat)
 			}
 			for _, name := range buckets() {
 				if tx.Bucket(name) == nil {

@@ -216,16 +216,16 @@ func (f *folder) rebuild(key []byte, lo uint32, fresh []journalRow) error {
 	}
 	merged := make([]freshRow, 0, len(f.old)+len(fresh))
 	for i, row := range f.old {
-		o := lo + uint32(i)
-		if f.expired(o) {
+		ordinal := lo + uint32(i)
+		if f.expired(ordinal) {
 			f.sc.gone--
 			if err := f.forget(format.RowID(row)); err != nil {
 				return err
 			}
 			continue
 		}
-		if l := f.ix.where(o); l.entry != 0 {
-			if row, err = f.ix.row(f.a.tx, f.sc.no, o); err != nil {
+		if l := f.ix.where(ordinal); l.entry != 0 {
+			if row, err = f.ix.row(f.a.tx, f.sc.no, ordinal); err != nil {
 				return err
 			}
 		}
@@ -233,7 +233,7 @@ func (f *folder) rebuild(key []byte, lo uint32, fresh []journalRow) error {
 		for len(fresh) > 0 && bytes.Compare(format.RowID(f.at(&fresh[0])), id) < 0 {
 			merged, fresh = append(merged, f.freshRow(&fresh[0])), fresh[1:]
 		}
-		merged = append(merged, freshRow{o, id, row})
+		merged = append(merged, freshRow{ordinal, id, row})
 	}
 	for i := range fresh {
 		merged = append(merged, f.freshRow(&fresh[i]))

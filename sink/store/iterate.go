@@ -210,14 +210,14 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 	w.refresh()
 	prefix := format.Key32(w.sc.no)
 	cursor := tx.Bucket(bucketBlocks).Cursor()
-	k, v := cursor.Seek(format.RowKey(w.sc.no, w.after))
-	if k == nil || !bytes.Equal(k[4:], w.after) {
+	nextKey, nextValue := cursor.Seek(format.RowKey(w.sc.no, w.after))
+	if nextKey == nil || !bytes.Equal(nextKey[4:], w.after) {
 		// A block's key is the id of its first row, so that the block in which the last
 		// row lies comes before that row.
-		if pk, pv := prev(cursor, k); pk != nil && bytes.HasPrefix(pk, prefix) {
-			k, v = pk, pv
+		if pk, pv := prev(cursor, nextKey); pk != nil && bytes.HasPrefix(pk, prefix) {
+			nextKey, nextValue = pk, pv
 		} else {
-			k, v = cursor.Seek(prefix)
+			nextKey, nextValue = cursor.Seek(prefix)
 		}
 	}
 	if w.reading.rows >= mostMapped {
@@ -225,14 +225,14 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 		w.reading.rows = 0
 	}
 	for range chunkBlocks {
-		if k == nil || !bytes.HasPrefix(k, prefix) {
+		if nextKey == nil || !bytes.HasPrefix(nextKey, prefix) {
 			w.done = true
 			return w.block(tx, nil, nil, nil)
 		}
-		key, value := k, v
+		key, value := nextKey, nextValue
 		var before []byte
-		if k, v = cursor.Next(); k != nil && bytes.HasPrefix(k, prefix) {
-			before = k[4:]
+		if nextKey, nextValue = cursor.Next(); nextKey != nil && bytes.HasPrefix(nextKey, prefix) {
+			before = nextKey[4:]
 		} else {
 			w.done = true
 		}

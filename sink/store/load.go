@@ -47,7 +47,7 @@ func (db *DB) reload() error {
 
 func (db *DB) loadWords(tx *bbolt.Tx) error {
 	for k, value := range scan(tx.Bucket(bucketStrings), nil) {
-		n, err := format.Number32(k)
+		number, err := format.Number32(k)
 		if err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func (db *DB) loadWords(tx *bbolt.Tx) error {
 		if err != nil {
 			return err
 		}
-		if err := db.dict.Restore(n, string(body)); err != nil {
+		if err := db.dict.Restore(number, string(body)); err != nil {
 			return err
 		}
 	}

@@ -156,12 +156,12 @@ func (f *Filter) Everything() bool {
 // fit says what the filter makes of an instance by its profile and, where
 // there are waivers, by what they changed.
 func (m *matcher) fit(profile uint32, waivedCursor *waivedCursor, id []byte) (*fit, error) {
-	n, ok := m.t.profs.readers.Load().classOf(profile)
+	number, ok := m.t.profs.readers.Load().classOf(profile)
 	if !ok {
 		return &fit{pass: true}, nil // the class is not known yet: hiding the row would omit an instance
 	}
 	if waivedCursor != nil {
-		class := *m.t.classes.at(n)
+		class := *m.t.classes.at(number)
 		waived, err := waivedCursor.put(id, &class)
 		if err != nil {
 			return nil, err
@@ -170,10 +170,10 @@ func (m *matcher) fit(profile uint32, waivedCursor *waivedCursor, id []byte) (*f
 			return m.known(&class), nil
 		}
 	}
-	match := m.fits[n]
+	match := m.fits[number]
 	if match == nil {
-		match = m.known(m.t.classes.at(n))
-		m.fits[n] = match
+		match = m.known(m.t.classes.at(number))
+		m.fits[number] = match
 	}
 	return match, nil
 }
@@ -199,19 +199,19 @@ func (m *matcher) narrow(rank *string) {
 	clear(m.other)
 }
 
-func (m *matcher) class(c *outcome.Class) bool {
+func (m *matcher) class(judged *outcome.Class) bool {
 	wanted := m.f
-	if wanted.OSFamily != "" && c.Family != wanted.OSFamily || wanted.OSVersion != "" && c.Version != wanted.OSVersion && (wanted.OSVersion != filter.NoVersion || c.Version != "") || wanted.Legacy != nil && c.Legacy != *wanted.Legacy {
+	if wanted.OSFamily != "" && judged.Family != wanted.OSFamily || wanted.OSVersion != "" && judged.Version != wanted.OSVersion && (wanted.OSVersion != filter.NoVersion || judged.Version != "") || wanted.Legacy != nil && judged.Legacy != *wanted.Legacy {
 		return false
 	}
-	if !wanted.Scope.ByScope() && !wanted.Scope.Classed(m.classification(c)) {
+	if !wanted.Scope.ByScope() && !wanted.Scope.Classed(m.classification(judged)) {
 		return false
 	}
 	if wanted.Verdict == "" {
 		return wanted.Target == "" || slices.Contains(m.j.targets, wanted.Target)
 	}
 	for t, name := range m.j.targets {
-		if (wanted.Target == "" || wanted.Target == name) && c.Level(t).String() == wanted.Verdict {
+		if (wanted.Target == "" || wanted.Target == name) && judged.Level(t).String() == wanted.Verdict {
 			return true
 		}
 	}
@@ -249,18 +249,18 @@ func (m *matcher) text(id, name []byte) bool {
 
 // contains reports whether s contains q, ignoring the case of ASCII letters. q must
 // be in lower case.
-func contains(s, q []byte) bool {
-	for _, c := range s {
+func contains(text, query []byte) bool {
+	for _, c := range text {
 		if c >= 0x80 {
-			return bytes.Contains(bytes.ToLower(s), q)
+			return bytes.Contains(bytes.ToLower(text), query)
 		}
 	}
-	for i := 0; i+len(q) <= len(s); i++ {
+	for i := 0; i+len(query) <= len(text); i++ {
 		j := 0
-		for j < len(q) && (s[i+j] == q[j] || s[i+j]-'A' < 26 && s[i+j]+'a'-'A' == q[j]) {
+		for j < len(query) && (text[i+j] == query[j] || text[i+j]-'A' < 26 && text[i+j]+'a'-'A' == query[j]) {
 			j++
 		}
-		if j == len(q) {
+		if j == len(query) {
 			return true
 		}
 	}

@@ -397,20 +397,20 @@ func otherwise(o *record.Move) int {
 // Unsettled are at most limit instances whose moves wait to be told and that were
 // not seen for a while.
 func (db *DB) Unsettled(now time.Time, limit int) (map[ecs.Scope][]string, error) {
-	out, n := map[ecs.Scope][]string{}, 0
+	out, count := map[ecs.Scope][]string{}, 0
 	err := db.view(func(tx *bbolt.Tx) error {
 		for move, err := range moves(tx.Bucket(bucketEvidence), nil) {
 			if err != nil {
 				return err
 			}
-			if n >= limit {
+			if count >= limit {
 				return nil
 			}
 			waits := move.Result == record.MoveEarly || move.Result == record.MoveRunning && move.HeardOf && now.Sub(move.MovedAt) < stopsAsking
 			if waits && now.Sub(move.Checked) > settles {
 				key := ecs.Scope{Account: move.Account, Region: move.Region}
 				out[key] = append(out[key], move.InstanceID)
-				n++
+				count++
 			}
 		}
 		return nil

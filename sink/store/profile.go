@@ -256,9 +256,9 @@ func (p *profiles) softwareOf(facts *rules.Facts) uint32 {
 // judge judges what has these numbers in the store, and is these in a message.
 // A combination may be new with every instance; its parts are not, and are read
 // once.
-func (p *profiles) judge(j *judge, software, hardware uint32, facts *rules.Facts, h rules.Hardware) *rules.Classification {
-	if p.of != j {
-		p.of, p.systems, p.hosts = j, nil, nil
+func (p *profiles) judge(by *judge, software, hardware uint32, facts *rules.Facts, machine rules.Hardware) *rules.Classification {
+	if p.of != by {
+		p.of, p.systems, p.hosts = by, nil, nil
 	}
 	var system *rules.System
 	if software < maxSoftware {
@@ -266,16 +266,16 @@ func (p *profiles) judge(j *judge, software, hardware uint32, facts *rules.Facts
 		system = p.systems[software]
 	}
 	if system == nil {
-		system = j.System(facts)
+		system = by.System(facts)
 		if software < maxSoftware {
 			p.systems[software] = system
 		}
 	}
 	p.hosts = append(p.hosts, make([]*rules.Host, max(0, int(hardware)+1-len(p.hosts)))...)
 	if p.hosts[hardware] == nil {
-		p.hosts[hardware] = j.Host(h)
+		p.hosts[hardware] = by.Host(machine)
 	}
-	return j.Judge(system, p.hosts[hardware])
+	return by.Judge(system, p.hosts[hardware])
 }
 
 // hardwareOf returns the number of the hardware.
@@ -296,17 +296,17 @@ func (p *profiles) hardwareOf(hardware rules.Hardware) uint32 {
 // this process, so that nobody can make two facts collide.
 func hashSoftware(seed maphash.Seed, facts *rules.Facts) uint64 {
 	const odd = 0x9E3779B97F4A7C15
-	h := uint64(odd)
+	hash := uint64(odd)
 	for i, s := range facts.Texts() {
 		if *s != "" {
-			h = (bits.RotateLeft64(h, 29) ^ maphash.String(seed, *s) + uint64(i)) * odd
+			hash = (bits.RotateLeft64(hash, 29) ^ maphash.String(seed, *s) + uint64(i)) * odd
 		}
 	}
 	for _, t := range facts.Tris() {
-		h = h<<2 ^ h>>62 ^ uint64(*t)
+		hash = hash<<2 ^ hash>>62 ^ uint64(*t)
 	}
-	h = (h ^ uint64(facts.Image.Presence)) * odd
-	return h ^ h>>32
+	hash = (hash ^ uint64(facts.Image.Presence)) * odd
+	return hash ^ hash>>32
 }
 
 // store writes what the file does not have yet, and publishes it.

@@ -296,15 +296,15 @@ func (t *teller) row(applier *applier, sc *scope, ix *index, ordinal uint32, fac
 	if err != nil {
 		return false, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
 	}
-	f, err := facts.facts(applier.tx, profile)
+	told, err := facts.facts(applier.tx, profile)
 	if err != nil {
 		return false, err
 	}
 	rj := db.meta.Rejudging
 	if verdictMoved(rj.Targets, db.meta.Targets, &was, is) {
 		stamp := format.Stamp{Order: at.order, Scan: ix.names[at.scan]}
-		before := judgedThen{t.old, rj.Digest, rj.Targets, t.verdicts}.record(applier.j, &sc.scopeValue, &row, &f, &was, stamp)
-		after := judgedThen{by: applier.j, digest: db.meta.Digest, targets: db.meta.Targets}.record(applier.j, &sc.scopeValue, &row, &f, is, stamp)
+		before := judgedThen{t.old, rj.Digest, rj.Targets, t.verdicts}.record(applier.j, &sc.scopeValue, &row, &told, &was, stamp)
+		after := judgedThen{by: applier.j, digest: db.meta.Digest, targets: db.meta.Targets}.record(applier.j, &sc.scopeValue, &row, &told, is, stamp)
 		applier.changed(before, after, "ruleset")
 	}
 	return true, applier.history(sc, format.RowID(enc), &record.Change{

@@ -38,16 +38,16 @@ func (a *applier) scan(id string, kind event.Kind) (*scans.Scan, error) {
 // dropStub forgets the oldest scan without a plan where there are too many.
 func (a *applier) dropStub() error {
 	var oldest *scans.Scan
-	n := 0
+	dropped := 0
 	for _, state := range a.db.running {
 		if !state.Planned {
-			n++
+			dropped++
 			if oldest == nil || state.Touched < oldest.Touched {
 				oldest = state
 			}
 		}
 	}
-	if n < maxStubs {
+	if dropped < maxStubs {
 		return nil
 	}
 	return a.forget(oldest)

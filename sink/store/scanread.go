@@ -15,7 +15,7 @@ import (
 // Scans and rescans are mixed.
 func (db *DB) Scans(n int) ([]record.Scan, error) { return db.published().scans(n) }
 
-func (r *reading) scans(n int) ([]record.Scan, error) {
+func (r *reading) scans(limit int) ([]record.Scan, error) {
 	var running, ended []record.Scan
 	err := r.view(func(tx *bbolt.Tx) error {
 		for k := range scan(tx.Bucket(bucketScans), nil) {
@@ -28,7 +28,7 @@ func (r *reading) scans(n int) ([]record.Scan, error) {
 			}
 		}
 		for _, kind := range []byte("sz") {
-			found, err := lastEnded(tx, kind, n)
+			found, err := lastEnded(tx, kind, limit)
 			if err != nil {
 				return err
 			}
@@ -43,7 +43,7 @@ func (r *reading) scans(n int) ([]record.Scan, error) {
 	}
 	slices.SortFunc(running, func(a, b record.Scan) int { return b.StartedAt.Compare(a.StartedAt) })
 	slices.SortStableFunc(ended, func(a, b record.Scan) int { return b.EndedAt.Compare(*a.EndedAt) })
-	return append(running, ended[:min(n, len(ended))]...), nil
+	return append(running, ended[:min(limit, len(ended))]...), nil
 }
 
 // Running returns the scans and rescans that run, the newest first.

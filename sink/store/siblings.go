@@ -43,8 +43,8 @@ func (a *applier) takeFleet(scanID string, sc *scope) error {
 func (a *applier) countFleet(counts []int) (map[string]*rules.ImageFleet, error) {
 	reader := (&profileTable{a.db.profs.list, a.db.profs.hardware}).reader()
 	images := map[string]*rules.ImageFleet{}
-	for id, n := range counts {
-		if n == 0 {
+	for id, count := range counts {
+		if count == 0 {
 			continue
 		}
 		profile := a.db.profs.list[id]
@@ -72,7 +72,7 @@ func (a *applier) countFleet(counts []int) (map[string]*rules.ImageFleet, error)
 			of = &rules.ImageFleet{}
 			images[facts.ImageID] = of
 		}
-		of.Add(class, &judged.OS, &facts, n)
+		of.Add(class, &judged.OS, &facts, count)
 	}
 	return images, nil
 }

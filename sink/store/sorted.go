@@ -82,20 +82,20 @@ func (r *reading) sorted(ctx context.Context, matcher *matcher, by Sort, after *
 	if by.By == SortByKey && !by.Back {
 		return r.byKey(ctx, matcher, after)
 	}
-	s := &sorter{reading: r, m: matcher, by: by, limit: limit, after: after}
+	sorting := &sorter{reading: r, m: matcher, by: by, limit: limit, after: after}
 	if by.By == SortByClass {
-		s.m.rank = func(c *outcome.Class) string { return by.Class(s.m.describe(c)) }
-		if done, err := s.first(ctx); err != nil || done {
-			return s.placed, err
+		sorting.m.rank = func(c *outcome.Class) string { return by.Class(sorting.m.describe(c)) }
+		if done, err := sorting.first(ctx); err != nil || done {
+			return sorting.placed, err
 		}
 	}
-	for _, sc := range s.m.scopes(s.scopes()) {
-		if err := s.scope(ctx, sc); err != nil {
+	for _, sc := range sorting.m.scopes(sorting.scopes()) {
+		if err := sorting.scope(ctx, sc); err != nil {
 			return nil, fmt.Errorf("read %s: %w", sc.key, err)
 		}
 	}
-	slices.SortFunc(s.rows, func(a, b sortedRow) int { return s.compare(&a, &b) })
-	return s.render()
+	slices.SortFunc(sorting.rows, func(a, b sortedRow) int { return sorting.compare(&a, &b) })
+	return sorting.render()
 }
 
 // byKey lists instances in the order of their keys, in which they are stored.

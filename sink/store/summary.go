@@ -86,7 +86,7 @@ type ChangeKey struct{ Target, From, To string }
 // publish makes the committed state visible. Scopes that did not change are
 // shared with the snapshot before.
 func (db *DB) publish() {
-	s := &snapshot{
+	next := &snapshot{
 		at: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, now: db.meta.Now,
 		commit: db.commit, digest: db.meta.Digest, targets: db.meta.Targets, today: db.meta.Today, judge: db.judge.Load(), tables: db.readers.Load(),
 		accounts: maps.Clone(db.meta.Accounts), changes: maps.Clone(db.changes), anew: db.judgedAnew(), telling: db.rejudged(),
@@ -100,10 +100,10 @@ func (db *DB) publish() {
 		if sc.snap == nil {
 			sc.snap = db.snapScope(sc)
 		}
-		s.scopes = append(s.scopes, sc.snap)
+		next.scopes = append(next.scopes, sc.snap)
 	}
-	slices.SortFunc(s.scopes, func(a, b *scopeSnap) int { return compareScopes(a.key, b.key) })
-	db.snap.Store(s)
+	slices.SortFunc(next.scopes, func(a, b *scopeSnap) int { return compareScopes(a.key, b.key) })
+	db.snap.Store(next)
 }
 
 func (db *DB) snapScope(sc *scope) *scopeSnap {
@@ -163,15 +163,15 @@ func total(now int64, digest string, targets []string, scopes []*scopeSnap, acco
 			if classCount.Legacy {
 				summary.Legacy += classCount.n
 			}
-			for j, target := range targets {
-				level := classCount.Level(j)
-				sure, waived := sureness(&classCount.Class, j)
+			for number, target := range targets {
+				level := classCount.Level(number)
+				sure, waived := sureness(&classCount.Class, number)
 				summary.Verdicts[target][level.String()] += classCount.n
 				summary.Confidence[target][level.String()][sure.String()] += classCount.n
 				if waived {
 					summary.Waived[target] += classCount.n
 				}
-				if q, unknown := classCount.Question(j); unknown {
+				if q, unknown := classCount.Question(number); unknown {
 					summary.UnknownByQuestion[target][string(q)] += classCount.n
 				}
 			}

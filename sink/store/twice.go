@@ -122,18 +122,18 @@ func (a *applier) dispute(state *scans.Scan, scope *scans.Scope, sc *scope) erro
 		if other == nil || other.Unlisted != 0 {
 			continue
 		}
-		n, examples, err := a.inBoth(state, sc, other)
+		count, examples, err := a.inBoth(state, sc, other)
 		if err != nil {
 			return err
 		}
-		if n == 0 {
+		if count == 0 {
 			continue
 		}
 		if q := state.Progress[other.key]; state.Plans(other.key) && (q == nil || q.State == record.ScopePending) {
 			continue
 		}
-		scope.Doubt(listedIn(sc, other, n, examples))
-		if err := a.doubtElsewhere(state, other, listedIn(other, sc, n, examples)); err != nil {
+		scope.Doubt(listedIn(sc, other, count, examples))
+		if err := a.doubtElsewhere(state, other, listedIn(other, sc, count, examples)); err != nil {
 			return err
 		}
 	}
@@ -146,30 +146,30 @@ const maxCommon = 1000
 
 // inBoth counts the instances that are there in both scopes, and names some. It
 // forgets a pair that has no id in common.
-func (a *applier) inBoth(state *scans.Scan, one, other *scope) (n int, examples []string, err error) {
+func (a *applier) inBoth(state *scans.Scan, one, other *scope) (count int, examples []string, err error) {
 	index, err := a.index(one)
 	if err != nil {
 		return 0, nil, err
 	}
-	y, err := a.index(other)
+	otherIndex, err := a.index(other)
 	if err != nil {
 		return 0, nil, err
 	}
-	if index.len() > y.len() {
-		one, other, index, y = other, one, y, index
+	if index.len() > otherIndex.len() {
+		one, other, index, otherIndex = other, one, otherIndex, index
 	}
 	since, sinceOther := since(state, one), since(state, other)
 	common := false
 	for i := range index.at {
-		ordinal, found := y.find(index.at[i].hash)
+		ordinal, found := otherIndex.find(index.at[i].hash)
 		if !found {
 			continue
 		}
 		common = true
-		if index.at[i].order < since || y.at[ordinal].order < sinceOther {
+		if index.at[i].order < since || otherIndex.at[ordinal].order < sinceOther {
 			continue
 		}
-		if n++; n <= maxCommon {
+		if count++; count <= maxCommon {
 			row, err := index.row(a.tx, one.no, uint32(i))
 			if err != nil {
 				return 0, nil, err
@@ -181,7 +181,7 @@ func (a *applier) inBoth(state *scans.Scan, one, other *scope) (n int, examples 
 		a.db.places.forget(one.no, other.no)
 	}
 	slices.Sort(examples)
-	return n, examples[:min(len(examples), 3)], nil
+	return count, examples[:min(len(examples), 3)], nil
 }
 
 // since is how old an observation in the scope may be that a scan is held

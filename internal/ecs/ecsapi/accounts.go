@@ -336,16 +336,16 @@ func (c *Client) managementAccount(ctx context.Context) (ecs.Account, error) {
 	err = c.at(ctx, ep, call{
 		scope: directoryScope, ring: c.accounts.Load().base.ring, req: newRequest(rdVersion, actDirectory),
 		decode: func(body []byte) error {
-			var m struct {
+			var answer struct {
 				ResourceDirectory struct {
 					MasterAccountID   string `json:"MasterAccountId"`
 					MasterAccountName string
 				}
 			}
-			if err := unmarshal(body, &m); err != nil {
+			if err := unmarshal(body, &answer); err != nil {
 				return err
 			}
-			out.ID, out.Name = m.ResourceDirectory.MasterAccountID, m.ResourceDirectory.MasterAccountName
+			out.ID, out.Name = answer.ResourceDirectory.MasterAccountID, answer.ResourceDirectory.MasterAccountName
 			if !accountID(out.ID) {
 				return missing("ResourceDirectory.MasterAccountId")
 			}
@@ -414,7 +414,7 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 }
 
 func decodeMembers(body []byte) ([]Member, int, error) {
-	var m struct {
+	var answer struct {
 		TotalCount count
 		Accounts   maybe[struct {
 			Account list[struct {
@@ -423,20 +423,20 @@ func decodeMembers(body []byte) ([]Member, int, error) {
 			}]
 		}]
 	}
-	if err := unmarshal(body, &m); err != nil {
+	if err := unmarshal(body, &answer); err != nil {
 		return nil, 0, err
 	}
-	if m.Accounts.v.Account == nil {
+	if answer.Accounts.v.Account == nil {
 		return nil, 0, missing("Accounts.Account")
 	}
 	var out []Member
-	for _, a := range m.Accounts.v.Account {
+	for _, a := range answer.Accounts.v.Account {
 		if !accountID(a.AccountID) {
 			return nil, 0, fmt.Errorf("AccountId %q is no account id", clip(a.AccountID, 40))
 		}
 		out = append(out, Member{a.AccountID, a.DisplayName, a.Status})
 	}
-	return out, m.TotalCount.orNone(), nil
+	return out, answer.TotalCount.orNone(), nil
 }
 
 // role assumes a role through STS.
@@ -467,7 +467,7 @@ func (r *role) fetch(ctx context.Context) (lease, error) {
 }
 
 func decodeAssumed(body []byte) (lease, error) {
-	var m struct {
+	var answer struct {
 		Credentials *struct {
 			AccessKeyID     string `json:"AccessKeyId"`
 			AccessKeySecret string
@@ -475,10 +475,10 @@ func decodeAssumed(body []byte) (lease, error) {
 			Expiration      time.Time
 		}
 	}
-	if json.Unmarshal(body, &m) != nil { // the error would quote a key
+	if json.Unmarshal(body, &answer) != nil { // the error would quote a key
 		return lease{}, errors.New("the answer of AssumeRole has not the right shape")
 	}
-	credentials := m.Credentials
+	credentials := answer.Credentials
 	if credentials == nil || credentials.AccessKeyID == "" || credentials.AccessKeySecret == "" || credentials.SecurityToken == "" || credentials.Expiration.IsZero() {
 		return lease{}, missing("Credentials")
 	}

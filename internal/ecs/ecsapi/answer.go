@@ -27,23 +27,23 @@ import (
 // comes twice is refused: which of the two is true cannot be known. An answer
 // that carries the code of an error is one, whatever stands beside it.
 func unmarshal[T any](body []byte, into *T) error {
-	var m struct {
+	var members struct {
 		Code, Message string
 		LowCode       string                    `json:"code"`
 		LowMessage    string                    `json:"message"`
 		Body          T                         `json:",inline"`
 		Rest          map[string]jsontext.Value `json:",inline"`
 	}
-	if err := json.Unmarshal(body, &m, spellings); err != nil {
+	if err := json.Unmarshal(body, &members, spellings); err != nil {
 		return err
 	}
-	*into = m.Body
-	for key, value := range m.Rest {
+	*into = members.Body
+	for key, value := range members.Rest {
 		if tellsOfFailure(key, value) {
 			return fmt.Errorf("%w: %s is %s", errFailure, clip(key, 40), scrub(clip(string(value), 200)))
 		}
 	}
-	for _, said := range []string{m.Code, m.LowCode, m.Message, m.LowMessage} {
+	for _, said := range []string{members.Code, members.LowCode, members.Message, members.LowMessage} {
 		if said != "" && !meansSuccess(said) {
 			return fmt.Errorf("%w: %s", errFailure, scrub(clip(said, 200)))
 		}

@@ -96,16 +96,16 @@ func (m *wireChanges) types(region, zone string) (out map[string]ecs.TypeChange,
 	}
 	out, after, there := map[string]ecs.TypeChange{}, map[string]ecs.TypeChange{}, false
 	for i := range zones {
-		z := &zones[i]
-		if isForeign(z.RegionID, z.ZoneID, region) {
+		found := &zones[i]
+		if isForeign(found.RegionID, found.ZoneID, region) {
 			return nil, "it is about another region"
 		}
-		if zone != "" && z.ZoneID != zone {
+		if zone != "" && found.ZoneID != zone {
 			continue
 		}
 		there = true
-		whole := changeOf(z.Status, z.StatusCategory)
-		for _, resource := range z.AvailableResources.v.AvailableResource {
+		whole := changeOf(found.Status, found.StatusCategory)
+		for _, resource := range found.AvailableResources.v.AvailableResource {
 			if resource.Type != "InstanceType" && resource.Type != "" {
 				continue
 			}

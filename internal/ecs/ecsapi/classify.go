@@ -31,16 +31,16 @@ func (f faultError) Error() string { return string(f) }
 func parseFailure(body []byte) (failure, bool) {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(body, &members) == nil {
-		f := failure{
+		parsed := failure{
 			Code:      text(members, "Code", "code"),
 			Message:   text(members, "Message", "message"),
 			RequestID: text(members, "RequestId", "requestId"),
 		}
 		var detail map[string]json.RawMessage
 		if json.Unmarshal(first(members, "AccessDeniedDetail", "accessDeniedDetail"), &detail) == nil {
-			f.AuthAction = text(detail, "AuthAction")
+			parsed.AuthAction = text(detail, "AuthAction")
 		}
-		return f.clipped(), f.Code != ""
+		return parsed.clipped(), parsed.Code != ""
 	}
 	var x struct {
 		Code      string `xml:"Code"`
@@ -383,10 +383,10 @@ const longestHint = 24 * time.Hour
 // a date, x-acs-retry-after in milliseconds, or TimeLeft (milliseconds) of the
 // rate limit headers of the API gateway; the longest of them.
 func retryHint(header http.Header, now time.Time) time.Duration {
-	var d time.Duration
+	var wait time.Duration
 	millis := func(s string) {
 		if ms, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64); err == nil {
-			d = max(d, time.Duration(min(ms, longestHint.Milliseconds()))*time.Millisecond)
+			wait = max(wait, time.Duration(min(ms, longestHint.Milliseconds()))*time.Millisecond)
 		}
 	}
 	for _, name := range []string{"X-Ratelimit-User-Api", "X-Ratelimit-User"} {
@@ -399,12 +399,12 @@ func retryHint(header http.Header, now time.Time) time.Duration {
 	millis(header.Get("X-Acs-Retry-After"))
 	after := strings.TrimSpace(header.Get("Retry-After"))
 	if s, err := strconv.ParseInt(after, 10, 64); err == nil {
-		d = max(d, time.Duration(min(s, int64(longestHint/time.Second)))*time.Second)
+		wait = max(wait, time.Duration(min(s, int64(longestHint/time.Second)))*time.Second)
 	} else if at, err := http.ParseTime(after); err == nil {
 		if date, err := http.ParseTime(header.Get("Date")); err == nil { // by the clock that wrote it
 			now = date
 		}
-		d = max(d, at.Sub(now))
+		wait = max(wait, at.Sub(now))
 	}
-	return min(d, longestHint)
+	return min(wait, longestHint)
 }

@@ -29,21 +29,21 @@ func (c *Client) ConsoleOutput(ctx context.Context, scope ecs.Scope, id string) 
 }
 
 func decodeConsole(body []byte, id string) (out ecs.Console, err error) {
-	var m struct {
+	var answer struct {
 		InstanceID                    string `json:"InstanceId"`
 		ConsoleOutput, LastUpdateTime string
 	}
-	if err := unmarshal(body, &m); err != nil {
+	if err := unmarshal(body, &answer); err != nil {
 		return out, err
 	}
-	if m.InstanceID != id {
-		return out, fmt.Errorf("the answer is about %.40q, which was not asked for", m.InstanceID)
+	if answer.InstanceID != id {
+		return out, fmt.Errorf("the answer is about %.40q, which was not asked for", answer.InstanceID)
 	}
-	log, err := base64.StdEncoding.DecodeString(strings.TrimSpace(m.ConsoleOutput))
+	log, err := base64.StdEncoding.DecodeString(strings.TrimSpace(answer.ConsoleOutput))
 	if err != nil {
 		return out, fmt.Errorf("ConsoleOutput: %w", err)
 	}
-	return ecs.Console{Updated: consoleTime(m.LastUpdateTime), Log: log[max(0, len(log)-ecs.MaxConsole):]}, nil
+	return ecs.Console{Updated: consoleTime(answer.LastUpdateTime), Log: log[max(0, len(log)-ecs.MaxConsole):]}, nil
 }
 
 // consoleZone is the zone in which the documents say that LastUpdateTime is.

@@ -20,27 +20,27 @@ import (
 // its documents leave it open. s is best a region with more than a hundred
 // instances, empty one without any; the zero Scope skips what needs it.
 func (c *Client) Contract(ctx context.Context, scope, empty ecs.Scope) (*ecs.Contract, error) {
-	k := &contractor{c: c, scope: scope, out: &ecs.Contract{Day: time.Now().UTC().Format(time.DateOnly)}}
-	k.paging(ctx)
-	k.filters(ctx)
-	k.tokens(ctx)
-	k.dryRuns(ctx, empty)
-	k.instanceIDs(ctx)
-	k.images(ctx)
-	k.offered(ctx)
-	k.directory(ctx)
-	k.throttling()
-	if k.err != nil {
-		return nil, fmt.Errorf("the contract of %s: %w", scope, k.err)
+	asking := &contractor{c: c, scope: scope, out: &ecs.Contract{Day: time.Now().UTC().Format(time.DateOnly)}}
+	asking.paging(ctx)
+	asking.filters(ctx)
+	asking.tokens(ctx)
+	asking.dryRuns(ctx, empty)
+	asking.instanceIDs(ctx)
+	asking.images(ctx)
+	asking.offered(ctx)
+	asking.directory(ctx)
+	asking.throttling()
+	if asking.err != nil {
+		return nil, fmt.Errorf("the contract of %s: %w", scope, asking.err)
 	}
 	for _, q := range ecs.ContractQuestions() {
 		contractAnswer := ecs.ContractAnswer{Question: q.ID, Detail: "not asked"}
-		if got, ok := k.seen[q.ID]; ok {
+		if got, ok := asking.seen[q.ID]; ok {
 			contractAnswer = got
 		}
-		k.out.Answers = append(k.out.Answers, contractAnswer)
+		asking.out.Answers = append(asking.out.Answers, contractAnswer)
 	}
-	return k.out, nil
+	return asking.out, nil
 }
 
 // contractor gathers the answers of a contract.

@@ -35,7 +35,7 @@ func (c *Client) Regions(ctx context.Context, account string) ([]ecs.Region, err
 }
 
 func decodeRegions(body []byte) ([]ecs.Region, error) {
-	var m struct {
+	var answer struct {
 		Regions maybe[struct {
 			Region list[struct {
 				RegionID                          string `json:"RegionId"`
@@ -43,14 +43,14 @@ func decodeRegions(body []byte) ([]ecs.Region, error) {
 			}]
 		}]
 	}
-	if err := unmarshal(body, &m); err != nil {
+	if err := unmarshal(body, &answer); err != nil {
 		return nil, err
 	}
-	if m.Regions.v.Region == nil {
+	if answer.Regions.v.Region == nil {
 		return nil, missing("Regions.Region")
 	}
 	var out []ecs.Region
-	for _, r := range m.Regions.v.Region {
+	for _, r := range answer.Regions.v.Region {
 		if !regionID.MatchString(r.RegionID) {
 			return nil, fmt.Errorf("RegionId %q is no region id", clip(r.RegionID, 60))
 		}
@@ -117,15 +117,15 @@ type wireType struct {
 }
 
 func decodeTypes(body []byte) ([]ecs.InstanceType, string, error) {
-	var m wireTypes
-	if err := unmarshal(body, &m); err != nil {
+	var answer wireTypes
+	if err := unmarshal(body, &answer); err != nil {
 		return nil, "", err
 	}
-	if m.InstanceTypes.v.InstanceType == nil {
+	if answer.InstanceTypes.v.InstanceType == nil {
 		return nil, "", missing("InstanceTypes.InstanceType")
 	}
-	types, err := typesOf(m.InstanceTypes.v.InstanceType)
-	return types, m.NextToken, err
+	types, err := typesOf(answer.InstanceTypes.v.InstanceType)
+	return types, answer.NextToken, err
 }
 
 func typesOf(items []wireType) ([]ecs.InstanceType, error) {

@@ -270,16 +270,16 @@ type wireAttached struct {
 }
 
 func decodeDisks(body []byte, region string) (*diskAnswer, error) {
-	var m wireDisks
-	if err := unmarshal(body, &m); err != nil {
+	var answer wireDisks
+	if err := unmarshal(body, &answer); err != nil {
 		return nil, err
 	}
-	if m.Disks.v.Disk == nil {
+	if answer.Disks.v.Disk == nil {
 		return nil, missing("Disks.Disk")
 	}
-	page := &diskAnswer{token: m.NextToken, total: m.TotalCount.orNone(), requestID: clip(m.RequestID, 64)}
-	for i := range m.Disks.v.Disk {
-		row := &m.Disks.v.Disk[i]
+	page := &diskAnswer{token: answer.NextToken, total: answer.TotalCount.orNone(), requestID: clip(answer.RequestID, 64)}
+	for i := range answer.Disks.v.Disk {
+		row := &answer.Disks.v.Disk[i]
 		disk := row.disk()
 		switch {
 		case isForeign(row.RegionID, row.ZoneID, region):

@@ -40,18 +40,18 @@ func parseEndpoint(raw string) (endpoint, error) {
 	if address.User != nil || (address.Path != "" && address.Path != "/") || address.RawQuery != "" || address.Fragment != "" || address.Hostname() == "" {
 		return endpoint{}, errors.New("give scheme, host and port only")
 	}
-	e := endpoint{host: address.Host, loopback: isLoopbackHost(address.Hostname())}
+	parsed := endpoint{host: address.Host, loopback: isLoopbackHost(address.Hostname())}
 	switch address.Scheme {
 	case "https":
 	case "http":
-		e.insecure = true
-		if !e.loopback {
+		parsed.insecure = true
+		if !parsed.loopback {
 			return endpoint{}, errors.New("plain http is for loopback only; use https")
 		}
 	default:
 		return endpoint{}, fmt.Errorf("scheme %q is neither https nor http", address.Scheme)
 	}
-	return e, nil
+	return parsed, nil
 }
 
 func isLoopbackHost(host string) bool {

@@ -63,7 +63,7 @@ const fewBodies = 8
 var bodies bodyPool
 
 // get returns a buffer, with room for n bytes if it is a new one.
-func (b *bodyPool) get(n int) *bytes.Buffer {
+func (b *bodyPool) get(size int) *bytes.Buffer {
 	b.mu.Lock()
 	if last := len(b.few) - 1; last >= 0 {
 		buffer := b.few[last]
@@ -75,7 +75,7 @@ func (b *bodyPool) get(n int) *bytes.Buffer {
 	if v, ok := b.more.Get().(*bytes.Buffer); ok {
 		return v
 	}
-	return bytes.NewBuffer(make([]byte, 0, n))
+	return bytes.NewBuffer(make([]byte, 0, size))
 }
 
 func (b *bodyPool) put(buffer *bytes.Buffer) {

@@ -87,15 +87,15 @@ func decodeAgents(body []byte, asked []string) ([]ecs.Agent, error) {
 	}
 	var out []ecs.Agent
 	told := map[string]bool{}
-	for _, a := range agents.InstanceCloudAssistantStatusSet.v.InstanceCloudAssistantStatus {
+	for _, agent := range agents.InstanceCloudAssistantStatusSet.v.InstanceCloudAssistantStatus {
 		switch {
-		case !slices.Contains(asked, a.InstanceID):
-			return nil, fmt.Errorf("the answer tells of %.40q, which was not asked for", a.InstanceID)
-		case told[a.InstanceID]:
-			return nil, fmt.Errorf("the answer tells of %.40q twice", a.InstanceID)
+		case !slices.Contains(asked, agent.InstanceID):
+			return nil, fmt.Errorf("the answer tells of %.40q, which was not asked for", agent.InstanceID)
+		case told[agent.InstanceID]:
+			return nil, fmt.Errorf("the answer tells of %.40q twice", agent.InstanceID)
 		}
-		told[a.InstanceID] = true
-		out = append(out, ecs.Agent{InstanceID: a.InstanceID, Installed: a.CloudAssistantStatus == "true", Heartbeat: instant(a.LastHeartbeatTime)})
+		told[agent.InstanceID] = true
+		out = append(out, ecs.Agent{InstanceID: agent.InstanceID, Installed: agent.CloudAssistantStatus == "true", Heartbeat: instant(agent.LastHeartbeatTime)})
 	}
 	return out, nil
 }
@@ -136,19 +136,19 @@ func (c *Client) RunCommand(ctx context.Context, scope ecs.Scope, cmd *ecs.Comma
 	for i, id := range cmd.InstanceIDs {
 		req.set("InstanceId."+strconv.Itoa(i+1), id)
 	}
-	var m struct {
+	var answer struct {
 		InvokeID string `json:"InvokeId"`
 	}
 	err := c.do(ctx, scope, req, func(body []byte) error {
-		if err := unmarshal(body, &m); err != nil {
+		if err := unmarshal(body, &answer); err != nil {
 			return err
 		}
-		if m.InvokeID == "" || len(m.InvokeID) > 100 {
+		if answer.InvokeID == "" || len(answer.InvokeID) > 100 {
 			return missing("InvokeId")
 		}
 		return nil
 	})
-	return m.InvokeID, err
+	return answer.InvokeID, err
 }
 
 // Invocation implements ecs.GuestAPI.
@@ -213,23 +213,23 @@ func decodeResults(body []byte, invocation string) ([]ecs.Invoked, string, error
 		return nil, "", missing("Invocation")
 	}
 	var out []ecs.Invoked
-	for _, r := range results.Invocation.v.InvocationResults.v.InvocationResult {
+	for _, result := range results.Invocation.v.InvocationResults.v.InvocationResult {
 		switch {
-		case r.InstanceID == "":
+		case result.InstanceID == "":
 			return nil, "", missing("InstanceId")
-		case r.InvokeID != "" && r.InvokeID != invocation:
-			return nil, "", fmt.Errorf("the answer has results of %.40q, which was not asked for", r.InvokeID)
+		case result.InvokeID != "" && result.InvokeID != invocation:
+			return nil, "", fmt.Errorf("the answer has results of %.40q, which was not asked for", result.InvokeID)
 		}
 		invoked := ecs.Invoked{
-			InstanceID: r.InstanceID, State: invocationState(r.InvocationStatus), Status: clip(r.InvocationStatus, 40), Dropped: r.Dropped,
-			ErrorCode: clip(r.ErrorCode, 60), Finished: instant(r.FinishedTime),
+			InstanceID: result.InstanceID, State: invocationState(result.InvocationStatus), Status: clip(result.InvocationStatus, 40), Dropped: result.Dropped,
+			ErrorCode: clip(result.ErrorCode, 60), Finished: instant(result.FinishedTime),
 		}
-		if invoked.State == ecs.InvocationFinished && r.ExitCode != 0 {
+		if invoked.State == ecs.InvocationFinished && result.ExitCode != 0 {
 			invoked.State = ecs.InvocationFailed
 		}
-		text, err := base64.StdEncoding.DecodeString(r.Output)
+		text, err := base64.StdEncoding.DecodeString(result.Output)
 		if err != nil { // it was asked for in base64; what came otherwise is garbled
-			text = []byte(r.Output)
+			text = []byte(result.Output)
 		}
 		if invoked.Output = string(text); len(text) > maxOutput {
 			invoked.Output, invoked.Dropped = string(text[:maxOutput]), invoked.Dropped+len(text)-maxOutput

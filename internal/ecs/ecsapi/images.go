@@ -195,7 +195,7 @@ func (l *imageLookup) take(got *imageListing, ids []string) {
 }
 
 // countImages asks how many images the region has.
-func (c *Client) countImages(ctx context.Context, scope ecs.Scope) (n int, err error) {
+func (c *Client) countImages(ctx context.Context, scope ecs.Scope) (count int, err error) {
 	req := newRequest(ecsVersion, actImages)
 	req.set("RegionId", scope.Region)
 	req.set("PageNumber", "1")
@@ -203,11 +203,11 @@ func (c *Client) countImages(ctx context.Context, scope ecs.Scope) (n int, err e
 	err = c.do(ctx, scope, req, func(body []byte) error {
 		got, err := decodeImages(body, scope.Region)
 		if err == nil {
-			n = max(got.total, len(got.images))
+			count = max(got.total, len(got.images))
 		}
 		return err
 	})
-	return n, err
+	return count, err
 }
 
 // wireImage is one image of DescribeImages.

@@ -59,32 +59,32 @@ func badRequest(action string, s ecs.Scope, err error) error {
 
 // Instances implements ecs.API.
 func (c *Client) Instances(ctx context.Context, scope ecs.Scope, query ecs.Query) (*ecs.Page, error) {
-	r := &reading{c: c, scope: scope, query: query, page: new(ecs.Page)}
+	read := &reading{c: c, scope: scope, query: query, page: new(ecs.Page)}
 	var err error
 	if len(query.InstanceIDs) > 0 {
-		err = r.named(ctx)
+		err = read.named(ctx)
 	} else {
-		err = r.chained(ctx)
+		err = read.chained(ctx)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if r.unproved {
+	if read.unproved {
 		if err := c.VerifyAccess(ctx, scope); err != nil {
 			return nil, err
 		}
-		if len(r.page.Instances) == 0 {
-			r.page.Asked = time.Now() // it shows nothing that could be too old
+		if len(read.page.Instances) == 0 {
+			read.page.Asked = time.Now() // it shows nothing that could be too old
 		}
 	}
-	if len(r.doubts) > 0 {
-		r.page.Doubt = &ecs.Error{
-			Action: actInstances, Scope: scope, Class: ecs.Contradicted, RequestID: r.page.RequestID,
-			Err:  errors.New(strings.Join(r.doubts, "; ")),
+	if len(read.doubts) > 0 {
+		read.page.Doubt = &ecs.Error{
+			Action: actInstances, Scope: scope, Class: ecs.Contradicted, RequestID: read.page.RequestID,
+			Err:  errors.New(strings.Join(read.doubts, "; ")),
 			Mend: "nothing is taken for gone here; scan again, and if it stays so, show the request id to the cloud's support",
 		}
 	}
-	return r.page, nil
+	return read.page, nil
 }
 
 // reading makes one page of as many calls as it takes.
@@ -311,15 +311,15 @@ func (c *Client) CountInstances(ctx context.Context, scope ecs.Scope, q ecs.Quer
 	}
 	req.set("PageNumber", "1")
 	req.set("PageSize", "1")
-	n := 0
+	count := 0
 	err = c.do(ctx, scope, req, func(body []byte) error {
 		l, err := decodeListing(body, scope.Region)
 		if err == nil {
-			n = l.total
+			count = l.total
 		}
 		return err
 	})
-	return n, err
+	return count, err
 }
 
 // ListsUpTo reports how far a listing by page number reaches, as far as the page

@@ -144,15 +144,15 @@ func (f keyFile) fetch(context.Context) (lease, error) {
 	if err != nil {
 		return lease{}, fmt.Errorf("read the access key file: %w", err)
 	}
-	var m struct {
+	var answer struct {
 		ID     string `json:"access_key_id"`
 		Secret string `json:"access_key_secret"`
 		Token  string `json:"security_token"`
 	}
-	if json.Unmarshal(raw, &m) != nil || m.ID == "" || m.Secret == "" { // the error would quote the key
+	if json.Unmarshal(raw, &answer) != nil || answer.ID == "" || answer.Secret == "" { // the error would quote the key
 		return lease{}, fmt.Errorf("the access key file %s is not a JSON object with access_key_id and access_key_secret", string(f))
 	}
-	return lease{keys: Keys{NewSecret(m.ID), NewSecret(m.Secret), NewSecret(m.Token)}}, nil
+	return lease{keys: Keys{NewSecret(answer.ID), NewSecret(answer.Secret), NewSecret(answer.Token)}}, nil
 }
 
 // chain is the SDK's default credential chain. It races when two goroutines

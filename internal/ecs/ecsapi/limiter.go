@@ -221,7 +221,7 @@ func (b *bucket) leased() (slot time.Time, epoch uint64, ok, late bool) {
 // state cannot be reached. It reserves none only when ctx ends.
 func (b *bucket) lease(ctx context.Context) {
 	b.mu.Lock()
-	good, n, alone := b.good, b.wanted, b.shared == nil || b.alone && time.Now().Before(b.retry)
+	good, wanted, alone := b.good, b.wanted, b.shared == nil || b.alone && time.Now().Before(b.retry)
 	b.good = 0
 	b.mu.Unlock()
 	if alone {
@@ -233,8 +233,8 @@ func (b *bucket) lease(ctx context.Context) {
 	st, err := b.update(ctx, func(state *rateState) bool {
 		now := time.Now()
 		state.init(b.bounds, now)
-		n = min(n, max(1, int(state.Rate*leaseWorth.Seconds())))
-		first, every = state.take(b.bounds, now, n, good)
+		wanted = min(wanted, max(1, int(state.Rate*leaseWorth.Seconds())))
+		first, every = state.take(b.bounds, now, wanted, good)
 		return true
 	})
 	switch {
@@ -246,7 +246,7 @@ func (b *bucket) lease(ctx context.Context) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.alone, b.local = false, st
-		b.leaseOf(st, first, every, n)
+		b.leaseOf(st, first, every, wanted)
 	}
 }
 
@@ -369,11 +369,11 @@ func (b *bucket) refused(ctx context.Context, grant grant, hint time.Duration) {
 
 // change applies f, which follows from an answer, to the state in use, and reports
 // whether f changed anything.
-func (b *bucket) change(ctx context.Context, f func(*rateState) bool) bool {
+func (b *bucket) change(ctx context.Context, apply func(*rateState) bool) bool {
 	b.mu.Lock()
 	if b.shared == nil || b.alone {
 		defer b.mu.Unlock()
-		changed := f(&b.local)
+		changed := apply(&b.local)
 		if changed {
 			b.after(b.local)
 		}
@@ -382,7 +382,7 @@ func (b *bucket) change(ctx context.Context, f func(*rateState) bool) bool {
 	b.mu.Unlock()
 	changed := false
 	st, err := b.update(ctx, func(s *rateState) bool {
-		changed = f(s)
+		changed = apply(s)
 		return changed
 	})
 	if err != nil {

@@ -72,25 +72,25 @@ type wireInstance struct {
 }
 
 func decodeOddListing(body []byte, region string) (*listing, error) {
-	var m wireListing
-	if err := unmarshal(body, &m); err != nil {
+	var wire wireListing
+	if err := unmarshal(body, &wire); err != nil {
 		return nil, err
 	}
-	if m.Instances.v.Instance == nil {
+	if wire.Instances.v.Instance == nil {
 		return nil, missing("Instances.Instance")
 	}
-	if m.LowInstances != nil || m.LowNextToken != nil || m.LowTotal != nil {
+	if wire.LowInstances != nil || wire.LowNextToken != nil || wire.LowTotal != nil {
 		return nil, errors.New("the answer has instances, nextToken or totalCount under two names")
 	}
 	answer := &listing{
-		chained: m.NextToken != nil, requestID: m.RequestID, total: m.TotalCount.orNone(),
-		more: m.HasMore == rules.Yes || m.IsTruncated == rules.Yes || m.Truncated == rules.Yes,
+		chained: wire.NextToken != nil, requestID: wire.RequestID, total: wire.TotalCount.orNone(),
+		more: wire.HasMore == rules.Yes || wire.IsTruncated == rules.Yes || wire.Truncated == rules.Yes,
 	}
-	if m.NextToken != nil {
-		answer.next = *m.NextToken
+	if wire.NextToken != nil {
+		answer.next = *wire.NextToken
 	}
-	for i := range m.Instances.v.Instance {
-		wireInstance := &m.Instances.v.Instance[i]
+	for i := range wire.Instances.v.Instance {
+		wireInstance := &wire.Instances.v.Instance[i]
 		switch {
 		case isForeign(wireInstance.RegionID, wireInstance.ZoneID, region):
 			answer.foreign++

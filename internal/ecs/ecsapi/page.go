@@ -54,16 +54,16 @@ func readPage(body []byte, region string) (*listing, bool) {
 }
 
 func (r *pageReader) read(body []byte, region string) (*listing, bool) {
-	n := len(body)
-	if cap(body)-n < padding {
-		body = append(make([]byte, 0, n+padding), body...)
+	size := len(body)
+	if cap(body)-size < padding {
+		body = append(make([]byte, 0, size+padding), body...)
 	}
-	r.b, r.region, r.out = body[:n+padding:n+padding], region, &listing{total: ecs.NoCount}
-	clear(r.b[n:])
+	r.b, r.region, r.out = body[:size+padding:size+padding], region, &listing{total: ecs.NoCount}
+	clear(r.b[size:])
 	r.own.Grow(r.textRoom)
 	r.tags = make([]ecs.Tag, 0, r.tagRoom)
 	answer, end := r.out, r.envelope(skipSpace(r.b, 0))
-	ok := end >= 0 && skipSpace(r.b, end) == n && answer.instances != nil
+	ok := end >= 0 && skipSpace(r.b, end) == size && answer.instances != nil
 	r.instances, r.tagRoom, r.textRoom = len(answer.instances), room(r.tagRoom, len(r.tags)), room(r.textRoom, r.own.Len())
 	r.b, r.out, r.tags, r.passed = nil, nil, nil, [64]run{}
 	if r.spelt += r.own.Len(); r.spelt > mostSpelt {

@@ -114,12 +114,12 @@ func (o *offers) read(body []byte) (answer wireOffered, list *offeredList, err e
 // which text it had: none where the list does not end where the first list of
 // anything in it does.
 func readOffered(body []byte, known func(listText) bool) (wireOffered wireOffered, text listText, usual bool) {
-	n := len(body)
-	b := body[:min(n+padding, cap(body))]
-	if len(b) < n+padding {
-		b = append(make([]byte, 0, n+padding), body...)[:n+padding]
+	size := len(body)
+	b := body[:min(size+padding, cap(body))]
+	if len(b) < size+padding {
+		b = append(make([]byte, 0, size+padding), body...)[:size+padding]
 	}
-	clear(b[n:])
+	clear(b[size:])
 	all := "" // a copy of the answer, for the strings of a list
 	str := func(i int, into *string) int {
 		end := plainEnd(b, i+1)
@@ -157,7 +157,7 @@ func readOffered(body []byte, known func(listText) bool) (wireOffered wireOffere
 		return i
 	}
 	typeList := func(i int) int {
-		begin, length := i, bytes.Index(b[i:n], []byte("]}"))+2
+		begin, length := i, bytes.Index(b[i:size], []byte("]}"))+2
 		if length >= 2 {
 			text = listText{maphash.Bytes(listSeed, b[i:i+length]), length}
 			if known(text) {
@@ -165,7 +165,7 @@ func readOffered(body []byte, known func(listText) bool) (wireOffered wireOffere
 				return i + length
 			}
 		}
-		types, all = make(list[wireOfferedType], 0, n/100), string(body)
+		types, all = make(list[wireOfferedType], 0, size/100), string(body)
 		var seen uint32
 		end := object(b, i, func(key []byte, i int) int {
 			if string(key) != "InstanceType" || !once(&seen, 1) {
@@ -201,7 +201,7 @@ func readOffered(body []byte, known func(listText) bool) (wireOffered wireOffere
 		}
 		return i
 	})
-	return wireOffered, text, end >= 0 && skipSpace(b, end) == n && (passed || len(types) > 0)
+	return wireOffered, text, end >= 0 && skipSpace(b, end) == size && (passed || len(types) > 0)
 }
 
 // doubt says what speaks against an answer, besides its list of types: one about

@@ -89,7 +89,7 @@ func (s *rateState) init(rateBounds rateBounds, now time.Time) {
 
 // take reserves n slots and returns the first one and the distance between
 // them. good is the number of good answers not told before.
-func (s *rateState) take(rateBounds rateBounds, now time.Time, n, good int) (first time.Time, every time.Duration) {
+func (s *rateState) take(rateBounds rateBounds, now time.Time, slots, good int) (first time.Time, every time.Duration) {
 	s.init(rateBounds, now)
 	t := now.UnixNano()
 	if good > 0 {
@@ -100,7 +100,7 @@ func (s *rateState) take(rateBounds rateBounds, now time.Time, n, good int) (fir
 	}
 	start := max(s.Next, s.Paused, t-int64(burst))
 	every = time.Duration(float64(time.Second) / s.Rate)
-	s.Next = start + int64(n)*int64(every)
+	s.Next = start + int64(slots)*int64(every)
 	s.tally(t, good)
 	return time.Unix(0, start), every
 }

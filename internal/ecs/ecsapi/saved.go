@@ -94,23 +94,23 @@ func DecodeSaved(object []byte) (*Saved, error) {
 func decodeSavedAnswer(object []byte, instances, images, types bool) (*Saved, error) {
 	out := new(Saved)
 	if instances {
-		var m struct {
+		var answer struct {
 			Listing              wireListing `json:",inline"`
 			PageNumber, PageSize int
 		}
-		if err := unmarshal(object, &m); err != nil {
+		if err := unmarshal(object, &answer); err != nil {
 			return nil, err
 		}
-		if m.Listing.Instances.v.Instance == nil {
+		if answer.Listing.Instances.v.Instance == nil {
 			return nil, missing("Instances.Instance")
 		}
-		savedListing := &SavedListing{Total: m.Listing.TotalCount.orNone(), PageNumber: m.PageNumber, PageSize: m.PageSize}
-		if m.Listing.NextToken != nil {
-			savedListing.NextToken = *m.Listing.NextToken
+		savedListing := &SavedListing{Total: answer.Listing.TotalCount.orNone(), PageNumber: answer.PageNumber, PageSize: answer.PageSize}
+		if answer.Listing.NextToken != nil {
+			savedListing.NextToken = *answer.Listing.NextToken
 		}
 		out.Listing = savedListing
-		for i := range m.Listing.Instances.v.Instance {
-			out.add(&m.Listing.Instances.v.Instance[i])
+		for i := range answer.Listing.Instances.v.Instance {
+			out.add(&answer.Listing.Instances.v.Instance[i])
 		}
 	}
 	var err error

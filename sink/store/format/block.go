@@ -104,17 +104,17 @@ func AppendOrders(b []byte, orders []int64, scans []uint32, names []string) []by
 	}
 	var table []uint32
 	index := make([]byte, 0, MaxBlock)
-	for i, s := range scans {
-		if i > 0 && s == scans[i-1] {
+	for i, scan := range scans {
+		if i > 0 && scan == scans[i-1] {
 			index = append(index, index[i-1])
 			continue
 		}
 		j := 0
-		for j < len(table) && table[j] != s {
+		for j < len(table) && table[j] != scan {
 			j++
 		}
 		if j == len(table) {
-			table = append(table, s)
+			table = append(table, scan)
 		}
 		index = append(index, byte(j)) // at most maxBlock distinct
 	}

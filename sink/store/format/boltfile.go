@@ -171,9 +171,9 @@ func (k *keysInOrder) next(key []byte) error {
 
 // bytes reads a part of a page that lies within it. What it returns stays as it
 // is.
-func (c *pageCheck) bytes(id, at, n uint64) ([]byte, error) {
-	if at+n > c.meta.pageSize {
-		b := make([]byte, n)
+func (c *pageCheck) bytes(id, at, length uint64) ([]byte, error) {
+	if at+length > c.meta.pageSize {
+		b := make([]byte, length)
 		if _, err := c.f.ReadAt(b, int64(id*c.meta.pageSize+at)); err != nil {
 			return nil, fmt.Errorf("page %d: %w", id, err)
 		}
@@ -186,7 +186,7 @@ func (c *pageCheck) bytes(id, at, n uint64) ([]byte, error) {
 		}
 		c.last.id, c.last.bytes = id, b
 	}
-	return c.last.bytes[at : at+n : at+n], nil
+	return c.last.bytes[at : at+length : at+length], nil
 }
 
 // tree walks the pages of one bucket, whose keys are least or more and less
@@ -321,15 +321,15 @@ func (c *pageCheck) freelist() error {
 	if err != nil {
 		return fmt.Errorf("freelist: %w", err)
 	}
-	n := int(le.Uint16(head[10:]))
-	if n == 0xFFFF {
-		n, list = int(le.Uint64(head[pageHead:])), list[8:]
+	count := int(le.Uint16(head[10:]))
+	if count == 0xFFFF {
+		count, list = int(le.Uint64(head[pageHead:])), list[8:]
 	}
-	if n < 0 || n > len(list)/8 {
+	if count < 0 || count > len(list)/8 {
 		return errors.New("the freelist is cut short")
 	}
 	last := uint64(0)
-	for i := range n {
+	for i := range count {
 		id := le.Uint64(list[i*8:])
 		if id <= last || id >= c.meta.high || c.used[id] {
 			return fmt.Errorf("the freelist holds page %d, which is not free", id)

@@ -55,15 +55,15 @@ func (w *SectionWriter) Saw(ordinal uint32) {
 
 // Value returns the journal value, which the caller may keep, and how far into
 // it the rows begin.
-func (w *SectionWriter) Value() (v []byte, rowsAt int) {
-	v = make([]byte, 0, len(w.head)+len(w.Rows)+len(w.seen)+20)
-	v = append(v, w.head...)
-	v = binary.AppendUvarint(v, uint64(w.Changed))
-	rowsAt = len(v)
-	v = append(v, w.Rows...)
-	v = binary.AppendUvarint(v, uint64(w.Unchanged))
-	v = append(v, w.seen...)
-	return Seal(v), rowsAt
+func (w *SectionWriter) Value() (value []byte, rowsAt int) {
+	value = make([]byte, 0, len(w.head)+len(w.Rows)+len(w.seen)+20)
+	value = append(value, w.head...)
+	value = binary.AppendUvarint(value, uint64(w.Changed))
+	rowsAt = len(value)
+	value = append(value, w.Rows...)
+	value = binary.AppendUvarint(value, uint64(w.Unchanged))
+	value = append(value, w.seen...)
+	return Seal(value), rowsAt
 }
 
 // ReadSection decodes a journal value into s, whose slices it reuses. Rows

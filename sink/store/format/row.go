@@ -248,16 +248,16 @@ func (k *TagKeys) number(words Words) {
 
 // place is Words.place for the words that were numbered.
 func (k *TagKeys) place(dec *dec) int {
-	n := dec.uint()
+	number := dec.uint()
 	switch {
-	case n == 0:
+	case number == 0:
 		text := dec.bytes()
 		return slices.IndexFunc(k.Keys, func(key string) bool { return key == string(text) })
-	case n > uint64(len(k.at)):
+	case number > uint64(len(k.at)):
 		dec.fail()
 		return -1
 	}
-	return int(k.at[n-1])
+	return int(k.at[number-1])
 }
 
 // skip passes over a word.
@@ -282,19 +282,19 @@ func (w Words) append(dst []byte, dec *dec) []byte {
 
 // place reads a word and finds it among keys, or returns -1.
 func (w Words) place(dec *dec, keys []string) int {
-	n := dec.uint()
+	number := dec.uint()
 	switch {
-	case n == 0:
+	case number == 0:
 		text := dec.bytes()
 		for i := range keys {
 			if keys[i] == string(text) {
 				return i
 			}
 		}
-	case n > uint64(len(w)):
+	case number > uint64(len(w)):
 		dec.fail()
 	default:
-		return slices.Index(keys, w[n-1][4:])
+		return slices.Index(keys, w[number-1][4:])
 	}
 	return -1
 }
@@ -303,15 +303,15 @@ func (w Words) place(dec *dec, keys []string) int {
 type Words []string
 
 func (w Words) read(dec *dec) string {
-	n := dec.uint()
-	if n == 0 {
+	number := dec.uint()
+	if number == 0 {
 		return dec.str()
 	}
-	if n > uint64(len(w)) {
+	if number > uint64(len(w)) {
 		dec.fail()
 		return ""
 	}
-	return w[n-1][4:]
+	return w[number-1][4:]
 }
 
 // ReadRow decodes a row and its profile. Strings that are not interned share one copy of it.
