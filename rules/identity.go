@@ -129,6 +129,7 @@ func (f *Facts) identify() identity {
 	var id identity
 	id.os.Family = distro.Unknown
 	id.family(claims)
+	id.linuxType(f)
 	id.versions(claims)
 	id.rest(f, claims)
 	id.newest = id.standing()
@@ -167,6 +168,25 @@ func (id *identity) family(claims []claim) {
 	for i := range claims {
 		id.familyConflict(&claims[i])
 	}
+}
+
+// linuxType keeps what an os_type of "linux" contradicts. DescribeInstances and
+// DescribeImages know two types, "windows" and "linux", and FreeBSD has the second,
+// so that it names no system and is no claim of its own; but no Windows has it.
+func (id *identity) linuxType(f *Facts) {
+	if id.settled || id.os.Family != distro.WindowsServer && id.os.Family != distro.WindowsClient {
+		return
+	}
+	said := claim{Guess: distro.Guess{Family: distro.OtherLinux, Vague: true}, field: "os_type", text: "linux"}
+	switch {
+	case strings.EqualFold(f.Image.OSType, "linux"):
+		said.evidence = EvidenceImage
+	case strings.EqualFold(f.OSType, "linux"):
+		said.evidence = EvidenceInstance
+	default:
+		return
+	}
+	id.familyConflict(&said)
 }
 
 // standing says whether the release, or one that contradicts it, may have come
