@@ -256,6 +256,10 @@ func (e *evaluation) verdict(target *Target) Verdict {
 			finding.level = Compatible
 			finding.prefix = fmt.Sprintf("It runs on such a machine, which contradicts this and counts for more; alone it would be %s. ", rl.level[target.Class])
 		}
+		if rl.match.mismatch == "arch" && e.p.twoArchs && e.p.machine.Arch == "" {
+			finding.confidence = Low
+			finding.prefix = "The evidence contradicts itself, and the worse reading counts: " + arm + " or x86_64. "
+		}
 		if rl.match.looksAt(factOutOfSupport) {
 			finding.prefix = "Standard support of this release ended on " + e.p.support + ". "
 		}

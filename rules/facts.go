@@ -56,17 +56,18 @@ func factNamed(name string) (fact, bool) {
 // profile is everything that rules look at: two Facts with equal profiles get
 // equal verdicts.
 type profile struct {
-	os      OS
-	machine Machine
-	nvme    string // of the machine's family
-	facts   [numFacts]Tri
-	running bool
-	unsure  bool           // no verdict is firmer than medium: freely written text decides, a release that nobody has seen yet, or the image is gone
-	routes  *family.Routes // from the machine's family; nil: none that are known
-	counts  string         // the class that the machine's family counts as
-	support string         // the last day of standard support, where it is past
-	boot    string         // BIOS, UEFI, UEFI-Preferred
-	owner   string
+	os       OS
+	machine  Machine
+	nvme     string // of the machine's family
+	facts    [numFacts]Tri
+	running  bool
+	twoArchs bool           // see identity
+	unsure   bool           // no verdict is firmer than medium: freely written text decides, a release that nobody has seen yet, or the image is gone
+	routes   *family.Routes // from the machine's family; nil: none that are known
+	counts   string         // the class that the machine's family counts as
+	support  string         // the last day of standard support, where it is past
+	boot     string         // BIOS, UEFI, UEFI-Preferred
+	owner    string
 	// What the platform answered for the image: families, and the classes that
 	// follow from them.
 	offered, refused               string
@@ -114,6 +115,7 @@ func (r *Ruleset) software(facts *Facts, id *identity) software {
 	guest, im := &facts.Guest, &facts.Image
 	proven := first(guest.Virtio, im.CheckVirtio)
 	system := software{guestNVMe: guest.NVMe, checkNVMe: im.CheckNVMe, imageNVMe: im.NVMe}
+	system.twoArchs = id.twoArchs
 	system.os, system.unsure, system.owner = id.os, id.free || id.newest == distro.NextMinor || facts.lostImage(id), strings.ToLower(im.Owner)
 	system.facts = [numFacts]Tri{
 		factImageIO:      im.IoOptimized,

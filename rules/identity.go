@@ -36,6 +36,7 @@ type identity struct {
 	newest     distro.Standing
 	several    bool // one text names several releases: all are in alts, none is chosen
 	settled    bool // the machine itself said it: contradictions are history
+	twoArchs   bool // one thing says that it is built for Arm, another for x86, and the machine itself says nothing
 	conflicts  []Conflict
 	alts       []alternative
 }
@@ -398,6 +399,7 @@ func (id *identity) arch(facts *Facts, claims []claim) {
 			id.os.Arch = arch
 		case arch != id.os.Arch:
 			id.conflicts = append(id.conflicts, Conflict{Field: "arch", Chosen: id.os.Arch, Other: arch, Evidence: evidence, Text: text})
+			id.twoArchs = id.twoArchs || archName(facts.Guest.Architecture) == "" && (arch == arm) != (id.os.Arch == arm)
 		}
 	}
 	seen(archName(facts.Image.Architecture), EvidenceImage, facts.Image.Architecture)
@@ -406,6 +408,10 @@ func (id *identity) arch(facts *Facts, claims []claim) {
 	}
 }
 
+// arm is what every other architecture is told apart from: a family runs systems
+// that are built for it, or those that are not.
+const arm = "arm64"
+
 func archName(text string) string {
 	switch {
 	case strings.EqualFold(text, "i386"), strings.EqualFold(text, "i686"), strings.EqualFold(text, "i586"), strings.EqualFold(text, "x86"):
@@ -413,7 +419,7 @@ func archName(text string) string {
 	case strings.EqualFold(text, "x86_64"), strings.EqualFold(text, "amd64"), strings.EqualFold(text, "x64"):
 		return "x86_64"
 	case strings.EqualFold(text, "arm64"), strings.EqualFold(text, "aarch64"):
-		return "arm64"
+		return arm
 	}
 	return distro.Identify(text).Arch
 }

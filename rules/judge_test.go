@@ -704,3 +704,32 @@ func TestAYearBehindGentooHarmsNothing(t *testing.T) {
 		}
 	}
 }
+
+// What a system is built for is told by the machine it is on, and by itself. Where
+// neither does and two names contradict each other, each of them may be right.
+func TestArchitecturesThatContradictEachOther(t *testing.T) {
+	r := ruleset(t)
+	for _, c := range []struct {
+		name       string
+		facts      rules.Facts
+		x86, onArm rules.Level
+		confidence rules.Confidence // of what is incompatible
+	}{
+		{"name against image", rules.Facts{OSName: "Ubuntu  22.04 64位 ARM版", Image: rules.ImageFacts{Architecture: "x86_64"}}, rules.Incompatible, rules.Incompatible, rules.Low},
+		{"image id against image", rules.Facts{OSName: "Ubuntu  22.04", ImageID: "ubuntu_22_04_arm64_20G_alibase_20230515.vhd", Image: rules.ImageFacts{Architecture: "x86_64"}}, rules.Incompatible, rules.Incompatible, rules.Low},
+		{"Windows of an image for Arm", rules.Facts{OSName: "Windows Server  2019 数据中心版 64位中文版", Image: rules.ImageFacts{Architecture: "arm64"}}, rules.Incompatible, rules.Incompatible, rules.Low},
+		{"the machine it is on decides", rules.Facts{OSName: "Ubuntu  22.04 64位 ARM版", InstanceType: "ecs.g5.large", Image: rules.ImageFacts{Architecture: "x86_64"}}, rules.Compatible, rules.Incompatible, rules.High},
+		{"the system itself decides", rules.Facts{OSName: "Ubuntu  22.04 64位 ARM版", Guest: rules.GuestFacts{Architecture: "x86_64"}}, rules.Compatible, rules.Incompatible, rules.High},
+		{"32 and 64 bits are both x86", rules.Facts{OSName: "Ubuntu  16.04 32位", Image: rules.ImageFacts{Architecture: "x86_64"}}, rules.Compatible, rules.Incompatible, rules.High},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cl := classifierOf(t, r, "ecs.g7", "ecs.g6r").Classify(&c.facts)
+			for target, want := range map[string]rules.Level{"ecs.g7": c.x86, "ecs.g6r": c.onArm} {
+				v := verdict(cl, target)
+				if v.Level != want || want == rules.Incompatible && v.Confidence != c.confidence {
+					t.Errorf("%s: %s, confidence %s, by %s: %s", target, v.Level, v.Confidence, v.Rule, v.Reason)
+				}
+			}
+		})
+	}
+}

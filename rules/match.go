@@ -211,7 +211,7 @@ func mismatch(kind string, profile *profile, target *Target) bool {
 		if arch == "" {
 			arch = profile.os.Arch
 		}
-		return target.Arch != "" && arch != "" && (target.Arch == "arm64") != (arch == "arm64")
+		return target.Arch != "" && (profile.twoArchs && profile.machine.Arch == "" || arch != "" && (target.Arch == arm) != (arch == arm))
 	case "boot-mode":
 		return (profile.boot == "BIOS" || profile.boot == "UEFI") && len(target.BootModes) > 0 && !slices.Contains(target.BootModes, profile.boot)
 	case "type-change":
