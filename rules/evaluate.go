@@ -160,6 +160,9 @@ func (r *Ruleset) evaluate(profile *profile, id *identity, targets []Target, tr 
 			conflicts = append(conflicts, k)
 		}
 	}
+	if profile.otherArch() {
+		conflicts = append(conflicts, Conflict{Field: "arch", Chosen: profile.machine.Arch, Other: profile.os.Arch, Evidence: profile.archFrom, Text: profile.os.Arch})
+	}
 	conflicts = profile.said.conflicts(conflicts)
 	for i := range targets {
 		conflicts = append(conflicts, targets[i].conflicts...)
@@ -181,6 +184,9 @@ func (e *evaluation) os(stage string, target *Target) osJudgement {
 	out := e.r.judgeOS(stage, target, &e.cands[0], e.p, e.tr)
 	if e.p.unsure {
 		out.confidence = min(out.confidence, Medium)
+	}
+	if e.p.otherArch() { // the machine decides, and something is wrong with what is known
+		out.confidence = min(out.confidence, Low)
 	}
 	for i := 1; i < len(e.cands); i++ {
 		candidate := &e.cands[i]

@@ -62,6 +62,7 @@ type profile struct {
 	facts    [numFacts]Tri
 	running  bool
 	twoArchs bool           // see identity
+	archFrom Evidence       // where the architecture of the system was seen
 	unsure   bool           // no verdict is firmer than medium: freely written text decides, a release that nobody has seen yet, or the image is gone
 	routes   *family.Routes // from the machine's family; nil: none that are known
 	counts   string         // the class that the machine's family counts as
@@ -115,7 +116,7 @@ func (r *Ruleset) software(facts *Facts, id *identity) software {
 	guest, im := &facts.Guest, &facts.Image
 	proven := first(guest.Virtio, im.CheckVirtio)
 	system := software{guestNVMe: guest.NVMe, checkNVMe: im.CheckNVMe, imageNVMe: im.NVMe}
-	system.twoArchs = id.twoArchs
+	system.twoArchs, system.archFrom = id.twoArchs, id.archFrom
 	system.os, system.unsure, system.owner = id.os, id.free || id.newest == distro.NextMinor || facts.lostImage(id), strings.ToLower(im.Owner)
 	system.facts = [numFacts]Tri{
 		factImageIO:      im.IoOptimized,
@@ -326,6 +327,12 @@ func (p *profile) attachesNVMe() bool {
 // known. Such a machine proves neither driver.
 func (p *profile) mayAttachNVMe() bool {
 	return p.attachesNVMe() || p.nvme == family.Unknown && p.machine.Generation == 0 && p.counts == family.Shenlong8
+}
+
+// otherArch says whether the system is told to be built for another architecture
+// than that of the machine it is on.
+func (p *profile) otherArch() bool {
+	return p.machine.Arch != "" && p.os.Arch != "" && (p.machine.Arch == arm) != (p.os.Arch == arm)
 }
 
 // endOfSupport is the last day of standard support of a release, "" where that

@@ -34,9 +34,10 @@ type identity struct {
 	kernelFrom Evidence
 	free       bool // rests on freely written text: family, version or kernel
 	newest     distro.Standing
-	several    bool // one text names several releases: all are in alts, none is chosen
-	settled    bool // the machine itself said it: contradictions are history
-	twoArchs   bool // one thing says that it is built for Arm, another for x86, and the machine itself says nothing
+	several    bool     // one text names several releases: all are in alts, none is chosen
+	settled    bool     // the machine itself said it: contradictions are history
+	archFrom   Evidence // where the architecture was seen
+	twoArchs   bool     // one thing says that it is built for Arm, another for x86, and the machine itself says nothing
 	conflicts  []Conflict
 	alts       []alternative
 }
@@ -391,12 +392,12 @@ func (id *identity) rest(facts *Facts, claims []claim) {
 
 // arch chooses the CPU architecture and keeps what contradicts it.
 func (id *identity) arch(facts *Facts, claims []claim) {
-	id.os.Arch = archName(facts.Guest.Architecture)
+	id.os.Arch, id.archFrom = archName(facts.Guest.Architecture), EvidenceGuest
 	seen := func(arch string, evidence Evidence, text string) {
 		switch {
 		case arch == "":
 		case id.os.Arch == "":
-			id.os.Arch = arch
+			id.os.Arch, id.archFrom = arch, evidence
 		case arch != id.os.Arch:
 			id.conflicts = append(id.conflicts, Conflict{Field: "arch", Chosen: id.os.Arch, Other: arch, Evidence: evidence, Text: text})
 			id.twoArchs = id.twoArchs || archName(facts.Guest.Architecture) == "" && (arch == arm) != (id.os.Arch == arm)

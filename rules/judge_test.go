@@ -733,3 +733,30 @@ func TestArchitecturesThatContradictEachOther(t *testing.T) {
 		})
 	}
 }
+
+// A system that is told to be built for Arm is on a machine that is not: the machine
+// decides, and what is said is no firmer than low.
+func TestAnArchitectureThatItsMachineContradicts(t *testing.T) {
+	c := classifierOf(t, ruleset(t), "ecs.g7")
+	for _, seen := range []struct {
+		architecture string
+		from         rules.Facts
+		confidence   rules.Confidence
+		conflicts    []rules.Conflict
+	}{
+		{"arm64", rules.Facts{OSName: "CentOS  8.5", Image: rules.ImageFacts{Architecture: "arm64"}}, rules.Low, []rules.Conflict{{Field: "arch", Chosen: "x86_64", Other: "arm64", Evidence: rules.EvidenceImage, Text: "arm64"}}},
+		{"arm64, by its name", rules.Facts{OSName: "CentOS  8.5 64位 ARM版"}, rules.Low, []rules.Conflict{{Field: "arch", Chosen: "x86_64", Other: "arm64", Evidence: rules.EvidenceInstance, Text: "arm64"}}},
+		{"x86_64", rules.Facts{OSName: "CentOS  8.5", Image: rules.ImageFacts{Architecture: "x86_64"}}, rules.Medium, nil},
+	} {
+		t.Run(seen.architecture, func(t *testing.T) {
+			seen.from.InstanceType = "ecs.g5.large"
+			cl := c.Classify(&seen.from)
+			if v := cl.Verdicts[0]; v.Level != rules.Compatible || v.Confidence != seen.confidence {
+				t.Errorf("%s, confidence %s, by %s: %s", v.Level, v.Confidence, v.Rule, v.Reason)
+			}
+			if !slices.Equal(cl.Conflicts, seen.conflicts) {
+				t.Errorf("conflicts %+v, want %+v", cl.Conflicts, seen.conflicts)
+			}
+		})
+	}
+}
