@@ -644,3 +644,17 @@ func TestScansOfRowsComeBack(t *testing.T) {
 		}
 	}
 }
+
+// The key of a tag may be the last word that has a number: values that are too long
+// for one stand behind it in full.
+func TestTagKeysAreFoundWhereTheyAreTheLastWord(t *testing.T) {
+	dict, long := format.NewDict(), strings.Repeat("long", 40)
+	row := encode(dict, []event.Row{{ID: "i-1", Tags: []ecs.Tag{{Key: "team", Value: long}}}})[0]
+	words, values := dict.Words(), make([]string, 1)
+	if last := words[len(words)-1]; !strings.HasSuffix(last, "team") {
+		t.Fatalf("the last word is %q", last)
+	}
+	if _, err := format.RowTags(row, words, &format.TagKeys{Keys: []string{"team"}}, values); err != nil || values[0] != long {
+		t.Errorf("%q, %v", values[0], err)
+	}
+}
