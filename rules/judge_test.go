@@ -760,3 +760,16 @@ func TestAnArchitectureThatItsMachineContradicts(t *testing.T) {
 		})
 	}
 }
+
+// What is known of one of the two alone contradicts nothing.
+func TestAnArchitectureAloneIsNoContradiction(t *testing.T) {
+	c := classifierOf(t, ruleset(t), "ecs.g6r")
+	for _, facts := range []rules.Facts{
+		{OSName: "CentOS  8.5", InstanceType: "ecs.g6r.large"},
+		{OSName: "CentOS  8.5", Image: rules.ImageFacts{Architecture: "arm64"}},
+	} {
+		if cl := c.Classify(&facts); len(cl.Conflicts) > 0 || cl.Verdicts[0].Confidence == rules.Low {
+			t.Errorf("%+v: %s, confidence %s, conflicts %+v", facts, cl.Verdicts[0].Level, cl.Verdicts[0].Confidence, cl.Conflicts)
+		}
+	}
+}
