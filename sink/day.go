@@ -39,15 +39,15 @@ func (s *Sink) keepDay(ctx context.Context) error {
 }
 
 func (s *Sink) newDay(ctx context.Context, today string) error {
+	s.untold.Store(false) // before it is looked at: a change that fails meanwhile says so again
 	if !s.db.NeedsReclassify() {
-		s.untold.Store(false)
 		return nil
 	}
 	applied, err := s.db.Rejudge(ctx)
 	if err != nil {
+		s.untold.Store(true)
 		return err
 	}
-	s.untold.Store(false)
 	s.o.Log.InfoContext(ctx, "stored fleet judged anew for a new day", "day", today, "changed", applied.Moved)
 	if applied.Moved > 0 {
 		s.mayHold()
