@@ -301,6 +301,45 @@ func TestBrowserFilterOver100000Instances(t *testing.T) {
 	}
 }
 
+// A click is not lost where a newer page comes between its press and its release:
+// a press on a window in the background brings it to ask for one.
+func TestBrowserKeepsAClick(t *testing.T) {
+	w := spoken(t, 50)
+	var answered atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.handler.ServeHTTP(rw, r)
+		answered.Add(1)
+	}))
+	t.Cleanup(srv.Close)
+	b := reporttest.NewBrowser(t)
+	const mark, marked = `document.querySelector('main').dataset.old = '1'; true`, `!!document.querySelector('main[data-old]')`
+	for _, c := range []struct{ link, leadsTo string }{
+		{`a.lang[hreflang="zh-CN"]`, `html[lang="zh-CN"] footer`},
+		{`main a[href^="/instances"]`, `nav a[href="/instances"][aria-current=page]`},
+	} {
+		b.Open(t, srv.URL+"/", "footer")
+		reporttest.Eval[bool](t, b, mark)
+		b.ClickSlowly(t, c.link, func() {
+			before := answered.Load()
+			reporttest.Eval[bool](t, b, `dispatchEvent(new Event('focus'))`)
+			for answered.Load() == before {
+				time.Sleep(time.Millisecond)
+			}
+			// Long enough for the page to put in what came, if it does.
+			reporttest.Eval[bool](t, b, `new Promise(done => setTimeout(() => done(true), 200))`)
+			if !reporttest.Eval[bool](t, b, marked) {
+				t.Fatalf("the page changed under a pressed button on %s: the click is lost", c.link)
+			}
+		})
+		b.Wait(t, c.leadsTo)
+	}
+	// Where nothing is pressed, what came is put in place.
+	b.Open(t, srv.URL+"/", "footer")
+	reporttest.Eval[bool](t, b, mark)
+	reporttest.Eval[bool](t, b, `dispatchEvent(new Event('focus'))`)
+	b.Until(t, `!(`+marked+`)`)
+}
+
 // Whoever chooses a language keeps it from page to page, and what the script puts
 // on the page is in it.
 func TestBrowserKeepsTheLanguage(t *testing.T) {

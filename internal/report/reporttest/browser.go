@@ -17,6 +17,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -158,6 +159,19 @@ func (b *Browser) Until(t *testing.T, js string) {
 func (b *Browser) Click(t *testing.T, selector string) {
 	t.Helper()
 	b.do(t, "a click on "+selector, chromedp.Click(chromedp.CSS(selector)))
+}
+
+// ClickSlowly presses the button of the mouse on the first element of a selector,
+// and releases it after meanwhile.
+func (b *Browser) ClickSlowly(t *testing.T, selector string, meanwhile func()) {
+	t.Helper()
+	at := Eval[struct{ X, Y float64 }](t, b, fmt.Sprintf(`(() => { const r = document.querySelector(%q).getBoundingClientRect(); return {X: r.x + r.width / 2, Y: r.y + r.height / 2}; })()`, selector))
+	button := func(kind input.DispatchMouseEventType) {
+		call(t, b, input.DispatchMouseEvent, input.DispatchMouseEventParams{Type: kind, X: at.X, Y: at.Y, Button: input.MouseButtonLeft, ClickCount: 1})
+	}
+	button(input.DispatchMouseEventTypeMousePressed)
+	meanwhile()
+	button(input.DispatchMouseEventTypeMouseReleased)
 }
 
 // Press puts the focus on an element and presses Enter, as one does without a

@@ -56,6 +56,19 @@
     }
   }
 
+  // An element that is replaced between the press and the release of a button
+  // gets no click, and a press on a window in the background is what brings it
+  // here to ask: what came waits until the button is up and the click is done.
+  // A release outside the window may not be told; the next move is without it.
+  let release = null, released = Promise.resolve();
+  addEventListener('pointerdown', e => {
+    if (e.button === 0 && !release) released = new Promise(done => { release = done; });
+  }, true);
+  const up = () => { if (release) { setTimeout(release); release = null; } };
+  addEventListener('pointerup', up, true);
+  addEventListener('pointercancel', up, true);
+  addEventListener('pointermove', e => { if (!e.buttons) up(); }, true);
+
   async function ask() {
     clearTimeout(timer);
     if (asking || document.hidden || !every()) return;
@@ -66,6 +79,7 @@
       const answer = await fetch(location.href, {headers: tag ? {'If-None-Match': tag} : {}, cache: 'no-store', signal: stop.signal});
       if (answer.status === 200) {
         const text = await answer.text();
+        await released;
         if (!$('main').contains(document.activeElement) || !/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName)) replace(text);
         tag = answer.headers.get('ETag') || '';
       } else if (answer.status !== 304) {
