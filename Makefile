@@ -102,6 +102,10 @@ test/deploy: test/dashboards ## the files of deploy/ (needs promtool)
 	  printf '%s' "$$out"; [ -z "$$out" ]; \
 	fi
 
+.PHONY: test/contradict
+test/contradict: ## scans of small fleets under every contradiction, fault and pair of the simulator, of which make test takes a sample
+	$(GO) test -count=1 -timeout 30m -run 'TestScansUnder.*|TestASickRegionIsBounded' ./cmd/shenscan -args -contradict-whole
+
 .PHONY: contradict
 contradict: ## scans of 20,000 instances under every contradiction and fault of the simulator (INSTANCES=n, RUN=name)
 	$(GO) test -count=1 -timeout 60m -v -run '(TestScansUnder.*|TestASickRegionIsBounded)/$(RUN)' ./cmd/shenscan -args -contradict-instances $(or $(INSTANCES),20000) -contradict-slow
