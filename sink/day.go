@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/shenscan/shenscan/sink/store"
@@ -17,7 +18,7 @@ func (s *Sink) keepDay(ctx context.Context) error {
 	day := ""
 	for {
 		if today := s.o.Now().UTC().Format(time.DateOnly); today != day || s.untold.Load() {
-			if err := s.newDay(ctx, today); err == nil {
+			if err := s.settle(ctx); err == nil {
 				day = today
 				if s.o.OnDay != nil {
 					s.o.OnDay()
@@ -38,21 +39,35 @@ func (s *Sink) keepDay(ctx context.Context) error {
 	}
 }
 
-func (s *Sink) newDay(ctx context.Context, today string) error {
-	s.untold.Store(false) // before it is looked at: a change that fails meanwhile says so again
-	if !s.db.NeedsReclassify() {
-		return nil
-	}
-	applied, err := s.db.Rejudge(ctx)
+// owed is a mark that something is left to be done.
+type owed struct{ atomic.Bool }
+
+// settle takes the mark away, works, and sets the mark again where that failed. It is
+// away before the work begins: what fails beside it sets it, and must not be forgotten
+// when the work ends.
+func (o *owed) settle(work func() error) error {
+	o.Store(false)
+	err := work()
 	if err != nil {
-		s.untold.Store(true)
-		return err
+		o.Store(true)
 	}
-	s.o.Log.InfoContext(ctx, "stored fleet judged anew for a new day", "day", today, "changed", applied.Moved)
-	if applied.Moved > 0 {
+	return err
+}
+
+// settle tells the rest of what a change of rule set, targets or day moved.
+func (s *Sink) settle(ctx context.Context) error {
+	return s.untold.settle(func() error {
+		if !s.db.NeedsReclassify() {
+			return nil
+		}
+		told, err := s.db.Rejudge(ctx)
+		if err != nil {
+			return err
+		}
+		s.o.Log.InfoContext(ctx, "what the change of rules or of the day moved is known", "changed", told.Moved)
 		s.mayHold()
-	}
-	return nil
+		return nil
+	})
 }
 
 // Judge has the stored fleet judged by c from now on, calls inUse once it is, and
@@ -71,8 +86,6 @@ func (s *Sink) Judge(ctx context.Context, c store.Classifier, inUse func()) (mov
 		}
 		return 0, err
 	}
-	if applied.Moved > 0 {
-		s.mayHold()
-	}
+	s.mayHold()
 	return applied.Moved, nil
 }

@@ -3,6 +3,7 @@ package sink
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/event"
@@ -49,10 +50,7 @@ func verdictEvent(told *store.Event, id string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	const name = `,"data":`
-	body := make([]byte, 0, len(around)+len(name)+len(change.Data))
-	body = append(append(body, around[:len(around)-1]...), name...)
-	return append(append(body, change.Data...), '}'), nil
+	return slices.Concat(around[:len(around)-1], []byte(`,"data":`), change.Data, []byte("}")), nil
 }
 
 // mostScopes bounds the bytes that the scopes of a scan take in an event. Where

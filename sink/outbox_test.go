@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/shenscan/shenscan/internal/bus"
@@ -82,7 +81,7 @@ func TestAnEventThatIsRefusedHoldsUpNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	limitEvents(t, b, func(c *jetstream.StreamConfig) { c.MaxMsgSize = 2000 })
+	sink.LimitEvents(t, b, func(c *jetstream.StreamConfig) { c.MaxMsgSize = 2000 })
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
@@ -110,28 +109,5 @@ func TestAnEventThatIsRefusedHoldsUpNobody(t *testing.T) {
 	}
 	if st, err := b.State(t.Context(), bus.StreamEvents); err != nil || st.Messages == 0 {
 		t.Errorf("no event behind it was published: %+v, %v", st, err)
-	}
-}
-
-// limitEvents lets the stream of events take less than it would.
-func limitEvents(t *testing.T, b *bus.Bus, change func(*jetstream.StreamConfig)) {
-	t.Helper()
-	nc, err := nats.Connect(b.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream, err := js.Stream(t.Context(), bus.StreamEvents)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := stream.CachedInfo().Config
-	change(&config)
-	if _, err := js.UpdateStream(t.Context(), config); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -19,7 +19,7 @@ import (
 // time, hold up neither the question nor with it the end of the scan.
 func TestEventsThatWaitHoldUpNoQuestion(t *testing.T) {
 	db, b := running(t)
-	limitEvents(t, b, func(c *jetstream.StreamConfig) { c.MaxMsgs, c.Discard = 1, jetstream.DiscardNew })
+	sink.LimitEvents(t, b, func(c *jetstream.StreamConfig) { c.MaxMsgs, c.Discard = 1, jetstream.DiscardNew })
 	facts := rules.Facts{OSName: "CentOS 5.8", OSType: "linux", InstanceType: "ecs.c5.large", InstanceFamily: "ecs.c5"}
 	for i, ids := range [][]string{{"i-1", "i-2"}, {"i-1"}} {
 		scan, epoch := []string{"s-10", "s-11"}[i], time.Unix(int64(200+100*i), 0)

@@ -92,7 +92,7 @@ type Sink struct {
 	bus      *bus.Bus
 	drain    chan struct{} // holds one token while the outbox may hold something
 	moved    chan struct{} // holds one token since a scan moved on
-	untold   atomic.Bool   // a change of rules failed before all that it moved was told
+	untold   owed          // a change of rules failed before all that it moved was told
 	caughtUp caughtUp
 	applied  event.Position // before the batch at hand; for DropApplied
 	warned   map[store.JudgedBy]bool
@@ -202,7 +202,7 @@ func (s *Sink) follow(ctx context.Context) error {
 	wait := patience()
 	for {
 		began := s.o.Now()
-		err := s.settle(ctx)
+		err := s.settle(ctx) // results wait for it
 		if err == nil {
 			err = s.bus.FollowResults(ctx, following, s.db.Position(), s.apply)
 		}
@@ -212,34 +212,23 @@ func (s *Sink) follow(ctx context.Context) error {
 		if errors.Is(err, store.ErrCorrupt) {
 			return err
 		}
-		if s.o.Now().Sub(began) > time.Minute {
-			wait.Reset()
-		}
 		// A full disk, a lost broker and a stream that was made anew pass; what
 		// was not committed is read again.
 		s.caughtUp.Store(false)
 		s.o.Log.Error("results were not applied; trying again", "err", err)
-		if !pause(ctx, wait.NextBackOff()) {
+		if !pause(ctx, after(wait, s.o.Now().Sub(began))) {
 			return nil
 		}
 	}
 }
 
-// settle tells the rest of what a change of rule set, targets or day moved:
-// results wait for it.
-func (s *Sink) settle(ctx context.Context) error {
-	if !s.db.NeedsReclassify() {
-		return nil
+// after is how long to wait after a try that lasted so long: one of more than a minute
+// went well for a while, and what ended it is no repeat of what was waited for before.
+func after(wait *backoff.ExponentialBackOff, lasted time.Duration) time.Duration {
+	if lasted > time.Minute {
+		wait.Reset()
 	}
-	told, err := s.db.Rejudge(ctx)
-	if err != nil {
-		return err
-	}
-	s.o.Log.InfoContext(ctx, "what the change of rules moved is known", "changed", told.Moved)
-	if told.Moved > 0 {
-		s.mayHold()
-	}
-	return nil
+	return wait.NextBackOff()
 }
 
 // patience is how long to wait between tries, from a tenth of a second to five.
