@@ -432,7 +432,8 @@ func TestWhatIsStoredIsDroppedByTheHundreds(t *testing.T) {
 		return st.FirstSeq
 	}
 	for _, step := range []struct{ seq, first uint64 }{
-		{dropEvery - 1, 1}, {dropEvery, 1},
+		{dropEvery - 1, 1},
+		{dropEvery, 1},
 		{dropEvery + 1, dropEvery + 1}, // what was stored before this batch is enough
 		{dropEvery + 2, dropEvery + 1},
 		{2*dropEvery - 1, dropEvery + 1},
@@ -567,7 +568,9 @@ func TestWhatIsLostIsAskedForAgainOnce(t *testing.T) {
 		kind event.Kind
 		want uint64
 	}{
-		{"s-1", event.KindScan, 1}, {"s-1-again", event.KindScan, 0}, {"s-1", event.KindRescan, 0},
+		{"s-1", event.KindScan, 1},
+		{"s-1-again", event.KindScan, 0},
+		{"s-1", event.KindRescan, 0},
 		{"e-1-again", event.KindRescan, 0},
 	} {
 		t.Run(c.id+" "+string(c.kind), func(t *testing.T) {
