@@ -259,7 +259,8 @@ func (f *Facts) sameSoftware(other *Facts) bool {
 		eq(image.Offered, otherImage.Offered) && eq(image.Refused, otherImage.Refused) && eq(image.Fleet, otherImage.Fleet) &&
 		eq(guest.Release, otherGuest.Release) && eq(guest.Kernel, otherGuest.Kernel) && eq(guest.Architecture, otherGuest.Architecture) &&
 		guest.Virtio == otherGuest.Virtio && guest.NVMe == otherGuest.NVMe && guest.XenResidue == otherGuest.XenResidue && guest.DeviceNames == otherGuest.DeviceNames &&
-		guest.SecuritySoft == otherGuest.SecuritySoft && guest.FreeBSDPatch == otherGuest.FreeBSDPatch && guest.SystemFiles == otherGuest.SystemFiles && guest.Up == otherGuest.Up
+		guest.SecuritySoft == otherGuest.SecuritySoft && guest.FreeBSDPatch == otherGuest.FreeBSDPatch && guest.SystemFiles == otherGuest.SystemFiles && guest.Up == otherGuest.Up &&
+		eq(guest.ConsoleKernel, otherGuest.ConsoleKernel) && guest.ConsoleNames == otherGuest.ConsoleNames
 }
 
 func eq(a, b string) bool { return len(a) == len(b) && (a == "" || a == b) }

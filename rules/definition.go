@@ -204,6 +204,7 @@ type Observation struct {
 	BootMode       string `yaml:"boot_mode,omitempty" json:"boot_mode,omitzero"`
 	Kernel         string `yaml:"kernel,omitempty" json:"kernel,omitzero"`
 	ImageKernel    string `yaml:"image_kernel,omitempty" json:"image_kernel,omitzero"`
+	ConsoleKernel  string `yaml:"console_kernel,omitempty" json:"console_kernel,omitzero"` // of a console log newer than the answer that kernel is of
 	Release        string `yaml:"release,omitempty" json:"release,omitzero"`
 	InstanceType   string `yaml:"instance_type,omitempty" json:"instance_type,omitzero"`
 	Target         string `yaml:"target,omitempty" json:"-"` // fixtures: a family or type to judge for
@@ -224,6 +225,7 @@ type Observation struct {
 	SecuritySoft   Tri    `yaml:"security_software,omitempty" json:"security_software,omitzero"`
 	FreeBSDPatch   Tri    `yaml:"freebsd_patch,omitempty" json:"freebsd_patch,omitzero"`
 	SystemFiles    Tri    `yaml:"system_files,omitempty" json:"system_files,omitzero"`
+	ConsoleNames   Tri    `yaml:"console_device_names,omitempty" json:"console_device_names,omitzero"`
 	Up             Tri    `yaml:"guest_up,omitempty" json:"guest_up,omitzero"`
 	Offered        string `yaml:"platform_offers,omitempty" json:"platform_offers,omitzero"`   // families, separated by spaces
 	Refused        string `yaml:"platform_refuses,omitempty" json:"platform_refuses,omitzero"` // families, separated by spaces
@@ -253,6 +255,7 @@ func (o *Observation) Facts() Facts {
 		Guest: GuestFacts{
 			Release: o.Release, Kernel: o.Kernel, Virtio: o.Virtio, NVMe: o.NVMe, XenResidue: o.XenResidue,
 			DeviceNames: o.DeviceNames, SecuritySoft: o.SecuritySoft, FreeBSDPatch: o.FreeBSDPatch, SystemFiles: o.SystemFiles, Up: o.Up,
+			ConsoleKernel: o.ConsoleKernel, ConsoleNames: o.ConsoleNames,
 		},
 	}
 	if o.ImageMissing {

@@ -147,6 +147,13 @@ func (r *Ruleset) evaluate(profile *profile, id *identity, targets []Target, tr 
 			work.cands = append(work.cands, newCandidate(a.family, a.version, a.sp, a.edition, profile.os.Kernel))
 		}
 	}
+	if id.otherKernel != "" {
+		for _, named := range work.cands {
+			console := newCandidate(named.family, named.version, named.sp, named.edition, id.otherKernel)
+			console.byConsole = true
+			work.cands = append(work.cands, console)
+		}
+	}
 	conflicts := slices.Clip(id.conflicts)
 	for i := range work.cands {
 		release := ""
@@ -191,28 +198,52 @@ func (e *evaluation) os(stage string, target *Target) osJudgement {
 	for i := 1; i < len(e.cands); i++ {
 		candidate := &e.cands[i]
 		alt := e.r.judgeOS(stage, target, candidate, e.p, e.tr)
-		most := Low
-		if candidate.byKernel {
-			most = Medium
-		}
-		if !candidate.byKernel || alt.level.severity() > out.level.severity() {
-			out.confidence = min(out.confidence, most)
+		if candidate.contradicts() || alt.level.severity() > out.level.severity() {
+			out.confidence = min(out.confidence, candidate.most())
 		}
 		if alt.level.severity() > out.level.severity() {
-			alt.confidence = min(alt.confidence, most)
-			switch {
-			case candidate.byKernel:
-				alt.prefix = "The running kernel " + e.p.os.Kernel + " belongs to " + osText(candidate.family, candidate.version) + ", which is older than the release, and the older of the two counts. "
-			case !e.id.several:
-				alt.prefix = "The evidence contradicts itself, and the worse reading counts: " + osText(e.p.os.Family, e.p.os.Version) + " or " + osText(candidate.family, candidate.version) + ". "
-			}
+			alt.confidence, alt.prefix = min(alt.confidence, candidate.most()), e.worse(candidate)
 			out = alt
+		} else if candidate.byConsole && alt.level == out.level {
+			out.confidence = min(out.confidence, alt.confidence)
 		}
 	}
 	if e.id.several {
 		out.prefix = "Several releases are named, and the worst of them counts. " + out.prefix
 	}
 	return out
+}
+
+// matching is the first identity that a rule matches, whatever the target: one
+// that contradicts the chosen one counts where the rule speaks against a move. nil
+// and why the chosen one does not match where there is none.
+func (e *evaluation) matching(rl *rule) (of *candidate, why string) {
+	for i := range e.cands {
+		outcome, no := rl.match.os(&e.cands[i], e.p, e.cands[i].span)
+		switch {
+		case outcome != outcomeNo:
+			return &e.cands[i], ""
+		case i == 0:
+			why = no
+		}
+		if rl.stage != StageFinding {
+			break
+		}
+	}
+	return nil, why
+}
+
+// worse says why another identity than the chosen one counts.
+func (e *evaluation) worse(candidate *candidate) string {
+	switch {
+	case candidate.byKernel:
+		return "The running kernel " + candidate.source + " belongs to " + osText(candidate.family, candidate.version) + ", which is older than the release, and the older of the two counts. "
+	case candidate.byConsole:
+		return "The machine answered that it starts the kernel " + e.p.os.Kernel + ", and its console log, which is newer, shows " + candidate.source + ": the worse of the two counts. "
+	case e.id.several:
+		return ""
+	}
+	return "The evidence contradicts itself, and the worse reading counts: " + osText(e.p.os.Family, e.p.os.Version) + " or " + osText(candidate.family, candidate.version) + ". "
 }
 
 func osText(family, version string) string {
@@ -246,18 +277,21 @@ func (e *evaluation) verdict(target *Target) Verdict {
 		if !rl.has[target.Class] {
 			continue
 		}
-		outcome, why := rl.match.os(&e.cands[0], e.p, e.cands[0].span)
-		if outcome != outcomeNo {
+		of, why := e.matching(rl)
+		if of != nil {
 			if why = rl.match.machines(e.p, target); why != "" {
-				outcome = outcomeNo
+				of = nil
 			}
 		}
-		if outcome == outcomeNo {
+		if of == nil {
 			traceNo(e.tr, target, rl, why)
 			continue
 		}
 		trace(e.tr, target, rl, "matches")
 		finding := judged{rule: rl, level: rl.level[target.Class], confidence: rl.certainty(target.Class, e.p)}
+		if of != &e.cands[0] {
+			finding.confidence, finding.prefix = min(finding.confidence, of.most()), e.worse(of)
+		}
 		if runs && rl.disproved(target) {
 			finding.level = Compatible
 			finding.prefix = fmt.Sprintf("It runs on such a machine, which contradicts this and counts for more; alone it would be %s. ", rl.level[target.Class])
@@ -343,7 +377,7 @@ func (e *evaluation) answered(stage string, target *Target, osJudgement *osJudge
 
 // contradicted says whether an identity contradicts the chosen one.
 func (e *evaluation) contradicted() bool {
-	return slices.ContainsFunc(e.cands[1:], func(k candidate) bool { return !k.byKernel })
+	return slices.ContainsFunc(e.cands[1:], func(k candidate) bool { return k.contradicts() })
 }
 
 // stages are those that judge the operating system for the target. An instance

@@ -137,11 +137,11 @@ func (r *Ruleset) software(facts *Facts, id *identity) software {
 	if im.CheckGRUB == No {
 		imageNames = Yes
 	}
-	system.facts[factDeviceNames] = first(guest.DeviceNames, imageNames)
+	system.facts[factDeviceNames] = first(guest.ConsoleNames, guest.DeviceNames, imageNames)
 	system.said = said{
 		saidVirtio: {guest.Virtio, im.CheckVirtio},
 		saidNVMe:   {guest.NVMe, Unobserved, im.CheckNVMe, Unobserved, im.NVMe},
-		saidNames:  {guest.DeviceNames, imageNames},
+		saidNames:  {guest.ConsoleNames, guest.DeviceNames, imageNames},
 	}
 	system.support = r.endOfSupport(&system.os)
 	system.facts[factOutOfSupport] = yes(system.support != "")
@@ -382,6 +382,7 @@ type candidate struct {
 	stated                       interval // those that the version alone leaves open
 	spanned                      bool
 	byKernel                     bool // what the kernel belongs to, not what a name says
+	byConsole                    bool // with the kernel that the console log shows, which is another one
 }
 
 func newCandidate(family, value, sp, edition, kernel string) candidate {
@@ -399,4 +400,17 @@ func newCandidate(family, value, sp, edition, kernel string) candidate {
 		reading.span = narrow
 	}
 	return reading
+}
+
+// contradicts says whether it is another system than the chosen identity, and not
+// the same with another kernel or as old as its kernel.
+func (k *candidate) contradicts() bool { return !k.byKernel && !k.byConsole }
+
+// most is the firmest that a verdict can be that rests on k in place of the chosen
+// identity.
+func (k *candidate) most() Confidence {
+	if k.contradicts() {
+		return Low
+	}
+	return Medium
 }

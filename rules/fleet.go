@@ -167,7 +167,7 @@ func (f *Facts) kernelOfImage() Tri {
 	switch own = strings.TrimSpace(own); {
 	case own == "" || runs == "":
 		return Unobserved
-	case own == runs:
+	case own == runs && (f.Guest.ConsoleKernel == "" || own == strings.TrimSpace(f.Guest.ConsoleKernel)):
 		return Yes
 	}
 	return No

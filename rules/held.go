@@ -115,7 +115,7 @@ func (g *GuestFacts) says() string {
 		return ""
 	}
 	var parts []string
-	for _, text := range [...]struct{ label, text string }{{"", g.Release}, {"kernel ", g.Kernel}, {"", g.Architecture}} {
+	for _, text := range [...]struct{ label, text string }{{"", g.Release}, {"kernel ", g.Kernel}, {"kernel of the console log ", g.ConsoleKernel}, {"", g.Architecture}} {
 		if text.text != "" {
 			parts = append(parts, text.label+text.text)
 		}
@@ -127,6 +127,7 @@ func (g *GuestFacts) says() string {
 		{"virtio at boot", g.Virtio},
 		{"NVMe at boot", g.NVMe},
 		{"disks named by device", g.DeviceNames},
+		{"root named by device on the console", g.ConsoleNames},
 		{"remnants of Xen", g.XenResidue},
 		{"third-party security software", g.SecuritySoft},
 		{"FreeBSD patch", g.FreeBSDPatch},

@@ -32,14 +32,17 @@ type identity struct {
 	amd   bool
 	// kernelFrom is where the kernel was seen.
 	kernelFrom Evidence
-	free       bool // rests on freely written text: family, version or kernel
-	newest     distro.Standing
-	several    bool     // one text names several releases: all are in alts, none is chosen
-	settled    bool     // the machine itself said it: contradictions are history
-	archFrom   Evidence // where the architecture was seen
-	twoArchs   bool     // one thing says that it is built for Arm, another for x86, and the machine itself says nothing
-	conflicts  []Conflict
-	alts       []alternative
+	// otherKernel is the kernel that the console log shows, where the machine
+	// answered with another; "" else.
+	otherKernel string
+	free        bool // rests on freely written text: family, version or kernel
+	newest      distro.Standing
+	several     bool     // one text names several releases: all are in alts, none is chosen
+	settled     bool     // the machine itself said it: contradictions are history
+	archFrom    Evidence // where the architecture was seen
+	twoArchs    bool     // one thing says that it is built for Arm, another for x86, and the machine itself says nothing
+	conflicts   []Conflict
+	alts        []alternative
 }
 
 const maxClaims = 32
@@ -53,7 +56,7 @@ type named struct {
 
 // texts are the texts that name a system, the strongest evidence first. What
 // repeats another is "".
-func (f *Facts) texts() [15]named {
+func (f *Facts) texts() [16]named {
 	guest, im := &f.Guest, &f.Image
 	once := func(text string, others ...string) string {
 		if slices.Contains(others, text) {
@@ -64,6 +67,7 @@ func (f *Facts) texts() [15]named {
 	return [...]named{
 		{EvidenceGuest, "guest.release", guest.Release, false, false},
 		{EvidenceGuest, "guest.kernel", guest.Kernel, false, true},
+		{EvidenceGuest, "guest.console_kernel", guest.ConsoleKernel, false, true},
 		{EvidenceImage, "image.tag_os_version", im.TagOSVersion, false, false},
 		{EvidenceImage, "image.check_os_version", im.CheckOSVersion, false, false},
 		{EvidenceImage, "image.tag_kernel_version", im.TagKernelVersion, false, true},
@@ -373,12 +377,13 @@ func (id *identity) rest(facts *Facts, claims []claim) {
 		}
 	}
 	id.arch(facts, claims)
-	for i, k := range [...]string{facts.Guest.Kernel, facts.Image.TagKernelVersion, facts.Image.CheckKernel} {
+	for i, k := range [...]string{facts.Guest.Kernel, facts.Guest.ConsoleKernel, facts.Image.TagKernelVersion, facts.Image.CheckKernel} {
 		if version.ParseKernel(k).OK {
 			id.os.Kernel, id.kernelFrom = k, EvidenceImage
-			if i == 0 {
+			if i < 2 {
 				id.kernelFrom = EvidenceGuest
 			}
+			id.twoKernels(facts.Guest.ConsoleKernel)
 			return
 		}
 	}
@@ -388,6 +393,16 @@ func (id *identity) rest(facts *Facts, claims []claim) {
 			return
 		}
 	}
+}
+
+// twoKernels keeps the kernel that a console log shows where the machine answered
+// with another: what its boot loader names may not be what it starts.
+func (id *identity) twoKernels(console string) {
+	if id.kernelFrom != EvidenceGuest || !version.ParseKernel(console).OK || strings.TrimSpace(console) == strings.TrimSpace(id.os.Kernel) {
+		return
+	}
+	id.otherKernel = console
+	id.conflicts = append(id.conflicts, Conflict{Field: "kernel", Chosen: id.os.Kernel, Other: console, Evidence: EvidenceGuest, Text: "the console log"})
 }
 
 // arch chooses the CPU architecture and keeps what contradicts it.

@@ -34,7 +34,7 @@ var disputed = [numQuestions]struct {
 		{EvidenceInstance, "CurrentOSNVMeSupported"},
 		{EvidenceImage, "NvmeSupport of the image"},
 	}},
-	saidNames: {"device names at boot", []answering{{EvidenceGuest, "the guest"}, {EvidenceImage, "the image check"}}},
+	saidNames: {"device names at boot", []answering{{EvidenceGuest, "the console log"}, {EvidenceGuest, "the guest"}, {EvidenceImage, "the image check"}}},
 }
 
 // conflicts are the answers that contradict the one that was chosen, which is the

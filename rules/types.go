@@ -111,6 +111,11 @@ type GuestFacts struct {
 	FreeBSDPatch Tri    // FreeBSD: the patch or kern.maxphys setting is in place
 	SystemFiles  Tri    // Windows: the last run of SFC found every system file sound
 	Up           Tri    // the guest itself was heard of since it started: a heartbeat, or a console log that reached login
+	// ConsoleKernel and ConsoleNames are what a console log that is newer than the
+	// machine's answer shows of the same: the kernel that was started, where it is
+	// another one than Kernel, and that its root is named by device.
+	ConsoleKernel string
+	ConsoleNames  Tri
 }
 
 // Answered says whether the machine was asked itself, and its answer could be
@@ -120,7 +125,7 @@ func (g *GuestFacts) Answered() bool { return g.Release != "" || g.Architecture 
 // Texts are the fields of f that hold text of everything but the machine, in
 // the order in which messages and the store spell them. With Tris it is the
 // one list of them: what writes, hashes or copies facts goes by it.
-func (f *Facts) Texts() [25]*string {
+func (f *Facts) Texts() [26]*string {
 	return [...]*string{
 		&f.OSName, &f.OSNameEn, &f.OSType, &f.ImageID, &f.Name,
 		&f.Image.Name, &f.Image.Family, &f.Image.Platform, &f.Image.OSName, &f.Image.OSNameEn, &f.Image.OSType,
@@ -128,17 +133,17 @@ func (f *Facts) Texts() [25]*string {
 		&f.Image.CheckOSVersion, &f.Image.CheckKernel, &f.Image.TagOSVersion, &f.Image.TagKernelVersion,
 		&f.Image.Offered, &f.Image.Refused,
 		&f.Guest.Release, &f.Guest.Kernel, &f.Guest.Architecture,
-		&f.Image.Fleet,
+		&f.Image.Fleet, &f.Guest.ConsoleKernel,
 	}
 }
 
 // Tris are the three-valued fields of f of everything but the machine, in the
 // order in which messages and the store spell them.
-func (f *Facts) Tris() [16]*Tri {
+func (f *Facts) Tris() [17]*Tri {
 	return [...]*Tri{
 		&f.Image.IoOptimized, &f.Image.NVMe, &f.Image.CheckVirtio, &f.Image.CheckNVMe, &f.Image.CheckXen,
 		&f.Image.CheckFstab, &f.Image.CheckGRUB, &f.Image.CheckSupported,
-		&f.Guest.Virtio, &f.Guest.NVMe, &f.Guest.XenResidue, &f.Guest.DeviceNames, &f.Guest.SecuritySoft, &f.Guest.FreeBSDPatch, &f.Guest.SystemFiles, &f.Guest.Up,
+		&f.Guest.Virtio, &f.Guest.NVMe, &f.Guest.XenResidue, &f.Guest.DeviceNames, &f.Guest.SecuritySoft, &f.Guest.FreeBSDPatch, &f.Guest.SystemFiles, &f.Guest.Up, &f.Guest.ConsoleNames,
 	}
 }
 

@@ -56,6 +56,10 @@ func (c *Consoles) look(ctx context.Context, page *event.InstancesListed, list [
 	if !ok {
 		return err
 	}
+	answered, err := c.answered(ctx, page.Scope, list)
+	if err != nil {
+		return err
+	}
 	got := make([]event.EvidenceItem, len(list))
 	group, asking := errgroup.WithContext(ctx)
 	group.SetLimit(askedAtOnce)
@@ -77,9 +81,24 @@ func (c *Consoles) look(ctx context.Context, page *event.InstancesListed, list [
 	for i := range list {
 		got[i].ID = list[i].id
 		items[list[i].id] = got[i]
-		c.shows(&list[i], &got[i], known)
+		c.shows(&list[i], &got[i], answered[list[i].id], known)
 	}
 	return publishItems(ctx, c.bus, page.Scope, event.EvidenceConsole, list, items, c.now())
+}
+
+// answered is when machines answered that were asked themselves; zero where that
+// is not known, so that their logs count as newer.
+func (c *Consoles) answered(ctx context.Context, scope ecs.Scope, list []hung) (map[string]time.Time, error) {
+	list = slices.DeleteFunc(slices.Clone(list), func(x hung) bool { return !x.asked })
+	items, out := map[string]event.EvidenceItem{}, map[string]time.Time{}
+	if len(list) == 0 {
+		return out, nil
+	}
+	_, err := keptOf(ctx, c.kept, c.log, scope, event.EvidenceProbe, list, items)
+	for id, item := range items {
+		out[id] = item.Heard
+	}
+	return out, err
 }
 
 // due says whether a log is worth a call.
@@ -140,8 +159,9 @@ func (x *hung) wrote(updated, now time.Time) bool {
 	return !x.started.IsZero() && !updated.Before(x.started) && updated.Before(now.Add(clockOff))
 }
 
-// shows says in known what a log shows of the guest as it is now.
-func (c *Consoles) shows(hung *hung, item *event.EvidenceItem, known map[string]rules.GuestFacts) {
+// shows says in known what a log shows of the guest as it is now. answered is when
+// the machine itself did.
+func (c *Consoles) shows(hung *hung, item *event.EvidenceItem, answered time.Time, known map[string]rules.GuestFacts) {
 	now := c.now()
 	if age := now.Sub(item.Asked); item.Console == nil || age > beatLife || age < -clockOff || item.Asked.Before(hung.started) || !hung.wrote(item.Heard, now) {
 		return
@@ -149,6 +169,9 @@ func (c *Consoles) shows(hung *hung, item *event.EvidenceItem, known map[string]
 	facts := rules.GuestFacts{Kernel: item.Console.Kernel}
 	if device := strings.TrimPrefix(item.Console.Root, "/dev/"); device != item.Console.Root && slices.ContainsFunc(kernelNames, func(name string) bool { return strings.HasPrefix(device, name) }) {
 		facts.DeviceNames = rules.Yes
+	}
+	if hung.asked && item.Heard.After(answered) {
+		facts.ConsoleKernel, facts.ConsoleNames = facts.Kernel, facts.DeviceNames
 	}
 	switch probe.ParseBootEnd(item.Console.End) {
 	case probe.BootLogin:

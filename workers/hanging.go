@@ -22,6 +22,7 @@ type hung struct {
 	osType  string
 	family  string
 	started time.Time // zero where that is not known
+	asked   bool      // the machine itself was asked
 }
 
 // hungOf lists the instances of some profiles, which are in order.
@@ -31,7 +32,7 @@ func hungOf(page *event.InstancesListed, hanging []int) (list []hung) {
 			continue
 		}
 		p := &page.Profiles[row.Profile]
-		x := hung{id: row.ID, osType: page.Software[p.Software].OSType, family: page.Hardware[p.Hardware].InstanceFamily}
+		x := hung{id: row.ID, osType: page.Software[p.Software].OSType, family: page.Hardware[p.Hardware].InstanceFamily, asked: page.Software[p.Software].Guest != (rules.GuestFacts{})}
 		if row.Started > 0 {
 			if at, err := time.Parse("2006-01-02T15:04Z", event.UnpackMinute(row.Started)); err == nil {
 				x.started = at
@@ -93,14 +94,22 @@ type learntOn struct {
 }
 
 // merge adds what became known of a guest. What the machine itself said is of its
-// default kernel, and counts more.
+// default kernel, and counts more than an older log; what a newer log shows stands
+// beside it where it is another.
 func merge(guest, learnt rules.GuestFacts) rules.GuestFacts {
 	guest.Up = learnt.Up
-	if guest.Kernel == "" {
+	switch {
+	case guest.Kernel == "":
 		guest.Kernel = learnt.Kernel
+	case guest.Kernel != learnt.ConsoleKernel:
+		guest.ConsoleKernel = learnt.ConsoleKernel
 	}
-	if guest.DeviceNames == rules.Unobserved {
+	switch guest.DeviceNames {
+	case rules.Unobserved:
 		guest.DeviceNames = learnt.DeviceNames
+	case rules.No:
+		guest.ConsoleNames = learnt.ConsoleNames
+	case rules.Yes:
 	}
 	return guest
 }

@@ -28,7 +28,7 @@ func TestAPageWithGuestsIsThatOfTheirInstances(t *testing.T) {
 			x.Guest = &rules.GuestFacts{Kernel: "5.10", DeviceNames: rules.No}
 		}
 		if i%3 == 0 || i%7 == 1 { // of one type all, so that a profile is left without rows
-			known[x.ID] = rules.GuestFacts{Up: rules.Yes, Kernel: fmt.Sprintf("4.%d", i%2), DeviceNames: rules.Yes}
+			known[x.ID] = rules.GuestFacts{Up: rules.Yes, Kernel: fmt.Sprintf("4.%d", i%2), DeviceNames: rules.Yes, ConsoleKernel: fmt.Sprintf("4.%d", i%2)}
 		}
 		instances = append(instances, x)
 	}

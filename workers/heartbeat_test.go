@@ -423,3 +423,49 @@ func TestConsolesAreReadOnlyWhereNothingElseTells(t *testing.T) {
 		t.Errorf("%d calls beside three", n)
 	}
 }
+
+// A log that is newer than the machine's own answer and shows another kernel, or a
+// root named by device, stands beside that answer; an older one counts for nothing
+// against it.
+func TestAConsoleThatIsNewerThanTheAnswer(t *testing.T) {
+	written := startedAt.Add(time.Hour)
+	byDevice := strings.ReplaceAll(loggedIn, "root=UUID=1114fe9e", "root=/dev/vda1")
+	const answered, shown = "3.10.0-693.21.1.el7.x86_64", "3.10.0-693.el7.x86_64"
+	for name, tt := range map[string]struct {
+		guest    rules.GuestFacts
+		log      string
+		answered time.Time // zero: not known
+		want     rules.GuestFacts
+	}{
+		"newer":          {rules.GuestFacts{Release: "CentOS 7.4", Kernel: answered}, loggedIn, written.Add(-time.Minute), rules.GuestFacts{Release: "CentOS 7.4", Kernel: answered, ConsoleKernel: shown, Up: rules.Yes}},
+		"older":          {rules.GuestFacts{Release: "CentOS 7.4", Kernel: answered}, loggedIn, written.Add(time.Minute), rules.GuestFacts{Release: "CentOS 7.4", Kernel: answered, Up: rules.Yes}},
+		"same_moment":    {rules.GuestFacts{Release: "CentOS 7.4", Kernel: answered}, loggedIn, written, rules.GuestFacts{Release: "CentOS 7.4", Kernel: answered, Up: rules.Yes}},
+		"not_known_when": {rules.GuestFacts{Release: "CentOS 7.4", Kernel: answered}, loggedIn, time.Time{}, rules.GuestFacts{Release: "CentOS 7.4", Kernel: answered, ConsoleKernel: shown, Up: rules.Yes}},
+		"the_same":       {rules.GuestFacts{Release: "CentOS 7.4", Kernel: shown}, loggedIn, written.Add(-time.Minute), rules.GuestFacts{Release: "CentOS 7.4", Kernel: shown, Up: rules.Yes}},
+		"none_answered":  {rules.GuestFacts{Release: "CentOS 7.4"}, loggedIn, written.Add(-time.Minute), rules.GuestFacts{Release: "CentOS 7.4", Kernel: shown, Up: rules.Yes}},
+		"not_asked":      {rules.GuestFacts{}, loggedIn, time.Time{}, rules.GuestFacts{Kernel: shown, Up: rules.Yes}},
+		"named_newer":    {rules.GuestFacts{Kernel: shown, DeviceNames: rules.No}, byDevice, written.Add(-time.Minute), rules.GuestFacts{Kernel: shown, DeviceNames: rules.No, ConsoleNames: rules.Yes, Up: rules.Yes}},
+		"named_older":    {rules.GuestFacts{Kernel: shown, DeviceNames: rules.No}, byDevice, written.Add(time.Minute), rules.GuestFacts{Kernel: shown, DeviceNames: rules.No, Up: rules.Yes}},
+		"named_both":     {rules.GuestFacts{Kernel: shown, DeviceNames: rules.Yes}, byDevice, written.Add(-time.Minute), rules.GuestFacts{Kernel: shown, DeviceNames: rules.Yes, Up: rules.Yes}},
+		"named_alone":    {rules.GuestFacts{Kernel: shown}, byDevice, written.Add(-time.Minute), rules.GuestFacts{Kernel: shown, DeviceNames: rules.Yes, Up: rules.Yes}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newBeats(t, 0.05)
+			r.consoles.logs = map[string]ecs.Console{"i-1": {Updated: written, Log: []byte(tt.log)}}
+			if !tt.answered.IsZero() {
+				r.memory.items[scope.String()+event.EvidenceProbe+"i-1"] = event.EvidenceItem{Asked: tt.answered, Heard: tt.answered}
+			}
+			x := runs("i-1")
+			if tt.guest != (rules.GuestFacts{}) {
+				x.Guest = &tt.guest
+			}
+			for range 2 { // as read, and as kept
+				r.scan(t, x)
+				page := r.memory.other[0].(*event.InstancesClassified)
+				if got := page.Software[0].Guest; len(page.Software) != 1 || got != tt.want {
+					t.Errorf("%d systems, %+v", len(page.Software), got)
+				}
+			}
+		})
+	}
+}

@@ -180,6 +180,8 @@ func onlyEvidence(before, after rules.Facts) bool {
 	before.Image.Refused, after.Image.Refused = "", ""
 	before.Image.Fleet, after.Image.Fleet = "", ""
 	before.Guest.Up, after.Guest.Up = rules.Unobserved, rules.Unobserved
+	before.Guest.ConsoleKernel, after.Guest.ConsoleKernel = "", ""
+	before.Guest.ConsoleNames, after.Guest.ConsoleNames = rules.Unobserved, rules.Unobserved
 	if before.Guest == (rules.GuestFacts{}) || after.Guest == (rules.GuestFacts{}) {
 		before.Guest, after.Guest = rules.GuestFacts{}, rules.GuestFacts{}
 	}
