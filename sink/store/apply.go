@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -131,11 +132,9 @@ func (db *DB) Apply(ctx context.Context, batch []event.Received) (Applied, error
 
 // applyPart is one transaction.
 func (db *DB) applyPart(batch []event.Received) (*Applied, error) {
-	for len(batch) > 0 && db.applied(batch[0].Position) {
-		batch = batch[1:]
-	}
 	applier := db.begin()
-	if len(batch) == 0 {
+	if !slices.ContainsFunc(batch, func(m event.Received) bool { return !db.applied(m.Position) }) {
+		applier.out.Skipped = len(batch)
 		return applier.out, nil
 	}
 	err := db.update(func(tx *bbolt.Tx) error {

@@ -276,7 +276,7 @@ func (a *applier) byOwner() (map[string]*part, error) {
 			if _, known := out[name]; !known && len(out) >= maxOwners {
 				name = beyond
 			}
-			partOf(out, name, len(a.j.targets)).add(a.db.classes.at(list[i].class), list[i].n)
+			partOf(out, name, len(a.db.meta.Targets)).add(a.db.classes.at(list[i].class), list[i].n)
 			present += list[i].n
 		}
 		if present != sc.present {
@@ -320,7 +320,7 @@ func (o *ownerCount) scope(sc *scope) ([]owned, error) {
 	clear(o.counts)
 	tx, db := o.a.tx, o.a.db
 	var waived *waivedCursor
-	if o.a.j.waivers {
+	if db.meta.Today != "" { // the stored verdicts are waived ones
 		waived = newWaivedCursor(tx, sc.no, nil)
 	}
 	stamps, floor := tx.Bucket(bucketOrders), sc.Floor()
@@ -388,9 +388,10 @@ func (a *applier) foldAll() error {
 // point writes how far the fleet is: counts, what moved since the point before,
 // and which of it rests on earlier scans. ended is the scan that ended last.
 func (a *applier) point(kind string, ended *record.Scan) error {
-	db, targets, by := a.db, a.j.targets, a.db.ownedBy.Load()
+	// Of the rules that the stored classes are of: those in use may be others already.
+	db, targets, by := a.db, a.db.meta.Targets, a.db.ownedBy.Load()
 	progress := &record.Progress{ProgressPoint: record.ProgressPoint{
-		Number: db.meta.Points + 1, At: utc(a.msg.Stored), Kind: kind, Ruleset: a.j.Digest(), Targets: targets, Moves: map[string]record.Moves{},
+		Number: db.meta.Points + 1, At: utc(a.msg.Stored), Kind: kind, Ruleset: db.meta.Digest, Targets: targets, Moves: map[string]record.Moves{},
 		OwnerTags: append([]string{}, by.tags...), OwnerAccount: by.account && by.any(),
 		HandedOver: db.meta.HandedOver, Handovers: db.meta.Handovers, Carried: []record.CarriedScope{},
 	}}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -57,6 +58,29 @@ func (db *DB) Indexed() (n int) {
 		return nil
 	})
 	return n
+}
+
+// InMemory lists the regions whose index is in memory.
+func (db *DB) InMemory() (regions []string) {
+	_ = db.locked(func() error {
+		for _, sc := range db.scopes {
+			if sc.ix != nil {
+				regions = append(regions, sc.Region)
+			}
+		}
+		return nil
+	})
+	slices.Sort(regions)
+	return regions
+}
+
+// Blocks counts the blocks of rows, and those of their stamps.
+func (db *DB) Blocks() (rows, stamps int) {
+	_ = db.view(func(tx *bbolt.Tx) error {
+		rows, stamps = tx.Bucket(bucketBlocks).Stats().KeyN, tx.Bucket(bucketOrders).Stats().KeyN
+		return nil
+	})
+	return rows, stamps
 }
 
 // HeldEvents applies a batch in one transaction, as Apply does, and returns how

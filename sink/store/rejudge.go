@@ -95,9 +95,13 @@ type teller struct {
 }
 
 // tell completes a change of the rule set. old is the rule set before, or nil after a
-// restart: then events name the verdicts before without their reasons.
+// restart: then events name the verdicts before without their reasons. The point of
+// progress comes first: where it fails nothing is told, and both are tried again.
 func (db *DB) tell(ctx context.Context, old *judge) (Applied, error) {
 	t := &teller{db: db, old: old, verdicts: map[outcome.Class][]rules.Verdict{}}
+	if err := db.locked(db.pointByRules); err != nil {
+		return t.told, err
+	}
 	if err := db.locked(t.load); err != nil {
 		return t.told, err
 	}

@@ -353,6 +353,39 @@ func TestAnEndedProcessOwesThePointOfOtherRules(t *testing.T) {
 	}
 }
 
+// A point of progress that an ended process owes is written also where the next one
+// judges by yet other rules: each change of rules has its point.
+func TestEachChangeOfRulesHasItsPoint(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	db := rejudged(t, path, newJudge("a", oldOnes))
+	before, err := db.Points(10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.TurnAlone(t.Context(), newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible, "centos 5.8": rules.NeedsAction})); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	third := newJudge("c", oldOnes)
+	db = reopen(t, path, third)
+	if _, err := db.Reclassify(t.Context(), third); err != nil {
+		t.Fatal(err)
+	}
+	points, err := db.Points(10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range points[len(before):] {
+		got = append(got, fmt.Sprint(p.Ruleset, " opened ", p.Moves["shenlong-7"].OpenedByRules, " closed ", p.Moves["shenlong-7"].ClosedByRules))
+	}
+	if diff := cmp.Diff([]string{"b opened 10 closed 0", "c opened 0 closed 10"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Where telling fails, the other rules are in use all the same, and who waits for them
 // hears of it before that.
 func TestOtherRulesAreInUseBeforeWhatMovedIsTold(t *testing.T) {
