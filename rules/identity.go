@@ -115,8 +115,8 @@ func (n *named) claim(out []claim) []claim {
 		return out
 	}
 	out = append(out, claimed)
-	if k := distro.IdentifyKernel(claimed.Kernel); k.EL > 0 && (claimed.Family == "" || claimed.Vague) { // a line of uname -a where a name is expected
-		out = append(out, claim{Guess: distro.Guess{Version: k.Version}, el: k.EL, evidence: n.evidence, field: n.field, text: n.text, free: n.free, kernel: true})
+	if k := distro.IdentifyKernel(claimed.Kernel); (k.EL > 0 || k.Version != "") && (claimed.Family == "" || claimed.Vague) { // a line of uname -a where a name is expected
+		out = append(out, claim{Guess: distro.Guess{Family: k.Family, Version: k.Version}, el: k.EL, evidence: n.evidence, field: n.field, text: n.text, free: n.free, kernel: true})
 	}
 	return out
 }

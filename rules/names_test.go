@@ -109,3 +109,26 @@ func TestConfidenceFollowsTheWeakestClaim(t *testing.T) {
 		}
 	}
 }
+
+// Names of 2020 to 2026 that none of the other files has, each with what it says
+// and the verdict on every class: none may come out otherwise.
+func TestNamesComeOutAsTheyDeserve(t *testing.T) {
+	c := ruleset(t).NewClassifier(nil)
+	for _, row := range rows(t, "names-4.tsv") {
+		for _, kind := range []string{"", "os_name"} {
+			cl := c.Classify(asFacts(kind, row["input"]))
+			version := cl.OS.Version
+			if cl.OS.ServicePack != "" {
+				version += " sp" + cl.OS.ServicePack
+			}
+			if cl.OS.Family != row["family"] || version != row["version"] {
+				t.Errorf("%q as %q: read as %s %s, it is %s %s", row["input"], kind, cl.OS.Family, version, row["family"], row["version"])
+			}
+			for i := range cl.Verdicts {
+				if v := &cl.Verdicts[i]; v.Level.String() != row[v.Target] {
+					t.Errorf("%q as %q on %s: %s by %s, it is %s", row["input"], kind, v.Target, v.Level, v.Rule, row[v.Target])
+				}
+			}
+		}
+	}
+}

@@ -231,6 +231,7 @@ func (sc *scan) also(guess *Guess) {
 		switch {
 		case other.Family != guess.Family && other.Version == "" && slices.ContainsFunc(sc.found, func(o reading) bool { return o.Family == other.Family && o.Version != "" }),
 			other.Family == guess.Family && other.Version == "",
+			other.Family == guess.Family && other.aside && other.ServicePack == "" && coarser(other.Version, guess.Version), // "10.0 (Coughlan)"
 			other.Family == guess.Family && other.Version == guess.Version && other.ServicePack == guess.ServicePack && (other.Family != OtherLinux || other.Edition == guess.Edition):
 			continue
 		case other.Family == guess.Family && !other.possible && coarser(guess.Version, other.Version) && guess.ServicePack == "" && (other.aside || sc.chosenAside(guess)):

@@ -25,7 +25,7 @@ func (sc *scan) release(at int, possible bool) int {
 		return next
 	}
 	parts := sc.collect(at)
-	before := len(sc.found)
+	before := sc.noted
 	switch mention.family {
 	case Debian:
 		sc.debian(&parts, possible)
@@ -44,7 +44,7 @@ func (sc *scan) release(at int, possible bool) int {
 	default:
 		sc.minor(&parts, possible)
 	}
-	if len(sc.found) > before {
+	if sc.noted > before {
 		mention.read = true
 		sc.beforeMoment(&parts)
 	} else if !mention.read {

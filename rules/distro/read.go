@@ -325,7 +325,7 @@ func (sc *scan) number(at int, own owner, listed bool) (int, owner) {
 	switch {
 	case own == ownerSystem && !mention.read:
 		if sc.width(at) && !sc.isVersion32(at) {
-			if v, ok := sc.dot(sc.word(at)); ok && !token.arch && !sc.is(at+1, "bit") && !sc.is(at+1, "bits") && !isWindows(mention.family) {
+			if v, ok := sc.dot(sc.word(at)); ok && !token.arch && !sc.is(at+1, "bit") && !sc.is(at+1, "bits") && !sc.is(at+1, "guest") && !isWindows(mention.family) {
 				sc.keep(v, true) // CentOS_64 may be 6.4
 			}
 			return at + 1, own
@@ -449,6 +449,7 @@ func (sc *scan) pinned(at int) bool {
 
 // note keeps a reading that is not there yet.
 func (sc *scan) note(reading reading) {
+	sc.noted++
 	for i := range sc.found {
 		if f := &sc.found[i]; f.System == reading.System {
 			f.possible, f.aside = f.possible && reading.possible, f.aside && reading.aside

@@ -35,6 +35,7 @@ type scan struct {
 	kern string // a kernel release within the text
 
 	found   []reading
+	noted   int // readings that were noted, those that were there before too
 	buf     [8]reading
 	mention mention // the name that numbers belong to now
 	named   named
