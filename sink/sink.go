@@ -295,16 +295,15 @@ func (s *Sink) warnNotUp(ctx context.Context, moves []record.Move) {
 // warnAnew logs, once each, whose pages are judged anew.
 func (s *Sink) warnAnew(ctx context.Context, anew map[store.JudgedBy]int) {
 	for by := range anew {
-		if s.warned[by] {
-			continue
+		switch {
+		case s.warned[by]:
+		case by.Unsound:
+			s.o.Log.ErrorContext(ctx, "pages came with verdicts that no rule set gives; they are judged anew: look for what else publishes on the results stream", "ruleset", by.Ruleset)
+		default:
+			s.o.Log.WarnContext(ctx, "a worker judges by another rule set or for other targets; its pages are judged anew: give workers and sinks the same --rules and --target",
+				"ruleset", by.Ruleset, "targets", by.Targets, "own_ruleset", s.db.Summary().Ruleset)
 		}
 		s.warned[by] = true
-		if by.Unsound {
-			s.o.Log.ErrorContext(ctx, "pages came with verdicts that no rule set gives; they are judged anew: look for what else publishes on the results stream", "ruleset", by.Ruleset)
-			continue
-		}
-		s.o.Log.WarnContext(ctx, "a worker judges by another rule set or for other targets; its pages are judged anew: give workers and sinks the same --rules and --target",
-			"ruleset", by.Ruleset, "targets", by.Targets, "own_ruleset", s.db.Summary().Ruleset)
 	}
 }
 
@@ -550,7 +549,7 @@ func (s *Sink) look(ctx context.Context, progress map[string]standing, seen *mar
 	if s.o.ScanIdle <= 0 || !s.caughtUp.Load() {
 		return
 	}
-	scans, err := s.db.Scans(0)
+	scans, err := s.db.Running()
 	if err != nil {
 		s.o.Log.Error("scans were not read", "err", err)
 		return
@@ -561,9 +560,6 @@ func (s *Sink) look(ctx context.Context, progress map[string]standing, seen *mar
 		return s.quiet.since(at, nothing, s.o.Now()) >= s.o.LostAfter/2
 	})
 	for _, sc := range scans {
-		if sc.State != record.ScanRunning {
-			continue
-		}
 		running[sc.ID] = true
 		was, ok := progress[sc.ID]
 		asked := 0
@@ -639,7 +635,7 @@ func (s *Sink) noteLost(ctx context.Context) {
 	if !s.o.EndLost {
 		return
 	}
-	scans, err := s.db.Scans(0)
+	scans, err := s.db.Running()
 	if err != nil {
 		s.o.Log.ErrorContext(ctx, "scans were not read", "err", err)
 		return
@@ -648,7 +644,7 @@ func (s *Sink) noteLost(ctx context.Context) {
 	defer s.lostMu.Unlock()
 	for i := range scans {
 		known := func(sc record.Scan) bool { return sc.ID == scans[i].ID }
-		if scans[i].State == record.ScanRunning && !slices.ContainsFunc(s.lost, known) {
+		if !slices.ContainsFunc(s.lost, known) {
 			s.lost = append(s.lost, scans[i])
 		}
 	}

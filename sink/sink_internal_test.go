@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -159,8 +160,8 @@ func lanesOf(scan string) *event.ScopePlanned {
 	return &event.ScopePlanned{ScanID: scan, Kind: event.KindScan, Scope: hangzhou, Plan: "1", Lanes: []string{"1.0"}}
 }
 
-// last is the last message of a stream, and how many it has.
-func (s *sinkTest) last(stream string) (event.Message, uint64) {
+// stream calls do with a stream of the bus.
+func (s *sinkTest) stream(name string, do func(jetstream.Stream) error) {
 	s.t.Helper()
 	nc, err := nats.Connect(s.bus.ClientURL())
 	if err != nil {
@@ -171,23 +172,53 @@ func (s *sinkTest) last(stream string) (event.Message, uint64) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	held, err := js.Stream(s.t.Context(), stream)
+	held, err := js.Stream(s.t.Context(), name)
+	if err == nil {
+		err = do(held)
+	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	state := held.CachedInfo().State
-	if state.Msgs == 0 {
+}
+
+// raw is the last message of a stream as it is, nil where there is none.
+func (s *sinkTest) raw(name string) (body []byte) {
+	s.t.Helper()
+	s.stream(name, func(held jetstream.Stream) error {
+		state := held.CachedInfo().State
+		if state.Msgs == 0 {
+			return nil
+		}
+		msg, err := held.GetMsg(s.t.Context(), state.LastSeq)
+		if err == nil {
+			body = msg.Data
+		}
+		return err
+	})
+	return body
+}
+
+// last is the last message of a stream, and how many it has.
+func (s *sinkTest) last(name string) (event.Message, uint64) {
+	s.t.Helper()
+	body := s.raw(name)
+	if body == nil {
 		return nil, 0
 	}
-	raw, err := held.GetMsg(s.t.Context(), state.LastSeq)
+	message, err := event.Decode(body)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	message, err := event.Decode(raw.Data)
+	st, err := s.bus.State(s.t.Context(), name)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return message, state.Msgs
+	return message, st.Messages
+}
+
+func (s *sinkTest) purge(name string) {
+	s.t.Helper()
+	s.stream(name, func(held jetstream.Stream) error { return held.Purge(s.t.Context()) })
 }
 
 // What fails beside the work that was to settle it is not settled with it.
@@ -496,7 +527,7 @@ func TestAScanThatStandsStillEndsWhenItsTimeIsOver(t *testing.T) {
 // Whatever a scan did since the last look is progress.
 func TestEveryKindOfProgressCounts(t *testing.T) {
 	s := newSinkTest(t, Options{ScanIdle: time.Minute, LostAfter: 100 * time.Hour})
-	s.took(planOf("s-1", hangzhou))
+	s.took(planOf("s-1", hangzhou), planOf("s-2", hangzhou))
 	long := testStart.Add(-time.Hour)
 	for _, was := range []standing{{pages: 1}, {done: 1}, {asked: 1}} {
 		was.since = long
@@ -509,9 +540,13 @@ func TestEveryKindOfProgressCounts(t *testing.T) {
 	if len(s.aborted) > 0 {
 		t.Error("the scan was ended")
 	}
-	s.looked(map[string]standing{"s-1": {since: long}}, new(marks), 0)
-	if len(s.aborted) != 1 {
-		t.Error("no scan without progress ends: the run proves nothing")
+	// A scan that goes on does not keep others alive, in whatever order they come.
+	for _, c := range []map[string]standing{{"s-1": {since: long}, "s-2": {pages: 1}}, {"s-2": {since: long}, "s-1": {pages: 1}}} {
+		s.aborted = nil
+		s.looked(c, new(marks), 0)
+		if len(s.aborted) != 1 {
+			t.Errorf("%d scans were ended", len(s.aborted))
+		}
 	}
 }
 
@@ -581,6 +616,9 @@ func TestWhatIsLostIsAskedForAgainOnce(t *testing.T) {
 			if _, n := s.last(bus.StreamWork); n != c.want {
 				t.Errorf("%d requests, want %d", n, c.want)
 			}
+			if strings.Contains(s.logged.String(), "not asked for again") {
+				t.Error(s.logged.String())
+			}
 			if end, _ := s.last(bus.StreamResults); end.(*event.ScanAborted).ScanID != c.id {
 				t.Errorf("the end is of %+v", end)
 			}
@@ -595,8 +633,13 @@ func TestLostScansAreNotedUntilTheirEndIsPublished(t *testing.T) {
 	s.took(planOf("s-1", hangzhou), planOf("s-2", hangzhou), planOf("s-3", hangzhou), &event.ScanAborted{ScanID: "s-3", Kind: event.KindScan, Reason: "a test says so"})
 	s.noteLost(t.Context())
 	s.noteLost(t.Context())
-	if len(s.lost) != 2 {
-		t.Fatalf("%d scans are noted", len(s.lost))
+	var noted []string
+	for i := range s.lost {
+		noted = append(noted, s.lost[i].ID)
+	}
+	slices.Sort(noted)
+	if diff := cmp.Diff([]string{"s-1", "s-2"}, noted); diff != "" {
+		t.Fatal(diff)
 	}
 	ended, stop := context.WithCancel(t.Context())
 	stop()
@@ -614,6 +657,131 @@ func TestLostScansAreNotedUntilTheirEndIsPublished(t *testing.T) {
 	s.noteLost(t.Context())
 	if !strings.Contains(s.logged.String(), "scans were not read") {
 		t.Error("nobody is told that lost scans are not known")
+	}
+}
+
+// What options leave open is filled in, and what they say is kept.
+func TestOptionsAreFilledIn(t *testing.T) {
+	for _, c := range []struct{ said, want Options }{
+		{Options{}, Options{LostAfter: 20 * time.Second, MaxBatch: 128, Linger: 20 * time.Millisecond}},
+		{Options{LostAfter: 1, MaxBatch: 2, Linger: 3}, Options{LostAfter: 1, MaxBatch: 2, Linger: 3}},
+	} {
+		heard := false
+		c.said.OnAborted = func(Aborted) { heard = true }
+		c.said.fill()
+		c.said.OnAborted(AbortedIdle)
+		if got := (Options{LostAfter: c.said.LostAfter, MaxBatch: c.said.MaxBatch, Linger: c.said.Linger}); got.LostAfter != c.want.LostAfter || got.MaxBatch != c.want.MaxBatch || got.Linger != c.want.Linger || !heard {
+			t.Errorf("%+v, heard: %t", got, heard)
+		}
+	}
+	var nobody Options
+	nobody.fill()
+	nobody.OnAborted(AbortedIdle)
+}
+
+// An event of a scan is named after what became of it.
+func TestEventsOfScansAreNamedAfterTheirState(t *testing.T) {
+	for state, want := range map[record.ScanState]string{record.ScanRunning: "started", record.ScanComplete: "complete", record.ScanPartial: "partial", record.ScanAborted: "aborted"} {
+		subject, body, err := scanEvent(&store.Event{Scan: &record.Scan{ID: "s-1", State: state}})
+		if err != nil || subject != "shenscan.events.scan."+want || !strings.Contains(string(body), `"type":"dev.shenscan.scan.`+want+`.v1"`) {
+			t.Errorf("%s: %s %s, %v", state, subject, body, err)
+		}
+	}
+}
+
+// An event of an observation is named after its place in the results stream, so that
+// whichever sink derives it, it is one event.
+func TestAnObservedChangeIsNamedAfterItsPlace(t *testing.T) {
+	s := newSinkTest(t, Options{})
+	s.took(planOf("s-1", hangzhou), lanesOf("s-1"), pageOf("s-1", "CentOS 5.8", testStart), endOf("s-1", "i-1"))
+	s.now = s.now.Add(time.Minute)
+	s.took(pageOf("s-2", "Debian 12", testStart.Add(time.Second)))
+	at := fmt.Sprintf(`"id":"%x-%d-0"`, s.at.Stream, s.at.Seq)
+	if err := s.empty(t.Context(), s.bus.NewEmitter()); err != nil {
+		t.Fatal(err)
+	}
+	if body := string(s.raw(bus.StreamEvents)); !strings.Contains(body, at) || !strings.Contains(body, TypeVerdictChanged) {
+		t.Errorf("the last event is not %s: %s", at, body)
+	}
+}
+
+// A question that is answered, or whose scan is over, is put to nobody; the others are.
+func TestQuestionsThatNobodyWaitsForAreNotPut(t *testing.T) {
+	s := newSinkTest(t, Options{})
+	s.took(planOf("s-1", hangzhou), lanesOf("s-1"), pageOf("s-1", "CentOS 5.8", testStart), endOf("s-1", "i-1"))
+	if _, nothing := s.nothingOnItsWay(t.Context()); !nothing {
+		t.Fatal("something is on its way before anything is asked")
+	}
+	for _, id := range []string{"s-2", "s-3"} {
+		s.now = s.now.Add(time.Minute)
+		s.took(&event.ScanPlanned{ScanID: id, Kind: event.KindScan, Epoch: s.now, Scopes: []ecs.Scope{hangzhou}}, lanesOf(id), endOf(id))
+		if _, nothing := s.nothingOnItsWay(t.Context()); nothing {
+			t.Error("a question waits, and nothing is said to be on its way")
+		}
+		if id == "s-2" {
+			s.took(&event.ScanAborted{ScanID: id, Kind: event.KindScan, Reason: "a test says so"})
+		}
+	}
+	if err := s.ask(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	put, n := s.last(bus.StreamWork)
+	if check, ok := put.(*event.ScopeCheck); !ok || n != 1 || check.ScanID != "s-3" {
+		t.Errorf("%d questions were put, the last is %+v", n, put)
+	}
+	if left, err := s.db.Questions(9); err != nil || len(left) != 0 {
+		t.Errorf("%d questions wait: %v", len(left), err)
+	}
+	// Of another stream than the store has read nothing is known.
+	s.took(&event.ScanAborted{ScanID: "s-3", Kind: event.KindScan, Reason: "a test says so"})
+	s.at = event.Position{Stream: s.at.Stream + 1}
+	s.took(planOf("s-9"))
+	s.purge(bus.StreamWork)
+	if _, nothing := s.nothingOnItsWay(t.Context()); nothing {
+		t.Error("nothing is on its way by a stream that the store has not read")
+	}
+}
+
+// All that waits is published at once, however much it is, and none of it twice.
+func TestAllThatWaitsIsPublished(t *testing.T) {
+	const plans = 600
+	s := newSinkTest(t, Options{})
+	var messages []event.Message
+	for n := range plans {
+		messages = append(messages, planOf(fmt.Sprint("s-", n), hangzhou))
+	}
+	s.took(messages...)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- s.emit(ctx) }()
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) {
+		st, err := s.bus.State(ctx, bus.StreamEvents)
+		left, outErr := s.db.Outbox(0, 1)
+		if err == nil && outErr == nil && st.Messages == plans && len(left) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d events are published: %v", st.Messages, err)
+		}
+	}
+	stop()
+	if err := <-ended; err != nil || strings.Contains(s.logged.String(), "trying again") {
+		t.Errorf("%v:\n%s", err, s.logged.String())
+	}
+}
+
+// An event that its stream takes at another time is no dead letter: it waits.
+func TestAnEventThatIsNotRefusedWaits(t *testing.T) {
+	s := newSinkTest(t, Options{})
+	LimitEvents(t, s.bus, func(c *jetstream.StreamConfig) { c.Sealed = true })
+	s.took(planOf("s-1", hangzhou))
+	if err := s.empty(t.Context(), s.bus.NewEmitter()); err == nil {
+		t.Fatal("a sealed stream took it: the run proves nothing")
+	}
+	left, err := s.db.Outbox(0, 9)
+	if dead, deadErr := s.bus.DeadCount(t.Context()); err != nil || deadErr != nil || len(left) != 1 || dead != 0 {
+		t.Errorf("%d events wait, %d are dead letters: %v, %v", len(left), dead, err, deadErr)
 	}
 }
 
