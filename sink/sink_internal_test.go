@@ -660,6 +660,38 @@ func TestLostScansAreNotedUntilTheirEndIsPublished(t *testing.T) {
 	}
 }
 
+// Results that left the stream before the store had them are missed by their number,
+// and those that it had are not.
+func TestWhatIsMissedOfTheStreamIsCounted(t *testing.T) {
+	for dropped, want := range map[uint64]string{1: "", 2: "", 3: "missed=1\n", 5: "missed=3\n"} {
+		s := newSinkTest(t, Options{MaxBatch: 1})
+		for n := range 6 {
+			if err := s.bus.Publish(t.Context(), planOf(fmt.Sprint("s-", n))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.took(planOf("s-0"), planOf("s-1"))
+		if err := s.bus.DropResults(t.Context(), event.Position{Stream: s.at.Stream, Seq: dropped}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.follow(ctx) }()
+		for deadline := time.Now().Add(2 * time.Minute); s.db.Position().Seq != 6; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("the rest was not read")
+			}
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if logged := s.logged.String(); strings.Contains(logged, "missed=") != (want != "") || !strings.Contains(logged, want) {
+			t.Errorf("%d dropped: want %q:\n%s", dropped, want, logged)
+		}
+	}
+}
+
 // What options leave open is filled in, and what they say is kept.
 func TestOptionsAreFilledIn(t *testing.T) {
 	for _, c := range []struct{ said, want Options }{

@@ -229,10 +229,7 @@ func create(options *Options) error {
 	if err != nil {
 		return fmt.Errorf("open store: %w", noRoom(err))
 	}
-	if err := db.Sync(); err != nil {
-		return errors.Join(err, db.Close())
-	}
-	if err := db.Close(); err != nil {
+	if err := db.Close(); err != nil { // bbolt synced what it wrote
 		return err
 	}
 	// Unlike a rename, a link does not replace a store that another process made in

@@ -51,6 +51,12 @@ type loc struct {
 	off   uint32
 }
 
+// long says whether the journal is so long that it is merged into the blocks before the
+// scan ends: it is read into memory whole, and by every reader again.
+func (ix *index) long() bool {
+	return ix.rows > 262144+2*ix.base || ix.bytes > 64<<20+300*ix.base
+}
+
 func newIndex(seed maphash.Seed) *index {
 	return &index{seed: seed, byName: map[string]uint32{}}
 }

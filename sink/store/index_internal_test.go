@@ -38,3 +38,23 @@ func TestARowOfAnIndexTakesFewBytes(t *testing.T) {
 		}
 	}
 }
+
+// A journal is merged into the blocks when it is long in rows or in bytes, each by what
+// the blocks hold already.
+func TestAJournalIsLongByWhatIsInBlocks(t *testing.T) {
+	for _, c := range []struct {
+		rows, bytes, base int
+		want              bool
+	}{
+		{262_144, 64 << 20, 0, false},
+		{262_145, 0, 0, true},
+		{0, 64<<20 + 1, 0, true},
+		{262_144 + 2000, 64<<20 + 300_000, 1000, false},
+		{262_144 + 2001, 0, 1000, true},
+		{0, 64<<20 + 300_001, 1000, true},
+	} {
+		if got := (&index{rows: c.rows, bytes: c.bytes, base: c.base}).long(); got != c.want {
+			t.Errorf("%d rows of %d bytes beside %d in blocks are long: %t", c.rows, c.bytes, c.base, got)
+		}
+	}
+}

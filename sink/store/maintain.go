@@ -182,14 +182,12 @@ func (db *DB) writeDense(tmp string) error {
 	}
 	err = db.guard(func() error { return bbolt.Compact(out, db.bolt, 16<<20) })
 	// A file has two heads, of its last two commits, and falls back to the older
-	// where the newer is damaged: that one must not be of an empty store.
+	// where the newer is damaged: that one must not be of an empty store. Each commit
+	// syncs all that was written.
 	for range 2 {
 		if err == nil {
 			err = out.Update(func(*bbolt.Tx) error { return nil })
 		}
-	}
-	if err == nil {
-		err = out.Sync()
 	}
 	return errors.Join(err, out.Close())
 }

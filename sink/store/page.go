@@ -73,7 +73,7 @@ func (a *applier) page(classified *event.InstancesClassified) error {
 			return err
 		}
 	}
-	if ix := sc.ix; ix != nil && (ix.rows > 262144+2*ix.base || ix.bytes > 64<<20+300*ix.base) {
+	if sc.ix != nil && sc.ix.long() {
 		a.fold[sc] = true
 	}
 	return nil
