@@ -606,3 +606,121 @@ func TestAPlanThatIsWholeTakesNoMore(t *testing.T) {
 		t.Errorf("%d unknown", got)
 	}
 }
+
+// What was published is forgotten up to its key and not beyond, wherever that lies among
+// the entries that share a value; what is published before it happens is not forgotten.
+func TestTheOutboxIsForgottenUpToAKey(t *testing.T) {
+	const events = 130
+	waiting := func(db *store.DB, after uint64, limit int) (first, last uint64, n int) {
+		entries, err := db.Outbox(after, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) == 0 {
+			return 0, 0, 0
+		}
+		return entries[0].Key, entries[len(entries)-1].Key, len(entries)
+	}
+	for _, upto := range []uint64{0, 1, 63, 64, 65, 127, 128, 129, 130, 131, 999} {
+		db, s := fresh(t), newStream()
+		s.now = 50
+		var plans []event.Message
+		for n := range events {
+			plans = append(plans, planned(fmt.Sprint("s-", n), scanKind, 10, hangzhou))
+		}
+		apply(t, db, s.put(plans...))
+		for _, key := range []uint64{upto, upto / 2} { // the second was said before
+			if err := db.Delivered(key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		left := events - int(min(upto, events))
+		first, last, n := waiting(db, 0, 1000)
+		if n != left || left > 0 && (first != upto+1 || last != events) {
+			t.Errorf("up to %d: %d events from %d to %d", upto, n, first, last)
+		}
+		for _, limit := range []int{1, 63, 64, 65} {
+			if _, _, n := waiting(db, 0, limit); n != min(limit, left) {
+				t.Errorf("up to %d: %d events of at most %d", upto, n, limit)
+			}
+		}
+		if first, _, n := waiting(db, 100, 1000); n != min(left, 30) || n > 0 && first != max(101, upto+1) {
+			t.Errorf("up to %d: behind 100 there are %d from %d", upto, n, first)
+		}
+		apply(t, db, s.put(planned("late", scanKind, 10, hangzhou)))
+		if first, last, n := waiting(db, events, 1000); n != 1 || first != events+1 || last != events+1 {
+			t.Errorf("up to %d: of what happened afterwards %d events wait, from %d to %d", upto, n, first, last)
+		}
+	}
+}
+
+// Of two rows that were observed at one time the one stays that knows more of its image,
+// else the larger one, and it belongs to the scan whose id sorts last: whichever arrived
+// last, whoever reads it, and also when it was written into its block.
+func TestOfTwoRowsOfOneTimeTheBetterOneStays(t *testing.T) {
+	row := func(scan, name string, image rules.ImagePresence) event.Message {
+		m := page(scan, rescanKind, hangzhou, "1.0", "1.0", 0, 20, machine{id: "i-1", os: "debian 12", name: name})
+		facts := m.Facts(0)
+		facts.Image.Presence = image
+		m.Software[0] = facts.Software()
+		return m
+	}
+	for name, c := range map[string]struct {
+		one, other event.Message // the other one stays
+		want       string
+	}{
+		"an image that was asked for":   {row("r2", "z", rules.ImageNotAsked), row("r1", "a", rules.ImageFound), "a of r2"},
+		"it, of the scan that is later": {row("r1", "z", rules.ImageNotAsked), row("r2", "a", rules.ImageFound), "a of r2"},
+		"both were":                     {row("r2", "a", rules.ImageFound), row("r1", "z", rules.ImageFound), "z of r2"},
+		"neither was":                   {row("r2", "a", rules.ImageNotAsked), row("r1", "z", rules.ImageNotAsked), "z of r2"},
+	} {
+		for _, order := range [][]event.Message{{c.one, c.other}, {c.other, c.one}} {
+			for _, inBlocks := range []bool{false, true} {
+				path := filepath.Join(t.TempDir(), "store.db")
+				db, s := open(t, path, newJudge("a", oldOnes)), newStream()
+				s.now = 50
+				if inBlocks {
+					apply(t, db, s.put(whole("s1", hangzhou, 10, machine{id: "i-1"})...))
+				}
+				is := func(when string) {
+					t.Helper()
+					got, err := db.Get("prod", "cn-hangzhou", "i-1")
+					listed := all(t, db, store.Filter{})
+					if err != nil || len(listed) != 1 {
+						t.Fatal(listed, err)
+					}
+					for how, r := range map[string]*record.Record{"alone": got.Record, "in the list": listed[0]} {
+						if is := r.InstanceName + " of " + r.ScanID; is != c.want {
+							t.Errorf("%s, %s, %s (known before: %t): %s stayed, want %s", name, when, how, inBlocks, is, c.want)
+						}
+					}
+				}
+				apply(t, db, s.put(order...))
+				is("at once")
+				apply(t, db, s.put(whole("s2", hangzhou, 11, machine{id: "i-1"})...))
+				is("in its block")
+			}
+		}
+	}
+}
+
+// An observation is of the time that it says, as far as clocks may differ from the
+// broker's, and of the broker's beyond that; one of a planned scan is no older than it.
+func TestAnObservationIsOfItsTimeWithinBounds(t *testing.T) {
+	for _, c := range []struct {
+		scan          string
+		seconds, want int64
+	}{{"r1", 90, 90}, {"r1", 105, 105}, {"r1", 106, 100}, {"s1", 10, 40}, {"s1", 40, 40}, {"s1", 41, 41}} {
+		db, s := fresh(t), newStream()
+		s.now = 100
+		apply(t, db, s.put(planned("s1", scanKind, 40, hangzhou), page(c.scan, scanKind, hangzhou, "1.0", "1.0", 0, c.seconds, machine{id: "i-1"})))
+		got, err := db.Get("prod", "cn-hangzhou", "i-1")
+		if err != nil || !got.Record.ObservedAt.Equal(at(c.want)) {
+			t.Errorf("at %d in %s: %v, %v", c.seconds, c.scan, got, err)
+		}
+		// What is within those bounds is no clock that ran ahead: it is not taken back.
+		if late := apply(t, db, s.put(page("r2", rescanKind, hangzhou, "1.0", "1.0", 0, 30, machine{id: "i-1", os: "centos 5.8"}))); late.Stale != 1 {
+			t.Errorf("at %d in %s: an older observation replaced it: %+v", c.seconds, c.scan, late)
+		}
+	}
+}

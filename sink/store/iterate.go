@@ -441,15 +441,12 @@ func readOverlay(tx *bbolt.Tx, scope uint32, fold uint64) (*overlay, error) {
 			return nil, err
 		}
 		for i, row := range section.Rows {
-			out.rows[section.Ordinals[i]] = finding{bytes.Clone(row), format.Stamp{Order: section.Order, Scan: section.Scan}}
+			o := section.Ordinals[i]
+			out.rows[o] = finding{bytes.Clone(row), out.rows[o].stamp.Later(section.Order, section.Scan)}
 		}
 		for _, o := range section.Seen {
-			place, ok := out.rows[o]
-			if !ok {
-				place.stamp = format.Stamp{Order: section.Order, Scan: section.Scan}
-			} else {
-				place.stamp = place.stamp.Later(section.Order, section.Scan)
-			}
+			place := out.rows[o]
+			place.stamp = place.stamp.Later(section.Order, section.Scan)
 			out.rows[o] = place
 		}
 	}

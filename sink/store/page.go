@@ -221,6 +221,7 @@ func (p *pager) instance(candidate *candidate) (uint32, error) {
 			}
 			if !wins {
 				p.out.Stale++
+				p.ix.saw(ordinal, p.order, p.name) // as whoever reads the journal takes it
 				break
 			}
 		}

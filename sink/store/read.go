@@ -197,7 +197,7 @@ func lookup(tx *bbolt.Tx, scope uint32, ids []string) (map[string]finding, error
 		}
 		for i, row := range section.Rows {
 			if id := format.RowID(row); wanted[string(id)] {
-				out[string(id)] = finding{row, format.Stamp{Order: section.Order, Scan: section.Scan}}
+				out[string(id)] = finding{row, out[string(id)].stamp.Later(section.Order, section.Scan)}
 				where[section.Ordinals[i]] = string(id)
 			}
 		}
