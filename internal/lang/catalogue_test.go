@@ -190,7 +190,7 @@ func isSentence(s string) bool {
 }
 
 // unspoken are the calls whose texts are for logs, errors and programs.
-var unspoken = regexp.MustCompile(`^(errors\.New|fmt\.Errorf|panic|usage|.*\.(Error|Warn|Info|Debug|bad|Errorf|Fatalf)|badQuery|problem|text|regexp\.MustCompile|errorf|.*\.refuse)$`)
+var unspoken = regexp.MustCompile(`^(errors\.New|fmt\.Errorf|panic|usage|.*\.(Error|Warn|Info|Debug|bad|Errorf|Fatalf)|badQuery|Problem|text|regexp\.MustCompile|errorf|.*\.refuse)$`)
 
 // sentences are the literals of Go that people read.
 func sentences(t *testing.T, below ...string) []found {

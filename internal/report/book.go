@@ -54,7 +54,7 @@ func (s *set[T]) number(value T) int {
 }
 
 // MarshalJSON writes the values in the order of their numbers.
-func (s set[T]) MarshalJSON() ([]byte, error) { return json.Marshal(orEmpty(s.list)) }
+func (s set[T]) MarshalJSON() ([]byte, error) { return json.Marshal(OrEmpty(s.list)) }
 
 // encoded is a value as JSON.
 type encoded string
@@ -136,7 +136,7 @@ func (b *book) verdict(rec *record.Record, target string) int {
 	}
 	out := sharedVerdict{
 		Target: judged.Target, Level: judged.Level, Confidence: judged.Confidence, Rule: judged.Rule, Reason: b.in.Say(judged.Reason),
-		Source: b.Strings.number(b.in.Say(judged.Source)), Remedies: make([]int, len(judged.Remedies)), Checks: orEmpty(judged.Checks), Waiver: judged.Waiver,
+		Source: b.Strings.number(b.in.Say(judged.Source)), Remedies: make([]int, len(judged.Remedies)), Checks: OrEmpty(judged.Checks), Waiver: judged.Waiver,
 	}
 	for i := range judged.Remedies {
 		out.Remedies[i] = b.Remedies.number(encoded(content(sayRemedy(b.in, judged.Remedies[i]))))

@@ -66,7 +66,7 @@ func reportLine(report *Report, rows int) *legendReport {
 	summary := TidySummary(report.Summary)
 	return &legendReport{
 		ScanID: report.Scan.ID, State: report.Scan.State, Complete: NewDigest(&report.Summary).Whole.All(), Ruleset: summary.Ruleset, Instances: rows,
-		Scopes: summary.Scopes, Failures: orEmpty(report.Failures),
+		Scopes: summary.Scopes, Failures: OrEmpty(report.Failures),
 	}
 }
 
@@ -153,7 +153,7 @@ func (l *legendBook) verdict(judged *rules.Verdict) (int, error) {
 	}
 	return l.number(l.verdicts, judged, func(n int) any {
 		return legendVerdict{
-			"verdict", n, judged.Target, judged.Level, judged.Confidence, judged.Rule, judged.Reason, judged.Source, remedies, orEmpty(judged.Checks), judged.Findings, judged.Waiver,
+			"verdict", n, judged.Target, judged.Level, judged.Confidence, judged.Rule, judged.Reason, judged.Source, remedies, OrEmpty(judged.Checks), judged.Findings, judged.Waiver,
 		}
 	})
 }

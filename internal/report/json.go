@@ -25,9 +25,9 @@ func writeJSON(out *bufio.Writer, report *Report, compact bool) error {
 	}{
 		{"scan", tidyScan(report.Scan)},
 		{"summary", TidySummary(report.Summary)},
-		{"failures", orEmpty(report.Failures)},
-		{"evidence", orEmpty(report.Evidence)},
-		{"start_groups", record.StartGroups{Groups: orEmpty(groups.Groups), Unlisted: groups.Unlisted, Unread: orEmpty(groups.Unread)}},
+		{"failures", OrEmpty(report.Failures)},
+		{"evidence", OrEmpty(report.Evidence)},
+		{"start_groups", record.StartGroups{Groups: OrEmpty(groups.Groups), Unlisted: groups.Unlisted, Unread: OrEmpty(groups.Unread)}},
 	}
 	fmt.Fprint(out, "{")
 	for _, part := range head {
@@ -252,19 +252,19 @@ func Tidy(rec *record.Record) *record.Record {
 	out.Verdicts = append([]rules.Verdict{}, out.Verdicts...)
 	for i := range out.Verdicts {
 		v := &out.Verdicts[i]
-		v.Remedies, v.Checks = orEmpty(v.Remedies), orEmpty(v.Checks)
+		v.Remedies, v.Checks = OrEmpty(v.Remedies), OrEmpty(v.Checks)
 	}
 	return &out
 }
 
 func tidyScan(s record.Scan) record.Scan {
-	s.Scopes = orEmpty(s.Scopes)
+	s.Scopes = OrEmpty(s.Scopes)
 	return s
 }
 
 // TidySummary returns s with empty lists instead of null ones.
 func TidySummary(summary record.Summary) record.Summary {
-	summary.Targets, summary.Groups, summary.Scopes = orEmpty(summary.Targets), orEmpty(summary.Groups), orEmpty(summary.Scopes)
+	summary.Targets, summary.Groups, summary.Scopes = OrEmpty(summary.Targets), OrEmpty(summary.Groups), OrEmpty(summary.Scopes)
 	if summary.Verdicts == nil {
 		summary.Verdicts = map[string]map[string]int{}
 	}
@@ -280,7 +280,9 @@ func TidySummary(summary record.Summary) record.Summary {
 	return summary
 }
 
-func orEmpty[T any](s []T) []T {
+// OrEmpty is the list, or an empty one where there is none: in JSON a list is never
+// null.
+func OrEmpty[T any](s []T) []T {
 	if s == nil {
 		return []T{}
 	}

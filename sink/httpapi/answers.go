@@ -80,7 +80,7 @@ func (s *server) oneOf(handler http.Handler) http.Handler {
 			defer func() { <-s.long }()
 		default:
 			w.Header().Set("Retry-After", "10")
-			problem(w, http.StatusServiceUnavailable, "too many answers as large as the fleet are being given; ask again in some seconds")
+			Problem(w, http.StatusServiceUnavailable, "too many answers as large as the fleet are being given; ask again in some seconds")
 			return
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), longTime)

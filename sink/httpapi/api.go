@@ -27,8 +27,8 @@ type problemBody struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// problem answers with what went wrong, as RFC 9457 has it.
-func problem(w http.ResponseWriter, status int, detail string) {
+// Problem answers with what went wrong, as RFC 9457 has it.
+func Problem(w http.ResponseWriter, status int, detail string) {
 	var buffer bytes.Buffer
 	body := problemBody{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: report.Clean(detail)}
 	if err := report.WriteJSONLine(&buffer, body); err != nil { // cannot happen: strings and a number
@@ -38,9 +38,6 @@ func problem(w http.ResponseWriter, status int, detail string) {
 	w.WriteHeader(status)
 	_, _ = w.Write(buffer.Bytes()) // the reader went away
 }
-
-// Problem answers with what went wrong, as the API does.
-func Problem(w http.ResponseWriter, status int, detail string) { problem(w, status, detail) }
 
 // fault turns an error into a status and what may be said of it.
 func (s *server) fault(r *http.Request, err error) (status int, detail string) {
@@ -81,17 +78,34 @@ func (s *server) json(w http.ResponseWriter, status int, v any) error {
 func (s *server) answering(resource func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := resource(w, r); err != nil {
-			status, detail := s.fault(r, err)
-			problem(w, status, detail)
+			s.problemOf(w, r, err)
 		}
 	}
 }
 
-func (s *server) apiSummary(w http.ResponseWriter, r *http.Request) error {
-	chosen, err := scopeOf(r.URL.Query())
-	if err != nil {
-		return err
+func (s *server) problemOf(w http.ResponseWriter, r *http.Request, err error) {
+	status, detail := s.fault(r, err)
+	Problem(w, status, detail)
+}
+
+// viewing is the handler of what reads one moment of the whole store. Its errors
+// are answered by failed.
+func (s *server) viewing(failed func(http.ResponseWriter, *http.Request, error), show func(http.ResponseWriter, *http.Request, View) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		view, err := s.o.Store.View(r.Context(), store.Filter{})
+		if err == nil {
+			defer s.close(view)
+			err = show(w, r, view)
+		}
+		if err != nil {
+			failed(w, r, err)
+		}
 	}
+}
+
+// narrowed calls do with a view of what a filter lets through, whose names the
+// store knows.
+func (s *server) narrowed(r *http.Request, chosen filter.Filter, do func(View) error) error {
 	view, err := s.o.Store.View(r.Context(), store.Filter{Scope: chosen})
 	if err != nil {
 		return err
@@ -100,7 +114,17 @@ func (s *server) apiSummary(w http.ResponseWriter, r *http.Request) error {
 	if err := chosen.Check(view.Known()); err != nil {
 		return err
 	}
-	return s.json(w, http.StatusOK, report.TidySummary(*view.Summary()))
+	return do(view)
+}
+
+func (s *server) apiSummary(w http.ResponseWriter, r *http.Request) error {
+	chosen, err := scopeOf(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	return s.narrowed(r, chosen, func(view View) error {
+		return s.json(w, http.StatusOK, report.TidySummary(*view.Summary()))
+	})
 }
 
 // close lets the moment of a view go.
@@ -149,18 +173,10 @@ type instanceAnswer struct {
 	GuestEvidence []record.GuestEvidence `json:"guest_evidence"`
 }
 
-func (s *server) apiInstance(w http.ResponseWriter, r *http.Request) error {
-	view, err := s.o.Store.View(r.Context(), store.Filter{})
-	if err != nil {
-		return err
-	}
-	defer s.close(view)
+func (s *server) apiInstance(w http.ResponseWriter, r *http.Request, view View) error {
 	rec, history, err := s.find(r, view)
 	if err != nil {
 		return err
-	}
-	if history == nil {
-		history = []record.Change{}
 	}
 	asked, err := view.GuestEvidence(rec.Account, rec.Region, rec.InstanceID, s.o.Now())
 	if err != nil {
@@ -169,7 +185,7 @@ func (s *server) apiInstance(w http.ResponseWriter, r *http.Request) error {
 	for i := range asked {
 		asked[i].Cause = report.Short(asked[i].Cause, 200)
 	}
-	return s.json(w, http.StatusOK, instanceAnswer{report.Tidy(rec), history, asked})
+	return s.json(w, http.StatusOK, instanceAnswer{report.Tidy(rec), report.OrEmpty(history), asked})
 }
 
 // find looks up the instance that the address names.
@@ -188,24 +204,16 @@ func (s *server) find(r *http.Request, view View) (*record.Record, []record.Chan
 // shownScans is how many scans a listing holds when nothing else is asked.
 const shownScans = 50
 
-func (s *server) apiScans(w http.ResponseWriter, r *http.Request) error {
+func (s *server) apiScans(w http.ResponseWriter, r *http.Request, view View) error {
 	limit, err := limitOf(r.URL.Query(), shownScans)
 	if err != nil {
 		return err
 	}
-	view, err := s.o.Store.View(r.Context(), store.Filter{})
-	if err != nil {
-		return err
-	}
-	defer s.close(view)
 	scans, err := view.Scans(limit)
 	if err != nil {
 		return err
 	}
-	if scans == nil {
-		scans = []record.Scan{}
-	}
-	return s.json(w, http.StatusOK, scansAnswer{scans})
+	return s.json(w, http.StatusOK, scansAnswer{report.OrEmpty(scans)})
 }
 
 // apiOutcomes holds moves against what was said before them.
@@ -221,19 +229,13 @@ func (s *server) apiOutcomes(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	view, err := s.o.Store.View(r.Context(), store.Filter{Scope: chosen})
-	if err != nil {
-		return err
-	}
-	defer s.close(view)
-	if err := chosen.Check(view.Known()); err != nil {
-		return err
-	}
-	moves, err := view.Outcomes(r.Context(), limit)
-	if err != nil {
-		return err
-	}
-	return s.json(w, http.StatusOK, moves)
+	return s.narrowed(r, chosen, func(view View) error {
+		moves, err := view.Outcomes(r.Context(), limit)
+		if err != nil {
+			return err
+		}
+		return s.json(w, http.StatusOK, moves)
+	})
 }
 
 // shownMoves is how many moves are shown where nobody says how many.
@@ -252,12 +254,7 @@ func limitOf(q url.Values, def int) (int, error) {
 	return n, nil
 }
 
-func (s *server) apiScan(w http.ResponseWriter, r *http.Request) error {
-	view, err := s.o.Store.View(r.Context(), store.Filter{})
-	if err != nil {
-		return err
-	}
-	defer s.close(view)
+func (s *server) apiScan(w http.ResponseWriter, r *http.Request, view View) error {
 	scan, err := view.Scan(r.PathValue("id"))
 	if err != nil {
 		return fmt.Errorf("scan %s: %w", report.Short(r.PathValue("id"), 64), err)
@@ -265,24 +262,16 @@ func (s *server) apiScan(w http.ResponseWriter, r *http.Request) error {
 	return s.json(w, http.StatusOK, scan)
 }
 
-func (s *server) apiTrend(w http.ResponseWriter, r *http.Request) error {
+func (s *server) apiTrend(w http.ResponseWriter, r *http.Request, view View) error {
 	limit, err := limitOf(r.URL.Query(), trendPoints)
 	if err != nil {
 		return err
 	}
-	view, err := s.o.Store.View(r.Context(), store.Filter{})
-	if err != nil {
-		return err
-	}
-	defer s.close(view)
 	points, err := view.Trend(limit)
 	if err != nil {
 		return err
 	}
-	if points == nil {
-		points = []Point{}
-	}
-	return s.json(w, http.StatusOK, trendAnswer{points})
+	return s.json(w, http.StatusOK, trendAnswer{report.OrEmpty(points)})
 }
 
 // maxRescan bounds the instances of one request.
@@ -293,7 +282,7 @@ var instanceID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 func (s *server) apiRescan(w http.ResponseWriter, r *http.Request) error {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		problem(w, http.StatusUnsupportedMediaType, "send application/json")
+		Problem(w, http.StatusUnsupportedMediaType, "send application/json")
 		return nil
 	}
 	var req record.RescanRequest
@@ -307,7 +296,7 @@ func (s *server) apiRescan(w http.ResponseWriter, r *http.Request) error {
 		if status == 0 {
 			return err
 		}
-		problem(w, status, err.Error())
+		Problem(w, status, err.Error())
 		return nil
 	}
 	return s.json(w, http.StatusAccepted, reply)
@@ -336,8 +325,6 @@ func (s *server) rescan(r *http.Request, req record.RescanRequest) (record.Resca
 		s.o.Log.Error("rescan not taken", "err", err)
 		return record.RescanReply{}, http.StatusBadGateway, errors.New("the request was not taken: no producer answered; see the log of this process")
 	}
-	if reply.Rejected == nil {
-		reply.Rejected = []record.Rejected{}
-	}
+	reply.Rejected = report.OrEmpty(reply.Rejected)
 	return reply, 0, nil
 }

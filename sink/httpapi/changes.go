@@ -97,11 +97,6 @@ func (v *changesView) list(values url.Values) {
 	v.JSON = address("/api/v1/changes", since.Kind)
 }
 
-// changePath is the page of the instance that changed.
-func changePath(c report.Change) string {
-	return "/instances/" + url.PathEscape(c.InstanceID) + "?" + url.Values{"account": {c.Account}, "region": {c.Region}}.Encode()
-}
-
 // scanRow is a scan with what it found, each count with its list.
 type scanRow struct {
 	record.Scan

@@ -8,7 +8,6 @@ import (
 
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
-	"github.com/shenscan/shenscan/sink/store"
 )
 
 // codesView explains the codes of the rule set.
@@ -35,14 +34,9 @@ type codeRemedy struct {
 	rules.RemedyDef
 }
 
-func (s *server) codes(w http.ResponseWriter, r *http.Request) {
-	sv, err := s.o.Store.View(r.Context(), store.Filter{})
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	defer s.close(sv)
+func (s *server) codes(w http.ResponseWriter, r *http.Request, sv View) error {
 	s.page(w, r, http.StatusOK, "rules", newCodes(s.viewOf(r, languageOf(r).Say("Rules"), "Rules", sv.Summary()), s.o.Rules()))
+	return nil
 }
 
 func newCodes(view view, def *rules.Definition) *codesView {

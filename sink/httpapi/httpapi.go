@@ -122,7 +122,7 @@ func New(options Options) (http.Handler, error) {
 	mux.HandleFunc("/", s.nowhere)
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		problem(w, http.StatusForbidden, "the request comes from another site")
+		Problem(w, http.StatusForbidden, "the request comes from another site")
 	}))
 	return secured(s.spoken(origin.Handler(http.MaxBytesHandler(mux, maxBody)))), nil
 }
@@ -152,7 +152,7 @@ const OnlyOperators = "only operators may do this: they are the users of --web.c
 func (s *server) trusted(handler http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !s.operator(r) {
-			problem(w, http.StatusForbidden, OnlyOperators)
+			Problem(w, http.StatusForbidden, OnlyOperators)
 			return
 		}
 		handler.ServeHTTP(w, r)
@@ -166,7 +166,7 @@ func (s *server) bounded(handlerFunc http.HandlerFunc) http.Handler {
 		if r.ContentLength != 0 {
 			body, err := io.ReadAll(r.Body) // at most maxBody
 			if err != nil {
-				problem(w, http.StatusBadRequest, "the body of the request did not arrive as a whole, or is too large")
+				Problem(w, http.StatusBadRequest, "the body of the request did not arrive as a whole, or is too large")
 				return
 			}
 			r.Body = io.NopCloser(bytes.NewReader(body))
@@ -176,7 +176,7 @@ func (s *server) bounded(handlerFunc http.HandlerFunc) http.Handler {
 			defer func() { <-s.slots }()
 		default:
 			w.Header().Set("Retry-After", "1")
-			problem(w, http.StatusServiceUnavailable, "too many requests are being answered; ask again in a second")
+			Problem(w, http.StatusServiceUnavailable, "too many requests are being answered; ask again in a second")
 			return
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), s.o.Timeout)

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"cmp"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -46,14 +48,9 @@ const worstFirst = "verdict"
 
 func (s *server) instances(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	asked := url.Values{}
-	for name, values := range query {
-		if name != "refresh" {
-			asked[name] = values
-		}
-	}
+	asked := maps.Clone(query)
+	asked.Del("refresh")
 	if asked.Get("sort") == "" {
-		asked = clone(asked)
 		asked.Set("sort", worstFirst)
 	}
 	list, err := parseListing(asked)
@@ -90,7 +87,7 @@ func (s *server) instances(w http.ResponseWriter, r *http.Request) {
 			c.Value = view.lang.Say(c.Value)
 		}
 	}
-	view.Fields, view.Hidden = view.fields(page), view.hidden()
+	view.Fields, view.Hidden = view.fields(page), hidden(query, "os_family", "os_version", "exclude", "order", "limit")
 	view.Rows, view.Columns, view.Total = page.rows, view.columns(list, page.known.Targets), report.Number(page.total)
 	for i := range page.summary.Scopes {
 		view.Failures = append(view.Failures, page.summary.Scopes[i].Failures...)
@@ -110,14 +107,6 @@ func (s *server) instances(w http.ResponseWriter, r *http.Request) {
 		view.Prev = view.with("cursor", page.prev)
 	}
 	s.page(w, r, status, "instances", &view)
-}
-
-func clone(q url.Values) url.Values {
-	out := url.Values{}
-	for name, values := range q {
-		out[name] = slices.Clone(values)
-	}
-	return out
 }
 
 // with is the address of the listing with one parameter changed.
@@ -247,10 +236,10 @@ func (v *instancesView) words() string {
 }
 
 // hidden keeps the parameters that no field shows.
-func (v *instancesView) hidden() []chip {
+func hidden(query url.Values, names ...string) []chip {
 	var out []chip
-	for _, name := range []string{"os_family", "os_version", "exclude", "order", "limit"} {
-		for _, value := range v.Q[name] {
+	for _, name := range names {
+		for _, value := range query[name] {
 			if value != "" {
 				out = append(out, chip{Name: name, Value: value})
 			}
@@ -261,15 +250,6 @@ func (v *instancesView) hidden() []chip {
 
 // fields offer what occurs.
 func (v *instancesView) fields(listed *listed) []field {
-	plain := func(values []string) []option {
-		var out []option
-		for _, value := range values {
-			if value != "" {
-				out = append(out, option{value, report.Short(value, 60)})
-			}
-		}
-		return out
-	}
 	var systems []option
 	for _, s := range listed.known.Systems {
 		family, version, _ := strings.Cut(s, " ")
@@ -294,9 +274,25 @@ func (v *instancesView) fields(listed *listed) []field {
 		{Name: "region", Label: "Region", Options: v.regions(listed)},
 		{Name: "sort", Label: "Order", Options: []option{{"", "worst first"}, {"place", "account and region"}, {"id", "id"}, {"name", "name"}, {"type", "type"}, {"os", "operating system"}}},
 	}
+	return inForce(fields, v.Q)
+}
+
+// plain are options that are called as they are.
+func plain(values []string) []option {
+	var out []option
+	for _, value := range values {
+		if value != "" {
+			out = append(out, option{value, report.Short(value, 60)})
+		}
+	}
+	return out
+}
+
+// inForce gives the fields that have no value yet that of the query.
+func inForce(fields []field, query url.Values) []field {
 	for i := range fields {
 		f := &fields[i]
-		f.Value = strings.Join(v.Q[f.Name], ",")
+		f.Value = cmp.Or(f.Value, strings.Join(query[f.Name], ","))
 		if f.Name == "sort" && f.Value == worstFirst {
 			f.Value = ""
 		}

@@ -62,7 +62,7 @@ func (d *describer) operation(route *route) object {
 		if param.repeated {
 			schema = object{"type": "array", "items": schema}
 		}
-		params = append(params, object{"name": param.name, "in": "query", "description": param.text, "required": param.needed, "schema": schema})
+		params = append(params, object{"name": param.name, "in": "query", "description": param.text, "required": false, "schema": schema})
 	}
 	content := object{}
 	switch {
@@ -93,7 +93,7 @@ func (d *describer) operation(route *route) object {
 func (s *server) apiSchema(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	if !slices.Contains(schema.Names(), name) {
-		problem(w, http.StatusNotFound, "no schema is called "+report.Short(name, 64)+filter.Nearest(name, schema.Names()))
+		Problem(w, http.StatusNotFound, "no schema is called "+report.Short(name, 64)+filter.Nearest(name, schema.Names()))
 		return nil
 	}
 	body, err := schema.JSON(name)

@@ -50,10 +50,11 @@ func parsePages(in lang.Language, live string) (*template.Template, error) {
 		return nil, err
 	}
 	return report.Templates(in).Funcs(template.FuncMap{
-		"instancePath": instancePath, "changePath": changePath,
-		"placePath":  func(account, region string) string { return listAddress("account", account, "region", region) },
-		"took":       func(s record.Scan) string { return in.Say(took(s)) },
-		"stateClass": stateClass, "scopeClass": scopeClass,
+		"instancePath": instancePath,
+		"changePath":   func(c report.Change) string { return instanceAddress(c.Account, c.Region, c.InstanceID) },
+		"placePath":    func(account, region string) string { return listAddress("account", account, "region", region) },
+		"took":         func(s record.Scan) string { return in.Say(took(s)) },
+		"stateClass":   stateClass, "scopeClass": scopeClass,
 		"texts": func() string { return in.Script(live) },
 	}).Parse(in.Template(string(text)))
 }
@@ -211,7 +212,7 @@ func (s *server) failWith(w http.ResponseWriter, r *http.Request, status int, de
 // nowhere answers for addresses that do not exist.
 func (s *server) nowhere(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/api/") {
-		problem(w, http.StatusNotFound, "there is no such resource")
+		Problem(w, http.StatusNotFound, "there is no such resource")
 		return
 	}
 	s.failWith(w, r, http.StatusNotFound, "There is no such page.")
@@ -263,22 +264,14 @@ func listAddress(pairs ...string) string {
 	return "/instances?" + values.Encode()
 }
 
-func (s *server) overview(w http.ResponseWriter, r *http.Request) {
-	sv, err := s.o.Store.View(r.Context(), store.Filter{})
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	defer s.close(sv)
+func (s *server) overview(w http.ResponseWriter, r *http.Request, sv View) error {
 	scans, err := sv.Scans(5)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	points, err := sv.Trend(trendPoints)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	view := overviewView{view: s.viewOf(r, languageOf(r).Say("Overview"), "Overview", sv.Summary()), Scans: s.scanRows(scans), Trend: newTrend(points)}
 	view.Headline = report.Headline(view.Summary)
@@ -287,8 +280,7 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 	}, func(target string) string { return listAddress("target", target, "waived", "yes") })
 	view.LegacyLink = listAddress("legacy", "true")
 	if view.Burndown, err = newBurndown(sv, view.Summary.Targets, s.o.Now()); err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	view.CanScan = s.o.Rescanner != nil && s.operator(r)
 	if s.o.NextScan != nil {
@@ -320,8 +312,7 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 	view.Failures, view.MoreFailures = view.Failures[:first:first], view.Failures[first:]
 	view.Now = s.o.Now()
 	if view.Evidence, err = sv.Evidence(lastBegan(scans, view.Now)); err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	s.close(sv)
 	view.OS = report.Fold(report.BucketTable{
@@ -336,14 +327,12 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 	}, 12)
 	if s.o.Answers != nil && len(view.Running) == 0 && view.Summary.CaughtUp { // else each commit of the scan counts them anew
 		if view.OS.First.Remedies, err = s.o.Answers.Remedies(r.Context()); err != nil {
-			s.fail(w, r, err)
-			return
+			return err
 		}
 		view.OS.Rest.Remedies = view.OS.First.Remedies
 		groups, err := s.o.Answers.StartGroups(r.Context())
 		if err != nil {
-			s.fail(w, r, err)
-			return
+			return err
 		}
 		if table := report.NewStartTable(groups, view.Summary.Targets, startGroupsPath, languageOf(r)); len(table.Rows)+len(table.More) > 0 {
 			table.Fold(12)
@@ -360,6 +349,7 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 		Status: report.ScopeStatus(view.Summary.Scopes),
 	}, 12)
 	s.page(w, r, http.StatusOK, "overview", view)
+	return nil
 }
 
 // trendView is the line of legacy counts over time.
@@ -390,8 +380,13 @@ func newTrend(points []Point) *trendView {
 	}
 }
 
+// instanceAddress is the page of an instance.
+func instanceAddress(account, region, id string) string {
+	return "/instances/" + url.PathEscape(id) + "?" + url.Values{"account": {account}, "region": {region}}.Encode()
+}
+
 func instancePath(rec *record.Record) string {
-	return "/instances/" + url.PathEscape(rec.InstanceID) + "?" + url.Values{"account": {rec.Account}, "region": {rec.Region}}.Encode()
+	return instanceAddress(rec.Account, rec.Region, rec.InstanceID)
 }
 
 // instanceView is the page of one instance.
@@ -417,17 +412,10 @@ type instanceView struct {
 
 type fact struct{ Name, Value string }
 
-func (s *server) instance(w http.ResponseWriter, r *http.Request) {
-	sv, err := s.o.Store.View(r.Context(), store.Filter{})
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	defer s.close(sv)
+func (s *server) instance(w http.ResponseWriter, r *http.Request, sv View) error {
 	rec, history, err := s.find(r, sv)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	view := instanceView{
 		view: s.viewOf(r, rec.InstanceID, "Instances", sv.Summary()), Rec: rec, History: history,
@@ -441,8 +429,7 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request) {
 	}
 	view.Settle = settle(rec, view.Checks)
 	if view.Explained, err = sv.Explain(rec.Account, rec.Region, rec.InstanceID); err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	for i := range view.Explained.Evidence {
 		for _, count := range view.Explained.Evidence[i].Counts {
@@ -450,12 +437,10 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if view.Asked, err = sv.GuestEvidence(rec.Account, rec.Region, rec.InstanceID, s.o.Now()); err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	if view.Siblings, err = s.siblings(r.Context(), rec); err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	if s.o.Answers != nil && rec.GoneAt == nil {
 		for i := range rec.Verdicts {
@@ -466,11 +451,11 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request) {
 	}
 	if id := r.URL.Query().Get("rescan"); id != "" {
 		if err := s.waitFor(r, sv, &view, id); err != nil {
-			s.fail(w, r, err)
-			return
+			return err
 		}
 	}
 	s.page(w, r, http.StatusOK, "instance", view)
+	return nil
 }
 
 // worst puts the answers in the order in which they are read: what stands in the

@@ -125,16 +125,7 @@ func (v *planView) Narrowed() bool {
 
 // fill makes the form.
 func (v *planView) fill(known *filter.Known, target string) {
-	plain := func(values []string) []option {
-		var out []option
-		for _, value := range values {
-			if value != "" {
-				out = append(out, option{value, report.Short(value, 60)})
-			}
-		}
-		return out
-	}
-	v.Fields = []field{
+	v.Fields = inForce([]field{
 		{Name: "target", Label: "Target, family or type", Options: plain(known.Targets), Typed: true, Value: target},
 		{Name: "owner_tag", Label: "Tag that names owners", Typed: true, Hint: "owner"},
 		{Name: "os", Label: "Operating system", Typed: true, Hint: "CentOS 5"},
@@ -142,21 +133,8 @@ func (v *planView) fill(known *filter.Known, target string) {
 		{Name: "family", Label: "Family", Options: plain(known.Families), Typed: true, Hint: "ecs.g5"},
 		{Name: "account", Label: "Account", Options: plain(known.Accounts)},
 		{Name: "region", Label: "Region", Options: plain(known.Regions)},
-	}
-	for i := range v.Fields {
-		fd := &v.Fields[i]
-		fd.Value = cmp.Or(fd.Value, strings.Join(v.Q[fd.Name], ","))
-		if !fd.Typed && fd.Value != "" && !slices.ContainsFunc(fd.Options, func(o option) bool { return o.Value == fd.Value }) {
-			fd.Options = append(fd.Options, option{fd.Value, report.Short(fd.Value, 60)})
-		}
-	}
-	for _, name := range []string{"image", "status", "verdict", "confidence", "waived", "exclude", "wave", "owner"} {
-		for _, value := range v.Q[name] {
-			if value != "" {
-				v.Hidden = append(v.Hidden, chip{Name: name, Value: value})
-			}
-		}
-	}
+	}, v.Q)
+	v.Hidden = hidden(v.Q, "image", "status", "verdict", "confidence", "waived", "exclude", "wave", "owner")
 	for _, n := range append(plainNames(), [2]string{"wave", "Wave"}, [2]string{"owner", "Owner"}, [2]string{"instance", "Instance"}) {
 		value := strings.Join(v.Q[n[0]], ", ")
 		if value == "" || n[0] == "target" {
@@ -241,7 +219,7 @@ func (v *planView) list() error {
 }
 
 func (v *planView) item(wave *plan.Wave, it *plan.Item) planItem {
-	out := planItem{Item: it, Link: "/instances/" + url.PathEscape(it.InstanceID) + "?" + url.Values{"account": {it.Account}, "region": {it.Region}}.Encode()}
+	out := planItem{Item: it, Link: instanceAddress(it.Account, it.Region, it.InstanceID)}
 	find := func(names []string) []*plan.Solution {
 		var found []*plan.Solution
 		for _, name := range names {

@@ -140,7 +140,7 @@ func parseListing(query url.Values) (*listing, error) {
 	}
 	list := &listing{
 		scope: scope,
-		Limit: defaultLimit, Sort: query.Get("sort"), Down: query.Get("order") == "desc",
+		Sort:  query.Get("sort"), Down: query.Get("order") == "desc",
 		Filter: store.Filter{
 			Target:   query.Get("target"),
 			OSFamily: query.Get("os_family"), OSVersion: query.Get("os_version"), Query: strings.TrimSpace(query.Get("q")), Gone: query.Get("gone") == "true",
@@ -177,12 +177,8 @@ func parseListing(query url.Values) (*listing, error) {
 		}
 		list.Filter.Legacy = &legacy
 	}
-	if s := query.Get("limit"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 || n > maxLimit {
-			return nil, badQuery("limit is a number from 1 to %d", maxLimit)
-		}
-		list.Limit = n
+	if list.Limit, err = limitOf(query, defaultLimit); err != nil {
+		return nil, err
 	}
 	cursor, err := parseCursor(query.Get("cursor"))
 	if err != nil {

@@ -20,7 +20,6 @@ type param struct {
 	kind       string   // string, integer or boolean
 	values     []string // the only ones
 	repeated   bool     // may stand several times, or hold several values with commas
-	needed     bool
 }
 
 // route is one resource. What is not in its parameters is refused; the same
@@ -102,11 +101,11 @@ func (s *server) apiRoutes() []route {
 	out := []route{
 		{method: http.MethodGet, path: "/api/v1/summary", text: "Totals of what the filter lets through, with how complete they are", params: scopeParams(), answer: record.Summary{}, handle: s.answering(s.apiSummary)},
 		{method: http.MethodGet, path: "/api/v1/instances", text: "A page of instances", params: listingParams(), answer: instanceList{}, handle: s.answering(s.apiInstances)},
-		{method: http.MethodGet, path: "/api/v1/instances/{id}", text: "One instance with its history", params: place, answer: instanceAnswer{}, handle: s.answering(s.apiInstance)},
-		{method: http.MethodGet, path: "/api/v1/scans", text: "The scans that run, then the last ones", params: []param{limit}, answer: scansAnswer{}, handle: s.answering(s.apiScans)},
-		{method: http.MethodGet, path: "/api/v1/scans/{id}", text: "One scan", answer: record.Scan{}, handle: s.answering(s.apiScan)},
+		{method: http.MethodGet, path: "/api/v1/instances/{id}", text: "One instance with its history", params: place, answer: instanceAnswer{}, handle: s.viewing(s.problemOf, s.apiInstance)},
+		{method: http.MethodGet, path: "/api/v1/scans", text: "The scans that run, then the last ones", params: []param{limit}, answer: scansAnswer{}, handle: s.viewing(s.problemOf, s.apiScans)},
+		{method: http.MethodGet, path: "/api/v1/scans/{id}", text: "One scan", answer: record.Scan{}, handle: s.viewing(s.problemOf, s.apiScan)},
 		{method: http.MethodGet, path: "/api/v1/outcomes", text: "What became of instances that moved to another class of machines, beside what was said of it before: the score, and the moves that went otherwise first", params: append(slices.DeleteFunc(scopeParams(), func(p param) bool { return p.name == "up" }), limit), answer: record.MoveOutcomes{}, handle: s.answering(s.apiOutcomes)},
-		{method: http.MethodGet, path: "/api/v1/trend", text: "The fleet at the end of each scan, oldest first, as it was judged then", params: []param{limit}, answer: trendAnswer{}, handle: s.answering(s.apiTrend)},
+		{method: http.MethodGet, path: "/api/v1/trend", text: "The fleet at the end of each scan, oldest first, as it was judged then", params: []param{limit}, answer: trendAnswer{}, handle: s.viewing(s.problemOf, s.apiTrend)},
 		{method: http.MethodGet, path: "/api/v1/openapi.json", text: "This description", media: "application/json", handle: s.apiDescription},
 		{method: http.MethodGet, path: "/api/v1/schema/{name}", text: "A JSON Schema that events name as dataschema: " + strings.Join(schema.Names(), ", "), media: "application/schema+json", handle: s.answering(s.apiSchema)},
 		{method: http.MethodPost, path: "/api/v1/rescan", text: "Look at instances again; for visitors who may change state", body: record.RescanRequest{}, answer: record.RescanReply{}, status: http.StatusAccepted, handle: s.answering(s.apiRescan)},
@@ -158,11 +157,11 @@ const ReloadPath = "/-/reload"
 func (s *server) pageRoutes() []route {
 	refresh := text("refresh", "")
 	out := []route{
-		{method: http.MethodGet, path: "/{$}", params: []param{refresh, text("asked", "")}, handle: s.overview},
+		{method: http.MethodGet, path: "/{$}", params: []param{refresh, text("asked", "")}, handle: s.viewing(s.fail, s.overview)},
 		{method: http.MethodGet, path: "/instances", params: append(listingParams(), refresh), handle: s.instances},
-		{method: http.MethodGet, path: "/instances/{id}", params: []param{text("account", ""), text("region", ""), text("rescan", ""), refresh}, handle: s.instance},
-		{method: http.MethodGet, path: "/scans", params: []param{refresh}, handle: s.scans},
-		{method: http.MethodGet, path: "/scans/{id}", params: []param{refresh}, handle: s.scan},
+		{method: http.MethodGet, path: "/instances/{id}", params: []param{text("account", ""), text("region", ""), text("rescan", ""), refresh}, handle: s.viewing(s.fail, s.instance)},
+		{method: http.MethodGet, path: "/scans", params: []param{refresh}, handle: s.viewing(s.fail, s.scans)},
+		{method: http.MethodGet, path: "/scans/{id}", params: []param{refresh}, handle: s.viewing(s.fail, s.scan)},
 		{method: http.MethodPost, path: "/rescan", handle: s.rescanForm},
 		{method: http.MethodPost, path: "/scan", handle: s.scanForm},
 	}
@@ -171,7 +170,7 @@ func (s *server) pageRoutes() []route {
 		out = append(out, route{method: http.MethodGet, path: "/plan", params: planParams(), handle: s.planPage, long: true})
 	}
 	if s.o.Rules != nil {
-		out = append(out, route{method: http.MethodGet, path: "/rules", handle: s.codes})
+		out = append(out, route{method: http.MethodGet, path: "/rules", handle: s.viewing(s.fail, s.codes)})
 	}
 	return out
 }
@@ -216,7 +215,7 @@ func (s *server) timed(route string, handler http.Handler) http.Handler {
 // refuse answers a program with a problem, and a person with a page.
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, status int, detail string) {
 	if strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == ReloadPath {
-		problem(w, status, detail)
+		Problem(w, status, detail)
 		return
 	}
 	s.failWith(w, r, status, report.Capital(detail)+".")
@@ -243,12 +242,6 @@ func (s *server) asked(rt *route) http.Handler {
 				return
 			case !rt.params[at].repeated && len(values) > 1:
 				s.refuse(w, r, http.StatusBadRequest, "parameter "+name+" stands twice")
-				return
-			}
-		}
-		for i := range rt.params {
-			if rt.params[i].needed && query.Get(rt.params[i].name) == "" {
-				s.refuse(w, r, http.StatusBadRequest, "parameter "+rt.params[i].name+" is needed: "+rt.params[i].text)
 				return
 			}
 		}

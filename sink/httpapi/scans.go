@@ -9,7 +9,6 @@ import (
 
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
-	"github.com/shenscan/shenscan/sink/store"
 )
 
 // scansView lists scans.
@@ -18,21 +17,15 @@ type scansView struct {
 	Scans []*scanRow
 }
 
-func (s *server) scans(w http.ResponseWriter, r *http.Request) {
-	sv, err := s.o.Store.View(r.Context(), store.Filter{})
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	defer s.close(sv)
+func (s *server) scans(w http.ResponseWriter, r *http.Request, sv View) error {
 	scans, err := sv.Scans(shownScans)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	v := scansView{s.viewOf(r, languageOf(r).Say("Scans"), "Scans", sv.Summary()), s.scanRows(scans)}
 	v.current(r, refreshLate)
 	s.page(w, r, http.StatusOK, "scans", v)
+	return nil
 }
 
 // scanView is one scan with its progress.
@@ -53,18 +46,11 @@ func (v *scanView) GoneIn(scope record.ScanScope) string {
 	return "/changes?" + url.Values{"scan": {v.Scan.ID}, "kind": {report.KindGone}, "account": {scope.Account}, "region": {scope.Region}}.Encode()
 }
 
-func (s *server) scan(w http.ResponseWriter, r *http.Request) {
+func (s *server) scan(w http.ResponseWriter, r *http.Request, sv View) error {
 	id := r.PathValue("id")
-	sv, err := s.o.Store.View(r.Context(), store.Filter{})
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	defer s.close(sv)
 	scan, err := sv.Scan(id)
 	if err != nil {
-		s.fail(w, r, fmt.Errorf("scan %s: %w", report.Short(id, 64), err))
-		return
+		return fmt.Errorf("scan %s: %w", report.Short(id, 64), err)
 	}
 	view := &scanView{view: s.viewOf(r, languageOf(r).Say("Scan")+" "+id, "Scans", sv.Summary()), Scan: s.scanRow(scan), Progress: "0", changes: s.o.Answers != nil}
 	if scan.Regions > 0 {
@@ -78,6 +64,7 @@ func (s *server) scan(w http.ResponseWriter, r *http.Request) {
 		view.Pending = "This scan is running; the page refreshes itself."
 	}
 	s.page(w, r, http.StatusOK, "scan", view)
+	return nil
 }
 
 // rescanForm takes the button of an instance's page and leads back to it.
