@@ -30,6 +30,7 @@ const (
 )
 
 func TestWhoIsAnOperator(t *testing.T) {
+	t.Parallel()
 	users, certs := webConfig(t, twoUsers), webConfig(t, certsOnly)
 	as := func(user string) *http.Request {
 		r := httptest.NewRequest(http.MethodPost, "/", http.NoBody)
@@ -79,6 +80,7 @@ func TestWhoIsAnOperator(t *testing.T) {
 // TestAnotherHostsPageIsNotThisOne: a web site that a browser on this machine
 // shows has its name point here, and would be an operator.
 func TestAnotherHostsPageIsNotThisOne(t *testing.T) {
+	t.Parallel()
 	page := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	users := webConfig(t, twoUsers)
 	for name, tc := range map[string]struct {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestDebugListenerIsForThisMachineAlone(t *testing.T) {
+	t.Parallel()
 	for _, listen := range []string{"0.0.0.0:0", ":0", "192.0.2.1:0", "example.com:0", "127.0.0.1"} {
 		o := options(t)
 		o.Debug.Listen = listen
@@ -29,6 +30,7 @@ func TestDebugListenerIsForThisMachineAlone(t *testing.T) {
 }
 
 func TestDebugListenerShowsProfilesAndSetsTheLogLevel(t *testing.T) {
+	t.Parallel()
 	o := options(t)
 	level := &slog.LevelVar{}
 	level.Set(slog.LevelWarn)

@@ -14,6 +14,7 @@ import (
 
 // A plan is made once for a moment of the store, and never shown at another.
 func TestPlanIsMadeOnceAMoment(t *testing.T) {
+	t.Parallel()
 	p := answered[*plan.Plan]{size: func(p *plan.Plan) int { return p.Instances }}
 	commit, built := 1, 0
 	ask := func(target string) *plan.Plan {
@@ -46,6 +47,7 @@ func TestPlanIsMadeOnceAMoment(t *testing.T) {
 
 // A plan of a commit that came while it was made is kept as what it is.
 func TestPlanOfALaterCommitIsKeptAsThat(t *testing.T) {
+	t.Parallel()
 	p := answered[*plan.Plan]{size: func(p *plan.Plan) int { return p.Instances }}
 	before, after := answerKey{Moment: store.Moment{Commit: 1}}, answerKey{Moment: store.Moment{Commit: 2}}
 	if _, err := p.of(t.Context(), func() answerKey { return before }, func(context.Context) (*plan.Plan, answerKey, error) { return &plan.Plan{}, after, nil }); err != nil {
@@ -60,6 +62,7 @@ func TestPlanOfALaterCommitIsKeptAsThat(t *testing.T) {
 
 // What is kept has a bound, in plans and in instances.
 func TestKeptPlansAreBounded(t *testing.T) {
+	t.Parallel()
 	p := answered[*plan.Plan]{size: func(p *plan.Plan) int { return p.Instances }}
 	for _, size := range []int{keptItems / 2, keptItems / 2, 1, keptItems, keptItems + 1} {
 		p.keep(answerKey{target: string(rune('a' + len(p.kept))), filter: t.Name() + string(rune(size%7))}, &plan.Plan{Instances: size})
@@ -82,6 +85,7 @@ func TestKeptPlansAreBounded(t *testing.T) {
 // Those who ask at once share one plan; where who makes it goes away, another
 // makes it.
 func TestPlanIsSharedByThoseWhoAskAtOnce(t *testing.T) {
+	t.Parallel()
 	p := answered[*plan.Plan]{size: func(p *plan.Plan) int { return p.Instances }}
 	var built atomic.Int32
 	making, gone := make(chan struct{}), make(chan struct{})
@@ -132,6 +136,7 @@ func TestPlanIsSharedByThoseWhoAskAtOnce(t *testing.T) {
 
 // What is held is not forgotten by itself, and what stands beside it is.
 func TestAHeldAnswerIsKept(t *testing.T) {
+	t.Parallel()
 	p := answered[*plan.Plan]{}
 	held, other := answerKey{target: "shenlong-8"}, answerKey{target: "shenlong-6"}
 	p.keep(held, &plan.Plan{})
@@ -152,6 +157,7 @@ func TestAHeldAnswerIsKept(t *testing.T) {
 // What the pages open with is made once the store rests: not while something
 // comes in, not twice for one commit, and not so often that it costs much.
 func TestReadyOnceTheStoreRests(t *testing.T) {
+	t.Parallel()
 	at := func(commit int) store.Moment { return store.Moment{Commit: commit} }
 	now := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
 	var r rest

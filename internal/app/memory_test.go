@@ -6,6 +6,7 @@ import (
 )
 
 func TestMemoryLimit(t *testing.T) {
+	t.Parallel()
 	const mib = 1 << 20
 	for _, tc := range []struct {
 		name                       string
@@ -28,6 +29,7 @@ func TestMemoryLimit(t *testing.T) {
 }
 
 func TestASmallHeapIsNotCollected(t *testing.T) {
+	t.Parallel()
 	const mib = 1 << 20
 	for _, tc := range []struct {
 		name       string
@@ -47,6 +49,7 @@ func TestASmallHeapIsNotCollected(t *testing.T) {
 }
 
 func TestContainerMemory(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name  string
 		files map[string]string

@@ -13,6 +13,7 @@ import (
 // What alerts about waivers and about the age of the knowledge ask for is there
 // as soon as the process is.
 func TestMetricsShowTheAgeOfTheKnowledgeAndTheEndOfWaivers(t *testing.T) {
+	t.Parallel()
 	overlay := filepath.Join(t.TempDir(), "overlay.yaml")
 	text := "version: 1\nwaivers:\n  - {id: shop, scope: {regions: [cn-hangzhou]}, until: \"2027-03-31\", reason: the work is planned}\n"
 	if err := os.WriteFile(overlay, []byte(text), 0o600); err != nil {

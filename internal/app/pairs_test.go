@@ -127,6 +127,7 @@ func (d *deployment) whole(id string) {
 // Whoever comes first makes the streams, and nobody has to wait for another one
 // to start.
 func TestRolesStartInAnyOrder(t *testing.T) {
+	t.Parallel()
 	for _, order := range [][]app.Role{
 		{app.Producer, app.Worker, app.Sink},
 		{app.Producer, app.Sink, app.Worker},
@@ -153,6 +154,7 @@ func TestRolesStartInAnyOrder(t *testing.T) {
 // Two roles without the third do what they can, say who is missing to those who
 // ask, and finish the scan once it is there.
 func TestPairsOfRolesWaitForTheThird(t *testing.T) {
+	t.Parallel()
 	roles := []app.Role{app.Producer, app.Worker, app.Sink}
 	for _, missing := range roles {
 		t.Run("without a "+missing.String(), func(t *testing.T) {
@@ -191,6 +193,7 @@ func TestPairsOfRolesWaitForTheThird(t *testing.T) {
 
 // A role that is stopped while a scan runs and started again loses nothing of it.
 func TestARoleIsStartedAgainInAScan(t *testing.T) {
+	t.Parallel()
 	for _, restarted := range []app.Role{app.Producer, app.Worker, app.Sink} {
 		t.Run(restarted.String(), func(t *testing.T) {
 			t.Parallel()
@@ -211,6 +214,7 @@ func TestARoleIsStartedAgainInAScan(t *testing.T) {
 // Two of each role share the work of the first two and not that of sinks: each
 // sink has the whole scan, and the fleet is scanned once.
 func TestTwoOfEachRole(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	var sinks []process
 	for _, name := range []string{"a", "b"} {

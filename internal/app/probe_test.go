@@ -30,6 +30,7 @@ func probeState(t *testing.T, a *app.App) (state record.ProbeState) {
 // A process that is started with --probe asks the machines of the last scan, also
 // where a rescan of a few instances ended after it.
 func TestMachinesAreAskedWhereARescanEndedLast(t *testing.T) {
+	t.Parallel()
 	o := options(t)
 	o.HTTP.Listen = "127.0.0.1:0"
 	first, err := app.New(t.Context(), o)
@@ -88,6 +89,7 @@ func afterARun(t *testing.T, chosen filter.Values) (state record.ProbeState) {
 // A service whose filter has a name that no machine has asks those that its other
 // names let through, and says which name it is.
 func TestANameThatNoMachineHasIsSaidAfterEachRun(t *testing.T) {
+	t.Parallel()
 	state := afterARun(t, filter.Values{"os": {"centos", "cntos"}})
 	if state.Answered == 0 || len(state.Errors) != 1 || !strings.Contains(state.Errors[0], `--os "cntos"`) || !strings.Contains(state.Errors[0], `"centos"`) {
 		t.Errorf("%d answered: %q", state.Answered, state.Errors)
@@ -97,6 +99,7 @@ func TestANameThatNoMachineHasIsSaidAfterEachRun(t *testing.T) {
 // Names that machines have, but none has together, ask nobody, and that is said as
 // well.
 func TestAFilterThatNobodyPassesIsSaid(t *testing.T) {
+	t.Parallel()
 	state := afterARun(t, filter.Values{"os": {"centos"}, "exclude": {"os=centos"}})
 	if state.Planned != 0 || len(state.Errors) != 1 || !strings.Contains(state.Errors[0], "passes the filter of --probe") {
 		t.Errorf("%d planned: %q", state.Planned, state.Errors)
@@ -106,6 +109,7 @@ func TestAFilterThatNobodyPassesIsSaid(t *testing.T) {
 // A machine that is silent today and was heard of lately has an answer in use, and
 // one whose answer is too old has none, for the cause of today.
 func TestAnAnswerOfBeforeIsInUse(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
 	guest := func(id string, heard time.Duration, cause string) prober.Guest {
 		g := prober.Guest{Scope: ecs.Scope{Account: "1", Region: "cn-hangzhou"}, ID: id, ImageID: "m-1", Type: "ecs.g5.large", Script: probe.Version, Asked: now, Answered: now, Cause: cause}

@@ -122,6 +122,7 @@ func foundBy(t *testing.T, a *app.App, scan *record.Scan) {
 // not answer. What the command line, the API and the queries of the dashboard say
 // of it agrees every day, with the plan and with what was done.
 func TestAWeekOfRepairs(t *testing.T) {
+	t.Parallel()
 	sim, err := ecssim.Start(ecssim.Options{Instances: 300, Regions: 3, Seed: 5})
 	if err != nil {
 		t.Fatal(err)

@@ -68,6 +68,7 @@ func within(t *testing.T, what string, ok func() bool) {
 
 // A process whose roles do not run yet is not ready, however well its NATS is.
 func TestNothingIsReadyBeforeItsRolesRun(t *testing.T) {
+	t.Parallel()
 	o := options(t)
 	o.Roles, o.Store = app.Producer|app.Worker, ""
 	a, err := app.New(t.Context(), o)
@@ -89,6 +90,7 @@ func TestNothingIsReadyBeforeItsRolesRun(t *testing.T) {
 }
 
 func TestReadyMeansThatNothingStandsStill(t *testing.T) {
+	t.Parallel()
 	t.Run("a store whose file was deleted", func(t *testing.T) {
 		o := options(t)
 		a := serve(t, o)
@@ -123,6 +125,7 @@ func TestReadyMeansThatNothingStandsStill(t *testing.T) {
 // Two sinks of one name cannot be told apart: the second is refused, and says
 // who is there.
 func TestTwoSinksOfOneNameRefuseEachOther(t *testing.T) {
+	t.Parallel()
 	o := options(t)
 	o.NATS.Listen = "127.0.0.1:0"
 	first := serve(t, o)

@@ -139,6 +139,7 @@ func waiveAll(regions []string) string {
 }
 
 func TestReloadTakesEverythingAnew(t *testing.T) {
+	t.Parallel()
 	c := reconfigurable(t)
 	within(t, "the first scan ends", c.ended(1))
 	if n := c.waived(); n != 0 {
@@ -200,6 +201,7 @@ func TestReloadTakesEverythingAnew(t *testing.T) {
 
 // A reload of which anything is wrong changes nothing, whatever else is right.
 func TestARefusedReloadLeavesEverything(t *testing.T) {
+	t.Parallel()
 	c := reconfigurable(t)
 	within(t, "the first scan ends", c.ended(1))
 	before := c.metrics()
@@ -255,6 +257,7 @@ func TestARefusedReloadLeavesEverything(t *testing.T) {
 // Several who ask at once are served one after the other; what counts in the end
 // is the last configuration, whole.
 func TestReloadsAreTakenOneAfterTheOther(t *testing.T) {
+	t.Parallel()
 	c := reconfigurable(t)
 	within(t, "the first scan ends", c.ended(1))
 	waive, none := overlay(t, waiveAll(c.sim.Regions())), c.next
@@ -284,6 +287,7 @@ func TestReloadsAreTakenOneAfterTheOther(t *testing.T) {
 // An account that leaves the configuration in the middle of a scan is read to
 // its end by that scan, and is not in the next.
 func TestAScanEndsWithTheAccountsThatItBeganWith(t *testing.T) {
+	t.Parallel()
 	sim, err := ecssim.Start(ecssim.Options{Instances: 90, Regions: 2, Accounts: 3, Seed: 5})
 	if err != nil {
 		t.Fatal(err)
@@ -320,6 +324,7 @@ func TestAScanEndsWithTheAccountsThatItBeganWith(t *testing.T) {
 }
 
 func TestReloadOverHTTP(t *testing.T) {
+	t.Parallel()
 	c := reconfigurable(t)
 	post := func(site string) (int, string) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.Listening()+"/-/reload", http.NoBody)
@@ -360,6 +365,7 @@ func TestReloadOverHTTP(t *testing.T) {
 
 // A role without a store takes its configuration anew as well, from operators.
 func TestAWorkerReloads(t *testing.T) {
+	t.Parallel()
 	server, err := bus.Open(t.Context(), bus.Options{Dir: t.TempDir(), Name: "server", Listen: "127.0.0.1:0", Declare: true, Replicas: 1, Sync: bus.SyncInterval, Limits: bus.DefaultOptions().Limits, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 // A setting that would make the store forget what it just found, or hold what
 // nobody can want, is a wrong configuration that is named.
 func TestRetentionThatMakesNoSenseIsRefused(t *testing.T) {
+	t.Parallel()
 	for want, set := range map[string]func(*app.Options){
 		"--keep-gone 1m0s": func(o *app.Options) { o.KeepGone = time.Minute },
 		"--keep-gone -1h":  func(o *app.Options) { o.KeepGone = -time.Hour },

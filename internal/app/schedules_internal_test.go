@@ -7,6 +7,7 @@ import (
 
 // The next scan is that of the schedule which ticks first, in its own zone.
 func TestNextScanIsTheFirstTick(t *testing.T) {
+	t.Parallel()
 	a := &App{}
 	a.o.Now = func() time.Time { return time.Date(2026, 11, 29, 18, 30, 0, 0, time.UTC) }
 	if _, name := a.nextScan(); name != "" {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestSharedImages(t *testing.T) {
+	t.Parallel()
 	o := bus.DefaultOptions()
 	o.Dir, o.Sync = t.TempDir(), bus.SyncInterval
 	b, err := bus.Dial(t.Context(), o)

@@ -17,6 +17,7 @@ import (
 // explain verdicts by those, though the rest of the process goes by the ones
 // before; and what the change moved is told to its end, though telling it failed.
 func TestAnswersAreOfTheRulesThatJudged(t *testing.T) {
+	t.Parallel()
 	m := newMover(t, EvidenceOptions{})
 	overlay := filepath.Join(t.TempDir(), "rules.yaml")
 	if err := os.WriteFile(overlay, []byte("version: 1\nwaivers:\n  - {id: all, scope: {regions: ["+m.scope.Region+"]}, as: compatible, until: \"2999-12-31\", reason: a test}\n"), 0o600); err != nil {

@@ -10,6 +10,7 @@ import (
 )
 
 func TestWaiversAreWarnedOf(t *testing.T) {
+	t.Parallel()
 	rs, err := catalog.Load([]byte("version: 1\nwaivers:\n" +
 		"  - {id: w.ended, scope: {regions: [cn-hangzhou]}, as: compatible, until: \"2026-11-28\", reason: r}\n" +
 		"  - {id: w.today, scope: {regions: [cn-hangzhou]}, as: compatible, until: \"2026-11-29\", reason: r}\n" +

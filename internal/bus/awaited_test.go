@@ -12,6 +12,7 @@ import (
 // What a process is about to run is awaited until it has begun: a service until
 // requests arrive there, and again once it has ended; a consumer until it reads.
 func TestWhatHasNotBegunIsAwaited(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	b.Await("a-service", bus.ConsumeScans.Name)
 	if got := b.Awaited(); !slices.Equal(got, []string{"a-service", bus.ConsumeScans.Name}) {

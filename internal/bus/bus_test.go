@@ -19,9 +19,11 @@ import (
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/proctest"
 )
 
 func TestMain(m *testing.M) {
+	proctest.Waits()
 	// The server's clock for all its stores; it goes with the process.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"))
 }
@@ -75,6 +77,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 func TestPublishIsStoredOnceAndHandledOnce(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	for range 3 {
 		for i := range 5 {
@@ -102,6 +105,7 @@ func TestPublishIsStoredOnceAndHandledOnce(t *testing.T) {
 }
 
 func TestErrorDecidesFate(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	c := bus.ConsumeLanes
 	c.MaxDeliver = 3
@@ -165,6 +169,7 @@ func TestErrorDecidesFate(t *testing.T) {
 // A worker that dies on its message can say nothing: the server's advisory is
 // the only word of it.
 func TestMessageThatNobodySettlesIsMoved(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	c := bus.ConsumeLanes
 	c.MaxDeliver, c.AckWait = 2, 100*time.Millisecond
@@ -200,6 +205,7 @@ func TestMessageThatNobodySettlesIsMoved(t *testing.T) {
 }
 
 func TestHostilePayloadIsDeadLettered(t *testing.T) {
+	t.Parallel()
 	b := open(t, func(o *bus.Options) { o.Listen = "127.0.0.1:0" })
 	nc, err := nats.Connect(b.ClientURL())
 	if err != nil {
@@ -220,6 +226,7 @@ func TestHostilePayloadIsDeadLettered(t *testing.T) {
 }
 
 func TestFollowGoesOnFromTheStoresPosition(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	publish := func(n int) {
 		if err := b.Publish(t.Context(), &event.ScanAborted{ScanID: fmt.Sprint(n)}); err != nil {
@@ -291,6 +298,7 @@ func follow2(t *testing.T, b *bus.Bus, position *event.Position, until int) (got
 // Two sinks derive the same events in the same order; listeners must see each
 // once, also when one of them starts again from the beginning.
 func TestEventsAreEmittedOnceBySeveralSinks(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	emit := func(e *bus.Emitter, upTo int) {
 		for i := range upTo {
@@ -314,6 +322,7 @@ func TestEventsAreEmittedOnceBySeveralSinks(t *testing.T) {
 // occurrence. Sinks that make the same changes tell of each once, also when one
 // of them does so again.
 func TestJudgementsThatComeBackAreOccurrencesOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	const subject = "shenscan.events.verdict.a.r"
 	tell := func(e *bus.Emitter, judgement string) {
@@ -344,6 +353,7 @@ func TestJudgementsThatComeBackAreOccurrencesOfTheirOwn(t *testing.T) {
 
 // Whoever asks for more than fits into a message hears so at once.
 func TestAnAnswerThatIsTooLargeSaysSo(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
@@ -369,6 +379,7 @@ func TestAnAnswerThatIsTooLargeSaysSo(t *testing.T) {
 }
 
 func TestServiceAnswersAndRefuses(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
@@ -398,6 +409,7 @@ func TestServiceAnswersAndRefuses(t *testing.T) {
 // Requests that arrive while a service stops are answered, one way or the
 // other: none is left to time out.
 func TestServiceThatStopsLeavesNobodyWaiting(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	for range 20 {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -439,6 +451,7 @@ func TestServiceThatStopsLeavesNobodyWaiting(t *testing.T) {
 }
 
 func TestKVIsOptimistic(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	kv, err := b.KV(t.Context(), "test", time.Hour, true)
 	if err != nil {
@@ -466,6 +479,7 @@ func TestKVIsOptimistic(t *testing.T) {
 }
 
 func TestScheduleTicksOnceForSeveralSchedulers(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	req := &event.ScanRequested{Kind: event.KindScan, Reason: "schedule x"}
 	for range 10 {
@@ -497,6 +511,7 @@ func TestScheduleTicksOnceForSeveralSchedulers(t *testing.T) {
 }
 
 func TestAScheduleThatNobodyHasAnyMoreEnds(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	req := &event.ScanRequested{Kind: event.KindScan, Reason: "schedule"}
 	for i, name := range []string{"old name", "new", "new"} {
@@ -536,6 +551,7 @@ func TestAScheduleThatNobodyHasAnyMoreEnds(t *testing.T) {
 }
 
 func TestOptionsAreChecked(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*bus.Options){
 		"sync":              func(o *bus.Options) { o.Sync = "sometimes" },
 		"replicas":          func(o *bus.Options) { o.Replicas = 2 },
@@ -553,6 +569,7 @@ func TestOptionsAreChecked(t *testing.T) {
 }
 
 func TestConnectErrorHidesPassword(t *testing.T) {
+	t.Parallel()
 	o := bus.DefaultOptions()
 	o.URL = "nats://user:s3cret@127.0.0.1:1"
 	_, err := bus.Open(t.Context(), o)
@@ -565,6 +582,7 @@ func TestConnectErrorHidesPassword(t *testing.T) {
 }
 
 func TestPassingServerLeavesNoStream(t *testing.T) {
+	t.Parallel()
 	for _, passing := range []bool{false, true} {
 		o := bus.DefaultOptions()
 		o.Dir, o.Passing = t.TempDir(), passing

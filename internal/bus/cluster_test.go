@@ -80,6 +80,7 @@ func startCluster(t *testing.T) []*natsserver.Server {
 // another. When the server of the consumer ends, nobody tells the sink: only the
 // heartbeats of the consumer stay away.
 func TestAFollowerOutlivesTheServerOfItsConsumer(t *testing.T) {
+	t.Parallel()
 	servers := startCluster(t)
 	b := open(t, func(o *bus.Options) { o.URL, o.Dir, o.Replicas = servers[0].ClientURL(), "", 3 })
 	stream, err := b.JetStream().Stream(t.Context(), bus.StreamResults)

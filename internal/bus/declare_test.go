@@ -57,6 +57,7 @@ func older(t *testing.T, js jetstream.JetStream, cfg jetstream.StreamConfig, sub
 }
 
 func TestAnOlderDeclarationIsMigratedOrRefusedAndNothingIsLost(t *testing.T) {
+	t.Parallel()
 	const results, pages, work = "shenscan.results.a.r", "shenscan.pages.bulk.a.r", "shenscan.work.lane.a.r"
 	for name, tc := range map[string]struct {
 		stream   string
@@ -198,6 +199,7 @@ func TestAnOlderDeclarationIsMigratedOrRefusedAndNothingIsLost(t *testing.T) {
 }
 
 func TestFewerReplicasAreRefused(t *testing.T) {
+	t.Parallel()
 	o := bus.DefaultOptions()
 	want := bus.Declarations(o)[bus.StreamWork]
 	have := want
@@ -213,6 +215,7 @@ func TestFewerReplicasAreRefused(t *testing.T) {
 // Workers and sinks take streams as they are, unless they cannot work with
 // them.
 func TestWorkersAndSinksLeaveStreamsAlone(t *testing.T) {
+	t.Parallel()
 	url, js := server(t)
 	o := bus.DefaultOptions()
 	o.URL, o.Declare = url, false
@@ -260,6 +263,7 @@ func golden(t *testing.T, name string) []byte {
 }
 
 func TestGoldenMessagesInTheStreamsAreRead(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	put := func(subject, name string) {
 		t.Helper()
@@ -327,6 +331,7 @@ func newer(t *testing.T, flat bool) []byte {
 }
 
 func TestANewerMessageIsDeadLetteredWithItsCause(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		c       bus.Consumer
 		subject string
@@ -364,6 +369,7 @@ func TestANewerMessageIsDeadLetteredWithItsCause(t *testing.T) {
 // A result of a newer version stays where it is, and the sink before it: it is
 // read when the sink is upgraded, which a dead letter would not be.
 func TestASinkWaitsBeforeANewerResult(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	for _, raw := range [][]byte{golden(t, "lane_ended"), newer(t, false), golden(t, "scan_aborted")} {
 		if err := b.PublishRaw(t.Context(), &nats.Msg{Subject: "shenscan.results.a.r", Data: raw, Header: nats.Header{}}); err != nil {
@@ -406,6 +412,7 @@ func TestASinkWaitsBeforeANewerResult(t *testing.T) {
 
 // The largest garbage that a stream takes is dead-lettered like any other.
 func TestTheLargestGarbageIsDeadLettered(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var log strings.Builder
 	b := open(t, func(o *bus.Options) {

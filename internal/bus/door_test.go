@@ -15,6 +15,7 @@ import (
 )
 
 func TestTheEmbeddedServerListensOnLoopbackAlone(t *testing.T) {
+	t.Parallel()
 	for _, addr := range []string{"0.0.0.0:4222", ":4222", "[::]:4222", "192.0.2.1:4222", "example.com:4222"} {
 		o := bus.DefaultOptions()
 		o.Listen = addr
@@ -55,6 +56,7 @@ func operator(t *testing.T, b *bus.Bus, opts ...nats.Option) (*nats.Conn, <-chan
 }
 
 func TestStrangersAreNotLetIn(t *testing.T) {
+	t.Parallel()
 	b := open(t, func(o *bus.Options) { o.Listen, o.Guard = "127.0.0.1:0", bus.GuardKey })
 	for name, opts := range map[string][]nats.Option{"nobody": nil, "password": {nats.UserInfo(bus.InboxOperator, "guess")}} {
 		if nc, err := nats.Connect(b.ClientURL(), opts...); !errors.Is(err, nats.ErrAuthorization) {
@@ -69,6 +71,7 @@ func TestStrangersAreNotLetIn(t *testing.T) {
 // TestAnOperatorOfTheListenerAsksAndNothingElse holds who comes in through the
 // listener to the services: no page, no result, no schedule is theirs to write.
 func TestAnOperatorOfTheListenerAsksAndNothingElse(t *testing.T) {
+	t.Parallel()
 	for name, guard := range map[string]bus.Guard{"with the key": bus.GuardKey, "on loopback": bus.GuardOperator} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t, func(o *bus.Options) { o.Listen, o.Guard, o.Inbox = "127.0.0.1:0", guard, bus.InboxProcess })
@@ -134,6 +137,7 @@ func mustRefuse(t *testing.T, refused <-chan error, subject string) {
 // TestAnswersGoToInboxesAlone: who asks names where the answer goes, and the
 // service may write where they may not.
 func TestAnswersGoToInboxesAlone(t *testing.T) {
+	t.Parallel()
 	b := open(t, func(o *bus.Options) { o.Listen, o.Guard, o.Inbox = "127.0.0.1:0", bus.GuardKey, bus.InboxProcess })
 	var users []string
 	asked := make(chan string, 8)

@@ -16,6 +16,7 @@ import (
 )
 
 func TestKVReadsAndWritesManyKeysAtOnce(t *testing.T) {
+	t.Parallel()
 	kv, err := open(t, nil).KV(t.Context(), "test", time.Hour, true)
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +75,7 @@ func TestKVReadsAndWritesManyKeysAtOnce(t *testing.T) {
 // A user that an older configuration of the server lets read single keys alone
 // still reads many, one by one.
 func TestKVReadsManyKeysWithoutThePermissionFor(t *testing.T) {
+	t.Parallel()
 	o := &natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true, Users: []*natsserver.User{
 		{Username: "all", Password: "x"},
 		{Username: "old", Password: "x", Permissions: &natsserver.Permissions{Publish: &natsserver.SubjectPermission{
@@ -125,6 +127,7 @@ func TestKVReadsManyKeysWithoutThePermissionFor(t *testing.T) {
 
 // A server that runs alone forgets the buckets in memory when it restarts.
 func TestKVIsMadeAgainWhereTheServerLostIt(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	start := func(port int) *natsserver.Server {
 		srv, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true})
@@ -176,6 +179,7 @@ func TestKVIsMadeAgainWhereTheServerLostIt(t *testing.T) {
 }
 
 func TestKVSaysWhatItCouldNotReadOrWrite(t *testing.T) {
+	t.Parallel()
 	o := bus.DefaultOptions()
 	o.Dir = t.TempDir()
 	b, err := bus.Dial(t.Context(), o) // which does not make again what is gone
@@ -201,6 +205,7 @@ func TestKVSaysWhatItCouldNotReadOrWrite(t *testing.T) {
 // Producers that start together ask for the same buckets at once. The memory
 // that deploy/nats gives the server is enough for that.
 func TestProducersThatStartTogetherFitIntoTheServersMemory(t *testing.T) {
+	t.Parallel()
 	srv, err := natsserver.NewServer(&natsserver.Options{
 		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, JetStreamMaxMemory: 256 << 20, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
 	})

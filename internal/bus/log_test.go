@@ -17,6 +17,7 @@ import (
 
 // Every line about a message names it by the same keys, and its trace.
 func TestLogLinesAboutAMessageNameItAlike(t *testing.T) {
+	t.Parallel()
 	tr, _ := tracing(t)
 	var mu sync.Mutex
 	var log bytes.Buffer

@@ -150,6 +150,7 @@ func deleteConsumers(t *testing.T, b *bus.Bus, stream string) (deleted int) {
 }
 
 func TestAFollowerOutlivesItsConsumer(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	f := follow(t, b, "a")
 	say(t, b, "before")
@@ -168,6 +169,7 @@ func TestAFollowerOutlivesItsConsumer(t *testing.T) {
 
 // Two followers of one name do not take each other's messages away.
 func TestFollowersOfOneNameDoNotEndEachOther(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	one := follow(t, b, "same")
 	say(t, b, "first")
@@ -179,6 +181,7 @@ func TestFollowersOfOneNameDoNotEndEachOther(t *testing.T) {
 }
 
 func TestFollowingEndsWithAnErrorWhileNobodyStopsIt(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	f := follow(t, b, "a")
 	say(t, b, "1")
@@ -206,6 +209,7 @@ func TestFollowingEndsWithAnErrorWhileNobodyStopsIt(t *testing.T) {
 // The numbers of a new stream begin at one again. What it holds is no
 // continuation of the old one, also where it has grown as long.
 func TestANewStreamIsReadFromItsStart(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	f := follow(t, b, "a")
 	for i := range 3 {
@@ -229,6 +233,7 @@ func TestANewStreamIsReadFromItsStart(t *testing.T) {
 }
 
 func TestAConsumerIsMadeAgain(t *testing.T) {
+	t.Parallel()
 	for _, c := range []bus.Consumer{bus.ConsumeLanes, bus.ConsumeBulkPages} {
 		t.Run(c.Name, func(t *testing.T) {
 			b := open(t, nil)
@@ -271,6 +276,7 @@ func TestAConsumerIsMadeAgain(t *testing.T) {
 }
 
 func TestTheMoverIsMadeAgain(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	moved := make(chan string, 4)
@@ -304,6 +310,7 @@ func TestTheMoverIsMadeAgain(t *testing.T) {
 // A server that comes back with an empty disk has lost everything: whoever may
 // make it again does, within seconds, and work goes on.
 func TestAnEmptiedServerIsFilledAgain(t *testing.T) {
+	t.Parallel()
 	e := startExternal(t)
 	b := e.open(nil)
 	kv, err := b.KV(t.Context(), "test", time.Hour, false)
@@ -360,6 +367,7 @@ func TestAnEmptiedServerIsFilledAgain(t *testing.T) {
 
 // Who may not make streams waits for who may, and is not ready meanwhile.
 func TestHealthNamesWhatIsMissing(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	eventually(t, "all is well", func() bool { h := b.Health(); return h.Ready() == nil && h.Quorum && len(h.Streams) == 7 })
 	e := startExternal(t)
@@ -374,6 +382,7 @@ func TestHealthNamesWhatIsMissing(t *testing.T) {
 }
 
 func TestNoDeadLettersAreNoError(t *testing.T) {
+	t.Parallel()
 	b := open(t, nil)
 	letters, err := b.DeadLetters(t.Context(), 0, 10)
 	if err != nil || len(letters) != 0 {

@@ -53,6 +53,7 @@ func tracing(t *testing.T) (*trace.Tracer, *tracetest.Collector) {
 }
 
 func TestTracesFollowMessagesAndHostileHeadersDoNot(t *testing.T) {
+	t.Parallel()
 	tr, c := tracing(t)
 	b := open(t, func(o *bus.Options) { o.Tracer = tr })
 	ctx, root := tr.Begin(t.Context(), trace.Server, "root")

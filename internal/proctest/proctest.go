@@ -1,21 +1,42 @@
 // Package proctest is what tests that run shenscan as processes share: free
 // addresses, processes that end with their test and show their output where it
-// fails, and waiting for what they say over HTTP.
+// fails, and waiting for what they say over HTTP; and how many of them run at once.
 package proctest
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
+
+// sideBySide is how many tests of a package run at once where they wait more than
+// they compute.
+const sideBySide = 8
+
+// Waits is called by the TestMain of a package whose tests wait for processes and
+// servers more than they compute: as many of them run side by side as do not get
+// into each other's way, whatever the number of CPUs is. -parallel says otherwise.
+func Waits() {
+	flag.Parse()
+	parallel := flag.Lookup("test.parallel")
+	if parallel.Value.String() != strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		return
+	}
+	if err := parallel.Value.Set(strconv.Itoa(sideBySide)); err != nil {
+		panic(err)
+	}
+}
 
 // FreeAddress is an address of loopback on which nobody listens right now.
 func FreeAddress(t testing.TB) string {
