@@ -42,7 +42,7 @@ var (
 
 // few seeds are what `go test ./...` runs of each test; make test/seeds, which CI
 // calls, runs all.
-const few = 4
+const few = 2
 
 // some is the first few of the seeds, or all of them in a long run.
 func some(seeds []uint64) []uint64 {
