@@ -124,6 +124,7 @@ func heartbeats(sim *ecssim.Server) int { return callsOf(sim, "DescribeCloudAssi
 // Verdicts that rest on an instance that is Running are firmer where its guest
 // was heard of, and nobody is asked twice.
 func TestHeartbeatsFirmVerdictsThatHangOnThem(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 1500, Regions: 3, Seed: 7, OfflineAgents: 0.2})
 	store := t.TempDir()
 	without := scanEvidence(t, sim, t.TempDir(), "--platform-evidence=false", "--heartbeat-share=0")
@@ -232,6 +233,7 @@ func listsWhatItCounts(t *testing.T, store string, recs []record.Record) {
 // Answers about heartbeats that are none leave verdicts as they are without
 // asking, and the report names the cause.
 func TestWhatNoHeartbeatSaysLeavesVerdictsAsTheyAre(t *testing.T) {
+	t.Parallel()
 	o := ecssim.Options{Instances: 900, Regions: 2, Seed: 21}
 	without := scanEvidence(t, simulator(t, o), t.TempDir(), "--platform-evidence=false", "--heartbeat-share=0")
 	for name, cause := range map[string]string{

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/shenscan/shenscan/internal/proctest"
 )
 
 // TestMain lets the binary of the tests be the commands that they start: called
@@ -23,14 +23,7 @@ func TestMain(m *testing.M) {
 		serveNATS()
 		return
 	}
-	// Tests here wait for processes more than they compute, whatever the number
-	// of CPUs is.
-	flag.Parse()
-	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
-		if err := parallel.Value.Set("8"); err != nil {
-			panic(err)
-		}
-	}
+	proctest.Waits()
 	os.Exit(func() int {
 		links, err := os.MkdirTemp("", "shenscan-e2e-")
 		if err != nil {

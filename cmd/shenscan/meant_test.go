@@ -11,6 +11,7 @@ import (
 // TestMisspeltValuesAreNamed gives every flag with words of its own one that is
 // misspelt: each names the one that was meant, and nothing is done.
 func TestMisspeltValuesAreNamed(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Seed: 4, Instances: 60, Regions: 2, Accounts: 2})
 	dir := filepath.Join(t.TempDir(), "store")
 	if r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", dir, "--region", "cn-hangzhou"); r.code != 0 {

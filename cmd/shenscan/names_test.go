@@ -77,6 +77,7 @@ func against(t *testing.T, list []record.Record, truth map[string]*ecssim.Truth)
 // thirds of what is unknown, and machines that are asked themselves settle what
 // their names hide.
 func TestATenthOfTheNamesDoesNotTellWhatRuns(t *testing.T) {
+	t.Parallel()
 	sim, truth := namesFleet(t)
 	store := t.TempDir()
 	scan := func(more ...string) []record.Record {

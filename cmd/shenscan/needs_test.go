@@ -34,6 +34,7 @@ var mentions = map[string]string{
 // Every flag of every command is known to mean something by itself, or says with
 // the flag which other one it means nothing without.
 func TestEveryFlagSaysWhatItMeansNothingWithout(t *testing.T) {
+	t.Parallel()
 	named := regexp.MustCompile(`--([a-z][a-z.-]*[a-z])`)
 	var seen []string
 	walk(newRoot(&settings{}), func(cmd *cobra.Command) {

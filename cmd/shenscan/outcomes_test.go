@@ -14,6 +14,7 @@ import (
 // An instance that moved between two scans is known with what was said before;
 // one that its owner stopped is no outcome.
 func TestWhatBecameOfInstancesThatMoved(t *testing.T) {
+	t.Parallel()
 	sim := simulator(t, ecssim.Options{Instances: 120, Regions: 1, Seed: 5})
 	dir := t.TempDir()
 	scan := func() []record.Record {

@@ -12,6 +12,7 @@ import (
 // TestSixtyColumns has whatever a command prints fit into 60 columns, apart from
 // commands, which are to be copied, and shows the version of every system.
 func TestSixtyColumns(t *testing.T) {
+	t.Parallel()
 	home := t.TempDir()
 	dir := filepath.Join(home, "store")
 	narrow := []string{"PATH=/usr/bin:/bin", "HOME=" + home, "COLUMNS=60"}
