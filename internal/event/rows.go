@@ -46,7 +46,8 @@ func (r Rows) Equal(rows Rows) bool {
 		return false
 	}
 	a, b := r.Reader(nil), rows.Reader(nil)
-	for a.Next() && b.Next() {
+	for a.Next() {
+		b.Next()
 		if x, y := a.Row(), b.Row(); !x.equal(&y) {
 			return false
 		}
@@ -317,7 +318,6 @@ type RowReader struct {
 
 	heads reader
 	r     reader // of the rest of the rows
-	left  int
 }
 
 // TagWords is a tag of a row.
@@ -333,7 +333,7 @@ func (r Rows) Reader(words []string) *RowReader {
 
 // Reset makes the reader read other rows, in the memory that it has.
 func (in *RowReader) Reset(rows Rows) {
-	in.heads, in.r, in.left, in.Words = reader{s: rows.s}, reader{s: rows.s}, rows.n, in.Words[:0]
+	in.heads, in.r, in.Words = reader{s: rows.s}, reader{s: rows.s}, in.Words[:0]
 	if rows.s == "" {
 		return
 	}
@@ -349,10 +349,9 @@ func (in *RowReader) Reset(rows Rows) {
 
 // Next goes to the next row and reports whether there is one.
 func (in *RowReader) Next() bool {
-	if in.left == 0 {
+	if in.r.off == len(in.r.s) { // the last row ends where the encoding does
 		return false
 	}
-	in.left--
 	in.read()
 	return in.r.err == nil
 }

@@ -80,7 +80,7 @@ func (r *reader) uint() uint64 {
 
 func (r *reader) longUint() uint64 {
 	var value uint64
-	for shift := uint(0); shift < 64; shift += 7 {
+	for shift := uint(0); shift <= 63; shift += 7 {
 		if r.off >= len(r.s) {
 			r.fail("number cut short")
 			return 0
@@ -123,21 +123,13 @@ func (r *reader) str() string {
 }
 
 // skip goes past a string and returns its length.
-func (r *reader) skip() int {
-	n := r.uint()
-	if n > uint64(len(r.s)-r.off) {
-		r.fail("string longer than the message")
-		return 0
-	}
-	r.off += int(n)
-	return int(n)
-}
+func (r *reader) skip() int { return len(r.str()) }
 
 // count reads a number of elements of at least least bytes each, so that a
 // hostile count cannot make the reader allocate more than the message holds.
 func (r *reader) count(least int) int {
 	n := r.uint()
-	if n > uint64((len(r.s)-r.off)/max(least, 1)) {
+	if n > uint64((len(r.s)-r.off)/least) {
 		r.fail("more elements than bytes")
 		return 0
 	}
