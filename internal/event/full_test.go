@@ -52,8 +52,15 @@ func TestWordsThatTellInstancesApartAreKept(t *testing.T) {
 	if diff := cmp.Diff(instances, decoded.(*event.InstancesListed).Instances()); diff != "" {
 		t.Errorf("(-listed +read) %s", diff)
 	}
-	// 64 of the zones, 64 of the hosts, and those that do come again.
-	if numbered := len(page.Rows.Reader(nil).Words); numbered > 140 {
+	// 64 of the zones, 64 of the hosts, and those that do come again: a status, no
+	// network type, two keys, four teams, however they alternate.
+	reader := page.Rows.Reader(nil)
+	if numbered := len(reader.Words); numbered != 64+64+8 {
 		t.Errorf("%d words of the page have a number, where 600 do not come again", numbered)
+	}
+	for reader.Next() {
+		if reader.Status.N == 0 || reader.Tags[0].Key.N == 0 || reader.Tags[1].Value.N == 0 {
+			t.Fatalf("words of %s that come again and again are spelt out", reader.ID)
+		}
 	}
 }

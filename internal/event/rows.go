@@ -37,36 +37,8 @@ func (r Rows) Len() int { return r.n }
 // Nameless reports whether some row has no instance id, which no stage may store.
 func (r Rows) Nameless() bool { return r.nameless }
 
-// Equal reports whether both hold the same rows.
-func (r Rows) Equal(rows Rows) bool {
-	if r.s == rows.s {
-		return true
-	}
-	if r.n != rows.n {
-		return false
-	}
-	a, b := r.Reader(nil), rows.Reader(nil)
-	for a.Next() {
-		b.Next()
-		if x, y := a.Row(), b.Row(); !x.equal(&y) {
-			return false
-		}
-	}
-	return true
-}
-
-func (r *Row) equal(row *Row) bool {
-	if len(r.Tags) != len(row.Tags) {
-		return false
-	}
-	for i := range r.Tags {
-		if r.Tags[i] != row.Tags[i] {
-			return false
-		}
-	}
-	return r.ID == row.ID && r.Name == row.Name && r.Zone == row.Zone && r.Status == row.Status && r.CreationTime == row.CreationTime &&
-		r.NetworkType == row.NetworkType && r.CPU == row.CPU && r.MemoryMiB == row.MemoryMiB && r.Profile == row.Profile && r.Started == row.Started
-}
+// Equal reports whether both hold the same rows, which are written in one way.
+func (r Rows) Equal(rows Rows) bool { return r.encoding() == rows.encoding() }
 
 // All decodes every row. The strings share memory with the message: who keeps one
 // for longer must clone it.
