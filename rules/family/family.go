@@ -292,11 +292,11 @@ func (t *Table) change(from string, to []string) error {
 	if !strings.HasPrefix(from, "ecs.") {
 		return fmt.Errorf("family %q lacks the ecs. in front", from)
 	}
+	if len(to) == 1 && to[0] == "none" {
+		to = nil
+	}
 	routes := &Routes{families: make(map[string]bool, len(to)), classes: map[string]bool{}}
 	for _, family := range to {
-		if family == "none" && len(to) == 1 {
-			break
-		}
 		if !strings.HasPrefix(family, "ecs.") {
 			return fmt.Errorf("type change of %s: family %q lacks the ecs. in front", from, family)
 		}

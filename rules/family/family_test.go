@@ -290,6 +290,7 @@ func TestUnknownFamilies(t *testing.T) {
 		"ecs.i6":    {"shenlong-8", "", "unknown", ""},
 		"ecs.gn10x": {"shenlong-8", "", "unknown", ""},
 		"ecs.u3":    {"shenlong-8", "", "unknown", ""},
+		"ecs.az9":   {"shenlong-8", "", "unknown", ""}, // the first letter and the last: a name of a family, of which nothing else is known
 		"ecs.foo":   {"", "", "unknown", ""},
 	} {
 		i := tb.Lookup("", name)
@@ -316,6 +317,47 @@ func TestBadTable(t *testing.T) {
 	} {
 		if _, err := family.ParseTable(text); err == nil {
 			t.Errorf("%q: accepted", text)
+		}
+		if _, err := family.ParseTable("# a comment\n" + text); err == nil || !strings.Contains(err.Error(), "line 2:") {
+			t.Errorf("%q in the second line: %v", text, err)
+		}
+	}
+}
+
+// A row keeps the note beside its page, and generations have two digits.
+func TestRowsOfATable(t *testing.T) {
+	row := func(generation, note string) string {
+		return "ecs.x1\t" + generation + "\tkvm\tkvm\tx86_64\tintel\tcurrent\tunknown\tunknown\tp\t" + note
+	}
+	for note, want := range map[string]string{"": "the page", "says its row": "the page; says its row"} {
+		tb, err := family.ParseTable("#page\tp\t2026-11-01\tthe page\n" + row("99", note))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info := tb.Lookup("", "ecs.x1"); info.Source != want || info.AsOf != "2026-11-01" || info.Generation != 99 {
+			t.Errorf("%+v is of %q, want %q", info, info.Source, want)
+		}
+	}
+	for _, generation := range []string{"-1", "100"} {
+		if _, err := family.ParseTable(row(generation, "")); err == nil {
+			t.Errorf("generation %s is taken", generation)
+		}
+	}
+}
+
+// A change of the type is offered where the matrix names it, to any variant of the
+// family, and to a class where it is offered to a family of it. A family that the
+// matrix does not name is promised none.
+func TestRoutesOfTheMatrix(t *testing.T) {
+	tb, err := family.ParseTable(family.Embedded() + "\necs.g5\tecs.g7\necs.c5\tnone")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, want := range map[string][4]bool{"ecs.g5": {true, true, false, false}, "ecs.g5-c1m2": {true, true, false, false}, "ecs.c5": {}, "ecs.zz9": {}} {
+		routes := tb.Routes(from)
+		got := [4]bool{routes.ToFamily("ecs.g7-c1m2"), routes.ToClass(family.Shenlong7), routes.ToFamily("ecs.g8i"), routes.ToClass(family.Shenlong8)}
+		if got != want {
+			t.Errorf("%s changes to g7, its class, g8i, its class: %v, want %v", from, got, want)
 		}
 	}
 }
@@ -379,6 +421,7 @@ func TestNamingAtItsBounds(t *testing.T) {
 		"ecs.ebmg7.large":        {"ecs.ebmg7", 7, "unknown", "x86_64"},
 		"ecs.sccg6.large":        {"ecs.sccg6", 6, "unsupported", "x86_64"},
 		"ecs.ebm.large":          {"ecs.ebm", 0, "unknown", ""},
+		"ecs.ebmgn9q.large":      {"ecs.ebmgn9q", 0, "unknown", ""}, // the digit is the GPU's, so that no vendor is certain
 		"ecs.g8ih.large":         {"ecs.g8ih", 8, "unknown", "x86_64"},
 		"ecs.g7-c1m2-vws.large":  {"ecs.g7-vws", 7, "unknown", "x86_64"},
 		"ecs.video-trans.2xhevc": {"ecs.video-trans", 0, "unknown", ""},
