@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"regexp"
 	"slices"
@@ -185,26 +186,36 @@ func placesOf(overlays [][]byte) map[string]place {
 // locateParts notes the lines of rules, overrides, waivers and families.
 func locateParts(number int, data []byte, places map[string]place) {
 	var root yaml.Node
-	if yaml.Unmarshal(data, &root) != nil || root.Kind != yaml.DocumentNode || len(root.Content) == 0 || root.Content[0].Kind != yaml.MappingNode {
+	if yaml.Unmarshal(data, &root) != nil || len(root.Content) == 0 {
 		return
 	}
-	top := root.Content[0]
-	for i := 0; i+1 < len(top.Content); i += 2 {
-		key, list := top.Content[i].Value, top.Content[i+1]
-		prefix, id := map[string][2]string{
-			"rules": {"rule ", "id"}, "overrides": {"override ", "rule"}, "waivers": {"waiver ", "id"}, "families": {"family ", "family"},
-		}[key], ""
-		if prefix[0] == "" || list.Kind != yaml.SequenceNode {
+	lists := map[string]struct{ what, id string }{
+		"rules": {"rule ", "id"}, "overrides": {"override ", "rule"}, "waivers": {"waiver ", "id"}, "families": {"family ", "family"},
+	}
+	for key, list := range pairs(root.Content[0]) {
+		entry, ok := lists[key.Value]
+		if !ok {
 			continue
 		}
 		for _, item := range list.Content {
-			id = ""
-			for j := 0; j+1 < len(item.Content); j += 2 {
-				if item.Content[j].Value == prefix[1] {
-					id = item.Content[j+1].Value
+			id := ""
+			for name, value := range pairs(item) {
+				if name.Value == entry.id {
+					id = value.Value
 				}
 			}
-			places[prefix[0]+id] = place{number, item.Line}
+			places[entry.what+id] = place{number, item.Line}
+		}
+	}
+}
+
+// pairs are the keys of a mapping with their values.
+func pairs(mapping *yaml.Node) iter.Seq2[*yaml.Node, *yaml.Node] {
+	return func(yield func(key, value *yaml.Node) bool) {
+		for i := range len(mapping.Content) / 2 {
+			if !yield(mapping.Content[2*i], mapping.Content[2*i+1]) {
+				return
+			}
 		}
 	}
 }
@@ -242,7 +253,7 @@ func merge(base, top *layer, number int) (mistakes Error) {
 }
 
 func mergeMap[V any](a, after map[string]V) map[string]V {
-	out := make(map[string]V, len(a)+len(after))
+	out := map[string]V{}
 	maps.Copy(out, a)
 	maps.Copy(out, after)
 	return out
