@@ -33,7 +33,7 @@ func TestQuestionsAboutAScopeAreAnswered(t *testing.T) {
 	ids := []string{"i-000000", "i-000001", "i-gone"}
 	for name, c := range map[string]struct {
 		question      event.ScopeCheck
-		cloud         cloud
+		cloud         *cloud
 		err           error // of counts
 		counted       *int
 		found         int
@@ -42,21 +42,24 @@ func TestQuestionsAboutAScopeAreAnswered(t *testing.T) {
 		probes, calls int
 	}{
 		"how many there are":          {question: event.ScopeCheck{Count: true}, counted: &three, probes: 1},
-		"how many, of a silent cloud": {question: event.ScopeCheck{Count: true}, cloud: cloud{uncounted: true}, probes: 1},
+		"how many, of a silent cloud": {question: event.ScopeCheck{Count: true}, cloud: &cloud{uncounted: true}, probes: 1},
 		"which are there":             {question: event.ScopeCheck{InstanceIDs: ids}, found: 2, examples: ids[:2], calls: 1},
 		"both":                        {question: event.ScopeCheck{Count: true, InstanceIDs: ids[2:]}, counted: &three, probes: 1, calls: 1},
 		"nothing":                     {},
-		"more than are named":         {question: event.ScopeCheck{InstanceIDs: []string{"i-000000", "i-000001", "i-000002", "i-000003"}}, cloud: cloud{instances: fleet(4, time.Hour)}, found: 4, examples: []string{"i-000000", "i-000001", "i-000002"}, calls: 1},
+		"more than are named":         {question: event.ScopeCheck{InstanceIDs: []string{"i-000000", "i-000001", "i-000002", "i-000003"}}, cloud: &cloud{instances: fleet(4, time.Hour)}, found: 4, examples: []string{"i-000000", "i-000001", "i-000002"}, calls: 1},
 		"what cannot be counted":      {question: event.ScopeCheck{Count: true, InstanceIDs: ids}, err: denied, failed: true, probes: 1},
-		"what may not be read":        {question: event.ScopeCheck{InstanceIDs: ids[2:]}, cloud: cloud{denied: true}, failed: true, calls: 1},
+		"what may not be read":        {question: event.ScopeCheck{InstanceIDs: ids[2:]}, cloud: &cloud{denied: true}, failed: true, calls: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if c.cloud == nil {
+				c.cloud = &cloud{}
+			}
 			if c.cloud.instances == nil {
 				c.cloud.instances = fleet(3, time.Hour)
 			}
-			var asks producer.Cloud = &c.cloud
+			var asks producer.Cloud = c.cloud
 			if c.err != nil {
-				asks = uncountable{&c.cloud, c.err}
+				asks = uncountable{c.cloud, c.err}
 			}
 			j := &journal{}
 			c.question.ScanID, c.question.Kind, c.question.Scope, c.question.Question, c.question.Part = "s", event.KindScan, scope, "q", 2

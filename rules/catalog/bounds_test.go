@@ -1,7 +1,6 @@
 package catalog_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -68,11 +67,12 @@ func TestDoubtsNameTheFileThatHoldsThePart(t *testing.T) {
 
 // Two overrides of one rule are two differences.
 func TestEveryOverrideIsADifference(t *testing.T) {
-	document := "version: 1\noverrides:\n"
-	for _, reason := range []string{"one", "two", "three"} {
-		document += fmt.Sprintf("  - {rule: ubuntu.11, verdicts: {shenlong-7: unknown}, reason: %s}\n", reason)
-	}
-	over, err := catalog.Whole([]byte(document))
+	over, err := catalog.Whole([]byte(`version: 1
+overrides:
+  - {rule: ubuntu.11, verdicts: {shenlong-7: unknown}, reason: one}
+  - {rule: ubuntu.11, verdicts: {shenlong-7: unknown}, reason: two}
+  - {rule: ubuntu.11, verdicts: {shenlong-7: unknown}, reason: three}
+`))
 	if err != nil {
 		t.Fatal(err)
 	}
