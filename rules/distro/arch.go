@@ -4,13 +4,12 @@ package distro
 // Edition"), a spelt-out name over a bare number.
 func (sc *scan) arch(family string) string {
 	bare := ""
-	for at := 0; at < sc.n; at++ {
+	for at := range sc.n {
 		switch w := sc.word(at); w {
 		case "arm", "aarch":
-			if w == "arm" && sc.isNum(at+1) && sc.t[at+1].val == 32 {
-				continue
+			if w != "arm" || !sc.isNum(at+1) || sc.t[at+1].val != 32 {
+				return "arm64"
 			}
-			return "arm64"
 		case "x":
 			if sc.isNum(at+1) && sc.t[at+1].sep == 0 {
 				switch val := sc.t[at+1].val; {
@@ -82,7 +81,7 @@ func (sc *scan) bareWidth(at int) string {
 // amd says whether the string marks an image for AMD families ("AMD版",
 // "_amd"); amd64 is no such mark.
 func (sc *scan) amd() bool {
-	for i := 0; i < sc.n; i++ {
+	for i := range sc.n {
 		if sc.is(i, "amd") && !(sc.isNum(i+1) && sc.t[i+1].sep == 0) {
 			return true
 		}
