@@ -18,7 +18,7 @@ func TestArchitectures(t *testing.T) {
 		"CentOS 7.9 x64": "x86_64", "CentOS 7.9 x32": "", "CentOS 7.9 x32.64": "", "CentOS 7.9 x86_64": "x86_64", "CentOS 7.9 x86-64": "x86_64", "CentOS 7.9 x86 64": "x86_64", "CentOS 7.9 x86": "i386",
 		"CentOS 7.9 x86_32": "i386", "CentOS 7.9 x 86": "", "CentOS 7.9 64位 x86": "x86_64", "CentOS 7.9 32位 x86_64": "x86_64", "CentOS 7.9 32位 x64": "x86_64",
 		"centos_7_9_x86_30G_alibase_20250101.vhd": "x86_64", "centos_7_9_x86_30G_20250101.vhd": "i386",
-		"CentOS 7.9 amd64": "x86_64", "CentOS 7.9 amd32": "", "CentOS 7.9 AMD": "", "CentOS 7.9 amd 64": "x86_64", "CentOS 7.9 amd 32位": "i386", "CentOS 7.9 32位 amd64": "x86_64",
+		"CentOS 7.9 amd64": "x86_64", "CentOS 7.9 amd32": "", "CentOS 7.9 AMD": "", "CentOS 7.9 amd 64": "x86_64", "CentOS 7.9 amd 32位": "i386", "CentOS 7.9 32位 amd64": "x86_64", "CentOS 7.9 32位 amd 64": "i386",
 		"CentOS 6.5 i386": "i386", "CentOS 6.5 i586": "i386", "CentOS 6.5 i686": "i386", "CentOS 6.5 i 386": "", "CentOS 6.5 i7": "", "CentOS 6.5 i64": "", "CentOS 6.5 i686 64位": "i386", "CentOS 6.5 64位 i686": "i386",
 		// Bare: apart from the version, or with the word for bits.
 		"CentOS 6.5 64": "x86_64", "CentOS 6.5 64 bits": "x86_64", "CentOS 6.5 64bit": "x86_64", "CentOS 6.5 32 bits": "i386", "CentOS 6.5-64": "x86_64", "CentOS 6.5_64_20G": "x86_64",
