@@ -29,7 +29,7 @@ func (p *Producer) HandleCheck(ctx context.Context, job *event.ScopeCheck, try s
 		}
 		out.Failure = failureOf(job.Scope, "DescribeInstances", err)
 	}
-	if len(job.InstanceIDs) > 0 && out.Failure == nil {
+	if out.Failure == nil {
 		got := p.lookUp(ctx, job.Scope, job.InstanceIDs, examples) // one is enough to say that lists were cut short
 		out.Found, out.Failure = len(got.found), failureOf(job.Scope, "DescribeInstances", got.err)
 		for i := range got.found[:min(len(got.found), examples)] {

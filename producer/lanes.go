@@ -217,9 +217,7 @@ func (c *cutter) divide(ctx context.Context, spans []span) (out []span, more boo
 		return nil, false, err
 	}
 	for i := range spans {
-		if len(parts[i]) > 1 {
-			c.compare(&spans[i], parts[i])
-		}
+		c.compare(&spans[i], parts[i])
 		out = append(out, parts[i]...)
 	}
 	return out, more && c.contradicted == "", nil
