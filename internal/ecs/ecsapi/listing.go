@@ -19,10 +19,11 @@ type listing struct {
 	next      string         // NextToken
 	chained   bool           // there is a NextToken, be it empty
 	requestID string
-	total     int  // TotalCount, ecs.NoCount where there is none
-	foreign   int  // rows that are not here because they say that they are of another region
-	nameless  int  // rows that are not here because their id is none
-	more      bool // it says that there are more
+	total     int    // TotalCount, ecs.NoCount where there is none
+	foreign   int    // rows that are not here because they say that they are of another region
+	nameless  int    // rows that are not here because their id is none
+	more      bool   // it says that there are more
+	release   func() // gives the memory of instances back; nil where it is the collector's
 }
 
 // rows is how many rows the answer had.

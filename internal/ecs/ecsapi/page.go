@@ -3,6 +3,7 @@ package ecsapi
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -27,9 +28,10 @@ type pageReader struct {
 	region string
 	out    *listing
 	own    strings.Builder // every different string of the page, in one piece
-	words  [512]string     // some of them and of the pages before, by a hash of their text; see word
-	spelt  int             // bytes of the pages that words may be parts of
-	tags   []ecs.Tag       // every tag of the page
+	room   *pageRoom
+	words  [512]string // some of them and of the pages before, by a hash of their text; see word
+	spelt  int         // bytes of the pages that words may be parts of
+	tags   []ecs.Tag   // every tag of the page
 	// passed are members of the last instance, by the place of the first, that were
 	// passed over; skipped says that the last one was. See members.
 	passed  [64]run
@@ -44,6 +46,15 @@ type pageReader struct {
 const mostSpelt = 512 << 10
 
 var pageReaders = sync.Pool{New: func() any { return new(pageReader) }}
+
+// pageRoom is memory for the instances and tags of a page, which serves for another
+// page once nobody uses them any more.
+type pageRoom struct {
+	instances []ecs.Instance
+	tags      []ecs.Tag
+}
+
+var pageRooms = sync.Pool{New: func() any { return new(pageRoom) }}
 
 // readPage reads an answer; false means that something was out of the ordinary.
 // body needs padding bytes of room behind it, else it is copied.
@@ -61,11 +72,15 @@ func (r *pageReader) read(body []byte, region string) (*listing, bool) {
 	r.b, r.region, r.out = body[:size+padding:size+padding], region, &listing{total: ecs.NoCount}
 	clear(r.b[size:])
 	r.own.Grow(r.textRoom)
-	r.tags = make([]ecs.Tag, 0, r.tagRoom)
+	r.room = pageRooms.Get().(*pageRoom)
+	r.tags = slices.Grow(r.room.tags[:0], r.tagRoom)
 	answer, end := r.out, r.envelope(skipSpace(r.b, 0))
 	ok := end >= 0 && skipSpace(r.b, end) == size && answer.instances != nil
 	r.instances, r.tagRoom, r.textRoom = len(answer.instances), room(r.tagRoom, len(r.tags)), room(r.textRoom, r.own.Len())
-	r.b, r.out, r.tags, r.passed = nil, nil, nil, [64]run{}
+	memory := r.room
+	memory.instances, memory.tags = answer.instances, r.tags
+	answer.release = func() { pageRooms.Put(memory) }
+	r.b, r.out, r.room, r.tags, r.passed = nil, nil, nil, nil, [64]run{}
 	if r.spelt += r.own.Len(); r.spelt > mostSpelt {
 		r.spelt = 0
 		clear(r.words[:])
@@ -124,7 +139,7 @@ func (r *pageReader) instanceList(key []byte, i int) int {
 	if string(key) != "Instance" || r.out.instances != nil {
 		return -1
 	}
-	r.out.instances = make([]ecs.Instance, 0, max(r.instances, 1))
+	r.out.instances = slices.Grow(r.room.instances[:0], max(r.instances, 1))
 	return array(r.b, i, r.instance)
 }
 

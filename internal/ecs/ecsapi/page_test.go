@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -40,7 +41,7 @@ func responses(t testing.TB, prefix string) map[string][]byte {
 	return out
 }
 
-var samePage = cmp.Options{cmpopts.EquateEmpty(), cmp.AllowUnexported(listing{})}
+var samePage = cmp.Options{cmpopts.EquateEmpty(), cmp.AllowUnexported(listing{}), cmpopts.IgnoreFields(listing{}, "release")}
 
 // bigPage writes a page as the API does, every field of an instance included.
 func bigPage(n int, token string) []byte {
@@ -223,6 +224,39 @@ func TestDecodePageKeepsNothingOfTheBuffer(t *testing.T) {
 	}
 }
 
+// A page that was not released keeps its memory, and the strings of one that was
+// stay what they were.
+func TestAPageIsReadIntoTheMemoryOfOneThatWasReleased(t *testing.T) {
+	for range 20 { // a pool may forget
+		held, _ := readPage(bigPage(7, "held"), "cn-hangzhou")
+		gone, _ := readPage(bigPage(9, "gone"), "cn-hangzhou")
+		had, tags := slices.Clone(gone.instances), slices.Clone(gone.instances[8].Tags)
+		gone.release()
+		for _, n := range []int{12, 2} {
+			page, ok := readPage(bigPage(n, "next"), "cn-hangzhou")
+			if !ok {
+				t.Fatal("the page surprised the page reader")
+			}
+			want, _ := decodeOddListing(bigPage(n, "next"), "cn-hangzhou")
+			if diff := cmp.Diff(want, page, samePage); diff != "" {
+				t.Fatal(diff)
+			}
+			page.release()
+		}
+		want, _ := decodeOddListing(bigPage(7, "held"), "cn-hangzhou")
+		if diff := cmp.Diff(want, held, samePage); diff != "" {
+			t.Fatalf("the page that was not released: %s", diff)
+		}
+		want, _ = decodeOddListing(bigPage(9, "gone"), "cn-hangzhou")
+		if diff := cmp.Diff(want.instances[8].Tags, tags); diff != "" {
+			t.Fatalf("tags of the page that was released: %s", diff)
+		}
+		if diff := cmp.Diff(want.instances, had, cmpopts.IgnoreFields(ecs.Instance{}, "Tags")); diff != "" {
+			t.Fatalf("strings of the page that was released: %s", diff)
+		}
+	}
+}
+
 func TestDecodePageAllocations(t *testing.T) {
 	body := bigPage(100, "token")
 	buf := append(make([]byte, 0, len(body)+padding), body...)
@@ -232,7 +266,10 @@ func TestDecodePageAllocations(t *testing.T) {
 			t.Fatal("the full page surprised the page reader")
 		}
 	}
-	if n := testing.AllocsPerRun(50, func() { r.read(buf, "cn-hangzhou") }); n > 5 {
+	if n := testing.AllocsPerRun(50, func() {
+		page, _ := r.read(buf, "cn-hangzhou")
+		page.release()
+	}); n > 5 {
 		t.Errorf("%v allocations for a page, at most 5 wanted", n)
 	}
 }
@@ -303,6 +340,7 @@ func readAlike(t *testing.T, body []byte) bool {
 	if diff := cmp.Diff(want, got, samePage); diff != "" {
 		t.Fatalf("%s\n%s", body, diff)
 	}
+	got.release() // the next page is read into its memory
 	return true
 }
 
