@@ -17,7 +17,8 @@ import (
 type Follow struct {
 	Name     string // of the sink; its consumers are called sink-<Name>
 	MaxBatch int    // messages a batch
-	// Linger is how long a batch waits for more after its first message.
+	// Linger is how long a batch waits for more after its first message; behind a
+	// batch that was a quarter full or fuller ten times as long.
 	Linger time.Duration
 	// Gap hears of results that were dropped by age or size before this sink
 	// read them.
@@ -113,8 +114,10 @@ func (b *Bus) follow(ctx context.Context, name string, following Follow, from ev
 	}()
 	b.isUp(ctx, name)
 	reader := &resultsReader{bus: b, name: name, created: created, handle: handle}
+	linger := following.Linger
 	for {
-		batch, open := gather(msgs, following)
+		batch, open := gather(msgs, following.MaxBatch, linger)
+		linger = following.lingerBehind(len(batch))
 		if len(batch) > 0 {
 			if err := reader.apply(ctx, batch); err != nil {
 				return err
@@ -209,17 +212,28 @@ func (b *Bus) pump(ctx context.Context, iter jetstream.MessagesContext, created 
 	}
 }
 
-// gather waits for a first message, then for more until the batch is full or
-// follow.Linger has passed.
-func gather(msgs <-chan jetstream.Msg, follow Follow) (batch []jetstream.Msg, open bool) {
+// lingerBehind is how long a batch waits for more when the one before held so many.
+// Each batch is one transaction, which writes pages of the store that the next one
+// writes again: in a flood larger ones are worth waiting for, and where little comes
+// nothing waits long.
+func (f *Follow) lingerBehind(held int) time.Duration {
+	if held >= max(f.MaxBatch/4, 1) {
+		return 10 * f.Linger
+	}
+	return f.Linger
+}
+
+// gather waits for a first message, then for more until there are most or linger
+// has passed.
+func gather(msgs <-chan jetstream.Msg, most int, linger time.Duration) (batch []jetstream.Msg, open bool) {
 	first, open := <-msgs
 	if !open {
 		return nil, false
 	}
 	batch = append(batch, first)
-	timer := time.NewTimer(follow.Linger)
+	timer := time.NewTimer(linger)
 	defer timer.Stop()
-	for len(batch) < follow.MaxBatch {
+	for len(batch) < most {
 		select {
 		case msg, open := <-msgs:
 			if !open {
