@@ -38,10 +38,31 @@ const (
 	numFacts
 )
 
+// factNames are the facts as rules spell them.
 var factNames = [numFacts]string{
-	"virtio", "nvme", "xen_source", "image_io_optimized", "platform_check", "xen_residue", "device_names",
-	"security_software", "freebsd_patch", "system_files", "image_missing", "image_deprecated", "amd_image", "not_r2", "virtio_proven", "out_of_support",
-	"nvme_proven", "runs_on_nvme", "kernel_of_image", "boot_mode_known", "guest_up", "new_release", "virtio_of_guest",
+	factVirtio:       "virtio",
+	factNVMe:         "nvme",
+	factXenSource:    "xen_source",
+	factImageIO:      "image_io_optimized",
+	factSupported:    "platform_check",
+	factXenResidue:   "xen_residue",
+	factDeviceNames:  "device_names",
+	factSecuritySoft: "security_software",
+	factFreeBSDPatch: "freebsd_patch",
+	factSystemFiles:  "system_files",
+	factImageMissing: "image_missing",
+	factDeprecated:   "image_deprecated",
+	factAMD:          "amd_image",
+	factNotR2:        "not_r2",
+	factVirtioSeen:   "virtio_proven",
+	factOutOfSupport: "out_of_support",
+	factNVMeProven:   "nvme_proven",
+	factNVMeRuns:     "runs_on_nvme",
+	factImageKernel:  "kernel_of_image",
+	factBootMode:     "boot_mode_known",
+	factGuestUp:      "guest_up",
+	factNewRelease:   "new_release",
+	factVirtioGuest:  "virtio_of_guest",
 }
 
 func factNamed(name string) (fact, bool) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // FixtureFailure is a fixture of a rule that does not hold.
@@ -11,11 +12,17 @@ type FixtureFailure struct {
 	Rule string
 	Fire bool // it was to fire and did not; otherwise the reverse
 	Text string
+	// Instead are the rules that did fire, where this one was to and did not.
+	Instead []string
 }
 
 func (f FixtureFailure) String() string {
 	if f.Fire {
-		return "rule " + f.Rule + " must fire on " + f.Text
+		text := "rule " + f.Rule + " must fire on " + f.Text
+		if len(f.Instead) > 0 {
+			text += ", where these do: " + strings.Join(f.Instead, ", ") + "; of the rules of one stage the first that certainly matches wins"
+		}
+		return text
 	}
 	return "rule " + f.Rule + " must not fire on " + f.Text
 }
@@ -33,11 +40,16 @@ func (r *Ruleset) Test() (tested int, failed []FixtureFailure) {
 		}{{true, rl.src.Fire}, {false, rl.src.Hold}} {
 			for i := range set.list {
 				tested++
-				fired, err := r.fires(rl.src.ID, &set.list[i])
-				if err != nil {
-					failed = append(failed, FixtureFailure{rl.src.ID, set.fire, err.Error()})
-				} else if fired != set.fire {
-					failed = append(failed, FixtureFailure{rl.src.ID, set.fire, set.list[i].String()})
+				fired, err := r.fired(&set.list[i])
+				switch {
+				case err != nil:
+					failed = append(failed, FixtureFailure{Rule: rl.src.ID, Fire: set.fire, Text: err.Error()})
+				case slices.Contains(fired, rl.src.ID) != set.fire:
+					failure := FixtureFailure{Rule: rl.src.ID, Fire: set.fire, Text: set.list[i].String()}
+					if set.fire {
+						failure.Instead = fired
+					}
+					failed = append(failed, failure)
 				}
 			}
 		}
@@ -45,13 +57,13 @@ func (r *Ruleset) Test() (tested int, failed []FixtureFailure) {
 	return tested, failed
 }
 
-// fires says whether a rule is among the findings for any target.
-func (r *Ruleset) fires(id string, observation *Observation) (bool, error) {
+// fired are the rules among the findings for any target.
+func (r *Ruleset) fired(observation *Observation) (fired []string, err error) {
 	targets := DefaultTargets()
 	if observation.Target != "" {
 		target, err := r.ParseTarget(observation.Target)
 		if err != nil {
-			return false, fmt.Errorf("fixture: %w", err)
+			return nil, fmt.Errorf("fixture: %w", err)
 		}
 		targets = []Target{target}
 	}
@@ -60,11 +72,13 @@ func (r *Ruleset) fires(id string, observation *Observation) (bool, error) {
 	p := r.profile(&f, &ident)
 	cl := r.evaluate(&p, &ident, targets, nil)
 	for i := range cl.Verdicts {
-		if slices.ContainsFunc(cl.Verdicts[i].Findings, func(f Finding) bool { return f.Rule == id }) {
-			return true, nil
+		for _, finding := range cl.Verdicts[i].Findings {
+			if !slices.Contains(fired, finding.Rule) {
+				fired = append(fired, finding.Rule)
+			}
 		}
 	}
-	return false, nil
+	return fired, nil
 }
 
 // String is the observation as a person would write it: the bare string, or a

@@ -15,6 +15,10 @@ import (
 // addingRow is a row of a table in docs/ADDING.md: file, word.
 var addingRow = regexp.MustCompile("^\\| ([^ |]+) \\| `([^`]+)` \\|")
 
+// addingPath is a file or folder that the text of docs/ADDING.md names, from the top
+// of the repository.
+var addingPath = regexp.MustCompile("`((?:cmd|deploy|docs|internal|rules|sink|workers)/[\\w./-]+)`")
+
 // The recipes of docs/ADDING.md name every place of their examples: somebody
 // who follows one and misses nothing in it has missed nothing at all.
 func TestRecipesNameEveryPlace(t *testing.T) {
@@ -34,6 +38,11 @@ func TestRecipesNameEveryPlace(t *testing.T) {
 	}
 	if recipes := strings.Count(string(doc), "\n## "); recipes != 9 || len(named) < recipes {
 		t.Fatalf("%d recipes with %d examples", recipes, len(named))
+	}
+	for _, m := range addingPath.FindAllStringSubmatch(string(doc), -1) {
+		if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
+			t.Errorf("docs/ADDING.md sends its reader to %s, which is not there", m[1])
+		}
 	}
 	found := map[string]map[string]bool{}
 	words := map[string]*regexp.Regexp{}

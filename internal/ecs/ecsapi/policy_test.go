@@ -2,6 +2,7 @@ package ecsapi
 
 import (
 	"encoding/json"
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -18,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/ecs/ecssim"
 )
 
 func TestThePoliciesGrantExactlyWhatIsCalled(t *testing.T) {
@@ -36,6 +38,39 @@ func TestThePoliciesGrantExactlyWhatIsCalled(t *testing.T) {
 	}
 	if slices.Contains(granted(t, "ram-policy.json"), "ecs:RunCommand") {
 		t.Error("whoever scans can run commands")
+	}
+}
+
+// Users copy permissions from the page, too: it names each and says what it is for.
+func TestThePageNamesEveryPermission(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "FIRST-SCAN.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range Actions() {
+		if a.Hub || regexp.MustCompile(regexp.QuoteMeta(a.Permission)+`\b`).Match(page) {
+			continue
+		}
+		t.Errorf("docs/FIRST-SCAN.md does not name %s, which %s grants: say there what it is for, and what shenscan does without it", a.Permission, a.Policy())
+	}
+}
+
+// The simulator answers every action that is called, so that whatever calls it is
+// tried by a scan of the simulated fleet.
+func TestTheSimulatorKnowsEveryAction(t *testing.T) {
+	sim, c := simulate(t, ecssim.Options{Instances: 10, Regions: 1}, nil)
+	scope := ecs.Scope{Account: ecssim.DemoAccountID, Region: sim.Regions()[0]}
+	versions := map[string]string{actAssume: stsVersion, actIdentity: stsVersion, actMembers: rdVersion, actDirectory: rdVersion}
+	for _, a := range Actions() {
+		version := ecsVersion
+		if v, other := versions[a.Name]; other {
+			version = v
+		}
+		req := newRequest(version, a.Name)
+		err := c.do(t.Context(), scope, req, func([]byte) error { return nil })
+		if e, _ := errors.AsType[*ecs.Error](err); e != nil && (e.Code == "InvalidAction.NotFound" || e.Class == ecs.Permission) {
+			t.Errorf("the simulator does not answer %s: give it a row in internal/ecs/ecssim/actions.go (%v)", a.Name, err)
+		}
 	}
 }
 

@@ -102,7 +102,7 @@ func appendType(out []byte, instanceType *instanceType) []byte {
 }
 
 // describeAvailableResource says which types the zones of a region sell.
-func (s *Simulator) describeAvailableResource(call *call, sc *scope, requestID string) ([]byte, *apiError) {
+func (s *Simulator) describeAvailableResource(call *call, sc *scope, out []byte, answer *answer) ([]byte, *apiError) {
 	charge, want, zone := call.params.get("InstanceChargeType"), call.params.get("InstanceType"), call.params.get("ZoneId")
 	switch {
 	case call.params.get("DestinationResource") == "":
@@ -118,7 +118,7 @@ func (s *Simulator) describeAvailableResource(call *call, sc *scope, requestID s
 	case zone != "" && !slices.Contains(sc.zones, zone):
 		return nil, &apiError{404, "InvalidZoneId.NotFound", "The specified ZoneId does not exist."}
 	}
-	out := append(append([]byte(`{"RequestId":"`), requestID...), `","AvailableZones":{"AvailableZone":[`...)
+	out = append(append(append(out, `{"RequestId":"`...), answer.requestID...), `","AvailableZones":{"AvailableZone":[`...)
 	zones := 0
 	for _, z := range sc.zones {
 		if zone != "" && zone != z {

@@ -110,7 +110,7 @@ func appendMarshalled(b []byte, v any) []byte {
 // runCommand answers RunCommand: it has the guests asked, which are its own. As
 // in the cloud, one instance that cannot run it fails the whole call, and a
 // token that was seen before is answered with the first invocation.
-func (s *Simulator) runCommand(call *call, sc *scope, out []byte, requestID string) ([]byte, *apiError) {
+func (s *Simulator) runCommand(call *call, sc *scope, out []byte, answer *answer) ([]byte, *apiError) {
 	params := call.params
 	content, err := base64.StdEncoding.DecodeString(params.get("CommandContent"))
 	ids := params.list("InstanceId")
@@ -135,7 +135,7 @@ func (s *Simulator) runCommand(call *call, sc *scope, out []byte, requestID stri
 		if old.scope != sc || old.digest != inv.digest || !slices.Equal(old.ids, ids) {
 			return nil, &apiError{400, "IdempotentParameterMismatch", "The specified parameters do not match those of the first request with this ClientToken."}
 		}
-		return invoked(out, old, requestID), nil
+		return invoked(out, old, answer.requestID), nil
 	}
 	sc.mu.RLock()
 	defer sc.mu.RUnlock()
@@ -164,7 +164,7 @@ func (s *Simulator) runCommand(call *call, sc *scope, out []byte, requestID stri
 		box.asked[id]++
 	}
 	box.contents[inv.digest]++
-	return invoked(out, inv, requestID), nil
+	return invoked(out, inv, answer.requestID), nil
 }
 
 func invoked(b []byte, inv *invocation, requestID string) []byte {

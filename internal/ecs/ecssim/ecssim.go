@@ -284,50 +284,25 @@ func (s *Simulator) read(call *call) *apiError {
 	return nil
 }
 
-// versionOf is the API version of every action that is answered.
-func versionOf(action string) string {
-	switch action {
-	case "DescribeRegions", "DescribeInstances", "DescribeImages", "DescribeInstanceTypes", "DescribeAvailableResource", actOffered,
-		"DescribeCloudAssistantStatus", "RunCommand", "DescribeInvocationResults", actConsole, actTemplates, actVersions, actDisks, actChanges:
-		return "2014-05-26"
-	case "AssumeRole", "GetCallerIdentity":
-		return "2015-04-01"
-	case "ListAccounts", "GetResourceDirectory":
-		return "2020-03-31"
-	}
-	return ""
-}
-
 // dispatch answers the action. Whatever would change something is refused as
 // RAM refuses it.
 func (s *Simulator) dispatch(call *call, out []byte, answer *answer) ([]byte, *apiError) {
-	version := versionOf(call.action)
+	action, implemented := actions[call.action]
 	switch {
 	case call.action == "":
 		return nil, errMissing("Action")
-	case version == "" && isRead(call.action):
+	case !implemented && isRead(call.action):
 		return nil, &apiError{404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method."}
-	case version == "":
+	case !implemented:
 		return nil, errForbidden()
-	case call.version != version:
+	case call.version != action.version:
 		return nil, &apiError{400, "InvalidVersion", "Specified parameter Version is not valid."}
 	}
-	if err := call.params.known(call.action); err != nil {
+	if err := call.params.known(call.action, action.params); err != nil {
 		return nil, err
 	}
-	switch call.action {
-	case "DescribeRegions":
-		return s.describeRegions(call, answer.requestID)
-	case "DescribeInstanceTypes":
-		return s.describeInstanceTypes(call, answer.requestID)
-	case "AssumeRole":
-		return s.assumeRole(call, answer.requestID)
-	case "GetCallerIdentity":
-		return s.callerIdentity(call, answer.requestID), nil
-	case "ListAccounts":
-		return s.listAccounts(call, answer.requestID)
-	case "GetResourceDirectory":
-		return s.resourceDirectory(answer.requestID), nil
+	if action.everywhere {
+		return action.handle(s, call, nil, out, answer)
 	}
 	region := call.params.get("RegionId")
 	if region == "" {
@@ -337,32 +312,7 @@ func (s *Simulator) dispatch(call *call, out []byte, answer *answer) ([]byte, *a
 	if sc == nil {
 		return nil, errRegion()
 	}
-	switch call.action {
-	case "DescribeImages":
-		s.stats.images(call.caller.account.ID, region, call.params.get("ImageId"))
-		return s.describeImages(out, sc, call.params, answer.requestID)
-	case actOffered:
-		return s.describeImageSupport(call, out, sc, answer.requestID)
-	case "DescribeAvailableResource":
-		return s.describeAvailableResource(call, sc, answer.requestID)
-	case "DescribeCloudAssistantStatus":
-		return s.describeAgents(sc, call.params, out, answer.requestID)
-	case actConsole:
-		return s.consoleOutput(sc, call.params, out, answer.requestID)
-	case actTemplates:
-		return s.describeTemplates(sc, call.params, out, answer.requestID)
-	case actVersions:
-		return s.describeVersions(sc, call.params, out, answer.requestID)
-	case actChanges:
-		return s.describeChanges(sc, call.params, out, answer.requestID)
-	case actDisks:
-		return s.describeDisks(sc, call.params, out, answer.requestID)
-	case "RunCommand":
-		return s.runCommand(call, sc, out, answer.requestID)
-	case "DescribeInvocationResults":
-		return s.describeResults(sc, call.params, out, answer.requestID)
-	}
-	return s.describeInstances(call, out, sc, answer)
+	return action.handle(s, call, sc, out, answer)
 }
 
 // isRead says whether an action only reads.
@@ -370,7 +320,8 @@ func isRead(action string) bool {
 	return strings.HasPrefix(action, "Describe") || strings.HasPrefix(action, "List") || strings.HasPrefix(action, "Get")
 }
 
-func (s *Simulator) describeInstances(call *call, out []byte, sc *scope, answer *answer) ([]byte, *apiError) {
+// describeInstances answers DescribeInstances.
+func (s *Simulator) describeInstances(call *call, sc *scope, out []byte, answer *answer) ([]byte, *apiError) {
 	instanceQuery, err := parseInstanceQuery(call.params, s.filterOrder())
 	if err != nil {
 		return nil, err

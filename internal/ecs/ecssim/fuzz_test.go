@@ -32,7 +32,7 @@ func FuzzQuery(f *testing.F) {
 				t.Errorf("%q: %.300s", raw, b)
 			}
 		}
-		if b, apiErr := s.describeImages(nil, sc, params(v), "R"); apiErr == nil && !json.Valid(b) {
+		if b, apiErr := s.describeImages(&call{params: params(v), caller: &caller{account: s.opt.Keys[0]}}, sc, nil, &answer{requestID: "R"}); apiErr == nil && !json.Valid(b) {
 			t.Errorf("%q: %.300s", raw, b)
 		}
 	})

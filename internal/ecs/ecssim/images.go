@@ -8,7 +8,9 @@ import (
 
 // describeImages answers DescribeImages: pages by number, Status Available
 // unless asked otherwise, deleted images absent.
-func (s *Simulator) describeImages(out []byte, sc *scope, params params, requestID string) ([]byte, *apiError) {
+func (s *Simulator) describeImages(call *call, sc *scope, out []byte, answer *answer) ([]byte, *apiError) {
+	params, requestID := call.params, answer.requestID
+	s.stats.images(call.caller.account.ID, sc.region.id, params.get("ImageId"))
 	page, err := params.int("PageNumber", 1)
 	if err != nil || page < 1 {
 		return nil, errInvalid("PageNumber")

@@ -12,7 +12,7 @@ const actOffered = "DescribeImageSupportInstanceTypes"
 
 // describeImageSupport answers DescribeImageSupportInstanceTypes: every type of
 // the catalogue on which the image is offered, in one answer.
-func (s *Simulator) describeImageSupport(call *call, out []byte, sc *scope, requestID string) ([]byte, *apiError) {
+func (s *Simulator) describeImageSupport(call *call, sc *scope, out []byte, answer *answer) ([]byte, *apiError) {
 	if s.opt.NoPlatform {
 		return nil, errForbidden()
 	}
@@ -29,9 +29,9 @@ func (s *Simulator) describeImageSupport(call *call, out []byte, sc *scope, requ
 	}
 	s.stats.offered(call.caller.account.ID, sc.region.id, id)
 	if s.against(OfferedErrorAs200) {
-		return errorBody(out, requestID, `"InstanceTypes":{"InstanceType":[]}`), nil
+		return errorBody(out, answer.requestID, `"InstanceTypes":{"InstanceType":[]}`), nil
 	}
-	out = append(append(append(out, `{"RequestId":"`...), requestID...), `","RegionId":`...)
+	out = append(append(append(out, `{"RequestId":"`...), answer.requestID...), `","RegionId":`...)
 	out = appendJSON(out, sc.region.id)
 	out = append(out, `,"ImageId":`...)
 	if s.against(OfferedOfOthers) {

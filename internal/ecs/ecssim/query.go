@@ -38,34 +38,10 @@ func (p params) int(key string, def int) (int, *apiError) {
 // that every action takes.
 var commonParams = []string{"Action", "Version", "Format", "Timestamp", "AccessKeyId", "SignatureMethod", "SignatureVersion", "SignatureNonce", "SignatureType", "Signature", "SecurityToken", "RegionId"}
 
-// paramsOf are the parameters of every action that are implemented; "#" stands
-// for a number.
-var paramsOf = map[string][]string{
-	"DescribeRegions":              {"AcceptLanguage"},
-	"DescribeInstances":            {"InstanceIds", "InstanceTypeFamily", "InstanceType", "ImageId", "ZoneId", "Status", "AdditionalAttributes.#", "Filter.#.Key", "Filter.#.Value", "PageNumber", "PageSize", "MaxResults", "NextToken", "DryRun"},
-	"DescribeImages":               {"ImageId", "Status", "ShowExpired", "ImageOwnerAlias", "IsPublic", "Architecture", "OSType", "PageNumber", "PageSize"},
-	"DescribeInstanceTypes":        {"InstanceTypes.#", "InstanceTypeFamily", "CpuArchitecture", "MaxResults", "NextToken"},
-	actOffered:                     {"ImageId", "ActionType"},
-	actConsole:                     {"InstanceId", "RemoveSymbols"},
-	"DescribeAvailableResource":    {"DestinationResource", "InstanceChargeType", "InstanceType", "IoOptimized", "ResourceType", "ZoneId"},
-	"DescribeCloudAssistantStatus": {"InstanceId.#", "PageSize", "PageNumber"},
-	actTemplates:                   {"PageNumber", "PageSize"},
-	actChanges:                     {"ResourceId", "DestinationResource", "OperationType", "Conditions.#", "MigrateAcrossZone"},
-	actDisks:                       {"DiskIds", "InstanceId", "MaxResults", "NextToken", "PageNumber", "PageSize"},
-	actVersions:                    {"LaunchTemplateId", "LaunchTemplateVersion.#", "PageNumber", "PageSize"},
-	"RunCommand": {
-		"Name", "Description", "Type", "CommandContent", "ContentEncoding", "EnableParameter", "KeepCommand", "RepeatMode", "TerminationMode", "Timeout", "ClientToken", "InstanceId.#",
-	},
-	"DescribeInvocationResults": {"InvokeId", "ContentEncoding", "MaxResults", "NextToken"},
-	"AssumeRole":                {"RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId"},
-	"GetCallerIdentity":         {},
-	"ListAccounts":              {"PageNumber", "PageSize"},
-}
-
 // known refuses parameters that are not implemented, and numbers without the
 // number before them: an ignored filter would answer another question than was
 // asked.
-func (p params) known(action string) *apiError {
+func (p params) known(action string, implemented []string) *apiError {
 	for key := range p {
 		pattern, before := key, ""
 		if parts := strings.Split(key, "."); len(parts) > 1 {
@@ -78,7 +54,7 @@ func (p params) known(action string) *apiError {
 				pattern = strings.Join(parts, ".")
 			}
 		}
-		if !slices.Contains(commonParams, pattern) && !slices.Contains(paramsOf[action], pattern) || before != "" && p.get(before) == "" {
+		if !slices.Contains(commonParams, pattern) && !slices.Contains(implemented, pattern) || before != "" && p.get(before) == "" {
 			return &apiError{400, "UnsupportedParameter", fmt.Sprintf("The simulator does not implement the parameter %s of %s.", key, action)}
 		}
 	}

@@ -157,7 +157,7 @@ func (s *Simulator) appendSession(account int, role, name string, ttl time.Durat
 }
 
 // callerIdentity answers GetCallerIdentity.
-func (s *Simulator) callerIdentity(call *call, requestID string) []byte {
+func (s *Simulator) callerIdentity(call *call, requestID string) ([]byte, *apiError) {
 	arn, kind := "acs:ram::"+call.caller.account.ID+":root", "Account"
 	if call.caller.kind == "AssumedRoleUser" {
 		arn, kind = "acs:ram::"+call.caller.account.ID+":assumed-role/"+strings.Replace(call.caller.name, ":", "/", 1), call.caller.kind
@@ -171,7 +171,7 @@ func (s *Simulator) callerIdentity(call *call, requestID string) []byte {
 	out = append(out, `,"UserId":`...)
 	out = appendJSON(out, call.caller.account.ID)
 	out = append(out, `,"Arn":`...)
-	return append(appendJSON(out, arn), '}')
+	return append(appendJSON(out, arn), '}'), nil
 }
 
 // members are the accounts of the resource directory. The first account
@@ -179,11 +179,11 @@ func (s *Simulator) callerIdentity(call *call, requestID string) []byte {
 func (s *Simulator) members() []Account { return s.opt.Keys[1:] }
 
 // resourceDirectory answers GetResourceDirectory.
-func (s *Simulator) resourceDirectory(requestID string) []byte {
+func (s *Simulator) resourceDirectory(_ *call, requestID string) ([]byte, *apiError) {
 	b := append(append([]byte(`{"RequestId":"`), requestID...), `","ResourceDirectory":{"ResourceDirectoryId":"rd-sim001","RootFolderId":"r-sim001","CreateTime":"2021-03-04T05:06:07Z","MasterAccountId":`...)
 	b = appendJSON(b, s.opt.Keys[0].ID)
 	b = append(b, `,"MasterAccountName":`...)
-	return append(appendJSON(b, s.opt.Keys[0].Name), "}}"...)
+	return append(appendJSON(b, s.opt.Keys[0].Name), "}}"...), nil
 }
 
 // listAccounts answers ListAccounts of the resource directory.
