@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// patience is how many seconds' worth of calls of an account may be under way
+// secondsUnderWay is how many seconds' worth of calls of an account may be under way
 // or in the queue of its ceiling. A job whose calls wait for longer could as well
 // begin later.
-const patience = 10
+const secondsUnderWay = 10
 
 // pace bounds how many scopes and lanes of an account are worked on side by
 // side. A nil pace bounds nothing.
@@ -59,7 +59,7 @@ func (ps *paces) of(account string) *pace {
 		if len(ps.m) >= maxPaces { // those in use stay in use
 			clear(ps.m)
 		}
-		p = &pace{semaphore.NewWeighted(max(1, int64(ps.rate*patience)))}
+		p = &pace{semaphore.NewWeighted(max(1, int64(ps.rate*secondsUnderWay)))}
 		ps.m[account] = p
 	}
 	return p

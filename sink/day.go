@@ -14,7 +14,7 @@ import (
 func (s *Sink) keepDay(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	wait := patience()
+	wait := retryWaits()
 	day := ""
 	for {
 		if today := s.o.Now().UTC().Format(time.DateOnly); today != day || s.untold.Load() {

@@ -199,7 +199,7 @@ func (s *Sink) follow(ctx context.Context) error {
 	following := bus.Follow{Name: s.o.Name, MaxBatch: s.o.MaxBatch, Linger: s.o.Linger, Replaced: s.noteLost, Gap: func(missed uint64) {
 		s.o.Log.Error("results were dropped before this sink read them; scan again, or restore a backup of another sink", "missed", missed)
 	}}
-	wait := patience()
+	wait := retryWaits()
 	for {
 		began := s.o.Now()
 		err := s.settle(ctx) // results wait for it
@@ -231,8 +231,8 @@ func after(wait *backoff.ExponentialBackOff, lasted time.Duration) time.Duration
 	return wait.NextBackOff()
 }
 
-// patience is how long to wait between tries, from a tenth of a second to five.
-func patience() *backoff.ExponentialBackOff {
+// retryWaits are how long to wait between tries, from a tenth of a second to five.
+func retryWaits() *backoff.ExponentialBackOff {
 	exponentialBackOff := backoff.NewExponentialBackOff()
 	exponentialBackOff.InitialInterval, exponentialBackOff.MaxInterval = 100*time.Millisecond, 5*time.Second
 	exponentialBackOff.Reset()
@@ -367,7 +367,7 @@ func (s *Sink) emit(ctx context.Context) error {
 			return nil
 		case <-s.drain:
 		}
-		for wait := patience(); ; {
+		for wait := retryWaits(); ; {
 			err := s.empty(ctx, emitter)
 			if err == nil || ctx.Err() != nil {
 				break

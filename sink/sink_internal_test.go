@@ -310,7 +310,7 @@ func TestADayThatCannotBeginIsTriedAgain(t *testing.T) {
 
 // A failure after a long time is the first of its kind, and tried again soon.
 func TestAFailureAfterALongTimeIsTriedAgainSoon(t *testing.T) {
-	wait := patience()
+	wait := retryWaits()
 	wait.RandomizationFactor = 0
 	for range 20 {
 		after(wait, time.Minute)

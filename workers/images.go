@@ -266,6 +266,8 @@ func (c *ImageCache) put(key imageKey, image *Image) {
 	c.young[key] = image
 }
 
+// done lets those go on that wait for what another lookup has asked for. Whoever asks
+// calls it whatever came of that, or they would wait without end.
 func (c *ImageCache) done(place ecs.Scope, ids []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -277,6 +279,8 @@ func (c *ImageCache) done(place ecs.Scope, ids []string) {
 	}
 }
 
+// store keeps what the cloud said of images of a scope until it is to be asked
+// again.
 func (c *ImageCache) store(place ecs.Scope, images []ecs.Image) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -52,8 +52,8 @@ func main() {
 // Nothing is lost where another ends before it is done.
 var inHand = append([]string{"scan", "demo", "simulate"}, processes...)
 
-// patience is how long a command that has nothing in hand may take to end.
-const patience = time.Second
+// endsWithin is how long a command that has nothing in hand may take to end.
+const endsWithin = time.Second
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string) int {
@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string) int {
 			fmt.Fprintf(os.Stderr, "\nshenscan: %s is stopping; what is in hand is finished first, and a second signal ends it at once\n", name)
 			return
 		}
-		time.AfterFunc(patience, func() { // it may wait for input, or for who reads its output
+		time.AfterFunc(endsWithin, func() { // it may wait for input, or for who reads its output
 			fmt.Fprintf(os.Stderr, "\nshenscan: %s was interrupted before it was done\n", name)
 			os.Exit(exitFailed)
 		})

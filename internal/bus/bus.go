@@ -394,7 +394,7 @@ func (b *Bus) Publish(ctx context.Context, message event.Message) error {
 func (b *Bus) publish(ctx context.Context, msg *nats.Msg, id string, extra ...jetstream.PublishOpt) error {
 	opts := append([]jetstream.PublishOpt{jetstream.WithMsgID(id)}, extra...)
 	setTrace(ctx, msg.Header)
-	wait := patience(50*time.Millisecond, 2*time.Second)
+	wait := retryWaits(50*time.Millisecond, 2*time.Second)
 	publication := publication{queue: b.queueFor(msg.Subject)}
 	defer publication.end()
 	for {

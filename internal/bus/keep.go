@@ -9,9 +9,9 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// patience is how long to wait between tries: from first to most, half as much
+// retryWaits are how long to wait between tries: from first to most, half as much
 // again each time, none alike, without an end.
-func patience(first, most time.Duration) *backoff.ExponentialBackOff {
+func retryWaits(first, most time.Duration) *backoff.ExponentialBackOff {
 	exponentialBackOff := backoff.NewExponentialBackOff()
 	exponentialBackOff.InitialInterval, exponentialBackOff.MaxInterval = first, most
 	exponentialBackOff.Reset()
@@ -94,7 +94,7 @@ func (b *Bus) hasEnded(ctx context.Context, name string, err error) {
 // isUp when it reads.
 func (b *Bus) keepReading(ctx context.Context, name string, read func(context.Context) error) {
 	defer b.lives.forget(name)
-	wait := patience(100*time.Millisecond, 5*time.Second)
+	wait := retryWaits(100*time.Millisecond, 5*time.Second)
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := read(ctx)

@@ -203,6 +203,8 @@ func CheckEnv(environ, names []string) error {
 	return errors.Join(errs...)
 }
 
+// assign sets a flag to the values of the file or of the environment. Those of a list
+// replace its default, whereas pflag's Set would add to it from the second call on.
 func assign(set *pflag.FlagSet, fl *pflag.Flag, values []string) error {
 	if list, ok := fl.Value.(pflag.SliceValue); ok && len(values) != 1 {
 		fl.Changed = true

@@ -141,8 +141,8 @@ func (p *packer) unpack(to, b []byte) []byte {
 	return plain
 }
 
-// pile is the items of one wave.
-type pile struct {
+// waveRows are the items of one wave, as they are kept.
+type waveRows struct {
 	places, works, groups *table // shared by all waves
 	pack                  *packer
 	byOwner               bool
@@ -152,7 +152,7 @@ type pile struct {
 }
 
 // all are the items by owner, account, region and instance id. Each may be kept.
-func (p *pile) all(yield func(*Item) bool) {
+func (p *waveRows) all(yield func(*Item) bool) {
 	for _, run := range p.runs {
 		for entry := range run.all(p.pack) {
 			it := p.works.items[entry.work]
@@ -172,8 +172,9 @@ func (p *pile) all(yield func(*Item) bool) {
 	}
 }
 
-// owners counts the items of each, the largest first.
-func (p *pile) owners() []Owner {
+// owners counts the items of each owner, the largest first; nil where the plan does
+// not divide its waves by owner.
+func (p *waveRows) owners() []Owner {
 	if !p.byOwner {
 		return nil
 	}
@@ -197,13 +198,13 @@ type same struct {
 func (w *Wave) alike() []same {
 	var out []same
 	at := map[uint32]int{}
-	for _, r := range w.pile.runs {
-		for entry := range r.all(w.pile.pack) {
+	for _, r := range w.rows.runs {
+		for entry := range r.all(w.rows.pack) {
 			i, ok := at[entry.work]
 			if !ok {
 				i = len(out)
 				at[entry.work] = i
-				out = append(out, same{Item: &w.pile.works.items[entry.work]})
+				out = append(out, same{Item: &w.rows.works.items[entry.work]})
 			}
 			out[i].N++
 		}
@@ -212,8 +213,8 @@ func (w *Wave) alike() []same {
 }
 
 // hold sets what the items of the wave are.
-func (w *Wave) hold(p *pile) {
-	w.pile, w.Items, w.Instances = p, p.all, 0
+func (w *Wave) hold(p *waveRows) {
+	w.rows, w.Items, w.Instances = p, p.all, 0
 	for _, r := range p.runs {
 		w.Instances += r.n
 	}
@@ -338,7 +339,7 @@ func (c *collector) hold(all []*Wave, disks *Disks, offered *Offered) {
 		runs[key.wave] = append(runs[key.wave], c.runs[key])
 	}
 	for _, w := range all {
-		w.hold(&pile{&c.places, &c.works, &c.groups, c.pack, c.byOwner, disks, offered, runs[w]})
-		w.Owners = w.pile.owners()
+		w.hold(&waveRows{&c.places, &c.works, &c.groups, c.pack, c.byOwner, disks, offered, runs[w]})
+		w.Owners = w.rows.owners()
 	}
 }

@@ -47,7 +47,7 @@ type Part struct {
 func (p *Plan) Split() ([]Part, error) {
 	owners := map[string]*Plan{}
 	for at, wave := range p.Waves {
-		for _, r := range wave.pile.runs {
+		for _, r := range wave.rows.runs {
 			name := r.owner
 			if !p.ByOwner {
 				name = "account " + name
@@ -60,7 +60,7 @@ func (p *Plan) Split() ([]Part, error) {
 				part = p.empty(name)
 				owners[name] = part
 			}
-			own := *wave.pile
+			own := *wave.rows
 			own.runs = []*run{r}
 			part.Waves[at].hold(&own)
 			part.Instances += r.n
@@ -89,7 +89,7 @@ func (p *Plan) empty(owner string) *Plan {
 	part.StartGroups = nil // they are of the whole fleet; an item names its own
 	for i, wave := range p.Waves {
 		part.Waves[i] = &Wave{ID: wave.ID, Title: wave.Title, What: wave.What, Solutions: []*Solution{}}
-		part.Waves[i].hold(&pile{})
+		part.Waves[i].hold(&waveRows{})
 	}
 	return &part
 }

@@ -115,7 +115,7 @@ type Wave struct {
 	// Only Write knows how to spell it in JSON.
 	Items iter.Seq[*Item] `json:"items"`
 
-	pile *pile // what Items ranges over
+	rows *waveRows // what Items ranges over
 }
 
 // Owner is the share of one owner.

@@ -431,8 +431,10 @@ func mdUnasked(w io.Writer, part unasked) error {
 	return nil
 }
 
+// mdItems writes the rows of a wave, a table for each owner where it is divided by
+// them. A row names its checklist by number: the lists stand once, above.
 func mdItems(w io.Writer, wave *Wave, byOwner bool) error {
-	owner := "\x00"
+	owner := "\x00" // the name of none, so that the first row begins a table
 	numbers := map[string]string{}
 	for i, list := range checklists(wave) {
 		numbers[strings.Join(list.Checks, "\n")] = strconv.Itoa(i + 1)

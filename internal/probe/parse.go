@@ -243,6 +243,8 @@ func (a answer) among(n int) bool {
 	return false
 }
 
+// agreed is what both say, and not observed where they differ: of two kernels it is
+// not known then which one starts on the new machine.
 func agreed(a, b rules.Tri) rules.Tri {
 	if a == b {
 		return a

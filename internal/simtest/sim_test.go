@@ -185,17 +185,17 @@ func simulate(t *testing.T, seed uint64, m mutant, c *rules.Classifier, log *slo
 	return o
 }
 
-// patience is how long a seed may take by the real clock. One takes less than a
+// seedLimit is how long a seed may take by the real clock. One takes less than a
 // second, ten under the race detector.
-const patience = 3 * time.Minute
+const seedLimit = 3 * time.Minute
 
 // watch ends the process with every stack when a seed stands still: time in a
 // bubble goes on only when all wait for time, and not while one waits for a lock
 // that a sleeper holds.
 func watch(seed uint64) *time.Timer {
-	return time.AfterFunc(patience, func() {
+	return time.AfterFunc(seedLimit, func() {
 		debug.SetTraceback("all")
-		panic(fmt.Sprintf("seed %d (repeat with -seed %d) stands still for %s", seed, seed, patience))
+		panic(fmt.Sprintf("seed %d (repeat with -seed %d) stands still for %s", seed, seed, seedLimit))
 	})
 }
 

@@ -702,6 +702,8 @@ func join(c ...int) string {
 	return string(out)
 }
 
+// atoi reads a text of digits alone, which its callers have made sure of, few enough
+// not to overflow. It is not strconv.Atoi because it has no error that could occur.
 func atoi(text string) int {
 	v := 0
 	for i := 0; i < len(text); i++ {

@@ -146,6 +146,7 @@ func (sc *scan) address(at int) bool {
 	return true
 }
 
+// skip marks the tokens from i to before end as no part of a version.
 func (sc *scan) skip(i, end int) {
 	for ; i < end && i < sc.n; i++ {
 		sc.t[i].no = true
@@ -171,7 +172,9 @@ func (sc *scan) date(at int) bool {
 	return false
 }
 
-// yearFirst finds 2018-01-01, 2018_1_1, 2018.01.01, 2018/01, 2018年1月.
+// yearFirst finds 2018-01-01, 2018_1_1, 2018.01.01, 2018/01, 2018年1月, where the token
+// at the place can be a year, and marks all of it as no part of a version. A year that
+// is a main release of Windows (2008, 2012) and stands behind that word is none.
 func (sc *scan) yearFirst(at int) bool {
 	sep := sc.sep(at + 1)
 	if sc.is(at+1, "day") && sep == 0 {

@@ -103,6 +103,8 @@ func render(deploy string) (map[string][]byte, error) {
 	return files, nil
 }
 
+// toYAML writes a file of Prometheus, with the place where it is to be changed at its
+// head.
 func toYAML(v any) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("# Written by `make dashboards` from deploy/grafana/gen/alerts.go; change it there.\n")

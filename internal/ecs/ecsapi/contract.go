@@ -403,9 +403,11 @@ func (k *contractor) owners(ctx context.Context) {
 // maxLacking bounds the families that a contract names.
 const maxLacking = 40
 
-// offered compares on which types the platform offers the oldest and the newest
-// of its public images, whose ids end with a day: nobody documents what it goes
-// by.
+// offered compares on which families the platform offers its oldest and its newest
+// public image. No document says by which rule it offers an image on a type; where the
+// oldest lacks families, an answer says something of the image, and where it lacks
+// none, it may be the same for every image. The ids of public images end with the day
+// that they are of.
 func (k *contractor) offered(ctx context.Context) {
 	images, err := k.c.SystemImages(ctx, k.scope, "x86_64")
 	if k.refused(err) != "" || len(images) < 2 {

@@ -93,7 +93,8 @@ func (b *statsBox) end() {
 	b.inFlight--
 }
 
-// images counts the ids of a DescribeImages call.
+// images counts the ids of a DescribeImages call: how many were asked for, and how many
+// different ones. These are kept, so they are counted up to maxStatImages alone.
 func (b *statsBox) images(account, region, ids string) {
 	if ids == "" {
 		return

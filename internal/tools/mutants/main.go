@@ -131,6 +131,8 @@ func (s *summary) broken() bool {
 	return s.counts["lived"]+s.counts["unreached"]+len(s.stale) > 0
 }
 
+// write tells the score of a folder in one line, and what is out of date in
+// explained.tsv.
 func (s *summary) write(w io.Writer, folder string) {
 	noticed := s.counts["killed"] + s.counts["stopped"]
 	tried := noticed + s.counts["lived"] + s.counts["unreached"]

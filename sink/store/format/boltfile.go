@@ -74,7 +74,9 @@ func CheckPages(path string) error {
 	return nil
 }
 
-// newestMeta returns the meta page that bbolt would use.
+// newestMeta finds the meta page that bbolt would use. There are
+// two, the second one page into the file; how long a page is stands in both, so each
+// place where it can stand is tried, and it counts where it says the same.
 func (c *pageCheck) newestMeta() error {
 	var b [pageHead + 64]byte
 	found := false
@@ -100,6 +102,8 @@ func (c *pageCheck) newestMeta() error {
 	return nil
 }
 
+// run goes through the trees and the list of free pages, none of which may name a page
+// that another names or that the file does not have.
 func (c *pageCheck) run(size int64) error {
 	if err := c.newestMeta(); err != nil {
 		return err
