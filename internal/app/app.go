@@ -4,6 +4,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -242,8 +243,8 @@ func New(ctx context.Context, options Options) (_ *App, err error) {
 	application.onClose(func() { tracer.Close(ctx) })
 	// Producers see to the streams; workers and sinks take them as they are.
 	options.NATS.Tracer, options.NATS.Declare = tracer, options.Roles&Producer != 0
-	options.NATS.Inbox = orDefault(options.NATS.Inbox, inboxes[options.Roles])
-	options.NATS.Dir = orDefault(options.NATS.Dir, filepath.Join(options.Store, "nats"))
+	options.NATS.Inbox = cmp.Or(options.NATS.Inbox, inboxes[options.Roles])
+	options.NATS.Dir = cmp.Or(options.NATS.Dir, filepath.Join(options.Store, "nats"))
 	if application.bus, err = bus.Open(ctx, options.NATS); err != nil {
 		return nil, err
 	}
@@ -590,11 +591,4 @@ func (a *App) startSink(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return a.serveEvidence(ctx) })
 	group.Go(func() error { return a.openDoor(ctx) })
 	group.Go(func() error { return a.keepReady(ctx) })
-}
-
-func orDefault(text, def string) string {
-	if text == "" {
-		return def
-	}
-	return text
 }

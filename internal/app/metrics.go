@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/rules"
@@ -55,73 +56,45 @@ type Metrics struct {
 // NewMetrics registers the pipeline's metrics with reg, and what the rule set
 // says of its own age and of its waivers.
 func NewMetrics(reg prometheus.Registerer, ruleset *rules.Ruleset) *Metrics {
+	made := promauto.With(reg)
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return made.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	gauges := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return made.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return made.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	}
 	metrics := &Metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shenscan_ecs_requests_total", Help: "Calls of the ECS API by account, region, action and the API's code (OK when it answered).",
-		}, []string{"account", "region", "action", "code"}),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		requests: counters("shenscan_ecs_requests_total", "Calls of the ECS API by account, region, action and the API's code (OK when it answered).", "account", "region", "action", "code"),
+		seconds: made.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "shenscan_ecs_request_duration_seconds", Help: "How long one call of the ECS API took, the wait for the rate limit apart.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"region", "action"}),
-		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shenscan_ecs_retries_total", Help: "Calls of the ECS API that were tried again.",
-		}, []string{"account", "region", "action"}),
-		rate: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "shenscan_ecs_rate_limit", Help: "Calls a second that the adaptive limiter allows now.",
-		}, []string{"account", "region", "action"}),
-		classified: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "shenscan_classified_total", Help: "Instances classified by this process, repeats included.",
-		}),
-		dead: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shenscan_dead_letters_total", Help: "Messages that this process dead-lettered.",
-		}, []string{"stream"}),
-		pending: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "shenscan_consumer_pending_messages", Help: "Messages that wait for a consumer.",
-		}, []string{"stream", "consumer"}),
-		ackPending: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "shenscan_consumer_ack_pending_messages", Help: "Messages delivered to a consumer and not acknowledged yet.",
-		}, []string{"stream", "consumer"}),
-		ticks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shenscan_schedule_ticks_total", Help: "Ticks of schedules that this process took: started a scan, joined one that ran, or skipped because the schedule's own scan still ran.",
-		}, []string{"schedule", "outcome"}),
-		aborted: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shenscan_scans_aborted_total", Help: "Scans that this sink ended because they could not go on, by cause: streams-lost (NATS came back without its streams), work-lost (NATS held no job and no page that was still to be done) or idle (no progress for --scan-idle).",
-		}, []string{"cause"}),
-		requestSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		retries:    counters("shenscan_ecs_retries_total", "Calls of the ECS API that were tried again.", "account", "region", "action"),
+		rate:       gauges("shenscan_ecs_rate_limit", "Calls a second that the adaptive limiter allows now.", "account", "region", "action"),
+		classified: made.NewCounter(prometheus.CounterOpts{Name: "shenscan_classified_total", Help: "Instances classified by this process, repeats included."}),
+		dead:       counters("shenscan_dead_letters_total", "Messages that this process dead-lettered.", "stream"),
+		pending:    gauges("shenscan_consumer_pending_messages", "Messages that wait for a consumer.", "stream", "consumer"),
+		ackPending: gauges("shenscan_consumer_ack_pending_messages", "Messages delivered to a consumer and not acknowledged yet.", "stream", "consumer"),
+		ticks:      counters("shenscan_schedule_ticks_total", "Ticks of schedules that this process took: started a scan, joined one that ran, or skipped because the schedule's own scan still ran.", "schedule", "outcome"),
+		aborted:    counters("shenscan_scans_aborted_total", "Scans that this sink ended because they could not go on, by cause: streams-lost (NATS came back without its streams), work-lost (NATS held no job and no page that was still to be done) or idle (no progress for --scan-idle).", "cause"),
+		requestSeconds: made.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "shenscan_http_request_duration_seconds", Help: "How long requests to the page and the API took, by the address of the route.",
 			Buckets: []float64{.001, .005, .01, .05, .1, .25, .5, 1, 5, 30},
 		}, []string{"route"}),
-		deadHeld: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "shenscan_dead_letters_held", Help: "Dead letters that wait for `shenscan dead retry` or `drop`.",
-		}),
-		streamBytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "shenscan_stream_bytes", Help: "Bytes that a stream holds.",
-		}, []string{"stream"}),
-		connected: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "shenscan_nats_connected", Help: "1 while this process is connected to NATS.",
-		}),
-		quorum: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "shenscan_nats_quorum", Help: "1 while JetStream answers for every stream that is there: each has a leader.",
-		}),
-		streamPresent: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "shenscan_stream_present", Help: "1 while NATS has the stream, 0 while it is missing; absent while nobody answers.",
-		}, []string{"stream"}),
-		consumerUp: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "shenscan_consumer_up", Help: "1 while this process reads as the consumer, 0 while it makes it again.",
-		}, []string{"consumer"}),
-		restarts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shenscan_consumer_restarts_total", Help: "How often reading as a consumer ended though nobody stopped it, and was begun again.",
-		}, []string{"consumer"}),
-		reloadSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "shenscan_reload_success", Help: "1 while the configuration in use is that of the last start or reload, 0 after a reload that was refused.",
-		}),
-		reloadTime: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "shenscan_reload_success_timestamp_seconds", Help: "When the configuration was last taken, at the start or by a reload.",
-		}),
-		restartsSeen: map[string]uint64{},
-		storeInPlace: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "shenscan_store_in_place", Help: "1 while the file at the store's path is the one that this process has open.",
-		}),
+		deadHeld:      gauge("shenscan_dead_letters_held", "Dead letters that wait for `shenscan dead retry` or `drop`."),
+		streamBytes:   gauges("shenscan_stream_bytes", "Bytes that a stream holds.", "stream"),
+		connected:     gauge("shenscan_nats_connected", "1 while this process is connected to NATS."),
+		quorum:        gauge("shenscan_nats_quorum", "1 while JetStream answers for every stream that is there: each has a leader."),
+		streamPresent: gauges("shenscan_stream_present", "1 while NATS has the stream, 0 while it is missing; absent while nobody answers.", "stream"),
+		consumerUp:    gauges("shenscan_consumer_up", "1 while this process reads as the consumer, 0 while it makes it again.", "consumer"),
+		restarts:      counters("shenscan_consumer_restarts_total", "How often reading as a consumer ended though nobody stopped it, and was begun again.", "consumer"),
+		reloadSuccess: gauge("shenscan_reload_success", "1 while the configuration in use is that of the last start or reload, 0 after a reload that was refused."),
+		reloadTime:    gauge("shenscan_reload_success_timestamp_seconds", "When the configuration was last taken, at the start or by a reload."),
+		restartsSeen:  map[string]uint64{},
+		storeInPlace:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "shenscan_store_in_place", Help: "1 while the file at the store's path is the one that this process has open."}),
 	}
 	// A counter that is absent until its first event hides that event from rate().
 	for _, stream := range []string{bus.StreamWork, bus.StreamPages, bus.StreamResults} {
@@ -131,7 +104,7 @@ func NewMetrics(reg prometheus.Registerer, ruleset *rules.Ruleset) *Metrics {
 		metrics.aborted.WithLabelValues(string(cause))
 	}
 	metrics.knowledge = newKnowledge(ruleset)
-	reg.MustRegister(metrics.requests, metrics.seconds, metrics.retries, metrics.rate, metrics.classified, metrics.requestSeconds, metrics.dead, metrics.aborted, metrics.pending, metrics.ackPending, metrics.deadHeld, metrics.ticks, metrics.streamBytes, metrics.connected, metrics.quorum, metrics.streamPresent, metrics.consumerUp, metrics.restarts, metrics.knowledge, metrics.reloadSuccess, metrics.reloadTime)
+	reg.MustRegister(metrics.knowledge)
 	return metrics
 }
 
@@ -154,7 +127,7 @@ func newKnowledge(ruleset *rules.Ruleset) *knowledge {
 	return known
 }
 
-func gauge(d *prometheus.Desc, v float64, labels ...string) prometheus.Metric {
+func constant(d *prometheus.Desc, v float64, labels ...string) prometheus.Metric {
 	return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 }
 
@@ -169,9 +142,9 @@ func (k *knowledge) Describe(out chan<- *prometheus.Desc) {
 func (k *knowledge) Collect(out chan<- prometheus.Metric) {
 	ruleset := k.Load()
 	version, _ := Version()
-	out <- gauge(k.build, 1, version, runtime.Version(), ruleset.Digest())
+	out <- constant(k.build, 1, version, runtime.Version(), ruleset.Digest())
 	if day, err := time.Parse(time.DateOnly, ruleset.Definition().AsOf); err == nil {
-		out <- gauge(k.asOf, float64(day.Unix()))
+		out <- constant(k.asOf, float64(day.Unix()))
 	}
 	ends := map[string]time.Time{}
 	for _, w := range ruleset.Definition().Waivers {
@@ -183,7 +156,7 @@ func (k *knowledge) Collect(out chan<- prometheus.Metric) {
 		return cmp.Or(ends[a].Compare(ends[b]), strings.Compare(a, b))
 	})
 	for _, id := range ids[:min(len(ids), mostWaivers)] {
-		out <- gauge(k.waiver, float64(ends[id].Unix()), id)
+		out <- constant(k.waiver, float64(ends[id].Unix()), id)
 	}
 }
 

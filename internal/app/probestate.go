@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/producer/prober"
@@ -27,21 +28,24 @@ const maxProbeErrors = 20
 // newProbing begins with nothing, and registers the metrics of a process that
 // asks machines.
 func newProbing(reg prometheus.Registerer, on bool) *probing {
+	if !on {
+		reg = nil // which registers nothing
+	}
+	made := promauto.With(reg)
 	p := &probing{
 		state: record.ProbeState{State: record.ProbeOff, Evidence: []record.Evidence{}, Errors: []string{}},
-		machines: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		machines: made.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "shenscan_probe_machines", Help: "Machines of the last run of --probe, or of the one that goes on: planned, kept (asked lately), skipped (they do not run, or run no known system), asked, answered, silent (no evidence, for a cause), refused by the cloud, waiting for an answer.",
 		}, []string{"result"}),
-		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
+		runs: made.NewCounterVec(prometheus.CounterOpts{
 			Name: "shenscan_probe_runs_total", Help: "Runs of --probe that ended: ok, or error where some could not be asked or did not answer in time, or the filter names nobody.",
 		}, []string{"outcome"}),
-		last: prometheus.NewGauge(prometheus.GaugeOpts{
+		last: made.NewGauge(prometheus.GaugeOpts{
 			Name: "shenscan_probe_last_run_timestamp_seconds", Help: "When the last run of --probe ended, 0 before the first.",
 		}),
 	}
 	if on {
 		p.state.State = record.ProbeIdle
-		reg.MustRegister(p.machines, p.runs, p.last)
 		for _, outcome := range []string{"ok", "error"} {
 			p.runs.WithLabelValues(outcome)
 		}

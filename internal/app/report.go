@@ -75,21 +75,12 @@ func CheckStore(ctx context.Context, at Place) (string, error) {
 // CompactStore rewrites the store in a folder without free space and returns how
 // large it was and is.
 func CompactStore(ctx context.Context, dir string) (before, after int64, err error) {
-	classifier, err := Classifier(nil, nil)
-	if err != nil {
-		return 0, 0, err
-	}
-	path := StoreFile(dir)
-	if _, err := os.Stat(path); err != nil {
-		return 0, 0, noStore(dir, err)
-	}
-	db, err := store.Open(ctx, store.Options{Path: path, Classifier: classifier})
-	if err != nil {
-		return 0, 0, err
-	}
-	before = db.Size()
-	after, err = db.CompactInPlace(ctx)
-	return before, after, errors.Join(err, db.Close())
+	err = ChangeStore(ctx, dir, func(db *store.DB) (err error) {
+		before = db.Size()
+		after, err = db.CompactInPlace(ctx)
+		return err
+	})
+	return before, after, err
 }
 
 // Answer is a report, and the view of the store that all of it comes from.

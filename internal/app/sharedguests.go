@@ -136,28 +136,41 @@ func (s *sharedGuests) putBack(ctx context.Context, guests []prober.Guest) (put 
 		if err != nil {
 			return put, err
 		}
-		var writes []bus.Write
-		for i := range part {
-			if have := stored[i]; have != nil && !newer(&part[i], have) {
-				continue
-			}
-			write, err := guestWrite(&part[i], entries[i].Revision)
-			if err != nil {
-				return put, err
-			}
-			writes = append(writes, write)
-		}
-		made, err := s.kv.WriteAll(ctx, writes)
+		made, _, err := s.put(ctx, part, entries, func(i int) bool { return stored[i] == nil || newer(&part[i], stored[i]) })
 		if err != nil {
 			return put, err
 		}
-		for _, ok := range made {
-			if ok {
-				put++
-			}
-		}
+		put += len(made)
 	}
 	return put, nil
+}
+
+// put writes the guests that are wanted, by their place in the list, where the bucket
+// still has what entries say. It returns those that it wrote, and those that somebody
+// else wrote at the same time.
+func (s *sharedGuests) put(ctx context.Context, guests []prober.Guest, entries []bus.Entry, wanted func(i int) bool) (made, lost []prober.Guest, err error) {
+	var tried []prober.Guest
+	var writes []bus.Write
+	for i := range guests {
+		if !wanted(i) {
+			continue
+		}
+		value, err := json.Marshal(&guests[i])
+		if err != nil {
+			return nil, nil, err
+		}
+		tried = append(tried, guests[i])
+		writes = append(writes, bus.Write{Key: guestKey(guests[i].Scope, guests[i].ID), Value: value, Revision: entries[i].Revision})
+	}
+	done, err := s.kv.WriteAll(ctx, writes)
+	for i, ok := range done {
+		if ok {
+			made = append(made, tried[i])
+		} else {
+			lost = append(lost, tried[i])
+		}
+	}
+	return made, lost, err
 }
 
 // newer says whether one copy of what is kept of a machine is newer than another.
@@ -170,11 +183,6 @@ func newer(a, b *prober.Guest) bool {
 
 func guestKey(scope ecs.Scope, id string) string {
 	return "guest." + event.Token(scope.Account) + "." + event.Token(scope.Region) + "." + event.Token(id)
-}
-
-func guestWrite(guest *prober.Guest, revision uint64) (bus.Write, error) {
-	value, err := json.Marshal(guest)
-	return bus.Write{Key: guestKey(guest.Scope, guest.ID), Value: value, Revision: revision}, err
 }
 
 // stored reads what the bucket has of each machine; nil where it has nothing
@@ -366,31 +374,17 @@ func (s *sharedGuests) take(ctx context.Context, guests []prober.Guest, held fun
 	for i := range open {
 		waits[open[i].Token] = true
 	}
-	var writes []bus.Write
-	var free []prober.Guest
-	for i := range guests {
-		if have := stored[i]; have != nil {
-			waiting := have.Answered.IsZero()
-			if waiting && (waits[have.Batch] || s.Now().Sub(have.Asked).Abs() < givenUp) || !waiting && held(have) {
-				continue
-			}
+	mine, _, err = s.put(ctx, guests, entries, func(i int) bool {
+		have := stored[i]
+		if have == nil {
+			return true
 		}
-		write, err := guestWrite(&guests[i], entries[i].Revision)
-		if err != nil {
-			return nil, err
+		if have.Answered.IsZero() {
+			return !waits[have.Batch] && s.Now().Sub(have.Asked).Abs() >= givenUp
 		}
-		free, writes = append(free, guests[i]), append(writes, write)
-	}
-	made, err := s.kv.WriteAll(ctx, writes)
-	if err != nil {
-		return nil, err
-	}
-	for i, ok := range made {
-		if ok {
-			mine = append(mine, free[i])
-		}
-	}
-	return mine, nil
+		return !held(have)
+	})
+	return mine, err
 }
 
 // Write implements prober.Book. Of a batch that was not asked the machines are
@@ -429,28 +423,11 @@ func (s *sharedGuests) write(ctx context.Context, guests []prober.Guest) (again 
 	if err != nil {
 		return nil, err
 	}
-	var writes []bus.Write
-	var tried []prober.Guest
-	for i := range guests {
-		if have := stored[i]; have != nil && have.Batch != guests[i].Batch && (have.Answered.IsZero() || newer(have, &guests[i])) {
-			continue
-		}
-		write, err := guestWrite(&guests[i], entries[i].Revision)
-		if err != nil {
-			return nil, err
-		}
-		tried, writes = append(tried, guests[i]), append(writes, write)
-	}
-	made, err := s.kv.WriteAll(ctx, writes)
-	if err != nil {
-		return nil, err
-	}
-	for i, ok := range made {
-		if !ok {
-			again = append(again, tried[i])
-		}
-	}
-	return again, nil
+	_, again, err = s.put(ctx, guests, entries, func(i int) bool {
+		have := stored[i]
+		return have == nil || have.Batch == guests[i].Batch || !have.Answered.IsZero() && !newer(have, &guests[i])
+	})
+	return again, err
 }
 
 // askingGuests is the book of what asks: it copies what others were answered, so

@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"path/filepath"
@@ -288,11 +289,11 @@ func TestAMachineThatWaitsForAnUnseenBatchIsNotAsked(t *testing.T) {
 	guest := prober.Guest{Scope: a.list[0].Scope, ID: a.list[0].ID, Script: probe.Version, Asked: time.Now().UTC(), Batch: "unseen"}
 	for ago, mine := range map[time.Duration]int{0: 0, givenUp - time.Minute: 0, givenUp + time.Minute: 1} {
 		guest.Asked = time.Now().Add(-ago).UTC()
-		write, err := guestWrite(&guest, 0)
+		value, err := json.Marshal(&guest)
 		if err != nil {
 			t.Fatal(err)
 		}
-		write.Always = true
+		write := bus.Write{Key: guestKey(guest.Scope, guest.ID), Value: value, Always: true}
 		if _, err := book.kv.WriteAll(t.Context(), []bus.Write{write}); err != nil {
 			t.Fatal(err)
 		}

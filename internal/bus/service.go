@@ -24,8 +24,6 @@ type Request struct {
 	// Caller tells users apart for rate limits: the one whose inbox the answer
 	// goes to, which no other user can hear.
 	Caller string
-	// Reply reports whether the caller waits for an answer.
-	Reply bool
 }
 
 // ServiceError is an answer that the caller can act on.
@@ -118,7 +116,7 @@ func (h *handlers) stop() {
 
 func (b *Bus) answer(ctx context.Context, e Endpoint, request micro.Request) {
 	ctx, span := b.traceRequest(ctx, e.Subject, request)
-	reply, err := e.Handle(ctx, Request{Data: request.Data(), Caller: callerOf(request.Reply()), Reply: request.Reply() != ""})
+	reply, err := e.Handle(ctx, Request{Data: request.Data(), Caller: callerOf(request.Reply())})
 	span.End(err)
 	b.respond(ctx, request, reply, err)
 }

@@ -1,6 +1,9 @@
 package cloudevents
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
 
 // Outcome is what became of an event, or of a request whose events could not
 // be read.
@@ -27,13 +30,12 @@ func Outcomes() []Outcome {
 }
 
 func newMetrics(reg prometheus.Registerer) *prometheus.CounterVec {
-	events := prometheus.NewCounterVec(prometheus.CounterOpts{
+	events := promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "shenscan_cloud_events_total",
 		Help: "Events that the cloud sent to /events, by what became of them; a request that could not be read counts as one.",
 	}, []string{"outcome"})
 	for _, o := range Outcomes() {
 		events.WithLabelValues(string(o)) // a counter that is absent until its first event hides that event from rate()
 	}
-	reg.MustRegister(events)
 	return events
 }
