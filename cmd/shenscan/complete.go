@@ -73,6 +73,9 @@ func valuesOf(command *cobra.Command, flag string) func(*cobra.Command) []string
 	words := func(list ...string) func(*cobra.Command) []string {
 		return func(*cobra.Command) []string { return list }
 	}
+	if list := closedWords[flag]; list != nil {
+		return words(list...)
+	}
 	known := func(pick func(*filter.Known) []string) func(*cobra.Command) []string {
 		return func(cmd *cobra.Command) []string {
 			if k := stored(cmd); k != nil {
@@ -106,24 +109,21 @@ func valuesOf(command *cobra.Command, flag string) func(*cobra.Command) []string
 		return known(func(k *filter.Known) []string { return k.Families })
 	case "verdict", "fail-on":
 		return words(report.Levels()...)
-	case "confidence":
-		return words("high", "medium", "low")
 	case "since":
 		return scanIDs
-	case "owner-fallback":
-		return words("none", "account")
-	case "charge-type":
-		return words("PostPaid", "PrePaid")
-	case "lang":
-		return words("en", "zh")
-	case "log-level":
-		return words("debug", "info", "warn", "error")
-	case "log-format":
-		return words("text", "json")
-	case "nats-sync":
-		return words("always", "interval")
 	}
 	return nil
+}
+
+// closedWords are the flags that take some words alone, whatever the store holds.
+var closedWords = map[string][]string{
+	"confidence":     {"high", "medium", "low"},
+	"owner-fallback": {"none", "account"},
+	"charge-type":    {"PostPaid", "PrePaid"},
+	"lang":           {"en", "zh"},
+	"log-level":      {"debug", "info", "warn", "error"},
+	"log-format":     {"text", "json"},
+	"nats-sync":      {"always", "interval"},
 }
 
 // noteUnlisted says which families that --target names are in no table: they are

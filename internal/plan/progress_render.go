@@ -109,7 +109,6 @@ func behindWords(parts []ProgressPart, in lang.Language) string {
 
 // waveTable counts the waves now and then.
 func (p *Progress) waveTable(in lang.Language) *report.TextTable {
-	right := func(s string) report.Cell { return report.Cell{Text: s, Right: true} }
 	textTable := &report.TextTable{Indent: 2, In: in, Shrink: []int{0}, Head: []report.Cell{{Text: "wave"}, right("now")}}
 	if p.Then != nil {
 		textTable.Head = append(textTable.Head, right("then"), right("change"))
@@ -126,8 +125,10 @@ func (p *Progress) waveTable(in lang.Language) *report.TextTable {
 	return textTable
 }
 
+// right is a cell of a number.
+func right(s string) report.Cell { return report.Cell{Text: s, Right: true} }
+
 func partTable(name string, parts []ProgressPart, in lang.Language) *report.TextTable {
-	right := func(s string) report.Cell { return report.Cell{Text: s, Right: true} }
 	textTable := &report.TextTable{
 		Indent: 2, In: in, Shrink: []int{5, 0},
 		Head: []report.Cell{{Text: name}, right("instances"), right("open"), right("then"), right("change"), {Text: ""}},
@@ -170,7 +171,6 @@ func signed(n int) string {
 func (p *Progress) last(n int) []ProgressMark { return p.Points[max(0, len(p.Points)-n):] }
 
 func (p *Progress) pointTable(n int, in lang.Language) *report.TextTable {
-	right := func(s string) report.Cell { return report.Cell{Text: s, Right: true} }
 	textTable := &report.TextTable{
 		Indent: 2, In: in, Shrink: []int{1},
 		Head: []report.Cell{{Text: "when"}, {Text: "what"}, right("instances"), right("open"), right("mended"), right("new"), right("gone"), right("worse"), right("by rules"), right("by evidence")},
@@ -257,17 +257,13 @@ func markdownTable(w io.Writer, title string, textTable *report.TextTable) error
 		}
 		titles = append(titles, cell.Text)
 	}
-	if err := report.MarkdownHead(w, titles...); err != nil {
-		return err
-	}
+	var rows [][]string
 	for _, row := range textTable.Rows {
 		var cells []string
 		for _, cell := range row {
 			cells = append(cells, cell.Text)
 		}
-		if err := report.MarkdownRow(w, cells...); err != nil {
-			return err
-		}
+		rows = append(rows, cells)
 	}
-	return nil
+	return report.MarkdownTable(w, titles, rows)
 }

@@ -54,7 +54,7 @@ func Write(w io.Writer, format report.Format, plan *Plan, options report.Options
 func writeJSON(out *bufio.Writer, plan *Plan) error {
 	head := *plan
 	head.Waves = []*Wave{}
-	if err := writeOpen(out, &head, `[]}`); err != nil {
+	if err := writeOpen(out, &head); err != nil {
 		return err
 	}
 	between := "["
@@ -75,7 +75,7 @@ func writeWave(out *bufio.Writer, wave *Wave) error {
 		*shown
 		Items []*Item `json:"items"`
 	}{(*shown)(wave), []*Item{}}
-	if err := writeOpen(out, &head, `[]}`); err != nil {
+	if err := writeOpen(out, &head); err != nil {
 		return err
 	}
 	between := "["
@@ -97,13 +97,13 @@ func writeWave(out *bufio.Writer, wave *Wave) error {
 	return err
 }
 
-// writeOpen writes v without its end.
-func writeOpen(out *bufio.Writer, v any, end string) error {
+// writeOpen writes v, whose last member is an empty list, up to that list.
+func writeOpen(out *bufio.Writer, v any) error {
 	data, err := report.EncodeJSON(v)
 	if err != nil {
 		return err
 	}
-	_, err = out.Write(bytes.TrimSuffix(data, []byte(end)))
+	_, err = out.Write(bytes.TrimSuffix(data, []byte("[]}")))
 	return err
 }
 
@@ -119,16 +119,11 @@ func writeTable(w io.Writer, plan *Plan, options report.Options) error {
 	for _, line := range report.Wrap(say(report.Plural(plan.Instances, "instance", "instances"))+say("; ")+say(plan.Completeness), width) {
 		fmt.Fprintln(w, line)
 	}
-	for _, line := range report.Wrap(say(report.Capital(plan.Availability.Words()))+say("."), width) {
-		fmt.Fprintln(w, dim(line))
-	}
-	if plan.Disks != nil {
-		for _, line := range report.Wrap(say(report.Capital(plan.Disks.Words()))+say("."), width) {
-			fmt.Fprintln(w, dim(line))
+	for _, words := range []string{plan.Availability.Words(), plan.Disks.Words(), plan.Offered.Words()} {
+		if words == "" {
+			continue // nobody asked
 		}
-	}
-	if plan.Offered != nil {
-		for _, line := range report.Wrap(say(report.Capital(plan.Offered.Words()))+say("."), width) {
+		for _, line := range report.Wrap(say(report.Capital(words))+say("."), width) {
 			fmt.Fprintln(w, dim(line))
 		}
 	}
@@ -295,7 +290,7 @@ func writeCSV(w io.Writer, plan *Plan, excel bool) error {
 				string(wave.ID), it.Owner, it.Window, it.Account, it.Region, it.Zone, it.InstanceID, it.InstanceName, it.Status, it.OS, strconv.FormatBool(it.Legacy),
 				it.Verdict, it.Confidence, it.Rule, it.Reason, it.CurrentType, it.Replacement.Type, it.Replacement.Why,
 				it.Replacement.Availability, it.Replacement.FirstChoice, strings.Join(it.Replacement.Zones, " "), string(it.Path), it.PathNote,
-				it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist), disksState(it), DiskText(it.Disks, lang.English), offeredState(it), OfferedText(it.Offered, lang.English), it.Question, it.Note, "", plan.Completeness,
+				it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps, " "), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist, " "), disksState(it), DiskText(it.Disks, lang.English), offeredState(it), OfferedText(it.Offered, lang.English), it.Question, it.Note, "", plan.Completeness,
 			}
 			if err := out.Write(row); err != nil {
 				return err
@@ -306,12 +301,12 @@ func writeCSV(w io.Writer, plan *Plan, excel bool) error {
 	return out.Error()
 }
 
-func numbered(steps []string) string {
+func numbered(steps []string, between string) string {
 	lines := make([]string, len(steps))
 	for i, s := range steps {
 		lines[i] = fmt.Sprintf("%d) %s", i+1, s)
 	}
-	return strings.Join(lines, " ")
+	return strings.Join(lines, between)
 }
 
 // solution finds a solution of the wave by name.
@@ -334,16 +329,15 @@ func writeMarkdown(w io.Writer, plan *Plan) error {
 	}
 	fmt.Fprintf(w, "# Migration plan to %s\n\n- Made: %s\n- Instances: %s\n- Records: %s\n- Availability: %s\n%s- Rules: %s\n\n",
 		text(plan.Target), report.Moment(plan.MadeAt), report.Number(plan.Instances), plan.Completeness, text(plan.Availability.Words()), disks, text(plan.Ruleset))
-	if err := report.MarkdownHead(w, "wave", "instances:", "owners"); err != nil {
+	var rows [][]string
+	for _, wave := range plan.Waves {
+		rows = append(rows, []string{wave.Title, report.Number(wave.Instances), ownerLine(wave.Owners, 8, lang.English)})
+	}
+	if err := report.MarkdownTable(w, []string{"wave", "instances:", "owners"}, rows); err != nil {
 		return err
 	}
-	for _, wave := range plan.Waves {
-		if err := report.MarkdownRow(w, wave.Title, report.Number(wave.Instances), ownerLine(wave.Owners, 8, lang.English)); err != nil {
-			return err
-		}
-	}
 	for _, part := range plan.unasked() {
-		if err := mdUnasked(w, part); err != nil {
+		if err := report.MarkdownFailures(w, part.Title, part.Failures); err != nil {
 			return err
 		}
 	}
@@ -414,21 +408,6 @@ func (p *Plan) unasked() (out []unasked) {
 		add("Changes not known", p.Offered.Failures)
 	}
 	return out
-}
-
-// mdUnasked lists the regions of one of them.
-func mdUnasked(w io.Writer, part unasked) error {
-	fmt.Fprintf(w, "\n## %s\n\n", part.Title)
-	if err := report.MarkdownHead(w, "where", "what", "error", "mend"); err != nil {
-		return err
-	}
-	for i := range part.Failures {
-		f := &part.Failures[i]
-		if err := report.MarkdownRow(w, report.ScopeName(f.Account, f.Region), report.FailureHead(f), f.Error, f.Mend); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // mdItems writes the rows of a wave, a table for each owner where it is divided by

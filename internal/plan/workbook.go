@@ -228,7 +228,7 @@ func (s *sheet) row(it *Item, steps map[string]string) []any {
 		done = "yes"
 	}
 	texts := []string{
-		it.InstanceID, it.InstanceName, it.Account, it.place(), it.Status, s.in.Say(it.OS), it.CurrentType, s.in.Say(it.Verdict), s.in.Say(why), what, listedSteps(sayAll(s.in, it.Checklist)), DiskText(it.Disks, s.in), OfferedText(it.Offered, s.in),
+		it.InstanceID, it.InstanceName, it.Account, it.place(), it.Status, s.in.Say(it.OS), it.CurrentType, s.in.Say(it.Verdict), s.in.Say(why), what, numbered(sayAll(s.in, it.Checklist), "\n"), DiskText(it.Disks, s.in), OfferedText(it.Offered, s.in),
 		it.Replacement.Type, s.in.Say(it.Replacement.Why), s.in.Say(string(it.Path)), s.in.Say(it.PathNote), choiceText(sayChoice(s.in, it.Fallback)), it.Window, s.in.Say(it.Note), s.in.Say(done),
 	}
 	cells := make([]any, len(texts))
@@ -244,7 +244,7 @@ func (w *Wave) steps(it *Item, in lang.Language) string {
 	for _, name := range it.Solutions {
 		lines = append(lines, in.Say(name))
 		if s := w.solution(name); s != nil {
-			lines = append(lines, listedSteps(sayAll(in, s.Steps)))
+			lines = append(lines, numbered(sayAll(in, s.Steps), "\n"))
 		}
 	}
 	return strings.Join(lines, "\n")
@@ -254,14 +254,6 @@ func (w *Wave) steps(it *Item, in lang.Language) string {
 func sayChoice(in lang.Language, c Choice) Choice {
 	c.Why = in.Say(c.Why)
 	return c
-}
-
-func listedSteps(steps []string) string {
-	lines := make([]string, len(steps))
-	for i, step := range steps {
-		lines[i] = fmt.Sprintf("%d) %s", i+1, step)
-	}
-	return strings.Join(lines, "\n")
 }
 
 // cellText is what a cell takes: lines without control characters. What is

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -185,25 +184,4 @@ func (e *compactEncoder) encode(rec *record.Record) ([]byte, error) {
 	}
 	e.b, err = e.by.Enclose(e.b[:0], rec, class, &compactTail{rec.ObservedAt, rec.ScanID, rec.GoneAt})
 	return e.b, err
-}
-
-func writeCompactJSONL(out *bufio.Writer, report *Report) error {
-	rows := 0
-	encoder := newCompactEncoder(func(v any) error { return WriteJSONLine(out, v) })
-	for rec, err := range report.instances() {
-		if err != nil {
-			return fmt.Errorf("read instances: %w", err)
-		}
-		b, err := encoder.encode(rec)
-		if err != nil {
-			return err
-		}
-		if _, err := out.Write(append(b, '\n')); err != nil {
-			return err
-		}
-		rows++
-	}
-	last := reportLine(report, rows)
-	last.Legend = "report"
-	return WriteJSONLine(out, last)
 }

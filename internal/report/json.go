@@ -44,9 +44,7 @@ func writeJSON(out *bufio.Writer, report *Report, compact bool) error {
 	}
 	fmt.Fprint(out, `"instances":[`)
 	sep := "\n"
-	var encoder interface {
-		encode(rec *record.Record) ([]byte, error)
-	} = newRecordEncoder()
+	var encoder rowEncoder = newRecordEncoder()
 	var entries bytes.Buffer // of the legend, which comes last
 	if compact {
 		encoder = newCompactEncoder(func(v any) error {
@@ -146,10 +144,10 @@ func writeJSONL(out *bufio.Writer, report *Report, compact bool) error {
 		}
 		return nil
 	}
+	var encoder rowEncoder = newRecordEncoder()
 	if compact {
-		return writeCompactJSONL(out, report)
+		encoder = newCompactEncoder(func(v any) error { return WriteJSONLine(out, v) })
 	}
-	encoder := newRecordEncoder()
 	rows := 0
 	for rec, err := range report.instances() {
 		if err != nil {
@@ -164,7 +162,12 @@ func writeJSONL(out *bufio.Writer, report *Report, compact bool) error {
 		}
 		rows++
 	}
-	if last := reportLine(report, rows); !last.Complete {
+	last := reportLine(report, rows)
+	switch {
+	case compact:
+		last.Legend = "report"
+		return WriteJSONLine(out, last)
+	case !last.Complete:
 		return WriteJSONLine(out, map[string]any{"report": last})
 	}
 	return nil

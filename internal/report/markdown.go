@@ -53,6 +53,17 @@ func MarkdownHead(w io.Writer, titles ...string) error {
 	return err
 }
 
+// MarkdownTable writes a whole table, whose titles are those of MarkdownHead.
+func MarkdownTable(w io.Writer, titles []string, rows [][]string) error {
+	err := MarkdownHead(w, titles...)
+	for _, row := range rows {
+		if err == nil {
+			err = MarkdownRow(w, row...)
+		}
+	}
+	return err
+}
+
 // writeMarkdown writes totals, groups, changes, failures and every instance
 // that is not compatible with every target.
 func writeMarkdown(out *bufio.Writer, report *Report, options Options) error {
@@ -99,7 +110,7 @@ func writeMarkdown(out *bufio.Writer, report *Report, options Options) error {
 	if err := mdSince(out, report.Since); err != nil {
 		return err
 	}
-	if err := mdFailures(out, report.Failures); err != nil {
+	if err := MarkdownFailures(out, "Not read", report.Failures); err != nil {
 		return err
 	}
 	if err := mdEvidence(out, report, options.Now); err != nil {
@@ -116,20 +127,16 @@ func legacyMark(b *Bucket) string {
 }
 
 func mdVerdicts(w io.Writer, summary *record.Summary) error {
-	if err := MarkdownHead(w, "target", "incompatible:", "unknown:", "needs-action:", "compatible:"); err != nil {
-		return err
-	}
+	var rows [][]string
 	for _, target := range summary.Targets {
 		row := []string{target}
 		for _, v := range Levels() {
 			n := summary.Verdicts[target][v]
 			row = append(row, Number(n)+" ("+Percent(n, summary.Instances)+")")
 		}
-		if err := MarkdownRow(w, row...); err != nil {
-			return err
-		}
+		rows = append(rows, row)
 	}
-	return nil
+	return MarkdownTable(w, []string{"target", "incompatible:", "unknown:", "needs-action:", "compatible:"}, rows)
 }
 
 // mdQuestions writes what would settle the unknown.
@@ -143,37 +150,27 @@ func mdQuestions(w io.Writer, summary *record.Summary) error {
 	for _, target := range summary.Targets {
 		head = append(head, target+":")
 	}
-	if err := MarkdownHead(w, head...); err != nil {
-		return err
-	}
+	var rows [][]string
 	for _, q := range open {
 		row := []string{string(q) + ": " + MeansQuestion(q)}
 		for _, target := range summary.Targets {
 			row = append(row, Number(summary.UnknownByQuestion[target][string(q)]))
 		}
-		if err := MarkdownRow(w, row...); err != nil {
-			return err
-		}
+		rows = append(rows, row)
 	}
-	return nil
+	return MarkdownTable(w, head, rows)
 }
 
 func mdBuckets(w io.Writer, targets []string, column string, buckets []*Bucket, name func(*Bucket) string) error {
-	head := []string{column, "instances:"}
-	head = append(head, targets...)
-	if err := MarkdownHead(w, head...); err != nil {
-		return err
-	}
+	var rows [][]string
 	for _, bucket := range buckets {
 		row := []string{name(bucket), Number(bucket.Instances)}
 		for _, target := range targets {
 			row = append(row, CountsLine(bucket.Verdicts[target]))
 		}
-		if err := MarkdownRow(w, row...); err != nil {
-			return err
-		}
+		rows = append(rows, row)
 	}
-	return nil
+	return MarkdownTable(w, append([]string{column, "instances:"}, targets...), rows)
 }
 
 // CountsLine lists a target's verdicts, worst first: "incompatible 3, compatible 1".
@@ -209,21 +206,18 @@ func mdSince(w io.Writer, since *Since) error {
 	return nil
 }
 
-func mdFailures(w io.Writer, failures []record.Failure) error {
+// MarkdownFailures lists failures under a title, nothing where there are none.
+func MarkdownFailures(w io.Writer, title string, failures []record.Failure) error {
 	if len(failures) == 0 {
 		return nil
 	}
-	fmt.Fprintf(w, "\n## Not read\n\n")
-	if err := MarkdownHead(w, "where", "what", "error", "mend"); err != nil {
-		return err
-	}
+	fmt.Fprintf(w, "\n## %s\n\n", title)
+	var rows [][]string
 	for i := range failures {
 		f := &failures[i]
-		if err := MarkdownRow(w, ScopeName(f.Account, f.Region), FailureHead(f), f.Error, f.Mend); err != nil {
-			return err
-		}
+		rows = append(rows, []string{ScopeName(f.Account, f.Region), FailureHead(f), f.Error, f.Mend})
 	}
-	return nil
+	return MarkdownTable(w, []string{"where", "what", "error", "mend"}, rows)
 }
 
 func mdInstances(w io.Writer, report *Report) error {

@@ -2,6 +2,12 @@ package report
 
 import "github.com/shenscan/shenscan/internal/record"
 
+// rowEncoder encodes instances one by one. What it returns is valid until the next
+// call.
+type rowEncoder interface {
+	encode(rec *record.Record) ([]byte, error)
+}
+
 // recordEncoder encodes records as WriteJSONLine and writeValue would.
 type recordEncoder struct {
 	by *record.Encoder
@@ -12,7 +18,7 @@ func newRecordEncoder() *recordEncoder {
 	return &recordEncoder{by: &record.Encoder{Tidy: Tidy, Escape: escapeJSON}}
 }
 
-// encode returns the JSON of a record, valid until the next call.
+// encode returns the JSON of a record.
 func (e *recordEncoder) encode(rec *record.Record) (_ []byte, err error) {
 	e.b, err = e.by.Append(e.b[:0], rec)
 	return e.b, err

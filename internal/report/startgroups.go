@@ -161,19 +161,17 @@ func MarkdownStartGroups(out io.Writer, groups *record.StartGroups, targets []st
 	}
 	fmt.Fprintf(out, "\n## %s\n\n%s.\n\n", StartTitle, MarkdownText(Capital(StartNote)))
 	head := append([]string{"group", "account / region", "instances:", "starts"}, targets...)
-	if err := MarkdownHead(out, head...); err != nil {
-		return err
-	}
+	var rows [][]string
 	for i := range groups.Groups {
 		group := NewStartRow(&groups.Groups[i], targets, lang.English)
 		starts := group.Starts
 		if group.Before != "" {
 			starts += "; " + group.Before
 		}
-		row := append([]string{group.Group, group.Account + " / " + group.Region, Number(group.Instances), starts}, group.Verdicts...)
-		if err := MarkdownRow(out, row...); err != nil {
-			return err
-		}
+		rows = append(rows, append([]string{group.Group, group.Account + " / " + group.Region, Number(group.Instances), starts}, group.Verdicts...))
+	}
+	if err := MarkdownTable(out, head, rows); err != nil {
+		return err
 	}
 	for _, line := range moreStarts(groups, len(groups.Groups), "") {
 		fmt.Fprintf(out, "\n%s\n", MarkdownText(Capital(line)+"."))
