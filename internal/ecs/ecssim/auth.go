@@ -22,7 +22,6 @@ const maxSkew = 15 * time.Minute
 // caller is who signed a request.
 type caller struct {
 	account Account
-	key     string // access key id
 	kind    string // "User" or "AssumedRoleUser"
 	name    string
 }

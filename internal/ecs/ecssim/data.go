@@ -3,6 +3,7 @@ package ecssim
 import (
 	_ "embed"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -93,16 +94,8 @@ type pool struct {
 // pick chooses by a random number.
 func (p *pool) pick(r uint64) *instanceType {
 	x := int(r % uint64(p.cum[len(p.cum)-1]))
-	lo, hi := 0, len(p.cum)-1
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if p.cum[mid] > x {
-			hi = mid
-		} else {
-			lo = mid + 1
-		}
-	}
-	return p.types[lo]
+	at, _ := slices.BinarySearch(p.cum, x+1) // the first sum beyond x
+	return p.types[at]
 }
 
 // loadData parses the embedded files.

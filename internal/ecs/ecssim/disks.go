@@ -137,14 +137,9 @@ func (s *Simulator) describeDisks(sc *scope, p params, b []byte, requestID strin
 	byPage := p.get("NextToken") == "" && p.get("MaxResults") == ""
 	from, size := 0, limit
 	if byPage {
-		number, err := p.int("PageNumber", 1)
-		if err != nil || number < 1 {
-			return nil, errInvalid("PageNumber")
+		if from, size, err = p.page(100); err != nil {
+			return nil, err
 		}
-		if size, err = p.int("PageSize", 10); err != nil || size < 1 || size > 100 {
-			return nil, errInvalid("PageSize")
-		}
-		from = (number - 1) * size
 	}
 	instance := p.get("InstanceId")
 	bound := hash(hashString(instance), hashString(p.get("DiskIds")), 'D')

@@ -1,5 +1,7 @@
 package ecssim
 
+import "strconv"
+
 // instanceStatus is Status of DescribeInstances.
 type instanceStatus uint8
 
@@ -175,8 +177,8 @@ func (f *fleet) locate(id string) (*scope, int, bool) {
 	if len(id) != 2+3+idDigits+4 || id[:2] != "i-" {
 		return nil, 0, false
 	}
-	v, ok := parseBase36(id[5 : 5+idDigits])
-	if !ok {
+	v, err := strconv.ParseUint(id[5:5+idDigits], 36, 64) // in capitals it is another id than the one below
+	if err != nil {
 		return nil, 0, false
 	}
 	raw := f.ids.undo(v)

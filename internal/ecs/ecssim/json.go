@@ -2,6 +2,7 @@ package ecssim
 
 import (
 	"strconv"
+	"time"
 	"unicode/utf8"
 )
 
@@ -31,37 +32,16 @@ func appendJSON(out []byte, text string) []byte {
 
 // appendMinute appends a minute since 1970 as "2017-12-10T04:04Z".
 func appendMinute(out []byte, m int64) []byte {
-	days, rest := m/1440, m%1440
-	y, mo, d := civil(days)
+	at := time.Unix(m*60, 0).UTC()
+	y, mo, d := at.Date()
 	out = append(out, byte('0'+y/1000), byte('0'+y/100%10), byte('0'+y/10%10), byte('0'+y%10), '-')
-	out = append(two(out, mo), '-')
+	out = append(two(out, int(mo)), '-')
 	out = append(two(out, d), 'T')
-	out = append(two(out, int(rest/60)), ':')
-	return append(two(out, int(rest%60)), 'Z')
+	out = append(two(out, at.Hour()), ':')
+	return append(two(out, at.Minute()), 'Z')
 }
 
 func two(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
-
-// civil turns days since 1970 into a date (H. Hinnant's algorithm; days must
-// not be negative).
-func civil(days int64) (year, month, day int) {
-	z := days + 719468
-	era := z / 146097
-	doe := z - era*146097
-	yoe := (doe - doe/1460 + doe/36524 - doe/146096) / 365
-	doy := doe - (365*yoe + yoe/4 - yoe/100)
-	mp := (5*doy + 2) / 153
-	day = int(doy - (153*mp+2)/5 + 1)
-	month = int(mp + 3)
-	if month > 12 {
-		month -= 12
-	}
-	year = int(yoe + era*400)
-	if month <= 2 {
-		year++
-	}
-	return year, month, day
-}
 
 func appendInt(b []byte, n int) []byte { return strconv.AppendInt(b, int64(n), 10) }
 

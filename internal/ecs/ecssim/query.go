@@ -34,6 +34,20 @@ func (p params) int(key string, def int) (int, *apiError) {
 	return n, nil
 }
 
+// page reads PageNumber and PageSize, which is at most most: the number of the first
+// row of the page, from 0, and how many rows it takes.
+func (p params) page(most int) (from, size int, err *apiError) {
+	number, err := p.int("PageNumber", 1)
+	if err != nil || number < 1 {
+		return 0, 0, errInvalid("PageNumber")
+	}
+	size, err = p.int("PageSize", 10)
+	if err != nil || size < 1 || size > most {
+		return 0, 0, errInvalid("PageSize")
+	}
+	return (number - 1) * size, size, nil
+}
+
 // Parameters that signatures of the older style put beside the others, and
 // that every action takes.
 var commonParams = []string{"Action", "Version", "Format", "Timestamp", "AccessKeyId", "SignatureMethod", "SignatureVersion", "SignatureNonce", "SignatureType", "Signature", "SecurityToken", "RegionId"}

@@ -88,25 +88,3 @@ func appendBase36(out []byte, x uint64, n int) []byte {
 	}
 	return out
 }
-
-// parseBase36 reads back what appendBase36 wrote.
-func parseBase36(text string) (uint64, bool) {
-	var value uint64
-	for i := 0; i < len(text); i++ {
-		var digit uint64
-		switch c := text[i]; {
-		case c >= '0' && c <= '9':
-			digit = uint64(c - '0')
-		case c >= 'a' && c <= 'z':
-			digit = uint64(c-'a') + 10
-		default:
-			return 0, false
-		}
-		hi, lo := bits.Mul64(value, 36)
-		if hi != 0 || lo+digit < lo {
-			return 0, false
-		}
-		value = lo + digit
-	}
-	return value, true
-}

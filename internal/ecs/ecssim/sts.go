@@ -60,7 +60,7 @@ func (s *Simulator) secretOf(key, token string) (*caller, string, *apiError) {
 			if token != "" {
 				return nil, "", errBadToken()
 			}
-			return &caller{account: account, key: key, kind: "User", name: account.Name}, account.AccessKeySecret, nil
+			return &caller{account: account, kind: "User", name: account.Name}, account.AccessKeySecret, nil
 		}
 	}
 	return nil, "", &apiError{404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."}
@@ -90,7 +90,7 @@ func (s *Simulator) sessionOf(key, token string) (*caller, string, *apiError) {
 	if in.Epoch != s.sessionEpoch.Load() || s.opt.Now().UnixMilli() >= in.Expires {
 		return nil, "", errExpiredSession()
 	}
-	return &caller{account: s.opt.Keys[in.Account], key: key, kind: "AssumedRoleUser", name: in.Role + ":" + in.Name}, secret, nil
+	return &caller{account: s.opt.Keys[in.Account], kind: "AssumedRoleUser", name: in.Role + ":" + in.Name}, secret, nil
 }
 
 var (

@@ -63,22 +63,9 @@ func (t *template) image(version int64) (id string, ok bool) {
 	return t.images[0], true
 }
 
-// pageOf reads PageNumber and PageSize, whose most is 50.
-func pageOf(p params) (from, size int, err *apiError) {
-	number, err := p.int("PageNumber", 1)
-	if err != nil || number < 1 {
-		return 0, 0, errInvalid("PageNumber")
-	}
-	size, err = p.int("PageSize", 10)
-	if err != nil || size < 1 || size > 50 {
-		return 0, 0, errInvalid("PageSize")
-	}
-	return (number - 1) * size, size, nil
-}
-
 // describeTemplates answers DescribeLaunchTemplates.
 func (s *Simulator) describeTemplates(sc *scope, p params, out []byte, requestID string) ([]byte, *apiError) {
-	from, size, err := pageOf(p)
+	from, size, err := p.page(50)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +100,7 @@ func (s *Simulator) describeVersions(sc *scope, params params, out []byte, reque
 	if id == "" {
 		return nil, errMissing("LaunchTemplateId")
 	}
-	from, size, err := pageOf(params)
+	from, size, err := params.page(50)
 	if err != nil {
 		return nil, err
 	}

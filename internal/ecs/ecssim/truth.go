@@ -81,9 +81,8 @@ func (t Truth) MarshalJSON() ([]byte, error) { return appendTruth(nil, &t), nil 
 
 // machineFacts is what the machine adds to the label of the operating system.
 type machineFacts struct {
-	class       machineClass
-	ioOptimized bool
-	running     bool
+	class   machineClass
+	running bool
 }
 
 // judge derives the verdicts of one instance from the label of its operating
@@ -175,7 +174,7 @@ func (sc *scope) truth(in *instance) Truth {
 	told.Guest.Family, told.Guest.Version, told.Guest.ServicePack = guest.kind.family, guest.kind.version, guest.kind.servicePack
 	told.Guest.Names, told.Guest.Answers = guest.naming.String(), guest.answers && guest.oddity == oddNone && in.status == statusRunning
 	told.Disks = sc.disks(in)
-	facts := machineFacts{class: in.typ.class(in.ioOptimized), ioOptimized: in.ioOptimized, running: in.status == statusRunning}
+	facts := machineFacts{class: in.typ.class(in.ioOptimized), running: in.status == statusRunning}
 	told.Guest.Failed = guest.failed
 	for j, v := range judge(in.slot, facts, sc.fleet.asked) {
 		told.Verdicts[j] = v.String()

@@ -76,7 +76,7 @@ func TestJudgeWithThePlatform(t *testing.T) {
 		t.Fatal(err)
 	}
 	os := func(name string) *osKind { return d.kindOf(Change{OS: name}) }
-	kvm := machineFacts{classKVM, true, true}
+	kvm := machineFacts{classKVM, true}
 	for _, tt := range []struct {
 		name string
 		slot slot
@@ -91,7 +91,7 @@ func TestJudgeWithThePlatform(t *testing.T) {
 		{"the legacy list stands", slot{kind: os("centos 5.8"), owner: "system", present: true}, kvm, "compatible incompatible incompatible incompatible"},
 		{"without the flag for NVMe", slot{kind: os("centos 7.9"), owner: "system", present: true}, kvm, "compatible compatible compatible needs-action"},
 		{"with the flag for NVMe", slot{kind: os("centos 7.9"), owner: "system", present: true, nvme: true}, kvm, "compatible compatible compatible compatible"},
-		{"what runs there runs there", slot{kind: os("ubuntu 10.04"), owner: "self", present: true}, machineFacts{classShenlong7, true, true}, "compatible incompatible compatible incompatible"},
+		{"what runs there runs there", slot{kind: os("ubuntu 10.04"), owner: "self", present: true}, machineFacts{classShenlong7, true}, "compatible incompatible compatible incompatible"},
 	} {
 		var got []string
 		for _, v := range judge(&tt.slot, tt.m, true) {
@@ -121,25 +121,25 @@ func TestJudge(t *testing.T) {
 		m    machineFacts
 		want string
 	}{
-		{"modern on KVM", slot{kind: os("centos 7.9"), present: true}, machineFacts{classKVM, true, true}, "compatible compatible compatible unknown"},
-		{"modern on Xen", slot{kind: os("centos 7.9"), present: true}, machineFacts{classXen, false, true}, "needs-action needs-action needs-action unknown"},
-		{"modern on Xen, virtio found", slot{kind: os("centos 7.9"), present: true, virtio: true}, machineFacts{classXen, false, true}, "compatible compatible compatible unknown"},
-		{"unknown is worse than needs-action", slot{kind: os("centos 7.4"), present: true}, machineFacts{classXen, false, true}, "needs-action needs-action unknown unknown"},
-		{"legacy on KVM, stopped", slot{kind: os("debian 6.0.6"), present: true}, machineFacts{classKVM, true, false}, "needs-action incompatible incompatible incompatible"},
-		{"legacy that runs on KVM boots on KVM", slot{kind: os("debian 6.0.6"), present: true}, machineFacts{classKVM, true, true}, "compatible incompatible incompatible incompatible"},
-		{"runs on SHENLONG 6", slot{kind: os("centos 7.4"), present: true}, machineFacts{classShenlong6, true, true}, "compatible compatible unknown unknown"},
-		{"runs on SHENLONG 7", slot{kind: os("centos 7.4"), present: true}, machineFacts{classShenlong7, true, true}, "compatible compatible compatible unknown"},
-		{"a flag says NVMe", slot{kind: os("centos 8.4"), present: true, nvme: true}, machineFacts{classShenlong7, true, true}, "compatible compatible compatible compatible"},
-		{"no flag says NVMe", slot{kind: os("centos 8.4"), present: true}, machineFacts{classShenlong7, true, true}, "compatible compatible compatible needs-action"},
-		{"Windows flips whatever a flag says", slot{kind: os("windows-server 2022"), present: true, nvme: true}, machineFacts{classShenlong7, true, true}, "compatible compatible compatible needs-action"},
-		{"Windows flips back", slot{kind: os("windows-server 2022"), present: true, nvme: true}, machineFacts{classShenlong8, true, true}, "needs-action needs-action needs-action compatible"},
-		{"a later class proves nothing for an earlier one", slot{kind: os("ubuntu 11.10"), present: true}, machineFacts{classShenlong7, true, true}, "compatible unknown compatible unknown"},
-		{"stopped on SHENLONG 7", slot{kind: os("centos 7.4"), present: true}, machineFacts{classShenlong7, true, false}, "compatible compatible unknown unknown"},
-		{"open class proves nothing", slot{kind: os("centos 7.4"), present: true}, machineFacts{classOther, true, true}, "compatible compatible unknown unknown"},
-		{"Windows on Xen keeps its residue", slot{kind: os("windows-server 2012r2"), present: true, virtio: true}, machineFacts{classXen, false, true}, "needs-action needs-action needs-action unknown"},
-		{"image without I/O optimization", slot{kind: os("centos 7.9"), present: true, noIO: true, virtio: true}, machineFacts{classXen, false, true}, "needs-action needs-action needs-action unknown"},
-		{"deleted image says nothing of it", slot{kind: os("centos 7.9"), noIO: true, virtio: true}, machineFacts{classXen, false, true}, "compatible compatible compatible unknown"},
-		{"incompatible on Xen stays incompatible", slot{kind: os("centos 5.8"), present: true}, machineFacts{classXen, false, true}, "needs-action incompatible incompatible incompatible"},
+		{"modern on KVM", slot{kind: os("centos 7.9"), present: true}, machineFacts{classKVM, true}, "compatible compatible compatible unknown"},
+		{"modern on Xen", slot{kind: os("centos 7.9"), present: true}, machineFacts{classXen, true}, "needs-action needs-action needs-action unknown"},
+		{"modern on Xen, virtio found", slot{kind: os("centos 7.9"), present: true, virtio: true}, machineFacts{classXen, true}, "compatible compatible compatible unknown"},
+		{"unknown is worse than needs-action", slot{kind: os("centos 7.4"), present: true}, machineFacts{classXen, true}, "needs-action needs-action unknown unknown"},
+		{"legacy on KVM, stopped", slot{kind: os("debian 6.0.6"), present: true}, machineFacts{classKVM, false}, "needs-action incompatible incompatible incompatible"},
+		{"legacy that runs on KVM boots on KVM", slot{kind: os("debian 6.0.6"), present: true}, machineFacts{classKVM, true}, "compatible incompatible incompatible incompatible"},
+		{"runs on SHENLONG 6", slot{kind: os("centos 7.4"), present: true}, machineFacts{classShenlong6, true}, "compatible compatible unknown unknown"},
+		{"runs on SHENLONG 7", slot{kind: os("centos 7.4"), present: true}, machineFacts{classShenlong7, true}, "compatible compatible compatible unknown"},
+		{"a flag says NVMe", slot{kind: os("centos 8.4"), present: true, nvme: true}, machineFacts{classShenlong7, true}, "compatible compatible compatible compatible"},
+		{"no flag says NVMe", slot{kind: os("centos 8.4"), present: true}, machineFacts{classShenlong7, true}, "compatible compatible compatible needs-action"},
+		{"Windows flips whatever a flag says", slot{kind: os("windows-server 2022"), present: true, nvme: true}, machineFacts{classShenlong7, true}, "compatible compatible compatible needs-action"},
+		{"Windows flips back", slot{kind: os("windows-server 2022"), present: true, nvme: true}, machineFacts{classShenlong8, true}, "needs-action needs-action needs-action compatible"},
+		{"a later class proves nothing for an earlier one", slot{kind: os("ubuntu 11.10"), present: true}, machineFacts{classShenlong7, true}, "compatible unknown compatible unknown"},
+		{"stopped on SHENLONG 7", slot{kind: os("centos 7.4"), present: true}, machineFacts{classShenlong7, false}, "compatible compatible unknown unknown"},
+		{"open class proves nothing", slot{kind: os("centos 7.4"), present: true}, machineFacts{classOther, true}, "compatible compatible unknown unknown"},
+		{"Windows on Xen keeps its residue", slot{kind: os("windows-server 2012r2"), present: true, virtio: true}, machineFacts{classXen, true}, "needs-action needs-action needs-action unknown"},
+		{"image without I/O optimization", slot{kind: os("centos 7.9"), present: true, noIO: true, virtio: true}, machineFacts{classXen, true}, "needs-action needs-action needs-action unknown"},
+		{"deleted image says nothing of it", slot{kind: os("centos 7.9"), noIO: true, virtio: true}, machineFacts{classXen, true}, "compatible compatible compatible unknown"},
+		{"incompatible on Xen stays incompatible", slot{kind: os("centos 5.8"), present: true}, machineFacts{classXen, true}, "needs-action incompatible incompatible incompatible"},
 	}
 	for _, tt := range tests {
 		var got []string
