@@ -51,7 +51,7 @@ func (a Account) String() string {
 
 // Region is one row of DescribeRegions.
 type Region struct {
-	ID, Endpoint, LocalName, Status string
+	ID, Endpoint string
 }
 
 // Tag is one tag of an instance.

@@ -45,7 +45,6 @@ const (
 type Invoked struct {
 	InstanceID string
 	State      InvocationState
-	Status     string // InvocationStatus as the API spells it
 	Output     string
 	Dropped    int // bytes of the output that were lost
 	ErrorCode  string

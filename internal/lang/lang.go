@@ -121,13 +121,11 @@ func Entries() ([]Entry, error) {
 
 // pattern is how a sentence with holes looks.
 type pattern struct {
-	english string
 	longest string // the longest text between holes, for a quick look
 	literal int    // letters between the holes
 	holes   []byte // the number of each hole, in order
 	match   func() *regexp.Regexp
 	chinese string
-	entry   int
 }
 
 // catalogue is the entries, ready to be looked up.
@@ -153,7 +151,7 @@ var chinese = sync.OnceValue(func() *catalogue {
 				c.units[variant] = i
 				continue
 			}
-			c.patterns = append(c.patterns, newPattern(variant, e.Chinese, i))
+			c.patterns = append(c.patterns, newPattern(variant, e.Chinese))
 		}
 	}
 	slices.SortStableFunc(c.patterns, func(a, b pattern) int { return b.literal - a.literal })
@@ -187,8 +185,8 @@ func variants(text string) []string {
 	return out
 }
 
-func newPattern(english, chinese string, entry int) pattern {
-	made := pattern{english: english, chinese: chinese, entry: entry}
+func newPattern(english, chinese string) pattern {
+	made := pattern{chinese: chinese}
 	var expression strings.Builder
 	expression.WriteString("(?s)^")
 	last := 0

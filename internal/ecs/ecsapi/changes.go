@@ -23,12 +23,7 @@ func (c *Client) TypeChanges(ctx context.Context, scope ecs.Scope, query ecs.Cha
 	if !usableID(query.Instance) {
 		return nil, badRequest(actChanges, scope, fmt.Errorf("no instance can have the id %q", clip(query.Instance, 60)))
 	}
-	req := newRequest(ecsVersion, actChanges)
-	req.set("RegionId", scope.Region)
-	req.set("ResourceId", query.Instance)
-	req.set("DestinationResource", "InstanceType")
-	req.set("OperationType", "Upgrade")
-	req.set("Conditions.1", "DiskCategory")
+	req := ecsRequest(actChanges, "RegionId", scope.Region, "ResourceId", query.Instance, "DestinationResource", "InstanceType", "OperationType", "Upgrade", "Conditions.1", "DiskCategory")
 	if query.AcrossClusters {
 		req.set("MigrateAcrossZone", "true")
 	}

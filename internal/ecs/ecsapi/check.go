@@ -9,7 +9,6 @@ import (
 
 // Permission is what Check found about one needed permission.
 type Permission struct {
-	Scope  ecs.Scope
 	Action string // RAM action, "ecs:DescribeInstances"
 	// Granted is true when a call proved it. When it is false, Err tells a
 	// refusal (ecs.ClassOf(Err) is ecs.Permission) from a call that could not
@@ -41,7 +40,7 @@ func (c *Client) Check(ctx context.Context, scope ecs.Scope) []Permission {
 	out := make([]Permission, 0, len(probes))
 	for _, p := range probes {
 		err := p.call()
-		out = append(out, Permission{Scope: scope, Action: permissionOf(p.action), Granted: err == nil, Err: err})
+		out = append(out, Permission{Action: permissionOf(p.action), Granted: err == nil, Err: err})
 		if e, ok := errors.AsType[*ecs.Error](err); ok && e.Class == ecs.Credentials {
 			break // the others would fail alike
 		}
@@ -55,7 +54,7 @@ func (c *Client) Check(ctx context.Context, scope ecs.Scope) []Permission {
 			untried string
 		}{{actTemplates, list, ""}, {actVersions, versions, ""}, {actDisks, c.probeDisks(ctx, scope), ""}, {actChanges, changes, untried}} {
 			if p.err != nil || p.untried != "" {
-				out = append(out, Permission{Scope: scope, Action: permissionOf(p.action), Err: p.err, Optional: true, Untried: p.untried})
+				out = append(out, Permission{Action: permissionOf(p.action), Err: p.err, Optional: true, Untried: p.untried})
 			}
 		}
 	}
@@ -71,9 +70,7 @@ func (c *Client) probeDisks(ctx context.Context, scope ecs.Scope) error {
 // probeChanges asks about the change of some instance of the scope, where there is one.
 // An answer that is not believed was given all the same.
 func (c *Client) probeChanges(ctx context.Context, scope ecs.Scope) (untried string, err error) {
-	req := newRequest(ecsVersion, actInstances)
-	req.set("RegionId", scope.Region)
-	req.set("MaxResults", "1")
+	req := ecsRequest(actInstances, "RegionId", scope.Region, "MaxResults", "1")
 	var found *listing
 	if err := c.do(ctx, scope, req, func(body []byte) (err error) {
 		found, err = decodeListing(body, scope.Region)
@@ -93,8 +90,7 @@ func (c *Client) probeChanges(ctx context.Context, scope ecs.Scope) (untried str
 }
 
 func (c *Client) probeTypes(ctx context.Context, scope ecs.Scope) error {
-	req := newRequest(ecsVersion, actTypes)
-	req.set("MaxResults", "10")
+	req := ecsRequest(actTypes, "MaxResults", "10")
 	return c.do(ctx, scope, req, func(body []byte) error {
 		_, _, err := decodeTypes(body)
 		return err

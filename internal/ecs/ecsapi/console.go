@@ -17,10 +17,7 @@ func (c *Client) ConsoleOutput(ctx context.Context, scope ecs.Scope, id string) 
 	if !usableID(id) {
 		return out, badRequest(actConsole, scope, fmt.Errorf("no instance can have the id %q", clip(id, 60)))
 	}
-	req := newRequest(ecsVersion, actConsole)
-	req.set("RegionId", scope.Region)
-	req.set("InstanceId", id)
-	req.set("RemoveSymbols", "true")
+	req := ecsRequest(actConsole, "RegionId", scope.Region, "InstanceId", id, "RemoveSymbols", "true")
 	err = c.doAside(ctx, scope, req, func(body []byte) (err error) {
 		out, err = decodeConsole(body, id)
 		return err

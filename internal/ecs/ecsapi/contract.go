@@ -64,11 +64,7 @@ func (k *contractor) see(question, answer, detail string, args ...any) {
 
 // list asks for instances; code is what the API refused with.
 func (k *contractor) list(ctx context.Context, scope ecs.Scope, kv ...string) (listing *listing, code string) {
-	req := newRequest(ecsVersion, actInstances)
-	req.set("RegionId", scope.Region)
-	for i := 0; i+1 < len(kv); i += 2 {
-		req.set(kv[i], kv[i+1])
-	}
+	req := ecsRequest(actInstances, append([]string{"RegionId", scope.Region}, kv...)...)
 	return listing, k.refused(k.c.do(ctx, scope, req, func(body []byte) (err error) {
 		listing, err = decodeListing(body, scope.Region)
 		return err
@@ -216,12 +212,7 @@ func (k *contractor) lastToken(listing *listing) {
 
 func (k *contractor) tokens(ctx context.Context) {
 	ask := func(question, token string, kv ...string) {
-		req := newRequest(ecsVersion, actInstances)
-		req.set("RegionId", k.scope.Region)
-		req.set("NextToken", token)
-		for i := 0; i+1 < len(kv); i += 2 {
-			req.set(kv[i], kv[i+1])
-		}
+		req := ecsRequest(actInstances, append([]string{"RegionId", k.scope.Region, "NextToken", token}, kv...)...)
 		err := k.c.do(ctx, k.scope, req, func(body []byte) error {
 			_, err := decodeListing(body, k.scope.Region)
 			return err
@@ -318,15 +309,8 @@ func (k *contractor) instanceIDs(ctx context.Context) {
 
 // showImages asks for images.
 func (k *contractor) showImages(ctx context.Context, kv ...string) (ids []string, code string) {
-	req := newRequest(ecsVersion, actImages)
-	req.set("RegionId", k.scope.Region)
-	req.set("Status", imageStatuses)
-	req.set("ShowExpired", "true")
-	req.set("PageNumber", "1")
-	req.set("PageSize", "100")
-	for i := 0; i+1 < len(kv); i += 2 {
-		req.set(kv[i], kv[i+1])
-	}
+	plain := []string{"RegionId", k.scope.Region, "Status", imageStatuses, "ShowExpired", "true", "PageNumber", "1", "PageSize", "100"}
+	req := ecsRequest(actImages, append(plain, kv...)...)
 	return ids, k.refused(k.c.do(ctx, k.scope, req, func(body []byte) error {
 		got, err := decodeImages(body, k.scope.Region)
 		if err == nil {

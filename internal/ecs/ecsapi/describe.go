@@ -13,9 +13,7 @@ import (
 // endpoints are not asked for.
 func (c *Client) Regions(ctx context.Context, account string) ([]ecs.Region, error) {
 	scope := ecs.Scope{Account: account, Region: c.o.HomeRegion}
-	req := newRequest(ecsVersion, actRegions)
-	req.set("RegionId", c.o.HomeRegion)
-	req.set("AcceptLanguage", "en-US")
+	req := ecsRequest(actRegions, "RegionId", c.o.HomeRegion, "AcceptLanguage", "en-US")
 	var out []ecs.Region
 	err := c.do(ctx, scope, req, func(body []byte) (err error) {
 		out, err = decodeRegions(body)
@@ -38,8 +36,8 @@ func decodeRegions(body []byte) ([]ecs.Region, error) {
 	var answer struct {
 		Regions maybe[struct {
 			Region list[struct {
-				RegionID                          string `json:"RegionId"`
-				RegionEndpoint, LocalName, Status string
+				RegionID       string `json:"RegionId"`
+				RegionEndpoint string
 			}]
 		}]
 	}
@@ -54,7 +52,7 @@ func decodeRegions(body []byte) ([]ecs.Region, error) {
 		if !regionID.MatchString(r.RegionID) {
 			return nil, fmt.Errorf("RegionId %q is no region id", clip(r.RegionID, 60))
 		}
-		out = append(out, ecs.Region{ID: r.RegionID, Endpoint: r.RegionEndpoint, LocalName: r.LocalName, Status: r.Status})
+		out = append(out, ecs.Region{ID: r.RegionID, Endpoint: r.RegionEndpoint})
 	}
 	return out, nil
 }
@@ -68,8 +66,7 @@ func (c *Client) InstanceTypes(ctx context.Context, account string) ([]ecs.Insta
 	token := ""
 	seen := map[string]bool{}
 	for range typePages {
-		req := newRequest(ecsVersion, actTypes)
-		req.set("MaxResults", "100")
+		req := ecsRequest(actTypes, "MaxResults", "100")
 		if token != "" {
 			req.set("NextToken", token)
 		}

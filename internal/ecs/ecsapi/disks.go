@@ -67,10 +67,7 @@ func (l *diskLister) ask(ctx context.Context, instances []string) error {
 // count asks how many disks the region has. Beside a page number TotalCount means
 // something, which it does not beside a token.
 func (l *diskLister) count(ctx context.Context) (int, error) {
-	req := newRequest(ecsVersion, actDisks)
-	req.set("RegionId", l.scope.Region)
-	req.set("PageNumber", "1")
-	req.set("PageSize", "1")
+	req := ecsRequest(actDisks, "RegionId", l.scope.Region, "PageNumber", "1", "PageSize", "1")
 	page, err := l.call(ctx, req)
 	if err != nil {
 		return 0, err
@@ -86,9 +83,7 @@ func (l *diskLister) of(ctx context.Context, instance string) error {
 	token, total := "", ecs.NoCount
 	found := map[string]bool{}
 	for idle := 0; idle < idleDiskPages; {
-		req := newRequest(ecsVersion, actDisks)
-		req.set("RegionId", l.scope.Region)
-		req.set("InstanceId", instance)
+		req := ecsRequest(actDisks, "RegionId", l.scope.Region, "InstanceId", instance)
 		page, err := l.next(ctx, req, token)
 		if err != nil {
 			return err
@@ -122,8 +117,7 @@ func (l *diskLister) of(ctx context.Context, instance string) error {
 func (l *diskLister) region(ctx context.Context, counted int) error {
 	token, idle := "", 0
 	for range maxDiskPages {
-		req := newRequest(ecsVersion, actDisks)
-		req.set("RegionId", l.scope.Region)
+		req := ecsRequest(actDisks, "RegionId", l.scope.Region)
 		page, err := l.next(ctx, req, token)
 		if err != nil {
 			return err

@@ -53,8 +53,7 @@ func (c *Client) Agents(ctx context.Context, scope ecs.Scope, ids []string) (out
 
 // agents makes one call.
 func (c *Client) agents(ctx context.Context, scope ecs.Scope, ids []string) (agents []ecs.Agent, err error) {
-	req := newRequest(ecsVersion, actAgents)
-	req.set("RegionId", scope.Region)
+	req := ecsRequest(actAgents, "RegionId", scope.Region)
 	req.set("PageSize", strconv.Itoa(fewAgents)) // said to be ignored beside ids; more is said to be refused
 	for i, id := range ids {
 		req.set("InstanceId."+strconv.Itoa(i+1), id)
@@ -156,11 +155,7 @@ func (c *Client) Invocation(ctx context.Context, scope ecs.Scope, invocation str
 	var out []ecs.Invoked
 	token := ""
 	for range maxResultPages {
-		req := newRequest(ecsVersion, actResults)
-		req.set("RegionId", scope.Region)
-		req.set("InvokeId", invocation)
-		req.set("ContentEncoding", "Base64")
-		req.set("MaxResults", strconv.Itoa(ecs.MaxCommandInstances))
+		req := ecsRequest(actResults, "RegionId", scope.Region, "InvokeId", invocation, "ContentEncoding", "Base64", "MaxResults", strconv.Itoa(ecs.MaxCommandInstances))
 		if token != "" {
 			req.set("NextToken", token)
 		}
@@ -221,7 +216,7 @@ func decodeResults(body []byte, invocation string) ([]ecs.Invoked, string, error
 			return nil, "", fmt.Errorf("the answer has results of %.40q, which was not asked for", result.InvokeID)
 		}
 		invoked := ecs.Invoked{
-			InstanceID: result.InstanceID, State: invocationState(result.InvocationStatus), Status: clip(result.InvocationStatus, 40), Dropped: result.Dropped,
+			InstanceID: result.InstanceID, State: invocationState(result.InvocationStatus), Dropped: result.Dropped,
 			ErrorCode: clip(result.ErrorCode, 60), Finished: instant(result.FinishedTime),
 		}
 		if invoked.State == ecs.InvocationFinished && result.ExitCode != 0 {

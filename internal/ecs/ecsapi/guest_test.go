@@ -74,10 +74,10 @@ func TestInvocationReadsEveryPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []ecs.Invoked{
-		{InstanceID: "i-1", State: ecs.InvocationFinished, Status: "Success", Output: "x", Finished: time.Date(2026, 1, 19, 9, 15, 47, 0, time.UTC)},
-		{InstanceID: "i-2", State: ecs.InvocationFailed, Status: "Success"},
-		{InstanceID: "i-3", State: ecs.InvocationFailed, Status: "Timeout", Output: "%%%", Dropped: 7, ErrorCode: "ExecutionTimeout"},
-		{InstanceID: "i-4", Status: "Scheduled"},
+		{InstanceID: "i-1", State: ecs.InvocationFinished, Output: "x", Finished: time.Date(2026, 1, 19, 9, 15, 47, 0, time.UTC)},
+		{InstanceID: "i-2", State: ecs.InvocationFailed},
+		{InstanceID: "i-3", State: ecs.InvocationFailed, Output: "%%%", Dropped: 7, ErrorCode: "ExecutionTimeout"},
+		{InstanceID: "i-4"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -134,13 +134,7 @@ func sendableImage(id string) bool {
 // batch asks a question for ids in one call. When the API refuses it because of
 // one of the ids, the halves are asked alone.
 func (l *imageLookup) batch(ctx context.Context, imageQuestion imageQuestion, ids []string) error {
-	req := newRequest(ecsVersion, actImages)
-	req.set("RegionId", l.scope.Region)
-	req.set("ImageId", strings.Join(ids, ","))
-	req.set("Status", imageStatuses)
-	req.set("ShowExpired", "true")
-	req.set("PageNumber", "1")
-	req.set("PageSize", "100")
+	req := ecsRequest(actImages, "RegionId", l.scope.Region, "ImageId", strings.Join(ids, ","), "Status", imageStatuses, "ShowExpired", "true", "PageNumber", "1", "PageSize", "100")
 	if imageQuestion.owner != "" {
 		req.set("ImageOwnerAlias", imageQuestion.owner)
 	}
@@ -196,10 +190,7 @@ func (l *imageLookup) take(got *imageListing, ids []string) {
 
 // countImages asks how many images the region has.
 func (c *Client) countImages(ctx context.Context, scope ecs.Scope) (count int, err error) {
-	req := newRequest(ecsVersion, actImages)
-	req.set("RegionId", scope.Region)
-	req.set("PageNumber", "1")
-	req.set("PageSize", "1")
+	req := ecsRequest(actImages, "RegionId", scope.Region, "PageNumber", "1", "PageSize", "1")
 	err = c.do(ctx, scope, req, func(body []byte) error {
 		got, err := decodeImages(body, scope.Region)
 		if err == nil {

@@ -23,10 +23,7 @@ func (c *Client) OfferedFamilies(ctx context.Context, scope ecs.Scope, image str
 	if !sendableImage(image) {
 		return nil, badRequest(actOffered, scope, fmt.Errorf("no image can have the id %q", clip(image, 60)))
 	}
-	req := newRequest(ecsVersion, actOffered)
-	req.set("RegionId", scope.Region)
-	req.set("ImageId", image)
-	req.set("ActionType", "CreateEcs")
+	req := ecsRequest(actOffered, "RegionId", scope.Region, "ImageId", image, "ActionType", "CreateEcs")
 	var offered wireOffered
 	var list *offeredList
 	if err := c.doAside(ctx, scope, req, func(body []byte) (err error) {
@@ -270,13 +267,7 @@ const systemImagePages = 3
 func (c *Client) SystemImages(ctx context.Context, scope ecs.Scope, arch string) ([]ecs.Image, error) {
 	var out []ecs.Image
 	for page := 1; page <= systemImagePages; page++ {
-		req := newRequest(ecsVersion, actImages)
-		req.set("RegionId", scope.Region)
-		req.set("ImageOwnerAlias", "system")
-		req.set("Architecture", arch)
-		req.set("Status", "Available")
-		req.set("PageNumber", fmt.Sprint(page))
-		req.set("PageSize", "100")
+		req := ecsRequest(actImages, "RegionId", scope.Region, "ImageOwnerAlias", "system", "Architecture", arch, "Status", "Available", "PageNumber", fmt.Sprint(page), "PageSize", "100")
 		var got *imageListing
 		if err := c.doAside(ctx, scope, req, func(body []byte) (err error) {
 			got, err = decodeImages(body, scope.Region)

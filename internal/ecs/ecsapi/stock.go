@@ -13,11 +13,7 @@ const maxZones = 200
 
 // Stock implements ecs.API.
 func (c *Client) Stock(ctx context.Context, scope ecs.Scope, stockQuery ecs.StockQuery) ([]ecs.ZoneStock, error) {
-	req := newRequest(ecsVersion, actStock)
-	req.set("RegionId", scope.Region)
-	req.set("DestinationResource", "InstanceType")
-	req.set("ResourceType", "instance")
-	req.set("IoOptimized", "optimized")
+	req := ecsRequest(actStock, "RegionId", scope.Region, "DestinationResource", "InstanceType", "ResourceType", "instance", "IoOptimized", "optimized")
 	if stockQuery.ChargeType != "" {
 		req.set("InstanceChargeType", stockQuery.ChargeType)
 	}

@@ -21,10 +21,7 @@ func (c *Client) LaunchTemplates(ctx context.Context, scope ecs.Scope) (*ecs.Lau
 	out := &ecs.LaunchTemplates{}
 	seen := map[string]bool{}
 	for page := 1; len(out.List) < ecs.MaxTemplates; page++ {
-		req := newRequest(ecsVersion, actTemplates)
-		req.set("RegionId", scope.Region)
-		req.set("PageNumber", strconv.Itoa(page))
-		req.set("PageSize", strconv.Itoa(templatePage))
+		req := ecsRequest(actTemplates, "RegionId", scope.Region, "PageNumber", strconv.Itoa(page), "PageSize", strconv.Itoa(templatePage))
 		var got wireTemplates
 		if err := c.doAside(ctx, scope, req, func(body []byte) error {
 			got = wireTemplates{}
@@ -85,10 +82,7 @@ func (c *Client) TemplateVersions(ctx context.Context, scope ecs.Scope, template
 	if !sendableImage(template) || len(numbers) == 0 || len(numbers) > maxVersions {
 		return nil, badRequest(actVersions, scope, fmt.Errorf("%d versions of %q cannot be asked for", len(numbers), clip(template, 60)))
 	}
-	req := newRequest(ecsVersion, actVersions)
-	req.set("RegionId", scope.Region)
-	req.set("LaunchTemplateId", template)
-	req.set("PageSize", strconv.Itoa(templatePage))
+	req := ecsRequest(actVersions, "RegionId", scope.Region, "LaunchTemplateId", template, "PageSize", strconv.Itoa(templatePage))
 	for i, number := range numbers {
 		req.set("LaunchTemplateVersion."+strconv.Itoa(i+1), strconv.FormatInt(number, 10))
 	}
