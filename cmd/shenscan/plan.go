@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -230,18 +229,8 @@ func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 	if options.StartGroups, err = view.StartGroups(ctx); err != nil {
 		return err
 	}
-	if f.availability {
-		if options.Stock, err = f.ask(ctx, settings, options, stderr); err != nil {
-			return err
-		}
-	}
-	if f.disks {
-		if options.Disks, err = f.askDisks(ctx, settings, options, view.Instances(ctx), stderr); err != nil {
-			return err
-		}
-	}
-	if len(asked) > 0 {
-		if options.Offered, err = f.askOffered(ctx, settings, options, view.Instances(ctx), asked, stderr); err != nil {
+	if f.availability || f.disks || len(asked) > 0 {
+		if err := f.ask(ctx, settings, &options, view, asked, stderr); err != nil {
 			return err
 		}
 	}
@@ -404,36 +393,35 @@ func planWindows(settings *settings) ([]plan.Window, error) {
 	return out, nil
 }
 
-// ask asks the cloud what the zones of the planned scopes sell. Only a mistake
-// in flags or files is an error: a cloud that refuses is part of the plan.
-func (f *planFlags) ask(ctx context.Context, s *settings, options plan.Options, stderr io.Writer) (*plan.Stock, error) {
+// ask asks the cloud what the flags want to know of the planned instances, those of
+// some waves whether their change is offered. Only a mistake in flags or files is an
+// error: a cloud that refuses is part of the plan.
+func (f *planFlags) ask(ctx context.Context, s *settings, options *plan.Options, view *store.View, which []waves.ID, stderr io.Writer) error {
 	client, err := ecsapi.New(f.cloud.options(s))
 	if err != nil {
-		return nil, usage(err)
+		return usage(err)
 	}
 	defer client.Close()
-	stock, err := plan.AskStock(ctx, client, options, plannedScopes(options.Summary), f.chargeType)
-	if err != nil {
-		return nil, err
+	if f.availability {
+		if options.Stock, err = plan.AskStock(ctx, client, *options, plannedScopes(options.Summary), f.chargeType); err != nil {
+			return err
+		}
+		tellUnasked(stderr, "availability not checked", options.Stock.Failures)
 	}
-	tellUnasked(stderr, "availability not checked", stock.Failures)
-	return stock, nil
-}
-
-// askDisks asks the cloud for the disks of planned instances.
-func (f *planFlags) askDisks(ctx context.Context, s *settings, options plan.Options, records iter.Seq2[*record.Record, error], stderr io.Writer) (*plan.Disks, error) {
-	client, err := ecsapi.New(f.cloud.options(s))
-	if err != nil {
-		return nil, usage(err)
+	if f.disks {
+		if options.Disks, err = plan.AskDisks(ctx, client, *options, view.Instances(ctx)); err != nil {
+			return err
+		}
+		tellUnasked(stderr, "disks not asked for", options.Disks.Failures)
+		tellUnasked(stderr, "disks that may not be all", options.Disks.Doubts)
 	}
-	defer client.Close()
-	disks, err := plan.AskDisks(ctx, client, options, records)
-	if err != nil {
-		return nil, err
+	if len(which) > 0 {
+		if options.Offered, err = plan.AskOffered(ctx, client, *options, view.Instances(ctx), which, f.offeredCalls); err != nil {
+			return err
+		}
+		tellUnasked(stderr, "whether changes are offered is not known", options.Offered.Failures)
 	}
-	tellUnasked(stderr, "disks not asked for", disks.Failures)
-	tellUnasked(stderr, "disks that may not be all", disks.Doubts)
-	return disks, nil
+	return nil
 }
 
 // waveNames lists the waves that --offered takes.
@@ -458,21 +446,6 @@ func (f *planFlags) askedWaves() (out []waves.ID, err error) {
 		return nil, usage(fmt.Errorf("--offered-calls %d: allow one call at least", f.offeredCalls))
 	}
 	return out, nil
-}
-
-// askOffered asks the cloud which changes it offers to planned instances.
-func (f *planFlags) askOffered(ctx context.Context, s *settings, options plan.Options, records iter.Seq2[*record.Record, error], which []waves.ID, stderr io.Writer) (*plan.Offered, error) {
-	client, err := ecsapi.New(f.cloud.options(s))
-	if err != nil {
-		return nil, usage(err)
-	}
-	defer client.Close()
-	offered, err := plan.AskOffered(ctx, client, options, records, which, f.offeredCalls)
-	if err != nil {
-		return nil, err
-	}
-	tellUnasked(stderr, "whether changes are offered is not known", offered.Failures)
-	return offered, nil
 }
 
 // tellUnasked names the first regions that could not be asked.
