@@ -154,3 +154,21 @@ func target(t *testing.T, r *rules.Ruleset, id string) rules.Target {
 	}
 	return to
 }
+
+// A kernel of another make names no system where something else does: it can be
+// installed anywhere, and the worse reading counts.
+func TestAKernelOfAnotherMakeSettlesNothing(t *testing.T) {
+	c := ruleset(t).NewClassifier(nil)
+	for _, named := range []string{"Debian 6.0.8", "CentOS  5.8 64位", "Windows Server  2003 R2 企业版 SP2 64位", "Gentoo 13 64bit", "FreeBSD 10.1", "openSUSE 12.3"} {
+		for _, kernel := range []string{"5.10.134-16.3.al8.x86_64", "4.19.91-27.al7.x86_64", "5.10.134-13.an8.x86_64", "6.8.5-301.fc40.x86_64"} {
+			cl := c.Classify(&rules.Facts{OSName: named, Guest: rules.GuestFacts{Kernel: kernel}})
+			if v := cl.Verdicts[rules.ClassShenlong6]; v.Level != rules.Incompatible || v.Confidence > rules.Low || !slices.ContainsFunc(cl.Conflicts, func(k rules.Conflict) bool { return k.Field == "family" }) {
+				t.Errorf("%s with kernel %s: %s (%s) by %s, %+v", named, kernel, v.Level, v.Confidence, v.Rule, cl.Conflicts)
+			}
+		}
+	}
+	cl := c.Classify(&rules.Facts{OSName: "Debian 6.0.8", Guest: rules.GuestFacts{Release: "Alibaba Cloud Linux release 3 (Soaring Falcon)", Kernel: "5.10.134-16.3.al8.x86_64"}})
+	if v := cl.Verdicts[rules.ClassShenlong6]; v.Level != rules.Compatible || v.Confidence != rules.High {
+		t.Errorf("the machine's own release: %s (%s) by %s", v.Level, v.Confidence, v.Rule)
+	}
+}

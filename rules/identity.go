@@ -158,7 +158,7 @@ func (id *identity) family(claims []claim) {
 	switch {
 	case pick >= 0:
 		id.os.Family, id.os.Evidence, id.free = claims[pick].Family, claims[pick].evidence, claims[pick].free
-		id.settled = claims[pick].evidence == EvidenceGuest
+		id.settled = claims[pick].evidence == EvidenceGuest && !claims[pick].kernel // a kernel of another make can be installed anywhere
 		if claims[pick].Vague && id.os.Family == distro.OtherLinux && slices.ContainsFunc(claims, func(c claim) bool { return c.el > 0 }) {
 			id.os.Edition = "el" // "Linux", and a kernel of Enterprise Linux
 		}
