@@ -10,6 +10,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/producer"
+	"github.com/shenscan/shenscan/rules"
 )
 
 // listOnce walks the whole scope as one lane and returns how that ended.
@@ -72,6 +73,7 @@ func TestAnInstanceThatIsListedTwiceIsOne(t *testing.T) {
 		"of another system":   {func(x *ecs.Instance) { x.OSName = "CentOS  5.8 64位" }, false},
 		"of another type":     {func(x *ecs.Instance) { x.Type = "ecs.g8y.large" }, false},
 		"of another image":    {func(x *ecs.Instance) { x.ImageID = "m-2" }, false},
+		"of another NVMe":     {func(x *ecs.Instance) { x.OSNVMe = rules.Yes }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := listOnce(t, &twice{&cloud{instances: fleet(150, time.Hour), pageSize: 100}, tc.change})

@@ -459,8 +459,9 @@ var idSeed = maphash.MakeSeed()
 
 // judgedBy is a hash of what a verdict rests on. An instance that starts, stops
 // or is renamed between two calls is the same.
-func judgedBy(x *ecs.Instance) uint64 {
-	var h uint64
+func judgedBy(instance *ecs.Instance) uint64 {
+	x := instance.Judged()
+	h := uint64(x.IoOptimized)<<8 | uint64(x.OSNVMe)
 	for _, s := range [...]string{x.ImageID, x.OSName, x.OSNameEn, x.OSType, x.Type} {
 		h = h*0x9e3779b97f4a7c15 + uint64(len(s))
 		if s != "" {

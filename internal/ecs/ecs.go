@@ -88,6 +88,19 @@ func (x *Instance) Hardware() rules.Hardware {
 	return rules.Hardware{InstanceType: x.Type, InstanceFamily: x.Family, IoOptimized: x.IoOptimized, OSNVMe: x.OSNVMe, Running: running(x.Status)}
 }
 
+// Judged is what a verdict on an instance rests on and what no start, stop or
+// renaming changes. Two rows of one instance that differ in it contradict each
+// other: which of them is true is not known.
+type Judged struct {
+	ImageID, OSName, OSNameEn, OSType, Type string
+	IoOptimized, OSNVMe                     rules.Tri
+}
+
+// Judged returns what a verdict on the instance rests on.
+func (x *Instance) Judged() Judged {
+	return Judged{x.ImageID, x.OSName, x.OSNameEn, x.OSType, x.Type, x.IoOptimized, x.OSNVMe}
+}
+
 // running says whether the instance runs. A stopped one may be one that no
 // longer boots, so it proves nothing.
 func running(status string) rules.Tri {

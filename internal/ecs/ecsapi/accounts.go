@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -55,6 +56,7 @@ func firstAccounts(client *Client) *AccountSet {
 		base.ring = newKeyring(static(*client.o.Base), client.o.Logger)
 	default:
 		base.ring = newKeyring(newChain(), client.o.Logger)
+		base.ring.identify = client.whose(base.account.Name)
 	}
 	return newAccounts(client, base, client.o.Accounts, client.o.Directory, client.o.Exclude, nil)
 }
@@ -113,6 +115,7 @@ func (a *AccountSet) make(acc Account) *keyring {
 	base := a.base.ring
 	if acc.AccessKeyFile != "" {
 		base = newKeyring(keyFile(acc.AccessKeyFile), a.c.o.Logger.With("account", acc.name()))
+		base.identify = a.c.whose(acc.name())
 	}
 	if acc.RoleARN == "" {
 		return base
@@ -188,8 +191,27 @@ func (a *AccountSet) whoami(ctx context.Context, who *identity) (string, error) 
 	if id != "" {
 		return id, nil
 	}
-	err := a.c.at(ctx, a.c.sts, call{
-		scope: stsScope(who.account.name()), ring: who.ring, req: newRequest(stsVersion, actIdentity),
+	before := who.ring.keyID()
+	id, err := a.c.callerOf(ctx, who.account.name(), who.ring)
+	if err != nil {
+		return "", err
+	}
+	who.ring.belongs(id, before)
+	who.mu.Lock()
+	who.id = id
+	who.mu.Unlock()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.rings[id] == nil {
+		a.rings[id] = who.ring
+	}
+	return id, nil
+}
+
+// callerOf asks STS whose keys are.
+func (c *Client) callerOf(ctx context.Context, name string, ring *keyring) (id string, err error) {
+	err = c.at(ctx, c.sts, call{
+		scope: stsScope(name), ring: ring, req: newRequest(stsVersion, actIdentity),
 		decode: func(body []byte) error {
 			var m struct {
 				AccountID string `json:"AccountId"`
@@ -203,18 +225,14 @@ func (a *AccountSet) whoami(ctx context.Context, who *identity) (string, error) 
 			return nil
 		},
 	})
-	if err != nil {
-		return "", err
+	return id, err
+}
+
+// whose returns the question of a keyring about keys that it does not hold yet.
+func (c *Client) whose(name string) func(context.Context, *Keys) (string, error) {
+	return func(ctx context.Context, keys *Keys) (string, error) {
+		return c.callerOf(ctx, name, newKeyring(static(*keys), c.o.Logger))
 	}
-	who.mu.Lock()
-	who.id = id
-	who.mu.Unlock()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.rings[id] == nil {
-		a.rings[id] = who.ring
-	}
-	return id, nil
 }
 
 // directoryScope is the scope of calls to the resource directory.
@@ -378,12 +396,13 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 	scope := directoryScope
 	var out []Member
 	known := map[string]bool{}
-	total := ecs.NoCount
+	most := ecs.NoCount // that any page counted
 	for page := 1; page <= memberPages; page++ {
 		req := newRequest(rdVersion, actMembers)
 		req.set("PageNumber", strconv.Itoa(page))
 		req.set("PageSize", strconv.Itoa(memberPage))
 		var got []Member
+		var total int
 		err := c.at(ctx, ep, call{
 			scope: scope, ring: c.accounts.Load().base.ring, req: req,
 			decode: func(body []byte) (err error) {
@@ -391,9 +410,13 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 				return err
 			},
 		})
-		if err != nil {
+		switch {
+		case page > 1 && len(out) >= most && ecs.ClassOf(err) == ecs.BadRequest && err != nil:
+			return out, nil // it takes no number of a page behind the last one
+		case err != nil:
 			return out, err
 		}
+		most = max(most, total)
 		before := len(out)
 		for _, member := range got {
 			if !known[member.ID] {
@@ -401,13 +424,14 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 				out = append(out, member)
 			}
 		}
-		// A page that brings nobody new is the end, of those who count and of
-		// those who do not.
-		if total != ecs.NoCount && len(out) >= total || total == ecs.NoCount && len(out) == before {
+		// A page that brings nobody new is the end, whatever is counted: a count that
+		// is too low would leave accounts out without a word.
+		switch {
+		case len(out) > before:
+		case len(out) < most:
+			return out, &ecs.Error{Action: actMembers, Scope: scope, Class: ecs.BadAnswer, Err: fmt.Errorf("the directory counts %d members and lists %d", most, len(out))}
+		default:
 			return out, nil
-		}
-		if len(out) == before {
-			return out, &ecs.Error{Action: actMembers, Scope: scope, Class: ecs.BadAnswer, Err: fmt.Errorf("the directory counts %d members and lists %d", total, len(out))}
 		}
 	}
 	return out, &ecs.Error{Action: actMembers, Scope: scope, Class: ecs.BadAnswer, Err: fmt.Errorf("the list of the directory's members does not end: %d came on %d pages", len(out), memberPages)}
@@ -459,14 +483,18 @@ func (r *role) fetch(ctx context.Context) (lease, error) {
 	err := r.c.at(ctx, r.c.sts, call{
 		scope: stsScope(r.account.name()), ring: r.base, req: req,
 		decode: func(body []byte) (err error) {
-			granted, err = decodeAssumed(body)
+			granted, err = decodeAssumed(body, r.account.id())
 			return err
 		},
 	})
 	return granted, err
 }
 
-func decodeAssumed(body []byte) (lease, error) {
+// assumedBy matches whose role was assumed, where the answer says it in digits.
+var assumedBy = regexp.MustCompile(`^acs:[a-z]+::(\d+):`)
+
+// decodeAssumed reads the keys of a role of an account.
+func decodeAssumed(body []byte, account string) (lease, error) {
 	var answer struct {
 		Credentials *struct {
 			AccessKeyID     string `json:"AccessKeyId"`
@@ -474,6 +502,7 @@ func decodeAssumed(body []byte) (lease, error) {
 			SecurityToken   string
 			Expiration      time.Time
 		}
+		AssumedRoleUser struct{ Arn string }
 	}
 	if json.Unmarshal(body, &answer) != nil { // the error would quote a key
 		return lease{}, errors.New("the answer of AssumeRole has not the right shape")
@@ -481,6 +510,9 @@ func decodeAssumed(body []byte) (lease, error) {
 	credentials := answer.Credentials
 	if credentials == nil || credentials.AccessKeyID == "" || credentials.AccessKeySecret == "" || credentials.SecurityToken == "" || credentials.Expiration.IsZero() {
 		return lease{}, missing("Credentials")
+	}
+	if of := assumedBy.FindStringSubmatch(answer.AssumedRoleUser.Arn); of != nil && of[1] != account {
+		return lease{}, fmt.Errorf("the role that was assumed is of account %s, and not of %s as its ARN says", of[1], account)
 	}
 	return lease{Keys{NewSecret(credentials.AccessKeyID), NewSecret(credentials.AccessKeySecret), NewSecret(credentials.SecurityToken)}, credentials.Expiration}, nil
 }

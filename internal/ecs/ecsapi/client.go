@@ -35,6 +35,7 @@ type Client struct {
 	mu        sync.Mutex
 	signers   map[string]*signer   // by endpoint
 	endpoints map[ecs.Scope]string // hosts that DescribeRegions or the SDK named
+	regions   map[string]bool      // that DescribeRegions named
 }
 
 var _ ecs.API = (*Client)(nil)
@@ -52,7 +53,7 @@ func New(options Options) (*Client, error) {
 	client := &Client{
 		o:         options,
 		signers:   map[string]*signer{},
-		endpoints: map[ecs.Scope]string{},
+		endpoints: map[ecs.Scope]string{}, regions: map[string]bool{},
 	}
 	client.limits = newLimiter(&client.o)
 	client.circuits = circuits{o: &client.o, m: map[circuitKey]*circuit{}}

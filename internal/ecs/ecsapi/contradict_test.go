@@ -389,6 +389,60 @@ func TestImagesOfAnotherRegionAreNoAnswer(t *testing.T) {
 	mustClass(t, err, ecs.BadAnswer)
 }
 
+// TestAnImageThatComesTwiceAsAnotherIsNoAnswer has an image stand in an answer under
+// another system, or with another check, in either order. As it was twice it is one.
+func TestAnImageThatComesTwiceAsAnotherIsNoAnswer(t *testing.T) {
+	for name, tc := range map[string]struct {
+		rows  string
+		fails bool
+	}{
+		"another system": {`{"ImageId":"m-1","OSName":"CentOS 5.8"},{"ImageId":"m-1","OSName":"CentOS 7.9"}`, true},
+		"another check":  {`{"ImageId":"m-1","OSName":"CentOS 7.9","Features":{"NvmeSupport":"supported"}},{"ImageId":"m-1","OSName":"CentOS 7.9","Features":{"NvmeSupport":"unsupported"}}`, true},
+		"as it was":      {`{"ImageId":"m-1","OSName":"CentOS 7.9"},{"ImageId":"m-1","OSName":"CentOS 7.9"}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, map[string]http.HandlerFunc{actImages: garbage(200, "application/json", `{"TotalCount":2,"Images":{"Image":[`+tc.rows+`]}}`)})
+			got, err := newTestClient(t, f, nil).Images(t.Context(), testScope, []string{"m-1"})
+			if tc.fails {
+				if e := mustClass(t, err, ecs.BadAnswer); !strings.Contains(e.Error(), `image "m-1" comes twice`) {
+					t.Error(e)
+				}
+			} else if err != nil || len(got) != 1 || got[0].Facts.OSName != "CentOS 7.9" {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+}
+
+// TestAnInstanceThatIsAnsweredTwiceByIDIsOneOrUnread asks for one that comes twice,
+// stopped meanwhile, or as another machine, in one answer or from call to call.
+func TestAnInstanceThatIsAnsweredTwiceByIDIsOneOrUnread(t *testing.T) {
+	for name, tc := range map[string]struct {
+		again string // members of the second row
+		same  bool
+	}{
+		"stopped meanwhile":    {`"OSName":"CentOS 5.8","ImageId":"m-1","Status":"Stopped"`, true},
+		"of another system":    {`"OSName":"CentOS 7.9","ImageId":"m-1"`, false},
+		"of another image":     {`"OSName":"CentOS 5.8","ImageId":"m-2"`, false},
+		"of other disk driver": {`"OSName":"CentOS 5.8","ImageId":"m-1","ImageOptions":{"CurrentOSNVMeSupported":true}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rows := `{"InstanceId":"i-1","OSName":"CentOS 5.8","ImageId":"m-1","Status":"Running"},{"InstanceId":"i-2"},{"InstanceId":"i-1",` + tc.again + `}`
+			f := newFake(t, map[string]http.HandlerFunc{actInstances: garbage(200, "application/json", `{"TotalCount":2,"Instances":{"Instance":[`+rows+`]}}`)})
+			p, err := newTestClient(t, f, nil).Instances(t.Context(), testScope, ecs.Query{InstanceIDs: []string{"i-1", "i-2"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tc.same != (p.Doubt == nil) || tc.same != (len(p.Instances) == 2) {
+				t.Errorf("%+v, %v", p.Instances, p.Doubt)
+			}
+			if !tc.same && (!strings.Contains(p.Doubt.Error(), `instance "i-1" is answered twice`) || len(p.Instances) != 1 || p.Instances[0].ID != "i-2") {
+				t.Errorf("%+v, %v", p.Instances, p.Doubt)
+			}
+		})
+	}
+}
+
 // Against the simulator: what it hides from those who do not ask for its owner
 // is found all the same, and nothing is called deleted that is not.
 func TestNoImageIsCalledDeletedThatIsThere(t *testing.T) {
@@ -422,6 +476,30 @@ func TestNoImageIsCalledDeletedThatIsThere(t *testing.T) {
 			}
 			if diff := cmp.Diff(want, got); !fails && diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestAZoneOfAnotherRegionIsDoubted lists an instance of the asked region in zones of
+// regions that DescribeRegions named, and in one that nobody knows.
+func TestAZoneOfAnotherRegionIsDoubted(t *testing.T) {
+	for zone, doubted := range map[string]bool{"cn-hangzhou-h": false, "cn-beijing-h": true, "cn-hang-a": false, "amtest30001-a": false, "": false} {
+		t.Run(zone, func(t *testing.T) {
+			f := newFake(t, map[string]http.HandlerFunc{
+				actRegions:   garbage(200, "application/json", `{"Regions":{"Region":[{"RegionId":"cn-hangzhou"},{"RegionId":"cn-beijing"},{"RegionId":"cn-hang"}]}}`),
+				actInstances: garbage(200, "application/json", `{"TotalCount":1,"NextToken":"","Instances":{"Instance":[{"InstanceId":"i-1","RegionId":"cn-hangzhou","ZoneId":"`+zone+`"}]}}`),
+			})
+			c := newTestClient(t, f, nil)
+			if _, err := c.Regions(t.Context(), testAccount); err != nil {
+				t.Fatal(err)
+			}
+			p, err := c.Instances(t.Context(), testScope, ecs.Query{})
+			if err != nil || len(p.Instances) != 1 {
+				t.Fatalf("%+v, %v", p, err)
+			}
+			if doubted != (p.Doubt != nil) {
+				t.Errorf("doubt %v", p.Doubt)
 			}
 		})
 	}

@@ -25,6 +25,9 @@ func (c *Client) Regions(ctx context.Context, account string) ([]ecs.Region, err
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range out {
+		if len(c.regions) < maxEndpoints {
+			c.regions[r.ID] = true
+		}
 		if !c.o.VPC && r.Endpoint != "" && cloudHost(r.Endpoint, c.o.AllowHosts) {
 			c.endpoints[ecs.Scope{Account: account, Region: r.ID}] = r.Endpoint
 		}

@@ -249,8 +249,17 @@ func decodeImages(body []byte, region string) (*imageListing, error) {
 	}
 	out := &imageListing{total: images.TotalCount.orNone()}
 	var err error
-	out.images, err = imagesOf(items)
-	return out, err
+	if out.images, err = imagesOf(items); err != nil {
+		return nil, err
+	}
+	facts := make(map[string]rules.ImageFacts, len(out.images))
+	for _, image := range out.images {
+		if had, twice := facts[image.ID]; twice && had != image.Facts {
+			return nil, fmt.Errorf("image %q comes twice, and says something else each time", clip(image.ID, 60))
+		}
+		facts[image.ID] = image.Facts
+	}
+	return out, nil
 }
 
 func imagesOf(items []wireImage) ([]ecs.Image, error) {

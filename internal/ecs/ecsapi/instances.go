@@ -138,11 +138,38 @@ func (r *reading) ask(ctx context.Context, ids []string, paging ...string) (*lis
 	if answer.foreign > 0 {
 		r.doubt("%d of %d instances that were listed for the region are of another one", answer.foreign, answer.rows())
 	}
+	if n := r.c.elsewhere(answer.instances, r.scope.Region); n > 0 {
+		r.doubt("%d of %d instances that were listed for the region are in a zone of another one", n, answer.rows())
+	}
 	if answer.nameless > 0 {
 		r.doubt("%d of %d instances that were listed have no usable id", answer.nameless, answer.rows())
 	}
 	r.unproved = answer.rows() == 0 && answer.next == ""
 	return answer, nil
+}
+
+// elsewhere counts the instances of a region whose zone is one of another region
+// of those that DescribeRegions named: its name begins with that of its region.
+// Zones of regions that nobody named are left alone, for private clouds name them
+// as they please.
+func (c *Client) elsewhere(instances []ecs.Instance, region string) (n int) {
+	for i := range instances {
+		if zone := instances[i].Zone; zone != "" && !strings.HasPrefix(zone, region) && c.zoneOfAnother(zone, region) {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *Client) zoneOfAnother(zone, region string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for other := range c.regions {
+		if strings.HasPrefix(zone, other) && !strings.HasPrefix(region, other) {
+			return true
+		}
+	}
+	return false
 }
 
 // maxToken bounds a NextToken, which travels in the query of the next call.
@@ -170,10 +197,13 @@ func (r *reading) named(ctx context.Context) error {
 		}
 		before, unasked := len(rest), 0
 		for i := range listing.instances {
-			if at := slices.Index(rest, listing.instances[i].ID); at >= 0 {
+			row := &listing.instances[i]
+			if at := slices.Index(rest, row.ID); at >= 0 {
 				rest = slices.Delete(rest, at, at+1)
-				r.page.Instances = append(r.page.Instances, listing.instances[i])
-			} else if !slices.Contains(r.query.InstanceIDs, listing.instances[i].ID) {
+				r.page.Instances = append(r.page.Instances, *row)
+			} else if slices.Contains(r.query.InstanceIDs, row.ID) {
+				r.again(row)
+			} else {
 				unasked++
 			}
 		}
@@ -188,6 +218,16 @@ func (r *reading) named(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// again takes a further row of an instance that was answered already. Where it is
+// not the same machine, neither of the two is believed.
+func (r *reading) again(row *ecs.Instance) {
+	at := slices.IndexFunc(r.page.Instances, func(x ecs.Instance) bool { return x.ID == row.ID })
+	if at >= 0 && r.page.Instances[at].Judged() != row.Judged() {
+		r.page.Instances = slices.Delete(r.page.Instances, at, at+1)
+		r.doubt("instance %.64q is answered twice, with another system, image or type each time", row.ID)
+	}
 }
 
 // chained reads one page of a listing.

@@ -30,10 +30,14 @@ const rechecked = 30 * time.Second
 
 // keyring holds the current keys of one identity and renews them: early while
 // the old ones still serve, by one caller at a time, and at once after they
-// were refused.
+// were refused. Where keys come from outside, as from a file that is rotated, it
+// takes none of another account than the one before: what that account has would
+// be stored as this one's, and all that this one has be taken for gone.
 type keyring struct {
 	src source
 	log *slog.Logger
+	// identify asks whose keys are; nil where they cannot become another account's.
+	identify func(ctx context.Context, keys *Keys) (account string, err error)
 
 	fetching ctxLock // held by the one caller who renews
 
@@ -41,6 +45,8 @@ type keyring struct {
 	cur     *Keys
 	renew   time.Time // from here on a caller tries to renew
 	expires time.Time // from here on cur does not serve
+	account string    // whose the keys are, "" until somebody asked
+	asked   Secret    // the id of the access key that is known to be the account's
 }
 
 func newKeyring(src source, log *slog.Logger) *keyring {
@@ -81,6 +87,49 @@ func (k *keyring) state() (*Keys, time.Time, time.Time) {
 	return k.cur, k.renew, k.expires
 }
 
+// keyID is the id of the access key that serves, empty while none does.
+func (k *keyring) keyID() Secret {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cur == nil {
+		return Secret{}
+	}
+	return k.cur.AccessKeyID
+}
+
+// belongs says whose keys are: those that serve now, unless others did before
+// somebody asked.
+func (k *keyring) belongs(account string, before Secret) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.account, k.asked = account, Secret{}
+	if k.cur != nil && (before.Empty() || before.reveal() == k.cur.AccessKeyID.reveal()) {
+		k.asked = k.cur.AccessKeyID
+	}
+}
+
+// same is an error where keys are not, or may not be, those of the account that
+// the keys before were of.
+func (k *keyring) same(ctx context.Context, keys *Keys) error {
+	k.mu.Lock()
+	account, asked := k.account, k.asked
+	k.mu.Unlock()
+	if k.identify == nil || account == "" || keys.AccessKeyID.reveal() == asked.reveal() {
+		return nil
+	}
+	id, err := k.identify(ctx, keys)
+	if err != nil {
+		return fmt.Errorf("there is another access key than before, and whose it is could not be found out: %w", err)
+	}
+	if id != account {
+		return fmt.Errorf("there is an access key of account %s where one of %s was: give back one of %s, or restart shenscan to scan the other account under its own id", id, account, account)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.asked = keys.AccessKeyID
+	return nil
+}
+
 // postpone keeps the old keys and tries again soon.
 func (k *keyring) postpone(now time.Time) {
 	k.mu.Lock()
@@ -109,6 +158,9 @@ func (k *keyring) fetch(ctx context.Context) (*Keys, error) {
 	}
 	if lease.keys.AccessKeyID.Empty() || lease.keys.AccessKeySecret.Empty() {
 		return nil, errors.New("the credentials hold no access key")
+	}
+	if err := k.same(ctx, &lease.keys); err != nil {
+		return nil, err
 	}
 	now := time.Now()
 	k.mu.Lock()

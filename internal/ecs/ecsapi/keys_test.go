@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -188,14 +189,94 @@ func TestKeyFile(t *testing.T) {
 	}
 }
 
+// TestAKeyOfAnotherAccountIsNotTaken rotates the file of an account's key: to a key of
+// another account, to one of which nobody says whose it is, and to another one of the
+// same. Nothing is read with one that is not the account's.
+func TestAKeyOfAnotherAccountIsNotTaken(t *testing.T) {
+	const other = "9999999999999999"
+	whose := map[string]string{"key-a": testAccount, "key-b": other, "key-d": testAccount}
+	var mu sync.Mutex
+	read := map[string]int{} // lists of instances by key
+	keyOf := func(r *http.Request) string {
+		_, rest, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+		id, _, _ := strings.Cut(rest, ",")
+		return id
+	}
+	f := newFake(t, map[string]http.HandlerFunc{
+		actIdentity: func(w http.ResponseWriter, r *http.Request) {
+			if whose[keyOf(r)] == "" {
+				refusal(403, "NoPermission")(w, r)
+				return
+			}
+			answer(w, 200, `{"AccountId":"`+whose[keyOf(r)]+`","RequestId":"r"}`)
+		},
+		actInstances: func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			read[keyOf(r)]++
+			mu.Unlock()
+			answer(w, 200, `{"RequestId":"r","NextToken":"","Instances":{"Instance":[{"InstanceId":"i-1"}]},"TotalCount":1}`)
+		},
+	})
+	path := filepath.Join(t.TempDir(), "key.json")
+	rotate := func(id string) {
+		if err := os.WriteFile(path, []byte(`{"access_key_id":"`+id+`","access_key_secret":"s"}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rotate("key-a")
+	c := newTestClient(t, f, func(o *Options) { o.Accounts = []Account{{Name: "prod", AccessKeyFile: path}} })
+	ring := c.accounts.Load().known[0].ring
+	list := func() error {
+		_, err := c.Instances(t.Context(), testScope, ecs.Query{})
+		return err
+	}
+	if err := list(); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ key, says, reads string }{
+		{"key-b", "an access key of account " + other + " where one of " + testAccount + " was", ""},
+		{"key-c", "whose it is could not be found out", ""},
+		{"key-d", "", "key-d"},
+	} {
+		rotate(step.key)
+		// While the old key serves it goes on, however often the file is looked at.
+		if cur, _, _ := ring.state(); cur != nil && step.says != "" {
+			ring.postpone(time.Now().Add(-time.Hour))
+			if err := list(); err != nil || read["key-a"] != 2 {
+				t.Errorf("%s: the key before does not serve on: %v, %v", step.key, err, read)
+			}
+		}
+		cur, _, _ := ring.state()
+		ring.refused(cur)
+		if err := list(); (err == nil) != (step.says == "") || err != nil && !strings.Contains(err.Error(), step.says) {
+			t.Errorf("%s: %v", step.key, err)
+		}
+	}
+	if read["key-b"]+read["key-c"] != 0 || read["key-d"] != 1 {
+		t.Errorf("instances were read with keys that are not the account's: %v", read)
+	}
+}
+
 func TestDecodeAssumed(t *testing.T) {
-	l, err := decodeAssumed(responses(t, "AssumeRole.")["AssumeRole.example.json"])
+	l, err := decodeAssumed(responses(t, "AssumeRole.")["AssumeRole.example.json"], testAccount)
 	if err != nil || l.keys.SecurityToken.Empty() || l.expires.Format(time.RFC3339) != "2026-11-22T11:52:19Z" {
 		t.Errorf("%v, %v", l, err)
 	}
 	for _, bad := range []string{`{}`, `{"Credentials":{}}`, `{"Credentials":{"AccessKeyId":"canary","AccessKeySecret":7}}`, `x`, `{"Credentials":{"AccessKeyId":"a","AccessKeySecret":"b","SecurityToken":"c"}}`} {
-		if _, err := decodeAssumed([]byte(bad)); err == nil || strings.Contains(err.Error(), "canary") {
+		if _, err := decodeAssumed([]byte(bad), testAccount); err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+func TestARoleOfAnotherAccountIsNotTaken(t *testing.T) {
+	for arn, fails := range map[string]bool{
+		"acs:sts::" + testAccount + ":assumed-role/shenscan/s": false, "acs:sts::9999999999999999:assumed-role/shenscan/s": true,
+		"acs:sts::123456789012****:assumed-role/shenscan/s": false, "": false,
+	} {
+		_, err := decodeAssumed([]byte(`{"AssumedRoleUser":{"Arn":"`+arn+`"},"Credentials":{"AccessKeyId":"canary","AccessKeySecret":"canary","SecurityToken":"canary","Expiration":"2026-11-22T11:52:19Z"}}`), testAccount)
+		if (err != nil) != fails || err != nil && (strings.Contains(err.Error(), "canary") || !strings.Contains(err.Error(), "is of account 9999999999999999")) {
+			t.Errorf("%q: %v", arn, err)
 		}
 	}
 }
@@ -291,6 +372,53 @@ func TestADirectoryThatCannotBeReadLeavesTheOtherAccounts(t *testing.T) {
 	_, err := newTestClient(t, denied, directory).Accounts(t.Context())
 	if e := mustClass(t, err, ecs.Permission); !strings.Contains(e.Mend, "resourcemanager:ListAccounts") {
 		t.Errorf("mend = %q", e.Mend)
+	}
+}
+
+// TestTheDirectoryIsReadUntilAPageBringsNobodyNew has a directory of eight members on
+// pages of five count as it pleases. A count that is too low, or falls from page to
+// page, leaves nobody out without a word.
+func TestTheDirectoryIsReadUntilAPageBringsNobodyNew(t *testing.T) {
+	for name, tc := range map[string]struct {
+		counts  [3]int // what the first pages count; -1 is no count
+		lists   [2]int // how many members come on each
+		refuses bool   // a page behind the last one is an error
+		members int
+		says    string
+	}{
+		"as documented":                    {[3]int{8, 8, 8}, [2]int{5, 3}, false, 8, ""},
+		"counts nobody":                    {[3]int{-1, -1, -1}, [2]int{5, 3}, false, 8, ""},
+		"counts those of the page":         {[3]int{5, 3, 0}, [2]int{5, 3}, false, 8, ""},
+		"counts fewer than it lists":       {[3]int{4, 4, 4}, [2]int{5, 3}, false, 8, ""},
+		"the count falls to what came":     {[3]int{8, 5, 5}, [2]int{5, 0}, false, 5, "the directory counts 8 members and lists 5"},
+		"has no page behind the last":      {[3]int{8, 8, 8}, [2]int{5, 3}, true, 8, ""},
+		"refuses a page that is yet to be": {[3]int{8, 9, 9}, [2]int{5, 3}, true, 8, "InvalidParameter"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, map[string]http.HandlerFunc{actMembers: func(w http.ResponseWriter, r *http.Request) {
+				page, _ := strconv.Atoi(r.URL.Query().Get("PageNumber"))
+				if page > 2 && tc.refuses {
+					refusal(400, "InvalidParameter.PageNumber")(w, r)
+					return
+				}
+				var rows []string
+				for i := range [...]int{0, tc.lists[0], tc.lists[1], 0}[min(page, 3)] {
+					rows = append(rows, fmt.Sprintf(`{"AccountId":"%d"}`, 1000000000000000*page+i))
+				}
+				count := ""
+				if n := tc.counts[min(page, 3)-1]; n >= 0 {
+					count = fmt.Sprintf(`,"TotalCount":%d`, n)
+				}
+				answer(w, 200, `{"RequestId":"r","Accounts":{"Account":[`+strings.Join(rows, ",")+`]}`+count+`}`)
+			}})
+			got, err := newTestClient(t, f, nil).Members(t.Context())
+			if len(got) != tc.members {
+				t.Errorf("%d members", len(got))
+			}
+			if (err == nil) != (tc.says == "") || err != nil && !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("said %v", err)
+			}
+		})
 	}
 }
 
