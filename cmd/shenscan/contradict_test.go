@@ -167,6 +167,11 @@ var trials = []trial{
 	{name: ecssim.JSONTwice, want: partly},
 	{name: ecssim.RegionsClosed, want: whole},
 	{name: ecssim.MembersUncounted, want: whole, members: true},
+	{name: ecssim.MembersCountLow, want: whole, members: true},
+	{name: ecssim.MembersCountFalls, want: partly, members: true, says: "the directory counts 7 members and lists 5"},
+	{name: ecssim.ImagesTwice, want: partly, facts: true, says: "comes twice, and says something else each time"},
+	{name: ecssim.ZonesElsewhere, want: partly, says: "are in a zone of another one"},
+	{name: ecssim.IDsTwice, want: whole}, // a scan asks by id for what no list has: TestAnInstanceThatIsAnsweredTwiceByIDIsOneOrUnread
 }
 
 // TestScansUnderContradictions scans a fleet that was scanned before and has

@@ -111,6 +111,11 @@ const (
 	JSONTwice           = "json-twice"
 	RegionsClosed       = "regions-in-any-status"
 	MembersUncounted    = "members-uncounted"
+	MembersCountLow     = "members-count-low"
+	MembersCountFalls   = "members-count-falls"
+	ImagesTwice         = "images-twice"
+	IDsTwice            = "ids-twice"
+	ZonesElsewhere      = "zones-elsewhere"
 )
 
 // Contradiction describes one of them.
@@ -224,6 +229,11 @@ func Contradictions() []Contradiction {
 		{JSONTwice, "behind a list by token stands a second object, which is an error", fromSilence},
 		{RegionsClosed, "DescribeRegions says that the regions are soldOut, closed or in a status that no document has", fromSilence},
 		{MembersUncounted, "ListAccounts gives five members a page and no TotalCount", fromSilence},
+		{MembersCountLow, "ListAccounts gives five members a page, and TotalCount is how many are on it", fromSilence},
+		{MembersCountFalls, "ListAccounts gives its first five members, and an empty page that counts five behind it", fromSilence},
+		{ImagesTwice, "DescribeImages lists each image once more, as another system", "images are replaced between the calls of a listing"},
+		{ZonesElsewhere, "every tenth instance of a list is said to be in a zone of the next region", fromSilence},
+		{IDsTwice, "InstanceIds is answered with each instance twice, first as another system", "machines are re-installed between the calls of a listing"},
 	}
 }
 

@@ -416,6 +416,25 @@ var shows = map[string]func(p probe) bool{
 		return strings.Contains(string(r.body), `"soldOut"`) && !strings.Contains(string(r.body), `"available"`)
 	},
 	MembersUncounted: func(p probe) bool { return !has(p.members(), "TotalCount") },
+	MembersCountLow: func(p probe) bool {
+		return bytes.Contains(p.members("PageSize", "100").body, []byte(`"TotalCount":5,`)) && bytes.Contains(p.members("PageSize", "100", "PageNumber", "2").body, []byte(`"TotalCount":2,`))
+	},
+	MembersCountFalls: func(p probe) bool {
+		second := p.members("PageSize", "100", "PageNumber", "2")
+		return bytes.Contains(p.members("PageSize", "100").body, []byte(`"TotalCount":7,`)) && !has(second, "AccountId") && bytes.Contains(second.body, []byte(`"TotalCount":5,`))
+	},
+	ImagesTwice: func(p probe) bool {
+		_, got := p.images("ImageId", p.first().Instances.Instance[0].ImageId)
+		return len(got) == 2 && got[0] == got[1]
+	},
+	ZonesElsewhere: func(p probe) bool {
+		return bytes.Contains(p.ask("MaxResults", "100").body, []byte(`"ZoneId":"`+there)) && !has(p.ask("MaxResults", "100"), there)
+	},
+	IDsTwice: func(p probe) bool {
+		listed := p.first().Instances.Instance
+		got := p.ask("InstanceIds", quoted(p.first().ids()[:1]), "MaxResults", "100").page(p.T).Instances.Instance
+		return len(got) == 2 && got[0].InstanceId == got[1].InstanceId && got[0].ImageId != got[1].ImageId && got[1].ImageId == listed[0].ImageId
+	},
 	Bodies2024: func(p probe) bool {
 		return !has(p.ask(), "AdditionalInfo") && has(p.ask(), "ImageOptions") && has(p.ask(), "OSName")
 	},
@@ -464,8 +483,12 @@ func (p probe) offeredTypes(public bool) (ids []string) {
 	return ids
 }
 
-func (p probe) members() result {
-	return do(signed(p.T, p.s.URL, "2020-03-31", "ListAccounts", demoKeys(), url.Values{}))
+func (p probe) members(kv ...string) result {
+	values := url.Values{}
+	for i := 0; i < len(kv); i += 2 {
+		values.Set(kv[i], kv[i+1])
+	}
+	return do(signed(p.T, p.s.URL, "2020-03-31", "ListAccounts", demoKeys(), values))
 }
 
 // Each contradiction shows in the answers while it is in force, and not

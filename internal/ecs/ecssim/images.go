@@ -48,6 +48,11 @@ func (s *Simulator) describeImages(call *call, sc *scope, out []byte, answer *an
 	for n, img := range found[from:min(from+size, len(found))] {
 		out = appendComma(out, n)
 		out = appendImage(out, img)
+		if s.against(ImagesTwice) {
+			other := *sc.fleet.data.onSale()
+			other.imageID = img.imageID
+			out = appendImage(appendComma(out, 1), &other)
+		}
 	}
 	return append(out, "]}}"...), nil
 }

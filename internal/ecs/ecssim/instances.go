@@ -72,6 +72,12 @@ func (w *pageWriter) bend(instance, at int) {
 		if next := w.s.next(w.sc); instance < next.n {
 			copy(w.b[at+len(`{"InstanceId":"`):], next.appendID(nil, instance))
 		}
+	case w.s.against(ZonesElsewhere):
+		const zone = `"ZoneId":"`
+		row := append([]byte(nil), w.b[at:]...)
+		if from := bytes.Index(row, []byte(zone+w.sc.region.id)); from >= 0 {
+			w.b = append(append(w.b[:at+from+len(zone)], w.s.next(w.sc).region.id...), row[from+len(zone)+len(w.sc.region.id):]...)
+		}
 	case w.s.against(RowsNull):
 		w.b = append(w.b[:at], "null"...)
 	case w.s.against(CreatedLater):
@@ -141,9 +147,15 @@ func (w *pageWriter) byIDs() []byte {
 		}
 		seen[i] = true
 		in := w.sc.at(i)
-		if w.q.match(w.sc, &in) {
-			w.row(&in)
+		if !w.q.match(w.sc, &in) {
+			continue
 		}
+		if w.s.against(IDsTwice) {
+			other := in
+			other.slot = w.sc.slots[(i+len(w.sc.slots)/2)%len(w.sc.slots)]
+			w.row(&other)
+		}
+		w.row(&in)
 	}
 	next := ""
 	if w.s.against(BodiesDocumented) && len(w.q.ids) > 0 {

@@ -196,11 +196,19 @@ func (s *Simulator) listAccounts(call *call, requestID string) ([]byte, *apiErro
 	if err != nil || size < 1 || size > 100 {
 		return nil, errInvalid("PageSize")
 	}
-	if s.against(MembersUncounted) {
+	members := s.members()
+	total := len(members)
+	if s.against(MembersUncounted) || s.against(MembersCountLow) || s.against(MembersCountFalls) {
 		size = min(size, 5)
 	}
+	if s.against(MembersCountFalls) {
+		members = members[:min(size, total)]
+		if page > 1 {
+			total = len(members)
+		}
+	}
 	out := append(append([]byte(`{"RequestId":"`), requestID...), `","Accounts":{"Account":[`...)
-	written, members := 0, s.members()
+	written := 0
 	for index := (page - 1) * size; index < min(page*size, len(members)); index++ {
 		account := members[index]
 		out = appendComma(out, written)
@@ -214,9 +222,12 @@ func (s *Simulator) listAccounts(call *call, requestID string) ([]byte, *apiErro
 		written++
 	}
 	out = append(out, `]}`...)
+	if s.against(MembersCountLow) {
+		total = written
+	}
 	if !s.against(MembersUncounted) {
 		out = append(out, `,"TotalCount":`...)
-		out = appendInt(out, len(members))
+		out = appendInt(out, total)
 	}
 	out = append(out, `,"PageNumber":`...)
 	out = appendInt(out, page)
