@@ -80,6 +80,16 @@ func TestCountsAreBoundByWhatFollows(t *testing.T) {
 	}
 }
 
+// A string ends with the message at the latest, whether it is read or skipped.
+func TestStringsEndWithTheMessage(t *testing.T) {
+	for text, want := range map[string]int{"\x00": 0, "\x04aaaa": 4, "\x05aaaa": -1, "\x06aaaa": -1, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01aaaa": -1} {
+		skips, reads := &reader{s: text}, &reader{s: text}
+		if skipped, read := skips.skip(), reads.str(); (skips.end() == nil) != (want >= 0) || (reads.end() == nil) != (want >= 0) || skipped != max(0, want) || len(read) != skipped {
+			t.Errorf("%q: %d bytes are skipped (%v), %q is read (%v)", text, skipped, skips.err, read, reads.err)
+		}
+	}
+}
+
 // What refers to something refers to something that is there: whoever reads a page
 // takes it by its number and looks no further.
 func TestWhatRefersToNothingIsRefused(t *testing.T) {
