@@ -140,6 +140,9 @@ func TestABatchIsCommittedInParts(t *testing.T) {
 	if got, err := db.Apply(t.Context(), append(s.put(page("s1", scanKind, hangzhou, "1.0", "1.0", 6, 50, machine{id: "i-7"})), batch[2])); err != nil || got.Skipped != 1 || got.New != 1 {
 		t.Errorf("one that is known behind one that is not: %+v, %v", got, err)
 	}
+	if got, err := db.Apply(t.Context(), append(batch[2:3:3], s.put(page("s1", scanKind, hangzhou, "1.0", "1.0", 7, 50, machine{id: "i-8"}))...)); err != nil || got.Skipped != 1 || got.New != 1 {
+		t.Errorf("one that is known before one that is not: %+v, %v", got, err)
+	}
 }
 
 // A verdict that stayed is not counted as one that changed, and one for a target that
@@ -306,7 +309,7 @@ func TestRowsAreSortedByTheirIDs(t *testing.T) {
 				for _, id := range ids {
 					machines = append(machines, machine{id: id})
 				}
-				apply(t, db, s.put(whole("s1", hangzhou, 10, machines[:2]...)...))
+				apply(t, db, s.put(whole("s1", hangzhou, 10, machines[:1]...)...))
 				apply(t, db, s.put(whole("s2", hangzhou, 20, machines...)...))
 				if diff := cmp.Diff(slices.Sorted(slices.Values(ids)), idsOf(t, db)); diff != "" {
 					t.Errorf("%v: %s", ids, diff)
@@ -540,6 +543,9 @@ func TestEveryPartOfAnEndedScanIsTold(t *testing.T) {
 	if got := standings(db); got != "prod/ 0 failed, prod/cn-beijing 1 complete, prod/cn-hangzhou 0 failed, prod/cn-shenzhen 1 partial" {
 		t.Error(got)
 	}
+	if rows, _ := db.Blocks(); rows != 2 {
+		t.Errorf("%d blocks of rows: the end of a scan leaves some in the journal", rows)
+	}
 	checked(t, db)
 }
 
@@ -549,7 +555,7 @@ func TestSumsOfEvidenceGoOnBehindMovesAndMachines(t *testing.T) {
 	s.now = 50
 	apply(t, db, s.put(
 		&event.EvidenceRead{Scope: hangzhou, Source: event.EvidenceProbe, At: asked, Items: []event.EvidenceItem{{ID: "i-1", Asked: asked}}},
-		&event.EvidenceRead{Scope: hangzhou, Source: event.EvidenceTemplates, At: asked, Items: []event.EvidenceItem{{ID: "lt-1", Asked: asked}}},
+		&event.EvidenceRead{Scope: ecs.Scope{Account: "prod", Region: "cn-shenzhen"}, Source: event.EvidenceTemplates, At: asked, Items: []event.EvidenceItem{{ID: "lt-1", Asked: asked}}},
 	))
 	if rows := evidenceOf(t, db, store.Filter{}, asked); len(rows) != 1 || rows[0].Source != event.EvidenceTemplates {
 		t.Errorf("%+v", rows)
@@ -722,5 +728,100 @@ func TestAnObservationIsOfItsTimeWithinBounds(t *testing.T) {
 		if late := apply(t, db, s.put(page("r2", rescanKind, hangzhou, "1.0", "1.0", 0, 30, machine{id: "i-1", os: "centos 5.8"}))); late.Stale != 1 {
 			t.Errorf("at %d in %s: an older observation replaced it: %+v", c.seconds, c.scan, late)
 		}
+	}
+}
+
+// All scans that one transaction changes are stored, and run on in the next process.
+func TestEveryRunningScanRunsOnInTheNextProcess(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	db, s := open(t, path, newJudge("a", oldOnes)), newStream()
+	s.now = 50
+	want := []string{"s1", "s2", "s3", "s4", "s5", "s6"}
+	var plans []event.Message
+	for _, id := range want {
+		plans = append(plans, planned(id, scanKind, 10, hangzhou))
+	}
+	apply(t, db, s.put(plans...))
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	running, err := open(t, path, newJudge("a", oldOnes)).Running()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for i := range running {
+		got = append(got, running[i].ID)
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A region is decided once: what repeats its end later does not move it.
+func TestARegionIsDecidedOnce(t *testing.T) {
+	db, s := fresh(t), newStream()
+	apply(t, db, s.put(planned("s1", scanKind, 0, hangzhou, ecs.Scope{Account: "prod", Region: "cn-beijing"})))
+	for _, now := range []int64{100, 200, 300} {
+		s.now = now
+		apply(t, db, s.put(&event.ScopeFailed{ScanID: "s1", Kind: scanKind, Scope: hangzhou, Failure: refused("denied")}))
+		for _, sc := range db.Summary().Scopes {
+			if sc.Region == "cn-hangzhou" && !sc.LastEnd.Equal(at(100)) {
+				t.Errorf("at %d it ended at %s", now, sc.LastEnd)
+			}
+		}
+	}
+	s.now = 400
+	apply(t, db, s.put(&event.ScanAborted{ScanID: "s1", Kind: scanKind, Reason: "a test says so"}))
+	if got := db.Stats().Accounts["prod"].Duration; got != 100*time.Second {
+		t.Errorf("the account took %s", got)
+	}
+}
+
+// The end of a rescan, and that of a scan that never had a plan, are no points of progress.
+func TestOnlyScansArePointsOfProgress(t *testing.T) {
+	db, s := fresh(t), newStream()
+	s.now = 50
+	apply(t, db, s.put(whole("s1", hangzhou, 10, machine{id: "i-1"})...))
+	apply(t, db, s.put(planned("r1", rescanKind, 20, hangzhou), &event.ScanAborted{ScanID: "r1", Kind: rescanKind, Reason: "a test says so"},
+		&event.ScanAborted{ScanID: "s2", Kind: scanKind, Reason: "a test says so"}))
+	if points, err := db.Points(9); err != nil || len(points) != 1 || points[0].ScanID != "s1" {
+		t.Errorf("%+v, %v", points, err)
+	}
+}
+
+// A process that begins without the waivers of the one before takes back what they hid.
+func TestWaiversThatTheNextProcessDoesNotHaveAreTakenBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	waiving := newJudge("a", oldOnes)
+	waiving.waive, waiving.until = map[string]string{"waive": "yes"}, "2026-12-31"
+	if err := rejudged(t, path, waiving).Close(); err != nil {
+		t.Fatal(err)
+	}
+	plain := newJudge("b", oldOnes)
+	db := reopen(t, path, plain)
+	done, err := db.Reclassify(t.Context(), plain)
+	if err != nil || done.Moved != 10 {
+		t.Fatalf("%d moved, %v", done.Moved, err)
+	}
+	for _, c := range done.Changes {
+		if before, after := c.Before.Verdicts[2].Level, c.After.Verdicts[2].Level; before != rules.Compatible || after != rules.Incompatible {
+			t.Errorf("%s went from %s to %s", c.After.InstanceID, before, after)
+		}
+	}
+	checked(t, db)
+}
+
+// Events are written when there are many of them, not one more.
+func TestFewEventsAreHeldAtATime(t *testing.T) {
+	db, s := fresh(t), newStream()
+	s.now = 50
+	var plans []event.Message
+	for n := range 1100 {
+		plans = append(plans, planned(fmt.Sprint("s-", n), scanKind, 10, hangzhou))
+	}
+	if held, err := db.HeldEvents(s.put(plans...)); err != nil || held != 1023 {
+		t.Errorf("%d events in memory between two messages, %v", held, err)
 	}
 }

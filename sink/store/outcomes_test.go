@@ -120,6 +120,11 @@ func TestMovesAreHeldAgainstWhatWasSaid(t *testing.T) {
 			f.Guest.Up = rules.No
 		}
 	})
+	// A move is none of the evidence that is summed up, and hides none that stands behind it.
+	apply(t, db, s.put(evidenceAt(asked, event.EvidenceItem{ID: "m-1", Asked: asked})))
+	if rows := evidenceOf(t, db, store.Filter{}, asked); len(rows) != 4 || rows[3].Source != event.EvidencePlatform {
+		t.Errorf("sums of evidence beside moves: %+v", rows)
+	}
 	want := map[string]string{
 		"good": "compatible up", "silent": "compatible not-up", "stopped": "compatible none", "never heard": "compatible running", "gone": "compatible none",
 		"panics": "compatible not-up", "stuck": "compatible not-up", "login": "compatible up", "old log": "compatible running",
