@@ -363,6 +363,32 @@ func sinceAddsUp(t *testing.T, store string, sim *ecssim.Server, overlay string)
 	}
 }
 
+// TestAnAnswerByOtherRulesSaysSo asks of a store that was judged by rules of one's
+// own, with and without them: an answer by others says so, whatever it is asked, and
+// one for fewer targets by the same rules says nothing.
+func TestAnAnswerByOtherRulesSaysSo(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 1, Seed: 3})
+	overlay := filepath.Join(t.TempDir(), "overlay.yaml")
+	if err := os.WriteFile(overlay, []byte(overlayOfTests), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, scanned := range map[string][]string{"rules of one's own": {"--rules", overlay}, "built-in rules": nil} {
+		store := t.TempDir()
+		if r := run(t, env(), append([]string{"scan", "--endpoint", sim.URL, "--store", store}, scanned...)...); r.code != 0 {
+			t.Fatalf("%s: scan: exit %d", name, r.code)
+		}
+		for _, asked := range [][]string{{"report"}, {"report", "--target", "shenlong-8"}, {"plan"}, {"plan", "--target", "shenlong-8"}} {
+			for _, given := range [][]string{nil, scanned} {
+				r := run(t, env(), slices.Concat(asked, given, []string{"--store", store, "--output", "json"})...)
+				if says, others := strings.Contains(r.stderr, "the stored verdicts are of rule set"), len(given) != len(scanned); r.code != 0 || says != others {
+					t.Errorf("%s: %v %v: exit %d, says that the rules are others: %v", name, asked, given, r.code, says)
+				}
+			}
+		}
+	}
+}
+
 // A filter names what there is; everything else is a mistake that names the
 // nearest, not an empty answer.
 func TestFilterNamesWhatThereIs(t *testing.T) {

@@ -102,12 +102,13 @@ func checkNames(known *filter.Known, chosen *filter.Filter, s *settings) error {
 	return nil
 }
 
-// noteJudgement says where an answer judges anew without having been asked to.
-func noteJudgement(view *store.View, r *ruleFlags, stderr io.Writer) {
-	digest, targets, own := view.Judged()
-	if own || len(r.rules) > 0 || len(r.targets) > 0 {
+// noteJudgement says where an answer judges anew without having been asked to. For
+// targets that were named it does so where the rules are others.
+func noteJudgement(view *store.View, files, targets []string, stderr io.Writer) {
+	digest, stored, own := view.Judged()
+	if own || len(files) > 0 || len(targets) > 0 && digest == view.Summary().Ruleset {
 		return
 	}
 	fmt.Fprintf(stderr, "shenscan: the stored verdicts are of rule set %s for %s; this answer judges the stored facts anew by %s; name the same --rules and --target, or a waiver's day has come\n",
-		digest, report.Clean(strings.Join(targets, ", ")), view.Summary().Ruleset)
+		digest, report.Clean(strings.Join(stored, ", ")), view.Summary().Ruleset)
 }

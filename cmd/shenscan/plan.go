@@ -212,6 +212,7 @@ func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 	if err := checkFilter(view, &scope, settings, stderr); err != nil {
 		return err
 	}
+	noteJudgement(view, f.rules, []string{f.target}, stderr)
 	if len(f.owners.tags) == 0 && f.owners.fallback == "none" {
 		var byAccount bool
 		if f.owners.tags, byAccount, err = plan.Owners(view); err != nil {

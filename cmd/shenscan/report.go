@@ -87,7 +87,7 @@ commit, and the answer is made from that.`,
 			if err := checkFilter(answer.View, &scope, settings, cmd.ErrOrStderr()); err != nil {
 				return err
 			}
-			noteJudgement(answer.View, &rules, cmd.ErrOrStderr())
+			noteJudgement(answer.View, rules.rules, rules.targets, cmd.ErrOrStderr())
 			answer.Hints = hints(cmd.Flags(), &dir)
 			if err := output.write(format, answer.Report, cmd.OutOrStdout()); err != nil {
 				return err
