@@ -175,7 +175,7 @@ is of what was read, and the failures are listed.`,
 	pf.StringVar(&settings.logLevel, "log-level", "warn", "least level of log lines: debug, info, warn or error")
 	pf.StringVar(&settings.lang, "lang", "en", "language of what people read: en or zh (Simplified Chinese). JSON, the heads of CSV, Markdown, ids, codes, errors and logs stay as they are; pages follow the browser first")
 	pf.BoolVar(&settings.noProgess, "no-progress", false, "no progress on stderr, also on a terminal")
-	pf.Int64Var(&settings.memoryMiB, "memory-mib", 288, "MiB of memory that this process tries to keep to, the mapped store apart; where a third more than it needs is above that, it takes so much. 0 is no limit but the container's. GOMEMLIMIT in the environment wins")
+	pf.Int64Var(&settings.memoryMiB, "memory-mib", 336, "MiB of memory that this process tries to keep to, the mapped store apart; where a third more than it needs is above that, it takes so much. 0 is no limit but the container's. GOMEMLIMIT in the environment wins")
 	pf.StringVar(&settings.profiles.cpu, "cpuprofile", "", "write a CPU profile to this file")
 	pf.StringVar(&settings.profiles.mem, "memprofile", "", "write a heap profile to this file at the end")
 	_ = pf.MarkHidden("cpuprofile")
