@@ -99,6 +99,7 @@ var trials = []trial{
 	{name: ecssim.IDsIgnored, want: partly, stored: true},
 	{name: ecssim.IDsCapped, want: whole},
 	{name: ecssim.IDsEmpty, want: sound},
+	{name: ecssim.NothingVisible, want: partly, stored: true},
 	{name: ecssim.ImagesByAlias, want: whole},
 	{name: ecssim.ImagesCapped, want: whole},
 	{name: ecssim.ImagesUnasked, want: partly, facts: true},

@@ -114,7 +114,7 @@ func TestOnlyAListingInLanesIsHeldAgainstCounts(t *testing.T) {
 		if !c.counted {
 			p.Plans["p"].Counted = nil
 		}
-		if settled, questions := s.Settle(p, nil); settled != c.settled || len(questions) != map[bool]int{false: 1}[settled] {
+		if settled, questions := s.Settle(p, nil, false); settled != c.settled || len(questions) != map[bool]int{false: 1}[settled] {
 			t.Errorf("%s: settled %t with %d questions", name, settled, len(questions))
 		}
 	}
@@ -135,7 +135,7 @@ func TestAQuestionIsCutIntoParts(t *testing.T) {
 				if !counted {
 					p.Plans["p"].Counted = nil
 				}
-				_, questions := s.Settle(p, missing)
+				_, questions := s.Settle(p, missing, false)
 				var ids []string
 				for i, q := range questions {
 					ids = append(ids, q.InstanceIDs...)

@@ -13,6 +13,12 @@ import (
 // has changed.
 const maxRounds = 16
 
+// manyAtOnce is how many instances a scope has where it is doubted that all of them
+// are gone at once. Whoever releases so many one by one, or fewer in a day, is told
+// of it by the next scan; an answer that is empty for another reason would take a
+// whole region out of every total.
+const manyAtOnce = 20
+
 // maxExamples is how many instances a cause names.
 const maxExamples = 3
 
@@ -59,8 +65,9 @@ func (p *Scope) AwaitsAnswers() bool {
 // Settle says whether a scope of the scan whose lanes have all ended can be
 // decided, given the ids of the instances that were there before the scan and
 // that it has not seen. Where it cannot, it returns the questions whose answers
-// decide it. What speaks against the scope's being whole is in Doubts then.
-func (s *Scan) Settle(scope *Scope, missing []string) (settled bool, questions []*event.ScopeCheck) {
+// decide it. What speaks against the scope's being whole is in Doubts then. empty
+// says that the scan before found no instance of the scope either.
+func (s *Scan) Settle(scope *Scope, missing []string, empty bool) (settled bool, questions []*event.ScopeCheck) {
 	read, _ := scope.best()
 	check := scope.Check
 	if check == nil || check.Plan != read.plan {
@@ -69,10 +76,10 @@ func (s *Scan) Settle(scope *Scope, missing []string) (settled bool, questions [
 		}
 		return false, s.ask(scope, &read, missing, 0)
 	}
+	mend := "nothing is taken for gone here; scan again, and if it stays so, compare with the console and ask the cloud's support"
 	doubt := func(format string, args ...any) {
 		scope.Doubts = addFailure(scope.Doubts, record.Failure{
-			Account: scope.Key.Account, Region: scope.Key.Region, API: "DescribeInstances", Class: ecs.Contradicted.String(), Error: fmt.Sprintf(format, args...),
-			Mend: "nothing is taken for gone here; scan again, and if it stays so, compare with the console and ask the cloud's support",
+			Account: scope.Key.Account, Region: scope.Key.Region, API: "DescribeInstances", Class: ecs.Contradicted.String(), Error: fmt.Sprintf(format, args...), Mend: mend,
 		})
 	}
 	switch {
@@ -90,6 +97,12 @@ func (s *Scan) Settle(scope *Scope, missing []string) (settled bool, questions [
 			return false, s.ask(scope, &read, missing, check.Round+1)
 		}
 		doubt("what is missing here changed %d times while it was asked for by id", maxRounds)
+	case read.Listed == 0 && read.Stored == 0 && len(missing) >= manyAtOnce && !empty:
+		// Lists, counts and ids agree, and so they do where what may be seen was
+		// narrowed: a second scan has to find the same.
+		scope.Emptied = true
+		mend = "nothing is taken for gone here; if they were released, scan again: a second scan that finds none of them takes them for gone. If not, look at what the scanning role may see (a policy for one resource group, another account's key)"
+		doubt("all %d instances that were here before are gone at once", len(missing))
 	}
 	return true, nil
 }

@@ -104,7 +104,7 @@ func TestCountsAtTheirBounds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, p := listing(t, c.before, c.listed, 0)
 			p.Walk("lane0", "w").Created = c.created
-			settled, questions := s.Settle(p, nil)
+			settled, questions := s.Settle(p, nil, false)
 			if settled || len(questions) != 1 || !questions[0].Count {
 				t.Fatalf("settled %t with questions %+v, want the count asked for", settled, questions)
 			}
@@ -117,7 +117,7 @@ func TestCountsAtTheirBounds(t *testing.T) {
 			if p.Awaits(questions[0]) || p.AwaitsAnswers() {
 				t.Error("an answer is still awaited")
 			}
-			settled, questions = s.Settle(p, nil)
+			settled, questions = s.Settle(p, nil, false)
 			if settled != c.agrees || len(p.Doubts) != 0 {
 				t.Errorf("settled %t with doubts %+v, want %t", settled, p.Doubts, c.agrees)
 			}
@@ -134,7 +134,7 @@ func TestAScopeIsAskedInPartsBeforeAnythingIsGone(t *testing.T) {
 	for i := range missing {
 		missing[i] = fmt.Sprintf("i-%05d", i)
 	}
-	settled, questions := s.Settle(p, missing)
+	settled, questions := s.Settle(p, missing, false)
 	if settled || len(questions) != 2 || len(questions[0].InstanceIDs) != event.MaxCheckIDs || len(questions[1].InstanceIDs) != 1 {
 		t.Fatalf("settled %t, %d questions", settled, len(questions))
 	}
@@ -159,7 +159,7 @@ func TestAScopeIsAskedInPartsBeforeAnythingIsGone(t *testing.T) {
 		t.Fatal("the first part is not awaited")
 	}
 	answer(0, 4, "i-00000", "i-00001", "i-00002", "i-00003")
-	if settled, _ = s.Settle(p, missing); !settled || len(p.Doubts) != 1 {
+	if settled, _ = s.Settle(p, missing, false); !settled || len(p.Doubts) != 1 {
 		t.Fatalf("settled %t with doubts %+v, want one", settled, p.Doubts)
 	}
 	if text := p.Doubts[0].Error; !strings.Contains(text, "i-00002") || strings.Contains(text, "i-00003") {
@@ -178,7 +178,7 @@ func TestAQuestionIsAskedAnewWhereItsSubjectChanged(t *testing.T) {
 	missing := []string{"i-0"}
 	rounds := 0
 	for {
-		settled, questions := s.Settle(p, missing)
+		settled, questions := s.Settle(p, missing, false)
 		if settled {
 			break
 		}
@@ -457,20 +457,20 @@ func TestOutcomesOfARescan(t *testing.T) {
 // counts that still disagree after another listing.
 func TestAnswersThatSpeakAgainstAScope(t *testing.T) {
 	s, p := listing(t, 0, 0)
-	_, questions := s.Settle(p, []string{"i-1"})
+	_, questions := s.Settle(p, []string{"i-1"}, false)
 	p.Answer(&event.ScopeChecked{Question: questions[0].Question, Failure: &record.Failure{Error: "denied"}})
-	if settled, _ := s.Settle(p, []string{"i-1"}); !settled || len(p.Doubts) != 1 || p.Doubts[0].Error != "denied" {
+	if settled, _ := s.Settle(p, []string{"i-1"}, false); !settled || len(p.Doubts) != 1 || p.Doubts[0].Error != "denied" {
 		t.Errorf("settled %t with doubts %+v", settled, p.Doubts)
 	}
 
 	before, after := 10, 10
 	s, p = listing(t, before, 3, 4)
-	_, questions = s.Settle(p, nil)
+	_, questions = s.Settle(p, nil, false)
 	p.Answer(&event.ScopeChecked{Question: questions[0].Question, Counted: &after})
 	if n := p.numbers(); *n.Counted != after || n.Listed != 7 {
 		t.Errorf("numbers %+v", n)
 	}
-	_, questions = s.Settle(p, nil)
+	_, questions = s.Settle(p, nil, false)
 	if !questions[0].Again || len(p.Disputed) != 1 {
 		t.Fatalf("asked %+v, want another listing", questions[0])
 	}
@@ -491,9 +491,9 @@ func TestAnswersThatSpeakAgainstAScope(t *testing.T) {
 	if s.Decide(p); p.State != record.ScopeComplete {
 		t.Fatalf("with another plan read the listing is %s", p.State)
 	}
-	_, questions = s.Settle(p, nil)
+	_, questions = s.Settle(p, nil, false)
 	p.Answer(&event.ScopeChecked{Question: questions[0].Question, Counted: &after})
-	if settled, again := s.Settle(p, nil); !settled || len(again) != 0 || len(p.Doubts) != 1 {
+	if settled, again := s.Settle(p, nil, false); !settled || len(again) != 0 || len(p.Doubts) != 1 {
 		t.Errorf("settled %t asking %+v with doubts %+v, want one doubt and no third listing", settled, again, p.Doubts)
 	}
 }

@@ -34,6 +34,7 @@ type Scope struct {
 	Check     *Check              `json:"check,omitempty"`    // what is asked before anything is gone
 	Disputed  []string            `json:"disputed,omitempty"` // plans whose lanes together disagree with the counts
 	Doubts    []record.Failure    `json:"doubts,omitempty"`   // what speaks against a whole scope
+	Emptied   bool                `json:"emptied,omitempty"`  // all its instances were missing at once, which is one of them
 	Whole     bool                `json:"whole"`              // every page of one plan is in, and nothing is asked any more
 	Gone      int                 `json:"gone"`               // instances that the scan found missing
 	Seal      *record.ScanScope   `json:"seal,omitempty"`     // the report, fixed once Whole

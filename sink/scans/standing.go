@@ -23,6 +23,9 @@ type Standing struct {
 	// The complete one before it, which counts again where that is taken back.
 	BeforeEpoch    int64      `json:"before_epoch,omitempty"`
 	BeforeComplete *time.Time `json:"before_complete,omitempty"`
+	// EmptyEpoch is of the first scan that found none of the scope's many instances
+	// and was not believed; 0 where a later one listed some.
+	EmptyEpoch int64 `json:"empty_epoch,omitempty"`
 	// Unread says that only a rescan asked here, and found nothing: there is
 	// nothing to tell of the scope.
 	Unread bool `json:"unread,omitempty"`
@@ -53,6 +56,10 @@ func (v *Standing) GoneAt(observed int64) (int64, bool) {
 	}
 	return v.Epochs[i], true
 }
+
+// Emptied reports whether a scan before the epoch found no instance here and was
+// not believed.
+func (v *Standing) Emptied(epoch int64) bool { return v.EmptyEpoch != 0 && v.EmptyEpoch < epoch }
 
 // AddEpoch notes a complete scan.
 func (v *Standing) AddEpoch(epoch int64) {
@@ -118,6 +125,9 @@ func (v *Standing) End(scanID string, epoch int64, scanScope *record.ScanScope, 
 		st.LastComplete = &at
 	}
 	if epoch >= v.StatusEpoch {
+		if scanScope.Listed > 0 || scanScope.Stored > 0 || scanScope.Completeness == record.ScopeComplete {
+			v.EmptyEpoch = 0
+		}
 		v.StatusEpoch = epoch
 		numbers := scanScope.Numbers
 		st.Completeness, st.LastScan, st.LastEnd, st.Numbers, st.Failures = scanScope.Completeness, scanID, &at, &numbers, scanScope.Failures

@@ -18,7 +18,7 @@ func (a *applier) settle(state *scans.Scan, scope *scans.Scope, sc *scope) (bool
 	if err != nil {
 		return false, err
 	}
-	settled, questions := state.Settle(scope, missing)
+	settled, questions := state.Settle(scope, missing, sc.Emptied(state.Epoch.UnixNano()))
 	for _, q := range questions {
 		a.out.Asked++
 		a.questions = append(a.questions, Question{Check: q})

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -553,6 +554,59 @@ func TestNothingIsGoneBeforeItWasAskedFor(t *testing.T) {
 			}
 			if len(questions(t, db)) != 0 {
 				t.Error("it is asked again")
+			}
+		})
+	}
+}
+
+// A scope that had many instances and has none by lists and by ids is not believed
+// before a second scan finds the same: what the scan may see can have been narrowed.
+func TestAScopeIsNotEmptyAtOnce(t *testing.T) {
+	fleet := func(n int) (out []machine) {
+		for i := range n {
+			out = append(out, machine{id: fmt.Sprintf("i-%02d", i)})
+		}
+		return out
+	}
+	for name, c := range map[string]struct {
+		had   int
+		then  []int // instances of the scans behind the first
+		state []record.Completeness
+		gone  []int // in all, behind each of them
+	}{
+		"few":                       {19, []int{0}, []record.Completeness{record.ScopeComplete}, []int{19}},
+		"many":                      {20, []int{0, 0}, []record.Completeness{record.ScopePartial, record.ScopeComplete}, []int{0, 20}},
+		"all but one":               {20, []int{1}, []record.Completeness{record.ScopeComplete}, []int{19}},
+		"they are there again":      {20, []int{0, 20, 0, 0}, []record.Completeness{record.ScopePartial, record.ScopeComplete, record.ScopePartial, record.ScopeComplete}, []int{0, 0, 0, 20}},
+		"none is left to be missed": {20, []int{0, 0, 0}, []record.Completeness{record.ScopePartial, record.ScopeComplete, record.ScopeComplete}, []int{0, 20, 20}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "store.db")
+			db, s := open(t, path, newJudge("a", oldOnes)), newStream()
+			s.now = 50
+			apply(t, db, s.put(whole("s", hangzhou, 10, fleet(c.had)...)...))
+			for i, n := range c.then {
+				if err := db.Close(); err != nil {
+					t.Fatal(err)
+				}
+				db = open(t, path, newJudge("a", oldOnes))
+				s.now = int64(1000 * (i + 1))
+				id := fmt.Sprint("then-", i)
+				apply(t, db, s.put(whole(id, hangzhou, s.now, fleet(n)...)...))
+				got, err := db.Scan(id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				scope := got.Scopes[0]
+				if scope.Completeness != c.state[i] || db.Summary().Gone != c.gone[i] {
+					t.Errorf("scan %d: %+v, %d gone in all, want %s and %d", i, scope, db.Summary().Gone, c.state[i], c.gone[i])
+				}
+				doubted := slices.ContainsFunc(scope.Failures, func(f record.Failure) bool {
+					return strings.Contains(f.Error, "all 20 instances that were here before are gone at once") && strings.Contains(f.Mend, "scan again")
+				})
+				if doubted != (c.state[i] == record.ScopePartial) {
+					t.Errorf("scan %d: causes %+v", i, scope.Failures)
+				}
 			}
 		})
 	}

@@ -289,6 +289,9 @@ func (a *applier) decide(state *scans.Scan, scope *scans.Scope) error {
 	if scope.State == record.ScopePending || scope.State == was || state.Kind != event.KindScan {
 		return nil
 	}
+	if scope.Emptied && sc.EmptyEpoch == 0 {
+		sc.EmptyEpoch = state.Epoch.UnixNano()
+	}
 	row := scope.Report()
 	row.Failures = scope.Failures()
 	sc.End(state.ID, state.Epoch.UnixNano(), &row, a.msg.Stored)

@@ -48,6 +48,7 @@ const (
 	IDsIgnored          = "ids-ignored"
 	IDsCapped           = "ids-capped"
 	IDsEmpty            = "ids-empty"
+	NothingVisible      = "nothing-visible"
 	ImagesByAlias       = "images-by-alias"
 	ImagesCapped        = "images-capped"
 	ImagesUnasked       = "images-unasked"
@@ -165,6 +166,7 @@ func Contradictions() []Contradiction {
 		{RevokedMidway, "the permission goes after a chain's first page: empty lists from then on, by id too, and dry runs are refused", "the documents: a caller without permission gets an empty list"},
 		{IDsIgnored, "InstanceIds is ignored: the region's first page answers", fromSilence},
 		{IDsCapped, "only the first 20 of InstanceIds are answered", "no document names the cap of every form of the list"},
+		{NothingVisible, "lists, counts and InstanceIds are answered by empty lists, and dry runs are allowed", "the documents: a caller without permission gets an empty list, and none says what a dry run of one limited to a resource group does"},
 		{IDsEmpty, "InstanceIds is answered by an empty list", "the documents: a caller without permission gets an empty list"},
 		{ImagesByAlias, "marketplace and community images are returned with ImageOwnerAlias=marketplace, or others and IsPublic=true, alone; shared ones with others alone", "the SDK's comments on ImageOwnerAlias"},
 		{ImagesCapped, "only the first 20 of the ids in ImageId are answered", "no document names the cap"},
@@ -373,6 +375,8 @@ func (s *Simulator) bend(instanceQuery *instanceQuery, params params) {
 		}
 	}
 	switch {
+	case s.against(NothingVisible):
+		instanceQuery.ids = []string{}
 	case instanceQuery.ids == nil:
 	case s.against(IDsIgnored):
 		instanceQuery.ids = nil

@@ -233,6 +233,9 @@ var shows = map[string]func(p probe) bool{
 	IDsCapped: func(p probe) bool {
 		return len(p.ask("InstanceIds", quoted(p.first().ids()), "MaxResults", "100").page(p.T).ids()) == 20
 	},
+	NothingVisible: func(p probe) bool {
+		return len(p.first().ids()) == 0 && len(p.ask("InstanceIds", `["i-1"]`, "MaxResults", "100").page(p.T).ids()) == 0 && p.ask("DryRun", "true").code() == "DryRunOperation"
+	},
 	IDsEmpty: func(p probe) bool {
 		return len(p.ask("InstanceIds", quoted(p.first().ids()), "MaxResults", "100").page(p.T).ids()) == 0
 	},
