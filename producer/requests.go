@@ -359,7 +359,8 @@ func (q *Requests) HandleTick(ctx context.Context, template *event.ScanRequested
 	if ids, err := q.roster.Resolve(ctx, template.Accounts, nil); err == nil {
 		req.Accounts = ids
 	}
-	id, err := q.running.Claim(ctx, req.ScopeKey(), req.ScanID)
+	// A sink that is busy for a moment costs no scan: the next tick can be a day away.
+	id, err := q.claim(ctx, &req)
 	if unknown, ok := errors.AsType[*UnknownError](err); ok {
 		id, err = unknown.ScanID, nil // it may run, and the next tick comes
 	}
