@@ -112,7 +112,7 @@ func (f *checkFlags) run(ctx context.Context, settings *settings, id string, std
 	}
 	if f.output == "json" {
 		err = report.WriteJSONLine(stdout, move)
-	} else if err = writeCheck(stdout, rec, verdict, move.settles); err == nil {
+	} else if err = f.write(stdout, rec, verdict, move.settles); err == nil {
 		err = move.write(stdout)
 	}
 	if err != nil {
@@ -235,9 +235,12 @@ func unanswered(ctx context.Context, application *app.App, scan string, rec *rec
 	return open, nil
 }
 
-func writeCheck(out io.Writer, rec *record.Record, verdict *rules.Verdict, settled func(check string) bool) error {
-	screen := onScreen(out)
-	var err error
+func (f *checkFlags) write(out io.Writer, rec *record.Record, verdict *rules.Verdict, settled func(check string) bool) error {
+	ruleset, err := app.Ruleset(f.rules.rules)
+	if err != nil {
+		return err
+	}
+	screen, texts := onScreen(out), ruleset.Definition().Checks
 	line := func(lead, format string, args ...any) {
 		if err == nil {
 			err = screen.say(lead, fmt.Sprintf(format, args...))
@@ -262,7 +265,7 @@ func writeCheck(out io.Writer, rec *record.Record, verdict *rules.Verdict, settl
 		if settled(check) {
 			continue
 		}
-		line("open: ", "%s", check)
+		line("open: ", "%s (%s)", texts[check], check)
 	}
 	return err
 }

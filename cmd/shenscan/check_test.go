@@ -36,7 +36,8 @@ func TestCheckIsGoOrNoGo(t *testing.T) {
 			t.Errorf("%s: exit %d, want %d; verdict %v, a scan says %s (%v)", want.InstanceID, r.code, code, got.Verdicts, level, err)
 		}
 		text := run(t, env(), "check", want.InstanceID, "--endpoint", sim.URL, "--target", "shenlong-7", "--region", want.Region)
-		if text.code != code || !strings.Contains(text.stdout, "shenlong-7: "+level.String()) || !strings.Contains(text.stdout, want.Region) {
+		if text.code != code || !strings.Contains(text.stdout, "shenlong-7: "+level.String()) || !strings.Contains(text.stdout, want.Region) ||
+			!strings.Contains(strings.Join(strings.Fields(text.stdout), " "), "open: Restart the instance before the move and see that it comes back. (restart)") {
 			t.Errorf("exit %d: %s", text.code, text.stdout)
 		}
 	}
