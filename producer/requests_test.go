@@ -104,11 +104,11 @@ func TestAScanThatMayHaveEndedIsNotJoined(t *testing.T) {
 			j := &journal{}
 			return producer.NewRequests(o, accounts(&cloud{regions: []string{"a"}}, "1"), j, &unanswered{claims{held: map[string]string{}}, c.after}, "test"), j
 		}
-		d, j := again()
+		d, _ := again()
 		if err := d.HandleTick(t.Context(), &event.ScanRequested{Kind: event.KindScan}, "daily", time.Unix(100, 0)); err != nil || !slices.Equal(ticks, []producer.Tick{c.tick}) {
 			t.Errorf("tick: %v, %v, want %s", ticks, err, c.tick)
 		}
-		d, j = again()
+		d, j := again()
 		reply, err := d.Scan(t.Context(), nil)
 		var refused *producer.RequestError
 		switch {
