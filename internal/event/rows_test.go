@@ -11,6 +11,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/rules"
 )
 
 func oneRow(change func(*event.Row)) event.Row {
@@ -159,4 +160,28 @@ func TestEveryTextOfAnInstanceCounts(t *testing.T) {
 			t.Errorf("%s: the longest fits %t, a longer one %t", name, event.Fits(&fits), event.Fits(&long))
 		}
 	}
+}
+
+// fleetInstances are 100 instances such as a page of a fleet has.
+func fleetInstances() []ecs.Instance {
+	instances := make([]ecs.Instance, ecs.MaxPage)
+	for i := range instances {
+		instances[i] = ecs.Instance{
+			ID: fmt.Sprintf("i-bp67acfmxazb4p%04d", i), Name: fmt.Sprintf("web-%05d", i), Type: fmt.Sprintf("ecs.g6.%dxlarge", i%8), Family: "ecs.g6",
+			ImageID: fmt.Sprintf("centos_7_%d_x64_20G_alibase_20220824.vhd", i%10), OSName: "CentOS  7.9 64位", OSNameEn: "CentOS  7.9 64 bit", OSType: "linux",
+			Status: "Running", Zone: "cn-hangzhou-h", CreationTime: "2021-12-10T04:04Z", NetworkType: "vpc", IoOptimized: rules.Yes, OSNVMe: rules.No,
+			CPU: 2, MemoryMiB: 8192, Tags: []ecs.Tag{{Key: "env", Value: "prod"}, {Key: "team", Value: "payments"}},
+		}
+	}
+	return instances
+}
+
+// fleetPage is a page of them.
+func fleetPage() *event.InstancesListed {
+	m := &event.InstancesListed{
+		Walk: event.Walk{ScanID: "s-1", Kind: event.KindScan, Scope: ecs.Scope{Account: "1234567890123456", Region: "cn-hangzhou"}, Lane: "4k-1.0", Walk: "5c-1.0"},
+		Page: 7, Epoch: 1_763_000_000_000_000_000, Observed: 1_763_000_001_000_000_000,
+	}
+	m.SetInstances(fleetInstances())
+	return m
 }
