@@ -40,6 +40,7 @@ var equivalent = map[string]string{
 	"nvme.el6-kernel-old: without oracle":                                                "its kernel makes it a release before 6.5",
 	"nvme.el6-kernel-old: without other-linux/scientific":                                "its kernel makes it a release before 6.5",
 	"nvme.el6-kernel-old: without other-linux/el":                                        "its kernel makes it a release before 6.5",
+	"nvme.el-kernel-other: without other-linux/el":                                       "no other rule knows the system before nvme.kernel-old, which says the same",
 	"nvme.aliyun-linux-5: version >=4 <6":                                                "nvme-dracut comes first and takes 4",
 	"systems accepted-8th centos,rhel,oracle: version >=7.6 <9":                          "accepted comes first and takes 8",
 	"systems nvme-dracut centos,rhel,oracle,other-linux/scientific: kernel >=2.6.32-430": "nvme.el6-kernel-old comes first and takes 430",
