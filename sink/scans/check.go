@@ -13,9 +13,8 @@ import (
 // has changed.
 const maxRounds = 16
 
-// manyAtOnce is how many instances a scope has where it is doubted that all of them
-// are gone at once. Whoever releases so many one by one, or fewer in a day, is told
-// of it by the next scan; an answer that is empty for another reason would take a
+// manyAtOnce is from how many instances on it is doubted that all instances of a
+// scope are gone at once: an answer that is empty for another reason would take a
 // whole region out of every total.
 const manyAtOnce = 20
 
