@@ -216,7 +216,7 @@ func (c *compiler) families(table string) {
 		before := listed.Lookup("", familyRow.Family)
 		row := []string{
 			familyRow.Family, fmt.Sprint(familyRow.Generation), familyRow.Class, familyRow.Virtualization, cmp.Or(familyRow.Arch, before.Arch, family.Unknown), cmp.Or(familyRow.Vendor, before.Vendor, family.Unknown),
-			or(familyRow.Lifecycle, "current"), or(familyRow.NVMe, before.NVMe), or(familyRow.Boot, before.Boot), or(familyRow.Source, "overlay"), "",
+			cmp.Or(familyRow.Lifecycle, "current"), cmp.Or(familyRow.NVMe, before.NVMe), cmp.Or(familyRow.Boot, before.Boot), cmp.Or(familyRow.Source, "overlay"), "",
 		}
 		change := strings.Join(familyRow.TypeChangeTo, " ")
 		if familyRow.NoTypeChange {
@@ -253,24 +253,19 @@ func (c *compiler) support() {
 		if _, ok := c.r.def.Sources[source]; !ok {
 			c.bad("", "dated: source %q is not in sources", source)
 		}
-		if _, err := time.Parse(time.DateOnly, day); err != nil {
-			c.bad("", "dated: %s: %q is no date such as 2027-03-31", source, day)
-		}
+		c.day("", "dated: "+source+":", day)
 	}
 	for family, byVersion := range c.r.def.EndOfSupport {
 		for v, day := range byVersion {
-			if _, err := time.Parse(time.DateOnly, day); err != nil {
-				c.bad("", "end_of_support: %s %s: %q is no date such as 2027-03-31", family, v, day)
-			}
+			c.day("", "end_of_support: "+family+" "+v+":", day)
 		}
 	}
 }
 
-func or(text, fallback string) string {
-	if text == "" {
-		return fallback
+func (c *compiler) day(part, what, day string) {
+	if _, err := time.Parse(time.DateOnly, day); err != nil {
+		c.bad(part, "%s %q is no date such as 2027-03-31", what, day)
 	}
-	return text
 }
 
 // inherit gives a class of SHENLONG that the rule does not name what it says of
@@ -331,30 +326,33 @@ func validID(text string) bool {
 	return text != "" && len(text) <= 64
 }
 
-func (c *compiler) verdicts(part string, out *rule) {
-	conf, err := ParseConfidence(or(out.src.Confidence, "medium"))
+// byClass calls set with what a rule says for each class that it names.
+func byClass[T any](c *compiler, part, field string, said map[string]T, set func(class Class, value T)) {
+	for name, value := range said {
+		if class, ok := parseClass(name); ok {
+			set(class, value)
+		} else {
+			c.bad(part, "%s: %q is none of %s", field, name, ClassList())
+		}
+	}
+}
+
+// confidence is what a text says, and a mistake where it says none.
+func (c *compiler) confidence(part, text string) Confidence {
+	conf, err := ParseConfidence(text)
 	if err != nil {
 		c.bad(part, "%v", err)
 	}
-	for i := range out.confidence {
-		out.confidence[i] = conf
+	return conf
+}
+
+func (c *compiler) verdicts(part string, out *rule) {
+	everywhere := c.confidence(part, cmp.Or(out.src.Confidence, "medium"))
+	for class := range classes {
+		out.confidence[class], out.reason[class] = everywhere, out.src.Reason
 	}
-	for name, value := range out.src.ConfidenceAt {
-		class, ok := parseClass(name)
-		if !ok {
-			c.bad(part, "confidence_at: %q is none of %s", name, ClassList())
-			continue
-		}
-		if out.confidence[class], err = ParseConfidence(value); err != nil {
-			c.bad(part, "%v", err)
-		}
-	}
-	for name, facts := range out.src.ConfirmedBy {
-		class, ok := parseClass(name)
-		if !ok {
-			c.bad(part, "confirmed_by: %q is none of %s", name, ClassList())
-			continue
-		}
+	byClass(c, part, "confidence_at", out.src.ConfidenceAt, func(class Class, value string) { out.confidence[class] = c.confidence(part, value) })
+	byClass(c, part, "confirmed_by", out.src.ConfirmedBy, func(class Class, facts []string) {
 		for _, f := range facts {
 			known, ok := factNamed(f)
 			if !ok {
@@ -362,31 +360,16 @@ func (c *compiler) verdicts(part string, out *rule) {
 			}
 			out.confirmed[class] = append(out.confirmed[class], known)
 		}
-	}
+	})
 	if len(out.src.Verdicts) == 0 {
 		c.bad(part, "no verdicts are given")
 	}
 	c.setVerdicts(part, out, out.src.Verdicts)
-	for i := range out.reason {
-		out.reason[i] = out.src.Reason
-	}
-	for name, value := range out.src.Reasons {
-		class, ok := parseClass(name)
-		if !ok {
-			c.bad(part, "reasons: %q is none of %s", name, ClassList())
-			continue
-		}
-		out.reason[class] = value
-	}
+	byClass(c, part, "reasons", out.src.Reasons, func(class Class, value string) { out.reason[class] = value })
 }
 
 func (c *compiler) setVerdicts(part string, out *rule, verdicts map[string]string) {
-	for name, value := range verdicts {
-		class, ok := parseClass(name)
-		if !ok {
-			c.bad(part, "verdicts: %q is none of %s", name, ClassList())
-			continue
-		}
+	byClass(c, part, "verdicts", verdicts, func(class Class, value string) {
 		level, err := ParseLevel(value)
 		if err != nil {
 			c.bad(part, "%v", err)
@@ -395,7 +378,7 @@ func (c *compiler) setVerdicts(part string, out *rule, verdicts map[string]strin
 			c.bad(part, "an advisory does not touch the verdict: its verdicts are compatible")
 		}
 		out.level[class], out.has[class] = level, true
-	}
+	})
 }
 
 func (c *compiler) remedies(part string, src *Rule) {
@@ -444,10 +427,7 @@ func (c *compiler) override(change *Override) {
 		}
 	}
 	if change.Confidence != "" {
-		conf, err := ParseConfidence(change.Confidence)
-		if err != nil {
-			c.bad(part, "%v", err)
-		}
+		conf := c.confidence(part, change.Confidence)
 		for i := range rule.confidence {
 			rule.confidence[i] = conf
 		}

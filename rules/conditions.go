@@ -1,13 +1,16 @@
 package rules
 
 import (
+	"maps"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/shenscan/shenscan/rules/distro"
 	"github.com/shenscan/shenscan/rules/version"
 )
+
+// mismatches are what a rule can compare; see mismatch.
+var mismatches = [...]string{"arch", "boot-mode", "to-nvme", "to-virtio", "type-change", "platform-offers", "platform-refuses", "fleet-up", "fleet-settles", "fleet-kernel"}
 
 func (c *compiler) when(part string, conditions *When, matcher *matcher) {
 	if conditions.Systems != "" {
@@ -27,10 +30,8 @@ func (c *compiler) when(part string, conditions *When, matcher *matcher) {
 	c.versions(part, conditions, matcher)
 	matcher.edition, matcher.arch, matcher.owner, matcher.flavours = conditions.Edition, conditions.Arch, conditions.Owner, conditions.KernelFlavour
 	c.facts(part, conditions, matcher)
-	switch conditions.Mismatch {
-	case "", "arch", "boot-mode", "to-nvme", "to-virtio", "type-change", "platform-offers", "platform-refuses", "fleet-up", "fleet-settles", "fleet-kernel":
-	default:
-		c.bad(part, "mismatch %q is none of arch, boot-mode, to-nvme, to-virtio, type-change, platform-offers, platform-refuses, fleet-up, fleet-settles, fleet-kernel", conditions.Mismatch)
+	if conditions.Mismatch != "" && !slices.Contains(mismatches[:], conditions.Mismatch) {
+		c.bad(part, "mismatch %q is none of %s", conditions.Mismatch, strings.Join(mismatches[:], ", "))
 	}
 	matcher.mismatch = conditions.Mismatch
 	matcher.source = c.machine(part, conditions.Source)
@@ -111,12 +112,7 @@ func (c *compiler) versions(part string, when *When, matcher *matcher) {
 }
 
 func (c *compiler) facts(part string, when *When, matcher *matcher) {
-	names := make([]string, 0, len(when.Facts))
-	for name := range when.Facts {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(when.Facts)) {
 		fact, ok := factNamed(name)
 		if !ok {
 			c.bad(part, "fact %q is none of %s", name, strings.Join(factNames[:], ", "))

@@ -1,5 +1,7 @@
 package rules
 
+import "cmp"
+
 // Definition is a rule set as data: what the catalog document and a user's
 // overlay hold. Compile makes it executable.
 type Definition struct {
@@ -25,7 +27,7 @@ type Definition struct {
 }
 
 // RuleAsOf is the day that a rule's knowledge is of: its source's.
-func (d *Definition) RuleAsOf(u *Rule) string { return or(d.Dated[u.Source], d.AsOf) }
+func (d *Definition) RuleAsOf(u *Rule) string { return cmp.Or(d.Dated[u.Source], d.AsOf) }
 
 // RemedyDef is the text of a remedy: what a person does.
 type RemedyDef struct {

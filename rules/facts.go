@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/shenscan/shenscan/rules/distro"
@@ -66,12 +67,8 @@ var factNames = [numFacts]string{
 }
 
 func factNamed(name string) (fact, bool) {
-	for i, n := range factNames {
-		if n == name {
-			return fact(i), true
-		}
-	}
-	return 0, false
+	i := slices.Index(factNames[:], name)
+	return fact(max(i, 0)), i >= 0
 }
 
 // profile is everything that rules look at: two Facts with equal profiles get

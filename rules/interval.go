@@ -30,6 +30,17 @@ func (a interval) minus(interval interval) interval {
 	return a
 }
 
+// and is what both hold.
+func (a interval) and(b interval) interval {
+	if b.lo.Cmp(a.lo) > 0 {
+		a.lo = b.lo
+	}
+	if b.hi.Cmp(a.hi) < 0 {
+		a.hi = b.hi
+	}
+	return a
+}
+
 func everything() interval { return interval{hi: version.Key{}.Next(0)} }
 
 // key orders the versions of one family. Semi-annual Windows Server releases
@@ -94,39 +105,27 @@ func parseRange(s string) (interval, error) {
 		if parts == 0 {
 			return out, fmt.Errorf("%q has no version", field)
 		}
+		one := everything()
 		switch op {
 		case "<":
-			out.hi = minKey(out.hi, bound)
+			one.hi = bound
 		case "<=":
-			out.hi = minKey(out.hi, bound.Next(parts))
+			one.hi = bound.Next(parts)
 		case ">=":
-			out.lo = maxKey(out.lo, bound)
+			one.lo = bound
 		case ">":
-			out.lo = maxKey(out.lo, bound.Next(parts))
+			one.lo = bound.Next(parts)
 		case "", "=":
-			out.lo, out.hi = maxKey(out.lo, bound), minKey(out.hi, bound.Next(parts))
+			one = interval{bound, bound.Next(parts)}
 		default:
 			return out, fmt.Errorf("%q starts with none of < <= > >= =", field)
 		}
+		out = out.and(one)
 	}
 	if out.empty() {
 		return out, errors.New("the range is empty")
 	}
 	return out, nil
-}
-
-func minKey(a, b version.Key) version.Key {
-	if b.Cmp(a) < 0 {
-		return b
-	}
-	return a
-}
-
-func maxKey(a, b version.Key) version.Key {
-	if b.Cmp(a) > 0 {
-		return b
-	}
-	return a
 }
 
 // kernelRange is a range of kernel releases, both ends included where set.

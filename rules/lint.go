@@ -2,6 +2,7 @@ package rules
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/shenscan/shenscan/rules/distro"
 )
@@ -49,25 +50,8 @@ func ruleFamilies(matcher *matcher) []string {
 }
 
 func covers(matcher *matcher, family string) bool {
-	if matcher.any {
-		return true
-	}
-	for _, f := range ruleFamilies(matcher) {
-		name := family
-		if f == name || f == cutEdition(name)+"/" || f == cutEdition(name) {
-			return true
-		}
-	}
-	return false
-}
-
-func cutEdition(text string) string {
-	for i := range len(text) {
-		if text[i] == '/' {
-			return text[:i]
-		}
-	}
-	return text
+	name, _, _ := strings.Cut(family, "/")
+	return matcher.any || slices.ContainsFunc(ruleFamilies(matcher), func(f string) bool { return f == family || f == name || f == name+"/" })
 }
 
 func sameClasses(a, b *rule) bool {
@@ -125,10 +109,5 @@ func overlap(earlier, later *rule) bool {
 	if !plainOS(&earlier.match) || !plainOS(&later.match) || !earlier.match.versioned || !later.match.versioned || !earlier.match.versions.overlaps(later.match.versions) {
 		return false
 	}
-	for _, f := range ruleFamilies(&later.match) {
-		if covers(&earlier.match, f) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(ruleFamilies(&later.match), func(family string) bool { return covers(&earlier.match, family) })
 }

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/shenscan/shenscan/rules/distro"
@@ -219,8 +220,21 @@ func TestWordsOfRecords(t *testing.T) {
 			t.Errorf("confidence %s: %s, %v", c, got, err)
 		}
 	}
-	if _, err := ParseEvidence("rumour"); err == nil {
-		t.Error("a rumour is evidence")
+	for want, tri := range map[string]Tri{"unobserved": Unobserved, "no": No, "yes": Yes} {
+		if got, err := ParseTri(want); err != nil || got != tri || got.String() != want {
+			t.Errorf("%s: %s, %v", want, got, err)
+		}
+	}
+	if got, err := ParseTri(""); err != nil || got != Unobserved {
+		t.Errorf("nothing was observed: %s, %v", got, err)
+	}
+	if got := Level(len(Levels())).String(); got != "unknown" {
+		t.Errorf("what is no level reads %q", got)
+	}
+	for _, err := range []error{new(Level).UnmarshalText([]byte("good")), new(Confidence).UnmarshalText([]byte("good")), new(Evidence).UnmarshalText([]byte("good")), new(Tri).UnmarshalText([]byte("good"))} {
+		if err == nil || !strings.Contains(err.Error(), `"good" is none of `) {
+			t.Errorf("a word that is none: %v", err)
+		}
 	}
 }
 

@@ -1,6 +1,10 @@
 package rules
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
 
 // severity orders the levels: incompatible, unknown, needs-action, compatible.
 func (l Level) severity() int {
@@ -30,28 +34,36 @@ func (l Level) AtLeast(floor Level) bool { return l.severity() >= floor.severity
 // Levels lists the levels, the mildest first.
 func Levels() []Level { return []Level{Compatible, NeedsAction, Unknown, Incompatible} }
 
-// String is the level as records spell it.
-func (l Level) String() string {
-	switch l {
-	case Compatible:
-		return "compatible"
-	case NeedsAction:
-		return "needs-action"
-	case Incompatible:
-		return "incompatible"
-	default:
-		return "unknown"
+// How records spell the values, each at its own number.
+var (
+	levelNames      = [...]string{Unknown: "unknown", Compatible: "compatible", NeedsAction: "needs-action", Incompatible: "incompatible"}
+	confidenceNames = [...]string{Low: "low", Medium: "medium", High: "high"}
+	evidenceNames   = [...]string{EvidenceNone: "", EvidenceName: "name", EvidenceInstance: "instance", EvidenceImage: "image", EvidenceGuest: "guest"}
+	triNames        = [...]string{Unobserved: "unobserved", No: "no", Yes: "yes"}
+)
+
+// name is the one of a value; what has none is called as the zero value is.
+func name[T ~uint8](names []string, value T) string {
+	if int(value) >= len(names) {
+		value = 0
 	}
+	return names[value]
 }
+
+// value is the one with a name; of lists the names for the error.
+func value[T ~uint8](names []string, what, text, of string) (T, error) {
+	if i := slices.Index(names, text); i >= 0 {
+		return T(i), nil
+	}
+	return 0, fmt.Errorf("%s%q is none of %s", what, text, of)
+}
+
+// String is the level as records spell it.
+func (l Level) String() string { return name(levelNames[:], l) }
 
 // ParseLevel reads what String writes.
 func ParseLevel(text string) (Level, error) {
-	for _, l := range Levels() {
-		if text == l.String() {
-			return l, nil
-		}
-	}
-	return Unknown, fmt.Errorf("verdict %q is none of compatible, needs-action, unknown, incompatible", text)
+	return value[Level](levelNames[:], "verdict ", text, "compatible, needs-action, unknown, incompatible")
 }
 
 // MarshalText implements encoding.TextMarshaler.
@@ -64,25 +76,11 @@ func (l *Level) UnmarshalText(b []byte) (err error) {
 }
 
 // String is the confidence as records spell it.
-func (c Confidence) String() string {
-	switch c {
-	case High:
-		return "high"
-	case Medium:
-		return "medium"
-	default:
-		return "low"
-	}
-}
+func (c Confidence) String() string { return name(confidenceNames[:], c) }
 
 // ParseConfidence reads what String writes.
 func ParseConfidence(text string) (Confidence, error) {
-	for _, c := range []Confidence{Low, Medium, High} {
-		if text == c.String() {
-			return c, nil
-		}
-	}
-	return Low, fmt.Errorf("confidence %q is none of low, medium, high", text)
+	return value[Confidence](confidenceNames[:], "confidence ", text, "low, medium, high")
 }
 
 // MarshalText implements encoding.TextMarshaler.
@@ -95,29 +93,11 @@ func (c *Confidence) UnmarshalText(b []byte) (err error) {
 }
 
 // String is the evidence as records spell it; "" for none.
-func (e Evidence) String() string {
-	switch e {
-	case EvidenceName:
-		return "name"
-	case EvidenceInstance:
-		return "instance"
-	case EvidenceImage:
-		return "image"
-	case EvidenceGuest:
-		return "guest"
-	default:
-		return ""
-	}
-}
+func (e Evidence) String() string { return name(evidenceNames[:], e) }
 
 // ParseEvidence reads what String writes.
 func ParseEvidence(text string) (Evidence, error) {
-	for e := EvidenceNone; e <= EvidenceGuest; e++ {
-		if text == e.String() {
-			return e, nil
-		}
-	}
-	return EvidenceNone, fmt.Errorf("evidence %q is none of guest, image, instance, name", text)
+	return value[Evidence](evidenceNames[:], "evidence ", text, "guest, image, instance, name")
 }
 
 // MarshalText implements encoding.TextMarshaler.
@@ -130,28 +110,11 @@ func (e *Evidence) UnmarshalText(b []byte) (err error) {
 }
 
 // String is "yes", "no" or "unobserved".
-func (t Tri) String() string {
-	switch t {
-	case Yes:
-		return "yes"
-	case No:
-		return "no"
-	default:
-		return "unobserved"
-	}
-}
+func (t Tri) String() string { return name(triNames[:], t) }
 
 // ParseTri reads "yes", "no", "unobserved" and "".
 func ParseTri(text string) (Tri, error) {
-	switch text {
-	case "yes":
-		return Yes, nil
-	case "no":
-		return No, nil
-	case "unobserved", "":
-		return Unobserved, nil
-	}
-	return Unobserved, fmt.Errorf("%q is none of yes, no, unobserved", text)
+	return value[Tri](triNames[:], "", cmp.Or(text, triNames[Unobserved]), "yes, no, unobserved")
 }
 
 // MarshalText implements encoding.TextMarshaler.

@@ -1,8 +1,8 @@
 package rules
 
 import (
+	"cmp"
 	"slices"
-	"time"
 )
 
 // Waivable is what a waiver's scope looks at.
@@ -26,13 +26,11 @@ func (c *compiler) waiver(waiverRule *WaiverRule) {
 	if waiverRule.Reason == "" {
 		c.bad(part, "no reason is given")
 	}
-	if _, err := time.Parse(time.DateOnly, waiverRule.Until); err != nil {
-		c.bad(part, "until %q is no date such as 2027-03-31", waiverRule.Until)
-	}
+	c.day(part, "until", waiverRule.Until)
 	if s := waiverRule.Scope; len(s.Accounts)+len(s.Regions)+len(s.Instances)+len(s.Images)+len(s.Tags) == 0 {
 		c.bad(part, "the scope is empty: name accounts, regions, instances, images or tags")
 	}
-	as, err := ParseLevel(or(waiverRule.As, Compatible.String()))
+	as, err := ParseLevel(cmp.Or(waiverRule.As, Compatible.String()))
 	if err != nil {
 		c.bad(part, "%v", err)
 	}
