@@ -233,24 +233,22 @@ func (db *DB) OwnBy(tags []string, account bool) {
 
 // owner is whose the instance of a row is.
 func (db *DB) owner(account string, row []byte) (string, error) {
-	b, err := db.appendOwner(nil, account, row)
-	return string(b), err
-}
-
-func (db *DB) appendOwner(dst []byte, account string, row []byte) ([]byte, error) {
-	from, by := len(dst), db.ownedBy.Load()
-	dst, err := format.AppendTag(dst, row, db.dict.Words(), by.tags)
-	if len(dst) == from && by.account {
-		dst = append(append(dst, "account "...), account...)
+	by := db.ownedBy.Load()
+	values := make([]string, len(by.tags))
+	if _, _, err := format.RowTags(row, db.dict.Words(), by.tags, values); err != nil {
+		return "", fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, format.RowID(row), err)
 	}
-	return dst[:min(len(dst), from+maxOwnerName)], err
+	owner := cmp.Or(values...)
+	if owner == "" && by.account {
+		owner = "account " + account
+	}
+	return owner[:min(len(owner), maxOwnerName)], nil
 }
 
-// owned counts instances of one scope, owner and class.
+// owned is what instances of one scope have in common that are counted by owner.
 type owned struct {
 	owner string
 	class uint32
-	n     int
 }
 
 // byOwner counts the present instances of all scopes by owner: in one pass over
@@ -258,26 +256,24 @@ type owned struct {
 // may have a journal.
 func (a *applier) byOwner() (map[string]*part, error) {
 	out := map[string]*part{}
-	count := &ownerCount{a: a, names: map[string]string{}, counts: map[ownedKey]int{}}
 	for _, sc := range a.db.scopes {
-		list := sc.owned
-		if list == nil {
+		counts := sc.owned
+		if counts == nil {
 			var err error
-			if list, err = count.scope(sc); err != nil {
+			if counts, err = a.owners(sc); err != nil {
 				return nil, fmt.Errorf("count the owners of %s: %w", sc.key, err)
 			}
-			if len(list) <= max(1024, sc.present/4) { // a tag that names machines is not worth the memory
-				sc.owned = list
+			if len(counts) <= max(1024, sc.present/4) { // a tag that names machines is not worth the memory
+				sc.owned = counts
 			}
 		}
 		present := 0
-		for i := range list {
-			name := list[i].owner
-			if _, known := out[name]; !known && len(out) >= maxOwners {
-				name = beyond
+		for of, n := range counts {
+			if _, known := out[of.owner]; !known && len(out) >= maxOwners {
+				of.owner = beyond
 			}
-			partOf(out, name, len(a.db.meta.Targets)).add(a.db.classes.at(list[i].class), list[i].n)
-			present += list[i].n
+			partOf(out, of.owner, len(a.db.meta.Targets)).add(a.db.classes.at(of.class), n)
+			present += n
 		}
 		if present != sc.present {
 			return nil, fmt.Errorf("count the owners of %s: %w: %d instances are in its rows, of %d that are counted", sc.key, ErrCorrupt, present, sc.present)
@@ -286,54 +282,27 @@ func (a *applier) byOwner() (map[string]*part, error) {
 	return out, nil
 }
 
-type ownedKey struct {
-	owner string
-	class uint32
-}
-
-// ownerCount is one pass over the rows.
-type ownerCount struct {
-	a      *applier
-	names  map[string]string // so that equal ones share their bytes
-	counts map[ownedKey]int  // of the scope at hand
-	owner  []byte
-	rows   [][]byte
-}
-
 // beyond is whose instances are that belong to more owners than are told apart.
 // No tag has this value: it is not UTF-8.
 const beyond = "\xff"
 
-func (o *ownerCount) name() string {
-	name, ok := o.names[string(o.owner)]
-	if !ok {
-		if len(o.names) >= maxOwners {
-			return beyond
-		}
-		name = string(o.owner)
-		o.names[name] = name
-	}
-	return name
-}
-
-func (o *ownerCount) scope(sc *scope) ([]owned, error) {
-	clear(o.counts)
-	tx, db := o.a.tx, o.a.db
+// owners counts the present instances of a scope, which has no journal.
+func (a *applier) owners(sc *scope) (map[owned]int, error) {
+	counts := map[owned]int{}
+	db := a.db
 	var waived *waivedCursor
 	if db.meta.Today != "" { // the stored verdicts are waived ones
-		waived = newWaivedCursor(tx, sc.no, nil)
+		waived = newWaivedCursor(a.tx, sc.no, nil)
 	}
-	stamps, floor := tx.Bucket(bucketOrders), sc.Floor()
-	for k, v := range scan(tx.Bucket(bucketBlocks), format.Key32(sc.no)) {
+	floor := sc.Floor()
+	var rows [][]byte
+	for key, value := range scan(a.tx.Bucket(bucketBlocks), format.Key32(sc.no)) {
+		var orders format.Orders
 		var err error
-		if o.rows, err = format.BlockRows(v, o.rows[:0]); err != nil {
+		if rows, orders, err = readBlock(a.tx, key, value, rows); err != nil {
 			return nil, err
 		}
-		orders, err := format.ReadOrders(stamps.Get(k))
-		if err != nil || orders.Len != len(o.rows) {
-			return nil, format.OrCorrupt(err, "orders do not fit their block")
-		}
-		for i, row := range o.rows {
+		for i, row := range rows {
 			if orders.At(i) < floor {
 				continue
 			}
@@ -352,17 +321,18 @@ func (o *ownerCount) scope(sc *scope) ([]owned, error) {
 					class = db.classes.number(c)
 				}
 			}
-			if o.owner, err = db.appendOwner(o.owner[:0], sc.Account, row); err != nil {
+			owner, err := db.owner(sc.Account, row)
+			if err != nil {
 				return nil, err
 			}
-			o.counts[ownedKey{o.name(), class}]++
+			of := owned{owner, class}
+			if counts[of] == 0 && len(counts) >= maxOwners {
+				of.owner = beyond
+			}
+			counts[of]++
 		}
 	}
-	out := make([]owned, 0, len(o.counts))
-	for key, n := range o.counts {
-		out = append(out, owned{key.owner, key.class, n})
-	}
-	return out, nil
+	return counts, nil
 }
 
 // foldAll leaves no scope with a journal.

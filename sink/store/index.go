@@ -178,17 +178,13 @@ func (ix *index) load(tx *bbolt.Tx, scope uint32, rows int, seen func(scan strin
 
 func (ix *index) loadBlocks(tx *bbolt.Tx, scope uint32) error {
 	prefix := format.Key32(scope)
-	stamps := tx.Bucket(bucketOrders)
 	var rows [][]byte
 	names := make([]uint32, 0, 4)
 	for key, v := range scan(tx.Bucket(bucketBlocks), prefix) {
+		var orders format.Orders
 		var err error
-		if rows, err = format.BlockRows(v, rows[:0]); err != nil {
-			return fmt.Errorf("block %x: %w", key, err)
-		}
-		orders, err := format.ReadOrders(stamps.Get(key))
-		if err != nil || orders.Len != len(rows) {
-			return fmt.Errorf("orders %x: %w", key, format.OrCorrupt(err, "orders do not fit their block"))
+		if rows, orders, err = readBlock(tx, key, v, rows); err != nil {
+			return err
 		}
 		if len(rows) == 0 || !bytes.Equal(format.RowID(rows[0]), key[4:]) {
 			return fmt.Errorf("block %x: %w: it does not begin with the row that it is named after", key, ErrCorrupt)
@@ -211,6 +207,20 @@ func (ix *index) loadBlocks(tx *bbolt.Tx, scope uint32) error {
 	}
 	ix.base = len(ix.at)
 	return nil
+}
+
+// readBlock reads the block with a key, in the memory of rows, and when each of its
+// rows was observed.
+func readBlock(tx *bbolt.Tx, key, value []byte, rows [][]byte) ([][]byte, format.Orders, error) {
+	rows, err := format.BlockRows(value, rows[:0])
+	if err != nil {
+		return nil, format.Orders{}, fmt.Errorf("block %x: %w", key, err)
+	}
+	orders, err := format.ReadOrders(tx.Bucket(bucketOrders).Get(key))
+	if err != nil || orders.Len != len(rows) {
+		return nil, orders, fmt.Errorf("orders %x: %w", key, format.OrCorrupt(err, "orders do not fit their block"))
+	}
+	return rows, orders, nil
 }
 
 func (ix *index) loadJournal(tx *bbolt.Tx, scope uint32, seen func(string, uint32)) error {

@@ -269,11 +269,8 @@ func (w *walker) block(tx *bbolt.Tx, key, value, before []byte) error {
 	w.rows = w.rows[:0]
 	if key != nil {
 		var err error
-		if w.rows, err = format.BlockRows(value, w.rows); err != nil {
+		if w.rows, orders, err = readBlock(tx, key, value, w.rows); err != nil {
 			return err
-		}
-		if orders, err = format.ReadOrders(tx.Bucket(bucketOrders).Get(key)); err != nil || orders.Len != len(w.rows) {
-			return format.OrCorrupt(err, "orders do not fit their block")
 		}
 		w.reading.rows += len(w.rows)
 	}
@@ -415,7 +412,11 @@ func (w *walker) beyond(tx *bbolt.Tx, finding finding, profile uint32, id []byte
 		return true, nil
 	}
 	words := w.tables().dict.Words()
-	return scope.Row(string(id), format.RowStatus(finding.row, words), func(key string) (string, bool) { return format.RowTag(finding.row, words, key) }), nil
+	return scope.Row(string(id), format.RowStatus(finding.row, words), func(key string) (string, bool) {
+		var value [1]string
+		found, _, err := format.RowTags(finding.row, words, []string{key}, value[:])
+		return value[0], found > 0 && err == nil
+	}), nil
 }
 
 // render makes the record of a row.

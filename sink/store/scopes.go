@@ -20,8 +20,8 @@ type scope struct {
 	counts  map[uint32]int // present instances by class
 	present int
 	gone    int
-	snap    *scopeSnap // as published; nil once it changed
-	owned   []owned    // as last counted; nil once it may have changed
+	snap    *scopeSnap    // as published; nil once it changed
+	owned   map[owned]int // as last counted; nil once it may have changed
 }
 
 // scopeValue is what is stored of one account and region.

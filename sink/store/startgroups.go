@@ -34,7 +34,7 @@ func (v *View) StartGroups(ctx context.Context) (*record.StartGroups, error) {
 
 func newStartCount(v *View) *startCount {
 	keys := record.StartTagKeys()
-	return &startCount{v: v, keys: format.TagKeys{Keys: keys}, values: make([]string, len(keys)), groups: map[startKey]*startGroup{}, images: map[uint32]string{}}
+	return &startCount{v: v, keys: keys, values: make([]string, len(keys)), groups: map[startKey]*startGroup{}, images: map[uint32]string{}}
 }
 
 type startKey struct {
@@ -56,7 +56,7 @@ type startImage struct {
 
 type startCount struct {
 	v        *View
-	keys     format.TagKeys
+	keys     []string
 	values   []string // of the keys
 	groups   map[startKey]*startGroup
 	images   map[uint32]string // by profile
@@ -65,7 +65,7 @@ type startCount struct {
 
 // take counts a row that belongs to a group.
 func (c *startCount) take(tx *bbolt.Tx, walk *walker, row *candidateRow) error {
-	created, err := format.RowTags(row.row, walk.tables().dict.Words(), &c.keys, c.values)
+	_, created, err := format.RowTags(row.row, walk.tables().dict.Words(), c.keys, c.values)
 	if err != nil {
 		return fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, row.id, err)
 	}

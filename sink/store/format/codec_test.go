@@ -473,63 +473,29 @@ func TestRowsComeBack(t *testing.T) {
 		}
 		keys := []string{"env", "team", "key 7", strings.Repeat("long", 40)}
 		values := make([]string, len(keys))
-		created, err := format.RowTags(row, words, &format.TagKeys{Keys: keys}, values)
+		found, created, err := format.RowTags(row, words, keys, values)
 		minute, _ := event.PackMinute(want.CreationTime)
 		if err != nil || created != minute {
 			t.Errorf("row %d was created at %d, want %d, %v", i, created, minute, err)
 		}
 		for k, key := range keys {
-			first, last, has := "", "", false
+			last := ""
 			for _, tag := range want.Tags {
 				if tag.Key == key {
-					if !has {
-						first = tag.Value
-					}
-					last, has = tag.Value, true
+					last = tag.Value
+					found--
 				}
 			}
 			if values[k] != last {
 				t.Errorf("row %d has %s %q, want %q", i, key, values[k], last)
 			}
-			if got, ok := format.RowTag(row, words, key); got != first || ok != has {
-				t.Errorf("row %d has %s %q, %t, want %q", i, key, got, ok, first)
-			}
+		}
+		if found != 0 {
+			t.Errorf("row %d: %d tags too many are found", i, found)
 		}
 	}
 	if got := encode(dict, rows[:4]); !cmp.Equal(got, encoded[:4]) {
 		t.Error("the same page has other bytes")
-	}
-}
-
-// Of several keys the value of the first that a row has a tag of counts.
-func TestTheFirstKeyOfWhichThereIsATagCounts(t *testing.T) {
-	dict, rows := format.NewDict(), testRows()
-	encoded := encode(dict, rows)
-	for _, c := range []struct {
-		row  int
-		keys []string
-		want string
-	}{
-		{0, []string{"env", "team"}, "had prod"},
-		{0, []string{"team", "env"}, "had a"},
-		{0, []string{"none", "team"}, "had a"},
-		{0, []string{"none"}, "had "},
-		{0, nil, "had "},
-		{1, []string{"env"}, "had "},
-		{2, []string{strings.Repeat("long", 40)}, "had a"},
-		{2, []string{"env"}, "had " + strings.Repeat("long", 40)},
-		{3, []string{"prod", "team"}, "had prod"},
-		{4 + 1090, []string{"key 1090"}, "had prod"},
-		{4 + 1090, []string{"env"}, "had value 1090"},
-	} {
-		got, err := format.AppendTag([]byte("had "), encoded[c.row], dict.Words(), c.keys)
-		if err != nil || string(got) != c.want {
-			t.Errorf("row %d, %v: %q, want %q, %v", c.row, c.keys, got, c.want, err)
-		}
-	}
-	empty := encode(dict, []event.Row{{ID: "i", Tags: []ecs.Tag{{Key: "env"}, {Key: "team", Value: "a"}}}})[0]
-	if got, err := format.AppendTag(nil, empty, dict.Words(), []string{"env", "team"}); err != nil || string(got) != "a" {
-		t.Errorf("an empty value names nothing: %q, %v", got, err)
 	}
 }
 
@@ -581,24 +547,25 @@ func TestRowsOfAnotherShapeAreRefused(t *testing.T) {
 	if _, ok := format.RowProfile(whole[:3]); ok {
 		t.Error("a row that is cut short has a profile")
 	}
-	if got, ok := format.RowTag(whole[:len(whole)-1], words, "zone"); ok {
-		t.Errorf("a value that is cut short is %q", got)
-	}
+	var value [1]string
 	for name, row := range map[string][]byte{"a key": change(12, 2), "a skipped value": whole[:len(whole)-1]} {
-		if _, err := format.AppendTag(nil, row, words, []string{"other"}); err == nil {
+		if _, _, err := format.RowTags(row, words, []string{"other"}, value[:]); err == nil {
 			t.Errorf("%s that is not there is passed over", name)
 		}
-		if _, err := format.RowTags(row, words, &format.TagKeys{Keys: []string{"other"}}, make([]string, 1)); err == nil {
-			t.Errorf("%s that is not there is passed over", name)
-		}
+	}
+	if _, _, err := format.RowTags(whole[:len(whole)-1], words, []string{"zone"}, value[:]); err == nil {
+		t.Errorf("a value that is cut short is %q", value[0])
 	}
 	numbered := slices.Clone(sound)
 	numbered = append(numbered[:13], 1)
-	if got, err := format.AppendTag(nil, body(numbered...), words, []string{"zone"}); err != nil || string(got) != "zone" {
-		t.Errorf("a value by its number: %q, %v", got, err)
+	if found, created, err := format.RowTags(body(numbered...), words, []string{"zone"}, value[:]); err != nil || value[0] != "zone" || found != 1 || created != 0 {
+		t.Errorf("a value by its number: %q, %v", value[0], err)
+	}
+	if _, _, err := format.RowTags(body(numbered...), words, []string{"other"}, value[:]); err != nil || value[0] != "" {
+		t.Errorf("what the row before had is left: %q, %v", value[0], err)
 	}
 	numbered[13] = 2
-	if _, err := format.AppendTag(nil, body(numbered...), words, []string{"zone"}); err == nil {
+	if _, _, err := format.RowTags(body(numbered...), words, []string{"zone"}, value[:]); err == nil {
 		t.Error("a value whose number is not there is read")
 	}
 }
@@ -654,7 +621,7 @@ func TestTagKeysAreFoundWhereTheyAreTheLastWord(t *testing.T) {
 	if last := words[len(words)-1]; !strings.HasSuffix(last, "team") {
 		t.Fatalf("the last word is %q", last)
 	}
-	if _, err := format.RowTags(row, words, &format.TagKeys{Keys: []string{"team"}}, values); err != nil || values[0] != long {
+	if _, _, err := format.RowTags(row, words, []string{"team"}, values); err != nil || values[0] != long {
 		t.Errorf("%q, %v", values[0], err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
-	"math/bits"
 	"sync/atomic"
 )
 
@@ -12,8 +11,8 @@ import (
 // so that a string either always or never has a number: equal rows stay equal
 // bytes. Readers see published strings without a lock.
 type Dict struct {
-	byText map[string]uint32 // plain words: zones, states, tag keys
-	values []*keyValues      // by the number of a tag key: its values
+	byText map[string]uint32   // plain words: zones, states, tag keys
+	values []map[string]uint32 // by the number of a tag key: its values
 	list   atomic.Pointer[[]string]
 	fresh  int // strings at the end of list that are not stored yet
 }
@@ -25,52 +24,13 @@ const (
 	maxWord   = 128 // bytes
 )
 
-// keyValues are the values of one tag key. Where a tag tells instances apart hardly
-// any value is among them, which mayHave says of most without hashing all of it.
-type keyValues struct {
-	byText map[string]uint32
-	marks  [32]uint64 // a bit for each value, and for others that look alike
-}
-
-// mark is the place of a value's bit: it goes by the length, the beginning and the
-// end of the value.
-func mark(text string) (word int, bit uint64) {
-	h := uint64(len(text))
-	if n := len(text); n >= 8 {
-		h ^= bits.RotateLeft64(load64(text[:8]), 23) ^ load64(text[n-8:])
-	} else {
-		for i := range n {
-			h = h<<8 ^ uint64(text[i])
-		}
-	}
-	h *= 0x9E3779B97F4A7C15
-	return int(h >> 59), 1 << (h >> 53 & 63)
-}
-
-func load64(text string) uint64 {
-	_ = text[7]
-	return uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 | uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
-}
-
-func (v *keyValues) mayHave(text string) bool {
-	word, bit := mark(text)
-	return v.marks[word]&bit != 0
-}
-
-// put adds a value that is not there.
-func (v *keyValues) put(text string, n uint32) {
-	word, bit := mark(text)
-	v.marks[word] |= bit
-	v.byText[text] = n
-}
-
 // valuesOf are the values of a tag key, which may be new.
-func (d *Dict) valuesOf(key uint32) *keyValues {
+func (d *Dict) valuesOf(key uint32) map[string]uint32 {
 	for int(key) >= len(d.values) {
 		d.values = append(d.values, nil)
 	}
 	if d.values[key] == nil {
-		d.values[key] = &keyValues{byText: map[string]uint32{}}
+		d.values[key] = map[string]uint32{}
 	}
 	return d.values[key]
 }
@@ -84,48 +44,31 @@ func NewDict() *Dict {
 
 // Word returns the number of s, giving it one where there is room.
 func (d *Dict) Word(text string) (uint32, bool) {
-	if n, ok := d.byText[text]; ok {
-		return n, true
-	}
-	if len(text) > maxWord || len(d.byText) >= maxWords {
-		return 0, false
-	}
-	n, ok := d.add(text, 0)
-	if ok {
-		d.byText[d.At(n)] = n
-	}
-	return n, ok
+	return d.number(d.byText, maxWords, 0, text)
 }
 
 // Value is Word for the values of one tag key.
 func (d *Dict) Value(key uint32, text string) (uint32, bool) {
-	values := d.valuesOf(key)
-	if values.mayHave(text) {
-		if n, ok := values.byText[text]; ok {
-			return n, true
-		}
-	}
-	if len(text) > maxWord || len(values.byText) >= maxValues {
-		return 0, false
-	}
-	n, ok := d.add(text, key+1)
-	if ok {
-		values.put(d.At(n), n)
-	}
-	return n, ok
+	return d.number(d.valuesOf(key), maxValues, key+1, text)
 }
 
-// add appends s, which belongs to the words (owner 0) or to the values of tag
-// key owner-1. The owner is a prefix of what is listed, four bytes long.
-func (d *Dict) add(text string, owner uint32) (uint32, bool) {
+// number is that of a text among the words (owner 0) or the values of tag key
+// owner-1, of which there may be most. The owner is a prefix of what is listed, four
+// bytes long.
+func (d *Dict) number(numbers map[string]uint32, most int, owner uint32, text string) (uint32, bool) {
+	if n, ok := numbers[text]; ok {
+		return n, true
+	}
 	old := *d.list.Load()
-	if len(old) >= maxList {
+	if len(text) > maxWord || len(numbers) >= most || len(old) >= maxList {
 		return 0, false
 	}
 	list := append(old, string(binary.BigEndian.AppendUint32(nil, owner))+text)
 	d.list.Store(&list)
 	d.fresh++
-	return uint32(len(list) - 1), true
+	n := uint32(len(old))
+	numbers[d.At(n)] = n
+	return n, true
 }
 
 // Fresh ranges over the strings that are not stored yet, by their numbers.
@@ -180,6 +123,6 @@ func (d *Dict) Restore(n uint32, entry string) error {
 	if owner > n {
 		return fmt.Errorf("%w: interned string %d belongs to none", ErrCorrupt, n)
 	}
-	d.valuesOf(owner-1).put(entry[4:], n)
+	d.valuesOf(owner - 1)[entry[4:]] = n
 	return nil
 }

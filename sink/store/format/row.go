@@ -137,38 +137,6 @@ func RowProfile(row []byte) (uint32, bool) {
 	return uint32(p), !decoder.bad && p <= MaxProfile
 }
 
-// AppendTag appends to dst the value of the first of the keys that a row has a
-// tag of, other than an empty one.
-func AppendTag(dst, row []byte, words Words, keys []string) ([]byte, error) {
-	decoder := dec{b: row}
-	decoder.bytes()
-	decoder.bytes()
-	decoder.uint()
-	for range 3 { // zone, status, network type
-		words.skip(&decoder)
-	}
-	if decoder.uint() == 0 { // when it was created, in full
-		decoder.bytes()
-	}
-	decoder.int()
-	decoder.int()
-	from, best := len(dst), len(keys)
-	for range decoder.count(2) {
-		at := words.place(&decoder, keys[:best])
-		if at < 0 {
-			words.skip(&decoder)
-			continue
-		}
-		had := len(dst)
-		dst = words.append(dst, &decoder)
-		if len(dst) == had {
-			continue // an empty value names nothing
-		}
-		dst, best = append(dst[:from], dst[had:]...), at
-	}
-	return dst, decoder.err()
-}
-
 // RowStatus is the status in a row. It decodes nothing else.
 func RowStatus(row []byte, words Words) string {
 	decoder := dec{b: row}
@@ -179,37 +147,11 @@ func RowStatus(row []byte, words Words) string {
 	return words.read(&decoder)
 }
 
-// RowTag is the value of the tag of a row that has the key.
-func RowTag(row []byte, words Words, key string) (value string, ok bool) {
-	decoder := dec{b: row}
-	decoder.bytes()
-	decoder.bytes()
-	decoder.uint()
-	for range 3 { // zone, status, network type
-		words.skip(&decoder)
-	}
-	if decoder.uint() == 0 { // when it was created, in full
-		decoder.bytes()
-	}
-	decoder.int()
-	decoder.int()
-	keys := [1]string{key}
-	for range decoder.count(2) {
-		if words.place(&decoder, keys[:]) < 0 {
-			words.skip(&decoder)
-			continue
-		}
-		return words.read(&decoder), !decoder.bad
-	}
-	return "", false
-}
-
 // RowTags sets values to those of the tags of a row that have the keys, "" for a
-// key that it has not, and returns when it was created as event.PackMinute packs
-// it, 0 where that is not known.
-func RowTags(row []byte, words Words, keys *TagKeys, values []string) (created uint64, err error) {
+// key that it has not; found counts these tags. created is when it was created as
+// event.PackMinute packs it, 0 where that is not known.
+func RowTags(row []byte, words Words, keys, values []string) (found int, created uint64, err error) {
 	clear(values)
-	keys.number(words)
 	decoder := dec{b: row}
 	decoder.bytes()
 	decoder.bytes()
@@ -223,41 +165,15 @@ func RowTags(row []byte, words Words, keys *TagKeys, values []string) (created u
 	decoder.int()
 	decoder.int()
 	for range decoder.count(2) {
-		if at := keys.place(&decoder); at >= 0 {
-			values[at] = words.read(&decoder)
-		} else {
+		at := slices.Index(keys, words.read(&decoder))
+		if at < 0 {
 			words.skip(&decoder)
+			continue
 		}
+		found++
+		values[at] = words.read(&decoder)
 	}
-	return created, decoder.err()
-}
-
-// TagKeys are tag keys that many rows are searched for, at most 127. Where words
-// stand is found out once for all rows.
-type TagKeys struct {
-	Keys []string
-	at   []int8 // by the number of a word: its place in Keys, or -1
-}
-
-// number looks at the words that came since the last row.
-func (k *TagKeys) number(words Words) {
-	for n := len(k.at); n < len(words); n++ {
-		k.at = append(k.at, int8(slices.Index(k.Keys, words[n][4:])))
-	}
-}
-
-// place is Words.place for the words that were numbered.
-func (k *TagKeys) place(dec *dec) int {
-	number := dec.uint()
-	switch {
-	case number == 0:
-		text := dec.bytes()
-		return slices.IndexFunc(k.Keys, func(key string) bool { return key == string(text) })
-	case number > uint64(len(k.at)):
-		dec.fail()
-		return -1
-	}
-	return int(k.at[number-1])
+	return found, created, decoder.err()
 }
 
 // skip passes over a word.
@@ -265,38 +181,6 @@ func (w Words) skip(d *dec) {
 	if d.uint() == 0 {
 		d.bytes()
 	}
-}
-
-// append appends a word to dst.
-func (w Words) append(dst []byte, dec *dec) []byte {
-	switch n := dec.uint(); {
-	case n == 0:
-		return append(dst, dec.bytes()...)
-	case n > uint64(len(w)):
-		dec.fail()
-		return dst
-	default:
-		return append(dst, w[n-1][4:]...)
-	}
-}
-
-// place reads a word and finds it among keys, or returns -1.
-func (w Words) place(dec *dec, keys []string) int {
-	number := dec.uint()
-	switch {
-	case number == 0:
-		text := dec.bytes()
-		for i := range keys {
-			if keys[i] == string(text) {
-				return i
-			}
-		}
-	case number > uint64(len(w)):
-		dec.fail()
-	default:
-		return slices.Index(keys, w[number-1][4:])
-	}
-	return -1
 }
 
 // Words resolves the numbers of interned strings.
