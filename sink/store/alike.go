@@ -117,16 +117,17 @@ type pairCount struct {
 // judge judges the profiles. Their parts are read once, and what rules cannot
 // tell apart is judged once: there may be nearly as many profiles as instances.
 func (c *alikeCount) judge(tx *bbolt.Tx) error {
-	parts := c.v.snap.tables.profs.readers.Load().parts(c.v.j)
+	facts := c.v.snap.tables.profs.readers.Load().reader()
 	pairs := map[uint64]*pairCount{}
 	for profile, instances := range c.profiles {
 		if instances == 0 {
 			continue
 		}
-		system, host, err := parts.of(tx, uint32(profile))
+		software, err := facts.softwareOf(tx, uint32(profile))
 		if err != nil {
 			return err
 		}
+		system, host := c.v.j.System(software), c.v.j.Host(facts.hardware[facts.list[profile].Hardware])
 		pair := c.v.j.Pair(system, host)
 		count := pairs[pair]
 		if count == nil {

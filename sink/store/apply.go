@@ -12,7 +12,6 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
-	"github.com/shenscan/shenscan/rules/outcome"
 	"github.com/shenscan/shenscan/sink/scans"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
@@ -351,7 +350,9 @@ func (db *DB) waived() bool { return db.judge.Load().waivers || db.meta.Today !=
 // takes half the memory.
 func (db *DB) outline(tx *bbolt.Tx, sc *scope) (*index, error) {
 	ix := newIndex(db.seed)
-	ix.bare = !db.waived() && (db.meta.Rejudging == nil || db.meta.Rejudging.Today == "")
+	if !db.waived() && (db.meta.Rejudging == nil || db.meta.Rejudging.Today == "") {
+		ix.byHash = nil
+	}
 	if err := ix.load(tx, sc.no, sc.Rows, nil); err != nil {
 		return nil, fmt.Errorf("index of %s: %w", sc.key, err)
 	}
@@ -415,31 +416,11 @@ func (a *applier) profilesOf(classified *event.InstancesClassified) ([]uint32, e
 				return a.taken(classified, profile.Class)
 			}
 			h := classified.Hardware[profile.Hardware]
-			return a.db.classNumber(a.j, ps.judge(a.j, software, hardware, classified.Software[profile.Software], h), h)
+			judged := a.j.Judge(a.j.System(classified.Software[profile.Software]), a.j.Host(h))
+			return a.db.classes.number(a.j.classOf(judged, h))
 		}))
 	}
 	return a.profiles, ps.storeParts(a.tx)
-}
-
-// judgedOn is a classification, which the classifier shares among many
-// instances, and the targets whose hardware they run on.
-type judgedOn struct {
-	cl    *rules.Classification
-	there uint32
-}
-
-// classNumber numbers the class of a classification on a machine.
-func (db *DB) classNumber(j *judge, cl *rules.Classification, h rules.Hardware) uint32 {
-	key, known := judgedOn{cl, j.there(h)}, db.profs.known
-	if n, ok := known[key]; ok {
-		return n
-	}
-	if len(known) >= 1<<16 {
-		clear(known)
-	}
-	n := db.classes.number(outcome.Of(cl, key.there))
-	known[key] = n
-	return n
 }
 
 // judgeRow classifies one instance and applies the waivers to it.

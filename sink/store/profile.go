@@ -3,7 +3,6 @@ package store
 import (
 	"fmt"
 	"hash/maphash"
-	"math/bits"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -20,8 +19,7 @@ import (
 type profiles struct {
 	seed   maphash.Seed
 	list   []format.Profile
-	byPair []uint32            // hash table, open addressing: number in list, plus one
-	used   int                 // slots of byPair that are taken
+	byPair map[softwareOn]uint32
 	free   []uint32            // numbers that no profile has
 	dirty  map[uint32]struct{} // chunks that have to be stored
 
@@ -33,14 +31,11 @@ type profiles struct {
 	byHardware map[rules.Hardware]uint32
 	freshHard  int // at the end of hardware, not stored yet
 
-	known map[judgedOn]uint32 // classes by what they were made of
-
-	of      *judge          // the judge that read systems; another judge reads them anew
-	systems []*rules.System // at most maxSoftware
-	hosts   []*rules.Host
-
 	readers atomic.Pointer[profileTable]
 }
+
+// softwareOn is a system on a machine, by the numbers of both.
+type softwareOn struct{ software, hardware uint32 }
 
 // profileTable is the part of profiles that readers use. Entries never change, so
 // that readers need no lock; new ones are added at the end.
@@ -56,8 +51,8 @@ type freshValue struct {
 
 func newProfiles(seed maphash.Seed) *profiles {
 	p := &profiles{
-		seed: seed, dirty: map[uint32]struct{}{}, softByHash: map[uint64]uint32{},
-		byHardware: map[rules.Hardware]uint32{}, known: map[judgedOn]uint32{},
+		seed: seed, byPair: map[softwareOn]uint32{}, dirty: map[uint32]struct{}{}, softByHash: map[uint64]uint32{},
+		byHardware: map[rules.Hardware]uint32{},
 	}
 	p.publish()
 	return p
@@ -71,7 +66,7 @@ func (p *profiles) publish() { p.readers.Store(&profileTable{p.list, p.hardware}
 // published last until others are: of ten million instances that is as much
 // again.
 func (p *profiles) retire() {
-	p.byPair, p.softByHash, p.byHardware, p.known, p.of, p.systems, p.hosts = nil, nil, nil, nil, nil, nil, nil
+	p.byPair, p.softByHash, p.byHardware = nil, nil, nil
 }
 
 func (p *profiles) classOf(id uint32) (uint32, bool) { return classIn(p.list, id) }
@@ -137,44 +132,6 @@ func (r *factsReader) softwareOf(tx *bbolt.Tx, id uint32) (*rules.Facts, error) 
 	return &software, nil
 }
 
-// partsReader reads the systems and hosts of profiles as one judge sees them,
-// each once.
-type partsReader struct {
-	*profileTable
-	j       *judge
-	systems map[uint32]*rules.System
-	hosts   []*rules.Host
-}
-
-func (t *profileTable) parts(j *judge) *partsReader {
-	return &partsReader{t, j, map[uint32]*rules.System{}, make([]*rules.Host, len(t.hardware))}
-}
-
-func (r *partsReader) of(tx *bbolt.Tx, id uint32) (*rules.System, *rules.Host, error) {
-	if _, ok := r.classOf(id); !ok {
-		return nil, nil, fmt.Errorf("%w: profile %d is missing", ErrCorrupt, id)
-	}
-	profile := r.list[id]
-	system := r.systems[profile.Software]
-	if system == nil {
-		facts, err := storedSoftware(tx, profile.Software)
-		if err != nil {
-			return nil, nil, err
-		}
-		if len(r.systems) >= maxSoftware {
-			clear(r.systems)
-		}
-		system = r.j.System(&facts)
-		r.systems[profile.Software] = system
-	}
-	host := r.hosts[profile.Hardware]
-	if host == nil {
-		host = r.j.Host(r.hardware[profile.Hardware])
-		r.hosts[profile.Hardware] = host
-	}
-	return system, host, nil
-}
-
 func storedSoftware(tx *bbolt.Tx, id uint32) (rules.Facts, error) {
 	value := tx.Bucket(bucketSoftware).Get(format.Key32(id))
 	if value == nil {
@@ -194,12 +151,9 @@ func storedSoftware(tx *bbolt.Tx, id uint32) (rules.Facts, error) {
 // number returns the profile of a pair, making one where there is none; class
 // says how a new one is judged.
 func (p *profiles) number(software, hardware uint32, class func() uint32) uint32 {
-	if 3*p.used >= 2*len(p.byPair) {
-		p.grow()
-	}
-	slot := p.slot(software, hardware)
-	if id := *slot; id != 0 {
-		return id - 1
+	pair := softwareOn{software, hardware}
+	if id, known := p.byPair[pair]; known {
+		return id
 	}
 	is := format.Profile{Software: software, Hardware: hardware, Class: class()}
 	id := uint32(len(p.list))
@@ -209,35 +163,9 @@ func (p *profiles) number(software, hardware uint32, class func() uint32) uint32
 	} else {
 		p.list = append(p.list, is)
 	}
-	*slot = id + 1
-	p.used++
+	p.byPair[pair] = id
 	p.dirty[id/format.MaxChunk] = struct{}{}
 	return id
-}
-
-// slot returns the slot of a pair in the hash table, which is 0 where the pair is
-// new. There may be as many pairs as instances; a built-in map would take four times
-// the memory.
-func (p *profiles) slot(software, hardware uint32) *uint32 {
-	h := (uint64(software)<<32 | uint64(hardware)) * 0x9E3779B97F4A7C15
-	mask := uint64(len(p.byPair) - 1)
-	for i := (h ^ h>>32) & mask; ; i = (i + 1) & mask {
-		id := p.byPair[i]
-		if id == 0 || p.list[id-1].Software == software && p.list[id-1].Hardware == hardware {
-			return &p.byPair[i]
-		}
-	}
-}
-
-func (p *profiles) grow() {
-	old := p.byPair
-	p.byPair = make([]uint32, max(1024, 2*len(old)))
-	for _, id := range old {
-		if id != 0 {
-			is := &p.list[id-1]
-			*p.slot(is.Software, is.Hardware) = id
-		}
-	}
 }
 
 // softwareOf returns the number of the software in these facts.
@@ -251,31 +179,6 @@ func (p *profiles) softwareOf(facts *rules.Facts) uint32 {
 	p.softByHash[h] = id
 	p.freshSoft = append(p.freshSoft, freshValue{id, format.Seal(event.AppendSoftware(format.Start(nil), facts))})
 	return id
-}
-
-// judge judges what has these numbers in the store, and is these in a message.
-// A combination may be new with every instance; its parts are not, and are read
-// once.
-func (p *profiles) judge(by *judge, software, hardware uint32, facts *rules.Facts, machine rules.Hardware) *rules.Classification {
-	if p.of != by {
-		p.of, p.systems, p.hosts = by, nil, nil
-	}
-	var system *rules.System
-	if software < maxSoftware {
-		p.systems = append(p.systems, make([]*rules.System, max(0, int(software)+1-len(p.systems)))...)
-		system = p.systems[software]
-	}
-	if system == nil {
-		system = by.System(facts)
-		if software < maxSoftware {
-			p.systems[software] = system
-		}
-	}
-	p.hosts = append(p.hosts, make([]*rules.Host, max(0, int(hardware)+1-len(p.hosts)))...)
-	if p.hosts[hardware] == nil {
-		p.hosts[hardware] = by.Host(machine)
-	}
-	return by.Judge(system, p.hosts[hardware])
 }
 
 // hardwareOf returns the number of the hardware.
@@ -295,18 +198,7 @@ func (p *profiles) hardwareOf(hardware rules.Hardware) uint32 {
 // hashSoftware covers every field but the machine's. The seed is secret and of
 // this process, so that nobody can make two facts collide.
 func hashSoftware(seed maphash.Seed, facts *rules.Facts) uint64 {
-	const odd = 0x9E3779B97F4A7C15
-	hash := uint64(odd)
-	for i, s := range facts.Texts() {
-		if *s != "" {
-			hash = (bits.RotateLeft64(hash, 29) ^ maphash.String(seed, *s) + uint64(i)) * odd
-		}
-	}
-	for _, t := range facts.Tris() {
-		hash = hash<<2 ^ hash>>62 ^ uint64(*t)
-	}
-	hash = (hash ^ uint64(facts.Image.Presence)) * odd
-	return hash ^ hash>>32
+	return maphash.Comparable(seed, *facts.Software())
 }
 
 // store writes what the file does not have yet, and publishes it.
@@ -370,11 +262,7 @@ func (p *profiles) restore(no uint32, part []format.Profile, classes int) error 
 		if int(is.Class) >= classes || int(is.Hardware) >= len(p.hardware) {
 			return fmt.Errorf("%w: profile %d refers to what is not there", ErrCorrupt, id)
 		}
-		if 3*p.used >= 2*len(p.byPair) {
-			p.grow()
-		}
-		*p.slot(is.Software, is.Hardware) = id + 1
-		p.used++
+		p.byPair[softwareOn{is.Software, is.Hardware}] = id
 	}
 	return nil
 }

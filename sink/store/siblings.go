@@ -64,7 +64,7 @@ func (a *applier) countFleet(counts []int) (map[string]*rules.ImageFleet, error)
 		if !known {
 			continue
 		}
-		judged := a.db.profs.judge(a.j, profile.Software, profile.Hardware, software, hardware)
+		judged := a.j.Judge(a.j.System(software), a.j.Host(hardware))
 		facts := *software
 		facts.Put(hardware)
 		of := images[facts.ImageID]

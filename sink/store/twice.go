@@ -2,7 +2,7 @@ package store
 
 import (
 	"fmt"
-	"math/bits"
+	"maps"
 	"slices"
 	"strings"
 
@@ -14,14 +14,13 @@ import (
 
 // whereabouts knows which scopes have an id in common: an instance is in one
 // account and region, and a cloud that lists it in two contradicts itself. It
-// remembers one scope an id, by the id's hash, in eight bytes; what it finds is
-// held against the rows themselves before it counts.
+// remembers one scope an id, by the id's hash; what it finds is held against the rows
+// themselves before it counts.
 type whereabouts struct {
-	slots []uint64 // open addressing by the first bits: 44 bits of the hash and the scope's number; 0 is free
-	n     int
-	skip  uint64 // ids whose hash has one of these bits are left out
-	most  int
-	pairs map[pair]bool
+	scopes map[uint64]uint32 // by the hash of an id
+	skip   uint64            // ids whose hash has one of these bits are left out
+	most   int
+	pairs  map[pair]bool
 }
 
 // pair is two scopes by their numbers, the lower one first.
@@ -32,66 +31,26 @@ const (
 	mostPlaces = 4_000_000
 	// mostPairs bounds the pairs of scopes that have an id in common.
 	mostPairs = 10_000
-	// scopeBits are those of a slot that number the scope.
-	scopeBits = 20
-	scopeMask = 1<<scopeBits - 1
 )
 
 func newWhereabouts() *whereabouts {
-	return &whereabouts{most: mostPlaces, pairs: map[pair]bool{}}
+	return &whereabouts{scopes: map[uint64]uint32{}, most: mostPlaces, pairs: map[pair]bool{}}
 }
 
 // put notes that a scope has the id of the hash.
 func (w *whereabouts) put(hash uint64, scope uint32) {
-	if hash&w.skip != 0 || scope > scopeMask {
+	if hash&w.skip != 0 {
 		return
 	}
-	if 3*w.n >= 2*len(w.slots) {
-		w.grow()
+	other, known := w.scopes[hash]
+	if !known {
+		w.scopes[hash] = scope
+	} else if other != scope && len(w.pairs) < mostPairs {
+		w.pairs[pair{min(scope, other), max(scope, other)}] = true
 	}
-	slot := hash&^scopeMask | uint64(scope)
-	if slot>>scopeBits == 0 {
-		slot |= 1 << scopeBits // a free slot is 0
-	}
-	mask := uint64(len(w.slots) - 1)
-	at := w.first(slot)
-	for ; w.slots[at] != 0; at = (at + 1) & mask {
-		if w.slots[at]>>scopeBits != slot>>scopeBits {
-			continue
-		}
-		if other := uint32(w.slots[at] & scopeMask); other != scope && len(w.pairs) < mostPairs {
-			w.pairs[pair{min(scope, other), max(scope, other)}] = true
-		}
-		return
-	}
-	w.slots[at] = slot
-	w.n++
-}
-
-// first is where the search for a slot begins.
-func (w *whereabouts) first(slot uint64) uint64 {
-	return slot >> (64 - bits.TrailingZeros(uint(len(w.slots))))
-}
-
-// grow makes room, or leaves out half of the ids where there are too many.
-func (w *whereabouts) grow() {
-	old, size := w.slots, max(1024, 2*len(w.slots))
-	if w.n >= w.most {
-		size = len(old)
-		w.skip = max(w.skip<<1, 1<<scopeBits) | w.skip
-	}
-	w.slots, w.n = make([]uint64, size), 0
-	mask := uint64(size - 1)
-	for _, slot := range old {
-		if slot == 0 || slot&w.skip != 0 {
-			continue
-		}
-		at := w.first(slot)
-		for w.slots[at] != 0 {
-			at = (at + 1) & mask
-		}
-		w.slots[at] = slot
-		w.n++
+	if len(w.scopes) > w.most { // half of the ids are left out from now on
+		w.skip = w.skip<<1 | 1
+		maps.DeleteFunc(w.scopes, func(hash uint64, _ uint32) bool { return hash&w.skip != 0 })
 	}
 }
 
