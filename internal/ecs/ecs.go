@@ -4,6 +4,7 @@
 package ecs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,11 @@ type Scope struct {
 
 // String formats the scope as account/region.
 func (s Scope) String() string { return s.Account + "/" + s.Region }
+
+// Compare orders scopes by account and region.
+func (s Scope) Compare(other Scope) int {
+	return cmp.Or(cmp.Compare(s.Account, other.Account), cmp.Compare(s.Region, other.Region))
+}
 
 // Account is one account that there is to look at.
 type Account struct {

@@ -1,6 +1,7 @@
 package scans
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/shenscan/shenscan/internal/ecs"
@@ -34,12 +35,7 @@ func askedOf(ended *event.LaneEnded) *Asked {
 // abort is why the rescan was aborted, else "".
 func (s *Scan) Outcomes(abort string) []record.AskedInstance {
 	said := make(map[string]record.AskedInstance, len(s.Asked))
-	scopes := make([]ecs.Scope, 0, len(s.Progress))
-	for key := range s.Progress {
-		scopes = append(scopes, key)
-	}
-	slices.SortFunc(scopes, compareScopes)
-	for _, key := range scopes {
+	for _, key := range slices.SortedFunc(maps.Keys(s.Progress), ecs.Scope.Compare) {
 		for id, here := range s.Progress[key].outcomes() {
 			had, ok := said[id]
 			switch {
@@ -72,15 +68,7 @@ func (s *Scan) Outcomes(abort string) []record.AskedInstance {
 
 // weight orders what several places say of one instance.
 func weight(o record.Outcome) int {
-	switch o {
-	case record.Found:
-		return 3
-	case record.NotRead:
-		return 2
-	case record.NotFound:
-		return 1
-	}
-	return 0
+	return slices.Index([]record.Outcome{record.NotFound, record.NotRead, record.Found}, o)
 }
 
 // outcomes are those of one account and region. Of several walks, one that read

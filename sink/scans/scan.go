@@ -68,7 +68,7 @@ func (s *Scan) Plan(planned *event.ScanPlanned, stored int64) bool {
 			}
 		}
 		s.Scopes = append(s.Scopes, planned.Scopes...)
-		slices.SortFunc(s.Scopes, compareScopes)
+		slices.SortFunc(s.Scopes, ecs.Scope.Compare)
 		s.Scopes = slices.Compact(s.Scopes)
 		for i := range planned.Accounts {
 			s.account(&planned.Accounts[i])
@@ -108,7 +108,7 @@ func (s *Scan) Names(account string) bool {
 // Plans reports whether the scope is one of those that the scan is to read.
 // Before the plan has come none is.
 func (s *Scan) Plans(key ecs.Scope) bool {
-	_, found := slices.BinarySearchFunc(s.Scopes, key, compareScopes)
+	_, found := slices.BinarySearchFunc(s.Scopes, key, ecs.Scope.Compare)
 	return s.Planned && found
 }
 

@@ -198,11 +198,8 @@ func (p *Scope) Failures() []record.Failure {
 			add(&p.Refused[i])
 		}
 	}
-	for i := range p.Doubts {
-		add(&p.Doubts[i])
-	}
-	for i := range p.Evidence {
-		add(&p.Evidence[i])
+	for _, f := range slices.Concat(p.Doubts, p.Evidence) {
+		add(&f)
 	}
 	slices.SortFunc(out, CompareFailures)
 	return out
@@ -323,8 +320,4 @@ func CompareFailures(failure, b record.Failure) int {
 		cmp.Compare(failure.Account, b.Account), cmp.Compare(failure.Region, b.Region), cmp.Compare(failure.API, b.API),
 		cmp.Compare(failure.Class, b.Class), cmp.Compare(failure.Code, b.Code), cmp.Compare(failure.Error, b.Error),
 		cmp.Compare(failure.Mend, b.Mend), cmp.Compare(failure.RequestID, b.RequestID))
-}
-
-func compareScopes(a, b ecs.Scope) int {
-	return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/outcome"
-	"github.com/shenscan/shenscan/sink/store/format"
 )
 
 // Alike returns the classifications of what the view shows, with how many
@@ -58,11 +57,7 @@ func (c *alikeCount) take(tx *bbolt.Tx, walk *walker, candidateRow *candidateRow
 	if !c.v.j.waivers {
 		return c.count(walk.facts.profileTable, candidateRow.profile)
 	}
-	row, profile, err := format.ReadRow(candidateRow.row, walk.tables().dict.Words())
-	if err != nil {
-		return fmt.Errorf("%w: row: %w", ErrCorrupt, err)
-	}
-	facts, err := walk.facts.facts(tx, profile)
+	row, facts, err := walk.facts.instance(tx, candidateRow.row, walk.tables().dict.Words())
 	if err != nil {
 		return err
 	}

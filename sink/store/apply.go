@@ -258,11 +258,7 @@ func (a *applier) finish() error {
 	scopes := a.tx.Bucket(bucketScopes)
 	for sc := range a.scopes {
 		sc.snap = nil
-		v, err := format.JSON(&sc.scopeValue)
-		if err != nil {
-			return err
-		}
-		if err := scopes.Put(format.Key32(sc.no), v); err != nil {
+		if err := putJSON(scopes, format.Key32(sc.no), &sc.scopeValue); err != nil {
 			return err
 		}
 	}
@@ -455,15 +451,9 @@ func (a *applier) history(sc *scope, id []byte, change *record.Change) error {
 	if err != nil {
 		return fmt.Errorf("history of %s: %w", id, err)
 	}
-	var keys [][]byte
-	for k := range scan(bucket, prefix) {
-		keys = append(keys, append([]byte(nil), k...))
-	}
-	for n := len(keys) - a.db.o.HistoryPerInstance + 1; n > 0; n-- {
-		if err := bucket.Delete(keys[0]); err != nil {
-			return err
-		}
-		keys = keys[1:]
+	keys := keysOf(bucket, prefix)
+	if err := deleteKeys(bucket, keys[:max(0, len(keys)-a.db.o.HistoryPerInstance+1)]); err != nil {
+		return err
 	}
 	a.db.meta.History++
 	return bucket.Put(append(prefix, format.Key64(a.db.meta.History)...), format.Sealed(body))

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -204,16 +205,22 @@ func (a *applier) handedOver(account string, old, row []byte) error {
 	if err != nil || from == to {
 		return err
 	}
-	meta := &a.db.meta
-	meta.HandedOver++
-	at := slices.IndexFunc(meta.Handovers, func(h record.Handover) bool { return h.From == from && h.To == to })
+	a.db.meta.HandedOver++
+	a.db.meta.Handovers = addHandover(a.db.meta.Handovers, record.Handover{From: from, To: to, Instances: 1})
+	return nil
+}
+
+// addHandover counts a handover between two owners, unless too many pairs of them are
+// counted already.
+func addHandover(list []record.Handover, handover record.Handover) []record.Handover {
+	at := slices.IndexFunc(list, func(h record.Handover) bool { return h.From == handover.From && h.To == handover.To })
 	switch {
 	case at >= 0:
-		meta.Handovers[at].Instances++
-	case len(meta.Handovers) < maxHandovers:
-		meta.Handovers = append(meta.Handovers, record.Handover{From: from, To: to, Instances: 1})
+		list[at].Instances += handover.Instances
+	case len(list) < maxHandovers:
+		list = append(list, handover)
 	}
-	return nil
+	return list
 }
 
 // owning says what names the owner of an instance.
@@ -518,13 +525,10 @@ type pointParts struct {
 // told by the next one.
 func (a *applier) thin() error {
 	heads, parts := a.tx.Bucket(bucketPoints), a.tx.Bucket(bucketParts)
-	var keys [][]byte
-	for k := range scan(heads, nil) {
-		keys = append(keys, slices.Clone(k))
-	}
+	keys := keysOf(heads, nil)
 	day := func(k []byte) string { return utc(int64(binary.BigEndian.Uint64(k[8:]))).Format(time.DateOnly) }
 	old := max(0, len(keys)-keepPoints)
-	kept := keys[:0:0]
+	var kept, gone [][]byte
 	for i, key := range keys[:old] {
 		if day(key) != day(keys[i+1]) {
 			kept = append(kept, key)
@@ -533,23 +537,13 @@ func (a *applier) thin() error {
 		if err := mergePoints(heads, key, keys[i+1]); err != nil {
 			return err
 		}
-		if err := parts.Delete(key); err != nil {
-			return err
-		}
+		gone = append(gone, key)
 	}
-	for n := len(kept) - keepDays; n > 0; n-- {
-		if err := heads.Delete(kept[0]); err != nil {
-			return err
-		}
-		if err := parts.Delete(kept[0]); err != nil {
-			return err
-		}
-		kept = kept[1:]
-	}
-	return nil
+	gone = append(gone, kept[:max(0, len(kept)-keepDays)]...)
+	return errors.Join(deleteKeys(heads, gone), deleteKeys(parts, gone))
 }
 
-// mergePoints forgets a point and has the next one tell what moved up to it.
+// mergePoints has the next point tell what moved up to one that is to be forgotten.
 func mergePoints(bucket *bbolt.Bucket, gone, next []byte) error {
 	var from, into record.ProgressPoint
 	if err := readPoint(bucket.Get(gone), &from); err != nil {
@@ -566,22 +560,13 @@ func mergePoints(bucket *bbolt.Bucket, gone, next []byte) error {
 	}
 	into.HandedOver += from.HandedOver
 	for _, handover := range from.Handovers {
-		at := slices.IndexFunc(into.Handovers, func(x record.Handover) bool { return x.From == handover.From && x.To == handover.To })
-		switch {
-		case at >= 0:
-			into.Handovers[at].Instances += handover.Instances
-		case len(into.Handovers) < maxHandovers:
-			into.Handovers = append(into.Handovers, handover)
-		}
+		into.Handovers = addHandover(into.Handovers, handover)
 	}
 	v, err := format.Packed(&into)
 	if err != nil {
 		return err
 	}
-	if err := bucket.Put(next, v); err != nil {
-		return err
-	}
-	return bucket.Delete(gone)
+	return bucket.Put(next, v)
 }
 
 func readPoint(v []byte, p *record.ProgressPoint) error {

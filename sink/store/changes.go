@@ -22,16 +22,12 @@ type Moved struct {
 // chunkChanges is how many entries of the history one read transaction covers.
 const chunkChanges = 4096
 
-// ChangesSince ranges over what is remembered to have changed after a time, by
+// changesSince ranges over what is remembered to have changed after a time, by
 // account, region and instance, the oldest change of each first: verdicts,
 // instances that appeared in a scope that had been read before, that went or
 // came back. Of each instance no more than Options.HistoryPerInstance changes
 // are remembered. It holds no transaction while the caller has one. The range
 // ends with an error, if there is one.
-func (db *DB) ChangesSince(ctx context.Context, since time.Time) iter.Seq2[*Moved, error] {
-	return db.reading().changesSince(ctx, since, func(*scopeSnap) bool { return true })
-}
-
 func (r *reading) changesSince(ctx context.Context, since time.Time, within func(*scopeSnap) bool) iter.Seq2[*Moved, error] {
 	return func(yield func(*Moved, error) bool) {
 		for _, sc := range r.scopes() {

@@ -29,11 +29,21 @@ func (a *applier) settle(state *scans.Scan, scope *scans.Scope, sc *scope) (bool
 // missing lists the instances of the scope that were there before the scan and
 // that it has not seen.
 func (a *applier) missing(state *scans.Scan, sc *scope) ([]string, error) {
+	var ids []string
+	err := a.notSeen(sc, state, func(_ uint32, id []byte) error {
+		ids = append(ids, string(id))
+		return nil
+	})
+	return ids, err
+}
+
+// notSeen calls do with each instance of the scope that is there and was last
+// observed before the scan began, by its ordinal and id.
+func (a *applier) notSeen(sc *scope, state *scans.Scan, do func(ordinal uint32, id []byte) error) error {
 	ix, err := a.index(sc)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var ids []string
 	floor, epoch := sc.Floor(), state.Epoch.UnixNano()
 	for i := range ix.at {
 		if order := ix.at[i].order; order < floor || order >= epoch {
@@ -41,11 +51,13 @@ func (a *applier) missing(state *scans.Scan, sc *scope) ([]string, error) {
 		}
 		row, err := ix.row(a.tx, sc.no, uint32(i))
 		if err != nil {
-			return nil, err
+			return err
 		}
-		ids = append(ids, string(format.RowID(row)))
+		if err := do(uint32(i), format.RowID(row)); err != nil {
+			return err
+		}
 	}
-	return ids, nil
+	return nil
 }
 
 func (a *applier) scopeChecked(checked *event.ScopeChecked) error {

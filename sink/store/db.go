@@ -361,11 +361,7 @@ func (db *DB) prepare(tx *bbolt.Tx) error {
 		}
 	}
 	j := db.judge.Load()
-	v, err := format.JSON(&meta{Format: fileFormat, Digest: j.Digest(), Targets: j.targets, Today: j.today})
-	if err != nil {
-		return err
-	}
-	return tx.Bucket(bucketMeta).Put(keyMeta, v)
+	return putJSON(tx.Bucket(bucketMeta), keyMeta, &meta{Format: fileFormat, Digest: j.Digest(), Targets: j.targets, Today: j.today})
 }
 
 // guard runs fn so that a damaged file, which bbolt answers with a panic or a
@@ -436,12 +432,8 @@ func (db *DB) update(fn func(tx *bbolt.Tx) error) error {
 			if err := fn(tx); err != nil {
 				return err
 			}
-			v, err := format.JSON(&db.meta)
-			if err != nil {
-				return err
-			}
 			number = tx.ID()
-			return tx.Bucket(bucketMeta).Put(keyMeta, v)
+			return putJSON(tx.Bucket(bucketMeta), keyMeta, &db.meta)
 		})
 	})
 	if err == nil {
@@ -520,6 +512,33 @@ func (db *DB) NeedsReclassify() bool {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	return db.needsReclassify(db.o.judge(db.judge.Load().Classifier))
+}
+
+// keysOf copies the keys with a prefix.
+func keysOf(b *bbolt.Bucket, prefix []byte) [][]byte {
+	var keys [][]byte
+	for k := range scan(b, prefix) {
+		keys = append(keys, bytes.Clone(k))
+	}
+	return keys
+}
+
+func deleteKeys(b *bbolt.Bucket, keys [][]byte) error {
+	for _, k := range keys {
+		if err := b.Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putJSON stores value, which format.ReadJSON reads, under key.
+func putJSON(b *bbolt.Bucket, key []byte, value any) error {
+	v, err := format.JSON(value)
+	if err != nil {
+		return err
+	}
+	return b.Put(key, v)
 }
 
 // scan ranges over the keys with a prefix. Keys and values are valid as long

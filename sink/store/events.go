@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -208,16 +209,13 @@ func (q *queue[T]) published(db *DB, upto uint64) error {
 		*q.sent(&db.meta) = upto
 		bucket := tx.Bucket(q.bucket)
 		var keys [][]byte
-		c := bucket.Cursor()
-		for k, _ := c.First(); k != nil && binary.BigEndian.Uint64(k) <= upto; k, _ = c.Next() {
-			keys = append(keys, append([]byte(nil), k...))
-		}
-		for _, k := range keys {
-			if err := bucket.Delete(k); err != nil {
-				return err
+		for k := range scan(bucket, nil) {
+			if binary.BigEndian.Uint64(k) > upto {
+				break
 			}
+			keys = append(keys, bytes.Clone(k))
 		}
-		return nil
+		return deleteKeys(bucket, keys)
 	})
 }
 

@@ -63,19 +63,10 @@ func evidencePrefix(s ecs.Scope, source string) []byte {
 	return []byte(s.Account + "\x00" + s.Region + "\x00" + source + "\x00")
 }
 
-func keepable(texts ...string) bool {
-	for _, s := range texts {
-		if s == "" || len(s) > maxID || strings.ContainsRune(s, 0) {
-			return false
-		}
-	}
-	return true
-}
-
 // evidenceRead keeps what a worker knows. The newest answer counts, in whatever
 // order messages come.
 func (a *applier) evidenceRead(evidence *event.EvidenceRead) error {
-	if !keepable(evidence.Scope.Account, evidence.Scope.Region, evidence.Source) || len(evidence.Items) > event.MaxEvidence {
+	if !usable(evidence.Scope.Account, evidence.Scope.Region, evidence.Source) || len(evidence.Items) > event.MaxEvidence {
 		a.out.Invalid++
 		return nil
 	}
@@ -83,7 +74,7 @@ func (a *applier) evidenceRead(evidence *event.EvidenceRead) error {
 	prefix := evidencePrefix(evidence.Scope, evidence.Source)
 	for i := range evidence.Items {
 		item := &evidence.Items[i]
-		if !item.Console.Sound() || !item.Template.Sound() || item.Unlisted < 0 || !keepable(item.ID) || len(item.Types) > maxEvidenceText || len(item.Cause) > maxEvidenceText || len(item.Mend) > maxEvidenceText || len(item.Image) > maxID {
+		if !item.Console.Sound() || !item.Template.Sound() || item.Unlisted < 0 || !usable(item.ID) || len(item.Types) > maxEvidenceText || len(item.Cause) > maxEvidenceText || len(item.Mend) > maxEvidenceText || len(item.Image) > maxID {
 			a.out.Invalid++
 			continue
 		}
@@ -138,12 +129,7 @@ func (a *applier) pruneEvidence(bucket *bbolt.Bucket) error {
 			old = append(old, bytes.Clone(key))
 		}
 	}
-	for _, key := range old {
-		if err := bucket.Delete(key); err != nil {
-			return err
-		}
-	}
-	return nil
+	return deleteKeys(bucket, old)
 }
 
 // neededLast says when evidence was needed, or a move looked at, and how long it

@@ -3,14 +3,17 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"slices"
+	"time"
 
 	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -217,4 +220,34 @@ func (db *DB) Sorted(ctx context.Context, f Filter, by Sort, after *Place) ([]Pl
 // process that ends then.
 func (db *DB) TurnAlone(ctx context.Context, c Classifier) error {
 	return db.locked(func() error { return db.turnLocked(ctx, db.o.judge(c)) })
+}
+
+// Trend returns the fleet's totals at the end of the last n scans, the oldest
+// first.
+func (db *DB) Trend(n int) ([]TrendPoint, error) { return db.reading().trend(n) }
+
+// Facts returns the raw facts of the instance with the id, the first one where
+// several accounts or regions have it, or ErrNotFound.
+func (db *DB) Facts(instanceID string) (*rules.Facts, error) {
+	facts, _, err := db.Found("", "", instanceID)
+	return facts, err
+}
+
+// ChangesSince is View.ChangesSince, each piece as the store is by then.
+func (db *DB) ChangesSince(ctx context.Context, since time.Time) iter.Seq2[*Moved, error] {
+	return db.reading().changesSince(ctx, since, func(*scopeSnap) bool { return true })
+}
+
+// Stats returns figures as of the last commit. It reads no file.
+func (db *DB) Stats() Stats { return db.stats(db.snap.Load()) }
+
+// Compact writes the store without free space to dst, which must not exist,
+// as BackupFile does.
+func (db *DB) Compact(ctx context.Context, dst string) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if err := db.copyTo(ctx, dst, db.writeDense); err != nil {
+		return fmt.Errorf("compact the store: %w", err)
+	}
+	return nil
 }

@@ -3,23 +3,16 @@ package store
 import (
 	"fmt"
 
-	"github.com/shenscan/shenscan/internal/ecs"
-
 	"go.etcd.io/bbolt"
 
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/rules"
-	"github.com/shenscan/shenscan/sink/store/format"
 )
 
-// Facts returns the raw facts of the instance with the id, the first one where
-// several accounts or regions have it, or ErrNotFound.
-func (db *DB) Facts(instanceID string) (*rules.Facts, error) {
-	facts, _, err := db.Found("", "", instanceID)
-	return facts, err
-}
-
-// Found is Facts within an account and a region, where they are not "", with those
-// that the instance is in.
+// Found returns the raw facts of the instance with the id within an account and a
+// region, where they are not "", with those that it is in: the first one where several
+// have it. It returns ErrNotFound where none has.
 func (db *DB) Found(account, region, instanceID string) (*rules.Facts, ecs.Scope, error) {
 	return db.reading().factsOf(account, region, instanceID)
 }
@@ -42,11 +35,7 @@ func (r *reading) factsOf(account, region, instanceID string) (*rules.Facts, ecs
 			if !ok {
 				continue
 			}
-			_, profile, err := format.ReadRow(finding.row, r.tables().dict.Words())
-			if err != nil {
-				return fmt.Errorf("%w: row: %w", ErrCorrupt, err)
-			}
-			facts, err := r.facts(tx, profile)
+			_, facts, err := r.tables().profs.readers.Load().reader().instance(tx, finding.row, r.tables().dict.Words())
 			out, in = &facts, sc.key
 			return err
 		}
@@ -55,17 +44,21 @@ func (r *reading) factsOf(account, region, instanceID string) (*rules.Facts, ecs
 	return out, in, err
 }
 
-// facts reads the facts of one profile, as readers see it.
-func (r *reading) facts(tx *bbolt.Tx, profile uint32) (rules.Facts, error) {
-	return r.tables().profs.readers.Load().reader().facts(tx, profile)
-}
-
 // facts reads the facts of one profile, those of this transaction included.
 func (a *applier) facts(profile uint32) (rules.Facts, error) {
+	return a.factsReader().facts(a.tx, profile)
+}
+
+// instanceOf decodes a row and reads the facts of its profile.
+func (a *applier) instanceOf(enc []byte) (event.Row, rules.Facts, error) {
+	return a.factsReader().instance(a.tx, enc, a.db.dict.Words())
+}
+
+func (a *applier) factsReader() *factsReader {
 	profiles := &profileTable{a.db.profs.list, a.db.profs.hardware}
 	if a.reader == nil {
 		a.reader = profiles.reader()
 	}
 	a.reader.profileTable = profiles
-	return a.reader.facts(a.tx, profile)
+	return a.reader
 }

@@ -42,7 +42,7 @@ func (db *DB) Forget(ctx context.Context, account, region string, now time.Time)
 	if len(chosen) == 0 && (region != "" || !told) {
 		return nil, fmt.Errorf("account %.64q, region %.64q: %w in the store", account, region, ErrNotFound)
 	}
-	slices.SortFunc(chosen, func(a, b *scope) int { return compareScopes(a.key, b.key) })
+	slices.SortFunc(chosen, func(a, b *scope) int { return a.key.Compare(b.key) })
 	var out []record.Forgotten
 	err := db.update(func(tx *bbolt.Tx) error {
 		for _, sc := range chosen {
@@ -78,14 +78,8 @@ func (db *DB) forgetScope(tx *bbolt.Tx, sc *scope) error {
 		string(bucketEvidence): []byte(sc.Account + "\x00" + sc.Region + "\x00"),
 	} {
 		bucket := tx.Bucket([]byte(name))
-		var keys [][]byte
-		for k := range scan(bucket, prefix) {
-			keys = append(keys, slices.Clone(k))
-		}
-		for _, k := range keys {
-			if err := bucket.Delete(k); err != nil {
-				return err
-			}
+		if err := deleteKeys(bucket, keysOf(bucket, prefix)); err != nil {
+			return err
 		}
 	}
 	for class, n := range sc.counts {
@@ -94,9 +88,5 @@ func (db *DB) forgetScope(tx *bbolt.Tx, sc *scope) error {
 	// Readers see by the number of folds that ordinals moved.
 	sc.scopeValue = scopeValue{Standing: scans.Standing{Account: sc.Account, Region: sc.Region, Unread: true}, Fold: sc.Fold + 1}
 	sc.ix, sc.counts, sc.present, sc.gone, sc.snap, sc.owned = nil, map[uint32]int{}, 0, 0, nil, nil
-	v, err := format.JSON(&sc.scopeValue)
-	if err != nil {
-		return err
-	}
-	return tx.Bucket(bucketScopes).Put(prefix, v)
+	return putJSON(tx.Bucket(bucketScopes), prefix, &sc.scopeValue)
 }

@@ -263,19 +263,15 @@ func (ix *index) row(tx *bbolt.Tx, scope, ordinal uint32) ([]byte, error) {
 	if int(ordinal) >= ix.base {
 		return nil, fmt.Errorf("%w: row %d is in no block and no journal", ErrCorrupt, ordinal)
 	}
-	lo, hi := 0, len(ix.starts)
-	for lo+1 < hi {
-		if mid := (lo + hi) / 2; ix.starts[mid] <= ordinal {
-			lo = mid
-		} else {
-			hi = mid
-		}
+	at, begins := slices.BinarySearch(ix.starts, ordinal)
+	if !begins {
+		at--
 	}
-	rows, err := format.BlockRows(tx.Bucket(bucketBlocks).Get(ix.blocks[lo]), nil)
+	rows, err := format.BlockRows(tx.Bucket(bucketBlocks).Get(ix.blocks[at]), nil)
 	if err != nil {
 		return nil, err
 	}
-	if i := int(ordinal - ix.starts[lo]); i < len(rows) {
+	if i := int(ordinal - ix.starts[at]); i < len(rows) {
 		return rows[i], nil
 	}
 	return nil, fmt.Errorf("%w: a block is shorter than its index", ErrCorrupt)

@@ -114,7 +114,7 @@ func (r *reading) instances(ctx context.Context, matcher *matcher, wanted *Filte
 		}
 		left := wanted.Limit
 		for _, sc := range r.scopes() {
-			if compareScopes(sc.key, from) < 0 || !matcher.scope(sc) {
+			if sc.key.Compare(from) < 0 || !matcher.scope(sc) {
 				continue
 			}
 			walk := &walker{reading: r, m: matcher, sc: sc, want: left}
@@ -193,8 +193,7 @@ type overlay struct {
 // chunk reads the next blocks of the scope.
 func (w *walker) chunk(tx *bbolt.Tx) error {
 	w.out = w.out[:0]
-	w.value = scopeValue{}
-	if err := format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(w.sc.no)), &w.value); err != nil {
+	if err := w.begin(tx); err != nil {
 		return err
 	}
 	if w.over == nil || w.over.fold != w.value.Fold {
@@ -203,11 +202,6 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 			return err
 		}
 	}
-	w.waive = nil
-	if w.m.j.waivers && !w.m.judges() {
-		w.waive = newWaivedCursor(tx, w.sc.no, w.after)
-	}
-	w.refresh()
 	prefix := format.Key32(w.sc.no)
 	cursor := tx.Bucket(bucketBlocks).Cursor()
 	nextKey, nextValue := cursor.Seek(format.RowKey(w.sc.no, w.after))
@@ -246,14 +240,20 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 	return nil
 }
 
-// refresh takes over the profiles as they are published now, which include those of
-// the current transaction.
-func (w *walker) refresh() {
+// begin reads what is read anew in each transaction: what is known of the scope, what
+// waivers changed, and the profiles as they are published now, which include those of
+// the transaction.
+func (w *walker) begin(tx *bbolt.Tx) error {
+	w.value, w.waive = scopeValue{}, nil
+	if w.m.j.waivers && !w.m.foreign {
+		w.waive = newWaivedCursor(tx, w.sc.no, w.after)
+	}
 	profileTable := w.tables().profs.readers.Load()
 	if w.facts == nil {
 		w.facts = profileTable.reader()
 	}
 	w.facts.profileTable = profileTable
+	return format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(w.sc.no)), &w.value)
 }
 
 func prev(cursor *bbolt.Cursor, at []byte) (k, v []byte) {
@@ -344,7 +344,7 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, finding finding) error {
 
 // fit returns the matcher's decision about a row.
 func (w *walker) fit(tx *bbolt.Tx, finding finding, profile uint32, id []byte) (*fit, error) {
-	if !w.m.judges() {
+	if !w.m.foreign {
 		got, err := w.m.fit(profile, w.waive, id)
 		if err != nil || !got.pass {
 			return got, err
@@ -421,11 +421,7 @@ func (w *walker) beyond(tx *bbolt.Tx, finding finding, profile uint32, id []byte
 
 // render makes the record of a row.
 func (w *walker) render(tx *bbolt.Tx, finding finding) (*record.Record, error) {
-	row, profile, err := format.ReadRow(finding.row, w.tables().dict.Words())
-	if err != nil {
-		return nil, fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, format.RowID(finding.row), err)
-	}
-	facts, err := w.facts.facts(tx, profile)
+	row, facts, err := w.facts.instance(tx, finding.row, w.tables().dict.Words())
 	if err != nil {
 		return nil, err
 	}

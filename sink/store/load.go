@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -168,20 +169,12 @@ func (db *DB) loadScopes(tx *bbolt.Tx) error {
 }
 
 func (db *DB) loadScans(tx *bbolt.Tx) error {
-	for key, v := range scan(tx.Bucket(bucketScans), nil) {
-		state := scans.New(string(key), "")
-		if err := format.ReadJSON("scan", v, state); err != nil {
+	for key := range scan(tx.Bucket(bucketScans), nil) {
+		state, err := readRunning(tx, key)
+		if err != nil {
 			return err
 		}
 		db.running[state.ID] = state
-		for _, v := range scan(tx.Bucket(bucketProgress), append(append([]byte(nil), key...), 0)) {
-			scope := &scans.Scope{}
-			if err := format.ReadJSON("progress of a scan", v, scope); err != nil {
-				return err
-			}
-			scope.Recount()
-			state.Progress[scope.Key] = scope
-		}
 	}
 	return nil
 }
@@ -255,17 +248,13 @@ func (db *DB) sweepProfiles() error {
 				profiles.dirty[uint32(id)/format.MaxChunk] = struct{}{}
 			}
 		}
-		var unused [][]byte
 		bucket := tx.Bucket(bucketSoftware)
-		for k := range scan(bucket, nil) {
-			if id, err := format.Number32(k); err != nil || !software[id] {
-				unused = append(unused, append([]byte(nil), k...))
-			}
-		}
-		for _, k := range unused {
-			if err := bucket.Delete(k); err != nil {
-				return err
-			}
+		unused := slices.DeleteFunc(keysOf(bucket, nil), func(k []byte) bool {
+			id, err := format.Number32(k)
+			return err == nil && software[id]
+		})
+		if err := deleteKeys(bucket, unused); err != nil {
+			return err
 		}
 		return profiles.store(tx)
 	})
@@ -364,15 +353,7 @@ func (db *DB) needsReclassify(j *judge) bool { return db.meta.Rejudging != nil |
 
 // differs reports whether stored verdicts are not judge's.
 func (db *DB) differs(judge *judge) bool {
-	if db.meta.Digest != judge.Digest() || db.meta.Today != judge.today || len(db.meta.Targets) != len(judge.targets) {
-		return true
-	}
-	for i, t := range judge.targets {
-		if db.meta.Targets[i] != t {
-			return true
-		}
-	}
-	return false
+	return db.meta.Digest != judge.Digest() || db.meta.Today != judge.today || !slices.Equal(db.meta.Targets, judge.targets)
 }
 
 var _ Classifier = (*rules.Classifier)(nil)

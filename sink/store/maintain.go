@@ -58,17 +58,6 @@ func (db *DB) BackupFile(ctx context.Context, path string) error {
 	return nil
 }
 
-// Compact writes the store without free space to dst, which must not exist,
-// as BackupFile does.
-func (db *DB) Compact(ctx context.Context, dst string) error {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	if err := db.copyTo(ctx, dst, db.writeDense); err != nil {
-		return fmt.Errorf("compact the store: %w", err)
-	}
-	return nil
-}
-
 // CompactInPlace puts a copy of the store without free space in its place, after
 // it checked both. Another process never sees anything but one or the other.
 // The store is to be closed afterwards; it takes nothing more. It returns the

@@ -69,9 +69,6 @@ type fit struct {
 	class outcome.Class
 }
 
-// judges says whether rows are judged anew.
-func (m *matcher) judges() bool { return m.foreign }
-
 // classed says whether the class alone decides, beside account and region: then
 // the stored counts tell how many pass.
 func (m *matcher) classed() bool {
@@ -133,7 +130,7 @@ func (m *matcher) scope(sc *scopeSnap) bool {
 	if !m.within(sc) {
 		return false
 	}
-	return m.f.Gone || m.judges() || slices.ContainsFunc(sc.counts, func(c classCount) bool { return m.known(&c.Class).pass })
+	return m.f.Gone || m.foreign || slices.ContainsFunc(sc.counts, func(c classCount) bool { return m.known(&c.Class).pass })
 }
 
 // within says whether the filter's accounts and regions hold a scope.

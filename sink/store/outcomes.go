@@ -14,7 +14,6 @@ import (
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
-	"github.com/shenscan/shenscan/internal/filter"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store/format"
@@ -108,11 +107,7 @@ func (a *applier) keepOutcome(move *record.Move) error {
 	if had.Result != move.Result && move.Result == record.MoveNotUp {
 		a.out.NotUp = append(a.out.NotUp, *move)
 	}
-	out, err := format.JSON(move)
-	if err != nil {
-		return err
-	}
-	return bucket.Put(key, out)
+	return putJSON(bucket, key, move)
 }
 
 // told says whether a result is the last word on a move.
@@ -295,19 +290,15 @@ func (v *View) Outcomes(ctx context.Context, limit int) (*record.MoveOutcomes, e
 			out.Moves = out.Moves[:limit]
 		}
 	}
+	f := v.f
+	f.Gone = true // a move is told of an instance that is gone, too
+	matcher := v.matcher(&f)
 	err := v.view(func(tx *bbolt.Tx) error {
-		for k, value := range scan(tx.Bucket(bucketEvidence), nil) {
-			if !isMove(k) {
-				continue
-			}
-			if err := ctx.Err(); err != nil {
+		for move, err := range moves(tx.Bucket(bucketEvidence), nil) {
+			if err = cmp.Or(err, ctx.Err()); err != nil {
 				return err
 			}
-			var move record.Move
-			if err := format.ReadJSON("move", value, &move); err != nil {
-				return err
-			}
-			if passes, err := v.moved(tx, &move); err != nil || !passes {
+			if passes, err := v.moved(tx, matcher, &move); err != nil || !passes {
 				if err != nil {
 					return err
 				}
@@ -336,7 +327,7 @@ func (v *View) Outcomes(ctx context.Context, limit int) (*record.MoveOutcomes, e
 }
 
 // moved says whether the view shows the instance of a move.
-func (v *View) moved(tx *bbolt.Tx, move *record.Move) (bool, error) {
+func (v *View) moved(tx *bbolt.Tx, matcher *matcher, move *record.Move) (bool, error) {
 	key := ecs.Scope{Account: move.Account, Region: move.Region}
 	if !v.f.within(key) {
 		return false, nil
@@ -348,37 +339,20 @@ func (v *View) moved(tx *bbolt.Tx, move *record.Move) (bool, error) {
 		if sc.key != key {
 			continue
 		}
-		found, err := v.reading().lookup(tx, v.j, sc, move.InstanceID)
-		if err != nil || found == nil {
+		found, err := lookup(tx, sc.no, []string{move.InstanceID})
+		row, known := found[move.InstanceID]
+		if err != nil || !known {
 			return false, err
 		}
-		return v.f.shows(found.Record), nil
+		shown := false
+		before := move.InstanceID[:max(0, len(move.InstanceID)-1)]
+		walk := &walker{reading: v.reading(), m: matcher, sc: sc, after: []byte(before), take: func(*bbolt.Tx, *candidateRow) error { shown = true; return nil }}
+		if err := walk.begin(tx); err != nil {
+			return false, err
+		}
+		return shown, walk.emit(tx, []byte(move.InstanceID), row)
 	}
 	return false, nil
-}
-
-// shows says whether the filter lets a record through.
-func (f *Filter) shows(rec *record.Record) bool {
-	tag := func(key string) (string, bool) { value, ok := rec.Tags[key]; return value, ok }
-	onTarget := func(verdict rules.Verdict) bool {
-		return verdict.Level.String() == f.Verdict && (f.Target == "" || f.Target == verdict.Target)
-	}
-	query := strings.ToLower(f.Query)
-	version := rec.OS.Version
-	if version == "" {
-		version = filter.NoVersion
-	}
-	switch {
-	case f.Verdict != "" && !slices.ContainsFunc(rec.Verdicts, onTarget),
-		f.OSFamily != "" && f.OSFamily != rec.OS.Family,
-		f.OSVersion != "" && f.OSVersion != version,
-		f.Legacy != nil && *f.Legacy != rec.Legacy,
-		!strings.Contains(strings.ToLower(rec.InstanceID), query) && !strings.Contains(strings.ToLower(rec.InstanceName), query),
-		!f.ObservedSince.IsZero() && rec.ObservedAt.Before(f.ObservedSince):
-		return false
-	}
-	judged := rules.Classification{OS: rec.OS, Legacy: rec.Legacy, Verdicts: rec.Verdicts}
-	return f.Scope.Judged(&judged, filter.Machine{Family: rec.InstanceFamily, Image: rec.ImageID}) && f.Scope.Row(rec.InstanceID, rec.Status, tag)
 }
 
 // otherwise is 1 for what went otherwise than was said.

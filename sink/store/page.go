@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/shenscan/shenscan/internal/event"
@@ -81,12 +82,7 @@ func (a *applier) page(classified *event.InstancesClassified) error {
 
 // usable reports whether the names can be parts of a key.
 func usable(names ...string) bool {
-	for _, s := range names {
-		if s == "" || len(s) > maxID || strings.IndexByte(s, 0) >= 0 {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(names, func(s string) bool { return s == "" || len(s) > maxID || strings.IndexByte(s, 0) >= 0 })
 }
 
 func (p *pager) rows() error {
@@ -248,7 +244,7 @@ func (p *pager) first(candidate *candidate) (uint32, error) {
 	if p.scan != nil {
 		p.scan.New++
 	}
-	p.enter(class)
+	p.sc.enter(class)
 	p.came(class)
 	if len(p.sc.Epochs) == 0 {
 		return ordinal, nil // in the first scan of a scope every instance is new, which is no event
@@ -317,8 +313,8 @@ func (p *pager) replace(ordinal uint32, candidate *candidate) error {
 	case is == was:
 		return nil
 	}
-	p.leave(was)
-	p.enter(is)
+	p.sc.leave(was)
+	p.sc.enter(is)
 	has := p.m.Facts(candidate.of)
 	if err := p.moved(was, is, profile, &has); err != nil {
 		return err
@@ -346,7 +342,7 @@ func (p *pager) replace(ordinal uint32, candidate *candidate) error {
 // returned counts an instance again that was gone and has been listed anew.
 func (p *pager) returned(ordinal uint32, class uint32) error {
 	p.sc.gone--
-	p.enter(class)
+	p.sc.enter(class)
 	p.came(class)
 	return p.history(p.sc, format.RowID(p.row), &record.Change{
 		At: utc(p.order), ScanID: p.m.ScanID, Cause: "returned",
@@ -372,25 +368,19 @@ func (p *pager) remember(was, is uint32, from, to *record.Record) error {
 }
 
 // levels returns the verdicts of a class by target.
-func (j *judge) levels(class *outcome.Class) map[string]string {
-	out := make(map[string]string, len(j.targets))
-	for t, name := range j.targets {
+func (j *judge) levels(class *outcome.Class) map[string]string { return levelsOf(j.targets, class) }
+
+func levelsOf(targets []string, class *outcome.Class) map[string]string {
+	out := make(map[string]string, len(targets))
+	for t, name := range targets {
 		out[name] = class.Level(t).String()
 	}
 	return out
 }
 
-func (p *pager) enter(class uint32) {
-	p.sc.enter(class)
-}
-
 func (sc *scope) enter(class uint32) {
 	sc.counts[class]++
 	sc.present++
-}
-
-func (p *pager) leave(class uint32) {
-	p.sc.leave(class)
 }
 
 func (sc *scope) leave(class uint32) {
@@ -407,11 +397,7 @@ func (p *pager) record(ordinal uint32) (*record.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	row, profile, err := format.ReadRow(enc, p.db.dict.Words())
-	if err != nil {
-		return nil, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
-	}
-	facts, err := p.facts(profile)
+	row, facts, err := p.instanceOf(enc)
 	if err != nil {
 		return nil, err
 	}
@@ -426,11 +412,7 @@ func (p *pager) tie(ordinal uint32, candidate *candidate) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	old, profile, err := format.ReadRow(enc, p.db.dict.Words())
-	if err != nil {
-		return false, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
-	}
-	facts, err := p.facts(profile)
+	old, facts, err := p.instanceOf(enc)
 	if err != nil {
 		return false, err
 	}

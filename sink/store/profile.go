@@ -111,6 +111,16 @@ func (r *factsReader) facts(tx *bbolt.Tx, id uint32) (rules.Facts, error) {
 	return out, nil
 }
 
+// instance decodes a row and reads the facts of its profile.
+func (r *factsReader) instance(tx *bbolt.Tx, enc []byte, words format.Words) (row event.Row, facts rules.Facts, err error) {
+	row, profile, err := format.ReadRow(enc, words)
+	if err != nil {
+		return row, facts, fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, format.RowID(enc), err)
+	}
+	facts, err = r.facts(tx, profile)
+	return row, facts, err
+}
+
 // softwareOf returns the facts of a profile without its machine. They are
 // shared and must not be changed.
 func (r *factsReader) softwareOf(tx *bbolt.Tx, id uint32) (*rules.Facts, error) {

@@ -58,7 +58,7 @@ type finding struct {
 // Get returns one instance, gone ones included, or ErrNotFound.
 func (db *DB) Get(account, region, instanceID string) (*Found, error) {
 	snapshot := db.snap.Load()
-	i, ok := slices.BinarySearchFunc(snapshot.scopes, ecs.Scope{Account: account, Region: region}, func(sc *scopeSnap, k ecs.Scope) int { return compareScopes(sc.key, k) })
+	i, ok := slices.BinarySearchFunc(snapshot.scopes, ecs.Scope{Account: account, Region: region}, func(sc *scopeSnap, k ecs.Scope) int { return sc.key.Compare(k) })
 	if !ok {
 		return nil, fmt.Errorf("instance %.64q in %s/%s: %w", instanceID, account, region, ErrNotFound)
 	}
@@ -147,11 +147,7 @@ func (r *reading) lookup(tx *bbolt.Tx, judge *judge, sc *scopeSnap, id string) (
 
 // renderRow makes the public record of a stored row, with the verdicts of a judge.
 func (r *reading) renderRow(tx *bbolt.Tx, judge *judge, sc *scopeValue, finding finding) (*record.Record, error) {
-	row, profile, err := format.ReadRow(finding.row, r.tables().dict.Words())
-	if err != nil {
-		return nil, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
-	}
-	facts, err := r.facts(tx, profile)
+	row, facts, err := r.tables().profs.readers.Load().reader().instance(tx, finding.row, r.tables().dict.Words())
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"go.etcd.io/bbolt"
@@ -241,7 +242,7 @@ func (g *grader) run(ctx context.Context) error {
 		}
 		g.own[id] = g.is.number(g.j.classOf(g.j.Classify(&facts), facts.Hardware()))
 	}
-	scopes := slices.SortedFunc(mapValues(g.db.scopes), func(a, b *scope) int { return compareScopes(a.key, b.key) })
+	scopes := slices.SortedFunc(maps.Values(g.db.scopes), func(a, b *scope) int { return a.key.Compare(b.key) })
 	for _, sc := range scopes {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -251,16 +252,6 @@ func (g *grader) run(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func mapValues[K comparable, V any](m map[K]V) func(func(V) bool) {
-	return func(yield func(V) bool) {
-		for _, v := range m {
-			if !yield(v) {
-				return
-			}
-		}
-	}
 }
 
 func (g *grader) scope(sc *scope) error {
@@ -295,11 +286,7 @@ func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 	if err != nil {
 		return err
 	}
-	row, profile, err := format.ReadRow(enc, g.db.dict.Words())
-	if err != nil {
-		return fmt.Errorf("%w: row: %w", ErrCorrupt, err)
-	}
-	facts, err := g.facts.facts(g.tx, profile)
+	row, facts, err := g.facts.instance(g.tx, enc, g.db.dict.Words())
 	if err != nil {
 		return err
 	}
@@ -404,9 +391,4 @@ func (g *grader) store() error {
 		}
 	}
 	return nil
-}
-
-func levelsOf(targets []string, c *outcome.Class) map[string]string {
-	j := judge{targets: targets}
-	return j.levels(c)
 }

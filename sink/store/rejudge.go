@@ -296,11 +296,7 @@ func (t *teller) row(applier *applier, sc *scope, ix *index, ordinal uint32, fac
 	if err != nil {
 		return false, err
 	}
-	row, profile, err := format.ReadRow(enc, db.dict.Words())
-	if err != nil {
-		return false, fmt.Errorf("%w: row: %w", ErrCorrupt, err)
-	}
-	told, err := facts.facts(applier.tx, profile)
+	row, told, err := facts.instance(applier.tx, enc, db.dict.Words())
 	if err != nil {
 		return false, err
 	}

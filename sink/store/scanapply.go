@@ -303,30 +303,18 @@ func (a *applier) decide(state *scans.Scan, scope *scans.Scope) error {
 // sweep marks as gone what a complete scan did not list: it raises the scope's floor
 // to the scan's epoch, and every row last observed before the floor is gone.
 func (a *applier) sweep(state *scans.Scan, scope *scans.Scope, sc *scope) error {
-	ix, err := a.index(sc)
-	if err != nil {
-		return err
-	}
-	floor, epoch := sc.Floor(), state.Epoch.UnixNano()
-	for i := range ix.at {
-		order := ix.at[i].order
-		if order < floor || order >= epoch {
-			continue
-		}
-		ordinal := uint32(i)
-		class := a.db.classAt(ix, ordinal)
-		row, err := ix.row(a.tx, sc.no, ordinal)
-		if err != nil {
-			return err
-		}
+	epoch := state.Epoch.UnixNano()
+	err := a.notSeen(sc, state, func(ordinal uint32, id []byte) error {
+		class := a.db.classAt(sc.ix, ordinal)
 		sc.leave(class)
 		a.db.went(class, 1)
 		sc.gone++
 		scope.Gone++
 		c := a.db.classes.at(class)
-		if err := a.history(sc, format.RowID(row), &record.Change{At: utc(epoch), ScanID: state.ID, Cause: "gone", Before: a.j.levels(c), OS: c.OS()}); err != nil {
-			return err
-		}
+		return a.history(sc, id, &record.Change{At: utc(epoch), ScanID: state.ID, Cause: "gone", Before: a.j.levels(c), OS: c.OS()})
+	})
+	if err != nil {
+		return err
 	}
 	state.Gone += scope.Gone
 	a.out.Gone += scope.Gone
@@ -428,21 +416,13 @@ func (a *applier) endScopes(state *scans.Scan, final *record.Scan) error {
 func (a *applier) storeScans() error {
 	bucket := a.tx.Bucket(bucketProgress)
 	for scope, state := range a.pages {
-		v, err := format.JSON(scope)
-		if err != nil {
-			return err
-		}
-		if err := bucket.Put(format.ProgressKey(state.ID, scope.No), v); err != nil {
+		if err := putJSON(bucket, format.ProgressKey(state.ID, scope.No), scope); err != nil {
 			return err
 		}
 	}
 	bucket = a.tx.Bucket(bucketScans)
 	for state := range a.scans {
-		v, err := format.JSON(state)
-		if err != nil {
-			return err
-		}
-		if err := bucket.Put([]byte(state.ID), v); err != nil {
+		if err := putJSON(bucket, []byte(state.ID), state); err != nil {
 			return err
 		}
 	}
@@ -492,20 +472,14 @@ func endedKey(s *record.Scan) []byte {
 // trimEnded forgets the oldest scans of a kind beyond KeepScans.
 func (a *applier) trimEnded(kind []byte) error {
 	bucket, ids := a.tx.Bucket(bucketEnded), a.tx.Bucket(bucketEndedIDs)
-	var keys [][]byte
-	for k := range scan(bucket, kind) {
-		keys = append(keys, append([]byte(nil), k...))
-	}
-	for n := len(keys) - a.db.o.KeepScans; n > 0; n-- {
-		if err := bucket.Delete(keys[0]); err != nil {
+	keys := keysOf(bucket, kind)
+	old := keys[:max(0, len(keys)-a.db.o.KeepScans)]
+	for _, key := range old {
+		if err := ids.Delete(key[9:]); err != nil {
 			return err
 		}
-		if err := ids.Delete(keys[0][9:]); err != nil {
-			return err
-		}
-		keys = keys[1:]
 	}
-	return nil
+	return deleteKeys(bucket, old)
 }
 
 func readEnded(v []byte) (*endedScan, error) {

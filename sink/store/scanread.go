@@ -126,10 +126,6 @@ func (r *reading) scan(id string) (*record.Scan, error) {
 	return out, err
 }
 
-// Trend returns the fleet's totals at the end of the last n scans, the oldest
-// first.
-func (db *DB) Trend(n int) ([]TrendPoint, error) { return db.reading().trend(n) }
-
 func (r *reading) trend(n int) ([]TrendPoint, error) {
 	out := []TrendPoint{}
 	err := r.view(func(tx *bbolt.Tx) error {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/ecs"
@@ -40,11 +39,6 @@ type AccountStatus struct {
 	Duration      time.Duration    `json:"duration"`
 	FailedRegions int              `json:"failed_regions"`     // failed or partial
 	Failures      []record.Failure `json:"failures,omitempty"` // of the account as a whole
-}
-
-// compareScopes orders by account and region.
-func compareScopes(a, b ecs.Scope) int {
-	return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
 }
 
 // utc turns unix nanoseconds into a time.

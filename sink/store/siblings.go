@@ -56,7 +56,7 @@ func (a *applier) countFleet(counts []int) (map[string]*rules.ImageFleet, error)
 		if err != nil {
 			return nil, err
 		}
-		if software.Guest.Up != rules.Yes || !keepable(software.ImageID) {
+		if software.Guest.Up != rules.Yes || !usable(software.ImageID) {
 			continue
 		}
 		machine := a.j.Machine(hardware)

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"cmp"
-	"container/heap"
 	"context"
 	"fmt"
 	"slices"
@@ -68,7 +67,7 @@ const (
 // Sorted returns the first instances of an order that the view shows, at most
 // limit, from behind a place if there is one. It reads the rows of the scopes in
 // question once at most, looks at no more than their heads, and holds no more
-// than it returns.
+// than twice what it returns.
 func (v *View) Sorted(ctx context.Context, by Sort, after *Place, limit int) ([]Placed, error) {
 	f := v.f
 	return v.reading().sorted(ctx, v.matcher(&f), by, after, limit)
@@ -94,7 +93,7 @@ func (r *reading) sorted(ctx context.Context, matcher *matcher, by Sort, after *
 			return nil, fmt.Errorf("read %s: %w", sc.key, err)
 		}
 	}
-	slices.SortFunc(sorting.rows, func(a, b sortedRow) int { return sorting.compare(&a, &b) })
+	sorting.trim()
 	return sorting.render()
 }
 
@@ -122,7 +121,8 @@ type sorter struct {
 	limit  int
 	after  *Place
 	at     *scopeSnap  // the scope that is being read
-	rows   []sortedRow // a heap, the last one in order on top
+	rows   []sortedRow // those that may be among the first, in any order
+	last   *sortedRow  // the last one of the first, as far as is known; nil while there are too few
 	placed []Placed
 }
 
@@ -144,22 +144,17 @@ type sortedRow struct {
 	stamp format.Stamp
 }
 
-func (s *sorter) Len() int           { return len(s.rows) }
-func (s *sorter) Less(i, j int) bool { return s.compare(&s.rows[i], &s.rows[j]) > 0 }
-func (s *sorter) Swap(i, j int)      { s.rows[i], s.rows[j] = s.rows[j], s.rows[i] }
-
-// Push implements heap.Interface.
-func (s *sorter) Push(x any) { s.rows = append(s.rows, x.(sortedRow)) }
-
-// Pop implements heap.Interface.
-func (s *sorter) Pop() any {
-	last := s.rows[len(s.rows)-1]
-	s.rows = s.rows[:len(s.rows)-1]
-	return last
-}
-
-func (s *sorter) compare(a, b *sortedRow) int {
-	return s.turned(cmp.Or(s.direction(cmp.Compare(a.value, b.value)), compareScopes(a.sc.key, b.sc.key), bytes.Compare(a.id, b.id)))
+// trim sorts the rows and drops those behind the first ones.
+func (s *sorter) trim() {
+	slices.SortFunc(s.rows, func(a, b sortedRow) int {
+		return s.turned(cmp.Or(s.direction(cmp.Compare(a.value, b.value)), a.sc.key.Compare(b.sc.key), bytes.Compare(a.id, b.id)))
+	})
+	if len(s.rows) >= s.limit {
+		clear(s.rows[s.limit:])
+		s.rows = s.rows[:s.limit]
+		last := s.rows[s.limit-1]
+		s.last = &last
+	}
 }
 
 func (s *sorter) turned(c int) int {
@@ -178,7 +173,7 @@ func (s *sorter) direction(c int) int {
 
 // behind reports whether one row comes after another in the order.
 func (s *sorter) behind(value, id []byte, value2 string, scope ecs.Scope, id2 string) bool {
-	return s.turned(cmp.Or(s.direction(compareText(value, value2)), compareScopes(s.at.key, scope), compareText(id, id2))) > 0
+	return s.turned(cmp.Or(s.direction(compareText(value, value2)), s.at.key.Compare(scope), compareText(id, id2))) > 0
 }
 
 func compareText(a []byte, right string) int {
@@ -206,7 +201,10 @@ func (s *sorter) scope(ctx context.Context, sc *scopeSnap) error {
 		if err := s.view(walk.chunk); err != nil {
 			return err
 		}
-		if byID && len(s.rows) >= s.limit && string(walk.after) > s.rows[0].value {
+		if byID {
+			s.trim()
+		}
+		if byID && s.last != nil && string(walk.after) > s.last.value {
 			return nil // rows come in the order of the listing here, so the rest would not be kept either
 		}
 	}
@@ -234,26 +232,18 @@ func (s *sorter) take(tx *bbolt.Tx, candidateRow *candidateRow) error {
 	return s.offer(candidateRow, value)
 }
 
-// offer puts the row into the heap if it comes before the last row there.
+// offer keeps the row unless it comes behind those that are known to be the first.
 func (s *sorter) offer(candidateRow *candidateRow, value []byte) error {
-	if s.after != nil && !s.behind(value, candidateRow.id, s.after.Value, ecs.Scope{Account: s.after.Account, Region: s.after.Region}, s.after.InstanceID) {
+	if s.after != nil && !s.behind(value, candidateRow.id, s.after.Value, ecs.Scope{Account: s.after.Account, Region: s.after.Region}, s.after.InstanceID) ||
+		s.last != nil && s.behind(value, candidateRow.id, s.last.value, s.last.sc.key, string(s.last.id)) {
 		return nil
 	}
-	if len(s.rows) < s.limit {
-		heap.Push(s, s.copyOf(candidateRow, value, nil))
-		return nil
-	}
-	if top := &s.rows[0]; !s.behind(value, candidateRow.id, top.value, top.sc.key, string(top.id)) {
-		s.rows[0] = s.copyOf(candidateRow, value, top.row[:0])
-		heap.Fix(s, 0)
+	row := bytes.Clone(candidateRow.row)
+	s.rows = append(s.rows, sortedRow{value: string(value), sc: s.at, id: format.RowID(row), row: row, stamp: candidateRow.stamp})
+	if len(s.rows) >= 2*s.limit {
+		s.trim()
 	}
 	return nil
-}
-
-func (s *sorter) copyOf(c *candidateRow, value, room []byte) sortedRow {
-	r := sortedRow{value: string(value), sc: s.at, row: append(room, c.row...), stamp: c.stamp}
-	r.id = format.RowID(r.row)
-	return r
 }
 
 // first reads the rows of the value that the page begins with in the order of
@@ -313,8 +303,7 @@ func (s *sorter) render() ([]Placed, error) {
 			walk := walkers[sortedRow.sc]
 			if walk == nil {
 				walk = &walker{reading: s.reading, m: s.m, sc: sortedRow.sc}
-				walk.refresh()
-				if err := format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(sortedRow.sc.no)), &walk.value); err != nil {
+				if err := walk.begin(tx); err != nil {
 					return err
 				}
 				walkers[sortedRow.sc] = walk

@@ -102,7 +102,7 @@ func (db *DB) publish() {
 		}
 		next.scopes = append(next.scopes, sc.snap)
 	}
-	slices.SortFunc(next.scopes, func(a, b *scopeSnap) int { return compareScopes(a.key, b.key) })
+	slices.SortFunc(next.scopes, func(a, b *scopeSnap) int { return a.key.Compare(b.key) })
 	db.snap.Store(next)
 }
 
@@ -356,9 +356,6 @@ func (db *DB) Figures() Figures {
 	now := db.snap.Load()
 	return Figures{now.total(), now.stand(), now.outcomes, db.stats(now)}
 }
-
-// Stats returns figures as of the last commit. It reads no file.
-func (db *DB) Stats() Stats { return db.stats(db.snap.Load()) }
 
 func (db *DB) stats(snapshot *snapshot) Stats {
 	out := Stats{

@@ -194,27 +194,16 @@ func (a *applier) unsweep(state *scans.Scan, scope *scans.Scope, sc *scope) erro
 	if sc.Floor() != epoch || !sc.DropEpoch(epoch) {
 		return nil // a later scan has decided
 	}
-	ix, err := a.index(sc)
-	if err != nil {
-		return err
-	}
-	floor := sc.Floor()
-	for i := range ix.at {
-		if order := ix.at[i].order; order < floor || order >= epoch {
-			continue
-		}
-		class := a.db.classAt(ix, uint32(i))
-		row, err := ix.row(a.tx, sc.no, uint32(i))
-		if err != nil {
-			return err
-		}
+	err := a.notSeen(sc, state, func(ordinal uint32, id []byte) error {
+		class := a.db.classAt(sc.ix, ordinal)
 		sc.gone--
 		sc.enter(class)
 		a.came(class)
 		c := a.db.classes.at(class)
-		if err := a.history(sc, format.RowID(row), &record.Change{At: utc(epoch), ScanID: state.ID, Cause: "returned", After: a.j.levels(c), OS: c.OS()}); err != nil {
-			return err
-		}
+		return a.history(sc, id, &record.Change{At: utc(epoch), ScanID: state.ID, Cause: "returned", After: a.j.levels(c), OS: c.OS()})
+	})
+	if err != nil {
+		return err
 	}
 	state.Gone -= scope.Gone
 	scope.Ungone()

@@ -428,7 +428,9 @@ func (v *View) Instances(ctx context.Context) iter.Seq2[*record.Record, error] {
 	return v.reading().instances(ctx, v.matcher(&f), &f)
 }
 
-// ChangesSince is DB.ChangesSince within the view's accounts and regions.
+// ChangesSince ranges over what is remembered to have changed after a time in the
+// view's accounts and regions, by account, region and instance, the oldest change of
+// each first. The range ends with an error, if there is one.
 func (v *View) ChangesSince(ctx context.Context, since time.Time) iter.Seq2[*Moved, error] {
 	f := v.f
 	return v.reading().changesSince(ctx, since, v.matcher(&f).within)
@@ -471,7 +473,7 @@ func (v *View) ChangesOf(ctx context.Context, scan *record.Scan) iter.Seq2[*Move
 // Scans is DB.Scans at the view's moment.
 func (v *View) Scans(n int) ([]record.Scan, error) { return v.reading().scans(n) }
 
-// Trend is DB.Trend at the view's moment.
+// Trend returns the fleet's totals at the end of the last n scans, the oldest first.
 func (v *View) Trend(n int) ([]TrendPoint, error) { return v.reading().trend(n) }
 
 // Find is DB.Find at the view's moment, judged as the view is. The view's filter
