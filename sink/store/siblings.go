@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/rules"
 )
@@ -94,7 +92,14 @@ func (a *applier) keepFleet(scanID string, sc *scope, images map[string]*rules.I
 	put := func(id string, is StoredEvidence) error {
 		return bucket.Put(append(bytes.Clone(prefix), id...), is.value())
 	}
-	drop := func(id string) error { return bucket.Delete(append(bytes.Clone(prefix), id...)) }
+	drop := func(ids ...string) error {
+		for _, id := range ids {
+			if err := bucket.Delete(append(bytes.Clone(prefix), id...)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	for id, is := range had {
 		if image, earlier := strings.CutPrefix(id, event.EarlierPrefix); earlier {
 			if _, newer := had[image]; !newer {
@@ -105,7 +110,7 @@ func (a *applier) keepFleet(scanID string, sc *scope, images map[string]*rules.I
 			continue
 		}
 		if images[id] == nil && is.Fleet == "" { // told once that there is none
-			if err := dropBoth(bucket, drop, id); err != nil {
+			if err := drop(id, event.EarlierPrefix+id); err != nil {
 				return err
 			}
 			continue
@@ -128,11 +133,4 @@ func (a *applier) keepFleet(scanID string, sc *scope, images map[string]*rules.I
 		}
 	}
 	return nil
-}
-
-func dropBoth(b *bbolt.Bucket, drop func(string) error, id string) error {
-	if err := drop(id); err != nil {
-		return err
-	}
-	return drop(event.EarlierPrefix + id)
 }
