@@ -257,38 +257,32 @@ func syncDir(dir string) error {
 // sure that it still is the file of that name: one that was compacted while its
 // lock was waited for is nobody's any more.
 func (db *DB) openFile() error {
-	path := db.o.Path
 	for {
-		if err := db.openOnce(); err != nil {
-			return err
-		}
-		opened, err := db.file.Stat()
+		inPlace, err := db.openOnce()
 		if err != nil {
-			return errors.Join(fmt.Errorf("open store %s: %w", path, err), db.shut())
+			return fmt.Errorf("open store %s: %w", db.o.Path, err)
 		}
-		if named, err := os.Stat(path); err == nil && os.SameFile(named, opened) {
+		if inPlace {
 			return nil
-		} else if err != nil {
-			return errors.Join(fmt.Errorf("open store %s: %w", path, err), db.shut())
-		}
-		if err := db.shut(); err != nil {
-			return fmt.Errorf("open store %s: %w", path, err)
 		}
 	}
 }
 
-func (db *DB) openOnce() error {
+// openOnce reports whether what it opened still is the file of that name, and lets go
+// of it where it is not.
+func (db *DB) openOnce() (inPlace bool, err error) {
 	path := db.o.Path
+	db.file = nil // one of another inode may have been opened and closed before
 	// While another process writes, the file holds pages of two moments, and the check
 	// would find damage where there is none.
-	err := withoutWriters(path, db.o.LockWait, func() error { return format.CheckPages(path) })
+	err = withoutWriters(path, db.o.LockWait, func() error { return format.CheckPages(path) })
 	switch {
 	case errors.Is(err, ErrLocked):
-		return fmt.Errorf("open store %s: %w", path, errInUse)
+		return false, errInUse
 	case errors.Is(err, ErrCorrupt):
-		return fmt.Errorf("open store %s: %w; move it away: it is built again from the results stream, or restore a backup", path, err)
+		return false, fmt.Errorf("%w; move it away: it is built again from the results stream, or restore a backup", err)
 	case err != nil:
-		return fmt.Errorf("open store %s: %w", path, err)
+		return false, err
 	}
 	mmap := 0
 	if bits.UintSize == 64 && !db.o.ReadOnly {
@@ -309,18 +303,26 @@ func (db *DB) openOnce() error {
 		return err
 	})
 	switch {
-	case err == nil:
-		db.bolt.AllocSize = 4 << 20 // the file grows in these steps
-		return nil
 	case errors.Is(err, berrors.ErrTimeout):
-		return fmt.Errorf("open store %s: %w", path, errInUse)
+		return false, errInUse
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, ErrCorrupt):
 		if db.file != nil {
 			db.file.Close()
 		}
-		return fmt.Errorf("open store %s: %w: %w", path, ErrCorrupt, err)
+		return false, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	case err != nil:
+		return false, noRoom(err)
 	}
-	return fmt.Errorf("open store %s: %w", path, noRoom(err))
+	db.bolt.AllocSize = 4 << 20 // the file grows in these steps
+	opened, err := db.file.Stat()
+	if err != nil {
+		return false, errors.Join(err, db.shut())
+	}
+	named, err := os.Stat(path)
+	if err != nil || !os.SameFile(named, opened) {
+		return false, errors.Join(err, db.shut())
+	}
+	return true, nil
 }
 
 // errInUse is ErrLocked with what to do about it.
