@@ -320,13 +320,15 @@ func (db *DB) loadIndex(tx *bbolt.Tx, sc *scope) (*index, error) {
 			marks[id] = scope
 		}
 	}
-	ix := newIndex(db.seed)
-	err := ix.load(tx, sc.no, sc.Rows, func(scan string, ordinal uint32) {
+	return db.readIndex(tx, sc, newIndex(db.seed), func(scan string, ordinal uint32) {
 		if p := marks[scan]; p != nil {
 			p.SeenNow.Add(int(ordinal))
 		}
 	})
-	if err != nil {
+}
+
+func (db *DB) readIndex(tx *bbolt.Tx, sc *scope, ix *index, seen func(scan string, ordinal uint32)) (*index, error) {
+	if err := ix.load(tx, sc.no, sc.Rows, seen); err != nil {
 		return nil, fmt.Errorf("index of %s: %w", sc.key, err)
 	}
 	if db.waived() {
@@ -347,13 +349,7 @@ func (db *DB) outline(tx *bbolt.Tx, sc *scope) (*index, error) {
 	if !db.waived() && (db.meta.Rejudging == nil || db.meta.Rejudging.Today == "") {
 		ix.byHash = nil
 	}
-	if err := ix.load(tx, sc.no, sc.Rows, nil); err != nil {
-		return nil, fmt.Errorf("index of %s: %w", sc.key, err)
-	}
-	if db.waived() {
-		return ix, db.loadWaived(tx, sc, ix)
-	}
-	return ix, nil
+	return db.readIndex(tx, sc, ix, nil)
 }
 
 // drop removes the index of a scope from memory; it can be read again.

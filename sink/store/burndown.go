@@ -73,7 +73,7 @@ func (p *part) standing(t int) record.Standing {
 	for level := range levels {
 		out.Verdicts[rules.Level(level).String()] = p.on[t][level]
 	}
-	for i, id := range waves.All() {
+	for i, id := range allWaves {
 		n := p.on[t][levels+i]
 		out.Waves[string(id)] = n
 		if id.Open() {
@@ -91,20 +91,12 @@ func (p *part) standings(targets []string) map[string]record.Standing {
 	return out
 }
 
-// openWaves has a bit for each wave whose instances are open.
-var openWaves = func() (bits uint32) {
-	for i, id := range waves.All() {
-		if id.Open() {
-			bits |= 1 << i
-		}
-	}
-	return bits
-}()
+var allWaves = waves.All()
 
 // open tells whether instances of a class are open on the target with a number.
 func open(c *outcome.Class, target int) bool {
 	s, ok := c.Standing(target)
-	return ok && openWaves>>s.Wave&1 == 1
+	return ok && s.Wave < len(allWaves) && allWaves[s.Wave].Open()
 }
 
 // movesOn is where moves on a target are counted until the next point.

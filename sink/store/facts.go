@@ -55,7 +55,7 @@ func (a *applier) instanceOf(enc []byte) (event.Row, rules.Facts, error) {
 }
 
 func (a *applier) factsReader() *factsReader {
-	profiles := &profileTable{a.db.profs.list, a.db.profs.hardware}
+	profiles := a.db.profs.now()
 	if a.reader == nil {
 		a.reader = profiles.reader()
 	}

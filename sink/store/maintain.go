@@ -274,7 +274,7 @@ func (db *DB) check(ctx context.Context) error {
 				return err
 			}
 		}
-		facts := (&profileTable{db.profs.list, db.profs.hardware}).reader()
+		facts := db.profs.now().reader()
 		for _, sc := range db.byNo {
 			ix := newIndex(db.seed)
 			if err := ix.load(tx, sc.no, sc.Rows, nil); err != nil {

@@ -17,8 +17,8 @@ import (
 // profiles knows every stored profile. The software itself stays in the file.
 // It is the writer's; readers use what publish gave them.
 type profiles struct {
+	profileTable
 	seed   maphash.Seed
-	list   []format.Profile
 	byPair map[softwareOn]uint32
 	free   []uint32            // numbers that no profile has
 	dirty  map[uint32]struct{} // chunks that have to be stored
@@ -27,7 +27,6 @@ type profiles struct {
 	softNext   uint32
 	freshSoft  []freshValue
 
-	hardware   []rules.Hardware
 	byHardware map[rules.Hardware]uint32
 	freshHard  int // at the end of hardware, not stored yet
 
@@ -60,7 +59,10 @@ func newProfiles(seed maphash.Seed) *profiles {
 
 // publish shows the profiles to readers. A number that was free may be used for
 // another profile: no reader knows it before the commit that gives it to an instance.
-func (p *profiles) publish() { p.readers.Store(&profileTable{p.list, p.hardware}) }
+func (p *profiles) publish() { p.readers.Store(p.now()) }
+
+// now is what is known by now, that which is not published included.
+func (p *profiles) now() *profileTable { return &profileTable{p.list, p.hardware} }
 
 // retire lets go of what only the writer looks at. Readers go on with what was
 // published last until others are: of ten million instances that is as much
@@ -69,15 +71,11 @@ func (p *profiles) retire() {
 	p.byPair, p.softByHash, p.byHardware = nil, nil, nil
 }
 
-func (p *profiles) classOf(id uint32) (uint32, bool) { return classIn(p.list, id) }
-
-func (t *profileTable) classOf(id uint32) (uint32, bool) { return classIn(t.list, id) }
-
-func classIn(list []format.Profile, id uint32) (uint32, bool) {
-	if int(id) >= len(list) || list[id].Class == format.NoClass {
+func (t *profileTable) classOf(id uint32) (uint32, bool) {
+	if int(id) >= len(t.list) || t.list[id].Class == format.NoClass {
 		return 0, false
 	}
-	return list[id].Class, true
+	return t.list[id].Class, true
 }
 
 // instanceType is the instance type of a profile.

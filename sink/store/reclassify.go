@@ -219,7 +219,7 @@ type grader struct {
 func (db *DB) regrade(tx *bbolt.Tx, old, j *judge) *grader {
 	return &grader{
 		db: db, tx: tx, old: old, j: j, is: newClasses(), moves: map[[2]uint32]int{}, own: make([]uint32, len(db.profs.list)),
-		facts: (&profileTable{db.profs.list, db.profs.hardware}).reader(),
+		facts: db.profs.now().reader(),
 	}
 }
 

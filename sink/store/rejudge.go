@@ -183,7 +183,7 @@ func (t *teller) part() (done bool, err error) {
 		applier.tx = tx
 		rj := *db.meta.Rejudging
 		applier.event = rj.Events
-		facts := (&profileTable{db.profs.list, db.profs.hardware}).reader()
+		facts := db.profs.now().reader()
 		looked, moved := 0, 0
 		for moved < db.o.TellRows && looked < 100*db.o.TellRows {
 			sc := t.next(&rj)

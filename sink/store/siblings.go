@@ -39,7 +39,7 @@ func (a *applier) takeFleet(scanID string, sc *scope) error {
 
 // countFleet counts instances, given by profile, by their image.
 func (a *applier) countFleet(counts []int) (map[string]*rules.ImageFleet, error) {
-	reader := (&profileTable{a.db.profs.list, a.db.profs.hardware}).reader()
+	reader := a.db.profs.now().reader()
 	images := map[string]*rules.ImageFleet{}
 	for id, count := range counts {
 		if count == 0 {

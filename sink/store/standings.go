@@ -28,16 +28,15 @@ type Standings struct {
 func (s *snapshot) stand() *Standings {
 	s.standOnce.Do(func() {
 		out := &Standings{Waves: map[WaveKey]int{}, Confidence: map[ConfidenceKey]int{}, Waived: map[WaivedKey]int{}, Owners: s.owners}
-		names := waves.All()
 		for _, sc := range s.scopes {
 			for i := range sc.counts {
 				classCount := &sc.counts[i]
 				for t, target := range s.targets {
 					st, ok := classCount.Standing(t)
-					if !ok || st.Wave >= len(names) {
+					if !ok || st.Wave >= len(allWaves) {
 						continue
 					}
-					id := names[st.Wave]
+					id := allWaves[st.Wave]
 					out.Waves[WaveKey{sc.key.Account, sc.key.Region, target, string(id)}] += classCount.n
 					out.Confidence[ConfidenceKey{target, classCount.Level(t).String(), st.Confidence.String()}] += classCount.n
 					if id == waves.Waived {
@@ -48,10 +47,8 @@ func (s *snapshot) stand() *Standings {
 		}
 		// What nobody has is 0 and not absent, where the target is judged.
 		for _, target := range s.targets {
-			for _, level := range []rules.Level{rules.Compatible, rules.NeedsAction, rules.Incompatible, rules.Unknown} {
-				if level != rules.Compatible {
-					out.Waived[WaivedKey{target, level.String()}] += 0
-				}
+			for _, level := range rules.Levels()[1:] { // what is compatible needs no waiver
+				out.Waived[WaivedKey{target, level.String()}] += 0
 			}
 		}
 		s.standings = out

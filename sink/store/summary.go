@@ -199,7 +199,7 @@ func sortScopes(scopes []record.ScopeStatus) {
 
 func noVerdicts() map[string]int {
 	out := map[string]int{}
-	for _, l := range []rules.Level{rules.Compatible, rules.NeedsAction, rules.Incompatible, rules.Unknown} {
+	for _, l := range rules.Levels() {
 		out[l.String()] = 0
 	}
 	return out
@@ -273,20 +273,19 @@ type TrendPoint struct {
 
 func (db *DB) trend(s *record.Scan, judge *judge) *TrendPoint {
 	out := &TrendPoint{At: *s.EndedAt, ScanID: s.ID, State: s.State, Verdicts: map[string]map[string]int{}}
-	for _, t := range judge.targets {
-		out.Verdicts[t] = noVerdicts()
-	}
+	whole := newPart(len(judge.targets))
 	for _, sc := range db.scopes {
-		out.Instances += sc.present
 		for c, n := range sc.counts {
 			class := db.classes.at(c)
+			whole.add(class, n)
 			if class.Legacy {
 				out.Legacy += n
 			}
-			for i, t := range judge.targets {
-				out.Verdicts[t][class.Level(i).String()] += n
-			}
 		}
+	}
+	out.Instances = whole.instances
+	for i, t := range judge.targets {
+		out.Verdicts[t] = whole.standing(i).Verdicts
 	}
 	return out
 }
