@@ -77,6 +77,20 @@ func TestAReasonThatIsOutOfDateIsNamed(t *testing.T) {
 	}
 }
 
+// Tests that do not end are ended by the CPU time that they take, and what takes more
+// and more memory has a bound, whatever shell the machine has.
+func TestTestsRunUnderLimits(t *testing.T) {
+	bin := filepath.Join(t.TempDir(), "tests")
+	if err := os.WriteFile(bin, []byte("#!/bin/sh\nulimit -t\nulimit -v\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := &suite{bin: bin}
+	did, err := s.run(test{cpu: 3 * time.Second}, []string{"TestX"})
+	if err != nil || did.said != "50\n64000000\n" {
+		t.Errorf("%q, %v", did.said, err)
+	}
+}
+
 // The tables that are kept with this tool can be read, and speak of packages that are there.
 func TestTables(t *testing.T) {
 	known, err := claims(packagesTable)

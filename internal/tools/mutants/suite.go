@@ -115,7 +115,7 @@ type outcome struct {
 // without a change, on a machine that does other work as well, and as much CPU
 // and memory as keeps it usable.
 func (s *suite) run(planned test, names []string, env ...string) (outcome, error) {
-	limits := fmt.Sprintf(`ulimit -t %d -v 16000000; exec "$0" "$@"`, 20+10*int(planned.cpu.Seconds()))
+	limits := fmt.Sprintf(`ulimit -t %d; ulimit -v 64000000; exec "$0" "$@"`, 20+10*int(planned.cpu.Seconds()))
 	cmd := exec.Command("sh", "-c", limits, s.bin, "-test.failfast", "-test.short", "-test.timeout", (time.Minute + 10*planned.clock).String(), "-test.run", "^("+strings.Join(names, "|")+")$")
 	cmd.Dir, cmd.Env = s.dir, append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
