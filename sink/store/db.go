@@ -231,14 +231,22 @@ func create(options *Options) error {
 	if err := db.Close(); err != nil { // bbolt synced what it wrote
 		return err
 	}
-	// Unlike a rename, a link does not replace a store that another process made in
-	// the meantime.
-	if err := os.Link(name, options.Path); err != nil && !errors.Is(err, fs.ErrExist) {
-		if err = os.Rename(name, options.Path); err != nil {
-			return fmt.Errorf("open store: %w", err)
-		}
+	// Where another process made a store in the meantime, that one counts.
+	if err := giveName(name, options.Path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("open store: %w", err)
 	}
 	return syncDir(dir)
+}
+
+// giveName names a file that has a temporary name. Unlike a rename, a link refuses
+// to replace what somebody made meanwhile, which is fs.ErrExist; where the file
+// system has no links, nobody else can have known the name.
+func giveName(tmp, name string) error {
+	err := os.Link(tmp, name)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return os.Rename(tmp, name)
+	}
+	return errors.Join(err, os.Remove(tmp))
 }
 
 func syncDir(dir string) error {
@@ -306,9 +314,7 @@ func (db *DB) openOnce() (inPlace bool, err error) {
 	case errors.Is(err, berrors.ErrTimeout):
 		return false, errInUse
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, ErrCorrupt):
-		if db.file != nil {
-			db.file.Close()
-		}
+		db.file.Close()
 		return false, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	case err != nil:
 		return false, noRoom(err)
@@ -353,11 +359,14 @@ func (db *DB) prepare(tx *bbolt.Tx) error {
 			return nil
 		}
 	}
+	if k, _ := tx.Cursor().First(); k != nil {
+		return fmt.Errorf("%w: part %q is missing", ErrCorrupt, bucketMeta)
+	}
 	if !tx.Writable() {
 		return errEmpty
 	}
 	for _, name := range buckets() {
-		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+		if _, err := tx.CreateBucket(name); err != nil {
 			return err
 		}
 	}

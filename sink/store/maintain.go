@@ -14,6 +14,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -103,16 +104,7 @@ func (db *DB) copyTo(ctx context.Context, dst string, write func(tmp string) err
 	if err := db.writeChecked(ctx, tmp, write); err != nil {
 		return err
 	}
-	// Link refuses to replace what somebody made meanwhile; where the file
-	// system has no links, nobody else can have known the name.
-	err := os.Link(tmp, dst)
-	switch {
-	case err == nil:
-		err = os.Remove(tmp)
-	case !errors.Is(err, fs.ErrExist):
-		err = os.Rename(tmp, dst)
-	}
-	if err != nil {
+	if err := giveName(tmp, dst); err != nil {
 		return errors.Join(err, removeIfThere(tmp))
 	}
 	return syncDir(filepath.Dir(dst))
@@ -258,14 +250,12 @@ func (db *DB) check(ctx context.Context) error {
 			{bucketScopes, checksum},
 			{bucketStrings, checksum},
 			{bucketEvidence, func(k, v []byte) error { _, _, err := neededLast(k, v); return err }},
+			{bucketEndedIDs, func(_, v []byte) error { _, err := readEnded(tx.Bucket(bucketEnded).Get(v)); return err }},
+			{bucketPoints, func(_, v []byte) error { return readPoint(v, &record.ProgressPoint{}) }},
+			{bucketParts, func(_, v []byte) error { return readParts(v, &pointParts{}) }},
 			{bucketMeta, checksum},
 		} {
-			var last []byte
 			for key, value := range scan(tx.Bucket(part.name), nil) {
-				if last != nil && string(key) <= string(last) {
-					return fmt.Errorf("%s: %w: key %x is out of order", part.name, ErrCorrupt, key)
-				}
-				last = append(last[:0], key...)
 				if err := part.check(key, value); err != nil {
 					return fmt.Errorf("%s %x: %w", part.name, key, err)
 				}
