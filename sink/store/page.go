@@ -443,7 +443,7 @@ func (p *pager) clampClock() error {
 	floor := p.sc.Floor()
 	for i := range p.ix.at {
 		order := p.ix.at[i].order
-		if order > limit && order < floor {
+		if order >= limit && order < floor {
 			p.ix.at[i].order = limit - 1 // still gone
 		} else {
 			p.ix.at[i].order = min(order, limit)

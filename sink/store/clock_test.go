@@ -1,0 +1,80 @@
+package store_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/sink/store"
+)
+
+// Where the clock ran ahead for a while, and what it dated is corrected, the instances that
+// were gone are gone still and those that were there are there, whenever each was seen: at
+// the very moment of the scan, before it, or just before the observation that shows that
+// the clock was wrong.
+func TestWhatAFastClockDatedIsCorrectedAndNothingElse(t *testing.T) {
+	const ahead = 10 * 365 * 86400
+	for name, c := range map[string]struct {
+		messages []event.Message
+		want     map[string]string // instances -> when they were seen, or that they are gone
+	}{
+		"by a rescan": {
+			[]event.Message{page("r2", rescanKind, hangzhou, "1.0", "1.0", 0, 900, machine{id: "i-new"})},
+			map[string]string{"i-new": "15m0s", "i-there": "14m59.999999999s", "i-then": "14m59.999999999s", "i-before": "gone", "i-old": "gone", "i-just": "gone"},
+		},
+		"by a planned rescan": {
+			[]event.Message{planned("r2", rescanKind, 850, hangzhou), page("r2", rescanKind, hangzhou, "1.0", "1.0", 0, 900, machine{id: "i-new"})},
+			map[string]string{"i-new": "15m0s", "i-there": "14m9.999999999s", "i-then": "14m9.999999999s", "i-before": "gone", "i-old": "gone", "i-just": "gone"},
+		},
+		"by an observation that the clock of a worker dated ahead": {
+			[]event.Message{page("r2", rescanKind, hangzhou, "1.0", "1.0", 0, 1004, machine{id: "i-new"})},
+			map[string]string{"i-new": "16m44s", "i-there": "16m39.999999999s", "i-then": "16m39.999999999s", "i-before": "gone", "i-old": "gone", "i-just": "gone"},
+		},
+		"by a scan that lists one of them": {
+			whole("s3", hangzhou, 890, machine{id: "i-there", os: "centos 5.8"}),
+			map[string]string{"i-there": "14m51s", "i-then": "gone", "i-before": "gone", "i-old": "gone", "i-just": "gone"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "store.db")
+			db, s := open(t, path, newJudge("a", oldOnes)), newStream()
+			s.now = 950
+			just := page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, 900, machine{id: "i-just"})
+			just.Order--
+			apply(t, db, s.put(page("r1", rescanKind, hangzhou, "1.0", "1.0", 1, 100, machine{id: "i-old"}), just))
+			s.now = ahead + 100
+			apply(t, db, s.put(whole("s1", hangzhou, ahead-100, machine{id: "i-there"}, machine{id: "i-then"}, machine{id: "i-before"})...))
+			second := whole("s2", hangzhou, ahead, machine{id: "i-then"})
+			second[2].(*event.InstancesClassified).Order = at(ahead).UnixNano()
+			second = append(second[:3:3], page("s2", scanKind, hangzhou, "1.0", "1.0", 1, ahead+1, machine{id: "i-there"}), laneEnded("s2", scanKind, hangzhou, "1.0", "1.0", 2))
+			apply(t, db, s.put(second...))
+			if sum := db.Summary(); sum.Instances != 2 || sum.Gone != 3 {
+				t.Fatalf("%d instances, %d gone", sum.Instances, sum.Gone)
+			}
+			s.now = 1000
+			apply(t, db, s.put(c.messages...))
+			db = kept(t, db, path)
+			got, gone := map[string]string{}, 0
+			for _, r := range all(t, db, store.Filter{}) {
+				got[r.InstanceID] = r.ObservedAt.Sub(at(0)).String()
+				if r.GoneAt != nil {
+					got[r.InstanceID] = "gone"
+					gone++
+				}
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" || db.Summary().Gone != gone {
+				t.Errorf("%d gone are counted: %s", db.Summary().Gone, diff)
+			}
+			// The next scan of right time decides.
+			s.now = 1100
+			apply(t, db, s.put(whole("s4", hangzhou, 1050, machine{id: "i-there"}, machine{id: "i-old"})...))
+			if sum := db.Summary(); sum.Instances != 2 || sum.Scopes[0].LastScan != "s4" || sum.Scopes[0].Completeness != record.ScopeComplete {
+				t.Errorf("%d instances, %+v", sum.Instances, sum.Scopes)
+			}
+			kept(t, db, path)
+		})
+	}
+}
