@@ -93,6 +93,9 @@ func TestEachMessageThatCannotBeKeptIsCounted(t *testing.T) {
 		"a lost page":                           {&event.PageFailed{ScanID: "s1", Kind: scanKind, Scope: hangzhou, Lane: "1.0", Walk: "1.0", Failure: lost}, 0},
 		"a lost page of no region":              {&event.PageFailed{ScanID: "s1", Kind: scanKind, Scope: nowhere, Lane: "1.0", Walk: "1.0", Failure: lost}, 1},
 		"a lost page of no number":              {&event.PageFailed{ScanID: "s1", Kind: scanKind, Scope: hangzhou, Lane: "1.0", Walk: "1.0", Page: -1, Failure: lost}, 1},
+		"a page of no region":                   {page("s1", scanKind, nowhere, "1.0", "1.0", 0, 10), 1},
+		"a page of no account":                  {page("s1", scanKind, ecs.Scope{Region: "cn-hangzhou"}, "1.0", "1.0", 0, 10), 1},
+		"a page of no scan":                     {page("", scanKind, hangzhou, "1.0", "1.0", 0, 10), 1},
 		"a page of no number":                   {page("s1", scanKind, hangzhou, "1.0", "1.0", -1, 10), 1},
 		"an answer of no region":                {&event.ScopeChecked{ScanID: "s1", Kind: scanKind, Scope: nowhere}, 1},
 		"the end of no scan":                    {&event.ScanAborted{Kind: scanKind}, 1},
@@ -701,7 +704,13 @@ func TestOfTwoRowsOfOneTimeTheBetterOneStays(t *testing.T) {
 						}
 					}
 				}
-				apply(t, db, s.put(order...))
+				stale := 0
+				if order[0] == c.other {
+					stale = 1
+				}
+				if got := apply(t, db, s.put(order...)); got.Stale != stale {
+					t.Errorf("%s: %d are stale, want %d", name, got.Stale, stale)
+				}
 				is("at once")
 				apply(t, db, s.put(whole("s2", hangzhou, 11, machine{id: "i-1"})...))
 				is("in its block")

@@ -186,9 +186,6 @@ func onlyEvidence(before, after rules.Facts) bool {
 
 // handedOver counts an instance whose owner is another one than it was.
 func (a *applier) handedOver(account string, old, row []byte) error {
-	if !a.db.ownedBy.Load().any() {
-		return nil
-	}
 	from, err := a.db.owner(account, old)
 	if err != nil {
 		return err

@@ -78,3 +78,15 @@ func TestWhatAFastClockDatedIsCorrectedAndNothingElse(t *testing.T) {
 		})
 	}
 }
+
+// A broker that tells no time shows no clock to be wrong.
+func TestWithoutATimeNothingIsCorrected(t *testing.T) {
+	db, s := fresh(t), newStream()
+	s.now = -t0 / second
+	apply(t, db, s.put(page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, 500, machine{id: "i-1"}), page("r2", rescanKind, hangzhou, "1.0", "1.0", 0, 400, machine{id: "i-2"})))
+	for _, r := range all(t, db, store.Filter{}) {
+		if want := map[string]int64{"i-1": 500, "i-2": 400}[r.InstanceID]; !r.ObservedAt.Equal(at(want)) {
+			t.Errorf("%s was seen at %s", r.InstanceID, r.ObservedAt)
+		}
+	}
+}

@@ -476,7 +476,7 @@ func (db *DB) measure() {
 	}
 	db.size.Store(info.Size())
 	limit := db.o.MaxSize
-	if free := room(db.file); free >= 0 && (limit == 0 || info.Size()+free < limit) {
+	if free, known := room(db.file); known && (limit == 0 || info.Size()+free < limit) {
 		limit = info.Size() + free
 	}
 	db.limit.Store(limit)
@@ -504,7 +504,7 @@ func (db *DB) Close() error {
 // then only the file is let go of.
 func (db *DB) shut() error {
 	if !errors.Is(db.broken, ErrCorrupt) {
-		if err := db.guard(db.bolt.Close); err == nil || !errors.Is(err, ErrCorrupt) {
+		if err := db.guard(db.bolt.Close); !errors.Is(err, ErrCorrupt) {
 			return err
 		}
 	}

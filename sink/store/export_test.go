@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"os"
 	"slices"
 	"time"
 
@@ -37,6 +38,15 @@ func (db *DB) CopyDropping(ctx context.Context, dst string) error {
 			return tx.Bucket(bucketHistory).Delete(k)
 		})
 		return errors.Join(err, out.Close())
+	})
+}
+
+// CopyBeside makes a checked copy while somebody else makes a file of its name.
+func (db *DB) CopyBeside(ctx context.Context, dst, theirs string) error {
+	return db.locked(func() error {
+		return db.copyTo(ctx, dst, func(tmp string) error {
+			return errors.Join(db.writeDense(tmp), os.WriteFile(dst, []byte(theirs), 0o600))
+		})
 	})
 }
 

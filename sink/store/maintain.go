@@ -86,10 +86,7 @@ func (db *DB) CompactInPlace(ctx context.Context) (int64, error) {
 	}
 	db.broken = errors.New("the store was replaced by its compacted copy")
 	info, err := os.Stat(db.o.Path)
-	if err == nil {
-		err = syncDir(filepath.Dir(db.o.Path))
-	}
-	if err != nil {
+	if err := errors.Join(err, syncDir(filepath.Dir(db.o.Path))); err != nil {
 		return 0, fmt.Errorf("compact the store: it is compacted, but may come back as it was after a power cut: %w", err)
 	}
 	return info.Size(), nil
@@ -173,37 +170,29 @@ func (db *DB) writeDense(tmp string) error {
 	return errors.Join(err, out.Close())
 }
 
-// content tells what each part of the store holds, by number of keys and a hash
-// over them and their values.
-func (db *DB) content(ctx context.Context) (map[string]contentOf, error) {
-	out := map[string]contentOf{}
+// content tells what each part of the store holds, by a hash over its keys and
+// their values.
+func (db *DB) content(ctx context.Context) (map[string]uint64, error) {
+	out := map[string]uint64{}
 	err := db.view(func(tx *bbolt.Tx) error {
 		return tx.ForEach(func(name []byte, bucket *bbolt.Bucket) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			of := contentOf{}
 			hash := crc64.New(crc64.MakeTable(crc64.ECMA))
 			var lengths [16]byte
 			for key, value := range scan(bucket, nil) {
-				of.keys++
 				binary.LittleEndian.PutUint64(lengths[:], uint64(len(key)))
 				binary.LittleEndian.PutUint64(lengths[8:], uint64(len(value)))
 				for _, part := range [][]byte{lengths[:], key, value} {
 					_, _ = hash.Write(part)
 				}
 			}
-			of.sum = hash.Sum64()
-			out[string(name)] = of
+			out[string(name)] = hash.Sum64()
 			return nil
 		})
 	})
 	return out, err
-}
-
-type contentOf struct {
-	keys int
-	sum  uint64
 }
 
 func removeIfThere(path string) error {

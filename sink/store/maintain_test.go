@@ -3,12 +3,15 @@ package store_test
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/sink/store"
 )
@@ -76,6 +79,37 @@ func TestACopyThatLacksSomethingIsNone(t *testing.T) {
 	}
 }
 
+// Whoever makes a file while a copy of that name is being written keeps it.
+func TestACopyReplacesNothing(t *testing.T) {
+	db := fresh(t)
+	dst := filepath.Join(t.TempDir(), "copy.db")
+	if err := db.CopyBeside(t.Context(), dst, "theirs"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("got %v", err)
+	}
+	if got := string(mustRead(t, dst)); got != "theirs" {
+		t.Errorf("of theirs became %.20q", got)
+	}
+	onlyFile(t, dst)
+}
+
+// A copy has two heads, as every file of the store: where the newer one is damaged the
+// other one is of the same content, and not of an empty store.
+func TestACopyOutlivesTheLossOfAHead(t *testing.T) {
+	whole := joined(t)
+	want := lines(all(t, open(t, changed(t, whole, func(*bbolt.Tx) {}), newJudge("a", oldOnes)), store.Filter{}))
+	for head := range 2 {
+		b := bytes.Clone(whole)
+		clear(b[4096*head : 4096*(head+1)])
+		path := filepath.Join(t.TempDir(), "store.db")
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, lines(all(t, open(t, path, newJudge("a", oldOnes)), store.Filter{}))); diff != "" {
+			t.Errorf("without head %d: %s", head, diff)
+		}
+	}
+}
+
 func TestCompactInPlace(t *testing.T) {
 	path := filled(t)
 	if err := os.Chmod(path, 0o640); err != nil {
@@ -103,8 +137,8 @@ func TestCompactInPlace(t *testing.T) {
 		t.Errorf("%d bytes of %d, %v", size, before, err)
 	}
 	s := stream{id: t0, seq: 1_000_000, now: 1_000_000}
-	if _, err := db.Apply(t.Context(), s.put(page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, s.now, machine{id: "i-lost"}))); err == nil {
-		t.Error("the file that was replaced took something")
+	if _, err := db.Apply(t.Context(), s.put(page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, s.now, machine{id: "i-lost"}))); err == nil || !strings.Contains(err.Error(), "was replaced") {
+		t.Errorf("the file that was replaced took something: %v", err)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -190,6 +191,25 @@ func TestPartsThatDoNotFitAreDamage(t *testing.T) {
 	}
 }
 
+// The largest number that software may have is one.
+func TestTheLargestNumberOfSoftwareIsRead(t *testing.T) {
+	path := changed(t, joined(t), func(tx *bbolt.Tx) {
+		p := part{tx.Bucket([]byte("software")), t}
+		_, v := p.first()
+		p.put(format.Key32(format.MaxProfile), v)
+	})
+	checked(t, open(t, path, newJudge("a", oldOnes)))
+}
+
+// Who opens a store keeps the index in memory of the regions that are written to at the
+// moment, which have a journal, and of no others.
+func TestOnlyRegionsWithAJournalStayInMemory(t *testing.T) {
+	db := open(t, changed(t, joined(t), func(*bbolt.Tx) {}), newJudge("a", oldOnes))
+	if got := db.InMemory(); len(got) != 1 || got[0] != "cn-hangzhou" {
+		t.Errorf("in memory are %v", got)
+	}
+}
+
 // What opening a store does not read, a check does: each part of it is named where
 // it is missing, and where a value of it is damaged.
 func TestACheckReadsEveryPart(t *testing.T) {
@@ -227,32 +247,59 @@ func TestACheckReadsEveryPart(t *testing.T) {
 		if !errors.Is(err, store.ErrCorrupt) || name != "meta" && !strings.Contains(err.Error(), `"`+name+`"`) {
 			t.Errorf("%s is missing: %v", name, err)
 		}
+		if name == "endedids" { // their values are keys, of scans that are not there then
+			continue
+		}
 		for _, which := range []func(part) ([]byte, []byte){part.first, part.last} {
-			err = found(changed(t, base, func(tx *bbolt.Tx) {
-				p := part{tx.Bucket([]byte(name)), t}
-				k, v := which(p)
-				if len(v) == 0 {
-					t.Fatalf("%s is empty: the test proves nothing", name)
-				}
-				v = slices.Clone(v)
-				v[len(v)-1] ^= 1
-				p.put(k, v)
-			}))
-			if !errors.Is(err, store.ErrCorrupt) {
+			var value []byte
+			path := changed(t, base, func(tx *bbolt.Tx) {
+				_, v := which(part{tx.Bucket([]byte(name)), t})
+				value = slices.Clone(v)
+			})
+			file := mustRead(t, path)
+			if len(value) == 0 || !bytes.Contains(file, value) {
+				t.Fatalf("%s is empty: the test proves nothing", name)
+			}
+			db := open(t, path, j)
+			// It is damaged under the store that has it open: what was read then counts no more.
+			damaged := slices.Clone(value)
+			damaged[len(value)-1] ^= 1
+			under, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = under.WriteAt(bytes.ReplaceAll(file, value, damaged), 0)
+			if err := errors.Join(err, under.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Check(t.Context()); !errors.Is(err, store.ErrCorrupt) {
 				t.Errorf("%s is damaged: %v", name, err)
 			}
 		}
 	}
-	err := found(changed(t, base, func(tx *bbolt.Tx) {
-		p := part{tx.Bucket([]byte("blocks")), t}
+	if err := found(changed(t, base, func(tx *bbolt.Tx) {
+		p := part{tx.Bucket([]byte("endedids")), t}
 		k, v := p.first()
-		rows, err := format.BlockRows(v, nil)
-		if err != nil || len(rows) != 3 {
-			t.Fatal(len(rows), err)
+		p.put(k, append(slices.Clone(v), 'x'))
+	})); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("the id of a scan that is not there: %v", err)
+	}
+	for order, rows := range map[string][]int{"another order": {0, 2, 1}, "one of them twice": {0, 1, 1}} {
+		err := found(changed(t, base, func(tx *bbolt.Tx) {
+			p := part{tx.Bucket([]byte("blocks")), t}
+			k, v := p.first()
+			had, err := format.BlockRows(v, nil)
+			if err != nil || len(had) != 3 {
+				t.Fatal(len(had), err)
+			}
+			var is [][]byte
+			for _, i := range rows {
+				is = append(is, had[i])
+			}
+			p.put(k, format.AppendBlock(nil, is))
+		}))
+		if !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "out of order") {
+			t.Errorf("rows in %s: %v", order, err)
 		}
-		p.put(k, format.AppendBlock(nil, [][]byte{rows[0], rows[2], rows[1]}))
-	}))
-	if !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "out of order") {
-		t.Errorf("rows in another order: %v", err)
 	}
 }

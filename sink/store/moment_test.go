@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/sink/store"
@@ -41,18 +42,19 @@ func TestWhatIsObservedAsACompleteScanBeganIsThere(t *testing.T) {
 		seconds int64
 		there   int // instances
 		gone    int
+		applied string   // rows, and of them new, same, stale and moved ones
 		history []string // causes
 	}{
-		"gone, a moment before":            {"i-gone", "debian 12", 19, 1, 1, []string{"gone"}},
-		"gone, then as it was":             {"i-gone", "debian 12", 20, 2, 0, []string{"gone", "returned"}},
-		"gone, as it was, later":           {"i-gone", "debian 12", 21, 2, 0, []string{"gone", "returned"}},
-		"gone, otherwise, a moment before": {"i-gone", "centos 5.8", 19, 1, 1, []string{"gone"}},
-		"gone, then otherwise":             {"i-gone", "centos 5.8", 20, 2, 0, []string{"gone", "returned"}},
-		"there, as it was":                 {"i-1", "debian 12", 21, 1, 1, nil},
-		"there, otherwise":                 {"i-1", "centos 5.8", 21, 1, 1, []string{"observation"}},
-		"there, other patch":               {"i-1", "debian 13", 21, 1, 1, []string{"observation"}},
-		"new, a moment before":             {"i-new", "debian 12", 19, 1, 2, nil},
-		"new, then":                        {"i-new", "debian 12", 20, 2, 1, []string{"appeared"}},
+		"gone, a moment before":            {"i-gone", "debian 12", 19, 1, 1, "2 0 1 1 0", []string{"gone"}},
+		"gone, then as it was":             {"i-gone", "debian 12", 20, 2, 0, "2 0 2 0 0", []string{"gone", "returned"}},
+		"gone, as it was, later":           {"i-gone", "debian 12", 21, 2, 0, "2 0 2 0 0", []string{"gone", "returned"}},
+		"gone, otherwise, a moment before": {"i-gone", "centos 5.8", 19, 1, 1, "2 0 0 2 0", []string{"gone"}},
+		"gone, then otherwise":             {"i-gone", "centos 5.8", 20, 2, 0, "2 0 1 0 0", []string{"gone", "returned"}},
+		"there, as it was":                 {"i-1", "debian 12", 21, 1, 1, "2 0 2 0 0", nil},
+		"there, otherwise":                 {"i-1", "centos 5.8", 21, 1, 1, "2 0 1 0 1", []string{"observation"}},
+		"there, other patch":               {"i-1", "debian 13", 21, 1, 1, "2 0 1 0 0", []string{"observation"}},
+		"new, a moment before":             {"i-new", "debian 12", 19, 1, 2, "2 0 0 2 0", nil},
+		"new, then":                        {"i-new", "debian 12", 20, 2, 1, "2 1 1 0 0", []string{"appeared"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "store.db")
@@ -62,7 +64,10 @@ func TestWhatIsObservedAsACompleteScanBeganIsThere(t *testing.T) {
 			second := whole("s2", hangzhou, 20, machine{id: "i-1", os: "debian 12"})
 			second[2].(*event.InstancesClassified).Order = at(20).UnixNano() // i-1 is seen in the moment as well
 			apply(t, db, s.put(second...))
-			apply(t, db, s.put(page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, c.seconds, machine{id: c.id, os: c.os}, machine{id: "i-1", os: map[bool]string{true: c.os, false: "debian 12"}[c.id == "i-1"]})))
+			got := apply(t, db, s.put(page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, c.seconds, machine{id: c.id, os: c.os}, machine{id: "i-1", os: map[bool]string{true: c.os, false: "debian 12"}[c.id == "i-1"]})))
+			if got := fmt.Sprint(got.Rows, got.New, got.Same, got.Stale, got.Moved); got != c.applied {
+				t.Errorf("rows, new, same, stale and moved ones are %s, want %s", got, c.applied)
+			}
 			if sum := db.Summary(); sum.Instances != c.there || sum.Gone != c.gone {
 				t.Errorf("%d instances, %d gone; want %d and %d", sum.Instances, sum.Gone, c.there, c.gone)
 			}
@@ -153,5 +158,59 @@ func TestRowsThatCannotBeStoredAreTold(t *testing.T) {
 			}
 			checked(t, db)
 		})
+	}
+}
+
+// The history of an instance names what changed of it beside its verdicts: the system or
+// the type that it had before, where it has another one now.
+func TestHistoryNamesWhatWasThereBefore(t *testing.T) {
+	typed := func(scan string, seconds int64, os, instanceType string) event.Message {
+		m := page(scan, rescanKind, hangzhou, "1.0", "1.0", 0, seconds, machine{id: "i-1", os: os})
+		m.Hardware[0].InstanceType = instanceType
+		return m
+	}
+	db, s := fresh(t), newStream()
+	s.now = 50
+	apply(t, db, s.put(typed("r1", 10, "debian 12", "ecs.c5.large"), typed("r2", 11, "centos 5.8", "ecs.c5.large"), typed("r3", 12, "debian 12", "ecs.c6.large"), typed("r4", 13, "debian 13", "ecs.c6.large")))
+	found, err := db.Find("i-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range found[0].History {
+		got = append(got, fmt.Sprintf("%s: %s before, types %q and %q", c.ScanID, c.OSBefore, c.TypeBefore, c.Type))
+	}
+	want := []string{
+		`r2: debian 12 before, types "" and ""`,
+		`r3: centos 5.8 before, types "ecs.c5.large" and "ecs.c6.large"`,
+		`r4: debian 12 before, types "" and ""`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// An instance that was gone and comes back with another owner was not handed over, and
+// neither was one that is observed late; one that is there is.
+func TestOnlyInstancesThatAreThereAreHandedOver(t *testing.T) {
+	owned := func(id, owner string) machine {
+		return machine{id: id, os: "debian 12", tags: []ecs.Tag{{Key: "owner", Value: owner}}}
+	}
+	db, s := freshWith(t, store.Options{OwnerTags: []string{"owner"}}), newStream()
+	s.now = 50
+	apply(t, db, s.put(whole("s1", hangzhou, 10, owned("i-1", "a"), owned("i-2", "a"))...))
+	apply(t, db, s.put(whole("s2", hangzhou, 20, owned("i-1", "b"))...))
+	apply(t, db, s.put(page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, 15, owned("i-2", "c"))))
+	apply(t, db, s.put(whole("s3", hangzhou, 30, owned("i-1", "b"), owned("i-2", "d"))...))
+	points, err := db.Points(9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for i := range points {
+		got = append(got, fmt.Sprint(points[i].ScanID, " ", points[i].HandedOver, " ", points[i].Handovers))
+	}
+	if diff := cmp.Diff([]string{"s1 0 []", "s2 1 [{a b 1}]", "s3 0 []"}, got); diff != "" {
+		t.Error(diff)
 	}
 }

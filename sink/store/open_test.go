@@ -16,15 +16,32 @@ import (
 	"github.com/shenscan/shenscan/sink/store"
 )
 
-// Whoever opens a store that is there, and closes it again, has not written to it.
-func TestOpeningAStoreWritesNothing(t *testing.T) {
+// profiled is the path of a store of n instances, each of a system of its own, where idle
+// more of these systems are known that no instance has any more.
+func profiled(t *testing.T, n, idle int) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "store.db")
 	db, s := open(t, path, newJudge("a", oldOnes)), newStream()
 	s.now = 50
-	apply(t, db, s.put(whole("s1", hangzhou, 10, machine{id: "i-1"})...))
+	fleet := func(own int) (out []machine) {
+		for i := range n + idle {
+			out = append(out, machine{id: fmt.Sprintf("i-%04d", i), os: fmt.Sprint("centos 7.", i%own)})
+		}
+		return out
+	}
+	apply(t, db, s.put(page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, 10, fleet(n+idle)...), page("r2", rescanKind, hangzhou, "1.0", "1.0", 0, 20, fleet(n)...)))
+	if got := db.Profiles(); got != n+idle {
+		t.Fatalf("%d profiles", got)
+	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// Whoever opens a store that is there, and closes it again, has not written to it.
+func TestOpeningAStoreWritesNothing(t *testing.T) {
+	path := profiled(t, 300, 10)
 	before := mustRead(t, path)
 	db, err := store.Open(t.Context(), store.Options{Path: path, Classifier: newJudge("a", oldOnes)})
 	if err != nil {
@@ -35,6 +52,35 @@ func TestOpeningAStoreWritesNothing(t *testing.T) {
 	}
 	if !bytes.Equal(before, mustRead(t, path)) {
 		t.Error("the file is another one")
+	}
+}
+
+// What no instance has any more is forgotten at the next start, systems and their
+// combinations with machines alike, where it is much: 256 and a quarter of all. Where it is
+// less, a start writes nothing for it.
+func TestWhatNoInstanceHasIsForgottenWhereItIsMuch(t *testing.T) {
+	for _, c := range []struct {
+		has, idle int
+		forgotten bool
+	}{{10, 255, false}, {10, 256, true}, {768, 256, true}, {772, 256, false}} {
+		path := profiled(t, c.has, c.idle)
+		db := open(t, path, newJudge("a", oldOnes))
+		want := c.has + c.idle
+		if c.forgotten {
+			want = c.has
+		}
+		if got := db.Profiles(); got != want {
+			t.Errorf("%d and %d idle: %d profiles, want %d", c.has, c.idle, got, want)
+		}
+		db = kept(t, db, path)
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		changed(t, mustRead(t, path), func(tx *bbolt.Tx) {
+			if got := tx.Bucket([]byte("software")).Stats().KeyN; got != want {
+				t.Errorf("%d and %d idle: %d systems, want %d", c.has, c.idle, got, want)
+			}
+		})
 	}
 }
 
@@ -170,30 +216,18 @@ func TestAStoreThatWasFullGoesOn(t *testing.T) {
 // A store that is only read is not tidied up: that it holds much that no instance needs any
 // more is in nobody's way.
 func TestAReaderLeavesWhatIsNotNeededAnyMore(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "store.db")
-	db, s := open(t, path, newJudge("a", oldOnes)), newStream()
-	for n := range int64(2) {
-		var fleet []machine
-		for i := range 300 {
-			fleet = append(fleet, machine{id: fmt.Sprintf("i-%03d", i), os: fmt.Sprintf("centos %d.%d", n, i)})
-		}
-		s.now += 100
-		apply(t, db, s.put(whole(fmt.Sprint("s", n), hangzhou, s.now-50, fleet...)...))
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	path := profiled(t, 300, 300)
 	reader, err := store.Open(t.Context(), store.Options{Path: path, Classifier: newJudge("a", oldOnes), ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := reader.Profiles(); n != 600 || len(idsOf(t, reader)) != 300 {
+	if n := reader.Profiles(); n != 600 || len(idsOf(t, reader)) != 600 {
 		t.Errorf("%d profiles", n)
 	}
 	if err := reader.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if n := open(t, path, newJudge("a", oldOnes)).Profiles(); n != 300 {
-		t.Errorf("who may write leaves %d profiles of 300 instances", n)
+		t.Errorf("who may write leaves %d profiles", n)
 	}
 }

@@ -251,7 +251,7 @@ func (p *pager) replace(ordinal uint32, candidate *candidate) error {
 	if err != nil {
 		return err
 	}
-	if wasThere && is != was && p.db.classes.at(is).Levels != p.db.classes.at(was).Levels {
+	if p.db.classes.at(is).Levels != p.db.classes.at(was).Levels {
 		if before, err = p.record(ordinal); err != nil {
 			return err
 		}

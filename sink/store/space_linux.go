@@ -7,13 +7,11 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// room is how many bytes the file system of f has left, or -1.
-func room(f *os.File) int64 {
+// room is how many bytes the file system of f has left, where that is known.
+func room(f *os.File) (free int64, known bool) {
 	var space syscall.Statfs_t
-	if err := syscall.Fstatfs(int(f.Fd()), &space); err != nil {
-		return -1
-	}
-	return int64(space.Bavail) * int64(space.Bsize) //nolint:unconvert // 32 bits wide on 386, arm and s390x
+	err := syscall.Fstatfs(int(f.Fd()), &space)
+	return int64(space.Bavail) * int64(space.Bsize), err == nil //nolint:unconvert // 32 bits wide on 386, arm and s390x
 }
 
 // unmapRead lets go of the pages of the file that were read: the kernel keeps

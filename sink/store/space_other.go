@@ -8,8 +8,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// room is how many bytes the file system of f has left, or -1.
-func room(*os.File) int64 { return -1 }
+// room is how many bytes the file system of f has left, where that is known.
+func room(*os.File) (free int64, known bool) { return 0, false }
 
 // unmapRead does nothing here.
 func unmapRead(*bbolt.Tx) {}
