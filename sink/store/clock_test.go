@@ -23,19 +23,19 @@ func TestWhatAFastClockDatedIsCorrectedAndNothingElse(t *testing.T) {
 	}{
 		"by a rescan": {
 			[]event.Message{page("r2", rescanKind, hangzhou, "1.0", "1.0", 0, 900, machine{id: "i-new"})},
-			map[string]string{"i-new": "15m0s", "i-there": "14m59.999999999s", "i-then": "14m59.999999999s", "i-before": "gone", "i-old": "gone", "i-just": "gone"},
+			map[string]string{"i-new": "15m0s", "a-first": "14m59.999999999s", "i-there": "14m59.999999999s", "i-then": "14m59.999999999s", "i-before": "gone", "i-old": "gone", "i-just": "gone"},
 		},
 		"by a planned rescan": {
 			[]event.Message{planned("r2", rescanKind, 850, hangzhou), page("r2", rescanKind, hangzhou, "1.0", "1.0", 0, 900, machine{id: "i-new"})},
-			map[string]string{"i-new": "15m0s", "i-there": "14m9.999999999s", "i-then": "14m9.999999999s", "i-before": "gone", "i-old": "gone", "i-just": "gone"},
+			map[string]string{"i-new": "15m0s", "a-first": "14m9.999999999s", "i-there": "14m9.999999999s", "i-then": "14m9.999999999s", "i-before": "gone", "i-old": "gone", "i-just": "gone"},
 		},
 		"by an observation that the clock of a worker dated ahead": {
 			[]event.Message{page("r2", rescanKind, hangzhou, "1.0", "1.0", 0, 1004, machine{id: "i-new"})},
-			map[string]string{"i-new": "16m44s", "i-there": "16m39.999999999s", "i-then": "16m39.999999999s", "i-before": "gone", "i-old": "gone", "i-just": "gone"},
+			map[string]string{"i-new": "16m44s", "a-first": "16m39.999999999s", "i-there": "16m39.999999999s", "i-then": "16m39.999999999s", "i-before": "gone", "i-old": "gone", "i-just": "gone"},
 		},
 		"by a scan that lists one of them": {
 			whole("s3", hangzhou, 890, machine{id: "i-there", os: "centos 5.8"}),
-			map[string]string{"i-there": "14m51s", "i-then": "gone", "i-before": "gone", "i-old": "gone", "i-just": "gone"},
+			map[string]string{"a-first": "gone", "i-there": "14m51s", "i-then": "gone", "i-before": "gone", "i-old": "gone", "i-just": "gone"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -51,7 +51,8 @@ func TestWhatAFastClockDatedIsCorrectedAndNothingElse(t *testing.T) {
 			second[2].(*event.InstancesClassified).Order = at(ahead).UnixNano()
 			second = append(second[:3:3], page("s2", scanKind, hangzhou, "1.0", "1.0", 1, ahead+1, machine{id: "i-there"}), laneEnded("s2", scanKind, hangzhou, "1.0", "1.0", 2))
 			apply(t, db, s.put(second...))
-			if sum := db.Summary(); sum.Instances != 2 || sum.Gone != 3 {
+			apply(t, db, s.put(page("r9", rescanKind, hangzhou, "1.0", "1.0", 0, ahead+2, machine{id: "a-first"})))
+			if sum := db.Summary(); sum.Instances != 3 || sum.Gone != 3 {
 				t.Fatalf("%d instances, %d gone", sum.Instances, sum.Gone)
 			}
 			s.now = 1000

@@ -250,16 +250,19 @@ func TestACheckReadsEveryPart(t *testing.T) {
 		if name == "endedids" { // their values are keys, of scans that are not there then
 			continue
 		}
-		for _, which := range []func(part) ([]byte, []byte){part.first, part.last} {
-			var value []byte
-			path := changed(t, base, func(tx *bbolt.Tx) {
-				_, v := which(part{tx.Bucket([]byte(name)), t})
-				value = slices.Clone(v)
-			})
-			file := mustRead(t, path)
-			if len(value) == 0 || !bytes.Contains(file, value) {
-				t.Fatalf("%s is empty: the test proves nothing", name)
+		var values [][]byte
+		changed(t, base, func(tx *bbolt.Tx) {
+			cursor := tx.Bucket([]byte(name)).Cursor()
+			for k, v := cursor.First(); k != nil; k, v = cursor.Next() {
+				values = append(values, slices.Clone(v))
 			}
+		})
+		if len(values) == 0 {
+			t.Errorf("%s is empty: the test proves nothing", name)
+		}
+		for _, value := range values {
+			path := changed(t, base, func(*bbolt.Tx) {})
+			file := mustRead(t, path)
 			db := open(t, path, j)
 			// It is damaged under the store that has it open: what was read then counts no more.
 			damaged := slices.Clone(value)

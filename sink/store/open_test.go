@@ -73,12 +73,25 @@ func TestWhatNoInstanceHasIsForgottenWhereItIsMuch(t *testing.T) {
 			t.Errorf("%d and %d idle: %d profiles, want %d", c.has, c.idle, got, want)
 		}
 		db = kept(t, db, path)
-		if err := db.Close(); err != nil {
+		// Who has it again is judged as before.
+		s := &stream{id: t0, seq: 1_000_000, now: 100}
+		apply(t, db, s.put(page("r3", rescanKind, hangzhou, "1.0", "1.0", 0, 30, machine{id: "i-0001", os: fmt.Sprint("centos 7.", c.has+c.idle-1)})))
+		if got := kept(t, db, path); idsOf(t, got)[1] != "i-0001" {
+			t.Error("the instance is not there")
+		}
+	}
+}
+
+// Of systems that are forgotten the parts are, too.
+func TestForgottenSystemsAreNotInTheFile(t *testing.T) {
+	for idle, want := range map[int]int{255: 265, 256: 10} {
+		path := profiled(t, 10, idle)
+		if err := open(t, path, newJudge("a", oldOnes)).Close(); err != nil {
 			t.Fatal(err)
 		}
 		changed(t, mustRead(t, path), func(tx *bbolt.Tx) {
 			if got := tx.Bucket([]byte("software")).Stats().KeyN; got != want {
-				t.Errorf("%d and %d idle: %d systems, want %d", c.has, c.idle, got, want)
+				t.Errorf("10 and %d idle: %d systems, want %d", idle, got, want)
 			}
 		})
 	}

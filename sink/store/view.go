@@ -376,6 +376,7 @@ func known(snapshot *snapshot, judge *judge, unread []record.ScopeStatus) *filte
 	slices.Sort(names.Accounts)
 	slices.Sort(names.Regions)
 	names.Accounts, names.Regions = slices.Compact(names.Accounts), slices.Compact(names.Regions)
+	names.Regions = slices.DeleteFunc(names.Regions, func(region string) bool { return region == "" }) // where a whole account could not be listed
 	return names
 }
 
