@@ -78,7 +78,7 @@ func (w *whereabouts) forget(a, b uint32) { delete(w.pairs, pair{min(a, b), max(
 func (a *applier) dispute(state *scans.Scan, scope *scans.Scope, sc *scope) error {
 	for _, no := range a.db.places.with(sc.no) {
 		other := a.db.byNo[no]
-		if other == nil || other.Unlisted != 0 {
+		if other.Unlisted != 0 {
 			continue
 		}
 		count, examples, err := a.inBoth(state, sc, other)

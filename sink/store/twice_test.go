@@ -3,8 +3,11 @@ package store_test
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
@@ -100,6 +103,151 @@ func TestAnIDInTwoScopesSpeaksAgainstBoth(t *testing.T) {
 					t.Errorf("one alone lists it, and the scan is %+v, %d instances", got, db.Summary().Instances)
 				}
 			})
+		}
+	}
+}
+
+// An id speaks against every other account and region that has it, and against none that
+// has it no more: whatever is found of the others on the way there. The regions are met in the order
+// of their first scan.
+func TestAnIDSpeaksAgainstEachRegionThatHasIt(t *testing.T) {
+	first, second, third := hangzhou, beijing, ecs.Scope{Account: "prod", Region: "cn-shenzhen"}
+	m := func(ids ...string) (out []machine) {
+		for _, id := range ids {
+			out = append(out, machine{id: id, os: "debian 12"})
+		}
+		return out
+	}
+	prod := []event.PlannedAccount{{ID: "prod", AllRegions: true, Listed: true}}
+	scan := func(plan *event.ScanPlanned, reads ...[]event.Message) []event.Message {
+		return append([]event.Message{plan}, slices.Concat(reads...)...)
+	}
+	// moment has what a scan reads observed in the very moment in which it began.
+	moment := func(epoch int64, messages []event.Message) []event.Message {
+		for _, message := range messages {
+			if page, ok := message.(*event.InstancesClassified); ok {
+				page.Order = at(epoch).UnixNano()
+			}
+		}
+		return messages
+	}
+	for name, c := range map[string]struct {
+		before [][]event.Message // complete scans, each of one moment
+		last   []event.Message
+		want   string // how the regions stand
+		says   string // of what the last one shares
+		gone   int
+	}{
+		"both of two": {
+			[][]event.Message{whole("s1", first, 10, m("i-1", "i-a")...), whole("s2", second, 20, m("i-2", "i-b")...)},
+			whole("s3", third, 40, m("i-a", "i-b", "i-3")...),
+			"cn-beijing 2 partial, cn-hangzhou 2 partial, cn-shenzhen 3 partial", "cn-beijing too, 1 of them, such as i-b; cn-hangzhou too, 1 of them, such as i-a", 0,
+		},
+		"one from which it is gone, and one more": {
+			[][]event.Message{whole("s1", first, 10, m("i-1", "i-a")...), whole("s1b", first, 15, m("i-1")...), whole("s2", second, 20, m("i-2", "i-b")...)},
+			whole("s3", third, 40, m("i-a", "i-b", "i-3")...),
+			"cn-beijing 2 partial, cn-hangzhou 1 complete, cn-shenzhen 3 partial", "cn-beijing too, 1 of them, such as i-b", 1,
+		},
+		"one that is not named any more, and one more": {
+			[][]event.Message{whole("s1", first, 10, m("i-1", "i-a")...), whole("s2", second, 20, m("i-2", "i-b")...)},
+			scan(about("s3", 40, prod, second, third), read("s3", second, 40, m("i-2", "i-b")...), read("s3", third, 40, m("i-a", "i-b", "i-3")...)),
+			"cn-beijing 2 partial, cn-hangzhou 2 failed, cn-shenzhen 3 partial", "cn-beijing too, 1 of them, such as i-b", 0,
+		},
+		"one that is not read yet, and one more": {
+			[][]event.Message{whole("s1", first, 10, m("i-1", "i-a")...), whole("s2", second, 20, m("i-2", "i-b")...)},
+			scan(planned("s3", scanKind, 40, first, second, third), read("s3", second, 40, m("i-2", "i-b")...), read("s3", third, 40, m("i-a", "i-b", "i-3")...)),
+			"cn-beijing 2 partial, cn-hangzhou 2 complete, cn-shenzhen 3 partial", "cn-beijing too, 1 of them, such as i-b", 0,
+		},
+		"several of one, some of them gone": {
+			[][]event.Message{whole("s1", first, 10, m("i-1", "i-a", "i-b", "i-c", "i-d", "i-e")...), whole("s2", first, 20, m("i-1", "i-b", "i-c", "i-d", "i-e")...)},
+			whole("s3", third, 40, m("i-a", "i-b", "i-c", "i-d", "i-e")...),
+			"cn-hangzhou 5 partial, cn-shenzhen 5 partial", "cn-hangzhou too, 4 of them, such as i-b, i-c, i-d", 1,
+		},
+		"what is seen as scans begin": {
+			[][]event.Message{moment(10, whole("s1", first, 10, m("i-1", "i-a")...))},
+			moment(40, whole("s3", third, 40, m("i-a", "i-3")...)),
+			"cn-hangzhou 2 partial, cn-shenzhen 2 partial", "cn-hangzhou too, 1 of them, such as i-a", 0,
+		},
+		"of which the scan has heard and does not plan": {
+			[][]event.Message{whole("s1", first, 10, m("i-1", "i-a")...)},
+			scan(planned("s3", scanKind, 40, third), []event.Message{page("s3", scanKind, first, "1.0", "1.0", 0, 41, m("i-1")...)}, read("s3", third, 40, m("i-a", "i-3")...)),
+			"cn-hangzhou 2 partial, cn-shenzhen 2 partial", "cn-hangzhou too, 1 of them, such as i-a", 0,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "store.db")
+			db, s := open(t, path, newJudge("a", oldOnes)), newStream()
+			for i, messages := range append(c.before, c.last) {
+				s.now = int64(20*i + 50)
+				apply(t, db, s.put(messages...))
+			}
+			var got []string
+			for _, sc := range db.Summary().Scopes {
+				got = append(got, fmt.Sprint(sc.Region, " ", sc.Instances, " ", sc.Completeness))
+				if sc.Region == "cn-hangzhou" && sc.LastScan != "s1" && sc.LastScan != "s1b" && sc.LastScan != "s2" && sc.Unlisted == nil {
+					t.Errorf("%s was read by %s", sc.Region, sc.LastScan)
+				}
+			}
+			if is := strings.Join(got, ", "); is != c.want || db.Summary().Gone != c.gone {
+				t.Errorf("%d gone, %s; want %s", db.Summary().Gone, is, c.want)
+			}
+			is, err := db.Scan("s3")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var says []string
+			for _, sc := range is.Scopes {
+				for _, f := range sc.Failures {
+					if sc.Region == "cn-shenzhen" {
+						says = append(says, strings.TrimSuffix(strings.TrimPrefix(f.Error, "instances are listed here and in "), ": an instance is in one region"))
+					}
+				}
+			}
+			if diff := cmp.Diff(c.says, strings.Join(says, "; ")); diff != "" {
+				t.Error(diff)
+			}
+			kept(t, db, path)
+		})
+	}
+}
+
+// Where a scan that was complete is so no more, whatever it found missing is there again: also
+// what was seen in the very moment in which it, or the one before, began.
+func TestWhatADoubtedScanMissedIsThere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	db, s := open(t, path, newJudge("a", oldOnes)), newStream()
+	then := func(epoch int64, messages []event.Message) []event.Message {
+		for _, message := range messages {
+			if page, ok := message.(*event.InstancesClassified); ok {
+				page.Order = at(epoch).UnixNano()
+			}
+		}
+		return messages
+	}
+	s.now = 50
+	apply(t, db, s.put(page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, 5, machine{id: "i-old"})))
+	apply(t, db, s.put(then(10, whole("s1", hangzhou, 10, machine{id: "i-then"}, machine{id: "i-both"}))...))
+	apply(t, db, s.put(planned("s2", scanKind, 20, hangzhou, beijing)))
+	apply(t, db, s.put(then(20, read("s2", hangzhou, 20, machine{id: "i-both"}))...))
+	if sum := db.Summary(); sum.Instances != 1 || sum.Gone != 2 {
+		t.Fatalf("%d instances, %d gone", sum.Instances, sum.Gone)
+	}
+	apply(t, db, s.put(read("s2", beijing, 20, machine{id: "i-both"})...))
+	if sum := db.Summary(); sum.Instances != 3 || sum.Gone != 1 {
+		t.Errorf("%d instances, %d gone", sum.Instances, sum.Gone)
+	}
+	db = kept(t, db, path)
+	for id, want := range map[string]string{"i-old": "gone", "i-then": "gone returned", "i-both": ""} {
+		found, err := db.Get("prod", "cn-hangzhou", id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var causes []string
+		for _, change := range found.History {
+			causes = append(causes, change.Cause)
+		}
+		if got := strings.Join(causes, " "); got != want {
+			t.Errorf("%s: %q, want %q", id, got, want)
 		}
 	}
 }
