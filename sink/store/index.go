@@ -239,7 +239,7 @@ func (ix *index) loadJournal(tx *bbolt.Tx, scope uint32, seen func(string, uint3
 // came first.
 func (ix *index) saw(ordinal uint32, order int64, scan uint32) {
 	e := &ix.at[ordinal]
-	if order > e.order || order == e.order && scan != e.scan && ix.names[scan] > ix.names[e.scan] {
+	if order > e.order || order == e.order && ix.names[scan] > ix.names[e.scan] {
 		e.order, e.scan = order, scan
 		ix.newest = max(ix.newest, order)
 	}

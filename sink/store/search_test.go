@@ -83,6 +83,8 @@ func TestAFilterLetsThroughWhatItSays(t *testing.T) {
 		"on another one":               {store.Filter{Verdict: "needs-action", Target: "kvm"}, "deb old"},
 		"on a target that is none":     {store.Filter{Verdict: "compatible", Target: "shenlong-9"}, ""},
 		"a verdict that is none":       {store.Filter{Verdict: "perhaps"}, ""},
+		"a text":                       {store.Filter{Query: "OLD"}, "old"},
+		"a text of another family":     {store.Filter{Query: "old", OSFamily: "debian"}, ""},
 		"what was seen since":          {store.Filter{ObservedSince: at(11)}, "deb new none old some"},
 		"what was seen later":          {store.Filter{ObservedSince: at(11).Add(1)}, ""},
 		"a region":                     {store.Filter{Region: "cn-hangzhou", Account: "prod"}, "deb new none old some"},
