@@ -158,6 +158,7 @@ func TestPartsThatDoNotFitAreDamage(t *testing.T) {
 		"a class that is there twice":    {"classes", func(p part) { _, v := p.first(); k, _ := p.last(); p.put(k, v) }},
 		"profiles of no number":          {"profiles", func(p part) { p.renamed(short) }},
 		"profiles of too large a number": {"profiles", func(p part) { p.renamed(format.Key32(format.MaxProfile/format.MaxChunk + 1)) }},
+		"profiles behind a gap":          {"profiles", func(p part) { p.renamed(format.Key32(1)) }},
 		"profiles that are missing":      {"profiles", func(p part) { k, _ := p.first(); p.drop(k) }},
 		"a profile that is missing":      {"profiles", func(p part) { profiles(p, func(is *format.Profile) { is.Class = format.NoClass }) }},
 		"a profile of no class": {"profiles", func(p part) {

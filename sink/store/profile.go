@@ -253,12 +253,8 @@ func (p *profiles) storeParts(tx *bbolt.Tx) error {
 
 // restore takes the chunk with the number no.
 func (p *profiles) restore(no uint32, part []format.Profile, classes int) error {
-	if int(no) > format.MaxProfile/format.MaxChunk {
-		return fmt.Errorf("%w: number of profiles %d is out of range", ErrCorrupt, no)
-	}
-	for len(p.list) < int(no)*format.MaxChunk {
-		p.free = append(p.free, uint32(len(p.list)))
-		p.list = append(p.list, format.Profile{Class: format.NoClass})
+	if len(p.list) != int(no)*format.MaxChunk {
+		return fmt.Errorf("%w: profiles are not numbered from 0", ErrCorrupt)
 	}
 	for _, is := range part {
 		id := uint32(len(p.list))

@@ -152,11 +152,8 @@ func (t *teller) load() error {
 			if part, err = format.ReadProfiles(value, part[:0]); err != nil {
 				return err
 			}
-			if int(no) > format.MaxProfile/format.MaxChunk {
-				return fmt.Errorf("%w: number of profiles %d is out of range", ErrCorrupt, no)
-			}
-			for len(t.own) < int(no)*format.MaxChunk {
-				t.own = append(t.own, format.NoClass)
+			if len(t.own) != int(no)*format.MaxChunk {
+				return fmt.Errorf("%w: profiles are not numbered from 0", ErrCorrupt)
 			}
 			for _, profile := range part {
 				if profile.Class != format.NoClass && int(profile.Class) >= len(t.classes) {
