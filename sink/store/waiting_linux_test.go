@@ -58,9 +58,13 @@ func TestAFileThatIsReplacedWhileItsLockIsWaitedFor(t *testing.T) {
 				db, err := store.Open(t.Context(), o)
 				done <- opening{db, err}
 			}()
+			deadline := time.Now().Add(time.Minute)
 			for waits := 0; waits < 20; time.Sleep(time.Millisecond) { // bbolt has it open while it waits
 				if waits++; opened(t, path) < 2 {
 					waits = 0
+				}
+				if time.Now().After(deadline) {
+					t.Fatal("nobody waits for the lock")
 				}
 			}
 			if err := errors.Join(replace(path), reader.Close()); err != nil {
