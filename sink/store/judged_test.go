@@ -150,6 +150,7 @@ func TestAChangeOfRulesIsToldInBoundedParts(t *testing.T) {
 		"a part that did not move":   {0, 200, 2},
 		"one less that did not move": {0, 199, 1},
 		"one more that did not move": {0, 201, 2},
+		"two parts that did not":     {0, 400, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "store.db")
@@ -233,6 +234,12 @@ func TestWhatWasJudgedBeforeMustFit(t *testing.T) {
 			k, _ := before.first()
 			before.drop(k)
 			k, _ = before.first()
+			before.drop(k)
+		},
+		"one class less": func(_ *bbolt.Tx, before part) {
+			cursor := before.Cursor()
+			cursor.Seek([]byte{'p'})
+			k, _ := cursor.Prev()
 			before.drop(k)
 		},
 		"a class that is none": func(_ *bbolt.Tx, before part) { k, _ := before.first(); before.put(k, format.Sealed("none")) },
