@@ -2,7 +2,7 @@ package distro
 
 // arch reads the CPU architecture. Arm wins over a word size ("64 bit ARM
 // Edition"), a spelt-out name over a bare number.
-func (sc *scan) arch(family string) string {
+func (sc *scan) arch() string {
 	bare := ""
 	for at := range sc.n {
 		switch w := sc.word(at); w {

@@ -17,20 +17,14 @@ func decode(text string) string {
 		text = strings.TrimLeft(text, " \t\r\n")
 		text = text[:min(len(text), maxInput)]
 	}
-	if strings.Contains(text, "％") || strings.Contains(text, "＆") || strings.Contains(text, "＼") || strings.ContainsAny(text, `%&\`) && !ascii(text) {
+	if !ascii(text) && strings.ContainsAny(text, `%&\％＆＼`) {
 		text = strings.Map(halfWidth, text)
 	}
 	for range 4 {
 		before := text
-		if strings.IndexByte(text, '%') >= 0 {
-			text = percent(text)
-		}
-		if strings.IndexByte(text, '&') >= 0 && strings.IndexByte(text, ';') >= 0 {
-			text = entities(text)
-		}
-		if strings.Contains(text, `\u`) || strings.Contains(text, `\U`) {
-			text = escapes(text)
-		}
+		text = replaced(text, '%', percent)
+		text = replaced(text, '&', entity)
+		text = replaced(text, '\\', escape)
 		if text == before {
 			break
 		}
@@ -39,12 +33,7 @@ func decode(text string) string {
 }
 
 func ascii(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
 // halfWidth maps the full-width forms of ASCII to ASCII, and what is not seen to
@@ -59,88 +48,55 @@ func halfWidth(char rune) rune {
 	return char
 }
 
-// percent decodes what is percent-encoded and leaves any other "%" alone.
-func percent(text string) string {
-	if !encoded(text) {
+// replaced decodes what begins with a mark. read says for what is left of the text
+// what it begins with and how long that is, 0 where it is nothing encoded.
+func replaced(text string, mark byte, read func(string) (string, int)) string {
+	if strings.IndexByte(text, mark) < 0 {
 		return text
 	}
-	var builder strings.Builder
-	builder.Grow(len(text))
-	for at := 0; at < len(text); at++ {
-		if text[at] == '%' && at+2 < len(text) {
-			if v, err := strconv.ParseUint(text[at+1:at+3], 16, 8); err == nil {
-				builder.WriteByte(byte(v))
-				at += 2
-				continue
+	var out strings.Builder
+	for text != "" {
+		decoded, n := text[:1], 1
+		if text[0] == mark {
+			if d, m := read(text); m > 0 {
+				decoded, n = d, m
 			}
 		}
-		builder.WriteByte(text[at])
+		out.WriteString(decoded)
+		text = text[n:]
 	}
-	return builder.String()
+	return out.String()
 }
 
-func encoded(s string) bool {
-	for i := 0; i+2 < len(s); i++ {
-		if s[i] == '%' && hex(s[i+1]) && hex(s[i+2]) {
-			return true
+// percent reads %20.
+func percent(text string) (string, int) {
+	if len(text) >= 3 {
+		if v, err := strconv.ParseUint(text[1:3], 16, 8); err == nil {
+			return string([]byte{byte(v)}), 3
 		}
 	}
-	return false
+	return "", 0
 }
 
-func hex(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
-}
-
-// entities decodes HTML entities that are whole: "&CentOS;" and "&cent" are none.
-func entities(s string) string {
-	var builder strings.Builder
-	builder.Grow(len(s))
-	for at := 0; at < len(s); at++ {
-		if s[at] == '&' {
-			if end := strings.IndexByte(s[at:min(len(s), at+12)], ';'); end > 1 {
-				entity := strings.ToLower(s[at : at+end+1])
-				if text := html.UnescapeString(entity); text != entity && (len(text) == 1 || !strings.HasSuffix(text, ";")) {
-					builder.WriteString(text)
-					at += end
-					continue
-				}
-			}
-		}
-		builder.WriteByte(s[at])
+// entity reads an HTML entity that is whole: "&CentOS;" and "&cent" are none.
+func entity(text string) (string, int) {
+	name, _, whole := strings.Cut(text[:min(len(text), 12)], ";")
+	lower := strings.ToLower(name) + ";"
+	if decoded := html.UnescapeString(lower); whole && decoded != lower && (len(decoded) == 1 || !strings.HasSuffix(decoded, ";")) {
+		return decoded, len(name) + 1
 	}
-	return builder.String()
+	return "", 0
 }
 
-// escapes decodes \u4f4d, also where case was changed (\U4F4D), and
-// \U00004f4d.
-func escapes(text string) string {
-	var builder strings.Builder
-	builder.Grow(len(text))
-	for at := 0; at < len(text); at++ {
-		if r, n := escaped(text[at:]); n > 0 {
-			builder.WriteRune(r)
-			at += n - 1
-			continue
-		}
-		builder.WriteByte(text[at])
-	}
-	return builder.String()
-}
-
-// escaped reads the escape that s begins with, and says how long it is; 0 where
-// there is none.
-func escaped(text string) (r rune, n int) {
-	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' && text[1] != 'U' {
-		return 0, 0
-	}
+// escape reads \u4f4d, also where case was changed (\U4F4D), and \U00004f4d.
+func escape(text string) (string, int) {
 	for _, digits := range []int{8, 4} {
-		if digits == 8 && (text[1] != 'U' || len(text) < 10) {
+		if len(text) < 2+digits || text[1] != 'U' && (text[1] != 'u' || digits == 8) {
 			continue
 		}
-		if v, err := strconv.ParseUint(text[2:2+digits], 16, 32); err == nil && v <= utf8.MaxRune && utf8.ValidRune(rune(v)) {
-			return rune(v), 2 + digits
+		if v, err := strconv.ParseUint(text[2:2+digits], 16, 32); err == nil && utf8.ValidRune(rune(v)) {
+			return string(rune(v)), 2 + digits
 		}
 	}
-	return 0, 0
+	return "", 0
 }

@@ -114,7 +114,7 @@ func Opaque(text string) bool {
 
 // guess makes one answer of all that was read.
 func (sc *scan) guess() Guess {
-	guessed := Guess{Kernel: sc.kern, Unreal: sc.unreal, Cut: sc.cut, AMD: sc.amd(), Arch: sc.arch("")}
+	guessed := Guess{Kernel: sc.kern, Unreal: sc.unreal, Cut: sc.cut, AMD: sc.amd(), Arch: sc.arch()}
 	sc.family(&guessed)
 	switch {
 	case isWindows(guessed.Family):
@@ -272,7 +272,7 @@ func (sc *scan) edition(guess *Guess) {
 		return
 	}
 	guess.Edition = ""
-	for i := 0; i < sc.n; i++ {
+	for i := range sc.n {
 		word := sc.word(i)
 		switch {
 		case guess.Family == Alinux && (word == "lts" || word == "pro"),
@@ -294,7 +294,7 @@ func (sc *scan) bareVersion() string {
 	if sc.n == 0 || sc.n > 4 {
 		return ""
 	}
-	for i := 0; i < sc.n; i++ {
+	for i := range sc.n {
 		if !sc.t[i].num || sc.t[i].no || sc.digits(i) > 4 || i > 0 && sc.t[i].sep != '.' {
 			return ""
 		}

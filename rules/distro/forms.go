@@ -203,12 +203,12 @@ func (sc *scan) redHatLinux(level level, version string, possible bool) {
 	old, _ := stands(releases.rows(OtherLinux, edition), level)
 	enterprise, _ := stands(releases[RHEL], level)
 	code := false
-	for i := 0; i < sc.n; i++ {
+	for i := range sc.n {
 		if w := words[sc.word(i)]; w != nil && w.role == roleCode && w.edition == edition {
 			code = true
 		}
 	}
-	if old != NoRelease && (code || enterprise == NoRelease || level.parts == 1 && level.major >= 7 && sc.arch("") != "x86_64") {
+	if old != NoRelease && (code || enterprise == NoRelease || level.parts == 1 && level.major >= 7 && sc.arch() != "x86_64") {
 		if sc.named.family == RHEL {
 			sc.named.family, sc.named.edition = OtherLinux, edition
 		}
@@ -400,10 +400,10 @@ func (sc *scan) compact(parts *parts, possible bool) {
 // maybeUnit says whether an unknown word that may begin with a unit is glued to the
 // number before token i: 65Mbeijing.
 func (sc *scan) maybeUnit(i int) bool {
-	if i >= sc.n || sc.t[i].num || sc.sep(i) != 0 {
+	text := sc.word(i)
+	if text == "" || sc.sep(i) != 0 {
 		return false
 	}
-	text := sc.word(i)
 	first := words[text[:1]]
 	return words[text] == nil && first != nil && first.unit
 }
@@ -513,41 +513,32 @@ func (sc *scan) debian(parts *parts, possible bool) {
 	if before := sc.sep(parts.at); sc.sep(parts.tok[1]) == '_' && before != '_' && before != 0 && sc.exists(major) && !sc.exists(depth) {
 		sc.keep(major, true) // "Debian 6_964位" may be 6.0.9 and machine 9 of 6
 	}
-	if three && depth.parts == 3 && !sc.exists(depth) {
+	if depth.parts == 3 && !sc.exists(depth) {
 		if n, ok := sc.strip(parts.tok[parts.n-1], func(n uint32) bool { return sc.exists(level{major: parts.v[0], point: n, parts: 3}) }); ok && n > 0 {
 			sc.keep(level{major: parts.v[0], point: n, parts: 3}, possible)
 			return
 		}
 	}
 	switch {
-	case sc.sizeTakesAll(parts.tok[parts.n-1]):
-		sc.debianRepair(parts, depth, major, exists, possible)
-	case sc.exists(depth) && !sc.loosely(parts):
-		sc.keep(depth, possible)
-	case sc.exists(depth):
-		if sc.exists(major) {
-			depth = major
-		}
-		sc.keep(depth, possible)
+	case sc.sizeTakesAll(parts.tok[parts.n-1]), !sc.exists(depth):
+		sc.debianRepair(parts, major, exists, possible)
+	case sc.loosely(parts) && sc.exists(major):
+		sc.keep(major, possible)
 	default:
-		sc.debianRepair(parts, depth, major, exists, possible)
+		sc.keep(depth, possible)
 	}
 }
 
-func (sc *scan) debianRepair(parts *parts, depth, major level, exists func(uint32) bool, possible bool) {
+func (sc *scan) debianRepair(parts *parts, major level, exists func(uint32) bool, possible bool) {
 	last := parts.tok[parts.n-1]
 	three := parts.v[0] == 5 || parts.v[0] == 6
 	if n, ok := sc.strip(last, exists); ok && (parts.n == 2 || !three) {
-		depth = level{major: parts.v[0], minor: n, parts: 2}
-		sc.keep(depth, possible)
+		sc.keep(level{major: parts.v[0], minor: n, parts: 2}, possible)
 		return
 	}
 	if n, ok := sc.strip(last, func(n uint32) bool { return sc.exists(level{major: parts.v[0], point: n, parts: 3}) }); ok && three {
 		sc.keep(level{major: parts.v[0], point: n, parts: 3}, possible)
 		return
-	}
-	if parts.n == 3 && depth.parts == 2 { // 10.4.0
-		depth.parts = 2
 	}
 	if sc.exists(major) {
 		sc.unreal = true
@@ -614,10 +605,7 @@ func (sc *scan) ubuntu(parts *parts, possible bool) {
 	case digits >= 4 && digits <= 8 && digits%2 == 0: // 1204, 140405, 120464
 		year, month = uint32(atoi(text[:2])), uint32(atoi(text[2:4]))
 		parts.n, parts.next = 1, parts.at+1
-	case digits == 3 && text[1] != '0': // 804, 910
-		year, month = uint32(atoi(text[:1])), uint32(atoi(text[1:]))
-		parts.n = 1
-	case digits == 3:
+	case digits == 3: // 804, 910
 		year, month = uint32(atoi(text[:1])), uint32(atoi(text[1:]))
 		parts.n = 1
 	case digits > 2:

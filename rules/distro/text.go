@@ -1,13 +1,14 @@
 package distro
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
 const (
 	maxText   = 1024 // normalised bytes that are looked at
-	maxTokens = 192
+	maxTokens = 192  // and up to two more of the last run, which may be several
 )
 
 // token is a run of letters or of digits in the normalised text.
@@ -29,7 +30,7 @@ type scan struct {
 	n    int
 	len  int
 	cut  bool // the text is longer than what is looked at
-	t    [maxTokens]token
+	t    [maxTokens + 2]token
 	b    [maxText]byte
 	s    string
 	kern string // a kernel release within the text
@@ -157,65 +158,88 @@ func (sc *scan) putWord(text string) {
 	}
 }
 
+// split cuts the text into runs of letters and of digits.
 func (sc *scan) split() {
 	sep := byte(' ')
 	for at := 0; at < sc.len; {
-		char := sc.b[at]
-		digit := char >= '0' && char <= '9'
-		if !digit && (char < 'a' || char > 'z') {
-			sep = separator(char, sep)
+		kind := kindOf(sc.b[at])
+		if kind == 0 {
+			sep = separator(sc.b[at], sep)
 			at++
 			continue
 		}
-		if sc.n == maxTokens {
+		if sc.n >= maxTokens {
 			sc.cut = true
 			return
 		}
 		if sc.n == 0 {
 			sep = ' '
 		}
-		if end := sc.drawn(at); sep != 0 && end > 0 {
-			sc.t[sc.n] = token{start: uint16(at), end: uint16(end), sep: sep}
-			sc.n++
-			at, sep = end, 0
-			continue
+		end := 0
+		if sep != 0 {
+			end = sc.drawn(at)
 		}
-		cut := token{start: uint16(at), sep: sep, num: digit}
-		for at < sc.len {
-			char = sc.b[at]
-			if digit && char >= '0' && char <= '9' {
-				if cut.val < 200_000_000 {
-					cut.val = cut.val*10 + uint32(char-'0')
-				}
-			} else if digit || char < 'a' || char > 'z' {
-				break
+		if end > 0 {
+			sc.push(token{start: uint16(at), end: uint16(end), sep: sep})
+		} else {
+			end = at + 1
+			for end < sc.len && kindOf(sc.b[end]) == kind {
+				end++
 			}
-			at++
+			run := token{start: uint16(at), end: uint16(end), sep: sep, num: kind == '0'}
+			if run.num {
+				sc.pushNumber(run)
+			} else {
+				sc.pushWord(run)
+			}
 		}
-		cut.end = uint16(at)
-		if digit && sc.n+1 < maxTokens && sc.yearGlued(sc.s[cut.start:cut.end]) {
-			year := cut
-			year.end, year.val = cut.start+4, value(sc.s[cut.start:cut.start+4])
-			sc.t[sc.n] = year
-			sc.n++
-			cut = token{start: year.end, end: cut.end, num: true, val: value(sc.s[year.end:cut.end])}
-		}
-		if head := gluedDate(sc.s[cut.start:cut.end], strings.HasPrefix(sc.s[at:], "day")); digit && head > 0 && sc.n+1 < maxTokens {
-			date := token{start: cut.start + uint16(head), end: cut.end, sep: ' ', num: true, no: true}
-			cut.end, cut.val = date.start, uint32(atoi(sc.s[cut.start:date.start]))
-			sc.t[sc.n] = cut
-			sc.n++
-			cut = date
-		}
-		if !digit && cut.sep == 0 && sc.n+1 < maxTokens && sc.nameAfterUnit(sc.s[cut.start:cut.end]) {
-			sc.t[sc.n] = token{start: cut.start, end: cut.start + 1}
-			sc.n++
-			cut.start++
-		}
-		sc.t[sc.n] = cut
-		sc.n++
-		sep = 0
+		at, sep = end, 0
 	}
+}
+
+// kindOf is 'a' for letters, '0' for digits, and 0 for what stands between them.
+func kindOf(char byte) byte {
+	switch {
+	case char >= '0' && char <= '9':
+		return '0'
+	case char >= 'a' && char <= 'z':
+		return 'a'
+	}
+	return 0
+}
+
+func (sc *scan) push(token token) {
+	if token.num {
+		token.val = value(sc.s[token.start:token.end])
+	}
+	sc.t[sc.n] = token
+	sc.n++
+}
+
+// pushNumber cuts a year of Windows off before other digits, and a date behind them.
+func (sc *scan) pushNumber(run token) {
+	if sc.yearGlued(sc.s[run.start:run.end]) {
+		year := run
+		year.end = run.start + 4
+		sc.push(year)
+		run.start, run.sep = year.end, 0
+	}
+	if head := gluedDate(sc.s[run.start:run.end], strings.HasPrefix(sc.s[run.end:], "day")); head > 0 {
+		date := token{start: run.start + uint16(head), end: run.end, sep: ' ', num: true, no: true}
+		run.end = date.start
+		sc.push(run)
+		run = date
+	}
+	sc.push(run)
+}
+
+// pushWord cuts a measure of the number before it off a name.
+func (sc *scan) pushWord(run token) {
+	if run.sep == 0 && sc.nameAfterUnit(sc.s[run.start:run.end]) {
+		sc.push(token{start: run.start, end: run.start + 1})
+		run.start++
+	}
+	sc.push(run)
 }
 
 // nameAfterUnit says whether a letter that measures what stands before it has a
@@ -239,25 +263,12 @@ func (sc *scan) nameAfterUnit(text string) bool {
 // i, or 0: sixteen or more hexadecimal digits of both kinds, which name no Fedora
 // (…04fc0bc8…). It looks no further than a name can be long.
 func (sc *scan) drawn(at int) int {
-	digits, letters := false, false
-	next := at
-	for ; next < sc.len && next < at+128; next++ {
-		switch c := sc.b[next]; {
-		case c >= '0' && c <= '9':
-			digits = true
-		case c >= 'a' && c <= 'f':
-			letters = true
-		case c > 'f' && c <= 'z':
-			return 0
-		default:
-			if next-at >= 16 && digits && letters {
-				return next
-			}
-			return 0
-		}
+	run := sc.s[at:min(at+128, sc.len)]
+	if end := strings.IndexFunc(run, func(r rune) bool { return (r < '0' || r > '9') && (r < 'a' || r > 'z') }); end >= 0 {
+		run = run[:end]
 	}
-	if next-at >= 16 && digits && letters {
-		return next
+	if len(run) >= 16 && strings.ContainsAny(run, "0123456789") && strings.ContainsAny(run, "abcdef") && strings.Trim(run, "0123456789abcdef") == "" {
+		return at + len(run)
 	}
 	return 0
 }
@@ -340,7 +351,7 @@ func (sc *scan) isNum(i int) bool { return i >= 0 && i < sc.n && sc.t[i].num }
 func (sc *scan) digits(i int) int { return int(sc.t[i].end - sc.t[i].start) }
 
 // is says whether token i is the word w.
-func (sc *scan) is(i int, w string) bool { return i >= 0 && i < sc.n && sc.word(i) == w }
+func (sc *scan) is(i int, w string) bool { return sc.word(i) == w }
 
 // sep is what stands before token i.
 func (sc *scan) sep(i int) byte {
@@ -352,7 +363,7 @@ func (sc *scan) sep(i int) byte {
 
 // has says whether the word w stands anywhere.
 func (sc *scan) has(w string) bool {
-	for i := 0; i < sc.n; i++ {
+	for i := range sc.n {
 		if sc.word(i) == w {
 			return true
 		}
@@ -409,12 +420,11 @@ func indexHan() map[string][]hanWord {
 	for _, w := range hanWords {
 		for h := range strings.FieldsSeq(w.han) {
 			_, size := utf8.DecodeRuneInString(h)
-			list := append(table[h[:size]], hanWord{h, w.english})
-			for i := len(list) - 1; i > 0 && len(list[i].han) > len(list[i-1].han); i-- {
-				list[i], list[i-1] = list[i-1], list[i]
-			}
-			table[h[:size]] = list
+			table[h[:size]] = append(table[h[:size]], hanWord{h, w.english})
 		}
+	}
+	for _, list := range table {
+		slices.SortStableFunc(list, func(a, b hanWord) int { return len(b.han) - len(a.han) })
 	}
 	return table
 }

@@ -196,12 +196,13 @@ func (sc *scan) scope(ws *windowsScope, at int) (int, owner) {
 		case word.role == roleRange:
 			listed, sc.ranged = true, true
 		case word.role == roleUnknown && sc.ranged && sc.rangeGoesOn(next):
-		case word.role == roleDeny:
+		case word.role == roleDeny, word.role == roleExcept: // of what follows, or of what stood before
 			ws.denied = true
-		case word.role == roleExcept:
-			sc.except(ws)
 		default:
-			return at, sc.afterWindows(word)
+			if word.role == roleOther {
+				return at, ownerOther
+			}
+			return at, ownerUnknown
 		}
 		at = next
 	}
@@ -218,13 +219,6 @@ func (sc *scan) rangeGoesOn(i int) bool {
 		}
 	}
 	return false
-}
-
-func (sc *scan) afterWindows(w *word) owner {
-	if w.role == roleOther {
-		return ownerOther
-	}
-	return ownerUnknown
 }
 
 // keep adds the release that was read.
@@ -309,11 +303,6 @@ func (sc *scan) noR2Of32Bits() {
 	}
 }
 
-// except undoes an R2 that is excluded after the fact.
-func (sc *scan) except(ws *windowsScope) {
-	ws.denied = true
-}
-
 // windowsPack reads a service pack: 2008 had a second one, 2008 R2 has not.
 func (sc *scan) windowsPack(ws *windowsScope, i int) int {
 	next := i + 1
@@ -323,7 +312,7 @@ func (sc *scan) windowsPack(ws *windowsScope, i int) int {
 	if !sc.isNum(next) || sc.digits(next) > 3 {
 		return next
 	}
-	if n := sc.t[next].val; ws.at >= 0 && n/10 == 0 && n == 2 {
+	if ws.at >= 0 && sc.t[next].val == 2 {
 		ws.spTwo = true
 		if ws.release == "2008r2" {
 			ws.release = "2008"
@@ -400,7 +389,7 @@ func (sc *scan) windowsNumberAt(ws *windowsScope, at int, listed bool) int {
 		if rest != "" && rest != "64" && rest != "32" {
 			sc.unreal = sc.unreal || ws.at >= 0
 		}
-		sc.windowsYear(ws, year, at)
+		sc.windowsYear(ws, year)
 		return at + 1
 	}
 	if ws.at >= 0 && !listed {
@@ -447,7 +436,7 @@ func (sc *scan) kernelBeforeSize(i int) {
 }
 
 // windowsYear keeps a release that is named by a year.
-func (sc *scan) windowsYear(ws *windowsScope, year string, i int) {
+func (sc *scan) windowsYear(ws *windowsScope, year string) {
 	ws.at, ws.spTwo = -1, false
 	if year == "2028" && !ws.server {
 		return
@@ -599,7 +588,7 @@ func (sc *scan) weak(word *word, i, next int, own owner) (int, owner) {
 
 // windowsEdition finds the edition in the words that are Windows' own.
 func (sc *scan) windowsEdition() string {
-	for at := 0; at < sc.n; at++ {
+	for at := range sc.n {
 		if w := words[sc.word(at)]; w != nil && w.role == roleOther && at > 0 && !sc.is(at, "net") {
 			return ""
 		}
