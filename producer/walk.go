@@ -250,7 +250,6 @@ func (w *walk) run(ctx context.Context) error {
 type answer struct {
 	instances []ecs.Instance // of the lane, none of them in an answer before
 	observed  time.Time
-	release   func() // see ecs.Page
 }
 
 // stale bounds how long ago a call may have left when its answer is taken: an
@@ -282,7 +281,7 @@ func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
 		}
 		fresh := w.fresh(page.Instances)
 		w.p.fill(ctx, w.job.Scope, fresh)
-		answers <- answer{fresh, observed, page.Release}
+		answers <- answer{fresh, observed}
 		if page.Doubt != nil && doubt == nil {
 			doubt = page.Doubt
 		}
@@ -401,9 +400,6 @@ func (w *walk) gather(ctx context.Context, answers <-chan answer) error {
 				if page.Full() {
 					flush()
 				}
-			}
-			if answer.release != nil { // pages hold their strings alone
-				answer.release()
 			}
 		case <-wait.C:
 			flush()

@@ -135,10 +135,6 @@ type Page struct {
 	// chain is followed to its end all the same. It is nil for nearly every
 	// page.
 	Doubt *Error
-	// Release, where it is not nil, may be called once when nobody uses Instances and
-	// their tags any more: other pages are then read into their memory. Strings may be
-	// kept.
-	Release func()
 }
 
 // NoCount is the number of instances where the API does not say it.

@@ -1,9 +1,11 @@
 package ecsapi
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,31 +29,41 @@ import (
 // comes twice is refused: which of the two is true cannot be known. An answer
 // that carries the code of an error is one, whatever stands beside it.
 func unmarshal[T any](body []byte, into *T) error {
-	var members struct {
+	_, err := unmarshalRest(body, into)
+	return err
+}
+
+// present are members of an answer by their keys.
+type present map[string]jsontext.Value
+
+// any reports whether one of the keys is there, be it null.
+func (p present) any(keys ...string) bool {
+	return slices.ContainsFunc(keys, func(key string) bool { return p[key] != nil })
+}
+
+// unmarshalRest is unmarshal and returns the members that a T has no field for.
+func unmarshalRest[T any](body []byte, into *T) (present, error) {
+	var answer struct {
 		Code, Message string
-		LowCode       string                    `json:"code"`
-		LowMessage    string                    `json:"message"`
-		Body          T                         `json:",inline"`
-		Rest          map[string]jsontext.Value `json:",inline"`
+		LowCode       string  `json:"code"`
+		LowMessage    string  `json:"message"`
+		Body          T       `json:",inline"`
+		Rest          present `json:",inline"`
 	}
-	if err := json.Unmarshal(body, &members, spellings); err != nil {
-		return err
+	if err := json.Unmarshal(body, &answer, spellings); err != nil {
+		return nil, err
 	}
-	*into = members.Body
-	for key, value := range members.Rest {
+	*into = answer.Body
+	for key, value := range answer.Rest {
 		if tellsOfFailure(key, value) {
-			return fmt.Errorf("%w: %s is %s", errFailure, clip(key, 40), scrub(clip(string(value), 200)))
+			return nil, fmt.Errorf("%w: %s is %s", errFailure, clip(key, 40), scrub(clip(string(value), 200)))
 		}
 	}
-	for _, said := range []string{members.Code, members.LowCode, members.Message, members.LowMessage} {
-		if said != "" && !meansSuccess(said) {
-			return fmt.Errorf("%w: %s", errFailure, scrub(clip(said, 200)))
-		}
-		if said != "" { // a code of success; what its message says is no matter
-			return nil
-		}
+	// Behind a code of success it is no matter what the message says.
+	if said := cmp.Or(answer.Code, answer.LowCode, answer.Message, answer.LowMessage); said != "" && !meansSuccess(said) {
+		return nil, fmt.Errorf("%w: %s", errFailure, scrub(clip(said, 200)))
 	}
-	return nil
+	return answer.Rest, nil
 }
 
 var (
@@ -66,33 +78,37 @@ func missing(key string) error { return fmt.Errorf("the answer has no %s", key) 
 // may say that an answer is that of a failed call, or not all of it, or is
 // another spelling of one that it has.
 func telling(key string) bool {
-	switch strings.ToLower(key) {
-	case "success", "issuccess", "asapisuccess", "error", "errors", "errorcode", "errcode", "errormessage", "errmsg",
-		"httpstatuscode", "statuscode", "httpcode", "hasmore", "istruncated", "truncated", "code", "message",
-		"instances", "nexttoken", "totalcount":
+	switch key = strings.ToLower(key); key {
+	case "hasmore", "istruncated", "truncated", "code", "message", "instances", "nexttoken", "totalcount":
 		return true
 	}
-	return false
+	return failsAs[key] != nil
+}
+
+// failsAs are the members by which gateways and private clouds say that a call failed, by
+// their names in small letters, and what each says it with.
+var failsAs = map[string]func(text string) bool{
+	"success": isFalse, "issuccess": isFalse, "asapisuccess": isFalse,
+	"httpstatuscode": isErrorStatus, "statuscode": isErrorStatus, "httpcode": isErrorStatus,
+	"error": isError, "errors": isError, "errorcode": isError, "errcode": isError, "errormessage": isError, "errmsg": isError,
+}
+
+func isFalse(text string) bool { return text == "false" || text == "0" }
+
+func isErrorStatus(text string) bool {
+	n, err := strconv.Atoi(text)
+	return err == nil && n >= 400
+}
+
+func isError(text string) bool {
+	return !meansSuccess(text) && !slices.Contains([]string{"", "null", "[]", "{}", "0", "false", "none"}, text)
 }
 
 // tellsOfFailure reports whether a member that no document of the API has says
-// that the call failed: gateways and private clouds have members of their own.
+// that the call failed.
 func tellsOfFailure(key string, value jsontext.Value) bool {
-	text := strings.ToLower(strings.Trim(string(value), `"`))
-	switch strings.ToLower(key) {
-	case "success", "issuccess", "asapisuccess":
-		return text == "false" || text == "0"
-	case "httpstatuscode", "statuscode", "httpcode":
-		n, err := strconv.Atoi(text)
-		return err == nil && n >= 400
-	case "error", "errors", "errorcode", "errcode", "errormessage", "errmsg":
-		switch text {
-		case "", "null", "[]", "{}", "0", "false", "none":
-			return false
-		}
-		return !meansSuccess(text)
-	}
-	return false
+	fails := failsAs[strings.ToLower(key)]
+	return fails != nil && fails(strings.ToLower(strings.Trim(string(value), `"`)))
 }
 
 // count is a number of things, where an answer has one.

@@ -244,7 +244,7 @@ func (r *reading) chained(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.page.Instances, r.page.NextToken, r.page.Release = listing.instances, listing.next, listing.release
+	r.page.Instances, r.page.NextToken = listing.instances, listing.next
 	if r.query.NextToken != "" {
 		r.doubtEnd(listing)
 		return nil

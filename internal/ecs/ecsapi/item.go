@@ -3,8 +3,6 @@ package ecsapi
 import (
 	"errors"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/shenscan/shenscan/rules"
 )
 
@@ -15,23 +13,15 @@ var ErrWholeAnswer = errors.New("it is a whole answer of the API, of which a lin
 // DecodeFacts reads one instance of DescribeInstances or one image of
 // DescribeImages as facts. It needs no id; other keys are left alone.
 func DecodeFacts(object []byte) (rules.Facts, error) {
-	var keys struct {
-		Instances, Images, InstanceTypes        jsontext.Value
-		InstanceID                              jsontext.Value `json:"InstanceId"`
-		InstanceType                            jsontext.Value
-		ImageName, ImageFamily, Platform        jsontext.Value
-		ImageOwnerAlias, Architecture, BootMode jsontext.Value
-		Features, DetectionOptions              jsontext.Value
-	}
-	if err := unmarshal(object, &keys); err != nil {
+	keys, err := unmarshalRest(object, new(struct{}))
+	if err != nil {
 		return rules.Facts{}, err
 	}
-	if keys.Instances != nil || keys.Images != nil || keys.InstanceTypes != nil {
+	if keys.any("Instances", "Images", "InstanceTypes") {
 		return rules.Facts{}, ErrWholeAnswer
 	}
-	image := keys.ImageName != nil || keys.ImageFamily != nil || keys.Platform != nil || keys.ImageOwnerAlias != nil || keys.Architecture != nil ||
-		keys.BootMode != nil || keys.Features != nil || keys.DetectionOptions != nil
 	var facts rules.Facts
+	image := keys.any("ImageName", "ImageFamily", "Platform", "ImageOwnerAlias", "Architecture", "BootMode", "Features", "DetectionOptions")
 	if image {
 		var w wireImage
 		if err := unmarshal(object, &w); err != nil {
@@ -39,7 +29,7 @@ func DecodeFacts(object []byte) (rules.Facts, error) {
 		}
 		facts.ImageID, facts.Image = w.ImageID, w.facts()
 	}
-	if keys.InstanceID != nil || keys.InstanceType != nil || !image {
+	if !image || keys.any("InstanceId", "InstanceType") {
 		var instance wireInstance
 		if err := unmarshal(object, &instance); err != nil {
 			return facts, err

@@ -19,11 +19,10 @@ type listing struct {
 	next      string         // NextToken
 	chained   bool           // there is a NextToken, be it empty
 	requestID string
-	total     int    // TotalCount, ecs.NoCount where there is none
-	foreign   int    // rows that are not here because they say that they are of another region
-	nameless  int    // rows that are not here because their id is none
-	more      bool   // it says that there are more
-	release   func() // gives the memory of instances back; nil where it is the collector's
+	total     int  // TotalCount, ecs.NoCount where there is none
+	foreign   int  // rows that are not here because they say that they are of another region
+	nameless  int  // rows that are not here because their id is none
+	more      bool // it says that there are more
 }
 
 // rows is how many rows the answer had.
@@ -51,6 +50,13 @@ type wireListing struct {
 	LowNextToken jsontext.Value `json:"nextToken"`
 	LowTotal     jsontext.Value `json:"totalCount"`
 	Instances    maybe[struct{ Instance list[wireInstance] }]
+}
+
+func (w *wireListing) token() string {
+	if w.NextToken == nil {
+		return ""
+	}
+	return *w.NextToken
 }
 
 type wireInstance struct {
@@ -84,11 +90,8 @@ func decodeOddListing(body []byte, region string) (*listing, error) {
 		return nil, errors.New("the answer has instances, nextToken or totalCount under two names")
 	}
 	answer := &listing{
-		chained: wire.NextToken != nil, requestID: wire.RequestID, total: wire.TotalCount.orNone(),
+		next: wire.token(), chained: wire.NextToken != nil, requestID: wire.RequestID, total: wire.TotalCount.orNone(),
 		more: wire.HasMore == rules.Yes || wire.IsTruncated == rules.Yes || wire.Truncated == rules.Yes,
-	}
-	if wire.NextToken != nil {
-		answer.next = *wire.NextToken
 	}
 	for i := range wire.Instances.v.Instance {
 		wireInstance := &wire.Instances.v.Instance[i]

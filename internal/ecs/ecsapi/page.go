@@ -1,9 +1,10 @@
 package ecsapi
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
-	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -16,449 +17,426 @@ import (
 
 // The page reader is the hot path of a scan: it reads the usual shape of an
 // answer of DescribeInstances in one pass over its 300 KB, and makes nothing of
-// the four fifths that nobody asks for. Whatever is out of the ordinary (an
-// escaped key, a number in quotes, a key that comes twice, an error's code) it
-// leaves to unmarshal, which is twenty times slower: it must never read
-// anything otherwise than unmarshal does, which a fuzz test holds.
+// the four fifths that nobody asks for. Whatever is out of the ordinary (a number
+// in quotes, a key that comes twice, an error's code) it leaves to unmarshal, which
+// is ten times slower: it must never read anything otherwise than unmarshal does,
+// which a fuzz test holds. Only of members that nobody asks for it takes one that
+// comes twice, which unmarshal refuses.
 //
-// Every function takes the index where something begins and returns the index
-// behind it, or -1 where it is not what was expected; see skip.go.
+// The text ends in padding zero bytes, which are in no JSON text, so that every loop
+// stops there. What is out of the ordinary puts the place behind the end of the answer,
+// where nothing is found that is ever expected: no step has to look whether the one
+// before it went well, and the answer was read if the place is at its end at last.
 type pageReader struct {
-	b      []byte // the answer and padding
+	text  []byte // the answer and padding
+	size  int    // of the answer
+	place int    // of what is read next
+
+	region  string // that was asked for
+	machine machine
+	tags    []ecs.Tag         // every tag of the page
+	texts   strings.Builder   // texts that hardly any two instances share, in one piece
+	words   map[string]string // texts that many do, of the pages before, too
+	last    [64]known         // members of the last instance
+}
+
+// machine is an instance and the region that it says it is in.
+type machine struct {
+	ecs.Instance
 	region string
-	out    *listing
-	own    strings.Builder // every different string of the page, in one piece
-	room   *pageRoom
-	words  [512]string // some of them and of the pages before, by a hash of their text; see word
-	spelt  int         // bytes of the pages that words may be parts of
-	tags   []ecs.Tag   // every tag of the page
-	// passed are members of the last instance, by the place of the first, that were
-	// passed over; skipped says that the last one was. See members.
-	passed  [64]run
-	skipped bool
-
-	// How much room the last pages took.
-	instances, tagRoom, textRoom int
 }
 
-// mostSpelt bounds how many bytes of pages stay in memory for the words that are
-// parts of them: some sixty pages.
-const mostSpelt = 512 << 10
+const (
+	padding   = 16
+	deepest   = 64   // lists and objects within each other; unmarshal takes more
+	mostWords = 1024 // that are remembered from page to page
+)
 
-var pageReaders = sync.Pool{New: func() any { return new(pageReader) }}
-
-// pageRoom is memory for the instances and tags of a page, which serves for another
-// page once nobody uses them any more.
-type pageRoom struct {
-	instances []ecs.Instance
-	tags      []ecs.Tag
-}
-
-var pageRooms = sync.Pool{New: func() any { return new(pageRoom) }}
+var pageReaders = sync.Pool{New: func() any { return &pageReader{words: map[string]string{}} }}
 
 // readPage reads an answer; false means that something was out of the ordinary.
-// body needs padding bytes of room behind it, else it is copied.
 func readPage(body []byte, region string) (*listing, bool) {
 	r := pageReaders.Get().(*pageReader)
 	defer pageReaders.Put(r)
-	return r.read(body, region)
+	return r.page(body, region)
 }
 
-func (r *pageReader) read(body []byte, region string) (*listing, bool) {
-	size := len(body)
-	if cap(body)-size < padding {
-		body = append(make([]byte, 0, size+padding), body...)
+func (r *pageReader) page(body []byte, region string) (*listing, bool) {
+	answer := &listing{total: ecs.NoCount}
+	r.region, r.tags = region, make([]ecs.Tag, 0, 2*ecs.MaxPage)
+	r.texts.Grow(len(body) / 32)
+	ok := readWhole(r, body, answerMembers, answer)
+	r.texts.Reset()
+	r.tags, r.last, r.machine = nil, [64]known{}, machine{}
+	return answer, ok && answer.instances != nil
+}
+
+// readWhole reads an answer that is an object. body needs padding bytes of room behind
+// it, else it is copied.
+func readWhole[T any](r *pageReader, body []byte, m *members[T], into *T) bool {
+	r.size, r.place = len(body), 0
+	if cap(body)-r.size < padding {
+		body = append(make([]byte, 0, r.size+padding), body...)
 	}
-	r.b, r.region, r.out = body[:size+padding:size+padding], region, &listing{total: ecs.NoCount}
-	clear(r.b[size:])
-	r.own.Grow(r.textRoom)
-	r.room = pageRooms.Get().(*pageRoom)
-	r.tags = slices.Grow(r.room.tags[:0], r.tagRoom)
-	answer, end := r.out, r.envelope(skipSpace(r.b, 0))
-	ok := end >= 0 && skipSpace(r.b, end) == size && answer.instances != nil
-	r.instances, r.tagRoom, r.textRoom = len(answer.instances), room(r.tagRoom, len(r.tags)), room(r.textRoom, r.own.Len())
-	memory := r.room
-	memory.instances, memory.tags = answer.instances, r.tags
-	answer.release = func() { pageRooms.Put(memory) }
-	r.b, r.out, r.room, r.tags, r.passed = nil, nil, nil, nil, [64]run{}
-	if r.spelt += r.own.Len(); r.spelt > mostSpelt {
-		r.spelt = 0
-		clear(r.words[:])
+	r.text = body[:r.size+padding]
+	clear(r.text[r.size:])
+	r.space()
+	m.read(r, into, nil)
+	r.space()
+	r.text = nil
+	return r.place == r.size
+}
+
+// members are those of an object that are read into a T.
+type members[T any] struct {
+	list   []member[T]
+	number map[string]int // in the list from 1 on, by the keys
+	// odd says whether a member that is not in the list is out of the ordinary;
+	// where it is nil none is.
+	odd func(key string) bool
+}
+
+type member[T any] struct {
+	key  string
+	read func(r *pageReader, into *T)
+}
+
+func membersOf[T any](odd func(key string) bool, list ...member[T]) *members[T] {
+	m := &members[T]{list: list, number: map[string]int{}, odd: odd}
+	for i, member := range list {
+		m.number[member.key] = i + 1
 	}
-	r.own.Reset()
-	return answer, ok
+	return m
 }
 
-// room is how much to make room for after a page that took n, where before it
-// was had: enough for one a little larger, and less again page by page.
-func room(had, n int) int { return max(n+n/8, had-had/16) }
-
-// once takes note of a field, and reports whether it came before.
-func once(seen *uint32, field int) bool {
-	before := *seen
-	*seen |= 1 << field
-	return *seen != before
-}
-
-func (r *pageReader) envelope(i int) int {
+// read reads an object. last is what the last such object had in the same places; it is nil
+// for objects that are not much like each other.
+func (m *members[T]) read(r *pageReader, into *T, last []known) {
 	var seen uint32
-	return object(r.b, i, func(key []byte, i int) int {
-		field := 0
-		switch string(key) {
-		case "Instances":
-			field, i = 1, object(r.b, i, r.instanceList)
-		case "NextToken":
-			field, r.out.chained = 2, r.b[i] == '"'
-			r.out.next, i = r.text(i)
-		case "RequestId":
-			field = 3
-			r.out.requestID, i = r.text(i)
-		case "TotalCount":
-			var total int32
-			field = 4
-			total, i = number(r.b, i)
-			r.out.total = int(total)
-		case "Code", "Message", "code", "message": // of an error
-			return -1
-		case "PageNumber", "PageSize":
-			return skipValue(r.b, i, 1)
-		default:
-			if telling(string(key)) {
-				return -1
+	for place, more := 0, r.begin('{'); more; place, more = place+1, r.next('{') {
+		var had known
+		if place < len(last) {
+			had = last[place]
+		}
+		if !r.again(had) {
+			from := r.place
+			key := r.key()
+			had = known{r.text[from:r.place], m.number[string(key)]}
+			if had.member == 0 {
+				if m.odd != nil && m.odd(string(key)) {
+					r.fail()
+				}
+				r.skip(deepest)
+				had.text = r.text[from:r.place]
 			}
-			return skipValue(r.b, i, 1)
+			if place < len(last) {
+				last[place] = had
+			}
 		}
-		if !once(&seen, field) {
-			return -1
+		if had.member > 0 {
+			if seen&(1<<had.member) != 0 {
+				r.fail()
+			}
+			seen |= 1 << had.member
+			m.list[had.member-1].read(r, into)
 		}
-		return i
-	})
-}
-
-func (r *pageReader) instanceList(key []byte, i int) int {
-	if string(key) != "Instance" || r.out.instances != nil {
-		return -1
 	}
-	r.out.instances = slices.Grow(r.room.instances[:0], max(r.instances, 1))
-	return array(r.b, i, r.instance)
 }
 
-// ownFields is the number of the last field that hardly any two instances have
-// the same in.
-const ownFields = 4
+// known is the text of a member: that of its key, or with its value of one that is not
+// in the list.
+type known struct {
+	text   []byte
+	member int // its number in the list from 1 on, or 0
+}
 
-func (r *pageReader) instance(i int) int {
-	listing := r.out
-	listing.instances = append(listing.instances, ecs.Instance{})
-	machine := &listing.instances[len(listing.instances)-1]
-	var region string
-	var seen uint32
-	i = r.members(i, func(key []byte, i int) int {
-		var text *string
-		field := 0
-		switch string(key) {
-		case "InstanceId":
-			field, text = 1, &machine.ID
-		case "InstanceName":
-			field, text = 2, &machine.Name
-		case "CreationTime":
-			field, text = 3, &machine.CreationTime
-		case "StartTime":
-			field, text = ownFields, &machine.StartTime
-		case "RegionId":
-			field, text = 12, &region
-		case "ZoneId":
-			field, text = 19, &machine.Zone
-		case "InstanceType":
-			field, text = 5, &machine.Type
-		case "InstanceTypeFamily":
-			field, text = 6, &machine.Family
-		case "ImageId":
-			field, text = 7, &machine.ImageID
-		case "OSName":
-			field, text = 8, &machine.OSName
-		case "OSNameEn":
-			field, text = 9, &machine.OSNameEn
-		case "OSType":
-			field, text = 10, &machine.OSType
-		case "Status":
-			field, text = 11, &machine.Status
-		case "InstanceNetworkType":
-			field, text = 13, &machine.NetworkType
-		case "Cpu":
-			field = 14
-			machine.CPU, i = number(r.b, i)
-		case "Memory":
-			field = 15
-			machine.MemoryMiB, i = number(r.b, i)
-		case "IoOptimized":
-			field = 16
-			machine.IoOptimized, i = boolean(r.b, i)
-		case "ImageOptions":
-			field = 17
-			machine.OSNVMe, i = r.imageOptions(i)
-		case "Tags":
-			field = 18
-			machine.Tags, i = r.tagList(i)
-		default:
-			r.skipped = true
-			return skipValue(r.b, i, 4)
-		}
-		if !once(&seen, field) {
-			return -1
-		}
+// again passes over a text that was read before. More than half of the members of an
+// instance are the same, byte by byte, as in the one before, and comparing them is much
+// quicker than reading them.
+func (r *pageReader) again(had known) bool {
+	rest := r.text[r.place:]
+	if len(had.text) == 0 || !bytes.HasPrefix(rest, had.text) || had.member == 0 && rest[len(had.text)] != ',' {
+		return false
+	}
+	r.place += len(had.text)
+	return true
+}
+
+// anyKey is for objects in which every other member is out of the ordinary.
+func anyKey(string) bool { return true }
+
+var answerMembers = membersOf(
+	telling,
+	member[listing]{"Instances", func(r *pageReader, l *listing) { instancesMembers.read(r, l, nil) }},
+	member[listing]{"NextToken", func(r *pageReader, l *listing) {
+		l.chained = r.text[r.place] == '"'
+		l.next = r.own()
+	}},
+	member[listing]{"RequestId", func(r *pageReader, l *listing) { l.requestID = r.own() }},
+	member[listing]{"TotalCount", func(r *pageReader, l *listing) { l.total = int(r.whole()) }},
+	member[listing]{"PageNumber", func(r *pageReader, _ *listing) { r.number() }},
+	member[listing]{"PageSize", func(r *pageReader, _ *listing) { r.number() }},
+)
+
+var instancesMembers = membersOf(anyKey, member[listing]{"Instance", func(r *pageReader, l *listing) {
+	l.instances = make([]ecs.Instance, 0, ecs.MaxPage)
+	for more := r.begin('['); more; more = r.next('[') {
+		r.machine = machine{}
+		instanceMembers.read(r, &r.machine, r.last[:])
 		switch {
-		case text == nil:
-		case field <= ownFields:
-			*text, i = r.text(i)
+		case !usableID(r.machine.ID):
+			r.fail()
+		case isForeign(r.machine.region, r.machine.Zone, r.region):
+			l.foreign++
 		default:
-			*text, i = r.word(i)
+			l.instances = append(l.instances, r.machine.Instance)
 		}
-		return i
-	})
-	if i >= 0 && !usableID(machine.ID) {
-		return -1
 	}
-	if isForeign(region, machine.Zone, r.region) {
-		listing.instances = listing.instances[:len(listing.instances)-1]
-		listing.foreign++
-	}
-	return i
-}
+}})
 
-// run is one member of an instance or several in a row, each with the comma behind it.
-type run struct{ from, to, members int }
+var instanceMembers = membersOf(nil,
+	member[machine]{"InstanceId", func(r *pageReader, m *machine) { m.ID = r.own() }},
+	member[machine]{"InstanceName", func(r *pageReader, m *machine) { m.Name = r.own() }},
+	member[machine]{"CreationTime", func(r *pageReader, m *machine) { m.CreationTime = r.own() }},
+	member[machine]{"StartTime", func(r *pageReader, m *machine) { m.StartTime = r.own() }},
+	member[machine]{"RegionId", func(r *pageReader, m *machine) { m.region = r.word() }},
+	member[machine]{"ZoneId", func(r *pageReader, m *machine) { m.Zone = r.word() }},
+	member[machine]{"InstanceType", func(r *pageReader, m *machine) { m.Type = r.word() }},
+	member[machine]{"InstanceTypeFamily", func(r *pageReader, m *machine) { m.Family = r.word() }},
+	member[machine]{"ImageId", func(r *pageReader, m *machine) { m.ImageID = r.word() }},
+	member[machine]{"OSName", func(r *pageReader, m *machine) { m.OSName = r.word() }},
+	member[machine]{"OSNameEn", func(r *pageReader, m *machine) { m.OSNameEn = r.word() }},
+	member[machine]{"OSType", func(r *pageReader, m *machine) { m.OSType = r.word() }},
+	member[machine]{"Status", func(r *pageReader, m *machine) { m.Status = r.word() }},
+	member[machine]{"InstanceNetworkType", func(r *pageReader, m *machine) { m.NetworkType = r.word() }},
+	member[machine]{"Cpu", func(r *pageReader, m *machine) { m.CPU = r.whole() }},
+	member[machine]{"Memory", func(r *pageReader, m *machine) { m.MemoryMiB = r.whole() }},
+	member[machine]{"IoOptimized", func(r *pageReader, m *machine) { m.IoOptimized = r.boolean() }},
+	member[machine]{"ImageOptions", func(r *pageReader, m *machine) { imageOptionMembers.read(r, m, nil) }},
+	member[machine]{"Tags", func(r *pageReader, m *machine) { tagsMembers.read(r, m, nil) }},
+)
 
-// members reads an instance as object does. More than half of the members are
-// passed over and are the same in one instance after the other, byte by byte: what
-// was found to be members and commas is that wherever it stands again, and
-// comparing it is quicker than reading it. Those in a row are compared as one.
-func (r *pageReader) members(i int, member func(key []byte, i int) int) int {
-	b := r.b
-	if b[i] != '{' {
-		return -1
-	}
-	if i = skipSpace(b, i+1); b[i] == '}' {
-		return i + 1
-	}
-	// The place of the first of the last members that stood there again, and where it is.
-	since, from := 0, i
-	for place := 0; ; {
-		had := &r.passed[place%len(r.passed)]
-		if end := i + had.to - had.from; end > i && end <= len(b) && string(b[i:end]) == string(b[had.from:had.to]) {
-			i, place = skipSpace(b, end), place+had.members
-			continue
-		}
-		if place > since {
-			r.passed[since%len(r.passed)] = run{from, i, place - since}
-		}
-		if b[i] != '"' {
-			return -1
-		}
-		begin, end := i, plainEnd(b, i+1)
-		if b[end] != '"' {
-			return -1
-		}
-		at := colon(b, end+1)
-		if at < 0 {
-			return -1
-		}
-		r.skipped = false
-		if i = member(b[begin+1:end], at); i < 0 {
-			return -1
-		}
-		if *had = (run{}); r.skipped && b[i] == ',' {
-			*had = run{begin, i + 1, 1}
-		}
-		var more bool
-		if i, more = next(b, i, '}'); !more {
-			return i
-		}
-		place++
-		since, from = place, i
-	}
-}
+var imageOptionMembers = membersOf(nil, member[machine]{"CurrentOSNVMeSupported", func(r *pageReader, m *machine) { m.OSNVMe = r.boolean() }})
 
-// imageOptions reads CurrentOSNVMeSupported out of an ImageOptions object.
-func (r *pageReader) imageOptions(i int) (tri rules.Tri, end int) {
-	var seen uint32
-	end = object(r.b, i, func(key []byte, i int) int {
-		if string(key) != "CurrentOSNVMeSupported" {
-			return skipValue(r.b, i, 5)
+var tagsMembers = membersOf(anyKey, member[machine]{"Tag", func(r *pageReader, m *machine) {
+	first := len(r.tags)
+	for more := r.begin('['); more; more = r.next('[') {
+		r.tags = append(r.tags, ecs.Tag{})
+		tag := &r.tags[len(r.tags)-1]
+		if tagMembers.read(r, tag, nil); *tag == (ecs.Tag{}) {
+			r.fail()
 		}
-		if !once(&seen, 1) {
-			return -1
-		}
-		tri, i = boolean(r.b, i)
-		return i
-	})
-	return tri, end
-}
-
-// tagList reads {"Tag":[{"TagKey":"k","TagValue":"v"}]}.
-func (r *pageReader) tagList(i int) ([]ecs.Tag, int) {
-	from := len(r.tags)
-	var seen uint32
-	i = object(r.b, i, func(key []byte, i int) int {
-		if string(key) != "Tag" || !once(&seen, 1) {
-			return -1
-		}
-		return array(r.b, i, r.tag)
-	})
-	if len(r.tags) == from {
-		return nil, i
 	}
-	return r.tags[from:len(r.tags):len(r.tags)], i
-}
-
-func (r *pageReader) tag(i int) int {
-	if t, end := r.plainTag(i); end >= 0 && t != (ecs.Tag{}) {
-		r.tags = append(r.tags, t)
-		return end
+	if len(r.tags) > first {
+		m.Tags = r.tags[first:len(r.tags):len(r.tags)]
 	}
-	var t ecs.Tag
-	var seen uint32
-	i = object(r.b, i, func(key []byte, i int) int {
-		field := 0
-		switch string(key) {
-		case "TagKey":
-			field = 1
-			t.Key, i = r.word(i)
-		case "TagValue":
-			field = 2
-			t.Value, i = r.word(i)
-		case "Key", "Value": // an older spelling
-			return -1
+}})
+
+var tagMembers = membersOf(
+	func(key string) bool { return key == "Key" || key == "Value" }, // an older spelling
+	member[ecs.Tag]{"TagKey", func(r *pageReader, t *ecs.Tag) { t.Key = r.word() }},
+	member[ecs.Tag]{"TagValue", func(r *pageReader, t *ecs.Tag) { t.Value = r.word() }},
+)
+
+// fail says that something is out of the ordinary.
+func (r *pageReader) fail() { r.place = r.size + 1 }
+
+// space passes over white space.
+func (r *pageReader) space() {
+	for {
+		switch r.text[r.place] {
+		case ' ', '\n', '\t', '\r':
+			r.place++
 		default:
-			return skipValue(r.b, i, 7)
+			return
 		}
-		if !once(&seen, field) {
-			return -1
-		}
-		return i
-	})
-	if t == (ecs.Tag{}) {
-		return -1
 	}
-	r.tags = append(r.tags, t)
-	return i
 }
 
-// plainTag reads a tag as the API writes it: the key and the value, in this order and
-// without white space. -1 is any other.
-func (r *pageReader) plainTag(i int) (t ecs.Tag, end int) {
-	const key, value = `{"TagKey":`, `,"TagValue":`
-	if string(r.b[i:i+len(key)]) != key {
-		return t, -1
+// begin enters an object or a list, whose opening byte it is given, and reports whether
+// anything is in it.
+func (r *pageReader) begin(opening byte) bool {
+	if r.text[r.place] != opening {
+		r.fail()
+		return false
 	}
-	if t.Key, i = r.word(i + len(key)); i < 0 || string(r.b[i:i+len(value)]) != value {
-		return t, -1
+	r.place++
+	r.space()
+	if r.text[r.place] != opening+2 { // in ASCII the closing bytes stand two behind the opening ones
+		return true
 	}
-	if t.Value, i = r.word(i + len(value)); i < 0 || r.b[i] != '}' {
-		return t, -1
-	}
-	return t, i + 1
+	r.place++
+	return false
 }
 
-// word reads a string, or null, that is likely to be in the page, or in the next
-// ones, more than once: it is copied and checked only where it is new. Equal strings
-// that lie in one place are also what makes writing the page cheap.
-func (r *pageReader) word(i int) (string, int) {
-	b := r.b
-	if b[i] != '"' {
-		return r.text(i)
-	}
-	end := plainEnd(b, i+1)
-	if b[end] != '"' {
-		return r.text(i)
-	}
-	known := &r.words[hash(b, i+1, end)%uint64(len(r.words))]
-	if *known == string(b[i+1:end]) {
-		return *known, end + 1
-	}
-	s, end := r.text(i)
-	if end >= 0 {
-		*known = s
-	}
-	return s, end
-}
-
-// hash is a hash of b[from:to], of its length, beginning and end. b is padded.
-func hash(b []byte, from, to int) uint64 {
-	n := to - from
-	h := binary.LittleEndian.Uint64(b[from:])
-	if n < 8 {
-		h &= 1<<(8*uint(n)) - 1
-	} else {
-		h = bits.RotateLeft64(h, 23) ^ binary.LittleEndian.Uint64(b[to-8:])
-	}
-	h = (h ^ uint64(n)) * 0x9E3779B97F4A7C15
-	return h ^ h>>32
-}
-
-// text reads a string, or null. It is copied: the answer's buffer is used again.
-func (r *pageReader) text(i int) (string, int) {
-	b := r.b
-	if b[i] != '"' {
-		if string(b[i:i+4]) == "null" {
-			return "", i + 4
-		}
-		return "", -1
-	}
-	at, end := r.own.Len(), plainEnd(b, i+1)
-	switch b[end] {
-	case '"':
-		if !valid(b, i+1, end) {
-			return "", -1
-		}
-		r.own.Write(b[i+1 : end])
-		end++
-	case '\\':
-		if end = skipString(b, i+1); end < 0 {
-			return "", -1
-		}
-		s, err := jsontext.AppendUnquote(nil, b[i:end])
-		if err != nil {
-			return "", -1
-		}
-		r.own.Write(s)
+// next passes over the comma behind a member or an element and reports true, or over the
+// end of the object or list.
+func (r *pageReader) next(opening byte) bool {
+	r.space()
+	switch r.text[r.place] {
+	case ',':
+		r.place++
+		r.space()
+		return true
+	case opening + 2:
+		r.place++
 	default:
-		return "", -1
+		r.fail()
 	}
-	return r.own.String()[at:], end
+	return false
 }
 
-// valid reports whether b[from:to] is UTF-8, as far as possible by eight bytes
-// at a time. b is padded.
-func valid(b []byte, from, to int) bool {
-	var all uint64
-	i := from
-	for ; to-i >= 8; i += 8 {
-		all |= binary.LittleEndian.Uint64(b[i:])
+// key reads the key of a member and passes over the colon behind it.
+func (r *pageReader) key() []byte {
+	key := r.quoted()
+	if r.space(); r.text[r.place] != ':' {
+		r.fail()
+		return nil
 	}
-	all |= binary.LittleEndian.Uint64(b[i:]) & (1<<(8*uint(to-i)) - 1)
-	return all&highs == 0 || utf8.Valid(b[from:to])
+	r.place++
+	r.space()
+	return key
+}
+
+// skip passes over a value.
+func (r *pageReader) skip(deep int) {
+	switch c := r.text[r.place]; {
+	case c == '"':
+		r.quoted()
+	case deep > 0 && (c == '{' || c == '['):
+		for more := r.begin(c); more; more = r.next(c) {
+			if c == '{' {
+				r.key()
+			}
+			r.skip(deep - 1)
+		}
+	case c <= '9':
+		r.number()
+	case !r.literal("true") && !r.literal("false") && !r.literal("null"):
+		r.fail()
+	}
+}
+
+// literal passes over a word without quotes, if it is that one.
+func (r *pageReader) literal(word string) bool {
+	if string(r.text[r.place:r.place+len(word)]) != word {
+		return false
+	}
+	r.place += len(word)
+	return true
+}
+
+// quoted reads a string; that it is UTF-8 is not checked. The text is that of the answer
+// itself where nothing in it is escaped.
+func (r *pageReader) quoted() []byte {
+	b, from := r.text, r.place+1
+	if b[from-1] != '"' {
+		r.fail()
+		return nil
+	}
+	end := plainEnd(b, from)
+	if b[end] == '"' {
+		r.place = end + 1
+		return b[from:end]
+	}
+	for b[end] == '\\' {
+		end = plainEnd(b, end+2)
+	}
+	text, err := jsontext.AppendUnquote(nil, b[from-1:end+1]) // which looks at what is escaped, and for the quote at the end
+	if r.place = end + 1; err != nil {
+		r.fail()
+	}
+	return text
+}
+
+// plainEnd returns the index of the first byte at or after i that ends a plain
+// run of a string: a quote, a backslash or a control character. Eight bytes
+// are looked at a time.
+func plainEnd(b []byte, i int) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for ; i <= len(b)-8; i += 8 {
+		w := binary.LittleEndian.Uint64(b[i : i+8])
+		// With one bit flipped a quote comes next to the control characters,
+		// and one comparison finds both. The lowest marked byte is right;
+		// bytes above a true hit may be marked wrongly, but only the lowest
+		// one is used. No byte from 0x80 on is marked.
+		low := w ^ ('"'^' ')*ones
+		slash := w ^ '\\'*ones
+		hit := ((low - (' '+1)*ones) | (slash - ones)) &^ w
+		if hit &= highs; hit != 0 {
+			return i + bits.TrailingZeros64(hit)>>3
+		}
+	}
+	return len(b) - 1
+}
+
+// own reads a string that hardly any two instances share.
+func (r *pageReader) own() string {
+	at := r.texts.Len()
+	r.texts.Write(r.value())
+	return r.texts.String()[at:]
+}
+
+// word reads a string that is likely to be in the page, or in the next ones, more than
+// once: it is copied only where it is new. Equal strings that lie in one place are also
+// what makes writing the page cheap.
+func (r *pageReader) word() string {
+	text := r.value()
+	word, known := r.words[string(text)]
+	if !known {
+		if len(r.words) == mostWords {
+			clear(r.words)
+		}
+		word = string(text)
+		r.words[word] = word
+	}
+	return word
+}
+
+// value reads a string, or null. The memory of the answer is used again: it must be copied.
+func (r *pageReader) value() []byte {
+	if r.literal("null") {
+		return nil
+	}
+	text := r.quoted()
+	if !utf8.Valid(text) {
+		r.fail()
+		return nil
+	}
+	return text
 }
 
 // boolean reads a boolean that is one.
-func boolean(b []byte, i int) (rules.Tri, int) {
-	if string(b[i:i+4]) == "true" {
-		return rules.Yes, i + 4
+func (r *pageReader) boolean() rules.Tri {
+	switch {
+	case r.literal("true"):
+		return rules.Yes
+	case r.literal("false"):
+		return rules.No
 	}
-	if string(b[i:i+5]) == "false" {
-		return rules.No, i + 5
-	}
-	return rules.Unobserved, -1
+	r.fail()
+	return rules.Unobserved
 }
 
-// number reads a whole number that is not negative and below a billion.
-func number(b []byte, i int) (int32, int) {
-	v, j := int32(0), i
-	for ; b[j] >= '0' && b[j] <= '9' && j-i < 10; j++ {
-		v = v*10 + int32(b[j]-'0')
+// whole reads a whole number that is not negative.
+func (r *pageReader) whole() int32 {
+	n, err := strconv.ParseInt(string(r.number()), 10, 32)
+	if err != nil || n < 0 {
+		r.fail()
 	}
-	if n := j - i; n == 0 || n > 9 || (n > 1 && b[i] == '0') || b[j] == '.' || b[j] == 'e' || b[j] == 'E' {
-		return 0, -1
+	return int32(n)
+}
+
+// number reads a number.
+func (r *pageReader) number() jsontext.Value {
+	from := r.place
+	for strings.IndexByte("+-.0123456789eE", r.text[r.place]) >= 0 {
+		r.place++
 	}
-	return v, j
+	number := jsontext.Value(r.text[from:r.place])
+	// Most are of digits alone, which takes no look at the grammar.
+	if plain := len(number) > 0 && number[0] > '0' && !bytes.ContainsAny(number, "+-.eE"); !plain && !number.IsValid() {
+		r.fail()
+	}
+	return number
 }

@@ -26,7 +26,11 @@ func BenchmarkPage(b *testing.B) {
 			}
 		})
 	}
-	run("scan", func() bool { return skipValue(padded, 0, 0) == len(body) })
+	run("scan", func() bool {
+		r := pageReader{text: padded, size: len(body)}
+		r.skip(deepest)
+		return r.place == r.size
+	})
 	run("valid", func() bool { return json.Valid(body) })
 	run("decode", func() bool { l, err := decodeListing(buf, "cn-hangzhou"); return err == nil && len(l.instances) == 100 })
 	run("unmarshal", func() bool {

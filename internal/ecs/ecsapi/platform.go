@@ -1,7 +1,6 @@
 package ecsapi
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"hash/maphash"
@@ -9,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/shenscan/shenscan/internal/ecs"
 )
@@ -48,8 +50,11 @@ type wireOffered struct {
 	ImageID       string `json:"ImageId"`
 	NextToken     string
 	TotalCount    count
-	InstanceTypes maybe[struct{ InstanceType list[wireOfferedType] }]
+	InstanceTypes jsontext.Value
 }
+
+// wireOfferedTypes is the list in one.
+type wireOfferedTypes = maybe[struct{ InstanceType list[wireOfferedType] }]
 
 type wireOfferedType struct {
 	InstanceTypeID     string `json:"InstanceTypeId"`
@@ -76,129 +81,45 @@ const mostLists = 512
 
 var listSeed = maphash.MakeSeed()
 
-// read reads an answer and says what its list of types comes to. The list of one
-// that was read before is left out of the answer.
+// offerMembers are those of the usual answer: any other may say that the call failed.
+var offerMembers = membersOf(anyKey,
+	member[wireOffered]{"RequestId", func(r *pageReader, o *wireOffered) { o.RequestID = r.own() }},
+	member[wireOffered]{"RegionId", func(r *pageReader, o *wireOffered) { o.RegionID = r.own() }},
+	member[wireOffered]{"ImageId", func(r *pageReader, o *wireOffered) { o.ImageID = r.own() }},
+	member[wireOffered]{"NextToken", func(r *pageReader, o *wireOffered) { o.NextToken = r.own() }},
+	member[wireOffered]{"InstanceTypes", func(r *pageReader, o *wireOffered) {
+		from := r.place
+		r.skip(deepest)
+		o.InstanceTypes = r.text[from:r.place]
+	}},
+)
+
+// read reads an answer and says what its list of types comes to.
 func (o *offers) read(body []byte) (answer wireOffered, list *offeredList, err error) {
-	answer, text, usual := readOffered(body, func(text listText) bool {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		list = o.known[text]
-		return list != nil
-	})
-	if !usual {
+	if !readWhole(new(pageReader), body, offerMembers, &answer) {
 		answer = wireOffered{}
-		err := unmarshal(body, &answer)
-		return answer, listOf(answer.InstanceTypes.v.InstanceType), err
+		if err := unmarshal(body, &answer); err != nil {
+			return answer, nil, err
+		}
 	}
-	if list != nil {
+	text := listText{maphash.Bytes(listSeed, answer.InstanceTypes), len(answer.InstanceTypes)}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if list = o.known[text]; list != nil {
 		return answer, list, nil
 	}
-	list = listOf(answer.InstanceTypes.v.InstanceType)
-	if text.length > 0 {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		if o.known == nil || len(o.known) >= mostLists {
-			o.known = map[listText]*offeredList{}
+	var types wireOfferedTypes
+	if len(answer.InstanceTypes) > 0 {
+		if err := json.Unmarshal(answer.InstanceTypes, &types, spellings); err != nil {
+			return answer, nil, err
 		}
-		o.known[text] = list
 	}
+	if o.known == nil || len(o.known) >= mostLists {
+		o.known = map[listText]*offeredList{}
+	}
+	list = listOf(types.v.InstanceType)
+	o.known[text] = list
 	return answer, list, nil
-}
-
-// readOffered reads the usual shape of an answer, which names a thousand types,
-// in one pass, as the page reader does. false leaves it to unmarshal, which is
-// ten times slower. It passes over a list of types whose text is known, and says
-// which text it had: none where the list does not end where the first list of
-// anything in it does.
-func readOffered(body []byte, known func(listText) bool) (wireOffered wireOffered, text listText, usual bool) {
-	size := len(body)
-	b := body[:min(size+padding, cap(body))]
-	if len(b) < size+padding {
-		b = append(make([]byte, 0, size+padding), body...)[:size+padding]
-	}
-	clear(b[size:])
-	all := "" // a copy of the answer, for the strings of a list
-	str := func(i int, into *string) int {
-		end := plainEnd(b, i+1)
-		if b[i] != '"' || b[end] != '"' || !valid(b, i+1, end) {
-			return -1
-		}
-		if all != "" {
-			*into = all[i+1 : end]
-		} else {
-			*into = string(b[i+1 : end])
-		}
-		return end + 1
-	}
-	var types list[wireOfferedType]
-	passed := false
-	offered := func(i int) int {
-		var t wireOfferedType
-		var seen uint32
-		i = object(b, i, func(key []byte, i int) int {
-			field := 0
-			switch string(key) {
-			case "InstanceTypeId":
-				field, i = 1, str(i, &t.InstanceTypeID)
-			case "InstanceTypeFamily":
-				field, i = 2, str(i, &t.InstanceTypeFamily)
-			default:
-				return skipValue(b, i, 4)
-			}
-			if !once(&seen, field) {
-				return -1
-			}
-			return i
-		})
-		types = append(types, t)
-		return i
-	}
-	typeList := func(i int) int {
-		begin, length := i, bytes.Index(b[i:size], []byte("]}"))+2
-		if length >= 2 {
-			text = listText{maphash.Bytes(listSeed, b[i:i+length]), length}
-			if known(text) {
-				passed = true
-				return i + length
-			}
-		}
-		types, all = make(list[wireOfferedType], 0, size/100), string(body)
-		var seen uint32
-		end := object(b, i, func(key []byte, i int) int {
-			if string(key) != "InstanceType" || !once(&seen, 1) {
-				return -1
-			}
-			return array(b, i, offered)
-		})
-		if end-begin != length {
-			text = listText{}
-		}
-		return end
-	}
-	var seen uint32
-	end := object(b, skipSpace(b, 0), func(key []byte, i int) int {
-		field := 0
-		switch string(key) {
-		case "InstanceTypes":
-			field, i = 1, typeList(i)
-			wireOffered.InstanceTypes.there, wireOffered.InstanceTypes.v.InstanceType = true, types
-		case "RequestId":
-			field, i = 2, str(i, &wireOffered.RequestID)
-		case "RegionId":
-			field, i = 3, str(i, &wireOffered.RegionID)
-		case "ImageId":
-			field, i = 4, str(i, &wireOffered.ImageID)
-		case "NextToken":
-			field, i = 5, str(i, &wireOffered.NextToken)
-		default: // it may say that the call failed
-			return -1
-		}
-		if !once(&seen, field) {
-			return -1
-		}
-		return i
-	})
-	return wireOffered, text, end >= 0 && skipSpace(b, end) == size && (passed || len(types) > 0)
 }
 
 // doubt says what speaks against an answer, besides its list of types: one about

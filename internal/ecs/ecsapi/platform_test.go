@@ -57,17 +57,20 @@ func usualOffer() []byte {
 }
 
 func TestUsualOffersAreReadInOnePass(t *testing.T) {
-	if m, text, ok := readOffered(usualOffer(), nothingKnown); !ok || len(m.InstanceTypes.v.InstanceType) != 1000 || text.length == 0 {
-		t.Errorf("%v, %+v, %+v", ok, text, m)
+	if m, ok := readOffered(usualOffer()); !ok || m.ImageID != "m-1" || len(m.InstanceTypes) < 50_000 {
+		t.Errorf("%v, %+v", ok, m)
 	}
 	for _, body := range responses(t, "DescribeImageSupportInstanceTypes.") {
-		if _, _, ok := readOffered(body, nothingKnown); !ok {
+		if _, ok := readOffered(body); !ok {
 			t.Errorf("left to unmarshal: %s", body)
 		}
 	}
 }
 
-func nothingKnown(listText) bool { return false }
+func readOffered(body []byte) (answer wireOffered, ok bool) {
+	ok = readWhole(new(pageReader), body, offerMembers, &answer)
+	return answer, ok
+}
 
 // A list that was read before is told by its text, wherever in an answer it stands
 // and whatever else the answer says; any other is read.
@@ -140,7 +143,7 @@ func FuzzDecodeOffered(f *testing.F) {
 	f.Add([]byte(`{"NextToken":"","InstanceTypes":{"InstanceType":[{"InstanceTypeId":"ecs.\u0067","X":[1,{"a":null}]},{"InstanceTypeFamily":"\xff"}]}} `))
 	f.Add([]byte(`{"ImageId":"m","InstanceTypes":{"InstanceType":[{}]},"Code":"","code":"Success"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, _, ok := readOffered(body, nothingKnown)
+		got, ok := readOffered(body)
 		if !ok {
 			return
 		}
@@ -150,7 +153,7 @@ func FuzzDecodeOffered(f *testing.F) {
 		} else if err != nil {
 			t.Fatalf("read what unmarshal refuses (%v): %s", err, body)
 		}
-		if diff := cmp.Diff(want, got, cmp.AllowUnexported(want.InstanceTypes, want.TotalCount)); diff != "" {
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(want.TotalCount)); diff != "" {
 			t.Fatalf("%s\n%s", body, diff)
 		}
 	})
@@ -169,8 +172,9 @@ func BenchmarkKnownOffered(b *testing.B) {
 func BenchmarkDecodeOffered(b *testing.B) {
 	body := usualOffer()
 	for b.Loop() {
-		if _, _, ok := readOffered(body, nothingKnown); !ok {
-			b.Fatal("left to unmarshal")
+		var o offers
+		if _, _, err := o.read(body); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

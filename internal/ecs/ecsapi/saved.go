@@ -3,8 +3,6 @@ package ecsapi
 import (
 	"errors"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/shenscan/shenscan/internal/ecs"
 )
 
@@ -47,91 +45,74 @@ var ErrNoAnswer = errors.New("neither an answer of DescribeInstances, DescribeIm
 // DecodeSaved reads one JSON object, an answer or an item of one, in any of the
 // spellings that a live answer may have. Other keys are left alone.
 func DecodeSaved(object []byte) (*Saved, error) {
-	var keys struct {
-		Instances, Images, InstanceTypes jsontext.Value
-		RequestID                        jsontext.Value `json:"RequestId"`
-		InstanceID                       jsontext.Value `json:"InstanceId"`
-		InstanceTypeID                   jsontext.Value `json:"InstanceTypeId"`
-		ImageID                          jsontext.Value `json:"ImageId"`
-		ImageName, OSName, Platform      jsontext.Value
-		InstanceType                     jsontext.Value
-	}
-	if err := unmarshal(object, &keys); err != nil {
+	keys, err := unmarshalRest(object, new(struct{}))
+	if err != nil {
 		return nil, err
 	}
-	answer := keys.Instances != nil || keys.Images != nil || keys.InstanceTypes != nil
+	out := new(Saved)
 	switch {
-	case answer:
-		return decodeSavedAnswer(object, keys.Instances != nil, keys.Images != nil, keys.InstanceTypes != nil)
-	case keys.InstanceID != nil && (keys.InstanceType != nil || keys.ImageID != nil):
+	case keys.any("Instances", "Images", "InstanceTypes"):
+		err = out.answer(object, keys)
+	case keys.any("InstanceId") && keys.any("InstanceType", "ImageId"):
 		var item wireInstance
-		if err := unmarshal(object, &item); err != nil {
-			return nil, err
-		}
-		out := new(Saved)
+		err = unmarshal(object, &item)
 		out.add(&item)
-		return out, nil
-	case keys.InstanceTypeID != nil:
+	case keys.any("InstanceTypeId"):
 		var item wireType
-		if err := unmarshal(object, &item); err != nil {
-			return nil, err
+		if err = unmarshal(object, &item); err == nil {
+			out.Types, err = typesOf([]wireType{item})
 		}
-		types, err := typesOf([]wireType{item})
-		return &Saved{Types: types}, err
-	case keys.ImageID != nil && (keys.ImageName != nil || keys.OSName != nil || keys.Platform != nil):
+	case keys.any("ImageId") && keys.any("ImageName", "OSName", "Platform"):
 		var item wireImage
-		if err := unmarshal(object, &item); err != nil {
-			return nil, err
+		if err = unmarshal(object, &item); err == nil {
+			out.Images, err = imagesOf([]wireImage{item})
 		}
-		images, err := imagesOf([]wireImage{item})
-		return &Saved{Images: images}, err
-	case keys.RequestID != nil:
-		return &Saved{Foreign: true}, nil
+	case keys.any("RequestId"):
+		out.Foreign = true
+	default:
+		err = ErrNoAnswer
 	}
-	return nil, ErrNoAnswer
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
-func decodeSavedAnswer(object []byte, instances, images, types bool) (*Saved, error) {
-	out := new(Saved)
-	if instances {
+// answer reads a whole answer.
+func (s *Saved) answer(object []byte, keys present) (err error) {
+	if keys.any("Instances") {
 		var answer struct {
 			Listing              wireListing `json:",inline"`
 			PageNumber, PageSize int
 		}
 		if err := unmarshal(object, &answer); err != nil {
-			return nil, err
+			return err
 		}
-		if answer.Listing.Instances.v.Instance == nil {
-			return nil, missing("Instances.Instance")
+		listing := &answer.Listing
+		if listing.Instances.v.Instance == nil {
+			return missing("Instances.Instance")
 		}
-		savedListing := &SavedListing{Total: answer.Listing.TotalCount.orNone(), PageNumber: answer.PageNumber, PageSize: answer.PageSize}
-		if answer.Listing.NextToken != nil {
-			savedListing.NextToken = *answer.Listing.NextToken
-		}
-		out.Listing = savedListing
-		for i := range answer.Listing.Instances.v.Instance {
-			out.add(&answer.Listing.Instances.v.Instance[i])
+		s.Listing = &SavedListing{listing.TotalCount.orNone(), answer.PageNumber, answer.PageSize, listing.token()}
+		for i := range listing.Instances.v.Instance {
+			s.add(&listing.Instances.v.Instance[i])
 		}
 	}
-	var err error
-	if images {
+	if keys.any("Images") {
 		var m wireImages
 		if err := unmarshal(object, &m); err != nil {
-			return nil, err
+			return err
 		}
 		if m.Images.v.Image == nil {
-			return nil, missing("Images.Image")
+			return missing("Images.Image")
 		}
-		if out.Images, err = imagesOf(m.Images.v.Image); err != nil {
-			return nil, err
-		}
-	}
-	if types {
-		if out.Types, _, err = decodeTypes(object); err != nil {
-			return nil, err
+		if s.Images, err = imagesOf(m.Images.v.Image); err != nil {
+			return err
 		}
 	}
-	return out, nil
+	if keys.any("InstanceTypes") {
+		s.Types, _, err = decodeTypes(object)
+	}
+	return err
 }
 
 func (s *Saved) add(wireInstance *wireInstance) {
