@@ -2,51 +2,37 @@ package ecssim
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 )
 
 // describeRegions answers DescribeRegions; every region's endpoint is the
 // simulator itself.
-func (s *Simulator) describeRegions(call *call, requestID string) ([]byte, *apiError) {
+func (s *Simulator) describeRegions(call *call, _ *scope) (object, *apiError) {
 	lang := call.params.get("AcceptLanguage")
-	switch lang {
-	case "", "zh-CN", "en-US", "ja", "de-DE", "fr-FR", "pt-BR":
-	default:
+	if !slices.Contains([]string{"", "zh-CN", "en-US", "ja", "de-DE", "fr-FR", "pt-BR"}, lang) {
 		return nil, &apiError{404, "InvalidAcceptLanguage.NotFound", "The specified AcceptLanguage is not found."}
 	}
-	out := append(append([]byte(`{"RequestId":"`), requestID...), `","Regions":{"Region":[`...)
-	written := 0
-	for index, regionRow := range s.fleet.data.regions[:s.opt.Regions] {
+	var rows []object
+	for index, region := range s.fleet.data.regions[:s.opt.Regions] {
 		if s.against(RegionsEmpty) || index == 1 && s.against(RegionVanishes) {
 			continue
 		}
-		out = appendComma(out, written)
-		written++
-		name := regionRow.localNameEn
+		name := region.localNameEn
 		if lang == "" || lang == "zh-CN" {
-			name = regionRow.localName
+			name = region.localName
 		}
-		out = append(out, `{"RegionId":`...)
-		out = appendJSON(out, regionRow.id)
-		out = append(out, `,"RegionEndpoint":`...)
-		out = appendJSON(out, call.req.Host)
-		out = append(out, `,"LocalName":`...)
-		out = appendJSON(out, name)
-		out = append(out, `,"Status":`...)
-		out = append(appendJSON(out, s.regionStatus(index)), '}')
+		rows = append(rows, object{"RegionId": region.id, "RegionEndpoint": call.req.Host, "LocalName": name, "Status": s.regionStatus(index)})
 	}
-	return append(out, "]}}"...), nil
+	return object{"Regions": list("Region", rows)}, nil
 }
 
 // describeInstanceTypes answers DescribeInstanceTypes: one catalogue for all
 // regions, at most 100 types a page.
-func (s *Simulator) describeInstanceTypes(call *call, requestID string) ([]byte, *apiError) {
+func (s *Simulator) describeInstanceTypes(call *call, _ *scope) (object, *apiError) {
 	limit, err := call.params.int("MaxResults", 100)
 	if err != nil || limit < 1 {
 		return nil, errInvalid("MaxResults")
 	}
-	limit = min(limit, 100)
 	want := call.params.list("InstanceTypes")
 	if len(want) > 10 {
 		return nil, errInvalid("InstanceTypes")
@@ -59,50 +45,38 @@ func (s *Simulator) describeInstanceTypes(call *call, requestID string) ([]byte,
 			return nil, err
 		}
 	}
-	out := append(append([]byte(`{"RequestId":"`), requestID...), `","InstanceTypes":{"InstanceType":[`...)
-	written, types := 0, s.fleet.data.types
-	for ; at < len(types) && written < limit; at++ {
-		instanceType := types[at]
-		if (len(want) > 0 && !slices.Contains(want, instanceType.id)) || (family != "" && family != instanceType.family) || (arch != "" && arch != instanceType.arch) {
-			continue
+	var rows []object
+	types := s.fleet.data.types
+	for ; at < len(types) && len(rows) < min(limit, 100); at++ {
+		offered := types[at]
+		if (len(want) == 0 || slices.Contains(want, offered.id)) && (family == "" || family == offered.family) && (arch == "" || arch == offered.arch) {
+			rows = append(rows, offered.body())
 		}
-		out = appendComma(out, written)
-		out = appendType(out, instanceType)
-		written++
 	}
 	next := ""
 	if at < len(types) {
 		next = s.tokens.seal(bound, at, 0, s.opt.Now())
 	}
-	return append(append(append(out, `]},"NextToken":"`...), next...), `"}`...), nil
+	return object{"InstanceTypes": list("InstanceType", rows), "NextToken": next}, nil
 }
 
-func appendType(out []byte, instanceType *instanceType) []byte {
-	out = append(out, `{"InstanceTypeId":`...)
-	out = appendJSON(out, instanceType.id)
-	out = append(out, `,"InstanceTypeFamily":`...)
-	out = appendJSON(out, instanceType.family)
-	out = append(out, `,"InstanceFamilyLevel":"EnterpriseLevel","InstanceCategory":"General-purpose","CpuArchitecture":`...)
-	out = appendJSON(out, instanceType.arch)
-	out = append(out, `,"CpuCoreCount":`...)
-	out = appendInt(out, instanceType.vcpu)
-	out = append(out, `,"MemorySize":`...)
-	out = strconv.AppendFloat(out, instanceType.memoryGiB, 'f', 1, 64)
-	out = append(out, `,"NvmeSupport":`...)
-	out = appendJSON(out, instanceType.nvme)
-	out = append(out, `,"SupportedBootModes":{"SupportedBootMode":[`...)
-	for i, m := range instanceType.bootModes {
-		out = appendComma(out, i)
-		out = appendJSON(out, m)
+// body is the type as DescribeInstanceTypes shows it: what nobody asks
+// for is the same for every type.
+func (t *instanceType) body() object {
+	return object{
+		"InstanceTypeId": t.id, "InstanceTypeFamily": t.family, "CpuArchitecture": t.arch, "CpuCoreCount": t.vcpu, "MemorySize": t.memoryGiB, "NvmeSupport": t.nvme,
+		"SupportedBootModes": list("SupportedBootMode", t.bootModes), "InstanceFamilyLevel": "EnterpriseLevel", "InstanceCategory": "General-purpose",
+		"PhysicalProcessorModel": "Intel Xeon Platinum", "CpuSpeedFrequency": 2.7, "CpuTurboFrequency": 3.5, "LocalStorageCategory": "", "GPUAmount": 0, "GPUSpec": "", "GPUMemorySize": 0.0,
+		"DiskQuantity": 17, "EniQuantity": 3, "EniTotalQuantity": 3, "EniPrivateIpAddressQuantity": 6, "EniIpv6AddressQuantity": 6, "EniTrunkSupported": false,
+		"PrimaryEniQueueNumber": 2, "SecondaryEniQueueNumber": 2, "MaximumQueueNumberPerEni": 2, "TotalEniQueueQuantity": 6,
+		"InstanceBandwidthRx": 1024000, "InstanceBandwidthTx": 1024000, "InstancePpsRx": 300000, "InstancePpsTx": 300000,
+		"NetworkCardQuantity": 1, "NetworkCards": list("NetworkCardInfo", []object{{"NetworkCardIndex": 0}}),
+		"CpuOptions": object{"Core": 1, "CoreFactor": 1, "HyperThreadingAdjustable": true, "ThreadsPerCore": 2, "SupportedTopologyTypes": list("SupportedTopologyType", []string{})},
 	}
-	return append(out, `]},"PhysicalProcessorModel":"Intel Xeon Platinum","CpuSpeedFrequency":2.7,"CpuTurboFrequency":3.5,"LocalStorageCategory":"","GPUAmount":0,"GPUSpec":"","GPUMemorySize":0.0,`+
-		`"DiskQuantity":17,"EniQuantity":3,"EniTotalQuantity":3,"EniPrivateIpAddressQuantity":6,"EniIpv6AddressQuantity":6,"EniTrunkSupported":false,"PrimaryEniQueueNumber":2,"SecondaryEniQueueNumber":2,`+
-		`"MaximumQueueNumberPerEni":2,"TotalEniQueueQuantity":6,"InstanceBandwidthRx":1024000,"InstanceBandwidthTx":1024000,"InstancePpsRx":300000,"InstancePpsTx":300000,"NetworkCardQuantity":1,`+
-		`"NetworkCards":{"NetworkCardInfo":[{"NetworkCardIndex":0}]},"CpuOptions":{"Core":1,"CoreFactor":1,"HyperThreadingAdjustable":true,"ThreadsPerCore":2,"SupportedTopologyTypes":{"SupportedTopologyType":[]}}}`...)
 }
 
 // describeAvailableResource says which types the zones of a region sell.
-func (s *Simulator) describeAvailableResource(call *call, sc *scope, out []byte, answer *answer) ([]byte, *apiError) {
+func (s *Simulator) describeAvailableResource(call *call, sc *scope) (object, *apiError) {
 	charge, want, zone := call.params.get("InstanceChargeType"), call.params.get("InstanceType"), call.params.get("ZoneId")
 	switch {
 	case call.params.get("DestinationResource") == "":
@@ -118,39 +92,34 @@ func (s *Simulator) describeAvailableResource(call *call, sc *scope, out []byte,
 	case zone != "" && !slices.Contains(sc.zones, zone):
 		return nil, &apiError{404, "InvalidZoneId.NotFound", "The specified ZoneId does not exist."}
 	}
-	out = append(append(append(out, `{"RequestId":"`...), answer.requestID...), `","AvailableZones":{"AvailableZone":[`...)
-	zones := 0
+	var zones []object
 	for _, z := range sc.zones {
 		if zone != "" && zone != z {
 			continue
 		}
-		out = appendComma(out, zones)
-		zones++
-		out = append(out, `{"RegionId":`...)
-		out = appendJSON(out, sc.region.id)
-		out = append(out, `,"ZoneId":`...)
-		out = appendJSON(out, z)
-		out = append(out, `,"Status":"Available","StatusCategory":"WithStock","AvailableResources":{"AvailableResource":[{"Type":"InstanceType","SupportedResources":{"SupportedResource":[`...)
-		written := 0
-		for _, instanceType := range s.fleet.data.types {
-			stock := s.stock(z, instanceType, charge)
-			if stock == "" || want != "" && want != instanceType.id {
-				continue
+		var rows []object
+		for _, offered := range s.fleet.data.types {
+			if stock := s.stock(z, offered, charge); stock != "" && (want == "" || want == offered.id) {
+				rows = append(rows, soldAs(offered, stock))
 			}
-			status := "Available"
-			if stock == "WithoutStock" {
-				status = "SoldOut"
-			}
-			out = appendComma(out, written)
-			out = append(out, `{"Value":`...)
-			out = appendJSON(out, instanceType.id)
-			out = append(append(append(append(out, `,"Status":"`...), status...), `","StatusCategory":"`...), stock...)
-			out = append(out, `"}`...)
-			written++
 		}
-		out = append(out, `]}}]}}`...)
+		zones = append(zones, zoneOf(sc, z, object{"Type": "InstanceType", "SupportedResources": list("SupportedResource", rows)}))
 	}
-	return append(out, "]}}"...), nil
+	return object{"AvailableZones": list("AvailableZone", zones)}, nil
+}
+
+// zoneOf is a zone with what is to be had there.
+func zoneOf(sc *scope, zone string, resource object) object {
+	return object{"RegionId": sc.region.id, "ZoneId": zone, "Status": "Available", "StatusCategory": "WithStock", "AvailableResources": list("AvailableResource", []object{resource})}
+}
+
+// soldAs is a type with its stock.
+func soldAs(offered *instanceType, stock string) object {
+	status := "Available"
+	if stock == "WithoutStock" {
+		status = "SoldOut"
+	}
+	return object{"Value": offered.id, "Status": status, "StatusCategory": stock}
 }
 
 // stock is the StatusCategory of a type in a zone, the same for the same seed;

@@ -7,8 +7,6 @@ import (
 	"sync"
 )
 
-const actChanges = "DescribeResourcesModification"
-
 // typechange.tsv is the vendor's matrix of type changes of 2026-11-01
 // (https://help.aliyun.com/zh/ecs/user-guide/instance-families-that-support-instance-type-changes),
 // of the families of types.tsv alone.
@@ -62,7 +60,8 @@ func (in *instance) farCluster() bool { return mix(in.h^'m')%20 == 0 }
 
 // describeChanges answers DescribeResourcesModification: to which types an
 // instance can be changed where it is. Its disks may have to be others first.
-func (s *Simulator) describeChanges(sc *scope, p params, out []byte, requestID string) ([]byte, *apiError) {
+func (s *Simulator) describeChanges(call *call, sc *scope) (object, *apiError) {
+	p := call.params
 	id, operation := p.get("ResourceId"), p.get("OperationType")
 	switch {
 	case id == "":
@@ -75,23 +74,17 @@ func (s *Simulator) describeChanges(sc *scope, p params, out []byte, requestID s
 		return nil, errInvalid("OperationType")
 	}
 	conditions := p.list("Conditions")
-	for _, condition := range conditions {
-		if condition != "DiskCategory" {
-			return nil, errInvalid("Conditions")
-		}
+	if slices.ContainsFunc(conditions, func(c string) bool { return c != "DiskCategory" }) {
+		return nil, errInvalid("Conditions")
 	}
-	at, i, ok := s.fleet.locate(id)
 	sc.mu.RLock()
 	defer sc.mu.RUnlock()
-	if !ok || at != sc || !sc.live(i) {
+	in, ok := sc.find(id)
+	if !ok {
 		return nil, &apiError{404, "InvalidResourceId.NotFound", "The specified ResourceId is not found in our records."}
 	}
-	in := sc.at(i)
-	zone, region := sc.zones[in.zone(sc)], sc.region.id
-	switch {
-	case s.against(ChangesErrorAs200):
-		return errorBody(out, requestID, `"AvailableZones":{"AvailableZone":[]}`), nil
-	case s.against(ChangesElsewhere):
+	zone := sc.zones[in.zone(sc)]
+	if s.against(ChangesElsewhere) {
 		zone += "x"
 	}
 	plain, after := s.changes(sc, &in, zone, p.bool("MigrateAcrossZone"))
@@ -101,25 +94,14 @@ func (s *Simulator) describeChanges(sc *scope, p params, out []byte, requestID s
 	if s.against(ChangesEmpty) {
 		plain, after = nil, nil
 	}
-	return appendMarshalled(out, map[string]any{"RequestId": requestID, "AvailableZones": map[string]any{"AvailableZone": []map[string]any{{
-		"RegionId": region, "ZoneId": zone, "Status": "Available", "StatusCategory": "WithStock", "AvailableResources": map[string]any{"AvailableResource": []map[string]any{{
-			"Type":                        "InstanceType",
-			"SupportedResources":          map[string]any{"SupportedResource": orNone(plain)},
-			"ConditionSupportedResources": map[string]any{"ConditionSupportedResource": orNone(after)},
-		}}},
-	}}}}), nil
-}
-
-func orNone(rows []map[string]any) []map[string]any {
-	if rows == nil {
-		return []map[string]any{}
-	}
-	return rows
+	return object{"AvailableZones": list("AvailableZone", []object{zoneOf(sc, zone, object{
+		"Type": "InstanceType", "SupportedResources": list("SupportedResource", plain), "ConditionSupportedResources": list("ConditionSupportedResource", after),
+	})})}, nil
 }
 
 // changes are the types that the instance can be changed to as it is, and once its
 // disks are others.
-func (s *Simulator) changes(sc *scope, in *instance, zone string, acrossClusters bool) (plain, after []map[string]any) {
+func (s *Simulator) changes(sc *scope, in *instance, zone string, acrossClusters bool) (plain, after []object) {
 	charge := "PostPaid"
 	if in.h>>50&1 == 1 {
 		charge = "PrePaid"
@@ -136,13 +118,9 @@ func (s *Simulator) changes(sc *scope, in *instance, zone string, acrossClusters
 		case s.against(ChangesFewer) && to.generation() >= '8':
 			continue
 		}
-		status := "Available"
-		if stock == "WithoutStock" {
-			status = "SoldOut"
-		}
-		row := map[string]any{"Value": to.id, "Status": status, "StatusCategory": stock}
+		row := soldAs(to, stock)
 		if slices.ContainsFunc(disks, func(d TruthOfDisk) bool { return !to.takesDisk(d.Category) }) {
-			row["Conditions"] = map[string]any{"Condition": []map[string]any{{"Key": "DiskCategory"}}}
+			row["Conditions"] = list("Condition", []object{{"Key": "DiskCategory"}})
 			after = append(after, row)
 			continue
 		}

@@ -12,7 +12,7 @@ import (
 // change of its disks, with their status.
 func changesOf(t *testing.T, s *Server, id string, kv ...string) (plain, after map[string]string, zone string) {
 	t.Helper()
-	r := ask(t, s, actChanges, append([]string{"RegionId", here, "ResourceId", id, "DestinationResource", "InstanceType"}, kv...)...)
+	r := ask(t, s, "DescribeResourcesModification", append([]string{"RegionId", here, "ResourceId", id, "DestinationResource", "InstanceType"}, kv...)...)
 	var body ecs.DescribeResourcesModificationResponseBody
 	if err := json.Unmarshal(r.body, &body); err != nil || r.status != 200 {
 		t.Fatalf("%d %s, %v", r.status, r.body, err)
@@ -103,7 +103,7 @@ func TestChangesRefuseWhatIsNotImplemented(t *testing.T) {
 		{"UnsupportedParameter", []string{"ResourceId", id, "DestinationResource", "InstanceType", "ZoneId", "cn-hangzhou-b"}},
 		{"InvalidResourceId.NotFound", []string{"ResourceId", "i-nobodys", "DestinationResource", "InstanceType"}},
 	} {
-		if r := ask(t, s, actChanges, append([]string{"RegionId", here}, c.kv...)...); r.code() != c.code {
+		if r := ask(t, s, "DescribeResourcesModification", append([]string{"RegionId", here}, c.kv...)...); r.code() != c.code {
 			t.Errorf("%v: %s", c.kv, r.body)
 		}
 	}
@@ -116,7 +116,7 @@ func (p probe) changes() result {
 	for i := range sc.count() {
 		in := sc.at(i)
 		if in.typ.family == "ecs.g6" && !in.farCluster() {
-			return ask(p.T, p.s, actChanges, "RegionId", here, "ResourceId", in.id(sc), "DestinationResource", "InstanceType", "Conditions.1", "DiskCategory")
+			return ask(p.T, p.s, "DescribeResourcesModification", "RegionId", here, "ResourceId", in.id(sc), "DestinationResource", "InstanceType", "Conditions.1", "DiskCategory")
 		}
 	}
 	p.Fatal("no instance is of ecs.g6")

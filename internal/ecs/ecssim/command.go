@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"slices"
 	"strconv"
 	"sync"
@@ -42,8 +41,8 @@ type invocation struct {
 }
 
 // describeAgents answers DescribeCloudAssistantStatus.
-func (s *Simulator) describeAgents(sc *scope, p params, out []byte, requestID string) ([]byte, *apiError) {
-	ids := p.list("InstanceId")
+func (s *Simulator) describeAgents(call *call, sc *scope) (object, *apiError) {
+	ids := call.params.list("InstanceId")
 	if len(ids) > maxTargeted {
 		return nil, errInvalid("InstanceId")
 	}
@@ -59,7 +58,7 @@ func (s *Simulator) describeAgents(sc *scope, p params, out []byte, requestID st
 		CloudAssistantStatus string
 		LastHeartbeatTime    string
 	}
-	list := []status{}
+	var rows []status
 	now := s.opt.Now().UTC()
 	sc.mu.RLock()
 	for _, id := range ids {
@@ -81,13 +80,13 @@ func (s *Simulator) describeAgents(sc *scope, p params, out []byte, requestID st
 		if s.against(AgentsOfOthers) {
 			st.InstanceID = "i-" + sc.region.prefix + "nobodysinstance00"
 		}
-		list = append(list, st)
+		rows = append(rows, st)
 	}
 	sc.mu.RUnlock()
-	return appendMarshalled(out, map[string]any{
-		"RequestId": requestID, "TotalCount": len(list), "PageNumber": 1, "PageSize": max(len(list), 10), "NextToken": "",
-		"InstanceCloudAssistantStatusSet": map[string]any{"InstanceCloudAssistantStatus": list},
-	}), nil
+	return object{
+		"TotalCount": len(rows), "PageNumber": 1, "PageSize": max(len(rows), 10), "NextToken": "",
+		"InstanceCloudAssistantStatusSet": list("InstanceCloudAssistantStatus", rows),
+	}, nil
 }
 
 // find returns a live instance of the scope. The caller holds mu.
@@ -99,18 +98,10 @@ func (sc *scope) find(id string) (instance, bool) {
 	return sc.at(i), true
 }
 
-func appendMarshalled(b []byte, v any) []byte {
-	body, err := json.Marshal(v)
-	if err != nil { // maps and texts of our own
-		panic(err)
-	}
-	return append(b, body...)
-}
-
 // runCommand answers RunCommand: it has the guests asked, which are its own. As
 // in the cloud, one instance that cannot run it fails the whole call, and a
 // token that was seen before is answered with the first invocation.
-func (s *Simulator) runCommand(call *call, sc *scope, out []byte, answer *answer) ([]byte, *apiError) {
+func (s *Simulator) runCommand(call *call, sc *scope) (object, *apiError) {
 	params := call.params
 	content, err := base64.StdEncoding.DecodeString(params.get("CommandContent"))
 	ids := params.list("InstanceId")
@@ -135,7 +126,7 @@ func (s *Simulator) runCommand(call *call, sc *scope, out []byte, answer *answer
 		if old.scope != sc || old.digest != inv.digest || !slices.Equal(old.ids, ids) {
 			return nil, &apiError{400, "IdempotentParameterMismatch", "The specified parameters do not match those of the first request with this ClientToken."}
 		}
-		return invoked(out, old, answer.requestID), nil
+		return old.invoked(), nil
 	}
 	sc.mu.RLock()
 	defer sc.mu.RUnlock()
@@ -164,16 +155,17 @@ func (s *Simulator) runCommand(call *call, sc *scope, out []byte, answer *answer
 		box.asked[id]++
 	}
 	box.contents[inv.digest]++
-	return invoked(out, inv, answer.requestID), nil
+	return inv.invoked(), nil
 }
 
-func invoked(b []byte, inv *invocation, requestID string) []byte {
-	return appendMarshalled(b, map[string]any{"RequestId": requestID, "CommandId": "c" + inv.id[1:], "InvokeId": inv.id})
+func (inv *invocation) invoked() object {
+	return object{"CommandId": "c" + inv.id[1:], "InvokeId": inv.id}
 }
 
 // describeResults answers DescribeInvocationResults. Slow guests are still at it
 // when they are first asked about.
-func (s *Simulator) describeResults(sc *scope, params params, out []byte, requestID string) ([]byte, *apiError) {
+func (s *Simulator) describeResults(call *call, sc *scope) (object, *apiError) {
+	params := call.params
 	if params.get("ContentEncoding") != "Base64" {
 		return nil, errInvalid("ContentEncoding")
 	}
@@ -196,30 +188,30 @@ func (s *Simulator) describeResults(sc *scope, params params, out []byte, reques
 	}
 	s.commands.mu.Unlock()
 	if inv == nil || inv.scope != sc {
-		return appendMarshalled(out, map[string]any{"RequestId": requestID, "Invocation": map[string]any{"TotalCount": 0, "NextToken": "", "InvocationResults": map[string]any{"InvocationResult": []any{}}}}), nil
+		return object{"Invocation": object{"TotalCount": 0, "NextToken": "", "InvocationResults": list("InvocationResult", []object(nil))}}, nil
 	}
 	next := ""
 	to := min(from+size, len(inv.ids))
 	if to < len(inv.ids) {
 		next = strconv.Itoa(to)
 	}
-	list := []map[string]any{}
+	var rows []object
 	for _, id := range inv.ids[min(from, to):to] {
-		list = append(list, s.result(inv, id, polls))
+		rows = append(rows, s.result(inv, id, polls))
 	}
-	return appendMarshalled(out, map[string]any{"RequestId": requestID, "Invocation": map[string]any{
-		"TotalCount": len(inv.ids), "PageNumber": 1, "PageSize": size, "NextToken": next, "InvocationResults": map[string]any{"InvocationResult": list},
-	}}), nil
+	return object{"Invocation": object{
+		"TotalCount": len(inv.ids), "PageNumber": 1, "PageSize": size, "NextToken": next, "InvocationResults": list("InvocationResult", rows),
+	}}, nil
 }
 
 // result is what became of a command on one instance.
-func (s *Simulator) result(inv *invocation, id string, polls int) map[string]any {
-	out := map[string]any{
+func (s *Simulator) result(inv *invocation, id string, polls int) object {
+	out := object{
 		"InvokeId": inv.id, "CommandId": "c" + inv.id[1:], "InstanceId": id, "InvocationStatus": "Success", "InvokeRecordStatus": "Finished", "ExitCode": 0, "Output": "",
 		"Dropped": 0, "ErrorCode": "", "ErrorInfo": "", "Repeats": 1, "StartTime": inv.at.UTC().Format(time.RFC3339), "StopTime": "", "FinishedTime": s.opt.Now().UTC().Format(time.RFC3339),
-		"Username": "root", "Tags": map[string]any{"Tag": []any{}},
+		"Username": "root", "Tags": list("Tag", []object(nil)),
 	}
-	fail := func(status, code string) map[string]any {
+	fail := func(status, code string) object {
 		out["InvocationStatus"], out["ErrorCode"], out["ExitCode"] = status, code, 1
 		return out
 	}
@@ -244,7 +236,7 @@ func (s *Simulator) result(inv *invocation, id string, polls int) map[string]any
 		out["InvocationStatus"], out["ExitCode"], out["ErrorCode"] = "Failed", 127, "ExitCodeNonzero"
 		return out
 	}
-	out["Output"] = base64.StdEncoding.EncodeToString([]byte(guest.says()))
+	out["Output"] = []byte(guest.says())
 	return out
 }
 

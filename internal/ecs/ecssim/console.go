@@ -1,20 +1,17 @@
 package ecssim
 
 import (
-	"encoding/base64"
 	"fmt"
 	"strings"
 	"time"
 )
 
-const actConsole = "GetInstanceConsoleOutput"
-
 // consoleZone is that of LastUpdateTime.
 var consoleZone = time.FixedZone("UTC+8", 8*60*60)
 
 // consoleOutput answers GetInstanceConsoleOutput: the log of the last start.
-func (s *Simulator) consoleOutput(sc *scope, p params, out []byte, requestID string) ([]byte, *apiError) {
-	id := p.get("InstanceId")
+func (s *Simulator) consoleOutput(call *call, sc *scope) (object, *apiError) {
+	id := call.params.get("InstanceId")
 	if id == "" {
 		return nil, errMissing("InstanceId")
 	}
@@ -37,10 +34,7 @@ func (s *Simulator) consoleOutput(sc *scope, p params, out []byte, requestID str
 	case s.against(ConsoleGarbled):
 		log = "\x1b]0;\x00\xff" + strings.Repeat("login: \x1b[2J\xfe", 500) + log[:len(log)/2]
 	}
-	return appendMarshalled(out, map[string]any{
-		"RequestId": requestID, "InstanceId": id, "LastUpdateTime": at.In(consoleZone).Format("2006-01-02 15:04:05"),
-		"ConsoleOutput": base64.StdEncoding.EncodeToString([]byte(log)),
-	}), nil
+	return object{"InstanceId": id, "LastUpdateTime": at.In(consoleZone).Format(time.DateTime), "ConsoleOutput": []byte(log)}, nil
 }
 
 // console is what the guest's last start wrote.

@@ -297,7 +297,11 @@ func (s *Simulator) Contradict(names ...string) error {
 // against says whether a contradiction is in force.
 func (s *Simulator) against(name string) bool {
 	set := s.quirks.Load()
-	return set != nil && set.has(quirkBits[name])
+	if set == nil {
+		return false
+	}
+	bit, known := quirkBits[name]
+	return known && set.has(bit)
 }
 
 // first says whether name is asked about for the first time since the
@@ -408,25 +412,15 @@ func (s *Simulator) filterOrder() filterOrder {
 	return anyOrder
 }
 
-// errorBody is the whole answer of an error that comes as a 200, beside a
-// well-formed empty list.
-func errorBody(b []byte, requestID, list string) []byte {
-	b = append(append(append(b, `{"RequestId":"`...), requestID...), `","Code":"Forbidden.RAM","Message":"User not authorized to operate on the specified resource, or this API doesn't support RAM.",`...)
-	return append(append(b, list...), '}')
-}
-
-const (
-	noInstances = `"Instances":{"Instance":[]},"NextToken":"","TotalCount":0,"PageNumber":1,"PageSize":10`
-	noImages    = `"Images":{"Image":[]},"TotalCount":0,"PageNumber":1,"PageSize":100`
-)
-
 // contradictList answers a list of instances as the contradictions say; nil
 // when they leave it alone.
 func (s *Simulator) contradictList(out []byte, sc *scope, instanceQuery *instanceQuery, requestID string) []byte {
 	switch {
 	case s.quirks.Load() == nil || instanceQuery.ids != nil:
 	case s.against(ErrorAs200) && !instanceQuery.byPage && (sc.index%2 == 1 || instanceQuery.token != ""):
-		return errorBody(out, requestID, noInstances)
+		body := errorAs200{ErrorAs200, "Instances", "Instance"}.body()
+		body["RequestId"], body["NextToken"] = requestID, ""
+		return appendMarshalled(out, body)
 	case s.against(RevokedMidway) && instanceQuery.token != "", s.against(ListEmptyAtFirst) && !instanceQuery.byPage && s.first("list "+sc.region.id+"/"+sc.account.ID):
 		return emptyPage(out, instanceQuery, requestID)
 	}

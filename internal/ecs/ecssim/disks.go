@@ -5,8 +5,6 @@ import (
 	"slices"
 )
 
-const actDisks = "DescribeDisks"
-
 // TruthOfDisk is a disk of an instance.
 type TruthOfDisk struct {
 	ID       string `json:"id"`
@@ -119,7 +117,8 @@ func (sc *scope) diskRows(i int) (out []diskRow) {
 
 // describeDisks answers DescribeDisks: the disks of an instance, of some ids or of
 // the region, by token or by page number.
-func (s *Simulator) describeDisks(sc *scope, p params, b []byte, requestID string) ([]byte, *apiError) {
+func (s *Simulator) describeDisks(call *call, sc *scope) (object, *apiError) {
+	p := call.params
 	var wanted []string
 	if text := p.get("DiskIds"); text != "" {
 		if err := json.Unmarshal([]byte(text), &wanted); err != nil || len(wanted) > maxTargeted {
@@ -135,51 +134,48 @@ func (s *Simulator) describeDisks(sc *scope, p params, b []byte, requestID strin
 	}
 	limit = min(max(limit, 10), 500)
 	byPage := p.get("NextToken") == "" && p.get("MaxResults") == ""
-	from, size := 0, limit
+	asked := paging{0, limit}
 	if byPage {
-		if from, size, err = p.page(100); err != nil {
+		if asked, err = p.page(100); err != nil {
 			return nil, err
 		}
 	}
 	instance := p.get("InstanceId")
 	bound := hash(hashString(instance), hashString(p.get("DiskIds")), 'D')
 	if token := p.get("NextToken"); token != "" {
-		if from, err = s.tokens.open(token, bound, s.opt.Now()); err != nil {
+		if asked.from, err = s.tokens.open(token, bound, s.opt.Now()); err != nil {
 			return nil, err
 		}
-	}
-	if s.against(DisksErrorAs200) {
-		return errorBody(b, requestID, `"Disks":{"Disk":[]},"TotalCount":0`), nil
 	}
 	sc.mu.RLock()
 	defer sc.mu.RUnlock()
 	lister := diskLister{s: s, sc: sc, wanted: wanted, instance: instance}
-	rows, next, total := lister.list(from, size, byPage)
-	if s.against(DisksCut) && !byPage && from == 0 && len(rows) > 1 {
+	rows, next, total := lister.list(asked.from, asked.size, byPage)
+	if s.against(DisksCut) && !byPage && asked.from == 0 && len(rows) > 1 {
 		rows, next = rows[:(len(rows)+1)/2], -1
 	}
 	if s.against(DisksEmpty) {
 		rows, next = nil, -1
 	}
-	list := []map[string]any{}
+	var bodies []object
 	for _, row := range rows {
-		list = append(list, s.diskBody(sc, &row))
+		bodies = append(bodies, s.diskBody(sc, &row))
 	}
 	if s.against(DisksTwice) && len(rows) > 0 {
 		again := rows[0]
 		again.Category = "cloud_essd"
-		list = append(list, s.diskBody(sc, &again))
+		bodies = append(bodies, s.diskBody(sc, &again))
 	}
-	answer := map[string]any{"RequestId": requestID, "TotalCount": total, "Disks": map[string]any{"Disk": list}}
+	answer := object{"TotalCount": total, "Disks": list("Disk", bodies)}
 	if byPage {
-		answer["PageNumber"], answer["PageSize"] = from/size+1, size
+		answer["PageNumber"], answer["PageSize"] = asked.number(), asked.size
 	} else {
 		answer["NextToken"] = ""
 		if next >= 0 {
 			answer["NextToken"] = s.tokens.seal(bound, next, 0, s.opt.Now())
 		}
 	}
-	return appendMarshalled(b, answer), nil
+	return answer, nil
 }
 
 // diskLister finds the rows of one answer.
@@ -231,20 +227,20 @@ func (l *diskLister) list(from, size int, byPage bool) (rows []diskRow, next, to
 }
 
 // diskBody is a row as it is sent.
-func (s *Simulator) diskBody(sc *scope, row *diskRow) map[string]any {
+func (s *Simulator) diskBody(sc *scope, row *diskRow) object {
 	status, instance, region, multi := "In_use", row.instance, sc.region.id, "Disabled"
 	if instance == "" {
 		status = "Available"
 	}
-	attached := []map[string]any{}
+	var attached []object
 	if instance != "" {
-		attached = append(attached, map[string]any{"InstanceId": instance, "Device": row.Device, "AttachedTime": "2021-06-07T06:08:56Z"})
+		attached = append(attached, object{"InstanceId": instance, "Device": row.Device, "AttachedTime": "2021-06-07T06:08:56Z"})
 	}
 	category, device := row.Category, row.Device
 	switch {
 	case s.against(DisksOfOthers):
 		instance = "i-" + sc.region.prefix + "nobodysinstance"
-		attached = []map[string]any{{"InstanceId": instance, "Device": row.Device}}
+		attached = []object{{"InstanceId": instance, "Device": row.Device}}
 	case s.against(DisksElsewhere):
 		region = s.next(sc).region.id
 	case s.against(DisksUnknown):
@@ -253,11 +249,11 @@ func (s *Simulator) diskBody(sc *scope, row *diskRow) map[string]any {
 	if row.Shared {
 		multi, instance, device = "Enabled", "", ""
 	}
-	body := map[string]any{
+	body := object{
 		"DiskId": row.ID, "RegionId": region, "Category": category, "Type": row.Type, "Size": row.SizeGiB, "Device": device, "InstanceId": instance, "Status": status,
-		"Attachments": map[string]any{"Attachment": attached}, "MultiAttach": multi, "Portable": row.Type == "data", "DiskChargeType": "PostPaid", "DiskName": "", "Description": "",
+		"Attachments": list("Attachment", attached), "MultiAttach": multi, "Portable": row.Type == "data", "DiskChargeType": "PostPaid", "DiskName": "", "Description": "",
 		"Encrypted": false, "DeleteWithInstance": true, "CreationTime": "2021-06-07T06:08:54Z", "AttachedTime": "2021-06-07T06:08:56Z", "DetachedTime": "", "ImageId": "", "SerialNumber": row.ID[2:],
-		"OperationLocks": map[string]any{"OperationLock": []any{}}, "Tags": map[string]any{"Tag": []any{}}, "PerformanceLevel": "",
+		"OperationLocks": list("OperationLock", []object(nil)), "Tags": list("Tag", []object(nil)), "PerformanceLevel": "",
 	}
 	if region == sc.region.id {
 		body["ZoneId"] = row.zone

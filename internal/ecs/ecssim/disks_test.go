@@ -12,7 +12,7 @@ import (
 func listDisks(t *testing.T, s *Server, kv ...string) (rows []*ecs.DescribeDisksResponseBodyDisksDisk, pages int) {
 	t.Helper()
 	for token := ""; ; {
-		r := ask(t, s, actDisks, append([]string{"RegionId", here, "NextToken", token}, kv...)...)
+		r := ask(t, s, "DescribeDisks", append([]string{"RegionId", here, "NextToken", token}, kv...)...)
 		if r.status != 200 || r.code() != "" {
 			t.Fatalf("%d %s", r.status, r.body)
 		}
@@ -82,7 +82,7 @@ func TestDisksAreThoseOfTheTruth(t *testing.T) {
 			t.Errorf("%d rows, %d of them of nobody, %d in truth, %d shared", len(rows), loose, len(truth), shared)
 		}
 		var counted struct{ TotalCount int }
-		if err := json.Unmarshal(ask(t, s, actDisks, "RegionId", here, "PageNumber", "1", "PageSize", "1").body, &counted); err != nil || counted.TotalCount != len(rows) {
+		if err := json.Unmarshal(ask(t, s, "DescribeDisks", "RegionId", here, "PageNumber", "1", "PageSize", "1").body, &counted); err != nil || counted.TotalCount != len(rows) {
 			t.Errorf("%d are counted, %d listed, %v", counted.TotalCount, len(rows), err)
 		}
 	}
@@ -106,7 +106,7 @@ func TestDisksRefuseWhatIsNotImplemented(t *testing.T) {
 		{"InvalidParameter", []string{"DiskIds", "d-1"}},
 		{"InvalidParameter", []string{"MaxResults", "10", "NextToken", "x"}},
 	} {
-		if r := ask(t, s, actDisks, append([]string{"RegionId", here}, c.kv...)...); r.code() != c.code {
+		if r := ask(t, s, "DescribeDisks", append([]string{"RegionId", here}, c.kv...)...); r.code() != c.code {
 			t.Errorf("%v: %s", c.kv, r.body)
 		}
 	}
@@ -114,7 +114,7 @@ func TestDisksRefuseWhatIsNotImplemented(t *testing.T) {
 
 // disks asks for the first disks of the region.
 func (p probe) disks() (counted int, ids []string, body string) {
-	r := ask(p.T, p.s, actDisks, "RegionId", here, "MaxResults", "500")
+	r := ask(p.T, p.s, "DescribeDisks", "RegionId", here, "MaxResults", "500")
 	var got struct {
 		Disks struct{ Disk []struct{ DiskId string } }
 	}
@@ -125,7 +125,7 @@ func (p probe) disks() (counted int, ids []string, body string) {
 		ids = append(ids, d.DiskId)
 	}
 	var count struct{ TotalCount int }
-	if err := json.Unmarshal(ask(p.T, p.s, actDisks, "RegionId", here, "PageNumber", "1", "PageSize", "1").body, &count); err != nil {
+	if err := json.Unmarshal(ask(p.T, p.s, "DescribeDisks", "RegionId", here, "PageNumber", "1", "PageSize", "1").body, &count); err != nil {
 		p.T.Fatal(err)
 	}
 	return count.TotalCount, ids, string(r.body)

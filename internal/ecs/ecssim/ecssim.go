@@ -301,18 +301,28 @@ func (s *Simulator) dispatch(call *call, out []byte, answer *answer) ([]byte, *a
 	if err := call.params.known(call.action, action.params); err != nil {
 		return nil, err
 	}
-	if action.everywhere {
-		return action.handle(s, call, nil, out, answer)
+	var sc *scope
+	if !action.everywhere {
+		region := call.params.get("RegionId")
+		if region == "" {
+			return nil, errMissing("RegionId")
+		}
+		if sc = s.fleet.byName[scopeName{call.caller.account.ID, region}]; sc == nil {
+			return nil, errRegion()
+		}
 	}
-	region := call.params.get("RegionId")
-	if region == "" {
-		return nil, errMissing("RegionId")
+	if call.action == actInstances {
+		return s.describeInstances(call, sc, out, answer)
 	}
-	sc := s.fleet.byName[scopeName{call.caller.account.ID, region}]
-	if sc == nil {
-		return nil, errRegion()
+	body, err := action.handle(s, call, sc)
+	if err != nil {
+		return nil, err
 	}
-	return action.handle(s, call, sc, out, answer)
+	if s.against(action.errorAs200.contradiction) {
+		body = action.errorAs200.body()
+	}
+	body["RequestId"] = answer.requestID
+	return appendMarshalled(out, body), nil
 }
 
 // isRead says whether an action only reads.

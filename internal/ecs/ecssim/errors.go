@@ -39,26 +39,15 @@ func errExpiredSession() *apiError {
 
 // body is the error as the gateway words it.
 func (e *apiError) body(out []byte, requestID, host string, caller *caller, action string) []byte {
-	out = append(out, `{"RequestId":`...)
-	out = appendJSON(out, requestID)
-	out = append(out, `,"HostId":`...)
-	out = appendJSON(out, host)
-	out = append(out, `,"Code":`...)
-	out = appendJSON(out, e.code)
-	out = append(out, `,"Message":`...)
-	out = appendJSON(out, e.message)
-	if e.code == "Forbidden.RAM" && caller != nil {
-		out = append(out, `,"AccessDeniedDetail":{"PolicyType":"AccountLevelIdentityBasedPolicy","AuthPrincipalOwnerId":`...)
-		out = appendJSON(out, caller.account.ID)
-		out = append(out, `,"AuthPrincipalType":`...)
-		out = appendJSON(out, caller.kind)
-		out = append(out, `,"AuthPrincipalDisplayName":`...)
-		out = appendJSON(out, caller.name)
-		out = append(out, `,"NoPermissionType":"ImplicitDeny","AuthAction":`...)
-		out = appendJSON(out, "ecs:"+action)
-		out = append(out, '}')
+	body := object{
+		"RequestId": requestID, "HostId": host, "Code": e.code, "Message": e.message,
+		"Recommend": "https://api.aliyun.com/troubleshoot?q=" + e.code + "&product=Ecs&requestId=" + requestID,
 	}
-	out = append(out, `,"Recommend":`...)
-	out = appendJSON(out, "https://api.aliyun.com/troubleshoot?q="+e.code+"&product=Ecs&requestId="+requestID)
-	return append(out, '}')
+	if e.code == "Forbidden.RAM" && caller != nil {
+		body["AccessDeniedDetail"] = object{
+			"PolicyType": "AccountLevelIdentityBasedPolicy", "AuthPrincipalOwnerId": caller.account.ID, "AuthPrincipalType": caller.kind,
+			"AuthPrincipalDisplayName": caller.name, "NoPermissionType": "ImplicitDeny", "AuthAction": "ecs:" + action,
+		}
+	}
+	return appendMarshalled(out, body)
 }

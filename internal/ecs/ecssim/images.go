@@ -1,6 +1,7 @@
 package ecssim
 
 import (
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -8,53 +9,34 @@ import (
 
 // describeImages answers DescribeImages: pages by number, Status Available
 // unless asked otherwise, deleted images absent.
-func (s *Simulator) describeImages(call *call, sc *scope, out []byte, answer *answer) ([]byte, *apiError) {
-	params, requestID := call.params, answer.requestID
+func (s *Simulator) describeImages(call *call, sc *scope) (object, *apiError) {
+	params := call.params
 	s.stats.images(call.caller.account.ID, sc.region.id, params.get("ImageId"))
-	page, err := params.int("PageNumber", 1)
-	if err != nil || page < 1 {
-		return nil, errInvalid("PageNumber")
-	}
-	size, err := params.int("PageSize", 10)
-	if err != nil || size < 1 || size > 100 {
-		return nil, errInvalid("PageSize")
+	at, err := params.page(100)
+	if err != nil {
+		return nil, err
 	}
 	filter := imageFilter{status: []string{"Available"}, owner: params.get("ImageOwnerAlias"), public: params.get("IsPublic"), byAlias: s.against(ImagesByAlias), arch: params.get("Architecture"), osType: params.get("OSType"), expired: params.bool("ShowExpired")}
 	if v := params.get("Status"); v != "" {
 		filter.status = strings.Split(v, ",")
 	}
-	switch filter.owner {
-	case "", "system", "self", "others", "marketplace":
-	default:
+	if !slices.Contains([]string{"", "system", "self", "others", "marketplace"}, filter.owner) {
 		return nil, &apiError{400, "InvalidImageOwnerAlias.ValueNotSupported", "The specified parameter ImageOwnerAlias is not valid."}
-	}
-	if s.against(ImagesErrorAs200) {
-		return errorBody(out, requestID, noImages), nil
 	}
 	found := sc.findImages(s.imageIDs(params.get("ImageId")), filter)
 	if s.against(ImagesEmpty) {
 		found = nil
 	}
-	out = append(append(append(out, `{"RequestId":"`...), requestID...), `","RegionId":`...)
-	out = appendJSON(out, sc.region.id)
-	out = append(out, `,"TotalCount":`...)
-	out = appendInt(out, len(found))
-	out = append(out, `,"PageNumber":`...)
-	out = appendInt(out, page)
-	out = append(out, `,"PageSize":`...)
-	out = appendInt(out, size)
-	out = append(out, `,"Images":{"Image":[`...)
-	from := min((page-1)*size, len(found))
-	for n, img := range found[from:min(from+size, len(found))] {
-		out = appendComma(out, n)
-		out = appendImage(out, img)
+	var rows []object
+	for _, img := range cut(at, found) {
+		rows = append(rows, img.body())
 		if s.against(ImagesTwice) {
 			other := *sc.fleet.data.onSale()
 			other.imageID = img.imageID
-			out = appendImage(appendComma(out, 1), &other)
+			rows = append(rows, other.body())
 		}
 	}
-	return append(out, "]}}"...), nil
+	return object{"RegionId": sc.region.id, "TotalCount": len(found), "PageNumber": at.number(), "PageSize": at.size, "Images": list("Image", rows)}, nil
 }
 
 type imageFilter struct {
@@ -151,81 +133,38 @@ func (d *data) onSale() *slot {
 	return nil // the data know no such image
 }
 
-// appendImage appends one element of Images.Image. What old public images do
-// not say (BootMode, DetectionOptions) is absent, not empty.
-func appendImage(out []byte, slot *slot) []byte {
-	str := func(key, v string) {
-		out = appendJSON(append(append(append(out, '"'), key...), `":`...), v)
-		out = append(out, ',')
+// body is one element of Images.Image. What old public images do not say
+// (BootMode, DetectionOptions) is absent, not empty; a checked image carries what
+// the check found.
+func (s *slot) body() object {
+	body := object{
+		"ImageId": s.imageID, "ImageName": s.name, "Description": "", "ImageOwnerAlias": s.owner, "ImageVersion": "", "ImageFamily": "",
+		"OSName": s.kind.osName, "OSNameEn": s.kind.osNameEn, "OSType": s.kind.osType(), "Platform": s.kind.platform, "Architecture": s.kind.arch,
+		"Status": s.status, "Progress": "100%", "Size": 40, "Usage": "instance", "IsSupportIoOptimized": !s.noIO, "IsSupportCloudinit": s.boot != "",
+		"IsCopied": false, "IsPublic": s.shown(), "IsSelfShared": "", "IsSubscribed": s.owner == "marketplace", "ProductCode": "", "ResourceGroupId": "",
+		"SupplierName": "", "CreationTime": s.created, "LoginAsNonRootSupported": false, "Features": object{"NvmeSupport": "unsupported"},
 	}
-	flag := func(key string, v bool) {
-		out = append(appendBool(append(append(append(out, '"'), key...), `":`...), v), ',')
+	if s.nvme {
+		body["Features"] = object{"NvmeSupport": "supported"}
 	}
-	out = append(out, '{')
-	str("ImageId", slot.imageID)
-	str("ImageName", slot.name)
-	str("Description", "")
-	str("ImageOwnerAlias", slot.owner)
-	if !slot.public {
-		out = append(append(append(out, `"ImageOwnerId":`...), slot.ownerID...), ',')
+	if s.boot != "" {
+		body["BootMode"] = s.boot
 	}
-	str("ImageVersion", "")
-	str("ImageFamily", "")
-	str("OSName", slot.kind.osName)
-	str("OSNameEn", slot.kind.osNameEn)
-	str("OSType", slot.kind.osType())
-	str("Platform", slot.kind.platform)
-	str("Architecture", slot.kind.arch)
-	if slot.boot != "" {
-		str("BootMode", slot.boot)
+	var disks, tags []object
+	if !s.public {
+		body["ImageOwnerId"], body["IsSelfShared"], body["DetectionOptions"] = json.Number(s.ownerID), "False", object{}
+		disks = []object{{"Device": "/dev/xvda", "Type": "system", "Size": "40", "Format": "", "SnapshotId": "s-" + s.imageID[2:], "Progress": "", "ImportOSSBucket": "", "ImportOSSObject": ""}}
+		if s.kind.tagOS != "" {
+			tags = []object{{"TagKey": "acs:ecs:image:osVersion", "TagValue": s.kind.tagOS}, {"TagKey": "acs:ecs:image:kernelVersion", "TagValue": s.kind.tagKernel}}
+		}
 	}
-	str("Status", slot.status)
-	str("Progress", "100%")
-	out = append(out, `"Size":40,"Usage":"instance",`...)
-	flag("IsSupportIoOptimized", !slot.noIO)
-	flag("IsSupportCloudinit", slot.boot != "")
-	flag("IsCopied", false)
-	flag("IsPublic", slot.shown())
-	if slot.public {
-		str("IsSelfShared", "")
-	} else {
-		str("IsSelfShared", "False")
+	if s.virtio {
+		var checks []object
+		for _, name := range []string{"Virtio", "Fstab", "GRUB"} {
+			checks = append(checks, object{"Name": name, "Value": "Supported", "RiskCode": "", "RiskLevel": ""})
+		}
+		body["DetectionOptions"] = object{"Status": "Finished", "Items": list("Item", checks)}
 	}
-	flag("IsSubscribed", slot.owner == "marketplace")
-	str("ProductCode", "")
-	str("ResourceGroupId", "")
-	str("SupplierName", "")
-	str("CreationTime", slot.created)
-	flag("LoginAsNonRootSupported", false)
-	out = append(out, `"Features":{"NvmeSupport":"`...)
-	if !slot.nvme {
-		out = append(out, "un"...)
-	}
-	out = append(out, `supported"},`...)
-	return append(appendImageChecks(out, slot), '}')
-}
-
-// appendImageChecks appends the image check, disks and tags. A checked image
-// carries what the check found; the others carry an empty object or nothing.
-func appendImageChecks(out []byte, slot *slot) []byte {
-	if slot.virtio {
-		out = append(out, `"DetectionOptions":{"Status":"Finished","Items":{"Item":[{"Name":"Virtio","Value":"Supported","RiskCode":"","RiskLevel":""},`...)
-		out = append(out, `{"Name":"Fstab","Value":"Supported","RiskCode":"","RiskLevel":""},{"Name":"GRUB","Value":"Supported","RiskCode":"","RiskLevel":""}]}},`...)
-	} else if !slot.public {
-		out = append(out, `"DetectionOptions":{},`...)
-	}
-	if slot.public {
-		return append(out, `"DiskDeviceMappings":{"DiskDeviceMapping":[]},"Tags":{"Tag":[]}`...)
-	}
-	out = append(out, `"DiskDeviceMappings":{"DiskDeviceMapping":[{"Device":"/dev/xvda","Type":"system","Size":"40","Format":"","SnapshotId":"s-`...)
-	out = append(out, slot.imageID[2:]...)
-	out = append(out, `","Progress":"","ImportOSSBucket":"","ImportOSSObject":""}]},"Tags":{"Tag":[`...)
-	if slot.kind.tagOS != "" {
-		out = append(out, `{"TagKey":"acs:ecs:image:osVersion","TagValue":`...)
-		out = appendJSON(out, slot.kind.tagOS)
-		out = append(out, `},{"TagKey":"acs:ecs:image:kernelVersion","TagValue":`...)
-		out = appendJSON(out, slot.kind.tagKernel)
-		out = append(out, '}')
-	}
-	return append(out, `]}`...)
+	body["DiskDeviceMappings"], body["Tags"] = list("DiskDeviceMapping", disks), list("Tag", tags)
+	return body
 }

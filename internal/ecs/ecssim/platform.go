@@ -2,17 +2,12 @@ package ecssim
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 )
 
-// actOffered is the action that says on which types the platform offers an
-// image.
-const actOffered = "DescribeImageSupportInstanceTypes"
-
 // describeImageSupport answers DescribeImageSupportInstanceTypes: every type of
 // the catalogue on which the image is offered, in one answer.
-func (s *Simulator) describeImageSupport(call *call, sc *scope, out []byte, answer *answer) ([]byte, *apiError) {
+func (s *Simulator) describeImageSupport(call *call, sc *scope) (object, *apiError) {
 	if s.opt.NoPlatform {
 		return nil, errForbidden()
 	}
@@ -28,46 +23,31 @@ func (s *Simulator) describeImageSupport(call *call, sc *scope, out []byte, answ
 		return nil, &apiError{404, "InvalidImageId.NotFound", "The specified ImageId does not exist."}
 	}
 	s.stats.offered(call.caller.account.ID, sc.region.id, id)
-	if s.against(OfferedErrorAs200) {
-		return errorBody(out, answer.requestID, `"InstanceTypes":{"InstanceType":[]}`), nil
-	}
-	out = append(append(append(out, `{"RequestId":"`...), answer.requestID...), `","RegionId":`...)
-	out = appendJSON(out, sc.region.id)
-	out = append(out, `,"ImageId":`...)
 	if s.against(OfferedOfOthers) {
 		id = "m-" + sc.region.prefix + "anotherimage00000"
 	}
-	out = appendJSON(out, id)
-	out = append(out, `,"InstanceTypes":{"InstanceType":[`...)
-	written := 0
-	for _, instanceType := range s.fleet.data.types {
-		if !img.offeredOn(instanceType) || s.against(OfferedEmpty) || s.against(OfferedOldAlone) && instanceType.newer() >= 6 && !img.public {
-			continue
+	var rows []offeredType
+	for _, t := range s.fleet.data.types {
+		if img.offeredOn(t) && !s.against(OfferedEmpty) && (!s.against(OfferedOldAlone) || t.newer() < 6 || img.public) {
+			rows = append(rows, offeredType{t.id, t.family, t.vcpu, t.memoryGiB})
 		}
-		out = appendComma(out, written)
-		out = appendOffered(out, instanceType.id, instanceType.family, instanceType)
-		written++
 	}
 	if s.against(OfferedUnknown) {
-		out = appendComma(out, written)
-		out = appendOffered(out, "ecs.zz99x.large", "ecs.zz99x", s.fleet.data.types[0])
+		rows = append(rows, offeredType{"ecs.zz99x.large", "ecs.zz99x", 2, 8})
 	}
-	out = append(out, `]}`...)
+	body := object{"RegionId": sc.region.id, "ImageId": id, "InstanceTypes": list("InstanceType", rows)}
 	if s.against(OfferedCut) {
-		out = append(out, `,"NextToken":"AAAAAdDWBF2rubbJsW1UXhJRqFk4xvhpPbzGXpu7LF8="`...)
+		body["NextToken"] = "AAAAAdDWBF2rubbJsW1UXhJRqFk4xvhpPbzGXpu7LF8="
 	}
-	return append(out, '}'), nil
+	return body, nil
 }
 
-func appendOffered(out []byte, id, family string, instanceType *instanceType) []byte {
-	out = append(out, `{"InstanceTypeId":`...)
-	out = appendJSON(out, id)
-	out = append(out, `,"InstanceTypeFamily":`...)
-	out = appendJSON(out, family)
-	out = append(out, `,"CpuCoreCount":`...)
-	out = appendInt(out, instanceType.vcpu)
-	out = append(out, `,"MemorySize":`...)
-	return append(strconv.AppendFloat(out, instanceType.memoryGiB, 'f', 1, 64), '}')
+// offeredType is one of the many rows of that answer.
+type offeredType struct {
+	ID           string `json:"InstanceTypeId"`
+	Family       string `json:"InstanceTypeFamily"`
+	CPUCoreCount int    `json:"CpuCoreCount"`
+	MemorySize   float64
 }
 
 // image is the image of an id: one that the scope has, or a public one that

@@ -20,7 +20,7 @@ func TestThePlatformOffersByArchitectureBootModeAndAge(t *testing.T) {
 		{"freebsd_12_1_x64_30G_alibase_20201022.vhd", "ecs.g6.large", "ecs.g7.large"}, // of the time of Xen
 		{"aliyun_3_x64_20G_alibase_20260513.vhd", "ecs.g7.large", "ecs.g7t.large"},    // starts by BIOS
 	} {
-		r := ask(p.T, s, actOffered, "RegionId", here, "ImageId", tt.image)
+		r := ask(p.T, s, "DescribeImageSupportInstanceTypes", "RegionId", here, "ImageId", tt.image)
 		var body ecs.DescribeImageSupportInstanceTypesResponseBody
 		strict(t, tt.image, r.body, &body)
 		var ids []string
@@ -31,10 +31,10 @@ func TestThePlatformOffersByArchitectureBootModeAndAge(t *testing.T) {
 			t.Errorf("%s is offered on %d types; want %s among them and %s not", tt.image, len(ids), tt.on, tt.notOn)
 		}
 	}
-	if code := ask(t, s, actOffered, "RegionId", here, "ImageId", "m-nobody").code(); code != "InvalidImageId.NotFound" {
+	if code := ask(t, s, "DescribeImageSupportInstanceTypes", "RegionId", here, "ImageId", "m-nobody").code(); code != "InvalidImageId.NotFound" {
 		t.Errorf("an image that is not there: %q", code)
 	}
-	if code := ask(t, s, actOffered, "RegionId", here).code(); code != "MissingParameter" {
+	if code := ask(t, s, "DescribeImageSupportInstanceTypes", "RegionId", here).code(); code != "MissingParameter" {
 		t.Errorf("no image: %q", code)
 	}
 	if st := s.Stats(); st.OfferedAsked != 5 || st.OfferedDistinct != 4 {
@@ -45,7 +45,7 @@ func TestThePlatformOffersByArchitectureBootModeAndAge(t *testing.T) {
 func TestThePlatformIsDeniedAndTheTruthIsWithoutIt(t *testing.T) {
 	o := Options{Instances: 20_000, Regions: 18, Seed: 3, NoPlatform: true}
 	denied := start(t, o)
-	r := ask(t, denied, actOffered, "RegionId", here, "ImageId", "aliyun_3_x64_20G_alibase_20260513.vhd")
+	r := ask(t, denied, "DescribeImageSupportInstanceTypes", "RegionId", here, "ImageId", "aliyun_3_x64_20G_alibase_20260513.vhd")
 	if r.status != 403 || r.code() != "Forbidden.RAM" {
 		t.Errorf("%d %s; want 403 Forbidden.RAM", r.status, r.code())
 	}

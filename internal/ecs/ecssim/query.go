@@ -34,18 +34,23 @@ func (p params) int(key string, def int) (int, *apiError) {
 	return n, nil
 }
 
-// page reads PageNumber and PageSize, which is at most most: the number of the first
-// row of the page, from 0, and how many rows it takes.
-func (p params) page(most int) (from, size int, err *apiError) {
+// paging is a page by number: the number of its first row, from 0, and how many rows
+// it takes.
+type paging struct{ from, size int }
+
+func (p paging) number() int { return p.from/p.size + 1 }
+
+// page reads PageNumber and PageSize, which is at most most.
+func (p params) page(most int) (paging, *apiError) {
 	number, err := p.int("PageNumber", 1)
 	if err != nil || number < 1 {
-		return 0, 0, errInvalid("PageNumber")
+		return paging{}, errInvalid("PageNumber")
 	}
-	size, err = p.int("PageSize", 10)
+	size, err := p.int("PageSize", 10)
 	if err != nil || size < 1 || size > most {
-		return 0, 0, errInvalid("PageSize")
+		return paging{}, errInvalid("PageSize")
 	}
-	return (number - 1) * size, size, nil
+	return paging{(number - 1) * size, size}, nil
 }
 
 // Parameters that signatures of the older style put beside the others, and

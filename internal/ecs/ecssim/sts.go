@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -99,7 +100,7 @@ var (
 )
 
 // assumeRole answers AssumeRole.
-func (s *Simulator) assumeRole(call *call, requestID string) ([]byte, *apiError) {
+func (s *Simulator) assumeRole(call *call, _ *scope) (object, *apiError) {
 	arn, name := call.params.get("RoleArn"), call.params.get("RoleSessionName")
 	switch {
 	case arn == "":
@@ -113,12 +114,7 @@ func (s *Simulator) assumeRole(call *call, requestID string) ([]byte, *apiError)
 	if match == nil {
 		return nil, &apiError{400, "InvalidParameter.RoleArn", "The parameter RoleArn is wrongly formed."}
 	}
-	at := -1
-	for i := range s.opt.Keys {
-		if s.opt.Keys[i].ID == match[1] {
-			at = i
-		}
-	}
+	at := slices.IndexFunc(s.opt.Keys, func(a Account) bool { return a.ID == match[1] })
 	if at < 0 || (s.opt.RoleName != "" && s.opt.RoleName != match[2]) {
 		return nil, &apiError{404, "EntityNotExist.Role", "The specified role not exists: " + match[2]}
 	}
@@ -133,104 +129,67 @@ func (s *Simulator) assumeRole(call *call, requestID string) ([]byte, *apiError)
 	if s.opt.SessionTTL > 0 {
 		ttl = s.opt.SessionTTL
 	}
-	return s.appendSession(at, match[2], name, ttl, requestID), nil
-}
-
-func (s *Simulator) appendSession(account int, role, name string, ttl time.Duration, requestID string) []byte {
-	expires := s.opt.Now().Add(ttl)
-	in := session{Account: account, Role: role, Name: name, Expires: expires.UnixMilli(), Epoch: s.sessionEpoch.Load(), Serial: s.serial.Add(1)}
-	key, secret, token := s.seal(in)
-	out := append([]byte(`{"RequestId":`), '"')
-	out = append(append(out, requestID...), `","AssumedRoleUser":{"Arn":`...)
-	out = appendJSON(out, "acs:ram::"+s.opt.Keys[account].ID+":role/"+role+"/"+name)
-	out = append(out, `,"AssumedRoleId":`...)
-	out = appendJSON(out, fmt.Sprintf("3%017d:%s", hash(uint64(account), hashString(role))%1e17, name))
-	out = append(out, `},"Credentials":{"AccessKeyId":`...)
-	out = appendJSON(out, key)
-	out = append(out, `,"AccessKeySecret":`...)
-	out = appendJSON(out, secret)
-	out = append(out, `,"SecurityToken":`...)
-	out = appendJSON(out, token)
-	out = append(out, `,"Expiration":`...)
-	out = appendJSON(out, expires.UTC().Format(time.RFC3339))
-	return append(out, "}}"...)
+	expires, role := s.opt.Now().Add(ttl), match[2]
+	key, secret, token := s.seal(session{Account: at, Role: role, Name: name, Expires: expires.UnixMilli(), Epoch: s.sessionEpoch.Load(), Serial: s.serial.Add(1)})
+	return object{
+		"AssumedRoleUser": object{
+			"Arn":           "acs:ram::" + s.opt.Keys[at].ID + ":role/" + role + "/" + name,
+			"AssumedRoleId": fmt.Sprintf("3%017d:%s", hash(uint64(at), hashString(role))%1e17, name),
+		},
+		"Credentials": object{"AccessKeyId": key, "AccessKeySecret": secret, "SecurityToken": token, "Expiration": expires.UTC().Format(time.RFC3339)},
+	}, nil
 }
 
 // callerIdentity answers GetCallerIdentity.
-func (s *Simulator) callerIdentity(call *call, requestID string) ([]byte, *apiError) {
-	arn, kind := "acs:ram::"+call.caller.account.ID+":root", "Account"
+func (s *Simulator) callerIdentity(call *call, _ *scope) (object, *apiError) {
+	account := call.caller.account.ID
+	arn, kind := "acs:ram::"+account+":root", "Account"
 	if call.caller.kind == "AssumedRoleUser" {
-		arn, kind = "acs:ram::"+call.caller.account.ID+":assumed-role/"+strings.Replace(call.caller.name, ":", "/", 1), call.caller.kind
+		arn, kind = "acs:ram::"+account+":assumed-role/"+strings.Replace(call.caller.name, ":", "/", 1), call.caller.kind
 	}
-	out := append(append([]byte(`{"RequestId":"`), requestID...), `","IdentityType":`...)
-	out = appendJSON(out, kind)
-	out = append(out, `,"AccountId":`...)
-	out = appendJSON(out, call.caller.account.ID)
-	out = append(out, `,"PrincipalId":`...)
-	out = appendJSON(out, call.caller.account.ID)
-	out = append(out, `,"UserId":`...)
-	out = appendJSON(out, call.caller.account.ID)
-	out = append(out, `,"Arn":`...)
-	return append(appendJSON(out, arn), '}'), nil
+	return object{"IdentityType": kind, "AccountId": account, "PrincipalId": account, "UserId": account, "Arn": arn}, nil
 }
-
-// members are the accounts of the resource directory. The first account
-// manages it and is no member.
-func (s *Simulator) members() []Account { return s.opt.Keys[1:] }
 
 // resourceDirectory answers GetResourceDirectory.
-func (s *Simulator) resourceDirectory(_ *call, requestID string) ([]byte, *apiError) {
-	b := append(append([]byte(`{"RequestId":"`), requestID...), `","ResourceDirectory":{"ResourceDirectoryId":"rd-sim001","RootFolderId":"r-sim001","CreateTime":"2021-03-04T05:06:07Z","MasterAccountId":`...)
-	b = appendJSON(b, s.opt.Keys[0].ID)
-	b = append(b, `,"MasterAccountName":`...)
-	return append(appendJSON(b, s.opt.Keys[0].Name), "}}"...), nil
+func (s *Simulator) resourceDirectory(*call, *scope) (object, *apiError) {
+	return object{"ResourceDirectory": object{
+		"ResourceDirectoryId": "rd-sim001", "RootFolderId": "r-sim001", "CreateTime": "2021-03-04T05:06:07Z",
+		"MasterAccountId": s.opt.Keys[0].ID, "MasterAccountName": s.opt.Keys[0].Name,
+	}}, nil
 }
 
-// listAccounts answers ListAccounts of the resource directory.
-func (s *Simulator) listAccounts(call *call, requestID string) ([]byte, *apiError) {
-	page, err := call.params.int("PageNumber", 1)
-	if err != nil || page < 1 {
-		return nil, errInvalid("PageNumber")
+// listAccounts answers ListAccounts of the resource directory: all accounts but the
+// first, which manages it and is no member.
+func (s *Simulator) listAccounts(call *call, _ *scope) (object, *apiError) {
+	at, err := call.params.page(100)
+	if err != nil {
+		return nil, err
 	}
-	size, err := call.params.int("PageSize", 10)
-	if err != nil || size < 1 || size > 100 {
-		return nil, errInvalid("PageSize")
+	falls := s.against(MembersCountFalls)
+	if falls || s.against(MembersUncounted) || s.against(MembersCountLow) {
+		few := min(at.size, 5)
+		at = paging{at.from / at.size * few, few}
 	}
-	members := s.members()
-	total := len(members)
-	if s.against(MembersUncounted) || s.against(MembersCountLow) || s.against(MembersCountFalls) {
-		size = min(size, 5)
+	var rows []object
+	for index, account := range s.opt.Keys[1:] {
+		rows = append(rows, object{
+			"AccountId": account.ID, "DisplayName": account.Name, "Status": s.memberStatus(index), "Type": "ResourceAccount", "JoinMethod": "created", "FolderId": "r-sim001",
+			"ResourceDirectoryId": "rd-sim001", "JoinTime": "2021-03-04T05:06:07Z", "ModifyTime": "2021-03-04T05:06:07Z",
+		})
 	}
-	if s.against(MembersCountFalls) {
-		members = members[:min(size, total)]
-		if page > 1 {
-			total = len(members)
+	total := len(rows)
+	if falls {
+		rows = rows[:min(at.size, total)]
+		if at.from > 0 {
+			total = len(rows)
 		}
 	}
-	out := append(append([]byte(`{"RequestId":"`), requestID...), `","Accounts":{"Account":[`...)
-	written := 0
-	for index := (page - 1) * size; index < min(page*size, len(members)); index++ {
-		account := members[index]
-		out = appendComma(out, written)
-		out = append(out, `{"AccountId":`...)
-		out = appendJSON(out, account.ID)
-		out = append(out, `,"DisplayName":`...)
-		out = appendJSON(out, account.Name)
-		out = append(out, `,"Status":`...)
-		out = appendJSON(out, s.memberStatus(index))
-		out = append(out, `,"Type":"ResourceAccount","JoinMethod":"created","FolderId":"r-sim001","ResourceDirectoryId":"rd-sim001","JoinTime":"2021-03-04T05:06:07Z","ModifyTime":"2021-03-04T05:06:07Z"}`...)
-		written++
-	}
-	out = append(out, `]}`...)
+	answer := paged(at, total, "Accounts", "Account", rows)
 	if s.against(MembersCountLow) {
-		total = written
+		answer["TotalCount"] = len(cut(at, rows))
 	}
-	if !s.against(MembersUncounted) {
-		out = append(out, `,"TotalCount":`...)
-		out = appendInt(out, total)
+	if s.against(MembersUncounted) {
+		delete(answer, "TotalCount")
 	}
-	out = append(out, `,"PageNumber":`...)
-	out = appendInt(out, page)
-	out = append(out, `,"PageSize":`...)
-	return append(appendInt(out, size), '}'), nil
+	return answer, nil
 }

@@ -5,12 +5,6 @@ import (
 	"strconv"
 )
 
-// The actions that tell of launch templates.
-const (
-	actTemplates = "DescribeLaunchTemplates"
-	actVersions  = "DescribeLaunchTemplateVersions"
-)
-
 // maxTemplates is how many launch templates an account may have in a region.
 const maxTemplates = 30
 
@@ -64,22 +58,19 @@ func (t *template) image(version int64) (id string, ok bool) {
 }
 
 // describeTemplates answers DescribeLaunchTemplates.
-func (s *Simulator) describeTemplates(sc *scope, p params, out []byte, requestID string) ([]byte, *apiError) {
-	from, size, err := p.page(50)
+func (s *Simulator) describeTemplates(call *call, sc *scope) (object, *apiError) {
+	at, err := call.params.page(50)
 	if err != nil {
 		return nil, err
-	}
-	if s.against(TemplatesErrorAs200) {
-		return errorBody(out, requestID, `"LaunchTemplateSets":{"LaunchTemplateSet":[]},"TotalCount":0`), nil
 	}
 	all := sc.templates()
 	total := len(all)
 	if s.against(TemplatesCut) {
 		all = all[:min(len(all), 1)]
 	}
-	rows := []map[string]any{}
-	for _, t := range all[min(from, len(all)):min(from+size, len(all))] {
-		row := map[string]any{
+	var rows []object
+	for _, t := range all {
+		row := object{
 			"LaunchTemplateId": t.id, "LaunchTemplateName": t.name, "DefaultVersionNumber": t.initial, "LatestVersionNumber": t.latest,
 			"CreateTime": "2024-05-14T14:18:00Z", "ModifiedTime": "2025-05-14T14:18:00Z", "CreatedBy": sc.account.ID,
 		}
@@ -88,19 +79,17 @@ func (s *Simulator) describeTemplates(sc *scope, p params, out []byte, requestID
 		}
 		rows = append(rows, row)
 	}
-	return appendMarshalled(out, map[string]any{
-		"RequestId": requestID, "TotalCount": total, "PageNumber": from/size + 1, "PageSize": size, "LaunchTemplateSets": map[string]any{"LaunchTemplateSet": rows},
-	}), nil
+	return paged(at, total, "LaunchTemplateSets", "LaunchTemplateSet", rows), nil
 }
 
 // describeVersions answers DescribeLaunchTemplateVersions: the versions that are
 // asked for, or all.
-func (s *Simulator) describeVersions(sc *scope, params params, out []byte, requestID string) ([]byte, *apiError) {
-	id := params.get("LaunchTemplateId")
+func (s *Simulator) describeVersions(call *call, sc *scope) (object, *apiError) {
+	id := call.params.get("LaunchTemplateId")
 	if id == "" {
 		return nil, errMissing("LaunchTemplateId")
 	}
-	from, size, err := params.page(50)
+	asked, err := call.params.page(50)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +100,7 @@ func (s *Simulator) describeVersions(sc *scope, params params, out []byte, reque
 	}
 	chosen := &all[at]
 	var numbers []int64
-	for _, text := range params.list("LaunchTemplateVersion") {
+	for _, text := range call.params.list("LaunchTemplateVersion") {
 		n, parseErr := strconv.ParseInt(text, 10, 64)
 		if parseErr != nil {
 			return nil, errInvalid("LaunchTemplateVersion")
@@ -123,17 +112,17 @@ func (s *Simulator) describeVersions(sc *scope, params params, out []byte, reque
 			numbers = append(numbers, n)
 		}
 	}
-	rows := []map[string]any{}
+	var rows []object
 	for _, number := range numbers {
 		image, ok := chosen.image(number)
 		if !ok || s.against(VersionsMissing) && number == chosen.initial {
 			continue
 		}
-		data := map[string]any{"InstanceType": "ecs.g5.large", "SystemDisk.Category": "cloud_efficiency", "Tags": map[string]any{"InstanceTag": []any{}}}
+		data := object{"InstanceType": "ecs.g5.large", "SystemDisk.Category": "cloud_efficiency", "Tags": list("InstanceTag", []object(nil))}
 		if image != "" {
 			data["ImageId"] = image
 		}
-		row := map[string]any{
+		row := object{
 			"LaunchTemplateId": chosen.id, "LaunchTemplateName": chosen.name, "VersionNumber": number, "DefaultVersion": number == chosen.initial,
 			"CreateTime": "2024-05-14T14:18:00Z", "ModifiedTime": "2024-05-14T14:18:00Z", "CreatedBy": sc.account.ID, "LaunchTemplateData": data,
 		}
@@ -142,9 +131,5 @@ func (s *Simulator) describeVersions(sc *scope, params params, out []byte, reque
 		}
 		rows = append(rows, row)
 	}
-	total := len(rows)
-	rows = rows[min(from, total):min(from+size, total)]
-	return appendMarshalled(out, map[string]any{
-		"RequestId": requestID, "TotalCount": total, "PageNumber": from/size + 1, "PageSize": size, "LaunchTemplateVersionSets": map[string]any{"LaunchTemplateVersionSet": rows},
-	}), nil
+	return paged(asked, len(rows), "LaunchTemplateVersionSets", "LaunchTemplateVersionSet", rows), nil
 }
