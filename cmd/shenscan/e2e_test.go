@@ -293,7 +293,7 @@ func TestScanEqualsTheTruth(t *testing.T) {
 				t.Errorf("%s (%s, image %s, %+v): %s on %s by %s, the truth is %s", tr.InstanceID, rec.InstanceType, rec.ImageID, rec.OS, v.Level, v.Target, v.Rule, want)
 			}
 		}
-		if rec.OS.Family != tr.Family || rec.OS.Version != tr.Version || rec.OS.ServicePack != tr.ServicePack {
+		if rec.OS.Family != tr.Family || rec.OS.Version != tr.Version || rec.OS.ServicePack != tr.OS.ServicePack {
 			if wrong++; wrong < 20 {
 				t.Errorf("%s is %s %q, the truth is %s %q", tr.InstanceID, rec.OS.Family, rec.OS.Version, tr.Family, tr.Version)
 			}

@@ -122,27 +122,9 @@ func canonicalRequest(r *http.Request, names []string, bodyHash string) []byte {
 }
 
 // canonicalQuery sorts and encodes after RFC 3986.
-func canonicalQuery(values url.Values) string {
-	keys := make([]string, 0, len(values))
-	for k := range values {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	var text strings.Builder
-	for _, k := range keys {
-		for _, v := range values[k] {
-			if text.Len() > 0 {
-				text.WriteByte('&')
-			}
-			text.WriteString(rfc3986(k) + "=" + rfc3986(v))
-		}
-	}
-	return text.String()
-}
+func canonicalQuery(values url.Values) string { return stricter.Replace(values.Encode()) }
 
 var stricter = strings.NewReplacer("+", "%20", "*", "%2A", "%7E", "~")
-
-func rfc3986(s string) string { return stricter.Replace(url.QueryEscape(s)) }
 
 // authRPC verifies the RPC signature, version 1 (HMAC-SHA1).
 func (s *Simulator) authRPC(call *call) (*caller, *apiError) {
@@ -169,7 +151,7 @@ func rpcSignature(method string, p params, secret string) string {
 		}
 	}
 	mac := hmac.New(sha1.New, []byte(secret+"&"))
-	mac.Write([]byte(method + "&%2F&" + rfc3986(canonicalQuery(values))))
+	mac.Write([]byte(method + "&%2F&" + stricter.Replace(url.QueryEscape(canonicalQuery(values)))))
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 

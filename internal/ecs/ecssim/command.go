@@ -47,7 +47,7 @@ func (s *Simulator) describeAgents(call *call, sc *scope) (object, *apiError) {
 		return nil, errInvalid("InstanceId")
 	}
 	if s.against(AgentsNowhere) {
-		return nil, &apiError{400, "RegionId.ApiNotSupported", "The api is not supported in this region."}
+		return nil, errNotSupported()
 	}
 	if s.against(AgentsHalf) {
 		ids = ids[:min(len(ids), fewAgents)]

@@ -320,7 +320,7 @@ func (s *Simulator) contradictCall(call *call, answer *answer) *apiError {
 	nth := s.counted.Add(1)
 	switch {
 	case call.action == "ListAccounts" && s.against(DirectoryDown):
-		return &apiError{503, "ServiceUnavailable", "The request has failed due to a temporary failure of the server."}
+		return errUnavailable()
 	case call.action != "DescribeInstances":
 	case s.against(ThrottleLong) && s.first(scope):
 		answer.throttled, answer.header = true, map[string]string{"Retry-After": "110"}

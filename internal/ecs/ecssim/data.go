@@ -79,6 +79,8 @@ type regionRow struct{ id, localName, localNameEn, prefix string }
 // data is everything the embedded files hold.
 type data struct {
 	kinds   []*osKind
+	public  []*slot // the public images, which every region sells
+	onSale  *slot   // one of them, which nothing may run of: no region is without any
 	types   []*instanceType
 	byType  map[string]*instanceType
 	regions []regionRow
@@ -101,29 +103,21 @@ func (p *pool) pick(r uint64) *instanceType {
 // loadData parses the embedded files.
 func loadData() (*data, error) {
 	loaded := &data{byType: map[string]*instanceType{}, pools: map[string]*pool{}}
-	err := eachRow(osTSV, 15+targets, func(f []string) error {
-		k, err := parseKind(f)
-		loaded.kinds = append(loaded.kinds, k)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("ecssim: data/os.tsv: %w", err)
-	}
-	err = eachRow(typesTSV, 9, func(columns []string) error {
-		t, err := parseType(columns)
-		loaded.types = append(loaded.types, t)
-		loaded.byType[columns[0]] = t
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("ecssim: data/types.tsv: %w", err)
-	}
-	err = eachRow(regionsTSV, 4, func(f []string) error {
-		loaded.regions = append(loaded.regions, regionRow{f[0], f[1], f[2], f[3]})
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("ecssim: data/regions.tsv: %w", err)
+	for _, file := range []struct {
+		name, text string
+		columns    int
+		row        func([]string) error
+	}{
+		{"os.tsv", osTSV, 15 + targets, loaded.addKind},
+		{"types.tsv", typesTSV, 9, loaded.addType},
+		{"regions.tsv", regionsTSV, 4, func(f []string) error {
+			loaded.regions = append(loaded.regions, regionRow{f[0], f[1], f[2], f[3]})
+			return nil
+		}},
+	} {
+		if err := eachRow(file.text, file.columns, file.row); err != nil {
+			return nil, fmt.Errorf("ecssim: data/%s: %w", file.name, err)
+		}
 	}
 	loaded.buildPools()
 	return loaded, nil
@@ -183,30 +177,21 @@ func eachRow(text string, fields int, fn func([]string) error) error {
 	return nil
 }
 
-func parseKind(columns []string) (*osKind, error) {
-	kind := &osKind{
-		family: columns[0], version: columns[1], servicePack: columns[2], arch: columns[3],
-		flags: map[string]bool{},
-	}
+func (d *data) addKind(columns []string) (err error) {
+	kind := &osKind{family: columns[0], version: columns[1], servicePack: columns[2], arch: columns[3], flags: map[string]bool{}}
 	for i := range kind.verdicts {
-		level, err := parseLevel(columns[4+i])
-		if err != nil {
-			return kind, err
+		if kind.verdicts[i], err = parseLevel(columns[4+i]); err != nil {
+			return err
 		}
-		kind.verdicts[i] = level
 	}
-	flagged, err := parseLevel(columns[4+targets])
-	if err != nil {
-		return kind, err
+	if kind.flagged, err = parseLevel(columns[4+targets]); err != nil {
+		return err
 	}
-	kind.flagged = flagged
 	columns = columns[5+targets:]
 	kind.hosts, kind.osName, kind.osNameEn, kind.platform, kind.tagOS, kind.tagKernel = columns[1], columns[3], columns[4], columns[5], columns[7], columns[8]
-	w, err := strconv.Atoi(columns[0])
-	if err != nil {
-		return kind, fmt.Errorf("weight: %w", err)
+	if kind.weight, err = strconv.Atoi(columns[0]); err != nil {
+		return fmt.Errorf("weight: %w", err)
 	}
-	kind.weight = w
 	for name := range strings.SplitSeq(columns[2], ",") {
 		kind.flags[name] = true
 	}
@@ -214,24 +199,32 @@ func parseKind(columns []string) (*osKind, error) {
 		kind.imageIDs = strings.Split(columns[6], ";")
 	}
 	if _, ok := hostPlans[kind.hosts]; !ok {
-		return kind, fmt.Errorf("hosts %q", kind.hosts)
+		return fmt.Errorf("hosts %q", kind.hosts)
 	}
-	return kind, nil
+	d.kinds = append(d.kinds, kind)
+	for _, id := range kind.imageIDs {
+		image := newPublicSlot(kind, id)
+		d.public = append(d.public, image)
+		if d.onSale == nil && image.present && image.status == "Available" {
+			d.onSale = image
+		}
+	}
+	return nil
 }
 
-func parseType(columns []string) (*instanceType, error) {
+func (d *data) addType(columns []string) (err error) {
 	parsed := &instanceType{id: columns[0], family: columns[1], pool: columns[2], arch: columns[4], nvme: columns[7], bootModes: strings.Split(columns[8], ",")}
-	var err error
 	if parsed.weight, err = strconv.Atoi(columns[3]); err != nil {
-		return parsed, fmt.Errorf("weight: %w", err)
+		return fmt.Errorf("weight: %w", err)
 	}
 	if parsed.vcpu, err = strconv.Atoi(columns[5]); err != nil {
-		return parsed, fmt.Errorf("vcpu: %w", err)
+		return fmt.Errorf("vcpu: %w", err)
 	}
 	if parsed.memoryGiB, err = strconv.ParseFloat(columns[6], 64); err != nil {
-		return parsed, fmt.Errorf("memory: %w", err)
+		return fmt.Errorf("memory: %w", err)
 	}
-	return parsed, nil
+	d.types, d.byType[parsed.id] = append(d.types, parsed), parsed
+	return nil
 }
 
 // class says what instances of the type run on.

@@ -107,7 +107,7 @@ func (sh *shape) reshape(out, rendered []byte) []byte {
 	out = append(out, '{')
 	for i, field := range sh.row {
 		out = appendComma(out, i)
-		out = append(appendJSON(out, field.key), ':')
+		out = append(appendMarshalled(out, field.key), ':')
 		if v, ok := own[field.key]; ok && ofInstance[field.key] {
 			out = append(out, ofType(v, field.raw)...)
 			continue
@@ -130,7 +130,7 @@ func (sh *shape) wrap(out, list []byte, requestID, next string, total, page, siz
 	out = append(out, '{')
 	for i, field := range sh.envelope {
 		out = appendComma(out, i)
-		out = append(appendJSON(out, field.key), ':')
+		out = append(appendMarshalled(out, field.key), ':')
 		raw := field.raw
 		switch field.key {
 		case "Instances":

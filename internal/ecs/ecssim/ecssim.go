@@ -66,6 +66,7 @@ func New(options Options) (*Simulator, error) {
 	if err := simulator.Contradict(options.Contradict...); err != nil {
 		return nil, err
 	}
+	simulator.ResetStats()
 	simulator.latency.Store(&options.Latency)
 	simulator.faults.set(options.Seed, options.Faults)
 	simulator.quota.set(options.Quota)
@@ -134,7 +135,7 @@ func (sc *scope) truthAt(instance int) (t *Truth, end bool) {
 func (s *Simulator) WriteTruth(w io.Writer) error {
 	var b []byte
 	return s.EachTruth(func(t *Truth) error {
-		b = appendTruth(b[:0], t)
+		b = append(appendMarshalled(b[:0], t), '\n')
 		_, err := w.Write(b)
 		return err
 	})
@@ -189,8 +190,8 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.control(w, r)
 		return
 	}
-	s.stats.begin()
-	defer s.stats.end()
+	s.stats.flying(1)
+	defer s.stats.flying(-1)
 	buf, _ := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
 	c := &call{req: r}
@@ -216,41 +217,37 @@ type answer struct {
 // answer works out the answer to a call.
 func (s *Simulator) answer(call *call, out []byte) answer {
 	said := answer{status: http.StatusOK, requestID: s.requestID()}
-	if err := s.read(call); err != nil {
-		return said.fail(s, call, out, err)
+	err := s.allow(call, &said)
+	if err == nil {
+		said.body, err = s.dispatch(call, out, &said)
 	}
-	who, err := s.authenticate(call)
 	if err != nil {
-		return said.fail(s, call, out, err)
+		said.status, said.code = err.status, err.code
+		said.body = err.body(out, said.requestID, call.req.Host, call.caller, call.action)
 	}
-	call.caller = who
-	s.latency.Load().sleep(call.req.Context(), hash(s.fleet.seed, s.serial.Add(1)))
-	if left, ok := s.quota.take(call, s.opt.Now()); !ok {
-		said.throttled = true
-		said.header = map[string]string{"x-ratelimit-user-api": fmt.Sprintf("Limit:%d,Remain:0,TimeLeft:%d", s.quota.limit(call.action), left.Milliseconds())}
-		return said.fail(s, call, out, errThrottled())
-	}
-	said.fault = s.faults.pick(who.account.ID, call.params.get("RegionId"), call.action)
-	if err := said.fault.apiError(); err != nil {
-		said.throttled = err.code == "Throttling.User"
-		return said.fail(s, call, out, err)
-	}
-	if err := s.contradictCall(call, &said); err != nil {
-		return said.fail(s, call, out, err)
-	}
-	body, err := s.dispatch(call, out, &said)
-	if err != nil {
-		return said.fail(s, call, out, err)
-	}
-	said.body = body
 	return said
 }
 
-// fail turns the answer into an error.
-func (a answer) fail(s *Simulator, c *call, b []byte, err *apiError) answer {
-	a.status, a.code = err.status, err.code
-	a.body = err.body(b, a.requestID, c.req.Host, c.caller, c.action)
-	return a
+// allow reads a call, and refuses it where its signature, the quota, a fault or a
+// contradiction wants that.
+func (s *Simulator) allow(call *call, said *answer) (err *apiError) {
+	if err = s.read(call); err != nil {
+		return err
+	}
+	if call.caller, err = s.authenticate(call); err != nil {
+		return err
+	}
+	s.latency.Load().sleep(call.req.Context(), hash(s.fleet.seed, s.serial.Add(1)))
+	if refusal := s.quota.take(call, s.opt.Now()); refusal != "" {
+		said.throttled, said.header = true, map[string]string{"x-ratelimit-user-api": refusal}
+		return errThrottled()
+	}
+	said.fault = s.faults.pick(call.caller.account.ID, call.params.get("RegionId"), call.action)
+	if err = said.fault.apiError(); err != nil {
+		said.throttled = err.code == "Throttling.User"
+		return err
+	}
+	return s.contradictCall(call, said)
 }
 
 // read takes the request apart.

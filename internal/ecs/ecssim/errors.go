@@ -25,6 +25,14 @@ func errForbidden() *apiError {
 	return &apiError{403, "Forbidden.RAM", "User not authorized to operate on the specified resource, or this API doesn't support RAM."}
 }
 
+func errUnavailable() *apiError {
+	return &apiError{503, "ServiceUnavailable", "The request has failed due to a temporary failure of the server."}
+}
+
+func errNotSupported() *apiError {
+	return &apiError{400, "RegionId.ApiNotSupported", "The api is not supported in this region."}
+}
+
 func errRegion() *apiError {
 	return &apiError{404, "InvalidRegionId.NotFound", "The specified RegionId does not exist."}
 }

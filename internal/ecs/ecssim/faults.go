@@ -136,32 +136,25 @@ func (f *Fault) validate() error {
 	return nil
 }
 
+// faultErrors are the kinds of fault that are errors of the API.
+var faultErrors = map[string]*apiError{
+	FaultThrottle:    errThrottled(),
+	FaultInternal:    {500, "InternalError", "The request processing has failed due to some unknown error."},
+	FaultUnavailable: errUnavailable(),
+	FaultToken:       errToken(),
+	FaultCredentials: errExpiredSession(),
+	FaultDisabledKey: {403, "InvalidAccessKeyId.Inactive", "The Access Key is disabled."},
+	FaultUnactivated: {403, "RegionUnauthorized", "There is no authority to use the specified region."},
+	FaultForbidden:   errForbidden(),
+	FaultNotSupport:  errNotSupported(),
+}
+
 // apiError is the error that the fault answers with, if it is one.
 func (f *Fault) apiError() *apiError {
 	if f == nil {
 		return nil
 	}
-	switch f.Kind {
-	case FaultThrottle:
-		return errThrottled()
-	case FaultInternal:
-		return &apiError{500, "InternalError", "The request processing has failed due to some unknown error."}
-	case FaultUnavailable:
-		return &apiError{503, "ServiceUnavailable", "The request has failed due to a temporary failure of the server."}
-	case FaultToken:
-		return errToken()
-	case FaultCredentials:
-		return errExpiredSession()
-	case FaultDisabledKey:
-		return &apiError{403, "InvalidAccessKeyId.Inactive", "The Access Key is disabled."}
-	case FaultUnactivated:
-		return &apiError{403, "RegionUnauthorized", "There is no authority to use the specified region."}
-	case FaultForbidden:
-		return errForbidden()
-	case FaultNotSupport:
-		return &apiError{400, "RegionId.ApiNotSupported", "The api is not supported in this region."}
-	}
-	return nil
+	return faultErrors[f.Kind]
 }
 
 // send bends the answer; true when it has written it.

@@ -11,7 +11,7 @@ import (
 // unless asked otherwise, deleted images absent.
 func (s *Simulator) describeImages(call *call, sc *scope) (object, *apiError) {
 	params := call.params
-	s.stats.images(call.caller.account.ID, sc.region.id, params.get("ImageId"))
+	s.stats.ask(&s.stats.images, call.caller.account.ID, sc.region.id, params.get("ImageId"))
 	at, err := params.page(100)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func (s *Simulator) describeImages(call *call, sc *scope) (object, *apiError) {
 	for _, img := range cut(at, found) {
 		rows = append(rows, img.body())
 		if s.against(ImagesTwice) {
-			other := *sc.fleet.data.onSale()
+			other := *sc.fleet.data.onSale
 			other.imageID = img.imageID
 			rows = append(rows, other.body())
 		}
@@ -76,7 +76,7 @@ func (sc *scope) findImages(ids string, imageFilter imageFilter) []*slot {
 	sc.mu.RLock()
 	defer sc.mu.RUnlock()
 	var out []*slot
-	unused := sc.fleet.data.onSale()
+	unused := sc.fleet.data.onSale
 	if ids != "" {
 		seen := map[string]bool{}
 		for id := range strings.SplitSeq(ids, ",") {
@@ -97,7 +97,7 @@ func (sc *scope) findImages(ids string, imageFilter imageFilter) []*slot {
 		}
 	}
 	if imageFilter.owner == "system" { // every region sells all public images
-		for _, s := range sc.fleet.data.public() {
+		for _, s := range sc.fleet.data.public {
 			if sc.images[s.imageID] == nil && imageFilter.match(s) {
 				out = append(out, s)
 			}
@@ -107,30 +107,6 @@ func (sc *scope) findImages(ids string, imageFilter imageFilter) []*slot {
 	}
 	slices.SortFunc(out, func(a, b *slot) int { return strings.Compare(a.imageID, b.imageID) })
 	return out
-}
-
-// public are the public images.
-func (d *data) public() []*slot {
-	var out []*slot
-	for _, kind := range d.kinds {
-		for _, id := range kind.imageIDs {
-			out = append(out, newPublicSlot(kind, id))
-		}
-	}
-	return out
-}
-
-// onSale is a public image of every region, which nothing may run of: no region
-// is without any.
-func (d *data) onSale() *slot {
-	for _, kind := range d.kinds {
-		for _, id := range kind.imageIDs {
-			if s := newPublicSlot(kind, id); s.present && s.status == "Available" {
-				return s
-			}
-		}
-	}
-	return nil // the data know no such image
 }
 
 // body is one element of Images.Image. What old public images do not say

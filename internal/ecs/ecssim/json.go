@@ -3,32 +3,7 @@ package ecssim
 import (
 	"strconv"
 	"time"
-	"unicode/utf8"
 )
-
-// appendJSON appends s as a JSON string.
-func appendJSON(out []byte, text string) []byte {
-	out = append(out, '"')
-	for at := 0; at < len(text); {
-		char := text[at]
-		switch {
-		case char == '"' || char == '\\':
-			out = append(out, '\\', char)
-			at++
-		case char < 0x20:
-			out = append(out, '\\', 'u', '0', '0', "0123456789abcdef"[char>>4], "0123456789abcdef"[char&15])
-			at++
-		case char < utf8.RuneSelf:
-			out = append(out, char)
-			at++
-		default:
-			r, n := utf8.DecodeRuneInString(text[at:])
-			out = utf8.AppendRune(out, r)
-			at += n
-		}
-	}
-	return append(out, '"')
-}
 
 // appendMinute appends a minute since 1970 as "2017-12-10T04:04Z".
 func appendMinute(out []byte, m int64) []byte {

@@ -22,7 +22,7 @@ func (s *Simulator) describeImageSupport(call *call, sc *scope) (object, *apiErr
 	if img == nil || !img.present {
 		return nil, &apiError{404, "InvalidImageId.NotFound", "The specified ImageId does not exist."}
 	}
-	s.stats.offered(call.caller.account.ID, sc.region.id, id)
+	s.stats.ask(&s.stats.offered, call.caller.account.ID, sc.region.id, id)
 	if s.against(OfferedOfOthers) {
 		id = "m-" + sc.region.prefix + "anotherimage00000"
 	}
@@ -58,15 +58,8 @@ func (sc *scope) image(id string) *slot {
 	if s := sc.images[id]; s != nil {
 		return s
 	}
-	return sc.fleet.data.publicImage(id)
-}
-
-// publicImage is the public image of an id; nil where there is none.
-func (d *data) publicImage(id string) *slot {
-	for _, kind := range d.kinds {
-		if slices.Contains(kind.imageIDs, id) {
-			return newPublicSlot(kind, id)
-		}
+	if at := slices.IndexFunc(sc.fleet.data.public, func(s *slot) bool { return s.imageID == id }); at >= 0 {
+		return sc.fleet.data.public[at]
 	}
 	return nil
 }

@@ -61,41 +61,35 @@ func (b *quotaBox) set(quota Quota) {
 	b.q, b.windows = quota, map[quotaKey]*quotaWindow{}
 }
 
-// limit is the quota of an action.
-func (b *quotaBox) limit(action string) int {
+// take uses one call of the quota. Where it is used up, refusal is the header that
+// says so, and when the window ends. STS has quotas of its own that are not
+// simulated.
+func (b *quotaBox) take(call *call, now time.Time) (refusal string) {
+	if call.action == "AssumeRole" || call.action == "GetCallerIdentity" {
+		return ""
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.limitLocked(action)
-}
-
-func (b *quotaBox) limitLocked(action string) int {
-	if n, ok := b.q.Actions[action]; ok {
-		return n
+	limit, ok := b.q.Actions[call.action]
+	if !ok {
+		limit = b.q.Calls
 	}
-	return b.q.Calls
+	account := call.caller.account.ID
+	left, ok := b.use(quotaKey{account: account}, b.q.AccountRate, time.Second, now)
+	if ok {
+		left, ok = b.use(quotaKey{account, call.params.get("RegionId"), call.action}, limit, time.Duration(b.q.Window), now)
+	}
+	if ok {
+		return ""
+	}
+	return fmt.Sprintf("Limit:%d,Remain:0,TimeLeft:%d", limit, left.Milliseconds())
 }
 
-// take uses one call of the quota; false says that it is used up and when the
-// window ends. STS has quotas of its own that are not simulated.
-func (b *quotaBox) take(call *call, now time.Time) (time.Duration, bool) {
-	if call.action == "AssumeRole" || call.action == "GetCallerIdentity" {
+// use takes one call of a window; a limit of 0 is none.
+func (b *quotaBox) use(quotaKey quotaKey, limit int, length time.Duration, now time.Time) (left time.Duration, ok bool) {
+	if limit == 0 {
 		return 0, true
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	account := call.caller.account.ID
-	if b.q.AccountRate > 0 {
-		if left, ok := b.use(quotaKey{account: account}, b.q.AccountRate, time.Second, now); !ok {
-			return left, false
-		}
-	}
-	if n := b.limitLocked(call.action); n > 0 {
-		return b.use(quotaKey{account, call.params.get("RegionId"), call.action}, n, time.Duration(b.q.Window), now)
-	}
-	return 0, true
-}
-
-func (b *quotaBox) use(quotaKey quotaKey, limit int, length time.Duration, now time.Time) (time.Duration, bool) {
 	window := b.windows[quotaKey]
 	if window == nil {
 		window = &quotaWindow{}

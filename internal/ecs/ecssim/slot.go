@@ -150,12 +150,8 @@ func (s *slot) render() {
 		name, en = "", ""
 	}
 	out := append(s.frag[:0], `"ImageId":`...)
-	out = appendJSON(out, s.imageID)
-	out = append(out, `,"OSName":`...)
-	out = appendJSON(out, name)
-	out = append(out, `,"OSNameEn":`...)
-	out = appendJSON(out, en)
-	out = append(out, `,"OSType":`...)
-	out = appendJSON(out, s.kind.osType())
-	s.frag = append(out, ',')
+	out = append(appendMarshalled(out, s.imageID), `,"OSName":`...)
+	out = append(appendMarshalled(out, name), `,"OSNameEn":`...)
+	out = append(appendMarshalled(out, en), `,"OSType":"`...)
+	s.frag = append(append(out, s.kind.osType()...), `",`...)
 }

@@ -61,17 +61,40 @@ const (
 
 // statsBox counts.
 type statsBox struct {
-	mu             sync.Mutex
-	calls          map[CallCount]int
-	total, refused int
-	inFlight, peak int
-	imageIDs       map[string]int
-	imagesAsked    int
-	offeredIDs     map[string]int
-	offeredAsked   int
-	filtered       int
-	windows        map[quotaKey]*statWindow
-	seconds        map[string][]Seconds
+	mu       sync.Mutex
+	inFlight int
+	counted
+}
+
+// counted is what ResetStats forgets.
+type counted struct {
+	calls                          map[CallCount]int
+	total, refused, peak, filtered int
+	images, offered                asked
+	windows                        map[quotaKey]*statWindow
+	seconds                        map[string][]Seconds
+}
+
+// asked counts what is asked for by id: how often, and how often each. The ids are
+// kept, so they are counted up to maxStatImages alone.
+type asked struct {
+	total int
+	byID  map[string]int
+}
+
+// ask counts ids, which are joined by commas.
+func (b *statsBox) ask(of *asked, account, region, ids string) {
+	if ids == "" {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id := range strings.SplitSeq(ids, ",") {
+		of.total++
+		if len(of.byID) < maxStatImages {
+			of.byID[account+"/"+region+"/"+id]++
+		}
+	}
 }
 
 type statWindow struct {
@@ -80,49 +103,12 @@ type statWindow struct {
 	peak          Peak
 }
 
-func (b *statsBox) begin() {
+// flying counts the calls that are being answered.
+func (b *statsBox) flying(change int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.inFlight++
+	b.inFlight += change
 	b.peak = max(b.peak, b.inFlight)
-}
-
-func (b *statsBox) end() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.inFlight--
-}
-
-// images counts the ids of a DescribeImages call: how many were asked for, and how many
-// different ones. These are kept, so they are counted up to maxStatImages alone.
-func (b *statsBox) images(account, region, ids string) {
-	if ids == "" {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.imageIDs == nil {
-		b.imageIDs = map[string]int{}
-	}
-	for id := range strings.SplitSeq(ids, ",") {
-		b.imagesAsked++
-		if len(b.imageIDs) < maxStatImages {
-			b.imageIDs[account+"/"+region+"/"+strings.Clone(id)]++
-		}
-	}
-}
-
-// offered counts a call that asks for the types of an image.
-func (b *statsBox) offered(account, region, id string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.offeredIDs == nil {
-		b.offeredIDs = map[string]int{}
-	}
-	b.offeredAsked++
-	if len(b.offeredIDs) < maxStatImages {
-		b.offeredIDs[account+"/"+region+"/"+strings.Clone(id)]++
-	}
 }
 
 // record counts an answer.
@@ -142,9 +128,6 @@ func (s *Simulator) record(call *call, answer *answer) {
 	}
 	statsBox.mu.Lock()
 	defer statsBox.mu.Unlock()
-	if statsBox.calls == nil {
-		statsBox.calls, statsBox.windows, statsBox.seconds = map[CallCount]int{}, map[quotaKey]*statWindow{}, map[string][]Seconds{}
-	}
 	statsBox.calls[callCount]++
 	statsBox.total++
 	if call.params.get("Filter.1.Key") != "" {
@@ -156,14 +139,14 @@ func (s *Simulator) record(call *call, answer *answer) {
 	if callCount.Account == "" || callCount.Action == "AssumeRole" || callCount.Action == "GetCallerIdentity" {
 		return
 	}
-	statsBox.window(quotaKey{callCount.Account, callCount.Region, callCount.Action}, time.Duration(s.quota.window()), now, answer.throttled)
+	statsBox.window(quotaKey{callCount.Account, callCount.Region, callCount.Action}, s.quota.window(), now, answer.throttled)
 	statsBox.second(callCount.Account, now.Unix(), answer.throttled)
 }
 
-func (b *quotaBox) window() Duration {
+func (b *quotaBox) window() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.q.Window
+	return time.Duration(b.q.Window)
 }
 
 func (b *statsBox) window(quotaKey quotaKey, length time.Duration, now time.Time, throttled bool) {
@@ -205,7 +188,7 @@ func (s *Simulator) Stats() Stats {
 	statsBox, commands := &s.stats, s.commandStats()
 	statsBox.mu.Lock()
 	defer statsBox.mu.Unlock()
-	out := Stats{Total: statsBox.total, Throttled: statsBox.refused, Filtered: statsBox.filtered, InFlight: statsBox.inFlight, PeakInFlight: statsBox.peak, ImagesAsked: statsBox.imagesAsked, ImagesDistinct: len(statsBox.imageIDs), OfferedAsked: statsBox.offeredAsked, OfferedDistinct: len(statsBox.offeredIDs), Calls: []CallCount{}, Peaks: []Peak{}, Seconds: map[string][]Seconds{}, Commands: commands}
+	out := Stats{Total: statsBox.total, Throttled: statsBox.refused, Filtered: statsBox.filtered, InFlight: statsBox.inFlight, PeakInFlight: statsBox.peak, ImagesAsked: statsBox.images.total, ImagesDistinct: len(statsBox.images.byID), OfferedAsked: statsBox.offered.total, OfferedDistinct: len(statsBox.offered.byID), Calls: []CallCount{}, Peaks: []Peak{}, Seconds: map[string][]Seconds{}, Commands: commands}
 	for k, n := range statsBox.calls {
 		k.Calls = n
 		out.Calls = append(out.Calls, k)
@@ -213,7 +196,7 @@ func (s *Simulator) Stats() Stats {
 	slices.SortFunc(out.Calls, func(x, y CallCount) int {
 		return cmp.Or(strings.Compare(x.Account, y.Account), strings.Compare(x.Region, y.Region), strings.Compare(x.Action, y.Action), strings.Compare(x.Code, y.Code), strings.Compare(x.Fault, y.Fault))
 	})
-	for _, n := range statsBox.imageIDs {
+	for _, n := range statsBox.images.byID {
 		out.ImagesMostAsked = max(out.ImagesMostAsked, n)
 	}
 	for _, w := range statsBox.windows {
@@ -233,5 +216,8 @@ func (s *Simulator) ResetStats() {
 	statsBox := &s.stats
 	statsBox.mu.Lock()
 	defer statsBox.mu.Unlock()
-	statsBox.calls, statsBox.total, statsBox.refused, statsBox.filtered, statsBox.peak, statsBox.imageIDs, statsBox.imagesAsked, statsBox.offeredIDs, statsBox.offeredAsked, statsBox.windows, statsBox.seconds = nil, 0, 0, 0, statsBox.inFlight, nil, 0, nil, 0, nil, nil
+	statsBox.counted = counted{
+		calls: map[CallCount]int{}, windows: map[quotaKey]*statWindow{}, seconds: map[string][]Seconds{}, peak: statsBox.inFlight,
+		images: asked{byID: map[string]int{}}, offered: asked{byID: map[string]int{}},
+	}
 }

@@ -1,8 +1,8 @@
 package ecssim
 
 import (
+	"encoding/json"
 	"fmt"
-	"strconv"
 )
 
 // level is a verdict in the words of the truth file, ordered by severity.
@@ -46,38 +46,67 @@ func Targets() []string {
 	return out
 }
 
+// System is an operating system by its label.
+type System struct {
+	Family      string `json:"family"`
+	Version     string `json:"version"`
+	ServicePack string `json:"service_pack"`
+}
+
+func (k *osKind) system() System { return System{k.family, k.version, k.servicePack} }
+
+// Verdicts are in the order of Targets.
+type Verdicts [targets]string
+
+// MarshalJSON names the target of each verdict.
+func (v Verdicts) MarshalJSON() ([]byte, error) {
+	named := map[string]string{}
+	for i, verdict := range v {
+		named[target[i].name] = verdict
+	}
+	return json.Marshal(named)
+}
+
+func named(levels [targets]level) (out Verdicts) {
+	for i, l := range levels {
+		out[i] = l.String()
+	}
+	return out
+}
+
 // Truth is what the generator knows of one instance: one line of the truth
 // file.
 type Truth struct {
-	Account, Region, InstanceID  string
-	Family, Version, ServicePack string
-	// Verdicts, in the order of Targets, are what the evidence that every scan
-	// reads can show: it goes by the names of instance and image.
-	Verdicts [targets]string
+	Account    string `json:"account"`
+	Region     string `json:"region"`
+	InstanceID string `json:"instance_id"`
+	OS         System `json:"os"`
+	Family     string `json:"family"` // of OS, and so is Version
+	Version    string `json:"version"`
+	// Verdicts are what the evidence that every scan reads can show: it goes by the
+	// names of instance and image.
+	Verdicts Verdicts `json:"verdicts"`
 	// Disks are those that are attached to it.
-	Disks []TruthOfDisk
+	Disks []TruthOfDisk `json:"disks"`
 	// Guest is what really runs there, which a name may not tell.
-	Guest TruthOfGuest
+	Guest TruthOfGuest `json:"guest"`
 }
 
 // TruthOfGuest is what really runs in an instance.
 type TruthOfGuest struct {
-	Family, Version, ServicePack string
+	System
 	// Names says what the names that the instance shows tell of it: right, vague,
 	// wrong (the image is registered as another system) or stale (the machine's
 	// system was replaced since it was made).
-	Names string
+	Names string `json:"names"`
 	// Answers says whether the machine answers when it is asked itself, and
 	// Verdicts what holds then.
-	Answers bool
+	Answers bool `json:"answers"`
 	// Failed says that the last start failed: the machine is Running and its guest
 	// is not up. The verdicts do not know of it: by default no console is read.
-	Failed   bool
-	Verdicts [targets]string
+	Failed   bool     `json:"failed"`
+	Verdicts Verdicts `json:"verdicts"`
 }
-
-// MarshalJSON is the truth as a line of the truth file has it.
-func (t Truth) MarshalJSON() ([]byte, error) { return appendTruth(nil, &t), nil }
 
 // machineFacts is what the machine adds to the label of the operating system.
 type machineFacts struct {
@@ -167,72 +196,14 @@ func judgeOne(slot *slot, machineFacts machineFacts, i int, target machineClass,
 
 // truth is what the generator knows of the instance.
 func (sc *scope) truth(in *instance) Truth {
-	told := Truth{Account: sc.account.ID, Region: sc.region.id, InstanceID: in.id(sc)}
-	k := in.slot.kind
-	told.Family, told.Version, told.ServicePack = k.family, k.version, k.servicePack
-	guest := sc.guest(in)
-	told.Guest.Family, told.Guest.Version, told.Guest.ServicePack = guest.kind.family, guest.kind.version, guest.kind.servicePack
-	told.Guest.Names, told.Guest.Answers = guest.naming.String(), guest.answers && guest.oddity == oddNone && in.status == statusRunning
-	told.Disks = sc.disks(in)
 	facts := machineFacts{class: in.typ.class(in.ioOptimized), running: in.status == statusRunning}
-	told.Guest.Failed = guest.failed
-	for j, v := range judge(in.slot, facts, sc.fleet.asked) {
-		told.Verdicts[j] = v.String()
+	system, guest := in.slot.kind.system(), sc.guest(in)
+	return Truth{
+		Account: sc.account.ID, Region: sc.region.id, InstanceID: in.id(sc), OS: system, Family: system.Family, Version: system.Version,
+		Verdicts: named(judge(in.slot, facts, sc.fleet.asked)), Disks: sc.disks(in),
+		Guest: TruthOfGuest{
+			System: guest.kind.system(), Names: guest.naming.String(), Answers: guest.answers && guest.oddity == oddNone && in.status == statusRunning,
+			Failed: guest.failed, Verdicts: named(guest.judge(in.slot, facts, sc.fleet.asked)),
+		},
 	}
-	for j, v := range guest.judge(in.slot, facts, sc.fleet.asked) {
-		told.Guest.Verdicts[j] = v.String()
-	}
-	return told
-}
-
-// appendTruth appends truth as one JSON line.
-func appendTruth(out []byte, truth *Truth) []byte {
-	out = append(out, `{"account":`...)
-	out = strconv.AppendQuote(out, truth.Account)
-	out = append(out, `,"region":`...)
-	out = strconv.AppendQuote(out, truth.Region)
-	out = append(out, `,"instance_id":`...)
-	out = strconv.AppendQuote(out, truth.InstanceID)
-	out = append(out, `,"os":{"family":`...)
-	out = strconv.AppendQuote(out, truth.Family)
-	out = append(out, `,"version":`...)
-	out = strconv.AppendQuote(out, truth.Version)
-	out = append(out, `,"service_pack":`...)
-	out = strconv.AppendQuote(out, truth.ServicePack)
-	out = append(out, `},"family":`...)
-	out = strconv.AppendQuote(out, truth.Family)
-	out = append(out, `,"version":`...)
-	out = strconv.AppendQuote(out, truth.Version)
-	out = append(out, `,"verdicts":`...)
-	out = appendVerdicts(out, &truth.Verdicts)
-	out = append(out, `,"disks":`...)
-	out = appendMarshalled(out, truth.Disks)
-	out = append(out, `,"guest":{"family":`...)
-	out = strconv.AppendQuote(out, truth.Guest.Family)
-	out = append(out, `,"version":`...)
-	out = strconv.AppendQuote(out, truth.Guest.Version)
-	out = append(out, `,"service_pack":`...)
-	out = strconv.AppendQuote(out, truth.Guest.ServicePack)
-	out = append(out, `,"names":`...)
-	out = strconv.AppendQuote(out, truth.Guest.Names)
-	out = append(out, `,"answers":`...)
-	out = strconv.AppendBool(out, truth.Guest.Answers)
-	out = append(out, `,"failed":`...)
-	out = strconv.AppendBool(out, truth.Guest.Failed)
-	out = append(out, `,"verdicts":`...)
-	out = appendVerdicts(out, &truth.Guest.Verdicts)
-	return append(out, "}}\n"...)
-}
-
-func appendVerdicts(out []byte, verdicts *[targets]string) []byte {
-	out = append(out, '{')
-	for index, at := range target {
-		if index > 0 {
-			out = append(out, ',')
-		}
-		out = strconv.AppendQuote(out, at.name)
-		out = append(out, ':')
-		out = strconv.AppendQuote(out, verdicts[index])
-	}
-	return append(out, '}')
 }
