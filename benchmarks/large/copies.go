@@ -1,84 +1,19 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
-	"time"
+
+	"github.com/shenscan/shenscan/benchmarks/rig"
 )
-
-// served is a running shenscan.
-type served struct {
-	base, dir string
-	pid       int
-	stop      func() error
-}
-
-// serve runs shenscan on a store and the simulated fleet that is in it.
-func (r *rig) serve(ctx context.Context, dir, endpoint string) (*served, error) {
-	cmd := r.command(ctx, r.shenscan, "serve", "--endpoint", endpoint, "--store", dir, "--listen", "127.0.0.1:0", "--start-rate", "100000", "--log-format", "json", "--log-level", "info")
-	logs, err := cmd.StderrPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	lines := bufio.NewScanner(logs)
-	lines.Buffer(nil, 1<<20)
-	s := &served{dir: dir, pid: cmd.Process.Pid}
-	var last []string
-	for lines.Scan() {
-		last = append(last, lines.Text())
-		if _, rest, ok := strings.Cut(lines.Text(), `"http://127.0.0.1:`); ok {
-			port, _, _ := strings.Cut(rest, `"`)
-			s.base = "http://127.0.0.1:" + strings.TrimRight(port, "/")
-			break
-		}
-	}
-	s.stop = sync.OnceValue(func() error {
-		return errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait())
-	})
-	if s.base == "" {
-		return nil, errors.Join(fmt.Errorf("shenscan serve named no address: %s", strings.Join(last, "\n")), s.stop())
-	}
-	go func() { // what it logs meanwhile must not stand in its way
-		for lines.Scan() {
-			if line := lines.Text(); !strings.HasPrefix(line, "{") || strings.Contains(line, `"level":"ERROR"`) {
-				fmt.Fprintln(os.Stderr, lines.Text())
-			}
-		}
-	}()
-	return s, nil
-}
-
-func (s *served) get(ctx context.Context, path string, into io.Writer) (int64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+path, http.NoBody)
-	if err != nil {
-		return 0, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		said, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
-		return 0, fmt.Errorf("GET %s: %s: %s", path, resp.Status, said)
-	}
-	return io.Copy(into, resp.Body)
-}
 
 // commits are the commits of the store by how long they took, as /metrics has them.
 type commits struct {
@@ -86,9 +21,9 @@ type commits struct {
 	within []float64 // commits at most that long
 }
 
-func (s *served) commits(ctx context.Context) (c commits, err error) {
+func readCommits(ctx context.Context, served *rig.Served) (c commits, err error) {
 	var page strings.Builder
-	if _, err := s.get(ctx, "/metrics", &page); err != nil {
+	if _, err := served.Get(ctx, "/metrics", &page); err != nil {
 		return c, err
 	}
 	for line := range strings.Lines(page.String()) {
@@ -128,7 +63,7 @@ func (c commits) since(before commits) (n, p99, bound float64) {
 
 // copies takes copies of the store one after the other while a scan writes, and
 // compares the commits of that scan with those of scans without.
-func (r *rig) copies(ctx context.Context, from, temp string) error {
+func (r *run) copies(ctx context.Context, from, temp string) error {
 	dir := filepath.Join(temp, "served")
 	if err := copyStore(from, dir); err != nil {
 		return err
@@ -138,11 +73,11 @@ func (r *rig) copies(ctx context.Context, from, temp string) error {
 		return err
 	}
 	defer end()
-	served, err := r.serve(ctx, dir, endpoint)
+	served, err := rig.Serve(ctx, r.shenscan, dir, endpoint)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = served.stop() }() // the figures are there; how it ended does not change them
+	defer func() { _ = served.Stop() }() // the figures are there; how it ended does not change them
 	fmt.Printf("| scan of all instances | s | commits | p99 of a commit, ms | its bucket ends at | copies | MiB of the file after |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 	var without, with []float64
 	for round := range 4 {
@@ -167,17 +102,17 @@ func (r *rig) copies(ctx context.Context, from, temp string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := served.get(ctx, "/api/v1/snapshot", file); err != nil {
+	if _, err := served.Get(ctx, "/api/v1/snapshot", file); err != nil {
 		return errors.Join(err, file.Close())
 	}
-	if err := errors.Join(file.Close(), served.stop()); err != nil {
+	if err := errors.Join(file.Close(), served.Stop()); err != nil {
 		return err
 	}
 	end()
 	var sums [2]string
 	for i, store := range []string{dir, taken} {
 		sum := sha256.New()
-		cmd := r.command(ctx, r.shenscan, "report", "--store", store, "--output", "jsonl")
+		cmd := rig.Command(ctx, r.shenscan, "report", "--store", store, "--output", "jsonl")
 		cmd.Stdout = sum
 		if _, err := measure(cmd); err != nil {
 			return err
@@ -192,41 +127,25 @@ func (r *rig) copies(ctx context.Context, from, temp string) error {
 }
 
 // scanOnce scans everything, with copies one after the other or without.
-func (r *rig) scanOnce(ctx context.Context, served *served, copying bool) (p99 float64, err error) {
-	before, err := served.commits(ctx)
+func (r *run) scanOnce(ctx context.Context, served *rig.Served, copying bool) (p99 float64, err error) {
+	before, err := readCommits(ctx, served)
 	if err != nil {
 		return 0, err
 	}
-	began := time.Now()
-	scan := r.command(ctx, r.shenscan, "rescan", "--all", "--wait", "1h", "--store", served.dir)
-	var said strings.Builder
-	scan.Stdout, scan.Stderr = &said, &said
-	if err := scan.Start(); err != nil {
+	taken := 0
+	took, err := served.Rescan(ctx, func(ctx context.Context) error {
+		for copying && ctx.Err() == nil {
+			if _, err := served.Get(ctx, "/api/v1/snapshot", io.Discard); err != nil {
+				return err
+			}
+			taken++
+		}
+		return nil
+	})
+	if err != nil {
 		return 0, err
 	}
-	inner, stop := context.WithCancel(ctx)
-	defer stop()
-	taken, failed := 0, make(chan error, 1)
-	go func() {
-		var err error
-		for copying && err == nil && inner.Err() == nil {
-			var n int64
-			if n, err = served.get(inner, "/api/v1/snapshot", io.Discard); err == nil && n > 0 {
-				taken++
-			}
-		}
-		if inner.Err() != nil {
-			err = nil
-		}
-		failed <- err
-	}()
-	err = scan.Wait()
-	stop()
-	if err = errors.Join(err, <-failed); err != nil {
-		return 0, fmt.Errorf("%w: %s", err, said.String())
-	}
-	took := time.Since(began)
-	after, err := served.commits(ctx)
+	after, err := readCommits(ctx, served)
 	if err != nil {
 		return 0, err
 	}
@@ -234,7 +153,7 @@ func (r *rig) scanOnce(ctx context.Context, served *served, copying bool) (p99 f
 		return 0, errors.New("no copy was taken during the scan")
 	}
 	n, p99, bound := after.since(before)
-	info, err := os.Stat(filepath.Join(served.dir, "store.db"))
+	info, err := os.Stat(filepath.Join(served.Dir, "store.db"))
 	if err != nil {
 		return 0, err
 	}

@@ -7,29 +7,24 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
-	"runtime/pprof"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
-	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+	"github.com/shenscan/shenscan/benchmarks/rig"
 )
 
 func main() {
-	r := &rig{}
+	r := &run{}
 	var child string
 	flag.StringVar(&r.shenscan, "shenscan", "bin/shenscan", "binary under test")
 	flag.StringVar(&r.old, "old", "", "an older binary, whose plan of a store of its own is measured in turn")
@@ -37,19 +32,15 @@ func main() {
 	flag.StringVar(&r.dir, "dir", "", "folder in which the filled store is kept; none keeps nothing")
 	flag.StringVar(&r.only, "only", "plan,report,reclassify,copy", "what to measure")
 	flag.StringVar(&child, "child", "", "reclassify this store in this process")
-	profile := flag.String("cpuprofile", "", "write a CPU profile of this process to this file, for -child")
-	heap := flag.String("heapprofile", "", "write a profile of the heap when it held most to this file, for -child")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := errors.New("-rows is at least 1000")
 	switch {
 	case child != "":
-		err = profiled(*profile, func() error {
-			return heapProfiled(*heap, func() error { return reclassify(ctx, child) })
-		})
+		err = reclassify(ctx, child)
 	case r.rows >= 1000:
-		err = r.run(ctx)
+		err = r.all(ctx)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "large:", err)
@@ -57,64 +48,8 @@ func main() {
 	}
 }
 
-// profiled runs f, with a profile where a file is named for it.
-func profiled(path string, f func() error) error {
-	if path == "" {
-		return f()
-	}
-	out, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	if err := pprof.StartCPUProfile(out); err != nil {
-		return errors.Join(err, out.Close())
-	}
-	err = f()
-	pprof.StopCPUProfile()
-	return errors.Join(err, out.Close())
-}
-
-// heapProfiled runs f and keeps a profile of the heap of when this process held
-// most anonymous memory, where a file is named for it.
-func heapProfiled(path string, f func() error) error {
-	if path == "" {
-		return f()
-	}
-	done, written := make(chan struct{}), make(chan error, 1)
-	go func() {
-		tick := time.NewTicker(250 * time.Millisecond)
-		defer tick.Stop()
-		var most int64
-		var err error
-		for err == nil {
-			select {
-			case <-done:
-				written <- err
-				return
-			case <-tick.C:
-			}
-			if now := anon(os.Getpid()); now > most+most/20 {
-				most = now
-				err = writeHeap(path)
-			}
-		}
-		written <- err
-	}()
-	err := f()
-	close(done)
-	return errors.Join(err, <-written)
-}
-
-func writeHeap(path string) error {
-	out, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(pprof.WriteHeapProfile(out), out.Close())
-}
-
-// rig is what is measured.
-type rig struct {
+// run is what is measured.
+type run struct {
 	shenscan, old string
 	rows          int
 	dir, only     string
@@ -131,7 +66,7 @@ const (
 )
 
 // most is the goal of a store of this size, 0 for none.
-func (r *rig) most(kind string) int64 {
+func (r *run) most(kind string) int64 {
 	switch {
 	case kind == "plan" && r.rows <= million:
 		return planOfMillion
@@ -141,7 +76,7 @@ func (r *rig) most(kind string) int64 {
 	return 0
 }
 
-func (r *rig) run(ctx context.Context) (err error) {
+func (r *run) all(ctx context.Context) (err error) {
 	temp, err := os.MkdirTemp("", "shenscan-large-")
 	if err != nil {
 		return err
@@ -158,7 +93,7 @@ func (r *rig) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("### %s, %s/%s, %d CPUs, %s\n\n%d instances, %d MiB\n\n", time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), r.rows, info.Size()>>20)
+	fmt.Printf("%s%d instances, %d MiB\n\n", rig.Heading(), r.rows, info.Size()>>20)
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, string, string) error
@@ -178,7 +113,7 @@ func (r *rig) run(ctx context.Context) (err error) {
 }
 
 // goal notes whether a figure is within its bound.
-func (r *rig) goal(what string, got, most int64, unit string) string {
+func (r *run) goal(what string, got, most int64, unit string) string {
 	switch {
 	case most == 0:
 		return ""
@@ -190,7 +125,7 @@ func (r *rig) goal(what string, got, most int64, unit string) string {
 }
 
 // fill scans a simulated fleet into a store that is not there yet.
-func (r *rig) fill(ctx context.Context, binary, store string) error {
+func (r *run) fill(ctx context.Context, binary, store string) error {
 	if _, err := os.Stat(store); err == nil {
 		return nil
 	}
@@ -199,7 +134,7 @@ func (r *rig) fill(ctx context.Context, binary, store string) error {
 		return err
 	}
 	defer stop()
-	cost, err := measure(r.command(ctx, binary, "scan", "--endpoint", url, "--store", store+".part", "--start-rate", "100000", "--output", "table"))
+	cost, err := measure(rig.Command(ctx, binary, "scan", "--endpoint", url, "--store", store+".part", "--start-rate", "100000", "--output", "table"))
 	if err != nil {
 		return fmt.Errorf("scan: %w", err)
 	}
@@ -207,33 +142,8 @@ func (r *rig) fill(ctx context.Context, binary, store string) error {
 	return os.Rename(store+".part", store)
 }
 
-func (r *rig) simulate(ctx context.Context) (url string, stop func(), err error) {
-	sim := exec.CommandContext(ctx, "nice", "-n", "10", r.shenscan, "simulate", "--listen", "127.0.0.1:0", "--instances", strconv.Itoa(r.rows), "--regions", "20", "--seed", "1")
-	pipe, err := sim.StdoutPipe()
-	if err != nil {
-		return "", nil, err
-	}
-	if err := sim.Start(); err != nil {
-		return "", nil, fmt.Errorf("start the simulator: %w", err)
-	}
-	stop = sync.OnceFunc(func() {
-		_ = sim.Process.Kill() // nice became the simulator
-		_ = sim.Wait()
-	})
-	lines := bufio.NewReader(pipe)
-	line, err := lines.ReadString('\n')
-	if err != nil {
-		stop()
-		return "", nil, fmt.Errorf("the simulator said nothing: %w", err)
-	}
-	go func() { _, _ = io.Copy(io.Discard, lines) }() // ends with the simulator
-	return strings.TrimSpace(line), stop, nil
-}
-
-func (r *rig) command(ctx context.Context, binary string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Env = append(os.Environ(), "ALIBABA_CLOUD_ACCESS_KEY_ID="+ecssim.DemoAccessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET="+ecssim.DemoAccessKeySecret)
-	return cmd
+func (r *run) simulate(ctx context.Context) (url string, stop func(), err error) {
+	return rig.Simulate(ctx, "10", r.shenscan, "--instances", strconv.Itoa(r.rows), "--regions", "20", "--seed", "1")
 }
 
 // cost is what a process took.
@@ -305,11 +215,11 @@ func anon(pid int) int64 {
 
 const head = "| %s | wall s | CPU-s | MiB out | anonymous MiB at most | goal |\n| --- | ---: | ---: | ---: | ---: | --- |\n"
 
-func (r *rig) line(name string, c cost, most int64) {
+func (r *run) line(name string, c cost, most int64) {
 	fmt.Printf("| %s | %.1f | %.1f | %d | %d | %s |\n", name, c.wall.Seconds(), c.cpu.Seconds(), c.written>>20, c.anon, r.goal(name, c.anon, most, "MiB"))
 }
 
-func (r *rig) plans(ctx context.Context, store, _ string) error {
+func (r *run) plans(ctx context.Context, store, _ string) error {
 	fmt.Printf(head, "plan --target shenlong-7")
 	if r.old != "" {
 		theirs := store + "-old"
@@ -321,7 +231,7 @@ func (r *rig) plans(ctx context.Context, store, _ string) error {
 				name, binary, store string
 				most                int64
 			}{{"table, -old", r.old, theirs, 0}, {"table", r.shenscan, store, r.most("plan")}} {
-				cost, err := measure(r.command(ctx, x.binary, "plan", "--store", x.store, "--target", "shenlong-7"))
+				cost, err := measure(rig.Command(ctx, x.binary, "plan", "--store", x.store, "--target", "shenlong-7"))
 				if err != nil {
 					return err
 				}
@@ -338,7 +248,7 @@ func (r *rig) plans(ctx context.Context, store, _ string) error {
 		{"--output", "csv", "--owner-tag", "owner"},
 		{"--settle"},
 	} {
-		cost, err := measure(r.command(ctx, r.shenscan, append([]string{"plan", "--store", store, "--target", "shenlong-7"}, args...)...))
+		cost, err := measure(rig.Command(ctx, r.shenscan, append([]string{"plan", "--store", store, "--target", "shenlong-7"}, args...)...))
 		if err != nil {
 			return err
 		}
@@ -347,7 +257,7 @@ func (r *rig) plans(ctx context.Context, store, _ string) error {
 	return nil
 }
 
-func (r *rig) reports(ctx context.Context, store, temp string) error {
+func (r *run) reports(ctx context.Context, store, temp string) error {
 	fmt.Printf(head, "report")
 	rules := filepath.Join(temp, "rules.yaml")
 	if err := os.WriteFile(rules, fmt.Appendf(nil, stricter, "centos"), 0o600); err != nil {
@@ -367,7 +277,7 @@ func (r *rig) reports(ctx context.Context, store, temp string) error {
 		{"--target", "ecs.g8i", "--os", "centos", "--output", "csv"},
 		{"--rules", rules, "--output", "table"},
 	} {
-		cost, err := measure(r.command(ctx, r.shenscan, append([]string{"report", "--store", store}, args...)...))
+		cost, err := measure(rig.Command(ctx, r.shenscan, append([]string{"report", "--store", store}, args...)...))
 		if err != nil {
 			return err
 		}

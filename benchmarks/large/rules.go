@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/shenscan/shenscan/benchmarks/rig"
 	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/sink/store"
 )
@@ -34,7 +34,7 @@ rules:
 `
 
 // rules changes the rules of a copy of the store in a process of its own.
-func (r *rig) rules(ctx context.Context, from, temp string) error {
+func (r *run) rules(ctx context.Context, from, temp string) error {
 	dir := filepath.Join(temp, "judged-anew")
 	if err := copyStore(from, dir); err != nil {
 		return err
@@ -53,7 +53,7 @@ func (r *rig) rules(ctx context.Context, from, temp string) error {
 		return err
 	}
 	var said strings.Builder
-	cmd := r.command(ctx, self, "-child", dir)
+	cmd := rig.Command(ctx, self, "-child", dir)
 	cmd.Stdout = &said
 	cost, err := measure(cmd)
 	if err != nil {
@@ -72,10 +72,10 @@ func (r *rig) rules(ctx context.Context, from, temp string) error {
 }
 
 // told measures reports of what that change moved.
-func (r *rig) told(ctx context.Context, dir string) error {
+func (r *run) told(ctx context.Context, dir string) error {
 	fmt.Printf(head, "report --since 720h, of what moved")
 	for _, output := range []string{"table", "json", "jsonl", "csv", "html", "markdown"} {
-		cost, err := measure(r.command(ctx, r.shenscan, "report", "--store", dir, "--rules", filepath.Join(dir, "rules.yaml"), "--since", "720h", "--output", output))
+		cost, err := measure(rig.Command(ctx, r.shenscan, "report", "--store", dir, "--rules", filepath.Join(dir, "rules.yaml"), "--since", "720h", "--output", output))
 		if err != nil {
 			return err
 		}
@@ -150,23 +150,15 @@ func reclassify(ctx context.Context, dir string) error {
 	if err := errors.Join(err, took, sent); err != nil {
 		return err
 	}
-	slices.Sort(reads)
 	fmt.Printf("- %d instances have another verdict, after %.1f s\n", applied.Moved, wall.Seconds())
 	fmt.Printf("- %d events were taken off the outbox meanwhile, the first after %.1f s; the others wait in it\n", events, first.Seconds())
 	fmt.Printf("- %d times the totals and 100 instances were read meanwhile, %d of them while what moved was being told: p50 %.0f ms, p99 %.0f ms, at most %.0f ms\n",
-		len(reads), telling, ms(reads, 0.5), ms(reads, 0.99), ms(reads, 1))
+		len(reads), telling, rig.Milliseconds(reads, 0.5), rig.Milliseconds(reads, 0.99), rig.Milliseconds(reads, 1))
 	fmt.Printf("- the file had %d MiB before and %d after\n", before>>20, db.Size()>>20)
 	if applied.Moved == 0 || events == 0 {
 		return errors.New("nothing moved, or no event came")
 	}
 	return nil
-}
-
-func ms(sorted []time.Duration, part float64) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return float64(sorted[min(len(sorted)-1, int(part*float64(len(sorted))))].Microseconds()) / 1e3
 }
 
 // readOn reads totals and instances of one moment, over and over.

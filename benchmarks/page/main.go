@@ -6,33 +6,27 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"html"
-	"io"
-	"net"
-	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
-	"slices"
+	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
-	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+	"github.com/shenscan/shenscan/benchmarks/rig"
 )
 
 func main() {
-	r := &rig{}
+	r := &run{}
 	flag.StringVar(&r.shenscan, "shenscan", "bin/shenscan", "binary under test")
 	flag.IntVar(&r.instances, "instances", 1_000_000, "instances of the fleet")
 	flag.IntVar(&r.regions, "regions", 20, "regions of the fleet")
@@ -44,14 +38,14 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := r.run(ctx); err != nil {
+	if err := r.all(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "page:", err)
 		os.Exit(1)
 	}
 }
 
-// rig is what runs.
-type rig struct {
+// run is what is measured.
+type run struct {
 	shenscan           string
 	instances, regions int
 	latency            string
@@ -59,31 +53,33 @@ type rig struct {
 	scans              int
 	within             time.Duration
 
-	base, nats string
-	pid        int // of serve
-	client     *http.Client
+	served *rig.Served
 }
 
-func (r *rig) run(ctx context.Context) (err error) {
+func (r *run) all(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp("", "shenscan-page-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	ctx, cancel := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer cancel()
-	r.client = &http.Client{Timeout: time.Minute}
-	if err := r.launch(ctx, &running, dir); err != nil {
-		return err
+	args := []string{"--instances", strconv.Itoa(r.instances), "--regions", strconv.Itoa(r.regions)}
+	if r.latency != "" {
+		args = append(args, "--latency", r.latency)
 	}
-	took, err := r.scan(ctx, nil)
+	endpoint, stop, err := rig.Simulate(ctx, "19", r.shenscan, args...)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("### %s, %s/%s, %d CPUs, %s\n\n", time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
-	fmt.Printf("%d instances in %d regions; the first scan took %s. Times in ms.\n\n", r.instances, r.regions, took.Round(time.Second))
+	defer stop()
+	if r.served, err = rig.Serve(ctx, r.shenscan, filepath.Join(dir, "store"), endpoint); err != nil {
+		return err
+	}
+	defer func() { _ = r.served.Stop() }() // the figures are there; how it ended does not change them
+	took, err := r.served.Rescan(ctx, func(context.Context) error { return nil })
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s%d instances in %d regions; the first scan took %s. Times in ms.\n\n", rig.Heading(), r.instances, r.regions, took.Round(time.Second))
 	if r.within > 0 {
 		return r.filters(ctx)
 	}
@@ -95,137 +91,26 @@ func (r *rig) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	fmt.Printf("Peak resident memory of serve: %s\n", peak(r.pid))
+	fmt.Printf("Peak resident memory of serve: %s\n", peak(r.served.PID))
 	return nil
 }
 
-// launch starts the simulator and shenscan serve.
-func (r *rig) launch(ctx context.Context, running *sync.WaitGroup, dir string) error {
-	args := []string{"-n", "19", r.shenscan, "simulate", "--listen", "127.0.0.1:0", "--instances", fmt.Sprint(r.instances), "--regions", fmt.Sprint(r.regions)}
-	if r.latency != "" {
-		args = append(args, "--latency", r.latency)
-	}
-	sim := exec.CommandContext(ctx, "nice", args...)
-	pipe, err := sim.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := sim.Start(); err != nil {
-		return fmt.Errorf("start the simulator: %w", err)
-	}
-	running.Go(func() { _ = sim.Wait() })
-	endpoint, err := bufio.NewReader(pipe).ReadString('\n')
-	if err != nil {
-		return fmt.Errorf("the simulator said nothing: %w", err)
-	}
-	listen, err := freePort(ctx)
-	if err != nil {
-		return err
-	}
-	if r.nats, err = freePort(ctx); err != nil {
-		return err
-	}
-	r.base = "http://" + listen
-	serve := exec.CommandContext(ctx, r.shenscan, "serve", "--endpoint", strings.TrimSpace(endpoint), "--store", filepath.Join(dir, "store"),
-		"--listen", listen, "--nats-listen", r.nats, "--start-rate", "100000")
-	serve.Env = append(os.Environ(), "ALIBABA_CLOUD_ACCESS_KEY_ID="+ecssim.DemoAccessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET="+ecssim.DemoAccessKeySecret)
-	serve.Stderr = os.Stderr
-	serve.Cancel = func() error { return serve.Process.Signal(os.Interrupt) }
-	serve.WaitDelay = 20 * time.Second
-	if err := serve.Start(); err != nil {
-		return fmt.Errorf("start shenscan: %w", err)
-	}
-	r.pid = serve.Process.Pid
-	running.Go(func() { _ = serve.Wait() })
-	for range 300 {
-		if _, err = r.get(ctx, "/readyz"); err == nil {
-			return nil
-		}
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("shenscan serve did not become ready: %w", err)
-}
-
-func freePort(ctx context.Context) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
-}
-
-func pause(ctx context.Context, duration time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(duration):
-		return nil
-	}
-}
-
 // get asks and reads the whole answer.
-func (r *rig) get(ctx context.Context, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+path, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := r.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s: %.200s", path, resp.Status, body)
-	}
-	return body, err
-}
-
-// scan scans the whole fleet and runs during beside it.
-func (r *rig) scan(ctx context.Context, during func(ctx context.Context) error) (time.Duration, error) {
-	cmd := exec.CommandContext(ctx, r.shenscan, "rescan", "--all", "--wait", "1h", "--nats-url", "nats://"+r.nats)
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &out
-	began := time.Now()
-	if err := cmd.Start(); err != nil {
-		return 0, err
-	}
-	inner, stop := context.WithCancel(ctx)
-	var beside error
-	var wg sync.WaitGroup
-	if during != nil {
-		wg.Go(func() { beside = during(inner) })
-	}
-	err := cmd.Wait()
-	took := time.Since(began)
-	stop()
-	wg.Wait()
-	switch {
-	case err != nil:
-		return 0, fmt.Errorf("scan: %w: %s", err, out.String())
-	case beside != nil && !errors.Is(beside, context.Canceled):
-		return 0, beside
-	}
-	return took, nil
+func (r *run) get(ctx context.Context, path string) ([]byte, error) {
+	var body bytes.Buffer
+	_, err := r.served.Get(ctx, path, &body)
+	return body.Bytes(), err
 }
 
 // times are how long answers took.
 type times []time.Duration
 
-func (t times) at(part float64) float64 {
-	if len(t) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(t))
-	return float64(sorted[min(len(sorted)-1, int(part*float64(len(sorted))))].Microseconds()) / 1e3
-}
+func (t times) at(part float64) float64 { return rig.Milliseconds(t, part) }
 
 // metrics scrapes at rest, then during a scan. Before each scrape it asks for
 // an answer that costs nothing, which tells what the machine itself makes
 // every reader wait.
-func (r *rig) metrics(ctx context.Context) error {
+func (r *run) metrics(ctx context.Context) error {
 	var bytes int
 	scrape := func(into, least *times, n int) func(context.Context) error {
 		return func(ctx context.Context) error {
@@ -256,7 +141,7 @@ func (r *rig) metrics(ctx context.Context) error {
 	if err := scrape(&rest, &restLeast, r.scrapes)(ctx); err != nil {
 		return err
 	}
-	took, err := r.scan(ctx, scrape(&busy, &busyLeast, 1<<30))
+	took, err := r.served.Rescan(ctx, scrape(&busy, &busyLeast, 1<<30))
 	if err != nil {
 		return err
 	}
@@ -281,7 +166,7 @@ type question struct{ order, filter string }
 
 // questions are every order that the table offers under every kind of filter:
 // what matches much, little, nothing, by what is counted and by what is not.
-func (r *rig) questions(ctx context.Context) ([]question, error) {
+func (r *run) questions(ctx context.Context) ([]question, error) {
 	body, err := r.get(ctx, "/api/v1/instances?limit=1&legacy=true")
 	if err != nil {
 		return nil, err
@@ -316,7 +201,7 @@ func (r *rig) questions(ctx context.Context) ([]question, error) {
 }
 
 // ask asks for the first page and, where there is one, for the next.
-func (r *rig) ask(ctx context.Context, question question, into map[question]*times) error {
+func (r *run) ask(ctx context.Context, question question, into map[question]*times) error {
 	path := "/instances?" + question.order + "&" + question.filter
 	for range 2 {
 		began := time.Now()
@@ -339,7 +224,7 @@ func (r *rig) ask(ctx context.Context, question question, into map[question]*tim
 }
 
 // table asks every question at rest, then during scans.
-func (r *rig) table(ctx context.Context) error {
+func (r *run) table(ctx context.Context) error {
 	questions, err := r.questions(ctx)
 	if err != nil {
 		return err
@@ -356,7 +241,7 @@ func (r *rig) table(ctx context.Context) error {
 	next := 0
 	var took time.Duration
 	for range r.scans {
-		d, err := r.scan(ctx, func(ctx context.Context) error {
+		d, err := r.served.Rescan(ctx, func(ctx context.Context) error {
 			for ; ; next++ {
 				// 37 has no factor in common with the number of questions, so
 				// that a short scan meets all kinds of them.
@@ -376,7 +261,7 @@ func (r *rig) table(ctx context.Context) error {
 
 // filters asks for the page of every filter that people can set, worst first,
 // and for the one before the second.
-func (r *rig) filters(ctx context.Context) error {
+func (r *run) filters(ctx context.Context) error {
 	body, err := r.get(ctx, "/api/v1/instances?limit=1&sort=verdict")
 	if err != nil {
 		return err

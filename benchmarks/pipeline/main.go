@@ -11,7 +11,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -110,15 +109,10 @@ type bench struct {
 	all            []contestant
 }
 
-type stringsFlag []string
-
-func (s *stringsFlag) String() string     { return strings.Join(*s, "; ") }
-func (s *stringsFlag) Set(v string) error { *s = append(*s, v); return nil }
-
 func main() {
 	b := &bench{}
-	var child, endpoint, dir, out, list string
-	var peers stringsFlag
+	var child, endpoint, dir, list string
+	var peers []string
 	flag.StringVar(&child, "child", "", "run one baseline in this process: sequential, regions, raw or kept")
 	flag.StringVar(&endpoint, "endpoint", "", "simulator for -child")
 	flag.StringVar(&dir, "dir", "", "folder for what -child kept writes")
@@ -128,19 +122,21 @@ func main() {
 	flag.IntVar(&b.slow, "slow", 8_000, "instances for what goes through the SDK's own decoding")
 	flag.IntVar(&b.rounds, "rounds", 5, "rounds; every contestant runs once a round")
 	flag.StringVar(&b.only, "only", "", "run the contestants whose name begins with this")
-	flag.Var(&peers, "peer", "NAME=COMMAND: a further contestant, a shell command that lists the fleet at $ENDPOINT (and may write to $DIR); may be given again")
-	flag.StringVar(&out, "out", "", "append the tables to this file too")
+	flag.Func("peer", "NAME=COMMAND: a further contestant, a shell command that lists the fleet at $ENDPOINT (and may write to $DIR); may be given again", func(v string) error {
+		peers = append(peers, v)
+		return nil
+	})
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	b.all = contestants(peers)
-	if err := run(ctx, b, child, endpoint, dir, list, out); err != nil {
+	if err := run(ctx, b, child, endpoint, dir, list); err != nil {
 		fmt.Fprintln(os.Stderr, "pipeline:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, bench *bench, child, endpoint, dir, list, out string) (err error) {
+func run(ctx context.Context, bench *bench, child, endpoint, dir, list string) error {
 	if child != "" {
 		return baseline(ctx, child, endpoint, dir)
 	}
@@ -154,16 +150,7 @@ func run(ctx context.Context, bench *bench, child, endpoint, dir, list, out stri
 	if bench.shenscan, err = filepath.Abs(bench.shenscan); err != nil {
 		return err
 	}
-	w := io.Writer(os.Stdout)
-	if out != "" {
-		file, err := os.OpenFile(out, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, file.Close()) }()
-		w = io.MultiWriter(w, file)
-	}
-	heading(ctx, w, bench)
+	heading(ctx, bench)
 	var done []result
 	for _, fleet := range situations {
 		samples, err := bench.measure(ctx, fleet)
@@ -171,8 +158,8 @@ func run(ctx context.Context, bench *bench, child, endpoint, dir, list, out stri
 			return fmt.Errorf("%s: %w", fleet, err)
 		}
 		done = append(done, result{fleet, samples})
-		table(w, bench, done[len(done)-1])
+		table(bench, done[len(done)-1])
 	}
-	goals(w, done)
+	goals(done)
 	return nil
 }

@@ -1,17 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/shenscan/shenscan/internal/ecs/ecssim"
+	"github.com/shenscan/shenscan/benchmarks/rig"
 )
 
 // sample is what one run cost.
@@ -66,28 +65,8 @@ func (b *bench) measure(ctx context.Context, fleet fleet) (map[string][]sample, 
 	return samples, nil
 }
 
-// simulate starts the simulator as a process, below everything else in
-// priority, and returns its URL.
 func (b *bench) simulate(ctx context.Context, f fleet, n int) (url string, stop func(), err error) {
-	cmd := exec.CommandContext(ctx, "nice", "-n", "5", b.shenscan, "simulate", "--listen", "127.0.0.1:0", "--instances", fmt.Sprint(n),
-		"--regions", fmt.Sprint(f.regions), "--seed", "1", "--latency", f.latency.String())
-	pipe, err := cmd.StdoutPipe()
-	if err != nil {
-		return "", nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return "", nil, fmt.Errorf("start the simulator: %w", err)
-	}
-	stop = func() {
-		_ = cmd.Process.Kill() // nice became the simulator
-		_ = cmd.Wait()
-	}
-	line, err := bufio.NewReader(pipe).ReadString('\n')
-	if err != nil {
-		stop()
-		return "", nil, fmt.Errorf("the simulator said nothing: %w", err)
-	}
-	return strings.TrimSpace(line), stop, nil
+	return rig.Simulate(ctx, "5", b.shenscan, "--instances", strconv.Itoa(n), "--regions", strconv.Itoa(f.regions), "--seed", "1", "--latency", f.latency.String())
 }
 
 func (b *bench) one(ctx context.Context, contestant contestant, sim string, n int) (s sample, err error) {
@@ -97,8 +76,7 @@ func (b *bench) one(ctx context.Context, contestant contestant, sim string, n in
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	args := contestant.args(b, sim, dir)
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), "ALIBABA_CLOUD_ACCESS_KEY_ID="+ecssim.DemoAccessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET="+ecssim.DemoAccessKeySecret)
+	cmd := rig.Command(ctx, args[0], args[1:]...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	began := time.Now()

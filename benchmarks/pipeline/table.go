@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"os/exec"
@@ -36,12 +35,12 @@ func (r result) median(name string, of func(sample) float64) float64 {
 }
 
 // heading says when, where and of what commit.
-func heading(ctx context.Context, w io.Writer, bench *bench) {
+func heading(ctx context.Context, bench *bench) {
 	commit := "unknown commit"
 	if out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output(); err == nil {
 		commit = "commit " + strings.TrimSpace(string(out))
 	}
-	fmt.Fprintf(w, "\n## %s, %s\n\n%s/%s, %d CPUs%s, %s. %d rounds, medians. The simulator runs on the same CPUs and is not counted; peak RSS includes the mapped store.\n",
+	fmt.Printf("\n## %s, %s\n\n%s/%s, %d CPUs%s, %s. %d rounds, medians. The simulator runs on the same CPUs and is not counted; peak RSS includes the mapped store.\n",
 		time.Now().UTC().Format(time.DateOnly), commit, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cpuModel(), runtime.Version(), bench.rounds)
 }
 
@@ -59,19 +58,19 @@ func cpuModel() string {
 	return ""
 }
 
-func table(w io.Writer, bench *bench, result result) {
-	fmt.Fprintf(w, "\n### %s\n\n", result.fleet)
+func table(bench *bench, result result) {
+	fmt.Printf("\n### %s\n\n", result.fleet)
 	if !result.fleet.alone && bench.slow < result.fleet.instances {
-		fmt.Fprintf(w, "What goes through the SDK's own decoding read %d instances.\n\n", bench.slow)
+		fmt.Printf("What goes through the SDK's own decoding read %d instances.\n\n", bench.slow)
 	}
-	fmt.Fprintln(w, "| contestant | instances/s | wall s | CPU-s | CPU-s per million | peak RSS MiB | bytes written an instance | shenscan's speed to it | its CPU to shenscan's |")
-	fmt.Fprintln(w, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+	fmt.Println("| contestant | instances/s | wall s | CPU-s | CPU-s per million | peak RSS MiB | bytes written an instance | shenscan's speed to it | its CPU to shenscan's |")
+	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for _, contestant := range bench.all {
 		if len(result.samples[contestant.name]) == 0 {
 			continue
 		}
 		m := func(of func(sample) float64) float64 { return result.median(contestant.name, of) }
-		fmt.Fprintf(w, "| %s: %s | %.0f | %.1f | %.1f | %.2f | %.0f | %.0f | %.2fx | %.2fx |\n", contestant.name, contestant.what,
+		fmt.Printf("| %s: %s | %.0f | %.1f | %.1f | %.2f | %.0f | %.0f | %.2fx | %.2fx |\n", contestant.name, contestant.what,
 			m(sample.perSecond), m(sample.wallSeconds), m(sample.cpuSeconds), m(sample.cpuPerMillion), m(sample.rssMiB), m(sample.writtenPer),
 			result.median(ours, sample.perSecond)/m(sample.perSecond), m(sample.cpuPerMillion)/result.median(ours, sample.cpuPerMillion))
 	}
@@ -79,7 +78,7 @@ func table(w io.Writer, bench *bench, result result) {
 
 // goals says which of what was aimed at was reached. It judges what was
 // measured and nothing else.
-func goals(w io.Writer, done []result) {
+func goals(done []result) {
 	var lines []string
 	add := func(reached bool, format string, args ...any) {
 		mark := "not reached"
@@ -121,6 +120,6 @@ func goals(w io.Writer, done []result) {
 		add(off > 0.85 && off < 1.15, "an instance of 1,000,000 costs %.2f times one of 100,000, goal within 15 %%", off)
 	}
 	if len(lines) > 0 {
-		fmt.Fprintf(w, "\n### Goals\n\n%s\n", strings.Join(lines, "\n"))
+		fmt.Printf("\n### Goals\n\n%s\n", strings.Join(lines, "\n"))
 	}
 }
