@@ -141,13 +141,13 @@ func TestDisksThatAreNotKnown(t *testing.T) {
 	}{
 		{name: "forbidden", fault: ecssim.FaultForbidden, failed: true, says: "ecs:DescribeDisks"},
 		{name: "garbled", fault: ecssim.FaultMalformed, failed: true, says: "disks not asked for"},
-		{name: ecssim.DisksErrorAs200, contradiction: ecssim.DisksErrorAs200, failed: true, says: "disks not asked for"},
-		{name: ecssim.DisksEmpty, contradiction: ecssim.DisksEmpty, doubts: true, says: "by the count and 0 by the list"},
-		{name: ecssim.DisksCut, contradiction: ecssim.DisksCut, doubts: true, says: "by the count and", convert: true},
-		{name: ecssim.DisksTwice, contradiction: ecssim.DisksTwice, doubts: true, says: "twice, and not as the same", convert: true},
-		{name: ecssim.DisksOfOthers, contradiction: ecssim.DisksOfOthers},
-		{name: ecssim.DisksElsewhere, contradiction: ecssim.DisksElsewhere, doubts: true, says: "of another region"},
-		{name: ecssim.DisksUnknown, contradiction: ecssim.DisksUnknown},
+		{name: ecssim.DisksErrorAs200.Name, contradiction: ecssim.DisksErrorAs200.Name, failed: true, says: "disks not asked for"},
+		{name: ecssim.DisksEmpty.Name, contradiction: ecssim.DisksEmpty.Name, doubts: true, says: "by the count and 0 by the list"},
+		{name: ecssim.DisksCut.Name, contradiction: ecssim.DisksCut.Name, doubts: true, says: "by the count and", convert: true},
+		{name: ecssim.DisksTwice.Name, contradiction: ecssim.DisksTwice.Name, doubts: true, says: "twice, and not as the same", convert: true},
+		{name: ecssim.DisksOfOthers.Name, contradiction: ecssim.DisksOfOthers.Name},
+		{name: ecssim.DisksElsewhere.Name, contradiction: ecssim.DisksElsewhere.Name, doubts: true, says: "of another region"},
+		{name: ecssim.DisksUnknown.Name, contradiction: ecssim.DisksUnknown.Name},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bent := simulator(t, o)

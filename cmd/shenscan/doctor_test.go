@@ -98,7 +98,7 @@ func TestDoctorRefusesARegionThatNobodyHas(t *testing.T) {
 
 func TestNothingCheckedIsNoSuccess(t *testing.T) {
 	t.Parallel()
-	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 4, Seed: 1, Contradict: []string{ecssim.RegionsEmpty}})
+	sim := simulator(t, ecssim.Options{Instances: 60, Regions: 4, Seed: 1, Contradict: []string{ecssim.RegionsEmpty.Name}})
 	r := run(t, env(), "doctor", "--endpoint", sim.URL, "--store", t.TempDir())
 	if r.code != 1 || !strings.Contains(r.stdout, "FAIL  ") || strings.Contains(r.stdout, "0 problems") {
 		t.Errorf("exit %d:\n%s", r.code, r.stdout)
@@ -109,7 +109,7 @@ func TestNothingCheckedIsNoSuccess(t *testing.T) {
 // nothing of the account, and makes a simulator behave the same.
 func TestTheContractOfACloudIsTakenOnByTheSimulator(t *testing.T) {
 	t.Parallel()
-	sim := simulator(t, ecssim.Options{Instances: 900, Regions: 3, Seed: 1, Contradict: []string{ecssim.BoundsHalfOpen, ecssim.IDsCapped}})
+	sim := simulator(t, ecssim.Options{Instances: 900, Regions: 3, Seed: 1, Contradict: []string{ecssim.BoundsHalfOpen.Name, ecssim.IDsCapped.Name}})
 	file := filepath.Join(t.TempDir(), "contract.json")
 	r := run(t, env(), "doctor", "--api-contract", "--contract-file", file, "--endpoint", sim.URL)
 	if r.code != 0 || strings.Count(r.stdout, "**otherwise**") != 2 || !strings.Contains(r.stdout, "| creation-end: CreationEndTime | inclusive | exclusive | **otherwise**") || !strings.Contains(r.stdout, "the rest is asked for again") {
@@ -141,7 +141,7 @@ func TestTheContractOfACloudIsTakenOnByTheSimulator(t *testing.T) {
 		defer resp.Body.Close()
 		return json.NewDecoder(resp.Body).Decode(&names) == nil
 	})
-	if !slices.Equal(names, []string{ecssim.BoundsHalfOpen, ecssim.IDsCapped}) {
+	if !slices.Equal(names, []string{ecssim.BoundsHalfOpen.Name, ecssim.IDsCapped.Name}) {
 		t.Errorf("the simulator contradicts with %v", names)
 	}
 	if r := run(t, env(), "doctor", "--api-contract", "--contract-file", file, "--endpoint", sim.URL, "--region", "cn-hangzou"); r.code != 2 {

@@ -84,11 +84,11 @@ func TestWhatThePlatformDoesNotSayLeavesVerdictsAsTheyAre(t *testing.T) {
 		options ecssim.Options
 		cause   string
 	}{
-		"denied":                 {denied, "Forbidden.RAM"},
-		ecssim.OfferedErrorAs200: {o, "Forbidden.RAM"},
-		ecssim.OfferedOfOthers:   {o, "about image"},
-		ecssim.OfferedEmpty:      {o, "no instance type at all"},
-		ecssim.OfferedCut:        {o, "NextToken"},
+		"denied":                      {denied, "Forbidden.RAM"},
+		ecssim.OfferedErrorAs200.Name: {o, "Forbidden.RAM"},
+		ecssim.OfferedOfOthers.Name:   {o, "about image"},
+		ecssim.OfferedEmpty.Name:      {o, "no instance type at all"},
+		ecssim.OfferedCut.Name:        {o, "NextToken"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -237,7 +237,7 @@ func TestWhatNoHeartbeatSaysLeavesVerdictsAsTheyAre(t *testing.T) {
 	o := ecssim.Options{Instances: 900, Regions: 2, Seed: 21}
 	without := scanEvidence(t, simulator(t, o), t.TempDir(), "--platform-evidence=false", "--heartbeat-share=0")
 	for name, cause := range map[string]string{
-		"denied": "Forbidden.RAM", ecssim.AgentsOfOthers: "bad-answer", ecssim.AgentsAhead: "future", ecssim.AgentsNowhere: "RegionId.ApiNotSupported",
+		"denied": "Forbidden.RAM", ecssim.AgentsOfOthers.Name: "bad-answer", ecssim.AgentsAhead.Name: "future", ecssim.AgentsNowhere.Name: "RegionId.ApiNotSupported",
 	} {
 		t.Run(name, func(t *testing.T) {
 			options := o

@@ -98,10 +98,10 @@ func TestOffersThatAreNotKnown(t *testing.T) {
 	}
 	for _, c := range []struct{ contradiction, fault, says string }{
 		{fault: ecssim.FaultForbidden, says: "ecs:DescribeResourcesModification"},
-		{contradiction: ecssim.ChangesErrorAs200, says: "whether changes are offered is not known"},
-		{contradiction: ecssim.ChangesEmpty, says: "names no type at all"},
-		{contradiction: ecssim.ChangesElsewhere, says: "another zone than that of the instance"},
-		{contradiction: ecssim.ChangesFewer},
+		{contradiction: ecssim.ChangesErrorAs200.Name, says: "whether changes are offered is not known"},
+		{contradiction: ecssim.ChangesEmpty.Name, says: "names no type at all"},
+		{contradiction: ecssim.ChangesElsewhere.Name, says: "another zone than that of the instance"},
+		{contradiction: ecssim.ChangesFewer.Name},
 	} {
 		t.Run(c.contradiction+c.fault, func(t *testing.T) {
 			bent := simulator(t, o)

@@ -15,12 +15,12 @@ import (
 // are those that took most calls, and twoEndless is what `go test ./...` tries of
 // them: one of each end. make test/contradict tries mostEndless, make contradict all.
 var (
-	twoEndless  = []string{ecssim.MaxResultsIgnored, ecssim.ThrottleLong}
-	mostEndless = []string{"", ecssim.MaxResultsIgnored, ecssim.TokenEndless, ecssim.CountTimes500, ecssim.ThrottleLong}
+	twoEndless  = []string{ecssim.MaxResultsIgnored.Name, ecssim.ThrottleLong.Name}
+	mostEndless = []string{"", ecssim.MaxResultsIgnored.Name, ecssim.TokenEndless.Name, ecssim.CountTimes500.Name, ecssim.ThrottleLong.Name}
 	endless     = []string{
-		"", ecssim.FiltersIgnored, ecssim.FiltersInCounts, ecssim.EndIgnored, ecssim.MaxResultsIgnored, ecssim.PagesByNumber,
-		ecssim.TokenEndless, ecssim.TokenEndlessEmpty, ecssim.TokenUnknownCode, ecssim.ListCut, ecssim.RowsLeftOut, ecssim.CountZero, ecssim.CountHigh,
-		ecssim.CountHuge, ecssim.CountTimes500, ecssim.CountElsewhere, ecssim.CountMissing, ecssim.PagesRepeated, ecssim.TokenForgets, ecssim.CreatedLater, ecssim.CreatedNever, ecssim.ErrorAs200, ecssim.RevokedMidway, ecssim.IDsIgnored, ecssim.BusyUnknownCodes, ecssim.ThrottleLong,
+		"", ecssim.FiltersIgnored.Name, ecssim.FiltersInCounts.Name, ecssim.EndIgnored.Name, ecssim.MaxResultsIgnored.Name, ecssim.PagesByNumber.Name,
+		ecssim.TokenEndless.Name, ecssim.TokenEndlessEmpty.Name, ecssim.TokenUnknownCode.Name, ecssim.ListCut.Name, ecssim.RowsLeftOut.Name, ecssim.CountZero.Name, ecssim.CountHigh.Name,
+		ecssim.CountHuge.Name, ecssim.CountTimes500.Name, ecssim.CountElsewhere.Name, ecssim.CountMissing.Name, ecssim.PagesRepeated.Name, ecssim.TokenForgets.Name, ecssim.CreatedLater.Name, ecssim.CreatedNever.Name, ecssim.ErrorAs200.Name, ecssim.RevokedMidway.Name, ecssim.IDsIgnored.Name, ecssim.BusyUnknownCodes.Name, ecssim.ThrottleLong.Name,
 	}
 )
 
@@ -42,7 +42,7 @@ func TestASickRegionIsBounded(t *testing.T) {
 		t.Run("sick "+name, func(t *testing.T) {
 			t.Parallel()
 			o := ecssim.Options{Instances: 10_000, Regions: 1, Seed: 9}
-			if name == ecssim.CountElsewhere { // the larger one has two thirds
+			if name == ecssim.CountElsewhere.Name { // the larger one has two thirds
 				o.Instances, o.Regions = 15_000, 2
 			}
 			sim := simulator(t, o)
@@ -52,7 +52,7 @@ func TestASickRegionIsBounded(t *testing.T) {
 				}
 			}
 			args := []string{"scan", "--endpoint", sim.URL, "--output", "json", "--compact", "--store"}
-			if name != ecssim.ThrottleLong { // which waits for two minutes
+			if name != ecssim.ThrottleLong.Name { // which waits for two minutes
 				begun := time.Now()
 				r := run(t, env(), append(args, t.TempDir())...)
 				var o struct{ Scan record.Scan }

@@ -144,14 +144,14 @@ func TestLaunchTemplatesThatAreNotKnownAreNamed(t *testing.T) {
 		cause   string
 		whole   bool // the list itself is known
 	}{
-		"the list is denied":          {deny("DescribeLaunchTemplates"), "Forbidden.RAM", false},
-		"versions are denied":         {deny("DescribeLaunchTemplateVersions"), "Forbidden.RAM", true},
-		ecssim.TemplatesErrorAs200:    {bent(ecssim.TemplatesErrorAs200), "Forbidden.RAM", false},
-		ecssim.TemplatesGarbled:       {bent(ecssim.TemplatesGarbled), "no id of a launch template", false},
-		ecssim.TemplatesCut:           {bent(ecssim.TemplatesCut), "launch templates are counted and 1 listed", false},
-		ecssim.VersionsOfOthers:       {bent(ecssim.VersionsOfOthers), "is about launch template", true},
-		ecssim.VersionsMissing:        {bent(ecssim.VersionsMissing), "lacks version", true},
-		"nobody is to be asked of it": {o, "", false},
+		"the list is denied":            {deny("DescribeLaunchTemplates"), "Forbidden.RAM", false},
+		"versions are denied":           {deny("DescribeLaunchTemplateVersions"), "Forbidden.RAM", true},
+		ecssim.TemplatesErrorAs200.Name: {bent(ecssim.TemplatesErrorAs200.Name), "Forbidden.RAM", false},
+		ecssim.TemplatesGarbled.Name:    {bent(ecssim.TemplatesGarbled.Name), "no id of a launch template", false},
+		ecssim.TemplatesCut.Name:        {bent(ecssim.TemplatesCut.Name), "launch templates are counted and 1 listed", false},
+		ecssim.VersionsOfOthers.Name:    {bent(ecssim.VersionsOfOthers.Name), "is about launch template", true},
+		ecssim.VersionsMissing.Name:     {bent(ecssim.VersionsMissing.Name), "lacks version", true},
+		"nobody is to be asked of it":   {o, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

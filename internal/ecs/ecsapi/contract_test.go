@@ -56,8 +56,8 @@ func TestTheContractOfTheSimulatorIsWhatShenscanAssumes(t *testing.T) {
 // again, its answers are the same.
 func TestTheSimulatorKeepsTheContractsThatItTakesOn(t *testing.T) {
 	for _, name := range []string{
-		ecssim.BoundsExclusive, ecssim.BoundsHalfOpen, ecssim.BoundsAfter, ecssim.FiltersPositional, ecssim.FiltersRefused, ecssim.FiltersIgnored, ecssim.FiltersInCounts,
-		ecssim.CountMissing, ecssim.MaxResultsIgnored, ecssim.TokenAfterLast, ecssim.RowsOfOtherRegions, ecssim.IDsCapped, ecssim.IDsEmpty, ecssim.ImagesCapped, ecssim.ImagesByAlias,
+		ecssim.BoundsExclusive.Name, ecssim.BoundsHalfOpen.Name, ecssim.BoundsAfter.Name, ecssim.FiltersPositional.Name, ecssim.FiltersRefused.Name, ecssim.FiltersIgnored.Name, ecssim.FiltersInCounts.Name,
+		ecssim.CountMissing.Name, ecssim.MaxResultsIgnored.Name, ecssim.TokenAfterLast.Name, ecssim.RowsOfOtherRegions.Name, ecssim.IDsCapped.Name, ecssim.IDsEmpty.Name, ecssim.ImagesCapped.Name, ecssim.ImagesByAlias.Name,
 	} {
 		t.Run(name, func(t *testing.T) {
 			seen, _ := measured(t, name)

@@ -465,7 +465,7 @@ func TestNoImageIsCalledDeletedThatIsThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, fails := range map[string]bool{ecssim.ImagesByAlias: false, ecssim.ImagesCapped: false, ecssim.ImagesUnasked: true, ecssim.ImagesEmpty: true, ecssim.ImagesErrorAs200: true} {
+	for name, fails := range map[string]bool{ecssim.ImagesByAlias.Name: false, ecssim.ImagesCapped.Name: false, ecssim.ImagesUnasked.Name: true, ecssim.ImagesEmpty.Name: true, ecssim.ImagesErrorAs200.Name: true} {
 		t.Run(name, func(t *testing.T) {
 			if err := sim.Contradict(name); err != nil {
 				t.Fatal(err)

@@ -24,7 +24,10 @@ type object = map[string]any
 
 // errorAs200 is a contradiction under which an action is answered by an error that
 // comes as a 200, and where its answer has the list that is empty then.
-type errorAs200 struct{ contradiction, outer, inner string }
+type errorAs200 struct {
+	contradiction Contradiction
+	outer, inner  string
+}
 
 // body is that answer.
 func (e errorAs200) body() object {

@@ -9,7 +9,7 @@ import (
 
 // contradictionOf is how an answer of a contract is simulated, where it is not
 // how the simulator behaves anyway.
-var contradictionOf = map[[2]string]string{
+var contradictionOf = map[[2]string]Contradiction{
 	{ecs.QuestionStart, ecs.AnswerExclusive}:      BoundsAfter,
 	{ecs.QuestionEnd, ecs.AnswerExclusive}:        BoundsHalfOpen,
 	{ecs.QuestionFilters, ecs.AnswerIgnored}:      FiltersIgnored,
@@ -42,18 +42,18 @@ func ContradictionsOf(contract *ecs.Contract) ([]string, error) {
 	var names []string
 	for _, contractQuestion := range ecs.ContractQuestions() {
 		answer := contract.Answer(contractQuestion.ID)
-		name, ok := contradictionOf[[2]string{contractQuestion.ID, answer}]
+		simulated, ok := contradictionOf[[2]string{contractQuestion.ID, answer}]
 		switch {
-		case ok && !slices.Contains(names, name):
-			names = append(names, name)
+		case ok && !slices.Contains(names, simulated.Name):
+			names = append(names, simulated.Name)
 		case ok, answer == "", answer == contractQuestion.Assumed, slices.Contains(asItIs, contractQuestion.ID):
 		default:
 			return nil, fmt.Errorf("%w: the contract's %s is %q, which is not simulated", ErrOptions, contractQuestion.ID, answer)
 		}
 	}
-	if slices.Contains(names, BoundsAfter) && slices.Contains(names, BoundsHalfOpen) {
-		names = slices.DeleteFunc(names, func(n string) bool { return n == BoundsAfter || n == BoundsHalfOpen })
-		names = append(names, BoundsExclusive)
+	if slices.Contains(names, BoundsAfter.Name) && slices.Contains(names, BoundsHalfOpen.Name) {
+		names = slices.DeleteFunc(names, func(n string) bool { return n == BoundsAfter.Name || n == BoundsHalfOpen.Name })
+		names = append(names, BoundsExclusive.Name)
 	}
 	return names, nil
 }

@@ -127,7 +127,7 @@ func (p probe) versions() result {
 }
 
 // shows holds one check a contradiction: whether it is in force.
-var shows = map[string]func(p probe) bool{
+var shows = map[Contradiction]func(p probe) bool{
 	BoundsExclusive: func(p probe) bool {
 		at := p.minute()
 		both, _ := p.created(at, at, 1, 2)
@@ -499,7 +499,7 @@ func (p probe) members(kv ...string) result {
 func TestContradictions(t *testing.T) {
 	for _, c := range Contradictions() {
 		t.Run(c.Name, func(t *testing.T) {
-			check := shows[c.Name]
+			check := shows[c]
 			if check == nil || c.Says == "" || c.From == "" {
 				t.Fatal("no check, no text or no source of this contradiction")
 			}
@@ -529,9 +529,9 @@ func TestContradictions(t *testing.T) {
 // Whatever it contradicts, an answer fits the SDK's own type: only fields that
 // it knows, except where the contradiction is about that.
 func TestContradictoryAnswersFitTheSDK(t *testing.T) {
-	apart := []string{TokenTwice, OfferedErrorAs200, OfferedCut, ErrorAs200, ImagesErrorAs200, Bodies2015, List206, List204, ListGzipCut, ListTwice, JSONTwice} // a key twice; fields of an error; strings for numbers
+	apart := []Contradiction{TokenTwice, OfferedErrorAs200, OfferedCut, ErrorAs200, ImagesErrorAs200, Bodies2015, List206, List204, ListGzipCut, ListTwice, JSONTwice} // a key twice; fields of an error; strings for numbers
 	for _, c := range Contradictions() {
-		if slices.Contains(apart, c.Name) {
+		if slices.Contains(apart, c) {
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
@@ -553,9 +553,9 @@ func TestContradictoryAnswersFitTheSDK(t *testing.T) {
 // The example bodies are shown member by member, in their order and of their
 // types, with the fleet's own instances in them.
 func TestAnswersTakeOnTheShapeOfExamples(t *testing.T) {
-	for name, example := range map[string][]byte{BodiesDocumented: bodyDocumented, Bodies2015: body2015, Bodies2024: body2024} {
-		t.Run(name, func(t *testing.T) {
-			s := start(t, Options{Instances: 300, Regions: 1, Seed: 9, Contradict: []string{name}})
+	for shape, example := range map[Contradiction][]byte{BodiesDocumented: bodyDocumented, Bodies2015: body2015, Bodies2024: body2024} {
+		t.Run(shape.Name, func(t *testing.T) {
+			s := start(t, Options{Instances: 300, Regions: 1, Seed: 9, Contradict: []string{shape.Name}})
 			r := ask(t, s, "DescribeInstances", "RegionId", here, "PageNumber", "1", "PageSize", "10")
 			have, want := paths(t, r.body), paths(t, example)
 			for at, kind := range want {
@@ -617,8 +617,8 @@ func TestParametersThatAreNotImplementedAreRefused(t *testing.T) {
 }
 
 func TestUnknownContradictionsAreRefused(t *testing.T) {
-	_, err := New(Options{Instances: 10, Regions: 1, Contradict: []string{BoundsAfter, "bounds-sideways"}})
-	if !errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), "bounds-sideways") || !strings.Contains(err.Error(), BoundsHalfOpen) {
+	_, err := New(Options{Instances: 10, Regions: 1, Contradict: []string{BoundsAfter.Name, "bounds-sideways"}})
+	if !errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), "bounds-sideways") || !strings.Contains(err.Error(), BoundsHalfOpen.Name) {
 		t.Errorf("%v", err)
 	}
 }
@@ -628,7 +628,7 @@ func TestContradictionsAreControlled(t *testing.T) {
 	s := start(t, Options{Instances: 100, Regions: 1})
 	status := post(t, s, "POST", "contradictions", `["count-zero","ids-capped"]`, nil)
 	var names []string
-	if post(t, s, "GET", "contradictions", "", &names); status != 200 || !slices.Equal(names, []string{CountZero, IDsCapped}) {
+	if post(t, s, "GET", "contradictions", "", &names); status != 200 || !slices.Equal(names, []string{CountZero.Name, IDsCapped.Name}) {
 		t.Errorf("%d %v", status, names)
 	}
 	var refused struct{ Error string }

@@ -29,9 +29,9 @@ type field struct {
 type shape struct{ envelope, row []field }
 
 // parseShapes reads the bodies, by the contradiction that shows them.
-func parseShapes() (map[string]*shape, error) {
-	out := map[string]*shape{}
-	for name, body := range map[string][]byte{BodiesDocumented: bodyDocumented, Bodies2015: body2015, Bodies2024: body2024} {
+func parseShapes() (map[Contradiction]*shape, error) {
+	out := map[Contradiction]*shape{}
+	for shown, body := range map[Contradiction][]byte{BodiesDocumented: bodyDocumented, Bodies2015: body2015, Bodies2024: body2024} {
 		var first struct {
 			Instances struct{ Instance []json.RawMessage }
 		}
@@ -40,13 +40,13 @@ func parseShapes() (map[string]*shape, error) {
 			err = json.Unmarshal(body, &first)
 		}
 		if err != nil || len(first.Instances.Instance) == 0 {
-			return nil, fmt.Errorf("ecssim: body of %s: no instance: %w", name, err)
+			return nil, fmt.Errorf("ecssim: body of %s: no instance: %w", shown.Name, err)
 		}
 		row, err := fields(first.Instances.Instance[0])
 		if err != nil {
-			return nil, fmt.Errorf("ecssim: body of %s: %w", name, err)
+			return nil, fmt.Errorf("ecssim: body of %s: %w", shown.Name, err)
 		}
-		out[name] = &shape{envelope, row}
+		out[shown] = &shape{envelope, row}
 	}
 	return out, nil
 }
@@ -82,8 +82,8 @@ func (s *Simulator) shape() *shape {
 	if s.quirks.Load() == nil {
 		return nil
 	}
-	for name, sh := range s.shapes {
-		if s.against(name) {
+	for shown, sh := range s.shapes {
+		if s.against(shown) {
 			return sh
 		}
 	}

@@ -37,7 +37,7 @@ type Simulator struct {
 	latency      atomic.Pointer[Latency]
 	sessionEpoch atomic.Uint32
 	serial       atomic.Uint64
-	shapes       map[string]*shape
+	shapes       map[Contradiction]*shape
 	quirks       atomic.Pointer[quirks] // the contradictions in force
 	lists        atomic.Uint64          // lists by token that were answered under one
 	struck       sync.Map               // what a contradiction has struck once
