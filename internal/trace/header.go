@@ -29,9 +29,9 @@ func Of(ctx context.Context) Header {
 	if !oteltrace.SpanContextFromContext(ctx).IsValid() {
 		return Header{}
 	}
-	var h Header
-	propagation.TraceContext{}.Inject(ctx, (*carrier)(&h))
-	return h
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, carrier)
+	return Header{carrier[ParentHeader], carrier[StateHeader]}
 }
 
 // spanContext reads h. What is malformed, hostile or too long is no trace; it
@@ -40,37 +40,10 @@ func (h Header) spanContext() oteltrace.SpanContext {
 	if h.Parent == "" || len(h.Parent) > maxParent {
 		return oteltrace.SpanContext{}
 	}
-	if len(h.State) > maxState {
-		h.State = ""
+	carrier := propagation.MapCarrier{ParentHeader: h.Parent}
+	if len(h.State) <= maxState {
+		carrier[StateHeader] = h.State
 	}
 	//nolint:forbidigo // an empty context to read headers into; nothing waits on it
-	ctx := propagation.TraceContext{}.Extract(context.Background(), (*carrier)(&h))
-	return oteltrace.SpanContextFromContext(ctx)
+	return oteltrace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), carrier))
 }
-
-// carrier lets the propagator read and write a Header.
-type carrier Header
-
-// Get implements propagation.TextMapCarrier.
-func (c *carrier) Get(key string) string {
-	switch key {
-	case ParentHeader:
-		return c.Parent
-	case StateHeader:
-		return c.State
-	}
-	return ""
-}
-
-// Set implements propagation.TextMapCarrier.
-func (c *carrier) Set(key, value string) {
-	switch key {
-	case ParentHeader:
-		c.Parent = value
-	case StateHeader:
-		c.State = value
-	}
-}
-
-// Keys implements propagation.TextMapCarrier.
-func (c *carrier) Keys() []string { return []string{ParentHeader, StateHeader} }
