@@ -41,9 +41,9 @@ func Append(b []byte, message Message) ([]byte, error) {
 	case *EvidenceRead:
 		out = appendEvidence(out, sent)
 	default:
-		kind, err := kindOf(sent)
-		if err != nil {
-			return b, err
+		kind := AboutOf(sent).Type
+		if controlTypes[kind] == nil {
+			return b, fmt.Errorf("encode: %T is not a message", sent)
 		}
 		body, err := json.Marshal(sent)
 		if err != nil {
@@ -91,6 +91,7 @@ func Decode(b []byte) (Message, error) {
 	return decodeJSON(b)
 }
 
+// controlTypes are the messages that are JSON, by the type that AboutOf names.
 var controlTypes = map[string]func() Message{
 	"scan.requested": func() Message { return new(ScanRequested) },
 	"scope.job":      func() Message { return new(ScopeJob) },
@@ -103,34 +104,6 @@ var controlTypes = map[string]func() Message{
 	"scope.failed":   func() Message { return new(ScopeFailed) },
 	"page.failed":    func() Message { return new(PageFailed) },
 	"scan.aborted":   func() Message { return new(ScanAborted) },
-}
-
-func kindOf(message Message) (string, error) {
-	switch message.(type) {
-	case *ScanRequested:
-		return "scan.requested", nil
-	case *ScopeJob:
-		return "scope.job", nil
-	case *LaneJob:
-		return "lane.job", nil
-	case *ScanPlanned:
-		return "scan.planned", nil
-	case *ScopePlanned:
-		return "scope.planned", nil
-	case *LaneEnded:
-		return "lane.ended", nil
-	case *ScopeCheck:
-		return "scope.check", nil
-	case *ScopeChecked:
-		return "scope.checked", nil
-	case *ScopeFailed:
-		return "scope.failed", nil
-	case *PageFailed:
-		return "page.failed", nil
-	case *ScanAborted:
-		return "scan.aborted", nil
-	}
-	return "", fmt.Errorf("encode: %T is not a message", message)
 }
 
 func decodeJSON(b []byte) (Message, error) {

@@ -1,7 +1,6 @@
 package event
 
 import (
-	"hash/maphash"
 	"slices"
 	"sync"
 
@@ -40,7 +39,7 @@ func Fits(instance *ecs.Instance) bool {
 type PageWriter struct {
 	software numbered[Installed]
 	hardware numbered[rules.Hardware]
-	profiles numbered[[2]int]
+	profiles numbered[Profile]
 	rows     *rowWriter
 }
 
@@ -67,16 +66,12 @@ func (w *PageWriter) Add(instance *ecs.Instance) {
 	if instance.Guest != nil {
 		sw.Guest = *instance.Guest
 	}
-	hw := instance.Hardware()
-	pair := [2]int{
-		w.software.number(&sw, maphash.String(seed, sw.ImageID)^mix(maphash.String(seed, sw.OSName))),
-		w.hardware.number(&hw, maphash.String(seed, hw.InstanceType)),
-	}
+	profile := Profile{Software: w.software.number(sw), Hardware: w.hardware.number(instance.Hardware())}
 	started, _ := PackMinute(instance.StartTime)
 	w.rows.row(&Row{
 		Started: started,
 		ID:      instance.ID, Name: instance.Name, Zone: instance.Zone, Status: instance.Status, CreationTime: instance.CreationTime, NetworkType: instance.NetworkType,
-		CPU: instance.CPU, MemoryMiB: instance.MemoryMiB, Tags: instance.Tags, Profile: w.profiles.number(&pair, mix(uint64(pair[0])<<32|uint64(pair[1]))),
+		CPU: instance.CPU, MemoryMiB: instance.MemoryMiB, Tags: instance.Tags, Profile: w.profiles.number(profile),
 	})
 }
 
@@ -91,11 +86,7 @@ func (w *PageWriter) Full() bool {
 // Put makes listed a page of the instances and begins anew.
 func (w *PageWriter) Put(listed *InstancesListed) {
 	listed.Rows = w.rows.rows()
-	listed.Software, listed.Hardware = slices.Clone(w.software.list), slices.Clone(w.hardware.list)
-	listed.Profiles = make([]Profile, len(w.profiles.list))
-	for i, p := range w.profiles.list {
-		listed.Profiles[i] = Profile{Software: p[0], Hardware: p[1]}
-	}
+	listed.Software, listed.Hardware, listed.Profiles = slices.Clone(w.software.list), slices.Clone(w.hardware.list), slices.Clone(w.profiles.list)
 	w.reset()
 	w.rows.reset()
 }
@@ -143,52 +134,25 @@ func (m *InstancesListed) Instances() []ecs.Instance {
 
 // numbered numbers the different values that it is shown.
 type numbered[T comparable] struct {
-	slots  []uint32 // number in list, plus one; open addressing
-	list   []T
-	hashes []uint64
+	numbers map[T]int // places in list
+	list    []T
 }
 
-// seed is secret and of this process, so that nobody can choose what collides.
-var seed = maphash.MakeSeed()
-
-// mix spreads a number over all bits.
-func mix(v uint64) uint64 {
-	v *= 0x9E3779B97F4A7C15
-	return v ^ v>>32
-}
-
-// number returns the number of a value; equal values have equal hashes.
-func (n *numbered[T]) number(value *T, hash uint64) int {
-	if 2*len(n.list) >= len(n.slots) {
-		n.grow()
-	}
-	mask := uint64(len(n.slots) - 1)
-	at := hash & mask
-	for ; n.slots[at] != 0; at = (at + 1) & mask {
-		if i := n.slots[at] - 1; n.hashes[i] == hash && n.list[i] == *value {
-			return int(i)
+func (n *numbered[T]) number(value T) int {
+	number, known := n.numbers[value]
+	if !known {
+		if n.numbers == nil {
+			n.numbers = map[T]int{}
 		}
+		number = len(n.list)
+		n.numbers[value] = number
+		n.list = append(n.list, value)
 	}
-	n.list = append(n.list, *value)
-	n.hashes = append(n.hashes, hash)
-	n.slots[at] = uint32(len(n.list))
-	return len(n.list) - 1
-}
-
-func (n *numbered[T]) grow() {
-	n.slots = make([]uint32, max(1024, 2*len(n.slots)))
-	mask := uint64(len(n.slots) - 1)
-	for i, hash := range n.hashes {
-		at := hash & mask
-		for n.slots[at] != 0 {
-			at = (at + 1) & mask
-		}
-		n.slots[at] = uint32(i + 1)
-	}
+	return number
 }
 
 func (n *numbered[T]) reset() {
-	clear(n.slots)
+	clear(n.numbers)
 	clear(n.list)
-	n.list, n.hashes = n.list[:0], n.hashes[:0]
+	n.list = n.list[:0]
 }

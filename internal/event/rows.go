@@ -431,28 +431,13 @@ func (r *reader) row(words uint64) {
 	r.skipWords(2*r.count(2), words)
 }
 
-// skipWords is skipWord again and again; nearly all are numbers of one byte or two.
+// skipWords checks words of a row: numbers of the table, or texts.
 func (r *reader) skipWords(count int, words uint64) {
 	for range count {
-		if at := r.off; at+1 < len(r.s) {
-			n, behind := uint64(r.s[at]), at+1
-			if n >= 0x80 {
-				n, behind = n&0x7f|uint64(r.s[behind])<<7, behind+1
-			}
-			if n-1 < words { // neither 0 nor the first bytes of a number without end: words are at most maxWords
-				r.off = behind
-				continue
-			}
+		if n := r.uint(); n == 0 {
+			r.skip()
+		} else if n > words {
+			r.fail("word that was not spelt out")
 		}
-		r.skipWord(words)
-	}
-}
-
-// skipWord checks one word of a row: a number of the table, or a text.
-func (r *reader) skipWord(words uint64) {
-	if n := r.uint(); n == 0 {
-		r.skip()
-	} else if n > words {
-		r.fail("word that was not spelt out")
 	}
 }

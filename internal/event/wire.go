@@ -112,14 +112,8 @@ func (r *reader) byte() byte {
 }
 
 func (r *reader) str() string {
-	n := r.uint()
-	if n > uint64(len(r.s)-r.off) {
-		r.fail("string longer than the message")
-		return ""
-	}
-	s := r.s[r.off : r.off+int(n)]
-	r.off += int(n)
-	return s
+	n := r.skip()
+	return r.s[r.off-n : r.off]
 }
 
 // skip goes past a string and returns its length. It is most of what a page is

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"math"
 	"strings"
 	"testing"
@@ -165,46 +164,25 @@ func TestAPageIsFullOfBytes(t *testing.T) {
 	}
 }
 
-// Values keep their numbers however many there are and whatever their hashes: of
-// one hash, of hashes that lie beside each other, and at the end of the table.
+// Values keep their numbers however many there are, and begin anew with a page.
 func TestValuesAreNumberedOnce(t *testing.T) {
-	for name, hash := range map[string]func(int) uint64{
-		"one hash":          func(int) uint64 { return 0 },
-		"the last place":    func(int) uint64 { return math.MaxUint64 },
-		"places in a row":   func(i int) uint64 { return uint64(i / 2) },
-		"places far apart":  func(i int) uint64 { return mix(uint64(i)) },
-		"places of a large": func(i int) uint64 { return uint64(i) << 10 },
-	} {
-		var n numbered[int]
+	var n numbered[string]
+	for range 2 {
 		for range 2 {
 			for i := range 1500 {
-				if got := n.number(&i, hash(i)); got != i {
-					t.Fatalf("%s: value %d has the number %d", name, i, got)
+				if got := n.number(fmt.Sprint("value-", i)); got != i {
+					t.Fatalf("value %d has the number %d", i, got)
 				}
 			}
 		}
+		n.reset()
 	}
 }
 
-// Words have one number each as long as there are any, and words of one hash are
-// told apart.
+// Words have one number each as long as there are any.
 func TestWordsHaveOneNumberEach(t *testing.T) {
 	s := spellers.Get().(*speller)
 	defer s.release()
-	byHash := map[uint64]string{}
-	for i := 0; ; i++ {
-		word := fmt.Sprint("word-", i)
-		h := maphash.String(seed, word)
-		key := h%slots | h>>48<<16
-		if other, ok := byHash[key]; ok {
-			if a, b := s.number(other), s.number(word); a != 1 || b != 2 {
-				t.Errorf("%q and %q of one hash have the numbers %d and %d", other, word, a, b)
-			}
-			break
-		}
-		byHash[key] = word
-	}
-	s.reset()
 	for range 2 {
 		for i := range maxWords + 10 {
 			want := i + 1
