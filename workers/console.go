@@ -21,19 +21,16 @@ import (
 // for a share of the calls that list the fleet. Only what was read of it and the
 // one line that tells its end is kept. It is safe for concurrent use.
 type Consoles struct {
-	cloud  ecs.ConsoleAPI
-	kept   Kept
-	bus    Publisher
-	now    func() time.Time
-	log    *slog.Logger
-	calls  callShare
-	denied denials
+	asker
+
+	cloud ecs.ConsoleAPI
+	calls callShare
 }
 
 // NewConsoles returns a Consoles that makes at most so many calls for each call
 // that lists the fleet, and a few more.
 func NewConsoles(share float64, cloud ecs.ConsoleAPI, kept Kept, bus Publisher, now func() time.Time, log *slog.Logger) *Consoles {
-	return &Consoles{cloud: cloud, kept: kept, bus: bus, now: now, log: log, calls: callShare{share: share, free: freeConsoles}, denied: denials{by: map[ecs.Scope]denial{}}}
+	return &Consoles{asker: asker{kept: kept, bus: bus, now: now, log: log}, cloud: cloud, calls: callShare{share: share, free: freeConsoles}}
 }
 
 // freeConsoles is how many calls are made in a scan whatever the share is.
@@ -51,9 +48,8 @@ func (c *Consoles) look(ctx context.Context, page *event.InstancesListed, list [
 	if len(list) == 0 {
 		return nil
 	}
-	items := make(map[string]event.EvidenceItem, len(list))
-	ok, err := keptOf(ctx, c.kept, c.log, page.Scope, event.EvidenceConsole, list, items)
-	if !ok {
+	items, err := c.known(ctx, page.Scope, event.EvidenceConsole, idsOf(list))
+	if items == nil {
 		return err
 	}
 	answered, err := c.answered(ctx, page.Scope, list)
@@ -83,18 +79,15 @@ func (c *Consoles) look(ctx context.Context, page *event.InstancesListed, list [
 		items[list[i].id] = got[i]
 		c.shows(&list[i], &got[i], answered[list[i].id], known)
 	}
-	return publishItems(ctx, c.bus, page.Scope, event.EvidenceConsole, list, items, c.now())
+	return c.publish(ctx, page.Scope, event.EvidenceConsole, idsOf(list), items)
 }
 
 // answered is when machines answered that were asked themselves; zero where that
 // is not known, so that their logs count as newer.
 func (c *Consoles) answered(ctx context.Context, scope ecs.Scope, list []hung) (map[string]time.Time, error) {
 	list = slices.DeleteFunc(slices.Clone(list), func(x hung) bool { return !x.asked })
-	items, out := map[string]event.EvidenceItem{}, map[string]time.Time{}
-	if len(list) == 0 {
-		return out, nil
-	}
-	_, err := keptOf(ctx, c.kept, c.log, scope, event.EvidenceProbe, list, items)
+	out := map[string]time.Time{}
+	items, err := c.known(ctx, scope, event.EvidenceProbe, idsOf(list))
 	for id, item := range items {
 		out[id] = item.Heard
 	}
@@ -115,7 +108,7 @@ func (c *Consoles) due(hung *hung, had *event.EvidenceItem) bool {
 
 // read reads one log.
 func (c *Consoles) read(ctx context.Context, walk *event.Walk, hung *hung, had event.EvidenceItem) event.EvidenceItem {
-	if denied := c.denied.of(walk.Scope, c.now()); denied != nil {
+	if denied := c.refuses(walk.Scope); denied != nil {
 		return *denied
 	}
 	if !c.calls.take(budgetOf(walk)) {
@@ -126,12 +119,7 @@ func (c *Consoles) read(ctx context.Context, walk *event.Walk, hung *hung, had e
 	}
 	console, err := c.cloud.ConsoleOutput(ctx, walk.Scope, hung.id)
 	if err != nil {
-		item, refused := causeOf(err)
-		if refused && ctx.Err() == nil {
-			if c.denied.add(walk.Scope, item, c.now()) {
-				c.log.InfoContext(ctx, "console logs are not read; verdicts do without them", "account", walk.Scope.Account, "region", walk.Scope.Region, "err", err)
-			}
-		}
+		item, _ := c.failed(ctx, walk.Scope, err, "console logs are not read; verdicts do without them")
 		item.Calls = 1
 		return item
 	}

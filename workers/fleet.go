@@ -143,7 +143,7 @@ func (t *toldOf) on(image *Image) *Image {
 	if t.base != image {
 		facts := image.Facts
 		facts.Fleet = t.text
-		t.base, t.with = image, &Image{Facts: facts, texts: image.texts}
+		t.base, t.with = image, &Image{Facts: facts}
 	}
 	return t.with
 }

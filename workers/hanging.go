@@ -48,49 +48,27 @@ func hungOf(page *event.InstancesListed, hanging []int) (list []hung) {
 // nothing that no row refers to, and nothing twice.
 func withGuests(page *event.InstancesListed, known map[string]rules.GuestFacts) *event.InstancesListed {
 	out := *page
-	out.Software = make([]event.Installed, 0, len(page.Software)+len(page.Software)/4)
-	out.Hardware = make([]rules.Hardware, 0, len(page.Hardware))
-	out.Profiles = make([]event.Profile, 0, len(page.Profiles)+len(page.Profiles)/8)
-	// Places in the new page by those in the page, plus one; 0 where no row had it yet.
-	hardware, same := make([]int, len(page.Hardware)), make([]int, len(page.Profiles))
-	software := map[learntOn]int{} // places by what they were made of: texts are compared where that is new alone
-	installed, profiles := map[event.Installed]int{}, make(map[event.Profile]int, len(page.Profiles))
-	number := func(had event.Profile, learnt rules.GuestFacts, there bool) int {
-		made := learntOn{had.Software, learnt, there}
-		place, known := software[made]
-		if !known {
-			is := page.Software[had.Software]
-			if there {
-				is.Guest = merge(is.Guest, learnt)
-			}
-			place = numberOf(installed, &out.Software, is)
-			software[made] = place
-		}
-		if hardware[had.Hardware] == 0 {
-			out.Hardware = append(out.Hardware, page.Hardware[had.Hardware])
-			hardware[had.Hardware] = len(out.Hardware)
-		}
-		return numberOf(profiles, &out.Profiles, event.Profile{Software: place, Hardware: hardware[had.Hardware] - 1})
+	var software event.Numbered[event.Installed]
+	var hardware event.Numbered[rules.Hardware]
+	var profiles event.Numbered[event.Profile]
+	same := make([]int, len(page.Profiles)) // places in the new page, plus one, of profiles without what became known
+	number := func(had event.Profile, is event.Installed) int {
+		return profiles.Number(event.Profile{Software: software.Number(is), Hardware: hardware.Number(page.Hardware[had.Hardware])})
 	}
 	out.Rows = page.Rows.WithProfiles(func(row event.RowHead) int {
 		had := page.Profiles[row.Profile]
+		is := page.Software[had.Software]
 		if learnt, there := known[row.ID]; there {
-			return number(had, learnt, true)
+			is.Guest = merge(is.Guest, learnt)
+			return number(had, is)
 		}
 		if same[row.Profile] == 0 {
-			same[row.Profile] = number(had, rules.GuestFacts{}, false) + 1
+			same[row.Profile] = number(had, is) + 1
 		}
 		return same[row.Profile] - 1
 	})
+	out.Software, out.Hardware, out.Profiles = software.List, hardware.List, profiles.List
 	return &out
-}
-
-// learntOn is software of a page and, where something became known of the guest
-// that it runs, what.
-type learntOn struct {
-	software int
-	guest    rules.GuestFacts
-	learnt   bool
 }
 
 // merge adds what became known of a guest. What the machine itself said is of its
@@ -114,83 +92,111 @@ func merge(guest, learnt rules.GuestFacts) rules.GuestFacts {
 	return guest
 }
 
-// numberOf is the place of a value in a list of different ones, to which it is
-// added where it is new.
-func numberOf[T comparable](numbers map[T]int, list *[]T, value T) int {
-	n, known := numbers[value]
-	if !known {
-		n = len(*list)
-		numbers[value] = n
-		*list = append(*list, value)
-	}
-	return n
+// asker is what it takes to ask the cloud about single things, and not again what
+// is known.
+type asker struct {
+	kept Kept
+	bus  Publisher
+	now  func() time.Time
+	log  *slog.Logger
+
+	mu     sync.Mutex
+	denied map[ecs.Scope]denial
 }
 
-// keptOf adds to items what is kept of instances. Where that cannot be read, ok
-// is false and nobody is asked.
-func keptOf(ctx context.Context, kept Kept, log *slog.Logger, scope ecs.Scope, source string, list []hung, items map[string]event.EvidenceItem) (ok bool, err error) {
-	for part := range slices.Chunk(list, event.MaxEvidence) {
-		ids := make([]string, len(part))
-		for i := range part {
-			ids[i] = part[i].id
-		}
-		had, err := kept.Evidence(ctx, scope, source, ids)
+// denial is why a scope is not asked for a while.
+type denial struct {
+	item  event.EvidenceItem
+	until time.Time
+}
+
+// deniedFor is how long a scope that refuses a question is not asked it.
+const deniedFor = time.Hour
+
+// known returns what is kept of some ids. Where that cannot be read, it is nil and
+// nobody is asked.
+func (a *asker) known(ctx context.Context, scope ecs.Scope, source string, ids []string) (map[string]event.EvidenceItem, error) {
+	items := make(map[string]event.EvidenceItem, len(ids))
+	for part := range slices.Chunk(ids, event.MaxEvidence) {
+		had, err := a.kept.Evidence(ctx, scope, source, part)
 		if ctx.Err() != nil {
-			return false, ctx.Err()
+			return nil, ctx.Err()
 		}
 		if err != nil { // asking again what is known would cost calls without end
-			log.WarnContext(ctx, "evidence that is kept could not be read; verdicts do without it", "source", source, "account", scope.Account, "region", scope.Region, "err", err)
-			return false, nil
+			a.log.WarnContext(ctx, "evidence that is kept could not be read; verdicts do without it", "source", source, "account", scope.Account, "region", scope.Region, "err", err)
+			return nil, nil
 		}
 		for id, item := range had {
 			items[id] = keptItem(id, item)
 		}
 	}
-	return true, nil
+	return items, nil
 }
 
-// publishItems announces what became of a lookup.
-func publishItems(ctx context.Context, bus Publisher, s ecs.Scope, source string, list []hung, items map[string]event.EvidenceItem, now time.Time) error {
-	for part := range slices.Chunk(list, event.MaxEvidence) {
-		evidence := &event.EvidenceRead{Scope: s, Source: source, At: now.UTC()}
-		for i := range part {
-			item := items[part[i].id]
+func keptItem(id string, item event.EvidenceItem) event.EvidenceItem {
+	item.ID, item.Kept, item.Calls = id, true, 0
+	return item
+}
+
+// publish announces what became of a lookup.
+func (a *asker) publish(ctx context.Context, scope ecs.Scope, source string, ids []string, items map[string]event.EvidenceItem) error {
+	for part := range slices.Chunk(ids, event.MaxEvidence) {
+		evidence := &event.EvidenceRead{Scope: scope, Source: source, At: a.now().UTC()}
+		for _, id := range part {
+			item := items[id]
 			if item.Kept {
-				item = event.EvidenceItem{ID: item.ID, Kept: true, Calls: item.Calls}
+				item = event.EvidenceItem{ID: id, Kept: true, Calls: item.Calls}
 			}
 			evidence.Items = append(evidence.Items, item)
 		}
-		if err := bus.Publish(ctx, evidence); err != nil {
+		if err := a.bus.Publish(ctx, evidence); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// denials are the scopes that refuse a question, which is not asked there for a
-// while.
-type denials struct {
-	mu sync.Mutex
-	by map[ecs.Scope]denial
-}
-
-// of says why a scope is not asked; nil where it may be.
-func (d *denials) of(scope ecs.Scope, now time.Time) *event.EvidenceItem {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if x, there := d.by[scope]; there && now.Before(x.until) {
-		return &x.item
+// refuses says why a scope is not asked; nil where it may be.
+func (a *asker) refuses(scope ecs.Scope) *event.EvidenceItem {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if denied, there := a.denied[scope]; there && a.now().Before(denied.until) {
+		return &denied.item
 	}
 	return nil
 }
 
-// add keeps a refusal, and says whether it is the scope's first.
-func (d *denials) add(scope ecs.Scope, item event.EvidenceItem, now time.Time) (first bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	_, before := d.by[scope]
-	d.by[scope] = denial{item, now.Add(deniedFor)}
-	return !before
+// failed says why there is no answer, and whether the question itself was refused:
+// then the scope is not asked again for a while, which is logged the first time, as
+// without says.
+func (a *asker) failed(ctx context.Context, scope ecs.Scope, err error, without string) (item event.EvidenceItem, refused bool) {
+	item, refused = causeOf(err)
+	if ctx.Err() != nil {
+		return item, refused
+	}
+	if !refused {
+		a.log.DebugContext(ctx, "a question has no answer", "account", scope.Account, "region", scope.Region, "err", err)
+		return item, false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.denied == nil {
+		a.denied = map[ecs.Scope]denial{}
+	}
+	if _, before := a.denied[scope]; !before {
+		a.log.InfoContext(ctx, without, "account", scope.Account, "region", scope.Region, "err", err)
+	}
+	a.denied[scope] = denial{item, a.now().Add(deniedFor)}
+	return item, true
+}
+
+// idsOf are the ids of instances.
+func idsOf(list []hung) []string {
+	ids := make([]string, len(list))
+	for i := range list {
+		ids[i] = list[i].id
+	}
+	return ids
 }
 
 // callShare bounds calls beside others: for each scan, and for all rescans

@@ -18,20 +18,16 @@ import (
 // verdicts as they are and is announced with its cause; that nothing was heard
 // does not mean that a guest is not up. It is safe for concurrent use.
 type Heartbeats struct {
-	cloud ecs.AgentAPI
-	kept  Kept
-	bus   Publisher
-	now   func() time.Time
-	log   *slog.Logger
-	calls callShare
+	asker
 
-	denied denials
+	cloud ecs.AgentAPI
+	calls callShare
 }
 
 // NewHeartbeats returns a Heartbeats that makes at most so many calls for each
 // call that lists the fleet, and a few more.
 func NewHeartbeats(share float64, cloud ecs.AgentAPI, kept Kept, bus Publisher, now func() time.Time, log *slog.Logger) *Heartbeats {
-	return &Heartbeats{cloud: cloud, kept: kept, bus: bus, now: now, log: log, calls: callShare{share: share, free: freeBeats}, denied: denials{by: map[ecs.Scope]denial{}}}
+	return &Heartbeats{asker: asker{kept: kept, bus: bus, now: now, log: log}, cloud: cloud, calls: callShare{share: share, free: freeBeats}}
 }
 
 const (
@@ -53,20 +49,20 @@ const (
 
 // look finds out which guests are up, and says so of them in known.
 func (h *Heartbeats) look(ctx context.Context, page *event.InstancesListed, list []hung, known map[string]rules.GuestFacts) error {
-	lookup := &beatLookup{h: h, page: page, items: make(map[string]event.EvidenceItem, len(list))}
-	ok, err := keptOf(ctx, h.kept, h.log, page.Scope, event.EvidenceHeartbeat, list, lookup.items)
-	if !ok {
+	items, err := h.known(ctx, page.Scope, event.EvidenceHeartbeat, idsOf(list))
+	if items == nil {
 		return err
 	}
+	lookup := &beatLookup{h, page, items}
 	if err := lookup.ask(ctx, list); err != nil {
 		return err
 	}
-	if err := publishItems(ctx, h.bus, page.Scope, event.EvidenceHeartbeat, list, lookup.items, h.now()); err != nil {
+	if err := h.publish(ctx, page.Scope, event.EvidenceHeartbeat, idsOf(list), items); err != nil {
 		return err
 	}
 	now := h.now()
 	for i := range list {
-		if item := lookup.items[list[i].id]; list[i].proves(&item, now) {
+		if item := items[list[i].id]; list[i].proves(&item, now) {
 			known[list[i].id] = rules.GuestFacts{Up: rules.Yes}
 		}
 	}
@@ -123,7 +119,7 @@ func (q *beatLookup) ask(ctx context.Context, list []hung) error {
 		started[list[i].id] = list[i].started
 	}
 	for chunk := range slices.Chunk(ids, ecs.MaxAgents) {
-		denied := heartbeats.denied.of(q.page.Scope, heartbeats.now())
+		denied := heartbeats.refuses(q.page.Scope)
 		switch {
 		case denied != nil:
 			q.without(chunk, *denied)
@@ -138,7 +134,7 @@ func (q *beatLookup) ask(ctx context.Context, list []hung) error {
 			return ctx.Err()
 		}
 		if err != nil {
-			item := heartbeats.failed(ctx, q.page.Scope, err)
+			item, _ := heartbeats.failed(ctx, q.page.Scope, err, "nobody is asked for heartbeats; verdicts do without them")
 			item.Calls = calls
 			q.without(chunk, item)
 			continue
@@ -202,18 +198,4 @@ func silence(agent *ecs.Agent, started, now time.Time) string {
 		return event.CauseOddAgent
 	}
 	return ""
-}
-
-// failed says why there is no answer. Where the question itself is refused, the
-// scope is not asked again for a while.
-func (h *Heartbeats) failed(ctx context.Context, scope ecs.Scope, err error) event.EvidenceItem {
-	item, refused := causeOf(err)
-	if !refused {
-		h.log.DebugContext(ctx, "heartbeats were not told", "account", scope.Account, "region", scope.Region, "err", err)
-		return item
-	}
-	if h.denied.add(scope, item, h.now()) {
-		h.log.InfoContext(ctx, "nobody is asked for heartbeats; verdicts do without them", "account", scope.Account, "region", scope.Region, "err", err)
-	}
-	return item
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
@@ -44,17 +45,15 @@ type ImageCache struct {
 	ttl    time.Duration
 	now    func() time.Time
 	log    *slog.Logger
-	texts  texts
 
 	mu      sync.Mutex
-	scopes  map[ecs.Scope]uint32 // numbers, which make short keys
-	young   map[imageKey]*Image  // generations: when young is full it becomes old
+	young   map[imageKey]*Image // generations: when young is full it becomes old
 	old     map[imageKey]*Image
 	pending map[imageKey]chan struct{} // closed when the lookup ended
 }
 
 type imageKey struct {
-	scope uint32
+	scope ecs.Scope
 	id    string
 }
 
@@ -70,7 +69,6 @@ type Image struct {
 	last [2]atomic.Pointer[reading]
 	// refused are the classes on which the platform refuses the image.
 	refused atomic.Pointer[[]string]
-	texts   *texts // nil where it shares none
 }
 
 // reading is how a classifier read a system that was made from an image. What
@@ -96,45 +94,22 @@ func (m *Image) read(classifier *rules.Classifier, installed *event.Installed) (
 		return r.facts, r.system
 	}
 	facts := &rules.Facts{OSName: installed.OSName, OSNameEn: installed.OSNameEn, OSType: installed.OSType, ImageID: installed.ImageID, Image: m.Facts, Guest: installed.Guest}
-	m.texts.share(facts)
+	share(facts)
 	r := &reading{classifier, facts, classifier.System(facts)}
 	last.Store(r)
 	return r.facts, r.system
 }
 
-// texts gives equal texts of images and systems one place in memory, by which a
-// message finds again those that it has.
-type texts struct {
-	mu sync.Mutex
-	by map[string]string
-}
-
-// maxTexts bounds what is held; most images of a fleet have the same few.
-const maxTexts = 4096
-
-// share makes the texts of facts, which may be parts of a message, its own.
-func (t *texts) share(facts *rules.Facts) {
+// share gives equal texts of images and systems, which may be parts of a message,
+// one place in memory of their own.
+func share(facts *rules.Facts) {
 	for _, text := range facts.Texts() {
-		if t == nil || text == &facts.ImageID || text == &facts.Image.Name { // hardly ever those of another
+		if text == &facts.ImageID || text == &facts.Image.Name { // hardly ever those of another
 			*text = strings.Clone(*text)
 		} else {
-			*text = t.of(*text)
+			*text = unique.Make(*text).Value()
 		}
 	}
-}
-
-func (t *texts) of(text string) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	known, ok := t.by[text]
-	if !ok {
-		if t.by == nil || len(t.by) >= maxTexts {
-			t.by = map[string]string{}
-		}
-		known = strings.Clone(text)
-		t.by[known] = known
-	}
-	return known
 }
 
 // refusedClasses are the classes of which the platform offers the image on no
@@ -160,7 +135,7 @@ func (m *Image) refusedClasses(table *family.Table) []string {
 func NewImageCache(api ImageAPI, shared SharedImages, limit int, ttl time.Duration, now func() time.Time, log *slog.Logger) *ImageCache {
 	return &ImageCache{
 		api: api, shared: shared, max: max(limit/2, 1), ttl: ttl, now: now, log: log,
-		scopes: map[ecs.Scope]uint32{}, young: map[imageKey]*Image{}, old: map[imageKey]*Image{}, pending: map[imageKey]chan struct{}{},
+		young: map[imageKey]*Image{}, old: map[imageKey]*Image{}, pending: map[imageKey]chan struct{}{},
 	}
 }
 
@@ -171,7 +146,7 @@ func (c *ImageCache) Doubt(ctx context.Context, scope ecs.Scope, id string, imag
 	if c.shared != nil {
 		c.publish(ctx, scope, []string{id})
 	}
-	return &Image{Facts: imageFacts, texts: &c.texts}
+	return &Image{Facts: imageFacts}
 }
 
 // Len is the number of images held, those about to be forgotten included.
@@ -209,10 +184,10 @@ func (c *ImageCache) Lookup(ctx context.Context, scope ecs.Scope, ids []string) 
 
 // known fills in what is known. mine are the ids that the caller shall ask for
 // now, waits the lookups of others to wait for.
-func (c *ImageCache) known(place ecs.Scope, ids []string, out []*Image) (failures []record.Failure, mine []string, waits []chan struct{}) {
+func (c *ImageCache) known(scope ecs.Scope, ids []string, out []*Image) (failures []record.Failure, mine []string, waits []chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	scope, now := c.scope(place), c.now()
+	now := c.now()
 	for i, id := range ids {
 		if id == "" || out[i] != nil {
 			continue
@@ -237,16 +212,6 @@ func (c *ImageCache) known(place ecs.Scope, ids []string, out []*Image) (failure
 	return nil, mine, waits
 }
 
-// scope numbers s; the caller holds mu.
-func (c *ImageCache) scope(place ecs.Scope) uint32 {
-	n, ok := c.scopes[place]
-	if !ok {
-		n = uint32(len(c.scopes))
-		c.scopes[place] = n
-	}
-	return n
-}
-
 // get finds key in either generation; the caller holds mu.
 func (c *ImageCache) get(key imageKey) (*Image, bool) {
 	image, ok := c.young[key]
@@ -268,10 +233,9 @@ func (c *ImageCache) put(key imageKey, image *Image) {
 
 // done lets those go on that wait for what another lookup has asked for. Whoever asks
 // calls it whatever came of that, or they would wait without end.
-func (c *ImageCache) done(place ecs.Scope, ids []string) {
+func (c *ImageCache) done(scope ecs.Scope, ids []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	scope := c.scope(place)
 	for _, id := range ids {
 		k := imageKey{scope, id}
 		close(c.pending[k])
@@ -281,21 +245,18 @@ func (c *ImageCache) done(place ecs.Scope, ids []string) {
 
 // store keeps what the cloud said of images of a scope until it is to be asked
 // again.
-func (c *ImageCache) store(place ecs.Scope, images []ecs.Image) {
+func (c *ImageCache) store(scope ecs.Scope, images []ecs.Image) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	scope := c.scope(place)
 	for _, img := range images {
-		c.put(imageKey{scope, img.ID}, &Image{Facts: img.Facts, until: c.now().Add(c.ttl), texts: &c.texts})
+		c.put(imageKey{scope, img.ID}, &Image{Facts: img.Facts, until: c.now().Add(c.ttl)})
 	}
 }
 
-// Images that another process asks for are looked for after pollFirst, then
-// less and less often, to pollLast; after claimWait this process asks for them
-// itself.
 const (
-	pollFirst = 25 * time.Millisecond
-	pollLast  = 100 * time.Millisecond
+	// pollEvery is how often images are looked for that another process asks for;
+	// after claimWait this process asks for them itself.
+	pollEvery = 50 * time.Millisecond
 	claimWait = 20 * time.Second
 	// claimBatch is how many images are asked for before what is learnt is
 	// shared: as many as one call of DescribeImages takes.
@@ -307,7 +268,7 @@ func (c *ImageCache) fetch(ctx context.Context, scope ecs.Scope, ids []string) e
 	if c.shared == nil {
 		return c.ask(ctx, scope, ids)
 	}
-	give, wait := c.now().Add(claimWait), pollFirst
+	give := c.now().Add(claimWait)
 	for {
 		known, claimed, err := c.shared.Claim(ctx, scope, ids, claimBatch)
 		ids = c.take(scope, ids, known)
@@ -319,23 +280,21 @@ func (c *ImageCache) fetch(ctx context.Context, scope ecs.Scope, ids []string) e
 			if err := c.askShared(ctx, scope, claimed); err != nil {
 				return err
 			}
-			ids = without(ids, claimed)
-			give, wait = c.now().Add(claimWait), pollFirst
+			ids = slices.DeleteFunc(ids, func(id string) bool { return slices.Contains(claimed, id) })
+			give = c.now().Add(claimWait)
 		}
-		if len(ids) == 0 {
+		switch {
+		case len(ids) == 0:
 			return nil
-		}
-		if len(claimed) > 0 {
+		case len(claimed) > 0:
 			continue
-		}
-		if c.now().After(give) {
+		case c.now().After(give):
 			return c.ask(ctx, scope, ids)
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(wait):
-			wait = min(2*wait, pollLast)
+		case <-time.After(pollEvery):
 		}
 	}
 }
@@ -374,11 +333,10 @@ func (c *ImageCache) take(scope ecs.Scope, ids []string, known map[string]rules.
 }
 
 // publish shares what this process learnt; a failed lookup is not shared.
-func (c *ImageCache) publish(ctx context.Context, place ecs.Scope, ids []string) {
+func (c *ImageCache) publish(ctx context.Context, scope ecs.Scope, ids []string) {
 	var images []ecs.Image
 	var failed []string
 	c.mu.Lock()
-	scope := c.scope(place)
 	for _, id := range ids {
 		if e, ok := c.young[imageKey{scope, id}]; ok && e.failed == nil {
 			images = append(images, ecs.Image{ID: id, Facts: e.Facts})
@@ -388,11 +346,11 @@ func (c *ImageCache) publish(ctx context.Context, place ecs.Scope, ids []string)
 	}
 	c.mu.Unlock()
 	if len(images) > 0 {
-		if err := c.shared.Put(ctx, place, images); err != nil {
-			c.log.WarnContext(ctx, "image facts were not shared", "account", place.Account, "region", place.Region, "err", err)
+		if err := c.shared.Put(ctx, scope, images); err != nil {
+			c.log.WarnContext(ctx, "image facts were not shared", "account", scope.Account, "region", scope.Region, "err", err)
 		}
 	}
-	c.release(ctx, place, failed)
+	c.release(ctx, scope, failed)
 }
 
 // failureTTL is how long a lookup that failed is not tried again: the pages of
@@ -402,10 +360,10 @@ const failureTTL = time.Minute
 // ask asks the cloud. A refusal, and an outage that outlasted the client's
 // retries, become image facts that say so: the instance's own OS name is
 // evidence still, and the scan names the failure.
-func (c *ImageCache) ask(ctx context.Context, place ecs.Scope, ids []string) error {
-	images, err := c.api.Images(ctx, place, ids)
+func (c *ImageCache) ask(ctx context.Context, scope ecs.Scope, ids []string) error {
+	images, err := c.api.Images(ctx, scope, ids)
 	if err == nil {
-		c.store(place, images)
+		c.store(scope, images)
 		return nil
 	}
 	if ctx.Err() != nil {
@@ -414,30 +372,15 @@ func (c *ImageCache) ask(ctx context.Context, place ecs.Scope, ids []string) err
 	if ecs.ClassOf(err) == ecs.Throttled {
 		return event.RetryAfter(err, 10*time.Second)
 	}
-	failure := record.Failure{Account: place.Account, Region: place.Region, API: "DescribeImages", Class: ecs.ClassOf(err).String(), Error: err.Error()}
+	failure := record.Failure{Account: scope.Account, Region: scope.Region, API: "DescribeImages", Class: ecs.ClassOf(err).String(), Error: err.Error()}
 	if e, ok := errors.AsType[*ecs.Error](err); ok {
 		failure.Code, failure.Mend, failure.RequestID = e.Code, e.Mend, e.RequestID
 	}
-	c.log.WarnContext(ctx, "images could not be looked up", "account", place.Account, "region", place.Region, "images", len(ids), "err", err)
+	c.log.WarnContext(ctx, "images could not be looked up", "account", scope.Account, "region", scope.Region, "images", len(ids), "err", err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	scope := c.scope(place)
 	for _, id := range ids {
-		c.put(imageKey{scope, id}, &Image{until: c.now().Add(failureTTL), failed: &failure, texts: &c.texts})
+		c.put(imageKey{scope, id}, &Image{until: c.now().Add(failureTTL), failed: &failure})
 	}
 	return nil
-}
-
-func without(ids, drop []string) []string {
-	gone := make(map[string]bool, len(drop))
-	for _, id := range drop {
-		gone[id] = true
-	}
-	var out []string
-	for _, id := range ids {
-		if !gone[id] {
-			out = append(out, id)
-		}
-	}
-	return out
 }

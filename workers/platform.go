@@ -38,17 +38,12 @@ type Kept interface {
 // yardstick; answers serve for 30 days. What it does not get makes no lookup
 // fail: it is announced with its cause. It is safe for concurrent use.
 type Platform struct {
-	cloud    PlatformCloud
-	kept     Kept
-	bus      Publisher
-	families familyTable
-	targets  []string // families that targets name
-	now      func() time.Time
-	log      *slog.Logger
+	asker
 
-	mu         sync.Mutex
-	denied     map[ecs.Scope]denial
-	yardsticks map[yardstickKey]*yardstick
+	cloud      PlatformCloud
+	families   familyTable
+	targets    []string // families that targets name
+	yardsticks sync.Map // yardstickKey -> *yardstick
 }
 
 type yardstickKey struct {
@@ -64,16 +59,10 @@ type yardstick struct {
 	at   time.Time
 }
 
-// denial is why a scope is not asked for a while.
-type denial struct {
-	item  event.EvidenceItem
-	until time.Time
-}
-
 // NewPlatform returns a Platform that reduces answers to what the targets of c
 // need.
 func NewPlatform(c *rules.Classifier, cloud PlatformCloud, kept Kept, bus Publisher, now func() time.Time, log *slog.Logger) *Platform {
-	platform := &Platform{cloud: cloud, kept: kept, bus: bus, families: familyTable{c}, now: now, log: log, denied: map[ecs.Scope]denial{}, yardsticks: map[yardstickKey]*yardstick{}}
+	platform := &Platform{asker: asker{kept: kept, bus: bus, now: now, log: log}, cloud: cloud, families: familyTable{c}}
 	for _, t := range c.TargetList() {
 		if t.Family != "" {
 			platform.targets = append(platform.targets, t.Family)
@@ -90,8 +79,6 @@ const (
 	// askedAtOnce is how many images of one lookup are asked about side by side;
 	// the client's rate limit decides how fast.
 	askedAtOnce = 8
-	// deniedFor is how long a scope that refuses the question is not asked.
-	deniedFor = time.Hour
 	// yardstickFor is how long this process remembers a yardstick by itself.
 	yardstickFor = time.Hour
 )
@@ -129,13 +116,9 @@ func (p *Platform) fill(ctx context.Context, scope ecs.Scope, images []ecs.Image
 	for _, arch := range slices.Sorted(maps.Keys(archs)) {
 		ids = append(ids, event.YardstickPrefix+arch)
 	}
-	had, err := p.kept.Evidence(ctx, scope, event.EvidencePlatform, ids)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil { // asking again what is known would cost calls without end
-		p.log.WarnContext(ctx, "answers of the platform that are kept could not be read; verdicts do without them", "account", scope.Account, "region", scope.Region, "err", err)
-		return nil
+	had, err := p.known(ctx, scope, event.EvidencePlatform, ids)
+	if had == nil {
+		return err
 	}
 	for _, arch := range slices.Sorted(maps.Keys(archs)) {
 		if err := lookup.yardstick(ctx, arch, had); err != nil {
@@ -145,7 +128,7 @@ func (p *Platform) fill(ctx context.Context, scope ecs.Scope, images []ecs.Image
 	if err := lookup.ask(ctx, ids, had); err != nil {
 		return err
 	}
-	if err := lookup.publish(ctx, ids); err != nil {
+	if err := p.publish(ctx, scope, event.EvidencePlatform, ids, lookup.said); err != nil {
 		return err
 	}
 	type answers struct{ image, yardstick string }
@@ -182,13 +165,8 @@ type platformLookup struct {
 // side ask for once.
 func (q *platformLookup) yardstick(ctx context.Context, arch string, had map[string]event.EvidenceItem) error {
 	key, id := yardstickKey{q.scope, arch}, event.YardstickPrefix+arch
-	q.p.mu.Lock()
-	y := q.p.yardsticks[key]
-	if y == nil {
-		y = &yardstick{}
-		q.p.yardsticks[key] = y
-	}
-	q.p.mu.Unlock()
+	kept, _ := q.p.yardsticks.LoadOrStore(key, &yardstick{})
+	y := kept.(*yardstick)
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	if !y.at.IsZero() && q.p.now().Sub(y.at) < yardstickFor {
@@ -200,11 +178,6 @@ func (q *platformLookup) yardstick(ctx context.Context, arch string, had map[str
 	}
 	y.item, y.at = q.said[id], q.p.now()
 	return nil
-}
-
-func keptItem(id string, item event.EvidenceItem) event.EvidenceItem {
-	item.ID, item.Kept, item.Calls = id, true, 0
-	return item
 }
 
 // ask takes what is kept and asks the cloud for the rest: for the first alone,
@@ -220,7 +193,7 @@ func (q *platformLookup) ask(ctx context.Context, ids []string, had map[string]e
 		item, known := had[id]
 		switch {
 		case known && !due(id, &item, q.p.now()):
-			q.take(id, keptItem(id, item))
+			q.take(id, item)
 		case !asked:
 			asked = true
 			q.take(id, q.renew(ctx, id, item))
@@ -277,13 +250,8 @@ func due(id string, item *event.EvidenceItem, now time.Time) bool {
 // architecture.
 func (q *platformLookup) askOne(ctx context.Context, id string) event.EvidenceItem {
 	platform, scope := q.p, q.scope
-	platform.mu.Lock()
-	denial, ok := platform.denied[scope]
-	platform.mu.Unlock()
-	if ok && platform.now().Before(denial.until) {
-		item := denial.item
-		item.Calls = 0
-		return item
+	if denied := platform.refuses(scope); denied != nil {
+		return *denied
 	}
 	item := event.EvidenceItem{Image: id}
 	if arch, is := strings.CutPrefix(id, event.YardstickPrefix); is {
@@ -312,28 +280,12 @@ func (q *platformLookup) askOne(ctx context.Context, id string) event.EvidenceIt
 	return item
 }
 
-// failed says why there is no answer. Where the question itself is refused, the
-// scope is not asked again for a while.
+// failed says why there is no answer.
 func (q *platformLookup) failed(ctx context.Context, item event.EvidenceItem, err error) event.EvidenceItem {
-	platform, scope := q.p, q.scope
-	why, refused := causeOf(err)
+	why, refused := q.p.failed(ctx, q.scope, err, "the platform is not asked where it offers images; verdicts do without it")
 	item.Cause, item.Mend = why.Cause, why.Mend
-	if ctx.Err() != nil {
-		return item
-	}
-	if e, ok := errors.AsType[*ecs.Error](err); ok && (e.Class == ecs.Contradicted || e.Class == ecs.BadRequest) && !refused {
-		item.Asked = platform.now() // the same question has the same answer: not before its day
-	}
-	if !refused {
-		platform.log.DebugContext(ctx, "the platform did not say where it offers an image", "account", scope.Account, "region", scope.Region, "image", item.Image, "err", err)
-		return item
-	}
-	platform.mu.Lock()
-	_, before := platform.denied[scope]
-	platform.denied[scope] = denial{event.EvidenceItem{Cause: item.Cause, Mend: item.Mend}, platform.now().Add(deniedFor)}
-	platform.mu.Unlock()
-	if !before {
-		platform.log.InfoContext(ctx, "the platform is not asked where it offers images; verdicts do without it", "account", scope.Account, "region", scope.Region, "err", err)
+	if e, ok := errors.AsType[*ecs.Error](err); ok && ctx.Err() == nil && !refused && (e.Class == ecs.Contradicted || e.Class == ecs.BadRequest) {
+		item.Asked = q.p.now() // the same question has the same answer: not before its day
 	}
 	return item
 }
@@ -358,19 +310,6 @@ func (p *Platform) newest(ctx context.Context, s ecs.Scope, arch string) (id str
 		}
 	}
 	return id, 1, nil
-}
-
-// publish announces what became of the lookup.
-func (q *platformLookup) publish(ctx context.Context, ids []string) error {
-	evidence := &event.EvidenceRead{Scope: q.scope, Source: event.EvidencePlatform, At: q.p.now().UTC()}
-	for _, id := range ids {
-		item := q.said[id]
-		if item.Kept {
-			item = event.EvidenceItem{ID: id, Kept: true, Calls: item.Calls}
-		}
-		evidence.Items = append(evidence.Items, item)
-	}
-	return q.p.bus.Publish(ctx, evidence)
 }
 
 // Distrust takes back what the platform said of an image: the fleet says

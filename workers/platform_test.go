@@ -360,7 +360,8 @@ func TestPlatformAnswerThatTheFleetContradictsIsNotBelieved(t *testing.T) {
 	}
 	now := func() time.Time { return r.now }
 	cache := workers.NewImageCache(r, nil, 1000, time.Hour, now, slog.New(slog.DiscardHandler))
-	w := workers.New(rs.NewClassifier(rules.DefaultTargets()), cache, r.memory, nobody{}, slog.New(slog.DiscardHandler)).WithPlatform(r.Platform)
+	w := workers.New(rs.NewClassifier(rules.DefaultTargets()), cache, r.memory, nobody{}, slog.New(slog.DiscardHandler))
+	w.Platform = r.Platform
 	page := &event.InstancesListed{Walk: event.Walk{ScanID: "s-1", Kind: event.KindScan, Scope: scope, Lane: "l", Walk: "w"}}
 	page.SetInstances([]ecs.Instance{
 		{ID: "i-1", ImageID: "m-1", OSName: "CentOS  7.4 64位", Type: "ecs.g6.large", Family: "ecs.g6", Status: "Running"},

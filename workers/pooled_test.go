@@ -47,7 +47,7 @@ func TestWhatIsToldCostsNoAllocation(t *testing.T) {
 			for i := range page.Software {
 				r.told(page.Software[i].ImageID, "shenlong-7=2/0 os=centos/7.6/", time.Hour)
 			}
-			w.WithFleet(workers.NewFleet(r.memory, log))
+			w.Fleet = workers.NewFleet(r.memory, log)
 		}
 		page.Walk = event.Walk{ScanID: "s", Kind: event.KindScan, Scope: scope, Lane: "1.0", Walk: "1.0"}
 		page.Epoch = fleetEpoch.UnixNano()

@@ -43,14 +43,16 @@ type Doubter interface {
 // Observer hears how many instances were classified.
 type Observer interface{ Classified(instances int) }
 
-// Worker classifies pages. It is safe for concurrent use.
+// Worker classifies pages. It is safe for concurrent use once its sources of evidence
+// are set.
 type Worker struct {
+	Platform *Platform   // whose answers are held against the fleet; nil where the platform is not asked
+	Beats    *Heartbeats // nil where nobody is asked for heartbeats
+	Fleet    *Fleet      // nil where what the fleet tells is kept nowhere
+	Consoles *Consoles   // nil where no console logs are read
+
 	images   Images
 	bus      Publisher
-	platform *Platform   // nil where the platform is not asked
-	beats    *Heartbeats // nil where nobody is asked for heartbeats
-	fleet    *Fleet      // nil where what the fleet tells is kept nowhere
-	consoles *Consoles   // nil where no console logs are read
 	reader   atomic.Pointer[outcome.Reader]
 	observer Observer
 	log      *slog.Logger
@@ -67,30 +69,6 @@ func New(c *rules.Classifier, images Images, bus Publisher, observer Observer, l
 // classified with the one before, which its result names.
 func (w *Worker) Use(c *rules.Classifier) { w.reader.Store(outcome.NewReader(c)) }
 
-// WithPlatform lets the worker hold the platform's answers against the fleet.
-func (w *Worker) WithPlatform(p *Platform) *Worker {
-	w.platform = p
-	return w
-}
-
-// WithHeartbeats lets the worker ask which guests were heard of.
-func (w *Worker) WithHeartbeats(h *Heartbeats) *Worker {
-	w.beats = h
-	return w
-}
-
-// WithFleet lets the worker use what instances told of their images.
-func (w *Worker) WithFleet(f *Fleet) *Worker {
-	w.fleet = f
-	return w
-}
-
-// WithConsoles lets the worker read console logs.
-func (w *Worker) WithConsoles(c *Consoles) *Worker {
-	w.consoles = c
-	return w
-}
-
 // HandlePage classifies one page and publishes the result. stored is the
 // broker's time when the page was taken.
 func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, stored time.Time) error {
@@ -106,15 +84,15 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 	if err := w.holdAgainstFleet(ctx, page, images); err != nil {
 		return err
 	}
-	if w.fleet != nil {
-		if err := w.fleet.add(ctx, page, images); err != nil {
+	if w.Fleet != nil {
+		if err := w.Fleet.add(ctx, page, images); err != nil {
 			return err
 		}
 	}
 	_, span = trace.Start(ctx, "classify", trace.Int("shenscan.instances", page.Rows.Len()))
 	out, hanging := classify(w.reader.Load(), page, images)
 	span.End(nil)
-	if w.beats != nil || w.consoles != nil {
+	if w.Beats != nil || w.Consoles != nil {
 		if out, err = w.heard(ctx, page, images, out, hanging); err != nil {
 			return err
 		}
@@ -137,11 +115,11 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 // heard asks for what verdicts of the page hang on, the cheapest first, and judges
 // the page again where something became known.
 func (w *Worker) heard(ctx context.Context, page *event.InstancesListed, images []*Image, out *event.InstancesClassified, hanging []int) (*event.InstancesClassified, error) {
-	if w.beats != nil {
-		w.beats.calls.listed(page)
+	if w.Beats != nil {
+		w.Beats.calls.listed(page)
 	}
-	if w.consoles != nil {
-		w.consoles.calls.listed(page)
+	if w.Consoles != nil {
+		w.Consoles.calls.listed(page)
 	}
 	if len(hanging) == 0 {
 		return out, nil
@@ -168,18 +146,18 @@ func (w *Worker) heard(ctx context.Context, page *event.InstancesListed, images 
 // tells.
 func (w *Worker) ask(ctx context.Context, page *event.InstancesListed, list []hung) (map[string]rules.GuestFacts, error) {
 	known := map[string]rules.GuestFacts{}
-	if w.beats != nil {
-		if err := w.beats.look(ctx, page, list, known); err != nil {
+	if w.Beats != nil {
+		if err := w.Beats.look(ctx, page, list, known); err != nil {
 			return nil, err
 		}
 	}
-	if w.consoles != nil {
+	if w.Consoles != nil {
 		families := w.reader.Load().Classifier().Ruleset().Families()
 		list = slices.DeleteFunc(list, func(x hung) bool {
 			_, up := known[x.id]
 			return up || x.osType == "windows" || families.Lookup("", x.family).Lifecycle == "retired"
 		})
-		if err := w.consoles.look(ctx, page, list, known); err != nil {
+		if err := w.Consoles.look(ctx, page, list, known); err != nil {
 			return nil, err
 		}
 	}
@@ -191,7 +169,7 @@ func (w *Worker) ask(ctx context.Context, page *event.InstancesListed, list []hu
 // seen. What the platform said of the image then counts for nothing.
 func (w *Worker) holdAgainstFleet(ctx context.Context, page *event.InstancesListed, images []*Image) error {
 	doubter, ok := w.images.(Doubter)
-	if w.platform == nil || !ok {
+	if w.Platform == nil || !ok {
 		return nil
 	}
 	for _, profile := range page.Profiles {
@@ -206,7 +184,7 @@ func (w *Worker) holdAgainstFleet(ctx context.Context, page *event.InstancesList
 		}
 		id := page.Software[profile.Software].ImageID
 		why := fmt.Sprintf("the answer for image %s is not believed: it lacks %s and every other family of its class, and an instance of the image is Running on %s", id, machine.InstanceFamily, machine.InstanceType)
-		if err := w.platform.Distrust(ctx, page.Scope, id, why); err != nil {
+		if err := w.Platform.Distrust(ctx, page.Scope, id, why); err != nil {
 			return err
 		}
 		doubted := doubter.Doubt(ctx, page.Scope, id, image.Facts)

@@ -559,7 +559,8 @@ func (a *App) startWorker(ctx context.Context, group *errgroup.Group) error {
 	kept := a.kept()
 	api, platform := a.imageAPI(kept)
 	images := workers.NewImageCache(api, shared, 200_000, imageTTL, a.o.Now, a.log)
-	worker := workers.New(a.classifier.Load(), images, a.bus, a.metrics, a.log).WithPlatform(platform).WithFleet(workers.NewFleet(kept, a.log)).WithHeartbeats(a.heartbeats(kept)).WithConsoles(a.consoles(kept))
+	worker := workers.New(a.classifier.Load(), images, a.bus, a.metrics, a.log)
+	worker.Platform, worker.Fleet, worker.Beats, worker.Consoles = platform, workers.NewFleet(kept, a.log), a.heartbeats(kept), a.consoles(kept)
 	a.worker = worker
 	for _, c := range []bus.Consumer{bus.ConsumeBulkPages, bus.ConsumeFastPages} {
 		a.bus.Await(c.Name)

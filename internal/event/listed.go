@@ -37,9 +37,9 @@ func Fits(instance *ecs.Instance) bool {
 
 // PageWriter puts instances into pages.
 type PageWriter struct {
-	software numbered[Installed]
-	hardware numbered[rules.Hardware]
-	profiles numbered[Profile]
+	software Numbered[Installed]
+	hardware Numbered[rules.Hardware]
+	profiles Numbered[Profile]
 	rows     *rowWriter
 }
 
@@ -66,12 +66,12 @@ func (w *PageWriter) Add(instance *ecs.Instance) {
 	if instance.Guest != nil {
 		sw.Guest = *instance.Guest
 	}
-	profile := Profile{Software: w.software.number(sw), Hardware: w.hardware.number(instance.Hardware())}
+	profile := Profile{Software: w.software.Number(sw), Hardware: w.hardware.Number(instance.Hardware())}
 	started, _ := PackMinute(instance.StartTime)
 	w.rows.row(&Row{
 		Started: started,
 		ID:      instance.ID, Name: instance.Name, Zone: instance.Zone, Status: instance.Status, CreationTime: instance.CreationTime, NetworkType: instance.NetworkType,
-		CPU: instance.CPU, MemoryMiB: instance.MemoryMiB, Tags: instance.Tags, Profile: w.profiles.number(profile),
+		CPU: instance.CPU, MemoryMiB: instance.MemoryMiB, Tags: instance.Tags, Profile: w.profiles.Number(profile),
 	})
 }
 
@@ -80,13 +80,13 @@ func (w *PageWriter) Len() int { return w.rows.n }
 
 // Full says that the instances are to be put into a page before more come.
 func (w *PageWriter) Full() bool {
-	return w.rows.n >= MaxInstances || len(w.software.list) >= MaxSystems || w.rows.size() >= pageSize
+	return w.rows.n >= MaxInstances || len(w.software.List) >= MaxSystems || w.rows.size() >= pageSize
 }
 
 // Put makes listed a page of the instances and begins anew.
 func (w *PageWriter) Put(listed *InstancesListed) {
 	listed.Rows = w.rows.rows()
-	listed.Software, listed.Hardware, listed.Profiles = slices.Clone(w.software.list), slices.Clone(w.hardware.list), slices.Clone(w.profiles.list)
+	listed.Software, listed.Hardware, listed.Profiles = slices.Clone(w.software.List), slices.Clone(w.hardware.List), slices.Clone(w.profiles.List)
 	w.reset()
 	w.rows.reset()
 }
@@ -132,27 +132,29 @@ func (m *InstancesListed) Instances() []ecs.Instance {
 	return out
 }
 
-// numbered numbers the different values that it is shown.
-type numbered[T comparable] struct {
-	numbers map[T]int // places in list
-	list    []T
+// Numbered numbers the different values that it is shown: from 0, in the order in
+// which they are shown first.
+type Numbered[T comparable] struct {
+	List    []T // the values by their numbers
+	numbers map[T]int
 }
 
-func (n *numbered[T]) number(value T) int {
+// Number returns the number of a value.
+func (n *Numbered[T]) Number(value T) int {
 	number, known := n.numbers[value]
 	if !known {
 		if n.numbers == nil {
 			n.numbers = map[T]int{}
 		}
-		number = len(n.list)
+		number = len(n.List)
 		n.numbers[value] = number
-		n.list = append(n.list, value)
+		n.List = append(n.List, value)
 	}
 	return number
 }
 
-func (n *numbered[T]) reset() {
+func (n *Numbered[T]) reset() {
 	clear(n.numbers)
-	clear(n.list)
-	n.list = n.list[:0]
+	clear(n.List)
+	n.List = n.List[:0]
 }

@@ -166,11 +166,11 @@ func TestAPageIsFullOfBytes(t *testing.T) {
 
 // Values keep their numbers however many there are, and begin anew with a page.
 func TestValuesAreNumberedOnce(t *testing.T) {
-	var n numbered[string]
+	var n Numbered[string]
 	for range 2 {
 		for range 2 {
 			for i := range 1500 {
-				if got := n.number(fmt.Sprint("value-", i)); got != i {
+				if got := n.Number(fmt.Sprint("value-", i)); got != i {
 					t.Fatalf("value %d has the number %d", i, got)
 				}
 			}
