@@ -121,30 +121,34 @@ func (b *Bus) move(ctx context.Context, advisory []byte, onDead func(context.Con
 	if err := json.Unmarshal(advisory, &notice); err != nil || notice.Stream == "" {
 		return nil // not an advisory; nothing can be made of it
 	}
-	stream, err := b.js.Stream(ctx, notice.Stream)
-	if err != nil {
-		return fmt.Errorf("look at stream %s: %w", notice.Stream, err)
-	}
-	raw, err := stream.GetMsg(ctx, notice.StreamSeq)
+	cause := fmt.Sprintf("delivered %d times and never settled: whoever took it died or hung", notice.Deliveries)
+	err := b.buryStored(ctx, notice.Stream, notice.Consumer, notice.StreamSeq, notice.Deliveries, cause, onDead)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil // settled meanwhile
 	}
+	return err
+}
+
+// buryStored moves a message that a stream holds to the dead letters. A schedule's tick
+// stays where it is, until the next one replaces it.
+func (b *Bus) buryStored(ctx context.Context, name, consumer string, seq uint64, deliveries int, cause string, onDead func(context.Context, Dead) error) error {
+	stream, err := b.stream(ctx, name)
 	if err != nil {
-		return fmt.Errorf("read message %d of %s: %w", notice.StreamSeq, notice.Stream, err)
+		return err
+	}
+	raw, err := stream.GetMsg(ctx, seq)
+	if err != nil {
+		return fmt.Errorf("read message %d of %s: %w", seq, name, err)
 	}
 	message, err := event.Decode(raw.Data)
-	cause := fmt.Sprintf("delivered %d times and never settled: whoever took it died or hung", notice.Deliveries)
 	if err != nil {
 		message, cause = nil, cause+" ("+err.Error()+")"
 	}
-	d := Dead{Msg: message, Stream: notice.Stream, Cause: cause}
-	if err := b.bury(ctx, notice.Stream, notice.Consumer, notice.StreamSeq, notice.Deliveries, raw.Subject, raw.Data, d, onDead); err != nil {
+	if err := b.bury(ctx, name, consumer, seq, deliveries, raw.Subject, raw.Data, Dead{message, name, cause}, onDead); err != nil || name == StreamSchedules {
 		return err
 	}
-	if notice.Stream == StreamWork || notice.Stream == StreamPages {
-		if err := stream.DeleteMsg(ctx, notice.StreamSeq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
-			return fmt.Errorf("delete message %d of %s: %w", notice.StreamSeq, notice.Stream, err)
-		}
+	if err := stream.DeleteMsg(ctx, seq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return fmt.Errorf("delete message %d of %s: %w", seq, name, err)
 	}
 	return nil
 }
@@ -153,33 +157,14 @@ func (b *Bus) move(ctx context.Context, advisory []byte, onDead func(context.Con
 // sinks which cannot read it go on behind it. The letter keeps it for a sink that
 // can.
 func (b *Bus) SetAside(ctx context.Context, seq uint64, onDead func(context.Context, Dead) error) error {
-	stream, err := b.js.Stream(ctx, StreamResults)
-	if err != nil {
-		return fmt.Errorf("look at stream %s: %w", StreamResults, err)
-	}
-	raw, err := stream.GetMsg(ctx, seq)
-	if err != nil {
-		return fmt.Errorf("read message %d of %s: %w", seq, StreamResults, err)
-	}
-	m, err := event.Decode(raw.Data)
-	dead := Dead{Msg: m, Stream: StreamResults, Cause: "set aside by an operator"}
-	if err != nil {
-		dead.Msg, dead.Cause = nil, dead.Cause+": "+err.Error()
-	}
-	if err := b.bury(ctx, StreamResults, "operator", seq, 1, raw.Subject, raw.Data, dead, onDead); err != nil {
-		return err
-	}
-	if err := stream.DeleteMsg(ctx, seq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
-		return fmt.Errorf("delete message %d of %s: %w", seq, StreamResults, err)
-	}
-	return nil
+	return b.buryStored(ctx, StreamResults, "operator", seq, 1, "set aside by an operator", onDead)
 }
 
 // DeadLetters lists at most limit dead letters after an id, oldest first.
 func (b *Bus) DeadLetters(ctx context.Context, after uint64, limit int) ([]StoredDeadLetter, error) {
-	stream, err := b.js.Stream(ctx, StreamDead)
+	stream, err := b.stream(ctx, StreamDead)
 	if err != nil {
-		return nil, fmt.Errorf("look at stream %s: %w", StreamDead, err)
+		return nil, err
 	}
 	var out []StoredDeadLetter
 	for seq := max(stream.CachedInfo().State.FirstSeq, after+1); len(out) < limit; seq++ {
@@ -230,9 +215,9 @@ func (b *Bus) DropDead(ctx context.Context, id uint64) error {
 }
 
 func (b *Bus) deadLetter(ctx context.Context, id uint64) (jetstream.Stream, *DeadLetter, error) {
-	stream, err := b.js.Stream(ctx, StreamDead)
+	stream, err := b.stream(ctx, StreamDead)
 	if err != nil {
-		return nil, nil, fmt.Errorf("look at stream %s: %w", StreamDead, err)
+		return nil, nil, err
 	}
 	raw, err := stream.GetMsg(ctx, id)
 	if err != nil {

@@ -125,32 +125,35 @@ func (b *Bus) declareOne(ctx context.Context, want jetstream.StreamConfig) (*jet
 	return b.change(ctx, info, &want, diffs)
 }
 
+// make makes a stream that is not there, and says whether it was this process that did.
+func (b *Bus) make(ctx context.Context, want jetstream.StreamConfig) (stream jetstream.Stream, made bool, err error) {
+	stream, err = ask(ctx, b, "$JS.API.STREAM.CREATE."+want.Name, func(ctx context.Context) (jetstream.Stream, error) {
+		return b.js.CreateStream(ctx, want)
+	})
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody else did at the same time
+		stream, err = b.js.Stream(ctx, want.Name)
+		return stream, false, err
+	}
+	return stream, err == nil, err
+}
+
 // create makes a stream that is not there. Where this user may not, it waits
 // for somebody who may.
 func (b *Bus) create(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
-	stream, err := ask(ctx, b, "$JS.API.STREAM.CREATE."+want.Name, func(ctx context.Context) (jetstream.Stream, error) {
-		return b.js.CreateStream(ctx, want)
-	})
+	stream, _, err := b.make(ctx, want)
 	switch {
 	case err == nil:
 		return stream, nil
-	case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
-		return b.js.Stream(ctx, want.Name) // somebody else did at the same time
 	case !errors.Is(err, errDenied):
 		return nil, fmt.Errorf("create stream %s: %w; JetStream must be enabled and have room for %d replicas", want.Name, err, want.Replicas)
 	}
 	b.log.WarnContext(ctx, "a stream is missing and this user may not create it; waiting for a producer to do so", "stream", want.Name)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("stream %s does not exist and this user may not create it: %w; start a producer or `shenscan serve` first, whose user may", want.Name, err)
-		case <-time.After(250 * time.Millisecond):
-		}
-		s, lookErr := b.js.Stream(ctx, want.Name)
-		if lookErr == nil {
-			return s, nil
+	for pause(ctx, 250*time.Millisecond) {
+		if stream, err := b.js.Stream(ctx, want.Name); err == nil {
+			return stream, nil
 		}
 	}
+	return nil, fmt.Errorf("stream %s does not exist and this user may not create it: %w; start a producer or `shenscan serve` first, whose user may", want.Name, err)
 }
 
 // tolerate refuses a stream that this process cannot work with, and leaves any

@@ -135,23 +135,22 @@ const consumerMark = "--"
 
 // startOf finds out which stream there is and where in it a store goes on.
 func (b *Bus) startOf(ctx context.Context, follow Follow, from event.Position) (created int64, start uint64, err error) {
-	stream, err := b.js.Stream(ctx, StreamResults)
+	state, err := b.State(ctx, StreamResults)
 	if err != nil {
-		return 0, 0, fmt.Errorf("look at stream %s: %w", StreamResults, err)
+		return 0, 0, err
 	}
-	info := stream.CachedInfo()
-	created, start = info.Created.UnixNano(), 1
+	created, start = state.Created, 1
 	if from.Stream != 0 && from.Stream != created && follow.Replaced != nil {
 		follow.Replaced(ctx)
 	}
-	if from.Stream == created && from.Seq <= info.State.LastSeq {
+	if from.Stream == created && from.Seq <= state.LastSeq {
 		start = from.Seq + 1
 	}
-	if start < info.State.FirstSeq {
+	if start < state.FirstSeq {
 		if follow.Gap != nil && from.Seq > 0 {
-			follow.Gap(info.State.FirstSeq - start)
+			follow.Gap(state.FirstSeq - start)
 		}
-		start = info.State.FirstSeq
+		start = state.FirstSeq
 	}
 	return created, max(start, 1), nil
 }
@@ -159,14 +158,11 @@ func (b *Bus) startOf(ctx context.Context, follow Follow, from event.Position) (
 // stillThere makes sure that the results stream is the one that was made at
 // created.
 func (b *Bus) stillThere(ctx context.Context, created int64) error {
-	stream, err := b.js.Stream(ctx, StreamResults)
-	if err != nil {
-		return fmt.Errorf("look at stream %s: %w", StreamResults, err)
+	state, err := b.State(ctx, StreamResults)
+	if err == nil && state.Created != created {
+		err = errStreamReplaced
 	}
-	if stream.CachedInfo().Created.UnixNano() != created {
-		return errStreamReplaced
-	}
-	return nil
+	return err
 }
 
 // pump hands over what arrives, until the iterator ends or fails, or the stream

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,10 +36,12 @@ type ConsumerLife struct {
 	Err      error  // why it ended last
 }
 
-// lives holds the life of each consumer of this process.
+// lives holds the life of each consumer of this process, and the names of the
+// consumers and services that have not begun.
 type lives struct {
-	mu sync.Mutex
-	of map[string]ConsumerLife
+	mu      sync.Mutex
+	of      map[string]ConsumerLife
+	awaited map[string]bool
 }
 
 // change changes the life of a consumer and returns what it was before.
@@ -68,9 +71,37 @@ func (b *Bus) Lives() map[string]ConsumerLife {
 	return maps.Clone(b.lives.of)
 }
 
+// Await notes the consumers and services, by name, that this process is about to
+// run. Until each has begun it is named by Awaited: a process that said it is
+// ready before would leave the first request without an answer.
+func (b *Bus) Await(names ...string) {
+	b.lives.mu.Lock()
+	defer b.lives.mu.Unlock()
+	if b.lives.awaited == nil {
+		b.lives.awaited = map[string]bool{}
+	}
+	for _, name := range names {
+		b.lives.awaited[name] = true
+	}
+}
+
+// Awaited are the names, sorted, of what was announced by Await and has not begun,
+// and of services that have ended.
+func (b *Bus) Awaited() []string {
+	b.lives.mu.Lock()
+	defer b.lives.mu.Unlock()
+	return slices.Sorted(maps.Keys(b.lives.awaited))
+}
+
+func (l *lives) begun(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.awaited, name)
+}
+
 // isUp notes that a consumer reads.
 func (b *Bus) isUp(ctx context.Context, name string) {
-	b.awaited.begun(name)
+	b.lives.begun(name)
 	if was := b.lives.change(name, func(l *ConsumerLife) { l.Up, l.Err = true, nil }); !was.Up && was.Restarts > 0 {
 		b.log.InfoContext(ctx, "reading again", "consumer", name)
 	}

@@ -8,10 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -19,8 +17,6 @@ import (
 type KV struct {
 	bus *Bus
 	kv  jetstream.KeyValue
-	// single is set when this user may read one key at a time only.
-	single atomic.Bool
 }
 
 // ErrNotFound is returned for a key that is not there.
@@ -130,19 +126,14 @@ func (b *Bus) changeBucket(ctx context.Context, kv jetstream.KeyValue, cfg jetst
 
 // Get returns the value and revision of key, or ErrNotFound.
 func (k *KV) Get(ctx context.Context, key string) ([]byte, uint64, error) {
-	entry, err := k.get(ctx, key)
-	return entry.Value, entry.Revision, err
-}
-
-func (k *KV) get(ctx context.Context, key string) (Entry, error) {
-	keyValueEntry, err := k.kv.Get(ctx, key)
+	entry, err := k.kv.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return Entry{}, ErrNotFound
+		return nil, 0, ErrNotFound
 	}
 	if err != nil {
-		return Entry{}, fmt.Errorf("read %s from %s: %w", key, k.kv.Bucket(), err)
+		return nil, 0, fmt.Errorf("read %s from %s: %w", key, k.kv.Bucket(), err)
 	}
-	return Entry{keyValueEntry.Value(), keyValueEntry.Revision(), keyValueEntry.Created()}, nil
+	return entry.Value(), entry.Revision(), nil
 }
 
 // Made returns when the bucket was made: one that the server lost and that was
@@ -208,36 +199,14 @@ func (k *KV) GetAll(ctx context.Context, keys []string) ([]Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, manyTime)
 	defer cancel()
 	out := make([]Entry, 0, len(keys))
+	subject := "$JS.API.DIRECT.GET.KV_" + k.kv.Bucket()
 	for part := range slices.Chunk(keys, manyKeys) {
-		got, err := k.getMany(ctx, part)
+		got, err := ask(ctx, k.bus, subject, func(ctx context.Context) (map[string]Entry, error) { return k.lastOf(ctx, subject, part) })
 		if err != nil {
 			return nil, fmt.Errorf("read %d keys from %s: %w", len(part), k.kv.Bucket(), err)
 		}
 		for _, key := range part {
 			out = append(out, got[key])
-		}
-	}
-	return out, nil
-}
-
-func (k *KV) getMany(ctx context.Context, keys []string) (map[string]Entry, error) {
-	if !k.single.Load() {
-		subject := "$JS.API.DIRECT.GET.KV_" + k.kv.Bucket()
-		got, err := ask(ctx, k.bus, subject, func(ctx context.Context) (map[string]Entry, error) { return k.lastOf(ctx, subject, keys) })
-		if !errors.Is(err, errDenied) {
-			return got, err
-		}
-		if !k.single.Swap(true) {
-			k.bus.log.WarnContext(ctx, "keys are read one by one, which is slow; permit this user to publish on the subject", "bucket", k.kv.Bucket(), "subject", subject)
-		}
-	}
-	out := make(map[string]Entry, len(keys))
-	for _, key := range keys {
-		entry, err := k.get(ctx, key)
-		if err == nil {
-			out[key] = entry
-		} else if !errors.Is(err, ErrNotFound) {
-			return nil, err
 		}
 	}
 	return out, nil
@@ -308,41 +277,28 @@ func (k *KV) WriteAll(ctx context.Context, writes []Write) ([]bool, error) {
 }
 
 func (k *KV) writeAll(ctx context.Context, writes []Write) ([]bool, error) {
-	inbox := k.bus.nc.NewInbox() + "."
-	sub, err := k.bus.nc.SubscribeSync(inbox + "*")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = sub.Unsubscribe() }()
+	sent := make([]jetstream.PubAckFuture, len(writes))
 	for i, write := range writes {
-		message := &nats.Msg{Subject: k.subject(write.Key), Reply: inbox + strconv.Itoa(i), Data: write.Value}
+		var opts []jetstream.PublishOpt
 		if !write.Always {
-			message.Header = nats.Header{jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(write.Revision, 10)}}
+			opts = append(opts, jetstream.WithExpectLastSequencePerSubject(write.Revision))
 		}
-		if err := k.bus.nc.PublishMsg(message); err != nil {
+		var err error
+		if sent[i], err = k.bus.js.PublishAsync(k.subject(write.Key), write.Value, opts...); err != nil {
 			return nil, err
 		}
 	}
 	made := make([]bool, len(writes))
-	for range writes {
-		message, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return nil, err
-		}
-		i, err := strconv.Atoi(strings.TrimPrefix(message.Subject, inbox))
-		if err != nil || i < 0 || i >= len(writes) {
-			return nil, fmt.Errorf("an answer on %s", message.Subject)
-		}
-		var ack struct {
-			Error *jetstream.APIError `json:"error"`
-		}
-		if err := json.Unmarshal(message.Data, &ack); err != nil {
-			return nil, fmt.Errorf("no acknowledgement: %w", err)
-		}
-		if ack.Error == nil {
+	for i := range sent {
+		select {
+		case <-sent[i].Ok():
 			made[i] = true
-		} else if ack.Error.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence {
-			return nil, ack.Error
+		case err := <-sent[i].Err():
+			if !isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequence) {
+				return nil, err
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
 	return made, nil

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -69,59 +68,6 @@ func TestKVReadsAndWritesManyKeysAtOnce(t *testing.T) {
 	}
 	if made, err := kv.WriteAll(t.Context(), nil); err != nil || len(made) != 0 {
 		t.Errorf("no writes: %v, %v", made, err)
-	}
-}
-
-// A user that an older configuration of the server lets read single keys alone
-// still reads many, one by one.
-func TestKVReadsManyKeysWithoutThePermissionFor(t *testing.T) {
-	t.Parallel()
-	o := &natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true, Users: []*natsserver.User{
-		{Username: "all", Password: "x"},
-		{Username: "old", Password: "x", Permissions: &natsserver.Permissions{Publish: &natsserver.SubjectPermission{
-			Allow: []string{"$JS.API.STREAM.INFO.KV_test", "$JS.API.DIRECT.GET.KV_test.>"},
-		}}},
-	}}
-	srv, err := natsserver.NewServer(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv.Start()
-	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
-	if !srv.ReadyForConnections(10 * time.Second) {
-		t.Fatal("the server did not start")
-	}
-	as := func(user string) *bus.KV {
-		u, err := url.Parse(srv.ClientURL())
-		if err != nil {
-			t.Fatal(err)
-		}
-		u.User = url.UserPassword(user, "x")
-		o := bus.DefaultOptions()
-		o.URL, o.Declare = u.String(), false
-		b, err := bus.Dial(t.Context(), o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(b.Close)
-		kv, err := b.KV(t.Context(), "test", time.Hour, true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return kv
-	}
-	if _, err := as("all").WriteAll(t.Context(), []bus.Write{{Key: "a", Value: []byte("1")}, {Key: "b", Value: []byte("2")}}); err != nil {
-		t.Fatal(err)
-	}
-	kv := as("old")
-	for range 2 {
-		got, err := kv.GetAll(t.Context(), []string{"a", "none", "b"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(got[0].Value) != "1" || got[1].Revision != 0 || string(got[2].Value) != "2" {
-			t.Errorf("%+v", got)
-		}
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -49,19 +48,18 @@ func (b *Bus) Serve(ctx context.Context, name, description, version string, limi
 	if err != nil {
 		return fmt.Errorf("add service %s: %w", name, err)
 	}
-	var running handlers
-	slots := make(chan struct{}, limit)
+	ended, slots := make(chan struct{}), make(chan struct{}, limit)
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	for _, endpoint := range endpoints {
 		handler := micro.HandlerFunc(func(request micro.Request) {
-			slots <- struct{}{}
-			handled := running.start(func() {
-				defer func() { <-slots }()
-				b.answer(work, endpoint, request)
-			})
-			if !handled {
-				<-slots
+			select {
+			case slots <- struct{}{}:
+				go func() {
+					defer func() { <-slots }()
+					b.answer(work, endpoint, request)
+				}()
+			case <-ended: // requests go on arriving for a moment after their subscription was drained
 				b.respond(work, request, nil, &ServiceError{Code: "503", Text: "this process is stopping; ask again"})
 			}
 		})
@@ -74,44 +72,20 @@ func (b *Bus) Serve(ctx context.Context, name, description, version string, limi
 	if err := b.nc.FlushTimeout(5 * time.Second); err != nil && ctx.Err() == nil {
 		b.log.WarnContext(ctx, "it is not known yet whether requests arrive", "service", name, "err", err)
 	}
-	b.awaited.begun(name)
-	defer b.awaited.add(name)
+	b.lives.begun(name)
+	defer b.Await(name)
 	<-ctx.Done()
 	err = svc.Stop()
 	timer := time.AfterFunc(b.softStop(), cancel)
 	defer timer.Stop()
-	running.stop()
+	close(ended)
+	for range limit { // those that run give their slots back
+		slots <- struct{}{}
+	}
 	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		return fmt.Errorf("stop service %s: %w", name, err)
 	}
 	return nil
-}
-
-// handlers are those that run. Unlike a sync.WaitGroup they may be started
-// while somebody waits for the last one: requests go on arriving for a moment
-// after their subscription was drained.
-type handlers struct {
-	mu      sync.Mutex
-	stopped bool
-	running sync.WaitGroup
-}
-
-// start runs f beside others, unless stop was called.
-func (h *handlers) start(f func()) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.stopped {
-		h.running.Go(f)
-	}
-	return !h.stopped
-}
-
-// stop lets no more start and waits for those that run.
-func (h *handlers) stop() {
-	h.mu.Lock()
-	h.stopped = true
-	h.mu.Unlock()
-	h.running.Wait()
 }
 
 func (b *Bus) answer(ctx context.Context, e Endpoint, request micro.Request) {
@@ -128,43 +102,44 @@ func (b *Bus) respond(ctx context.Context, request micro.Request, reply any, err
 		}
 		return
 	}
-	// The service's own Error and Respond note what they did in the request,
-	// which the service reads when its handler returns: before this, since
-	// requests are answered side by side.
-	msg := nats.NewMsg(request.Reply())
-	if err != nil {
-		code := "500"
-		if se, ok := errors.AsType[*ServiceError](err); ok {
-			code = se.Code
-		}
-		msg.Header.Set(micro.ErrorCodeHeader, code)
-		msg.Header.Set(micro.ErrorHeader, firstLine(err.Error()))
-		reply = map[string]string{"error": err.Error()}
-	}
-	body, err := json.Marshal(reply)
-	if err == nil {
-		err = b.reply(request.Reply(), msg, body)
-	}
-	if err == nil {
+	size, sent := b.send(request.Reply(), reply, err)
+	if sent == nil {
 		return
 	}
-	b.log.WarnContext(ctx, "answer was not sent", "subject", request.Subject(), "err", err)
-	if errors.Is(err, errNoInbox) {
+	b.log.WarnContext(ctx, "answer was not sent", "subject", request.Subject(), "err", sent)
+	if errors.Is(sent, errNoInbox) {
 		return
 	}
 	// Whoever asks hears why there is no answer, and does not wait for it.
 	why := &ServiceError{Code: "500", Text: "the answer could not be sent; the log of the process that gives it says why"}
-	if errors.Is(err, nats.ErrMaxPayload) {
-		why = &ServiceError{Code: CodeTooLarge, Text: fmt.Sprintf("the answer has %d bytes and NATS takes %d: ask for less at a time, or ask the API over HTTP", len(body), b.nc.MaxPayload())}
+	if errors.Is(sent, nats.ErrMaxPayload) {
+		why = &ServiceError{Code: CodeTooLarge, Text: fmt.Sprintf("the answer has %d bytes and NATS takes %d: ask for less at a time, or ask the API over HTTP", size, b.nc.MaxPayload())}
 	}
-	failed := nats.NewMsg(request.Reply())
-	failed.Header.Set(micro.ErrorCodeHeader, why.Code)
-	failed.Header.Set(micro.ErrorHeader, why.Text)
-	if text, err := json.Marshal(map[string]string{"error": why.Text}); err == nil {
-		if err := b.reply(request.Reply(), failed, text); err != nil {
-			b.log.WarnContext(ctx, "answer was not sent", "subject", request.Subject(), "err", err)
+	if _, err := b.send(request.Reply(), nil, why); err != nil {
+		b.log.WarnContext(ctx, "answer was not sent", "subject", request.Subject(), "err", err)
+	}
+}
+
+// send answers on a subject with the reply, or with the error where there is one, and
+// returns how many bytes the answer has. The service's own Error and Respond note what
+// they did in the request, which the service reads when its handler returns: before
+// this, since requests are answered side by side.
+func (b *Bus) send(to string, reply any, failed error) (size int, err error) {
+	msg := nats.NewMsg(to)
+	if failed != nil {
+		code := "500"
+		if se, ok := errors.AsType[*ServiceError](failed); ok {
+			code = se.Code
 		}
+		msg.Header.Set(micro.ErrorCodeHeader, code)
+		msg.Header.Set(micro.ErrorHeader, firstLine(failed.Error()))
+		reply = map[string]string{"error": failed.Error()}
 	}
+	body, err := json.Marshal(reply)
+	if err != nil {
+		return 0, fmt.Errorf("encode answer: %w", err)
+	}
+	return len(body), b.reply(to, msg, body)
 }
 
 // CodeTooLarge is the code of a ServiceError for an answer that is larger than a

@@ -119,11 +119,20 @@ type StreamState struct {
 
 // State asks the server for the state of a stream.
 func (b *Bus) State(ctx context.Context, name string) (StreamState, error) {
-	stream, err := b.js.Stream(ctx, name)
+	stream, err := b.stream(ctx, name)
 	if err != nil {
-		return StreamState{}, fmt.Errorf("look at stream %s: %w", name, err)
+		return StreamState{}, err
 	}
 	return stateOf(stream.CachedInfo()), nil
+}
+
+// stream asks the server for a stream.
+func (b *Bus) stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	stream, err := b.js.Stream(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("look at stream %s: %w", name, err)
+	}
+	return stream, nil
 }
 
 func stateOf(info *jetstream.StreamInfo) StreamState {
@@ -143,9 +152,9 @@ func (b *Bus) Consumers(ctx context.Context) ([]ConsumerState, error) {
 	var out []ConsumerState
 	sinks := map[string]int{} // name -> place in out
 	for _, name := range []string{StreamWork, StreamPages, StreamResults} {
-		stream, err := b.js.Stream(ctx, name)
+		stream, err := b.stream(ctx, name)
 		if err != nil {
-			return nil, fmt.Errorf("look at stream %s: %w", name, err)
+			return nil, err
 		}
 		list := stream.ListConsumers(ctx)
 		for c := range list.Info() {

@@ -131,7 +131,10 @@ func (b *Bus) look(ctx context.Context, waitedFor map[string]bool) {
 			defer cancel()
 			stream, err := b.js.Stream(ctx, wanted[i].Name)
 			if errors.Is(err, jetstream.ErrStreamNotFound) {
-				stream, err = b.makeAgain(ctx, wanted[i])
+				var made bool
+				if stream, made, err = b.make(ctx, wanted[i]); made { // what its scans lack, their sinks find out
+					b.log.ErrorContext(ctx, "stream was gone and was made again; what it held is lost", "stream", wanted[i].Name)
+				}
 			}
 			if all[i].err = err; err == nil {
 				all[i].info = stream.CachedInfo()
@@ -178,21 +181,6 @@ func (b *Bus) look(ctx context.Context, waitedFor map[string]bool) {
 		}
 		hook.done = created
 	}
-}
-
-// makeAgain makes a stream that is gone. What was in it is lost, and that is
-// said; what its scans lack, their sinks find out.
-func (b *Bus) makeAgain(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
-	stream, err := ask(ctx, b, "$JS.API.STREAM.CREATE."+want.Name, func(ctx context.Context) (jetstream.Stream, error) {
-		return b.js.CreateStream(ctx, want)
-	})
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody else did at the same time
-		return b.js.Stream(ctx, want.Name)
-	}
-	if err == nil {
-		b.log.ErrorContext(ctx, "stream was gone and was made again; what it held is lost", "stream", want.Name)
-	}
-	return stream, err
 }
 
 // streamCreated is when the stream was made, as last seen; 0 where it was not.
