@@ -388,7 +388,8 @@ func (a *App) openStore(ctx context.Context) error {
 	return nil
 }
 
-// warnOfWaivers says, once a day, which waivers have ended and which end soon.
+// warnOfWaivers says, once a day and when the rules change, which waivers have ended
+// and which end soon.
 func (a *App) warnOfWaivers() {
 	for _, note := range WaiverNotes(a.classifier.Load().Ruleset(), a.o.Now()) {
 		a.log.Warn("waiver", "note", note)
@@ -576,13 +577,17 @@ func (a *App) startWorker(ctx context.Context, group *errgroup.Group) error {
 // takeSinkName makes sure that no other sink has this one's name: their
 // consumers, events and metrics could not be told apart.
 func (a *App) takeSinkName(ctx context.Context) (release func(), err error) {
-	host, _ := os.Hostname()
-	who := fmt.Sprintf("process %d on %s, started %s", os.Getpid(), host, a.o.Now().UTC().Format(time.RFC3339Nano))
-	release, err = a.bus.Sole(ctx, event.SubjectSinks+event.Token(a.o.SinkName), who)
+	release, err = a.bus.Sole(ctx, event.SubjectSinks+event.Token(a.o.SinkName), a.calledItself())
 	if errors.Is(err, bus.ErrTaken) {
 		return nil, fmt.Errorf("a sink called %q runs on this NATS already: %w; give each a name of its own with --sink-name", a.o.SinkName, err)
 	}
 	return release, err
+}
+
+// calledItself is what this process calls itself to others that want the same name.
+func (a *App) calledItself() string {
+	host, _ := os.Hostname()
+	return fmt.Sprintf("process %d on %s, started %s", os.Getpid(), host, a.o.Now().UTC().Format(time.RFC3339Nano))
 }
 
 func (a *App) startSink(ctx context.Context, group *errgroup.Group) {

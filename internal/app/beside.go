@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -121,10 +120,7 @@ func (a *App) openDoor(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+pathSnapshot, a.snapshots)
 	mux.HandleFunc("GET "+pathTypes, a.types)
-	srv := &http.Server{
-		Handler: keyed(opened.Key, mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: slowest, IdleTimeout: time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
-	}
+	srv := a.server(keyed(opened.Key, mux), slowest)
 	if err := writeDoor(a.o.Store, &opened); err != nil {
 		return errors.Join(err, listener.Close())
 	}

@@ -60,11 +60,7 @@ func (a *App) serveDebug(ctx context.Context) error {
 	if a.debug == nil {
 		return nil
 	}
-	srv := &http.Server{
-		Handler: debugHandler(a.o.Debug.Level, a.log), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
-		WriteTimeout: 10 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, // a profile may be asked for over minutes
-		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
-	}
+	srv := a.server(debugHandler(a.o.Debug.Level, a.log), 10*time.Minute) // a profile may be asked for over minutes
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()
 	if err := srv.Serve(a.debug); !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
@@ -102,11 +98,7 @@ func debugHandler(level *slog.LevelVar, log *slog.Logger) http.Handler {
 	}
 	guarded := http.NewCrossOriginProtection().Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = strings.Trim(r.Host, "[]")
-		}
-		if !loopback(host) {
+		if !loopback(askedHost(r)) {
 			http.Error(w, "ask under a loopback address", http.StatusForbidden)
 			return
 		}

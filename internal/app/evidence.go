@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -145,15 +144,11 @@ func (e *askedEvidence) Evidence(ctx context.Context, scope ecs.Scope, source st
 // it keeps counts for weeks, and what it lacks is asked for again.
 func (a *App) serveEvidence(ctx context.Context) error {
 	return a.bus.Serve(ctx, evidenceService, "what was asked for beyond the listing", serviceVersion, 64, []bus.Endpoint{
-		{Name: "evidence", Subject: event.SubjectQueryEvidence, Handle: a.queryEvidence},
+		endpoint("evidence", event.SubjectQueryEvidence, a.queryEvidence),
 	})
 }
 
-func (a *App) queryEvidence(ctx context.Context, r bus.Request) (any, error) {
-	var query evidenceQuery
-	if err := json.Unmarshal(r.Data, &query); err != nil {
-		return nil, badRequest(err)
-	}
+func (a *App) queryEvidence(ctx context.Context, query evidenceQuery) (any, error) {
 	if len(query.IDs) > maxQuery {
 		return nil, &bus.ServiceError{Code: "400", Text: "too many ids"}
 	}

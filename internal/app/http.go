@@ -57,7 +57,7 @@ func (o HTTPOptions) check() (access, error) {
 			return allowed, &ConfigError{err}
 		}
 	}
-	allowed.loopback, allowed.operators, allowed.hosts = isLoopback(host), o.Operators, o.Hosts
+	allowed.loopback, allowed.operators, allowed.hosts = loopback(host), o.Operators, o.Hosts
 	if !allowed.web.Asks() && !allowed.loopback && !o.Insecure {
 		return allowed, &ConfigError{fmt.Errorf("%w: --listen is %s; name a --web.config.file with users, or say --insecure-listen", ErrInsecureListen, o.Listen)}
 	}
@@ -67,11 +67,6 @@ func (o HTTPOptions) check() (access, error) {
 		}
 	}
 	return allowed, nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // operator says whether whoever sent r may have something done. Where visitors
@@ -97,12 +92,8 @@ func (a *access) knownHost(next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name
-		}
-		host = strings.Trim(host, "[]")
-		if host != "" && !isLoopback(host) && !slices.ContainsFunc(a.hosts, func(h string) bool { return strings.EqualFold(h, host) }) {
+		host := askedHost(r)
+		if host != "" && !loopback(host) && !slices.ContainsFunc(a.hosts, func(h string) bool { return strings.EqualFold(h, host) }) {
 			http.Error(w, "this is not the page of that host; where a proxy passes it on, name the host with --allow-host", http.StatusMisdirectedRequest)
 			return
 		}
@@ -156,11 +147,7 @@ func (a *App) serveHTTP(ctx context.Context) error {
 	if handler, err = a.withEvents(a.access.knownHost(handler)); err != nil {
 		return err
 	}
-	srv := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
-		WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
-	}
+	srv := a.server(handler, 2*time.Minute)
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
@@ -180,6 +167,23 @@ func (a *App) serveHTTP(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("serve %s: %w", a.o.HTTP.Listen, err)
+}
+
+// server answers with handler; writing an answer may take so long.
+func (a *App) server(handler http.Handler, writing time.Duration) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: writing, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// askedHost is the host that a request names.
+func askedHost(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	return strings.Trim(host, "[]")
 }
 
 // handler serves the whole page where there is a store, and metrics and health

@@ -43,7 +43,7 @@ func (a *App) letters() []bus.Endpoint {
 		}}
 	}
 	return []bus.Endpoint{
-		{Name: "letters-list", Subject: event.SubjectLetters + "list", Handle: a.listLetters},
+		endpoint("letters-list", event.SubjectLetters+"list", a.listLetters),
 		each("retry", a.bus.RetryDead),
 		each("drop", a.bus.DropDead),
 		each("aside", func(ctx context.Context, seq uint64) error { return a.bus.SetAside(ctx, seq, a.onDead) }),
@@ -55,11 +55,7 @@ var errNoID = errors.New("name it by its id")
 // maxLetters bounds one list of letters by its bytes, but for a single letter.
 const maxLetters = 512 << 10
 
-func (a *App) listLetters(ctx context.Context, r bus.Request) (any, error) {
-	var lettersRequest LettersRequest
-	if err := json.Unmarshal(r.Data, &lettersRequest); err != nil {
-		return nil, badRequest(err)
-	}
+func (a *App) listLetters(ctx context.Context, lettersRequest LettersRequest) (any, error) {
 	reply := LettersReply{Letters: []bus.StoredDeadLetter{}}
 	for size := 0; size < maxLetters && len(reply.Letters) < min(max(lettersRequest.Limit, 1), 1000); {
 		next, err := a.bus.DeadLetters(ctx, lettersRequest.After, 1)

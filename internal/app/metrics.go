@@ -184,14 +184,21 @@ func (m *Metrics) Classified(n int) { m.classified.Add(float64(n)) }
 
 // watchBus keeps the gauges of the broker, and of the store where this process
 // has one, current until ctx ends.
-func (m *Metrics) watchBus(ctx context.Context, conn *bus.Bus, db *store.DB, every time.Duration) error {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
+func (m *Metrics) watchBus(ctx context.Context, conn *bus.Bus, db *store.DB, interval time.Duration) error {
+	return every(ctx, interval, func() {
 		m.lookAtBus(ctx, conn)
 		if db != nil {
 			m.storeInPlace.Set(oneIf(db.InPlace() == nil))
 		}
+	})
+}
+
+// every calls do now and after each interval until ctx ends.
+func every(ctx context.Context, interval time.Duration, do func()) error {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		do()
 		select {
 		case <-ctx.Done():
 			return nil

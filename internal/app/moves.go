@@ -25,23 +25,15 @@ const (
 // that do not answer are read where that was opted for, and they are scanned anew.
 // What cannot be asked is tried again.
 func (a *App) keepTellingMoves(ctx context.Context) error {
-	tick := time.NewTicker(movesEvery)
-	defer tick.Stop()
-	for {
+	return every(ctx, movesEvery, func() {
 		if err := a.tellMoves(ctx); err != nil && ctx.Err() == nil {
 			a.log.WarnContext(ctx, "instances that moved were not looked at again; they will be", "err", err)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
+	})
 }
 
 func (a *App) tellMoves(ctx context.Context) error {
-	now := a.o.Now()
-	waiting, err := a.db.Unsettled(now, maxMoves)
+	waiting, err := a.db.Unsettled(a.o.Now(), maxMoves)
 	if err != nil {
 		return err
 	}
@@ -57,11 +49,7 @@ func (a *App) tellMoves(ctx context.Context) error {
 			if err := a.readLogs(ctx, scope, silent); err != nil {
 				return err
 			}
-			req := &event.ScanRequested{
-				ScanID: event.NewScanID(event.KindRescan, now, fmt.Sprintf("moves/%s/%s/%d", scope, part[0], now.UnixNano())), Kind: event.KindRescan,
-				Accounts: []string{scope.Account}, Regions: []string{scope.Region}, InstanceIDs: part, Reason: "did the move work",
-			}
-			if err := a.bus.Publish(ctx, req); err != nil {
+			if _, err := a.rescan(ctx, []string{scope.Account}, []string{scope.Region}, part, fmt.Sprintf("moves/%s/%s", scope, part[0]), "did the move work"); err != nil {
 				return err
 			}
 		}

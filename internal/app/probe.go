@@ -81,8 +81,7 @@ func (a *App) prober() (*prober.Prober, error) {
 // the same batches. Which machine is asked by whom does not rest on it, since a
 // process may be cut off from NATS and not from the cloud.
 func (a *App) soleProber(ctx context.Context) (release func(), err error) {
-	host, _ := os.Hostname()
-	who := fmt.Sprintf("process %d on %s, started %s", os.Getpid(), host, a.o.Now().UTC().Format(time.RFC3339Nano))
+	who := a.calledItself()
 	for told := false; ; told = true {
 		release, err = a.bus.Sole(ctx, event.SubjectProber, who)
 		if !errors.Is(err, bus.ErrTaken) {
@@ -204,15 +203,11 @@ func (a *App) Probe(ctx context.Context, chosen store.Filter) (*prober.Outcome, 
 	var scans []string
 	for scope, ids := range byScope {
 		for chunk := range slices.Chunk(ids, maxProbedRescan) {
-			now := a.o.Now()
-			req := &event.ScanRequested{
-				ScanID: event.NewScanID(event.KindRescan, now, fmt.Sprintf("probe/%s/%s/%d", scope, chunk[0], now.UnixNano())), Kind: event.KindRescan,
-				Accounts: []string{scope.Account}, Regions: []string{scope.Region}, InstanceIDs: chunk, Reason: "the machines answered",
-			}
-			if err := a.bus.Publish(ctx, req); err != nil {
+			id, err := a.rescan(ctx, []string{scope.Account}, []string{scope.Region}, chunk, fmt.Sprintf("probe/%s/%s", scope, chunk[0]), "the machines answered")
+			if err != nil {
 				return nil, err
 			}
-			scans = append(scans, req.ScanID)
+			scans = append(scans, id)
 		}
 	}
 	return out, a.awaitScans(ctx, scans)
@@ -369,14 +364,10 @@ func ProbeEvidence(out *prober.Outcome, now time.Time) []record.Evidence {
 			skip(evidence, prober.CauseOpen)
 		}
 	}
-	for i := range out.Plan.Kept {
-		take(&out.Plan.Kept[i])
-	}
-	for i := range out.Answered {
-		take(&out.Answered[i])
-	}
-	for i := range out.Silent {
-		take(&out.Silent[i])
+	for _, list := range [][]prober.Guest{out.Plan.Kept, out.Answered, out.Silent} {
+		for i := range list {
+			take(&list[i])
+		}
 	}
 	for cause, list := range out.Plan.Not {
 		for i := range list {

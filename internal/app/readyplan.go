@@ -46,15 +46,8 @@ func (a *App) keepReady(ctx context.Context) error {
 	if a.listener == nil {
 		return nil
 	}
-	tick := time.NewTicker(readyEvery)
-	defer tick.Stop()
 	var resting rest
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
+	return every(ctx, readyEvery, func() {
 		summary := a.db.Summary()
 		busy := !a.sink.CaughtUp() || summary.Instances == 0 || summary.Instances > readyInstances || summary.Rejudging != nil
 		if running, err := a.db.Running(); err != nil || len(running) > 0 {
@@ -67,7 +60,7 @@ func (a *App) keepReady(ctx context.Context) error {
 			}
 			resting.made(at, now, time.Now())
 		}
-	}
+	})
 }
 
 // makeReady makes what the pages open with, and holds it.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -226,9 +227,7 @@ func (a *App) useRules(classifier *rules.Classifier) {
 	if a.worker != nil {
 		a.worker.Use(classifier)
 	}
-	for _, note := range WaiverNotes(classifier.Ruleset(), a.o.Now()) {
-		a.log.Warn("waiver", "note", note)
-	}
+	a.warnOfWaivers()
 }
 
 // checkNextAccounts prepares the accounts of a changed configuration; nil where
@@ -336,65 +335,47 @@ func named(kind, what string, names []string) []string {
 	return []string{kind + " " + what + ": " + strings.Join(names, ", ") + rest}
 }
 
-// differences compares two sets of things by their names.
-func differences[T any](kind string, was, is map[string]T, same func(a, b T) bool) (out []string) {
+// differences compares two lists of things by their names.
+func differences[T any](kind string, was, is []T, name func(T) string, same func(a, b T) bool) (out []string) {
+	byName := func(list []T) map[string]T {
+		things := map[string]T{}
+		for _, thing := range list {
+			things[name(thing)] = thing
+		}
+		return things
+	}
+	before, now := byName(was), byName(is)
 	var added, removed, changed []string
-	for name, x := range is {
-		if old, ok := was[name]; !ok {
+	for name, thing := range now {
+		if old, ok := before[name]; !ok {
 			added = append(added, name)
-		} else if !same(old, x) {
+		} else if !same(old, thing) {
 			changed = append(changed, name)
 		}
 	}
-	for name := range was {
-		if _, ok := is[name]; !ok {
+	for name := range before {
+		if _, ok := now[name]; !ok {
 			removed = append(removed, name)
 		}
 	}
-	out = append(out, named(kind, "added", added)...)
-	out = append(out, named(kind, "changed", changed)...)
-	return append(out, named(kind, "removed", removed)...)
+	return slices.Concat(named(kind, "added", added), named(kind, "changed", changed), named(kind, "removed", removed))
 }
 
 func changedSchedules(was, is []Schedule) []string {
-	byName := func(list []Schedule) map[string]Schedule {
-		m := map[string]Schedule{}
-		for _, s := range list {
-			m[s.Name] = s
-		}
-		return m
-	}
-	return differences("schedules", byName(was), byName(is), func(a, b Schedule) bool {
+	return differences("schedules", was, is, func(s Schedule) string { return s.Name }, func(a, b Schedule) bool {
 		return a.Cron == b.Cron && a.Zone == b.Zone && slices.Equal(a.Accounts, b.Accounts) && slices.Equal(a.Regions, b.Regions)
 	})
 }
 
 func changedAccounts(was, is *Settings) []string {
-	byName := func(list []ecsapi.Account) map[string]ecsapi.Account {
-		accounts := map[string]ecsapi.Account{}
-		for _, account := range list {
-			name := account.Name
-			if name == "" {
-				name = account.RoleARN
-			}
-			accounts[name] = account
-		}
-		return accounts
-	}
-	names := func(list []string) map[string]bool {
-		m := map[string]bool{}
-		for _, name := range list {
-			m[name] = true
-		}
-		return m
-	}
-	same := func(a, b bool) bool { return a == b }
-	out := differences("accounts", byName(was.Configured), byName(is.Configured), func(a, b ecsapi.Account) bool { return a == b })
-	out = append(out, differences("accounts.exclude", names(was.Exclude), names(is.Exclude), same)...)
+	itself, equal := func(name string) string { return name }, func(a, b string) bool { return a == b }
+	out := differences("accounts", was.Configured, is.Configured,
+		func(account ecsapi.Account) string { return cmp.Or(account.Name, account.RoleARN) }, func(a, b ecsapi.Account) bool { return a == b })
+	out = append(out, differences("accounts.exclude", was.Exclude, is.Exclude, itself, equal)...)
 	if was.Directory != is.Directory {
 		out = append(out, "resource_directory changed")
 	}
-	return append(out, differences("--account", names(was.Accounts), names(is.Accounts), same)...)
+	return append(out, differences("--account", was.Accounts, is.Accounts, itself, equal)...)
 }
 
 func changedRules(was, is *rules.Classifier) []string {
@@ -405,14 +386,8 @@ func changedRules(was, is *rules.Classifier) []string {
 	if !slices.Equal(was.Targets(), is.Targets()) {
 		out = append(out, fmt.Sprintf("targets %s are %s", strings.Join(was.Targets(), ", "), strings.Join(is.Targets(), ", ")))
 	}
-	waivers := func(c *rules.Classifier) map[string]string {
-		m := map[string]string{}
-		for _, w := range c.Ruleset().Definition().Waivers {
-			m[w.ID] = fmt.Sprintf("%+v", w)
-		}
-		return m
-	}
-	return append(out, differences("waivers", waivers(was), waivers(is), func(a, b string) bool { return a == b })...)
+	return append(out, differences("waivers", was.Ruleset().Definition().Waivers, is.Ruleset().Definition().Waivers,
+		func(waiver rules.WaiverRule) string { return waiver.ID }, func(a, b rules.WaiverRule) bool { return reflect.DeepEqual(a, b) })...)
 }
 
 // ServeHTTP answers operators who ask for a reload.

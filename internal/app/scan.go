@@ -61,10 +61,16 @@ func (a *App) RequestRescan(ctx context.Context, accounts, regions, instances []
 		}
 		return "", err
 	}
+	return a.rescan(ctx, ids, slices.Sorted(slices.Values(regions)), instances, instances[0], reason)
+}
+
+// rescan stores a request to look at instances and returns its id. salt tells it from
+// other requests of the same moment.
+func (a *App) rescan(ctx context.Context, accounts, regions, instances []string, salt, reason string) (string, error) {
 	now := a.o.Now()
 	req := &event.ScanRequested{
-		ScanID: event.NewScanID(event.KindRescan, now, fmt.Sprintf("%s/%d", instances[0], now.UnixNano())),
-		Kind:   event.KindRescan, Accounts: ids, Regions: slices.Sorted(slices.Values(regions)), InstanceIDs: instances, Reason: reason,
+		ScanID: event.NewScanID(event.KindRescan, now, fmt.Sprintf("%s/%d", salt, now.UnixNano())),
+		Kind:   event.KindRescan, Accounts: accounts, Regions: regions, InstanceIDs: instances, Reason: reason,
 	}
 	return req.ScanID, a.bus.Publish(ctx, req)
 }

@@ -74,22 +74,29 @@ func (a *App) serveQueries(ctx context.Context) error {
 
 func (a *App) serveQueriesNow(ctx context.Context) error {
 	return a.bus.Serve(ctx, queryService, "what the store holds", serviceVersion, 64, []bus.Endpoint{
-		{Name: "instance", Subject: event.SubjectQueryInstance, Handle: a.queryInstance},
+		endpoint("instance", event.SubjectQueryInstance, a.queryInstance),
 		{Name: "summary", Subject: event.SubjectQuerySummary, Handle: a.querySummary},
-		{Name: "scan", Subject: event.SubjectQueryScan, Handle: a.queryScan},
-		{Name: "locate", Subject: event.SubjectQueryLocate, Handle: a.queryLocate},
+		endpoint("scan", event.SubjectQueryScan, a.queryScan),
+		endpoint("locate", event.SubjectQueryLocate, a.queryLocate),
 	})
+}
+
+// endpoint answers requests that are the JSON of a Q.
+func endpoint[Q any](name, subject string, answer func(context.Context, Q) (any, error)) bus.Endpoint {
+	return bus.Endpoint{Name: name, Subject: subject, Handle: func(ctx context.Context, request bus.Request) (any, error) {
+		var query Q
+		if err := json.Unmarshal(request.Data, &query); err != nil {
+			return nil, badRequest(err)
+		}
+		return answer(ctx, query)
+	}}
 }
 
 func badRequest(err error) error {
 	return &bus.ServiceError{Code: "400", Text: "request is not the JSON it should be: " + err.Error()}
 }
 
-func (a *App) queryInstance(_ context.Context, r bus.Request) (any, error) {
-	var instanceQuery InstanceQuery
-	if err := json.Unmarshal(r.Data, &instanceQuery); err != nil {
-		return nil, badRequest(err)
-	}
+func (a *App) queryInstance(_ context.Context, instanceQuery InstanceQuery) (any, error) {
 	if instanceQuery.InstanceID != "" {
 		instanceQuery.InstanceIDs = append(instanceQuery.InstanceIDs, instanceQuery.InstanceID)
 	}
@@ -138,13 +145,12 @@ func (a *App) querySummary(context.Context, bus.Request) (any, error) {
 	return &summary, nil
 }
 
-func (a *App) queryScan(_ context.Context, request bus.Request) (any, error) {
-	var query struct {
-		ScanID string `json:"scan_id"`
-	}
-	if err := json.Unmarshal(request.Data, &query); err != nil {
-		return nil, badRequest(err)
-	}
+// scanQuery asks for one scan.
+type scanQuery struct {
+	ScanID string `json:"scan_id"`
+}
+
+func (a *App) queryScan(_ context.Context, query scanQuery) (any, error) {
 	scan, err := a.db.Scan(query.ScanID)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, &bus.ServiceError{Code: "404", Text: fmt.Sprintf("scan %q is not known", query.ScanID)}
@@ -155,12 +161,8 @@ func (a *App) queryScan(_ context.Context, request bus.Request) (any, error) {
 	return scan.Brief(event.MaxPayload / 2), nil
 }
 
-func (a *App) queryLocate(_ context.Context, r bus.Request) (any, error) {
-	var instanceQuery InstanceQuery
-	if err := json.Unmarshal(r.Data, &instanceQuery); err != nil {
-		return nil, badRequest(err)
-	}
-	scopes, err := a.db.Locate(instanceQuery.InstanceIDs)
+func (a *App) queryLocate(_ context.Context, query InstanceQuery) (any, error) {
+	scopes, err := a.db.Locate(query.InstanceIDs)
 	if err != nil {
 		return nil, err
 	}

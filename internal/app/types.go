@@ -21,18 +21,11 @@ func typesFile(dir string) string { return filepath.Join(dir, "types.json") }
 // keepTypes fetches the catalogue now and once a day until ctx ends. A
 // catalogue that cannot be had is no reason not to scan.
 func (a *App) keepTypes(ctx context.Context) error {
-	tick := time.NewTicker(24 * time.Hour)
-	defer tick.Stop()
-	for {
+	return every(ctx, 24*time.Hour, func() {
 		if err := a.FetchTypes(ctx); err != nil && ctx.Err() == nil {
 			a.log.Warn("instance types were not read; plans name no replacement types", "err", err)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
+	})
 }
 
 // FetchTypes reads the catalogue of instance types from the cloud and keeps it
