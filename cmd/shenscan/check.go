@@ -241,11 +241,7 @@ func (f *checkFlags) write(out io.Writer, rec *record.Record, verdict *rules.Ver
 		return err
 	}
 	screen, texts := onScreen(out), ruleset.Definition().Checks
-	line := func(lead, format string, args ...any) {
-		if err == nil {
-			err = screen.say(lead, fmt.Sprintf(format, args...))
-		}
-	}
+	line := func(lead, format string, args ...any) { screen.say(lead, fmt.Sprintf(format, args...)) }
 	line(rec.InstanceID+"  ", "%s/%s %s %s", rec.Account, rec.Region, rec.InstanceType, report.OSName(rec.OS.Family, rec.OS.Version))
 	line("", "%s: %s, confidence %s, by %s", verdict.Target, verdict.Level, verdict.Confidence, verdict.Rule)
 	line("  ", "%s", verdict.Reason)
@@ -262,10 +258,9 @@ func (f *checkFlags) write(out io.Writer, rec *record.Record, verdict *rules.Ver
 		line("remedy: ", "%s: %s", report.RemedyLine(&verdict.Remedies[i]), verdict.Remedies[i].Text)
 	}
 	for _, check := range verdict.Checks {
-		if settled(check) {
-			continue
+		if !settled(check) {
+			line("open: ", "%s (%s)", texts[check], check)
 		}
-		line("open: ", "%s (%s)", texts[check], check)
 	}
-	return err
+	return screen.err
 }

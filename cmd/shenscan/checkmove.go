@@ -159,21 +159,18 @@ func (m *checkedMove) exit(target string) error {
 // write adds what the cloud says of the move to the verdict's table.
 func (m *checkedMove) write(out io.Writer) error {
 	screen := onScreen(out)
-	type line struct{ lead, text string }
-	lines := []line{{"disks: ", plan.DiskText(m.Disks, lang.English)}, {"change of type: ", plan.OfferedText(m.Offered, lang.English)}}
+	line := func(lead, text string) {
+		if text != "" {
+			screen.say(lead, text)
+		}
+	}
+	line("disks: ", plan.DiskText(m.Disks, lang.English))
+	line("change of type: ", plan.OfferedText(m.Offered, lang.English))
 	for _, noted := range m.noted {
-		lines = append(lines, line{"", noted})
+		line("", noted)
 	}
 	for _, open := range m.Open {
-		lines = append(lines, line{"not found out: ", open})
+		line("not found out: ", open)
 	}
-	for _, said := range lines {
-		if said.text == "" {
-			continue
-		}
-		if err := screen.say(said.lead, said.text); err != nil {
-			return err
-		}
-	}
-	return nil
+	return screen.err
 }

@@ -76,7 +76,7 @@ func (f *classifyFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	targets, err := parseTargets(ruleset, f.targets)
+	targets, err := app.Targets(ruleset, f.targets)
 	if err != nil {
 		return err
 	}
@@ -143,25 +143,6 @@ func worstOf(cl *rules.Classification) rules.Level {
 		worst = rules.Worse(worst, cl.Verdicts[i].Level)
 	}
 	return worst
-}
-
-func parseTargets(ruleset *rules.Ruleset, names []string) ([]rules.Target, error) {
-	if len(names) == 0 {
-		return rules.DefaultTargets(), nil
-	}
-	var out []rules.Target
-	seen := map[string]bool{}
-	for _, name := range names {
-		target, err := ruleset.ParseTarget(name)
-		if err != nil {
-			return nil, usage(fmt.Errorf("--target: %w%s", err, app.Meant(name, rules.Classes())))
-		}
-		if !seen[target.ID] {
-			seen[target.ID] = true
-			out = append(out, target)
-		}
-	}
-	return out, nil
 }
 
 // eachLine calls do for every argument, or for every line of in when there are
@@ -302,7 +283,7 @@ func objectKeys(s string) ([]string, error) {
 // classifyWriter writes answers in one of the formats.
 type classifyWriter struct {
 	w      *bufio.Writer
-	screen screen
+	screen *screen
 	in     lang.Language
 	write  func(*classified) error
 	end    func() error
@@ -321,7 +302,8 @@ func newClassifyWriter(format string, out io.Writer, in lang.Language) (*classif
 	}
 	switch format {
 	case "jsonl":
-		writer.write = jsonEncoder(writer.w).encode
+		encoder := jsonEncoder(writer.w)
+		writer.write = func(answer *classified) error { return encoder.Encode(answer) }
 	case "json":
 		writer.array()
 	case "table":
@@ -336,15 +318,12 @@ func newClassifyWriter(format string, out io.Writer, in lang.Language) (*classif
 	return writer, nil
 }
 
-type encoder struct{ *json.Encoder }
-
-func jsonEncoder(w io.Writer) encoder {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return encoder{e}
+// jsonEncoder writes texts as they are: nobody reads them as HTML.
+func jsonEncoder(w io.Writer) *json.Encoder {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder
 }
-
-func (e encoder) encode(c *classified) error { return e.Encode(c) }
 
 func (c *classifyWriter) array() {
 	enc, sep := jsonEncoder(c.w), "[\n"
@@ -353,7 +332,7 @@ func (c *classifyWriter) array() {
 			return err
 		}
 		sep = ","
-		return enc.encode(answer)
+		return enc.Encode(answer)
 	}
 	c.end = func() error {
 		if sep == "[\n" {

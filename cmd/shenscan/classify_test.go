@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,13 +21,8 @@ func execute(cmd *cobra.Command, stdin string, args ...string) (string, int) {
 	cmd.SetErr(&out)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetArgs(append([]string{}, args...))
-	err := cmd.Execute()
-	var e *exitError
-	switch {
-	case errors.As(err, &e):
-		return out.String() + e.Error(), e.code
-	case err != nil:
-		return out.String() + err.Error(), exitFailed
+	if err := cmd.Execute(); err != nil {
+		return out.String() + err.Error(), exitCode(err)
 	}
 	return out.String(), exitDone
 }

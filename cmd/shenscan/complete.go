@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -76,41 +77,16 @@ func valuesOf(command *cobra.Command, flag string) func(*cobra.Command) []string
 	if list := closedWords[flag]; list != nil {
 		return words(list...)
 	}
-	known := func(pick func(*filter.Known) []string) func(*cobra.Command) []string {
-		return func(cmd *cobra.Command) []string {
-			if k := stored(cmd); k != nil {
-				return pick(k)
-			}
-			return nil
-		}
+	if pick := storedWords[flag]; pick != nil {
+		return func(cmd *cobra.Command) []string { return pick(stored(cmd)) }
 	}
-	switch flag {
-	case "output":
-		if command.Name() == "plan" {
-			return words(spelt(plan.Formats())...)
-		}
-		return words(spelt(report.Formats())...)
-	case "target":
-		return func(cmd *cobra.Command) []string {
-			out := rules.Classes()
-			if k := stored(cmd); k != nil {
-				out = append(out, k.Targets...)
-			}
-			slices.Sort(out)
-			return slices.Compact(out)
-		}
-	case "region":
-		return known(func(k *filter.Known) []string { return k.Regions })
-	case "account":
-		return known(func(k *filter.Known) []string { return k.Accounts })
-	case "tag", "owner-tag":
-		return known(func(k *filter.Known) []string { return k.Tags })
-	case "family":
-		return known(func(k *filter.Known) []string { return k.Families })
-	case "verdict", "fail-on":
-		return words(report.Levels()...)
-	case "since":
+	switch {
+	case flag == "since":
 		return scanIDs
+	case flag == "output" && command.Name() == "plan":
+		return words(spelt(plan.Formats())...)
+	case flag == "output":
+		return words(spelt(report.Formats())...)
 	}
 	return nil
 }
@@ -124,6 +100,20 @@ var closedWords = map[string][]string{
 	"log-level":      {"debug", "info", "warn", "error"},
 	"log-format":     {"text", "json"},
 	"nats-sync":      {"always", "interval"},
+	"verdict":        report.Levels(),
+	"fail-on":        report.Levels(),
+}
+
+// storedWords are the flags that take what the store knows.
+var storedWords = map[string]func(*filter.Known) []string{
+	"region":    func(k *filter.Known) []string { return k.Regions },
+	"account":   func(k *filter.Known) []string { return k.Accounts },
+	"tag":       func(k *filter.Known) []string { return k.Tags },
+	"owner-tag": func(k *filter.Known) []string { return k.Tags },
+	"family":    func(k *filter.Known) []string { return k.Families },
+	"target": func(k *filter.Known) []string {
+		return slices.Compact(slices.Sorted(slices.Values(slices.Concat(rules.Classes(), k.Targets))))
+	},
 }
 
 // noteUnlisted says which families that --target names are in no table: they are
@@ -163,23 +153,15 @@ func spelt(formats []report.Format) []string {
 // inStore asks the store that the command line names, or that of the
 // environment, if it can be had at once.
 func inStore(cmd *cobra.Command, ask func(context.Context, *app.Held)) {
-	place := storeFlags{dir: defaultStore()}
-	for _, name := range []string{"store", "server"} {
-		value := os.Getenv(config.EnvPrefix + strings.ToUpper(name))
+	named := func(name, otherwise string) string {
 		if fl := cmd.Flags().Lookup(name); fl != nil && fl.Changed {
-			value = fl.Value.String()
+			return cmp.Or(fl.Value.String(), otherwise)
 		}
-		switch {
-		case value == "":
-		case name == "store":
-			place.dir = value
-		default:
-			place.server = value
-		}
+		return cmp.Or(os.Getenv(config.EnvPrefix+strings.ToUpper(name)), otherwise)
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), completeTimeout)
 	defer cancel()
-	db, err := app.OpenStore(ctx, place.place(), nil, nil)
+	db, err := app.OpenStore(ctx, app.Place{Dir: named("store", defaultStore()), Server: named("server", "")}, nil, nil)
 	if err != nil {
 		return // a shell that completes nothing says so
 	}
@@ -187,7 +169,8 @@ func inStore(cmd *cobra.Command, ask func(context.Context, *app.Held)) {
 	ask(ctx, db)
 }
 
-func stored(cmd *cobra.Command) (out *filter.Known) {
+func stored(cmd *cobra.Command) *filter.Known {
+	out := &filter.Known{}
 	inStore(cmd, func(_ context.Context, db *app.Held) { out = db.Known() })
 	return out
 }

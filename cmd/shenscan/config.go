@@ -93,12 +93,11 @@ func checkConfig(ctx context.Context, w io.Writer, options *app.Options, again *
 	}
 	screen := onScreen(w)
 	for _, note := range checked.Notes {
-		if err := screen.say("note: ", note); err != nil {
-			return err
-		}
+		screen.say("note: ", note)
 	}
-	return screen.say("", fmt.Sprintf("the configuration is good: rule set %s with %s, targets %s, %s, %s configured", checked.Ruleset, report.Plural(checked.Waivers, "waiver", "waivers"),
+	screen.say("", fmt.Sprintf("the configuration is good: rule set %s with %s, targets %s, %s, %s configured", checked.Ruleset, report.Plural(checked.Waivers, "waiver", "waivers"),
 		strings.Join(checked.Targets, ", "), report.Plural(len(options.Schedules), "schedule", "schedules"), report.Plural(len(options.Cloud.Accounts), "account", "accounts")))
+	return screen.err
 }
 
 // checkAllCommands reports values in the file that a command could not use,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -34,6 +35,18 @@ type finding struct {
 	OK     bool     `json:"ok"`
 	Text   string   `json:"text"`
 	Mend   string   `json:"mend,omitempty"`
+}
+
+// good is the finding of what is as it should be.
+func (f finding) good(text string) finding {
+	f.OK, f.Text = true, text
+	return f
+}
+
+// bad is the finding of what is not, and how it is mended.
+func (f finding) bad(text, mend string) finding {
+	f.Text, f.Mend = text, mend
+	return f
 }
 
 type doctorFlags struct {
@@ -131,68 +144,51 @@ func showFindings(out io.Writer, found []finding) error {
 		if finding.Where != "" && finding.Where != ecs.BaseCredentials { // those that the check is about
 			where = " " + finding.Where
 		}
-		if err := screen.say(mark+"  ", fmt.Sprintf("%s%s: %s", finding.Check, where, finding.Text)); err != nil {
-			return err
-		}
+		screen.say(mark+"  ", fmt.Sprintf("%s%s: %s", finding.Check, where, finding.Text))
 		if finding.Mend != "" {
-			if err := screen.say("      ", finding.Mend); err != nil {
-				return err
-			}
+			screen.say("      ", finding.Mend)
 		}
 	}
-	return nil
+	return screen.err
 }
 
 func (f *doctorFlags) rulesOK() finding {
 	found := finding{Check: "rules", Where: strings.Join(f.rules.rules, ", ")}
 	classifier, err := app.Classifier(f.rules.rules, f.rules.targets)
 	if err != nil {
-		found.Text, found.Mend = err.Error(), "see shenscan rules validate"
-		return found
+		return found.bad(err.Error(), "see shenscan rules validate")
 	}
-	found.OK, found.Text = true, fmt.Sprintf("rule set %s, targets %s", classifier.Digest(), strings.Join(classifier.Targets(), ", "))
-	return found
+	return found.good(fmt.Sprintf("rule set %s, targets %s", classifier.Digest(), strings.Join(classifier.Targets(), ", ")))
 }
 
 func (f *doctorFlags) storeOK(ctx context.Context) finding {
 	found := finding{Check: "store", Where: f.store.dir}
-	path := app.StoreFile(f.store.dir)
-	if _, err := os.Stat(path); os.IsNotExist(err) {
+	if _, err := os.Stat(app.StoreFile(f.store.dir)); os.IsNotExist(err) {
 		probe, err := os.MkdirTemp(existing(f.store.dir), ".shenscan-probe-")
 		if err != nil {
-			found.Text, found.Mend = err.Error(), "name a writable folder with --store"
-			return found
+			return found.bad(err.Error(), "name a writable folder with --store")
 		}
 		_ = os.Remove(probe)
-		found.OK, found.Text = true, "not there yet; the first scan makes it"
-		return found
+		return found.good("not there yet; the first scan makes it")
 	}
 	sum, err := app.CheckStore(ctx, f.store.place())
-	if err != nil {
-		found.Text, found.Mend = err.Error(), "if it is damaged, restore a backup, or delete it and scan again"
-		switch {
-		case errors.Is(err, store.ErrLocked):
-			found.Mend = "if another shenscan runs on it, that is fine"
-		case errors.Is(err, store.ErrFormat), errors.Is(err, store.ErrNewer):
-			found.Mend = "" // the text says it
-		}
-		return found
+	switch {
+	case err == nil:
+		return found.good(sum)
+	case errors.Is(err, store.ErrLocked):
+		return found.bad(err.Error(), "if another shenscan runs on it, that is fine")
+	case errors.Is(err, store.ErrFormat), errors.Is(err, store.ErrNewer):
+		return found.bad(err.Error(), "") // the text says it
 	}
-	found.OK, found.Text = true, sum
-	return found
+	return found.bad(err.Error(), "if it is damaged, restore a backup, or delete it and scan again")
 }
 
 // existing is dir or the nearest folder above it that exists.
 func existing(dir string) string {
-	for dir != "." && dir != "/" {
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if _, err := os.Stat(dir); err == nil {
-			return dir
+			break
 		}
-		i := strings.LastIndexByte(dir, '/')
-		if i < 0 {
-			return "."
-		}
-		dir = dir[:max(i, 1)]
 	}
 	return dir
 }
@@ -200,26 +196,23 @@ func existing(dir string) string {
 func (f *doctorFlags) natsOK(ctx context.Context, settings *settings) finding {
 	found := finding{Check: "nats"}
 	if f.nats.o.URL == "" {
-		found.OK, found.Text = true, "embedded; name a server with --nats-url to check that one"
-		return found
+		return found.good("embedded; name a server with --nats-url to check that one")
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	conn, err := bus.Dial(ctx, f.nats.options(settings, "shenscan-doctor", bus.SyncAlways))
 	if err != nil {
-		found.Text = err.Error()
-		return found
+		return found.bad(err.Error(), "")
 	}
 	defer conn.Close()
-	if st, err := conn.State(ctx, bus.StreamWork); err != nil {
-		found.Text, found.Mend = err.Error(), "JetStream must be enabled, and a producer, worker, sink or serve must have run once to create the streams"
-	} else {
-		found.OK, found.Text = true, fmt.Sprintf("connected; %d messages of work waiting", st.Messages)
-		if f.nats.o.Replicas == 1 {
-			found.Mend = "with one replica the server should run with sync_interval: always, or a power cut may cost up to two minutes of acknowledged work"
-		}
+	work, err := conn.State(ctx, bus.StreamWork)
+	if err != nil {
+		return found.bad(err.Error(), "JetStream must be enabled, and a producer, worker, sink or serve must have run once to create the streams")
 	}
-	return found
+	if f.nats.o.Replicas == 1 {
+		found.Mend = "with one replica the server should run with sync_interval: always, or a power cut may cost up to two minutes of acknowledged work"
+	}
+	return found.good(fmt.Sprintf("connected; %d messages of work waiting", work.Messages))
 }
 
 // accountsAtOnce and regionsAtOnce bound what doctor asks side by side.
@@ -325,20 +318,21 @@ func (a *accountSeen) summary() finding {
 	found := finding{Check: "permissions", Where: a.account}
 	switch {
 	case a.err != nil:
-		found.Check, found.Text, found.Mend = "regions", causeOf(a.err), mendOf(a.err)
+		found.Check = "regions"
+		return found.bad(causeOf(a.err), mendOf(a.err))
 	case len(a.regions) == 0:
-		found.Text, found.Mend = "no region was checked: DescribeRegions names none", "grant ecs:DescribeRegions with the policy in deploy/ram-policy.json; every account has regions"
+		return found.bad("no region was checked: DescribeRegions names none", "grant ecs:DescribeRegions with the policy in deploy/ram-policy.json; every account has regions")
 	case a.checked == 0:
-		found.Text, found.Mend = "no region was checked: the account has none of those that --region names", "leave --region out, or name one of "+strings.Join(a.regions, ", ")
-	default:
-		problems := 0
-		for i := range a.problems {
-			if !a.problems[i].OK {
-				problems++
-			}
-		}
-		found.OK, found.Text = problems == 0, fmt.Sprintf("%s checked, %s", report.Plural(a.checked, "region", "regions"), report.Plural(problems, "problem", "problems"))
+		return found.bad("no region was checked: the account has none of those that --region names", "leave --region out, or name one of "+strings.Join(a.regions, ", "))
 	}
+	problems := 0
+	for i := range a.problems {
+		if !a.problems[i].OK {
+			problems++
+		}
+	}
+	found.OK = problems == 0
+	found.Text = fmt.Sprintf("%s checked, %s", report.Plural(a.checked, "region", "regions"), report.Plural(problems, "problem", "problems"))
 	return found
 }
 
@@ -394,13 +388,11 @@ func clockOK(client *ecsapi.Client) finding {
 	skew, known := client.ClockSkew()
 	switch {
 	case !known:
-		found.OK, found.Text = true, "the cloud's answers carry no time to compare with"
+		return found.good("the cloud's answers carry no time to compare with")
 	case skew.Abs() > maxSkew:
-		found.Text, found.Mend = fmt.Sprintf("%s off the cloud's", skew.Round(time.Second)), "synchronise it (NTP); the cloud refuses requests that are signed at another time"
-	default:
-		found.OK, found.Text = true, fmt.Sprintf("within %s of the cloud's", max(skew.Abs().Round(time.Second), time.Second))
+		return found.bad(fmt.Sprintf("%s off the cloud's", skew.Round(time.Second)), "synchronise it (NTP); the cloud refuses requests that are signed at another time")
 	}
-	return found
+	return found.good(fmt.Sprintf("within %s of the cloud's", max(skew.Abs().Round(time.Second), time.Second)))
 }
 
 // permissionFindings keeps what is missing; what is granted needs no line.

@@ -254,28 +254,19 @@ func (f *ruleFlags) add(cmd *cobra.Command) {
 // ownerFlags say whose an instance is.
 type ownerFlags struct {
 	tags     []string
-	fallback ownerFallback
+	fallback string // none or account
 }
 
 func (f *ownerFlags) add(cmd *cobra.Command, usage string) {
 	f.fallback = "none"
 	cmd.Flags().StringSliceVar(&f.tags, "owner-tag", f.tags, usage)
-	cmd.Flags().Var(&f.fallback, "owner-fallback", "whose an instance without an owner tag is: none, or account")
-}
-
-// ownerFallback is none or account.
-type ownerFallback string
-
-func (f *ownerFallback) String() string { return string(*f) }
-func (f *ownerFallback) Type() string   { return "string" }
-
-// Set takes one of the two words.
-func (f *ownerFallback) Set(text string) error {
-	if text != "none" && text != "account" {
-		return fmt.Errorf("%q is neither none nor account%s", report.Short(text, 40), app.Meant(text, []string{"none", "account"}))
-	}
-	*f = ownerFallback(text)
-	return nil
+	cmd.Flags().Var(&checkedValue{f.fallback, "string", func(text string) (string, error) {
+		if text != "none" && text != "account" {
+			return "", fmt.Errorf("%q is neither none nor account%s", report.Short(text, 40), app.Meant(text, []string{"none", "account"}))
+		}
+		f.fallback = text
+		return text, nil
+	}}, "owner-fallback", "whose an instance without an owner tag is: none, or account")
 }
 
 // scopeFlags narrow what is scanned.
@@ -353,30 +344,37 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// oneValue is a flag that takes one value and is refused when it is given twice: of two
-// targets one would be looked at, and the answer read as that of both.
-type oneValue struct {
-	value *string
-	given bool
-}
-
-// targetFlag adds --target to a command that looks at one.
-func targetFlag(set *pflag.FlagSet, target *string, value, usage string) {
-	*target = value
-	set.Var(&oneValue{value: target}, "target", usage)
+// checkedValue is a flag whose values are checked when they are given.
+type checkedValue struct {
+	text, kind string
+	take       func(text string) (written string, err error) // takes a value, and says how it is written
 }
 
 // String implements pflag.Value.
-func (o *oneValue) String() string { return *o.value }
+func (v *checkedValue) String() string { return v.text }
 
 // Type implements pflag.Value.
-func (o *oneValue) Type() string { return "string" }
+func (v *checkedValue) Type() string { return v.kind }
 
 // Set implements pflag.Value.
-func (o *oneValue) Set(text string) error {
-	if o.given {
-		return fmt.Errorf("%q was given before, and one at a time is looked at: run the command once for each", *o.value)
+func (v *checkedValue) Set(text string) error {
+	written, err := v.take(text)
+	if err == nil {
+		v.text = written
 	}
-	*o.value, o.given = text, true
-	return nil
+	return err
+}
+
+// targetFlag adds --target to a command that looks at one. It is refused when it is
+// given twice: one of the two would be looked at, and the answer read as that of both.
+func targetFlag(set *pflag.FlagSet, target *string, value, usage string) {
+	*target = value
+	given := false
+	set.Var(&checkedValue{value, "string", func(text string) (string, error) {
+		if given {
+			return "", fmt.Errorf("%q was given before, and one at a time is looked at: run the command once for each", *target)
+		}
+		*target, given = text, true
+		return text, nil
+	}}, "target", usage)
 }

@@ -90,22 +90,27 @@ func run(ctx context.Context, args []string) int {
 		fmt.Fprintln(os.Stderr) // behind the ^C of a terminal
 		err = fmt.Errorf("%s was interrupted before it was done", name)
 	}
-	code := exitFailed
-	if c, ok := errors.AsType[interface {
-		error
-		ExitCode() int
-	}](err); ok {
-		code = c.ExitCode()
-	} else if errors.Is(err, ecssim.ErrOptions) {
-		code = exitUsage
-	}
 	if msg := err.Error(); msg != "" {
 		screen := onScreen(os.Stderr)
 		for line := range strings.Lines(mask(strings.TrimSpace(msg))) {
-			_ = screen.say("", "shenscan: "+strings.TrimSuffix(line, "\n"))
+			screen.say("", "shenscan: "+strings.TrimSuffix(line, "\n"))
 		}
 	}
-	return code
+	return exitCode(err)
+}
+
+// exitCode is that of a command that failed with an error.
+func exitCode(err error) int {
+	if coded, ok := errors.AsType[interface {
+		error
+		ExitCode() int
+	}](err); ok {
+		return coded.ExitCode()
+	}
+	if errors.Is(err, ecssim.ErrOptions) {
+		return exitUsage
+	}
+	return exitFailed
 }
 
 // exitError is an error with an exit code of its own.

@@ -143,7 +143,9 @@ func writeTable(out io.Writer, head []string, rows [][]string) error {
 		}
 		tab.Rows = append(tab.Rows, cells)
 	}
-	return onScreen(out).show(&tab)
+	screen := onScreen(out)
+	screen.show(&tab)
+	return screen.err
 }
 
 // verdictExit is exit code 3 where --fail-on asks for it. It counts the
@@ -258,7 +260,7 @@ func oneLine(failure record.Failure) string {
 	if where != "" {
 		msg = where + ": " + msg
 	}
-	if failure.Mend != "" && !contains(failure.Error, failure.Mend) {
+	if failure.Mend != "" && !strings.Contains(failure.Error, failure.Mend) {
 		msg += "; " + failure.Mend
 	}
 	return report.Clean(msg)

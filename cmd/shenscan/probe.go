@@ -60,15 +60,11 @@ func writeProbePlan(w io.Writer, plan *prober.Plan) error {
 		g := group{candidate.Scope, script.Platform}
 		ask[g] = append(ask[g], candidate.ID)
 	}
-	var err error
 	screen := onScreen(w)
 	line := func(format string, args ...any) {
-		if err != nil {
-			return
-		}
 		text := fmt.Sprintf(format, args...)
 		body := strings.TrimLeft(text, " ")
-		err = screen.say(text[:len(text)-len(body)], body)
+		screen.say(text[:len(text)-len(body)], body)
 	}
 	line("%d machines would be asked. Nobody was.", len(plan.Ask))
 	line("")
@@ -116,5 +112,5 @@ func writeProbePlan(w io.Writer, plan *prober.Plan) error {
 	for _, cause := range slices.Sorted(maps.Keys(causes)) {
 		line("%d are not asked: %s.", causes[cause], cause)
 	}
-	return err
+	return screen.err
 }

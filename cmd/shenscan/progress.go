@@ -4,15 +4,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/term"
 
 	"github.com/shenscan/shenscan/internal/record"
 )
-
-func contains(s, sub string) bool { return strings.Contains(s, sub) }
 
 // progress shows a scan on a terminal, one line that renews itself. On
 // anything else it shows nothing.

@@ -279,5 +279,7 @@ func (f *rescanFlags) print(records []*record.Record, asked []record.AskedInstan
 		}
 		tab.Rows = append(tab.Rows, row)
 	}
-	return onScreen(out).show(&tab)
+	screen := onScreen(out)
+	screen.show(&tab)
+	return screen.err
 }

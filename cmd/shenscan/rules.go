@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sort"
 	"strconv"
 	"strings"
@@ -42,44 +40,24 @@ verdicts for some instances until a date.`,
 	return cmd
 }
 
-// readRules reads rule files.
-func readRules(paths []string) ([][]byte, error) {
-	var out [][]byte
-	for _, p := range paths {
-		b, err := os.ReadFile(p)
-		if err != nil {
-			return nil, usage(fmt.Errorf("rules: %w", err))
-		}
-		out = append(out, b)
-	}
-	return out, nil
-}
-
 // loadRules is the rule set of the binary with the files laid over it. Its
 // errors name file and line.
 func loadRules(paths []string) (*rules.Ruleset, error) {
-	overlays, err := readRules(paths)
-	if err != nil {
-		return nil, err
-	}
-	ruleset, err := catalog.Load(overlays...)
-	if err != nil {
-		return nil, usage(inFiles(err, paths))
-	}
-	return ruleset, nil
+	ruleset, err := app.Ruleset(paths)
+	return ruleset, inFiles(err, paths)
 }
 
 // inFiles writes the mistakes of a rule set as FILE:LINE: TEXT.
 func inFiles(err error, paths []string) error {
-	var list catalog.Error
-	if !errors.As(err, &list) {
+	list, ok := errors.AsType[catalog.Error](err)
+	if !ok {
 		return err
 	}
 	var out []error
 	for _, m := range list {
 		out = append(out, errors.New(inFile(m, paths)))
 	}
-	return errors.Join(out...)
+	return usage(errors.Join(out...))
 }
 
 func inFile(mistake catalog.Mistake, paths []string) string {
@@ -139,7 +117,9 @@ func newRulesListCmd() *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(out, "\n%d rules, %d overrides, %d waivers; digest %s\n", len(def.Rules), len(def.Overrides), len(def.Waivers), ruleset.Digest())
-			return onScreen(out).say("", age(ruleset, time.Now()))
+			screen := onScreen(out)
+			screen.say("", age(ruleset, time.Now()))
+			return screen.err
 		},
 	}
 	rulesFlag(cmd, &paths)
@@ -219,15 +199,12 @@ func wholeRules(name string) (*rules.Ruleset, error) {
 	if name == "built-in" {
 		return loadRules(nil)
 	}
-	data, err := readRules([]string{name})
+	data, err := app.ReadOverlays([]string{name})
 	if err != nil {
 		return nil, err
 	}
 	ruleset, err := catalog.Whole(data[0])
-	if err != nil {
-		return nil, usage(inFiles(err, []string{name}))
-	}
-	return ruleset, nil
+	return ruleset, inFiles(err, []string{name})
 }
 
 func mark(b bool) string {
@@ -254,8 +231,7 @@ func listJSON(out io.Writer, ruleset *rules.Ruleset, format string) error {
 		u := &def.Rules[i]
 		list = append(list, row{u.ID, u.Title, u.Stage, u.Legacy, u.Verdicts, u.Reason, def.Sources[u.Source], def.RuleAsOf(u)})
 	}
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
+	enc := jsonEncoder(out)
 	if format == "json" {
 		enc.SetIndent("", "  ")
 		return enc.Encode(list)
@@ -318,7 +294,7 @@ the id of an instance in the store.`,
 			if err != nil {
 				return err
 			}
-			list, err := parseTargets(ruleset, targets)
+			list, err := app.Targets(ruleset, targets)
 			if err != nil {
 				return err
 			}
@@ -328,8 +304,7 @@ the id of an instance in the store.`,
 			}
 			switch output {
 			case "json":
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetEscapeHTML(false)
+				enc := jsonEncoder(cmd.OutOrStdout())
 				enc.SetIndent("", "  ")
 				return enc.Encode(explanation)
 			case "text":
@@ -407,9 +382,7 @@ func writeExplanation(out io.Writer, explanation *record.Explained, store string
 	for _, s := range explanation.Seen {
 		seen.Rows = append(seen.Rows, []report.Cell{{Text: s.Field}, {Text: s.Evidence.String()}, {Text: report.Short(s.Text, 60)}, {Text: in.Say(s.Says)}})
 	}
-	if err := screen.show(seen); err != nil {
-		return err
-	}
+	screen.show(seen)
 	if len(explanation.Seen) == 0 {
 		fmt.Fprintln(out, in.Say("nothing names an operating system"))
 	}
@@ -431,9 +404,7 @@ func writeExplanation(out io.Writer, explanation *record.Explained, store string
 		fact(explanation.GuestEvidence[i].Source, heardText(&explanation.GuestEvidence[i], in))
 	}
 	fmt.Fprintln(out)
-	if err := screen.show(&facts); err != nil {
-		return err
-	}
+	screen.show(&facts)
 	evidence := &report.TextTable{In: in, Head: []report.Cell{{Text: "SOURCE"}, {Text: "DECIDES"}, {Text: "SAYS"}}}
 	for i := range explanation.Evidence {
 		held := &explanation.Evidence[i]
@@ -447,26 +418,18 @@ func writeExplanation(out io.Writer, explanation *record.Explained, store string
 		evidence.Rows = append(evidence.Rows, []report.Cell{{Text: name}, {Text: decides}, {Text: report.Short(in.Say(held.Says), 200)}})
 	}
 	fmt.Fprintln(out)
-	if err := screen.show(evidence); err != nil {
-		return err
-	}
+	screen.show(evidence)
 	for i := range explanation.Siblings {
 		siblings := &explanation.Siblings[i]
 		fmt.Fprintf(out, "%s\n", in.Say(fmt.Sprintf("on %s %s now: %s", siblings.Class, report.Plural(siblings.Now, "such instance is", "such instances are"), listCommand(siblings, store))))
 		if siblings.Note != "" {
-			if err := screen.say("  ", in.Say(siblings.Note)); err != nil {
-				return err
-			}
+			screen.say("  ", in.Say(siblings.Note))
 		}
 	}
-	if err := screen.say("", in.Say("* names the operating system; a source decides where a verdict would be another without it, - is not in hand")); err != nil {
-		return err
-	}
+	screen.say("", in.Say("* names the operating system; a source decides where a verdict would be another without it, - is not in hand"))
 	for _, targetExplanation := range explanation.Targets {
 		fmt.Fprintf(out, "\n%s\n", in.Say(fmt.Sprintf("%s: %s, confidence %s, by %s", targetExplanation.Target, targetExplanation.Verdict, targetExplanation.Confidence, targetExplanation.Winner)))
-		if err := screen.say("", in.Say(targetExplanation.Why)); err != nil {
-			return err
-		}
+		screen.say("", in.Say(targetExplanation.Why))
 		considered := report.TextTable{Indent: 2}
 		for _, c := range targetExplanation.Considered {
 			won := " "
@@ -475,12 +438,10 @@ func writeExplanation(out io.Writer, explanation *record.Explained, store string
 			}
 			considered.Rows = append(considered.Rows, []report.Cell{{Text: won + " " + c.Rule}, {Text: c.Stage}, {Text: in.Say(c.Outcome)}})
 		}
-		if err := screen.show(&considered); err != nil {
-			return err
-		}
+		screen.show(&considered)
 	}
-	_, err := fmt.Fprintf(out, "\n%s\n", in.Say("rule set "+explanation.Digest))
-	return err
+	fmt.Fprintf(out, "\n%s\n", in.Say("rule set "+explanation.Digest))
+	return screen.err
 }
 
 func prefixed(p, text string) string {
@@ -508,7 +469,7 @@ overlap or can never fire are listed as warnings.`,
 			if err != nil {
 				return err
 			}
-			overlays, err := readRules(args)
+			overlays, err := app.ReadOverlays(args)
 			if err != nil {
 				return err
 			}

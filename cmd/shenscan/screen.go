@@ -13,12 +13,14 @@ import (
 )
 
 // screen is where people read: a terminal, or whatever COLUMNS says it is as
-// wide as.
+// wide as. The first error of writing stays, and nothing is written after it, so
+// that callers look once.
 type screen struct {
-	io.Writer
+	out io.Writer
 	// width is in columns; 0 where nobody reads lines of a bounded length.
 	width int
 	color bool
+	err   error
 }
 
 // The widths that texts are made for; a narrower terminal breaks the lines.
@@ -28,8 +30,8 @@ const (
 )
 
 // onScreen finds out how wide w is and whether it shows colours.
-func onScreen(w io.Writer) screen {
-	shown := screen{Writer: w}
+func onScreen(w io.Writer) *screen {
+	shown := &screen{out: w}
 	under := w
 	if masked, ok := w.(maskWriter); ok {
 		under = masked.Writer
@@ -50,13 +52,18 @@ func onScreen(w io.Writer) screen {
 }
 
 // say writes a text behind lead, its other lines set in as far as the first.
-func (s screen) say(lead, text string) error {
-	_, err := io.WriteString(s, report.Hung(lead, text, s.width))
-	return err
+func (s *screen) say(lead, text string) {
+	if s.err == nil {
+		_, s.err = io.WriteString(s.out, report.Hung(lead, text, s.width))
+	}
 }
 
 // show writes a table.
-func (s screen) show(t *report.TextTable) error { return t.Write(s, s.width, s.color) }
+func (s *screen) show(t *report.TextTable) {
+	if s.err == nil {
+		s.err = t.Write(s.out, s.width, s.color)
+	}
+}
 
 // helpOnScreen breaks the lines of help for a terminal that is narrower.
 func helpOnScreen(root *cobra.Command) {

@@ -38,47 +38,33 @@ type processFlags struct {
 
 // keepFlags say what the store remembers of the past.
 type keepFlags struct {
-	gone           keptFor
-	history, scans kept
-}
-
-// kept is how many of something are remembered: at least one.
-type kept int
-
-func (k *kept) String() string { return strconv.Itoa(int(*k)) }
-func (k *kept) Type() string   { return "int" }
-
-// Set reads the number. The default is no number of its own: 0 would mean it.
-func (k *kept) Set(s string) error {
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 {
-		return errors.New("give a number of at least 1; without the flag it is the default")
-	}
-	*k = kept(n)
-	return nil
-}
-
-// keptFor is for how long something is remembered: some time at least.
-type keptFor time.Duration
-
-func (k *keptFor) String() string { return time.Duration(*k).String() }
-func (k *keptFor) Type() string   { return "duration" }
-
-// Set reads the duration. The default is no duration of its own: 0 would mean it.
-func (k *keptFor) Set(s string) error {
-	d, err := time.ParseDuration(s)
-	if err != nil || d <= 0 {
-		return errors.New("give a time such as 720h; without the flag it is the default")
-	}
-	*k = keptFor(d)
-	return nil
+	gone           time.Duration
+	history, scans int
 }
 
 func (f *keepFlags) add(cmd *cobra.Command) {
-	f.gone, f.history, f.scans = keptFor(store.DefaultGoneRetention), store.DefaultHistoryPerInstance, store.DefaultKeepScans
-	cmd.Flags().Var(&f.gone, "keep-gone", "how long an instance that is gone is remembered, with its history")
-	cmd.Flags().Var(&f.history, "keep-history", "changes remembered of each instance")
-	cmd.Flags().Var(&f.scans, "keep-scans", "ended scans remembered, and as many rescans")
+	f.gone, f.history, f.scans = store.DefaultGoneRetention, store.DefaultHistoryPerInstance, store.DefaultKeepScans
+	// The defaults are no numbers of their own: 0 would mean them.
+	number := func(to *int) *checkedValue {
+		return &checkedValue{strconv.Itoa(*to), "int", func(text string) (string, error) {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 1 {
+				return "", errors.New("give a number of at least 1; without the flag it is the default")
+			}
+			*to = n
+			return strconv.Itoa(n), nil
+		}}
+	}
+	cmd.Flags().Var(&checkedValue{f.gone.String(), "duration", func(text string) (string, error) {
+		d, err := time.ParseDuration(text)
+		if err != nil || d <= 0 {
+			return "", errors.New("give a time such as 720h; without the flag it is the default")
+		}
+		f.gone = d
+		return d.String(), nil
+	}}, "keep-gone", "how long an instance that is gone is remembered, with its history")
+	cmd.Flags().Var(number(&f.history), "keep-history", "changes remembered of each instance")
+	cmd.Flags().Var(number(&f.scans), "keep-scans", "ended scans remembered, and as many rescans")
 }
 
 func (f *processFlags) addSink(cmd *cobra.Command) {
@@ -97,7 +83,7 @@ func (f *processFlags) addDebug(cmd *cobra.Command) {
 func (f *processFlags) options(settings *settings, name string, roles app.Role, def bus.Sync) app.Options {
 	opts := app.Options{
 		Roles: roles, NATS: f.nats.options(settings, name, def), Cloud: f.cloud.options(settings), Accounts: f.cloud.accounts,
-		Store: f.store.dir, StoreMaxMiB: f.storeMax, KeepGone: time.Duration(f.keep.gone), KeepHistory: int(f.keep.history), KeepScans: int(f.keep.scans), OwnerTags: f.owners.tags, OwnerAccount: f.owners.fallback == "account", SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
+		Store: f.store.dir, StoreMaxMiB: f.storeMax, KeepGone: f.keep.gone, KeepHistory: f.keep.history, KeepScans: f.keep.scans, OwnerTags: f.owners.tags, OwnerAccount: f.owners.fallback == "account", SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
 		Concurrency: f.cloud.concurrency, ScanIdle: f.idle, Trace: f.trace.options(settings, name), Log: settings.log, Now: time.Now,
 		HTTP: f.listen.options(), Evidence: f.evidence.options(),
 		Language: languageOf(settings.flags), Debug: app.DebugOptions{Listen: f.debug, Level: settings.level},

@@ -196,9 +196,7 @@ func showPreview(out io.Writer, preview *store.Preview) error {
 	for _, k := range sortedMoves(preview.Moves) {
 		moves.Rows = append(moves.Rows, []report.Cell{{Text: k.Target}, {Text: k.From}, {Text: "-> " + k.To}, {Text: report.Number(preview.Moves[k]), Right: true}})
 	}
-	if err := screen.show(&moves); err != nil {
-		return err
-	}
+	screen.show(&moves)
 	examples := report.TextTable{}
 	for i := range preview.Examples {
 		record, after := preview.Examples[i].Before, preview.Examples[i].After
@@ -210,7 +208,8 @@ func showPreview(out io.Writer, preview *store.Preview) error {
 		}
 		examples.Rows = append(examples.Rows, []report.Cell{{Text: after.Account + "/" + after.Region}, {Text: after.InstanceID}, {Text: report.OSName(after.OS.Family, after.OS.Version)}, {Text: strings.Join(moved, " ")}})
 	}
-	return screen.show(&examples)
+	screen.show(&examples)
+	return screen.err
 }
 
 func sortedMoves(moves map[store.ChangeKey]int) []store.ChangeKey {

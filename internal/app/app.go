@@ -294,18 +294,29 @@ func Classifier(overlays, targets []string) (*rules.Classifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	parsed := rules.DefaultTargets()
-	if len(targets) > 0 {
-		parsed = nil
-		for _, name := range targets {
-			target, err := rs.ParseTarget(name)
-			if err != nil {
-				return nil, &ConfigError{fmt.Errorf("--target: %w%s", err, Meant(name, rules.Classes()))}
-			}
-			parsed = append(parsed, target)
-		}
+	parsed, err := Targets(rs, targets)
+	if err != nil {
+		return nil, err
 	}
 	return rs.NewClassifier(parsed), nil
+}
+
+// Targets are those of the names, each once; the default ones where none is named.
+func Targets(rs *rules.Ruleset, names []string) ([]rules.Target, error) {
+	if len(names) == 0 {
+		return rules.DefaultTargets(), nil
+	}
+	var out []rules.Target
+	for _, name := range names {
+		target, err := rs.ParseTarget(name)
+		if err != nil {
+			return nil, &ConfigError{fmt.Errorf("--target: %w%s", err, Meant(name, rules.Classes()))}
+		}
+		if !slices.ContainsFunc(out, func(have rules.Target) bool { return have.ID == target.ID }) {
+			out = append(out, target)
+		}
+	}
+	return out, nil
 }
 
 // Meant names the word that was meant, where one of those that there are is near.
@@ -318,19 +329,27 @@ func Meant(name string, words []string) string {
 
 // Ruleset compiles the built-in rule set with the overlay files.
 func Ruleset(overlays []string) (*rules.Ruleset, error) {
-	var docs [][]byte
-	for _, path := range overlays {
-		doc, err := os.ReadFile(path)
-		if err != nil {
-			return nil, &ConfigError{fmt.Errorf("rules: %w", err)}
-		}
-		docs = append(docs, doc)
+	docs, err := ReadOverlays(overlays)
+	if err != nil {
+		return nil, err
 	}
 	rs, err := catalog.Load(docs...)
 	if err != nil {
 		return nil, &ConfigError{fmt.Errorf("rules: %w", err)}
 	}
 	return rs, nil
+}
+
+// ReadOverlays reads overlay files.
+func ReadOverlays(paths []string) (docs [][]byte, err error) {
+	for _, path := range paths {
+		doc, err := os.ReadFile(path)
+		if err != nil {
+			return nil, &ConfigError{fmt.Errorf("rules: %w", err)}
+		}
+		docs = append(docs, doc)
+	}
+	return docs, nil
 }
 
 // What the store may be told to remember. Below the least a scan would forget

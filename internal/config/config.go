@@ -267,13 +267,7 @@ func nearestKey(key string, names []string) string {
 
 // decodeStrict decodes one structured key and refuses unknown names in it.
 func decodeStrict(file *File, key, value *yaml.Node) error {
-	body, err := yaml.Marshal(&yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{key, value}})
-	if err != nil {
-		return fmt.Errorf("%s: %w", key.Value, err)
-	}
-	dec := yaml.NewDecoder(strings.NewReader(string(body)))
-	dec.KnownFields(true)
-	if err := dec.Decode(file); err != nil {
+	if err := strict(&yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{key, value}}, file); err != nil {
 		return fmt.Errorf("in %s (line %d): %w", key.Value, key.Line, err)
 	}
 	return nil
