@@ -18,7 +18,6 @@ import (
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/catalog"
 	"github.com/shenscan/shenscan/sink/httpapi"
-	"github.com/shenscan/shenscan/sink/httpapi/httpapitest"
 )
 
 // live serves a fleet and opens a browser.
@@ -247,7 +246,7 @@ func TestBrowserWithoutScripts(t *testing.T) {
 }
 
 func TestBrowserEmptyAndOldPages(t *testing.T) {
-	empty := httpapitest.New(nil, &record.Summary{Targets: reporttest.Targets(), Verdicts: map[string]map[string]int{}, CaughtUp: true}, nil, nil)
+	empty := newMemory(nil, &record.Summary{Targets: reporttest.Targets(), Verdicts: map[string]map[string]int{}, CaughtUp: true}, nil, nil)
 	for name, change := range map[string]func(*httpapi.Options){
 		"overview-empty": func(o *httpapi.Options) { o.Store = empty },
 		"overview-old":   func(o *httpapi.Options) { o.Now = func() time.Time { return reporttest.Now().Add(72 * time.Hour) } },

@@ -15,7 +15,6 @@ import (
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report/reporttest"
 	"github.com/shenscan/shenscan/sink/httpapi"
-	"github.com/shenscan/shenscan/sink/httpapi/httpapitest"
 )
 
 // unlinked are the numbers of a page that lead nowhere, each with its reason. A
@@ -235,7 +234,7 @@ func TestAScanThatReadNothingCountsNothing(t *testing.T) {
 		scan.Scopes[i].Completeness, scan.Scopes[i].Instances = record.ScopeFailed, 0
 	}
 	w := newWorld(t, 3, func(o *httpapi.Options) {
-		o.Store = httpapitest.New(fleet.Records, &fleet.Summary, []record.Scan{scan}, nil)
+		o.Store = newMemory(fleet.Records, &fleet.Summary, []record.Scan{scan}, nil)
 	})
 	for path, wants := range map[string][]string{
 		"/":      {"6 regions were not read to the end by the last scan: their numbers are, wholly or in part, of earlier ones, the oldest read to the end at 2026-11-22 20:30", "none read", "0 of 6", "6 failed", "13 more"},

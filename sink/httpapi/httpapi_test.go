@@ -18,12 +18,11 @@ import (
 	"github.com/shenscan/shenscan/internal/report/reporttest"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/httpapi"
-	"github.com/shenscan/shenscan/sink/httpapi/httpapitest"
 )
 
 // world is a server over a made-up fleet.
 type world struct {
-	store   *httpapitest.Store
+	store   *memory
 	fleet   *reporttest.Fleet
 	handler http.Handler
 }
@@ -49,7 +48,7 @@ func newWorld(t testing.TB, n int, change func(*httpapi.Options)) *world {
 	for i := range 30 {
 		points = append(points, httpapi.Point{At: reporttest.Now().AddDate(0, 0, i-30), Instances: n, Legacy: f.Summary.Legacy + (30-i)*n/60, Complete: true})
 	}
-	w := &world{store: httpapitest.New(f.Records, &f.Summary, []record.Scan{running, f.Scan}, points), fleet: f}
+	w := &world{store: newMemory(f.Records, &f.Summary, []record.Scan{running, f.Scan}, points), fleet: f}
 	o := httpapi.Options{
 		Store: w.store, Rescanner: w.store, Operator: func(*http.Request) bool { return true }, Version: "test",
 		Ready: func() (bool, []string) { return true, nil }, Log: slog.New(slog.DiscardHandler), Now: reporttest.Now,
@@ -157,7 +156,7 @@ func TestEveryOrderListsTheSame(t *testing.T) {
 
 // A store that holds nothing shows no numbers, and what to do.
 func TestEmptyStore(t *testing.T) {
-	empty := httpapitest.New(nil, &record.Summary{Targets: reporttest.Targets(), Verdicts: map[string]map[string]int{}, CaughtUp: true}, nil, nil)
+	empty := newMemory(nil, &record.Summary{Targets: reporttest.Targets(), Verdicts: map[string]map[string]int{}, CaughtUp: true}, nil, nil)
 	w := newWorld(t, 5, func(o *httpapi.Options) { o.Store = empty })
 	for path, want := range map[string]string{
 		"/": "No scan has ended yet", "/instances": "There are no instances yet", "/scans": "No scan yet",

@@ -15,13 +15,12 @@ import (
 	"github.com/shenscan/shenscan/internal/report/reporttest"
 	"github.com/shenscan/shenscan/rules/catalog"
 	"github.com/shenscan/shenscan/sink/httpapi"
-	"github.com/shenscan/shenscan/sink/httpapi/httpapitest"
 )
 
 // alone gives answers as long as no view is open.
 type alone struct {
 	whole
-	store *httpapitest.Store
+	store *memory
 	asked int
 }
 
@@ -82,7 +81,7 @@ func TestNothingIsAskedWhileAViewIsOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := httpapitest.New(fleet.Records, &fleet.Summary, []record.Scan{fleet.Scan}, nil)
+	at := newMemory(fleet.Records, &fleet.Summary, []record.Scan{fleet.Scan}, nil)
 	answers := &alone{whole: whole{fleet}, store: at}
 	handler, err := httpapi.New(httpapi.Options{
 		Store: at, Answers: answers, Rules: rs.Definition, Rescanner: at, Operator: func(*http.Request) bool { return true }, Version: "test",

@@ -13,7 +13,6 @@ import (
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report/reporttest"
 	"github.com/shenscan/shenscan/sink/httpapi"
-	"github.com/shenscan/shenscan/sink/httpapi/httpapitest"
 )
 
 var linkToList = regexp.MustCompile(`<a[^>]* href="/instances\?([^"]*)"[^>]*>(?:<i[^>]*>[^<]*</i>)?([0-9,]+)`)
@@ -106,9 +105,9 @@ func TestOverviewSaysWhatItDoesNotKnow(t *testing.T) {
 	fleet := func(change func(*record.Summary)) func(*httpapi.Options) {
 		f := reporttest.New(30, 1)
 		change(&f.Summary)
-		return func(o *httpapi.Options) { o.Store = httpapitest.New(f.Records, &f.Summary, nil, nil) }
+		return func(o *httpapi.Options) { o.Store = newMemory(f.Records, &f.Summary, nil, nil) }
 	}
-	none := httpapitest.New(nil, &record.Summary{Targets: reporttest.Targets(), CaughtUp: true, Scopes: []record.ScopeStatus{{Account: "1", Region: "cn-beijing", Completeness: record.ScopeFailed}}}, nil, nil)
+	none := newMemory(nil, &record.Summary{Targets: reporttest.Targets(), CaughtUp: true, Scopes: []record.ScopeStatus{{Account: "1", Region: "cn-beijing", Completeness: record.ScopeFailed}}}, nil, nil)
 	for name, c := range map[string]struct {
 		change      func(*httpapi.Options)
 		want, never string

@@ -1,12 +1,9 @@
-// Package httpapitest holds a store in memory, for tests of the pages and for
-// whoever wants them without a file. It keeps every promise of httpapi.Store.
-package httpapitest
+package httpapi_test
 
 import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -21,30 +18,23 @@ import (
 )
 
 var (
-	_ httpapi.Store     = (*Store)(nil)
-	_ httpapi.Rescanner = (*Store)(nil)
+	_ httpapi.Store     = (*memory)(nil)
+	_ httpapi.Rescanner = (*memory)(nil)
 )
 
-// Store is a store in memory, sorted by key. It is safe for concurrent use.
-type Store struct {
-	mu    sync.Mutex
-	views int // that are open
-	Held
-
-	// OnRescan is called with each request; nil answers that all is well.
-	OnRescan func(record.RescanRequest) (record.RescanReply, error)
-	// OnScan is called with each reason; nil answers that all is well.
-	OnScan func(reason string) (string, error)
-}
-
-// Held is what a store has; a view keeps it as it was.
-type Held struct {
+// memory is a store in memory, sorted by key, that keeps every promise of
+// httpapi.Store. It is safe for concurrent use.
+type memory struct {
+	mu      sync.Mutex
 	recs    []*record.Record
 	summary *record.Summary
 	history map[string][]record.Change
 	scans   []record.Scan
 	points  []httpapi.Point
+	views   int // that are open
 
+	// OnRescan is called with each request; nil answers that all is well.
+	OnRescan func(record.RescanRequest) (record.RescanReply, error)
 	// Burndown are the counts at the end of each scan.
 	Burndown []record.ProgressPoint
 	// Guests is what guests were asked for, by instance.
@@ -53,12 +43,15 @@ type Held struct {
 	Outcomes record.MoveOutcomes
 	// Evidence is what sources of evidence came to.
 	Evidence []record.Evidence
+	// OnScan is called with each reason; nil answers that all is well.
+	OnScan func(reason string) (string, error)
 }
 
-// New returns a store that holds the records, which it sorts.
-func New(recs []*record.Record, sum *record.Summary, scans []record.Scan, points []httpapi.Point) *Store {
-	recs = slices.SortedFunc(slices.Values(recs), compare)
-	return &Store{Held: Held{recs: recs, summary: sum, history: map[string][]record.Change{}, scans: scans, points: points}}
+// newMemory returns a store that holds the records, which it sorts.
+func newMemory(recs []*record.Record, sum *record.Summary, scans []record.Scan, points []httpapi.Point) *memory {
+	s := &memory{recs: slices.Clone(recs), summary: sum, history: map[string][]record.Change{}, scans: scans, points: points}
+	slices.SortFunc(s.recs, compare)
+	return s
 }
 
 func compare(a, b *record.Record) int {
@@ -66,36 +59,42 @@ func compare(a, b *record.Record) int {
 }
 
 // View implements httpapi.Store.
-func (s *Store) View(_ context.Context, f store.Filter) (httpapi.View, error) {
+func (s *memory) View(_ context.Context, f store.Filter) (httpapi.View, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.views++
-	made := &view{held: s.Held, f: f, matching: slices.DeleteFunc(slices.Clone(s.recs), func(r *record.Record) bool { return !match(r, &f) })}
-	made.held.recs, made.held.history, made.held.scans = slices.Clone(s.recs), maps.Clone(s.history), slices.Clone(s.scans)
-	made.close = sync.OnceFunc(func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.views--
-	})
+	made := &view{s: s, f: f, summary: s.summary, all: s.recs}
+	for _, r := range s.recs {
+		if match(r, &f) {
+			made.recs = append(made.recs, r)
+		}
+	}
+	made.recs, made.all = slices.Clone(made.recs), slices.Clone(s.recs)
 	return made, nil
 }
 
 // view is what the store held.
 type view struct {
-	held     Held
-	f        store.Filter
-	matching []*record.Record
-	close    func()
+	s         *memory
+	f         store.Filter
+	recs, all []*record.Record
+	summary   *record.Summary
+	closed    bool
 }
 
 // Close implements httpapi.View.
 func (v *view) Close() error {
-	v.close()
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	if !v.closed {
+		v.closed = true
+		v.s.views--
+	}
 	return nil
 }
 
 // Views is how many views are open.
-func (s *Store) Views() int {
+func (s *memory) Views() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.views
@@ -103,13 +102,13 @@ func (s *Store) Views() int {
 
 // Summary counts what the filter lets through.
 func (v *view) Summary() *record.Summary {
-	if len(v.matching) == len(v.held.recs) {
-		return v.held.summary
+	if len(v.recs) == len(v.all) {
+		return v.summary
 	}
-	present := slices.DeleteFunc(slices.Clone(v.matching), func(r *record.Record) bool { return r.GoneAt != nil })
-	sum := reporttest.Count(present, v.held.summary.Targets)
-	sum.Ruleset, sum.CaughtUp, sum.AsOf, sum.Gone = v.held.summary.Ruleset, v.held.summary.CaughtUp, v.held.summary.AsOf, len(v.matching)-len(present)
-	for _, sc := range v.held.summary.Scopes {
+	present := slices.DeleteFunc(slices.Clone(v.recs), func(r *record.Record) bool { return r.GoneAt != nil })
+	sum := reporttest.Count(present, v.summary.Targets)
+	sum.Ruleset, sum.CaughtUp, sum.AsOf, sum.Gone = v.summary.Ruleset, v.summary.CaughtUp, v.summary.AsOf, len(v.recs)-len(present)
+	for _, sc := range v.summary.Scopes {
 		if (v.f.Account == "" || v.f.Account == sc.Account) && (v.f.Region == "" || v.f.Region == sc.Region) && v.f.Scope.Scope(sc.Account, sc.Region) {
 			sum.Scopes = append(sum.Scopes, sc)
 		}
@@ -130,7 +129,7 @@ func (v *view) Sorted(_ context.Context, by store.Sort, after *store.Place, limi
 		return c
 	}
 	var out []store.Placed
-	for _, r := range v.matching {
+	for _, r := range v.recs {
 		place := store.Place{Value: value(r, by), Account: r.Account, Region: r.Region, InstanceID: r.InstanceID}
 		if after == nil || order(place, *after) > 0 {
 			out = append(out, store.Placed{Place: place, Record: r})
@@ -190,9 +189,11 @@ func match(entry *record.Record, wanted *store.Filter) bool {
 
 // Instance finds one instance.
 func (v *view) Instance(account, region, id string) (*record.Record, []record.Change, error) {
-	for _, r := range v.held.recs {
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	for _, r := range v.all {
 		if r.InstanceID == id && (account == "" || r.Account == account) && (region == "" || r.Region == region) {
-			return r, slices.Clone(v.held.history[id]), nil
+			return r, slices.Clone(v.s.history[id]), nil
 		}
 	}
 	return nil, nil, fmt.Errorf("%w", httpapi.ErrNotFound)
@@ -218,11 +219,11 @@ func (v *view) Explain(account, region, id string) (*rules.Explanation, error) {
 
 // Known is what its records name.
 func (v *view) Known() *filter.Known {
-	known := &filter.Known{Targets: v.held.summary.Targets}
-	for i := range v.held.summary.Scopes {
-		known.Accounts, known.Regions = append(known.Accounts, v.held.summary.Scopes[i].Account), append(known.Regions, v.held.summary.Scopes[i].Region)
+	known := &filter.Known{Targets: v.summary.Targets}
+	for i := range v.summary.Scopes {
+		known.Accounts, known.Regions = append(known.Accounts, v.summary.Scopes[i].Account), append(known.Regions, v.summary.Scopes[i].Region)
 	}
-	for _, entry := range v.held.recs {
+	for _, entry := range v.all {
 		known.Accounts, known.Regions, known.Families = append(known.Accounts, entry.Account), append(known.Regions, entry.Region), append(known.Families, entry.InstanceFamily)
 		known.Systems = append(known.Systems, entry.OS.Family, entry.OS.Family+" "+entry.OS.Version)
 		for key := range entry.Tags {
@@ -238,14 +239,19 @@ func (v *view) Known() *filter.Known {
 
 // Scans returns the newest scans.
 func (v *view) Scans(limit int) ([]record.Scan, error) {
-	return slices.Clone(v.held.scans[:min(len(v.held.scans), limit)]), nil
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	return slices.Clone(v.s.scans[:min(len(v.s.scans), limit)]), nil
 }
 
 // Scan returns one scan.
 func (v *view) Scan(id string) (*record.Scan, error) {
-	for i := range v.held.scans {
-		if v.held.scans[i].ID == id {
-			return &v.held.scans[i], nil
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	for i := range v.s.scans {
+		if v.s.scans[i].ID == id {
+			scan := v.s.scans[i]
+			return &scan, nil
 		}
 	}
 	return nil, fmt.Errorf("%w", httpapi.ErrNotFound)
@@ -253,43 +259,55 @@ func (v *view) Scan(id string) (*record.Scan, error) {
 
 // Trend returns the points.
 func (v *view) Trend(limit int) ([]httpapi.Point, error) {
-	return slices.Clone(v.held.points[max(0, len(v.held.points)-limit):]), nil
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	return slices.Clone(v.s.points[max(0, len(v.s.points)-limit):]), nil
 }
 
 // GuestEvidence is what the store was given for the instance.
 func (v *view) GuestEvidence(_, _, id string, _ time.Time) ([]record.GuestEvidence, error) {
-	return slices.Clone(v.held.Guests[id]), nil
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	return slices.Clone(v.s.Guests[id]), nil
 }
 
 // Outcomes are those that the store was given.
 func (v *view) Outcomes(_ context.Context, limit int) (*record.MoveOutcomes, error) {
-	out := v.held.Outcomes
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	out := v.s.Outcomes
 	out.Moves = slices.Clone(out.Moves[:min(len(out.Moves), limit)])
 	return &out, nil
 }
 
 // Evidence is what the store was given.
 func (v *view) Evidence(time.Time) ([]record.Evidence, error) {
-	return slices.Clone(v.held.Evidence), nil
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	return slices.Clone(v.s.Evidence), nil
 }
 
 // Points are those that the store was given.
 func (v *view) Points(n int) ([]record.ProgressPoint, error) {
-	return slices.Clone(v.held.Burndown[max(0, len(v.held.Burndown)-n):]), nil
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	return slices.Clone(v.s.Burndown[max(0, len(v.s.Burndown)-n):]), nil
 }
 
 // Progress is a point without parts.
 func (v *view) Progress(number uint64) (*record.Progress, error) {
-	for i := range v.held.Burndown {
-		if v.held.Burndown[i].Number == number {
-			return &record.Progress{ProgressPoint: v.held.Burndown[i]}, nil
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	for i := range v.s.Burndown {
+		if v.s.Burndown[i].Number == number {
+			return &record.Progress{ProgressPoint: v.s.Burndown[i]}, nil
 		}
 	}
 	return nil, fmt.Errorf("%w", httpapi.ErrNotFound)
 }
 
 // Put replaces an instance and notes what changed.
-func (s *Store) Put(rec *record.Record, change *record.Change) {
+func (s *memory) Put(rec *record.Record, change *record.Change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.recs {
@@ -303,7 +321,7 @@ func (s *Store) Put(rec *record.Record, change *record.Change) {
 }
 
 // PutScan replaces a scan, or puts a new one in front.
-func (s *Store) PutScan(scan record.Scan) {
+func (s *memory) PutScan(scan record.Scan) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.scans {
@@ -316,7 +334,7 @@ func (s *Store) PutScan(scan record.Scan) {
 }
 
 // Rescan passes a request to OnRescan.
-func (s *Store) Rescan(_ context.Context, request record.RescanRequest) (record.RescanReply, error) {
+func (s *memory) Rescan(_ context.Context, request record.RescanRequest) (record.RescanReply, error) {
 	if s.OnRescan == nil {
 		return record.RescanReply{ScanID: "rescan-1", Accepted: len(request.InstanceIDs)}, nil
 	}
@@ -324,7 +342,7 @@ func (s *Store) Rescan(_ context.Context, request record.RescanRequest) (record.
 }
 
 // Scan passes a request to OnScan.
-func (s *Store) Scan(_ context.Context, reason string) (string, error) {
+func (s *memory) Scan(_ context.Context, reason string) (string, error) {
 	if s.OnScan == nil {
 		return "20261123T013000Z-asked", nil
 	}
