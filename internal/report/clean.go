@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/width"
 )
 
 // Clean makes a string that somebody else wrote harmless on a terminal and in
@@ -122,46 +124,9 @@ func runeWidth(char rune) int {
 		return 1
 	case unicode.In(char, unicode.Mn, unicode.Me, unicode.Cf):
 		return 0
-	case unicode.Is(wide, char):
+	}
+	if kind := width.LookupRune(char).Kind(); kind == width.EastAsianWide || kind == width.EastAsianFullwidth {
 		return 2
 	}
 	return 1
-}
-
-// wide holds East_Asian_Width W and F of Unicode 16 in the coarse blocks that
-// terminals agree on.
-var wide = &unicode.RangeTable{
-	R16: []unicode.Range16{
-		{Lo: 0x1100, Hi: 0x115f, Stride: 1},
-		{Lo: 0x231a, Hi: 0x231b, Stride: 1},
-		{Lo: 0x23e9, Hi: 0x23ec, Stride: 1},
-		{Lo: 0x25fd, Hi: 0x25fe, Stride: 1},
-		{Lo: 0x2614, Hi: 0x2615, Stride: 1},
-		{Lo: 0x26a1, Hi: 0x26a1, Stride: 1},
-		{Lo: 0x2705, Hi: 0x2705, Stride: 1},
-		{Lo: 0x274c, Hi: 0x274c, Stride: 1},
-		{Lo: 0x2b50, Hi: 0x2b50, Stride: 1},
-		{Lo: 0x2e80, Hi: 0x303e, Stride: 1},
-		{Lo: 0x3041, Hi: 0x33ff, Stride: 1},
-		{Lo: 0x3400, Hi: 0x4dbf, Stride: 1},
-		{Lo: 0x4e00, Hi: 0xa4cf, Stride: 1},
-		{Lo: 0xa960, Hi: 0xa97c, Stride: 1},
-		{Lo: 0xac00, Hi: 0xd7a3, Stride: 1},
-		{Lo: 0xf900, Hi: 0xfaff, Stride: 1},
-		{Lo: 0xfe30, Hi: 0xfe6f, Stride: 1},
-		{Lo: 0xff01, Hi: 0xff60, Stride: 1},
-		{Lo: 0xffe0, Hi: 0xffe6, Stride: 1},
-	},
-	R32: []unicode.Range32{
-		{Lo: 0x16fe0, Hi: 0x18aff, Stride: 1},
-		{Lo: 0x1b000, Hi: 0x1b2ff, Stride: 1},
-		{Lo: 0x1f004, Hi: 0x1f004, Stride: 1},
-		{Lo: 0x1f18e, Hi: 0x1f19a, Stride: 1},
-		{Lo: 0x1f200, Hi: 0x1f320, Stride: 1},
-		{Lo: 0x1f32d, Hi: 0x1f64f, Stride: 1},
-		{Lo: 0x1f680, Hi: 0x1f6d7, Stride: 1},
-		{Lo: 0x1f7e0, Hi: 0x1f7eb, Stride: 1},
-		{Lo: 0x1f90c, Hi: 0x1faff, Stride: 1},
-		{Lo: 0x20000, Hi: 0x3fffd, Stride: 1},
-	},
 }
