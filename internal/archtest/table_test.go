@@ -90,8 +90,9 @@ var libraries = []ownership{
 	{"github.com/prometheus/client_golang", []string{
 		"producer", "producer/cloudevents", "workers", "sink", "sink/exporter", "sink/httpapi", "sink/store", "internal/app", "internal/bus", "internal/ecs/ecsapi",
 	}},
-	// The exporter writes the fleet's series as text and keeps it between scrapes.
+	// The exporter makes the fleet's series past a registry, and keeps them between scrapes.
 	{"github.com/prometheus/common/expfmt", []string{"sink/exporter"}},
+	{"github.com/prometheus/client_model/", []string{"sink/exporter"}},
 	{"github.com/prometheus/exporter-toolkit", []string{"internal/app", "sink/httpapi"}},
 	// OpenTelemetry's own exporter over HTTP reads the variables, the certificates and
 	// the collector's patience; that it links gRPC for its messages is the price.

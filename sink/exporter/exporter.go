@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
@@ -43,21 +44,55 @@ func DefaultOptions() Options { return Options{MaxSeries: 10_000} }
 
 const other = "other"
 
+// The metrics that have few series.
+var (
+	waivedInstances    = desc("waived_instances", "Instances whose verdict for the target is waived, by what it was.", "target", "verdict")
+	confidences        = desc("confidence_instances", "Instances by verdict for a target and how firmly it is carried.", "target", "verdict", "confidence")
+	unknownInstances   = desc("unknown_instances", "Instances whose verdict for the target is unknown, by the cheapest check that settles it.", "target", "question")
+	ownerOpen          = desc("owner_open_instances", "Instances of the owner that still needed work before the target when progress was last counted; the fifty owners with most instances, the others together.", "owner", "target")
+	movedInstances     = desc("moved_instances", "Instances that were seen to have moved to the class, by what was said of it before and how it went.", "target", "verdict", "result")
+	scanLastCompletion = desc("scan_last_completion_timestamp_seconds", "When the last complete scan of the scope ended.", "account", "region")
+	scanComplete       = desc("scan_complete", "Whether the last scan of the scope was whole.", "account", "region")
+	scanInstances      = desc("scan_instances", "Instances that each stage of the last ended scan of the scope had in hand; where they differ, it is not complete.", "account", "region", "stage")
+	unlistedScopes     = desc("unlisted_scopes", "Regions of the account that are not named any more by those who list them, or whose account is not; what is known of them is from before, until somebody settles it.", "account")
+	scanDuration       = desc("scan_duration_seconds", "How long the last ended scan of the account took.", "account")
+	scanFailedRegions  = desc("scan_failed_regions", "Regions that the last ended scan of the account could not read, or not to the end.", "account")
+	verdictChanges     = desc("verdict_changes_total", "Verdicts that changed, since this process started.", "target", "from", "to")
+	commitDuration     = desc("store_commit_duration_seconds", "Time that commits to the store took, sync to disk included.")
+	storeSize          = desc("store_size_bytes", "Size of the store's file.")
+	storeSizeLimit     = desc("store_size_limit_bytes", "Size that the store's file may grow to, by its limit or by what the disk has left.")
+	storeInstances     = desc("store_instances", "Instances in the store, those that are gone not counted.")
+	storeGone          = desc("store_gone_instances", "Instances that complete scans no longer found and that are still remembered.")
+	unknownRatio       = desc("unknown_ratio", "Part of the instances whose verdict for the target is unknown.", "target")
+	lastObservation    = desc("store_last_observation_timestamp_seconds", "Broker time of the newest result in the store.")
+	scansInProgress    = desc("scans_in_progress", "Scans that run now; rescans are not counted.")
+	scanRegions        = desc("scan_regions", "Regions of the account in the scans that run now, by how they stand.", "account", "state")
+	scanPlanning       = desc("scan_account_planning", "1 while a scan that runs waits to hear which regions the account has; absent while none does.", "account")
+	caughtUp           = desc("caught_up", "Whether the store holds all that the results stream held when this process started.")
+	pagesJudgedAnew    = desc("pages_judged_anew_total", "Pages that the store judged by its own rule set although a worker had judged them, since this process started: by another rule set or for other targets, or not as a rule set can.", "reason")
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("shenscan_"+name, help, labels, nil)
+}
+
 // Collector makes metrics of the figures of a store; Handler shows them.
 type Collector struct {
 	o   Options
 	src Source
 
-	completed, complete, unlisted, stages, duration, failed, changes *prometheus.Desc
-	commits, size, limit, held, gone, unknown, observed, caughtUp    *prometheus.Desc
-	running, regions, planning, anew                                 *prometheus.Desc
-	waived, confidence, owned, asked, moved                          *prometheus.Desc
+	mu                       sync.Mutex
+	of                       *record.Summary  // that instances and legacy were made from
+	standing                 *store.Standings // that waves was made from
+	instances, legacy, waves *dto.MetricFamily
+}
 
-	mu                sync.Mutex
-	of                *record.Summary // that instances and legacy were made from
-	instances, legacy groups
-	standing          *store.Standings // that waves was made from
-	waves             groups
+// New returns a Collector over src.
+func New(src Source, options Options) *Collector {
+	if options.MaxSeries <= 0 {
+		options.MaxSeries = DefaultOptions().MaxSeries
+	}
+	return &Collector{o: options, src: src}
 }
 
 // scrape is a prometheus.Collector of everything but the counts of the fleet, which
@@ -69,82 +104,25 @@ type scrape struct {
 
 var _ prometheus.Collector = scrape{}
 
-// New returns a Collector over src.
-func New(src Source, options Options) *Collector {
-	if options.MaxSeries <= 0 {
-		options.MaxSeries = DefaultOptions().MaxSeries
-	}
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("shenscan_"+name, help, labels, nil)
-	}
-	return &Collector{
-		o: options, src: src,
-		instances:  newGroups("shenscan_instances", "Instances by verdict for a target; one that the cloud no longer lists is not counted.", "account", "os_family", "os_version", "region", "target", "verdict"),
-		legacy:     newGroups("shenscan_legacy_os_instances", "Instances whose operating system is on the list of legacy ones.", "account", "os_family", "os_version", "region"),
-		waves:      newGroups("shenscan_wave_instances", "Instances by the wave of a plan for a target: what is to be done before they can move.", "account", "region", "target", "wave"),
-		waived:     desc("waived_instances", "Instances whose verdict for the target is waived, by what it was.", "target", "verdict"),
-		confidence: desc("confidence_instances", "Instances by verdict for a target and how firmly it is carried.", "target", "verdict", "confidence"),
-		asked:      desc("unknown_instances", "Instances whose verdict for the target is unknown, by the cheapest check that settles it.", "target", "question"),
-		owned:      desc("owner_open_instances", "Instances of the owner that still needed work before the target when progress was last counted; the fifty owners with most instances, the others together.", "owner", "target"),
-		moved:      desc("moved_instances", "Instances that were seen to have moved to the class, by what was said of it before and how it went.", "target", "verdict", "result"),
-		completed:  desc("scan_last_completion_timestamp_seconds", "When the last complete scan of the scope ended.", "account", "region"),
-		complete:   desc("scan_complete", "Whether the last scan of the scope was whole.", "account", "region"),
-		stages:     desc("scan_instances", "Instances that each stage of the last ended scan of the scope had in hand; where they differ, it is not complete.", "account", "region", "stage"),
-		unlisted:   desc("unlisted_scopes", "Regions of the account that are not named any more by those who list them, or whose account is not; what is known of them is from before, until somebody settles it.", "account"),
-		duration:   desc("scan_duration_seconds", "How long the last ended scan of the account took.", "account"),
-		failed:     desc("scan_failed_regions", "Regions that the last ended scan of the account could not read, or not to the end.", "account"),
-		changes:    desc("verdict_changes_total", "Verdicts that changed, since this process started.", "target", "from", "to"),
-		commits:    desc("store_commit_duration_seconds", "Time that commits to the store took, sync to disk included."),
-		size:       desc("store_size_bytes", "Size of the store's file."),
-		limit:      desc("store_size_limit_bytes", "Size that the store's file may grow to, by its limit or by what the disk has left."),
-		held:       desc("store_instances", "Instances in the store, those that are gone not counted."),
-		gone:       desc("store_gone_instances", "Instances that complete scans no longer found and that are still remembered."),
-		unknown:    desc("unknown_ratio", "Part of the instances whose verdict for the target is unknown.", "target"),
-		observed:   desc("store_last_observation_timestamp_seconds", "Broker time of the newest result in the store."),
-		running:    desc("scans_in_progress", "Scans that run now; rescans are not counted."),
-		regions:    desc("scan_regions", "Regions of the account in the scans that run now, by how they stand.", "account", "state"),
-		planning:   desc("scan_account_planning", "1 while a scan that runs waits to hear which regions the account has; absent while none does.", "account"),
-		caughtUp:   desc("caught_up", "Whether the store holds all that the results stream held when this process started."),
-		anew:       desc("pages_judged_anew_total", "Pages that the store judged by its own rule set although a worker had judged them, since this process started: by another rule set or for other targets, or not as a rule set can.", "reason"),
-	}
-}
-
-// Describe implements prometheus.Collector.
-func (c scrape) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{
-		c.completed, c.complete, c.unlisted, c.stages, c.duration, c.failed, c.changes,
-		c.commits, c.size, c.limit, c.held, c.gone, c.unknown, c.observed, c.waived, c.confidence, c.owned, c.asked, c.moved, c.anew,
-		c.completed, c.complete, c.unlisted, c.stages, c.duration, c.failed, c.changes, c.anew,
-	} {
-		ch <- desc
-	}
-	if c.o.CaughtUp != nil {
-		ch <- c.caughtUp
-	}
-	if c.o.Running != nil {
-		ch <- c.running
-		ch <- c.regions
-		ch <- c.planning
-	}
-}
+// Describe implements prometheus.Collector. It names none: which there are depends on
+// what is known, and a scrape has a registry of its own.
+func (scrape) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (c scrape) Collect(ch chan<- prometheus.Metric) {
-	for _, m := range c.totals(c.figures.Summary) {
-		ch <- m
-	}
-	c.standings(c.figures.Standings, ch)
-	c.outcomes(c.figures.Outcomes, ch)
-	c.stats(&c.figures.Stats, ch)
+	totals(c.figures.Summary, ch)
+	standings(c.figures.Standings, ch)
+	outcomes(c.figures.Outcomes, ch)
+	stats(&c.figures.Stats, ch)
 	if c.o.Running != nil {
 		c.inProgress(ch)
 	}
 	if c.o.CaughtUp != nil {
-		v := 0.0
+		held := 0.0
 		if c.o.CaughtUp() {
-			v = 1
+			held = 1
 		}
-		ch <- gauge(c.caughtUp, v)
+		ch <- gauge(caughtUp, held)
 	}
 }
 
@@ -152,7 +130,7 @@ func (c scrape) Collect(ch chan<- prometheus.Metric) {
 func (c *Collector) inProgress(ch chan<- prometheus.Metric) {
 	list, err := c.o.Running()
 	if err != nil {
-		ch <- prometheus.NewInvalidMetric(c.running, err)
+		ch <- prometheus.NewInvalidMetric(scansInProgress, err)
 		return
 	}
 	n := 0
@@ -173,13 +151,13 @@ func (c *Collector) inProgress(ch chan<- prometheus.Metric) {
 			}
 		}
 	}
-	ch <- gauge(c.running, float64(n))
+	ch <- gauge(scansInProgress, float64(n))
 	for k, v := range regions {
-		ch <- gauge(c.regions, v, k[0], k[1])
+		ch <- gauge(scanRegions, v, k[0], k[1])
 	}
 	for account, waits := range planning {
 		if waits {
-			ch <- gauge(c.planning, 1, account)
+			ch <- gauge(scanPlanning, 1, account)
 		}
 	}
 }
@@ -193,19 +171,20 @@ func counter(d *prometheus.Desc, v float64, labels ...string) prometheus.Metric 
 }
 
 // totals are the metrics of a summary that have few series.
-func (c *Collector) totals(summary *record.Summary) []prometheus.Metric {
-	out := c.scopes(summary.Scopes)
+func totals(summary *record.Summary, ch chan<- prometheus.Metric) {
+	scopes(summary.Scopes, ch)
 	for _, t := range summary.Targets {
 		if summary.Instances > 0 {
-			out = append(out, gauge(c.unknown, float64(summary.Verdicts[t][rules.Unknown.String()])/float64(summary.Instances), label(t)))
+			ch <- gauge(unknownRatio, float64(summary.Verdicts[t][rules.Unknown.String()])/float64(summary.Instances), label(t))
 		}
 	}
 	for target, questions := range summary.UnknownByQuestion {
 		for check, n := range questions {
-			out = append(out, gauge(c.asked, float64(n), label(target), label(check)))
+			ch <- gauge(unknownInstances, float64(n), label(target), label(check))
 		}
 	}
-	return append(out, gauge(c.held, float64(summary.Instances)), gauge(c.gone, float64(summary.Gone)))
+	ch <- gauge(storeInstances, float64(summary.Instances))
+	ch <- gauge(storeGone, float64(summary.Gone))
 }
 
 // mostOwners bounds the series of owners, whose names are tags.
@@ -213,21 +192,21 @@ const mostOwners = 50
 
 // standings are the metrics of what a plan makes of the verdicts that have few
 // series.
-func (c *Collector) standings(counted *store.Standings, ch chan<- prometheus.Metric) {
+func standings(counted *store.Standings, ch chan<- prometheus.Metric) {
 	for k, n := range counted.Waived {
-		ch <- gauge(c.waived, float64(n), label(k.Target), k.Verdict)
+		ch <- gauge(waivedInstances, float64(n), label(k.Target), k.Verdict)
 	}
 	for k, n := range counted.Confidence {
-		ch <- gauge(c.confidence, float64(n), label(k.Target), k.Verdict, k.Confidence)
+		ch <- gauge(confidences, float64(n), label(k.Target), k.Verdict, k.Confidence)
 	}
 	for k, n := range ownersOf(counted.Owners) {
-		ch <- gauge(c.owned, float64(n), k.owner, k.target)
+		ch <- gauge(ownerOpen, float64(n), k.owner, k.target)
 	}
 }
 
 // outcomes shows the score of moves. What may never happen is shown as 0 for each
 // class, so that the first time is seen to be one.
-func (c *Collector) outcomes(scores []record.MoveScore, ch chan<- prometheus.Metric) {
+func outcomes(scores []record.MoveScore, ch chan<- prometheus.Metric) {
 	type key struct{ target, verdict, result string }
 	counts := map[key]float64{}
 	for _, class := range rules.Classes() {
@@ -238,7 +217,7 @@ func (c *Collector) outcomes(scores []record.MoveScore, ch chan<- prometheus.Met
 		counts[key{label(s.Target), label(s.Verdict), label(string(s.Result))}] += float64(s.Instances)
 	}
 	for k, n := range counts {
-		ch <- gauge(c.moved, n, k.target, k.verdict, k.result)
+		ch <- gauge(movedInstances, n, k.target, k.verdict, k.result)
 	}
 }
 
@@ -276,7 +255,7 @@ func ownersOf(shares *record.Shares) map[ownerKey]int {
 	return out
 }
 
-func (c *Collector) scopes(scopes []record.ScopeStatus) []prometheus.Metric {
+func scopes(scopes []record.ScopeStatus, ch chan<- prometheus.Metric) {
 	type key [2]string
 	complete, last := map[key]float64{}, map[key]float64{}
 	numbers := map[key]*record.Numbers{}
@@ -304,28 +283,26 @@ func (c *Collector) scopes(scopes []record.ScopeStatus) []prometheus.Metric {
 			last[k] = float64(scopeStatus.LastComplete.UnixMilli()) / 1e3
 		}
 	}
-	var out []prometheus.Metric
 	for k, v := range complete {
-		out = append(out, gauge(c.complete, v, k[0], k[1]))
+		ch <- gauge(scanComplete, v, k[0], k[1])
 	}
 	for account, n := range unlisted {
-		out = append(out, gauge(c.unlisted, n, account))
+		ch <- gauge(unlistedScopes, n, account)
 	}
 	for k, v := range last {
-		out = append(out, gauge(c.completed, v, k[0], k[1]))
+		ch <- gauge(scanLastCompletion, v, k[0], k[1])
 	}
 	for k, n := range numbers {
 		if n.Counted != nil {
-			out = append(out, gauge(c.stages, float64(*n.Counted), k[0], k[1], "counted"))
+			ch <- gauge(scanInstances, float64(*n.Counted), k[0], k[1], "counted")
 		}
 		for stage, v := range map[string]int{"listed": n.Listed, "published": n.Published, "classified": n.Classified, "stored": n.Stored} {
-			out = append(out, gauge(c.stages, float64(v), k[0], k[1], stage))
+			ch <- gauge(scanInstances, float64(v), k[0], k[1], stage)
 		}
 	}
-	return out
 }
 
-func (c *Collector) stats(counted *store.Stats, ch chan<- prometheus.Metric) {
+func stats(counted *store.Stats, ch chan<- prometheus.Metric) {
 	seconds, failed := map[string]float64{}, map[string]float64{}
 	for account, accountStatus := range counted.Accounts {
 		account = label(account)
@@ -333,15 +310,15 @@ func (c *Collector) stats(counted *store.Stats, ch chan<- prometheus.Metric) {
 		failed[account] += float64(accountStatus.FailedRegions)
 	}
 	for account, v := range seconds {
-		ch <- gauge(c.duration, v, account)
-		ch <- gauge(c.failed, failed[account], account)
+		ch <- gauge(scanDuration, v, account)
+		ch <- gauge(scanFailedRegions, failed[account], account)
 	}
 	changes := map[store.ChangeKey]float64{}
 	for k, n := range counted.Changes {
 		changes[store.ChangeKey{Target: label(k.Target), From: label(k.From), To: label(k.To)}] += float64(n)
 	}
 	for k, n := range changes {
-		ch <- counter(c.changes, n, k.Target, k.From, k.To)
+		ch <- counter(verdictChanges, n, k.Target, k.From, k.To)
 	}
 	anew := map[string]int{"ruleset": 0, "unsound": 0}
 	for i := range counted.JudgedAnew {
@@ -352,15 +329,15 @@ func (c *Collector) stats(counted *store.Stats, ch chan<- prometheus.Metric) {
 		anew[reason] += counted.JudgedAnew[i].Pages
 	}
 	for reason, n := range anew {
-		ch <- counter(c.anew, float64(n), reason)
+		ch <- counter(pagesJudgedAnew, float64(n), reason)
 	}
-	ch <- prometheus.MustNewConstHistogram(c.commits, counted.Commits, counted.CommitSeconds, counted.CommitBuckets)
-	ch <- gauge(c.size, float64(counted.Size))
+	ch <- prometheus.MustNewConstHistogram(commitDuration, counted.Commits, counted.CommitSeconds, counted.CommitBuckets)
+	ch <- gauge(storeSize, float64(counted.Size))
 	if counted.SizeLimit > 0 {
-		ch <- gauge(c.limit, float64(counted.SizeLimit))
+		ch <- gauge(storeSizeLimit, float64(counted.SizeLimit))
 	}
 	if !counted.Observed.IsZero() {
-		ch <- gauge(c.observed, float64(counted.Observed.UnixMilli())/1e3)
+		ch <- gauge(lastObservation, float64(counted.Observed.UnixMilli())/1e3)
 	}
 }
 

@@ -8,16 +8,17 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
-// series is the values of fleetLabels. Legacy counts have the first four.
+// series is the values of the labels of a metric of the fleet, which has so many as
+// it has labels.
 type series [6]string
 
 const (
@@ -25,63 +26,17 @@ const (
 	version = 2
 )
 
-// groups is a metric with thousands of series. What a registry does for each
-// series at each scrape (label pairs, checks, sorting, escaping) is done when a
-// series first appears; a scrape fills in the numbers.
-type groups struct {
-	head   string // its HELP and TYPE
-	name   string
-	labels []string
-	keys   []series // sorted
-	lines  map[series][]byte
-	text   []byte // of the last update; never changed
-}
-
-func newGroups(name, help string, labels ...string) groups {
-	return groups{head: "# HELP " + name + " " + help + "\n# TYPE " + name + " gauge\n", name: name, labels: labels}
-}
-
-// update writes the metric anew.
-func (g *groups) update(counts map[series]int) {
-	same := len(counts) == len(g.keys)
-	for i := 0; same && i < len(g.keys); i++ {
-		_, same = counts[g.keys[i]]
-	}
-	if !same {
-		g.keys = slices.SortedFunc(maps.Keys(counts), func(a, b series) int { return slices.Compare(a[:], b[:]) })
-		lines := make(map[series][]byte, len(counts))
-		for _, k := range g.keys {
-			if lines[k] = g.lines[k]; lines[k] == nil {
-				lines[k] = g.line(k)
-			}
+// gauges is a metric of the fleet: a series for each of the counts.
+func gauges(name, help string, counts map[series]int, labels ...string) *dto.MetricFamily {
+	out := &dto.MetricFamily{Name: &name, Help: &help, Type: dto.MetricType_GAUGE.Enum()}
+	for _, key := range slices.SortedFunc(maps.Keys(counts), func(a, b series) int { return slices.Compare(a[:], b[:]) }) {
+		metric := &dto.Metric{Gauge: &dto.Gauge{Value: new(float64(counts[key]))}}
+		for i := range labels {
+			metric.Label = append(metric.Label, &dto.LabelPair{Name: &labels[i], Value: new(key[i])})
 		}
-		g.lines = lines
+		out.Metric = append(out.Metric, metric)
 	}
-	if len(g.keys) == 0 {
-		g.text = nil
-		return
-	}
-	text := append(make([]byte, 0, len(g.text)+1024), g.head...)
-	for _, k := range g.keys {
-		text = append(text, g.lines[k]...)
-		text = strconv.AppendInt(text, int64(counts[k]), 10)
-		text = append(text, '\n')
-	}
-	g.text = text
-}
-
-// line is what stands before the number of a series.
-func (g *groups) line(series series) []byte {
-	escape := strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
-	b := append([]byte(g.name), '{')
-	for i, name := range g.labels {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(append(b, name...), `="`...)
-		b = append(append(b, escape.Replace(series[i])...), '"')
-	}
-	return append(b, "} "...)
+	return out
 }
 
 // maxScrapes bounds concurrent scrapes.
@@ -111,31 +66,25 @@ func (c *Collector) Handler(gatherer prometheus.Gatherer, log *slog.Logger) http
 		}
 		var buffer bytes.Buffer
 		encoder := expfmt.NewEncoder(&buffer, format)
-		for _, f := range all {
+		for _, f := range append(all, c.fleet(figures.Summary, figures.Standings)...) {
+			if len(f.GetMetric()) == 0 {
+				continue
+			}
 			if err := encoder.Encode(f); err != nil {
 				log.Error("metric not encoded", "metric", f.GetName(), "err", err)
 				http.Error(w, "the metrics could not be encoded", http.StatusInternalServerError)
 				return
 			}
 		}
-		parts := append([][]byte{buffer.Bytes()}, c.fleet(figures.Summary, figures.Standings)...)
-		length := 0
-		for _, part := range parts {
-			length += len(part)
-		}
 		w.Header().Set("Content-Type", string(format))
-		w.Header().Set("Content-Length", strconv.Itoa(length))
-		for _, part := range parts {
-			if _, err := w.Write(part); err != nil {
-				return // the scraper went away
-			}
-		}
+		w.Header().Set("Content-Length", strconv.Itoa(buffer.Len()))
+		_, _ = buffer.WriteTo(w) // the scraper may have gone away
 	})
 }
 
-// fleet counts the groups of a summary, once for each summary, and returns
-// them in the text format.
-func (c *Collector) fleet(summary *record.Summary, standing *store.Standings) [][]byte {
+// fleet counts the groups of a summary, once for each summary: a registry would check
+// and sort their thousands of series at every scrape.
+func (c *Collector) fleet(summary *record.Summary, standing *store.Standings) []*dto.MetricFamily {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.of != summary {
@@ -148,8 +97,10 @@ func (c *Collector) fleet(summary *record.Summary, standing *store.Standings) []
 				legacy[series{k[0], k[1], k[2], k[3]}] += group.Instances
 			}
 		}
-		c.instances.update(bound(all, c.o.MaxSeries, []int{version}, []int{family, version}))
-		c.legacy.update(bound(legacy, c.o.MaxSeries, []int{version}, []int{family, version}))
+		c.instances = gauges("shenscan_instances", "Instances by verdict for a target; one that the cloud no longer lists is not counted.",
+			bound(all, c.o.MaxSeries, []int{version}, []int{family, version}), "account", "os_family", "os_version", "region", "target", "verdict")
+		c.legacy = gauges("shenscan_legacy_os_instances", "Instances whose operating system is on the list of legacy ones.",
+			bound(legacy, c.o.MaxSeries, []int{version}, []int{family, version}), "account", "os_family", "os_version", "region")
 		c.of = summary
 	}
 	if c.standing != standing {
@@ -157,10 +108,11 @@ func (c *Collector) fleet(summary *record.Summary, standing *store.Standings) []
 		for k, n := range standing.Waves {
 			counts[series{label(k.Account), label(k.Region), label(k.Target), k.Wave}] += n
 		}
-		c.waves.update(bound(counts, c.o.MaxSeries, []int{1}, []int{0, 1}))
+		c.waves = gauges("shenscan_wave_instances", "Instances by the wave of a plan for a target: what is to be done before they can move.",
+			bound(counts, c.o.MaxSeries, []int{1}, []int{0, 1}), "account", "region", "target", "wave")
 		c.standing = standing
 	}
-	return [][]byte{c.instances.text, c.legacy.text, c.waves.text}
+	return []*dto.MetricFamily{c.instances, c.legacy, c.waves}
 }
 
 // bound merges the smallest series, first over the first labels given, until
